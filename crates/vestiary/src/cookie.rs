@@ -1,0 +1,391 @@
+use std::{
+    fmt::Write as _,
+    time::{Duration, SystemTime},
+};
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::{Error, UnixMillis, id::is_cookie_octet};
+
+/// A `Set-Cookie` response header.
+///
+/// Its parts are types that cannot hold a delimiter, so the header always re-parses to exactly
+/// these fields (RFC 6265bis section 4.1). The order of the attributes is that of npm `cookie`.
+///
+/// ```
+/// # use vestiary::{CookieName, MaxAge, Path, SameSite, SetCookie};
+/// let cookie = SetCookie {
+///     max_age: Some(MaxAge::from_seconds(3600.0)?),
+///     http_only: true,
+///     same_site: Some(SameSite::Lax),
+///     ..SetCookie::new(CookieName::new("sid")?, Path::root())
+/// };
+/// assert_eq!(cookie.with_value("a/b"), "sid=a%2Fb; Max-Age=3600; Path=/; HttpOnly; SameSite=Lax");
+/// assert_eq!(
+///     cookie.removal(),
+///     "sid=; Max-Age=0; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly; SameSite=Lax"
+/// );
+/// # Ok::<(), vestiary::Error>(())
+/// ```
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SetCookie {
+    /// The name, as the browser will send it back.
+    pub name: CookieName,
+    /// `Domain`: this host and those below it. Without it, only the host that answered.
+    pub domain: Option<Domain>,
+    /// `Expires`. Browsers prefer `Max-Age` where both are there.
+    pub expires: Option<UnixMillis>,
+    /// `HttpOnly`: scripts in the page cannot read it.
+    pub http_only: bool,
+    /// `Max-Age`, in seconds.
+    pub max_age: Option<MaxAge>,
+    /// `Partitioned` (CHIPS): one jar for each top-level site.
+    pub partitioned: bool,
+    /// `Path`.
+    pub path: Path,
+    /// `Priority`, which Chromium knows.
+    pub priority: Option<Priority>,
+    /// `SameSite`.
+    pub same_site: Option<SameSite>,
+    /// `Secure`: over https only.
+    pub secure: bool,
+}
+
+impl SetCookie {
+    /// A cookie with no attribute but `Path`.
+    #[must_use]
+    pub fn new(name: CookieName, path: Path) -> Self {
+        Self {
+            name,
+            domain: None,
+            expires: None,
+            http_only: false,
+            max_age: None,
+            partitioned: false,
+            path,
+            priority: None,
+            same_site: None,
+            secure: false,
+        }
+    }
+
+    /// The header that sets `value`, encoded as JavaScript's `encodeURIComponent` would.
+    #[must_use]
+    pub fn with_value(&self, value: &str) -> String {
+        let mut header = String::with_capacity(192);
+        header.push_str(self.name.as_str());
+        header.push('=');
+        header.extend(utf8_percent_encode(value, URI_COMPONENT));
+        self.push_attributes(&mut header, self.max_age, self.expires);
+        header
+    }
+
+    /// The header that sets a value the caller encoded (the seed's `cookie.encode`).
+    ///
+    /// # Errors
+    /// [`Error::CookieOption`] if the encoder let through what cannot stand in a cookie, or if name
+    /// and value exceed the 4096 octets a browser keeps (RFC 6265bis section 5.6).
+    pub fn with_encoded(&self, value: &str) -> Result<String, Error> {
+        let fits = self.name.as_str().len() + value.len() <= 4096;
+        if !fits || !value.bytes().all(is_cookie_octet) {
+            return Err(Error::CookieOption {
+                attribute: "encode",
+                rule: "it must return visible ASCII without `;`, `,`, `\"` and `\\`, at most 4096 octets with the name",
+            });
+        }
+        let mut header = format!("{}={value}", self.name.as_str());
+        self.push_attributes(&mut header, self.max_age, self.expires);
+        Ok(header)
+    }
+
+    /// The header that makes the browser forget the cookie.
+    ///
+    /// Every attribute is repeated: a browser keeps a `__Host-` or `Partitioned` cookie whose
+    /// removal lacks one (RFC 6265bis section 5.7).
+    #[must_use]
+    pub fn removal(&self) -> String {
+        let mut header = format!("{}=", self.name.as_str());
+        self.push_attributes(&mut header, Some(MaxAge(0)), Some(UnixMillis(0)));
+        header
+    }
+
+    fn push_attributes(
+        &self,
+        header: &mut String,
+        max_age: Option<MaxAge>,
+        expires: Option<UnixMillis>,
+    ) {
+        // Writing into a String cannot fail, so the results hold nothing.
+        if let Some(MaxAge(seconds)) = max_age {
+            let _ = write!(header, "; Max-Age={seconds}");
+        }
+        if let Some(Domain(domain)) = &self.domain {
+            let _ = write!(header, "; Domain={domain}");
+        }
+        let _ = write!(header, "; Path={}", self.path.0);
+        if let Some(expires) = expires {
+            let _ = write!(header, "; Expires={}", imf_fixdate(expires));
+        }
+        for (set, attribute) in [
+            (self.http_only, "; HttpOnly"),
+            (self.secure, "; Secure"),
+            (self.partitioned, "; Partitioned"),
+        ] {
+            if set {
+                header.push_str(attribute);
+            }
+        }
+        if let Some(priority) = self.priority {
+            header.push_str(match priority {
+                Priority::Low => "; Priority=Low",
+                Priority::Medium => "; Priority=Medium",
+                Priority::High => "; Priority=High",
+            });
+        }
+        if let Some(same_site) = self.same_site {
+            header.push_str(match same_site {
+                SameSite::Lax => "; SameSite=Lax",
+                SameSite::None => "; SameSite=None",
+                SameSite::Strict => "; SameSite=Strict",
+            });
+        }
+    }
+}
+
+/// A cookie name: an HTTP token (RFC 6265 section 4.1.1, RFC 9110 section 5.6.2).
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct CookieName(String);
+
+impl CookieName {
+    /// Checks a name.
+    ///
+    /// # Errors
+    /// [`Error::CookieName`] if it is no token or longer than 256 characters.
+    pub fn new(name: &str) -> Result<Self, Error> {
+        let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+        if (1..=256).contains(&name.len()) && name.bytes().all(token) {
+            Ok(Self(name.to_owned()))
+        } else {
+            Err(Error::CookieName {
+                rule: "1 to 256 letters, digits and !#$%&'*+-.^_`|~ (the default is `connect.sid`)",
+            })
+        }
+    }
+
+    /// The name itself.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether the name starts with `prefix`, in any case, as browsers compare prefixes
+    /// (RFC 6265bis section 5.4).
+    pub(crate) fn has_prefix(&self, prefix: &str) -> bool {
+        self.0.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+    }
+}
+
+/// A `Domain` attribute: a host name, with or without a leading dot.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Domain(String);
+
+impl Domain {
+    /// Checks a domain.
+    ///
+    /// # Errors
+    /// [`Error::CookieOption`] if it is not labels of letters, digits and hyphens (RFC 1034
+    /// section 3.5).
+    pub fn new(domain: &str) -> Result<Self, Error> {
+        let label = |label: &str| {
+            (1..=63).contains(&label.len())
+                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+        };
+        let host = domain.strip_prefix('.').unwrap_or(domain);
+        if host.len() <= 253 && host.split('.').all(label) {
+            Ok(Self(domain.to_owned()))
+        } else {
+            Err(Error::CookieOption {
+                attribute: "domain",
+                rule: "a host name such as `example.com`, without scheme, port or path",
+            })
+        }
+    }
+}
+
+/// A `Max-Age` attribute in whole seconds; 0 and less mean "over".
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct MaxAge(i64);
+
+impl MaxAge {
+    /// Seconds, rounded down (seed README, `cookie.maxAge`).
+    ///
+    /// # Errors
+    /// [`Error::CookieOption`] for what is not a finite number of at most 2^53 seconds.
+    pub fn from_seconds(seconds: f64) -> Result<Self, Error> {
+        const SAFE: f64 = 9_007_199_254_740_991.0;
+        let seconds = seconds.floor();
+        if (-SAFE..=SAFE).contains(&seconds) {
+            #[expect(clippy::cast_possible_truncation, reason = "a whole number within ±2^53")]
+            Ok(Self(seconds as i64))
+        } else {
+            Err(Error::CookieOption { attribute: "maxAge", rule: "a finite number of seconds" })
+        }
+    }
+
+    /// The seconds of the attribute.
+    #[must_use]
+    pub fn seconds(self) -> i64 {
+        self.0
+    }
+
+    /// Milliseconds, 0 for what is over.
+    pub(crate) fn millis(self) -> u64 {
+        u64::try_from(self.0).unwrap_or(0).saturating_mul(1_000)
+    }
+}
+
+/// A `Path` attribute.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Path(String);
+
+impl Path {
+    /// `/`: the whole site, the seed's default.
+    #[must_use]
+    pub fn root() -> Self {
+        Self("/".to_owned())
+    }
+
+    /// Checks a path.
+    ///
+    /// # Errors
+    /// [`Error::CookieOption`] unless it starts with `/` and is at most 1024 visible ASCII
+    /// characters without `;` (RFC 6265bis sections 4.1.1 and 5.6).
+    pub fn new(path: &str) -> Result<Self, Error> {
+        let fits = path.starts_with('/')
+            && path.len() <= 1024
+            && path.bytes().all(|b| matches!(b, b' '..=b'~') && b != b';')
+            // A browser trims it, and then sees another path.
+            && !path.ends_with(' ');
+        if fits {
+            Ok(Self(path.to_owned()))
+        } else {
+            Err(Error::CookieOption {
+                attribute: "path",
+                rule: "an absolute path such as `/`, visible ASCII without `;`, at most 1024 characters",
+            })
+        }
+    }
+
+    /// The path itself.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A `Priority` attribute (a Chromium draft: which cookies go first when there are too many).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Priority {
+    /// Evicted first.
+    Low,
+    /// What browsers assume without the attribute.
+    Medium,
+    /// Evicted last.
+    High,
+}
+
+/// A `SameSite` attribute (RFC 6265bis section 5.4).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum SameSite {
+    /// Same-site requests and top-level navigation.
+    Lax,
+    /// Every request; browsers demand `Secure` with it.
+    None,
+    /// Same-site requests only.
+    Strict,
+}
+
+/// All but what `encodeURIComponent` leaves alone (ECMA-262 section 19.2.6).
+const URI_COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'!')
+    .remove(b'~')
+    .remove(b'*')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')');
+
+/// The last second that an IMF-fixdate has room for: year 9999.
+pub(crate) const LATEST_DATE: UnixMillis = UnixMillis(253_402_300_799_000);
+
+fn imf_fixdate(at: UnixMillis) -> httpdate::HttpDate {
+    (SystemTime::UNIX_EPOCH + Duration::from_millis(at.0.min(LATEST_DATE.0))).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_tokens() {
+        assert!(CookieName::new("connect.sid").is_ok());
+        assert!(CookieName::new("__Host-id").unwrap().has_prefix("__host-"));
+        for bad in ["", "a b", "a=b", "a;b", "a,b", "a\r\nb", "a\"b", "ä", "a\0", "a/b", "(a)"] {
+            assert!(CookieName::new(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn domains_and_paths_let_no_attribute_in() {
+        for good in ["example.com", ".example.com", "localhost", "xn--mnchen-3ya.de", "a-b.c"] {
+            assert!(Domain::new(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            ".",
+            "a..b",
+            "a;b",
+            "a b",
+            "-a.b",
+            "a-.b",
+            "a.b; Secure",
+            "http://a",
+            "a:80",
+            "a\r\nb",
+            "ü.de",
+        ] {
+            assert!(Domain::new(bad).is_err(), "{bad:?}");
+        }
+        for bad in ["", "app", "/a;b", "/a\r\nSet-Cookie: x=y", "/ä", "/\0", "/a "] {
+            assert!(Path::new(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn max_age_rounds_down_and_is_finite() {
+        let seconds = |value| MaxAge::from_seconds(value).map(MaxAge::seconds);
+        assert_eq!(seconds(59.9), Ok(59));
+        assert_eq!(seconds(-0.5), Ok(-1));
+        for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e300] {
+            assert!(seconds(bad).is_err());
+        }
+    }
+
+    #[test]
+    fn dates_beyond_the_format_are_its_last_second() {
+        assert_eq!(imf_fixdate(UnixMillis(u64::MAX)).to_string(), "Fri, 31 Dec 9999 23:59:59 GMT");
+    }
+
+    #[test]
+    fn an_encoder_cannot_inject() {
+        let cookie = SetCookie::new(CookieName::new("sid").unwrap(), Path::root());
+        assert_eq!(cookie.with_encoded("a~b").unwrap(), "sid=a~b; Path=/");
+        for bad in ["a;b", "a b", "a\nb", "a,b", "é", &"x".repeat(4094)] {
+            assert!(cookie.with_encoded(bad).is_err());
+        }
+    }
+}

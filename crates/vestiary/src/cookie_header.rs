@@ -1,0 +1,94 @@
+//! Reading the `Cookie` request header, byte by byte.
+//!
+//! A cookie-name prefix such as `__Host-` only protects if the server sees the very name the
+//! browser saw. So names are compared as bytes: never decoded, and trimmed of SP and HTAB only.
+//! Parsers that decode names or trim Unicode white space let a sibling domain plant a cookie
+//! (`reference/security.md`, section 0.1).
+
+use crate::CookieName;
+
+/// At most this many cookies of one name are tried in a request.
+///
+/// A sibling domain or a deeper path can add a cookie of the same name, before or after the genuine
+/// one; each is tried, but nobody gets to make us try for ever.
+pub const MOST_CANDIDATES: usize = 4;
+
+/// The values that a `Cookie` header holds under `name`, in order, at most [`MOST_CANDIDATES`].
+///
+/// Several `Cookie` headers are joined with `;` before. What the neighbours look like does not
+/// matter, and the time is linear in the header (RFC 6265bis section 5.6).
+///
+/// ```
+/// # use vestiary::{CookieName, cookie_header};
+/// let name = CookieName::new("sid")?;
+/// let found: Vec<_> = cookie_header::candidates(b"a=1; sid=x;sid = y ; SID=no; %73id=no", &name).collect();
+/// assert_eq!(found, [b"x", b"y"]);
+/// # Ok::<(), vestiary::Error>(())
+/// ```
+pub fn candidates<'h>(header: &'h [u8], name: &CookieName) -> impl Iterator<Item = &'h [u8]> {
+    header
+        .split(|byte| *byte == b';')
+        .filter_map(move |pair| {
+            let equals = pair.iter().position(|byte| *byte == b'=')?;
+            let (key, value) = pair.split_at_checked(equals)?;
+            let (_, value) = value.split_first()?;
+            (trim(key) == name.as_str().as_bytes()).then(|| trim(value))
+        })
+        .take(MOST_CANDIDATES)
+}
+
+/// SP and HTAB, and nothing else (RFC 6265bis section 5.6 step 4).
+fn trim(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = bytes {
+        bytes = rest;
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(header: &[u8]) -> Vec<&[u8]> {
+        candidates(header, &CookieName::new("__Host-id").unwrap()).collect()
+    }
+
+    #[test]
+    fn only_the_exact_name_counts() {
+        for imposter in [
+            &b"%5F%5FHost-id=evil"[..],
+            "\u{2000}__Host-id=evil".as_bytes(),
+            "\u{A0}__Host-id=evil".as_bytes(),
+            b"\xA0__Host-id=evil",
+            b"__host-id=evil",
+            b"\x0B__Host-id=evil",
+            b"\0__Host-id=evil",
+            b"\"__Host-id\"=evil",
+            b"x__Host-id=evil",
+            b"__Host-id",
+            b"=__Host-id=evil",
+        ] {
+            assert!(values(imposter).is_empty(), "{imposter:?}");
+            let both = [imposter, b"; __Host-id=good; ", imposter].concat();
+            assert_eq!(values(&both), [b"good"], "{imposter:?}");
+        }
+    }
+
+    #[test]
+    fn neighbours_that_are_no_text_do_no_harm() {
+        assert_eq!(values(b"\xFF\xFE=\xA0; __Host-id=good; \xC3("), [b"good"]);
+    }
+
+    #[test]
+    fn tossed_cookies_do_not_hide_the_genuine_one() {
+        assert_eq!(values(b"__Host-id=evil; __Host-id=good"), [&b"evil"[..], b"good"]);
+        assert_eq!(values(b"__Host-id=good; __Host-id=evil"), [&b"good"[..], b"evil"]);
+        assert_eq!(values(&b"__Host-id=x; ".repeat(9)).len(), MOST_CANDIDATES);
+    }
+
+    #[test]
+    fn values_keep_everything_but_the_blanks_around_them() {
+        assert_eq!(values(b"__Host-id=\t a=b%3D\"c\" \t"), [b"a=b%3D\"c\""]);
+        assert_eq!(values(b"__Host-id="), [b""]);
+    }
+}

@@ -1,0 +1,146 @@
+use std::fmt;
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+
+use crate::Error;
+
+/// A session ID: whoever holds it is the visitor, so it never shows itself.
+///
+/// `Debug` hides the value, and there is neither `Display` nor `Serialize`. [`SessionId::expose`]
+/// marks each place where the value leaves.
+///
+/// ```
+/// # use vestiary::SessionId;
+/// let id = SessionId::from_entropy(&[0; SessionId::ENTROPY]);
+/// assert_eq!(id.expose(), "A".repeat(32));
+/// assert_eq!(format!("{id:?}"), "SessionId(…)");
+/// ```
+#[derive(Clone, Eq, Hash, PartialEq)]
+pub struct SessionId(String);
+
+impl SessionId {
+    /// Bytes of entropy in an ID of ours: 192 bits, the seed's length.
+    pub const ENTROPY: usize = 24;
+
+    const LENGTH: std::ops::RangeInclusive<usize> = 16..=256;
+
+    /// An ID from bytes of a cryptographic random source: base64url, 32 characters, no padding.
+    #[must_use]
+    pub fn from_entropy(entropy: &[u8; Self::ENTROPY]) -> Self {
+        Self(URL_SAFE_NO_PAD.encode(entropy))
+    }
+
+    /// An ID that somebody else made: from a verified cookie, or by the application's own
+    /// generator.
+    ///
+    /// # Errors
+    /// [`Error::SessionId`] unless it is 16 to 256 visible ASCII characters that need no quoting
+    /// in a cookie (RFC 6265 section 4.1.1, `cookie-octet`).
+    pub fn parse(id: &str) -> Result<Self, Error> {
+        let fits = Self::LENGTH.contains(&id.len()) && id.bytes().all(is_cookie_octet);
+        if fits { Ok(Self(id.to_owned())) } else { Err(Error::SessionId) }
+    }
+
+    /// The ID itself, for the cookie and the store.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionId(…)")
+    }
+}
+
+/// The mark of one write of a record: 12 random bytes, 16 characters.
+///
+/// It stands first in a record and always has the same width, so a store can compare it without
+/// parsing (`design.md`, section 3).
+///
+/// ```
+/// # use vestiary::WriteId;
+/// assert_eq!(WriteId::from_entropy(&[255; WriteId::ENTROPY]).as_str(), "________________");
+/// ```
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct WriteId(String);
+
+impl WriteId {
+    /// Bytes of entropy in a write ID.
+    pub const ENTROPY: usize = 12;
+
+    /// Characters of a write ID.
+    pub const LENGTH: usize = 16;
+
+    /// A write ID from random bytes.
+    #[must_use]
+    pub fn from_entropy(entropy: &[u8; Self::ENTROPY]) -> Self {
+        Self(URL_SAFE_NO_PAD.encode(entropy))
+    }
+
+    /// A write ID out of a record; `None` if it has another shape.
+    #[must_use]
+    pub fn parse(id: &str) -> Option<Self> {
+        let fits = id.len() == Self::LENGTH
+            && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+        fits.then(|| Self(id.to_owned()))
+    }
+
+    /// The 16 characters.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// `cookie-octet` of RFC 6265 section 4.1.1: visible ASCII but `"`, `,`, `;` and `\`.
+pub(crate) fn is_cookie_octet(byte: u8) -> bool {
+    matches!(byte, 0x21 | 0x23..=0x2B | 0x2D..=0x3A | 0x3C..=0x5B | 0x5D..=0x7E)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_symbol_appears_at_every_position() {
+        // Catches a generator that is biased by its alphabet: 64 entropies whose every sextet runs
+        // through all values.
+        for sextet in 0..64u32 {
+            let group = sextet << 18 | sextet << 12 | sextet << 6 | sextet;
+            let [_, a, b, c] = group.to_be_bytes();
+            let mut entropy = [0; SessionId::ENTROPY];
+            for chunk in entropy.chunks_mut(3) {
+                chunk.copy_from_slice(&[a, b, c]);
+            }
+            let id = SessionId::from_entropy(&entropy);
+            let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+            let symbol = char::from(alphabet[sextet as usize]);
+            assert_eq!(id.expose(), symbol.to_string().repeat(32));
+        }
+    }
+
+    #[test]
+    fn foreign_ids_are_bounded_and_cookie_safe() {
+        assert!(SessionId::parse("c0ffee00-1111-4222-8333-444455556666").is_ok());
+        for bad in [
+            "",
+            "short",
+            &"x".repeat(257),
+            "has a space in the id",
+            "semi;colon;semi;colon",
+            "nul\0nul\0nul\0nul\0nul\0",
+            "über-über-über-über",
+        ] {
+            assert_eq!(SessionId::parse(bad), Err(Error::SessionId), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn write_ids_have_one_shape() {
+        assert!(WriteId::parse("abcdefghABCDEF-_").is_some());
+        assert!(WriteId::parse("abcdefghABCDEF-").is_none());
+        assert!(WriteId::parse("abcdefghABCDEF\"_").is_none());
+    }
+}

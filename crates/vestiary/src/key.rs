@@ -1,0 +1,195 @@
+use std::{borrow::Cow, fmt};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+use subtle::{Choice, ConstantTimeEq as _};
+
+use crate::{Error, SessionId};
+
+/// The secrets that sign the session cookie: the first signs, all verify.
+///
+/// The state of each HMAC key is computed once, here; a request then costs two SHA-256 blocks a
+/// key. `Debug` shows no secret.
+///
+/// ```
+/// # use vestiary::{KeyRing, SessionId};
+/// let id = SessionId::from_entropy(&[1; 24]);
+/// let old = KeyRing::new(&["the secret of last year, long enough"])?;
+/// let both = KeyRing::new(&["the secret of this year, long enough", "the secret of last year, long enough"])?;
+///
+/// let cookie = old.sign(&id);
+/// assert_eq!(both.verify(cookie.as_bytes()), Some(id.clone()));
+/// assert_eq!(old.verify(both.sign(&id).as_bytes()), None);
+/// # Ok::<(), vestiary::Error>(())
+/// ```
+pub struct KeyRing {
+    signer: HmacSha256,
+    verifiers: Vec<HmacSha256>,
+}
+
+type HmacSha256 = Hmac<Sha256>;
+
+/// base64 without padding of the 32 bytes of an HMAC-SHA256.
+const SIGNATURE: usize = 43;
+
+/// No cookie value of ours is longer, even with every character percent-encoded; a longer one
+/// costs no crypto.
+const LONGEST_VALUE: usize = 1024;
+
+impl KeyRing {
+    /// Fewer bytes than this are refused in production ([`KeyRing::require_long`]).
+    pub const SHORTEST: usize = 16;
+
+    /// The ring of these secrets, taken as UTF-8.
+    ///
+    /// svelte-kit-sessions cut every UTF-16 unit of a secret to its low byte. For a secret beyond
+    /// ASCII that other key is added to those that verify, so that its cookies stay valid; it
+    /// never signs.
+    ///
+    /// # Errors
+    /// [`Error::SecretMissing`] if there is no secret, or an empty one among them.
+    pub fn new<S: AsRef<str>>(secrets: &[S]) -> Result<Self, Error> {
+        let mut verifiers = Vec::with_capacity(secrets.len());
+        for secret in secrets.iter().map(AsRef::as_ref) {
+            if secret.is_empty() {
+                return Err(Error::SecretMissing);
+            }
+            verifiers.push(key(secret.as_bytes())?);
+            if !secret.is_ascii() {
+                verifiers.push(key(&low_bytes(secret))?);
+            }
+        }
+        let signer = verifiers.first().ok_or(Error::SecretMissing)?.clone();
+        Ok(Self { signer, verifiers })
+    }
+
+    /// Refuses secrets that are too short for production.
+    ///
+    /// # Errors
+    /// [`Error::SecretShort`] names the position of the first short one, never its text.
+    pub fn require_long<S: AsRef<str>>(secrets: &[S]) -> Result<(), Error> {
+        match secrets.iter().position(|secret| secret.as_ref().len() < Self::SHORTEST) {
+            Some(index) => Err(Error::SecretShort { position: index + 1, minimum: Self::SHORTEST }),
+            None => Ok(()),
+        }
+    }
+
+    /// The cookie value of an ID: `<id>.<base64 HMAC-SHA256>` without padding, as
+    /// svelte-kit-sessions and npm `cookie-signature` make it. Not percent-encoded yet.
+    #[must_use]
+    pub fn sign(&self, id: &SessionId) -> String {
+        let mut value = String::with_capacity(id.expose().len() + 1 + SIGNATURE);
+        value.push_str(id.expose());
+        value.push('.');
+        STANDARD_NO_PAD.encode_string(mac(&self.signer, id.expose()), &mut value);
+        value
+    }
+
+    /// The ID in a cookie value, if one of the secrets signed it.
+    ///
+    /// Takes the value as it stands in the header, percent-encoded or not, with or without the
+    /// `s:` of express-session. Anything else is `None`, in time linear in its length.
+    #[must_use]
+    pub fn verify(&self, value: &[u8]) -> Option<SessionId> {
+        if value.len() > LONGEST_VALUE {
+            return None;
+        }
+        let decoded: Cow<'_, [u8]> = percent_encoding::percent_decode(value).into();
+        let text = std::str::from_utf8(&decoded).ok()?;
+        let (id, signature) = text.strip_prefix("s:").unwrap_or(text).rsplit_once('.')?;
+        if signature.len() != SIGNATURE {
+            return None;
+        }
+        let id = SessionId::parse(id).ok()?;
+        self.signed_by_one(&id, signature).then_some(id)
+    }
+
+    /// Compares text with text: decoding the presented signature first would accept several
+    /// spellings of the same bytes. Every key is tried, so time does not tell which one fits.
+    fn signed_by_one(&self, id: &SessionId, signature: &str) -> bool {
+        let mut expected = [0; SIGNATURE];
+        let mut found = Choice::from(0);
+        for verifier in &self.verifiers {
+            let written = STANDARD_NO_PAD.encode_slice(mac(verifier, id.expose()), &mut expected);
+            let whole = written.is_ok_and(|length| length == SIGNATURE);
+            found |= expected.ct_eq(signature.as_bytes()) & Choice::from(u8::from(whole));
+        }
+        found.into()
+    }
+}
+
+impl fmt::Debug for KeyRing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyRing").field("keys", &self.verifiers.len()).finish_non_exhaustive()
+    }
+}
+
+fn key(secret: &[u8]) -> Result<HmacSha256, Error> {
+    // HMAC takes a key of any length; only the type says it could fail.
+    HmacSha256::new_from_slice(secret).map_err(|_| Error::SecretMissing)
+}
+
+fn mac(key: &HmacSha256, id: &str) -> [u8; 32] {
+    key.clone().chain_update(id.as_bytes()).finalize().into_bytes().into()
+}
+
+fn low_bytes(secret: &str) -> Vec<u8> {
+    secret.encode_utf16().map(|unit| unit.to_le_bytes()[0]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id() -> SessionId {
+        SessionId::from_entropy(&[9; 24])
+    }
+
+    #[test]
+    fn refuses_to_be_empty() {
+        assert_eq!(KeyRing::new::<&str>(&[]).err(), Some(Error::SecretMissing));
+        assert_eq!(KeyRing::new(&[""]).err(), Some(Error::SecretMissing));
+        assert_eq!(KeyRing::new(&["long enough, surely", ""]).err(), Some(Error::SecretMissing));
+    }
+
+    #[test]
+    fn production_refuses_short_secrets_by_position() {
+        assert_eq!(KeyRing::require_long(&["0123456789abcdef"]), Ok(()));
+        let error = KeyRing::require_long(&["0123456789abcdef", "hunter2"]).unwrap_err();
+        assert_eq!(error, Error::SecretShort { position: 2, minimum: 16 });
+        assert!(!error.to_string().contains("hunter2"));
+    }
+
+    #[test]
+    fn a_changed_bit_anywhere_is_refused() {
+        let ring = KeyRing::new(&["0123456789abcdef"]).unwrap();
+        let value = ring.sign(&id());
+        assert!(ring.verify(value.as_bytes()).is_some());
+        for at in 0..value.len() {
+            for bit in 0..8 {
+                let mut forged = value.clone().into_bytes();
+                forged[at] ^= 1 << bit;
+                assert_eq!(ring.verify(&forged), None, "byte {at}, bit {bit}");
+            }
+        }
+        for end in 0..value.len() {
+            assert_eq!(ring.verify(&value.as_bytes()[..end]), None);
+        }
+    }
+
+    #[test]
+    fn a_secret_beyond_ascii_verifies_its_latin1_form_and_never_signs_with_it() {
+        let ring = KeyRing::new(&["sécret, assez long"]).unwrap();
+        let latin1 = KeyRing { signer: key(b"s\xE9cret, assez long").unwrap(), verifiers: vec![] };
+        let old = latin1.sign(&id());
+        assert!(ring.verify(old.as_bytes()).is_some());
+        assert_ne!(ring.sign(&id()), old);
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let ring = KeyRing::new(&["hunter2-hunter2-hunter2"]).unwrap();
+        assert_eq!(format!("{ring:?}"), "KeyRing { keys: 1, .. }");
+    }
+}

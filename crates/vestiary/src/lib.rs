@@ -1,0 +1,46 @@
+//! The rules of server-side sessions.
+//!
+//! Session data stays in a store; the browser carries only a signed ID. This crate decides
+//! everything about that: how an ID is made and signed, which cookie in a request is ours, what a
+//! stored record looks like, when it expires, and what a request has to do to the store and to the
+//! cookie. It does none of it: there is no socket, clock, random source or `async` in here. Time
+//! ([`UnixMillis`]) and entropy (byte arrays) are arguments, so every rule can be tested at a chosen
+//! instant, and the same code serves native servers and WebAssembly.
+//!
+//! ```
+//! use vestiary::{CookieName, KeyRing, SessionId, cookie_header};
+//!
+//! let keys = KeyRing::new(&["a long random secret, from the environment"])?;
+//! let name = CookieName::new("connect.sid")?;
+//!
+//! // The 24 bytes come from the caller's random source.
+//! let id = SessionId::from_entropy(&[7; SessionId::ENTROPY]);
+//! let header = format!("theme=dark; {}={}", name.as_str(), keys.sign(&id));
+//!
+//! let found = cookie_header::candidates(header.as_bytes(), &name).find_map(|value| keys.verify(value));
+//! assert_eq!(found, Some(id));
+//! # Ok::<(), vestiary::Error>(())
+//! ```
+#![forbid(unsafe_code)]
+
+pub mod cookie_header;
+pub mod decide;
+pub mod response;
+
+mod cookie;
+mod error;
+mod id;
+mod key;
+mod memory;
+mod options;
+mod record;
+mod time;
+
+pub use cookie::{CookieName, Domain, MaxAge, Path, Priority, SameSite, SetCookie};
+pub use error::Error;
+pub use id::{SessionId, WriteId};
+pub use key::KeyRing;
+pub use memory::{MemoryLimits, MemoryTable};
+pub use options::{CookieOptions, Options, SameSiteOption};
+pub use record::{Limits, Meta, Record};
+pub use time::{Ttl, UnixMillis};

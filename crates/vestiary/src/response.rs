@@ -1,0 +1,60 @@
+//! What a response that sets the session cookie must tell caches.
+//!
+//! A shared cache that keeps a `Set-Cookie` hands one visitor's session to another, so such a
+//! response is stored nowhere and varies by `Cookie` (`reference/security.md`, requirement 24).
+
+/// The `Cache-Control` of a response that sets the cookie; `None` if the present one will do.
+///
+/// ```
+/// # use vestiary::response;
+/// assert_eq!(response::cache_control(Some("public, max-age=60")), Some("no-store"));
+/// assert_eq!(response::cache_control(Some("no-store, must-revalidate")), None);
+/// ```
+#[must_use]
+pub fn cache_control(present: Option<&str>) -> Option<&'static str> {
+    (!has_member(present, "no-store")).then_some("no-store")
+}
+
+/// The `Vary` of a response that depends on the session; `None` if the present one will do.
+///
+/// ```
+/// # use vestiary::response;
+/// assert_eq!(response::vary(Some("Accept")).as_deref(), Some("Accept, Cookie"));
+/// assert_eq!(response::vary(Some("accept, cookie")), None);
+/// ```
+#[must_use]
+pub fn vary(present: Option<&str>) -> Option<String> {
+    if has_member(present, "cookie") || has_member(present, "*") {
+        return None;
+    }
+    Some(match present.map(str::trim) {
+        None | Some("") => "Cookie".to_owned(),
+        Some(present) => format!("{present}, Cookie"),
+    })
+}
+
+fn has_member(list: Option<&str>, member: &str) -> bool {
+    list.is_some_and(|list| list.split(',').any(|item| item.trim().eq_ignore_ascii_case(member)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_a_shared_cache_may_keep_is_left() {
+        for present in
+            [None, Some(""), Some("public, s-maxage=9"), Some("private"), Some("x-no-store")]
+        {
+            assert_eq!(cache_control(present), Some("no-store"), "{present:?}");
+        }
+    }
+
+    #[test]
+    fn vary_is_merged() {
+        assert_eq!(vary(None).as_deref(), Some("Cookie"));
+        assert_eq!(vary(Some(" ")).as_deref(), Some("Cookie"));
+        assert_eq!(vary(Some("*")), None);
+        assert_eq!(vary(Some("X-Cookie")).as_deref(), Some("X-Cookie, Cookie"));
+    }
+}
