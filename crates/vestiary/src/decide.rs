@@ -187,8 +187,13 @@ mod tests {
         (0..128u8).flat_map(move |bits| {
             let bit = move |n: u8| bits >> n & 1 == 1;
             let policy = Policy { rolling: bit(0), save_uninitialized: bit(1) };
-            let known =
-                Known { cookie_out: bit(2), unsaved: bit(3), over: bit(4), finishes: bit(5) };
+            let known = Known {
+                cookie_out: bit(2),
+                unsaved: bit(3),
+                over: bit(4),
+                finishes: bit(5),
+                left: bit(6),
+            };
             stages.into_iter().flat_map(move |stage| {
                 operations.into_iter().map(move |operation| (policy, stage, operation, known))
             })
