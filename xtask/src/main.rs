@@ -1,1 +1,65 @@
-fn main() {}
+//! The only builder of this repository. `cargo xtask demo` sets everything up and serves the demo;
+//! `cargo xtask test` sets everything up and runs every test.
+#![forbid(unsafe_code)]
+#![expect(clippy::print_stdout, reason = "talking to the terminal is what this program is for")]
+
+mod demo;
+mod npm;
+mod progress;
+mod run;
+mod test;
+mod tools;
+mod wasm;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::progress::Progress;
+
+/// Builds, runs and tests Vestiary.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Set everything up, build, and serve the SvelteKit demo
+    Demo(demo::Args),
+    /// Set everything up and run every test
+    Test(test::Args),
+    /// Build the WebAssembly core and the npm package, and pack it
+    Build,
+    /// Format everything
+    Fmt,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().task {
+        Task::Demo(args) => demo::run(&args),
+        Task::Test(args) => test::run(&args),
+        Task::Build => {
+            let mut progress = Progress::new("build", 6);
+            let tools = tools::set_up(&mut progress)?;
+            wasm::build(&mut progress, &tools)?;
+            let tarball = npm::build(&mut progress, &tools)?;
+            println!("\nPacked {}", tarball.display());
+            Ok(())
+        }
+        Task::Fmt => {
+            let mut progress = Progress::new("format", 5);
+            let tools = tools::set_up(&mut progress)?;
+            progress.step("rustfmt", |log| run::cargo(&["fmt", "--all"]).logged(log))?;
+            progress
+                .step("prettier", |log| tools.bin("prettier").args(["--write", "."]).logged(log))
+        }
+    }
+}
+
+/// Root of the repository.
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().map(PathBuf::from).unwrap_or_default()
+}

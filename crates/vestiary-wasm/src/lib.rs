@@ -4,14 +4,35 @@
 //! in linear memory that JavaScript reads and writes directly; the rest are ordinary strings.
 //! An error is thrown as the string `<code>\n<message>`, which the TypeScript side makes a class of.
 
+// Without `std`, its panic messages and its allocator the module is a third smaller. On other targets
+// (clippy, rustdoc) `std` brings both.
+#![cfg_attr(target_arch = "wasm32", no_std)]
+
+extern crate alloc;
+
+use alloc::{borrow::ToOwned as _, boxed::Box, format, string::String, vec::Vec};
+
 use vestiary::{
-    Limits, MemoryLimits, Meta, Options, Record, SessionId, Ttl, UnixMillis, WriteId,
-    cookie_header, decide, response,
+    CookieOptions, Limits, MemoryLimits, Meta, Options, OptionsInput, Record, SameSiteOption,
+    SessionId, Ttl, UnixMillis, WriteId, cookie_header, decide, response,
 };
 use wasm_bindgen::prelude::*;
 
-/// Bytes of the buffer: more than Node's default limit for all headers of a request.
-const BUFFER: usize = 16 << 10;
+#[cfg(target_arch = "wasm32")]
+#[global_allocator]
+static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_allocator();
+
+#[cfg(target_arch = "wasm32")]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    core::arch::wasm32::unreachable()
+}
+
+/// Bytes of the input buffer: Node's default limit for all headers of a request.
+const INPUT: usize = 16 << 10;
+
+/// Bytes of the output buffer: more than the longest IDs of all candidates, or a signed value.
+const OUTPUT: usize = 2 << 10;
 
 /// Options and keys of one handle, checked and computed once.
 #[wasm_bindgen]
@@ -19,48 +40,94 @@ const BUFFER: usize = 16 << 10;
 pub struct Core {
     options: Options,
     keys: Option<vestiary::KeyRing>,
-    cookie_json: String,
-    buffer: Box<[u8]>,
+    record_cookie: String,
+    input: Box<[u8]>,
+    output: Box<[u8]>,
 }
 
 #[wasm_bindgen]
 impl Core {
-    /// `options` and `cookie` (as records keep it) are JSON. Without `keys` nothing can be signed
-    /// or verified: that is for builds, where the secret may not exist yet.
+    /// Options after the seed's README, `expires` in milliseconds; `record_cookie` is the JSON that
+    /// records keep of them. Without `secrets` nothing can be signed or verified: that is for
+    /// builds, where the secret may not exist yet.
     #[wasm_bindgen(constructor)]
+    #[expect(clippy::too_many_arguments, reason = "an object would cost a JSON reader or js-sys")]
     pub fn new(
-        options: &str,
-        cookie: String,
+        name: &str,
+        domain: &str,
+        expires: Option<f64>,
+        http_only: Option<bool>,
+        max_age: Option<f64>,
+        partitioned: Option<bool>,
+        path: &str,
+        priority: &str,
+        same_site: Option<bool>,
+        same_site_name: &str,
+        secure: Option<bool>,
+        rolling: Option<bool>,
+        save_uninitialized: Option<bool>,
+        record_cookie: String,
         secrets: Option<Vec<String>>,
         production: bool,
     ) -> Result<Core, String> {
+        let given = |text| Some(text).filter(|text: &&str| !text.is_empty());
+        let same_site_name = given(same_site_name).map(SameSiteOption::Name);
+        let options = Options::new(OptionsInput {
+            name: given(name),
+            cookie: CookieOptions {
+                domain: given(domain),
+                expires,
+                http_only,
+                max_age,
+                partitioned: partitioned.unwrap_or_default(),
+                path: given(path),
+                priority: given(priority),
+                same_site: same_site.map(SameSiteOption::Flag).or(same_site_name),
+                secure,
+            },
+            rolling: rolling.unwrap_or_default(),
+            save_uninitialized: save_uninitialized.unwrap_or_default(),
+        })
+        .map_err(thrown)?;
+        let keys = secrets.map(|secrets| Options::keys(&secrets, production)).transpose();
+        let keys = keys.map_err(thrown)?;
         Ok(Self {
-            options: Options::parse(options).map_err(thrown)?,
-            keys: secrets
-                .map(|secrets| Options::keys(&secrets, production))
-                .transpose()
-                .map_err(thrown)?,
-            cookie_json: cookie,
-            buffer: vec![0; BUFFER].into_boxed_slice(),
+            options,
+            keys,
+            record_cookie,
+            input: [0; INPUT].into(),
+            output: [0; OUTPUT].into(),
         })
     }
 
-    /// Address of the buffer in linear memory.
+    /// Address of the input buffer in linear memory.
     #[wasm_bindgen(getter)]
-    pub fn buffer(&self) -> *const u8 {
-        self.buffer.as_ptr()
+    pub fn input(&self) -> *const u8 {
+        self.input.as_ptr()
     }
 
-    /// Size of the buffer in bytes.
-    #[wasm_bindgen(getter, js_name = bufferSize)]
-    pub fn buffer_size(&self) -> usize {
-        self.buffer.len()
+    /// Size of the input buffer in bytes.
+    #[wasm_bindgen(getter, js_name = inputSize)]
+    pub fn input_size(&self) -> usize {
+        self.input.len()
+    }
+
+    /// Address of the output buffer in linear memory.
+    #[wasm_bindgen(getter)]
+    pub fn output(&self) -> *const u8 {
+        self.output.as_ptr()
+    }
+
+    /// Size of the output buffer in bytes.
+    #[wasm_bindgen(getter, js_name = outputSize)]
+    pub fn output_size(&self) -> usize {
+        self.output.len()
     }
 
     /// Name of the cookie.
     #[wasm_bindgen(getter)]
     pub fn name(&self) -> String {
-        self.options.name.as_str().to_owned()
+        self.options.name().as_str().to_owned()
     }
 
     /// What the options say of `Secure`; undefined leaves it to the host.
@@ -69,38 +136,34 @@ impl Core {
         self.options.secure()
     }
 
-    /// Reads the `Cookie` header of `length` bytes in the buffer. Returns the length of the IDs left
-    /// in its place (several are separated by a line feed), or -1 without a cookie of our name.
+    /// Reads the `Cookie` header of `length` bytes in the input. The output gets the IDs that one
+    /// of our secrets signed, a line feed after each. Returns their length, or -1 if no cookie has
+    /// our name.
     #[wasm_bindgen(js_name = readCookies)]
     pub fn read_cookies(&mut self, length: usize) -> i32 {
-        let found = self
-            .buffer
-            .get(..length)
-            .and_then(|header| verified(&self.options, self.keys.as_ref(), header));
-        self.leave_ids(found)
+        let Self { options, keys, input, output, .. } = self;
+        input.get(..length).map_or(-1, |header| read(options, keys.as_ref(), header, output))
     }
 
-    /// As `readCookies`, for a header that does not fit into the buffer.
+    /// As `readCookies`, for a header that does not fit into the input.
     #[wasm_bindgen(js_name = readLongCookies)]
     pub fn read_long_cookies(&mut self, header: &str) -> i32 {
-        let found = verified(&self.options, self.keys.as_ref(), header.as_bytes());
-        self.leave_ids(found)
+        read(&self.options, self.keys.as_ref(), header.as_bytes(), &mut self.output)
     }
 
-    /// Makes an ID of the 24 random bytes in the buffer and leaves it there; returns its length.
+    /// Makes an ID of the 24 random bytes in the input; returns its length in the output.
     #[wasm_bindgen(js_name = newId)]
     pub fn new_id(&mut self) -> usize {
-        let id = self.buffer.first_chunk().map(SessionId::from_entropy);
-        id.map_or(0, |id| self.leave(id.expose()))
+        let id = self.input.first_chunk().map(SessionId::from_entropy);
+        id.map_or(0, |id| put(&mut self.output, 0, id.expose()))
     }
 
-    /// Signs the ID of `length` bytes in the buffer and leaves the cookie value there; returns its
-    /// length, 0 without keys or an ID.
+    /// Signs the ID of `length` bytes in the input; returns the length of the cookie's value in
+    /// the output, 0 without keys or an ID.
     pub fn sign(&mut self, length: usize) -> usize {
-        let id = self.buffer.get(..length).and_then(|id| std::str::from_utf8(id).ok());
-        let id = id.and_then(|id| SessionId::parse(id).ok());
+        let id = self.input.get(..length).and_then(SessionId::from_bytes);
         let value = id.and_then(|id| self.keys.as_ref().map(|keys| keys.sign(&id)));
-        value.map_or(0, |value| self.leave(&value))
+        value.map_or(0, |value| put(&mut self.output, 0, &value))
     }
 
     /// The `Set-Cookie` header of a value; `encoded` if the application's own encoder made it.
@@ -136,46 +199,46 @@ impl Core {
     /// What to do: the store step in the low byte, the cookie step in the next, then the stage.
     pub fn decide(&self, stage: Stage, operation: Operation, known: u8) -> u32 {
         let plan =
-            decide::decide(self.options.policy, stage.into(), operation.into(), known_of(known));
+            decide::decide(self.options.policy(), stage.into(), operation.into(), known_of(known));
         StoreStep::from(plan.store) as u32
             | (CookieStep::from(plan.cookie) as u32) << 8
             | (Stage::from(plan.stage) as u32) << 16
     }
 
-    /// The text of a record. The 12 random bytes of its write ID are in the buffer.
+    /// The text of a record. The 12 random bytes of its write ID are in the input.
     pub fn encode(&self, data: &str, created: Option<f64>) -> Result<String, String> {
-        let Some(entropy) = self.buffer.first_chunk() else { return Ok(String::new()) };
-        let meta = Meta { created: created.map(|at| millis(at).0) };
-        Record::new(WriteId::from_entropy(entropy), &self.cookie_json, data, meta, Limits::SAVE)
+        let Some(entropy) = self.input.first_chunk() else { return Ok(String::new()) };
+        let meta = created.map(|at| Meta::created(millis(at))).unwrap_or_default();
+        Record::new(WriteId::from_entropy(entropy), &self.record_cookie, data, meta, Limits::SAVE)
             .and_then(|record| record.encode(Limits::SAVE))
             .map_err(thrown)
     }
 }
 
-impl Core {
-    fn leave_ids(&mut self, found: Option<Vec<SessionId>>) -> i32 {
-        let Some(ids) = found else { return -1 };
-        let text = ids.iter().map(SessionId::expose).collect::<Vec<_>>().join("\n");
-        i32::try_from(self.leave(&text)).unwrap_or(0)
-    }
-
-    fn leave(&mut self, text: &str) -> usize {
-        self.buffer.get_mut(..text.len()).map_or(0, |place| {
-            place.copy_from_slice(text.as_bytes());
-            text.len()
-        })
-    }
-}
-
-/// `None` if no cookie has our name, else the IDs that one of our secrets signed.
-fn verified(
+fn read(
     options: &Options,
     keys: Option<&vestiary::KeyRing>,
     header: &[u8],
-) -> Option<Vec<SessionId>> {
-    let mut values = cookie_header::candidates(header, &options.name).peekable();
-    values.peek()?;
-    Some(values.filter_map(|value| keys.and_then(|keys| keys.verify(value))).collect())
+    output: &mut [u8],
+) -> i32 {
+    let mut end = -1;
+    for value in cookie_header::candidates(header, options.name()) {
+        end = end.max(0);
+        if let Some(id) = keys.and_then(|keys| keys.verify(value)) {
+            let id_end = put(output, end as usize, id.expose());
+            end = put(output, id_end, "\n") as i32;
+        }
+    }
+    end
+}
+
+/// Puts text into a buffer at `start`; returns where it ends.
+fn put(buffer: &mut [u8], start: usize, text: &str) -> usize {
+    let end = start + text.len();
+    if let Some(place) = buffer.get_mut(start..end) {
+        place.copy_from_slice(text.as_bytes());
+    }
+    end
 }
 
 /// Why a stored record cannot be used, as an error code; undefined if it can.

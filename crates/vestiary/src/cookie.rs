@@ -1,11 +1,8 @@
-use std::{
-    fmt::Write as _,
-    time::{Duration, SystemTime},
-};
+use alloc::{borrow::ToOwned as _, string::String};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::{Error, UnixMillis, id::is_cookie_octet};
+use crate::{Error, UnixMillis, date, id::is_cookie_octet};
 
 /// A `Set-Cookie` response header.
 ///
@@ -93,7 +90,8 @@ impl SetCookie {
                 rule: "it must return visible ASCII without `;`, `,`, `\"` and `\\`, at most 4096 octets with the name",
             });
         }
-        let mut header = format!("{}={value}", self.name.as_str());
+        let mut header = String::new();
+        header.extend([self.name.as_str(), "=", value]);
         self.push_attributes(&mut header, self.max_age, self.expires);
         Ok(header)
     }
@@ -104,7 +102,8 @@ impl SetCookie {
     /// removal lacks one (RFC 6265bis section 5.7).
     #[must_use]
     pub fn removal(&self) -> String {
-        let mut header = format!("{}=", self.name.as_str());
+        let mut header = String::new();
+        header.extend([self.name.as_str(), "="]);
         self.push_attributes(&mut header, Some(MaxAge(0)), Some(UnixMillis(0)));
         header
     }
@@ -115,16 +114,17 @@ impl SetCookie {
         max_age: Option<MaxAge>,
         expires: Option<UnixMillis>,
     ) {
-        // Writing into a String cannot fail, so the results hold nothing.
         if let Some(MaxAge(seconds)) = max_age {
-            let _ = write!(header, "; Max-Age={seconds}");
+            header.push_str(if seconds < 0 { "; Max-Age=-" } else { "; Max-Age=" });
+            date::push_number(header, seconds.unsigned_abs(), 1);
         }
         if let Some(Domain(domain)) = &self.domain {
-            let _ = write!(header, "; Domain={domain}");
+            header.extend(["; Domain=", domain]);
         }
-        let _ = write!(header, "; Path={}", self.path.0);
+        header.extend(["; Path=", &self.path.0]);
         if let Some(expires) = expires {
-            let _ = write!(header, "; Expires={}", imf_fixdate(expires));
+            header.push_str("; Expires=");
+            date::push_imf_fixdate(header, expires);
         }
         for (set, attribute) in [
             (self.http_only, "; HttpOnly"),
@@ -196,14 +196,14 @@ impl Domain {
     /// [`Error::CookieOption`] if it is not labels of letters, digits and hyphens (RFC 1034
     /// section 3.5).
     pub fn new(domain: &str) -> Result<Self, Error> {
-        let label = |label: &str| {
+        let label = |label: &[u8]| {
             (1..=63).contains(&label.len())
-                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-                && !label.starts_with('-')
-                && !label.ends_with('-')
+                && label.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-')
+                && label.first() != Some(&b'-')
+                && label.last() != Some(&b'-')
         };
         let host = domain.strip_prefix('.').unwrap_or(domain);
-        if host.len() <= 253 && host.split('.').all(label) {
+        if host.len() <= 253 && host.as_bytes().split(|b| *b == b'.').all(label) {
             Ok(Self(domain.to_owned()))
         } else {
             Err(Error::CookieOption {
@@ -225,13 +225,17 @@ impl MaxAge {
     /// [`Error::CookieOption`] for what is not a finite number of at most 2^53 seconds.
     pub fn from_seconds(seconds: f64) -> Result<Self, Error> {
         const SAFE: f64 = 9_007_199_254_740_991.0;
-        let seconds = seconds.floor();
-        if (-SAFE..=SAFE).contains(&seconds) {
-            #[expect(clippy::cast_possible_truncation, reason = "a whole number within ±2^53")]
-            Ok(Self(seconds as i64))
-        } else {
-            Err(Error::CookieOption { attribute: "maxAge", rule: "a finite number of seconds" })
+        if !(-SAFE..=SAFE).contains(&seconds) {
+            return Err(Error::CookieOption {
+                attribute: "maxAge",
+                rule: "a finite number of seconds",
+            });
         }
+        #[expect(clippy::cast_possible_truncation, reason = "within ±2^53")]
+        let whole = seconds as i64;
+        #[expect(clippy::cast_precision_loss, reason = "within ±2^53")]
+        let rounded_up = whole as f64 > seconds;
+        Ok(Self(whole - i64::from(rounded_up)))
     }
 
     /// The seconds of the attribute.
@@ -319,13 +323,6 @@ const URI_COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'(')
     .remove(b')');
 
-/// The last second that an IMF-fixdate has room for: year 9999.
-pub(crate) const LATEST_DATE: UnixMillis = UnixMillis(253_402_300_799_000);
-
-fn imf_fixdate(at: UnixMillis) -> httpdate::HttpDate {
-    (SystemTime::UNIX_EPOCH + Duration::from_millis(at.0.min(LATEST_DATE.0))).into()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -373,11 +370,6 @@ mod tests {
         for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e300] {
             assert!(seconds(bad).is_err());
         }
-    }
-
-    #[test]
-    fn dates_beyond_the_format_are_its_last_second() {
-        assert_eq!(imf_fixdate(UnixMillis(u64::MAX)).to_string(), "Fri, 31 Dec 9999 23:59:59 GMT");
     }
 
     #[test]

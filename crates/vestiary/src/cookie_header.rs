@@ -47,6 +47,8 @@ fn trim(mut bytes: &[u8]) -> &[u8] {
 
 #[cfg(test)]
 mod tests {
+    use std::vec::Vec;
+
     use super::*;
 
     fn values(header: &[u8]) -> Vec<&[u8]> {

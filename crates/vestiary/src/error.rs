@@ -29,12 +29,6 @@ pub enum Error {
         /// What the prefix demands (RFC 6265bis section 4.1.3).
         rule: &'static str,
     },
-    /// The options were not the JSON object the host promised to send.
-    #[error("the options could not be read: {reason}")]
-    Options {
-        /// Position and kind of the fault; never a value.
-        reason: String,
-    },
     /// An own session ID (`genid`) that cannot travel in a cookie.
     #[error(
         "a session ID must be 16 to 256 visible ASCII characters without `;`, `,`, `\"` or `\\`"
@@ -107,7 +101,6 @@ impl Error {
             Self::CookieOption { .. } => "cookie_option",
             Self::CookieName { .. } => "cookie_name",
             Self::CookiePrefix { .. } => "cookie_prefix",
-            Self::Options { .. } => "options",
             Self::SessionId => "session_id",
             Self::SecretMissing => "secret_missing",
             Self::SecretShort { .. } => "secret_short",

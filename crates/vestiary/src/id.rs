@@ -1,6 +1,7 @@
-use std::fmt;
+use alloc::{borrow::ToOwned as _, string::String};
+use core::{fmt, ops::RangeInclusive};
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64ct::{Base64UrlUnpadded, Encoding as _};
 
 use crate::Error;
 
@@ -22,12 +23,12 @@ impl SessionId {
     /// Bytes of entropy in an ID of ours: 192 bits, the seed's length.
     pub const ENTROPY: usize = 24;
 
-    const LENGTH: std::ops::RangeInclusive<usize> = 16..=256;
+    const LENGTH: RangeInclusive<usize> = 16..=256;
 
     /// An ID from bytes of a cryptographic random source: base64url, 32 characters, no padding.
     #[must_use]
     pub fn from_entropy(entropy: &[u8; Self::ENTROPY]) -> Self {
-        Self(URL_SAFE_NO_PAD.encode(entropy))
+        Self(Base64UrlUnpadded::encode_string(entropy))
     }
 
     /// An ID that somebody else made: from a verified cookie, or by the application's own
@@ -37,8 +38,14 @@ impl SessionId {
     /// [`Error::SessionId`] unless it is 16 to 256 visible ASCII characters that need no quoting
     /// in a cookie (RFC 6265 section 4.1.1, `cookie-octet`).
     pub fn parse(id: &str) -> Result<Self, Error> {
-        let fits = Self::LENGTH.contains(&id.len()) && id.bytes().all(is_cookie_octet);
-        if fits { Ok(Self(id.to_owned())) } else { Err(Error::SessionId) }
+        Self::from_bytes(id.as_bytes()).ok_or(Error::SessionId)
+    }
+
+    /// [`SessionId::parse`] for bytes that may not be text; `None` if they are no ID.
+    #[must_use]
+    pub fn from_bytes(id: &[u8]) -> Option<Self> {
+        let fits = Self::LENGTH.contains(&id.len()) && id.iter().all(|byte| is_cookie_octet(*byte));
+        fits.then(|| Self(id.iter().map(|byte| char::from(*byte)).collect()))
     }
 
     /// The ID itself, for the cookie and the store.
@@ -76,7 +83,7 @@ impl WriteId {
     /// A write ID from random bytes.
     #[must_use]
     pub fn from_entropy(entropy: &[u8; Self::ENTROPY]) -> Self {
-        Self(URL_SAFE_NO_PAD.encode(entropy))
+        Self(Base64UrlUnpadded::encode_string(entropy))
     }
 
     /// A write ID out of a record; `None` if it has another shape.
@@ -101,6 +108,8 @@ pub(crate) fn is_cookie_octet(byte: u8) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::string::ToString as _;
+
     use super::*;
 
     #[test]

@@ -1,6 +1,7 @@
-use std::{borrow::Cow, fmt};
+use alloc::{borrow::Cow, string::String, vec::Vec};
+use core::fmt;
 
-use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
+use base64ct::{Base64Unpadded, Encoding as _};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use subtle::{Choice, ConstantTimeEq as _};
@@ -80,9 +81,7 @@ impl KeyRing {
     #[must_use]
     pub fn sign(&self, id: &SessionId) -> String {
         let mut value = String::with_capacity(id.expose().len() + 1 + SIGNATURE);
-        value.push_str(id.expose());
-        value.push('.');
-        STANDARD_NO_PAD.encode_string(mac(&self.signer, id.expose()), &mut value);
+        value.extend([id.expose(), ".", signature(&self.signer, id, &mut [0; SIGNATURE])]);
         value
     }
 
@@ -96,24 +95,20 @@ impl KeyRing {
             return None;
         }
         let decoded: Cow<'_, [u8]> = percent_encoding::percent_decode(value).into();
-        let text = std::str::from_utf8(&decoded).ok()?;
-        let (id, signature) = text.strip_prefix("s:").unwrap_or(text).rsplit_once('.')?;
-        if signature.len() != SIGNATURE {
-            return None;
-        }
-        let id = SessionId::parse(id).ok()?;
+        let value = decoded.strip_prefix(b"s:").unwrap_or(&decoded);
+        // The signature is the last 43 characters, and before it stands a dot.
+        let (id, signature) = value.split_last_chunk::<SIGNATURE>()?;
+        let id = SessionId::from_bytes(id.strip_suffix(b".")?)?;
         self.signed_by_one(&id, signature).then_some(id)
     }
 
     /// Compares text with text: decoding the presented signature first would accept several
     /// spellings of the same bytes. Every key is tried, so time does not tell which one fits.
-    fn signed_by_one(&self, id: &SessionId, signature: &str) -> bool {
-        let mut expected = [0; SIGNATURE];
+    fn signed_by_one(&self, id: &SessionId, presented: &[u8; SIGNATURE]) -> bool {
         let mut found = Choice::from(0);
         for verifier in &self.verifiers {
-            let written = STANDARD_NO_PAD.encode_slice(mac(verifier, id.expose()), &mut expected);
-            let whole = written.is_ok_and(|length| length == SIGNATURE);
-            found |= expected.ct_eq(signature.as_bytes()) & Choice::from(u8::from(whole));
+            let expected = &mut [0; SIGNATURE];
+            found |= signature(verifier, id, expected).as_bytes().ct_eq(presented);
         }
         found.into()
     }
@@ -130,8 +125,11 @@ fn key(secret: &[u8]) -> Result<HmacSha256, Error> {
     HmacSha256::new_from_slice(secret).map_err(|_| Error::SecretMissing)
 }
 
-fn mac(key: &HmacSha256, id: &str) -> [u8; 32] {
-    key.clone().chain_update(id.as_bytes()).finalize().into_bytes().into()
+fn signature<'b>(key: &HmacSha256, id: &SessionId, buffer: &'b mut [u8; SIGNATURE]) -> &'b str {
+    let mac = key.clone().chain_update(id.expose().as_bytes()).finalize().into_bytes();
+    // The buffer has the length of the text, so this is never the empty string (which would match
+    // nothing: a presented signature has `SIGNATURE` characters).
+    Base64Unpadded::encode(&mac, buffer).unwrap_or_default()
 }
 
 fn low_bytes(secret: &str) -> Vec<u8> {
@@ -140,6 +138,8 @@ fn low_bytes(secret: &str) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::{format, string::ToString as _, vec};
+
     use super::*;
 
     fn id() -> SessionId {

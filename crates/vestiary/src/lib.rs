@@ -21,15 +21,22 @@
 //! assert_eq!(found, Some(id));
 //! # Ok::<(), vestiary::Error>(())
 //! ```
+#![no_std]
 #![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 pub mod cookie_header;
 pub mod decide;
 pub mod response;
 
 mod cookie;
+mod date;
 mod error;
 mod id;
+mod json;
 mod key;
 mod memory;
 mod options;
@@ -41,6 +48,6 @@ pub use error::Error;
 pub use id::{SessionId, WriteId};
 pub use key::KeyRing;
 pub use memory::{MemoryLimits, MemoryTable};
-pub use options::{CookieOptions, Options, SameSiteOption};
+pub use options::{CookieOptions, Options, OptionsInput, SameSiteOption};
 pub use record::{Limits, Meta, Record};
 pub use time::{Ttl, UnixMillis};

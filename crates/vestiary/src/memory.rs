@@ -1,16 +1,16 @@
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-    sync::Arc,
-};
+use alloc::{borrow::ToOwned as _, string::String};
+use core::fmt;
+
+use indexmap::IndexMap;
+use rustc_hash::FxBuildHasher;
 
 use crate::{Error, Ttl, UnixMillis};
 
 /// Records in memory, with a life each, a cap on their number and a cap on their bytes.
 ///
-/// Every call first removes what has expired, so memory is freed without a timer, and the cost of
-/// that is paid by the writes that filled it. A full table refuses what is new: it never logs
-/// anybody out to make room.
+/// An expired record is never seen again, and is freed without a timer: every call looks at a few
+/// more records, in turn, and removes those that are over. A full table refuses what is new: it
+/// never logs anybody out to make room.
 ///
 /// ```
 /// # use vestiary::{MemoryLimits, MemoryTable, Ttl, UnixMillis};
@@ -23,8 +23,12 @@ use crate::{Error, Ttl, UnixMillis};
 /// ```
 pub struct MemoryTable {
     limits: MemoryLimits,
-    entries: BTreeMap<Arc<str>, Entry>,
-    deadlines: BTreeSet<(UnixMillis, Arc<str>)>,
+    // The hash needs no secret seed: keys are IDs that we made, or that carry our signature.
+    entries: IndexMap<String, Entry, FxBuildHasher>,
+    /// The next entry to look at.
+    hand: usize,
+    /// When all of them were looked at.
+    swept: UnixMillis,
     bytes: usize,
 }
 
@@ -45,19 +49,26 @@ struct Entry {
     deadline: UnixMillis,
 }
 
-/// Both trees' nodes and headers, roughly. Counted so that many tiny records are not free.
-const OVERHEAD: usize = 160;
+/// What an entry needs beside key and text, roughly. Counted so that many tiny records are not free.
+const OVERHEAD: usize = 96;
+
+/// How many entries a call looks at for expiry. More than one, so that freeing outruns filling.
+const LOOKS: usize = 8;
+
+/// A full table looks at all entries at most this often, in milliseconds.
+const SWEEP_INTERVAL: u64 = 1_000;
 
 impl MemoryTable {
     /// An empty table.
     #[must_use]
     pub fn new(limits: MemoryLimits) -> Self {
-        Self { limits, entries: BTreeMap::new(), deadlines: BTreeSet::new(), bytes: 0 }
+        let entries = IndexMap::with_hasher(FxBuildHasher);
+        Self { limits, entries, hand: 0, swept: UnixMillis(0), bytes: 0 }
     }
 
     /// The record under `key`, if it is there and alive.
     pub fn get(&mut self, key: &str, now: UnixMillis) -> Option<&str> {
-        self.sweep(now);
+        self.look_around(key, now);
         self.entries.get(key).map(|entry| entry.text.as_str())
     }
 
@@ -66,61 +77,49 @@ impl MemoryTable {
     /// # Errors
     /// [`Error::StoreFull`]; what was there before is there still.
     pub fn set(&mut self, key: &str, text: &str, ttl: Ttl, now: UnixMillis) -> Result<(), Error> {
-        self.sweep(now);
+        self.look_around(key, now);
         if ttl.is_over() {
             self.remove(key);
             return Ok(());
         }
-        let old = self.entries.get(key).map(|entry| cost(key, &entry.text));
-        let bytes = self.bytes - old.unwrap_or(0) + cost(key, text);
-        if bytes > self.limits.bytes {
-            return Err(Error::StoreFull { limit: self.limits.bytes, unit: "bytes" });
+        if self.refusal(key, text).is_some() && now.since(self.swept) >= SWEEP_INTERVAL {
+            self.sweep(now);
         }
-        if old.is_none() && self.entries.len() >= self.limits.entries {
-            return Err(Error::StoreFull { limit: self.limits.entries, unit: "entries" });
+        if let Some(refusal) = self.refusal(key, text) {
+            return Err(refusal);
         }
-        self.remove(key);
-        let deadline = self.deadline(ttl, now);
-        let key: Arc<str> = key.into();
-        self.deadlines.insert((deadline, Arc::clone(&key)));
-        self.entries.insert(key, Entry { text: text.to_owned(), deadline });
-        self.bytes = bytes;
+        let entry = Entry { text: text.to_owned(), deadline: self.deadline(ttl, now) };
+        self.bytes += cost(key, text);
+        if let Some(old) = self.entries.insert(key.to_owned(), entry) {
+            self.bytes -= cost(key, &old.text);
+        }
         Ok(())
     }
 
     /// Gives a record a new life from `now` on. Never creates one: `false` if it is not there.
     pub fn touch(&mut self, key: &str, ttl: Ttl, now: UnixMillis) -> bool {
-        self.sweep(now);
+        self.look_around(key, now);
         if ttl.is_over() {
             return self.remove(key);
         }
         let deadline = self.deadline(ttl, now);
-        let Some((key, _)) = self.entries.get_key_value(key) else { return false };
-        let key = Arc::clone(key);
-        let Some(entry) = self.entries.get_mut(&key) else { return false };
-        self.deadlines.remove(&(entry.deadline, Arc::clone(&key)));
+        let Some(entry) = self.entries.get_mut(key) else { return false };
         entry.deadline = deadline;
-        self.deadlines.insert((deadline, key));
         true
     }
 
     /// Removes a record; whether there was one.
     pub fn remove(&mut self, key: &str) -> bool {
-        let Some((key, entry)) = self.entries.remove_entry(key) else { return false };
-        self.bytes -= cost(&key, &entry.text);
-        self.deadlines.remove(&(entry.deadline, key));
+        let Some(entry) = self.entries.swap_remove(key) else { return false };
+        self.bytes -= cost(key, &entry.text);
         true
     }
 
-    /// Removes what has expired.
+    /// Removes all that has expired.
     pub fn sweep(&mut self, now: UnixMillis) {
-        while let Some((deadline, key)) = self.deadlines.first() {
-            if *deadline > now {
-                break;
-            }
-            let key = Arc::clone(key);
-            self.remove(&key);
-        }
+        self.swept = now;
+        self.hand = 0;
+        while self.look(now) {}
     }
 
     /// Number of records.
@@ -139,6 +138,40 @@ impl MemoryTable {
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Looks at `key`, and at the next few entries.
+    fn look_around(&mut self, key: &str, now: UnixMillis) {
+        if self.entries.get(key).is_some_and(|entry| entry.deadline <= now) {
+            self.remove(key);
+        }
+        for _ in 0..LOOKS {
+            if !self.look(now) {
+                self.hand = 0;
+                return;
+            }
+        }
+    }
+
+    /// Looks at the entry under the hand; `false` past the last one.
+    fn look(&mut self, now: UnixMillis) -> bool {
+        let Some((_, entry)) = self.entries.get_index(self.hand) else { return false };
+        if entry.deadline > now {
+            self.hand += 1;
+        } else if let Some((key, entry)) = self.entries.swap_remove_index(self.hand) {
+            // The last entry has taken this place, and is looked at next.
+            self.bytes -= cost(&key, &entry.text);
+        }
+        true
+    }
+
+    fn refusal(&self, key: &str, text: &str) -> Option<Error> {
+        let old = self.entries.get(key).map(|entry| cost(key, &entry.text));
+        if self.bytes - old.unwrap_or(0) + cost(key, text) > self.limits.bytes {
+            return Some(Error::StoreFull { limit: self.limits.bytes, unit: "bytes" });
+        }
+        let full = old.is_none() && self.entries.len() >= self.limits.entries;
+        full.then_some(Error::StoreFull { limit: self.limits.entries, unit: "entries" })
     }
 
     fn deadline(&self, ttl: Ttl, now: UnixMillis) -> UnixMillis {
@@ -167,6 +200,8 @@ fn cost(key: &str, text: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::string::ToString as _;
+
     use super::*;
 
     const T0: UnixMillis = UnixMillis(1_700_000_000_000);
@@ -183,12 +218,13 @@ mod tests {
         }
         table.set("forever", "{}", Ttl::Infinite, T0).unwrap();
         assert_eq!(table.len(), 1_001);
-        // Any call frees them, also one about another key.
-        assert_eq!(table.get("none", T0.plus(1_000)), None);
-        assert_eq!((table.len(), table.deadlines.len()), (1, 1));
-        assert_eq!(table.bytes(), cost("forever", "{}"));
+        // Calls free them, also those about another key.
+        for _ in 0..2 * 1_001 / LOOKS {
+            assert_eq!(table.get("none", T0.plus(1_000)), None);
+        }
+        assert_eq!((table.len(), table.bytes()), (1, cost("forever", "{}")));
         table.sweep(T0.plus(5_000));
-        assert_eq!((table.len(), table.deadlines.len(), table.bytes()), (0, 0, 0));
+        assert_eq!((table.len(), table.bytes()), (0, 0));
     }
 
     #[test]
@@ -227,6 +263,27 @@ mod tests {
         assert_eq!(table.get("a", T0), Some("2"));
         // What expires makes room.
         assert_eq!(table.set("c", "1", Ttl::Infinite, T0.plus(5_000)), Ok(()));
+    }
+
+    #[test]
+    fn a_flood_of_a_full_table_does_not_make_it_slow() {
+        let mut table = table(1_000, 1 << 24);
+        for n in 0..1_000 {
+            table.set(&n.to_string(), "{}", Ttl::Infinite, T0).unwrap();
+        }
+        assert!(table.set("c", "1", Ttl::Infinite, T0.plus(10)).is_err());
+        assert_eq!(table.swept, T0.plus(10));
+        assert!(table.set("c", "1", Ttl::Infinite, T0.plus(20)).is_err());
+        assert_eq!(table.swept, T0.plus(10), "swept again within the same second");
+    }
+
+    #[test]
+    fn a_record_that_comes_back_is_not_expired_by_its_former_life() {
+        let mut table = table(10, 1 << 20);
+        table.set("sid", "1", Ttl::Millis(10), T0).unwrap();
+        table.remove("sid");
+        table.set("sid", "2", Ttl::Millis(50), T0).unwrap();
+        assert_eq!(table.get("sid", T0.plus(10)), Some("2"));
     }
 
     #[test]

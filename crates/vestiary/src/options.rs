@@ -1,16 +1,15 @@
-use serde::Deserialize;
-
 use crate::{
     CookieName, Domain, Error, KeyRing, MaxAge, Path, Priority, SameSite, SetCookie, Ttl,
-    UnixMillis, cookie::LATEST_DATE, decide::Policy,
+    UnixMillis, date, decide::Policy,
 };
 
 /// The options of a session, checked: what is in here cannot be wrong.
 ///
 /// ```
-/// # use vestiary::Options;
-/// let options = Options::parse(r#"{ "cookie": { "maxAge": 3600 }, "rolling": true }"#)?;
-/// assert_eq!(options.name.as_str(), "connect.sid");
+/// # use vestiary::{CookieOptions, Options, OptionsInput};
+/// let cookie = CookieOptions { max_age: Some(3600.0), ..CookieOptions::default() };
+/// let options = Options::new(OptionsInput { cookie, rolling: true, ..OptionsInput::default() })?;
+/// assert_eq!(options.name().as_str(), "connect.sid");
 /// assert_eq!(
 ///     options.set_cookie(true).with_value("x"),
 ///     "connect.sid=x; Max-Age=3600; Path=/; HttpOnly; Secure; SameSite=Lax"
@@ -19,32 +18,84 @@ use crate::{
 /// ```
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Name of the cookie; `connect.sid` unless said otherwise (seed README, `name`).
-    pub name: CookieName,
-    /// What a request has to do by itself.
-    pub policy: Policy,
+    policy: Policy,
     cookie: SetCookie,
     /// `None`: the host knows whether the visitor came over https.
     secure: Option<bool>,
 }
 
+/// The options as somebody wrote them, after the seed's README. `secret` is not among them: a
+/// [`KeyRing`] is made of it at once.
+#[derive(Clone, Debug, Default)]
+pub struct OptionsInput<'a> {
+    /// Name of the cookie; `connect.sid` unless said otherwise.
+    pub name: Option<&'a str>,
+    /// Options of the cookie.
+    pub cookie: CookieOptions<'a>,
+    /// Refresh an existing session on every request; ignored without `maxAge`.
+    pub rolling: bool,
+    /// Store new sessions, and changes, without a `save()`.
+    pub save_uninitialized: bool,
+}
+
+/// `options.cookie` as somebody wrote it.
+#[derive(Clone, Debug, Default)]
+pub struct CookieOptions<'a> {
+    /// `Domain`.
+    pub domain: Option<&'a str>,
+    /// `Expires`, in milliseconds since the epoch.
+    pub expires: Option<f64>,
+    /// `HttpOnly`; on unless turned off, as in `SvelteKit`.
+    pub http_only: Option<bool>,
+    /// `Max-Age`, in seconds.
+    pub max_age: Option<f64>,
+    /// `Partitioned`.
+    pub partitioned: bool,
+    /// `Path`; `/` unless said otherwise.
+    pub path: Option<&'a str>,
+    /// `Priority`: `low`, `medium` or `high`, in any case.
+    pub priority: Option<&'a str>,
+    /// `SameSite`; `lax` unless said otherwise, as in `SvelteKit`.
+    pub same_site: Option<SameSiteOption<'a>>,
+    /// `Secure`; where absent, the host decides by the URL.
+    pub secure: Option<bool>,
+}
+
+/// The forms that `sameSite` may have.
+#[derive(Clone, Copy, Debug)]
+pub enum SameSiteOption<'a> {
+    /// `true` is `Strict`, `false` leaves the attribute out.
+    Flag(bool),
+    /// `lax`, `none` or `strict`, in any case.
+    Name(&'a str),
+}
+
 impl Options {
-    /// Reads the options from JSON, in the seed README's spelling. Durations are seconds,
-    /// `expires` is milliseconds since the epoch.
+    /// Checks what somebody wrote.
     ///
     /// # Errors
     /// [`Error`] says which option is wrong and what a valid one looks like.
-    pub fn parse(json: &str) -> Result<Self, Error> {
-        let raw: RawOptions =
-            serde_json::from_str(json).map_err(|e| Error::Options { reason: e.to_string() })?;
-        let name = CookieName::new(raw.name.as_deref().unwrap_or("connect.sid"))?;
-        let cookie = raw.cookie.build(name.clone())?;
-        let secure = secure(&name, &cookie, raw.cookie.secure)?;
+    #[expect(clippy::needless_pass_by_value, reason = "options are written where they are used")]
+    pub fn new(input: OptionsInput<'_>) -> Result<Self, Error> {
+        let cookie = input.cookie.checked(input.name.unwrap_or("connect.sid"))?;
+        let secure = secure(&cookie, input.cookie.secure)?;
         let policy = Policy {
-            rolling: raw.rolling && cookie.max_age.is_some(),
-            save_uninitialized: raw.save_uninitialized,
+            rolling: input.rolling && cookie.max_age.is_some(),
+            save_uninitialized: input.save_uninitialized,
         };
-        Ok(Self { name, policy, cookie, secure })
+        Ok(Self { policy, cookie, secure })
+    }
+
+    /// Name of the cookie.
+    #[must_use]
+    pub fn name(&self) -> &CookieName {
+        &self.cookie.name
+    }
+
+    /// What a request does by itself.
+    #[must_use]
+    pub fn policy(&self) -> Policy {
+        self.policy
     }
 
     /// The cookie to set. `secure_here` is what the host would choose for this request; it counts
@@ -54,7 +105,7 @@ impl Options {
         SetCookie { secure: self.secure.unwrap_or(secure_here), ..self.cookie.clone() }
     }
 
-    /// What the options say of `Secure`, with what prefix and `Partitioned` demand.
+    /// What the options say of `Secure`, with what prefix and attributes demand.
     #[must_use]
     pub fn secure(&self) -> Option<bool> {
         self.secure
@@ -65,73 +116,44 @@ impl Options {
     pub fn ttl(&self, now: UnixMillis) -> Ttl {
         Ttl::of(self.cookie.max_age, self.cookie.expires, now)
     }
+
+    /// The key ring of these secrets; in production only of long ones.
+    ///
+    /// # Errors
+    /// As [`KeyRing::new`] and, in production, [`KeyRing::require_long`].
+    pub fn keys<S: AsRef<str>>(secrets: &[S], production: bool) -> Result<KeyRing, Error> {
+        let keys = KeyRing::new(secrets)?;
+        if production {
+            KeyRing::require_long(secrets)?;
+        }
+        Ok(keys)
+    }
 }
 
-/// `secret` is not here: a [`KeyRing`] is made of it, and it is never part of a text.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RawOptions {
-    name: Option<String>,
-    #[serde(default)]
-    cookie: CookieOptions,
-    #[serde(default)]
-    rolling: bool,
-    #[serde(default)]
-    save_uninitialized: bool,
-}
-
-/// `options.cookie` of the seed's README, not checked yet.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct CookieOptions {
-    /// `Domain`.
-    pub domain: Option<String>,
-    /// `Expires`, in milliseconds since the epoch.
-    pub expires: Option<f64>,
-    /// `HttpOnly`; on unless turned off, as in SvelteKit.
-    pub http_only: Option<bool>,
-    /// `Max-Age`, in seconds.
-    pub max_age: Option<f64>,
-    /// `Partitioned`.
-    pub partitioned: bool,
-    /// `Path`; `/` unless said otherwise.
-    pub path: Option<String>,
-    /// `Priority`: `low`, `medium` or `high`.
-    pub priority: Option<String>,
-    /// `SameSite`; `lax` unless said otherwise, as in SvelteKit.
-    pub same_site: Option<SameSiteOption>,
-    /// `Secure`; where absent, the host decides by the URL.
-    pub secure: Option<bool>,
-}
-
-/// The forms that `sameSite` may have.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
-pub enum SameSiteOption {
-    /// `true` is `Strict`, `false` leaves the attribute out.
-    Flag(bool),
-    /// `lax`, `none` or `strict`, in any case.
-    Name(String),
-}
-
-impl CookieOptions {
-    fn build(&self, name: CookieName) -> Result<SetCookie, Error> {
+impl CookieOptions<'_> {
+    fn checked(&self, name: &str) -> Result<SetCookie, Error> {
+        // What owns memory comes last: each `?` after it would have to free it, in code.
+        let expires = self.expires.map(expires).transpose()?;
+        let max_age = self.max_age.map(MaxAge::from_seconds).transpose()?;
+        let priority = self.priority.map(priority).transpose()?;
+        let same_site = same_site(self.same_site)?;
+        let cookie = SetCookie::new(CookieName::new(name)?, Path::new(self.path.unwrap_or("/"))?);
         Ok(SetCookie {
-            domain: self.domain.as_deref().map(Domain::new).transpose()?,
-            expires: self.expires.map(expires).transpose()?,
+            domain: self.domain.map(Domain::new).transpose()?,
+            expires,
             http_only: self.http_only.unwrap_or(true),
-            max_age: self.max_age.map(MaxAge::from_seconds).transpose()?,
+            max_age,
             partitioned: self.partitioned,
-            priority: self.priority.as_deref().map(priority).transpose()?,
-            same_site: same_site(self.same_site.as_ref())?,
-            ..SetCookie::new(name, Path::new(self.path.as_deref().unwrap_or("/"))?)
+            priority,
+            same_site,
+            ..cookie
         })
     }
 }
 
 fn expires(millis: f64) -> Result<UnixMillis, Error> {
     #[expect(clippy::cast_precision_loss, reason = "the limit is far below 2^53")]
-    let latest = LATEST_DATE.0 as f64;
+    let latest = date::LATEST.0 as f64;
     if (0.0..=latest).contains(&millis) {
         #[expect(
             clippy::cast_possible_truncation,
@@ -148,47 +170,39 @@ fn expires(millis: f64) -> Result<UnixMillis, Error> {
 }
 
 fn priority(name: &str) -> Result<Priority, Error> {
-    match name.to_ascii_lowercase().as_str() {
-        "low" => Ok(Priority::Low),
-        "medium" => Ok(Priority::Medium),
-        "high" => Ok(Priority::High),
-        _ => Err(Error::CookieOption { attribute: "priority", rule: "`low`, `medium` or `high`" }),
-    }
+    one_of(name, [("low", Priority::Low), ("medium", Priority::Medium), ("high", Priority::High)])
+        .ok_or(Error::CookieOption { attribute: "priority", rule: "`low`, `medium` or `high`" })
 }
 
-fn same_site(option: Option<&SameSiteOption>) -> Result<Option<SameSite>, Error> {
-    let name = match option {
-        None => return Ok(Some(SameSite::Lax)),
-        Some(SameSiteOption::Flag(true)) => return Ok(Some(SameSite::Strict)),
-        Some(SameSiteOption::Flag(false)) => return Ok(None),
-        Some(SameSiteOption::Name(name)) => name.to_ascii_lowercase(),
-    };
-    match name.as_str() {
-        "lax" => Ok(Some(SameSite::Lax)),
-        "none" => Ok(Some(SameSite::None)),
-        "strict" => Ok(Some(SameSite::Strict)),
-        _ => Err(Error::CookieOption {
+fn same_site(option: Option<SameSiteOption<'_>>) -> Result<Option<SameSite>, Error> {
+    match option {
+        None => Ok(Some(SameSite::Lax)),
+        Some(SameSiteOption::Flag(strict)) => Ok(strict.then_some(SameSite::Strict)),
+        Some(SameSiteOption::Name(name)) => one_of(
+            name,
+            [("lax", SameSite::Lax), ("none", SameSite::None), ("strict", SameSite::Strict)],
+        )
+        .map(Some)
+        .ok_or(Error::CookieOption {
             attribute: "sameSite",
             rule: "`lax`, `none`, `strict`, true or false",
         }),
     }
 }
 
+fn one_of<T>(name: &str, known: [(&str, T); 3]) -> Option<T> {
+    known.into_iter().find_map(|(known, value)| known.eq_ignore_ascii_case(name).then_some(value))
+}
+
 /// A browser throws away a cookie that breaks the promise of its name or attributes, and nobody
 /// sees why; so such options are refused here, and `Secure` is added where it is a must.
-fn secure(
-    name: &CookieName,
-    cookie: &SetCookie,
-    asked: Option<bool>,
-) -> Result<Option<bool>, Error> {
-    let host = name.has_prefix("__Host-");
+fn secure(cookie: &SetCookie, asked: Option<bool>) -> Result<Option<bool>, Error> {
+    let host = cookie.name.has_prefix("__Host-");
     let prefix = if host { "__Host-" } else { "__Secure-" };
-    let prefixed = host || name.has_prefix(prefix);
+    let prefixed = host || cookie.name.has_prefix(prefix);
     if prefixed && asked == Some(false) {
-        return Err(Error::CookiePrefix {
-            prefix,
-            rule: "must be Secure: leave `cookie.secure` out or set it to true",
-        });
+        let rule = "must be Secure: leave `cookie.secure` out or set it to true";
+        return Err(Error::CookiePrefix { prefix, rule });
     }
     if host && (cookie.domain.is_some() || cookie.path != Path::root()) {
         return Err(Error::CookiePrefix {
@@ -197,10 +211,8 @@ fn secure(
         });
     }
     if cookie.partitioned && asked == Some(false) {
-        return Err(Error::CookieOption {
-            attribute: "partitioned",
-            rule: "browsers demand `cookie.secure` with it: leave `secure` out or set it to true",
-        });
+        let rule = "browsers demand `cookie.secure` with it: leave `secure` out or set it to true";
+        return Err(Error::CookieOption { attribute: "partitioned", rule });
     }
     // Browsers drop SameSite=None without Secure too, but behind a proxy that ends TLS some set
     // `secure: false` on purpose: that stays their choice.
@@ -208,80 +220,103 @@ fn secure(
     Ok(if must { asked.or(Some(true)) } else { asked })
 }
 
-impl Options {
-    /// The key ring of these secrets; in production only of long ones.
-    ///
-    /// # Errors
-    /// As [`KeyRing::new`] and, in production, [`KeyRing::require_long`].
-    pub fn keys<S: AsRef<str>>(secrets: &[S], production: bool) -> Result<KeyRing, Error> {
-        let keys = KeyRing::new(secrets)?;
-        if production {
-            KeyRing::require_long(secrets)?;
-        }
-        Ok(keys)
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::string::String;
+
     use super::*;
 
-    fn header(json: &str) -> Result<String, Error> {
-        Ok(Options::parse(json)?.set_cookie(false).with_value("v"))
+    fn header(name: &str, cookie: CookieOptions<'_>) -> Result<String, Error> {
+        let input = OptionsInput { name: Some(name), cookie, ..OptionsInput::default() };
+        Ok(Options::new(input)?.set_cookie(false).with_value("v"))
+    }
+
+    fn cookie() -> CookieOptions<'static> {
+        CookieOptions::default()
     }
 
     #[test]
     fn defaults_are_the_hosts() {
-        assert_eq!(header("{}").unwrap(), "connect.sid=v; Path=/; HttpOnly; SameSite=Lax");
+        let options = Options::new(OptionsInput::default()).unwrap();
+        assert_eq!(
+            options.set_cookie(false).with_value("v"),
+            "connect.sid=v; Path=/; HttpOnly; SameSite=Lax"
+        );
+        assert!(options.set_cookie(true).with_value("v").contains("; Secure"));
     }
 
     #[test]
     fn every_attribute_of_the_readme() {
-        let all = r#"{"name":"sid","cookie":{"domain":"example.com","expires":1700000000000,
-            "httpOnly":true,"maxAge":60.9,"partitioned":true,"path":"/app","priority":"HIGH",
-            "sameSite":"None","secure":true}}"#;
+        let all = CookieOptions {
+            domain: Some("example.com"),
+            expires: Some(1_700_000_000_000.0),
+            http_only: Some(true),
+            max_age: Some(60.9),
+            partitioned: true,
+            path: Some("/app"),
+            priority: Some("HIGH"),
+            same_site: Some(SameSiteOption::Name("None")),
+            secure: Some(true),
+        };
         assert_eq!(
-            header(all).unwrap(),
+            header("sid", all).unwrap(),
             "sid=v; Max-Age=60; Domain=example.com; Path=/app; Expires=Tue, 14 Nov 2023 22:13:20 GMT; \
              HttpOnly; Secure; Partitioned; Priority=High; SameSite=None"
         );
-        assert_eq!(
-            header(r#"{"cookie":{"httpOnly":false,"sameSite":false}}"#).unwrap(),
-            "connect.sid=v; Path=/"
-        );
-        assert!(header(r#"{"cookie":{"sameSite":true}}"#).unwrap().ends_with("SameSite=Strict"));
+        let none = CookieOptions {
+            http_only: Some(false),
+            same_site: Some(SameSiteOption::Flag(false)),
+            ..cookie()
+        };
+        assert_eq!(header("sid", none).unwrap(), "sid=v; Path=/");
+        let strict = CookieOptions { same_site: Some(SameSiteOption::Flag(true)), ..cookie() };
+        assert!(header("sid", strict).unwrap().ends_with("SameSite=Strict"));
     }
 
     #[test]
     fn what_a_browser_would_drop_is_refused_or_mended() {
-        for bad in [
-            r#"{"name":"__Host-id","cookie":{"secure":false}}"#,
-            r#"{"name":"__host-id","cookie":{"path":"/app"}}"#,
-            r#"{"name":"__Host-id","cookie":{"domain":"example.com"}}"#,
-            r#"{"name":"__Secure-id","cookie":{"secure":false}}"#,
-            r#"{"cookie":{"partitioned":true,"secure":false}}"#,
-            r#"{"cookie":{"sameSite":"sometimes"}}"#,
-            r#"{"cookie":{"priority":"urgent"}}"#,
-            r#"{"cookie":{"expires":-1}}"#,
-            r#"{"cookie":{"maxAge":1e300}}"#,
+        let insecure = || CookieOptions { secure: Some(false), ..cookie() };
+        let none = CookieOptions { same_site: Some(SameSiteOption::Name("none")), ..cookie() };
+        for (name, bad) in [
+            ("__Host-id", insecure()),
+            ("__host-id", CookieOptions { path: Some("/app"), ..cookie() }),
+            ("__Host-id", CookieOptions { domain: Some("example.com"), ..cookie() }),
+            ("__Secure-id", insecure()),
+            ("sid", CookieOptions { partitioned: true, ..insecure() }),
+            (
+                "sid",
+                CookieOptions { same_site: Some(SameSiteOption::Name("sometimes")), ..cookie() },
+            ),
+            ("sid", CookieOptions { priority: Some("urgent"), ..cookie() }),
+            ("sid", CookieOptions { expires: Some(-1.0), ..cookie() }),
+            ("sid", CookieOptions { expires: Some(f64::NAN), ..cookie() }),
+            ("sid", CookieOptions { max_age: Some(f64::INFINITY), ..cookie() }),
         ] {
-            assert!(header(bad).is_err(), "{bad}");
+            assert!(header(name, bad.clone()).is_err(), "{name} {bad:?}");
         }
-        for secured in [
-            r#"{"name":"__Host-id"}"#,
-            r#"{"name":"__Secure-id","cookie":{"path":"/app"}}"#,
-            r#"{"cookie":{"partitioned":true}}"#,
-            r#"{"cookie":{"sameSite":"none"}}"#,
+        for (name, mended) in [
+            ("__Host-id", cookie()),
+            ("__Secure-id", CookieOptions { path: Some("/app"), ..cookie() }),
+            ("sid", CookieOptions { partitioned: true, ..cookie() }),
+            ("sid", none),
         ] {
-            assert!(header(secured).unwrap().contains("; Secure"), "{secured}");
+            assert!(
+                header(name, mended.clone()).unwrap().contains("; Secure"),
+                "{name} {mended:?}"
+            );
         }
     }
 
     #[test]
     fn rolling_needs_max_age() {
-        assert!(!Options::parse(r#"{"rolling":true}"#).unwrap().policy.rolling);
-        assert!(
-            Options::parse(r#"{"rolling":true,"cookie":{"maxAge":1}}"#).unwrap().policy.rolling
-        );
+        let rolling = |max_age| {
+            let cookie = CookieOptions { max_age, ..cookie() };
+            Options::new(OptionsInput { cookie, rolling: true, ..OptionsInput::default() })
+                .unwrap()
+                .policy()
+                .rolling
+        };
+        assert!(!rolling(None));
+        assert!(rolling(Some(1.0)));
     }
 }

@@ -1,12 +1,7 @@
-use std::{cell::Cell, fmt};
+use alloc::{borrow::ToOwned as _, string::String};
+use core::fmt;
 
-use serde::{
-    Deserialize, Deserializer, Serialize,
-    de::{DeserializeSeed, MapAccess, SeqAccess, Visitor},
-};
-use serde_json::value::RawValue;
-
-use crate::{Error, UnixMillis, WriteId};
+use crate::{Error, UnixMillis, WriteId, date, json};
 
 /// What a store keeps under a session's key.
 ///
@@ -23,22 +18,21 @@ use crate::{Error, UnixMillis, WriteId};
 /// assert_eq!(record.write_id(), None);
 /// # Ok::<(), vestiary::Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Eq, PartialEq)]
 pub struct Record {
     write_id: Option<WriteId>,
-    cookie: Box<RawValue>,
-    data: Box<RawValue>,
+    cookie: String,
+    data: String,
     meta: Meta,
 }
 
 /// What the library itself knows of a session. It lives outside `data`, so that no key of the
 /// application can touch it.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(default)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct Meta {
-    /// When the session was created, in milliseconds since the epoch; `None` in the seed's records.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub created: Option<u64>,
+    /// When the session was created; `None` in the seed's records.
+    pub created: Option<UnixMillis>,
 }
 
 /// How large and how deep a record may be.
@@ -58,8 +52,16 @@ impl Limits {
     pub const SAVE: Self = Self { bytes: 64 << 10, depth: 32 };
 }
 
+impl Meta {
+    /// Metadata of a session created at `created`.
+    #[must_use]
+    pub fn created(created: UnixMillis) -> Self {
+        Self { created: Some(created) }
+    }
+}
+
 impl Record {
-    /// A record to be written. `cookie` and `data` are JSON objects.
+    /// A record to be written. `cookie` and `data` are texts of JSON objects.
     ///
     /// # Errors
     /// [`Error`] says what about the data cannot be stored.
@@ -70,26 +72,52 @@ impl Record {
         meta: Meta,
         limits: Limits,
     ) -> Result<Self, Error> {
-        let cookie = RawValue::from_string(cookie.to_owned()).map_err(|_| Error::Json)?;
-        let data = RawValue::from_string(data.to_owned()).map_err(|_| Error::Json)?;
-        inspect(&data, limits.depth)?;
-        Ok(Self { write_id: Some(write_id), cookie, data, meta })
+        for object in [cookie, data] {
+            check_size(object.len(), limits)?;
+            // The object is a level itself.
+            json::members(
+                object,
+                limits.depth.saturating_sub(1),
+                limits.depth,
+                &mut |_, _| Ok(()),
+            )?;
+        }
+        Ok(Self {
+            write_id: Some(write_id),
+            cookie: cookie.to_owned(),
+            data: data.to_owned(),
+            meta,
+        })
     }
 
-    /// Reads a record out of a store.
+    /// Reads a record out of a store. What it does not know in there it leaves alone.
     ///
     /// # Errors
     /// [`Error`] if it is no record, too large, too deep or has a forbidden key. To a request that
     /// means "no session".
     pub fn decode(text: &str, limits: Limits) -> Result<Self, Error> {
         check_size(text.len(), limits)?;
-        let stored: Stored = serde_json::from_str(text).map_err(|_| Error::Json)?;
-        inspect(&stored.data, limits.depth)?;
+        let [mut v, mut cookie, mut data, mut meta] = [None; 4];
+        json::members(text, limits.depth, limits.depth, &mut |key, place| {
+            let member = match key {
+                b"v" => &mut v,
+                b"cookie" => &mut cookie,
+                b"data" => &mut data,
+                b"meta" => &mut meta,
+                _ => return Ok(()),
+            };
+            // Two of one name: readers would disagree which one counts.
+            if member.replace(text.get(place).unwrap_or_default()).is_some() {
+                return Err(Error::Json);
+            }
+            Ok(())
+        })?;
+        let data = data.filter(|data| data.starts_with('{')).ok_or(Error::DataNotObject)?;
         Ok(Self {
-            write_id: stored.v.as_deref().and_then(WriteId::parse),
-            cookie: stored.cookie.unwrap_or_else(|| RawValue::NULL.to_owned()),
-            data: stored.data,
-            meta: stored.meta,
+            write_id: v.and_then(|v| WriteId::parse(v.strip_prefix('"')?.strip_suffix('"')?)),
+            cookie: cookie.unwrap_or("{}").to_owned(),
+            data: data.to_owned(),
+            meta: meta.map(meta_of).unwrap_or_default(),
         })
     }
 
@@ -98,20 +126,17 @@ impl Record {
     /// # Errors
     /// [`Error::TooLarge`] if it has more than `limits.bytes`.
     pub fn encode(&self, limits: Limits) -> Result<String, Error> {
-        let mut text = String::with_capacity(96 + self.cookie.get().len() + self.data.get().len());
+        let mut text = String::with_capacity(96 + self.cookie.len() + self.data.len());
         text.push('{');
         if let Some(id) = &self.write_id {
-            text.push_str("\"v\":\"");
-            text.push_str(id.as_str());
-            text.push_str("\",");
+            text.extend(["\"v\":\"", id.as_str(), "\","]);
         }
-        text.push_str("\"cookie\":");
-        text.push_str(self.cookie.get());
-        text.push_str(",\"data\":");
-        text.push_str(self.data.get());
-        text.push_str(",\"meta\":");
-        text.push_str(&serde_json::to_string(&self.meta).map_err(|_| Error::Json)?);
-        text.push('}');
+        text.extend(["\"cookie\":", &self.cookie, ",\"data\":", &self.data, ",\"meta\":{"]);
+        if let Some(UnixMillis(created)) = self.meta.created {
+            text.push_str("\"created\":");
+            date::push_number(&mut text, created, 1);
+        }
+        text.push_str("}}");
         check_size(text.len(), limits)?;
         Ok(text)
     }
@@ -119,7 +144,7 @@ impl Record {
     /// The session data: text of a JSON object.
     #[must_use]
     pub fn data(&self) -> &str {
-        self.data.get()
+        &self.data
     }
 
     /// What the library knows of the session.
@@ -133,143 +158,39 @@ impl Record {
     pub fn write_id(&self) -> Option<&WriteId> {
         self.write_id.as_ref()
     }
-
-    /// When the session was created, if the record says so.
-    #[must_use]
-    pub fn created(&self) -> Option<UnixMillis> {
-        self.meta.created.map(UnixMillis)
-    }
 }
 
-#[derive(Deserialize)]
-struct Stored {
-    #[serde(default)]
-    v: Option<String>,
-    #[serde(default)]
-    cookie: Option<Box<RawValue>>,
-    data: Box<RawValue>,
-    #[serde(default)]
-    meta: Meta,
+/// Session data is the application's secret, so it is not shown.
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record")
+            .field("write_id", &self.write_id)
+            .field("meta", &self.meta)
+            .field("bytes", &self.data.len())
+            .finish_non_exhaustive()
+    }
 }
 
 fn check_size(size: usize, limits: Limits) -> Result<(), Error> {
     if size <= limits.bytes { Ok(()) } else { Err(Error::TooLarge { size, limit: limits.bytes }) }
 }
 
-fn inspect(data: &RawValue, depth: usize) -> Result<(), Error> {
-    if !data.get().starts_with('{') {
-        return Err(Error::DataNotObject);
-    }
-    let fault = Cell::new(None);
-    let mut json = serde_json::Deserializer::from_str(data.get());
-    let walked = Inspect { left: depth, limit: depth, fault: &fault }.deserialize(&mut json);
-    walked.map_err(|_| fault.take().unwrap_or(Error::Json))
-}
-
-/// Walks a JSON value without building it, and stops at what must not be stored.
-#[derive(Clone, Copy)]
-struct Inspect<'f> {
-    left: usize,
-    limit: usize,
-    fault: &'f Cell<Option<Error>>,
-}
-
-impl Inspect<'_> {
-    fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
-        match self.left.checked_sub(1) {
-            Some(left) => Ok(Self { left, ..self }),
-            None => Err(self.stop(Error::TooDeep { limit: self.limit })),
-        }
-    }
-
-    fn stop<E: serde::de::Error>(self, fault: Error) -> E {
-        self.fault.set(Some(fault));
-        E::custom("")
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Inspect<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Inspect<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        let inner = self.deeper()?;
-        while seq.next_element_seed(inner)?.is_some() {}
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let inner = self.deeper()?;
-        while let Some(forbidden) = map.next_key_seed(Key)? {
-            if let Some(key) = forbidden {
-                return Err(self.stop(Error::ForbiddenKey { key }));
-            }
-            map.next_value_seed(inner)?;
+/// Metadata that cannot be understood is unknown; the session is still good.
+fn meta_of(text: &str) -> Meta {
+    let mut meta = Meta::default();
+    let _ = json::members(text, Limits::LOAD.depth, Limits::LOAD.depth, &mut |key, place| {
+        if key == b"created" {
+            meta.created = text.get(place).and_then(|at| at.parse().ok()).map(UnixMillis);
         }
         Ok(())
-    }
-}
-
-/// A key, unescaped: `"__pr\u006fto__"` is `__proto__` too.
-struct Key;
-
-impl<'de> DeserializeSeed<'de> for Key {
-    type Value = Option<&'static str>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for Key {
-    type Value = Option<&'static str>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
-        Ok(["__proto__", "constructor", "prototype"].into_iter().find(|bad| *bad == key))
-    }
+    });
+    meta
 }
 
 #[cfg(test)]
 mod tests {
+    use std::format;
+
     use super::*;
 
     fn write_id() -> WriteId {
@@ -282,7 +203,7 @@ mod tests {
 
     #[test]
     fn what_is_written_starts_with_the_write_id() {
-        let meta = Meta { created: Some(1_700_000_000_000) };
+        let meta = Meta::created(UnixMillis(1_700_000_000_000));
         let record =
             Record::new(write_id(), r#"{"path":"/"}"#, r#"{"a":1}"#, meta, Limits::SAVE).unwrap();
         let text = record.encode(Limits::SAVE).unwrap();
@@ -290,20 +211,25 @@ mod tests {
             text,
             r#"{"v":"AAAAAAAAAAAAAAAA","cookie":{"path":"/"},"data":{"a":1},"meta":{"created":1700000000000}}"#
         );
-        let again = Record::decode(&text, Limits::LOAD).unwrap();
-        assert_eq!(again.write_id(), Some(&write_id()));
-        assert_eq!(again.data(), r#"{"a":1}"#);
-        assert_eq!(again.created(), Some(UnixMillis(1_700_000_000_000)));
+        assert_eq!(Record::decode(&text, Limits::LOAD), Ok(record));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_left_alone() {
+        let odd = r#" { "meta" : {"created":"yesterday","x":[]} , "v": 7, "next": null, "data" : { "a" : 1 } } "#;
+        let record = Record::decode(odd, Limits::LOAD).unwrap();
+        assert_eq!(
+            (record.data(), record.write_id(), record.meta()),
+            (r#"{ "a" : 1 }"#, None, Meta::default())
+        );
     }
 
     #[test]
     fn keys_that_become_prototypes_are_refused_both_ways() {
         for key in ["__proto__", "constructor", "prototype"] {
-            for bad in [
-                format!(r#"{{"{key}":1}}"#),
-                format!(r#"{{"a":[{{"{key}":1}}]}}"#),
-                format!(r#"{{"\u{:04x}{}":1}}"#, key.as_bytes()[0], key.split_at(1).1),
-            ] {
+            let hidden = format!(r#"{{"\u{:04x}{}":1}}"#, key.as_bytes()[0], key.split_at(1).1);
+            assert_eq!(data(&hidden), Err(Error::Json), "{hidden}");
+            for bad in [format!(r#"{{"{key}":1}}"#), format!(r#"{{"a":[{{"{key}":1}}]}}"#)] {
                 assert_eq!(data(&bad), Err(Error::ForbiddenKey { key }), "{bad}");
                 let stored = format!(r#"{{"cookie":{{}},"data":{bad}}}"#);
                 assert_eq!(
@@ -320,28 +246,28 @@ mod tests {
         let nested = |levels: usize| {
             format!("{{\"a\":{}{}}}", "[".repeat(levels - 1), "]".repeat(levels - 1))
         };
+        let stored = |levels| format!(r#"{{"data":{}}}"#, nested(levels));
         assert_eq!(data(&nested(32)), Ok(()));
         assert_eq!(data(&nested(33)), Err(Error::TooDeep { limit: 32 }));
-        let stored = format!(r#"{{"data":{}}}"#, nested(33));
-        assert_eq!(Record::decode(&stored, Limits::LOAD).err(), Some(Error::TooDeep { limit: 32 }));
+        assert!(Record::decode(&stored(32), Limits::LOAD).is_ok());
+        assert_eq!(
+            Record::decode(&stored(33), Limits::LOAD).err(),
+            Some(Error::TooDeep { limit: 32 })
+        );
         // Far beyond any stack.
-        assert!(data(&nested(1_000_000)).is_err());
+        let limits = Limits { bytes: usize::MAX, depth: 32 };
+        assert!(Record::decode(&stored(1_000_000), limits).is_err());
     }
 
     #[test]
     fn size_is_bounded() {
         let record = |n: usize| {
-            Record::new(
-                write_id(),
-                "{}",
-                &format!(r#"{{"a":"{}"}}"#, "x".repeat(n)),
-                Meta::default(),
-                Limits::SAVE,
-            )
-            .unwrap()
-            .encode(Limits::SAVE)
+            let data = format!(r#"{{"a":"{}"}}"#, "x".repeat(n));
+            Record::new(write_id(), "{}", &data, Meta::default(), Limits::SAVE)?
+                .encode(Limits::SAVE)
         };
         assert!(record(60_000).is_ok());
+        assert!(matches!(record(65_500), Err(Error::TooLarge { limit: 65_536, .. })));
         assert!(matches!(record(70_000), Err(Error::TooLarge { limit: 65_536, .. })));
     }
 
@@ -356,12 +282,23 @@ mod tests {
             "{\"data\":[]}",
             "{\"data\":{}",
             "{\"data\":{}}x",
-            "\u{0}",
+            "\0",
+            "{\"data\":{},\"data\":{}}",
+            "{\"data\":{\"a\":01}}",
+            "{\"data\":{\"a\":\"\n\"}}",
         ] {
             assert!(Record::decode(bad, Limits::LOAD).is_err(), "{bad:?}");
         }
-        for bad in ["1", "null", "[]", "\"{}\"", "{\"a\":NaN}", "{\"a\":\"\\ud800\"}", "{a:1}"] {
+        for bad in
+            ["1", "null", "[]", "\"{}\"", "{\"a\":NaN}", "{a:1}", "{\"a\":1,}", "{\"\\u0041\":1}"]
+        {
             assert!(data(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn debug_shows_no_data() {
+        let record = Record::decode(r#"{"data":{"card":"4111"}}"#, Limits::LOAD).unwrap();
+        assert!(!format!("{record:?}").contains("4111"));
     }
 }

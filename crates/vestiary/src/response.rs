@@ -3,6 +3,8 @@
 //! A shared cache that keeps a `Set-Cookie` hands one visitor's session to another, so such a
 //! response is stored nowhere and varies by `Cookie` (`reference/security.md`, requirement 24).
 
+use alloc::{borrow::ToOwned as _, string::String};
+
 /// The `Cache-Control` of a response that sets the cookie; `None` if the present one will do.
 ///
 /// ```
@@ -27,14 +29,17 @@ pub fn vary(present: Option<&str>) -> Option<String> {
     if has_member(present, "cookie") || has_member(present, "*") {
         return None;
     }
-    Some(match present.map(str::trim) {
+    Some(match present.map(str::trim_ascii) {
         None | Some("") => "Cookie".to_owned(),
-        Some(present) => format!("{present}, Cookie"),
+        Some(present) => [present, ", Cookie"].concat(),
     })
 }
 
 fn has_member(list: Option<&str>, member: &str) -> bool {
-    list.is_some_and(|list| list.split(',').any(|item| item.trim().eq_ignore_ascii_case(member)))
+    list.is_some_and(|list| {
+        let mut items = list.as_bytes().split(|byte| *byte == b',');
+        items.any(|item| item.trim_ascii().eq_ignore_ascii_case(member.as_bytes()))
+    })
 }
 
 #[cfg(test)]

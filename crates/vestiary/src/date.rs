@@ -1,0 +1,92 @@
+use alloc::string::String;
+
+use crate::UnixMillis;
+
+/// The last second that an HTTP date has room for, in the year 9999.
+pub(crate) const LATEST: UnixMillis = UnixMillis(253_402_300_799_000);
+
+/// Appends an instant as HTTP writes it: `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 section 5.6.7).
+///
+/// The crates that format dates need `std`, or a calendar as large as the rest of the core.
+pub(crate) fn push_imf_fixdate(text: &mut String, at: UnixMillis) {
+    let seconds = at.min(LATEST).0 / 1_000;
+    let (days, time) = (seconds / 86_400, seconds % 86_400);
+    // Years that begin in March put the leap day last; an era is 400 of them, 146,097 days, and
+    // day 0 of the Unix epoch is day 719,468 of era 0.
+    let shifted = days + 719_468;
+    let (era, day) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day_of_year = day - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day_of_month = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = (month_from_march + 2) % 12;
+    let year = era * 400 + year_of_era + u64::from(month < 2);
+
+    push_name(text, b"ThuFriSatSunMonTueWed", days % 7);
+    text.push_str(", ");
+    push_number(text, day_of_month, 2);
+    text.push(' ');
+    push_name(text, b"JanFebMarAprMayJunJulAugSepOctNovDec", month);
+    text.push(' ');
+    push_number(text, year, 4);
+    for (mark, part) in [(' ', time / 3_600), (':', time / 60 % 60), (':', time % 60)] {
+        text.push(mark);
+        push_number(text, part, 2);
+    }
+    text.push_str(" GMT");
+}
+
+/// Appends a number with at least `width` digits. `core::fmt` would be the largest part of the
+/// WebAssembly core.
+pub(crate) fn push_number(text: &mut String, number: u64, width: u32) {
+    if number >= 10 || width > 1 {
+        push_number(text, number / 10, width.saturating_sub(1));
+    }
+    text.push(char::from(b'0' + (number % 10) as u8));
+}
+
+fn push_name(text: &mut String, names: &[u8], index: u64) {
+    let (names, _) = names.as_chunks::<3>();
+    let name = usize::try_from(index).ok().and_then(|index| names.get(index));
+    text.extend(name.into_iter().flatten().copied().map(char::from));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        string::ToString as _,
+        time::{Duration, SystemTime},
+    };
+
+    use super::*;
+
+    fn date(at: UnixMillis) -> String {
+        let mut text = String::new();
+        push_imf_fixdate(&mut text, at);
+        text
+    }
+
+    #[test]
+    fn numbers_are_as_the_standard_library_has_them() {
+        for number in [0, 1, 9, 10, 99, 100, 1_700_000_000_000, u64::MAX] {
+            let mut text = String::new();
+            push_number(&mut text, number, 1);
+            assert_eq!(text, number.to_string());
+        }
+    }
+
+    #[test]
+    fn every_day_until_9999_is_as_httpdate_has_it() {
+        for day in 0..=LATEST.0 / 86_400_000 {
+            // Another second of each day.
+            let at = UnixMillis((day * 86_400 + day * 7_919 % 86_400) * 1_000 + 999);
+            let theirs = SystemTime::UNIX_EPOCH + Duration::from_secs(at.0 / 1_000);
+            assert_eq!(date(at), httpdate::fmt_http_date(theirs));
+        }
+    }
+
+    #[test]
+    fn later_is_the_last_second() {
+        assert_eq!(date(UnixMillis(u64::MAX)), "Fri, 31 Dec 9999 23:59:59 GMT");
+    }
+}

@@ -1,0 +1,26 @@
+import js from '@eslint/js';
+import { defineConfig, globalIgnores } from 'eslint/config';
+import ts from 'typescript-eslint';
+
+export default defineConfig(
+	globalIgnores(['**/dist', '**/generated', '**/build', '**/.svelte-kit', 'target']),
+	js.configs.recommended,
+	{
+		files: ['packages/vestiary/**/*.ts', 'examples/sveltekit/e2e/*.ts'],
+		extends: [ts.configs.strictTypeChecked, ts.configs.stylisticTypeChecked],
+		languageOptions: { parserOptions: { projectService: true } },
+		rules: {
+			// The interface of a store is asynchronous, whether an implementation waits or not.
+			'@typescript-eslint/require-await': 'off',
+			// The core packs enums into one number.
+			'@typescript-eslint/no-unsafe-enum-assignment': 'off',
+			'@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }]
+		}
+	},
+	{
+		files: ['packages/vestiary/src/**/*.ts'],
+		rules: {
+			'no-console': 'error'
+		}
+	}
+);

@@ -1,0 +1,33 @@
+import { env } from '$env/dynamic/private';
+import { redirect, type Handle } from '@sveltejs/kit';
+import { sequence } from '@sveltejs/kit/hooks';
+import { sveltekitSessionHandle } from 'vestiary';
+
+const PRIVATE = ['/todos', '/session', '/api'];
+
+const session = sveltekitSessionHandle({
+	name: 'cloakroom',
+	secret: env.SESSION_SECRET ?? '',
+	cookie: { maxAge: 60 * 60 },
+	rolling: true
+});
+
+const requireLogin: Handle = ({ event, resolve }) => {
+	const { pathname } = event.url;
+	const isPrivate = PRIVATE.some((path) => pathname === path || pathname.startsWith(`${path}/`));
+	if (isPrivate && !event.locals.session.data.user) {
+		redirect(303, `/login?next=${encodeURIComponent(pathname)}`);
+	}
+	return resolve(event);
+};
+
+const countVisits: Handle = async ({ event, resolve }) => {
+	const { session } = event.locals;
+	if (session.data.user && event.request.method === 'GET' && !event.isSubRequest) {
+		await session.setData({ ...session.data, visits: (session.data.visits ?? 0) + 1 });
+		await session.save();
+	}
+	return resolve(event);
+};
+
+export const handle = sequence(session, requireLogin, countVisits);

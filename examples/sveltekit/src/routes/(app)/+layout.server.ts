@@ -1,0 +1,6 @@
+import type { LayoutServerLoad } from './$types';
+
+export const load: LayoutServerLoad = ({ locals }) => {
+	const { user, visits = 0 } = locals.session.data;
+	return { user: user?.name, visits };
+};

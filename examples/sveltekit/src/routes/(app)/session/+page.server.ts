@@ -1,0 +1,17 @@
+import type { PageServerLoad } from './$types';
+
+export const load: PageServerLoad = ({ locals: { session }, setHeaders }) => {
+	// What is shown here is one visitor's own.
+	setHeaders({ 'cache-control': 'private, no-store' });
+	const { encode: _, ...cookie } = session.cookie;
+	return {
+		// Never send a whole ID to a page: whoever reads it is the visitor.
+		id: `${session.id.slice(0, 6)}…`,
+		cookieName: session.cookieName,
+		cookie,
+		expires: Date.now() + (session.cookie.maxAge ?? 0) * 1000,
+		since: session.data.user?.since,
+		visits: session.data.visits ?? 0,
+		keys: Object.keys(session.data)
+	};
+};

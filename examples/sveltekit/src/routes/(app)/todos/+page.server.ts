@@ -1,0 +1,20 @@
+import { fail } from '@sveltejs/kit';
+import type { Actions, PageServerLoad } from './$types';
+
+export const load: PageServerLoad = ({ locals }) => ({ todos: locals.session.data.todos ?? [] });
+
+export const actions: Actions = {
+	add: async ({ locals: { session }, request }) => {
+		const text = String((await request.formData()).get('text') ?? '').trim();
+		const todos = session.data.todos ?? [];
+		if (!text) return fail(400, { error: 'There is nothing to do in that.' });
+		if (todos.length >= 50) return fail(400, { error: 'Fifty are enough for one session.' });
+		const id = Math.max(0, ...todos.map((todo) => todo.id)) + 1;
+		await session.setData({
+			...session.data,
+			todos: [...todos, { id, text: text.slice(0, 200), done: false }]
+		});
+		await session.save();
+		return {};
+	}
+};

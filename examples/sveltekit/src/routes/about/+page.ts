@@ -1,0 +1,2 @@
+// Prerendered at build time: there the session handle must leave everything alone.
+export const prerender = true;

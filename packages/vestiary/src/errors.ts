@@ -1,0 +1,101 @@
+/** What can be wrong with the options of a handle, a session or a store. */
+export type ConfigErrorCode =
+	| 'cookie_name'
+	| 'cookie_option'
+	| 'cookie_prefix'
+	| 'options'
+	| 'secret_missing'
+	| 'secret_short';
+
+/** What can be wrong with session data on its way into the store. */
+export type DataErrorCode =
+	'data_not_object' | 'forbidden_key' | 'json' | 'session_id' | 'too_deep' | 'too_large';
+
+/** What can go wrong with a store. */
+export type StoreErrorCode = 'store_failed' | 'store_full';
+
+/** Every `code` of a {@link VestiaryError}. They are stable: test for them, not for messages. */
+export type VestiaryErrorCode = ConfigErrorCode | DataErrorCode | StoreErrorCode | 'response_sent';
+
+/**
+ * The base of all errors of this package. No message holds a secret, a session ID or a session
+ * value. A bad cookie is never an error: it is a visitor without a session.
+ */
+export class VestiaryError extends Error {
+	override name = 'VestiaryError';
+	readonly code: VestiaryErrorCode;
+
+	constructor(code: VestiaryErrorCode, message: string, options?: ErrorOptions) {
+		super(message, options);
+		this.code = code;
+	}
+}
+
+/** An option is wrong. Thrown when the handle or the session is made, not per request. */
+export class ConfigError extends VestiaryError {
+	override name = 'ConfigError';
+	declare readonly code: ConfigErrorCode;
+}
+
+/** The session data cannot be stored. The record that was in the store is there still. */
+export class DataError extends VestiaryError {
+	override name = 'DataError';
+	declare readonly code: DataErrorCode;
+}
+
+/** The store did not do what it was asked. Its own error is the `cause`. */
+export class StoreError extends VestiaryError {
+	override name = 'StoreError';
+	declare readonly code: StoreErrorCode;
+}
+
+/**
+ * A new session was saved after the response had left, so its cookie could not be set. Nothing was
+ * stored. Save before the `load`, action, endpoint or hook returns.
+ */
+export class ResponseSentError extends VestiaryError {
+	override name = 'ResponseSentError';
+	declare readonly code: 'response_sent';
+
+	constructor(options?: ErrorOptions) {
+		super(
+			'response_sent',
+			'the response has already left, so the cookie of a new session cannot be set and the session was not stored: call `save()` before your `load`, action, endpoint or hook returns',
+			options
+		);
+	}
+}
+
+type Subclass = new (code: never, message: string, options?: ErrorOptions) => VestiaryError;
+
+const CLASS_OF: Record<Exclude<VestiaryErrorCode, 'response_sent'>, Subclass> = {
+	cookie_name: ConfigError,
+	cookie_option: ConfigError,
+	cookie_prefix: ConfigError,
+	options: ConfigError,
+	secret_missing: ConfigError,
+	secret_short: ConfigError,
+	data_not_object: DataError,
+	forbidden_key: DataError,
+	json: DataError,
+	session_id: DataError,
+	too_deep: DataError,
+	too_large: DataError,
+	store_failed: StoreError,
+	store_full: StoreError
+};
+
+/**
+ * Calls the core and makes classes of what it throws, the string `<code>\n<message>`.
+ * @internal
+ */
+export function orThrow<T>(call: () => T): T {
+	try {
+		return call();
+	} catch (thrown) {
+		const [code, message] = typeof thrown === 'string' ? thrown.split('\n', 2) : [];
+		if (code === undefined || message === undefined || !Object.hasOwn(CLASS_OF, code))
+			throw thrown;
+		throw new CLASS_OF[code as keyof typeof CLASS_OF](code as never, message);
+	}
+}

@@ -1,0 +1,47 @@
+import type { RequestEvent } from '@sveltejs/kit';
+
+import { runtimeOf } from './runtime.js';
+import { Scope } from './scope.js';
+import { finish, open } from './session.js';
+import type { SveltekitSessionConfig } from './types.js';
+
+/**
+ * SvelteKit's `Handle`, spelled out: it is exported by `@sveltejs/kit` in version 2 and by
+ * `@sveltejs/kit/hooks` in version 3.
+ */
+export type SessionHandle = (input: {
+	event: RequestEvent;
+	resolve: (event: RequestEvent) => Response | Promise<Response>;
+}) => Promise<Response>;
+
+/**
+ * Makes the server hook that puts the visitor's session into `event.locals.session`. In a
+ * `sequence`, put it first.
+ *
+ * ```ts
+ * // src/hooks.server.ts
+ * import { sveltekitSessionHandle } from 'vestiary';
+ *
+ * export const handle = sveltekitSessionHandle({ secret: process.env.SESSION_SECRET ?? '' });
+ * ```
+ *
+ * @throws {@link ConfigError} at once if an option is wrong.
+ */
+export function sveltekitSessionHandle(options: SveltekitSessionConfig): SessionHandle {
+	const runtime = runtimeOf(options);
+	return async ({ event, resolve }) => {
+		const scope = new Scope(event, runtime, true);
+		event.locals.session = await open(scope);
+		try {
+			const response = await resolve(event);
+			await finish(scope);
+			return scope.seal(response);
+		} catch (thrown) {
+			// A redirect or an error, thrown past us: what was changed before it is kept, and
+			// SvelteKit sets the cookie.
+			await finish(scope);
+			scope.left = true;
+			throw thrown;
+		}
+	};
+}

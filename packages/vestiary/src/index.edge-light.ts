@@ -1,0 +1,3 @@
+import './wasm/edge-light.js';
+
+export * from './vestiary.js';

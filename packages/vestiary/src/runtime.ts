@@ -1,0 +1,128 @@
+import { Core } from './core.js';
+import { ConfigError } from './errors.js';
+import { MemoryStore } from './memory-store.js';
+import type {
+	CookieSerializeOptions,
+	SessionCookieOptions,
+	Store,
+	SveltekitSessionConfig
+} from './types.js';
+
+/** What options become: checked once, then used by every request. */
+export interface Runtime {
+	readonly options: SveltekitSessionConfig;
+	readonly core: Core;
+	readonly store: Store;
+	/** `session.cookie`: the options as given, with a path. */
+	readonly cookie: Readonly<SessionCookieOptions>;
+}
+
+/**
+ * SvelteKit analyses and prerenders an app in workers that it marks so. There no visitor exists:
+ * sessions stay untouched, and the secret may be missing.
+ */
+export const building: boolean = environment('SVELTEKIT_FORK') === 'true';
+
+const development = ['development', 'test'].includes(environment('NODE_ENV') ?? '');
+
+const runtimes = new WeakMap<SveltekitSessionConfig, Runtime>();
+
+/** The runtime of these options, made when they are first seen. */
+export function runtimeOf(options: SveltekitSessionConfig): Runtime {
+	const known = runtimes.get(options);
+	if (known) return known;
+	check('options', options, 'object');
+	for (const [name, type] of Object.entries(OPTION_TYPES))
+		check(name, options[name as keyof SveltekitSessionConfig], type);
+	const { path = '/', ...attributes } = checkedCookie(options.cookie);
+	const cookie = { path, ...attributes };
+	const core = new Core({
+		name: options.name,
+		cookie,
+		rolling: options.rolling,
+		saveUninitialized: options.saveUninitialized,
+		secrets: secretsOf(options.secret),
+		production: !development && !building
+	});
+	const runtime: Runtime = {
+		options,
+		core,
+		store: options.store ?? defaultStore(core.name),
+		cookie: Object.freeze(cookie)
+	};
+	runtimes.set(options, runtime);
+	return runtime;
+}
+
+const OPTION_TYPES = {
+	name: 'string',
+	cookie: 'object',
+	rolling: 'boolean',
+	store: 'object',
+	saveUninitialized: 'boolean'
+} as const;
+
+const COOKIE_TYPES = {
+	domain: 'string',
+	encode: 'function',
+	expires: 'Date',
+	httpOnly: 'boolean',
+	maxAge: 'number',
+	partitioned: 'boolean',
+	path: 'string',
+	priority: 'string',
+	sameSite: 'boolean or string',
+	secure: 'boolean'
+} as const;
+
+function environment(name: 'NODE_ENV' | 'SVELTEKIT_FORK'): string | undefined {
+	return typeof process === 'undefined' ? undefined : process.env[name];
+}
+
+/** JavaScript callers get told what the compiler tells the others. */
+function check(name: string, value: unknown, expected: string): void {
+	if (value === undefined && name !== 'options') return;
+	const actual = value === null ? 'null' : value instanceof Date ? 'Date' : typeof value;
+	if (!expected.split(' or ').includes(actual)) {
+		throw new ConfigError('options', `\`${name}\` must be a ${expected}, not ${actual}`);
+	}
+}
+
+function checkedCookie(cookie: CookieSerializeOptions = {}): CookieSerializeOptions {
+	const checked: CookieSerializeOptions = {};
+	for (const [name, value] of Object.entries(cookie) as [string, unknown][]) {
+		if (!Object.hasOwn(COOKIE_TYPES, name)) {
+			throw new ConfigError(
+				'options',
+				`\`cookie.${name}\` is not a cookie option: there are ${Object.keys(COOKIE_TYPES).join(', ')}`
+			);
+		}
+		check(`cookie.${name}`, value, COOKIE_TYPES[name as keyof typeof COOKIE_TYPES]);
+		if (value !== undefined) Object.assign(checked, { [name]: value });
+	}
+	return checked;
+}
+
+function secretsOf(secret: unknown): string[] | undefined {
+	const secrets: unknown[] = Array.isArray(secret) ? secret : [secret];
+	if (building && !secrets.some(Boolean)) return undefined;
+	return secrets.map((one) => {
+		if (one !== undefined && typeof one !== 'string') {
+			throw new ConfigError('options', '`secret` must be a string or a list of strings');
+		}
+		return one ?? '';
+	});
+}
+
+const defaultStores = new Map<string, Store>();
+
+/**
+ * In development the memory store of a cookie name outlives the handle, or every edit of
+ * `hooks.server.ts` would log the developer out.
+ */
+function defaultStore(cookieName: string): Store {
+	if (environment('NODE_ENV') !== 'development') return new MemoryStore();
+	const store = defaultStores.get(cookieName) ?? new MemoryStore();
+	defaultStores.set(cookieName, store);
+	return store;
+}

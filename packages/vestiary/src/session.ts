@@ -1,0 +1,286 @@
+import type { RequestEvent } from '@sveltejs/kit';
+
+import { faultOf } from './core.js';
+import { DataError, ResponseSentError, StoreError, VestiaryError } from './errors.js';
+import { CookieStep, Known, Operation, Stage, StoreStep } from './generated/vestiary.js';
+import { building, runtimeOf } from './runtime.js';
+import { Scope } from './scope.js';
+import type {
+	SessionCookieOptions,
+	SessionData,
+	SessionStoreData,
+	Store,
+	SveltekitSessionConfig
+} from './types.js';
+
+declare global {
+	// eslint-disable-next-line @typescript-eslint/no-namespace -- where SvelteKit looks for it
+	namespace App {
+		interface Locals {
+			/** The visitor's session, put here by `sveltekitSessionHandle`. */
+			session: Session;
+		}
+	}
+}
+
+/**
+ * Opens the session of a request.
+ * @internal
+ */
+export let open: (scope: Scope) => Promise<Session>;
+
+/**
+ * Does what is left to do when the response is ready.
+ * @internal
+ */
+export let finish: (scope: Scope) => Promise<void>;
+
+/**
+ * A visitor's session: `event.locals.session`.
+ *
+ * An instance always speaks for the visitor's current session. After {@link Session.destroy} it is
+ * a new, empty one with another ID; after {@link Session.regenerate} the old instance acts for the
+ * new one. So no reference that somebody kept can bring an ended session back.
+ */
+export class Session {
+	#scope: Scope;
+	#id: string | undefined;
+	#data: SessionData = {};
+	#created: number | undefined;
+	#stage: Stage = Stage.New;
+	#unsaved = false;
+	#successor: Session | undefined;
+
+	/** A new, empty session. To load the visitor's, use {@link Session.initialize}. */
+	constructor(event: RequestEvent, options: SveltekitSessionConfig) {
+		this.#scope = new Scope(event, runtimeOf(options), false);
+	}
+
+	/**
+	 * The session of a request: loaded if its cookie is genuine and the store knows it, else new.
+	 * `sveltekitSessionHandle` does this for every request.
+	 */
+	static async initialize(
+		event: RequestEvent,
+		options: SveltekitSessionConfig
+	): Promise<Session> {
+		return open(new Scope(event, runtimeOf(options), false));
+	}
+
+	/** Session ID. */
+	get id(): string {
+		const session = this.#current();
+		// Made when first asked for, so that a visitor who only looks costs no randomness.
+		session.#id ??= session.#scope.runtime.core.newId();
+		return session.#id;
+	}
+
+	/** Name of the session cookie: `options.name`. */
+	get cookieName(): string {
+		return this.#scope.runtime.core.name;
+	}
+
+	/** Options of the session cookie: `options.cookie`, with a path. */
+	get cookie(): Readonly<SessionCookieOptions> {
+		return this.#scope.runtime.cookie;
+	}
+
+	/** What the session holds. */
+	get data(): SessionData {
+		return this.#current().#data;
+	}
+
+	/** The store, to manipulate directly. */
+	get store(): Store {
+		return this.#scope.runtime.store;
+	}
+
+	/**
+	 * Sets the session's data, in place of what it held.
+	 *
+	 * With `saveUninitialized` it is stored by itself when the request ends; without, call
+	 * {@link Session.save}.
+	 */
+	async setData(data: SessionData): Promise<void> {
+		const session = this.#current();
+		session.#data = data;
+		session.#unsaved = true;
+		await session.#do(Operation.Change);
+	}
+
+	/** Saves the session: writes it to the store and sets the cookie. */
+	async save(): Promise<void> {
+		await this.#current().#do(Operation.Save);
+	}
+
+	/**
+	 * Ends the session and starts a new, empty one with another ID, which becomes
+	 * `event.locals.session`. Call it when a visitor logs in, so that whoever knew the old ID knows
+	 * nothing.
+	 */
+	async regenerate(): Promise<Session> {
+		const old = this.#current();
+		await old.#do(Operation.Destroy);
+		const session = Session.#in(old.#scope);
+		old.#successor = session;
+		old.#scope.event.locals.session = session;
+		await session.#do(Operation.Open);
+		return session;
+	}
+
+	/** Ends the session: removes it from the store and the cookie from the browser. */
+	async destroy(): Promise<void> {
+		await this.#current().#do(Operation.Destroy);
+	}
+
+	static #in(scope: Scope): Session {
+		const session = new Session(scope.event, scope.runtime.options);
+		session.#scope = scope;
+		scope.session = session;
+		return session;
+	}
+
+	static {
+		open = async (scope) => {
+			const session = Session.#in(scope);
+			if (building || isPrerendering(scope.event)) return session;
+			const ids = scope.runtime.core.readCookies(scope.event.request.headers.get('cookie'));
+			scope.cookieOut = ids !== undefined;
+			for (const id of ids ?? []) {
+				const record = await session.#load(id);
+				if (!record) continue;
+				session.#id = id;
+				session.#data = record.data;
+				session.#created = record.meta?.created;
+				session.#stage = Stage.Stored;
+				break;
+			}
+			await session.#do(Operation.Open);
+			return session;
+		};
+		finish = async (scope) => {
+			if (!building && !isPrerendering(scope.event)) {
+				const { session } = scope;
+				if (session) await session.#current().#do(Operation.Finish);
+			}
+		};
+	}
+
+	#current(): Session {
+		const successor = this.#successor;
+		return successor === undefined ? this : successor.#current();
+	}
+
+	/** Lets the core decide, and does it: the store first, so that no cookie promises too much. */
+	async #do(operation: Operation): Promise<void> {
+		const { core } = this.#scope.runtime;
+		const before = this.#stage;
+		const plan = core.decide(before, operation, this.#known());
+		if (plan.cookie === CookieStep.Late) throw new ResponseSentError();
+		try {
+			await this.#storeStep(plan.store);
+		} catch (error) {
+			// A logout that the store did not confirm still takes the cookie away.
+			if (plan.cookie === CookieStep.Clear) this.#cookieStep(plan.cookie);
+			throw error;
+		}
+		try {
+			this.#cookieStep(plan.cookie);
+		} catch (error) {
+			// The browser will never hear of it: without this, it would stay until it expires.
+			if (plan.store === StoreStep.Create) await this.#storeStep(StoreStep.Take);
+			throw error;
+		}
+		this.#stage = plan.stage;
+		const ended = before === Stage.Stored && plan.stage === Stage.New;
+		if (ended || operation === Operation.Destroy) this.#forget();
+	}
+
+	#known(): number {
+		const { cookieOut, finishes, left, runtime } = this.#scope;
+		return (
+			(cookieOut ? Known.CookieOut : 0) |
+			(this.#unsaved ? Known.Unsaved : 0) |
+			(runtime.core.ttl() === 0 ? Known.Over : 0) |
+			(finishes && !left ? Known.Finishes : 0) |
+			(left ? Known.Left : 0)
+		);
+	}
+
+	async #storeStep(step: StoreStep): Promise<void> {
+		const { core, store } = this.#scope.runtime;
+		switch (step) {
+			case StoreStep.Keep:
+				return;
+			case StoreStep.Create:
+			case StoreStep.Replace: {
+				const record = this.#record();
+				await asked('write', () => store.set(this.id, record, core.ttl()));
+				this.#unsaved = false;
+				return;
+			}
+			case StoreStep.Touch:
+				return asked('touch', () => store.touch(this.id, core.ttl()));
+			case StoreStep.Take:
+				return asked('remove', () => store.destroy(this.id));
+		}
+	}
+
+	#cookieStep(step: CookieStep): void {
+		if (step === CookieStep.Set) this.#scope.send(this.#scope.runtime.core.sign(this.id));
+		else if (step === CookieStep.Clear) this.#scope.send(null);
+	}
+
+	/** A snapshot: what the application does to its data afterwards does not reach the store. */
+	#record(): SessionStoreData {
+		this.#created ??= Date.now();
+		const text = this.#scope.runtime.core.encode(jsonOf(this.#data), this.#created);
+		return JSON.parse(text) as SessionStoreData;
+	}
+
+	async #load(id: string): Promise<SessionStoreData | undefined> {
+		const record = await asked('read', () => this.#scope.runtime.store.get(id));
+		if (!record) return undefined;
+		let text: string;
+		try {
+			text = jsonOf(record);
+		} catch {
+			return undefined;
+		}
+		return faultOf(text) === undefined ? (JSON.parse(text) as SessionStoreData) : undefined;
+	}
+
+	#forget(): void {
+		this.#id = undefined;
+		this.#data = {};
+		this.#created = undefined;
+		this.#unsaved = false;
+	}
+}
+
+/** SvelteKit takes `search` away from the URL of a page that it prerenders. */
+function isPrerendering(event: RequestEvent): boolean {
+	return Object.hasOwn(event.url, 'search');
+}
+
+function jsonOf(value: unknown): string {
+	try {
+		// Undefined for what JSON has no text for, such as a function, whatever its type says.
+		return String(JSON.stringify(value));
+	} catch (cause) {
+		const message = 'session data must be JSON: it has a BigInt or refers to itself';
+		throw new DataError('json', message, { cause });
+	}
+}
+
+/** The store's own error becomes the cause of ours, which says what was tried. */
+async function asked<T>(action: string, call: () => Promise<T>): Promise<T> {
+	try {
+		return await call();
+	} catch (cause) {
+		if (cause instanceof VestiaryError) throw cause;
+		throw new StoreError('store_failed', `the session store could not ${action} the session`, {
+			cause
+		});
+	}
+}

@@ -1,0 +1,111 @@
+/**
+ * What a session holds. Declare your own properties by merging:
+ *
+ * ```ts
+ * declare module 'vestiary' {
+ *   interface SessionData {
+ *     userId: string;
+ *   }
+ * }
+ * ```
+ */
+// eslint-disable-next-line @typescript-eslint/no-empty-object-type -- made to be merged
+export interface SessionData {}
+
+/** The options of `cookie.serialize`, as in the npm package `cookie`. */
+export interface CookieSerializeOptions {
+	/** `Domain`: this host and those below it. Without it, only the host that answered. */
+	domain?: string | undefined;
+	/** Encodes the cookie's value. Default: `encodeURIComponent`. */
+	encode?: ((value: string) => string) | undefined;
+	/** `Expires`. `maxAge` wins where both are set. */
+	expires?: Date | undefined;
+	/** `HttpOnly`: scripts in the page cannot read the cookie. Default: true, as in SvelteKit. */
+	httpOnly?: boolean | undefined;
+	/** `Max-Age` in **seconds**, rounded down. 0 ends the session at once. */
+	maxAge?: number | undefined;
+	/** `Partitioned` (CHIPS): one jar for each top-level site. Turns `secure` on. */
+	partitioned?: boolean | undefined;
+	/** `Path`. Default: `/`. */
+	path?: string | undefined;
+	/** `Priority`: which cookies go first when the browser has too many. */
+	priority?: 'low' | 'medium' | 'high' | undefined;
+	/** `SameSite`; true is `strict`, false leaves it out. Default: `lax`, as in SvelteKit. */
+	sameSite?: boolean | 'lax' | 'strict' | 'none' | undefined;
+	/** `Secure`: over https only. Default: SvelteKit's, which is true but for http://localhost. */
+	secure?: boolean | undefined;
+}
+
+/** The options of the session cookie: those of the configuration, with a `path` in any case. */
+export type SessionCookieOptions = CookieSerializeOptions & { path: string };
+
+/** What a store keeps for a session. It is JSON: what JSON cannot hold does not come back. */
+export interface SessionStoreData {
+	/** Marks the write that made this record. Not in records of svelte-kit-sessions. */
+	v?: string;
+	/** The cookie's options when it was saved, without `encode`. */
+	cookie: SessionCookieOptions;
+	/** The session's data. */
+	data: SessionData;
+	/** What Vestiary itself knows of the session. Not in records of svelte-kit-sessions. */
+	meta?: {
+		/** When the session was created, in milliseconds since the epoch. */
+		created?: number;
+	};
+}
+
+/**
+ * A session store. `MemoryStore` is an example of one.
+ */
+export interface Store {
+	/**
+	 * Returns what is stored for a session.
+	 * @param id The session ID
+	 * @returns The record, or null if there is none or it has expired
+	 */
+	get(id: string): Promise<SessionStoreData | null>;
+	/**
+	 * Stores a record, new or over an old one.
+	 * @param id The session ID
+	 * @param storeData The record: JSON
+	 * @param ttl Its life in milliseconds, from the cookie's `maxAge` or else `expires`; `Infinity` if
+	 * neither is set, and then the store decides
+	 */
+	set(id: string, storeData: SessionStoreData, ttl: number): Promise<void>;
+	/**
+	 * Removes a record, if it is there.
+	 * @param id The session ID
+	 */
+	destroy(id: string): Promise<void>;
+	/**
+	 * Gives a record a new life, if it is there.
+	 * @param id The session ID
+	 * @param ttl Its life in milliseconds from now
+	 */
+	touch(id: string, ttl: number): Promise<void>;
+}
+
+/** The options of `sveltekitSessionHandle` and `Session.initialize`. */
+export interface SveltekitSessionConfig {
+	/** Name of the session cookie. Default: `connect.sid`. */
+	name?: string | undefined;
+	/** Options of the session cookie. The defaults are those of SvelteKit, with `path: '/'`. */
+	cookie?: CookieSerializeOptions | undefined;
+	/**
+	 * Refreshes the cookie and the record on every response of an existing session, so that it
+	 * expires `cookie.maxAge` after the last visit. Ignored without `cookie.maxAge`. Default: false.
+	 */
+	rolling?: boolean | undefined;
+	/** Where sessions are kept. Default: a `MemoryStore`, which is for development. */
+	store?: Store | undefined;
+	/**
+	 * Signs the session ID in the cookie. The first secret of a list signs, all of them verify: to
+	 * change the secret, put the new one first. In production at least 16 bytes; better 32 random ones.
+	 */
+	secret: string | string[];
+	/**
+	 * Stores a new session, and every change, without a `save()`. Default: false, so that a visitor
+	 * who only looks gets no cookie and costs no record.
+	 */
+	saveUninitialized?: boolean | undefined;
+}

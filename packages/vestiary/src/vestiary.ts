@@ -1,0 +1,16 @@
+export {
+	ConfigError,
+	DataError,
+	ResponseSentError,
+	StoreError,
+	VestiaryError,
+	type ConfigErrorCode,
+	type DataErrorCode,
+	type StoreErrorCode,
+	type VestiaryErrorCode
+} from './errors.js';
+export { sveltekitSessionHandle, type SessionHandle } from './handle.js';
+export { MemoryStore, type MemoryStoreOptions, type Serializer } from './memory-store.js';
+export { Session } from './session.js';
+// Not by name: a re-exported interface can only be merged (`declare module 'vestiary'`) this way.
+export * from './types.js';

@@ -1,0 +1,19 @@
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+	test: {
+		projects: [
+			{ test: { name: 'unit', include: ['test/**/*.test.ts'] } },
+			{
+				// Each installs the packed tarball into a fresh app, builds it and runs it.
+				test: {
+					name: 'runtimes',
+					include: ['runtimes/*.test.ts'],
+					testTimeout: 180_000,
+					hookTimeout: 300_000,
+					fileParallelism: false
+				}
+			}
+		]
+	}
+});

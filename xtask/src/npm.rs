@@ -1,0 +1,80 @@
+//! The npm package: compiled, packed, and laid into the example as npm would.
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context as _;
+use flate2::read::GzDecoder;
+
+use crate::{
+    progress::{Log, Progress},
+    root,
+    tools::Tools,
+    wasm,
+};
+
+/// Compiles the TypeScript and packs the package. Two steps. Returns the tarball.
+pub(crate) fn build(progress: &mut Progress, tools: &Tools) -> anyhow::Result<PathBuf> {
+    progress.step("TypeScript", |log| compile(log, tools))?;
+    progress.step("npm pack", |log| pack(log, tools))
+}
+
+fn compile(log: &Log, tools: &Tools) -> anyhow::Result<()> {
+    let package = root().join("packages/vestiary");
+    let dist = package.join("dist");
+    if dist.exists() {
+        fs::remove_dir_all(&dist)?;
+    }
+    tools.bin("tsc").args(["-p", "tsconfig.build.json"]).within(&package).logged(log)?;
+    let generated = dist.join("generated");
+    fs::create_dir_all(&generated)?;
+    for entry in fs::read_dir(wasm::generated())? {
+        let entry = entry?;
+        fs::copy(entry.path(), generated.join(entry.file_name()))?;
+    }
+    Ok(())
+}
+
+fn pack(log: &Log, tools: &Tools) -> anyhow::Result<PathBuf> {
+    let package = root().join("packages/vestiary");
+    for license in ["LICENSE-APACHE", "LICENSE-MIT"] {
+        fs::copy(root().join(license), package.join(license))?;
+    }
+    let folder = root().join("target/npm");
+    fs::create_dir_all(&folder)?;
+    tools.npm(&["pack", "--pack-destination"]).args([&folder]).within(&package).logged(log)?;
+    Ok(folder.join(format!("vestiary-{}.tgz", version(&package)?)))
+}
+
+fn version(package: &Path) -> anyhow::Result<String> {
+    let manifest: serde_json::Value =
+        serde_json::from_slice(&fs::read(package.join("package.json"))?)?;
+    manifest
+        .get("version")
+        .and_then(|v| v.as_str())
+        .map(str::to_owned)
+        .context("package.json has no version")
+}
+
+/// Lays the packed package into the example: a real folder, as `npm install vestiary` makes it.
+///
+/// A link to the workspace would be another thing: Vite compiles linked packages into the app, and
+/// the files that `npm pack` leaves out would be there. And the lock file cannot name a tarball
+/// whose hash changes with every build.
+pub(crate) fn install_into_example(log: &Log, tarball: &Path) -> anyhow::Result<()> {
+    let modules = root().join("examples/sveltekit/node_modules");
+    let target = modules.join("vestiary");
+    if target.exists() {
+        fs::remove_dir_all(&target)?;
+    }
+    let unpacked = root().join("target/npm/unpacked");
+    if unpacked.exists() {
+        fs::remove_dir_all(&unpacked)?;
+    }
+    tar::Archive::new(GzDecoder::new(File::open(tarball)?)).unpack(&unpacked)?;
+    fs::create_dir_all(&modules)?;
+    fs::rename(unpacked.join("package"), &target)?;
+    log.note(&format!("{} -> {}", tarball.display(), target.display()))
+}

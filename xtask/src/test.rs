@@ -1,0 +1,197 @@
+//! `cargo xtask test`: every check there is, in the order in which they fail fastest.
+
+use anyhow::Context as _;
+use clap::Args as ClapArgs;
+
+use crate::{
+    demo, npm,
+    progress::{Log, Progress},
+    root,
+    run::{Run, cargo},
+    tools::{self, Tools},
+    wasm,
+};
+
+#[derive(ClapArgs)]
+pub(crate) struct Args {
+    /// Leave out what needs a browser or fresh SvelteKit apps (some minutes)
+    #[arg(long)]
+    quick: bool,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let mut counts = Counts::default();
+    let result = all(args, &mut counts);
+    println!();
+    for (suite, passed) in &counts.suites {
+        println!("{passed:>6}  {suite}");
+    }
+    let passed: usize = counts.suites.iter().map(|(_, passed)| passed).sum();
+    println!("{passed} passed, {} failed", usize::from(result.is_err()));
+    result
+}
+
+/// What passed, by suite.
+#[derive(Default)]
+struct Counts {
+    suites: Vec<(String, usize)>,
+}
+
+fn all(args: &Args, counts: &mut Counts) -> anyhow::Result<()> {
+    let mut progress = Progress::new("test", if args.quick { 17 } else { 22 });
+    let mut suite = Suite { progress: &mut progress, counts };
+
+    suite.check("rustfmt", |log| cargo(&["fmt", "--all", "--check"]).logged(log))?;
+    suite.check("clippy", clippy)?;
+    suite.tests("Rust tests", rust_tests)?;
+    suite.check("rustdoc", |log| {
+        cargo(&["doc", "--locked", "--no-deps", "-p", "vestiary"])
+            .env("RUSTDOCFLAGS", "-D warnings")
+            .logged(log)
+    })?;
+    suite.check("cargo deny", cargo_deny)?;
+
+    let tools = tools::set_up(suite.progress)?;
+    wasm::build(suite.progress, &tools)?;
+    suite.check("prettier", |log| tools.bin("prettier").args(["--check", "."]).logged(log))?;
+    let tarball = npm::build(suite.progress, &tools)?;
+    suite.check("eslint", |log| tools.bin("eslint").args(["."]).logged(log))?;
+    suite.check("types", |log| {
+        tools.bin("tsc").args(["-p", "packages/vestiary"]).logged(log)?;
+        tools.bin("tsc").args(["-p", "packages/vestiary/test-d"]).logged(log)
+    })?;
+    suite.tests("TypeScript tests", |log| {
+        vitest(log, &tools, "packages/vestiary", &["--project", "unit"])
+    })?;
+    suite.check("publint", |log| {
+        tools.bin("publint").args(["--strict"]).args([&tarball]).logged(log)
+    })?;
+    suite.check("attw", |log| {
+        tools.bin("attw").args(["--profile", "esm-only"]).args([&tarball]).logged(log)
+    })?;
+
+    suite
+        .progress
+        .step("the packed package into the demo", |log| npm::install_into_example(log, &tarball))?;
+    if args.quick {
+        return Ok(());
+    }
+    suite.check("demo, types", |log| {
+        tools.bin("svelte-kit").args(["sync"]).within("examples/sveltekit").logged(log)?;
+        tools
+            .bin("svelte-check")
+            .args(["--fail-on-warnings"])
+            .within("examples/sveltekit")
+            .logged(log)
+    })?;
+    demo::build_app(suite.progress, &tools)?;
+    let chromium = suite.progress.step("Chromium", tools::chromium)?;
+    suite.tests("demo in Chromium", |log| {
+        let run = vitest_run(&tools, "examples/sveltekit", &[]).env("CHROMIUM", &chromium);
+        finish_vitest(log, run, "examples/sveltekit")
+    })?;
+    suite.tests("package in SvelteKit 3 and 2, and in plain Node", |log| {
+        let run = vitest_run(&tools, "packages/vestiary", &["--project", "runtimes"]);
+        finish_vitest(log, run.env("VESTIARY_TARBALL", &tarball), "packages/vestiary")
+    })
+}
+
+struct Suite<'a> {
+    progress: &'a mut Progress,
+    counts: &'a mut Counts,
+}
+
+impl Suite<'_> {
+    /// A step that passes or not.
+    fn check(
+        &mut self,
+        name: &str,
+        work: impl FnOnce(&Log) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        self.progress.step(name, work)?;
+        self.counts.suites.push((name.to_owned(), 1));
+        Ok(())
+    }
+
+    /// A step that runs tests and tells how many.
+    fn tests(
+        &mut self,
+        name: &str,
+        work: impl FnOnce(&Log) -> anyhow::Result<usize>,
+    ) -> anyhow::Result<()> {
+        let passed = self.progress.step(name, work)?;
+        println!("        {passed} tests");
+        self.counts.suites.push((name.to_owned(), passed));
+        Ok(())
+    }
+}
+
+fn clippy(log: &Log) -> anyhow::Result<()> {
+    cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])
+        .logged(log)?;
+    let wasm =
+        ["--target", "wasm32-unknown-unknown", "-p", "vestiary-wasm", "--", "-D", "warnings"];
+    tools::wasm_target(log)?;
+    cargo(&["clippy", "--locked"]).args(wasm).logged(log)
+}
+
+fn rust_tests(log: &Log) -> anyhow::Result<usize> {
+    cargo(&["test", "--workspace", "--locked"]).logged(log)?;
+    let passed = log.text().lines().filter_map(passed_of).sum();
+    Ok(passed)
+}
+
+fn passed_of(line: &str) -> Option<usize> {
+    line.strip_prefix("test result: ok. ")?.split_once(" passed")?.0.parse().ok()
+}
+
+/// Bans, licenses and sources always; advisories where their database can be fetched.
+fn cargo_deny(log: &Log) -> anyhow::Result<()> {
+    let deny = tools::cargo_deny(log)?;
+    Run::new(&deny).args(["check", "bans", "licenses", "sources"]).logged(log)?;
+    let fetched = Run::new(&deny).args(["fetch", "db"]).logged(log).is_ok();
+    if fetched {
+        return Run::new(&deny).args(["check", "advisories"]).logged(log);
+    }
+    println!("        advisories NOT checked: their database cannot be fetched from here");
+    Ok(())
+}
+
+fn vitest(log: &Log, tools: &Tools, folder: &str, args: &[&str]) -> anyhow::Result<usize> {
+    finish_vitest(log, vitest_run(tools, folder, args), folder)
+}
+
+fn vitest_run(tools: &Tools, folder: &str, args: &[&str]) -> Run {
+    let report = format!("--outputFile.json={}", report(folder).display());
+    tools
+        .bin("vitest")
+        .args(["run", "--reporter=verbose", "--reporter=json", &report])
+        .args(args)
+        .within(folder)
+}
+
+fn finish_vitest(log: &Log, run: Run, folder: &str) -> anyhow::Result<usize> {
+    run.logged(log)?;
+    let report: serde_json::Value = serde_json::from_slice(&std::fs::read(report(folder))?)?;
+    let count = |name: &str| report.get(name).and_then(serde_json::Value::as_u64).unwrap_or(0);
+    let passed = count("numPassedTests");
+    anyhow::ensure!(count("numPendingTests") + count("numTodoTests") == 0, "a test was skipped");
+    anyhow::ensure!(passed > 0, "no test ran");
+    usize::try_from(passed).context("too many tests")
+}
+
+fn report(folder: &str) -> std::path::PathBuf {
+    root().join("target/xtask").join(format!("{}.json", folder.replace('/', "-")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_come_from_the_closing_line() {
+        assert_eq!(passed_of("test result: ok. 36 passed; 0 failed; 0 ignored"), Some(36));
+        assert_eq!(passed_of("test result: FAILED. 3 passed; 1 failed"), None);
+        assert_eq!(passed_of("running 36 tests"), None);
+    }
+}

@@ -1,0 +1,165 @@
+//! What the build needs beyond rustup, Node and a C compiler, found or installed.
+
+use std::{
+    env,
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, bail};
+
+use crate::{
+    progress::{Log, Progress},
+    root,
+    run::{Run, cargo},
+};
+
+/// `SvelteKit` 3 asks for this Node; an older one gets company from the npm package `node`.
+const OLDEST_NODE: (u32, u32) = (22, 17);
+const NODE_PACKAGE: &str = "node@24.21.0";
+const CARGO_DENY: &str = "0.20.2";
+
+/// Programs that are there once [`set_up`] has run.
+pub(crate) struct Tools {
+    path: OsString,
+}
+
+/// Finds or installs the wasm target, a recent Node, and the npm packages. Three steps.
+pub(crate) fn set_up(progress: &mut Progress) -> anyhow::Result<Tools> {
+    progress.step("Rust target wasm32-unknown-unknown", wasm_target)?;
+    let tools = progress.step("Node.js 22.17 or newer", node)?;
+    progress.step("npm packages", |log| tools.npm_ci(log))?;
+    Ok(tools)
+}
+
+impl Tools {
+    /// A program that sees our Node first.
+    pub(crate) fn program(&self, program: impl AsRef<std::ffi::OsStr>) -> Run {
+        Run::new(program).env("PATH", &self.path).env("NO_UPDATE_NOTIFIER", "1")
+    }
+
+    /// A program out of an npm package.
+    pub(crate) fn bin(&self, name: &str) -> Run {
+        self.program(root().join("node_modules/.bin").join(name))
+    }
+
+    pub(crate) fn npm(&self, args: &[&str]) -> Run {
+        self.program("npm").args(args)
+    }
+
+    /// Installs what the lock file says, if that has changed since the last time.
+    fn npm_ci(&self, log: &Log) -> anyhow::Result<()> {
+        let lock = fs::read_to_string(root().join("package-lock.json"))
+            .context("package-lock.json is missing")?;
+        let stamp = root().join("node_modules/.vestiary-lock");
+        if fs::read_to_string(&stamp).is_ok_and(|installed| installed == lock) {
+            return log.note("up to date");
+        }
+        self.npm(&["ci", "--no-audit", "--no-fund"]).logged(log)?;
+        Ok(fs::write(stamp, lock)?)
+    }
+}
+
+pub(crate) fn wasm_target(log: &Log) -> anyhow::Result<()> {
+    let installed = Run::new("rustup").args(["target", "list", "--installed"]).output();
+    if installed.is_some_and(|list| list.lines().any(|line| line == "wasm32-unknown-unknown")) {
+        return log.note("installed");
+    }
+    Run::new("rustup").args(["target", "add", "wasm32-unknown-unknown"]).logged(log)
+}
+
+fn node(log: &Log) -> anyhow::Result<Tools> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let system = Run::new("node").args(["--version"]).output();
+    if system.as_deref().and_then(version).is_some_and(|version| version >= OLDEST_NODE) {
+        log.note("the system's")?;
+        return Ok(Tools { path });
+    }
+    let folder = root().join("target/tools/node");
+    let bin = folder.join("node_modules/.bin");
+    let ready =
+        || Run::new(bin.join("node")).args(["--version"]).output().as_deref().and_then(version);
+    if ready().is_none() {
+        fs::create_dir_all(&folder)?;
+        fs::write(folder.join("package.json"), "{ \"private\": true }")?;
+        Run::new("npm")
+            .args(["install", "--no-audit", "--no-fund", NODE_PACKAGE])
+            .within(&folder)
+            .logged(log)?;
+    }
+    if ready().is_none_or(|version| version < OLDEST_NODE) {
+        bail!(
+            "Node.js {}.{} or newer is needed: install it, or make npm able to install `{NODE_PACKAGE}`",
+            OLDEST_NODE.0,
+            OLDEST_NODE.1
+        );
+    }
+    let paths = [bin].into_iter().chain(env::split_paths(&path));
+    Ok(Tools { path: env::join_paths(paths)? })
+}
+
+fn version(text: &str) -> Option<(u32, u32)> {
+    let mut parts = text.trim().strip_prefix('v')?.split('.').map(str::parse);
+    Some((parts.next()?.ok()?, parts.next()?.ok()?))
+}
+
+/// A Chromium to test with; Debian's is installed where that is permitted.
+pub(crate) fn chromium(log: &Log) -> anyhow::Result<PathBuf> {
+    let find = || {
+        let named = env::var_os("CHROMIUM").map(PathBuf::from);
+        let known = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
+        named
+            .into_iter()
+            .chain(known.iter().filter_map(|name| which(name)))
+            .find(|path| path.is_file())
+    };
+    if find().is_none() && which("apt-get").is_some() {
+        for args in [&["update"][..], &["install", "-y", "--no-install-recommends", "chromium"]] {
+            Run::new("apt-get").args(args).env("DEBIAN_FRONTEND", "noninteractive").logged(log)?;
+        }
+    }
+    find().context("no Chromium was found: install one, or set CHROMIUM to its path")
+}
+
+/// `cargo-deny`, of the user's own or built into `target`.
+pub(crate) fn cargo_deny(log: &Log) -> anyhow::Result<PathBuf> {
+    let ours = root().join("target/tools/bin/cargo-deny");
+    if let Some(found) = which("cargo-deny").or_else(|| ours.is_file().then(|| ours.clone())) {
+        return Ok(found);
+    }
+    let folder = root().join("target/tools");
+    cargo(&[
+        "install",
+        "cargo-deny",
+        "--locked",
+        "--version",
+        CARGO_DENY,
+        "--profile",
+        "dev",
+        "--root",
+    ])
+    .args([&folder])
+    .logged(log)?;
+    Ok(ours)
+}
+
+fn which(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    env::split_paths(&path)
+        .map(|folder| folder.join(name))
+        .find(|path: &PathBuf| Path::is_file(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_compare_as_numbers() {
+        assert!(version("v22.9.0").unwrap() < OLDEST_NODE);
+        assert!(version("v22.17.1\n").unwrap() >= OLDEST_NODE);
+        assert!(version("v100.0.0").unwrap() >= OLDEST_NODE);
+        assert_eq!(version("24"), None);
+    }
+}

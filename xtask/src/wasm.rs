@@ -1,0 +1,98 @@
+//! The WebAssembly core and its glue, into `packages/vestiary/src/generated`.
+
+use std::{fs, io::Write as _, path::PathBuf};
+
+use anyhow::{Context as _, bail};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use flate2::{Compression, write::GzEncoder};
+use wasm_bindgen_cli_support::Bindgen;
+
+use crate::{
+    progress::{Log, Progress},
+    root,
+    run::cargo,
+    tools::Tools,
+};
+
+/// What the core may cost a bundle, gzipped.
+const LARGEST_GZIP: usize = 25 * 1024;
+
+/// Where generated code goes; git ignores it.
+pub(crate) fn generated() -> PathBuf {
+    root().join("packages/vestiary/src/generated")
+}
+
+/// Compiles, binds and optimises. One step.
+pub(crate) fn build(progress: &mut Progress, tools: &Tools) -> anyhow::Result<Sizes> {
+    let sizes = progress.step("WebAssembly core", |log| compile(log, tools))?;
+    println!("        {} bytes, {} gzipped", sizes.raw, sizes.gzip);
+    Ok(sizes)
+}
+
+/// Bytes of the optimised module.
+pub(crate) struct Sizes {
+    raw: usize,
+    gzip: usize,
+}
+
+fn compile(log: &Log, tools: &Tools) -> anyhow::Result<Sizes> {
+    cargo(&[
+        "build",
+        "--locked",
+        "--profile",
+        "wasm",
+        "--target",
+        "wasm32-unknown-unknown",
+        "-p",
+        "vestiary-wasm",
+    ])
+    .logged(log)?;
+    let work = root().join("target/xtask/wasm");
+    fs::create_dir_all(&work)?;
+    // `omit_default_module_path` keeps out `new URL('….wasm', import.meta.url)`, which makes Vite
+    // emit a file that nobody loads.
+    Bindgen::new()
+        .input_path(root().join("target/wasm32-unknown-unknown/wasm/vestiary_wasm.wasm"))
+        .out_name("vestiary")
+        .web(true)?
+        .omit_default_module_path(true)
+        .remove_producers_section(true)
+        .remove_name_section(true)
+        .typescript(true)
+        .generate(&work)
+        .context("wasm-bindgen failed")?;
+    let optimised = work.join("vestiary.wasm");
+    tools
+        .bin("wasm-opt")
+        .args(["-O3", "vestiary_bg.wasm", "-o", "vestiary.wasm"])
+        .within(&work)
+        .logged(log)?;
+
+    let wasm = fs::read(&optimised)?;
+    let sizes = Sizes { raw: wasm.len(), gzip: gzipped(&wasm)? };
+    log.note(&format!("{} bytes, {} gzipped", sizes.raw, sizes.gzip))?;
+    if sizes.gzip > LARGEST_GZIP {
+        bail!("the core has {} bytes gzipped, more than the {LARGEST_GZIP} promised", sizes.gzip);
+    }
+    let generated = generated();
+    fs::create_dir_all(&generated)?;
+    fs::write(generated.join("vestiary.wasm"), &wasm)?;
+    for file in ["vestiary.js", "vestiary.d.ts"] {
+        fs::copy(work.join(file), generated.join(file))?;
+    }
+    fs::write(
+        generated.join("wasm-base64.js"),
+        format!("export default '{}';\n", STANDARD.encode(&wasm)),
+    )?;
+    fs::write(
+        generated.join("wasm-base64.d.ts"),
+        "declare const base64: string;\nexport default base64;\n",
+    )?;
+    Ok(sizes)
+}
+
+fn gzipped(bytes: &[u8]) -> anyhow::Result<usize> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(bytes)?;
+    Ok(encoder.finish()?.len())
+}
