@@ -24,12 +24,12 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let mut progress = Progress::new("demo", 8);
     let tools = tools::set_up(&mut progress)?;
-    build(&mut progress, &tools)?;
+    let port = free_port(args.port)?;
+    let origin = format!("http://localhost:{port}");
+    build(&mut progress, &tools, &origin)?;
     if args.no_serve {
         return Ok(());
     }
-    let port = free_port(args.port)?;
-    let origin = format!("http://localhost:{port}");
     let secret = throwaway_secret()?;
     println!("\nThe demo is at {origin} (any name logs in; stop it with Ctrl-C)\n");
     let folder = root().join("examples/sveltekit");
@@ -51,22 +51,31 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 /// Builds the package and the demo with it. Five steps.
-pub(crate) fn build(progress: &mut Progress, tools: &tools::Tools) -> anyhow::Result<()> {
+fn build(progress: &mut Progress, tools: &tools::Tools, origin: &str) -> anyhow::Result<()> {
     wasm::build(progress, tools)?;
     let tarball = npm::build(progress, tools)?;
     progress
         .step("the packed package into the demo", |log| npm::install_into_example(log, &tarball))?;
-    build_app(progress, tools)
+    build_app(progress, tools, origin)
 }
 
-/// Builds the demo for production. One step.
-pub(crate) fn build_app(progress: &mut Progress, tools: &tools::Tools) -> anyhow::Result<()> {
+/// Builds the demo for production, to be served at `origin`. One step.
+pub(crate) fn build_app(
+    progress: &mut Progress,
+    tools: &tools::Tools,
+    origin: &str,
+) -> anyhow::Result<()> {
     progress.step("demo, production build", |log| {
-        tools.bin("vite").args(["build"]).within("examples/sveltekit").logged(log)
+        tools
+            .bin("vite")
+            .args(["build"])
+            .env("ORIGIN", origin)
+            .within("examples/sveltekit")
+            .logged(log)
     })
 }
 
-fn free_port(wanted: u16) -> anyhow::Result<u16> {
+pub(crate) fn free_port(wanted: u16) -> anyhow::Result<u16> {
     let listener =
         TcpListener::bind(("127.0.0.1", wanted)).or_else(|_| TcpListener::bind(("127.0.0.1", 0)));
     Ok(listener.context("no free port on 127.0.0.1")?.local_addr()?.port())

@@ -84,10 +84,13 @@ fn all(args: &Args, counts: &mut Counts) -> anyhow::Result<()> {
             .within("examples/sveltekit")
             .logged(log)
     })?;
-    demo::build_app(suite.progress, &tools)?;
+    let port = demo::free_port(0)?.to_string();
+    demo::build_app(suite.progress, &tools, &format!("http://localhost:{port}"))?;
     let chromium = suite.progress.step("Chromium", tools::chromium)?;
     suite.tests("demo in Chromium", |log| {
-        let run = vitest_run(&tools, "examples/sveltekit", &[]).env("CHROMIUM", &chromium);
+        let run = vitest_run(&tools, "examples/sveltekit", &[])
+            .env("CHROMIUM", &chromium)
+            .env("PORT", &port);
         finish_vitest(log, run, "examples/sveltekit")
     })?;
     suite.tests("package in SvelteKit 3 and 2, and in plain Node", |log| {

@@ -1,13 +1,13 @@
-import { env } from '$env/dynamic/private';
-import { redirect, type Handle } from '@sveltejs/kit';
-import { sequence } from '@sveltejs/kit/hooks';
+import { SESSION_SECRET } from '$app/env/private';
+import { redirect } from '@sveltejs/kit';
+import { sequence, type Handle } from '@sveltejs/kit/hooks';
 import { sveltekitSessionHandle } from 'vestiary';
 
 const PRIVATE = ['/todos', '/session', '/api'];
 
 const session = sveltekitSessionHandle({
 	name: 'cloakroom',
-	secret: env.SESSION_SECRET ?? '',
+	secret: SESSION_SECRET,
 	cookie: { maxAge: 60 * 60 },
 	rolling: true
 });

@@ -39,15 +39,15 @@ export class Scope {
 		const { core, cookie } = this.runtime;
 		// SvelteKit's own cookie jar is told too: it serves `event.fetch`, and the redirects and
 		// errors that a later hook throws past us.
-		const options = { ...cookie, ...(core.secure !== undefined && { secure: core.secure }) };
-		if (options.maxAge !== undefined) options.maxAge = Math.floor(options.maxAge);
+		const options = {
+			...cookie,
+			...(core.secure !== undefined && { secure: core.secure }),
+			...(cookie.maxAge !== undefined && { maxAge: Math.floor(cookie.maxAge) }),
+			...(cookie.expires && value === null && { expires: new Date(0) })
+		} as KitCookieOptions;
 		try {
-			if (value !== null) cookies.set(core.name, value, options);
-			else
-				cookies.delete(
-					core.name,
-					options.expires ? { ...options, expires: new Date(0) } : options
-				);
+			if (value === null) cookies.delete(core.name, options);
+			else cookies.set(core.name, value, options);
 		} catch (cause) {
 			// The jar is closed once SvelteKit has made the response. The handle still holds that
 			// response and will put the cookie on it; without a handle nobody can.

@@ -265,8 +265,9 @@ function isPrerendering(event: RequestEvent): boolean {
 
 function jsonOf(value: unknown): string {
 	try {
-		// Undefined for what JSON has no text for, such as a function, whatever its type says.
-		return String(JSON.stringify(value));
+		// Not a string for what JSON has no text for, such as a function, whatever its type says.
+		const json = JSON.stringify(value) as string | undefined;
+		return json ?? 'null';
 	} catch (cause) {
 		const message = 'session data must be JSON: it has a BigInt or refers to itself';
 		throw new DataError('json', message, { cause });

@@ -15,6 +15,5 @@ export const actions: Actions = {
 			todos: [...todos, { id, text: text.slice(0, 200), done: false }]
 		});
 		await session.save();
-		return {};
 	}
 };

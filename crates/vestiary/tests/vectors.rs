@@ -1,0 +1,196 @@
+//! The vectors that the TypeScript side reads, too. `vectors/README.md` says where they come from.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::missing_docs_in_private_items,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test may fail"
+)]
+
+use std::{collections::BTreeSet, fs, path::PathBuf};
+
+use serde_json::Value;
+use vestiary::{
+    CookieOptions, Error, KeyRing, Limits, MaxAge, Options, OptionsInput, Record, SameSiteOption,
+    Ttl, UnixMillis, cookie_header,
+    decide::{CookieStep, Known, Operation, Plan, Policy, Stage, StoreStep, decide},
+};
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../vectors")
+}
+
+fn cases(name: &str) -> Vec<Value> {
+    let text = fs::read_to_string(folder().join(format!("{name}.json"))).unwrap();
+    let file: Value = serde_json::from_str(&text).unwrap();
+    assert!(!file["origin"].as_str().unwrap().is_empty(), "{name} names no origin");
+    let cases = file["cases"].as_array().unwrap().clone();
+    assert!(!cases.is_empty(), "{name} is empty");
+    cases
+}
+
+/// A header as JavaScript has it: one character for each byte.
+fn bytes(header: &Value) -> Vec<u8> {
+    header.as_str().unwrap().chars().map(|c| u8::try_from(c).unwrap()).collect()
+}
+
+#[test]
+fn every_file_is_read() {
+    let here: BTreeSet<String> = fs::read_dir(folder())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter_map(|name| name.strip_suffix(".json").map(str::to_owned))
+        .collect();
+    let read = [
+        "cookie-header",
+        "cookie-header-attacks",
+        "decisions",
+        "lives",
+        "records",
+        "set-cookie",
+        "set-cookie-refusals",
+        "signed-values",
+    ];
+    assert_eq!(here, read.into_iter().map(str::to_owned).collect());
+}
+
+#[test]
+fn signed_values() {
+    for case in cases("signed-values") {
+        let secrets: Vec<_> =
+            case["secrets"].as_array().unwrap().iter().map(|s| s.as_str().unwrap()).collect();
+        let ring = KeyRing::new(&secrets).unwrap();
+        let value = case["value"].as_str().unwrap();
+        let id = ring.verify(value.as_bytes());
+        assert_eq!(id.as_ref().map(vestiary::SessionId::expose), case["id"].as_str(), "{case}");
+        if case["ours"] == true {
+            assert_eq!(ring.sign(&id.unwrap()), value, "{case}");
+        }
+    }
+}
+
+#[test]
+fn cookie_headers() {
+    for case in cases("cookie-header").into_iter().chain(cases("cookie-header-attacks")) {
+        let name = vestiary::CookieName::new(case["name"].as_str().unwrap()).unwrap();
+        let header = bytes(&case["header"]);
+        let found: Vec<_> = cookie_header::candidates(&header, &name).collect();
+        let expected: Vec<_> = case["values"].as_array().unwrap().iter().map(bytes).collect();
+        assert_eq!(found, expected, "{case}");
+    }
+}
+
+fn header(case: &Value) -> Result<String, Error> {
+    let cookie = &case["cookie"];
+    let same_site = match &cookie["sameSite"] {
+        Value::Bool(flag) => Some(SameSiteOption::Flag(*flag)),
+        Value::String(name) => Some(SameSiteOption::Name(name)),
+        _ => None,
+    };
+    let options = Options::new(OptionsInput {
+        name: case["name"].as_str(),
+        cookie: CookieOptions {
+            domain: cookie["domain"].as_str(),
+            expires: cookie["expires"].as_f64(),
+            http_only: cookie["httpOnly"].as_bool(),
+            max_age: cookie["maxAge"].as_f64(),
+            partitioned: cookie["partitioned"].as_bool().unwrap_or_default(),
+            path: cookie["path"].as_str(),
+            priority: cookie["priority"].as_str(),
+            same_site,
+            secure: cookie["secure"].as_bool(),
+        },
+        ..OptionsInput::default()
+    })?;
+    Ok(options.set_cookie(false).with_value(case["value"].as_str().unwrap()))
+}
+
+#[test]
+fn set_cookies() {
+    for case in cases("set-cookie") {
+        assert_eq!(header(&case).unwrap(), case["header"].as_str().unwrap(), "{case}");
+    }
+    for case in cases("set-cookie-refusals") {
+        assert_eq!(header(&case).unwrap_err().code(), case["code"].as_str().unwrap(), "{case}");
+    }
+}
+
+#[test]
+fn records() {
+    for case in cases("records") {
+        let decoded = Record::decode(case["record"].as_str().unwrap(), Limits::LOAD);
+        assert_eq!(decoded.as_ref().err().map(Error::code), case["fault"].as_str(), "{case}");
+        if let Ok(record) = decoded {
+            // What we call JSON, another reader calls JSON; halves of surrogate pairs are
+            // JavaScript's own.
+            let data = serde_json::from_str::<Value>(record.data());
+            assert!(data.is_ok() || record.data().contains("half"), "{case}");
+        }
+    }
+}
+
+#[test]
+fn lives() {
+    for case in cases("lives") {
+        let ttl = Ttl::of(
+            case["maxAge"].as_f64().map(|seconds| MaxAge::from_seconds(seconds).unwrap()),
+            case["expires"].as_u64().map(UnixMillis),
+            UnixMillis(case["now"].as_u64().unwrap()),
+        );
+        let expected = case["ttl"].as_u64().map_or(Ttl::Infinite, Ttl::Millis);
+        assert_eq!(ttl, expected, "{case}");
+    }
+}
+
+#[test]
+fn decisions() {
+    for case in cases("decisions") {
+        let has =
+            |list: &str, name: &str| case[list].as_array().unwrap().iter().any(|item| item == name);
+        let stage = |value: &Value| match value.as_str().unwrap() {
+            "New" => Stage::New,
+            "Stored" => Stage::Stored,
+            other => panic!("{other}"),
+        };
+        let operation = match case["operation"].as_str().unwrap() {
+            "Open" => Operation::Open,
+            "Change" => Operation::Change,
+            "Save" => Operation::Save,
+            "Destroy" => Operation::Destroy,
+            "Finish" => Operation::Finish,
+            other => panic!("{other}"),
+        };
+        let policy = Policy {
+            rolling: has("policy", "rolling"),
+            save_uninitialized: has("policy", "saveUninitialized"),
+        };
+        let known = Known {
+            cookie_out: has("known", "CookieOut"),
+            unsaved: has("known", "Unsaved"),
+            over: has("known", "Over"),
+            finishes: has("known", "Finishes"),
+            left: has("known", "Left"),
+        };
+        let expected = Plan {
+            store: match case["plan"]["store"].as_str().unwrap() {
+                "Keep" => StoreStep::Keep,
+                "Create" => StoreStep::Create,
+                "Replace" => StoreStep::Replace,
+                "Touch" => StoreStep::Touch,
+                "Take" => StoreStep::Take,
+                other => panic!("{other}"),
+            },
+            cookie: match case["plan"]["cookie"].as_str().unwrap() {
+                "Keep" => CookieStep::Keep,
+                "Set" => CookieStep::Set,
+                "Clear" => CookieStep::Clear,
+                "Late" => CookieStep::Late,
+                other => panic!("{other}"),
+            },
+            stage: stage(&case["plan"]["stage"]),
+        };
+        assert_eq!(decide(policy, stage(&case["stage"]), operation, known), expected, "{case}");
+    }
+}

@@ -1,0 +1,77 @@
+import { readFileSync } from 'node:fs';
+
+/** A file of `vectors/`, which the Rust tests read as well. */
+export function vectors<T>(name: string): T[] {
+	const url = new URL(`../../../vectors/${name}.json`, import.meta.url);
+	return (JSON.parse(readFileSync(url, 'utf8')) as { cases: T[] }).cases;
+}
+
+/** A cookie value and what signed it. */
+export interface SignedValue {
+	secrets: string[];
+	/** What stands in the cookie. */
+	value: string;
+	/** The ID in it; null if the value is not genuine. */
+	id: string | null;
+	/** Whether we write this very value for the ID. */
+	ours: boolean;
+}
+
+/** A `Cookie` header, each character one byte, and the values it has under a name. */
+export interface CookieHeader {
+	name: string;
+	header: string;
+	values: string[];
+}
+
+/** Options of a cookie and the header they make. */
+export interface SetCookieHeader {
+	name: string;
+	value: string;
+	cookie: {
+		domain?: string;
+		/** Milliseconds since the epoch. */
+		expires?: number;
+		httpOnly?: boolean;
+		maxAge?: number;
+		partitioned?: boolean;
+		path?: string;
+		priority?: 'low' | 'medium' | 'high';
+		sameSite?: boolean | 'lax' | 'strict' | 'none';
+		secure?: boolean;
+	};
+	/** Null if the options are refused. */
+	header: string | null;
+	/** Code of the refusal. */
+	code?: string;
+}
+
+/** The text of a stored record. */
+export interface StoredRecord {
+	record: string;
+	/** Code of what is wrong with it; null if nothing is. */
+	fault: string | null;
+}
+
+/** A row of the decision table. */
+export interface Decision {
+	policy: ('rolling' | 'saveUninitialized')[];
+	stage: 'New' | 'Stored';
+	operation: 'Open' | 'Change' | 'Save' | 'Destroy' | 'Finish';
+	known: ('CookieOut' | 'Unsaved' | 'Over' | 'Finishes' | 'Left')[];
+	plan: {
+		store: 'Keep' | 'Create' | 'Replace' | 'Touch' | 'Take';
+		cookie: 'Keep' | 'Set' | 'Clear' | 'Late';
+		stage: 'New' | 'Stored';
+	};
+}
+
+/** Options of a cookie and how long a record lives with them. */
+export interface Life {
+	maxAge?: number;
+	/** Milliseconds since the epoch. */
+	expires?: number;
+	now: number;
+	/** Milliseconds; null is for ever. */
+	ttl: number | null;
+}
