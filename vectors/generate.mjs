@@ -13,11 +13,17 @@ const IDS = [
 	'an.id.of.an.app.with.dots.in.it'
 ];
 const ASCII = ['keyboard cat, a long one', '0123456789abcdef0123456789abcdef'];
-const UNICODE = ['s\u00e9cret, s\u00e9cret, s\u00e9cret', '\u79d8\u5bc6\u79d8\u5bc6\u79d8\u5bc6\u79d8\u5bc6', '\u{1F9E5} coat and ticket'];
+const UNICODE = [
+	's\u00e9cret, s\u00e9cret, s\u00e9cret',
+	'\u79d8\u5bc6\u79d8\u5bc6\u79d8\u5bc6\u79d8\u5bc6',
+	'\u{1F9E5} coat and ticket'
+];
 
 /** svelte-kit-sessions 0.4.0 takes `charCodeAt(i) & 0xff` of every UTF-16 unit of a secret. */
 function signLikeSeed(id, secret) {
-	const key = Buffer.from(Array.from({ length: secret.length }, (_, i) => secret.charCodeAt(i) & 0xff));
+	const key = Buffer.from(
+		Array.from({ length: secret.length }, (_, i) => secret.charCodeAt(i) & 0xff)
+	);
 	return `${id}.${createHmac('sha256', key).update(id).digest('base64').replace(/=+$/, '')}`;
 }
 
@@ -28,7 +34,12 @@ export function signedValues() {
 			const value = sign(id, secret);
 			cases.push({ secrets: [secret], value, id, ours: true });
 			cases.push({ secrets: [secret], value: encodeURIComponent(value), id, ours: false });
-			cases.push({ secrets: [secret], value: encodeURIComponent(`s:${value}`), id, ours: false });
+			cases.push({
+				secrets: [secret],
+				value: encodeURIComponent(`s:${value}`),
+				id,
+				ours: false
+			});
 			cases.push({ secrets: ['a new secret, long enough', secret], value, id, ours: false });
 			cases.push({ secrets: ['a new secret, long enough'], value, id: null, ours: false });
 			cases.push({ secrets: [secret], value: `${value}=`, id: null, ours: false });
@@ -61,7 +72,12 @@ export function setCookies() {
 	return COOKIES.flatMap((cookie) =>
 		VALUES.map((value) => {
 			// What the caller leaves out is SvelteKit's choice, and always a path.
-			const { expires, ...attributes } = { path: '/', httpOnly: true, sameSite: 'lax', ...cookie };
+			const { expires, ...attributes } = {
+				path: '/',
+				httpOnly: true,
+				sameSite: 'lax',
+				...cookie
+			};
 			const date = expires === undefined ? {} : { expires: new Date(expires) };
 			const header = stringifySetCookie(
 				{ name: 'sid', value, ...attributes, ...date },
@@ -98,12 +114,17 @@ export function cookieHeaders() {
 
 export const FILES = {
 	'signed-values': {
-		origin:
-			'npm cookie-signature 1.2.2; encodeURIComponent of its output; the low-byte form of svelte-kit-sessions 0.4.0 by node:crypto',
+		origin: 'npm cookie-signature 1.2.2; encodeURIComponent of its output; the low-byte form of svelte-kit-sessions 0.4.0 by node:crypto',
 		cases: signedValues
 	},
-	'set-cookie': { origin: 'npm cookie 2.0.2, stringifySetCookie with encodeURIComponent', cases: setCookies },
-	'cookie-header': { origin: 'npm cookie 2.0.2, parseCookie without decoding', cases: cookieHeaders }
+	'set-cookie': {
+		origin: 'npm cookie 2.0.2, stringifySetCookie with encodeURIComponent',
+		cases: setCookies
+	},
+	'cookie-header': {
+		origin: 'npm cookie 2.0.2, parseCookie without decoding',
+		cases: cookieHeaders
+	}
 };
 
 if (process.argv[1] === import.meta.filename) {

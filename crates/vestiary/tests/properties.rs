@@ -10,6 +10,8 @@
     reason = "a test may fail"
 )]
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 use vestiary::{
     CookieName, Domain, KeyRing, Limits, MaxAge, MemoryLimits, MemoryTable, Meta, Path, Record,
@@ -179,7 +181,7 @@ proptest! {
     fn the_memory_table_is_a_map_with_lives(steps in prop::collection::vec((0..6usize, 0..4u8, 0..50u64, 0..9u64), 1..200)) {
         let limits = MemoryLimits { entries: 4, bytes: 1 << 20, default_ttl: 30 };
         let mut table = MemoryTable::new(limits);
-        let mut model: std::collections::BTreeMap<String, (String, u64)> = Default::default();
+        let mut model: BTreeMap<String, (String, u64)> = BTreeMap::default();
         let mut now = 1_000_000;
         for (key, step, ttl, pause) in steps {
             now += pause;

@@ -111,9 +111,9 @@ export class Core {
 		return this.#bindings.removeCookie(secureHere);
 	}
 
-	/** Milliseconds that a record saved now may live. */
-	ttl(): number {
-		return this.#bindings.ttl(Date.now());
+	/** Milliseconds that a record saved at `now` may live. */
+	ttl(now = Date.now()): number {
+		return this.#bindings.ttl(now);
 	}
 
 	decide(stage: Stage, operation: Operation, known: number): Plan {

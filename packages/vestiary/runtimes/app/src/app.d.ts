@@ -1,0 +1,7 @@
+import 'vestiary';
+
+declare module 'vestiary' {
+	interface SessionData {
+		n?: number;
+	}
+}

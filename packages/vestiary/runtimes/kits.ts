@@ -1,0 +1,46 @@
+/** A SvelteKit that the packed package is installed beside: what differs between the versions. */
+export interface Kit {
+	name: string;
+	packages: Record<string, string>;
+	files: Record<string, string>;
+}
+
+const TOOLS = {
+	'@sveltejs/vite-plugin-svelte': '7.3.1',
+	'@types/node': '^24.0.0',
+	svelte: '5.57.3',
+	typescript: '^6.0.0',
+	vite: '8.3.8'
+};
+
+const COMPILER_OPTIONS = '"compilerOptions": { "strict": true, "types": ["node"] }';
+
+export const KITS: Kit[] = [
+	{
+		name: 'kit3',
+		packages: { ...TOOLS, '@sveltejs/kit': '3.2.0', '@sveltejs/adapter-node': '6.0.1' },
+		files: {
+			'vite.config.ts': `import adapter from '@sveltejs/adapter-node';
+import { sveltekit } from '@sveltejs/kit/vite';
+
+export default { plugins: [sveltekit({ adapter: adapter() })] };
+`,
+			'tsconfig.json': `{ "extends": "$app/tsconfig", ${COMPILER_OPTIONS}, "include": ["src"] }\n`
+		}
+	},
+	{
+		name: 'kit2',
+		packages: { ...TOOLS, '@sveltejs/kit': '2.70.4', '@sveltejs/adapter-node': '5.5.7' },
+		files: {
+			'vite.config.ts': `import { sveltekit } from '@sveltejs/kit/vite';
+
+export default { plugins: [sveltekit()] };
+`,
+			'svelte.config.js': `import adapter from '@sveltejs/adapter-node';
+
+export default { kit: { adapter: adapter() } };
+`,
+			'tsconfig.json': `{ "extends": "./.svelte-kit/tsconfig.json", ${COMPILER_OPTIONS} }\n`
+		}
+	}
+];

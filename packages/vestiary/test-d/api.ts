@@ -1,0 +1,105 @@
+// Nothing here runs: it is right if it compiles, and if every `@ts-expect-error` is needed.
+import type { RequestEvent } from '@sveltejs/kit';
+import { sequence, type Handle } from '@sveltejs/kit/hooks';
+import {
+	ConfigError,
+	MemoryStore,
+	Session,
+	StoreError,
+	sveltekitSessionHandle,
+	VestiaryError,
+	type SessionCookieOptions,
+	type SessionData,
+	type SessionStoreData,
+	type Store,
+	type SveltekitSessionConfig
+} from 'vestiary';
+
+declare module 'vestiary' {
+	interface SessionData {
+		userId: string;
+		name: string;
+	}
+}
+
+// Merged declarations type the data.
+export async function login(event: RequestEvent): Promise<void> {
+	const { session } = event.locals;
+	await session.setData({ userId: '7', name: 'Ada' });
+	await session.save();
+	const userId: string = session.data.userId;
+	const fresh: Session = await session.regenerate();
+	await fresh.destroy();
+	// @ts-expect-error -- a required property is missing
+	await session.setData({ userId });
+	// @ts-expect-error -- not declared
+	void session.data.email;
+	// @ts-expect-error -- the ID is not for writing
+	session.id = 'mine';
+	// @ts-expect-error -- nor are the cookie's options
+	session.cookie.maxAge = 5;
+}
+
+// Every option of the README.
+export const everything: SveltekitSessionConfig = {
+	name: 'sid',
+	cookie: {
+		domain: 'example.com',
+		encode: (value) => value,
+		expires: new Date(),
+		httpOnly: true,
+		maxAge: 60,
+		partitioned: true,
+		path: '/',
+		priority: 'high',
+		sameSite: 'lax',
+		secure: true
+	},
+	rolling: true,
+	store: new MemoryStore(),
+	secret: ['new', 'old'],
+	saveUninitialized: true
+};
+
+// @ts-expect-error -- the secret is required
+sveltekitSessionHandle({});
+// @ts-expect-error -- no such option of the cookie
+sveltekitSessionHandle({ secret: 's', cookie: { httponly: true } });
+// @ts-expect-error -- no such value
+sveltekitSessionHandle({ secret: 's', cookie: { sameSite: 'sometimes' } });
+
+// The handle is SvelteKit's, alone and in a sequence.
+export const handle: Handle = sveltekitSessionHandle(everything);
+export const together: Handle = sequence(handle, ({ event, resolve }) => resolve(event));
+
+// A custom store needs the four methods of the README, and nothing of ours.
+export class MapStore implements Store {
+	readonly #map = new Map<string, SessionStoreData>();
+	get(id: string): Promise<SessionStoreData | null> {
+		return Promise.resolve(this.#map.get(id) ?? null);
+	}
+	set(id: string, storeData: SessionStoreData, ttl: number): Promise<void> {
+		void ttl;
+		this.#map.set(id, storeData);
+		return Promise.resolve();
+	}
+	destroy(id: string): Promise<void> {
+		this.#map.delete(id);
+		return Promise.resolve();
+	}
+	touch(id: string, ttl: number): Promise<void> {
+		void [id, ttl];
+		return Promise.resolve();
+	}
+}
+
+// Errors are told apart by class and by code.
+export function explain(error: unknown): string {
+	if (error instanceof StoreError) return error.code satisfies 'store_failed' | 'store_full';
+	if (error instanceof ConfigError) return error.message;
+	if (error instanceof VestiaryError && error.code === 'response_sent') return 'too late';
+	return 'unknown';
+}
+
+export const path = (cookie: SessionCookieOptions): string => cookie.path;
+export const nothingYet = (data: SessionData): string => data.name;

@@ -1,0 +1,91 @@
+import type { RequestEvent } from '@sveltejs/kit';
+
+import type { SessionStoreData, Store } from '../src/index.js';
+
+/** What SvelteKit's cookie jar was told. */
+export interface CookieCall {
+	method: 'set' | 'delete';
+	name: string;
+	value?: string;
+	options: Record<string, unknown>;
+}
+
+export interface TestEvent {
+	event: RequestEvent;
+	cookies: CookieCall[];
+	/** Closes the cookie jar, as SvelteKit does once it has made the response. */
+	close: () => void;
+}
+
+/**
+ * As much of a request event as a session touches, with a cookie jar that records. What SvelteKit
+ * itself does with it is tested in `runtimes/`, with the real one.
+ */
+export function testEvent(cookie?: string, url = 'https://app.example/'): TestEvent {
+	const calls: CookieCall[] = [];
+	const request = new Request(url);
+	const headers = new Headers(cookie === undefined ? {} : { cookie });
+	let closed = false;
+	const told = (call: CookieCall): void => {
+		if (closed)
+			throw new Error('Cannot use `cookies.set(...)` after the response has been generated');
+		calls.push(call);
+	};
+	const event = {
+		url: new URL(url),
+		request: { headers, method: request.method },
+		locals: {},
+		cookies: {
+			set: (name: string, value: string, options: Record<string, unknown>) => {
+				told({ method: 'set', name, value, options });
+			},
+			delete: (name: string, options: Record<string, unknown>) => {
+				told({ method: 'delete', name, options });
+			},
+			serialize: () =>
+				url.startsWith('https:') ? 'sample=; Path=/; Secure' : 'sample=; Path=/'
+		}
+	};
+	return {
+		event: event as unknown as RequestEvent,
+		cookies: calls,
+		close: () => {
+			closed = true;
+		}
+	};
+}
+
+/** A store in the seed's shape that counts its calls. */
+export class CountingStore implements Store {
+	readonly records = new Map<string, SessionStoreData>();
+	readonly calls: string[] = [];
+	/** What it throws, if it is to fail. */
+	failure: Error | undefined;
+	lastTtl: number | undefined;
+
+	async get(id: string): Promise<SessionStoreData | null> {
+		this.#called('get');
+		return this.records.get(id) ?? null;
+	}
+
+	async set(id: string, storeData: SessionStoreData, ttl: number): Promise<void> {
+		this.#called('set');
+		this.records.set(id, storeData);
+		this.lastTtl = ttl;
+	}
+
+	async destroy(id: string): Promise<void> {
+		this.#called('destroy');
+		this.records.delete(id);
+	}
+
+	async touch(_id: string, ttl: number): Promise<void> {
+		this.#called('touch');
+		this.lastTtl = ttl;
+	}
+
+	#called(method: string): void {
+		this.calls.push(method);
+		if (this.failure) throw this.failure;
+	}
+}

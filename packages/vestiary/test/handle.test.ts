@@ -1,0 +1,193 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+
+import {
+	ResponseSentError,
+	sveltekitSessionHandle,
+	type Session,
+	type SveltekitSessionConfig
+} from '../src/index.js';
+import { CountingStore, testEvent } from './event.js';
+
+const SECRET = '0123456789abcdef0123456789abcdef';
+
+let store: CountingStore;
+let options: SveltekitSessionConfig;
+
+beforeEach(() => {
+	store = new CountingStore();
+	options = { secret: SECRET, store, cookie: { maxAge: 60 } };
+});
+
+/** Runs a request through the handle. */
+async function run(
+	app: (session: Session, close: () => void) => Response | Promise<Response>,
+	cookie?: string,
+	url?: string
+): Promise<{ response: Response; session: Session; cookie: string }> {
+	const { event, close } = testEvent(cookie, url);
+	const response = await sveltekitSessionHandle(options)({
+		event,
+		resolve: async () => app(event.locals.session, close)
+	});
+	const sent = response.headers.getSetCookie().at(-1)?.split(';')[0] ?? '';
+	return { response, session: event.locals.session, cookie: sent };
+}
+
+async function save(session: Session): Promise<Response> {
+	await session.save();
+	return new Response('ok');
+}
+
+describe('the cookie is on the response that leaves', () => {
+	const ours = expect.stringMatching(
+		/^connect\.sid=[\w-]{32}\.[\w%]+; Max-Age=60; Path=\/; HttpOnly; Secure; SameSite=Lax$/
+	) as string;
+
+	test('when the application made the response', async () => {
+		const { response } = await run(save);
+		expect(response.headers.getSetCookie()).toEqual([ours]);
+	});
+
+	test('when its headers are immutable', async () => {
+		const { response } = await run(async (session) => {
+			await session.save();
+			return Response.redirect('https://app.example/next', 303);
+		});
+		expect(response.status).toBe(303);
+		expect(response.headers.get('location')).toBe('https://app.example/next');
+		expect(response.headers.getSetCookie()).toEqual([ours]);
+	});
+
+	test('when SvelteKit had closed its cookie jar before the save', async () => {
+		const { response } = await run(async (session, close) => {
+			close();
+			return save(session);
+		});
+		expect(response.headers.getSetCookie()).toEqual([ours]);
+	});
+
+	test('once, whoever set it before, and other cookies stay', async () => {
+		const { response } = await run(async (session) => {
+			await session.save();
+			const headers = new Headers({ 'content-type': 'text/plain' });
+			headers.append('set-cookie', 'theme=dark; Path=/');
+			headers.append('set-cookie', 'connect.sid=stale; Path=/');
+			headers.append('set-cookie', 'connect.sidx=other; Path=/');
+			return new Response('ok', { headers });
+		});
+		expect(response.headers.getSetCookie()).toEqual([
+			'theme=dark; Path=/',
+			'connect.sidx=other; Path=/',
+			ours
+		]);
+		expect(await response.text()).toBe('ok');
+	});
+
+	test('not Secure where SvelteKit would not make it so', async () => {
+		const { response } = await run(save, undefined, 'http://localhost/');
+		expect(response.headers.getSetCookie()[0]).not.toContain('Secure');
+	});
+
+	test('as the application encodes it', async () => {
+		options.cookie = { encode: (value) => value.replaceAll('.', '~') };
+		const { response } = await run(save);
+		expect(response.headers.getSetCookie()[0]).toMatch(
+			/^connect\.sid=[\w-]{32}~[A-Za-z0-9+/]{43};/
+		);
+	});
+
+	test('the last word counts: saved, then destroyed', async () => {
+		const { response } = await run(async (session) => {
+			await session.save();
+			await session.destroy();
+			return new Response();
+		});
+		expect(response.headers.getSetCookie()).toEqual([
+			'connect.sid=; Max-Age=0; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly; Secure; SameSite=Lax'
+		]);
+		expect(store.records.size).toBe(0);
+	});
+});
+
+describe('caches', () => {
+	test('keep no response that sets the cookie', async () => {
+		const { response } = await run(async (session) => {
+			await session.save();
+			return new Response('', {
+				headers: { 'cache-control': 'public, max-age=60', vary: 'Accept' }
+			});
+		});
+		expect(response.headers.get('cache-control')).toBe('no-store');
+		expect(response.headers.get('vary')).toBe('Accept, Cookie');
+	});
+
+	test('may keep what has nothing to do with sessions', async () => {
+		const made = new Response('', { headers: { 'cache-control': 'public, max-age=60' } });
+		const { response } = await run(() => made);
+		expect(response).toBe(made);
+		expect(response.headers.get('cache-control')).toBe('public, max-age=60');
+		expect(response.headers.get('vary')).toBeNull();
+	});
+});
+
+describe('a response that has left', () => {
+	test('a new session: a typed error, and nothing is stored', async () => {
+		const { session } = await run(() => new Response());
+		await expect(session.save()).rejects.toBeInstanceOf(ResponseSentError);
+		expect(store.calls).toEqual([]);
+	});
+
+	test('an existing session is stored', async () => {
+		const { cookie } = await run(save);
+		const { session } = await run(() => new Response(), cookie);
+		await session.setData({ late: true } as never);
+		await session.save();
+		expect([...store.records.values()][0]?.data).toEqual({ late: true });
+	});
+
+	test('a logout is a logout', async () => {
+		const { cookie } = await run(save);
+		const { session } = await run(() => new Response(), cookie);
+		await session.destroy();
+		expect(store.records.size).toBe(0);
+	});
+});
+
+describe('what is thrown past the handle', () => {
+	test('keeps the changes made before it, and is thrown on', async () => {
+		options.saveUninitialized = true;
+		const { event } = testEvent();
+		const thrown = { status: 303, location: '/next' };
+		const request = sveltekitSessionHandle(options)({
+			event,
+			resolve: async () => {
+				await event.locals.session.setData({ seen: true } as never);
+				// eslint-disable-next-line @typescript-eslint/only-throw-error -- as SvelteKit's redirect is
+				throw thrown;
+			}
+		});
+		await expect(request).rejects.toBe(thrown);
+		expect([...store.records.values()].map(({ data }) => data)).toEqual([{ seen: true }]);
+	});
+});
+
+describe('while prerendering', () => {
+	test('the session is left alone', async () => {
+		options.saveUninitialized = true;
+		const { event, cookies } = testEvent();
+		// What SvelteKit does to the URL of a page that it prerenders.
+		Object.defineProperty(event.url, 'search', {
+			get: () => {
+				throw new Error('Cannot access url.search on a page with prerendering enabled');
+			}
+		});
+		const response = await sveltekitSessionHandle(options)({
+			event,
+			resolve: () => new Response()
+		});
+		expect(store.calls).toEqual([]);
+		expect(cookies).toEqual([]);
+		expect(response.headers.getSetCookie()).toEqual([]);
+		expect(event.locals.session.data).toEqual({});
+	});
+});

@@ -1,0 +1,400 @@
+import { inspect } from 'node:util';
+
+import { beforeEach, describe, expect, test, vi } from 'vitest';
+
+import {
+	DataError,
+	MemoryStore,
+	ResponseSentError,
+	Session,
+	StoreError,
+	sveltekitSessionHandle,
+	type SessionData,
+	type SveltekitSessionConfig
+} from '../src/index.js';
+import { CountingStore, testEvent, type TestEvent } from './event.js';
+
+const SECRET = '0123456789abcdef0123456789abcdef';
+
+interface Data extends SessionData {
+	user?: string;
+	n?: number;
+}
+
+let store: CountingStore;
+let options: SveltekitSessionConfig;
+
+beforeEach(() => {
+	store = new CountingStore();
+	options = { secret: SECRET, store };
+});
+
+/** The session of a new visitor with this data, and the `Cookie` header that its browser sends. */
+async function saved(data: Data, withOptions = options): Promise<{ id: string; cookie: string }> {
+	const { event, cookies } = testEvent();
+	const session = await Session.initialize(event, withOptions);
+	await session.setData(data);
+	await session.save();
+	const id = session.id;
+	store.calls.length = 0;
+	return {
+		id,
+		cookie: `${session.cookieName}=${encodeURIComponent(cookies.at(-1)?.value ?? '')}`
+	};
+}
+
+async function opened(cookie?: string): Promise<TestEvent & { session: Session }> {
+	const made = testEvent(cookie);
+	return { ...made, session: await Session.initialize(made.event, options) };
+}
+
+describe('opening', () => {
+	test('no cookie: no crypto, no randomness, no store call', async () => {
+		const random = vi.spyOn(crypto, 'getRandomValues');
+		const { session, cookies } = await opened('theme=dark; other.sid=abc');
+		expect(session.data).toEqual({});
+		expect(store.calls).toEqual([]);
+		expect(cookies).toEqual([]);
+		expect(random).not.toHaveBeenCalled();
+		random.mockRestore();
+	});
+
+	test.each([
+		['empty', ''],
+		['malformed', 'not.a.session'],
+		['forged', `${'A'.repeat(32)}.${'B'.repeat(43)}`],
+		['unsigned', 'A'.repeat(32)],
+		['not even percent-encoding', '%E0%A4%A'],
+		['beyond ASCII', 'a\u00ffb'],
+		['prototype', '__proto__'],
+		['ten thousand characters', 'x'.repeat(10_000)]
+	])('a cookie that is %s: no store call, a new session', async (_, value) => {
+		const { session, cookies } = await opened(`connect.sid=${value}`);
+		expect(session.data).toEqual({});
+		expect(store.calls).toEqual([]);
+		expect(cookies).toEqual([]);
+	});
+
+	test('an unknown but well-signed ID is never adopted', async () => {
+		const { id, cookie } = await saved({ user: 'ada' });
+		store.records.clear();
+		const { session } = await opened(cookie);
+		expect(store.calls).toEqual(['get']);
+		expect(session.id).not.toBe(id);
+		await session.setData({ user: 'eve' } as Data);
+		await session.save();
+		expect(store.records.has(id)).toBe(false);
+	});
+
+	test('a genuine cookie: one read, the data', async () => {
+		const { id, cookie } = await saved({ user: 'ada' });
+		const { session, cookies } = await opened(`theme=dark; ${cookie}`);
+		expect(session.id).toBe(id);
+		expect(session.data).toEqual({ user: 'ada' });
+		expect(store.calls).toEqual(['get']);
+		expect(cookies).toEqual([]);
+	});
+
+	test('a tossed cookie of the same name does not hide the genuine one', async () => {
+		const { id, cookie } = await saved({ user: 'ada' });
+		for (const header of [`connect.sid=evil; ${cookie}`, `${cookie}; connect.sid=evil`]) {
+			expect((await opened(header)).session.id).toBe(id);
+		}
+		const dead = await saved({ user: 'old' });
+		store.records.delete(dead.id);
+		expect((await opened(`${dead.cookie}; ${cookie}`)).session.id).toBe(id);
+	});
+
+	test('a megabyte of garbage is answered', async () => {
+		const { id, cookie } = await saved({ user: 'ada' });
+		for (const piece of ['a', ';', '=', 'connect.sid=x; ', '\u00ff', '%', ' ']) {
+			const garbage = piece.repeat(2 ** 20 / piece.length);
+			const { session } = await opened(garbage);
+			expect(session.data).toEqual({});
+			if (piece !== 'connect.sid=x; ') {
+				expect((await opened(`${garbage}; ${cookie}`)).session.id).toBe(id);
+			}
+		}
+	});
+
+	test.each([
+		['no data', { cookie: { path: '/' } }],
+		['data that is a list', { cookie: { path: '/' }, data: [] }],
+		['a forbidden key', JSON.parse('{"cookie":{},"data":{"__proto__":{"admin":true}}}')],
+		['a text', 'garbage'],
+		['a number', 1]
+	])('a record with %s is no session, not an error', async (_, record) => {
+		const { id, cookie } = await saved({ user: 'ada' });
+		store.records.set(id, record as never);
+		const { session } = await opened(cookie);
+		expect(session.data).toEqual({});
+		expect(session.id).not.toBe(id);
+	});
+
+	test('what the store returned stays the store’s', async () => {
+		const { id, cookie } = await saved({ user: 'ada' });
+		const { session } = await opened(cookie);
+		(session.data as Data).user = 'eve';
+		expect(store.records.get(id)?.data).toEqual({ user: 'ada' });
+	});
+
+	test('a rotated secret still verifies, and the new one signs', async () => {
+		const { cookie } = await saved({ user: 'ada' });
+		options = { secret: ['another secret of sufficient length', SECRET], store };
+		const { session, cookies } = await opened(cookie);
+		expect(session.data).toEqual({ user: 'ada' });
+		await session.save();
+		expect(decodeURIComponent(cookie)).not.toContain(cookies.at(-1)?.value);
+	});
+});
+
+describe('save', () => {
+	test('writes the store and sets the cookie', async () => {
+		const { session, cookies } = await opened();
+		await session.setData({ user: 'ada' } as Data);
+		expect(store.calls).toEqual([]);
+		await session.save();
+		expect(store.calls).toEqual(['set']);
+		expect(cookies).toHaveLength(1);
+		expect(cookies[0]).toMatchObject({
+			method: 'set',
+			name: 'connect.sid',
+			options: { path: '/' }
+		});
+		expect(cookies[0]?.value).toMatch(/^[\w-]{32}\.[A-Za-z0-9+/]{43}$/);
+		expect(store.lastTtl).toBe(Infinity);
+	});
+
+	test('the record is the one the design promises', async () => {
+		const { id } = await saved({ user: 'ada' });
+		const text = JSON.stringify(store.records.get(id));
+		expect(text).toMatch(
+			/^{"v":"[\w-]{16}","cookie":{"path":"\/"},"data":{"user":"ada"},"meta":{"created":\d{13}}}$/
+		);
+	});
+
+	test('what is done to the data afterwards does not reach the store', async () => {
+		const { session } = await opened();
+		const data: Data = { user: 'ada' };
+		await session.setData(data);
+		await session.save();
+		data.user = 'eve';
+		expect(store.records.get(session.id)?.data).toEqual({ user: 'ada' });
+	});
+
+	test('every save has its own mark', async () => {
+		const { session } = await opened();
+		await session.save();
+		const first = store.records.get(session.id)?.v;
+		await session.save();
+		expect(store.records.get(session.id)?.v).not.toBe(first);
+	});
+
+	test('maxAge: 0 ends the session instead of keeping it for ever', async () => {
+		const { id, cookie } = await saved({ user: 'ada' });
+		options = { ...options, cookie: { maxAge: 0 } };
+		const { session, cookies } = await opened(cookie);
+		await session.save();
+		expect(store.records.has(id)).toBe(false);
+		expect(cookies.at(-1)).toMatchObject({ method: 'delete' });
+	});
+
+	test.each([
+		[{ maxAge: 60 }, 60_000],
+		[{ maxAge: 60, expires: new Date(0) }, 60_000],
+		[{ maxAge: 1.9 }, 1_000]
+	])('%j lives %d ms', async (cookie, ttl) => {
+		options = { ...options, cookie };
+		const { session, cookies } = await opened();
+		await session.save();
+		expect(store.lastTtl).toBe(ttl);
+		expect(cookies[0]?.options['maxAge']).toBe(Math.floor(cookie.maxAge));
+	});
+
+	test.each([
+		['a list', [], 'data_not_object'],
+		['a function', () => 1, 'data_not_object'],
+		['a BigInt', { n: 1n }, 'json'],
+		['a key that becomes a prototype', JSON.parse('{"__proto__":1}'), 'forbidden_key'],
+		['too much', { text: 'x'.repeat(70_000) }, 'too_large'],
+		['too deep', JSON.parse(`{"a":${'['.repeat(40)}${']'.repeat(40)}}`), 'too_deep']
+	])('%s is a DataError, and nothing is lost', async (_, data, code) => {
+		const { id, cookie } = await saved({ user: 'ada' });
+		const { session } = await opened(cookie);
+		await session.setData(data as never);
+		const error = await session.save().catch((error: unknown) => error);
+		expect(error).toBeInstanceOf(DataError);
+		expect(error).toMatchObject({ code });
+		expect(store.calls).toEqual(['get']);
+		expect(store.records.get(id)?.data).toEqual({ user: 'ada' });
+	});
+
+	test('after the response, without a handle: a typed error, and no orphan in the store', async () => {
+		const { session, close } = await opened();
+		close();
+		await expect(session.save()).rejects.toBeInstanceOf(ResponseSentError);
+		expect(store.records.size).toBe(0);
+	});
+});
+
+describe('regenerate', () => {
+	test('returns the new session, and makes it locals.session', async () => {
+		const { cookie, id } = await saved({ user: 'guest' });
+		const { event, session, cookies } = await opened(cookie);
+		event.locals.session = session;
+		const fresh = await session.regenerate();
+		expect(event.locals.session).toBe(fresh);
+		expect(fresh).not.toBe(session);
+		expect(fresh.id).not.toBe(id);
+		expect(fresh.data).toEqual({});
+		expect(store.records.has(id)).toBe(false);
+		await fresh.setData({ user: 'ada' } as Data);
+		await fresh.save();
+		expect([...store.records.keys()]).toEqual([fresh.id]);
+		expect(cookies.at(-1)?.value?.startsWith(fresh.id)).toBe(true);
+	});
+
+	test('a reference to the old session acts for the new one, and never revives the old ID', async () => {
+		const { cookie, id } = await saved({ user: 'guest' });
+		const { session } = await opened(cookie);
+		const fresh = await session.regenerate();
+		await session.setData({ user: 'ada' } as Data);
+		await session.save();
+		expect(session.id).toBe(fresh.id);
+		expect(fresh.data).toEqual({ user: 'ada' });
+		expect(store.records.has(id)).toBe(false);
+		const again = await session.regenerate();
+		expect(session.id).toBe(again.id);
+		expect(store.records.size).toBe(0);
+	});
+});
+
+describe('destroy', () => {
+	test('removes the record and clears the cookie with the attributes it was set with', async () => {
+		const cookieOptions = {
+			path: '/app',
+			domain: 'app.example',
+			sameSite: 'strict',
+			maxAge: 60
+		} as const;
+		options = { ...options, cookie: cookieOptions };
+		const { cookie, id } = await saved({ user: 'ada' });
+		const { session, cookies } = await opened(cookie);
+		await session.destroy();
+		expect(store.records.has(id)).toBe(false);
+		expect(cookies).toEqual([
+			{ method: 'delete', name: 'connect.sid', options: cookieOptions }
+		]);
+	});
+
+	test('the session is another, empty one afterwards', async () => {
+		const { cookie, id } = await saved({ user: 'ada' });
+		const { session } = await opened(cookie);
+		await session.destroy();
+		expect(session.data).toEqual({});
+		await session.save();
+		expect(session.id).not.toBe(id);
+		expect(store.records.has(id)).toBe(false);
+	});
+
+	test('a visitor without a session gets no cookie from it', async () => {
+		const { session, cookies } = await opened();
+		await session.destroy();
+		expect(cookies).toEqual([]);
+		expect(store.calls).toEqual([]);
+	});
+
+	test('a store that fails is told, and the cookie is cleared all the same', async () => {
+		const { cookie } = await saved({ user: 'ada' });
+		const { session, cookies } = await opened(cookie);
+		store.failure = new Error('down');
+		await expect(session.destroy()).rejects.toBeInstanceOf(StoreError);
+		expect(cookies.at(-1)).toMatchObject({ method: 'delete' });
+	});
+});
+
+describe('rolling and saveUninitialized', () => {
+	test('rolling refreshes cookie and store of an existing session only', async () => {
+		options = { ...options, rolling: true, cookie: { maxAge: 60 } };
+		expect((await opened()).cookies).toEqual([]);
+		const { cookie } = await saved({ user: 'ada' });
+		const { cookies } = await opened(cookie);
+		expect(store.calls).toEqual(['get', 'touch']);
+		expect(store.lastTtl).toBe(60_000);
+		expect(cookies).toHaveLength(1);
+	});
+
+	test('rolling without maxAge is ignored', async () => {
+		options = { ...options, rolling: true };
+		const { cookie } = await saved({ user: 'ada' });
+		const { cookies } = await opened(cookie);
+		expect(store.calls).toEqual(['get']);
+		expect(cookies).toEqual([]);
+	});
+
+	test('saveUninitialized stores a new session at once, and a change without save()', async () => {
+		options = { ...options, saveUninitialized: true };
+		const { session, cookies } = await opened();
+		expect(store.calls).toEqual(['set']);
+		expect(cookies).toHaveLength(1);
+		await session.setData({ user: 'ada' } as Data);
+		expect(store.records.get(session.id)?.data).toEqual({ user: 'ada' });
+	});
+
+	test('in a handle, however many changes are one write', async () => {
+		options = { ...options, saveUninitialized: true };
+		const { cookie, id } = await saved({ n: 0 });
+		const { event } = testEvent(cookie);
+		await sveltekitSessionHandle(options)({
+			event,
+			resolve: async () => {
+				for (let n = 1; n <= 5; n++) await event.locals.session.setData({ n } as Data);
+				return new Response();
+			}
+		});
+		expect(store.calls).toEqual(['get', 'set']);
+		expect(store.records.get(id)?.data).toEqual({ n: 5 });
+	});
+});
+
+describe('fields', () => {
+	test('are those of the seed', async () => {
+		const encode = (value: string): string => value;
+		options = { ...options, name: 'sid', cookie: { maxAge: 60, encode } };
+		const { session } = await opened();
+		expect(session.cookieName).toBe('sid');
+		expect(session.cookie).toEqual({ path: '/', maxAge: 60, encode });
+		expect(session.store).toBe(store);
+		expect(session.id).toMatch(/^[\w-]{32}$/);
+	});
+
+	test('nothing shows when a session is printed', async () => {
+		const { cookie, id } = await saved({ user: 'ada-the-secret' });
+		const { session } = await opened(cookie);
+		const shown = inspect(session, { depth: 9, showHidden: true }) + JSON.stringify(session);
+		expect(shown).not.toContain(id);
+		expect(shown).not.toContain('ada-the-secret');
+		expect(shown).not.toContain(SECRET);
+	});
+});
+
+test('a store that fails is a StoreError with the cause, and says nothing secret', async () => {
+	const { id, cookie } = await saved({ user: 'ada' });
+	store.failure = new Error('down');
+	const error = await opened(cookie).catch((error: unknown) => error as StoreError);
+	expect(error).toBeInstanceOf(StoreError);
+	expect(error).toMatchObject({ code: 'store_failed', cause: store.failure });
+	expect(String(error)).not.toContain(id);
+});
+
+test('without a store, sessions are kept in memory', async () => {
+	const inMemory = { secret: SECRET };
+	const first = testEvent();
+	const session = await Session.initialize(first.event, inMemory);
+	expect(session.store).toBeInstanceOf(MemoryStore);
+	await session.setData({ user: 'ada' } as Data);
+	await session.save();
+	const cookie = `connect.sid=${encodeURIComponent(first.cookies[0]?.value ?? '')}`;
+	const again = await Session.initialize(testEvent(cookie).event, inMemory);
+	expect(again.data).toEqual({ user: 'ada' });
+});

@@ -1,0 +1,144 @@
+import { readdirSync, readFileSync } from 'node:fs';
+
+import { describe, expect, test } from 'vitest';
+
+import { Core, faultOf } from '../src/core.js';
+import { ConfigError, VestiaryError } from '../src/errors.js';
+import { CookieStep, Known, Operation, Stage, StoreStep } from '../src/generated/vestiary.js';
+import '../src/index.js';
+import {
+	vectors,
+	type CookieHeader,
+	type Decision,
+	type Life,
+	type SetCookieHeader,
+	type SignedValue,
+	type StoredRecord
+} from './vectors.js';
+
+const SECRET = '0123456789abcdef';
+const folder = new URL('../../../vectors/', import.meta.url);
+
+interface Generated {
+	FILES: Record<string, { cases: () => unknown[] }>;
+}
+
+function core(options: Partial<ConstructorParameters<typeof Core>[0]> = {}): Core {
+	return new Core({
+		name: undefined,
+		cookie: {},
+		secrets: [SECRET],
+		production: true,
+		...options
+	});
+}
+
+test('every file is read here and made as it says', async () => {
+	const generate = (await import(new URL('generate.mjs', folder).href)) as Generated;
+	const files = readdirSync(folder).filter((file) => file.endsWith('.json'));
+	const byHand = [
+		'cookie-header-attacks',
+		'decisions',
+		'lives',
+		'records',
+		'set-cookie-refusals'
+	];
+	const known = [...byHand, ...Object.keys(generate.FILES)].sort();
+	expect(files.map((file) => file.replace('.json', '')).sort()).toEqual(known);
+	for (const [name, { cases }] of Object.entries(generate.FILES)) {
+		const file = JSON.parse(readFileSync(new URL(`${name}.json`, folder), 'utf8')) as {
+			cases: unknown;
+		};
+		expect(file.cases, name).toEqual(cases());
+	}
+});
+
+test('signed values', () => {
+	for (const { secrets, value, id, ours } of vectors<SignedValue>('signed-values')) {
+		const signer = core({ secrets, production: false });
+		expect(signer.readCookies(`a=1; connect.sid=${value}`), value).toEqual(
+			id === null ? [] : [id]
+		);
+		if (ours && id !== null) expect(signer.sign(id)).toBe(value);
+	}
+});
+
+test('cookie headers, seen through the IDs that are found in them', () => {
+	const cases = [
+		...vectors<CookieHeader>('cookie-header'),
+		...vectors<CookieHeader>('cookie-header-attacks')
+	];
+	for (const { name, header, values } of cases) {
+		const reader = core({ name, secrets: [SECRET] });
+		// Values become genuine ones, so that what is found can be told.
+		const ids = values.map((_, i) => `id-number-${i}-of-the-header`);
+		let text = header;
+		for (const [i, value] of values.entries()) {
+			const at = text.lastIndexOf(`${value}`);
+			if (value !== '' && values.length === 1 && i === 0) {
+				text =
+					text.slice(0, at) + reader.sign(ids[0] ?? '') + text.slice(at + value.length);
+			}
+		}
+		const found = reader.readCookies(text);
+		if (values.length === 0) expect(found, header).toBeUndefined();
+		else if (values.length === 1 && values[0] !== '') expect(found, header).toEqual(ids);
+		else expect(found, header).toEqual([]);
+	}
+});
+
+test('Set-Cookie headers', () => {
+	for (const { name, value, cookie, header } of vectors<SetCookieHeader>('set-cookie')) {
+		const { expires, ...attributes } = cookie;
+		const date = expires === undefined ? {} : { expires: new Date(expires) };
+		const setter = core({ name, cookie: { ...attributes, ...date } });
+		expect(setter.setCookie(value, false, false)).toBe(header);
+	}
+});
+
+test('refused Set-Cookie headers', () => {
+	for (const { name, cookie, code } of vectors<SetCookieHeader>('set-cookie-refusals')) {
+		const { expires, ...attributes } = cookie;
+		const date = expires === undefined ? {} : { expires: new Date(expires) };
+		const make = (): Core => core({ name, cookie: { ...attributes, ...date } });
+		expect(make).toThrow(ConfigError);
+		expect(make).toThrow(expect.objectContaining({ code }) as VestiaryError);
+	}
+});
+
+test('records', () => {
+	for (const { record, fault } of vectors<StoredRecord>('records')) {
+		expect(faultOf(record) ?? null, record.slice(0, 80)).toBe(fault);
+		if (fault === null) expect(() => JSON.parse(record) as unknown).not.toThrow();
+	}
+});
+
+test('lives', () => {
+	for (const { maxAge, expires, now, ttl } of vectors<Life>('lives')) {
+		const date = expires === undefined ? {} : { expires: new Date(expires) };
+		const cookie = { ...(maxAge !== undefined && { maxAge }), ...date };
+		expect(core({ cookie }).ttl(now), JSON.stringify({ maxAge, expires })).toBe(
+			ttl ?? Infinity
+		);
+	}
+});
+
+describe('decisions', () => {
+	for (const { policy, stage, operation, known, plan } of vectors<Decision>('decisions')) {
+		const title = `${stage}.${operation} [${[...policy, ...known].join(' ')}]`;
+		test(`${title} -> ${plan.store}, ${plan.cookie}`, () => {
+			const decider = core({
+				rolling: policy.includes('rolling'),
+				cookie: { maxAge: 60 },
+				saveUninitialized: policy.includes('saveUninitialized')
+			});
+			const bits = known.reduce((bits, name) => bits | Known[name], 0);
+			const decided = decider.decide(Stage[stage], Operation[operation], bits);
+			expect({
+				store: StoreStep[decided.store],
+				cookie: CookieStep[decided.cookie],
+				stage: Stage[decided.stage]
+			}).toEqual(plan);
+		});
+	}
+});
