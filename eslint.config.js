@@ -3,7 +3,15 @@ import { defineConfig, globalIgnores } from 'eslint/config';
 import ts from 'typescript-eslint';
 
 export default defineConfig(
-	globalIgnores(['**/dist', '**/generated', '**/build', '**/.svelte-kit', 'target']),
+	globalIgnores([
+		'**/dist',
+		'**/generated',
+		'**/build',
+		'**/.svelte-kit',
+		'target',
+		// Compiled inside the apps that it is copied into.
+		'packages/vestiary/runtimes/app'
+	]),
 	js.configs.recommended,
 	{
 		files: ['packages/vestiary/**/*.ts', 'examples/sveltekit/e2e/*.ts'],
@@ -14,8 +22,13 @@ export default defineConfig(
 			'@typescript-eslint/require-await': 'off',
 			// The core packs enums into one number.
 			'@typescript-eslint/no-unsafe-enum-assignment': 'off',
+			'@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_' }],
 			'@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }]
 		}
+	},
+	{
+		files: ['vectors/*.mjs'],
+		languageOptions: { globals: { Buffer: false, URL: false, process: false } }
 	},
 	{
 		files: ['packages/vestiary/src/**/*.ts'],

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { chromium, type BrowserContext, type Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
-const PORT = process.env['PORT'] ?? '3000';
+const PORT = process.env.PORT ?? '3000';
 const ORIGIN = `http://localhost:${PORT}`;
 const FOLDER = new URL('..', import.meta.url).pathname;
 const SHOTS = new URL('../../../target/screenshots/', import.meta.url).pathname;
@@ -36,7 +36,7 @@ beforeAll(async () => {
 	await mkdir(SHOTS, { recursive: true });
 	profile = await mkdtemp(join(tmpdir(), 'vestiary-chromium-'));
 	browser = await chromium.launchPersistentContext(profile, {
-		executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium',
+		executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
 		headless: true,
 		viewport: { width: 960, height: 640 },
 		colorScheme: 'light',

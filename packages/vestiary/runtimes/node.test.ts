@@ -5,7 +5,7 @@ import { beforeAll, expect, test } from 'vitest';
 
 import { run } from './run.js';
 
-const TARBALL = process.env['VESTIARY_TARBALL'] ?? '';
+const TARBALL = process.env.VESTIARY_TARBALL ?? '';
 const FOLDER = new URL('../../../target/runtimes/node', import.meta.url).pathname;
 
 /** The versions that `engines` promises: the oldest, SvelteKit 3's oldest, and the one of today. */
@@ -36,7 +36,10 @@ beforeAll(async () => {
 	const manifest = {
 		private: true,
 		type: 'module',
-		dependencies: { vestiary: `file:${TARBALL}`, ...Object.fromEntries(nodes) }
+		dependencies: {
+			vestiary: `file:${TARBALL}`,
+			...(Object.fromEntries(nodes) as Record<string, string>)
+		}
 	};
 	await writeFile(join(FOLDER, 'package.json'), JSON.stringify(manifest));
 	await writeFile(join(FOLDER, 'script.mjs'), SCRIPT);

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { KITS } from './kits.js';
 import { run, serve, type Server } from './run.js';
 
-const TARBALL = process.env['VESTIARY_TARBALL'] ?? '';
+const TARBALL = process.env.VESTIARY_TARBALL ?? '';
 const TARGET = new URL('../../../target/runtimes/', import.meta.url).pathname;
 
 for (const kit of KITS) {

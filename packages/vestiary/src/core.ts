@@ -112,7 +112,7 @@ export class Core {
 	}
 
 	/** Milliseconds that a record saved at `now` may live. */
-	ttl(now = Date.now()): number {
+	ttl(now: number = Date.now()): number {
 		return this.#bindings.ttl(now);
 	}
 

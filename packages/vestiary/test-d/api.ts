@@ -23,7 +23,7 @@ declare module 'vestiary' {
 }
 
 // Merged declarations type the data.
-export async function login(event: RequestEvent): Promise<void> {
+export async function login(event: RequestEvent): Promise<unknown> {
 	const { session } = event.locals;
 	await session.setData({ userId: '7', name: 'Ada' });
 	await session.save();
@@ -33,11 +33,12 @@ export async function login(event: RequestEvent): Promise<void> {
 	// @ts-expect-error -- a required property is missing
 	await session.setData({ userId });
 	// @ts-expect-error -- not declared
-	void session.data.email;
+	const email: unknown = session.data.email;
 	// @ts-expect-error -- the ID is not for writing
 	session.id = 'mine';
 	// @ts-expect-error -- nor are the cookie's options
 	session.cookie.maxAge = 5;
+	return email;
 }
 
 // Every option of the README.
@@ -78,8 +79,7 @@ export class MapStore implements Store {
 	get(id: string): Promise<SessionStoreData | null> {
 		return Promise.resolve(this.#map.get(id) ?? null);
 	}
-	set(id: string, storeData: SessionStoreData, ttl: number): Promise<void> {
-		void ttl;
+	set(id: string, storeData: SessionStoreData, _ttl: number): Promise<void> {
 		this.#map.set(id, storeData);
 		return Promise.resolve();
 	}
@@ -87,8 +87,7 @@ export class MapStore implements Store {
 		this.#map.delete(id);
 		return Promise.resolve();
 	}
-	touch(id: string, ttl: number): Promise<void> {
-		void [id, ttl];
+	touch(_id: string, _ttl: number): Promise<void> {
 		return Promise.resolve();
 	}
 }

@@ -140,7 +140,7 @@ describe('a response that has left', () => {
 	test('an existing session is stored', async () => {
 		const { cookie } = await run(save);
 		const { session } = await run(() => new Response(), cookie);
-		await session.setData({ late: true } as never);
+		await session.setData({ late: true });
 		await session.save();
 		expect([...store.records.values()][0]?.data).toEqual({ late: true });
 	});
@@ -161,7 +161,7 @@ describe('what is thrown past the handle', () => {
 		const request = sveltekitSessionHandle(options)({
 			event,
 			resolve: async () => {
-				await event.locals.session.setData({ seen: true } as never);
+				await event.locals.session.setData({ seen: true });
 				// eslint-disable-next-line @typescript-eslint/only-throw-error -- as SvelteKit's redirect is
 				throw thrown;
 			}

@@ -74,7 +74,7 @@ test('cookie headers, seen through the IDs that are found in them', () => {
 		const ids = values.map((_, i) => `id-number-${i}-of-the-header`);
 		let text = header;
 		for (const [i, value] of values.entries()) {
-			const at = text.lastIndexOf(`${value}`);
+			const at = text.lastIndexOf(value);
 			if (value !== '' && values.length === 1 && i === 0) {
 				text =
 					text.slice(0, at) + reader.sign(ids[0] ?? '') + text.slice(at + value.length);
