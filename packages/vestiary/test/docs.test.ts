@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -26,12 +26,13 @@ test('every TypeScript sample of the documentation compiles', () => {
 	const config = {
 		extends: '../../tsconfig.json',
 		compilerOptions: { types: ['node'], noPropertyAccessFromIndexSignature: false },
-		include: ['*.ts']
+		include: ['*.ts'],
+		exclude: []
 	};
 	writeFileSync(join(FOLDER, 'tsconfig.json'), JSON.stringify(config));
 	const tsc = join(ROOT, 'node_modules/.bin/tsc');
-	const compile = (): string => execFileSync(tsc, ['-p', FOLDER], { encoding: 'utf8' });
-	expect(compile).not.toThrow();
+	const { stdout } = spawnSync(tsc, ['-p', FOLDER], { encoding: 'utf8' });
+	expect(stdout).toBe('');
 });
 
 test('the README tells the commands that there are', () => {
