@@ -38,7 +38,7 @@ struct Counts {
 }
 
 fn all(args: &Args, counts: &mut Counts) -> anyhow::Result<()> {
-    let mut progress = Progress::new("test", if args.quick { 17 } else { 22 });
+    let mut progress = Progress::new("test", if args.quick { 18 } else { 23 });
     let mut suite = Suite { progress: &mut progress, counts };
 
     suite.check("rustfmt", |log| cargo(&["fmt", "--all", "--check"]).logged(log))?;
