@@ -55,6 +55,11 @@ fn all(args: &Args, counts: &mut Counts) -> anyhow::Result<()> {
     wasm::build(suite.progress, &tools)?;
     suite.check("prettier", |log| tools.bin("prettier").args(["--check", "."]).logged(log))?;
     let tarball = npm::build(suite.progress, &tools)?;
+    // Before the checks that read the demo's TypeScript: its tsconfig is made by SvelteKit.
+    suite.progress.step("the packed package into the demo", |log| {
+        npm::install_into_example(log, &tarball)?;
+        tools.bin("svelte-kit").args(["sync"]).within("examples/sveltekit").logged(log)
+    })?;
     suite.check("eslint", |log| tools.bin("eslint").args(["."]).logged(log))?;
     suite.check("types", |log| {
         tools.bin("tsc").args(["-p", "packages/vestiary"]).logged(log)?;

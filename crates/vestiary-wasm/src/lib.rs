@@ -10,11 +10,11 @@
 
 extern crate alloc;
 
-use alloc::{borrow::ToOwned as _, boxed::Box, format, string::String, vec::Vec};
+use alloc::{borrow::ToOwned as _, boxed::Box, string::String, vec::Vec};
 
 use vestiary::{
-    CookieOptions, Limits, MemoryLimits, Meta, Options, OptionsInput, Record, SameSiteOption,
-    SessionId, Ttl, UnixMillis, WriteId, cookie_header, decide, response,
+    CookieOptions, KeyRing, Limits, MemoryLimits, Meta, Options, OptionsInput, Record,
+    SameSiteOption, SessionId, Ttl, UnixMillis, WriteId, cookie_header, decide, response,
 };
 use wasm_bindgen::prelude::*;
 
@@ -39,7 +39,7 @@ const OUTPUT: usize = 2 << 10;
 #[derive(Debug)]
 pub struct Core {
     options: Options,
-    keys: Option<vestiary::KeyRing>,
+    keys: Option<KeyRing>,
     record_cookie: String,
     input: Box<[u8]>,
     output: Box<[u8]>,
@@ -89,7 +89,7 @@ impl Core {
             save_uninitialized: save_uninitialized.unwrap_or_default(),
         })
         .map_err(thrown)?;
-        let keys = secrets.map(|secrets| Options::keys(&secrets, production)).transpose();
+        let keys = secrets.map(|secrets| KeyRing::checked(&secrets, production)).transpose();
         let keys = keys.map_err(thrown)?;
         Ok(Self {
             options,
@@ -215,12 +215,7 @@ impl Core {
     }
 }
 
-fn read(
-    options: &Options,
-    keys: Option<&vestiary::KeyRing>,
-    header: &[u8],
-    output: &mut [u8],
-) -> i32 {
+fn read(options: &Options, keys: Option<&KeyRing>, header: &[u8], output: &mut [u8]) -> i32 {
     let mut end = -1;
     for value in cookie_header::candidates(header, options.name()) {
         end = end.max(0);
@@ -450,5 +445,5 @@ fn ttl_of(value: f64) -> Ttl {
 }
 
 fn thrown(error: vestiary::Error) -> String {
-    format!("{}\n{error}", error.code())
+    [error.code(), "\n", &error.message()].concat()
 }

@@ -1,14 +1,16 @@
-use thiserror::Error as ThisError;
+use alloc::string::String;
+use core::fmt;
+
+use crate::date::push_number;
 
 /// What can be wrong with the configuration or with data on its way into a store.
 ///
 /// Nothing here is ever caused by a cookie: a bad cookie is an answer (`None`), not an error.
 /// Messages say what to do, and never contain a secret, an ID or a session value.
-#[derive(Clone, Debug, Eq, PartialEq, ThisError)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Error {
     /// The caller gave a cookie attribute or name that would not survive as one cookie.
-    #[error("`cookie.{attribute}` is not valid: {rule}")]
     CookieOption {
         /// The attribute as the options spell it, e.g. `maxAge`.
         attribute: &'static str,
@@ -16,13 +18,11 @@ pub enum Error {
         rule: &'static str,
     },
     /// The caller's cookie name is not a token (RFC 6265 section 4.1.1).
-    #[error("`name` is not a valid cookie name: {rule}")]
     CookieName {
         /// What a valid name looks like.
         rule: &'static str,
     },
     /// A cookie name with a prefix, and options that a browser would refuse with it.
-    #[error("a cookie named `{prefix}…` {rule}")]
     CookiePrefix {
         /// `__Host-` or `__Secure-`.
         prefix: &'static str,
@@ -30,19 +30,10 @@ pub enum Error {
         rule: &'static str,
     },
     /// An own session ID (`genid`) that cannot travel in a cookie.
-    #[error(
-        "a session ID must be 16 to 256 visible ASCII characters without `;`, `,`, `\"` or `\\`"
-    )]
     SessionId,
     /// No secret, or an empty one.
-    #[error(
-        "`secret` is missing or empty: pass a long random string, for example from `openssl rand -base64 32`"
-    )]
     SecretMissing,
     /// A secret that is too short for production.
-    #[error(
-        "`secret` number {position} has fewer than {minimum} bytes: in production pass a long random string, for example from `openssl rand -base64 32`"
-    )]
     SecretShort {
         /// Which of the secrets, counted from 1.
         position: usize,
@@ -50,21 +41,15 @@ pub enum Error {
         minimum: usize,
     },
     /// Session data that is not a JSON object.
-    #[error("session data must be a JSON object")]
     DataNotObject,
     /// Session data, or a record, that is not JSON.
-    #[error("the record is not valid JSON")]
     Json,
     /// Nested deeper than [`Limits::depth`](crate::Limits::depth).
-    #[error("session data is nested deeper than {limit} levels")]
     TooDeep {
         /// The limit that was passed.
         limit: usize,
     },
     /// Larger than [`Limits::bytes`](crate::Limits::bytes).
-    #[error(
-        "the session record has {size} bytes, more than the {limit} allowed: keep large values in your database and their key in the session"
-    )]
     TooLarge {
         /// The size the record would have.
         size: usize,
@@ -72,15 +57,11 @@ pub enum Error {
         limit: usize,
     },
     /// A key that JavaScript could turn into a prototype.
-    #[error("session data must not have a key named `{key}`")]
     ForbiddenKey {
         /// `__proto__`, `constructor` or `prototype`.
         key: &'static str,
     },
     /// The memory table holds as many entries or bytes as it may.
-    #[error(
-        "the memory store is full ({limit} {unit}): raise its limit or use a store outside the process"
-    )]
     StoreFull {
         /// The limit that was reached.
         limit: usize,
@@ -110,6 +91,100 @@ impl Error {
             Self::TooLarge { .. } => "too_large",
             Self::ForbiddenKey { .. } => "forbidden_key",
             Self::StoreFull { .. } => "store_full",
+        }
+    }
+
+    /// What is wrong and what to do, as `Display` shows it.
+    ///
+    /// Written without `core::fmt`, which would be the largest part of the WebAssembly core.
+    #[must_use]
+    pub fn message(&self) -> String {
+        let mut text = String::new();
+        match *self {
+            Self::CookieOption { attribute, rule } => {
+                text.extend(["`cookie.", attribute, "` is not valid: ", rule]);
+            }
+            Self::CookieName { rule } => text.extend(["`name` is not a valid cookie name: ", rule]),
+            Self::CookiePrefix { prefix, rule } => text.extend(["a cookie named `", prefix, "…` ", rule]),
+            Self::SessionId => text.push_str(
+                "a session ID must be 16 to 256 visible ASCII characters without `;`, `,`, `\"` or `\\`",
+            ),
+            Self::SecretMissing => text.extend(["`secret` is missing or empty: ", SECRET]),
+            Self::SecretShort { position, minimum } => {
+                text.push_str("`secret` number ");
+                push(&mut text, position);
+                text.push_str(" has fewer than ");
+                push(&mut text, minimum);
+                text.extend([" bytes: in production ", SECRET]);
+            }
+            Self::DataNotObject => text.push_str("session data must be a JSON object"),
+            Self::Json => text.push_str("the record is not valid JSON"),
+            Self::TooDeep { limit } => {
+                text.push_str("session data is nested deeper than ");
+                push(&mut text, limit);
+                text.push_str(" levels");
+            }
+            Self::TooLarge { size, limit } => {
+                text.push_str("the session record has ");
+                push(&mut text, size);
+                text.push_str(" bytes, more than the ");
+                push(&mut text, limit);
+                text.push_str(" allowed: keep large values in your database and their key in the session");
+            }
+            Self::ForbiddenKey { key } => text.extend(["session data must not have a key named `", key, "`"]),
+            Self::StoreFull { limit, unit } => {
+                text.push_str("the memory store is full (");
+                push(&mut text, limit);
+                text.extend([" ", unit, "): raise its limit or use a store outside the process"]);
+            }
+        }
+        text
+    }
+}
+
+const SECRET: &str = "pass a long random string, for example from `openssl rand -base64 32`";
+
+fn push(text: &mut String, number: usize) {
+    push_number(text, number as u64, 1);
+}
+
+impl core::error::Error for Error {}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::string::ToString as _;
+
+    use super::*;
+
+    #[test]
+    fn messages_say_what_to_do() {
+        for (error, message) in [
+            (
+                Error::CookieOption { attribute: "path", rule: "an absolute path" },
+                "`cookie.path` is not valid: an absolute path",
+            ),
+            (
+                Error::SecretShort { position: 2, minimum: 16 },
+                "`secret` number 2 has fewer than 16 bytes: in production pass a long random string, \
+                 for example from `openssl rand -base64 32`",
+            ),
+            (
+                Error::TooLarge { size: 65_537, limit: 65_536 },
+                "the session record has 65537 bytes, more than the 65536 allowed: keep large values in \
+                 your database and their key in the session",
+            ),
+            (
+                Error::StoreFull { limit: 10, unit: "entries" },
+                "the memory store is full (10 entries): raise its limit or use a store outside the process",
+            ),
+        ] {
+            assert_eq!(error.to_string(), message);
         }
     }
 }

@@ -39,7 +39,7 @@ const SIGNATURE: usize = 43;
 const LONGEST_VALUE: usize = 1024;
 
 impl KeyRing {
-    /// Fewer bytes than this are refused in production ([`KeyRing::require_long`]).
+    /// Fewer bytes than this are refused in production ([`KeyRing::checked`]).
     pub const SHORTEST: usize = 16;
 
     /// The ring of these secrets, taken as UTF-8.
@@ -65,14 +65,18 @@ impl KeyRing {
         Ok(Self { signer, verifiers })
     }
 
-    /// Refuses secrets that are too short for production.
+    /// As [`KeyRing::new`]; in production, short secrets are refused.
     ///
     /// # Errors
     /// [`Error::SecretShort`] names the position of the first short one, never its text.
-    pub fn require_long<S: AsRef<str>>(secrets: &[S]) -> Result<(), Error> {
-        match secrets.iter().position(|secret| secret.as_ref().len() < Self::SHORTEST) {
-            Some(index) => Err(Error::SecretShort { position: index + 1, minimum: Self::SHORTEST }),
-            None => Ok(()),
+    pub fn checked<S: AsRef<str>>(secrets: &[S], production: bool) -> Result<Self, Error> {
+        let ring = Self::new(secrets)?;
+        let short = |secret: &S| secret.as_ref().len() < Self::SHORTEST;
+        match secrets.iter().position(short) {
+            Some(index) if production => {
+                Err(Error::SecretShort { position: index + 1, minimum: Self::SHORTEST })
+            }
+            _ => Ok(ring),
         }
     }
 
@@ -155,8 +159,10 @@ mod tests {
 
     #[test]
     fn production_refuses_short_secrets_by_position() {
-        assert_eq!(KeyRing::require_long(&["0123456789abcdef"]), Ok(()));
-        let error = KeyRing::require_long(&["0123456789abcdef", "hunter2"]).unwrap_err();
+        let secrets = ["0123456789abcdef", "hunter2"];
+        assert!(KeyRing::checked(&secrets[..1], true).is_ok());
+        assert!(KeyRing::checked(&secrets, false).is_ok());
+        let error = KeyRing::checked(&secrets, true).unwrap_err();
         assert_eq!(error, Error::SecretShort { position: 2, minimum: 16 });
         assert!(!error.to_string().contains("hunter2"));
     }

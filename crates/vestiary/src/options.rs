@@ -1,6 +1,6 @@
 use crate::{
-    CookieName, Domain, Error, KeyRing, MaxAge, Path, Priority, SameSite, SetCookie, Ttl,
-    UnixMillis, date, decide::Policy,
+    CookieName, Domain, Error, MaxAge, Path, Priority, SameSite, SetCookie, Ttl, UnixMillis, date,
+    decide::Policy,
 };
 
 /// The options of a session, checked: what is in here cannot be wrong.
@@ -25,7 +25,7 @@ pub struct Options {
 }
 
 /// The options as somebody wrote them, after the seed's README. `secret` is not among them: a
-/// [`KeyRing`] is made of it at once.
+/// [`KeyRing`](crate::KeyRing) is made of it at once.
 #[derive(Clone, Debug, Default)]
 pub struct OptionsInput<'a> {
     /// Name of the cookie; `connect.sid` unless said otherwise.
@@ -115,18 +115,6 @@ impl Options {
     #[must_use]
     pub fn ttl(&self, now: UnixMillis) -> Ttl {
         Ttl::of(self.cookie.max_age, self.cookie.expires, now)
-    }
-
-    /// The key ring of these secrets; in production only of long ones.
-    ///
-    /// # Errors
-    /// As [`KeyRing::new`] and, in production, [`KeyRing::require_long`].
-    pub fn keys<S: AsRef<str>>(secrets: &[S], production: bool) -> Result<KeyRing, Error> {
-        let keys = KeyRing::new(secrets)?;
-        if production {
-            KeyRing::require_long(secrets)?;
-        }
-        Ok(keys)
     }
 }
 
