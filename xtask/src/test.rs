@@ -75,14 +75,10 @@ fn all(args: &Args, counts: &mut Counts) -> anyhow::Result<()> {
         tools.bin("attw").args(["--profile", "esm-only"]).args([&tarball]).logged(log)
     })?;
 
-    suite
-        .progress
-        .step("the packed package into the demo", |log| npm::install_into_example(log, &tarball))?;
     if args.quick {
         return Ok(());
     }
     suite.check("demo, types", |log| {
-        tools.bin("svelte-kit").args(["sync"]).within("examples/sveltekit").logged(log)?;
         tools
             .bin("svelte-check")
             .args(["--fail-on-warnings"])
