@@ -66,6 +66,8 @@ impl Core {
         secure: Option<bool>,
         rolling: Option<bool>,
         save_uninitialized: Option<bool>,
+        auto_save: Option<bool>,
+        touch_after: Option<f64>,
         record_cookie: String,
         secrets: Option<Vec<String>>,
         production: bool,
@@ -87,6 +89,8 @@ impl Core {
             },
             rolling: rolling.unwrap_or_default(),
             save_uninitialized: save_uninitialized.unwrap_or_default(),
+            auto_save: auto_save.unwrap_or_default(),
+            touch_after,
         })
         .map_err(thrown)?;
         let keys = secrets.map(|secrets| KeyRing::checked(&secrets, production)).transpose();
@@ -188,6 +192,12 @@ impl Core {
         self.options.set_cookie(secure_here).removal()
     }
 
+    /// Milliseconds in which a rolling session is touched at most once.
+    #[wasm_bindgen(getter, js_name = touchAfter)]
+    pub fn touch_after(&self) -> f64 {
+        self.options.touch_after() as f64
+    }
+
     /// Milliseconds that a record saved now may live; Infinity leaves it to the store.
     pub fn ttl(&self, now: f64) -> f64 {
         match self.options.ttl(millis(now)) {
@@ -234,6 +244,12 @@ fn put(buffer: &mut [u8], start: usize, text: &str) -> usize {
         place.copy_from_slice(text.as_bytes());
     }
     end
+}
+
+/// Whether an ID of the application's own making may be one.
+#[wasm_bindgen(js_name = checkId)]
+pub fn check_id(id: &str) -> Result<(), String> {
+    SessionId::parse(id).map(drop).map_err(thrown)
 }
 
 /// Why a stored record cannot be used, as an error code; undefined if it can.
@@ -319,6 +335,8 @@ pub enum Operation {
     Change,
     /// The application saves.
     Save,
+    /// The application extends the session's life.
+    Touch,
     /// The application ends the session.
     Destroy,
     /// The response is about to leave.
@@ -369,6 +387,8 @@ pub enum Known {
     Finishes = 8,
     /// The head of the response has left.
     Left = 16,
+    /// The record was written or touched recently.
+    Touched = 32,
 }
 
 fn known_of(bits: u8) -> decide::Known {
@@ -379,6 +399,7 @@ fn known_of(bits: u8) -> decide::Known {
         over: has(Known::Over),
         finishes: has(Known::Finishes),
         left: has(Known::Left),
+        touched: has(Known::Touched),
     }
 }
 
@@ -406,6 +427,7 @@ impl From<Operation> for decide::Operation {
             Operation::Open => Self::Open,
             Operation::Change => Self::Change,
             Operation::Save => Self::Save,
+            Operation::Touch => Self::Touch,
             Operation::Destroy => Self::Destroy,
             Operation::Finish => Self::Finish,
         }

@@ -13,7 +13,7 @@
 //! use vestiary::decide::{CookieStep, Known, Operation, Plan, Policy, Stage, StoreStep, decide};
 //!
 //! // A visitor without a session reads a page: nothing is stored, no cookie is set.
-//! let policy = Policy { rolling: false, save_uninitialized: false };
+//! let policy = Policy::default();
 //! let plan = decide(policy, Stage::New, Operation::Open, Known::default());
 //! assert_eq!(plan, Plan { store: StoreStep::Keep, cookie: CookieStep::Keep, stage: Stage::New });
 //! ```
@@ -25,6 +25,8 @@ pub struct Policy {
     pub rolling: bool,
     /// Store new sessions, and changes, without a `save()`.
     pub save_uninitialized: bool,
+    /// Store changes without a `save()`; new sessions only once they were changed.
+    pub auto_save: bool,
 }
 
 /// Where a session is.
@@ -45,6 +47,8 @@ pub enum Operation {
     Change,
     /// The application saves.
     Save,
+    /// The application gives the session a new life without writing it.
+    Touch,
     /// The application ends the session.
     Destroy,
     /// The response is ready and about to leave.
@@ -69,6 +73,8 @@ pub struct Known {
     pub finishes: bool,
     /// The head of the response has left: no cookie reaches this browser any more.
     pub left: bool,
+    /// The record was written or touched so recently that it outlives the cookie anyway.
+    pub touched: bool,
 }
 
 /// What to do to the store.
@@ -116,19 +122,23 @@ pub fn decide(policy: Policy, stage: Stage, operation: Operation, known: Known) 
     use CookieStep as Cookie;
     use StoreStep as Store;
 
+    let saves_by_itself = policy.save_uninitialized || policy.auto_save;
     let keep = Plan { store: Store::Keep, cookie: Cookie::Keep, stage };
     match operation {
         Operation::Open => match stage {
             Stage::New if policy.save_uninitialized => save(stage, known),
             Stage::Stored if policy.rolling && !known.over && !known.left => {
-                Plan { store: Store::Touch, cookie: Cookie::Set, stage }
+                let store = if known.touched { Store::Keep } else { Store::Touch };
+                Plan { store, cookie: Cookie::Set, stage }
             }
             Stage::New | Stage::Stored => keep,
         },
-        Operation::Change if policy.save_uninitialized && !known.finishes => write(stage, known),
-        Operation::Finish if policy.save_uninitialized && known.unsaved => write(stage, known),
+        Operation::Change if saves_by_itself && !known.finishes => write(stage, known),
+        Operation::Finish if saves_by_itself && known.unsaved => write(stage, known),
         Operation::Change | Operation::Finish => keep,
         Operation::Save => save(stage, known),
+        Operation::Touch if known.over => end(stage, known),
+        Operation::Touch => touch(stage, known),
         Operation::Destroy => end(stage, known),
     }
 }
@@ -148,6 +158,16 @@ fn save(stage: Stage, known: Known) -> Plan {
         (Stage::Stored, true) => (StoreStep::Replace, CookieStep::Keep),
     };
     Plan { store, cookie, stage: Stage::Stored }
+}
+
+/// Extend record and cookie; a session that is not stored has neither.
+fn touch(stage: Stage, known: Known) -> Plan {
+    let (store, cookie) = match (stage, known.left) {
+        (Stage::New, _) => (StoreStep::Keep, CookieStep::Keep),
+        (Stage::Stored, true) => (StoreStep::Touch, CookieStep::Keep),
+        (Stage::Stored, false) => (StoreStep::Touch, CookieStep::Set),
+    };
+    Plan { store, cookie, stage }
 }
 
 /// Store it; the cookie is set only where the browser cannot have it yet.
@@ -184,15 +204,16 @@ mod tests {
             Operation::Destroy,
             Operation::Finish,
         ];
-        (0..128u8).flat_map(move |bits| {
-            let bit = move |n: u8| bits >> n & 1 == 1;
-            let policy = Policy { rolling: bit(0), save_uninitialized: bit(1) };
+        (0..512u16).flat_map(move |bits| {
+            let bit = move |n: u16| bits >> n & 1 == 1;
+            let policy = Policy { rolling: bit(0), save_uninitialized: bit(1), auto_save: bit(7) };
             let known = Known {
                 cookie_out: bit(2),
                 unsaved: bit(3),
                 over: bit(4),
                 finishes: bit(5),
                 left: bit(6),
+                touched: bit(8),
             };
             stages.into_iter().flat_map(move |stage| {
                 operations.into_iter().map(move |operation| (policy, stage, operation, known))
@@ -240,11 +261,20 @@ mod tests {
     }
 
     #[test]
+    fn a_cookie_that_rolls_never_outlives_its_record() {
+        for (policy, stage, operation, known) in every_case() {
+            let plan = decide(policy, stage, operation, known);
+            if plan.cookie == CookieStep::Set && plan.store == StoreStep::Keep {
+                assert!(known.touched && policy.rolling, "{operation:?} {known:?}");
+            }
+        }
+    }
+
+    #[test]
     fn nothing_is_written_for_a_visitor_who_only_reads() {
         for (policy, stage, operation, known) in every_case() {
             if matches!(operation, Operation::Open | Operation::Finish)
-                && !policy.save_uninitialized
-                && !policy.rolling
+                && policy == Policy::default()
             {
                 let plan = decide(policy, stage, operation, known);
                 assert_eq!((plan.store, plan.cookie), (StoreStep::Keep, CookieStep::Keep));

@@ -22,6 +22,8 @@ pub struct Options {
     cookie: SetCookie,
     /// `None`: the host knows whether the visitor came over https.
     secure: Option<bool>,
+    /// Milliseconds in which a rolling session is touched at most once.
+    touch_after: u64,
 }
 
 /// The options as somebody wrote them, after the seed's README. `secret` is not among them: a
@@ -36,6 +38,11 @@ pub struct OptionsInput<'a> {
     pub rolling: bool,
     /// Store new sessions, and changes, without a `save()`.
     pub save_uninitialized: bool,
+    /// Store changes without a `save()`.
+    pub auto_save: bool,
+    /// Seconds in which a rolling session is touched in the store at most once; a tenth of `maxAge`
+    /// unless said otherwise. 0 touches it on every request.
+    pub touch_after: Option<f64>,
 }
 
 /// `options.cookie` as somebody wrote it.
@@ -82,8 +89,11 @@ impl Options {
         let policy = Policy {
             rolling: input.rolling && cookie.max_age.is_some(),
             save_uninitialized: input.save_uninitialized,
+            auto_save: input.auto_save,
         };
-        Ok(Self { policy, cookie, secure })
+        let touch_after =
+            touch_after(input.touch_after, cookie.max_age.filter(|_| policy.rolling))?;
+        Ok(Self { policy, cookie, secure, touch_after })
     }
 
     /// Name of the cookie.
@@ -111,10 +121,24 @@ impl Options {
         self.secure
     }
 
-    /// How long a record saved at `now` may stay in the store.
+    /// How long a record that is written or touched at `now` may stay in the store.
+    ///
+    /// A rolling session lives [`Options::touch_after`] longer than its cookie: so long it may go
+    /// untouched while the cookie is refreshed, and the record must not expire first.
     #[must_use]
     pub fn ttl(&self, now: UnixMillis) -> Ttl {
-        Ttl::of(self.cookie.max_age, self.cookie.expires, now)
+        match Ttl::of(self.cookie.max_age, self.cookie.expires, now) {
+            Ttl::Millis(millis) if millis > 0 => {
+                Ttl::Millis(millis.saturating_add(self.touch_after))
+            }
+            ttl => ttl,
+        }
+    }
+
+    /// Milliseconds after a write in which a rolling session need not be touched.
+    #[must_use]
+    pub fn touch_after(&self) -> u64 {
+        self.touch_after
     }
 }
 
@@ -154,6 +178,15 @@ fn expires(millis: f64) -> Result<UnixMillis, Error> {
             attribute: "expires",
             rule: "a Date between 1970 and the year 9999",
         })
+    }
+}
+
+fn touch_after(seconds: Option<f64>, max_age: Option<MaxAge>) -> Result<u64, Error> {
+    let Some(max_age) = max_age else { return Ok(0) };
+    match seconds {
+        None => Ok(max_age.millis() / 10),
+        Some(seconds) if seconds >= 0.0 => Ok(MaxAge::from_seconds(seconds)?.millis()),
+        Some(_) => Err(Error::CookieOption { attribute: "touchAfter", rule: "0 or more seconds" }),
     }
 }
 
@@ -306,5 +339,19 @@ mod tests {
         };
         assert!(!rolling(None));
         assert!(rolling(Some(1.0)));
+    }
+
+    #[test]
+    fn a_rolling_record_outlives_its_cookie_by_the_time_it_is_not_touched() {
+        let ttl = |rolling, touch_after| {
+            let cookie = CookieOptions { max_age: Some(100.0), ..cookie() };
+            let input = OptionsInput { cookie, rolling, touch_after, ..OptionsInput::default() };
+            Options::new(input).map(|options| (options.ttl(UnixMillis(5)), options.touch_after()))
+        };
+        assert_eq!(ttl(false, None), Ok((Ttl::Millis(100_000), 0)));
+        assert_eq!(ttl(true, None), Ok((Ttl::Millis(110_000), 10_000)));
+        assert_eq!(ttl(true, Some(0.0)), Ok((Ttl::Millis(100_000), 0)));
+        assert_eq!(ttl(true, Some(30.0)), Ok((Ttl::Millis(130_000), 30_000)));
+        assert!(ttl(true, Some(-1.0)).is_err());
     }
 }

@@ -158,6 +158,7 @@ fn decisions() {
             "Open" => Operation::Open,
             "Change" => Operation::Change,
             "Save" => Operation::Save,
+            "Touch" => Operation::Touch,
             "Destroy" => Operation::Destroy,
             "Finish" => Operation::Finish,
             other => panic!("{other}"),
@@ -165,6 +166,7 @@ fn decisions() {
         let policy = Policy {
             rolling: has("policy", "rolling"),
             save_uninitialized: has("policy", "saveUninitialized"),
+            auto_save: has("policy", "autoSave"),
         };
         let known = Known {
             cookie_out: has("known", "CookieOut"),
@@ -172,6 +174,7 @@ fn decisions() {
             over: has("known", "Over"),
             finishes: has("known", "Finishes"),
             left: has("known", "Left"),
+            touched: has("known", "Touched"),
         };
         let expected = Plan {
             store: match case["plan"]["store"].as_str().unwrap() {

@@ -167,6 +167,19 @@ function works(start: () => Promise<Server>): void {
 		expect(await answer('/api/read', cookie)).toMatchObject({ n: 0 });
 	});
 
+	test('a sub-request shares the session of its page: no second read, no lost change', async () => {
+		const cookie = cookieOf(await get('/api/save'));
+		const response = await get('/parent', cookie);
+		const expected = 'child 51, parent 51, stranger 0, 0 reads';
+		expect(await response.text()).toContain(expected);
+		expect(cookieOf(response)).toBe(cookie);
+		expect(await answer('/api/read', cookie)).toMatchObject({ n: 51 });
+		// A visitor without a session, too: the child's save is the page's.
+		const first = await get('/parent');
+		expect(await first.text()).toContain(expected);
+		expect(await answer('/api/read', cookieOf(first))).toMatchObject({ n: 51 });
+	});
+
 	test.each([
 		['a redirect that a later hook throws', '/hook/redirect', 303],
 		['a response that a later hook makes', '/hook/response', 200],

@@ -22,7 +22,7 @@ export interface Plan {
 /** What the Rust core needs to know of the options. */
 export interface CoreOptions extends Pick<
 	SveltekitSessionConfig,
-	'name' | 'rolling' | 'saveUninitialized'
+	'name' | 'rolling' | 'saveUninitialized' | 'autoSave' | 'touchAfter'
 > {
 	cookie: CookieSerializeOptions;
 	/** Absent only while building, when the secret may not exist. */
@@ -38,16 +38,19 @@ export class Core {
 	readonly name: string;
 	/** What the options say of `Secure`; undefined leaves it to SvelteKit. */
 	readonly secure: boolean | undefined;
+	/** Milliseconds in which a rolling session is touched at most once. */
+	readonly touchAfter: number;
 	readonly #bindings: Bindings;
 	#input: Uint8Array<ArrayBuffer> = new Uint8Array();
 	#output: Uint8Array<ArrayBuffer> = new Uint8Array();
 
-	constructor({ name, cookie, rolling, saveUninitialized, secrets, production }: CoreOptions) {
+	constructor(options: CoreOptions) {
+		const { cookie, secrets, production } = options;
 		const { sameSite } = cookie;
 		this.#bindings = orThrow(
 			() =>
 				new Bindings(
-					name ?? '',
+					options.name ?? '',
 					cookie.domain ?? '',
 					cookie.expires?.getTime(),
 					cookie.httpOnly,
@@ -58,8 +61,10 @@ export class Core {
 					typeof sameSite === 'boolean' ? sameSite : undefined,
 					typeof sameSite === 'string' ? sameSite : '',
 					cookie.secure,
-					rolling,
-					saveUninitialized,
+					options.rolling,
+					options.saveUninitialized,
+					options.autoSave,
+					options.touchAfter,
 					JSON.stringify({ ...cookie, encode: undefined }),
 					secrets,
 					production
@@ -67,6 +72,7 @@ export class Core {
 		);
 		this.name = this.#bindings.name;
 		this.secure = this.#bindings.secure;
+		this.touchAfter = this.#bindings.touchAfter;
 	}
 
 	/**

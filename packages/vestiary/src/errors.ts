@@ -12,7 +12,7 @@ export type DataErrorCode =
 	'data_not_object' | 'forbidden_key' | 'json' | 'session_id' | 'too_deep' | 'too_large';
 
 /** What can go wrong with a store. */
-export type StoreErrorCode = 'store_failed' | 'store_full';
+export type StoreErrorCode = 'store_failed' | 'store_full' | 'store_timeout';
 
 /** Every `code` of a {@link VestiaryError}. They are stable: test for them, not for messages. */
 export type VestiaryErrorCode = ConfigErrorCode | DataErrorCode | StoreErrorCode | 'response_sent';
@@ -82,7 +82,8 @@ const CLASS_OF: Record<Exclude<VestiaryErrorCode, 'response_sent'>, Subclass> = 
 	too_deep: DataError,
 	too_large: DataError,
 	store_failed: StoreError,
-	store_full: StoreError
+	store_full: StoreError,
+	store_timeout: StoreError
 };
 
 /**

@@ -3,6 +3,7 @@ import type { RequestEvent } from '@sveltejs/kit';
 import { runtimeOf } from './runtime.js';
 import { Scope } from './scope.js';
 import { finish, open } from './session.js';
+import { markSubRequests, parentOf } from './sub-request.js';
 import type { SveltekitSessionConfig } from './types.js';
 
 /**
@@ -30,8 +31,16 @@ export type SessionHandle = (input: {
 export function sveltekitSessionHandle(options: SveltekitSessionConfig): SessionHandle {
 	const runtime = runtimeOf(options);
 	return async ({ event, resolve }) => {
+		if (options.skip?.(event)) return resolve(event);
+		const parent = parentOf(event, runtime);
+		if (parent?.session) {
+			event.locals.session = parent.session;
+			markSubRequests(event, parent);
+			return resolve(event);
+		}
 		const scope = new Scope(event, runtime, true);
 		event.locals.session = await open(scope);
+		const unmark = markSubRequests(event, scope);
 		try {
 			const response = await resolve(event);
 			await finish(scope);
@@ -42,6 +51,8 @@ export function sveltekitSessionHandle(options: SveltekitSessionConfig): Session
 			await finish(scope);
 			scope.left = true;
 			throw thrown;
+		} finally {
+			unmark();
 		}
 	};
 }

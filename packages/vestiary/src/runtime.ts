@@ -1,6 +1,8 @@
 import { Core } from './core.js';
 import { ConfigError } from './errors.js';
+import { MemoryTable } from './generated/vestiary.js';
 import { MemoryStore } from './memory-store.js';
+import type { Scope } from './scope.js';
 import type {
 	CookieSerializeOptions,
 	SessionCookieOptions,
@@ -15,6 +17,14 @@ export interface Runtime {
 	readonly store: Store;
 	/** `session.cookie`: the options as given, with a path. */
 	readonly cookie: Readonly<SessionCookieOptions>;
+	/** Milliseconds to wait for the store; 0 waits as long as it takes. */
+	readonly timeout: number;
+	/** IDs whose records were written or touched so recently that it need not be done again. */
+	readonly touched: MemoryTable;
+	/** The last `update` of a session in this process, by ID. */
+	readonly updates: Map<string, Promise<unknown>>;
+	/** Requests under way, by the mark that their sub-requests carry. */
+	readonly requests: Map<string, Scope>;
 }
 
 /**
@@ -41,14 +51,21 @@ export function runtimeOf(options: SveltekitSessionConfig): Runtime {
 		cookie,
 		rolling: options.rolling,
 		saveUninitialized: options.saveUninitialized,
+		autoSave: options.autoSave,
+		touchAfter: options.touchAfter,
 		secrets: secretsOf(options.secret),
 		production: !development && !building
 	});
+	const store = options.store ?? defaultStore(core.name);
 	const runtime: Runtime = {
 		options,
 		core,
-		store: options.store ?? defaultStore(core.name),
-		cookie: Object.freeze(cookie)
+		store,
+		cookie: Object.freeze(cookie),
+		timeout: store instanceof MemoryStore ? 0 : (options.storeTimeout ?? 5_000),
+		touched: new MemoryTable(10_000),
+		updates: new Map(),
+		requests: new Map()
 	};
 	runtimes.set(options, runtime);
 	return runtime;
@@ -59,7 +76,14 @@ const OPTION_TYPES = {
 	cookie: 'object',
 	rolling: 'boolean',
 	store: 'object',
-	saveUninitialized: 'boolean'
+	saveUninitialized: 'boolean',
+	autoSave: 'boolean',
+	touchAfter: 'number',
+	genid: 'function',
+	skip: 'function',
+	onEvent: 'function',
+	onStoreError: 'string',
+	storeTimeout: 'number'
 } as const;
 
 const COOKIE_TYPES = {

@@ -4,6 +4,7 @@ import { ResponseSentError } from './errors.js';
 import { cacheControl, vary } from './generated/vestiary.js';
 import type { Runtime } from './runtime.js';
 import type { Session } from './session.js';
+import type { SessionEvent } from './types.js';
 
 /** What is to become of the cookie in this response: a value, or null to remove it. */
 interface Outgoing {
@@ -25,6 +26,8 @@ export class Scope {
 	cookieOut = false;
 	/** The head of the response has left. */
 	left = false;
+	/** What its sub-requests are known by, once there is one. */
+	mark: string | undefined;
 	#outgoing: Outgoing | undefined;
 
 	constructor(event: RequestEvent, runtime: Runtime, finishes: boolean) {
@@ -55,6 +58,11 @@ export class Scope {
 		}
 		this.#outgoing = { value };
 		this.cookieOut = true;
+	}
+
+	/** Tells the application what happened. */
+	tell(happened: SessionEvent): void {
+		this.runtime.options.onEvent?.(happened, this.event);
 	}
 
 	/** The response as it must leave: with our cookie, and kept by no cache if it carries one. */

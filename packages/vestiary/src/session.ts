@@ -1,8 +1,8 @@
 import type { RequestEvent } from '@sveltejs/kit';
 
 import { faultOf } from './core.js';
-import { DataError, ResponseSentError, StoreError, VestiaryError } from './errors.js';
-import { CookieStep, Known, Operation, Stage, StoreStep } from './generated/vestiary.js';
+import { DataError, orThrow, ResponseSentError, StoreError, VestiaryError } from './errors.js';
+import { checkId, CookieStep, Known, Operation, Stage, StoreStep } from './generated/vestiary.js';
 import { building, runtimeOf } from './runtime.js';
 import { Scope } from './scope.js';
 import type {
@@ -49,6 +49,10 @@ export class Session {
 	#created: number | undefined;
 	#stage: Stage = Stage.New;
 	#unsaved = false;
+	/** The data as the store has it, where changes in place are to be seen. */
+	#stored = '{}';
+	/** Why the session could not be read; it cannot be written then, either. */
+	#failure: StoreError | undefined;
 	#successor: Session | undefined;
 
 	/** A new, empty session. To load the visitor's, use {@link Session.initialize}. */
@@ -71,8 +75,13 @@ export class Session {
 	get id(): string {
 		const session = this.#current();
 		// Made when first asked for, so that a visitor who only looks costs no randomness.
-		session.#id ??= session.#scope.runtime.core.newId();
+		session.#id ??= session.#newId();
 		return session.#id;
+	}
+
+	/** Whether the store does not know it (yet). */
+	get isNew(): boolean {
+		return this.#current().#stage === Stage.New;
 	}
 
 	/** Name of the session cookie: `options.name`. */
@@ -98,8 +107,8 @@ export class Session {
 	/**
 	 * Sets the session's data, in place of what it held.
 	 *
-	 * With `saveUninitialized` it is stored by itself when the request ends; without, call
-	 * {@link Session.save}.
+	 * With `autoSave` or `saveUninitialized` it is stored by itself when the request ends; without,
+	 * call {@link Session.save}.
 	 */
 	async setData(data: SessionData): Promise<void> {
 		const session = this.#current();
@@ -111,6 +120,38 @@ export class Session {
 	/** Saves the session: writes it to the store and sets the cookie. */
 	async save(): Promise<void> {
 		await this.#current().#do(Operation.Save);
+	}
+
+	/**
+	 * Changes what the store has **now**, and saves: for counters and lists, which parallel requests
+	 * change, too. Updates of one session run one after another in this process.
+	 * @param change Gets the data as it is in the store; changes it in place, or returns what is to
+	 * take its place. It may run more than once.
+	 * @returns False if the session was ended meanwhile: then nothing is written.
+	 */
+	async update(
+		change: (data: SessionData) => SessionData | undefined | Promise<SessionData | undefined>
+	): Promise<boolean> {
+		const session = this.#current();
+		return inTurn(session.#scope.runtime.updates, session.id, async () => {
+			if (session.#stage === Stage.Stored) {
+				const record = await session.#load(session.id);
+				if (!record) {
+					session.#stage = Stage.New;
+					session.#forget();
+					return false;
+				}
+				session.#data = record.data;
+			}
+			session.#data = (await change(session.#data)) ?? session.#data;
+			await session.#do(Operation.Save);
+			return true;
+		});
+	}
+
+	/** Gives the session its full life again, in store and cookie, without writing its data. */
+	async touch(): Promise<void> {
+		await this.#current().#do(Operation.Touch);
 	}
 
 	/**
@@ -146,14 +187,17 @@ export class Session {
 			if (building || isPrerendering(scope.event)) return session;
 			const ids = scope.runtime.core.readCookies(scope.event.request.headers.get('cookie'));
 			scope.cookieOut = ids !== undefined;
-			for (const id of ids ?? []) {
-				const record = await session.#load(id);
-				if (!record) continue;
-				session.#id = id;
-				session.#data = record.data;
-				session.#created = record.meta?.created;
-				session.#stage = Stage.Stored;
-				break;
+			try {
+				await session.#find(ids);
+			} catch (error) {
+				if (
+					scope.runtime.options.onStoreError !== 'anonymous' ||
+					!(error instanceof StoreError)
+				) {
+					throw error;
+				}
+				scope.tell({ type: 'store_failed', error });
+				session.#failure = error;
 			}
 			await session.#do(Operation.Open);
 			return session;
@@ -171,8 +215,37 @@ export class Session {
 		return successor === undefined ? this : successor.#current();
 	}
 
+	/** Becomes the session of one of these IDs, if the store knows it. */
+	async #find(ids: string[] | undefined): Promise<void> {
+		if (ids?.length === 0) this.#scope.tell({ type: 'rejected' });
+		for (const id of ids ?? []) {
+			const record = await this.#load(id);
+			if (!record) continue;
+			this.#id = id;
+			this.#data = record.data;
+			this.#created = record.meta?.created;
+			this.#stage = Stage.Stored;
+			this.#remember();
+			return;
+		}
+	}
+
+	#newId(): string {
+		const { event, runtime } = this.#scope;
+		const id = runtime.options.genid?.(event);
+		if (id === undefined) return runtime.core.newId();
+		orThrow(() => {
+			checkId(id);
+		});
+		return id;
+	}
+
 	/** Lets the core decide, and does it: the store first, so that no cookie promises too much. */
 	async #do(operation: Operation): Promise<void> {
+		if (this.#failure) {
+			this.#refuse(operation, this.#failure);
+			return;
+		}
 		const { core } = this.#scope.runtime;
 		const before = this.#stage;
 		const plan = core.decide(before, operation, this.#known());
@@ -196,11 +269,23 @@ export class Session {
 		if (ended || operation === Operation.Destroy) this.#forget();
 	}
 
+	/** Of a session that could not be read nothing is overwritten: neither record nor cookie. */
+	#refuse(operation: Operation, failure: StoreError): void {
+		if (operation === Operation.Save || operation === Operation.Touch) throw failure;
+		if (operation === Operation.Destroy) {
+			this.#scope.send(null);
+			throw failure;
+		}
+	}
+
 	#known(): number {
 		const { cookieOut, finishes, left, runtime } = this.#scope;
+		const touched =
+			this.#id !== undefined && runtime.core.touchAfter > 0 && this.#isTouched(this.#id);
 		return (
 			(cookieOut ? Known.CookieOut : 0) |
-			(this.#unsaved ? Known.Unsaved : 0) |
+			(this.#unsaved || this.#isChanged() ? Known.Unsaved : 0) |
+			(touched ? Known.Touched : 0) |
 			(runtime.core.ttl() === 0 ? Known.Over : 0) |
 			(finishes && !left ? Known.Finishes : 0) |
 			(left ? Known.Left : 0)
@@ -215,15 +300,41 @@ export class Session {
 			case StoreStep.Create:
 			case StoreStep.Replace: {
 				const record = this.#record();
-				await asked('write', () => store.set(this.id, record, core.ttl()));
+				await this.#ask('write', () => store.set(this.id, record, core.ttl()));
 				this.#unsaved = false;
+				this.#remember();
+				this.#touched();
 				return;
 			}
 			case StoreStep.Touch:
-				return asked('touch', () => store.touch(this.id, core.ttl()));
+				await this.#ask('touch', () => store.touch(this.id, core.ttl()));
+				this.#touched();
+				return;
 			case StoreStep.Take:
-				return asked('remove', () => store.destroy(this.id));
+				return this.#ask('remove', () => store.destroy(this.id));
 		}
+	}
+
+	#touched(): void {
+		const { core, touched } = this.#scope.runtime;
+		if (core.touchAfter === 0) return;
+		try {
+			touched.set(this.id, '', core.touchAfter, Date.now());
+		} catch {
+			// More sessions at once than are remembered: the others are touched more often.
+		}
+	}
+
+	#isTouched(id: string): boolean {
+		return this.#scope.runtime.touched.get(id, Date.now()) !== undefined;
+	}
+
+	#remember(): void {
+		if (this.#scope.runtime.options.autoSave) this.#stored = jsonOf(this.#data);
+	}
+
+	#isChanged(): boolean {
+		return this.#scope.runtime.options.autoSave === true && jsonOf(this.#data) !== this.#stored;
 	}
 
 	#cookieStep(step: CookieStep): void {
@@ -239,15 +350,33 @@ export class Session {
 	}
 
 	async #load(id: string): Promise<SessionStoreData | undefined> {
-		const record = await asked('read', () => this.#scope.runtime.store.get(id));
-		if (!record) return undefined;
+		const record = await this.#ask('read', () => this.#scope.runtime.store.get(id));
+		if (!record) {
+			this.#scope.tell({ type: 'unknown' });
+			return undefined;
+		}
 		let text: string;
 		try {
 			text = jsonOf(record);
 		} catch {
+			this.#scope.tell({ type: 'unreadable', code: 'json' });
 			return undefined;
 		}
-		return faultOf(text) === undefined ? (JSON.parse(text) as SessionStoreData) : undefined;
+		const fault = faultOf(text);
+		if (fault === undefined) return JSON.parse(text) as SessionStoreData;
+		this.#scope.tell({ type: 'unreadable', code: fault });
+		return undefined;
+	}
+
+	/** Asks the store. Its own error becomes the cause of ours, which says what was tried. */
+	async #ask<T>(action: string, call: () => Promise<T>): Promise<T> {
+		try {
+			return await within(this.#scope.runtime.timeout, action, call());
+		} catch (cause) {
+			if (cause instanceof VestiaryError) throw cause;
+			const message = `the session store could not ${action} the session`;
+			throw new StoreError('store_failed', message, { cause });
+		}
 	}
 
 	#forget(): void {
@@ -255,6 +384,7 @@ export class Session {
 		this.#data = {};
 		this.#created = undefined;
 		this.#unsaved = false;
+		this.#stored = '{}';
 	}
 }
 
@@ -274,14 +404,35 @@ function jsonOf(value: unknown): string {
 	}
 }
 
-/** The store's own error becomes the cause of ours, which says what was tried. */
-async function asked<T>(action: string, call: () => Promise<T>): Promise<T> {
+/** Waits for the store, but not for ever (0). */
+async function within<T>(timeout: number, action: string, answer: Promise<T>): Promise<T> {
+	if (timeout === 0) return answer;
+	let timer: ReturnType<typeof setTimeout> | undefined;
+	const late = new Promise<never>((_, reject) => {
+		timer = setTimeout(() => {
+			const message = `the session store did not ${action} the session within ${timeout} ms`;
+			reject(new StoreError('store_timeout', message));
+		}, timeout);
+	});
 	try {
-		return await call();
-	} catch (cause) {
-		if (cause instanceof VestiaryError) throw cause;
-		throw new StoreError('store_failed', `the session store could not ${action} the session`, {
-			cause
-		});
+		return await Promise.race([answer, late]);
+	} finally {
+		clearTimeout(timer);
+	}
+}
+
+/** Runs what belongs to one key one after another. */
+async function inTurn<T>(
+	turns: Map<string, Promise<unknown>>,
+	key: string,
+	run: () => Promise<T>
+): Promise<T> {
+	const before = turns.get(key);
+	const mine = before ? before.then(run, run) : run();
+	turns.set(key, mine);
+	try {
+		return await mine;
+	} finally {
+		if (turns.get(key) === mine) turns.delete(key);
 	}
 }

@@ -1,3 +1,5 @@
+import type { RequestEvent } from '@sveltejs/kit';
+
 /**
  * What a session holds. Declare your own properties by merging:
  *
@@ -108,4 +110,39 @@ export interface SveltekitSessionConfig {
 	 * who only looks gets no cookie and costs no record.
 	 */
 	saveUninitialized?: boolean | undefined;
+	/**
+	 * Stores changed data when the request ends, without a `save()`: set by `setData`, or in place. A
+	 * new session is stored once it was changed. Default: false.
+	 */
+	autoSave?: boolean | undefined;
+	/**
+	 * Seconds in which a rolling session is touched in the store at most once (by one process); so
+	 * much longer than its cookie the record lives. 0 touches it on every request. Default: a tenth of
+	 * `cookie.maxAge`.
+	 */
+	touchAfter?: number | undefined;
+	/** Makes the ID of a new session: 16 to 256 visible characters, hard to guess. */
+	genid?: ((event: RequestEvent) => string) | undefined;
+	/** Requests that have nothing to do with sessions: for them `locals.session` is not set. */
+	skip?: ((event: RequestEvent) => boolean) | undefined;
+	/** Is told what happened to a request's session, for logs and metrics. It must not throw. */
+	onEvent?: ((event: SessionEvent, request: RequestEvent) => void) | undefined;
+	/**
+	 * What a store that cannot be read means: an error on the request, or a session that is empty and
+	 * cannot be saved. Either way nothing is overwritten. Default: `'throw'`.
+	 */
+	onStoreError?: 'throw' | 'anonymous' | undefined;
+	/** Milliseconds to wait for the store before giving up with a `StoreError`. Default: 5,000; 0 waits. */
+	storeTimeout?: number | undefined;
 }
+
+/** What can happen to a request's session. Nothing in it is secret. */
+export type SessionEvent =
+	/** A cookie of our name came that none of the secrets has signed. */
+	| { type: 'rejected' }
+	/** A genuine cookie came whose session the store does not know: expired, ended, or lost. */
+	| { type: 'unknown' }
+	/** The store has a record that cannot be read; `code` says why. The visitor has no session. */
+	| { type: 'unreadable'; code: string }
+	/** The store could not be read, and `onStoreError` is `'anonymous'`. */
+	| { type: 'store_failed'; error: Error };

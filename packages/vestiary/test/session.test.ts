@@ -314,14 +314,31 @@ describe('destroy', () => {
 });
 
 describe('rolling and saveUninitialized', () => {
-	test('rolling refreshes cookie and store of an existing session only', async () => {
-		options = { ...options, rolling: true, cookie: { maxAge: 60 } };
+	test('rolling refreshes the cookie of an existing session on every request', async () => {
+		options = { ...options, rolling: true, touchAfter: 0, cookie: { maxAge: 60 } };
 		expect((await opened()).cookies).toEqual([]);
 		const { cookie } = await saved({ user: 'ada' });
 		const { cookies } = await opened(cookie);
 		expect(store.calls).toEqual(['get', 'touch']);
 		expect(store.lastTtl).toBe(60_000);
 		expect(cookies).toHaveLength(1);
+	});
+
+	test('rolling touches the store at most once in touchAfter, and never lets it expire first', async () => {
+		vi.useFakeTimers();
+		options = { ...options, rolling: true, cookie: { maxAge: 100 } };
+		const { cookie } = await saved({ user: 'ada' });
+		let recordExpires = Date.now() + (store.lastTtl ?? 0);
+		for (let request = 0; request < 100; request++) {
+			vi.advanceTimersByTime(1_000);
+			const { cookies } = await opened(cookie);
+			expect(cookies).toHaveLength(1);
+			if (store.calls.at(-1) === 'touch') recordExpires = Date.now() + (store.lastTtl ?? 0);
+			expect(recordExpires).toBeGreaterThanOrEqual(Date.now() + 100_000);
+		}
+		expect(store.calls.filter((call) => call === 'get')).toHaveLength(100);
+		expect(store.calls.filter((call) => call === 'touch').length).toBeLessThanOrEqual(10);
+		vi.useRealTimers();
 	});
 
 	test('rolling without maxAge is ignored', async () => {
@@ -354,6 +371,183 @@ describe('rolling and saveUninitialized', () => {
 		});
 		expect(store.calls).toEqual(['get', 'set']);
 		expect(store.records.get(id)?.data).toEqual({ n: 5 });
+	});
+});
+
+describe('autoSave', () => {
+	async function run(app: (session: Session) => unknown, cookie?: string): Promise<TestEvent> {
+		const made = testEvent(cookie);
+		await sveltekitSessionHandle({ ...options, autoSave: true })({
+			event: made.event,
+			resolve: async () => {
+				await app(made.event.locals.session);
+				return new Response();
+			}
+		});
+		return made;
+	}
+
+	test('stores what was set, once, when the request ends', async () => {
+		const { cookies } = await run(async (session) => {
+			await session.setData({ n: 1 });
+			await session.setData({ n: 2 });
+			expect(store.calls).toEqual([]);
+		});
+		expect(store.calls).toEqual(['set']);
+		expect(cookies).toHaveLength(1);
+	});
+
+	test('sees what was changed in place, and writes nothing if nothing was', async () => {
+		const { id, cookie } = await saved({ n: 1 });
+		await run((session) => session.data, cookie);
+		expect(store.calls).toEqual(['get']);
+		await run((session) => ((session.data as Data).n = 7), cookie);
+		expect(store.records.get(id)?.data).toEqual({ n: 7 });
+		await run(() => undefined);
+		expect(store.records.size).toBe(1);
+	});
+
+	test('does not write again what was saved', async () => {
+		const { cookie } = await saved({ n: 1 });
+		await run(async (session) => {
+			await session.setData({ n: 2 });
+			await session.save();
+		}, cookie);
+		expect(store.calls).toEqual(['get', 'set']);
+	});
+});
+
+describe('isNew, update and touch', () => {
+	test('isNew until it is stored, and again after the end', async () => {
+		const { session } = await opened();
+		expect(session.isNew).toBe(true);
+		await session.save();
+		expect(session.isNew).toBe(false);
+		await session.destroy();
+		expect(session.isNew).toBe(true);
+		const { cookie } = await saved({ n: 1 });
+		expect((await opened(cookie)).session.isNew).toBe(false);
+	});
+
+	test('no update is lost, however many requests update at once', async () => {
+		const { id, cookie } = await saved({ n: 0 });
+		const requests = await Promise.all(Array.from({ length: 20 }, () => opened(cookie)));
+		const done = await Promise.all(
+			requests.map(({ session }) =>
+				session.update(async (data: Data) => {
+					const n = data.n ?? 0;
+					await Promise.resolve();
+					return { n: n + 1 };
+				})
+			)
+		);
+		expect(done.every(Boolean)).toBe(true);
+		expect(store.records.get(id)?.data).toEqual({ n: 20 });
+	});
+
+	test('an update may change in place, and works for a new session', async () => {
+		const { session, cookies } = await opened();
+		await session.update((data: Data) => {
+			data.n = 1;
+			return undefined;
+		});
+		expect(store.records.get(session.id)?.data).toEqual({ n: 1 });
+		expect(cookies).toHaveLength(1);
+	});
+
+	test('an update of a session that was ended meanwhile brings nothing back', async () => {
+		const { id, cookie } = await saved({ user: 'ada' });
+		const slow = await opened(cookie);
+		const logout = await opened(cookie);
+		await logout.session.destroy();
+		expect(await slow.session.update((data: Data) => ({ ...data, n: 1 }))).toBe(false);
+		expect(store.records.has(id)).toBe(false);
+		expect(slow.session.data).toEqual({});
+		expect(slow.cookies).toEqual([]);
+	});
+
+	test('touch gives record and cookie their full life, and writes no data', async () => {
+		options = { ...options, cookie: { maxAge: 60 } };
+		const { cookie } = await saved({ user: 'ada' });
+		const { session, cookies } = await opened(cookie);
+		await session.touch();
+		expect(store.calls).toEqual(['get', 'touch']);
+		expect(store.lastTtl).toBe(60_000);
+		expect(cookies).toHaveLength(1);
+		const visitor = await opened();
+		await visitor.session.touch();
+		expect(visitor.cookies).toEqual([]);
+	});
+});
+
+describe('genid, skip and onEvent', () => {
+	test('genid makes the IDs, and a bad one is refused', async () => {
+		options = { ...options, genid: () => 'an-id-of-my-own-making' };
+		const { id, cookie } = await saved({ user: 'ada' });
+		expect(id).toBe('an-id-of-my-own-making');
+		expect((await opened(cookie)).session.data).toEqual({ user: 'ada' });
+		options = { ...options, genid: () => 'short' };
+		await expect((await opened()).session.save()).rejects.toMatchObject({ code: 'session_id' });
+	});
+
+	test('skip leaves a request alone', async () => {
+		const { cookie } = await saved({ user: 'ada' });
+		const { event } = testEvent(cookie, 'https://app.example/health');
+		const skip = ({ url }: { url: URL }): boolean => url.pathname === '/health';
+		const response = new Response('ok');
+		const handle = sveltekitSessionHandle({ ...options, skip });
+		expect(await handle({ event, resolve: () => response })).toBe(response);
+		expect(event.locals.session).toBeUndefined();
+		expect(store.calls).toEqual([]);
+	});
+
+	test('onEvent tells what happened, and nothing secret', async () => {
+		const seen: unknown[] = [];
+		options = { ...options, onEvent: (event) => seen.push(event) };
+		const { id, cookie } = await saved({ user: 'ada' });
+		await opened(cookie);
+		await opened();
+		expect(seen).toEqual([]);
+		await opened('connect.sid=forged');
+		store.records.set(id, { cookie: { path: '/' } } as never);
+		await opened(cookie);
+		store.records.clear();
+		await opened(cookie);
+		expect(seen).toEqual([
+			{ type: 'rejected' },
+			{ type: 'unreadable', code: 'data_not_object' },
+			{ type: 'unknown' }
+		]);
+		expect(JSON.stringify(seen)).not.toContain(id);
+	});
+});
+
+describe('a store that is down', () => {
+	test('with onStoreError anonymous: an empty session that overwrites nothing', async () => {
+		const seen: string[] = [];
+		options = { ...options, onStoreError: 'anonymous', onEvent: ({ type }) => seen.push(type) };
+		const { id, cookie } = await saved({ user: 'ada' });
+		store.failure = new Error('down');
+		const { session, cookies } = await opened(cookie);
+		expect(session.data).toEqual({});
+		expect(seen).toEqual(['store_failed']);
+		store.failure = undefined;
+		await session.setData({ user: 'eve' });
+		await expect(session.save()).rejects.toBeInstanceOf(StoreError);
+		expect(store.records.get(id)?.data).toEqual({ user: 'ada' });
+		expect(cookies).toEqual([]);
+		await expect(session.destroy()).rejects.toBeInstanceOf(StoreError);
+		expect(cookies.at(-1)).toMatchObject({ method: 'delete' });
+	});
+
+	test('that never answers: a StoreError, not a hang', async () => {
+		vi.useFakeTimers();
+		const { cookie } = await saved({ user: 'ada' });
+		store.get = () => new Promise(() => undefined);
+		const request = opened(cookie).catch((error: unknown) => error);
+		await vi.advanceTimersByTimeAsync(5_000);
+		expect(await request).toMatchObject({ name: 'StoreError', code: 'store_timeout' });
+		vi.useRealTimers();
 	});
 });
 

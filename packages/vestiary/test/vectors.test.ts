@@ -130,7 +130,8 @@ describe('decisions', () => {
 			const decider = core({
 				rolling: policy.includes('rolling'),
 				cookie: { maxAge: 60 },
-				saveUninitialized: policy.includes('saveUninitialized')
+				saveUninitialized: policy.includes('saveUninitialized'),
+				autoSave: policy.includes('autoSave')
 			});
 			const bits = known.reduce((bits, name) => bits | Known[name], 0);
 			const decided = decider.decide(Stage[stage], Operation[operation], bits);

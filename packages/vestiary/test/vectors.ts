@@ -55,10 +55,10 @@ export interface StoredRecord {
 
 /** A row of the decision table. */
 export interface Decision {
-	policy: ('rolling' | 'saveUninitialized')[];
+	policy: ('rolling' | 'saveUninitialized' | 'autoSave')[];
 	stage: 'New' | 'Stored';
-	operation: 'Open' | 'Change' | 'Save' | 'Destroy' | 'Finish';
-	known: ('CookieOut' | 'Unsaved' | 'Over' | 'Finishes' | 'Left')[];
+	operation: 'Open' | 'Change' | 'Save' | 'Touch' | 'Destroy' | 'Finish';
+	known: ('CookieOut' | 'Unsaved' | 'Over' | 'Finishes' | 'Left' | 'Touched')[];
 	plan: {
 		store: 'Keep' | 'Create' | 'Replace' | 'Touch' | 'Take';
 		cookie: 'Keep' | 'Set' | 'Clear' | 'Late';

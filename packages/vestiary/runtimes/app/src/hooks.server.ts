@@ -1,12 +1,19 @@
 import { redirect } from '@sveltejs/kit';
 import { sequence } from '@sveltejs/kit/hooks';
-import { sveltekitSessionHandle } from 'vestiary';
+import { MemoryStore, sveltekitSessionHandle } from 'vestiary';
+import { counts } from './counts';
 
 type Handle = Parameters<typeof sequence>[0];
 
 const session = sveltekitSessionHandle({
 	secret: 'the fixed secret of the runtime tests',
-	cookie: { maxAge: 600 }
+	cookie: { maxAge: 600 },
+	store: new (class extends MemoryStore {
+		override get(id: string): ReturnType<MemoryStore['get']> {
+			counts.reads++;
+			return super.get(id);
+		}
+	})()
 });
 
 const hooks: Handle = async ({ event, resolve }) => {
