@@ -1,6 +1,7 @@
 import type { RequestEvent } from '@sveltejs/kit';
 
-import { runtimeOf } from './runtime.js';
+import { hint, hintFor } from './hints.js';
+import { developing, runtimeOf } from './runtime.js';
 import { Scope } from './scope.js';
 import { finish, open } from './session.js';
 import { markSubRequests, parentOf } from './sub-request.js';
@@ -37,6 +38,10 @@ export function sveltekitSessionHandle(options: SveltekitSessionConfig): Session
 			event.locals.session = parent.session;
 			markSubRequests(event, parent);
 			return resolve(event);
+		}
+		if (developing) {
+			const text = hintFor(event, runtime.core.secure);
+			if (text !== undefined) hint(text);
 		}
 		const scope = new Scope(event, runtime, true);
 		event.locals.session = await open(scope);

@@ -1,6 +1,7 @@
 import { Core } from './core.js';
 import { ConfigError } from './errors.js';
 import { MemoryTable } from './generated/vestiary.js';
+import { hint, hintsFor } from './hints.js';
 import { MemoryStore } from './memory-store.js';
 import type { Scope } from './scope.js';
 import type {
@@ -33,7 +34,10 @@ export interface Runtime {
  */
 export const building: boolean = environment('SVELTEKIT_FORK') === 'true';
 
-const development = ['development', 'test'].includes(environment('NODE_ENV') ?? '');
+/** `vite dev` says so; whoever says nothing is taken for production. */
+export const developing: boolean = environment('NODE_ENV') === 'development';
+
+const testing = environment('NODE_ENV') === 'test';
 
 const runtimes = new WeakMap<SveltekitSessionConfig, Runtime>();
 
@@ -54,7 +58,7 @@ export function runtimeOf(options: SveltekitSessionConfig): Runtime {
 		autoSave: options.autoSave,
 		touchAfter: options.touchAfter,
 		secrets: secretsOf(options.secret),
-		production: !development && !building
+		production: !developing && !testing && !building
 	});
 	const store = options.store ?? defaultStore(core.name);
 	const runtime: Runtime = {
@@ -68,6 +72,7 @@ export function runtimeOf(options: SveltekitSessionConfig): Runtime {
 		requests: new Map()
 	};
 	runtimes.set(options, runtime);
+	if (developing) hintsFor(options).forEach(hint);
 	return runtime;
 }
 
@@ -145,7 +150,7 @@ const defaultStores = new Map<string, Store>();
  * `hooks.server.ts` would log the developer out.
  */
 function defaultStore(cookieName: string): Store {
-	if (environment('NODE_ENV') !== 'development') return new MemoryStore();
+	if (!developing) return new MemoryStore();
 	const store = defaultStores.get(cookieName) ?? new MemoryStore();
 	defaultStores.set(cookieName, store);
 	return store;

@@ -1,0 +1,74 @@
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+
+import type { SveltekitSessionConfig } from '../src/index.js';
+import { testEvent } from './event.js';
+
+const GOOD: SveltekitSessionConfig = {
+	secret: '0123456789abcdef0123456789abcdef',
+	store: { get: vi.fn(), set: vi.fn(), destroy: vi.fn(), touch: vi.fn() }
+};
+
+let warnings: string[];
+
+beforeEach(() => {
+	vi.resetModules();
+	warnings = [];
+	vi.spyOn(console, 'warn').mockImplementation((text: string) => {
+		warnings.push(text);
+	});
+});
+
+afterEach(() => {
+	vi.unstubAllEnvs();
+	vi.restoreAllMocks();
+});
+
+async function use(
+	options: Partial<SveltekitSessionConfig>,
+	env = 'development',
+	url = 'http://localhost/'
+): Promise<void> {
+	vi.stubEnv('NODE_ENV', env);
+	const { sveltekitSessionHandle } = await import('../src/index.js');
+	for (let twice = 0; twice < 2; twice++) {
+		const handle = sveltekitSessionHandle({ ...GOOD, ...options });
+		await handle({ event: testEvent(undefined, url).event, resolve: () => new Response() });
+	}
+}
+
+test.each<[Partial<SveltekitSessionConfig>, string]>([
+	[{ cookie: { maxAge: 86_400_000 } }, 'is it in milliseconds?'],
+	[{ secret: 'keyboard cat' }, 'one that everybody knows'],
+	[
+		{ secret: ['0123456789abcdef0123456789abcdef', 'short but random x7'] },
+		'fewer than 32 bytes'
+	],
+	[{ cookie: { path: '/app' } }, '`cookie.path` is `/app`'],
+	[{ store: undefined }, 'kept in memory']
+])('%j: a hint, once, in development only', async (options, text) => {
+	await use(options);
+	expect(warnings).toEqual([expect.stringContaining(text)]);
+	warnings.length = 0;
+	vi.resetModules();
+	await use({ ...options, secret: GOOD.secret }, 'production');
+	vi.resetModules();
+	await use(options, 'test');
+	expect(warnings).toEqual([]);
+});
+
+test('secure over http is hinted at, but not on localhost', async () => {
+	await use({ cookie: { secure: true } });
+	expect(warnings).toEqual([]);
+	await use({ cookie: { secure: true } }, 'development', 'http://192.168.1.5/');
+	expect(warnings).toEqual([expect.stringContaining('over http from 192.168.1.5')]);
+});
+
+test('good options give no hint', async () => {
+	await use({ cookie: { maxAge: 31_536_000 } });
+	expect(warnings).toEqual([]);
+});
+
+test('no hint repeats a secret', async () => {
+	await use({ secret: 'hunter2-hunter2' });
+	expect(warnings.join()).not.toContain('hunter2');
+});
