@@ -5,6 +5,15 @@ export default defineConfig({
 		projects: [
 			{ test: { name: 'unit', include: ['test/**/*.test.ts'] } },
 			{
+				// Against real servers, which the tests start and stop.
+				test: {
+					name: 'stores',
+					include: ['stores/*.test.ts'],
+					testTimeout: 30_000,
+					hookTimeout: 60_000
+				}
+			},
+			{
 				// Each installs the packed tarball into a fresh app, builds it and runs it.
 				test: {
 					name: 'runtimes',

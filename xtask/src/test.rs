@@ -38,7 +38,7 @@ struct Counts {
 }
 
 fn all(args: &Args, counts: &mut Counts) -> anyhow::Result<()> {
-    let mut progress = Progress::new("test", if args.quick { 18 } else { 23 });
+    let mut progress = Progress::new("test", if args.quick { 18 } else { 25 });
     let mut suite = Suite { progress: &mut progress, counts };
 
     suite.check("rustfmt", |log| cargo(&["fmt", "--all", "--check"]).logged(log))?;
@@ -78,6 +78,11 @@ fn all(args: &Args, counts: &mut Counts) -> anyhow::Result<()> {
     if args.quick {
         return Ok(());
     }
+    let redis = suite.progress.step("Redis", tools::redis_server)?;
+    suite.tests("stores against real servers", |log| {
+        let run = vitest_run(&tools, "packages/vestiary", &["--project", "stores"]);
+        finish_vitest(log, run.env("REDIS_SERVER", &redis), "packages/vestiary")
+    })?;
     suite.check("demo, types", |log| {
         tools
             .bin("svelte-check")

@@ -104,22 +104,30 @@ fn version(text: &str) -> Option<(u32, u32)> {
     Some((parts.next()?.ok()?, parts.next()?.ok()?))
 }
 
-/// A Chromium to test with; Debian's is installed where that is permitted.
+/// A Chromium to test with.
 pub(crate) fn chromium(log: &Log) -> anyhow::Result<PathBuf> {
+    let names = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
+    debian(log, "CHROMIUM", &names, "chromium")
+}
+
+/// A Redis server to test with.
+pub(crate) fn redis_server(log: &Log) -> anyhow::Result<PathBuf> {
+    debian(log, "REDIS_SERVER", &["redis-server"], "redis-server")
+}
+
+/// A program that an environment variable names, or that is installed; Debian's package of it is
+/// installed where that is permitted.
+fn debian(log: &Log, variable: &str, names: &[&str], package: &str) -> anyhow::Result<PathBuf> {
     let find = || {
-        let named = env::var_os("CHROMIUM").map(PathBuf::from);
-        let known = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
-        named
-            .into_iter()
-            .chain(known.iter().filter_map(|name| which(name)))
-            .find(|path| path.is_file())
+        let named = env::var_os(variable).map(PathBuf::from);
+        named.into_iter().chain(names.iter().filter_map(|name| which(name))).find(|path| path.is_file())
     };
     if find().is_none() && which("apt-get").is_some() {
-        for args in [&["update"][..], &["install", "-y", "--no-install-recommends", "chromium"]] {
+        for args in [&["update"][..], &["install", "-y", "--no-install-recommends", package]] {
             Run::new("apt-get").args(args).env("DEBIAN_FRONTEND", "noninteractive").logged(log)?;
         }
     }
-    find().context("no Chromium was found: install one, or set CHROMIUM to its path")
+    find().with_context(|| format!("`{package}` was not found: install it, or set {variable} to its path"))
 }
 
 /// `cargo-deny`, of the user's own or built into `target`.

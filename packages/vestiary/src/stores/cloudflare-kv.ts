@@ -1,0 +1,85 @@
+import type { Serializer } from '../memory-store.js';
+import type { SessionStoreData, Store } from '../types.js';
+import { full, millis, type StoreOptions } from './options.js';
+
+/** What is used of a Workers KV namespace: `event.platform.env.…`. */
+export interface KvNamespace {
+	getWithMetadata(
+		key: string,
+		options: { type: 'text' }
+	): Promise<{ value: string | null; metadata: unknown }>;
+	put(
+		key: string,
+		value: string,
+		options: { expirationTtl: number; metadata: { expires: number } }
+	): Promise<void>;
+	delete(key: string): Promise<void>;
+}
+
+/** The options of a {@link KvStore}. */
+export interface KvStoreOptions extends StoreOptions {
+	/** The binding of the namespace. */
+	client: KvNamespace;
+}
+
+/** KV refuses a shorter life, in seconds. */
+const SHORTEST = 60;
+
+/**
+ * Keeps sessions in Cloudflare Workers KV.
+ *
+ * KV is eventually consistent: another location may see an old session, or one that was ended, for a
+ * minute or more, and of two writes the last one wins. It takes one write a second for a key. For
+ * logins that must end at once, use another store.
+ */
+export class KvStore implements Store {
+	readonly client: KvNamespace;
+	readonly prefix: string;
+	readonly serializer: Serializer;
+	readonly ttl: number;
+
+	constructor(options: KvStoreOptions) {
+		this.client = options.client;
+		({ prefix: this.prefix, serializer: this.serializer, ttl: this.ttl } = full(options));
+	}
+
+	async get(id: string): Promise<SessionStoreData | null> {
+		const text = await this.#text(this.prefix + id);
+		return text === null ? null : this.serializer.parse(text);
+	}
+
+	async set(id: string, storeData: SessionStoreData, ttl: number): Promise<void> {
+		await this.#put(this.prefix + id, this.serializer.stringify(storeData), ttl);
+	}
+
+	async destroy(id: string): Promise<void> {
+		await this.client.delete(this.prefix + id);
+	}
+
+	/** KV can only extend a life by writing the value again: a save at the same time may be lost. */
+	async touch(id: string, ttl: number): Promise<void> {
+		const key = this.prefix + id;
+		const text = await this.#text(key);
+		if (text !== null) await this.#put(key, text, ttl);
+	}
+
+	async #text(key: string): Promise<string | null> {
+		const { value, metadata } = await this.client.getWithMetadata(key, { type: 'text' });
+		const { expires } = (metadata ?? {}) as { expires?: unknown };
+		// Records of svelte-kit-sessions have no metadata: KV itself lets them expire.
+		const over = typeof expires === 'number' && expires <= Date.now();
+		return over || value === '' ? null : value;
+	}
+
+	/** A life under a minute is kept in the metadata, and KV removes the record later. */
+	async #put(key: string, text: string, ttl: number): Promise<void> {
+		const life = millis(ttl, this.ttl);
+		if (life === 0) return this.client.delete(key);
+		await this.client.put(key, text, {
+			expirationTtl: Math.max(SHORTEST, Math.ceil(life / 1_000)),
+			metadata: { expires: Date.now() + life }
+		});
+	}
+}
+
+export default KvStore;

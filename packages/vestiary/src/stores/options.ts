@@ -1,0 +1,30 @@
+import type { Serializer } from '../memory-store.js';
+
+/** What the options of all stores have in common. */
+export interface StoreOptions {
+	/** Put before every ID; may be empty. Default: `sess:`. */
+	prefix?: string | undefined;
+	/** Turns records into text and back. Default: `JSON`. */
+	serializer?: Serializer | undefined;
+	/** Life in milliseconds of a record whose cookie has neither `maxAge` nor `expires`. Default: a day. */
+	ttl?: number | undefined;
+}
+
+/** The same, with nothing left out. */
+export type FullStoreOptions = { [K in keyof StoreOptions]-?: NonNullable<StoreOptions[K]> };
+
+const DAY = 86_400_000;
+
+/** Fills in the defaults. Only what is missing is: an empty prefix is a prefix. */
+export function full(options: StoreOptions): FullStoreOptions {
+	return {
+		prefix: options.prefix ?? 'sess:',
+		serializer: options.serializer ?? JSON,
+		ttl: options.ttl ?? DAY
+	};
+}
+
+/** Whole milliseconds to live; 0 if the record is over. */
+export function millis(ttl: number, whenInfinite: number): number {
+	return Math.max(0, Math.ceil(ttl === Infinity ? whenInfinite : ttl)) || 0;
+}

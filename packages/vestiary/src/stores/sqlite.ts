@@ -1,0 +1,97 @@
+import { DatabaseSync, type StatementSync } from 'node:sqlite';
+
+import type { Serializer } from '../memory-store.js';
+import type { SessionStoreData, Store } from '../types.js';
+import { full, millis, type StoreOptions } from './options.js';
+
+/** The options of a {@link SqliteStore}. */
+export interface SqliteStoreOptions extends StoreOptions {
+	/** The file, made if it is missing; or a database that is open already. */
+	database: string | DatabaseSync;
+	/** Name of the table, made if it is missing: letters, digits and `_`. Default: `sessions`. */
+	table?: string | undefined;
+}
+
+/** How many expired records a write removes: a little each time, so that none of them is slow. */
+const SWEEP = 20;
+
+/**
+ * Keeps sessions in an SQLite file, with the SQLite of Node.js (22.13 or newer): they survive a
+ * restart, and several processes on one machine may share them.
+ */
+export class SqliteStore implements Store {
+	readonly prefix: string;
+	readonly serializer: Serializer;
+	readonly ttl: number;
+	readonly #database: DatabaseSync;
+	readonly #statements: Record<'get' | 'set' | 'destroy' | 'touch' | 'sweep', StatementSync>;
+
+	constructor(options: SqliteStoreOptions) {
+		({ prefix: this.prefix, serializer: this.serializer, ttl: this.ttl } = full(options));
+		const { database, table = 'sessions' } = options;
+		if (!/^[A-Za-z_]\w{0,63}$/.test(table)) {
+			throw new TypeError(
+				'`table` must be letters, digits and `_`, not beginning with a digit'
+			);
+		}
+		this.#database = typeof database === 'string' ? new DatabaseSync(database) : database;
+		// Readers do not wait for the writer, and writers wait for each other instead of failing.
+		this.#database.exec(`
+			PRAGMA journal_mode = WAL;
+			PRAGMA busy_timeout = 5000;
+			CREATE TABLE IF NOT EXISTS ${table} (
+				key TEXT PRIMARY KEY,
+				record TEXT NOT NULL,
+				expires INTEGER NOT NULL
+			) WITHOUT ROWID;
+			CREATE INDEX IF NOT EXISTS ${table}_expires ON ${table} (expires);
+		`);
+		const prepare = (sql: string): StatementSync => this.#database.prepare(sql);
+		this.#statements = {
+			get: prepare(`SELECT record FROM ${table} WHERE key = ? AND expires > ?`),
+			set: prepare(
+				`INSERT INTO ${table} (key, record, expires) VALUES (?, ?, ?)
+				ON CONFLICT (key) DO UPDATE SET record = excluded.record, expires = excluded.expires`
+			),
+			destroy: prepare(`DELETE FROM ${table} WHERE key = ?`),
+			touch: prepare(`UPDATE ${table} SET expires = ? WHERE key = ? AND expires > ?`),
+			sweep: prepare(
+				`DELETE FROM ${table} WHERE key IN
+				(SELECT key FROM ${table} WHERE expires <= ? ORDER BY expires LIMIT ${SWEEP})`
+			)
+		};
+	}
+
+	async get(id: string): Promise<SessionStoreData | null> {
+		const row = this.#statements.get.get(this.prefix + id, Date.now());
+		return typeof row?.record === 'string' ? this.serializer.parse(row.record) : null;
+	}
+
+	async set(id: string, storeData: SessionStoreData, ttl: number): Promise<void> {
+		const now = Date.now();
+		const life = millis(ttl, this.ttl);
+		if (life === 0) return this.destroy(id);
+		this.#statements.set.run(
+			this.prefix + id,
+			this.serializer.stringify(storeData),
+			now + life
+		);
+		this.#statements.sweep.run(now);
+	}
+
+	async destroy(id: string): Promise<void> {
+		this.#statements.destroy.run(this.prefix + id);
+	}
+
+	async touch(id: string, ttl: number): Promise<void> {
+		const now = Date.now();
+		this.#statements.touch.run(now + millis(ttl, this.ttl), this.prefix + id, now);
+	}
+
+	/** Closes the database file. */
+	close(): void {
+		this.#database.close();
+	}
+}
+
+export default SqliteStore;

@@ -1,0 +1,155 @@
+import * as ioredis5 from 'ioredis5';
+import * as ioredis6 from 'ioredis6';
+import * as redis4 from 'redis4';
+import * as redis5 from 'redis5';
+import * as redis6 from 'redis6';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+
+import DefaultStore, { RedisStore, type RedisStoreOptions } from '../src/stores/redis.js';
+import { testStore } from '../src/testing.js';
+import { startCluster, startRedis, type Servers } from './servers.js';
+
+type Client = RedisStoreOptions['client'];
+
+let single: Servers;
+let cluster: Servers;
+const closing: (() => unknown)[] = [];
+
+beforeAll(async () => {
+	single = await startRedis();
+	cluster = await startCluster();
+});
+
+afterAll(async () => {
+	for (const close of closing) await close();
+	await single.stop();
+	await cluster.stop();
+});
+
+const url = (port: number): string => `redis://127.0.0.1:${port}`;
+const port = (): number => single.ports[0] ?? 0;
+
+/** Every client that the store promises to work with. */
+const CLIENTS: Record<string, () => Client | Promise<Client>> = {
+	'ioredis 5': () => opened(new ioredis5.Redis(port(), '127.0.0.1')),
+	'ioredis 6': () => opened(new ioredis6.Redis(port(), '127.0.0.1')),
+	'ioredis 5 Cluster': () => opened(new ioredis5.Cluster(cluster.ports.map(url))),
+	'ioredis 6 Cluster': () => opened(new ioredis6.Cluster(cluster.ports.map(url))),
+	'node-redis 4': async () => {
+		const client = redis4.createClient({ url: url(port()) });
+		await client.connect();
+		closing.push(() => client.disconnect());
+		return client;
+	},
+	'node-redis 4 Cluster': async () => {
+		const client = redis4.createCluster({
+			rootNodes: cluster.ports.map((at) => ({ url: url(at) }))
+		});
+		await client.connect();
+		closing.push(() => client.disconnect());
+		return client;
+	},
+	'node-redis 5': async () => {
+		const client = redis5.createClient({ url: url(port()) });
+		await client.connect();
+		closing.push(() => client.close());
+		return client;
+	},
+	'node-redis 5 Cluster': async () => {
+		const client = redis5.createCluster({
+			rootNodes: cluster.ports.map((at) => ({ url: url(at) }))
+		});
+		await client.connect();
+		closing.push(() => client.close());
+		return client;
+	},
+	'node-redis 6': async () => {
+		const client = redis6.createClient({ url: url(port()) });
+		await client.connect();
+		closing.push(() => client.close());
+		return client;
+	},
+	'node-redis 6 Cluster': async () => {
+		const client = redis6.createCluster({
+			rootNodes: cluster.ports.map((at) => ({ url: url(at) }))
+		});
+		await client.connect();
+		closing.push(() => client.close());
+		return client;
+	}
+};
+
+function opened<T extends { disconnect: () => void }>(client: T): T {
+	closing.push(() => {
+		client.disconnect();
+	});
+	return client;
+}
+
+for (const [name, connect] of Object.entries(CLIENTS)) {
+	let client: Client | undefined;
+	testStore(
+		`RedisStore with ${name}`,
+		async () => {
+			client ??= await connect();
+			return new RedisStore({ client });
+		},
+		{ runner: { describe, test } }
+	);
+}
+
+describe('RedisStore', () => {
+	const record = { cookie: { path: '/' }, data: {} };
+
+	async function setup(
+		options: Partial<RedisStoreOptions> = {}
+	): Promise<{ store: RedisStore; redis: ioredis5.Redis }> {
+		const redis = opened(new ioredis5.Redis(port(), '127.0.0.1'));
+		await redis.flushall();
+		return { store: new RedisStore({ client: redis, ...options }), redis };
+	}
+
+	test('is the default export, too', () => {
+		expect(DefaultStore).toBe(RedisStore);
+	});
+
+	test('has the fields and defaults of the seed’s store, and an empty prefix is one', async () => {
+		const { store, redis } = await setup();
+		expect(store).toMatchObject({
+			client: redis,
+			prefix: 'sess:',
+			serializer: JSON,
+			ttl: 86_400_000
+		});
+		await store.set('id', record, Infinity);
+		const bare = new RedisStore({ client: redis, prefix: '' });
+		await bare.set('id', record, 60_000);
+		expect((await redis.keys('*')).sort()).toEqual(['id', 'sess:id']);
+	});
+
+	test('gives Redis milliseconds, when storing and when touching', async () => {
+		const { store, redis } = await setup({ ttl: 50_000 });
+		const life = async (): Promise<number> => Math.round((await redis.pttl('sess:id')) / 1_000);
+		await store.set('id', record, 20_000);
+		expect(await life()).toBe(20);
+		await store.touch('id', 30_000);
+		expect(await life()).toBe(30);
+		await store.touch('id', Infinity);
+		expect(await life()).toBe(50);
+		await store.set('id', record, Infinity);
+		expect(await life()).toBe(50);
+		await store.set('id', record, 0);
+		expect(await redis.exists('sess:id')).toBe(0);
+	});
+
+	test('uses the serializer', async () => {
+		const serializer = {
+			parse: (text: string) => Promise.resolve(JSON.parse(text.slice(1)) as typeof record),
+			stringify: (data: unknown) => `!${JSON.stringify(data)}`
+		};
+		const { store, redis } = await setup({ serializer });
+		await store.set('id', record, 60_000);
+		expect(await redis.get('sess:id')).toBe('!{"cookie":{"path":"/"},"data":{}}');
+		expect(await store.get('id')).toEqual(record);
+	});
+});
