@@ -120,14 +120,19 @@ pub(crate) fn redis_server(log: &Log) -> anyhow::Result<PathBuf> {
 fn debian(log: &Log, variable: &str, names: &[&str], package: &str) -> anyhow::Result<PathBuf> {
     let find = || {
         let named = env::var_os(variable).map(PathBuf::from);
-        named.into_iter().chain(names.iter().filter_map(|name| which(name))).find(|path| path.is_file())
+        named
+            .into_iter()
+            .chain(names.iter().filter_map(|name| which(name)))
+            .find(|path| path.is_file())
     };
     if find().is_none() && which("apt-get").is_some() {
         for args in [&["update"][..], &["install", "-y", "--no-install-recommends", package]] {
             Run::new("apt-get").args(args).env("DEBIAN_FRONTEND", "noninteractive").logged(log)?;
         }
     }
-    find().with_context(|| format!("`{package}` was not found: install it, or set {variable} to its path"))
+    find().with_context(|| {
+        format!("`{package}` was not found: install it, or set {variable} to its path")
+    })
 }
 
 /// `cargo-deny`, of the user's own or built into `target`.

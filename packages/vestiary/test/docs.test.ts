@@ -6,7 +6,7 @@ import { expect, test } from 'vitest';
 
 const ROOT = new URL('../../../', import.meta.url).pathname;
 const FOLDER = join(ROOT, 'packages/vestiary/test/generated');
-const PAGES = ['README.md', 'packages/vestiary/README.md'];
+const PAGES = ['README.md', 'docs/stores.md', 'packages/vestiary/README.md'];
 
 /** The TypeScript samples of a page. */
 function samples(page: string): string[] {
@@ -25,7 +25,11 @@ test('every TypeScript sample of the documentation compiles', () => {
 	}
 	const config = {
 		extends: '../../tsconfig.json',
-		compilerOptions: { types: ['node'], noPropertyAccessFromIndexSignature: false },
+		// The versions of the clients are installed under names of their own.
+		compilerOptions: {
+			paths: { redis: [join(ROOT, 'node_modules/redis6/dist/index.d.ts')] },
+			types: ['node']
+		},
 		include: ['*.ts'],
 		exclude: []
 	};
