@@ -119,8 +119,8 @@ pub(crate) fn redis_server(log: &Log) -> anyhow::Result<PathBuf> {
 /// installed where that is permitted.
 fn debian(log: &Log, variable: &str, names: &[&str], package: &str) -> anyhow::Result<PathBuf> {
     let find = || {
-        let named = env::var_os(variable).map(PathBuf::from);
-        named
+        let chosen = env::var_os(variable).map(PathBuf::from);
+        chosen
             .into_iter()
             .chain(names.iter().filter_map(|name| which(name)))
             .find(|path| path.is_file())

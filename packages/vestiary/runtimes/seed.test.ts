@@ -91,7 +91,7 @@ async function request(
 	Object.assign(event.cookies, { get: () => value && decodeURIComponent(value) });
 	const opened = await session.initialize(event, options);
 	if (change) {
-		await opened.setData(change as never);
+		await opened.setData(change);
 		await opened.save();
 	}
 	const sent = cookies.at(-1)?.value;

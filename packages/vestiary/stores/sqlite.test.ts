@@ -84,7 +84,8 @@ describe('SqliteStore', () => {
 		expect(await Promise.all([run('a'), run('b')])).toEqual([0, 0]);
 		const store = new SqliteStore({ database });
 		for (const name of ['a', 'b']) {
-			for (let n = 0; n < 300; n++) expect((await store.get(name + n))?.data).toEqual({ n });
+			for (let n = 0; n < 300; n++)
+				expect((await store.get(`${name}${n}`))?.data).toEqual({ n });
 		}
 	});
 });

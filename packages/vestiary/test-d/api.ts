@@ -28,6 +28,9 @@ export async function login(event: RequestEvent): Promise<unknown> {
 	await session.setData({ userId: '7', name: 'Ada' });
 	await session.save();
 	const userId: string = session.data.userId;
+	const isNew: boolean = session.isNew;
+	const written: boolean = await session.update((data) => ({ ...data, name: String(isNew) }));
+	if (written) await session.touch();
 	const fresh: Session = await session.regenerate();
 	await fresh.destroy();
 	// @ts-expect-error -- a required property is missing
@@ -59,7 +62,14 @@ export const everything: SveltekitSessionConfig = {
 	rolling: true,
 	store: new MemoryStore(),
 	secret: ['new', 'old'],
-	saveUninitialized: true
+	saveUninitialized: true,
+	autoSave: true,
+	touchAfter: 60,
+	genid: (event) => event.url.href,
+	skip: ({ url }) => url.pathname === '/health',
+	onEvent: ({ type }, event) => [type, event.url],
+	onStoreError: 'anonymous',
+	storeTimeout: 1000
 };
 
 // @ts-expect-error -- the secret is required
@@ -94,7 +104,8 @@ export class MapStore implements Store {
 
 // Errors are told apart by class and by code.
 export function explain(error: unknown): string {
-	if (error instanceof StoreError) return error.code satisfies 'store_failed' | 'store_full';
+	if (error instanceof StoreError)
+		return error.code satisfies 'store_failed' | 'store_full' | 'store_timeout';
 	if (error instanceof ConfigError) return error.message;
 	if (error instanceof VestiaryError && error.code === 'response_sent') return 'too late';
 	return 'unknown';
