@@ -27,7 +27,7 @@ const session = await Session.initialize(event(), options);
 await session.setData({ user: 'Ada' });
 await session.save();
 for (const store of ['redis', 'upstash-redis', 'cloudflare-kv', 'testing']) await import('vestiary/' + store);
-if (process.features.require_module) await import('vestiary/sqlite');
+if (parseInt(process.versions.node) >= 22) await import('vestiary/sqlite');
 const again = await Session.initialize(event(sent[0]), options);
 console.log(JSON.stringify({ same: again.id === session.id, data: again.data, node: process.versions.node }));
 `;
