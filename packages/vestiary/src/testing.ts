@@ -102,21 +102,19 @@ export function testStore(
 
 		check('lets a record expire after ttl milliseconds', async (store, id) => {
 			await store.set(id, RECORD, shortestTtl);
-			equal(await store.get(id), RECORD);
 			await gone(store, id, shortestTtl);
 		});
 
 		check('shortens a life by touching, in milliseconds', async (store, id) => {
 			await store.set(id, RECORD, 100 * shortestTtl);
 			await store.touch(id, shortestTtl);
-			equal(await store.get(id), RECORD);
 			await gone(store, id, shortestTtl);
 		});
 
 		check('prolongs a life by touching, and keeps the data', async (store, id) => {
-			await store.set(id, RECORD, 2 * shortestTtl);
+			await store.set(id, RECORD, 5 * shortestTtl);
 			await store.touch(id, 1_000 * shortestTtl);
-			await sleep(3 * shortestTtl);
+			await sleep(6 * shortestTtl);
 			equal(await store.get(id), RECORD);
 			await store.destroy(id);
 		});

@@ -35,10 +35,14 @@ export class SqliteStore implements Store {
 			);
 		}
 		this.#database = typeof database === 'string' ? new DatabaseSync(database) : database;
-		// Readers do not wait for the writer, and writers wait for each other instead of failing.
+		// Writers wait for each other instead of failing, and readers wait for nobody.
+		this.#database.exec('PRAGMA busy_timeout = 5000');
+		try {
+			this.#database.exec('PRAGMA journal_mode = WAL');
+		} catch {
+			// This one does not wait: another process is doing it at the moment, and once is enough.
+		}
 		this.#database.exec(`
-			PRAGMA journal_mode = WAL;
-			PRAGMA busy_timeout = 5000;
 			CREATE TABLE IF NOT EXISTS ${table} (
 				key TEXT PRIMARY KEY,
 				record TEXT NOT NULL,
