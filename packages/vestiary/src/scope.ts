@@ -26,6 +26,8 @@ export class Scope {
 	cookieOut = false;
 	/** The head of the response has left. */
 	left = false;
+	/** The refresh of a rolling session, under way. */
+	refreshed: Promise<void> | undefined;
 	/** What its sub-requests are known by, once there is one. */
 	mark: string | undefined;
 	#outgoing: Outgoing | undefined;

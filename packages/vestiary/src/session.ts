@@ -206,6 +206,7 @@ export class Session {
 			if (!building && !isPrerendering(scope.event)) {
 				const { session } = scope;
 				if (session) await session.#current().#do(Operation.Finish);
+				await scope.refreshed;
 			}
 		};
 	}
@@ -251,7 +252,9 @@ export class Session {
 		const plan = core.decide(before, operation, this.#known());
 		if (plan.cookie === CookieStep.Late) throw new ResponseSentError();
 		try {
-			await this.#storeStep(plan.store);
+			if (plan.store === StoreStep.Touch && operation === Operation.Open)
+				await this.#refresh();
+			else await this.#storeStep(plan.store);
 		} catch (error) {
 			// A logout that the store did not confirm still takes the cookie away.
 			if (plan.cookie === CookieStep.Clear) this.#cookieStep(plan.cookie);
@@ -267,6 +270,20 @@ export class Session {
 		this.#stage = plan.stage;
 		const ended = before === Stage.Stored && plan.stage === Stage.New;
 		if (ended || operation === Operation.Destroy) this.#forget();
+	}
+
+	/**
+	 * Touches the store while the page is made, so that rolling costs no time of its own. A refresh
+	 * that fails is told, and tried again by the next request: the session could be read, after all.
+	 */
+	async #refresh(): Promise<void> {
+		const scope = this.#scope;
+		const refreshed = this.#storeStep(StoreStep.Touch).catch((error: unknown) => {
+			if (!(error instanceof StoreError)) throw error;
+			scope.tell({ type: 'store_failed', error });
+		});
+		if (scope.finishes) scope.refreshed = refreshed;
+		else await refreshed;
 	}
 
 	/** Of a session that could not be read nothing is overwritten: neither record nor cookie. */

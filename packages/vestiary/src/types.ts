@@ -144,5 +144,5 @@ export type SessionEvent =
 	| { type: 'unknown' }
 	/** The store has a record that cannot be read; `code` says why. The visitor has no session. */
 	| { type: 'unreadable'; code: string }
-	/** The store could not be read, and `onStoreError` is `'anonymous'`. */
+	/** The store could not be read, and `onStoreError` is `'anonymous'`; or a rolling session not refreshed. */
 	| { type: 'store_failed'; error: Error };

@@ -341,6 +341,32 @@ describe('rolling and saveUninitialized', () => {
 		vi.useRealTimers();
 	});
 
+	test('rolling makes the page wait for no second answer of the store, and a failure breaks nothing', async () => {
+		const seen: string[] = [];
+		options = { ...options, rolling: true, touchAfter: 0, cookie: { maxAge: 60 } };
+		options.onEvent = ({ type }) => seen.push(type);
+		const { cookie } = await saved({ user: 'ada' });
+		let answer = (): void => undefined;
+		store.touch = () =>
+			new Promise((_, reject) => {
+				answer = () => {
+					reject(new Error('down'));
+				};
+			});
+		const { event } = testEvent(cookie);
+		const response = await sveltekitSessionHandle(options)({
+			event,
+			resolve: () => {
+				// The page is made before the store has answered.
+				expect(event.locals.session.data).toEqual({ user: 'ada' });
+				answer();
+				return new Response();
+			}
+		});
+		expect(response.headers.getSetCookie()).toHaveLength(1);
+		expect(seen).toEqual(['store_failed']);
+	});
+
 	test('rolling without maxAge is ignored', async () => {
 		options = { ...options, rolling: true };
 		const { cookie } = await saved({ user: 'ada' });
