@@ -373,6 +373,23 @@ mod tests {
     }
 
     #[test]
+    fn a_removal_repeats_every_attribute_but_is_over() {
+        let cookie = SetCookie {
+            domain: Some(Domain::new("example.com").unwrap()),
+            expires: Some(UnixMillis(4_000_000_000_000)),
+            max_age: MaxAge::from_seconds(60.0).ok(),
+            partitioned: true,
+            secure: true,
+            ..SetCookie::new(CookieName::new("sid").unwrap(), Path::new("/app").unwrap())
+        };
+        assert_eq!(
+            cookie.removal(),
+            "sid=; Max-Age=0; Domain=example.com; Path=/app; Expires=Thu, 01 Jan 1970 00:00:00 GMT; \
+             Secure; Partitioned"
+        );
+    }
+
+    #[test]
     fn an_encoder_cannot_inject() {
         let cookie = SetCookie::new(CookieName::new("sid").unwrap(), Path::root());
         assert_eq!(cookie.with_encoded("a~b").unwrap(), "sid=a~b; Path=/");
