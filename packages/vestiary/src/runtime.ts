@@ -60,6 +60,7 @@ export function runtimeOf(options: SveltekitSessionConfig): Runtime {
 		secrets: secretsOf(options.secret),
 		production: !developing && !testing && !building
 	});
+	checkEncoder(core, cookie.encode);
 	const store = options.store ?? defaultStore(core.name);
 	const runtime: Runtime = {
 		options,
@@ -130,6 +131,18 @@ function checkedCookie(cookie: CookieSerializeOptions = {}): CookieSerializeOpti
 		if (value !== undefined) Object.assign(checked, { [name]: value });
 	}
 	return checked;
+}
+
+/** What an encoder makes has to be read back: as it is, or percent-decoded. */
+function checkEncoder(core: Core, encode: CookieSerializeOptions['encode']): void {
+	if (!encode || building) return;
+	const id = 'A'.repeat(32);
+	const ids = core.readCookies(`${core.name}=${encode(core.sign(id))}`);
+	if (ids?.[0] === id) return;
+	throw new ConfigError(
+		'cookie_option',
+		'`cookie.encode` makes a value that cannot be read back: it may percent-encode characters, and must leave the others alone'
+	);
 }
 
 function secretsOf(secret: unknown): string[] | undefined {

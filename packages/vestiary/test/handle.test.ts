@@ -89,10 +89,10 @@ describe('the cookie is on the response that leaves', () => {
 	});
 
 	test('as the application encodes it', async () => {
-		options.cookie = { encode: (value) => value.replaceAll('.', '~') };
+		options.cookie = { encode: (value) => value.replaceAll('.', '%2e') };
 		const { response } = await run(save);
 		expect(response.headers.getSetCookie()[0]).toMatch(
-			/^connect\.sid=[\w-]{32}~[A-Za-z0-9+/]{43};/
+			/^connect\.sid=[\w-]{32}%2e[A-Za-z0-9+/]{43};/
 		);
 	});
 

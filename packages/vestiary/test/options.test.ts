@@ -59,6 +59,20 @@ describe('options are refused at once, with what to do', () => {
 		expect(error.message).toContain(message);
 	});
 
+	test('an encoder whose cookies could not be read back', () => {
+		const encode = (value: string): string => btoa(value);
+		const error = refusal({ secret: SECRET, cookie: { encode } });
+		expect(error).toMatchObject({ code: 'cookie_option' });
+		expect(error.message).toContain('cannot be read back');
+		const whole = (value: string): string =>
+			value.replace(/./g, (c) => `%${c.charCodeAt(0).toString(16)}`);
+		for (const good of [whole, encodeURIComponent, (value: string) => value]) {
+			expect(() =>
+				sveltekitSessionHandle({ secret: SECRET, cookie: { encode: good } })
+			).not.toThrow();
+		}
+	});
+
 	test('no message repeats a secret', () => {
 		vi.stubEnv('NODE_ENV', 'production');
 		expect(refusal({ secret: ['', 'hunter2-hunter2'] }).message).not.toContain('hunter2');
