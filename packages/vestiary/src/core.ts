@@ -1,7 +1,6 @@
 import { orThrow } from './errors.js';
 import {
 	Core as Bindings,
-	recordFault,
 	type CookieStep,
 	type Operation,
 	type Stage,
@@ -150,9 +149,4 @@ export class Core {
 		this.#see();
 		return String.fromCharCode(...this.#output.subarray(0, length));
 	}
-}
-
-/** Why a stored record cannot be used, as an error code; undefined if it can. */
-export function faultOf(record: string): string | undefined {
-	return recordFault(record);
 }

@@ -47,16 +47,17 @@ export function sveltekitSessionHandle(options: SveltekitSessionConfig): Session
 		event.locals.session = await open(scope);
 		const unmark = markSubRequests(event, scope);
 		try {
-			const response = await resolve(event);
-			await finish(scope);
+			let response: Response;
+			try {
+				response = await resolve(event);
+			} finally {
+				// Also when a redirect or an error is thrown past us: what was changed before it is
+				// kept, and SvelteKit sets the cookie.
+				await finish(scope);
+			}
 			return scope.seal(response);
-		} catch (thrown) {
-			// A redirect or an error, thrown past us: what was changed before it is kept, and
-			// SvelteKit sets the cookie.
-			await finish(scope);
-			scope.left = true;
-			throw thrown;
 		} finally {
+			scope.left = true;
 			unmark();
 		}
 	};

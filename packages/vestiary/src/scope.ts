@@ -69,7 +69,6 @@ export class Scope {
 
 	/** The response as it must leave: with our cookie, and kept by no cache if it carries one. */
 	seal(response: Response): Response {
-		this.left = true;
 		if (!this.#outgoing) return response;
 		const header = this.#header(this.#outgoing);
 		try {

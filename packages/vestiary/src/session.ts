@@ -1,8 +1,15 @@
 import type { RequestEvent } from '@sveltejs/kit';
 
-import { faultOf } from './core.js';
 import { DataError, orThrow, ResponseSentError, StoreError, VestiaryError } from './errors.js';
-import { checkId, CookieStep, Known, Operation, Stage, StoreStep } from './generated/vestiary.js';
+import {
+	checkId,
+	CookieStep,
+	Known,
+	Operation,
+	recordFault,
+	Stage,
+	StoreStep
+} from './generated/vestiary.js';
 import { building, runtimeOf } from './runtime.js';
 import { Scope } from './scope.js';
 import type {
@@ -184,7 +191,7 @@ export class Session {
 	static {
 		open = async (scope) => {
 			const session = Session.#in(scope);
-			if (building || isPrerendering(scope.event)) return session;
+			if (!hasVisitor(scope.event)) return session;
 			const ids = scope.runtime.core.readCookies(scope.event.request.headers.get('cookie'));
 			scope.cookieOut = ids !== undefined;
 			try {
@@ -203,11 +210,10 @@ export class Session {
 			return session;
 		};
 		finish = async (scope) => {
-			if (!building && !isPrerendering(scope.event)) {
-				const { session } = scope;
-				if (session) await session.#current().#do(Operation.Finish);
-				await scope.refreshed;
-			}
+			const { session } = scope;
+			if (!session || !hasVisitor(scope.event)) return;
+			await session.#do(Operation.Finish);
+			await scope.refreshed;
 		};
 	}
 
@@ -226,7 +232,7 @@ export class Session {
 			this.#data = record.data;
 			this.#created = record.meta?.created;
 			this.#stage = Stage.Stored;
-			this.#remember();
+			if (this.#scope.runtime.options.autoSave) this.#stored = jsonOf(record.data);
 			return;
 		}
 	}
@@ -249,7 +255,7 @@ export class Session {
 		}
 		const { core } = this.#scope.runtime;
 		const before = this.#stage;
-		const plan = core.decide(before, operation, this.#known());
+		const plan = core.decide(before, operation, this.#known(operation));
 		if (plan.cookie === CookieStep.Late) throw new ResponseSentError();
 		try {
 			if (plan.store === StoreStep.Touch && operation === Operation.Open)
@@ -295,13 +301,14 @@ export class Session {
 		}
 	}
 
-	#known(): number {
+	/** What is costly to know is found out only for the operation that it matters to. */
+	#known(operation: Operation): number {
 		const { cookieOut, finishes, left, runtime } = this.#scope;
-		const touched =
-			this.#id !== undefined && runtime.core.touchAfter > 0 && this.#isTouched(this.#id);
+		const touched = operation === Operation.Open && this.#isTouched();
+		const changed = operation === Operation.Finish && this.#isChanged();
 		return (
 			(cookieOut ? Known.CookieOut : 0) |
-			(this.#unsaved || this.#isChanged() ? Known.Unsaved : 0) |
+			(this.#unsaved || changed ? Known.Unsaved : 0) |
 			(touched ? Known.Touched : 0) |
 			(runtime.core.ttl() === 0 ? Known.Over : 0) |
 			(finishes && !left ? Known.Finishes : 0) |
@@ -316,10 +323,17 @@ export class Session {
 				return;
 			case StoreStep.Create:
 			case StoreStep.Replace: {
-				const record = this.#record();
-				await this.#ask('write', () => store.set(this.id, record, core.ttl()));
+				const json = jsonOf(this.#data);
+				const record = this.#record(json);
+				// Before the store answers: what is changed meanwhile is not in this record.
 				this.#unsaved = false;
-				this.#remember();
+				try {
+					await this.#ask('write', () => store.set(this.id, record, core.ttl()));
+				} catch (error) {
+					this.#unsaved = true;
+					throw error;
+				}
+				this.#stored = json;
 				this.#touched();
 				return;
 			}
@@ -342,12 +356,10 @@ export class Session {
 		}
 	}
 
-	#isTouched(id: string): boolean {
-		return this.#scope.runtime.touched.get(id, Date.now()) !== undefined;
-	}
-
-	#remember(): void {
-		if (this.#scope.runtime.options.autoSave) this.#stored = jsonOf(this.#data);
+	#isTouched(): boolean {
+		const { core, touched } = this.#scope.runtime;
+		if (this.#id === undefined || core.touchAfter === 0) return false;
+		return touched.get(this.#id, Date.now()) !== undefined;
 	}
 
 	#isChanged(): boolean {
@@ -360,9 +372,9 @@ export class Session {
 	}
 
 	/** A snapshot: what the application does to its data afterwards does not reach the store. */
-	#record(): SessionStoreData {
+	#record(json: string): SessionStoreData {
 		this.#created ??= Date.now();
-		const text = this.#scope.runtime.core.encode(jsonOf(this.#data), this.#created);
+		const text = this.#scope.runtime.core.encode(json, this.#created);
 		return JSON.parse(text) as SessionStoreData;
 	}
 
@@ -379,7 +391,7 @@ export class Session {
 			this.#scope.tell({ type: 'unreadable', code: 'json' });
 			return undefined;
 		}
-		const fault = faultOf(text);
+		const fault = recordFault(text);
 		if (fault === undefined) return JSON.parse(text) as SessionStoreData;
 		this.#scope.tell({ type: 'unreadable', code: fault });
 		return undefined;
@@ -406,8 +418,8 @@ export class Session {
 }
 
 /** SvelteKit takes `search` away from the URL of a page that it prerenders. */
-function isPrerendering(event: RequestEvent): boolean {
-	return Object.hasOwn(event.url, 'search');
+function hasVisitor(event: RequestEvent): boolean {
+	return !building && !Object.hasOwn(event.url, 'search');
 }
 
 function jsonOf(value: unknown): string {

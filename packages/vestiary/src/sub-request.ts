@@ -12,7 +12,6 @@ import type { Scope } from './scope.js';
 export function markSubRequests(event: RequestEvent, scope: Scope): () => void {
 	const { requests } = scope.runtime;
 	const { fetch, url } = event;
-	let mark = scope.mark;
 
 	const marked: typeof fetch = (input, init) => {
 		const target = new URL(input instanceof Request ? input.url : input, url);
@@ -24,10 +23,9 @@ export function markSubRequests(event: RequestEvent, scope: Scope): () => void {
 		// Somebody who names the cookies, or wants none, wants another visitor.
 		const another = credentials === 'omit' || headers.has('cookie');
 		if (target.origin !== url.origin || another) return fetch(input, init);
-		mark ??= crypto.randomUUID();
-		scope.mark = mark;
-		requests.set(mark, scope);
-		headers.set(headerOf(scope.runtime), mark);
+		scope.mark ??= crypto.randomUUID();
+		requests.set(scope.mark, scope);
+		headers.set(headerOf(scope.runtime), scope.mark);
 		return input instanceof Request
 			? fetch(new Request(input, { ...init, headers }))
 			: fetch(input, { ...init, headers });

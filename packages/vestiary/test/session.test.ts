@@ -433,6 +433,24 @@ describe('autoSave', () => {
 		expect(store.records.size).toBe(1);
 	});
 
+	test('keeps what was changed while a save was under way', async () => {
+		const { id, cookie } = await saved({ n: 1 });
+		await run(async (session) => {
+			await session.setData({ n: 2 });
+			const saving = session.save();
+			await session.setData({ n: 3 });
+			await saving;
+		}, cookie);
+		expect(store.records.get(id)?.data).toEqual({ n: 3 });
+	});
+
+	test('asks a store that fails once, not again', async () => {
+		store.failure = new Error('down');
+		const request = run((session) => session.setData({ n: 1 }));
+		await expect(request).rejects.toBeInstanceOf(StoreError);
+		expect(store.calls).toEqual(['set']);
+	});
+
 	test('does not write again what was saved', async () => {
 		const { cookie } = await saved({ n: 1 });
 		await run(async (session) => {

@@ -2,9 +2,16 @@ import { readdirSync, readFileSync } from 'node:fs';
 
 import { describe, expect, test } from 'vitest';
 
-import { Core, faultOf } from '../src/core.js';
+import { Core } from '../src/core.js';
 import { ConfigError, VestiaryError } from '../src/errors.js';
-import { CookieStep, Known, Operation, Stage, StoreStep } from '../src/generated/vestiary.js';
+import {
+	CookieStep,
+	Known,
+	Operation,
+	recordFault,
+	Stage,
+	StoreStep
+} from '../src/generated/vestiary.js';
 import '../src/index.js';
 import {
 	vectors,
@@ -108,7 +115,7 @@ test('refused Set-Cookie headers', () => {
 
 test('records', () => {
 	for (const { record, fault } of vectors<StoredRecord>('records')) {
-		expect(faultOf(record) ?? null, record.slice(0, 80)).toBe(fault);
+		expect(recordFault(record) ?? null, record.slice(0, 80)).toBe(fault);
 		if (fault === null) expect(() => JSON.parse(record) as unknown).not.toThrow();
 	}
 });
