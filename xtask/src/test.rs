@@ -1,5 +1,7 @@
 //! `cargo xtask test`: every check there is, in the order in which they fail fastest.
 
+use std::ffi::OsStr;
+
 use anyhow::Context as _;
 use clap::Args as ClapArgs;
 
@@ -66,7 +68,7 @@ fn all(args: &Args, counts: &mut Counts) -> anyhow::Result<()> {
         tools.bin("tsc").args(["-p", "packages/vestiary/test-d"]).logged(log)
     })?;
     suite.tests("TypeScript tests", |log| {
-        vitest(log, &tools, "packages/vestiary", &["--project", "unit"])
+        vitest(log, &tools, "packages/vestiary", &["--project", "unit"], &[])
     })?;
     suite.check("publint", |log| {
         tools.bin("publint").args(["--strict"]).args([&tarball]).logged(log)
@@ -80,8 +82,8 @@ fn all(args: &Args, counts: &mut Counts) -> anyhow::Result<()> {
     }
     let redis = suite.progress.step("Redis", tools::redis_server)?;
     suite.tests("stores against real servers", |log| {
-        let run = vitest_run(&tools, "packages/vestiary", &["--project", "stores"]);
-        finish_vitest(log, run.env("REDIS_SERVER", &redis), "packages/vestiary")
+        let env = [("REDIS_SERVER", redis.as_os_str())];
+        vitest(log, &tools, "packages/vestiary", &["--project", "stores"], &env)
     })?;
     suite.check("demo, types", |log| {
         tools
@@ -94,14 +96,12 @@ fn all(args: &Args, counts: &mut Counts) -> anyhow::Result<()> {
     demo::build_app(suite.progress, &tools, &format!("http://localhost:{port}"))?;
     let chromium = suite.progress.step("Chromium", tools::chromium)?;
     suite.tests("demo in Chromium", |log| {
-        let run = vitest_run(&tools, "examples/sveltekit", &[])
-            .env("CHROMIUM", &chromium)
-            .env("PORT", &port);
-        finish_vitest(log, run, "examples/sveltekit")
+        let env = [("CHROMIUM", chromium.as_os_str()), ("PORT", port.as_ref())];
+        vitest(log, &tools, "examples/sveltekit", &[], &env)
     })?;
     suite.tests("package in SvelteKit 3 and 2, and in plain Node", |log| {
-        let run = vitest_run(&tools, "packages/vestiary", &["--project", "runtimes"]);
-        finish_vitest(log, run.env("VESTIARY_TARBALL", &tarball), "packages/vestiary")
+        let env = [("VESTIARY_TARBALL", tarball.as_os_str())];
+        vitest(log, &tools, "packages/vestiary", &["--project", "runtimes"], &env)
     })
 }
 
@@ -166,31 +166,29 @@ fn cargo_deny(log: &Log) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn vitest(log: &Log, tools: &Tools, folder: &str, args: &[&str]) -> anyhow::Result<usize> {
-    finish_vitest(log, vitest_run(tools, folder, args), folder)
-}
-
-fn vitest_run(tools: &Tools, folder: &str, args: &[&str]) -> Run {
-    let report = format!("--outputFile.json={}", report(folder).display());
-    tools
+/// Runs the tests of a folder; how many passed.
+fn vitest(
+    log: &Log,
+    tools: &Tools,
+    folder: &str,
+    args: &[&str],
+    env: &[(&str, &OsStr)],
+) -> anyhow::Result<usize> {
+    let report = root().join("target/xtask").join(format!("{}.json", folder.replace('/', "-")));
+    let output = format!("--outputFile.json={}", report.display());
+    let run = tools
         .bin("vitest")
-        .args(["run", "--reporter=verbose", "--reporter=json", &report])
+        .args(["run", "--reporter=verbose", "--reporter=json", &output])
         .args(args)
-        .within(folder)
-}
+        .within(folder);
+    env.iter().fold(run, |run, (name, value)| run.env(name, value)).logged(log)?;
 
-fn finish_vitest(log: &Log, run: Run, folder: &str) -> anyhow::Result<usize> {
-    run.logged(log)?;
-    let report: serde_json::Value = serde_json::from_slice(&std::fs::read(report(folder))?)?;
+    let report: serde_json::Value = serde_json::from_slice(&std::fs::read(report)?)?;
     let count = |name: &str| report.get(name).and_then(serde_json::Value::as_u64).unwrap_or(0);
     let passed = count("numPassedTests");
     anyhow::ensure!(count("numPendingTests") + count("numTodoTests") == 0, "a test was skipped");
     anyhow::ensure!(passed > 0, "no test ran");
     usize::try_from(passed).context("too many tests")
-}
-
-fn report(folder: &str) -> std::path::PathBuf {
-    root().join("target/xtask").join(format!("{}.json", folder.replace('/', "-")))
 }
 
 #[cfg(test)]

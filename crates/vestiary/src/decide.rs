@@ -201,6 +201,7 @@ mod tests {
             Operation::Open,
             Operation::Change,
             Operation::Save,
+            Operation::Touch,
             Operation::Destroy,
             Operation::Finish,
         ];

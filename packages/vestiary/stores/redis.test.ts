@@ -28,6 +28,7 @@ afterAll(async () => {
 
 const url = (port: number): string => `redis://127.0.0.1:${port}`;
 const port = (): number => single.ports[0] ?? 0;
+const nodes = (): { url: string }[] => cluster.ports.map((at) => ({ url: url(at) }));
 
 /** Every client that the store promises to work with. */
 const CLIENTS: Record<string, () => Client | Promise<Client>> = {
@@ -35,49 +36,24 @@ const CLIENTS: Record<string, () => Client | Promise<Client>> = {
 	'ioredis 6': () => opened(new ioredis6.Redis(port(), '127.0.0.1')),
 	'ioredis 5 Cluster': () => opened(new ioredis5.Cluster(cluster.ports.map(url))),
 	'ioredis 6 Cluster': () => opened(new ioredis6.Cluster(cluster.ports.map(url))),
-	'node-redis 4': async () => {
-		const client = redis4.createClient({ url: url(port()) });
-		await client.connect();
-		closing.push(() => client.disconnect());
-		return client;
-	},
-	'node-redis 4 Cluster': async () => {
-		const client = redis4.createCluster({
-			rootNodes: cluster.ports.map((at) => ({ url: url(at) }))
-		});
-		await client.connect();
-		closing.push(() => client.disconnect());
-		return client;
-	},
-	'node-redis 5': async () => {
-		const client = redis5.createClient({ url: url(port()) });
-		await client.connect();
-		closing.push(() => client.close());
-		return client;
-	},
-	'node-redis 5 Cluster': async () => {
-		const client = redis5.createCluster({
-			rootNodes: cluster.ports.map((at) => ({ url: url(at) }))
-		});
-		await client.connect();
-		closing.push(() => client.close());
-		return client;
-	},
-	'node-redis 6': async () => {
-		const client = redis6.createClient({ url: url(port()) });
-		await client.connect();
-		closing.push(() => client.close());
-		return client;
-	},
-	'node-redis 6 Cluster': async () => {
-		const client = redis6.createCluster({
-			rootNodes: cluster.ports.map((at) => ({ url: url(at) }))
-		});
-		await client.connect();
-		closing.push(() => client.close());
-		return client;
-	}
+	'node-redis 4': () => connected(redis4.createClient({ url: url(port()) })),
+	'node-redis 4 Cluster': () => connected(redis4.createCluster({ rootNodes: nodes() })),
+	'node-redis 5': () => connected(redis5.createClient({ url: url(port()) })),
+	'node-redis 5 Cluster': () => connected(redis5.createCluster({ rootNodes: nodes() })),
+	'node-redis 6': () => connected(redis6.createClient({ url: url(port()) })),
+	'node-redis 6 Cluster': () => connected(redis6.createCluster({ rootNodes: nodes() }))
 };
+
+/** A client of node-redis; what 5 and 6 call `close`, 4 calls `disconnect`. */
+async function connected<
+	T extends { connect: () => Promise<unknown> } & (
+		{ close: () => unknown } | { disconnect: () => unknown }
+	)
+>(client: T): Promise<T> {
+	await client.connect();
+	closing.push(() => ('close' in client ? client.close() : client.disconnect()));
+	return client;
+}
 
 function opened<T extends { disconnect: () => void }>(client: T): T {
 	closing.push(() => {
