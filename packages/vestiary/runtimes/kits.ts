@@ -1,3 +1,10 @@
+import { cp, mkdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { run } from './run.js';
+
+const TARBALL = process.env.VESTIARY_TARBALL ?? '';
+
 /** A SvelteKit that the packed package is installed beside: what differs between the versions. */
 export interface Kit {
 	name: string;
@@ -44,3 +51,23 @@ export default { kit: { adapter: adapter() } };
 		}
 	}
 ];
+
+/** Makes a fresh app of `app/` in a folder, with the packed package installed as a user would. */
+export async function install(kit: Kit, folder: string): Promise<void> {
+	await rm(join(folder, 'src'), { recursive: true, force: true });
+	await mkdir(folder, { recursive: true });
+	await cp(new URL('app/', import.meta.url).pathname, folder, { recursive: true });
+	const manifest = {
+		private: true,
+		type: 'module',
+		dependencies: { vestiary: `file:${TARBALL}` },
+		devDependencies: kit.packages
+	};
+	await writeFile(join(folder, 'package.json'), JSON.stringify(manifest));
+	for (const [name, text] of Object.entries(kit.files))
+		await writeFile(join(folder, name), text);
+	// The tarball has the same name with every build, but not the same hash.
+	await rm(join(folder, 'package-lock.json'), { force: true });
+	await rm(join(folder, 'node_modules/vestiary'), { recursive: true, force: true });
+	await run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline'], folder);
+}

@@ -1,34 +1,19 @@
-import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 
-import { KITS } from './kits.js';
-import { run, serve, type Server } from './run.js';
+import { install, KITS } from './kits.js';
+import { run, serve } from './run.js';
+import { works } from './works.js';
 
-const TARBALL = process.env.VESTIARY_TARBALL ?? '';
 const TARGET = new URL('../../../target/runtimes/', import.meta.url).pathname;
 
 for (const kit of KITS) {
 	const folder = join(TARGET, kit.name);
 
 	beforeAll(async () => {
-		await rm(join(folder, 'src'), { recursive: true, force: true });
-		await mkdir(folder, { recursive: true });
-		await cp(new URL('app/', import.meta.url).pathname, folder, { recursive: true });
-		const manifest = {
-			private: true,
-			type: 'module',
-			dependencies: { vestiary: `file:${TARBALL}` },
-			devDependencies: kit.packages
-		};
-		await writeFile(join(folder, 'package.json'), JSON.stringify(manifest));
-		for (const [name, text] of Object.entries(kit.files))
-			await writeFile(join(folder, name), text);
-		// The tarball has the same name with every build, but not the same hash.
-		await rm(join(folder, 'package-lock.json'), { force: true });
-		await rm(join(folder, 'node_modules/vestiary'), { recursive: true, force: true });
-		await run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline'], folder);
+		await install(kit, folder);
 	});
 
 	describe(kit.name, () => {
@@ -75,120 +60,5 @@ for (const kit of KITS) {
 				)
 			);
 		});
-	});
-}
-
-/** What a session must do in every server. */
-function works(start: () => Promise<Server>): void {
-	let server: Server;
-
-	beforeAll(async () => {
-		server = await start();
-	});
-	afterAll(() => server.stop());
-
-	/** One request of a browser that has this cookie. */
-	async function get(path: string, cookie?: string): Promise<Response> {
-		return fetch(server.url + path, {
-			redirect: 'manual',
-			headers: cookie === undefined ? {} : { cookie }
-		});
-	}
-
-	async function answer(path: string, cookie?: string): Promise<{ n: number; id: string }> {
-		const response = await get(path, cookie);
-		expect(response.status).toBe(200);
-		return (await response.json()) as { n: number; id: string };
-	}
-
-	/** The cookie that a response sets: exactly one. */
-	function cookieOf(response: Response): string {
-		const ours = response.headers
-			.getSetCookie()
-			.filter((one) => one.startsWith('connect.sid='));
-		expect(ours).toHaveLength(1);
-		expect(ours[0]).toMatch(/; Max-Age=600; Path=\/; HttpOnly; (Secure; )?SameSite=Lax$/);
-		return ours[0]?.split(';')[0] ?? '';
-	}
-
-	test('a visitor who reads gets no cookie', async () => {
-		for (const path of ['/', '/api/read', '/about', '/nowhere']) {
-			expect((await get(path)).headers.getSetCookie()).toEqual([]);
-		}
-	});
-
-	test('saved, the session comes back in endpoint, load and page', async () => {
-		const response = await get('/api/save');
-		const cookie = cookieOf(response);
-		expect(response.headers.get('cache-control')).toBe('no-store');
-		const { id } = (await response.json()) as { id: string };
-		expect(await answer('/api/read', cookie)).toEqual({ n: 1, id });
-		expect(await answer('/api/save', cookie)).toEqual({ n: 2, id });
-		expect(await (await get('/', cookie)).text()).toContain('n = 2');
-		expect(await (await get('/__data.json', cookie)).text()).toContain('"n"');
-	});
-
-	test('a forged cookie is a visitor without a session', async () => {
-		const cookie = cookieOf(await get('/api/save'));
-		const forged = cookie.replace(/.$/, (last) => (last === 'A' ? 'B' : 'A'));
-		expect(await answer('/api/read', forged)).toMatchObject({ n: 0 });
-	});
-
-	test('a form action that logs in and redirects', async () => {
-		const before = cookieOf(await get('/api/save'));
-		const response = await fetch(`${server.url}/form`, {
-			method: 'POST',
-			redirect: 'manual',
-			headers: { accept: 'text/html', cookie: before, origin: server.origin },
-			body: new URLSearchParams({ n: '42' })
-		});
-		expect(response.status).toBe(303);
-		const after = cookieOf(response);
-		expect(await answer('/api/read', after)).toMatchObject({ n: 42 });
-		expect(await answer('/api/read', before)).toMatchObject({ n: 0 });
-	});
-
-	test('regenerate makes the new session locals.session, and the old ID dies', async () => {
-		const before = cookieOf(await get('/api/save'));
-		const response = await get('/api/regenerate', before);
-		const after = cookieOf(response);
-		expect(await answer('/api/read', after)).toMatchObject({ n: 100 });
-		expect(await answer('/api/read', before)).toMatchObject({ n: 0 });
-	});
-
-	test('destroy clears the cookie, and the session is gone', async () => {
-		const cookie = cookieOf(await get('/api/save'));
-		const response = await get('/api/destroy', cookie);
-		expect(response.headers.getSetCookie()).toEqual([
-			expect.stringMatching(
-				/^connect\.sid=; Max-Age=0; Path=\/; Expires=Thu, 01 Jan 1970 00:00:00 GMT; /
-			)
-		]);
-		expect(await answer('/api/read', cookie)).toMatchObject({ n: 0 });
-	});
-
-	test('a sub-request shares the session of its page: no second read, no lost change', async () => {
-		const cookie = cookieOf(await get('/api/save'));
-		const response = await get('/parent', cookie);
-		const expected = 'child 51, parent 51, stranger 0, 0 reads';
-		expect(await response.text()).toContain(expected);
-		expect(cookieOf(response)).toBe(cookie);
-		expect(await answer('/api/read', cookie)).toMatchObject({ n: 51 });
-		// A visitor without a session, too: the child's save is the page's.
-		const first = await get('/parent');
-		expect(await first.text()).toContain(expected);
-		expect(await answer('/api/read', cookieOf(first))).toMatchObject({ n: 51 });
-	});
-
-	test.each([
-		['a redirect that a later hook throws', '/hook/redirect', 303],
-		['a response that a later hook makes', '/hook/response', 200],
-		['a save after resolve()', '/hook/late', 404],
-		['a response with immutable headers', '/hook/immutable', 303]
-	])('the cookie survives %s', async (_, path, status) => {
-		const response = await get(path);
-		expect(response.status).toBe(status);
-		const [cookie = ''] = response.headers.getSetCookie();
-		expect(await answer('/api/read', cookie.split(';')[0])).toMatchObject({ n: 1 });
 	});
 }
