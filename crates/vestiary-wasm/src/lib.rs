@@ -13,7 +13,7 @@ extern crate alloc;
 use alloc::{borrow::ToOwned as _, boxed::Box, string::String, vec::Vec};
 
 use vestiary::{
-    CookieOptions, KeyRing, Limits, MemoryLimits, Meta, Options, OptionsInput, Record,
+    CookieOptions, Format, KeyRing, Limits, MemoryLimits, Meta, Options, OptionsInput, Record,
     SameSiteOption, SessionId, Ttl, UnixMillis, WriteId, cookie_header, decide, response,
 };
 use wasm_bindgen::prelude::*;
@@ -68,6 +68,7 @@ impl Core {
         save_uninitialized: Option<bool>,
         auto_save: Option<bool>,
         touch_after: Option<f64>,
+        express: bool,
         record_cookie: String,
         secrets: Option<Vec<String>>,
         production: bool,
@@ -91,6 +92,7 @@ impl Core {
             save_uninitialized: save_uninitialized.unwrap_or_default(),
             auto_save: auto_save.unwrap_or_default(),
             touch_after,
+            format: if express { Format::Express } else { Format::Seed },
         })
         .map_err(thrown)?;
         let keys = secrets.map(|secrets| KeyRing::checked(&secrets, production)).transpose();
@@ -166,7 +168,8 @@ impl Core {
     /// the output, 0 without keys or an ID.
     pub fn sign(&mut self, length: usize) -> usize {
         let id = self.input.get(..length).and_then(SessionId::from_bytes);
-        let value = id.and_then(|id| self.keys.as_ref().map(|keys| keys.sign(&id)));
+        let value =
+            id.and_then(|id| self.keys.as_ref().map(|keys| keys.sign(&id, self.options.format())));
         value.map_or(0, |value| put(&mut self.output, 0, &value))
     }
 
@@ -215,11 +218,17 @@ impl Core {
             | (Stage::from(plan.stage) as u32) << 16
     }
 
-    /// The text of a record. The 12 random bytes of its write ID are in the input.
-    pub fn encode(&self, data: &str, created: Option<f64>) -> Result<String, String> {
+    /// The text of a record written at `now`. The 12 random bytes of its write ID are in the input.
+    pub fn encode(&self, data: &str, created: Option<f64>, now: f64) -> Result<String, String> {
         let Some(entropy) = self.input.first_chunk() else { return Ok(String::new()) };
         let meta = created.map(|at| Meta::created(millis(at))).unwrap_or_default();
-        Record::new(WriteId::from_entropy(entropy), &self.record_cookie, data, meta, Limits::SAVE)
+        let Self { options, record_cookie, .. } = self;
+        options
+            .record_cookie(record_cookie, millis(now))
+            .and_then(|cookie| {
+                let id = WriteId::from_entropy(entropy);
+                Record::new(options.format(), id, &cookie, data, meta, Limits::SAVE)
+            })
             .and_then(|record| record.encode(Limits::SAVE))
             .map_err(thrown)
     }
@@ -252,10 +261,10 @@ pub fn check_id(id: &str) -> Result<(), String> {
     SessionId::parse(id).map(drop).map_err(thrown)
 }
 
-/// Why a stored record cannot be used, as an error code; undefined if it can.
-#[wasm_bindgen(js_name = recordFault)]
-pub fn record_fault(text: &str) -> Option<String> {
-    Record::decode(text, Limits::LOAD).err().map(|error| error.code().to_owned())
+/// Whether a stored record is of express-session's shape. Throws if it cannot be used.
+#[wasm_bindgen(js_name = isExpressRecord)]
+pub fn is_express_record(text: &str) -> Result<bool, String> {
+    Ok(Record::check(text, Limits::LOAD).map_err(thrown)? == Format::Express)
 }
 
 /// The `Cache-Control` of a response that sets the cookie; undefined if the present one will do.

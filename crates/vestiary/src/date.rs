@@ -9,31 +9,68 @@ pub(crate) const LATEST: UnixMillis = UnixMillis(253_402_300_799_000);
 ///
 /// The crates that format dates need `std`, or a calendar as large as the rest of the core.
 pub(crate) fn push_imf_fixdate(text: &mut String, at: UnixMillis) {
-    let seconds = at.min(LATEST).0 / 1_000;
-    let (days, time) = (seconds / 86_400, seconds % 86_400);
-    // Years that begin in March put the leap day last; an era is 400 of them, 146,097 days, and
-    // day 0 of the Unix epoch is day 719,468 of era 0.
-    let shifted = days + 719_468;
-    let (era, day) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day_of_year = day - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day_of_month = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = (month_from_march + 2) % 12;
-    let year = era * 400 + year_of_era + u64::from(month < 2);
-
-    push_name(text, b"ThuFriSatSunMonTueWed", days % 7);
+    let day = Day::of(at);
+    push_name(text, b"ThuFriSatSunMonTueWed", day.number % 7);
     text.push_str(", ");
-    push_number(text, day_of_month, 2);
+    push_number(text, day.of_month, 2);
     text.push(' ');
-    push_name(text, b"JanFebMarAprMayJunJulAugSepOctNovDec", month);
+    push_name(text, b"JanFebMarAprMayJunJulAugSepOctNovDec", day.month);
     text.push(' ');
-    push_number(text, year, 4);
-    for (mark, part) in [(' ', time / 3_600), (':', time / 60 % 60), (':', time % 60)] {
-        text.push(mark);
+    push_number(text, day.year, 4);
+    push_time(text, b' ', at);
+    text.push_str(" GMT");
+}
+
+/// Appends an instant as JavaScript's `toISOString` does: `1994-11-06T08:49:37.000Z`.
+pub(crate) fn push_iso(text: &mut String, at: UnixMillis) {
+    let day = Day::of(at);
+    push_number(text, day.year, 4);
+    text.push('-');
+    push_number(text, day.month + 1, 2);
+    text.push('-');
+    push_number(text, day.of_month, 2);
+    push_time(text, b'T', at);
+    text.push('.');
+    push_number(text, at.min(LATEST).0 % 1_000, 3);
+    text.push('Z');
+}
+
+/// A day of the Gregorian calendar.
+struct Day {
+    /// Days since 1970-01-01.
+    number: u64,
+    year: u64,
+    /// 0 is January.
+    month: u64,
+    of_month: u64,
+}
+
+impl Day {
+    fn of(at: UnixMillis) -> Self {
+        let number = at.min(LATEST).0 / 86_400_000;
+        // Years that begin in March put the leap day last; an era is 400 of them, 146,097 days, and
+        // day 0 of the Unix epoch is day 719,468 of era 0.
+        let shifted = number + 719_468;
+        let (era, day) = (shifted / 146_097, shifted % 146_097);
+        let year_of_era = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+        let day_of_year = day - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let month_from_march = (5 * day_of_year + 2) / 153;
+        let month = (month_from_march + 2) % 12;
+        Self {
+            number,
+            year: era * 400 + year_of_era + u64::from(month < 2),
+            month,
+            of_month: day_of_year - (153 * month_from_march + 2) / 5 + 1,
+        }
+    }
+}
+
+fn push_time(text: &mut String, before: u8, at: UnixMillis) {
+    let time = at.min(LATEST).0 / 1_000 % 86_400;
+    for (mark, part) in [(before, time / 3_600), (b':', time / 60 % 60), (b':', time % 60)] {
+        text.push(char::from(mark));
         push_number(text, part, 2);
     }
-    text.push_str(" GMT");
 }
 
 /// Appends a number with at least `width` digits. `core::fmt` would be the largest part of the
@@ -82,6 +119,22 @@ mod tests {
             let at = UnixMillis((day * 86_400 + day * 7_919 % 86_400) * 1_000 + 999);
             let theirs = SystemTime::UNIX_EPOCH + Duration::from_secs(at.0 / 1_000);
             assert_eq!(date(at), httpdate::fmt_http_date(theirs));
+        }
+    }
+
+    #[test]
+    fn iso_is_the_same_instant() {
+        for (at, expected) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (784_111_777_042, "1994-11-06T08:49:37.042Z"),
+            (951_782_399_999, "2000-02-28T23:59:59.999Z"),
+            (951_868_799_000, "2000-02-29T23:59:59.000Z"),
+            (1_735_603_200_001, "2024-12-31T00:00:00.001Z"),
+            (u64::MAX, "9999-12-31T23:59:59.000Z"),
+        ] {
+            let mut text = String::new();
+            push_iso(&mut text, UnixMillis(at));
+            assert_eq!(text, expected);
         }
     }
 

@@ -56,9 +56,9 @@ pub enum Error {
         /// The limit that was passed.
         limit: usize,
     },
-    /// A key that JavaScript could turn into a prototype.
+    /// A key that JavaScript could turn into a prototype, or that express-session keeps for itself.
     ForbiddenKey {
-        /// `__proto__`, `constructor` or `prototype`.
+        /// `__proto__`, `constructor` or `prototype`; in express-session's format also `cookie`.
         key: &'static str,
     },
     /// The memory table holds as many entries or bytes as it may.

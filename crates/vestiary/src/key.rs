@@ -6,7 +6,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use subtle::{Choice, ConstantTimeEq as _};
 
-use crate::{Error, SessionId};
+use crate::{Error, Format, SessionId};
 
 /// The secrets that sign the session cookie: the first signs, all verify.
 ///
@@ -14,14 +14,14 @@ use crate::{Error, SessionId};
 /// key. `Debug` shows no secret.
 ///
 /// ```
-/// # use vestiary::{KeyRing, SessionId};
+/// # use vestiary::{Format, KeyRing, SessionId};
 /// let id = SessionId::from_entropy(&[1; 24]);
 /// let old = KeyRing::new(&["the secret of last year, long enough"])?;
 /// let both = KeyRing::new(&["the secret of this year, long enough", "the secret of last year, long enough"])?;
 ///
-/// let cookie = old.sign(&id);
+/// let cookie = old.sign(&id, Format::Seed);
 /// assert_eq!(both.verify(cookie.as_bytes()), Some(id.clone()));
-/// assert_eq!(old.verify(both.sign(&id).as_bytes()), None);
+/// assert_eq!(old.verify(both.sign(&id, Format::Seed).as_bytes()), None);
 /// # Ok::<(), vestiary::Error>(())
 /// ```
 pub struct KeyRing {
@@ -81,11 +81,14 @@ impl KeyRing {
     }
 
     /// The cookie value of an ID: `<id>.<base64 HMAC-SHA256>` without padding, as
-    /// svelte-kit-sessions and npm `cookie-signature` make it. Not percent-encoded yet.
+    /// svelte-kit-sessions and npm `cookie-signature` make it; express-session puts an `s:` before
+    /// it. Not percent-encoded yet.
     #[must_use]
-    pub fn sign(&self, id: &SessionId) -> String {
-        let mut value = String::with_capacity(id.expose().len() + 1 + SIGNATURE);
-        value.extend([id.expose(), ".", signature(&self.signer, id, &mut [0; SIGNATURE])]);
+    pub fn sign(&self, id: &SessionId, format: Format) -> String {
+        let mut value = String::with_capacity(id.expose().len() + 3 + SIGNATURE);
+        let buffer = &mut [0; SIGNATURE];
+        let signature = signature(&self.signer, id, buffer);
+        value.extend([format.cookie_prefix(), id.expose(), ".", signature]);
         value
     }
 
@@ -170,7 +173,7 @@ mod tests {
     #[test]
     fn a_changed_bit_anywhere_is_refused() {
         let ring = KeyRing::new(&["0123456789abcdef"]).unwrap();
-        let value = ring.sign(&id());
+        let value = ring.sign(&id(), Format::Seed);
         assert!(ring.verify(value.as_bytes()).is_some());
         for at in 0..value.len() {
             for bit in 0..8 {
@@ -188,9 +191,9 @@ mod tests {
     fn a_secret_beyond_ascii_verifies_its_latin1_form_and_never_signs_with_it() {
         let ring = KeyRing::new(&["sécret, assez long"]).unwrap();
         let latin1 = KeyRing { signer: key(b"s\xE9cret, assez long").unwrap(), verifiers: vec![] };
-        let old = latin1.sign(&id());
+        let old = latin1.sign(&id(), Format::Seed);
         assert!(ring.verify(old.as_bytes()).is_some());
-        assert_ne!(ring.sign(&id()), old);
+        assert_ne!(ring.sign(&id(), Format::Seed), old);
     }
 
     #[test]

@@ -8,14 +8,14 @@
 //! instant, and the same code serves native servers and WebAssembly.
 //!
 //! ```
-//! use vestiary::{CookieName, KeyRing, SessionId, cookie_header};
+//! use vestiary::{CookieName, Format, KeyRing, SessionId, cookie_header};
 //!
 //! let keys = KeyRing::new(&["a long random secret, from the environment"])?;
 //! let name = CookieName::new("connect.sid")?;
 //!
 //! // The 24 bytes come from the caller's random source.
 //! let id = SessionId::from_entropy(&[7; SessionId::ENTROPY]);
-//! let header = format!("theme=dark; {}={}", name.as_str(), keys.sign(&id));
+//! let header = format!("theme=dark; {}={}", name.as_str(), keys.sign(&id, Format::Seed));
 //!
 //! let found = cookie_header::candidates(header.as_bytes(), &name).find_map(|value| keys.verify(value));
 //! assert_eq!(found, Some(id));
@@ -35,6 +35,7 @@ pub mod response;
 mod cookie;
 mod date;
 mod error;
+mod format;
 mod id;
 mod json;
 mod key;
@@ -45,6 +46,7 @@ mod time;
 
 pub use cookie::{CookieName, Domain, MaxAge, Path, Priority, SameSite, SetCookie};
 pub use error::Error;
+pub use format::Format;
 pub use id::{SessionId, WriteId};
 pub use key::KeyRing;
 pub use memory::{MemoryLimits, MemoryTable};

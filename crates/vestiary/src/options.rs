@@ -1,6 +1,8 @@
+use alloc::{borrow::Cow, string::String};
+
 use crate::{
-    CookieName, Domain, Error, MaxAge, Path, Priority, SameSite, SetCookie, Ttl, UnixMillis, date,
-    decide::Policy,
+    CookieName, Domain, Error, Format, Limits, MaxAge, Path, Priority, SameSite, SetCookie, Ttl,
+    UnixMillis, date, decide::Policy, record,
 };
 
 /// The options of a session, checked: what is in here cannot be wrong.
@@ -24,6 +26,7 @@ pub struct Options {
     secure: Option<bool>,
     /// Milliseconds in which a rolling session is touched at most once.
     touch_after: u64,
+    format: Format,
 }
 
 /// The options as somebody wrote them, after the seed's README. `secret` is not among them: a
@@ -43,6 +46,8 @@ pub struct OptionsInput<'a> {
     /// Seconds in which a rolling session is touched in the store at most once; a tenth of `maxAge`
     /// unless said otherwise. 0 touches it on every request.
     pub touch_after: Option<f64>,
+    /// Whose cookies and records are written.
+    pub format: Format,
 }
 
 /// `options.cookie` as somebody wrote it.
@@ -93,7 +98,7 @@ impl Options {
         };
         let touch_after =
             touch_after(input.touch_after, cookie.max_age.filter(|_| policy.rolling))?;
-        Ok(Self { policy, cookie, secure, touch_after })
+        Ok(Self { policy, cookie, secure, touch_after, format: input.format })
     }
 
     /// Name of the cookie.
@@ -133,6 +138,44 @@ impl Options {
             }
             ttl => ttl,
         }
+    }
+
+    /// Whose cookies and records are written.
+    #[must_use]
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// What a record that is written at `now` says of its cookie: text of a JSON object.
+    ///
+    /// `attributes` is such a text, with the options as they were given. express-session reads a
+    /// `maxAge` in there as milliseconds, so for [`Format::Express`] it must have neither `maxAge`
+    /// nor `expires`; they are put in here, as express-session has them.
+    ///
+    /// # Errors
+    /// [`Error`] if `attributes` is no JSON object.
+    pub fn record_cookie<'a>(
+        &self,
+        attributes: &'a str,
+        now: UnixMillis,
+    ) -> Result<Cow<'a, str>, Error> {
+        if self.format == Format::Seed {
+            return Ok(attributes.into());
+        }
+        let ttl = Ttl::of(self.cookie.max_age, self.cookie.expires, now);
+        let mut text = String::from("{\"originalMaxAge\":");
+        match (ttl, ttl.deadline(now)) {
+            (Ttl::Millis(millis), Some(deadline)) => {
+                date::push_number(&mut text, millis, 1);
+                text.push_str(",\"expires\":\"");
+                date::push_iso(&mut text, deadline);
+                text.push('"');
+            }
+            _ => text.push_str("null,\"expires\":null"),
+        }
+        record::push_members(&mut text, attributes, b"", Limits::SAVE)?;
+        text.push('}');
+        Ok(text.into())
     }
 
     /// Milliseconds after a write in which a rolling session need not be touched.

@@ -1,25 +1,38 @@
 use alloc::{borrow::ToOwned as _, string::String};
 use core::fmt;
 
-use crate::{Error, UnixMillis, WriteId, date, json};
+use crate::{Error, Format, UnixMillis, WriteId, date, json};
 
 /// What a store keeps under a session's key.
 ///
-/// As JSON, readable by svelte-kit-sessions and its stores:
-/// `{"v":"<write id>","cookie":{…},"data":{…},"meta":{"created":ms}}`. `v` comes first and has a
-/// fixed width; `v` and `meta` are absent in records that the seed wrote. Data is kept as text:
-/// whoever wants values parses them, and text that was decoded here is safe to parse.
+/// As JSON, in one of two shapes, which are told apart by what they are:
+///
+/// - [`Format::Seed`], readable by svelte-kit-sessions and its stores:
+///   `{"v":"<write id>","cookie":{…},"data":{…},"meta":{"created":ms}}`. `v` and `meta` are absent
+///   in records that the seed wrote.
+/// - [`Format::Express`], readable by express-session and its stores: the data lies flat beside
+///   `"cookie":{"v":…,"meta":{…},"originalMaxAge":ms,"expires":…,…}`, whose `originalMaxAge` gives
+///   the shape away. express-session drops `v` and `meta` when it writes.
+///
+/// `v` comes first and has a fixed width. Data is kept as text: whoever wants values parses them,
+/// and text that was decoded here is safe to parse.
 ///
 /// ```
-/// # use vestiary::{Limits, Record};
+/// # use vestiary::{Format, Limits, Record};
 /// let seed = r#"{"cookie":{"path":"/"},"data":{"userId":"7"}}"#;
 /// let record = Record::decode(seed, Limits::LOAD)?;
 /// assert_eq!(record.data(), r#"{"userId":"7"}"#);
 /// assert_eq!(record.write_id(), None);
+///
+/// let express = r#"{"cookie":{"originalMaxAge":null,"path":"/"},"userId":"7"}"#;
+/// let record = Record::decode(express, Limits::LOAD)?;
+/// assert_eq!(record.data(), r#"{"userId":"7"}"#);
+/// assert_eq!(record.format(), Format::Express);
 /// # Ok::<(), vestiary::Error>(())
 /// ```
 #[derive(Clone, Eq, PartialEq)]
 pub struct Record {
+    format: Format,
     write_id: Option<WriteId>,
     cookie: String,
     data: String,
@@ -61,11 +74,13 @@ impl Meta {
 }
 
 impl Record {
-    /// A record to be written. `cookie` and `data` are texts of JSON objects.
+    /// A record to be written. `cookie` and `data` are texts of JSON objects; the cookie of an
+    /// [`Format::Express`] record is made by [`Options::record_cookie`](crate::Options::record_cookie).
     ///
     /// # Errors
     /// [`Error`] says what about the data cannot be stored.
     pub fn new(
+        format: Format,
         write_id: WriteId,
         cookie: &str,
         data: &str,
@@ -75,14 +90,17 @@ impl Record {
         for object in [cookie, data] {
             check_size(object.len(), limits)?;
             // The object is a level itself.
-            json::members(
-                object,
-                limits.depth.saturating_sub(1),
-                limits.depth,
-                &mut |_, _| Ok(()),
-            )?;
+            let depth = limits.depth.saturating_sub(1);
+            json::members(object, depth, limits.depth, &mut |key, _| {
+                // Flat, this key would be taken for the cookie.
+                match (format, key) {
+                    (Format::Express, b"cookie") => Err(Error::ForbiddenKey { key: "cookie" }),
+                    _ => Ok(()),
+                }
+            })?;
         }
         Ok(Self {
+            format,
             write_id: Some(write_id),
             cookie: cookie.to_owned(),
             data: data.to_owned(),
@@ -96,29 +114,32 @@ impl Record {
     /// [`Error`] if it is no record, too large, too deep or has a forbidden key. To a request that
     /// means "no session".
     pub fn decode(text: &str, limits: Limits) -> Result<Self, Error> {
-        check_size(text.len(), limits)?;
-        let [mut v, mut cookie, mut data, mut meta] = [None; 4];
-        json::members(text, limits.depth, limits.depth, &mut |key, place| {
-            let member = match key {
-                b"v" => &mut v,
-                b"cookie" => &mut cookie,
-                b"data" => &mut data,
-                b"meta" => &mut meta,
-                _ => return Ok(()),
-            };
-            // Two of one name: readers would disagree which one counts.
-            if member.replace(text.get(place).unwrap_or_default()).is_some() {
-                return Err(Error::Json);
+        let parts = Parts::of(text, limits)?;
+        let data = match parts.format {
+            Format::Seed => parts.data.to_owned(),
+            Format::Express => {
+                let mut data = String::from("{");
+                push_members(&mut data, text, b"cookie", limits)?;
+                data.push('}');
+                data
             }
-            Ok(())
-        })?;
-        let data = data.filter(|data| data.starts_with('{')).ok_or(Error::DataNotObject)?;
+        };
+        let write_id = |v: &str| WriteId::parse(v.strip_prefix('"')?.strip_suffix('"')?);
         Ok(Self {
-            write_id: v.and_then(|v| WriteId::parse(v.strip_prefix('"')?.strip_suffix('"')?)),
-            cookie: cookie.unwrap_or("{}").to_owned(),
-            data: data.to_owned(),
-            meta: meta.map(meta_of).unwrap_or_default(),
+            format: parts.format,
+            write_id: parts.write_id.and_then(write_id),
+            cookie: parts.cookie.to_owned(),
+            data,
+            meta: parts.meta.map(meta_of).unwrap_or_default(),
         })
+    }
+
+    /// The shape of a record, if [`Record::decode`] can read it.
+    ///
+    /// # Errors
+    /// Those of [`Record::decode`].
+    pub fn check(text: &str, limits: Limits) -> Result<Format, Error> {
+        Ok(Parts::of(text, limits)?.format)
     }
 
     /// The text that a store keeps.
@@ -127,18 +148,46 @@ impl Record {
     /// [`Error::TooLarge`] if it has more than `limits.bytes`.
     pub fn encode(&self, limits: Limits) -> Result<String, Error> {
         let mut text = String::with_capacity(96 + self.cookie.len() + self.data.len());
-        text.push('{');
+        match self.format {
+            Format::Seed => {
+                text.push('{');
+                self.push_write_id(&mut text);
+                text.extend(["\"cookie\":", &self.cookie, ",\"data\":", &self.data, ","]);
+                self.push_meta(&mut text);
+            }
+            Format::Express => {
+                text.push_str("{\"cookie\":{");
+                self.push_write_id(&mut text);
+                self.push_meta(&mut text);
+                push_members(&mut text, &self.cookie, b"", limits)?;
+                text.push('}');
+                push_members(&mut text, &self.data, b"", limits)?;
+            }
+        }
+        text.push('}');
+        check_size(text.len(), limits)?;
+        Ok(text)
+    }
+
+    fn push_write_id(&self, text: &mut String) {
         if let Some(id) = &self.write_id {
             text.extend(["\"v\":\"", id.as_str(), "\","]);
         }
-        text.extend(["\"cookie\":", &self.cookie, ",\"data\":", &self.data, ",\"meta\":{"]);
+    }
+
+    fn push_meta(&self, text: &mut String) {
+        text.push_str("\"meta\":{");
         if let Some(UnixMillis(created)) = self.meta.created {
             text.push_str("\"created\":");
-            date::push_number(&mut text, created, 1);
+            date::push_number(text, created, 1);
         }
-        text.push_str("}}");
-        check_size(text.len(), limits)?;
-        Ok(text)
+        text.push('}');
+    }
+
+    /// The shape that it was read in, or is written in.
+    #[must_use]
+    pub fn format(&self) -> Format {
+        self.format
     }
 
     /// The session data: text of a JSON object.
@@ -175,16 +224,80 @@ fn check_size(size: usize, limits: Limits) -> Result<(), Error> {
     if size <= limits.bytes { Ok(()) } else { Err(Error::TooLarge { size, limit: limits.bytes }) }
 }
 
-/// Metadata that cannot be understood is unknown; the session is still good.
-fn meta_of(text: &str) -> Meta {
-    let mut meta = Meta::default();
-    let _ = json::members(text, Limits::LOAD.depth, Limits::LOAD.depth, &mut |key, place| {
-        if key == b"created" {
-            meta.created = text.get(place).and_then(|at| at.parse().ok()).map(UnixMillis);
+/// What a stored record has, as text.
+struct Parts<'t> {
+    format: Format,
+    write_id: Option<&'t str>,
+    cookie: &'t str,
+    /// An object; without meaning in [`Format::Express`].
+    data: &'t str,
+    meta: Option<&'t str>,
+}
+
+impl<'t> Parts<'t> {
+    fn of(text: &'t str, limits: Limits) -> Result<Self, Error> {
+        check_size(text.len(), limits)?;
+        let [write_id, meta, cookie, data] =
+            find(text, [b"v", b"meta", b"cookie", b"data"], limits)?;
+        let cookie = cookie.unwrap_or("{}");
+        if let Ok([write_id, meta, Some(_), _]) =
+            find(cookie, [b"v", b"meta", b"originalMaxAge", b"data"], limits)
+        {
+            return Ok(Self { format: Format::Express, write_id, cookie, data: "", meta });
+        }
+        let data = data.filter(|data| data.starts_with('{')).ok_or(Error::DataNotObject)?;
+        Ok(Self { format: Format::Seed, write_id, cookie, data, meta })
+    }
+}
+
+/// The values of four members of an object.
+fn find<'t>(
+    object: &'t str,
+    names: [&[u8]; 4],
+    Limits { depth, .. }: Limits,
+) -> Result<[Option<&'t str>; 4], Error> {
+    let mut found = [None; 4];
+    json::members(object, depth, depth, &mut |key, place| {
+        for (name, value) in names.iter().zip(&mut found) {
+            // Two of one name: readers would disagree which one counts.
+            if *name == key
+                && value.replace(object.get(place.clone()).unwrap_or_default()).is_some()
+            {
+                return Err(Error::Json);
+            }
         }
         Ok(())
-    });
-    meta
+    })?;
+    Ok(found)
+}
+
+/// Appends the members of an object but one, a comma before each that is not the first.
+pub(crate) fn push_members(
+    text: &mut String,
+    object: &str,
+    without: &[u8],
+    Limits { depth, .. }: Limits,
+) -> Result<(), Error> {
+    let mut end = 0;
+    json::members(object, depth, depth, &mut |key, place| {
+        let before = object.as_bytes().get(end..).unwrap_or_default();
+        let quote = end + before.iter().take_while(|byte| **byte != b'"').count();
+        end = place.end;
+        if key != without {
+            if !text.ends_with('{') {
+                text.push(',');
+            }
+            text.push_str(object.get(quote..end).unwrap_or_default());
+        }
+        Ok(())
+    })
+}
+
+/// Metadata that cannot be understood is unknown; the session is still good.
+fn meta_of(text: &str) -> Meta {
+    let found = find(text, [b"created", b"v", b"cookie", b"data"], Limits::LOAD);
+    let created = found.ok().and_then(|[created, ..]| created);
+    Meta { created: created.and_then(|at| at.parse().ok()).map(UnixMillis) }
 }
 
 #[cfg(test)]
@@ -198,14 +311,21 @@ mod tests {
     }
 
     fn data(data: &str) -> Result<(), Error> {
-        Record::new(write_id(), "{}", data, Meta::default(), Limits::SAVE).map(drop)
+        Record::new(Format::Seed, write_id(), "{}", data, Meta::default(), Limits::SAVE).map(drop)
     }
 
     #[test]
     fn what_is_written_starts_with_the_write_id() {
         let meta = Meta::created(UnixMillis(1_700_000_000_000));
-        let record =
-            Record::new(write_id(), r#"{"path":"/"}"#, r#"{"a":1}"#, meta, Limits::SAVE).unwrap();
+        let record = Record::new(
+            Format::Seed,
+            write_id(),
+            r#"{"path":"/"}"#,
+            r#"{"a":1}"#,
+            meta,
+            Limits::SAVE,
+        )
+        .unwrap();
         let text = record.encode(Limits::SAVE).unwrap();
         assert_eq!(
             text,
@@ -263,7 +383,7 @@ mod tests {
     fn size_is_bounded() {
         let record = |n: usize| {
             let data = format!(r#"{{"a":"{}"}}"#, "x".repeat(n));
-            Record::new(write_id(), "{}", &data, Meta::default(), Limits::SAVE)?
+            Record::new(Format::Seed, write_id(), "{}", &data, Meta::default(), Limits::SAVE)?
                 .encode(Limits::SAVE)
         };
         assert!(record(60_000).is_ok());

@@ -14,8 +14,9 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use vestiary::{
-    CookieName, Domain, KeyRing, Limits, MaxAge, MemoryLimits, MemoryTable, Meta, Path, Record,
-    SameSite, SessionId, SetCookie, Ttl, UnixMillis, WriteId, cookie_header,
+    CookieName, Domain, Format, KeyRing, Limits, MaxAge, MemoryLimits, MemoryTable, Meta, Options,
+    OptionsInput, Path, Record, SameSite, SessionId, SetCookie, Ttl, UnixMillis, WriteId,
+    cookie_header,
 };
 
 fn ring() -> KeyRing {
@@ -34,7 +35,7 @@ fn header() -> impl Strategy<Value = Vec<u8>> {
         Just(b";".to_vec()),
         Just(b" ".to_vec()),
         Just(b"%".to_vec()),
-        Just(ring().sign(&SessionId::from_entropy(&[3; 24])).into_bytes()),
+        Just(ring().sign(&SessionId::from_entropy(&[3; 24]), Format::Seed).into_bytes()),
         prop::collection::vec(any::<u8>(), 0..8),
     ];
     prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
@@ -101,7 +102,7 @@ proptest! {
     fn every_id_comes_back(entropy in any::<[u8; 24]>(), key in 0..2usize) {
         let secrets = ["0123456789abcdef", "sécret, sécret"];
         let id = SessionId::from_entropy(&entropy);
-        let value = KeyRing::new(&[secrets[key]]).unwrap().sign(&id);
+        let value = KeyRing::new(&[secrets[key]]).unwrap().sign(&id, Format::Seed);
         prop_assert_eq!(ring().verify(value.as_bytes()), Some(id));
     }
 
@@ -151,15 +152,28 @@ proptest! {
     }
 
     #[test]
-    fn every_record_comes_back(data in json(), created in any::<u64>(), entropy in any::<[u8; 12]>()) {
+    fn every_record_comes_back(
+        data in json(),
+        created in any::<u64>(),
+        entropy in any::<[u8; 12]>(),
+        express in any::<bool>(),
+    ) {
         let data = serde_json::json!({ "a": data }).to_string();
         let id = WriteId::from_entropy(&entropy);
         let meta = Meta::created(UnixMillis(created));
         let limits = Limits { depth: 64, ..Limits::SAVE };
-        let record = Record::new(id, r#"{"path":"/"}"#, &data, meta, limits).unwrap();
+        let format = if express { Format::Express } else { Format::Seed };
+        let input = OptionsInput { format, ..OptionsInput::default() };
+        let options = Options::new(input).unwrap();
+        let cookie = options.record_cookie(r#"{"path":"/"}"#, UnixMillis(created)).unwrap();
+        let record = Record::new(format, id.clone(), &cookie, &data, meta, limits).unwrap();
         let text = record.encode(limits).unwrap();
         prop_assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok());
-        prop_assert_eq!(Record::decode(&text, limits), Ok(record));
+        let read = Record::decode(&text, limits).unwrap();
+        prop_assert_eq!(read.format(), format);
+        prop_assert_eq!(read.data(), data);
+        prop_assert_eq!(read.write_id(), Some(&id));
+        prop_assert_eq!(read.meta(), meta);
     }
 
     #[test]

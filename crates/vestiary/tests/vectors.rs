@@ -13,8 +13,8 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use serde_json::Value;
 use vestiary::{
-    CookieOptions, Error, KeyRing, Limits, MaxAge, Options, OptionsInput, Record, SameSiteOption,
-    Ttl, UnixMillis, cookie_header,
+    CookieOptions, Error, Format, KeyRing, Limits, MaxAge, Meta, Options, OptionsInput, Record,
+    SameSiteOption, Ttl, UnixMillis, WriteId, cookie_header,
     decide::{CookieStep, Known, Operation, Plan, Policy, Stage, StoreStep, decide},
 };
 
@@ -29,6 +29,14 @@ fn cases(name: &str) -> Vec<Value> {
     let cases = file["cases"].as_array().unwrap().clone();
     assert!(!cases.is_empty(), "{name} is empty");
     cases
+}
+
+fn format(case: &Value) -> Format {
+    match case["format"].as_str() {
+        Some("express") => Format::Express,
+        Some("seed") | None => Format::Seed,
+        Some(other) => panic!("{other}"),
+    }
 }
 
 /// A header as JavaScript has it: one character for each byte.
@@ -52,6 +60,7 @@ fn every_file_is_read() {
         "set-cookie",
         "set-cookie-refusals",
         "signed-values",
+        "written-records",
     ];
     assert_eq!(here, read.into_iter().map(str::to_owned).collect());
 }
@@ -66,7 +75,7 @@ fn signed_values() {
         let id = ring.verify(value.as_bytes());
         assert_eq!(id.as_ref().map(vestiary::SessionId::expose), case["id"].as_str(), "{case}");
         if case["ours"] == true {
-            assert_eq!(ring.sign(&id.unwrap()), value, "{case}");
+            assert_eq!(ring.sign(&id.unwrap(), format(&case)), value, "{case}");
         }
     }
 }
@@ -127,6 +136,59 @@ fn records() {
             // JavaScript's own.
             let data = serde_json::from_str::<Value>(record.data());
             assert!(data.is_ok() || record.data().contains("half"), "{case}");
+            let express = case.get("express");
+            assert_eq!(record.format() == Format::Express, express.is_some(), "{case}");
+            if express.is_some() {
+                assert_eq!(data.ok().as_ref(), express, "{case}");
+            }
+        }
+    }
+}
+
+#[test]
+fn written_records() {
+    for case in cases("written-records") {
+        let mut attributes = case["cookie"].clone();
+        if format(&case) == Format::Express {
+            for key in ["maxAge", "expires"] {
+                attributes.as_object_mut().unwrap().remove(key);
+            }
+        }
+        let options = Options::new(OptionsInput {
+            cookie: CookieOptions {
+                max_age: case["cookie"]["maxAge"].as_f64(),
+                expires: case["cookie"]["expires"].as_f64(),
+                ..CookieOptions::default()
+            },
+            format: format(&case),
+            ..OptionsInput::default()
+        })
+        .unwrap();
+        let now = UnixMillis(case["now"].as_u64().unwrap());
+        let meta = case["created"].as_u64().map(|at| Meta::created(UnixMillis(at)));
+        let attributes = attributes.to_string();
+        let text = options.record_cookie(&attributes, now).and_then(|cookie| {
+            Record::new(
+                options.format(),
+                WriteId::from_entropy(&[0; 12]),
+                &cookie,
+                &case["data"].to_string(),
+                meta.unwrap_or_default(),
+                Limits::SAVE,
+            )?
+            .encode(Limits::SAVE)
+        });
+        assert_eq!(text.as_ref().err().map(Error::code), case["fault"].as_str(), "{case}");
+        if let Ok(text) = text {
+            let expected = case["record"].as_str().unwrap().replace("<16>", "AAAAAAAAAAAAAAAA");
+            // Values, since `Value` sorts the members of what went in; the write ID stands first.
+            let parsed = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+            assert_eq!(parsed(&text), parsed(&expected), "{case}");
+            assert_eq!(text.find("AAAA"), expected.find("AAAA"), "{case}");
+            let read = Record::decode(&text, Limits::LOAD).unwrap();
+            assert_eq!(parsed(read.data()), case["data"], "{case}");
+            assert!(read.write_id().is_some(), "{case}");
+            assert_eq!(read.meta(), meta.unwrap_or_default(), "{case}");
         }
     }
 }

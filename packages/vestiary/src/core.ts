@@ -1,12 +1,18 @@
 import { orThrow } from './errors.js';
 import {
 	Core as Bindings,
+	isExpressRecord,
 	type CookieStep,
 	type Operation,
 	type Stage,
 	type StoreStep
 } from './generated/vestiary.js';
-import type { CookieSerializeOptions, SveltekitSessionConfig } from './types.js';
+import type {
+	CookieSerializeOptions,
+	SessionCookieOptions,
+	SessionStoreData,
+	SveltekitSessionConfig
+} from './types.js';
 import { memory } from './wasm/instance.js';
 
 const encoder = new TextEncoder();
@@ -21,7 +27,7 @@ export interface Plan {
 /** What the Rust core needs to know of the options. */
 export interface CoreOptions extends Pick<
 	SveltekitSessionConfig,
-	'name' | 'rolling' | 'saveUninitialized' | 'autoSave' | 'touchAfter'
+	'name' | 'rolling' | 'saveUninitialized' | 'autoSave' | 'touchAfter' | 'format'
 > {
 	cookie: CookieSerializeOptions;
 	/** Absent only while building, when the secret may not exist. */
@@ -45,15 +51,17 @@ export class Core {
 
 	constructor(options: CoreOptions) {
 		const { cookie, secrets, production } = options;
-		const { sameSite } = cookie;
+		const { maxAge, expires, sameSite, ...attributes } = cookie;
+		const express = options.format === 'express';
+		const recorded = { ...attributes, sameSite, ...(!express && { maxAge, expires }) };
 		this.#bindings = orThrow(
 			() =>
 				new Bindings(
 					options.name ?? '',
 					cookie.domain ?? '',
-					cookie.expires?.getTime(),
+					expires?.getTime(),
 					cookie.httpOnly,
-					cookie.maxAge,
+					maxAge,
 					cookie.partitioned,
 					cookie.path ?? '',
 					cookie.priority ?? '',
@@ -64,7 +72,8 @@ export class Core {
 					options.saveUninitialized,
 					options.autoSave,
 					options.touchAfter,
-					JSON.stringify({ ...cookie, encode: undefined }),
+					express,
+					JSON.stringify({ ...recorded, encode: undefined }),
 					secrets,
 					production
 				)
@@ -131,10 +140,10 @@ export class Core {
 	}
 
 	/** The text of a record with this data (JSON text). */
-	encode(data: string, created: number | undefined): string {
+	encode(data: string, created: number | undefined, now: number): string {
 		this.#see();
 		crypto.getRandomValues(this.#input.subarray(0, 12));
-		return orThrow(() => this.#bindings.encode(data, created));
+		return orThrow(() => this.#bindings.encode(data, created, now));
 	}
 
 	/** Linear memory may have grown since, and then the old views of it are empty. */
@@ -149,4 +158,27 @@ export class Core {
 		this.#see();
 		return String.fromCharCode(...this.#output.subarray(0, length));
 	}
+}
+
+/**
+ * What a store keeps, read out of its text: in our shape, also if express-session wrote it.
+ * @throws DataError if it cannot be used
+ */
+export function readRecord(text: string): SessionStoreData {
+	const express = orThrow(() => isExpressRecord(text));
+	const record = JSON.parse(text) as SessionStoreData & ExpressRecord;
+	if (!express) return record;
+	const { cookie, ...data } = record;
+	const { v, meta, ...attributes } = cookie;
+	return {
+		...(v !== undefined && { v }),
+		cookie: attributes,
+		data: data,
+		...(meta && { meta })
+	};
+}
+
+/** A flat record: what is not `cookie` is the session's data. */
+interface ExpressRecord {
+	cookie: SessionCookieOptions & Pick<SessionStoreData, 'v' | 'meta'>;
 }

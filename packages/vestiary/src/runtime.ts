@@ -48,6 +48,8 @@ export function runtimeOf(options: SveltekitSessionConfig): Runtime {
 	check('options', options, 'object');
 	for (const [name, type] of Object.entries(OPTION_TYPES))
 		check(name, options[name as keyof SveltekitSessionConfig], type);
+	for (const [name, values] of Object.entries(OPTION_VALUES))
+		checkValue(name, options[name as keyof typeof OPTION_VALUES], values);
 	const { path = '/', ...attributes } = checkedCookie(options.cookie);
 	const cookie = { path, ...attributes };
 	const core = new Core({
@@ -57,6 +59,7 @@ export function runtimeOf(options: SveltekitSessionConfig): Runtime {
 		saveUninitialized: options.saveUninitialized,
 		autoSave: options.autoSave,
 		touchAfter: options.touchAfter,
+		format: options.format,
 		secrets: secretsOf(options.secret),
 		production: !developing && !testing && !building
 	});
@@ -85,11 +88,17 @@ const OPTION_TYPES = {
 	saveUninitialized: 'boolean',
 	autoSave: 'boolean',
 	touchAfter: 'number',
+	format: 'string',
 	genid: 'function',
 	skip: 'function',
 	onEvent: 'function',
 	onStoreError: 'string',
 	storeTimeout: 'number'
+} as const;
+
+const OPTION_VALUES = {
+	format: ['seed', 'express'],
+	onStoreError: ['throw', 'anonymous']
 } as const;
 
 const COOKIE_TYPES = {
@@ -116,6 +125,11 @@ function check(name: string, value: unknown, expected: string): void {
 	if (!expected.split(' or ').includes(actual)) {
 		throw new ConfigError('options', `\`${name}\` must be a ${expected}, not ${actual}`);
 	}
+}
+
+function checkValue(name: string, value: string | undefined, values: readonly string[]): void {
+	if (value === undefined || values.includes(value)) return;
+	throw new ConfigError('options', `\`${name}\` must be '${values.join("' or '")}'`);
 }
 
 function checkedCookie(cookie: CookieSerializeOptions = {}): CookieSerializeOptions {

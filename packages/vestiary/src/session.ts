@@ -1,15 +1,8 @@
 import type { RequestEvent } from '@sveltejs/kit';
 
+import { readRecord } from './core.js';
 import { DataError, orThrow, ResponseSentError, StoreError, VestiaryError } from './errors.js';
-import {
-	checkId,
-	CookieStep,
-	Known,
-	Operation,
-	recordFault,
-	Stage,
-	StoreStep
-} from './generated/vestiary.js';
+import { checkId, CookieStep, Known, Operation, Stage, StoreStep } from './generated/vestiary.js';
 import { building, runtimeOf } from './runtime.js';
 import { Scope } from './scope.js';
 import type {
@@ -373,9 +366,12 @@ export class Session {
 
 	/** A snapshot: what the application does to its data afterwards does not reach the store. */
 	#record(json: string): SessionStoreData {
-		this.#created ??= Date.now();
-		const text = this.#scope.runtime.core.encode(json, this.#created);
-		return JSON.parse(text) as SessionStoreData;
+		const now = Date.now();
+		this.#created ??= now;
+		// Flat with `format: 'express'`; to a store it is JSON either way.
+		return JSON.parse(
+			this.#scope.runtime.core.encode(json, this.#created, now)
+		) as SessionStoreData;
 	}
 
 	async #load(id: string): Promise<SessionStoreData | undefined> {
@@ -384,17 +380,13 @@ export class Session {
 			this.#scope.tell({ type: 'unknown' });
 			return undefined;
 		}
-		let text: string;
 		try {
-			text = jsonOf(record);
-		} catch {
-			this.#scope.tell({ type: 'unreadable', code: 'json' });
+			return readRecord(jsonOf(record));
+		} catch (error) {
+			if (!(error instanceof DataError)) throw error;
+			this.#scope.tell({ type: 'unreadable', code: error.code });
 			return undefined;
 		}
-		const fault = recordFault(text);
-		if (fault === undefined) return JSON.parse(text) as SessionStoreData;
-		this.#scope.tell({ type: 'unreadable', code: fault });
-		return undefined;
 	}
 
 	/** Asks the store. Its own error becomes the cause of ours, which says what was tried. */

@@ -121,6 +121,11 @@ export interface SveltekitSessionConfig {
 	 * `cookie.maxAge`.
 	 */
 	touchAfter?: number | undefined;
+	/**
+	 * Whose cookies and records are written: those of svelte-kit-sessions, or those of express-session,
+	 * to share sessions with an Express app. Both are always read. Default: `'seed'`.
+	 */
+	format?: 'seed' | 'express' | undefined;
 	/** Makes the ID of a new session: 16 to 256 visible characters, hard to guess. */
 	genid?: ((event: RequestEvent) => string) | undefined;
 	/** Requests that have nothing to do with sessions: for them `locals.session` is not set. */

@@ -12,5 +12,6 @@ export {
 export { sveltekitSessionHandle, type SessionHandle } from './handle.js';
 export { MemoryStore, type MemoryStoreOptions, type Serializer } from './memory-store.js';
 export { Session } from './session.js';
+export { fromExpressStore, type ExpressStore } from './stores/express.js';
 // Not by name: a re-exported interface can only be merged (`declare module 'vestiary'`) this way.
 export * from './types.js';

@@ -2,16 +2,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 
 import { describe, expect, test } from 'vitest';
 
-import { Core } from '../src/core.js';
+import { Core, readRecord } from '../src/core.js';
 import { ConfigError, VestiaryError } from '../src/errors.js';
-import {
-	CookieStep,
-	Known,
-	Operation,
-	recordFault,
-	Stage,
-	StoreStep
-} from '../src/generated/vestiary.js';
+import { CookieStep, Known, Operation, Stage, StoreStep } from '../src/generated/vestiary.js';
 import '../src/index.js';
 import {
 	vectors,
@@ -20,7 +13,8 @@ import {
 	type Life,
 	type SetCookieHeader,
 	type SignedValue,
-	type StoredRecord
+	type StoredRecord,
+	type WrittenRecord
 } from './vectors.js';
 
 const SECRET = '0123456789abcdef';
@@ -48,7 +42,8 @@ test('every file is read here and made as it says', async () => {
 		'decisions',
 		'lives',
 		'records',
-		'set-cookie-refusals'
+		'set-cookie-refusals',
+		'written-records'
 	];
 	const known = [...byHand, ...Object.keys(generate.FILES)].sort();
 	expect(files.map((file) => file.replace('.json', '')).sort()).toEqual(known);
@@ -61,8 +56,8 @@ test('every file is read here and made as it says', async () => {
 });
 
 test('signed values', () => {
-	for (const { secrets, value, id, ours } of vectors<SignedValue>('signed-values')) {
-		const signer = core({ secrets, production: false });
+	for (const { secrets, value, id, ours, format } of vectors<SignedValue>('signed-values')) {
+		const signer = core({ secrets, format, production: false });
 		expect(signer.readCookies(`a=1; connect.sid=${value}`), value).toEqual(
 			id === null ? [] : [id]
 		);
@@ -114,9 +109,36 @@ test('refused Set-Cookie headers', () => {
 });
 
 test('records', () => {
-	for (const { record, fault } of vectors<StoredRecord>('records')) {
-		expect(recordFault(record) ?? null, record.slice(0, 80)).toBe(fault);
-		if (fault === null) expect(() => JSON.parse(record) as unknown).not.toThrow();
+	for (const { record, fault, express } of vectors<StoredRecord>('records')) {
+		const read = (): unknown => readRecord(record);
+		if (fault === null) {
+			expect(read(), record).toMatchObject({
+				data: express ?? (JSON.parse(record) as { data: object }).data
+			});
+		} else {
+			expect(read, record.slice(0, 80)).toThrow(expect.objectContaining({ code: fault }));
+		}
+	}
+});
+
+test('written records', () => {
+	for (const { format, cookie, data, created, now, record, fault } of vectors<WrittenRecord>(
+		'written-records'
+	)) {
+		const { expires, ...attributes } = cookie;
+		const date = expires === undefined ? {} : { expires: new Date(expires) };
+		const writer = core({ format, cookie: { ...attributes, ...date } });
+		const write = (): string => writer.encode(JSON.stringify(data), created ?? undefined, now);
+		if (record === undefined) {
+			expect(write).toThrow(expect.objectContaining({ code: fault }));
+			continue;
+		}
+		const text = write();
+		expect(text.replace(/"v":"[\w-]{16}"/, '"v":"<16>"')).toBe(record);
+		expect(readRecord(text)).toMatchObject({
+			data,
+			meta: created === null ? {} : { created }
+		});
 	}
 });
 

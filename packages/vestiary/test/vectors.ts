@@ -15,6 +15,7 @@ export interface SignedValue {
 	id: string | null;
 	/** Whether we write this very value for the ID. */
 	ours: boolean;
+	format?: 'express';
 }
 
 /** A `Cookie` header, each character one byte, and the values it has under a name. */
@@ -51,6 +52,22 @@ export interface StoredRecord {
 	record: string;
 	/** Code of what is wrong with it; null if nothing is. */
 	fault: string | null;
+	/** The data of a record in the shape of express-session. */
+	express?: object;
+}
+
+/** A record to write. */
+export interface WrittenRecord {
+	format: 'seed' | 'express';
+	/** `expires` in milliseconds since the epoch. */
+	cookie: { path: string; maxAge?: number; expires?: number; httpOnly?: boolean };
+	data: unknown;
+	created: number | null;
+	now: number;
+	/** Its text, `<16>` for the write ID. */
+	record?: string;
+	/** Code of the refusal. */
+	fault?: string;
 }
 
 /** A row of the decision table. */
