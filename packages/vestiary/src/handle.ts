@@ -50,11 +50,13 @@ export function sveltekitSessionHandle(options: SveltekitSessionConfig): Session
 			let response: Response;
 			try {
 				response = await resolve(event);
-			} finally {
-				// Also when a redirect or an error is thrown past us: what was changed before it is
-				// kept, and SvelteKit sets the cookie.
+			} catch (thrown) {
+				// A redirect or an error of a later hook: what was changed before it is kept.
 				await finish(scope);
+				scope.hand();
+				throw thrown;
 			}
+			await finish(scope);
 			return scope.seal(response);
 		} finally {
 			scope.left = true;

@@ -11,8 +11,10 @@ interface Outgoing {
 	value: string | null;
 }
 
+type Cookies = RequestEvent['cookies'];
+
 /** SvelteKit's options, whose types differ between its versions in what may be undefined. */
-type KitCookieOptions = Parameters<RequestEvent['cookies']['set']>[2];
+type KitCookieOptions = Parameters<Cookies['set']>[2];
 
 /** One request: its event, its current session, and the cookie that has to go out with it. */
 export class Scope {
@@ -31,35 +33,53 @@ export class Scope {
 	/** What its sub-requests are known by, once there is one. */
 	mark: string | undefined;
 	#outgoing: Outgoing | undefined;
+	/** SvelteKit puts another function in its place once the response is made. */
+	readonly #setInJar: Cookies['set'];
 
 	constructor(event: RequestEvent, runtime: Runtime, finishes: boolean) {
 		this.event = event;
 		this.runtime = runtime;
 		this.finishes = finishes;
+		this.#setInJar = event.cookies.set;
 	}
 
-	/** Sets the cookie to a signed value, or removes it. */
+	/**
+	 * Sets the cookie to a signed value, or removes it.
+	 *
+	 * A handle does that itself, with {@link seal}: from its cookie jar SvelteKit would put the cookie
+	 * on every response, and fails where an endpoint returned one with immutable headers, as `fetch()`
+	 * and `Response.redirect()` make them. Without a handle the jar is all there is.
+	 */
 	send(value: string | null): void {
-		const { cookies } = this.event;
-		const { core, cookie } = this.runtime;
-		// SvelteKit's own cookie jar is told too: it serves `event.fetch`, and the redirects and
-		// errors that a later hook throws past us.
-		const options = {
-			...cookie,
-			...(core.secure !== undefined && { secure: core.secure }),
-			...(cookie.maxAge !== undefined && { maxAge: Math.floor(cookie.maxAge) }),
-			...(cookie.expires && value === null && { expires: new Date(0) })
-		} as KitCookieOptions;
-		try {
-			if (value === null) cookies.delete(core.name, options);
-			else cookies.set(core.name, value, options);
-		} catch (cause) {
-			// The jar is closed once SvelteKit has made the response. The handle still holds that
-			// response and will put the cookie on it; without a handle nobody can.
-			if (!this.finishes) throw new ResponseSentError({ cause });
+		if (!this.finishes) {
+			const { cookies } = this.event;
+			const options = this.#jarOptions(value);
+			try {
+				if (value === null) cookies.delete(this.runtime.core.name, options);
+				else cookies.set(this.runtime.core.name, value, options);
+			} catch (cause) {
+				// The jar is closed once SvelteKit has made the response.
+				throw new ResponseSentError({ cause });
+			}
 		}
 		this.#outgoing = { value };
 		this.cookieOut = true;
+	}
+
+	/**
+	 * Puts the cookie where SvelteKit looks for it when a hook throws a redirect, and the handle never
+	 * sees a response.
+	 */
+	hand(): void {
+		if (!this.#outgoing) return;
+		const { value } = this.#outgoing;
+		const options = { ...this.#jarOptions(value), ...(value === null && { maxAge: 0 }) };
+		this.#setInJar(this.runtime.core.name, value ?? '', options);
+	}
+
+	/** What a request to our own host has to carry, where its cookie is not the browser's any more. */
+	get cookieHeader(): string | undefined {
+		return this.#outgoing && this.#header(this.#outgoing).split(';', 1)[0];
 	}
 
 	/** Tells the application what happened. */
@@ -90,6 +110,16 @@ export class Scope {
 		const varies = vary(headers.get('vary') ?? undefined);
 		if (varies !== undefined) headers.set('vary', varies);
 		return response;
+	}
+
+	#jarOptions(value: string | null): KitCookieOptions {
+		const { core, cookie } = this.runtime;
+		return {
+			...cookie,
+			...(core.secure !== undefined && { secure: core.secure }),
+			...(cookie.maxAge !== undefined && { maxAge: Math.floor(cookie.maxAge) }),
+			...(cookie.expires && value === null && { expires: new Date(0) })
+		} as KitCookieOptions;
 	}
 
 	#isOurs(setCookie: string): boolean {

@@ -8,6 +8,8 @@ import type { Scope } from './scope.js';
  * for the same visitor, so the sub-request gets the page's session: one read of the store, and what
  * one of them changes, the other sees. They find each other by a random mark in a header, which only
  * requests to this app carry, and which counts only in what SvelteKit says is a sub-request.
+ *
+ * Requests to other servers of this host, or below it, get the cookie that this request has set.
  */
 export function markSubRequests(event: RequestEvent, scope: Scope): () => void {
 	const { requests } = scope.runtime;
@@ -22,10 +24,17 @@ export function markSubRequests(event: RequestEvent, scope: Scope): () => void {
 			init?.credentials ?? (input instanceof Request ? input.credentials : undefined);
 		// Somebody who names the cookies, or wants none, wants another visitor.
 		const another = credentials === 'omit' || headers.has('cookie');
-		if (target.origin !== url.origin || another) return fetch(input, init);
-		scope.mark ??= crypto.randomUUID();
-		requests.set(scope.mark, scope);
-		headers.set(headerOf(scope.runtime), scope.mark);
+		const ours = target.origin === url.origin;
+		if (another || (!ours && !isBelow(target, url))) return fetch(input, init);
+		if (ours) {
+			scope.mark ??= crypto.randomUUID();
+			requests.set(scope.mark, scope);
+			headers.set(headerOf(scope.runtime), scope.mark);
+		} else {
+			const cookie = scope.cookieHeader;
+			if (cookie === undefined) return fetch(input, init);
+			headers.set('cookie', cookie);
+		}
 		return input instanceof Request
 			? fetch(new Request(input, { ...init, headers }))
 			: fetch(input, { ...init, headers });
@@ -43,6 +52,11 @@ export function parentOf(event: RequestEvent, runtime: Runtime): Scope | undefin
 	if (!event.isSubRequest) return undefined;
 	const mark = event.request.headers.get(headerOf(runtime));
 	return mark === null ? undefined : runtime.requests.get(mark);
+}
+
+/** The hosts that SvelteKit sends the visitor's cookies to; it merges them with those of a header. */
+function isBelow(target: URL, url: URL): boolean {
+	return `.${target.hostname}`.endsWith(`.${url.hostname}`);
 }
 
 /** Two handles in one app have different cookies, and so different marks. */

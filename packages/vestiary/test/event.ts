@@ -25,32 +25,30 @@ export function testEvent(cookie?: string, url = 'https://app.example/'): TestEv
 	const calls: CookieCall[] = [];
 	const request = new Request(url);
 	const headers = new Headers(cookie === undefined ? {} : { cookie });
-	let closed = false;
-	const told = (call: CookieCall): void => {
-		if (closed)
-			throw new Error('Cannot use `cookies.set(...)` after the response has been generated');
-		calls.push(call);
+	const cookies = {
+		set: (name: string, value: string, options: Record<string, unknown>): void => {
+			calls.push({ method: 'set', name, value, options });
+		},
+		delete: (name: string, options: Record<string, unknown>): void => {
+			calls.push({ method: 'delete', name, options });
+		},
+		serialize: () => (url.startsWith('https:') ? 'sample=; Path=/; Secure' : 'sample=; Path=/')
 	};
 	const event = {
 		url: new URL(url),
 		request: { headers, method: request.method },
 		locals: {},
-		cookies: {
-			set: (name: string, value: string, options: Record<string, unknown>) => {
-				told({ method: 'set', name, value, options });
-			},
-			delete: (name: string, options: Record<string, unknown>) => {
-				told({ method: 'delete', name, options });
-			},
-			serialize: () =>
-				url.startsWith('https:') ? 'sample=; Path=/; Secure' : 'sample=; Path=/'
-		}
+		cookies
 	};
 	return {
 		event: event as unknown as RequestEvent,
 		cookies: calls,
 		close: () => {
-			closed = true;
+			cookies.set = cookies.delete = () => {
+				throw new Error(
+					'Cannot use `cookies.set(...)` after the response has been generated'
+				);
+			};
 		}
 	};
 }

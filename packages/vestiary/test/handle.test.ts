@@ -6,7 +6,7 @@ import {
 	type Session,
 	type SveltekitSessionConfig
 } from '../src/index.js';
-import { CountingStore, testEvent } from './event.js';
+import { CountingStore, testEvent, type CookieCall } from './event.js';
 
 const SECRET = '0123456789abcdef0123456789abcdef';
 
@@ -168,6 +168,91 @@ describe('what is thrown past the handle', () => {
 		});
 		await expect(request).rejects.toBe(thrown);
 		expect([...store.records.values()].map(({ data }) => data)).toEqual([{ seen: true }]);
+	});
+
+	/** What SvelteKit's cookie jar has when a later hook threw. */
+	async function jar(
+		app: (session: Session, close: () => void) => Promise<void>,
+		cookie?: string
+	): Promise<CookieCall[]> {
+		const { event, cookies, close } = testEvent(cookie);
+		const request = sveltekitSessionHandle(options)({
+			event,
+			resolve: async () => {
+				await app(event.locals.session, close);
+				throw new Error('thrown');
+			}
+		});
+		await expect(request).rejects.toThrow('thrown');
+		return cookies;
+	}
+
+	test('leaves the cookie with SvelteKit, which makes the response then', async () => {
+		const [call, ...more] = await jar((session) => session.save());
+		expect(more).toEqual([]);
+		expect(call).toMatchObject({ name: 'connect.sid', options: { path: '/', maxAge: 60 } });
+		expect(call?.value).toMatch(/^[\w-]{32}\.[A-Za-z0-9+/]{43}$/);
+	});
+
+	test('also after SvelteKit has closed its jar', async () => {
+		const calls = await jar(async (session, close) => {
+			await session.save();
+			close();
+		});
+		expect(calls).toHaveLength(1);
+	});
+
+	test('or removes it', async () => {
+		const { cookie } = await run(save);
+		const calls = await jar((session) => session.destroy(), cookie);
+		expect(calls).toMatchObject([{ method: 'set', value: '', options: { maxAge: 0 } }]);
+	});
+
+	test('touches no cookie that has not changed', async () => {
+		const { cookie } = await run(save);
+		expect(await jar(async () => undefined, cookie)).toEqual([]);
+	});
+});
+
+test('without a throw, SvelteKit’s cookie jar has nothing to put on a response', async () => {
+	const { event, cookies } = testEvent();
+	await sveltekitSessionHandle(options)({ event, resolve: () => save(event.locals.session) });
+	expect(cookies).toEqual([]);
+});
+
+describe('event.fetch', () => {
+	/** The cookie that a request to `target` carries beside what SvelteKit adds. */
+	async function carried(target: string, init?: RequestInit): Promise<string | null> {
+		const { event } = testEvent(undefined, 'https://app.example/');
+		let seen: string | null = null;
+		const fetch: typeof event.fetch = async (input, init) => {
+			seen = new Request(input, init).headers.get('cookie');
+			return new Response();
+		};
+		Object.assign(event, { fetch });
+		await sveltekitSessionHandle(options)({
+			event,
+			resolve: async () => {
+				await event.locals.session.save();
+				await event.fetch(target, init);
+				return new Response();
+			}
+		});
+		return seen;
+	}
+
+	test('tells the hosts below ours of the cookie that this request has set', async () => {
+		const value = /^connect\.sid=[\w-]{32}\.[\w%]{43,}$/;
+		expect(await carried('https://api.app.example/')).toMatch(value);
+		expect(await carried('https://app.example:8443/')).toMatch(value);
+	});
+
+	test('tells nobody else, and nobody who shall not know', async () => {
+		expect(await carried('https://example/')).toBeNull();
+		expect(await carried('https://evilapp.example/')).toBeNull();
+		expect(await carried('https://api.app.example/', { credentials: 'omit' })).toBeNull();
+		const own = { headers: { cookie: 'a=1' } };
+		expect(await carried('https://api.app.example/', own)).toBe('a=1');
 	});
 });
 
