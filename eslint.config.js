@@ -10,11 +10,17 @@ export default defineConfig(
 		'**/.svelte-kit',
 		'target',
 		// Compiled inside the apps that it is copied into.
-		'packages/vestiary/runtimes/app'
+		'packages/vestiary/runtimes/app',
+		'packages/vestiary/runtimes/readme',
+		'packages/vestiary/runtimes/remote'
 	]),
 	js.configs.recommended,
 	{
-		files: ['packages/vestiary/**/*.ts', 'examples/sveltekit/e2e/*.ts'],
+		files: [
+			'packages/vestiary/**/*.ts',
+			'examples/sveltekit/e2e/*.ts',
+			'examples/openid-connect/{e2e,provider}/*.ts'
+		],
 		extends: [ts.configs.strictTypeChecked, ts.configs.stylisticTypeChecked],
 		languageOptions: { parserOptions: { projectService: true } },
 		rules: {

@@ -12,7 +12,7 @@ export interface Kit {
 	files: Record<string, string>;
 }
 
-const TOOLS = {
+export const TOOLS = {
 	'@sveltejs/vite-plugin-svelte': '7.3.1',
 	'@types/node': '^24.0.0',
 	svelte: '5.57.3',
@@ -20,52 +20,62 @@ const TOOLS = {
 	vite: '8.3.8'
 };
 
-const COMPILER_OPTIONS = '"compilerOptions": { "strict": true, "types": ["node"] }';
+export const COMPILER_OPTIONS = '"compilerOptions": { "strict": true, "types": ["node"] }';
 
-export const KITS: Kit[] = [
-	{
-		name: 'kit3',
-		packages: { ...TOOLS, '@sveltejs/kit': '3.2.0', '@sveltejs/adapter-node': '6.0.1' },
-		files: {
-			'vite.config.ts': `import adapter from '@sveltejs/adapter-node';
+const KIT3: Kit = {
+	name: 'kit3',
+	packages: { ...TOOLS, '@sveltejs/kit': '3.2.0', '@sveltejs/adapter-node': '6.0.1' },
+	files: {
+		'vite.config.ts': `import adapter from '@sveltejs/adapter-node';
 import { sveltekit } from '@sveltejs/kit/vite';
 
-export default { plugins: [sveltekit({ adapter: adapter() })] };
+export default {
+	plugins: [sveltekit({ adapter: adapter(), experimental: { remoteFunctions: true } })]
+};
 `,
-			'tsconfig.json': `{ "extends": "$app/tsconfig", ${COMPILER_OPTIONS}, "include": ["src"] }\n`
-		}
-	},
-	{
-		name: 'kit2',
-		packages: { ...TOOLS, '@sveltejs/kit': '2.70.4', '@sveltejs/adapter-node': '5.5.7' },
-		files: {
-			'vite.config.ts': `import { sveltekit } from '@sveltejs/kit/vite';
+		'tsconfig.json': `{ "extends": "$app/tsconfig", ${COMPILER_OPTIONS}, "include": ["src"] }\n`
+	}
+};
+
+export const KIT2: Kit = {
+	name: 'kit2',
+	packages: { ...TOOLS, '@sveltejs/kit': '2.70.4', '@sveltejs/adapter-node': '5.5.7' },
+	files: {
+		'vite.config.ts': `import { sveltekit } from '@sveltejs/kit/vite';
 
 export default { plugins: [sveltekit()] };
 `,
-			'svelte.config.js': `import adapter from '@sveltejs/adapter-node';
+		'svelte.config.js': `import adapter from '@sveltejs/adapter-node';
 
-export default { kit: { adapter: adapter() } };
+export default { kit: { adapter: adapter(), experimental: { remoteFunctions: true } } };
 `,
-			'tsconfig.json': `{ "extends": "./.svelte-kit/tsconfig.json", ${COMPILER_OPTIONS} }\n`
-		}
+		'tsconfig.json': `{ "extends": "./.svelte-kit/tsconfig.json", ${COMPILER_OPTIONS} }\n`
 	}
-];
+};
 
-/** Makes a fresh app of `app/` in a folder, with the packed package installed as a user would. */
-export async function install(kit: Kit, folder: string): Promise<void> {
+export const KITS: Kit[] = [KIT3, KIT2];
+
+/** Makes a fresh app of a folder beside this file, with the packed package installed as a user would. */
+export async function install(kit: Kit, folder: string, source = 'app/'): Promise<void> {
 	await rm(join(folder, 'src'), { recursive: true, force: true });
 	await mkdir(folder, { recursive: true });
-	await cp(new URL('app/', import.meta.url).pathname, folder, { recursive: true });
+	await cp(new URL(source, import.meta.url).pathname, folder, { recursive: true });
+	for (const [name, text] of Object.entries(kit.files)) await writeFile(join(folder, name), text);
+	await installPackages(kit.packages, folder);
+}
+
+/** Installs the packed package, and these for development. */
+export async function installPackages(
+	packages: Record<string, string>,
+	folder: string
+): Promise<void> {
 	const manifest = {
 		private: true,
 		type: 'module',
 		dependencies: { vestiary: `file:${TARBALL}` },
-		devDependencies: kit.packages
+		devDependencies: packages
 	};
 	await writeFile(join(folder, 'package.json'), JSON.stringify(manifest));
-	for (const [name, text] of Object.entries(kit.files))
-		await writeFile(join(folder, name), text);
 	// The tarball has the same name with every build, but not the same hash.
 	await rm(join(folder, 'package-lock.json'), { force: true });
 	await rm(join(folder, 'node_modules/vestiary'), { recursive: true, force: true });

@@ -106,13 +106,70 @@ export function works(start: () => Promise<Server>): void {
 
 	test.each([
 		['a redirect that a later hook throws', '/hook/redirect', 303],
+		['a redirect that it throws after resolve()', '/hook/late-redirect', 303],
 		['a response that a later hook makes', '/hook/response', 200],
 		['a save after resolve()', '/hook/late', 404],
-		['a response with immutable headers', '/hook/immutable', 303]
+		['a response of a hook with immutable headers', '/hook/immutable', 303],
+		['a redirect in load', '/throws/redirect', 303],
+		['an error in load', '/throws/error', 418],
+		['a crash in load', '/throws/crash', 500],
+		['a load for the client', '/throws/not/__data.json', 200],
+		['a redirect in a load for the client', '/throws/redirect/__data.json', 200],
+		['a redirect in an endpoint', '/api/throws/redirect', 303],
+		['an error in an endpoint', '/api/throws/error', 418],
+		['a crash in an endpoint', '/api/throws/crash', 500],
+		['a response of an endpoint with immutable headers', '/api/throws/immutable', 303]
 	])('the cookie survives %s', async (_, path, status) => {
 		const response = await get(path);
 		expect(response.status).toBe(status);
 		const [cookie = ''] = response.headers.getSetCookie();
 		expect(await answer('/api/read', cookie.split(';')[0])).toMatchObject({ n: 1 });
+	});
+
+	test.each([
+		['redirect', 303],
+		['error', 418],
+		['crash', 500],
+		['fail', 422],
+		['not', 200]
+	])('the cookie survives an action that ends with: %s', async (how, status) => {
+		const response = await fetch(`${server.url}/throws/${how}`, {
+			method: 'POST',
+			redirect: 'manual',
+			headers: { accept: 'text/html', origin: server.origin },
+			body: new URLSearchParams({ n: '1' })
+		});
+		expect(response.status).toBe(status);
+		expect(await answer('/api/read', cookieOf(response))).toMatchObject({ n: 1 });
+	});
+
+	test('the cookie survives HEAD, and 304', async () => {
+		const head = await fetch(`${server.url}/api/throws/etag`, { method: 'HEAD' });
+		expect(head.status).toBe(200);
+		expect(await answer('/api/read', cookieOf(head))).toMatchObject({ n: 1 });
+		const unchanged = await fetch(`${server.url}/api/throws/etag`, {
+			headers: { 'if-none-match': '"1"' }
+		});
+		expect(unchanged.status).toBe(304);
+		expect(await answer('/api/read', cookieOf(unchanged))).toMatchObject({ n: 1 });
+	});
+
+	test('while a page is streamed, a session can be saved, but a new one has no cookie any more', async () => {
+		const cookie = cookieOf(await get('/api/save'));
+		expect(await (await get('/stream', cookie)).text()).toContain('saved');
+		expect(await answer('/api/read', cookie)).toMatchObject({ n: 9 });
+		const first = await get('/stream');
+		expect(await first.text()).toContain('ResponseSentError');
+		expect(first.headers.getSetCookie()).toEqual([]);
+	});
+
+	// What SvelteKit makes of these is its own response, which no hook sees: docs/troubleshooting.md.
+	test.each([
+		['an error that a hook throws', '/hook/error', 418],
+		['a redirect that a hook returns to the client router', '/hook/immutable/__data.json', 200]
+	])('SvelteKit drops the cookie with %s', async (_, path, status) => {
+		const response = await get(path);
+		expect(response.status).toBe(status);
+		expect(response.headers.getSetCookie()).toEqual([]);
 	});
 }

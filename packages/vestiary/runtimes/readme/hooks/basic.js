@@ -1,0 +1,3 @@
+import { sveltekitSessionHandle } from 'vestiary';
+
+export const handle = sveltekitSessionHandle({ secret: 'secret' });
