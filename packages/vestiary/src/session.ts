@@ -375,16 +375,15 @@ export class Session {
 	}
 
 	async #load(id: string): Promise<SessionStoreData | undefined> {
-		const record = await this.#ask('read', () => this.#scope.runtime.store.get(id));
-		if (!record) {
+		try {
+			const record = await this.#ask('read', () => this.#scope.runtime.store.get(id));
+			if (record) return readRecord(jsonOf(record));
 			this.#scope.tell({ type: 'unknown' });
 			return undefined;
-		}
-		try {
-			return readRecord(jsonOf(record));
 		} catch (error) {
-			if (!(error instanceof DataError)) throw error;
-			this.#scope.tell({ type: 'unreadable', code: error.code });
+			const code = faultOfRecord(error);
+			if (code === undefined) throw error;
+			this.#scope.tell({ type: 'unreadable', code });
 			return undefined;
 		}
 	}
@@ -412,6 +411,13 @@ export class Session {
 /** SvelteKit takes `search` away from the URL of a page that it prerenders. */
 function hasVisitor(event: RequestEvent): boolean {
 	return !building && !Object.hasOwn(event.url, 'search');
+}
+
+/** What is wrong with the record; undefined if something else failed. */
+function faultOfRecord(error: unknown): string | undefined {
+	if (error instanceof DataError) return error.code;
+	// What `JSON.parse` says of a record, in a store that lets it through.
+	return error instanceof StoreError && error.cause instanceof SyntaxError ? 'json' : undefined;
 }
 
 function jsonOf(value: unknown): string {

@@ -5,8 +5,10 @@ import * as redis5 from 'redis5';
 import * as redis6 from 'redis6';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
+import { Session, StoreError, type SessionEvent } from '../src/index.js';
 import DefaultStore, { RedisStore, type RedisStoreOptions } from '../src/stores/redis.js';
 import { testStore } from '../src/testing.js';
+import { testEvent } from '../test/event.js';
 import { startCluster, startRedis, type Servers } from './servers.js';
 
 type Client = RedisStoreOptions['client'];
@@ -116,6 +118,34 @@ describe('RedisStore', () => {
 		expect(await life()).toBe(50);
 		await store.set('id', record, 0);
 		expect(await redis.exists('sess:id')).toBe(0);
+	});
+
+	test('a record that cannot be read is no session, and an event, not an error', async () => {
+		const { store, redis } = await setup();
+		const events: SessionEvent[] = [];
+		const options = {
+			secret: 'a secret that is long enough',
+			store,
+			onEvent: (event: SessionEvent) => events.push(event)
+		};
+		const { event, cookies } = testEvent();
+		const session = await Session.initialize(event, options);
+		await session.save();
+		const cookie = `connect.sid=${cookies[0]?.value ?? ''}`;
+		const load = async (): Promise<Session> =>
+			Session.initialize(testEvent(cookie).event, options);
+		expect((await load()).id).toBe(session.id);
+		for (const garbage of ['{"cookie":', 'null', 'PK\u0003\u0004', '[1]']) {
+			await redis.set(`sess:${session.id}`, garbage);
+			const other = await load();
+			expect(other.isNew).toBe(true);
+			expect(await redis.get(`sess:${session.id}`)).toBe(garbage);
+		}
+		expect(new Set(events.map(({ type }) => type))).toEqual(new Set(['unreadable', 'unknown']));
+		// Another type of value is a mistake in the store, not in a record.
+		await redis.del(`sess:${session.id}`);
+		await redis.rpush(`sess:${session.id}`, 'a list');
+		await expect(load()).rejects.toThrow(StoreError);
 	});
 
 	test('uses the serializer', async () => {

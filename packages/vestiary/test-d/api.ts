@@ -3,6 +3,7 @@ import type { RequestEvent } from '@sveltejs/kit';
 import { sequence, type Handle } from '@sveltejs/kit/hooks';
 import {
 	ConfigError,
+	fromExpressStore,
 	MemoryStore,
 	Session,
 	StoreError,
@@ -69,7 +70,8 @@ export const everything: SveltekitSessionConfig = {
 	skip: ({ url }) => url.pathname === '/health',
 	onEvent: ({ type }, event) => [type, event.url],
 	onStoreError: 'anonymous',
-	storeTimeout: 1000
+	storeTimeout: 1000,
+	format: 'express'
 };
 
 // @ts-expect-error -- the secret is required
@@ -101,6 +103,18 @@ export class MapStore implements Store {
 		return Promise.resolve();
 	}
 }
+
+// A store of express-session, as its types have it: with a session of its own, and optional callbacks.
+declare const connectStore: {
+	get(sid: string, cb?: (err: Error | null, session?: { cookie: Date } | null) => void): unknown;
+	set(sid: string, session: { cookie: Date; user: string }, cb?: (err?: Error) => void): void;
+	destroy(sid: string, cb?: (err?: Error) => void): Promise<void>;
+	touch(sid: string, session: { cookie: Date }, cb?: (err?: Error) => void): Promise<void>;
+	all(): void;
+};
+export const adapted: Store = fromExpressStore(connectStore);
+// @ts-expect-error -- a Map is no store
+fromExpressStore(new Map());
 
 // Errors are told apart by class and by code.
 export function explain(error: unknown): string {

@@ -131,6 +131,18 @@ describe('opening', () => {
 		expect(session.id).not.toBe(id);
 	});
 
+	test('a store that fails to parse its record: no session, one event', async () => {
+		const { cookie } = await saved({ user: 'ada' });
+		const events: unknown[] = [];
+		options.onEvent = (event) => events.push(event);
+		store.failure = new SyntaxError('Unexpected end of JSON input');
+		const { session } = await opened(cookie);
+		expect(session.isNew).toBe(true);
+		expect(events).toEqual([{ type: 'unreadable', code: 'json' }]);
+		// But a write that fails so is a store that fails.
+		await expect(session.save()).rejects.toThrow(StoreError);
+	});
+
 	test('what the store returned stays the store’s', async () => {
 		const { id, cookie } = await saved({ user: 'ada' });
 		const { session } = await opened(cookie);

@@ -1,6 +1,6 @@
 import type { Serializer } from '../memory-store.js';
 import type { SessionStoreData, Store } from '../types.js';
-import { full, millis, type StoreOptions } from './options.js';
+import { full, millis, parsed, type StoreOptions } from './options.js';
 
 /** What is used of a Workers KV namespace: `event.platform.env.…`. */
 export interface KvNamespace {
@@ -45,7 +45,7 @@ export class KvStore implements Store {
 
 	async get(id: string): Promise<SessionStoreData | null> {
 		const text = await this.#text(this.prefix + id);
-		return text === null ? null : this.serializer.parse(text);
+		return text === null ? null : parsed(this.serializer, text);
 	}
 
 	async set(id: string, storeData: SessionStoreData, ttl: number): Promise<void> {

@@ -1,4 +1,6 @@
+import { DataError } from '../errors.js';
 import type { Serializer } from '../memory-store.js';
+import type { SessionStoreData } from '../types.js';
 
 /** What the options of all stores have in common. */
 export interface StoreOptions {
@@ -27,4 +29,13 @@ export function full(options: StoreOptions): FullStoreOptions {
 /** Whole milliseconds to live; 0 if the record is over. */
 export function millis(ttl: number, whenInfinite: number): number {
 	return Math.max(0, Math.ceil(ttl === Infinity ? whenInfinite : ttl)) || 0;
+}
+
+/** Reads a record out of its text. One that cannot be read is no session, and no fault of the store. */
+export async function parsed(serializer: Serializer, text: string): Promise<SessionStoreData> {
+	try {
+		return await serializer.parse(text);
+	} catch (cause) {
+		throw new DataError('json', 'the stored record cannot be read', { cause });
+	}
 }

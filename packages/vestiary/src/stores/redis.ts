@@ -1,6 +1,6 @@
 import type { Serializer } from '../memory-store.js';
 import type { SessionStoreData, Store } from '../types.js';
-import { full, millis, type StoreOptions } from './options.js';
+import { full, millis, parsed, type StoreOptions } from './options.js';
 
 /** What is used of a client of ioredis 5 or 6: `Redis` or `Cluster`. */
 export interface IoRedisClient {
@@ -38,7 +38,7 @@ export class RedisStore implements Store {
 
 	async get(id: string): Promise<SessionStoreData | null> {
 		const text = await this.client.get(this.prefix + id);
-		return typeof text === 'string' && text !== '' ? this.serializer.parse(text) : null;
+		return typeof text === 'string' && text !== '' ? parsed(this.serializer, text) : null;
 	}
 
 	async set(id: string, storeData: SessionStoreData, ttl: number): Promise<void> {

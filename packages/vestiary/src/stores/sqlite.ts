@@ -2,7 +2,7 @@ import { DatabaseSync, type StatementSync } from 'node:sqlite';
 
 import type { Serializer } from '../memory-store.js';
 import type { SessionStoreData, Store } from '../types.js';
-import { full, millis, type StoreOptions } from './options.js';
+import { full, millis, parsed, type StoreOptions } from './options.js';
 
 /** The options of a {@link SqliteStore}. */
 export interface SqliteStoreOptions extends StoreOptions {
@@ -68,7 +68,7 @@ export class SqliteStore implements Store {
 
 	async get(id: string): Promise<SessionStoreData | null> {
 		const row = this.#statements.get.get(this.prefix + id, Date.now());
-		return typeof row?.record === 'string' ? this.serializer.parse(row.record) : null;
+		return typeof row?.record === 'string' ? parsed(this.serializer, row.record) : null;
 	}
 
 	async set(id: string, storeData: SessionStoreData, ttl: number): Promise<void> {

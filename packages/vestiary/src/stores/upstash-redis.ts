@@ -1,6 +1,6 @@
 import type { Serializer } from '../memory-store.js';
 import type { SessionStoreData, Store } from '../types.js';
-import { full, millis, type StoreOptions } from './options.js';
+import { full, millis, parsed, type StoreOptions } from './options.js';
 
 /** What is used of the client of `@upstash/redis`, `/cloudflare` or `/fastly`. */
 export interface UpstashClient {
@@ -31,7 +31,7 @@ export class RedisStore implements Store {
 	async get(id: string): Promise<SessionStoreData | null> {
 		const value = await this.client.get(this.prefix + id);
 		// The client parses JSON itself, unless it was told not to (`automaticDeserialization`).
-		if (typeof value === 'string') return value === '' ? null : this.serializer.parse(value);
+		if (typeof value === 'string') return value === '' ? null : parsed(this.serializer, value);
 		return (value ?? null) as SessionStoreData | null;
 	}
 
