@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use clap::Args as ClapArgs;
 
-use crate::{npm, progress::Progress, root, tools, wasm};
+use crate::{npm, progress::Progress, run::Run, tools, wasm};
 
 #[derive(ClapArgs)]
 pub(crate) struct Args {
@@ -19,6 +19,9 @@ pub(crate) struct Args {
     /// Set up and build, but do not serve
     #[arg(long)]
     no_serve: bool,
+    /// The example that logs in with OpenID Connect, and a provider for it
+    #[arg(long)]
+    openid_connect: bool,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
@@ -26,59 +29,87 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let tools = tools::set_up(&mut progress)?;
     let port = free_port(args.port)?;
     let origin = format!("http://localhost:{port}");
-    build(&mut progress, &tools, &origin)?;
+    let example =
+        if args.openid_connect { "examples/openid-connect" } else { "examples/sveltekit" };
+    build(&mut progress, &tools, example, &origin)?;
     if args.no_serve {
         return Ok(());
     }
-    let secret = throwaway_secret()?;
     println!("\nThe demo is at {origin} (any name logs in; stop it with Ctrl-C)\n");
-    let folder = root().join("examples/sveltekit");
-    let port = port.to_string();
+    let port_text = port.to_string();
     let server = if args.dev {
         tools
             .bin("vite")
-            .args(["dev", "--port", &port, "--strictPort"])
+            .args(["dev", "--port", &port_text, "--strictPort"])
             .env("NODE_ENV", "development")
     } else {
         tools
             .program("node")
             .args(["build"])
             .env("HOST", "127.0.0.1")
-            .env("PORT", &port)
+            .env("PORT", &port_text)
             .env("ORIGIN", &origin)
     };
-    server.within(folder).env("SESSION_SECRET", secret).shown()
+    let server = server.within(example).env("SESSION_SECRET", throwaway_secret()?);
+    if !args.openid_connect {
+        return server.shown();
+    }
+    let issuer_port = free_port(4000)?.to_string();
+    let provider = provider(&tools, &issuer_port, &origin).started()?;
+    let ended = server
+        .env("OIDC_ISSUER", format!("http://127.0.0.1:{issuer_port}"))
+        .env("OIDC_CLIENT_ID", "cloakroom")
+        .env("OIDC_CLIENT_SECRET", "known-to-everybody")
+        .shown();
+    drop(provider);
+    ended
 }
 
-/// Builds the package and the demo with it. Five steps.
-fn build(progress: &mut Progress, tools: &tools::Tools, origin: &str) -> anyhow::Result<()> {
+fn provider(tools: &tools::Tools, port: &str, app: &str) -> Run {
+    tools
+        .program("node")
+        .args(["provider/serve.ts", "--port", port, "--app", app])
+        .within("examples/openid-connect")
+}
+
+/// Builds the package, and an example with it. Five steps.
+fn build(
+    progress: &mut Progress,
+    tools: &tools::Tools,
+    example: &str,
+    origin: &str,
+) -> anyhow::Result<()> {
     wasm::build(progress, tools)?;
     let tarball = npm::build(progress, tools)?;
-    progress
-        .step("the packed package into the demo", |log| npm::install_into_example(log, &tarball))?;
-    build_app(progress, tools, origin)
+    progress.step("the packed package into the examples", |log| {
+        npm::install_into_examples(log, &tarball)
+    })?;
+    build_app(progress, tools, example, origin)
 }
 
-/// Builds the demo for production, to be served at `origin`. One step.
+/// Builds an example for production, to be served at `origin`. One step.
 pub(crate) fn build_app(
     progress: &mut Progress,
     tools: &tools::Tools,
+    example: &str,
     origin: &str,
 ) -> anyhow::Result<()> {
-    progress.step("demo, production build", |log| {
-        tools
-            .bin("vite")
-            .args(["build"])
-            .env("ORIGIN", origin)
-            .within("examples/sveltekit")
-            .logged(log)
+    progress.step(&format!("{example}, production build"), |log| {
+        tools.bin("vite").args(["build"]).env("ORIGIN", origin).within(example).logged(log)
     })
 }
 
-pub(crate) fn free_port(wanted: u16) -> anyhow::Result<u16> {
+fn free_port(wanted: u16) -> anyhow::Result<u16> {
     let listener =
         TcpListener::bind(("127.0.0.1", wanted)).or_else(|_| TcpListener::bind(("127.0.0.1", 0)));
     Ok(listener.context("no free port on 127.0.0.1")?.local_addr()?.port())
+}
+
+/// Two ports that are free, and not the same.
+pub(crate) fn two_free_ports() -> anyhow::Result<[String; 2]> {
+    let bind = || TcpListener::bind(("127.0.0.1", 0)).context("no free port on 127.0.0.1");
+    let (one, other) = (bind()?, bind()?);
+    Ok([one.local_addr()?.port().to_string(), other.local_addr()?.port().to_string()])
 }
 
 /// The demo keeps its sessions in memory, so its secret need not outlive it either.

@@ -58,23 +58,29 @@ fn version(package: &Path) -> anyhow::Result<String> {
         .context("package.json has no version")
 }
 
-/// Lays the packed package into the example: a real folder, as `npm install vestiary` makes it.
+/// Apps of the npm workspace that use the packed package.
+pub(crate) const EXAMPLES: [&str; 2] = ["examples/sveltekit", "examples/openid-connect"];
+
+/// Lays the packed package into the examples: a real folder, as `npm install vestiary` makes it.
 ///
 /// A link to the workspace would be another thing: Vite compiles linked packages into the app, and
 /// the files that `npm pack` leaves out would be there. And the lock file cannot name a tarball
 /// whose hash changes with every build.
-pub(crate) fn install_into_example(log: &Log, tarball: &Path) -> anyhow::Result<()> {
-    let modules = root().join("examples/sveltekit/node_modules");
-    let target = modules.join("vestiary");
-    if target.exists() {
-        fs::remove_dir_all(&target)?;
+pub(crate) fn install_into_examples(log: &Log, tarball: &Path) -> anyhow::Result<()> {
+    for example in EXAMPLES {
+        let modules = root().join(example).join("node_modules");
+        let target = modules.join("vestiary");
+        if target.exists() {
+            fs::remove_dir_all(&target)?;
+        }
+        let unpacked = root().join("target/npm/unpacked");
+        if unpacked.exists() {
+            fs::remove_dir_all(&unpacked)?;
+        }
+        tar::Archive::new(GzDecoder::new(File::open(tarball)?)).unpack(&unpacked)?;
+        fs::create_dir_all(&modules)?;
+        fs::rename(unpacked.join("package"), &target)?;
+        log.note(&format!("{} -> {}", tarball.display(), target.display()))?;
     }
-    let unpacked = root().join("target/npm/unpacked");
-    if unpacked.exists() {
-        fs::remove_dir_all(&unpacked)?;
-    }
-    tar::Archive::new(GzDecoder::new(File::open(tarball)?)).unpack(&unpacked)?;
-    fs::create_dir_all(&modules)?;
-    fs::rename(unpacked.join("package"), &target)?;
-    log.note(&format!("{} -> {}", tarball.display(), target.display()))
+    Ok(())
 }

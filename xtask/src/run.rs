@@ -4,7 +4,7 @@ use std::{
     ffi::OsStr,
     fs::File,
     path::Path,
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
 };
 
 use anyhow::{Context as _, bail};
@@ -51,6 +51,14 @@ impl Run {
         self.finish()
     }
 
+    /// Starts it beside this program, with its output on the terminal.
+    pub(crate) fn started(mut self) -> anyhow::Result<Running> {
+        let program = self.command.get_program().to_string_lossy().into_owned();
+        let child =
+            self.command.spawn().with_context(|| format!("`{program}` could not be started"))?;
+        Ok(Running(child))
+    }
+
     /// Its standard output, if it can be run and succeeds.
     pub(crate) fn output(mut self) -> Option<String> {
         let output = self.command.stderr(Stdio::null()).output().ok()?;
@@ -65,6 +73,17 @@ impl Run {
             bail!("`{program}` ended with {status}");
         }
         Ok(())
+    }
+}
+
+/// A program that runs until this is dropped.
+pub(crate) struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself, as with Ctrl-C.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

@@ -40,7 +40,7 @@ struct Counts {
 }
 
 fn all(args: &Args, counts: &mut Counts) -> anyhow::Result<()> {
-    let mut progress = Progress::new("test", if args.quick { 18 } else { 25 });
+    let mut progress = Progress::new("test", if args.quick { 18 } else { 27 });
     let mut suite = Suite { progress: &mut progress, counts };
 
     suite.check("rustfmt", |log| cargo(&["fmt", "--all", "--check"]).logged(log))?;
@@ -57,10 +57,10 @@ fn all(args: &Args, counts: &mut Counts) -> anyhow::Result<()> {
     wasm::build(suite.progress, &tools)?;
     suite.check("prettier", |log| tools.bin("prettier").args(["--check", "."]).logged(log))?;
     let tarball = npm::build(suite.progress, &tools)?;
-    // Before the checks that read the demo's TypeScript: its tsconfig is made by SvelteKit.
-    suite.progress.step("the packed package into the demo", |log| {
-        npm::install_into_example(log, &tarball)?;
-        tools.bin("svelte-kit").args(["sync"]).within("examples/sveltekit").logged(log)
+    // Before the checks that read the examples' TypeScript: their tsconfig is made by SvelteKit.
+    suite.progress.step("the packed package into the examples", |log| {
+        npm::install_into_examples(log, &tarball)?;
+        each_example(|example| tools.bin("svelte-kit").args(["sync"]).within(example).logged(log))
     })?;
     suite.check("eslint", |log| tools.bin("eslint").args(["."]).logged(log))?;
     suite.check("types", |log| {
@@ -85,24 +85,36 @@ fn all(args: &Args, counts: &mut Counts) -> anyhow::Result<()> {
         let env = [("REDIS_SERVER", redis.as_os_str())];
         vitest(log, &tools, "packages/vestiary", &["--project", "stores"], &env)
     })?;
-    suite.check("demo, types", |log| {
-        tools
-            .bin("svelte-check")
-            .args(["--fail-on-warnings"])
-            .within("examples/sveltekit")
-            .logged(log)
+    suite.check("examples, types", |log| {
+        each_example(|example| {
+            tools.bin("svelte-check").args(["--fail-on-warnings"]).within(example).logged(log)
+        })
     })?;
-    let port = demo::free_port(0)?.to_string();
-    demo::build_app(suite.progress, &tools, &format!("http://localhost:{port}"))?;
     let chromium = suite.progress.step("Chromium", tools::chromium)?;
-    suite.tests("demo in Chromium", |log| {
-        let env = [("CHROMIUM", chromium.as_os_str()), ("PORT", port.as_ref())];
-        vitest(log, &tools, "examples/sveltekit", &[], &env)
-    })?;
+    for example in npm::EXAMPLES {
+        let [port, provider_port] = demo::two_free_ports()?;
+        demo::build_app(suite.progress, &tools, example, &format!("http://localhost:{port}"))?;
+        suite.tests(&format!("{example} in Chromium"), |log| {
+            let env = [
+                ("CHROMIUM", chromium.as_os_str()),
+                ("PORT", port.as_ref()),
+                ("PROVIDER_PORT", provider_port.as_ref()),
+            ];
+            vitest(log, &tools, example, &[], &env)
+        })?;
+    }
     suite.tests("package in SvelteKit 3 and 2, and in plain Node", |log| {
-        let env = [("VESTIARY_TARBALL", tarball.as_os_str())];
+        let env = [
+            ("VESTIARY_TARBALL", tarball.as_os_str()),
+            ("REDIS_SERVER", redis.as_os_str()),
+            ("CHROMIUM", chromium.as_os_str()),
+        ];
         vitest(log, &tools, "packages/vestiary", &["--project", "runtimes"], &env)
     })
+}
+
+fn each_example(mut work: impl FnMut(&str) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    npm::EXAMPLES.into_iter().try_for_each(&mut work)
 }
 
 struct Suite<'a> {

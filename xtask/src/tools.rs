@@ -15,8 +15,9 @@ use crate::{
     run::{Run, cargo},
 };
 
-/// `SvelteKit` 3 asks for this Node; an older one gets company from the npm package `node`.
-const OLDEST_NODE: (u32, u32) = (22, 17);
+/// `SvelteKit` 3 asks for 22.17, and 22.18 runs the TypeScript of the OpenID Connect provider; an
+/// older one gets company from the npm package `node`.
+const OLDEST_NODE: (u32, u32) = (22, 18);
 const NODE_PACKAGE: &str = "node@24.21.0";
 const CARGO_DENY: &str = "0.20.2";
 
@@ -28,7 +29,7 @@ pub(crate) struct Tools {
 /// Finds or installs the wasm target, a recent Node, and the npm packages. Three steps.
 pub(crate) fn set_up(progress: &mut Progress) -> anyhow::Result<Tools> {
     progress.step("Rust target wasm32-unknown-unknown", wasm_target)?;
-    let tools = progress.step("Node.js 22.17 or newer", node)?;
+    let tools = progress.step("Node.js 22.18 or newer", node)?;
     progress.step("npm packages", |log| tools.npm_ci(log))?;
     Ok(tools)
 }
@@ -171,7 +172,7 @@ mod tests {
     #[test]
     fn versions_compare_as_numbers() {
         assert!(version("v22.9.0").unwrap() < OLDEST_NODE);
-        assert!(version("v22.17.1\n").unwrap() >= OLDEST_NODE);
+        assert!(version("v22.18.1\n").unwrap() >= OLDEST_NODE);
         assert!(version("v100.0.0").unwrap() >= OLDEST_NODE);
         assert_eq!(version("24"), None);
     }

@@ -24,7 +24,11 @@ export const actions: Actions = {
 	}
 };
 
-/** Only a path of this site: `//elsewhere.example` is an address, too. */
+const HERE = 'http://here.invalid';
+
+/** Only a path of this site, as a browser reads it: `//x`, `/\x` and `/.//x` are addresses, too. */
 function localPath(next: string | null): string {
-	return next && /^\/(?![/\\])/.test(next) ? next : '/todos';
+	const url = next?.startsWith('/') ? URL.parse(next, HERE) : null;
+	if (url?.origin !== HERE || url.pathname.startsWith('//')) return '/todos';
+	return url.pathname + url.search;
 }

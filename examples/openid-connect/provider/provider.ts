@@ -1,0 +1,158 @@
+import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { text } from 'node:stream/consumers';
+
+import Provider, { type Configuration, type InteractionResults } from 'oidc-provider';
+
+import { memoryAdapter } from './adapter.ts';
+import { consentPage, loginPage, logoutPage, messagePage } from './pages.ts';
+
+/** The one client. Its secret is no secret: this provider is for one machine. */
+export const CLIENT = { id: 'cloakroom', secret: 'known-to-everybody', name: 'The cloakroom' };
+
+const HOUR = 60 * 60;
+
+export interface RunningProvider {
+	issuer: string;
+	/** The provider of `oidc-provider`, with its events and models. */
+	provider: Provider;
+	close: () => Promise<void>;
+}
+
+/** Starts a provider on this machine for the apps at these origins. */
+export async function startProvider(port: number, apps: string[]): Promise<RunningProvider> {
+	// The app is on `localhost`. That `127.0.0.1` is another site to a browser makes this as it is in
+	// earnest: cookies are apart, and the callback comes from elsewhere.
+	const issuer = `http://127.0.0.1:${port}`;
+	const names = new Map<string, string>();
+	const provider = new Provider(issuer, configuration(apps, names));
+	const answer = provider.callback();
+	const server = createServer((request, response) => {
+		const visit = request.url?.startsWith('/interaction/')
+			? interact(provider, names, request, response)
+			: answer(request, response);
+		visit.catch(() => {
+			if (response.headersSent) return;
+			html(response, 400, messagePage('That did not work', 'This login is over.'));
+		});
+	});
+	await new Promise<void>((resolve, reject) => {
+		server.once('error', reject);
+		server.listen(port, '127.0.0.1', resolve);
+	});
+	const close = (): Promise<void> =>
+		new Promise((resolve) => {
+			server.close(() => {
+				resolve();
+			});
+			server.closeAllConnections();
+		});
+	return { issuer, provider, close };
+}
+
+function configuration(apps: string[], names: Map<string, string>): Configuration {
+	const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+	return {
+		adapter: memoryAdapter(),
+		clients: [
+			{
+				client_id: CLIENT.id,
+				client_secret: CLIENT.secret,
+				client_name: CLIENT.name,
+				token_endpoint_auth_method: 'client_secret_basic',
+				grant_types: ['authorization_code', 'refresh_token'],
+				redirect_uris: apps.map((app) => `${app}/login/callback`),
+				post_logout_redirect_uris: apps.map((app) => `${app}/`)
+			}
+		],
+		claims: { openid: ['sub'], profile: ['name'], email: ['email'] },
+		scopes: ['openid', 'profile', 'email'],
+		findAccount: (_ctx, sub) => {
+			const name = names.get(sub);
+			if (name === undefined) return undefined;
+			return { accountId: sub, claims: () => ({ sub, name, email: emailOf(name) }) };
+		},
+		issueRefreshToken: (_ctx, client) => client.grantTypeAllowed('refresh_token'),
+		pkce: { required: () => true },
+		interactions: { url: (_ctx, { uid }) => `/interaction/${uid}` },
+		features: {
+			devInteractions: { enabled: false },
+			rpInitiatedLogout: {
+				enabled: true,
+				logoutSource: (ctx, form) => {
+					ctx.body = logoutPage(form);
+				},
+				postLogoutSuccessSource: (ctx) => {
+					ctx.body = messagePage('You are logged out', 'See you.');
+				}
+			}
+		},
+		renderError: (ctx, { error, error_description: description = '' }) => {
+			ctx.type = 'html';
+			ctx.body = messagePage(error, description);
+		},
+		cookies: { keys: [randomBytes(32).toString('base64')] },
+		jwks: { keys: [{ ...privateKey.export({ format: 'jwk' }), alg: 'RS256', use: 'sig' }] },
+		ttl: {
+			AccessToken: HOUR,
+			IdToken: HOUR,
+			Interaction: HOUR,
+			RefreshToken: 24 * HOUR,
+			Grant: 24 * HOUR,
+			Session: 24 * HOUR
+		}
+	};
+}
+
+/** Shows the page that the login waits for, and takes its answer. */
+async function interact(
+	provider: Provider,
+	names: Map<string, string>,
+	request: IncomingMessage,
+	response: ServerResponse
+): Promise<void> {
+	const { prompt, params, session, grantId } = await provider.interactionDetails(
+		request,
+		response
+	);
+	const sub = session?.accountId ?? '';
+	if (request.method !== 'POST') {
+		const name = names.get(sub) ?? '';
+		const scopes = String(params.scope).split(' ');
+		const page =
+			prompt.name === 'login'
+				? loginPage(CLIENT.name)
+				: consentPage(CLIENT.name, name, scopes);
+		html(response, 200, page);
+		return;
+	}
+	const form = new URLSearchParams(await text(request));
+	const finish = (result: InteractionResults): Promise<void> =>
+		provider.interactionFinished(request, response, result, { mergeWithLastSubmission: true });
+	if (form.get('answer') !== 'yes') {
+		await finish({ error: 'access_denied', error_description: 'the user said no' });
+	} else if (prompt.name === 'login') {
+		const name = (form.get('name') ?? '').trim().slice(0, 40);
+		const accountId = createHash('sha256').update(name).digest('hex').slice(0, 16);
+		names.set(accountId, name);
+		await finish({ login: { accountId } });
+	} else {
+		const known = grantId === undefined ? undefined : await provider.Grant.find(grantId);
+		const grant = known ?? new provider.Grant({ accountId: sub, clientId: CLIENT.id });
+		grant.addOIDCScope(String(params.scope));
+		await finish({ consent: { grantId: await grant.save() } });
+	}
+}
+
+function emailOf(name: string): string {
+	const local = name.toLowerCase().replace(/[^a-z0-9]+/g, '.');
+	return `${local}@example.com`;
+}
+
+function html(response: ServerResponse, status: number, page: string): void {
+	response.writeHead(status, {
+		'content-type': 'text/html; charset=utf-8',
+		'cache-control': 'no-store'
+	});
+	response.end(page);
+}

@@ -1,0 +1,17 @@
+import { defineEnvVars } from '@sveltejs/kit/env';
+
+// None is needed while building, so each may be missing there.
+const schema = (value: string | undefined): string => value ?? '';
+
+export const variables = defineEnvVars({
+	SESSION_SECRET: {
+		description: 'Signs the session cookie; make one with `openssl rand -base64 32`',
+		schema
+	},
+	OIDC_ISSUER: {
+		description: "The provider's address, as in the `iss` of its ID tokens",
+		schema
+	},
+	OIDC_CLIENT_ID: { description: 'What the provider knows this app by', schema },
+	OIDC_CLIENT_SECRET: { description: 'What this app proves itself with', schema }
+});

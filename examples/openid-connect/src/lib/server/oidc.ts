@@ -1,0 +1,158 @@
+import { OIDC_CLIENT_ID, OIDC_CLIENT_SECRET, OIDC_ISSUER } from '$app/env/private';
+import { error } from '@sveltejs/kit';
+import * as client from 'openid-client';
+import type { PendingLogin, Session, Tokens, User } from 'vestiary';
+
+const SCOPE = 'openid profile email';
+const LOOPBACK = ['localhost', '127.0.0.1', '[::1]'];
+const AWAY = 'The login service is not available. Please try again in a moment.';
+
+let discovered: Promise<client.Configuration> | undefined;
+
+/**
+ * What the provider says of itself. Asked for when it is first needed, so that the app can be built
+ * and started without the provider.
+ */
+export function provider(): Promise<client.Configuration> {
+	discovered ??= discover().catch((cause: unknown) => {
+		// The next visitor tries again.
+		discovered = undefined;
+		report('discovery', cause);
+		error(503, AWAY);
+	});
+	return discovered;
+}
+
+async function discover(): Promise<client.Configuration> {
+	const issuer = new URL(OIDC_ISSUER);
+	// What is sent over http can be read on the way; on one machine there is no way.
+	const local = issuer.protocol === 'http:' && LOOPBACK.includes(issuer.hostname);
+	return client.discovery(
+		issuer,
+		OIDC_CLIENT_ID,
+		undefined,
+		client.ClientSecretBasic(OIDC_CLIENT_SECRET),
+		{ timeout: 10, ...(local && { execute: [client.allowInsecureRequests] }) }
+	);
+}
+
+/** Where to send the browser, and what has to be remembered until it comes back. */
+export async function beginLogin(
+	redirectUri: URL
+): Promise<{ address: URL; login: Omit<PendingLogin, 'next'> }> {
+	const login = {
+		verifier: client.randomPKCECodeVerifier(),
+		state: client.randomState(),
+		nonce: client.randomNonce()
+	};
+	const address = client.buildAuthorizationUrl(await provider(), {
+		redirect_uri: redirectUri.href,
+		scope: SCOPE,
+		state: login.state,
+		nonce: login.nonce,
+		code_challenge: await client.calculatePKCECodeChallenge(login.verifier),
+		code_challenge_method: 'S256'
+	});
+	return { address, login };
+}
+
+/** Checks the callback against the login that was begun, and exchanges its code. */
+export async function finishLogin(
+	callback: URL,
+	login: PendingLogin
+): Promise<{ user: User; tokens: Tokens }> {
+	const config = await provider();
+	try {
+		const answer = await client.authorizationCodeGrant(config, callback, {
+			expectedState: login.state,
+			expectedNonce: login.nonce,
+			pkceCodeVerifier: login.verifier
+		});
+		const sub = answer.claims()?.sub;
+		if (!sub || !answer.id_token) throw new Error('the provider sent no ID token');
+		const { name = sub } = await client.fetchUserInfo(config, answer.access_token, sub);
+		return {
+			user: { sub, name },
+			tokens: {
+				access: answer.access_token,
+				id: answer.id_token,
+				refresh: answer.refresh_token
+			}
+		};
+	} catch (cause) {
+		return refuse(cause);
+	}
+}
+
+/**
+ * What the provider knows of the user now, with a new access token if the old one has expired.
+ * Undefined if there is none to be had: then the user has to log in again.
+ */
+export async function userInfo(session: Session): Promise<client.UserInfoResponse | undefined> {
+	const { user, tokens } = session.data;
+	if (!user || !tokens) return undefined;
+	const config = await provider();
+	try {
+		try {
+			return await client.fetchUserInfo(config, tokens.access, user.sub);
+		} catch (cause) {
+			if (!isUnauthorized(cause) || !tokens.refresh) throw cause;
+		}
+		const answer = await client.refreshTokenGrant(config, tokens.refresh);
+		const access = answer.access_token;
+		const { id_token: id = tokens.id, refresh_token: refresh = tokens.refresh } = answer;
+		await session.setData({ ...session.data, tokens: { access, id, refresh } });
+		await session.save();
+		return await client.fetchUserInfo(config, access, user.sub);
+	} catch (cause) {
+		if (isUnauthorized(cause) || isInvalidGrant(cause)) return undefined;
+		report('user info', cause);
+		error(503, AWAY);
+	}
+}
+
+/** Where the provider ends its own session; undefined if it cannot be asked, or has no such place. */
+export async function logoutAddress(idToken: string, home: URL): Promise<URL | undefined> {
+	const config = await provider().catch(() => undefined);
+	if (!config?.serverMetadata().end_session_endpoint) return undefined;
+	return client.buildEndSessionUrl(config, {
+		id_token_hint: idToken,
+		post_logout_redirect_uri: home.href
+	});
+}
+
+/** Tells the visitor what to do, and never what the library said: it may quote what is secret. */
+function refuse(cause: unknown): never {
+	if (cause instanceof client.AuthorizationResponseError) {
+		if (cause.error === 'access_denied') error(403, 'The login was cancelled.');
+		error(400, 'The login service did not log you in.');
+	}
+	if (isInvalidGrant(cause) || isForged(cause)) {
+		error(400, 'This login could not be verified, so nobody was logged in.');
+	}
+	report('login', cause);
+	error(503, AWAY);
+}
+
+function isUnauthorized(cause: unknown): boolean {
+	return cause instanceof client.WWWAuthenticateChallengeError && cause.status === 401;
+}
+
+function isInvalidGrant(cause: unknown): boolean {
+	return cause instanceof client.ResponseBodyError && cause.error === 'invalid_grant';
+}
+
+function isForged(cause: unknown): boolean {
+	return (
+		cause instanceof client.ClientError &&
+		['OAUTH_INVALID_RESPONSE', 'OAUTH_JWT_CLAIM_COMPARISON_FAILED'].includes(cause.code ?? '')
+	);
+}
+
+/** Only the codes: messages and causes may hold tokens. */
+function report(what: string, cause: unknown): void {
+	const { name, code, error: answer, cause: inner } = cause as Record<string, unknown>;
+	const reason = (inner as { code?: unknown } | undefined)?.code;
+	const words = [name, code, answer, reason].filter((word) => typeof word === 'string');
+	console.error(`OpenID Connect, ${what}: ${words.join(' ')}`);
+}

@@ -1,0 +1,16 @@
+import { error, redirect, type RequestHandler } from '@sveltejs/kit';
+import { finishLogin } from '#lib/server/oidc.ts';
+
+export const GET: RequestHandler = async ({ locals, url }) => {
+	const { login, ...rest } = locals.session.data;
+	if (!login) error(400, 'This login is over, or was begun in another browser.');
+	// Used up, whatever comes of it: no callback is listened to twice.
+	await locals.session.setData(rest);
+	await locals.session.save();
+	const { user, tokens } = await finishLogin(url, login);
+	// A new ID: whoever planted or knew the old one is not logged in with it.
+	const session = await locals.session.regenerate();
+	await session.setData({ user, tokens });
+	await session.save();
+	redirect(303, login.next);
+};

@@ -1,0 +1,16 @@
+import { redirect } from '@sveltejs/kit';
+import { logoutAddress } from '#lib/server/oidc.ts';
+import type { Actions, PageServerLoad } from './$types';
+
+export const load: PageServerLoad = () => redirect(303, '/');
+
+export const actions: Actions = {
+	default: async ({ locals: { session }, url }) => {
+		const { tokens } = session.data;
+		// First here: whatever becomes of the provider, this session is over.
+		await session.destroy();
+		const address = tokens && (await logoutAddress(tokens.id, new URL('/', url)));
+		if (!address) redirect(303, '/');
+		redirect(303, address, { external: true });
+	}
+};

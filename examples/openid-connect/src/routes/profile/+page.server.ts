@@ -1,0 +1,15 @@
+import { redirect } from '@sveltejs/kit';
+import { userInfo } from '#lib/server/oidc.ts';
+import type { PageServerLoad } from './$types';
+
+export const load: PageServerLoad = async ({ locals: { session }, setHeaders, url }) => {
+	const info = await userInfo(session);
+	if (!info) {
+		await session.destroy();
+		redirect(303, `/login?next=${encodeURIComponent(url.pathname)}`);
+	}
+	// What is shown here is one visitor's own.
+	setHeaders({ 'cache-control': 'private, no-store' });
+	// Claim by claim: what else the provider may send is not for the page.
+	return { sub: info.sub, name: info.name, email: info.email };
+};
