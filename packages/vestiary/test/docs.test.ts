@@ -1,33 +1,50 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 
 import { expect, test } from 'vitest';
 
 const ROOT = new URL('../../../', import.meta.url).pathname;
 const FOLDER = join(ROOT, 'packages/vestiary/test/generated');
-const PAGES = ['README.md', 'docs/stores.md', 'packages/vestiary/README.md'];
+const PAGES = [
+	'README.md',
+	'packages/vestiary/README.md',
+	...readdirSync(join(ROOT, 'docs'))
+		.filter((name) => name.endsWith('.md'))
+		.map((name) => `docs/${name}`)
+];
 
-/** The TypeScript samples of a page. */
-function samples(page: string): string[] {
+/** What SvelteKit makes for an app. */
+const APP = `
+declare module '$app/env/private' { export const SESSION_SECRET: string; }
+declare module '$env/dynamic/private' { export const env: Record<string, string | undefined>; }
+`;
+
+/** The samples of a page in a language. */
+function samples(page: string, language: string): string[] {
 	const text = readFileSync(join(ROOT, page), 'utf8');
-	return [...text.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code]) => code ?? '');
+	const fences = text.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\`$`, 'gms'));
+	return [...fences].map(([, code]) => code ?? '');
 }
 
 test('every TypeScript sample of the documentation compiles', () => {
 	rmSync(FOLDER, { recursive: true, force: true });
 	mkdirSync(FOLDER, { recursive: true });
 	let count = 0;
+	writeFileSync(join(FOLDER, 'app.d.ts'), APP);
 	for (const page of PAGES) {
-		const found = samples(page);
-		expect(found.length, page).toBeGreaterThan(0);
-		for (const code of found) writeFileSync(join(FOLDER, `sample-${count++}.ts`), code);
+		for (const code of samples(page, 'ts'))
+			writeFileSync(join(FOLDER, `sample-${count++}.ts`), `// ${page}\n${code}`);
 	}
+	expect(count).toBeGreaterThan(20);
 	const config = {
 		extends: '../../tsconfig.json',
 		// The versions of the clients are installed under names of their own.
 		compilerOptions: {
-			paths: { redis: [join(ROOT, 'node_modules/redis6/dist/index.d.ts')] },
+			paths: {
+				ioredis: [join(ROOT, 'node_modules/ioredis6/built/index.d.ts')],
+				redis: [join(ROOT, 'node_modules/redis6/dist/index.d.ts')]
+			},
 			types: ['node']
 		},
 		include: ['*.ts'],
@@ -37,6 +54,28 @@ test('every TypeScript sample of the documentation compiles', () => {
 	const tsc = join(ROOT, 'node_modules/.bin/tsc');
 	const { stdout } = spawnSync(tsc, ['-p', FOLDER], { encoding: 'utf8' });
 	expect(stdout).toBe('');
+});
+
+test('every JavaScript sample of the documentation parses', () => {
+	for (const page of PAGES) {
+		for (const code of samples(page, 'js')) {
+			const file = join(FOLDER, 'sample.mjs');
+			writeFileSync(file, code);
+			const { stderr } = spawnSync(process.execPath, ['--check', file], { encoding: 'utf8' });
+			expect(stderr, `${page}\n${code}`).toBe('');
+		}
+	}
+});
+
+test('every link of the documentation leads somewhere', () => {
+	for (const page of PAGES) {
+		const text = readFileSync(join(ROOT, page), 'utf8');
+		for (const [, target = ''] of text.matchAll(/\]\(([^)#]+)/g)) {
+			if (/^https?:/.test(target)) continue;
+			const file = join(ROOT, dirname(page), target);
+			expect(existsSync(file), `${page}: ${target}`).toBe(true);
+		}
+	}
 });
 
 test('the README tells the commands that there are', () => {
