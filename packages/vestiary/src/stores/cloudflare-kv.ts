@@ -25,12 +25,15 @@ export interface KvStoreOptions extends StoreOptions {
 /** KV refuses a shorter life, in seconds. */
 const SHORTEST = 60;
 
+/** KV takes one write of a key in so many milliseconds, and a little for its clock. */
+const BETWEEN_WRITES = 1_100;
+
 /**
  * Keeps sessions in Cloudflare Workers KV.
  *
  * KV is eventually consistent: another location may see an old session, or one that was ended, for a
- * minute or more, and of two writes the last one wins. It takes one write a second for a key. For
- * logins that must end at once, use another store.
+ * minute or more, and of two writes the last one wins. It takes one write a second for a key: a second
+ * one waits. For logins that must end at once, use another store.
  */
 export class KvStore implements Store {
 	readonly client: KvNamespace;
@@ -75,11 +78,24 @@ export class KvStore implements Store {
 	async #put(key: string, text: string, ttl: number): Promise<void> {
 		const life = millis(ttl, this.ttl);
 		if (life === 0) return this.client.delete(key);
-		await this.client.put(key, text, {
-			expirationTtl: Math.max(SHORTEST, Math.ceil(life / 1_000)),
-			metadata: { expires: Date.now() + life }
-		});
+		const put = (): Promise<void> =>
+			this.client.put(key, text, {
+				expirationTtl: Math.max(SHORTEST, Math.ceil(life / 1_000)),
+				metadata: { expires: Date.now() + life }
+			});
+		try {
+			await put();
+		} catch (error) {
+			if (!isTooSoon(error)) throw error;
+			await new Promise((resolve) => setTimeout(resolve, BETWEEN_WRITES));
+			await put();
+		}
 	}
+}
+
+/** `KV PUT failed: 429 Too Many Requests` */
+function isTooSoon(error: unknown): boolean {
+	return error instanceof Error && error.message.includes('429');
 }
 
 export default KvStore;
