@@ -20,7 +20,7 @@ declare global {
 	namespace App {
 		interface PageData {
 			user?: string | undefined;
-			visits?: number;
+			visits?: number | undefined;
 		}
 	}
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { Miniflare } from 'miniflare';
 import { beforeAll, expect, test } from 'vitest';
 
+import { installOthers, OTHERS } from './others.js';
 import { run } from './run.js';
 
 const TARBALL = process.env.VESTIARY_TARBALL ?? '';
@@ -11,9 +12,6 @@ const FOLDER = new URL('../../../target/runtimes/plain', import.meta.url).pathna
 
 /** The versions that `engines` promises: the oldest, SvelteKit 3's oldest, and the one of today. */
 const VERSIONS = { node20: '20.20.2', node22: '22.17.0', node24: '24.21.0' };
-
-/** Other runtimes, of the npm packages of these names. */
-const OTHERS = { deno: '2.9.6', bun: '1.4.5' };
 
 const SCRIPT = `
 import { MemoryStore, Session } from 'vestiary';
@@ -44,7 +42,6 @@ beforeAll(async () => {
 		private: true,
 		type: 'module',
 		dependencies: {
-			...OTHERS,
 			vestiary: `file:${TARBALL}`,
 			...(Object.fromEntries(nodes) as Record<string, string>)
 		}
@@ -70,7 +67,7 @@ test.each([
 	['deno', ['run', '--allow-all', 'script.mjs']],
 	['bun', ['script.mjs']]
 ] as const)('plain ESM in %s', async (name, args) => {
-	const output = await run(join(FOLDER, 'node_modules/.bin', name), [...args], FOLDER);
+	const output = await run(join(await installOthers(), name), [...args], FOLDER);
 	expect(JSON.parse(output)).toEqual({
 		same: true,
 		data: { user: 'Ada' },

@@ -1,8 +1,7 @@
-import { execFile, spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { createServer, type AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { promisify } from 'node:util';
 
 /** Runs a program to its end; what it printed is in the error if it fails. */
 export async function run(
@@ -11,11 +10,23 @@ export async function run(
 	cwd: string,
 	env: NodeJS.ProcessEnv = {}
 ): Promise<string> {
-	const { stdout } = await promisify(execFile)(command, args, {
-		cwd,
-		env: { ...process.env, ...env },
-		maxBuffer: 1 << 26
+	const child = start(command, args, cwd, env);
+	let stdout = '';
+	let output = '';
+	child.stdout?.on('data', (data: Buffer) => {
+		stdout += data.toString();
+		output += data.toString();
 	});
+	child.stderr?.on('data', (data: Buffer) => (output += data.toString()));
+	// Whoever is left of the group holds the pipes open.
+	child.once('exit', () => {
+		end(child);
+	});
+	const code = await new Promise<number | null>((resolve, reject) => {
+		child.once('error', reject);
+		child.once('close', resolve);
+	});
+	if (code !== 0) throw new Error(`${command} ${args.join(' ')}: ${code ?? 'killed'}\n${output}`);
 	return stdout;
 }
 
@@ -26,39 +37,78 @@ export interface Server {
 	stop: () => Promise<void>;
 }
 
-/** Starts a server on a free port and waits until it answers as itself. */
+/** Starts a server on a free port and waits until it answers as itself: with the nonce in its environment. */
 export async function serve(
 	command: string,
-	args: (port: number) => string[],
+	args: (port: number, nonce: string) => string[],
 	cwd: string,
-	env: (port: number) => NodeJS.ProcessEnv
+	env: (port: number) => NodeJS.ProcessEnv,
+	noncePath = '/api/nonce'
 ): Promise<Server> {
 	const port = await freePort();
 	const nonce = randomUUID();
-	const server = spawn(command, args(port), {
-		cwd,
-		env: { ...process.env, NONCE: nonce, ...env(port) },
-		stdio: ['ignore', 'pipe', 'pipe']
-	});
+	const server = start(command, args(port, nonce), cwd, { NONCE: nonce, ...env(port) });
 	let output = '';
-	server.stdout.on('data', (data: Buffer) => (output += data.toString()));
-	server.stderr.on('data', (data: Buffer) => (output += data.toString()));
+	server.stdout?.on('data', (data: Buffer) => (output += data.toString()));
+	server.stderr?.on('data', (data: Buffer) => (output += data.toString()));
 	const url = `http://localhost:${port}`;
 	const stop = async (): Promise<void> => {
-		if (server.exitCode !== null || server.signalCode !== null) return;
-		const ended = new Promise((resolve) => server.once('exit', resolve));
-		server.kill();
-		await ended;
+		if (server.exitCode === null && server.signalCode === null) {
+			const ended = new Promise((resolve) => server.once('exit', resolve));
+			server.kill();
+			await ended;
+		}
+		end(server);
 	};
 	for (let tries = 0; tries < 300 && server.exitCode === null; tries++) {
 		await sleep(100);
-		const answer = await fetch(`${url}/api/nonce`).catch(() => undefined);
+		const answer = await fetch(url + noncePath).catch(() => undefined);
 		if (!answer?.ok) continue;
 		const body = (await answer.json()) as { nonce?: string; origin: string };
 		if (body.nonce === nonce) return { url, origin: body.origin, stop };
 	}
 	await stop();
-	throw new Error(`no answer from ${command} ${args(port).join(' ')}:\n${output}`);
+	throw new Error(`no answer from ${command} ${args(port, nonce).join(' ')}:\n${output}`);
+}
+
+/** What may still have processes. */
+const started = new Set<ChildProcess>();
+
+/**
+ * Starts a program as the leader of its process group: wrangler, and a build with the Cloudflare
+ * adapter, start a workerd that outlives them and that does not listen to SIGTERM.
+ */
+function start(command: string, args: string[], cwd: string, env: NodeJS.ProcessEnv): ChildProcess {
+	const child = spawn(command, args, {
+		cwd,
+		env: { ...process.env, ...env },
+		stdio: ['ignore', 'pipe', 'pipe'],
+		detached: true
+	});
+	started.add(child);
+	return child;
+}
+
+function end(child: ChildProcess): void {
+	started.delete(child);
+	try {
+		if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
+	} catch {
+		// Nobody is left in the group.
+	}
+}
+
+// A terminal's Ctrl-C does not reach other process groups.
+process.once('exit', endAll);
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+	process.once(signal, () => {
+		endAll();
+		process.kill(process.pid, signal);
+	});
+}
+
+function endAll(): void {
+	for (const child of started) end(child);
 }
 
 async function freePort(): Promise<number> {

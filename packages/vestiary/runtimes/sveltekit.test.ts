@@ -1,19 +1,28 @@
-import { readFile } from 'node:fs/promises';
+import { cp, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { beforeAll, describe, expect, test } from 'vitest';
 
 import { install, KITS } from './kits.js';
-import { run, serve } from './run.js';
+import { installOthers } from './others.js';
+import { remoteFunctions } from './remote.js';
+import { run, serve, type Server } from './run.js';
 import { works } from './works.js';
 
 const TARGET = new URL('../../../target/runtimes/', import.meta.url).pathname;
+
+let others: string;
+
+beforeAll(async () => {
+	others = await installOthers();
+});
 
 for (const kit of KITS) {
 	const folder = join(TARGET, kit.name);
 
 	beforeAll(async () => {
 		await install(kit, folder);
+		await cp(new URL('remote/', import.meta.url).pathname, folder, { recursive: true });
 	});
 
 	describe(kit.name, () => {
@@ -23,14 +32,15 @@ for (const kit of KITS) {
 		});
 
 		describe('vite dev', () => {
-			works(() =>
+			const start = (): Promise<Server> =>
 				serve(
 					join(folder, 'node_modules/.bin/vite'),
 					(port) => ['dev', '--port', `${port}`, '--strictPort'],
 					folder,
 					() => ({ NODE_ENV: 'development' })
-				)
-			);
+				);
+			works(start);
+			remoteFunctions(start);
 		});
 
 		describe('vite build, with a prerendered page, and adapter-node', () => {
@@ -46,19 +56,25 @@ for (const kit of KITS) {
 				expect(page).toContain('<p>about</p>');
 			});
 
-			works(() =>
-				serve(
-					process.execPath,
-					() => ['build'],
-					folder,
-					(port) => ({
-						NODE_ENV: 'production',
-						HOST: 'localhost',
-						PORT: `${port}`,
-						ORIGIN: `http://localhost:${port}`
-					})
-				)
-			);
+			describe.each([
+				['Node.js', () => process.execPath, ['build']],
+				['Deno', () => join(others, 'deno'), ['run', '--allow-all', 'build/index.js']],
+				['Bun', () => join(others, 'bun'), ['build/index.js']]
+			])('in %s', (_, command, args) => {
+				const start = (): Promise<Server> =>
+					serve(
+						command(),
+						() => args,
+						folder,
+						(port) => ({
+							NODE_ENV: 'production',
+							HOST: 'localhost',
+							PORT: `${port}`,
+							ORIGIN: `http://localhost:${port}`
+						})
+					);
+				works(start);
+			});
 		});
 	});
 }

@@ -5,3 +5,12 @@ declare module 'vestiary' {
 		n?: number;
 	}
 }
+
+declare global {
+	namespace App {
+		interface Locals {
+			/** Resolves when the response has left the hooks. */
+			answered: Promise<void>;
+		}
+	}
+}

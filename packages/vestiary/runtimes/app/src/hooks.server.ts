@@ -1,20 +1,17 @@
-import { redirect } from '@sveltejs/kit';
+import { error, redirect } from '@sveltejs/kit';
 import { sequence } from '@sveltejs/kit/hooks';
-import { MemoryStore, sveltekitSessionHandle } from 'vestiary';
-import { counts } from './counts';
+import { session } from './session';
 
 type Handle = Parameters<typeof sequence>[0];
 
-const session = sveltekitSessionHandle({
-	secret: 'the fixed secret of the runtime tests',
-	cookie: { maxAge: 600 },
-	store: new (class extends MemoryStore {
-		override get(id: string): ReturnType<MemoryStore['get']> {
-			counts.reads++;
-			return super.get(id);
-		}
-	})()
-});
+/** Tells what is streamed that the response has left. */
+const answered: Handle = async ({ event, resolve }) => {
+	let left = (): void => undefined;
+	event.locals.answered = new Promise((resolve) => (left = resolve));
+	const response = await resolve(event);
+	left();
+	return response;
+};
 
 const hooks: Handle = async ({ event, resolve }) => {
 	const { session } = event.locals;
@@ -23,6 +20,17 @@ const hooks: Handle = async ({ event, resolve }) => {
 			await session.setData({ n: 1 });
 			await session.save();
 			redirect(303, '/');
+			break;
+		case '/hook/late-redirect':
+			await resolve(event);
+			await session.setData({ n: 1 });
+			await session.save();
+			redirect(303, '/');
+			break;
+		case '/hook/error':
+			await session.setData({ n: 1 });
+			await session.save();
+			error(418);
 			break;
 		case '/hook/response':
 			await session.setData({ n: 1 });
@@ -42,4 +50,4 @@ const hooks: Handle = async ({ event, resolve }) => {
 	return resolve(event);
 };
 
-export const handle = sequence(session, hooks);
+export const handle = sequence(answered, session, hooks);

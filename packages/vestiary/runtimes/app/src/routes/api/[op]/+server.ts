@@ -1,11 +1,14 @@
 import { error } from '@sveltejs/kit';
 import type { RequestHandler } from './$types';
 
-export const GET: RequestHandler = async ({ locals, params, url }) => {
+export const GET: RequestHandler = async ({ locals, params, platform, url }) => {
 	const { session } = locals;
 	switch (params.op) {
-		case 'nonce':
-			return Response.json({ nonce: process.env.NONCE, origin: url.origin });
+		case 'nonce': {
+			// Workers get their variables with the request.
+			const { env } = (platform ?? {}) as { env?: { NONCE?: string } };
+			return Response.json({ nonce: env?.NONCE ?? process.env.NONCE, origin: url.origin });
+		}
 		case 'read':
 			break;
 		case 'save':
