@@ -27,7 +27,7 @@ const CONFIG = {
 
 /** In place of `session.ts`, as `session.workers.ts`, but with sessions in Upstash. */
 const UPSTASH_SESSION = `import { Redis } from '@upstash/redis/cloudflare';
-import { sveltekitSessionHandle, type SessionHandle } from 'vestiary';
+import { sveltekitSessionHandle } from 'vestiary';
 import { RedisStore } from 'vestiary/upstash-redis';
 import { counts } from './counts';
 
@@ -38,20 +38,14 @@ class CountingRedisStore extends RedisStore {
 	}
 }
 
-let handle: SessionHandle | undefined;
-
-export const session: SessionHandle = (input) => {
-	const platform = input.event.platform as { env: { URL: string; TOKEN: string }; ctx?: object };
-	if (!platform.ctx) return sveltekitSessionHandle({ secret: crypto.randomUUID() })(input);
-	handle ??= sveltekitSessionHandle({
+export const session = sveltekitSessionHandle(({ platform }) => {
+	const { env } = platform as { env: { URL: string; TOKEN: string } };
+	return {
 		secret: 'the fixed secret of the runtime tests',
 		cookie: { maxAge: 600 },
-		store: new CountingRedisStore({
-			client: new Redis({ url: platform.env.URL, token: platform.env.TOKEN })
-		})
-	});
-	return handle(input);
-};
+		store: new CountingRedisStore({ client: new Redis({ url: env.URL, token: env.TOKEN }) })
+	};
+});
 `;
 
 function build(folder: string): Promise<string> {

@@ -1,9 +1,10 @@
 import type { RequestEvent } from '@sveltejs/kit';
 
 import { hint, hintFor } from './hints.js';
-import { developing, runtimeOf } from './runtime.js';
+import { MemoryStore } from './memory-store.js';
+import { developing, runtimeOf, type Runtime } from './runtime.js';
 import { Scope } from './scope.js';
-import { finish, open } from './session.js';
+import { finish, hasVisitor, open } from './session.js';
 import { markSubRequests, parentOf } from './sub-request.js';
 import type { SveltekitSessionConfig } from './types.js';
 
@@ -27,12 +28,28 @@ export type SessionHandle = (input: {
  * export const handle = sveltekitSessionHandle({ secret: process.env.SESSION_SECRET ?? '' });
  * ```
  *
- * @throws {@link ConfigError} at once if an option is wrong.
+ * Where the store or the secret comes with the request, as on Cloudflare Workers, pass a function. It
+ * is called once, by the first request that has a visitor.
+ *
+ * ```ts
+ * import { sveltekitSessionHandle } from 'vestiary';
+ * import { KvStore } from 'vestiary/cloudflare-kv';
+ *
+ * export const handle = sveltekitSessionHandle(({ platform }) => ({
+ *   secret: platform.env.SESSION_SECRET,
+ *   store: new KvStore({ client: platform.env.SESSIONS })
+ * }));
+ * ```
+ *
+ * @throws {@link ConfigError} at once if an option is wrong; with a function, when it is called.
  */
-export function sveltekitSessionHandle(options: SveltekitSessionConfig): SessionHandle {
-	const runtime = runtimeOf(options);
+export function sveltekitSessionHandle(
+	options: SveltekitSessionConfig | ((event: RequestEvent) => SveltekitSessionConfig)
+): SessionHandle {
+	const runtimeFor = runtimes(options);
 	return async ({ event, resolve }) => {
-		if (options.skip?.(event)) return resolve(event);
+		const runtime = runtimeFor(event);
+		if (runtime.options.skip?.(event)) return resolve(event);
 		const parent = parentOf(event, runtime);
 		if (parent?.session) {
 			event.locals.session = parent.session;
@@ -63,4 +80,31 @@ export function sveltekitSessionHandle(options: SveltekitSessionConfig): Session
 			unmark();
 		}
 	};
+}
+
+function runtimes(
+	options: SveltekitSessionConfig | ((event: RequestEvent) => SveltekitSessionConfig)
+): (event: RequestEvent) => Runtime {
+	if (typeof options !== 'function') {
+		const runtime = runtimeOf(options);
+		return () => runtime;
+	}
+	let runtime: Runtime | undefined;
+	// While a page is prerendered nothing is signed or stored, and platforms have no bindings.
+	const nobody = { secret: 'a prerendered page has no visitor', store: new MemoryStore() };
+	return (event) => {
+		if (runtime) return runtime;
+		if (!hasVisitor(event)) return runtimeOf(nobody);
+		try {
+			return (runtime = runtimeOf(options(event)));
+		} catch (error) {
+			if (!isPrerendered(error)) throw error;
+			return runtimeOf(nobody);
+		}
+	};
+}
+
+/** What the emulated platform of `vite dev` says on a page that will be prerendered. */
+function isPrerendered(error: unknown): boolean {
+	return error instanceof Error && error.message.endsWith('in a prerenderable route');
 }

@@ -408,8 +408,11 @@ export class Session {
 	}
 }
 
-/** SvelteKit takes `search` away from the URL of a page that it prerenders. */
-function hasVisitor(event: RequestEvent): boolean {
+/**
+ * SvelteKit takes `search` away from the URL of a page that it prerenders.
+ * @internal
+ */
+export function hasVisitor(event: RequestEvent): boolean {
 	return !building && !Object.hasOwn(event.url, 'search');
 }
 

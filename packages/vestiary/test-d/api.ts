@@ -85,6 +85,13 @@ sveltekitSessionHandle({ secret: 's', cookie: { sameSite: 'sometimes' } });
 export const handle: Handle = sveltekitSessionHandle(everything);
 export const together: Handle = sequence(handle, ({ event, resolve }) => resolve(event));
 
+export const lazy: Handle = sveltekitSessionHandle(({ url }) => ({
+	...everything,
+	name: url.host
+}));
+// @ts-expect-error -- the secret is required there, too
+sveltekitSessionHandle(() => ({}));
+
 // A custom store needs the four methods of the README, and nothing of ours.
 export class MapStore implements Store {
 	readonly #map = new Map<string, SessionStoreData>();

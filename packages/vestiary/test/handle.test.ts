@@ -1,9 +1,11 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 
 import {
+	ConfigError,
 	ResponseSentError,
 	sveltekitSessionHandle,
 	type Session,
+	type SessionHandle,
 	type SveltekitSessionConfig
 } from '../src/index.js';
 import { CountingStore, testEvent, type CookieCall } from './event.js';
@@ -218,6 +220,50 @@ test('without a throw, SvelteKit’s cookie jar has nothing to put on a response
 	const { event, cookies } = testEvent();
 	await sveltekitSessionHandle(options)({ event, resolve: () => save(event.locals.session) });
 	expect(cookies).toEqual([]);
+});
+
+describe('options that come with the request', () => {
+	/** A request of a browser, or of the prerenderer. */
+	async function request(handle: SessionHandle, prerendering = false): Promise<Session> {
+		const { event } = testEvent();
+		if (prerendering) {
+			Object.defineProperty(event.url, 'search', { get: () => expect.fail('prerendering') });
+		}
+		await handle({ event, resolve: () => new Response() });
+		return event.locals.session;
+	}
+
+	test('are made once, by the first request that has a visitor', async () => {
+		let calls = 0;
+		const handle = sveltekitSessionHandle(({ url }) => {
+			calls++;
+			return { ...options, name: url.hostname };
+		});
+		expect((await request(handle, true)).data).toEqual({});
+		expect(calls).toBe(0);
+		expect((await request(handle)).cookieName).toBe('app.example');
+		expect((await request(handle)).store).toBe(store);
+		expect((await request(handle, true)).data).toEqual({});
+		expect(calls).toBe(1);
+	});
+
+	test('are checked then, and asked for again after an error', async () => {
+		let calls = 0;
+		const handle = sveltekitSessionHandle(() => {
+			if (++calls === 1) throw new Error('no binding');
+			return calls === 2 ? { secret: '' } : options;
+		});
+		await expect(request(handle)).rejects.toThrow('no binding');
+		await expect(request(handle)).rejects.toThrow(ConfigError);
+		expect((await request(handle)).store).toBe(store);
+	});
+
+	test('may be missing on a page that vite dev will not let see its bindings', async () => {
+		const handle = sveltekitSessionHandle(() => {
+			throw new Error('Cannot access platform.env.SESSIONS in a prerenderable route');
+		});
+		expect((await request(handle)).data).toEqual({});
+	});
 });
 
 describe('event.fetch', () => {

@@ -1,5 +1,6 @@
 // Serves an edge function of Vercel in their `edge-runtime`, in the way of `vercel dev`: that runs
 // scripts, so the module is made one, and what `x.wasm?module` imports comes from a global.
+/* global WebAssembly */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import process from 'node:process';
@@ -9,19 +10,17 @@ import { build } from 'esbuild';
 
 const [, , folder, port] = process.argv;
 
-const files = {};
+const modules = {};
 
 const wasm = {
 	name: 'wasm-module',
 	setup({ onLoad, onResolve }) {
 		onResolve({ filter: /\.wasm\?module$/ }, ({ path }) => ({ path, namespace: 'wasm' }));
 		onLoad({ filter: /.*/, namespace: 'wasm' }, async ({ path }) => {
-			files[path] = await readFile(join(folder, path.replace('?module', '')));
-			// Compiled in there: the edge has one realm, and a `WebAssembly.Module` of another one is
-			// no instance of its class.
-			return {
-				contents: `export default new WebAssembly.Module(WASM_FILES[${JSON.stringify(path)}])`
-			};
+			const bytes = await readFile(join(folder, path.replace('?module', '')));
+			// Compiled out here, so of another realm than the function's.
+			modules[path] = await WebAssembly.compile(bytes);
+			return { contents: `export default WASM_MODULES[${JSON.stringify(path)}]` };
 		});
 	}
 };
@@ -38,7 +37,7 @@ const { outputFiles } = await build({
 
 const runtime = new EdgeRuntime({
 	extend: (context) =>
-		Object.assign(context, { WASM_FILES: files, process: { env: process.env } }),
+		Object.assign(context, { WASM_MODULES: modules, process: { env: process.env } }),
 	initialCode: `${outputFiles[0].text}
 addEventListener('fetch', (event) => event.respondWith(edgeFunction.default(event.request, {})));`
 });
