@@ -1,15 +1,18 @@
 //! `cargo xtask demo`.
 
-use std::net::TcpListener;
+use std::{fs, net::TcpListener};
 
 use anyhow::Context as _;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use clap::Args as ClapArgs;
+use clap::{Args as ClapArgs, ValueEnum};
 
-use crate::{npm, progress::Progress, run::Run, tools, wasm};
+use crate::{npm, progress::Progress, root, run::Run, tools, wasm};
 
 #[derive(ClapArgs)]
 pub(crate) struct Args {
+    /// Which one
+    #[arg(value_enum, default_value_t = Which::Sveltekit)]
+    which: Which,
     /// Port to serve on; a free one is taken if it is busy
     #[arg(long, default_value_t = 3000)]
     port: u16,
@@ -19,18 +22,28 @@ pub(crate) struct Args {
     /// Set up and build, but do not serve
     #[arg(long)]
     no_serve: bool,
-    /// The example that logs in with OpenID Connect, and a provider for it
-    #[arg(long)]
-    openid_connect: bool,
+}
+
+#[derive(Clone, Copy, Eq, PartialEq, ValueEnum)]
+enum Which {
+    /// The demo, in Node.js
+    Sveltekit,
+    /// A login with OpenID Connect, and a provider for it
+    OpenidConnect,
+    /// The demo on Cloudflare Workers: in workerd, with sessions in Workers KV
+    Workers,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let mut progress = Progress::new("demo", 8);
     let tools = tools::set_up(&mut progress)?;
     let port = free_port(args.port)?;
+    if args.which == Which::Workers {
+        return workers(&mut progress, &tools, port, args.no_serve);
+    }
     let origin = format!("http://localhost:{port}");
-    let example =
-        if args.openid_connect { "examples/openid-connect" } else { "examples/sveltekit" };
+    let with_provider = args.which == Which::OpenidConnect;
+    let example = if with_provider { "examples/openid-connect" } else { "examples/sveltekit" };
     build(&mut progress, &tools, example, &origin)?;
     if args.no_serve {
         return Ok(());
@@ -51,7 +64,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             .env("ORIGIN", &origin)
     };
     let server = server.within(example).env("SESSION_SECRET", throwaway_secret()?);
-    if !args.openid_connect {
+    if !with_provider {
         return server.shown();
     }
     let issuer_port = free_port(4000)?.to_string();
@@ -63,6 +76,41 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         .shown();
     drop(provider);
     ended
+}
+
+/// Assembles, builds and serves `examples/sveltekit-cloudflare`. Five steps.
+fn workers(
+    progress: &mut Progress,
+    tools: &tools::Tools,
+    port: u16,
+    no_serve: bool,
+) -> anyhow::Result<()> {
+    let app = "target/demo-workers";
+    wasm::build(progress, tools)?;
+    let tarball = npm::build(progress, tools)?;
+    progress.step("the demo on Workers: SvelteKit 2, wrangler and the packed package", |log| {
+        let assemble = "examples/sveltekit-cloudflare/assemble.js";
+        tools.program("node").args([assemble, app]).logged(log)?;
+        tools.npm(&["install", "--no-audit", "--no-fund"]).args([&tarball]).within(app).logged(log)
+    })?;
+    progress.step("the demo on Workers, production build", |log| {
+        tools.npm(&["run", "build"]).within(app).logged(log)
+    })?;
+    if no_serve {
+        return Ok(());
+    }
+    let secret = format!("SESSION_SECRET={}\n", throwaway_secret()?);
+    fs::write(root().join(app).join(".dev.vars"), secret)?;
+    println!("\nThe demo is at http://localhost:{port} (any name logs in; stop it with Ctrl-C)\n");
+    let port = port.to_string();
+    let wrangler = root().join(app).join("node_modules/.bin/wrangler");
+    tools
+        .program(wrangler)
+        .args(["dev", "--local", "--port", &port])
+        .env("CI", "1")
+        .env("WRANGLER_SEND_METRICS", "false")
+        .within(app)
+        .shown()
 }
 
 fn provider(tools: &tools::Tools, port: &str, app: &str) -> Run {
