@@ -34,7 +34,13 @@ export function signedValues() {
 			const value = sign(id, secret);
 			cases.push({ secrets: [secret], value, id, ours: true });
 			cases.push({ secrets: [secret], value: encodeURIComponent(value), id, ours: false });
-			cases.push({ secrets: [secret], value: `s:${value}`, id, ours: true, format: 'express' });
+			cases.push({
+				secrets: [secret],
+				value: `s:${value}`,
+				id,
+				ours: true,
+				format: 'express'
+			});
 			cases.push({
 				secrets: [secret],
 				value: encodeURIComponent(`s:${value}`),
