@@ -103,7 +103,7 @@ fn all(args: &Args, counts: &mut Counts) -> anyhow::Result<()> {
             vitest(log, &tools, example, &[], &env)
         })?;
     }
-    suite.tests("package in SvelteKit 3 and 2, and in plain Node", |log| {
+    suite.tests("package in SvelteKit, on the edge, and alone", |log| {
         let env = [
             ("VESTIARY_TARBALL", tarball.as_os_str()),
             ("REDIS_SERVER", redis.as_os_str()),

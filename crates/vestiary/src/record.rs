@@ -258,15 +258,13 @@ fn find<'t>(
 ) -> Result<[Option<&'t str>; 4], Error> {
     let mut found = [None; 4];
     json::members(object, depth, depth, &mut |key, place| {
-        for (name, value) in names.iter().zip(&mut found) {
-            // Two of one name: readers would disagree which one counts.
-            if *name == key
-                && value.replace(object.get(place.clone()).unwrap_or_default()).is_some()
-            {
-                return Err(Error::Json);
-            }
+        let at = names.iter().position(|name| *name == key);
+        let Some(value) = at.and_then(|at| found.get_mut(at)) else { return Ok(()) };
+        // Two of one name: readers would disagree which one counts.
+        match value.replace(object.get(place).unwrap_or_default()) {
+            Some(_) => Err(Error::Json),
+            None => Ok(()),
         }
-        Ok(())
     })?;
     Ok(found)
 }

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { chromium, type Browser } from 'playwright-core';
 
+import { LAUNCH } from '../../sveltekit/e2e/chromium.ts';
 import { CLIENT } from '../provider/provider.ts';
 
 export const ORIGIN = `http://localhost:${process.env.PORT ?? '3000'}`;
@@ -55,18 +56,7 @@ export async function startApp(): Promise<App> {
 }
 
 export function startBrowser(): Promise<Browser> {
-	return chromium.launch({
-		executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-		headless: true,
-		args: [
-			'--no-sandbox',
-			'--disable-gpu',
-			'--disable-background-networking',
-			'--disable-component-update',
-			'--disable-sync',
-			'--no-first-run'
-		]
-	});
+	return chromium.launch(LAUNCH);
 }
 
 /** Asks the app as whoever has this cookie, and follows no redirect. */

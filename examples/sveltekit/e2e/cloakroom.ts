@@ -1,9 +1,10 @@
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { chromium, type BrowserContext, type Page } from 'playwright-core';
+import type { BrowserContext, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+
+import { freshChromium, type FreshChromium } from './chromium.js';
 
 const SHOTS = new URL('../../../target/screenshots/', import.meta.url).pathname;
 
@@ -25,7 +26,7 @@ export interface Place {
 export function cloakroom(start: () => Promise<Demo>, { shots, visits }: Place): void {
 	let demo: Demo;
 	let origin: string;
-	let profile: string;
+	let chromium: FreshChromium;
 	let browser: BrowserContext;
 	let page: Page;
 	const errors: string[] = [];
@@ -34,28 +35,13 @@ export function cloakroom(start: () => Promise<Demo>, { shots, visits }: Place):
 		demo = await start();
 		({ origin } = demo);
 		await mkdir(SHOTS, { recursive: true });
-		profile = await mkdtemp(join(tmpdir(), 'vestiary-chromium-'));
-		browser = await chromium.launchPersistentContext(profile, {
-			executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-			headless: true,
-			viewport: { width: 960, height: 640 },
-			colorScheme: 'light',
-			args: [
-				'--no-sandbox',
-				'--disable-gpu',
-				'--disable-background-networking',
-				'--disable-component-update',
-				'--disable-sync',
-				'--no-first-run'
-			]
-		});
-		page = browser.pages()[0] ?? (await browser.newPage());
+		chromium = await freshChromium();
+		({ browser, page } = chromium);
 		page.on('pageerror', (error) => errors.push(error.message));
 	});
 
 	afterAll(async () => {
-		await browser.close();
-		await rm(profile, { recursive: true, force: true });
+		await chromium.close();
 		await demo.stop();
 	});
 

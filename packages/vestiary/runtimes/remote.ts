@@ -1,39 +1,23 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-
-import { chromium, type BrowserContext, type Page } from 'playwright-core';
+import type { BrowserContext, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
+import { freshChromium, type FreshChromium } from '../../../examples/sveltekit/e2e/chromium.js';
 import type { Server } from './run.js';
 
 /** What a session must do in remote functions, called by a page of `remote/` in Chromium. */
 export function remoteFunctions(start: () => Promise<Server>): void {
 	let server: Server;
-	let profile: string;
+	let chromium: FreshChromium;
 	let browser: BrowserContext;
 	let page: Page;
 
 	beforeAll(async () => {
 		server = await start();
-		profile = await mkdtemp(join(tmpdir(), 'vestiary-chromium-'));
-		browser = await chromium.launchPersistentContext(profile, {
-			executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-			headless: true,
-			args: [
-				'--no-sandbox',
-				'--disable-gpu',
-				'--disable-background-networking',
-				'--disable-component-update',
-				'--disable-sync',
-				'--no-first-run'
-			]
-		});
-		page = browser.pages()[0] ?? (await browser.newPage());
+		chromium = await freshChromium();
+		({ browser, page } = chromium);
 	});
 	afterAll(async () => {
-		await browser.close();
-		await rm(profile, { recursive: true, force: true });
+		await chromium.close();
 		await server.stop();
 	});
 

@@ -1,0 +1,43 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { chromium, type BrowserContext, type Page } from 'playwright-core';
+
+/** How the tests start Chromium: alone on the machine, and silent. */
+export const LAUNCH = {
+	executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+	headless: true,
+	args: [
+		'--no-sandbox',
+		'--disable-gpu',
+		'--disable-background-networking',
+		'--disable-component-update',
+		'--disable-sync',
+		'--no-first-run'
+	]
+};
+
+/** A Chromium that nobody has used before. */
+export interface FreshChromium {
+	browser: BrowserContext;
+	page: Page;
+	close: () => Promise<void>;
+}
+
+export async function freshChromium(): Promise<FreshChromium> {
+	const profile = await mkdtemp(join(tmpdir(), 'vestiary-chromium-'));
+	const browser = await chromium.launchPersistentContext(profile, {
+		...LAUNCH,
+		viewport: { width: 960, height: 640 },
+		colorScheme: 'light'
+	});
+	return {
+		browser,
+		page: browser.pages()[0] ?? (await browser.newPage()),
+		close: async () => {
+			await browser.close();
+			await rm(profile, { recursive: true, force: true });
+		}
+	};
+}
