@@ -3,7 +3,13 @@ import { join } from 'node:path';
 
 import { run } from './run.js';
 
-const TARBALL = process.env.VESTIARY_TARBALL ?? '';
+/** What `npm pack` made. */
+export const TARBALL = process.env.VESTIARY_TARBALL ?? '';
+if (TARBALL === '') {
+	throw new Error(
+		'VESTIARY_TARBALL is not set: `cargo xtask test` packs the package and sets it'
+	);
+}
 
 /** A SvelteKit that the packed package is installed beside: what differs between the versions. */
 export interface Kit {

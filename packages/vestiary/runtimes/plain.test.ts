@@ -5,9 +5,9 @@ import { Miniflare } from 'miniflare';
 import { beforeAll, expect, test } from 'vitest';
 
 import { installOthers, OTHERS } from './others.js';
+import { TARBALL } from './kits.js';
 import { run } from './run.js';
 
-const TARBALL = process.env.VESTIARY_TARBALL ?? '';
 const FOLDER = new URL('../../../target/runtimes/plain', import.meta.url).pathname;
 
 /** The versions that `engines` promises: the oldest, SvelteKit 3's oldest, and the one of today. */
