@@ -5,7 +5,12 @@ import * as redis5 from 'redis5';
 import * as redis6 from 'redis6';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
-import { Session, StoreError, type SessionEvent } from '../src/index.js';
+import {
+	Session,
+	StoreError,
+	type SessionEvent,
+	type SveltekitSessionConfig
+} from '../src/index.js';
 import DefaultStore, { RedisStore, type RedisStoreOptions } from '../src/stores/redis.js';
 import { testStore } from '../src/testing.js';
 import { testEvent } from '../test/event.js';
@@ -157,5 +162,44 @@ describe('RedisStore', () => {
 		await store.set('id', record, 60_000);
 		expect(await redis.get('sess:id')).toBe('!{"cookie":{"path":"/"},"data":{}}');
 		expect(await store.get('id')).toEqual(record);
+	});
+});
+
+describe('a Redis that hangs, is gone, and comes back', () => {
+	const options = (client: Client): SveltekitSessionConfig => ({
+		secret: 'a secret that is long enough',
+		store: new RedisStore({ client })
+	});
+	// Only where there is no answer: an answer may take as long as it likes.
+	const hasty = { storeTimeout: 300 };
+
+	test('is a typed error, not a hang, and the session is there afterwards', async () => {
+		const server = await startRedis();
+		const client = opened(new ioredis5.Redis(server.ports[0] ?? 0, '127.0.0.1'));
+		client.on('error', () => undefined);
+		const { event, cookies } = testEvent();
+		const session = await Session.initialize(event, options(client));
+		await session.save();
+		const cookie = `connect.sid=${cookies[0]?.value ?? ''}`;
+		const load = (more: Partial<SveltekitSessionConfig> = {}): Promise<Session> =>
+			Session.initialize(testEvent(cookie).event, { ...options(client), ...more });
+
+		server.signal?.('SIGSTOP');
+		await expect(load(hasty)).rejects.toMatchObject({ code: 'store_timeout' });
+		await expect(session.save()).rejects.toMatchObject({ code: 'store_timeout' });
+		const anonymous = await load({ ...hasty, onStoreError: 'anonymous' });
+		expect(anonymous.data).toEqual({});
+		await expect(anonymous.save()).rejects.toBeInstanceOf(StoreError);
+		server.signal?.('SIGCONT');
+		expect((await load()).id).toBe(session.id);
+
+		await server.stop();
+		await expect(load(hasty)).rejects.toBeInstanceOf(StoreError);
+		const impatient = opened(
+			new ioredis5.Redis(server.ports[0] ?? 0, '127.0.0.1', { enableOfflineQueue: false })
+		);
+		impatient.on('error', () => undefined);
+		const refused = Session.initialize(testEvent(cookie).event, options(impatient));
+		await expect(refused).rejects.toMatchObject({ code: 'store_failed' });
 	});
 });

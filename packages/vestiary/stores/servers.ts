@@ -13,6 +13,8 @@ const REDIS_SERVER = process.env.REDIS_SERVER ?? 'redis-server';
 
 export interface Servers {
 	ports: number[];
+	/** Sends a signal to each process; not all have one of their own. */
+	signal?: (signal: NodeJS.Signals) => void;
 	stop: () => Promise<void>;
 }
 
@@ -28,6 +30,7 @@ export async function startRedis(...options: string[]): Promise<Servers> {
 	client.disconnect();
 	return {
 		ports: [port],
+		signal: (signal) => server.kill(signal),
 		stop: async () => {
 			await ended(server);
 			await rm(folder, { recursive: true, force: true });
