@@ -17,6 +17,7 @@ const PAGES = [
 /** What SvelteKit makes for an app. */
 const APP = `
 declare module '$app/env/private' { export const SESSION_SECRET: string; }
+declare module '$app/env' { export const building: boolean; }
 declare module '$env/dynamic/private' { export const env: Record<string, string | undefined>; }
 `;
 
