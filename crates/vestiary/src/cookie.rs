@@ -1,7 +1,5 @@
 use alloc::{borrow::ToOwned as _, string::String};
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-
 use crate::{Error, UnixMillis, date, id::is_cookie_octet};
 
 /// A `Set-Cookie` response header.
@@ -72,7 +70,7 @@ impl SetCookie {
         let mut header = String::with_capacity(192);
         header.push_str(self.name.as_str());
         header.push('=');
-        header.extend(utf8_percent_encode(value, URI_COMPONENT));
+        push_encoded(&mut header, value);
         self.push_attributes(&mut header, self.max_age, self.expires);
         header
     }
@@ -311,17 +309,20 @@ pub enum SameSite {
     Strict,
 }
 
-/// All but what `encodeURIComponent` leaves alone (ECMA-262 section 19.2.6).
-const URI_COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'_')
-    .remove(b'.')
-    .remove(b'!')
-    .remove(b'~')
-    .remove(b'*')
-    .remove(b'\'')
-    .remove(b'(')
-    .remove(b')');
+/// Appends a value as `encodeURIComponent` spells it (ECMA-262 section 19.2.6). The crate that does
+/// this brings a table of all 256 escapes, 0.6 KB of the gzipped core.
+fn push_encoded(text: &mut String, value: &str) {
+    for byte in value.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.!~*'()".contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            text.push('%');
+            for digit in [byte >> 4, byte & 15] {
+                text.push(char::from(if digit < 10 { b'0' + digit } else { b'7' + digit }));
+            }
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests {

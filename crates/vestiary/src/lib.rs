@@ -30,6 +30,8 @@ extern crate std;
 
 pub mod cookie_header;
 pub mod decide;
+pub mod protocol;
+
 pub mod response;
 
 mod cookie;
@@ -40,6 +42,7 @@ mod id;
 mod json;
 mod key;
 mod memory;
+mod merge;
 mod options;
 mod record;
 mod time;
@@ -50,6 +53,7 @@ pub use format::Format;
 pub use id::{SessionId, WriteId};
 pub use key::KeyRing;
 pub use memory::{MemoryLimits, MemoryTable};
+pub use merge::merge;
 pub use options::{CookieOptions, Options, OptionsInput, SameSiteOption};
-pub use record::{Limits, Meta, Record};
+pub use record::{Limits, Meta, Next, Record};
 pub use time::{Ttl, UnixMillis};

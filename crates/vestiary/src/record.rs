@@ -1,7 +1,7 @@
-use alloc::{borrow::ToOwned as _, string::String};
+use alloc::{borrow::ToOwned as _, string::String, vec::Vec};
 use core::fmt;
 
-use crate::{Error, Format, UnixMillis, WriteId, date, json};
+use crate::{Error, Format, SessionId, UnixMillis, WriteId, date, json};
 
 /// What a store keeps under a session's key.
 ///
@@ -41,11 +41,26 @@ pub struct Record {
 
 /// What the library itself knows of a session. It lives outside `data`, so that no key of the
 /// application can touch it.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Meta {
     /// When the session was created; `None` in the seed's records.
     pub created: Option<UnixMillis>,
+    /// The writes before this one, newest first, at most [`Meta::WRITES`]: a writer that never
+    /// learnt whether its write arrived finds it here.
+    pub writes: Vec<WriteId>,
+    /// The session has another ID now; this record only says so.
+    pub next: Option<Next>,
+}
+
+/// Where a session went that changed its ID.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Next {
+    /// Its new ID.
+    pub id: SessionId,
+    /// Until when the old ID still leads to it: after a renewal, for requests that were under way.
+    /// `None` after a login: the old ID is nobody's.
+    pub grace: Option<UnixMillis>,
 }
 
 /// How large and how deep a record may be.
@@ -66,10 +81,13 @@ impl Limits {
 }
 
 impl Meta {
+    /// As many writers may write one session at once without mistaking what became of a write.
+    pub const WRITES: usize = 8;
+
     /// Metadata of a session created at `created`.
     #[must_use]
     pub fn created(created: UnixMillis) -> Self {
-        Self { created: Some(created) }
+        Self { created: Some(created), ..Self::default() }
     }
 }
 
@@ -130,7 +148,7 @@ impl Record {
             write_id: parts.write_id.and_then(write_id),
             cookie: parts.cookie.to_owned(),
             data,
-            meta: parts.meta.map(meta_of).unwrap_or_default(),
+            meta: parts.meta.map(meta_of).transpose()?.unwrap_or_default(),
         })
     }
 
@@ -181,6 +199,25 @@ impl Record {
             text.push_str("\"created\":");
             date::push_number(text, created, 1);
         }
+        let mut before =
+            if self.meta.created.is_some() { ",\"writes\":[\"" } else { "\"writes\":[\"" };
+        for write in &self.meta.writes {
+            text.extend([before, write.as_str()]);
+            before = "\",\"";
+        }
+        if !self.meta.writes.is_empty() {
+            text.push_str("\"]");
+        }
+        if let Some(Next { id, grace }) = &self.meta.next {
+            if !text.ends_with('{') {
+                text.push(',');
+            }
+            text.extend(["\"next\":\"", id.expose(), "\""]);
+            if let Some(UnixMillis(grace)) = *grace {
+                text.push_str(",\"grace\":");
+                date::push_number(text, grace, 1);
+            }
+        }
         text.push('}');
     }
 
@@ -198,8 +235,45 @@ impl Record {
 
     /// What the library knows of the session.
     #[must_use]
-    pub fn meta(&self) -> Meta {
-        self.meta
+    pub fn meta(&self) -> &Meta {
+        &self.meta
+    }
+
+    /// Whether this write made the record, or one of those before it.
+    #[must_use]
+    pub fn has_write(&self, id: &WriteId) -> bool {
+        self.write_id.as_ref() == Some(id) || self.meta.writes.contains(id)
+    }
+
+    /// The record that is to take the place of this one: other data, the same session.
+    ///
+    /// # Errors
+    /// Those of [`Record::new`].
+    pub fn rewritten(
+        &self,
+        write_id: WriteId,
+        cookie: &str,
+        data: &str,
+        limits: Limits,
+    ) -> Result<Self, Error> {
+        let earlier = self.write_id.iter().chain(&self.meta.writes).take(Meta::WRITES).cloned();
+        let meta = Meta { writes: earlier.collect(), ..self.meta.clone() };
+        Self::new(self.format, write_id, cookie, data, meta, limits)
+    }
+
+    /// The record that is to take the place of this one when its session gets another ID.
+    ///
+    /// # Errors
+    /// Those of [`Record::new`].
+    pub fn retired(&self, write_id: WriteId, next: Next) -> Result<Self, Error> {
+        let record = self.rewritten(write_id, &self.cookie, "{}", Limits::LOAD)?;
+        Ok(Self { meta: Meta { next: Some(next), ..record.meta }, ..record })
+    }
+
+    /// The `cookie` of the record: text of a JSON object.
+    #[must_use]
+    pub fn cookie(&self) -> &str {
+        &self.cookie
     }
 
     /// The mark of the write that made this record; `None` in the seed's records.
@@ -291,11 +365,24 @@ pub(crate) fn push_members(
     })
 }
 
-/// Metadata that cannot be understood is unknown; the session is still good.
-fn meta_of(text: &str) -> Meta {
-    let found = find(text, [b"created", b"v", b"cookie", b"data"], Limits::LOAD);
-    let created = found.ok().and_then(|[created, ..]| created);
-    Meta { created: created.and_then(|at| at.parse().ok()).map(UnixMillis) }
+/// Metadata that cannot be understood is unknown; the session is still good. But one that was
+/// retired stays retired: what `next` says is part of whether the record is a session at all.
+fn meta_of(text: &str) -> Result<Meta, Error> {
+    let Ok([created, writes, next, grace]) =
+        find(text, [b"created", b"writes", b"next", b"grace"], Limits::LOAD)
+    else {
+        return Ok(Meta::default());
+    };
+    let millis = |text: Option<&str>| text.and_then(|at| at.parse().ok()).map(UnixMillis);
+    let next = next.map(|id| {
+        let id = id.strip_prefix('"').and_then(|id| id.strip_suffix('"')).ok_or(Error::Json)?;
+        Ok(Next { id: SessionId::parse(id)?, grace: millis(grace) })
+    });
+    Ok(Meta {
+        created: millis(created),
+        writes: writes.unwrap_or_default().split('"').filter_map(WriteId::parse).collect(),
+        next: next.transpose()?,
+    })
 }
 
 #[cfg(test)]
@@ -338,7 +425,7 @@ mod tests {
         let record = Record::decode(odd, Limits::LOAD).unwrap();
         assert_eq!(
             (record.data(), record.write_id(), record.meta()),
-            (r#"{ "a" : 1 }"#, None, Meta::default())
+            (r#"{ "a" : 1 }"#, None, &Meta::default())
         );
     }
 

@@ -14,8 +14,8 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use vestiary::{
-    CookieName, Domain, Format, KeyRing, Limits, MaxAge, MemoryLimits, MemoryTable, Meta, Options,
-    OptionsInput, Path, Record, SameSite, SessionId, SetCookie, Ttl, UnixMillis, WriteId,
+    CookieName, Domain, Format, KeyRing, Limits, MaxAge, MemoryLimits, MemoryTable, Meta, Next,
+    Options, OptionsInput, Path, Record, SameSite, SessionId, SetCookie, Ttl, UnixMillis, WriteId,
     cookie_header,
 };
 
@@ -157,23 +157,30 @@ proptest! {
         created in any::<u64>(),
         entropy in any::<[u8; 12]>(),
         express in any::<bool>(),
+        writes in prop::collection::vec(any::<[u8; 12]>(), 0..=Meta::WRITES),
+        next in any::<Option<([u8; 24], Option<u64>)>>(),
     ) {
         let data = serde_json::json!({ "a": data }).to_string();
         let id = WriteId::from_entropy(&entropy);
-        let meta = Meta::created(UnixMillis(created));
+        let mut meta = Meta::created(UnixMillis(created));
+        meta.writes = writes.iter().map(WriteId::from_entropy).collect();
+        meta.next = next.map(|(entropy, grace)| Next {
+            id: SessionId::from_entropy(&entropy),
+            grace: grace.map(UnixMillis),
+        });
         let limits = Limits { depth: 64, ..Limits::SAVE };
         let format = if express { Format::Express } else { Format::Seed };
         let input = OptionsInput { format, ..OptionsInput::default() };
         let options = Options::new(input).unwrap();
         let cookie = options.record_cookie(r#"{"path":"/"}"#, UnixMillis(created)).unwrap();
-        let record = Record::new(format, id.clone(), &cookie, &data, meta, limits).unwrap();
+        let record = Record::new(format, id.clone(), &cookie, &data, meta.clone(), limits).unwrap();
         let text = record.encode(limits).unwrap();
         prop_assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok());
         let read = Record::decode(&text, limits).unwrap();
         prop_assert_eq!(read.format(), format);
         prop_assert_eq!(read.data(), data);
         prop_assert_eq!(read.write_id(), Some(&id));
-        prop_assert_eq!(read.meta(), meta);
+        prop_assert_eq!(read.meta(), &meta);
     }
 
     #[test]

@@ -166,6 +166,7 @@ fn written_records() {
         .unwrap();
         let now = UnixMillis(case["now"].as_u64().unwrap());
         let meta = case["created"].as_u64().map(|at| Meta::created(UnixMillis(at)));
+        let meta = meta.unwrap_or_default();
         let attributes = attributes.to_string();
         let text = options.record_cookie(&attributes, now).and_then(|cookie| {
             Record::new(
@@ -173,7 +174,7 @@ fn written_records() {
                 WriteId::from_entropy(&[0; 12]),
                 &cookie,
                 &case["data"].to_string(),
-                meta.unwrap_or_default(),
+                meta.clone(),
                 Limits::SAVE,
             )?
             .encode(Limits::SAVE)
@@ -188,7 +189,7 @@ fn written_records() {
             let read = Record::decode(&text, Limits::LOAD).unwrap();
             assert_eq!(parsed(read.data()), case["data"], "{case}");
             assert!(read.write_id().is_some(), "{case}");
-            assert_eq!(read.meta(), meta.unwrap_or_default(), "{case}");
+            assert_eq!(read.meta(), &meta, "{case}");
         }
     }
 }

@@ -1,0 +1,183 @@
+use alloc::{borrow::ToOwned as _, boxed::Box, string::String};
+
+use super::{Answer, Ask, Step, TRIES};
+use crate::{Error, Limits, Record, SessionId, Ttl, UnixMillis, WriteId, merge};
+
+/// Writes the data of a session that is stored.
+///
+/// ```
+/// # use vestiary::{Limits, Record, SessionId, Ttl, UnixMillis, WriteId};
+/// # use vestiary::protocol::{Answer, Ask, Change, Commit, Committed, Step};
+/// # let id = SessionId::from_entropy(&[1; 24]);
+/// # let loaded = Record::decode(r#"{"v":"AAAAAAAAAAAAAAAA","data":{"n":1}}"#, Limits::LOAD)?;
+/// let change = Change::Merge { base: r#"{"n":1}"#.into(), mine: r#"{"n":2}"#.into() };
+/// let write = WriteId::from_entropy(&[1; 12]);
+/// let mut commit = Commit::new(id, loaded, change, write, "{}", Ttl::Millis(60_000));
+/// let now = UnixMillis(0);
+/// let Step::Ask(Ask::Replace(_, expected, ..)) = commit.start()? else { panic!() };
+/// assert_eq!(expected.unwrap().as_str(), "AAAAAAAAAAAAAAAA");
+/// // Another request was faster: look at what it wrote.
+/// assert!(matches!(commit.answered(Answer::Conflict, now)?, Step::Ask(Ask::Load(_))));
+/// let theirs = Record::decode(r#"{"v":"BBBBBBBBBBBBBBBB","data":{"n":1,"m":5}}"#, Limits::LOAD)?;
+/// let Step::Ask(Ask::Replace(_, _, record, _)) = commit.answered(Answer::Record(theirs.into()), now)?
+/// else { panic!() };
+/// assert_eq!(record.data(), r#"{"m":5,"n":2}"#);
+/// assert!(matches!(commit.answered(Answer::Done, now)?, Step::Finished(Committed::Saved(_))));
+/// # Ok::<(), vestiary::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Commit {
+    id: SessionId,
+    current: Record,
+    change: Change,
+    write_id: WriteId,
+    cookie: String,
+    ttl: Ttl,
+    pending: Box<Record>,
+    tries: u8,
+    looking: bool,
+}
+
+/// What a request did to the data.
+#[derive(Clone, Eq, PartialEq)]
+pub enum Change {
+    /// It set and removed keys: `mine` was made of `base`. See [`merge`].
+    Merge {
+        /// The data that the request loaded.
+        base: String,
+        /// The data that it wants to have.
+        mine: String,
+    },
+    /// It has a function of the data, which is run again on whatever is there.
+    Rerun,
+}
+
+/// How a [`Commit`] ended.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Committed {
+    /// The change is in this record, which is, or was, the session's.
+    Saved(Box<Record>),
+    /// The session was ended meanwhile, or is somebody else's now. Nothing was written, and no
+    /// cookie may be sent.
+    Gone,
+    /// Others were faster each time, or the store did not answer. Whether it was written is unknown
+    /// if the last answer was.
+    GaveUp,
+}
+
+impl Commit {
+    /// A change of the session that was `loaded`. `write_id` is new; `cookie` is what the record
+    /// says of the cookie.
+    #[must_use]
+    pub fn new(
+        id: SessionId,
+        loaded: Record,
+        change: Change,
+        write_id: WriteId,
+        cookie: &str,
+        ttl: Ttl,
+    ) -> Self {
+        let pending = Box::new(loaded.clone());
+        let cookie = cookie.to_owned();
+        Self {
+            id,
+            current: loaded,
+            change,
+            write_id,
+            cookie,
+            ttl,
+            pending,
+            tries: 0,
+            looking: false,
+        }
+    }
+
+    /// The ID under which the session was found in the end: another one if it was renewed meanwhile.
+    #[must_use]
+    pub fn id(&self) -> &SessionId {
+        &self.id
+    }
+
+    /// The first step.
+    ///
+    /// # Errors
+    /// [`Error`] if the data cannot be stored. Nothing was written.
+    pub fn start(&mut self) -> Result<Step<Committed>, Error> {
+        self.attempt()
+    }
+
+    /// What the application's function made of the data of a [`Step::Compute`].
+    ///
+    /// # Errors
+    /// [`Error`] if the data cannot be stored. Nothing was written.
+    pub fn computed(&mut self, data: &str) -> Result<Step<Committed>, Error> {
+        let write_id = self.write_id.clone();
+        let record = self.current.rewritten(write_id, &self.cookie, data, Limits::SAVE)?;
+        let expected = self.current.write_id().cloned();
+        *self.pending = record;
+        let record = self.pending.clone();
+        Ok(Step::Ask(Ask::Replace(self.id.clone(), expected, record, self.ttl)))
+    }
+
+    /// The answer of the store to the last [`Step::Ask`].
+    ///
+    /// # Errors
+    /// [`Error`] if the change, applied to what is there now, cannot be stored.
+    pub fn answered(&mut self, answer: Answer, now: UnixMillis) -> Result<Step<Committed>, Error> {
+        let looked = core::mem::take(&mut self.looking);
+        match answer {
+            Answer::Done => Ok(Step::Finished(Committed::Saved(self.pending.clone()))),
+            // A replica may not have it yet. What the store says of a write is certain.
+            Answer::Gone if looked => self.attempt(),
+            Answer::Gone => Ok(Step::Finished(Committed::Gone)),
+            Answer::Record(record) => self.found(*record, now),
+            // Of both the record says more: whether it was our own write that was faster.
+            Answer::Conflict | Answer::Exists | Answer::Unknown => Ok(self.look_again()),
+        }
+    }
+
+    fn found(&mut self, record: Record, now: UnixMillis) -> Result<Step<Committed>, Error> {
+        if record.has_write(&self.write_id) {
+            return Ok(Step::Finished(Committed::Saved(Box::new(record))));
+        }
+        if let Some(next) = &record.meta().next {
+            // A login took the ID away: whoever holds the old one may write nothing.
+            if next.grace.is_none_or(|grace| now >= grace) {
+                return Ok(Step::Finished(Committed::Gone));
+            }
+            self.id = next.id.clone();
+            return Ok(self.look_again());
+        }
+        self.current = record;
+        self.attempt()
+    }
+
+    fn look_again(&mut self) -> Step<Committed> {
+        self.tries += 1;
+        if self.tries > TRIES {
+            return Step::Finished(Committed::GaveUp);
+        }
+        self.looking = true;
+        Step::Ask(Ask::Load(self.id.clone()))
+    }
+
+    fn attempt(&mut self) -> Result<Step<Committed>, Error> {
+        match &self.change {
+            Change::Rerun => Ok(Step::Compute(self.current.data().to_owned())),
+            Change::Merge { base, mine } => {
+                let data = merge(base, mine, self.current.data(), Limits::SAVE)?;
+                self.computed(&data)
+            }
+        }
+    }
+}
+
+/// Session data is the application's secret, so it is not shown.
+impl core::fmt::Debug for Change {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Merge { .. } => "Merge",
+            Self::Rerun => "Rerun",
+        })
+    }
+}

@@ -1,0 +1,80 @@
+use super::{Answer, Ask, Step, TRIES};
+use crate::{Record, SessionId, WriteId};
+
+/// Ends a session, also if its ID changes meanwhile.
+///
+/// Only the record of the session itself is removed. What a change of the ID leaves behind stays
+/// until it expires: of two logouts at once, one would else remove the only way to the new ID, lose
+/// the answer, and the other one find nothing and call it done.
+///
+/// ```
+/// # use vestiary::{Limits, Record, SessionId};
+/// # use vestiary::protocol::{Answer, Ask, Destroy, Destroyed, Step};
+/// # let loaded = Record::decode(r#"{"v":"AAAAAAAAAAAAAAAA","data":{}}"#, Limits::LOAD)?;
+/// let mut destroy = Destroy::new(SessionId::from_entropy(&[1; 24]), &loaded);
+/// assert!(matches!(destroy.start(), Step::Ask(Ask::Remove(..))));
+/// assert_eq!(destroy.answered(Answer::Done), Step::Finished(Destroyed::Confirmed));
+/// # Ok::<(), vestiary::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Destroy {
+    id: SessionId,
+    /// The mark of the record, as last seen.
+    seen: Option<WriteId>,
+    looking: bool,
+    tries: u8,
+}
+
+/// How a [`Destroy`] ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Destroyed {
+    /// The session is in the store no more, under any ID.
+    Confirmed,
+    /// The store did not answer: it may be there still. Tell the application; the cookie is removed
+    /// all the same.
+    Unconfirmed,
+}
+
+impl Destroy {
+    /// Ends the session that was `loaded`.
+    #[must_use]
+    pub fn new(id: SessionId, loaded: &Record) -> Self {
+        Self { id, seen: loaded.write_id().cloned(), looking: false, tries: 0 }
+    }
+
+    /// The first step.
+    #[must_use]
+    pub fn start(&self) -> Step<Destroyed> {
+        Step::Ask(Ask::Remove(self.id.clone(), self.seen.clone()))
+    }
+
+    /// The answer of the store to the last [`Step::Ask`].
+    #[must_use]
+    pub fn answered(&mut self, answer: Answer) -> Step<Destroyed> {
+        let looked = core::mem::take(&mut self.looking);
+        match answer {
+            Answer::Record(record) => {
+                if let Some(next) = &record.meta().next {
+                    self.id = next.id.clone();
+                    return self.look();
+                }
+                self.seen = record.write_id().cloned();
+                self.start()
+            }
+            // A replica may not have it yet, or have it still. What the store says of a removal is
+            // certain.
+            Answer::Gone if looked => self.start(),
+            Answer::Done | Answer::Gone => Step::Finished(Destroyed::Confirmed),
+            Answer::Conflict | Answer::Exists | Answer::Unknown => self.look(),
+        }
+    }
+
+    fn look(&mut self) -> Step<Destroyed> {
+        self.tries += 1;
+        if self.tries > 2 * TRIES {
+            return Step::Finished(Destroyed::Unconfirmed);
+        }
+        self.looking = true;
+        Step::Ask(Ask::Load(self.id.clone()))
+    }
+}

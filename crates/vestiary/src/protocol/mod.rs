@@ -1,0 +1,81 @@
+//! The write protocol: what to ask a store, and what its answers mean.
+//!
+//! Three machines without I/O. [`Commit`] writes the data of a session, [`Destroy`] ends it,
+//! [`Rotate`] gives it another ID. A host asks the store what a machine says and tells it the answer,
+//! until it is finished. With a store that can do what [`Ask`] says, atomically and for one key at a
+//! time:
+//!
+//! - no acknowledged change is lost: a write replaces only the very record that it was made from;
+//!   else the change is applied again, to what is there now;
+//! - no ended session comes back: only `create` creates, and only under an ID that was never used;
+//! - a logout that meets a change of the ID follows it;
+//! - a session is not lost by a crash while its ID changes: the new one is there before the old one
+//!   goes;
+//! - a write whose answer was lost is recognised by its [`WriteId`](crate::WriteId), and not done
+//!   twice.
+//!
+//! `tests/schedules.rs` proves it on random schedules with crashes, lost answers, duplicates and
+//! stale reads.
+
+mod commit;
+mod destroy;
+mod rotate;
+
+pub use commit::{Change, Commit, Committed};
+pub use destroy::{Destroy, Destroyed};
+pub use rotate::{Kind, Rotate, Rotated};
+
+use alloc::boxed::Box;
+
+use crate::{Record, SessionId, Ttl, WriteId};
+
+/// What to ask the store. Each is one atomic operation on one key.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Ask {
+    /// The record, as it is now. Answered with [`Answer::Record`] or [`Answer::Gone`].
+    Load(SessionId),
+    /// Store a record if there is none. Answered with [`Answer::Done`] or [`Answer::Exists`].
+    Create(SessionId, Box<Record>, Ttl),
+    /// Store a record in place of the one that has this write ID (`None`: none, as those of the
+    /// seed). Never creates. Answered with [`Answer::Done`], [`Answer::Conflict`] or
+    /// [`Answer::Gone`].
+    Replace(SessionId, Option<WriteId>, Box<Record>, Ttl),
+    /// Give a record another life. Never creates. Answered with [`Answer::Done`] or
+    /// [`Answer::Gone`].
+    Touch(SessionId, Ttl),
+    /// Remove the record that has this write ID (`None`: none), and no other. Answered with
+    /// [`Answer::Done`], [`Answer::Conflict`] or [`Answer::Gone`].
+    Remove(SessionId, Option<WriteId>),
+}
+
+/// What the store said.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Answer {
+    /// It was done.
+    Done,
+    /// Nothing was done: there is a record.
+    Exists,
+    /// Nothing was done: there is another record than the expected one.
+    Conflict,
+    /// Nothing was done: there is no record.
+    Gone,
+    /// This is the record, or was a moment ago.
+    Record(Box<Record>),
+    /// No answer came: it may have been done, or not.
+    Unknown,
+}
+
+/// How often a machine asks again before it gives up.
+pub const TRIES: u8 = 8;
+
+/// What a host is to do next.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Step<T> {
+    /// Ask the store, and tell the machine what it said.
+    Ask(Ask),
+    /// Run the application's change on this data, and tell the machine the result
+    /// ([`Commit::computed`]). Only of [`Change::Rerun`].
+    Compute(alloc::string::String),
+    /// It is over.
+    Finished(T),
+}

@@ -1,0 +1,257 @@
+use alloc::{borrow::ToOwned as _, boxed::Box, string::String};
+
+use super::{Answer, Ask, Step, TRIES};
+use crate::{Error, Limits, Next, Record, SessionId, Ttl, UnixMillis, WriteId};
+
+/// Gives a session another ID: the new record is there before the old one is retired.
+///
+/// ```
+/// # use vestiary::{Format, Limits, Meta, Record, SessionId, Ttl, UnixMillis, WriteId};
+/// # use vestiary::protocol::{Answer, Ask, Kind, Rotate, Rotated, Step};
+/// # let [old, new] = [1, 2].map(|n| SessionId::from_entropy(&[n; 24]));
+/// # let [a, b, fresh] = [3, 4, 5].map(|n| WriteId::from_entropy(&[n; 12]));
+/// # let loaded = Record::decode(r#"{"v":"AAAAAAAAAAAAAAAA","data":{}}"#, Limits::LOAD)?;
+/// let login = Record::new(Format::Seed, a, "{}", r#"{"user":7}"#, Meta::default(), Limits::SAVE)?;
+/// let mut rotate =
+///     Rotate::new(old, loaded, new.clone(), Kind::Privilege(login.into()), b, Ttl::Millis(60_000))?;
+/// let now = UnixMillis(0);
+/// assert!(matches!(rotate.start(), Step::Ask(Ask::Create(..))));
+/// assert!(matches!(rotate.answered(Answer::Done, fresh.clone(), now)?, Step::Ask(Ask::Replace(..))));
+/// assert!(matches!(rotate.answered(Answer::Done, fresh.clone(), now)?, Step::Ask(Ask::Touch(..))));
+/// assert_eq!(rotate.answered(Answer::Done, fresh.clone(), now)?, Step::Finished(Rotated::To(new)));
+/// # Ok::<(), vestiary::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Rotate {
+    old: SessionId,
+    /// The old record, as last seen.
+    current: Record,
+    new: SessionId,
+    successor: Box<Record>,
+    grace: Option<UnixMillis>,
+    /// The write that retires the old record.
+    retirement: WriteId,
+    ttl: Ttl,
+    phase: Phase,
+    /// The old record may be retired, or be retired yet.
+    doubt: bool,
+    tries: u8,
+}
+
+/// Why a session gets another ID.
+#[derive(Debug)]
+pub enum Kind {
+    /// Somebody logged in, or got other rights. The new record is this one; the old ID is nobody's
+    /// at once, or whoever planted it would be logged in with it.
+    Privilege(Box<Record>),
+    /// It is time. The data goes along; until `grace` the old ID leads to the new one, for the
+    /// requests that are under way.
+    Renewal {
+        /// Until when.
+        grace: UnixMillis,
+        /// What the new record says of the cookie.
+        cookie: String,
+        /// The mark of the new record.
+        write_id: WriteId,
+    },
+}
+
+/// How a [`Rotate`] ended.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Rotated {
+    /// The session has this ID now.
+    To(SessionId),
+    /// Another request gave it this ID.
+    Elsewhere(Next),
+    /// The session was ended meanwhile. No cookie may be sent.
+    Gone,
+    /// The new ID cannot be used: begin again with another one. An ID whose record may or may not
+    /// have been created is given up, for it may still be created after it was removed.
+    TryAnother,
+    /// The store did not answer, or others were faster each time.
+    GaveUp,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Phase {
+    Creating,
+    Retiring,
+    Checking,
+    Carrying(Box<Record>),
+    Activating,
+    Leaving(Rotated),
+}
+
+/// How long a record may stay whose session has not got its ID yet, in milliseconds: what a crash
+/// leaves behind.
+const PROVISIONAL: Ttl = Ttl::Millis(60_000);
+
+/// How long the old ID is remembered, at least, in milliseconds: a logout that meets the change of the
+/// ID must find its way.
+const REMEMBERED: u64 = 60_000;
+
+impl Rotate {
+    /// Gives the session that was `loaded` under `old` the ID `new`. `retirement` is a new write ID.
+    ///
+    /// # Errors
+    /// [`Error`] if the data cannot be stored.
+    pub fn new(
+        old: SessionId,
+        loaded: Record,
+        new: SessionId,
+        kind: Kind,
+        retirement: WriteId,
+        ttl: Ttl,
+    ) -> Result<Self, Error> {
+        let (successor, grace) = match kind {
+            Kind::Privilege(record) => (record, None),
+            Kind::Renewal { grace, cookie, write_id } => {
+                let data = loaded.data().to_owned();
+                let record = loaded.rewritten(write_id, &cookie, &data, Limits::SAVE)?;
+                (Box::new(record), Some(grace))
+            }
+        };
+        let (phase, doubt, tries) = (Phase::Creating, false, 0);
+        let current = loaded;
+        Ok(Self { old, current, new, successor, grace, retirement, ttl, phase, doubt, tries })
+    }
+
+    /// The first step.
+    #[must_use]
+    pub fn start(&self) -> Step<Rotated> {
+        Step::Ask(Ask::Create(self.new.clone(), self.successor.clone(), PROVISIONAL))
+    }
+
+    /// The answer of the store to the last [`Step::Ask`]. `fresh` is a new write ID, in case one is
+    /// needed.
+    ///
+    /// # Errors
+    /// [`Error`] if what the session holds now cannot be stored.
+    pub fn answered(
+        &mut self,
+        answer: Answer,
+        fresh: WriteId,
+        now: UnixMillis,
+    ) -> Result<Step<Rotated>, Error> {
+        match (&self.phase, answer) {
+            (Phase::Creating, Answer::Done)
+            // A replica may not have it yet. What the store says of a write is certain.
+            | (Phase::Checking, Answer::Gone) => self.retire(now),
+            (Phase::Creating, _) => Ok(Step::Finished(Rotated::TryAnother)),
+
+            (Phase::Carrying(_), Answer::Unknown) => Ok(self.carry_again()),
+            (Phase::Carrying(_), Answer::Gone) => Ok(self.give_up()),
+            // A conflict is with our own first try, whose answer was lost.
+            (Phase::Carrying(carried), _) => {
+                self.successor = carried.clone();
+                self.retire(now)
+            }
+
+            (Phase::Retiring, Answer::Done) => Ok(self.activate()),
+            (Phase::Retiring, Answer::Gone) => Ok(self.drop_new(Rotated::Gone)),
+            (Phase::Checking, Answer::Record(record)) => self.found(*record, fresh, now),
+            (Phase::Retiring, answer) => {
+                self.doubt |= answer == Answer::Unknown;
+                Ok(self.check())
+            }
+            (Phase::Checking, _) => Ok(self.check()),
+
+            (Phase::Activating, Answer::Gone) => Ok(Step::Finished(Rotated::Gone)),
+            (Phase::Activating, Answer::Unknown) if self.tries <= TRIES => Ok(self.activate()),
+            (Phase::Activating, _) => Ok(Step::Finished(Rotated::To(self.new.clone()))),
+
+            (Phase::Leaving(ended), _) => Ok(Step::Finished(ended.clone())),
+        }
+    }
+
+    fn retire(&mut self, now: UnixMillis) -> Result<Step<Rotated>, Error> {
+        self.phase = Phase::Retiring;
+        let next = Next { id: self.new.clone(), grace: self.grace };
+        let tombstone = self.current.retired(self.retirement.clone(), next)?;
+        let expected = self.current.write_id().cloned();
+        let life = self.grace.map_or(0, |grace| grace.since(now)).max(REMEMBERED);
+        let ttl = Ttl::Millis(life);
+        Ok(Step::Ask(Ask::Replace(self.old.clone(), expected, Box::new(tombstone), ttl)))
+    }
+
+    /// Somebody wrote the old record meanwhile, or the answer was lost.
+    fn check(&mut self) -> Step<Rotated> {
+        self.tries += 1;
+        if self.tries > TRIES {
+            return self.give_up();
+        }
+        self.phase = Phase::Checking;
+        Step::Ask(Ask::Load(self.old.clone()))
+    }
+
+    fn found(
+        &mut self,
+        record: Record,
+        fresh: WriteId,
+        now: UnixMillis,
+    ) -> Result<Step<Rotated>, Error> {
+        if record.has_write(&self.retirement) {
+            return Ok(self.activate());
+        }
+        if let Some(next) = &record.meta().next {
+            let ended = Rotated::Elsewhere(next.clone());
+            return Ok(self.drop_new(ended));
+        }
+        let known = self.current.write_id();
+        if record.write_id() == known {
+            return self.retire(now);
+        }
+        if !known.is_none_or(|known| record.has_write(known)) {
+            // Older than what was seen already.
+            return Ok(self.check());
+        }
+        // Had the old record been retired by our lost request, nobody could have written it after.
+        self.doubt = false;
+        self.current = record;
+        if self.grace.is_none() {
+            return self.retire(now);
+        }
+        // The data goes along, so what was written meanwhile goes, too. A mark of its own: whoever
+        // has read the new record as it was must not write over this one.
+        let data = self.current.data().to_owned();
+        let carried =
+            self.current.rewritten(fresh, self.successor.cookie(), &data, Limits::SAVE)?;
+        self.phase = Phase::Carrying(Box::new(carried));
+        Ok(self.carry())
+    }
+
+    fn carry(&self) -> Step<Rotated> {
+        let Phase::Carrying(carried) = &self.phase else { return self.start() };
+        let expected = self.successor.write_id().cloned();
+        Step::Ask(Ask::Replace(self.new.clone(), expected, carried.clone(), PROVISIONAL))
+    }
+
+    fn carry_again(&mut self) -> Step<Rotated> {
+        self.tries += 1;
+        if self.tries > TRIES { self.give_up() } else { self.carry() }
+    }
+
+    fn activate(&mut self) -> Step<Rotated> {
+        if self.phase == Phase::Activating {
+            self.tries += 1;
+        }
+        self.phase = Phase::Activating;
+        Step::Ask(Ask::Touch(self.new.clone(), self.ttl))
+    }
+
+    /// If the old record may be retired yet, by a request that is late, the new one has to be there
+    /// then.
+    fn give_up(&mut self) -> Step<Rotated> {
+        if !self.doubt {
+            return self.drop_new(Rotated::GaveUp);
+        }
+        self.phase = Phase::Leaving(Rotated::GaveUp);
+        Step::Ask(Ask::Touch(self.new.clone(), self.ttl))
+    }
+
+    /// Nobody knows the new ID, and nobody will. If this fails, the record expires soon.
+    fn drop_new(&mut self, ended: Rotated) -> Step<Rotated> {
+        self.phase = Phase::Leaving(ended);
+        Step::Ask(Ask::Remove(self.new.clone(), self.successor.write_id().cloned()))
+    }
+}

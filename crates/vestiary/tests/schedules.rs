@@ -1,0 +1,540 @@
+//! The write protocol on random schedules: requests of one visitor, interleaved step by step, with
+//! crashes, lost answers, lost and late requests, and stale reads.
+//!
+//! Everything follows from a seed, which a failure prints: `SEED=… cargo test --test schedules`. As
+//! many schedules are run as `SCHEDULES` says.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::missing_docs_in_private_items,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test may fail"
+)]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    env,
+};
+
+use serde_json::{Value, json};
+use vestiary::{
+    Format, Limits, Meta, Record, SessionId, Ttl, UnixMillis, WriteId,
+    protocol::{
+        Answer, Ask, Change, Commit, Committed, Destroy, Destroyed, Kind, Rotate, Rotated, Step,
+    },
+};
+
+const TTL: Ttl = Ttl::Millis(3_600_000);
+
+/// What kind of store the schedules run on. All but the first are broken, and the checks must say so.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Kin {
+    Atomic,
+    /// A write creates what is not there, and asks for no version: `SET`.
+    Upsert,
+    /// A write asks for presence, but for no version: `SET XX`.
+    OnlyIfThere,
+    /// A removal reads first and removes later: `GET`, `DEL`.
+    ReadThenRemove,
+}
+
+#[test]
+fn an_atomic_store_loses_nothing_and_nothing_comes_back() {
+    let faults = run(Kin::Atomic);
+    assert!(faults.is_empty(), "{faults:#?}");
+}
+
+#[test]
+fn the_checks_find_what_an_upserting_store_does() {
+    let faults = run(Kin::Upsert);
+    assert!(faults.contains_key("an ended session is back"), "{faults:#?}");
+    assert!(faults.contains_key("an acknowledged change is lost"), "{faults:#?}");
+}
+
+#[test]
+fn the_checks_find_what_writes_without_versions_do() {
+    let faults = run(Kin::OnlyIfThere);
+    assert!(faults.contains_key("an acknowledged change is lost"), "{faults:#?}");
+}
+
+#[test]
+fn the_checks_find_what_reading_before_removing_does() {
+    let faults = run(Kin::ReadThenRemove);
+    assert!(faults.contains_key("an ended session is back"), "{faults:#?}");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    for seed in 0..50 {
+        assert_eq!(
+            Schedule::new(seed, Kin::Atomic).trace(),
+            Schedule::new(seed, Kin::Atomic).trace()
+        );
+    }
+}
+
+/// Runs the schedules; for each kind of fault the first seed that has it, and how many do.
+fn run(kin: Kin) -> BTreeMap<&'static str, (u64, usize)> {
+    let number = |name: &str| env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    let count = number("SCHEDULES").unwrap_or(if cfg!(debug_assertions) { 4_000 } else { 100_000 });
+    let seeds = number("SEED").map_or(0..count, |seed| seed..seed + 1);
+    let mut faults = BTreeMap::new();
+    let mut asks = 0;
+    for seed in seeds {
+        let mut schedule = Schedule::new(seed, kin);
+        schedule.play();
+        asks += schedule.asks;
+        if env::var("SEED").is_ok() {
+            println!("{:?}\n{}", schedule.wants, schedule.log.join("\n"));
+        }
+        for fault in schedule.faults() {
+            let (_, times) = faults.entry(fault).or_insert((seed, 0));
+            *times += 1;
+        }
+    }
+    println!("{kin:?}: {count} schedules, {asks} requests to the store: {faults:?}");
+    faults
+}
+
+/// A repeatable source of chance (`SplitMix64`).
+struct Chance(u64);
+
+impl Chance {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        usize::try_from(self.next() % limit as u64).unwrap()
+    }
+
+    fn percent(&mut self, percent: usize) -> bool {
+        self.below(100) < percent
+    }
+
+    fn bytes<const N: usize>(&mut self) -> [u8; N] {
+        std::array::from_fn(|_| self.next().to_le_bytes()[0])
+    }
+
+    fn id(&mut self) -> SessionId {
+        SessionId::from_entropy(&self.bytes())
+    }
+
+    fn write(&mut self) -> WriteId {
+        WriteId::from_entropy(&self.bytes())
+    }
+}
+
+/// The store: texts, and all that a stale replica could still say.
+struct Store {
+    kin: Kin,
+    texts: BTreeMap<String, String>,
+    past: BTreeMap<String, Vec<Option<String>>>,
+    /// Removals that have read, and not removed yet.
+    half: Vec<String>,
+}
+
+impl Store {
+    fn put(&mut self, key: &str, text: Option<String>) {
+        let past = self.past.entry(key.to_owned()).or_insert_with(|| vec![None]);
+        past.push(text.clone());
+        match text {
+            Some(text) => self.texts.insert(key.to_owned(), text),
+            None => self.texts.remove(key),
+        };
+    }
+
+    fn record(&self, id: &SessionId) -> Option<Record> {
+        let text = self.texts.get(id.expose())?;
+        Some(Record::decode(text, Limits::LOAD).unwrap())
+    }
+
+    fn apply(&mut self, ask: &Ask, chance: &mut Chance) -> Answer {
+        let text = |record: &Record| Some(record.encode(Limits::SAVE).unwrap());
+        match ask {
+            Ask::Load(id) => {
+                let past = self.past.get(id.expose()).map_or(&[][..], Vec::as_slice);
+                let now = self.texts.get(id.expose());
+                let seen = if !past.is_empty() && chance.percent(10) {
+                    past[chance.below(past.len())].as_ref()
+                } else {
+                    now
+                };
+                seen.map_or(Answer::Gone, |text| {
+                    Answer::Record(Box::new(Record::decode(text, Limits::LOAD).unwrap()))
+                })
+            }
+            Ask::Create(id, ..) if self.texts.contains_key(id.expose()) => Answer::Exists,
+            Ask::Create(id, record, _) => {
+                self.put(id.expose(), text(record));
+                Answer::Done
+            }
+            Ask::Replace(id, expected, record, _) => {
+                let present = self.record(id);
+                match (self.kin, present) {
+                    (Kin::Upsert, _) | (Kin::OnlyIfThere, Some(_)) => {}
+                    (_, None) => return Answer::Gone,
+                    (_, Some(present)) if present.write_id() != expected.as_ref() => {
+                        return Answer::Conflict;
+                    }
+                    (_, Some(_)) => {}
+                }
+                self.put(id.expose(), text(record));
+                Answer::Done
+            }
+            Ask::Touch(id, _) if self.texts.contains_key(id.expose()) => Answer::Done,
+            Ask::Touch(..) => Answer::Gone,
+            Ask::Remove(id, expected) => match self.record(id) {
+                None => Answer::Gone,
+                Some(present) if present.write_id() != expected.as_ref() => Answer::Conflict,
+                Some(_) if self.kin == Kin::ReadThenRemove => {
+                    self.half.push(id.expose().to_owned());
+                    Answer::Done
+                }
+                Some(_) => {
+                    self.put(id.expose(), None);
+                    Answer::Done
+                }
+            },
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Machine {
+    Opening(Want, SessionId),
+    Commit(Commit),
+    Destroy(Destroy),
+    Rotate(Rotate),
+}
+
+/// What a request wants of the session.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Want {
+    /// Set a key of its own.
+    Save,
+    /// Append to the list that all share.
+    Update,
+    LogOut,
+    LogIn,
+    Renew,
+}
+
+struct Request {
+    number: usize,
+    machine: Machine,
+    ask: Ask,
+}
+
+struct Schedule {
+    seed: u64,
+    chance: Chance,
+    store: Store,
+    first: SessionId,
+    requests: Vec<Request>,
+    /// Requests to the store that nobody waits for any more, and that may arrive all the same.
+    late: Vec<Ask>,
+    wants: Vec<Want>,
+    now: UnixMillis,
+    asks: usize,
+    log: Vec<String>,
+    saved: BTreeSet<usize>,
+    /// What was told to the application, or sent to the browser.
+    ended: bool,
+    exposed: BTreeSet<String>,
+    retired_by_login: Vec<SessionId>,
+}
+
+impl Schedule {
+    fn new(seed: u64, kin: Kin) -> Self {
+        let mut chance = Chance(seed);
+        let first = chance.id();
+        let mut store =
+            Store { kin, texts: BTreeMap::new(), past: BTreeMap::new(), half: Vec::new() };
+        // Some sessions were begun by svelte-kit-sessions, and have no mark.
+        let text = if chance.percent(20) {
+            r#"{"cookie":{},"data":{"log":[]}}"#.to_owned()
+        } else {
+            record(chance.write(), r#"{"log":[]}"#).encode(Limits::SAVE).unwrap()
+        };
+        store.put(first.expose(), Some(text));
+        let wants: Vec<Want> = (0..2 + chance.below(4))
+            .map(|_| match chance.below(10) {
+                0..=2 => Want::Save,
+                3..=5 => Want::Update,
+                6 => Want::LogOut,
+                7 => Want::LogIn,
+                _ => Want::Renew,
+            })
+            .collect();
+        let requests = wants
+            .iter()
+            .enumerate()
+            .map(|(number, want)| Request {
+                number,
+                machine: Machine::Opening(*want, first.clone()),
+                ask: Ask::Load(first.clone()),
+            })
+            .collect();
+        let exposed = BTreeSet::from([first.expose().to_owned()]);
+        Self {
+            seed,
+            chance,
+            store,
+            first,
+            requests,
+            late: Vec::new(),
+            wants,
+            now: UnixMillis(0),
+            asks: 0,
+            log: Vec::new(),
+            saved: BTreeSet::new(),
+            ended: false,
+            exposed,
+            retired_by_login: Vec::new(),
+        }
+    }
+
+    fn trace(mut self) -> Vec<String> {
+        self.play();
+        self.log
+    }
+
+    fn play(&mut self) {
+        for _ in 0..2_000 {
+            if !self.store.half.is_empty() && self.chance.percent(30) {
+                let key = self.store.half.swap_remove(self.chance.below(self.store.half.len()));
+                self.store.put(&key, None);
+            }
+            if !self.late.is_empty() && (self.requests.is_empty() || self.chance.percent(15)) {
+                let ask = self.late.swap_remove(self.chance.below(self.late.len()));
+                let answer = self.store.apply(&ask, &mut self.chance);
+                self.note("late", &ask, &answer);
+                continue;
+            }
+            if self.requests.is_empty() {
+                break;
+            }
+            self.now = self.now.plus(self.chance.below(20) as u64);
+            let request = self.requests.swap_remove(self.chance.below(self.requests.len()));
+            self.step(request);
+        }
+        assert!(self.requests.is_empty(), "seed {}: a request never ends", self.seed);
+        for key in std::mem::take(&mut self.store.half) {
+            self.store.put(&key, None);
+        }
+    }
+
+    fn step(&mut self, mut request: Request) {
+        self.asks += 1;
+        let ask = request.ask.clone();
+        let answer = match self.chance.below(100) {
+            // The process dies before or after its request arrived.
+            0..2 => return,
+            2..4 => {
+                self.store.apply(&ask, &mut self.chance);
+                return;
+            }
+            // The answer is lost.
+            4..9 => {
+                self.store.apply(&ask, &mut self.chance);
+                Answer::Unknown
+            }
+            // The request is lost, or only late.
+            9..12 => Answer::Unknown,
+            12..15 => {
+                self.late.push(ask.clone());
+                Answer::Unknown
+            }
+            // A client library sends it again when nothing was heard.
+            15..17 => {
+                self.store.apply(&ask, &mut self.chance);
+                self.late.push(ask.clone());
+                Answer::Unknown
+            }
+            _ => self.store.apply(&ask, &mut self.chance),
+        };
+        self.note(&format!("{}", request.number), &ask, &answer);
+        if let Some(ask) = self.answered(&mut request, answer) {
+            self.requests.push(Request { ask, ..request });
+        }
+    }
+
+    fn note(&mut self, who: &str, ask: &Ask, answer: &Answer) {
+        self.log.push(format!("{who}: {ask:?} -> {answer:?}"));
+    }
+
+    /// What the request asks next; `None` when it is over.
+    fn answered(&mut self, request: &mut Request, answer: Answer) -> Option<Ask> {
+        let now = self.now;
+        match &mut request.machine {
+            Machine::Opening(want, id) => {
+                let (want, id) = (*want, id.clone());
+                let Answer::Record(found) = answer else { return None };
+                if let Some(next) = found.meta().next.clone() {
+                    // Too late, or somebody else's.
+                    next.grace.filter(|grace| now < *grace)?;
+                    request.machine = Machine::Opening(want, next.id.clone());
+                    return Some(Ask::Load(next.id));
+                }
+                self.begin(request, want, id, *found)
+            }
+            Machine::Commit(commit) => {
+                let step = commit.answered(answer, now).unwrap();
+                self.commit(request, step)
+            }
+            Machine::Destroy(destroy) => match destroy.answered(answer) {
+                Step::Ask(ask) => Some(ask),
+                Step::Compute(_) => None,
+                Step::Finished(ended) => {
+                    self.ended |= ended == Destroyed::Confirmed;
+                    None
+                }
+            },
+            Machine::Rotate(rotate) => {
+                match rotate.answered(answer, self.chance.write(), now).unwrap() {
+                    Step::Ask(ask) => Some(ask),
+                    Step::Compute(_) => None,
+                    Step::Finished(rotated) => {
+                        if let Rotated::To(id) = rotated {
+                            self.exposed.insert(id.expose().to_owned());
+                            if self.wants[request.number] == Want::LogIn {
+                                self.retired_by_login.push(self.first.clone());
+                            }
+                        }
+                        None
+                    }
+                }
+            }
+        }
+    }
+
+    fn begin(
+        &mut self,
+        request: &mut Request,
+        want: Want,
+        id: SessionId,
+        found: Record,
+    ) -> Option<Ask> {
+        let number = request.number;
+        let base = found.data().to_owned();
+        match want {
+            Want::Save | Want::Update => {
+                let change = if want == Want::Update {
+                    Change::Rerun
+                } else {
+                    let mut mine: Value = serde_json::from_str(&base).unwrap();
+                    mine[format!("key{number}")] = json!(number);
+                    let base = serde_json::from_str::<Value>(&base).unwrap().to_string();
+                    Change::Merge { base, mine: mine.to_string() }
+                };
+                let mut commit = Commit::new(id, found, change, self.chance.write(), "{}", TTL);
+                let step = commit.start().unwrap();
+                request.machine = Machine::Commit(commit);
+                self.commit(request, step)
+            }
+            Want::LogOut => {
+                let destroy = Destroy::new(id, &found);
+                let Step::Ask(ask) = destroy.start() else { panic!("{destroy:?}") };
+                request.machine = Machine::Destroy(destroy);
+                Some(ask)
+            }
+            Want::LogIn | Want::Renew => {
+                let kind = if want == Want::LogIn {
+                    let data = json!({ "log": [], "user": number }).to_string();
+                    Kind::Privilege(Box::new(record(self.chance.write(), &data)))
+                } else {
+                    Kind::Renewal {
+                        grace: self.now.plus(1_000_000),
+                        cookie: "{}".to_owned(),
+                        write_id: self.chance.write(),
+                    }
+                };
+                let (new, mark) = (self.chance.id(), self.chance.write());
+                let rotate = Rotate::new(id, found, new, kind, mark, TTL).unwrap();
+                let Step::Ask(ask) = rotate.start() else { panic!("{rotate:?}") };
+                request.machine = Machine::Rotate(rotate);
+                Some(ask)
+            }
+        }
+    }
+
+    fn commit(&mut self, request: &mut Request, step: Step<Committed>) -> Option<Ask> {
+        match step {
+            Step::Ask(ask) => Some(ask),
+            Step::Finished(committed) => {
+                if matches!(committed, Committed::Saved(_)) {
+                    self.saved.insert(request.number);
+                }
+                None
+            }
+            Step::Compute(data) => {
+                let Machine::Commit(commit) = &mut request.machine else { return None };
+                let mut data: Value = serde_json::from_str(&data).unwrap();
+                data["log"].as_array_mut().unwrap().push(json!(request.number));
+                let step = commit.computed(&data.to_string()).unwrap();
+                self.commit(request, step)
+            }
+        }
+    }
+
+    /// The session that a browser with this cookie has in the end, with time to spare.
+    fn reached(&self, id: &SessionId, through_logins: bool) -> Option<Record> {
+        let record = self.store.record(id)?;
+        match &record.meta().next {
+            None => Some(record),
+            Some(next) if through_logins || next.grace.is_some() => {
+                self.reached(&next.id, through_logins)
+            }
+            Some(_) => None,
+        }
+    }
+
+    fn faults(&self) -> Vec<&'static str> {
+        let mut faults = Vec::new();
+        let exposed: Vec<SessionId> =
+            self.exposed.iter().map(|id| SessionId::parse(id).unwrap()).collect();
+        if self.ended && exposed.iter().any(|id| self.reached(id, true).is_some()) {
+            faults.push("an ended session is back");
+        }
+        if self.retired_by_login.iter().any(|id| self.reached(id, false).is_some()) {
+            faults.push("an old ID is good after a login");
+        }
+        let logged_in = self.wants.contains(&Want::LogIn);
+        let logged_out = self.wants.contains(&Want::LogOut);
+        let reached = self.reached(&self.first, false);
+        if !logged_in && !logged_out && reached.is_none() {
+            faults.push("a session is lost");
+        }
+        if let Some(record) = reached.filter(|_| !logged_in) {
+            let data: Value = serde_json::from_str(record.data()).unwrap();
+            let log = data["log"].as_array().unwrap();
+            for (number, want) in self.wants.iter().enumerate() {
+                let entries = log.iter().filter(|entry| **entry == json!(number)).count();
+                if entries > 1 {
+                    faults.push("a change was made twice");
+                }
+                let there = match want {
+                    Want::Update => entries == 1,
+                    Want::Save => data.get(format!("key{number}")).is_some(),
+                    Want::LogOut | Want::LogIn | Want::Renew => continue,
+                };
+                if self.saved.contains(&number) && !there {
+                    faults.push("an acknowledged change is lost");
+                }
+            }
+        }
+        faults
+    }
+}
+
+fn record(mark: WriteId, data: &str) -> Record {
+    Record::new(Format::Seed, mark, "{}", data, Meta::default(), Limits::SAVE).unwrap()
+}
