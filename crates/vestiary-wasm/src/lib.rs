@@ -13,10 +13,19 @@ extern crate alloc;
 use alloc::{borrow::ToOwned as _, boxed::Box, string::String, vec::Vec};
 
 use vestiary::{
-    CookieOptions, Format, KeyRing, Limits, MemoryLimits, Meta, Options, OptionsInput, Record,
-    SameSiteOption, SessionId, Ttl, UnixMillis, WriteId, cookie_header, decide, response,
+    CookieOptions, Format, Handle, KeyRing, Limits, MemoryLimits, Meta, Options, OptionsInput,
+    Outcome, Record, SameSiteOption, SealRing, SessionId, Timeouts, Ttl, UnixMillis, UserRef,
+    WriteId, cookie_header, decide,
+    protocol::{
+        Change, Commit, Destroy, Kind, Rotate, Terms, UserChange, UserCommit, UserSessions,
+    },
+    response,
 };
 use wasm_bindgen::prelude::*;
+
+pub use machine::{Answer, Ended, Machine, Step};
+
+mod machine;
 
 #[cfg(target_arch = "wasm32")]
 #[global_allocator]
@@ -40,6 +49,7 @@ const OUTPUT: usize = 2 << 10;
 pub struct Core {
     options: Options,
     keys: Option<KeyRing>,
+    seals: Option<SealRing>,
     record_cookie: String,
     input: Box<[u8]>,
     output: Box<[u8]>,
@@ -69,10 +79,20 @@ impl Core {
         auto_save: Option<bool>,
         touch_after: Option<f64>,
         express: bool,
+        idle_timeout: Option<f64>,
+        absolute_timeout: Option<f64>,
+        renew_after: Option<f64>,
+        renew_grace: Option<f64>,
+        namespace: Option<String>,
+        hash_ids: Option<bool>,
         record_cookie: String,
         secrets: Option<Vec<String>>,
+        seal_secrets: Option<Vec<String>>,
         production: bool,
     ) -> Result<Core, String> {
+        let timeouts = Timeouts::new(idle_timeout, absolute_timeout, renew_after, renew_grace)
+            .map_err(thrown)?;
+        let namespace = namespace.as_deref();
         let given = |text| Some(text).filter(|text: &&str| !text.is_empty());
         let same_site_name = given(same_site_name).map(SameSiteOption::Name);
         let options = Options::new(OptionsInput {
@@ -93,13 +113,17 @@ impl Core {
             auto_save: auto_save.unwrap_or_default(),
             touch_after,
             format: if express { Format::Express } else { Format::Seed },
+            timeouts,
+            namespace,
+            hash_ids: hash_ids.unwrap_or_default(),
         })
         .map_err(thrown)?;
-        let keys = secrets.map(|secrets| KeyRing::checked(&secrets, production)).transpose();
-        let keys = keys.map_err(thrown)?;
+        let keys = secrets.map(|secrets| KeyRing::checked(&secrets, namespace, production));
+        let seals = seal_secrets.map(|secrets| SealRing::new(&secrets, namespace));
         Ok(Self {
             options,
-            keys,
+            keys: keys.transpose().map_err(thrown)?,
+            seals: seals.transpose().map_err(thrown)?,
             record_cookie,
             input: [0; INPUT].into(),
             output: [0; OUTPUT].into(),
@@ -201,12 +225,17 @@ impl Core {
         self.options.touch_after() as f64
     }
 
-    /// Milliseconds that a record saved now may live; Infinity leaves it to the store.
+    /// Milliseconds that the cookie allows a record that is saved now; Infinity leaves it to the store.
     pub fn ttl(&self, now: f64) -> f64 {
-        match self.options.ttl(millis(now)) {
-            Ttl::Infinite => f64::INFINITY,
-            Ttl::Millis(millis) => millis as f64,
-        }
+        ttl_number(self.options.ttl(millis(now)))
+    }
+
+    /// Milliseconds that the record of this text may be given now.
+    #[wasm_bindgen(js_name = ttlOf)]
+    pub fn ttl_of(&self, text: &str, now: f64) -> Result<f64, String> {
+        let now = millis(now);
+        let (_, meta) = Record::inspect(text, Limits::LOAD).map_err(thrown)?;
+        Ok(ttl_number(self.options.timeouts().ttl(self.options.ttl(now), &meta, now)))
     }
 
     /// What to do: the store step in the low byte, the cookie step in the next, then the stage.
@@ -218,20 +247,255 @@ impl Core {
             | (Stage::from(plan.stage) as u32) << 16
     }
 
-    /// The text of a record written at `now`. The 12 random bytes of its write ID are in the input.
-    pub fn encode(&self, data: &str, created: Option<f64>, now: f64) -> Result<String, String> {
-        let Some(entropy) = self.input.first_chunk() else { return Ok(String::new()) };
-        let meta = created.map(|at| Meta::created(millis(at))).unwrap_or_default();
-        let Self { options, record_cookie, .. } = self;
-        options
-            .record_cookie(record_cookie, millis(now))
-            .and_then(|cookie| {
-                let id = WriteId::from_entropy(entropy);
-                Record::new(options.format(), id, &cookie, data, meta, Limits::SAVE)
-            })
-            .and_then(|record| record.encode(Limits::SAVE))
-            .map_err(thrown)
+    /// What the store knows a session by, after its own prefix.
+    #[wasm_bindgen(js_name = storeKey)]
+    pub fn store_key(&self, id: &str) -> Result<String, String> {
+        Ok(self.options.store_key(&session_id(id)?))
     }
+
+    /// What the store knows the list of a user's sessions by, after its own prefix.
+    #[wasm_bindgen(js_name = userKey)]
+    pub fn user_key(&self, name: &str) -> String {
+        self.options.user_key(name)
+    }
+
+    /// What is encrypted is written so. The 24 random bytes of the nonce are in the input.
+    pub fn seal(&self, id: &str, key: &str, text: String) -> Result<String, String> {
+        match (&self.seals, self.input.first_chunk()) {
+            (Some(seals), Some(nonce)) => Ok(seals.seal(&session_id(id)?, key, &text, nonce)),
+            _ => Ok(text),
+        }
+    }
+
+    /// The text of a record, decrypted if records are.
+    pub fn open(&self, id: &str, key: &str, text: String) -> Result<String, String> {
+        match &self.seals {
+            Some(seals) => seals.open(&session_id(id)?, key, &text).map_err(thrown),
+            None => Ok(text),
+        }
+    }
+
+    /// What a stored record is: bits of `Found`. Throws if it cannot be used.
+    pub fn inspect(&self, text: &str, now: f64) -> Result<u8, String> {
+        let (format, meta) = Record::inspect(text, Limits::LOAD).map_err(thrown)?;
+        let (timeouts, now) = (self.options.timeouts(), millis(now));
+        let retired = meta.next.as_ref().map(|next| next.grace.is_some_and(|grace| now < grace));
+        let bits = [
+            (format == Format::Express, Found::Express),
+            (timeouts.is_over(&meta, now), Found::Over),
+            (timeouts.is_stale(&meta, now), Found::Stale),
+            (timeouts.wants_renewal(&meta, now), Found::Due),
+            (retired == Some(true), Found::Renewed),
+            (retired == Some(false), Found::Retired),
+        ];
+        Ok(bits.into_iter().map(|(is, bit)| u8::from(is) * bit as u8).sum())
+    }
+
+    /// The ID that a session has now whose record, found under `id`, only says so.
+    #[wasm_bindgen(js_name = nextId)]
+    pub fn next_id(&self, id: &str, text: &str) -> Result<Option<String>, String> {
+        let record = Record::decode(text, Limits::LOAD).map_err(thrown)?;
+        let next = record.next(&session_id(id)?).map_err(thrown)?;
+        Ok(next.map(|(id, _)| id.expose().to_owned()))
+    }
+
+    /// The text of a record written now: in place of `before`, or a new one; of a user, if there is
+    /// one. The 12 random bytes of its write ID are in the input.
+    pub fn encode(
+        &self,
+        data: &str,
+        before: Option<String>,
+        user: Option<String>,
+        handle: Option<String>,
+        now: f64,
+    ) -> Result<String, String> {
+        let meta = match before {
+            None => Meta::default(),
+            Some(text) => Record::inspect(&text, Limits::LOAD).map_err(thrown)?.1,
+        };
+        let record = self.record(data, meta, user, handle, millis(now))?;
+        record.encode(Limits::SAVE).map_err(thrown)
+    }
+
+    /// A change of the session `id`, loaded as `text`: from `base` to `mine`, or by a function if there
+    /// is no `mine`. 12 random bytes are in the input.
+    pub fn commit(
+        &self,
+        id: &str,
+        text: &str,
+        base: String,
+        mine: Option<String>,
+        now: f64,
+    ) -> Result<Machine, String> {
+        let (id, record) = loaded(id, text)?;
+        let change = mine.map_or(Change::Rerun, |mine| Change::Merge { base, mine });
+        let commit = Commit::new(id, record, change, self.write_id(0), self.terms(millis(now))?);
+        Machine::commit(commit, millis(now))
+    }
+
+    /// The end of the session `id`, loaded as `text`.
+    pub fn destroy(&self, id: &str, text: &str) -> Result<Machine, String> {
+        let (id, record) = loaded(id, text)?;
+        Machine::destroy(Destroy::new(id, &record))
+    }
+
+    /// Another ID for the session `id`, loaded as `text`, and all that it holds. 36 random bytes are in
+    /// the input.
+    pub fn renew(&self, id: &str, text: &str, new_id: &str, now: f64) -> Result<Machine, String> {
+        let grace = self.options.timeouts().grace(millis(now));
+        let kind = Kind::Renewal { grace, write_id: self.write_id(1) };
+        self.rotate(id, text, new_id, kind, f64::INFINITY, now)
+    }
+
+    /// Another ID for the session `id`, loaded as `text`, and other data: somebody logs in. The new
+    /// record lives `longest` milliseconds at most. 36 random bytes are in the input.
+    #[expect(clippy::too_many_arguments, reason = "an object would cost a JSON reader or js-sys")]
+    pub fn supersede(
+        &self,
+        id: &str,
+        text: &str,
+        new_id: &str,
+        data: &str,
+        user: Option<String>,
+        handle: Option<String>,
+        longest: f64,
+        now: f64,
+    ) -> Result<Machine, String> {
+        let record = self.record(data, Meta::default(), user, handle, millis(now))?;
+        self.rotate(id, text, new_id, Kind::Privilege(Box::new(record)), longest, now)
+    }
+
+    /// What a machine does next, given what the store said of the last step, and the record it gave.
+    /// 12 random bytes are in the input.
+    pub fn answered(
+        &self,
+        machine: &mut Machine,
+        answer: Answer,
+        text: Option<String>,
+        now: f64,
+    ) -> Result<Step, String> {
+        machine.answered(answer, text, self.write_id(0), millis(now))
+    }
+
+    /// A name for a session in the list of its user, of 12 random bytes in the input.
+    #[wasm_bindgen(js_name = newHandle)]
+    pub fn new_handle(&self) -> Option<String> {
+        self.input.first_chunk().map(|entropy| Handle::from_entropy(entropy).as_str().to_owned())
+    }
+
+    /// Adds a session to the list of its user; `label` is JSON text.
+    #[wasm_bindgen(js_name = userAdd)]
+    pub fn user_add(
+        &self,
+        handle: &str,
+        label: Option<String>,
+        since: f64,
+        most: usize,
+        now: f64,
+    ) -> Option<Machine> {
+        let (handle, since) = (Handle::parse(handle)?, millis(since));
+        Some(self.user(UserChange::Add { handle, label, since, most }, now))
+    }
+
+    /// Writes down that a session of a user is used.
+    #[wasm_bindgen(js_name = userSeen)]
+    pub fn user_seen(&self, handle: &str, now: f64) -> Option<Machine> {
+        Some(self.user(UserChange::Seen(Handle::parse(handle)?), now))
+    }
+
+    /// Ends one session of a user.
+    #[wasm_bindgen(js_name = userRemove)]
+    pub fn user_remove(&self, handle: &str, now: f64) -> Option<Machine> {
+        Some(self.user(UserChange::Remove(Handle::parse(handle)?), now))
+    }
+
+    /// Ends all sessions of a user but `keep`.
+    #[wasm_bindgen(js_name = userEnd)]
+    pub fn user_end(&self, keep: Option<String>, now: f64) -> Machine {
+        self.user(UserChange::End { keep: keep.as_deref().and_then(Handle::parse) }, now)
+    }
+
+    /// Whether a session stands in the list of its user: bits of `Listed`.
+    #[wasm_bindgen(js_name = userKnows)]
+    pub fn user_knows(&self, list: &str, handle: &str, now: f64) -> u8 {
+        let Some(handle) = Handle::parse(handle) else { return 0 };
+        let Ok(sessions) = UserSessions::decode(list) else { return 0 };
+        let now = millis(now);
+        u8::from(sessions.knows(&handle)) * Listed::Known as u8
+            + u8::from(sessions.is_stale(&handle, self.user_ttl(now), now)) * Listed::Stale as u8
+    }
+
+    /// The list of a user's sessions that are alive, the last one used last: JSON text.
+    #[wasm_bindgen(js_name = userSessions)]
+    pub fn user_sessions(&self, list: &str, now: f64) -> String {
+        let mut sessions = UserSessions::decode(list).unwrap_or_default();
+        sessions.sweep(millis(now));
+        sessions.encode(&self.write_id(0))
+    }
+}
+
+impl Core {
+    fn write_id(&self, which: usize) -> WriteId {
+        let entropy = self.input.chunks(WriteId::ENTROPY).nth(which).and_then(<[u8]>::first_chunk);
+        WriteId::from_entropy(entropy.unwrap_or(&[0; WriteId::ENTROPY]))
+    }
+
+    fn terms(&self, now: UnixMillis) -> Result<Terms, String> {
+        let cookie = self.options.record_cookie(&self.record_cookie, now).map_err(thrown)?;
+        let (ttl, timeouts) = (self.options.ttl(now), *self.options.timeouts());
+        Ok(Terms { cookie: cookie.into_owned(), ttl, timeouts })
+    }
+
+    fn record(
+        &self,
+        data: &str,
+        meta: Meta,
+        user: Option<String>,
+        handle: Option<String>,
+        now: UnixMillis,
+    ) -> Result<Record, String> {
+        let Terms { cookie, timeouts, .. } = self.terms(now)?;
+        let mut meta = timeouts.stamped(meta, now);
+        if let (Some(name), Some(handle)) = (user, handle.as_deref().and_then(Handle::parse)) {
+            meta.user = Some(UserRef { name, handle });
+        }
+        let format = self.options.format();
+        Record::new(format, self.write_id(0), &cookie, data, meta, Limits::SAVE).map_err(thrown)
+    }
+
+    fn rotate(
+        &self,
+        id: &str,
+        text: &str,
+        new_id: &str,
+        kind: Kind,
+        longest: f64,
+        now: f64,
+    ) -> Result<Machine, String> {
+        let (old, record) = loaded(id, text)?;
+        let (new, now) = (session_id(new_id)?, millis(now));
+        let terms = self.terms(now)?;
+        let ttl = ttl_of(ttl_number(terms.ttl).min(longest));
+        let rotate =
+            Rotate::new(old, record, new, kind, self.write_id(2), Terms { ttl, ..terms }, now);
+        Machine::rotate(rotate.map_err(thrown)?)
+    }
+
+    fn user(&self, change: UserChange, now: f64) -> Machine {
+        Machine::user(UserCommit::new(change, self.user_ttl(millis(now))))
+    }
+
+    fn user_ttl(&self, now: UnixMillis) -> Ttl {
+        self.options.timeouts().ttl(self.options.ttl(now), &Meta::default(), now)
+    }
+}
+
+fn loaded(id: &str, text: &str) -> Result<(SessionId, Record), String> {
+    Ok((session_id(id)?, Record::decode(text, Limits::LOAD).map_err(thrown)?))
+}
+
+fn session_id(id: &str) -> Result<SessionId, String> {
+    SessionId::parse(id).map_err(thrown)
 }
 
 fn read(options: &Options, keys: Option<&KeyRing>, header: &[u8], output: &mut [u8]) -> i32 {
@@ -259,12 +523,6 @@ fn put(buffer: &mut [u8], start: usize, text: &str) -> usize {
 #[wasm_bindgen(js_name = checkId)]
 pub fn check_id(id: &str) -> Result<(), String> {
     SessionId::parse(id).map(drop).map_err(thrown)
-}
-
-/// Whether a stored record is of express-session's shape. Throws if it cannot be used.
-#[wasm_bindgen(js_name = isExpressRecord)]
-pub fn is_express_record(text: &str) -> Result<bool, String> {
-    Ok(Record::check(text, Limits::LOAD).map_err(thrown)? == Format::Express)
 }
 
 /// The `Cache-Control` of a response that sets the cookie; undefined if the present one will do.
@@ -315,6 +573,38 @@ impl MemoryTable {
     /// Removes a record.
     pub fn remove(&mut self, key: &str) -> bool {
         self.0.remove(key)
+    }
+
+    /// Writes a record if there is none; whether it did. `bound`: of a user.
+    pub fn create(
+        &mut self,
+        key: &str,
+        text: &str,
+        ttl: f64,
+        bound: bool,
+        now: f64,
+    ) -> Result<bool, String> {
+        let outcome = self.0.create(key, text, ttl_of(ttl), bound, millis(now)).map_err(thrown)?;
+        Ok(outcome == Outcome::Done)
+    }
+
+    /// Writes a record over the one with this mark.
+    pub fn replace(
+        &mut self,
+        key: &str,
+        expected: Option<String>,
+        text: &str,
+        ttl: f64,
+        now: f64,
+    ) -> Result<Answer, String> {
+        let outcome = self.0.replace(key, expected.as_deref(), text, ttl_of(ttl), millis(now));
+        outcome.map(Answer::from).map_err(thrown)
+    }
+
+    /// Removes the record with this mark.
+    #[wasm_bindgen(js_name = removeMarked)]
+    pub fn remove_marked(&mut self, key: &str, expected: Option<String>, now: f64) -> Answer {
+        self.0.remove_marked(key, expected.as_deref(), millis(now)).into()
     }
 
     /// Number of records alive.
@@ -382,6 +672,34 @@ pub enum CookieStep {
     Late,
 }
 
+/// Bits of `inspect`.
+#[wasm_bindgen]
+#[derive(Clone, Copy, Debug)]
+pub enum Found {
+    /// It is of express-session's shape.
+    Express = 1,
+    /// The session has lasted its time.
+    Over = 2,
+    /// It has to be written down that the session is used.
+    Stale = 4,
+    /// It is time for another ID.
+    Due = 8,
+    /// The session has another ID, and this one still leads to it.
+    Renewed = 16,
+    /// The session has another ID, and this one is nobody's.
+    Retired = 32,
+}
+
+/// Bits of `userKnows`.
+#[wasm_bindgen]
+#[derive(Clone, Copy, Debug)]
+pub enum Listed {
+    /// It stands in the list.
+    Known = 1,
+    /// It has to be written down that it is used.
+    Stale = 2,
+}
+
 /// Bits of `decide`'s `known`, after `vestiary::decide::Known`.
 #[wasm_bindgen]
 #[derive(Clone, Copy, Debug)]
@@ -409,6 +727,13 @@ fn known_of(bits: u8) -> decide::Known {
         finishes: has(Known::Finishes),
         left: has(Known::Left),
         touched: has(Known::Touched),
+    }
+}
+
+fn ttl_number(ttl: Ttl) -> f64 {
+    match ttl {
+        Ttl::Infinite => f64::INFINITY,
+        Ttl::Millis(millis) => millis as f64,
     }
 }
 

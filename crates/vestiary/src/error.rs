@@ -40,10 +40,21 @@ pub enum Error {
         /// The least number of bytes.
         minimum: usize,
     },
+    /// A timeout that is not a number of seconds.
+    Timeout {
+        /// The option.
+        name: &'static str,
+    },
+    /// A namespace that cannot be part of a key.
+    Namespace,
     /// Session data that is not a JSON object.
     DataNotObject,
     /// Session data, or a record, that is not JSON.
     Json,
+    /// A record that is not sealed, where all should be.
+    NotSealed,
+    /// A sealed record that none of the secrets opens for this session.
+    Unsealable,
     /// Nested deeper than [`Limits::depth`](crate::Limits::depth).
     TooDeep {
         /// The limit that was passed.
@@ -85,8 +96,12 @@ impl Error {
             Self::SessionId => "session_id",
             Self::SecretMissing => "secret_missing",
             Self::SecretShort { .. } => "secret_short",
+            Self::Timeout { .. } => "timeout_option",
+            Self::Namespace => "namespace_option",
             Self::DataNotObject => "data_not_object",
             Self::Json => "json",
+            Self::NotSealed => "not_sealed",
+            Self::Unsealable => "unsealable",
             Self::TooDeep { .. } => "too_deep",
             Self::TooLarge { .. } => "too_large",
             Self::ForbiddenKey { .. } => "forbidden_key",
@@ -117,8 +132,18 @@ impl Error {
                 push(&mut text, minimum);
                 text.extend([" bytes: in production ", SECRET]);
             }
+            Self::Timeout { name } => {
+                text.extend(["`", name, "` must be a number of seconds, at least 1 (a grace: 0) and at most a century"]);
+            }
+            Self::Namespace => {
+                text.push_str("`namespace` must be 1 to 64 letters, digits, `-`, `_` or `.`");
+            }
             Self::DataNotObject => text.push_str("session data must be a JSON object"),
             Self::Json => text.push_str("the record is not valid JSON"),
+            Self::NotSealed => text.push_str("the record is not encrypted, and `encrypt` demands it"),
+            Self::Unsealable => {
+                text.push_str("the record cannot be decrypted with these secrets for this session");
+            }
             Self::TooDeep { limit } => {
                 text.push_str("session data is nested deeper than ");
                 push(&mut text, limit);

@@ -2,6 +2,7 @@ use alloc::{borrow::ToOwned as _, string::String};
 use core::{fmt, ops::RangeInclusive};
 
 use base64ct::{Base64UrlUnpadded, Encoding as _};
+use sha2::{Digest as _, Sha256};
 
 use crate::Error;
 
@@ -58,6 +59,57 @@ impl SessionId {
 impl fmt::Debug for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SessionId(…)")
+    }
+}
+
+impl SessionId {
+    /// What a store may know of the ID: base64url of `SHA-256("vestiary.id.v1" ‖ id)`, 43
+    /// characters. Whoever reads the store cannot make a cookie of it.
+    #[must_use]
+    pub fn hashed(&self) -> String {
+        hashed("vestiary.id.v1", &self.0)
+    }
+}
+
+/// What the record of a user's sessions is called in a store: base64url of
+/// `SHA-256("vestiary.user.v1" ‖ name)`.
+#[must_use]
+pub fn user_key(name: &str) -> String {
+    hashed("vestiary.user.v1", name)
+}
+
+fn hashed(purpose: &str, text: &str) -> String {
+    let hash = Sha256::new().chain_update(purpose).chain_update(text).finalize();
+    Base64UrlUnpadded::encode_string(&hash)
+}
+
+/// What a list of a user's sessions calls one of them: 16 random characters, from which neither its
+/// ID nor its key in the store can be had.
+///
+/// ```
+/// # use vestiary::Handle;
+/// assert_eq!(Handle::from_entropy(&[0; 12]).as_str(), "AAAAAAAAAAAAAAAA");
+/// ```
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Handle(WriteId);
+
+impl Handle {
+    /// A handle from random bytes.
+    #[must_use]
+    pub fn from_entropy(entropy: &[u8; WriteId::ENTROPY]) -> Self {
+        Self(WriteId::from_entropy(entropy))
+    }
+
+    /// A handle out of a record, or from an administrator; `None` if it has another shape.
+    #[must_use]
+    pub fn parse(handle: &str) -> Option<Self> {
+        WriteId::parse(handle).map(Self)
+    }
+
+    /// The 16 characters.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
     }
 }
 

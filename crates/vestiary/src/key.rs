@@ -1,12 +1,12 @@
 use alloc::{borrow::Cow, string::String, vec::Vec};
 use core::fmt;
 
-use base64ct::{Base64Unpadded, Encoding as _};
+use base64ct::{Base64Unpadded, Base64UrlUnpadded, Encoding as _};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use subtle::{Choice, ConstantTimeEq as _};
 
-use crate::{Error, Format, SessionId};
+use crate::{Error, Format, SessionId, WriteId};
 
 /// The secrets that sign the session cookie: the first signs, all verify.
 ///
@@ -51,12 +51,22 @@ impl KeyRing {
     /// # Errors
     /// [`Error::SecretMissing`] if there is no secret, or an empty one among them.
     pub fn new<S: AsRef<str>>(secrets: &[S]) -> Result<Self, Error> {
+        Self::of(secrets, None)
+    }
+
+    fn of<S: AsRef<str>>(secrets: &[S], namespace: Option<&str>) -> Result<Self, Error> {
         let mut verifiers = Vec::with_capacity(secrets.len());
         for secret in secrets.iter().map(AsRef::as_ref) {
             if secret.is_empty() {
                 return Err(Error::SecretMissing);
             }
-            verifiers.push(key(secret.as_bytes())?);
+            let master = key(secret.as_bytes())?;
+            if let Some(namespace) = namespace {
+                let derived = master.chain_update("vestiary.namespace.v1").chain_update(namespace);
+                verifiers.push(key(&derived.finalize().into_bytes())?);
+                continue;
+            }
+            verifiers.push(master);
             if !secret.is_ascii() {
                 verifiers.push(key(&low_bytes(secret))?);
             }
@@ -65,12 +75,18 @@ impl KeyRing {
         Ok(Self { signer, verifiers })
     }
 
-    /// As [`KeyRing::new`]; in production, short secrets are refused.
+    /// As [`KeyRing::new`]; in production, short secrets are refused. The keys of a `namespace` are
+    /// its own, `HMAC-SHA256(secret, "vestiary.namespace.v1" ‖ namespace)`: what they sign, no other
+    /// namespace takes for genuine.
     ///
     /// # Errors
     /// [`Error::SecretShort`] names the position of the first short one, never its text.
-    pub fn checked<S: AsRef<str>>(secrets: &[S], production: bool) -> Result<Self, Error> {
-        let ring = Self::new(secrets)?;
+    pub fn checked<S: AsRef<str>>(
+        secrets: &[S],
+        namespace: Option<&str>,
+        production: bool,
+    ) -> Result<Self, Error> {
+        let ring = Self::of(secrets, namespace)?;
         let short = |secret: &S| secret.as_ref().len() < Self::SHORTEST;
         match secrets.iter().position(short) {
             Some(index) if production => {
@@ -143,6 +159,28 @@ fn low_bytes(secret: &str) -> Vec<u8> {
     secret.encode_utf16().map(|unit| unit.to_le_bytes()[0]).collect()
 }
 
+/// Hides bytes from all but the holder of `id`: base64url of the bytes, each of them XOR
+/// `HMAC-SHA256(id, "vestiary.next.v1" ‖ mark ‖ n)`, block by block. Good for one use of each mark.
+pub(crate) fn hide(bytes: &[u8], id: &SessionId, mark: &WriteId) -> String {
+    Base64UrlUnpadded::encode_string(&padded(bytes, id, mark))
+}
+
+/// What was hidden; `None` if it is not base64url.
+pub(crate) fn reveal(hidden: &str, id: &SessionId, mark: &WriteId) -> Option<Vec<u8>> {
+    Some(padded(&Base64UrlUnpadded::decode_vec(hidden).ok()?, id, mark))
+}
+
+fn padded(bytes: &[u8], id: &SessionId, mark: &WriteId) -> Vec<u8> {
+    let mut padded = Vec::with_capacity(bytes.len());
+    let Ok(key) = key(id.expose().as_bytes()) else { return padded };
+    let key = key.chain_update("vestiary.next.v1").chain_update(mark.as_str());
+    for (n, block) in (0..=u8::MAX).zip(bytes.chunks(32)) {
+        let pad = key.clone().chain_update([n]).finalize().into_bytes();
+        padded.extend(block.iter().zip(pad).map(|(byte, pad)| byte ^ pad));
+    }
+    padded
+}
+
 #[cfg(test)]
 mod tests {
     use std::{format, string::ToString as _, vec};
@@ -163,9 +201,9 @@ mod tests {
     #[test]
     fn production_refuses_short_secrets_by_position() {
         let secrets = ["0123456789abcdef", "hunter2"];
-        assert!(KeyRing::checked(&secrets[..1], true).is_ok());
-        assert!(KeyRing::checked(&secrets, false).is_ok());
-        let error = KeyRing::checked(&secrets, true).unwrap_err();
+        assert!(KeyRing::checked(&secrets[..1], None, true).is_ok());
+        assert!(KeyRing::checked(&secrets, None, false).is_ok());
+        let error = KeyRing::checked(&secrets, None, true).unwrap_err();
         assert_eq!(error, Error::SecretShort { position: 2, minimum: 16 });
         assert!(!error.to_string().contains("hunter2"));
     }
@@ -194,6 +232,46 @@ mod tests {
         let old = latin1.sign(&id(), Format::Seed);
         assert!(ring.verify(old.as_bytes()).is_some());
         assert_ne!(ring.sign(&id(), Format::Seed), old);
+    }
+
+    #[test]
+    fn namespaces_do_not_take_each_others_cookies() {
+        let secrets = ["0123456789abcdef"];
+        let ring = |namespace| KeyRing::checked(&secrets, namespace, true).unwrap();
+        for (own, others) in [
+            (None, ["a", "b"].map(Some)),
+            (Some("a"), [None, Some("b")]),
+            (Some("b"), [None, Some("a")]),
+        ] {
+            let cookie = ring(own).sign(&id(), Format::Seed);
+            assert!(ring(own).verify(cookie.as_bytes()).is_some());
+            for other in others {
+                assert_eq!(ring(other).verify(cookie.as_bytes()), None, "{own:?} {other:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_hidden_needs_the_old_id_and_the_mark() {
+        let [old, other] = [1, 2].map(|n| SessionId::from_entropy(&[n; 24]));
+        let [mark, later] = [1, 2].map(|n| WriteId::from_entropy(&[n; 12]));
+        // An own ID may be longer than a block, and than two.
+        let long = SessionId::parse(&"long".repeat(50)).unwrap();
+        for id in [id(), long] {
+            let hidden = hide(id.expose().as_bytes(), &old, &mark);
+            assert!(
+                !hidden.contains(&Base64UrlUnpadded::encode_string(&id.expose().as_bytes()[..16]))
+            );
+            assert_eq!(reveal(&hidden, &old, &mark).unwrap(), id.expose().as_bytes());
+            assert_ne!(reveal(&hidden, &other, &mark).unwrap(), id.expose().as_bytes());
+            assert_ne!(reveal(&hidden, &old, &later).unwrap(), id.expose().as_bytes());
+        }
+        // No block is hidden by the pad of another one.
+        let zeros = [0; 64];
+        let pad =
+            reveal(&hide(&zeros, &old, &mark), &old, &mark).map(|_| padded(&zeros, &old, &mark));
+        assert_ne!(pad.as_ref().map(|pad| &pad[..32]), pad.as_ref().map(|pad| &pad[32..]));
+        assert_eq!(reveal("no base64url!", &old, &mark), None);
     }
 
     #[test]

@@ -4,13 +4,14 @@ use core::fmt;
 use indexmap::IndexMap;
 use rustc_hash::FxBuildHasher;
 
-use crate::{Error, Ttl, UnixMillis};
+use crate::{Error, Ttl, UnixMillis, record};
 
 /// Records in memory, with a life each, a cap on their number and a cap on their bytes.
 ///
 /// An expired record is never seen again, and is freed without a timer: every call looks at a few
-/// more records, in turn, and removes those that are over. A full table refuses what is new: it
-/// never logs anybody out to make room.
+/// more records, in turn, and removes those that are over. A full table refuses what is new, or drops
+/// sessions of nobody for one of a user ([`MemoryTable::create`]): it never logs anybody out to make
+/// room.
 ///
 /// ```
 /// # use vestiary::{MemoryLimits, MemoryTable, Ttl, UnixMillis};
@@ -44,9 +45,22 @@ pub struct MemoryLimits {
     pub default_ttl: u64,
 }
 
+/// What became of a conditional write.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Outcome {
+    /// It was done.
+    Done,
+    /// Nothing was done: there is another record.
+    Conflict,
+    /// Nothing was done: there is no record.
+    Gone,
+}
+
 struct Entry {
     text: String,
     deadline: UnixMillis,
+    /// It belongs to a user.
+    bound: bool,
 }
 
 /// What an entry needs beside key and text, roughly. Counted so that many tiny records are not free.
@@ -88,12 +102,78 @@ impl MemoryTable {
         if let Some(refusal) = self.refusal(key, text) {
             return Err(refusal);
         }
-        let entry = Entry { text: text.to_owned(), deadline: self.deadline(ttl, now) };
+        let bound = self.entries.get(key).is_some_and(|entry| entry.bound);
+        let entry = Entry { text: text.to_owned(), deadline: self.deadline(ttl, now), bound };
         self.bytes += cost(key, text);
         if let Some(old) = self.entries.insert(key.to_owned(), entry) {
             self.bytes -= cost(key, &old.text);
         }
         Ok(())
+    }
+
+    /// Writes a record if there is none. With a life that is over, does nothing and is `Ok`.
+    ///
+    /// `bound` is for a session that belongs to a user: a full table makes room for it by dropping
+    /// some that do not.
+    ///
+    /// # Errors
+    /// [`Error::StoreFull`]; nothing was dropped.
+    pub fn create(
+        &mut self,
+        key: &str,
+        text: &str,
+        ttl: Ttl,
+        bound: bool,
+        now: UnixMillis,
+    ) -> Result<Outcome, Error> {
+        self.look_around(key, now);
+        if self.entries.contains_key(key) {
+            return Ok(Outcome::Conflict);
+        }
+        if bound && self.refusal(key, text).is_some() {
+            self.make_room(key, text);
+        }
+        self.set(key, text, ttl, now)?;
+        if let Some(entry) = self.entries.get_mut(key) {
+            entry.bound = bound;
+        }
+        Ok(Outcome::Done)
+    }
+
+    /// Writes a record over the one whose mark is `expected` (`None`: it has none), and no other.
+    ///
+    /// # Errors
+    /// [`Error::StoreFull`]; what was there before is there still.
+    pub fn replace(
+        &mut self,
+        key: &str,
+        expected: Option<&str>,
+        text: &str,
+        ttl: Ttl,
+        now: UnixMillis,
+    ) -> Result<Outcome, Error> {
+        let outcome = self.compare(key, expected, now);
+        if outcome == Outcome::Done {
+            self.set(key, text, ttl, now)?;
+        }
+        Ok(outcome)
+    }
+
+    /// Removes the record whose mark is `expected` (`None`: it has none), and no other.
+    pub fn remove_marked(&mut self, key: &str, expected: Option<&str>, now: UnixMillis) -> Outcome {
+        let outcome = self.compare(key, expected, now);
+        if outcome == Outcome::Done {
+            self.remove(key);
+        }
+        outcome
+    }
+
+    fn compare(&mut self, key: &str, expected: Option<&str>, now: UnixMillis) -> Outcome {
+        match self.get(key, now) {
+            None => Outcome::Gone,
+            Some(text) if record::mark_of(text) == expected => Outcome::Done,
+            Some(_) => Outcome::Conflict,
+        }
     }
 
     /// Gives a record a new life from `now` on. Never creates one: `false` if it is not there.
@@ -163,6 +243,21 @@ impl MemoryTable {
             self.bytes -= cost(&key, &entry.text);
         }
         true
+    }
+
+    /// Drops sessions of nobody until this one fits.
+    fn make_room(&mut self, key: &str, text: &str) {
+        let mut at = 0;
+        while self.refusal(key, text).is_some() && at < self.entries.len() {
+            match self.entries.get_index(at) {
+                Some((_, entry)) if !entry.bound => {
+                    if let Some((key, entry)) = self.entries.swap_remove_index(at) {
+                        self.bytes -= cost(&key, &entry.text);
+                    }
+                }
+                _ => at += 1,
+            }
+        }
     }
 
     fn refusal(&self, key: &str, text: &str) -> Option<Error> {
@@ -292,5 +387,61 @@ mod tests {
         table.set("sid", "{}", Ttl::Millis(10), T0).unwrap();
         assert_eq!(table.get("sid", T0.plus(10)), None);
         assert_eq!(table.get("sid", T0), None);
+    }
+
+    const MARKED: &str = r#"{"v":"AAAAAAAAAAAAAAAA","data":{}}"#;
+    const OTHER: &str = r#"{"cookie":{"v":"BBBBBBBBBBBBBBBB"},"n":1}"#;
+    const TTL: Ttl = Ttl::Millis(100);
+
+    #[test]
+    fn conditional_writes_compare_marks_and_never_create() {
+        let mut table = MemoryTable::new(MemoryLimits::default());
+        let now = UnixMillis(0);
+        let [a, b] = ["A", "B"].map(|letter| letter.repeat(16));
+        let (a, b) = (Some(a.as_str()), Some(b.as_str()));
+        assert_eq!(table.replace("k", a, MARKED, TTL, now), Ok(Outcome::Gone));
+        assert_eq!(table.remove_marked("k", a, now), Outcome::Gone);
+        assert_eq!(table.len(), 0);
+        assert_eq!(table.create("k", MARKED, TTL, false, now), Ok(Outcome::Done));
+        assert_eq!(table.create("k", OTHER, TTL, false, now), Ok(Outcome::Conflict));
+        assert_eq!(table.get("k", now), Some(MARKED));
+        for wrong in [b, None, Some("")] {
+            assert_eq!(table.replace("k", wrong, OTHER, TTL, now), Ok(Outcome::Conflict));
+            assert_eq!(table.remove_marked("k", wrong, now), Outcome::Conflict);
+        }
+        assert_eq!(table.replace("k", a, OTHER, TTL, now), Ok(Outcome::Done));
+        // The mark of the other shape, and none at all.
+        assert_eq!(table.replace("k", b, "{}", TTL, now), Ok(Outcome::Done));
+        assert_eq!(table.remove_marked("k", b, now), Outcome::Conflict);
+        assert_eq!(table.remove_marked("k", None, now), Outcome::Done);
+        assert_eq!((table.len(), table.bytes()), (0, 0));
+        // What has expired is not there.
+        assert_eq!(table.create("k", MARKED, TTL, false, now), Ok(Outcome::Done));
+        assert_eq!(table.replace("k", a, OTHER, TTL, UnixMillis(100)), Ok(Outcome::Gone));
+        assert_eq!(table.create("k", OTHER, TTL, false, UnixMillis(100)), Ok(Outcome::Done));
+    }
+
+    #[test]
+    fn a_flood_of_visitors_keeps_nobody_from_logging_in_or_being_logged_in() {
+        let limits = MemoryLimits { entries: 10, ..MemoryLimits::default() };
+        let mut table = MemoryTable::new(limits);
+        let now = UnixMillis(0);
+        for n in 0..3 {
+            table.create(&std::format!("user{n}"), MARKED, TTL, true, now).unwrap();
+        }
+        let admitted = (0..1_000)
+            .filter(|n| table.create(&std::format!("bot{n}"), MARKED, TTL, false, now).is_ok())
+            .count();
+        assert_eq!(admitted, 7);
+        // Six more users take the places of bots, and what is written over keeps its place.
+        for n in 3..9 {
+            let key = std::format!("user{n}");
+            assert_eq!(table.create(&key, MARKED, TTL, true, now), Ok(Outcome::Done));
+            table.set(&key, OTHER, TTL, now).unwrap();
+        }
+        assert_eq!(table.create("user9", MARKED, TTL, true, now), Ok(Outcome::Done));
+        let full = Error::StoreFull { limit: 10, unit: "entries" };
+        assert_eq!(table.create("user10", MARKED, TTL, true, now), Err(full));
+        assert!((0..10).all(|n| table.get(&std::format!("user{n}"), now).is_some()));
     }
 }

@@ -1,8 +1,11 @@
-use alloc::{borrow::Cow, string::String};
+use alloc::{
+    borrow::{Cow, ToOwned as _},
+    string::String,
+};
 
 use crate::{
-    CookieName, Domain, Error, Format, Limits, MaxAge, Path, Priority, SameSite, SetCookie, Ttl,
-    UnixMillis, date, decide::Policy, record,
+    CookieName, Domain, Error, Format, Limits, MaxAge, Path, Priority, SameSite, SessionId,
+    SetCookie, Timeouts, Ttl, UnixMillis, date, decide::Policy, id, record,
 };
 
 /// The options of a session, checked: what is in here cannot be wrong.
@@ -27,10 +30,14 @@ pub struct Options {
     /// Milliseconds in which a rolling session is touched at most once.
     touch_after: u64,
     format: Format,
+    timeouts: Timeouts,
+    namespace: Option<String>,
+    hash_ids: bool,
 }
 
 /// The options as somebody wrote them, after the seed's README. `secret` is not among them: a
 /// [`KeyRing`](crate::KeyRing) is made of it at once.
+#[expect(clippy::struct_excessive_bools, reason = "they are the options that users know")]
 #[derive(Clone, Debug, Default)]
 pub struct OptionsInput<'a> {
     /// Name of the cookie; `connect.sid` unless said otherwise.
@@ -48,6 +55,13 @@ pub struct OptionsInput<'a> {
     pub touch_after: Option<f64>,
     /// Whose cookies and records are written.
     pub format: Format,
+    /// How long a session lasts.
+    pub timeouts: Timeouts,
+    /// Sessions of one namespace do not exist for another one, on the same store and with the same
+    /// secret.
+    pub namespace: Option<&'a str>,
+    /// The store knows no IDs, only their hashes.
+    pub hash_ids: bool,
 }
 
 /// `options.cookie` as somebody wrote it.
@@ -98,7 +112,9 @@ impl Options {
         };
         let touch_after =
             touch_after(input.touch_after, cookie.max_age.filter(|_| policy.rolling))?;
-        Ok(Self { policy, cookie, secure, touch_after, format: input.format })
+        let OptionsInput { format, timeouts, hash_ids, .. } = input;
+        let namespace = input.namespace.map(namespace).transpose()?;
+        Ok(Self { policy, cookie, secure, touch_after, format, timeouts, namespace, hash_ids })
     }
 
     /// Name of the cookie.
@@ -178,6 +194,40 @@ impl Options {
         Ok(text.into())
     }
 
+    /// How long a session lasts.
+    #[must_use]
+    pub fn timeouts(&self) -> &Timeouts {
+        &self.timeouts
+    }
+
+    /// Whose sessions these are.
+    #[must_use]
+    pub fn namespace(&self) -> Option<&str> {
+        self.namespace.as_deref()
+    }
+
+    /// What the store knows a session by, after its own prefix: the ID, as in the seed, or its hash,
+    /// with the namespace and a colon before it.
+    #[must_use]
+    pub fn store_key(&self, id: &SessionId) -> String {
+        if self.hash_ids { self.in_namespace(&id.hashed()) } else { self.in_namespace(id.expose()) }
+    }
+
+    /// What the store knows the list of a user's sessions by: `user:` and the hash of the user's name.
+    #[must_use]
+    pub fn user_key(&self, name: &str) -> String {
+        let mut key = String::from("user:");
+        key.push_str(&id::user_key(name));
+        self.in_namespace(&key)
+    }
+
+    fn in_namespace(&self, key: &str) -> String {
+        match &self.namespace {
+            None => key.to_owned(),
+            Some(namespace) => [namespace, ":", key].concat(),
+        }
+    }
+
     /// Milliseconds after a write in which a rolling session need not be touched.
     #[must_use]
     pub fn touch_after(&self) -> u64 {
@@ -204,6 +254,12 @@ impl CookieOptions<'_> {
             ..cookie
         })
     }
+}
+
+fn namespace(name: &str) -> Result<String, Error> {
+    let fits = (1..=64).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    if fits { Ok(name.to_owned()) } else { Err(Error::Namespace) }
 }
 
 fn expires(millis: f64) -> Result<UnixMillis, Error> {
@@ -396,5 +452,25 @@ mod tests {
         assert_eq!(ttl(true, Some(0.0)), Ok((Ttl::Millis(100_000), 0)));
         assert_eq!(ttl(true, Some(30.0)), Ok((Ttl::Millis(130_000), 30_000)));
         assert!(ttl(true, Some(-1.0)).is_err());
+    }
+
+    #[test]
+    fn stores_know_sessions_by_keys_of_their_namespace() {
+        let options = |namespace, hash_ids| {
+            Options::new(OptionsInput { namespace, hash_ids, ..OptionsInput::default() })
+        };
+        let id = SessionId::from_entropy(&[0; 24]);
+        let key = |namespace, hash_ids| options(namespace, hash_ids).unwrap().store_key(&id);
+        assert_eq!(key(None, false), id.expose());
+        assert_eq!(key(Some("admin"), false), ["admin:", id.expose()].concat());
+        // printf vestiary.id.v1AAAA… | openssl sha256
+        let hash = "6WhF4VkcwMpHyAnTMyRj_mZz0Gy1-9ecNBdGqLqzwoM";
+        assert_eq!(key(None, true), hash);
+        assert_eq!(key(Some("admin"), true), ["admin:", hash].concat());
+        let user = options(Some("admin"), false).unwrap().user_key("ada");
+        assert!(user.starts_with("admin:user:") && user.len() == 11 + 43, "{user}");
+        for bad in ["", "a:b", "a b", "\u{e9}", &"x".repeat(65)] {
+            assert_eq!(options(Some(bad), false).err(), Some(Error::Namespace), "{bad}");
+        }
     }
 }

@@ -1,14 +1,14 @@
-use alloc::{borrow::ToOwned as _, string::String, vec::Vec};
+use alloc::{borrow::ToOwned as _, string::String};
 use core::fmt;
 
-use crate::{Error, Format, SessionId, UnixMillis, WriteId, date, json};
+use crate::{Error, Format, HiddenId, Meta, Next, SessionId, UnixMillis, WriteId, json};
 
 /// What a store keeps under a session's key.
 ///
 /// As JSON, in one of two shapes, which are told apart by what they are:
 ///
 /// - [`Format::Seed`], readable by svelte-kit-sessions and its stores:
-///   `{"v":"<write id>","cookie":{…},"data":{…},"meta":{"created":ms}}`. `v` and `meta` are absent
+///   `{"v":"<write id>","cookie":{…},"data":{…},"meta":{"created":ms,…}}`. `v` and `meta` are absent
 ///   in records that the seed wrote.
 /// - [`Format::Express`], readable by express-session and its stores: the data lies flat beside
 ///   `"cookie":{"v":…,"meta":{…},"originalMaxAge":ms,"expires":…,…}`, whose `originalMaxAge` gives
@@ -39,30 +39,6 @@ pub struct Record {
     meta: Meta,
 }
 
-/// What the library itself knows of a session. It lives outside `data`, so that no key of the
-/// application can touch it.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-#[non_exhaustive]
-pub struct Meta {
-    /// When the session was created; `None` in the seed's records.
-    pub created: Option<UnixMillis>,
-    /// The writes before this one, newest first, at most [`Meta::WRITES`]: a writer that never
-    /// learnt whether its write arrived finds it here.
-    pub writes: Vec<WriteId>,
-    /// The session has another ID now; this record only says so.
-    pub next: Option<Next>,
-}
-
-/// Where a session went that changed its ID.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Next {
-    /// Its new ID.
-    pub id: SessionId,
-    /// Until when the old ID still leads to it: after a renewal, for requests that were under way.
-    /// `None` after a login: the old ID is nobody's.
-    pub grace: Option<UnixMillis>,
-}
-
 /// How large and how deep a record may be.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Limits {
@@ -78,17 +54,6 @@ impl Limits {
 
     /// For a record that is written: 64 KiB.
     pub const SAVE: Self = Self { bytes: 64 << 10, depth: 32 };
-}
-
-impl Meta {
-    /// As many writers may write one session at once without mistaking what became of a write.
-    pub const WRITES: usize = 8;
-
-    /// Metadata of a session created at `created`.
-    #[must_use]
-    pub fn created(created: UnixMillis) -> Self {
-        Self { created: Some(created), ..Self::default() }
-    }
 }
 
 impl Record {
@@ -142,22 +107,22 @@ impl Record {
                 data
             }
         };
-        let write_id = |v: &str| WriteId::parse(v.strip_prefix('"')?.strip_suffix('"')?);
         Ok(Self {
             format: parts.format,
-            write_id: parts.write_id.and_then(write_id),
+            write_id: mark_of(text).and_then(WriteId::parse),
             cookie: parts.cookie.to_owned(),
             data,
-            meta: parts.meta.map(meta_of).transpose()?.unwrap_or_default(),
+            meta: parts.meta()?,
         })
     }
 
-    /// The shape of a record, if [`Record::decode`] can read it.
+    /// Shape and metadata of a record, if [`Record::decode`] can read it; cheaper.
     ///
     /// # Errors
     /// Those of [`Record::decode`].
-    pub fn check(text: &str, limits: Limits) -> Result<Format, Error> {
-        Ok(Parts::of(text, limits)?.format)
+    pub fn inspect(text: &str, limits: Limits) -> Result<(Format, Meta), Error> {
+        let parts = Parts::of(text, limits)?;
+        Ok((parts.format, parts.meta()?))
     }
 
     /// The text that a store keeps.
@@ -171,12 +136,14 @@ impl Record {
                 text.push('{');
                 self.push_write_id(&mut text);
                 text.extend(["\"cookie\":", &self.cookie, ",\"data\":", &self.data, ","]);
-                self.push_meta(&mut text);
+                text.push_str("\"meta\":");
+                self.meta.push(&mut text);
             }
             Format::Express => {
                 text.push_str("{\"cookie\":{");
                 self.push_write_id(&mut text);
-                self.push_meta(&mut text);
+                text.push_str("\"meta\":");
+                self.meta.push(&mut text);
                 push_members(&mut text, &self.cookie, b"", limits)?;
                 text.push('}');
                 push_members(&mut text, &self.data, b"", limits)?;
@@ -191,34 +158,6 @@ impl Record {
         if let Some(id) = &self.write_id {
             text.extend(["\"v\":\"", id.as_str(), "\","]);
         }
-    }
-
-    fn push_meta(&self, text: &mut String) {
-        text.push_str("\"meta\":{");
-        if let Some(UnixMillis(created)) = self.meta.created {
-            text.push_str("\"created\":");
-            date::push_number(text, created, 1);
-        }
-        let mut before =
-            if self.meta.created.is_some() { ",\"writes\":[\"" } else { "\"writes\":[\"" };
-        for write in &self.meta.writes {
-            text.extend([before, write.as_str()]);
-            before = "\",\"";
-        }
-        if !self.meta.writes.is_empty() {
-            text.push_str("\"]");
-        }
-        if let Some(Next { id, grace }) = &self.meta.next {
-            if !text.ends_with('{') {
-                text.push(',');
-            }
-            text.extend(["\"next\":\"", id.expose(), "\""]);
-            if let Some(UnixMillis(grace)) = *grace {
-                text.push_str(",\"grace\":");
-                date::push_number(text, grace, 1);
-            }
-        }
-        text.push('}');
     }
 
     /// The shape that it was read in, or is written in.
@@ -245,7 +184,8 @@ impl Record {
         self.write_id.as_ref() == Some(id) || self.meta.writes.contains(id)
     }
 
-    /// The record that is to take the place of this one: other data, the same session.
+    /// The record that is to take the place of this one: other data and other deadlines, the same
+    /// session.
     ///
     /// # Errors
     /// Those of [`Record::new`].
@@ -254,20 +194,40 @@ impl Record {
         write_id: WriteId,
         cookie: &str,
         data: &str,
+        meta: Meta,
         limits: Limits,
     ) -> Result<Self, Error> {
         let earlier = self.write_id.iter().chain(&self.meta.writes).take(Meta::WRITES).cloned();
-        let meta = Meta { writes: earlier.collect(), ..self.meta.clone() };
+        let meta = Meta { writes: earlier.collect(), ..meta };
         Self::new(self.format, write_id, cookie, data, meta, limits)
     }
 
-    /// The record that is to take the place of this one when its session gets another ID.
+    /// The record that is to take the place of this one, under the ID `old`, when its session gets the
+    /// ID `new`.
     ///
     /// # Errors
     /// Those of [`Record::new`].
-    pub fn retired(&self, write_id: WriteId, next: Next) -> Result<Self, Error> {
-        let record = self.rewritten(write_id, &self.cookie, "{}", Limits::LOAD)?;
-        Ok(Self { meta: Meta { next: Some(next), ..record.meta }, ..record })
+    pub fn retired(
+        &self,
+        write_id: WriteId,
+        old: &SessionId,
+        new: &SessionId,
+        grace: Option<UnixMillis>,
+    ) -> Result<Self, Error> {
+        let next = Some(Next { id: HiddenId::new(new, old, &write_id), grace });
+        let meta = Meta { next, ..Meta::default() };
+        self.rewritten(write_id, &self.cookie, "{}", meta, Limits::LOAD)
+    }
+
+    /// The ID that the session has now, and until when the old one leads to it, if this record, which
+    /// was found under the ID `old`, only says so.
+    ///
+    /// # Errors
+    /// [`Error::Json`] if it does not say it to the holder of `old`.
+    pub fn next(&self, old: &SessionId) -> Result<Option<(SessionId, Option<UnixMillis>)>, Error> {
+        let Some(Next { id, grace }) = &self.meta.next else { return Ok(None) };
+        let id = self.write_id.as_ref().and_then(|mark| id.reveal(old, mark));
+        Ok(Some((id.ok_or(Error::Json)?, *grace)))
     }
 
     /// The `cookie` of the record: text of a JSON object.
@@ -301,7 +261,6 @@ fn check_size(size: usize, limits: Limits) -> Result<(), Error> {
 /// What a stored record has, as text.
 struct Parts<'t> {
     format: Format,
-    write_id: Option<&'t str>,
     cookie: &'t str,
     /// An object; without meaning in [`Format::Express`].
     data: &'t str,
@@ -311,18 +270,34 @@ struct Parts<'t> {
 impl<'t> Parts<'t> {
     fn of(text: &'t str, limits: Limits) -> Result<Self, Error> {
         check_size(text.len(), limits)?;
-        let [write_id, meta, cookie, data] =
-            find(text, [b"v", b"meta", b"cookie", b"data"], limits)?;
+        let [_, meta, cookie, data] = find(text, [b"v", b"meta", b"cookie", b"data"], limits)?;
         let cookie = cookie.unwrap_or("{}");
-        if let Ok([write_id, meta, Some(_), _]) =
+        if let Ok([_, meta, Some(_), _]) =
             find(cookie, [b"v", b"meta", b"originalMaxAge", b"data"], limits)
         {
-            return Ok(Self { format: Format::Express, write_id, cookie, data: "", meta });
+            return Ok(Self { format: Format::Express, cookie, data: "", meta });
         }
         let data = data.filter(|data| data.starts_with('{')).ok_or(Error::DataNotObject)?;
-        Ok(Self { format: Format::Seed, write_id, cookie, data, meta })
+        Ok(Self { format: Format::Seed, cookie, data, meta })
     }
 }
+
+impl Parts<'_> {
+    fn meta(&self) -> Result<Meta, Error> {
+        self.meta.map_or_else(|| Ok(Meta::default()), Meta::read)
+    }
+}
+
+/// The mark of a record, where a store looks for it without parsing: at the head of its text. One that
+/// stands elsewhere does not count, for no store would find it.
+pub(crate) fn mark_of(text: &str) -> Option<&str> {
+    let rest = HEADS.into_iter().find_map(|head| text.strip_prefix(head))?;
+    let (mark, rest) = rest.split_at_checked(WriteId::LENGTH)?;
+    rest.starts_with('"').then_some(mark)
+}
+
+/// What stands before the mark, in either shape.
+const HEADS: [&str; 2] = ["{\"v\":\"", "{\"cookie\":{\"v\":\""];
 
 /// The values of four members of an object.
 fn find<'t>(
@@ -362,26 +337,6 @@ pub(crate) fn push_members(
             text.push_str(object.get(quote..end).unwrap_or_default());
         }
         Ok(())
-    })
-}
-
-/// Metadata that cannot be understood is unknown; the session is still good. But one that was
-/// retired stays retired: what `next` says is part of whether the record is a session at all.
-fn meta_of(text: &str) -> Result<Meta, Error> {
-    let Ok([created, writes, next, grace]) =
-        find(text, [b"created", b"writes", b"next", b"grace"], Limits::LOAD)
-    else {
-        return Ok(Meta::default());
-    };
-    let millis = |text: Option<&str>| text.and_then(|at| at.parse().ok()).map(UnixMillis);
-    let next = next.map(|id| {
-        let id = id.strip_prefix('"').and_then(|id| id.strip_suffix('"')).ok_or(Error::Json)?;
-        Ok(Next { id: SessionId::parse(id)?, grace: millis(grace) })
-    });
-    Ok(Meta {
-        created: millis(created),
-        writes: writes.unwrap_or_default().split('"').filter_map(WriteId::parse).collect(),
-        next: next.transpose()?,
     })
 }
 

@@ -14,9 +14,9 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use vestiary::{
-    CookieName, Domain, Format, KeyRing, Limits, MaxAge, MemoryLimits, MemoryTable, Meta, Next,
-    Options, OptionsInput, Path, Record, SameSite, SessionId, SetCookie, Ttl, UnixMillis, WriteId,
-    cookie_header,
+    CookieName, Domain, Format, Handle, HiddenId, KeyRing, Limits, MaxAge, MemoryLimits,
+    MemoryTable, Meta, Next, Options, OptionsInput, Path, Record, SameSite, SessionId, SetCookie,
+    Ttl, UnixMillis, UserRef, WriteId, cookie_header,
 };
 
 fn ring() -> KeyRing {
@@ -159,15 +159,21 @@ proptest! {
         express in any::<bool>(),
         writes in prop::collection::vec(any::<[u8; 12]>(), 0..=Meta::WRITES),
         next in any::<Option<([u8; 24], Option<u64>)>>(),
+        deadlines in any::<[Option<u64>; 3]>(),
+        user in any::<Option<(String, [u8; 12])>>(),
     ) {
         let data = serde_json::json!({ "a": data }).to_string();
         let id = WriteId::from_entropy(&entropy);
         let mut meta = Meta::created(UnixMillis(created));
         meta.writes = writes.iter().map(WriteId::from_entropy).collect();
-        meta.next = next.map(|(entropy, grace)| Next {
-            id: SessionId::from_entropy(&entropy),
-            grace: grace.map(UnixMillis),
+        [meta.renewed, meta.idle, meta.absolute] = deadlines.map(|at| at.map(UnixMillis));
+        meta.user = user.map(|(name, entropy)| UserRef {
+            name: serde_json::json!(name).to_string(),
+            handle: Handle::from_entropy(&entropy),
         });
+        let old = SessionId::from_entropy(&[0; 24]);
+        let next = next.map(|(entropy, grace)| (SessionId::from_entropy(&entropy), grace.map(UnixMillis)));
+        meta.next = next.clone().map(|(new, grace)| Next { id: HiddenId::new(&new, &old, &id), grace });
         let limits = Limits { depth: 64, ..Limits::SAVE };
         let format = if express { Format::Express } else { Format::Seed };
         let input = OptionsInput { format, ..OptionsInput::default() };
@@ -181,6 +187,7 @@ proptest! {
         prop_assert_eq!(read.data(), data);
         prop_assert_eq!(read.write_id(), Some(&id));
         prop_assert_eq!(read.meta(), &meta);
+        prop_assert_eq!(read.next(&old), Ok(next));
     }
 
     #[test]

@@ -24,10 +24,9 @@ use vestiary::{
     Format, Limits, Meta, Record, SessionId, Ttl, UnixMillis, WriteId,
     protocol::{
         Answer, Ask, Change, Commit, Committed, Destroy, Destroyed, Kind, Rotate, Rotated, Step,
+        Terms,
     },
 };
-
-const TTL: Ttl = Ttl::Millis(3_600_000);
 
 /// What kind of store the schedules run on. All but the first are broken, and the checks must say so.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -378,11 +377,11 @@ impl Schedule {
             Machine::Opening(want, id) => {
                 let (want, id) = (*want, id.clone());
                 let Answer::Record(found) = answer else { return None };
-                if let Some(next) = found.meta().next.clone() {
+                if let Some((next, grace)) = found.next(&id).unwrap() {
                     // Too late, or somebody else's.
-                    next.grace.filter(|grace| now < *grace)?;
-                    request.machine = Machine::Opening(want, next.id.clone());
-                    return Some(Ask::Load(next.id));
+                    grace.filter(|grace| now < *grace)?;
+                    request.machine = Machine::Opening(want, next.clone());
+                    return Some(Ask::Load(next));
                 }
                 self.begin(request, want, id, *found)
             }
@@ -435,8 +434,8 @@ impl Schedule {
                     let base = serde_json::from_str::<Value>(&base).unwrap().to_string();
                     Change::Merge { base, mine: mine.to_string() }
                 };
-                let mut commit = Commit::new(id, found, change, self.chance.write(), "{}", TTL);
-                let step = commit.start().unwrap();
+                let mut commit = Commit::new(id, found, change, self.chance.write(), terms());
+                let step = commit.start(self.now).unwrap();
                 request.machine = Machine::Commit(commit);
                 self.commit(request, step)
             }
@@ -451,14 +450,10 @@ impl Schedule {
                     let data = json!({ "log": [], "user": number }).to_string();
                     Kind::Privilege(Box::new(record(self.chance.write(), &data)))
                 } else {
-                    Kind::Renewal {
-                        grace: self.now.plus(1_000_000),
-                        cookie: "{}".to_owned(),
-                        write_id: self.chance.write(),
-                    }
+                    Kind::Renewal { grace: self.now.plus(1_000_000), write_id: self.chance.write() }
                 };
                 let (new, mark) = (self.chance.id(), self.chance.write());
-                let rotate = Rotate::new(id, found, new, kind, mark, TTL).unwrap();
+                let rotate = Rotate::new(id, found, new, kind, mark, terms(), self.now).unwrap();
                 let Step::Ask(ask) = rotate.start() else { panic!("{rotate:?}") };
                 request.machine = Machine::Rotate(rotate);
                 Some(ask)
@@ -479,7 +474,7 @@ impl Schedule {
                 let Machine::Commit(commit) = &mut request.machine else { return None };
                 let mut data: Value = serde_json::from_str(&data).unwrap();
                 data["log"].as_array_mut().unwrap().push(json!(request.number));
-                let step = commit.computed(&data.to_string()).unwrap();
+                let step = commit.computed(&data.to_string(), self.now).unwrap();
                 self.commit(request, step)
             }
         }
@@ -488,10 +483,10 @@ impl Schedule {
     /// The session that a browser with this cookie has in the end, with time to spare.
     fn reached(&self, id: &SessionId, through_logins: bool) -> Option<Record> {
         let record = self.store.record(id)?;
-        match &record.meta().next {
+        match record.next(id).unwrap() {
             None => Some(record),
-            Some(next) if through_logins || next.grace.is_some() => {
-                self.reached(&next.id, through_logins)
+            Some((next, grace)) if through_logins || grace.is_some() => {
+                self.reached(&next, through_logins)
             }
             Some(_) => None,
         }
@@ -537,4 +532,8 @@ impl Schedule {
 
 fn record(mark: WriteId, data: &str) -> Record {
     Record::new(Format::Seed, mark, "{}", data, Meta::default(), Limits::SAVE).unwrap()
+}
+
+fn terms() -> Terms {
+    Terms { ttl: Ttl::Millis(3_600_000), ..Terms::default() }
 }

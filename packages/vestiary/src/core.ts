@@ -1,8 +1,10 @@
 import { orThrow } from './errors.js';
 import {
 	Core as Bindings,
-	isExpressRecord,
+	Found,
+	type Answer,
 	type CookieStep,
+	type Machine,
 	type Operation,
 	type Stage,
 	type StoreStep
@@ -27,12 +29,33 @@ export interface Plan {
 /** What the Rust core needs to know of the options. */
 export interface CoreOptions extends Pick<
 	SveltekitSessionConfig,
-	'name' | 'rolling' | 'saveUninitialized' | 'autoSave' | 'touchAfter' | 'format'
+	| 'name'
+	| 'rolling'
+	| 'saveUninitialized'
+	| 'autoSave'
+	| 'touchAfter'
+	| 'format'
+	| 'idleTimeout'
+	| 'absoluteTimeout'
+	| 'renewAfter'
+	| 'renewGrace'
+	| 'namespace'
+	| 'hashIds'
 > {
 	cookie: CookieSerializeOptions;
 	/** Absent only while building, when the secret may not exist. */
 	secrets: string[] | undefined;
+	/** Secrets to encrypt records with; none are encrypted without. */
+	sealSecrets: string[] | undefined;
 	production: boolean;
+}
+
+/** Whose session a record is to be. */
+export interface User {
+	/** The application's name for the user. */
+	name: string;
+	/** What the list of the user's sessions calls this one. */
+	handle: string;
 }
 
 /**
@@ -73,8 +96,15 @@ export class Core {
 					options.autoSave,
 					options.touchAfter,
 					express,
+					options.idleTimeout,
+					options.absoluteTimeout,
+					options.renewAfter,
+					options.renewGrace,
+					options.namespace,
+					options.hashIds,
 					JSON.stringify({ ...recorded, encode: undefined }),
 					secrets,
+					options.sealSecrets,
 					production
 				)
 		);
@@ -103,8 +133,7 @@ export class Core {
 
 	/** A new session ID. */
 	newId(): string {
-		this.#see();
-		crypto.getRandomValues(this.#input.subarray(0, 24));
+		this.#random(24);
 		return this.#read(this.#bindings.newId());
 	}
 
@@ -125,9 +154,14 @@ export class Core {
 		return this.#bindings.removeCookie(secureHere);
 	}
 
-	/** Milliseconds that a record saved at `now` may live. */
+	/** Milliseconds that the cookie allows a record that is saved now. */
 	ttl(now: number = Date.now()): number {
 		return this.#bindings.ttl(now);
+	}
+
+	/** Milliseconds that this record may be given now. */
+	ttlOf(text: string): number {
+		return orThrow(() => this.#bindings.ttlOf(text, Date.now()));
 	}
 
 	decide(stage: Stage, operation: Operation, known: number): Plan {
@@ -139,11 +173,136 @@ export class Core {
 		};
 	}
 
-	/** The text of a record with this data (JSON text). */
-	encode(data: string, created: number | undefined, now: number): string {
+	/** What the store knows a session by. */
+	storeKey(id: string): string {
+		return orThrow(() => this.#bindings.storeKey(id));
+	}
+
+	/** What the store knows the list of a user's sessions by. */
+	userKey(name: string): string {
+		return this.#bindings.userKey(name);
+	}
+
+	/** The text of a record, as the store is to have it under `key`. */
+	seal(id: string, key: string, text: string): string {
+		this.#random(24);
+		return orThrow(() => this.#bindings.seal(id, key, text));
+	}
+
+	/** The text of a record, from what the store has under `key`. */
+	open(id: string, key: string, text: string): string {
+		return orThrow(() => this.#bindings.open(id, key, text));
+	}
+
+	/**
+	 * What a record is: bits of `Found`.
+	 * @throws DataError if it cannot be used
+	 */
+	inspect(text: string): number {
+		return orThrow(() => this.#bindings.inspect(text, Date.now()));
+	}
+
+	/** The ID that a session has now whose record under `id` only says so. */
+	nextId(id: string, text: string): string | undefined {
+		return orThrow(() => this.#bindings.nextId(id, text));
+	}
+
+	/** The text of a record with this data (JSON text), new or in place of the one `before`. */
+	encode(data: string, before?: string, user?: User): string {
+		this.#random(12);
+		return orThrow(() =>
+			this.#bindings.encode(data, before, nameOf(user), user?.handle, Date.now())
+		);
+	}
+
+	/**
+	 * A change of a session: from `base` to `mine`, or by a function of its data, if `mine` is left out.
+	 * The texts of `base` and `mine` must come from the same serialiser.
+	 */
+	commit(id: string, text: string, base: string, mine: string | undefined): Machine {
+		this.#random(12);
+		return orThrow(() => this.#bindings.commit(id, text, base, mine, Date.now()));
+	}
+
+	/** The end of a session. */
+	destroy(id: string, text: string): Machine {
+		return orThrow(() => this.#bindings.destroy(id, text));
+	}
+
+	/** Another ID for a session. */
+	renew(id: string, text: string, newId: string): Machine {
+		this.#random(36);
+		return orThrow(() => this.#bindings.renew(id, text, newId, Date.now()));
+	}
+
+	/** Another ID, other data, and perhaps a user, for a session. Its record lives `longest` ms at most. */
+	supersede(
+		id: string,
+		text: string,
+		newId: string,
+		data: string,
+		user: User | undefined,
+		longest: number
+	): Machine {
+		this.#random(36);
+		const [name, handle, now] = [nameOf(user), user?.handle, Date.now()];
+		return orThrow(() =>
+			this.#bindings.supersede(id, text, newId, data, name, handle, longest, now)
+		);
+	}
+
+	/** Tells a machine what the store said: an answer, or the text of a record. */
+	answered(machine: Machine, answer: Answer, text?: string): void {
+		this.#random(12);
+		orThrow(() => this.#bindings.answered(machine, answer, text, Date.now()));
+	}
+
+	/** A name for a session in the list of its user. */
+	newHandle(): string {
+		this.#random(12);
+		return this.#bindings.newHandle() ?? '';
+	}
+
+	/** Changes of the list of a user's sessions. `undefined` if the handle is none. */
+	userAdd(
+		handle: string,
+		label: string | undefined,
+		since: number,
+		most: number
+	): Machine | undefined {
+		const text = label === undefined ? undefined : JSON.stringify(label);
+		return this.#bindings.userAdd(handle, text, since, most, Date.now());
+	}
+
+	userSeen(handle: string): Machine | undefined {
+		return this.#bindings.userSeen(handle, Date.now());
+	}
+
+	userRemove(handle: string): Machine | undefined {
+		return this.#bindings.userRemove(handle, Date.now());
+	}
+
+	userEnd(keep: string | undefined): Machine {
+		return this.#bindings.userEnd(keep, Date.now());
+	}
+
+	/** Whether a session stands in the list of its user: bits of `Listed`. */
+	userKnows(list: string, handle: string): number {
+		return this.#bindings.userKnows(list, handle, Date.now());
+	}
+
+	/** The sessions of a user that are alive, the last one used last. */
+	userSessions(list: string): ListedSession[] {
+		const { sessions } = JSON.parse(this.#bindings.userSessions(list, Date.now())) as {
+			sessions: Record<string, Omit<ListedSession, 'handle'>>;
+		};
+		return Object.entries(sessions).map(([handle, session]) => ({ handle, ...session }));
+	}
+
+	/** Fills the input with random bytes. */
+	#random(length: number): void {
 		this.#see();
-		crypto.getRandomValues(this.#input.subarray(0, 12));
-		return orThrow(() => this.#bindings.encode(data, created, now));
+		crypto.getRandomValues(this.#input.subarray(0, length));
 	}
 
 	/** Linear memory may have grown since, and then the old views of it are empty. */
@@ -160,14 +319,22 @@ export class Core {
 	}
 }
 
-/**
- * What a store keeps, read out of its text: in our shape, also if express-session wrote it.
- * @throws DataError if it cannot be used
- */
-export function readRecord(text: string): SessionStoreData {
-	const express = orThrow(() => isExpressRecord(text));
+/** What is listed of one of a user's sessions. */
+interface ListedSession {
+	handle: string;
+	created: number;
+	seen: number;
+	label?: string;
+}
+
+function nameOf(user: User | undefined): string | undefined {
+	return user && JSON.stringify(user.name);
+}
+
+/** What the text of a record holds, in our shape, also if it is of express-session's: `found` says. */
+export function readRecord(text: string, found: number): SessionStoreData {
 	const record = JSON.parse(text) as SessionStoreData & ExpressRecord;
-	if (!express) return record;
+	if (!(found & Found.Express)) return record;
 	const { cookie, ...data } = record;
 	const { v, meta, ...attributes } = cookie;
 	return {

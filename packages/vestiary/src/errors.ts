@@ -3,19 +3,30 @@ export type ConfigErrorCode =
 	| 'cookie_name'
 	| 'cookie_option'
 	| 'cookie_prefix'
+	| 'namespace_option'
 	| 'options'
+	| 'store_capability'
+	| 'timeout_option'
 	| 'secret_missing'
 	| 'secret_short';
 
 /** What can be wrong with session data on its way into the store. */
 export type DataErrorCode =
-	'data_not_object' | 'forbidden_key' | 'json' | 'session_id' | 'too_deep' | 'too_large';
+	| 'data_not_object'
+	| 'forbidden_key'
+	| 'json'
+	| 'not_sealed'
+	| 'session_id'
+	| 'too_deep'
+	| 'too_large'
+	| 'unsealable';
 
 /** What can go wrong with a store. */
-export type StoreErrorCode = 'store_failed' | 'store_full' | 'store_timeout';
+export type StoreErrorCode = 'store_busy' | 'store_failed' | 'store_full' | 'store_timeout';
 
 /** Every `code` of a {@link VestiaryError}. They are stable: test for them, not for messages. */
-export type VestiaryErrorCode = ConfigErrorCode | DataErrorCode | StoreErrorCode | 'response_sent';
+export type VestiaryErrorCode =
+	ConfigErrorCode | DataErrorCode | StoreErrorCode | 'login_outdated' | 'response_sent';
 
 /**
  * The base of all errors of this package. No message holds a secret, a session ID or a session
@@ -66,21 +77,43 @@ export class ResponseSentError extends VestiaryError {
 	}
 }
 
+/**
+ * All sessions of this user were ended after the request began that logs in: what it proved, a password
+ * perhaps, may have been changed since. Nothing was stored. Let the visitor log in again.
+ */
+export class LoginOutdatedError extends VestiaryError {
+	override name = 'LoginOutdatedError';
+	declare readonly code: 'login_outdated';
+
+	constructor() {
+		super(
+			'login_outdated',
+			'all sessions of this user were ended while the login was under way: log in again'
+		);
+	}
+}
+
 type Subclass = new (code: never, message: string, options?: ErrorOptions) => VestiaryError;
 
-const CLASS_OF: Record<Exclude<VestiaryErrorCode, 'response_sent'>, Subclass> = {
+const CLASS_OF: Record<Exclude<VestiaryErrorCode, 'login_outdated' | 'response_sent'>, Subclass> = {
 	cookie_name: ConfigError,
 	cookie_option: ConfigError,
 	cookie_prefix: ConfigError,
+	namespace_option: ConfigError,
 	options: ConfigError,
 	secret_missing: ConfigError,
 	secret_short: ConfigError,
+	store_capability: ConfigError,
+	timeout_option: ConfigError,
 	data_not_object: DataError,
 	forbidden_key: DataError,
 	json: DataError,
+	not_sealed: DataError,
 	session_id: DataError,
 	too_deep: DataError,
 	too_large: DataError,
+	unsealable: DataError,
+	store_busy: StoreError,
 	store_failed: StoreError,
 	store_full: StoreError,
 	store_timeout: StoreError

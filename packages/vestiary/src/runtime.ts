@@ -3,6 +3,7 @@ import { ConfigError } from './errors.js';
 import { MemoryTable } from './generated/vestiary.js';
 import { hint, hintsFor } from './hints.js';
 import { MemoryStore } from './memory-store.js';
+import { Records } from './records.js';
 import type { Scope } from './scope.js';
 import type {
 	CookieSerializeOptions,
@@ -16,14 +17,13 @@ export interface Runtime {
 	readonly options: SveltekitSessionConfig;
 	readonly core: Core;
 	readonly store: Store;
+	readonly records: Records;
 	/** `session.cookie`: the options as given, with a path. */
 	readonly cookie: Readonly<SessionCookieOptions>;
-	/** Milliseconds to wait for the store; 0 waits as long as it takes. */
-	readonly timeout: number;
 	/** IDs whose records were written or touched so recently that it need not be done again. */
 	readonly touched: MemoryTable;
-	/** The last `update` of a session in this process, by ID. */
-	readonly updates: Map<string, Promise<unknown>>;
+	/** The last write of a session in this process, by ID. */
+	readonly writes: Map<string, Promise<unknown>>;
 	/** Requests under way, by the mark that their sub-requests carry. */
 	readonly requests: Map<string, Scope>;
 }
@@ -50,8 +50,16 @@ export function runtimeOf(options: SveltekitSessionConfig): Runtime {
 		check(name, options[name as keyof SveltekitSessionConfig], type);
 	for (const [name, values] of Object.entries(OPTION_VALUES))
 		checkValue(name, options[name as keyof typeof OPTION_VALUES], values);
+	const encrypts = options.encrypt === true || options.encrypt === 'migrate';
+	if (encrypts && options.format === 'express') {
+		throw new ConfigError(
+			'options',
+			"`encrypt` cannot go with `format: 'express'`: Express would find nothing that it can read"
+		);
+	}
 	const { path = '/', ...attributes } = checkedCookie(options.cookie);
 	const cookie = { path, ...attributes };
+	const secrets = secretsOf(options.secret);
 	const core = new Core({
 		name: options.name,
 		cookie,
@@ -60,19 +68,29 @@ export function runtimeOf(options: SveltekitSessionConfig): Runtime {
 		autoSave: options.autoSave,
 		touchAfter: options.touchAfter,
 		format: options.format,
-		secrets: secretsOf(options.secret),
+		idleTimeout: options.idleTimeout,
+		absoluteTimeout: options.absoluteTimeout,
+		renewAfter: options.renewAfter,
+		renewGrace: options.renewGrace,
+		namespace: options.namespace,
+		hashIds: options.hashIds,
+		secrets,
+		sealSecrets: encrypts ? secrets : undefined,
 		production: !developing && !testing && !building
 	});
 	checkEncoder(core, cookie.encode);
 	const store = options.store ?? defaultStore(core.name);
+	checkCapabilities(options, store);
+	const { encrypt, hashIds, namespace } = options;
+	const timeout = store instanceof MemoryStore ? 0 : (options.storeTimeout ?? 5_000);
 	const runtime: Runtime = {
 		options,
 		core,
 		store,
+		records: new Records(core, store, { timeout, encrypt, hashIds, namespace }),
 		cookie: Object.freeze(cookie),
-		timeout: store instanceof MemoryStore ? 0 : (options.storeTimeout ?? 5_000),
 		touched: new MemoryTable(10_000),
-		updates: new Map(),
+		writes: new Map(),
 		requests: new Map()
 	};
 	runtimes.set(options, runtime);
@@ -89,6 +107,15 @@ const OPTION_TYPES = {
 	autoSave: 'boolean',
 	touchAfter: 'number',
 	format: 'string',
+	idleTimeout: 'number',
+	absoluteTimeout: 'number',
+	renewAfter: 'number',
+	renewGrace: 'number',
+	sessionsPerUser: 'number',
+	hashIds: 'boolean',
+	encrypt: 'boolean or string',
+	namespace: 'string',
+	require: 'object',
 	genid: 'function',
 	skip: 'function',
 	onEvent: 'function',
@@ -98,8 +125,12 @@ const OPTION_TYPES = {
 
 const OPTION_VALUES = {
 	format: ['seed', 'express'],
-	onStoreError: ['throw', 'anonymous']
+	onStoreError: ['throw', 'anonymous'],
+	encrypt: [true, false, 'migrate']
 } as const;
+
+/** What only an atomic store can do. */
+const NEED_ATOMIC = ['idleTimeout', 'renewAfter'] as const;
 
 const COOKIE_TYPES = {
 	domain: 'string',
@@ -127,9 +158,28 @@ function check(name: string, value: unknown, expected: string): void {
 	}
 }
 
-function checkValue(name: string, value: string | undefined, values: readonly string[]): void {
+function checkValue(
+	name: string,
+	value: string | boolean | undefined,
+	values: readonly (string | boolean)[]
+): void {
 	if (value === undefined || values.includes(value)) return;
-	throw new ConfigError('options', `\`${name}\` must be '${values.join("' or '")}'`);
+	const list = values.map((one) => (typeof one === 'string' ? `'${one}'` : one)).join(' or ');
+	throw new ConfigError('options', `\`${name}\` must be ${list}`);
+}
+
+/** A store that cannot do what the options count on is refused before it loses anything. */
+function checkCapabilities(options: SveltekitSessionConfig, store: Store): void {
+	const required: readonly unknown[] = options.require ?? [];
+	if (!Array.isArray(required) || required.some((one) => one !== 'atomic'))
+		throw new ConfigError('options', "`require` must be a list of 'atomic'");
+	const wanted =
+		required.length > 0 ? '`require`' : NEED_ATOMIC.find((name) => options[name] !== undefined);
+	if (wanted === undefined || store.atomic) return;
+	throw new ConfigError(
+		'store_capability',
+		`${wanted} needs a store that compares before it writes, and this one does not (\`store.atomic\`): use MemoryStore, SqliteStore, RedisStore or UpstashRedisStore, with the default serializer`
+	);
 }
 
 function checkedCookie(cookie: CookieSerializeOptions = {}): CookieSerializeOptions {

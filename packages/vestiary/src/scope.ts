@@ -1,8 +1,9 @@
 import type { RequestEvent } from '@sveltejs/kit';
 
-import { ResponseSentError } from './errors.js';
+import { ResponseSentError, StoreError } from './errors.js';
 import { cacheControl, vary } from './generated/vestiary.js';
-import type { Runtime } from './runtime.js';
+import { hint } from './hints.js';
+import { developing, type Runtime } from './runtime.js';
 import type { Session } from './session.js';
 import type { SessionEvent } from './types.js';
 
@@ -28,7 +29,9 @@ export class Scope {
 	cookieOut = false;
 	/** The head of the response has left. */
 	left = false;
-	/** The refresh of a rolling session, under way. */
+	/** When the request began, in milliseconds since the epoch. */
+	readonly began: number = Date.now();
+	/** What the store is asked while the page is made. */
 	refreshed: Promise<void> | undefined;
 	/** What its sub-requests are known by, once there is one. */
 	mark: string | undefined;
@@ -82,9 +85,34 @@ export class Scope {
 		return this.#outgoing && this.#header(this.#outgoing).split(';', 1)[0];
 	}
 
-	/** Tells the application what happened. */
+	/** Tells the application what happened. What it throws then must not stop a logout. */
 	tell(happened: SessionEvent): void {
-		this.runtime.options.onEvent?.(happened, this.event);
+		try {
+			this.runtime.options.onEvent?.(happened, this.event);
+		} catch (error) {
+			if (developing) hint(`\`onEvent\` has thrown: ${String(error)}`);
+		}
+	}
+
+	/**
+	 * Does something while the page is made, after what is being done so already. That the store fails is
+	 * told, and otherwise of no consequence.
+	 */
+	later(run: () => Promise<unknown>): void {
+		this.refreshed = (this.refreshed ?? Promise.resolve()).then(run).then(
+			() => undefined,
+			(error: unknown) => {
+				if (!(error instanceof StoreError)) throw error;
+				this.tell({ type: 'store_failed', error });
+			}
+		);
+		// Whoever waits for it gets it; until then it must not count as unhandled.
+		this.refreshed.catch(() => undefined);
+	}
+
+	/** Without a handle nobody else would wait. */
+	async settled(): Promise<void> {
+		if (!this.finishes) await this.refreshed;
 	}
 
 	/** The response as it must leave: with our cookie, and kept by no cache if it carries one. */

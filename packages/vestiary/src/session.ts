@@ -1,17 +1,27 @@
 import type { RequestEvent } from '@sveltejs/kit';
 
-import { readRecord } from './core.js';
-import { DataError, orThrow, ResponseSentError, StoreError, VestiaryError } from './errors.js';
-import { checkId, CookieStep, Known, Operation, Stage, StoreStep } from './generated/vestiary.js';
+import { readRecord, type Plan } from './core.js';
+import {
+	ConfigError,
+	LoginOutdatedError,
+	orThrow,
+	ResponseSentError,
+	StoreError
+} from './errors.js';
+import {
+	checkId,
+	CookieStep,
+	Found,
+	Known,
+	Operation,
+	Stage,
+	StoreStep
+} from './generated/vestiary.js';
+import { find, type Loaded, type Owner } from './find.js';
+import { jsonOf, type Compute, type Stored } from './records.js';
 import { building, runtimeOf } from './runtime.js';
 import { Scope } from './scope.js';
-import type {
-	SessionCookieOptions,
-	SessionData,
-	SessionStoreData,
-	Store,
-	SveltekitSessionConfig
-} from './types.js';
+import type { SessionCookieOptions, SessionData, Store, SveltekitSessionConfig } from './types.js';
 
 declare global {
 	// eslint-disable-next-line @typescript-eslint/no-namespace -- where SvelteKit looks for it
@@ -36,6 +46,30 @@ export let open: (scope: Scope) => Promise<Session>;
 export let finish: (scope: Scope) => Promise<void>;
 
 /**
+ * What the list of its user's sessions calls a session.
+ * @internal
+ */
+export let handleOf: (session: Session) => string | undefined;
+
+/** What may be said at a login. */
+export interface LoginOptions {
+	/** What the session is to hold. Default: nothing. */
+	data?: SessionData | undefined;
+	/** Keys of the old session's data that the new one keeps, such as a cart. Default: none. */
+	keep?: (keyof SessionData)[] | undefined;
+	/** What the user will recognise the session by: a device, a place. */
+	label?: string | undefined;
+	/**
+	 * When the visitor proved who it is. If all sessions of the user were ended since, the login is
+	 * refused. Default: when the request began.
+	 */
+	provenAt?: Date | undefined;
+}
+
+/** How long a session may wait for its first `save()` after `regenerate()`, in milliseconds. */
+const UNSAVED = 600_000;
+
+/**
  * A visitor's session: `event.locals.session`.
  *
  * An instance always speaks for the visitor's current session. After {@link Session.destroy} it is
@@ -46,13 +80,20 @@ export class Session {
 	#scope: Scope;
 	#id: string | undefined;
 	#data: SessionData = {};
-	#created: number | undefined;
 	#stage: Stage = Stage.New;
 	#unsaved = false;
-	/** The data as the store has it, where changes in place are to be seen. */
-	#stored = '{}';
+	/** The record as the store has it. Of a new session only after `regenerate()`. */
+	#record: Stored | undefined;
+	/** The data in it as JSON text; made when it is needed. */
+	#base: string | undefined;
+	#owner: Owner | undefined;
 	/** Why the session could not be read; it cannot be written then, either. */
 	#failure: StoreError | undefined;
+	/**
+	 * The visitor's ID is out of use, or the session was ended meanwhile: a cookie could overwrite a newer
+	 * one. The record, if there is one, leads a logout to the session.
+	 */
+	#barred: { record?: Stored } | undefined;
 	#successor: Session | undefined;
 
 	/** A new, empty session. To load the visitor's, use {@link Session.initialize}. */
@@ -82,6 +123,11 @@ export class Session {
 	/** Whether the store does not know it (yet). */
 	get isNew(): boolean {
 		return this.#current().#stage === Stage.New;
+	}
+
+	/** Whose session it is, after {@link Session.login}. */
+	get userId(): string | undefined {
+		return this.#current().#owner?.name;
 	}
 
 	/** Name of the session cookie: `options.name`. */
@@ -117,14 +163,20 @@ export class Session {
 		await session.#do(Operation.Change);
 	}
 
-	/** Saves the session: writes it to the store and sets the cookie. */
+	/**
+	 * Saves the session: writes it to the store and sets the cookie.
+	 *
+	 * In an atomic store it writes what this request has changed, top-level key by top-level key, and
+	 * keeps what other requests have changed meanwhile: `data` has both then. If the session was ended
+	 * meanwhile, nothing is written, and the event `gone` is told.
+	 */
 	async save(): Promise<void> {
 		await this.#current().#do(Operation.Save);
 	}
 
 	/**
 	 * Changes what the store has **now**, and saves: for counters and lists, which parallel requests
-	 * change, too. Updates of one session run one after another in this process.
+	 * change, too. In an atomic store no update is lost; in another one none within this process.
 	 * @param change Gets the data as it is in the store; changes it in place, or returns what is to
 	 * take its place. It may run more than once.
 	 * @returns False if the session was ended meanwhile: then nothing is written.
@@ -133,19 +185,25 @@ export class Session {
 		change: (data: SessionData) => SessionData | undefined | Promise<SessionData | undefined>
 	): Promise<boolean> {
 		const session = this.#current();
-		return inTurn(session.#scope.runtime.updates, session.id, async () => {
-			if (session.#stage === Stage.Stored) {
-				const record = await session.#load(session.id);
+		const { records } = session.#scope.runtime;
+		return session.#inTurn(async () => {
+			if (session.#stage === Stage.Stored && !records.atomic) {
+				const record = session.#record && (await records.load(session.#record.id));
 				if (!record) {
-					session.#stage = Stage.New;
-					session.#forget();
+					session.#end();
 					return false;
 				}
-				session.#data = record.data;
+				session.#adopt(record);
 			}
-			session.#data = (await change(session.#data)) ?? session.#data;
-			await session.#do(Operation.Save);
-			return true;
+			if (session.#stage === Stage.New) {
+				session.#data = (await change(session.#data)) ?? session.#data;
+				await session.#execute(Operation.Save);
+				return !session.isNew;
+			}
+			return session.#execute(Operation.Save, async (text) => {
+				const data = JSON.parse(text) as SessionData;
+				return jsonOf((await change(data)) ?? data);
+			});
 		});
 	}
 
@@ -157,16 +215,89 @@ export class Session {
 	/**
 	 * Ends the session and starts a new, empty one with another ID, which becomes
 	 * `event.locals.session`. Call it when a visitor logs in, so that whoever knew the old ID knows
-	 * nothing.
+	 * nothing; or use {@link Session.login}, which does it.
 	 */
 	async regenerate(): Promise<Session> {
 		const old = this.#current();
-		await old.#do(Operation.Destroy);
-		const session = Session.#in(old.#scope);
-		old.#successor = session;
-		old.#scope.event.locals.session = session;
+		const { records, core } = old.#scope.runtime;
+		const was = old.#stage === Stage.Stored && !old.#failure ? old.#record : undefined;
+		let reserved: Stored | undefined;
+		if (was && records.atomic) {
+			const plan = core.decide(
+				Stage.Stored,
+				Operation.Destroy,
+				old.#known(Operation.Destroy)
+			);
+			try {
+				reserved = await old.#inTurn(async () => old.#supersede('{}', undefined, UNSAVED));
+				await old.#leaveUser();
+			} finally {
+				old.#cookieStep(plan.cookie);
+			}
+			old.#forget();
+		} else await old.#do(Operation.Destroy);
+		const session = old.#replacedBy();
+		session.#id = reserved?.id;
+		session.#record = reserved;
 		await session.#do(Operation.Open);
 		return session;
+	}
+
+	/**
+	 * Logs a user in: gives the session another ID, so that whoever knew the old one knows nothing, and
+	 * binds it to the user, whose sessions can be listed and ended (`sessions`). It is saved, and becomes
+	 * `event.locals.session`.
+	 * @param userId The application's name for the user
+	 * @throws {@link LoginOutdatedError} if all sessions of the user were ended while the login was under way
+	 * @throws {@link ConfigError} if the store is not atomic
+	 */
+	async login(userId: string, options: LoginOptions = {}): Promise<Session> {
+		const old = this.#current();
+		const { records, core, options: config } = old.#scope.runtime;
+		if (!records.atomic) throw notAtomic('session.login()');
+		if (old.#failure) throw old.#failure;
+		if (old.#scope.left) throw new ResponseSentError();
+		const kept = Object.fromEntries(
+			(options.keep ?? []).flatMap((key) =>
+				Object.hasOwn(old.#data, key) ? [[key, old.#data[key]]] : []
+			)
+		);
+		const data = { ...kept, ...options.data };
+		const json = jsonOf(data);
+		const owner = { name: userId, handle: core.newHandle() };
+		const since = options.provenAt?.getTime() ?? old.#scope.began;
+		const most = config.sessionsPerUser ?? 100;
+		const listed = core.userAdd(owner.handle, options.label, since, most);
+		if (!(await records.changeUser(userId, listed))) throw new LoginOutdatedError();
+		let record: Stored | undefined;
+		try {
+			record = await old.#inTurn(async () => old.#supersede(json, owner));
+			record ??= await old.#create(core.encode(json, undefined, owner), true);
+			await old.#leaveUser();
+		} catch (error) {
+			await records.changeUser(userId, core.userRemove(owner.handle));
+			throw error;
+		}
+		old.#forget();
+		const session = old.#replacedBy();
+		session.#adopt(record);
+		session.#data = data;
+		session.#owner = owner;
+		session.#stage = Stage.Stored;
+		session.#cookieStep(CookieStep.Set);
+		return session;
+	}
+
+	/**
+	 * Gives the session another ID and keeps what it holds. For a while (`renewGrace`) the old ID still
+	 * leads to it. With `renewAfter` this happens by itself.
+	 * @throws {@link ConfigError} if the store is not atomic
+	 */
+	async renew(): Promise<void> {
+		const session = this.#current();
+		if (!session.#scope.runtime.records.atomic) throw notAtomic('session.renew()');
+		if (session.#failure) throw session.#failure;
+		await session.#inTurn(async () => session.#renew());
 	}
 
 	/** Ends the session: removes it from the store and the cookie from the browser. */
@@ -188,7 +319,9 @@ export class Session {
 			const ids = scope.runtime.core.readCookies(scope.event.request.headers.get('cookie'));
 			scope.cookieOut = ids !== undefined;
 			try {
-				await session.#find(ids);
+				const found = await find(scope, ids);
+				if (found && 'data' in found) await session.#begin(found);
+				else if (found) session.#barred = { record: found };
 			} catch (error) {
 				if (
 					scope.runtime.options.onStoreError !== 'anonymous' ||
@@ -208,6 +341,7 @@ export class Session {
 			await session.#do(Operation.Finish);
 			await scope.refreshed;
 		};
+		handleOf = (session) => session.#current().#owner?.handle;
 	}
 
 	#current(): Session {
@@ -215,19 +349,53 @@ export class Session {
 		return successor === undefined ? this : successor.#current();
 	}
 
-	/** Becomes the session of one of these IDs, if the store knows it. */
-	async #find(ids: string[] | undefined): Promise<void> {
-		if (ids?.length === 0) this.#scope.tell({ type: 'rejected' });
-		for (const id of ids ?? []) {
-			const record = await this.#load(id);
-			if (!record) continue;
-			this.#id = id;
-			this.#data = record.data;
-			this.#created = record.meta?.created;
-			this.#stage = Stage.Stored;
-			if (this.#scope.runtime.options.autoSave) this.#stored = jsonOf(record.data);
-			return;
+	/** The session that takes the place of this one. */
+	#replacedBy(): Session {
+		const session = Session.#in(this.#scope);
+		this.#successor = session;
+		this.#scope.event.locals.session = session;
+		return session;
+	}
+
+	/** Becomes what was found for this visitor. */
+	async #begin({ stored, data, owner, found, renewed }: Loaded): Promise<void> {
+		const { core, records, options } = this.#scope.runtime;
+		this.#id = stored.id;
+		this.#record = stored;
+		this.#data = data;
+		this.#owner = owner;
+		this.#stage = Stage.Stored;
+		if (options.autoSave) this.#base = jsonOf(data);
+		if (renewed) this.#cookieStep(CookieStep.Set);
+		if (owner?.stale) {
+			const seen = core.userSeen(owner.handle);
+			this.#scope.later(async () => {
+				await records.changeUser(owner.name, seen);
+			});
 		}
+		if (!records.atomic) return;
+		if (found & Found.Due) await this.#inTurn(async () => this.#renew());
+		else if (found & Found.Stale) {
+			// A change of nothing: the record is written with new deadlines.
+			this.#scope.later(async () =>
+				this.#inTurn(async () => {
+					if (this.#record !== stored) return;
+					const written = await records.commit(stored, '{}', '{}');
+					if (!written) this.#end();
+					else if (this.#record === stored) this.#record = written;
+				})
+			);
+		}
+	}
+
+	/** Takes over what the store has. */
+	#adopt(record: Stored): void {
+		const { core } = this.#scope.runtime;
+		const { data } = readRecord(record.text, core.inspect(record.text));
+		this.#id = record.id;
+		this.#record = record;
+		this.#data = data;
+		this.#base = jsonOf(data);
 	}
 
 	#newId(): string {
@@ -240,27 +408,59 @@ export class Session {
 		return id;
 	}
 
-	/** Lets the core decide, and does it: the store first, so that no cookie promises too much. */
+	/** Lets the core decide, and does it. What writes waits for what is being written. */
 	async #do(operation: Operation): Promise<void> {
 		if (this.#failure) {
 			this.#refuse(operation, this.#failure);
 			return;
 		}
-		const { core } = this.#scope.runtime;
+		const { store } = this.#plan(operation);
+		if (store === StoreStep.Keep) await this.#execute(operation);
+		else if (operation === Operation.Open) await this.#refreshOr(store);
+		else await this.#inTurn(async () => this.#execute(operation));
+	}
+
+	/**
+	 * Touches the store while the page is made, so that rolling costs no time of its own. A refresh
+	 * that fails is told, and tried again by the next request: the session could be read, after all.
+	 */
+	async #refreshOr(step: StoreStep): Promise<void> {
+		if (step !== StoreStep.Touch) {
+			await this.#execute(Operation.Open);
+			return;
+		}
+		this.#scope.later(async () => this.#storeStep(StoreStep.Touch));
+		this.#cookieStep(this.#plan(Operation.Open).cookie);
+		await this.#scope.settled();
+	}
+
+	#plan(operation: Operation): Plan {
+		return this.#scope.runtime.core.decide(this.#stage, operation, this.#known(operation));
+	}
+
+	/**
+	 * The store comes first, so that no cookie promises too much. False if the session was ended
+	 * meanwhile.
+	 */
+	async #execute(operation: Operation, compute?: Compute): Promise<boolean> {
+		if (this.#barred && (await this.#isBarred(operation))) return false;
 		const before = this.#stage;
-		const plan = core.decide(before, operation, this.#known(operation));
+		const plan = this.#plan(operation);
 		if (plan.cookie === CookieStep.Late) throw new ResponseSentError();
+		let cookie = plan.cookie;
 		try {
-			if (plan.store === StoreStep.Touch && operation === Operation.Open)
-				await this.#refresh();
-			else await this.#storeStep(plan.store);
+			const id = this.#id;
+			if (!(await this.#storeStep(plan.store, compute))) return false;
+			// It was renewed meanwhile, and may be known by its old ID to this browser.
+			if (before === Stage.Stored && this.#id !== id && cookie === CookieStep.Keep)
+				cookie = this.#scope.left ? cookie : CookieStep.Set;
 		} catch (error) {
 			// A logout that the store did not confirm still takes the cookie away.
 			if (plan.cookie === CookieStep.Clear) this.#cookieStep(plan.cookie);
 			throw error;
 		}
 		try {
-			this.#cookieStep(plan.cookie);
+			this.#cookieStep(cookie);
 		} catch (error) {
 			// The browser will never hear of it: without this, it would stay until it expires.
 			if (plan.store === StoreStep.Create) await this.#storeStep(StoreStep.Take);
@@ -268,21 +468,9 @@ export class Session {
 		}
 		this.#stage = plan.stage;
 		const ended = before === Stage.Stored && plan.stage === Stage.New;
+		if (ended && operation === Operation.Destroy) this.#scope.tell({ type: 'destroyed' });
 		if (ended || operation === Operation.Destroy) this.#forget();
-	}
-
-	/**
-	 * Touches the store while the page is made, so that rolling costs no time of its own. A refresh
-	 * that fails is told, and tried again by the next request: the session could be read, after all.
-	 */
-	async #refresh(): Promise<void> {
-		const scope = this.#scope;
-		const refreshed = this.#storeStep(StoreStep.Touch).catch((error: unknown) => {
-			if (!(error instanceof StoreError)) throw error;
-			scope.tell({ type: 'store_failed', error });
-		});
-		if (scope.finishes) scope.refreshed = refreshed;
-		else await refreshed;
+		return true;
 	}
 
 	/** Of a session that could not be read nothing is overwritten: neither record nor cookie. */
@@ -292,6 +480,19 @@ export class Session {
 			this.#scope.send(null);
 			throw failure;
 		}
+	}
+
+	/** Whether this operation is dropped, for the visitor's cookie is not that of a session any more. */
+	async #isBarred(operation: Operation): Promise<boolean> {
+		const record = this.#barred?.record;
+		if (operation === Operation.Destroy) {
+			if (record) await this.#scope.runtime.records.destroy(record);
+			this.#barred = undefined;
+			return false;
+		}
+		const writes = this.#plan(operation).store !== StoreStep.Keep;
+		if (writes && operation !== Operation.Open) this.#scope.tell({ type: 'gone' });
+		return writes;
 	}
 
 	/** What is costly to know is found out only for the operation that it matters to. */
@@ -309,34 +510,145 @@ export class Session {
 		);
 	}
 
-	async #storeStep(step: StoreStep): Promise<void> {
-		const { core, store } = this.#scope.runtime;
+	/** Asks the store. False if it says that the session was ended meanwhile. */
+	async #storeStep(step: StoreStep, compute?: Compute): Promise<boolean> {
+		const { core, records } = this.#scope.runtime;
 		switch (step) {
 			case StoreStep.Keep:
-				return;
+				return true;
 			case StoreStep.Create:
-			case StoreStep.Replace: {
-				const json = jsonOf(this.#data);
-				const record = this.#record(json);
-				// Before the store answers: what is changed meanwhile is not in this record.
-				this.#unsaved = false;
-				try {
-					await this.#ask('write', () => store.set(this.id, record, core.ttl()));
-				} catch (error) {
-					this.#unsaved = true;
-					throw error;
-				}
-				this.#stored = json;
-				this.#touched();
-				return;
-			}
+			case StoreStep.Replace:
+				return this.#write(compute);
 			case StoreStep.Touch:
-				await this.#ask('touch', () => store.touch(this.id, core.ttl()));
+				if (this.#record) await records.touch(this.#record);
 				this.#touched();
-				return;
-			case StoreStep.Take:
-				return this.#ask('remove', () => store.destroy(this.id));
+				return true;
+			case StoreStep.Take: {
+				// Also what was stored a moment ago, and is not known to have arrived.
+				const record = this.#record ?? { id: this.id, text: core.encode('{}') };
+				await records.destroy(record);
+				await this.#leaveUser();
+				return true;
+			}
 		}
+	}
+
+	async #write(compute?: Compute): Promise<boolean> {
+		const { core, records } = this.#scope.runtime;
+		const json = compute ? '' : jsonOf(this.#data);
+		const record = this.#record;
+		// Before the store answers: what is changed meanwhile is not in this record.
+		this.#unsaved = false;
+		try {
+			if (!record) {
+				this.#record = await this.#create(core.encode(json), false);
+				this.#base = json;
+				this.#scope.tell({ type: 'created' });
+				return true;
+			}
+			const written = await records.commit(record, this.#baseOf(record), compute ?? json);
+			if (!written) {
+				this.#end();
+				return false;
+			}
+			if (written.merged) this.#scope.tell({ type: 'conflict' });
+			this.#id = written.id;
+			this.#record = written;
+			this.#base = json;
+			if (compute ?? written.merged) this.#adopt(written);
+			this.#touched();
+			if (this.#stage === Stage.New) this.#scope.tell({ type: 'created' });
+			return true;
+		} catch (error) {
+			this.#unsaved = true;
+			throw error;
+		}
+	}
+
+	/** Stores a new record, under an ID that no record has. */
+	async #create(text: string, bound: boolean): Promise<Stored> {
+		const { records } = this.#scope.runtime;
+		for (let tries = 0; tries < 3; tries++) {
+			const record = { id: this.id, text };
+			if (await records.create(record, bound)) {
+				this.#touched();
+				return record;
+			}
+			// Somebody else's, or our own whose answer was lost: it is left alone.
+			this.#id = undefined;
+		}
+		throw new StoreError('store_busy', 'the store has a record under each new session ID');
+	}
+
+	/** Another ID and other data for what this is. Undefined if it is nothing that is stored. */
+	async #supersede(
+		data: string,
+		owner: Owner | undefined,
+		longest = Infinity
+	): Promise<Stored | undefined> {
+		const { records } = this.#scope.runtime;
+		let record = this.#stage === Stage.Stored ? this.#record : undefined;
+		for (let tries = 0; record && tries < 3; tries++) {
+			const newId = (): string => this.#newId();
+			const rotated = await records.supersede(record, newId, data, owner, longest);
+			if (rotated.kind === 'done') {
+				this.#scope.tell({ type: 'rotated', reason: 'login' });
+				return rotated.stored;
+			}
+			// Renewed meanwhile, it goes on under another ID, and is to end there.
+			record =
+				rotated.kind === 'elsewhere' && rotated.id !== undefined
+					? await records.load(rotated.id)
+					: undefined;
+		}
+		this.#id = undefined;
+		return undefined;
+	}
+
+	async #renew(): Promise<void> {
+		const { records } = this.#scope.runtime;
+		const record = this.#record;
+		if (this.#stage !== Stage.Stored || !record || this.#scope.left) return;
+		const bound = this.#owner !== undefined;
+		const rotated = await records.renew(record, () => this.#newId(), bound);
+		if (rotated.kind === 'gone' || (rotated.kind === 'elsewhere' && rotated.id === undefined)) {
+			this.#end();
+			return;
+		}
+		const stored =
+			rotated.kind === 'done' ? rotated.stored : await records.load(rotated.id ?? '');
+		if (!stored) {
+			this.#end();
+			return;
+		}
+		if (rotated.kind === 'done') this.#scope.tell({ type: 'rotated', reason: 'renewal' });
+		this.#id = stored.id;
+		this.#record = stored;
+		this.#base = undefined;
+		this.#cookieStep(CookieStep.Set);
+	}
+
+	/** The session is not in the list of its user any more. */
+	async #leaveUser(): Promise<void> {
+		const { core, records } = this.#scope.runtime;
+		const owner = this.#owner;
+		this.#owner = undefined;
+		if (owner) await records.changeUser(owner.name, core.userRemove(owner.handle));
+	}
+
+	/** The data in a record, as JSON text of the serialiser that compares it. */
+	#baseOf({ text }: Stored): string {
+		const { core } = this.#scope.runtime;
+		this.#base ??= jsonOf(readRecord(text, core.inspect(text)).data);
+		return this.#base;
+	}
+
+	/** The session was ended by somebody else: nothing more is written, and no cookie set. */
+	#end(): void {
+		this.#scope.tell({ type: 'gone' });
+		this.#stage = Stage.New;
+		this.#forget();
+		this.#barred = {};
 	}
 
 	#touched(): void {
@@ -356,7 +668,8 @@ export class Session {
 	}
 
 	#isChanged(): boolean {
-		return this.#scope.runtime.options.autoSave === true && jsonOf(this.#data) !== this.#stored;
+		const autoSave = this.#scope.runtime.options.autoSave === true;
+		return autoSave && jsonOf(this.#data) !== (this.#base ?? '{}');
 	}
 
 	#cookieStep(step: CookieStep): void {
@@ -364,47 +677,28 @@ export class Session {
 		else if (step === CookieStep.Clear) this.#scope.send(null);
 	}
 
-	/** A snapshot: what the application does to its data afterwards does not reach the store. */
-	#record(json: string): SessionStoreData {
-		const now = Date.now();
-		this.#created ??= now;
-		// Flat with `format: 'express'`; to a store it is JSON either way.
-		return JSON.parse(
-			this.#scope.runtime.core.encode(json, this.#created, now)
-		) as SessionStoreData;
-	}
-
-	async #load(id: string): Promise<SessionStoreData | undefined> {
+	/** Runs what writes this session after what writes it already, in this process. */
+	async #inTurn<T>(run: () => Promise<T>): Promise<T> {
+		const turns = this.#scope.runtime.writes;
+		const key = this.id;
+		const before = turns.get(key);
+		const mine = before ? before.then(run, run) : run();
+		turns.set(key, mine);
 		try {
-			const record = await this.#ask('read', () => this.#scope.runtime.store.get(id));
-			if (record) return readRecord(jsonOf(record));
-			this.#scope.tell({ type: 'unknown' });
-			return undefined;
-		} catch (error) {
-			const code = faultOfRecord(error);
-			if (code === undefined) throw error;
-			this.#scope.tell({ type: 'unreadable', code });
-			return undefined;
-		}
-	}
-
-	/** Asks the store. Its own error becomes the cause of ours, which says what was tried. */
-	async #ask<T>(action: string, call: () => Promise<T>): Promise<T> {
-		try {
-			return await within(this.#scope.runtime.timeout, action, call());
-		} catch (cause) {
-			if (cause instanceof VestiaryError) throw cause;
-			const message = `the session store could not ${action} the session`;
-			throw new StoreError('store_failed', message, { cause });
+			return await mine;
+		} finally {
+			if (turns.get(key) === mine) turns.delete(key);
 		}
 	}
 
 	#forget(): void {
 		this.#id = undefined;
 		this.#data = {};
-		this.#created = undefined;
 		this.#unsaved = false;
-		this.#stored = '{}';
+		this.#record = undefined;
+		this.#base = undefined;
+		this.#owner = undefined;
+		this.#stage = Stage.New;
 	}
 }
 
@@ -416,53 +710,9 @@ export function hasVisitor(event: RequestEvent): boolean {
 	return !building && !Object.hasOwn(event.url, 'search');
 }
 
-/** What is wrong with the record; undefined if something else failed. */
-function faultOfRecord(error: unknown): string | undefined {
-	if (error instanceof DataError) return error.code;
-	// What `JSON.parse` says of a record, in a store that lets it through.
-	return error instanceof StoreError && error.cause instanceof SyntaxError ? 'json' : undefined;
-}
-
-function jsonOf(value: unknown): string {
-	try {
-		// Not a string for what JSON has no text for, such as a function, whatever its type says.
-		const json = JSON.stringify(value) as string | undefined;
-		return json ?? 'null';
-	} catch (cause) {
-		const message = 'session data must be JSON: it has a BigInt or refers to itself';
-		throw new DataError('json', message, { cause });
-	}
-}
-
-/** Waits for the store, but not for ever (0). */
-async function within<T>(timeout: number, action: string, answer: Promise<T>): Promise<T> {
-	if (timeout === 0) return answer;
-	let timer: ReturnType<typeof setTimeout> | undefined;
-	const late = new Promise<never>((_, reject) => {
-		timer = setTimeout(() => {
-			const message = `the session store did not ${action} the session within ${timeout} ms`;
-			reject(new StoreError('store_timeout', message));
-		}, timeout);
-	});
-	try {
-		return await Promise.race([answer, late]);
-	} finally {
-		clearTimeout(timer);
-	}
-}
-
-/** Runs what belongs to one key one after another. */
-async function inTurn<T>(
-	turns: Map<string, Promise<unknown>>,
-	key: string,
-	run: () => Promise<T>
-): Promise<T> {
-	const before = turns.get(key);
-	const mine = before ? before.then(run, run) : run();
-	turns.set(key, mine);
-	try {
-		return await mine;
-	} finally {
-		if (turns.get(key) === mine) turns.delete(key);
-	}
+function notAtomic(what: string): ConfigError {
+	return new ConfigError(
+		'store_capability',
+		`${what} needs a store that compares before it writes, and this one does not (\`store.atomic\`)`
+	);
 }

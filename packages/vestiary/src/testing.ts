@@ -1,4 +1,4 @@
-import type { SessionStoreData, Store } from './types.js';
+import type { AtomicOperations, AtomicOutcome, SessionStoreData, Store } from './types.js';
 
 /** What a test runner has to offer: that of vitest, jest, mocha or `node:test`. */
 export interface Runner {
@@ -130,6 +130,234 @@ export function testStore(
 			await Promise.all(ids.map((one) => store.destroy(one)));
 		});
 	});
+}
+
+/**
+ * Tests that the atomic operations of a store are: that a write which expects another record does nothing,
+ * that nothing but `create` creates, that of many writes at once one is done; and that random operations
+ * do what they do in a model.
+ *
+ * ```ts
+ * import { describe, test } from 'vitest';
+ * import { MemoryStore } from 'vestiary';
+ * import { testAtomicStore } from 'vestiary/testing';
+ *
+ * testAtomicStore('MemoryStore', () => new MemoryStore(), { runner: { describe, test } });
+ * ```
+ *
+ * @param factory Makes a store, or several that share what they keep
+ */
+export function testAtomicStore(
+	name: string,
+	factory: () => Store | Promise<Store>,
+	{ shortestTtl = 300, runner = globalRunner() }: StoreTestOptions = {}
+): void {
+	const { describe, test } = runner;
+	const check = (
+		title: string,
+		run: (store: AtomicOperations, id: string, whole: Store) => Promise<void>
+	): unknown =>
+		test(title, async () => {
+			const store = await factory();
+			if (!store.atomic) throw new Error('the store has no `atomic`');
+			await run(store.atomic, `test-${crypto.randomUUID()}`, store);
+		});
+
+	describe(`${name} is an atomic store`, () => {
+		check('knows nothing of a session that it does not know', async (store, id) => {
+			equal(await store.read(id), null);
+			equal(await store.replace(id, A, text(B), 60_000), 'gone');
+			equal(await store.replace(id, null, text(B), 60_000), 'gone');
+			equal(await store.remove(id, A), 'gone');
+			equal(await store.touch(id, 60_000), false);
+			equal(await store.read(id), null);
+		});
+
+		check('creates once', async (store, id) => {
+			equal(await store.create(id, text(A), 60_000, false), true);
+			equal(await store.create(id, text(B), 60_000, true), false);
+			equal(await store.read(id), text(A));
+			equal(await store.remove(id, A), 'done');
+			equal(await store.create(id, text(B), 60_000, true), true);
+			equal(await store.remove(id, B), 'done');
+		});
+
+		check('compares marks, in records of either shape and without one', async (store, id) => {
+			const express = `{"cookie":{"v":"${B}","meta":{},"originalMaxAge":null},"n":1}`;
+			const unmarked = '{"cookie":{"path":"/"},"data":{"v":"CCCCCCCCCCCCCCCC"}}';
+			const late = `{"data":{},"v":"${A}"}`;
+			const steps: [string | null, string][] = [
+				[A, text(A)],
+				[B, express],
+				[null, unmarked],
+				[null, late],
+				[B, text(B)]
+			];
+			await store.create(id, text(A), 60_000, false);
+			for (const [i, [mark, present]] of steps.entries()) {
+				equal(await store.read(id), present);
+				for (const wrong of [A, B, null, 'CCCCCCCCCCCCCCCC']) {
+					if (wrong === mark) continue;
+					equal(await store.replace(id, wrong, '{}', 60_000), 'conflict');
+					equal(await store.remove(id, wrong), 'conflict');
+				}
+				const next = steps[i + 1];
+				if (next) equal(await store.replace(id, mark, next[1], 60_000), 'done');
+			}
+			equal(await store.remove(id, B), 'done');
+			equal(await store.remove(id, B), 'gone');
+		});
+
+		check('gives back text as it was stored', async (store, id) => {
+			const odd = text(A, { text: 'é ü 秘密 🧥 \u0000 \u2028 " \\ </script> %00' });
+			await store.create(id, odd, 60_000, false);
+			equal(await store.read(id), odd);
+			const large = text(B, { text: 'x'.repeat(60 << 10) });
+			equal(await store.replace(id, A, large, 60_000), 'done');
+			equal(await store.read(id), large);
+			await store.remove(id, B);
+		});
+
+		check('lets records expire, and takes expired ones for none', async (store, id) => {
+			const ids = ['a', 'b', 'c', 'd'].map((letter) => id + letter);
+			const [a = '', b = '', c = '', d = ''] = ids;
+			await store.create(a, text(A), shortestTtl, false);
+			await store.create(b, text(A), 60_000, false);
+			await store.replace(b, A, text(B), shortestTtl);
+			await store.create(c, text(A), 60_000, false);
+			equal(await store.touch(c, shortestTtl), true);
+			await store.create(d, text(A), shortestTtl, false);
+			equal(await store.touch(d, 60_000), true);
+			const until = Date.now() + 20 * shortestTtl;
+			while ((await Promise.all([a, b, c].map((one) => store.read(one)))).some(Boolean)) {
+				if (Date.now() > until) throw new Error('a record is still there');
+				await sleep(shortestTtl / 10);
+			}
+			equal(await store.replace(a, A, text(B), 60_000), 'gone');
+			equal(await store.remove(b, B), 'gone');
+			equal(await store.touch(c, 60_000), false);
+			equal(await store.create(a, text(B), 60_000, false), true);
+			equal(await store.read(a), text(B));
+			equal(await store.read(d), text(A));
+			await Promise.all([store.remove(a, B), store.remove(d, A)]);
+		});
+
+		check('keeps a record without an end: its ttl is Infinity', async (store, id) => {
+			await store.create(id, text(A), Infinity, false);
+			equal(await store.replace(id, A, text(B), Infinity), 'done');
+			equal(await store.touch(id, Infinity), true);
+			equal(await store.read(id), text(B));
+			await store.remove(id, B);
+		});
+
+		check('of fifty writes at once, one is done', async (store, id) => {
+			const fifty = Array.from({ length: 50 }, (_, n) => n);
+			const done = (outcomes: (AtomicOutcome | boolean)[]): number =>
+				outcomes.filter((outcome) => outcome === 'done' || outcome === true).length;
+			const all = async <T>(run: (n: number) => Promise<T>): Promise<T[]> =>
+				Promise.all(fifty.map(run));
+			equal(done(await all(async (n) => store.create(id, text(A, { n }), 60_000, false))), 1);
+			equal(done(await all(async (n) => store.replace(id, A, text(B, { n }), 60_000))), 1);
+			equal(done(await all(async () => store.remove(id, B))), 1);
+			equal(await store.read(id), null);
+		});
+
+		check('does not lose one of fifty changes at once', async (store, id) => {
+			await store.create(id, text(mark(0), { n: 0 }), 60_000, false);
+			const add = async (): Promise<void> => {
+				for (;;) {
+					const found = JSON.parse((await store.read(id)) ?? '') as Marked;
+					const next = text(mark(found.data.n + 1), { n: found.data.n + 1 });
+					if ((await store.replace(id, found.v, next, 60_000)) === 'done') return;
+				}
+			};
+			await Promise.all(Array.from({ length: 50 }, add));
+			equal((JSON.parse((await store.read(id)) ?? '') as Marked).data.n, 50);
+			equal(await store.remove(id, mark(50)), 'done');
+		});
+
+		check('says that a session which has another ID is none', async (store, id, whole) => {
+			const retired = `{"v":"${A}","cookie":{},"data":{},"meta":{"next":"x"}}`;
+			await store.create(id, retired, 60_000, false);
+			equal((await whole.get(id)) ?? null, null);
+			await store.remove(id, A);
+		});
+
+		check('does what a model does, whatever it is asked', async (store, id) => {
+			const [seed = 0] = crypto.getRandomValues(new Uint32Array(1));
+			const chance = chanceOf(seed);
+			const model = new Map<string, string>();
+			const marks = [A, B, null];
+			const shape = (m: string | null): string => (m === null ? '{"data":{}}' : text(m));
+			const trace: string[] = [];
+			for (let i = 0; i < 300; i++) {
+				const key = `${id}-${chance(3)}`;
+				const present = model.get(key);
+				const given = marks[chance(3)] ?? null;
+				const written = marks[chance(3)] ?? null;
+				const matches = present === shape(given);
+				const refused = present === undefined ? 'gone' : 'conflict';
+				let actual: unknown;
+				let expected: unknown;
+				switch (chance(5)) {
+					case 0:
+						[actual, expected] = [await store.read(key), present ?? null];
+						break;
+					case 1:
+						actual = await store.create(key, shape(written), 60_000, chance(2) === 1);
+						expected = present === undefined;
+						if (expected) model.set(key, shape(written));
+						break;
+					case 2:
+						actual = await store.replace(key, given, shape(written), 60_000);
+						expected = matches ? 'done' : refused;
+						if (matches) model.set(key, shape(written));
+						break;
+					case 3:
+						actual = await store.remove(key, given);
+						expected = matches ? 'done' : refused;
+						if (matches) model.delete(key);
+						break;
+					default:
+						actual = await store.touch(key, 60_000);
+						expected = present !== undefined;
+				}
+				trace.push(String(actual).slice(0, 30));
+				if (actual !== expected)
+					throw new Error(
+						`seed ${seed}, step ${i}: ${String(actual)}, not ${String(expected)}\n${trace.join('\n')}`
+					);
+			}
+			for (const [key, present] of model)
+				await store.remove(key, (JSON.parse(present) as Partial<Marked>).v ?? null);
+		});
+	});
+}
+
+interface Marked {
+	v: string;
+	data: { n: number };
+}
+
+const [A, B] = ['A', 'B'].map((letter) => letter.repeat(16)) as [string, string];
+
+function text(mark: string, data: object = {}): string {
+	return `{"v":"${mark}","cookie":{},"data":${JSON.stringify(data)},"meta":{}}`;
+}
+
+function mark(n: number): string {
+	return n.toString().padStart(16, '_');
+}
+
+/** A repeatable source of numbers below a limit (mulberry32). */
+function chanceOf(seed: number): (limit: number) => number {
+	let state = seed;
+	return (limit) => {
+		state = (state + 0x6d2b79f5) | 0;
+		let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+		mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+		return ((mixed ^ (mixed >>> 14)) >>> 0) % limit;
+	};
 }
 
 const RECORD = record({ user: 'ada', roles: ['admin', null], nested: { yes: true, n: -1.5e-7 } });

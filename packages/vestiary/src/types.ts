@@ -53,6 +53,8 @@ export interface SessionStoreData {
 	meta?: {
 		/** When the session was created, in milliseconds since the epoch. */
 		created?: number;
+		/** Whose session it is, after `session.login()`. */
+		user?: string;
 	};
 }
 
@@ -85,7 +87,47 @@ export interface Store {
 	 * @param ttl Its life in milliseconds from now
 	 */
 	touch(id: string, ttl: number): Promise<void>;
+	/**
+	 * What a store can do that compares before it writes. With it no update is lost, no ended session
+	 * comes back, and timeouts and `session.login()` work; without it, of two writes the last one wins.
+	 */
+	readonly atomic?: AtomicOperations | undefined;
 }
+
+/**
+ * Operations on one record, each of them atomic. Records are text here, and come back as they were
+ * stored. The mark of a record is the 16 characters after `{"v":"` or `{"cookie":{"v":"` at the head
+ * of its text; a text that begins otherwise has none.
+ */
+export interface AtomicOperations {
+	/** Returns the text of a record, or null if there is none or it has expired. */
+	read(id: string): Promise<string | null>;
+	/**
+	 * Stores a record if there is none.
+	 * @param ttl Its life in milliseconds; `Infinity` leaves it to the store
+	 * @param bound Whether it is of a user: a store that is full rather drops those that are not
+	 * @returns Whether it did
+	 */
+	create(id: string, text: string, ttl: number, bound: boolean): Promise<boolean>;
+	/**
+	 * Stores a record in place of the one that has this mark. Never creates one.
+	 * @param mark Null for a record without a mark
+	 */
+	replace(id: string, mark: string | null, text: string, ttl: number): Promise<AtomicOutcome>;
+	/** Gives a record a new life. Never creates one; returns whether it is there. */
+	touch(id: string, ttl: number): Promise<boolean>;
+	/**
+	 * Removes the record that has this mark, and no other.
+	 * @param mark Null for a record without a mark
+	 */
+	remove(id: string, mark: string | null): Promise<AtomicOutcome>;
+}
+
+/** Done; or nothing done, because there is another record (`conflict`) or none (`gone`). */
+export type AtomicOutcome = 'done' | 'conflict' | 'gone';
+
+/** What the options can demand of a store. */
+export type StoreCapability = 'atomic';
 
 /** The options of `sveltekitSessionHandle` and `Session.initialize`. */
 export interface SveltekitSessionConfig {
@@ -126,11 +168,46 @@ export interface SveltekitSessionConfig {
 	 * to share sessions with an Express app. Both are always read. Default: `'seed'`.
 	 */
 	format?: 'seed' | 'express' | undefined;
+	/**
+	 * Seconds after which a session ends that nobody used, whatever its cookie and its store say. Needs
+	 * an atomic store.
+	 */
+	idleTimeout?: number | undefined;
+	/** Seconds after which a session ends in any case. Nothing extends it. */
+	absoluteTimeout?: number | undefined;
+	/**
+	 * Seconds after which a session gets another ID, with all that it holds. Needs an atomic store.
+	 */
+	renewAfter?: number | undefined;
+	/**
+	 * Seconds for which the old ID still leads to a session that was renewed: for requests that are
+	 * under way, and responses that get lost. Default: 30.
+	 */
+	renewGrace?: number | undefined;
+	/** Most sessions of one user (`session.login()`): the longest unused one ends. Default: 100. */
+	sessionsPerUser?: number | undefined;
+	/** The store gets hashes of IDs, so that whoever reads it has no cookie. Default: false. */
+	hashIds?: boolean | undefined;
+	/**
+	 * The store gets records encrypted (XChaCha20-Poly1305), with a key made of `secret` and the
+	 * session's ID: secrets of at least 32 bytes. `'migrate'` still reads those that are not, and encrypts
+	 * them when they are written next; `true` takes them for no session. Default: false.
+	 */
+	encrypt?: boolean | 'migrate' | undefined;
+	/**
+	 * Keeps the sessions of this handle apart from those of another one with the same secret and store:
+	 * neither its cookies nor its records mean anything there.
+	 */
+	namespace?: string | undefined;
+	/** What the store must be able to do; without it, the options are refused. */
+	require?: StoreCapability[] | undefined;
 	/** Makes the ID of a new session: 16 to 256 visible characters, hard to guess. */
 	genid?: ((event: RequestEvent) => string) | undefined;
 	/** Requests that have nothing to do with sessions: for them `locals.session` is not set. */
 	skip?: ((event: RequestEvent) => boolean) | undefined;
-	/** Is told what happened to a request's session, for logs and metrics. It must not throw. */
+	/**
+	 * Is told what happened to a request's session, for logs and metrics. What it throws is dropped.
+	 */
 	onEvent?: ((event: SessionEvent, request: RequestEvent) => void) | undefined;
 	/**
 	 * What a store that cannot be read means: an error on the request, or a session that is empty and
@@ -143,11 +220,33 @@ export interface SveltekitSessionConfig {
 
 /** What can happen to a request's session. Nothing in it is secret. */
 export type SessionEvent =
+	/** A new session was stored. */
+	| { type: 'created' }
+	/** The session got another ID: at a login (`regenerate`, `login`), or because it was time. */
+	| { type: 'rotated'; reason: 'login' | 'renewal' }
+	/** The session was ended by the application. */
+	| { type: 'destroyed' }
+	/** A session was used after its idle or absolute timeout. */
+	| { type: 'expired' }
+	/** A session was used that its user has ended elsewhere. */
+	| { type: 'revoked' }
+	/** Another request wrote the session meanwhile: this one's changes were applied to that. */
+	| { type: 'conflict' }
+	/** The session was ended meanwhile: this request's changes were dropped, and no cookie was set. */
+	| { type: 'gone' }
+	/**
+	 * An ID was used that a login or a renewal has taken out of use: by a request that was late, or by
+	 * somebody who has stolen it.
+	 */
+	| { type: 'reuse' }
 	/** A cookie of our name came that none of the secrets has signed. */
 	| { type: 'rejected' }
 	/** A genuine cookie came whose session the store does not know: expired, ended, or lost. */
 	| { type: 'unknown' }
 	/** The store has a record that cannot be read; `code` says why. The visitor has no session. */
 	| { type: 'unreadable'; code: string }
-	/** The store could not be read, and `onStoreError` is `'anonymous'`; or a rolling session not refreshed. */
+	/**
+	 * The store failed where nobody waits for it or `onStoreError` is `'anonymous'`: while reading, or
+	 * refreshing a session that rolls.
+	 */
 	| { type: 'store_failed'; error: Error };

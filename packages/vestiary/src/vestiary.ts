@@ -1,6 +1,7 @@
 export {
 	ConfigError,
 	DataError,
+	LoginOutdatedError,
 	ResponseSentError,
 	StoreError,
 	VestiaryError,
@@ -11,7 +12,7 @@ export {
 } from './errors.js';
 export { sveltekitSessionHandle, type SessionHandle } from './handle.js';
 export { MemoryStore, type MemoryStoreOptions, type Serializer } from './memory-store.js';
-export { Session } from './session.js';
+export { Session, type LoginOptions } from './session.js';
 export { fromExpressStore, type ExpressStore } from './stores/express.js';
 // Not by name: a re-exported interface can only be merged (`declare module 'vestiary'`) this way.
 export * from './types.js';

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { MemoryStore } from '../src/index.js';
 import DefaultStore, { SqliteStore } from '../src/stores/sqlite.js';
-import { testStore } from '../src/testing.js';
+import { testAtomicStore, testStore } from '../src/testing.js';
 
 const record = { cookie: { path: '/' }, data: {} };
 
@@ -20,17 +20,16 @@ beforeAll(async () => {
 
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-testStore('MemoryStore', () => new MemoryStore(), { runner: { describe, test } });
-testStore('SqliteStore', () => new SqliteStore({ database: join(folder, 'suite.db') }), {
-	runner: { describe, test }
-});
-testStore(
-	'SqliteStore in memory',
-	() => new SqliteStore({ database: new DatabaseSync(':memory:') }),
-	{
-		runner: { describe, test }
-	}
-);
+const STORES = {
+	MemoryStore: () => new MemoryStore(),
+	SqliteStore: () => new SqliteStore({ database: join(folder, 'suite.db') }),
+	'SqliteStore in memory': () => new SqliteStore({ database: new DatabaseSync(':memory:') })
+};
+
+for (const [name, factory] of Object.entries(STORES)) {
+	testStore(name, factory, { runner: { describe, test } });
+	testAtomicStore(name, factory, { runner: { describe, test } });
+}
 
 describe('SqliteStore', () => {
 	test('is the default export, too', () => {

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { DataError } from '../src/index.js';
 import DefaultStore, { RedisStore, UpstashRedisStore } from '../src/stores/upstash-redis.js';
-import { testStore } from '../src/testing.js';
+import { testAtomicStore, testStore } from '../src/testing.js';
 import { startRedis, startUpstash, type Servers } from './servers.js';
 
 const TOKEN = 'the token of the test';
@@ -42,6 +42,13 @@ for (const [name, connect] of Object.entries(CLIENTS)) {
 	testStore(`upstash RedisStore with ${name}`, () => new RedisStore({ client: connect() }), {
 		runner: { describe, test }
 	});
+	testAtomicStore(
+		`upstash RedisStore with ${name}`,
+		() => new RedisStore({ client: connect() }),
+		{
+			runner: { describe, test }
+		}
+	);
 }
 
 test('is the default export, and has a name of its own', () => {

@@ -376,7 +376,7 @@ describe('rolling and saveUninitialized', () => {
 			}
 		});
 		expect(response.headers.getSetCookie()).toHaveLength(1);
-		expect(seen).toEqual(['store_failed']);
+		expect(seen).toEqual(['created', 'store_failed']);
 	});
 
 	test('rolling without maxAge is ignored', async () => {
@@ -562,13 +562,14 @@ describe('genid, skip and onEvent', () => {
 		const { id, cookie } = await saved({ user: 'ada' });
 		await opened(cookie);
 		await opened();
-		expect(seen).toEqual([]);
+		expect(seen).toEqual([{ type: 'created' }]);
 		await opened('connect.sid=forged');
 		store.records.set(id, { cookie: { path: '/' } } as never);
 		await opened(cookie);
 		store.records.clear();
 		await opened(cookie);
 		expect(seen).toEqual([
+			{ type: 'created' },
 			{ type: 'rejected' },
 			{ type: 'unreadable', code: 'data_not_object' },
 			{ type: 'unknown' }
@@ -585,7 +586,7 @@ describe('a store that is down', () => {
 		store.failure = new Error('down');
 		const { session, cookies } = await opened(cookie);
 		expect(session.data).toEqual({});
-		expect(seen).toEqual(['store_failed']);
+		expect(seen).toEqual(['created', 'store_failed']);
 		store.failure = undefined;
 		await session.setData({ user: 'eve' });
 		await expect(session.save()).rejects.toBeInstanceOf(StoreError);

@@ -62,7 +62,7 @@ export interface WrittenRecord {
 	/** `expires` in milliseconds since the epoch. */
 	cookie: { path: string; maxAge?: number; expires?: number; httpOnly?: boolean };
 	data: unknown;
-	created: number | null;
+	created: number;
 	now: number;
 	/** Its text, `<16>` for the write ID. */
 	record?: string;

@@ -1,20 +1,21 @@
 use alloc::{borrow::ToOwned as _, boxed::Box, string::String};
 
-use super::{Answer, Ask, Step, TRIES};
-use crate::{Error, Limits, Record, SessionId, Ttl, UnixMillis, WriteId, merge};
+use super::{Answer, Ask, Step, TRIES, Terms};
+use crate::{Error, Limits, Record, SessionId, UnixMillis, WriteId, merge};
 
 /// Writes the data of a session that is stored.
 ///
 /// ```
 /// # use vestiary::{Limits, Record, SessionId, Ttl, UnixMillis, WriteId};
-/// # use vestiary::protocol::{Answer, Ask, Change, Commit, Committed, Step};
+/// # use vestiary::protocol::{Answer, Ask, Change, Commit, Committed, Step, Terms};
 /// # let id = SessionId::from_entropy(&[1; 24]);
 /// # let loaded = Record::decode(r#"{"v":"AAAAAAAAAAAAAAAA","data":{"n":1}}"#, Limits::LOAD)?;
 /// let change = Change::Merge { base: r#"{"n":1}"#.into(), mine: r#"{"n":2}"#.into() };
 /// let write = WriteId::from_entropy(&[1; 12]);
-/// let mut commit = Commit::new(id, loaded, change, write, "{}", Ttl::Millis(60_000));
+/// let terms = Terms { ttl: Ttl::Millis(60_000), ..Terms::default() };
+/// let mut commit = Commit::new(id, loaded, change, write, terms);
 /// let now = UnixMillis(0);
-/// let Step::Ask(Ask::Replace(_, expected, ..)) = commit.start()? else { panic!() };
+/// let Step::Ask(Ask::Replace(_, expected, ..)) = commit.start(now)? else { panic!() };
 /// assert_eq!(expected.unwrap().as_str(), "AAAAAAAAAAAAAAAA");
 /// // Another request was faster: look at what it wrote.
 /// assert!(matches!(commit.answered(Answer::Conflict, now)?, Step::Ask(Ask::Load(_))));
@@ -31,8 +32,7 @@ pub struct Commit {
     current: Record,
     change: Change,
     write_id: WriteId,
-    cookie: String,
-    ttl: Ttl,
+    terms: Terms,
     pending: Box<Record>,
     tries: u8,
     looking: bool,
@@ -66,30 +66,17 @@ pub enum Committed {
 }
 
 impl Commit {
-    /// A change of the session that was `loaded`. `write_id` is new; `cookie` is what the record
-    /// says of the cookie.
+    /// A change of the session that was `loaded`. `write_id` is new.
     #[must_use]
     pub fn new(
         id: SessionId,
         loaded: Record,
         change: Change,
         write_id: WriteId,
-        cookie: &str,
-        ttl: Ttl,
+        terms: Terms,
     ) -> Self {
         let pending = Box::new(loaded.clone());
-        let cookie = cookie.to_owned();
-        Self {
-            id,
-            current: loaded,
-            change,
-            write_id,
-            cookie,
-            ttl,
-            pending,
-            tries: 0,
-            looking: false,
-        }
+        Self { id, current: loaded, change, write_id, terms, pending, tries: 0, looking: false }
     }
 
     /// The ID under which the session was found in the end: another one if it was renewed meanwhile.
@@ -102,21 +89,23 @@ impl Commit {
     ///
     /// # Errors
     /// [`Error`] if the data cannot be stored. Nothing was written.
-    pub fn start(&mut self) -> Result<Step<Committed>, Error> {
-        self.attempt()
+    pub fn start(&mut self, now: UnixMillis) -> Result<Step<Committed>, Error> {
+        self.attempt(now)
     }
 
     /// What the application's function made of the data of a [`Step::Compute`].
     ///
     /// # Errors
     /// [`Error`] if the data cannot be stored. Nothing was written.
-    pub fn computed(&mut self, data: &str) -> Result<Step<Committed>, Error> {
+    pub fn computed(&mut self, data: &str, now: UnixMillis) -> Result<Step<Committed>, Error> {
+        let Terms { cookie, ttl, timeouts } = &self.terms;
+        let meta = timeouts.stamped(self.current.meta().clone(), now);
+        let ttl = timeouts.ttl(*ttl, &meta, now);
         let write_id = self.write_id.clone();
-        let record = self.current.rewritten(write_id, &self.cookie, data, Limits::SAVE)?;
+        *self.pending = self.current.rewritten(write_id, cookie, data, meta, Limits::SAVE)?;
         let expected = self.current.write_id().cloned();
-        *self.pending = record;
         let record = self.pending.clone();
-        Ok(Step::Ask(Ask::Replace(self.id.clone(), expected, record, self.ttl)))
+        Ok(Step::Ask(Ask::Replace(self.id.clone(), expected, record, ttl)))
     }
 
     /// The answer of the store to the last [`Step::Ask`].
@@ -128,7 +117,7 @@ impl Commit {
         match answer {
             Answer::Done => Ok(Step::Finished(Committed::Saved(self.pending.clone()))),
             // A replica may not have it yet. What the store says of a write is certain.
-            Answer::Gone if looked => self.attempt(),
+            Answer::Gone if looked => self.attempt(now),
             Answer::Gone => Ok(Step::Finished(Committed::Gone)),
             Answer::Record(record) => self.found(*record, now),
             // Of both the record says more: whether it was our own write that was faster.
@@ -140,16 +129,16 @@ impl Commit {
         if record.has_write(&self.write_id) {
             return Ok(Step::Finished(Committed::Saved(Box::new(record))));
         }
-        if let Some(next) = &record.meta().next {
+        if let Some((next, grace)) = record.next(&self.id)? {
             // A login took the ID away: whoever holds the old one may write nothing.
-            if next.grace.is_none_or(|grace| now >= grace) {
+            if grace.is_none_or(|grace| now >= grace) {
                 return Ok(Step::Finished(Committed::Gone));
             }
-            self.id = next.id.clone();
+            self.id = next;
             return Ok(self.look_again());
         }
         self.current = record;
-        self.attempt()
+        self.attempt(now)
     }
 
     fn look_again(&mut self) -> Step<Committed> {
@@ -161,12 +150,12 @@ impl Commit {
         Step::Ask(Ask::Load(self.id.clone()))
     }
 
-    fn attempt(&mut self) -> Result<Step<Committed>, Error> {
+    fn attempt(&mut self, now: UnixMillis) -> Result<Step<Committed>, Error> {
         match &self.change {
             Change::Rerun => Ok(Step::Compute(self.current.data().to_owned())),
             Change::Merge { base, mine } => {
                 let data = merge(base, mine, self.current.data(), Limits::SAVE)?;
-                self.computed(&data)
+                self.computed(&data, now)
             }
         }
     }

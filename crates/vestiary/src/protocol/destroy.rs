@@ -54,9 +54,14 @@ impl Destroy {
         let looked = core::mem::take(&mut self.looking);
         match answer {
             Answer::Record(record) => {
-                if let Some(next) = &record.meta().next {
-                    self.id = next.id.clone();
-                    return self.look();
+                match record.next(&self.id) {
+                    Ok(None) => {}
+                    Ok(Some((next, _))) => {
+                        self.id = next;
+                        return self.look();
+                    }
+                    // It leads nowhere, so nothing can be reached by it.
+                    Err(_) => return Step::Finished(Destroyed::Confirmed),
                 }
                 self.seen = record.write_id().cloned();
                 self.start()

@@ -1,7 +1,7 @@
 //! The write protocol: what to ask a store, and what its answers mean.
 //!
-//! Three machines without I/O. [`Commit`] writes the data of a session, [`Destroy`] ends it,
-//! [`Rotate`] gives it another ID. A host asks the store what a machine says and tells it the answer,
+//! Machines without I/O. [`Commit`] writes the data of a session, [`Destroy`] ends it, [`Rotate`] gives
+//! it another ID, [`UserCommit`] changes the list of a user's sessions. A host asks the store what a machine says and tells it the answer,
 //! until it is finished. With a store that can do what [`Ask`] says, atomically and for one key at a
 //! time:
 //!
@@ -20,14 +20,16 @@
 mod commit;
 mod destroy;
 mod rotate;
+mod users;
 
 pub use commit::{Change, Commit, Committed};
 pub use destroy::{Destroy, Destroyed};
 pub use rotate::{Kind, Rotate, Rotated};
+pub use users::{UserChange, UserCommit, UserCommitted, UserSession, UserSessions, UserStep};
 
-use alloc::boxed::Box;
+use alloc::{borrow::ToOwned as _, boxed::Box, string::String};
 
-use crate::{Record, SessionId, Ttl, WriteId};
+use crate::{Record, SessionId, Timeouts, Ttl, WriteId};
 
 /// What to ask the store. Each is one atomic operation on one key.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -75,7 +77,24 @@ pub enum Step<T> {
     Ask(Ask),
     /// Run the application's change on this data, and tell the machine the result
     /// ([`Commit::computed`]). Only of [`Change::Rerun`].
-    Compute(alloc::string::String),
+    Compute(String),
     /// It is over.
     Finished(T),
+}
+
+/// What is written beside the data.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Terms {
+    /// What the record says of the cookie: text of a JSON object.
+    pub cookie: String,
+    /// What the cookie allows a record to live.
+    pub ttl: Ttl,
+    /// How long a session lasts.
+    pub timeouts: Timeouts,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self { cookie: "{}".to_owned(), ttl: Ttl::Infinite, timeouts: Timeouts::default() }
+    }
 }

@@ -1,20 +1,19 @@
-use alloc::{borrow::ToOwned as _, boxed::Box, string::String};
+use alloc::boxed::Box;
 
-use super::{Answer, Ask, Step, TRIES};
-use crate::{Error, Limits, Next, Record, SessionId, Ttl, UnixMillis, WriteId};
+use super::{Answer, Ask, Step, TRIES, Terms};
+use crate::{Error, Limits, Meta, Record, SessionId, Ttl, UnixMillis, WriteId};
 
 /// Gives a session another ID: the new record is there before the old one is retired.
 ///
 /// ```
-/// # use vestiary::{Format, Limits, Meta, Record, SessionId, Ttl, UnixMillis, WriteId};
-/// # use vestiary::protocol::{Answer, Ask, Kind, Rotate, Rotated, Step};
+/// # use vestiary::{Format, Limits, Meta, Record, SessionId, UnixMillis, WriteId};
+/// # use vestiary::protocol::{Answer, Ask, Kind, Rotate, Rotated, Step, Terms};
 /// # let [old, new] = [1, 2].map(|n| SessionId::from_entropy(&[n; 24]));
 /// # let [a, b, fresh] = [3, 4, 5].map(|n| WriteId::from_entropy(&[n; 12]));
 /// # let loaded = Record::decode(r#"{"v":"AAAAAAAAAAAAAAAA","data":{}}"#, Limits::LOAD)?;
 /// let login = Record::new(Format::Seed, a, "{}", r#"{"user":7}"#, Meta::default(), Limits::SAVE)?;
-/// let mut rotate =
-///     Rotate::new(old, loaded, new.clone(), Kind::Privilege(login.into()), b, Ttl::Millis(60_000))?;
-/// let now = UnixMillis(0);
+/// let (kind, now) = (Kind::Privilege(login.into()), UnixMillis(0));
+/// let mut rotate = Rotate::new(old, loaded, new.clone(), kind, b, Terms::default(), now)?;
 /// assert!(matches!(rotate.start(), Step::Ask(Ask::Create(..))));
 /// assert!(matches!(rotate.answered(Answer::Done, fresh.clone(), now)?, Step::Ask(Ask::Replace(..))));
 /// assert!(matches!(rotate.answered(Answer::Done, fresh.clone(), now)?, Step::Ask(Ask::Touch(..))));
@@ -31,7 +30,7 @@ pub struct Rotate {
     grace: Option<UnixMillis>,
     /// The write that retires the old record.
     retirement: WriteId,
-    ttl: Ttl,
+    terms: Terms,
     phase: Phase,
     /// The old record may be retired, or be retired yet.
     doubt: bool,
@@ -49,8 +48,6 @@ pub enum Kind {
     Renewal {
         /// Until when.
         grace: UnixMillis,
-        /// What the new record says of the cookie.
-        cookie: String,
         /// The mark of the new record.
         write_id: WriteId,
     },
@@ -61,8 +58,8 @@ pub enum Kind {
 pub enum Rotated {
     /// The session has this ID now.
     To(SessionId),
-    /// Another request gave it this ID.
-    Elsewhere(Next),
+    /// Another request gave it this ID, to which the old one leads until then.
+    Elsewhere(SessionId, Option<UnixMillis>),
     /// The session was ended meanwhile. No cookie may be sent.
     Gone,
     /// The new ID cannot be used: begin again with another one. An ID whose record may or may not
@@ -87,8 +84,8 @@ enum Phase {
 const PROVISIONAL: Ttl = Ttl::Millis(60_000);
 
 /// How long the old ID is remembered, at least, in milliseconds: a logout that meets the change of the
-/// ID must find its way.
-const REMEMBERED: u64 = 60_000;
+/// ID must find its way, and whoever uses the old one much later is told of.
+const REMEMBERED: u64 = 600_000;
 
 impl Rotate {
     /// Gives the session that was `loaded` under `old` the ID `new`. `retirement` is a new write ID.
@@ -101,19 +98,24 @@ impl Rotate {
         new: SessionId,
         kind: Kind,
         retirement: WriteId,
-        ttl: Ttl,
+        terms: Terms,
+        now: UnixMillis,
     ) -> Result<Self, Error> {
         let (successor, grace) = match kind {
             Kind::Privilege(record) => (record, None),
-            Kind::Renewal { grace, cookie, write_id } => {
-                let data = loaded.data().to_owned();
-                let record = loaded.rewritten(write_id, &cookie, &data, Limits::SAVE)?;
-                (Box::new(record), Some(grace))
+            Kind::Renewal { grace, write_id } => {
+                (Box::new(renewed(&loaded, write_id, &terms, now)?), Some(grace))
             }
         };
         let (phase, doubt, tries) = (Phase::Creating, false, 0);
         let current = loaded;
-        Ok(Self { old, current, new, successor, grace, retirement, ttl, phase, doubt, tries })
+        Ok(Self { old, current, new, successor, grace, retirement, terms, phase, doubt, tries })
+    }
+
+    /// The record under the new ID, as it was last written.
+    #[must_use]
+    pub fn successor(&self) -> &Record {
+        &self.successor
     }
 
     /// The first step.
@@ -139,25 +141,25 @@ impl Rotate {
             | (Phase::Checking, Answer::Gone) => self.retire(now),
             (Phase::Creating, _) => Ok(Step::Finished(Rotated::TryAnother)),
 
-            (Phase::Carrying(_), Answer::Unknown) => Ok(self.carry_again()),
-            (Phase::Carrying(_), Answer::Gone) => Ok(self.give_up()),
+            (Phase::Carrying(_), Answer::Unknown) => Ok(self.carry_again(now)),
+            (Phase::Carrying(_), Answer::Gone) => Ok(self.give_up(now)),
             // A conflict is with our own first try, whose answer was lost.
             (Phase::Carrying(carried), _) => {
                 self.successor = carried.clone();
                 self.retire(now)
             }
 
-            (Phase::Retiring, Answer::Done) => Ok(self.activate()),
+            (Phase::Retiring, Answer::Done) => Ok(self.activate(now)),
             (Phase::Retiring, Answer::Gone) => Ok(self.drop_new(Rotated::Gone)),
             (Phase::Checking, Answer::Record(record)) => self.found(*record, fresh, now),
             (Phase::Retiring, answer) => {
                 self.doubt |= answer == Answer::Unknown;
-                Ok(self.check())
+                Ok(self.check(now))
             }
-            (Phase::Checking, _) => Ok(self.check()),
+            (Phase::Checking, _) => Ok(self.check(now)),
 
             (Phase::Activating, Answer::Gone) => Ok(Step::Finished(Rotated::Gone)),
-            (Phase::Activating, Answer::Unknown) if self.tries <= TRIES => Ok(self.activate()),
+            (Phase::Activating, Answer::Unknown) if self.tries <= TRIES => Ok(self.activate(now)),
             (Phase::Activating, _) => Ok(Step::Finished(Rotated::To(self.new.clone()))),
 
             (Phase::Leaving(ended), _) => Ok(Step::Finished(ended.clone())),
@@ -166,8 +168,8 @@ impl Rotate {
 
     fn retire(&mut self, now: UnixMillis) -> Result<Step<Rotated>, Error> {
         self.phase = Phase::Retiring;
-        let next = Next { id: self.new.clone(), grace: self.grace };
-        let tombstone = self.current.retired(self.retirement.clone(), next)?;
+        let retirement = self.retirement.clone();
+        let tombstone = self.current.retired(retirement, &self.old, &self.new, self.grace)?;
         let expected = self.current.write_id().cloned();
         let life = self.grace.map_or(0, |grace| grace.since(now)).max(REMEMBERED);
         let ttl = Ttl::Millis(life);
@@ -175,10 +177,10 @@ impl Rotate {
     }
 
     /// Somebody wrote the old record meanwhile, or the answer was lost.
-    fn check(&mut self) -> Step<Rotated> {
+    fn check(&mut self, now: UnixMillis) -> Step<Rotated> {
         self.tries += 1;
         if self.tries > TRIES {
-            return self.give_up();
+            return self.give_up(now);
         }
         self.phase = Phase::Checking;
         Step::Ask(Ask::Load(self.old.clone()))
@@ -191,11 +193,10 @@ impl Rotate {
         now: UnixMillis,
     ) -> Result<Step<Rotated>, Error> {
         if record.has_write(&self.retirement) {
-            return Ok(self.activate());
+            return Ok(self.activate(now));
         }
-        if let Some(next) = &record.meta().next {
-            let ended = Rotated::Elsewhere(next.clone());
-            return Ok(self.drop_new(ended));
+        if let Some((next, grace)) = record.next(&self.old)? {
+            return Ok(self.drop_new(Rotated::Elsewhere(next, grace)));
         }
         let known = self.current.write_id();
         if record.write_id() == known {
@@ -203,7 +204,7 @@ impl Rotate {
         }
         if !known.is_none_or(|known| record.has_write(known)) {
             // Older than what was seen already.
-            return Ok(self.check());
+            return Ok(self.check(now));
         }
         // Had the old record been retired by our lost request, nobody could have written it after.
         self.doubt = false;
@@ -213,9 +214,7 @@ impl Rotate {
         }
         // The data goes along, so what was written meanwhile goes, too. A mark of its own: whoever
         // has read the new record as it was must not write over this one.
-        let data = self.current.data().to_owned();
-        let carried =
-            self.current.rewritten(fresh, self.successor.cookie(), &data, Limits::SAVE)?;
+        let carried = renewed(&self.current, fresh, &self.terms, now)?;
         self.phase = Phase::Carrying(Box::new(carried));
         Ok(self.carry())
     }
@@ -226,27 +225,33 @@ impl Rotate {
         Step::Ask(Ask::Replace(self.new.clone(), expected, carried.clone(), PROVISIONAL))
     }
 
-    fn carry_again(&mut self) -> Step<Rotated> {
+    fn carry_again(&mut self, now: UnixMillis) -> Step<Rotated> {
         self.tries += 1;
-        if self.tries > TRIES { self.give_up() } else { self.carry() }
+        if self.tries > TRIES { self.give_up(now) } else { self.carry() }
     }
 
-    fn activate(&mut self) -> Step<Rotated> {
+    fn activate(&mut self, now: UnixMillis) -> Step<Rotated> {
         if self.phase == Phase::Activating {
             self.tries += 1;
         }
         self.phase = Phase::Activating;
-        Step::Ask(Ask::Touch(self.new.clone(), self.ttl))
+        self.keep_new(now)
+    }
+
+    fn keep_new(&self, now: UnixMillis) -> Step<Rotated> {
+        let Terms { ttl, timeouts, .. } = &self.terms;
+        let ttl = timeouts.ttl(*ttl, self.successor.meta(), now);
+        Step::Ask(Ask::Touch(self.new.clone(), ttl))
     }
 
     /// If the old record may be retired yet, by a request that is late, the new one has to be there
     /// then.
-    fn give_up(&mut self) -> Step<Rotated> {
+    fn give_up(&mut self, now: UnixMillis) -> Step<Rotated> {
         if !self.doubt {
             return self.drop_new(Rotated::GaveUp);
         }
         self.phase = Phase::Leaving(Rotated::GaveUp);
-        Step::Ask(Ask::Touch(self.new.clone(), self.ttl))
+        self.keep_new(now)
     }
 
     /// Nobody knows the new ID, and nobody will. If this fails, the record expires soon.
@@ -254,4 +259,11 @@ impl Rotate {
         self.phase = Phase::Leaving(ended);
         Step::Ask(Ask::Remove(self.new.clone(), self.successor.write_id().cloned()))
     }
+}
+
+/// The session under another ID: data, deadlines and user go along.
+fn renewed(old: &Record, mark: WriteId, terms: &Terms, now: UnixMillis) -> Result<Record, Error> {
+    let Terms { cookie, timeouts, .. } = terms;
+    let meta = Meta { renewed: Some(now), ..timeouts.stamped(old.meta().clone(), now) };
+    old.rewritten(mark, cookie, old.data(), meta, Limits::SAVE)
 }

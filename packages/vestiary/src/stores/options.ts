@@ -31,11 +31,32 @@ export function millis(ttl: number, whenInfinite: number): number {
 	return Math.max(0, Math.ceil(ttl === Infinity ? whenInfinite : ttl)) || 0;
 }
 
-/** Reads a record out of its text. One that cannot be read is no session, and no fault of the store. */
-export async function parsed(serializer: Serializer, text: string): Promise<SessionStoreData> {
+/**
+ * Reads a record out of its text. One that only says that its session has another ID now is none. One that
+ * cannot be read is no session, and no fault of the store.
+ */
+export async function parsed(
+	serializer: Serializer,
+	text: string
+): Promise<SessionStoreData | null> {
 	try {
-		return await serializer.parse(text);
+		const record = await serializer.parse(text);
+		return isRetired(record) ? null : record;
 	} catch (cause) {
 		throw new DataError('json', 'the stored record cannot be read', { cause });
 	}
+}
+
+/** Where the mark of a record stands, in either shape: the text before it. Its length is 16. */
+export const MARK_HEADS = ['{"v":"', '{"cookie":{"v":"'] as const;
+
+/** Whether a record only says that its session has another ID now. */
+export function isRetired(record: unknown): boolean {
+	const { meta, cookie } = (record ?? {}) as Retired;
+	return meta?.next !== undefined || cookie?.meta?.next !== undefined;
+}
+
+interface Retired {
+	meta?: { next?: string };
+	cookie?: { meta?: { next?: string } };
 }

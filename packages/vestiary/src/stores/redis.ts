@@ -1,21 +1,41 @@
 import type { Serializer } from '../memory-store.js';
-import type { SessionStoreData, Store } from '../types.js';
+import type { AtomicOperations, AtomicOutcome, SessionStoreData, Store } from '../types.js';
+import { COMPARE_AND_SET, hashOfScript, outcomeOf } from './compare-and-set.js';
 import { full, millis, parsed, type StoreOptions } from './options.js';
 
 /** What is used of a client of ioredis 5 or 6: `Redis` or `Cluster`. */
 export interface IoRedisClient {
 	get(key: string): Promise<string | null>;
+	/* eslint-disable @typescript-eslint/unified-signatures -- ioredis has them apart, and only so they match */
 	set(key: string, value: string, unit: 'PX', milliseconds: number): Promise<unknown>;
+	set(
+		key: string,
+		value: string,
+		unit: 'PX',
+		milliseconds: number,
+		condition: 'NX'
+	): Promise<unknown>;
+	/* eslint-enable @typescript-eslint/unified-signatures */
 	del(key: string): Promise<number>;
 	pexpire(key: string, milliseconds: number): Promise<number>;
+	eval(script: string, keys: number, ...keysAndArguments: string[]): Promise<unknown>;
+	evalsha(hash: string, keys: number, ...keysAndArguments: string[]): Promise<unknown>;
 }
 
 /** What is used of a client of node-redis 4, 5 or 6: of `createClient` or `createCluster`. */
 export interface NodeRedisClient {
 	get(key: string): Promise<unknown>;
-	set(key: string, value: string, options: { PX: number }): Promise<unknown>;
+	set(key: string, value: string, options: { PX: number; NX?: true }): Promise<unknown>;
 	del(key: string): Promise<unknown>;
 	pExpire(key: string, milliseconds: number): Promise<unknown>;
+	eval(script: string, options: { keys: string[]; arguments: string[] }): Promise<unknown>;
+	evalSha(hash: string, options: { keys: string[]; arguments: string[] }): Promise<unknown>;
+}
+
+/** What `createCluster` has, and `createClient` has not. */
+interface NodeRedisCluster {
+	masters: unknown;
+	sendCommand(key: string, isReadonly: boolean, command: string[]): Promise<unknown>;
 }
 
 /** The options of a {@link RedisStore}. */
@@ -30,10 +50,13 @@ export class RedisStore implements Store {
 	readonly prefix: string;
 	readonly serializer: Serializer;
 	readonly ttl: number;
+	readonly atomic: AtomicOperations | undefined;
 
 	constructor(options: RedisStoreOptions) {
 		this.client = options.client;
 		({ prefix: this.prefix, serializer: this.serializer, ttl: this.ttl } = full(options));
+		// A serializer may put the mark where it is not found.
+		this.atomic = this.serializer === JSON ? this.#operations() : undefined;
 	}
 
 	async get(id: string): Promise<SessionStoreData | null> {
@@ -64,6 +87,77 @@ export class RedisStore implements Store {
 			? this.client.pExpire(key, life)
 			: this.client.pexpire(key, life));
 	}
+
+	#operations(): AtomicOperations {
+		const life = (ttl: number): number => millis(ttl, this.ttl);
+		return {
+			read: async (id) => {
+				const text = await this.client.get(this.prefix + id);
+				return typeof text === 'string' && text !== '' ? text : null;
+			},
+			create: async (id, text, ttl) => {
+				const key = this.prefix + id;
+				if (life(ttl) === 0) return true;
+				const answer = await ('pExpire' in this.client
+					? this.client.set(key, text, { PX: life(ttl), NX: true })
+					: this.client.set(key, text, 'PX', life(ttl), 'NX'));
+				return answer !== null;
+			},
+			replace: async (id, mark, text, ttl) =>
+				this.#compareAndSet(id, mark, life(ttl) === 0 ? '' : text, life(ttl)),
+			touch: async (id, ttl) => {
+				const key = this.prefix + id;
+				const answer = await ('pExpire' in this.client
+					? this.client.pExpire(key, life(ttl))
+					: this.client.pexpire(key, life(ttl)));
+				return Number(answer) === 1;
+			},
+			remove: async (id, mark) => this.#compareAndSet(id, mark, '', 0)
+		};
+	}
+
+	async #compareAndSet(
+		id: string,
+		mark: string | null,
+		text: string,
+		life: number
+	): Promise<AtomicOutcome> {
+		const key = this.prefix + id;
+		const values = [mark ?? '', text, String(life)];
+		try {
+			return outcomeOf(await this.#run('EVALSHA', await hashOfScript(), key, values));
+		} catch (error) {
+			if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
+		}
+		// A server that has not seen the script yet, or has forgotten it.
+		return outcomeOf(await this.#run('EVAL', COMPARE_AND_SET, key, values));
+	}
+
+	async #run(
+		command: 'EVAL' | 'EVALSHA',
+		script: string,
+		key: string,
+		values: string[]
+	): Promise<unknown> {
+		const { client } = this;
+		if (isCluster(client)) {
+			// The cluster of node-redis 4 does not find the key among the arguments of its `eval`.
+			return client.sendCommand(key, false, [command, script, '1', key, ...values]);
+		}
+		if ('pExpire' in client) {
+			const options = { keys: [key], arguments: values };
+			return command === 'EVAL'
+				? client.eval(script, options)
+				: client.evalSha(script, options);
+		}
+		return command === 'EVAL'
+			? client.eval(script, 1, key, ...values)
+			: client.evalsha(script, 1, key, ...values);
+	}
+}
+
+function isCluster(client: object): client is NodeRedisCluster {
+	return 'masters' in client && 'sendCommand' in client;
 }
 
 export default RedisStore;

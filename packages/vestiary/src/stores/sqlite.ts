@@ -1,8 +1,8 @@
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 
 import type { Serializer } from '../memory-store.js';
-import type { SessionStoreData, Store } from '../types.js';
-import { full, millis, parsed, type StoreOptions } from './options.js';
+import type { AtomicOperations, AtomicOutcome, SessionStoreData, Store } from '../types.js';
+import { full, MARK_HEADS, millis, parsed, type StoreOptions } from './options.js';
 
 /** The options of a {@link SqliteStore}. */
 export interface SqliteStoreOptions extends StoreOptions {
@@ -15,6 +15,13 @@ export interface SqliteStoreOptions extends StoreOptions {
 /** How many expired records a write removes: a little each time, so that none of them is slow. */
 const SWEEP = 20;
 
+/** The mark of a record, as an expression; `''` without one. */
+const MARK = `CASE ${MARK_HEADS.map(
+	(head) =>
+		`WHEN substr(record, 1, ${head.length}) = '${head}'
+		AND substr(record, ${head.length + 17}, 1) = '"' THEN substr(record, ${head.length + 1}, 16)`
+).join(' ')} ELSE '' END`;
+
 /**
  * Keeps sessions in an SQLite file, with the SQLite of Node.js (22.13 or newer): they survive a
  * restart, and several processes on one machine may share them.
@@ -23,8 +30,12 @@ export class SqliteStore implements Store {
 	readonly prefix: string;
 	readonly serializer: Serializer;
 	readonly ttl: number;
+	readonly atomic: AtomicOperations | undefined;
 	readonly #database: DatabaseSync;
-	readonly #statements: Record<'get' | 'set' | 'destroy' | 'touch' | 'sweep', StatementSync>;
+	readonly #statements: Record<
+		'get' | 'set' | 'destroy' | 'touch' | 'sweep' | 'create' | 'replace' | 'remove',
+		StatementSync
+	>;
 
 	constructor(options: SqliteStoreOptions) {
 		({ prefix: this.prefix, serializer: this.serializer, ttl: this.ttl } = full(options));
@@ -62,8 +73,20 @@ export class SqliteStore implements Store {
 			sweep: prepare(
 				`DELETE FROM ${table} WHERE key IN
 				(SELECT key FROM ${table} WHERE expires <= ? ORDER BY expires LIMIT ${SWEEP})`
-			)
+			),
+			create: prepare(
+				`INSERT INTO ${table} (key, record, expires) VALUES (?, ?, ?)
+				ON CONFLICT (key) DO UPDATE SET record = excluded.record, expires = excluded.expires
+				WHERE expires <= ?`
+			),
+			replace: prepare(
+				`UPDATE ${table} SET record = ?, expires = ?
+				WHERE key = ? AND expires > ? AND ${MARK} = ?`
+			),
+			remove: prepare(`DELETE FROM ${table} WHERE key = ? AND expires > ? AND ${MARK} = ?`)
 		};
+		// A serializer may put the mark where it is not found.
+		this.atomic = this.serializer === JSON ? this.#operations() : undefined;
 	}
 
 	async get(id: string): Promise<SessionStoreData | null> {
@@ -90,6 +113,45 @@ export class SqliteStore implements Store {
 	async touch(id: string, ttl: number): Promise<void> {
 		const now = Date.now();
 		this.#statements.touch.run(now + millis(ttl, this.ttl), this.prefix + id, now);
+	}
+
+	#operations(): AtomicOperations {
+		const { get, touch, create, replace, remove, sweep } = this.#statements;
+		/** Each statement is a transaction of its own; what else there is only explains a refusal. */
+		const outcome = (changes: number | bigint, key: string, now: number): AtomicOutcome => {
+			if (Number(changes) > 0) return 'done';
+			return get.get(key, now) === undefined ? 'gone' : 'conflict';
+		};
+		return {
+			read: async (id) => {
+				const row = get.get(this.prefix + id, Date.now());
+				return typeof row?.record === 'string' ? row.record : null;
+			},
+			create: async (id, text, ttl) => {
+				const now = Date.now();
+				const expires = now + millis(ttl, this.ttl);
+				const { changes } = create.run(this.prefix + id, text, expires, now);
+				sweep.run(now);
+				return Number(changes) > 0;
+			},
+			replace: async (id, mark, text, ttl) => {
+				const now = Date.now();
+				const key = this.prefix + id;
+				const expires = now + millis(ttl, this.ttl);
+				const { changes } = replace.run(text, expires, key, now, mark ?? '');
+				return outcome(changes, key, now);
+			},
+			touch: async (id, ttl) => {
+				const now = Date.now();
+				const { changes } = touch.run(now + millis(ttl, this.ttl), this.prefix + id, now);
+				return Number(changes) > 0;
+			},
+			remove: async (id, mark) => {
+				const now = Date.now();
+				const key = this.prefix + id;
+				return outcome(remove.run(key, now, mark ?? '').changes, key, now);
+			}
+		};
 	}
 
 	/** Closes the database file. */

@@ -1,13 +1,19 @@
 import type { Serializer } from '../memory-store.js';
-import type { SessionStoreData, Store } from '../types.js';
-import { full, millis, parsed, type StoreOptions } from './options.js';
+import type { AtomicOperations, SessionStoreData, Store } from '../types.js';
+import { COMPARE_AND_SET, outcomeOf } from './compare-and-set.js';
+import { full, isRetired, millis, parsed, type StoreOptions } from './options.js';
 
 /** What is used of the client of `@upstash/redis`, `/cloudflare` or `/fastly`. */
 export interface UpstashClient {
 	get(key: string): Promise<unknown>;
-	set(key: string, value: string, options: { px: number }): Promise<unknown>;
+	set(
+		key: string,
+		value: string,
+		options: { px: number } | { px: number; nx: true }
+	): Promise<unknown>;
 	del(key: string): Promise<number>;
 	pexpire(key: string, milliseconds: number): Promise<number>;
+	eval(script: string, keys: string[], values: string[]): Promise<unknown>;
 }
 
 /** The options of a {@link RedisStore}. */
@@ -22,17 +28,20 @@ export class RedisStore implements Store {
 	readonly prefix: string;
 	readonly serializer: Serializer;
 	readonly ttl: number;
+	readonly atomic: AtomicOperations | undefined;
 
 	constructor(options: UpstashRedisStoreOptions) {
 		this.client = options.client;
 		({ prefix: this.prefix, serializer: this.serializer, ttl: this.ttl } = full(options));
+		// A serializer may put the mark where it is not found.
+		this.atomic = this.serializer === JSON ? this.#operations() : undefined;
 	}
 
 	async get(id: string): Promise<SessionStoreData | null> {
 		const value = await this.client.get(this.prefix + id);
 		// The client parses JSON itself, unless it was told not to (`automaticDeserialization`).
 		if (typeof value === 'string') return value === '' ? null : parsed(this.serializer, value);
-		return (value ?? null) as SessionStoreData | null;
+		return isRetired(value) ? null : ((value ?? null) as SessionStoreData | null);
 	}
 
 	async set(id: string, storeData: SessionStoreData, ttl: number): Promise<void> {
@@ -47,6 +56,35 @@ export class RedisStore implements Store {
 
 	async touch(id: string, ttl: number): Promise<void> {
 		await this.client.pexpire(this.prefix + id, millis(ttl, this.ttl));
+	}
+
+	#operations(): AtomicOperations {
+		const { client, prefix } = this;
+		const life = (ttl: number): number => millis(ttl, this.ttl);
+		const compareAndSet = async (
+			id: string,
+			mark: string | null,
+			text: string,
+			ttl: number
+		): Promise<unknown> =>
+			client.eval(COMPARE_AND_SET, [prefix + id], [mark ?? '', text, String(life(ttl))]);
+		return {
+			read: async (id) => {
+				const value = await client.get(prefix + id);
+				if (value === null || value === undefined || value === '') return null;
+				// What the client has parsed has the same members in the same order.
+				return typeof value === 'string' ? value : JSON.stringify(value);
+			},
+			create: async (id, text, ttl) => {
+				if (life(ttl) === 0) return true;
+				const options = { px: life(ttl), nx: true } as const;
+				return (await client.set(prefix + id, text, options)) !== null;
+			},
+			replace: async (id, mark, text, ttl) =>
+				outcomeOf(await compareAndSet(id, mark, life(ttl) === 0 ? '' : text, ttl)),
+			touch: async (id, ttl) => (await client.pexpire(prefix + id, life(ttl))) === 1,
+			remove: async (id, mark) => outcomeOf(await compareAndSet(id, mark, '', 0))
+		};
 	}
 }
 

@@ -1,0 +1,334 @@
+use alloc::{borrow::ToOwned as _, boxed::Box, string::String};
+
+use vestiary::{
+    Limits, Outcome, Record, SessionId, Ttl, UnixMillis, WriteId,
+    protocol::{
+        self, Ask, Commit, Committed, Destroy, Destroyed, Rotate, Rotated, UserCommit,
+        UserCommitted, UserStep,
+    },
+};
+use wasm_bindgen::prelude::*;
+
+use crate::{thrown, ttl_number};
+
+/// A machine of `vestiary::protocol`, and what it asks.
+#[wasm_bindgen]
+#[derive(Debug)]
+pub struct Machine {
+    inner: Inner,
+    step: Step,
+    id: Option<SessionId>,
+    expected: Option<WriteId>,
+    text: String,
+    ttl: Ttl,
+    ended: Ended,
+}
+
+#[derive(Debug)]
+enum Inner {
+    Commit(Commit),
+    Destroy(Destroy),
+    Rotate(Rotate),
+    User(UserCommit),
+}
+
+/// What to do next.
+#[wasm_bindgen]
+#[derive(Clone, Copy, Debug)]
+pub enum Step {
+    /// Load the record.
+    Load,
+    /// Store the text, if there is none.
+    Create,
+    /// Store the text in place of the expected record.
+    Replace,
+    /// Give the record another life.
+    Touch,
+    /// Remove the expected record.
+    Remove,
+    /// Run the application's function on the text.
+    Compute,
+    /// It is over.
+    Finished,
+}
+
+/// What the store said.
+#[wasm_bindgen]
+#[derive(Clone, Copy, Debug)]
+pub enum Answer {
+    /// It was done.
+    Done,
+    /// There is another record.
+    Conflict,
+    /// There is none.
+    Gone,
+    /// This is the record.
+    Record,
+    /// No answer came.
+    Unknown,
+}
+
+/// How it ended.
+#[wasm_bindgen]
+#[derive(Clone, Copy, Debug)]
+pub enum Ended {
+    /// As it should: the text, or the ID, is the session's.
+    Done,
+    /// The session was ended meanwhile, or the change may not be made.
+    Gone,
+    /// It did not come about, or nobody knows.
+    GaveUp,
+    /// Somebody else gave the session the ID.
+    Elsewhere,
+    /// Begin again, with another new ID.
+    TryAnother,
+}
+
+#[wasm_bindgen]
+impl Machine {
+    /// What to do next.
+    #[wasm_bindgen(getter)]
+    pub fn step(&self) -> Step {
+        self.step
+    }
+
+    /// The session that the step is about; after it is over, the ID of the session.
+    #[wasm_bindgen(getter)]
+    pub fn id(&self) -> Option<String> {
+        self.id.as_ref().map(|id| id.expose().to_owned())
+    }
+
+    /// The mark that the record has to have; undefined if none.
+    #[wasm_bindgen(getter)]
+    pub fn expected(&self) -> Option<String> {
+        self.expected.as_ref().map(|mark| mark.as_str().to_owned())
+    }
+
+    /// The text to store, or to compute on; after it is over, the session's record.
+    #[wasm_bindgen(getter)]
+    pub fn text(&self) -> String {
+        self.text.clone()
+    }
+
+    /// Its life in milliseconds.
+    #[wasm_bindgen(getter)]
+    pub fn ttl(&self) -> f64 {
+        ttl_number(self.ttl)
+    }
+
+    /// How it ended.
+    #[wasm_bindgen(getter)]
+    pub fn ended(&self) -> Ended {
+        self.ended
+    }
+
+    /// What the application's function made of the text.
+    pub fn computed(&mut self, data: &str, now: f64) -> Result<Step, String> {
+        if let Inner::Commit(commit) = &mut self.inner {
+            let step = commit.computed(data, crate::millis(now)).map_err(thrown)?;
+            self.commit_step(step)?;
+        }
+        Ok(self.step)
+    }
+}
+
+impl Machine {
+    pub(crate) fn commit(commit: Commit, now: UnixMillis) -> Result<Self, String> {
+        let mut machine = Self::of(Inner::Commit(commit));
+        if let Inner::Commit(commit) = &mut machine.inner {
+            let step = commit.start(now).map_err(thrown)?;
+            machine.commit_step(step)?;
+        }
+        Ok(machine)
+    }
+
+    pub(crate) fn destroy(destroy: Destroy) -> Result<Self, String> {
+        let step = destroy.start();
+        let mut machine = Self::of(Inner::Destroy(destroy));
+        machine.destroy_step(step)?;
+        Ok(machine)
+    }
+
+    pub(crate) fn rotate(rotate: Rotate) -> Result<Self, String> {
+        let step = rotate.start();
+        let mut machine = Self::of(Inner::Rotate(rotate));
+        machine.rotate_step(step)?;
+        Ok(machine)
+    }
+
+    pub(crate) fn user(commit: UserCommit) -> Self {
+        Self::of(Inner::User(commit))
+    }
+
+    fn of(inner: Inner) -> Self {
+        let (text, ttl) = (String::new(), Ttl::Infinite);
+        let (id, expected) = (None, None);
+        Self { inner, step: Step::Load, id, expected, text, ttl, ended: Ended::GaveUp }
+    }
+
+    pub(crate) fn answered(
+        &mut self,
+        answer: Answer,
+        text: Option<String>,
+        fresh: WriteId,
+        now: UnixMillis,
+    ) -> Result<Step, String> {
+        if let Inner::User(commit) = &mut self.inner {
+            let step = match self.step {
+                Step::Load => commit.loaded(text.as_deref(), &fresh, now),
+                _ => commit.written(&answer.into()),
+            };
+            self.user_step(step);
+            return Ok(self.step);
+        }
+        let answer = match text {
+            Some(text) => {
+                let record = Record::decode(&text, Limits::LOAD).map_err(thrown)?;
+                protocol::Answer::Record(Box::new(record))
+            }
+            None => answer.into(),
+        };
+        match &mut self.inner {
+            Inner::Commit(commit) => {
+                let step = commit.answered(answer, now).map_err(thrown)?;
+                self.commit_step(step)?;
+            }
+            Inner::Destroy(destroy) => {
+                let step = destroy.answered(answer);
+                self.destroy_step(step)?;
+            }
+            Inner::Rotate(rotate) => {
+                let step = rotate.answered(answer, fresh, now).map_err(thrown)?;
+                self.rotate_step(step)?;
+            }
+            Inner::User(_) => {}
+        }
+        Ok(self.step)
+    }
+
+    fn ask(&mut self, ask: Ask) -> Result<(), String> {
+        let (step, id, record, expected, ttl) = match ask {
+            Ask::Load(id) => (Step::Load, id, None, None, None),
+            Ask::Create(id, record, ttl) => (Step::Create, id, Some(record), None, Some(ttl)),
+            Ask::Replace(id, expected, record, ttl) => {
+                (Step::Replace, id, Some(record), expected, Some(ttl))
+            }
+            Ask::Touch(id, ttl) => (Step::Touch, id, None, None, Some(ttl)),
+            Ask::Remove(id, expected) => (Step::Remove, id, None, expected, None),
+        };
+        self.step = step;
+        self.id = Some(id);
+        self.expected = expected;
+        self.ttl = ttl.unwrap_or(self.ttl);
+        if let Some(record) = record {
+            self.text = record.encode(Limits::SAVE).map_err(thrown)?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, ended: Ended) {
+        self.step = Step::Finished;
+        self.ended = ended;
+    }
+
+    fn commit_step(&mut self, step: protocol::Step<Committed>) -> Result<(), String> {
+        match step {
+            protocol::Step::Ask(ask) => self.ask(ask)?,
+            protocol::Step::Compute(data) => {
+                self.step = Step::Compute;
+                self.text = data;
+            }
+            protocol::Step::Finished(committed) => {
+                if let Inner::Commit(commit) = &self.inner {
+                    self.id = Some(commit.id().clone());
+                }
+                if let Committed::Saved(record) = &committed {
+                    self.text = record.encode(Limits::LOAD).map_err(thrown)?;
+                }
+                self.finish(match committed {
+                    Committed::Saved(_) => Ended::Done,
+                    Committed::Gone => Ended::Gone,
+                    Committed::GaveUp => Ended::GaveUp,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn destroy_step(&mut self, step: protocol::Step<Destroyed>) -> Result<(), String> {
+        match step {
+            protocol::Step::Ask(ask) => self.ask(ask)?,
+            protocol::Step::Finished(Destroyed::Confirmed) => self.finish(Ended::Done),
+            _ => self.finish(Ended::GaveUp),
+        }
+        Ok(())
+    }
+
+    fn rotate_step(&mut self, step: protocol::Step<Rotated>) -> Result<(), String> {
+        match step {
+            protocol::Step::Ask(ask) => self.ask(ask)?,
+            protocol::Step::Compute(_) => {}
+            protocol::Step::Finished(rotated) => {
+                let ended = match rotated {
+                    Rotated::To(id) => {
+                        self.id = Some(id);
+                        if let Inner::Rotate(rotate) = &self.inner {
+                            let record = rotate.successor();
+                            self.text = record.encode(Limits::LOAD).map_err(thrown)?;
+                        }
+                        Ended::Done
+                    }
+                    Rotated::Elsewhere(id, grace) => {
+                        self.id = grace.map(|_| id);
+                        Ended::Elsewhere
+                    }
+                    Rotated::Gone => Ended::Gone,
+                    Rotated::TryAnother => Ended::TryAnother,
+                    Rotated::GaveUp => Ended::GaveUp,
+                };
+                self.finish(ended);
+            }
+        }
+        Ok(())
+    }
+
+    fn user_step(&mut self, step: UserStep) {
+        match step {
+            UserStep::Load => self.step = Step::Load,
+            UserStep::Create(text, ttl) => {
+                (self.step, self.text, self.ttl) = (Step::Create, text, ttl);
+            }
+            UserStep::Replace(expected, text, ttl) => {
+                (self.step, self.text, self.ttl) = (Step::Replace, text, ttl);
+                self.expected = expected;
+            }
+            UserStep::Finished(committed) => self.finish(match committed {
+                UserCommitted::Done => Ended::Done,
+                UserCommitted::Refused => Ended::Gone,
+                UserCommitted::GaveUp => Ended::GaveUp,
+            }),
+        }
+    }
+}
+
+impl From<Answer> for protocol::Answer {
+    fn from(answer: Answer) -> Self {
+        match answer {
+            Answer::Done => Self::Done,
+            Answer::Conflict => Self::Conflict,
+            Answer::Gone => Self::Gone,
+            // A record comes with its text.
+            Answer::Record | Answer::Unknown => Self::Unknown,
+        }
+    }
+}
+
+impl From<Outcome> for Answer {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Done => Self::Done,
+            Outcome::Conflict => Self::Conflict,
+            Outcome::Gone => Self::Gone,
+        }
+    }
+}

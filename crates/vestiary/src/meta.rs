@@ -1,0 +1,197 @@
+use alloc::{borrow::ToOwned as _, string::String, vec::Vec};
+
+use crate::{Error, Handle, Limits, SessionId, UnixMillis, WriteId, date, json};
+
+/// What the library itself knows of a session. It lives outside the data, so that no key of the
+/// application can touch it.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Meta {
+    /// When the session was created; `None` in the seed's records.
+    pub created: Option<UnixMillis>,
+    /// When it got its ID, if that is not the first one.
+    pub renewed: Option<UnixMillis>,
+    /// From when on it is over because nobody used it.
+    pub idle: Option<UnixMillis>,
+    /// From when on it is over in any case. Nothing moves it.
+    pub absolute: Option<UnixMillis>,
+    /// Whose session it is.
+    pub user: Option<UserRef>,
+    /// The writes before this one, newest first, at most [`Meta::WRITES`]: a writer that never
+    /// learnt whether its write arrived finds it here.
+    pub writes: Vec<WriteId>,
+    /// The session has another ID now; this record only says so.
+    pub next: Option<Next>,
+}
+
+/// The user to whom a session belongs.
+#[derive(Clone, Eq, PartialEq)]
+pub struct UserRef {
+    /// The application's name for the user, as JSON text: a string with its quotes.
+    pub name: String,
+    /// What the user's list of sessions calls this one.
+    pub handle: Handle,
+}
+
+/// Where a session went that changed its ID.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Next {
+    /// Its new ID, hidden from whoever has not the old one.
+    pub id: HiddenId,
+    /// Until when the old ID still leads to it: after a renewal, for requests that were under way.
+    /// `None` after a login: the old ID is nobody's.
+    pub grace: Option<UnixMillis>,
+}
+
+/// A session ID that only the holder of another one can read, so that no store ever has it in
+/// clear.
+///
+/// ```
+/// # use vestiary::{HiddenId, SessionId, WriteId};
+/// # let [old, new, other] = [1, 2, 3].map(|n| SessionId::from_entropy(&[n; 24]));
+/// let mark = WriteId::from_entropy(&[7; 12]);
+/// let hidden = HiddenId::new(&new, &old, &mark);
+/// assert_eq!(hidden.reveal(&old, &mark), Some(new.clone()));
+/// assert_ne!(hidden.reveal(&other, &mark), Some(new));
+/// ```
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct HiddenId(String);
+
+impl HiddenId {
+    /// Hides `id` from all but the holder of `old`. `mark` is that of the record it is written to:
+    /// no two are alike, and so nothing is hidden twice in the same way.
+    #[must_use]
+    pub fn new(id: &SessionId, old: &SessionId, mark: &WriteId) -> Self {
+        Self(crate::key::hide(id.expose().as_bytes(), old, mark))
+    }
+
+    /// The ID, if `old` and `mark` are those it was hidden with. Others give none, or one that
+    /// nobody has.
+    #[must_use]
+    pub fn reveal(&self, old: &SessionId, mark: &WriteId) -> Option<SessionId> {
+        SessionId::from_bytes(&crate::key::reveal(&self.0, old, mark)?)
+    }
+}
+
+impl Meta {
+    /// As many writers may write one session at once without mistaking what became of a write.
+    pub const WRITES: usize = 8;
+
+    /// Metadata of a session created at `created`.
+    #[must_use]
+    pub fn created(created: UnixMillis) -> Self {
+        Self { created: Some(created), ..Self::default() }
+    }
+
+    /// Appends the text of a JSON object.
+    pub(crate) fn push(&self, text: &mut String) {
+        text.push('{');
+        for (name, instant) in [
+            ("created", self.created),
+            ("renewed", self.renewed),
+            ("idle", self.idle),
+            ("absolute", self.absolute),
+        ] {
+            if let Some(instant) = instant {
+                push_name(text, name);
+                date::push_number(text, instant.0, 1);
+            }
+        }
+        if let Some(UserRef { name, handle }) = &self.user {
+            push_name(text, "user");
+            text.push_str(name);
+            push_text(text, "handle", handle.as_str());
+        }
+        let mut before = "[\"";
+        for write in &self.writes {
+            if before.len() == 2 {
+                push_name(text, "writes");
+            }
+            text.extend([before, write.as_str()]);
+            before = "\",\"";
+        }
+        if !self.writes.is_empty() {
+            text.push_str("\"]");
+        }
+        if let Some(Next { id, grace }) = &self.next {
+            push_text(text, "next", &id.0);
+            if let Some(grace) = grace {
+                push_name(text, "grace");
+                date::push_number(text, grace.0, 1);
+            }
+        }
+        text.push('}');
+    }
+
+    /// Metadata that cannot be understood is unknown; the session is still good. But one that was
+    /// retired stays retired: what `next` says is part of whether the record is a session at all.
+    pub(crate) fn read(text: &str) -> Result<Self, Error> {
+        let mut meta = Self::default();
+        let mut user = None;
+        let mut handle = None;
+        let mut next = None;
+        let mut grace = None;
+        let Limits { depth, .. } = Limits::LOAD;
+        let walked = json::members(text, depth, depth, &mut |key, place| {
+            let value = text.get(place).unwrap_or_default();
+            match key {
+                b"created" => meta.created = millis(value),
+                b"renewed" => meta.renewed = millis(value),
+                b"idle" => meta.idle = millis(value),
+                b"absolute" => meta.absolute = millis(value),
+                b"user" => user = Some(value),
+                b"handle" => handle = unquoted(value).and_then(Handle::parse),
+                b"writes" => meta.writes = value.split('"').filter_map(WriteId::parse).collect(),
+                b"next" => next = Some(value),
+                b"grace" => grace = millis(value),
+                _ => {}
+            }
+            Ok(())
+        });
+        if walked.is_err() {
+            return Ok(Self::default());
+        }
+        // A session of nobody that was somebody's is none: its user may have ended it.
+        meta.user = match (user, handle) {
+            (None, _) => None,
+            (Some(name), Some(handle)) if name.starts_with('"') => {
+                Some(UserRef { name: name.to_owned(), handle })
+            }
+            _ => return Err(Error::Json),
+        };
+        if let Some(id) = next {
+            let id = HiddenId(unquoted(id).ok_or(Error::Json)?.to_owned());
+            meta.next = Some(Next { id, grace });
+        }
+        Ok(meta)
+    }
+}
+
+/// Who somebody is belongs in no log.
+impl core::fmt::Debug for UserRef {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("UserRef").finish_non_exhaustive()
+    }
+}
+
+/// An instant, as it stands in a record.
+pub(crate) fn millis(text: &str) -> Option<UnixMillis> {
+    text.parse().ok().map(UnixMillis)
+}
+
+fn unquoted(text: &str) -> Option<&str> {
+    text.strip_prefix('"')?.strip_suffix('"')
+}
+
+/// Appends `"name":`, with a comma before it if it is not the first.
+pub(crate) fn push_name(text: &mut String, name: &str) {
+    if !text.ends_with('{') {
+        text.push(',');
+    }
+    text.extend(["\"", name, "\":"]);
+}
+
+fn push_text(text: &mut String, name: &str, value: &str) {
+    push_name(text, name);
+    text.extend(["\"", value, "\""]);
+}

@@ -1,0 +1,454 @@
+use alloc::{borrow::ToOwned as _, string::String, vec::Vec};
+
+use super::{Answer, TRIES};
+use crate::{
+    Error, Handle, Limits, Ttl, UnixMillis, WriteId, date, json,
+    meta::{millis, push_name},
+    record::mark_of,
+};
+
+/// The sessions of one user: what a store keeps under
+/// [`Options::user_key`](crate::Options::user_key).
+///
+/// A session that belongs to a user is good only as long as it stands here. So all of them are ended
+/// by one write, however many they are, and whatever becomes of their records:
+/// `{"v":"<write id>","after":ms,"sessions":{"<handle>":{"created":ms,"seen":ms,"until":ms,"label":"…"}}}`.
+///
+/// ```
+/// # use vestiary::{Handle, Ttl, UnixMillis, WriteId};
+/// # use vestiary::protocol::{UserChange, UserSessions};
+/// let phone = Handle::from_entropy(&[1; 12]);
+/// let login = UserChange::Add { handle: phone.clone(), label: None, since: UnixMillis(5), most: 100 };
+/// let mut sessions = UserSessions::default();
+/// assert!(sessions.apply(&login, Ttl::Millis(60_000), UnixMillis(5)));
+/// assert!(sessions.knows(&phone));
+///
+/// let text = sessions.encode(&WriteId::from_entropy(&[0; 12]));
+/// let mut read = UserSessions::decode(&text)?;
+/// assert!(read.apply(&UserChange::End { keep: None }, Ttl::Infinite, UnixMillis(6)));
+/// assert!(!read.knows(&phone));
+/// # Ok::<(), vestiary::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct UserSessions {
+    mark: Option<WriteId>,
+    /// When all were ended: a login that began before is too old.
+    after: Option<UnixMillis>,
+    sessions: Vec<UserSession>,
+}
+
+/// One of a user's sessions.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct UserSession {
+    /// What the list calls it.
+    pub handle: Handle,
+    /// When it began.
+    pub created: UnixMillis,
+    /// When it was last used, as far as was written down.
+    pub seen: UnixMillis,
+    /// After that its record is gone for certain.
+    until: UnixMillis,
+    /// What the application calls it, as JSON text: a string with its quotes.
+    pub label: Option<String>,
+}
+
+/// What happens to the sessions of a user. Done twice, each is as if done once, so a lost answer does no
+/// harm.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum UserChange {
+    /// Somebody logged in.
+    Add {
+        /// The new session.
+        handle: Handle,
+        /// What the application calls it, as JSON text.
+        label: Option<String>,
+        /// When the request began that logged in: before its password was looked at.
+        since: UnixMillis,
+        /// The most sessions a user may have: of more, those that were not used for the longest time
+        /// end.
+        most: usize,
+    },
+    /// A session was used.
+    Seen(Handle),
+    /// One of them ends.
+    Remove(Handle),
+    /// All of them end but one.
+    End {
+        /// That one.
+        keep: Option<Handle>,
+    },
+}
+
+/// How often it is written down that a session was used, in milliseconds, at most.
+const SEEN_EVERY: u64 = 300_000;
+
+/// How long it is remembered that all sessions were ended, in milliseconds: longer than any login takes.
+const REMEMBERED: u64 = 86_400_000;
+
+impl UserSessions {
+    /// Reads what a store has.
+    ///
+    /// # Errors
+    /// [`Error::Json`] if it is something else. Then no session of the user is good.
+    pub fn decode(text: &str) -> Result<Self, Error> {
+        let mut read = Self {
+            mark: Some(mark_of(text).and_then(WriteId::parse).ok_or(Error::Json)?),
+            ..Self::default()
+        };
+        let Limits { depth, .. } = Limits::LOAD;
+        let mut sessions = None;
+        json::members(text, depth, depth, &mut |key, place| {
+            let value = text.get(place).unwrap_or_default();
+            match key {
+                b"after" => read.after = millis(value),
+                b"sessions" => sessions = Some(value),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        let sessions = sessions.ok_or(Error::Json)?;
+        json::members(sessions, depth, depth, &mut |key, place| {
+            let handle = core::str::from_utf8(key).ok().and_then(Handle::parse);
+            let session = session(handle, sessions.get(place).unwrap_or_default())?;
+            read.sessions.push(session);
+            Ok(())
+        })?;
+        Ok(read)
+    }
+
+    /// The text to store.
+    #[must_use]
+    pub fn encode(&self, mark: &WriteId) -> String {
+        let mut text = ["{\"v\":\"", mark.as_str(), "\""].concat();
+        if let Some(after) = self.after {
+            push_name(&mut text, "after");
+            date::push_number(&mut text, after.0, 1);
+        }
+        push_name(&mut text, "sessions");
+        text.push('{');
+        for session in &self.sessions {
+            push_name(&mut text, session.handle.as_str());
+            text.push('{');
+            for (name, at) in
+                [("created", session.created), ("seen", session.seen), ("until", session.until)]
+            {
+                push_name(&mut text, name);
+                date::push_number(&mut text, at.0, 1);
+            }
+            if let Some(label) = &session.label {
+                push_name(&mut text, "label");
+                text.push_str(label);
+            }
+            text.push('}');
+        }
+        text.push_str("}}");
+        text
+    }
+
+    /// The mark of what was read.
+    #[must_use]
+    pub fn mark(&self) -> Option<&WriteId> {
+        self.mark.as_ref()
+    }
+
+    /// The sessions, the last one used last.
+    #[must_use]
+    pub fn sessions(&self) -> &[UserSession] {
+        &self.sessions
+    }
+
+    /// Whether this session is good.
+    #[must_use]
+    pub fn knows(&self, handle: &Handle) -> bool {
+        self.sessions.iter().any(|session| session.handle == *handle)
+    }
+
+    /// Whether it has to be written down that this session is used, before its record is given more
+    /// life: now and then, and the more often the shorter it lives.
+    #[must_use]
+    pub fn is_stale(&self, handle: &Handle, ttl: Ttl, now: UnixMillis) -> bool {
+        let every = match ttl {
+            Ttl::Infinite => SEEN_EVERY,
+            Ttl::Millis(millis) => SEEN_EVERY.min(millis / 10),
+        };
+        let of_handle = |session: &&UserSession| session.handle == *handle;
+        self.sessions.iter().find(of_handle).is_some_and(|session| now.since(session.seen) >= every)
+    }
+
+    /// Makes a change; false if it may not be made: a login that began before all sessions were ended,
+    /// or the use of a session that was ended. `ttl` is what a record written now may live.
+    pub fn apply(&mut self, change: &UserChange, ttl: Ttl, now: UnixMillis) -> bool {
+        self.sweep(now);
+        // Before it is used again it may live as long as that once more.
+        let until = match ttl {
+            Ttl::Infinite => UnixMillis(u64::MAX),
+            Ttl::Millis(millis) => now.plus(millis.saturating_mul(2)),
+        };
+        match change {
+            UserChange::Add { handle, label, since, most } => {
+                if self.after.is_some_and(|after| *since <= after) {
+                    return false;
+                }
+                let (handle, label) = (handle.clone(), label.clone());
+                self.sessions.retain(|session| session.handle != handle);
+                let before = self.sessions.len().saturating_sub(most.saturating_sub(1));
+                self.sessions.drain(..before);
+                let session = UserSession { handle, created: now, seen: now, until, label };
+                self.sessions.push(session);
+            }
+            UserChange::Seen(handle) => {
+                let place = self.sessions.iter().position(|session| session.handle == *handle);
+                let Some(place) = place else { return false };
+                let session = self.sessions.remove(place);
+                self.sessions.push(UserSession { seen: now, until, ..session });
+            }
+            UserChange::Remove(handle) => self.sessions.retain(|session| session.handle != *handle),
+            UserChange::End { keep } => {
+                self.sessions.retain(|session| Some(&session.handle) == keep.as_ref());
+                self.after = Some(now.max(self.after.unwrap_or_default()));
+            }
+        }
+        true
+    }
+
+    /// Forgets those whose records are gone.
+    pub fn sweep(&mut self, now: UnixMillis) {
+        self.sessions.retain(|session| now < session.until);
+    }
+
+    /// How long the store has to keep it: longer than any of the sessions.
+    #[must_use]
+    pub fn ttl(&self, now: UnixMillis) -> Ttl {
+        let ended = self.after.map_or(0, |after| after.plus(REMEMBERED).since(now));
+        let longest = self.sessions.iter().map(|session| session.until.since(now)).max();
+        match longest.unwrap_or(0).max(ended) {
+            life if life >= u64::MAX - now.0 => Ttl::Infinite,
+            // Also of what has none any more: it is written, and then it expires.
+            life => Ttl::Millis(life.max(1_000)),
+        }
+    }
+}
+
+/// Changes the sessions of a user in the store.
+///
+/// ```
+/// # use vestiary::{Handle, Ttl, UnixMillis, WriteId};
+/// # use vestiary::protocol::{Answer, UserChange, UserCommit, UserStep};
+/// let handle = Handle::from_entropy(&[1; 12]);
+/// let login = UserChange::Add { handle, label: None, since: UnixMillis(5), most: 100 };
+/// let mut commit = UserCommit::new(login, Ttl::Millis(60_000));
+/// // The store has nothing of this user.
+/// let step = commit.loaded(None, &WriteId::from_entropy(&[0; 12]), UnixMillis(5));
+/// assert!(matches!(step, UserStep::Create(..)));
+/// assert_eq!(commit.written(&Answer::Done), UserStep::Finished(UserCommitted::Done));
+/// # use vestiary::protocol::UserCommitted;
+/// ```
+#[derive(Debug)]
+pub struct UserCommit {
+    change: UserChange,
+    ttl: Ttl,
+    tries: u8,
+}
+
+/// What a host is to do next for a [`UserCommit`].
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum UserStep {
+    /// Load what the store has of the user, and tell it ([`UserCommit::loaded`]).
+    Load,
+    /// Store this text if there is none, and tell what became of it ([`UserCommit::written`]).
+    Create(String, Ttl),
+    /// Store this text in place of the one with this mark, and tell what became of it.
+    Replace(Option<WriteId>, String, Ttl),
+    /// It is over.
+    Finished(UserCommitted),
+}
+
+/// How a [`UserCommit`] ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum UserCommitted {
+    /// It is as it should be.
+    Done,
+    /// It may not be done: see [`UserSessions::apply`].
+    Refused,
+    /// The store did not answer, or others were faster each time.
+    GaveUp,
+}
+
+impl UserCommit {
+    /// A change, with the life that a record of this user's would have now. Begin by loading.
+    #[must_use]
+    pub fn new(change: UserChange, ttl: Ttl) -> Self {
+        Self { change, ttl, tries: 0 }
+    }
+
+    /// What the store has of the user. `mark` is new.
+    ///
+    /// What cannot be read is as if there were no session, and so it stays: a change is made over it.
+    pub fn loaded(&mut self, text: Option<&str>, mark: &WriteId, now: UnixMillis) -> UserStep {
+        let before = text.and_then(|text| UserSessions::decode(text).ok()).unwrap_or_default();
+        let mut sessions = before.clone();
+        if !sessions.apply(&self.change, self.ttl, now) {
+            return UserStep::Finished(UserCommitted::Refused);
+        }
+        if sessions == before && !matches!(self.change, UserChange::End { .. }) {
+            return UserStep::Finished(UserCommitted::Done);
+        }
+        let (encoded, ttl) = (sessions.encode(mark), sessions.ttl(now));
+        match text {
+            None => UserStep::Create(encoded, ttl),
+            Some(text) => UserStep::Replace(mark_of(text).and_then(WriteId::parse), encoded, ttl),
+        }
+    }
+
+    /// What became of the write.
+    pub fn written(&mut self, answer: &Answer) -> UserStep {
+        self.tries += 1;
+        match answer {
+            Answer::Done => UserStep::Finished(UserCommitted::Done),
+            _ if self.tries > TRIES => UserStep::Finished(UserCommitted::GaveUp),
+            _ => UserStep::Load,
+        }
+    }
+}
+
+fn session(handle: Option<Handle>, text: &str) -> Result<UserSession, Error> {
+    let mut instants = [None; 3];
+    let mut label = None;
+    let Limits { depth, .. } = Limits::LOAD;
+    json::members(text, depth, depth, &mut |key, place| {
+        let value = text.get(place).unwrap_or_default();
+        let [created, seen, until] = &mut instants;
+        match key {
+            b"created" => *created = millis(value),
+            b"seen" => *seen = millis(value),
+            b"until" => *until = millis(value),
+            b"label" if value.starts_with('"') => label = Some(value.to_owned()),
+            _ => {}
+        }
+        Ok(())
+    })?;
+    match (handle, instants) {
+        (Some(handle), [Some(created), Some(seen), Some(until)]) => {
+            Ok(UserSession { handle, created, seen, until, label })
+        }
+        _ => Err(Error::Json),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TTL: Ttl = Ttl::Millis(10_000);
+
+    fn handle(n: u8) -> Handle {
+        Handle::from_entropy(&[n; 12])
+    }
+
+    fn add(n: u8, since: u64, most: usize) -> UserChange {
+        UserChange::Add { handle: handle(n), label: None, since: UnixMillis(since), most }
+    }
+
+    #[test]
+    fn the_longest_unused_session_makes_room() {
+        let mut sessions = UserSessions::default();
+        for n in 0..3 {
+            assert!(sessions.apply(&add(n, 1, 3), TTL, UnixMillis(u64::from(n))));
+        }
+        assert!(sessions.apply(&UserChange::Seen(handle(0)), TTL, UnixMillis(5)));
+        assert!(sessions.apply(&add(3, 6, 3), TTL, UnixMillis(6)));
+        let known = [0, 1, 2, 3].map(|n| sessions.knows(&handle(n)));
+        assert_eq!(known, [true, false, true, true]);
+        assert!(sessions.apply(&add(4, 6, 1), TTL, UnixMillis(6)));
+        assert_eq!(sessions.sessions().len(), 1);
+    }
+
+    #[test]
+    fn a_login_that_began_before_the_end_of_all_is_too_old() {
+        let mut sessions = UserSessions::default();
+        sessions.apply(&add(1, 5, 9), TTL, UnixMillis(5));
+        sessions.apply(&add(2, 5, 9), TTL, UnixMillis(5));
+        let keep = UserChange::End { keep: Some(handle(2)) };
+        assert!(sessions.apply(&keep, TTL, UnixMillis(7)));
+        assert!(!sessions.knows(&handle(1)) && sessions.knows(&handle(2)));
+        assert!(!sessions.apply(&UserChange::Seen(handle(1)), TTL, UnixMillis(7)));
+        for since in 0..=7 {
+            assert!(!sessions.apply(&add(3, since, 9), TTL, UnixMillis(8)), "{since}");
+        }
+        assert!(sessions.apply(&add(3, 8, 9), TTL, UnixMillis(8)));
+        // A clock that is behind does not make the end earlier.
+        assert!(sessions.apply(&UserChange::End { keep: None }, TTL, UnixMillis(3)));
+        assert!(!sessions.apply(&add(4, 6, 9), TTL, UnixMillis(8)));
+    }
+
+    #[test]
+    fn it_is_stored_longer_than_what_it_lists() {
+        let mut sessions = UserSessions::default();
+        sessions.apply(&add(1, 5, 9), TTL, UnixMillis(5));
+        assert_eq!(sessions.ttl(UnixMillis(5)), Ttl::Millis(20_000));
+        assert!(!sessions.is_stale(&handle(1), TTL, UnixMillis(1_004)));
+        assert!(sessions.is_stale(&handle(1), TTL, UnixMillis(1_005)));
+        // Of a session that is not in the list nothing is written down.
+        assert!(!sessions.is_stale(&handle(2), TTL, UnixMillis(1_005)));
+        sessions.apply(&add(2, 5, 9), Ttl::Infinite, UnixMillis(20_004));
+        assert_eq!(sessions.sessions().len(), 2);
+        assert_eq!(sessions.ttl(UnixMillis(20_004)), Ttl::Infinite);
+        sessions.apply(&UserChange::Remove(handle(2)), TTL, UnixMillis(20_005));
+        assert_eq!(
+            (sessions.sessions(), sessions.ttl(UnixMillis(20_005))),
+            (&[][..], Ttl::Millis(1_000))
+        );
+        sessions.apply(&UserChange::End { keep: None }, TTL, UnixMillis(20_005));
+        assert_eq!(sessions.ttl(UnixMillis(20_005)), Ttl::Millis(REMEMBERED));
+    }
+
+    #[test]
+    fn what_is_stored_comes_back_and_nothing_else_is_taken_for_it() {
+        let mut sessions = UserSessions::default();
+        sessions.apply(&add(1, 5, 9), TTL, UnixMillis(5));
+        let label = Some(r#""Firefox, \"old\"""#.to_owned());
+        let change = UserChange::Add { handle: handle(2), label, since: UnixMillis(6), most: 9 };
+        sessions.apply(&change, Ttl::Infinite, UnixMillis(6));
+        sessions.after = Some(UnixMillis(3));
+        let mark = WriteId::from_entropy(&[9; 12]);
+        let text = sessions.encode(&mark);
+        let read = UserSessions { mark: Some(mark), ..sessions };
+        assert_eq!(UserSessions::decode(&text), Ok(read));
+        for end in 0..text.len() {
+            assert!(UserSessions::decode(text.get(..end).unwrap_or("")).is_err(), "{end}");
+        }
+        for bad in [
+            "{}",
+            r#"{"v":"AAAAAAAAAAAAAAAA"}"#,
+            r#"{"v":"AAAAAAAAAAAAAAAA","sessions":[]}"#,
+            r#"{"v":"AAAAAAAAAAAAAAAA","sessions":{"short":{"created":1,"seen":1,"until":1}}}"#,
+            r#"{"v":"AAAAAAAAAAAAAAAA","sessions":{"AAAAAAAAAAAAAAAA":{"created":1,"seen":1}}}"#,
+        ] {
+            assert!(UserSessions::decode(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_change_is_made_again_until_it_is_made() {
+        let mark = WriteId::from_entropy(&[0; 12]);
+        let now = UnixMillis(9);
+        let mut commit = UserCommit::new(add(1, 9, 9), TTL);
+        let UserStep::Create(text, ttl) = commit.loaded(None, &mark, now) else { panic!() };
+        assert_eq!(ttl, Ttl::Millis(20_000));
+        assert_eq!(commit.written(&Answer::Exists), UserStep::Load);
+        // It was there already: the answer was lost.
+        let done = UserStep::Finished(UserCommitted::Done);
+        let mut again = UserCommit::new(UserChange::Remove(handle(7)), TTL);
+        assert_eq!(again.loaded(Some(&text), &mark, now), done);
+        let mut other = UserCommit::new(add(2, 9, 9), TTL);
+        let step = other.loaded(Some(&text), &mark, now);
+        assert!(matches!(step, UserStep::Replace(Some(_), ..)), "{step:?}");
+        for _ in 0..TRIES {
+            assert_eq!(other.written(&Answer::Conflict), UserStep::Load);
+        }
+        assert_eq!(other.written(&Answer::Unknown), UserStep::Finished(UserCommitted::GaveUp));
+        // What is there and cannot be read is written over, and what it may have had is gone.
+        let step = UserCommit::new(add(1, 9, 9), TTL).loaded(Some("broken"), &mark, now);
+        assert!(matches!(step, UserStep::Replace(None, ..)), "{step:?}");
+    }
+}

@@ -1,0 +1,236 @@
+use crate::{Error, Meta, Ttl, UnixMillis};
+
+/// How long a session lasts, whatever its cookie and its store say: its record knows the deadlines,
+/// and they are looked at each time it is loaded.
+///
+/// ```
+/// # use vestiary::{Meta, Timeouts, Ttl, UnixMillis};
+/// let timeouts = Timeouts::new(Some(60.0), Some(3_600.0), None, None)?;
+/// let meta = timeouts.stamped(Meta::created(UnixMillis(0)), UnixMillis(0));
+/// assert!(!timeouts.is_over(&meta, UnixMillis(59_999)));
+/// assert!(timeouts.is_over(&meta, UnixMillis(60_000)));
+/// // Used again and again, it is over after an hour.
+/// let meta = timeouts.stamped(meta, UnixMillis(3_599_000));
+/// assert!(timeouts.is_over(&meta, UnixMillis(3_600_000)));
+/// # Ok::<(), vestiary::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Timeouts {
+    idle: Option<u64>,
+    absolute: Option<u64>,
+    renewal: Option<u64>,
+    grace: u64,
+}
+
+/// Until when an old ID leads to its session after a renewal, in milliseconds, unless said otherwise.
+const GRACE: u64 = 30_000;
+
+impl Timeouts {
+    /// Checks what somebody wrote, all in seconds: a session is over when it was not used for `idle`,
+    /// and `absolute` after it began; every `renewal` it gets another ID, and the old one still leads
+    /// to it for `grace` (half a minute unless said otherwise).
+    ///
+    /// # Errors
+    /// [`Error::Timeout`] for what is not a number of seconds, or less than one (`grace` may be 0).
+    pub fn new(
+        idle: Option<f64>,
+        absolute: Option<f64>,
+        renewal: Option<f64>,
+        grace: Option<f64>,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            idle: millis("idleTimeout", idle, 1.0)?,
+            absolute: millis("absoluteTimeout", absolute, 1.0)?,
+            renewal: millis("renewAfter", renewal, 1.0)?,
+            grace: millis("renewGrace", grace, 0.0)?.unwrap_or(GRACE),
+        })
+    }
+
+    /// Whether a session ends when it is not used.
+    #[must_use]
+    pub fn has_idle(&self) -> bool {
+        self.idle.is_some()
+    }
+
+    /// Whether a session gets another ID from time to time.
+    #[must_use]
+    pub fn has_renewal(&self) -> bool {
+        self.renewal.is_some()
+    }
+
+    /// Whether the session is over. An absolute deadline counts whether or not these options have
+    /// one: another service may have set it.
+    #[must_use]
+    pub fn is_over(&self, meta: &Meta, now: UnixMillis) -> bool {
+        let idle = meta.idle.filter(|_| self.has_idle());
+        [idle, self.absolute(meta)].into_iter().flatten().any(|deadline| now >= deadline)
+    }
+
+    /// The metadata to write now: used now, and no more of its life than before.
+    #[must_use]
+    pub fn stamped(&self, meta: Meta, now: UnixMillis) -> Meta {
+        let created = meta.created.or(Some(now));
+        let meta = Meta { created, ..meta };
+        Meta { idle: self.idle.map(|idle| now.plus(idle)), absolute: self.absolute(&meta), ..meta }
+    }
+
+    /// How long a record may stay in the store whose cookie allows `ttl`.
+    #[must_use]
+    pub fn ttl(&self, ttl: Ttl, meta: &Meta, now: UnixMillis) -> Ttl {
+        let absolute = self.absolute(meta).map(|deadline| deadline.since(now));
+        [self.idle, absolute].into_iter().flatten().fold(ttl, |ttl, most| match ttl {
+            Ttl::Millis(millis) if millis <= most => ttl,
+            _ => Ttl::Millis(most),
+        })
+    }
+
+    /// Whether the record has to be written again, for the store to know that the session is used: at
+    /// most once in a tenth of `idle`. Also if its deadline is too far away, as after a clock that was
+    /// wrong.
+    #[must_use]
+    pub fn is_stale(&self, meta: &Meta, now: UnixMillis) -> bool {
+        self.idle.is_some_and(|idle| {
+            let left = meta.idle.map_or(0, |deadline| deadline.since(now));
+            left < idle - idle / 10 || left > idle
+        })
+    }
+
+    /// Whether it is time for another ID.
+    #[must_use]
+    pub fn wants_renewal(&self, meta: &Meta, now: UnixMillis) -> bool {
+        let since = meta.renewed.or(meta.created).unwrap_or_default();
+        self.renewal.is_some_and(|renewal| now.since(since) >= renewal)
+    }
+
+    /// Until when the old ID leads to the session, if it gets another one now.
+    #[must_use]
+    pub fn grace(&self, now: UnixMillis) -> UnixMillis {
+        now.plus(self.grace)
+    }
+
+    /// The earlier of what the record says and what the options say.
+    fn absolute(&self, meta: &Meta) -> Option<UnixMillis> {
+        let by_options = meta.created.and_then(|at| Some(at.plus(self.absolute?)));
+        [meta.absolute, by_options].into_iter().flatten().min()
+    }
+}
+
+fn millis(name: &'static str, seconds: Option<f64>, least: f64) -> Result<Option<u64>, Error> {
+    let Some(seconds) = seconds else { return Ok(None) };
+    // A century: beyond it somebody took milliseconds for seconds, or is joking.
+    if !(least..=3_153_600_000.0).contains(&seconds) {
+        return Err(Error::Timeout { name });
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "checked just above"
+    )]
+    Ok(Some((seconds * 1_000.0) as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn timeouts(idle: Option<f64>, absolute: Option<f64>) -> Timeouts {
+        Timeouts::new(idle, absolute, None, None).unwrap()
+    }
+
+    #[test]
+    fn nothing_moves_the_absolute_deadline() {
+        let short = timeouts(Some(5.0), Some(60.0));
+        let mut meta = short.stamped(Meta::created(UnixMillis(1_000)), UnixMillis(1_000));
+        for now in (1_000..60_000).step_by(777) {
+            assert!(!short.is_over(&meta, UnixMillis(now)));
+            meta = short.stamped(meta, UnixMillis(now));
+            assert_eq!(meta.absolute, Some(UnixMillis(61_000)));
+        }
+        // Not longer options, and not none.
+        for other in [timeouts(None, Some(1e6)), timeouts(None, None)] {
+            assert!(!other.is_over(&meta, UnixMillis(60_999)));
+            assert!(other.is_over(&meta, UnixMillis(61_000)));
+            let again = other.stamped(meta.clone(), UnixMillis(60_999));
+            assert_eq!(again.absolute, Some(UnixMillis(61_000)));
+        }
+        // Shorter ones do.
+        assert!(timeouts(None, Some(10.0)).is_over(&meta, UnixMillis(11_000)));
+    }
+
+    #[test]
+    fn a_session_that_is_not_used_is_over_at_its_deadline() {
+        let five = timeouts(Some(5.0), None);
+        let meta = five.stamped(Meta::default(), UnixMillis(10_000));
+        assert_eq!(meta.created, Some(UnixMillis(10_000)));
+        assert!(!five.is_over(&meta, UnixMillis(14_999)));
+        assert!(five.is_over(&meta, UnixMillis(15_000)));
+        // Turned off, it does not count; and the next write forgets it.
+        assert!(!timeouts(None, None).is_over(&meta, UnixMillis(15_000)));
+        assert_eq!(timeouts(None, None).stamped(meta, UnixMillis(15_000)).idle, None);
+    }
+
+    #[test]
+    fn a_used_session_is_written_again_now_and_then() {
+        let ten = timeouts(Some(10.0), None);
+        let meta = ten.stamped(Meta::default(), UnixMillis(10_000));
+        assert!(!ten.is_stale(&meta, UnixMillis(11_000)));
+        assert!(ten.is_stale(&meta, UnixMillis(11_001)));
+        // A clock that was an hour ahead when it was written.
+        let ahead = ten.stamped(Meta::default(), UnixMillis(3_610_000));
+        assert!(ten.is_stale(&ahead, UnixMillis(10_000)));
+        assert!(ten.is_stale(&Meta::default(), UnixMillis(0)));
+        assert!(!timeouts(None, None).is_stale(&meta, UnixMillis(99_999)));
+    }
+
+    #[test]
+    fn a_store_keeps_a_record_no_longer_than_the_session_lasts() {
+        let both = timeouts(Some(5.0), Some(60.0));
+        let meta = both.stamped(Meta::created(UnixMillis(0)), UnixMillis(0));
+        let ttl = |ttl, now| both.ttl(ttl, &meta, UnixMillis(now));
+        assert_eq!(ttl(Ttl::Infinite, 0), Ttl::Millis(5_000));
+        assert_eq!(ttl(Ttl::Millis(1_000), 0), Ttl::Millis(1_000));
+        assert_eq!(ttl(Ttl::Infinite, 58_000), Ttl::Millis(2_000));
+        assert_eq!(ttl(Ttl::Millis(9_000), 61_000), Ttl::Millis(0));
+        assert_eq!(
+            timeouts(None, None).ttl(Ttl::Infinite, &Meta::default(), UnixMillis(0)),
+            Ttl::Infinite
+        );
+    }
+
+    #[test]
+    fn clocks_at_their_end_overflow_nothing() {
+        let both = Timeouts::new(Some(3e9), Some(3e9), Some(3e9), Some(3e9)).unwrap();
+        for now in [0, 1, u64::MAX - 1, u64::MAX].map(UnixMillis) {
+            for created in [None, Some(UnixMillis(0)), Some(UnixMillis(u64::MAX))] {
+                let meta = Meta { created, ..Meta::default() };
+                let meta = both.stamped(meta, now);
+                let _ = (both.is_over(&meta, UnixMillis(0)), both.is_stale(&meta, UnixMillis(0)));
+                let _ = (both.ttl(Ttl::Infinite, &meta, now), both.wants_renewal(&meta, now));
+                let _ = both.grace(now);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_time_is_refused() {
+        for bad in [0.0, -1.0, 0.999, f64::NAN, f64::INFINITY, 1e12] {
+            assert!(Timeouts::new(Some(bad), None, None, None).is_err(), "{bad}");
+            assert!(Timeouts::new(None, Some(bad), None, None).is_err(), "{bad}");
+            assert!(Timeouts::new(None, None, Some(bad), None).is_err(), "{bad}");
+        }
+        assert!(Timeouts::new(None, None, None, Some(0.0)).is_ok());
+        assert!(Timeouts::new(None, None, None, Some(-0.1)).is_err());
+    }
+
+    #[test]
+    fn it_is_time_for_another_id() {
+        let hourly = Timeouts::new(None, None, Some(3_600.0), Some(10.0)).unwrap();
+        let mut meta = Meta::created(UnixMillis(1_000));
+        assert!(!hourly.wants_renewal(&meta, UnixMillis(3_600_999)));
+        assert!(hourly.wants_renewal(&meta, UnixMillis(3_601_000)));
+        meta.renewed = Some(UnixMillis(3_601_000));
+        assert!(!hourly.wants_renewal(&meta, UnixMillis(3_602_000)));
+        assert_eq!(hourly.grace(UnixMillis(5)), UnixMillis(10_005));
+        assert!(!timeouts(None, None).wants_renewal(&meta, UnixMillis(u64::MAX)));
+    }
+}

@@ -1,0 +1,106 @@
+import { readRecord, type User } from './core.js';
+import { DataError, StoreError } from './errors.js';
+import { Found, Listed } from './generated/vestiary.js';
+import type { Stored } from './records.js';
+import type { Scope } from './scope.js';
+import type { SessionData } from './types.js';
+
+/** What a visitor's cookie led to. */
+export interface Loaded {
+	readonly stored: Stored;
+	readonly data: SessionData;
+	readonly owner: Owner | undefined;
+	/** Bits of `Found`. */
+	readonly found: number;
+	/** The cookie has an old ID. */
+	readonly renewed: boolean;
+}
+
+/** Whose session it is. */
+export interface Owner extends User {
+	/** It has to be written down that the session is used. */
+	stale?: boolean;
+}
+
+/** As many IDs a session may have got while its cookie was on the way. */
+const RENEWALS = 4;
+
+/**
+ * The session of one of these IDs, if there is one that is good; or the record of one that is out of use,
+ * which says where its session went.
+ */
+export async function find(
+	scope: Scope,
+	ids: string[] | undefined
+): Promise<Loaded | Stored | undefined> {
+	if (ids?.length === 0) scope.tell({ type: 'rejected' });
+	let retired: Stored | undefined;
+	for (const id of ids ?? []) {
+		const found = await follow(scope, id);
+		if (found && 'data' in found) return found;
+		retired ??= found;
+	}
+	return retired;
+}
+
+async function follow(scope: Scope, id: string): Promise<Loaded | Stored | undefined> {
+	const { core, records } = scope.runtime;
+	try {
+		let next = id;
+		for (let renewals = 0; renewals <= RENEWALS; renewals++) {
+			const stored = await records.load(next);
+			if (!stored) {
+				scope.tell({ type: 'unknown' });
+				return undefined;
+			}
+			const found = core.inspect(stored.text);
+			if (found & Found.Retired) {
+				scope.tell({ type: 'reuse' });
+				return stored;
+			}
+			if (!(found & Found.Renewed)) return await live(scope, stored, found, next !== id);
+			next = core.nextId(next, stored.text) ?? next;
+		}
+		return undefined;
+	} catch (error) {
+		const code = faultOfRecord(error);
+		if (code === undefined) throw error;
+		scope.tell({ type: 'unreadable', code });
+		return undefined;
+	}
+}
+
+/** The session of a record, if it has time left and its user has not ended it. */
+async function live(
+	scope: Scope,
+	stored: Stored,
+	found: number,
+	renewed: boolean
+): Promise<Loaded | undefined> {
+	const { core, records } = scope.runtime;
+	if (found & Found.Over) {
+		scope.tell({ type: 'expired' });
+		scope.later(async () => records.destroy(stored));
+		return undefined;
+	}
+	const { data, meta } = readRecord(stored.text, found);
+	const { user: name, handle } = (meta ?? {}) as { user?: string; handle?: string };
+	if (name === undefined || handle === undefined)
+		return { stored, data, owner: undefined, found, renewed };
+	const list = await records.userList(name);
+	const listed = list === undefined ? 0 : core.userKnows(list, handle);
+	if (!(listed & Listed.Known)) {
+		scope.tell({ type: 'revoked' });
+		scope.later(async () => records.destroy(stored));
+		return undefined;
+	}
+	const stale = (listed & Listed.Stale) !== 0;
+	return { stored, data, owner: { name, handle, stale }, found, renewed };
+}
+
+/** What is wrong with the record; undefined if something else failed. */
+function faultOfRecord(error: unknown): string | undefined {
+	if (error instanceof DataError) return error.code;
+	// What `JSON.parse` says of a record, in a store that lets it through.
+	return error instanceof StoreError && error.cause instanceof SyntaxError ? 'json' : undefined;
+}

@@ -1,0 +1,354 @@
+import type { Core, User } from './core.js';
+import { DataError, orThrow, StoreError, VestiaryError } from './errors.js';
+import { Answer, Ended, Step, type Machine } from './generated/vestiary.js';
+import type { AtomicOperations, SessionStoreData, Store } from './types.js';
+
+/** A record under its session's ID: its text, decrypted. */
+export interface Stored {
+	readonly id: string;
+	readonly text: string;
+}
+
+/** What became of a write. */
+export interface Written extends Stored {
+	/** Another request had written meanwhile, and both changes are in. */
+	readonly merged: boolean;
+}
+
+/** How a session got another ID. */
+export type Rotated =
+	/** It has this one. */
+	| { kind: 'done'; stored: Stored }
+	/** Another request was faster; the old ID leads to this one, or to none. */
+	| { kind: 'elsewhere'; id: string | undefined }
+	/** It was ended meanwhile. */
+	| { kind: 'gone' };
+
+/** What an update makes of the data of a session: JSON text of JSON text. */
+export type Compute = (data: string) => Promise<string>;
+
+/**
+ * The records of one handle, as `Session` deals with them: text under session IDs. What a store is asked
+ * for is named, encrypted and, if the store is atomic, done by the machines of the core.
+ */
+export class Records {
+	readonly #core: Core;
+	readonly #store: Store;
+	readonly #atomic: AtomicOperations | undefined;
+	readonly #timeout: number;
+	readonly #migrates: boolean;
+	/** IDs are stored as they are. */
+	readonly #plainIds: boolean;
+	readonly #encrypts: boolean;
+
+	constructor(core: Core, store: Store, options: RecordsOptions) {
+		this.#core = core;
+		this.#store = store;
+		this.#atomic = store.atomic;
+		this.#timeout = options.timeout;
+		this.#migrates = options.encrypt === 'migrate';
+		this.#encrypts = options.encrypt === true || options.encrypt === 'migrate';
+		this.#plainIds = options.hashIds !== true && options.namespace === undefined;
+	}
+
+	/** Whether the store compares before it writes. */
+	get atomic(): boolean {
+		return this.#atomic !== undefined;
+	}
+
+	/** The record of a session. */
+	async load(id: string): Promise<Stored | undefined> {
+		const text = await this.#ask('read', async () => this.#read(this.#keyOf(id)));
+		return text === undefined ? undefined : { id, text: this.#opened(id, text) };
+	}
+
+	/** Stores a new record. False if there is one under this ID. */
+	async create(stored: Stored, bound: boolean): Promise<boolean> {
+		const { id, text } = stored;
+		const [key, ttl] = [this.#keyOf(id), this.#core.ttlOf(text)];
+		const sealed = this.#sealed(id, text);
+		return this.#ask('write', async () => {
+			if (this.#atomic) return this.#atomic.create(key, sealed, ttl, bound);
+			await this.#store.set(key, JSON.parse(sealed) as SessionStoreData, ttl);
+			return true;
+		});
+	}
+
+	/**
+	 * Writes a session's data: what changed between `base` and `mine`, or what a function makes of it. A
+	 * store that is not atomic gets `mine`, whatever it has.
+	 * @returns undefined if the session was ended meanwhile
+	 */
+	async commit(
+		stored: Stored,
+		base: string,
+		mine: string | Compute
+	): Promise<Written | undefined> {
+		const { id, text } = stored;
+		const compute = typeof mine === 'function' ? mine : undefined;
+		if (!this.#atomic) {
+			const data = typeof mine === 'function' ? await mine(base) : mine;
+			const record = { id, text: this.#core.encode(data, text) };
+			await this.create(record, false);
+			return { ...record, merged: false };
+		}
+		const data = typeof mine === 'function' ? undefined : mine;
+		const machine = this.#core.commit(id, text, base, data);
+		return this.#run(machine, { action: 'write', compute }, (asks) =>
+			machine.ended === Ended.Gone ? undefined : { ...storedOf(machine), merged: asks > 1 }
+		);
+	}
+
+	/** Gives a session its full life again. */
+	async touch({ id, text }: Stored): Promise<void> {
+		const [key, ttl] = [this.#keyOf(id), this.#core.ttlOf(text)];
+		await this.#ask('touch', async () =>
+			this.#atomic ? this.#atomic.touch(key, ttl) : this.#store.touch(key, ttl)
+		);
+	}
+
+	/** Ends a session, under whatever ID it is. */
+	async destroy({ id, text }: Stored): Promise<void> {
+		if (this.#atomic)
+			await this.#run(this.#core.destroy(id, text), { action: 'remove' }, () => undefined);
+		else await this.#ask('remove', async () => this.#store.destroy(this.#keyOf(id)));
+	}
+
+	/** Gives a session another ID, and keeps what it holds. */
+	async renew({ id, text }: Stored, newId: () => string, bound: boolean): Promise<Rotated> {
+		return this.#rotate(() => this.#core.renew(id, text, newId()), bound);
+	}
+
+	/** Gives a session another ID and other data, for `longest` milliseconds at most. */
+	async supersede(
+		{ id, text }: Stored,
+		newId: () => string,
+		data: string,
+		user: User | undefined,
+		longest: number
+	): Promise<Rotated> {
+		return this.#rotate(
+			() => this.#core.supersede(id, text, newId(), data, user, longest),
+			user !== undefined
+		);
+	}
+
+	/** The list of a user's sessions; undefined if there is none. */
+	async userList(name: string): Promise<string | undefined> {
+		const key = this.#core.userKey(name);
+		const text = await this.#ask('read', async () => this.#read(key));
+		if (text === undefined) return undefined;
+		try {
+			return this.#opened(key, text, key);
+		} catch (error) {
+			// None of its sessions is good then.
+			if (error instanceof DataError) return undefined;
+			throw error;
+		}
+	}
+
+	/** Changes the list of a user's sessions. False if it may not be. */
+	async changeUser(name: string, change: Machine | undefined): Promise<boolean> {
+		if (!change) return false;
+		const key = this.#core.userKey(name);
+		const options = { action: 'write', userKey: key, bound: true };
+		return this.#run(change, options, () => change.ended === Ended.Done);
+	}
+
+	async #rotate(begin: () => Machine, bound: boolean): Promise<Rotated> {
+		for (let tries = 0; tries < 3; tries++) {
+			const machine = begin();
+			const rotated = await this.#run(machine, { action: 'write', bound }, () => {
+				const { ended, id } = machine;
+				if (ended === Ended.TryAnother) return undefined;
+				if (ended === Ended.Gone) return { kind: 'gone' } as const;
+				if (ended === Ended.Elsewhere) return { kind: 'elsewhere', id } as const;
+				return { kind: 'done', stored: storedOf(machine) } as const;
+			});
+			if (rotated) return rotated;
+		}
+		throw busy();
+	}
+
+	/** Asks the store what a machine says, until it is finished. */
+	async #run<T>(machine: Machine, run: Run, result: (asks: number) => T): Promise<T> {
+		let asks = 0;
+		let failure: Error | undefined;
+		try {
+			while (machine.step !== Step.Finished) {
+				if (machine.step === Step.Compute && run.compute) {
+					const data = await run.compute(machine.text);
+					orThrow(() => machine.computed(data, Date.now()));
+					continue;
+				}
+				if (asks > 4) await pause(asks);
+				let answer: Answer | string;
+				try {
+					answer = await this.#ask(run.action, async () => this.#answer(machine, run));
+					failure = undefined;
+				} catch (error) {
+					// Twice in a row: it is down. The machines can be left at any step.
+					if (failure !== undefined || isCertain(error)) throw error;
+					failure = error as StoreError;
+					answer = Answer.Unknown;
+				}
+				asks++;
+				if (typeof answer === 'string') this.#tell(machine, answer, run);
+				else this.#core.answered(machine, answer);
+			}
+			if (machine.ended === Ended.GaveUp) throw failure ?? busy();
+			return result(asks);
+		} finally {
+			machine.free();
+		}
+	}
+
+	/** Tells a machine what the store has. */
+	#tell(machine: Machine, text: string, { userKey }: Run): void {
+		let opened = text;
+		try {
+			opened = this.#opened(userKey ?? machine.id ?? '', text, userKey);
+		} catch (error) {
+			// A list that cannot be read is written over: none of its sessions was good any more.
+			if (userKey === undefined) throw error;
+		}
+		this.#core.answered(machine, Answer.Record, opened);
+	}
+
+	async #answer(machine: Machine, { userKey, bound = false }: Run): Promise<Answer | string> {
+		const atomic = this.#atomic;
+		if (!atomic) throw new TypeError('the store is not atomic');
+		const id = userKey ?? machine.id ?? '';
+		const key = userKey ?? this.#keyOf(id);
+		const mark = machine.expected ?? null;
+		switch (machine.step) {
+			case Step.Load:
+				return (await atomic.read(key)) ?? Answer.Gone;
+			case Step.Create: {
+				const text = this.#sealed(id, machine.text, userKey);
+				const created = await atomic.create(key, text, machine.ttl, bound);
+				return created ? Answer.Done : Answer.Conflict;
+			}
+			case Step.Replace: {
+				const text = this.#sealed(id, machine.text, userKey);
+				return ANSWERS[await atomic.replace(key, mark, text, machine.ttl)];
+			}
+			case Step.Touch:
+				return (await atomic.touch(key, machine.ttl)) ? Answer.Done : Answer.Gone;
+			default:
+				return ANSWERS[await atomic.remove(key, mark)];
+		}
+	}
+
+	async #read(key: string): Promise<string | undefined> {
+		if (this.#atomic) return (await this.#atomic.read(key)) ?? undefined;
+		const record = await this.#store.get(key);
+		return record ? jsonOf(record) : undefined;
+	}
+
+	#keyOf(id: string): string {
+		return this.#plainIds ? id : this.#core.storeKey(id);
+	}
+
+	#sealed(id: string, text: string, key = this.#keyOf(id)): string {
+		return this.#encrypts ? this.#core.seal(id, key, text) : text;
+	}
+
+	#opened(id: string, text: string, key = this.#keyOf(id)): string {
+		if (!this.#encrypts) return text;
+		try {
+			return this.#core.open(id, key, text);
+		} catch (error) {
+			if (this.#migrates && error instanceof DataError && error.code === 'not_sealed')
+				return text;
+			throw error;
+		}
+	}
+
+	/** Asks the store. Its own error becomes the cause of ours, which says what was tried. */
+	async #ask<T>(action: string, call: () => Promise<T>): Promise<T> {
+		try {
+			return await within(this.#timeout, action, call());
+		} catch (cause) {
+			if (cause instanceof VestiaryError) throw cause;
+			const message = `the session store could not ${action} the session`;
+			throw new StoreError('store_failed', message, { cause });
+		}
+	}
+}
+
+/** How a machine is run. */
+interface Run {
+	/** What is being done, for errors. */
+	action: string;
+	compute?: Compute | undefined;
+	/** The key of a user's list, if it is about that. */
+	userKey?: string;
+	/** What is created belongs to a user. */
+	bound?: boolean;
+}
+
+/** What records need to know of the options. */
+export interface RecordsOptions {
+	/** Milliseconds to wait for the store; 0 waits as long as it takes. */
+	timeout: number;
+	encrypt: boolean | 'migrate' | undefined;
+	hashIds: boolean | undefined;
+	namespace: string | undefined;
+}
+
+const ANSWERS = { done: Answer.Done, conflict: Answer.Conflict, gone: Answer.Gone } as const;
+
+/**
+ * JSON text of what an application wants stored.
+ * @throws DataError if it has none
+ */
+export function jsonOf(value: unknown): string {
+	try {
+		// Not a string for what JSON has no text for, such as a function, whatever its type says.
+		const json = JSON.stringify(value) as string | undefined;
+		return json ?? 'null';
+	} catch (cause) {
+		const message = 'session data must be JSON: it has a BigInt or refers to itself';
+		throw new DataError('json', message, { cause });
+	}
+}
+
+function storedOf(machine: Machine): Stored {
+	return { id: machine.id ?? '', text: machine.text };
+}
+
+/** Whether the store said that it did nothing; of other failures nobody knows what was done. */
+function isCertain(error: unknown): boolean {
+	return !(error instanceof StoreError) || error.code === 'store_full';
+}
+
+function busy(): StoreError {
+	return new StoreError(
+		'store_busy',
+		'the session was written by other requests each time it was tried: nothing was written'
+	);
+}
+
+/** Lets others finish: longer each time, and never as long as they. */
+async function pause(asks: number): Promise<void> {
+	const [byte = 0] = crypto.getRandomValues(new Uint8Array(1));
+	await new Promise((resolve) => setTimeout(resolve, (byte / 255) * 2 * asks));
+}
+
+/** Waits for the store, but not for ever (0). */
+async function within<T>(timeout: number, action: string, answer: Promise<T>): Promise<T> {
+	if (timeout === 0) return answer;
+	let timer: ReturnType<typeof setTimeout> | undefined;
+	const late = new Promise<never>((_, reject) => {
+		timer = setTimeout(() => {
+			const message = `the session store did not ${action} the session within ${timeout} ms`;
+			reject(new StoreError('store_timeout', message));
+		}, timeout);
+	});
+	try {
+		return await Promise.race([answer, late]);
+	} finally {
+		clearTimeout(timer);
+	}
+}

@@ -1,0 +1,40 @@
+import type { AtomicOutcome } from '../types.js';
+import { MARK_HEADS } from './options.js';
+
+/**
+ * Compares the mark of one record, and if it is the expected one, writes over it, or removes it (an empty
+ * text). One key, so it runs on a cluster.
+ */
+export const COMPARE_AND_SET = `
+local text = redis.call('GET', KEYS[1])
+if not text then return -1 end
+local mark = ${MARK_HEADS.map((head) => `string.match(text, '^${head}([%w_-]+)"')`).join(' or ')} or ''
+if #mark ~= 16 then mark = '' end
+if mark ~= ARGV[1] then return 0 end
+if ARGV[2] == '' then
+	redis.call('DEL', KEYS[1])
+else
+	redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+end
+return 1`;
+
+/** What the script says. */
+export function outcomeOf(answer: unknown): AtomicOutcome {
+	const number = Number(answer);
+	if (number === 1) return 'done';
+	return number === -1 ? 'gone' : 'conflict';
+}
+
+let hash: Promise<string> | undefined;
+
+/** What the server knows the script by, once it has seen it. */
+export async function hashOfScript(): Promise<string> {
+	hash ??= crypto.subtle
+		.digest('SHA-1', new TextEncoder().encode(COMPARE_AND_SET))
+		.then((digest) =>
+			Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, '0')).join(
+				''
+			)
+		);
+	return hash;
+}
