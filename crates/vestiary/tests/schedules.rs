@@ -378,8 +378,10 @@ impl Schedule {
                 let (want, id) = (*want, id.clone());
                 let Answer::Record(found) = answer else { return None };
                 if let Some((next, grace)) = found.next(&id).unwrap() {
-                    // Too late, or somebody else's.
-                    grace.filter(|grace| now < *grace)?;
+                    // Too late, or somebody else's: it may do nothing but log out.
+                    if grace.is_none_or(|grace| now >= grace) {
+                        return (want == Want::LogOut).then(|| self.log_out(request, id, &found));
+                    }
                     request.machine = Machine::Opening(want, next.clone());
                     return Some(Ask::Load(next));
                 }
@@ -439,12 +441,7 @@ impl Schedule {
                 request.machine = Machine::Commit(commit);
                 self.commit(request, step)
             }
-            Want::LogOut => {
-                let destroy = Destroy::new(id, &found);
-                let Step::Ask(ask) = destroy.start() else { panic!("{destroy:?}") };
-                request.machine = Machine::Destroy(destroy);
-                Some(ask)
-            }
+            Want::LogOut => Some(self.log_out(request, id, &found)),
             Want::LogIn | Want::Renew => {
                 let kind = if want == Want::LogIn {
                     let data = json!({ "log": [], "user": number }).to_string();
@@ -459,6 +456,13 @@ impl Schedule {
                 Some(ask)
             }
         }
+    }
+
+    fn log_out(&self, request: &mut Request, id: SessionId, found: &Record) -> Ask {
+        let destroy = Destroy::new(id, found);
+        let Step::Ask(ask) = destroy.start() else { panic!("seed {}: {destroy:?}", self.seed) };
+        request.machine = Machine::Destroy(destroy);
+        ask
     }
 
     fn commit(&mut self, request: &mut Request, step: Step<Committed>) -> Option<Ask> {

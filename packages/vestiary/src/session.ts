@@ -255,6 +255,11 @@ export class Session {
 		const old = this.#current();
 		const { records, core, options: config } = old.#scope.runtime;
 		if (!records.atomic) throw notAtomic('session.login()');
+		if (typeof userId !== 'string' || userId === '')
+			throw new ConfigError(
+				'options',
+				'the user of `session.login()` must be a string with something in it'
+			);
 		if (old.#failure) throw old.#failure;
 		if (old.#scope.left) throw new ResponseSentError();
 		const kept = Object.fromEntries(
@@ -272,7 +277,10 @@ export class Session {
 		let record: Stored | undefined;
 		try {
 			record = await old.#inTurn(async () => old.#supersede(json, owner));
-			record ??= await old.#create(core.encode(json, undefined, owner), true);
+			if (!record) {
+				record = await old.#create(core.encode(json, undefined, owner), true);
+				old.#scope.tell({ type: 'created' });
+			}
 			await old.#leaveUser();
 		} catch (error) {
 			await records.changeUser(userId, core.userRemove(owner.handle));
@@ -333,6 +341,7 @@ export class Session {
 				session.#failure = error;
 			}
 			await session.#do(Operation.Open);
+			await scope.settled();
 			return session;
 		};
 		finish = async (scope) => {
@@ -431,7 +440,6 @@ export class Session {
 		}
 		this.#scope.later(async () => this.#storeStep(StoreStep.Touch));
 		this.#cookieStep(this.#plan(Operation.Open).cookie);
-		await this.#scope.settled();
 	}
 
 	#plan(operation: Operation): Plan {

@@ -16,3 +16,4 @@ export { Session, type LoginOptions } from './session.js';
 export { fromExpressStore, type ExpressStore } from './stores/express.js';
 // Not by name: a re-exported interface can only be merged (`declare module 'vestiary'`) this way.
 export * from './types.js';
+export { sessions, type UserSession, type UserSessions } from './users.js';

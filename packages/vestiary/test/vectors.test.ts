@@ -29,6 +29,7 @@ function core(options: Partial<ConstructorParameters<typeof Core>[0]> = {}): Cor
 		name: undefined,
 		cookie: {},
 		secrets: [SECRET],
+		sealSecrets: undefined,
 		production: true,
 		...options
 	});

@@ -36,15 +36,22 @@ pub enum Destroyed {
 }
 
 impl Destroy {
-    /// Ends the session that was `loaded`.
+    /// Ends the session that was `loaded`, also if the record only says that it has another ID.
     #[must_use]
     pub fn new(id: SessionId, loaded: &Record) -> Self {
-        Self { id, seen: loaded.write_id().cloned(), looking: false, tries: 0 }
+        let seen = loaded.write_id().cloned();
+        match loaded.next(&id) {
+            Ok(Some((next, _))) => Self { id: next, seen, looking: true, tries: 0 },
+            _ => Self { id, seen, looking: false, tries: 0 },
+        }
     }
 
     /// The first step.
     #[must_use]
     pub fn start(&self) -> Step<Destroyed> {
+        if self.looking {
+            return Step::Ask(Ask::Load(self.id.clone()));
+        }
         Step::Ask(Ask::Remove(self.id.clone(), self.seen.clone()))
     }
 
@@ -58,6 +65,7 @@ impl Destroy {
                     Ok(None) => {}
                     Ok(Some((next, _))) => {
                         self.id = next;
+                        self.seen = None;
                         return self.look();
                     }
                     // It leads nowhere, so nothing can be reached by it.

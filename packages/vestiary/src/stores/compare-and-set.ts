@@ -5,18 +5,16 @@ import { MARK_HEADS } from './options.js';
  * Compares the mark of one record, and if it is the expected one, writes over it, or removes it (an empty
  * text). One key, so it runs on a cluster.
  */
-export const COMPARE_AND_SET = `
-local text = redis.call('GET', KEYS[1])
-if not text then return -1 end
-local mark = ${MARK_HEADS.map((head) => `string.match(text, '^${head}([%w_-]+)"')`).join(' or ')} or ''
-if #mark ~= 16 then mark = '' end
-if mark ~= ARGV[1] then return 0 end
-if ARGV[2] == '' then
-	redis.call('DEL', KEYS[1])
-else
-	redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
-end
-return 1`;
+export const COMPARE_AND_SET: string = [
+	"local text = redis.call('GET', KEYS[1])",
+	'if not text then return -1 end',
+	`local mark = ${MARK_HEADS.map(patternOf).join(' or ')} or ''`,
+	"if #mark ~= 16 then mark = '' end",
+	'if mark ~= ARGV[1] then return 0 end',
+	"if ARGV[2] == '' then redis.call('DEL', KEYS[1])",
+	"else redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end",
+	'return 1'
+].join('\n');
 
 /** What the script says. */
 export function outcomeOf(answer: unknown): AtomicOutcome {
@@ -37,4 +35,8 @@ export async function hashOfScript(): Promise<string> {
 			)
 		);
 	return hash;
+}
+
+function patternOf(head: string): string {
+	return `string.match(text, '^${head}([%w_-]+)"')`;
 }

@@ -1,0 +1,86 @@
+import { runtimeOf, type Runtime } from './runtime.js';
+import { ConfigError } from './errors.js';
+import { handleOf, type Session } from './session.js';
+import type { SveltekitSessionConfig } from './types.js';
+
+/** One of a user's sessions, as it may be shown to the user. */
+export interface UserSession {
+	/** What to call it when it is to be ended: neither its ID nor a key in the store. */
+	handle: string;
+	/** When the user logged in. */
+	created: Date;
+	/** When it was last used; up to five minutes old. */
+	lastSeen: Date;
+	/** What it was called at the login. */
+	label?: string;
+	/** Whether it is the one that asks. */
+	current: boolean;
+}
+
+/** The sessions of one user. */
+export interface UserSessions {
+	/**
+	 * All of them, the one that was used last first.
+	 * @param current The session of the request, to mark it in the list
+	 */
+	list(current?: Session): Promise<UserSession[]>;
+	/** Ends one of them. */
+	revoke(handle: string): Promise<void>;
+	/** Ends all but this one, and keeps logins out that are under way. */
+	revokeOthers(current: Session): Promise<void>;
+	/**
+	 * Ends all of them, and keeps logins out that are under way: after a password was changed, say.
+	 * However many there are, it is one write.
+	 */
+	revokeAll(): Promise<void>;
+}
+
+/**
+ * The sessions of users who were logged in with `session.login()`, by the same options as the handle.
+ *
+ * ```ts
+ * import { sessions } from 'vestiary';
+ * import { options } from '$lib/server/session';
+ *
+ * const devices = await sessions(options).of('ada').list(event.locals.session);
+ * ```
+ *
+ * @throws {@link ConfigError} if the store is not atomic
+ */
+export function sessions(options: SveltekitSessionConfig): { of(userId: string): UserSessions } {
+	const runtime = runtimeOf(options);
+	if (!runtime.records.atomic) {
+		throw new ConfigError(
+			'store_capability',
+			'the sessions of a user can only be kept by a store that compares before it writes, and this one does not (`store.atomic`)'
+		);
+	}
+	return { of: (userId) => sessionsOf(runtime, userId) };
+}
+
+function sessionsOf({ core, records }: Runtime, userId: string): UserSessions {
+	return {
+		list: async (current) => {
+			const list = await records.userList(userId);
+			const handle = current && handleOf(current);
+			return (list === undefined ? [] : core.userSessions(list))
+				.reverse()
+				.map(({ handle: one, created, seen, label }) => ({
+					handle: one,
+					created: new Date(created),
+					lastSeen: new Date(seen),
+					...(label !== undefined && { label }),
+					current: one === handle
+				}));
+		},
+		revoke: async (handle) => {
+			await records.changeUser(userId, core.userRemove(handle));
+		},
+		revokeOthers: async (current) => {
+			await records.changeUser(userId, core.userEnd(handleOf(current)));
+		},
+		revokeAll: async () => {
+			await records.changeUser(userId, core.userEnd(undefined));
+		}
+	};
+}
