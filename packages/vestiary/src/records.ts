@@ -1,7 +1,13 @@
 import type { Core, User } from './core.js';
 import { DataError, orThrow, StoreError, VestiaryError } from './errors.js';
 import { Answer, Ended, Step, type Machine } from './generated/vestiary.js';
-import type { AtomicOperations, SessionStoreData, Store } from './types.js';
+import type {
+	AtomicOperations,
+	SessionStoreData,
+	Store,
+	StoreOperation,
+	Telemetry
+} from './types.js';
 
 /** A record under its session's ID: its text, decrypted. */
 export interface Stored {
@@ -40,12 +46,14 @@ export class Records {
 	/** IDs are stored as they are. */
 	readonly #plainIds: boolean;
 	readonly #encrypts: boolean;
+	readonly #telemetry: Telemetry | undefined;
 
 	constructor(core: Core, store: Store, options: RecordsOptions) {
 		this.#core = core;
 		this.#store = store;
 		this.#atomic = store.atomic;
 		this.#timeout = options.timeout;
+		this.#telemetry = options.telemetry;
 		this.#migrates = options.encrypt === 'migrate';
 		this.#encrypts = options.encrypt === true || options.encrypt === 'migrate';
 		this.#plainIds = options.hashIds !== true && options.namespace === undefined;
@@ -107,11 +115,30 @@ export class Records {
 		);
 	}
 
-	/** Ends a session, under whatever ID it is. */
-	async destroy({ id, text }: Stored): Promise<void> {
-		if (this.#atomic)
-			await this.#run(this.#core.destroy(id, text), { action: 'remove' }, () => undefined);
-		else await this.#ask('remove', async () => this.#store.destroy(this.#keyOf(id)));
+	/**
+	 * Ends a session, under whatever ID it is.
+	 * @returns Whether replicas know it; undefined if nobody can tell
+	 */
+	async destroy({ id, text }: Stored): Promise<boolean | undefined> {
+		if (this.#atomic) {
+			const machine = this.#core.destroy(id, text);
+			const last = await this.#run(machine, { action: 'remove' }, () => machine.id ?? id);
+			return this.#confirmed(this.#keyOf(last));
+		}
+		await this.#ask('remove', async () => this.#store.destroy(this.#keyOf(id)));
+		return undefined;
+	}
+
+	async #confirmed(key: string): Promise<boolean | undefined> {
+		const atomic = this.#atomic;
+		if (!atomic?.confirm) return undefined;
+		try {
+			return await this.#ask('remove', async () => atomic.confirm?.(key));
+		} catch (error) {
+			// It was done; what is not known is only who else knows.
+			if (error instanceof StoreError) return false;
+			throw error;
+		}
 	}
 
 	/** Gives a session another ID, and keeps what it holds. */
@@ -151,7 +178,7 @@ export class Records {
 	async changeUser(name: string, change: Machine | undefined): Promise<boolean> {
 		if (!change) return false;
 		const key = this.#core.userKey(name);
-		const options = { action: 'write', userKey: key, bound: true };
+		const options = { action: 'write', userKey: key, bound: true } as const;
 		return this.#run(change, options, () => change.ended === Ended.Done);
 	}
 
@@ -266,9 +293,10 @@ export class Records {
 	}
 
 	/** Asks the store. Its own error becomes the cause of ours, which says what was tried. */
-	async #ask<T>(action: string, call: () => Promise<T>): Promise<T> {
+	async #ask<T>(action: StoreOperation, call: () => Promise<T>): Promise<T> {
+		const ask = async (): Promise<T> => within(this.#timeout, action, call());
 		try {
-			return await within(this.#timeout, action, call());
+			return await (this.#telemetry ? this.#telemetry.store(action, ask) : ask());
 		} catch (cause) {
 			if (cause instanceof VestiaryError) throw cause;
 			const message = `the session store could not ${action} the session`;
@@ -280,7 +308,7 @@ export class Records {
 /** How a machine is run. */
 interface Run {
 	/** What is being done, for errors. */
-	action: string;
+	action: StoreOperation;
 	compute?: Compute | undefined;
 	/** The key of a user's list, if it is about that. */
 	userKey?: string;
@@ -295,6 +323,7 @@ export interface RecordsOptions {
 	encrypt: boolean | 'migrate' | undefined;
 	hashIds: boolean | undefined;
 	namespace: string | undefined;
+	telemetry: Telemetry | undefined;
 }
 
 const ANSWERS = { done: Answer.Done, conflict: Answer.Conflict, gone: Answer.Gone } as const;

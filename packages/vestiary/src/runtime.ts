@@ -81,13 +81,13 @@ export function runtimeOf(options: SveltekitSessionConfig): Runtime {
 	checkEncoder(core, cookie.encode);
 	const store = options.store ?? defaultStore(core.name);
 	checkCapabilities(options, store);
-	const { encrypt, hashIds, namespace } = options;
+	const { encrypt, hashIds, namespace, telemetry } = options;
 	const timeout = store instanceof MemoryStore ? 0 : (options.storeTimeout ?? 5_000);
 	const runtime: Runtime = {
 		options,
 		core,
 		store,
-		records: new Records(core, store, { timeout, encrypt, hashIds, namespace }),
+		records: new Records(core, store, { timeout, encrypt, hashIds, namespace, telemetry }),
 		cookie: Object.freeze(cookie),
 		touched: new MemoryTable(10_000),
 		writes: new Map(),
@@ -119,6 +119,7 @@ const OPTION_TYPES = {
 	genid: 'function',
 	skip: 'function',
 	onEvent: 'function',
+	telemetry: 'object',
 	onStoreError: 'string',
 	storeTimeout: 'number'
 } as const;

@@ -88,6 +88,7 @@ export class Scope {
 	/** Tells the application what happened. What it throws then must not stop a logout. */
 	tell(happened: SessionEvent): void {
 		try {
+			this.runtime.options.telemetry?.event(happened.type);
 			this.runtime.options.onEvent?.(happened, this.event);
 		} catch (error) {
 			if (developing) hint(`\`onEvent\` has thrown: ${String(error)}`);

@@ -95,6 +95,8 @@ export class Session {
 	 */
 	#barred: { record?: Stored } | undefined;
 	#successor: Session | undefined;
+	/** Whether replicas of the store know that the session was ended. */
+	#confirmed: boolean | undefined;
 
 	/** A new, empty session. To load the visitor's, use {@link Session.initialize}. */
 	constructor(event: RequestEvent, options: SveltekitSessionConfig) {
@@ -476,7 +478,13 @@ export class Session {
 		}
 		this.#stage = plan.stage;
 		const ended = before === Stage.Stored && plan.stage === Stage.New;
-		if (ended && operation === Operation.Destroy) this.#scope.tell({ type: 'destroyed' });
+		if (ended && operation === Operation.Destroy) {
+			const confirmed = this.#confirmed;
+			this.#scope.tell({
+				type: 'destroyed',
+				...(confirmed !== undefined && { confirmed })
+			});
+		}
 		if (ended || operation === Operation.Destroy) this.#forget();
 		return true;
 	}
@@ -534,7 +542,7 @@ export class Session {
 			case StoreStep.Take: {
 				// Also what was stored a moment ago, and is not known to have arrived.
 				const record = this.#record ?? { id: this.id, text: core.encode('{}') };
-				await records.destroy(record);
+				this.#confirmed = await records.destroy(record);
 				await this.#leaveUser();
 				return true;
 			}

@@ -121,6 +121,8 @@ export interface AtomicOperations {
 	 * @param mark Null for a record without a mark
 	 */
 	remove(id: string, mark: string | null): Promise<AtomicOutcome>;
+	/** Whether replicas of the store know of the last write of this record, where it can tell. */
+	confirm?(id: string): Promise<boolean>;
 }
 
 /** Done; or nothing done, because there is another record (`conflict`) or none (`gone`). */
@@ -209,6 +211,8 @@ export interface SveltekitSessionConfig {
 	 * Is told what happened to a request's session, for logs and metrics. What it throws is dropped.
 	 */
 	onEvent?: ((event: SessionEvent, request: RequestEvent) => void) | undefined;
+	/** Is told what happens, to measure it: `opentelemetry()` of `vestiary/opentelemetry`. */
+	telemetry?: Telemetry | undefined;
 	/**
 	 * What a store that cannot be read means: an error on the request, or a session that is empty and
 	 * cannot be saved. Either way nothing is overwritten. Default: `'throw'`.
@@ -218,14 +222,28 @@ export interface SveltekitSessionConfig {
 	storeTimeout?: number | undefined;
 }
 
+/** What measures sessions. */
+export interface Telemetry {
+	/** Something happened to a session. */
+	event(type: SessionEvent['type']): void;
+	/** Runs what the store is asked, and measures it. Must return, or throw, what it does. */
+	store<T>(operation: StoreOperation, run: () => Promise<T>): Promise<T>;
+}
+
+/** What a store is asked. */
+export type StoreOperation = 'read' | 'write' | 'touch' | 'remove';
+
 /** What can happen to a request's session. Nothing in it is secret. */
 export type SessionEvent =
 	/** A new session was stored. */
 	| { type: 'created' }
 	/** The session got another ID: at a login (`regenerate`, `login`), or because it was time. */
 	| { type: 'rotated'; reason: 'login' | 'renewal' }
-	/** The session was ended by the application. */
-	| { type: 'destroyed' }
+	/**
+	 * The session was ended by the application. `confirmed` says whether replicas of the store know it,
+	 * where it can tell (`confirm` of a `RedisStore`).
+	 */
+	| { type: 'destroyed'; confirmed?: boolean }
 	/** A session was used after its idle or absolute timeout. */
 	| { type: 'expired' }
 	/** A session was used that its user has ended elsewhere. */

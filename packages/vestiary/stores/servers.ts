@@ -38,16 +38,17 @@ export async function startRedis(...options: string[]): Promise<Servers> {
 	};
 }
 
-/** Starts a Redis Cluster of three primaries, on free ports. */
-export async function startCluster(): Promise<Servers> {
+/** Starts a Redis Cluster of three primaries, on free ports, with so many replicas each. */
+export async function startCluster(replicas = 0): Promise<Servers> {
 	const nodes: Servers[] = [];
-	for (let n = 0; n < 3; n++) {
+	for (let n = 0; n < 3 * (1 + replicas); n++) {
 		nodes.push(await startRedis('--cluster-enabled', 'yes', '--appendonly', 'no'));
 	}
 	const ports = nodes.flatMap(({ ports }) => ports);
 	const addresses = ports.map((port) => `127.0.0.1:${port}`);
 	const cli = REDIS_SERVER.replace(/redis-server$/, 'redis-cli');
-	await promisify(execFile)(cli, ['--cluster', 'create', ...addresses, '--cluster-yes']);
+	const each = ['--cluster-replicas', `${replicas}`, '--cluster-yes'];
+	await promisify(execFile)(cli, ['--cluster', 'create', ...addresses, ...each]);
 	for (const port of ports) {
 		const client = new Redis(port, '127.0.0.1');
 		while (!(await client.cluster('INFO')).includes('cluster_state:ok')) await sleep(50);

@@ -32,6 +32,21 @@ export interface NodeRedisClient {
 	evalSha(hash: string, options: { keys: string[]; arguments: string[] }): Promise<unknown>;
 }
 
+/** What ioredis has, too; not asked of everybody who does not `confirm`. */
+interface IoRedisPipelines {
+	pipeline(): IoRedisPipeline;
+}
+
+interface IoRedisPipeline {
+	exists(key: string): IoRedisPipeline;
+	wait(replicas: number, timeout: number): IoRedisPipeline;
+	exec(): Promise<[error: Error | null, result: unknown][] | null>;
+}
+
+interface NodeRedisSingle {
+	sendCommand(command: string[]): Promise<unknown>;
+}
+
 /** What `createCluster` has, and `createClient` has not. */
 interface NodeRedisCluster {
 	masters: unknown;
@@ -42,6 +57,13 @@ interface NodeRedisCluster {
 export interface RedisStoreOptions extends StoreOptions {
 	/** A connected client of `ioredis` or of `redis`, single or cluster. */
 	client: IoRedisClient | NodeRedisClient;
+	/**
+	 * After a session was ended, waits until so many replicas know it, or so many milliseconds are over;
+	 * the event `destroyed` says which (`confirmed`). It holds up what else this connection is asked.
+	 * Replication is asynchronous: when a primary fails, what only it knew is lost, ended sessions may
+	 * come back, and not even this excludes it entirely. Default: nobody waits.
+	 */
+	confirm?: { replicas: number; timeout: number } | undefined;
 }
 
 /** Keeps sessions in Redis or Valkey. Every command is about one key, so a cluster will do. */
@@ -52,7 +74,10 @@ export class RedisStore implements Store {
 	readonly ttl: number;
 	readonly atomic: AtomicOperations | undefined;
 
+	readonly #confirm: RedisStoreOptions['confirm'];
+
 	constructor(options: RedisStoreOptions) {
+		this.#confirm = options.confirm;
 		this.client = options.client;
 		({ prefix: this.prefix, serializer: this.serializer, ttl: this.ttl } = full(options));
 		// A serializer may put the mark where it is not found.
@@ -112,7 +137,10 @@ export class RedisStore implements Store {
 					: this.client.pexpire(key, life(ttl)));
 				return Number(answer) === 1;
 			},
-			remove: async (id, mark) => this.#compareAndSet(id, mark, '', 0)
+			remove: async (id, mark) => this.#compareAndSet(id, mark, '', 0),
+			...(this.#confirm && {
+				confirm: async (id) => this.#replicated(this.prefix + id, this.#confirm)
+			})
 		};
 	}
 
@@ -131,6 +159,26 @@ export class RedisStore implements Store {
 		}
 		// A server that has not seen the script yet, or has forgotten it.
 		return outcomeOf(await this.#run('EVAL', COMPARE_AND_SET, key, values));
+	}
+
+	/** `WAIT` counts what its own connection has written, so in a cluster it goes the way of the key. */
+	async #replicated(key: string, wanted: RedisStoreOptions['confirm']): Promise<boolean> {
+		const { client } = this;
+		const { replicas = 0, timeout = 0 } = wanted ?? {};
+		const wait = ['WAIT', String(replicas), String(timeout)];
+		let known: unknown;
+		if (isCluster(client)) known = await client.sendCommand(key, false, wait);
+		else if ('sendCommand' in client && 'pExpire' in client)
+			known = await (client as NodeRedisSingle).sendCommand(wait);
+		else {
+			// A pipeline goes to one node, that of its keys.
+			const pipeline = (client as IoRedisClient & IoRedisPipelines).pipeline();
+			const answers = await pipeline.exists(key).wait(replicas, timeout).exec();
+			const [error, number] = answers?.[1] ?? [];
+			if (error) throw error;
+			known = number;
+		}
+		return Number(known) >= replicas;
 	}
 
 	async #run(
