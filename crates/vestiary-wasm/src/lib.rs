@@ -443,7 +443,8 @@ impl Core {
     fn terms(&self, now: UnixMillis) -> Result<Terms, String> {
         let cookie = self.options.record_cookie(&self.record_cookie, now).map_err(thrown)?;
         let (ttl, timeouts) = (self.options.ttl(now), *self.options.timeouts());
-        Ok(Terms { cookie: cookie.into_owned(), ttl, timeouts })
+        let format = self.options.format();
+        Ok(Terms { format, cookie: cookie.into_owned(), ttl, timeouts })
     }
 
     fn record(
@@ -454,12 +455,11 @@ impl Core {
         handle: Option<String>,
         now: UnixMillis,
     ) -> Result<Record, String> {
-        let Terms { cookie, timeouts, .. } = self.terms(now)?;
+        let Terms { format, cookie, timeouts, .. } = self.terms(now)?;
         let mut meta = timeouts.stamped(meta, now);
         if let (Some(name), Some(handle)) = (user, handle.as_deref().and_then(Handle::parse)) {
             meta.user = Some(UserRef { name, handle });
         }
-        let format = self.options.format();
         Record::new(format, self.write_id(0), &cookie, data, meta, Limits::SAVE).map_err(thrown)
     }
 

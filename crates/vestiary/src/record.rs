@@ -191,6 +191,7 @@ impl Record {
     /// Those of [`Record::new`].
     pub fn rewritten(
         &self,
+        format: Format,
         write_id: WriteId,
         cookie: &str,
         data: &str,
@@ -199,7 +200,7 @@ impl Record {
     ) -> Result<Self, Error> {
         let earlier = self.write_id.iter().chain(&self.meta.writes).take(Meta::WRITES).cloned();
         let meta = Meta { writes: earlier.collect(), ..meta };
-        Self::new(self.format, write_id, cookie, data, meta, limits)
+        Self::new(format, write_id, cookie, data, meta, limits)
     }
 
     /// The record that is to take the place of this one, under the ID `old`, when its session gets the
@@ -216,7 +217,7 @@ impl Record {
     ) -> Result<Self, Error> {
         let next = Some(Next { id: HiddenId::new(new, old, &write_id), grace });
         let meta = Meta { next, ..Meta::default() };
-        self.rewritten(write_id, &self.cookie, "{}", meta, Limits::LOAD)
+        self.rewritten(self.format, write_id, &self.cookie, "{}", meta, Limits::LOAD)
     }
 
     /// The ID that the session has now, and until when the old one leads to it, if this record, which

@@ -98,11 +98,12 @@ impl Commit {
     /// # Errors
     /// [`Error`] if the data cannot be stored. Nothing was written.
     pub fn computed(&mut self, data: &str, now: UnixMillis) -> Result<Step<Committed>, Error> {
-        let Terms { cookie, ttl, timeouts } = &self.terms;
+        let Terms { format, cookie, ttl, timeouts } = &self.terms;
         let meta = timeouts.stamped(self.current.meta().clone(), now);
         let ttl = timeouts.ttl(*ttl, &meta, now);
         let write_id = self.write_id.clone();
-        *self.pending = self.current.rewritten(write_id, cookie, data, meta, Limits::SAVE)?;
+        *self.pending =
+            self.current.rewritten(*format, write_id, cookie, data, meta, Limits::SAVE)?;
         let expected = self.current.write_id().cloned();
         let record = self.pending.clone();
         Ok(Step::Ask(Ask::Replace(self.id.clone(), expected, record, ttl)))

@@ -29,7 +29,7 @@ pub use users::{UserChange, UserCommit, UserCommitted, UserSession, UserSessions
 
 use alloc::{borrow::ToOwned as _, boxed::Box, string::String};
 
-use crate::{Record, SessionId, Timeouts, Ttl, WriteId};
+use crate::{Format, Record, SessionId, Timeouts, Ttl, WriteId};
 
 /// What to ask the store. Each is one atomic operation on one key.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -85,6 +85,8 @@ pub enum Step<T> {
 /// What is written beside the data.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Terms {
+    /// The shape of the record.
+    pub format: Format,
     /// What the record says of the cookie: text of a JSON object.
     pub cookie: String,
     /// What the cookie allows a record to live.
@@ -95,6 +97,11 @@ pub struct Terms {
 
 impl Default for Terms {
     fn default() -> Self {
-        Self { cookie: "{}".to_owned(), ttl: Ttl::Infinite, timeouts: Timeouts::default() }
+        Self {
+            format: Format::Seed,
+            cookie: "{}".to_owned(),
+            ttl: Ttl::Infinite,
+            timeouts: Timeouts::default(),
+        }
     }
 }

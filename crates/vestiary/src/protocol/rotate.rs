@@ -263,7 +263,7 @@ impl Rotate {
 
 /// The session under another ID: data, deadlines and user go along.
 fn renewed(old: &Record, mark: WriteId, terms: &Terms, now: UnixMillis) -> Result<Record, Error> {
-    let Terms { cookie, timeouts, .. } = terms;
+    let Terms { format, cookie, timeouts, .. } = terms;
     let meta = Meta { renewed: Some(now), ..timeouts.stamped(old.meta().clone(), now) };
-    old.rewritten(mark, cookie, old.data(), meta, Limits::SAVE)
+    old.rewritten(*format, mark, cookie, old.data(), meta, Limits::SAVE)
 }
