@@ -29,6 +29,8 @@ export class Scope {
 	cookieOut = false;
 	/** The head of the response has left. */
 	left = false;
+	/** The application has looked at the session, so the response may depend on it. */
+	looked = false;
 	/** When the request began, in milliseconds since the epoch. */
 	readonly began: number = Date.now();
 	/** What the store is asked while the page is made. */
@@ -116,10 +118,13 @@ export class Scope {
 		if (!this.finishes) await this.refreshed;
 	}
 
-	/** The response as it must leave: with our cookie, and kept by no cache if it carries one. */
+	/**
+	 * The response as it must leave: with our cookie, and kept by no cache if it carries one; kept for no
+	 * other visitor if the session was looked at.
+	 */
 	seal(response: Response): Response {
-		if (!this.#outgoing) return response;
-		const header = this.#header(this.#outgoing);
+		if (!this.#outgoing && !this.looked) return response;
+		const header = this.#outgoing && this.#header(this.#outgoing);
 		try {
 			return this.#put(response, header);
 		} catch {
@@ -128,16 +133,17 @@ export class Scope {
 		}
 	}
 
-	#put(response: Response, header: string): Response {
+	#put(response: Response, header: string | undefined): Response {
 		const { headers } = response;
+		const varies = vary(headers.get('vary') ?? undefined);
+		if (varies !== undefined) headers.set('vary', varies);
+		if (header === undefined) return response;
 		const others = headers.getSetCookie().filter((other) => !this.#isOurs(other));
 		headers.delete('set-cookie');
 		for (const other of others) headers.append('set-cookie', other);
 		headers.append('set-cookie', header);
 		const control = cacheControl(headers.get('cache-control') ?? undefined);
 		if (control !== undefined) headers.set('cache-control', control);
-		const varies = vary(headers.get('vary') ?? undefined);
-		if (varies !== undefined) headers.set('vary', varies);
 		return response;
 	}
 

@@ -54,7 +54,7 @@ export let handleOf: (session: Session) => string | undefined;
 /** What may be said at a login. */
 export interface LoginOptions {
 	/** What the session is to hold. Default: nothing. */
-	data?: SessionData | undefined;
+	data?: Partial<SessionData> | undefined;
 	/** Keys of the old session's data that the new one keeps, such as a cart. Default: none. */
 	keep?: (keyof SessionData)[] | undefined;
 	/** What the user will recognise the session by: a device, a place. */
@@ -355,7 +355,9 @@ export class Session {
 		handleOf = (session) => session.#current().#owner?.handle;
 	}
 
+	/** Whoever asks has looked at the session. */
 	#current(): Session {
+		this.#scope.looked = true;
 		const successor = this.#successor;
 		return successor === undefined ? this : successor.#current();
 	}

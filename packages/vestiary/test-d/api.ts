@@ -4,8 +4,10 @@ import { sequence, type Handle } from '@sveltejs/kit/hooks';
 import {
 	ConfigError,
 	fromExpressStore,
+	LoginOutdatedError,
 	MemoryStore,
 	Session,
+	sessions,
 	StoreError,
 	sveltekitSessionHandle,
 	VestiaryError,
@@ -13,8 +15,11 @@ import {
 	type SessionData,
 	type SessionStoreData,
 	type Store,
-	type SveltekitSessionConfig
+	type SveltekitSessionConfig,
+	type UserSession,
+	type UserSessions
 } from 'vestiary';
+import { opentelemetry } from 'vestiary/opentelemetry';
 
 declare module 'vestiary' {
 	interface SessionData {
@@ -45,6 +50,29 @@ export async function login(event: RequestEvent): Promise<unknown> {
 	return email;
 }
 
+// Users and their sessions.
+export async function devices(event: RequestEvent): Promise<string[]> {
+	const session: Session = await event.locals.session.login('7', {
+		data: { userId: '7' },
+		keep: ['name'],
+		label: 'a browser',
+		provenAt: new Date()
+	});
+	await session.renew();
+	const of: UserSessions = sessions(everything).of(session.userId ?? '');
+	await of.revoke((await of.list(session))[0]?.handle ?? '');
+	await of.revokeOthers(session);
+	await of.revokeAll();
+	// @ts-expect-error -- a number is no user
+	await session.login(7);
+	// @ts-expect-error -- there is no such key to keep
+	await session.login('7', { keep: ['email'] });
+	// @ts-expect-error -- which one is to stay
+	await of.revokeOthers();
+	const list: UserSession[] = await of.list();
+	return list.map(({ label, lastSeen }) => label ?? lastSeen.toISOString());
+}
+
 // Every option of the README.
 export const everything: SveltekitSessionConfig = {
 	name: 'sid',
@@ -71,7 +99,17 @@ export const everything: SveltekitSessionConfig = {
 	onEvent: ({ type }, event) => [type, event.url],
 	onStoreError: 'anonymous',
 	storeTimeout: 1000,
-	format: 'express'
+	format: 'express',
+	idleTimeout: 900,
+	absoluteTimeout: 43_200,
+	renewAfter: 3_600,
+	renewGrace: 20,
+	sessionsPerUser: 5,
+	hashIds: true,
+	encrypt: 'migrate',
+	namespace: 'shop',
+	require: ['atomic'],
+	telemetry: opentelemetry()
 };
 
 // @ts-expect-error -- the secret is required
@@ -80,6 +118,8 @@ sveltekitSessionHandle({});
 sveltekitSessionHandle({ secret: 's', cookie: { httponly: true } });
 // @ts-expect-error -- no such value
 sveltekitSessionHandle({ secret: 's', cookie: { sameSite: 'sometimes' } });
+// @ts-expect-error -- no such capability
+sveltekitSessionHandle({ secret: 's', require: ['durable'] });
 
 // The handle is SvelteKit's, alone and in a sequence.
 export const handle: Handle = sveltekitSessionHandle(everything);
@@ -126,8 +166,9 @@ fromExpressStore(new Map());
 // Errors are told apart by class and by code.
 export function explain(error: unknown): string {
 	if (error instanceof StoreError)
-		return error.code satisfies 'store_failed' | 'store_full' | 'store_timeout';
+		return error.code satisfies 'store_busy' | 'store_failed' | 'store_full' | 'store_timeout';
 	if (error instanceof ConfigError) return error.message;
+	if (error instanceof LoginOutdatedError) return error.code satisfies 'login_outdated';
 	if (error instanceof VestiaryError && error.code === 'response_sent') return 'too late';
 	return 'unknown';
 }

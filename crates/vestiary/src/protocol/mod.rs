@@ -11,7 +11,7 @@
 //! - a logout that meets a change of the ID follows it;
 //! - a session is not lost by a crash while its ID changes: the new one is there before the old one
 //!   goes;
-//! - a write whose answer was lost is recognised by its [`WriteId`](crate::WriteId), and not done
+//! - a write whose answer was lost is recognised by its [`WriteId`], and not done
 //!   twice.
 //!
 //! `tests/schedules.rs` proves it on random schedules with crashes, lost answers, duplicates and
