@@ -1,6 +1,6 @@
 // Makes the vectors that come from outside: `node vectors/generate.mjs`, with the npm packages
 // installed. A test makes them again and compares, so that nobody edits them by hand.
-import { createHmac } from 'node:crypto';
+import { createCipheriv, createHash, createHmac, hkdfSync } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 
 import { parseCookie, stringifySetCookie } from 'cookie';
@@ -119,6 +119,131 @@ export function cookieHeaders() {
 	});
 }
 
+const NAMESPACES = [null, 'shop', 'admin.v2'];
+const MARK = 'bWFyay1vZi1hLXdy';
+
+/** HChaCha20 (draft-irtf-cfrg-xchacha-03, section 2.2): the key for the rest of a long nonce. */
+function hchacha20(key, nonce) {
+	const words = [0x61707865, 0x3320646e, 0x79622d32, 0x6b206574];
+	for (let i = 0; i < 8; i++) words.push(key.readUInt32LE(4 * i));
+	for (let i = 0; i < 4; i++) words.push(nonce.readUInt32LE(4 * i));
+	const rotated = (word, by) => (word << by) | (word >>> (32 - by));
+	const quarter = (a, b, c, d) => {
+		for (const [by, then] of [
+			[16, 12],
+			[8, 7]
+		]) {
+			words[a] = (words[a] + words[b]) | 0;
+			words[d] = rotated(words[d] ^ words[a], by);
+			words[c] = (words[c] + words[d]) | 0;
+			words[b] = rotated(words[b] ^ words[c], then);
+		}
+	};
+	for (let round = 0; round < 10; round++) {
+		for (let i = 0; i < 4; i++) quarter(i, 4 + i, 8 + i, 12 + i);
+		for (let i = 0; i < 4; i++)
+			quarter(i, 4 + ((i + 1) % 4), 8 + ((i + 2) % 4), 12 + ((i + 3) % 4));
+	}
+	const out = Buffer.alloc(32);
+	[0, 1, 2, 3, 12, 13, 14, 15].forEach((word, i) => out.writeInt32LE(words[word] | 0, 4 * i));
+	return out;
+}
+
+export function xchacha20poly1305(key, nonce, text, aad) {
+	const inner = Buffer.concat([Buffer.alloc(4), nonce.subarray(16)]);
+	const cipher = createCipheriv('chacha20-poly1305', hchacha20(key, nonce), inner, {
+		authTagLength: 16
+	});
+	cipher.setAAD(aad, { plaintextLength: text.length });
+	return Buffer.concat([cipher.update(text), cipher.final(), cipher.getAuthTag()]);
+}
+
+/** The scheme as crates/vestiary/src/seal.rs and docs/security.md describe it. */
+export function sealedRecords() {
+	const secrets = ['thirty-two bytes, or better more', 's\u00e9cret '.repeat(6)];
+	const data = ['{}', '{"user":"ada","text":"\u79d8\u5bc6 \ud83e\udde5"}'];
+	return secrets.flatMap((secret, s) =>
+		NAMESPACES.flatMap((namespace, n) =>
+			data.map((json, d) => {
+				const id = IDS[(s + n + d) % IDS.length];
+				const key = `sess:${n}:${id}`;
+				const text = `{"v":"${MARK}","cookie":{"path":"/"},"data":${json},"meta":{"created":1}}`;
+				const nonce = createHash('sha256').update(`${s}${n}${d}`).digest().subarray(0, 24);
+				const derived = (info, length) =>
+					Buffer.from(hkdfSync('sha256', secret, 'vestiary/v1', info, length));
+				const name = derived('vestiary.seal-name.v1', 4);
+				const box = derived(`vestiary.record.v1\0${namespace ?? ''}\0${id}`, 32);
+				const head = Buffer.concat([Buffer.from([1]), name]);
+				const place = `${namespace ?? ''}\0${key}\0${MARK}`;
+				const aad = Buffer.concat([head, Buffer.from(place)]);
+				const body = xchacha20poly1305(box, nonce, Buffer.from(text), aad);
+				const sealed = Buffer.concat([head, nonce, body]).toString('base64url');
+				return {
+					secret,
+					namespace,
+					id,
+					key,
+					nonce: nonce.toString('hex'),
+					text,
+					sealed: `{"v":"${MARK}","sealed":"${sealed}"}`
+				};
+			})
+		)
+	);
+}
+
+/** Keys in the store, and cookies of a namespace, by node:crypto. */
+export function namespaces() {
+	const secret = ASCII[1];
+	const hash = (text) => createHash('sha256').update(text).digest('base64url');
+	return NAMESPACES.flatMap((namespace) =>
+		IDS.map((id) => {
+			const before = namespace === null ? '' : `${namespace}:`;
+			const derived =
+				namespace === null
+					? secret
+					: createHmac('sha256', secret)
+							.update(`vestiary.namespace.v1${namespace}`)
+							.digest();
+			const signature = createHmac('sha256', derived).update(id).digest('base64');
+			return {
+				secret,
+				namespace,
+				id,
+				user: `user of ${id}`,
+				cookie: `${id}.${signature.replace(/=+$/, '')}`,
+				key: `${before}${id}`,
+				hashed: `${before}${hash(`vestiary.id.v1${id}`)}`,
+				userKey: `${before}user:${hash(`vestiary.user.v1user of ${id}`)}`
+			};
+		})
+	);
+}
+
+/** What is left under an old ID: the new one, hidden by HMACs of the old one. */
+export function retiredRecords() {
+	return IDS.flatMap((old) =>
+		[...IDS, 'long'.repeat(40)].map((next) => {
+			const bytes = Buffer.from(next);
+			for (let n = 0; n * 32 < bytes.length; n++) {
+				const pad = createHmac('sha256', old)
+					.update(`vestiary.next.v1${MARK}`)
+					.update(Buffer.from([n]))
+					.digest();
+				for (let i = 32 * n; i < Math.min(bytes.length, 32 * n + 32); i++)
+					bytes[i] ^= pad[i % 32];
+			}
+			const hidden = bytes.toString('base64url');
+			const meta = `{"next":"${hidden}","grace":5}`;
+			return {
+				id: old,
+				record: `{"v":"${MARK}","cookie":{},"data":{},"meta":${meta}}`,
+				next
+			};
+		})
+	);
+}
+
 export const FILES = {
 	'signed-values': {
 		origin: 'npm cookie-signature 1.2.2; encodeURIComponent of its output; the low-byte form of svelte-kit-sessions 0.4.0 by node:crypto',
@@ -131,6 +256,18 @@ export const FILES = {
 	'cookie-header': {
 		origin: 'npm cookie 2.0.2, parseCookie without decoding',
 		cases: cookieHeaders
+	},
+	sealed: {
+		origin: 'the scheme of seal.rs by node:crypto (HKDF, ChaCha20-Poly1305) and HChaCha20 of draft-irtf-cfrg-xchacha-03',
+		cases: sealedRecords
+	},
+	namespaces: {
+		origin: 'node:crypto, SHA-256 and HMAC-SHA256',
+		cases: namespaces
+	},
+	retired: {
+		origin: 'node:crypto, HMAC-SHA256',
+		cases: retiredRecords
 	}
 };
 

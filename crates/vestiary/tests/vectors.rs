@@ -5,6 +5,7 @@
     clippy::indexing_slicing,
     clippy::missing_docs_in_private_items,
     clippy::panic,
+    clippy::string_slice,
     clippy::unwrap_used,
     reason = "a test may fail"
 )]
@@ -14,7 +15,7 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 use serde_json::Value;
 use vestiary::{
     CookieOptions, Error, Format, KeyRing, Limits, MaxAge, Meta, Options, OptionsInput, Record,
-    SameSiteOption, Ttl, UnixMillis, WriteId, cookie_header,
+    SameSiteOption, SealRing, SessionId, Ttl, UnixMillis, WriteId, cookie_header,
     decide::{CookieStep, Known, Operation, Plan, Policy, Stage, StoreStep, decide},
 };
 
@@ -56,7 +57,10 @@ fn every_file_is_read() {
         "cookie-header-attacks",
         "decisions",
         "lives",
+        "namespaces",
         "records",
+        "retired",
+        "sealed",
         "set-cookie",
         "set-cookie-refusals",
         "signed-values",
@@ -73,7 +77,7 @@ fn signed_values() {
         let ring = KeyRing::new(&secrets).unwrap();
         let value = case["value"].as_str().unwrap();
         let id = ring.verify(value.as_bytes());
-        assert_eq!(id.as_ref().map(vestiary::SessionId::expose), case["id"].as_str(), "{case}");
+        assert_eq!(id.as_ref().map(SessionId::expose), case["id"].as_str(), "{case}");
         if case["ours"] == true {
             assert_eq!(ring.sign(&id.unwrap(), format(&case)), value, "{case}");
         }
@@ -191,6 +195,50 @@ fn written_records() {
             assert!(read.write_id().is_some(), "{case}");
             assert_eq!(read.meta(), &meta, "{case}");
         }
+    }
+}
+
+#[test]
+fn sealed_records() {
+    for case in cases("sealed") {
+        let text = |name: &str| case[name].as_str().unwrap();
+        let ring = SealRing::new(&[text("secret")], case["namespace"].as_str()).unwrap();
+        let id = SessionId::parse(text("id")).unwrap();
+        let mut nonce = [0; SealRing::NONCE];
+        for (at, byte) in nonce.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&text("nonce")[2 * at..2 * at + 2], 16).unwrap();
+        }
+        let opened = ring.open(&id, text("key"), text("sealed"));
+        assert_eq!(opened.as_deref(), Ok(text("text")), "{case}");
+        assert_eq!(ring.seal(&id, text("key"), text("text"), &nonce), text("sealed"), "{case}");
+    }
+}
+
+#[test]
+fn namespaces() {
+    for case in cases("namespaces") {
+        let text = |name: &str| case[name].as_str().unwrap();
+        let namespace = case["namespace"].as_str();
+        let ring = KeyRing::checked(&[text("secret")], namespace, true).unwrap();
+        let id = SessionId::parse(text("id")).unwrap();
+        assert_eq!(ring.sign(&id, Format::Seed), text("cookie"), "{case}");
+        for (hash_ids, key) in [(false, "key"), (true, "hashed")] {
+            let input = OptionsInput { namespace, hash_ids, ..OptionsInput::default() };
+            let options = Options::new(input).unwrap();
+            assert_eq!(options.store_key(&id), text(key), "{case}");
+            assert_eq!(options.user_key(text("user")), text("userKey"), "{case}");
+        }
+    }
+}
+
+#[test]
+fn retired_records() {
+    for case in cases("retired") {
+        let text = |name: &str| case[name].as_str().unwrap();
+        let record = Record::decode(text("record"), Limits::LOAD).unwrap();
+        let old = SessionId::parse(text("id")).unwrap();
+        let next = SessionId::parse(text("next")).unwrap();
+        assert_eq!(record.next(&old), Ok(Some((next, Some(UnixMillis(5))))), "{case}");
     }
 }
 

@@ -72,6 +72,33 @@ export function works(start: () => Promise<Server>): void {
 		expect(await answer('/api/read', before)).toMatchObject({ n: 0 });
 	});
 
+	test('a form of another site is refused, whatever it calls its content', async () => {
+		const cookie = cookieOf(await get('/api/save'));
+		for (const type of [
+			'application/x-www-form-urlencoded',
+			'APPLICATION/X-WWW-FORM-URLENCODED; charset=utf-8',
+			'text/plain',
+			'Text/Plain',
+			'multipart/form-data; boundary=x',
+			undefined
+		]) {
+			const response = await fetch(`${server.url}/form`, {
+				method: 'POST',
+				redirect: 'manual',
+				headers: {
+					accept: 'text/html',
+					cookie,
+					origin: 'https://evil.example',
+					...(type !== undefined && { 'content-type': type })
+				},
+				body: new TextEncoder().encode('n=666')
+			});
+			expect(response.status, type).toBeGreaterThanOrEqual(400);
+			expect(response.headers.getSetCookie(), type).toEqual([]);
+		}
+		expect(await answer('/api/read', cookie)).toMatchObject({ n: 1 });
+	});
+
 	test('regenerate makes the new session locals.session, and the old ID dies', async () => {
 		const before = cookieOf(await get('/api/save'));
 		const response = await get('/api/regenerate', before);

@@ -54,6 +54,7 @@ export let handleOf: (session: Session) => string | undefined;
 /** What may be said at a login. */
 export interface LoginOptions {
 	/** What the session is to hold. Default: nothing. */
+	// eslint-disable-next-line @typescript-eslint/no-generated-empty-object-type -- applications merge it
 	data?: Partial<SessionData> | undefined;
 	/** Keys of the old session's data that the new one keeps, such as a cart. Default: none. */
 	keep?: (keyof SessionData)[] | undefined;

@@ -55,7 +55,7 @@ test('every TypeScript sample of the documentation compiles', () => {
 	const tsc = join(ROOT, 'node_modules/.bin/tsc');
 	const { stdout } = spawnSync(tsc, ['-p', FOLDER], { encoding: 'utf8' });
 	expect(stdout).toBe('');
-});
+}, 60_000);
 
 test('every JavaScript sample of the documentation parses', () => {
 	for (const page of PAGES) {
@@ -85,4 +85,21 @@ test('the README tells the commands that there are', () => {
 	for (const [, task = ''] of readme.matchAll(/cargo xtask (\w+)/g)) {
 		expect(cli.toLowerCase()).toContain(`\t${task}`.replace('\t', '    '));
 	}
+});
+
+test('every test that the documentation names is there', () => {
+	const page = readFileSync(join(ROOT, 'docs/security.md'), 'utf8');
+	const roots = ['packages/vestiary', 'crates/vestiary', 'examples/sveltekit'];
+	let count = 0;
+	for (const [, file = '', titles = ''] of page.matchAll(
+		/`([\w/.-]+\.(?:ts|rs))` ((?:“[^”]+”(?:, )?)+)/g
+	)) {
+		const path = roots.map((root) => join(ROOT, root, file)).find((path) => existsSync(path));
+		const text = path === undefined ? '' : readFileSync(path, 'utf8');
+		for (const [, title = ''] of titles.matchAll(/“([^”]+)”/g)) {
+			expect(text, `${file}: ${title}`).toContain(title);
+			count++;
+		}
+	}
+	expect(count).toBeGreaterThan(50);
 });

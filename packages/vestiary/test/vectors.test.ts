@@ -11,6 +11,9 @@ import {
 	type CookieHeader,
 	type Decision,
 	type Life,
+	type Namespaced,
+	type Retired,
+	type Sealed,
 	type SetCookieHeader,
 	type SignedValue,
 	type StoredRecord,
@@ -141,6 +144,53 @@ test('written records', () => {
 		expect(readRecord(text, writer.inspect(text))).toMatchObject({ data, meta: { created } });
 	}
 	vi.useRealTimers();
+});
+
+test('sealed records', () => {
+	for (const { secret, namespace, id, key, nonce, text, sealed } of vectors<Sealed>('sealed')) {
+		const sealer = core({
+			namespace: namespace ?? undefined,
+			secrets: [secret],
+			sealSecrets: [secret]
+		});
+		expect(sealer.open(id, key, sealed)).toBe(text);
+		expect(() => sealer.open(id, `${key}x`, sealed)).toThrow(
+			expect.objectContaining({ code: 'unsealable' }) as VestiaryError
+		);
+		const random = vi.spyOn(crypto, 'getRandomValues').mockImplementation((bytes) => {
+			(bytes as Uint8Array).set(Buffer.from(nonce, 'hex'));
+			return bytes;
+		});
+		expect(sealer.seal(id, key, text)).toBe(sealed);
+		random.mockRestore();
+	}
+});
+
+test('namespaces', () => {
+	for (const one of vectors<Namespaced>('namespaces')) {
+		const { id, user, cookie } = one;
+		const namespace = one.namespace ?? undefined;
+		const plain = core({ namespace, secrets: [one.secret] });
+		expect(plain.sign(id)).toBe(cookie);
+		expect(plain.readCookies(`connect.sid=${cookie}`)).toEqual([id]);
+		expect(plain.storeKey(id)).toBe(one.key);
+		expect(plain.userKey(user)).toBe(one.userKey);
+		expect(core({ namespace, hashIds: true }).storeKey(id)).toBe(one.hashed);
+	}
+});
+
+test('retired records', () => {
+	for (const { id, record, next } of vectors<Retired>('retired')) {
+		expect(core().nextId(id, record)).toBe(next);
+		// To the holder of another ID it is nobody's, or nothing at all.
+		let other: string | undefined;
+		try {
+			other = core().nextId('another-id-that-is-not-this-one', record);
+		} catch (error) {
+			expect(error).toMatchObject({ code: 'json' });
+		}
+		expect(other).not.toBe(next);
+	}
 });
 
 test('lives', () => {

@@ -92,3 +92,36 @@ export interface Life {
 	/** Milliseconds; null is for ever. */
 	ttl: number | null;
 }
+
+/** A record, encrypted. */
+export interface Sealed {
+	secret: string;
+	namespace: string | null;
+	id: string;
+	/** Its key in the store. */
+	key: string;
+	/** In hexadecimal digits. */
+	nonce: string;
+	text: string;
+	sealed: string;
+}
+
+/** What a namespace makes of an ID and a user. */
+export interface Namespaced {
+	secret: string;
+	namespace: string | null;
+	id: string;
+	user: string;
+	cookie: string;
+	key: string;
+	/** The key with `hashIds`. */
+	hashed: string;
+	userKey: string;
+}
+
+/** A record that says where its session went. */
+export interface Retired {
+	id: string;
+	record: string;
+	next: string;
+}

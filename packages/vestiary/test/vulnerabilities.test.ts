@@ -126,8 +126,8 @@ describe('a write that brings a session back', () => {
 	test('CVE-2023-20862 (Spring Security): a logout that the store did not confirm is an error', async () => {
 		const cookie = await visitor({ user: 'ada' });
 		const { session, cookies } = await opened(cookie);
-		vi.spyOn(store.atomic as never, 'remove').mockRejectedValue(new Error('down'));
-		vi.spyOn(store.atomic as never, 'read').mockRejectedValue(new Error('down'));
+		for (const operation of ['remove', 'read'] as const)
+			vi.spyOn(operations(), operation).mockRejectedValue(new Error('down'));
 		await expect(session.destroy()).rejects.toMatchObject({ code: 'store_failed' });
 		expect(cookies.at(-1)?.method).toBe('delete');
 	});
@@ -498,8 +498,7 @@ describe('what is stored', () => {
 		ids.push(made.session.id);
 		await made.session.login('canary-user', { label: 'canary-label' });
 		ids.push(made.event.locals.session.id);
-		const broken = vi.spyOn(store.atomic as never, 'read');
-		broken.mockRejectedValue(new Error('down'));
+		const broken = vi.spyOn(operations(), 'read').mockRejectedValue(new Error('down'));
 		const failed = await opened(headerOf(made)).catch((error: unknown) => error as Error);
 		broken.mockRestore();
 		const refused = await (
