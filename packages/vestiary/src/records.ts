@@ -200,6 +200,8 @@ export class Records {
 	/** Asks the store what a machine says, until it is finished. */
 	async #run<T>(machine: Machine, run: Run, result: (asks: number) => T): Promise<T> {
 		let asks = 0;
+		let looks = 0;
+		let took = 0;
 		let failure: Error | undefined;
 		try {
 			while (machine.step !== Step.Finished) {
@@ -208,7 +210,9 @@ export class Records {
 					orThrow(() => machine.computed(data, Date.now()));
 					continue;
 				}
-				if (asks > 4) await pause(asks);
+				// To look again at once is best for two; of many, all but one would come too late again.
+				if (machine.step === Step.Load && ++looks > 1) await pause(took * 2 ** looks);
+				const began = performance.now();
 				let answer: Answer | string;
 				try {
 					answer = await this.#ask(run.action, async () => this.#answer(machine, run));
@@ -220,6 +224,7 @@ export class Records {
 					answer = Answer.Unknown;
 				}
 				asks++;
+				took = performance.now() - began;
 				if (typeof answer === 'string') this.#tell(machine, answer, run);
 				else this.#core.answered(machine, answer);
 			}
@@ -359,10 +364,11 @@ function busy(): StoreError {
 	);
 }
 
-/** Lets others finish: longer each time, and never as long as they. */
-async function pause(asks: number): Promise<void> {
+/** Lets others finish: some time between a moment and `most` milliseconds, or a second. */
+async function pause(most: number): Promise<void> {
 	const [byte = 0] = crypto.getRandomValues(new Uint8Array(1));
-	await new Promise((resolve) => setTimeout(resolve, (byte / 255) * 2 * asks));
+	const time = (byte / 255) * Math.min(Math.max(most, 1), 1_000);
+	await new Promise((resolve) => setTimeout(resolve, time));
 }
 
 /** Waits for the store, but not for ever (0). */

@@ -211,12 +211,12 @@ describe('parallel requests', () => {
 		const cookie = await visitor({ n: 0 });
 		// Other options objects do not wait for each other.
 		await Promise.all(
-			Array.from({ length: 12 }, async () => {
+			Array.from({ length: 6 }, async () => {
 				const { session } = await opened(cookie, { ...options });
 				await session.update((data: Data) => ({ n: (data.n ?? 0) + 1 }));
 			})
 		);
-		expect(await dataOf(cookie)).toEqual({ n: 12 });
+		expect(await dataOf(cookie)).toEqual({ n: 6 });
 		expect(events).toContain('conflict');
 	});
 
@@ -464,8 +464,8 @@ describe('a new ID', () => {
 		const cookie = await visitor({ n: 0 }, { ...options, renewAfter: 60 });
 		vi.setSystemTime(Date.now() + 60_000);
 		const all = await Promise.all(
-			Array.from({ length: 10 }, async () =>
-				// Ten processes.
+			Array.from({ length: 6 }, async () =>
+				// Six processes.
 				opened(cookie, { ...options, renewAfter: 60 })
 			)
 		);
@@ -476,7 +476,7 @@ describe('a new ID', () => {
 				session.update((data: Data) => ({ n: (data.n ?? 0) + 1 }))
 			)
 		);
-		expect(await dataOf([...cookies][0] ?? '')).toEqual({ n: 10 });
+		expect(await dataOf([...cookies][0] ?? '')).toEqual({ n: 6 });
 		expect(store.size).toBe(2);
 	});
 
