@@ -78,20 +78,24 @@ async function live(
 	renewed: boolean
 ): Promise<Loaded | undefined> {
 	const { core, records } = scope.runtime;
+	const { v, data, meta } = readRecord(stored.text, found);
 	if (found & Found.Over) {
 		scope.tell({ type: 'expired' });
-		scope.later(async () => records.destroy(stored));
+		scope.later(async () => records.discard(stored, v));
 		return undefined;
 	}
-	const { data, meta } = readRecord(stored.text, found);
 	const { user: name, handle } = (meta ?? {}) as { user?: string; handle?: string };
 	if (name === undefined || handle === undefined)
 		return { stored, data, owner: undefined, found, renewed };
 	const list = await records.userList(name);
 	const listed = list === undefined ? 0 : core.userKnows(list, handle);
-	if (!(listed & Listed.Known)) {
+	// A replica may not have heard of the login yet, so it is asked again, by a write.
+	if (
+		!(listed & Listed.Known) &&
+		!(records.atomic && (await records.changeUser(name, core.userSeen(handle))))
+	) {
 		scope.tell({ type: 'revoked' });
-		scope.later(async () => records.destroy(stored));
+		scope.later(async () => records.discard(stored, v));
 		return undefined;
 	}
 	const stale = (listed & Listed.Stale) !== 0;

@@ -129,6 +129,14 @@ export class Records {
 		return undefined;
 	}
 
+	/** Removes a record that is none any more, if it is still the one that was read. */
+	async discard({ id }: Stored, mark: string | undefined): Promise<void> {
+		const key = this.#keyOf(id);
+		await this.#ask('remove', async () =>
+			this.#atomic ? this.#atomic.remove(key, mark ?? null) : this.#store.destroy(key)
+		);
+	}
+
 	async #confirmed(key: string): Promise<boolean | undefined> {
 		const atomic = this.#atomic;
 		if (!atomic?.confirm) return undefined;

@@ -277,10 +277,14 @@ export function testAtomicStore(
 		});
 
 		check('says that a session which has another ID is none', async (store, id, whole) => {
-			const retired = `{"v":"${A}","cookie":{},"data":{},"meta":{"next":"x"}}`;
-			await store.create(id, retired, 60_000, false);
-			equal((await whole.get(id)) ?? null, null);
-			await store.remove(id, A);
+			for (const retired of [
+				`{"v":"${A}","cookie":{},"data":{},"meta":{"next":"x"}}`,
+				`{"cookie":{"v":"${A}","meta":{"next":"x"},"originalMaxAge":null}}`
+			]) {
+				await store.create(id, retired, 60_000, false);
+				equal((await whole.get(id)) ?? null, null);
+				await store.remove(id, A);
+			}
 		});
 
 		check('does what a model does, whatever it is asked', async (store, id) => {

@@ -310,6 +310,29 @@ describe('a session that was ended', () => {
 		expect(store.size).toBe(0);
 	});
 
+	test('is ended although nobody can say whether replicas know it', async () => {
+		const seen: unknown[] = [];
+		options.onEvent = (event) => seen.push(event);
+		for (const confirm of [
+			async () => true,
+			async () => false,
+			async () => {
+				throw new Error('no replica');
+			}
+		]) {
+			const cookie = await visitor({ user: 'ada' });
+			Object.assign(store.atomic, { confirm });
+			await (await opened(cookie)).session.destroy();
+			expect(await dataOf(cookie)).toBeUndefined();
+		}
+		const told = seen.filter((event) => (event as { type: string }).type === 'destroyed');
+		expect(told).toEqual([
+			{ type: 'destroyed', confirmed: true },
+			{ type: 'destroyed', confirmed: false },
+			{ type: 'destroyed', confirmed: false }
+		]);
+	});
+
 	test('is not known to be ended if the store fails: an error, and the cookie goes all the same', async () => {
 		const cookie = await visitor({ user: 'ada' });
 		const { session, cookies } = await opened(cookie);
@@ -581,6 +604,16 @@ describe('login', () => {
 		expect(await of.list()).toEqual([]);
 	});
 
+	test('as somebody else leaves nothing in the list of the one before', async () => {
+		const first = await opened();
+		await first.session.login('ada');
+		const second = await opened(first.cookie());
+		await second.session.login('eve', { keep: ['constructor', 'nothing'] as never[] });
+		expect(second.locals.session.data).toEqual({});
+		expect(await sessions(options).of('ada').list()).toEqual([]);
+		expect(await sessions(options).of('eve').list()).toHaveLength(1);
+	});
+
 	test('beyond sessionsPerUser ends the one that was not used for the longest time', async () => {
 		options = { ...options, sessionsPerUser: 2 };
 		const made: Opened[] = [];
@@ -621,6 +654,17 @@ describe('login', () => {
 		vi.advanceTimersByTime(2_000_000);
 		expect(await sessions(options).of('ada').list()).toEqual([]);
 		expect(store.size).toBe(0);
+	});
+
+	test('is good although a replica has not heard of it yet', async () => {
+		const { session, cookie } = await opened();
+		await session.login('ada', { data: { user: 'ada' } });
+		const read = store.atomic.read.bind(store.atomic);
+		let stale = 1;
+		store.atomic.read = async (id) => (id.startsWith('user:') && stale-- > 0 ? null : read(id));
+		expect(await dataOf(cookie())).toEqual({ user: 'ada' });
+		expect(events).not.toContain('revoked');
+		expect(await dataOf(cookie())).toEqual({ user: 'ada' });
 	});
 
 	test('that cannot be stored leaves no trace in the list', async () => {
@@ -915,13 +959,18 @@ test('a flood of anonymous visitors keeps no user from logging in, or being logg
 	const { session, cookie } = await opened();
 	await session.login('ada', { data: { user: 'ada' } });
 	let refused = 0;
+	let admitted: Opened | undefined;
 	for (let i = 0; i < 100; i++) {
-		const bot = await opened();
-		await bot.session.save().catch(() => refused++);
+		const visitor = await opened();
+		await visitor.session.save().then(
+			() => (admitted = visitor),
+			() => refused++
+		);
 	}
 	expect(refused).toBeGreaterThan(0);
 	expect(await dataOf(cookie())).toEqual({ user: 'ada' });
-	const late = await opened();
+	// Also one who has a session already, which must not make room for itself.
+	const late = await opened(admitted?.cookie());
 	await late.session.login('grace', { data: { user: 'grace' } });
 	expect(await dataOf(late.cookie())).toEqual({ user: 'grace' });
 	expect(await dataOf(cookie())).toEqual({ user: 'ada' });

@@ -247,6 +247,8 @@ impl UserSessions {
 pub struct UserCommit {
     change: UserChange,
     ttl: Ttl,
+    /// Whether the change could be made of what was loaded.
+    made: bool,
     tries: u8,
 }
 
@@ -278,7 +280,7 @@ impl UserCommit {
     /// A change, with the life that a record of this user's would have now. Begin by loading.
     #[must_use]
     pub fn new(change: UserChange, ttl: Ttl) -> Self {
-        Self { change, ttl, tries: 0 }
+        Self { change, ttl, made: false, tries: 0 }
     }
 
     /// What the store has of the user. `mark` is new.
@@ -287,12 +289,12 @@ impl UserCommit {
     pub fn loaded(&mut self, text: Option<&str>, mark: &WriteId, now: UnixMillis) -> UserStep {
         let before = text.and_then(|text| UserSessions::decode(text).ok()).unwrap_or_default();
         let mut sessions = before.clone();
-        if !sessions.apply(&self.change, self.ttl, now) {
-            return UserStep::Finished(UserCommitted::Refused);
-        }
-        if sessions == before && !matches!(self.change, UserChange::End { .. }) {
+        self.made = sessions.apply(&self.change, self.ttl, now);
+        if self.made && sessions == before && matches!(self.change, UserChange::Add { .. }) {
             return UserStep::Finished(UserCommitted::Done);
         }
+        // Also where there is nothing to change: a replica may have said what was, and only what the
+        // store says of a write is certain.
         let (encoded, ttl) = (sessions.encode(mark), sessions.ttl(now));
         match text {
             None => UserStep::Create(encoded, ttl),
@@ -304,7 +306,8 @@ impl UserCommit {
     pub fn written(&mut self, answer: &Answer) -> UserStep {
         self.tries += 1;
         match answer {
-            Answer::Done => UserStep::Finished(UserCommitted::Done),
+            Answer::Done if self.made => UserStep::Finished(UserCommitted::Done),
+            Answer::Done => UserStep::Finished(UserCommitted::Refused),
             _ if self.tries > TRIES => UserStep::Finished(UserCommitted::GaveUp),
             _ => UserStep::Load,
         }
@@ -438,8 +441,19 @@ mod tests {
         assert_eq!(commit.written(&Answer::Exists), UserStep::Load);
         // It was there already: the answer was lost.
         let done = UserStep::Finished(UserCommitted::Done);
-        let mut again = UserCommit::new(UserChange::Remove(handle(7)), TTL);
-        assert_eq!(again.loaded(Some(&text), &mark, now), done);
+        assert_eq!(UserCommit::new(add(1, 9, 9), TTL).loaded(Some(&text), &mark, now), done);
+        // That it is not there, only a write makes certain.
+        for (change, ended) in [
+            (UserChange::Remove(handle(7)), UserCommitted::Done),
+            (UserChange::Seen(handle(7)), UserCommitted::Refused),
+        ] {
+            let mut absent = UserCommit::new(change, TTL);
+            for text in [None, Some(text.as_str())] {
+                let step = absent.loaded(text, &mark, now);
+                assert!(!matches!(step, UserStep::Finished(_)), "{step:?}");
+            }
+            assert_eq!(absent.written(&Answer::Done), UserStep::Finished(ended));
+        }
         let mut other = UserCommit::new(add(2, 9, 9), TTL);
         let step = other.loaded(Some(&text), &mark, now);
         assert!(matches!(step, UserStep::Replace(Some(_), ..)), "{step:?}");
