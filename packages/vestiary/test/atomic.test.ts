@@ -584,6 +584,12 @@ describe('login', () => {
 		// Who proves again who it is, comes in.
 		await slow.session.login('ada', { provenAt: new Date() });
 		expect((await opened(slow.cookie())).session.userId).toBe('ada');
+		// Also in one request that ends all and logs in again, in one millisecond.
+		const reset = await opened();
+		await sessions(options).of('ada').revokeAll();
+		await reset.session.login('ada', { provenAt: new Date() });
+		expect((await opened(reset.cookie())).session.userId).toBe('ada');
+		expect(await sessions(options).of('ada').list()).toHaveLength(1);
 	});
 
 	test('of a sweep and logins at once, none that is older than the sweep survives', async () => {

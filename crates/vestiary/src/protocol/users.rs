@@ -186,7 +186,7 @@ impl UserSessions {
         };
         match change {
             UserChange::Add { handle, label, since, most } => {
-                if self.after.is_some_and(|after| *since <= after) {
+                if self.after.is_some_and(|after| *since < after) {
                     return false;
                 }
                 let (handle, label) = (handle.clone(), label.clone());
@@ -375,10 +375,11 @@ mod tests {
         assert!(sessions.apply(&keep, TTL, UnixMillis(7)));
         assert!(!sessions.knows(&handle(1)) && sessions.knows(&handle(2)));
         assert!(!sessions.apply(&UserChange::Seen(handle(1)), TTL, UnixMillis(7)));
-        for since in 0..=7 {
+        for since in 0..7 {
             assert!(!sessions.apply(&add(3, since, 9), TTL, UnixMillis(8)), "{since}");
         }
-        assert!(sessions.apply(&add(3, 8, 9), TTL, UnixMillis(8)));
+        // In the same millisecond, as when a request ends all sessions and logs in again.
+        assert!(sessions.apply(&add(3, 7, 9), TTL, UnixMillis(8)));
         // A clock that is behind does not make the end earlier.
         assert!(sessions.apply(&UserChange::End { keep: None }, TTL, UnixMillis(3)));
         assert!(!sessions.apply(&add(4, 6, 9), TTL, UnixMillis(8)));
