@@ -1,6 +1,6 @@
 import type { Core, User } from './core.js';
 import { DataError, orThrow, StoreError, VestiaryError } from './errors.js';
-import { Answer, Ended, Step, type Machine } from './generated/vestiary.js';
+import { Answer, Ended, MemoryTable, Step, type Machine } from './generated/vestiary.js';
 import type {
 	AtomicOperations,
 	SessionStoreData,
@@ -47,6 +47,8 @@ export class Records {
 	readonly #plainIds: boolean;
 	readonly #encrypts: boolean;
 	readonly #telemetry: Telemetry | undefined;
+	/** IDs that this process has taken out of use lately. */
+	readonly #retired = new MemoryTable(10_000);
 
 	constructor(core: Core, store: Store, options: RecordsOptions) {
 		this.#core = core;
@@ -64,6 +66,22 @@ export class Records {
 		return this.#atomic !== undefined;
 	}
 
+	/**
+	 * Whether this ID was taken out of use while its cookie was on the way to a response. Other processes
+	 * cannot be asked without asking the store again.
+	 */
+	isRetired(id: string): boolean {
+		return this.#retired.get(id, Date.now()) !== undefined;
+	}
+
+	#retire(id: string): void {
+		try {
+			this.#retired.set(id, '', RETIRED, Date.now());
+		} catch {
+			// More at once than are remembered.
+		}
+	}
+
 	/** The record of a session. */
 	async load(id: string): Promise<Stored | undefined> {
 		const text = await this.#ask('read', async () => this.#read(this.#keyOf(id)));
@@ -75,6 +93,8 @@ export class Records {
 		const { id, text } = stored;
 		const [key, ttl] = [this.#keyOf(id), this.#core.ttlOf(text)];
 		const sealed = this.#sealed(id, text);
+		// An application may make an ID twice.
+		this.#retired.remove(id);
 		return this.#ask('write', async () => {
 			if (this.#atomic) return this.#atomic.create(key, sealed, ttl, bound);
 			await this.#store.set(key, JSON.parse(sealed) as SessionStoreData, ttl);
@@ -102,17 +122,20 @@ export class Records {
 		}
 		const data = typeof mine === 'function' ? undefined : mine;
 		const machine = this.#core.commit(id, text, base, data);
-		return this.#run(machine, { action: 'write', compute }, (asks) =>
+		const written = await this.#run(machine, { action: 'write', compute }, (asks) =>
 			machine.ended === Ended.Gone ? undefined : { ...storedOf(machine), merged: asks > 1 }
 		);
+		if (written?.id !== id) this.#retire(id);
+		return written;
 	}
 
 	/** Gives a session its full life again. */
 	async touch({ id, text }: Stored): Promise<void> {
 		const [key, ttl] = [this.#keyOf(id), this.#core.ttlOf(text)];
-		await this.#ask('touch', async () =>
-			this.#atomic ? this.#atomic.touch(key, ttl) : this.#store.touch(key, ttl)
-		);
+		await this.#ask('touch', async () => {
+			if (!this.#atomic) await this.#store.touch(key, ttl);
+			else if (!(await this.#atomic.touch(key, ttl))) this.#retire(id);
+		});
 	}
 
 	/**
@@ -123,9 +146,12 @@ export class Records {
 		if (this.#atomic) {
 			const machine = this.#core.destroy(id, text);
 			const last = await this.#run(machine, { action: 'remove' }, () => machine.id ?? id);
+			this.#retire(id);
+			this.#retire(last);
 			return this.#confirmed(this.#keyOf(last));
 		}
 		await this.#ask('remove', async () => this.#store.destroy(this.#keyOf(id)));
+		this.#retire(id);
 		return undefined;
 	}
 
@@ -151,7 +177,7 @@ export class Records {
 
 	/** Gives a session another ID, and keeps what it holds. */
 	async renew({ id, text }: Stored, newId: () => string, bound: boolean): Promise<Rotated> {
-		return this.#rotate(() => this.#core.renew(id, text, newId()), bound);
+		return this.#rotate(id, () => this.#core.renew(id, text, newId()), bound);
 	}
 
 	/** Gives a session another ID and other data, for `longest` milliseconds at most. */
@@ -163,6 +189,7 @@ export class Records {
 		longest: number
 	): Promise<Rotated> {
 		return this.#rotate(
+			id,
 			() => this.#core.supersede(id, text, newId(), data, user, longest),
 			user !== undefined
 		);
@@ -190,17 +217,20 @@ export class Records {
 		return this.#run(change, options, () => change.ended === Ended.Done);
 	}
 
-	async #rotate(begin: () => Machine, bound: boolean): Promise<Rotated> {
+	async #rotate(id: string, begin: () => Machine, bound: boolean): Promise<Rotated> {
 		for (let tries = 0; tries < 3; tries++) {
 			const machine = begin();
 			const rotated = await this.#run(machine, { action: 'write', bound }, () => {
-				const { ended, id } = machine;
+				const { ended } = machine;
 				if (ended === Ended.TryAnother) return undefined;
 				if (ended === Ended.Gone) return { kind: 'gone' } as const;
-				if (ended === Ended.Elsewhere) return { kind: 'elsewhere', id } as const;
+				if (ended === Ended.Elsewhere)
+					return { kind: 'elsewhere', id: machine.id } as const;
 				return { kind: 'done', stored: storedOf(machine) } as const;
 			});
-			if (rotated) return rotated;
+			if (!rotated) continue;
+			this.#retire(id);
+			return rotated;
 		}
 		throw busy();
 	}
@@ -359,6 +389,9 @@ export function jsonOf(value: unknown): string {
 function storedOf(machine: Machine): Stored {
 	return { id: machine.id ?? '', text: machine.text };
 }
+
+/** How long an ID is remembered that was taken out of use, in milliseconds. */
+const RETIRED = 600_000;
 
 /** Whether the store said that it did nothing; of other failures nobody knows what was done. */
 function isCertain(error: unknown): boolean {

@@ -10,6 +10,8 @@ import type { SessionEvent } from './types.js';
 /** What is to become of the cookie in this response: a value, or null to remove it. */
 interface Outgoing {
 	value: string | null;
+	/** The ID in it. */
+	id: string | undefined;
 }
 
 type Cookies = RequestEvent['cookies'];
@@ -37,7 +39,7 @@ export class Scope {
 	refreshed: Promise<void> | undefined;
 	/** What its sub-requests are known by, once there is one. */
 	mark: string | undefined;
-	#outgoing: Outgoing | undefined;
+	#sent: Outgoing | undefined;
 	/** SvelteKit puts another function in its place once the response is made. */
 	readonly #setInJar: Cookies['set'];
 
@@ -54,8 +56,12 @@ export class Scope {
 	 * A handle does that itself, with {@link seal}: from its cookie jar SvelteKit would put the cookie
 	 * on every response, and fails where an endpoint returned one with immutable headers, as `fetch()`
 	 * and `Response.redirect()` make them. Without a handle the jar is all there is.
+	 *
+	 * A cookie whose ID is taken out of use before the response leaves, by a request that was faster, stays
+	 * here: it could overwrite the newer one.
 	 */
-	send(value: string | null): void {
+	send(id: string | null): void {
+		const value = id === null ? null : this.runtime.core.sign(id);
 		if (!this.finishes) {
 			const { cookies } = this.event;
 			const options = this.#jarOptions(value);
@@ -67,8 +73,13 @@ export class Scope {
 				throw new ResponseSentError({ cause });
 			}
 		}
-		this.#outgoing = { value };
+		this.#sent = { value, id: id ?? undefined };
 		this.cookieOut = true;
+	}
+
+	get #outgoing(): Outgoing | undefined {
+		const id = this.#sent?.id;
+		return id !== undefined && this.runtime.records.isRetired(id) ? undefined : this.#sent;
 	}
 
 	/**
@@ -76,15 +87,17 @@ export class Scope {
 	 * sees a response.
 	 */
 	hand(): void {
-		if (!this.#outgoing) return;
-		const { value } = this.#outgoing;
+		const outgoing = this.#outgoing;
+		if (!outgoing) return;
+		const { value } = outgoing;
 		const options = { ...this.#jarOptions(value), ...(value === null && { maxAge: 0 }) };
 		this.#setInJar(this.runtime.core.name, value ?? '', options);
 	}
 
 	/** What a request to our own host has to carry, where its cookie is not the browser's any more. */
 	get cookieHeader(): string | undefined {
-		return this.#outgoing && this.#header(this.#outgoing).split(';', 1)[0];
+		const outgoing = this.#outgoing;
+		return outgoing && this.#header(outgoing).split(';', 1)[0];
 	}
 
 	/** Tells the application what happened. What it throws then must not stop a logout. */
@@ -123,8 +136,9 @@ export class Scope {
 	 * other visitor if the session was looked at.
 	 */
 	seal(response: Response): Response {
-		if (!this.#outgoing && !this.looked) return response;
-		const header = this.#outgoing && this.#header(this.#outgoing);
+		const outgoing = this.#outgoing;
+		if (!outgoing && !this.looked) return response;
+		const header = outgoing && this.#header(outgoing);
 		try {
 			return this.#put(response, header);
 		} catch {

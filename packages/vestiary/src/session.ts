@@ -692,7 +692,7 @@ export class Session {
 	}
 
 	#cookieStep(step: CookieStep): void {
-		if (step === CookieStep.Set) this.#scope.send(this.#scope.runtime.core.sign(this.id));
+		if (step === CookieStep.Set) this.#scope.send(this.id);
 		else if (step === CookieStep.Clear) this.#scope.send(null);
 	}
 
