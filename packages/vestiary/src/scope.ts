@@ -1,6 +1,6 @@
 import type { RequestEvent } from '@sveltejs/kit';
 
-import { ResponseSentError, StoreError } from './errors.js';
+import { ResponseSentError, VestiaryError } from './errors.js';
 import { cacheControl, vary } from './generated/vestiary.js';
 import { hint } from './hints.js';
 import { developing, type Runtime } from './runtime.js';
@@ -118,7 +118,7 @@ export class Scope {
 		this.refreshed = (this.refreshed ?? Promise.resolve()).then(run).then(
 			() => undefined,
 			(error: unknown) => {
-				if (!(error instanceof StoreError)) throw error;
+				if (!(error instanceof VestiaryError)) throw error;
 				this.tell({ type: 'store_failed', error });
 			}
 		);

@@ -395,11 +395,21 @@ export class Session {
 				this.#inTurn(async () => {
 					if (this.#record !== stored) return;
 					const written = await records.commit(stored, '{}', '{}');
-					if (!written) this.#end();
-					else if (this.#record === stored) this.#record = written;
+					if (written) this.#moveTo(written, stored);
+					else this.#end();
 				})
 			);
 		}
+	}
+
+	/**
+	 * The record is another one now. It may have what others wrote meanwhile, which this request has not
+	 * seen: what it changes is still told by what it has seen.
+	 */
+	#moveTo(record: Stored, seen: Stored): void {
+		this.#base = this.#baseOf(seen);
+		this.#id = record.id;
+		this.#record = record;
 	}
 
 	/** Takes over what the store has. */
@@ -505,7 +515,12 @@ export class Session {
 	async #isBarred(operation: Operation): Promise<boolean> {
 		const record = this.#barred?.record;
 		if (operation === Operation.Destroy) {
-			if (record) await this.#scope.runtime.records.destroy(record);
+			try {
+				if (record) await this.#scope.runtime.records.destroy(record);
+			} catch (error) {
+				this.#scope.send(null);
+				throw error;
+			}
 			this.#barred = undefined;
 			return false;
 		}
@@ -641,9 +656,7 @@ export class Session {
 			return;
 		}
 		if (rotated.kind === 'done') this.#scope.tell({ type: 'rotated', reason: 'renewal' });
-		this.#id = stored.id;
-		this.#record = stored;
-		this.#base = undefined;
+		this.#moveTo(stored, record);
 		this.#cookieStep(CookieStep.Set);
 	}
 

@@ -477,6 +477,17 @@ describe('a new ID', () => {
 		expect(await slow(look, save)).toHaveLength(1);
 	});
 
+	test('a logout with an old cookie that the store does not confirm is an error, and the cookie goes', async () => {
+		const cookie = await visitor({ user: 'guest' });
+		await (await opened(cookie)).session.login('ada');
+		const late = await opened(cookie);
+		store.before = () => {
+			throw new Error('down');
+		};
+		await expect(late.session.destroy()).rejects.toBeInstanceOf(StoreError);
+		expect(late.cookies.at(-1)?.method).toBe('delete');
+	});
+
 	test('of a regenerated session that is never saved leaves nothing for long', async () => {
 		vi.useFakeTimers();
 		const cookie = await visitor({ user: 'guest' });
@@ -776,6 +787,32 @@ describe('timeouts', () => {
 		});
 		expect(events).toEqual([]);
 		expect(await dataOf(cookie)).toEqual({ n: 2 });
+	});
+
+	test('a refresh, or a renewal, that met the write of another request takes nothing of it back', async () => {
+		vi.useFakeTimers({ toFake: ['Date'] });
+		for (const aging of [{ idleTimeout: 100 }, { renewAfter: 50 }]) {
+			const aged = { ...options, ...aging };
+			const cookie = await visitor({ n: 1, user: 'ada' }, aged);
+			vi.setSystemTime(Date.now() + 50_000);
+			// Another one writes after this one has read, and before it refreshes.
+			let reads = 0;
+			const other = await opened(cookie, { ...options });
+			store.after = async (operation) => {
+				if (operation !== 'read' || reads++ > 0) return;
+				other.session.data.n = 2;
+				await other.session.save();
+			};
+			const { session, cookie: next } = await opened(cookie, aged);
+			store.after = undefined;
+			session.data.theme = 'dark';
+			await session.save();
+			expect(await dataOf(next()), JSON.stringify(aging)).toEqual({
+				n: 2,
+				user: 'ada',
+				theme: 'dark'
+			});
+		}
 	});
 
 	test('nothing extends the absolute one: not saving, rolling, renewing or longer options', async () => {
