@@ -119,5 +119,7 @@ mod tests {
             merge("{}", r#"{"a":1}"#, r#"{"b":1}"#, limits),
             Err(Error::TooLarge { size: 13, limit: 8 })
         ));
+        let limits = Limits { bytes: 13, depth: 4 };
+        assert_eq!(merge("{}", r#"{"a":1}"#, r#"{"b":1}"#, limits).map(|text| text.len()), Ok(13));
     }
 }
