@@ -39,7 +39,7 @@ for (const kit of KITS) {
 					folder,
 					() => ({ NODE_ENV: 'development' })
 				);
-			works(start);
+			works(start, { built: false });
 			remoteFunctions(start);
 		});
 

@@ -99,13 +99,15 @@ for (const kit of [CLOUDFLARE_KIT2, CLOUDFLARE_KIT3]) {
 describe('cloudflare-kit2, vite dev, sessions in an emulated KV', () => {
 	const folder = join(TARGET, CLOUDFLARE_KIT2.name);
 
-	works(() =>
-		serve(
-			join(folder, 'node_modules/.bin/vite'),
-			(port) => ['dev', '--port', `${port}`, '--strictPort'],
-			folder,
-			() => ({ ...WRANGLER_ENV, NODE_ENV: 'development' })
-		)
+	works(
+		() =>
+			serve(
+				join(folder, 'node_modules/.bin/vite'),
+				(port) => ['dev', '--port', `${port}`, '--strictPort'],
+				folder,
+				() => ({ ...WRANGLER_ENV, NODE_ENV: 'development' })
+			),
+		{ built: false }
 	);
 });
 
