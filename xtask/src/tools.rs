@@ -20,6 +20,7 @@ use crate::{
 const OLDEST_NODE: (u32, u32) = (22, 18);
 const NODE_PACKAGE: &str = "node@24.21.0";
 const CARGO_DENY: &str = "0.20.2";
+const CARGO_FUZZ: &str = "0.13.2";
 
 /// Programs that are there once [`set_up`] has run.
 pub(crate) struct Tools {
@@ -136,25 +137,24 @@ fn debian(log: &Log, variable: &str, names: &[&str], package: &str) -> anyhow::R
     })
 }
 
-/// `cargo-deny`, of the user's own or built into `target`.
 pub(crate) fn cargo_deny(log: &Log) -> anyhow::Result<PathBuf> {
-    let ours = root().join("target/tools/bin/cargo-deny");
-    if let Some(found) = which("cargo-deny").or_else(|| ours.is_file().then(|| ours.clone())) {
+    cargo_tool(log, "cargo-deny", CARGO_DENY)
+}
+
+pub(crate) fn cargo_fuzz(log: &Log) -> anyhow::Result<PathBuf> {
+    cargo_tool(log, "cargo-fuzz", CARGO_FUZZ)
+}
+
+/// A program out of a crate, of the user's own or built into `target`.
+fn cargo_tool(log: &Log, name: &str, version: &str) -> anyhow::Result<PathBuf> {
+    let ours = root().join("target/tools/bin").join(name);
+    if let Some(found) = which(name).or_else(|| ours.is_file().then(|| ours.clone())) {
         return Ok(found);
     }
     let folder = root().join("target/tools");
-    cargo(&[
-        "install",
-        "cargo-deny",
-        "--locked",
-        "--version",
-        CARGO_DENY,
-        "--profile",
-        "dev",
-        "--root",
-    ])
-    .args([&folder])
-    .logged(log)?;
+    cargo(&["install", name, "--locked", "--version", version, "--profile", "dev", "--root"])
+        .args([&folder])
+        .logged(log)?;
     Ok(ours)
 }
 

@@ -122,7 +122,7 @@ impl Error {
             Self::CookieName { rule } => text.extend(["`name` is not a valid cookie name: ", rule]),
             Self::CookiePrefix { prefix, rule } => text.extend(["a cookie named `", prefix, "…` ", rule]),
             Self::SessionId => text.push_str(
-                "a session ID must be 16 to 256 visible ASCII characters without `;`, `,`, `\"` or `\\`",
+                "a session ID must be 16 to 256 visible ASCII characters without `;`, `,`, `\"` or `\\`, not beginning with `s:`",
             ),
             Self::SecretMissing => text.extend(["`secret` is missing or empty: ", SECRET]),
             Self::SecretShort { position, minimum } => {

@@ -37,7 +37,8 @@ impl SessionId {
     ///
     /// # Errors
     /// [`Error::SessionId`] unless it is 16 to 256 visible ASCII characters that need no quoting
-    /// in a cookie (RFC 6265 section 4.1.1, `cookie-octet`).
+    /// in a cookie (RFC 6265 section 4.1.1, `cookie-octet`), and does not begin with the `s:` that
+    /// express-session puts before an ID.
     pub fn parse(id: &str) -> Result<Self, Error> {
         Self::from_bytes(id.as_bytes()).ok_or(Error::SessionId)
     }
@@ -46,6 +47,7 @@ impl SessionId {
     #[must_use]
     pub fn from_bytes(id: &[u8]) -> Option<Self> {
         let fits = Self::LENGTH.contains(&id.len()) && id.iter().all(|byte| is_cookie_octet(*byte));
+        let fits = fits && !id.starts_with(b"s:");
         fits.then(|| Self(id.iter().map(|byte| char::from(*byte)).collect()))
     }
 
@@ -191,6 +193,7 @@ mod tests {
             &"x".repeat(257),
             "has a space in the id",
             "semi;colon;semi;colon",
+            "s:an-id-of-the-app-itself",
             "nul\0nul\0nul\0nul\0nul\0",
             "über-über-über-über",
         ] {

@@ -189,7 +189,7 @@ impl Options {
             }
             _ => text.push_str("null,\"expires\":null"),
         }
-        record::push_members(&mut text, attributes, b"", Limits::SAVE)?;
+        record::push_members(&mut text, attributes, &[], Limits::SAVE)?;
         text.push('}');
         Ok(text.into())
     }

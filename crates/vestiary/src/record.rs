@@ -70,14 +70,16 @@ impl Record {
         meta: Meta,
         limits: Limits,
     ) -> Result<Self, Error> {
-        for object in [cookie, data] {
+        for (object, is_data) in [(cookie, false), (data, true)] {
             check_size(object.len(), limits)?;
             // The object is a level itself.
             let depth = limits.depth.saturating_sub(1);
             json::members(object, depth, limits.depth, &mut |key, _| {
                 // Flat, this key would be taken for the cookie.
                 match (format, key) {
-                    (Format::Express, b"cookie") => Err(Error::ForbiddenKey { key: "cookie" }),
+                    (Format::Express, b"cookie") if is_data => {
+                        Err(Error::ForbiddenKey { key: "cookie" })
+                    }
                     _ => Ok(()),
                 }
             })?;
@@ -102,7 +104,7 @@ impl Record {
             Format::Seed => parts.data.to_owned(),
             Format::Express => {
                 let mut data = String::from("{");
-                push_members(&mut data, text, b"cookie", limits)?;
+                push_members(&mut data, text, &[b"cookie"], limits)?;
                 data.push('}');
                 data
             }
@@ -144,9 +146,10 @@ impl Record {
                 self.push_write_id(&mut text);
                 text.push_str("\"meta\":");
                 self.meta.push(&mut text);
-                push_members(&mut text, &self.cookie, b"", limits)?;
+                // What was read has the mark and the metadata of the write before.
+                push_members(&mut text, &self.cookie, &[b"v", b"meta"], limits)?;
                 text.push('}');
-                push_members(&mut text, &self.data, b"", limits)?;
+                push_members(&mut text, &self.data, &[], limits)?;
             }
         }
         text.push('}');
@@ -272,7 +275,7 @@ impl<'t> Parts<'t> {
     fn of(text: &'t str, limits: Limits) -> Result<Self, Error> {
         check_size(text.len(), limits)?;
         let [_, meta, cookie, data] = find(text, [b"v", b"meta", b"cookie", b"data"], limits)?;
-        let cookie = cookie.unwrap_or("{}");
+        let cookie = cookie.filter(|cookie| cookie.starts_with('{')).unwrap_or("{}");
         if let Ok([_, meta, Some(_), _]) =
             find(cookie, [b"v", b"meta", b"originalMaxAge", b"data"], limits)
         {
@@ -319,11 +322,11 @@ fn find<'t>(
     Ok(found)
 }
 
-/// Appends the members of an object but one, a comma before each that is not the first.
+/// Appends the members of an object but some, a comma before each that is not the first.
 pub(crate) fn push_members(
     text: &mut String,
     object: &str,
-    without: &[u8],
+    without: &[&[u8]],
     Limits { depth, .. }: Limits,
 ) -> Result<(), Error> {
     let mut end = 0;
@@ -331,7 +334,7 @@ pub(crate) fn push_members(
         let before = object.as_bytes().get(end..).unwrap_or_default();
         let quote = end + before.iter().take_while(|byte| **byte != b'"').count();
         end = place.end;
-        if key != without {
+        if !without.contains(&key) {
             if !text.ends_with('{') {
                 text.push(',');
             }
@@ -383,6 +386,31 @@ mod tests {
             (record.data(), record.write_id(), record.meta()),
             (r#"{ "a" : 1 }"#, None, &Meta::default())
         );
+    }
+
+    #[test]
+    fn what_was_read_can_be_written_again_and_retired() {
+        let [old, new] = [1, 2].map(|n| SessionId::from_entropy(&[n; 24]));
+        for text in [
+            r#"{"cookie":{"v":"AAAAAAAAAAAAAAAA","meta":{"created":5},"originalMaxAge":60000,"path":"/"},"userId":"7"}"#,
+            r#"{"cookie":{"originalMaxAge":null,"cookie":1,"path":"/"},"":1,"userId":"7"}"#,
+            r#"{"v":"AAAAAAAAAAAAAAAA","cookie":{"v":1,"path":"/"},"data":{"":1},"meta":{"created":5}}"#,
+            r#"{"cookie":5,"data":{}}"#,
+            r#"{"data":{}}"#,
+        ] {
+            let record = Record::decode(text, Limits::LOAD).unwrap();
+            let again = record.encode(Limits::LOAD).unwrap();
+            assert_eq!(
+                Record::decode(&again, Limits::LOAD).unwrap().data(),
+                record.data(),
+                "{again}"
+            );
+            let retired = record.retired(write_id(), &old, &new, None).unwrap();
+            let retired =
+                Record::decode(&retired.encode(Limits::LOAD).unwrap(), Limits::LOAD).unwrap();
+            assert_eq!(retired.next(&old), Ok(Some((new.clone(), None))), "{text}");
+            assert_eq!(retired.write_id(), Some(&write_id()));
+        }
     }
 
     #[test]

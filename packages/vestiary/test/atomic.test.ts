@@ -548,6 +548,25 @@ describe('a new ID', () => {
 		expect(store.size).toBe(2);
 	});
 
+	test('with the records of express-session: renewed, logged in, logged out', async () => {
+		options = { ...options, format: 'express', cookie: { maxAge: 60 } };
+		const cookie = await visitor({ n: 1, '': 5 } as Data);
+		const slow = await opened(cookie);
+		const fast = await opened(cookie);
+		await fast.session.renew();
+		slow.session.data.theme = 'dark';
+		await slow.session.save();
+		const expected = { n: 1, '': 5, theme: 'dark' };
+		expect(await dataOf(fast.cookie())).toEqual(expected);
+		expect(await dataOf(cookie)).toEqual(expected);
+		const login = await opened(fast.cookie());
+		await login.session.login('ada', { keep: ['n'] as never[] });
+		expect(await dataOf(login.cookie())).toEqual({ n: 1 });
+		expect(await dataOf(fast.cookie())).toBeUndefined();
+		await slow.session.destroy();
+		expect(await dataOf(login.cookie())).toBeUndefined();
+	});
+
 	test('renewed while a request is under way: its change goes where the session went', async () => {
 		const cookie = await visitor({ n: 0 });
 		const slow = await opened(cookie);
