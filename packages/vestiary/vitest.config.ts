@@ -8,7 +8,7 @@ export default defineConfig({
 				// Against real servers, which the tests start and stop.
 				test: {
 					name: 'stores',
-					include: ['stores/*.test.ts'],
+					include: ['stores/*.test.ts', 'faults/*.test.ts'],
 					testTimeout: 30_000,
 					hookTimeout: 60_000
 				}

@@ -15,6 +15,7 @@ use crate::{
 
 /// They are in a workspace of their own: see its `Cargo.toml`.
 const FOLDER: &str = "crates/vestiary/fuzz";
+pub(crate) const MANIFEST: &str = "crates/vestiary/fuzz/Cargo.toml";
 const TARGETS: [&str; 4] = ["cookie_header", "cookie_value", "record", "sealed"];
 
 #[derive(ClapArgs)]
@@ -58,8 +59,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 /// The targets on the seeds and on some thousand mutations of them, with the Rust that all is built
 /// with.
 pub(crate) fn bounded(log: &Log) -> anyhow::Result<()> {
-    let manifest = format!("{FOLDER}/Cargo.toml");
-    cargo(&["test", "--locked", "--target-dir", "target/fuzz", "--manifest-path", &manifest])
+    cargo(&["test", "--locked", "--target-dir", "target/fuzz", "--manifest-path", MANIFEST])
         .logged(log)
 }
 

@@ -4,6 +4,8 @@
 #![expect(clippy::print_stdout, reason = "talking to the terminal is what this program is for")]
 
 mod demo;
+mod faults;
+mod fuzz;
 mod npm;
 mod progress;
 mod run;
@@ -31,6 +33,10 @@ enum Task {
     Demo(demo::Args),
     /// Set everything up and run every test
     Test(test::Args),
+    /// Fuzz the core, with nightly Rust
+    Fuzz(fuzz::Args),
+    /// Kill real stores and processes under load, and see what they lose
+    Faults(faults::Args),
     /// Build the WebAssembly core and the npm package, and pack it
     Build,
     /// Format everything
@@ -41,6 +47,8 @@ fn main() -> anyhow::Result<()> {
     match Cli::parse().task {
         Task::Demo(args) => demo::run(&args),
         Task::Test(args) => test::run(&args),
+        Task::Fuzz(args) => fuzz::run(&args),
+        Task::Faults(args) => faults::run(&args),
         Task::Build => {
             let mut progress = Progress::new("build", 6);
             let tools = tools::set_up(&mut progress)?;

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use clap::Args as ClapArgs;
 
 use crate::{
-    demo, npm,
+    demo, fuzz, npm,
     progress::{Log, Progress},
     root,
     run::{Run, cargo},
@@ -40,12 +40,19 @@ struct Counts {
 }
 
 fn all(args: &Args, counts: &mut Counts) -> anyhow::Result<()> {
-    let mut progress = Progress::new("test", if args.quick { 18 } else { 27 });
+    let mut progress = Progress::new("test", if args.quick { 19 } else { 28 });
     let mut suite = Suite { progress: &mut progress, counts };
 
-    suite.check("rustfmt", |log| cargo(&["fmt", "--all", "--check"]).logged(log))?;
+    suite.check("rustfmt", |log| {
+        cargo(&["fmt", "--all", "--check"]).logged(log)?;
+        cargo(&["fmt", "--check", "--manifest-path", fuzz::MANIFEST]).logged(log)
+    })?;
     suite.check("clippy", clippy)?;
     suite.tests("Rust tests", rust_tests)?;
+    suite.tests("fuzz targets, bounded", |log| {
+        fuzz::bounded(log)?;
+        Ok(passed(log))
+    })?;
     suite.check("rustdoc", |log| {
         cargo(&["doc", "--locked", "--no-deps", "-p", "vestiary"])
             .env("RUSTDOCFLAGS", "-D warnings")
@@ -150,6 +157,11 @@ impl Suite<'_> {
 fn clippy(log: &Log) -> anyhow::Result<()> {
     cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])
         .logged(log)?;
+    let fuzz = ["--target-dir", "target/fuzz", "--manifest-path", fuzz::MANIFEST];
+    cargo(&["clippy", "--locked", "--all-targets"])
+        .args(fuzz)
+        .args(["--", "-D", "warnings"])
+        .logged(log)?;
     let wasm =
         ["--target", "wasm32-unknown-unknown", "-p", "vestiary-wasm", "--", "-D", "warnings"];
     tools::wasm_target(log)?;
@@ -158,8 +170,12 @@ fn clippy(log: &Log) -> anyhow::Result<()> {
 
 fn rust_tests(log: &Log) -> anyhow::Result<usize> {
     cargo(&["test", "--workspace", "--locked"]).logged(log)?;
-    let passed = log.text().lines().filter_map(passed_of).sum();
-    Ok(passed)
+    Ok(passed(log))
+}
+
+/// How many tests cargo ran.
+fn passed(log: &Log) -> usize {
+    log.text().lines().filter_map(passed_of).sum()
 }
 
 fn passed_of(line: &str) -> Option<usize> {

@@ -1,0 +1,35 @@
+import { describe, expect, test } from 'vitest';
+
+import { play, type Result } from './play.ts';
+import { SCENARIOS } from './scenarios.ts';
+
+/** A short run; what it does follows from the seed, and when it does it, from the machine. */
+async function run(name: string, more: Partial<Parameters<typeof play>[1]> = {}): Promise<Result> {
+	const scenario = SCENARIOS.find((one) => one.name === name);
+	if (!scenario) throw new Error(`there is no scenario \`${name}\``);
+	return play(scenario, { seconds: 5, seed: 1, rest: 0, tell: () => undefined, ...more });
+}
+
+describe('under real faults', () => {
+	for (const name of ['Redis, killed', 'Redis, bad network', 'SQLite, processes killed']) {
+		test(`${name}: nothing is lost, twice, back or mixed`, { timeout: 120_000 }, async () => {
+			const { findings, broken, ...result } = await run(name);
+			expect(findings).toEqual([]);
+			expect(broken).toEqual([]);
+			expect(result.counts).toEqual({ lost: 0, twice: 0, resurrected: 0, mixed: 0 });
+			expect(result.acknowledged).toBeGreaterThan(100);
+			expect(result.comparisons).toBeGreaterThan(100);
+			expect(result.faults).toBeGreaterThan(0);
+		});
+	}
+
+	test(
+		'the checks find what a store loses that is not atomic',
+		{ timeout: 120_000 },
+		async () => {
+			const enough = ({ lost }: Result['counts']): boolean => lost > 0;
+			const { counts } = await run('Redis, not atomic', { seconds: 60, enough });
+			expect(counts.lost).toBeGreaterThan(0);
+		}
+	);
+});

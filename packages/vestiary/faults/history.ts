@@ -1,0 +1,301 @@
+/**
+ * What browsers were told, and whether what they see later agrees with it.
+ *
+ * Times are ticks of one clock in the driver: what was acknowledged before a request was sent, the request
+ * must see.
+ */
+import { userName, type Found, type Outcome } from './messages.ts';
+
+/** What must never happen. */
+export type Violation =
+	/** An acknowledged write is not there, or the whole session. */
+	| 'lost'
+	/** A write is there twice, or though the application was told that it was not done. */
+	| 'twice'
+	/** A cookie works whose session was ended by an acknowledged logout or login. */
+	| 'resurrected'
+	/** Data of another user, or of another session. */
+	| 'mixed';
+
+/** A write of a session, or what may end it. */
+export interface Act {
+	sent: number;
+	/** When its answer came. */
+	resolved: number;
+	outcome: Fate;
+}
+
+/** What is known of an act; the last one means that it was certainly not done. */
+export type Fate = 'pending' | 'acknowledged' | 'unknown' | 'refused';
+
+interface Write extends Act {
+	value: number;
+}
+
+/** One session, from a login, or a first save, to its end. */
+export class SessionHistory {
+	readonly serial: number;
+	readonly user: number;
+	/** Whether it was begun by a login, so that `revokeAll` ends it. */
+	readonly bound: boolean;
+	/** The cookies that led to it, and how many renewals had been asked for before. */
+	readonly cookies = new Map<string, number>();
+	readonly appended = new Map<number, Write>();
+	/** By key, in their order: a key has one writer at a time. */
+	readonly set = new Map<string, Write[]>();
+	/** What may have ended it. */
+	readonly endings: Act[] = [];
+	/** Sessions that took its place: a logout by its cookies ends them, too; for certain, or perhaps. */
+	readonly successors: { session: SessionHistory; certain: boolean }[] = [];
+	parent: SessionHistory | undefined;
+	renewals = 0;
+	/** The tick of the acknowledgement that it was ended. */
+	ended = Infinity;
+	/** A request by one of its cookies found nothing. */
+	seenEnded = Infinity;
+
+	constructor(serial: number, user: number, bound: boolean) {
+		this.serial = serial;
+		this.user = user;
+		this.bound = bound;
+	}
+
+	/** Whether it may have been ended, as far as the browser knows. */
+	get mayBeEnded(): boolean {
+		return this.endings.some(({ outcome }) => outcome !== 'refused');
+	}
+
+	/** Acknowledged writes: its beginning, what was appended, and what was set. */
+	get acknowledged(): number {
+		const writes = [...this.appended.values(), ...[...this.set.values()].flat()];
+		return 1 + writes.filter(({ outcome }) => outcome === 'acknowledged').length;
+	}
+}
+
+/** How many lines are kept at least. */
+const LINES = 100_000;
+
+/** The record of a session in the store, in a line. */
+const KEY = /(?<=(?:read|create|replace|touch|remove) )(?!user:)[\w-]{6}(?= )/g;
+
+/** All of them, and what was found wrong. */
+export class History {
+	readonly sessions: SessionHistory[] = [];
+	/** Sessions that something is wrong with, once for each thing. */
+	readonly findings: { violation: Violation; what: string; session: SessionHistory }[] = [];
+	readonly counts: Record<Violation, number> = { lost: 0, twice: 0, resurrected: 0, mixed: 0 };
+	/** How often what a cookie led to was compared with what it had to lead to. */
+	comparisons = 0;
+	/** What happened, the last of it, to find out why. */
+	readonly #lines: string[] = [];
+	#tick = 0;
+	readonly #known = new Set<string>();
+	readonly #bound = new Map<number, SessionHistory[]>();
+	readonly #everywhere: { user: number; act: Act; sessions: SessionHistory[] }[] = [];
+
+	tick(): number {
+		return ++this.#tick;
+	}
+
+	/** Writes down what happened to a session. */
+	note(session: SessionHistory | undefined, what: string): void {
+		this.#lines.push(`${this.tick()} session ${session?.serial ?? 'none'}: ${what}`);
+		if (this.#lines.length > 2 * LINES) this.#lines.splice(0, LINES);
+	}
+
+	/** All that happened to a session, and to the keys in the store that it had. */
+	trace({ serial }: SessionHistory): string[] {
+		const own = this.#lines.filter((line) => line.includes(` session ${serial}: `));
+		const keys = new Set(own.flatMap((line) => line.match(KEY) ?? []));
+		return this.#lines.filter(
+			(line) =>
+				line.includes(` session ${serial}: `) ||
+				line.match(KEY)?.some((key) => keys.has(key))
+		);
+	}
+
+	act(): Act {
+		return { sent: this.tick(), resolved: Infinity, outcome: 'pending' };
+	}
+
+	resolve(act: Act, fate: Fate): void {
+		act.resolved = this.tick();
+		act.outcome = fate;
+	}
+
+	/** A session that has begun, by a login or by a first save. */
+	begin(serial: number, user: number, bound: boolean): SessionHistory {
+		const session = new SessionHistory(serial, user, bound);
+		this.sessions.push(session);
+		if (bound) this.#boundOf(user).push(session);
+		return session;
+	}
+
+	/** What a request found by a cookie of a session that it was sent with at this tick. */
+	opened(session: SessionHistory, cookie: string, sent: number, found: Found | undefined): void {
+		this.comparisons++;
+		if (!found) {
+			this.#missing(session, cookie);
+			return;
+		}
+		if (found.owner !== session.user || foreignUser(found, session)) {
+			this.#found('mixed', session, `data of user ${found.owner} (${found.userId ?? ''})`);
+			return;
+		}
+		if (session.ended < sent || session.seenEnded < sent) {
+			this.#found('resurrected', session, 'it was ended');
+			return;
+		}
+		if (found.serial !== session.serial) {
+			this.#found('mixed', session, `data of session ${found.serial}`);
+			return;
+		}
+		this.#compareLog(session, sent, found);
+		this.#compareKeys(session, sent, found);
+	}
+
+	/** A logout is sent: it may end this session, and those that took its place. */
+	ending(session: SessionHistory, act: Act): void {
+		session.endings.push(act);
+		for (const next of session.successors) this.ending(next.session, act);
+	}
+
+	/** A logout was acknowledged. */
+	ended(session: SessionHistory, act: Act): void {
+		if (!session.endings.includes(act)) return;
+		session.ended = Math.min(session.ended, act.resolved);
+		for (const next of session.successors) if (next.certain) this.ended(next.session, act);
+	}
+
+	/** All sessions of a user that began by a login that was acknowledged before are to be ended. */
+	endingAll(user: number, act: Act): void {
+		const sessions = [...this.#boundOf(user)];
+		this.#everywhere.push({ user, act, sessions });
+		for (const session of sessions) session.endings.push(act);
+	}
+
+	endedAll(act: Act): void {
+		// Not those whose login was under way: they may have been in time.
+		const all = this.#everywhere.find((one) => one.act === act)?.sessions ?? [];
+		for (const session of all) session.ended = Math.min(session.ended, act.resolved);
+	}
+
+	/** A login was acknowledged; if it found a session, the new one is in its place. */
+	loggedIn(session: SessionHistory, login: Act, old: SessionHistory | undefined): void {
+		const met = ({ act }: { act: Act }): boolean => act !== login && overlap(act, login);
+		const perhaps = this.#everywhere.filter((one) => one.user === session.user && met(one));
+		session.endings.push(...perhaps.map(({ act }) => act));
+		if (!old) return;
+		session.parent = old;
+		old.ended = Math.min(old.ended, login.resolved);
+		// Another request may have ended the old session first: then nothing leads from it to the new
+		// one. Or it was under way, and followed.
+		for (let one: SessionHistory | undefined = old; one; one = one.parent)
+			session.endings.push(...one.endings.filter((act) => met({ act })));
+		const certain = old.endings.every((act) => act === login || act.outcome === 'refused');
+		old.successors.push({ session, certain });
+	}
+
+	/** A write was told that the session was ended meanwhile. */
+	gone(session: SessionHistory): void {
+		if (!session.mayBeEnded) this.#vanish(session, 'a write was told that it was ended');
+	}
+
+	/** What is wrong with a session that was not found at all, at the very end. */
+	vanished(session: SessionHistory): void {
+		this.#vanish(session, 'none of its cookies leads to it');
+	}
+
+	#boundOf(user: number): SessionHistory[] {
+		const bound = this.#bound.get(user) ?? [];
+		this.#bound.set(user, bound);
+		return bound;
+	}
+
+	#missing(session: SessionHistory, cookie: string): void {
+		// A cookie leads over four renewals and no further.
+		const renewed = session.renewals - (session.cookies.get(cookie) ?? 0);
+		if (renewed > 4) return;
+		session.seenEnded = Math.min(session.seenEnded, this.tick());
+		if (!session.mayBeEnded) this.#vanish(session, 'a request found no session');
+	}
+
+	#vanish(session: SessionHistory, what: string): void {
+		this.#found('lost', session, what, session.acknowledged, 'all');
+	}
+
+	#compareLog(session: SessionHistory, sent: number, found: Found): void {
+		const there = new Map<number, number>();
+		for (const value of found.log) there.set(value, (there.get(value) ?? 0) + 1);
+		for (const [value, times] of there) {
+			const write = session.appended.get(value);
+			if (!write) this.#found('mixed', session, `update ${value} of another session`);
+			else if (times > 1)
+				this.#found('twice', session, `update ${value}: ${times} times`, 1, value);
+			else if (write.outcome === 'refused')
+				this.#found('twice', session, `update ${value} was told not to be done`, 1, value);
+		}
+		for (const { value, outcome, resolved } of session.appended.values()) {
+			if (outcome === 'acknowledged' && resolved < sent && !there.has(value))
+				this.#found('lost', session, `update ${value}`, 1, value);
+		}
+	}
+
+	#compareKeys(session: SessionHistory, sent: number, found: Found): void {
+		for (const [key, writes] of session.set) {
+			const last = writes.findLastIndex(
+				({ outcome, resolved }) => outcome === 'acknowledged' && resolved < sent
+			);
+			const value = found.keys[key];
+			const at = writes.findIndex((write) => write.value === value);
+			const write = writes[at];
+			if (value !== undefined && !write)
+				this.#found('mixed', session, `${key}: ${value} of another session`);
+			else if (at < last)
+				this.#found('lost', session, `${key}: ${writes[last]?.value ?? ''}`, 1, key);
+			else if (write?.outcome === 'refused')
+				this.#found('twice', session, `${key} was told not to be set`, 1, key);
+		}
+	}
+
+	/** Counts each thing once, however many requests see it. */
+	#found(
+		violation: Violation,
+		session: SessionHistory,
+		what: string,
+		count = 1,
+		thing: string | number = what
+	): void {
+		const known = `${violation} ${session.serial} ${thing}`;
+		if (this.#known.has(known)) return;
+		this.#known.add(known);
+		this.counts[violation] += count;
+		this.findings.push({ violation, what, session });
+		this.note(session, `FOUND ${violation}: ${what}`);
+	}
+}
+
+/** What the application was told of something that it asked for. */
+export function fateOf(outcome: Outcome): Fate {
+	switch (outcome) {
+		case 'done':
+			return 'acknowledged';
+		// Of a write whose answer was lost before the session was ended, `gone` says nothing.
+		case 'gone':
+		case 'failed':
+		case 'died':
+		case 'broken':
+			return 'unknown';
+		default:
+			return 'refused';
+	}
+}
+
+function overlap(one: Act, other: Act): boolean {
+	const done = one.outcome !== 'refused' && other.outcome !== 'refused';
+	return done && one.sent < other.resolved && other.sent < one.resolved;
+}
+
+function foreignUser(found: Found, session: SessionHistory): boolean {
+	return found.userId !== undefined && found.userId !== userName(session.user);
+}

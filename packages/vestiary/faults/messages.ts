@@ -1,0 +1,98 @@
+/** What the driver and its worker processes say to each other. */
+
+/** What a request does to its visitor's session. */
+export type Operation =
+	/** Looks only. */
+	| 'read'
+	/** Appends a number to the list that all requests share: `update()`. */
+	| 'update'
+	/** Sets a key that no other request sets at the time: `save()`. */
+	| 'save'
+	/** Begins a session without a user: `save()`. */
+	| 'create'
+	| 'login'
+	| 'renew'
+	/** Ends the session: `destroy()`. */
+	| 'logout'
+	/** Ends all sessions of the user: `revokeAll()`. */
+	| 'everywhere';
+
+/** What a worker is to do. */
+export interface Request {
+	number: number;
+	operation: Operation;
+	/** The `Cookie` header. */
+	cookie: string | undefined;
+	/** Who the visitor is. */
+	user: number;
+	/** What a session that begins here is called by the driver. */
+	serial?: number;
+	/** What to append, or to set. */
+	value?: number;
+	/** Where to set it. */
+	key?: string;
+	/** Whether the session gets another ID before. */
+	renews?: boolean;
+}
+
+/** What became of it. */
+export type Outcome =
+	/** The library said that it was done. */
+	| 'done'
+	/** There was no session to do it to. */
+	| 'anonymous'
+	/** The library said that it was not done, for the session was ended meanwhile. */
+	| 'gone'
+	/** The library said that it was not done: a login that was too late, or a session that is too busy. */
+	| 'refused'
+	/** The session could not be read, so nothing was tried. */
+	| 'unread'
+	/** An error: it may have been done, or not. */
+	| 'failed'
+	/** The process was killed: the same, and nobody was told. */
+	| 'died'
+	/** An error that should not be: of the runs, or of the library. */
+	| 'broken';
+
+export interface Reply {
+	number: number;
+	outcome: Outcome;
+	/** Code of the error, or what was broken. */
+	error?: string;
+	/** What the cookie led to. */
+	found?: Found;
+	/** What the response does to the browser's cookie: another `Cookie` header, or null to remove it. */
+	cookie?: string | null;
+	/** What the store was asked, and what it said, for a trace. */
+	steps: string[];
+}
+
+/** What a session holds: a canary, and what requests have written. */
+export interface Found {
+	owner: number;
+	serial: number;
+	log: number[];
+	keys: Record<string, number>;
+	/** What the library says whose session it is. */
+	userId?: string;
+}
+
+/** How a worker reaches the store that all of them share. */
+export interface Setup {
+	store:
+		| { kind: 'redis'; client: 'ioredis' | 'node-redis'; port: number }
+		| { kind: 'cluster'; ports: number[] }
+		| { kind: 'sqlite'; file: string };
+	/** Hides what the store can do that compares before it writes. */
+	plain: boolean;
+	/** With encrypted records and hashed IDs. */
+	sealed: boolean;
+}
+
+/** The name of a user, as the application calls it. */
+export function userName(user: number): string {
+	return `user-${user}`;
+}
+
+/** Milliseconds after which a worker gives up waiting for the store. */
+export const STORE_TIMEOUT = 300;

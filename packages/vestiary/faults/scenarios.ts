@@ -1,0 +1,237 @@
+/** The faults, each with the store that suffers them. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import type { Chance } from './chance.ts';
+import type { Setup } from './messages.ts';
+import { Proxy, TROUBLES } from './proxy.ts';
+import { RedisCluster, RedisServer } from './servers.ts';
+import type { Workers } from './workers.ts';
+
+/** What is to be run. */
+export interface Scenario {
+	name: string;
+	/** What is done to the store, or to the processes, in a sentence. */
+	faults: string;
+	/** Whether nothing may go wrong here: an atomic store with one primary. */
+	strict: boolean;
+	/** Whether the workers see what the store can do that compares before it writes. */
+	atomic: boolean;
+	begin: () => Promise<Stage>;
+}
+
+/** A store that runs. */
+export interface Stage {
+	setups: Setup[];
+	/** Does faults until it is told to stop, and leaves everything healthy. */
+	disturb: (run: Disturbed) => Promise<void>;
+	/** What is wrong with the store itself, once all processes have ended. */
+	check?: () => string | undefined;
+	end: () => Promise<void>;
+}
+
+/** What is disturbed. */
+export interface Disturbed {
+	workers: Workers;
+	chance: Chance;
+	/** Whether it is time to stop. */
+	over: () => boolean;
+	/** Writes down that there was a fault. */
+	fault: (kind: string) => void;
+}
+
+const DURABLE = ['--appendonly', 'yes', '--appendfsync', 'always'];
+
+/** How many processes the application has. */
+const WORKERS = 3;
+
+export const SCENARIOS: Scenario[] = [
+	{
+		name: 'Redis, killed',
+		faults: 'SIGKILL of the server, which writes each command to disk, and a restart',
+		strict: true,
+		atomic: true,
+		begin: async () => {
+			const redis = await RedisServer.launch(...DURABLE);
+			return {
+				setups: redisSetups(redis.port),
+				disturb: async ({ chance, over, fault }) => {
+					while (!over()) {
+						await sleep(1_500 + chance.below(1_000));
+						await redis.kill();
+						fault('killed');
+						await sleep(chance.below(700));
+						await redis.start();
+					}
+				},
+				end: async () => redis.stop()
+			};
+		}
+	},
+	{
+		name: 'Redis, stopped',
+		faults: 'SIGSTOP for longer than `storeTimeout`, CLIENT KILL, SCRIPT FLUSH',
+		strict: true,
+		atomic: true,
+		begin: async () => {
+			const redis = await RedisServer.launch();
+			return {
+				setups: redisSetups(redis.port),
+				disturb: async ({ chance, over, fault }) => {
+					while (!over()) {
+						await sleep(300 + chance.below(900));
+						const kind = chance.weighted({ stopped: 2, disconnected: 1, forgot: 1 });
+						if (kind === 'stopped') {
+							redis.signal('SIGSTOP');
+							await sleep(200 + chance.below(1_300));
+							redis.signal('SIGCONT');
+						} else if (kind === 'disconnected')
+							await redis.admin.call('CLIENT', 'KILL', 'TYPE', 'normal');
+						else await redis.admin.script('FLUSH');
+						fault(kind);
+					}
+				},
+				end: async () => redis.stop()
+			};
+		}
+	},
+	{
+		name: 'Redis, bad network',
+		faults: 'a proxy that loses answers, delays requests or answers, cuts and tears connections',
+		strict: true,
+		atomic: true,
+		begin: async () => {
+			const redis = await RedisServer.launch();
+			const proxy = await Proxy.launch(redis.port);
+			return {
+				setups: redisSetups(proxy.port, { sealed: true }),
+				disturb: async ({ chance, over, fault }) => {
+					while (!over()) {
+						await sleep(100 + chance.below(500));
+						const trouble = TROUBLES[chance.below(TROUBLES.length)] ?? 'cut';
+						if (proxy.trouble(trouble, chance)) fault(trouble);
+					}
+				},
+				end: async () => {
+					await proxy.stop();
+					await redis.stop();
+				}
+			};
+		}
+	},
+	{
+		name: 'SQLite, processes killed',
+		faults: 'SIGKILL of one of the processes that share the file, and another one in its place',
+		strict: true,
+		atomic: true,
+		begin: async () => {
+			const folder = await mkdtemp(join(tmpdir(), 'vestiary-faults-'));
+			const file = join(folder, 'sessions.db');
+			const store = { kind: 'sqlite', file } as const;
+			return {
+				setups: Array.from({ length: WORKERS }, () => ({
+					store,
+					plain: false,
+					sealed: true
+				})),
+				disturb: async ({ workers, chance, over, fault }) => {
+					while (!over()) {
+						await sleep(500 + chance.below(1_000));
+						fault('killed');
+						await workers.replace(chance.below(workers.count));
+					}
+				},
+				check: () => {
+					const database = new DatabaseSync(file);
+					const rows = database.prepare('PRAGMA integrity_check').all();
+					database.close();
+					const said = rows.map((row) => String(row.integrity_check)).join(', ');
+					return said === 'ok' ? undefined : said;
+				},
+				end: async () => rm(folder, { recursive: true, force: true })
+			};
+		}
+	},
+	{
+		name: 'Cluster, primary killed',
+		faults: 'SIGKILL of a primary, its replica takes over, and it comes back as a replica',
+		strict: false,
+		atomic: true,
+		begin: async () => failover({ cutOff: false })
+	},
+	{
+		name: 'Cluster, cut off and killed',
+		faults: 'the same, but the replica hears nothing for the last 300 ms of the primary',
+		strict: false,
+		atomic: true,
+		begin: async () => failover({ cutOff: true })
+	},
+	{
+		name: 'the same, `min-replicas-to-write 1`',
+		faults: 'the same, and a primary without a replica refuses to write',
+		strict: false,
+		atomic: true,
+		begin: async () => failover({ cutOff: true }, '--min-replicas-to-write', '1')
+	},
+	{
+		name: 'Redis, not atomic',
+		faults: 'none: the control, a store of four methods, to see that the checks find something',
+		strict: false,
+		atomic: false,
+		begin: async () => {
+			const redis = await RedisServer.launch();
+			return {
+				setups: redisSetups(redis.port, { plain: true }),
+				disturb: async ({ over }) => {
+					while (!over()) await sleep(100);
+				},
+				end: async () => redis.stop()
+			};
+		}
+	}
+];
+
+/** The clients that most applications have, by turns. */
+function redisSetups(port: number, more: { plain?: boolean; sealed?: boolean } = {}): Setup[] {
+	return Array.from({ length: WORKERS }, (_, n) => ({
+		store: { kind: 'redis', client: n % 2 === 0 ? 'ioredis' : 'node-redis', port },
+		plain: false,
+		sealed: false,
+		...more
+	}));
+}
+
+/** A cluster whose primaries fail, one after another. */
+async function failover({ cutOff }: { cutOff: boolean }, ...options: string[]): Promise<Stage> {
+	const cluster = await RedisCluster.launch(...options);
+	const store = { kind: 'cluster', ports: cluster.nodes.map(({ port }) => port) } as const;
+	return {
+		setups: Array.from({ length: WORKERS }, () => ({ store, plain: false, sealed: false })),
+		disturb: async ({ chance, over, fault }) => {
+			while (!over()) {
+				await sleep(1_000 + chance.below(1_000));
+				const pairs = await cluster.pairs();
+				const pair = pairs[chance.below(pairs.length)];
+				if (!pair) continue;
+				const { primary, replica } = pair;
+				if (cutOff) {
+					replica.signal('SIGSTOP');
+					await primary.admin.call('CLIENT', 'KILL', 'TYPE', 'replica');
+					await sleep(300);
+				}
+				fault('primary killed');
+				await primary.kill();
+				replica.signal('SIGCONT');
+				while (!(await replica.admin.info('replication')).includes('role:master'))
+					await sleep(50);
+				await sleep(200);
+				await primary.start();
+				await cluster.settled();
+			}
+		},
+		end: async () => cluster.stop()
+	};
+}

@@ -1,0 +1,37 @@
+//! `cargo xtask faults`: real servers and processes that are killed under load. See
+//! `docs/reliability.md`. A short run is among the tests of the stores.
+
+use clap::Args as ClapArgs;
+
+use crate::{npm, progress::Progress, tools, wasm};
+
+#[derive(ClapArgs)]
+pub(crate) struct Args {
+    /// For how many seconds each scenario
+    #[arg(default_value_t = 60)]
+    seconds: u32,
+    /// Repeats what the requests of another run have done, though not when
+    #[arg(long)]
+    seed: Option<u32>,
+    /// Put the table and the plot into docs/
+    #[arg(long)]
+    write: bool,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let mut progress = Progress::new("faults", 7);
+    let tools = tools::set_up(&mut progress)?;
+    wasm::build(&mut progress, &tools)?;
+    npm::build(&mut progress, &tools)?;
+    let redis = progress.step("Redis", tools::redis_server)?;
+    let mut options = vec![format!("--seconds={}", args.seconds)];
+    options.extend(args.seed.map(|seed| format!("--seed={seed}")));
+    options.extend(args.write.then(|| "--write".to_owned()));
+    println!();
+    tools
+        .program("node")
+        .args(["packages/vestiary/faults/run.ts"])
+        .args(options)
+        .env("REDIS_SERVER", redis)
+        .shown()
+}
