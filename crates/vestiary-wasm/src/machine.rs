@@ -42,8 +42,6 @@ pub enum Step {
     Create,
     /// Store the text in place of the expected record.
     Replace,
-    /// Give the record another life.
-    Touch,
     /// Remove the expected record.
     Remove,
     /// Run the application's function on the text.
@@ -213,7 +211,6 @@ impl Machine {
             Ask::Replace(id, expected, record, ttl) => {
                 (Step::Replace, id, Some(record), expected, Some(ttl))
             }
-            Ask::Touch(id, ttl) => (Step::Touch, id, None, None, Some(ttl)),
             Ask::Remove(id, expected) => (Step::Remove, id, None, expected, None),
         };
         self.step = step;

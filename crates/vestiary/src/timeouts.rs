@@ -52,12 +52,6 @@ impl Timeouts {
         self.idle.is_some()
     }
 
-    /// Whether a session gets another ID from time to time.
-    #[must_use]
-    pub fn has_renewal(&self) -> bool {
-        self.renewal.is_some()
-    }
-
     /// Whether the session is over. An absolute deadline counts whether or not these options have
     /// one: another service may have set it.
     #[must_use]
@@ -175,6 +169,7 @@ mod tests {
         let meta = ten.stamped(Meta::default(), UnixMillis(10_000));
         assert!(!ten.is_stale(&meta, UnixMillis(11_000)));
         assert!(ten.is_stale(&meta, UnixMillis(11_001)));
+        assert!(!ten.is_stale(&meta, UnixMillis(10_000)));
         // A clock that was an hour ahead when it was written.
         let ahead = ten.stamped(Meta::default(), UnixMillis(3_610_000));
         assert!(ten.is_stale(&ahead, UnixMillis(10_000)));

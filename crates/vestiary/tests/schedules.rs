@@ -188,8 +188,6 @@ impl Store {
                 self.put(id.expose(), text(record));
                 Answer::Done
             }
-            Ask::Touch(id, _) if self.texts.contains_key(id.expose()) => Answer::Done,
-            Ask::Touch(..) => Answer::Gone,
             Ask::Remove(id, expected) => match self.record(id) {
                 None => Answer::Gone,
                 Some(present) if present.write_id() != expected.as_ref() => Answer::Conflict,

@@ -132,6 +132,7 @@ function stripOf(result: Result, top: number): string {
 	const most = Math.max(1, ...answered);
 	const seconds = result.series.length * BIN;
 	const faults = result.faultsAt
+		.filter((at) => at < seconds)
 		.map((at) => `M${Math.round(LEFT + (at / seconds) * width)} ${bottom + 2}v6`)
 		.join('');
 	const area = (values: number[]): string => {

@@ -303,8 +303,6 @@ export class Records {
 				const text = this.#sealed(id, machine.text, userKey);
 				return ANSWERS[await atomic.replace(key, mark, text, machine.ttl)];
 			}
-			case Step.Touch:
-				return (await atomic.touch(key, machine.ttl)) ? Answer.Done : Answer.Gone;
 			default:
 				return ANSWERS[await atomic.remove(key, mark)];
 		}

@@ -171,3 +171,82 @@ impl core::fmt::Debug for Change {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+
+    use super::*;
+    use crate::Ttl;
+
+    const NOW: UnixMillis = UnixMillis(1_000);
+
+    fn mark(n: u8) -> WriteId {
+        WriteId::from_entropy(&[n; 12])
+    }
+
+    fn id(n: u8) -> SessionId {
+        SessionId::from_entropy(&[n; 24])
+    }
+
+    fn record(n: u8, data: &str) -> Record {
+        let text = format!(r#"{{"v":"{}","data":{data}}}"#, mark(n).as_str());
+        Record::decode(&text, Limits::LOAD).unwrap()
+    }
+
+    /// A change of `n` to 2 in the session that holds `{"n":1}` under the mark 1.
+    fn commit() -> Commit {
+        let change = Change::Merge { base: r#"{"n":1}"#.into(), mine: r#"{"n":2}"#.into() };
+        let loaded = record(1, r#"{"n":1}"#);
+        let terms = Terms { ttl: Ttl::Millis(60_000), ..Terms::default() };
+        Commit::new(id(1), loaded, change, mark(9), terms)
+    }
+
+    #[test]
+    fn of_a_write_the_store_is_believed_that_it_is_gone_of_a_read_it_is_not() {
+        let mut commit = commit();
+        let first = commit.start(NOW).unwrap();
+        assert!(matches!(commit.answered(Answer::Conflict, NOW), Ok(Step::Ask(Ask::Load(_)))));
+        assert_eq!(commit.answered(Answer::Gone, NOW).unwrap(), first);
+        let gone = Step::Finished(Committed::Gone);
+        assert_eq!(commit.answered(Answer::Gone, NOW).unwrap(), gone);
+    }
+
+    #[test]
+    fn it_follows_a_renewal_until_its_grace_is_over() {
+        let retired = record(1, "{}").retired(mark(2), &id(1), &id(2), Some(NOW.plus(5))).unwrap();
+        for (late, follows) in [(4, true), (5, false), (6, false)] {
+            let (mut commit, now) = (commit(), NOW.plus(late));
+            commit.start(now).unwrap();
+            commit.answered(Answer::Conflict, now).unwrap();
+            let step = commit.answered(Answer::Record(retired.clone().into()), now).unwrap();
+            if follows {
+                assert_eq!(step, Step::Ask(Ask::Load(id(2))), "{late}");
+            } else {
+                assert_eq!(step, Step::Finished(Committed::Gone), "{late}");
+            }
+            assert_eq!(commit.id() == &id(2), follows);
+        }
+    }
+
+    #[test]
+    fn it_gives_up_after_so_many_looks() {
+        let mut commit = commit();
+        commit.start(NOW).unwrap();
+        for n in 0..TRIES {
+            let step = commit.answered(Answer::Conflict, NOW).unwrap();
+            assert_eq!(step, Step::Ask(Ask::Load(id(1))), "{n}");
+            let theirs = record(10 + n, &format!(r#"{{"n":1,"m":{n}}}"#));
+            let step = commit.answered(Answer::Record(theirs.into()), NOW).unwrap();
+            assert!(matches!(step, Step::Ask(Ask::Replace(..))), "{n}");
+        }
+        let step = commit.answered(Answer::Conflict, NOW).unwrap();
+        assert_eq!(step, Step::Finished(Committed::GaveUp));
+    }
+
+    #[test]
+    fn debug_shows_no_data() {
+        let change = Change::Merge { base: r#"{"n":"secret"}"#.into(), mine: "{}".into() };
+        assert_eq!(format!("{change:?} {:?}", Change::Rerun), "Merge Rerun");
+    }
+}

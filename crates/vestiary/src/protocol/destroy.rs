@@ -91,3 +91,67 @@ impl Destroy {
         Step::Ask(Ask::Load(self.id.clone()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+
+    use super::*;
+    use crate::Limits;
+
+    fn mark(n: u8) -> WriteId {
+        WriteId::from_entropy(&[n; 12])
+    }
+
+    fn id(n: u8) -> SessionId {
+        SessionId::from_entropy(&[n; 24])
+    }
+
+    fn record(n: u8) -> Record {
+        let text = format!(r#"{{"v":"{}","data":{{}}}}"#, mark(n).as_str());
+        Record::decode(&text, Limits::LOAD).unwrap()
+    }
+
+    /// What is left under the ID `n` when the session got the ID `n + 1`.
+    fn retired(n: u8) -> Record {
+        record(n).retired(mark(n + 1), &id(n), &id(n + 1), None).unwrap()
+    }
+
+    fn remove(n: u8, seen: Option<u8>) -> Step<Destroyed> {
+        Step::Ask(Ask::Remove(id(n), seen.map(mark)))
+    }
+
+    fn load(n: u8) -> Step<Destroyed> {
+        Step::Ask(Ask::Load(id(n)))
+    }
+
+    #[test]
+    fn of_a_removal_the_store_is_believed_that_it_is_gone_of_a_read_it_is_not() {
+        let mut destroy = Destroy::new(id(1), &record(1));
+        assert_eq!(destroy.start(), remove(1, Some(1)));
+        assert_eq!(destroy.answered(Answer::Unknown), load(1));
+        assert_eq!(destroy.answered(Answer::Gone), remove(1, Some(1)));
+        assert_eq!(destroy.answered(Answer::Gone), Step::Finished(Destroyed::Confirmed));
+    }
+
+    #[test]
+    fn it_follows_every_change_of_the_id_and_removes_none_of_what_they_left() {
+        let mut destroy = Destroy::new(id(1), &retired(1));
+        assert_eq!(destroy.start(), load(2));
+        assert_eq!(destroy.answered(Answer::Record(retired(2).into())), load(3));
+        assert_eq!(destroy.answered(Answer::Record(record(7).into())), remove(3, Some(7)));
+        assert_eq!(destroy.answered(Answer::Conflict), load(3));
+        assert_eq!(destroy.answered(Answer::Record(record(8).into())), remove(3, Some(8)));
+        assert_eq!(destroy.answered(Answer::Done), Step::Finished(Destroyed::Confirmed));
+    }
+
+    #[test]
+    fn it_says_so_when_the_store_did_not_answer() {
+        let mut destroy = Destroy::new(id(1), &record(1));
+        for n in 0..2 * TRIES {
+            assert_eq!(destroy.answered(Answer::Unknown), load(1), "{n}");
+        }
+        let ended = Step::Finished(Destroyed::Unconfirmed);
+        assert_eq!(destroy.answered(Answer::Unknown), ended);
+    }
+}

@@ -42,9 +42,6 @@ pub enum Ask {
     /// seed). Never creates. Answered with [`Answer::Done`], [`Answer::Conflict`] or
     /// [`Answer::Gone`].
     Replace(SessionId, Option<WriteId>, Box<Record>, Ttl),
-    /// Give a record another life. Never creates. Answered with [`Answer::Done`] or
-    /// [`Answer::Gone`].
-    Touch(SessionId, Ttl),
     /// Remove the record that has this write ID (`None`: none), and no other. Answered with
     /// [`Answer::Done`], [`Answer::Conflict`] or [`Answer::Gone`].
     Remove(SessionId, Option<WriteId>),

@@ -3,7 +3,8 @@ use alloc::boxed::Box;
 use super::{Answer, Ask, Step, TRIES, Terms};
 use crate::{Error, Limits, Meta, Record, SessionId, Ttl, UnixMillis, WriteId};
 
-/// Gives a session another ID: the new record is there before the old one is retired.
+/// Gives a session another ID: the new record is there, for as long as it shall be, before the old one
+/// is retired. A crash between the two leaves a record whose ID nobody knows, and which expires.
 ///
 /// ```
 /// # use vestiary::{Format, Limits, Meta, Record, SessionId, UnixMillis, WriteId};
@@ -16,8 +17,7 @@ use crate::{Error, Limits, Meta, Record, SessionId, Ttl, UnixMillis, WriteId};
 /// let mut rotate = Rotate::new(old, loaded, new.clone(), kind, b, Terms::default(), now)?;
 /// assert!(matches!(rotate.start(), Step::Ask(Ask::Create(..))));
 /// assert!(matches!(rotate.answered(Answer::Done, fresh.clone(), now)?, Step::Ask(Ask::Replace(..))));
-/// assert!(matches!(rotate.answered(Answer::Done, fresh.clone(), now)?, Step::Ask(Ask::Touch(..))));
-/// assert_eq!(rotate.answered(Answer::Done, fresh.clone(), now)?, Step::Finished(Rotated::To(new)));
+/// assert_eq!(rotate.answered(Answer::Done, fresh, now)?, Step::Finished(Rotated::To(new)));
 /// # Ok::<(), vestiary::Error>(())
 /// ```
 #[derive(Debug)]
@@ -31,6 +31,8 @@ pub struct Rotate {
     /// The write that retires the old record.
     retirement: WriteId,
     terms: Terms,
+    /// How long the new record may stay.
+    ttl: Ttl,
     phase: Phase,
     /// The old record may be retired, or be retired yet.
     doubt: bool,
@@ -75,13 +77,8 @@ enum Phase {
     Retiring,
     Checking,
     Carrying(Box<Record>),
-    Activating,
     Leaving(Rotated),
 }
-
-/// How long a record may stay whose session has not got its ID yet, in milliseconds: what a crash
-/// leaves behind.
-const PROVISIONAL: Ttl = Ttl::Millis(60_000);
 
 /// How long the old ID is remembered, at least, in milliseconds: a logout that meets the change of the
 /// ID must find its way, and whoever uses the old one much later is told of.
@@ -107,9 +104,20 @@ impl Rotate {
                 (Box::new(renewed(&loaded, write_id, &terms, now)?), Some(grace))
             }
         };
-        let (phase, doubt, tries) = (Phase::Creating, false, 0);
-        let current = loaded;
-        Ok(Self { old, current, new, successor, grace, retirement, terms, phase, doubt, tries })
+        let ttl = terms.timeouts.ttl(terms.ttl, successor.meta(), now);
+        Ok(Self {
+            old,
+            current: loaded,
+            new,
+            successor,
+            grace,
+            retirement,
+            terms,
+            ttl,
+            phase: Phase::Creating,
+            doubt: false,
+            tries: 0,
+        })
     }
 
     /// The record under the new ID, as it was last written.
@@ -121,7 +129,7 @@ impl Rotate {
     /// The first step.
     #[must_use]
     pub fn start(&self) -> Step<Rotated> {
-        Step::Ask(Ask::Create(self.new.clone(), self.successor.clone(), PROVISIONAL))
+        Step::Ask(Ask::Create(self.new.clone(), self.successor.clone(), self.ttl))
     }
 
     /// The answer of the store to the last [`Step::Ask`]. `fresh` is a new write ID, in case one is
@@ -141,26 +149,22 @@ impl Rotate {
             | (Phase::Checking, Answer::Gone) => self.retire(now),
             (Phase::Creating, _) => Ok(Step::Finished(Rotated::TryAnother)),
 
-            (Phase::Carrying(_), Answer::Unknown) => Ok(self.carry_again(now)),
-            (Phase::Carrying(_), Answer::Gone) => Ok(self.give_up(now)),
+            (Phase::Carrying(_), Answer::Unknown) => Ok(self.carry_again()),
+            (Phase::Carrying(_), Answer::Gone) => Ok(self.give_up()),
             // A conflict is with our own first try, whose answer was lost.
             (Phase::Carrying(carried), _) => {
                 self.successor = carried.clone();
                 self.retire(now)
             }
 
-            (Phase::Retiring, Answer::Done) => Ok(self.activate(now)),
+            (Phase::Retiring, Answer::Done) => Ok(self.done()),
             (Phase::Retiring, Answer::Gone) => Ok(self.drop_new(Rotated::Gone)),
             (Phase::Checking, Answer::Record(record)) => self.found(*record, fresh, now),
             (Phase::Retiring, answer) => {
                 self.doubt |= answer == Answer::Unknown;
-                Ok(self.check(now))
+                Ok(self.check())
             }
-            (Phase::Checking, _) => Ok(self.check(now)),
-
-            (Phase::Activating, Answer::Gone) => Ok(Step::Finished(Rotated::Gone)),
-            (Phase::Activating, Answer::Unknown) if self.tries <= TRIES => Ok(self.activate(now)),
-            (Phase::Activating, _) => Ok(Step::Finished(Rotated::To(self.new.clone()))),
+            (Phase::Checking, _) => Ok(self.check()),
 
             (Phase::Leaving(ended), _) => Ok(Step::Finished(ended.clone())),
         }
@@ -177,10 +181,10 @@ impl Rotate {
     }
 
     /// Somebody wrote the old record meanwhile, or the answer was lost.
-    fn check(&mut self, now: UnixMillis) -> Step<Rotated> {
+    fn check(&mut self) -> Step<Rotated> {
         self.tries += 1;
         if self.tries > TRIES {
-            return self.give_up(now);
+            return self.give_up();
         }
         self.phase = Phase::Checking;
         Step::Ask(Ask::Load(self.old.clone()))
@@ -193,7 +197,7 @@ impl Rotate {
         now: UnixMillis,
     ) -> Result<Step<Rotated>, Error> {
         if record.has_write(&self.retirement) {
-            return Ok(self.activate(now));
+            return Ok(self.done());
         }
         if let Some((next, grace)) = record.next(&self.old)? {
             return Ok(self.drop_new(Rotated::Elsewhere(next, grace)));
@@ -204,7 +208,7 @@ impl Rotate {
         }
         if !known.is_none_or(|known| record.has_write(known)) {
             // Older than what was seen already.
-            return Ok(self.check(now));
+            return Ok(self.check());
         }
         // Had the old record been retired by our lost request, nobody could have written it after.
         self.doubt = false;
@@ -215,6 +219,7 @@ impl Rotate {
         // The data goes along, so what was written meanwhile goes, too. A mark of its own: whoever
         // has read the new record as it was must not write over this one.
         let carried = renewed(&self.current, fresh, &self.terms, now)?;
+        self.ttl = self.terms.timeouts.ttl(self.terms.ttl, carried.meta(), now);
         self.phase = Phase::Carrying(Box::new(carried));
         Ok(self.carry())
     }
@@ -222,36 +227,22 @@ impl Rotate {
     fn carry(&self) -> Step<Rotated> {
         let Phase::Carrying(carried) = &self.phase else { return self.start() };
         let expected = self.successor.write_id().cloned();
-        Step::Ask(Ask::Replace(self.new.clone(), expected, carried.clone(), PROVISIONAL))
+        Step::Ask(Ask::Replace(self.new.clone(), expected, carried.clone(), self.ttl))
     }
 
-    fn carry_again(&mut self, now: UnixMillis) -> Step<Rotated> {
+    fn carry_again(&mut self) -> Step<Rotated> {
         self.tries += 1;
-        if self.tries > TRIES { self.give_up(now) } else { self.carry() }
+        if self.tries > TRIES { self.give_up() } else { self.carry() }
     }
 
-    fn activate(&mut self, now: UnixMillis) -> Step<Rotated> {
-        if self.phase == Phase::Activating {
-            self.tries += 1;
-        }
-        self.phase = Phase::Activating;
-        self.keep_new(now)
-    }
-
-    fn keep_new(&self, now: UnixMillis) -> Step<Rotated> {
-        let Terms { ttl, timeouts, .. } = &self.terms;
-        let ttl = timeouts.ttl(*ttl, self.successor.meta(), now);
-        Step::Ask(Ask::Touch(self.new.clone(), ttl))
+    fn done(&self) -> Step<Rotated> {
+        Step::Finished(Rotated::To(self.new.clone()))
     }
 
     /// If the old record may be retired yet, by a request that is late, the new one has to be there
     /// then.
-    fn give_up(&mut self, now: UnixMillis) -> Step<Rotated> {
-        if !self.doubt {
-            return self.drop_new(Rotated::GaveUp);
-        }
-        self.phase = Phase::Leaving(Rotated::GaveUp);
-        self.keep_new(now)
+    fn give_up(&mut self) -> Step<Rotated> {
+        if self.doubt { Step::Finished(Rotated::GaveUp) } else { self.drop_new(Rotated::GaveUp) }
     }
 
     /// Nobody knows the new ID, and nobody will. If this fails, the record expires soon.
@@ -266,4 +257,124 @@ fn renewed(old: &Record, mark: WriteId, terms: &Terms, now: UnixMillis) -> Resul
     let Terms { format, cookie, timeouts, .. } = terms;
     let meta = Meta { renewed: Some(now), ..timeouts.stamped(old.meta().clone(), now) };
     old.rewritten(*format, mark, cookie, old.data(), meta, Limits::SAVE)
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+
+    use super::*;
+
+    const NOW: UnixMillis = UnixMillis(1_000);
+
+    fn mark(n: u8) -> WriteId {
+        WriteId::from_entropy(&[n; 12])
+    }
+
+    fn id(n: u8) -> SessionId {
+        SessionId::from_entropy(&[n; 24])
+    }
+
+    fn record(n: u8, writes: &[u8]) -> Record {
+        let ring: alloc::vec::Vec<_> = writes.iter().map(|&n| mark(n)).collect();
+        let ring: alloc::vec::Vec<_> =
+            ring.iter().map(|mark| format!("{:?}", mark.as_str())).collect();
+        let (v, ring) = (mark(n), ring.join(","));
+        let text =
+            format!(r#"{{"v":"{}","meta":{{"writes":[{ring}]}},"data":{{"n":{n}}}}}"#, v.as_str());
+        Record::decode(&text, Limits::LOAD).unwrap()
+    }
+
+    /// A renewal of the session 1 under the mark 1: to the session 2, under the mark 2.
+    fn renewal() -> Rotate {
+        let kind = Kind::Renewal { grace: NOW.plus(30_000), write_id: mark(2) };
+        let terms = Terms { ttl: Ttl::Millis(5_000_000), ..Terms::default() };
+        Rotate::new(id(1), record(1, &[]), id(2), kind, mark(3), terms, NOW).unwrap()
+    }
+
+    fn told(rotate: &mut Rotate, answer: Answer) -> Step<Rotated> {
+        rotate.answered(answer, mark(4), NOW).unwrap()
+    }
+
+    /// Loads the old record that nobody has changed, and nobody retired, as often as it is asked for.
+    fn busy(rotate: &mut Rotate, answer: &Answer) -> Step<Rotated> {
+        told(rotate, Answer::Done);
+        for n in 0..TRIES {
+            assert_eq!(told(rotate, answer.clone()), Step::Ask(Ask::Load(id(1))), "{n}");
+            let step = told(rotate, Answer::Record(record(1, &[]).into()));
+            assert!(matches!(step, Step::Ask(Ask::Replace(..))), "{n}");
+        }
+        told(rotate, answer.clone())
+    }
+
+    #[test]
+    fn it_gives_up_after_so_many_looks_and_removes_what_nobody_knows() {
+        let rotate = &mut renewal();
+        let step = busy(rotate, &Answer::Conflict);
+        assert_eq!(step, Step::Ask(Ask::Remove(id(2), Some(mark(2)))));
+        assert_eq!(told(rotate, Answer::Done), Step::Finished(Rotated::GaveUp));
+    }
+
+    #[test]
+    fn what_a_late_request_may_still_lead_to_is_kept() {
+        let rotate = &mut renewal();
+        assert_eq!(busy(rotate, &Answer::Unknown), Step::Finished(Rotated::GaveUp));
+        // Somebody has written the old record since: what was late is refused.
+        let rotate = &mut renewal();
+        told(rotate, Answer::Done);
+        told(rotate, Answer::Unknown);
+        let carry = told(rotate, Answer::Record(record(5, &[1]).into()));
+        assert!(matches!(&carry, Step::Ask(Ask::Replace(to, ..)) if *to == id(2)));
+        assert_eq!(told(rotate, Answer::Gone), Step::Ask(Ask::Remove(id(2), Some(mark(2)))));
+    }
+
+    #[test]
+    fn what_was_written_meanwhile_goes_along() {
+        let rotate = &mut renewal();
+        told(rotate, Answer::Done);
+        told(rotate, Answer::Conflict);
+        let step = told(rotate, Answer::Record(record(5, &[1]).into()));
+        let Step::Ask(Ask::Replace(to, expected, carried, _)) = step.clone() else { panic!() };
+        assert_eq!((to, expected, carried.data()), (id(2), Some(mark(2)), r#"{"n":5}"#));
+        for n in 0..TRIES - 1 {
+            assert_eq!(told(rotate, Answer::Unknown), step, "{n}");
+        }
+        // A conflict is with the first try.
+        let step = told(rotate, Answer::Conflict);
+        assert!(
+            matches!(step, Step::Ask(Ask::Replace(to, Some(by), ..)) if to == id(1) && by == mark(5))
+        );
+        assert_eq!(rotate.successor(), &*carried);
+    }
+
+    #[test]
+    fn an_older_record_than_the_one_that_was_seen_is_not_carried() {
+        let rotate = &mut renewal();
+        told(rotate, Answer::Done);
+        told(rotate, Answer::Conflict);
+        let step = told(rotate, Answer::Record(record(6, &[]).into()));
+        assert_eq!(step, Step::Ask(Ask::Load(id(1))));
+    }
+
+    #[test]
+    fn it_carries_no_more_than_so_often() {
+        let rotate = &mut renewal();
+        told(rotate, Answer::Done);
+        told(rotate, Answer::Conflict);
+        let carry = told(rotate, Answer::Record(record(5, &[1]).into()));
+        for n in 1..TRIES {
+            assert_eq!(told(rotate, Answer::Unknown), carry, "{n}");
+        }
+        assert!(matches!(told(rotate, Answer::Unknown), Step::Ask(Ask::Remove(..))));
+        assert_eq!(told(rotate, Answer::Unknown), Step::Finished(Rotated::GaveUp));
+    }
+
+    #[test]
+    fn a_crash_once_the_old_id_is_retired_costs_no_life() {
+        let rotate = &mut renewal();
+        let Step::Ask(Ask::Create(to, _, ttl)) = rotate.start() else { panic!() };
+        assert_eq!((to, ttl), (id(2), Ttl::Millis(5_000_000)));
+        assert!(matches!(told(rotate, Answer::Done), Step::Ask(Ask::Replace(..))));
+        assert_eq!(told(rotate, Answer::Done), Step::Finished(Rotated::To(id(2))));
+    }
 }
