@@ -202,6 +202,14 @@ impl MemoryTable {
         while self.look(now) {}
     }
 
+    /// Key, text and what is left of the life of all records.
+    pub fn iter(&self, now: UnixMillis) -> impl Iterator<Item = (&str, &str, Ttl)> {
+        let alive = self.entries.iter().filter(move |(_, entry)| entry.deadline > now);
+        alive.map(move |(key, entry)| {
+            (key.as_str(), entry.text.as_str(), Ttl::Millis(entry.deadline.since(now)))
+        })
+    }
+
     /// Number of records.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -127,6 +127,19 @@ impl Record {
         Ok((parts.format, parts.meta()?))
     }
 
+    /// The mark of a record, where a store looks for it without parsing: at the head of its text. One
+    /// that stands elsewhere does not count, for no store would find it.
+    ///
+    /// ```
+    /// # use vestiary::Record;
+    /// assert_eq!(Record::mark_of(r#"{"v":"AAAAAAAAAAAAAAAA","data":{}}"#), Some("AAAAAAAAAAAAAAAA"));
+    /// assert_eq!(Record::mark_of(r#"{"data":{},"v":"AAAAAAAAAAAAAAAA"}"#), None);
+    /// ```
+    #[must_use]
+    pub fn mark_of(text: &str) -> Option<&str> {
+        mark_of(text)
+    }
+
     /// The text that a store keeps.
     ///
     /// # Errors

@@ -1,0 +1,143 @@
+use std::{
+    fmt,
+    hash::{BuildHasher as _, RandomState},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use vestiary::{MemoryLimits, MemoryTable, Ttl, UnixMillis, WriteId};
+
+use crate::{Cursor, Entry, Outcome, Page, Scan, Store, StoreError, clock};
+
+/// Keeps sessions in the memory of this process: for tests, for development, and for one process whose
+/// sessions may end with it.
+///
+/// Expired records are freed by the way, without a timer or a task; a full store refuses what is new, or
+/// drops sessions of nobody for one of a user. It is divided into parts with a lock each, and no lock is
+/// held while anybody waits.
+///
+/// ```
+/// # use vestiary_store::MemoryStore;
+/// use vestiary::MemoryLimits;
+///
+/// let store = MemoryStore::new(MemoryLimits { entries: 1_000_000, bytes: 1 << 30, ..Default::default() });
+/// assert_eq!(store.len(), 0);
+/// ```
+pub struct MemoryStore {
+    shards: Box<[Mutex<MemoryTable>]>,
+    /// Not the hash of the tables: else all keys of a part would meet in the same places.
+    hasher: RandomState,
+    clock: fn() -> UnixMillis,
+}
+
+/// More parts than processors, so that two requests seldom want the same.
+const SHARDS: usize = 64;
+
+impl MemoryStore {
+    /// An empty store that holds so much, in all its parts together.
+    #[must_use]
+    pub fn new(limits: MemoryLimits) -> Self {
+        Self::with_clock(limits, clock::now)
+    }
+
+    /// The same, with a clock of the caller's: for tests.
+    #[must_use]
+    pub fn with_clock(limits: MemoryLimits, clock: fn() -> UnixMillis) -> Self {
+        // Parts are never filled alike: each may hold somewhat more than its share. Few are not divided.
+        let shards = if limits.entries < 64 * SHARDS { 1 } else { SHARDS };
+        let share = |whole: usize| whole / shards + usize::from(shards > 1) * whole / shards / 8;
+        let each =
+            MemoryLimits { entries: share(limits.entries), bytes: share(limits.bytes), ..limits };
+        let shards = (0..shards).map(|_| Mutex::new(MemoryTable::new(each))).collect();
+        Self { shards, hasher: RandomState::new(), clock }
+    }
+
+    /// Number of records, with some that have expired and are not freed yet.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.shards.iter().map(|shard| lock(shard).len()).sum()
+    }
+
+    /// Whether there is no record.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn table(&self, key: &str) -> MutexGuard<'_, MemoryTable> {
+        let places = self.shards.len() as u64;
+        let place = usize::try_from(self.hasher.hash_one(key) % places).unwrap_or_default();
+        #[expect(clippy::indexing_slicing, reason = "less than their number")]
+        lock(&self.shards[place])
+    }
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new(MemoryLimits::default())
+    }
+}
+
+impl Store for MemoryStore {
+    async fn read(&self, key: &str) -> Result<Option<String>, StoreError> {
+        Ok(self.table(key).get(key, (self.clock)()).map(str::to_owned))
+    }
+
+    async fn create(
+        &self,
+        key: &str,
+        record: &str,
+        ttl: Ttl,
+        bound: bool,
+    ) -> Result<bool, StoreError> {
+        let created = self.table(key).create(key, record, ttl, bound, (self.clock)());
+        Ok(created.map_err(StoreError::Full)? == Outcome::Done)
+    }
+
+    async fn replace(
+        &self,
+        key: &str,
+        expected: Option<&WriteId>,
+        record: &str,
+        ttl: Ttl,
+    ) -> Result<Outcome, StoreError> {
+        let expected = expected.map(WriteId::as_str);
+        let replaced = self.table(key).replace(key, expected, record, ttl, (self.clock)());
+        replaced.map_err(StoreError::Full)
+    }
+
+    async fn touch(&self, key: &str, ttl: Ttl) -> Result<bool, StoreError> {
+        Ok(self.table(key).touch(key, ttl, (self.clock)()))
+    }
+
+    async fn remove(&self, key: &str, expected: Option<&WriteId>) -> Result<Outcome, StoreError> {
+        let expected = expected.map(WriteId::as_str);
+        Ok(self.table(key).remove_marked(key, expected, (self.clock)()))
+    }
+}
+
+impl Scan for MemoryStore {
+    /// A part of the store at a time, whatever `most` says.
+    async fn scan(&self, from: Option<&Cursor>, _most: usize) -> Result<Page, StoreError> {
+        let at = from.map_or(Ok(0), |Cursor(text)| text.parse()).map_err(StoreError::failed)?;
+        let Some(shard) = self.shards.get(at) else { return Ok(Page::default()) };
+        let now = (self.clock)();
+        let entries = lock(shard)
+            .iter(now)
+            .map(|(key, record, ttl)| Entry { key: key.to_owned(), record: record.to_owned(), ttl })
+            .collect();
+        let next = at + 1;
+        let next = (next < self.shards.len()).then(|| Cursor(next.to_string()));
+        Ok(Page { entries, next })
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore").field("len", &self.len()).finish_non_exhaustive()
+    }
+}
+
+/// A table is whole after each of its calls, so a panic elsewhere does not spoil it.
+fn lock(shard: &Mutex<MemoryTable>) -> MutexGuard<'_, MemoryTable> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,185 @@
+use std::{error::Error as StdError, fmt, future::Future};
+
+use vestiary::{Ttl, WriteId};
+
+/// Where sessions are kept: text under keys, each with a life of its own.
+///
+/// Each operation is atomic and about one key; what a session is, and what its record means, a store does
+/// not need to know. Two things make the promises of the [write protocol](vestiary::protocol) hold:
+/// [`replace`](Store::replace) and [`remove`](Store::remove) compare the *mark* of the record that is there
+/// ([`mark_of`]) with the expected one before they do anything, and nothing but [`create`](Store::create)
+/// creates. `vestiary_store::testing` (feature `testing`) checks both, and more.
+///
+/// A record whose life is over is not there, whether or not it was removed already.
+///
+/// ```
+/// use vestiary_store::{MemoryStore, Outcome, Store};
+/// use vestiary::{Ttl, WriteId};
+///
+/// # futures_executor::block_on(async {
+/// let store = MemoryStore::default();
+/// let life = Ttl::Millis(60_000);
+/// let old = r#"{"v":"AAAAAAAAAAAAAAAA","data":{}}"#;
+/// assert!(store.create("key", old, life, false).await?);
+///
+/// let new = r#"{"v":"BBBBBBBBBBBBBBBB","data":{"n":1}}"#;
+/// let [a, b] = ["AAAAAAAAAAAAAAAA", "BBBBBBBBBBBBBBBB"].map(WriteId::parse);
+/// assert_eq!(store.replace("key", a.as_ref(), new, life).await?, Outcome::Done);
+/// // Whoever has read the old record may not write over the new one.
+/// assert_eq!(store.replace("key", a.as_ref(), old, life).await?, Outcome::Conflict);
+/// assert_eq!(store.remove("key", b.as_ref()).await?, Outcome::Done);
+/// assert_eq!(store.replace("key", b.as_ref(), old, life).await?, Outcome::Gone);
+/// # Ok::<(), vestiary_store::StoreError>(())
+/// # }).unwrap();
+/// ```
+pub trait Store: MaybeSend + MaybeSync + 'static {
+    /// The record under `key`, as it is now.
+    fn read(
+        &self,
+        key: &str,
+    ) -> impl Future<Output = Result<Option<String>, StoreError>> + MaybeSend;
+
+    /// Stores a record if there is none; `false`, and nothing is done, if there is one.
+    ///
+    /// `bound` says that it belongs to a user: a store that is full may drop one that does not.
+    fn create(
+        &self,
+        key: &str,
+        record: &str,
+        ttl: Ttl,
+        bound: bool,
+    ) -> impl Future<Output = Result<bool, StoreError>> + MaybeSend;
+
+    /// Stores a record in place of the one that has this mark (`None`: it has none). Never creates.
+    fn replace(
+        &self,
+        key: &str,
+        expected: Option<&WriteId>,
+        record: &str,
+        ttl: Ttl,
+    ) -> impl Future<Output = Result<Outcome, StoreError>> + MaybeSend;
+
+    /// Gives the record under `key` a new life from now on; `false` if there is none. Never creates.
+    fn touch(
+        &self,
+        key: &str,
+        ttl: Ttl,
+    ) -> impl Future<Output = Result<bool, StoreError>> + MaybeSend;
+
+    /// Removes the record that has this mark (`None`: it has none), and no other.
+    fn remove(
+        &self,
+        key: &str,
+        expected: Option<&WriteId>,
+    ) -> impl Future<Output = Result<Outcome, StoreError>> + MaybeSend;
+
+    /// Whether replicas know what was just removed from under `key`; `None` if nobody can tell.
+    fn confirm(
+        &self,
+        key: &str,
+    ) -> impl Future<Output = Result<Option<bool>, StoreError>> + MaybeSend {
+        let _ = key;
+        std::future::ready(Ok(None))
+    }
+}
+
+/// A store that can be looked through: for operators, not for requests.
+pub trait Scan: Store {
+    /// Some of the records, beginning at `from` (`None`: at the beginning). A record that is there from the
+    /// first page to the last one is on one of them, perhaps on two; others may be on one or not.
+    fn scan(
+        &self,
+        from: Option<&Cursor>,
+        most: usize,
+    ) -> impl Future<Output = Result<Page, StoreError>> + MaybeSend;
+}
+
+/// Where the next [`Page`] begins.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Cursor(pub String);
+
+/// Some of the records of a store.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Page {
+    /// They have no order.
+    pub entries: Vec<Entry>,
+    /// `None` after the last one.
+    pub next: Option<Cursor>,
+}
+
+/// A record, and how long it has.
+#[derive(Clone, Eq, PartialEq)]
+pub struct Entry {
+    /// Without the store's prefix.
+    pub key: String,
+    /// What is stored.
+    pub record: String,
+    /// What is left of its life.
+    pub ttl: Ttl,
+}
+
+/// What became of a conditional write.
+pub use vestiary::Outcome;
+
+/// Why a store did not do what it was asked. The messages hold no ID and no value.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// It holds as much as it may. Nothing was done, and nothing was dropped.
+    #[error(transparent)]
+    Full(vestiary::Error),
+    /// Its server, its file or its connection failed: what was asked may have been done, or not.
+    #[error("the session store failed: {0}")]
+    Failed(#[source] Box<dyn StdError + Send + Sync>),
+}
+
+impl StoreError {
+    /// Something that went wrong below.
+    pub fn failed(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::Failed(source.into())
+    }
+}
+
+/// The mark of a record, where a store has to look for it without parsing: the 16 characters after
+/// `{"v":"` or `{"cookie":{"v":"` at the very beginning of its text, if a `"` follows them.
+///
+/// ```
+/// # use vestiary_store::mark_of;
+/// assert_eq!(mark_of(r#"{"v":"AAAAAAAAAAAAAAAA","data":{}}"#), Some("AAAAAAAAAAAAAAAA"));
+/// assert_eq!(mark_of(r#"{"data":{"v":"AAAAAAAAAAAAAAAA"}}"#), None);
+/// ```
+#[must_use]
+pub fn mark_of(record: &str) -> Option<&str> {
+    vestiary::Record::mark_of(record)
+}
+
+/// Whoever has a key and `hashIds` is off can log in with it, and a record is the application's secret.
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry").field("ttl", &self.ttl).finish_non_exhaustive()
+    }
+}
+
+/// `Send`, where there are threads.
+#[cfg(not(target_arch = "wasm32"))]
+pub trait MaybeSend: Send {}
+#[cfg(not(target_arch = "wasm32"))]
+impl<T: Send + ?Sized> MaybeSend for T {}
+
+/// `Send`, where there are threads.
+#[cfg(target_arch = "wasm32")]
+pub trait MaybeSend {}
+#[cfg(target_arch = "wasm32")]
+impl<T: ?Sized> MaybeSend for T {}
+
+/// `Sync`, where there are threads.
+#[cfg(not(target_arch = "wasm32"))]
+pub trait MaybeSync: Sync {}
+#[cfg(not(target_arch = "wasm32"))]
+impl<T: Sync + ?Sized> MaybeSync for T {}
+
+/// `Sync`, where there are threads.
+#[cfg(target_arch = "wasm32")]
+pub trait MaybeSync {}
+#[cfg(target_arch = "wasm32")]
+impl<T: ?Sized> MaybeSync for T {}
