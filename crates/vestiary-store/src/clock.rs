@@ -1,13 +1,59 @@
+use std::{
+    future::Future,
+    pin::{Pin, pin},
+    task::Poll,
+    time::Duration,
+};
+
+use futures_timer::Delay;
 use vestiary::UnixMillis;
 
 #[cfg(not(target_arch = "wasm32"))]
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 #[cfg(target_arch = "wasm32")]
-use web_time::{SystemTime, UNIX_EPOCH};
+use web_time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// What time it is. A clock before 1970 says 1970.
 #[expect(clippy::disallowed_methods, reason = "the one place where the time comes from")]
 pub(crate) fn now() -> UnixMillis {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     UnixMillis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Measures how long something takes.
+pub(crate) struct Stopwatch(Instant);
+
+impl Stopwatch {
+    #[expect(clippy::disallowed_methods, reason = "the other place where the time comes from")]
+    pub(crate) fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+/// Waits for an answer, but not for ever; `None` if it was too late. An answer that is there at once costs
+/// no timer.
+pub(crate) async fn within<T>(
+    after: Option<Duration>,
+    answer: impl Future<Output = T>,
+) -> Option<T> {
+    let mut answer = pin!(answer);
+    let mut delay: Option<Delay> = None;
+    std::future::poll_fn(|context| {
+        if let Poll::Ready(answer) = answer.as_mut().poll(context) {
+            return Poll::Ready(Some(answer));
+        }
+        let Some(after) = after else { return Poll::Pending };
+        let delay = delay.get_or_insert_with(|| Delay::new(after));
+        Pin::new(delay).poll(context).map(|()| None)
+    })
+    .await
+}
+
+/// Lets others finish.
+pub(crate) async fn pause(time: Duration) {
+    Delay::new(time).await;
 }

@@ -4,10 +4,26 @@
 #![forbid(unsafe_code)]
 
 mod clock;
+mod config;
+mod drive;
+mod erased;
+mod error;
+mod event;
 mod memory;
+mod sessions;
 mod store;
+#[cfg(feature = "tracing")]
+mod trace;
+mod users;
 
+pub use config::{Config, Encrypt, OnStoreError, SameSite};
+pub use drive::Compute;
+pub use erased::AnyStore;
+pub use error::{SessionError, StoreOperation};
+pub use event::Event;
 pub use memory::MemoryStore;
+pub use sessions::{Cookies, Found, Loaded, Rotated, Sessions, Stored, Written};
 pub use store::{
     Cursor, Entry, MaybeSend, MaybeSync, Outcome, Page, Scan, Store, StoreError, mark_of,
 };
+pub use users::{Login, UserList};

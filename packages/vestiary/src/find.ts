@@ -1,7 +1,7 @@
 import { readRecord, type User } from './core.js';
 import { DataError, StoreError } from './errors.js';
 import { Found, Listed } from './generated/vestiary.js';
-import type { Stored } from './records.js';
+import { RENEWALS, type Stored } from './records.js';
 import type { Scope } from './scope.js';
 import type { SessionData } from './types.js';
 
@@ -21,9 +21,6 @@ export interface Owner extends User {
 	/** It has to be written down that the session is used. */
 	stale?: boolean;
 }
-
-/** As many IDs a session may have got while its cookie was on the way. */
-const RENEWALS = 4;
 
 /**
  * The session of one of these IDs, if there is one that is good; or the record of one that is out of use,

@@ -1,6 +1,6 @@
 import type { Core, User } from './core.js';
 import { DataError, orThrow, StoreError, VestiaryError } from './errors.js';
-import { Answer, Ended, MemoryTable, Step, type Machine } from './generated/vestiary.js';
+import { Answer, Ended, Found, MemoryTable, Step, type Machine } from './generated/vestiary.js';
 import type {
 	AtomicOperations,
 	SessionStoreData,
@@ -86,6 +86,20 @@ export class Records {
 	async load(id: string): Promise<Stored | undefined> {
 		const text = await this.#ask('read', async () => this.#read(this.#keyOf(id)));
 		return text === undefined ? undefined : { id, text: this.#opened(id, text) };
+	}
+
+	/** The session that an ID leads to now, over renewals. */
+	async current(id: string): Promise<Stored | undefined> {
+		let next = id;
+		for (let renewals = 0; renewals <= RENEWALS; renewals++) {
+			const stored = await this.load(next);
+			if (!stored) return undefined;
+			const found = this.#core.inspect(stored.text);
+			if (found & Found.Retired) return undefined;
+			if (!(found & Found.Renewed)) return stored;
+			next = this.#core.nextId(next, stored.text) ?? next;
+		}
+		return undefined;
 	}
 
 	/** Stores a new record. False if there is one under this ID. */
@@ -388,6 +402,9 @@ function storedOf(machine: Machine): Stored {
 	return { id: machine.id ?? '', text: machine.text };
 }
 
+/** As many IDs a session may have got while its cookie was on the way. */
+export const RENEWALS = 4;
+
 /** How long an ID is remembered that was taken out of use, in milliseconds. */
 const RETIRED = 600_000;
 
@@ -396,7 +413,7 @@ function isCertain(error: unknown): boolean {
 	return !(error instanceof StoreError) || error.code === 'store_full';
 }
 
-function busy(): StoreError {
+export function busy(): StoreError {
 	return new StoreError(
 		'store_busy',
 		'the session was written by other requests each time it was tried: nothing was written'

@@ -18,7 +18,7 @@ import {
 	StoreStep
 } from './generated/vestiary.js';
 import { find, type Loaded, type Owner } from './find.js';
-import { jsonOf, type Compute, type Stored } from './records.js';
+import { busy, jsonOf, RENEWALS, type Compute, type Stored } from './records.js';
 import { building, runtimeOf } from './runtime.js';
 import { Scope } from './scope.js';
 import type { SessionCookieOptions, SessionData, Store, SveltekitSessionConfig } from './types.js';
@@ -622,7 +622,9 @@ export class Session {
 	): Promise<Stored | undefined> {
 		const { records } = this.#scope.runtime;
 		let record = this.#stage === Stage.Stored ? this.#record : undefined;
-		for (let tries = 0; record && tries < 3; tries++) {
+		for (let tries = 0; record; tries++) {
+			// Left alone it would be somebody's who knows its ID, next to the new one.
+			if (tries > RENEWALS) throw busy();
 			const newId = (): string => this.#newId();
 			const rotated = await records.supersede(record, newId, data, owner, longest);
 			if (rotated.kind === 'done') {
@@ -632,7 +634,7 @@ export class Session {
 			// Renewed meanwhile, it goes on under another ID, and is to end there.
 			record =
 				rotated.kind === 'elsewhere' && rotated.id !== undefined
-					? await records.load(rotated.id)
+					? await records.current(rotated.id)
 					: undefined;
 		}
 		this.#id = undefined;
@@ -650,7 +652,7 @@ export class Session {
 			return;
 		}
 		const stored =
-			rotated.kind === 'done' ? rotated.stored : await records.load(rotated.id ?? '');
+			rotated.kind === 'done' ? rotated.stored : await records.current(rotated.id ?? '');
 		if (!stored) {
 			this.#end();
 			return;

@@ -577,6 +577,30 @@ describe('a new ID', () => {
 		expect(await dataOf(fast.cookie())).toEqual({ n: 7 });
 		expect(slow.cookie()).toBe(fast.cookie());
 	});
+
+	test('renewed twice while a request is under way that renews it, too, or logs in', async () => {
+		const twice = async (cookie: string): Promise<string> => {
+			const one = await opened(cookie);
+			await one.session.renew();
+			const other = await opened(one.cookie());
+			await other.session.renew();
+			return other.cookie();
+		};
+		const first = await visitor({ n: 0 });
+		const renewing = await opened(first);
+		const last = await twice(first);
+		await renewing.session.renew();
+		expect(renewing.cookie()).toBe(last);
+		expect(await renewing.session.update((data) => ({ ...data, m: 1 }))).toBe(true);
+		expect(await dataOf(last)).toEqual({ n: 0, m: 1 });
+
+		const second = await visitor({ n: 0 });
+		const login = await opened(second);
+		const between = await twice(second);
+		await login.session.login('ada');
+		expect(await dataOf(between)).toBeUndefined();
+		expect((await opened(login.cookie())).session.userId).toBe('ada');
+	});
 });
 
 describe('login', () => {

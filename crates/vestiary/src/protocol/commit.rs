@@ -90,7 +90,8 @@ impl Commit {
     /// # Errors
     /// [`Error`] if the data cannot be stored. Nothing was written.
     pub fn start(&mut self, now: UnixMillis) -> Result<Step<Committed>, Error> {
-        self.attempt(now)
+        // What only says where the session went is nothing to write over.
+        self.found(self.current.clone(), now)
     }
 
     /// What the application's function made of the data of a [`Step::Compute`].
@@ -227,6 +228,17 @@ mod tests {
             }
             assert_eq!(commit.id() == &id(2), follows);
         }
+    }
+
+    #[test]
+    fn what_only_says_where_a_session_went_is_never_written_over() {
+        let retired = record(1, "{}").retired(mark(2), &id(1), &id(2), Some(NOW.plus(5))).unwrap();
+        let started = |now| {
+            let (loaded, terms) = (retired.clone(), Terms::default());
+            Commit::new(id(1), loaded, Change::Rerun, mark(9), terms).start(now).unwrap()
+        };
+        assert_eq!(started(NOW), Step::Ask(Ask::Load(id(2))));
+        assert_eq!(started(NOW.plus(5)), Step::Finished(Committed::Gone));
     }
 
     #[test]

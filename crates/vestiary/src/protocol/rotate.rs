@@ -98,6 +98,7 @@ impl Rotate {
         terms: Terms,
         now: UnixMillis,
     ) -> Result<Self, Error> {
+        let elsewhere = loaded.next(&old)?.map(|(next, grace)| Rotated::Elsewhere(next, grace));
         let (successor, grace) = match kind {
             Kind::Privilege(record) => (record, None),
             Kind::Renewal { grace, write_id } => {
@@ -114,7 +115,8 @@ impl Rotate {
             retirement,
             terms,
             ttl,
-            phase: Phase::Creating,
+            // What only says where the session went is nothing to retire.
+            phase: elsewhere.map_or(Phase::Creating, Phase::Leaving),
             doubt: false,
             tries: 0,
         })
@@ -129,6 +131,9 @@ impl Rotate {
     /// The first step.
     #[must_use]
     pub fn start(&self) -> Step<Rotated> {
+        if let Phase::Leaving(ended) = &self.phase {
+            return Step::Finished(ended.clone());
+        }
         Step::Ask(Ask::Create(self.new.clone(), self.successor.clone(), self.ttl))
     }
 
@@ -326,6 +331,15 @@ mod tests {
         let carry = told(rotate, Answer::Record(record(5, &[1]).into()));
         assert!(matches!(&carry, Step::Ask(Ask::Replace(to, ..)) if *to == id(2)));
         assert_eq!(told(rotate, Answer::Gone), Step::Ask(Ask::Remove(id(2), Some(mark(2)))));
+    }
+
+    #[test]
+    fn what_only_says_where_a_session_went_is_not_retired_again() {
+        let grace = Some(NOW.plus(5));
+        let retired = record(1, &[]).retired(mark(3), &id(1), &id(2), grace).unwrap();
+        let kind = Kind::Privilege(Box::new(record(2, &[])));
+        let rotate = Rotate::new(id(1), retired, id(4), kind, mark(5), Terms::default(), NOW);
+        assert_eq!(rotate.unwrap().start(), Step::Finished(Rotated::Elsewhere(id(2), grace)));
     }
 
     #[test]

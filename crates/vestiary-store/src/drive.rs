@@ -1,0 +1,278 @@
+//! Runs the machines of [`vestiary::protocol`]: asks the store what they say, and tells them what it said.
+
+use std::time::Duration;
+
+use vestiary::{
+    Limits, Record, SessionId,
+    protocol::{
+        Answer, Ask, Commit, Committed, Destroy, Destroyed, Rotate, Rotated as Ended, Step,
+        UserCommit, UserCommitted, UserStep,
+    },
+};
+
+use crate::{
+    Outcome, Rotated, SessionError, Sessions, Store as _, StoreError, StoreOperation, Stored,
+    Written,
+    clock::{self, Stopwatch},
+    sessions::{entropy, write_id},
+};
+
+/// What an update makes of the data of a session: JSON text of JSON text.
+pub type Compute<'a> = dyn FnMut(&str) -> Result<String, SessionError> + Send + 'a;
+
+pub(crate) async fn commit(
+    sessions: &Sessions,
+    mut machine: Commit,
+    compute: &mut Compute<'_>,
+) -> Result<Option<Written>, SessionError> {
+    let mut drive = sessions.driver(StoreOperation::Write, false);
+    let mut step = machine.start(clock::now())?;
+    loop {
+        step = match step {
+            Step::Ask(ask) => machine.answered(drive.answer(ask).await?, clock::now())?,
+            Step::Compute(data) => machine.computed(&compute(&data)?, clock::now())?,
+            Step::Finished(Committed::Gone) => return Ok(None),
+            Step::Finished(Committed::GaveUp) => return Err(drive.gave_up()),
+            Step::Finished(Committed::Saved(record)) => {
+                let stored = Stored { id: machine.id().clone(), record: *record };
+                return Ok(Some(Written { stored, merged: drive.asks > 1 }));
+            }
+        }
+    }
+}
+
+/// The ID under which the session was last.
+pub(crate) async fn destroy(
+    sessions: &Sessions,
+    mut machine: Destroy,
+    id: SessionId,
+) -> Result<SessionId, SessionError> {
+    let mut drive = sessions.driver(StoreOperation::Remove, false);
+    let mut last = id;
+    let mut step = machine.start();
+    loop {
+        step = match step {
+            Step::Ask(ask) => {
+                if let Ask::Load(id) | Ask::Remove(id, _) = &ask {
+                    last.clone_from(id);
+                }
+                machine.answered(drive.answer(ask).await?)
+            }
+            Step::Finished(Destroyed::Confirmed) | Step::Compute(_) => return Ok(last),
+            Step::Finished(Destroyed::Unconfirmed) => return Err(drive.gave_up()),
+        }
+    }
+}
+
+/// `None` if the new ID could not be used.
+pub(crate) async fn rotate(
+    sessions: &Sessions,
+    mut machine: Rotate,
+    bound: bool,
+) -> Result<Option<Rotated>, SessionError> {
+    let mut drive = sessions.driver(StoreOperation::Write, bound);
+    let mut step = machine.start();
+    loop {
+        step = match step {
+            Step::Ask(ask) => {
+                machine.answered(drive.answer(ask).await?, write_id()?, clock::now())?
+            }
+            Step::Finished(Ended::TryAnother) => return Ok(None),
+            Step::Finished(Ended::GaveUp) | Step::Compute(_) => return Err(drive.gave_up()),
+            Step::Finished(Ended::Gone) => return Ok(Some(Rotated::Gone)),
+            Step::Finished(Ended::Elsewhere(id, grace)) => {
+                // Whoever has an old ID after a login has nothing.
+                let id = grace.is_some_and(|grace| clock::now() < grace).then_some(id);
+                return Ok(Some(Rotated::Elsewhere(id)));
+            }
+            Step::Finished(Ended::To(id)) => {
+                let stored = Stored { id, record: machine.successor().clone() };
+                return Ok(Some(Rotated::To(Box::new(stored))));
+            }
+        }
+    }
+}
+
+/// Changes a user's list, under its key. False if it may not be.
+pub(crate) async fn user(
+    sessions: &Sessions,
+    mut machine: UserCommit,
+    key: &str,
+) -> Result<bool, SessionError> {
+    let mut drive = sessions.driver(StoreOperation::Write, true);
+    let mut step = UserStep::Load;
+    loop {
+        step = match step {
+            UserStep::Load => {
+                let text = drive.list(key).await?;
+                machine.loaded(text.as_deref(), &write_id()?, clock::now())
+            }
+            UserStep::Create(text, ttl) => {
+                let text = sealed_list(sessions, key, text)?;
+                let create = sessions.inner.store.create(key, &text, ttl, true);
+                let created = drive
+                    .ask(async { Ok(if create.await? { Answer::Done } else { Answer::Exists }) });
+                machine.written(&created.await?)
+            }
+            UserStep::Replace(mark, text, ttl) => {
+                let text = sealed_list(sessions, key, text)?;
+                let replace = sessions.inner.store.replace(key, mark.as_ref(), &text, ttl);
+                let replaced = drive.ask(async { Ok(answer_of(replace.await?)) });
+                machine.written(&replaced.await?)
+            }
+            UserStep::Finished(UserCommitted::Done) => return Ok(true),
+            UserStep::Finished(UserCommitted::Refused) => return Ok(false),
+            UserStep::Finished(UserCommitted::GaveUp) => return Err(drive.gave_up()),
+        }
+    }
+}
+
+/// The text of a user's list, decrypted; none if it cannot be read: then none of the sessions is good.
+pub(crate) fn opened_list(sessions: &Sessions, key: &str, text: String) -> Option<String> {
+    let id = SessionId::parse(key).ok()?;
+    sessions.opened(&id, key, text).ok()
+}
+
+fn sealed_list(sessions: &Sessions, key: &str, text: String) -> Result<String, SessionError> {
+    sessions.sealed(&SessionId::parse(key)?, key, text)
+}
+
+/// One run of a machine.
+pub(crate) struct Drive<'a> {
+    sessions: &'a Sessions,
+    operation: StoreOperation,
+    bound: bool,
+    asks: usize,
+    looks: u32,
+    took: Duration,
+    failure: Option<SessionError>,
+}
+
+impl<'a> Drive<'a> {
+    pub(crate) fn new(sessions: &'a Sessions, operation: StoreOperation, bound: bool) -> Self {
+        Self { sessions, operation, bound, asks: 0, looks: 0, took: Duration::ZERO, failure: None }
+    }
+
+    /// What the store says.
+    async fn answer(&mut self, ask: Ask) -> Result<Answer, SessionError> {
+        let sessions = self.sessions;
+        let (options, store) = (&sessions.inner.options, &sessions.inner.store);
+        match ask {
+            Ask::Load(id) => {
+                self.look().await?;
+                let key = options.store_key(&id);
+                let read = async { Ok(store.read(&key).await?.map_or(Read::Nothing, Read::Text)) };
+                match self.asked(read).await? {
+                    None => Ok(Answer::Unknown),
+                    Some(Read::Nothing) => Ok(Answer::Gone),
+                    Some(Read::Text(text)) => {
+                        let text = sessions.opened(&id, &key, text)?;
+                        Ok(Answer::Record(Box::new(Record::decode(&text, Limits::LOAD)?)))
+                    }
+                }
+            }
+            Ask::Create(id, record, ttl) => {
+                let key = options.store_key(&id);
+                let text = sessions.sealed(&id, &key, record.encode(Limits::SAVE)?)?;
+                let bound = self.bound;
+                self.ask(async {
+                    let created = store.create(&key, &text, ttl, bound).await?;
+                    Ok(if created { Answer::Done } else { Answer::Exists })
+                })
+                .await
+            }
+            Ask::Replace(id, expected, record, ttl) => {
+                let key = options.store_key(&id);
+                let text = sessions.sealed(&id, &key, record.encode(Limits::SAVE)?)?;
+                self.ask(async {
+                    Ok(answer_of(store.replace(&key, expected.as_ref(), &text, ttl).await?))
+                })
+                .await
+            }
+            Ask::Remove(id, expected) => {
+                let key = options.store_key(&id);
+                self.ask(async { Ok(answer_of(store.remove(&key, expected.as_ref()).await?)) })
+                    .await
+            }
+        }
+    }
+
+    /// The text of a user's list.
+    async fn list(&mut self, key: &str) -> Result<Option<String>, SessionError> {
+        self.look().await?;
+        let store = &self.sessions.inner.store;
+        match self
+            .asked(async { Ok(store.read(key).await?.map_or(Read::Nothing, Read::Text)) })
+            .await?
+        {
+            // A list is changed by what it is, so there is nothing to go on with.
+            None => Err(self.gave_up()),
+            Some(Read::Nothing) => Ok(None),
+            // One that cannot be read is written over: none of its sessions was good any more.
+            Some(Read::Text(text)) => {
+                Ok(Some(opened_list(self.sessions, key, text.clone()).unwrap_or(text)))
+            }
+        }
+    }
+
+    async fn ask(
+        &mut self,
+        answer: impl Future<Output = Result<Answer, StoreError>>,
+    ) -> Result<Answer, SessionError> {
+        Ok(self.asked(answer).await?.unwrap_or(Answer::Unknown))
+    }
+
+    /// Asks the store; `None` if nobody knows what it did.
+    async fn asked<T>(
+        &mut self,
+        answer: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<Option<T>, SessionError> {
+        let watch = Stopwatch::start();
+        let answer = self.sessions.ask(self.operation, answer).await;
+        self.took = watch.elapsed();
+        self.asks += 1;
+        match answer {
+            Ok(answer) => {
+                self.failure = None;
+                Ok(Some(answer))
+            }
+            Err(error @ SessionError::Store { source: StoreError::Full(_), .. }) => Err(error),
+            // Twice in a row: it is down. The machines can be left at any step.
+            Err(error) if self.failure.is_some() => Err(error),
+            Err(error) => {
+                self.failure = Some(error);
+                Ok(None)
+            }
+        }
+    }
+
+    /// To look again at once is best for two; of many, all but one would come too late again.
+    async fn look(&mut self) -> Result<(), SessionError> {
+        self.looks += 1;
+        if self.looks < 2 {
+            return Ok(());
+        }
+        let most = (self.took * 2u32.saturating_pow(self.looks))
+            .clamp(Duration::from_millis(1), Duration::from_secs(1));
+        let [byte] = entropy()?;
+        clock::pause(most * u32::from(byte) / 255).await;
+        Ok(())
+    }
+
+    fn gave_up(&mut self) -> SessionError {
+        self.failure.take().unwrap_or(SessionError::Busy)
+    }
+}
+
+enum Read {
+    Text(String),
+    Nothing,
+}
+
+fn answer_of(outcome: Outcome) -> Answer {
+    match outcome {
+        Outcome::Done => Answer::Done,
+        Outcome::Conflict => Answer::Conflict,
+        Outcome::Gone => Answer::Gone,
+    }
+}

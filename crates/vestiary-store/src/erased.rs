@@ -1,0 +1,131 @@
+use std::{fmt, future::Future, pin::Pin, sync::Arc};
+
+use vestiary::{Ttl, WriteId};
+
+use crate::{
+    Outcome, Store, StoreError,
+    store::{MaybeSend, MaybeSync},
+};
+
+/// A store of whatever kind: what [`Sessions`](crate::Sessions) hold, so that nothing above them has to
+/// name the store.
+///
+/// Each answer comes in a box; what that costs beside an answer is in `docs/performance.md`.
+#[derive(Clone)]
+pub struct AnyStore(Arc<dyn Erased>);
+
+impl AnyStore {
+    /// This store.
+    pub fn new(store: impl Store) -> Self {
+        Self(Arc::new(store))
+    }
+}
+
+impl Store for AnyStore {
+    async fn read(&self, key: &str) -> Result<Option<String>, StoreError> {
+        self.0.read(key).await
+    }
+
+    async fn create(
+        &self,
+        key: &str,
+        record: &str,
+        ttl: Ttl,
+        bound: bool,
+    ) -> Result<bool, StoreError> {
+        self.0.create(key, record, ttl, bound).await
+    }
+
+    async fn replace(
+        &self,
+        key: &str,
+        expected: Option<&WriteId>,
+        record: &str,
+        ttl: Ttl,
+    ) -> Result<Outcome, StoreError> {
+        self.0.replace(key, expected, record, ttl).await
+    }
+
+    async fn touch(&self, key: &str, ttl: Ttl) -> Result<bool, StoreError> {
+        self.0.touch(key, ttl).await
+    }
+
+    async fn remove(&self, key: &str, expected: Option<&WriteId>) -> Result<Outcome, StoreError> {
+        self.0.remove(key, expected).await
+    }
+
+    async fn confirm(&self, key: &str) -> Result<Option<bool>, StoreError> {
+        self.0.confirm(key).await
+    }
+}
+
+impl fmt::Debug for AnyStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AnyStore").finish_non_exhaustive()
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+#[cfg(target_arch = "wasm32")]
+type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + 'a>>;
+
+/// [`Store`], with answers in boxes.
+trait Erased: MaybeSend + MaybeSync {
+    fn read<'a>(&'a self, key: &'a str) -> Boxed<'a, Option<String>>;
+    fn create<'a>(
+        &'a self,
+        key: &'a str,
+        record: &'a str,
+        ttl: Ttl,
+        bound: bool,
+    ) -> Boxed<'a, bool>;
+    fn replace<'a>(
+        &'a self,
+        key: &'a str,
+        expected: Option<&'a WriteId>,
+        record: &'a str,
+        ttl: Ttl,
+    ) -> Boxed<'a, Outcome>;
+    fn touch<'a>(&'a self, key: &'a str, ttl: Ttl) -> Boxed<'a, bool>;
+    fn remove<'a>(&'a self, key: &'a str, expected: Option<&'a WriteId>) -> Boxed<'a, Outcome>;
+    fn confirm<'a>(&'a self, key: &'a str) -> Boxed<'a, Option<bool>>;
+}
+
+impl<S: Store> Erased for S {
+    fn read<'a>(&'a self, key: &'a str) -> Boxed<'a, Option<String>> {
+        Box::pin(Store::read(self, key))
+    }
+
+    fn create<'a>(
+        &'a self,
+        key: &'a str,
+        record: &'a str,
+        ttl: Ttl,
+        bound: bool,
+    ) -> Boxed<'a, bool> {
+        Box::pin(Store::create(self, key, record, ttl, bound))
+    }
+
+    fn replace<'a>(
+        &'a self,
+        key: &'a str,
+        expected: Option<&'a WriteId>,
+        record: &'a str,
+        ttl: Ttl,
+    ) -> Boxed<'a, Outcome> {
+        Box::pin(Store::replace(self, key, expected, record, ttl))
+    }
+
+    fn touch<'a>(&'a self, key: &'a str, ttl: Ttl) -> Boxed<'a, bool> {
+        Box::pin(Store::touch(self, key, ttl))
+    }
+
+    fn remove<'a>(&'a self, key: &'a str, expected: Option<&'a WriteId>) -> Boxed<'a, Outcome> {
+        Box::pin(Store::remove(self, key, expected))
+    }
+
+    fn confirm<'a>(&'a self, key: &'a str) -> Boxed<'a, Option<bool>> {
+        Box::pin(Store::confirm(self, key))
+    }
+}

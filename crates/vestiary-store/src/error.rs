@@ -1,0 +1,105 @@
+use std::{fmt, time::Duration};
+
+use crate::StoreError;
+
+/// What can go wrong with a session. A bad cookie never does: it is a visitor without a session.
+///
+/// No message holds a secret, an ID or a session value.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SessionError {
+    /// The store did not do what it was asked; unless it was full, it may have been done all the same.
+    #[error("the session store could not {operation} the session")]
+    Store {
+        /// What it was asked.
+        operation: StoreOperation,
+        /// What it said.
+        source: StoreError,
+    },
+    /// The store did not answer in time: it may do yet what it was asked.
+    #[error("the session store did not {operation} the session within {} ms", after.as_millis())]
+    Timeout {
+        /// What it was asked.
+        operation: StoreOperation,
+        /// How long it had.
+        after: Duration,
+    },
+    /// Other requests were faster each time.
+    #[error(
+        "the session was written by other requests each time it was tried: nothing was written"
+    )]
+    Busy,
+    /// An option is wrong, or the data cannot be stored.
+    #[error(transparent)]
+    Data(#[from] vestiary::Error),
+    /// The application's type is not what the session holds, or has no JSON.
+    #[error("the session data does not have the type that was asked for, or cannot be JSON")]
+    Type(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// All sessions of the user were ended after the request began that logs in: what it proved, a
+    /// password perhaps, may have been changed since. Nothing was stored.
+    #[error("all sessions of this user were ended while the login was under way: log in again")]
+    LoginOutdated,
+    /// A new session was saved after the response had left, so its cookie could not be set. Nothing was
+    /// stored.
+    #[error(
+        "the response has already left, so the cookie of a new session cannot be set and the session was not stored: save it before the handler returns"
+    )]
+    ResponseSent,
+    /// The system has no random numbers. Nothing is made without.
+    #[error("the system has no random numbers")]
+    Entropy,
+}
+
+impl SessionError {
+    /// A stable, machine-readable name, the same as in TypeScript.
+    ///
+    /// ```
+    /// # use vestiary_store::SessionError;
+    /// assert_eq!(SessionError::Busy.code(), "store_busy");
+    /// ```
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Store { source: StoreError::Full(_), .. } => "store_full",
+            Self::Store { .. } => "store_failed",
+            Self::Timeout { .. } => "store_timeout",
+            Self::Busy => "store_busy",
+            Self::Data(error) => error.code(),
+            Self::Type(_) => "type",
+            Self::LoginOutdated => "login_outdated",
+            Self::ResponseSent => "response_sent",
+            Self::Entropy => "entropy",
+        }
+    }
+
+    /// Whether it is the store's fault, so that the same request may succeed a little later.
+    #[must_use]
+    pub fn is_store(&self) -> bool {
+        matches!(self, Self::Store { .. } | Self::Timeout { .. } | Self::Busy)
+    }
+}
+
+/// What a store was asked.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum StoreOperation {
+    /// For a record.
+    Read,
+    /// To write one.
+    Write,
+    /// To give one more life.
+    Touch,
+    /// To remove one.
+    Remove,
+}
+
+impl fmt::Display for StoreOperation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Touch => "touch",
+            Self::Remove => "remove",
+        })
+    }
+}

@@ -1,0 +1,68 @@
+use std::sync::Arc;
+
+/// What happened to a session. The names are those of the SvelteKit package; there is no ID and no value in
+/// it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A session was stored for the first time.
+    Created,
+    /// It got another ID: somebody logged in.
+    LoggedIn,
+    /// It got another ID: it was time.
+    Renewed,
+    /// It was ended; whether replicas of the store know it, if anybody can tell.
+    Destroyed {
+        /// See [`Store::confirm`](crate::Store::confirm).
+        confirmed: Option<bool>,
+    },
+    /// A cookie led to a session whose time is over.
+    Expired,
+    /// A cookie led to a session that its user has ended.
+    Revoked,
+    /// No cookie of this name was signed by one of the secrets.
+    Rejected,
+    /// The store does not know the ID of a genuine cookie.
+    Unknown,
+    /// A record cannot be read.
+    Unreadable {
+        /// [`SessionError::code`](crate::SessionError::code) of why.
+        code: &'static str,
+    },
+    /// Another request had written meanwhile, and both changes are in.
+    Conflict,
+    /// A session was ended while a request changed it: the change was dropped.
+    Gone,
+    /// A cookie has an ID that is out of use: it is late, or somebody has kept it.
+    Reuse,
+    /// The store failed where nobody else is told.
+    StoreFailed {
+        /// [`SessionError::code`](crate::SessionError::code) of how.
+        code: &'static str,
+    },
+}
+
+impl Event {
+    /// What it is called.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::LoggedIn => "logged_in",
+            Self::Renewed => "renewed",
+            Self::Destroyed { .. } => "destroyed",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+            Self::Rejected => "rejected",
+            Self::Unknown => "unknown",
+            Self::Unreadable { .. } => "unreadable",
+            Self::Conflict => "conflict",
+            Self::Gone => "gone",
+            Self::Reuse => "reuse",
+            Self::StoreFailed { .. } => "store_failed",
+        }
+    }
+}
+
+/// Who hears of events.
+pub(crate) type Listener = Arc<dyn Fn(&Event) + Send + Sync>;

@@ -1,0 +1,633 @@
+use std::{
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use vestiary::{
+    Error, Handle, KeyRing, Limits, MemoryLimits, MemoryTable, Meta, Options, Record, SealRing,
+    SessionId, SetCookie, Ttl, UnixMillis, UserRef, WriteId, cookie_header,
+    protocol::{Change, Commit, Destroy, Kind, Rotate, Terms},
+};
+
+use crate::{
+    AnyStore, Config, Encrypt, Event, OnStoreError, Outcome, SessionError, Store, StoreOperation,
+    UserList, clock,
+    drive::{self, Compute, Drive},
+    event::Listener,
+};
+
+/// The sessions of a service: configuration, keys and store. Cheap to clone.
+///
+/// This is what frameworks are built on (`vestiary-tower` is), and operators' tools; it knows cookies and
+/// records, and no HTTP.
+///
+/// ```
+/// use vestiary_store::{Config, Found, MemoryStore, Sessions};
+///
+/// # futures_executor::block_on(async {
+/// let config = Config::new("a long random secret, from the environment");
+/// let sessions = Sessions::new(&config, MemoryStore::default())?;
+///
+/// let new = sessions.create(r#"{"cart":["book"]}"#, None).await?;
+/// let cookie = format!("connect.sid={}", sessions.sign(new.id()));
+///
+/// let found = sessions.find(&sessions.cookies([cookie.as_bytes()])).await?;
+/// let Found::Session(session) = found else { panic!() };
+/// assert_eq!(session.stored.data(), r#"{"cart":["book"]}"#);
+/// sessions.destroy(&session.stored).await?;
+/// # Ok::<(), vestiary_store::SessionError>(())
+/// # }).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct Sessions {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) store: AnyStore,
+    pub(crate) options: Options,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) sessions_per_user: usize,
+    keys: KeyRing,
+    seals: Option<SealRing>,
+    migrates: bool,
+    record_cookie: String,
+    on_store_error: OnStoreError,
+    listener: Option<Listener>,
+    /// IDs that this process has taken out of use lately.
+    retired: Mutex<MemoryTable>,
+    /// Rolling sessions that were refreshed lately.
+    touched: Mutex<MemoryTable>,
+}
+
+/// A session as the store has it.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    pub(crate) id: SessionId,
+    pub(crate) record: Record,
+}
+
+/// The cookies of a request that have the session's name.
+#[derive(Clone, Debug, Default)]
+pub struct Cookies {
+    /// There is one, genuine or not.
+    pub present: bool,
+    /// Those that one of the secrets signed, in their order, at most four.
+    pub ids: Vec<SessionId>,
+}
+
+/// What cookies led to.
+#[derive(Debug)]
+pub enum Found {
+    /// A session that is good.
+    Session(Box<Loaded>),
+    /// The record of one whose ID is out of use: nobody is logged in by it, but a logout finds the session
+    /// by it.
+    Retired(Box<Stored>),
+    /// Nothing.
+    Nobody,
+}
+
+/// A session that is good.
+#[derive(Debug)]
+pub struct Loaded {
+    /// What the store has.
+    pub stored: Stored,
+    /// The cookie has an ID of before.
+    pub renewed: bool,
+    /// It is time for another ID.
+    pub due: bool,
+    /// Its record has to be written again, or it would end though it is used.
+    pub stale: bool,
+}
+
+/// What became of a change of the ID.
+#[derive(Debug)]
+pub enum Rotated {
+    /// The session has another ID.
+    To(Box<Stored>),
+    /// Another request was faster, and gave it this one; or it is somebody else's now.
+    Elsewhere(Option<SessionId>),
+    /// It was ended meanwhile.
+    Gone,
+}
+
+/// What became of a change of the data.
+#[derive(Debug)]
+pub struct Written {
+    /// What the store has now.
+    pub stored: Stored,
+    /// Another request had written meanwhile, and both changes are in.
+    pub merged: bool,
+}
+
+/// As many IDs a session may have got while its cookie was on the way.
+const RENEWALS: usize = 4;
+
+/// How long an ID is remembered that was taken out of use, in milliseconds.
+const RETIRED: Ttl = Ttl::Millis(600_000);
+
+impl Sessions {
+    /// Sessions in this store.
+    ///
+    /// # Errors
+    /// [`Error`] if an option is wrong, or a secret too short: of 16 bytes in a release build, and of 32
+    /// to encrypt.
+    pub fn new(config: &Config, store: impl Store) -> Result<Self, Error> {
+        let options = config.options()?;
+        let namespace = options.namespace();
+        let production = !cfg!(debug_assertions);
+        let keys = KeyRing::checked(&config.secrets, namespace, production)?;
+        let seals = match config.encrypt {
+            Encrypt::Off => None,
+            Encrypt::On | Encrypt::Migrate => Some(SealRing::new(&config.secrets, namespace)?),
+        };
+        let table = |entries| {
+            let limits = MemoryLimits { entries, ..MemoryLimits::default() };
+            Mutex::new(MemoryTable::new(limits))
+        };
+        Ok(Self {
+            inner: Arc::new(Inner {
+                store: AnyStore::new(store),
+                timeout: config.store_timeout,
+                sessions_per_user: config.sessions_per_user,
+                keys,
+                seals,
+                migrates: config.encrypt == Encrypt::Migrate,
+                record_cookie: config.record_cookie(&options),
+                on_store_error: config.on_store_error,
+                listener: config.on_event.clone(),
+                retired: table(10_000),
+                touched: table(100_000),
+                options,
+            }),
+        })
+    }
+
+    /// The options, as the core has checked them.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.inner.options
+    }
+
+    /// The store.
+    #[must_use]
+    pub fn store(&self) -> &AnyStore {
+        &self.inner.store
+    }
+
+    /// What a visitor is while the store cannot be read.
+    #[must_use]
+    pub fn on_store_error(&self) -> OnStoreError {
+        self.inner.on_store_error
+    }
+
+    /// The session cookies in these `Cookie` headers.
+    pub fn cookies<'h>(&self, headers: impl IntoIterator<Item = &'h [u8]>) -> Cookies {
+        let Inner { options, keys, .. } = &*self.inner;
+        let mut cookies = Cookies::default();
+        let values = headers
+            .into_iter()
+            .flat_map(|header| cookie_header::candidates(header, options.name()));
+        for value in values.take(cookie_header::MOST_CANDIDATES) {
+            cookies.present = true;
+            cookies.ids.extend(keys.verify(value));
+        }
+        cookies
+    }
+
+    /// The value of the cookie of this session.
+    #[must_use]
+    pub fn sign(&self, id: &SessionId) -> String {
+        self.inner.keys.sign(id, self.inner.options.format())
+    }
+
+    /// The `Set-Cookie` header for this session, or the one that removes the cookie. `secure_here` says
+    /// whether it is to be `Secure` where the options leave it open.
+    #[must_use]
+    pub fn set_cookie(&self, id: Option<&SessionId>, secure_here: bool) -> String {
+        let cookie: SetCookie = self.inner.options.set_cookie(secure_here);
+        id.map_or_else(|| cookie.removal(), |id| cookie.with_value(&self.sign(id)))
+    }
+
+    /// A new ID.
+    ///
+    /// # Errors
+    /// [`SessionError::Entropy`].
+    pub fn new_id(&self) -> Result<SessionId, SessionError> {
+        Ok(SessionId::from_entropy(&entropy()?))
+    }
+
+    /// The session of one of these cookies, if there is one that is good.
+    ///
+    /// # Errors
+    /// [`SessionError`] if the store failed. What it has and cannot be read is no session.
+    pub async fn find(&self, cookies: &Cookies) -> Result<Found, SessionError> {
+        if cookies.present && cookies.ids.is_empty() {
+            self.tell(Event::Rejected);
+        }
+        let mut retired = Found::Nobody;
+        for id in &cookies.ids {
+            match self.follow(id).await? {
+                Found::Session(session) => return Ok(Found::Session(session)),
+                Found::Retired(stored) if matches!(retired, Found::Nobody) => {
+                    retired = Found::Retired(stored);
+                }
+                Found::Retired(_) | Found::Nobody => {}
+            }
+        }
+        Ok(retired)
+    }
+
+    /// What the store has under this ID, whatever it is.
+    ///
+    /// # Errors
+    /// [`SessionError`] if the store failed, or has what cannot be read.
+    pub async fn load(&self, id: &SessionId) -> Result<Option<Stored>, SessionError> {
+        let key = self.inner.options.store_key(id);
+        let Some(text) = self.ask(StoreOperation::Read, self.inner.store.read(&key)).await? else {
+            return Ok(None);
+        };
+        let record = Record::decode(&self.opened(id, &key, text)?, Limits::LOAD)?;
+        Ok(Some(Stored { id: id.clone(), record }))
+    }
+
+    /// Stores a new session, of this user if there is one.
+    ///
+    /// # Errors
+    /// [`SessionError`] if the data is no JSON object within the limits, or the store failed.
+    pub async fn create(&self, data: &str, owner: Option<UserRef>) -> Result<Stored, SessionError> {
+        let now = clock::now();
+        let bound = owner.is_some();
+        let record = self.record(data, owner, now)?;
+        let ttl =
+            self.inner.options.timeouts().ttl(self.inner.options.ttl(now), record.meta(), now);
+        for _ in 0..3 {
+            let stored = Stored { id: self.new_id()?, record: record.clone() };
+            let key = self.inner.options.store_key(&stored.id);
+            let text = self.sealed(&stored.id, &key, record.encode(Limits::SAVE)?)?;
+            let create = self.inner.store.create(&key, &text, ttl, bound);
+            if self.ask(StoreOperation::Write, create).await? {
+                self.note_touch(&stored.id);
+                return Ok(stored);
+            }
+        }
+        Err(SessionError::Busy)
+    }
+
+    /// Writes the difference between `base` and `mine`, two JSON objects, to what the store has now, member
+    /// by member. `None` if the session was ended meanwhile.
+    ///
+    /// # Errors
+    /// [`SessionError`] if the result is too large or too deep, or the store failed.
+    pub async fn commit(
+        &self,
+        stored: &Stored,
+        base: String,
+        mine: String,
+    ) -> Result<Option<Written>, SessionError> {
+        let mut none = |_: &str| Err(SessionError::Busy);
+        self.change(stored, Change::Merge { base, mine }, &mut none).await
+    }
+
+    /// Writes what a function makes of what the store has now: JSON text of JSON text. It may run more than
+    /// once. `None` if the session was ended meanwhile.
+    ///
+    /// # Errors
+    /// Those of the function; and [`SessionError`] as for [`Sessions::commit`].
+    pub async fn update(
+        &self,
+        stored: &Stored,
+        compute: &mut Compute<'_>,
+    ) -> Result<Option<Written>, SessionError> {
+        self.change(stored, Change::Rerun, compute).await
+    }
+
+    async fn change(
+        &self,
+        stored: &Stored,
+        change: Change,
+        compute: &mut Compute<'_>,
+    ) -> Result<Option<Written>, SessionError> {
+        let Stored { id, record } = stored.clone();
+        let terms = self.terms(clock::now())?;
+        let machine = Commit::new(id, record, change, write_id()?, terms);
+        let written = drive::commit(self, machine, compute).await?;
+        if written.as_ref().is_none_or(|written| written.stored.id != stored.id) {
+            self.retire(&stored.id);
+        }
+        if let Some(written) = &written {
+            self.note_touch(&written.stored.id);
+        }
+        Ok(written)
+    }
+
+    /// Gives a session its whole life again, in the store.
+    ///
+    /// # Errors
+    /// [`SessionError`] if the store failed.
+    pub async fn touch(&self, stored: &Stored) -> Result<(), SessionError> {
+        let now = clock::now();
+        let Inner { options, store, .. } = &*self.inner;
+        let ttl = options.timeouts().ttl(options.ttl(now), stored.record.meta(), now);
+        let key = options.store_key(&stored.id);
+        if self.ask(StoreOperation::Touch, store.touch(&key, ttl)).await? {
+            self.note_touch(&stored.id);
+        } else {
+            self.retire(&stored.id);
+        }
+        Ok(())
+    }
+
+    /// Ends a session, under whatever ID it is, and takes it from its user's list. Whether replicas know,
+    /// if anybody can tell.
+    ///
+    /// # Errors
+    /// [`SessionError`] if the store did not confirm it: it may be there yet.
+    pub async fn destroy(&self, stored: &Stored) -> Result<Option<bool>, SessionError> {
+        let Stored { id, record } = stored;
+        let last = drive::destroy(self, Destroy::new(id.clone(), record), id.clone()).await?;
+        self.retire(id);
+        self.retire(&last);
+        if let Some(UserRef { name, handle }) = &record.meta().user {
+            self.of(name).revoke(handle).await?;
+        }
+        let key = self.inner.options.store_key(&last);
+        match self.ask(StoreOperation::Remove, self.inner.store.confirm(&key)).await {
+            // It was done; what is not known is only who else knows.
+            Err(error) if error.is_store() => Ok(Some(false)),
+            confirmed => confirmed,
+        }
+    }
+
+    /// Gives a session another ID, and keeps what it holds.
+    ///
+    /// # Errors
+    /// [`SessionError`] if the store failed.
+    pub async fn renew(&self, stored: &Stored) -> Result<Rotated, SessionError> {
+        let bound = stored.record.meta().user.is_some();
+        let renewal = |now| {
+            let grace = self.inner.options.timeouts().grace(now);
+            Ok(Kind::Renewal { grace, write_id: write_id()? })
+        };
+        self.rotate(stored, bound, renewal).await
+    }
+
+    /// Gives a session another ID and other data, and whoever has the old ID has nothing.
+    ///
+    /// # Errors
+    /// [`SessionError`] if the data is no JSON object within the limits, or the store failed.
+    pub async fn supersede(
+        &self,
+        stored: &Stored,
+        data: &str,
+        owner: Option<UserRef>,
+    ) -> Result<Rotated, SessionError> {
+        let bound = owner.is_some();
+        let login = |now| Ok(Kind::Privilege(Box::new(self.record(data, owner.clone(), now)?)));
+        self.rotate(stored, bound, login).await
+    }
+
+    async fn rotate(
+        &self,
+        stored: &Stored,
+        bound: bool,
+        kind: impl Fn(UnixMillis) -> Result<Kind, SessionError>,
+    ) -> Result<Rotated, SessionError> {
+        for _ in 0..3 {
+            let (now, id) = (clock::now(), self.new_id()?);
+            let (Stored { id: old, record }, terms) = (stored.clone(), self.terms(now)?);
+            let machine = Rotate::new(old, record, id, kind(now)?, write_id()?, terms, now)?;
+            let Some(rotated) = drive::rotate(self, machine, bound).await? else { continue };
+            self.retire(&stored.id);
+            if let Rotated::To(next) = &rotated {
+                self.note_touch(&next.id);
+            }
+            return Ok(rotated);
+        }
+        Err(SessionError::Busy)
+    }
+
+    /// The sessions of a user, by the application's name for the user.
+    #[must_use]
+    pub fn of(&self, user: &str) -> UserList {
+        UserList::new(self.clone(), user)
+    }
+
+    /// Whether this process took the ID out of use while its cookie was on the way to a response.
+    #[must_use]
+    pub fn is_retired(&self, id: &SessionId) -> bool {
+        lock(&self.inner.retired).get(id.expose(), clock::now()).is_some()
+    }
+
+    /// Whether a rolling session was refreshed so recently that it need not be.
+    #[must_use]
+    pub fn is_touched(&self, id: &SessionId) -> bool {
+        self.inner.options.touch_after() > 0
+            && lock(&self.inner.touched).get(id.expose(), clock::now()).is_some()
+    }
+
+    /// Tells the application, and `tracing`.
+    pub fn tell(&self, event: Event) {
+        #[cfg(feature = "tracing")]
+        crate::trace::event(event);
+        if let Some(listener) = &self.inner.listener {
+            let _ = catch_unwind(AssertUnwindSafe(|| listener(&event)));
+        }
+    }
+
+    /// Where one of the cookies leads, over renewals.
+    async fn follow(&self, id: &SessionId) -> Result<Found, SessionError> {
+        let mut next = id.clone();
+        for _ in 0..=RENEWALS {
+            let stored = match self.load(&next).await {
+                Ok(Some(stored)) => stored,
+                Ok(None) => {
+                    self.tell(Event::Unknown);
+                    return Ok(Found::Nobody);
+                }
+                Err(SessionError::Data(error)) => return Ok(self.unreadable(&error)),
+                Err(error) => return Err(error),
+            };
+            match stored.record.next(&next) {
+                Ok(None) => return self.live(stored, next != *id).await,
+                Ok(Some((after, grace))) if grace.is_some_and(|grace| clock::now() < grace) => {
+                    next = after;
+                }
+                Ok(Some(_)) => {
+                    self.tell(Event::Reuse);
+                    return Ok(Found::Retired(Box::new(stored)));
+                }
+                Err(error) => return Ok(self.unreadable(&error)),
+            }
+        }
+        Ok(Found::Nobody)
+    }
+
+    fn unreadable(&self, error: &Error) -> Found {
+        self.tell(Event::Unreadable { code: error.code() });
+        Found::Nobody
+    }
+
+    /// The session of a record, if it has time left and its user has not ended it.
+    async fn live(&self, stored: Stored, renewed: bool) -> Result<Found, SessionError> {
+        let (now, timeouts) = (clock::now(), self.inner.options.timeouts());
+        let meta = stored.record.meta();
+        if timeouts.is_over(meta, now) {
+            self.tell(Event::Expired);
+            self.discard(&stored).await;
+            return Ok(Found::Nobody);
+        }
+        if let Some(UserRef { name, handle }) = &meta.user
+            && !self.of(name).admits(handle).await?
+        {
+            self.tell(Event::Revoked);
+            self.discard(&stored).await;
+            return Ok(Found::Nobody);
+        }
+        let (due, stale) = (timeouts.wants_renewal(meta, now), timeouts.is_stale(meta, now));
+        Ok(Found::Session(Box::new(Loaded { stored, renewed, due, stale })))
+    }
+
+    /// Removes a record that is none any more, if it is still the one that was read. It counts for nothing
+    /// already, so it does not matter if that fails.
+    async fn discard(&self, Stored { id, record }: &Stored) {
+        let key = self.inner.options.store_key(id);
+        let removal = self.inner.store.remove(&key, record.write_id());
+        let removed: Result<Outcome, _> = self.ask(StoreOperation::Remove, removal).await;
+        if let Err(error) = removed {
+            self.tell(Event::StoreFailed { code: error.code() });
+        }
+    }
+
+    pub(crate) fn retire(&self, id: &SessionId) {
+        // More at once than are remembered: those are not.
+        let _ = lock(&self.inner.retired).set(id.expose(), "", RETIRED, clock::now());
+    }
+
+    fn note_touch(&self, id: &SessionId) {
+        let life = self.inner.options.touch_after();
+        if life > 0 {
+            // More sessions at once than are remembered: the others are touched more often.
+            let _ = lock(&self.inner.touched).set(id.expose(), "", Ttl::Millis(life), clock::now());
+        }
+    }
+
+    fn terms(&self, now: UnixMillis) -> Result<Terms, Error> {
+        let Inner { options, record_cookie, .. } = &*self.inner;
+        let cookie = options.record_cookie(record_cookie, now)?.into_owned();
+        let (format, ttl, timeouts) = (options.format(), options.ttl(now), *options.timeouts());
+        Ok(Terms { format, cookie, ttl, timeouts })
+    }
+
+    fn record(
+        &self,
+        data: &str,
+        user: Option<UserRef>,
+        now: UnixMillis,
+    ) -> Result<Record, SessionError> {
+        let Terms { format, cookie, timeouts, .. } = self.terms(now)?;
+        let mut meta = timeouts.stamped(Meta::default(), now);
+        meta.user = user;
+        Ok(Record::new(format, write_id()?, &cookie, data, meta, Limits::SAVE)?)
+    }
+
+    pub(crate) fn sealed(
+        &self,
+        id: &SessionId,
+        key: &str,
+        text: String,
+    ) -> Result<String, SessionError> {
+        match &self.inner.seals {
+            None => Ok(text),
+            Some(seals) => Ok(seals.seal(id, key, &text, &entropy()?)),
+        }
+    }
+
+    pub(crate) fn opened(&self, id: &SessionId, key: &str, text: String) -> Result<String, Error> {
+        match self.inner.seals.as_ref().map(|seals| seals.open(id, key, &text)) {
+            None => Ok(text),
+            Some(Err(Error::NotSealed)) if self.inner.migrates => Ok(text),
+            Some(opened) => opened,
+        }
+    }
+
+    pub(crate) async fn ask<T>(
+        &self,
+        operation: StoreOperation,
+        answer: impl Future<Output = Result<T, crate::StoreError>>,
+    ) -> Result<T, SessionError> {
+        match (clock::within(self.inner.timeout, answer).await, self.inner.timeout) {
+            (Some(Ok(answer)), _) => Ok(answer),
+            (Some(Err(source)), _) => Err(SessionError::Store { operation, source }),
+            (None, after) => {
+                Err(SessionError::Timeout { operation, after: after.unwrap_or_default() })
+            }
+        }
+    }
+
+    /// What a record that is written now may live that belongs to a user.
+    pub(crate) fn user_ttl(&self, now: UnixMillis) -> Ttl {
+        let Inner { options, .. } = &*self.inner;
+        options.timeouts().ttl(options.ttl(now), &Meta::default(), now)
+    }
+
+    pub(crate) fn driver(&self, operation: StoreOperation, bound: bool) -> Drive<'_> {
+        Drive::new(self, operation, bound)
+    }
+}
+
+impl Stored {
+    /// The session's ID: whoever has it, signed, has the session.
+    #[must_use]
+    pub fn id(&self) -> &SessionId {
+        &self.id
+    }
+
+    /// What the session holds: text of a JSON object.
+    #[must_use]
+    pub fn data(&self) -> &str {
+        self.record.data()
+    }
+
+    /// Whose session it is.
+    #[must_use]
+    pub fn user(&self) -> Option<&UserRef> {
+        self.record.meta().user.as_ref()
+    }
+
+    /// What else the record says.
+    #[must_use]
+    pub fn meta(&self) -> &Meta {
+        self.record.meta()
+    }
+}
+
+impl fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sessions").field("options", &self.inner.options).finish_non_exhaustive()
+    }
+}
+
+/// A new mark.
+pub(crate) fn write_id() -> Result<WriteId, SessionError> {
+    Ok(WriteId::from_entropy(&entropy()?))
+}
+
+/// A new name for a session in the list of its user.
+pub(crate) fn new_handle() -> Result<Handle, SessionError> {
+    Ok(Handle::from_entropy(&entropy()?))
+}
+
+pub(crate) fn entropy<const N: usize>() -> Result<[u8; N], SessionError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|_| SessionError::Entropy)?;
+    Ok(bytes)
+}
+
+/// A table is whole after each of its calls, so a panic elsewhere does not spoil it.
+fn lock(table: &Mutex<MemoryTable>) -> std::sync::MutexGuard<'_, MemoryTable> {
+    table.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,24 @@
+use tracing::{debug, info, warn};
+
+use crate::Event;
+
+/// Tells `tracing`: what somebody should look at as a warning, logins and logouts as information.
+pub(crate) fn event(event: Event) {
+    let name = event.name();
+    match event {
+        Event::Reuse => {
+            warn!(target: "vestiary", event = name, "an ID that is out of use was sent");
+        }
+        Event::Unreadable { code } => {
+            warn!(target: "vestiary", event = name, code, "a session record cannot be read");
+        }
+        Event::StoreFailed { code } => {
+            warn!(target: "vestiary", event = name, code, "the session store failed");
+        }
+        Event::Destroyed { confirmed } => {
+            info!(target: "vestiary", event = name, confirmed, "a session was ended");
+        }
+        Event::LoggedIn => info!(target: "vestiary", event = name, "a user logged in"),
+        _ => debug!(target: "vestiary", event = name),
+    }
+}

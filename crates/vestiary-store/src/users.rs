@@ -1,0 +1,136 @@
+use vestiary::{
+    Handle, UnixMillis, UserRef,
+    protocol::{UserChange, UserCommit, UserSession, UserSessions},
+};
+
+use crate::{
+    Event, SessionError, Sessions, Store as _, StoreOperation, clock, drive, sessions::new_handle,
+};
+
+/// The sessions of one user: [`Sessions::of`].
+///
+/// ```
+/// # use vestiary_store::{Config, MemoryStore, Sessions};
+/// # futures_executor::block_on(async {
+/// # let config = Config::new("a long random secret, from the environment");
+/// # let sessions = Sessions::new(&config, MemoryStore::default())?;
+/// let ada = sessions.of("ada");
+/// for device in ada.list().await? {
+///     println!("{} {:?}", device.handle.as_str(), device.label);
+/// }
+/// // The password was changed: everybody out, in one write.
+/// ada.revoke_all().await?;
+/// # Ok::<(), vestiary_store::SessionError>(())
+/// # }).unwrap();
+/// ```
+#[derive(Clone, Debug)]
+pub struct UserList {
+    sessions: Sessions,
+    name: String,
+    key: String,
+}
+
+/// What is said at a login.
+#[derive(Clone, Debug, Default)]
+pub struct Login {
+    /// What the user will recognise the session by: a device, a place.
+    pub label: Option<String>,
+    /// When the visitor proved who it is: a login is refused if all sessions of the user were ended since.
+    /// `None` is now.
+    pub proven: Option<UnixMillis>,
+}
+
+impl UserList {
+    pub(crate) fn new(sessions: Sessions, name: &str) -> Self {
+        let key = sessions.options().user_key(name);
+        Self { sessions, name: name.to_owned(), key }
+    }
+
+    /// All of them that are alive, the one that was used last first.
+    ///
+    /// # Errors
+    /// [`SessionError`] if the store failed.
+    pub async fn list(&self) -> Result<Vec<UserSession>, SessionError> {
+        let mut list = self.read().await?;
+        list.sweep(clock::now());
+        Ok(list.sessions().iter().rev().cloned().collect())
+    }
+
+    /// Ends one of them.
+    ///
+    /// # Errors
+    /// [`SessionError`] if the store failed: it may be good yet.
+    pub async fn revoke(&self, handle: &Handle) -> Result<(), SessionError> {
+        self.change(UserChange::Remove(handle.clone())).await.map(drop)
+    }
+
+    /// Ends all but this one, and keeps logins out that are under way.
+    ///
+    /// # Errors
+    /// [`SessionError`] if the store failed: they may be good yet.
+    pub async fn revoke_others(&self, keep: &Handle) -> Result<(), SessionError> {
+        self.change(UserChange::End { keep: Some(keep.clone()) }).await.map(drop)
+    }
+
+    /// Ends all of them, and keeps logins out that are under way. However many there are, it is one write.
+    ///
+    /// # Errors
+    /// [`SessionError`] if the store failed: they may be good yet.
+    pub async fn revoke_all(&self) -> Result<(), SessionError> {
+        self.change(UserChange::End { keep: None }).await.map(drop)
+    }
+
+    /// Puts a new session on the list, before it is stored.
+    ///
+    /// # Errors
+    /// [`SessionError::LoginOutdated`]; and [`SessionError`] if the store failed.
+    pub async fn admit(&self, login: &Login) -> Result<UserRef, SessionError> {
+        let handle = new_handle()?;
+        let change = UserChange::Add {
+            handle: handle.clone(),
+            label: login.label.as_deref().map(quoted),
+            since: login.proven.unwrap_or_else(clock::now),
+            most: self.sessions.inner.sessions_per_user,
+        };
+        if !self.change(change).await? {
+            return Err(SessionError::LoginOutdated);
+        }
+        Ok(UserRef { name: self.name.clone(), handle })
+    }
+
+    /// Whether this session is good.
+    pub(crate) async fn admits(&self, handle: &Handle) -> Result<bool, SessionError> {
+        let list = self.read().await?;
+        if !list.knows(handle) {
+            // A replica may not have heard of the login yet, so it is asked again, by a write.
+            return self.change(UserChange::Seen(handle.clone())).await;
+        }
+        let now = clock::now();
+        if list.is_stale(handle, self.sessions.user_ttl(now), now) {
+            // The session was read; that its use is not written down is no reason to refuse it.
+            match self.change(UserChange::Seen(handle.clone())).await {
+                Ok(admitted) => return Ok(admitted),
+                Err(error) => self.sessions.tell(Event::StoreFailed { code: error.code() }),
+            }
+        }
+        Ok(true)
+    }
+
+    async fn read(&self) -> Result<UserSessions, SessionError> {
+        let read = self.sessions.inner.store.read(&self.key);
+        let text = self.sessions.ask(StoreOperation::Read, read).await?;
+        let opened = text.and_then(|text| drive::opened_list(&self.sessions, &self.key, text));
+        // One that cannot be read has no session that is good.
+        Ok(opened.and_then(|text| UserSessions::decode(&text).ok()).unwrap_or_default())
+    }
+
+    async fn change(&self, change: UserChange) -> Result<bool, SessionError> {
+        let ttl = self.sessions.user_ttl(clock::now());
+        drive::user(&self.sessions, UserCommit::new(change, ttl), &self.key).await
+    }
+}
+
+/// JSON text of a string.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
