@@ -16,6 +16,7 @@ use crate::{
     UserList, clock,
     drive::{self, Compute, Drive},
     event::Listener,
+    users::name_of,
 };
 
 /// The sessions of a service: configuration, keys and store. Cheap to clone.
@@ -351,8 +352,8 @@ impl Sessions {
         let last = drive::destroy(self, Destroy::new(id.clone(), record), id.clone()).await?;
         self.retire(id);
         self.retire(&last);
-        if let Some(UserRef { name, handle }) = &record.meta().user {
-            self.of(name).revoke(handle).await?;
+        if let Some(user) = &record.meta().user {
+            self.of(&name_of(user)).revoke(&user.handle).await?;
         }
         let key = self.inner.options.store_key(&last);
         match self.ask(StoreOperation::Remove, self.inner.store.confirm(&key)).await {
@@ -480,8 +481,8 @@ impl Sessions {
             self.discard(&stored).await;
             return Ok(Found::Nobody);
         }
-        if let Some(UserRef { name, handle }) = &meta.user
-            && !self.of(name).admits(handle).await?
+        if let Some(user) = &meta.user
+            && !self.of(&name_of(user)).admits(&user.handle).await?
         {
             self.tell(Event::Revoked);
             self.discard(&stored).await;
@@ -592,10 +593,16 @@ impl Stored {
         self.record.data()
     }
 
-    /// Whose session it is.
+    /// Whose session it is, by the application's name for the user.
     #[must_use]
-    pub fn user(&self) -> Option<&UserRef> {
-        self.record.meta().user.as_ref()
+    pub fn user(&self) -> Option<String> {
+        self.record.meta().user.as_ref().map(name_of)
+    }
+
+    /// What the list of its user calls it.
+    #[must_use]
+    pub fn handle(&self) -> Option<&Handle> {
+        self.record.meta().user.as_ref().map(|user| &user.handle)
     }
 
     /// What else the record says.

@@ -95,7 +95,7 @@ impl UserList {
         if !self.change(change).await? {
             return Err(SessionError::LoginOutdated);
         }
-        Ok(UserRef { name: self.name.clone(), handle })
+        Ok(UserRef { name: quoted(&self.name), handle })
     }
 
     /// Whether this session is good.
@@ -128,6 +128,11 @@ impl UserList {
         let ttl = self.sessions.user_ttl(clock::now());
         drive::user(&self.sessions, UserCommit::new(change, ttl), &self.key).await
     }
+}
+
+/// The application's name for a user. Empty, and so nobody's, if the record has another one.
+pub(crate) fn name_of(user: &UserRef) -> String {
+    serde_json::from_str(&user.name).unwrap_or_default()
 }
 
 /// JSON text of a string.

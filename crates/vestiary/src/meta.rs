@@ -195,3 +195,26 @@ fn push_text(text: &mut String, name: &str, value: &str) {
     push_name(text, name);
     text.extend(["\"", value, "\""]);
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+
+    use super::*;
+    use crate::{Limits, Record};
+
+    #[test]
+    fn a_session_of_nobody_that_was_somebodys_is_none() {
+        let read = |user: &str| {
+            let meta = format!(r#"{{"user":{user},"handle":"AAAAAAAAAAAAAAAA"}}"#);
+            let text = format!(r#"{{"v":"AAAAAAAAAAAAAAAA","meta":{meta},"data":{{}}}}"#);
+            Record::decode(&text, Limits::LOAD).map(|record| record.meta().user.clone())
+        };
+        let ada = read(r#""ada""#).unwrap().unwrap();
+        assert_eq!(ada.name, r#""ada""#);
+        assert_eq!(format!("{ada:?}"), "UserRef { .. }");
+        for bad in ["5", "null", "{}", "[\"ada\"]"] {
+            assert_eq!(read(bad), Err(Error::Json), "{bad}");
+        }
+    }
+}

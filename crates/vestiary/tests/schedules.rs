@@ -207,6 +207,8 @@ impl Store {
 #[derive(Debug)]
 enum Machine {
     Opening(Want, SessionId),
+    /// Looks where another request has moved the session, and takes what it finds.
+    Moving(SessionId),
     Commit(Commit),
     Destroy(Destroy),
     Rotate(Rotate),
@@ -222,6 +224,8 @@ enum Want {
     LogOut,
     LogIn,
     Renew,
+    /// Append to the list, under another ID.
+    RenewAndUpdate,
 }
 
 struct Request {
@@ -247,6 +251,8 @@ struct Schedule {
     ended: bool,
     exposed: BTreeSet<String>,
     retired_by_login: Vec<SessionId>,
+    /// A change was made of something that is no session's data.
+    unfounded: bool,
 }
 
 impl Schedule {
@@ -268,6 +274,7 @@ impl Schedule {
                 3..=5 => Want::Update,
                 6 => Want::LogOut,
                 7 => Want::LogIn,
+                8 => Want::RenewAndUpdate,
                 _ => Want::Renew,
             })
             .collect();
@@ -296,6 +303,7 @@ impl Schedule {
             ended: false,
             exposed,
             retired_by_login: Vec::new(),
+            unfounded: false,
         }
     }
 
@@ -385,6 +393,11 @@ impl Schedule {
                 }
                 self.begin(request, want, id, *found)
             }
+            Machine::Moving(id) => {
+                let id = id.clone();
+                let Answer::Record(found) = answer else { return None };
+                self.begin(request, Want::Update, id, *found)
+            }
             Machine::Commit(commit) => {
                 let step = commit.answered(answer, now).unwrap();
                 self.commit(request, step)
@@ -402,16 +415,35 @@ impl Schedule {
                     Step::Ask(ask) => Some(ask),
                     Step::Compute(_) => None,
                     Step::Finished(rotated) => {
-                        if let Rotated::To(id) = rotated {
-                            self.exposed.insert(id.expose().to_owned());
-                            if self.wants[request.number] == Want::LogIn {
-                                self.retired_by_login.push(self.first.clone());
-                            }
-                        }
-                        None
+                        let successor = rotate.successor().clone();
+                        self.rotated(request, rotated, successor)
                     }
                 }
             }
+        }
+    }
+
+    fn rotated(
+        &mut self,
+        request: &mut Request,
+        rotated: Rotated,
+        successor: Record,
+    ) -> Option<Ask> {
+        let want = self.wants[request.number];
+        match rotated {
+            Rotated::To(id) => {
+                self.exposed.insert(id.expose().to_owned());
+                if want == Want::LogIn {
+                    self.retired_by_login.push(self.first.clone());
+                }
+                let updates = want == Want::RenewAndUpdate;
+                updates.then(|| self.begin(request, Want::Update, id, successor)).flatten()
+            }
+            Rotated::Elsewhere(id, Some(_)) if want == Want::RenewAndUpdate => {
+                request.machine = Machine::Moving(id.clone());
+                Some(Ask::Load(id))
+            }
+            _ => None,
         }
     }
 
@@ -440,7 +472,7 @@ impl Schedule {
                 self.commit(request, step)
             }
             Want::LogOut => Some(self.log_out(request, id, &found)),
-            Want::LogIn | Want::Renew => {
+            Want::LogIn | Want::Renew | Want::RenewAndUpdate => {
                 let kind = if want == Want::LogIn {
                     let data = json!({ "log": [], "user": number }).to_string();
                     Kind::Privilege(Box::new(record(self.chance.write(), &data)))
@@ -475,6 +507,10 @@ impl Schedule {
             Step::Compute(data) => {
                 let Machine::Commit(commit) = &mut request.machine else { return None };
                 let mut data: Value = serde_json::from_str(&data).unwrap();
+                if !data["log"].is_array() {
+                    self.unfounded = true;
+                    data["log"] = json!([]);
+                }
                 data["log"].as_array_mut().unwrap().push(json!(request.number));
                 let step = commit.computed(&data.to_string(), self.now).unwrap();
                 self.commit(request, step)
@@ -485,7 +521,8 @@ impl Schedule {
     /// The session that a browser with this cookie has in the end, with time to spare.
     fn reached(&self, id: &SessionId, through_logins: bool) -> Option<Record> {
         let record = self.store.record(id)?;
-        match record.next(id).unwrap() {
+        // A broken store may have it under an ID that cannot read where it leads.
+        match record.next(id).ok()? {
             None => Some(record),
             Some((next, grace)) if through_logins || grace.is_some() => {
                 self.reached(&next, through_logins)
@@ -496,6 +533,9 @@ impl Schedule {
 
     fn faults(&self) -> Vec<&'static str> {
         let mut faults = Vec::new();
+        if self.unfounded {
+            faults.push("a change was made of no session");
+        }
         let exposed: Vec<SessionId> =
             self.exposed.iter().map(|id| SessionId::parse(id).unwrap()).collect();
         if self.ended && exposed.iter().any(|id| self.reached(id, true).is_some()) {
@@ -512,14 +552,14 @@ impl Schedule {
         }
         if let Some(record) = reached.filter(|_| !logged_in) {
             let data: Value = serde_json::from_str(record.data()).unwrap();
-            let log = data["log"].as_array().unwrap();
+            let log = data["log"].as_array().map_or(&[][..], Vec::as_slice);
             for (number, want) in self.wants.iter().enumerate() {
                 let entries = log.iter().filter(|entry| **entry == json!(number)).count();
                 if entries > 1 {
                     faults.push("a change was made twice");
                 }
                 let there = match want {
-                    Want::Update => entries == 1,
+                    Want::Update | Want::RenewAndUpdate => entries == 1,
                     Want::Save => data.get(format!("key{number}")).is_some(),
                     Want::LogOut | Want::LogIn | Want::Renew => continue,
                 };

@@ -29,7 +29,10 @@ use crate::{Error, Limits, Record, SessionId, UnixMillis, WriteId, merge};
 #[derive(Debug)]
 pub struct Commit {
     id: SessionId,
+    /// As last seen, under this ID or under one of before.
     current: Record,
+    /// Under this one.
+    here: bool,
     change: Change,
     write_id: WriteId,
     terms: Terms,
@@ -76,7 +79,8 @@ impl Commit {
         terms: Terms,
     ) -> Self {
         let pending = Box::new(loaded.clone());
-        Self { id, current: loaded, change, write_id, terms, pending, tries: 0, looking: false }
+        let (here, tries, looking) = (true, 0, false);
+        Self { id, current: loaded, here, change, write_id, terms, pending, tries, looking }
     }
 
     /// The ID under which the session was found in the end: another one if it was renewed meanwhile.
@@ -137,9 +141,11 @@ impl Commit {
                 return Ok(Step::Finished(Committed::Gone));
             }
             self.id = next;
+            self.here = false;
             return Ok(self.look_again());
         }
         self.current = record;
+        self.here = true;
         self.attempt(now)
     }
 
@@ -153,6 +159,12 @@ impl Commit {
     }
 
     fn attempt(&mut self, now: UnixMillis) -> Result<Step<Committed>, Error> {
+        if !self.here {
+            // No record under this ID has, or will have, the mark of one under another: this writes
+            // nothing, however late it comes, and only finds out for certain whether there is a record.
+            let (nobodys, any) = (self.current.write_id().cloned(), self.pending.clone());
+            return Ok(Step::Ask(Ask::Replace(self.id.clone(), nobodys, any, self.terms.ttl)));
+        }
         match &self.change {
             Change::Rerun => Ok(Step::Compute(self.current.data().to_owned())),
             Change::Merge { base, mine } => {
@@ -228,6 +240,21 @@ mod tests {
             }
             assert_eq!(commit.id() == &id(2), follows);
         }
+    }
+
+    #[test]
+    fn where_it_follows_a_renewal_to_nothing_it_does_not_change_what_was_there_before() {
+        let retired = record(1, "{}").retired(mark(2), &id(1), &id(2), Some(NOW.plus(5))).unwrap();
+        let mut commit = Commit::new(id(1), retired, Change::Rerun, mark(9), Terms::default());
+        commit.start(NOW).unwrap();
+        let probe = commit.answered(Answer::Gone, NOW).unwrap();
+        let Step::Ask(Ask::Replace(to, expected, ..)) = &probe else { panic!("{probe:?}") };
+        assert_eq!((to, expected), (&id(2), &Some(mark(2))));
+        assert_eq!(commit.answered(Answer::Conflict, NOW), Ok(Step::Ask(Ask::Load(id(2)))));
+        let found = commit.answered(Answer::Record(record(3, r#"{"n":3}"#).into()), NOW);
+        assert_eq!(found, Ok(Step::Compute(r#"{"n":3}"#.into())));
+        commit.computed(r#"{"n":4}"#, NOW).unwrap();
+        assert_eq!(commit.answered(Answer::Gone, NOW), Ok(Step::Finished(Committed::Gone)));
     }
 
     #[test]

@@ -386,8 +386,9 @@ mod tests {
     #[test]
     fn a_crash_once_the_old_id_is_retired_costs_no_life() {
         let rotate = &mut renewal();
-        let Step::Ask(Ask::Create(to, _, ttl)) = rotate.start() else { panic!() };
+        let Step::Ask(Ask::Create(to, new, ttl)) = rotate.start() else { panic!() };
         assert_eq!((to, ttl), (id(2), Ttl::Millis(5_000_000)));
+        assert_eq!((new.meta().created, new.meta().renewed), (Some(NOW), Some(NOW)));
         assert!(matches!(told(rotate, Answer::Done), Step::Ask(Ask::Replace(..))));
         assert_eq!(told(rotate, Answer::Done), Step::Finished(Rotated::To(id(2))));
     }

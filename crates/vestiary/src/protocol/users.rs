@@ -360,6 +360,9 @@ mod tests {
         }
         assert!(sessions.apply(&UserChange::Seen(handle(0)), TTL, UnixMillis(5)));
         assert!(sessions.apply(&add(3, 6, 3), TTL, UnixMillis(6)));
+        let used = sessions.sessions().iter().find(|session| session.handle == handle(0)).unwrap();
+        assert_eq!((used.created, used.seen), (UnixMillis(0), UnixMillis(5)));
+        assert_eq!(used.until, UnixMillis(20_005));
         let known = [0, 1, 2, 3].map(|n| sessions.knows(&handle(n)));
         assert_eq!(known, [true, false, true, true]);
         assert!(sessions.apply(&add(4, 6, 1), TTL, UnixMillis(6)));
@@ -416,8 +419,12 @@ mod tests {
         sessions.after = Some(UnixMillis(3));
         let mark = WriteId::from_entropy(&[9; 12]);
         let text = sessions.encode(&mark);
-        let read = UserSessions { mark: Some(mark), ..sessions };
+        let read = UserSessions { mark: Some(mark.clone()), ..sessions };
+        assert_eq!(read.mark(), Some(&mark));
         assert_eq!(UserSessions::decode(&text), Ok(read));
+        let unnamed = text.replace(r#""label":"Firefox, \"old\"""#, r#""label":5"#);
+        assert_ne!(unnamed, text);
+        assert_eq!(UserSessions::decode(&unnamed).unwrap().sessions()[1].label, None);
         for end in 0..text.len() {
             assert!(UserSessions::decode(text.get(..end).unwrap_or("")).is_err(), "{end}");
         }
