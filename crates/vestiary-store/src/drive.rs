@@ -11,8 +11,7 @@ use vestiary::{
 };
 
 use crate::{
-    Outcome, Rotated, SessionError, Sessions, Store as _, StoreError, StoreOperation, Stored,
-    Written,
+    Outcome, SessionError, Sessions, Store as _, StoreError, StoreOperation, Stored, Written,
     clock::{self, Stopwatch},
     sessions::{entropy, write_id},
 };
@@ -29,7 +28,9 @@ pub(crate) async fn commit(
     let mut step = machine.start(clock::now())?;
     loop {
         step = match step {
-            Step::Ask(ask) => machine.answered(drive.answer(ask).await?, clock::now())?,
+            Step::Ask(ask) => {
+                machine.answered(drive.answer(ask).await?, write_id()?, clock::now())?
+            }
             Step::Compute(data) => machine.computed(&compute(&data)?, clock::now())?,
             Step::Finished(Committed::Gone) => return Ok(None),
             Step::Finished(Committed::GaveUp) => return Err(drive.gave_up()),
@@ -62,6 +63,17 @@ pub(crate) async fn destroy(
             Step::Finished(Destroyed::Unconfirmed) => return Err(drive.gave_up()),
         }
     }
+}
+
+/// What became of a change of the ID.
+#[derive(Debug)]
+pub(crate) enum Rotated {
+    /// The session has another ID.
+    To(Box<Stored>),
+    /// Another request was faster, and gave it this one; or it is somebody else's now.
+    Elsewhere(Option<SessionId>),
+    /// It was ended meanwhile.
+    Gone,
 }
 
 /// `None` if the new ID could not be used.
@@ -145,12 +157,24 @@ pub(crate) struct Drive<'a> {
     asks: usize,
     looks: u32,
     took: Duration,
+    /// The last answer was none.
+    failed: bool,
+    /// Why one of them was.
     failure: Option<SessionError>,
 }
 
 impl<'a> Drive<'a> {
     pub(crate) fn new(sessions: &'a Sessions, operation: StoreOperation, bound: bool) -> Self {
-        Self { sessions, operation, bound, asks: 0, looks: 0, took: Duration::ZERO, failure: None }
+        Self {
+            sessions,
+            operation,
+            bound,
+            asks: 0,
+            looks: 0,
+            took: Duration::ZERO,
+            failed: false,
+            failure: None,
+        }
     }
 
     /// What the store says.
@@ -233,13 +257,14 @@ impl<'a> Drive<'a> {
         self.asks += 1;
         match answer {
             Ok(answer) => {
-                self.failure = None;
+                self.failed = false;
                 Ok(Some(answer))
             }
             Err(error @ SessionError::Store { source: StoreError::Full(_), .. }) => Err(error),
             // Twice in a row: it is down. The machines can be left at any step.
-            Err(error) if self.failure.is_some() => Err(error),
+            Err(error) if self.failed => Err(error),
             Err(error) => {
+                self.failed = true;
                 self.failure = Some(error);
                 Ok(None)
             }
@@ -259,6 +284,7 @@ impl<'a> Drive<'a> {
         Ok(())
     }
 
+    /// If one of the answers was lost, nobody knows what was done.
     fn gave_up(&mut self) -> SessionError {
         self.failure.take().unwrap_or(SessionError::Busy)
     }

@@ -1,11 +1,11 @@
-use std::{fmt, time::Duration};
+use std::{error::Error, fmt, sync::Arc, time::Duration};
 
 use crate::StoreError;
 
 /// What can go wrong with a session. A bad cookie never does: it is a visitor without a session.
 ///
 /// No message holds a secret, an ID or a session value.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SessionError {
     /// The store did not do what it was asked; unless it was full, it may have been done all the same.
@@ -34,7 +34,7 @@ pub enum SessionError {
     Data(#[from] vestiary::Error),
     /// The application's type is not what the session holds, or has no JSON.
     #[error("the session data does not have the type that was asked for, or cannot be JSON")]
-    Type(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Type(#[source] Arc<dyn Error + Send + Sync>),
     /// All sessions of the user were ended after the request began that logs in: what it proved, a
     /// password perhaps, may have been changed since. Nothing was stored.
     #[error("all sessions of this user were ended while the login was under way: log in again")]

@@ -22,7 +22,7 @@ pub use erased::AnyStore;
 pub use error::{SessionError, StoreOperation};
 pub use event::Event;
 pub use memory::MemoryStore;
-pub use sessions::{Cookies, Found, Loaded, Rotated, Sessions, Stored, Written};
+pub use sessions::{Cookies, Found, Loaded, Sessions, Stored, Written};
 pub use store::{
     Cursor, Entry, MaybeSend, MaybeSync, Outcome, Page, Scan, Store, StoreError, mark_of,
 };

@@ -14,7 +14,7 @@ use vestiary::{
 use crate::{
     AnyStore, Config, Encrypt, Event, OnStoreError, Outcome, SessionError, Store, StoreOperation,
     UserList, clock,
-    drive::{self, Compute, Drive},
+    drive::{self, Compute, Drive, Rotated},
     event::Listener,
     users::name_of,
 };
@@ -102,17 +102,6 @@ pub struct Loaded {
     pub due: bool,
     /// Its record has to be written again, or it would end though it is used.
     pub stale: bool,
-}
-
-/// What became of a change of the ID.
-#[derive(Debug)]
-pub enum Rotated {
-    /// The session has another ID.
-    To(Box<Stored>),
-    /// Another request was faster, and gave it this one; or it is somebody else's now.
-    Elsewhere(Option<SessionId>),
-    /// It was ended meanwhile.
-    Gone,
 }
 
 /// What became of a change of the data.
@@ -211,6 +200,12 @@ impl Sessions {
     pub fn set_cookie(&self, id: Option<&SessionId>, secure_here: bool) -> String {
         let cookie: SetCookie = self.inner.options.set_cookie(secure_here);
         id.map_or_else(|| cookie.removal(), |id| cookie.with_value(&self.sign(id)))
+    }
+
+    /// What time it is for these sessions.
+    #[must_use]
+    pub fn now(&self) -> UnixMillis {
+        clock::now()
     }
 
     /// A new ID.
@@ -363,20 +358,29 @@ impl Sessions {
         }
     }
 
-    /// Gives a session another ID, and keeps what it holds.
+    /// Gives a session another ID, and keeps what it holds. The session as it is now, also if another
+    /// request was faster; `None` if it was ended meanwhile.
     ///
     /// # Errors
     /// [`SessionError`] if the store failed.
-    pub async fn renew(&self, stored: &Stored) -> Result<Rotated, SessionError> {
+    pub async fn renew(&self, stored: &Stored) -> Result<Option<Stored>, SessionError> {
         let bound = stored.record.meta().user.is_some();
         let renewal = |now| {
             let grace = self.inner.options.timeouts().grace(now);
             Ok(Kind::Renewal { grace, write_id: write_id()? })
         };
-        self.rotate(stored, bound, renewal).await
+        match self.rotate(stored, bound, renewal).await? {
+            Rotated::To(renewed) => {
+                self.tell(Event::Renewed);
+                Ok(Some(*renewed))
+            }
+            Rotated::Elsewhere(Some(id)) => self.current(&id).await,
+            Rotated::Elsewhere(None) | Rotated::Gone => Ok(None),
+        }
     }
 
-    /// Gives a session another ID and other data, and whoever has the old ID has nothing.
+    /// Gives a session another ID and other data, and whoever has the old ID has nothing. `None` if it was
+    /// ended meanwhile: nothing was stored.
     ///
     /// # Errors
     /// [`SessionError`] if the data is no JSON object within the limits, or the store failed.
@@ -385,10 +389,24 @@ impl Sessions {
         stored: &Stored,
         data: &str,
         owner: Option<UserRef>,
-    ) -> Result<Rotated, SessionError> {
+    ) -> Result<Option<Stored>, SessionError> {
         let bound = owner.is_some();
         let login = |now| Ok(Kind::Privilege(Box::new(self.record(data, owner.clone(), now)?)));
-        self.rotate(stored, bound, login).await
+        let mut current = Some(stored.clone());
+        for _ in 0..=RENEWALS {
+            let Some(old) = current else { return Ok(None) };
+            current = match self.rotate(&old, bound, login).await? {
+                Rotated::To(next) => {
+                    self.tell(Event::LoggedIn);
+                    return Ok(Some(*next));
+                }
+                // Renewed meanwhile, it goes on under another ID, and is to end there.
+                Rotated::Elsewhere(Some(id)) => self.current(&id).await?,
+                Rotated::Elsewhere(None) | Rotated::Gone => None,
+            };
+        }
+        // Left alone it would be somebody's who knows its ID, next to the new one.
+        Err(SessionError::Busy)
     }
 
     async fn rotate(
@@ -409,6 +427,20 @@ impl Sessions {
             return Ok(rotated);
         }
         Err(SessionError::Busy)
+    }
+
+    /// The session that an ID leads to now, over renewals.
+    async fn current(&self, id: &SessionId) -> Result<Option<Stored>, SessionError> {
+        let mut next = id.clone();
+        for _ in 0..=RENEWALS {
+            let Some(stored) = self.load(&next).await? else { return Ok(None) };
+            next = match stored.record.next(&next)? {
+                None => return Ok(Some(stored)),
+                Some((after, grace)) if grace.is_some_and(|grace| clock::now() < grace) => after,
+                Some(_) => return Ok(None),
+            };
+        }
+        Ok(None)
     }
 
     /// The sessions of a user, by the application's name for the user.

@@ -1,4 +1,4 @@
-use std::{error::Error as StdError, fmt, future::Future};
+use std::{error::Error as StdError, fmt, future::Future, sync::Arc};
 
 use vestiary::{Ttl, WriteId};
 
@@ -122,7 +122,7 @@ pub struct Entry {
 pub use vestiary::Outcome;
 
 /// Why a store did not do what it was asked. The messages hold no ID and no value.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
     /// It holds as much as it may. Nothing was done, and nothing was dropped.
@@ -130,13 +130,13 @@ pub enum StoreError {
     Full(vestiary::Error),
     /// Its server, its file or its connection failed: what was asked may have been done, or not.
     #[error("the session store failed: {0}")]
-    Failed(#[source] Box<dyn StdError + Send + Sync>),
+    Failed(#[source] Arc<dyn StdError + Send + Sync>),
 }
 
 impl StoreError {
     /// Something that went wrong below.
     pub fn failed(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self::Failed(source.into())
+        Self::Failed(Arc::from(source.into()))
     }
 }
 

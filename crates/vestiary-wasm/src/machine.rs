@@ -188,7 +188,7 @@ impl Machine {
         };
         match &mut self.inner {
             Inner::Commit(commit) => {
-                let step = commit.answered(answer, now).map_err(thrown)?;
+                let step = commit.answered(answer, fresh, now).map_err(thrown)?;
                 self.commit_step(step)?;
             }
             Inner::Destroy(destroy) => {

@@ -253,6 +253,7 @@ struct Schedule {
     retired_by_login: Vec<SessionId>,
     /// A change was made of something that is no session's data.
     unfounded: bool,
+    starved: bool,
 }
 
 impl Schedule {
@@ -268,8 +269,11 @@ impl Schedule {
             record(chance.write(), r#"{"log":[]}"#).encode(Limits::SAVE).unwrap()
         };
         store.put(first.expose(), Some(text));
-        let wants: Vec<Want> = (0..2 + chance.below(4))
-            .map(|_| match chance.below(10) {
+        // Now and then more writes than a record remembers, and nothing that ends the session.
+        let busy = chance.percent(5);
+        let many = if busy { 12 + chance.below(8) } else { 2 + chance.below(4) };
+        let wants: Vec<Want> = (0..many)
+            .map(|_| match chance.below(if busy { 6 } else { 10 }) {
                 0..=2 => Want::Save,
                 3..=5 => Want::Update,
                 6 => Want::LogOut,
@@ -287,6 +291,7 @@ impl Schedule {
                 ask: Ask::Load(first.clone()),
             })
             .collect();
+        let starved = chance.percent(30);
         let exposed = BTreeSet::from([first.expose().to_owned()]);
         Self {
             seed,
@@ -304,6 +309,7 @@ impl Schedule {
             exposed,
             retired_by_login: Vec::new(),
             unfounded: false,
+            starved,
         }
     }
 
@@ -328,7 +334,12 @@ impl Schedule {
                 break;
             }
             self.now = self.now.plus(self.chance.below(20) as u64);
-            let request = self.requests.swap_remove(self.chance.below(self.requests.len()));
+            let mut place = self.chance.below(self.requests.len());
+            // The first one is of a process that gets no time.
+            if self.starved && self.requests[place].number == 0 && self.chance.percent(95) {
+                place = (place + 1) % self.requests.len();
+            }
+            let request = self.requests.swap_remove(place);
             self.step(request);
         }
         assert!(self.requests.is_empty(), "seed {}: a request never ends", self.seed);
@@ -399,7 +410,7 @@ impl Schedule {
                 self.begin(request, Want::Update, id, *found)
             }
             Machine::Commit(commit) => {
-                let step = commit.answered(answer, now).unwrap();
+                let step = commit.answered(answer, self.chance.write(), now).unwrap();
                 self.commit(request, step)
             }
             Machine::Destroy(destroy) => match destroy.answered(answer) {

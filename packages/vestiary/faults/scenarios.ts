@@ -73,22 +73,25 @@ export const SCENARIOS: Scenario[] = [
 	},
 	{
 		name: 'Redis, stopped',
-		faults: 'SIGSTOP for longer than `storeTimeout`, CLIENT KILL, SCRIPT FLUSH',
+		faults: 'SIGSTOP of the server, or of a process, for longer than `storeTimeout`, CLIENT KILL, SCRIPT FLUSH',
 		strict: true,
 		atomic: true,
 		begin: async () => {
 			const redis = await RedisServer.launch();
 			return {
 				setups: redisSetups(redis.port),
-				disturb: async ({ chance, over, fault }) => {
+				disturb: async ({ workers, chance, over, fault }) => {
 					while (!over()) {
 						await sleep(300 + chance.below(900));
-						const kind = chance.weighted({ stopped: 2, disconnected: 1, forgot: 1 });
+						const kinds = { stopped: 2, frozen: 2, disconnected: 1, forgot: 1 };
+						const kind = chance.weighted(kinds);
 						if (kind === 'stopped') {
 							redis.signal('SIGSTOP');
 							await sleep(200 + chance.below(1_300));
 							redis.signal('SIGCONT');
-						} else if (kind === 'disconnected')
+						} else if (kind === 'frozen')
+							await workers.freeze(chance.below(workers.count), chance.below(2_000));
+						else if (kind === 'disconnected')
 							await redis.admin.call('CLIENT', 'KILL', 'TYPE', 'normal');
 						else await redis.admin.script('FLUSH');
 						fault(kind);

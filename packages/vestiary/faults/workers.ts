@@ -57,6 +57,14 @@ export class Workers {
 		await this.#start(at);
 	}
 
+	/** Takes the processor from a worker for a while, as a machine does that is too busy. */
+	async freeze(at: number, milliseconds: number): Promise<void> {
+		const process = this.#workers[at]?.process;
+		process?.kill('SIGSTOP');
+		await sleep(milliseconds);
+		process?.kill('SIGCONT');
+	}
+
 	async stop(): Promise<void> {
 		await Promise.all(this.#workers.map(async ({ process }) => killed(process)));
 	}

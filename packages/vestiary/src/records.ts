@@ -254,6 +254,7 @@ export class Records {
 		let asks = 0;
 		let looks = 0;
 		let took = 0;
+		let failed = false;
 		let failure: Error | undefined;
 		try {
 			while (machine.step !== Step.Finished) {
@@ -268,10 +269,11 @@ export class Records {
 				let answer: Answer | string;
 				try {
 					answer = await this.#ask(run.action, async () => this.#answer(machine, run));
-					failure = undefined;
+					failed = false;
 				} catch (error) {
 					// Twice in a row: it is down. The machines can be left at any step.
-					if (failure !== undefined || isCertain(error)) throw error;
+					if (failed || isCertain(error)) throw error;
+					failed = true;
 					failure = error as StoreError;
 					answer = Answer.Unknown;
 				}
@@ -280,6 +282,7 @@ export class Records {
 				if (typeof answer === 'string') this.#tell(machine, answer, run);
 				else this.#core.answered(machine, answer);
 			}
+			// If one of the answers was lost, nobody knows what was done.
 			if (machine.ended === Ended.GaveUp) throw failure ?? busy();
 			return result(asks);
 		} finally {

@@ -388,7 +388,7 @@ export class Session {
 			});
 		}
 		if (!records.atomic) return;
-		if (found & Found.Due) await this.#inTurn(async () => this.#renew());
+		if (found & Found.Due) await this.#renewIfPossible();
 		else if (found & Found.Stale) {
 			// A change of nothing: the record is written with new deadlines.
 			this.#scope.later(async () =>
@@ -639,6 +639,16 @@ export class Session {
 		}
 		this.#id = undefined;
 		return undefined;
+	}
+
+	/** The session could be read, so a store that fails now is no reason to fail: the next request tries again. */
+	async #renewIfPossible(): Promise<void> {
+		try {
+			await this.#inTurn(async () => this.#renew());
+		} catch (error) {
+			if (!(error instanceof StoreError)) throw error;
+			this.#scope.tell({ type: 'store_failed', error });
+		}
 	}
 
 	async #renew(): Promise<void> {

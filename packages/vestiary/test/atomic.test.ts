@@ -578,6 +578,21 @@ describe('a new ID', () => {
 		expect(slow.cookie()).toBe(fast.cookie());
 	});
 
+	test('whose renewal fails could be read all the same, and is renewed by the next request', async () => {
+		const cookie = await visitor({ n: 1 });
+		vi.useFakeTimers({ toFake: ['Date'] });
+		vi.setSystemTime(Date.now() + 100_000);
+		const aging = { ...options, renewAfter: 60 };
+		const create = store.atomic.create.bind(store.atomic);
+		store.atomic.create = async () => Promise.reject(new Error('down'));
+		const failing = await opened(cookie, aging);
+		expect(failing.session.data).toEqual({ n: 1 });
+		expect(failing.cookies).toEqual([]);
+		expect(events).toContain('store_failed');
+		store.atomic.create = create;
+		expect((await opened(cookie, aging)).cookies).toHaveLength(1);
+	});
+
 	test('renewed twice while a request is under way that renews it, too, or logs in', async () => {
 		const twice = async (cookie: string): Promise<string> => {
 			const one = await opened(cookie);

@@ -1,7 +1,7 @@
-use alloc::{borrow::ToOwned as _, boxed::Box, string::String};
+use alloc::{borrow::ToOwned as _, boxed::Box, string::String, vec::Vec};
 
 use super::{Answer, Ask, Step, TRIES, Terms};
-use crate::{Error, Limits, Record, SessionId, UnixMillis, WriteId, merge};
+use crate::{Error, Limits, Meta, Record, SessionId, UnixMillis, WriteId, merge};
 
 /// Writes the data of a session that is stored.
 ///
@@ -18,12 +18,15 @@ use crate::{Error, Limits, Record, SessionId, UnixMillis, WriteId, merge};
 /// let Step::Ask(Ask::Replace(_, expected, ..)) = commit.start(now)? else { panic!() };
 /// assert_eq!(expected.unwrap().as_str(), "AAAAAAAAAAAAAAAA");
 /// // Another request was faster: look at what it wrote.
-/// assert!(matches!(commit.answered(Answer::Conflict, now)?, Step::Ask(Ask::Load(_))));
+/// let [second, third, fourth] = [2, 3, 4].map(|n| WriteId::from_entropy(&[n; 12]));
+/// assert!(matches!(commit.answered(Answer::Conflict, second, now)?, Step::Ask(Ask::Load(_))));
 /// let theirs = Record::decode(r#"{"v":"BBBBBBBBBBBBBBBB","data":{"n":1,"m":5}}"#, Limits::LOAD)?;
-/// let Step::Ask(Ask::Replace(_, _, record, _)) = commit.answered(Answer::Record(theirs.into()), now)?
+/// let found = Answer::Record(theirs.into());
+/// let Step::Ask(Ask::Replace(_, _, record, _)) = commit.answered(found, third, now)?
 /// else { panic!() };
 /// assert_eq!(record.data(), r#"{"m":5,"n":2}"#);
-/// assert!(matches!(commit.answered(Answer::Done, now)?, Step::Finished(Committed::Saved(_))));
+/// let step = commit.answered(Answer::Done, fourth, now)?;
+/// assert!(matches!(step, Step::Finished(Committed::Saved(_))));
 /// # Ok::<(), vestiary::Error>(())
 /// ```
 #[derive(Debug)]
@@ -34,11 +37,22 @@ pub struct Commit {
     /// Under this one.
     here: bool,
     change: Change,
+    /// The mark of the next attempt. Each has its own: under one mark there is never but one content.
     write_id: WriteId,
     terms: Terms,
     pending: Box<Record>,
+    doubts: Vec<Doubt>,
+    /// One of them was done.
+    done: bool,
     tries: u8,
     looking: bool,
+}
+
+/// An attempt of which nobody knows whether it was done, or will be.
+#[derive(Debug)]
+struct Doubt {
+    expected: Option<WriteId>,
+    mark: WriteId,
 }
 
 /// What a request did to the data.
@@ -64,7 +78,7 @@ pub enum Committed {
     /// cookie may be sent.
     Gone,
     /// Others were faster each time, or the store did not answer. Whether it was written is unknown
-    /// if the last answer was.
+    /// if one of the answers was.
     GaveUp,
 }
 
@@ -79,8 +93,19 @@ impl Commit {
         terms: Terms,
     ) -> Self {
         let pending = Box::new(loaded.clone());
-        let (here, tries, looking) = (true, 0, false);
-        Self { id, current: loaded, here, change, write_id, terms, pending, tries, looking }
+        Self {
+            id,
+            current: loaded,
+            here: true,
+            change,
+            write_id,
+            terms,
+            pending,
+            doubts: Vec::new(),
+            done: false,
+            tries: 0,
+            looking: false,
+        }
     }
 
     /// The ID under which the session was found in the end: another one if it was renewed meanwhile.
@@ -114,12 +139,18 @@ impl Commit {
         Ok(Step::Ask(Ask::Replace(self.id.clone(), expected, record, ttl)))
     }
 
-    /// The answer of the store to the last [`Step::Ask`].
+    /// The answer of the store to the last [`Step::Ask`]. `fresh` is a new write ID.
     ///
     /// # Errors
     /// [`Error`] if the change, applied to what is there now, cannot be stored.
-    pub fn answered(&mut self, answer: Answer, now: UnixMillis) -> Result<Step<Committed>, Error> {
+    pub fn answered(
+        &mut self,
+        answer: Answer,
+        fresh: WriteId,
+        now: UnixMillis,
+    ) -> Result<Step<Committed>, Error> {
         let looked = core::mem::take(&mut self.looking);
+        let mark = core::mem::replace(&mut self.write_id, fresh);
         match answer {
             Answer::Done => Ok(Step::Finished(Committed::Saved(self.pending.clone()))),
             // A replica may not have it yet. What the store says of a write is certain.
@@ -127,14 +158,19 @@ impl Commit {
             Answer::Gone => Ok(Step::Finished(Committed::Gone)),
             Answer::Record(record) => self.found(*record, now),
             // Of both the record says more: whether it was our own write that was faster.
-            Answer::Conflict | Answer::Exists | Answer::Unknown => Ok(self.look_again()),
+            Answer::Conflict | Answer::Exists => Ok(self.look_again()),
+            Answer::Unknown => {
+                if !looked && self.here {
+                    let expected = self.current.write_id().cloned();
+                    self.doubts.push(Doubt { expected, mark });
+                }
+                Ok(self.look_again())
+            }
         }
     }
 
     fn found(&mut self, record: Record, now: UnixMillis) -> Result<Step<Committed>, Error> {
-        if record.has_write(&self.write_id) {
-            return Ok(Step::Finished(Committed::Saved(Box::new(record))));
-        }
+        self.done |= self.doubts.iter().any(|doubt| record.has_write(&doubt.mark));
         if let Some((next, grace)) = record.next(&self.id)? {
             // A login took the ID away: whoever holds the old one may write nothing.
             if grace.is_none_or(|grace| now >= grace) {
@@ -142,6 +178,14 @@ impl Commit {
             }
             self.id = next;
             self.here = false;
+            return Ok(self.look_again());
+        }
+        if self.done {
+            return Ok(Step::Finished(Committed::Saved(Box::new(record))));
+        }
+        if !self.doubts.iter().all(|doubt| doubt.is_settled_by(&record)) {
+            // What a replica had before; or so much was written since that nobody knows any more. To try
+            // again could be to do it twice.
             return Ok(self.look_again());
         }
         self.current = record;
@@ -171,6 +215,17 @@ impl Commit {
                 let data = merge(base, mine, self.current.data(), Limits::SAVE)?;
                 self.computed(&data, now)
             }
+        }
+    }
+}
+
+impl Doubt {
+    /// Whether a record that has not its mark shows that it was not done: it remembers what was to be
+    /// replaced, or all writes that there ever were.
+    fn is_settled_by(&self, record: &Record) -> bool {
+        match &self.expected {
+            Some(expected) => record.has_write(expected),
+            None => record.meta().writes.len() < Meta::WRITES,
         }
     }
 }
@@ -218,11 +273,13 @@ mod tests {
     #[test]
     fn of_a_write_the_store_is_believed_that_it_is_gone_of_a_read_it_is_not() {
         let mut commit = commit();
-        let first = commit.start(NOW).unwrap();
-        assert!(matches!(commit.answered(Answer::Conflict, NOW), Ok(Step::Ask(Ask::Load(_)))));
-        assert_eq!(commit.answered(Answer::Gone, NOW).unwrap(), first);
+        commit.start(NOW).unwrap();
+        let looking = commit.answered(Answer::Conflict, mark(50), NOW);
+        assert!(matches!(looking, Ok(Step::Ask(Ask::Load(_)))));
+        let again = commit.answered(Answer::Gone, mark(51), NOW);
+        assert!(matches!(again, Ok(Step::Ask(Ask::Replace(_, Some(by), ..))) if by == mark(1)));
         let gone = Step::Finished(Committed::Gone);
-        assert_eq!(commit.answered(Answer::Gone, NOW).unwrap(), gone);
+        assert_eq!(commit.answered(Answer::Gone, mark(50), NOW).unwrap(), gone);
     }
 
     #[test]
@@ -231,8 +288,9 @@ mod tests {
         for (late, follows) in [(4, true), (5, false), (6, false)] {
             let (mut commit, now) = (commit(), NOW.plus(late));
             commit.start(now).unwrap();
-            commit.answered(Answer::Conflict, now).unwrap();
-            let step = commit.answered(Answer::Record(retired.clone().into()), now).unwrap();
+            commit.answered(Answer::Conflict, mark(50), now).unwrap();
+            let step =
+                commit.answered(Answer::Record(retired.clone().into()), mark(50), now).unwrap();
             if follows {
                 assert_eq!(step, Step::Ask(Ask::Load(id(2))), "{late}");
             } else {
@@ -247,14 +305,20 @@ mod tests {
         let retired = record(1, "{}").retired(mark(2), &id(1), &id(2), Some(NOW.plus(5))).unwrap();
         let mut commit = Commit::new(id(1), retired, Change::Rerun, mark(9), Terms::default());
         commit.start(NOW).unwrap();
-        let probe = commit.answered(Answer::Gone, NOW).unwrap();
+        let probe = commit.answered(Answer::Gone, mark(50), NOW).unwrap();
         let Step::Ask(Ask::Replace(to, expected, ..)) = &probe else { panic!("{probe:?}") };
         assert_eq!((to, expected), (&id(2), &Some(mark(2))));
-        assert_eq!(commit.answered(Answer::Conflict, NOW), Ok(Step::Ask(Ask::Load(id(2)))));
-        let found = commit.answered(Answer::Record(record(3, r#"{"n":3}"#).into()), NOW);
+        assert_eq!(
+            commit.answered(Answer::Conflict, mark(50), NOW),
+            Ok(Step::Ask(Ask::Load(id(2))))
+        );
+        let found = commit.answered(Answer::Record(record(3, r#"{"n":3}"#).into()), mark(50), NOW);
         assert_eq!(found, Ok(Step::Compute(r#"{"n":3}"#.into())));
         commit.computed(r#"{"n":4}"#, NOW).unwrap();
-        assert_eq!(commit.answered(Answer::Gone, NOW), Ok(Step::Finished(Committed::Gone)));
+        assert_eq!(
+            commit.answered(Answer::Gone, mark(50), NOW),
+            Ok(Step::Finished(Committed::Gone))
+        );
     }
 
     #[test]
@@ -273,14 +337,62 @@ mod tests {
         let mut commit = commit();
         commit.start(NOW).unwrap();
         for n in 0..TRIES {
-            let step = commit.answered(Answer::Conflict, NOW).unwrap();
+            let step = commit.answered(Answer::Conflict, mark(50), NOW).unwrap();
             assert_eq!(step, Step::Ask(Ask::Load(id(1))), "{n}");
             let theirs = record(10 + n, &format!(r#"{{"n":1,"m":{n}}}"#));
-            let step = commit.answered(Answer::Record(theirs.into()), NOW).unwrap();
+            let step = commit.answered(Answer::Record(theirs.into()), mark(50), NOW).unwrap();
             assert!(matches!(step, Step::Ask(Ask::Replace(..))), "{n}");
         }
-        let step = commit.answered(Answer::Conflict, NOW).unwrap();
+        let step = commit.answered(Answer::Conflict, mark(50), NOW).unwrap();
         assert_eq!(step, Step::Finished(Committed::GaveUp));
+    }
+
+    #[test]
+    fn a_write_whose_answer_was_lost_is_found_as_long_as_the_record_remembers_it() {
+        let later = |writes: &[u8]| {
+            let ring: Vec<_> = writes.iter().map(|&n| format!("{:?}", mark(n).as_str())).collect();
+            let (v, ring) = (mark(40), ring.join(","));
+            let text =
+                format!(r#"{{"v":"{}","meta":{{"writes":[{ring}]}},"data":{{}}}}"#, v.as_str());
+            Record::decode(&text, Limits::LOAD).unwrap()
+        };
+        let found = |record: Record| {
+            let mut commit = commit();
+            commit.start(NOW).unwrap();
+            commit.answered(Answer::Unknown, mark(50), NOW).unwrap();
+            commit.answered(Answer::Record(record.into()), mark(51), NOW).unwrap()
+        };
+        // Ours, and another one since.
+        let done = later(&[9, 1]);
+        assert_eq!(found(done.clone()), Step::Finished(Committed::Saved(done.into())));
+        // Another one in its place: again, under another mark.
+        let Step::Ask(Ask::Replace(_, expected, again, _)) = found(later(&[1])) else { panic!() };
+        assert_eq!((expected, again.write_id()), (Some(mark(40)), Some(&mark(51))));
+        // Not there yet, or nothing was written: again, and only one of both can be done.
+        let Step::Ask(Ask::Replace(_, expected, ..)) = found(record(1, "{}")) else { panic!() };
+        assert_eq!(expected, Some(mark(1)));
+        // So many since that nobody knows.
+        assert_eq!(found(later(&[31, 32, 33, 34, 35, 36, 37, 38])), Step::Ask(Ask::Load(id(1))));
+    }
+
+    #[test]
+    fn of_a_record_without_a_mark_all_that_was_written_since_is_known_or_nothing() {
+        let loaded = Record::decode(r#"{"cookie":{},"data":{}}"#, Limits::LOAD).unwrap();
+        let mut commit = Commit::new(id(1), loaded, Change::Rerun, mark(9), Terms::default());
+        commit.start(NOW).unwrap();
+        commit.computed("{}", NOW).unwrap();
+        commit.answered(Answer::Unknown, mark(50), NOW).unwrap();
+        let doubt = commit.doubts.first().unwrap();
+        assert!(doubt.is_settled_by(&record(1, "{}")));
+        let mut many = record(1, "{}");
+        for n in 0..8 {
+            assert!(doubt.is_settled_by(&many), "{n}");
+            let meta = many.meta().clone();
+            many = many
+                .rewritten(crate::Format::Seed, mark(60 + n), "{}", "{}", meta, Limits::SAVE)
+                .unwrap();
+        }
+        assert!(!doubt.is_settled_by(&many));
     }
 
     #[test]

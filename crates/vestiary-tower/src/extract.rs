@@ -1,0 +1,132 @@
+use axum_core::{
+    extract::{FromRequestParts, OptionalFromRequestParts},
+    response::{IntoResponse, Response},
+};
+use http::{HeaderValue, StatusCode, header, request::Parts};
+use vestiary_store::SessionError;
+
+use crate::{Session, layer::status_of};
+
+/// The user of the session, by the application's name for it: an extractor that lets nobody else in.
+///
+/// ```
+/// use vestiary_tower::UserId;
+///
+/// async fn account(UserId(user): UserId) -> String {
+///     format!("the account of {user}")
+/// }
+/// // Also those who are not logged in.
+/// async fn home(user: Option<UserId>) -> String {
+///     user.map_or("Hello".to_owned(), |UserId(user)| format!("Hello {user}"))
+/// }
+/// ```
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct UserId(pub String);
+
+/// Why a handler did not get what it asks for.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Rejection {
+    /// There is no [`SessionLayer`](crate::SessionLayer) around the route.
+    MissingLayer,
+    /// Nobody is logged in.
+    LoggedOut,
+    /// The session could not be read.
+    Failed(SessionError),
+}
+
+/// Never reads the store: it is asked when the handler asks the session.
+impl<S: Send + Sync, T> FromRequestParts<S> for Session<T> {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
+        Session::of(&parts.extensions).ok_or(Rejection::MissingLayer)
+    }
+}
+
+/// `None` for a visitor who has no session yet. Reads the store.
+impl<S: Send + Sync, T> OptionalFromRequestParts<S> for Session<T> {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Rejection> {
+        let session: Self = Session::of(&parts.extensions).ok_or(Rejection::MissingLayer)?;
+        let is_new = session.is_new().await.map_err(Rejection::Failed)?;
+        Ok((!is_new).then_some(session))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for UserId {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
+        let user = <Self as OptionalFromRequestParts<S>>::from_request_parts(parts, state).await?;
+        user.ok_or(Rejection::LoggedOut)
+    }
+}
+
+impl<S: Send + Sync> OptionalFromRequestParts<S> for UserId {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Rejection> {
+        let session: Session = Session::of(&parts.extensions).ok_or(Rejection::MissingLayer)?;
+        Ok(session.user_id().await.map_err(Rejection::Failed)?.map(UserId))
+    }
+}
+
+impl IntoResponse for Rejection {
+    fn into_response(self) -> Response {
+        match self {
+            Self::MissingLayer => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "this route has no session: put a `SessionLayer` around it with `Router::layer`",
+            )
+                .into_response(),
+            Self::LoggedOut => (StatusCode::UNAUTHORIZED, "log in first").into_response(),
+            Self::Failed(error) => Failed(error).into_response(),
+        }
+    }
+}
+
+/// An error of the session as a response: 503 if the store is at fault, 409 for a login that was too late,
+/// or else 500. It says nothing of the cause; log that.
+#[derive(Debug, Clone)]
+pub struct Failed(pub SessionError);
+
+impl From<SessionError> for Failed {
+    fn from(error: SessionError) -> Self {
+        Self(error)
+    }
+}
+
+impl IntoResponse for Failed {
+    fn into_response(self) -> Response {
+        let status = match &self.0 {
+            SessionError::LoginOutdated => StatusCode::CONFLICT,
+            error => status_of(error),
+        };
+        let mut response = (status, self.0.to_string()).into_response();
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+impl std::fmt::Display for Rejection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::MissingLayer => f.write_str("there is no `SessionLayer` around the route"),
+            Self::LoggedOut => f.write_str("nobody is logged in"),
+            Self::Failed(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Rejection {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Failed(error) => Some(error),
+            Self::MissingLayer | Self::LoggedOut => None,
+        }
+    }
+}

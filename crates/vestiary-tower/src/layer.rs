@@ -1,0 +1,259 @@
+use std::{
+    fmt,
+    future::Future,
+    marker::PhantomData,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header};
+use pin_project_lite::pin_project;
+use tower_layer::Layer;
+use tower_service::Service;
+use vestiary_store::{Config, SessionError, Sessions, Store};
+
+use crate::{
+    Session,
+    visit::{Leaving, Visit, finished},
+};
+
+/// Puts a [`Session`] into every request, and its cookie onto the response.
+///
+/// A request whose handler does not look at the session costs no store, no cryptography and no timer.
+///
+/// ```
+/// use axum::{Router, routing::get};
+/// use vestiary_tower::{Config, MemoryStore, Session, SessionError, SessionLayer};
+///
+/// async fn hello(session: Session) -> Result<String, SessionError> {
+///     let visits: u64 = session.get("visits").await?.unwrap_or(0) + 1;
+///     session.insert("visits", visits).await?;
+///     Ok(format!("Hello, for the {visits}. time"))
+/// }
+///
+/// let config = Config::new("a long random secret, from the environment");
+/// let sessions = SessionLayer::new(&config, MemoryStore::default())?;
+/// let app: Router = Router::new().route("/", get(hello)).layer(sessions);
+/// # Ok::<(), vestiary_tower::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct SessionLayer<F = Unavailable> {
+    sessions: Sessions,
+    failure: F,
+}
+
+/// What a [`SessionLayer`] makes of a service.
+#[derive(Clone)]
+pub struct SessionService<S, F = Unavailable> {
+    inner: S,
+    sessions: Sessions,
+    failure: F,
+}
+
+/// The response in place of one that promised what could not be stored.
+pub trait Failure<B> {
+    /// Makes it. `response` is what the handler has made.
+    fn respond(&self, error: &SessionError, response: Response<B>) -> Response<B>;
+}
+
+/// An empty response: 503 if the store is at fault, with `Retry-After`, or else 500.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Unavailable;
+
+impl SessionLayer {
+    /// Sessions in this store.
+    ///
+    /// # Errors
+    /// [`vestiary::Error`] if an option is wrong, or a secret too short.
+    pub fn new(config: &Config, store: impl Store) -> Result<Self, vestiary::Error> {
+        Ok(Self::of(Sessions::new(config, store)?))
+    }
+
+    /// These sessions, which something else uses, too.
+    #[must_use]
+    pub fn of(sessions: Sessions) -> Self {
+        Self { sessions, failure: Unavailable }
+    }
+}
+
+impl<F> SessionLayer<F> {
+    /// What to answer when a response is ready and its session cannot be stored; [`Unavailable`] unless
+    /// said otherwise.
+    pub fn on_failure<G>(self, failure: G) -> SessionLayer<G> {
+        SessionLayer { sessions: self.sessions, failure }
+    }
+
+    /// The sessions, for what is not a request: a job that ends them, an operator's tool.
+    #[must_use]
+    pub fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+}
+
+impl<S, F: Clone> Layer<S> for SessionLayer<F> {
+    type Service = SessionService<S, F>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        let (sessions, failure) = (self.sessions.clone(), self.failure.clone());
+        SessionService { inner, sessions, failure }
+    }
+}
+
+impl<S, F, Q, B> Service<Request<Q>> for SessionService<S, F>
+where
+    S: Service<Request<Q>, Response = Response<B>>,
+    F: Failure<B> + Clone,
+{
+    type Response = Response<B>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future, F, B>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<Q>) -> Self::Future {
+        let secure_here = !is_local(request.uri(), request.headers());
+        let sessions = self.sessions.clone();
+        let began = sessions.now();
+        let visit = Arc::new(Visit::new(sessions, request.headers(), secure_here, began));
+        request.extensions_mut().insert(Session::<crate::Data>::new(Arc::clone(&visit)));
+        ResponseFuture {
+            step: Step::Handling { inner: self.inner.call(request) },
+            visit: Leaving(visit),
+            failure: self.failure.clone(),
+            body: PhantomData,
+        }
+    }
+}
+
+pin_project! {
+    /// The response of a [`SessionService`]: the handler's, and then what its session needs.
+    ///
+    /// Dropped before the handler is done, as when the visitor goes away, it stores nothing; what the
+    /// handler has stored itself stays.
+    pub struct ResponseFuture<I, F, B> {
+        #[pin]
+        step: Step<I, B>,
+        visit: Leaving,
+        failure: F,
+        body: PhantomData<fn() -> B>,
+    }
+}
+
+pin_project! {
+    #[project = StepProjection]
+    enum Step<I, B> {
+        Handling { #[pin] inner: I },
+        Finishing { finishing: Finishing, response: Option<Response<B>> },
+    }
+}
+
+type Finishing = Pin<Box<dyn Future<Output = (HeaderMap, Result<(), SessionError>)> + Send>>;
+
+impl<I, F, B, E> Future for ResponseFuture<I, F, B>
+where
+    I: Future<Output = Result<Response<B>, E>>,
+    F: Failure<B>,
+{
+    type Output = Result<Response<B>, E>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            match this.step.as_mut().project() {
+                StepProjection::Handling { inner } => {
+                    let mut response = ready!(inner.poll(context))?;
+                    if !this.visit.0.was_looked_at() {
+                        this.visit.0.leave();
+                        return Poll::Ready(Ok(response));
+                    }
+                    let headers = std::mem::take(response.headers_mut());
+                    let finishing = Box::pin(finished(Arc::clone(&this.visit.0), headers));
+                    this.step.set(Step::Finishing { finishing, response: Some(response) });
+                }
+                StepProjection::Finishing { finishing, response } => {
+                    let (headers, finished) = ready!(finishing.as_mut().poll(context));
+                    let Some(mut response) = response.take() else { return Poll::Pending };
+                    *response.headers_mut() = headers;
+                    return Poll::Ready(Ok(match finished {
+                        Ok(()) => response,
+                        Err(error) => this.failure.respond(&error, response),
+                    }));
+                }
+            }
+        }
+    }
+}
+
+impl<B: Default> Failure<B> for Unavailable {
+    fn respond(&self, error: &SessionError, response: Response<B>) -> Response<B> {
+        let (mut parts, _) = response.into_parts();
+        parts.status = status_of(error);
+        // What described the body that is no more. The cookie and what caches must know stay.
+        for name in [
+            header::CONTENT_TYPE,
+            header::CONTENT_LENGTH,
+            header::CONTENT_ENCODING,
+            header::CONTENT_RANGE,
+            header::ETAG,
+            header::LAST_MODIFIED,
+            header::LOCATION,
+            header::TRANSFER_ENCODING,
+        ] {
+            parts.headers.remove(name);
+        }
+        parts.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if parts.status == StatusCode::SERVICE_UNAVAILABLE {
+            parts.headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        Response::from_parts(parts, B::default())
+    }
+}
+
+impl<B, F: Fn(&SessionError, Response<B>) -> Response<B>> Failure<B> for F {
+    fn respond(&self, error: &SessionError, response: Response<B>) -> Response<B> {
+        self(error, response)
+    }
+}
+
+/// The status of a response that could not be made for want of a session.
+pub(crate) fn status_of(error: &SessionError) -> StatusCode {
+    if error.is_store() {
+        StatusCode::SERVICE_UNAVAILABLE
+    } else {
+        StatusCode::INTERNAL_SERVER_ERROR
+    }
+}
+
+/// Whether the request is for this very machine, where there is no HTTPS while something is developed.
+fn is_local(uri: &Uri, headers: &HeaderMap) -> bool {
+    let named = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let Some(authority) = named.or_else(|| uri.authority().map(http::uri::Authority::as_str))
+    else {
+        return false;
+    };
+    let host = authority.rsplit_once(':').map_or(authority, |(host, port)| {
+        if port.bytes().all(|byte| byte.is_ascii_digit()) { host } else { authority }
+    });
+    matches!(host, "localhost" | "127.0.0.1" | "[::1]") || host.ends_with(".localhost")
+}
+
+impl<F> fmt::Debug for SessionLayer<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionLayer").field("sessions", &self.sessions).finish_non_exhaustive()
+    }
+}
+
+impl<S: fmt::Debug, F> fmt::Debug for SessionService<S, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionService").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
+
+impl<I, F, B> fmt::Debug for ResponseFuture<I, F, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}

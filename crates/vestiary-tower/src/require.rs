@@ -1,0 +1,166 @@
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use pin_project_lite::pin_project;
+use tower_layer::Layer;
+use tower_service::Service;
+use vestiary_store::SessionError;
+
+use crate::{Session, layer::status_of};
+
+/// Lets nobody in who is not logged in: 401, or a page to log in. Put it inside of the
+/// [`SessionLayer`](crate::SessionLayer).
+///
+/// ```
+/// use axum::{Router, routing::get};
+/// use vestiary_tower::{Config, MemoryStore, RequireLogin, SessionLayer};
+///
+/// let config = Config::new("a long random secret, from the environment");
+/// let app: Router = Router::new()
+///     .route("/account", get(|| async { "yours" }))
+///     .route_layer(RequireLogin::at("/login"))
+///     .route("/login", get(|| async { "who are you?" }))
+///     .layer(SessionLayer::new(&config, MemoryStore::default())?);
+/// # Ok::<(), vestiary_tower::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct RequireLogin {
+    page: Option<HeaderValue>,
+}
+
+/// What [`RequireLogin`] makes of a service.
+#[derive(Clone, Debug)]
+pub struct RequireLoginService<S> {
+    inner: S,
+    page: Option<HeaderValue>,
+}
+
+impl RequireLogin {
+    /// Answers 401.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sends whoever asks for a page to this one (303). Other requests get 401.
+    ///
+    /// # Panics
+    /// If it cannot be a `Location`: it is part of the program, and not of a request.
+    #[must_use]
+    pub fn at(page: &'static str) -> Self {
+        Self { page: Some(HeaderValue::from_static(page)) }
+    }
+}
+
+impl<S> Layer<S> for RequireLogin {
+    type Service = RequireLoginService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        RequireLoginService { inner, page: self.page.clone() }
+    }
+}
+
+impl<S, Q, B> Service<Request<Q>> for RequireLoginService<S>
+where
+    S: Service<Request<Q>, Response = Response<B>> + Clone,
+    B: Default,
+{
+    type Response = Response<B>;
+    type Error = S::Error;
+    type Future = RequireLoginFuture<S, Q>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Q>) -> Self::Future {
+        // The one that is ready; the other one is made ready for the next request.
+        let next = self.inner.clone();
+        let inner = std::mem::replace(&mut self.inner, next);
+        let is_page = matches!(*request.method(), Method::GET | Method::HEAD);
+        let page = self.page.clone().filter(|_| is_page);
+        let session = Session::<crate::Data>::of(request.extensions());
+        let user: Asking = Box::pin(async move {
+            match session {
+                Some(session) => Ok(session.user_id().await?.is_some()),
+                None => Ok(false),
+            }
+        });
+        RequireLoginFuture { step: Step::Asking { user, next: Some((inner, request)), page } }
+    }
+}
+
+type Asking = Pin<Box<dyn Future<Output = Result<bool, SessionError>> + Send>>;
+
+pin_project! {
+    /// The response of a [`RequireLoginService`].
+    pub struct RequireLoginFuture<S: Service<Request<Q>>, Q> {
+        #[pin]
+        step: Step<S, S::Future, Q>,
+    }
+}
+
+pin_project! {
+    #[project = StepProjection]
+    enum Step<S, F, Q> {
+        Asking { user: Asking, next: Option<(S, Request<Q>)>, page: Option<HeaderValue> },
+        Handling { #[pin] inner: F },
+    }
+}
+
+impl<S, Q, B> Future for RequireLoginFuture<S, Q>
+where
+    S: Service<Request<Q>, Response = Response<B>>,
+    B: Default,
+{
+    type Output = Result<Response<B>, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut step = self.project().step;
+        loop {
+            match step.as_mut().project() {
+                StepProjection::Asking { user, next, page } => {
+                    let refusal = match ready!(user.as_mut().poll(context)) {
+                        Ok(true) => None,
+                        Ok(false) if page.is_some() => Some(StatusCode::SEE_OTHER),
+                        Ok(false) => Some(StatusCode::UNAUTHORIZED),
+                        Err(error) => Some(status_of(&error)),
+                    };
+                    if let Some(status) = refusal {
+                        return Poll::Ready(Ok(refused(status, page.take())));
+                    }
+                    let Some((mut inner, request)) = next.take() else { return Poll::Pending };
+                    let inner = inner.call(request);
+                    step.set(Step::Handling { inner });
+                }
+                StepProjection::Handling { inner } => return inner.poll(context),
+            }
+        }
+    }
+}
+
+impl<S: Service<Request<Q>>, Q> std::fmt::Debug for RequireLoginFuture<S, Q> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RequireLoginFuture").finish_non_exhaustive()
+    }
+}
+
+fn refused<B: Default>(status: StatusCode, page: Option<HeaderValue>) -> Response<B> {
+    let mut response = Response::new(B::default());
+    *response.status_mut() = status;
+    match (status, page) {
+        (StatusCode::SEE_OTHER, Some(page)) => {
+            response.headers_mut().insert(header::LOCATION, page);
+        }
+        (StatusCode::SERVICE_UNAVAILABLE, _) => {
+            let soon = HeaderValue::from_static("1");
+            response.headers_mut().insert(header::RETRY_AFTER, soon);
+        }
+        _ => {}
+    }
+    response
+}

@@ -1,0 +1,373 @@
+use std::{fmt, future::IntoFuture, marker::PhantomData, pin::Pin, sync::Arc};
+
+use http::Extensions;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use vestiary::{Handle, SessionId, UnixMillis, protocol::UserSession};
+use vestiary_store::{Login, SessionError, Sessions, Stored};
+
+use crate::visit::{Data, State, Visit};
+
+/// A visitor's session. Cheap to clone; all clones, of whatever type, are the same session.
+///
+/// Nothing is read before somebody asks, and nothing is stored before something was changed. Changes are
+/// stored when the handler has made its response, whatever its status; what other requests have changed
+/// meanwhile is kept, top-level key by top-level key ([`Session::update`] for counters and lists).
+///
+/// `Session` is a map of JSON values; `Session<T>` is a type of the application's: the same top-level JSON
+/// object, seen another way.
+///
+/// ```
+/// use vestiary_tower::{Session, SessionError};
+///
+/// async fn visits(session: Session) -> Result<String, SessionError> {
+///     let visits: u64 = session.get("visits").await?.unwrap_or(0);
+///     session.insert("visits", visits + 1).await?;
+///     Ok(format!("You were here {visits} times."))
+/// }
+/// ```
+///
+/// ```
+/// use serde::{Deserialize, Serialize};
+/// use vestiary_tower::{Session, SessionError};
+///
+/// #[derive(Default, Deserialize, Serialize)]
+/// struct Cart {
+///     #[serde(default)]
+///     items: Vec<String>,
+/// }
+///
+/// async fn add(session: Session<Cart>) -> Result<(), SessionError> {
+///     // Run on what the store has now, so that two tabs lose nothing.
+///     session.update(|cart| cart.items.push("a coat".to_owned())).await?;
+///     Ok(())
+/// }
+/// ```
+pub struct Session<T = Data> {
+    visit: Arc<Visit>,
+    holds: PhantomData<fn() -> T>,
+}
+
+impl<T> Session<T> {
+    pub(crate) fn new(visit: Arc<Visit>) -> Self {
+        Self { visit, holds: PhantomData }
+    }
+
+    /// The session of a request, if the [`SessionLayer`](crate::SessionLayer) is there.
+    #[must_use]
+    pub fn of(extensions: &Extensions) -> Option<Self> {
+        extensions.get::<Session>().map(Session::typed)
+    }
+
+    /// The same session, as another type.
+    #[must_use]
+    pub fn typed<U>(&self) -> Session<U> {
+        Session::new(Arc::clone(&self.visit))
+    }
+
+    /// Whether the store does not know it (yet).
+    ///
+    /// # Errors
+    /// [`SessionError`] if the store failed.
+    pub async fn is_new(&self) -> Result<bool, SessionError> {
+        Ok(self.visit.open().await?.record().is_none())
+    }
+
+    /// Its ID, if it is stored: whoever has it, signed, has the session.
+    ///
+    /// # Errors
+    /// [`SessionError`] if the store failed.
+    pub async fn id(&self) -> Result<Option<SessionId>, SessionError> {
+        Ok(self.visit.open().await?.record().map(|record| record.id().clone()))
+    }
+
+    /// Whose session it is, after [`Session::login`].
+    ///
+    /// # Errors
+    /// [`SessionError`] if the store failed.
+    pub async fn user_id(&self) -> Result<Option<String>, SessionError> {
+        Ok(self.visit.open().await?.record().and_then(Stored::user))
+    }
+
+    /// What the list of its user calls it.
+    ///
+    /// # Errors
+    /// [`SessionError`] if the store failed.
+    pub async fn handle(&self) -> Result<Option<Handle>, SessionError> {
+        Ok(self.visit.open().await?.record().and_then(|record| record.handle().cloned()))
+    }
+
+    /// Stores the changes now, and not when the response is ready. `false` if the session was ended
+    /// meanwhile: nothing was written.
+    ///
+    /// # Errors
+    /// [`SessionError`] if they cannot be stored.
+    pub async fn save(&self) -> Result<bool, SessionError> {
+        self.visit.save(&mut *self.visit.open_to_write().await?).await
+    }
+
+    /// Gives the session its whole life again, in store and cookie, without writing its data.
+    ///
+    /// # Errors
+    /// [`SessionError`] if the store failed.
+    pub async fn touch(&self) -> Result<(), SessionError> {
+        self.visit.touch(&mut *self.visit.open_to_write().await?).await
+    }
+
+    /// Gives the session another ID and keeps what it holds. For a while the old ID still leads to it, for
+    /// requests that are under way. With [`Config::renew_after`](crate::Config::renew_after) this
+    /// happens by itself.
+    ///
+    /// # Errors
+    /// [`SessionError`] if the store failed.
+    pub async fn renew(&self) -> Result<(), SessionError> {
+        self.visit.renew(&mut *self.visit.open_to_write().await?).await
+    }
+
+    /// Ends the session: removes it from the store, and the cookie from the browser. What is written
+    /// afterwards begins another one.
+    ///
+    /// # Errors
+    /// [`SessionError`] if the store did not confirm it. The cookie goes all the same, so that whoever sits
+    /// at the browser is logged out; but somebody who has copied the cookie may not be.
+    pub async fn destroy(&self) -> Result<(), SessionError> {
+        self.visit.destroy().await
+    }
+
+    /// Logs a user in: gives the session another ID, so that whoever knew the old one knows nothing, and
+    /// binds it to the user, whose sessions can be listed and ended ([`Session::sessions_of`]). It
+    /// keeps nothing that is not named, and is stored at once.
+    ///
+    /// ```
+    /// # use vestiary_tower::{Session, SessionError};
+    /// # async fn handler(session: Session) -> Result<(), SessionError> {
+    /// session.login("ada").keep(["cart"]).label("Firefox on Linux").await?;
+    /// session.insert("name", "Ada").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`SessionError::LoginOutdated`] if all sessions of the user were ended while the login was under
+    /// way; others if the store failed. The visitor has the session of before then.
+    #[must_use = "a login does nothing unless it is awaited"]
+    pub fn login(&self, user: impl Into<String>) -> LogIn {
+        LogIn {
+            visit: Arc::clone(&self.visit),
+            user: user.into(),
+            keep: Vec::new(),
+            login: Login::default(),
+        }
+    }
+
+    /// The sessions of a user, the last one used first: to show them, and end one, the others or all.
+    #[must_use]
+    pub fn sessions_of(&self, user: &str) -> vestiary_store::UserList {
+        self.sessions().of(user)
+    }
+
+    /// The sessions of the session's own user, the last one used first; none if it has no user.
+    ///
+    /// # Errors
+    /// [`SessionError`] if the store failed.
+    pub async fn siblings(&self) -> Result<Vec<UserSession>, SessionError> {
+        match self.user_id().await? {
+            Some(user) => self.sessions_of(&user).list().await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// All sessions of the service.
+    #[must_use]
+    pub fn sessions(&self) -> &Sessions {
+        &self.visit.sessions
+    }
+}
+
+impl Session {
+    /// What the session holds under this key, if anything.
+    ///
+    /// # Errors
+    /// [`SessionError::Type`] if it is of another type; others if the store failed.
+    pub async fn get<V: DeserializeOwned>(&self, key: &str) -> Result<Option<V>, SessionError> {
+        let mut state = self.visit.open().await?;
+        state.look()?.get(key).map(V::deserialize).transpose().map_err(wrong_type)
+    }
+
+    /// Puts a value under this key.
+    ///
+    /// # Errors
+    /// [`SessionError::Type`] if it has no JSON; others if the store failed.
+    pub async fn insert(&self, key: &str, value: impl Serialize) -> Result<(), SessionError> {
+        let value = serde_json::to_value(value).map_err(wrong_type)?;
+        self.visit.open_to_write().await?.change()?.insert(key.to_owned(), value);
+        Ok(())
+    }
+
+    /// Takes away what is under this key, and returns it.
+    ///
+    /// # Errors
+    /// [`SessionError::Type`] if it is of another type: it is taken away all the same; others if the store
+    /// failed.
+    pub async fn remove<V: DeserializeOwned>(&self, key: &str) -> Result<Option<V>, SessionError> {
+        let removed = self.visit.open_to_write().await?.change()?.remove(key);
+        removed.map(V::deserialize).transpose().map_err(wrong_type)
+    }
+
+    /// Takes everything away. The session stays, and its ID: see [`Session::destroy`].
+    ///
+    /// # Errors
+    /// [`SessionError`] if the store failed.
+    pub async fn clear(&self) -> Result<(), SessionError> {
+        self.visit.open_to_write().await?.change()?.clear();
+        Ok(())
+    }
+
+    /// All that it holds.
+    ///
+    /// # Errors
+    /// [`SessionError`] if the store failed.
+    pub async fn data(&self) -> Result<Data, SessionError> {
+        Ok(self.visit.open().await?.look()?.clone())
+    }
+
+    /// Changes what the store has **now**, and stores it: for what is built up from what was there, such
+    /// as counters and lists, which requests at the same time change, too. None of them is lost. It may
+    /// run more than once. `false` if the session was ended meanwhile: nothing was written.
+    ///
+    /// # Errors
+    /// [`SessionError`] if the store failed, or the result cannot be stored.
+    pub async fn update(
+        &self,
+        mut change: impl FnMut(&mut Data) + Send,
+    ) -> Result<bool, SessionError> {
+        let mut state = self.visit.open_to_write().await?;
+        let change = |data: &mut Data| {
+            change(data);
+            Ok(())
+        };
+        self.visit.update(&mut state, change).await
+    }
+}
+
+impl<T: Serialize + DeserializeOwned + Default> Session<T> {
+    /// What the session holds; the default if it holds nothing.
+    ///
+    /// # Errors
+    /// [`SessionError::Type`] if it holds something else; others if the store failed.
+    pub async fn read(&self) -> Result<T, SessionError> {
+        let mut state = self.visit.open().await?;
+        of_data(state.look()?)
+    }
+
+    /// Puts something in place of what the session holds.
+    ///
+    /// # Errors
+    /// [`SessionError::Type`] if it is no JSON object; others if the store failed.
+    pub async fn write(&self, value: &T) -> Result<(), SessionError> {
+        let data = to_data(value)?;
+        *self.visit.open_to_write().await?.change()? = data;
+        Ok(())
+    }
+
+    /// Changes what the session holds, as this request has seen it. What others have changed meanwhile is
+    /// kept, top-level key by top-level key.
+    ///
+    /// # Errors
+    /// [`SessionError::Type`] if it holds something else, or the result is no JSON object; others if the
+    /// store failed.
+    pub async fn modify<R: Send>(
+        &self,
+        change: impl FnOnce(&mut T) -> R + Send,
+    ) -> Result<R, SessionError> {
+        let mut state: async_lock::MutexGuard<'_, State> = self.visit.open_to_write().await?;
+        let data = state.change()?;
+        let mut value: T = of_data(data)?;
+        let result = change(&mut value);
+        *data = to_data(&value)?;
+        Ok(result)
+    }
+}
+
+/// A login that waits to be awaited: [`Session::login`].
+#[must_use = "a login does nothing unless it is awaited"]
+pub struct LogIn {
+    visit: Arc<Visit>,
+    user: String,
+    keep: Vec<String>,
+    login: Login,
+}
+
+impl LogIn {
+    /// Keys of the old session that the new one keeps, such as a cart. None, unless said.
+    pub fn keep<K: Into<String>>(mut self, keys: impl IntoIterator<Item = K>) -> Self {
+        self.keep.extend(keys.into_iter().map(Into::into));
+        self
+    }
+
+    /// What the user will recognise the session by: a device, a place.
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.login.label = Some(label.into());
+        self
+    }
+
+    /// When the visitor proved who it is. If all sessions of the user were ended since, the login is
+    /// refused. Unless said otherwise, when the request began.
+    pub fn proven_at(mut self, at: UnixMillis) -> Self {
+        self.login.proven = Some(at);
+        self
+    }
+}
+
+impl IntoFuture for LogIn {
+    type Output = Result<(), SessionError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let Self { visit, user, keep, login } = self;
+        Box::pin(async move {
+            let mut state = visit.open_to_write().await?;
+            let mut data = state.look()?.clone();
+            data.retain(|key, _| keep.contains(key));
+            visit.login(&mut state, &user, data, login).await
+        })
+    }
+}
+
+impl<T> Clone for Session<T> {
+    fn clone(&self) -> Self {
+        self.typed()
+    }
+}
+
+/// What a session holds is the application's secret.
+impl<T> fmt::Debug for Session<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").finish_non_exhaustive()
+    }
+}
+
+/// Who logs in is the application's secret.
+impl fmt::Debug for LogIn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogIn").finish_non_exhaustive()
+    }
+}
+
+fn of_data<T: DeserializeOwned + Default>(data: &Data) -> Result<T, SessionError> {
+    if data.is_empty() {
+        return Ok(T::default());
+    }
+    T::deserialize(Value::Object(data.clone())).map_err(wrong_type)
+}
+
+fn to_data(value: &impl Serialize) -> Result<Data, SessionError> {
+    match serde_json::to_value(value).map_err(wrong_type)? {
+        Value::Object(data) => Ok(data),
+        _ => Err(SessionError::Data(vestiary::Error::DataNotObject)),
+    }
+}
+
+fn wrong_type(error: serde_json::Error) -> SessionError {
+    SessionError::Type(Arc::new(error))
+}

@@ -1,0 +1,617 @@
+//! One request's view of its visitor's session. It does what the core decides, and knows no type of the
+//! application's.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use async_lock::{Mutex, MutexGuard};
+use http::{HeaderMap, HeaderValue, header};
+use serde_json::{Map, Value};
+use vestiary::{
+    SessionId, UnixMillis, UserRef,
+    decide::{CookieStep, Known, Operation, Plan, Stage, StoreStep, decide},
+    response,
+};
+use vestiary_store::{
+    Event, Found, Loaded, Login, OnStoreError, SessionError, Sessions, Stored, Written,
+};
+
+/// What a session holds.
+pub type Data = Map<String, Value>;
+
+/// A request, as far as its session goes.
+pub(crate) struct Visit {
+    pub(crate) sessions: Sessions,
+    headers: Vec<HeaderValue>,
+    secure_here: bool,
+    /// When the request came.
+    began: UnixMillis,
+    /// The application has looked at the session, so the response may depend on it.
+    looked: AtomicBool,
+    /// The head of the response has left.
+    left: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+pub(crate) struct State {
+    opened: bool,
+    /// Why the session could not be read; it cannot be written then, either.
+    failure: Option<SessionError>,
+    /// The record as the store has it; none of a new session.
+    record: Option<Stored>,
+    /// What is in it, once somebody wants to know.
+    data: Option<Data>,
+    /// The data as JSON text, as it was before the application changed it.
+    base: Option<String>,
+    barred: Barred,
+    cookie: Outgoing,
+    /// The browser sent a cookie of our name, or was sent one in this request.
+    cookie_out: bool,
+    /// The store is to be told that the session is used.
+    due: Due,
+}
+
+/// Whether nothing may be written, nor a cookie set, which could overwrite a newer one.
+#[derive(Default)]
+enum Barred {
+    #[default]
+    No,
+    /// The session was ended meanwhile.
+    Ended,
+    /// The visitor's ID is out of use. The record leads a logout to the session.
+    Retired(Box<Stored>),
+}
+
+/// What is to become of the cookie in this response.
+#[derive(Default)]
+enum Outgoing {
+    #[default]
+    Nothing,
+    Session(SessionId),
+    Removal,
+}
+
+/// What the store is to be told when the response is ready, if nothing else is written until then.
+#[derive(Clone, Copy, Default, Eq, PartialEq)]
+enum Due {
+    #[default]
+    Nothing,
+    /// Another life for the record.
+    Touch,
+    /// Another deadline in the record.
+    Deadline,
+}
+
+impl Visit {
+    pub(crate) fn new(
+        sessions: Sessions,
+        headers: &HeaderMap,
+        secure_here: bool,
+        began: UnixMillis,
+    ) -> Self {
+        Self {
+            sessions,
+            headers: headers.get_all(header::COOKIE).iter().cloned().collect(),
+            secure_here,
+            began,
+            looked: AtomicBool::new(false),
+            left: AtomicBool::new(false),
+            state: Mutex::default(),
+        }
+    }
+
+    /// The session, read from the store if it was not yet; the error if that failed and nothing may go on.
+    pub(crate) async fn open(&self) -> Result<MutexGuard<'_, State>, SessionError> {
+        let state = self.opened().await?;
+        match &state.failure {
+            Some(error) if self.sessions.on_store_error() == OnStoreError::Error => {
+                Err(error.clone())
+            }
+            _ => Ok(state),
+        }
+    }
+
+    /// As [`Visit::open`], for what writes: not over what could not be read.
+    pub(crate) async fn open_to_write(&self) -> Result<MutexGuard<'_, State>, SessionError> {
+        let state = self.opened().await?;
+        state.failure.clone().map_or(Ok(state), Err)
+    }
+
+    async fn opened(&self) -> Result<MutexGuard<'_, State>, SessionError> {
+        self.looked.store(true, Ordering::Relaxed);
+        let mut state = self.state.lock().await;
+        if state.opened {
+            return Ok(state);
+        }
+        let cookies = self.sessions.cookies(self.headers.iter().map(HeaderValue::as_bytes));
+        state.cookie_out = cookies.present;
+        let found = match self.sessions.find(&cookies).await {
+            Ok(found) => found,
+            Err(error) => {
+                self.sessions.tell(Event::StoreFailed { code: error.code() });
+                state.failure = Some(error);
+                Found::Nobody
+            }
+        };
+        // Not before it was answered: whoever was cancelled leaves it to the next one.
+        state.opened = true;
+        match found {
+            Found::Nobody => {}
+            Found::Retired(record) => state.barred = Barred::Retired(record),
+            Found::Session(session) => self.begin(&mut state, *session).await,
+        }
+        Ok(state)
+    }
+
+    /// Becomes what was found for this visitor.
+    async fn begin(&self, state: &mut State, loaded: Loaded) {
+        let Loaded { stored, renewed, due, stale } = loaded;
+        state.record = Some(stored);
+        if renewed {
+            self.cookie_step(state, CookieStep::Set);
+        }
+        if due {
+            // The session could be read, so a store that fails now is no reason to fail: the next request
+            // tries again.
+            if let Err(error) = self.renew(state).await {
+                self.sessions.tell(Event::StoreFailed { code: error.code() });
+            }
+        } else if stale {
+            state.due = Due::Deadline;
+        }
+        let plan = self.plan(state, Operation::Open);
+        if plan.store == StoreStep::Touch && state.due == Due::Nothing {
+            state.due = Due::Touch;
+        }
+        self.cookie_step(state, plan.cookie);
+    }
+
+    /// What a request leaves behind when its response is ready.
+    pub(crate) async fn finish(&self) -> Result<(), SessionError> {
+        let state = &mut *self.state.lock().await;
+        if !state.opened || state.failure.is_some() {
+            return Ok(());
+        }
+        let finished = self.execute(state, Operation::Finish).await;
+        let refreshed = match (std::mem::take(&mut state.due), &state.record) {
+            (Due::Touch, Some(record)) => self.sessions.touch(record).await,
+            (Due::Deadline, Some(record)) => {
+                let nothing = || "{}".to_owned();
+                self.sessions.commit(record, nothing(), nothing()).await.map(drop)
+            }
+            _ => Ok(()),
+        };
+        // The session could be read, after all, and the next request tries again.
+        if let Err(error) = refreshed {
+            self.sessions.tell(Event::StoreFailed { code: error.code() });
+        }
+        finished
+    }
+
+    /// Whether the session was looked at, so that there may be something to finish.
+    pub(crate) fn was_looked_at(&self) -> bool {
+        self.looked.load(Ordering::Relaxed)
+    }
+
+    /// No cookie reaches this browser any more.
+    pub(crate) fn leave(&self) {
+        self.left.store(true, Ordering::Relaxed);
+    }
+
+    /// Puts the cookie onto a response, and says what caches have to know.
+    pub(crate) async fn seal(&self, headers: &mut HeaderMap) {
+        let state = self.state.lock().await;
+        if let Some(vary) = response::vary(Some(&list_of(headers, header::VARY)))
+            && let Ok(vary) = HeaderValue::try_from(vary)
+        {
+            headers.insert(header::VARY, vary);
+        }
+        let Some(cookie) = self.outgoing(&state) else { return };
+        let control = list_of(headers, header::CACHE_CONTROL);
+        if let Some(control) = response::cache_control(Some(&control)) {
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(control));
+        }
+        let name = self.sessions.options().name().as_str();
+        let others: Vec<_> = headers
+            .get_all(header::SET_COOKIE)
+            .iter()
+            .filter(|value| !is_named(value, name))
+            .cloned()
+            .collect();
+        headers.remove(header::SET_COOKIE);
+        for other in others {
+            headers.append(header::SET_COOKIE, other);
+        }
+        headers.append(header::SET_COOKIE, cookie);
+    }
+
+    /// A cookie whose ID was taken out of use before the response leaves, by a request that was faster,
+    /// stays here: it could overwrite the newer one.
+    fn outgoing(&self, state: &State) -> Option<HeaderValue> {
+        let id = match &state.cookie {
+            Outgoing::Nothing => return None,
+            Outgoing::Session(id) if self.sessions.is_retired(id) => return None,
+            Outgoing::Session(id) => Some(id),
+            Outgoing::Removal => None,
+        };
+        HeaderValue::try_from(self.sessions.set_cookie(id, self.secure_here)).ok()
+    }
+
+    /// Stores the session and sets its cookie.
+    pub(crate) async fn save(&self, state: &mut State) -> Result<bool, SessionError> {
+        self.execute(state, Operation::Save).await?;
+        Ok(state.record.is_some())
+    }
+
+    /// Gives it its whole life again, in store and cookie.
+    pub(crate) async fn touch(&self, state: &mut State) -> Result<(), SessionError> {
+        self.execute(state, Operation::Touch).await
+    }
+
+    /// Ends the session.
+    pub(crate) async fn destroy(&self) -> Result<(), SessionError> {
+        let state = &mut *self.opened().await?;
+        if let Some(error) = state.failure.clone() {
+            // A logout that cannot be confirmed takes the cookie away all the same.
+            state.cookie = Outgoing::Removal;
+            return Err(error);
+        }
+        self.execute(state, Operation::Destroy).await
+    }
+
+    /// Changes what the store has now. Changes that were made before are stored first.
+    pub(crate) async fn update(
+        &self,
+        state: &mut State,
+        mut change: impl FnMut(&mut Data) -> Result<(), SessionError> + Send,
+    ) -> Result<bool, SessionError> {
+        if self.is_changed(state) {
+            self.execute(state, Operation::Save).await?;
+        }
+        let Some(record) = state.record.clone() else {
+            if !matches!(state.barred, Barred::No) {
+                self.sessions.tell(Event::Gone);
+                return Ok(false);
+            }
+            change(state.change()?)?;
+            return self.save(state).await;
+        };
+        let mut compute = |text: &str| {
+            let mut data = parsed(text)?;
+            change(&mut data)?;
+            Ok(text_of(&data))
+        };
+        let written = self.sessions.update(&record, &mut compute).await?;
+        let before = record.id().clone();
+        let known = self.written(state, written, false);
+        if known && state.record.as_ref().is_some_and(|record| *record.id() != before) {
+            self.cookie_step(state, CookieStep::Set);
+        }
+        Ok(known)
+    }
+
+    /// Logs a user in: another ID, and nothing of the old session but what is kept.
+    pub(crate) async fn login(
+        &self,
+        state: &mut State,
+        user: &str,
+        data: Data,
+        login: Login,
+    ) -> Result<(), SessionError> {
+        if self.has_left() {
+            return Err(SessionError::ResponseSent);
+        }
+        let login = Login { proven: login.proven.or(Some(self.began)), ..login };
+        let list = self.sessions.of(user);
+        let owner = list.admit(&login).await?;
+        let handle = owner.handle.clone();
+        let stored = match self.rotate(state, &text_of(&data), owner).await {
+            Ok(stored) => stored,
+            Err(error) => {
+                // Its record was not stored, or nobody has its ID: it has no place on the list.
+                if let Err(error) = list.revoke(&handle).await {
+                    self.sessions.tell(Event::StoreFailed { code: error.code() });
+                }
+                return Err(error);
+            }
+        };
+        *state = State {
+            opened: true,
+            record: Some(stored),
+            data: Some(data),
+            cookie_out: state.cookie_out,
+            ..State::default()
+        };
+        self.cookie_step(state, CookieStep::Set);
+        Ok(())
+    }
+
+    async fn rotate(
+        &self,
+        state: &State,
+        data: &str,
+        owner: UserRef,
+    ) -> Result<Stored, SessionError> {
+        let next = match &state.record {
+            None => None,
+            Some(old) => self.sessions.supersede(old, data, Some(owner.clone())).await?,
+        };
+        let stored = if let Some(stored) = next {
+            stored
+        } else {
+            let stored = self.sessions.create(data, Some(owner)).await?;
+            self.sessions.tell(Event::Created);
+            stored
+        };
+        // Who was logged in before is not any more.
+        if let Some(old) = &state.record
+            && let (Some(user), Some(handle)) = (old.user(), old.handle())
+        {
+            self.sessions.of(&user).revoke(handle).await?;
+        }
+        Ok(stored)
+    }
+
+    /// Gives the session another ID, and keeps what it holds.
+    pub(crate) async fn renew(&self, state: &mut State) -> Result<(), SessionError> {
+        let Some(record) = state.record.clone().filter(|_| !self.has_left()) else { return Ok(()) };
+        let Some(renewed) = self.sessions.renew(&record).await? else {
+            self.end(state);
+            return Ok(());
+        };
+        // What the application has changed is told by what it has seen; what others have written
+        // meanwhile it has not.
+        state.base_of(&record)?;
+        state.record = Some(renewed);
+        self.cookie_step(state, CookieStep::Set);
+        Ok(())
+    }
+
+    /// Does what the core decides. The store comes first, so that no cookie promises too much.
+    async fn execute(&self, state: &mut State, operation: Operation) -> Result<(), SessionError> {
+        if self.is_barred(state, operation).await? {
+            return Ok(());
+        }
+        let plan = self.plan(state, operation);
+        if plan.cookie == CookieStep::Late {
+            return Err(SessionError::ResponseSent);
+        }
+        let before = state.record.as_ref().map(|record| record.id().clone());
+        match self.store_step(state, plan.store).await {
+            Ok(true) => {}
+            Ok(false) => return Ok(()),
+            Err(error) => {
+                // A logout that the store did not confirm still takes the cookie away.
+                if plan.cookie == CookieStep::Clear {
+                    self.cookie_step(state, CookieStep::Clear);
+                }
+                return Err(error);
+            }
+        }
+        let now = state.record.as_ref().map(Stored::id);
+        // It was renewed meanwhile, and may be known by its old ID to this browser.
+        let moved = before.is_some() && now.is_some() && before.as_ref() != now;
+        let cookie = if moved { CookieStep::Set } else { plan.cookie };
+        self.cookie_step(state, cookie);
+        if plan.stage == Stage::New && (before.is_some() || operation == Operation::Destroy) {
+            state.forget();
+        }
+        Ok(())
+    }
+
+    /// Whether this operation is dropped, for the visitor's cookie is not that of a session any more.
+    async fn is_barred(
+        &self,
+        state: &mut State,
+        operation: Operation,
+    ) -> Result<bool, SessionError> {
+        if matches!(state.barred, Barred::No) {
+            return Ok(false);
+        }
+        if operation == Operation::Destroy {
+            if let Barred::Retired(record) = &state.barred
+                && let Err(error) = self.sessions.destroy(record).await
+            {
+                state.cookie = Outgoing::Removal;
+                return Err(error);
+            }
+            state.barred = Barred::No;
+            return Ok(false);
+        }
+        let writes = self.plan(state, operation).store != StoreStep::Keep;
+        if writes {
+            self.sessions.tell(Event::Gone);
+        }
+        Ok(writes)
+    }
+
+    /// Asks the store. False if it says that the session was ended meanwhile.
+    async fn store_step(&self, state: &mut State, step: StoreStep) -> Result<bool, SessionError> {
+        match (step, state.record.clone()) {
+            (StoreStep::Keep, _) | (StoreStep::Touch | StoreStep::Take, None) => Ok(true),
+            (StoreStep::Create | StoreStep::Replace, None) => {
+                let text = text_of(state.data.get_or_insert_default());
+                state.record = Some(self.sessions.create(&text, None).await?);
+                state.base = None;
+                self.sessions.tell(Event::Created);
+                Ok(true)
+            }
+            (StoreStep::Create | StoreStep::Replace, Some(record)) => {
+                let base = state.base_of(&record)?.to_owned();
+                let mine = text_of(state.data(&record)?);
+                let written = self.sessions.commit(&record, base, mine).await?;
+                Ok(self.written(state, written, true))
+            }
+            (StoreStep::Touch, Some(record)) => {
+                self.sessions.touch(&record).await?;
+                state.due = Due::Nothing;
+                Ok(true)
+            }
+            (StoreStep::Take, Some(record)) => {
+                let confirmed = self.sessions.destroy(&record).await?;
+                self.sessions.tell(Event::Destroyed { confirmed });
+                Ok(true)
+            }
+        }
+    }
+
+    /// Takes over what the store has now. False if that is nothing.
+    fn written(&self, state: &mut State, written: Option<Written>, mine: bool) -> bool {
+        let Some(Written { stored, merged }) = written else {
+            self.end(state);
+            return false;
+        };
+        if merged {
+            self.sessions.tell(Event::Conflict);
+        }
+        state.record = Some(stored);
+        state.base = None;
+        state.due = Due::Nothing;
+        if merged || !mine {
+            state.data = None;
+        }
+        true
+    }
+
+    /// The session was ended by somebody else: nothing more is written, and no cookie set.
+    fn end(&self, state: &mut State) {
+        self.sessions.tell(Event::Gone);
+        state.forget();
+        state.cookie = Outgoing::Nothing;
+        state.barred = Barred::Ended;
+    }
+
+    fn plan(&self, state: &State, operation: Operation) -> Plan {
+        let left = self.has_left();
+        let id = state.record.as_ref().map(Stored::id);
+        let known = Known {
+            cookie_out: state.cookie_out,
+            unsaved: operation == Operation::Finish && self.is_changed(state),
+            over: self.sessions.options().ttl(self.began).is_over(),
+            finishes: !left,
+            left,
+            touched: operation == Operation::Open
+                && id.is_some_and(|id| self.sessions.is_touched(id)),
+        };
+        let at = if state.record.is_some() { Stage::Stored } else { Stage::New };
+        decide(self.sessions.options().policy(), at, operation, known)
+    }
+
+    /// Whether the application has changed the data, and not only touched it.
+    #[expect(clippy::unused_self, reason = "reads as a question about the request")]
+    fn is_changed(&self, state: &State) -> bool {
+        match (&state.base, &state.data) {
+            (Some(base), Some(data)) => *base != text_of(data),
+            _ => false,
+        }
+    }
+
+    fn has_left(&self) -> bool {
+        self.left.load(Ordering::Relaxed)
+    }
+
+    fn cookie_step(&self, state: &mut State, step: CookieStep) {
+        match step {
+            CookieStep::Set if !self.has_left() => {
+                let Some(record) = &state.record else { return };
+                state.cookie = Outgoing::Session(record.id().clone());
+                state.cookie_out = true;
+            }
+            CookieStep::Clear => state.cookie = Outgoing::Removal,
+            CookieStep::Set | CookieStep::Keep | CookieStep::Late => {}
+        }
+    }
+}
+
+impl State {
+    /// The record as the store has it.
+    pub(crate) fn record(&self) -> Option<&Stored> {
+        self.record.as_ref()
+    }
+
+    /// What the session holds.
+    pub(crate) fn look(&mut self) -> Result<&Data, SessionError> {
+        match self.record.clone() {
+            None => Ok(self.data.get_or_insert_default()),
+            Some(record) => self.data(&record).map(|data| &*data),
+        }
+    }
+
+    /// The same, for the application to change.
+    pub(crate) fn change(&mut self) -> Result<&mut Data, SessionError> {
+        match self.record.clone() {
+            None => {
+                let data = self.data.get_or_insert_default();
+                self.base.get_or_insert_with(|| text_of(data));
+                Ok(data)
+            }
+            Some(record) => {
+                self.base_of(&record)?;
+                self.data(&record)
+            }
+        }
+    }
+
+    fn data(&mut self, record: &Stored) -> Result<&mut Data, SessionError> {
+        let data = match self.data.take() {
+            Some(data) => data,
+            None => parsed(record.data())?,
+        };
+        Ok(self.data.insert(data))
+    }
+
+    /// The data before it was changed, as the same text that it would be afterwards.
+    fn base_of(&mut self, record: &Stored) -> Result<&str, SessionError> {
+        let base = match self.base.take() {
+            Some(base) => base,
+            None => text_of(self.data(record)?),
+        };
+        Ok(self.base.insert(base))
+    }
+
+    fn forget(&mut self) {
+        (self.record, self.data, self.base) = (None, None, None);
+        self.due = Due::Nothing;
+    }
+}
+
+/// Runs something on every way out, also when a request is cancelled.
+pub(crate) struct Leaving(pub(crate) Arc<Visit>);
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.0.leave();
+    }
+}
+
+/// Finishes a request, and puts what comes of it onto the response.
+pub(crate) async fn finished(
+    visit: Arc<Visit>,
+    mut headers: HeaderMap,
+) -> (HeaderMap, Result<(), SessionError>) {
+    let finished = visit.finish().await;
+    visit.seal(&mut headers).await;
+    visit.leave();
+    (headers, finished)
+}
+
+fn list_of(headers: &HeaderMap, name: header::HeaderName) -> String {
+    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    values.collect::<Vec<_>>().join(", ")
+}
+
+fn is_named(set_cookie: &HeaderValue, name: &str) -> bool {
+    let rest = set_cookie.as_bytes().strip_prefix(name.as_bytes());
+    rest.is_some_and(|rest| rest.first() == Some(&b'='))
+}
+
+fn parsed(text: &str) -> Result<Data, SessionError> {
+    serde_json::from_str(text).map_err(|error| SessionError::Type(Arc::new(error)))
+}
+
+fn text_of(data: &Data) -> String {
+    serde_json::to_string(data).unwrap_or_else(|_| "{}".to_owned())
+}
