@@ -72,6 +72,17 @@ impl SessionError {
         }
     }
 
+    /// The status of a response that says so: 503 if the store is at fault, 409 for a login that was too
+    /// late, or else 500.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::LoginOutdated => 409,
+            error if error.is_store() => 503,
+            _ => 500,
+        }
+    }
+
     /// Whether it is the store's fault, so that the same request may succeed a little later.
     #[must_use]
     pub fn is_store(&self) -> bool {
@@ -101,5 +112,20 @@ impl fmt::Display for StoreOperation {
             Self::Touch => "touch",
             Self::Remove => "remove",
         })
+    }
+}
+
+/// The message, which says nothing of the cause; log that.
+#[cfg(feature = "axum")]
+impl axum_core::response::IntoResponse for SessionError {
+    fn into_response(self) -> axum_core::response::Response {
+        let status = http::StatusCode::from_u16(self.status());
+        let status = status.unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, self.to_string()).into_response();
+        if status == http::StatusCode::SERVICE_UNAVAILABLE {
+            let soon = http::HeaderValue::from_static("1");
+            response.headers_mut().insert(http::header::RETRY_AFTER, soon);
+        }
+        response
     }
 }

@@ -2,10 +2,10 @@ use axum_core::{
     extract::{FromRequestParts, OptionalFromRequestParts},
     response::{IntoResponse, Response},
 };
-use http::{HeaderValue, StatusCode, header, request::Parts};
+use http::{StatusCode, request::Parts};
 use vestiary_store::SessionError;
 
-use crate::{Session, layer::status_of};
+use crate::Session;
 
 /// The user of the session, by the application's name for it: an extractor that lets nobody else in.
 ///
@@ -82,33 +82,8 @@ impl IntoResponse for Rejection {
             )
                 .into_response(),
             Self::LoggedOut => (StatusCode::UNAUTHORIZED, "log in first").into_response(),
-            Self::Failed(error) => Failed(error).into_response(),
+            Self::Failed(error) => error.into_response(),
         }
-    }
-}
-
-/// An error of the session as a response: 503 if the store is at fault, 409 for a login that was too late,
-/// or else 500. It says nothing of the cause; log that.
-#[derive(Debug, Clone)]
-pub struct Failed(pub SessionError);
-
-impl From<SessionError> for Failed {
-    fn from(error: SessionError) -> Self {
-        Self(error)
-    }
-}
-
-impl IntoResponse for Failed {
-    fn into_response(self) -> Response {
-        let status = match &self.0 {
-            SessionError::LoginOutdated => StatusCode::CONFLICT,
-            error => status_of(error),
-        };
-        let mut response = (status, self.0.to_string()).into_response();
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-        }
-        response
     }
 }
 

@@ -220,11 +220,7 @@ impl<B, F: Fn(&SessionError, Response<B>) -> Response<B>> Failure<B> for F {
 
 /// The status of a response that could not be made for want of a session.
 pub(crate) fn status_of(error: &SessionError) -> StatusCode {
-    if error.is_store() {
-        StatusCode::SERVICE_UNAVAILABLE
-    } else {
-        StatusCode::INTERNAL_SERVER_ERROR
-    }
+    StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 /// Whether the request is for this very machine, where there is no HTTPS while something is developed.

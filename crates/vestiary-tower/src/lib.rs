@@ -9,7 +9,7 @@ mod session;
 mod visit;
 
 #[cfg(feature = "axum")]
-pub use extract::{Failed, Rejection, UserId};
+pub use extract::{Rejection, UserId};
 pub use layer::{Failure, ResponseFuture, SessionLayer, SessionService, Unavailable};
 pub use require::{RequireLogin, RequireLoginFuture, RequireLoginService};
 pub use session::{LogIn, Session};

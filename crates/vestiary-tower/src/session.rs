@@ -230,24 +230,6 @@ impl Session {
     pub async fn data(&self) -> Result<Data, SessionError> {
         Ok(self.visit.open().await?.look()?.clone())
     }
-
-    /// Changes what the store has **now**, and stores it: for what is built up from what was there, such
-    /// as counters and lists, which requests at the same time change, too. None of them is lost. It may
-    /// run more than once. `false` if the session was ended meanwhile: nothing was written.
-    ///
-    /// # Errors
-    /// [`SessionError`] if the store failed, or the result cannot be stored.
-    pub async fn update(
-        &self,
-        mut change: impl FnMut(&mut Data) + Send,
-    ) -> Result<bool, SessionError> {
-        let mut state = self.visit.open_to_write().await?;
-        let change = |data: &mut Data| {
-            change(data);
-            Ok(())
-        };
-        self.visit.update(&mut state, change).await
-    }
 }
 
 impl<T: Serialize + DeserializeOwned + Default> Session<T> {
@@ -268,6 +250,27 @@ impl<T: Serialize + DeserializeOwned + Default> Session<T> {
         let data = to_data(value)?;
         *self.visit.open_to_write().await?.change()? = data;
         Ok(())
+    }
+
+    /// Changes what the store has **now**, and stores it: for what is built up from what was there, such
+    /// as counters and lists, which requests at the same time change, too. None of them is lost. It may
+    /// run more than once. `false` if the session was ended meanwhile: nothing was written.
+    ///
+    /// # Errors
+    /// [`SessionError::Type`] if the store has something else, or the result is no JSON object; others if
+    /// the store failed.
+    pub async fn update(
+        &self,
+        mut change: impl FnMut(&mut T) + Send,
+    ) -> Result<bool, SessionError> {
+        let mut state = self.visit.open_to_write().await?;
+        let change = |data: &mut Data| {
+            let mut value: T = of_data(data)?;
+            change(&mut value);
+            *data = to_data(&value)?;
+            Ok(())
+        };
+        self.visit.update(&mut state, change).await
     }
 
     /// Changes what the session holds, as this request has seen it. What others have changed meanwhile is
