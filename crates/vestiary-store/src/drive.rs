@@ -149,6 +149,9 @@ fn sealed_list(sessions: &Sessions, key: &str, text: String) -> Result<String, S
     sessions.sealed(&SessionId::parse(key)?, key, text)
 }
 
+/// A client that sends a request again has lost its connection, and needs longer than this for another one.
+const RESENT: Duration = Duration::from_millis(20);
+
 /// One run of a machine.
 pub(crate) struct Drive<'a> {
     sessions: &'a Sessions,
@@ -243,7 +246,16 @@ impl<'a> Drive<'a> {
         &mut self,
         answer: impl Future<Output = Result<Answer, StoreError>>,
     ) -> Result<Answer, SessionError> {
-        Ok(self.asked(answer).await?.unwrap_or(Answer::Unknown))
+        let answer = self.asked(answer).await?.unwrap_or(Answer::Unknown);
+        if answer == Answer::Conflict && self.took > RESENT {
+            // The client may have lost its connection, and sent it again: what was there may be ours.
+            self.failure.get_or_insert_with(|| SessionError::Store {
+                operation: self.operation,
+                source: StoreError::failed("it did not say whether the session was written"),
+            });
+            return Ok(Answer::Unknown);
+        }
+        Ok(answer)
     }
 
     /// Asks the store; `None` if nobody knows what it did.

@@ -440,7 +440,7 @@ impl Sessions {
                 Some(_) => return Ok(None),
             };
         }
-        Ok(None)
+        Err(SessionError::Busy)
     }
 
     /// The sessions of a user, by the application's name for the user.

@@ -375,6 +375,14 @@ impl Schedule {
                 self.late.push(ask.clone());
                 Answer::Unknown
             }
+            // It sends it again, and hears what became of that.
+            17..19 => {
+                self.store.apply(&ask, &mut self.chance);
+                match self.store.apply(&ask, &mut self.chance) {
+                    Answer::Conflict => Answer::Unknown,
+                    answer => answer,
+                }
+            }
             _ => self.store.apply(&ask, &mut self.chance),
         };
         self.note(&format!("{}", request.number), &ask, &answer);

@@ -99,7 +99,7 @@ export class Records {
 			if (!(found & Found.Renewed)) return stored;
 			next = this.#core.nextId(next, stored.text) ?? next;
 		}
-		return undefined;
+		throw busy();
 	}
 
 	/** Stores a new record. False if there is one under this ID. */
@@ -279,6 +279,15 @@ export class Records {
 				}
 				asks++;
 				took = performance.now() - began;
+				if (answer === Answer.Conflict && took > RESENT) {
+					// The client may have lost its connection, and sent it again: what was there may be
+					// ours.
+					failure ??= new StoreError(
+						'store_failed',
+						'the session store did not say whether it wrote the session'
+					);
+					answer = Answer.Unknown;
+				}
 				if (typeof answer === 'string') this.#tell(machine, answer, run);
 				else this.#core.answered(machine, answer);
 			}
@@ -407,6 +416,12 @@ function storedOf(machine: Machine): Stored {
 
 /** As many IDs a session may have got while its cookie was on the way. */
 export const RENEWALS = 4;
+
+/**
+ * Milliseconds: a client that sends a request again has lost its connection, and needs longer for another
+ * one.
+ */
+const RESENT = 20;
 
 /** How long an ID is remembered that was taken out of use, in milliseconds. */
 const RETIRED = 600_000;

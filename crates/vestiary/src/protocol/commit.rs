@@ -41,19 +41,26 @@ pub struct Commit {
     write_id: WriteId,
     terms: Terms,
     pending: Box<Record>,
-    doubts: Vec<Doubt>,
+    attempts: Vec<Attempt>,
     /// One of them was done.
     done: bool,
     tries: u8,
+    /// How often a record could not tell what became of them.
+    silent: u8,
     looking: bool,
 }
 
-/// An attempt of which nobody knows whether it was done, or will be.
+/// A write that was tried.
 #[derive(Debug)]
-struct Doubt {
+struct Attempt {
     expected: Option<WriteId>,
     mark: WriteId,
+    /// Nobody knows whether it was done, or will be.
+    doubtful: bool,
 }
+
+/// How many records may not tell: a replica may have an old one.
+const SILENT: u8 = 2;
 
 /// What a request did to the data.
 #[derive(Clone, Eq, PartialEq)]
@@ -101,9 +108,10 @@ impl Commit {
             write_id,
             terms,
             pending,
-            doubts: Vec::new(),
+            attempts: Vec::new(),
             done: false,
             tries: 0,
+            silent: 0,
             looking: false,
         }
     }
@@ -151,6 +159,11 @@ impl Commit {
     ) -> Result<Step<Committed>, Error> {
         let looked = core::mem::take(&mut self.looking);
         let mark = core::mem::replace(&mut self.write_id, fresh);
+        if !looked && self.here {
+            let expected = self.current.write_id().cloned();
+            let doubtful = answer == Answer::Unknown;
+            self.attempts.push(Attempt { expected, mark, doubtful });
+        }
         match answer {
             Answer::Done => Ok(Step::Finished(Committed::Saved(self.pending.clone()))),
             // A replica may not have it yet. What the store says of a write is certain.
@@ -158,19 +171,12 @@ impl Commit {
             Answer::Gone => Ok(Step::Finished(Committed::Gone)),
             Answer::Record(record) => self.found(*record, now),
             // Of both the record says more: whether it was our own write that was faster.
-            Answer::Conflict | Answer::Exists => Ok(self.look_again()),
-            Answer::Unknown => {
-                if !looked && self.here {
-                    let expected = self.current.write_id().cloned();
-                    self.doubts.push(Doubt { expected, mark });
-                }
-                Ok(self.look_again())
-            }
+            Answer::Conflict | Answer::Exists | Answer::Unknown => Ok(self.look_again()),
         }
     }
 
     fn found(&mut self, record: Record, now: UnixMillis) -> Result<Step<Committed>, Error> {
-        self.done |= self.doubts.iter().any(|doubt| record.has_write(&doubt.mark));
+        self.done |= self.attempts.iter().any(|attempt| record.has_write(&attempt.mark));
         if let Some((next, grace)) = record.next(&self.id)? {
             // A login took the ID away: whoever holds the old one may write nothing.
             if grace.is_none_or(|grace| now >= grace) {
@@ -183,9 +189,13 @@ impl Commit {
         if self.done {
             return Ok(Step::Finished(Committed::Saved(Box::new(record))));
         }
-        if !self.doubts.iter().all(|doubt| doubt.is_settled_by(&record)) {
+        if !self.attempts.iter().all(|attempt| attempt.is_settled_by(&record)) {
             // What a replica had before; or so much was written since that nobody knows any more. To try
             // again could be to do it twice.
+            self.silent += 1;
+            if self.silent > SILENT {
+                return Ok(Step::Finished(Committed::GaveUp));
+            }
             return Ok(self.look_again());
         }
         self.current = record;
@@ -219,10 +229,13 @@ impl Commit {
     }
 }
 
-impl Doubt {
+impl Attempt {
     /// Whether a record that has not its mark shows that it was not done: it remembers what was to be
     /// replaced, or all writes that there ever were.
     fn is_settled_by(&self, record: &Record) -> bool {
+        if !self.doubtful {
+            return true;
+        }
         match &self.expected {
             Some(expected) => record.has_write(expected),
             None => record.meta().writes.len() < Meta::WRITES,
@@ -371,8 +384,24 @@ mod tests {
         // Not there yet, or nothing was written: again, and only one of both can be done.
         let Step::Ask(Ask::Replace(_, expected, ..)) = found(record(1, "{}")) else { panic!() };
         assert_eq!(expected, Some(mark(1)));
-        // So many since that nobody knows.
-        assert_eq!(found(later(&[31, 32, 33, 34, 35, 36, 37, 38])), Step::Ask(Ask::Load(id(1))));
+        // So many since that nobody knows. It could be a replica that is behind, though.
+        let silent = later(&[31, 32, 33, 34, 35, 36, 37, 38]);
+        assert_eq!(found(silent.clone()), Step::Ask(Ask::Load(id(1))));
+        let mut commit = commit();
+        commit.start(NOW).unwrap();
+        commit.answered(Answer::Unknown, mark(50), NOW).unwrap();
+        for _ in 0..SILENT {
+            let step = commit.answered(Answer::Record(silent.clone().into()), mark(51), NOW);
+            assert_eq!(step, Ok(Step::Ask(Ask::Load(id(1)))));
+        }
+        let step = commit.answered(Answer::Record(silent.clone().into()), mark(51), NOW);
+        assert_eq!(step, Ok(Step::Finished(Committed::GaveUp)));
+        // Of a conflict it is known that nothing was done, however much was written since.
+        let mut commit = self::commit();
+        commit.start(NOW).unwrap();
+        commit.answered(Answer::Conflict, mark(50), NOW).unwrap();
+        let step = commit.answered(Answer::Record(silent.into()), mark(51), NOW).unwrap();
+        assert!(matches!(step, Step::Ask(Ask::Replace(..))));
     }
 
     #[test]
@@ -382,7 +411,7 @@ mod tests {
         commit.start(NOW).unwrap();
         commit.computed("{}", NOW).unwrap();
         commit.answered(Answer::Unknown, mark(50), NOW).unwrap();
-        let doubt = commit.doubts.first().unwrap();
+        let doubt = commit.attempts.first().unwrap();
         assert!(doubt.is_settled_by(&record(1, "{}")));
         let mut many = record(1, "{}");
         for n in 0..8 {

@@ -54,7 +54,8 @@ pub enum Answer {
     Done,
     /// Nothing was done: there is a record.
     Exists,
-    /// Nothing was done: there is another record than the expected one.
+    /// Nothing was done: there is another record than the expected one. If a client may have sent the
+    /// request twice, by itself, it is [`Answer::Unknown`]: what was there may be the request's own.
     Conflict,
     /// Nothing was done: there is no record.
     Gone,
