@@ -402,7 +402,8 @@ impl Schedule {
             Machine::Opening(want, id) => {
                 let (want, id) = (*want, id.clone());
                 let Answer::Record(found) = answer else { return None };
-                if let Some((next, grace)) = found.next(&id).unwrap() {
+                // A broken store may have it under an ID that cannot read where it leads.
+                if let Some((next, grace)) = found.next(&id).ok()? {
                     // Too late, or somebody else's: it may do nothing but log out.
                     if grace.is_none_or(|grace| now >= grace) {
                         return (want == Want::LogOut).then(|| self.log_out(request, id, &found));
