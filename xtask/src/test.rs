@@ -40,7 +40,7 @@ struct Counts {
 }
 
 fn all(args: &Args, counts: &mut Counts) -> anyhow::Result<()> {
-    let mut progress = Progress::new("test", if args.quick { 19 } else { 28 });
+    let mut progress = Progress::new("test", if args.quick { 19 } else { 30 });
     let mut suite = Suite { progress: &mut progress, counts };
 
     suite.check("rustfmt", |log| {
@@ -54,7 +54,8 @@ fn all(args: &Args, counts: &mut Counts) -> anyhow::Result<()> {
         Ok(passed(log))
     })?;
     suite.check("rustdoc", |log| {
-        cargo(&["doc", "--locked", "--no-deps", "-p", "vestiary"])
+        cargo(&["doc", "--locked", "--no-deps", "--all-features"])
+            .args(["-p", "vestiary", "-p", "vestiary-store", "-p", "vestiary-tower"])
             .env("RUSTDOCFLAGS", "-D warnings")
             .logged(log)
     })?;
@@ -91,6 +92,14 @@ fn all(args: &Args, counts: &mut Counts) -> anyhow::Result<()> {
     suite.tests("stores against real servers", |log| {
         let env = [("REDIS_SERVER", redis.as_os_str())];
         vitest(log, &tools, "packages/vestiary", &["--project", "stores"], &env)
+    })?;
+    let postgres = suite.progress.step("Postgres", tools::postgres)?;
+    suite.tests("native stores against real servers", |log| {
+        cargo(&["test", "--locked", "-p", "vestiary-store", "--all-features"])
+            .env("REDIS_SERVER", &redis)
+            .env("POSTGRES_BIN", &postgres)
+            .logged(log)?;
+        Ok(passed(log))
     })?;
     suite.check("examples, types", |log| {
         each_example(|example| {
@@ -155,8 +164,8 @@ impl Suite<'_> {
 }
 
 fn clippy(log: &Log) -> anyhow::Result<()> {
-    cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])
-        .logged(log)?;
+    let all = ["--workspace", "--all-targets", "--all-features", "--locked"];
+    cargo(&["clippy"]).args(all).args(["--", "-D", "warnings"]).logged(log)?;
     let fuzz = ["--target-dir", "target/fuzz", "--manifest-path", fuzz::MANIFEST];
     cargo(&["clippy", "--locked", "--all-targets"])
         .args(fuzz)

@@ -117,16 +117,37 @@ pub(crate) fn redis_server(log: &Log) -> anyhow::Result<PathBuf> {
     debian(log, "REDIS_SERVER", &["redis-server"], "redis-server")
 }
 
+/// The folder of the programs of a Postgres server to test with. Debian keeps them out of `PATH`, in a
+/// folder for each version.
+pub(crate) fn postgres(log: &Log) -> anyhow::Result<PathBuf> {
+    installed(log, "POSTGRES_BIN", "postgresql", || {
+        let chosen = env::var_os("POSTGRES_BIN").map(PathBuf::from);
+        let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+        let folders = versions.map(|version| version.path().join("bin"));
+        let in_path = which("postgres").and_then(|path| path.parent().map(Path::to_owned));
+        let mut all = chosen.into_iter().chain(folders).chain(in_path);
+        all.find(|folder| folder.join("postgres").is_file() && folder.join("initdb").is_file())
+    })
+}
+
 /// A program that an environment variable names, or that is installed; Debian's package of it is
 /// installed where that is permitted.
 fn debian(log: &Log, variable: &str, names: &[&str], package: &str) -> anyhow::Result<PathBuf> {
-    let find = || {
+    installed(log, variable, package, || {
         let chosen = env::var_os(variable).map(PathBuf::from);
         chosen
             .into_iter()
             .chain(names.iter().filter_map(|name| which(name)))
             .find(|path| path.is_file())
-    };
+    })
+}
+
+fn installed(
+    log: &Log,
+    variable: &str,
+    package: &str,
+    find: impl Fn() -> Option<PathBuf>,
+) -> anyhow::Result<PathBuf> {
     if find().is_none() && which("apt-get").is_some() {
         for args in [&["update"][..], &["install", "-y", "--no-install-recommends", package]] {
             Run::new("apt-get").args(args).env("DEBIAN_FRONTEND", "noninteractive").logged(log)?;

@@ -231,6 +231,7 @@ export class Browsers {
 				this.#history.opened(session, cookie, act.sent, reply.found);
 			if (reply.outcome === 'gone') this.#history.gone(session);
 		}
+		if (session && more.renews === true && reply.outcome === 'done') session.renewed++;
 		const begins = operation === 'login' || operation === 'create';
 		if (!(begins && reply.outcome === 'done')) this.#receive(browser, session, reply);
 		// What an application does with a visitor who is not logged in any more: it asks for a login.
@@ -247,7 +248,7 @@ export class Browsers {
 			browser.cookie = undefined;
 			return;
 		}
-		if (!session.cookies.has(cookie)) session.cookies.set(cookie, session.renewals);
+		if (!session.cookies.has(cookie)) session.cookies.set(cookie, session.renewed);
 		if (browser.session !== session && browser.session) browser.past.push(browser.session);
 		if (browser.past.length > 20) browser.past.shift();
 		browser.cookie = cookie;

@@ -38,7 +38,7 @@ export class SessionHistory {
 	readonly user: number;
 	/** Whether it was begun by a login, so that `revokeAll` ends it. */
 	readonly bound: boolean;
-	/** The cookies that led to it, and how many renewals had been asked for before. */
+	/** The cookies that led to it, and how many renewals were done for certain before. */
 	readonly cookies = new Map<string, number>();
 	readonly appended = new Map<number, Write>();
 	/** By key, in their order: a key has one writer at a time. */
@@ -48,7 +48,9 @@ export class SessionHistory {
 	/** Sessions that took its place: a logout by its cookies ends them, too; for certain, or perhaps. */
 	readonly successors: { session: SessionHistory; certain: boolean }[] = [];
 	parent: SessionHistory | undefined;
+	/** Renewals that were asked for, and those that were acknowledged. */
 	renewals = 0;
+	renewed = 0;
 	/** The tick of the acknowledgement that it was ended. */
 	ended = Infinity;
 	/** A request by one of its cookies found nothing. */

@@ -1,0 +1,75 @@
+use std::{error::Error, fmt};
+
+use crate::StoreError;
+
+/// What went wrong below, in words that are known to hold no key, no record and no password. The errors of
+/// the drivers do: a server repeats what it was asked, a URL that cannot be read is shown, and so on.
+pub(crate) struct Failure(String);
+
+impl Failure {
+    pub(crate) fn error(text: impl Into<String>) -> StoreError {
+        StoreError::failed(Self(text.into()))
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for Failure {}
+
+/// What Redis, or the way to it, said.
+#[cfg(feature = "redis")]
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
+pub(crate) fn of_redis(error: redis::RedisError) -> StoreError {
+    use redis::ErrorKind;
+    // What comes first in an answer of the server: not all that calls itself Redis keeps to capitals.
+    let code = error
+        .code()
+        .filter(|code| code.len() < 20 && code.bytes().all(|byte| byte.is_ascii_uppercase()));
+    match (error.kind(), code) {
+        (_, Some("OOM")) => Failure::error("its memory is full (OOM)"),
+        (_, Some("NOPERM")) => Failure::error(
+            "its user may not do what is needed (NOPERM): GET, SET, DEL, PEXPIRE, EXISTS, EVAL, EVALSHA, WAIT to \
+             confirm, SCAN and PTTL to look through",
+        ),
+        (_, Some(code)) => Failure::error(format!("the server said {code}")),
+        (ErrorKind::Io, _) if error.is_timeout() => Failure::error("no answer in time"),
+        // Of a cluster, it may be all that its first node said.
+        (ErrorKind::Io, _) if error.detail().is_none() => Failure::error(error.to_string()),
+        (ErrorKind::InvalidClientConfig, _) => Failure::error("the address is not one of Redis"),
+        _ => Failure::error(error.category()),
+    }
+}
+
+/// What a database, or the way to it, said.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
+pub(crate) fn of_sqlx(error: sqlx::Error) -> StoreError {
+    use sqlx::Error as Sqlx;
+    match &error {
+        // Not its details: they may be the whole row.
+        Sqlx::Database(said) => Failure::error(said.code().map_or_else(
+            || said.message().to_owned(),
+            |code| format!("{} ({code})", said.message()),
+        )),
+        Sqlx::Configuration(_) => Failure::error("the address of the database cannot be read"),
+        Sqlx::Io(_)
+        | Sqlx::Tls(_)
+        | Sqlx::PoolTimedOut
+        | Sqlx::PoolClosed
+        | Sqlx::WorkerCrashed => Failure::error(error.to_string()),
+        Sqlx::ColumnDecode { .. } | Sqlx::Decode(_) | Sqlx::ColumnNotFound(_) => {
+            Failure::error("the table is not one of sessions")
+        }
+        _ => Failure::error("the database gave no answer that was expected"),
+    }
+}

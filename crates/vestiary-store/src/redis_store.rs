@@ -1,0 +1,283 @@
+mod connection;
+mod scan;
+mod sentinel;
+
+use std::{fmt, time::Duration};
+
+use redis::{
+    Client, Cmd, IntoConnectionInfo as _, Value,
+    aio::ConnectionManagerConfig,
+    cmd,
+    io::tcp::{TcpSettings, socket2},
+    pipe,
+};
+use vestiary::{Ttl, WriteId};
+
+pub use self::connection::RedisConnection;
+use crate::{
+    Outcome, Store, StoreError, StoreOptions,
+    failure::{Failure, of_redis},
+};
+
+/// Keeps sessions in Redis or Valkey, as the `RedisStore` of the npm package does: the same keys, the same
+/// records, the same script, so a SvelteKit app and a Rust service share them.
+///
+/// Every command is about one key, so a cluster will do. Replication is asynchronous: when a primary fails,
+/// what only it knew is lost, and that can be a logout ([`with_confirm`](Self::with_confirm)). Redis must
+/// evict nothing that has no end, or sessions get lost when it is full: `maxmemory-policy volatile-ttl` or
+/// `noeviction`. Reads go to primaries: a cluster connection that reads from replicas would bring back ended
+/// sessions.
+///
+/// A clone is the same store.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), vestiary_store::StoreError> {
+/// use vestiary_store::{RedisStore, StoreOptions};
+///
+/// let store = RedisStore::connect("redis://localhost").await?;
+/// // Or with a prefix of its own.
+/// let options = StoreOptions { prefix: "shop:".into(), ..StoreOptions::default() };
+/// let store = store.with_options(options);
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct RedisStore {
+    connection: RedisConnection,
+    options: StoreOptions,
+    confirm: Option<Confirm>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Confirm {
+    replicas: u32,
+    timeout: Duration,
+}
+
+/// Compares the mark of one record, and if it is the expected one, writes over it, or removes it (an empty
+/// text). Byte by byte the script of the npm package, so that the server keeps one: a test compares them.
+pub(crate) const COMPARE_AND_SET: &str = concat!(
+    "local text = redis.call('GET', KEYS[1])\n",
+    "if not text then return -1 end\n",
+    r#"local mark = string.match(text, '^{"v":"([%w_-]+)"') or string.match(text, '^{"cookie":{"v":"([%w_-]+)"') or ''"#,
+    "\n",
+    "if #mark ~= 16 then mark = '' end\n",
+    "if mark ~= ARGV[1] then return 0 end\n",
+    "if ARGV[2] == '' then redis.call('DEL', KEYS[1])\n",
+    "else redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end\n",
+    "return 1",
+);
+
+/// How long an answer may take, and how long a connection may be silent before it is looked after.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What the server knows it by, once it has seen it.
+pub(crate) const COMPARE_AND_SET_HASH: &str = "84a4475e629a9ba5950e168b49f8940ff378723a";
+
+impl RedisStore {
+    /// A store on a connection of the caller's: a [`ConnectionManager`](redis::aio::ConnectionManager), which
+    /// connects again when it has to, a [`ClusterConnection`](redis::cluster_async::ClusterConnection), a
+    /// [`SentinelClient`](redis::sentinel::SentinelClient) or a
+    /// [`MultiplexedConnection`](redis::aio::MultiplexedConnection), which does not.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use vestiary_store::{RedisStore, redis::cluster::ClusterClient};
+    ///
+    /// let cluster = ClusterClient::new(["redis://one:6379", "redis://two:6379"])?;
+    /// let store = RedisStore::new(cluster.get_async_connection().await?);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// Behind Sentinel, it asks for the primary when it needs a connection, and again after a failover:
+    ///
+    /// ```no_run
+    /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use vestiary_store::{RedisStore, redis::sentinel::{SentinelClient, SentinelServerType}};
+    ///
+    /// let sentinels = vec!["redis://one:26379", "redis://two:26379", "redis://three:26379"];
+    /// let client = SentinelClient::build(sentinels, "main", None, SentinelServerType::Master)?;
+    /// let store = RedisStore::new(client);
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn new(connection: impl Into<RedisConnection>) -> Self {
+        Self { connection: connection.into(), options: StoreOptions::default(), confirm: None }
+    }
+
+    /// Connects to one server, and again when the connection was lost. `rediss://` (encrypted) needs the
+    /// feature `tls`. An answer may take 5 s.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] if the address cannot be read or the server cannot be reached.
+    pub async fn connect(url: &str) -> Result<Self, StoreError> {
+        // Else rustls panics in a process where something else is encrypted by other means.
+        #[cfg(feature = "tls")]
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let address = url.into_connection_info().map_err(of_redis)?;
+        let client = Client::open(address.set_tcp_settings(settings())).map_err(of_redis)?;
+        let config = ConnectionManagerConfig::new().set_response_timeout(Some(PATIENCE));
+        let connection = client.get_connection_manager_with_config(config).await;
+        Ok(Self::new(connection.map_err(of_redis)?))
+    }
+
+    /// The same store with another prefix or default life.
+    #[must_use]
+    pub fn with_options(self, options: StoreOptions) -> Self {
+        Self { options, ..self }
+    }
+
+    /// Waits, after a session was ended, until so many replicas know it, or the time is over (`WAIT`);
+    /// [`Store::confirm`] says which. It makes it rare that a failing primary takes a logout with it, and does
+    /// not exclude it.
+    ///
+    /// It holds up what else this connection is asked, so let it be short: well below the time that an answer
+    /// may take, which is 500 ms for the connections of redis-rs unless said otherwise.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), vestiary_store::StoreError> {
+    /// use std::time::Duration;
+    /// use vestiary_store::RedisStore;
+    ///
+    /// let store = RedisStore::connect("redis://localhost").await?;
+    /// let store = store.with_confirm(1, Duration::from_millis(50));
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn with_confirm(self, replicas: u32, timeout: Duration) -> Self {
+        Self { confirm: Some(Confirm { replicas, timeout }), ..self }
+    }
+
+    async fn compare_and_set(
+        &self,
+        key: &str,
+        expected: Option<&WriteId>,
+        text: &str,
+        life: i64,
+    ) -> Result<Outcome, StoreError> {
+        let key = self.options.key(key);
+        let run = |command: &str, script: &str| -> Cmd {
+            let mut cmd = cmd(command);
+            cmd.arg(script).arg(1).arg(&key);
+            cmd.arg(expected.map_or("", WriteId::as_str)).arg(text).arg(life);
+            cmd
+        };
+        let mut answer = self.connection.ask(&run("EVALSHA", COMPARE_AND_SET_HASH)).await;
+        // A server that has not seen the script yet, or has forgotten it.
+        if answer.as_ref().is_err_and(|error| error.code() == Some("NOSCRIPT")) {
+            answer = self.connection.ask(&run("EVAL", COMPARE_AND_SET)).await;
+        }
+        match answer.map_err(of_redis)? {
+            Value::Int(1) => Ok(Outcome::Done),
+            Value::Int(0) => Ok(Outcome::Conflict),
+            Value::Int(-1) => Ok(Outcome::Gone),
+            _ => Err(unexpected()),
+        }
+    }
+}
+
+impl Store for RedisStore {
+    async fn read(&self, key: &str) -> Result<Option<String>, StoreError> {
+        let mut get = cmd("GET");
+        get.arg(self.options.key(key));
+        let mut answer = self.connection.ask(&get).await;
+        // The first command after a connection was lost finds that out. To ask again harms nobody.
+        if answer.as_ref().is_err_and(redis::RedisError::is_connection_dropped) {
+            answer = self.connection.ask(&get).await;
+        }
+        text_of(answer.map_err(of_redis)?)
+    }
+
+    async fn create(
+        &self,
+        key: &str,
+        record: &str,
+        ttl: Ttl,
+        _bound: bool,
+    ) -> Result<bool, StoreError> {
+        let life = self.options.life(ttl);
+        if life == 0 {
+            return Ok(true);
+        }
+        let mut set = cmd("SET");
+        set.arg(self.options.key(key)).arg(record).arg("PX").arg(life).arg("NX");
+        Ok(self.connection.ask(&set).await.map_err(of_redis)? != Value::Nil)
+    }
+
+    async fn replace(
+        &self,
+        key: &str,
+        expected: Option<&WriteId>,
+        record: &str,
+        ttl: Ttl,
+    ) -> Result<Outcome, StoreError> {
+        let life = self.options.life(ttl);
+        let text = if life == 0 { "" } else { record };
+        self.compare_and_set(key, expected, text, life).await
+    }
+
+    async fn touch(&self, key: &str, ttl: Ttl) -> Result<bool, StoreError> {
+        let mut expire = cmd("PEXPIRE");
+        expire.arg(self.options.key(key)).arg(self.options.life(ttl));
+        Ok(self.connection.ask(&expire).await.map_err(of_redis)? == Value::Int(1))
+    }
+
+    async fn remove(&self, key: &str, expected: Option<&WriteId>) -> Result<Outcome, StoreError> {
+        self.compare_and_set(key, expected, "", 0).await
+    }
+
+    /// Also that the record is not there: a replica that was made the primary since may have it yet.
+    async fn confirm(&self, key: &str) -> Result<Option<bool>, StoreError> {
+        let Some(Confirm { replicas, timeout }) = self.confirm else { return Ok(None) };
+        let key = self.options.key(key);
+        // 0 would wait for ever.
+        let millis = timeout.as_millis().clamp(1, u128::from(u32::MAX));
+        let mut both = pipe();
+        both.cmd("EXISTS").arg(&key).cmd("WAIT").arg(replicas).arg(millis.to_string());
+        match self.connection.ask_about(&key, &both).await {
+            Ok(answers) => match answers.as_slice() {
+                [Value::Int(there), Value::Int(known)] => {
+                    Ok(Some(*there == 0 && *known >= i64::from(replicas)))
+                }
+                _ => Err(unexpected()),
+            },
+            // The response timeout of the connection was shorter.
+            Err(error) if error.is_timeout() => Ok(Some(false)),
+            Err(error) => Err(of_redis(error)),
+        }
+    }
+}
+
+impl fmt::Debug for RedisStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisStore")
+            .field("options", &self.options)
+            .field("confirm", &self.confirm)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A connection that was cut off is given up after a while, and not only when the system does, after a quarter
+/// of an hour. Commands are short, and sent at once.
+fn settings() -> TcpSettings {
+    let probes = socket2::TcpKeepalive::new().with_time(PATIENCE);
+    let settings = TcpSettings::default().set_nodelay(true).set_keepalive(probes);
+    #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+    let settings = settings.set_user_timeout(PATIENCE);
+    settings
+}
+
+/// An empty text is no record to the npm package, either.
+fn text_of(value: Value) -> Result<Option<String>, StoreError> {
+    match value {
+        Value::Nil => Ok(None),
+        // The error would hold the bytes.
+        Value::BulkString(bytes) => String::from_utf8(bytes)
+            .map(|text| Some(text).filter(|text| !text.is_empty()))
+            .map_err(|_| Failure::error("what is stored is not text")),
+        _ => Err(unexpected()),
+    }
+}
+
+fn unexpected() -> StoreError {
+    Failure::error("the server gave no answer that was expected")
+}

@@ -1,0 +1,82 @@
+use std::{
+    future::Future,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use futures_util::future::{BoxFuture, FutureExt as _, Shared};
+use redis::{
+    AsyncConnectionConfig, RedisError, RedisResult, aio::MultiplexedConnection,
+    sentinel::SentinelClient,
+};
+
+/// A connection to the primary that Sentinel names, and to another one after a failover.
+#[derive(Clone)]
+pub(super) struct Sentinel {
+    client: Arc<Client>,
+    attempt: Arc<Mutex<Attempt>>,
+}
+
+/// Whom to ask for the primary, and what the connection to it is like.
+type Client = (tokio::sync::Mutex<SentinelClient>, AsyncConnectionConfig);
+
+/// Requests that come at once share one attempt, and one failure: else each of them would wait for those
+/// before it.
+#[derive(Clone)]
+struct Attempt {
+    number: u64,
+    connecting: Shared<BoxFuture<'static, RedisResult<MultiplexedConnection>>>,
+}
+
+impl Sentinel {
+    pub(super) fn new(client: SentinelClient, config: AsyncConnectionConfig) -> Self {
+        let client = Arc::new((tokio::sync::Mutex::new(client), config));
+        let attempt = Arc::new(Mutex::new(Attempt::new(0, &client)));
+        Self { client, attempt }
+    }
+
+    /// Does something with the connection. If that goes wrong in a way that a new one may mend, the next
+    /// caller gets a new one.
+    pub(super) async fn with<T, F>(
+        &self,
+        run: impl FnOnce(MultiplexedConnection) -> F,
+    ) -> RedisResult<T>
+    where
+        F: Future<Output = RedisResult<T>>,
+    {
+        let Attempt { number, connecting } = self.attempt().clone();
+        let (done, connected) = match connecting.await {
+            Ok(connection) => (run(connection).await, true),
+            Err(error) => (Err(error), false),
+        };
+        if done.as_ref().is_err_and(|error| !connected || is_elsewhere(error)) {
+            let mut attempt = self.attempt();
+            if attempt.number == number {
+                *attempt = Attempt::new(number + 1, &self.client);
+            }
+        }
+        done
+    }
+
+    fn attempt(&self) -> MutexGuard<'_, Attempt> {
+        self.attempt.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Attempt {
+    /// Nothing happens before somebody waits for it.
+    fn new(number: u64, client: &Arc<Client>) -> Self {
+        let client = Arc::clone(client);
+        let connecting = async move {
+            let (client, config) = &*client;
+            client.lock().await.get_async_connection_with_config(config).await
+        };
+        Self { number, connecting: connecting.boxed().shared() }
+    }
+}
+
+/// Whether the primary may be another one now. One that is cut off does not refuse, it says nothing.
+fn is_elsewhere(error: &RedisError) -> bool {
+    error.is_io_error()
+        || error.is_unrecoverable_error()
+        || matches!(error.code(), Some("READONLY" | "MASTERDOWN"))
+}

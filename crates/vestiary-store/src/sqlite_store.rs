@@ -1,0 +1,266 @@
+use std::{fmt, path::Path, sync::Arc, time::Duration};
+
+use sqlx::{
+    Row as _, SqlitePool,
+    sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteRow},
+};
+use vestiary::{Ttl, UnixMillis, WriteId};
+
+use crate::{
+    Cursor, Entry, Outcome, Page, Scan, Store, StoreError, StoreOptions, clock,
+    failure::of_sqlx,
+    sql::{MARK, SWEEP, TABLE, after_all, table},
+};
+
+/// Keeps sessions in an `SQLite` file, as the `SqliteStore` of the npm package does: the same table, the same
+/// keys, the same records, so both may have the file open at once. Sessions survive a restart, and several
+/// processes of one machine may share them.
+///
+/// Expired records are removed by the way, a few with each that is created. A clone is the same store.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use vestiary::Ttl;
+/// use vestiary_store::{SqliteStore, Store};
+///
+/// # let path = std::env::temp_dir().join(format!("vestiary-doc-{}.db", std::process::id()));
+/// let store = SqliteStore::open(&path).await?;
+/// store.create("key", r#"{"data":{}}"#, Ttl::Millis(60_000), false).await?;
+/// assert!(store.read("key").await?.is_some());
+/// # drop(store);
+/// # std::fs::remove_file(path)?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct SqliteStore {
+    readers: SqlitePool,
+    /// In a file that `open` opened, one connection: writers then wait in line. Several would wait by looking
+    /// again and again, and the unlucky for seconds.
+    writer: SqlitePool,
+    options: StoreOptions,
+    statements: Arc<Statements>,
+}
+
+struct Statements {
+    read: String,
+    create: String,
+    replace: String,
+    touch: String,
+    remove: String,
+    sweep: String,
+    scan: String,
+}
+
+/// Writers of other processes wait for each other so long instead of failing.
+const BUSY: Duration = Duration::from_secs(5);
+
+impl SqliteStore {
+    /// A store in this file, made if it is missing, in the table `sessions`.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] if the file cannot be opened, or is none of `SQLite`.
+    pub async fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        let options =
+            SqliteConnectOptions::new().filename(path).create_if_missing(true).busy_timeout(BUSY);
+        let pool = SqlitePoolOptions::new();
+        let writer = pool.clone().max_connections(1).connect_with(options.clone()).await;
+        Self::on(pool.connect_lazy_with(options), writer.map_err(of_sqlx)?, TABLE).await
+    }
+
+    /// A store on connections of the caller's, in a table that is made if it is missing. They need a busy
+    /// timeout (sqlx gives them one of 5 s), and must all see one database: for one in memory, let the pool
+    /// have one connection and keep it.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use vestiary_store::{SqliteStore, sqlx::sqlite::SqlitePoolOptions};
+    ///
+    /// let pool = SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
+    /// let pool = pool.connect("sqlite::memory:").await?;
+    /// let store = SqliteStore::with_pool(pool, "sessions").await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] if the name of the table is not letters, digits and `_`, or it cannot be made.
+    pub async fn with_pool(pool: SqlitePool, table: &str) -> Result<Self, StoreError> {
+        Self::on(pool.clone(), pool, table).await
+    }
+
+    /// The same store with another prefix or default life.
+    #[must_use]
+    pub fn with_options(self, options: StoreOptions) -> Self {
+        Self { options, ..self }
+    }
+
+    async fn on(readers: SqlitePool, writer: SqlitePool, name: &str) -> Result<Self, StoreError> {
+        let name = table(name)?;
+        // Readers then wait for nobody. It fails while another process is doing it, and once is enough.
+        let _ = sqlx::query("PRAGMA journal_mode = WAL").execute(&writer).await;
+        let definition = format!(
+            "CREATE TABLE IF NOT EXISTS {name} (
+                key TEXT PRIMARY KEY,
+                record TEXT NOT NULL,
+                expires INTEGER NOT NULL
+            ) WITHOUT ROWID;
+            CREATE INDEX IF NOT EXISTS {name}_expires ON {name} (expires);"
+        );
+        sqlx::raw_sql(&definition).execute(&writer).await.map_err(of_sqlx)?;
+        let statements = Arc::new(Statements::of(name));
+        Ok(Self { readers, writer, options: StoreOptions::default(), statements })
+    }
+
+    /// Each statement is a transaction of its own; what else there is only explains a refusal. `None`: what
+    /// was refused would be done now.
+    async fn refusal(
+        &self,
+        key: &str,
+        expected: &str,
+        now: i64,
+    ) -> Result<Option<Outcome>, StoreError> {
+        let found = sqlx::query_scalar(&self.statements.read).bind(key).bind(now);
+        let found: Option<String> = found.fetch_optional(&self.readers).await.map_err(of_sqlx)?;
+        Ok(match found {
+            None => Some(Outcome::Gone),
+            Some(record) => {
+                let mark = crate::mark_of(&record).unwrap_or_default();
+                (mark != expected).then_some(Outcome::Conflict)
+            }
+        })
+    }
+}
+
+impl Statements {
+    fn of(table: &str) -> Self {
+        let upsert = format!(
+            "INSERT INTO {table} (key, record, expires) VALUES (?1, ?2, ?3)
+            ON CONFLICT (key) DO UPDATE SET record = excluded.record, expires = excluded.expires"
+        );
+        Self {
+            read: format!("SELECT record FROM {table} WHERE key = ?1 AND expires > ?2"),
+            create: format!("{upsert} WHERE expires <= ?4"),
+            replace: format!(
+                "UPDATE {table} SET record = ?4, expires = ?5
+                WHERE key = ?1 AND expires > ?2 AND {MARK} = ?3"
+            ),
+            touch: format!("UPDATE {table} SET expires = ?3 WHERE key = ?1 AND expires > ?2"),
+            remove: format!("DELETE FROM {table} WHERE key = ?1 AND expires > ?2 AND {MARK} = ?3"),
+            sweep: format!(
+                "DELETE FROM {table} WHERE key IN
+                (SELECT key FROM {table} WHERE expires <= ?1 ORDER BY expires LIMIT {SWEEP})"
+            ),
+            scan: format!(
+                "SELECT key, record, expires - ?1 FROM {table}
+                WHERE key > ?2 AND key < ?3 AND expires > ?1 ORDER BY key LIMIT ?4"
+            ),
+        }
+    }
+}
+
+impl Store for SqliteStore {
+    async fn read(&self, key: &str) -> Result<Option<String>, StoreError> {
+        let read =
+            sqlx::query_scalar(&self.statements.read).bind(self.options.key(key)).bind(now());
+        read.fetch_optional(&self.readers).await.map_err(of_sqlx)
+    }
+
+    async fn create(
+        &self,
+        key: &str,
+        record: &str,
+        ttl: Ttl,
+        _bound: bool,
+    ) -> Result<bool, StoreError> {
+        let now = now();
+        let create = sqlx::query(&self.statements.create).bind(self.options.key(key)).bind(record);
+        let create = create.bind(now + self.options.life(ttl)).bind(now);
+        let created = create.execute(&self.writer).await.map_err(of_sqlx)?.rows_affected() > 0;
+        // The record is there, whatever becomes of this; the next one tries again.
+        let _ = sqlx::query(&self.statements.sweep).bind(now).execute(&self.writer).await;
+        Ok(created)
+    }
+
+    async fn replace(
+        &self,
+        key: &str,
+        expected: Option<&WriteId>,
+        record: &str,
+        ttl: Ttl,
+    ) -> Result<Outcome, StoreError> {
+        let key = self.options.key(key);
+        let expected = expected.map_or("", WriteId::as_str);
+        loop {
+            let now = now();
+            let replace = sqlx::query(&self.statements.replace).bind(&key).bind(now).bind(expected);
+            let replace = replace.bind(record).bind(now + self.options.life(ttl));
+            if replace.execute(&self.writer).await.map_err(of_sqlx)?.rows_affected() > 0 {
+                return Ok(Outcome::Done);
+            }
+            if let Some(refusal) = self.refusal(&key, expected, now).await? {
+                return Ok(refusal);
+            }
+        }
+    }
+
+    async fn touch(&self, key: &str, ttl: Ttl) -> Result<bool, StoreError> {
+        let now = now();
+        let touch = sqlx::query(&self.statements.touch).bind(self.options.key(key)).bind(now);
+        let touch = touch.bind(now + self.options.life(ttl));
+        Ok(touch.execute(&self.writer).await.map_err(of_sqlx)?.rows_affected() > 0)
+    }
+
+    async fn remove(&self, key: &str, expected: Option<&WriteId>) -> Result<Outcome, StoreError> {
+        let key = self.options.key(key);
+        let expected = expected.map_or("", WriteId::as_str);
+        loop {
+            let now = now();
+            let remove = sqlx::query(&self.statements.remove).bind(&key).bind(now).bind(expected);
+            if remove.execute(&self.writer).await.map_err(of_sqlx)?.rows_affected() > 0 {
+                return Ok(Outcome::Done);
+            }
+            if let Some(refusal) = self.refusal(&key, expected, now).await? {
+                return Ok(refusal);
+            }
+        }
+    }
+}
+
+impl Scan for SqliteStore {
+    /// In the order of the keys.
+    async fn scan(&self, from: Option<&Cursor>, most: usize) -> Result<Page, StoreError> {
+        let limit = i64::try_from(most.max(1)).unwrap_or(i64::MAX);
+        let prefix = &self.options.prefix;
+        let scan = sqlx::query(&self.statements.scan).bind(now());
+        let scan = scan.bind(self.options.key(from.map_or("", |Cursor(key)| key)));
+        let scan = scan.bind(after_all(prefix)).bind(limit);
+        let rows = scan.fetch_all(&self.readers).await.map_err(of_sqlx)?;
+        let entries: Vec<Entry> =
+            rows.iter().map(|row| entry(row, prefix)).collect::<Result<_, _>>().map_err(of_sqlx)?;
+        let next = entries.last().filter(|_| entries.len() >= most.max(1));
+        let next = next.map(|last| Cursor(last.key.clone()));
+        Ok(Page { entries, next })
+    }
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteStore").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+fn entry(row: &SqliteRow, prefix: &str) -> Result<Entry, sqlx::Error> {
+    let key: &str = row.try_get(0)?;
+    let left: i64 = row.try_get(2)?;
+    Ok(Entry {
+        key: key.strip_prefix(prefix).unwrap_or(key).to_owned(),
+        record: row.try_get(1)?,
+        ttl: Ttl::Millis(u64::try_from(left).unwrap_or_default()),
+    })
+}
+
+fn now() -> i64 {
+    let UnixMillis(now) = clock::now();
+    i64::try_from(now).unwrap_or(i64::MAX / 2)
+}

@@ -1,0 +1,351 @@
+//! The suite sees what is wrong with a store: each of these breaks one promise, as stores do.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::missing_docs_in_private_items,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test may fail"
+)]
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard},
+};
+
+use vestiary::{Ttl, UnixMillis, WriteId};
+use vestiary_store::{
+    Cursor, Entry, Outcome, Page, Scan, Store, StoreError, mark_of,
+    testing::{Broken, conformance, scan_conformance},
+};
+
+/// A store, and what is wrong with it.
+struct Faulty {
+    fault: Fault,
+    records: Mutex<BTreeMap<String, (String, UnixMillis)>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Fault {
+    Nothing,
+    CreateOverwrites,
+    ReplaceCreates,
+    ReplaceIgnoresTheMark,
+    ReplaceComparesFirst,
+    RemoveIgnoresTheMark,
+    RemoveComparesFirst,
+    CreateLooksFirst,
+    TouchCreates,
+    TouchForgetsToPersist,
+    TouchWritesBack,
+    NeverExpires,
+    CountsInSeconds,
+    CountsInMicroseconds,
+    WritesRenewExpired,
+    ExpiredIsInTheWay,
+    SaysConflictForGone,
+    SaysGoneForConflict,
+    KeysHaveNoCase,
+    KeysArePatterns,
+    LosesCharacters,
+    CutsOff,
+    FindsMarksAnywhere,
+    FindsOneFormatOnly,
+    StoresForALifeOfNothing,
+    EndsWhatHasNoEnd,
+    ScanSkips,
+    ScanCountsPlaces,
+    ScanShowsExpired,
+    ScanTellsNoLife,
+    ScanNeverEnds,
+}
+
+use Fault::*;
+
+impl Faulty {
+    fn new(fault: Fault) -> Self {
+        Self { fault, records: Mutex::default() }
+    }
+
+    fn is(&self, fault: Fault) -> bool {
+        self.fault == fault
+    }
+
+    fn records(&self) -> MutexGuard<'_, BTreeMap<String, (String, UnixMillis)>> {
+        self.records.lock().unwrap()
+    }
+
+    fn key(&self, key: &str) -> String {
+        if self.is(KeysHaveNoCase) { key.to_lowercase() } else { key.to_owned() }
+    }
+
+    fn deadline(&self, ttl: Ttl) -> UnixMillis {
+        let life = match ttl {
+            Ttl::Infinite | Ttl::Millis(u64::MAX) if self.is(EndsWhatHasNoEnd) => 0,
+            Ttl::Infinite => 86_400_000,
+            Ttl::Millis(life) if self.is(CountsInSeconds) => life.saturating_mul(1_000),
+            Ttl::Millis(life) if self.is(CountsInMicroseconds) => life / 1_000,
+            Ttl::Millis(life) => life,
+        };
+        now().plus(life)
+    }
+
+    fn get(&self, key: &str) -> Option<String> {
+        let records = self.records();
+        if self.is(KeysArePatterns) && key.contains('_') {
+            // As SQL's LIKE has it.
+            let fits = |found: &str| {
+                found.chars().count() == key.chars().count()
+                    && found.chars().zip(key.chars()).all(|(a, b)| a == b || b == '_')
+            };
+            return records.iter().find(|(found, _)| fits(found)).map(|(_, found)| found.0.clone());
+        }
+        let (record, deadline) = records.get(&self.key(key))?;
+        (self.is(NeverExpires) || *deadline > now()).then(|| record.clone())
+    }
+
+    fn put(&self, key: &str, record: &str, ttl: Ttl) {
+        let mut record = record.to_owned();
+        if self.is(LosesCharacters) {
+            record =
+                record.chars().map(|char| if char > '\u{ffff}' { '?' } else { char }).collect();
+        }
+        if self.is(CutsOff) && record.len() > 65_535 {
+            record.truncate(65_000);
+        }
+        if ttl == Ttl::Millis(0) && !self.is(StoresForALifeOfNothing) {
+            self.records().remove(&self.key(key));
+            return;
+        }
+        let ttl = if ttl == Ttl::Millis(0) { Ttl::Infinite } else { ttl };
+        self.records().insert(self.key(key), (record, self.deadline(ttl)));
+    }
+
+    fn mark(&self, record: &str) -> Option<String> {
+        if self.is(FindsMarksAnywhere) {
+            let (_, rest) = record.split_once("\"v\":\"")?;
+            return rest.get(..16).map(str::to_owned);
+        }
+        if self.is(FindsOneFormatOnly) && record.starts_with("{\"cookie\"") {
+            return None;
+        }
+        mark_of(record).map(str::to_owned)
+    }
+
+    fn compare(&self, key: &str, expected: Option<&WriteId>) -> Outcome {
+        match self.get(key) {
+            None if self.is(SaysConflictForGone) => Outcome::Conflict,
+            None => Outcome::Gone,
+            Some(record) if self.mark(&record).as_deref() == expected.map(WriteId::as_str) => {
+                Outcome::Done
+            }
+            Some(_) if self.is(SaysGoneForConflict) => Outcome::Gone,
+            Some(_) => Outcome::Conflict,
+        }
+    }
+}
+
+impl Store for Faulty {
+    async fn read(&self, key: &str) -> Result<Option<String>, StoreError> {
+        Ok(self.get(key))
+    }
+
+    async fn create(
+        &self,
+        key: &str,
+        record: &str,
+        ttl: Ttl,
+        _bound: bool,
+    ) -> Result<bool, StoreError> {
+        let there = match self.fault {
+            CreateOverwrites => false,
+            ExpiredIsInTheWay => self.records().contains_key(key),
+            _ => self.get(key).is_some(),
+        };
+        if self.is(CreateLooksFirst) {
+            tokio::task::yield_now().await;
+        }
+        if !there {
+            self.put(key, record, ttl);
+        }
+        Ok(!there)
+    }
+
+    async fn replace(
+        &self,
+        key: &str,
+        expected: Option<&WriteId>,
+        record: &str,
+        ttl: Ttl,
+    ) -> Result<Outcome, StoreError> {
+        let mut outcome = self.compare(key, expected);
+        match outcome {
+            Outcome::Gone if self.is(ReplaceCreates) => outcome = Outcome::Done,
+            Outcome::Gone if self.is(WritesRenewExpired) && self.records().contains_key(key) => {
+                outcome = Outcome::Done;
+            }
+            Outcome::Conflict if self.is(ReplaceIgnoresTheMark) => outcome = Outcome::Done,
+            _ => {}
+        }
+        if self.is(ReplaceComparesFirst) {
+            tokio::task::yield_now().await;
+        }
+        if outcome == Outcome::Done {
+            self.put(key, record, ttl);
+        }
+        Ok(outcome)
+    }
+
+    async fn touch(&self, key: &str, ttl: Ttl) -> Result<bool, StoreError> {
+        let found = self.get(key);
+        match (found, self.fault) {
+            (None, TouchCreates) => self.put(key, "{}", ttl),
+            (None, _) => return Ok(false),
+            (Some(_), TouchForgetsToPersist) => {}
+            (Some(found), TouchWritesBack) => {
+                tokio::task::yield_now().await;
+                self.put(key, &found, ttl);
+            }
+            (Some(found), _) => self.put(key, &found, ttl),
+        }
+        Ok(true)
+    }
+
+    async fn remove(&self, key: &str, expected: Option<&WriteId>) -> Result<Outcome, StoreError> {
+        let mut outcome = self.compare(key, expected);
+        if outcome == Outcome::Conflict && self.is(RemoveIgnoresTheMark) {
+            outcome = Outcome::Done;
+        }
+        if self.is(RemoveComparesFirst) {
+            tokio::task::yield_now().await;
+        }
+        if outcome == Outcome::Done {
+            self.records().remove(&self.key(key));
+        }
+        Ok(outcome)
+    }
+}
+
+impl Scan for Faulty {
+    async fn scan(&self, from: Option<&Cursor>, most: usize) -> Result<Page, StoreError> {
+        let records = self.records();
+        let (place, now) = (from.map_or("", |Cursor(text)| text), now());
+        // By number, what is removed before moves the rest up.
+        let skipped = if self.is(ScanCountsPlaces) { place.parse().unwrap_or(0) } else { 0 };
+        let rest =
+            records.iter().filter(|(key, _)| self.is(ScanCountsPlaces) || key.as_str() > place);
+        let mut entries = Vec::new();
+        for (key, (record, deadline)) in rest.skip(skipped).take(most) {
+            let ttl = match self.fault {
+                ScanTellsNoLife => Ttl::Infinite,
+                _ => Ttl::Millis(deadline.since(now)),
+            };
+            if ttl != Ttl::Millis(0) || self.is(ScanShowsExpired) {
+                entries.push(Entry { key: key.clone(), record: record.clone(), ttl });
+            }
+        }
+        let next = (entries.len() >= most).then(|| match self.fault {
+            ScanCountsPlaces => Cursor((skipped + most).to_string()),
+            _ => Cursor(entries.last().unwrap().key.clone()),
+        });
+        if self.is(ScanSkips) {
+            entries.pop();
+        }
+        let next = if self.is(ScanNeverEnds) { Some(Cursor(String::new())) } else { next };
+        Ok(Page { entries, next })
+    }
+}
+
+fn now() -> UnixMillis {
+    let since = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
+    UnixMillis(u64::try_from(since.as_millis()).unwrap())
+}
+
+/// All at once, for most of the time is spent waiting. With one thread, a store gives way where it is broken,
+/// and nowhere else: the order is the same each time.
+macro_rules! faults {
+    ($($fault:ident is seen by $($check:ident),+;)*) => {
+        #[tokio::test]
+        async fn the_suite_sees_each_fault() {
+            let tests = vec![$((Fault::$fault, vec![$(stringify!($check)),+])),*];
+            let tests: Vec<_> = tests.into_iter().map(|(fault, by)| tokio::spawn(unseen(fault, by))).collect();
+            let mut unseen = Vec::new();
+            for test in tests {
+                unseen.extend(test.await.unwrap());
+            }
+            assert!(unseen.is_empty(), "{}", unseen.join("\n\n"));
+        }
+    };
+}
+
+/// The checks that do not see a fault, and should.
+async fn unseen(fault: Fault, checks: Vec<&str>) -> Vec<String> {
+    let make = || async move { Faulty::new(fault) };
+    let found = [conformance(make).await, scan_conformance(make).await];
+    let found: Vec<Broken> = found.into_iter().filter_map(Result::err).collect();
+    let seen = |check: &&str| {
+        let told = |line: &str| line.starts_with(&format!("{check}: "));
+        found.iter().any(|broken| broken.to_string().lines().any(told))
+    };
+    let unseen = checks.into_iter().filter(|check| !seen(check));
+    unseen.map(|check| format!("{check} does not see {fault:?}; what is seen: {found:?}")).collect()
+}
+
+faults! {
+    CreateOverwrites is seen by
+        create_creates_once, of_many_creations_at_once_one_is_done, does_what_a_model_does;
+    ReplaceCreates is seen by
+        nothing_but_create_creates, records_expire, does_what_a_model_does;
+    ReplaceIgnoresTheMark is seen by
+        replace_and_remove_compare_marks, of_many_writes_at_once_one_is_done,
+        with_compare_and_retry_no_change_is_lost;
+    ReplaceComparesFirst is seen by
+        of_many_writes_at_once_one_is_done, with_compare_and_retry_no_change_is_lost,
+        what_was_removed_stays_removed_whatever_else_happens;
+    RemoveIgnoresTheMark is seen by replace_and_remove_compare_marks;
+    RemoveComparesFirst is seen by of_many_writes_at_once_one_is_done;
+    CreateLooksFirst is seen by of_many_creations_at_once_one_is_done;
+    TouchCreates is seen by
+        nothing_but_create_creates, records_expire,
+        what_was_removed_stays_removed_whatever_else_happens;
+    TouchForgetsToPersist is seen by touch_gives_a_new_life, records_expire;
+    TouchWritesBack is seen by
+        what_was_removed_stays_removed_whatever_else_happens;
+    NeverExpires is seen by records_expire;
+    CountsInSeconds is seen by records_expire;
+    CountsInMicroseconds is seen by touch_gives_a_new_life;
+    WritesRenewExpired is seen by records_expire;
+    ExpiredIsInTheWay is seen by
+        records_expire, of_many_creations_at_once_one_is_done;
+    SaysConflictForGone is seen by knows_nothing_that_was_not_stored;
+    SaysGoneForConflict is seen by replace_and_remove_compare_marks;
+    KeysHaveNoCase is seen by keys_are_kept_apart;
+    KeysArePatterns is seen by keys_are_kept_apart;
+    LosesCharacters is seen by gives_back_every_character;
+    CutsOff is seen by gives_back_every_character;
+    FindsMarksAnywhere is seen by replace_and_remove_compare_marks;
+    FindsOneFormatOnly is seen by replace_and_remove_compare_marks;
+    StoresForALifeOfNothing is seen by a_life_of_nothing_stores_nothing;
+    EndsWhatHasNoEnd is seen by a_record_without_an_end_is_kept;
+    ScanSkips is seen by scan_finds_everything_that_is_there_all_the_time;
+    ScanCountsPlaces is seen by scan_finds_everything_that_is_there_all_the_time;
+    ScanShowsExpired is seen by scan_finds_nothing_else;
+    ScanTellsNoLife is seen by
+        scan_finds_everything_that_is_there_all_the_time;
+    ScanNeverEnds is seen by scan_finds_nothing_else;
+}
+
+#[tokio::test]
+async fn nothing_is_wrong_with_the_same_store_without_a_fault() {
+    conformance(|| async { Faulty::new(Nothing) }).await.unwrap();
+    scan_conformance(|| async { Faulty::new(Nothing) }).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_failure_says_what_was_promised() {
+    let broken = conformance(|| async { Faulty::new(TouchCreates) }).await.unwrap_err().to_string();
+    let line = "nothing_but_create_creates: `touch` of what was never stored: the answer must be false, and was \
+                true";
+    assert!(broken.contains(line), "{broken}");
+}

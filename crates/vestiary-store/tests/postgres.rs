@@ -1,0 +1,250 @@
+//! The Postgres store, against a real server.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::missing_docs_in_private_items,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test may fail"
+)]
+
+mod servers;
+
+use servers::{postgres::Postgres, until};
+use tokio::sync::OnceCell;
+use vestiary::{Ttl, WriteId};
+use vestiary_store::{
+    Outcome, PostgresStore, Scan as _, Store as _, StoreOptions, conformance_tests,
+    sqlx::{self, Connection as _, Executor as _, PgConnection, PgPool, postgres::PgPoolOptions},
+};
+
+const LIFE: Ttl = Ttl::Millis(600_000);
+const OLD: &str = r#"{"v":"AAAAAAAAAAAAAAAA","data":{"n":1}}"#;
+const NEW: &str = r#"{"v":"BBBBBBBBBBBBBBBB","data":{"n":2}}"#;
+
+static SERVER: OnceCell<Postgres> = OnceCell::const_new();
+
+async fn server() -> &'static Postgres {
+    SERVER.get_or_init(Postgres::start).await
+}
+
+async fn store() -> PostgresStore {
+    let store = PostgresStore::connect(&server().await.url()).await.unwrap();
+    store.migrate().await.unwrap();
+    store
+}
+
+conformance_tests!(store);
+conformance_tests!(scan store);
+
+/// A store in a table of its own, and its pool.
+async fn alone(table: &str) -> (PostgresStore, PgPool) {
+    let pool = PgPoolOptions::new().connect(&server().await.url()).await.unwrap();
+    let store = PostgresStore::with_pool(pool.clone(), table).unwrap();
+    store.migrate().await.unwrap();
+    (store, pool)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_may_make_the_table_at_once() {
+    let url = server().await.url();
+    for round in 0..5 {
+        let tasks = (0..8).map(|_| {
+            let (url, table) = (url.clone(), format!("made_{round}"));
+            tokio::spawn(async move {
+                let pool = PgPool::connect(&url).await.unwrap();
+                let store = PostgresStore::with_pool(pool, &table).unwrap();
+                store.migrate().await.unwrap();
+                store.read("key").await.unwrap()
+            })
+        });
+        for task in tasks.collect::<Vec<_>>() {
+            assert_eq!(task.await.unwrap(), None);
+        }
+    }
+}
+
+/// A request that waits for the row of another one decides by what that one has made of it, and not by what
+/// was there when it came: here the other one is stopped in the middle, so that it is sure to wait.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_had_to_wait_sees_what_was_done_meanwhile() {
+    let (store, pool) = alone("waiting").await;
+    let update =
+        |key: &str, set: &str| format!("UPDATE waiting SET {set} WHERE key = 'sess:{key}'");
+    let other_record = format!("record = '{NEW}'");
+    let cases = [
+        ("marked", update("marked", &other_record), Outcome::Conflict, Outcome::Conflict, true),
+        ("same", update("same", "expires = expires + 1"), Outcome::Done, Outcome::Done, true),
+        ("expired", update("expired", "expires = 0"), Outcome::Gone, Outcome::Gone, false),
+        (
+            "gone",
+            "DELETE FROM waiting WHERE key = 'sess:gone'".to_owned(),
+            Outcome::Gone,
+            Outcome::Gone,
+            false,
+        ),
+    ];
+    for (key, meanwhile, replaced, removed, touched) in cases {
+        for request in 0..3 {
+            let a = mark('A');
+            store.remove(key, a.as_ref()).await.unwrap();
+            store.remove(key, mark('B').as_ref()).await.unwrap();
+            assert!(store.create(key, OLD, LIFE, false).await.unwrap(), "{key}");
+            let mut other = PgConnection::connect(&server().await.url()).await.unwrap();
+            let mut transaction = other.begin().await.unwrap();
+            transaction.execute(&*meanwhile).await.unwrap();
+            let waiting = tokio::spawn({
+                let (store, a) = (store.clone(), a.clone());
+                async move {
+                    match request {
+                        0 => {
+                            store
+                                .replace(key, a.as_ref(), r#"{"v":"CCCCCCCCCCCCCCCC"}"#, LIFE)
+                                .await
+                        }
+                        1 => store.remove(key, a.as_ref()).await,
+                        _ => store
+                            .touch(key, LIFE)
+                            .await
+                            .map(|touched| if touched { Outcome::Done } else { Outcome::Gone }),
+                    }
+                }
+            });
+            until("the request waits", async || {
+                let waits = "SELECT 1 FROM pg_locks WHERE NOT granted";
+                sqlx::query(waits).fetch_optional(&pool).await.unwrap()
+            })
+            .await;
+            transaction.commit().await.unwrap();
+            let outcome = waiting.await.unwrap().unwrap();
+            let touched = if touched { Outcome::Done } else { Outcome::Gone };
+            assert_eq!(outcome, [replaced, removed, touched][request], "{key}, {request}");
+            store.remove(key, mark('C').as_ref()).await.unwrap();
+        }
+    }
+}
+
+/// Of an expired record, too, only one `create` makes a new one, although both have found it expired.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_had_to_wait_creates_nothing_over_a_new_record() {
+    let (store, pool) = alone("creating").await;
+    sqlx::query("INSERT INTO creating VALUES ('sess:key', '{}', 0)").execute(&pool).await.unwrap();
+    let mut other = PgConnection::connect(&server().await.url()).await.unwrap();
+    let mut transaction = other.begin().await.unwrap();
+    let renewed = format!("UPDATE creating SET record = '{OLD}', expires = {}", i64::MAX);
+    transaction.execute(&*renewed).await.unwrap();
+    let waiting = tokio::spawn({
+        let store = store.clone();
+        async move { store.create("key", NEW, LIFE, false).await }
+    });
+    until("the request waits", async || {
+        let waits = "SELECT 1 FROM pg_locks WHERE NOT granted";
+        sqlx::query(waits).fetch_optional(&pool).await.unwrap()
+    })
+    .await;
+    transaction.commit().await.unwrap();
+    assert!(!waiting.await.unwrap().unwrap());
+    assert_eq!(store.read("key").await.unwrap().as_deref(), Some(OLD));
+}
+
+#[tokio::test]
+async fn what_has_expired_is_cleared_away_a_few_at_a_time() {
+    let (store, pool) = alone("swept").await;
+    let expired = "INSERT INTO swept SELECT 'sess:' || n, '{}', n FROM generate_series(1, 50) AS n";
+    sqlx::query(expired).execute(&pool).await.unwrap();
+    // What somebody else holds is left to the next one.
+    let mut other = PgConnection::connect(&server().await.url()).await.unwrap();
+    let mut transaction = other.begin().await.unwrap();
+    let held = "SELECT FROM swept WHERE expires <= 10 FOR UPDATE";
+    transaction.execute(held).await.unwrap();
+    let count = async || -> i64 {
+        let count = "SELECT count(*) FROM swept WHERE expires <= 50";
+        sqlx::query_scalar(count).fetch_one(&pool).await.unwrap()
+    };
+    assert!(store.create("new", OLD, LIFE, false).await.unwrap());
+    assert_eq!(count().await, 30);
+    for n in 0..10 {
+        assert!(store.create(&format!("new-{n}"), OLD, LIFE, false).await.unwrap());
+    }
+    assert_eq!(count().await, 10);
+    transaction.rollback().await.unwrap();
+    for n in 10..20 {
+        assert!(store.create(&format!("new-{n}"), OLD, LIFE, false).await.unwrap());
+    }
+    assert_eq!(count().await, 0);
+}
+
+#[tokio::test]
+async fn stores_of_one_table_are_kept_apart_by_prefix() {
+    let (store, _) = alone("prefixed").await;
+    let options = StoreOptions { prefix: "sess".to_owned(), ..StoreOptions::default() };
+    let other = store.clone().with_options(options);
+    for (store, key) in [(&store, "a"), (&store, "b"), (&other, "-a"), (&other, "ion")] {
+        assert!(store.create(key, OLD, LIFE, false).await.unwrap());
+    }
+    let keys = async |store: &PostgresStore| {
+        let page = store.scan(None, 10).await.unwrap();
+        page.entries.into_iter().map(|entry| entry.key).collect::<Vec<_>>()
+    };
+    assert_eq!(keys(&store).await, ["a", "b"]);
+    assert_eq!(keys(&other).await, ["-a", ":a", ":b", "ion"]);
+}
+
+/// A scan does not read the whole table for each page, nor a request for each record.
+#[tokio::test]
+async fn keys_are_found_by_the_index() {
+    let (_, pool) = alone("indexed").await;
+    let many = "INSERT INTO indexed SELECT 'sess:' || md5(n::text), '{}', n FROM generate_series(1, 20000) AS n";
+    sqlx::query(many).execute(&pool).await.unwrap();
+    sqlx::query("ANALYZE indexed").execute(&pool).await.unwrap();
+    for statement in [
+        "SELECT record FROM indexed WHERE key = 'sess:x' AND expires > 0",
+        "SELECT record FROM indexed WHERE key COLLATE \"C\" > 'sess:x' AND key COLLATE \"C\" < 'sess:y' \
+         AND expires > 0 ORDER BY key COLLATE \"C\" LIMIT 10",
+    ] {
+        let plan: Vec<String> =
+            sqlx::query_scalar(&format!("EXPLAIN {statement}")).fetch_all(&pool).await.unwrap();
+        let plan = plan.join("\n");
+        assert!(plan.contains("indexed_pkey") && !plan.contains("Sort"), "{plan}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_said_and_holds_no_secret() {
+    let server = server().await;
+    let pool = PgPool::connect(&server.url()).await.unwrap();
+    let missing = PostgresStore::with_pool(pool.clone(), "missing").unwrap();
+    let error = missing.read("an-id").await.unwrap_err();
+    let said = "the session store failed: relation \"missing\" does not exist (42P01)";
+    assert_eq!(error.to_string(), said);
+    assert!(PostgresStore::with_pool(pool.clone(), "a\"; DROP").is_err());
+
+    // As Postgres has it, the details of this are the whole row.
+    sqlx::query("CREATE TABLE strict (key text PRIMARY KEY, record text CHECK (record = ''), expires bigint)")
+        .execute(&pool)
+        .await
+        .unwrap();
+    let strict = PostgresStore::with_pool(pool, "strict").unwrap();
+    let mut errors =
+        vec![error, strict.create("an-id", "a record", LIFE, false).await.unwrap_err()];
+    for url in [
+        "postgres://app:s3cret@127.0.0.1:port/postgres",
+        "postgres://app:s3cret@127.0.0.1:1/postgres?connect_timeout=s3cret&sslmode=s3cret",
+        "s3cret",
+        &format!("postgres://nobody-like-this:s3cret@127.0.0.1:{}/postgres", server.port),
+    ] {
+        errors.push(PostgresStore::connect(url).await.unwrap_err());
+    }
+    for error in &errors {
+        for text in [format!("{error}"), format!("{error:?}"), format!("{error:#?}")] {
+            for secret in ["s3cret", "an-id", "a record"] {
+                assert!(!text.contains(secret), "{text}");
+            }
+        }
+    }
+}
+
+fn mark(letter: char) -> Option<WriteId> {
+    WriteId::parse(&letter.to_string().repeat(16))
+}

@@ -1,0 +1,350 @@
+//! The Redis store, against real servers: one, a cluster, and behind Sentinel.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::missing_docs_in_private_items,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test may fail"
+)]
+
+mod servers;
+
+use std::{collections::BTreeSet, time::Duration};
+
+use servers::{
+    node,
+    redis::{Redis, cluster, sentinel},
+    until,
+};
+use tokio::sync::OnceCell;
+use vestiary::{Ttl, WriteId};
+use vestiary_store::{
+    Outcome, RedisConnection, RedisStore, Scan as _, Store as _, StoreOptions, conformance_tests,
+    redis::{
+        AsyncConnectionConfig, Client, Value,
+        cluster::ClusterClient,
+        cmd,
+        sentinel::{SentinelClient, SentinelServerType},
+    },
+};
+
+const LIFE: Ttl = Ttl::Millis(600_000);
+const OLD: &str = r#"{"v":"AAAAAAAAAAAAAAAA","data":{"n":1}}"#;
+const NEW: &str = r#"{"v":"BBBBBBBBBBBBBBBB","data":{"n":2}}"#;
+
+mod one_server {
+    use super::*;
+
+    static SERVER: OnceCell<Redis> = OnceCell::const_new();
+
+    async fn managed() -> RedisStore {
+        let server = SERVER.get_or_init(|| Redis::start(&[])).await;
+        RedisStore::connect(&server.url()).await.unwrap()
+    }
+
+    async fn multiplexed() -> RedisStore {
+        let server = SERVER.get_or_init(|| Redis::start(&[])).await;
+        let client = Client::open(format!("{}?protocol=resp3", server.url())).unwrap();
+        let connection = client.get_multiplexed_async_connection_with_config(&patient()).await;
+        RedisStore::new(connection.unwrap())
+    }
+
+    conformance_tests!(managed);
+    conformance_tests!(scan managed);
+
+    mod by_a_multiplexed_connection_with_resp3 {
+        use super::*;
+
+        conformance_tests!(multiplexed);
+        conformance_tests!(scan multiplexed);
+    }
+}
+
+mod a_cluster {
+    use super::*;
+
+    static CLUSTER: OnceCell<Vec<Redis>> = OnceCell::const_new();
+
+    async fn store() -> RedisStore {
+        let nodes = CLUSTER.get_or_init(cluster).await;
+        let client = ClusterClient::builder(nodes.iter().take(3).map(Redis::url));
+        let client = client.response_timeout(LONG).build().unwrap();
+        RedisStore::new(client.get_async_connection().await.unwrap())
+    }
+
+    conformance_tests!(store);
+    conformance_tests!(scan store);
+
+    #[tokio::test]
+    async fn replicas_of_the_right_node_confirm() {
+        for n in 0..12 {
+            let key = format!("confirmed-{n}");
+            confirms(&store().await, &key).await;
+        }
+    }
+}
+
+mod behind_sentinel {
+    use super::*;
+
+    static SERVERS: OnceCell<(Redis, Redis, Redis)> = OnceCell::const_new();
+
+    async fn store() -> RedisStore {
+        let (_, _, sentinel) = SERVERS.get_or_init(sentinel).await;
+        behind(sentinel, patient())
+    }
+
+    conformance_tests!(store);
+    conformance_tests!(scan store);
+
+    #[tokio::test]
+    async fn a_replica_confirms() {
+        confirms(&store().await, "confirmed").await;
+    }
+}
+
+/// A primary that is gone is refused at once, and one that hangs only says nothing.
+#[tokio::test]
+async fn a_new_primary_is_found_after_a_failover() {
+    for hangs in [false, true] {
+        let (primary, replica, sentinel) = sentinel().await;
+        let store = behind(&sentinel, AsyncConnectionConfig::new());
+        assert!(store.create("before", OLD, LIFE, true).await.unwrap());
+        until("the replica knows", async || {
+            let there = replica.ask("EXISTS sess:before").await == Value::Int(1);
+            there.then_some(())
+        })
+        .await;
+        if hangs {
+            primary.server.signal("STOP");
+        } else {
+            primary.server.stop();
+        }
+        until("the replica is the primary", async || {
+            let wrote = store.create("after", OLD, LIFE, true).await;
+            // It may have been done although it was not answered.
+            wrote.ok()
+        })
+        .await;
+        assert_eq!(store.read("before").await.unwrap().as_deref(), Some(OLD));
+        assert_eq!(
+            store.replace("before", mark('A').as_ref(), NEW, LIFE).await.unwrap(),
+            Outcome::Done
+        );
+        assert_eq!(replica.ask("GET sess:before").await, Value::BulkString(NEW.into()));
+        assert_eq!(replica.ask("EXISTS sess:after").await, Value::Int(1));
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_was_started_again_is_found_again() {
+    let server = Redis::start(&[]).await;
+    let (port, store) = (server.port, RedisStore::connect(&server.url()).await.unwrap());
+    assert!(store.create("key", OLD, LIFE, false).await.unwrap());
+    server.server.stop();
+    assert!(store.touch("key", LIFE).await.is_err());
+    let _server = Redis::start_at(port, &[]).await;
+    until("the store connects again", async || store.touch("key", LIFE).await.ok()).await;
+    // Without a file, it has forgotten everything; also the script.
+    assert_eq!(store.read("key").await.unwrap(), None);
+    assert!(store.create("key", OLD, LIFE, false).await.unwrap());
+    assert_eq!(store.replace("key", mark('A').as_ref(), NEW, LIFE).await.unwrap(), Outcome::Done);
+}
+
+#[tokio::test]
+async fn the_script_is_that_of_the_npm_package_and_is_sent_once() {
+    let module = "const script = await import('./dist/stores/compare-and-set.js');
+        console.log(await script.hashOfScript())";
+    let hash = node::run(module, &[]);
+    let server = Redis::start(&[]).await;
+    let store = RedisStore::connect(&server.url()).await.unwrap();
+    let known = format!("SCRIPT EXISTS {}", hash.trim());
+    assert_eq!(server.ask(&known).await, Value::Array(vec![Value::Int(0)]));
+    assert_eq!(store.remove("key", None).await.unwrap(), Outcome::Gone);
+    assert_eq!(server.ask(&known).await, Value::Array(vec![Value::Int(1)]));
+    server.ask("CONFIG RESETSTAT").await;
+    assert_eq!(store.remove("key", None).await.unwrap(), Outcome::Gone);
+    let commands = server.info("commandstats").await;
+    assert!(commands.contains("cmdstat_evalsha:calls=1"), "{commands}");
+    assert!(!commands.contains("cmdstat_eval:"), "{commands}");
+}
+
+#[tokio::test]
+async fn sessions_are_shared_with_the_npm_package() {
+    let server = Redis::start(&[]).await;
+    let store = RedisStore::connect(&server.url()).await.unwrap();
+    assert!(store.create("from-rust", OLD, LIFE, false).await.unwrap());
+    // It reads, compares the mark by the same script, and has a record of its own.
+    let module = "import { Redis } from 'ioredis5';
+        import { RedisStore } from './dist/stores/redis.js';
+        const client = new Redis(process.argv[1]);
+        const { atomic } = new RedisStore({ client });
+        const [a, b, c] = ['A', 'B', 'C'].map((letter) => letter.repeat(16));
+        const read = await atomic.read('from-rust');
+        const wrong = await atomic.replace('from-rust', c, '{}', 60_000);
+        const right = await atomic.replace('from-rust', a, read.replace(a, b), 60_000);
+        const created = await atomic.create('from-node', `{\"v\":\"${c}\",\"data\":\"é\"}`, Infinity, true);
+        console.log(JSON.stringify([read, wrong, right, created]));
+        await client.quit();";
+    let told = node::run(module, &[&server.url()]);
+    let expected = format!(r#"[{OLD:?},"conflict","done",true]"#);
+    assert_eq!(told.trim(), expected);
+    let written = OLD.replace('A', "B");
+    assert_eq!(store.read("from-rust").await.unwrap(), Some(written));
+    assert_eq!(store.remove("from-rust", mark('A').as_ref()).await.unwrap(), Outcome::Conflict);
+    assert_eq!(store.remove("from-rust", mark('B').as_ref()).await.unwrap(), Outcome::Done);
+    let page = store.scan(None, 100).await.unwrap();
+    assert_eq!(page.entries.len(), 1);
+    assert_eq!(page.entries[0].key, "from-node");
+    assert_eq!(page.entries[0].record, r#"{"v":"CCCCCCCCCCCCCCCC","data":"é"}"#);
+    assert_eq!(store.remove("from-node", mark('C').as_ref()).await.unwrap(), Outcome::Done);
+}
+
+#[tokio::test]
+async fn a_prefix_is_no_pattern_and_other_keys_are_not_shown() {
+    let server = Redis::start(&[]).await;
+    let store = RedisStore::connect(&server.url()).await.unwrap();
+    let named = |prefix: &str| {
+        let prefix = prefix.to_owned();
+        store.clone().with_options(StoreOptions { prefix, ..StoreOptions::default() })
+    };
+    let odd = named("a*[b]?\\:");
+    for (store, key) in
+        [(&odd, "ours"), (&named("axxb:"), "1"), (&named(""), "abx:2"), (&store, "3")]
+    {
+        assert!(store.create(key, OLD, LIFE, false).await.unwrap());
+    }
+    server.ask("LPUSH a*[b]?\\:list 1").await;
+    server.ask("SET a*[b]?\\:empty ").await;
+    server.ask("SET a*[b]?\\:without-an-end {}").await;
+    let mut found = BTreeSet::new();
+    let mut from = None;
+    loop {
+        let page = odd.scan(from.as_ref(), 2).await.unwrap();
+        found.extend(page.entries.into_iter().map(|entry| (entry.key, entry.ttl == Ttl::Infinite)));
+        from = page.next;
+        if from.is_none() {
+            break;
+        }
+    }
+    let expected = [("ours".to_owned(), false), ("without-an-end".to_owned(), true)];
+    assert_eq!(found, BTreeSet::from(expected));
+}
+
+#[tokio::test]
+async fn a_replica_that_hangs_confirms_nothing() {
+    let (_primary, replica, sentinel) = sentinel().await;
+    let store = behind(&sentinel, AsyncConnectionConfig::new());
+    confirms(&store, "key").await;
+    replica.server.signal("STOP");
+    let store = store.with_confirm(1, Duration::from_millis(20));
+    assert!(store.create("key", OLD, LIFE, true).await.unwrap());
+    assert_eq!(store.remove("key", mark('A').as_ref()).await.unwrap(), Outcome::Done);
+    assert_eq!(store.confirm("key").await.unwrap(), Some(false));
+    // Longer than the connection waits for an answer.
+    let store = store.with_confirm(1, Duration::from_secs(5));
+    assert_eq!(store.confirm("key").await.unwrap(), Some(false));
+}
+
+/// A replica that was made the primary too early brings back what was ended.
+#[tokio::test]
+async fn what_is_there_is_not_confirmed() {
+    let server = Redis::start(&[]).await;
+    let store = RedisStore::connect(&server.url()).await.unwrap();
+    assert_eq!(store.confirm("key").await.unwrap(), None);
+    let store = store.with_confirm(0, Duration::from_millis(1));
+    assert_eq!(store.confirm("key").await.unwrap(), Some(true));
+    assert!(store.create("key", OLD, LIFE, true).await.unwrap());
+    assert_eq!(store.confirm("key").await.unwrap(), Some(false));
+}
+
+#[tokio::test]
+async fn a_full_server_keeps_what_it_has() {
+    let server = Redis::start(&["--maxmemory-policy", "noeviction"]).await;
+    let store = RedisStore::connect(&server.url()).await.unwrap();
+    assert!(store.create("key", OLD, LIFE, true).await.unwrap());
+    server.ask("CONFIG SET maxmemory 1").await;
+    let created = store.create("other", OLD, LIFE, true).await.unwrap_err();
+    assert_eq!(created.to_string(), "the session store failed: its memory is full (OOM)");
+    let replaced = store.replace("key", mark('A').as_ref(), NEW, LIFE).await.unwrap_err();
+    assert_eq!(replaced.to_string(), created.to_string());
+    assert_eq!(store.read("key").await.unwrap().as_deref(), Some(OLD));
+    // Who is to be logged out is.
+    assert_eq!(store.remove("key", mark('A').as_ref()).await.unwrap(), Outcome::Done);
+}
+
+#[tokio::test]
+async fn errors_hold_no_secret() {
+    let options = [
+        "--requirepass",
+        "s3cret",
+        "--rename-command",
+        "EVAL",
+        "",
+        "--rename-command",
+        "EVALSHA",
+        "",
+    ];
+    // It does not answer before it knows the password.
+    let server = Redis::launch(servers::free_port(), &options);
+    let url = |password: &str| format!("redis://:{password}@127.0.0.1:{}/", server.port);
+    let store =
+        until("Redis starts", async || RedisStore::connect(&url("s3cret")).await.ok()).await;
+    let mut errors = vec![
+        // As it is in the message of the server, with its arguments.
+        store.replace("an-id-of-somebody", None, "a record", LIFE).await.unwrap_err(),
+        RedisStore::connect("redis://:s3cret@:0:0").await.unwrap_err(),
+        RedisStore::connect("s3cret").await.unwrap_err(),
+        RedisStore::connect(&url("s3cret+wrong")).await.unwrap_err(),
+        RedisStore::connect("redis://:s3cret@127.0.0.1:1/").await.unwrap_err(),
+    ];
+    let client = Client::open(url("s3cret")).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let mut set = cmd("SET");
+    set.arg("sess:binary").arg(&b"s3cret\xff"[..]);
+    set.query_async::<Value>(&mut connection).await.unwrap();
+    errors.push(store.read("binary").await.unwrap_err());
+    for error in &errors {
+        for text in [format!("{error}"), format!("{error:?}"), format!("{error:#?}")] {
+            for secret in ["s3cret", "an-id", "a record", "[115, 51"] {
+                assert!(!text.contains(secret), "{text}");
+            }
+        }
+    }
+    assert_eq!(errors[0].to_string(), "the session store failed: the server said ERR");
+    assert!(!format!("{store:?}").contains("s3cret"));
+}
+
+/// Whether replicas confirm that a record was removed.
+async fn confirms(store: &RedisStore, key: &str) {
+    assert_eq!(store.confirm(key).await.unwrap(), None);
+    let sure = store.clone().with_confirm(1, Duration::from_millis(300));
+    // A replica that has only just been made may need a moment.
+    until("a replica confirms", async || {
+        assert!(sure.create(key, OLD, LIFE, true).await.unwrap());
+        assert_eq!(sure.remove(key, mark('A').as_ref()).await.unwrap(), Outcome::Done);
+        sure.confirm(key).await.unwrap().filter(|known| *known)
+    })
+    .await;
+    let more = store.clone().with_confirm(2, Duration::from_millis(1));
+    assert_eq!(more.confirm(key).await.unwrap(), Some(false), "there are not so many");
+}
+
+fn behind(sentinel: &Redis, config: AsyncConnectionConfig) -> RedisStore {
+    let sentinels = vec![sentinel.url()];
+    let client = SentinelClient::build(sentinels, "main", None, SentinelServerType::Master);
+    RedisStore::new(RedisConnection::behind_sentinel(client.unwrap(), config))
+}
+
+/// A machine that is busy does not decide a test.
+fn patient() -> AsyncConnectionConfig {
+    AsyncConnectionConfig::new().set_response_timeout(Some(LONG)).set_connection_timeout(Some(LONG))
+}
+
+const LONG: Duration = Duration::from_secs(60);
+
+fn mark(letter: char) -> Option<WriteId> {
+    WriteId::parse(&letter.to_string().repeat(16))
+}

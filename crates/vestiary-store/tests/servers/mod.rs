@@ -1,0 +1,140 @@
+//! Real servers, started for a test and stopped with it: also when the test process is killed.
+//!
+//! A test that needs a server fails without it, and says what to install.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::missing_docs_in_private_items,
+    clippy::panic,
+    clippy::unwrap_used,
+    dead_code,
+    unreachable_pub,
+    reason = "a test may fail, and not each of them needs all of this"
+)]
+
+pub mod node;
+#[cfg(feature = "postgres")]
+pub mod postgres;
+#[cfg(feature = "redis")]
+pub mod redis;
+
+use std::{
+    env, fs,
+    future::Future,
+    io::Write as _,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, Command, Stdio},
+    sync::Mutex,
+    time::Duration,
+};
+
+/// A process, and a folder of its own.
+pub struct Server {
+    pub folder: PathBuf,
+    shell: Mutex<Child>,
+    /// Signals go here, and the end of it ends the server.
+    signals: Mutex<Option<ChildStdin>>,
+}
+
+/// The parent of the server: it passes on signals, and when nobody can send one any more, which is also so when
+/// the test process was killed, it ends the server and removes its folder.
+const PARENT: &str = r#"
+    folder=$1 end=$2
+    shift 2
+    "$@" </dev/null >"$folder.log" 2>&1 &
+    server=$!
+    while read -r signal; do kill -s "$signal" $server; done
+    kill -s CONT $server 2>/dev/null
+    kill -s "$end" $server 2>/dev/null
+    wait $server 2>/dev/null
+    rm -rf "$folder" "$folder.log"
+"#;
+
+impl Server {
+    /// Runs it until it is stopped, by the signal `end`.
+    pub fn start(folder: &Path, end: &str, command: &[&str]) -> Self {
+        let mut shell = Command::new("sh")
+            .args(["-c", PARENT, "sh"])
+            .arg(folder)
+            .arg(end)
+            .args(command)
+            .stdin(Stdio::piped())
+            .spawn()
+            .expect("a shell is needed: sh");
+        let signals = Mutex::new(shell.stdin.take());
+        Self { folder: folder.to_owned(), shell: Mutex::new(shell), signals }
+    }
+
+    pub fn signal(&self, name: &str) {
+        let mut signals = self.signals.lock().unwrap();
+        writeln!(signals.as_mut().expect("it was stopped"), "{name}").unwrap();
+    }
+
+    /// Ends it, and waits until it has ended.
+    pub fn stop(&self) {
+        drop(self.signals.lock().unwrap().take());
+        self.shell.lock().unwrap().wait().unwrap();
+    }
+
+    /// What it has written, for a failure.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.with_extension("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// An empty folder.
+pub fn folder(kind: &str) -> PathBuf {
+    let folder = env::temp_dir().join(format!("vestiary-{kind}-{}", free_port()));
+    fs::create_dir(&folder).unwrap();
+    folder
+}
+
+/// A port that nobody listens at.
+pub fn free_port() -> u16 {
+    loop {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        // A node of a cluster also listens ten thousand ports further up.
+        if port < 50_000 {
+            return port;
+        }
+    }
+}
+
+/// A program that an environment variable names, or that is in one of these places, or in `PATH`.
+pub fn program(variable: &str, name: &str, places: &[PathBuf], advice: &str) -> PathBuf {
+    if let Some(path) = env::var_os(variable) {
+        return PathBuf::from(path);
+    }
+    let path = env::var_os("PATH").unwrap_or_default();
+    let found =
+        places.iter().cloned().chain(env::split_paths(&path).map(|folder| folder.join(name)));
+    found
+        .into_iter()
+        .find(|path| path.is_file())
+        .unwrap_or_else(|| panic!("`{name}` is needed: {advice}, or set {variable} to its path"))
+}
+
+/// Waits until something is there; a minute and a half, for a busy machine.
+pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut look: impl FnMut() -> F) -> T {
+    for _ in 0..1_800 {
+        if let Some(found) = look().await {
+            return found;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{what}: it took too long");
+}
+
+/// The folder of the repository.
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_owned()
+}
