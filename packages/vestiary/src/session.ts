@@ -190,6 +190,9 @@ export class Session {
 		const session = this.#current();
 		const { records } = session.#scope.runtime;
 		return session.#inTurn(async () => {
+			// What saves by itself is not lost to what the store has.
+			if (session.#stage === Stage.Stored && !(await session.#execute(Operation.Finish)))
+				return false;
 			if (session.#stage === Stage.Stored && !records.atomic) {
 				const record = session.#record && (await records.load(session.#record.id));
 				if (!record) {

@@ -241,6 +241,16 @@ describe('parallel requests', () => {
 	});
 });
 
+test('what autoSave would save is not lost to an update', async () => {
+	const cookie = await visitor({ n: 1 });
+	const saving = { ...options, autoSave: true };
+	const { session } = await opened(cookie, saving);
+	session.data.theme = 'dark';
+	await session.update((data) => ({ ...data, m: 1 }));
+	expect(session.data).toEqual({ n: 1, theme: 'dark', m: 1 });
+	expect(await dataOf(cookie)).toEqual({ n: 1, theme: 'dark', m: 1 });
+});
+
 describe('a session that was ended', () => {
 	test('does not come back by a request that was under way, and no cookie is set', async () => {
 		const cookie = await visitor({ user: 'ada' });
