@@ -1,0 +1,166 @@
+//! One login for a SvelteKit app and a Rust service: both faces on one file, with everything on that could
+//! keep them apart.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::missing_docs_in_private_items,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test may fail"
+)]
+
+mod servers;
+
+use serde_json::{Value, json};
+use servers::{folder, node};
+use vestiary_store::{Config, Cookies, Encrypt, Found, Loaded, Login, Sessions, SqliteStore};
+
+const SECRET: &str = "a secret that both know, of more than 32 bytes: \u{e9}";
+
+/// What an app does in one request; it prints the cookie that it sets, or what it was sent.
+const APP: &str = r"
+    import { Session, sessions } from './dist/index.js';
+    import { SqliteStore } from './dist/stores/sqlite.js';
+    import { testEvent } from './test/event.ts';
+    const [file, options, cookie, does] = process.argv.slice(1);
+    const store = new SqliteStore({ database: file });
+    const config = { ...JSON.parse(options), store };
+    const { event, cookies } = testEvent(cookie || undefined);
+    const session = await Session.initialize(event, config);
+    const said = await new Function('session', 'sessions', 'config', `return (async () => {${does}})()`)(
+        session, sessions, config
+    );
+    const set = cookies.at(-1);
+    const sends = !set ? cookie : set.method === 'delete' ? '' : `${set.name}=${encodeURIComponent(set.value)}`;
+    console.log(JSON.stringify({ cookie: sends, said }));
+";
+
+struct Faces {
+    file: String,
+    options: Value,
+    rust: Sessions,
+}
+
+impl Faces {
+    async fn new(options: Value, config: Config) -> Self {
+        let file = folder("faces").join("sessions.db").to_str().unwrap().to_owned();
+        let store = SqliteStore::open(&file).await.unwrap();
+        Self { file, options, rust: Sessions::new(&config, store).unwrap() }
+    }
+
+    fn app(&self, cookie: &str, does: &str) -> (String, Value) {
+        let said = node::run(APP, &[&self.file, &self.options.to_string(), cookie, does]);
+        let mut said: Value = serde_json::from_str(&said).unwrap();
+        (said["cookie"].as_str().unwrap().to_owned(), said["said"].take())
+    }
+
+    async fn found(&self, cookie: &str) -> Option<Loaded> {
+        let cookies: Cookies = self.rust.cookies([cookie.as_bytes()]);
+        match self.rust.find(&cookies).await.unwrap() {
+            Found::Session(session) => Some(*session),
+            Found::Retired(_) | Found::Nobody => None,
+        }
+    }
+
+    async fn data(&self, cookie: &str) -> Value {
+        serde_json::from_str(self.found(cookie).await.unwrap().stored.data()).unwrap()
+    }
+
+    fn cookie_of(&self, loaded: &vestiary_store::Stored) -> String {
+        format!("{}={}", self.rust.options().name().as_str(), self.rust.sign(loaded.id()))
+    }
+}
+
+async fn both(options: Value, config: Config) {
+    let faces = Faces::new(options, config).await;
+    let odd = json!({ "f": 0.1, "e": 1e21, "t": "\u{e9}\u{2028}\u{1f600}\"\\", "n": null, "d": { "a": [1] } });
+
+    // Logged in there, logged in here.
+    let login = format!("await session.login('ada', {{ data: {odd}, label: 'an app' }})");
+    let (cookie, _) = faces.app("", &login);
+    let here = faces.found(&cookie).await.unwrap();
+    assert_eq!(here.stored.user().as_deref(), Some("ada"));
+    assert_eq!(faces.data(&cookie).await, odd);
+
+    // What both change is there for both.
+    let mut add = |text: &str| {
+        let mut data: Value = serde_json::from_str(text).unwrap();
+        data["rust"] = json!(1);
+        Ok(data.to_string())
+    };
+    faces.rust.update(&here.stored, &mut add).await.unwrap().unwrap();
+    let (cookie, seen) =
+        faces.app(&cookie, "session.data.svelte = 2; await session.save(); return session.data");
+    let mut expected = odd.clone();
+    expected["rust"] = json!(1);
+    expected["svelte"] = json!(2);
+    assert_eq!(seen, expected);
+    assert_eq!(faces.data(&cookie).await, expected);
+
+    // Renewed here, still known there, by the old ID and by the new one.
+    let here = faces.found(&cookie).await.unwrap();
+    let renewed = faces.rust.renew(&here.stored).await.unwrap().unwrap();
+    let new = faces.cookie_of(&renewed);
+    for cookie in [&cookie, &new] {
+        let (sent, user) = faces.app(cookie, "return session.userId");
+        assert_eq!((user, sent.split('=').next()), (json!("ada"), new.split('=').next()));
+    }
+
+    // One list of sessions.
+    let ada = faces.rust.of("ada");
+    let list = "return (await sessions(config).of('ada').list(session)).map(({ label }) => label)";
+    assert_eq!(faces.app(&new, list).1, json!(["an app"]));
+    assert_eq!(ada.list().await.unwrap().len(), 1);
+
+    // Logged out here, logged out there.
+    let here = faces.found(&new).await.unwrap();
+    faces.rust.destroy(&here.stored).await.unwrap();
+    assert_eq!(faces.app(&new, "return session.isNew").1, json!(true));
+    assert_eq!(faces.app(&new, list).1, json!([]));
+
+    // And the other way round.
+    let owner = ada.admit(&Login { label: Some("a service".into()), ..Login::default() }).await;
+    let made = faces.rust.create(r#"{"made":"here"}"#, Some(owner.unwrap())).await.unwrap();
+    let cookie = faces.cookie_of(&made);
+    let (_, said) = faces.app(&cookie, "return [session.userId, session.data]");
+    assert_eq!(said, json!(["ada", { "made": "here" }]));
+    let (cleared, _) = faces.app(&cookie, "await session.destroy()");
+    assert_eq!(cleared, "");
+    assert!(faces.found(&cookie).await.is_none());
+    assert!(ada.list().await.unwrap().is_empty());
+    std::fs::remove_dir_all(std::path::Path::new(&faces.file).parent().unwrap()).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_the_defaults() {
+    both(json!({ "secret": SECRET }), Config::new(SECRET)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_everything_that_could_keep_them_apart() {
+    let options = json!({
+        "secret": ["a new secret of the app, of more than 32 bytes", SECRET],
+        "name": "__Host-id",
+        "namespace": "shop",
+        "hashIds": true,
+        "encrypt": true,
+        "idleTimeout": 600,
+        "absoluteTimeout": 6_000
+    });
+    let config = Config::new("a new secret of the app, of more than 32 bytes")
+        .previous_secret(SECRET)
+        .name("__Host-id")
+        .namespace("shop")
+        .hash_ids(true)
+        .encrypt(Encrypt::On)
+        .idle_timeout(std::time::Duration::from_secs(600))
+        .absolute_timeout(std::time::Duration::from_secs(6_000));
+    both(options, config).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_the_records_of_express_session() {
+    let config = Config::new(SECRET).format(vestiary::Format::Express);
+    both(json!({ "secret": SECRET, "format": "express" }), config).await;
+}
