@@ -22,10 +22,10 @@ pub mod redis;
 use std::{
     env, fs,
     future::Future,
-    io::Write as _,
+    io::{BufRead as _, BufReader, Write as _},
     net::TcpListener,
     path::{Path, PathBuf},
-    process::{Child, ChildStdin, Command, Stdio},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     sync::Mutex,
     time::Duration,
 };
@@ -34,8 +34,8 @@ use std::{
 pub struct Server {
     pub folder: PathBuf,
     shell: Mutex<Child>,
-    /// Signals go here, and the end of it ends the server.
-    signals: Mutex<Option<ChildStdin>>,
+    /// Signals go here, and the end of it ends the server; a line comes back for each.
+    signals: Mutex<Option<(ChildStdin, BufReader<ChildStdout>)>>,
 }
 
 /// The parent of the server: it passes on signals, and when nobody can send one any more, which is also so when
@@ -45,7 +45,7 @@ const PARENT: &str = r#"
     shift 2
     "$@" </dev/null >"$folder.log" 2>&1 &
     server=$!
-    while read -r signal; do kill -s "$signal" $server; done
+    while read -r signal; do kill -s "$signal" $server; echo; done
     kill -s CONT $server 2>/dev/null
     kill -s "$end" $server 2>/dev/null
     wait $server 2>/dev/null
@@ -61,15 +61,20 @@ impl Server {
             .arg(end)
             .args(command)
             .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
             .spawn()
             .expect("a shell is needed: sh");
-        let signals = Mutex::new(shell.stdin.take());
+        let answers = shell.stdout.take().map(BufReader::new);
+        let signals = Mutex::new(shell.stdin.take().zip(answers));
         Self { folder: folder.to_owned(), shell: Mutex::new(shell), signals }
     }
 
+    /// Sends a signal; it has been sent when this is done.
     pub fn signal(&self, name: &str) {
         let mut signals = self.signals.lock().unwrap();
-        writeln!(signals.as_mut().expect("it was stopped"), "{name}").unwrap();
+        let (signals, answers) = signals.as_mut().expect("it was stopped");
+        writeln!(signals, "{name}").unwrap();
+        answers.read_line(&mut String::new()).unwrap();
     }
 
     /// Ends it, and waits until it has ended.
