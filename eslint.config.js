@@ -19,7 +19,8 @@ export default defineConfig(
 		files: [
 			'packages/vestiary/**/*.ts',
 			'examples/sveltekit/e2e/*.ts',
-			'examples/openid-connect/{e2e,provider}/*.ts'
+			'examples/openid-connect/{e2e,provider}/*.ts',
+			'examples/shared-login/e2e/*.ts'
 		],
 		extends: [ts.configs.strictTypeChecked, ts.configs.stylisticTypeChecked],
 		languageOptions: { parserOptions: { projectService: true } },

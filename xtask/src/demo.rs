@@ -1,12 +1,18 @@
 //! `cargo xtask demo`.
 
-use std::{fs, net::TcpListener};
+use std::{fs, net::TcpListener, path::PathBuf};
 
 use anyhow::Context as _;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use clap::{Args as ClapArgs, ValueEnum};
 
-use crate::{npm, progress::Progress, root, run::Run, tools, wasm};
+use crate::{
+    npm,
+    progress::{Log, Progress},
+    root,
+    run::{Run, cargo},
+    tools, wasm,
+};
 
 #[derive(ClapArgs)]
 pub(crate) struct Args {
@@ -22,6 +28,9 @@ pub(crate) struct Args {
     /// Set up and build, but do not serve
     #[arg(long)]
     no_serve: bool,
+    /// Where `shared-login` keeps its sessions: `sqlite:FILE` or `redis://HOST`
+    #[arg(long, default_value = "sqlite:../../target/shared-login.db")]
+    store: String,
 }
 
 #[derive(Clone, Copy, Eq, PartialEq, ValueEnum)]
@@ -32,16 +41,25 @@ enum Which {
     OpenidConnect,
     /// The demo on Cloudflare Workers: in workerd, with sessions in Workers KV
     Workers,
+    /// SvelteKit and axum on one origin, with one login for both
+    SharedLogin,
 }
 
+/// The program that is the Rust half of `examples/shared-login`.
+const SHARED_LOGIN_API: &str = "shared-login-api";
+
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let mut progress = Progress::new("demo", 8);
+    let steps = if args.which == Which::SharedLogin { 9 } else { 8 };
+    let mut progress = Progress::new("demo", steps);
     let tools = tools::set_up(&mut progress)?;
     let port = free_port(args.port)?;
     if args.which == Which::Workers {
         return workers(&mut progress, &tools, port, args.no_serve);
     }
     let origin = format!("http://localhost:{port}");
+    if args.which == Which::SharedLogin {
+        return shared_login(&mut progress, &tools, &origin, args);
+    }
     let with_provider = args.which == Which::OpenidConnect;
     let example = if with_provider { "examples/openid-connect" } else { "examples/sveltekit" };
     build(&mut progress, &tools, example, &origin)?;
@@ -49,21 +67,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         return Ok(());
     }
     println!("\nThe demo is at {origin} (any name logs in; stop it with Ctrl-C)\n");
-    let port_text = port.to_string();
-    let server = if args.dev {
-        tools
-            .bin("vite")
-            .args(["dev", "--port", &port_text, "--strictPort"])
-            .env("NODE_ENV", "development")
-    } else {
-        tools
-            .program("node")
-            .args(["build"])
-            .env("HOST", "127.0.0.1")
-            .env("PORT", &port_text)
-            .env("ORIGIN", &origin)
-    };
-    let server = server.within(example).env("SESSION_SECRET", throwaway_secret()?);
+    let server = server(&tools, "build", &origin, args.dev)
+        .within(example)
+        .env("SESSION_SECRET", throwaway_secret()?);
     if !with_provider {
         return server.shown();
     }
@@ -76,6 +82,51 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         .shown();
     drop(provider);
     ended
+}
+
+/// Vite, or the program that serves the built app.
+fn server(tools: &tools::Tools, program: &str, origin: &str, dev: bool) -> Run {
+    let port = origin.rsplit(':').next().unwrap_or_default();
+    if dev {
+        let args = ["dev", "--port", port, "--strictPort"];
+        return tools.bin("vite").args(args).env("NODE_ENV", "development");
+    }
+    let server = tools.program("node").args([program]).env("HOST", "127.0.0.1");
+    server.env("PORT", port).env("ORIGIN", origin)
+}
+
+/// Builds and serves both halves of `examples/shared-login`. Six steps.
+fn shared_login(
+    progress: &mut Progress,
+    tools: &tools::Tools,
+    origin: &str,
+    args: &Args,
+) -> anyhow::Result<()> {
+    let example = "examples/shared-login";
+    build(progress, tools, example, origin)?;
+    let service = progress.step("the Rust service", shared_login_api)?;
+    if args.no_serve {
+        return Ok(());
+    }
+    println!("\nThe demo is at {origin}, one half of it at {origin}/api (stop it with Ctrl-C)\n");
+    let api = format!("http://127.0.0.1:{}", free_port(4000)?);
+    let secret = throwaway_secret()?;
+    let with = |run: Run| {
+        let run = run.within(example).env("API", &api).env("SESSION_STORE", &args.store);
+        run.env("SESSION_SECRET", &secret)
+    };
+    let service = with(Run::new(service)).started()?;
+    let ended = with(server(tools, "serve.js", origin, args.dev)).shown();
+    drop(service);
+    ended
+}
+
+/// Compiles the Rust half of `examples/shared-login`. Returns the program.
+pub(crate) fn shared_login_api(log: &Log) -> anyhow::Result<PathBuf> {
+    cargo(&["build", "--locked", "-p", SHARED_LOGIN_API]).logged(log)?;
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    Ok(target.join("debug").join(SHARED_LOGIN_API).with_extension(std::env::consts::EXE_EXTENSION))
 }
 
 /// Assembles, builds and serves `examples/sveltekit-cloudflare`. Five steps.

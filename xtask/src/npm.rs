@@ -59,7 +59,8 @@ fn version(package: &Path) -> anyhow::Result<String> {
 }
 
 /// Apps of the npm workspace that use the packed package.
-pub(crate) const EXAMPLES: [&str; 2] = ["examples/sveltekit", "examples/openid-connect"];
+pub(crate) const EXAMPLES: [&str; 3] =
+    ["examples/sveltekit", "examples/openid-connect", "examples/shared-login"];
 
 /// Lays the packed package into the examples: a real folder, as `npm install vestiary` makes it.
 ///

@@ -40,7 +40,7 @@ struct Counts {
 }
 
 fn all(args: &Args, counts: &mut Counts) -> anyhow::Result<()> {
-    let mut progress = Progress::new("test", if args.quick { 19 } else { 30 });
+    let mut progress = Progress::new("test", if args.quick { 19 } else { 33 });
     let mut suite = Suite { progress: &mut progress, counts };
 
     suite.check("rustfmt", |log| {
@@ -107,6 +107,7 @@ fn all(args: &Args, counts: &mut Counts) -> anyhow::Result<()> {
         })
     })?;
     let chromium = suite.progress.step("Chromium", tools::chromium)?;
+    let api = suite.progress.step("the Rust service of shared-login", demo::shared_login_api)?;
     for example in npm::EXAMPLES {
         let [port, provider_port] = demo::two_free_ports()?;
         demo::build_app(suite.progress, &tools, example, &format!("http://localhost:{port}"))?;
@@ -115,6 +116,8 @@ fn all(args: &Args, counts: &mut Counts) -> anyhow::Result<()> {
                 ("CHROMIUM", chromium.as_os_str()),
                 ("PORT", port.as_ref()),
                 ("PROVIDER_PORT", provider_port.as_ref()),
+                ("SHARED_LOGIN_API", api.as_os_str()),
+                ("REDIS_SERVER", redis.as_os_str()),
             ];
             vitest(log, &tools, example, &[], &env)
         })?;

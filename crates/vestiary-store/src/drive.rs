@@ -247,7 +247,7 @@ impl<'a> Drive<'a> {
         answer: impl Future<Output = Result<Answer, StoreError>>,
     ) -> Result<Answer, SessionError> {
         let answer = self.asked(answer).await?.unwrap_or(Answer::Unknown);
-        if answer == Answer::Conflict && self.took > RESENT {
+        if answer == Answer::Conflict && self.took > RESENT && self.sessions.inner.store.resends() {
             // The client may have lost its connection, and sent it again: what was there may be ours.
             self.failure.get_or_insert_with(|| SessionError::Store {
                 operation: self.operation,

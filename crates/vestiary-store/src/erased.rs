@@ -57,6 +57,10 @@ impl Store for AnyStore {
     async fn confirm(&self, key: &str) -> Result<Option<bool>, StoreError> {
         self.0.confirm(key).await
     }
+
+    fn resends(&self) -> bool {
+        self.0.resends()
+    }
 }
 
 impl fmt::Debug for AnyStore {
@@ -90,6 +94,7 @@ trait Erased: MaybeSend + MaybeSync {
     fn touch<'a>(&'a self, key: &'a str, ttl: Ttl) -> Boxed<'a, bool>;
     fn remove<'a>(&'a self, key: &'a str, expected: Option<&'a WriteId>) -> Boxed<'a, Outcome>;
     fn confirm<'a>(&'a self, key: &'a str) -> Boxed<'a, Option<bool>>;
+    fn resends(&self) -> bool;
 }
 
 impl<S: Store> Erased for S {
@@ -127,5 +132,9 @@ impl<S: Store> Erased for S {
 
     fn confirm<'a>(&'a self, key: &'a str) -> Boxed<'a, Option<bool>> {
         Box::pin(Store::confirm(self, key))
+    }
+
+    fn resends(&self) -> bool {
+        Store::resends(self)
     }
 }

@@ -113,6 +113,10 @@ impl Store for MemoryStore {
         let expected = expected.map(WriteId::as_str);
         Ok(self.table(key).remove_marked(key, expected, (self.clock)()))
     }
+
+    fn resends(&self) -> bool {
+        false
+    }
 }
 
 impl Scan for MemoryStore {

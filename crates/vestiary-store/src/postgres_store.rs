@@ -220,6 +220,10 @@ impl Store for PostgresStore {
         let remove = remove.bind(expected.map_or("", WriteId::as_str));
         outcome(remove.fetch_one(&self.pool).await.map_err(of_sqlx)?)
     }
+
+    fn resends(&self) -> bool {
+        false
+    }
 }
 
 impl Scan for PostgresStore {

@@ -245,6 +245,11 @@ impl Store for RedisStore {
             Err(error) => Err(of_redis(error)),
         }
     }
+
+    /// Only the client of a cluster does.
+    fn resends(&self) -> bool {
+        self.connection.resends()
+    }
 }
 
 impl fmt::Debug for RedisStore {

@@ -225,6 +225,10 @@ impl Store for SqliteStore {
             }
         }
     }
+
+    fn resends(&self) -> bool {
+        false
+    }
 }
 
 impl Scan for SqliteStore {

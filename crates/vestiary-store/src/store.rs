@@ -81,6 +81,13 @@ pub trait Store: MaybeSend + MaybeSync + 'static {
         let _ = key;
         std::future::ready(Ok(None))
     }
+
+    /// Whether a write may be sent again by itself, such as by a client that lost its connection. Then a
+    /// refusal that took long says nothing: the record that was in the way may be this very write, done
+    /// before. It is assumed unless a store knows better.
+    fn resends(&self) -> bool {
+        true
+    }
 }
 
 /// A store that can be looked through: for operators, not for requests.

@@ -73,6 +73,7 @@ export class MemoryStore implements Store {
 		const table = this.#table;
 		const key = (id: string): string => this.#prefix + id;
 		return {
+			resends: false,
 			read: async (id) => table.get(key(id), Date.now()) ?? null,
 			create: async (id, text, ttl, bound) =>
 				orThrow(() => table.create(key(id), text, ttl, bound, Date.now())),

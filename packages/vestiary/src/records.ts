@@ -279,7 +279,11 @@ export class Records {
 				}
 				asks++;
 				took = performance.now() - began;
-				if (answer === Answer.Conflict && took > RESENT) {
+				if (
+					answer === Answer.Conflict &&
+					took > RESENT &&
+					this.#atomic?.resends !== false
+				) {
 					// The client may have lost its connection, and sent it again: what was there may be
 					// ours.
 					failure ??= new StoreError(

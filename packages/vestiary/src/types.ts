@@ -123,6 +123,12 @@ export interface AtomicOperations {
 	remove(id: string, mark: string | null): Promise<AtomicOutcome>;
 	/** Whether replicas of the store know of the last write of this record, where it can tell. */
 	confirm?(id: string): Promise<boolean>;
+	/**
+	 * Whether a write may be sent again by itself, such as by a client that lost its connection. Then a
+	 * `conflict` that took long says nothing: the record that was in the way may be this very write, done
+	 * before. Default: true.
+	 */
+	readonly resends?: boolean | undefined;
 }
 
 /** Done; or nothing done, because there is another record (`conflict`) or none (`gone`). */

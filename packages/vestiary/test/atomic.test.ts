@@ -31,7 +31,7 @@ interface Data extends SessionData {
 	theme?: string;
 }
 
-type Operation = keyof AtomicOperations;
+type Operation = Exclude<keyof AtomicOperations, 'resends'>;
 
 /** A memory store that can be looked into, and disturbed. */
 class WatchedStore implements Store {
@@ -42,6 +42,8 @@ class WatchedStore implements Store {
 	after: ((operation: Operation) => unknown) | undefined;
 	/** How long records may live, whatever they are given. */
 	ttl: number | undefined;
+	/** Whether its client may send a write again by itself. */
+	resends = true;
 	readonly memory: MemoryStore;
 	readonly atomic: AtomicOperations;
 
@@ -66,6 +68,7 @@ class WatchedStore implements Store {
 			touch: async (id, ttl) => watched('touch', async () => inner.touch(id, life(ttl))),
 			remove: async (id, mark) => watched('remove', async () => inner.remove(id, mark))
 		};
+		Object.defineProperty(this.atomic, 'resends', { get: () => this.resends });
 	}
 
 	get size(): number {
@@ -218,6 +221,29 @@ describe('parallel requests', () => {
 		);
 		expect(await dataOf(cookie)).toEqual({ n: 6 });
 		expect(events).toContain('conflict');
+	});
+
+	test.each([
+		['may be its own, if the client sends again by itself', true],
+		['is another one, if it does not', false]
+	])('a write in the way of a slow one %s', async (_, resends) => {
+		store.resends = resends;
+		const cookie = await visitor({ n: 0 });
+		const { session } = await opened(cookie);
+		const increment = (data: Data): Data => ({ n: (data.n ?? 0) + 1 });
+		store.before = async (operation) => {
+			if (operation !== 'replace') return;
+			store.before = undefined;
+			// More than the record remembers.
+			for (let i = 0; i < 20; i++) {
+				await (await opened(cookie, { ...options })).session.update(increment);
+			}
+			await new Promise((resolve) => setTimeout(resolve, 30));
+		};
+		const updated = session.update(increment);
+		if (resends) await expect(updated).rejects.toMatchObject({ code: 'store_failed' });
+		else expect(await updated).toBe(true);
+		expect(await dataOf(cookie)).toEqual({ n: resends ? 20 : 21 });
 	});
 
 	test('with autoSave merge as well', async () => {

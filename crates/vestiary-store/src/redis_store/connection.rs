@@ -68,6 +68,11 @@ impl RedisConnection {
         Self(Way::Sentinel(Sentinel::new(client, config)))
     }
 
+    /// Whether a command may be sent again after it was lost.
+    pub(super) fn resends(&self) -> bool {
+        matches!(self.0, Way::Cluster(_))
+    }
+
     pub(super) async fn ask(&self, cmd: &Cmd) -> RedisResult<Value> {
         match &self.0 {
             Way::Single(connection) => one(connection, cmd).await,

@@ -123,6 +123,7 @@ export class SqliteStore implements Store {
 			return get.get(key, now) === undefined ? 'gone' : 'conflict';
 		};
 		return {
+			resends: false,
 			read: async (id) => {
 				const row = get.get(this.prefix + id, Date.now());
 				return typeof row?.record === 'string' ? row.record : null;

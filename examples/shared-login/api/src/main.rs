@@ -1,0 +1,167 @@
+//! The Rust half: pages and an API under `/api`, in the very sessions of the SvelteKit app.
+#![forbid(unsafe_code)]
+
+use std::{env, error::Error, time::Duration};
+
+use axum::{
+    Form, Json, Router,
+    extract::Request,
+    http::{HeaderValue, StatusCode},
+    middleware::{self, Next},
+    response::{IntoResponse as _, Redirect, Response},
+    routing::{get, post},
+};
+use maud::{DOCTYPE, Markup, html};
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
+use vestiary_store::{AnyStore, RedisStore, SqliteStore, StoreError};
+use vestiary_tower::{Config, RequireLogin, Session, SessionError, SessionLayer, UserId};
+
+/// What the session holds: `SessionData` in src/app.d.ts is the same, in TypeScript.
+#[derive(Default, Deserialize, Serialize)]
+#[serde(default)]
+struct Data {
+    by: Option<String>,
+    sveltekit: u64,
+    axum: u64,
+    clicks: u64,
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let secret = env::var("SESSION_SECRET")
+        .map_err(|_| "SESSION_SECRET is missing: the one that the SvelteKit app has")?;
+    let url = env::var("SESSION_STORE").unwrap_or_else(|_| "sqlite:sessions.db".to_owned());
+    // What has to be the same in src/hooks.server.ts: the name, the secret, and the store.
+    let config = Config::new(secret).name("session").max_age(Duration::from_secs(24 * 60 * 60));
+    let sessions = SessionLayer::new(&config, store(&url).await?)?;
+
+    let app = Router::new()
+        .route("/api/count", post(count))
+        .route_layer(RequireLogin::new())
+        .route("/api", get(page))
+        .route("/api/login", post(login))
+        .route("/api/logout", post(logout))
+        .layer(sessions)
+        .layer(middleware::from_fn(same_origin));
+    let address = env::var("API").unwrap_or_else(|_| "http://127.0.0.1:4000".to_owned());
+    let listener = TcpListener::bind(address.trim_start_matches("http://")).await?;
+    axum::serve(listener, app).await?;
+    Ok(())
+}
+
+async fn store(url: &str) -> Result<AnyStore, StoreError> {
+    if url.starts_with("redis") {
+        return RedisStore::connect(url).await.map(AnyStore::new);
+    }
+    SqliteStore::open(url.trim_start_matches("sqlite:")).await.map(AnyStore::new)
+}
+
+#[derive(Deserialize)]
+struct LoginForm {
+    name: String,
+}
+
+async fn login(
+    session: Session<Data>,
+    Form(LoginForm { name }): Form<LoginForm>,
+) -> Result<Response, SessionError> {
+    let name = name.trim();
+    if !(2..=40).contains(&name.chars().count()) {
+        let error = "Please give a name of 2 to 40 letters.";
+        return Ok((StatusCode::BAD_REQUEST, front(Some(error))).into_response());
+    }
+    session.login(name).await?;
+    session.write(&Data { by: Some("axum".to_owned()), ..Data::default() }).await?;
+    Ok(Redirect::to("/api").into_response())
+}
+
+async fn logout(session: Session) -> Result<Redirect, SessionError> {
+    session.destroy().await?;
+    Ok(Redirect::to("/api"))
+}
+
+/// Changes what the store has now: the SvelteKit app writes the same number at the same time.
+async fn count(session: Session<Data>) -> Result<Json<Data>, SessionError> {
+    session
+        .update(|data| {
+            data.clicks += 1;
+            data.axum += 1;
+        })
+        .await?;
+    Ok(Json(session.read().await?))
+}
+
+async fn page(user: Option<UserId>, session: Session<Data>) -> Result<Markup, SessionError> {
+    let Some(UserId(user)) = user else { return Ok(front(None)) };
+    let data = session.read().await?;
+    let by = data.by.as_deref().unwrap_or_default();
+    Ok(document(
+        &html! {
+            form method="post" action="/api/logout" {
+                span data-testid="user" { (user) }
+                button class="quiet" { "Log out" }
+            }
+        },
+        &html! {
+            h1 { "Hello " (user) ", says axum" }
+            p { "Logged in at " b data-testid="by" { (by) } ", and so at both: they share the store." }
+            dl class="card" {
+                dt { "Counted by SvelteKit" } dd data-testid="sveltekit" { (data.sveltekit) }
+                dt { "Counted by axum" } dd data-testid="axum" { (data.axum) }
+                dt { "Together" } dd data-testid="clicks" { (data.clicks) }
+            }
+        },
+    ))
+}
+
+fn front(error: Option<&str>) -> Markup {
+    document(
+        &html! {},
+        &html! {
+            h1 { "One login for two" }
+            p { "This page is made by a Rust service. The other one is SvelteKit's. Any name will do." }
+            form class="card" method="post" action="/api/login" {
+                div class="row" {
+                    input name="name" aria-label="Your name" placeholder="Your name" required;
+                    button { "Log in here" }
+                }
+                @if let Some(error) = error { p class="error" role="alert" { (error) } }
+            }
+        },
+    )
+}
+
+fn document(visitor: &Markup, content: &Markup) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { "axum · One login for two" }
+                link rel="icon" href="/icon.svg";
+                link rel="stylesheet" href="/style.css";
+            }
+            body {
+                header {
+                    nav aria-label="Main" {
+                        a href="/" { "SvelteKit" }
+                        a href="/api" aria-current="page" { "axum" }
+                    }
+                    (visitor)
+                }
+                main { (content) }
+            }
+        }
+    }
+}
+
+/// Forms of other sites may not log anybody in or out: in the SvelteKit app, SvelteKit refuses them.
+async fn same_origin(request: Request, next: Next) -> Response {
+    let from = request.headers().get("sec-fetch-site").map(HeaderValue::as_bytes);
+    if request.method().is_safe() || matches!(from, None | Some(b"same-origin" | b"none")) {
+        return next.run(request).await;
+    }
+    (StatusCode::FORBIDDEN, "this form is of another site").into_response()
+}

@@ -1,0 +1,164 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import type { BrowserContext, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+
+import { freshChromium, type FreshChromium } from '../../sveltekit/e2e/chromium.ts';
+import { ORIGIN, redis, sqlite, startBoth, type Backend, type Both } from './running.ts';
+
+const SHOTS = new URL('../../../target/screenshots/', import.meta.url).pathname;
+
+/** The two halves of the example, as a visitor sees them. */
+const HALVES = [
+	{ name: 'SvelteKit', page: `${ORIGIN}/`, count: '/count' },
+	{ name: 'axum', page: `${ORIGIN}/api`, count: '/api/count' }
+] as const;
+
+const STORES = [
+	{ store: 'SQLite', start: sqlite },
+	{ store: 'Redis', start: redis }
+];
+
+describe.each(STORES)('with one $store', ({ store, start }) => {
+	let backend: Backend;
+	let both: Both;
+	let chromium: FreshChromium;
+	let browser: BrowserContext;
+	let page: Page;
+	const errors: string[] = [];
+
+	beforeAll(async () => {
+		await mkdir(SHOTS, { recursive: true });
+		backend = await start();
+		both = await startBoth(backend.url);
+		chromium = await freshChromium();
+		({ browser, page } = chromium);
+		page.on('pageerror', (error) => errors.push(error.message));
+	});
+
+	afterAll(async () => {
+		await chromium.close();
+		await both.stop();
+		await backend.stop();
+	});
+
+	const text = (id: string): Promise<string | null> => page.textContent(`[data-testid=${id}]`);
+
+	async function cookie(): Promise<string> {
+		const found = (await browser.cookies(ORIGIN)).find(({ name }) => name === 'session');
+		return found ? `session=${found.value}` : '';
+	}
+
+	async function logIn(half: { page: string }, name: string): Promise<void> {
+		await page.goto(half.page);
+		await page.fill('input[name=name]', name);
+		await page.click('text=Log in here');
+		await page.getByTestId('user').waitFor();
+	}
+
+	/** What the API of each half answers to somebody with this cookie. */
+	async function answers(cookie: string): Promise<number[]> {
+		const ask = async ({ count }: { count: string }): Promise<number> =>
+			(await fetch(ORIGIN + count, { method: 'POST', headers: { cookie, origin: ORIGIN } }))
+				.status;
+		return Promise.all(HALVES.map(ask));
+	}
+
+	test('nobody is logged in, and there is no cookie', async () => {
+		for (const half of HALVES) {
+			await page.goto(half.page);
+			expect(await page.textContent('h1')).toBe('One login for two');
+		}
+		expect(await answers('')).toEqual([401, 401]);
+		expect(await cookie()).toBe('');
+	});
+
+	describe.each(HALVES)('logged in at $name', (here) => {
+		const there = HALVES[here === HALVES[0] ? 1 : 0];
+
+		test('is logged in at the other one', async () => {
+			await logIn(here, 'Ada & <Grace>');
+			for (const half of [there, here]) {
+				await page.goto(half.page);
+				expect(await page.textContent('h1')).toContain(
+					`Hello Ada & <Grace>, says ${half.name}`
+				);
+				expect(await text('by')).toBe(here.name);
+			}
+			expect(await answers(await cookie())).toEqual([200, 200]);
+		});
+
+		test('of what both write at once, nothing is lost', async () => {
+			await page.goto(HALVES[0].page);
+			const before = Number(await text('clicks'));
+			await page.click('text=30 each, at once');
+			expect(await page.textContent('[role=status]')).toBe(
+				'60 counted at once: none is lost.'
+			);
+			if (here.name === 'axum') {
+				await page.screenshot({ path: join(SHOTS, `shared-login-${store}.png`) });
+			}
+			// More at once than a browser sends, and each is answered.
+			const headers = { cookie: await cookie(), origin: ORIGIN };
+			const sent = Array.from({ length: 12 }, (_, n) =>
+				fetch(ORIGIN + HALVES[n % 2 ? 0 : 1].count, { method: 'POST', headers })
+			);
+			expect((await Promise.all(sent)).map(({ status }) => status)).toEqual(
+				sent.map(() => 200)
+			);
+			for (const half of HALVES) {
+				await page.goto(half.page);
+				expect(Number(await text('clicks'))).toBe(before + 60 + 12);
+				expect(Number(await text('sveltekit'))).toBe(Number(await text('axum')));
+			}
+		});
+
+		test('is logged out at both by the other one', async () => {
+			const old = await cookie();
+			await page.goto(there.page);
+			await page.screenshot({ path: join(SHOTS, `shared-login-${there.name}.png`) });
+			await page.click('text=Log out');
+			await page.getByText('Log in here').waitFor();
+			expect(await cookie()).toBe('');
+			expect(await answers(old)).toEqual([401, 401]);
+			await page.goto(here.page);
+			expect(await page.textContent('h1')).toBe('One login for two');
+		});
+	});
+
+	test('a name that will not do is told so by both', async () => {
+		for (const half of HALVES) {
+			await page.goto(half.page);
+			await page.fill('input[name=name]', 'A');
+			await page.click('text=Log in here');
+			expect(await page.textContent('[role=alert]')).toContain('2 to 40');
+		}
+		expect(await cookie()).toBe('');
+	});
+
+	test('a form of another site logs nobody in', async () => {
+		for (const half of [`${ORIGIN}/?/login`, `${ORIGIN}/api/login`]) {
+			const headers = {
+				origin: 'https://elsewhere.example',
+				'sec-fetch-site': 'cross-site',
+				'content-type': 'application/x-www-form-urlencoded'
+			};
+			const answer = await fetch(half, { method: 'POST', headers, body: 'name=Mallory' });
+			expect(answer.status).toBe(403);
+			expect(answer.headers.get('set-cookie')).toBeNull();
+		}
+	});
+
+	test('without the Rust half, the other one goes on', async () => {
+		await logIn(HALVES[0], 'Ada');
+		await both.stopService();
+		expect(await answers(await cookie())).toEqual([200, 502]);
+		await page.goto(HALVES[0].page);
+		expect(await text('user')).toBe('Ada');
+	});
+
+	test('no page had an error', () => {
+		expect(errors).toEqual([]);
+	});
+});

@@ -1,0 +1,14 @@
+import { defineEnvVars } from '@sveltejs/kit/env';
+
+const optional = (value: string | undefined): string => value ?? '';
+
+export const variables = defineEnvVars({
+	SESSION_SECRET: {
+		description: 'Signs the session cookie, here and in the Rust service',
+		schema: optional
+	},
+	SESSION_STORE: {
+		description: 'Where both keep the sessions: sqlite:FILE or redis://HOST',
+		schema: (value) => value ?? 'sqlite:sessions.db'
+	}
+});
