@@ -1,6 +1,42 @@
-//! Stores for server-side sessions, and the write protocol that runs on them.
+//! Stores for server-side sessions, and the write protocol that runs on them: no update is lost, and no session
+//! that was ended comes back.
 //!
-//! [`Store`] says what a store has to do; [`MemoryStore`] keeps sessions in this process.
+//! Handlers of web requests use the crate `vestiary-tower`, which is built on this one. Here is what needs no
+//! HTTP: [`Sessions`], configured by [`Config`], finds, writes, renews and ends sessions, and a
+//! [`UserList`] those of a user.
+//!
+//! ```
+//! use vestiary_store::{Config, Found, MemoryStore, Sessions};
+//!
+//! # futures_executor::block_on(async {
+//! let config = Config::new("a long random secret, from the environment");
+//! let sessions = Sessions::new(&config, MemoryStore::default())?;
+//!
+//! // Whoever has this cookie is logged out, wherever else the session is used right now.
+//! # let new = sessions.create("{}", None).await?;
+//! # let cookie = format!("connect.sid={}", sessions.sign(new.id()));
+//! let cookies = sessions.cookies([cookie.as_bytes()]);
+//! if let Found::Session(session) = sessions.find(&cookies).await? {
+//!     sessions.destroy(&session.stored).await?;
+//! }
+//! # Ok::<(), vestiary_store::SessionError>(())
+//! # }).unwrap();
+//! ```
+//!
+//! | store           | feature    |                                                                  |
+//! | --------------- | ---------- | ---------------------------------------------------------------- |
+//! | [`MemoryStore`] |            | in this process, sharded and bounded                             |
+//! | `RedisStore`    | `redis`    | Redis and Valkey: one server, a cluster, behind Sentinel         |
+//! | `SqliteStore`   | `sqlite`   | a file that the SvelteKit package may have open at the same time |
+//! | `PostgresStore` | `postgres` | a table                                                          |
+//!
+//! All of them have the keys and records of the SvelteKit package. [`Store`] says what another one has to do, and
+//! `testing` (feature `testing`) whether it does.
+//!
+//! # Features
+//! `tls`: encrypted connections to Redis and Postgres. `tracing`: events for `tracing`. `axum`: a [`SessionError`]
+//! is a response. `testing`: the conformance suite. It compiles for `wasm32-unknown-unknown`, where nothing has to
+//! be `Send`.
 #![forbid(unsafe_code)]
 
 mod clock;
