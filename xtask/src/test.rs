@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use clap::Args as ClapArgs;
 
 use crate::{
-    demo, fuzz, npm,
+    api, demo, fuzz, npm,
     progress::{Log, Progress},
     root,
     run::{Run, cargo},
@@ -40,7 +40,7 @@ struct Counts {
 }
 
 fn all(args: &Args, counts: &mut Counts) -> anyhow::Result<()> {
-    let mut progress = Progress::new("test", if args.quick { 19 } else { 33 });
+    let mut progress = Progress::new("test", if args.quick { 22 } else { 36 });
     let mut suite = Suite { progress: &mut progress, counts };
 
     suite.check("rustfmt", |log| {
@@ -59,6 +59,9 @@ fn all(args: &Args, counts: &mut Counts) -> anyhow::Result<()> {
             .env("RUSTDOCFLAGS", "-D warnings")
             .logged(log)
     })?;
+    suite.check("public API", api::check)?;
+    suite.check("each feature alone", each_feature)?;
+    suite.check("the oldest Rust", oldest_rust)?;
     suite.check("cargo deny", cargo_deny)?;
 
     let tools = tools::set_up(suite.progress)?;
@@ -183,6 +186,34 @@ fn clippy(log: &Log) -> anyhow::Result<()> {
 fn rust_tests(log: &Log) -> anyhow::Result<usize> {
     cargo(&["test", "--workspace", "--locked"]).logged(log)?;
     Ok(passed(log))
+}
+
+/// Each feature compiles without the others, and the stores also where there are no threads.
+fn each_feature(log: &Log) -> anyhow::Result<()> {
+    let hack = tools::cargo_hack(log)?;
+    let stores = ["-p", "vestiary-store", "-p", "vestiary-tower"];
+    Run::new(&hack)
+        .args(["hack", "clippy", "--locked", "--each-feature"])
+        .args(stores)
+        .args(["--", "-D", "warnings"])
+        .logged(log)?;
+    // Neither drivers nor threads.
+    Run::new(&hack)
+        .args(["hack", "clippy", "--locked", "--each-feature", "-p", "vestiary-store"])
+        .args(["--exclude-features", "redis,sqlite,postgres,tls,testing"])
+        .args(["--exclude-all-features", "--target", "wasm32-unknown-unknown"])
+        .args(["--", "-D", "warnings"])
+        .logged(log)
+}
+
+/// What `rust-version` promises.
+fn oldest_rust(log: &Log) -> anyhow::Result<()> {
+    let version = format!("{}.0", env!("CARGO_PKG_RUST_VERSION"));
+    tools::rust(log, &version)?;
+    Run::new("rustup")
+        .args(["run", &version, "cargo", "check", "--locked", "--all-features"])
+        .args(["-p", "vestiary", "-p", "vestiary-store", "-p", "vestiary-tower"])
+        .logged(log)
 }
 
 /// How many tests cargo ran.

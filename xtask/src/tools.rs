@@ -21,6 +21,7 @@ const OLDEST_NODE: (u32, u32) = (22, 18);
 const NODE_PACKAGE: &str = "node@24.21.0";
 const CARGO_DENY: &str = "0.20.2";
 const CARGO_FUZZ: &str = "0.13.2";
+const CARGO_HACK: &str = "0.6.46";
 
 /// Programs that are there once [`set_up`] has run.
 pub(crate) struct Tools {
@@ -164,6 +165,19 @@ pub(crate) fn cargo_deny(log: &Log) -> anyhow::Result<PathBuf> {
 
 pub(crate) fn cargo_fuzz(log: &Log) -> anyhow::Result<PathBuf> {
     cargo_tool(log, "cargo-fuzz", CARGO_FUZZ)
+}
+
+pub(crate) fn cargo_hack(log: &Log) -> anyhow::Result<PathBuf> {
+    cargo_tool(log, "cargo-hack", CARGO_HACK)
+}
+
+/// Installs this version of Rust, unless it is there.
+pub(crate) fn rust(log: &Log, version: &str) -> anyhow::Result<()> {
+    let installed = Run::new("rustup").args(["toolchain", "list"]).output();
+    if installed.is_some_and(|list| list.lines().any(|line| line.starts_with(version))) {
+        return log.note("installed");
+    }
+    Run::new("rustup").args(["toolchain", "install", version, "--profile", "minimal"]).logged(log)
 }
 
 /// A program out of a crate, of the user's own or built into `target`.

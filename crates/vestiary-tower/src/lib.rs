@@ -26,7 +26,7 @@
 //! | a user's sessions                  | [`Session::sessions_of`]                             |
 //! | what goes wrong                    | [`SessionError`], `Rejection`, [`Failure`]           |
 //! | what happens                       | [`Event`], and `tracing`                             |
-//! | Redis, SQLite, Postgres, your own  | the crate `vestiary-store`                           |
+//! | Redis, `SQLite`, Postgres, others  | the crate `vestiary-store`                           |
 //!
 //! What a handler changed is stored when its response is ready, whatever its status; a request that is dropped
 //! stores nothing more. A response whose session could not be stored does not leave.

@@ -1,0 +1,89 @@
+//! `cargo xtask api`: what the crates promise to others. Each crate has a list of it in the repository, so
+//! that nothing is added, changed or taken away unseen.
+
+use std::{collections::BTreeSet, fs, path::PathBuf};
+
+use anyhow::{Context as _, bail};
+use clap::Args as ClapArgs;
+
+use crate::{
+    progress::{Log, Progress},
+    root,
+    run::cargo,
+};
+
+/// The crates that others use.
+const CRATES: [&str; 3] = ["vestiary", "vestiary-store", "vestiary-tower"];
+
+#[derive(ClapArgs)]
+pub(crate) struct Args {
+    /// Take what there is now as what is promised
+    #[arg(long)]
+    write: bool,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let mut progress = Progress::new("api", 1);
+    if !args.write {
+        return progress.step("public API", check);
+    }
+    progress.step("public API", |log| {
+        CRATES.iter().try_for_each(|name| Ok(fs::write(snapshot(name), list(log, name)?)?))
+    })
+}
+
+/// Whether the crates have what their lists say, and nothing else.
+pub(crate) fn check(log: &Log) -> anyhow::Result<()> {
+    let mut changes = String::new();
+    for name in CRATES {
+        let path = snapshot(name);
+        let promised =
+            fs::read_to_string(&path).with_context(|| format!("{} is missing", path.display()))?;
+        changes += &difference(&promised, &list(log, name)?);
+    }
+    if changes.is_empty() {
+        return Ok(());
+    }
+    bail!(
+        "the public API is another one:\n{changes}\nIf that is meant: `cargo xtask api --write`, a line in CHANGELOG.md, and a version that says so"
+    )
+}
+
+fn snapshot(name: &str) -> PathBuf {
+    root().join("crates").join(name).join("public-api.txt")
+}
+
+/// One line for each item.
+fn list(log: &Log, name: &str) -> anyhow::Result<String> {
+    // The format is unstable, but the toolchain is pinned, and `public-api` reads what that one writes.
+    cargo(&["rustdoc", "--locked", "--lib", "--all-features", "-p", name])
+        .args(["--target-dir", "target/api", "--"])
+        .args(["-Z", "unstable-options", "--output-format", "json", "--cap-lints", "allow"])
+        .env("RUSTC_BOOTSTRAP", "1")
+        .logged(log)?;
+    let json = root().join("target/api/doc").join(name.replace('-', "_")).with_extension("json");
+    let api = public_api::Builder::from_rustdoc_json(json)
+        .omit_blanket_impls(true)
+        .omit_auto_trait_impls(true)
+        .omit_auto_derived_impls(true)
+        .build()?;
+    Ok(format!("{api}"))
+}
+
+/// Lines that were taken away, and lines that came.
+fn difference(before: &str, now: &str) -> String {
+    let [before, now] = [before, now].map(|text| text.lines().collect::<BTreeSet<_>>());
+    let gone = before.difference(&now).map(|line| format!("- {line}\n"));
+    gone.chain(now.difference(&before).map(|line| format!("+ {line}\n"))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_went_and_what_came_is_told() {
+        assert_eq!(difference("a\nb\n", "b\nc\n"), "- a\n+ c\n");
+        assert_eq!(difference("a\nb\n", "b\na\n"), "");
+    }
+}
