@@ -95,7 +95,7 @@ impl RedisStore {
     /// use vestiary_store::{RedisStore, redis::sentinel::{SentinelClient, SentinelServerType}};
     ///
     /// let sentinels = vec!["redis://one:26379", "redis://two:26379", "redis://three:26379"];
-    /// let client = SentinelClient::build(sentinels, "main", None, SentinelServerType::Master)?;
+    /// let client = SentinelClient::build(sentinels, "main".to_owned(), None, SentinelServerType::Master)?;
     /// let store = RedisStore::new(client);
     /// # Ok(()) }
     /// ```

@@ -58,7 +58,7 @@ impl RedisConnection {
     /// };
     ///
     /// let sentinels = vec!["redis://one:26379", "redis://two:26379", "redis://three:26379"];
-    /// let client = SentinelClient::build(sentinels, "main", None, SentinelServerType::Master)?;
+    /// let client = SentinelClient::build(sentinels, "main".to_owned(), None, SentinelServerType::Master)?;
     /// let config = AsyncConnectionConfig::new().set_response_timeout(Some(Duration::from_secs(2)));
     /// let store = RedisStore::new(RedisConnection::behind_sentinel(client, config));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
