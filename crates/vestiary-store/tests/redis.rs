@@ -337,8 +337,7 @@ async fn confirms(store: &RedisStore, key: &str) {
 
 fn behind(sentinel: &Redis, config: AsyncConnectionConfig) -> RedisStore {
     let sentinels = vec![sentinel.url()];
-    let client =
-        SentinelClient::build(sentinels, "main".to_owned(), None, SentinelServerType::Master);
+    let client = SentinelClient::build(sentinels, "main", None, SentinelServerType::Master);
     RedisStore::new(RedisConnection::behind_sentinel(client.unwrap(), config))
 }
 
