@@ -13,9 +13,9 @@ extern crate alloc;
 use alloc::{borrow::ToOwned as _, boxed::Box, string::String, vec::Vec};
 
 use vestiary::{
-    CookieOptions, Format, Handle, KeyRing, Limits, MemoryLimits, Meta, Options, OptionsInput,
-    Outcome, Record, SameSiteOption, SealRing, SessionId, Timeouts, Ttl, UnixMillis, UserRef,
-    WriteId, cookie_header, decide,
+    CookieOptions, Format, Handle, Inspection, KeyRing, Limits, MemoryLimits, Meta, Options,
+    OptionsInput, Outcome, Record, SameSiteOption, SealRing, SessionId, Timeouts, Ttl, UnixMillis,
+    UserRef, WriteId, cookie_header, decide,
     protocol::{
         Change, Commit, Destroy, Kind, Rotate, Terms, UserChange, UserCommit, UserSessions,
     },
@@ -37,8 +37,15 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     core::arch::wasm32::unreachable()
 }
 
-/// Bytes of the input buffer: Node's default limit for all headers of a request.
-const INPUT: usize = 16 << 10;
+/// Bytes of the input buffer: more than Node's default limit for all headers of a request, and what a record may
+/// have that is written.
+const INPUT: usize = 64 << 10;
+
+/// What `readCookies` returns from here on says where in the input the ID stands.
+const SPOT: i32 = 1 << 28;
+
+/// More than the length of any ID.
+const SPOT_LENGTHS: i32 = 1 << 9;
 
 /// Bytes of the output buffer: more than the longest IDs of all candidates, or a signed value.
 const OUTPUT: usize = 2 << 10;
@@ -53,6 +60,7 @@ pub struct Core {
     record_cookie: String,
     input: Box<[u8]>,
     output: Box<[u8]>,
+    looked: Box<[usize; 4]>,
 }
 
 #[wasm_bindgen]
@@ -127,6 +135,7 @@ impl Core {
             record_cookie,
             input: [0; INPUT].into(),
             output: [0; OUTPUT].into(),
+            looked: Box::default(),
         })
     }
 
@@ -169,6 +178,9 @@ impl Core {
     /// Reads the `Cookie` header of `length` bytes in the input. The output gets the IDs that one
     /// of our secrets signed, a line feed after each. Returns their length, or -1 if no cookie has
     /// our name.
+    ///
+    /// If there is one ID, and nothing but ASCII before it, the output gets nothing: it is read out of the
+    /// header itself, `2**28 + 512 * start + length`.
     #[wasm_bindgen(js_name = readCookies)]
     pub fn read_cookies(&mut self, length: usize) -> i32 {
         let Self { options, keys, input, output, .. } = self;
@@ -234,14 +246,15 @@ impl Core {
     #[wasm_bindgen(js_name = ttlOf)]
     pub fn ttl_of(&self, text: &str, now: f64) -> Result<f64, String> {
         let now = millis(now);
-        let (_, meta) = Record::inspect(text, Limits::LOAD).map_err(thrown)?;
+        let meta = Record::inspect(text, Limits::LOAD).map_err(thrown)?.meta;
         Ok(ttl_number(self.options.timeouts().ttl(self.options.ttl(now), &meta, now)))
     }
 
     /// What to do: the store step in the low byte, the cookie step in the next, then the stage.
-    pub fn decide(&self, stage: Stage, operation: Operation, known: u8) -> u32 {
-        let plan =
-            decide::decide(self.options.policy(), stage.into(), operation.into(), known_of(known));
+    pub fn decide(&self, stage: Stage, operation: Operation, known: u8, now: f64) -> u32 {
+        let mut known = known_of(known);
+        known.over |= self.options.ttl(millis(now)).is_over();
+        let plan = decide::decide(self.options.policy(), stage.into(), operation.into(), known);
         StoreStep::from(plan.store) as u32
             | (CookieStep::from(plan.cookie) as u32) << 8
             | (Stage::from(plan.stage) as u32) << 16
@@ -275,20 +288,38 @@ impl Core {
         }
     }
 
-    /// What a stored record is: bits of `Found`. Throws if it cannot be used.
-    pub fn inspect(&self, text: &str, now: f64) -> Result<u8, String> {
-        let (format, meta) = Record::inspect(text, Limits::LOAD).map_err(thrown)?;
-        let (timeouts, now) = (self.options.timeouts(), millis(now));
-        let retired = meta.next.as_ref().map(|next| next.grace.is_some_and(|grace| now < grace));
-        let bits = [
-            (format == Format::Express, Found::Express),
-            (timeouts.is_over(&meta, now), Found::Over),
-            (timeouts.is_stale(&meta, now), Found::Stale),
-            (timeouts.wants_renewal(&meta, now), Found::Due),
-            (retired == Some(true), Found::Renewed),
-            (retired == Some(false), Found::Retired),
-        ];
-        Ok(bits.into_iter().map(|(is, bit)| u8::from(is) * bit as u8).sum())
+    /// What the record of `length` bytes in the input is: bits of `Found`. Throws if it cannot be used.
+    pub fn inspect(&self, length: usize, now: f64) -> Result<u8, String> {
+        let text = self.input.get(..length).and_then(|text| str::from_utf8(text).ok());
+        self.inspect_long(text.unwrap_or_default(), now)
+    }
+
+    /// As `inspect`, for a record that does not fit into the input.
+    #[wasm_bindgen(js_name = inspectLong)]
+    pub fn inspect_long(&self, text: &str, now: f64) -> Result<u8, String> {
+        Ok(self.found(&Record::inspect(text, Limits::LOAD).map_err(thrown)?, now))
+    }
+
+    /// Looks for the record that a table has under the key of `length` bytes in the input. Returns bits of
+    /// `Found`, or -1 if there is none, or none that can be used. `looked` says where it is.
+    pub fn look(&mut self, table: &mut MemoryTable, length: usize, now: f64) -> i32 {
+        let key = self.input.get(..length).and_then(|key| str::from_utf8(key).ok());
+        let Some(text) = table.0.get(key.unwrap_or_default(), millis(now)) else { return -1 };
+        let Ok(record) = Record::inspect(text, Limits::LOAD) else { return -1 };
+        let start = text.as_ptr().addr();
+        let data = record.data.map_or(0..0, |data| {
+            let start = data.as_ptr().addr() - start;
+            start..start + data.len()
+        });
+        *self.looked = [start, text.len(), data.start, data.end];
+        self.found(&record, now).into()
+    }
+
+    /// Address of four numbers about what `look` has found: its address, its length, and where in it the
+    /// data begin and end, if they have a place. They are good until the table is spoken to.
+    #[wasm_bindgen(getter)]
+    pub fn looked(&self) -> *const usize {
+        self.looked.as_ptr()
     }
 
     /// The ID that a session has now whose record, found under `id`, only says so.
@@ -311,7 +342,7 @@ impl Core {
     ) -> Result<String, String> {
         let meta = match before {
             None => Meta::default(),
-            Some(text) => Record::inspect(&text, Limits::LOAD).map_err(thrown)?.1,
+            Some(text) => Record::inspect(&text, Limits::LOAD).map_err(thrown)?.meta,
         };
         let record = self.record(data, meta, user, handle, millis(now))?;
         record.encode(Limits::SAVE).map_err(thrown)
@@ -435,6 +466,21 @@ impl Core {
 }
 
 impl Core {
+    fn found(&self, Inspection { format, meta, .. }: &Inspection<'_>, now: f64) -> u8 {
+        let (timeouts, now) = (self.options.timeouts(), millis(now));
+        let retired = meta.next.as_ref().map(|next| next.grace.is_some_and(|grace| now < grace));
+        let bits = [
+            (*format == Format::Express, Found::Express),
+            (timeouts.is_over(meta, now), Found::Over),
+            (timeouts.is_stale(meta, now), Found::Stale),
+            (timeouts.wants_renewal(meta, now), Found::Due),
+            (retired == Some(true), Found::Renewed),
+            (retired == Some(false), Found::Retired),
+            (meta.user.is_some(), Found::Owned),
+        ];
+        bits.into_iter().map(|(is, bit)| u8::from(is) * bit as u8).sum()
+    }
+
     fn write_id(&self, which: usize) -> WriteId {
         let entropy = self.input.chunks(WriteId::ENTROPY).nth(which).and_then(<[u8]>::first_chunk);
         WriteId::from_entropy(entropy.unwrap_or(&[0; WriteId::ENTROPY]))
@@ -499,15 +545,26 @@ fn session_id(id: &str) -> Result<SessionId, String> {
 }
 
 fn read(options: &Options, keys: Option<&KeyRing>, header: &[u8], output: &mut [u8]) -> i32 {
-    let mut end = -1;
+    let (mut end, mut ids, mut spot) = (-1, 0, None);
     for value in cookie_header::candidates(header, options.name()) {
         end = end.max(0);
         if let Some(id) = keys.and_then(|keys| keys.verify(value)) {
+            ids += 1;
+            spot = spot_of(header, value, id.expose());
             let id_end = put(output, end as usize, id.expose());
             end = put(output, id_end, "\n") as i32;
         }
     }
-    end
+    spot.filter(|_| ids == 1).unwrap_or(end)
+}
+
+/// Where in the header the ID stands, if it does so as it is, and bytes are characters up to there.
+fn spot_of(header: &[u8], value: &[u8], id: &str) -> Option<i32> {
+    let at = value.windows(id.len()).position(|part| part == id.as_bytes())?;
+    let start = value.as_ptr().addr() - header.as_ptr().addr() + at;
+    let length = i32::try_from(id.len()).ok()?;
+    let spot = i32::try_from(start).ok()?.checked_mul(SPOT_LENGTHS)?.checked_add(length)?;
+    (header.get(..start)?.is_ascii() && spot < SPOT).then_some(SPOT + spot)
 }
 
 /// Puts text into a buffer at `start`; returns where it ends.
@@ -688,6 +745,8 @@ pub enum Found {
     Renewed = 16,
     /// The session has another ID, and this one is nobody's.
     Retired = 32,
+    /// It belongs to a user.
+    Owned = 64,
 }
 
 /// Bits of `userKnows`.
@@ -708,7 +767,7 @@ pub enum Known {
     CookieOut = 1,
     /// Data was changed and not saved.
     Unsaved = 2,
-    /// Saved, it would be over at once.
+    /// Saved, it would be over at once. What the options say of it need not be said.
     Over = 4,
     /// A `Finish` will follow.
     Finishes = 8,

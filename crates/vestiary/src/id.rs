@@ -47,8 +47,8 @@ impl SessionId {
     #[must_use]
     pub fn from_bytes(id: &[u8]) -> Option<Self> {
         let fits = Self::LENGTH.contains(&id.len()) && id.iter().all(|byte| is_cookie_octet(*byte));
-        let fits = fits && !id.starts_with(b"s:");
-        fits.then(|| Self(id.iter().map(|byte| char::from(*byte)).collect()))
+        let text = str::from_utf8(id).ok().filter(|text| fits && !text.starts_with("s:"))?;
+        Some(Self(text.to_owned()))
     }
 
     /// The ID itself, for the cookie and the store.
@@ -124,8 +124,8 @@ impl Handle {
 /// # use vestiary::WriteId;
 /// assert_eq!(WriteId::from_entropy(&[255; WriteId::ENTROPY]).as_str(), "________________");
 /// ```
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
-pub struct WriteId(String);
+#[derive(Clone, Eq, Hash, PartialEq)]
+pub struct WriteId([u8; Self::LENGTH]);
 
 impl WriteId {
     /// Bytes of entropy in a write ID.
@@ -137,21 +137,31 @@ impl WriteId {
     /// A write ID from random bytes.
     #[must_use]
     pub fn from_entropy(entropy: &[u8; Self::ENTROPY]) -> Self {
-        Self(Base64UrlUnpadded::encode_string(entropy))
+        let mut id = Self([0; Self::LENGTH]);
+        // It fails only if the text had another length.
+        let _fits = Base64UrlUnpadded::encode(entropy, &mut id.0).is_ok();
+        id
     }
 
     /// A write ID out of a record; `None` if it has another shape.
     #[must_use]
     pub fn parse(id: &str) -> Option<Self> {
-        let fits = id.len() == Self::LENGTH
-            && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-        fits.then(|| Self(id.to_owned()))
+        let id: &[u8; Self::LENGTH] = id.as_bytes().try_into().ok()?;
+        let fits = id.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+        fits.then(|| Self(*id))
     }
 
     /// The 16 characters.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        // All of them are ASCII.
+        str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for WriteId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("WriteId").field(&self.as_str()).finish()
     }
 }
 

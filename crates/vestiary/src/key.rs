@@ -1,4 +1,4 @@
-use alloc::{borrow::Cow, string::String, vec::Vec};
+use alloc::{string::String, vec::Vec};
 use core::fmt;
 
 use base64ct::{Base64Unpadded, Base64UrlUnpadded, Encoding as _};
@@ -117,8 +117,9 @@ impl KeyRing {
         if value.len() > LONGEST_VALUE {
             return None;
         }
-        let decoded: Cow<'_, [u8]> = percent_encoding::percent_decode(value).into();
-        let value = decoded.strip_prefix(b"s:").unwrap_or(&decoded);
+        let mut buffer = [0; LONGEST_VALUE];
+        let decoded = percent_decoded(value, &mut buffer);
+        let value = decoded.strip_prefix(b"s:").unwrap_or(decoded);
         // The signature is the last 43 characters, and before it stands a dot.
         let (id, signature) = value.split_last_chunk::<SIGNATURE>()?;
         let id = SessionId::from_bytes(id.strip_suffix(b".")?)?;
@@ -141,6 +142,22 @@ impl fmt::Debug for KeyRing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KeyRing").field("keys", &self.verifiers.len()).finish_non_exhaustive()
     }
+}
+
+/// The value without its percent-encoding. Mostly that is one of a few characters near its end, if any: what
+/// stands before is copied as it is, and nothing is allocated.
+fn percent_decoded<'v>(value: &'v [u8], buffer: &'v mut [u8; LONGEST_VALUE]) -> &'v [u8] {
+    let plain = value.iter().take_while(|byte| **byte != b'%').count();
+    let Some((plain, encoded)) = value.split_at_checked(plain).filter(|(_, rest)| !rest.is_empty())
+    else {
+        return value;
+    };
+    let Some((head, tail)) = buffer.split_at_mut_checked(plain.len()) else { return value };
+    head.copy_from_slice(plain);
+    let decoded =
+        percent_encoding::percent_decode(encoded).zip(tail).map(|(byte, place)| *place = byte);
+    let end = plain.len() + decoded.count();
+    buffer.get(..end).unwrap_or_default()
 }
 
 fn key(secret: &[u8]) -> Result<HmacSha256, Error> {

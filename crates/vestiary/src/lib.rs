@@ -59,7 +59,7 @@ pub use memory::{MemoryLimits, MemoryTable, Outcome};
 pub use merge::merge;
 pub use meta::{HiddenId, Meta, Next, UserRef};
 pub use options::{CookieOptions, Options, OptionsInput, SameSiteOption};
-pub use record::{Limits, Record};
+pub use record::{Inspection, Limits, Record};
 pub use seal::SealRing;
 pub use time::{Ttl, UnixMillis};
 pub use timeouts::Timeouts;

@@ -39,6 +39,19 @@ pub struct Record {
     meta: Meta,
 }
 
+/// What [`Record::inspect`] has seen.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Inspection<'t> {
+    /// The shape of the record.
+    pub format: Format,
+    /// What the library knows of the session.
+    pub meta: Meta,
+    /// The part of the text that is the session data; `None` in [`Format::Express`], where it has no place
+    /// of its own.
+    pub data: Option<&'t str>,
+}
+
 /// How large and how deep a record may be.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Limits {
@@ -118,13 +131,17 @@ impl Record {
         })
     }
 
-    /// Shape and metadata of a record, if [`Record::decode`] can read it; cheaper.
+    /// What [`Record::decode`] would read, without a copy of it.
     ///
     /// # Errors
     /// Those of [`Record::decode`].
-    pub fn inspect(text: &str, limits: Limits) -> Result<(Format, Meta), Error> {
+    pub fn inspect(text: &str, limits: Limits) -> Result<Inspection<'_>, Error> {
         let parts = Parts::of(text, limits)?;
-        Ok((parts.format, parts.meta()?))
+        Ok(Inspection {
+            format: parts.format,
+            meta: parts.meta()?,
+            data: (parts.format == Format::Seed).then_some(parts.data),
+        })
     }
 
     /// The mark of a record, where a store looks for it without parsing: at the head of its text. One

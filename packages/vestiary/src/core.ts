@@ -2,9 +2,11 @@ import { orThrow } from './errors.js';
 import {
 	Core as Bindings,
 	Found,
+	vary,
 	type Answer,
 	type CookieStep,
 	type Machine,
+	type MemoryTable,
 	type Operation,
 	type Stage,
 	type StoreStep
@@ -18,6 +20,10 @@ import type {
 import { memory } from './wasm/instance.js';
 
 const encoder = new TextEncoder();
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+
+/** What `readCookies` returns from here on says where in the header the ID stands. */
+const SPOT = 2 ** 28;
 
 /** What to do, and where that leaves the session (`vestiary::decide::Plan`). */
 export interface Plan {
@@ -50,6 +56,15 @@ export interface CoreOptions extends Pick<
 	production: boolean;
 }
 
+/** A record that was looked at. */
+export interface Looked {
+	text: string;
+	/** What it is: bits of `Found`. */
+	found: number;
+	/** The session data, if they have a place in it: JSON text. */
+	data: string | undefined;
+}
+
 /** Whose session a record is to be. */
 export interface User {
 	/** The application's name for the user. */
@@ -68,9 +83,12 @@ export class Core {
 	readonly secure: boolean | undefined;
 	/** Milliseconds in which a rolling session is touched at most once. */
 	readonly touchAfter: number;
+	/** The `Vary` of a response that has none. */
+	readonly vary: string;
 	readonly #bindings: Bindings;
 	#input: Uint8Array<ArrayBuffer> = new Uint8Array();
 	#output: Uint8Array<ArrayBuffer> = new Uint8Array();
+	#looked: Uint32Array<ArrayBuffer> = new Uint32Array();
 
 	constructor(options: CoreOptions) {
 		const { cookie, secrets, production } = options;
@@ -111,6 +129,7 @@ export class Core {
 		this.name = this.#bindings.name;
 		this.secure = this.#bindings.secure;
 		this.touchAfter = this.#bindings.touchAfter;
+		this.vary = vary() ?? '';
 	}
 
 	/**
@@ -128,7 +147,10 @@ export class Core {
 				? this.#bindings.readCookies(written)
 				: this.#bindings.readLongCookies(header);
 		if (length < 0) return undefined;
-		return length === 0 ? [] : this.#read(length - 1).split('\n');
+		if (length < SPOT) return length === 0 ? [] : this.#read(length - 1).split('\n');
+		// Cut out of the header, it need not be made of bytes.
+		const start = (length - SPOT) >> 9;
+		return [header.slice(start, start + (length & 0x1ff))];
 	}
 
 	/** A new session ID. */
@@ -155,7 +177,7 @@ export class Core {
 	}
 
 	/** Milliseconds that the cookie allows a record that is saved now. */
-	ttl(now: number = Date.now()): number {
+	ttl(now: number): number {
 		return this.#bindings.ttl(now);
 	}
 
@@ -165,7 +187,7 @@ export class Core {
 	}
 
 	decide(stage: Stage, operation: Operation, known: number): Plan {
-		const plan = this.#bindings.decide(stage, operation, known);
+		const plan = this.#bindings.decide(stage, operation, known, Date.now());
 		return {
 			store: plan & 0xff,
 			cookie: (plan >> 8) & 0xff,
@@ -199,7 +221,32 @@ export class Core {
 	 * @throws DataError if it cannot be used
 	 */
 	inspect(text: string): number {
-		return orThrow(() => this.#bindings.inspect(text, Date.now()));
+		this.#see();
+		const { read, written } = encoder.encodeInto(text, this.#input);
+		return orThrow(() =>
+			read === text.length
+				? this.#bindings.inspect(written, Date.now())
+				: this.#bindings.inspectLong(text, Date.now())
+		);
+	}
+
+	/**
+	 * A record that a table has. Undefined if it has none that can be used. It is looked at where it is, in
+	 * linear memory.
+	 */
+	look(table: MemoryTable, key: string): Looked | undefined {
+		this.#see();
+		const { written } = encoder.encodeInto(key, this.#input);
+		const found = this.#bindings.look(table, written, Date.now());
+		if (found < 0) return undefined;
+		this.#see();
+		const looked = this.#looked;
+		const length = looked[1] ?? 0;
+		const end = looked[3] ?? 0;
+		const text = decoder.decode(new Uint8Array(memory.buffer, looked[0], length));
+		// Of text beyond ASCII, bytes are not characters.
+		const placed = end > 0 && text.length === length;
+		return { text, found, data: placed ? text.slice(looked[2], end) : undefined };
 	}
 
 	/** The ID that a session has now whose record under `id` only says so. */
@@ -308,14 +355,15 @@ export class Core {
 	/** Linear memory may have grown since, and then the old views of it are empty. */
 	#see(): void {
 		if (this.#input.byteLength > 0) return;
-		const { input, inputSize, output, outputSize } = this.#bindings;
+		const { input, inputSize, output, outputSize, looked } = this.#bindings;
 		this.#input = new Uint8Array(memory.buffer, input, inputSize);
 		this.#output = new Uint8Array(memory.buffer, output, outputSize);
+		this.#looked = new Uint32Array(memory.buffer, looked, 4);
 	}
 
 	#read(length: number): string {
 		this.#see();
-		return String.fromCharCode(...this.#output.subarray(0, length));
+		return decoder.decode(this.#output.subarray(0, length));
 	}
 }
 

@@ -3,7 +3,7 @@ import { DataError, StoreError } from './errors.js';
 import { Found, Listed } from './generated/vestiary.js';
 import { RENEWALS, type Stored } from './records.js';
 import type { Scope } from './scope.js';
-import type { SessionData } from './types.js';
+import type { SessionData, SessionStoreData } from './types.js';
 
 /** What a visitor's cookie led to. */
 export interface Loaded {
@@ -23,16 +23,35 @@ export interface Owner extends User {
 }
 
 /**
+ * The session of most requests: of this ID, if the store need not be waited for, and there is nothing to do
+ * about it and nothing to tell. Of all others {@link find} finds out what they are.
+ */
+export function glance({ runtime: { core, records } }: Scope, id: string): Loaded | undefined {
+	const looked = records.look(id);
+	if (!looked || (looked.found & ~(Found.Express | Found.Owned)) !== 0) return undefined;
+	const { text, found } = looked;
+	const stored = { id, text };
+	if (looked.data !== undefined && !(found & Found.Owned)) {
+		const data = JSON.parse(looked.data) as SessionData;
+		return { stored, data, owner: undefined, found, renewed: false };
+	}
+	const { data, meta } = readRecord(text, found);
+	const owner = ownerIn(meta);
+	if (owner) {
+		const list = records.lookAtList(owner.name);
+		const listed = list === undefined ? 0 : core.userKnows(list, owner.handle);
+		if (!(listed & Listed.Known) || listed & Listed.Stale) return undefined;
+	}
+	return { stored, data, owner, found, renewed: false };
+}
+
+/**
  * The session of one of these IDs, if there is one that is good; or the record of one that is out of use,
  * which says where its session went.
  */
-export async function find(
-	scope: Scope,
-	ids: string[] | undefined
-): Promise<Loaded | Stored | undefined> {
-	if (ids?.length === 0) scope.tell({ type: 'rejected' });
+export async function find(scope: Scope, ids: string[]): Promise<Loaded | Stored | undefined> {
 	let retired: Stored | undefined;
-	for (const id of ids ?? []) {
+	for (const id of ids) {
 		const found = await follow(scope, id);
 		if (found && 'data' in found) return found;
 		retired ??= found;
@@ -81,9 +100,9 @@ async function live(
 		scope.later(async () => records.discard(stored, v));
 		return undefined;
 	}
-	const { user: name, handle } = (meta ?? {}) as { user?: string; handle?: string };
-	if (name === undefined || handle === undefined)
-		return { stored, data, owner: undefined, found, renewed };
+	const owner = ownerIn(meta);
+	if (!owner) return { stored, data, owner, found, renewed };
+	const { name, handle } = owner;
 	const list = await records.userList(name);
 	const listed = list === undefined ? 0 : core.userKnows(list, handle);
 	// A replica may not have heard of the login yet, so it is asked again, by a write.
@@ -97,6 +116,12 @@ async function live(
 	}
 	const stale = (listed & Listed.Stale) !== 0;
 	return { stored, data, owner: { name, handle, stale }, found, renewed };
+}
+
+/** Whose session a record is of. */
+function ownerIn(meta: SessionStoreData['meta']): Owner | undefined {
+	const { user: name, handle } = (meta ?? {}) as { user?: string; handle?: string };
+	return name === undefined || handle === undefined ? undefined : { name, handle };
 }
 
 /** What is wrong with the record; undefined if something else failed. */

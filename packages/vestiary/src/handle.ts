@@ -61,7 +61,9 @@ export function sveltekitSessionHandle(
 			if (text !== undefined) hint(text);
 		}
 		const scope = new Scope(event, runtime, true);
-		event.locals.session = await open(scope);
+		// Most requests wait for nothing.
+		const opening = open(scope);
+		event.locals.session = opening instanceof Promise ? await opening : opening;
 		const unmark = markSubRequests(event, scope);
 		try {
 			let response: Response;
@@ -73,7 +75,8 @@ export function sveltekitSessionHandle(
 				scope.hand();
 				throw thrown;
 			}
-			await finish(scope);
+			const finishing = finish(scope);
+			if (finishing) await finishing;
 			return scope.seal(response);
 		} finally {
 			scope.left = true;

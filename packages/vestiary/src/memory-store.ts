@@ -27,6 +27,12 @@ export interface MemoryStoreOptions {
 }
 
 /**
+ * The table of a memory store and what it puts before each ID, if the records in it are as they are read.
+ * @internal
+ */
+export let tableOf: (store: Store) => { table: MemoryTable; prefix: string } | undefined;
+
+/**
  * Keeps sessions in the memory of this process: for development and tests, or a single process
  * whose restart may log everybody out. Expired records are freed, and its size is bounded.
  */
@@ -62,6 +68,13 @@ export class MemoryStore implements Store {
 
 	async touch(id: string, ttl: number): Promise<void> {
 		this.#table.touch(this.#prefix + id, ttl, Date.now());
+	}
+
+	static {
+		tableOf = (store) =>
+			store instanceof MemoryStore && store.#serializer === JSON
+				? { table: store.#table, prefix: store.#prefix }
+				: undefined;
 	}
 
 	/** Number of sessions alive. */

@@ -1,6 +1,7 @@
-import type { Core, User } from './core.js';
+import type { Core, Looked, User } from './core.js';
 import { DataError, orThrow, StoreError, VestiaryError } from './errors.js';
 import { Answer, Ended, Found, MemoryTable, Step, type Machine } from './generated/vestiary.js';
+import { tableOf } from './memory-store.js';
 import type {
 	AtomicOperations,
 	SessionStoreData,
@@ -47,6 +48,8 @@ export class Records {
 	readonly #plainIds: boolean;
 	readonly #encrypts: boolean;
 	readonly #telemetry: Telemetry | undefined;
+	/** Where the core can look at records without asking the store. */
+	readonly #table: ReturnType<typeof tableOf>;
 	/** IDs that this process has taken out of use lately. */
 	readonly #retired = new MemoryTable(10_000);
 
@@ -59,6 +62,7 @@ export class Records {
 		this.#migrates = options.encrypt === 'migrate';
 		this.#encrypts = options.encrypt === true || options.encrypt === 'migrate';
 		this.#plainIds = options.hashIds !== true && options.namespace === undefined;
+		this.#table = this.#encrypts || this.#telemetry ? undefined : tableOf(store);
 	}
 
 	/** Whether the store compares before it writes. */
@@ -80,6 +84,20 @@ export class Records {
 		} catch {
 			// More at once than are remembered.
 		}
+	}
+
+	/** The record of a session, and what it is, if that can be said without asking the store. */
+	look(id: string): Looked | undefined {
+		if (!this.#table) return undefined;
+		const { table, prefix } = this.#table;
+		return this.#core.look(table, prefix + this.#keyOf(id));
+	}
+
+	/** The list of a user's sessions, if that can be said without asking the store. */
+	lookAtList(name: string): string | undefined {
+		if (!this.#table) return undefined;
+		const { table, prefix } = this.#table;
+		return table.get(prefix + this.#core.userKey(name), Date.now());
 	}
 
 	/** The record of a session. */

@@ -149,7 +149,8 @@ export class Scope {
 
 	#put(response: Response, header: string | undefined): Response {
 		const { headers } = response;
-		const varies = vary(headers.get('vary') ?? undefined);
+		const present = headers.get('vary');
+		const varies = present === null ? this.runtime.core.vary : vary(present);
 		if (varies !== undefined) headers.set('vary', varies);
 		if (header === undefined) return response;
 		const others = headers.getSetCookie().filter((other) => !this.#isOurs(other));

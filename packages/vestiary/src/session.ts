@@ -17,7 +17,7 @@ import {
 	Stage,
 	StoreStep
 } from './generated/vestiary.js';
-import { find, type Loaded, type Owner } from './find.js';
+import { find, glance, type Loaded, type Owner } from './find.js';
 import { busy, jsonOf, RENEWALS, type Compute, type Stored } from './records.js';
 import { building, runtimeOf } from './runtime.js';
 import { Scope } from './scope.js';
@@ -37,13 +37,13 @@ declare global {
  * Opens the session of a request.
  * @internal
  */
-export let open: (scope: Scope) => Promise<Session>;
+export let open: (scope: Scope) => Session | Promise<Session>;
 
 /**
- * Does what is left to do when the response is ready.
+ * Does what is left to do when the response is ready. Undefined if there is nothing.
  * @internal
  */
-export let finish: (scope: Scope) => Promise<void>;
+export let finish: (scope: Scope) => Promise<void> | undefined;
 
 /**
  * What the list of its user's sessions calls a session.
@@ -100,8 +100,12 @@ export class Session {
 	#confirmed: boolean | undefined;
 
 	/** A new, empty session. To load the visitor's, use {@link Session.initialize}. */
-	constructor(event: RequestEvent, options: SveltekitSessionConfig) {
-		this.#scope = new Scope(event, runtimeOf(options), false);
+	constructor(event: RequestEvent, options: SveltekitSessionConfig);
+	/** @internal */
+	// eslint-disable-next-line @typescript-eslint/unified-signatures -- it is not in the types that are published
+	constructor(event: RequestEvent, options: SveltekitSessionConfig, scope: Scope);
+	constructor(event: RequestEvent, options: SveltekitSessionConfig, scope?: Scope) {
+		this.#scope = scope ?? new Scope(event, runtimeOf(options), false);
 	}
 
 	/**
@@ -320,41 +324,29 @@ export class Session {
 	}
 
 	static #in(scope: Scope): Session {
-		const session = new Session(scope.event, scope.runtime.options);
-		session.#scope = scope;
+		const session = new Session(scope.event, scope.runtime.options, scope);
 		scope.session = session;
 		return session;
 	}
 
 	static {
-		open = async (scope) => {
+		open = (scope) => {
 			const session = Session.#in(scope);
 			if (!hasVisitor(scope.event)) return session;
 			const ids = scope.runtime.core.readCookies(scope.event.request.headers.get('cookie'));
 			scope.cookieOut = ids !== undefined;
-			try {
-				const found = await find(scope, ids);
-				if (found && 'data' in found) await session.#begin(found);
-				else if (found) session.#barred = { record: found };
-			} catch (error) {
-				if (
-					scope.runtime.options.onStoreError !== 'anonymous' ||
-					!(error instanceof StoreError)
-				) {
-					throw error;
-				}
-				scope.tell({ type: 'store_failed', error });
-				session.#failure = error;
-			}
-			await session.#do(Operation.Open);
-			await scope.settled();
-			return session;
+			const [id] = ids ?? [];
+			const loaded = id !== undefined && ids?.length === 1 ? glance(scope, id) : undefined;
+			if (loaded) session.#become(loaded);
+			else if (ids?.length) return session.#find(ids);
+			else if (ids) scope.tell({ type: 'rejected' });
+			return session.#didAtOnce(Operation.Open) ? session : session.#opened();
 		};
-		finish = async (scope) => {
+		finish = (scope) => {
 			const { session } = scope;
-			if (!session || !hasVisitor(scope.event)) return;
-			await session.#do(Operation.Finish);
-			await scope.refreshed;
+			if (!session || !hasVisitor(scope.event)) return undefined;
+			if (!scope.refreshed && session.#didAtOnce(Operation.Finish)) return undefined;
+			return session.#finished();
 		};
 		handleOf = (session) => session.#current().#owner?.handle;
 	}
@@ -374,15 +366,57 @@ export class Session {
 		return session;
 	}
 
+	/** Does it, if the store has no part in it. False, and nothing is done, if it has. */
+	#didAtOnce(operation: Operation): boolean {
+		if (this.#failure) return false;
+		const { store, cookie, stage } = this.#plan(operation);
+		if (store !== StoreStep.Keep || stage !== this.#stage) return false;
+		this.#cookieStep(cookie);
+		return true;
+	}
+
+	/** Looks for the session of these IDs, and opens it. */
+	async #find(ids: string[]): Promise<Session> {
+		const scope = this.#scope;
+		try {
+			const found = await find(scope, ids);
+			if (found && 'data' in found) await this.#begin(found);
+			else if (found) this.#barred = { record: found };
+		} catch (error) {
+			const { onStoreError } = scope.runtime.options;
+			if (onStoreError !== 'anonymous' || !(error instanceof StoreError)) throw error;
+			scope.tell({ type: 'store_failed', error });
+			this.#failure = error;
+		}
+		return this.#opened();
+	}
+
+	async #opened(): Promise<Session> {
+		await this.#do(Operation.Open);
+		await this.#scope.settled();
+		return this;
+	}
+
+	async #finished(): Promise<void> {
+		await this.#do(Operation.Finish);
+		await this.#scope.refreshed;
+	}
+
 	/** Becomes what was found for this visitor. */
-	async #begin({ stored, data, owner, found, renewed }: Loaded): Promise<void> {
-		const { core, records, options } = this.#scope.runtime;
+	#become({ stored, data, owner }: Loaded): void {
 		this.#id = stored.id;
 		this.#record = stored;
 		this.#data = data;
 		this.#owner = owner;
 		this.#stage = Stage.Stored;
-		if (options.autoSave) this.#base = jsonOf(data);
+		if (this.#scope.runtime.options.autoSave) this.#base = jsonOf(data);
+	}
+
+	/** The same, and does what has to be done about it. */
+	async #begin(loaded: Loaded): Promise<void> {
+		const { core, records } = this.#scope.runtime;
+		const { stored, owner, found, renewed } = loaded;
+		this.#become(loaded);
 		if (renewed) this.#cookieStep(CookieStep.Set);
 		if (owner?.stale) {
 			const seen = core.userSeen(owner.handle);
@@ -534,14 +568,13 @@ export class Session {
 
 	/** What is costly to know is found out only for the operation that it matters to. */
 	#known(operation: Operation): number {
-		const { cookieOut, finishes, left, runtime } = this.#scope;
+		const { cookieOut, finishes, left } = this.#scope;
 		const touched = operation === Operation.Open && this.#isTouched();
 		const changed = operation === Operation.Finish && this.#isChanged();
 		return (
 			(cookieOut ? Known.CookieOut : 0) |
 			(this.#unsaved || changed ? Known.Unsaved : 0) |
 			(touched ? Known.Touched : 0) |
-			(runtime.core.ttl() === 0 ? Known.Over : 0) |
 			(finishes && !left ? Known.Finishes : 0) |
 			(left ? Known.Left : 0)
 		);

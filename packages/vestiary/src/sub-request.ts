@@ -40,7 +40,7 @@ export function markSubRequests(event: RequestEvent, scope: Scope): () => void {
 			: fetch(input, { ...init, headers });
 	};
 	// Read-only by its type; SvelteKit hands this very object on to `load`, actions and endpoints.
-	Object.assign(event, { fetch: marked });
+	(event as { fetch: typeof fetch }).fetch = marked;
 
 	return () => {
 		if (scope.mark !== undefined) requests.delete(scope.mark);
