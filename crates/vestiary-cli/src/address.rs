@@ -53,7 +53,7 @@ impl Address {
                 let parts = Parts::of(rest);
                 let node = |host: &str| format!("{first}://{}{host}", parts.login);
                 let nodes: Vec<String> = parts.hosts.iter().map(|host| node(host)).collect();
-                if nodes.is_empty() || parts.path.trim_matches('/') != "" {
+                if nodes.is_empty() || !parts.path.trim_matches('/').is_empty() {
                     let form = "redis+cluster://[USER:PASSWORD@]HOST:PORT,HOST:PORT";
                     return Err(bad(format!("the nodes of a cluster are named so: {form}")));
                 }
@@ -63,7 +63,8 @@ impl Address {
                 let parts = Parts::of(rest);
                 let (primary, database) = parts.path.split_once('/').unwrap_or((parts.path, "0"));
                 if parts.hosts.is_empty() || primary.is_empty() {
-                    let form = "redis+sentinel://[USER:PASSWORD@]HOST:26379,HOST:26379/PRIMARY[/DB]";
+                    let form =
+                        "redis+sentinel://[USER:PASSWORD@]HOST:26379,HOST:26379/PRIMARY[/DB]";
                     return Err(bad(format!("sentinels are named so: {form}")));
                 }
                 let sentinel = |host: &&str| match host.rsplit_once(':') {
@@ -148,8 +149,15 @@ mod tests {
     #[test]
     fn what_is_none_is_not_repeated() {
         for url in [
-            "", "redis", "redis:h", "http://u:canary@h", "sqlite:", "sqlite::memory:",
-            "redis+cluster://u:canary@", "redis+cluster://u:canary@h/1", "redis+sentinel://canary",
+            "",
+            "redis",
+            "redis:h",
+            "http://u:canary@h",
+            "sqlite:",
+            "sqlite::memory:",
+            "redis+cluster://u:canary@",
+            "redis+cluster://u:canary@h/1",
+            "redis+sentinel://canary",
             "mysql://u:canary@h/d",
         ] {
             let failure = Address::parse(url).err().unwrap();

@@ -1,8 +1,6 @@
 use clap::{Parser, Subcommand};
 
-use crate::commands::{
-    completions, doctor, inspect, ls, migrate, revoke, secret, show, stats,
-};
+use crate::commands::{completions, doctor, inspect, ls, migrate, revoke, secret, show, stats};
 
 const ABOUT: &str = "Looks into session stores, ends sessions, moves them, and says what is wrong.
 

@@ -76,8 +76,7 @@ impl Description {
         }
         match Record::inspect(text, Limits::LOAD) {
             Ok((format, meta)) => {
-                description.kind =
-                    if meta.next.is_some() { Kind::Retired } else { Kind::Session };
+                description.kind = if meta.next.is_some() { Kind::Retired } else { Kind::Session };
                 description.format = Some(format);
                 description.meta = meta;
             }
@@ -154,9 +153,10 @@ impl Description {
         if let Some(next) = &self.meta.next {
             push(
                 "leads to another ID",
-                Some(next.grace.map_or_else(|| "to nobody: it was a login".to_owned(), |grace| {
-                    format!("until {}", ago(grace))
-                })),
+                Some(next.grace.map_or_else(
+                    || "to nobody: it was a login".to_owned(),
+                    |grace| format!("until {}", ago(grace)),
+                )),
             );
         }
         lines

@@ -92,7 +92,9 @@ fn shortened(key: &str) -> String {
 
 /// Text of somebody else's, such as the name of a user, that must not move the cursor of a terminal.
 pub(crate) fn plain(text: &str) -> String {
-    let escape = |char: char| char.is_control() || matches!(char, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let escape = |char: char| {
+        char.is_control() || matches!(char, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
     text.chars()
         .flat_map(|char| {
             let escaped = escape(char).then(|| char.escape_unicode());

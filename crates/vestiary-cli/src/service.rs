@@ -77,7 +77,7 @@ impl Service {
             let mut long = self.long_secrets();
             let first = long.next().ok_or_else(no_secret)?;
             let config = Config::new(first).encrypt(Encrypt::Migrate);
-            long.fold(config, |config, secret| config.previous_secret(secret))
+            long.fold(config, Config::previous_secret)
         } else {
             // Nothing is signed or verified with it.
             let mut bytes = [0; 32];

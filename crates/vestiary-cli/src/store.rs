@@ -29,16 +29,19 @@ use crate::{
 /// Where the sessions are.
 #[derive(Args, Debug)]
 pub(crate) struct StoreArgs {
-    /// The store: redis://, rediss://, redis+cluster://A,B, redis+sentinel://A,B/PRIMARY, sqlite:FILE, postgres://
-    #[arg(long, value_name = "URL", env = "VESTIARY_STORE", hide_env_values = true, help_heading = "Store")]
+    #[arg(long, value_name = "URL", env = "VESTIARY_STORE", hide_env_values = true)]
+    #[arg(help_heading = "Store", help = STORE_HELP)]
     store: Option<String>,
     /// What stands before every key
     #[arg(long, value_name = "TEXT", default_value = "sess:", help_heading = "Store")]
     prefix: String,
-    /// The table, of SQLite and Postgres
+    /// The table, in a database of SQL
     #[arg(long, value_name = "NAME", default_value = "sessions", help_heading = "Store")]
     table: String,
 }
+
+const STORE_HELP: &str = "The store: redis://, rediss://, redis+cluster://A,B, redis+sentinel://A,B/PRIMARY, \
+                          sqlite:FILE or postgres://";
 
 impl StoreArgs {
     pub(crate) fn is_named(&self) -> bool {
@@ -102,7 +105,7 @@ pub(crate) enum RedisServer {
 /// For an answer, and for a connection.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Most writers of an SQLite file wait for less.
+/// Most writers of a file wait for less.
 const BUSY: Duration = Duration::from_secs(10);
 
 impl OpenStore {
@@ -414,7 +417,8 @@ pub(crate) async fn remove<S: Store>(store: &S, key: &str, record: &str) -> Resu
             },
         }
     }
-    let message = "a session is written again and again, and could not be removed: run it once more";
+    let message =
+        "a session is written again and again, and could not be removed: run it once more";
     Err(Failure::Store("store_busy", message.to_owned()))
 }
 

@@ -9,7 +9,7 @@ use crate::{
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// For example: vestiary completions bash > /etc/bash_completion.d/vestiary
+    /// For example: `vestiary completions bash > /etc/bash_completion.d/vestiary`
     shell: Shell,
 }
 

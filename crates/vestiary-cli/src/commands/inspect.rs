@@ -28,7 +28,8 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: &Args, output: &mut Output) -> Result<Verdict, Failure> {
     if args.cookie == "-" && args.service.secrets.takes_input() {
-        let message = "standard input cannot be the cookie and a secret: put the secret into a file";
+        let message =
+            "standard input cannot be the cookie and a secret: put the secret into a file";
         return Err(Failure::Usage("input", message.to_owned()));
     }
     let name = CookieName::new(&args.name)?;
@@ -36,7 +37,7 @@ pub(crate) async fn run(args: &Args, output: &mut Output) -> Result<Verdict, Fai
     let text = given(&args.cookie)?;
     let values = values(&text, &name)?;
     let namespace = args.service.keeping.namespace.as_deref();
-    let findings = values.into_iter().map(|value| Finding::of(value, &secrets, namespace));
+    let findings = values.iter().map(|value| Finding::of(value, &secrets, namespace));
     let findings: Vec<Finding> = findings.collect::<Result<_, _>>()?;
 
     let service = if args.service.store.is_named() {
@@ -79,7 +80,8 @@ fn values(text: &str, name: &CookieName) -> Result<Vec<String>, Failure> {
         found.map(|value| String::from_utf8_lossy(value).into_owned()).collect();
     if found.is_empty() {
         let others = header.split(';').filter_map(|pair| pair.split_once('='));
-        let others: Vec<String> = others.map(|(name, _)| crate::output::plain(name.trim())).collect();
+        let others: Vec<String> =
+            others.map(|(name, _)| crate::output::plain(name.trim())).collect();
         let message = format!(
             "there is no cookie named `{}` in it, but {}: --name says which one is meant",
             name.as_str(),
@@ -106,15 +108,17 @@ enum Signature {
     OtherNamespace(usize),
     /// Of none of the secrets, of which there are so many.
     Unknown(usize),
+    /// Of none, but it is encoded twice.
+    Twice,
     Malformed(MalformedCookie, Option<&'static str>),
 }
 
 impl Finding {
-    fn of(value: String, secrets: &[Secret], namespace: Option<&str>) -> Result<Self, Failure> {
+    fn of(value: &str, secrets: &[Secret], namespace: Option<&str>) -> Result<Self, Failure> {
         let parsed = match CookieValue::parse(value.as_bytes()) {
             Ok(parsed) => parsed,
             Err(why) => {
-                let signature = Signature::Malformed(why, hint(&value));
+                let signature = Signature::Malformed(why, hint(value));
                 return Ok(Self { id: None, format: None, encoded: false, signature });
             }
         };
@@ -129,6 +133,7 @@ impl Finding {
         };
         let signature = match (by(namespace)?, namespace) {
             (Some(number), _) => Signature::Genuine(number),
+            _ if is_encoded_twice(value) => Signature::Twice,
             (None, None) => Signature::Unknown(secrets.len()),
             (None, Some(_)) => {
                 by(None)?.map_or(Signature::Unknown(secrets.len()), Signature::OtherNamespace)
@@ -168,6 +173,7 @@ impl Finding {
                 "NOT GENUINE: none of the {count} secrets has signed it; another one did, or another namespace, or \
                  it was changed"
             ),
+            Signature::Twice => "MALFORMED: it is percent-encoded twice".to_owned(),
             Signature::Malformed(why, hint) => match hint {
                 None => format!("MALFORMED: {why}"),
                 Some(hint) => format!("MALFORMED: {why}; {hint}"),
@@ -194,6 +200,7 @@ impl Finding {
             Signature::OtherNamespace(number) => ("other_namespace", Some(*number)),
             Signature::Unknown(0) => ("not_checked", None),
             Signature::Unknown(_) => ("not_genuine", None),
+            Signature::Twice => ("malformed_encoding", None),
             Signature::Malformed(MalformedCookie::TooLong, _) => ("malformed_length", None),
             Signature::Malformed(MalformedCookie::Id, _) => ("malformed_id", None),
             Signature::Malformed(..) => ("malformed_signature", None),
@@ -210,12 +217,13 @@ impl Finding {
     }
 }
 
+/// What is left after one decoding is encoded yet, and no ID of ours has a `%`.
+fn is_encoded_twice(value: &str) -> bool {
+    value.contains('%') && percent_decode(value.as_bytes()).decode_utf8_lossy().contains(['%'])
+}
+
 /// What it may be instead.
 fn hint(value: &str) -> Option<&'static str> {
-    let again = percent_decode(value.as_bytes()).decode_utf8_lossy();
-    if CookieValue::parse(again.as_bytes()).is_ok() {
-        return Some("it is encoded twice");
-    }
     if value.starts_with("eyJ") {
         return Some("it looks like a JSON Web Token, which is no session of Vestiary");
     }
@@ -269,7 +277,11 @@ impl Stored {
 
     fn show(&self, output: &mut Output) -> Result<(), Failure> {
         let Some((located, description)) = &self.found else {
-            return row(output, "store", "NOT THERE: it has ended or expired, or is under another prefix");
+            return row(
+                output,
+                "store",
+                "NOT THERE: it has ended or expired, or is under another prefix",
+            );
         };
         let verdict = match (&self.listed, description.kind) {
             (Some(Listed::No), _) => "REVOKED: its user's list does not have it any more",
@@ -309,10 +321,7 @@ impl Stored {
 }
 
 /// A session with a user is good only while the user's list has it.
-async fn listed(
-    description: &Description,
-    service: &Service,
-) -> Result<Option<Listed>, Failure> {
+async fn listed(description: &Description, service: &Service) -> Result<Option<Listed>, Failure> {
     let (Some(user), Some(reference)) = (description.user(), &description.meta.user) else {
         return Ok(None);
     };

@@ -93,17 +93,22 @@ async fn of_user(
             break;
         }
         if list.shown == 0 {
-            let [handle, created, used] = ["HANDLE", "CREATED", "LAST USED"];
-            output.line(format_args!("{handle:<16} {created:<20} {used:<20} LABEL"))?;
+            output.line(format_args!(
+                "{:<16} {:<20} {:<20} LABEL",
+                "HANDLE", "CREATED", "LAST USED"
+            ))?;
         }
         let label = session.label.as_deref().and_then(|it| serde_json::from_str::<String>(it).ok());
-        let [created, used] = [session.created, session.seen].map(time::instant);
+        let [created, seen] = [session.created, session.seen].map(time::instant);
         let handle = session.handle.as_str();
-        list.item(output, &json!({
-            "handle": handle, "created": created, "last_used": used, "label": label,
-        }))?;
+        list.item(
+            output,
+            &json!({
+                "handle": handle, "created": created, "last_used": seen, "label": label,
+            }),
+        )?;
         let label = label.map_or_else(|| "–".to_owned(), |label| plain(&label));
-        output.line(format_args!("{handle:<16} {created:<20} {used:<20} {label}"))?;
+        output.line(format_args!("{handle:<16} {created:<20} {seen:<20} {label}"))?;
     }
     list.end(output)
 }
@@ -111,12 +116,14 @@ async fn of_user(
 impl Args {
     fn wants(&self, created: Option<UnixMillis>, ttl: Ttl, now: UnixMillis) -> bool {
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        let old = self.older_than.map(millis).is_none_or(|age| {
-            created.is_some_and(|created| now.since(created) > age)
-        });
-        let ending = self.expiring.map(millis).is_none_or(|soon| {
-            time::millis(ttl).is_some_and(|left| left <= soon)
-        });
+        let old = self
+            .older_than
+            .map(millis)
+            .is_none_or(|age| created.is_some_and(|created| now.since(created) > age));
+        let ending = self
+            .expiring
+            .map(millis)
+            .is_none_or(|soon| time::millis(ttl).is_some_and(|left| left <= soon));
         old && ending
     }
 }

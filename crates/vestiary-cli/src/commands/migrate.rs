@@ -37,7 +37,7 @@ pub(crate) struct Args {
     /// What is to stand before every key at TO; as at FROM unless said otherwise
     #[arg(long, value_name = "TEXT")]
     to_prefix: Option<String>,
-    /// The table at FROM, of SQLite and Postgres
+    /// The table at FROM, in a database of SQL
     #[arg(long, default_value = "sessions", value_name = "NAME")]
     table: String,
     /// The table at TO; as at FROM unless said otherwise
@@ -109,7 +109,8 @@ pub(crate) async fn run(args: &Args, output: &mut Output) -> Result<Verdict, Fai
     let mut state = if args.restart { None } else { State::read(&path, &stores)? }
         .unwrap_or_else(|| State { stores, ..State::default() });
     if state.cursor.is_some() {
-        output.note(format_args!("going on where {} says; --restart begins anew", path.display()))?;
+        output
+            .note(format_args!("going on where {} says; --restart begins anew", path.display()))?;
     }
     copy(args, &source, &target, &path, &mut state, output).await?;
     let differences = verify(&source, &target, output).await?;
@@ -167,7 +168,9 @@ async fn copy(
             .inspect_ok(|_| bar.inc(1))
             .try_collect()
             .await?;
-        fates.iter().for_each(|fate| state.counts.add(fate));
+        for fate in &fates {
+            state.counts.add(fate);
+        }
         let endless = page.entries.iter().filter(|entry| entry.ttl == Ttl::Infinite);
         state.counts.endless += endless.count() as u64;
         state.cursor = page.next.map(|Cursor(next)| next);

@@ -75,7 +75,8 @@ async fn one(
     };
     output.line(format_args!("revoked the session {key}"))?;
     if confirmed == Some(false) {
-        output.note("the replicas did not confirm it: if the primary fails now, it may come back")?;
+        output
+            .note("the replicas did not confirm it: if the primary fails now, it may come back")?;
     }
     output.document(&json!({ "dry_run": false, "sessions": 1, "key": key }))?;
     Ok(Verdict::Yes)
@@ -150,7 +151,8 @@ async fn of_user(
         list.revoke_all().await?;
     }
     let count = sessions.len();
-    output.line(format_args!("{done} {count} sessions of the user, and logins that are under way"))?;
+    output
+        .line(format_args!("{done} {count} sessions of the user, and logins that are under way"))?;
     output.document(&json!({ "dry_run": args.dry_run, "sessions": count }))?;
     Ok(Verdict::Yes)
 }
@@ -178,7 +180,7 @@ async fn list_of_namespace(
     if let Some(text) = service.store.read(&key).await? {
         let id = vestiary::SessionId::parse(&key)?;
         let opened = ring.open(&id, &key, &text);
-        opened.map_err(|error| SessionError::Data(error))?;
+        opened.map_err(SessionError::Data)?;
     }
     Ok(service.sessions(namespace, service.hash_ids, true)?.of(user))
 }
@@ -201,7 +203,9 @@ async fn all(args: &Args, service: &Service, output: &mut Output) -> Result<Verd
         None => format!("{}, under the prefix `{}`", service.store.name, service.store.prefix),
     };
     if args.dry_run {
-        output.line(format_args!("would remove {sessions} sessions and {lists} lists of users: {place}"))?;
+        output.line(format_args!(
+            "would remove {sessions} sessions and {lists} lists of users: {place}"
+        ))?;
         output.document(&json!({ "dry_run": true, "sessions": sessions, "user_lists": lists }))?;
         return Ok(Verdict::Yes);
     }
@@ -218,7 +222,8 @@ async fn all(args: &Args, service: &Service, output: &mut Output) -> Result<Verd
             let page = service.store.scan(from.as_ref(), PAGE).await?;
             for entry in page.entries.iter().filter(|entry| service.is_mine(&entry.key)) {
                 found += 1;
-                removed += u64::from(store::remove(&service.store, &entry.key, &entry.record).await?);
+                removed +=
+                    u64::from(store::remove(&service.store, &entry.key, &entry.record).await?);
                 bar.set_position(removed);
             }
             from = page.next;
@@ -234,7 +239,9 @@ async fn all(args: &Args, service: &Service, output: &mut Output) -> Result<Verd
     bar.finish_and_clear();
     output.line(format_args!("removed {removed} records"))?;
     if rest {
-        output.note(format_args!("after {PASSES} passes there were still new ones: stop the service, and run it again"))?;
+        output.note(format_args!(
+            "after {PASSES} passes there were still new ones: stop the service, and run it again"
+        ))?;
     } else {
         output.note("a login that was under way may have a session all the same: to exclude it, change the secrets or the namespace")?;
     }
@@ -244,7 +251,8 @@ async fn all(args: &Args, service: &Service, output: &mut Output) -> Result<Verd
 
 fn is_confirmed(question: &str) -> Result<bool, Failure> {
     if !io::stdin().is_terminal() {
-        let message = "nobody can be asked here: --yes does it without, --dry-run says what would be done";
+        let message =
+            "nobody can be asked here: --yes does it without, --dry-run says what would be done";
         return Err(Failure::Usage("not_confirmed", message.to_owned()));
     }
     write!(io::stderr(), "{question}\nType `yes` to go on: ")?;

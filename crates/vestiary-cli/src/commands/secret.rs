@@ -86,8 +86,16 @@ enum Weakness {
 
 /// What people forget to replace. A random secret has none of them by chance.
 const PLACEHOLDERS: [&str; 10] = [
-    "changeme", "change-me", "change_me", "your-secret", "your_secret", "keyboard cat", "password",
-    "example", "secret", "development",
+    "changeme",
+    "change-me",
+    "change_me",
+    "your-secret",
+    "your_secret",
+    "keyboard cat",
+    "password",
+    "example",
+    "secret",
+    "development",
 ];
 
 /// Guesses, as a power of ten, that whoever has a cookie can make without being noticed. What is random has more,

@@ -72,7 +72,8 @@ fn data(
 /// Why an encrypted record stays shut.
 fn unopened(found: &crate::locate::Located, service: &Service) -> Failure {
     if found.id.is_none() {
-        let message = "it is encrypted, and its key is only a hash: only the cookie or the ID opens it";
+        let message =
+            "it is encrypted, and its key is only a hash: only the cookie or the ID opens it";
         return Failure::Usage("id_missing", message.to_owned());
     }
     if service.seals(found.namespace()).is_none() {

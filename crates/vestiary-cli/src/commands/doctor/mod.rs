@@ -41,7 +41,8 @@ pub(crate) async fn run(args: &Args, output: &mut Output) -> Result<Verdict, Fai
     let count = |state: State| checks.iter().filter(|check| check.state == state).count();
     let [warnings, failures] = [count(State::Warn), count(State::Fail)];
     let good = failures == 0 && (warnings == 0 || !args.strict);
-    output.line(format_args!("{} checks, {warnings} warnings, {failures} failures", checks.len()))?;
+    output
+        .line(format_args!("{} checks, {warnings} warnings, {failures} failures", checks.len()))?;
     let documents: Vec<Value> = checks.iter().map(Check::document).collect();
     output.document(&json!({
         "checks": documents, "warnings": warnings, "failures": failures, "good": good,

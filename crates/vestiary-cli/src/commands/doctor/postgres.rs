@@ -30,10 +30,11 @@ pub(super) async fn check(
     });
     checks.push(the_table(pool, table).await?);
     let before = now();
-    let time: i64 = sqlx::query_scalar("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint")
-        .fetch_one(pool)
-        .await
-        .map_err(StoreError::from)?;
+    let time: i64 =
+        sqlx::query_scalar("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint")
+            .fetch_one(pool)
+            .await
+            .map_err(StoreError::from)?;
     checks.push(clocks(before, u64::try_from(time).unwrap_or_default(), now()));
     Ok(())
 }
@@ -58,7 +59,8 @@ async fn commits(pool: &PgPool) -> Result<Check, StoreError> {
         let advice = "a power cut can destroy the database: fsync = on";
         Check::warn("commits", finding, advice)
     } else if commit == "off" {
-        let advice = "a crash loses the last writes, which can be a logout: synchronous_commit = on";
+        let advice =
+            "a crash loses the last writes, which can be a logout: synchronous_commit = on";
         Check::warn("commits", finding, advice)
     } else {
         Check::ok("commits", finding)

@@ -69,7 +69,8 @@ async fn promises<S: Store>(
     checks.push(if broken.is_empty() {
         Check::ok("probe", "create, read, replace, touch, remove and expire as they must")
     } else {
-        let advice = "sessions get lost or come back in this store: is something between it and here?";
+        let advice =
+            "sessions get lost or come back in this store: is something between it and here?";
         Check::fail("probe", format!("it does not: {}", broken.join(", ")), advice)
     });
     Ok(())

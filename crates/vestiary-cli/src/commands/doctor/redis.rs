@@ -56,15 +56,12 @@ fn about(info: &Info, is_cluster: bool, checks: &mut Vec<Check>) {
         Some(0..6) => Check::fail("version", finding, "6 is needed, to look through the store"),
         Some(_) => Check::ok("version", finding),
     });
-    checks.push(match text("role") {
-        "slave" => {
-            let advice = "a replica brings back what was ended: connect to the primary";
-            Check::fail("role", "a replica", advice)
-        }
-        _ => {
-            let replicas = number("connected_slaves");
-            Check::ok("role", format!("primary, with {replicas} replicas"))
-        }
+    checks.push(if text("role") == "slave" {
+        let advice = "a replica brings back what was ended: connect to the primary";
+        Check::fail("role", "a replica", advice)
+    } else {
+        let replicas = number("connected_slaves");
+        Check::ok("role", format!("primary, with {replicas} replicas"))
     });
     if number("cluster_enabled") == 1 && !is_cluster {
         let advice = "use redis+cluster://, and a client for clusters in the services";
@@ -104,18 +101,18 @@ fn persistence(info: &Info) -> Check {
     let text = |name: &str| info.get(name).map_or("", String::as_str);
     if text("aof_enabled") == "1" {
         return match text("aof_last_write_status") {
-            "err" => Check::fail("persistence", "AOF, and the last write failed", "is its disk full?"),
+            "err" => {
+                Check::fail("persistence", "AOF, and the last write failed", "is its disk full?")
+            }
             _ => Check::ok("persistence", "AOF"),
         };
     }
-    match text("rdb_last_bgsave_status") {
-        "err" => Check::fail("persistence", "the last snapshot failed", "is its disk full?"),
-        _ => {
-            let advice = "a restart loses what came after the last snapshot, and can bring back ended sessions: \
-                          appendonly yes";
-            Check::warn("persistence", "snapshots at most, no AOF", advice)
-        }
+    if text("rdb_last_bgsave_status") == "err" {
+        return Check::fail("persistence", "the last snapshot failed", "is its disk full?");
     }
+    let advice = "a restart loses what came after the last snapshot, and can bring back ended sessions: \
+                  appendonly yes";
+    Check::warn("persistence", "snapshots at most, no AOF", advice)
 }
 
 /// `None` if it does not say so, which it need not.
@@ -134,7 +131,8 @@ async fn fsync(server: &RedisServer) -> Option<Check> {
         .find(|mode| modes.iter().any(|found| found == mode))?;
     let finding = format!("appendfsync {weakest}");
     Some(if weakest == "no" {
-        let advice = "a power cut loses as much as the system likes: appendfsync everysec, or always";
+        let advice =
+            "a power cut loses as much as the system likes: appendfsync everysec, or always";
         Check::warn("fsync", finding, advice)
     } else {
         Check::ok("fsync", finding)
@@ -153,7 +151,11 @@ async fn cluster(server: &RedisServer) -> Result<Vec<Check>, Failure> {
         if state == "ok" {
             Check::ok("cluster", finding)
         } else {
-            Check::fail("cluster", finding, "some slots have no primary: `redis-cli --cluster check`")
+            Check::fail(
+                "cluster",
+                finding,
+                "some slots have no primary: `redis-cli --cluster check`",
+            )
         }
     });
     Ok(checks.collect())

@@ -46,9 +46,11 @@ fn permissions(path: &Path) -> Option<Check> {
         name.push(end);
         std::fs::metadata(name).ok()
     });
-    let mode = modes.map(|file| file.permissions().mode() & 0o777).reduce(|all, mode| all | mode)?;
+    let mode =
+        modes.map(|file| file.permissions().mode() & 0o777).reduce(|all, mode| all | mode)?;
     let finding = format!("mode {mode:03o}");
-    Some(if mode & 0o007 == 0 {
+    let of_others = mode & 0o007;
+    Some(if of_others == 0 {
         Check::ok("permissions", finding)
     } else {
         let advice = "every user of the machine can read it, and with it all sessions: chmod 600, or 660 (of the \
