@@ -32,18 +32,38 @@ pub(crate) enum Command {
     /// Make a secret, or say how strong those of the service are
     Secret(secret::Args),
     /// Say what is in a cookie, which secret has signed it, and what the store knows of it
+    ///
+    /// With --store, also what the store knows. It changes nothing there.
     Inspect(inspect::Args),
     /// List sessions
+    ///
+    /// In the order of the store. In Redis, one that is moved while it is listed may be there twice.
     Ls(ls::Args),
     /// Show one session
     Show(show::Args),
     /// End sessions: one, those of a user, or all
+    ///
+    /// What is ended is over at once, also for requests that are under way, and wherever a renewal has put it.
     Revoke(revoke::Args),
     /// Count sessions
+    ///
+    /// Looks at every record, with little memory. In Redis, what is moved meanwhile may be counted twice.
     Stats(stats::Args),
     /// Copy all records to another store
+    ///
+    /// Records are copied as they are, with what is left of their lives; also the lists of users, and what is
+    /// encrypted. Nothing is removed from FROM, and nothing is written over at TO unless --replace says so. In the
+    /// end, every record that is alive at FROM is looked for at TO.
+    ///
+    /// What changes at FROM meanwhile is not followed. For an exact copy, stop the services first; or switch them to
+    /// TO first, and whoever was not copied yet is logged out until then.
+    ///
+    /// It can be stopped at any time, and goes on where it was. A URL with a password is better in VESTIARY_FROM and
+    /// VESTIARY_TO.
     Migrate(migrate::Args),
     /// Check a store: what it is, how it is set up, whether it keeps its promises, how fast it is
+    ///
+    /// What it writes for that is under a key of its own, lives a minute at most, and is removed.
     Doctor(doctor::Args),
     /// Print the completions for a shell
     Completions(completions::Args),

@@ -13,11 +13,11 @@ use crate::{
     service::{Service, ServiceArgs},
 };
 
-/// With --store, also what the store knows. It changes nothing there.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// A `Cookie` header, `name=value`, or a value; `-` reads it from standard input, where no other user of the
     /// machine sees it
+    #[arg(allow_hyphen_values = true)]
     cookie: String,
     /// Name of the cookie
     #[arg(long, default_value = "connect.sid", help_heading = "Service")]

@@ -13,7 +13,6 @@ use crate::{
     time,
 };
 
-/// In the order of the store. Of Redis, one that is moved while it is listed may be there twice.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// The sessions of this user, as the user's list has them: what is not on it is not good

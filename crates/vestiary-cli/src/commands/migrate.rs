@@ -19,10 +19,6 @@ use crate::{
     store::{OpenStore, PAGE, Place, each, mark_of},
 };
 
-/// Records are copied as they are, with what is left of their lives; also the lists of users, and what is encrypted.
-/// Nothing is removed from FROM, and nothing is written over at TO unless --replace says so. What changes at FROM
-/// meanwhile is not followed: for an exact copy, stop the services first, or switch them to TO and accept that those
-/// are logged out that were not copied yet. It can be stopped at any time, and goes on where it was.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// Store to read

@@ -13,12 +13,12 @@ use crate::{
     store::{self, PAGE, each},
 };
 
-/// What is revoked is over at once, also for requests that are under way.
 #[derive(clap::Args, Debug)]
 #[command(group = clap::ArgGroup::new("what").required(true).args(["session", "user", "all"]))]
 pub(crate) struct Args {
     /// A cookie, an ID, a key of the store or its first characters as `ls` shows them, or a handle; `-` reads it
     /// from standard input, where no other user of the machine sees it
+    #[arg(allow_hyphen_values = true)]
     session: Option<String>,
     /// All sessions of this user, in one write, and logins that are under way
     #[arg(long, value_name = "USER")]

@@ -14,6 +14,7 @@ use crate::{
 pub(crate) struct Args {
     /// A cookie, an ID, a key of the store or its first characters as `ls` shows them, or a handle; `-` reads it
     /// from standard input, where no other user of the machine sees it
+    #[arg(allow_hyphen_values = true)]
     session: String,
     /// Also print what the session holds
     #[arg(long)]

@@ -13,7 +13,6 @@ use crate::{
     time,
 };
 
-/// Looks at every record, with little memory. Of Redis, what is moved meanwhile may be counted twice.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(flatten)]

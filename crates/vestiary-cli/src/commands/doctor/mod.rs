@@ -11,7 +11,6 @@ use crate::{
     store::{OpenStore, Server, StoreArgs},
 };
 
-/// What it writes for that is under keys of its own, lives a minute, and is removed.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(flatten)]
