@@ -1,6 +1,7 @@
 use std::{path::Path, time::Duration};
 
 use clap::Args;
+use tokio::time::timeout;
 use vestiary::{Ttl, WriteId};
 use vestiary_store::{
     Cursor, Entry, Outcome, Page, PostgresStore, RedisConnection, RedisStore, Scan, SqliteStore,
@@ -15,9 +16,9 @@ use vestiary_store::{
         sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType},
     },
     sqlx::{
-        self, PgPool, SqlitePool,
+        self, Connection as _, PgConnection, PgPool, SqlitePool,
         postgres::PgPoolOptions,
-        sqlite::{SqliteConnectOptions, SqlitePoolOptions},
+        sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous},
     },
 };
 
@@ -63,7 +64,8 @@ pub(crate) struct Place<'a> {
     pub(crate) url: &'a str,
     pub(crate) prefix: &'a str,
     pub(crate) table: &'a str,
-    /// File and table are made if they are missing.
+    /// To be filled: file and table are made if they are missing, and what is written to a file is on the disk
+    /// only after [`OpenStore::settle`].
     pub(crate) create: bool,
 }
 
@@ -135,6 +137,14 @@ impl OpenStore {
         };
         let [prefix, table] = [place.prefix, place.table].map(str::to_owned);
         Ok(Self { server, name, prefix, table, kind })
+    }
+
+    /// Has what was written on the disk, where that is not so after each write.
+    pub(crate) async fn settle(&self) -> Result<(), StoreError> {
+        if let Server::Sqlite(pool, _) = &self.server {
+            sqlx::query("PRAGMA wal_checkpoint(FULL)").execute(pool).await?;
+        }
+        Ok(())
     }
 
     /// About how many records there are: of Redis, all keys of the database.
@@ -258,6 +268,7 @@ async fn sqlite(path: &Path, place: Place<'_>) -> Result<(Kind, Server), Failure
     let options = SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(place.create)
+        .synchronous(if place.create { SqliteSynchronous::Normal } else { SqliteSynchronous::Full })
         .busy_timeout(BUSY);
     let pool = SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
     let pool = pool.connect_with(options).await.map_err(StoreError::from)?;
@@ -274,7 +285,11 @@ async fn sqlite(path: &Path, place: Place<'_>) -> Result<(Kind, Server), Failure
 }
 
 async fn postgres(url: &str, place: Place<'_>) -> Result<(Kind, Server), Failure> {
-    let pool = PgPoolOptions::new().max_connections(4).acquire_timeout(PATIENCE);
+    // A pool would try again and again, and then say only that it took too long.
+    let first = timeout(PATIENCE, PgConnection::connect(url)).await;
+    let first = first.map_err(|_| StoreError::failed("no answer in time"))?;
+    let _ = first.map_err(StoreError::from)?.close().await;
+    let pool = PgPoolOptions::new().max_connections(8).acquire_timeout(PATIENCE);
     let pool = pool.connect(url).await.map_err(StoreError::from)?;
     let store = PostgresStore::with_pool(pool.clone(), place.table)?;
     if place.create {

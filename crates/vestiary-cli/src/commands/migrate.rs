@@ -176,6 +176,7 @@ async fn copy(
         state.write(path)?;
     }
     bar.finish_and_clear();
+    target.settle().await?;
     Ok(())
 }
 
