@@ -58,8 +58,8 @@ pub(crate) enum Command {
     /// What changes at FROM meanwhile is not followed. For an exact copy, stop the services first; or switch them to
     /// TO first, and whoever was not copied yet is logged out until then.
     ///
-    /// It can be stopped at any time, and goes on where it was. A URL with a password is better in VESTIARY_FROM and
-    /// VESTIARY_TO.
+    /// It can be stopped at any time, and goes on where it was. A URL with a password is better in `VESTIARY_FROM` and
+    /// `VESTIARY_TO`.
     Migrate(migrate::Args),
     /// Check a store: what it is, how it is set up, whether it keeps its promises, how fast it is
     ///

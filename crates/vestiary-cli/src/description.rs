@@ -111,7 +111,7 @@ impl Description {
         let mut put = |name: &str, value: Value| document.insert(name.to_owned(), value);
         put("key", json!(output.key(&self.key)));
         put("namespace", json!(self.namespace));
-        put("kind", json!(self.kind.name()));
+        put("kind", json!(self.kind.name().replace(' ', "_")));
         put("encrypted", json!(self.sealed));
         put("format", json!(self.written_by()));
         put("user", json!(self.user()));

@@ -74,8 +74,8 @@ impl Output {
         }
         let bar = ProgressBar::new(steps.unwrap_or_default());
         let style = ProgressStyle::with_template(match steps {
-            Some(_) => "{prefix} [{bar:30}] {human_pos}/{human_len} {per_sec} {eta} left",
-            None => "{prefix} {spinner} {human_pos} {per_sec}",
+            Some(_) => "{prefix} [{bar:30}] {human_pos}/{human_len}, {eta} left",
+            None => "{prefix} {spinner} {human_pos}",
         });
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
         bar.with_prefix(what)
@@ -88,6 +88,11 @@ fn shortened(key: &str) -> String {
     let before = key.strip_suffix(name).unwrap_or_default();
     let shown: String = name.chars().take(SHOWN).collect();
     format!("{before}{shown}…")
+}
+
+/// A number of things.
+pub(crate) fn counted(count: u64, thing: &str) -> String {
+    format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Text of somebody else's, such as the name of a user, that must not move the cursor of a terminal.

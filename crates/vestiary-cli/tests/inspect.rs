@@ -1,5 +1,5 @@
 //! `vestiary inspect`: which secret signed a cookie, why not, and what the store knows.
-#![expect(clippy::unwrap_used, reason = "a test may fail")]
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test may fail")]
 
 mod support;
 

@@ -1,5 +1,5 @@
 //! `vestiary migrate`: all records, what is left of their lives, and nothing twice.
-#![expect(clippy::unwrap_used, reason = "a test may fail")]
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test may fail")]
 
 mod support;
 

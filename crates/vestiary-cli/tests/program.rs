@@ -1,5 +1,5 @@
 //! What holds for every command: exit codes, errors, pipes, and that nothing secret shows.
-#![expect(clippy::unwrap_used, reason = "a test may fail")]
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test may fail")]
 
 mod support;
 

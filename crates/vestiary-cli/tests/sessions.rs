@@ -1,5 +1,5 @@
 //! `ls`, `show`, `revoke` and `stats`, on a file with sessions in it.
-#![expect(clippy::unwrap_used, reason = "a test may fail")]
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test may fail")]
 
 mod support;
 

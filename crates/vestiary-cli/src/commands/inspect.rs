@@ -189,7 +189,7 @@ impl Finding {
         }
         if let Some(format) = self.format() {
             let encoded = if self.encoded { ", percent-encoded" } else { "" };
-            row(output, "format", format!("{format}{encoded}"))?;
+            row(output, "cookie format", format!("{format}{encoded}"))?;
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use crate::{
     description::{Description, Kind},
     failure::{Failure, Verdict},
     locate::{Located, given, locate, not_found},
-    output::Output,
+    output::{Output, counted},
     service::{Service, ServiceArgs, no_secret},
     store::{self, PAGE, each},
 };
@@ -150,9 +150,9 @@ async fn of_user(
     if !args.dry_run {
         list.revoke_all().await?;
     }
-    let count = sessions.len();
-    output
-        .line(format_args!("{done} {count} sessions of the user, and logins that are under way"))?;
+    let count = sessions.len() as u64;
+    let ended = counted(count, "session");
+    output.line(format_args!("{done} {ended} of the user, and logins that are under way"))?;
     output.document(&json!({ "dry_run": args.dry_run, "sessions": count }))?;
     Ok(Verdict::Yes)
 }
@@ -202,14 +202,13 @@ async fn all(args: &Args, service: &Service, output: &mut Output) -> Result<Verd
         Some(namespace) => format!("namespace {namespace} in {}", service.store.name),
         None => format!("{}, under the prefix `{}`", service.store.name, service.store.prefix),
     };
+    let what = format!("{} and {}", counted(sessions, "session"), counted(lists, "user's list"));
     if args.dry_run {
-        output.line(format_args!(
-            "would remove {sessions} sessions and {lists} lists of users: {place}"
-        ))?;
+        output.line(format_args!("would remove {what}: {place}"))?;
         output.document(&json!({ "dry_run": true, "sessions": sessions, "user_lists": lists }))?;
         return Ok(Verdict::Yes);
     }
-    let question = format!("Remove {sessions} sessions and {lists} lists of users: {place}?");
+    let question = format!("Remove {what}: {place}?");
     if !args.yes && !is_confirmed(&question)? {
         return Err(Failure::No("not_confirmed", "nothing was removed".to_owned()));
     }
@@ -237,7 +236,7 @@ async fn all(args: &Args, service: &Service, output: &mut Output) -> Result<Verd
         }
     }
     bar.finish_and_clear();
-    output.line(format_args!("removed {removed} records"))?;
+    output.line(format_args!("removed {}", counted(removed, "record")))?;
     if rest {
         output.note(format_args!(
             "after {PASSES} passes there were still new ones: stop the service, and run it again"

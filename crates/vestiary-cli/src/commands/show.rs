@@ -35,7 +35,7 @@ pub(crate) async fn run(args: &Args, output: &mut Output) -> Result<Verdict, Fai
     }
     if let Some(data) = &data {
         let text = serde_json::to_string_pretty(data).unwrap_or_default();
-        row(output, "data", "")?;
+        output.line("data")?;
         for line in text.lines() {
             output.line(plain(line))?;
         }

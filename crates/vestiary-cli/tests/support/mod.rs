@@ -141,7 +141,7 @@ pub async fn fill(store: impl Store, config: &Config) -> Filled {
     let anonymous = sessions.create(&data, None).await.unwrap();
     let ada = [login("ada", "Firefox on Linux").await, login("ada", "Safari on iOS").await];
     let bob = login("bob", "Chrome").await;
-    Filled { anonymous, ada, bob, sessions }
+    Filled { sessions, anonymous, ada, bob }
 }
 
 /// So many anonymous sessions more.

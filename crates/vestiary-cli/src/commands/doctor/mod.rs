@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     failure::{Failure, Verdict},
-    output::{Output, plain},
+    output::{Output, counted, plain},
     store::{OpenStore, Server, StoreArgs},
 };
 
@@ -40,8 +40,9 @@ pub(crate) async fn run(args: &Args, output: &mut Output) -> Result<Verdict, Fai
     let count = |state: State| checks.iter().filter(|check| check.state == state).count();
     let [warnings, failures] = [count(State::Warn), count(State::Fail)];
     let good = failures == 0 && (warnings == 0 || !args.strict);
-    output
-        .line(format_args!("{} checks, {warnings} warnings, {failures} failures", checks.len()))?;
+    let numbers = [(checks.len(), "check"), (warnings, "warning"), (failures, "failure")];
+    let numbers = numbers.map(|(count, thing)| counted(count as u64, thing));
+    output.line(numbers.join(", "))?;
     let documents: Vec<Value> = checks.iter().map(Check::document).collect();
     output.document(&json!({
         "checks": documents, "warnings": warnings, "failures": failures, "good": good,
