@@ -171,8 +171,7 @@ async fn a_state_of_something_else_is_not_taken() {
 
 /// The state of a migration that stopped here.
 fn interrupted(folder: &Folder, to: &str, cursor: &str) -> String {
-    let stores: String =
-        [&folder.url, to].iter().map(|url| format!("{url}\0sess:\0sessions\0")).collect();
+    let stores = [&folder.url, "\0sess:\0sessions\0", to, "\0sess:\0sessions\0"].concat();
     let stores = Base64UrlUnpadded::encode_string(&Sha256::digest(stores));
     let counts = json!({ "copied": 0, "same": 0, "kept": 0, "replaced": 0, "endless": 0 });
     let state = json!({ "stores": stores, "cursor": cursor, "counts": counts });
