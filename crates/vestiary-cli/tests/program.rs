@@ -51,7 +51,8 @@ async fn a_mistyped_path_or_table_makes_no_store() {
     let (folder, _) = Folder::new().await;
     for args in [&["ls"][..], &["stats"], &["doctor"], &["revoke", "--all", "--yes"]] {
         let elsewhere = [("VESTIARY_STORE", "sqlite:elsewhere.db")];
-        folder.run_with(args, &elsewhere, "").ends(3);
+        let ran = folder.run_with(args, &elsewhere, "").ends(3);
+        assert!(ran.err.contains("there is no such file"), "{ran:?}");
         let ran = folder.run(&[args, &["--table", "others"]].concat()).ends(3);
         assert!(ran.err.contains("[no_table]"), "{ran:?}");
     }

@@ -208,10 +208,27 @@ async fn a_list_that_cannot_be_opened_is_left_alone() {
         let ran = folder.run_with(&["revoke", "--user", "ada", "--handle", handle], &env, "");
         assert_ne!(ran.code, 0);
         folder.run_with(&["revoke", filled.ada[0].id().expose()], &env, "");
+        assert_ne!(folder.run_with(&["revoke", "--user", "ada"], &env, "").code, 0);
     }
     for stored in filled.all() {
         assert!(is_good(&filled, stored).await);
     }
+}
+
+#[tokio::test]
+async fn a_service_that_begins_to_encrypt_keeps_the_other_sessions() {
+    let (folder, store, clear) = filled(&config()).await;
+    let begins = config().encrypt(vestiary_store::Encrypt::Migrate);
+    let sessions = vestiary_store::Sessions::new(&begins, store).unwrap();
+    let filled = Filled { sessions, ..clear };
+    // The list is encrypted from now on, and the records are not.
+    filled.sessions.of("ada").admit(&vestiary_store::Login::default()).await.unwrap();
+    let first = filled.ada[0].id().expose();
+    let without = folder.run_with(&["revoke", first], &[("SESSION_SECRET", "")], "").ends(2);
+    assert!(without.err.contains("[secret_missing]"));
+    folder.run(&["revoke", first]).ends(0);
+    assert!(!is_good(&filled, &filled.ada[0]).await);
+    assert!(is_good(&filled, &filled.ada[1]).await);
 }
 
 #[tokio::test]

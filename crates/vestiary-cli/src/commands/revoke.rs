@@ -92,11 +92,14 @@ async fn end(
     if description.kind == Kind::Sealed && service.seals(found.namespace()).is_none() {
         return Err(no_secret());
     }
-    let sessions = service.sessions(found.namespace(), found.hash_ids, description.sealed)?;
-    if let Some(user) = description.user() {
-        // Else the list would be written over by one that the service cannot read.
-        list_of_namespace(&user, found.namespace(), service).await?;
-    }
+    // Where a service has begun to encrypt, the record may be in clear, and the list of its user is not. Written in
+    // clear, the list would end all sessions of the user.
+    let is_list_sealed = match description.user() {
+        Some(user) => list_of_namespace(&user, found.namespace(), service).await?.is_sealed,
+        None => false,
+    };
+    let sealed = description.sealed || is_list_sealed;
+    let sessions = service.sessions(found.namespace(), found.hash_ids, sealed)?;
     let stored = sessions.load(id).await?.ok_or_else(not_found)?;
     Ok(sessions.destroy(&stored).await?)
 }
@@ -115,8 +118,8 @@ async fn end_by_key(
     }
     if let (Some(user), Some(reference)) = (description.user(), &description.meta.user) {
         // Wherever the session goes meanwhile, it is not good any more.
-        let list = list_of_namespace(&user, found.namespace(), service).await?;
-        list.revoke(&reference.handle).await?;
+        let found = list_of_namespace(&user, found.namespace(), service).await?;
+        found.list.revoke(&reference.handle).await?;
     } else if description.kind != Kind::Unreadable {
         output.note("if the session is being renewed just now, it goes on: look again by `ls`")?;
     }
@@ -159,14 +162,19 @@ async fn of_user(
 
 /// A user's list, if it can be read and written so that the service can read it afterwards.
 pub(crate) async fn list_of(user: &str, service: &Service) -> Result<UserList, Failure> {
-    list_of_namespace(user, service.namespace.as_deref(), service).await
+    Ok(list_of_namespace(user, service.namespace.as_deref(), service).await?.list)
+}
+
+struct FoundList {
+    list: UserList,
+    is_sealed: bool,
 }
 
 async fn list_of_namespace(
     user: &str,
     namespace: Option<&str>,
     service: &Service,
-) -> Result<UserList, Failure> {
+) -> Result<FoundList, Failure> {
     let plain = service.sessions(namespace, service.hash_ids, false)?;
     let key = plain.options().user_key(user);
     let sealed = match service.store.read(&key).await? {
@@ -174,7 +182,7 @@ async fn list_of_namespace(
         Some(text) => SealRing::is_sealed(&text),
     };
     if !sealed {
-        return Ok(plain.of(user));
+        return Ok(FoundList { list: plain.of(user), is_sealed: false });
     }
     let ring = service.seals(namespace).ok_or_else(no_secret)?;
     if let Some(text) = service.store.read(&key).await? {
@@ -182,7 +190,8 @@ async fn list_of_namespace(
         let opened = ring.open(&id, &key, &text);
         opened.map_err(SessionError::Data)?;
     }
-    Ok(service.sessions(namespace, service.hash_ids, true)?.of(user))
+    let list = service.sessions(namespace, service.hash_ids, true)?.of(user);
+    Ok(FoundList { list, is_sealed: true })
 }
 
 /// More passes than that, and sessions are made faster than they are removed.
