@@ -102,6 +102,11 @@ fn all(args: &Args, counts: &mut Counts) -> anyhow::Result<()> {
             .env("REDIS_SERVER", &redis)
             .env("POSTGRES_BIN", &postgres)
             .logged(log)?;
+        cargo(&["test", "--locked", "-p", "vestiary-cli", "--features", "servers"])
+            .args(["--test", "servers"])
+            .env("REDIS_SERVER", &redis)
+            .env("POSTGRES_BIN", &postgres)
+            .logged(log)?;
         Ok(passed(log))
     })?;
     suite.check("examples, types", |log| {

@@ -26,6 +26,22 @@ impl fmt::Debug for Failure {
 
 impl Error for Failure {}
 
+/// In words that are known to hold no key, no record and no password, which the error itself does not promise.
+#[cfg(feature = "redis")]
+impl From<redis::RedisError> for StoreError {
+    fn from(error: redis::RedisError) -> Self {
+        of_redis(error)
+    }
+}
+
+/// In words that are known to hold no key, no record and no password, which the error itself does not promise.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        of_sqlx(error)
+    }
+}
+
 /// What Redis, or the way to it, said.
 #[cfg(feature = "redis")]
 #[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]

@@ -133,6 +133,18 @@ impl Scan for MemoryStore {
         let next = (next < self.shards.len()).then(|| Cursor(next.to_string()));
         Ok(Page { entries, next })
     }
+
+    async fn entry(&self, key: &str) -> Result<Option<Entry>, StoreError> {
+        let now = (self.clock)();
+        let table = self.table(key);
+        let found = table.iter(now).find(|(at, ..)| *at == key);
+        let entry = |(key, record, ttl): (&str, &str, _)| Entry {
+            key: key.to_owned(),
+            record: record.to_owned(),
+            ttl,
+        };
+        Ok(found.map(entry))
+    }
 }
 
 impl fmt::Debug for MemoryStore {

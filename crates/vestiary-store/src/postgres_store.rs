@@ -51,6 +51,7 @@ struct Statements {
     remove: String,
     sweep: String,
     scan: String,
+    entry: String,
 }
 
 /// One in so many that are created sweeps, and twice as much as was created meanwhile.
@@ -169,6 +170,10 @@ impl Statements {
                 WHERE key COLLATE \"C\" > $1 AND key COLLATE \"C\" < $2 AND expires > now
                 ORDER BY key COLLATE \"C\" LIMIT $3"
             ),
+            entry: format!(
+                "WITH {clock} SELECT key, record, expires - now FROM {table}, clock
+                WHERE key = $1 AND expires > now"
+            ),
         }
     }
 }
@@ -240,6 +245,12 @@ impl Scan for PostgresStore {
         let next = entries.last().filter(|_| entries.len() >= most.max(1));
         let next = next.map(|last| Cursor(last.key.clone()));
         Ok(Page { entries, next })
+    }
+
+    async fn entry(&self, key: &str) -> Result<Option<Entry>, StoreError> {
+        let find = sqlx::query(&self.statements.entry).bind(self.options.key(key));
+        let row = find.fetch_optional(&self.pool).await.map_err(of_sqlx)?;
+        row.map(|row| entry(&row, &self.options.prefix)).transpose().map_err(of_sqlx)
     }
 }
 

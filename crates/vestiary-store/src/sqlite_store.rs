@@ -50,6 +50,7 @@ struct Statements {
     remove: String,
     sweep: String,
     scan: String,
+    entry: String,
 }
 
 /// Writers of other processes wait for each other so long instead of failing.
@@ -155,6 +156,9 @@ impl Statements {
                 "SELECT key, record, expires - ?1 FROM {table}
                 WHERE key > ?2 AND key < ?3 AND expires > ?1 ORDER BY key LIMIT ?4"
             ),
+            entry: format!(
+                "SELECT key, record, expires - ?1 FROM {table} WHERE key = ?2 AND expires > ?1"
+            ),
         }
     }
 }
@@ -245,6 +249,12 @@ impl Scan for SqliteStore {
         let next = entries.last().filter(|_| entries.len() >= most.max(1));
         let next = next.map(|last| Cursor(last.key.clone()));
         Ok(Page { entries, next })
+    }
+
+    async fn entry(&self, key: &str) -> Result<Option<Entry>, StoreError> {
+        let find = sqlx::query(&self.statements.entry).bind(now()).bind(self.options.key(key));
+        let row = find.fetch_optional(&self.readers).await.map_err(of_sqlx)?;
+        row.map(|row| entry(&row, &self.options.prefix)).transpose().map_err(of_sqlx)
     }
 }
 

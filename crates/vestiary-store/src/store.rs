@@ -99,6 +99,12 @@ pub trait Scan: Store {
         from: Option<&Cursor>,
         most: usize,
     ) -> impl Future<Output = Result<Page, StoreError>> + MaybeSend;
+
+    /// One record, and how long it has.
+    fn entry(
+        &self,
+        key: &str,
+    ) -> impl Future<Output = Result<Option<Entry>, StoreError>> + MaybeSend;
 }
 
 /// Where the next [`Page`] begins.

@@ -59,6 +59,8 @@ enum Fault {
     ScanShowsExpired,
     ScanTellsNoLife,
     ScanNeverEnds,
+    EntryTellsNoLife,
+    EntryShowsExpired,
 }
 
 use Fault::*;
@@ -255,6 +257,17 @@ impl Scan for Faulty {
         let next = if self.is(ScanNeverEnds) { Some(Cursor(String::new())) } else { next };
         Ok(Page { entries, next })
     }
+
+    async fn entry(&self, key: &str) -> Result<Option<Entry>, StoreError> {
+        let records = self.records();
+        let Some((record, deadline)) = records.get(key) else { return Ok(None) };
+        let ttl = match self.fault {
+            EntryTellsNoLife => Ttl::Infinite,
+            _ => Ttl::Millis(deadline.since(now())),
+        };
+        let there = ttl != Ttl::Millis(0) || self.is(EntryShowsExpired);
+        Ok(there.then(|| Entry { key: key.to_owned(), record: record.clone(), ttl }))
+    }
 }
 
 fn now() -> UnixMillis {
@@ -334,6 +347,8 @@ faults! {
     ScanTellsNoLife is seen by
         scan_finds_everything_that_is_there_all_the_time;
     ScanNeverEnds is seen by scan_finds_nothing_else;
+    EntryTellsNoLife is seen by scan_finds_everything_that_is_there_all_the_time;
+    EntryShowsExpired is seen by scan_finds_nothing_else;
 }
 
 #[tokio::test]

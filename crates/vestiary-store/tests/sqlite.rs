@@ -89,6 +89,10 @@ impl<S: Scan> Scan for Kept<S> {
     ) -> Result<vestiary_store::Page, StoreError> {
         self.0.scan(from, most).await
     }
+
+    async fn entry(&self, key: &str) -> Result<Option<vestiary_store::Entry>, StoreError> {
+        self.0.entry(key).await
+    }
 }
 
 async fn opened() -> Kept<SqliteStore> {

@@ -148,7 +148,7 @@ impl WriteId {
     pub fn parse(id: &str) -> Option<Self> {
         let id: &[u8; Self::LENGTH] = id.as_bytes().try_into().ok()?;
         let fits = id.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
-        fits.then(|| Self(*id))
+        fits.then_some(Self(*id))
     }
 
     /// The 16 characters.

@@ -114,16 +114,8 @@ impl KeyRing {
     /// `s:` of express-session. Anything else is `None`, in time linear in its length.
     #[must_use]
     pub fn verify(&self, value: &[u8]) -> Option<SessionId> {
-        if value.len() > LONGEST_VALUE {
-            return None;
-        }
-        let mut buffer = [0; LONGEST_VALUE];
-        let decoded = percent_decoded(value, &mut buffer);
-        let value = decoded.strip_prefix(b"s:").unwrap_or(decoded);
-        // The signature is the last 43 characters, and before it stands a dot.
-        let (id, signature) = value.split_last_chunk::<SIGNATURE>()?;
-        let id = SessionId::from_bytes(id.strip_suffix(b".")?)?;
-        self.signed_by_one(&id, signature).then_some(id)
+        let CookieValue { id, signature, .. } = CookieValue::parse(value).ok()?;
+        self.signed_by_one(&id, &signature).then_some(id)
     }
 
     /// Compares text with text: decoding the presented signature first would accept several
@@ -135,6 +127,84 @@ impl KeyRing {
             found |= signature(verifier, id, expected).as_bytes().ct_eq(presented);
         }
         found.into()
+    }
+}
+
+/// A cookie value, taken apart: for whoever wants to know why it is not accepted. Whether it is genuine,
+/// [`KeyRing::verify`] says.
+///
+/// ```
+/// # use vestiary::{CookieValue, Format, KeyRing, MalformedCookie, SessionId};
+/// let ring = KeyRing::new(&["a long random secret, from the environment"])?;
+/// let id = SessionId::from_entropy(&[1; 24]);
+/// let value = CookieValue::parse(ring.sign(&id, Format::Express).as_bytes());
+/// assert!(value.is_ok_and(|value| value.format == Format::Express && value.id == id));
+/// assert_eq!(CookieValue::parse(b"tampered").err(), Some(MalformedCookie::Signature));
+/// # Ok::<(), vestiary::Error>(())
+/// ```
+pub struct CookieValue {
+    /// Whose format it has.
+    pub format: Format,
+    /// Whether it was percent-encoded.
+    pub encoded: bool,
+    /// The ID, which anybody may have written there.
+    pub id: SessionId,
+    signature: [u8; SIGNATURE],
+}
+
+/// Why something is no cookie value of ours, whatever the secrets are.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum MalformedCookie {
+    /// It is longer than any of ours.
+    TooLong,
+    /// It does not end in a dot and the 43 characters of a signature.
+    Signature,
+    /// What stands before the signature cannot be an ID.
+    Id,
+}
+
+impl CookieValue {
+    /// Takes apart what stands in a `Cookie` header, percent-encoded or not, with or without the `s:` of
+    /// express-session; in time linear in its length.
+    ///
+    /// # Errors
+    /// [`MalformedCookie`] says which part is none.
+    pub fn parse(value: &[u8]) -> Result<Self, MalformedCookie> {
+        if value.len() > LONGEST_VALUE {
+            return Err(MalformedCookie::TooLong);
+        }
+        let mut buffer = [0; LONGEST_VALUE];
+        let decoded = percent_decoded(value, &mut buffer);
+        let (format, rest) = match decoded.strip_prefix(b"s:") {
+            Some(rest) => (Format::Express, rest),
+            None => (Format::Seed, decoded),
+        };
+        // The signature is the last 43 characters, and before it stands a dot.
+        let (id, signature) =
+            rest.split_last_chunk::<SIGNATURE>().ok_or(MalformedCookie::Signature)?;
+        let id = id.strip_suffix(b".").ok_or(MalformedCookie::Signature)?;
+        let id = SessionId::from_bytes(id).ok_or(MalformedCookie::Id)?;
+        Ok(Self { format, encoded: decoded != value, id, signature: *signature })
+    }
+}
+
+impl fmt::Display for MalformedCookie {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TooLong => "it is longer than a cookie of a session can be",
+            Self::Signature => "it does not end in a dot and a signature of 43 characters",
+            Self::Id => "what stands before the signature cannot be a session ID",
+        })
+    }
+}
+
+impl core::error::Error for MalformedCookie {}
+
+/// Whoever has all of it has the session.
+impl fmt::Debug for CookieValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CookieValue").field("format", &self.format).finish_non_exhaustive()
     }
 }
 
@@ -239,6 +309,31 @@ mod tests {
         }
         for end in 0..value.len() {
             assert_eq!(ring.verify(&value.as_bytes()[..end]), None);
+        }
+    }
+
+    #[test]
+    fn a_value_is_taken_apart() {
+        let ring = KeyRing::new(&["0123456789abcdef"]).unwrap();
+        for format in [Format::Seed, Format::Express] {
+            let plain = ring.sign(&id(), format);
+            let encoded = plain.replace(':', "%3A").replace('.', "%2E");
+            for (text, is_encoded) in [(&plain, false), (&encoded, true)] {
+                let value = CookieValue::parse(text.as_bytes()).unwrap();
+                assert_eq!((value.format, value.encoded, &value.id), (format, is_encoded, &id()));
+                assert!(!format!("{value:?}").contains(id().expose()));
+            }
+        }
+        let signature = "A".repeat(SIGNATURE);
+        for (text, why) in [
+            ("a".repeat(LONGEST_VALUE + 1), MalformedCookie::TooLong),
+            (String::new(), MalformedCookie::Signature),
+            (id().expose().into(), MalformedCookie::Signature),
+            (format!("{}!{signature}", id().expose()), MalformedCookie::Signature),
+            (format!("short.{signature}"), MalformedCookie::Id),
+            (format!("sixteen and a blank.{signature}"), MalformedCookie::Id),
+        ] {
+            assert_eq!(CookieValue::parse(text.as_bytes()).err(), Some(why), "{text}");
         }
     }
 

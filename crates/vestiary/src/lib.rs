@@ -47,6 +47,7 @@ mod meta;
 mod options;
 mod record;
 mod seal;
+mod store_key;
 mod time;
 mod timeouts;
 
@@ -54,12 +55,13 @@ pub use cookie::{CookieName, Domain, MaxAge, Path, Priority, SameSite, SetCookie
 pub use error::Error;
 pub use format::Format;
 pub use id::{Handle, SessionId, WriteId, user_key};
-pub use key::KeyRing;
+pub use key::{CookieValue, KeyRing, MalformedCookie};
 pub use memory::{MemoryLimits, MemoryTable, Outcome};
 pub use merge::merge;
 pub use meta::{HiddenId, Meta, Next, UserRef};
 pub use options::{CookieOptions, Options, OptionsInput, SameSiteOption};
 pub use record::{Inspection, Limits, Record};
 pub use seal::SealRing;
+pub use store_key::StoreKey;
 pub use time::{Ttl, UnixMillis};
 pub use timeouts::Timeouts;

@@ -257,9 +257,12 @@ impl CookieOptions<'_> {
 }
 
 fn namespace(name: &str) -> Result<String, Error> {
-    let fits = (1..=64).contains(&name.len())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
-    if fits { Ok(name.to_owned()) } else { Err(Error::Namespace) }
+    if is_namespace(name) { Ok(name.to_owned()) } else { Err(Error::Namespace) }
+}
+
+pub(crate) fn is_namespace(name: &str) -> bool {
+    (1..=64).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }
 
 fn expires(millis: f64) -> Result<UnixMillis, Error> {

@@ -98,6 +98,18 @@ impl SealRing {
         sealed.unwrap_or_default()
     }
 
+    /// Whether this is a sealed record, whoever can open it.
+    ///
+    /// ```
+    /// # use vestiary::SealRing;
+    /// assert!(SealRing::is_sealed(r#"{"v":"AAAAAAAAAAAAAAAA","sealed":"AQID"}"#));
+    /// assert!(!SealRing::is_sealed(r#"{"v":"AAAAAAAAAAAAAAAA","cookie":{},"data":{"sealed":""}}"#));
+    /// ```
+    #[must_use]
+    pub fn is_sealed(text: &str) -> bool {
+        parts(text).is_ok()
+    }
+
     /// The text of a sealed record that was found under `key`.
     ///
     /// # Errors

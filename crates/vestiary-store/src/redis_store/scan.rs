@@ -40,6 +40,10 @@ impl Scan for RedisStore {
         let next = self.after(Place { cursor, ..place }).await?;
         Ok(Page { entries, next: next.map(|place| place.cursor()) })
     }
+
+    async fn entry(&self, key: &str) -> Result<Option<Entry>, StoreError> {
+        Ok(self.entries(vec![self.options.key(key)]).await?.pop())
+    }
 }
 
 impl RedisStore {

@@ -71,6 +71,13 @@ pub async fn scan_finds_everything_that_is_there_all_the_time<S: Scan>(
         let Ttl::Millis(longest) = LONG else { continue };
         let left = matches!(entry.ttl, Ttl::Millis(left) if left <= longest && left > longest / 2);
         keeps(&format!("a page has what is left of a life, and not {:?}", entry.ttl), left)?;
+        let Some(alone) = store.entry(key).await? else {
+            return Err(Broken("`entry` finds a record that is there".to_owned()));
+        };
+        gives("the text that `entry` finds", Ok(&alone.record), &entry.record)?;
+        gives("the key that `entry` finds", Ok(&alone.key), key)?;
+        let left = matches!(alone.ttl, Ttl::Millis(left) if left <= longest && left > longest / 2);
+        keeps(&format!("`entry` has what is left of a life, and not {:?}", alone.ttl), left)?;
     }
     for key in &keys {
         let removed = store.remove(key, Some(&a)).await;
@@ -107,5 +114,8 @@ pub async fn scan_finds_nothing_else<S: Scan>(store: S) -> Result<(), Broken> {
     keeps("a record that is there is on a page", found.contains(&kept))?;
     keeps("a record that was removed is on no page", !found.contains(&removed))?;
     keeps("a record that has expired is on no page", !found.contains(&expired))?;
+    for key in [&removed, &expired] {
+        keeps("`entry` finds nothing that is not there", store.entry(key).await?.is_none())?;
+    }
     gives("`remove` of what was found", store.remove(&kept, Some(&a)).await, Outcome::Done)
 }

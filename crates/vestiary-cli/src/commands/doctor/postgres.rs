@@ -1,0 +1,99 @@
+use vestiary_store::{
+    StoreError,
+    sqlx::{self, PgPool},
+};
+
+use super::{Check, clocks, now};
+use crate::failure::Failure;
+
+pub(super) async fn check(
+    pool: &PgPool,
+    table: &str,
+    checks: &mut Vec<Check>,
+) -> Result<(), Failure> {
+    let version = one(pool, "SELECT current_setting('server_version_num')").await?;
+    let number: u32 = version.parse().unwrap_or_default();
+    let finding = format!("Postgres {}", one(pool, "SHOW server_version").await?);
+    checks.push(if number >= 120_000 {
+        Check::ok("version", finding)
+    } else {
+        Check::fail("version", finding, "12 is needed")
+    });
+    checks.push(role(pool).await?);
+    checks.push(commits(pool).await?);
+    checks.push(match one(pool, "SHOW default_transaction_isolation").await?.as_str() {
+        level @ "read committed" => Check::ok("isolation", level),
+        level => {
+            let advice = "requests at the same time get errors: default_transaction_isolation = 'read committed'";
+            Check::fail("isolation", level, advice)
+        }
+    });
+    checks.push(the_table(pool, table).await?);
+    let before = now();
+    let time: i64 =
+        sqlx::query_scalar("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint")
+            .fetch_one(pool)
+            .await
+            .map_err(StoreError::from)?;
+    checks.push(clocks(before, u64::try_from(time).unwrap_or_default(), now()));
+    Ok(())
+}
+
+async fn role(pool: &PgPool) -> Result<Check, StoreError> {
+    if one(pool, "SELECT pg_is_in_recovery()::text").await? == "true" {
+        let advice = "a replica brings back what was ended: connect to the primary";
+        return Ok(Check::fail("role", "a replica", advice));
+    }
+    if one(pool, "SHOW default_transaction_read_only").await? == "on" {
+        let advice = "nothing can be written: default_transaction_read_only = off";
+        return Ok(Check::fail("role", "read-only", advice));
+    }
+    Ok(Check::ok("role", "primary"))
+}
+
+async fn commits(pool: &PgPool) -> Result<Check, StoreError> {
+    let commit = one(pool, "SHOW synchronous_commit").await?;
+    let fsync = one(pool, "SHOW fsync").await?;
+    let finding = format!("synchronous_commit {commit}, fsync {fsync}");
+    Ok(if fsync == "off" {
+        let advice = "a power cut can destroy the database: fsync = on";
+        Check::warn("commits", finding, advice)
+    } else if commit == "off" {
+        let advice =
+            "a crash loses the last writes, which can be a logout: synchronous_commit = on";
+        Check::warn("commits", finding, advice)
+    } else {
+        Check::ok("commits", finding)
+    })
+}
+
+/// Whether it survives a crash, and can be looked through fast. That it is there is known.
+async fn the_table(pool: &PgPool, table: &str) -> Result<Check, StoreError> {
+    let quoted = format!("\"{table}\"");
+    let kind: String =
+        sqlx::query_scalar("SELECT relpersistence::text FROM pg_class WHERE oid = to_regclass($1)")
+            .bind(&quoted)
+            .fetch_one(pool)
+            .await?;
+    if kind == "u" {
+        let advice = "a crash empties it: ALTER TABLE … SET LOGGED";
+        return Ok(Check::warn("table", format!("{table}, unlogged"), advice));
+    }
+    let indexed: bool = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+        WHERE i.indrelid = to_regclass($1) AND a.attname = 'expires' AND i.indisvalid)",
+    )
+    .bind(&quoted)
+    .fetch_one(pool)
+    .await?;
+    Ok(if indexed {
+        Check::ok("table", table)
+    } else {
+        let advice = "what has expired is removed slowly: CREATE INDEX ON … (expires)";
+        Check::warn("table", format!("{table}, without an index on `expires`"), advice)
+    })
+}
+
+async fn one(pool: &PgPool, question: &str) -> Result<String, StoreError> {
+    Ok(sqlx::query_scalar(question).fetch_one(pool).await?)
+}

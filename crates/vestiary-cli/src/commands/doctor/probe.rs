@@ -1,0 +1,113 @@
+use std::time::Duration;
+
+use base64ct::{Base64UrlUnpadded, Encoding as _};
+use tokio::time::{Instant, sleep};
+use vestiary::{Ttl, WriteId};
+use vestiary_store::{Outcome, Store, StoreError};
+
+use super::Check;
+use crate::{failure::Failure, service::no_entropy};
+
+/// If it cannot be removed, it is gone after this.
+const LIFE: Ttl = Ttl::Millis(60_000);
+
+/// So often the latency is measured.
+const READS: usize = 50;
+
+/// Does with the store what a service does, under a key of its own, and removes it, whatever happens.
+pub(super) async fn check<S: Store>(store: &S, checks: &mut Vec<Check>) -> Result<(), Failure> {
+    let mut random = [0; 24];
+    getrandom::fill(&mut random).map_err(|_| no_entropy())?;
+    let key = format!("vestiary-doctor-{}", Base64UrlUnpadded::encode_string(&random));
+    let [old, new, other] = [1, 2, 3].map(|n| WriteId::from_entropy(&[n; WriteId::ENTROPY]));
+    let promises = promises(store, &key, [&old, &new, &other], checks).await;
+    for mark in [Some(&old), Some(&new), None] {
+        let _ = store.remove(&key, mark).await;
+    }
+    if let Err(error) = promises {
+        let advice = "a service that uses this store fails in the same way; of Redis, see that its user may run \
+                      scripts (EVAL, EVALSHA)";
+        let failure = Failure::from(error);
+        checks.push(Check::fail("probe", failure.to_string(), advice));
+        return Ok(());
+    }
+    checks.push(latency(store, &key).await?);
+    Ok(())
+}
+
+async fn promises<S: Store>(
+    store: &S,
+    key: &str,
+    [old, new, other]: [&WriteId; 3],
+    checks: &mut Vec<Check>,
+) -> Result<(), StoreError> {
+    let text = |mark: &WriteId| format!(r#"{{"v":"{}","cookie":{{}},"data":{{}}}}"#, mark.as_str());
+    let (first, second) = (text(old), text(new));
+    let mut broken = Vec::new();
+    let mut keeps = |promise: &'static str, kept: bool| {
+        if !kept {
+            broken.push(promise);
+        }
+    };
+    keeps("create", store.create(key, &first, LIFE, false).await?);
+    keeps("create only once", !store.create(key, &second, LIFE, false).await?);
+    keeps("read", store.read(key).await?.as_ref() == Some(&first));
+    let refused = store.replace(key, Some(other), &second, LIFE).await?;
+    keeps("replace nothing that was not seen", refused == Outcome::Conflict);
+    let replaced = store.replace(key, Some(old), &second, LIFE).await?;
+    keeps("replace", replaced == Outcome::Done);
+    keeps("read what was replaced", store.read(key).await?.as_ref() == Some(&second));
+    let refused = store.remove(key, Some(old)).await?;
+    keeps("remove nothing that was not seen", refused == Outcome::Conflict);
+    keeps("touch", store.touch(key, LIFE).await?);
+    keeps("remove", store.remove(key, Some(new)).await? == Outcome::Done);
+    keeps("forget what was removed", store.read(key).await?.is_none());
+    let gone = store.replace(key, Some(new), &first, LIFE).await?;
+    keeps("bring nothing back", gone == Outcome::Gone && !store.touch(key, LIFE).await?);
+    keeps("create again", store.create(key, &first, Ttl::Millis(20), false).await?);
+    keeps("expire", expires(store, key).await?);
+    checks.push(if broken.is_empty() {
+        Check::ok("probe", "create, read, replace, touch, remove and expire as they must")
+    } else {
+        let advice =
+            "sessions get lost or come back in this store: is something between it and here?";
+        Check::fail("probe", format!("it does not: {}", broken.join(", ")), advice)
+    });
+    Ok(())
+}
+
+/// Whether what has 20 ms is gone before long.
+async fn expires<S: Store>(store: &S, key: &str) -> Result<bool, StoreError> {
+    for _ in 0..100 {
+        sleep(Duration::from_millis(20)).await;
+        if store.read(key).await?.is_none() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+async fn latency<S: Store>(store: &S, key: &str) -> Result<Check, Failure> {
+    let mut times = Vec::with_capacity(READS);
+    for _ in 0..READS {
+        let start = Instant::now();
+        store.read(key).await?;
+        times.push(start.elapsed());
+    }
+    times.sort();
+    let millis = |at: usize| times.get(at).map_or(0.0, |time| time.as_secs_f64() * 1_000.0);
+    let (median, largest) = (millis(READS / 2), millis(READS - 1));
+    let finding = format!(
+        "{READS} reads: {:.2} ms at least, {median:.2} ms median, {largest:.2} ms at most",
+        millis(0)
+    );
+    Ok(if median <= SLOW {
+        Check::ok("latency", finding)
+    } else {
+        let advice = "each page with a session waits for at least one read: have the store nearer";
+        Check::warn("latency", finding, advice)
+    })
+}
+
+/// Milliseconds that a visitor begins to notice, with a few reads a page.
+const SLOW: f64 = 20.0;

@@ -1,0 +1,178 @@
+use base64ct::{Base64UrlUnpadded, Encoding as _};
+use serde_json::{Value, json};
+use vestiary::{KeyRing, SealRing};
+
+use crate::{
+    failure::{Failure, Verdict},
+    output::Output,
+    secrets::{Secret, SecretArgs, input},
+    service::no_entropy,
+};
+
+/// A secret is printed once, to standard output. Nothing else prints one.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// Bytes of randomness; a secret of 32 also encrypts
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(16..=1024), conflicts_with = "check")]
+    bytes: u16,
+    /// Say how strong the secrets are instead: those of the environment and of --secret-file, or, if there are
+    /// none, the one on standard input
+    #[arg(long)]
+    check: bool,
+    #[command(flatten)]
+    secrets: SecretArgs,
+}
+
+pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Verdict, Failure> {
+    if args.check { check(args, output) } else { make(args, output) }
+}
+
+fn make(args: &Args, output: &mut Output) -> Result<Verdict, Failure> {
+    let mut bytes = vec![0; usize::from(args.bytes)];
+    getrandom::fill(&mut bytes).map_err(|_| no_entropy())?;
+    // As it is, it can stand in an environment file, a URL and a shell.
+    let secret = Base64UrlUnpadded::encode_string(&bytes);
+    let bits = bytes.len() * 8;
+    output.line(&secret)?;
+    output.note(format_args!("{bits} bits, from the random source of the system"))?;
+    output.document(&json!({ "secret": secret, "bytes": bytes.len(), "bits": bits }))?;
+    Ok(Verdict::Yes)
+}
+
+fn check(args: &Args, output: &mut Output) -> Result<Verdict, Failure> {
+    let mut secrets = args.secrets.read()?;
+    if secrets.is_empty() {
+        let text = input()?;
+        if text.is_empty() {
+            let message = "there is no secret: set SESSION_SECRET, or give it on standard input";
+            return Err(Failure::Usage("secret_missing", message.to_owned()));
+        }
+        secrets.push(Secret::new(text));
+    }
+    let mut documents = Vec::new();
+    let mut good = true;
+    for (number, secret) in (1..).zip(&secrets) {
+        let strength = Strength::of(secret);
+        good &= strength.is_good();
+        let Strength { bytes, weakness, .. } = strength;
+        output.line(format_args!("secret {number}: {bytes} bytes, {}", strength.sentence()))?;
+        documents.push(json!({
+            "position": number,
+            "bytes": bytes,
+            "production": bytes >= KeyRing::SHORTEST,
+            "encrypt": bytes >= SealRing::SHORTEST,
+            "weakness": weakness.map(Weakness::name),
+            "good": strength.is_good(),
+        }));
+    }
+    output.document(&json!({ "secrets": Value::from(documents), "good": good }))?;
+    Ok(Verdict::of(good))
+}
+
+struct Strength {
+    bytes: usize,
+    weakness: Option<Weakness>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Weakness {
+    /// It is refused in production.
+    Short,
+    /// A word of the documentation, to be replaced.
+    Placeholder,
+    /// It can be guessed by whoever has one cookie.
+    Guessable,
+}
+
+/// What people forget to replace. A random secret has none of them by chance.
+const PLACEHOLDERS: [&str; 10] = [
+    "changeme",
+    "change-me",
+    "change_me",
+    "your-secret",
+    "your_secret",
+    "keyboard cat",
+    "password",
+    "example",
+    "secret",
+    "development",
+];
+
+/// Guesses, as a power of ten, that whoever has a cookie can make without being noticed. What is random has more,
+/// even of 16 characters only.
+const GUESSES: f64 = 14.0;
+
+impl Strength {
+    fn of(secret: &Secret) -> Self {
+        let text = secret.expose();
+        let lower = text.to_ascii_lowercase();
+        let weakness = if text.len() < KeyRing::SHORTEST {
+            Some(Weakness::Short)
+        } else if PLACEHOLDERS.iter().any(|word| lower.contains(word)) {
+            Some(Weakness::Placeholder)
+        } else {
+            let guesses = zxcvbn::zxcvbn(text, &["vestiary", "session", "cookie"]).guesses_log10();
+            (guesses < GUESSES).then_some(Weakness::Guessable)
+        };
+        Self { bytes: text.len(), weakness }
+    }
+
+    fn is_good(&self) -> bool {
+        self.weakness.is_none()
+    }
+
+    fn sentence(&self) -> &'static str {
+        match self.weakness {
+            Some(Weakness::Short) => "TOO SHORT: fewer than 16 are refused in production",
+            Some(Weakness::Placeholder) => "WEAK: it has a word in it that is known",
+            Some(Weakness::Guessable) => "WEAK: it repeats itself, or is made of known words",
+            None if self.bytes < SealRing::SHORTEST => "good; too short to encrypt, which takes 32",
+            None => "good",
+        }
+    }
+}
+
+impl Weakness {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Short => "short",
+            Self::Placeholder => "placeholder",
+            Self::Guessable => "guessable",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn weakness(text: &str) -> Option<Weakness> {
+        Strength::of(&Secret::new(text.to_owned())).weakness
+    }
+
+    #[test]
+    fn what_is_random_is_good() {
+        for seed in 0_u8..200 {
+            let id = vestiary::SessionId::from_entropy(&[seed; 24]).hashed();
+            let (short, long) = (id.split_at(16).0, &*id);
+            assert_eq!((weakness(short), weakness(long)), (None, None), "{id}");
+        }
+    }
+
+    #[test]
+    fn what_can_be_guessed_is_weak() {
+        for (text, weak) in [
+            ("", Weakness::Short),
+            ("fifteen bytes..", Weakness::Short),
+            ("keyboard cat keyboard cat", Weakness::Placeholder),
+            ("My-Secret-For-Production-1", Weakness::Placeholder),
+            ("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", Weakness::Guessable),
+            ("abcabcabcabcabcabcabcabcabcabcabc", Weakness::Guessable),
+            ("0123456789012345678901234567890", Weakness::Guessable),
+            ("qwertyuiopqwertyuiop", Weakness::Guessable),
+            ("abcdefghijklmnopqrstuvwxyz", Weakness::Guessable),
+        ] {
+            assert_eq!(weakness(text), Some(weak), "{text}");
+        }
+    }
+}

@@ -1,0 +1,176 @@
+use serde_json::{Map, Value, json};
+use vestiary::{Format, Limits, Meta, Record, SealRing, SessionId, StoreKey, UnixMillis};
+use vestiary_store::Entry;
+
+use crate::{
+    output::{Output, plain},
+    service::Service,
+    time,
+};
+
+/// What is known of a record. Never its data.
+pub(crate) struct Description {
+    pub(crate) key: String,
+    pub(crate) namespace: Option<String>,
+    pub(crate) kind: Kind,
+    pub(crate) sealed: bool,
+    pub(crate) format: Option<Format>,
+    /// Nobody but Vestiary writes marks.
+    pub(crate) marked: bool,
+    pub(crate) meta: Meta,
+    pub(crate) ttl: vestiary::Ttl,
+    pub(crate) bytes: usize,
+    /// Why it cannot be read.
+    pub(crate) error: Option<vestiary::Error>,
+}
+
+/// What a record is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Kind {
+    Session,
+    /// It only says that its session has another ID now.
+    Retired,
+    UserList,
+    /// Encrypted, and not opened.
+    Sealed,
+    Unreadable,
+}
+
+impl Kind {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Session => "session",
+            Self::Retired => "retired",
+            Self::UserList => "user list",
+            Self::Sealed => "encrypted",
+            Self::Unreadable => "unreadable",
+        }
+    }
+}
+
+impl Description {
+    /// Of an encrypted record only as much as its key says, unless the ID is known, and a secret.
+    pub(crate) fn of(entry: &Entry, id: Option<&SessionId>, service: &Service) -> Self {
+        let key = StoreKey::parse(&entry.key);
+        let sealed = SealRing::is_sealed(&entry.record);
+        let opened = if sealed { opened(entry, id, service) } else { None };
+        let text = opened.as_deref().unwrap_or(&entry.record);
+        let mut description = Self {
+            key: entry.key.clone(),
+            namespace: key.namespace.map(str::to_owned),
+            kind: Kind::UserList,
+            sealed,
+            format: None,
+            marked: Record::mark_of(text).is_some(),
+            meta: Meta::default(),
+            ttl: entry.ttl,
+            bytes: entry.record.len(),
+            error: None,
+        };
+        if key.is_user_list {
+            return description;
+        }
+        if sealed && opened.is_none() {
+            description.kind = Kind::Sealed;
+            return description;
+        }
+        match Record::inspect(text, Limits::LOAD) {
+            Ok((format, meta)) => {
+                description.kind = if meta.next.is_some() { Kind::Retired } else { Kind::Session };
+                description.format = Some(format);
+                description.meta = meta;
+            }
+            Err(error) => {
+                description.kind = Kind::Unreadable;
+                description.error = Some(error);
+            }
+        }
+        description
+    }
+
+    /// Whose session it is.
+    pub(crate) fn user(&self) -> Option<String> {
+        let user = self.meta.user.as_ref()?;
+        serde_json::from_str(&user.name).ok()
+    }
+
+    /// Who wrote it.
+    pub(crate) fn written_by(&self) -> Option<&'static str> {
+        Some(match (self.format?, self.marked) {
+            (Format::Seed, true) => "vestiary",
+            (Format::Seed, false) => "svelte-kit-sessions",
+            (Format::Express, true) => "vestiary, for express-session",
+            (Format::Express, false) => "express-session",
+        })
+    }
+
+    pub(crate) fn document(&self, output: &Output) -> Map<String, Value> {
+        let at = |at: Option<UnixMillis>| at.map(time::instant);
+        let handle = self.meta.user.as_ref().map(|user| user.handle.as_str().to_owned());
+        let mut document = Map::new();
+        let mut put = |name: &str, value: Value| document.insert(name.to_owned(), value);
+        put("key", json!(output.key(&self.key)));
+        put("namespace", json!(self.namespace));
+        put("kind", json!(self.kind.name().replace(' ', "_")));
+        put("encrypted", json!(self.sealed));
+        put("format", json!(self.written_by()));
+        put("user", json!(self.user()));
+        put("handle", json!(handle));
+        put("created", json!(at(self.meta.created)));
+        put("renewed", json!(at(self.meta.renewed)));
+        put("idle_deadline", json!(at(self.meta.idle)));
+        put("absolute_deadline", json!(at(self.meta.absolute)));
+        put("ttl_ms", json!(time::millis(self.ttl)));
+        put("bytes", json!(self.bytes));
+        put("error", json!(self.error.as_ref().map(vestiary::Error::code)));
+        document
+    }
+
+    /// Name and value, for people.
+    pub(crate) fn lines(&self, output: &Output, now: UnixMillis) -> Vec<(&'static str, String)> {
+        let ago = |at: UnixMillis| {
+            if at > now {
+                format!("{} (in {})", time::instant(at), time::span(at.since(now)))
+            } else {
+                format!("{} ({} ago)", time::instant(at), time::span(now.since(at)))
+            }
+        };
+        let mut lines = vec![("key", output.key(&self.key))];
+        let mut push = |name, value: Option<String>| lines.extend(value.map(|value| (name, value)));
+        push("namespace", self.namespace.clone());
+        push("kind", Some(self.kind.name().to_owned()));
+        push("format", self.written_by().map(str::to_owned));
+        push("encrypted", self.sealed.then(|| "yes".to_owned()));
+        push("user", self.user().map(|user| plain(&user)));
+        push("handle", self.meta.user.as_ref().map(|user| user.handle.as_str().to_owned()));
+        push("created", self.meta.created.map(ago));
+        push("renewed", self.meta.renewed.map(ago));
+        push("idle from", self.meta.idle.map(ago));
+        push("ends at the latest", self.meta.absolute.map(ago));
+        push("expires", Some(format!("in {}", time::left(self.ttl))));
+        push("size", Some(format!("{} bytes", self.bytes)));
+        push("why unreadable", self.error.as_ref().map(vestiary::Error::message));
+        if let Some(next) = &self.meta.next {
+            push(
+                "leads to another ID",
+                Some(next.grace.map_or_else(
+                    || "to nobody: it was a login".to_owned(),
+                    |grace| format!("until {}", ago(grace)),
+                )),
+            );
+        }
+        lines
+    }
+}
+
+/// The text of an encrypted record.
+pub(crate) fn opened(entry: &Entry, id: Option<&SessionId>, service: &Service) -> Option<String> {
+    let key = StoreKey::parse(&entry.key);
+    let ring = service.seals(key.namespace)?;
+    if let Some(id) = id {
+        return ring.open(id, &entry.key, &entry.record).ok();
+    }
+    // Its key says the ID, if it is not a hash: then it opens nothing.
+    let id = SessionId::parse(key.name).ok()?;
+    ring.open(&id, &entry.key, &entry.record).ok()
+}

@@ -1,0 +1,126 @@
+use vestiary::{CookieName, CookieValue, SessionId, StoreKey, cookie_header};
+use vestiary_store::{Entry, Scan as _};
+
+use crate::{
+    description::Description,
+    failure::Failure,
+    secrets,
+    service::{Service, options},
+    store::each,
+};
+
+/// A record that somebody named by a cookie, an ID, a key, the beginning of one, or a handle.
+pub(crate) struct Located {
+    pub(crate) entry: Entry,
+    /// Unless its key is a hash, and nothing more is known.
+    pub(crate) id: Option<SessionId>,
+    pub(crate) hash_ids: bool,
+}
+
+impl Located {
+    pub(crate) fn namespace(&self) -> Option<&str> {
+        StoreKey::parse(&self.entry.key).namespace
+    }
+}
+
+/// What was given, or what standard input says for `-`.
+pub(crate) fn given(text: &str) -> Result<String, Failure> {
+    let text = if text == "-" { secrets::input()? } else { text.to_owned() };
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(Failure::Usage("input", "what is to be looked for is empty".to_owned()));
+    }
+    Ok(text.to_owned())
+}
+
+/// The record that is meant. Its cookie need not be genuine: an operator has the store anyway.
+pub(crate) async fn locate(text: &str, service: &Service) -> Result<Located, Failure> {
+    for id in ids(text) {
+        let found = by_id(&id, service).await?;
+        // A bare ID that looks like a hash is rather the key of a session whose ID nobody knows here.
+        let is_key = |found: &Located| id.expose() == text && text.len() == HASH && !found.hash_ids;
+        if let Some(found) = found.filter(|found| !is_key(found)) {
+            return Ok(found);
+        }
+    }
+    if let Some(entry) = service.store.entry(text).await? {
+        return Ok(by_key(entry));
+    }
+    let beginning = text.trim_end_matches('…').trim_end_matches('.');
+    if beginning.len() >= SHORTEST
+        && let Some(found) = by_beginning(beginning, service).await?
+    {
+        return Ok(found);
+    }
+    Err(not_found())
+}
+
+pub(crate) fn not_found() -> Failure {
+    let message = "the store has no such session: it has ended, or it is under another --prefix, --namespace or \
+                   --table";
+    Failure::No("not_found", message.to_owned())
+}
+
+/// The record of an ID, under the ID or its hash, whatever the options say.
+pub(crate) async fn by_id(id: &SessionId, service: &Service) -> Result<Option<Located>, Failure> {
+    for hash_ids in [service.hash_ids, !service.hash_ids] {
+        let key = options(service.namespace.as_deref(), hash_ids)?.store_key(id);
+        if let Some(entry) = service.store.entry(&key).await? {
+            return Ok(Some(Located { entry, id: Some(id.clone()), hash_ids }));
+        }
+    }
+    Ok(None)
+}
+
+/// Fewer characters are not worth looking through all records for.
+const SHORTEST: usize = 4;
+
+/// The IDs that a text may be, or have in it.
+fn ids(text: &str) -> Vec<SessionId> {
+    let header = text.strip_prefix("Cookie:").or_else(|| text.strip_prefix("cookie:"));
+    let header = header.unwrap_or(text);
+    let names = header.split(';').filter_map(|pair| pair.split_once('='));
+    let mut ids = Vec::new();
+    for (name, _) in names {
+        let Ok(name) = CookieName::new(name.trim()) else { continue };
+        let values = cookie_header::candidates(header.as_bytes(), &name);
+        ids.extend(values.filter_map(|value| CookieValue::parse(value).ok()).map(|value| value.id));
+    }
+    ids.extend(CookieValue::parse(text.as_bytes()).ok().map(|value| value.id));
+    ids.extend(SessionId::parse(text).ok());
+    ids
+}
+
+/// The hash of an ID has so many characters, and an ID seldom.
+const HASH: usize = 43;
+
+fn by_key(entry: Entry) -> Located {
+    let name = StoreKey::parse(&entry.key).name;
+    let hash_ids = name.len() == HASH;
+    let id = if hash_ids { None } else { SessionId::parse(name).ok() };
+    Located { entry, id, hash_ids }
+}
+
+/// The only record whose key begins so, or which has this handle.
+async fn by_beginning(text: &str, service: &Service) -> Result<Option<Located>, Failure> {
+    let mut found: Option<Entry> = None;
+    let mut several = false;
+    each(&service.store, async |entry| {
+        let fits = entry.key.starts_with(text) || {
+            let user = Description::of(&entry, None, service).meta.user;
+            user.is_some_and(|user| user.handle.as_str() == text)
+        };
+        if fits {
+            // The same may be on two pages.
+            several |= found.as_ref().is_some_and(|found| found.key != entry.key);
+            found = Some(entry);
+        }
+        Ok(!several)
+    })
+    .await?;
+    if several {
+        let message = "several sessions begin so: give more of the key (`vestiary ls --show-ids`)";
+        return Err(Failure::Usage("ambiguous", message.to_owned()));
+    }
+    Ok(found.map(by_key))
+}

@@ -1,0 +1,52 @@
+//! `vestiary`: looks into session stores, ends sessions, moves them, and says what is wrong.
+#![forbid(unsafe_code)]
+
+mod address;
+mod cli;
+mod commands;
+mod description;
+mod failure;
+mod locate;
+mod output;
+mod secrets;
+mod service;
+mod store;
+mod time;
+
+use std::{io::Write as _, process::ExitCode};
+
+use clap::Parser as _;
+
+use crate::{cli::Cli, failure::Failure, output::Output};
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Whoever has closed the pipe does not want to know.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { failure::USAGE } else { 0 });
+        }
+    };
+    let mut output = Output::new(cli.json, cli.show_ids);
+    let done = run(&cli, &mut output).and_then(|verdict| {
+        output.finish()?;
+        Ok(verdict)
+    });
+    match done {
+        Ok(verdict) => ExitCode::from(verdict.exit_code()),
+        Err(Failure::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            let _ = output.failed(&failure);
+            let _ = writeln!(std::io::stderr(), "error: {failure} [{}]", failure.code());
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn run(cli: &Cli, output: &mut Output) -> Result<failure::Verdict, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(Failure::Output)?.block_on(commands::run(&cli.command, output))
+}

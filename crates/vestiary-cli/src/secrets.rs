@@ -1,0 +1,104 @@
+use std::{
+    env, fmt, fs,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+
+use crate::failure::Failure;
+
+/// Where the secrets come from: never the command line, which every user of the machine can see.
+#[derive(Args, Debug)]
+pub(crate) struct SecretArgs {
+    /// Environment variable that has a secret; again for each older one. The first of all secrets signs
+    #[arg(long, value_name = "NAME", help_heading = "Secrets", default_value = "SESSION_SECRET")]
+    secret_env: Vec<String>,
+    /// File that has a secret, `-` for standard input; again for each older one. They come after those of the
+    /// environment
+    #[arg(long, value_name = "FILE", help_heading = "Secrets")]
+    secret_file: Vec<PathBuf>,
+}
+
+/// A secret of the service. It is never shown.
+pub(crate) struct Secret(String);
+
+/// The default, which need not be set.
+const VARIABLE: &str = "SESSION_SECRET";
+
+/// No secret is longer.
+const LONGEST: u64 = 64 << 10;
+
+impl SecretArgs {
+    /// Those that there are, in their order.
+    pub(crate) fn read(&self) -> Result<Vec<Secret>, Failure> {
+        let mut secrets = Vec::new();
+        for name in &self.secret_env {
+            match env::var(name) {
+                Ok(text) if !text.is_empty() => secrets.push(Secret(text)),
+                _ if name == VARIABLE => {}
+                _ => {
+                    let message =
+                        format!("the environment has no secret in {name}: set it, or name another");
+                    return Err(Failure::Usage("secret_missing", message));
+                }
+            }
+        }
+        for path in &self.secret_file {
+            secrets.push(Secret(read(path)?));
+        }
+        Ok(secrets)
+    }
+
+    /// Whether standard input is taken.
+    pub(crate) fn takes_input(&self) -> bool {
+        self.secret_file.iter().any(|path| path == Path::new("-"))
+    }
+}
+
+impl Secret {
+    pub(crate) fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl AsRef<str> for Secret {
+    fn as_ref(&self) -> &str {
+        self.expose()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    if path == Path::new("-") {
+        return input();
+    }
+    let text = fs::File::open(path).and_then(text_of).map_err(|error| {
+        let message = format!("the secret in {} cannot be read: {error}", path.display());
+        Failure::Usage("secret_file", message)
+    })?;
+    Ok(text)
+}
+
+/// One line of standard input, or all of it, without the line's end.
+pub(crate) fn input() -> Result<String, Failure> {
+    text_of(io::stdin()).map_err(|error| {
+        Failure::Usage("input", format!("standard input cannot be read as text: {error}"))
+    })
+}
+
+fn text_of(from: impl io::Read) -> io::Result<String> {
+    let mut text = String::new();
+    from.take(LONGEST).read_to_string(&mut text)?;
+    let text = text.strip_suffix('\n').unwrap_or(&text);
+    Ok(text.strip_suffix('\r').unwrap_or(text).to_owned())
+}

@@ -1,0 +1,126 @@
+use base64ct::{Base64UrlUnpadded, Encoding as _};
+use clap::Args;
+use vestiary::{Options, OptionsInput, SealRing};
+use vestiary_store::{Config, Encrypt, Sessions};
+
+use crate::{
+    failure::Failure,
+    secrets::{Secret, SecretArgs},
+    store::{OpenStore, StoreArgs},
+};
+
+/// How the service keeps its sessions: what its options say.
+#[derive(Args, Debug)]
+pub(crate) struct ServiceArgs {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    #[command(flatten)]
+    pub(crate) keeping: KeepingArgs,
+    #[command(flatten)]
+    pub(crate) secrets: SecretArgs,
+}
+
+/// What the keys and records of the service look like.
+#[derive(Args, Debug)]
+pub(crate) struct KeepingArgs {
+    /// `namespace` of the service
+    #[arg(long, value_name = "NAME", help_heading = "Service")]
+    pub(crate) namespace: Option<String>,
+    /// The service has `hashIds`. Where a session is looked for by its ID, both are tried
+    #[arg(long, help_heading = "Service")]
+    pub(crate) hash_ids: bool,
+    /// The service has `encrypt`: a user's list that is made new is encrypted. What is encrypted is always read,
+    /// if there is a secret that opens it
+    #[arg(long, help_heading = "Service")]
+    pub(crate) encrypt: bool,
+}
+
+/// A store, and what is needed to understand it.
+pub(crate) struct Service {
+    pub(crate) store: OpenStore,
+    pub(crate) namespace: Option<String>,
+    pub(crate) hash_ids: bool,
+    pub(crate) encrypt: bool,
+    secrets: Vec<Secret>,
+}
+
+impl ServiceArgs {
+    pub(crate) async fn open(&self) -> Result<Service, Failure> {
+        let secrets = self.secrets.read()?;
+        self.open_with(secrets).await
+    }
+
+    pub(crate) async fn open_with(&self, secrets: Vec<Secret>) -> Result<Service, Failure> {
+        let KeepingArgs { namespace, hash_ids, encrypt } = &self.keeping;
+        // Before anything is connected to.
+        options(namespace.as_deref(), *hash_ids)?;
+        Ok(Service {
+            store: OpenStore::open(&self.store).await?,
+            namespace: namespace.clone(),
+            hash_ids: *hash_ids,
+            encrypt: *encrypt,
+            secrets,
+        })
+    }
+}
+
+impl Service {
+    /// The sessions of one namespace. `sealed` says whether records and lists are encrypted that are read and
+    /// written by them.
+    pub(crate) fn sessions(
+        &self,
+        namespace: Option<&str>,
+        hash_ids: bool,
+        sealed: bool,
+    ) -> Result<Sessions, Failure> {
+        let mut config = if sealed {
+            let mut long = self.long_secrets();
+            let first = long.next().ok_or_else(no_secret)?;
+            let config = Config::new(first).encrypt(Encrypt::Migrate);
+            long.fold(config, Config::previous_secret)
+        } else {
+            // Nothing is signed or verified with it.
+            let mut bytes = [0; 32];
+            getrandom::fill(&mut bytes).map_err(|_| no_entropy())?;
+            Config::new(Base64UrlUnpadded::encode_string(&bytes))
+        };
+        if let Some(namespace) = namespace {
+            config = config.namespace(namespace);
+        }
+        Ok(Sessions::new(&config.hash_ids(hash_ids), self.store.clone())?)
+    }
+
+    /// What opens encrypted records, if there is a secret that is long enough.
+    pub(crate) fn seals(&self, namespace: Option<&str>) -> Option<SealRing> {
+        let secrets: Vec<&str> = self.long_secrets().collect();
+        SealRing::new(&secrets, namespace).ok()
+    }
+
+    /// Whether a key belongs to what was asked for: everything, or one namespace.
+    pub(crate) fn is_mine(&self, key: &str) -> bool {
+        self.namespace
+            .as_deref()
+            .is_none_or(|namespace| vestiary::StoreKey::parse(key).namespace == Some(namespace))
+    }
+
+    fn long_secrets(&self) -> impl Iterator<Item = &str> {
+        self.secrets.iter().map(Secret::expose).filter(|text| text.len() >= SealRing::SHORTEST)
+    }
+}
+
+pub(crate) fn options(namespace: Option<&str>, hash_ids: bool) -> Result<Options, Failure> {
+    Ok(Options::new(OptionsInput { namespace, hash_ids, ..OptionsInput::default() })?)
+}
+
+pub(crate) fn no_secret() -> Failure {
+    let message = format!(
+        "it is encrypted, and there is no secret of {} bytes or more to open it: set SESSION_SECRET, or give \
+         --secret-file",
+        SealRing::SHORTEST
+    );
+    Failure::Usage("secret_missing", message)
+}
+
+pub(crate) fn no_entropy() -> Failure {
+    Failure::Store("entropy", "the system has no random numbers".to_owned())
+}

@@ -1,0 +1,440 @@
+use std::{path::Path, time::Duration};
+
+use clap::Args;
+use tokio::time::timeout;
+use vestiary::{Ttl, WriteId};
+use vestiary_store::{
+    Cursor, Entry, Outcome, Page, PostgresStore, RedisConnection, RedisStore, Scan, SqliteStore,
+    Store, StoreError, StoreOptions,
+    redis::{
+        AsyncConnectionConfig, Client, Cmd, IntoConnectionInfo as _, TlsMode, Value,
+        aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection},
+        cluster::ClusterClient,
+        cluster_async::ClusterConnection,
+        cluster_routing::{MultipleNodeRoutingInfo, ResponsePolicy, RoutingInfo},
+        cmd,
+        sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType},
+    },
+    sqlx::{
+        self, Connection as _, PgConnection, PgPool, SqlitePool,
+        postgres::PgPoolOptions,
+        sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous},
+    },
+};
+
+use crate::{
+    address::{Address, FORMS, Sentinel, redacted},
+    failure::Failure,
+};
+
+/// Where the sessions are.
+#[derive(Args, Debug)]
+pub(crate) struct StoreArgs {
+    #[arg(long, value_name = "URL", env = "VESTIARY_STORE", hide_env_values = true)]
+    #[arg(help_heading = "Store", help = STORE_HELP)]
+    store: Option<String>,
+    /// What stands before every key
+    #[arg(long, value_name = "TEXT", default_value = "sess:", help_heading = "Store")]
+    prefix: String,
+    /// The table, in a database of SQL
+    #[arg(long, value_name = "NAME", default_value = "sessions", help_heading = "Store")]
+    table: String,
+}
+
+const STORE_HELP: &str = "The store: redis://, rediss://, redis+cluster://A,B, redis+sentinel://A,B/PRIMARY, \
+                          sqlite:FILE or postgres://";
+
+impl StoreArgs {
+    pub(crate) fn is_named(&self) -> bool {
+        self.store.is_some()
+    }
+
+    pub(crate) fn place(&self) -> Result<Place<'_>, Failure> {
+        let url = self.store.as_deref().ok_or_else(|| {
+            let message = format!("which store? --store URL or VESTIARY_STORE, with {FORMS}");
+            Failure::Usage("store_missing", message)
+        })?;
+        Ok(Place { url, prefix: &self.prefix, table: &self.table, create: false })
+    }
+}
+
+/// One store, and a place in it.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'a> {
+    pub(crate) url: &'a str,
+    pub(crate) prefix: &'a str,
+    pub(crate) table: &'a str,
+    /// To be filled: file and table are made if they are missing, and what is written to a file is on the disk
+    /// only after [`OpenStore::settle`].
+    pub(crate) create: bool,
+}
+
+/// A store that is connected to, and its server, for what only operators ask.
+#[derive(Clone)]
+pub(crate) struct OpenStore {
+    pub(crate) server: Server,
+    /// Its URL, without what is secret.
+    pub(crate) name: String,
+    pub(crate) prefix: String,
+    pub(crate) table: String,
+    kind: Kind,
+}
+
+#[derive(Clone)]
+enum Kind {
+    Redis(RedisStore),
+    Sqlite(SqliteStore),
+    Postgres(PostgresStore),
+}
+
+/// What is behind a store.
+#[derive(Clone)]
+pub(crate) enum Server {
+    Redis(RedisServer),
+    /// And how the journal was kept before the store was opened, which turns it to WAL.
+    Sqlite(SqlitePool, String),
+    Postgres(PgPool),
+}
+
+#[derive(Clone)]
+pub(crate) enum RedisServer {
+    One(ConnectionManager),
+    Cluster(ClusterConnection),
+    /// The primary.
+    Sentinel(MultiplexedConnection),
+}
+
+/// For an answer, and for a connection.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Most writers of a file wait for less.
+const BUSY: Duration = Duration::from_secs(10);
+
+impl OpenStore {
+    pub(crate) async fn open(args: &StoreArgs) -> Result<Self, Failure> {
+        Self::open_place(args.place()?).await
+    }
+
+    pub(crate) async fn open_place(place: Place<'_>) -> Result<Self, Failure> {
+        let address = Address::parse(place.url)?;
+        let options = StoreOptions { prefix: place.prefix.to_owned(), ..StoreOptions::default() };
+        let opened = match &address {
+            Address::Redis(url) => one(url).await.map_err(Failure::from),
+            Address::Cluster(nodes) => cluster(nodes).await.map_err(Failure::from),
+            Address::Sentinel(sentinel) => behind(sentinel).await.map_err(Failure::from),
+            Address::Sqlite(path) => sqlite(path, place).await,
+            Address::Postgres(url) => postgres(url, place).await,
+        };
+        let name = redacted(place.url);
+        let (kind, server) = opened.map_err(|failure| match failure {
+            Failure::Store(code, message) => Failure::Store(code, format!("{name}: {message}")),
+            failure => failure,
+        })?;
+        let kind = match kind {
+            Kind::Redis(store) => Kind::Redis(store.with_options(options)),
+            Kind::Sqlite(store) => Kind::Sqlite(store.with_options(options)),
+            Kind::Postgres(store) => Kind::Postgres(store.with_options(options)),
+        };
+        let [prefix, table] = [place.prefix, place.table].map(str::to_owned);
+        Ok(Self { server, name, prefix, table, kind })
+    }
+
+    /// Has what was written on the disk, where that is not so after each write.
+    pub(crate) async fn settle(&self) -> Result<(), StoreError> {
+        if let Server::Sqlite(pool, _) = &self.server {
+            sqlx::query("PRAGMA wal_checkpoint(FULL)").execute(pool).await?;
+        }
+        Ok(())
+    }
+
+    /// About how many records there are: of Redis, all keys of the database.
+    pub(crate) async fn estimate(&self) -> Result<u64, StoreError> {
+        let counted: i64 = match &self.server {
+            Server::Redis(server) => {
+                return Ok(match server.sum(&cmd("DBSIZE")).await? {
+                    Value::Int(count) => u64::try_from(count).unwrap_or_default(),
+                    _ => 0,
+                });
+            }
+            Server::Sqlite(pool, _) => {
+                let count = format!(
+                    "SELECT count(*) FROM {} WHERE substr(key, 1, length(?1)) = ?1",
+                    self.table
+                );
+                sqlx::query_scalar(&count).bind(&self.prefix).fetch_one(pool).await?
+            }
+            Server::Postgres(pool) => {
+                let count = format!(
+                    "SELECT count(*) FROM \"{}\" WHERE left(key, length($1)) = $1",
+                    self.table
+                );
+                sqlx::query_scalar(&count).bind(&self.prefix).fetch_one(pool).await?
+            }
+        };
+        Ok(u64::try_from(counted).unwrap_or_default())
+    }
+}
+
+impl RedisServer {
+    /// Asks the server, and of a cluster all primaries: what each of them says, with its address.
+    pub(crate) async fn each(&self, cmd: &Cmd) -> Result<Vec<(String, Value)>, StoreError> {
+        let one = |answer: Value| vec![(String::new(), answer)];
+        match self {
+            Self::One(connection) => Ok(one(cmd.query_async(&mut connection.clone()).await?)),
+            Self::Sentinel(connection) => Ok(one(cmd.query_async(&mut connection.clone()).await?)),
+            Self::Cluster(connection) => {
+                let all = (MultipleNodeRoutingInfo::AllMasters, None);
+                let all = RoutingInfo::MultiNode(all);
+                let answers = connection.clone().route_command(cmd.clone(), all).await?;
+                let Value::Map(answers) = answers else { return Ok(one(answers)) };
+                Ok(answers
+                    .into_iter()
+                    .map(|(node, answer)| (text_of(&node).unwrap_or_default(), answer))
+                    .collect())
+            }
+        }
+    }
+
+    async fn sum(&self, cmd: &Cmd) -> Result<Value, StoreError> {
+        Ok(match self {
+            Self::One(connection) => cmd.query_async(&mut connection.clone()).await?,
+            Self::Sentinel(connection) => cmd.query_async(&mut connection.clone()).await?,
+            Self::Cluster(connection) => {
+                use vestiary_store::redis::cluster_routing::AggregateOp;
+                let policy = ResponsePolicy::Aggregate(AggregateOp::Sum);
+                let all = (MultipleNodeRoutingInfo::AllMasters, Some(policy));
+                let all = RoutingInfo::MultiNode(all);
+                connection.clone().route_command(cmd.clone(), all).await?
+            }
+        })
+    }
+}
+
+/// Text that a server of Redis has sent.
+pub(crate) fn text_of(value: &Value) -> Option<String> {
+    match value {
+        Value::BulkString(bytes) => String::from_utf8(bytes.clone()).ok(),
+        Value::SimpleString(text) | Value::VerbatimString { text, .. } => Some(text.clone()),
+        Value::Int(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+async fn one(url: &str) -> Result<(Kind, Server), StoreError> {
+    let client = Client::open(url)?;
+    let config = ConnectionManagerConfig::new()
+        .set_number_of_retries(1)
+        .set_connection_timeout(Some(PATIENCE))
+        .set_response_timeout(Some(PATIENCE));
+    let connection = client.get_connection_manager_with_config(config).await?;
+    let store = RedisStore::new(connection.clone());
+    Ok((Kind::Redis(store), Server::Redis(RedisServer::One(connection))))
+}
+
+async fn cluster(nodes: &[String]) -> Result<(Kind, Server), StoreError> {
+    let client = ClusterClient::builder(nodes.iter().map(String::as_str))
+        .connection_timeout(PATIENCE)
+        .response_timeout(PATIENCE)
+        .build()?;
+    let connection = client.get_async_connection().await?;
+    let store = RedisStore::new(connection.clone());
+    Ok((Kind::Redis(store), Server::Redis(RedisServer::Cluster(connection))))
+}
+
+async fn behind(address: &Sentinel) -> Result<(Kind, Server), StoreError> {
+    let Sentinel { sentinels, primary, login, tls } = address;
+    let client = || {
+        let login = login.as_str().into_connection_info()?.redis_settings().clone();
+        let mut node = SentinelNodeConnectionInfo::default().set_redis_connection_info(login);
+        if *tls {
+            node = node.set_tls_mode(TlsMode::Secure);
+        }
+        let sentinels = sentinels.iter().map(String::as_str).collect();
+        SentinelClient::build(sentinels, primary, Some(node), SentinelServerType::Master)
+    };
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(PATIENCE))
+        .set_response_timeout(Some(PATIENCE));
+    let connection = client()?.get_async_connection_with_config(&config).await?;
+    let store = RedisStore::new(RedisConnection::behind_sentinel(client()?, config));
+    Ok((Kind::Redis(store), Server::Redis(RedisServer::Sentinel(connection))))
+}
+
+async fn sqlite(path: &Path, place: Place<'_>) -> Result<(Kind, Server), Failure> {
+    // A mistyped path must not make an empty store.
+    if !place.create && !path.is_file() {
+        return Err(Failure::Store("store_failed", "there is no such file".to_owned()));
+    }
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(place.create)
+        .synchronous(if place.create { SqliteSynchronous::Normal } else { SqliteSynchronous::Full })
+        .busy_timeout(BUSY);
+    let pool = SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
+    let pool = pool.connect_with(options).await.map_err(StoreError::from)?;
+    let journal = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&pool).await;
+    let journal: String = journal.map_err(StoreError::from)?;
+    let tables = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?1";
+    let tables = sqlx::query_scalar(tables).bind(place.table).fetch_one(&pool).await;
+    let tables: i64 = tables.map_err(StoreError::from)?;
+    if tables == 0 && !place.create {
+        return Err(no_table(place));
+    }
+    let store = SqliteStore::with_pool(pool.clone(), place.table).await?;
+    Ok((Kind::Sqlite(store), Server::Sqlite(pool, journal)))
+}
+
+async fn postgres(url: &str, place: Place<'_>) -> Result<(Kind, Server), Failure> {
+    // A pool would try again and again, and then say only that it took too long.
+    let first = timeout(PATIENCE, PgConnection::connect(url)).await;
+    let first = first.map_err(|_| StoreError::failed("no answer in time"))?;
+    let _ = first.map_err(StoreError::from)?.close().await;
+    let pool = PgPoolOptions::new().max_connections(8).acquire_timeout(PATIENCE);
+    let pool = pool.connect(url).await.map_err(StoreError::from)?;
+    let store = PostgresStore::with_pool(pool.clone(), place.table)?;
+    if place.create {
+        store.migrate().await?;
+    }
+    let there = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL");
+    let there = there.bind(format!("\"{}\"", place.table)).fetch_one(&pool).await;
+    if !there.map_err(StoreError::from)? {
+        return Err(no_table(place));
+    }
+    Ok((Kind::Postgres(store), Server::Postgres(pool)))
+}
+
+fn no_table(place: Place<'_>) -> Failure {
+    let message = format!(
+        "there is no table `{}`: name it by --table; the service makes it when it starts",
+        crate::output::plain(place.table)
+    );
+    Failure::Store("no_table", message)
+}
+
+impl Store for OpenStore {
+    async fn read(&self, key: &str) -> Result<Option<String>, StoreError> {
+        match &self.kind {
+            Kind::Redis(store) => store.read(key).await,
+            Kind::Sqlite(store) => store.read(key).await,
+            Kind::Postgres(store) => store.read(key).await,
+        }
+    }
+
+    async fn create(
+        &self,
+        key: &str,
+        record: &str,
+        ttl: Ttl,
+        bound: bool,
+    ) -> Result<bool, StoreError> {
+        match &self.kind {
+            Kind::Redis(store) => store.create(key, record, ttl, bound).await,
+            Kind::Sqlite(store) => store.create(key, record, ttl, bound).await,
+            Kind::Postgres(store) => store.create(key, record, ttl, bound).await,
+        }
+    }
+
+    async fn replace(
+        &self,
+        key: &str,
+        expected: Option<&WriteId>,
+        record: &str,
+        ttl: Ttl,
+    ) -> Result<Outcome, StoreError> {
+        match &self.kind {
+            Kind::Redis(store) => store.replace(key, expected, record, ttl).await,
+            Kind::Sqlite(store) => store.replace(key, expected, record, ttl).await,
+            Kind::Postgres(store) => store.replace(key, expected, record, ttl).await,
+        }
+    }
+
+    async fn touch(&self, key: &str, ttl: Ttl) -> Result<bool, StoreError> {
+        match &self.kind {
+            Kind::Redis(store) => store.touch(key, ttl).await,
+            Kind::Sqlite(store) => store.touch(key, ttl).await,
+            Kind::Postgres(store) => store.touch(key, ttl).await,
+        }
+    }
+
+    async fn remove(&self, key: &str, expected: Option<&WriteId>) -> Result<Outcome, StoreError> {
+        match &self.kind {
+            Kind::Redis(store) => store.remove(key, expected).await,
+            Kind::Sqlite(store) => store.remove(key, expected).await,
+            Kind::Postgres(store) => store.remove(key, expected).await,
+        }
+    }
+
+    fn resends(&self) -> bool {
+        match &self.kind {
+            Kind::Redis(store) => store.resends(),
+            Kind::Sqlite(store) => store.resends(),
+            Kind::Postgres(store) => store.resends(),
+        }
+    }
+}
+
+impl Scan for OpenStore {
+    async fn scan(&self, from: Option<&Cursor>, most: usize) -> Result<Page, StoreError> {
+        match &self.kind {
+            Kind::Redis(store) => store.scan(from, most).await,
+            Kind::Sqlite(store) => store.scan(from, most).await,
+            Kind::Postgres(store) => store.scan(from, most).await,
+        }
+    }
+
+    async fn entry(&self, key: &str) -> Result<Option<Entry>, StoreError> {
+        match &self.kind {
+            Kind::Redis(store) => store.entry(key).await,
+            Kind::Sqlite(store) => store.entry(key).await,
+            Kind::Postgres(store) => store.entry(key).await,
+        }
+    }
+}
+
+/// So many records are asked for at once.
+pub(crate) const PAGE: usize = 500;
+
+/// Shows each record of a store to a function, until it has seen enough.
+pub(crate) async fn each<S: Scan>(
+    store: &S,
+    mut see: impl AsyncFnMut(Entry) -> Result<bool, Failure>,
+) -> Result<(), Failure> {
+    let mut from = None;
+    loop {
+        let Page { entries, next } = store.scan(from.as_ref(), PAGE).await?;
+        for entry in entries {
+            if !see(entry).await? {
+                return Ok(());
+            }
+        }
+        if next.is_none() {
+            return Ok(());
+        }
+        from = next;
+    }
+}
+
+/// The mark of a record, to replace or remove it by.
+pub(crate) fn mark_of(record: &str) -> Option<WriteId> {
+    vestiary_store::mark_of(record).and_then(WriteId::parse)
+}
+
+/// Removes whatever is under a key, and never what was not seen.
+pub(crate) async fn remove<S: Store>(store: &S, key: &str, record: &str) -> Result<bool, Failure> {
+    let mut record = record.to_owned();
+    for _ in 0..TRIES {
+        match store.remove(key, mark_of(&record).as_ref()).await? {
+            Outcome::Done => return Ok(true),
+            Outcome::Gone => return Ok(false),
+            Outcome::Conflict => match store.read(key).await? {
+                None => return Ok(false),
+                Some(now) => record = now,
+            },
+        }
+    }
+    let message =
+        "a session is written again and again, and could not be removed: run it once more";
+    Err(Failure::Store("store_busy", message.to_owned()))
+}
+
+const TRIES: usize = 16;

@@ -1,0 +1,183 @@
+//! The program on real servers: Redis, a cluster of it, behind Sentinel, and Postgres.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test may fail"
+)]
+
+#[path = "../../vestiary-store/tests/servers/mod.rs"]
+mod servers;
+mod support;
+
+use serde_json::Value;
+use servers::{
+    postgres::Postgres,
+    redis::{Redis, cluster, sentinel},
+};
+use support::{Filled, Folder, Ran, config, fill, more};
+use vestiary_store::{
+    Found, PostgresStore, RedisStore, Store as _,
+    redis::cluster::ClusterClient,
+    redis::sentinel::{SentinelClient, SentinelServerType},
+};
+
+/// The program on another store.
+fn run(folder: &Folder, url: &str, args: &[&str]) -> Ran {
+    folder.run_with(args, &[("VESTIARY_STORE", url)], "")
+}
+
+/// Everything that reads and ends, on a store that has the four sessions of `fill` and 600 more.
+async fn works(folder: &Folder, url: &str, filled: &Filled) {
+    more(filled, 600).await;
+    let listed = run(folder, url, &["ls", "--json", "--limit", "0"]).ends(0).json();
+    assert_eq!(listed["sessions"].as_array().unwrap().len(), 604);
+    let stats = run(folder, url, &["stats", "--json"]).ends(0).json();
+    assert_eq!(
+        (&stats["sessions"], &stats["logged_in"], &stats["users"]),
+        (&604.into(), &3.into(), &2.into())
+    );
+    let shown = run(folder, url, &["show", "--json", filled.bob.id().expose()]).ends(0).json();
+    assert_eq!(shown["user"], "bob");
+    assert!(shown["ttl_ms"].as_u64().unwrap() > 600_000_000);
+    run(folder, url, &["revoke", filled.bob.id().expose()]).ends(0);
+    run(folder, url, &["revoke", "--user", "ada"]).ends(0);
+    for stored in [&filled.bob, &filled.ada[0], &filled.ada[1]] {
+        let cookie = format!("connect.sid={}", filled.cookie(stored));
+        let found = filled.sessions.find(&filled.sessions.cookies([cookie.as_bytes()])).await;
+        assert!(matches!(found.unwrap(), Found::Nobody));
+    }
+
+    // Away, and back again: 601 sessions and ada's list. That of bob, who has none, lasts a second.
+    let expected = 602..=603;
+    let away = format!("sqlite:{}", folder.path("away.db").display());
+    let said = run(folder, url, &["migrate", "--json", url, &away]).ends(0).json();
+    assert_eq!((&said["missing"], &said["different"]), (&0.into(), &0.into()));
+    assert!(expected.contains(&said["verified"].as_u64().unwrap()), "{said}");
+    let back = ["migrate", "--json", &away, url, "--to-prefix", "back:"];
+    let said = run(folder, url, &back).ends(0).json();
+    assert!(expected.contains(&said["copied"].as_u64().unwrap()), "{said}");
+    assert_eq!((&said["missing"], &said["different"]), (&0.into(), &0.into()));
+
+    let done = run(folder, url, &["revoke", "--all", "--yes", "--json"]).ends(0).json();
+    assert!(expected.contains(&done["removed"].as_u64().unwrap()), "{done}");
+    assert_eq!(done["empty"], true);
+    assert!(run(folder, url, &["ls"]).ends(0).out.is_empty());
+    // What has another prefix is left alone.
+    let listed = run(folder, url, &["ls", "--json", "--prefix", "back:", "--limit", "0"]);
+    assert_eq!(listed.json()["sessions"].as_array().unwrap().len(), 601);
+}
+
+/// The checks, by name.
+fn checked(folder: &Folder, url: &str, code: i32) -> Vec<(String, String)> {
+    let said: Value = run(folder, url, &["doctor", "--json"]).ends(code).json();
+    let text = |check: &Value, name: &str| check[name].as_str().unwrap().to_owned();
+    let checks = said["checks"].as_array().unwrap().iter();
+    checks.map(|check| (text(check, "name"), text(check, "state"))).collect()
+}
+
+fn has(checks: &[(String, String)], name: &str, state: &str) {
+    let found = checks.iter().any(|check| check.0 == name && check.1 == state);
+    assert!(found, "{name} {state}: {checks:?}");
+}
+
+#[tokio::test]
+async fn one_redis() {
+    let (folder, _) = Folder::new().await;
+    let server = Redis::start(&["--maxmemory-policy", "allkeys-lru", "--appendonly", "yes"]).await;
+    let store = RedisStore::connect(&server.url()).await.unwrap();
+    let filled = fill(store, &config()).await;
+    works(&folder, &server.url(), &filled).await;
+
+    let checks = checked(&folder, &server.url(), 0);
+    has(&checks, "eviction", "warn");
+    for name in ["version", "role", "persistence", "fsync", "clock", "probe", "latency"] {
+        has(&checks, name, "ok");
+    }
+    server.ask("CONFIG SET maxmemory-policy noeviction").await;
+    server.ask("CONFIG SET maxmemory 100mb").await;
+    server.ask("CONFIG SET appendonly no").await;
+    let checks = checked(&folder, &server.url(), 0);
+    has(&checks, "eviction", "ok");
+    has(&checks, "persistence", "warn");
+}
+
+#[tokio::test]
+async fn a_redis_user_without_scripts_is_found_out_and_no_password_shows() {
+    let (folder, _) = Folder::new().await;
+    let server = Redis::start(&[]).await;
+    server.ask("ACL SETUSER service on >canary-password ~* +@all -eval -evalsha").await;
+    let url = format!("redis://service:canary-password@127.0.0.1:{}", server.port);
+    let checks = checked(&folder, &url, 1);
+    has(&checks, "probe", "fail");
+    let ran = run(&folder, &url, &["doctor"]).ends(1);
+    assert!(ran.out.contains("EVAL") && !ran.out.contains("canary-password"), "{ran:?}");
+    // Nothing is left of the probe, though it could not be removed.
+    tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    let wrong = format!("redis://service:canary-other@127.0.0.1:{}", server.port);
+    let ran = run(&folder, &wrong, &["ls"]).ends(3);
+    assert!(!ran.err.contains("canary"), "{ran:?}");
+}
+
+#[tokio::test]
+async fn a_replica_is_not_taken_for_a_store() {
+    let (folder, _) = Folder::new().await;
+    let primary = Redis::start(&[]).await;
+    let port = primary.port.to_string();
+    let replica = Redis::start(&["--replicaof", "127.0.0.1", &port]).await;
+    let checks = checked(&folder, &replica.url(), 1);
+    has(&checks, "role", "fail");
+    has(&checks, "probe", "fail");
+}
+
+#[tokio::test]
+async fn a_cluster_of_redis() {
+    let (folder, _) = Folder::new().await;
+    let nodes = cluster().await;
+    let client = ClusterClient::new(nodes.iter().take(3).map(Redis::url)).unwrap();
+    let store = RedisStore::new(client.get_async_connection().await.unwrap());
+    let filled = fill(store, &config()).await;
+    let url = format!("redis+cluster://127.0.0.1:{},127.0.0.1:{}", nodes[0].port, nodes[1].port);
+    works(&folder, &url, &filled).await;
+    let checks = checked(&folder, &url, 0);
+    has(&checks, "cluster", "ok");
+    assert_eq!(checks.iter().filter(|check| check.0 == "version").count(), 3);
+    has(&checked(&folder, &nodes[0].url(), 1), "cluster", "fail");
+}
+
+#[tokio::test]
+async fn redis_behind_sentinel() {
+    let (folder, _) = Folder::new().await;
+    let (_primary, _replica, sentinel) = sentinel().await;
+    let client =
+        SentinelClient::build(vec![sentinel.url()], "main", None, SentinelServerType::Master);
+    let filled = fill(RedisStore::new(client.unwrap()), &config()).await;
+    let url = format!("redis+sentinel://127.0.0.1:{}/main", sentinel.port);
+    works(&folder, &url, &filled).await;
+    has(&checked(&folder, &url, 0), "role", "ok");
+    let other = format!("redis+sentinel://127.0.0.1:{}/other", sentinel.port);
+    run(&folder, &other, &["ls"]).ends(3);
+}
+
+#[tokio::test]
+async fn postgres() {
+    let (folder, _) = Folder::new().await;
+    let server = Postgres::start().await;
+    assert!(run(&folder, &server.url(), &["ls"]).ends(3).err.contains("[no_table]"));
+    let store = PostgresStore::connect(&server.url()).await.unwrap();
+    store.migrate().await.unwrap();
+    let filled = fill(store.clone(), &config()).await;
+    works(&folder, &server.url(), &filled).await;
+
+    let checks = checked(&folder, &server.url(), 0);
+    for name in ["version", "role", "isolation", "table", "clock", "probe", "latency"] {
+        has(&checks, name, "ok");
+    }
+    // The tests start it without fsync.
+    has(&checks, "commits", "warn");
+    let url = format!("{}?options=-c%20default_transaction_read_only%3Don", server.url());
+    let checks = checked(&folder, &url, 1);
+    has(&checks, "role", "fail");
+    has(&checks, "probe", "fail");
+    assert!(store.read("nothing").await.unwrap().is_none());
+}
