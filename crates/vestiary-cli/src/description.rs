@@ -75,10 +75,11 @@ impl Description {
             return description;
         }
         match Record::inspect(text, Limits::LOAD) {
-            Ok((format, meta)) => {
-                description.kind = if meta.next.is_some() { Kind::Retired } else { Kind::Session };
-                description.format = Some(format);
-                description.meta = meta;
+            Ok(seen) => {
+                let retired = seen.meta.next.is_some();
+                description.kind = if retired { Kind::Retired } else { Kind::Session };
+                description.format = Some(seen.format);
+                description.meta = seen.meta;
             }
             Err(error) => {
                 description.kind = Kind::Unreadable;

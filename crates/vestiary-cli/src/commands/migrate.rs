@@ -183,7 +183,7 @@ async fn copy(
 /// Done twice is done once: so it can be stopped anywhere.
 async fn copy_one(entry: &Entry, target: &OpenStore, replace: bool) -> Result<Fate, Failure> {
     let Entry { key, record, ttl } = entry;
-    let bound = Record::inspect(record, Limits::LOAD).is_ok_and(|(_, meta)| meta.user.is_some());
+    let bound = Record::inspect(record, Limits::LOAD).is_ok_and(|seen| seen.meta.user.is_some());
     for _ in 0..TRIES {
         if target.create(key, record, *ttl, bound).await? {
             return Ok(Fate::Copied);
