@@ -158,15 +158,17 @@ async fn begun<A: App>(app: &mut A) -> Option<String> {
 const STRANGER: &str =
     "id=VW5rbm93bi1pZC1vZi0zMi1jaGFyYWN0ZXJz.c2lnbmF0dXJlLW9mLTQ0LWNoYXJhY3RlcnMtaW4tYmFzZTY0LS0";
 
-/// The cookie with one letter of its signature, or of what is signed, another one.
-fn forged(cookie: &str) -> String {
-    let value = cookie.find('=').map_or(0, |equals| equals + 1);
-    let mut forged = cookie.to_owned().into_bytes();
-    // Escapes have capital letters.
-    if let Some(letter) = forged.iter_mut().skip(value).find(|byte| byte.is_ascii_lowercase()) {
-        *letter = letter.to_ascii_uppercase();
-    }
-    String::from_utf8(forged).unwrap_or_default()
+/// The session's cookie with one letter another one, of its signature or of what is signed.
+fn forged(cookies: &str) -> String {
+    let forge = |cookie: &str| {
+        let Some(value) = cookie.strip_prefix("id=") else { return cookie.to_owned() };
+        // Escapes have capital letters.
+        let letter = value.find(|letter: char| letter.is_ascii_lowercase()).unwrap_or_default();
+        let (before, after) = value.split_at(letter);
+        let (letter, after) = after.split_at(1);
+        format!("id={before}{}{after}", letter.to_ascii_uppercase())
+    };
+    cookies.split("; ").map(forge).collect::<Vec<_>>().join("; ")
 }
 
 /// The cookie in the middle of others: 4 KB.

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// How many requests go before those that are measured.
-const WARM_UP: usize = 16;
+const WARM_UP: usize = 32;
 
 /// How many requests are under way at once.
 const AT_ONCE: usize = 64;

@@ -49,16 +49,12 @@ pub(crate) fn somebody() -> String {
 }
 
 fn cart_of(bytes: usize) -> Value {
-    let mut items = Vec::new();
-    loop {
-        let number = items.len() + 1000;
-        let sku = format!("A-{number}");
-        items.push(json!({"sku": sku, "quantity": 2, "price": 19.5}));
-        let cart = Value::Array(items.clone());
-        if text_of(&cart).len() + 20 > bytes {
-            return cart;
-        }
-    }
+    let item = |number: usize| {
+        let sku = format!("A-{}", 1000 + number);
+        json!({"sku": sku, "quantity": 2, "price": 19.5})
+    };
+    let (all, each) = (bytes - text_of(&json!([])).len(), item(0).to_string().len() + 1);
+    (0..all / each).map(item).collect()
 }
 
 fn text_of(cart: &Value) -> String {
