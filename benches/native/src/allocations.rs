@@ -1,6 +1,9 @@
 //! Counts allocations, while somebody wants to know.
 
-#![expect(unsafe_code, reason = "`GlobalAlloc` is an unsafe trait; each method only counts and forwards")]
+#![expect(
+    unsafe_code,
+    reason = "`GlobalAlloc` is an unsafe trait; each method only counts and forwards"
+)]
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},

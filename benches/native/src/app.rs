@@ -28,6 +28,9 @@ pub(crate) trait App {
     /// Sends it.
     fn call(&mut self, request: Self::Request) -> Self::Future;
 
+    /// Whether the handler could do what it was asked.
+    fn succeeded(response: &Self::Response) -> bool;
+
     /// Looks at what came back.
     async fn answer(response: Self::Response) -> Answer;
 }
@@ -84,16 +87,6 @@ pub(crate) enum Route {
 }
 
 impl Route {
-    pub(crate) const ALL: [Self; 7] = [
-        Self::Untouched,
-        Self::Read,
-        Self::Write,
-        Self::Same,
-        Self::Begin,
-        Self::Login,
-        Self::Logout,
-    ];
-
     pub(crate) fn path(self) -> &'static str {
         match self {
             Self::Untouched => "/untouched",
@@ -119,8 +112,7 @@ pub(crate) struct Answer {
 impl Answer {
     /// The `Cookie` header of a browser that got this answer.
     pub(crate) fn cookie(&self) -> Option<String> {
-        let pairs: Vec<_> =
-            self.set_cookies.iter().filter_map(|it| it.split(';').next()).collect();
+        let pairs: Vec<_> = self.set_cookies.iter().filter_map(|it| it.split(';').next()).collect();
         (!pairs.is_empty()).then(|| pairs.join("; "))
     }
 }

@@ -76,7 +76,9 @@ impl Job for Check<'_> {
                 expect("what was written", &vec!["2", "3", "4"], &bodies)?;
                 expect("what is read then", &"4", &now.as_str())
             }
-            Route::Untouched | Route::Same if known => expect("what is read then", &"1", &now.as_str()),
+            Route::Untouched | Route::Same if known => {
+                expect("what is read then", &"1", &now.as_str())
+            }
             Route::Untouched | Route::Same => Ok(()),
             Route::Logout => expect("what is read after a logout", &"0", &now.as_str()),
             Route::Begin | Route::Login => {

@@ -1,8 +1,9 @@
 use crate::{
     harness::Effort,
-    instructions, layer,
+    instructions, layer, micro,
     peers::Peer,
     report::{Machine, Report, Row, versions},
+    scale,
 };
 
 /// Benchmarks whose numbers belong together.
@@ -14,6 +15,8 @@ pub(crate) enum Group {
     StoreOperations,
     Allocations,
     Instructions,
+    Micro,
+    Scale,
 }
 
 /// What is said of a group.
@@ -24,13 +27,15 @@ struct Words {
 }
 
 impl Group {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Layer,
         Self::AtOnce,
         Self::Actix,
         Self::StoreOperations,
         Self::Allocations,
         Self::Instructions,
+        Self::Micro,
+        Self::Scale,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -41,14 +46,21 @@ impl Group {
             Self::StoreOperations => "native-store-ops",
             Self::Allocations => "native-allocations",
             Self::Instructions => "native-instructions",
+            Self::Micro => "micro-native",
+            Self::Scale => "scale-native",
         }
     }
 
-    /// Runs it; `None` if the machine cannot.
-    pub(crate) fn run(self, smoke: bool, random: &mut fastrand::Rng, seed: u64) -> Option<Report> {
-        let rows = self.rows(smoke, random)?;
+    /// Runs it; `None` if this machine cannot, and that is no fault.
+    pub(crate) fn run(
+        self,
+        smoke: bool,
+        random: &mut fastrand::Rng,
+        seed: u64,
+    ) -> Result<Option<Report>, scale::Unmeasured> {
+        let Some(rows) = self.rows(smoke, random, seed)? else { return Ok(None) };
         let Words { title, unit, method } = self.words();
-        Some(Report {
+        Ok(Some(Report {
             group: self.name(),
             title,
             unit,
@@ -58,15 +70,19 @@ impl Group {
             versions: versions(),
             machine: Machine::this(),
             rows,
-        })
+        }))
     }
 
-    fn rows(self, smoke: bool, random: &mut fastrand::Rng) -> Option<Vec<Row>> {
-        const ACTIX: [Peer; 4] =
-            [Peer::Bare, Peer::Vestiary, Peer::ActixBare, Peer::ActixSession];
+    fn rows(
+        self,
+        smoke: bool,
+        random: &mut fastrand::Rng,
+        seed: u64,
+    ) -> Result<Option<Vec<Row>>, scale::Unmeasured> {
+        const ACTIX: [Peer; 4] = [Peer::Bare, Peer::Vestiary, Peer::ActixBare, Peer::ActixSession];
         let effort = if smoke { Effort::SMOKE } else { Effort::FULL };
         let requests = if smoke { 4 } else { 500 };
-        match self {
+        Ok(match self {
             Self::Layer => Some(layer::times(&Peer::AXUM, effort, random)),
             Self::AtOnce => Some(layer::at_once(&Peer::AXUM, effort, random)),
             Self::Actix => Some(layer::times(&ACTIX, effort, random)),
@@ -76,7 +92,10 @@ impl Group {
             Self::Instructions => instructions::instructions(&Peer::AXUM)
                 .inspect_err(|why| println!("\n{} left out: {why}", self.name()))
                 .ok(),
-        }
+            Self::Micro => Some(micro::times(effort, random)),
+            Self::Scale if smoke => Some(scale::measure(&[1_000], seed)?),
+            Self::Scale => Some(scale::measure(&[1_000, 100_000, 1_000_000], seed)?),
+        })
     }
 
     fn words(self) -> Words {
@@ -120,6 +139,20 @@ impl Group {
                 method: "valgrind's callgrind over two runs of different lengths, and their difference for \
                          each request, with the making of the request; valgrind has no SHA instructions, so \
                          signatures weigh more here than on the processor",
+            },
+            Self::Micro => Words {
+                title: "The parts of a request",
+                unit: "ns",
+                method: "each part in a loop, interleaved as native-layer; the limit is the bare HMAC-SHA256 \
+                         with a key that was prepared, or the bare search for the separator; records are decoded \
+                         with all checks",
+            },
+            Self::Scale => Words {
+                title: "Many sessions in memory",
+                unit: "ns",
+                method: "each store filled in a process of its own, keys not counted that the caller keeps; \
+                         operations on random sessions timed one by one, the clock's some 25 ns included; \
+                         quartiles of five repeats; all sessions expire at once by a clock of the benchmark's",
             },
         }
     }

@@ -2,12 +2,7 @@
 
 use std::{env, io, process::Command};
 
-use crate::{
-    cases::Case,
-    harness::Spread,
-    peers::Peer,
-    report::Row,
-};
+use crate::{cases::Case, harness::Spread, peers::Peer, report::Row};
 
 /// Why nothing was counted.
 #[derive(Debug, thiserror::Error)]

@@ -66,7 +66,9 @@ pub(crate) fn store_operations(peers: &[Peer], requests: usize) -> Vec<Row> {
     for case in Case::all() {
         for &peer in peers.iter().filter(|peer| !peer.is_baseline() && peer.can(&case)) {
             let (counts, waits) = block_on_paused(peer.run(Asking { case: &case, requests }));
-            let each = |count: u64| number(usize::try_from(count).unwrap_or(usize::MAX)) / number(requests);
+            let each = |count: u64| {
+                number(usize::try_from(count).unwrap_or(usize::MAX)) / number(requests)
+            };
             let row = row(&case, peer, each(counts.total()))
                 .detail("loads", each(counts.loads))
                 .detail("creates", each(counts.creates))
@@ -190,7 +192,8 @@ impl Job for Asking<'_> {
 
 async fn one_by_one<A: App>(app: &mut A, requests: Vec<A::Request>) {
     for request in requests {
-        black_box(app.call(request).await);
+        let response = black_box(app.call(request).await);
+        assert!(A::succeeded(&response), "a request failed");
     }
 }
 
@@ -199,7 +202,7 @@ async fn all_at_once<A: App>(app: &mut A, requests: Vec<A::Request>) {
     let mut under_way: FuturesUnordered<_> =
         requests.by_ref().take(AT_ONCE).map(|request| app.call(request)).collect();
     while let Some(response) = under_way.next().await {
-        black_box(response);
+        assert!(A::succeeded(&black_box(response)), "a request failed");
         if let Some(request) = requests.next() {
             under_way.push(app.call(request));
         }
@@ -215,8 +218,7 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
 
 /// The same, with a clock that moves only when everybody waits.
 fn block_on_paused<T>(future: impl Future<Output = T>) -> T {
-    let runtime =
-        runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    let runtime = runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let runtime = runtime.expect("the system has a timer");
     LocalSet::new().block_on(&runtime, future)
 }

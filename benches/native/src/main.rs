@@ -10,16 +10,18 @@ mod groups;
 mod harness;
 mod instructions;
 mod layer;
+mod micro;
 mod payload;
 mod peers;
 mod report;
+mod scale;
 mod store;
 
 use std::{path::PathBuf, process::ExitCode};
 
 use lexopt::{Arg, Parser, ValueExt as _};
 
-use crate::{allocations::Counting, cases::Case, groups::Group, peers::Peer};
+use crate::{allocations::Counting, cases::Case, groups::Group, peers::Peer, scale::Subject};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -29,6 +31,8 @@ enum Wanted {
     Groups(Run),
     /// One case of one peer, so many times: for valgrind and perf.
     One(Peer, Box<Case>, usize),
+    /// A store with so many sessions, in this process.
+    Fill(Subject, usize, u64),
 }
 
 /// Groups to run.
@@ -59,12 +63,16 @@ fn run(wanted: Wanted) -> Result<(), Box<dyn std::error::Error>> {
             println!("{requests} requests in {time:?}");
             return Ok(());
         }
+        Wanted::Fill(subject, sessions, seed) => {
+            println!("{}", serde_json::to_string(&scale::fill(subject, sessions, seed))?);
+            return Ok(());
+        }
     };
     println!("seed {}", run.seed);
     println!("checked that the work is done: {} times", check::check(&Peer::ALL)?);
     let mut random = fastrand::Rng::with_seed(run.seed);
     for group in run.groups {
-        let Some(report) = group.run(run.smoke, &mut random, run.seed) else { continue };
+        let Some(report) = group.run(run.smoke, &mut random, run.seed)? else { continue };
         if run.smoke {
             println!("{}: {} rows", report.group, report.rows.len());
         } else {
@@ -78,7 +86,9 @@ fn run(wanted: Wanted) -> Result<(), Box<dyn std::error::Error>> {
 }
 
 fn wanted(mut arguments: Parser) -> Result<Wanted, lexopt::Error> {
-    let mut run = Run { groups: Vec::new(), smoke: false, seed: fastrand::u64(..1 << 32), out: None };
+    let mut fill = None;
+    let mut run =
+        Run { groups: Vec::new(), smoke: false, seed: fastrand::u64(..1 << 32), out: None };
     while let Some(argument) = arguments.next()? {
         match argument {
             Arg::Long("smoke") => run.smoke = true,
@@ -93,6 +103,12 @@ fn wanted(mut arguments: Parser) -> Result<Wanted, lexopt::Error> {
                 };
                 return Ok(Wanted::One(peer, Box::new(case), arguments.value()?.parse()?));
             }
+            Arg::Long("fill") => {
+                let subject = arguments.value()?.string()?;
+                let subject = Subject::ALL.into_iter().find(|it| it.name() == subject);
+                let subject = subject.ok_or("there is no such store")?;
+                fill = Some((subject, arguments.value()?.parse()?));
+            }
             Arg::Value(name) => {
                 let group = Group::ALL.into_iter().find(|group| name == *group.name());
                 run.groups.push(group.ok_or_else(|| {
@@ -102,6 +118,9 @@ fn wanted(mut arguments: Parser) -> Result<Wanted, lexopt::Error> {
             }
             other => return Err(other.unexpected()),
         }
+    }
+    if let Some((subject, sessions)) = fill {
+        return Ok(Wanted::Fill(subject, sessions, run.seed));
     }
     if run.groups.is_empty() {
         run.groups = Group::ALL.to_vec();

@@ -1,6 +1,9 @@
-use std::sync::{
-    LazyLock,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    collections::HashMap,
+    sync::{
+        LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use serde_json::{Value, json};
@@ -36,7 +39,12 @@ impl Payload {
         &CARTS[self as usize]
     }
 
-    /// All that the session holds, as JSON text.
+    /// All that the session holds.
+    pub(crate) fn data(self) -> HashMap<String, Value> {
+        [("count".to_owned(), 1.into()), ("cart".to_owned(), self.cart().clone())].into()
+    }
+
+    /// The same, as JSON text.
     pub(crate) fn text(self) -> String {
         text_of(self.cart())
     }

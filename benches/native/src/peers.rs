@@ -35,7 +35,8 @@ pub(crate) trait Job {
 
 /// Signs cookies; one of before that signed them, too.
 pub(crate) const SECRET: &str = "a secret of benchmarks, 64 bytes long, that guards nothing at all";
-pub(crate) const OLD_SECRET: &str = "a secret of benchmarks that was in use before, and still is good.";
+pub(crate) const OLD_SECRET: &str =
+    "a secret of benchmarks that was in use before, and still is good.";
 
 /// Name of the cookie.
 pub(crate) const COOKIE: &str = "id";

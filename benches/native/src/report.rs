@@ -30,6 +30,9 @@ pub(crate) struct Row {
     pub(crate) low: f64,
     pub(crate) high: f64,
     pub(crate) samples: usize,
+    /// Where it is not the group's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) unit: Option<&'static str>,
     /// The peer whose cost was taken off.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) over: Option<&'static str>,
@@ -51,11 +54,15 @@ impl Row {
     pub(crate) fn new(case: impl Into<String>, peer: &'static str, spread: Spread) -> Self {
         let Spread { median, low, high, samples } = spread;
         let detail = BTreeMap::new();
-        Self { case: case.into(), peer, median, low, high, samples, over: None, detail }
+        Self { case: case.into(), peer, median, low, high, samples, unit: None, over: None, detail }
     }
 
     pub(crate) fn over(self, peer: &'static str) -> Self {
         Self { over: Some(peer), ..self }
+    }
+
+    pub(crate) fn unit(self, unit: &'static str) -> Self {
+        Self { unit: Some(unit), ..self }
     }
 
     pub(crate) fn detail(mut self, name: &'static str, value: f64) -> Self {
@@ -85,17 +92,14 @@ impl Report {
     pub(crate) fn print(&self) {
         println!("\n{} ({}): {}", self.group, self.unit, self.title);
         for row in &self.rows {
-            let over = row.over.map_or_else(String::new, |peer| format!("over {peer}"));
-            let detail: Vec<_> =
+            let Row { case, peer, median, low, high, .. } = row;
+            let mut notes: Vec<_> =
                 row.detail.iter().map(|(name, value)| format!("{name} {value:.1}")).collect();
+            notes.extend(row.over.map(|peer| format!("over {peer}")));
+            notes.extend(row.unit.map(str::to_owned));
             println!(
-                "  {:38} {:28} {:>12.1}  [{:.1} .. {:.1}]  {over}{}",
-                row.case,
-                row.peer,
-                row.median,
-                row.low,
-                row.high,
-                detail.join(", ")
+                "  {case:44} {peer:26} {median:>12.1}  [{low:.1} .. {high:.1}]  {}",
+                notes.join(", ")
             );
         }
     }

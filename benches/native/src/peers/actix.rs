@@ -128,15 +128,21 @@ impl App for ActixApp {
         (self.0)(request)
     }
 
+    fn succeeded(response: &ServiceResponse) -> bool {
+        response.status().is_success()
+    }
+
     async fn answer(response: ServiceResponse) -> Answer {
         let set_cookies = response.headers().get_all(header::SET_COOKIE);
-        let set_cookies = set_cookies.filter_map(|it| it.to_str().ok()).map(str::to_owned).collect();
+        let set_cookies =
+            set_cookies.filter_map(|it| it.to_str().ok()).map(str::to_owned).collect();
         let status = response.status().as_u16();
         let body = to_bytes(response.into_body()).await.unwrap_or_default();
         Answer { status, set_cookies, body: String::from_utf8_lossy(&body).into_owned() }
     }
 }
 
+#[expect(clippy::unused_async, reason = "handlers are")]
 async fn begin(session: Session, payload: Payload) -> Result<&'static str, SessionInsertError> {
     session.insert("count", 1_u64)?;
     session.insert("cart", payload.cart())?;

@@ -35,6 +35,10 @@ impl App for AxumApp {
         self.0.call(request)
     }
 
+    fn succeeded(response: &Result<Response, Infallible>) -> bool {
+        response.as_ref().is_ok_and(|response| response.status().is_success())
+    }
+
     async fn answer(response: Result<Response, Infallible>) -> Answer {
         let Ok(response) = response;
         let set_cookies = response.headers().get_all(header::SET_COOKIE);

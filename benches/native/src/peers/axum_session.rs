@@ -62,6 +62,7 @@ async fn app<T: Pool>(setup: &Setup, pool: Option<T>) -> AxumApp {
     )
 }
 
+#[expect(clippy::unused_async, reason = "handlers are")]
 async fn begin<T: Pool>(session: Session<T>, payload: Payload) -> &'static str {
     session.create_data();
     session.set("count", 1_u64);

@@ -48,10 +48,8 @@ pub(crate) fn with_old_signature(cookie: &str) -> Option<String> {
 }
 
 fn config(setup: &Setup) -> Config {
-    let config = Config::new(SECRET)
-        .name(COOKIE)
-        .secure(true)
-        .max_age(Duration::from_secs(LIFE.into()));
+    let config =
+        Config::new(SECRET).name(COOKIE).secure(true).max_age(Duration::from_secs(LIFE.into()));
     let config = if setup.rotated { config.previous_secret(OLD_SECRET) } else { config };
     match setup.rolling {
         Rolling::Off => config,
