@@ -113,7 +113,8 @@ impl Group {
                 unit: "ns",
                 method: "as native-layer, with 64 requests under way in one task, on each library's own \
                          memory store and on a store of text whose every answer lets the others go first \
-                         eight times; nanoseconds of the whole for each request",
+                         eight times; the whole time, waiting included, for each request; storeOperations and \
+                         refused are for each request",
             },
             Self::Actix => Words {
                 title: "actix-session, and Vestiary on axum, each over its own framework",

@@ -26,6 +26,9 @@ const WARM_UP: usize = 32;
 /// How many requests are under way at once.
 const AT_ONCE: usize = 64;
 
+/// What a store that makes everybody wait does with each answer.
+const OTHERS_FIRST: Wait = Wait::Turns(8);
+
 /// One request after the other, on each library's own store in memory.
 pub(crate) fn times(peers: &[Peer], effort: Effort, random: &mut fastrand::Rng) -> Vec<Row> {
     Row::of(measure(cells(peers, Case::all(), Mode::OneByOne), effort, random))
@@ -38,7 +41,17 @@ pub(crate) fn at_once(peers: &[Peer], effort: Effort, random: &mut fastrand::Rng
     for case in &mut waiting {
         case.name += ", store that waits";
     }
-    rows.extend(Row::of(measure(cells(peers, waiting, Mode::AtOnceWaiting), effort, random)));
+    let measured =
+        Row::of(measure(cells(peers, waiting.clone(), Mode::AtOnceWaiting), effort, random));
+    rows.extend(measured.into_iter().map(|row| {
+        let case = waiting.iter().find(|case| case.name == row.case);
+        let peer = peers.iter().find(|peer| peer.name() == row.peer && !peer.is_baseline());
+        let (Some(case), Some(peer)) = (case, peer) else { return row };
+        let requests = 10 * AT_ONCE;
+        let (counts, refused) = block_on(peer.run(Contending { case, requests }));
+        row.detail("storeOperations", each(counts.total(), requests))
+            .detail("refused", number(refused) / number(requests))
+    }));
     rows
 }
 
@@ -66,15 +79,12 @@ pub(crate) fn store_operations(peers: &[Peer], requests: usize) -> Vec<Row> {
     for case in Case::all() {
         for &peer in peers.iter().filter(|peer| !peer.is_baseline() && peer.can(&case)) {
             let (counts, waits) = block_on_paused(peer.run(Asking { case: &case, requests }));
-            let each = |count: u64| {
-                number(usize::try_from(count).unwrap_or(usize::MAX)) / number(requests)
-            };
-            let row = row(&case, peer, each(counts.total()))
-                .detail("loads", each(counts.loads))
-                .detail("creates", each(counts.creates))
-                .detail("saves", each(counts.saves))
-                .detail("touches", each(counts.touches))
-                .detail("deletes", each(counts.deletes))
+            let row = row(&case, peer, each(counts.total(), requests))
+                .detail("loads", each(counts.loads, requests))
+                .detail("creates", each(counts.creates, requests))
+                .detail("saves", each(counts.saves, requests))
+                .detail("touches", each(counts.touches, requests))
+                .detail("deletes", each(counts.deletes, requests))
                 .detail("inSequence", waits)
                 .detail("microsecondsAt200Each", waits * 200.0);
             rows.push(row);
@@ -127,20 +137,44 @@ impl Job for Timed<'_> {
     type Output = Duration;
 
     async fn run(self, make: &impl Make) -> Duration {
-        let mut setup = self.case.setup.clone();
-        if self.mode == Mode::AtOnceWaiting {
-            setup.metered = Some(Arc::new(Meter::new(Wait::Turns(8))));
-        }
-        let mut app = make.app(&setup).await;
+        let metered =
+            (self.mode == Mode::AtOnceWaiting).then(|| Arc::new(Meter::new(OTHERS_FIRST)));
+        let mut app = make.app(&Setup { metered, ..self.case.setup.clone() }).await;
         let mut requests = self.case.requests(make, &mut app, WARM_UP + self.requests).await;
         let measured = requests.split_off(WARM_UP);
         one_by_one(&mut app, requests).await;
         let began = now();
         match self.mode {
             Mode::OneByOne => one_by_one(&mut app, measured).await,
-            Mode::AtOnce | Mode::AtOnceWaiting => all_at_once(&mut app, measured).await,
+            Mode::AtOnce => {
+                assert_eq!(all_at_once(&mut app, measured).await, 0, "no request fails")
+            }
+            // Where all write the same session, a library may refuse some: that is reported beside.
+            Mode::AtOnceWaiting => {
+                black_box(all_at_once(&mut app, measured).await);
+            }
         }
         began.elapsed()
+    }
+}
+
+struct Contending<'a> {
+    case: &'a Case,
+    requests: usize,
+}
+
+impl Job for Contending<'_> {
+    /// And how many requests were refused.
+    type Output = (Counts, usize);
+
+    async fn run(self, make: &impl Make) -> (Counts, usize) {
+        let meter = Arc::new(Meter::new(OTHERS_FIRST));
+        let setup = Setup { metered: Some(Arc::clone(&meter)), ..self.case.setup.clone() };
+        let mut app = make.app(&setup).await;
+        let requests = self.case.requests(make, &mut app, self.requests).await;
+        let before = meter.counts();
+        let refused = all_at_once(&mut app, requests).await;
+        (meter.counts().since(before), refused)
     }
 }
 
@@ -160,10 +194,7 @@ impl Job for Allocating<'_> {
         let counter = Counter::start();
         one_by_one(&mut app, measured).await;
         let allocated = counter.so_far();
-        let each = |count: u64| {
-            number(usize::try_from(count).unwrap_or(usize::MAX)) / number(self.requests)
-        };
-        (each(allocated.times), each(allocated.bytes))
+        (each(allocated.times, self.requests), each(allocated.bytes, self.requests))
     }
 }
 
@@ -197,16 +228,23 @@ async fn one_by_one<A: App>(app: &mut A, requests: Vec<A::Request>) {
     }
 }
 
-async fn all_at_once<A: App>(app: &mut A, requests: Vec<A::Request>) {
+/// How many of them failed.
+async fn all_at_once<A: App>(app: &mut A, requests: Vec<A::Request>) -> usize {
+    let mut failed = 0;
     let mut requests = requests.into_iter();
     let mut under_way: FuturesUnordered<_> =
         requests.by_ref().take(AT_ONCE).map(|request| app.call(request)).collect();
     while let Some(response) = under_way.next().await {
-        assert!(A::succeeded(&black_box(response)), "a request failed");
+        failed += usize::from(!A::succeeded(&black_box(response)));
         if let Some(request) = requests.next() {
             under_way.push(app.call(request));
         }
     }
+    failed
+}
+
+fn each(count: u64, requests: usize) -> f64 {
+    number(usize::try_from(count).unwrap_or(usize::MAX)) / number(requests)
 }
 
 /// A runtime of its own, so that no task of another library runs beside.

@@ -94,7 +94,7 @@ impl Report {
         for row in &self.rows {
             let Row { case, peer, median, low, high, .. } = row;
             let mut notes: Vec<_> =
-                row.detail.iter().map(|(name, value)| format!("{name} {value:.1}")).collect();
+                row.detail.iter().map(|(name, value)| format!("{name} {value:.2}")).collect();
             notes.extend(row.over.map(|peer| format!("over {peer}")));
             notes.extend(row.unit.map(str::to_owned));
             println!(
