@@ -47,7 +47,7 @@ pub(crate) fn at_once(peers: &[Peer], effort: Effort, random: &mut fastrand::Rng
         let case = waiting.iter().find(|case| case.name == row.case);
         let peer = peers.iter().find(|peer| peer.name() == row.peer && !peer.is_baseline());
         let (Some(case), Some(peer)) = (case, peer) else { return row };
-        let requests = 10 * AT_ONCE;
+        let requests = effort.rounds * AT_ONCE;
         let (counts, refused) = block_on(peer.run(Contending { case, requests }));
         row.detail("storeOperations", each(counts.total(), requests))
             .detail("refused", number(refused) / number(requests))
@@ -147,7 +147,7 @@ impl Job for Timed<'_> {
         match self.mode {
             Mode::OneByOne => one_by_one(&mut app, measured).await,
             Mode::AtOnce => {
-                assert_eq!(all_at_once(&mut app, measured).await, 0, "no request fails")
+                assert_eq!(all_at_once(&mut app, measured).await, 0, "no request fails");
             }
             // Where all write the same session, a library may refuse some: that is reported beside.
             Mode::AtOnceWaiting => {
