@@ -1,0 +1,125 @@
+//! An application with sessions, whatever framework and library made it.
+
+use std::{future::Future, sync::Arc};
+
+use crate::{payload::Payload, store::Meter};
+
+/// How an application is made, with one library.
+pub(crate) trait Make {
+    /// What is made.
+    type App: App;
+
+    /// Makes one, with nothing in its store.
+    async fn app(&self, setup: &Setup) -> Self::App;
+}
+
+/// An application that is ready for requests.
+pub(crate) trait App {
+    /// A request, ready to be sent.
+    type Request;
+    /// What comes back.
+    type Response;
+    /// Waits for it.
+    type Future: Future<Output = Self::Response>;
+
+    /// Makes a request.
+    fn request(ask: &Ask) -> Self::Request;
+
+    /// Sends it.
+    fn call(&mut self, request: Self::Request) -> Self::Future;
+
+    /// Whether the handler could do what it was asked.
+    fn succeeded(response: &Self::Response) -> bool;
+
+    /// Looks at what came back.
+    async fn answer(response: Self::Response) -> Answer;
+}
+
+/// How the sessions of an application are kept.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Setup {
+    /// What a session holds beside its counter.
+    pub(crate) payload: Payload,
+    /// Whether a session is extended when it is used.
+    pub(crate) rolling: Rolling,
+    /// There is an old secret beside the one that signs.
+    pub(crate) rotated: bool,
+    /// Where sessions are kept: with this meter, or as the library keeps them in memory.
+    pub(crate) metered: Option<Arc<Meter>>,
+}
+
+/// Whether, and when, a session is extended when it is used.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Rolling {
+    #[default]
+    Off,
+    /// With each request.
+    Due,
+    /// Not in this request, where the library can put it off.
+    NotDue,
+}
+
+/// A request.
+#[derive(Clone, Debug)]
+pub(crate) struct Ask {
+    pub(crate) route: Route,
+    /// The `Cookie` header.
+    pub(crate) cookie: Option<String>,
+}
+
+/// What the handler does.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Route {
+    /// Does not look at the session.
+    Untouched,
+    /// Answers with the counter.
+    Read,
+    /// Adds one to the counter.
+    Write,
+    /// Sets the counter to what it was at the beginning.
+    Same,
+    /// Begins a session: a counter at 1, and the payload.
+    Begin,
+    /// Another ID, and a user in the session.
+    Login,
+    /// Ends the session.
+    Logout,
+}
+
+impl Route {
+    pub(crate) fn path(self) -> &'static str {
+        match self {
+            Self::Untouched => "/untouched",
+            Self::Read => "/read",
+            Self::Write => "/write",
+            Self::Same => "/same",
+            Self::Begin => "/begin",
+            Self::Login => "/login",
+            Self::Logout => "/logout",
+        }
+    }
+}
+
+/// What came back.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    /// The `Set-Cookie` headers.
+    pub(crate) set_cookies: Vec<String>,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    /// The `Cookie` header of a browser that got this answer.
+    pub(crate) fn cookie(&self) -> Option<String> {
+        let pairs: Vec<_> = self.set_cookies.iter().filter_map(|it| it.split(';').next()).collect();
+        (!pairs.is_empty()).then(|| pairs.join("; "))
+    }
+}
+
+/// The headers of every request, as a browser's behind a proxy.
+pub(crate) const HEADERS: [(&str, &str); 3] = [
+    ("host", "shop.example.org"),
+    ("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
+    ("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"),
+];

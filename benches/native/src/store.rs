@@ -1,0 +1,96 @@
+//! A store that counts what it is asked, and takes its time.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+/// Counts what a store is asked, and makes it wait. Adapted to the trait of each library.
+#[derive(Debug, Default)]
+pub(crate) struct Meter {
+    wait: Wait,
+    counts: [AtomicU64; 5],
+    records: Mutex<HashMap<String, String>>,
+}
+
+/// How long a store takes to answer.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) enum Wait {
+    #[default]
+    Not,
+    /// Until everything else that is ready has run so many times: a delay that costs no clock.
+    Turns(u32),
+    /// For this time, on tokio's clock: with that clock paused, a request that waits twice in sequence
+    /// takes exactly twice as long, however fast the machine is.
+    Time(Duration),
+}
+
+/// What a store is asked.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Operation {
+    Load,
+    Create,
+    Save,
+    Touch,
+    Delete,
+}
+
+/// How often a store was asked.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Counts {
+    pub(crate) loads: u64,
+    pub(crate) creates: u64,
+    pub(crate) saves: u64,
+    pub(crate) touches: u64,
+    pub(crate) deletes: u64,
+}
+
+impl Meter {
+    pub(crate) fn new(wait: Wait) -> Self {
+        Self { wait, ..Self::default() }
+    }
+
+    pub(crate) async fn ask(&self, operation: Operation) {
+        self.counts[operation as usize].fetch_add(1, Ordering::Relaxed);
+        match self.wait {
+            Wait::Not => {}
+            Wait::Turns(turns) => {
+                for _ in 0..turns {
+                    tokio::task::yield_now().await;
+                }
+            }
+            Wait::Time(time) => tokio::time::sleep(time).await,
+        }
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        let [loads, creates, saves, touches, deletes] =
+            [0, 1, 2, 3, 4].map(|index: usize| self.counts[index].load(Ordering::Relaxed));
+        Counts { loads, creates, saves, touches, deletes }
+    }
+
+    /// What is stored: text under keys, as Redis would have it.
+    pub(crate) fn records(&self) -> MutexGuard<'_, HashMap<String, String>> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Counts {
+    pub(crate) fn since(self, before: Self) -> Self {
+        Self {
+            loads: self.loads - before.loads,
+            creates: self.creates - before.creates,
+            saves: self.saves - before.saves,
+            touches: self.touches - before.touches,
+            deletes: self.deletes - before.deletes,
+        }
+    }
+
+    pub(crate) fn total(self) -> u64 {
+        self.loads + self.creates + self.saves + self.touches + self.deletes
+    }
+}
