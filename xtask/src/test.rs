@@ -217,7 +217,7 @@ fn oldest_rust(log: &Log) -> anyhow::Result<()> {
     tools::rust(log, &version)?;
     Run::new("rustup")
         .args(["run", &version, "cargo", "check", "--locked", "--all-features"])
-        .args(["-p", "vestiary", "-p", "vestiary-store", "-p", "vestiary-tower"])
+        .args(["-p", "vestiary-tower", "-p", "vestiary-cli"])
         .logged(log)
 }
 
