@@ -397,7 +397,7 @@ impl Core {
     }
 
     /// What a machine does next, given what the store said of the last step, and the record it gave.
-    /// 12 random bytes are in the input.
+    /// 12 random bytes are in the input, but of `Done` none are used.
     pub fn answered(
         &self,
         machine: &mut Machine,

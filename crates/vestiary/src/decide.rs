@@ -272,6 +272,26 @@ mod tests {
     }
 
     #[test]
+    fn what_is_over_ends_however_it_is_saved() {
+        for (policy, stage, operation, known) in every_case() {
+            let saves = match operation {
+                Operation::Save | Operation::Touch => true,
+                Operation::Change => {
+                    (policy.save_uninitialized || policy.auto_save) && !known.finishes
+                }
+                Operation::Finish => {
+                    (policy.save_uninitialized || policy.auto_save) && known.unsaved
+                }
+                Operation::Open | Operation::Destroy => false,
+            };
+            if known.over && saves {
+                let plan = decide(policy, stage, operation, known);
+                assert_eq!(plan, decide(policy, stage, Operation::Destroy, known), "{operation:?}");
+            }
+        }
+    }
+
+    #[test]
     fn nothing_is_written_for_a_visitor_who_only_reads() {
         for (policy, stage, operation, known) in every_case() {
             if matches!(operation, Operation::Open | Operation::Finish)

@@ -429,6 +429,12 @@ mod tests {
             r#"{"data":{}}"#,
         ] {
             let record = Record::decode(text, Limits::LOAD).unwrap();
+            let seen = Record::inspect(text, Limits::LOAD).unwrap();
+            assert_eq!((seen.format, &seen.meta), (record.format(), record.meta()));
+            let data = (record.format() == Format::Seed).then_some(record.data());
+            assert_eq!(seen.data, data);
+            assert!(text.contains(record.cookie()) || record.cookie() == "{}", "{text}");
+            assert_eq!(record.cookie().contains("path"), text.contains("path"), "{text}");
             let again = record.encode(Limits::LOAD).unwrap();
             assert_eq!(
                 Record::decode(&again, Limits::LOAD).unwrap().data(),

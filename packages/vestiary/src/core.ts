@@ -1,9 +1,9 @@
 import { orThrow } from './errors.js';
 import {
+	Answer,
 	Core as Bindings,
 	Found,
 	vary,
-	type Answer,
 	type CookieStep,
 	type Machine,
 	type MemoryTable,
@@ -300,7 +300,7 @@ export class Core {
 
 	/** Tells a machine what the store said: an answer, or the text of a record. */
 	answered(machine: Machine, answer: Answer, text?: string): void {
-		this.#random(12);
+		if (answer !== Answer.Done) this.#random(12);
 		orThrow(() => this.#bindings.answered(machine, answer, text, Date.now()));
 	}
 

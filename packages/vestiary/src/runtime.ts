@@ -26,6 +26,8 @@ export interface Runtime {
 	readonly writes: Map<string, Promise<unknown>>;
 	/** Requests under way, by the mark that their sub-requests carry. */
 	readonly requests: Map<string, Scope>;
+	/** Whether SvelteKit makes cookies `Secure` at the origin that was asked for last. */
+	secureAt?: { origin: string; secure: boolean };
 }
 
 /**

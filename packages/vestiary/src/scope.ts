@@ -184,10 +184,17 @@ export class Scope {
 		return core.setCookie(encoded ?? value, encoded !== undefined, secureHere);
 	}
 
-	/** SvelteKit decides by version, URL and mode, so it is asked for a sample. */
+	/**
+	 * SvelteKit decides by version, mode and origin, so it is asked for a sample; the next request is mostly
+	 * to the same origin.
+	 */
 	#secureByKit(): boolean {
-		return /;\s*secure\s*(;|$)/i.test(
-			this.event.cookies.serialize('sample', '', { path: '/' })
-		);
+		const { url, cookies } = this.event;
+		const { runtime } = this;
+		if (runtime.secureAt?.origin !== url.origin) {
+			const sample = cookies.serialize('sample', '', { path: '/' });
+			runtime.secureAt = { origin: url.origin, secure: /;\s*secure\s*(;|$)/i.test(sample) };
+		}
+		return runtime.secureAt.secure;
 	}
 }

@@ -147,7 +147,8 @@ impl Commit {
         Ok(Step::Ask(Ask::Replace(self.id.clone(), expected, record, ttl)))
     }
 
-    /// The answer of the store to the last [`Step::Ask`]. `fresh` is a new write ID.
+    /// The answer of the store to the last [`Step::Ask`]. `fresh` is a new write ID; of [`Answer::Done`] none
+    /// is used.
     ///
     /// # Errors
     /// [`Error`] if the change, applied to what is there now, cannot be stored.
@@ -293,6 +294,16 @@ mod tests {
         assert!(matches!(again, Ok(Step::Ask(Ask::Replace(_, Some(by), ..))) if by == mark(1)));
         let gone = Step::Finished(Committed::Gone);
         assert_eq!(commit.answered(Answer::Gone, mark(50), NOW).unwrap(), gone);
+    }
+
+    #[test]
+    fn what_was_done_needs_no_fresh_mark() {
+        let mut commit = commit();
+        commit.start(NOW).unwrap();
+        let step = commit.answered(Answer::Done, mark(50), NOW).unwrap();
+        let Step::Finished(Committed::Saved(record)) = step else { panic!("{step:?}") };
+        assert_eq!(record.write_id(), Some(&mark(9)));
+        assert!(!record.encode(Limits::SAVE).unwrap().contains(mark(50).as_str()));
     }
 
     #[test]

@@ -138,7 +138,7 @@ impl Rotate {
     }
 
     /// The answer of the store to the last [`Step::Ask`]. `fresh` is a new write ID, in case one is
-    /// needed.
+    /// needed; of [`Answer::Done`] none is.
     ///
     /// # Errors
     /// [`Error`] if what the session holds now cannot be stored.
