@@ -55,5 +55,10 @@ pub use visit::Data;
 
 /// The samples of the documentation.
 #[cfg(all(doctest, feature = "axum"))]
-#[doc = include_str!("../../../docs/rust.md")]
-struct Documentation;
+mod documentation {
+    #[doc = include_str!("../../../docs/rust.md")]
+    struct RustServices;
+
+    #[doc = include_str!("../../../README.md")]
+    struct Readme;
+}
