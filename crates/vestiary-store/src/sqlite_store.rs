@@ -1,4 +1,4 @@
-use std::{fmt, path::Path, sync::Arc, time::Duration};
+use std::{fmt, fs::OpenOptions, path::Path, sync::Arc, time::Duration};
 
 use sqlx::{
     Row as _, SqlitePool,
@@ -57,11 +57,14 @@ struct Statements {
 const BUSY: Duration = Duration::from_secs(5);
 
 impl SqliteStore {
-    /// A store in this file, made if it is missing, in the table `sessions`.
+    /// A store in this file, in the table `sessions`. If the file is missing it is made, and only its owner can
+    /// read it.
     ///
     /// # Errors
     /// [`StoreError::Failed`] if the file cannot be opened, or is none of `SQLite`.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        let path = path.as_ref();
+        keep_private(path);
         let options =
             SqliteConnectOptions::new().filename(path).create_if_missing(true).busy_timeout(BUSY);
         let pool = SqlitePoolOptions::new();
@@ -161,6 +164,17 @@ impl Statements {
             ),
         }
     }
+}
+
+/// Makes the file, if it is missing: `SQLite` would let every user of the machine read the sessions, as it gives
+/// its other files the mode of this one.
+fn keep_private(path: &Path) {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    // It is there, or SQLite will say why it cannot be made.
+    let _ = options.open(path);
 }
 
 impl Store for SqliteStore {

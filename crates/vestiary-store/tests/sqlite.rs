@@ -313,6 +313,24 @@ async fn what_is_wrong_is_said() {
     assert!(!shown.contains("an-id") && !shown.contains("a record"), "{shown}");
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_that_it_makes_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = Folder::new();
+    let mode = |name: &str| fs::metadata(folder.0.join(name)).unwrap().permissions().mode() & 0o777;
+    let store = SqliteStore::open(folder.0.join("new.db")).await.unwrap();
+    store.create("key", "{}", LIFE, false).await.unwrap();
+    assert_eq!((mode("new.db"), mode("new.db-wal")), (0o600, 0o600));
+    // What somebody has decided is left as it is.
+    let there = folder.0.join("there.db");
+    fs::write(&there, "").unwrap();
+    fs::set_permissions(&there, fs::Permissions::from_mode(0o640)).unwrap();
+    let store = SqliteStore::open(&there).await.unwrap();
+    store.create("key", "{}", LIFE, false).await.unwrap();
+    assert_eq!(mode("there.db"), 0o640);
+}
+
 fn numbered(n: usize) -> String {
     format!(r#"{{"v":"{n:_>16}","data":{n}}}"#)
 }

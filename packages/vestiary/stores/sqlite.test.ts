@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -61,6 +61,17 @@ describe('SqliteStore', () => {
 		expect(() => new SqliteStore({ database, table: 'x; DROP TABLE visitors' })).toThrow(
 			TypeError
 		);
+	});
+
+	test("a file that it makes is its owner's alone; one that is there stays as it is", async () => {
+		const mode = async (name: string): Promise<number> =>
+			(await stat(join(folder, name))).mode & 0o777;
+		const store = new SqliteStore({ database: join(folder, 'private.db') });
+		await store.set('id', { cookie: { path: '/' }, data: {} }, 60_000);
+		expect([await mode('private.db'), await mode('private.db-wal')]).toEqual([0o600, 0o600]);
+		await writeFile(join(folder, 'there.db'), '', { mode: 0o640 });
+		await new SqliteStore({ database: join(folder, 'there.db') }).get('id');
+		expect(await mode('there.db')).toBe(0o640);
 	});
 
 	test('several processes that begin at once: every write is there', async () => {

@@ -1,3 +1,4 @@
+import { closeSync, openSync } from 'node:fs';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 
 import type { Serializer } from '../memory-store.js';
@@ -6,7 +7,10 @@ import { full, MARK_HEADS, millis, parsed, type StoreOptions } from './options.j
 
 /** The options of a {@link SqliteStore}. */
 export interface SqliteStoreOptions extends StoreOptions {
-	/** The file, made if it is missing; or a database that is open already. */
+	/**
+	 * The file; or a database that is open already. If the file is missing it is made, and only its owner can
+	 * read it.
+	 */
 	database: string | DatabaseSync;
 	/** Name of the table, made if it is missing: letters, digits and `_`. Default: `sessions`. */
 	table?: string | undefined;
@@ -45,7 +49,7 @@ export class SqliteStore implements Store {
 				'`table` must be letters, digits and `_`, not beginning with a digit'
 			);
 		}
-		this.#database = typeof database === 'string' ? new DatabaseSync(database) : database;
+		this.#database = typeof database === 'string' ? opened(database) : database;
 		// Writers wait for each other instead of failing, and readers wait for nobody.
 		this.#database.exec('PRAGMA busy_timeout = 5000');
 		try {
@@ -159,6 +163,17 @@ export class SqliteStore implements Store {
 	close(): void {
 		this.#database.close();
 	}
+}
+
+/** SQLite would let every user of the machine read the sessions, as it gives its other files the mode of this one. */
+function opened(file: string): DatabaseSync {
+	try {
+		// Not `file:` URLs and `:memory:`, which name no file.
+		if (!file.includes(':')) closeSync(openSync(file, 'wx', 0o600));
+	} catch {
+		// It is there, or SQLite will say why it cannot be made.
+	}
+	return new DatabaseSync(file);
 }
 
 export default SqliteStore;
