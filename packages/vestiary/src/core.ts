@@ -186,8 +186,8 @@ export class Core {
 		return orThrow(() => this.#bindings.ttlOf(text, Date.now()));
 	}
 
-	decide(stage: Stage, operation: Operation, known: number): Plan {
-		const plan = this.#bindings.decide(stage, operation, known, Date.now());
+	decide(stage: Stage, operation: Operation, known: number, now: number): Plan {
+		const plan = this.#bindings.decide(stage, operation, known, now);
 		return {
 			store: plan & 0xff,
 			cookie: (plan >> 8) & 0xff,
@@ -234,10 +234,10 @@ export class Core {
 	 * A record that a table has. Undefined if it has none that can be used. It is looked at where it is, in
 	 * linear memory.
 	 */
-	look(table: MemoryTable, key: string): Looked | undefined {
+	look(table: MemoryTable, key: string, now: number): Looked | undefined {
 		this.#see();
 		const { written } = encoder.encodeInto(key, this.#input);
-		const found = this.#bindings.look(table, written, Date.now());
+		const found = this.#bindings.look(table, written, now);
 		if (found < 0) return undefined;
 		this.#see();
 		const looked = this.#looked;

@@ -26,8 +26,9 @@ export interface Owner extends User {
  * The session of most requests: of this ID, if the store need not be waited for, and there is nothing to do
  * about it and nothing to tell. Of all others {@link find} finds out what they are.
  */
-export function glance({ runtime: { core, records } }: Scope, id: string): Loaded | undefined {
-	const looked = records.look(id);
+export function glance(scope: Scope, id: string): Loaded | undefined {
+	const { core, records } = scope.runtime;
+	const looked = records.look(id, scope.began);
 	if (!looked || (looked.found & ~(Found.Express | Found.Owned)) !== 0) return undefined;
 	const { text, found } = looked;
 	const stored = { id, text };

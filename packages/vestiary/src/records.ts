@@ -87,10 +87,10 @@ export class Records {
 	}
 
 	/** The record of a session, and what it is, if that can be said without asking the store. */
-	look(id: string): Looked | undefined {
+	look(id: string, now: number): Looked | undefined {
 		if (!this.#table) return undefined;
 		const { table, prefix } = this.#table;
-		return this.#core.look(table, prefix + this.#keyOf(id));
+		return this.#core.look(table, prefix + this.#keyOf(id), now);
 	}
 
 	/** The list of a user's sessions, if that can be said without asking the store. */

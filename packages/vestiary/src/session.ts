@@ -236,7 +236,8 @@ export class Session {
 			const plan = core.decide(
 				Stage.Stored,
 				Operation.Destroy,
-				old.#known(Operation.Destroy)
+				old.#known(Operation.Destroy),
+				Date.now()
 			);
 			try {
 				reserved = await old.#inTurn(async () => old.#supersede('{}', undefined, UNSAVED));
@@ -495,7 +496,9 @@ export class Session {
 	}
 
 	#plan(operation: Operation): Plan {
-		return this.#scope.runtime.core.decide(this.#stage, operation, this.#known(operation));
+		const { runtime, began } = this.#scope;
+		const now = operation === Operation.Open ? began : Date.now();
+		return runtime.core.decide(this.#stage, operation, this.#known(operation), now);
 	}
 
 	/**

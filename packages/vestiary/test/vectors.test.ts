@@ -214,7 +214,7 @@ describe('decisions', () => {
 				autoSave: policy.includes('autoSave')
 			});
 			const bits = known.reduce((bits, name) => bits | Known[name], 0);
-			const decided = decider.decide(Stage[stage], Operation[operation], bits);
+			const decided = decider.decide(Stage[stage], Operation[operation], bits, Date.now());
 			expect({
 				store: StoreStep[decided.store],
 				cookie: CookieStep[decided.cookie],
