@@ -9,7 +9,7 @@ import { BARE, bareScenes } from './peers/bare.ts';
 import type { Peer } from './peers/peer.ts';
 import { exactly, spread, write, type Measured, type Row } from './results.ts';
 
-const IN_FLIGHT = 64;
+export const IN_FLIGHT = 64;
 
 const METHOD =
 	'Handles called in one process, with events and responses made before and SvelteKit’s own ' +
@@ -18,8 +18,8 @@ const METHOD =
 
 /** How a scene is run, over what. */
 type Way = (scene: Scene, base?: Candidate) => Candidate;
-const sequential: Way = (scene, base) => scene.sequential(base);
-const inFlight: Way = (scene, base) => scene.inFlight(IN_FLIGHT, base);
+export const sequential: Way = (scene, base) => scene.sequential(base);
+export const inFlight: Way = (scene, base) => scene.inFlight(IN_FLIGHT, base);
 
 export async function handle(context: Context): Promise<void> {
 	const kit = await Kit.load(context.build);
@@ -89,7 +89,7 @@ interface Staged {
 	scene: Scene;
 }
 
-async function scenesOf(
+export async function scenesOf(
 	context: Context,
 	peers: Peer[],
 	cases: Case[],
@@ -107,7 +107,7 @@ async function scenesOf(
 	return scenes;
 }
 
-async function rowsOf(kit: Kit, scenes: Staged[], way: Way, plan: Plan): Promise<Row[]> {
+export async function rowsOf(kit: Kit, scenes: Staged[], way: Way, plan: Plan): Promise<Row[]> {
 	const bare = bareScenes(kit);
 	const bases = { kit: way(bare.kit), node: way(bare.node) };
 	const staged = scenes.map((one): [Staged, Candidate] => [
@@ -137,7 +137,7 @@ async function rowsOf(kit: Kit, scenes: Staged[], way: Way, plan: Plan): Promise
 	return rows;
 }
 
-function plan({ smoke }: Context, rounds: number, slice: number, multiple: number): Plan {
+export function plan({ smoke }: Context, rounds: number, slice: number, multiple: number): Plan {
 	return smoke ? { ...SMOKE, multiple } : { rounds, slice, multiple };
 }
 

@@ -6,7 +6,8 @@ import type { Context } from './context.ts';
 
 /** Each measures, and writes what it found; loaded only when it runs. */
 const GROUPS: Record<string, () => Promise<(context: Context) => Promise<void>>> = {
-	handle: async () => (await import('./handle.ts')).handle
+	handle: async () => (await import('./handle.ts')).handle,
+	redis: async () => (await import('./redis/group.ts')).redis
 };
 
 const { values } = parseArgs({

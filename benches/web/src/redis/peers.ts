@@ -1,0 +1,55 @@
+/** The libraries with their store for Redis, and the client that it wants. */
+import { createRequire } from 'node:module';
+
+import { RedisStore as ConnectRedisStore } from 'connect-redis';
+import { Redis } from 'ioredis';
+import { createClient } from 'redis';
+import TheirStore from 'svelte-kit-connect-redis';
+import { RedisStore } from 'vestiary/redis';
+
+import type { Kit } from '../kit.ts';
+import { expressSession } from '../peers/express-session.ts';
+import type { Peer } from '../peers/peer.ts';
+import { svelteKitSessions, type Store } from '../peers/svelte-kit-sessions.ts';
+import { vestiary } from '../peers/vestiary.ts';
+
+export interface RedisPeers {
+	peers: Peer[];
+	close: () => void;
+}
+
+export async function redisPeers(kit: Kit, port: number): Promise<RedisPeers> {
+	const host = '127.0.0.1';
+	const ours = new Redis(port, host);
+	// The store asks whether the client is of the very class that it has loaded itself.
+	const theirs = new (loadedBy('svelte-kit-connect-redis'))(port, host);
+	const node = createClient({ url: `redis://${host}:${port}` });
+	await node.connect();
+	let stores = 0;
+	const prefix = (): string => `bench${stores++}:`;
+	const peers = [
+		{ ...vestiary(kit), store: () => new RedisStore({ client: ours, prefix: prefix() }) },
+		{
+			...svelteKitSessions(kit),
+			store: () => new TheirStore({ client: theirs, prefix: prefix() }) as unknown as Store
+		},
+		{
+			...expressSession,
+			store: () => new ConnectRedisStore({ client: node, prefix: prefix() })
+		}
+	];
+	return {
+		peers: peers as unknown as Peer[],
+		close: () => {
+			ours.disconnect();
+			theirs.disconnect();
+			node.destroy();
+		}
+	};
+}
+
+/** ioredis as a package sees it. */
+function loadedBy(name: string): typeof Redis {
+	const require = createRequire(import.meta.resolve(name));
+	return (require('ioredis') as { Redis: typeof Redis }).Redis;
+}
