@@ -1,6 +1,4 @@
 /** The libraries with their store for Redis, and the client that it wants. */
-import { createRequire } from 'node:module';
-
 import { RedisStore as ConnectRedisStore } from 'connect-redis';
 import { Redis } from 'ioredis';
 import { createClient } from 'redis';
@@ -12,6 +10,7 @@ import { expressSession } from '../peers/express-session.ts';
 import type { Peer } from '../peers/peer.ts';
 import { svelteKitSessions, type Store } from '../peers/svelte-kit-sessions.ts';
 import { vestiary } from '../peers/vestiary.ts';
+import { loadedBy } from './clients.ts';
 
 export interface RedisPeers {
 	peers: Peer[];
@@ -21,7 +20,6 @@ export interface RedisPeers {
 export async function redisPeers(kit: Kit, port: number): Promise<RedisPeers> {
 	const host = '127.0.0.1';
 	const ours = new Redis(port, host);
-	// The store asks whether the client is of the very class that it has loaded itself.
 	const theirs = new (loadedBy('svelte-kit-connect-redis'))(port, host);
 	const node = createClient({ url: `redis://${host}:${port}` });
 	await node.connect();
@@ -46,10 +44,4 @@ export async function redisPeers(kit: Kit, port: number): Promise<RedisPeers> {
 			node.destroy();
 		}
 	};
-}
-
-/** ioredis as a package sees it. */
-function loadedBy(name: string): typeof Redis {
-	const require = createRequire(import.meta.resolve(name));
-	return (require('ioredis') as { Redis: typeof Redis }).Redis;
 }
