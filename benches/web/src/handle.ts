@@ -1,7 +1,8 @@
 /** A handle called directly: what a session costs a request, in one process. */
 import { CASES, GROWTH, sceneOf, VISITORS, type Case, type Scene } from './cases.ts';
 import type { Context } from './context.ts';
-import { Kit } from './kit.ts';
+import type { Kit } from './kit-request.ts';
+import { loadKit } from './kit.ts';
 import { Latency } from './latency.ts';
 import { measure, SMOKE, type Candidate, type Plan, type Times } from './measure.ts';
 import { allPeers } from './peers/all.ts';
@@ -22,7 +23,7 @@ export const sequential: Way = (scene, base) => scene.sequential(base);
 export const inFlight: Way = (scene, base) => scene.inFlight(IN_FLIGHT, base);
 
 export async function handle(context: Context): Promise<void> {
-	const kit = await Kit.load(context.build);
+	const kit = await loadKit(context.build);
 	const peers = allPeers(kit);
 	const scenes = await scenesOf(context, peers, CASES);
 	const titled = (group: string, title: string): Omit<Measured, 'rows'> => ({

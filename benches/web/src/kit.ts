@@ -1,107 +1,53 @@
-/** As much of SvelteKit as a handle meets: its own cookie jar, and what it does around a hook. */
+/** The cookie jar of the installed SvelteKit, taken out of it. */
 import { fileURLToPath } from 'node:url';
 
-import type { Cookies, RequestEvent } from '@sveltejs/kit';
 import { rolldown, type RolldownPlugin } from 'rolldown';
 
-export type Handle = (input: {
-	event: RequestEvent;
-	resolve: (event: RequestEvent) => Response | Promise<Response>;
-}) => Response | Promise<Response>;
+import { Kit, type Jar } from './kit-request.ts';
 
-/** What SvelteKit keeps for a request, beside the event. */
-export interface KitRequest {
-	event: RequestEvent;
-	/** The page, made before the time is taken: it costs the same without sessions. */
-	page: Response;
-	newCookies: Map<string, unknown>;
+/** Bundles the jar: SvelteKit's sources import what only the build of an app makes. */
+export async function loadKit(folder: string): Promise<Kit> {
+	const file = `${folder}/kit-jar.mjs`;
+	await bundle({ input: KIT_JAR, file, platform: 'node' });
+	return new Kit((await import(file)) as Jar);
 }
 
-interface Jar {
-	get_cookies: (
-		request: Request,
-		url: URL
-	) => {
-		cookies: Cookies;
-		new_cookies: Map<string, unknown>;
-		set_trailing_slash: (trailingSlash: 'never') => void;
-	};
-	add_cookies_to_headers: (headers: Headers, cookies: Iterable<unknown>) => void;
+export interface Bundle {
+	input: string;
+	file: string;
+	platform: 'node' | 'neutral';
+	/** Conditions of package exports, beside those of production. */
+	conditions?: string[];
+	plugins?: RolldownPlugin[];
 }
 
-export class Kit {
-	readonly #jar: Jar;
-
-	private constructor(jar: Jar) {
-		this.#jar = jar;
-	}
-
-	/** Bundles the jar of the installed SvelteKit: its sources import what only an app's build makes. */
-	static async load(folder: string): Promise<Kit> {
-		const file = `${folder}/kit-jar.mjs`;
-		const bundle = await rolldown({
-			input: KIT_JAR,
-			platform: 'node',
-			treeshake: { moduleSideEffects: false },
-			transform: { define: KIT_DEFINES },
-			resolve: { conditionNames: ['production', 'import', 'default'] },
-			plugins: [generatedByAnApp()]
-		});
-		await bundle.write({ file });
-		await bundle.close();
-		return new Kit((await import(file)) as Jar);
-	}
-
-	/** A request as a handle gets it. */
-	request(cookie: string | undefined, url = 'https://app.example/account'): KitRequest {
-		const headers = cookie === undefined ? HEADERS : { ...HEADERS, cookie };
-		const request = new Request(url, { headers });
-		const parsed = new URL(url);
-		const jar = this.#jar.get_cookies(request, parsed);
-		jar.set_trailing_slash('never');
-		const event = {
-			cookies: jar.cookies,
-			fetch: globalThis.fetch,
-			getClientAddress: () => '127.0.0.1',
-			locals: {},
-			params: {},
-			platform: undefined,
-			request,
-			route: { id: '/account' },
-			setHeaders: () => undefined,
-			url: parsed,
-			isDataRequest: false,
-			isSubRequest: false,
-			isRemoteRequest: false,
-			tracing: { enabled: false, root: undefined, current: undefined }
-		};
-		return {
-			event: event as unknown as RequestEvent,
-			page: new Response('ok', { headers: { 'content-type': 'text/plain' } }),
-			newCookies: jar.new_cookies
-		};
-	}
-
-	/** What SvelteKit does once an endpoint has answered. */
-	finish({ page, newCookies }: KitRequest): Response {
-		this.#jar.add_cookies_to_headers(page.headers, newCookies.values());
-		return page;
-	}
+export async function bundle({
+	input,
+	file,
+	platform,
+	conditions = [],
+	plugins = []
+}: Bundle): Promise<void> {
+	const made = await rolldown({
+		input,
+		platform,
+		// Of SvelteKit only the jar is wanted, not what else its modules set up.
+		treeshake: { moduleSideEffects: [{ test: /@sveltejs/, sideEffects: false }] },
+		transform: { define: { __SVELTEKIT_DEV__: 'false' } },
+		external: /^node:/,
+		resolve: {
+			conditionNames: [...conditions, 'production', 'import', 'default'],
+			mainFields: ['module', 'main']
+		},
+		plugins: [generatedByAnApp(), ...plugins]
+	});
+	await made.write({ file });
+	await made.close();
 }
 
-const KIT_JAR = fileURLToPath(
+export const KIT_JAR = fileURLToPath(
 	new URL('src/runtime/server/cookie.js', import.meta.resolve('@sveltejs/kit/package.json'))
 );
-
-const KIT_DEFINES = { __SVELTEKIT_DEV__: 'false' };
-
-/** What browsers send beside the cookie. */
-const HEADERS = {
-	accept: 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8',
-	'accept-encoding': 'gzip, deflate, br, zstd',
-	'accept-language': 'en',
-	'user-agent': 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0'
-};
 
 /** Modules that the build of an app makes are empty. */
 function generatedByAnApp(): RolldownPlugin {

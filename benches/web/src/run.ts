@@ -7,6 +7,7 @@ import type { Context } from './context.ts';
 /** Each measures, and writes what it found; loaded only when it runs. */
 const GROUPS: Record<string, () => Promise<(context: Context) => Promise<void>>> = {
 	handle: async () => (await import('./handle.ts')).handle,
+	workerd: async () => (await import('./workerd/group.ts')).workerd,
 	http: async () => (await import('./http/group.ts')).http,
 	redis: async () => (await import('./redis/group.ts')).redis
 };

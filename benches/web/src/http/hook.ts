@@ -1,7 +1,7 @@
 /** What the app of the HTTP benchmarks does: the same with each library, and without one. */
 import type { RequestEvent } from '@sveltejs/kit';
 
-import type { Handle } from '../kit.ts';
+import type { Handle } from '../kit-request.ts';
 import type { Endpoint } from '../peers/kit-app.ts';
 import { dataOf, type Options, type Work } from '../peers/peer.ts';
 

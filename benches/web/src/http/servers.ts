@@ -12,6 +12,11 @@ const CORES = { servers: '0', load: '1' };
 /** Whether processes can be kept to a core. */
 const PINS = process.platform === 'linux' && availableParallelism() > 1;
 
+/** What is put before a program to keep it on the core of the servers. */
+export function pinnedToServers(): string[] {
+	return PINS ? ['taskset', '-c', CORES.servers] : [];
+}
+
 export class HttpServer {
 	readonly port: number;
 	readonly #process: ChildProcess;
@@ -29,9 +34,7 @@ export class HttpServer {
 		path: string
 	): Promise<HttpServer> {
 		const port = await freePort();
-		const [command, before] = PINS
-			? ['taskset', ['-c', CORES.servers, program]]
-			: [program, []];
+		const [command = '', ...before] = [...pinnedToServers(), program];
 		const child = spawn(command, [...before, ...args(port)], {
 			env: { ...process.env, ...env(port) },
 			stdio: ['ignore', 'inherit', 'inherit']

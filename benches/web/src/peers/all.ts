@@ -1,4 +1,4 @@
-import type { Kit } from '../kit.ts';
+import type { Kit } from '../kit-request.ts';
 import { ironSession, svelteKitCookieSession } from './cookie-sessions.ts';
 import { expressSession } from './express-session.ts';
 import type { Peer } from './peer.ts';

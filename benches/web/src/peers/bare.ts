@@ -1,6 +1,6 @@
 /** The same without sessions: what the cost of a library is taken over. */
 import { Scene } from '../cases.ts';
-import type { Kit } from '../kit.ts';
+import type { Kit } from '../kit-request.ts';
 import { NodeApp } from './express-session.ts';
 import { KitApp } from './kit-app.ts';
 

@@ -2,7 +2,7 @@
 import { getIronSession, type IronSession } from 'iron-session';
 import { handleSession } from 'svelte-kit-cookie-session';
 
-import type { Handle, Kit } from '../kit.ts';
+import type { Handle, Kit } from '../kit-request.ts';
 import { KitApp } from './kit-app.ts';
 import { MAX_AGE, type Data, type Peer } from './peer.ts';
 

@@ -1,6 +1,6 @@
 import type { RequestEvent } from '@sveltejs/kit';
 
-import type { Handle, Kit, KitRequest } from '../kit.ts';
+import type { Handle, Kit, KitRequest } from '../kit-request.ts';
 import type { App, Data, Exchange, Work } from './peer.ts';
 
 /** What an endpoint does with the session; the data that it saw, or left. */

@@ -1,6 +1,6 @@
 import { MemoryStore, sveltekitSessionHandle, type AtomicOperations, type Store } from 'vestiary';
 
-import type { Handle, Kit } from '../kit.ts';
+import type { Handle, Kit } from '../kit-request.ts';
 import { KitApp, type Endpoint } from './kit-app.ts';
 import { MAX_AGE, type Data, type Options, type Peer, type Wait } from './peer.ts';
 

@@ -3,7 +3,8 @@ import { startRedis } from '../../../../packages/vestiary/stores/servers.ts';
 import { CASES } from '../cases.ts';
 import type { Context } from '../context.ts';
 import { plan, rowsOf, scenesOf, inFlight, sequential, IN_FLIGHT } from '../handle.ts';
-import { Kit } from '../kit.ts';
+import type { Kit } from '../kit-request.ts';
+import { loadKit } from '../kit.ts';
 import { exactly, write, type Measured, type Row } from '../results.ts';
 import { CountingProxy } from './counting-proxy.ts';
 import { redisPeers } from './peers.ts';
@@ -19,7 +20,7 @@ const PACKAGES = [
 ];
 
 export async function redis(context: Context): Promise<void> {
-	const kit = await Kit.load(context.build);
+	const kit = await loadKit(context.build);
 	const server = await startRedis();
 	try {
 		const [port = 0] = server.ports;

@@ -5,7 +5,7 @@ import { createClient } from 'redis';
 import TheirStore from 'svelte-kit-connect-redis';
 import { RedisStore } from 'vestiary/redis';
 
-import type { Kit } from '../kit.ts';
+import type { Kit } from '../kit-request.ts';
 import { expressSession } from '../peers/express-session.ts';
 import type { Peer } from '../peers/peer.ts';
 import { svelteKitSessions, type Store } from '../peers/svelte-kit-sessions.ts';
