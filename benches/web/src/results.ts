@@ -1,8 +1,9 @@
 /** What a group has measured, as it is written for the report. */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { cpus, release, totalmem } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 export interface Result {
 	group: string;
@@ -79,15 +80,16 @@ function machine(): Record<string, string> {
 	};
 }
 
-/** The version of an installed package, wherever npm has put it. */
-export function versionOf(name: string): string {
+function versionOf(name: string): string {
+	const manifest = readFileSync(`${folderOf(name)}/package.json`, 'utf8');
+	return (JSON.parse(manifest) as { version: string }).version;
+}
+
+/** Where npm has put a package. */
+export function folderOf(name: string): string {
 	for (const folder of ['../node_modules/', '../../../node_modules/']) {
-		const manifest = new URL(`${folder}${name}/package.json`, import.meta.url);
-		try {
-			return (JSON.parse(readFileSync(manifest, 'utf8')) as { version: string }).version;
-		} catch {
-			// In the other folder.
-		}
+		const path = fileURLToPath(new URL(`${folder}${name}`, import.meta.url));
+		if (existsSync(path)) return path;
 	}
 	throw new Error(`${name} is not installed`);
 }

@@ -9,6 +9,9 @@ const GROUPS: Record<string, () => Promise<(context: Context) => Promise<void>>>
 	handle: async () => (await import('./handle.ts')).handle,
 	workerd: async () => (await import('./workerd/group.ts')).workerd,
 	http: async () => (await import('./http/group.ts')).http,
+	micro: async () => (await import('./micro.ts')).micro,
+	scale: async () => (await import('./scale/group.ts')).scale,
+	size: async () => (await import('./size/group.ts')).size,
 	redis: async () => (await import('./redis/group.ts')).redis
 };
 

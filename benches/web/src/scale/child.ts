@@ -1,0 +1,118 @@
+/** One store with so many sessions, in a process of its own. */
+import { PerformanceObserver } from 'node:perf_hooks';
+import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+
+import { quantile } from '../results.ts';
+import { idOf, STORES, type Asked } from './stores.ts';
+
+/** What a process reports. */
+export interface Report {
+	/** By which it has grown, for each session. */
+	bytes: number;
+	/** Microseconds. */
+	times: Record<'get' | 'set' | 'touch', { p50: number; p99: number }>;
+	/** The longest pause of the garbage collector while it was asked, in milliseconds. */
+	longestPause: number;
+	/** The longest time in which nothing else could be done while all expired, in milliseconds. */
+	longestStall?: number;
+}
+
+const DAY = 86_400_000;
+
+const { values } = parseArgs({
+	options: {
+		store: { type: 'string', default: '' },
+		sessions: { type: 'string', default: '' },
+		asked: { type: 'string', default: '' },
+		/** Whether they expire in the end, all at once. */
+		expire: { type: 'boolean', default: false }
+	}
+});
+const sessions = Number(values.sessions);
+const make = STORES[values.store];
+if (!make) throw new Error(`no store ${values.store}`);
+const store = make();
+const before = await resident();
+for (let n = 0; n < sessions; n++) {
+	await store.set(idOf(n), idOf(n + sessions), DAY);
+	// Stores that defer their answer would never let anything else run.
+	if (n % 10_000 === 0) await turn();
+}
+const bytes = ((await resident()) - before) / sessions;
+let longestPause = 0;
+const pauses = new PerformanceObserver((list) => {
+	for (const { duration } of list.getEntries()) longestPause = Math.max(longestPause, duration);
+});
+pauses.observe({ entryTypes: ['gc'] });
+const times = await timesOf(store, Number(values.asked));
+await turn();
+pauses.disconnect();
+const report: Report = {
+	bytes,
+	times,
+	longestPause,
+	...(values.expire && { longestStall: await stallOf(store) })
+};
+console.log(JSON.stringify(report));
+process.exit(0);
+
+async function timesOf(store: Asked, asked: number): Promise<Report['times']> {
+	const calls = {
+		get: (id: string) => store.get(id),
+		set: (id: string) => store.set(id, id, DAY),
+		touch: (id: string) => store.touch(id, DAY)
+	};
+	const found = { get: [] as number[], set: [] as number[], touch: [] as number[] };
+	const names = ['get', 'set', 'touch'] as const;
+	// Until it is compiled it is another program.
+	for (let n = -asked / 2; n < asked; n++) {
+		for (const name of names) {
+			const id = idOf(Math.floor(Math.random() * sessions));
+			const begin = process.hrtime.bigint();
+			const result = await calls[name](id);
+			const taken = Number(process.hrtime.bigint() - begin) / 1_000;
+			if (name === 'get' && !result) throw new Error('a session is missing');
+			if (n >= 0) found[name].push(taken);
+		}
+	}
+	const of = (name: (typeof names)[number]): { p50: number; p99: number } => {
+		const sorted = Float64Array.from(found[name]).sort();
+		return { p50: quantile(sorted, 0.5), p99: quantile(sorted, 0.99) };
+	};
+	return { get: of('get'), set: of('set'), touch: of('touch') };
+}
+
+/** Gives all of them the same end, and sees how long nothing else can be done when it comes. */
+async function stallOf(store: Asked): Promise<number> {
+	const begin = Date.now();
+	const tenth = Math.ceil(sessions / 10);
+	for (let n = 0; n < tenth; n++) await store.touch(idOf(n), DAY);
+	// As long as all of it will take, with something to spare.
+	const end = Date.now() + (Date.now() - begin) * 20 + 500;
+	for (let n = 0; n < sessions; n++)
+		await store.set(idOf(n), idOf(n), Math.max(1, end - Date.now()));
+	if (Date.now() >= end) throw new Error('they expired before all of them were there');
+	await resident();
+	await sleep(Math.max(0, end - Date.now() - 200));
+	let longest = 0;
+	let last = performance.now();
+	while (Date.now() < end + 1_500) {
+		await store.get(idOf(Math.floor(Math.random() * sessions)));
+		await turn();
+		const now = performance.now();
+		longest = Math.max(longest, now - last);
+		last = now;
+	}
+	if (await store.get(idOf(0))) throw new Error('a session has not expired');
+	return longest;
+}
+
+/** Bytes that the process holds once its garbage is gone. */
+async function resident(): Promise<number> {
+	for (let n = 0; n < 3; n++) {
+		globalThis.gc?.();
+		await sleep(50);
+	}
+	return process.memoryUsage.rss();
+}
