@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "talking to the terminal is what this program is for")]
 
+mod bench;
 mod demo;
 mod faults;
 mod fuzz;
@@ -37,6 +38,8 @@ enum Task {
     Fuzz(fuzz::Args),
     /// Kill real stores and processes under load, and see what they lose
     Faults(faults::Args),
+    /// Measure what sessions cost, beside other libraries
+    Bench(bench::Args),
     /// Build the WebAssembly core and the npm package, and pack it
     Build,
     /// Format everything
@@ -49,6 +52,7 @@ fn main() -> anyhow::Result<()> {
         Task::Test(args) => test::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
         Task::Faults(args) => faults::run(&args),
+        Task::Bench(args) => bench::run(&args),
         Task::Build => {
             let mut progress = Progress::new("build", 6);
             let tools = tools::set_up(&mut progress)?;

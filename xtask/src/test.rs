@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use clap::Args as ClapArgs;
 
 use crate::{
-    demo, fuzz, npm,
+    bench, demo, fuzz, npm,
     progress::{Log, Progress},
     root,
     run::{Run, cargo},
@@ -40,7 +40,7 @@ struct Counts {
 }
 
 fn all(args: &Args, counts: &mut Counts) -> anyhow::Result<()> {
-    let mut progress = Progress::new("test", if args.quick { 19 } else { 33 });
+    let mut progress = Progress::new("test", if args.quick { 19 } else { 34 });
     let mut suite = Suite { progress: &mut progress, counts };
 
     suite.check("rustfmt", |log| {
@@ -66,14 +66,16 @@ fn all(args: &Args, counts: &mut Counts) -> anyhow::Result<()> {
     suite.check("prettier", |log| tools.bin("prettier").args(["--check", "."]).logged(log))?;
     let tarball = npm::build(suite.progress, &tools)?;
     // Before the checks that read the examples' TypeScript: their tsconfig is made by SvelteKit.
-    suite.progress.step("the packed package into the examples", |log| {
-        npm::install_into_examples(log, &tarball)?;
+    suite.progress.step("the packed package into examples and benchmarks", |log| {
+        npm::install(log, &tarball, &npm::EXAMPLES)?;
+        npm::install(log, &tarball, &[bench::FOLDER])?;
         each_example(|example| tools.bin("svelte-kit").args(["sync"]).within(example).logged(log))
     })?;
     suite.check("eslint", |log| tools.bin("eslint").args(["."]).logged(log))?;
     suite.check("types", |log| {
         tools.bin("tsc").args(["-p", "packages/vestiary"]).logged(log)?;
-        tools.bin("tsc").args(["-p", "packages/vestiary/test-d"]).logged(log)
+        tools.bin("tsc").args(["-p", "packages/vestiary/test-d"]).logged(log)?;
+        tools.bin("tsc").args(["-p", bench::FOLDER]).logged(log)
     })?;
     suite.tests("TypeScript tests", |log| {
         vitest(log, &tools, "packages/vestiary", &["--project", "unit"], &[])
@@ -93,6 +95,7 @@ fn all(args: &Args, counts: &mut Counts) -> anyhow::Result<()> {
         let env = [("REDIS_SERVER", redis.as_os_str())];
         vitest(log, &tools, "packages/vestiary", &["--project", "stores"], &env)
     })?;
+    suite.tests("benchmarks, smoke", |log| bench::smoke(log, &tools, redis.as_os_str()))?;
     let postgres = suite.progress.step("Postgres", tools::postgres)?;
     suite.tests("native stores against real servers", |log| {
         cargo(&["test", "--locked", "-p", "vestiary-store", "--all-features"])

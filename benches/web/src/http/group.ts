@@ -8,7 +8,7 @@ import type { Context } from '../context.ts';
 import { shuffled } from '../measure.ts';
 import { quantile, spread, write, type Measured, type Row } from '../results.ts';
 import type { Sessions } from './hook.ts';
-import { HttpServer, Load } from './servers.ts';
+import { HttpServer, Load, type Command } from './servers.ts';
 
 const APP = fileURLToPath(new URL('../../app', import.meta.url));
 const PEERS: Sessions[] = ['bare', 'vestiary', 'svelte-kit-sessions'];
@@ -86,8 +86,8 @@ class Servers {
 				SESSIONS: peer,
 				...(redisPort !== undefined && { REDIS_PORT: `${redisPort}` })
 			});
-			const args = [`${APP}/build/index.js`];
-			all.set(peer, await HttpServer.start(process.execPath, () => args, env, '/read'));
+			const program: Command = [process.execPath, `${APP}/build/index.js`];
+			all.set(peer, await HttpServer.start(program, env, '/read'));
 		}
 		return new Servers(all);
 	}

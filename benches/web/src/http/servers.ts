@@ -1,5 +1,5 @@
 /** The processes of a measurement over HTTP: servers on one core, the load on another. */
-import { fork, spawn, type ChildProcess } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { createServer, type AddressInfo } from 'node:net';
@@ -12,9 +12,12 @@ const CORES = { servers: '0', load: '1' };
 /** Whether processes can be kept to a core. */
 const PINS = process.platform === 'linux' && availableParallelism() > 1;
 
-/** What is put before a program to keep it on the core of the servers. */
-export function pinnedToServers(): string[] {
-	return PINS ? ['taskset', '-c', CORES.servers] : [];
+/** A program and its arguments. */
+export type Command = [program: string, ...args: string[]];
+
+/** The command that runs this one on the core of the servers, or of the load. */
+export function pinned(to: keyof typeof CORES, command: Command): Command {
+	return PINS ? ['taskset', '-c', CORES[to], ...command] : command;
 }
 
 export class HttpServer {
@@ -28,14 +31,13 @@ export class HttpServer {
 
 	/** Starts a program that listens where it is told, and waits until it answers. */
 	static async start(
-		program: string,
-		args: (port: number) => string[],
+		program: Command,
 		env: (port: number) => NodeJS.ProcessEnv,
 		path: string
 	): Promise<HttpServer> {
 		const port = await freePort();
-		const [command = '', ...before] = [...pinnedToServers(), program];
-		const child = spawn(command, [...before, ...args(port)], {
+		const [command, ...args] = pinned('servers', program);
+		const child = spawn(command, args, {
 			env: { ...process.env, ...env(port) },
 			stdio: ['ignore', 'inherit', 'inherit']
 		});
@@ -46,7 +48,7 @@ export class HttpServer {
 			await sleep(10);
 		}
 		await server.stop();
-		throw new Error(`no answer from ${program}`);
+		throw new Error(`no answer from ${program.join(' ')}`);
 	}
 
 	async get(
@@ -81,11 +83,8 @@ export class Load {
 
 	constructor() {
 		const script = new URL('load.ts', import.meta.url).pathname;
-		this.#process = PINS
-			? spawn('taskset', ['-c', CORES.load, process.execPath, script], {
-					stdio: ['ignore', 'inherit', 'inherit', 'ipc']
-				})
-			: fork(script);
+		const [command, ...args] = pinned('load', [process.execPath, script]);
+		this.#process = spawn(command, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
 	}
 
 	run(job: Job): Promise<Outcome> {

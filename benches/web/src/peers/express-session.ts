@@ -91,7 +91,8 @@ class NodeExchange implements Exchange {
 		return new Promise((resolve, reject) => {
 			this.#response.sent = resolve;
 			this.#middleware(this.#request, this.#response, (error) => {
-				if (error !== undefined) reject(error as Error);
+				if (error !== undefined)
+					reject(new Error('the middleware has failed', { cause: error }));
 				else this.#endpoint(reject);
 			});
 		});

@@ -52,17 +52,18 @@ function coloursOf(peers: string[]): (readonly [string, string])[] {
 
 /** A line for each case, with a lane for each library: its median, and the quartiles. */
 function dotsOf(result: Result): TopLevelSpec {
-	const scale = scaleOf(result);
-	const peers = peersOf(result);
+	const shown = { ...result, rows: shownOf(result) };
+	const scale = scaleOf(shown);
+	const peers = peersOf(shown);
 	const x = {
 		type: 'quantitative' as const,
 		scale,
-		axis: { title: axisOf(result, scale), tickCount: 8 }
+		axis: { title: axisOf(shown, scale), ...ticksOf(shown, scale) }
 	};
 	return {
-		...common(result),
-		width: 600,
-		height: { step: Math.max(9, 22 / peers.length), for: 'offset' },
+		...common(shown),
+		width: 640,
+		height: { step: Math.max(8, 16 / peers.length), for: 'offset' },
 		encoding: {
 			y: {
 				field: 'case',
@@ -101,7 +102,7 @@ function linesOf(result: Result): TopLevelSpec {
 	const by = result.title.slice(result.title.lastIndexOf(' by ') + 4);
 	return {
 		...common({ ...result, rows: result.rows.filter(({ peer }) => peers.includes(peer)) }),
-		width: 600,
+		width: 640,
 		height: 300,
 		encoding: {
 			x: {
@@ -120,7 +121,7 @@ function linesOf(result: Result): TopLevelSpec {
 						field: 'median',
 						type: 'quantitative',
 						scale,
-						axis: { title: axisOf(result, scale), tickCount: 6 }
+						axis: { title: axisOf(result, scale), ...ticksOf(result, scale) }
 					},
 					color: colourOf(peers)
 				}
@@ -160,6 +161,22 @@ function shapeOf(peers: string[]): object {
 	};
 }
 
+/** What has a base is shown without it. */
+function shownOf({ rows }: Result): Row[] {
+	const over = rows.filter((row) => row.over !== undefined);
+	return over.length > 0 ? over : rows;
+}
+
+/** Of a logarithm only the powers of ten. */
+function ticksOf({ rows }: Result, { type }: { type: string }): object {
+	if (type !== 'log') return { tickCount: 6 };
+	const powers = Array.from({ length: 13 }, (_, at) => 10 ** (at - 4));
+	const least = Math.min(...rows.map(({ low, median }) => (low > 0 ? low : median)));
+	const most = Math.max(...rows.map(({ high }) => high));
+	const between = powers.filter((power) => power > least / 10 && power < most * 10);
+	return { values: between };
+}
+
 /** Orders of magnitude want a logarithm, which has no place for what is not above nothing. */
 function scaleOf({ rows }: Result): { type: 'log' | 'linear'; zero?: boolean } {
 	const values = rows.map(({ median }) => median).filter((value) => value > 0);
@@ -197,9 +214,11 @@ function common(result: Result): Pick<TopLevelSpec, 'data' | 'config' | 'backgro
 			legend: {
 				labelColor: INK[0],
 				labelFontSize: 12,
+				labelLimit: 0,
 				orient: 'top',
-				columns: 0,
-				symbolSize: 70
+				columns: 4,
+				symbolSize: 70,
+				symbolOpacity: 1
 			}
 		}
 	};

@@ -35,14 +35,13 @@ export const STORES: Record<string, () => Asked> = {
 		const called = (call: (done: (error?: unknown, found?: unknown) => void) => void) =>
 			new Promise((resolve, reject) => {
 				call((error, found) => {
-					if (error) reject(error as Error);
+					if (error) reject(new Error('the store has failed', { cause: error }));
 					else resolve(found);
 				});
 			});
 		const flat = (user: string, ttl: number): session.SessionData => {
-			const { cookie, data } = recordOf(user);
-			const expires = new Date(Date.now() + ttl);
-			return { ...data, cookie: { ...cookie, expires, originalMaxAge: ttl } };
+			const cookie = Object.assign(new session.Cookie(), { maxAge: ttl });
+			return { ...recordOf(user).data, cookie };
 		};
 		return {
 			get: (id) =>

@@ -4,7 +4,7 @@ import { copyFileSync, mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 import type { Context } from '../context.ts';
-import { Load, pinnedToServers } from '../http/servers.ts';
+import { Load } from '../http/servers.ts';
 import { bundle, KIT_JAR } from '../kit.ts';
 import { shuffled } from '../measure.ts';
 import type { Work } from '../peers/peer.ts';
@@ -38,7 +38,7 @@ export async function workerd(context: Context): Promise<void> {
 	const cookies = new Map<Name, string>();
 	try {
 		for (const [peer, made] of files) {
-			const one = await Workerd.start(folder, made, pinnedToServers());
+			const one = await Workerd.start(folder, made);
 			running.set(peer, one);
 			cookies.set(peer, await check(context, peer, one));
 		}
@@ -172,7 +172,7 @@ async function measureStart(
 	const all = PEERS.map((peer) => ({ peer, start: [] as number[], first: [] as number[] }));
 	for (let round = 0; round < (smoke ? 1 : 15); round++) {
 		for (const { peer, start, first } of shuffled(all)) {
-			const one = await Workerd.start(build, files.get(peer) ?? [], pinnedToServers());
+			const one = await Workerd.start(build, files.get(peer) ?? []);
 			const begin = performance.now();
 			const { status } = await one.get('/');
 			first.push(performance.now() - begin);

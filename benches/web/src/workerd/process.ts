@@ -5,6 +5,8 @@ import { createRequire } from 'node:module';
 import { basename, join } from 'node:path';
 import type { Readable } from 'node:stream';
 
+import { pinned, type Command } from '../http/servers.ts';
+
 const PROGRAM = (createRequire(import.meta.url)('workerd') as { default: string }).default;
 const COMPATIBLE = '2026-07-01';
 
@@ -21,11 +23,12 @@ export class Workerd {
 	}
 
 	/** Starts a Worker made of these files; the first has its `fetch`. */
-	static async start(folder: string, files: string[], pinned: string[]): Promise<Workerd> {
+	static async start(folder: string, files: string[]): Promise<Workerd> {
 		const config = join(folder, `${basename(files[0] ?? '')}.capnp`);
 		writeFileSync(config, configOf(files));
 		const begin = performance.now();
-		const [command = '', ...args] = [...pinned, PROGRAM, 'serve', '--control-fd=3', config];
+		const program: Command = [PROGRAM, 'serve', '--control-fd=3', config];
+		const [command, ...args] = pinned('servers', program);
 		const child = spawn(command, args, { stdio: ['ignore', 'inherit', 'inherit', 'pipe'] });
 		const control = child.stdio[3] as Readable;
 		const port = await new Promise<number>((resolve, reject) => {
