@@ -35,29 +35,39 @@ const MEMORY: Asked[] = [
 export async function http(context: Context): Promise<void> {
 	execFileSync(process.execPath, [VITE, 'build'], { cwd: APP, stdio: 'inherit' });
 	const load = new Load();
-	const memory = await Servers.start();
-	await memory.check(context, MEMORY);
-	const rounds = context.smoke ? 1 : 10;
-	const measured = await saturate(context, load, memory, MEMORY, rounds);
-	await saveThroughput(context, measured);
-	await saveLatency(context, load, memory, measured);
-	await memory.stop();
+	await inMemory(context, load);
+	const server = await startRedis();
+	try {
+		await inRedis(context, load, server.ports[0] ?? 0);
+	} finally {
+		await server.stop();
+	}
+	await load.stop();
+}
 
-	const redis = await startRedis();
-	const stored = await Servers.start(redis.ports[0]);
-	await stored.check(context, [ENDPOINT, PAGE]);
-	const withRedis = await saturate(context, load, stored, [ENDPOINT, PAGE], rounds);
+async function inMemory(context: Context, load: Load): Promise<void> {
+	const servers = await Servers.start();
+	await servers.check(context, MEMORY);
+	const measured = await saturate(context, load, servers, MEMORY);
+	await saveThroughput(context, measured);
+	await saveLatency(context, load, servers, measured);
+	await servers.stop();
+}
+
+async function inRedis(context: Context, load: Load, port: number): Promise<void> {
+	const asked = [ENDPOINT, PAGE];
+	const servers = await Servers.start(port);
+	await servers.check(context, asked);
+	const measured = await saturate(context, load, servers, asked);
 	await save(context, {
 		group: 'http-redis',
 		title: 'SvelteKit over HTTP, sessions in Redis: throughput',
 		unit: 'requests/s',
 		lowerIsBetter: false,
 		method: `${THROUGHPUT} Redis shares the core of the load.`,
-		rows: withRedis.map(({ row, perSecond }) => ({ ...row, ...spread(perSecond) }))
+		rows: measured.map(({ row, perSecond }) => ({ ...row, ...spread(perSecond) }))
 	});
-	await stored.stop();
-	await redis.stop();
-	await load.stop();
+	await servers.stop();
 }
 
 const VITE = fileURLToPath(new URL('bin/vite.js', import.meta.resolve('vite/package.json')));
@@ -128,8 +138,7 @@ async function saturate(
 	{ smoke }: Context,
 	load: Load,
 	servers: Servers,
-	asked: Asked[],
-	rounds: number
+	asked: Asked[]
 ): Promise<Saturated[]> {
 	const all = asked.flatMap((one) =>
 		PEERS.map((peer): Saturated => {
@@ -137,8 +146,8 @@ async function saturate(
 			return { row, asked: one, perSecond: [], processor: [] };
 		})
 	);
-	const milliseconds = smoke ? 50 : 800;
-	for (let round = smoke ? 0 : -1; round < rounds; round++) {
+	const milliseconds = smoke ? 50 : 600;
+	for (let round = smoke ? 0 : -1; round < (smoke ? 1 : 10); round++) {
 		for (const one of shuffled(all)) {
 			const { peer } = one.row;
 			const server = servers.all.get(peer);
@@ -213,14 +222,14 @@ async function saveLatency(
 	const found = [ENDPOINT, PAGE].flatMap((asked) =>
 		PEERS.map((peer) => ({ asked, peer, p50: [] as number[], p99: [] as number[] }))
 	);
-	for (let round = 0; round < (smoke ? 1 : 8); round++) {
+	for (let round = 0; round < (smoke ? 1 : 6); round++) {
 		for (const { asked, peer, p50, p99 } of shuffled(found)) {
 			const outcome = await load.run({
 				port: servers.all.get(peer)?.port ?? 0,
 				path: asked.path,
 				cookies: servers.cookies.get(peer) ?? [],
 				connections: VISITORS,
-				milliseconds: smoke ? 100 : 1_000,
+				milliseconds: smoke ? 100 : 800,
 				rate
 			});
 			const sorted = Float64Array.from(outcome.latencies).sort();

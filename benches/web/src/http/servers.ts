@@ -1,10 +1,11 @@
 /** The processes of a measurement over HTTP: servers on one core, the load on another. */
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { createServer, type AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import { ended, guarded } from '../children.ts';
 import type { Job, Outcome } from './load.ts';
 
 const CORES = { servers: '0', load: '1' };
@@ -41,7 +42,7 @@ export class HttpServer {
 			env: { ...process.env, ...env(port) },
 			stdio: ['ignore', 'inherit', 'inherit']
 		});
-		const server = new HttpServer(port, child);
+		const server = new HttpServer(port, guarded(child));
 		for (let tries = 0; tries < 1_000 && child.exitCode === null; tries++) {
 			const answer = await server.get(path).catch(() => undefined);
 			if (answer?.status === 200) return server;
@@ -84,7 +85,8 @@ export class Load {
 	constructor() {
 		const script = new URL('load.ts', import.meta.url).pathname;
 		const [command, ...args] = pinned('load', [process.execPath, script]);
-		this.#process = spawn(command, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+		const stdio: StdioOptions = ['ignore', 'inherit', 'inherit', 'ipc'];
+		this.#process = guarded(spawn(command, args, { stdio }));
 	}
 
 	run(job: Job): Promise<Outcome> {
@@ -100,13 +102,6 @@ export class Load {
 	stop(): Promise<void> {
 		return ended(this.#process);
 	}
-}
-
-async function ended(child: ChildProcess): Promise<void> {
-	if (child.exitCode !== null || child.signalCode !== null) return;
-	const exit = new Promise((resolve) => child.once('exit', resolve));
-	child.kill('SIGKILL');
-	await exit;
 }
 
 async function freePort(): Promise<number> {

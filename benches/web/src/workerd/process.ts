@@ -1,10 +1,11 @@
 /** workerd with one Worker, as its own process. */
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { basename, join } from 'node:path';
 import type { Readable } from 'node:stream';
 
+import { ended, guarded } from '../children.ts';
 import { pinned, type Command } from '../http/servers.ts';
 
 const PROGRAM = (createRequire(import.meta.url)('workerd') as { default: string }).default;
@@ -29,7 +30,8 @@ export class Workerd {
 		const begin = performance.now();
 		const program: Command = [PROGRAM, 'serve', '--control-fd=3', config];
 		const [command, ...args] = pinned('servers', program);
-		const child = spawn(command, args, { stdio: ['ignore', 'inherit', 'inherit', 'pipe'] });
+		const stdio: StdioOptions = ['ignore', 'inherit', 'inherit', 'pipe'];
+		const child = guarded(spawn(command, args, { stdio }));
 		const control = child.stdio[3] as Readable;
 		const port = await new Promise<number>((resolve, reject) => {
 			let told = '';
@@ -56,11 +58,8 @@ export class Workerd {
 		return { status: answer.status, text: await answer.text(), cookie: set.join('; ') };
 	}
 
-	async stop(): Promise<void> {
-		if (this.#process.exitCode !== null) return;
-		const exit = new Promise((resolve) => this.#process.once('exit', resolve));
-		this.#process.kill('SIGKILL');
-		await exit;
+	stop(): Promise<void> {
+		return ended(this.#process);
 	}
 }
 
