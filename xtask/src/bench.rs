@@ -39,8 +39,8 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let chosen = |group: &str| args.groups.is_empty() || args.groups.iter().any(|it| it == group);
     let web: Vec<_> = WEB.into_iter().filter(|group| chosen(group)).collect();
-    let native = chosen(NATIVE) && has_native();
-    let mut progress = Progress::new("bench", 9 + web.len() + usize::from(native) * 2);
+    let in_rust = chosen(NATIVE) && has_native();
+    let mut progress = Progress::new("bench", 9 + web.len() + usize::from(in_rust) * 2);
     let tools = tools::set_up(&mut progress)?;
     wasm::build(&mut progress, &tools)?;
     let tarball = npm::build(&mut progress, &tools)?;
@@ -55,12 +55,17 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     for group in web {
         progress.step(group, |log| suite.web(log, &[group]))?;
     }
-    if native {
+    if in_rust {
         progress.step("native, build", |log| native("build").logged(log))?;
         progress.step(NATIVE, |log| suite.native(log))?;
     }
-    progress.step("report", |log| suite.report(log, args.write))?;
-    println!("\n{}", suite.folder());
+    let told = progress.step("report", |log| {
+        suite.report(log, args.write)?;
+        Ok(log.text())
+    })?;
+    // After the line that says what was run.
+    println!();
+    told.lines().skip(1).for_each(|line| println!("{line}"));
     Ok(())
 }
 

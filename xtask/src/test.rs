@@ -40,7 +40,7 @@ struct Counts {
 }
 
 fn all(args: &Args, counts: &mut Counts) -> anyhow::Result<()> {
-    let mut progress = Progress::new("test", if args.quick { 19 } else { 34 });
+    let mut progress = Progress::new("test", if args.quick { 20 } else { 35 });
     let mut suite = Suite { progress: &mut progress, counts };
 
     suite.check("rustfmt", |log| {
@@ -80,6 +80,7 @@ fn all(args: &Args, counts: &mut Counts) -> anyhow::Result<()> {
     suite.tests("TypeScript tests", |log| {
         vitest(log, &tools, "packages/vestiary", &["--project", "unit"], &[])
     })?;
+    suite.tests("the benchmarks' own tests", |log| vitest(log, &tools, bench::FOLDER, &[], &[]))?;
     suite.check("publint", |log| {
         tools.bin("publint").args(["--strict"]).args([&tarball]).logged(log)
     })?;
