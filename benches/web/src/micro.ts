@@ -26,36 +26,47 @@ interface Step {
 }
 
 export async function micro(context: Context): Promise<void> {
-	const steps = await allSteps();
-	for (const { case: name, peer, run, right } of steps) {
+	const groups = [
+		{ name: 'signatures', title: 'signatures', steps: await signatures() },
+		{ name: 'headers', title: 'a header without our cookie', steps: await headers() },
+		{ name: 'records', title: 'records', steps: await records() },
+		{ name: 'encryption', title: 'encrypted records', steps: await encryption() }
+	];
+	const all = groups.flatMap(({ steps }) => steps);
+	for (const { case: name, peer, run, right } of all) {
 		assert.ok(right(await run()), `${peer}: ${name}`);
 		context.checked(`${peer}: ${name}`);
 	}
-	const candidates = steps.map((step): [Step, Candidate] => [step, candidateOf(step)]);
+	const candidates = new Map(all.map((step) => [step, candidateOf(step)]));
 	const times = await measure(
-		candidates.map(([, candidate]) => candidate),
+		[...candidates.values()],
 		context.smoke ? SMOKE : { rounds: 30, slice: 5, multiple: 1 }
 	);
-	await write(
-		context.folder,
-		{
-			group: 'micro-web',
-			title: 'The steps of a request, from JavaScript',
-			unit: 'µs',
-			lowerIsBetter: true,
-			method:
-				'Each called many times in a loop, in random order in each round, the way into ' +
-				'WebAssembly and back included. WebCrypto has its key imported before. SHA-256 of one ' +
-				'block is the limit: an HMAC with its key prepared is two of them.',
-			rows: candidates.map(([{ case: name, peer }, candidate]) => ({
-				case: name,
-				peer,
-				...spread(times.get(candidate)?.absolute ?? [])
-			}))
-		},
-		PACKAGES
-	);
+	for (const { name, title, steps } of groups) {
+		const rows = steps.map((step) => {
+			const candidate = candidates.get(step);
+			const { absolute } = (candidate && times.get(candidate)) ?? { absolute: [] };
+			return { case: step.case, peer: step.peer, ...spread(absolute) };
+		});
+		await write(
+			context.folder,
+			{
+				group: `micro-web-${name}`,
+				title: `Single steps, from JavaScript: ${title}`,
+				unit: 'µs',
+				lowerIsBetter: true,
+				method: METHOD,
+				rows
+			},
+			PACKAGES
+		);
+	}
 }
+
+const METHOD =
+	'Each called many times in a loop, in random order in each round, the way into WebAssembly and ' +
+	'back included. WebCrypto has its key imported before. SHA-256 of one block is the limit: an HMAC ' +
+	'with its key prepared is two of them.';
 
 /** Exported, so that no result can be optimised away. */
 export let last: unknown;
@@ -75,10 +86,6 @@ function candidateOf({ run }: Step): Candidate {
 			};
 		}
 	};
-}
-
-async function allSteps(): Promise<Step[]> {
-	return [...(await signatures()), ...(await headers()), ...(await records())];
 }
 
 async function signatures(): Promise<Step[]> {
@@ -158,7 +165,7 @@ async function headers(): Promise<Step[]> {
 		for (let n = 0; header.length < bytes; n++)
 			header += `; other_${n}=${'0123456789abcdef'.repeat(4)}`;
 		header = header.slice(0, bytes);
-		const name = `header of ${bytes < 1_024 ? `${bytes} B` : `${bytes / 1_024} KiB`}`;
+		const name = `header of ${named(bytes)}`;
 		return [
 			{
 				case: name,
@@ -176,87 +183,97 @@ async function headers(): Promise<Step[]> {
 	});
 }
 
+const SIZES = [256, 1_024, 16_384];
+
 async function records(): Promise<Step[]> {
 	const { core, readRecord } = await loadCore(SECRET);
+	return SIZES.flatMap((bytes): Step[] => {
+		const data = dataOf(bytes);
+		const text = core.encode(JSON.stringify(data));
+		const holds = (record: unknown): boolean =>
+			JSON.stringify((record as { data: unknown }).data) === JSON.stringify(data);
+		return [
+			{
+				case: `decode, ${named(bytes)}`,
+				peer: 'vestiary',
+				run: () => readRecord(text, core.inspect(text)),
+				right: holds
+			},
+			{
+				case: `decode, ${named(bytes)}`,
+				peer: 'JSON',
+				run: () => JSON.parse(text) as unknown,
+				right: holds
+			},
+			{
+				case: `encode, ${named(bytes)}`,
+				peer: 'vestiary',
+				run: () => core.encode(JSON.stringify(data)),
+				right: (result) => holds(JSON.parse(result as string))
+			},
+			{
+				case: `encode, ${named(bytes)}`,
+				peer: 'JSON',
+				run: () => JSON.stringify({ cookie: { path: '/' }, data }),
+				right: (result) => holds(JSON.parse(result as string))
+			}
+		];
+	});
+}
+
+async function encryption(): Promise<Step[]> {
+	const { core } = await loadCore(SECRET);
 	const steps: Step[] = [];
-	for (const bytes of [256, 1_024, 16_384]) {
-		const size = bytes < 1_024 ? `${bytes} B` : `${bytes / 1_024} KiB`;
+	for (const bytes of SIZES) {
+		const [seal, open] = [`seal, ${named(bytes)}`, `open, ${named(bytes)}`];
 		const data = dataOf(bytes);
 		const text = core.encode(JSON.stringify(data));
 		const key = core.storeKey(ID);
 		const sealed = core.seal(ID, key, text);
-		const iron = await sealData(data, { password: SECRET });
 		const cipherKey = randomBytes(32);
 		const encrypted = encrypt(cipherKey, text);
+		const password = SECRET;
+		const iron = await sealData(data, { password });
 		const isText = (result: unknown): boolean => result === text;
-		const isData = (result: unknown): boolean =>
-			JSON.stringify(result) === JSON.stringify(data);
-		const isLonger = (result: unknown): boolean =>
-			typeof result === 'string' && result.length > text.length;
 		steps.push(
 			{
-				case: `decode, ${size}`,
-				peer: 'vestiary',
-				run: () => readRecord(text, core.inspect(text)),
-				right: (result) => isData((result as { data: unknown }).data)
-			},
-			{
-				case: `decode, ${size}`,
-				peer: 'JSON',
-				run: () => JSON.parse(text) as unknown,
-				right: (result) => isData((result as { data: unknown }).data)
-			},
-			{
-				case: `encode, ${size}`,
-				peer: 'vestiary',
-				run: () => core.encode(JSON.stringify(data)),
-				right: (result) => isData((JSON.parse(result as string) as { data: unknown }).data)
-			},
-			{
-				case: `encode, ${size}`,
-				peer: 'JSON',
-				run: () => JSON.stringify({ cookie: { path: '/' }, data }),
-				right: (result) => typeof result === 'string'
-			},
-			{
-				case: `seal, ${size}`,
+				case: seal,
 				peer: 'vestiary',
 				run: () => core.seal(ID, key, text),
-				right: isLonger
+				right: (result) => core.open(ID, key, result as string) === text
 			},
 			{
-				case: `seal, ${size}`,
+				case: seal,
 				peer: 'node:crypto',
 				run: () => encrypt(cipherKey, text),
-				right: isLonger
+				right: (result) => decrypt(cipherKey, result as string) === text
 			},
 			{
-				case: `seal, ${size}`,
+				case: seal,
 				peer: 'iron-session',
-				run: () => sealData(data, { password: SECRET }),
-				right: (result) => typeof result === 'string'
+				run: () => sealData(data, { password }),
+				right: (result) => typeof result === 'string' && result !== iron
 			},
+			{ case: open, peer: 'vestiary', run: () => core.open(ID, key, sealed), right: isText },
 			{
-				case: `open, ${size}`,
-				peer: 'vestiary',
-				run: () => core.open(ID, key, sealed),
-				right: isText
-			},
-			{
-				case: `open, ${size}`,
+				case: open,
 				peer: 'node:crypto',
 				run: () => decrypt(cipherKey, encrypted),
 				right: isText
 			},
 			{
-				case: `open, ${size}`,
+				case: open,
 				peer: 'iron-session',
-				run: () => unsealData(iron, { password: SECRET }),
-				right: isData
+				run: () => unsealData(iron, { password }),
+				right: (result) => JSON.stringify(result) === JSON.stringify(data)
 			}
 		);
 	}
 	return steps;
+}
+
+function named(bytes: number): string {
+	return bytes < 1_024 ? `${bytes} B` : `${bytes / 1_024} KiB`;
 }
 
 const NONCE = 12;

@@ -27,21 +27,25 @@ function targetTable(results: Results): string {
 }
 
 function groupOf(result: Result, image: string): string {
-	const { title, unit, method, lowerIsBetter } = result;
-	const peers = peersOf(result);
-	const rows = casesOf(result).map((name) => [
+	const { title, unit, method, lowerIsBetter, rows } = result;
+	// What has been subtracted from the others is told beside them.
+	const bases = rows.filter(({ peer }) => rows.some(({ over }) => over === peer));
+	const compared = { ...result, rows: rows.filter((row) => !bases.includes(row)) };
+	const peers = peersOf(compared);
+	const lines = casesOf(compared).map((name) => [
 		name,
-		...peers.map((peer) =>
-			cell(result.rows.find((row) => row.case === name && row.peer === peer))
-		)
+		...peers.map((peer) => cell(rows.find((row) => row.case === name && row.peer === peer)))
 	]);
 	return [
 		`### ${title}`,
 		`${method} In ${unit}, ${lowerIsBetter ? 'less' : 'more'} is better: the median, and the ` +
 			'quartiles where it was measured often.',
+		bases.map((row) => `Itself, ${row.peer} takes ${cell(row)} ${unit}.`).join(' '),
 		`![${title}, in ${unit}](${image})`,
-		table(['', ...peers], rows)
-	].join('\n\n');
+		table(['', ...peers], lines)
+	]
+		.filter(Boolean)
+		.join('\n\n');
 }
 
 function cell(row: Row | undefined): string {

@@ -69,7 +69,7 @@ function dotsOf(result: Result): TopLevelSpec {
 				field: 'case',
 				type: 'nominal',
 				sort: null,
-				axis: { title: null, grid: true, tickBand: 'extent', labelLimit: 300 },
+				axis: { title: null, grid: true, tickBand: 'extent', labelLimit: 460 },
 				scale: { paddingInner: 0.25 }
 			},
 			yOffset: { field: 'peer', sort: peers }

@@ -50,7 +50,10 @@ export function targetsOf(results: Results): Target[] {
 	const times = (group: string, peer: string): number | undefined =>
 		ratio(median(group, READ, peer), median(group, READ));
 	const step = (name: string): number | undefined =>
-		ratio(median('micro-web', name, 'createHmac'), median('micro-web', name));
+		ratio(
+			median('micro-web-signatures', name, 'createHmac'),
+			median('micro-web-signatures', name)
+		);
 	const save = difference(
 		median('redis-round-trips', 'read and save'),
 		median('redis-round-trips', READ)
