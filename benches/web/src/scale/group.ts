@@ -4,7 +4,7 @@ import { promisify } from 'node:util';
 
 import type { Context } from '../context.ts';
 import { shuffled } from '../measure.ts';
-import { spread, write, type Measured, type Row } from '../results.ts';
+import { exactly, spread, write, type Measured, type Row } from '../results.ts';
 import type { Report } from './child.ts';
 import { STORES } from './stores.ts';
 
@@ -76,8 +76,8 @@ export async function scale(context: Context): Promise<void> {
 		lowerIsBetter: true,
 		method:
 			`${method} The longest pause of the garbage collector while they are asked; and ` +
-			'when all sessions expire at the same time, the longest time between two turns of an event ' +
-			'loop that reads one session in each.',
+			'when all sessions expire at the same time, the longest turn of an event loop that reads ' +
+			'one session in each, in processor time.',
 		rows: [
 			...rows((report) => report.longestPause, ', garbage collection'),
 			...rows((report) => report.longestStall, ', all expire at once')
@@ -98,10 +98,10 @@ async function flat(context: Context): Promise<void> {
 		unit: 'MiB',
 		lowerIsBetter: true,
 		method: 'The heap after garbage collection, in one process that handles one request after the other.',
-		rows: bytes.map((heap, part) => ({
-			case: `${named((requests / 10) * (part + 1))} requests`,
+		rows: [1, 2, 5, 10].map((tenths) => ({
+			case: `${named((requests / 10) * tenths)} requests`,
 			peer: 'vestiary',
-			...spread([heap / 2 ** 20])
+			...exactly((bytes[tenths - 1] ?? NaN) / 2 ** 20)
 		}))
 	});
 }
