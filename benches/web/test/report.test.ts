@@ -60,6 +60,25 @@ test('a target is reached, missed, or was not measured', () => {
 	expect(of('handle, forged cookie, over bare')).toMatchObject({ ok: undefined });
 });
 
+test('what is told twice is told once: over what it was measured over', () => {
+	const rows = [
+		row('a', 'bare', 100),
+		row('b', 'bare', 200),
+		row('a', 'vestiary', 130),
+		{ ...row('a', 'vestiary', 30), over: 'bare' }
+	];
+	const results = resultsOf(resultOf('native-layer', rows));
+	expect(results.row('native-layer', 'a')).toMatchObject({ median: 30, absolute: 130 });
+	expect(pageOf(results, String)).toContain('| a | 100 | 30 |');
+});
+
+test('what was subtracted from all is told beside them', () => {
+	const rows = [row('bare', 'bare', 100), { ...row('a', 'vestiary', 30), over: 'bare' }];
+	const page = pageOf(resultsOf(resultOf('handle-sequential', rows)), String);
+	expect(page).toContain('Itself, bare takes 100 µs.');
+	expect(page).toContain('| a | 30 |');
+});
+
 test('the page has every group in its part, with its median and spread', () => {
 	const native = resultOf('native-layer', [row('valid cookie, read', 'vestiary', 1_234.5)]);
 	const page = pageOf(resultsOf(native, HANDLE), (group) => `${group}.svg`);

@@ -1,5 +1,5 @@
 /** `node benches/web/src/report/main.ts --in=… [--write]`: the page and the plots of what was measured. */
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -28,6 +28,9 @@ const results = Results.read(values.in);
 const images = values.write ? join(DOCS, 'images') : values.in;
 await mkdir(images, { recursive: true });
 const named = (group: string): string => `performance-${group}.svg`;
+// Groups come and go.
+for (const name of await readdir(images))
+	if (/^performance-.*\.svg$/.test(name)) await rm(join(images, name));
 for (const result of results.all)
 	await writeFile(join(images, named(result.group)), await plotOf(result));
 const page = join(values.write ? DOCS : values.in, 'performance.md');

@@ -28,8 +28,9 @@ function targetTable(results: Results): string {
 
 function groupOf(result: Result, image: string): string {
 	const { title, unit, method, lowerIsBetter, rows } = result;
-	// What has been subtracted from the others is told beside them.
-	const bases = rows.filter(({ peer }) => rows.some(({ over }) => over === peer));
+	// What has been subtracted from the others is told beside them, if it is the same for all.
+	const subtracted = rows.filter(({ peer }) => rows.some(({ over }) => over === peer));
+	const bases = casesOf({ ...result, rows: subtracted }).length > 1 ? [] : subtracted;
 	const compared = { ...result, rows: rows.filter((row) => !bases.includes(row)) };
 	const peers = peersOf(compared);
 	const lines = casesOf(compared).map((name) => [
@@ -55,7 +56,13 @@ function cell(row: Row | undefined): string {
 }
 
 function versionsOf({ all }: Results): string {
-	const machines = new Set(all.map(({ machine }) => Object.values(machine).join('; ')));
+	const machines = new Set(
+		all.map(({ machine }) =>
+			Object.entries(machine)
+				.map(([name, value]) => `${name}: ${value}`)
+				.join('; ')
+		)
+	);
 	const versions = new Map<string, string>();
 	for (const result of all)
 		for (const [name, version] of Object.entries(result.versions)) versions.set(name, version);

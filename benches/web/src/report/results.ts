@@ -13,9 +13,10 @@ export class Results {
 
 	static read(folder: string): Results {
 		const files = readdirSync(folder).filter((name) => name.endsWith('.json'));
-		const all = files.map(
-			(name) => JSON.parse(readFileSync(join(folder, name), 'utf8')) as Result
-		);
+		const all = files.map((name) => {
+			const result = JSON.parse(readFileSync(join(folder, name), 'utf8')) as Result;
+			return { ...result, rows: joined(result.rows) };
+		});
 		return new Results(all.sort((a, b) => placeOf(a.group) - placeOf(b.group)));
 	}
 
@@ -27,6 +28,18 @@ export class Results {
 	median(group: string, name: string, peer?: string): number | undefined {
 		return this.row(group, name, peer)?.median;
 	}
+}
+
+/** One row for what is told twice: as it was measured, and over something. */
+function joined(rows: Row[]): Row[] {
+	const same = (one: Row, other: Row): boolean =>
+		one.case === other.case && one.peer === other.peer;
+	return rows
+		.filter((row) => row.over !== undefined || !rows.some((one) => one.over && same(one, row)))
+		.map((row) => {
+			const absolute = rows.find((one) => one.over === undefined && same(one, row))?.median;
+			return row.over === undefined || absolute === undefined ? row : { ...row, absolute };
+		});
 }
 
 export function peersOf({ rows }: Result): string[] {

@@ -60,6 +60,8 @@ export function targetsOf(results: Results): Target[] {
 	);
 	const p99 = (sessions: string): number | undefined =>
 		median('scale-web-time', `${sessions}, get, p99`);
+	const nativeP99 = (sessions: string): number | undefined =>
+		median('scale-native', `${sessions} sessions, records of 200 B: read, 99th percentile`);
 	return [
 		atMost('handle, valid cookie, read, over bare', median(HANDLE, READ), 3, ' µs'),
 		atLeast('less than svelte-kit-sessions, sequential', times(HANDLE, SEED), 20, '×'),
@@ -101,6 +103,18 @@ export function targetsOf(results: Results): Target[] {
 		atMost(
 			'memory store, p99 of get with 1,000,000 sessions, of that with 1,000',
 			ratio(p99('1,000,000'), p99('1,000')),
+			2,
+			'×'
+		),
+		atMost(
+			'native memory store, 1,000,000 sessions of 200 B, each',
+			median('scale-native', '1000000 sessions, records of 200 B: resident for each'),
+			350,
+			' B'
+		),
+		atMost(
+			'native memory store, p99 of a read with 1,000,000 sessions, of that with 1,000',
+			ratio(nativeP99('1000000'), nativeP99('1000')),
 			2,
 			'×'
 		),
