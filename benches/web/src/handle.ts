@@ -74,13 +74,23 @@ async function withLatency(context: Context, kit: Kit, peers: Peer[]): Promise<v
 		method: 'Each library’s own memory store, with its calls counted, over many requests.',
 		rows: calls
 	});
-	await save(context, storing, {
-		group: 'store-latency',
-		title: `SvelteKit handle with a store that takes ${Latency.MICROS} µs`,
+	const slow = {
 		unit: 'µs',
 		lowerIsBetter: true,
-		method: `${METHOD} Each call of the store waits ${Latency.MICROS} µs, whoever makes it.`,
+		method: `${METHOD} Each call of the store waits ${Latency.MICROS} µs, whoever makes it.`
+	};
+	const title = `SvelteKit handle with a store that takes ${Latency.MICROS} µs`;
+	await save(context, storing, {
+		...slow,
+		group: 'store-latency',
+		title: `${title}, one request after the other`,
 		rows: await rowsOf(kit, scenes, sequential, plan(context, 15, 8, 1))
+	});
+	await save(context, storing, {
+		...slow,
+		group: 'store-latency-in-flight',
+		title: `${title}, ${IN_FLIGHT} requests in flight`,
+		rows: await rowsOf(kit, scenes, inFlight, plan(context, 15, 8, IN_FLIGHT))
 	});
 }
 
