@@ -99,7 +99,7 @@ async function stallOf(filledIn: number): Promise<number> {
 	// A machine that has other things to do may need longer than it has before.
 	for (let wait = filledIn * 1.5 + 500; Date.now() > end - quiet; wait *= 2) {
 		if (wait > LONGEST_WAIT) throw new Error('they expire before all of them are there');
-		end = Date.now() + wait;
+		end = Date.now() + Math.ceil(wait);
 		await fill(() => Math.max(1, end - Date.now()));
 	}
 	await sleep(end - quiet - Date.now());
