@@ -14,12 +14,14 @@ export interface Report {
 	times: Record<'get' | 'set' | 'touch', { p50: number; p99: number }>;
 	/** The longest pause of the garbage collector while it was asked, in milliseconds. */
 	longestPause: number;
-	/** The longest turn of the event loop while all expired, in milliseconds of processor time. */
+	/** The longest turn of the event loop while all expired, in milliseconds. */
 	longestStall?: number;
 }
 
 const DAY = 86_400_000;
 const LONGEST_WAIT = 120_000;
+/** Milliseconds by which Linux counts the time of a thread that runs. */
+const TICK = 4;
 
 const { values } = parseArgs({
 	options: {
@@ -105,22 +107,24 @@ async function stallOf(filledIn: number): Promise<number> {
 	await sleep(end - quiet - Date.now());
 	const settled = end + Math.min(1_500, 200 + sessions / 100);
 	let longest = 0;
-	let last = processorTime();
+	let last = clocks();
 	while (Date.now() < settled) {
 		await store.get(idOf(Math.floor(Math.random() * sessions)));
 		await turn();
-		const now = processorTime();
-		longest = Math.max(longest, now - last);
+		const now = clocks();
+		// What other programs take of a core is no stall of ours; but processor time counts in ticks.
+		const atMost = now.processor - last.processor + TICK;
+		longest = Math.max(longest, Math.min(now.wall - last.wall, atMost));
 		last = now;
 	}
 	if (await store.get(idOf(0))) throw new Error('a session has not expired');
 	return longest;
 }
 
-/** Milliseconds: of this thread, so that other programs of the machine are no stall. */
-function processorTime(): number {
+/** The clock, and the processor time of this thread, in milliseconds. */
+function clocks(): { wall: number; processor: number } {
 	const { user, system } = process.threadCpuUsage();
-	return (user + system) / 1_000;
+	return { wall: performance.now(), processor: (user + system) / 1_000 };
 }
 
 /** Bytes that the process holds once its garbage is gone. */

@@ -77,7 +77,7 @@ export async function scale(context: Context): Promise<void> {
 		method:
 			`${method} The longest pause of the garbage collector while they are asked; and ` +
 			'when all sessions expire at the same time, the longest turn of an event loop that reads ' +
-			'one session in each, in processor time.',
+			'one session in each, by the clock or by its processor time, whichever is less.',
 		rows: [
 			...rows((report) => report.longestPause, ', garbage collection'),
 			...rows((report) => report.longestStall, ', all expire at once')
