@@ -81,7 +81,7 @@ async function timed(context: Context, kit: Kit, port: number): Promise<void> {
 		unit: 'µs',
 		lowerIsBetter: true,
 		method,
-		rows: await rowsOf(kit, scenes, sequential, plan(context, 20, 20, 1))
+		rows: await rowsOf(kit, scenes, sequential, plan(context, 20, 10, 1))
 	});
 	await save(context, {
 		group: 'redis-in-flight',
