@@ -18,6 +18,7 @@ export default defineConfig(
 	{
 		files: [
 			'packages/vestiary/**/*.ts',
+			'benches/web/{src,test}/**/*.ts',
 			'examples/sveltekit/e2e/*.ts',
 			'examples/openid-connect/{e2e,provider}/*.ts',
 			'examples/shared-login/e2e/*.ts'

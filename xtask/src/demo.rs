@@ -181,7 +181,7 @@ fn build(
     wasm::build(progress, tools)?;
     let tarball = npm::build(progress, tools)?;
     progress.step("the packed package into the examples", |log| {
-        npm::install_into_examples(log, &tarball)
+        npm::install(log, &tarball, &npm::EXAMPLES)
     })?;
     build_app(progress, tools, example, origin)
 }

@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, reason = "talking to the terminal is what this program is for")]
 
 mod api;
+mod bench;
 mod demo;
 mod faults;
 mod fuzz;
@@ -40,6 +41,8 @@ enum Task {
     Faults(faults::Args),
     /// Compare what the crates promise to others with what was promised before
     Api(api::Args),
+    /// Measure what sessions cost, beside other libraries
+    Bench(bench::Args),
     /// Build the WebAssembly core and the npm package, and pack it
     Build,
     /// Format everything
@@ -53,6 +56,7 @@ fn main() -> anyhow::Result<()> {
         Task::Fuzz(args) => fuzz::run(&args),
         Task::Faults(args) => faults::run(&args),
         Task::Api(args) => api::run(&args),
+        Task::Bench(args) => bench::run(&args),
         Task::Build => {
             let mut progress = Progress::new("build", 6);
             let tools = tools::set_up(&mut progress)?;

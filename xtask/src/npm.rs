@@ -62,14 +62,14 @@ fn version(package: &Path) -> anyhow::Result<String> {
 pub(crate) const EXAMPLES: [&str; 3] =
     ["examples/sveltekit", "examples/openid-connect", "examples/shared-login"];
 
-/// Lays the packed package into the examples: a real folder, as `npm install vestiary` makes it.
+/// Lays the packed package into the apps: a real folder, as `npm install vestiary` makes it.
 ///
 /// A link to the workspace would be another thing: Vite compiles linked packages into the app, and
 /// the files that `npm pack` leaves out would be there. And the lock file cannot name a tarball
 /// whose hash changes with every build.
-pub(crate) fn install_into_examples(log: &Log, tarball: &Path) -> anyhow::Result<()> {
-    for example in EXAMPLES {
-        let modules = root().join(example).join("node_modules");
+pub(crate) fn install(log: &Log, tarball: &Path, apps: &[&str]) -> anyhow::Result<()> {
+    for app in apps {
+        let modules = root().join(app).join("node_modules");
         let target = modules.join("vestiary");
         if target.exists() {
             fs::remove_dir_all(&target)?;

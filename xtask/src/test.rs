@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use clap::Args as ClapArgs;
 
 use crate::{
-    api, demo, fuzz, npm,
+    api, bench, demo, fuzz, npm,
     progress::{Log, Progress},
     root,
     run::{Run, cargo},
@@ -40,12 +40,13 @@ struct Counts {
 }
 
 fn all(args: &Args, counts: &mut Counts) -> anyhow::Result<()> {
-    let mut progress = Progress::new("test", if args.quick { 22 } else { 36 });
+    let mut progress = Progress::new("test", if args.quick { 23 } else { 38 });
     let mut suite = Suite { progress: &mut progress, counts };
 
     suite.check("rustfmt", |log| {
         cargo(&["fmt", "--all", "--check"]).logged(log)?;
-        cargo(&["fmt", "--check", "--manifest-path", fuzz::MANIFEST]).logged(log)
+        cargo(&["fmt", "--check", "--manifest-path", fuzz::MANIFEST]).logged(log)?;
+        cargo(&["fmt", "--check", "--manifest-path", bench::MANIFEST]).logged(log)
     })?;
     suite.check("clippy", clippy)?;
     suite.tests("Rust tests", rust_tests)?;
@@ -69,18 +70,21 @@ fn all(args: &Args, counts: &mut Counts) -> anyhow::Result<()> {
     suite.check("prettier", |log| tools.bin("prettier").args(["--check", "."]).logged(log))?;
     let tarball = npm::build(suite.progress, &tools)?;
     // Before the checks that read the examples' TypeScript: their tsconfig is made by SvelteKit.
-    suite.progress.step("the packed package into the examples", |log| {
-        npm::install_into_examples(log, &tarball)?;
+    suite.progress.step("the packed package into examples and benchmarks", |log| {
+        npm::install(log, &tarball, &npm::EXAMPLES)?;
+        npm::install(log, &tarball, &[bench::FOLDER])?;
         each_example(|example| tools.bin("svelte-kit").args(["sync"]).within(example).logged(log))
     })?;
     suite.check("eslint", |log| tools.bin("eslint").args(["."]).logged(log))?;
     suite.check("types", |log| {
         tools.bin("tsc").args(["-p", "packages/vestiary"]).logged(log)?;
-        tools.bin("tsc").args(["-p", "packages/vestiary/test-d"]).logged(log)
+        tools.bin("tsc").args(["-p", "packages/vestiary/test-d"]).logged(log)?;
+        tools.bin("tsc").args(["-p", bench::FOLDER]).logged(log)
     })?;
     suite.tests("TypeScript tests", |log| {
         vitest(log, &tools, "packages/vestiary", &["--project", "unit"], &[])
     })?;
+    suite.tests("the benchmarks' own tests", |log| vitest(log, &tools, bench::FOLDER, &[], &[]))?;
     suite.check("publint", |log| {
         tools.bin("publint").args(["--strict"]).args([&tarball]).logged(log)
     })?;
@@ -96,6 +100,7 @@ fn all(args: &Args, counts: &mut Counts) -> anyhow::Result<()> {
         let env = [("REDIS_SERVER", redis.as_os_str())];
         vitest(log, &tools, "packages/vestiary", &["--project", "stores"], &env)
     })?;
+    suite.tests("benchmarks, smoke", |log| bench::smoke(log, &tools, redis.as_os_str()))?;
     let postgres = suite.progress.step("Postgres", tools::postgres)?;
     suite.tests("native stores against real servers", |log| {
         cargo(&["test", "--locked", "-p", "vestiary-store", "--all-features"])
@@ -177,11 +182,13 @@ impl Suite<'_> {
 fn clippy(log: &Log) -> anyhow::Result<()> {
     let all = ["--workspace", "--all-targets", "--all-features", "--locked"];
     cargo(&["clippy"]).args(all).args(["--", "-D", "warnings"]).logged(log)?;
-    let fuzz = ["--target-dir", "target/fuzz", "--manifest-path", fuzz::MANIFEST];
-    cargo(&["clippy", "--locked", "--all-targets"])
-        .args(fuzz)
-        .args(["--", "-D", "warnings"])
-        .logged(log)?;
+    for (target, manifest) in
+        [("target/fuzz", fuzz::MANIFEST), ("target/bench-native", bench::MANIFEST)]
+    {
+        cargo(&["clippy", "--locked", "--all-targets", "--target-dir", target])
+            .args(["--manifest-path", manifest, "--", "-D", "warnings"])
+            .logged(log)?;
+    }
     let wasm =
         ["--target", "wasm32-unknown-unknown", "-p", "vestiary-wasm", "--", "-D", "warnings"];
     tools::wasm_target(log)?;

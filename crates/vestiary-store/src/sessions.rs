@@ -125,6 +125,10 @@ impl Sessions {
     /// # Errors
     /// [`Error`] if an option is wrong, or a secret too short: of 16 bytes in a release build, and of 32
     /// to encrypt.
+    #[cfg_attr(
+        target_arch = "wasm32",
+        expect(clippy::arc_with_non_send_sync, reason = "there are no threads to send it to")
+    )]
     pub fn new(config: &Config, store: impl Store) -> Result<Self, Error> {
         let options = config.options()?;
         let namespace = options.namespace();

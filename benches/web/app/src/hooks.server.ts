@@ -1,0 +1,3 @@
+import { hook } from '../../src/http/hook.ts';
+
+export const handle = await hook();

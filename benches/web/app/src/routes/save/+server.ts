@@ -1,0 +1,3 @@
+import { answer } from '../../../../src/http/hook.ts';
+
+export const GET = answer('save');

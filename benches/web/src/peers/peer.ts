@@ -1,0 +1,67 @@
+/** What the libraries have in common: an app that keeps a user in a session. */
+
+/** What the app does with the session of a request. */
+export type Work = 'nothing' | 'read' | 'save' | 'login';
+
+/** One request, made before the time is taken. */
+export interface Exchange {
+	/** What the browser sent. */
+	readonly cookie: string | undefined;
+	run: () => Promise<void>;
+	/** What the response sets, once it was run. */
+	setCookies: () => string[];
+	/** The data that the app saw, or left. */
+	readonly seen: Partial<Data> | undefined;
+}
+
+export interface App {
+	exchange: (cookie: string | undefined, work: Work) => Exchange;
+}
+
+export interface Options {
+	/** The first signs, all verify. */
+	secrets: string[];
+	data: Data;
+	rolling?: boolean;
+	hashIds?: boolean;
+	encrypt?: boolean;
+}
+
+export interface Data {
+	userId: string;
+	visits: number;
+	cart?: string;
+}
+
+/** What every call of a store waits for. */
+export type Wait = () => Promise<void>;
+
+export interface Peer<Store = unknown> {
+	name: string;
+	/** The npm package. */
+	package: string;
+	/** Which of the two bare handlers its cost is taken over. */
+	base: 'kit' | 'node';
+	/** Whether all data is in the cookie. */
+	stateless?: true;
+	/** Whether a save leaves the cookie alone that the browser has. */
+	keeps?: true;
+	/** Whether a cookie of an old secret is replaced when it is read. */
+	renews?: true;
+	/** What it can do that not all can. */
+	can?: ('hashIds' | 'encrypt')[];
+	/** Its own memory store, behind something that every call waits for. */
+	store: (wait?: Wait) => Store;
+	app: (options: Options, store: Store) => App;
+}
+
+/** Data whose JSON has so many bytes. */
+export function dataOf(bytes: number): Data {
+	const small = { userId: 'u-8f14e45fceea167a', visits: 1 };
+	const missing = bytes - JSON.stringify({ ...small, cart: '' }).length;
+	return missing <= 0
+		? small
+		: { ...small, cart: '0123456789abcdef'.repeat(missing).slice(0, missing) };
+}
+
+export const MAX_AGE = 3_600;

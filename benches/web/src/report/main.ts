@@ -1,0 +1,59 @@
+/** `node benches/web/src/report/main.ts --in=… [--write]`: the page and the plots of what was measured. */
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+
+import { format, resolveConfig } from 'prettier';
+
+import { number, pageOf } from './page.ts';
+import { plotOf } from './plot.ts';
+import { Results } from './results.ts';
+import { targetsOf } from './targets.ts';
+
+const DOCS = fileURLToPath(new URL('../../../../docs', import.meta.url));
+const MARKERS = [
+	'<!-- bench: written by the suite -->',
+	'<!-- end of what the suite has written -->'
+] as const;
+
+const { values } = parseArgs({
+	options: {
+		in: { type: 'string', default: 'target/bench' },
+		/** Puts all of it into docs/, instead of beside the results. */
+		write: { type: 'boolean', default: false }
+	}
+});
+const results = Results.read(values.in);
+const images = values.write ? join(DOCS, 'images') : values.in;
+await mkdir(images, { recursive: true });
+const named = (group: string): string => `performance-${group}.svg`;
+// Groups come and go.
+for (const name of await readdir(images))
+	if (/^performance-.*\.svg$/.test(name)) await rm(join(images, name));
+for (const result of results.all)
+	await writeFile(join(images, named(result.group)), await plotOf(result));
+const page = join(values.write ? DOCS : values.in, 'performance.md');
+const image = (group: string): string => (values.write ? `images/${named(group)}` : named(group));
+const written = pageOf(results, image);
+const text = values.write
+	? between(await readFile(page, 'utf8'), written)
+	: `# Performance\n\n${written}\n`;
+const config = await resolveConfig(join(DOCS, 'performance.md'));
+await writeFile(page, await format(text, { ...config, parser: 'markdown' }));
+for (const { what, wanted, reached, unit, ok } of targetsOf(results)) {
+	const said = ok === undefined ? '–' : ok ? 'yes' : 'NO';
+	const measured = reached === undefined ? 'not measured' : `${number(reached)}${unit}`;
+	console.log(`${said.padStart(4)}  ${what}: ${measured} (${wanted})`);
+}
+console.log(`\n${page}`);
+
+/** The page with the results in place of those before. */
+function between(text: string, written: string): string {
+	const [begin, end] = MARKERS;
+	const [before, rest] = text.split(begin);
+	const after = rest?.split(end)[1];
+	if (before === undefined || after === undefined)
+		throw new Error('docs/performance.md has lost the markers of the results');
+	return `${before}${begin}\n\n${written}\n\n${end}${after}`;
+}

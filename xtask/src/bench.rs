@@ -1,0 +1,172 @@
+//! `cargo xtask bench`: what sessions cost, beside other libraries. See `docs/performance.md`. A short run,
+//! which judges no time, is among the tests.
+
+use std::fs;
+
+use anyhow::{Context as _, ensure};
+use clap::Args as ClapArgs;
+
+use crate::{
+    npm,
+    progress::{Log, Progress},
+    root,
+    run::{Run, cargo},
+    tools::{self, Tools},
+    wasm,
+};
+
+/// Measured from JavaScript, in this order.
+const WEB: [&str; 7] = ["handle", "redis", "http", "workerd", "micro", "scale", "size"];
+/// All that is measured in Rust.
+const NATIVE: &str = "native";
+pub(crate) const MANIFEST: &str = "benches/native/Cargo.toml";
+/// Where the packed package is laid for them.
+pub(crate) const FOLDER: &str = "benches/web";
+
+#[derive(ClapArgs)]
+pub(crate) struct Args {
+    /// Only these; default: all
+    #[arg(value_parser = [WEB.as_slice(), &[NATIVE]].concat())]
+    groups: Vec<String>,
+    /// Everything once, as short as possible: whether it still works
+    #[arg(long)]
+    smoke: bool,
+    /// Put the tables and the plots into docs/
+    #[arg(long, conflicts_with_all = ["smoke", "groups"])]
+    write: bool,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let chosen = |group: &str| args.groups.is_empty() || args.groups.iter().any(|it| it == group);
+    let web: Vec<_> = WEB.into_iter().filter(|group| chosen(group)).collect();
+    let in_rust = chosen(NATIVE);
+    let mut progress = Progress::new("bench", 9 + web.len() + usize::from(in_rust) * 2);
+    let tools = tools::set_up(&mut progress)?;
+    wasm::build(&mut progress, &tools)?;
+    let tarball = npm::build(&mut progress, &tools)?;
+    progress.step("the packed package into the benchmarks", |log| {
+        npm::install(log, &tarball, &[FOLDER])
+    })?;
+    let redis = progress.step("Redis", tools::redis_server)?;
+    let suite = Suite { tools: &tools, redis: redis.as_os_str(), smoke: args.smoke };
+    if args.groups.is_empty() {
+        suite.forget()?;
+    }
+    for group in web {
+        progress.step(group, |log| suite.web(log, &[group]))?;
+    }
+    if in_rust {
+        progress.step("native, build", |log| native("build", args.smoke).logged(log))?;
+        progress.step(NATIVE, |log| suite.native(log))?;
+    }
+    let told = progress.step("report", |log| {
+        suite.report(log, args.write)?;
+        Ok(log.text())
+    })?;
+    if args.smoke {
+        println!("\nworks; measured nothing");
+    } else {
+        // After the line that says what was run.
+        println!();
+        told.lines().skip(1).for_each(|line| println!("{line}"));
+    }
+    Ok(())
+}
+
+/// A short run of everything; how often it was seen that the work is done.
+pub(crate) fn smoke(log: &Log, tools: &Tools, redis: &std::ffi::OsStr) -> anyhow::Result<usize> {
+    let suite = Suite { tools, redis, smoke: true };
+    suite.forget()?;
+    suite.web(log, &WEB)?;
+    suite.native(log)?;
+    suite.report(log, false)?;
+    let checked = checked(&log.text());
+    ensure!(checked > 0, "no benchmark was checked");
+    Ok(checked)
+}
+
+struct Suite<'a> {
+    tools: &'a Tools,
+    redis: &'a std::ffi::OsStr,
+    smoke: bool,
+}
+
+impl Suite<'_> {
+    /// Where the results go; a short run must not take the place of a long one.
+    fn folder(&self) -> &'static str {
+        if self.smoke { "target/bench-smoke" } else { "target/bench" }
+    }
+
+    /// Removes the results of other runs.
+    fn forget(&self) -> anyhow::Result<()> {
+        let folder = root().join(self.folder());
+        fs::create_dir_all(&folder)?;
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "json") {
+                fs::remove_file(path)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn web(&self, log: &Log, groups: &[&str]) -> anyhow::Result<()> {
+        self.tools
+            .program("node")
+            // The one condition under which svelte-kit-sessions can be imported.
+            .args(["--conditions=svelte", "--expose-gc", "benches/web/src/run.ts"])
+            .args([format!("--out={}", self.folder())])
+            .args(groups.iter().map(|group| format!("--group={group}")))
+            .args(self.smoke.then_some("--smoke"))
+            .env("NODE_ENV", "production")
+            .env("REDIS_SERVER", self.redis)
+            .logged(log)
+    }
+
+    fn native(&self, log: &Log) -> anyhow::Result<()> {
+        native("run", self.smoke)
+            .args(["--", "--out", self.folder()])
+            .args(self.smoke.then_some("--smoke"))
+            .logged(log)
+    }
+
+    fn report(&self, log: &Log, write: bool) -> anyhow::Result<()> {
+        self.tools
+            .program("node")
+            .args(["benches/web/src/report/main.ts"])
+            .args([format!("--in={}", self.folder())])
+            .args(write.then_some("--write"))
+            .logged(log)
+            .context("the results could not be told")
+    }
+}
+
+/// A command of cargo for the native suite, which has a workspace of its own.
+fn native(command: &str, smoke: bool) -> Run {
+    cargo(&[command, "--locked", "--manifest-path", MANIFEST])
+        .args(["--target-dir", "target/bench-native"])
+        // What is not measured need not be fast, and optimising takes minutes.
+        .args((!smoke).then_some("--release"))
+}
+
+/// How often both suites saw that a library does its work.
+fn checked(log: &str) -> usize {
+    let web = log.lines().filter_map(|line| line.strip_suffix(" passed, 0 failed"));
+    let native = log.lines().filter_map(|line| {
+        line.strip_prefix("checked that the work is done: ")?.strip_suffix(" times")
+    });
+    web.chain(native).filter_map(|count| count.parse::<usize>().ok()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_suites_are_counted() {
+        let log = "  checked: vestiary: login\n159 passed, 0 failed\n\
+                   checked that the work is done: 57 times\nnative-layer: 12 rows\n";
+        assert_eq!(checked(log), 216);
+        assert_eq!(checked("159 passed, 1 failed"), 0);
+    }
+}
