@@ -75,7 +75,7 @@ const VITE = fileURLToPath(new URL('bin/vite.js', import.meta.resolve('vite/pack
 const THROUGHPUT =
 	`adapter-node, built for production, one process on one core; ${CONNECTIONS} connections that ` +
 	'each send the next request when they have an answer, from another process on another core; ' +
-	'the servers take turns in random order.';
+	'the servers take turns in random order. All are sent a cookie of the same length where a visitor has one.';
 
 /** The app once for each of the peers. */
 class Servers {
@@ -118,6 +118,8 @@ class Servers {
 				checked(`${peer}: ${name}`);
 			}
 		}
+		// The app without sessions is sent as much, and reads as much.
+		this.cookies.set('bare', this.cookies.get('vestiary') ?? []);
 	}
 
 	async stop(): Promise<void> {
