@@ -175,7 +175,7 @@ test('the package imports nothing but types of SvelteKit; two subpaths what they
 	const others = imports.filter((line) => !/import type .* from '@sveltejs\/kit'/.test(line));
 	expect(others.sort()).toEqual([
 		expect.stringMatching(/^src\/opentelemetry\.ts:.*'@opentelemetry\/api'/),
-		expect.stringMatching(/^src\/stores\/sqlite\.ts:.*'node:fs'/),
-		expect.stringMatching(/^src\/stores\/sqlite\.ts:.*'node:sqlite'/)
+		expect.stringMatching(/^src\/stores\/sqlite\.ts:.*'node:sqlite'/),
+		expect.stringMatching(/^src\/stores\/sqlite\.ts:.*'node:fs'/)
 	]);
 });
