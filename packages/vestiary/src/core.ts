@@ -256,7 +256,7 @@ export class Core {
 
 	/** The text of a record with this data (JSON text), new or in place of the one `before`. */
 	encode(data: string, before?: string, user?: User): string {
-		this.#random(12);
+		this.#marks(1);
 		return orThrow(() =>
 			this.#bindings.encode(data, before, nameOf(user), user?.handle, Date.now())
 		);
@@ -267,7 +267,7 @@ export class Core {
 	 * The texts of `base` and `mine` must come from the same serialiser.
 	 */
 	commit(id: string, text: string, base: string, mine: string | undefined): Machine {
-		this.#random(12);
+		this.#marks(1);
 		return orThrow(() => this.#bindings.commit(id, text, base, mine, Date.now()));
 	}
 
@@ -278,7 +278,7 @@ export class Core {
 
 	/** Another ID for a session. */
 	renew(id: string, text: string, newId: string): Machine {
-		this.#random(36);
+		this.#marks(3);
 		return orThrow(() => this.#bindings.renew(id, text, newId, Date.now()));
 	}
 
@@ -291,7 +291,7 @@ export class Core {
 		user: User | undefined,
 		longest: number
 	): Machine {
-		this.#random(36);
+		this.#marks(3);
 		const [name, handle, now] = [nameOf(user), user?.handle, Date.now()];
 		return orThrow(() =>
 			this.#bindings.supersede(id, text, newId, data, name, handle, longest, now)
@@ -300,7 +300,7 @@ export class Core {
 
 	/** Tells a machine what the store said: an answer, or the text of a record. */
 	answered(machine: Machine, answer: Answer, text?: string): void {
-		if (answer !== Answer.Done) this.#random(12);
+		if (answer !== Answer.Done) this.#marks(1);
 		orThrow(() => this.#bindings.answered(machine, answer, text, Date.now()));
 	}
 
@@ -346,10 +346,16 @@ export class Core {
 		return Object.entries(sessions).map(([handle, session]) => ({ handle, ...session }));
 	}
 
-	/** Fills the input with random bytes. */
+	/** Fills the input with random bytes: for IDs and nonces, which nobody may know or meet again. */
 	#random(length: number): void {
 		this.#see();
 		crypto.getRandomValues(this.#input.subarray(0, length));
+	}
+
+	/** The same for the marks of writes, which have to be different from each other, and are no secret. */
+	#marks(count: number): void {
+		this.#see();
+		this.#input.set(marks(count * MARK));
 	}
 
 	/** Linear memory may have grown since, and then the old views of it are empty. */
@@ -365,6 +371,26 @@ export class Core {
 		this.#see();
 		return decoder.decode(this.#output.subarray(0, length));
 	}
+}
+
+/** Random bytes of a mark. */
+const MARK = 12;
+
+const pool = { bytes: new Uint8Array(MARK * 64), used: Infinity, drawn: 0 };
+
+/**
+ * Random bytes out of a pool: to ask the host for a few takes as long as for many, and longer than all else
+ * that a write does. After a second it is filled anew, so that two processes that were made of one by
+ * copying its memory do not write the same marks.
+ */
+function marks(length: number): Uint8Array {
+	const now = Date.now();
+	if (pool.used + length > pool.bytes.length || Math.abs(now - pool.drawn) > 1_000) {
+		crypto.getRandomValues(pool.bytes);
+		pool.drawn = now;
+		pool.used = 0;
+	}
+	return pool.bytes.subarray(pool.used, (pool.used += length));
 }
 
 /** What is listed of one of a user's sessions. */
