@@ -219,6 +219,7 @@ mod tests {
         let both = ring(&[NEW, OLD], None);
         assert_eq!(both.open(&id(1), "k", &before).as_deref(), Ok(TEXT));
         let after = both.seal(&id(1), "k", TEXT, &NONCE);
+        assert!(SealRing::is_sealed(&after) && !SealRing::is_sealed(TEXT));
         assert_eq!(ring(&[NEW], None).open(&id(1), "k", &after).as_deref(), Ok(TEXT));
         assert!(ring(&[OLD], None).open(&id(1), "k", &after).is_err());
     }
