@@ -307,6 +307,19 @@ mod tests {
     }
 
     #[test]
+    fn the_lost_answer_of_a_read_leaves_no_doubt_about_a_write() {
+        let mut commit = commit();
+        commit.start(NOW).unwrap();
+        // The store has said that it did not do it.
+        commit.answered(Answer::Conflict, mark(50), NOW).unwrap();
+        let again = commit.answered(Answer::Unknown, mark(51), NOW);
+        assert_eq!(again, Ok(Step::Ask(Ask::Load(id(1)))));
+        let theirs = Answer::Record(record(3, r#"{"n":3}"#).into());
+        let retried = commit.answered(theirs, mark(52), NOW);
+        assert!(matches!(retried, Ok(Step::Ask(Ask::Replace(_, Some(by), ..))) if by == mark(3)));
+    }
+
+    #[test]
     fn it_follows_a_renewal_until_its_grace_is_over() {
         let retired = record(1, "{}").retired(mark(2), &id(1), &id(2), Some(NOW.plus(5))).unwrap();
         for (late, follows) in [(4, true), (5, false), (6, false)] {
