@@ -20,6 +20,8 @@ export interface Result {
 export interface Row extends Spread {
 	case: string;
 	peer: string;
+	/** If it is another one than the group's. */
+	unit?: string;
 	/** What has been subtracted, if something has. */
 	over?: string;
 	/** The median with nothing subtracted. */

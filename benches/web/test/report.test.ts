@@ -102,3 +102,18 @@ test('what is not above nothing is left out of a logarithm', async () => {
 	const rows = [row('a', 'vestiary', -1), row('a', 'iron-session', 1), row('b', 'vestiary', 500)];
 	expect(await plotOf(resultOf('handle-sequential', rows))).not.toContain('NaN');
 });
+
+test('what has another unit has a table of its own, and is found all the same', () => {
+	const results = resultsOf(
+		resultOf('scale-native', [
+			{ ...row('read', 'vestiary', 5), unit: 'ns' },
+			{ ...row('resident', 'vestiary', 340), unit: 'bytes' }
+		])
+	);
+	expect(results.all.map(({ group, unit, rows }) => [group, unit, rows.length])).toEqual([
+		['scale-native-in-ns', 'ns', 1],
+		['scale-native-in-bytes', 'bytes', 1]
+	]);
+	expect(results.median('scale-native', 'resident')).toBe(340);
+	expect(pageOf(results, (group) => `${group}.svg`)).toContain('### A group, in bytes');
+});

@@ -15,19 +15,35 @@ export class Results {
 		const files = readdirSync(folder).filter((name) => name.endsWith('.json'));
 		const all = files.map((name) => {
 			const result = JSON.parse(readFileSync(join(folder, name), 'utf8')) as Result;
-			return { ...result, rows: joined(result.rows) };
+			return byUnit({ ...result, rows: joined(result.rows) });
 		});
-		return new Results(all.sort((a, b) => placeOf(a.group) - placeOf(b.group)));
+		return new Results(all.flat().sort((a, b) => placeOf(a.group) - placeOf(b.group)));
 	}
 
 	row(group: string, name: string, peer = 'vestiary'): Row | undefined {
-		const result = this.all.find((one) => one.group === group);
-		return result?.rows.find((row) => row.case === name && row.peer === peer);
+		const results = this.all.filter(
+			(one) => one.group === group || one.group.startsWith(`${group}-in-`)
+		);
+		const rows = results.flatMap((result) => result.rows);
+		return rows.find((row) => row.case === name && row.peer === peer);
 	}
 
 	median(group: string, name: string, peer?: string): number | undefined {
 		return this.row(group, name, peer)?.median;
 	}
+}
+
+/** A table and a plot can have one unit only. */
+function byUnit(result: Result): Result[] {
+	const units = [...new Set(result.rows.map(({ unit }) => unit ?? result.unit))];
+	if (units.length < 2) return [result];
+	return units.map((unit) => ({
+		...result,
+		group: `${result.group}-in-${unit}`,
+		title: `${result.title}, in ${unit}`,
+		unit,
+		rows: result.rows.filter((row) => (row.unit ?? result.unit) === unit)
+	}));
 }
 
 /** One row for what is told twice: as it was measured, and over something. */
