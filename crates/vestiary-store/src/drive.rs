@@ -22,7 +22,7 @@ pub type Compute<'a> = dyn FnMut(&str) -> Result<String, SessionError> + Send + 
 /// `next` is the mark of another attempt, should one be needed.
 pub(crate) async fn commit(
     sessions: &Sessions,
-    mut machine: Commit,
+    machine: &mut Commit,
     next: WriteId,
     now: UnixMillis,
     compute: &mut Compute<'_>,
@@ -35,7 +35,8 @@ pub(crate) async fn commit(
             Step::Ask(ask) => {
                 let answer = drive.answer(ask).await?;
                 let next = next.take().map_or_else(write_id, Ok)?;
-                machine.answered(answer, next, clock::now())?
+                let now = if answer == Answer::Done { now } else { clock::now() };
+                machine.answered(answer, next, now)?
             }
             Step::Compute(data) => machine.computed(&compute(&data)?, clock::now())?,
             Step::Finished(Committed::Gone) => return Ok(None),
@@ -169,7 +170,8 @@ pub(crate) struct Drive<'a> {
     bound: bool,
     asks: usize,
     looks: u32,
-    took: Duration,
+    /// Since the last question.
+    watch: Stopwatch,
     /// The last answer was none.
     failed: bool,
     /// Why one of them was.
@@ -184,7 +186,7 @@ impl<'a> Drive<'a> {
             bound,
             asks: 0,
             looks: 0,
-            took: Duration::ZERO,
+            watch: Stopwatch::start(),
             failed: false,
             failure: None,
         }
@@ -257,7 +259,10 @@ impl<'a> Drive<'a> {
         answer: impl Future<Output = Result<Answer, StoreError>>,
     ) -> Result<Answer, SessionError> {
         let answer = self.asked(answer).await?.unwrap_or(Answer::Unknown);
-        if answer == Answer::Conflict && self.took > RESENT && self.sessions.inner.store.resends() {
+        if answer == Answer::Conflict
+            && self.watch.elapsed() > RESENT
+            && self.sessions.inner.store.resends()
+        {
             // The client may have lost its connection, and sent it again: what was there may be ours.
             self.failure.get_or_insert_with(|| SessionError::Store {
                 operation: self.operation,
@@ -273,9 +278,10 @@ impl<'a> Drive<'a> {
         &mut self,
         answer: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<Option<T>, SessionError> {
-        let watch = Stopwatch::start();
+        if self.asks > 0 {
+            self.watch = Stopwatch::start();
+        }
         let answer = self.sessions.ask(self.operation, answer).await;
-        self.took = watch.elapsed();
         self.asks += 1;
         match answer {
             Ok(answer) => {
@@ -299,7 +305,7 @@ impl<'a> Drive<'a> {
         if self.looks < 2 {
             return Ok(());
         }
-        let most = (self.took * 2u32.saturating_pow(self.looks))
+        let most = (self.watch.elapsed() * 2u32.saturating_pow(self.looks))
             .clamp(Duration::from_millis(1), Duration::from_secs(1));
         let [byte] = entropy()?;
         clock::pause(most * u32::from(byte) / 255).await;

@@ -311,8 +311,8 @@ impl Sessions {
         let now = clock::now();
         let Stored { id, record } = stored.clone();
         let [mark, next] = write_ids()?;
-        let machine = Commit::new(id, record, change, mark, self.terms(now)?);
-        let written = drive::commit(self, machine, next, now, compute).await?;
+        let mut machine = Commit::new(id, record, change, mark, self.terms(now)?);
+        let written = drive::commit(self, &mut machine, next, now, compute).await?;
         if written.as_ref().is_none_or(|written| written.stored.id != stored.id) {
             self.retire(&stored.id);
         }

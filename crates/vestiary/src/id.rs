@@ -150,8 +150,13 @@ impl WriteId {
     /// A write ID out of a record; `None` if it has another shape.
     #[must_use]
     pub fn parse(id: &str) -> Option<Self> {
-        let id: &[u8; Self::LENGTH] = id.as_bytes().try_into().ok()?;
-        let fits = id.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+        Self::from_bytes(id.as_bytes())
+    }
+
+    pub(crate) fn from_bytes(id: &[u8]) -> Option<Self> {
+        let id: &[u8; Self::LENGTH] = id.try_into().ok()?;
+        let is_url = |b: &u8| b.is_ascii_alphanumeric() | matches!(b, b'-' | b'_');
+        let fits = id.iter().fold(true, |fits, byte| fits & is_url(byte));
         fits.then_some(Self(*id))
     }
 

@@ -181,16 +181,24 @@ impl<'t> Walk<'t> {
 
     /// A string whose `"` is here.
     fn string(&self, at: usize) -> Option<Quoted> {
-        let mut end = at + 1;
-        let mut escapes = false;
+        let end = plain(self.text, at + 1);
+        if self.byte(end) == Some(b'"') {
+            return Some(Quoted { end: end + 1, escapes: false });
+        }
+        self.escaped(end)
+    }
+
+    /// The rest of a string that has an escape here, if it is one.
+    #[cold]
+    fn escaped(&self, at: usize) -> Option<Quoted> {
+        let mut end = at;
         loop {
-            end += plain(self.rest(end));
             match self.byte(end)? {
-                b'"' => return Some(Quoted { end: end + 1, escapes }),
+                b'"' => return Some(Quoted { end: end + 1, escapes: true }),
                 b'\\' => end += 1 + escape(self.rest(end + 1))?,
                 _ => return None,
             }
-            escapes = true;
+            end = plain(self.text, end);
         }
     }
 
@@ -238,18 +246,20 @@ fn escape(rest: &[u8]) -> Option<usize> {
     }
 }
 
-/// How many bytes stand before the first one that a string cannot have, or that means something in it:
-/// a quote, a backslash, a control character. Eight at a time.
-fn plain(text: &[u8]) -> usize {
-    let (words, rest) = text.as_chunks::<8>();
-    for (at, word) in words.iter().enumerate() {
+/// Where, from here on, the first byte is that a string cannot have, or that means something in it: a quote,
+/// a backslash, a control character. Eight at a time.
+fn plain(text: &[u8], mut at: usize) -> usize {
+    while let Some(word) = text.get(at..).and_then(|rest| rest.first_chunk()) {
         let found = marks(u64::from_le_bytes(*word));
         if found != 0 {
-            return 8 * at + (found.trailing_zeros() / 8) as usize;
+            return at + (found.trailing_zeros() / 8) as usize;
         }
+        at += 8;
     }
-    let rest = rest.iter().take_while(|byte| !matches!(byte, b'"' | b'\\' | 0..0x20)).count();
-    8 * words.len() + rest
+    while text.get(at).is_some_and(|byte| !matches!(byte, b'"' | b'\\' | 0..0x20)) {
+        at += 1;
+    }
+    at
 }
 
 /// A bit in the first byte of a word that is a quote, a backslash or a control character; none if there is

@@ -236,7 +236,7 @@ impl Commit {
     /// The record with this data, and how long it may live.
     fn rewritten(&self, data: &str, now: UnixMillis) -> Result<(Record, Ttl), Error> {
         let Terms { format, cookie, ttl, timeouts } = &self.terms;
-        let meta = timeouts.stamped(self.current.meta().clone(), now);
+        let meta = timeouts.stamped(self.current.meta().without_writes(), now);
         let ttl = timeouts.ttl(*ttl, &meta, now);
         let mark = self.write_id.clone();
         let record = self.current.rewritten(*format, mark, cookie, data, meta, Limits::SAVE)?;
