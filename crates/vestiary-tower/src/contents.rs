@@ -16,7 +16,7 @@ pub type Data = Map<String, Value>;
 pub(crate) struct Contents {
     /// What was read; nothing of a new session.
     read: Option<Stored>,
-    /// All members by their names, once one of them was changed.
+    /// All members by their names, once one of them was wanted.
     members: Option<Vec<Member>>,
 }
 
@@ -67,16 +67,15 @@ impl Contents {
     }
 
     /// The value of a member.
-    pub(crate) fn get<V: DeserializeOwned>(&self, name: &str) -> Result<Option<V>, SessionError> {
-        let text = match &self.members {
-            None => self.read(name)?,
-            Some(members) => self
-                .place(members, name)
-                .ok()
-                .and_then(|at| members.get(at))
-                .and_then(|member| self.value(member)),
-        };
-        text.map(value_of).transpose()
+    pub(crate) fn get<V: DeserializeOwned>(
+        &mut self,
+        name: &str,
+    ) -> Result<Option<V>, SessionError> {
+        let members = self.take_members()?;
+        let found = self.place(&members, name).ok().and_then(|at| members.get(at));
+        let value = found.and_then(|member| self.value(member)).map(value_of).transpose();
+        self.members = Some(members);
+        value
     }
 
     /// Sets a member.
@@ -142,19 +141,6 @@ impl Contents {
         Ok(kept)
     }
 
-    /// The value of a member of what was read. Of two of one name the last one counts.
-    fn read(&self, name: &str) -> Result<Option<&str>, SessionError> {
-        let text = self.before();
-        let mut found = None;
-        json_members(text, Limits::LOAD, &mut |key, value| {
-            let key = text.get(key).unwrap_or_default();
-            if key == name || (key.contains('\\') && said_by(key).is_ok_and(|said| said == name)) {
-                found = text.get(value);
-            }
-        })?;
-        Ok(found)
-    }
-
     /// The members, to be changed and put back.
     fn take_members(&mut self) -> Result<Vec<Member>, SessionError> {
         if let Some(members) = self.members.take() {
@@ -175,10 +161,12 @@ impl Contents {
         if let Some(error) = unreadable {
             return Err(wrong_type(error));
         }
-        // In reverse, so that of two of one name the last one stays.
-        members.reverse();
-        members.sort_by(|one, other| self.name(one).cmp(self.name(other)));
-        members.dedup_by(|later, first| self.name(later) == self.name(first));
+        if !members.is_sorted_by(|one, other| self.name(one) < self.name(other)) {
+            // In reverse, so that of two of one name the last one stays.
+            members.reverse();
+            members.sort_by(|one, other| self.name(one).cmp(self.name(other)));
+            members.dedup_by(|other, last| self.name(other) == self.name(last));
+        }
         Ok(members)
     }
 
@@ -257,4 +245,126 @@ fn is_same(read: &str, value: &Value, text: &str) -> bool {
 /// What a key says that has escapes.
 fn said_by(spelled: &str) -> Result<String, serde_json::Error> {
     serde_json::from_str(&["\"", spelled, "\""].concat())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may fail")]
+mod tests {
+    use futures_util::FutureExt as _;
+    use serde_json::json;
+    use vestiary_store::{Config, MemoryStore, Sessions};
+
+    use super::*;
+
+    /// Contents as they are read from a store.
+    fn read(data: &str) -> Contents {
+        let config = Config::new("a long random secret, from the environment");
+        let sessions = Sessions::new(&config, MemoryStore::default()).unwrap();
+        Contents::of(sessions.create(data, None).now_or_never().unwrap().unwrap())
+    }
+
+    /// What their text says.
+    fn values(contents: &Contents) -> Value {
+        serde_json::from_str(&contents.text()).unwrap()
+    }
+
+    #[test]
+    fn what_nobody_has_touched_is_written_as_it_was() {
+        let data = r#"{ "z":1.50, "a" : {"y":1,"x":[ ]}, "n":1e2 }"#;
+        let mut contents = read(data);
+        assert_eq!(contents.get::<f64>("z").unwrap(), Some(1.5));
+        assert_eq!((contents.text().as_ref(), contents.is_changed()), (data, false));
+        contents.set("n", &json!(5)).unwrap();
+        assert_eq!(contents.text(), r#"{"a":{"y":1,"x":[ ]},"n":5,"z":1.50}"#);
+        assert_eq!((contents.before(), contents.is_changed()), (data, true));
+    }
+
+    #[test]
+    fn a_value_that_is_there_already_is_no_change_however_it_is_spelled() {
+        let mut contents = read(r#"{"o":{"b":1, "a":"\u00e9"},"n":1,"gone":null}"#);
+        contents.set("o", &json!({"a": "é", "b": 1})).unwrap();
+        contents.set("n", &json!(2)).unwrap();
+        assert!(contents.is_changed());
+        contents.set("n", &json!(1)).unwrap();
+        assert!(!contents.is_changed(), "{}", contents.text());
+        contents.set("n", &json!(1.0)).unwrap();
+        assert!(contents.is_changed());
+        // What comes and goes was never there, and what goes and comes back was not away.
+        let mut contents = read(r#"{"n":1}"#);
+        contents.set("new", &json!(1)).unwrap();
+        assert_eq!(contents.remove("new").unwrap().as_deref(), Some("1"));
+        assert_eq!(contents.remove("n").unwrap().as_deref(), Some("1"));
+        assert_eq!((contents.text().as_ref(), contents.is_changed()), ("{}", true));
+        assert_eq!(contents.remove("n").unwrap(), None);
+        contents.set("n", &json!(1)).unwrap();
+        assert!(!contents.is_changed());
+    }
+
+    #[derive(serde::Deserialize)]
+    struct B {
+        x: u8,
+    }
+
+    #[test]
+    fn of_two_members_of_one_name_the_last_one_counts() {
+        let mut contents = read(r#"{"b":1,"a":1,"a":2,"b":{"x":1,"x":2}}"#);
+        assert_eq!(contents.get::<u8>("a").unwrap(), Some(2));
+        assert_eq!(contents.get::<B>("b").unwrap().unwrap().x, 2);
+        contents.set("a", &json!(3)).unwrap();
+        assert_eq!(contents.text(), r#"{"a":3,"b":{"x":1,"x":2}}"#);
+        assert_eq!(whole::<Data>(r#"{"a":1,"a":2}"#).unwrap().get("a"), Some(&json!(2)));
+    }
+
+    #[test]
+    fn a_key_is_what_it_says_and_stays_spelled_as_it_is() {
+        let mut contents = read(r#"{"\u0031":1,"tab\t":2,"\u00e9":3}"#);
+        assert_eq!(contents.get::<u8>("1").unwrap(), Some(1));
+        assert_eq!(contents.get::<u8>("tab\t").unwrap(), Some(2));
+        assert_eq!(contents.get::<u8>(r"tab\t").unwrap(), None);
+        contents.set("1", &json!(7)).unwrap();
+        assert_eq!(contents.remove("é").unwrap().as_deref(), Some("3"));
+        contents.set("\"quoted\"", &json!(null)).unwrap();
+        assert_eq!(contents.text(), r#"{"\"quoted\"":null,"\u0031":7,"tab\t":2}"#);
+        assert_eq!(values(&contents), json!({"\"quoted\"": null, "1": 7, "tab\t": 2}));
+        assert_eq!(contents.get::<Option<u8>>("\"quoted\"").unwrap(), Some(None));
+    }
+
+    #[test]
+    fn all_can_be_replaced_removed_or_kept_in_part() {
+        let mut contents = read(r#"{"a":1,"b":2,"c":[1]}"#);
+        let names = ["c", "none", "a"].map(str::to_owned);
+        contents.set("a", &json!("new")).unwrap();
+        assert_eq!(contents.only(&names).unwrap(), r#"{"a":"new","c":[1]}"#);
+        contents.replace(&json!({"b": 2, "d": 4}).as_object().unwrap().clone()).unwrap();
+        assert_eq!(contents.text(), r#"{"b":2,"d":4}"#);
+        contents.replace(&json!({"c": [1], "a": 1, "b": 2}).as_object().unwrap().clone()).unwrap();
+        assert!(!contents.is_changed());
+        contents.clear().unwrap();
+        assert_eq!(contents.get::<u8>("a").unwrap(), None);
+        assert_eq!(contents.text(), "{}");
+        let mut new = Contents::default();
+        assert_eq!((new.text().as_ref(), new.is_changed()), ("{}", false));
+        new.set("a", &json!(1)).unwrap();
+        assert_eq!((new.text().as_ref(), new.is_changed()), (r#"{"a":1}"#, true));
+        new.clear().unwrap();
+        assert!(!new.is_changed());
+    }
+
+    #[test]
+    fn nothing_is_the_default_of_a_type() {
+        for nothing in ["{}", "{ }", "{\n}"] {
+            assert_eq!(whole::<u8>(nothing).ok(), Some(0), "{nothing:?}");
+        }
+        assert!(matches!(whole::<u8>(r#"{"a":1}"#), Err(SessionError::Type(_))));
+    }
+
+    #[test]
+    fn what_javascript_has_stored_and_rust_cannot_read_concerns_nobody_who_does_not_ask() {
+        // Half of a pair of UTF-16: `JSON.stringify` writes it.
+        let mut contents = read(r#"{"half":"\ud800","n":1}"#);
+        assert!(matches!(contents.get::<String>("half"), Err(SessionError::Type(_))));
+        assert_eq!(contents.get::<u8>("n").unwrap(), Some(1));
+        contents.set("n", &json!(2)).unwrap();
+        assert_eq!(contents.text(), r#"{"half":"\ud800","n":2}"#);
+    }
 }

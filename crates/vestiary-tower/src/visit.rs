@@ -194,10 +194,11 @@ impl Visit {
         }
         let finished = self.execute(state, Operation::Finish).await;
         let refreshed = match (std::mem::take(&mut state.due), &state.record) {
-            (Due::Touch, Some(record)) => self.sessions.touch(record).await,
+            (Due::Touch, Some(record)) => Box::pin(self.sessions.touch(record)).await,
             (Due::Deadline, Some(record)) => {
                 let nothing = || "{}".to_owned();
-                self.sessions.commit(record, nothing(), nothing()).await.map(drop)
+                let commit = self.sessions.commit(record, nothing(), nothing());
+                Box::pin(commit).await.map(drop)
             }
             _ => Ok(()),
         };
@@ -297,7 +298,7 @@ impl Visit {
             return self.save(state).await;
         };
         let mut compute = |text: &str| Ok(text_of(&change(text)?));
-        let written = self.sessions.update(&record, &mut compute).await?;
+        let written = Box::pin(self.sessions.update(&record, &mut compute)).await?;
         let before = record.id().clone();
         let known = self.written(state, written);
         if known && state.record.as_ref().is_some_and(|record| *record.id() != before) {
@@ -420,7 +421,7 @@ impl Visit {
         }
         if operation == Operation::Destroy {
             if let Barred::Retired(record) = &state.barred
-                && let Err(error) = self.sessions.destroy(record).await
+                && let Err(error) = Box::pin(self.sessions.destroy(record)).await
             {
                 state.cookie = Outgoing::Removal;
                 return Err(error);
@@ -440,7 +441,8 @@ impl Visit {
         match (step, state.record.clone()) {
             (StoreStep::Keep, _) | (StoreStep::Touch | StoreStep::Take, None) => Ok(true),
             (StoreStep::Create | StoreStep::Replace, None) => {
-                let created = self.sessions.create(&state.contents.text(), None).await?;
+                let text = state.contents.text();
+                let created = Box::pin(self.sessions.create(&text, None)).await?;
                 state.holds(created);
                 self.sessions.tell(Event::Created);
                 Ok(true)
@@ -448,16 +450,16 @@ impl Visit {
             (StoreStep::Create | StoreStep::Replace, Some(record)) => {
                 let base = state.contents.before().to_owned();
                 let mine = state.contents.text().into_owned();
-                let written = self.sessions.commit(&record, base, mine).await?;
+                let written = Box::pin(self.sessions.commit(&record, base, mine)).await?;
                 Ok(self.written(state, written))
             }
             (StoreStep::Touch, Some(record)) => {
-                self.sessions.touch(&record).await?;
+                Box::pin(self.sessions.touch(&record)).await?;
                 state.due = Due::Nothing;
                 Ok(true)
             }
             (StoreStep::Take, Some(record)) => {
-                let confirmed = self.sessions.destroy(&record).await?;
+                let confirmed = Box::pin(self.sessions.destroy(&record)).await?;
                 self.sessions.tell(Event::Destroyed { confirmed });
                 Ok(true)
             }
