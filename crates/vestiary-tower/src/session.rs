@@ -201,8 +201,8 @@ impl Session {
     /// # Errors
     /// [`SessionError::Type`] if it has no JSON; others if the store failed.
     pub async fn insert(&self, key: &str, value: impl Serialize) -> Result<(), SessionError> {
-        let value = serde_json::to_value(value).map_err(wrong_type)?;
-        self.visit.open_to_write().await?.contents.set(key, &value)
+        let text = serde_json::to_string(&value).map_err(wrong_type)?;
+        self.visit.open_to_write().await?.contents.set(key, text)
     }
 
     /// Takes away what is under this key, and returns it.

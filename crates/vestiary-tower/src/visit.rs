@@ -221,7 +221,9 @@ impl Visit {
 
     /// Puts the cookie onto a response, and says what caches have to know.
     fn seal(&self, state: &State, headers: &mut HeaderMap) {
-        if let Some(vary) = response::vary(Some(&list_of(headers, header::VARY)))
+        if !headers.contains_key(header::VARY) {
+            headers.insert(header::VARY, HeaderValue::from_static(response::VARY));
+        } else if let Some(vary) = response::vary(Some(&list_of(headers, header::VARY)))
             && let Ok(vary) = HeaderValue::try_from(vary)
         {
             headers.insert(header::VARY, vary);
