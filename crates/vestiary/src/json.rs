@@ -366,6 +366,20 @@ mod tests {
     }
 
     #[test]
+    fn what_a_string_cannot_have_it_has_nowhere() {
+        // Eight bytes are looked at together, and what stands behind them one by one.
+        for at in 0..20 {
+            for byte in 0..=0x7f_u8 {
+                let mut text = [b'x'; 20];
+                text[at] = byte;
+                let text = str::from_utf8(&text).unwrap();
+                let fits = byte >= 0x20 && byte != b'"' && byte != b'\\';
+                assert_eq!(walk(&format!("{{\"a\":\"{text}\"}}")).is_ok(), fits, "{byte:#x} {at}");
+            }
+        }
+    }
+
+    #[test]
     fn wants_an_object_and_nothing_else() {
         for text in ["[]", "1", "\"a\"", "x"] {
             assert_eq!(walk(text), Err(Error::DataNotObject), "{text}");

@@ -427,6 +427,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_over_is_not_there_wherever_the_table_was_looking() {
+        let mut table = table(1_000, 1 << 20);
+        for n in 0..100u64 {
+            let ttl = if n == 50 { Ttl::Millis(10) } else { Ttl::Infinite };
+            table.set(&n.to_string(), "{}", ttl, T0).unwrap();
+        }
+        table.hand = 0;
+        assert_eq!(table.get("50", T0.plus(10)), None);
+        assert_eq!(table.len(), 99);
+    }
+
+    #[test]
     fn touch_extends_and_never_creates() {
         let mut table = table(10, 1 << 20);
         assert!(!table.touch("sid", Ttl::Millis(50), T0));
