@@ -1,7 +1,7 @@
 use std::{
     future::Future,
     pin::{Pin, pin},
-    task::Poll,
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -42,24 +42,53 @@ impl Stopwatch {
 
 /// Waits for an answer, but not for ever; `None` if it was too late. An answer that is there at once costs
 /// no timer.
+///
+/// Each answer of a server costs one. That of a runtime is an entry in its list; the one that every runtime
+/// has wakes a thread, twice, which takes longer than all else that a request does here.
 pub(crate) async fn within<T>(
     after: Option<Duration>,
     answer: impl Future<Output = T>,
 ) -> Option<T> {
     let mut answer = pin!(answer);
-    let mut delay: Option<Delay> = None;
+    let mut alarm: Option<Alarm> = None;
     std::future::poll_fn(|context| {
         if let Poll::Ready(answer) = answer.as_mut().poll(context) {
             return Poll::Ready(Some(answer));
         }
         let Some(after) = after else { return Poll::Pending };
-        let delay = delay.get_or_insert_with(|| Delay::new(after));
-        Pin::new(delay).poll(context).map(|()| None)
+        alarm.get_or_insert_with(|| Alarm::after(after)).poll(context).map(|()| None)
     })
     .await
 }
 
-/// Lets others finish.
+/// Rings once.
+enum Alarm {
+    /// By tokio's clock. In a box, for only few answers need one.
+    #[cfg(feature = "tokio")]
+    Tokio(Pin<Box<tokio::time::Sleep>>),
+    /// By a thread of its own.
+    Thread(Delay),
+}
+
+impl Alarm {
+    fn after(time: Duration) -> Self {
+        #[cfg(feature = "tokio")]
+        if tokio::runtime::Handle::try_current().is_ok() {
+            return Self::Tokio(Box::pin(tokio::time::sleep(time)));
+        }
+        Self::Thread(Delay::new(time))
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        match self {
+            #[cfg(feature = "tokio")]
+            Self::Tokio(sleep) => sleep.as_mut().poll(context),
+            Self::Thread(delay) => Pin::new(delay).poll(context),
+        }
+    }
+}
+
+/// Lets others finish. Not by tokio's clock: its milliseconds are longer than most pauses.
 pub(crate) async fn pause(time: Duration) {
     Delay::new(time).await;
 }

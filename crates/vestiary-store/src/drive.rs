@@ -1,9 +1,9 @@
 //! Runs the machines of [`vestiary::protocol`]: asks the store what they say, and tells them what it said.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use vestiary::{
-    Limits, Record, SessionId,
+    Limits, Record, SessionId, UnixMillis, WriteId,
     protocol::{
         Answer, Ask, Commit, Committed, Destroy, Destroyed, Rotate, Rotated as Ended, Step,
         UserCommit, UserCommitted, UserStep,
@@ -19,17 +19,24 @@ use crate::{
 /// What an update makes of the data of a session: JSON text of JSON text.
 pub type Compute<'a> = dyn FnMut(&str) -> Result<String, SessionError> + Send + 'a;
 
+/// `next` is the mark of another attempt, should one be needed.
 pub(crate) async fn commit(
     sessions: &Sessions,
-    mut machine: Commit,
+    machine: &mut Commit,
+    next: WriteId,
+    now: UnixMillis,
     compute: &mut Compute<'_>,
 ) -> Result<Option<Written>, SessionError> {
     let mut drive = sessions.driver(StoreOperation::Write, false);
-    let mut step = machine.start(clock::now())?;
+    let mut next = Some(next);
+    let mut step = machine.start(now)?;
     loop {
         step = match step {
             Step::Ask(ask) => {
-                machine.answered(drive.answer(ask).await?, write_id()?, clock::now())?
+                let answer = drive.answer(ask).await?;
+                let next = next.take().map_or_else(write_id, Ok)?;
+                let now = if answer == Answer::Done { now } else { clock::now() };
+                machine.answered(answer, next, now)?
             }
             Step::Compute(data) => machine.computed(&compute(&data)?, clock::now())?,
             Step::Finished(Committed::Gone) => return Ok(None),
@@ -145,8 +152,12 @@ pub(crate) fn opened_list(sessions: &Sessions, key: &str, text: String) -> Optio
     sessions.opened(&id, key, text).ok()
 }
 
-fn sealed_list(sessions: &Sessions, key: &str, text: String) -> Result<String, SessionError> {
-    sessions.sealed(&SessionId::parse(key)?, key, text)
+fn sealed_list<'t>(
+    sessions: &Sessions,
+    key: &str,
+    text: String,
+) -> Result<Cow<'t, str>, SessionError> {
+    sessions.sealed(&SessionId::parse(key)?, key, text.into())
 }
 
 /// A client that sends a request again has lost its connection, and needs longer than this for another one.
@@ -159,7 +170,8 @@ pub(crate) struct Drive<'a> {
     bound: bool,
     asks: usize,
     looks: u32,
-    took: Duration,
+    /// Since the last question.
+    watch: Stopwatch,
     /// The last answer was none.
     failed: bool,
     /// Why one of them was.
@@ -174,7 +186,7 @@ impl<'a> Drive<'a> {
             bound,
             asks: 0,
             looks: 0,
-            took: Duration::ZERO,
+            watch: Stopwatch::start(),
             failed: false,
             failure: None,
         }
@@ -194,13 +206,13 @@ impl<'a> Drive<'a> {
                     Some(Read::Nothing) => Ok(Answer::Gone),
                     Some(Read::Text(text)) => {
                         let text = sessions.opened(&id, &key, text)?;
-                        Ok(Answer::Record(Box::new(Record::decode(&text, Limits::LOAD)?)))
+                        Ok(Answer::Record(Box::new(Record::decode_owned(text, Limits::LOAD)?)))
                     }
                 }
             }
             Ask::Create(id, record, ttl) => {
                 let key = options.store_key(&id);
-                let text = sessions.sealed(&id, &key, record.encode(Limits::SAVE)?)?;
+                let text = sessions.sealed(&id, &key, record.encoded(Limits::SAVE)?)?;
                 let bound = self.bound;
                 self.ask(async {
                     let created = store.create(&key, &text, ttl, bound).await?;
@@ -210,7 +222,7 @@ impl<'a> Drive<'a> {
             }
             Ask::Replace(id, expected, record, ttl) => {
                 let key = options.store_key(&id);
-                let text = sessions.sealed(&id, &key, record.encode(Limits::SAVE)?)?;
+                let text = sessions.sealed(&id, &key, record.encoded(Limits::SAVE)?)?;
                 self.ask(async {
                     Ok(answer_of(store.replace(&key, expected.as_ref(), &text, ttl).await?))
                 })
@@ -247,7 +259,10 @@ impl<'a> Drive<'a> {
         answer: impl Future<Output = Result<Answer, StoreError>>,
     ) -> Result<Answer, SessionError> {
         let answer = self.asked(answer).await?.unwrap_or(Answer::Unknown);
-        if answer == Answer::Conflict && self.took > RESENT && self.sessions.inner.store.resends() {
+        if answer == Answer::Conflict
+            && self.watch.elapsed() > RESENT
+            && self.sessions.inner.store.resends()
+        {
             // The client may have lost its connection, and sent it again: what was there may be ours.
             self.failure.get_or_insert_with(|| SessionError::Store {
                 operation: self.operation,
@@ -263,9 +278,10 @@ impl<'a> Drive<'a> {
         &mut self,
         answer: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<Option<T>, SessionError> {
-        let watch = Stopwatch::start();
+        if self.asks > 0 {
+            self.watch = Stopwatch::start();
+        }
         let answer = self.sessions.ask(self.operation, answer).await;
-        self.took = watch.elapsed();
         self.asks += 1;
         match answer {
             Ok(answer) => {
@@ -289,7 +305,7 @@ impl<'a> Drive<'a> {
         if self.looks < 2 {
             return Ok(());
         }
-        let most = (self.took * 2u32.saturating_pow(self.looks))
+        let most = (self.watch.elapsed() * 2u32.saturating_pow(self.looks))
             .clamp(Duration::from_millis(1), Duration::from_secs(1));
         let [byte] = entropy()?;
         clock::pause(most * u32::from(byte) / 255).await;

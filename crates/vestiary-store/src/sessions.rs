@@ -1,4 +1,5 @@
 use std::{
+    borrow::Cow,
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, PoisonError},
@@ -250,7 +251,7 @@ impl Sessions {
         let Some(text) = self.ask(StoreOperation::Read, self.inner.store.read(&key)).await? else {
             return Ok(None);
         };
-        let record = Record::decode(&self.opened(id, &key, text)?, Limits::LOAD)?;
+        let record = Record::decode_owned(self.opened(id, &key, text)?, Limits::LOAD)?;
         Ok(Some(Stored { id: id.clone(), record }))
     }
 
@@ -267,7 +268,7 @@ impl Sessions {
         for _ in 0..3 {
             let stored = Stored { id: self.new_id()?, record: record.clone() };
             let key = self.inner.options.store_key(&stored.id);
-            let text = self.sealed(&stored.id, &key, record.encode(Limits::SAVE)?)?;
+            let text = self.sealed(&stored.id, &key, record.encoded(Limits::SAVE)?)?;
             let create = self.inner.store.create(&key, &text, ttl, bound);
             if self.ask(StoreOperation::Write, create).await? {
                 self.note_touch(&stored.id);
@@ -311,10 +312,11 @@ impl Sessions {
         change: Change,
         compute: &mut Compute<'_>,
     ) -> Result<Option<Written>, SessionError> {
+        let now = clock::now();
         let Stored { id, record } = stored.clone();
-        let terms = self.terms(clock::now())?;
-        let machine = Commit::new(id, record, change, write_id()?, terms);
-        let written = drive::commit(self, machine, compute).await?;
+        let [mark, next] = write_ids()?;
+        let mut machine = Commit::new(id, record, change, mark, self.terms(now)?);
+        let written = drive::commit(self, &mut machine, next, now, compute).await?;
         if written.as_ref().is_none_or(|written| written.stored.id != stored.id) {
             self.retire(&stored.id);
         }
@@ -514,14 +516,14 @@ impl Sessions {
         let meta = stored.record.meta();
         if timeouts.is_over(meta, now) {
             self.tell(Event::Expired);
-            self.discard(&stored).await;
+            Box::pin(self.discard(&stored)).await;
             return Ok(Found::Nobody);
         }
         if let Some(user) = &meta.user
-            && !self.of(&name_of(user)).admits(&user.handle).await?
+            && !Box::pin(self.of(&name_of(user)).admits(&user.handle)).await?
         {
             self.tell(Event::Revoked);
-            self.discard(&stored).await;
+            Box::pin(self.discard(&stored)).await;
             return Ok(Found::Nobody);
         }
         let (due, stale) = (timeouts.wants_renewal(meta, now), timeouts.is_stale(meta, now));
@@ -571,15 +573,15 @@ impl Sessions {
         Ok(Record::new(format, write_id()?, &cookie, data, meta, Limits::SAVE)?)
     }
 
-    pub(crate) fn sealed(
+    pub(crate) fn sealed<'t>(
         &self,
         id: &SessionId,
         key: &str,
-        text: String,
-    ) -> Result<String, SessionError> {
+        text: Cow<'t, str>,
+    ) -> Result<Cow<'t, str>, SessionError> {
         match &self.inner.seals {
             None => Ok(text),
-            Some(seals) => Ok(seals.seal(id, key, &text, &entropy()?)),
+            Some(seals) => Ok(seals.seal(id, key, &text, &entropy()?).into()),
         }
     }
 
@@ -657,6 +659,14 @@ impl fmt::Debug for Sessions {
 /// A new mark.
 pub(crate) fn write_id() -> Result<WriteId, SessionError> {
     Ok(WriteId::from_entropy(&entropy()?))
+}
+
+/// Two new marks, for the price of one.
+fn write_ids() -> Result<[WriteId; 2], SessionError> {
+    let entropy: [u8; 2 * WriteId::ENTROPY] = entropy()?;
+    let halves = entropy.split_first_chunk().zip(entropy.split_last_chunk());
+    let Some(((one, _), (_, other))) = halves else { return Err(SessionError::Entropy) };
+    Ok([WriteId::from_entropy(one), WriteId::from_entropy(other)])
 }
 
 /// A new name for a session in the list of its user.

@@ -165,12 +165,16 @@ where
             match this.step.as_mut().project() {
                 StepProjection::Handling { inner } => {
                     let mut response = ready!(inner.poll(context))?;
-                    if !this.visit.0.was_looked_at() {
-                        this.visit.0.leave();
+                    let visit = &this.visit.0;
+                    if !visit.was_looked_at() {
+                        visit.leave();
+                        return Poll::Ready(Ok(response));
+                    }
+                    if visit.finish_at_once(response.headers_mut()) {
                         return Poll::Ready(Ok(response));
                     }
                     let headers = std::mem::take(response.headers_mut());
-                    let finishing = Box::pin(finished(Arc::clone(&this.visit.0), headers));
+                    let finishing = Box::pin(finished(Arc::clone(visit), headers));
                     this.step.set(Step::Finishing { finishing, response: Some(response) });
                 }
                 StepProjection::Finishing { finishing, response } => {

@@ -36,6 +36,7 @@
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "axum")]
+mod contents;
 mod extract;
 mod layer;
 mod require;
@@ -43,6 +44,7 @@ mod session;
 mod visit;
 
 #[cfg(feature = "axum")]
+pub use contents::Data;
 pub use extract::{Rejection, UserId};
 pub use layer::{Failure, ResponseFuture, SessionLayer, SessionService, Unavailable};
 pub use require::{RequireLogin, RequireLoginFuture, RequireLoginService};
@@ -51,7 +53,6 @@ pub use vestiary::Error;
 pub use vestiary_store::{
     Config, Encrypt, Event, MemoryStore, OnStoreError, SameSite, SessionError, Sessions,
 };
-pub use visit::Data;
 
 /// The samples of the documentation.
 #[cfg(all(doctest, feature = "axum"))]

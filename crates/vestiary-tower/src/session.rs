@@ -6,7 +6,10 @@ use serde_json::Value;
 use vestiary::{Handle, SessionId, UnixMillis, protocol::UserSession};
 use vestiary_store::{Login, SessionError, Sessions, Stored};
 
-use crate::visit::{Data, State, Visit};
+use crate::{
+    contents::{Data, value_of, whole, wrong_type},
+    visit::Visit,
+};
 
 /// A visitor's session. Cheap to clone; all clones, of whatever type, are the same session.
 ///
@@ -190,8 +193,7 @@ impl Session {
     /// # Errors
     /// [`SessionError::Type`] if it is of another type; others if the store failed.
     pub async fn get<V: DeserializeOwned>(&self, key: &str) -> Result<Option<V>, SessionError> {
-        let mut state = self.visit.open().await?;
-        state.look()?.get(key).map(V::deserialize).transpose().map_err(wrong_type)
+        self.visit.open().await?.contents.get(key)
     }
 
     /// Puts a value under this key.
@@ -199,9 +201,8 @@ impl Session {
     /// # Errors
     /// [`SessionError::Type`] if it has no JSON; others if the store failed.
     pub async fn insert(&self, key: &str, value: impl Serialize) -> Result<(), SessionError> {
-        let value = serde_json::to_value(value).map_err(wrong_type)?;
-        self.visit.open_to_write().await?.change()?.insert(key.to_owned(), value);
-        Ok(())
+        let text = serde_json::to_string(&value).map_err(wrong_type)?;
+        self.visit.open_to_write().await?.contents.set(key, text)
     }
 
     /// Takes away what is under this key, and returns it.
@@ -210,8 +211,8 @@ impl Session {
     /// [`SessionError::Type`] if it is of another type: it is taken away all the same; others if the store
     /// failed.
     pub async fn remove<V: DeserializeOwned>(&self, key: &str) -> Result<Option<V>, SessionError> {
-        let removed = self.visit.open_to_write().await?.change()?.remove(key);
-        removed.map(V::deserialize).transpose().map_err(wrong_type)
+        let removed = self.visit.open_to_write().await?.contents.remove(key)?;
+        removed.as_deref().map(value_of).transpose()
     }
 
     /// Takes everything away. The session stays, and its ID: see [`Session::destroy`].
@@ -219,8 +220,7 @@ impl Session {
     /// # Errors
     /// [`SessionError`] if the store failed.
     pub async fn clear(&self) -> Result<(), SessionError> {
-        self.visit.open_to_write().await?.change()?.clear();
-        Ok(())
+        self.visit.open_to_write().await?.contents.clear()
     }
 
     /// All that it holds.
@@ -228,7 +228,7 @@ impl Session {
     /// # Errors
     /// [`SessionError`] if the store failed.
     pub async fn data(&self) -> Result<Data, SessionError> {
-        Ok(self.visit.open().await?.look()?.clone())
+        value_of(&self.visit.open().await?.contents.text())
     }
 }
 
@@ -238,8 +238,7 @@ impl<T: Serialize + DeserializeOwned + Default> Session<T> {
     /// # Errors
     /// [`SessionError::Type`] if it holds something else; others if the store failed.
     pub async fn read(&self) -> Result<T, SessionError> {
-        let mut state = self.visit.open().await?;
-        of_data(state.look()?)
+        whole(&self.visit.open().await?.contents.text())
     }
 
     /// Puts something in place of what the session holds.
@@ -248,8 +247,7 @@ impl<T: Serialize + DeserializeOwned + Default> Session<T> {
     /// [`SessionError::Type`] if it is no JSON object; others if the store failed.
     pub async fn write(&self, value: &T) -> Result<(), SessionError> {
         let data = to_data(value)?;
-        *self.visit.open_to_write().await?.change()? = data;
-        Ok(())
+        self.visit.open_to_write().await?.contents.replace(&data)
     }
 
     /// Changes what the store has **now**, and stores it: for what is built up from what was there, such
@@ -264,11 +262,10 @@ impl<T: Serialize + DeserializeOwned + Default> Session<T> {
         mut change: impl FnMut(&mut T) + Send,
     ) -> Result<bool, SessionError> {
         let mut state = self.visit.open_to_write().await?;
-        let change = |data: &mut Data| {
-            let mut value: T = of_data(data)?;
+        let change = |text: &str| {
+            let mut value: T = whole(text)?;
             change(&mut value);
-            *data = to_data(&value)?;
-            Ok(())
+            to_data(&value)
         };
         self.visit.update(&mut state, change).await
     }
@@ -283,11 +280,10 @@ impl<T: Serialize + DeserializeOwned + Default> Session<T> {
         &self,
         change: impl FnOnce(&mut T) -> R + Send,
     ) -> Result<R, SessionError> {
-        let mut state: async_lock::MutexGuard<'_, State> = self.visit.open_to_write().await?;
-        let data = state.change()?;
-        let mut value: T = of_data(data)?;
+        let mut state = self.visit.open_to_write().await?;
+        let mut value: T = whole(&state.contents.text())?;
         let result = change(&mut value);
-        *data = to_data(&value)?;
+        state.contents.replace(&to_data(&value)?)?;
         Ok(result)
     }
 }
@@ -330,9 +326,8 @@ impl IntoFuture for LogIn {
         let Self { visit, user, keep, login } = self;
         Box::pin(async move {
             let mut state = visit.open_to_write().await?;
-            let mut data = state.look()?.clone();
-            data.retain(|key, _| keep.contains(key));
-            visit.login(&mut state, &user, data, login).await
+            let kept = state.contents.only(&keep)?;
+            visit.login(&mut state, &user, &kept, login).await
         })
     }
 }
@@ -357,20 +352,9 @@ impl fmt::Debug for LogIn {
     }
 }
 
-fn of_data<T: DeserializeOwned + Default>(data: &Data) -> Result<T, SessionError> {
-    if data.is_empty() {
-        return Ok(T::default());
-    }
-    T::deserialize(Value::Object(data.clone())).map_err(wrong_type)
-}
-
 fn to_data(value: &impl Serialize) -> Result<Data, SessionError> {
     match serde_json::to_value(value).map_err(wrong_type)? {
         Value::Object(data) => Ok(data),
         _ => Err(SessionError::Data(vestiary::Error::DataNotObject)),
     }
-}
-
-fn wrong_type(error: serde_json::Error) -> SessionError {
-    SessionError::Type(Arc::new(error))
 }

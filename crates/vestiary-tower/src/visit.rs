@@ -8,18 +8,16 @@ use std::sync::{
 
 use async_lock::{Mutex, MutexGuard};
 use http::{HeaderMap, HeaderValue, header};
-use serde_json::{Map, Value};
 use vestiary::{
     SessionId, UnixMillis, UserRef,
     decide::{CookieStep, Known, Operation, Plan, Stage, StoreStep, decide},
     response,
 };
 use vestiary_store::{
-    Event, Found, Loaded, Login, OnStoreError, SessionError, Sessions, Stored, Written,
+    Cookies, Event, Found, Loaded, Login, OnStoreError, SessionError, Sessions, Stored, Written,
 };
 
-/// What a session holds.
-pub type Data = Map<String, Value>;
+use crate::contents::{Contents, Data, text_of};
 
 /// A request, as far as its session goes.
 pub(crate) struct Visit {
@@ -42,10 +40,7 @@ pub(crate) struct State {
     failure: Option<SessionError>,
     /// The record as the store has it; none of a new session.
     record: Option<Stored>,
-    /// What is in it, once somebody wants to know.
-    data: Option<Data>,
-    /// The data as JSON text, as it was before the application changed it.
-    base: Option<String>,
+    pub(crate) contents: Contents,
     barred: Barred,
     cookie: Outgoing,
     /// The browser sent a cookie of our name, or was sent one in this request.
@@ -128,7 +123,17 @@ impl Visit {
         }
         let cookies = self.sessions.cookies(self.headers.iter().map(HeaderValue::as_bytes));
         state.cookie_out = cookies.present;
-        let found = match self.sessions.find(&cookies).await {
+        if cookies.present {
+            // In a box, so that the future of each handler is not as large as all that can happen here.
+            Box::pin(self.find(&mut state, &cookies)).await;
+        }
+        state.opened = true;
+        Ok(state)
+    }
+
+    /// Looks for the session of these cookies.
+    async fn find(&self, state: &mut State, cookies: &Cookies) {
+        let found = match self.sessions.find(cookies).await {
             Ok(found) => found,
             Err(error) => {
                 self.sessions.tell(Event::StoreFailed { code: error.code() });
@@ -141,22 +146,21 @@ impl Visit {
         match found {
             Found::Nobody => {}
             Found::Retired(record) => state.barred = Barred::Retired(record),
-            Found::Session(session) => self.begin(&mut state, *session).await,
+            Found::Session(session) => self.begin(state, *session).await,
         }
-        Ok(state)
     }
 
     /// Becomes what was found for this visitor.
     async fn begin(&self, state: &mut State, loaded: Loaded) {
         let Loaded { stored, renewed, due, stale } = loaded;
-        state.record = Some(stored);
+        state.holds(stored);
         if renewed {
             self.cookie_step(state, CookieStep::Set);
         }
         if due {
             // The session could be read, so a store that fails now is no reason to fail: the next request
             // tries again.
-            if let Err(error) = self.renew(state).await {
+            if let Err(error) = Box::pin(self.renew(state)).await {
                 self.sessions.tell(Event::StoreFailed { code: error.code() });
             }
         } else if stale {
@@ -169,18 +173,32 @@ impl Visit {
         self.cookie_step(state, plan.cookie);
     }
 
+    /// Finishes a request that leaves nothing to do for the store; `false` if there is something to wait for.
+    pub(crate) fn finish_at_once(&self, headers: &mut HeaderMap) -> bool {
+        let Some(state) = self.state.try_lock() else { return false };
+        let is_finished = !state.is_good() || {
+            let Plan { store, cookie, .. } = self.plan(&state, Operation::Finish);
+            (store, cookie, state.due) == (StoreStep::Keep, CookieStep::Keep, Due::Nothing)
+        };
+        if is_finished {
+            self.seal(&state, headers);
+            self.leave();
+        }
+        is_finished
+    }
+
     /// What a request leaves behind when its response is ready.
-    pub(crate) async fn finish(&self) -> Result<(), SessionError> {
-        let state = &mut *self.state.lock().await;
-        if !state.opened || state.failure.is_some() {
+    async fn finish(&self, state: &mut State) -> Result<(), SessionError> {
+        if !state.is_good() {
             return Ok(());
         }
         let finished = self.execute(state, Operation::Finish).await;
         let refreshed = match (std::mem::take(&mut state.due), &state.record) {
-            (Due::Touch, Some(record)) => self.sessions.touch(record).await,
+            (Due::Touch, Some(record)) => Box::pin(self.sessions.touch(record)).await,
             (Due::Deadline, Some(record)) => {
                 let nothing = || "{}".to_owned();
-                self.sessions.commit(record, nothing(), nothing()).await.map(drop)
+                let commit = self.sessions.commit(record, nothing(), nothing());
+                Box::pin(commit).await.map(drop)
             }
             _ => Ok(()),
         };
@@ -202,14 +220,15 @@ impl Visit {
     }
 
     /// Puts the cookie onto a response, and says what caches have to know.
-    pub(crate) async fn seal(&self, headers: &mut HeaderMap) {
-        let state = self.state.lock().await;
-        if let Some(vary) = response::vary(Some(&list_of(headers, header::VARY)))
+    fn seal(&self, state: &State, headers: &mut HeaderMap) {
+        if !headers.contains_key(header::VARY) {
+            headers.insert(header::VARY, HeaderValue::from_static(response::VARY));
+        } else if let Some(vary) = response::vary(Some(&list_of(headers, header::VARY)))
             && let Ok(vary) = HeaderValue::try_from(vary)
         {
             headers.insert(header::VARY, vary);
         }
-        let Some(cookie) = self.outgoing(&state) else { return };
+        let Some(cookie) = self.outgoing(state) else { return };
         let control = list_of(headers, header::CACHE_CONTROL);
         if let Some(control) = response::cache_control(Some(&control)) {
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(control));
@@ -266,9 +285,9 @@ impl Visit {
     pub(crate) async fn update(
         &self,
         state: &mut State,
-        mut change: impl FnMut(&mut Data) -> Result<(), SessionError> + Send,
+        mut change: impl FnMut(&str) -> Result<Data, SessionError> + Send,
     ) -> Result<bool, SessionError> {
-        if self.is_changed(state) {
+        if state.contents.is_changed() {
             self.execute(state, Operation::Save).await?;
         }
         let Some(record) = state.record.clone() else {
@@ -276,17 +295,14 @@ impl Visit {
                 self.sessions.tell(Event::Gone);
                 return Ok(false);
             }
-            change(state.change()?)?;
+            let data = change(&state.contents.text())?;
+            state.contents.replace(&data)?;
             return self.save(state).await;
         };
-        let mut compute = |text: &str| {
-            let mut data = parsed(text)?;
-            change(&mut data)?;
-            Ok(text_of(&data))
-        };
-        let written = self.sessions.update(&record, &mut compute).await?;
+        let mut compute = |text: &str| Ok(text_of(&change(text)?));
+        let written = Box::pin(self.sessions.update(&record, &mut compute)).await?;
         let before = record.id().clone();
-        let known = self.written(state, written, false);
+        let known = self.written(state, written);
         if known && state.record.as_ref().is_some_and(|record| *record.id() != before) {
             self.cookie_step(state, CookieStep::Set);
         }
@@ -298,7 +314,7 @@ impl Visit {
         &self,
         state: &mut State,
         user: &str,
-        data: Data,
+        data: &str,
         login: Login,
     ) -> Result<(), SessionError> {
         if self.has_left() {
@@ -308,7 +324,7 @@ impl Visit {
         let list = self.sessions.of(user);
         let owner = list.admit(&login).await?;
         let handle = owner.handle.clone();
-        let stored = match self.rotate(state, &text_of(&data), owner).await {
+        let stored = match self.rotate(state, data, owner).await {
             Ok(stored) => stored,
             Err(error) => {
                 // Its record was not stored, or nobody has its ID: it has no place on the list.
@@ -318,13 +334,8 @@ impl Visit {
                 return Err(error);
             }
         };
-        *state = State {
-            opened: true,
-            record: Some(stored),
-            data: Some(data),
-            cookie_out: state.cookie_out,
-            ..State::default()
-        };
+        *state = State { opened: true, cookie_out: state.cookie_out, ..State::default() };
+        state.holds(stored);
         self.cookie_step(state, CookieStep::Set);
         Ok(())
     }
@@ -363,8 +374,7 @@ impl Visit {
             return Ok(());
         };
         // What the application has changed is told by what it has seen; what others have written
-        // meanwhile it has not.
-        state.base_of(&record)?;
+        // meanwhile it has not: the contents stay those of before.
         state.record = Some(renewed);
         self.cookie_step(state, CookieStep::Set);
         Ok(())
@@ -413,7 +423,7 @@ impl Visit {
         }
         if operation == Operation::Destroy {
             if let Barred::Retired(record) = &state.barred
-                && let Err(error) = self.sessions.destroy(record).await
+                && let Err(error) = Box::pin(self.sessions.destroy(record)).await
             {
                 state.cookie = Outgoing::Removal;
                 return Err(error);
@@ -433,25 +443,25 @@ impl Visit {
         match (step, state.record.clone()) {
             (StoreStep::Keep, _) | (StoreStep::Touch | StoreStep::Take, None) => Ok(true),
             (StoreStep::Create | StoreStep::Replace, None) => {
-                let text = text_of(state.data.get_or_insert_default());
-                state.record = Some(self.sessions.create(&text, None).await?);
-                state.base = None;
+                let text = state.contents.text();
+                let created = Box::pin(self.sessions.create(&text, None)).await?;
+                state.holds(created);
                 self.sessions.tell(Event::Created);
                 Ok(true)
             }
             (StoreStep::Create | StoreStep::Replace, Some(record)) => {
-                let base = state.base_of(&record)?.to_owned();
-                let mine = text_of(state.data(&record)?);
-                let written = self.sessions.commit(&record, base, mine).await?;
-                Ok(self.written(state, written, true))
+                let base = state.contents.before().to_owned();
+                let mine = state.contents.text().into_owned();
+                let written = Box::pin(self.sessions.commit(&record, base, mine)).await?;
+                Ok(self.written(state, written))
             }
             (StoreStep::Touch, Some(record)) => {
-                self.sessions.touch(&record).await?;
+                Box::pin(self.sessions.touch(&record)).await?;
                 state.due = Due::Nothing;
                 Ok(true)
             }
             (StoreStep::Take, Some(record)) => {
-                let confirmed = self.sessions.destroy(&record).await?;
+                let confirmed = Box::pin(self.sessions.destroy(&record)).await?;
                 self.sessions.tell(Event::Destroyed { confirmed });
                 Ok(true)
             }
@@ -459,7 +469,7 @@ impl Visit {
     }
 
     /// Takes over what the store has now. False if that is nothing.
-    fn written(&self, state: &mut State, written: Option<Written>, mine: bool) -> bool {
+    fn written(&self, state: &mut State, written: Option<Written>) -> bool {
         let Some(Written { stored, merged }) = written else {
             self.end(state);
             return false;
@@ -467,12 +477,8 @@ impl Visit {
         if merged {
             self.sessions.tell(Event::Conflict);
         }
-        state.record = Some(stored);
-        state.base = None;
+        state.holds(stored);
         state.due = Due::Nothing;
-        if merged || !mine {
-            state.data = None;
-        }
         true
     }
 
@@ -489,7 +495,7 @@ impl Visit {
         let id = state.record.as_ref().map(Stored::id);
         let known = Known {
             cookie_out: state.cookie_out,
-            unsaved: operation == Operation::Finish && self.is_changed(state),
+            unsaved: operation == Operation::Finish && state.contents.is_changed(),
             over: self.sessions.options().ttl(self.began).is_over(),
             finishes: !left,
             left,
@@ -498,15 +504,6 @@ impl Visit {
         };
         let at = if state.record.is_some() { Stage::Stored } else { Stage::New };
         decide(self.sessions.options().policy(), at, operation, known)
-    }
-
-    /// Whether the application has changed the data, and not only touched it.
-    #[expect(clippy::unused_self, reason = "reads as a question about the request")]
-    fn is_changed(&self, state: &State) -> bool {
-        match (&state.base, &state.data) {
-            (Some(base), Some(data)) => *base != text_of(data),
-            _ => false,
-        }
     }
 
     fn has_left(&self) -> bool {
@@ -532,48 +529,19 @@ impl State {
         self.record.as_ref()
     }
 
-    /// What the session holds.
-    pub(crate) fn look(&mut self) -> Result<&Data, SessionError> {
-        match self.record.clone() {
-            None => Ok(self.data.get_or_insert_default()),
-            Some(record) => self.data(&record).map(|data| &*data),
-        }
+    /// Whether it was read, and could be.
+    fn is_good(&self) -> bool {
+        self.opened && self.failure.is_none()
     }
 
-    /// The same, for the application to change.
-    pub(crate) fn change(&mut self) -> Result<&mut Data, SessionError> {
-        match self.record.clone() {
-            None => {
-                let data = self.data.get_or_insert_default();
-                self.base.get_or_insert_with(|| text_of(data));
-                Ok(data)
-            }
-            Some(record) => {
-                self.base_of(&record)?;
-                self.data(&record)
-            }
-        }
-    }
-
-    fn data(&mut self, record: &Stored) -> Result<&mut Data, SessionError> {
-        let data = match self.data.take() {
-            Some(data) => data,
-            None => parsed(record.data())?,
-        };
-        Ok(self.data.insert(data))
-    }
-
-    /// The data before it was changed, as the same text that it would be afterwards.
-    fn base_of(&mut self, record: &Stored) -> Result<&str, SessionError> {
-        let base = match self.base.take() {
-            Some(base) => base,
-            None => text_of(self.data(record)?),
-        };
-        Ok(self.base.insert(base))
+    /// What the store has.
+    fn holds(&mut self, record: Stored) {
+        self.contents = Contents::of(record.clone());
+        self.record = Some(record);
     }
 
     fn forget(&mut self) {
-        (self.record, self.data, self.base) = (None, None, None);
+        (self.record, self.contents) = (None, Contents::default());
         self.due = Due::Nothing;
     }
 }
@@ -592,8 +560,9 @@ pub(crate) async fn finished(
     visit: Arc<Visit>,
     mut headers: HeaderMap,
 ) -> (HeaderMap, Result<(), SessionError>) {
-    let finished = visit.finish().await;
-    visit.seal(&mut headers).await;
+    let state = &mut *visit.state.lock().await;
+    let finished = visit.finish(state).await;
+    visit.seal(state, &mut headers);
     visit.leave();
     (headers, finished)
 }
@@ -606,12 +575,4 @@ fn list_of(headers: &HeaderMap, name: header::HeaderName) -> String {
 fn is_named(set_cookie: &HeaderValue, name: &str) -> bool {
     let rest = set_cookie.as_bytes().strip_prefix(name.as_bytes());
     rest.is_some_and(|rest| rest.first() == Some(&b'='))
-}
-
-fn parsed(text: &str) -> Result<Data, SessionError> {
-    serde_json::from_str(text).map_err(|error| SessionError::Type(Arc::new(error)))
-}
-
-fn text_of(data: &Data) -> String {
-    serde_json::to_string(data).unwrap_or_else(|_| "{}".to_owned())
 }

@@ -26,15 +26,37 @@ pub const MOST_CANDIDATES: usize = 4;
 /// # Ok::<(), vestiary::Error>(())
 /// ```
 pub fn candidates<'h>(header: &'h [u8], name: &CookieName) -> impl Iterator<Item = &'h [u8]> {
-    header
-        .split(|byte| *byte == b';')
+    pairs(header)
         .filter_map(move |pair| {
-            let equals = pair.iter().position(|byte| *byte == b'=')?;
+            let equals = place_of(b'=', pair)?;
             let (key, value) = pair.split_at_checked(equals)?;
             let (_, value) = value.split_first()?;
             (trim(key) == name.as_str().as_bytes()).then(|| trim(value))
         })
         .take(MOST_CANDIDATES)
+}
+
+/// What semicolons separate.
+fn pairs(header: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut left = Some(header);
+    core::iter::from_fn(move || {
+        let header = left?;
+        let end = place_of(b';', header).unwrap_or(header.len());
+        left = header.get(end + 1..);
+        header.get(..end)
+    })
+}
+
+/// Where a byte is first. Headers of many kilobytes are looked through with every request.
+#[cfg(not(target_arch = "wasm32"))]
+fn place_of(byte: u8, bytes: &[u8]) -> Option<usize> {
+    memchr::memchr(byte, bytes)
+}
+
+/// Where a byte is first. A library for that is larger than what it looks through, mostly.
+#[cfg(target_arch = "wasm32")]
+fn place_of(byte: u8, bytes: &[u8]) -> Option<usize> {
+    bytes.iter().position(|other| *other == byte)
 }
 
 /// SP and HTAB, and nothing else (RFC 6265bis section 5.6 step 4).

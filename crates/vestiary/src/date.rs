@@ -75,11 +75,21 @@ fn push_time(text: &mut String, before: u8, at: UnixMillis) {
 
 /// Appends a number with at least `width` digits. `core::fmt` would be the largest part of the
 /// WebAssembly core.
-pub(crate) fn push_number(text: &mut String, number: u64, width: u32) {
-    if number >= 10 || width > 1 {
-        push_number(text, number / 10, width.saturating_sub(1));
+pub(crate) fn push_number(text: &mut String, number: u64, width: usize) {
+    let mut digits = [b'0'; 20];
+    let (mut left, mut start) = (number, digits.len());
+    for digit in digits.iter_mut().rev() {
+        *digit += (left % 10) as u8;
+        left /= 10;
+        start -= 1;
+        if left == 0 && start + width <= 20 {
+            break;
+        }
     }
-    text.push(char::from(b'0' + (number % 10) as u8));
+    // They are ASCII.
+    text.push_str(
+        digits.get(start..).and_then(|digits| str::from_utf8(digits).ok()).unwrap_or("0"),
+    );
 }
 
 fn push_name(text: &mut String, names: &[u8], index: u64) {

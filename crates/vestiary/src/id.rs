@@ -1,4 +1,4 @@
-use alloc::{borrow::ToOwned as _, string::String};
+use alloc::{string::String, sync::Arc};
 use core::{fmt, ops::RangeInclusive};
 
 use base64ct::{Base64UrlUnpadded, Encoding as _};
@@ -9,7 +9,7 @@ use crate::Error;
 /// A session ID: whoever holds it is the visitor, so it never shows itself.
 ///
 /// `Debug` hides the value, and there is neither `Display` nor `Serialize`. [`SessionId::expose`]
-/// marks each place where the value leaves.
+/// marks each place where the value leaves. A clone shares the text.
 ///
 /// ```
 /// # use vestiary::SessionId;
@@ -18,7 +18,7 @@ use crate::Error;
 /// assert_eq!(format!("{id:?}"), "SessionId(…)");
 /// ```
 #[derive(Clone, Eq, Hash, PartialEq)]
-pub struct SessionId(String);
+pub struct SessionId(Arc<str>);
 
 impl SessionId {
     /// Bytes of entropy in an ID of ours: 192 bits, the seed's length.
@@ -29,7 +29,9 @@ impl SessionId {
     /// An ID from bytes of a cryptographic random source: base64url, 32 characters, no padding.
     #[must_use]
     pub fn from_entropy(entropy: &[u8; Self::ENTROPY]) -> Self {
-        Self(Base64UrlUnpadded::encode_string(entropy))
+        // The buffer has the length of the text.
+        let buffer = &mut [0; Self::ENTROPY / 3 * 4];
+        Self(Base64UrlUnpadded::encode(entropy, buffer).unwrap_or_default().into())
     }
 
     /// An ID that somebody else made: from a verified cookie, or by the application's own
@@ -46,9 +48,11 @@ impl SessionId {
     /// [`SessionId::parse`] for bytes that may not be text; `None` if they are no ID.
     #[must_use]
     pub fn from_bytes(id: &[u8]) -> Option<Self> {
-        let fits = Self::LENGTH.contains(&id.len()) && id.iter().all(|byte| is_cookie_octet(*byte));
+        // All of them are looked at, whatever they are: many at a time.
+        let fits = Self::LENGTH.contains(&id.len())
+            && id.iter().fold(true, |fits, byte| fits & is_cookie_octet(*byte));
         let text = str::from_utf8(id).ok().filter(|text| fits && !text.starts_with("s:"))?;
-        Some(Self(text.to_owned()))
+        Some(Self(text.into()))
     }
 
     /// The ID itself, for the cookie and the store.
@@ -146,8 +150,13 @@ impl WriteId {
     /// A write ID out of a record; `None` if it has another shape.
     #[must_use]
     pub fn parse(id: &str) -> Option<Self> {
-        let id: &[u8; Self::LENGTH] = id.as_bytes().try_into().ok()?;
-        let fits = id.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+        Self::from_bytes(id.as_bytes())
+    }
+
+    pub(crate) fn from_bytes(id: &[u8]) -> Option<Self> {
+        let id: &[u8; Self::LENGTH] = id.try_into().ok()?;
+        let is_url = |b: &u8| b.is_ascii_alphanumeric() | matches!(b, b'-' | b'_');
+        let fits = id.iter().fold(true, |fits, byte| fits & is_url(byte));
         fits.then_some(Self(*id))
     }
 

@@ -7,7 +7,41 @@
 
 use core::ops::Range;
 
-use crate::Error;
+use crate::{Error, Limits};
+
+/// Where the members of a JSON object are: calls `visit` for each of them, in their order, with the place
+/// of its key, as it is spelled between its quotes, and that of its value.
+///
+/// ```
+/// # use vestiary::{Limits, json_members};
+/// let object = r#"{"theme": "dark", "cart": [1, 2]}"#;
+/// let mut cart = None;
+/// json_members(object, Limits::LOAD, &mut |key, value| {
+///     if &object[key] == "cart" {
+///         cart = Some(&object[value]);
+///     }
+/// })?;
+/// assert_eq!(cart, Some("[1, 2]"));
+/// # Ok::<(), vestiary::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error`] if it is no JSON object, too deep, or has a forbidden key, as for a record's data.
+pub fn json_members(
+    object: &str,
+    Limits { depth, .. }: Limits,
+    visit: &mut dyn FnMut(Range<usize>, Range<usize>),
+) -> Result<(), Error> {
+    let mut end = 0;
+    members(object, depth, depth, &mut |key, value| {
+        // Behind the member before there is no other quote.
+        let before = object.as_bytes().get(end..).unwrap_or_default();
+        let start = end + before.iter().take_while(|byte| **byte != b'"').count() + 1;
+        end = value.end;
+        visit(start..start + key.len(), value);
+        Ok(())
+    })
+}
 
 /// What to do with a member: its key, as it is spelled, and where in the text its value is. Not
 /// generic, for the size of the WebAssembly core.
@@ -25,192 +59,216 @@ pub(crate) fn members(
     limit: usize,
     visit: Visit<'_>,
 ) -> Result<(), Error> {
-    let mut walk = Walk { text: text.as_bytes(), at: 0, limit };
-    match walk.token() {
-        Some(b'{') => walk.object(left, visit)?,
+    let mut walk = Walk { text: text.as_bytes(), limit, fault: Error::Json };
+    let start = walk.skip(0);
+    match walk.byte(start) {
+        Some(b'{') => {}
         Some(_) => return Err(Error::DataNotObject),
         None => return Err(Error::Json),
     }
-    match walk.token() {
-        Some(_) => Err(Error::Json),
-        None => Ok(()),
+    let Some(end) = walk.object(start, left, Some(visit)) else { return Err(walk.fault) };
+    if walk.byte(walk.skip(end)).is_some() { Err(Error::Json) } else { Ok(()) }
+}
+
+/// A text that is walked. Each step is told where to begin, and says where it has ended: a place that is
+/// kept in here instead goes through memory with every byte, which takes twice as long.
+struct Walk<'t> {
+    text: &'t [u8],
+    limit: usize,
+    /// Why a step has no end.
+    fault: Error,
+}
+
+impl<'t> Walk<'t> {
+    fn byte(&self, at: usize) -> Option<u8> {
+        self.text.get(at).copied()
+    }
+
+    fn rest(&self, at: usize) -> &'t [u8] {
+        self.text.get(at..).unwrap_or_default()
+    }
+
+    /// Where the next token begins.
+    fn skip(&self, mut at: usize) -> usize {
+        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.byte(at) {
+            at += 1;
+        }
+        at
+    }
+
+    /// A value that begins here.
+    fn value(&mut self, at: usize, left: usize) -> Option<usize> {
+        match self.byte(at)? {
+            b'"' => self.string(at).map(|string| string.end),
+            b'{' => {
+                let left = self.deeper(left)?;
+                self.object(at, left, None)
+            }
+            b'[' => {
+                let left = self.deeper(left)?;
+                self.array(at, left)
+            }
+            b't' => self.word(at, b"true"),
+            b'f' => self.word(at, b"false"),
+            b'n' => self.word(at, b"null"),
+            _ => self.number(at),
+        }
+    }
+
+    fn deeper(&mut self, left: usize) -> Option<usize> {
+        if left == 0 {
+            self.fault = Error::TooDeep { limit: self.limit };
+        }
+        left.checked_sub(1)
+    }
+
+    /// An object whose `{` is here.
+    ///
+    /// A key that spells a letter or `_` as an escape is refused: no serialiser does that, and it could
+    /// hide a `__pr\u006fto__`. So keys need not be unescaped.
+    fn object(&mut self, at: usize, left: usize, mut visit: Option<Visit<'_>>) -> Option<usize> {
+        let mut at = self.skip(at + 1);
+        if self.byte(at) == Some(b'}') {
+            return Some(at + 1);
+        }
+        loop {
+            if self.byte(at) != Some(b'"') {
+                return None;
+            }
+            let Quoted { end, escapes } = self.string(at)?;
+            let key = self.text.get(at + 1..end - 1).unwrap_or_default();
+            if let Some(key) = FORBIDDEN.into_iter().find(|bad| bad.as_bytes() == key) {
+                self.fault = Error::ForbiddenKey { key };
+                return None;
+            }
+            let colon = self.skip(end);
+            if (escapes && hides_a_letter(key)) || self.byte(colon) != Some(b':') {
+                return None;
+            }
+            let start = self.skip(colon + 1);
+            let end = self.value(start, left)?;
+            if let Some(visit) = &mut visit
+                && let Err(error) = visit(key, start..end)
+            {
+                self.fault = error;
+                return None;
+            }
+            at = self.skip(end);
+            match self.byte(at)? {
+                b',' => at = self.skip(at + 1),
+                b'}' => return Some(at + 1),
+                _ => return None,
+            }
+        }
+    }
+
+    /// An array whose `[` is here.
+    fn array(&mut self, at: usize, left: usize) -> Option<usize> {
+        let mut at = self.skip(at + 1);
+        if self.byte(at) == Some(b']') {
+            return Some(at + 1);
+        }
+        loop {
+            let end = self.value(at, left)?;
+            at = self.skip(end);
+            match self.byte(at)? {
+                b',' => at = self.skip(at + 1),
+                b']' => return Some(at + 1),
+                _ => return None,
+            }
+        }
+    }
+
+    /// A string whose `"` is here.
+    fn string(&self, at: usize) -> Option<Quoted> {
+        let end = plain(self.text, at + 1);
+        if self.byte(end) == Some(b'"') {
+            return Some(Quoted { end: end + 1, escapes: false });
+        }
+        self.escaped(end)
+    }
+
+    /// The rest of a string that has an escape here, if it is one.
+    #[cold]
+    fn escaped(&self, at: usize) -> Option<Quoted> {
+        let mut end = at;
+        loop {
+            match self.byte(end)? {
+                b'"' => return Some(Quoted { end: end + 1, escapes: true }),
+                b'\\' => end += 1 + escape(self.rest(end + 1))?,
+                _ => return None,
+            }
+            end = plain(self.text, end);
+        }
+    }
+
+    fn word(&self, at: usize, word: &[u8]) -> Option<usize> {
+        self.rest(at).starts_with(word).then_some(at + word.len())
+    }
+
+    fn number(&self, at: usize) -> Option<usize> {
+        let mut at = at + usize::from(self.byte(at) == Some(b'-'));
+        at = if self.byte(at) == Some(b'0') { at + 1 } else { self.digits(at)? };
+        if self.byte(at) == Some(b'.') {
+            at = self.digits(at + 1)?;
+        }
+        if let Some(b'e' | b'E') = self.byte(at) {
+            let is_signed = matches!(self.byte(at + 1), Some(b'+' | b'-'));
+            at = self.digits(at + 1 + usize::from(is_signed))?;
+        }
+        Some(at)
+    }
+
+    /// One or more.
+    fn digits(&self, start: usize) -> Option<usize> {
+        let mut at = start;
+        while let Some(b'0'..=b'9') = self.byte(at) {
+            at += 1;
+        }
+        (at > start).then_some(at)
     }
 }
 
 /// A string in the text.
 struct Quoted {
-    /// Where it is, without its quotes.
-    place: Range<usize>,
+    /// Behind its second quote.
+    end: usize,
     /// Some of its characters are escaped.
     escapes: bool,
 }
 
-/// How far the text was walked.
-struct Walk<'t> {
-    text: &'t [u8],
-    at: usize,
-    limit: usize,
+/// How long what stands behind a `\` is.
+fn escape(rest: &[u8]) -> Option<usize> {
+    match rest {
+        [b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => Some(1),
+        [b'u', hex @ ..] => hex.first_chunk::<4>()?.iter().all(u8::is_ascii_hexdigit).then_some(5),
+        _ => None,
+    }
 }
 
-impl Walk<'_> {
-    fn peek(&self) -> Option<u8> {
-        self.text.get(self.at).copied()
+/// Where, from here on, the first byte is that a string cannot have, or that means something in it: a quote,
+/// a backslash, a control character. Eight at a time.
+fn plain(text: &[u8], mut at: usize) -> usize {
+    while let Some(word) = text.get(at..).and_then(|rest| rest.first_chunk()) {
+        let found = marks(u64::from_le_bytes(*word));
+        if found != 0 {
+            return at + (found.trailing_zeros() / 8) as usize;
+        }
+        at += 8;
     }
+    while text.get(at).is_some_and(|byte| !matches!(byte, b'"' | b'\\' | 0..0x20)) {
+        at += 1;
+    }
+    at
+}
 
-    /// The first byte of the next token.
-    fn token(&mut self) -> Option<u8> {
-        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
-            self.at += 1;
-        }
-        self.peek()
-    }
-
-    /// Whether this byte is next; then it is passed.
-    fn pass(&mut self, byte: u8) -> bool {
-        let is_next = self.peek() == Some(byte);
-        self.at += usize::from(is_next);
-        is_next
-    }
-
-    fn value(&mut self, left: usize) -> Result<(), Error> {
-        match self.token() {
-            Some(b'"') => self.string().map(drop),
-            Some(b'{') => self.object(self.deeper(left)?, &mut |_, _| Ok(())),
-            Some(b'[') => self.array(self.deeper(left)?),
-            Some(b't') => self.word(b"true"),
-            Some(b'f') => self.word(b"false"),
-            Some(b'n') => self.word(b"null"),
-            _ => self.number(),
-        }
-    }
-
-    fn deeper(&self, left: usize) -> Result<usize, Error> {
-        left.checked_sub(1).ok_or(Error::TooDeep { limit: self.limit })
-    }
-
-    /// An object whose `{` is next.
-    ///
-    /// A key that spells a letter or `_` as an escape is refused: no serialiser does that, and it could
-    /// hide a `__pr\u006fto__`. So keys need not be unescaped.
-    fn object(&mut self, left: usize, visit: Visit<'_>) -> Result<(), Error> {
-        self.at += 1;
-        if self.token() == Some(b'}') {
-            self.at += 1;
-            return Ok(());
-        }
-        loop {
-            if self.token() != Some(b'"') {
-                return Err(Error::Json);
-            }
-            let Quoted { place, escapes } = self.string()?;
-            let key = self.text.get(place).unwrap_or_default();
-            if let Some(key) = FORBIDDEN.into_iter().find(|bad| bad.as_bytes() == key) {
-                return Err(Error::ForbiddenKey { key });
-            }
-            if (escapes && hides_a_letter(key)) || self.token() != Some(b':') {
-                return Err(Error::Json);
-            }
-            self.at += 1;
-            self.token();
-            let start = self.at;
-            self.value(left)?;
-            visit(key, start..self.at)?;
-            if self.ends(b'}')? {
-                return Ok(());
-            }
-        }
-    }
-
-    /// An array whose `[` is next.
-    fn array(&mut self, left: usize) -> Result<(), Error> {
-        self.at += 1;
-        if self.token() == Some(b']') {
-            self.at += 1;
-            return Ok(());
-        }
-        loop {
-            self.value(left)?;
-            if self.ends(b']')? {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Passes a comma, or the end of what it separates.
-    fn ends(&mut self, end: u8) -> Result<bool, Error> {
-        let next = self.token();
-        self.at += 1;
-        match next {
-            Some(b',') => Ok(false),
-            next if next == Some(end) => Ok(true),
-            _ => Err(Error::Json),
-        }
-    }
-
-    /// A string whose `"` is next.
-    fn string(&mut self) -> Result<Quoted, Error> {
-        self.at += 1;
-        let start = self.at;
-        let mut escapes = false;
-        loop {
-            let rest = self.text.get(self.at..).unwrap_or_default();
-            let plain = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20));
-            self.at += plain.ok_or(Error::Json)?;
-            let end = self.at;
-            if self.pass(b'"') {
-                return Ok(Quoted { place: start..end, escapes });
-            }
-            if !self.pass(b'\\') {
-                return Err(Error::Json);
-            }
-            escapes = true;
-            self.escape()?;
-        }
-    }
-
-    /// What stands behind a `\`.
-    fn escape(&mut self) -> Result<(), Error> {
-        let rest = self.text.get(self.at..).unwrap_or_default();
-        self.at += match rest {
-            [b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => 1,
-            [b'u', a, b, c, d, ..] if [a, b, c, d].iter().all(|hex| hex.is_ascii_hexdigit()) => 5,
-            _ => return Err(Error::Json),
-        };
-        Ok(())
-    }
-
-    fn word(&mut self, word: &[u8]) -> Result<(), Error> {
-        let rest = self.text.get(self.at..).unwrap_or_default();
-        if !rest.starts_with(word) {
-            return Err(Error::Json);
-        }
-        self.at += word.len();
-        Ok(())
-    }
-
-    fn number(&mut self) -> Result<(), Error> {
-        self.pass(b'-');
-        if !self.pass(b'0') {
-            self.digits()?;
-        }
-        if self.pass(b'.') {
-            self.digits()?;
-        }
-        if self.pass(b'e') || self.pass(b'E') {
-            let _signed = self.pass(b'+') || self.pass(b'-');
-            self.digits()?;
-        }
-        Ok(())
-    }
-
-    /// One or more.
-    fn digits(&mut self) -> Result<(), Error> {
-        let start = self.at;
-        while let Some(b'0'..=b'9') = self.peek() {
-            self.at += 1;
-        }
-        if self.at > start { Ok(()) } else { Err(Error::Json) }
-    }
+/// A bit in the first byte of a word that is a quote, a backslash or a control character; none if there is
+/// none. In bytes behind the first one there may be bits, too.
+fn marks(word: u64) -> u64 {
+    const EACH: u64 = u64::from_le_bytes([1; 8]);
+    let below = |word: u64, most: u8| word.wrapping_sub(EACH * u64::from(most)) & !word;
+    let is = |byte: u8| below(word ^ (EACH * u64::from(byte)), 1);
+    (below(word, 0x20) | is(b'"') | is(b'\\')) & (EACH << 7)
 }
 
 /// Keys that JavaScript could turn into a prototype.
@@ -304,6 +362,20 @@ mod tests {
             "/**/1",
         ] {
             assert_eq!(walk(&format!("{{\"a\":{value}}}")), Err(Error::Json), "{value}");
+        }
+    }
+
+    #[test]
+    fn what_a_string_cannot_have_it_has_nowhere() {
+        // Eight bytes are looked at together, and what stands behind them one by one.
+        for at in 0..20 {
+            for byte in 0..=0x7f_u8 {
+                let mut text = [b'x'; 20];
+                text[at] = byte;
+                let text = str::from_utf8(&text).unwrap();
+                let fits = byte >= 0x20 && byte != b'"' && byte != b'\\';
+                assert_eq!(walk(&format!("{{\"a\":\"{text}\"}}")).is_ok(), fits, "{byte:#x} {at}");
+            }
         }
     }
 

@@ -55,6 +55,7 @@ pub use cookie::{CookieName, Domain, MaxAge, Path, Priority, SameSite, SetCookie
 pub use error::Error;
 pub use format::Format;
 pub use id::{Handle, SessionId, WriteId, user_key};
+pub use json::json_members;
 pub use key::{CookieValue, KeyRing, MalformedCookie};
 pub use memory::{MemoryLimits, MemoryTable, Outcome};
 pub use merge::merge;

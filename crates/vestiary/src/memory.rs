@@ -1,7 +1,10 @@
-use alloc::{borrow::ToOwned as _, string::String};
-use core::fmt;
+use alloc::{boxed::Box, string::String};
+use core::{
+    fmt,
+    hash::{Hash, Hasher},
+};
 
-use indexmap::IndexMap;
+use indexmap::{Equivalent, IndexSet, set::MutableValues as _};
 use rustc_hash::FxBuildHasher;
 
 use crate::{Error, Ttl, UnixMillis, record};
@@ -25,7 +28,7 @@ use crate::{Error, Ttl, UnixMillis, record};
 pub struct MemoryTable {
     limits: MemoryLimits,
     // The hash needs no secret seed: keys are IDs that we made, or that carry our signature.
-    entries: IndexMap<String, Entry, FxBuildHasher>,
+    entries: IndexSet<Entry, FxBuildHasher>,
     /// The next entry to look at.
     hand: usize,
     /// When all of them were looked at.
@@ -56,12 +59,18 @@ pub enum Outcome {
     Gone,
 }
 
+/// A record under its key, and known by it.
 struct Entry {
-    text: String,
+    /// The key and behind it the record: of a million small texts, a good part would be bookkeeping.
+    text: Box<str>,
+    key: u32,
     deadline: UnixMillis,
     /// It belongs to a user.
     bound: bool,
 }
+
+/// What an entry is looked for by.
+struct Key<'k>(&'k str);
 
 /// What an entry needs beside key and text, roughly. Counted so that many tiny records are not free.
 const OVERHEAD: usize = 96;
@@ -76,14 +85,14 @@ impl MemoryTable {
     /// An empty table.
     #[must_use]
     pub fn new(limits: MemoryLimits) -> Self {
-        let entries = IndexMap::with_hasher(FxBuildHasher);
+        let entries = IndexSet::with_hasher(FxBuildHasher);
         Self { limits, entries, hand: 0, swept: UnixMillis(0), bytes: 0 }
     }
 
     /// The record under `key`, if it is there and alive.
     pub fn get(&mut self, key: &str, now: UnixMillis) -> Option<&str> {
-        self.look_around(key, now);
-        self.entries.get(key).map(|entry| entry.text.as_str())
+        let at = self.find(key, now)?;
+        self.entries.get_index(at).map(Entry::record)
     }
 
     /// Writes a record, new or over an old one. With a life that is over, removes it.
@@ -91,24 +100,8 @@ impl MemoryTable {
     /// # Errors
     /// [`Error::StoreFull`]; what was there before is there still.
     pub fn set(&mut self, key: &str, text: &str, ttl: Ttl, now: UnixMillis) -> Result<(), Error> {
-        self.look_around(key, now);
-        if ttl.is_over() {
-            self.remove(key);
-            return Ok(());
-        }
-        if self.refusal(key, text).is_some() && now.since(self.swept) >= SWEEP_INTERVAL {
-            self.sweep(now);
-        }
-        if let Some(refusal) = self.refusal(key, text) {
-            return Err(refusal);
-        }
-        let bound = self.entries.get(key).is_some_and(|entry| entry.bound);
-        let entry = Entry { text: text.to_owned(), deadline: self.deadline(ttl, now), bound };
-        self.bytes += cost(key, text);
-        if let Some(old) = self.entries.insert(key.to_owned(), entry) {
-            self.bytes -= cost(key, &old.text);
-        }
-        Ok(())
+        let at = self.find(key, now);
+        self.write(at, key, text, ttl, now)
     }
 
     /// Writes a record if there is none. With a life that is over, does nothing and is `Ok`.
@@ -126,16 +119,15 @@ impl MemoryTable {
         bound: bool,
         now: UnixMillis,
     ) -> Result<Outcome, Error> {
-        self.look_around(key, now);
-        if self.entries.contains_key(key) {
+        if self.find(key, now).is_some() {
             return Ok(Outcome::Conflict);
         }
-        if bound && self.refusal(key, text).is_some() {
+        if bound && self.refusal(None, key, text).is_some() {
             self.make_room(key, text);
         }
-        self.set(key, text, ttl, now)?;
-        if let Some(entry) = self.entries.get_mut(key) {
-            entry.bound = bound;
+        self.write(None, key, text, ttl, now)?;
+        if bound && let Some(at) = self.entries.get_index_of(&Key(key)) {
+            self.change(at, |entry| entry.bound = true);
         }
         Ok(Outcome::Done)
     }
@@ -152,46 +144,48 @@ impl MemoryTable {
         ttl: Ttl,
         now: UnixMillis,
     ) -> Result<Outcome, Error> {
-        let outcome = self.compare(key, expected, now);
+        let at = self.find(key, now);
+        let outcome = self.compare(at, expected);
         if outcome == Outcome::Done {
-            self.set(key, text, ttl, now)?;
+            self.write(at, key, text, ttl, now)?;
         }
         Ok(outcome)
     }
 
     /// Removes the record whose mark is `expected` (`None`: it has none), and no other.
     pub fn remove_marked(&mut self, key: &str, expected: Option<&str>, now: UnixMillis) -> Outcome {
-        let outcome = self.compare(key, expected, now);
-        if outcome == Outcome::Done {
-            self.remove(key);
+        let at = self.find(key, now);
+        let outcome = self.compare(at, expected);
+        if let (Outcome::Done, Some(at)) = (outcome, at) {
+            self.remove_at(at);
         }
         outcome
     }
 
-    fn compare(&mut self, key: &str, expected: Option<&str>, now: UnixMillis) -> Outcome {
-        match self.get(key, now) {
+    fn compare(&self, at: Option<usize>, expected: Option<&str>) -> Outcome {
+        match at.and_then(|at| self.entries.get_index(at)) {
             None => Outcome::Gone,
-            Some(text) if record::mark_of(text) == expected => Outcome::Done,
+            Some(entry) if record::mark_of(entry.record()) == expected => Outcome::Done,
             Some(_) => Outcome::Conflict,
         }
     }
 
     /// Gives a record a new life from `now` on. Never creates one: `false` if it is not there.
     pub fn touch(&mut self, key: &str, ttl: Ttl, now: UnixMillis) -> bool {
-        self.look_around(key, now);
+        let Some(at) = self.find(key, now) else { return false };
         if ttl.is_over() {
-            return self.remove(key);
+            self.remove_at(at);
+            return true;
         }
         let deadline = self.deadline(ttl, now);
-        let Some(entry) = self.entries.get_mut(key) else { return false };
-        entry.deadline = deadline;
+        self.change(at, |entry| entry.deadline = deadline);
         true
     }
 
     /// Removes a record; whether there was one.
     pub fn remove(&mut self, key: &str) -> bool {
-        let Some(entry) = self.entries.swap_remove(key) else { return false };
-        self.bytes -= cost(key, &entry.text);
+        let Some(at) = self.entries.get_index_of(&Key(key)) else { return false };
+        self.remove_at(at);
         true
     }
 
@@ -204,10 +198,9 @@ impl MemoryTable {
 
     /// Key, text and what is left of the life of all records.
     pub fn iter(&self, now: UnixMillis) -> impl Iterator<Item = (&str, &str, Ttl)> {
-        let alive = self.entries.iter().filter(move |(_, entry)| entry.deadline > now);
-        alive.map(move |(key, entry)| {
-            (key.as_str(), entry.text.as_str(), Ttl::Millis(entry.deadline.since(now)))
-        })
+        let alive = self.entries.iter().filter(move |entry| entry.deadline > now);
+        alive
+            .map(move |entry| (entry.key(), entry.record(), Ttl::Millis(entry.deadline.since(now))))
     }
 
     /// Number of records.
@@ -228,49 +221,98 @@ impl MemoryTable {
         self.bytes
     }
 
-    /// Looks at `key`, and at the next few entries.
-    fn look_around(&mut self, key: &str, now: UnixMillis) {
-        if self.entries.get(key).is_some_and(|entry| entry.deadline <= now) {
-            self.remove(key);
-        }
+    /// Where the entry of `key` is, if it is alive. Looks at the next few others, too.
+    fn find(&mut self, key: &str, now: UnixMillis) -> Option<usize> {
         for _ in 0..LOOKS {
             if !self.look(now) {
                 self.hand = 0;
-                return;
+                break;
             }
         }
+        let (at, entry) = self.entries.get_full(&Key(key))?;
+        if entry.deadline <= now {
+            self.remove_at(at);
+            return None;
+        }
+        Some(at)
     }
 
     /// Looks at the entry under the hand; `false` past the last one.
     fn look(&mut self, now: UnixMillis) -> bool {
-        let Some((_, entry)) = self.entries.get_index(self.hand) else { return false };
+        let Some(entry) = self.entries.get_index(self.hand) else { return false };
         if entry.deadline > now {
             self.hand += 1;
-        } else if let Some((key, entry)) = self.entries.swap_remove_index(self.hand) {
-            // The last entry has taken this place, and is looked at next.
-            self.bytes -= cost(&key, &entry.text);
+        } else {
+            // The last entry takes this place, and is looked at next.
+            self.remove_at(self.hand);
         }
         true
+    }
+
+    /// Writes a record in place of the one `at`, or a new one.
+    fn write(
+        &mut self,
+        mut at: Option<usize>,
+        key: &str,
+        text: &str,
+        ttl: Ttl,
+        now: UnixMillis,
+    ) -> Result<(), Error> {
+        if ttl.is_over() {
+            if let Some(at) = at {
+                self.remove_at(at);
+            }
+            return Ok(());
+        }
+        if self.refusal(at, key, text).is_some() && now.since(self.swept) >= SWEEP_INTERVAL {
+            self.sweep(now);
+            at = self.entries.get_index_of(&Key(key));
+        }
+        if let Some(refusal) = self.refusal(at, key, text) {
+            return Err(refusal);
+        }
+        let Some(entry) = Entry::new(key, text, self.deadline(ttl, now)) else {
+            return Err(Error::StoreFull { limit: self.limits.bytes, unit: "bytes" });
+        };
+        self.bytes += entry.cost();
+        let Some(at) = at else {
+            self.entries.insert(entry);
+            return Ok(());
+        };
+        let old = self.change(at, |old| {
+            let bound = old.bound;
+            core::mem::replace(old, Entry { bound, ..entry })
+        });
+        self.bytes -= old.map_or(0, |old| old.cost());
+        Ok(())
+    }
+
+    /// Changes an entry, and not its key.
+    fn change<T>(&mut self, at: usize, change: impl FnOnce(&mut Entry) -> T) -> Option<T> {
+        self.entries.get_index_mut2(at).map(change)
+    }
+
+    fn remove_at(&mut self, at: usize) {
+        if let Some(entry) = self.entries.swap_remove_index(at) {
+            self.bytes -= entry.cost();
+        }
     }
 
     /// Drops sessions of nobody until this one fits.
     fn make_room(&mut self, key: &str, text: &str) {
         let mut at = 0;
-        while self.refusal(key, text).is_some() && at < self.entries.len() {
+        while self.refusal(None, key, text).is_some() && at < self.entries.len() {
             match self.entries.get_index(at) {
-                Some((_, entry)) if !entry.bound => {
-                    if let Some((key, entry)) = self.entries.swap_remove_index(at) {
-                        self.bytes -= cost(&key, &entry.text);
-                    }
-                }
+                Some(entry) if !entry.bound => self.remove_at(at),
                 _ => at += 1,
             }
         }
     }
 
-    fn refusal(&self, key: &str, text: &str) -> Option<Error> {
-        let old = self.entries.get(key).map(|entry| cost(key, &entry.text));
-        if self.bytes - old.unwrap_or(0) + cost(key, text) > self.limits.bytes {
+    /// Why this record cannot take the place of the one `at`, or a place of its own.
+    fn refusal(&self, at: Option<usize>, key: &str, text: &str) -> Option<Error> {
+        let old = at.and_then(|at| self.entries.get_index(at)).map(Entry::cost);
+        if self.bytes - old.unwrap_or(0) + cost(key.len() + text.len()) > self.limits.bytes {
             return Some(Error::StoreFull { limit: self.limits.bytes, unit: "bytes" });
         }
         let full = old.is_none() && self.entries.len() >= self.limits.entries;
@@ -279,6 +321,59 @@ impl MemoryTable {
 
     fn deadline(&self, ttl: Ttl, now: UnixMillis) -> UnixMillis {
         ttl.deadline(now).unwrap_or_else(|| now.plus(self.limits.default_ttl))
+    }
+}
+
+impl Entry {
+    /// `None` for a key of 4 GiB.
+    fn new(key: &str, record: &str, deadline: UnixMillis) -> Option<Self> {
+        let length = u32::try_from(key.len()).ok()?;
+        let mut text = String::with_capacity(key.len() + record.len());
+        text.extend([key, record]);
+        Some(Self { text: text.into(), key: length, deadline, bound: false })
+    }
+
+    fn key(&self) -> &str {
+        self.parts().0
+    }
+
+    fn record(&self) -> &str {
+        self.parts().1
+    }
+
+    fn parts(&self) -> (&str, &str) {
+        let key = usize::try_from(self.key).unwrap_or_default();
+        self.text.split_at_checked(key).unwrap_or_default()
+    }
+
+    fn cost(&self) -> usize {
+        cost(self.text.len())
+    }
+}
+
+impl Eq for Entry {}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Hash for Entry {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Key(self.key()).hash(state);
+    }
+}
+
+impl Equivalent<Entry> for Key<'_> {
+    fn equivalent(&self, entry: &Entry) -> bool {
+        self.0 == entry.key()
+    }
+}
+
+impl Hash for Key<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
     }
 }
 
@@ -297,8 +392,9 @@ impl Default for MemoryLimits {
     }
 }
 
-fn cost(key: &str, text: &str) -> usize {
-    OVERHEAD + key.len() + text.len()
+/// What key and record of so many bytes count.
+fn cost(text: usize) -> usize {
+    OVERHEAD + text
 }
 
 #[cfg(test)]
@@ -325,9 +421,21 @@ mod tests {
         for _ in 0..2 * 1_001 / LOOKS {
             assert_eq!(table.get("none", T0.plus(1_000)), None);
         }
-        assert_eq!((table.len(), table.bytes()), (1, cost("forever", "{}")));
+        assert_eq!((table.len(), table.bytes()), (1, cost("forever{}".len())));
         table.sweep(T0.plus(5_000));
         assert_eq!((table.len(), table.bytes()), (0, 0));
+    }
+
+    #[test]
+    fn what_is_over_is_not_there_wherever_the_table_was_looking() {
+        let mut table = table(1_000, 1 << 20);
+        for n in 0..100u64 {
+            let ttl = if n == 50 { Ttl::Millis(10) } else { Ttl::Infinite };
+            table.set(&n.to_string(), "{}", ttl, T0).unwrap();
+        }
+        table.hand = 0;
+        assert_eq!(table.get("50", T0.plus(10)), None);
+        assert_eq!(table.len(), 99);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 use alloc::{string::String, vec::Vec};
 
-use crate::{Error, Limits, json};
+use crate::{Error, Limits, json_members};
 
 /// Applies to `theirs` what was changed between `base` and `mine`, top-level key by top-level key.
 ///
@@ -50,15 +50,8 @@ type Member<'t> = (&'t str, &'t str);
 
 fn members(object: &str, limits: Limits) -> Result<Vec<Member<'_>>, Error> {
     let mut found = Vec::new();
-    let mut end = 0;
-    json::members(object, limits.depth, limits.depth, &mut |key, place| {
-        let start =
-            object.get(end..).and_then(|rest| rest.find('"')).map_or(end, |at| end + at + 1);
-        let key = object.get(start..start + key.len()).unwrap_or_default();
-        end = place.end;
-        found.push((key, object.get(place).unwrap_or_default()));
-        Ok(())
-    })?;
+    let part = |place| object.get(place).unwrap_or_default();
+    json_members(object, limits, &mut |key, value| found.push((part(key), part(value))))?;
     Ok(found)
 }
 

@@ -83,6 +83,20 @@ impl Meta {
         Self { created: Some(created), ..Self::default() }
     }
 
+    /// The same, without the writes before: a new write has others.
+    pub(crate) fn without_writes(&self) -> Self {
+        let Self { created, renewed, idle, absolute, user, writes: _, next } = self;
+        Self {
+            created: *created,
+            renewed: *renewed,
+            idle: *idle,
+            absolute: *absolute,
+            user: user.clone(),
+            writes: Vec::new(),
+            next: next.clone(),
+        }
+    }
+
     /// Appends the text of a JSON object.
     pub(crate) fn push(&self, text: &mut String) {
         text.push('{');
@@ -141,7 +155,15 @@ impl Meta {
                 b"absolute" => meta.absolute = millis(value),
                 b"user" => user = Some(value),
                 b"handle" => handle = unquoted(value).and_then(Handle::parse),
-                b"writes" => meta.writes = value.split('"').filter_map(WriteId::parse).collect(),
+                b"writes" => {
+                    meta.writes.reserve_exact(Self::WRITES);
+                    meta.writes.extend(
+                        value
+                            .as_bytes()
+                            .split(|byte| *byte == b'"')
+                            .filter_map(WriteId::from_bytes),
+                    );
+                }
                 b"next" => next = Some(value),
                 b"grace" => grace = millis(value),
                 _ => {}

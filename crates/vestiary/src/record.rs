@@ -1,5 +1,5 @@
-use alloc::{borrow::ToOwned as _, string::String};
-use core::fmt;
+use alloc::{borrow::Cow, string::String, sync::Arc};
+use core::{fmt, ops::Range};
 
 use crate::{Error, Format, HiddenId, Meta, Next, SessionId, UnixMillis, WriteId, json};
 
@@ -15,7 +15,7 @@ use crate::{Error, Format, HiddenId, Meta, Next, SessionId, UnixMillis, WriteId,
 ///   the shape away. express-session drops `v` and `meta` when it writes.
 ///
 /// `v` comes first and has a fixed width. Data is kept as text: whoever wants values parses them,
-/// and text that was decoded here is safe to parse.
+/// and text that was decoded here is safe to parse. A clone shares the text.
 ///
 /// ```
 /// # use vestiary::{Format, Limits, Record};
@@ -30,13 +30,21 @@ use crate::{Error, Format, HiddenId, Meta, Next, SessionId, UnixMillis, WriteId,
 /// assert_eq!(record.format(), Format::Express);
 /// # Ok::<(), vestiary::Error>(())
 /// ```
-#[derive(Clone, Eq, PartialEq)]
-pub struct Record {
+#[derive(Clone)]
+pub struct Record(Arc<Kept>);
+
+/// What a record holds.
+struct Kept {
     format: Format,
     write_id: Option<WriteId>,
-    cookie: String,
-    data: String,
     meta: Meta,
+    /// Cookie and data are in there, so that they need no text of their own.
+    text: String,
+    /// `None` for an empty one that the text does not have.
+    cookie: Option<Range<usize>>,
+    data: Range<usize>,
+    /// The text is what a store keeps.
+    is_encoded: bool,
 }
 
 /// What [`Record::inspect`] has seen.
@@ -97,13 +105,29 @@ impl Record {
                 }
             })?;
         }
-        Ok(Self {
-            format,
-            write_id: Some(write_id),
-            cookie: cookie.to_owned(),
-            data: data.to_owned(),
-            meta,
-        })
+        Ok(Self::of(format, Some(write_id), cookie, data, meta))
+    }
+
+    /// A record of parts that were walked.
+    fn of(format: Format, write_id: Option<WriteId>, cookie: &str, data: &str, meta: Meta) -> Self {
+        let mut text = String::with_capacity(ROOM + cookie.len() + data.len());
+        let is_encoded = format == Format::Seed;
+        if is_encoded {
+            text.push('{');
+            push_write_id(&mut text, write_id.as_ref());
+            text.push_str("\"cookie\":");
+        }
+        let cookie = Some(push_placed(&mut text, cookie));
+        if is_encoded {
+            text.push_str(",\"data\":");
+        }
+        let data = push_placed(&mut text, data);
+        if is_encoded {
+            text.push_str(",\"meta\":");
+            meta.push(&mut text);
+            text.push('}');
+        }
+        Self(Arc::new(Kept { format, write_id, meta, text, cookie, data, is_encoded }))
     }
 
     /// Reads a record out of a store. What it does not know in there it leaves alone.
@@ -113,22 +137,34 @@ impl Record {
     /// means "no session".
     pub fn decode(text: &str, limits: Limits) -> Result<Self, Error> {
         let parts = Parts::of(text, limits)?;
+        let mut flat = String::new();
         let data = match parts.format {
-            Format::Seed => parts.data.to_owned(),
+            Format::Seed => parts.data(),
             Format::Express => {
-                let mut data = String::from("{");
-                push_members(&mut data, text, &[b"cookie"], limits)?;
-                data.push('}');
-                data
+                flat.push('{');
+                push_members(&mut flat, text, &[b"cookie"], limits)?;
+                flat.push('}');
+                &flat
             }
         };
-        Ok(Self {
-            format: parts.format,
-            write_id: mark_of(text).and_then(WriteId::parse),
-            cookie: parts.cookie.to_owned(),
-            data,
-            meta: parts.meta()?,
-        })
+        let mark = mark_of(text).and_then(WriteId::parse);
+        Ok(Self::of(parts.format, mark, parts.cookie(), data, meta_of(parts.meta)?))
+    }
+
+    /// [`Record::decode`] of a text that is not needed any more: it is kept, and nothing of it is copied
+    /// if data has its own place in it.
+    ///
+    /// # Errors
+    /// Those of [`Record::decode`].
+    pub fn decode_owned(text: String, limits: Limits) -> Result<Self, Error> {
+        let parts = Parts::of(&text, limits)?;
+        if parts.format == Format::Express {
+            return Self::decode(&text, limits);
+        }
+        let Parts { format, cookie, data, .. } = parts;
+        let (write_id, meta) = (mark_of(&text).and_then(WriteId::parse), meta_of(parts.meta)?);
+        let is_encoded = false;
+        Ok(Self(Arc::new(Kept { format, write_id, meta, text, cookie, data, is_encoded })))
     }
 
     /// What [`Record::decode`] would read, without a copy of it.
@@ -139,8 +175,8 @@ impl Record {
         let parts = Parts::of(text, limits)?;
         Ok(Inspection {
             format: parts.format,
-            meta: parts.meta()?,
-            data: (parts.format == Format::Seed).then_some(parts.data),
+            meta: meta_of(parts.meta)?,
+            data: (parts.format == Format::Seed).then_some(parts.data()),
         })
     }
 
@@ -162,59 +198,60 @@ impl Record {
     /// # Errors
     /// [`Error::TooLarge`] if it has more than `limits.bytes`.
     pub fn encode(&self, limits: Limits) -> Result<String, Error> {
-        let mut text = String::with_capacity(96 + self.cookie.len() + self.data.len());
-        match self.format {
-            Format::Seed => {
-                text.push('{');
-                self.push_write_id(&mut text);
-                text.extend(["\"cookie\":", &self.cookie, ",\"data\":", &self.data, ","]);
-                text.push_str("\"meta\":");
-                self.meta.push(&mut text);
-            }
-            Format::Express => {
-                text.push_str("{\"cookie\":{");
-                self.push_write_id(&mut text);
-                text.push_str("\"meta\":");
-                self.meta.push(&mut text);
-                // What was read has the mark and the metadata of the write before.
-                push_members(&mut text, &self.cookie, &[b"v", b"meta"], limits)?;
-                text.push('}');
-                push_members(&mut text, &self.data, &[], limits)?;
-            }
-        }
-        text.push('}');
-        check_size(text.len(), limits)?;
-        Ok(text)
+        self.encoded(limits).map(Cow::into_owned)
     }
 
-    fn push_write_id(&self, text: &mut String) {
-        if let Some(id) = &self.write_id {
-            text.extend(["\"v\":\"", id.as_str(), "\","]);
+    /// The text that a store keeps, without a copy of it where there is one already.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] if it has more than `limits.bytes`.
+    pub fn encoded(&self, limits: Limits) -> Result<Cow<'_, str>, Error> {
+        let Kept { format, write_id, meta, text, is_encoded, .. } = &*self.0;
+        if *is_encoded {
+            check_size(text.len(), limits)?;
+            return Ok(text.as_str().into());
         }
+        if *format == Format::Seed {
+            let (cookie, data) = (self.cookie(), self.data());
+            let again = Self::of(Format::Seed, write_id.clone(), cookie, data, meta.clone());
+            return again.encode(limits).map(Cow::Owned);
+        }
+        let mut text = String::with_capacity(ROOM + self.0.text.len());
+        text.push_str("{\"cookie\":{");
+        push_write_id(&mut text, write_id.as_ref());
+        text.push_str("\"meta\":");
+        meta.push(&mut text);
+        // What was read has the mark and the metadata of the write before.
+        push_members(&mut text, self.cookie(), &[b"v", b"meta"], limits)?;
+        text.push('}');
+        push_members(&mut text, self.data(), &[], limits)?;
+        text.push('}');
+        check_size(text.len(), limits)?;
+        Ok(text.into())
     }
 
     /// The shape that it was read in, or is written in.
     #[must_use]
     pub fn format(&self) -> Format {
-        self.format
+        self.0.format
     }
 
     /// The session data: text of a JSON object.
     #[must_use]
     pub fn data(&self) -> &str {
-        &self.data
+        self.0.text.get(self.0.data.clone()).unwrap_or_default()
     }
 
     /// What the library knows of the session.
     #[must_use]
     pub fn meta(&self) -> &Meta {
-        &self.meta
+        &self.0.meta
     }
 
     /// Whether this write made the record, or one of those before it.
     #[must_use]
     pub fn has_write(&self, id: &WriteId) -> bool {
-        self.write_id.as_ref() == Some(id) || self.meta.writes.contains(id)
+        self.write_id() == Some(id) || self.meta().writes.contains(id)
     }
 
     /// The record that is to take the place of this one: other data and other deadlines, the same
@@ -231,7 +268,8 @@ impl Record {
         meta: Meta,
         limits: Limits,
     ) -> Result<Self, Error> {
-        let earlier = self.write_id.iter().chain(&self.meta.writes).take(Meta::WRITES).cloned();
+        let earlier =
+            self.write_id().into_iter().chain(&self.meta().writes).take(Meta::WRITES).cloned();
         let meta = Meta { writes: earlier.collect(), ..meta };
         Self::new(format, write_id, cookie, data, meta, limits)
     }
@@ -250,7 +288,7 @@ impl Record {
     ) -> Result<Self, Error> {
         let next = Some(Next { id: HiddenId::new(new, old, &write_id), grace });
         let meta = Meta { next, ..Meta::default() };
-        self.rewritten(self.format, write_id, &self.cookie, "{}", meta, Limits::LOAD)
+        self.rewritten(self.format(), write_id, self.cookie(), "{}", meta, Limits::LOAD)
     }
 
     /// The ID that the session has now, and until when the old one leads to it, if this record, which
@@ -259,21 +297,32 @@ impl Record {
     /// # Errors
     /// [`Error::Json`] if it does not say it to the holder of `old`.
     pub fn next(&self, old: &SessionId) -> Result<Option<(SessionId, Option<UnixMillis>)>, Error> {
-        let Some(Next { id, grace }) = &self.meta.next else { return Ok(None) };
-        let id = self.write_id.as_ref().and_then(|mark| id.reveal(old, mark));
+        let Some(Next { id, grace }) = &self.meta().next else { return Ok(None) };
+        let id = self.write_id().and_then(|mark| id.reveal(old, mark));
         Ok(Some((id.ok_or(Error::Json)?, *grace)))
     }
 
     /// The `cookie` of the record: text of a JSON object.
     #[must_use]
     pub fn cookie(&self) -> &str {
-        &self.cookie
+        text_at(&self.0.text, self.0.cookie.as_ref())
     }
 
     /// The mark of the write that made this record; `None` in the seed's records.
     #[must_use]
     pub fn write_id(&self) -> Option<&WriteId> {
-        self.write_id.as_ref()
+        self.0.write_id.as_ref()
+    }
+}
+
+impl Eq for Record {}
+
+impl PartialEq for Record {
+    fn eq(&self, other: &Self) -> bool {
+        let parts = |record: &Self| (record.format(), record.0.write_id.clone());
+        parts(self) == parts(other)
+            && self.meta() == other.meta()
+            && (self.cookie(), self.data()) == (other.cookie(), other.data())
     }
 }
 
@@ -281,23 +330,49 @@ impl Record {
 impl fmt::Debug for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Record")
-            .field("write_id", &self.write_id)
-            .field("meta", &self.meta)
-            .field("bytes", &self.data.len())
+            .field("write_id", &self.0.write_id)
+            .field("meta", &self.0.meta)
+            .field("bytes", &self.data().len())
             .finish_non_exhaustive()
     }
+}
+
+/// What a record needs beside cookie and data, mostly.
+const ROOM: usize = 256;
+
+fn push_write_id(text: &mut String, id: Option<&WriteId>) {
+    if let Some(id) = id {
+        text.extend(["\"v\":\"", id.as_str(), "\","]);
+    }
+}
+
+/// Appends it; where it is then.
+fn push_placed(text: &mut String, part: &str) -> Range<usize> {
+    let start = text.len();
+    text.push_str(part);
+    start..text.len()
+}
+
+/// The object there, or an empty one.
+fn text_at<'t>(text: &'t str, place: Option<&Range<usize>>) -> &'t str {
+    place.and_then(|place| text.get(place.clone())).unwrap_or("{}")
 }
 
 fn check_size(size: usize, limits: Limits) -> Result<(), Error> {
     if size <= limits.bytes { Ok(()) } else { Err(Error::TooLarge { size, limit: limits.bytes }) }
 }
 
-/// What a stored record has, as text.
+/// What gives the shape of express-session away.
+const MAX_AGE: &[u8; 14] = b"originalMaxAge";
+
+/// What a stored record has, and where.
 struct Parts<'t> {
+    text: &'t str,
     format: Format,
-    cookie: &'t str,
+    /// `None` if it is no object.
+    cookie: Option<Range<usize>>,
     /// An object; without meaning in [`Format::Express`].
-    data: &'t str,
+    data: Range<usize>,
     meta: Option<&'t str>,
 }
 
@@ -305,21 +380,34 @@ impl<'t> Parts<'t> {
     fn of(text: &'t str, limits: Limits) -> Result<Self, Error> {
         check_size(text.len(), limits)?;
         let [_, meta, cookie, data] = find(text, [b"v", b"meta", b"cookie", b"data"], limits)?;
-        let cookie = cookie.filter(|cookie| cookie.starts_with('{')).unwrap_or("{}");
-        if let Ok([_, meta, Some(_), _]) =
-            find(cookie, [b"v", b"meta", b"originalMaxAge", b"data"], limits)
+        let is_object = |place: &Range<usize>| text.as_bytes().get(place.start) == Some(&b'{');
+        let cookie = cookie.filter(is_object);
+        let inner = text_at(text, cookie.as_ref());
+        // Mostly the name is nowhere in there, which needs no walk. No key hides a letter.
+        let may_be = inner.as_bytes().windows(MAX_AGE.len()).any(|part| part == MAX_AGE);
+        if may_be
+            && let Ok([_, meta, Some(_), _]) =
+                find(inner, [b"v", b"meta", MAX_AGE, b"data"], limits)
         {
-            return Ok(Self { format: Format::Express, cookie, data: "", meta });
+            let meta = meta.and_then(|place| inner.get(place));
+            return Ok(Self { text, format: Format::Express, cookie, data: 0..0, meta });
         }
-        let data = data.filter(|data| data.starts_with('{')).ok_or(Error::DataNotObject)?;
-        Ok(Self { format: Format::Seed, cookie, data, meta })
+        let data = data.filter(is_object).ok_or(Error::DataNotObject)?;
+        let meta = meta.and_then(|place| text.get(place));
+        Ok(Self { text, format: Format::Seed, cookie, data, meta })
+    }
+
+    fn cookie(&self) -> &'t str {
+        text_at(self.text, self.cookie.as_ref())
+    }
+
+    fn data(&self) -> &'t str {
+        text_at(self.text, Some(&self.data))
     }
 }
 
-impl Parts<'_> {
-    fn meta(&self) -> Result<Meta, Error> {
-        self.meta.map_or_else(|| Ok(Meta::default()), Meta::read)
-    }
+fn meta_of(text: Option<&str>) -> Result<Meta, Error> {
+    text.map_or_else(|| Ok(Meta::default()), Meta::read)
 }
 
 /// The mark of a record, where a store looks for it without parsing: at the head of its text. One that
@@ -333,18 +421,18 @@ pub(crate) fn mark_of(text: &str) -> Option<&str> {
 /// What stands before the mark, in either shape.
 const HEADS: [&str; 2] = ["{\"v\":\"", "{\"cookie\":{\"v\":\""];
 
-/// The values of four members of an object.
-fn find<'t>(
-    object: &'t str,
+/// Where the values of four members of an object are.
+fn find(
+    object: &str,
     names: [&[u8]; 4],
     Limits { depth, .. }: Limits,
-) -> Result<[Option<&'t str>; 4], Error> {
-    let mut found = [None; 4];
+) -> Result<[Option<Range<usize>>; 4], Error> {
+    let mut found = [const { None }; 4];
     json::members(object, depth, depth, &mut |key, place| {
         let at = names.iter().position(|name| *name == key);
         let Some(value) = at.and_then(|at| found.get_mut(at)) else { return Ok(()) };
         // Two of one name: readers would disagree which one counts.
-        match value.replace(object.get(place).unwrap_or_default()) {
+        match value.replace(place) {
             Some(_) => Err(Error::Json),
             None => Ok(()),
         }

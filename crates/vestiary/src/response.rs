@@ -17,6 +17,9 @@ pub fn cache_control(present: Option<&str>) -> Option<&'static str> {
     (!has_member(present, "no-store")).then_some("no-store")
 }
 
+/// The `Vary` of a response that depends on the session, if it has none yet.
+pub const VARY: &str = "Cookie";
+
 /// The `Vary` of a response that depends on the session; `None` if the present one will do.
 ///
 /// ```
@@ -30,7 +33,7 @@ pub fn vary(present: Option<&str>) -> Option<String> {
         return None;
     }
     Some(match present.map(str::trim_ascii) {
-        None | Some("") => "Cookie".to_owned(),
+        None | Some("") => VARY.to_owned(),
         Some(present) => [present, ", Cookie"].concat(),
     })
 }

@@ -1,7 +1,12 @@
-use alloc::{borrow::ToOwned as _, boxed::Box, string::String, vec::Vec};
+use alloc::{
+    borrow::{Cow, ToOwned as _},
+    boxed::Box,
+    string::String,
+    vec::Vec,
+};
 
 use super::{Answer, Ask, Step, TRIES, Terms};
-use crate::{Error, Limits, Meta, Record, SessionId, UnixMillis, WriteId, merge};
+use crate::{Error, Limits, Meta, Record, SessionId, Ttl, UnixMillis, WriteId, merge};
 
 /// Writes the data of a session that is stored.
 ///
@@ -136,15 +141,8 @@ impl Commit {
     /// # Errors
     /// [`Error`] if the data cannot be stored. Nothing was written.
     pub fn computed(&mut self, data: &str, now: UnixMillis) -> Result<Step<Committed>, Error> {
-        let Terms { format, cookie, ttl, timeouts } = &self.terms;
-        let meta = timeouts.stamped(self.current.meta().clone(), now);
-        let ttl = timeouts.ttl(*ttl, &meta, now);
-        let write_id = self.write_id.clone();
-        *self.pending =
-            self.current.rewritten(*format, write_id, cookie, data, meta, Limits::SAVE)?;
-        let expected = self.current.write_id().cloned();
-        let record = self.pending.clone();
-        Ok(Step::Ask(Ask::Replace(self.id.clone(), expected, record, ttl)))
+        let (record, ttl) = self.rewritten(data, now)?;
+        Ok(self.replace(record, ttl))
     }
 
     /// The answer of the store to the last [`Step::Ask`]. `fresh` is a new write ID; of [`Answer::Done`] none
@@ -160,7 +158,8 @@ impl Commit {
     ) -> Result<Step<Committed>, Error> {
         let looked = core::mem::take(&mut self.looking);
         let mark = core::mem::replace(&mut self.write_id, fresh);
-        if !looked && self.here {
+        // What was done, nobody asks after.
+        if !looked && self.here && answer != Answer::Done {
             let expected = self.current.write_id().cloned();
             let doubtful = answer == Answer::Unknown;
             self.attempts.push(Attempt { expected, mark, doubtful });
@@ -223,10 +222,33 @@ impl Commit {
         match &self.change {
             Change::Rerun => Ok(Step::Compute(self.current.data().to_owned())),
             Change::Merge { base, mine } => {
-                let data = merge(base, mine, self.current.data(), Limits::SAVE)?;
-                self.computed(&data, now)
+                // Mostly nobody else has written, and there is nothing to merge.
+                let data = match self.current.data() {
+                    theirs if base == theirs => Cow::from(mine),
+                    theirs if base == mine => Cow::from(theirs),
+                    theirs => merge(base, mine, theirs, Limits::SAVE)?.into(),
+                };
+                let (record, ttl) = self.rewritten(&data, now)?;
+                Ok(self.replace(record, ttl))
             }
         }
+    }
+
+    /// The record with this data, and how long it may live.
+    fn rewritten(&self, data: &str, now: UnixMillis) -> Result<(Record, Ttl), Error> {
+        let Terms { format, cookie, ttl, timeouts } = &self.terms;
+        let meta = timeouts.stamped(self.current.meta().without_writes(), now);
+        let ttl = timeouts.ttl(*ttl, &meta, now);
+        let mark = self.write_id.clone();
+        let record = self.current.rewritten(*format, mark, cookie, data, meta, Limits::SAVE)?;
+        Ok((record, ttl))
+    }
+
+    /// Asks the store to put this record in place of the current one.
+    fn replace(&mut self, record: Record, ttl: Ttl) -> Step<Committed> {
+        *self.pending = record;
+        let expected = self.current.write_id().cloned();
+        Step::Ask(Ask::Replace(self.id.clone(), expected, self.pending.clone(), ttl))
     }
 }
 
@@ -259,7 +281,6 @@ mod tests {
     use alloc::format;
 
     use super::*;
-    use crate::Ttl;
 
     const NOW: UnixMillis = UnixMillis(1_000);
 
