@@ -32,7 +32,8 @@
 //! stores nothing more. A response whose session could not be stored does not leave.
 //!
 //! # Features
-//! `axum` (default): extractors for axum 0.8.
+//! `axum` (default): extractors for axum 0.8. `tokio`: waits for a store by tokio's clock, where tokio runs and has
+//! its time enabled; with Redis, `SQLite` or Postgres that is so anyway.
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "axum")]
