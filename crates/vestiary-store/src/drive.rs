@@ -299,14 +299,16 @@ impl<'a> Drive<'a> {
         }
     }
 
-    /// To look again at once is best for two; of many, all but one would come too late again.
+    /// To look again at once is best for two; of many, all but one would come too late again. So each waits, for
+    /// up to twice as long each time, and not less than 1, 2, 4 … milliseconds: many find their turn before they
+    /// give up.
     async fn look(&mut self) -> Result<(), SessionError> {
         self.looks += 1;
         if self.looks < 2 {
             return Ok(());
         }
         let most = (self.watch.elapsed() * 2u32.saturating_pow(self.looks))
-            .clamp(Duration::from_millis(1), Duration::from_secs(1));
+            .clamp(Duration::from_millis(1 << (self.looks - 2).min(8)), Duration::from_secs(1));
         let [byte] = entropy()?;
         clock::pause(most * u32::from(byte) / 255).await;
         Ok(())

@@ -282,7 +282,7 @@ export class Records {
 					continue;
 				}
 				// To look again at once is best for two; of many, all but one would come too late again.
-				if (machine.step === Step.Load && ++looks > 1) await pause(took * 2 ** looks);
+				if (machine.step === Step.Load && ++looks > 1) await pause(took, looks);
 				const began = performance.now();
 				let answer: Answer | string;
 				try {
@@ -460,11 +460,14 @@ export function busy(): StoreError {
 	);
 }
 
-/** Lets others finish: some time between a moment and `most` milliseconds, or a second. */
-async function pause(most: number): Promise<void> {
+/**
+ * Lets others finish: for up to twice as long each time, and not less than 1, 2, 4 … milliseconds, so that many
+ * find their turn before they give up.
+ */
+async function pause(took: number, looks: number): Promise<void> {
 	const [byte = 0] = crypto.getRandomValues(new Uint8Array(1));
-	const time = (byte / 255) * Math.min(Math.max(most, 1), 1_000);
-	await new Promise((resolve) => setTimeout(resolve, time));
+	const most = Math.min(Math.max(took * 2 ** looks, 2 ** (looks - 2)), 1_000);
+	await new Promise((resolve) => setTimeout(resolve, (byte / 255) * most));
 }
 
 /** Waits for the store, but not for ever (0). */
