@@ -5,7 +5,7 @@ import { MemoryStore } from './memory-store.js';
 import { developing, runtimeOf, type Runtime } from './runtime.js';
 import { Scope } from './scope.js';
 import { finish, hasVisitor, open } from './session.js';
-import { markSubRequests, parentOf } from './sub-request.js';
+import { markSubRequests, parentOf, unmark } from './sub-request.js';
 import type { SveltekitSessionConfig } from './types.js';
 
 /**
@@ -64,7 +64,7 @@ export function sveltekitSessionHandle(
 		// Most requests wait for nothing.
 		const opening = open(scope);
 		event.locals.session = opening instanceof Promise ? await opening : opening;
-		const unmark = markSubRequests(event, scope);
+		markSubRequests(event, scope);
 		try {
 			let response: Response;
 			try {
@@ -80,7 +80,7 @@ export function sveltekitSessionHandle(
 			return scope.seal(response);
 		} finally {
 			scope.left = true;
-			unmark();
+			unmark(scope);
 		}
 	};
 }

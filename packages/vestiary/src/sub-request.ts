@@ -11,7 +11,7 @@ import type { Scope } from './scope.js';
  *
  * Requests to other servers of this host, or below it, get the cookie that this request has set.
  */
-export function markSubRequests(event: RequestEvent, scope: Scope): () => void {
+export function markSubRequests(event: RequestEvent, scope: Scope): void {
 	const { requests } = scope.runtime;
 	const { fetch, url } = event;
 
@@ -41,10 +41,11 @@ export function markSubRequests(event: RequestEvent, scope: Scope): () => void {
 	};
 	// Read-only by its type; SvelteKit hands this very object on to `load`, actions and endpoints.
 	(event as { fetch: typeof fetch }).fetch = marked;
+}
 
-	return () => {
-		if (scope.mark !== undefined) requests.delete(scope.mark);
-	};
+/** Once it is answered, nothing is a part of it any more. */
+export function unmark({ mark, runtime }: Scope): void {
+	if (mark !== undefined) runtime.requests.delete(mark);
 }
 
 /** The request that this one is a part of. */
