@@ -36,16 +36,16 @@
 //! its time enabled; with Redis, `SQLite` or Postgres that is so anyway.
 #![forbid(unsafe_code)]
 
-#[cfg(feature = "axum")]
 mod contents;
+#[cfg(feature = "axum")]
 mod extract;
 mod layer;
 mod require;
 mod session;
 mod visit;
 
-#[cfg(feature = "axum")]
 pub use contents::Data;
+#[cfg(feature = "axum")]
 pub use extract::{Rejection, UserId};
 pub use layer::{Failure, ResponseFuture, SessionLayer, SessionService, Unavailable};
 pub use require::{RequireLogin, RequireLoginFuture, RequireLoginService};
