@@ -176,11 +176,12 @@ impl CookieValue {
             return Err(MalformedCookie::TooLong);
         }
         let mut buffer;
-        let decoded = if value.contains(&b'%') {
-            buffer = [0; LONGEST_VALUE];
-            percent_decoded(value, &mut buffer)
-        } else {
-            value
+        let decoded = match value.iter().position(|byte| *byte == b'%') {
+            None => value,
+            Some(first) => {
+                buffer = [0; LONGEST_VALUE];
+                percent_decoded(value, first, &mut buffer)
+            }
         };
         let (format, rest) = match decoded.strip_prefix(b"s:") {
             Some(rest) => (Format::Express, rest),
@@ -220,19 +221,19 @@ impl fmt::Debug for KeyRing {
     }
 }
 
-/// The value without its percent-encoding. Mostly that is one of a few characters near its end, if any: what
-/// stands before is copied as it is, and nothing is allocated.
-fn percent_decoded<'v>(value: &'v [u8], buffer: &'v mut [u8; LONGEST_VALUE]) -> &'v [u8] {
-    let plain = value.iter().take_while(|byte| **byte != b'%').count();
-    let Some((plain, encoded)) = value.split_at_checked(plain).filter(|(_, rest)| !rest.is_empty())
-    else {
-        return value;
-    };
-    let Some((head, tail)) = buffer.split_at_mut_checked(plain.len()) else { return value };
+/// The value without its percent-encoding, whose first `%` is at `first`. Mostly that is one of a few
+/// characters near its end: what stands before is copied as it is, and nothing is allocated.
+fn percent_decoded<'v>(
+    value: &'v [u8],
+    first: usize,
+    buffer: &'v mut [u8; LONGEST_VALUE],
+) -> &'v [u8] {
+    let parts = value.split_at_checked(first).zip(buffer.split_at_mut_checked(first));
+    let Some(((plain, encoded), (head, tail))) = parts else { return value };
     head.copy_from_slice(plain);
     let decoded =
         percent_encoding::percent_decode(encoded).zip(tail).map(|(byte, place)| *place = byte);
-    let end = plain.len() + decoded.count();
+    let end = first + decoded.count();
     buffer.get(..end).unwrap_or_default()
 }
 

@@ -121,7 +121,8 @@ async function ended(server: ChildProcess): Promise<void> {
 	if (server.exitCode === null && server.kill()) await exit;
 }
 
-async function freePort(): Promise<number> {
+/** A port that nobody listens at. */
+export async function freePort(): Promise<number> {
 	const server = createServer();
 	const port = await listening(server);
 	await new Promise((resolve) => server.close(resolve));

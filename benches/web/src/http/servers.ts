@@ -2,9 +2,9 @@
 import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { createServer, type AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import { freePort } from '../../../../packages/vestiary/stores/servers.ts';
 import { ended, guarded } from '../children.ts';
 import type { Job, Outcome } from './load.ts';
 
@@ -15,6 +15,21 @@ const PINS = process.platform === 'linux' && availableParallelism() > 1;
 
 /** A program and its arguments. */
 export type Command = [program: string, ...args: string[]];
+
+export interface Answer {
+	status: number;
+	text: string;
+	/** Names and values of what it sets. */
+	cookie: string;
+}
+
+/** What a server answers to a browser that has this cookie. */
+export async function answerOf(port: number, path: string, cookie?: string): Promise<Answer> {
+	const headers = cookie === undefined ? {} : { cookie };
+	const answer = await fetch(`http://127.0.0.1:${port}${path}`, { headers });
+	const set = answer.headers.getSetCookie().map((one) => one.split(';', 1)[0] ?? '');
+	return { status: answer.status, text: await answer.text(), cookie: set.join('; ') };
+}
 
 /** The command that runs this one on the core of the servers, or of the load. */
 export function pinned(to: keyof typeof CORES, command: Command): Command {
@@ -52,14 +67,8 @@ export class HttpServer {
 		throw new Error(`no answer from ${program.join(' ')}`);
 	}
 
-	async get(
-		path: string,
-		cookie?: string
-	): Promise<{ status: number; text: string; cookie: string }> {
-		const headers = cookie === undefined ? {} : { cookie };
-		const answer = await fetch(`http://127.0.0.1:${this.port}${path}`, { headers });
-		const set = answer.headers.getSetCookie().map((one) => one.split(';', 1)[0] ?? '');
-		return { status: answer.status, text: await answer.text(), cookie: set.join('; ') };
+	get(path: string, cookie?: string): Promise<Answer> {
+		return answerOf(this.port, path, cookie);
 	}
 
 	/** Seconds of processor time that it has used. */
@@ -102,12 +111,4 @@ export class Load {
 	stop(): Promise<void> {
 		return ended(this.#process);
 	}
-}
-
-async function freePort(): Promise<number> {
-	const server = createServer();
-	await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-	const { port } = server.address() as AddressInfo;
-	await new Promise((resolve) => server.close(resolve));
-	return port;
 }

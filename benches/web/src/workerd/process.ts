@@ -6,7 +6,7 @@ import { basename, join } from 'node:path';
 import type { Readable } from 'node:stream';
 
 import { ended, guarded } from '../children.ts';
-import { pinned, type Command } from '../http/servers.ts';
+import { answerOf, pinned, type Answer, type Command } from '../http/servers.ts';
 
 const PROGRAM = (createRequire(import.meta.url)('workerd') as { default: string }).default;
 const COMPATIBLE = '2026-07-01';
@@ -48,14 +48,8 @@ export class Workerd {
 		return new Workerd(port, performance.now() - begin, child);
 	}
 
-	async get(
-		path: string,
-		cookie?: string
-	): Promise<{ status: number; text: string; cookie: string }> {
-		const headers = cookie === undefined ? {} : { cookie };
-		const answer = await fetch(`http://127.0.0.1:${this.port}${path}`, { headers });
-		const set = answer.headers.getSetCookie().map((one) => one.split(';', 1)[0] ?? '');
-		return { status: answer.status, text: await answer.text(), cookie: set.join('; ') };
+	get(path: string, cookie?: string): Promise<Answer> {
+		return answerOf(this.port, path, cookie);
 	}
 
 	stop(): Promise<void> {

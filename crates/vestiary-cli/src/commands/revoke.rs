@@ -2,7 +2,7 @@ use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
 use serde_json::json;
 use vestiary::{Handle, SealRing, StoreKey};
-use vestiary_store::{Scan as _, SessionError, Store as _, UserList};
+use vestiary_store::{Entry, SessionError, Store as _, UserList};
 
 use crate::{
     description::{Description, Kind},
@@ -10,7 +10,7 @@ use crate::{
     locate::{Located, given, locate, not_found},
     output::{Output, counted},
     service::{Service, ServiceArgs, no_secret},
-    store::{self, PAGE, each},
+    store::{self, each},
 };
 
 #[derive(clap::Args, Debug)]
@@ -225,20 +225,15 @@ async fn all(args: &Args, service: &Service, output: &mut Output) -> Result<Verd
     let (mut removed, mut rest) = (0_u64, true);
     for _ in 0..PASSES {
         let mut found = 0_u64;
-        let mut from = None;
-        loop {
-            let page = service.store.scan(from.as_ref(), PAGE).await?;
-            for entry in page.entries.iter().filter(|entry| service.is_mine(&entry.key)) {
+        each(&service.store, async |Entry { key, record, .. }| {
+            if service.is_mine(&key) {
                 found += 1;
-                removed +=
-                    u64::from(store::remove(&service.store, &entry.key, &entry.record).await?);
+                removed += u64::from(store::remove(&service.store, &key, &record).await?);
                 bar.set_position(removed);
             }
-            from = page.next;
-            if from.is_none() {
-                break;
-            }
-        }
+            Ok(true)
+        })
+        .await?;
         rest = found > 0;
         if !rest {
             break;
