@@ -1,4 +1,4 @@
-use std::{borrow::Cow, ops::Range, sync::Arc};
+use std::{borrow::Cow, error::Error, fmt, ops::Range, sync::Arc};
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -230,8 +230,33 @@ pub(crate) fn text_of(value: &(impl serde::Serialize + ?Sized)) -> String {
     serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned())
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 pub(crate) fn wrong_type(error: serde_json::Error) -> SessionError {
-    SessionError::Type(Arc::new(error))
+    SessionError::Type(Arc::new(WrongType(expectation(&error.to_string()))))
+}
+
+/// The type that was expected. The words of `serde` show the value that was found in its place, which is the
+/// application's secret.
+#[derive(Debug)]
+struct WrongType(String);
+
+impl fmt::Display for WrongType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for WrongType {}
+
+/// The part of an error of `serde` that names the type, and nothing of the value.
+fn expectation(said: &str) -> String {
+    const OF_A_TYPE: [&str; 4] = ["invalid type:", "invalid value:", "invalid length", "unknown"];
+    let expected = said.rsplit_once(", expected ").map(|(_, expected)| expected);
+    match expected.filter(|_| OF_A_TYPE.iter().any(|begin| said.starts_with(begin))) {
+        Some(expected) => ["expected ", expected].concat(),
+        None if said.starts_with("missing field `") => said.to_owned(),
+        None => "another type was expected".to_owned(),
+    }
 }
 
 /// Whether the text that was read says the same, in whatever spelling and order.
@@ -250,7 +275,7 @@ fn said_by(spelled: &str) -> Result<String, serde_json::Error> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test may fail")]
+#[allow(clippy::panic, clippy::unwrap_used, reason = "a test may fail")]
 mod tests {
     use futures_util::FutureExt as _;
     use serde_json::json;
@@ -350,6 +375,36 @@ mod tests {
         assert_eq!((new.text().as_ref(), new.is_changed()), (r#"{"a":1}"#, true));
         new.clear().unwrap();
         assert!(!new.is_changed());
+    }
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(rename_all = "lowercase", deny_unknown_fields)]
+    enum Plan {
+        Free,
+        Paid {
+            #[serde(rename = "n")]
+            _n: u8,
+        },
+    }
+
+    #[test]
+    fn what_is_said_of_a_wrong_type_shows_no_value() {
+        for (data, said) in [
+            (r#"{"v":"secret"}"#, "expected `free` or `paid`"),
+            (r#"{"v":{"paid":{}}}"#, "missing field `n`"),
+            (r#"{"v":{"paid":{"n":"secret, expected secret"}}}"#, "expected u8"),
+            (r#"{"v":{"paid":{"n":300}}}"#, "expected u8"),
+            (r#"{"v":{"paid":{"secret":3}}}"#, "expected `n`"),
+        ] {
+            let Err(SessionError::Type(cause)) = read(data).get::<Plan>("v") else {
+                panic!("{data}")
+            };
+            let shown = format!("{cause} {cause:?}");
+            assert!(shown.contains(said) && !shown.contains("secret"), "{data}: {shown}");
+        }
+        let custom =
+            <serde_json::Error as serde::de::Error>::custom("not 'secret', expected secret");
+        assert_eq!(expectation(&custom.to_string()), "another type was expected");
     }
 
     #[test]

@@ -1,0 +1,79 @@
+//! What a request may cost.
+
+use std::{fmt::Write as _, time::Duration};
+
+use axum::{
+    body::Body,
+    http::{HeaderValue, Request, StatusCode, header},
+    routing::get,
+};
+use tower::ServiceExt as _;
+use vestiary_store::MemoryStore;
+use vestiary_tower::{RequireLogin, SessionLayer};
+
+use crate::{
+    Browser, answered, app, app_and_sessions, planted, record, routes,
+    support::{Events, Faulty, config, text},
+};
+
+#[tokio::test]
+async fn neither_numbers_nor_depth_nor_size_of_a_request_or_a_record_drive_a_loop() {
+    let (events, store) = (Events::default(), Faulty::default());
+    let config = config().on_event(events.listener()).store_timeout(Duration::from_secs(1));
+    let (app, sessions) = app_and_sessions(&config, store.clone());
+    let mut header = "sid.__chunked__=999999999".to_owned();
+    for n in 0..5_000 {
+        write!(header, "; sid={n}.{}", "A".repeat(43)).unwrap();
+    }
+    assert_eq!(text(answered(&app, "/look", &header).await).await, "");
+    for garbage in ["=", ";", "sid=", "sid=;", "a", "%", "\t", "\u{ff}"] {
+        let header = HeaderValue::from_bytes(garbage.repeat(1 << 19).as_bytes()).unwrap();
+        let request = Request::get("/look").header(header::COOKIE, header).body(Body::empty());
+        let response = app.clone().oneshot(request.unwrap()).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK, "{garbage}");
+    }
+    assert_eq!(store.calls(), []);
+    events.take();
+    let deep = format!(r#"{{"deep":{}1{}}}"#, "[".repeat(2_000), "]".repeat(2_000));
+    let large = format!(r#"{{"large":"{}"}}"#, "x".repeat(1_100_000));
+    for data in [deep, large] {
+        let cookie = planted(&sessions, &record("{}", &data)).await;
+        assert_eq!(Browser::with(&app, cookie).ok("/look").await, "");
+        assert_eq!(events.take(), ["unreadable"]);
+    }
+}
+
+#[tokio::test]
+async fn a_chain_of_renewals_is_followed_only_so_far() {
+    let store = Faulty::default();
+    let app = app(&config(), store.clone());
+    let mut browser = Browser::new(&app);
+    browser.ok("/write").await;
+    let first = browser.cookie();
+    for renewals in 1..=12 {
+        browser.ok("/renew").await;
+        store.calls();
+        let found = Browser::with(&app, &first).ok("/look").await;
+        let reads = store.calls().into_iter().find(|(name, _)| *name == "read").unwrap().1;
+        assert!(reads <= 5, "{renewals}: {reads}");
+        assert_eq!(found == "ada", renewals <= 4, "{renewals}");
+    }
+    assert_eq!(browser.ok("/look").await, "ada");
+}
+
+#[tokio::test]
+async fn a_guarded_route_runs_for_nobody_who_is_not_logged_in() {
+    let guarded = axum::Router::new()
+        .route("/secret", get(|| async { "secret" }))
+        .route_layer(RequireLogin::new());
+    let layer = SessionLayer::new(&config(), MemoryStore::default()).unwrap();
+    let app = routes().merge(guarded).layer(layer.clone());
+    let mut browser = Browser::new(&app);
+    assert_eq!(browser.get("/secret").await, (StatusCode::UNAUTHORIZED, String::new()));
+    browser.ok("/write").await;
+    assert_eq!(browser.get("/secret").await.0, StatusCode::UNAUTHORIZED);
+    browser.ok("/login").await;
+    assert_eq!(browser.ok("/secret").await, "secret");
+    layer.sessions().of("ada").revoke_all().await.unwrap();
+    assert_eq!(browser.get("/secret").await.0, StatusCode::UNAUTHORIZED);
+}

@@ -1,0 +1,284 @@
+//! How long a session lasts, and what ends it.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{
+    http::{Method, StatusCode},
+    routing::get,
+};
+use tokio::sync::Notify;
+use vestiary::{MemoryLimits, SessionId, UnixMillis};
+use vestiary_store::{Config, MemoryStore, Sessions};
+use vestiary_tower::{Session, SessionError, SessionLayer};
+
+use crate::{
+    Browser, app, app_and_sessions, id_of, planted, record, routes,
+    support::{Events, Fault, Faulty, config, set_cookies},
+};
+
+const HOUR: u64 = 3_600_000;
+
+/// The time of the memory store that has a clock of its own.
+static NOW: AtomicU64 = AtomicU64::new(1_000_000);
+
+#[tokio::test]
+async fn idle_and_absolute_deadlines_of_the_record_are_looked_at_each_time() {
+    let hour = Duration::from_millis(HOUR);
+    let both = config().idle_timeout(hour).absolute_timeout(hour);
+    let (events, data) = (Events::default(), r#"{"user":"ada"}"#);
+    let (app, sessions) =
+        app_and_sessions(&both.on_event(events.listener()), MemoryStore::default());
+    let now = sessions.now().0;
+    for (meta, is_over) in [
+        (format!(r#"{{"created":{now},"idle":{}}}"#, now + HOUR / 2), false),
+        (format!(r#"{{"created":{now},"idle":{now}}}"#), true),
+        (format!(r#"{{"created":{now},"idle":{},"absolute":{now}}}"#, now + HOUR), true),
+        (format!(r#"{{"created":{},"idle":{}}}"#, now - HOUR, now + HOUR), true),
+        (format!(r#"{{"created":{},"idle":{}}}"#, now - HOUR / 2, now + HOUR), false),
+    ] {
+        // The store would keep it for ever.
+        let cookie = planted(&sessions, &record(&meta, data)).await;
+        let found = Browser::with(&app, cookie).ok("/look").await;
+        assert_eq!(found.is_empty(), is_over, "{meta}");
+        assert_eq!(events.take().contains(&"expired"), is_over, "{meta}");
+    }
+}
+
+/// The absolute deadline of the session of this browser.
+async fn deadline(sessions: &Sessions, browser: &Browser) -> Option<UnixMillis> {
+    let id = SessionId::parse(&id_of(browser)).unwrap();
+    sessions.load(&id).await.unwrap().unwrap().meta().absolute
+}
+
+#[tokio::test]
+async fn nothing_extends_the_absolute_deadline() {
+    let store = Faulty::default();
+    let config = |hours: u32| {
+        let hour = Duration::from_millis(HOUR);
+        config()
+            .absolute_timeout(hour * hours)
+            .idle_timeout(hour)
+            .max_age(hour * 100)
+            .rolling(true)
+            .touch_after(Duration::ZERO)
+    };
+    let (_, sessions) = app_and_sessions(&config(2), store.clone());
+    let end = sessions.now().0 + HOUR / 2;
+    let meta = format!(r#"{{"created":{},"absolute":{end}}}"#, sessions.now().0);
+    let cookie = planted(&sessions, &record(&meta, "{}")).await;
+    let mut browser = Browser::with(&app(&config(2), store.clone()), cookie);
+    for (hours, path) in [(2, "/look"), (2, "/write"), (100, "/renew"), (100, "/look")] {
+        browser = Browser::with(&app(&config(hours), store.clone()), browser.cookie());
+        browser.ok(path).await;
+        assert_eq!(deadline(&sessions, &browser).await, Some(UnixMillis(end)), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn no_number_overflows_and_no_clock_that_steps_back_revives_a_session() {
+    for time in [Duration::MAX, Duration::from_secs(u64::MAX / 1_000), Duration::from_secs(1 << 53)]
+    {
+        let options: [fn(Config, Duration) -> Config; 6] = [
+            Config::max_age,
+            Config::idle_timeout,
+            Config::absolute_timeout,
+            Config::renew_after,
+            |config, time| config.renew_after(Duration::from_secs(60)).renew_grace(time),
+            |config, time| config.rolling(true).max_age(Duration::from_secs(9)).touch_after(time),
+        ];
+        for option in options {
+            let Ok(layer) = SessionLayer::new(&option(config(), time), Faulty::default()) else {
+                continue;
+            };
+            let mut browser = Browser::new(&routes().layer(layer));
+            browser.ok("/write").await;
+            assert_eq!(browser.ok("/look").await, "ada");
+        }
+    }
+    let clock = || UnixMillis(NOW.load(Ordering::Relaxed));
+    let store = MemoryStore::with_clock(MemoryLimits::default(), clock);
+    let app = app(&config().max_age(Duration::from_secs(60)), store);
+    let mut browser = Browser::new(&app);
+    browser.ok("/write").await;
+    NOW.store(1_060_000, Ordering::Relaxed);
+    assert_eq!(browser.ok("/look").await, "");
+    NOW.store(1_000_001, Ordering::Relaxed);
+    assert_eq!(browser.ok("/look").await, "");
+}
+
+#[tokio::test]
+async fn a_listener_that_panics_stops_no_logout() {
+    let store = Faulty::default();
+    let config = config().on_event(|_| panic!("a listener of the application"));
+    let app = app(&config, store.clone());
+    let mut browser = Browser::new(&app);
+    browser.ok("/login").await;
+    let cookie = browser.cookie();
+    browser.ok("/logout").await;
+    assert_eq!(browser.cookie, None);
+    assert_eq!(Browser::with(&app, cookie).ok("/whoami").await, "");
+}
+
+#[tokio::test]
+async fn a_logout_that_the_store_did_not_confirm_is_an_error_and_the_cookie_goes_all_the_same() {
+    for fault in [Fault::Fails, Fault::Hangs] {
+        for broken in [&["remove"][..], &["read"], &["read", "remove", "replace"]] {
+            let store = Faulty::default();
+            let events = Events::default();
+            let config =
+                config().store_timeout(Duration::from_millis(10)).on_event(events.listener());
+            let app = app(&config, store.clone());
+            let mut browser = Browser::new(&app);
+            browser.ok("/login").await;
+            for operation in broken {
+                store.breaks(operation, fault);
+            }
+            let response = browser.send(Method::GET, "/logout").await;
+            assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE, "{broken:?}");
+            let cookies = set_cookies(&response);
+            assert!(cookies.len() == 1 && cookies[0].contains("Max-Age=0"), "{cookies:?}");
+            assert!(!events.take().contains(&"destroyed"), "{broken:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_logout_is_final_for_a_request_under_way() {
+    let (entered, leave) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    for (path, write) in [("/save", true), ("/touch", false)] {
+        let (inside, go) = (entered.clone(), leave.clone());
+        let slow = async move |session: Session| {
+            session.insert("user", "revived").await?;
+            inside.notify_one();
+            go.notified().await;
+            if write { session.save().await.map(drop) } else { session.touch().await }
+        };
+        let store = Faulty::default();
+        let layer = SessionLayer::new(&config().max_age(Duration::from_secs(60)), store.clone());
+        let app = routes().route(path, get(slow)).layer(layer.unwrap());
+        let mut browser = Browser::new(&app);
+        browser.ok("/write").await;
+        let (cookie, mut other) = (browser.cookie(), browser.clone());
+        let slow = tokio::spawn(async move { other.send(Method::GET, path).await });
+        entered.notified().await;
+        browser.ok("/logout").await;
+        leave.notify_one();
+        assert_eq!(set_cookies(&slow.await.unwrap()), Vec::<String>::new(), "{path}");
+        assert_eq!(store.len(), 0, "{path}");
+        assert_eq!(Browser::with(&app, cookie).ok("/look").await, "", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn all_sessions_of_a_user_end_at_once_and_a_login_under_way_is_refused() {
+    let (entered, leave) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let slow = {
+        let (entered, leave) = (entered.clone(), leave.clone());
+        |session: Session| async move {
+            entered.notify_one();
+            leave.notified().await;
+            session.login("ada").await
+        }
+    };
+    let again = |session: Session| async move {
+        session.login("ada").proven_at(UnixMillis(u64::MAX / 2)).await
+    };
+    let old =
+        |session: Session| async move { session.login("ada").proven_at(UnixMillis(1_000)).await };
+    let store = Faulty::default();
+    let layer = SessionLayer::new(&config(), store.clone()).unwrap();
+    let app = routes()
+        .route("/slow", get(slow))
+        .route("/again", get(again))
+        .route("/old", get(old))
+        .layer(layer.clone());
+    let (mut phone, mut laptop) = (Browser::new(&app), Browser::new(&app));
+    phone.ok("/login").await;
+    laptop.ok("/login").await;
+    let mut late = Browser::new(&app);
+    let under_way = tokio::spawn(async move {
+        let status = late.get("/slow").await.0;
+        (status, late.cookie)
+    });
+    entered.notified().await;
+    // The clock has gone on since the request began.
+    let began = layer.sessions().now();
+    while layer.sessions().now() <= began {
+        tokio::task::yield_now().await;
+    }
+    layer.sessions().of("ada").revoke_all().await.unwrap();
+    for browser in [&mut phone, &mut laptop] {
+        assert_eq!(browser.ok("/whoami").await, "");
+    }
+    leave.notify_one();
+    assert_eq!(under_way.await.unwrap(), (StatusCode::CONFLICT, None));
+    let mut visitor = Browser::new(&app);
+    assert_eq!(visitor.get("/old").await.0, StatusCode::CONFLICT);
+    assert_eq!(layer.sessions().of("ada").list().await.unwrap().len(), 0);
+    // A visitor who proves again who it is comes in.
+    visitor.ok("/again").await;
+    assert_eq!(visitor.ok("/whoami").await, "ada");
+}
+
+#[tokio::test]
+async fn a_list_of_sessions_shows_neither_ids_nor_keys() {
+    let config = config().hash_ids(true);
+    let (app, sessions) = app_and_sessions(&config, MemoryStore::default());
+    let mut browser = Browser::new(&app);
+    browser.ok("/login").await;
+    let id = SessionId::parse(&id_of(&browser)).unwrap();
+    let list = sessions.of("ada").list().await.unwrap();
+    let [one] = &list[..] else { panic!("{list:?}") };
+    let shown = format!("{list:?} {} {:?}", one.handle.as_str(), one.label);
+    for secret in [id.expose(), &sessions.options().store_key(&id), &browser.cookie()] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+    assert!(shown.contains("canary-label"));
+}
+
+#[tokio::test]
+async fn beyond_sessions_per_user_the_longest_unused_one_ends() {
+    let app = app(&config().sessions_per_user(2), MemoryStore::default());
+    let mut browsers = Vec::new();
+    for _ in 0..3 {
+        let mut browser = Browser::new(&app);
+        browser.ok("/login").await;
+        browsers.push(browser);
+    }
+    let mut alive = Vec::new();
+    for browser in &mut browsers {
+        alive.push(browser.ok("/whoami").await);
+    }
+    assert_eq!(alive, ["", "ada", "ada"]);
+}
+
+#[tokio::test]
+async fn one_session_of_a_user_ends_and_the_others_stay() {
+    let one = |session: Session| async move {
+        let current = session.handle().await?;
+        for other in session.siblings().await? {
+            if Some(&other.handle) != current.as_ref() {
+                session.sessions_of("ada").revoke(&other.handle).await?;
+            }
+        }
+        Ok::<_, SessionError>(())
+    };
+    let layer = SessionLayer::new(&config(), MemoryStore::default()).unwrap();
+    let app = routes().route("/one", get(one)).layer(layer.clone());
+    let (mut phone, mut laptop) = (Browser::new(&app), Browser::new(&app));
+    phone.ok("/login").await;
+    laptop.ok("/login").await;
+    phone.ok("/one").await;
+    assert_eq!(laptop.ok("/whoami").await, "");
+    assert_eq!(phone.ok("/whoami").await, "ada");
+    assert_eq!(layer.sessions().of("ada").list().await.unwrap().len(), 1);
+    // A logout takes the last one off the list.
+    phone.ok("/logout").await;
+    assert_eq!(layer.sessions().of("ada").list().await.unwrap().len(), 0);
+}
