@@ -1,0 +1,219 @@
+import type { RequestEvent } from '@sveltejs/kit';
+import { beforeEach, describe, expect, test } from 'vitest';
+
+import {
+	MemoryStore,
+	sveltekitSessionHandle,
+	type Session,
+	type SessionData,
+	type SessionHandle,
+	type SveltekitSessionConfig
+} from '../src/index.js';
+import { CountingStore, testEvent, type TestEvent } from './event.js';
+
+interface Data extends SessionData {
+	n?: number;
+}
+
+type Visited = Session & { data: Data };
+
+let store: CountingStore;
+let options: SveltekitSessionConfig;
+let handle: SessionHandle;
+/** The headers of the sub-requests so far. */
+let sent: Headers[];
+
+beforeEach(() => {
+	store = new CountingStore();
+	options = { secret: '0123456789abcdef0123456789abcdef', store };
+	handle = sveltekitSessionHandle(options);
+	sent = [];
+});
+
+/** The request that SvelteKit makes of `event.fetch`: the hooks run again, with another event. */
+function requestOf(headers: Headers, isSubRequest: boolean): TestEvent {
+	const made = testEvent(headers.get('cookie') ?? undefined);
+	headers.forEach((value, name) => {
+		made.event.request.headers.set(name, value);
+	});
+	Object.assign(made.event, { isSubRequest });
+	return made;
+}
+
+function last(): Headers {
+	const headers = sent.at(-1);
+	if (!headers) throw new Error('there was no sub-request');
+	return headers;
+}
+
+interface Page {
+	response: Response;
+	/** The session of each sub-request. */
+	inside: Visited[];
+}
+
+/** Runs a page whose `event.fetch` is answered by `api`, as SvelteKit does. */
+async function page(
+	load: (event: RequestEvent, session: Visited) => unknown,
+	api: (session: Visited) => unknown = () => undefined,
+	cookie?: string
+): Promise<Page> {
+	const { event } = testEvent(cookie);
+	const inside: Visited[] = [];
+	const fetch: typeof event.fetch = async (input, init) => {
+		const { headers } = new Request(
+			input instanceof Request ? input : new URL(input, event.url),
+			init
+		);
+		sent.push(headers);
+		const { event: sub } = requestOf(headers, true);
+		return handle({
+			event: sub,
+			resolve: async () => {
+				const session = sub.locals.session as Visited;
+				inside.push(session);
+				await api(session);
+				return new Response();
+			}
+		});
+	};
+	Object.assign(event, { fetch, isSubRequest: false });
+	const response = await handle({
+		event,
+		resolve: async () => {
+			await load(event, event.locals.session as Visited);
+			return new Response();
+		}
+	});
+	return { response, inside };
+}
+
+/** The session that a request with these headers gets, and what the store was asked for it. */
+async function visit(headers: Headers, isSubRequest: boolean): Promise<Visited> {
+	const { event } = requestOf(headers, isSubRequest);
+	store.calls.length = 0;
+	await handle({ event, resolve: () => new Response() });
+	return event.locals.session;
+}
+
+async function visitor(data: Data): Promise<string> {
+	const { response } = await page(async (_, session) => {
+		await session.setData(data);
+		await session.save();
+	});
+	store.calls.length = 0;
+	return response.headers.getSetCookie()[0]?.split(';')[0] ?? '';
+}
+
+describe('a sub-request', () => {
+	test('has the session of its page: one read, and each sees what the other changes', async () => {
+		const cookie = await visitor({ n: 1 });
+		let seen: number | undefined;
+		const { inside } = await page(
+			async (event, session) => {
+				await session.setData({ n: 2 });
+				await event.fetch('/api');
+				seen = session.data.n;
+			},
+			async (session) => {
+				expect(session.data.n).toBe(2);
+				await session.setData({ n: 3 });
+			},
+			cookie
+		);
+		expect(inside).toHaveLength(1);
+		expect(seen).toBe(3);
+		expect(store.calls).toEqual(['get']);
+	});
+
+	test('and what it saves is on the response of the page, and on that alone', async () => {
+		const answers: Response[] = [];
+		const { response } = await page(
+			async (event) => answers.push(await event.fetch('/api')),
+			async (session) => session.save()
+		);
+		expect(response.headers.getSetCookie()).toHaveLength(1);
+		expect(answers[0]?.headers.getSetCookie()).toEqual([]);
+	});
+
+	test('of another handle in the same app has another session', async () => {
+		const other = sveltekitSessionHandle({ ...options, name: 'other' });
+		await page(async (event, session) => {
+			await session.setData({ n: 1 });
+			await event.fetch('/api');
+		});
+		const { event } = requestOf(last(), true);
+		await other({ event, resolve: () => new Response() });
+		expect(event.locals.session.data).toEqual({});
+	});
+});
+
+describe('the session of a page is not handed out', () => {
+	test('to a request of a browser, whatever headers it has', async () => {
+		let stranger: Visited | undefined;
+		await page(async (event, session) => {
+			await session.setData({ n: 1 });
+			await event.fetch('/api');
+			// A request that comes in while the page is made, with all that the sub-request carried.
+			stranger = await visit(last(), false);
+			expect(stranger).not.toBe(session);
+		});
+		expect(stranger?.data).toEqual({});
+	});
+
+	test('to anything once the page is answered', async () => {
+		const { inside } = await page(async (event, session) => {
+			await session.setData({ n: 1 });
+			await event.fetch('/api');
+		});
+		expect(inside[0]?.data).toEqual({ n: 1 });
+		for (const isSubRequest of [true, false]) {
+			const late = await visit(last(), isSubRequest);
+			expect(late).not.toBe(inside[0]);
+			expect(late.data).toEqual({});
+		}
+	});
+
+	test('nor if the page was a failure', async () => {
+		const failing = page(async (event, session) => {
+			await session.setData({ n: 1 });
+			await event.fetch('/api');
+			throw new Error('a later hook');
+		});
+		await expect(failing).rejects.toThrow('a later hook');
+		expect((await visit(last(), true)).data).toEqual({});
+	});
+
+	test('to a request that names other cookies, or wants none', async () => {
+		for (const init of [{ credentials: 'omit' as const }, { headers: { cookie: 'a=1' } }]) {
+			const { inside } = await page(async (event, session) => {
+				await session.setData({ n: 1 });
+				await event.fetch('/api', init);
+				await event.fetch(new Request('https://app.example/api', init), init);
+			});
+			expect(inside.map(({ data }) => data)).toEqual([{}, {}]);
+		}
+	});
+});
+
+test('a Request is passed on with all that it has', async () => {
+	const bodies: string[] = [];
+	const { event } = testEvent();
+	const fetch: typeof event.fetch = async (input, init) => {
+		const request = new Request(input, init);
+		bodies.push(`${request.method} ${request.headers.get('x-own')} ${await request.text()}`);
+		return new Response();
+	};
+	Object.assign(event, { fetch });
+	await sveltekitSessionHandle({ ...options, store: new MemoryStore() })({
+		event,
+		resolve: async () => {
+			const init = { method: 'POST', body: 'body', headers: { 'x-own': 'yes' } };
+			await event.fetch('https://app.example/api', init);
+			await event.fetch(new Request('https://app.example/api', init));
+			await event.fetch(new URL('https://app.example/api'), init);
+			return new Response();
+		}
+	});
+	expect(bodies).toEqual(Array.from({ length: 3 }, () => 'POST yes body'));
+});
