@@ -85,7 +85,9 @@ export class Core {
 	readonly touchAfter: number;
 	/** The `Vary` of a response that has none. */
 	readonly vary: string;
-	readonly #bindings: Bindings;
+	readonly #make: () => Bindings;
+	/** Its part in linear memory; undefined while it has none. */
+	#made: Bindings | undefined;
 	#input: Uint8Array<ArrayBuffer> = new Uint8Array();
 	#output: Uint8Array<ArrayBuffer> = new Uint8Array();
 	#looked: Uint32Array<ArrayBuffer> = new Uint32Array();
@@ -95,41 +97,72 @@ export class Core {
 		const { maxAge, expires, sameSite, ...attributes } = cookie;
 		const express = options.format === 'express';
 		const recorded = { ...attributes, sameSite, ...(!express && { maxAge, expires }) };
-		this.#bindings = orThrow(
-			() =>
-				new Bindings(
-					options.name ?? '',
-					cookie.domain ?? '',
-					expires?.getTime(),
-					cookie.httpOnly,
-					maxAge,
-					cookie.partitioned,
-					cookie.path ?? '',
-					cookie.priority ?? '',
-					typeof sameSite === 'boolean' ? sameSite : undefined,
-					typeof sameSite === 'string' ? sameSite : '',
-					cookie.secure,
-					options.rolling,
-					options.saveUninitialized,
-					options.autoSave,
-					options.touchAfter,
-					express,
-					options.idleTimeout,
-					options.absoluteTimeout,
-					options.renewAfter,
-					options.renewGrace,
-					options.namespace,
-					options.hashIds,
-					JSON.stringify({ ...recorded, encode: undefined }),
-					secrets,
-					options.sealSecrets,
-					production
-				)
-		);
+		this.#make = () =>
+			orThrow(
+				() =>
+					new Bindings(
+						options.name ?? '',
+						cookie.domain ?? '',
+						expires?.getTime(),
+						cookie.httpOnly,
+						maxAge,
+						cookie.partitioned,
+						cookie.path ?? '',
+						cookie.priority ?? '',
+						typeof sameSite === 'boolean' ? sameSite : undefined,
+						typeof sameSite === 'string' ? sameSite : '',
+						cookie.secure,
+						options.rolling,
+						options.saveUninitialized,
+						options.autoSave,
+						options.touchAfter,
+						express,
+						options.idleTimeout,
+						options.absoluteTimeout,
+						options.renewAfter,
+						options.renewGrace,
+						options.namespace,
+						options.hashIds,
+						JSON.stringify({ ...recorded, encode: undefined }),
+						secrets,
+						options.sealSecrets,
+						production
+					)
+			);
 		this.name = this.#bindings.name;
 		this.secure = this.#bindings.secure;
 		this.touchAfter = this.#bindings.touchAfter;
 		this.vary = vary() ?? '';
+	}
+
+	/**
+	 * Its part in linear memory, which never shrinks and where nothing is freed by itself in every runtime:
+	 * so only the most recently used cores have one, and another one is made of the same options when it is
+	 * needed again.
+	 */
+	get #bindings(): Bindings {
+		return this.#made ?? this.#wake();
+	}
+
+	#wake(): Bindings {
+		this.#made = this.#make();
+		awake.add(this);
+		const [oldest] = awake;
+		if (oldest && awake.size > AWAKE) oldest.#sleep();
+		return this.#made;
+	}
+
+	#sleep(): void {
+		awake.delete(this);
+		this.#made?.free();
+		this.#made = undefined;
+		this.#input = this.#output = new Uint8Array();
+		this.#looked = new Uint32Array();
+	}
+
+	/** Notes that this core is used, so that others lose their memory before it does. */
+	use(): void {
+		if (awake.delete(this)) awake.add(this);
 	}
 
 	/**
@@ -372,6 +405,10 @@ export class Core {
 		return decoder.decode(this.#output.subarray(0, length));
 	}
 }
+
+/** Cores that have a part in linear memory, 66 KB each; the least recently used one first. */
+const awake = new Set<Core>();
+const AWAKE = 64;
 
 /** Random bytes of a mark. */
 const MARK = 12;

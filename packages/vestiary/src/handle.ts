@@ -93,19 +93,20 @@ function runtimes(
 		return () => runtime;
 	}
 	let runtime: Runtime | undefined;
-	// While a page is prerendered nothing is signed or stored, and platforms have no bindings.
-	const nobody = { secret: 'a prerendered page has no visitor', store: new MemoryStore() };
 	return (event) => {
 		if (runtime) return runtime;
-		if (!hasVisitor(event)) return runtimeOf(nobody);
+		if (!hasVisitor(event)) return runtimeOf(PRERENDERING);
 		try {
 			return (runtime = runtimeOf(options(event)));
 		} catch (error) {
 			if (!isPrerendered(error)) throw error;
-			return runtimeOf(nobody);
+			return runtimeOf(PRERENDERING);
 		}
 	};
 }
+
+/** While a page is prerendered nothing is signed or stored, and platforms have no bindings. */
+const PRERENDERING = { secret: 'a prerendered page has no visitor', store: new MemoryStore() };
 
 /** What the emulated platform of `vite dev` says on a page that will be prerendered. */
 function isPrerendered(error: unknown): boolean {

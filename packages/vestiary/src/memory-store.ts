@@ -27,10 +27,13 @@ export interface MemoryStoreOptions {
 }
 
 /**
- * The table of a memory store and what it puts before each ID, if the records in it are as they are read.
+ * The table of a memory store, once it has one, and what it puts before each ID, if the records in it are as
+ * they are read.
  * @internal
  */
-export let tableOf: (store: Store) => { table: MemoryTable; prefix: string } | undefined;
+export let tableOf: (
+	store: Store
+) => { readonly table: MemoryTable | undefined; prefix: string } | undefined;
 
 /**
  * Keeps sessions in the memory of this process: for development and tests, or a single process
@@ -38,20 +41,21 @@ export let tableOf: (store: Store) => { table: MemoryTable; prefix: string } | u
  */
 export class MemoryStore implements Store {
 	readonly atomic: AtomicOperations | undefined;
-	readonly #table: MemoryTable;
+	readonly #limits: ConstructorParameters<typeof MemoryTable>;
+	#made: MemoryTable | undefined;
 	readonly #prefix: string;
 	readonly #serializer: Serializer;
 
 	constructor(options: MemoryStoreOptions = {}) {
 		this.#prefix = options.prefix ?? '';
 		this.#serializer = options.serializer ?? JSON;
-		this.#table = new MemoryTable(options.maxEntries, options.maxBytes, options.ttl);
+		this.#limits = [options.maxEntries, options.maxBytes, options.ttl];
 		// A serializer may put the mark where it is not found.
 		this.atomic = this.#serializer === JSON ? this.#operations() : undefined;
 	}
 
 	async get(id: string): Promise<SessionStoreData | null> {
-		const text = this.#table.get(this.#prefix + id, Date.now());
+		const text = this.#made?.get(this.#prefix + id, Date.now());
 		return text === undefined ? null : parsed(this.#serializer, text);
 	}
 
@@ -63,45 +67,56 @@ export class MemoryStore implements Store {
 	}
 
 	async destroy(id: string): Promise<void> {
-		this.#table.remove(this.#prefix + id);
+		this.#made?.remove(this.#prefix + id);
 	}
 
 	async touch(id: string, ttl: number): Promise<void> {
-		this.#table.touch(this.#prefix + id, ttl, Date.now());
+		this.#made?.touch(this.#prefix + id, ttl, Date.now());
 	}
 
 	static {
 		tableOf = (store) =>
 			store instanceof MemoryStore && store.#serializer === JSON
-				? { table: store.#table, prefix: store.#prefix }
+				? {
+						get table() {
+							return store.#made;
+						},
+						prefix: store.#prefix
+					}
 				: undefined;
+	}
+
+	/** Made when something is stored: not every runtime frees what lies in linear memory by itself. */
+	get #table(): MemoryTable {
+		this.#made ??= new MemoryTable(...this.#limits);
+		return this.#made;
 	}
 
 	/** Number of sessions alive. */
 	get size(): number {
-		return this.#table.len(Date.now());
+		return this.#made?.len(Date.now()) ?? 0;
 	}
 
 	#operations(): AtomicOperations {
-		const table = this.#table;
 		const key = (id: string): string => this.#prefix + id;
 		return {
 			resends: false,
-			read: async (id) => table.get(key(id), Date.now()) ?? null,
+			read: async (id) => this.#made?.get(key(id), Date.now()) ?? null,
 			create: async (id, text, ttl, bound) =>
-				orThrow(() => table.create(key(id), text, ttl, bound, Date.now())),
+				orThrow(() => this.#table.create(key(id), text, ttl, bound, Date.now())),
 			replace: async (id, mark, text, ttl) =>
 				orThrow(() =>
-					outcome(table.replace(key(id), mark ?? undefined, text, ttl, Date.now()))
+					outcome(this.#made?.replace(key(id), mark ?? undefined, text, ttl, Date.now()))
 				),
-			touch: async (id, ttl) => table.touch(key(id), ttl, Date.now()),
+			touch: async (id, ttl) => this.#made?.touch(key(id), ttl, Date.now()) ?? false,
 			remove: async (id, mark) =>
-				outcome(table.removeMarked(key(id), mark ?? undefined, Date.now()))
+				outcome(this.#made?.removeMarked(key(id), mark ?? undefined, Date.now()))
 		};
 	}
 }
 
-function outcome(answer: Answer): AtomicOutcome {
+/** Of no answer: nothing was ever stored. */
+function outcome(answer = Answer.Gone): AtomicOutcome {
 	if (answer === Answer.Done) return 'done';
 	return answer === Answer.Gone ? 'gone' : 'conflict';
 }

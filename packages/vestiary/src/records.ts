@@ -1,6 +1,7 @@
+import type { Recent } from './bounded.js';
 import type { Core, Looked, User } from './core.js';
 import { DataError, orThrow, StoreError, VestiaryError } from './errors.js';
-import { Answer, Ended, Found, MemoryTable, Step, type Machine } from './generated/vestiary.js';
+import { Answer, Ended, Found, Step, type Machine } from './generated/vestiary.js';
 import { tableOf } from './memory-store.js';
 import type {
 	AtomicOperations,
@@ -51,7 +52,7 @@ export class Records {
 	/** Where the core can look at records without asking the store. */
 	readonly #table: ReturnType<typeof tableOf>;
 	/** IDs that this process has taken out of use lately. */
-	readonly #retired = new MemoryTable(10_000);
+	readonly #retired: Recent;
 
 	constructor(core: Core, store: Store, options: RecordsOptions) {
 		this.#core = core;
@@ -59,6 +60,7 @@ export class Records {
 		this.#atomic = store.atomic;
 		this.#timeout = options.timeout;
 		this.#telemetry = options.telemetry;
+		this.#retired = options.retired;
 		this.#migrates = options.encrypt === 'migrate';
 		this.#encrypts = options.encrypt === true || options.encrypt === 'migrate';
 		this.#plainIds = options.hashIds !== true && options.namespace === undefined;
@@ -75,28 +77,24 @@ export class Records {
 	 * cannot be asked without asking the store again.
 	 */
 	isRetired(id: string): boolean {
-		return this.#retired.get(id, Date.now()) !== undefined;
+		return this.#retired.has(id, Date.now());
 	}
 
 	#retire(id: string): void {
-		try {
-			this.#retired.set(id, '', RETIRED, Date.now());
-		} catch {
-			// More at once than are remembered.
-		}
+		this.#retired.add(id, RETIRED, Date.now());
 	}
 
 	/** The record of a session, and what it is, if that can be said without asking the store. */
 	look(id: string, now: number): Looked | undefined {
-		if (!this.#table) return undefined;
-		const { table, prefix } = this.#table;
+		const { table, prefix } = this.#table ?? {};
+		if (!table || prefix === undefined) return undefined;
 		return this.#core.look(table, prefix + this.#keyOf(id), now);
 	}
 
 	/** The list of a user's sessions, if that can be said without asking the store. */
 	lookAtList(name: string): string | undefined {
-		if (!this.#table) return undefined;
-		const { table, prefix } = this.#table;
+		const { table, prefix } = this.#table ?? {};
+		if (!table || prefix === undefined) return undefined;
 		return table.get(prefix + this.#core.userKey(name), Date.now());
 	}
 
@@ -413,6 +411,8 @@ export interface RecordsOptions {
 	hashIds: boolean | undefined;
 	namespace: string | undefined;
 	telemetry: Telemetry | undefined;
+	/** IDs that this process has taken out of use lately. */
+	retired: Recent;
 }
 
 const ANSWERS = { done: Answer.Done, conflict: Answer.Conflict, gone: Answer.Gone } as const;

@@ -1,10 +1,11 @@
-import { Core } from './core.js';
+import { Cache, type Recent } from './bounded.js';
+import { Core, type CoreOptions } from './core.js';
 import { ConfigError } from './errors.js';
-import { MemoryTable } from './generated/vestiary.js';
 import { hint, hintsFor } from './hints.js';
 import { MemoryStore } from './memory-store.js';
 import { Records } from './records.js';
 import type { Scope } from './scope.js';
+import { defaultStore, numberOfSecrets, sharedBy } from './shared.js';
 import type {
 	CookieSerializeOptions,
 	SessionCookieOptions,
@@ -12,7 +13,11 @@ import type {
 	SveltekitSessionConfig
 } from './types.js';
 
-/** What options become: checked once, then used by every request. */
+/**
+ * Options, checked, and what belongs to them. A runtime is cheap: an application may make its options anew
+ * in every request. What is not cheap, or has to outlive a request, is shared by all runtimes whose options
+ * have the same values.
+ */
 export interface Runtime {
 	readonly options: SveltekitSessionConfig;
 	readonly core: Core;
@@ -20,8 +25,8 @@ export interface Runtime {
 	readonly records: Records;
 	/** `session.cookie`: the options as given, with a path. */
 	readonly cookie: Readonly<SessionCookieOptions>;
-	/** IDs whose records were written or touched so recently that it need not be done again. */
-	readonly touched: MemoryTable;
+	/** Records that were written or touched so recently that they need not be touched again. */
+	readonly touched: { add(id: string): void; has(id: string): boolean };
 	/** The last write of a session in this process, by ID. */
 	readonly writes: Map<string, Promise<unknown>>;
 	/** Requests under way, by the mark that their sub-requests carry. */
@@ -62,7 +67,8 @@ export function runtimeOf(options: SveltekitSessionConfig): Runtime {
 	const { path = '/', ...attributes } = checkedCookie(options.cookie);
 	const cookie = { path, ...attributes };
 	const secrets = secretsOf(options.secret);
-	const core = new Core({
+	const secretsNumber = numberOfSecrets(secrets);
+	const core = coreOf(secretsNumber, {
 		name: options.name,
 		cookie,
 		rolling: options.rolling,
@@ -81,19 +87,30 @@ export function runtimeOf(options: SveltekitSessionConfig): Runtime {
 		production: !developing && !testing && !building
 	});
 	checkEncoder(core, cookie.encode);
-	const store = options.store ?? defaultStore(core.name);
+	const store = options.store ?? defaultStore(core.name, options.namespace);
 	checkCapabilities(options, store);
 	const { encrypt, hashIds, namespace, telemetry } = options;
+	const owner = { secrets: secretsNumber, name: core.name, namespace };
+	const { requests, sessions } = sharedBy(owner, store);
+	const { retired, touched } = sessions;
 	const timeout = store instanceof MemoryStore ? 0 : (options.storeTimeout ?? 5_000);
 	const runtime: Runtime = {
 		options,
 		core,
 		store,
-		records: new Records(core, store, { timeout, encrypt, hashIds, namespace, telemetry }),
+		records: new Records(core, store, {
+			timeout,
+			encrypt,
+			hashIds,
+			namespace,
+			telemetry,
+			retired
+		}),
 		cookie: Object.freeze(cookie),
-		touched: new MemoryTable(10_000),
-		writes: new Map(),
-		requests: new Map()
+		touched: touchedBy(core, touched, `${cookie.maxAge}:${hashIds === true}:`),
+		// An atomic store finds out itself that another handle has written meanwhile.
+		writes: store.atomic ? new Map<string, Promise<unknown>>() : sessions.writes,
+		requests
 	};
 	runtimes.set(options, runtime);
 	if (developing) hintsFor(options).forEach(hint);
@@ -223,15 +240,37 @@ function secretsOf(secret: unknown): string[] | undefined {
 	});
 }
 
-const defaultStores = new Map<string, Store>();
+/** Most configurations whose cores are kept. */
+const CORES = 100;
 
-/**
- * In development the memory store of a cookie name outlives the handle, or every edit of
- * `hooks.server.ts` would log the developer out.
- */
-function defaultStore(cookieName: string): Store {
-	if (!developing) return new MemoryStore();
-	const store = defaultStores.get(cookieName) ?? new MemoryStore();
-	defaultStores.set(cookieName, store);
-	return store;
+const cores = new Cache<string, Core>(CORES);
+
+/** The core of options with these values. The key holds a number for the secrets. */
+function coreOf(secretsNumber: number, options: CoreOptions): Core {
+	const values = { ...options, ...options.cookie, cookie: undefined, encode: undefined };
+	const key = JSON.stringify([
+		secretsNumber,
+		Object.entries({ ...values, secrets: undefined, sealSecrets: !!options.sealSecrets }).map(
+			([name, value]) => [name, textOf(value)]
+		)
+	]);
+	const core = cores.get(key, () => new Core(options));
+	core.use();
+	return core;
+}
+
+/** Not as JSON, in which a number that is refused, such as `NaN`, would be a missing one. */
+function textOf(value: unknown): string {
+	return value instanceof Date ? `Date ${value.getTime()}` : `${typeof value} ${String(value)}`;
+}
+
+/** Touches are remembered with the lifetimes that they gave: another handle may give longer ones. */
+function touchedBy({ touchAfter }: Core, touched: Recent, kind: string): Runtime['touched'] {
+	const nameOf = (id: string): string => `${touchAfter}:${kind}${id}`;
+	return {
+		add: (id) => {
+			if (touchAfter > 0) touched.add(nameOf(id), touchAfter, Date.now());
+		},
+		has: (id) => touchAfter > 0 && touched.has(nameOf(id), Date.now())
+	};
 }

@@ -735,19 +735,11 @@ export class Session {
 	}
 
 	#touched(): void {
-		const { core, touched } = this.#scope.runtime;
-		if (core.touchAfter === 0) return;
-		try {
-			touched.set(this.id, '', core.touchAfter, Date.now());
-		} catch {
-			// More sessions at once than are remembered: the others are touched more often.
-		}
+		this.#scope.runtime.touched.add(this.id);
 	}
 
 	#isTouched(): boolean {
-		const { core, touched } = this.#scope.runtime;
-		if (this.#id === undefined || core.touchAfter === 0) return false;
-		return touched.get(this.#id, Date.now()) !== undefined;
+		return this.#id !== undefined && this.#scope.runtime.touched.has(this.#id);
 	}
 
 	#isChanged(): boolean {

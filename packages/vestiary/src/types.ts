@@ -148,7 +148,10 @@ export interface SveltekitSessionConfig {
 	 * expires `cookie.maxAge` after the last visit. Ignored without `cookie.maxAge`. Default: false.
 	 */
 	rolling?: boolean | undefined;
-	/** Where sessions are kept. Default: a `MemoryStore`, which is for development. */
+	/**
+	 * Where sessions are kept. Default: a `MemoryStore`, which is for development; one for each cookie name and
+	 * namespace in a process.
+	 */
 	store?: Store | undefined;
 	/**
 	 * Signs the session ID in the cookie. The first secret of a list signs, all of them verify: to

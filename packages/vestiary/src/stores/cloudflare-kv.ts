@@ -1,5 +1,6 @@
 import type { Serializer } from '../memory-store.js';
 import type { SessionStoreData, Store } from '../types.js';
+import { isRemote } from './client.js';
 import { full, millis, parsed, type StoreOptions } from './options.js';
 
 /** What is used of a Workers KV namespace: `event.platform.env.…`. */
@@ -44,6 +45,7 @@ export class KvStore implements Store {
 	constructor(options: KvStoreOptions) {
 		this.client = options.client;
 		({ prefix: this.prefix, serializer: this.serializer, ttl: this.ttl } = full(options));
+		isRemote(this, { kind: this.constructor, prefix: this.prefix, client: this.client });
 	}
 
 	async get(id: string): Promise<SessionStoreData | null> {

@@ -1,6 +1,7 @@
 import type { Serializer } from '../memory-store.js';
 import type { AtomicOperations, AtomicOutcome, SessionStoreData, Store } from '../types.js';
 import { COMPARE_AND_SET, hashOfScript, outcomeOf } from './compare-and-set.js';
+import { isRemote } from './client.js';
 import { full, millis, parsed, type StoreOptions } from './options.js';
 
 /** What is used of a client of ioredis 5 or 6: `Redis` or `Cluster`. */
@@ -80,6 +81,7 @@ export class RedisStore implements Store {
 		this.#confirm = options.confirm;
 		this.client = options.client;
 		({ prefix: this.prefix, serializer: this.serializer, ttl: this.ttl } = full(options));
+		isRemote(this, { kind: this.constructor, prefix: this.prefix, client: this.client });
 		// A serializer may put the mark where it is not found.
 		this.atomic = this.serializer === JSON ? this.#operations() : undefined;
 	}

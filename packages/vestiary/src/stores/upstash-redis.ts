@@ -1,6 +1,7 @@
 import type { Serializer } from '../memory-store.js';
 import type { AtomicOperations, SessionStoreData, Store } from '../types.js';
 import { COMPARE_AND_SET, outcomeOf } from './compare-and-set.js';
+import { isRemote } from './client.js';
 import { full, isRetired, millis, parsed, type StoreOptions } from './options.js';
 
 /** What is used of the client of `@upstash/redis`, `/cloudflare` or `/fastly`. */
@@ -33,6 +34,7 @@ export class RedisStore implements Store {
 	constructor(options: UpstashRedisStoreOptions) {
 		this.client = options.client;
 		({ prefix: this.prefix, serializer: this.serializer, ttl: this.ttl } = full(options));
+		isRemote(this, { kind: this.constructor, prefix: this.prefix, client: this.client });
 		// A serializer may put the mark where it is not found.
 		this.atomic = this.serializer === JSON ? this.#operations() : undefined;
 	}
