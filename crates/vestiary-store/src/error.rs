@@ -1,4 +1,4 @@
-use std::{error::Error, fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use crate::StoreError;
 
@@ -32,9 +32,9 @@ pub enum SessionError {
     /// An option is wrong, or the data cannot be stored.
     #[error(transparent)]
     Data(#[from] vestiary::Error),
-    /// The application's type is not what the session holds, or has no JSON.
-    #[error("the session data does not have the type that was asked for, or cannot be JSON")]
-    Type(#[source] Arc<dyn Error + Send + Sync>),
+    /// The application's type is not what the session holds, or has no JSON. [`WrongType`] names the key.
+    #[error(transparent)]
+    Type(WrongType),
     /// All sessions of the user were ended after the request began that logs in: what it proved, a
     /// password perhaps, may have been changed since. Nothing was stored.
     #[error("all sessions of this user were ended while the login was under way: log in again")]
@@ -48,6 +48,32 @@ pub enum SessionError {
     /// The system has no random numbers. Nothing is made without.
     #[error("the system has no random numbers")]
     Entropy,
+}
+
+/// Session data that a type of the application cannot be read from, or a value that cannot be stored as JSON.
+///
+/// It names the key, and never shows a value. A session whose data has another shape than the service expects,
+/// because the service was changed or another one wrote it, stays as it is until the application removes or
+/// rewrites that key.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{problem}")]
+pub struct WrongType {
+    key: Option<Arc<str>>,
+    problem: Arc<str>,
+}
+
+impl WrongType {
+    /// `problem` must not repeat a value: it is shown.
+    #[must_use]
+    pub fn new(key: Option<String>, problem: String) -> Self {
+        Self { key: key.map(Arc::from), problem: problem.into() }
+    }
+
+    /// The key of the session data that has another type or is missing; `None` if it is not one key.
+    #[must_use]
+    pub fn key(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
 }
 
 impl SessionError {

@@ -72,7 +72,7 @@ pub mod testing;
 pub use config::{Config, Encrypt, OnStoreError, SameSite};
 pub use drive::Compute;
 pub use erased::AnyStore;
-pub use error::{SessionError, StoreOperation};
+pub use error::{SessionError, StoreOperation, WrongType};
 pub use event::Event;
 pub use memory::MemoryStore;
 pub use sessions::{Cookies, Found, Loaded, Sessions, Stored, Written};

@@ -1,56 +1,78 @@
-use std::{borrow::Cow, error::Error, fmt, ops::Range, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, ops::Range};
 
-use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value, value::RawValue};
 use vestiary::{Limits, json_members};
-use vestiary_store::{SessionError, Stored};
+use vestiary_store::{SessionError, Stored, WrongType};
 
-/// What a session holds.
+use crate::view::expectation;
+
+/// All that a session holds, as a map.
 pub type Data = Map<String, Value>;
 
-/// What a session holds, and what the application has changed of it, member by member.
+/// The data of a session, and the application's changes of it, member by member.
 ///
-/// It stays the text that was read: a value is made of what somebody asks for, and text of what somebody
-/// changes. What nobody has touched is written as it was.
+/// It stays the text that was read. A value is made only of a member that the application asks for, and text only
+/// of one that it changes. All other members are written as they were, byte for byte.
 #[derive(Default)]
 pub(crate) struct Contents {
-    /// What was read; nothing of a new session.
-    read: Option<Stored>,
-    /// All members by their names, once one of them was wanted.
+    read: Read,
+    /// All members in the order of their names, once one of them was wanted.
     members: Option<Vec<Member>>,
+}
+
+/// The text that the members stand in.
+#[derive(Default)]
+enum Read {
+    /// A new session has none.
+    #[default]
+    Nothing,
+    Record(Stored),
+    Text(String),
 }
 
 struct Member {
     key: Key,
-    /// Where its value is in what was read.
+    /// Where its value is in the text that was read.
     read: Option<Range<usize>>,
     now: Now,
+    /// Members are written in this order: as they were read, and then as they were added.
+    place: usize,
 }
 
 enum Key {
-    /// It stands there in what was read, without escapes.
+    /// It stands there in the text that was read, without escapes.
     Plain(Range<usize>),
-    /// What it says, and how it is spelled.
+    /// The key, and how it is spelled.
     Spelled(String, String),
 }
 
-/// What became of a member.
+/// The fate of a member.
 enum Now {
-    /// Nothing.
+    /// Unchanged.
     AsRead,
-    /// This value.
+    /// It has this value.
     Text(String),
     Removed,
 }
 
 impl Contents {
     pub(crate) fn of(read: Stored) -> Self {
-        Self { read: Some(read), members: None }
+        Self { read: Read::Record(read), members: None }
+    }
+
+    /// The contents that this text of a JSON object says.
+    pub(crate) fn of_text(text: &str) -> Self {
+        Self { read: Read::Text(text.to_owned()), members: None }
     }
 
     /// Before the application changed it: text of a JSON object.
     pub(crate) fn before(&self) -> &str {
-        self.read.as_ref().map_or(NOTHING, Stored::data)
+        match &self.read {
+            Read::Nothing => NOTHING,
+            Read::Record(stored) => stored.data(),
+            Read::Text(text) => text,
+        }
     }
 
     /// As it is now: text of a JSON object.
@@ -61,7 +83,7 @@ impl Contents {
         }
     }
 
-    /// Whether it is another one than before, and not only written again.
+    /// Whether the application changed a member. One that it set to the value that was there is unchanged.
     pub(crate) fn is_changed(&self) -> bool {
         self.members.iter().flatten().any(|member| !matches!(member.now, Now::AsRead))
     }
@@ -71,80 +93,100 @@ impl Contents {
         &mut self,
         name: &str,
     ) -> Result<Option<V>, SessionError> {
-        let members = self.take_members()?;
-        let found = self.place(&members, name).ok().and_then(|at| members.get(at));
-        let value = found.and_then(|member| self.value(member)).map(value_of).transpose();
-        self.members = Some(members);
-        value
+        self.with_value(name, |text| text.map(|text| value_of(name, text)).transpose())?
     }
 
     /// Sets a member, to a value that is JSON text.
     pub(crate) fn set(&mut self, name: &str, text: String) -> Result<(), SessionError> {
-        let mut members = self.take_members()?;
-        match self.place(&members, name) {
+        self.with_members(|this, members| match this.place(members, name) {
             Ok(at) => {
                 if let Some(member) = members.get_mut(at) {
-                    let read = member.read.clone().and_then(|place| self.before().get(place));
+                    let read = member.read.clone().and_then(|place| this.before().get(place));
                     let is_read = read.is_some_and(|read| is_same(read, &text));
                     member.now = if is_read { Now::AsRead } else { Now::Text(text) };
                 }
             }
             Err(at) => {
-                let quoted = text_of(name);
+                let quoted = Value::from(name).to_string();
                 let spelled = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
                 let key = Key::Spelled(name.to_owned(), spelled.unwrap_or_default().to_owned());
-                members.insert(at, Member { key, read: None, now: Now::Text(text) });
+                let last = members.iter().map(|member| member.place).max();
+                let place = last.unwrap_or_default().max(this.before().len()) + 1;
+                members.insert(at, Member { key, read: None, now: Now::Text(text), place });
             }
-        }
-        self.members = Some(members);
-        Ok(())
+        })
     }
 
     /// Removes a member; its value, if there was one.
     pub(crate) fn remove(&mut self, name: &str) -> Result<Option<String>, SessionError> {
-        let mut members = self.take_members()?;
-        let found = self.place(&members, name).ok();
-        let mut removed = None;
-        if let Some(member) = found.and_then(|at| members.get_mut(at)) {
-            removed = self.value(member).map(str::to_owned);
+        self.with_members(|this, members| {
+            let found = this.place(members, name).ok();
+            let member = found.and_then(|at| members.get_mut(at))?;
+            let removed = this.value(member).map(str::to_owned);
             member.now = Now::Removed;
-        }
-        // What was never stored is not missed.
-        members.retain(|member| member.read.is_some() || !matches!(member.now, Now::Removed));
-        self.members = Some(members);
-        Ok(removed)
+            // The store need not forget a member that it never had.
+            members.retain(|member| member.read.is_some() || !matches!(member.now, Now::Removed));
+            removed
+        })
     }
 
     /// Removes all members.
     pub(crate) fn clear(&mut self) -> Result<(), SessionError> {
-        let mut members = self.take_members()?;
-        members.retain(|member| member.read.is_some());
-        for member in &mut members {
-            member.now = Now::Removed;
-        }
-        self.members = Some(members);
-        Ok(())
-    }
-
-    /// Puts other members in place of all that there are.
-    pub(crate) fn replace(&mut self, data: &Data) -> Result<(), SessionError> {
-        self.clear()?;
-        data.iter().try_for_each(|(name, value)| self.set(name, text_of(value)))
+        self.with_members(|_, members| {
+            members.retain(|member| member.read.is_some());
+            for member in members {
+                member.now = Now::Removed;
+            }
+        })
     }
 
     /// The text of an object that has these members only.
     pub(crate) fn only(&mut self, names: &[String]) -> Result<String, SessionError> {
-        let members = self.take_members()?;
-        let kept = self.text_of(&members, |name| names.iter().any(|kept| kept == name));
-        self.members = Some(members);
-        Ok(kept)
+        self.with_members(|this, members| {
+            this.text_of(members, |name| names.iter().any(|kept| kept == name))
+        })
     }
 
-    /// The members, to be changed and put back.
-    fn take_members(&mut self) -> Result<Vec<Member>, SessionError> {
-        if let Some(members) = self.members.take() {
-            return Ok(members);
-        }
+    /// The text of a member's value.
+    pub(crate) fn with_value<R>(
+        &mut self,
+        name: &str,
+        see: impl FnOnce(Option<&str>) -> R,
+    ) -> Result<R, SessionError> {
+        self.with_members(|this, members| {
+            let found = this.place(members, name).ok().and_then(|at| members.get(at));
+            see(found.and_then(|member| this.value(member)))
+        })
+    }
+
+    /// The names of all members and the texts of their values, as they are written.
+    pub(crate) fn with_texts<R>(
+        &mut self,
+        see: impl FnOnce(Vec<(&str, &str)>) -> R,
+    ) -> Result<R, SessionError> {
+        self.with_members(|this, members| {
+            let texts = in_order(members)
+                .into_iter()
+                .filter_map(|member| this.value(member).map(|text| (this.name(member), text)));
+            see(texts.collect())
+        })
+    }
+
+    fn with_members<R>(
+        &mut self,
+        see: impl FnOnce(&Self, &mut Vec<Member>) -> R,
+    ) -> Result<R, SessionError> {
+        let mut members = match self.members.take() {
+            Some(members) => members,
+            None => self.all_members()?,
+        };
+        let seen = see(self, &mut members);
+        self.members = Some(members);
+        Ok(seen)
+    }
+
+    /// The members of the text that was read, in the order of their names.
+    fn all_members(&self) -> Result<Vec<Member>, SessionError> {
         let text = self.before();
         let mut members: Vec<Member> = Vec::new();
         let mut unreadable = None;
@@ -152,13 +194,19 @@ impl Contents {
             let spelled = text.get(place.clone()).unwrap_or_default();
             let key = match spelled.contains('\\').then(|| said_by(spelled)) {
                 None => Key::Plain(place),
-                Some(Ok(said)) => Key::Spelled(said, spelled.to_owned()),
-                Some(Err(error)) => return unreadable = Some(error),
+                Some(Some(said)) => Key::Spelled(said, spelled.to_owned()),
+                Some(None) => return unreadable = Some(()),
             };
-            members.push(Member { key, read: Some(value), now: Now::AsRead });
+            let place = value.start;
+            members.push(Member { key, read: Some(value), now: Now::AsRead, place });
         })?;
-        if let Some(error) = unreadable {
-            return Err(wrong_type(error));
+        if unreadable.is_some() {
+            return Err(wrong_type(
+                None,
+                "a key of the session data",
+                "String",
+                "half of a UTF-16 pair",
+            ));
         }
         if !members.is_sorted_by(|one, other| self.name(one) < self.name(other)) {
             // In reverse, so that of two of one name the last one stays.
@@ -191,13 +239,14 @@ impl Contents {
     fn text_of(&self, members: &[Member], is_wanted: impl Fn(&str) -> bool) -> String {
         let mut text = String::with_capacity(self.before().len() + 64);
         text.push('{');
-        for member in members.iter().filter(|member| is_wanted(self.name(member))) {
-            let Some(value) = self.value(member) else { continue };
+        for member in in_order(members) {
+            let name = self.name(member);
+            let Some(value) = self.value(member).filter(|_| is_wanted(name)) else { continue };
             if text.len() > 1 {
                 text.push(',');
             }
             let spelled = match &member.key {
-                Key::Plain(_) => self.name(member),
+                Key::Plain(_) => name,
                 Key::Spelled(_, spelled) => spelled,
             };
             text.extend(["\"", spelled, "\":", value]);
@@ -207,71 +256,107 @@ impl Contents {
     }
 }
 
-/// What a session holds that holds nothing.
-const NOTHING: &str = "{}";
-
-/// What the text of a JSON object holds; the default if that is nothing.
-pub(crate) fn whole<T: DeserializeOwned + Default>(text: &str) -> Result<T, SessionError> {
-    let members = text.trim_start_matches('{').trim_start();
-    if members.starts_with('}') { Ok(T::default()) } else { value_of(text) }
+/// The members as they are written.
+fn in_order(members: &[Member]) -> Vec<&Member> {
+    let mut ordered: Vec<&Member> = members.iter().collect();
+    ordered.sort_by_key(|member| member.place);
+    ordered
 }
 
-/// The value that JSON text stands for. Where a type wants no member twice, the last one counts, as it does
-/// everywhere else.
-pub(crate) fn value_of<V: DeserializeOwned>(text: &str) -> Result<V, SessionError> {
-    if let Ok(value) = serde_json::from_str(text) {
-        return Ok(value);
+/// An object without members.
+pub(crate) const NOTHING: &str = "{}";
+
+pub(crate) fn is_empty(object: &str) -> bool {
+    object.trim_start().trim_start_matches('{').trim_start().starts_with('}')
+}
+
+/// A value whose objects have no member twice: of two, the last one stays.
+pub(crate) fn without_twins(text: &str) -> String {
+    let value = serde_json::from_str::<Value>(text);
+    value.map_or_else(|_| text.to_owned(), |value| value.to_string())
+}
+
+/// The value of a member that JSON text stands for.
+pub(crate) fn value_of<V: DeserializeOwned>(name: &str, text: &str) -> Result<V, SessionError> {
+    let value = serde_json::from_str(text);
+    let value = value.or_else(|_| serde_json::from_str(&without_twins(text)));
+    value.map_err(|error| {
+        let what = format!("`{name}` of the session data, {},", kind_of(text));
+        wrong_type(Some(name), &what, std::any::type_name::<V>(), &expectation(&error))
+    })
+}
+
+/// The JSON text of a value that is to be a member.
+pub(crate) fn text_of(name: &str, value: &impl Serialize) -> Result<String, SessionError> {
+    // The error may repeat the value.
+    serde_json::to_string(value).map_err(|_| {
+        let problem = format!("the value for `{name}` of the session data cannot be JSON");
+        SessionError::Type(WrongType::new(Some(name.to_owned()), problem))
+    })
+}
+
+/// `reason` must show no value.
+pub(crate) fn wrong_type(
+    key: Option<&str>,
+    what: &str,
+    wanted: &str,
+    reason: &str,
+) -> SessionError {
+    let problem = format!("{what} cannot be read as `{wanted}`: {reason}");
+    SessionError::Type(WrongType::new(key.map(str::to_owned), problem))
+}
+
+/// The kind of a JSON value.
+pub(crate) fn kind_of(text: &str) -> &'static str {
+    match text.bytes().next() {
+        Some(b'"') => "a string",
+        Some(b'{') => "an object",
+        Some(b'[') => "an array",
+        Some(b't' | b'f') => "a boolean",
+        Some(b'n') => "null",
+        _ => "a number",
     }
-    serde_json::from_str::<Value>(text).and_then(V::deserialize).map_err(wrong_type)
 }
 
-/// The JSON text of something that has one.
-pub(crate) fn text_of(value: &(impl serde::Serialize + ?Sized)) -> String {
-    serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned())
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
-pub(crate) fn wrong_type(error: serde_json::Error) -> SessionError {
-    SessionError::Type(Arc::new(WrongType(expectation(&error.to_string()))))
-}
-
-/// The type that was expected. The words of `serde` show the value that was found in its place, which is the
-/// application's secret.
-#[derive(Debug)]
-struct WrongType(String);
-
-impl fmt::Display for WrongType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+/// Whether two JSON texts say the same, in whatever spelling and order. Numbers that a double cannot tell apart
+/// are different unless they are spelled alike.
+fn is_same(one: &str, other: &str) -> bool {
+    if one == other {
+        return true;
+    }
+    let kind = kind_of(one);
+    if kind != kind_of(other) {
+        return false;
+    }
+    match kind {
+        "an object" => parsed::<BTreeMap<String, &RawValue>>(one, other).is_some_and(|(a, b)| {
+            a.len() == b.len()
+                && a.iter().zip(&b).all(|(a, b)| a.0 == b.0 && is_same(a.1.get(), b.1.get()))
+        }),
+        "an array" => parsed::<Vec<&RawValue>>(one, other).is_some_and(|(a, b)| {
+            a.len() == b.len() && a.iter().zip(&b).all(|(a, b)| is_same(a.get(), b.get()))
+        }),
+        "a string" => parsed::<String>(one, other).is_some_and(|(a, b)| a == b),
+        "a number" if one.len().max(other.len()) <= EXACT => {
+            parsed::<Value>(one, other).is_some_and(|(a, b)| a == b)
+        }
+        _ => false,
     }
 }
 
-impl Error for WrongType {}
+/// A number of so many characters has no neighbour that is the same double.
+const EXACT: usize = 16;
 
-/// The part of an error of `serde` that names the type, and nothing of the value.
-fn expectation(said: &str) -> String {
-    const OF_A_TYPE: [&str; 4] = ["invalid type:", "invalid value:", "invalid length", "unknown"];
-    let expected = said.rsplit_once(", expected ").map(|(_, expected)| expected);
-    match expected.filter(|_| OF_A_TYPE.iter().any(|begin| said.starts_with(begin))) {
-        Some(expected) => ["expected ", expected].concat(),
-        None if said.starts_with("missing field `") => said.to_owned(),
-        None => "another type was expected".to_owned(),
+fn parsed<'t, T: serde::Deserialize<'t>>(one: &'t str, other: &'t str) -> Option<(T, T)> {
+    serde_json::from_str(one).ok().zip(serde_json::from_str(other).ok())
+}
+
+/// What a key says that may have escapes.
+pub(crate) fn said_by(spelled: &str) -> Option<String> {
+    if spelled.contains('\\') {
+        return serde_json::from_str(&["\"", spelled, "\""].concat()).ok();
     }
-}
-
-/// Whether the text that was read says the same, in whatever spelling and order.
-fn is_same(read: &str, text: &str) -> bool {
-    let is_whole = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    let normal = |text| serde_json::from_str::<Value>(text).map(|value| text_of(&value));
-    // Counters are spelled in one way only.
-    read == text
-        || !(is_whole(read) && is_whole(text))
-            && normal(read).is_ok_and(|read| normal(text).is_ok_and(|text| read == text))
-}
-
-/// What a key says that has escapes.
-fn said_by(spelled: &str) -> Result<String, serde_json::Error> {
-    serde_json::from_str(&["\"", spelled, "\""].concat())
+    Some(spelled.to_owned())
 }
 
 #[cfg(test)]
@@ -290,6 +375,10 @@ mod tests {
         Contents::of(sessions.create(data, None).now_or_never().unwrap().unwrap())
     }
 
+    fn json(value: &Value) -> String {
+        value.to_string()
+    }
+
     /// What their text says.
     fn values(contents: &Contents) -> Value {
         serde_json::from_str(&contents.text()).unwrap()
@@ -301,29 +390,29 @@ mod tests {
         let mut contents = read(data);
         assert_eq!(contents.get::<f64>("z").unwrap(), Some(1.5));
         assert_eq!((contents.text().as_ref(), contents.is_changed()), (data, false));
-        contents.set("n", text_of(&json!(5))).unwrap();
-        assert_eq!(contents.text(), r#"{"a":{"y":1,"x":[ ]},"n":5,"z":1.50}"#);
+        contents.set("n", json(&json!(5))).unwrap();
+        assert_eq!(contents.text(), r#"{"z":1.50,"a":{"y":1,"x":[ ]},"n":5}"#);
         assert_eq!((contents.before(), contents.is_changed()), (data, true));
     }
 
     #[test]
     fn a_value_that_is_there_already_is_no_change_however_it_is_spelled() {
         let mut contents = read(r#"{"o":{"b":1, "a":"\u00e9"},"n":1,"gone":null}"#);
-        contents.set("o", text_of(&json!({"a": "é", "b": 1}))).unwrap();
-        contents.set("n", text_of(&json!(2))).unwrap();
+        contents.set("o", json(&json!({"a": "é", "b": 1}))).unwrap();
+        contents.set("n", json(&json!(2))).unwrap();
         assert!(contents.is_changed());
-        contents.set("n", text_of(&json!(1))).unwrap();
+        contents.set("n", json(&json!(1))).unwrap();
         assert!(!contents.is_changed(), "{}", contents.text());
-        contents.set("n", text_of(&json!(1.0))).unwrap();
+        contents.set("n", json(&json!(1.0))).unwrap();
         assert!(contents.is_changed());
         // What comes and goes was never there, and what goes and comes back was not away.
         let mut contents = read(r#"{"n":1}"#);
-        contents.set("new", text_of(&json!(1))).unwrap();
+        contents.set("new", json(&json!(1))).unwrap();
         assert_eq!(contents.remove("new").unwrap().as_deref(), Some("1"));
         assert_eq!(contents.remove("n").unwrap().as_deref(), Some("1"));
         assert_eq!((contents.text().as_ref(), contents.is_changed()), ("{}", true));
         assert_eq!(contents.remove("n").unwrap(), None);
-        contents.set("n", text_of(&json!(1))).unwrap();
+        contents.set("n", json(&json!(1))).unwrap();
         assert!(!contents.is_changed());
     }
 
@@ -337,9 +426,10 @@ mod tests {
         let mut contents = read(r#"{"b":1,"a":1,"a":2,"b":{"x":1,"x":2}}"#);
         assert_eq!(contents.get::<u8>("a").unwrap(), Some(2));
         assert_eq!(contents.get::<B>("b").unwrap().unwrap().x, 2);
-        contents.set("a", text_of(&json!(3))).unwrap();
+        contents.set("a", json(&json!(3))).unwrap();
         assert_eq!(contents.text(), r#"{"a":3,"b":{"x":1,"x":2}}"#);
-        assert_eq!(whole::<Data>(r#"{"a":1,"a":2}"#).unwrap().get("a"), Some(&json!(2)));
+        let mut contents = read(r#"{"a":1,"a":2}"#);
+        assert_eq!(contents.read::<Data>().unwrap().get("a"), Some(&json!(2)));
     }
 
     #[test]
@@ -348,10 +438,10 @@ mod tests {
         assert_eq!(contents.get::<u8>("1").unwrap(), Some(1));
         assert_eq!(contents.get::<u8>("tab\t").unwrap(), Some(2));
         assert_eq!(contents.get::<u8>(r"tab\t").unwrap(), None);
-        contents.set("1", text_of(&json!(7))).unwrap();
+        contents.set("1", json(&json!(7))).unwrap();
         assert_eq!(contents.remove("é").unwrap().as_deref(), Some("3"));
-        contents.set("\"quoted\"", text_of(&json!(null))).unwrap();
-        assert_eq!(contents.text(), r#"{"\"quoted\"":null,"\u0031":7,"tab\t":2}"#);
+        contents.set("\"quoted\"", json(&json!(null))).unwrap();
+        assert_eq!(contents.text(), r#"{"\u0031":7,"tab\t":2,"\"quoted\"":null}"#);
         assert_eq!(values(&contents), json!({"\"quoted\"": null, "1": 7, "tab\t": 2}));
         assert_eq!(contents.get::<Option<u8>>("\"quoted\"").unwrap(), Some(None));
     }
@@ -360,18 +450,18 @@ mod tests {
     fn all_can_be_replaced_removed_or_kept_in_part() {
         let mut contents = read(r#"{"a":1,"b":2,"c":[1]}"#);
         let names = ["c", "none", "a"].map(str::to_owned);
-        contents.set("a", text_of(&json!("new"))).unwrap();
+        contents.set("a", json(&json!("new"))).unwrap();
         assert_eq!(contents.only(&names).unwrap(), r#"{"a":"new","c":[1]}"#);
-        contents.replace(&json!({"b": 2, "d": 4}).as_object().unwrap().clone()).unwrap();
+        contents.write(json!({"b": 2, "d": 4}).as_object().unwrap()).unwrap();
         assert_eq!(contents.text(), r#"{"b":2,"d":4}"#);
-        contents.replace(&json!({"c": [1], "a": 1, "b": 2}).as_object().unwrap().clone()).unwrap();
+        contents.write(json!({"c": [1], "a": 1, "b": 2}).as_object().unwrap()).unwrap();
         assert!(!contents.is_changed());
         contents.clear().unwrap();
         assert_eq!(contents.get::<u8>("a").unwrap(), None);
         assert_eq!(contents.text(), "{}");
         let mut new = Contents::default();
         assert_eq!((new.text().as_ref(), new.is_changed()), ("{}", false));
-        new.set("a", text_of(&json!(1))).unwrap();
+        new.set("a", json(&json!(1))).unwrap();
         assert_eq!((new.text().as_ref(), new.is_changed()), (r#"{"a":1}"#, true));
         new.clear().unwrap();
         assert!(!new.is_changed());
@@ -410,9 +500,9 @@ mod tests {
     #[test]
     fn nothing_is_the_default_of_a_type() {
         for nothing in ["{}", "{ }", "{\n}"] {
-            assert_eq!(whole::<u8>(nothing).ok(), Some(0), "{nothing:?}");
+            assert_eq!(read(nothing).read::<u8>().ok(), Some(0), "{nothing:?}");
         }
-        assert!(matches!(whole::<u8>(r#"{"a":1}"#), Err(SessionError::Type(_))));
+        assert!(matches!(read(r#"{"a":1}"#).read::<u8>(), Err(SessionError::Type(_))));
     }
 
     #[test]
@@ -421,7 +511,7 @@ mod tests {
         let mut contents = read(r#"{"half":"\ud800","n":1}"#);
         assert!(matches!(contents.get::<String>("half"), Err(SessionError::Type(_))));
         assert_eq!(contents.get::<u8>("n").unwrap(), Some(1));
-        contents.set("n", text_of(&json!(2))).unwrap();
+        contents.set("n", json(&json!(2))).unwrap();
         assert_eq!(contents.text(), r#"{"half":"\ud800","n":2}"#);
     }
 }

@@ -42,6 +42,8 @@ mod extract;
 mod layer;
 mod require;
 mod session;
+mod typed;
+mod view;
 mod visit;
 
 pub use contents::Data;
@@ -52,7 +54,7 @@ pub use require::{RequireLogin, RequireLoginFuture, RequireLoginService};
 pub use session::{LogIn, Session};
 pub use vestiary::Error;
 pub use vestiary_store::{
-    Config, Encrypt, Event, MemoryStore, OnStoreError, SameSite, SessionError, Sessions,
+    Config, Encrypt, Event, MemoryStore, OnStoreError, SameSite, SessionError, Sessions, WrongType,
 };
 
 /// The samples of the documentation.

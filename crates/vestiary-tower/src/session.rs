@@ -2,12 +2,11 @@ use std::{fmt, future::IntoFuture, marker::PhantomData, pin::Pin, sync::Arc};
 
 use http::Extensions;
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::Value;
 use vestiary::{Handle, SessionId, UnixMillis, protocol::UserSession};
 use vestiary_store::{Login, SessionError, Sessions, Stored};
 
 use crate::{
-    contents::{Data, value_of, whole, wrong_type},
+    contents::{Data, text_of, value_of},
     visit::Visit,
 };
 
@@ -17,8 +16,10 @@ use crate::{
 /// stored when the handler has made its response, whatever its status; what other requests have changed
 /// meanwhile is kept, top-level key by top-level key ([`Session::update`] for counters and lists).
 ///
-/// `Session` is a map of JSON values; `Session<T>` is a type of the application's: the same top-level JSON
-/// object, seen another way.
+/// `Session` is a map of JSON values. `Session<T>` sees the same JSON object as a type of the application's. A type
+/// need not have all members of the object: another service, or another part of the application, may have stored
+/// some. Reading ignores those, and [`update`](Session::update), [`modify`](Session::modify) and
+/// [`write`](Session::write) leave them as they are, byte for byte.
 ///
 /// ```
 /// use vestiary_tower::{Session, SessionError};
@@ -137,6 +138,16 @@ impl<T> Session<T> {
         self.visit.destroy().await
     }
 
+    /// Removes the value under this key, whatever it is. `false` if there is none.
+    ///
+    /// Needs no type, and so removes a value that [`SessionError::Type`] complains about.
+    ///
+    /// # Errors
+    /// [`SessionError`] if the store failed.
+    pub async fn remove_key(&self, key: &str) -> Result<bool, SessionError> {
+        Ok(self.visit.open_to_write().await?.contents.remove(key)?.is_some())
+    }
+
     /// Logs a user in: gives the session another ID, so that whoever knew the old one knows nothing, and
     /// binds it to the user, whose sessions can be listed and ended ([`Session::sessions_of`]). It
     /// keeps nothing that is not named, and is stored at once.
@@ -191,7 +202,7 @@ impl Session {
     /// What the session holds under this key, if anything.
     ///
     /// # Errors
-    /// [`SessionError::Type`] if it is of another type; others if the store failed.
+    /// [`SessionError::Type`], which names the key, if it is of another type; others if the store failed.
     pub async fn get<V: DeserializeOwned>(&self, key: &str) -> Result<Option<V>, SessionError> {
         self.visit.open().await?.contents.get(key)
     }
@@ -201,21 +212,20 @@ impl Session {
     /// # Errors
     /// [`SessionError::Type`] if it has no JSON; others if the store failed.
     pub async fn insert(&self, key: &str, value: impl Serialize) -> Result<(), SessionError> {
-        let text = serde_json::to_string(&value).map_err(wrong_type)?;
+        let text = text_of(key, &value)?;
         self.visit.open_to_write().await?.contents.set(key, text)
     }
 
-    /// Takes away what is under this key, and returns it.
+    /// Removes the value under this key, and returns it.
     ///
     /// # Errors
-    /// [`SessionError::Type`] if it is of another type: it is taken away all the same; others if the store
-    /// failed.
+    /// [`SessionError::Type`] if it is of another type: it is removed all the same; others if the store failed.
     pub async fn remove<V: DeserializeOwned>(&self, key: &str) -> Result<Option<V>, SessionError> {
         let removed = self.visit.open_to_write().await?.contents.remove(key)?;
-        removed.as_deref().map(value_of).transpose()
+        removed.as_deref().map(|text| value_of(key, text)).transpose()
     }
 
-    /// Takes everything away. The session stays, and its ID: see [`Session::destroy`].
+    /// Removes all values, those that no type of the application has too. The session stays, and its ID: see [`Session::destroy`].
     ///
     /// # Errors
     /// [`SessionError`] if the store failed.
@@ -223,68 +233,82 @@ impl Session {
         self.visit.open_to_write().await?.contents.clear()
     }
 
-    /// All that it holds.
+    /// All values of the session.
     ///
     /// # Errors
-    /// [`SessionError`] if the store failed.
+    /// [`SessionError::Type`], which names the key, if a value is none of Rust's: a number of `1e400`, or half of a
+    /// UTF-16 pair, which JavaScript stores; others if the store failed.
     pub async fn data(&self) -> Result<Data, SessionError> {
-        value_of(&self.visit.open().await?.contents.text())
+        self.visit.open().await?.contents.read()
     }
 }
 
 impl<T: Serialize + DeserializeOwned + Default> Session<T> {
-    /// What the session holds; the default if it holds nothing.
+    /// The session as this type, which ignores the members that it lacks; the type's default if the session has none
+    /// of its members.
+    ///
+    /// ```
+    /// # use serde::{Deserialize, Serialize};
+    /// # use vestiary_tower::{Session, SessionError};
+    /// # #[derive(Default, Deserialize, Serialize)]
+    /// # #[serde(default)]
+    /// # struct Visitor { clicks: u64 }
+    /// /// Older sessions have a `clicks` of another type: removes it, so that it begins with the default.
+    /// async fn visitor(session: &Session<Visitor>) -> Result<Visitor, SessionError> {
+    ///     if let Err(SessionError::Type(wrong)) = session.read().await
+    ///         && let Some(key) = wrong.key()
+    ///     {
+    ///         session.remove_key(key).await?;
+    ///     }
+    ///     session.read().await
+    /// }
+    /// ```
     ///
     /// # Errors
-    /// [`SessionError::Type`] if it holds something else; others if the store failed.
+    /// [`SessionError::Type`], which names the key, if one of its members has another type or is missing. It stays
+    /// so until the application removes or rewrites that key; others if the store failed.
     pub async fn read(&self) -> Result<T, SessionError> {
-        whole(&self.visit.open().await?.contents.text())
+        self.visit.open().await?.contents.read()
     }
 
-    /// Puts something in place of what the session holds.
+    /// Puts a value in place of the members that its type has, also if what is there cannot be read as that type.
+    /// Members that the type lacks stay; [`Session::clear`] removes all.
     ///
     /// # Errors
-    /// [`SessionError::Type`] if it is no JSON object; others if the store failed.
+    /// [`SessionError::Type`] if it has no JSON, [`SessionError::Data`] if that is no object; others if the store
+    /// failed.
     pub async fn write(&self, value: &T) -> Result<(), SessionError> {
-        let data = to_data(value)?;
-        self.visit.open_to_write().await?.contents.replace(&data)
+        self.visit.open_to_write().await?.contents.write(value)
     }
 
-    /// Changes what the store has **now**, and stores it: for what is built up from what was there, such
-    /// as counters and lists, which requests at the same time change, too. None of them is lost. It may
+    /// Changes what the store has **now**, and stores it: for values that are made of what was there, such as
+    /// counters and lists, which requests at the same time change, too. None of them is lost. The function may
     /// run more than once. `false` if the session was ended meanwhile: nothing was written.
     ///
+    /// Only the members that the function changes, adds or drops are written; those that the type lacks stay.
+    ///
     /// # Errors
-    /// [`SessionError::Type`] if the store has something else, or the result is no JSON object; others if
-    /// the store failed.
+    /// [`SessionError::Type`], which names the key, if the store has something else; [`SessionError::Data`] if the
+    /// result is no JSON object; others if the store failed.
     pub async fn update(
         &self,
         mut change: impl FnMut(&mut T) + Send,
     ) -> Result<bool, SessionError> {
         let mut state = self.visit.open_to_write().await?;
-        let change = |text: &str| {
-            let mut value: T = whole(text)?;
-            change(&mut value);
-            to_data(&value)
-        };
-        self.visit.update(&mut state, change).await
+        self.visit.update(&mut state, |contents| contents.change(&mut change)).await
     }
 
-    /// Changes what the session holds, as this request has seen it. What others have changed meanwhile is
-    /// kept, top-level key by top-level key.
+    /// Changes the session as this request has seen it, and stores that with the response. Changes that other
+    /// requests make meanwhile are kept, top-level key by top-level key; members that the type lacks stay.
     ///
     /// # Errors
-    /// [`SessionError::Type`] if it holds something else, or the result is no JSON object; others if the
-    /// store failed.
+    /// [`SessionError::Type`], which names the key, if it holds something else; [`SessionError::Data`] if the result
+    /// is no JSON object; others if the store failed.
     pub async fn modify<R: Send>(
         &self,
         change: impl FnOnce(&mut T) -> R + Send,
     ) -> Result<R, SessionError> {
-        let mut state = self.visit.open_to_write().await?;
-        let mut value: T = whole(&state.contents.text())?;
-        let result = change(&mut value);
-        state.contents.replace(&to_data(&value)?)?;
-        Ok(result)
+        self.visit.open_to_write().await?.contents.change(change)
     }
 }
 
@@ -349,12 +373,5 @@ impl<T> fmt::Debug for Session<T> {
 impl fmt::Debug for LogIn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LogIn").finish_non_exhaustive()
-    }
-}
-
-fn to_data(value: &impl Serialize) -> Result<Data, SessionError> {
-    match serde_json::to_value(value).map_err(wrong_type)? {
-        Value::Object(data) => Ok(data),
-        _ => Err(SessionError::Data(vestiary::Error::DataNotObject)),
     }
 }

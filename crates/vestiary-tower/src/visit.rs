@@ -17,7 +17,7 @@ use vestiary_store::{
     Cookies, Event, Found, Loaded, Login, OnStoreError, SessionError, Sessions, Stored, Written,
 };
 
-use crate::contents::{Contents, Data, text_of};
+use crate::contents::Contents;
 
 /// A request, as far as its session goes.
 pub(crate) struct Visit {
@@ -285,7 +285,7 @@ impl Visit {
     pub(crate) async fn update(
         &self,
         state: &mut State,
-        mut change: impl FnMut(&str) -> Result<Data, SessionError> + Send,
+        mut change: impl FnMut(&mut Contents) -> Result<(), SessionError> + Send,
     ) -> Result<bool, SessionError> {
         if state.contents.is_changed() {
             self.execute(state, Operation::Save).await?;
@@ -295,11 +295,14 @@ impl Visit {
                 self.sessions.tell(Event::Gone);
                 return Ok(false);
             }
-            let data = change(&state.contents.text())?;
-            state.contents.replace(&data)?;
+            change(&mut state.contents)?;
             return self.save(state).await;
         };
-        let mut compute = |text: &str| Ok(text_of(&change(text)?));
+        let mut compute = |text: &str| {
+            let mut contents = Contents::of_text(text);
+            change(&mut contents)?;
+            Ok(contents.text().into_owned())
+        };
         let written = Box::pin(self.sessions.update(&record, &mut compute)).await?;
         let before = record.id().clone();
         let known = self.written(state, written);

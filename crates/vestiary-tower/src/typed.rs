@@ -1,0 +1,221 @@
+//! The contents of a session, seen as a type of the application's. A type need not have all members of the
+//! session: others share it. So it changes the members that it has, and no other.
+
+use std::collections::BTreeMap;
+
+use serde::{Serialize, de::DeserializeOwned};
+use vestiary::{Limits, json_members};
+use vestiary_store::{SessionError, WrongType};
+
+use crate::{
+    contents::{Contents, NOTHING, is_empty, kind_of, said_by, without_twins, wrong_type},
+    view::{self, Misfit, Why},
+};
+
+/// What a type sees of the contents.
+struct Seen<T> {
+    value: T,
+    /// Members that the type takes.
+    taken: Vec<String>,
+    /// None of the members was its own, and it began with its default.
+    is_default: bool,
+}
+
+impl Contents {
+    /// The contents as a type, which ignores the members that it lacks; its default if it has none of them.
+    pub(crate) fn read<T: DeserializeOwned + Default>(&mut self) -> Result<T, SessionError> {
+        let text = self.text();
+        // Mostly nothing is wrong, and nobody needs to know which members the type takes.
+        if !is_empty(&text)
+            && let Ok(value) = serde_json::from_str(&text)
+        {
+            return Ok(value);
+        }
+        self.seen().map(|seen| seen.value).map_err(|misfit| self.wrong_type::<T>(misfit))
+    }
+
+    /// Changes the contents as a type: the members that its change sets, adds or drops, and no other.
+    pub(crate) fn change<T: Serialize + DeserializeOwned + Default, R>(
+        &mut self,
+        change: impl FnOnce(&mut T) -> R,
+    ) -> Result<R, SessionError> {
+        let seen = self.seen::<T>();
+        let Seen { mut value, taken, is_default } =
+            seen.map_err(|misfit| self.wrong_type::<T>(misfit))?;
+        // Of a type that finds nothing of its own, all members are new.
+        let before = if is_default { NOTHING.to_owned() } else { object_of(&value)? };
+        let result = change(&mut value);
+        let after = object_of(&value)?;
+        let (before, after) = (members_of(&before)?, members_of(&after)?);
+        self.take_over(&before, &after, false)?;
+        self.remove_old_names::<T>(&taken, |name| before.has(name))?;
+        Ok(result)
+    }
+
+    /// Puts a value in place of the members that its type has.
+    pub(crate) fn write<T: Serialize + DeserializeOwned + Default>(
+        &mut self,
+        value: &T,
+    ) -> Result<(), SessionError> {
+        let mut misfits = Vec::new();
+        let mut rest = Self::of_text(&self.text());
+        // What is not as the type wants it is its own all the same.
+        let seen = loop {
+            match rest.seen::<T>() {
+                Ok(seen) => break seen,
+                Err(Misfit { key: Some(key), .. }) if rest.remove(&key)?.is_some() => {
+                    misfits.push(key);
+                }
+                Err(_) => break Seen::begun(),
+            }
+        };
+        let (before, after) = (object_of(&seen.value)?, object_of(value)?);
+        let (before, after) = (members_of(&before)?, members_of(&after)?);
+        for name in misfits.iter().filter(|name| !after.has(name)) {
+            self.remove(name)?;
+        }
+        self.take_over(&before, &after, true)?;
+        self.remove_old_names::<T>(&seen.taken, |name| before.has(name) || after.has(name))
+    }
+
+    /// Takes over the difference between two texts of one type: drops the members that only the first one has, and
+    /// sets those that have another value in the second one, or, if they are `wanted`, are not there at all.
+    fn take_over(
+        &mut self,
+        before: &Written<'_>,
+        after: &Written<'_>,
+        wanted: bool,
+    ) -> Result<(), SessionError> {
+        for name in before.names.iter().filter(|name| !after.has(name)) {
+            self.remove(name)?;
+        }
+        for name in &after.names {
+            let is_changed = before.values.get(name) != after.values.get(name);
+            if (is_changed || wanted && self.with_value(name, |text| text.is_none())?)
+                && let Some(text) = after.values.get(name)
+            {
+                self.set(name, (*text).to_owned())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A type may take a member under an older name (`#[serde(alias)]`) and write it under the new one. It could
+    /// not be read again with both, so the older one goes.
+    fn remove_old_names<T: DeserializeOwned + Default>(
+        &mut self,
+        taken: &[String],
+        is_written: impl Fn(&str) -> bool,
+    ) -> Result<(), SessionError> {
+        let old: Vec<&String> = taken.iter().filter(|name| !is_written(name)).collect();
+        if old.is_empty() || !self.is_changed() {
+            return Ok(());
+        }
+        let is_old = |name: &str| old.iter().any(|old| *old == name);
+        while let Err(Misfit { key: Some(key), why: Why::Twice, .. }) = self.seen_last::<T>(is_old)
+            && is_old(&key)
+        {
+            self.remove(&key)?;
+        }
+        Ok(())
+    }
+
+    fn seen<T: DeserializeOwned + Default>(&mut self) -> Result<Seen<T>, Misfit> {
+        self.seen_last(|_| false)
+    }
+
+    /// What a type sees that is shown some of the members after all others.
+    fn seen_last<T: DeserializeOwned + Default>(
+        &mut self,
+        is_last: impl Fn(&str) -> bool,
+    ) -> Result<Seen<T>, Misfit> {
+        let seen = self.with_texts(|mut members| {
+            members.sort_by_key(|(name, _)| is_last(name));
+            seen(&members)
+        });
+        seen.unwrap_or(Err(Misfit::of(Why::Type)))
+    }
+
+    /// The error of a type that the contents do not fit.
+    fn wrong_type<T>(&mut self, misfit: Misfit) -> SessionError {
+        let Misfit { key, why, reason } = misfit;
+        let wanted = std::any::type_name::<T>();
+        let Some(key) = key else { return wrong_type(None, "the session data", wanted, &reason) };
+        if why == Why::Missing {
+            let problem = format!(
+                "the session data has no `{key}`, which `{wanted}` needs: give it a default (`#[serde(default)]`)"
+            );
+            return SessionError::Type(WrongType::new(Some(key), problem));
+        }
+        let kind = self.with_value(&key, |text| text.map(kind_of)).unwrap_or_default();
+        let what = format!("`{key}` of the session data, {},", kind.unwrap_or("a value"));
+        wrong_type(Some(&key), &what, wanted, &reason)
+    }
+}
+
+impl<T: Default> Seen<T> {
+    fn begun() -> Self {
+        Self { value: T::default(), taken: Vec::new(), is_default: true }
+    }
+}
+
+/// What a type sees of these members.
+fn seen<T: DeserializeOwned + Default>(members: &[(&str, &str)]) -> Result<Seen<T>, Misfit> {
+    if members.is_empty() {
+        return Ok(Seen::begun());
+    }
+    let mut taken = Vec::with_capacity(members.len());
+    let read = view::read(members, &mut taken).or_else(|misfit| {
+        // Where a type wants no member of a value twice, the last one counts, as it does everywhere else.
+        let plain: Vec<String> = members.iter().map(|(_, text)| without_twins(text)).collect();
+        let plain: Vec<(&str, &str)> =
+            members.iter().zip(&plain).map(|((name, _), text)| (*name, &**text)).collect();
+        view::read(&plain, &mut taken).map_err(|_| misfit)
+    });
+    match read {
+        Ok(value) => {
+            let names = members.iter().zip(&taken).filter(|(_, taken)| **taken);
+            let taken = names.map(|((name, _), _)| (*name).to_owned()).collect();
+            Ok(Seen { value, taken, is_default: false })
+        }
+        // The session holds only what others have stored.
+        Err(Misfit { why: Why::Missing, .. }) if !taken.contains(&true) => Ok(Seen::begun()),
+        Err(misfit) => Err(misfit),
+    }
+}
+
+/// The JSON text of a value that is to be an object.
+fn object_of<T: Serialize>(value: &T) -> Result<String, SessionError> {
+    let text = serde_json::to_string(value).map_err(|_| {
+        let problem = format!("`{}` cannot be JSON", std::any::type_name::<T>());
+        SessionError::Type(WrongType::new(None, problem))
+    })?;
+    if text.starts_with('{') {
+        return Ok(text);
+    }
+    Err(SessionError::Data(vestiary::Error::DataNotObject))
+}
+
+/// The members of an object that was just written.
+struct Written<'t> {
+    names: Vec<String>,
+    values: BTreeMap<String, &'t str>,
+}
+
+impl Written<'_> {
+    fn has(&self, name: &str) -> bool {
+        self.values.contains_key(name)
+    }
+}
+
+fn members_of(object: &str) -> Result<Written<'_>, SessionError> {
+    let mut written = Written { names: Vec::new(), values: BTreeMap::new() };
+    json_members(object, Limits::LOAD, &mut |key, value| {
+        let [key, value] = [key, value].map(|place| object.get(place).unwrap_or_default());
+        let name = said_by(key).unwrap_or_default();
+        if written.values.insert(name.clone(), value).is_none() {
+            written.names.push(name);
+        }
+    })?;
+    Ok(written)
+}
