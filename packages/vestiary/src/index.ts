@@ -1,3 +1,4 @@
+import './server-only.js';
 import './wasm/inline.js';
 
 export * from './vestiary.js';

@@ -1,3 +1,4 @@
+import './server-only.js';
 import './wasm/workerd.js';
 
 export * from './vestiary.js';

@@ -1,3 +1,5 @@
+import './server-only.js';
+
 import { metrics, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
 
 import { VestiaryError } from './errors.js';

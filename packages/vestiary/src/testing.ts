@@ -1,3 +1,5 @@
+import './server-only.js';
+
 import type { AtomicOperations, AtomicOutcome, SessionStoreData, Store } from './types.js';
 
 /** What a test runner has to offer: that of vitest, jest, mocha or `node:test`. */

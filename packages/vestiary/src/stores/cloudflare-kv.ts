@@ -1,3 +1,5 @@
+import '../server-only.js';
+
 import type { Serializer } from '../memory-store.js';
 import type { SessionStoreData, Store } from '../types.js';
 import { isRemote } from './client.js';

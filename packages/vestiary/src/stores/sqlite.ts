@@ -1,3 +1,5 @@
+import '../server-only.js';
+
 import { closeSync, openSync } from 'node:fs';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 

@@ -1,3 +1,5 @@
+import '../server-only.js';
+
 import type { Serializer } from '../memory-store.js';
 import type { AtomicOperations, SessionStoreData, Store } from '../types.js';
 import { COMPARE_AND_SET, outcomeOf } from './compare-and-set.js';

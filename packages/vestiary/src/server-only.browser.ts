@@ -1,0 +1,10 @@
+/**
+ * Stands in for the package when a bundler builds for browsers in production. The import below cannot
+ * be resolved, so that the build fails, and bundlers print its name. In development the real modules are
+ * used, which throw at run time (`server-only.ts`): an error of its dependency optimizer ends `vite dev`.
+ */
+// @ts-expect-error -- it is not exported
+import { 'vestiary is for the server only: import it in hooks.server.ts, +page.server.ts, +server.ts or src/lib/server, and its types with `import type`' as serverOnly } from './server-only.js';
+
+// eslint-disable-next-line @typescript-eslint/no-meaningless-void-operator -- Rollup ignores an unused import
+void serverOnly;
