@@ -5,10 +5,6 @@ import { install, KITS, type Kit } from './kits.js';
 
 const TARGET = new URL('../../../target/runtimes/', import.meta.url).pathname;
 
-/** What SvelteKit 3 has to know when it builds. */
-const ORIGIN = `			...(process.env.ORIGIN && { paths: { origin: process.env.ORIGIN } }),
-`;
-
 const VITE_CONFIG = `import adapter from '@sveltejs/adapter-node';
 import { sveltekit } from '@sveltejs/kit/vite';
 import { defineConfig } from 'vitest/config';
@@ -21,7 +17,7 @@ export default defineConfig({
 					filename.split(/[/\\\\]/).includes('node_modules') ? undefined : true
 			},
 			adapter: adapter(),
-${ORIGIN}			experimental: { remoteFunctions: true }
+			experimental: { remoteFunctions: true }
 		})
 	],
 	test: {
@@ -60,9 +56,9 @@ const OPTIONS = `"compilerOptions": {
  */
 export const NEW_APPS: Kit[] = KITS.map(({ name, packages }) => ({
 	name: `new-${name}`,
-	packages: { ...packages, 'svelte-check': '4.6.0', vitest: '5.1.1' },
+	packages: { ...packages, vitest: '5.1.1' },
 	files: {
-		'vite.config.ts': name === 'kit3' ? VITE_CONFIG : VITE_CONFIG.replace(ORIGIN, ''),
+		'vite.config.ts': VITE_CONFIG,
 		'tsconfig.json':
 			name === 'kit3'
 				? `{ "extends": "$app/tsconfig", ${OPTIONS}, "include": ["src"] }\n`

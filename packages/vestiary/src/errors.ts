@@ -54,19 +54,16 @@ export class DataError extends VestiaryError {
 	declare readonly code: DataErrorCode;
 }
 
-/**
- * The store did not do what it was asked. The `cause` is a copy of its own error with the name of its class
- * and its `code` alone: the errors of clients repeat what they were asked, which is session IDs and data. For
- * the rest, log where the client is made (`client.on('error', …)`), or in a store of your own.
- */
+/** The store did not do what it was asked. Its own error is the `cause`. */
 export class StoreError extends VestiaryError {
 	override name = 'StoreError';
 	declare readonly code: StoreErrorCode;
 }
 
 /**
- * A new session was saved after the response had left, so its cookie could not be set. Nothing was
- * stored. Save before the `load`, action, endpoint or hook returns.
+ * A new session was saved, or a session was to get another ID (`login`, `regenerate`, `renew`), after the response
+ * had left, so its cookie could not be set. Nothing was stored. Do it before the `load`, action, endpoint or hook
+ * returns.
  */
 export class ResponseSentError extends VestiaryError {
 	override name = 'ResponseSentError';

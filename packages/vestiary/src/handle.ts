@@ -1,11 +1,12 @@
 import type { RequestEvent } from '@sveltejs/kit';
 
+import { StoreError } from './errors.js';
 import { hint, hintFor } from './hints.js';
 import { MemoryStore } from './memory-store.js';
-import { developing, runtimeOf, type Runtime } from './runtime.js';
-import { Scope } from './scope.js';
+import { developing, refusePromise, runtimeOf, type Runtime } from './runtime.js';
+import { Scope, slots, partial } from './scope.js';
 import { finish, hasVisitor, open } from './session.js';
-import { markSubRequests, parentOf, unmark } from './sub-request.js';
+import { markSubRequests, pageOf, unmark } from './sub-request.js';
 import type { SveltekitSessionConfig } from './types.js';
 
 /**
@@ -23,10 +24,9 @@ export type SessionHandle = (input: {
  *
  * ```ts
  * // src/hooks.server.ts
- * import { env } from '$env/dynamic/private';
  * import { sveltekitSessionHandle } from 'vestiary';
  *
- * export const handle = sveltekitSessionHandle({ secret: env.SESSION_SECRET ?? '' });
+ * export const handle = sveltekitSessionHandle({ secret: process.env.SESSION_SECRET ?? '' });
  * ```
  *
  * Where the store or the secret comes with the request, as on Cloudflare Workers, pass a function. It
@@ -50,40 +50,140 @@ export function sveltekitSessionHandle(
 	const runtimeFor = runtimes(options);
 	return async ({ event, resolve }) => {
 		const runtime = runtimeFor(event);
-		if (runtime.options.skip?.(event)) return resolve(event);
-		const parent = parentOf(event, runtime);
-		if (parent?.session) {
-			event.locals.session = parent.session;
-			markSubRequests(event, parent);
+		if (skips(event, runtime)) return resolve(event);
+		const page = pageOf(event, runtime);
+		if (page?.session && !page.left) return respondWithin(page, runtime.slot, event, resolve);
+
+		const before = handlesBefore(event, runtime);
+		// The same handle once more in a `sequence`, or one that understands the same cookie.
+		const same = before.find((scope) => scope.runtime.requests === runtime.requests);
+		if (same) {
+			slots(event)[runtime.slot] = same.session;
 			return resolve(event);
 		}
-		if (developing) {
+		if (developing && partial(event).url) {
 			const text = hintFor(event, runtime.core.secure);
 			if (text !== undefined) hint(text);
 		}
 		const scope = new Scope(event, runtime, true);
+		scope.outer = before.find(({ runtime: { core } }) => core.name === runtime.core.name);
+		// No cookie of a sub-request reaches the browser once the response of its page has left.
+		if (page) scope.left = true;
 		// Most requests wait for nothing.
 		const opening = open(scope);
-		event.locals.session = opening instanceof Promise ? await opening : opening;
+		slots(event)[runtime.slot] = opening instanceof Promise ? await opening : opening;
 		markSubRequests(event, scope);
+		before.push(scope);
 		try {
 			let response: Response;
 			try {
 				response = await resolve(event);
 			} catch (thrown) {
 				// A redirect or an error of a later hook: what was changed before it is kept.
-				await finish(scope);
+				await finishThrown(scope);
 				scope.hand();
 				throw thrown;
 			}
-			const finishing = finish(scope);
+			const finishing = finishAll(scope);
 			if (finishing) await finishing;
 			return scope.seal(response);
 		} finally {
 			scope.left = true;
 			unmark(scope);
+			before.splice(before.indexOf(scope), 1);
 		}
 	};
+}
+
+/** Answers a request that a page makes to its own app, with the page's session. */
+async function respondWithin(
+	page: Scope,
+	slot: string,
+	event: RequestEvent,
+	resolve: (event: RequestEvent) => Response | Promise<Response>
+): Promise<Response> {
+	slots(event)[slot] = page.session;
+	markSubRequests(event, page);
+	try {
+		return await resolve(event);
+	} finally {
+		// The page waits for this request no more, so this one stores what it has changed.
+		if (page.left) await finish(page);
+	}
+}
+
+/**
+ * Does what is left to do when the application has made its response, and asks whether its cookie may leave.
+ * Undefined if there is nothing to wait for.
+ */
+function finishAll(scope: Scope): Promise<void> | undefined {
+	scope.finished = true;
+	if (scope.isUsed) return finishUsed(scope);
+	const finishing = finish(scope);
+	return finishing ? finishing.finally(async () => leave(scope)) : leave(scope);
+}
+
+/** As {@link finishAll}, for a request that has done something to its session, perhaps without awaiting it. */
+async function finishUsed(scope: Scope): Promise<void> {
+	const { operations } = scope;
+	await operations.settled();
+	try {
+		await finish(scope);
+		await operations.settled();
+	} finally {
+		await leave(scope);
+	}
+	const failure = operations.failure();
+	if (failure) throw failure.error;
+}
+
+/** What begins from here on comes too late for the cookie, which the store is asked about for the last time. */
+function leave(scope: Scope): Promise<void> | undefined {
+	scope.left = true;
+	return scope.confirm();
+}
+
+/** With `onStoreError: 'anonymous'` a store that fails does not replace what the application has thrown. */
+async function finishThrown(scope: Scope): Promise<void> {
+	try {
+		await finishAll(scope);
+	} catch (error) {
+		const { onStoreError } = scope.runtime.options;
+		if (onStoreError !== 'anonymous' || !(error instanceof StoreError)) throw error;
+		scope.tell({ type: 'store_failed', error });
+	}
+}
+
+/** Whether the application wants no session for this request. */
+function skips(event: RequestEvent, { options }: Runtime): boolean {
+	const skipped: unknown = options.skip?.(event);
+	// Always true, if it were taken for an answer.
+	refusePromise('`skip`', skipped);
+	return Boolean(skipped);
+}
+
+const scopes = new WeakMap<object, Scope[]>();
+
+/** The handles that this request has come through so far. They share `event.locals`, if not the event. */
+function handlesBefore(event: RequestEvent, runtime: Runtime): Scope[] {
+	const { locals } = partial(event);
+	const key = locals ?? event;
+	const before = scopes.get(key) ?? [];
+	scopes.set(key, before);
+	if (developing) {
+		for (const { runtime: other } of before) {
+			if (other.requests === runtime.requests) continue;
+			if (other.core.name === runtime.core.name)
+				hint(
+					`two handles use the cookie \`${other.core.name}\`: give one of them another \`name\``
+				);
+			if (other.slot === runtime.slot)
+				hint(
+					`two handles put their session into \`event.locals.${other.slot}\`, where only the last one stays: give one of them another \`as\``
+				);
+		}
+	}
+	return before;
 }
 
 function runtimes(
@@ -98,7 +198,9 @@ function runtimes(
 		if (runtime) return runtime;
 		if (!hasVisitor(event)) return runtimeOf(PRERENDERING);
 		try {
-			return (runtime = runtimeOf(options(event)));
+			const made = options(event);
+			refusePromise('the function of options', made);
+			return (runtime = runtimeOf(made));
 		} catch (error) {
 			if (!isPrerendered(error)) throw error;
 			return runtimeOf(PRERENDERING);

@@ -1,5 +1,4 @@
 import type { Recent } from './bounded.js';
-import { redacted } from './cause.js';
 import type { Core, Looked, User } from './core.js';
 import { DataError, orThrow, StoreError, VestiaryError } from './errors.js';
 import { Answer, Ended, Found, Step, type Machine } from './generated/vestiary.js';
@@ -117,6 +116,21 @@ export class Records {
 			next = this.#core.nextId(next, stored.text) ?? next;
 		}
 		throw busy();
+	}
+
+	/** Whether the store still knows a session by this ID. An answer, not a promise, if it need not be asked. */
+	isCurrent(id: string): boolean | Promise<boolean> {
+		if (this.#table) {
+			const looked = this.look(id, Date.now());
+			return looked !== undefined && isInUse(looked.found);
+		}
+		return this.load(id).then(
+			(stored) => stored !== undefined && isInUse(this.#core.inspect(stored.text)),
+			(error: unknown) => {
+				if (error instanceof DataError) return false;
+				throw error;
+			}
+		);
 	}
 
 	/** Stores a new record. False if there is one under this ID. */
@@ -380,33 +394,17 @@ export class Records {
 		}
 	}
 
-	/** Asks the store. Its own error becomes the cause of ours, without what it was asked. */
+	/** Asks the store. Its own error becomes the cause of ours, which says what was tried. */
 	async #ask<T>(action: StoreOperation, call: () => Promise<T>): Promise<T> {
-		// Also telemetry gets no other error: what it does with it is not known here.
-		const ask = async (): Promise<T> => {
-			try {
-				return await within(this.#timeout, action, call());
-			} catch (error) {
-				throw failureOf(action, error);
-			}
-		};
-		if (!this.#telemetry) return ask();
+		const ask = async (): Promise<T> => within(this.#timeout, action, call());
 		try {
-			return await this.#telemetry.store(action, ask);
-		} catch (error) {
-			throw failureOf(action, error);
+			return await (this.#telemetry ? measured(this.#telemetry, action, ask) : ask());
+		} catch (cause) {
+			if (cause instanceof VestiaryError) throw cause;
+			const message = `the session store could not ${action} the session`;
+			throw new StoreError('store_failed', message, { cause });
 		}
 	}
-}
-
-function failureOf(action: StoreOperation, error: unknown): VestiaryError {
-	const cause = redacted(error);
-	if (cause instanceof VestiaryError) return cause;
-	// What `JSON.parse` says of a record, in a store that lets it through.
-	if (action === 'read' && error instanceof SyntaxError)
-		return new DataError('json', 'the stored record cannot be read', { cause });
-	const message = `the session store could not ${action} the session`;
-	return new StoreError('store_failed', message, { cause });
 }
 
 /** How a machine is run. */
@@ -447,6 +445,35 @@ export function jsonOf(value: unknown): string {
 		const message = 'session data must be JSON: it has a BigInt or refers to itself';
 		throw new DataError('json', message, { cause });
 	}
+}
+
+/**
+ * The answer of the store, whatever becomes of what measures it: telemetry that throws, or drops the answer, fails
+ * no request.
+ */
+async function measured<T>(
+	telemetry: Telemetry,
+	action: StoreOperation,
+	ask: () => Promise<T>
+): Promise<T> {
+	let answer: Promise<T> | undefined;
+	const once = (): Promise<T> => {
+		answer ??= ask();
+		// Whether or not telemetry waits for it, this function does.
+		answer.catch(() => undefined);
+		return answer;
+	};
+	try {
+		await telemetry.store(action, once);
+	} catch {
+		// Its own failure, or the store's, which is thrown below.
+	}
+	return once();
+}
+
+/** Whether a record is that of a session, not only of an ID that was one's. */
+function isInUse(found: number): boolean {
+	return (found & (Found.Retired | Found.Renewed)) === 0;
 }
 
 function storedOf(machine: Machine): Stored {

@@ -4,8 +4,7 @@ import { ConfigError } from './errors.js';
 import { hint, hintsFor } from './hints.js';
 import { MemoryStore } from './memory-store.js';
 import { Records } from './records.js';
-import type { Scope } from './scope.js';
-import { defaultStore, numberOfSecrets, sharedBy } from './shared.js';
+import { defaultStore, numberOfSecrets, sharedBy, type Pages } from './shared.js';
 import type {
 	CookieSerializeOptions,
 	SessionCookieOptions,
@@ -21,6 +20,8 @@ import type {
 export interface Runtime {
 	readonly options: SveltekitSessionConfig;
 	readonly core: Core;
+	/** The property of `event.locals` that holds the session. */
+	readonly slot: string;
 	readonly store: Store;
 	readonly records: Records;
 	/** `session.cookie`: the options as given, with a path. */
@@ -29,8 +30,8 @@ export interface Runtime {
 	readonly touched: { add(id: string): void; has(id: string): boolean };
 	/** The last write of a session in this process, by ID. */
 	readonly writes: Map<string, Promise<unknown>>;
-	/** Requests under way, by the mark that their sub-requests carry. */
-	readonly requests: Map<string, Scope>;
+	/** Requests under way that have made sub-requests. All handles that understand one cookie share it. */
+	readonly requests: Pages;
 	/** Whether SvelteKit makes cookies `Secure` at the origin that was asked for last. */
 	secureAt?: { origin: string; secure: boolean };
 }
@@ -97,6 +98,7 @@ export function runtimeOf(options: SveltekitSessionConfig): Runtime {
 	const runtime: Runtime = {
 		options,
 		core,
+		slot: slotOf(options.as),
 		store,
 		records: new Records(core, store, {
 			timeout,
@@ -119,6 +121,7 @@ export function runtimeOf(options: SveltekitSessionConfig): Runtime {
 
 const OPTION_TYPES = {
 	name: 'string',
+	as: 'string',
 	cookie: 'object',
 	rolling: 'boolean',
 	store: 'object',
@@ -188,6 +191,23 @@ function checkValue(
 	throw new ConfigError('options', `\`${name}\` must be ${list}`);
 }
 
+function slotOf(name = 'session'): string {
+	if (name === '' || name === '__proto__')
+		throw new ConfigError('options', '`as` must be the name of a property of `event.locals`');
+	return name;
+}
+
+/**
+ * Refuses a promise where an answer is needed at once: it would count as true.
+ * @throws ConfigError
+ */
+export function refusePromise(name: string, answer: unknown): void {
+	if (!(answer instanceof Promise)) return;
+	// It may reject, too.
+	answer.catch(() => undefined);
+	throw new ConfigError('options', `${name} must not be async: its answer is needed at once`);
+}
+
 /** A store that cannot do what the options count on is refused before it loses anything. */
 function checkCapabilities(options: SveltekitSessionConfig, store: Store): void {
 	const required: readonly unknown[] = options.require ?? [];
@@ -221,7 +241,9 @@ function checkedCookie(cookie: CookieSerializeOptions = {}): CookieSerializeOpti
 function checkEncoder(core: Core, encode: CookieSerializeOptions['encode']): void {
 	if (!encode || building) return;
 	const id = 'A'.repeat(32);
-	const ids = core.readCookies(`${core.name}=${encode(core.sign(id))}`);
+	const encoded = encode(core.sign(id));
+	refusePromise('`cookie.encode`', encoded);
+	const ids = core.readCookies(`${core.name}=${encoded}`);
 	if (ids?.[0] === id) return;
 	throw new ConfigError(
 		'cookie_option',

@@ -1,10 +1,11 @@
 import type { RequestEvent } from '@sveltejs/kit';
 
-import { ResponseSentError, VestiaryError } from './errors.js';
+import { ConfigError, ResponseSentError, VestiaryError } from './errors.js';
 import { cacheControl, vary } from './generated/vestiary.js';
 import { hint } from './hints.js';
+import { Operations } from './operations.js';
 import { developing, type Runtime } from './runtime.js';
-import type { Session } from './session.js';
+import { storedId, type Session } from './session.js';
 import type { SessionEvent } from './types.js';
 
 /** What is to become of the cookie in this response: a value, or null to remove it. */
@@ -19,6 +20,17 @@ type Cookies = RequestEvent['cookies'];
 /** SvelteKit's options, whose types differ between its versions in what may be undefined. */
 type KitCookieOptions = Parameters<Cookies['set']>[2];
 
+/**
+ * A request event as far as a session needs one. SvelteKit's has all of it; one that an application makes, for a
+ * WebSocket or in a test, may have only `cookies` or only `request`.
+ */
+export type PartialEvent = Partial<RequestEvent>;
+
+/** An event of which nothing is certain, whatever its type says. */
+export function partial(event: RequestEvent): PartialEvent {
+	return event;
+}
+
 /** One request: its event, its current session, and the cookie that has to go out with it. */
 export class Scope {
 	readonly event: RequestEvent;
@@ -29,29 +41,81 @@ export class Scope {
 	session: Session | undefined;
 	/** The browser sent a cookie of our name, or was sent one in this request. */
 	cookieOut = false;
-	/** The head of the response has left. */
-	left = false;
+	/** No cookie can reach the browser any more: the head of the response has left, or there is none. */
+	left: boolean;
+	/** The application has made its response. */
+	finished = false;
 	/** The application has looked at the session, so the response may depend on it. */
 	looked = false;
 	/** When the request began, in milliseconds since the epoch. */
 	readonly began: number = Date.now();
 	/** What the store is asked while the page is made. */
 	refreshed: Promise<void> | undefined;
-	/** What its sub-requests are known by, once there is one. */
-	mark: string | undefined;
+	/** A handle before this one that uses the same cookie name. The cookie is its cookie. */
+	outer: Scope | undefined;
+	/** The IDs under which a sub-request finds this request. */
+	readonly registered = new Set<string>();
+	/** The IDs that the browser has sent. */
+	received: readonly string[] = [];
+	/** An ID that this request has created, and that no other request can know. */
+	created: string | undefined;
+	/** An ID that the store has confirmed after the application had made its response. */
+	confirmed: string | undefined;
+	#operations: Operations | undefined;
 	#sent: Outgoing | undefined;
 	/** SvelteKit puts another function in its place once the response is made. */
-	readonly #setInJar: Cookies['set'];
+	readonly #setInJar: Cookies['set'] | undefined;
 
 	constructor(event: RequestEvent, runtime: Runtime, finishes: boolean) {
+		const { cookies } = partial(event);
 		this.event = event;
 		this.runtime = runtime;
 		this.finishes = finishes;
-		this.#setInJar = event.cookies.set;
+		this.#setInJar = cookies?.set;
+		this.left = !finishes && typeof cookies?.set !== 'function';
+	}
+
+	/** What the application does to the session. */
+	get operations(): Operations {
+		return (this.#operations ??= new Operations(this.finishes && !this.finished, (error) => {
+			this.tell({ type: 'failed', error: asError(error) });
+			if (developing)
+				hint(`an operation of the session that was not awaited has failed: ${text(error)}`);
+		}));
+	}
+
+	/** Whether the application has done anything to the session. */
+	get isUsed(): boolean {
+		return this.#operations !== undefined;
+	}
+
+	/** Whether an operation would begin at once. */
+	get isIdle(): boolean {
+		return this.#operations?.idle ?? true;
 	}
 
 	/**
-	 * Sets the cookie to a signed value, or removes it.
+	 * The `Cookie` header of the request, or one made of SvelteKit's cookie jar if there is no request.
+	 * @throws ConfigError if the event has neither
+	 */
+	get cookieHeader(): string | null {
+		const { request, cookies } = partial(this.event);
+		const headers: Headers | undefined = request?.headers;
+		if (headers) return headers.get('cookie');
+		const { name } = this.runtime.core;
+		if (typeof cookies?.get === 'function') {
+			const value = cookies.get(name, { decode: (encoded) => encoded });
+			return value === undefined ? null : `${name}=${value}`;
+		}
+		throw new ConfigError(
+			'options',
+			'the session cookie cannot be read: the event has neither `request` (with `headers`) nor `cookies` (with `get`)'
+		);
+	}
+
+	/**
+	 * Sets the cookie to a signed value, or removes it. Returns the error if no cookie can leave any more: whether
+	 * it matters depends on the operation.
 	 *
 	 * A handle does that itself, with {@link seal}: from its cookie jar SvelteKit would put the cookie
 	 * on every response, and fails where an endpoint returned one with immutable headers, as `fetch()`
@@ -60,7 +124,10 @@ export class Scope {
 	 * A cookie whose ID is taken out of use before the response leaves, by a request that was faster, stays
 	 * here: it could overwrite the newer one.
 	 */
-	send(id: string | null): void {
+	send(id: string | null): VestiaryError | undefined {
+		if (this.left) return new ResponseSentError();
+		if (this.outer?.hasCookie)
+			return id === null ? undefined : sameName(this.runtime.core.name);
 		const value = id === null ? null : this.runtime.core.sign(id);
 		if (!this.finishes) {
 			const { cookies } = this.event;
@@ -70,11 +137,54 @@ export class Scope {
 				else cookies.set(this.runtime.core.name, value, options);
 			} catch (cause) {
 				// The jar is closed once SvelteKit has made the response.
-				throw new ResponseSentError({ cause });
+				this.left = true;
+				return new ResponseSentError({ cause });
 			}
 		}
 		this.#sent = { value, id: id ?? undefined };
 		this.cookieOut = true;
+		return undefined;
+	}
+
+	/**
+	 * Whether a cookie can leave, found out before anything is done that needs one. A jar can only be asked by using
+	 * it; SvelteKit closes its own by a `set` that takes no arguments.
+	 */
+	get canSend(): boolean {
+		if (this.left) return false;
+		return this.finishes || this.event.cookies.set.length > 0;
+	}
+
+	/** Whether the browser has a cookie of this request's session, or will be sent one. */
+	get hasCookie(): boolean {
+		return this.#sent !== undefined || (this.session && storedId(this.session)) !== undefined;
+	}
+
+	/**
+	 * Asks the store whether the ID in the cookie is still in use, where another request can have ended the session
+	 * or replaced its ID while this one worked. Undefined if there is nothing to wait for.
+	 */
+	confirm(): Promise<void> | undefined {
+		const id = this.#sent?.id;
+		if (id === undefined || id === this.created || id === this.confirmed) return undefined;
+		const { records } = this.runtime;
+		if (records.isRetired(id)) return undefined;
+		const current = records.isCurrent(id);
+		if (typeof current === 'boolean') {
+			if (!current) this.#sent = undefined;
+			return undefined;
+		}
+		return current.then(
+			(isCurrent) => {
+				if (!isCurrent) this.#sent = undefined;
+			},
+			(error: unknown) => {
+				if (!(error instanceof VestiaryError)) throw error;
+				this.tell({ type: 'store_failed', error });
+				// The browser does without a refresh, but not without an ID that it does not have yet.
+				if (this.received.includes(id)) this.#sent = undefined;
+			}
+		);
 	}
 
 	get #outgoing(): Outgoing | undefined {
@@ -91,23 +201,20 @@ export class Scope {
 		if (!outgoing) return;
 		const { value } = outgoing;
 		const options = { ...this.#jarOptions(value), ...(value === null && { maxAge: 0 }) };
-		this.#setInJar(this.runtime.core.name, value ?? '', options);
+		this.#setInJar?.(this.runtime.core.name, value ?? '', options);
 	}
 
-	/** What a request to our own host has to carry, where its cookie is not the browser's any more. */
-	get cookieHeader(): string | undefined {
+	/** The cookie that this request sets: a pair for a `Cookie` header. With an empty value if it removes it. */
+	get cookiePair(): string | undefined {
 		const outgoing = this.#outgoing;
 		return outgoing && this.#header(outgoing).split(';', 1)[0];
 	}
 
-	/** Tells the application what happened. What it throws then must not stop a logout. */
+	/** Emits an event. What a listener throws must not stop a logout. */
 	tell(happened: SessionEvent): void {
-		try {
-			this.runtime.options.telemetry?.event(happened.type);
-			this.runtime.options.onEvent?.(happened, this.event);
-		} catch (error) {
-			if (developing) hint(`\`onEvent\` has thrown: ${String(error)}`);
-		}
+		const { telemetry, onEvent } = this.runtime.options;
+		harmless('telemetry', () => telemetry?.event(happened.type));
+		harmless('onEvent', () => onEvent?.(happened, this.event));
 	}
 
 	/**
@@ -134,32 +241,34 @@ export class Scope {
 	/**
 	 * The response as it must leave: with our cookie, and kept by no cache if it carries one; kept for no
 	 * other visitor if the session was looked at.
+	 *
+	 * What the application made is left as it is: it may return one object to everybody.
 	 */
 	seal(response: Response): Response {
 		const outgoing = this.#outgoing;
-		if (!outgoing && !this.looked) return response;
-		const header = outgoing && this.#header(outgoing);
-		try {
-			return this.#put(response, header);
-		} catch {
-			// Immutable headers, such as those of `Response.redirect()` and of `fetch()`.
-			return this.#put(new Response(response.body, response), header);
-		}
-	}
-
-	#put(response: Response, header: string | undefined): Response {
 		const { headers } = response;
+		// A sub-request that has a session of its own leaves its cookie to SvelteKit's jar.
+		const carries =
+			outgoing !== undefined || headers.getSetCookie().some((one) => this.#isOurs(one));
+		if (!carries && !this.looked) return response;
 		const present = headers.get('vary');
 		const varies = present === null ? this.runtime.core.vary : vary(present);
-		if (varies !== undefined) headers.set('vary', varies);
-		if (header === undefined) return response;
+		if (!carries && varies === undefined) return response;
+		const sealed = new Response(response.body, response);
+		if (varies !== undefined) sealed.headers.set('vary', varies);
+		if (outgoing) this.#put(sealed.headers, this.#header(outgoing));
+		const control = carries
+			? cacheControl(headers.get('cache-control') ?? undefined)
+			: undefined;
+		if (control !== undefined) sealed.headers.set('cache-control', control);
+		return sealed;
+	}
+
+	#put(headers: Headers, header: string): void {
 		const others = headers.getSetCookie().filter((other) => !this.#isOurs(other));
 		headers.delete('set-cookie');
 		for (const other of others) headers.append('set-cookie', other);
 		headers.append('set-cookie', header);
-		const control = cacheControl(headers.get('cache-control') ?? undefined);
-		if (control !== undefined) headers.set('cache-control', control);
-		return response;
 	}
 
 	#jarOptions(value: string | null): KitCookieOptions {
@@ -189,12 +298,53 @@ export class Scope {
 	 * to the same origin.
 	 */
 	#secureByKit(): boolean {
-		const { url, cookies } = this.event;
+		const { url, cookies } = partial(this.event);
 		const { runtime } = this;
+		if (!url || typeof cookies?.serialize !== 'function') return true;
 		if (runtime.secureAt?.origin !== url.origin) {
 			const sample = cookies.serialize('sample', '', { path: '/' });
 			runtime.secureAt = { origin: url.origin, secure: /;\s*secure\s*(;|$)/i.test(sample) };
 		}
 		return runtime.secureAt.secure;
 	}
+}
+
+/** `event.locals`, where each handle has a property of its own. */
+export function slots(event: RequestEvent): Record<string, unknown> {
+	const { locals } = partial(event);
+	// Of an event without any, what is written is lost.
+	return (locals ?? {}) as unknown as Record<string, unknown>;
+}
+
+/** Calls a listener of the application: what it throws, or a promise of it rejects with, is dropped. */
+function harmless(name: string, listener: () => unknown): void {
+	const failed = (error: unknown): void => {
+		if (developing) hint(`\`${name}\` has thrown: ${text(error)}`);
+	};
+	try {
+		const result = listener();
+		if (typeof result === 'object' && result !== null) Promise.resolve(result).catch(failed);
+	} catch (error) {
+		failed(error);
+	}
+}
+
+/** The text of something that was thrown, which may have none. */
+function text(error: unknown): string {
+	try {
+		return String(error);
+	} catch {
+		return 'an error without a text';
+	}
+}
+
+function asError(error: unknown): Error {
+	return error instanceof Error ? error : new Error(text(error));
+}
+
+function sameName(name: string): ConfigError {
+	return new ConfigError(
+		'options',
+		`two handles use the cookie \`${name}\`, and the visitor has a session of the other one: give one of them another \`name\``
+	);
 }

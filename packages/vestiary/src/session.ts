@@ -6,7 +6,8 @@ import {
 	LoginOutdatedError,
 	orThrow,
 	ResponseSentError,
-	StoreError
+	StoreError,
+	type VestiaryError
 } from './errors.js';
 import {
 	checkId,
@@ -19,8 +20,8 @@ import {
 } from './generated/vestiary.js';
 import { find, glance, type Loaded, type Owner } from './find.js';
 import { busy, jsonOf, RENEWALS, type Compute, type Stored } from './records.js';
-import { building, runtimeOf } from './runtime.js';
-import { Scope } from './scope.js';
+import { building, refusePromise, runtimeOf } from './runtime.js';
+import { Scope, slots, partial } from './scope.js';
 import type { SessionCookieOptions, SessionData, Store, SveltekitSessionConfig } from './types.js';
 
 declare global {
@@ -44,6 +45,12 @@ export let open: (scope: Scope) => Session | Promise<Session>;
  * @internal
  */
 export let finish: (scope: Scope) => Promise<void> | undefined;
+
+/**
+ * The ID of a session that is stored.
+ * @internal
+ */
+export let storedId: (session: Session) => string | undefined;
 
 /**
  * What the list of its user's sessions calls a session.
@@ -163,11 +170,20 @@ export class Session {
 	 * With `autoSave` or `saveUninitialized` it is stored by itself when the request ends; without,
 	 * call {@link Session.save}.
 	 */
-	async setData(data: SessionData): Promise<void> {
-		const session = this.#current();
-		session.#data = data;
-		session.#unsaved = true;
-		await session.#do(Operation.Change);
+	setData(data: SessionData): Promise<void> {
+		const set = (session: Session): void => {
+			session.#data = data;
+			session.#unsaved = true;
+		};
+		if (this.#scope.isIdle) {
+			const session = this.#current();
+			set(session);
+			if (session.#didAtOnce(Operation.Change)) return Promise.resolve();
+		}
+		return this.#run(async (session) => {
+			set(session);
+			await session.#do(Operation.Change);
+		});
 	}
 
 	/**
@@ -177,8 +193,8 @@ export class Session {
 	 * keeps what other requests have changed meanwhile: `data` has both then. If the session was ended
 	 * meanwhile, nothing is written, and the event `gone` is told.
 	 */
-	async save(): Promise<void> {
-		await this.#current().#do(Operation.Save);
+	save(): Promise<void> {
+		return this.#run(async (session) => session.#do(Operation.Save));
 	}
 
 	/**
@@ -188,38 +204,17 @@ export class Session {
 	 * take its place. It may run more than once.
 	 * @returns False if the session was ended meanwhile: then nothing is written.
 	 */
-	async update(
+	update(
 		change: (data: SessionData) => SessionData | undefined | Promise<SessionData | undefined>
 	): Promise<boolean> {
-		const session = this.#current();
-		const { records } = session.#scope.runtime;
-		return session.#inTurn(async () => {
-			// What saves by itself is not lost to what the store has.
-			if (session.#stage === Stage.Stored && !(await session.#execute(Operation.Finish)))
-				return false;
-			if (session.#stage === Stage.Stored && !records.atomic) {
-				const record = session.#record && (await records.load(session.#record.id));
-				if (!record) {
-					session.#end();
-					return false;
-				}
-				session.#adopt(record);
-			}
-			if (session.#stage === Stage.New) {
-				session.#data = (await change(session.#data)) ?? session.#data;
-				await session.#execute(Operation.Save);
-				return !session.isNew;
-			}
-			return session.#execute(Operation.Save, async (text) => {
-				const data = JSON.parse(text) as SessionData;
-				return jsonOf((await change(data)) ?? data);
-			});
-		});
+		const { operations } = this.#scope;
+		const changed: typeof change = async (data) => operations.outside(() => change(data));
+		return this.#run(async (session) => session.#inTurn(async () => session.#update(changed)));
 	}
 
 	/** Gives the session its full life again, in store and cookie, without writing its data. */
-	async touch(): Promise<void> {
-		await this.#current().#do(Operation.Touch);
+	touch(): Promise<void> {
+		return this.#run(async (session) => session.#do(Operation.Touch));
 	}
 
 	/**
@@ -227,9 +222,15 @@ export class Session {
 	 * `event.locals.session`. Call it when a visitor logs in, so that whoever knew the old ID knows
 	 * nothing; or use {@link Session.login}, which does it.
 	 */
-	async regenerate(): Promise<Session> {
-		const old = this.#current();
+	regenerate(): Promise<Session> {
+		return this.#run(async (session) => session.#regenerate());
+	}
+
+	async #regenerate(): Promise<Session> {
+		// eslint-disable-next-line @typescript-eslint/no-this-alias -- it is the old one from here on
+		const old = this;
 		const { records, core } = old.#scope.runtime;
+		if (old.#scope.left) throw new ResponseSentError();
 		const was = old.#stage === Stage.Stored && !old.#failure ? old.#record : undefined;
 		let reserved: Stored | undefined;
 		if (was && records.atomic) {
@@ -239,11 +240,14 @@ export class Session {
 				old.#known(Operation.Destroy),
 				Date.now()
 			);
+			let elsewhere = false;
 			try {
 				reserved = await old.#inTurn(async () => old.#supersede('{}', undefined, UNSAVED));
+				// Another request has ended it, or logged in: the browser may have the newer cookie.
+				elsewhere = reserved === undefined;
 				await old.#leaveUser();
 			} finally {
-				old.#cookieStep(plan.cookie);
+				if (!elsewhere) old.#cookieStep(plan.cookie);
 			}
 			old.#forget();
 		} else await old.#do(Operation.Destroy);
@@ -262,8 +266,13 @@ export class Session {
 	 * @throws {@link LoginOutdatedError} if all sessions of the user were ended while the login was under way
 	 * @throws {@link ConfigError} if the store is not atomic
 	 */
-	async login(userId: string, options: LoginOptions = {}): Promise<Session> {
-		const old = this.#current();
+	login(userId: string, options: LoginOptions = {}): Promise<Session> {
+		return this.#run(async (session) => session.#login(userId, options));
+	}
+
+	async #login(userId: string, options: LoginOptions): Promise<Session> {
+		// eslint-disable-next-line @typescript-eslint/no-this-alias -- it is the old one from here on
+		const old = this;
 		const { records, core, options: config } = old.#scope.runtime;
 		if (!records.atomic) throw notAtomic('session.login()');
 		if (typeof userId !== 'string' || userId === '')
@@ -303,7 +312,13 @@ export class Session {
 		session.#data = data;
 		session.#owner = owner;
 		session.#stage = Stage.Stored;
-		session.#cookieStep(CookieStep.Set);
+		const unsent = session.#cookieStep(CookieStep.Set);
+		if (unsent) {
+			// No browser will learn of it. The session before it has ended all the same.
+			await session.#storeStep(StoreStep.Take);
+			session.#forget();
+			throw unsent;
+		}
 		return session;
 	}
 
@@ -312,16 +327,19 @@ export class Session {
 	 * leads to it. With `renewAfter` this happens by itself.
 	 * @throws {@link ConfigError} if the store is not atomic
 	 */
-	async renew(): Promise<void> {
-		const session = this.#current();
-		if (!session.#scope.runtime.records.atomic) throw notAtomic('session.renew()');
-		if (session.#failure) throw session.#failure;
-		await session.#inTurn(async () => session.#renew());
+	renew(): Promise<void> {
+		return this.#run(async (session) => {
+			if (!session.#scope.runtime.records.atomic) throw notAtomic('session.renew()');
+			if (session.#failure) throw session.#failure;
+			if (session.#stage !== Stage.Stored) return;
+			if (!session.#scope.canSend) throw new ResponseSentError();
+			await session.#inTurn(async () => session.#renew());
+		});
 	}
 
 	/** Ends the session: removes it from the store and the cookie from the browser. */
-	async destroy(): Promise<void> {
-		await this.#current().#do(Operation.Destroy);
+	destroy(): Promise<void> {
+		return this.#run(async (session) => session.#do(Operation.Destroy));
 	}
 
 	static #in(scope: Scope): Session {
@@ -334,8 +352,9 @@ export class Session {
 		open = (scope) => {
 			const session = Session.#in(scope);
 			if (!hasVisitor(scope.event)) return session;
-			const ids = scope.runtime.core.readCookies(scope.event.request.headers.get('cookie'));
-			scope.cookieOut = ids !== undefined;
+			const ids = scope.runtime.core.readCookies(scope.cookieHeader);
+			scope.cookieOut = ids !== undefined && (!scope.outer || ids.length > 0);
+			scope.received = ids ?? [];
 			const [id] = ids ?? [];
 			const loaded = id !== undefined && ids?.length === 1 ? glance(scope, id) : undefined;
 			if (loaded) session.#become(loaded);
@@ -349,7 +368,13 @@ export class Session {
 			if (!scope.refreshed && session.#didAtOnce(Operation.Finish)) return undefined;
 			return session.#finished();
 		};
+		storedId = (session) => (session.#stage === Stage.Stored ? session.#id : undefined);
 		handleOf = (session) => session.#current().#owner?.handle;
+	}
+
+	/** Runs an operation of the application on the visitor's session, after those that it called before. */
+	#run<T>(operation: (session: Session) => Promise<T>): Promise<T> {
+		return this.#scope.operations.run(async () => operation(this.#current()));
 	}
 
 	/** Whoever asks has looked at the session. */
@@ -363,7 +388,12 @@ export class Session {
 	#replacedBy(): Session {
 		const session = Session.#in(this.#scope);
 		this.#successor = session;
-		this.#scope.event.locals.session = session;
+		const { event, runtime } = this.#scope;
+		const locals = slots(event);
+		const there = locals[runtime.slot];
+		// Another handle may have its session there.
+		if (there === undefined || (there instanceof Session && there.#scope === this.#scope))
+			locals[runtime.slot] = session;
 		return session;
 	}
 
@@ -399,7 +429,8 @@ export class Session {
 	}
 
 	async #finished(): Promise<void> {
-		await this.#do(Operation.Finish);
+		const { operations } = this.#scope;
+		await operations.run(async () => this.#do(Operation.Finish));
 		await this.#scope.refreshed;
 	}
 
@@ -425,7 +456,8 @@ export class Session {
 				await records.changeUser(owner.name, seen);
 			});
 		}
-		if (!records.atomic) return;
+		// Reading leaves everything as it is where no cookie can leave.
+		if (!records.atomic || this.#scope.left) return;
 		if (found & Found.Due) await this.#renewIfPossible();
 		else if (found & Found.Stale) {
 			// A change of nothing: the record is written with new deadlines.
@@ -450,6 +482,35 @@ export class Session {
 		this.#record = record;
 	}
 
+	/** Changes what the store has now. */
+	async #update(
+		change: (data: SessionData) => SessionData | undefined | Promise<SessionData | undefined>
+	): Promise<boolean> {
+		const { records } = this.#scope.runtime;
+		// What saves by itself is not lost to what the store has.
+		if (this.#stage === Stage.Stored && !(await this.#execute(Operation.Finish))) return false;
+		if (this.#stage === Stage.Stored && !records.atomic) {
+			const record = this.#record && (await records.load(this.#record.id));
+			if (!record) {
+				this.#end();
+				return false;
+			}
+			this.#adopt(record);
+		}
+		if (this.#stage === Stage.New) {
+			// Before anything is changed that could not be stored.
+			if (this.#plan(Operation.Save).cookie === CookieStep.Late)
+				throw new ResponseSentError();
+			this.#data = (await change(this.#data)) ?? this.#data;
+			await this.#execute(Operation.Save);
+			return !this.isNew;
+		}
+		return this.#execute(Operation.Save, async (text) => {
+			const data = JSON.parse(text) as SessionData;
+			return jsonOf((await change(data)) ?? data);
+		});
+	}
+
 	/** Takes over what the store has. */
 	#adopt(record: Stored): void {
 		const { core } = this.#scope.runtime;
@@ -464,6 +525,9 @@ export class Session {
 		const { event, runtime } = this.#scope;
 		const id = runtime.options.genid?.(event);
 		if (id === undefined) return runtime.core.newId();
+		refusePromise('`genid`', id);
+		if (typeof id !== 'string')
+			throw new ConfigError('options', '`genid` must return a string');
 		orThrow(() => {
 			checkId(id);
 		});
@@ -491,8 +555,9 @@ export class Session {
 			await this.#execute(Operation.Open);
 			return;
 		}
+		// Without a cookie that lives longer, the record need not.
+		if (this.#cookieStep(this.#plan(Operation.Open).cookie)) return;
 		this.#scope.later(async () => this.#storeStep(StoreStep.Touch));
-		this.#cookieStep(this.#plan(Operation.Open).cookie);
 	}
 
 	#plan(operation: Operation): Plan {
@@ -509,7 +574,10 @@ export class Session {
 		if (this.#barred && (await this.#isBarred(operation))) return false;
 		const before = this.#stage;
 		const plan = this.#plan(operation);
-		if (plan.cookie === CookieStep.Late) throw new ResponseSentError();
+		if (plan.cookie === CookieStep.Late) {
+			if (operation === Operation.Open) return false;
+			throw new ResponseSentError();
+		}
 		let cookie = plan.cookie;
 		try {
 			const id = this.#id;
@@ -522,12 +590,14 @@ export class Session {
 			if (plan.cookie === CookieStep.Clear) this.#cookieStep(plan.cookie);
 			throw error;
 		}
-		try {
-			this.#cookieStep(cookie);
-		} catch (error) {
+		const unsent = this.#cookieStep(cookie);
+		if (unsent && plan.store === StoreStep.Create) {
 			// The browser will never hear of it: without this, it would stay until it expires.
-			if (plan.store === StoreStep.Create) await this.#storeStep(StoreStep.Take);
-			throw error;
+			await this.#storeStep(StoreStep.Take);
+			this.#id = this.#record = this.#base = undefined;
+			this.#unsaved = true;
+			if (operation === Operation.Open) return false;
+			throw unsent;
 		}
 		this.#stage = plan.stage;
 		const ended = before === Stage.Stored && plan.stage === Stage.New;
@@ -620,6 +690,7 @@ export class Session {
 				return true;
 			}
 			const written = await records.commit(record, this.#baseOf(record), compute ?? json);
+			if (this.#scope.finished) this.#scope.confirmed = written?.id;
 			if (!written) {
 				this.#end();
 				return false;
@@ -644,6 +715,7 @@ export class Session {
 		for (let tries = 0; tries < 3; tries++) {
 			const record = { id: this.id, text };
 			if (await records.create(record, bound)) {
+				this.#scope.created = record.id;
 				this.#touched();
 				return record;
 			}
@@ -693,7 +765,8 @@ export class Session {
 	async #renew(): Promise<void> {
 		const { records } = this.#scope.runtime;
 		const record = this.#record;
-		if (this.#stage !== Stage.Stored || !record || this.#scope.left) return;
+		if (this.#stage !== Stage.Stored || !record) return;
+		if (!this.#scope.canSend) return;
 		const bound = this.#owner !== undefined;
 		const rotated = await records.renew(record, () => this.#newId(), bound);
 		if (rotated.kind === 'gone' || (rotated.kind === 'elsewhere' && rotated.id === undefined)) {
@@ -747,9 +820,13 @@ export class Session {
 		return autoSave && jsonOf(this.#data) !== (this.#base ?? '{}');
 	}
 
-	#cookieStep(step: CookieStep): void {
-		if (step === CookieStep.Set) this.#scope.send(this.id);
-		else if (step === CookieStep.Clear) this.#scope.send(null);
+	/**
+	 * Returns why the cookie cannot leave. That matters only to what is new: the browser has the cookie of a stored
+	 * session, and that of an ended one is worth nothing.
+	 */
+	#cookieStep(step: CookieStep): VestiaryError | undefined {
+		if (step === CookieStep.Set) return this.#scope.send(this.id);
+		return step === CookieStep.Clear ? this.#scope.send(null) : undefined;
 	}
 
 	/** Runs what writes this session after what writes it already, in this process. */
@@ -782,7 +859,8 @@ export class Session {
  * @internal
  */
 export function hasVisitor(event: RequestEvent): boolean {
-	return !building && !Object.hasOwn(event.url, 'search');
+	const { url } = partial(event);
+	return !building && !(url && Object.hasOwn(url, 'search'));
 }
 
 function notAtomic(what: string): ConfigError {

@@ -10,11 +10,14 @@ import type { Store } from './types.js';
  * values of the options and not by the identity of an object.
  */
 export interface Shared {
-	/** Requests under way, by the mark that their sub-requests carry. */
-	readonly requests: Map<string, Scope>;
+	/** Requests under way that have made sub-requests. */
+	readonly requests: Pages;
 	/** The state of the sessions in one store. */
 	readonly sessions: SessionState;
 }
+
+/** Requests under way, by the IDs of their sessions. */
+export type Pages = Map<string, Set<Scope>>;
 
 /** State about the sessions in one store. */
 export interface SessionState {
@@ -74,7 +77,7 @@ export function defaultStore(name: string, namespace: string | undefined): Store
 
 /** State of one application: of all handles with the same secrets, cookie name and namespace. */
 interface Application {
-	readonly requests: Map<string, Scope>;
+	readonly requests: Pages;
 	/** The names under which the state of stores is kept that were seen. */
 	readonly keys: WeakMap<Store, string>;
 	readonly stores: Cache<string, SessionState>;

@@ -1,58 +1,106 @@
 import type { RequestEvent } from '@sveltejs/kit';
 
 import type { Runtime } from './runtime.js';
-import type { Scope } from './scope.js';
+import { partial, type Scope } from './scope.js';
+import { storedId } from './session.js';
+import type { Pages } from './shared.js';
+
+/**
+ * The requests that `event.fetch` has made, and the pages that they are a part of: of each handle one. SvelteKit
+ * hands the very object on to the hooks, so nothing has to be written into it that could leave the app.
+ */
+const parts = new WeakMap<Request, Map<Pages, Scope>>();
 
 /**
  * SvelteKit answers `event.fetch('/api')` by running the hooks again, with another event. Both speak
  * for the same visitor, so the sub-request gets the page's session: one read of the store, and what
- * one of them changes, the other sees. They find each other by a random mark in a header, which only
- * requests to this app carry, and which counts only in what SvelteKit says is a sub-request.
+ * one of them changes, the other sees.
  *
- * Requests to other servers of this host, or below it, get the cookie that this request has set.
+ * They find each other by the `Request` object. If `handleFetch` makes another one of it, the stored session of
+ * a page under way is found by its ID.
+ *
+ * Requests to this app, and to other servers of this host or below it, carry the cookie that this request has set:
+ * `handleFetch` may send any of them elsewhere.
  */
 export function markSubRequests(event: RequestEvent, scope: Scope): void {
-	const { requests } = scope.runtime;
-	const { fetch, url } = event;
+	const { fetch, url } = partial(event);
+	if (typeof fetch !== 'function' || !url) return;
 
 	const marked: typeof fetch = (input, init) => {
-		const target = new URL(input instanceof Request ? input.url : input, url);
+		const target = targetOf(input, url);
+		if (!target) return fetch(input, init);
+		// A handle after this one has been here already.
+		const before = input instanceof Request ? parts.get(input) : undefined;
 		const headers = new Headers(
 			init?.headers ?? (input instanceof Request ? input.headers : undefined)
 		);
 		const credentials =
 			init?.credentials ?? (input instanceof Request ? input.credentials : undefined);
-		// Somebody who names the cookies, or wants none, wants another visitor.
-		const another = credentials === 'omit' || headers.has('cookie');
+		// An application that names the cookies, or wants none, wants another visitor.
+		const another = credentials === 'omit' || (!before && headers.has('cookie'));
 		const ours = target.origin === url.origin;
 		if (another || (!ours && !isBelow(target, url))) return fetch(input, init);
-		if (ours) {
-			scope.mark ??= crypto.randomUUID();
-			requests.set(scope.mark, scope);
-			headers.set(headerOf(scope.runtime), scope.mark);
-		} else {
-			const cookie = scope.cookieHeader;
-			if (cookie === undefined) return fetch(input, init);
-			headers.set('cookie', cookie);
-		}
-		return input instanceof Request
-			? fetch(new Request(input, { ...init, headers }))
-			: fetch(input, { ...init, headers });
+
+		const pair = scope.cookiePair;
+		// Of its own accord SvelteKit adds cookies only to what it sends itself, and those of the browser.
+		const cookie = ours || pair ? withCookie(headers.get('cookie'), event, pair) : undefined;
+		if (cookie !== undefined) headers.set('cookie', cookie);
+		const request = new Request(input instanceof Request ? input : target, {
+			...init,
+			headers
+		});
+		const of = new Map(before);
+		parts.set(request, of);
+		if (!ours) return fetch(request);
+		of.set(scope.runtime.requests, scope);
+		register(scope);
+		return fetch(request);
 	};
 	// Read-only by its type; SvelteKit hands this very object on to `load`, actions and endpoints.
 	(event as { fetch: typeof fetch }).fetch = marked;
 }
 
-/** Once it is answered, nothing is a part of it any more. */
-export function unmark({ mark, runtime }: Scope): void {
-	if (mark !== undefined) runtime.requests.delete(mark);
+/** The page that this request is a part of. */
+export function pageOf(event: RequestEvent, runtime: Runtime): Scope | undefined {
+	const { isSubRequest, request } = partial(event);
+	if (!isSubRequest || !request) return undefined;
+	const parent = parts.get(request)?.get(runtime.requests);
+	if (parent || runtime.requests.size === 0) return parent;
+	for (const id of runtime.core.readCookies(request.headers.get('cookie')) ?? []) {
+		const [page, ...others] = runtime.requests.get(id) ?? [];
+		// Of two pages of one visitor either may be the one.
+		if (page && others.length === 0) return page;
+	}
+	return undefined;
 }
 
-/** The request that this one is a part of. */
-export function parentOf(event: RequestEvent, runtime: Runtime): Scope | undefined {
-	if (!event.isSubRequest) return undefined;
-	const mark = event.request.headers.get(headerOf(runtime));
-	return mark === null ? undefined : runtime.requests.get(mark);
+/** Lets a sub-request find its page by the session's ID, until the response of the page leaves. */
+function register(scope: Scope): void {
+	const id = scope.session && storedId(scope.session);
+	if (scope.left || id === undefined) return;
+	const { requests } = scope.runtime;
+	requests.set(id, (requests.get(id) ?? new Set()).add(scope));
+	scope.registered.add(id);
+}
+
+/** Nothing is a part of a request any more whose response leaves. */
+export function unmark(scope: Scope): void {
+	const { requests } = scope.runtime;
+	for (const id of scope.registered) {
+		const pages = requests.get(id);
+		pages?.delete(scope);
+		if (pages?.size === 0) requests.delete(id);
+	}
+	scope.registered.clear();
+}
+
+/** Where a request goes; undefined if that is no URL, which SvelteKit refuses in its own words. */
+function targetOf(input: RequestInfo | URL, url: URL): URL | undefined {
+	try {
+		return new URL(input instanceof Request ? input.url : input, url);
+	} catch {
+		return undefined;
+	}
 }
 
 /** The hosts that SvelteKit sends the visitor's cookies to; it merges them with those of a header. */
@@ -60,7 +108,39 @@ function isBelow(target: URL, url: URL): boolean {
 	return `.${target.hostname}`.endsWith(`.${url.hostname}`);
 }
 
-/** Two handles in one app have different cookies, and so different marks. */
-function headerOf(runtime: Runtime): string {
-	return `x-vestiary-${runtime.core.name}`;
+/** A `Cookie` header of the visitor's cookies, with this one in its place. Undefined if that is none at all. */
+function withCookie(
+	header: string | null,
+	event: RequestEvent,
+	pair: string | undefined
+): string | undefined {
+	const { request } = partial(event);
+	const sent = pairsIn(request?.headers.get('cookie') ?? null);
+	const pairs = header === null ? pairsOf(event, sent) : pairsIn(header);
+	if (pair === undefined) return pairs.length === 0 ? undefined : pairs.join('; ');
+	const isOurs = (one: string): boolean => one.startsWith(pair.slice(0, pair.indexOf('=') + 1));
+	const others = pairs.filter((one) => !isOurs(one));
+	// SvelteKit would add the browser's cookie again if none of its name were here.
+	if (!pair.endsWith('=') || sent.some(isOurs)) others.push(pair);
+	return others.length === 0 ? undefined : others.join('; ');
+}
+
+function pairsIn(header: string | null): string[] {
+	return (header ?? '')
+		.split(';')
+		.map((pair) => pair.trim())
+		.filter(Boolean);
+}
+
+/**
+ * The visitor's cookies, those included that this request has set. Of these only SvelteKit knows the encoder; those
+ * that an encoder could change are left to it.
+ */
+function pairsOf(event: RequestEvent, sent: string[]): string[] {
+	const { cookies } = partial(event);
+	if (typeof cookies?.getAll !== 'function') return sent;
+	return cookies.getAll({ decode: (value) => value }).flatMap(({ name, value }) => {
+		const pair = `${name}=${value}`;
+		return sent.includes(pair) || encodeURIComponent(value) === value ? [pair] : [];
+	});
 }

@@ -141,6 +141,11 @@ export type StoreCapability = 'atomic';
 export interface SveltekitSessionConfig {
 	/** Name of the session cookie. Default: `connect.sid`. */
 	name?: string | undefined;
+	/**
+	 * Name of the property of `event.locals` that holds the session. An app with two handles gives each its own, and
+	 * declares it in `App.Locals`. Default: `'session'`.
+	 */
+	as?: string | undefined;
 	/** Options of the session cookie. The defaults are those of SvelteKit, with `path: '/'`. */
 	cookie?: CookieSerializeOptions | undefined;
 	/**
@@ -217,7 +222,8 @@ export interface SveltekitSessionConfig {
 	/** Requests that have nothing to do with sessions: for them `locals.session` is not set. */
 	skip?: ((event: RequestEvent) => boolean) | undefined;
 	/**
-	 * Is told what happened to a request's session, for logs and metrics. What it throws is dropped.
+	 * Is told what happened to a request's session, for logs and metrics. What it throws, or its promise
+	 * rejects with, is dropped.
 	 */
 	onEvent?: ((event: SessionEvent, request: RequestEvent) => void) | undefined;
 	/** Is told what happens, to measure it: `opentelemetry()` of `vestiary/opentelemetry`. */
@@ -276,4 +282,9 @@ export type SessionEvent =
 	 * The store failed where nobody waits for it or `onStoreError` is `'anonymous'`: while reading, or
 	 * refreshing a session that rolls.
 	 */
-	| { type: 'store_failed'; error: Error };
+	| { type: 'store_failed'; error: Error }
+	/**
+	 * An operation that the application did not await, such as `save()`, failed when the response had already left.
+	 * Before that, the request fails with the error.
+	 */
+	| { type: 'failed'; error: Error };

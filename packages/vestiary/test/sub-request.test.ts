@@ -61,12 +61,12 @@ async function page(
 	const { event } = testEvent(cookie);
 	const inside: Visited[] = [];
 	const fetch: typeof event.fetch = async (input, init) => {
-		const { headers } = new Request(
-			input instanceof Request ? input : new URL(input, event.url),
-			init
-		);
-		sent.push(headers);
-		const { event: sub } = requestOf(headers, true);
+		// SvelteKit hands a `Request` on as it is.
+		const request =
+			input instanceof Request ? input : new Request(new URL(input, event.url), init);
+		sent.push(request.headers);
+		const { event: sub } = requestOf(request.headers, true);
+		Object.assign(sub, { request });
 		return handle({
 			event: sub,
 			resolve: async () => {

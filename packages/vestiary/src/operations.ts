@@ -1,0 +1,128 @@
+/** Rounds of waiting after which operations that follow each other without end, as in a stream, are left alone. */
+const MOST_ROUNDS = 100;
+
+/** Turns of the microtask queue in which the application goes on after an operation that it awaited. */
+const TURNS = 20;
+
+/**
+ * The operations of one request on its session: `save()`, `login()`, `destroy()` and the like. They run one at a
+ * time, in the order of the calls, so that what is left in the store and in the cookie does not depend on which
+ * answer of the store comes first.
+ *
+ * An operation that the application does not await is no less an operation: the handle waits for it before the
+ * response leaves, and learns whether it failed.
+ */
+export class Operations {
+	readonly #underWay = new Set<Promise<unknown>>();
+	readonly #waiting: (() => void)[] = [];
+	#busy = false;
+	#unheard: Watched<unknown>[] = [];
+	/** Called for an operation that failed unawaited when no response can fail with it any more. */
+	readonly #report: (error: unknown) => void;
+	#reports: boolean;
+
+	/** @param finishes Whether a handle asks for {@link failure} */
+	constructor(finishes: boolean, report: (error: unknown) => void) {
+		this.#reports = !finishes;
+		this.#report = report;
+	}
+
+	/** Whether an operation would begin at once. */
+	get idle(): boolean {
+		return !this.#busy;
+	}
+
+	/** Runs an operation after those that were called before it. */
+	run<T>(work: () => Promise<T>): Promise<T> {
+		const running = this.#inTurn(work);
+		const watched = new Watched<T>((resolve) => {
+			resolve(running);
+		});
+		this.#underWay.add(running);
+		// Not `watched.then`, which counts as the application's.
+		void running.then(
+			() => this.#underWay.delete(running),
+			() => this.#underWay.delete(running)
+		);
+		void Promise.prototype.then.call(watched, undefined, (error: unknown) => {
+			watched.error = error;
+			if (watched.heard) return;
+			if (this.#reports) this.#report(error);
+			else this.#unheard.push(watched);
+		});
+		return watched;
+	}
+
+	/** Runs code of the application within an operation. Other operations do not wait for it. */
+	async outside<T>(code: () => T | Promise<T>): Promise<T> {
+		const result = code();
+		if (!(result instanceof Promise)) return result;
+		this.#leave();
+		try {
+			return await result;
+		} finally {
+			await this.#enter();
+		}
+	}
+
+	/** Waits until no operation is under way, nor one that the application calls after it. */
+	async settled(): Promise<void> {
+		for (let rounds = 0; rounds < MOST_ROUNDS; rounds++) {
+			for (let turns = 0; turns < TURNS; turns++) await Promise.resolve();
+			if (this.#underWay.size === 0) return;
+			await Promise.allSettled(this.#underWay);
+		}
+	}
+
+	/**
+	 * The operations that have failed and that the application does not await: the request fails with the first
+	 * one. Those that fail from now on are reported.
+	 */
+	failure(): { error: unknown } | undefined {
+		this.#reports = true;
+		const [first] = this.#unheard.filter(({ heard }) => !heard);
+		this.#unheard = [];
+		return first && { error: first.error };
+	}
+
+	async #inTurn<T>(work: () => Promise<T>): Promise<T> {
+		// Without an `await` where it can begin at once: data that is set is there when the call returns.
+		if (this.#busy) await this.#enter();
+		this.#busy = true;
+		try {
+			return await work();
+		} finally {
+			this.#leave();
+		}
+	}
+
+	async #enter(): Promise<void> {
+		if (this.#busy) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+		this.#busy = true;
+	}
+
+	#leave(): void {
+		const next = this.#waiting.shift();
+		// Whoever waits takes the turn over, so that no later call comes between.
+		if (next) next();
+		else this.#busy = false;
+	}
+}
+
+/** The result of an operation. It knows whether the application waits for it. */
+class Watched<T> extends Promise<T> {
+	static override get [Symbol.species](): PromiseConstructor {
+		return Promise;
+	}
+
+	heard = false;
+	error: unknown;
+
+	override then<A = T, B = never>(
+		fulfilled?: ((value: T) => A | PromiseLike<A>) | null,
+		rejected?: ((reason: unknown) => B | PromiseLike<B>) | null
+	): Promise<A | B> {
+		this.heard = true;
+		return super.then(fulfilled, rejected);
+	}
+}
