@@ -1,4 +1,4 @@
-use std::{error::Error, fmt};
+use std::{error::Error, fmt, sync::Arc};
 
 use crate::StoreError;
 
@@ -8,7 +8,7 @@ pub(crate) struct Failure(String);
 
 impl Failure {
     pub(crate) fn error(text: impl Into<String>) -> StoreError {
-        StoreError::failed(Self(text.into()))
+        StoreError::Failed(Arc::new(Self(text.into())))
     }
 }
 
@@ -25,6 +25,23 @@ impl fmt::Debug for Failure {
 }
 
 impl Error for Failure {}
+
+/// Describes an error of a driver; gives back any other one.
+pub(crate) fn described(
+    error: Box<dyn Error + Send + Sync>,
+) -> Result<StoreError, Box<dyn Error + Send + Sync>> {
+    #[cfg(feature = "redis")]
+    let error = match error.downcast() {
+        Ok(error) => return Ok(of_redis(*error)),
+        Err(error) => error,
+    };
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    let error = match error.downcast() {
+        Ok(error) => return Ok(of_sqlx(*error)),
+        Err(error) => error,
+    };
+    Err(error)
+}
 
 /// In words that are known to hold no key, no record and no password, which the error itself does not promise.
 #[cfg(feature = "redis")]
@@ -72,7 +89,13 @@ pub(crate) fn of_redis(error: redis::RedisError) -> StoreError {
 pub(crate) fn of_sqlx(error: sqlx::Error) -> StoreError {
     use sqlx::Error as Sqlx;
     match &error {
-        // Not its details: they may be the whole row.
+        // Not its details: they may be the whole row. And not what it says of a value: it repeats it.
+        Sqlx::Database(said) if said.code().is_some_and(|code| is_about_values(&code)) => {
+            Failure::error(format!(
+                "the database refused a value ({})",
+                said.code().unwrap_or_default()
+            ))
+        }
         Sqlx::Database(said) => Failure::error(said.code().map_or_else(
             || said.message().to_owned(),
             |code| format!("{} ({code})", said.message()),
@@ -88,4 +111,11 @@ pub(crate) fn of_sqlx(error: sqlx::Error) -> StoreError {
         }
         _ => Failure::error("the database gave no answer that was expected"),
     }
+}
+
+/// Classes of `SQLSTATE`: data exceptions, violated constraints, and errors that a trigger of the application
+/// raises.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+fn is_about_values(code: &str) -> bool {
+    code.len() == 5 && ["22", "23", "P0"].iter().any(|class| code.starts_with(class))
 }

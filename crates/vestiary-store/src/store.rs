@@ -147,8 +147,13 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Something that went wrong below.
+    /// An error of a store. Errors of the drivers (`redis`, `sqlx`) repeat keys, records and passwords, so only
+    /// a description of them is kept, as by `From`. What other errors say is shown: let them say nothing secret.
     pub fn failed(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        #[cfg(any(feature = "redis", feature = "sqlite", feature = "postgres"))]
+        return crate::failure::described(source.into())
+            .unwrap_or_else(|source| Self::Failed(Arc::from(source)));
+        #[cfg(not(any(feature = "redis", feature = "sqlite", feature = "postgres")))]
         Self::Failed(Arc::from(source.into()))
     }
 }

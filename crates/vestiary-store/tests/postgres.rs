@@ -15,7 +15,7 @@ use servers::{postgres::Postgres, until};
 use tokio::sync::OnceCell;
 use vestiary::{Ttl, WriteId};
 use vestiary_store::{
-    Outcome, PostgresStore, Scan as _, Store as _, StoreOptions, conformance_tests,
+    Outcome, PostgresStore, Scan as _, Store as _, StoreError, StoreOptions, conformance_tests,
     sqlx::{self, Connection as _, Executor as _, PgConnection, PgPool, postgres::PgPoolOptions},
 };
 
@@ -225,9 +225,26 @@ async fn what_is_wrong_is_said_and_holds_no_secret() {
         .execute(&pool)
         .await
         .unwrap();
+    let raised = "CREATE FUNCTION refuse() RETURNS trigger AS $$ BEGIN RAISE EXCEPTION 'no %', NEW.record; END $$
+         LANGUAGE plpgsql";
+    sqlx::query(raised).execute(&pool).await.unwrap();
+    sqlx::query("CREATE TABLE raising (LIKE strict)").execute(&pool).await.unwrap();
+    sqlx::query(
+        "CREATE TRIGGER refuse BEFORE INSERT ON raising FOR EACH ROW EXECUTE FUNCTION refuse()",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    let raw = sqlx::query("SELECT $1::text::bigint").bind("a record").execute(&pool).await;
+    let raw = raw.unwrap_err();
+    assert!(raw.to_string().contains("a record"));
+    let raising = PostgresStore::with_pool(pool.clone(), "raising").unwrap();
     let strict = PostgresStore::with_pool(pool, "strict").unwrap();
     let mut errors =
         vec![error, strict.create("an-id", "a record", LIFE, false).await.unwrap_err()];
+    errors.push(raising.create("an-id", "a record", LIFE, false).await.unwrap_err());
+    // Also if a store of the application hands on what the driver said.
+    errors.push(StoreError::failed(raw));
     for url in [
         "postgres://app:s3cret@127.0.0.1:port/postgres",
         "postgres://app:s3cret@127.0.0.1:1/postgres?connect_timeout=s3cret&sslmode=s3cret",

@@ -21,7 +21,8 @@ use servers::{
 use tokio::sync::OnceCell;
 use vestiary::{Ttl, WriteId};
 use vestiary_store::{
-    Outcome, RedisConnection, RedisStore, Scan as _, Store as _, StoreOptions, conformance_tests,
+    Outcome, RedisConnection, RedisStore, Scan as _, Store as _, StoreError, StoreOptions,
+    conformance_tests,
     redis::{
         AsyncConnectionConfig, Client, Value,
         cluster::ClusterClient,
@@ -309,6 +310,12 @@ async fn errors_hold_no_secret() {
     set.arg("sess:binary").arg(&b"s3cret\xff"[..]);
     set.query_async::<Value>(&mut connection).await.unwrap();
     errors.push(store.read("binary").await.unwrap_err());
+    // Also if a store of the application hands on what the driver said.
+    let mut eval = cmd("EVAL");
+    eval.arg("an-id-of-somebody a record");
+    let raw = eval.query_async::<Value>(&mut connection).await.unwrap_err();
+    assert!(format!("{raw:?}").contains("an-id"));
+    errors.push(StoreError::failed(raw));
     for error in &errors {
         for text in [format!("{error}"), format!("{error:?}"), format!("{error:#?}")] {
             for secret in ["s3cret", "an-id", "a record", "[115, 51"] {

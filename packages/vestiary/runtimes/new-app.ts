@@ -5,6 +5,10 @@ import { install, KITS, type Kit } from './kits.js';
 
 const TARGET = new URL('../../../target/runtimes/', import.meta.url).pathname;
 
+/** What SvelteKit 3 has to know when it builds. */
+const ORIGIN = `			...(process.env.ORIGIN && { paths: { origin: process.env.ORIGIN } }),
+`;
+
 const VITE_CONFIG = `import adapter from '@sveltejs/adapter-node';
 import { sveltekit } from '@sveltejs/kit/vite';
 import { defineConfig } from 'vitest/config';
@@ -17,7 +21,7 @@ export default defineConfig({
 					filename.split(/[/\\\\]/).includes('node_modules') ? undefined : true
 			},
 			adapter: adapter(),
-			experimental: { remoteFunctions: true }
+${ORIGIN}			experimental: { remoteFunctions: true }
 		})
 	],
 	test: {
@@ -56,9 +60,9 @@ const OPTIONS = `"compilerOptions": {
  */
 export const NEW_APPS: Kit[] = KITS.map(({ name, packages }) => ({
 	name: `new-${name}`,
-	packages: { ...packages, vitest: '5.1.1' },
+	packages: { ...packages, 'svelte-check': '4.6.0', vitest: '5.1.1' },
 	files: {
-		'vite.config.ts': VITE_CONFIG,
+		'vite.config.ts': name === 'kit3' ? VITE_CONFIG : VITE_CONFIG.replace(ORIGIN, ''),
 		'tsconfig.json':
 			name === 'kit3'
 				? `{ "extends": "$app/tsconfig", ${OPTIONS}, "include": ["src"] }\n`

@@ -43,9 +43,10 @@ export async function serve(
 	args: (port: number, nonce: string) => string[],
 	cwd: string,
 	env: (port: number) => NodeJS.ProcessEnv,
-	noncePath = '/api/nonce'
+	noncePath = '/api/nonce',
+	given?: number
 ): Promise<Server> {
-	const port = await freePort();
+	const port = given ?? (await freePort());
 	const nonce = randomUUID();
 	const server = start(command, args(port, nonce), cwd, { NONCE: nonce, ...env(port) });
 	let output = '';
@@ -111,7 +112,7 @@ function endAll(): void {
 	for (const child of started) end(child);
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
 	const server = createServer();
 	await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
 	const { port } = server.address() as AddressInfo;

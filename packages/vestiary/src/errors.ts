@@ -54,7 +54,11 @@ export class DataError extends VestiaryError {
 	declare readonly code: DataErrorCode;
 }
 
-/** The store did not do what it was asked. Its own error is the `cause`. */
+/**
+ * The store did not do what it was asked. The `cause` is a copy of its own error with the name of its class
+ * and its `code` alone: the errors of clients repeat what they were asked, which is session IDs and data. For
+ * the rest, log where the client is made (`client.on('error', …)`), or in a store of your own.
+ */
 export class StoreError extends VestiaryError {
 	override name = 'StoreError';
 	declare readonly code: StoreErrorCode;

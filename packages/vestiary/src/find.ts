@@ -1,5 +1,5 @@
 import { readRecord, type User } from './core.js';
-import { DataError, StoreError } from './errors.js';
+import { DataError } from './errors.js';
 import { Found, Listed } from './generated/vestiary.js';
 import { RENEWALS, type Stored } from './records.js';
 import type { Scope } from './scope.js';
@@ -127,7 +127,5 @@ function ownerIn(meta: SessionStoreData['meta']): Owner | undefined {
 
 /** What is wrong with the record; undefined if something else failed. */
 function faultOfRecord(error: unknown): string | undefined {
-	if (error instanceof DataError) return error.code;
-	// What `JSON.parse` says of a record, in a store that lets it through.
-	return error instanceof StoreError && error.cause instanceof SyntaxError ? 'json' : undefined;
+	return error instanceof DataError ? error.code : undefined;
 }

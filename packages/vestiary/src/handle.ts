@@ -24,9 +24,10 @@ export type SessionHandle = (input: {
  *
  * ```ts
  * // src/hooks.server.ts
+ * import { env } from '$env/dynamic/private';
  * import { sveltekitSessionHandle } from 'vestiary';
  *
- * export const handle = sveltekitSessionHandle({ secret: process.env.SESSION_SECRET ?? '' });
+ * export const handle = sveltekitSessionHandle({ secret: env.SESSION_SECRET ?? '' });
  * ```
  *
  * Where the store or the secret comes with the request, as on Cloudflare Workers, pass a function. It

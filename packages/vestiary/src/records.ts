@@ -1,4 +1,5 @@
 import type { Recent } from './bounded.js';
+import { redacted } from './cause.js';
 import type { Core, Looked, User } from './core.js';
 import { DataError, orThrow, StoreError, VestiaryError } from './errors.js';
 import { Answer, Ended, Found, Step, type Machine } from './generated/vestiary.js';
@@ -394,17 +395,33 @@ export class Records {
 		}
 	}
 
-	/** Asks the store. Its own error becomes the cause of ours, which says what was tried. */
+	/** Asks the store. Its own error becomes the cause of ours, without what it was asked. */
 	async #ask<T>(action: StoreOperation, call: () => Promise<T>): Promise<T> {
-		const ask = async (): Promise<T> => within(this.#timeout, action, call());
+		// Also telemetry gets no other error: what it does with it is not known here.
+		const ask = async (): Promise<T> => {
+			try {
+				return await within(this.#timeout, action, call());
+			} catch (error) {
+				throw failureOf(action, error);
+			}
+		};
+		if (!this.#telemetry) return ask();
 		try {
-			return await (this.#telemetry ? measured(this.#telemetry, action, ask) : ask());
-		} catch (cause) {
-			if (cause instanceof VestiaryError) throw cause;
-			const message = `the session store could not ${action} the session`;
-			throw new StoreError('store_failed', message, { cause });
+			return await measured(this.#telemetry, action, ask);
+		} catch (error) {
+			throw failureOf(action, error);
 		}
 	}
+}
+
+function failureOf(action: StoreOperation, error: unknown): VestiaryError {
+	const cause = redacted(error);
+	if (cause instanceof VestiaryError) return cause;
+	// What `JSON.parse` says of a record, in a store that lets it through.
+	if (action === 'read' && error instanceof SyntaxError)
+		return new DataError('json', 'the stored record cannot be read', { cause });
+	const message = `the session store could not ${action} the session`;
+	return new StoreError('store_failed', message, { cause });
 }
 
 /** How a machine is run. */

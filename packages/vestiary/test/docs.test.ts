@@ -21,6 +21,14 @@ declare module '$app/env' { export const building: boolean; }
 declare module '$env/dynamic/private' { export const env: Record<string, string | undefined>; }
 `;
 
+/** What SvelteKit makes beside each route. */
+const ROUTE_TYPES = `
+import type { Actions as KitActions, ServerLoad } from '@sveltejs/kit';
+export type Actions = KitActions;
+export type LayoutServerLoad = ServerLoad;
+export type PageServerLoad = ServerLoad;
+`;
+
 /** The samples of a page in a language. */
 function samples(page: string, language: string): string[] {
 	const text = readFileSync(join(ROOT, page), 'utf8');
@@ -34,21 +42,34 @@ test('every TypeScript sample of the documentation compiles', () => {
 	let count = 0;
 	writeFileSync(join(FOLDER, 'app.d.ts'), APP);
 	for (const page of PAGES) {
-		for (const code of samples(page, 'ts'))
-			writeFileSync(join(FOLDER, `sample-${count++}.ts`), `// ${page}\n${code}`);
+		const pageFolder = join(FOLDER, page.replaceAll(/\W/g, '-'));
+		for (const code of samples(page, 'ts')) {
+			// The files of a page import each other. One of two that are for different versions is apart.
+			const [, name = `sample-${count}.ts`] =
+				/^\/\/ (src\/\S+?\.ts)(?:,|$)/m.exec(code) ?? [];
+			const together = join(pageFolder, name);
+			const file = existsSync(together) ? join(pageFolder, `${count}`, name) : together;
+			mkdirSync(dirname(file), { recursive: true });
+			writeFileSync(file, `// ${page}\n${code}`);
+			writeFileSync(join(dirname(file), '$types.d.ts'), ROUTE_TYPES);
+			count++;
+		}
 	}
 	expect(count).toBeGreaterThan(20);
 	const config = {
 		extends: '../../tsconfig.json',
 		// The versions of the clients are installed under names of their own.
 		compilerOptions: {
+			module: 'ESNext',
+			moduleResolution: 'Bundler',
+			rewriteRelativeImportExtensions: false,
 			paths: {
 				ioredis: [join(ROOT, 'node_modules/ioredis6/built/index.d.ts')],
 				redis: [join(ROOT, 'node_modules/redis6/dist/index.d.ts')]
 			},
 			types: ['node']
 		},
-		include: ['*.ts'],
+		include: ['**/*.ts'],
 		exclude: []
 	};
 	writeFileSync(join(FOLDER, 'tsconfig.json'), JSON.stringify(config));

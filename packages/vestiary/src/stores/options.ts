@@ -1,3 +1,4 @@
+import { redacted } from '../cause.js';
 import { DataError } from '../errors.js';
 import type { Serializer } from '../memory-store.js';
 import type { SessionStoreData } from '../types.js';
@@ -43,7 +44,9 @@ export async function parsed(
 		const record = await serializer.parse(text);
 		return isRetired(record) ? null : record;
 	} catch (cause) {
-		throw new DataError('json', 'the stored record cannot be read', { cause });
+		throw new DataError('json', 'the stored record cannot be read', {
+			cause: redacted(cause)
+		});
 	}
 }
 

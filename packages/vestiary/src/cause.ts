@@ -1,0 +1,113 @@
+import { VestiaryError } from './errors.js';
+
+/**
+ * A copy of an error of a store that can be logged. Clients repeat in their errors what they were asked (the
+ * arguments of a command, the body of a request), and that is session IDs and data. So only what cannot
+ * contain them is kept: the name of the class, a code, and the same of the errors below.
+ */
+export function redacted(error: unknown, depth = 0): unknown {
+	if (copies.has(error as object)) return error;
+	if (error instanceof VestiaryError) {
+		// Its own message names no session; what lies below is the application's.
+		if (error.cause !== undefined) error.cause = redacted(error.cause, depth + 1);
+		return error;
+	}
+	const name = nameOf(error);
+	const code = codeOf(error);
+	const message = member(error, 'message');
+	const copy: Error & { code?: string | number } = new Error(
+		typeof message === 'string' && isPlain(message)
+			? message
+			: `${code ?? name}: the message is withheld, because it can contain session IDs and data`
+	);
+	Object.defineProperty(copy, 'name', { value: name, configurable: true, writable: true });
+	if (code !== undefined) copy.code = code;
+	const below = member(error, 'cause') ?? firstOf(member(error, 'errors'));
+	if (below !== undefined && depth < DEEPEST) {
+		Object.defineProperty(copy, 'cause', {
+			value: redacted(below, depth + 1),
+			configurable: true,
+			writable: true
+		});
+	}
+	copies.add(copy);
+	return copy;
+}
+
+const copies = new WeakSet();
+
+/** Causes below causes that are kept. */
+const DEEPEST = 4;
+
+/** A code, as servers and systems write it: too plain for a session ID. */
+const CODE = /^[A-Z\d][A-Z\d_]{1,39}$/;
+
+/** Result codes of SQLite that an operator can do something about. */
+const SQLITE: Record<number, string> = {
+	5: 'SQLITE_BUSY',
+	6: 'SQLITE_LOCKED',
+	8: 'SQLITE_READONLY',
+	10: 'SQLITE_IOERR',
+	11: 'SQLITE_CORRUPT',
+	13: 'SQLITE_FULL',
+	14: 'SQLITE_CANTOPEN',
+	26: 'SQLITE_NOTADB'
+};
+
+function nameOf(error: unknown): string {
+	if (!(error instanceof Error)) return typeof error;
+	const names = [member(error, 'name'), member(member(error, 'constructor'), 'name')];
+	const name = names.find((one) => typeof one === 'string' && /^[A-Za-z]{1,40}$/.test(one));
+	return typeof name === 'string' ? name : 'Error';
+}
+
+function codeOf(error: unknown): string | number | undefined {
+	const code = member(error, 'code') ?? member(error, 'status');
+	// Node.js has one code for all errors of SQLite, and the number beside it.
+	const result = member(error, 'errcode');
+	if (code === 'ERR_SQLITE_ERROR' && typeof result === 'number')
+		return SQLITE[result & 0xff] ?? code;
+	if (typeof code === 'number') return code;
+	if (typeof code === 'string' && CODE.test(code)) return code;
+	const message = member(error, 'message');
+	if (typeof message !== 'string') return undefined;
+	// Workers KV says the status of HTTP. Redis begins its answers with a code, and Upstash says that a
+	// command failed before it.
+	const status = /^KV [A-Z]+ failed: (\d{3})\b/.exec(message)?.[1];
+	const reply = /^(?:[A-Za-z]+: |Command (?:\d+ \[ \w+ \] )?failed: )?([A-Z]{2,20})(?: |$)/;
+	return status ?? reply.exec(message)?.[1];
+}
+
+/** Messages of the clients that are the same for everything they are asked. */
+const CONSTANT = new Set([
+	'All sentinels are unreachable.',
+	'All the root nodes are unavailable',
+	'Command timed out',
+	'Connection is closed.',
+	'Connection timeout',
+	'Disconnects client',
+	'fetch failed',
+	'Socket closed unexpectedly',
+	'The client is closed',
+	'The client is offline',
+	'The command was aborted',
+	"Stream isn't writeable and enableOfflineQueue options is false"
+]);
+
+/** Whether a message cannot contain an ID or data: it is known, or a word such as `down`. */
+function isPlain(message: string): boolean {
+	return CONSTANT.has(message) || /^[a-z]{1,12}$/.test(message);
+}
+
+function firstOf(errors: unknown): unknown {
+	return Array.isArray(errors) ? (errors as unknown[])[0] : undefined;
+}
+
+/** A member of what may be anything. */
+function member(value: unknown, name: string): unknown {
+	try {
+		return (value as Record<string, unknown> | null | undefined)?.[name];
+	} catch {
+		return undefined;
+	}
+}
