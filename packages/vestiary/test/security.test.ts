@@ -121,6 +121,22 @@ describe('the Set-Cookie header', () => {
 		expect(response.headers.getSetCookie()[0]).toContain('; Secure');
 	});
 
+	test('is Secure or not as SvelteKit has it for the origin of each request', async () => {
+		const handle = sveltekitSessionHandle(options);
+		for (const url of ['https://app.example/', 'http://localhost/', 'https://app.example/']) {
+			const { event } = testEvent(undefined, url);
+			const response = await handle({
+				event,
+				resolve: async () => {
+					await event.locals.session.save();
+					return new Response();
+				}
+			});
+			const [cookie = ''] = response.headers.getSetCookie();
+			expect(cookie.includes('; Secure'), url).toBe(url.startsWith('https:'));
+		}
+	});
+
 	test('is no longer than a browser keeps', async () => {
 		const path = (length: number): SveltekitSessionConfig => ({
 			...options,
@@ -195,6 +211,35 @@ describe('data', () => {
 			expect(store.records.get(id)).toEqual(record);
 		}
 	});
+});
+
+test('deadlines count although the store keeps the record', async () => {
+	vi.useFakeTimers();
+	for (const kept of [new CountingStore(), new MemoryStore()]) {
+		// Written by an instance that has no timeouts yet.
+		const cookie = await visitor({ user: 'ada' }, { ...options, store: kept });
+		const ends = { ...options, store: kept, absoluteTimeout: 60 };
+		vi.advanceTimersByTime(59_999);
+		expect((await opened(cookie, ends)).session.data).toEqual({ user: 'ada' });
+		events.length = 0;
+		vi.advanceTimersByTime(1);
+		expect((await opened(cookie, ends)).session.isNew).toBe(true);
+		expect(events).toEqual(['expired']);
+	}
+});
+
+test('without a handle, initialize waits until the store knows that the session is used', async () => {
+	const rolling = { ...options, rolling: true, touchAfter: 0, cookie: { maxAge: 60 } };
+	const cookie = await visitor({ user: 'ada' }, rolling);
+	let answer = (): void => undefined;
+	const touched = new Promise<void>((resolve) => (answer = resolve));
+	let done = false;
+	store.touch = async () => touched;
+	const opening = opened(cookie, rolling).then(() => (done = true));
+	await new Promise((resolve) => setTimeout(resolve));
+	expect(done).toBe(false);
+	answer();
+	await opening;
 });
 
 test('a clock that steps back revives no session', async () => {

@@ -136,6 +136,46 @@ describe('a sub-request', () => {
 		expect(answers[0]?.headers.getSetCookie()).toEqual([]);
 	});
 
+	test('finds the sessions of two handles in a sequence, each its own', async () => {
+		const names = ['shop', 'admin'];
+		const handles = names.map((name) => sveltekitSessionHandle({ ...options, name }));
+		/** Runs both, and what comes then; the session of each. */
+		const sequence = async (
+			event: RequestEvent,
+			resolve: (visits: Visited[]) => unknown
+		): Promise<void> => {
+			const visits: Visited[] = [];
+			const run = async (place: number): Promise<Response> => {
+				const next = handles[place];
+				if (!next) {
+					await resolve(visits);
+					return new Response();
+				}
+				return next({
+					event,
+					resolve: async () => {
+						visits.push(event.locals.session as Visited);
+						return run(place + 1);
+					}
+				});
+			};
+			await run(0);
+		};
+		const { event } = testEvent();
+		const fetch: typeof event.fetch = async (input, init) => {
+			const { headers } = new Request(new URL(input as string, event.url), init);
+			await sequence(requestOf(headers, true).event, (visits) => {
+				expect(visits.map(({ data }) => data)).toEqual([{ n: 0 }, { n: 1 }]);
+			});
+			return new Response('asked');
+		};
+		Object.assign(event, { fetch, isSubRequest: false });
+		await sequence(event, async (visits) => {
+			for (const [n, session] of visits.entries()) await session.setData({ n });
+			expect(await (await event.fetch('/api')).text()).toBe('asked');
+		});
+	});
+
 	test('of another handle in the same app has another session', async () => {
 		const other = sveltekitSessionHandle({ ...options, name: 'other' });
 		await page(async (event, session) => {

@@ -9,6 +9,7 @@ use std::{
 };
 
 use axum::{
+    body::Body,
     http::{Method, StatusCode},
     routing::get,
 };
@@ -152,6 +153,42 @@ async fn a_logout_that_the_store_did_not_confirm_is_an_error_and_the_cookie_goes
 }
 
 #[tokio::test]
+async fn a_logout_by_an_old_cookie_that_the_store_did_not_confirm_is_an_error_too() {
+    let store = Faulty::default();
+    let app = app(&config(), store.clone());
+    let mut browser = Browser::new(&app);
+    browser.ok("/write").await;
+    let mut old = browser.clone();
+    browser.ok("/login").await;
+    store.breaks("remove", Fault::Fails);
+    let response = old.send(Method::GET, "/logout").await;
+    let cookies = set_cookies(&response);
+    assert!(cookies.len() == 1 && cookies[0].contains("Max-Age=0"), "{cookies:?}");
+    assert_eq!(old.cookie, None);
+}
+
+#[tokio::test]
+async fn a_login_after_the_response_has_left_is_refused_and_leaves_nothing() {
+    let late = |session: Session| async move {
+        let body = futures_util::stream::once(async move {
+            let login = session.login("ada").await;
+            Ok::<_, std::io::Error>(login.map_or_else(|error| error.code(), |()| "in"))
+        });
+        Body::from_stream(body)
+    };
+    let store = Faulty::default();
+    let layer = SessionLayer::new(&config(), store.clone()).unwrap();
+    let app = routes().route("/late", get(late)).layer(layer.clone());
+    assert_eq!(Browser::new(&app).ok("/late").await, "response_sent");
+    assert_eq!(store.len(), 0);
+    let mut browser = Browser::new(&app);
+    browser.ok("/write").await;
+    assert_eq!(browser.ok("/late").await, "response_sent");
+    assert_eq!(browser.ok("/look").await, "ada");
+    assert_eq!(layer.sessions().of("ada").list().await.unwrap().len(), 0);
+}
+
+#[tokio::test]
 async fn a_logout_is_final_for_a_request_under_way() {
     let (entered, leave) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     for (path, write) in [("/save", true), ("/touch", false)] {
@@ -160,7 +197,16 @@ async fn a_logout_is_final_for_a_request_under_way() {
             session.insert("user", "revived").await?;
             inside.notify_one();
             go.notified().await;
-            if write { session.save().await.map(drop) } else { session.touch().await }
+            if write {
+                assert!(!session.save().await?);
+            } else {
+                session.touch().await?;
+            }
+            // Nothing that follows begins another session by itself.
+            session.insert("user", "revived").await?;
+            assert!(!write || !session.save().await?);
+            assert!(!write || !session.update(serde_json::Map::clear).await?);
+            Ok::<_, SessionError>(())
         };
         let store = Faulty::default();
         let layer = SessionLayer::new(&config().max_age(Duration::from_secs(60)), store.clone());
@@ -175,6 +221,33 @@ async fn a_logout_is_final_for_a_request_under_way() {
         assert_eq!(set_cookies(&slow.await.unwrap()), Vec::<String>::new(), "{path}");
         assert_eq!(store.len(), 0, "{path}");
         assert_eq!(Browser::with(&app, cookie).ok("/look").await, "", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_response_that_is_slower_than_a_login_does_not_overwrite_the_new_cookie() {
+    let (entered, leave) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let slow = {
+        let (entered, leave) = (entered.clone(), leave.clone());
+        |session: Session| async move {
+            session.get::<String>("user").await?;
+            entered.notify_one();
+            leave.notified().await;
+            Ok::<_, SessionError>(())
+        }
+    };
+    let config = config().max_age(Duration::from_secs(60)).rolling(true);
+    let layer = SessionLayer::new(&config, MemoryStore::default()).unwrap();
+    let app = routes().route("/slow", get(slow)).layer(layer);
+    for (meanwhile, cookies) in [("/login", 0), ("/renew", 0), ("/logout", 0), ("/look", 1)] {
+        let mut browser = Browser::new(&app);
+        browser.ok("/write").await;
+        let mut other = browser.clone();
+        let late = tokio::spawn(async move { other.send(Method::GET, "/slow").await });
+        entered.notified().await;
+        browser.ok(meanwhile).await;
+        leave.notify_one();
+        assert_eq!(set_cookies(&late.await.unwrap()).len(), cookies, "{meanwhile}");
     }
 }
 

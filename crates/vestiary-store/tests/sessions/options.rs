@@ -1,0 +1,170 @@
+//! Each option does what it says.
+
+use std::time::Duration;
+
+use vestiary::{Format, Ttl, UnixMillis};
+use vestiary_store::{Config, SameSite};
+
+use crate::{Fault, Watched, config, loaded, planted, sessions, taken};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// The attributes of the cookie, where the options leave `Secure` open.
+fn attributes(config: Config) -> String {
+    let (sessions, _) = sessions(config, &Watched::default());
+    let cookie = sessions.set_cookie(Some(&sessions.new_id().unwrap()), false);
+    cookie.split_once("; ").unwrap().1.to_owned()
+}
+
+#[test]
+fn the_cookie_has_the_attributes_of_the_options() {
+    for (config, expected) in [
+        (config(), "Path=/; HttpOnly; SameSite=Lax"),
+        (config().http_only(false), "Path=/; SameSite=Lax"),
+        (config().secure(true), "Path=/; HttpOnly; Secure; SameSite=Lax"),
+        (config().same_site(SameSite::Strict), "Path=/; HttpOnly; SameSite=Strict"),
+        (config().same_site(SameSite::None), "Path=/; HttpOnly; Secure; SameSite=None"),
+        (config().domain("example.com"), "Domain=example.com; Path=/; HttpOnly; SameSite=Lax"),
+        (config().path("/app"), "Path=/app; HttpOnly; SameSite=Lax"),
+        (config().max_age(MINUTE), "Max-Age=60; Path=/; HttpOnly; SameSite=Lax"),
+        (config().partitioned(true), "Path=/; HttpOnly; Secure; Partitioned; SameSite=Lax"),
+    ] {
+        assert_eq!(attributes(config), expected);
+    }
+    let (never, _) = sessions(config().secure(false), &Watched::default());
+    assert!(!never.set_cookie(None, true).contains("Secure"));
+    let (express, _) = sessions(config().format(Format::Express), &Watched::default());
+    assert!(express.sign(&express.new_id().unwrap()).starts_with("s:"));
+}
+
+#[tokio::test]
+async fn the_record_says_what_its_cookie_was_and_lives_as_long() {
+    let store = Watched::default();
+    let all = config()
+        .domain("example.com")
+        .path("/app")
+        .http_only(true)
+        .secure(true)
+        .same_site(SameSite::Strict)
+        .max_age(MINUTE);
+    for (config, cookie, ttl) in [
+        (config(), r#""cookie":{"path":"/"}"#, Ttl::Infinite),
+        (
+            all,
+            r#""cookie":{"domain":"example.com","httpOnly":true,"path":"/app","secure":true,"sameSite":"strict","maxAge":60}"#,
+            Ttl::Millis(60_000),
+        ),
+        (config().absolute_timeout(MINUTE), r#""cookie":{"path":"/"}"#, Ttl::Millis(60_000)),
+        (config().idle_timeout(MINUTE), r#""cookie":{"path":"/"}"#, Ttl::Millis(60_000)),
+    ] {
+        let (sessions, _) = sessions(config, &store);
+        sessions.create("{}", None).await.unwrap();
+        let [created] = &store.calls()[..] else { panic!("one call") };
+        assert!(created.text.contains(cookie), "{}", created.text);
+        // A store may keep it longer than its deadline, but never for less.
+        let is_longer = |(kept, life)| matches!((kept, life), (Ttl::Millis(kept), Ttl::Millis(life)) if kept >= life);
+        assert!(created.ttl == Some(ttl) || is_longer((created.ttl.unwrap(), ttl)), "{created:?}");
+        assert!(created.ttl != Some(Ttl::Infinite) || ttl == Ttl::Infinite);
+    }
+}
+
+#[test]
+fn keys_are_the_id_or_its_hash_and_have_the_namespace() {
+    let key = |config: Config| {
+        let (sessions, _) = sessions(config, &Watched::default());
+        let id = vestiary::SessionId::from_entropy(&[7; 24]);
+        let key = sessions.options().store_key(&id);
+        (key.contains(id.expose()), key.starts_with("shop:"))
+    };
+    assert_eq!(key(config()), (true, false));
+    assert_eq!(key(config().hash_ids(true)), (false, false));
+    assert_eq!(key(config().namespace("shop")), (true, true));
+    assert_eq!(key(config().namespace("shop").hash_ids(true)), (false, true));
+}
+
+#[tokio::test]
+async fn rolling_sessions_are_touched_at_most_once_in_touch_after() {
+    let store = Watched::default();
+    for (touch_after, expected) in
+        [(None, 6_000), (Some(Duration::ZERO), 0), (Some(MINUTE), 60_000)]
+    {
+        let rolling = config().max_age(MINUTE).rolling(true);
+        let rolling = match touch_after {
+            Some(after) => rolling.touch_after(after),
+            None => rolling,
+        };
+        let (sessions, _) = sessions(rolling, &store);
+        assert!(sessions.options().policy().rolling);
+        assert_eq!(sessions.options().touch_after(), expected);
+        let stored = sessions.create("{}", None).await.unwrap();
+        assert_eq!(sessions.is_touched(stored.id()), expected > 0);
+        store.calls();
+        sessions.touch(&stored).await.unwrap();
+        let [touched] = &store.calls()[..] else { panic!("one call") };
+        // The record outlives the cookie, so that it need not be touched for a while.
+        assert_eq!(touched.ttl, Some(Ttl::Millis(60_000 + expected)));
+        assert_eq!(sessions.is_touched(stored.id()), expected > 0);
+    }
+    let (sessions, _) = sessions(config().max_age(MINUTE), &store);
+    assert!(!sessions.options().policy().rolling);
+}
+
+#[tokio::test]
+async fn a_touch_that_finds_nothing_takes_the_id_out_of_use() {
+    let store = Watched::default();
+    let (sessions, _) = sessions(config().max_age(MINUTE).rolling(true), &store);
+    let stored = sessions.create("{}", None).await.unwrap();
+    assert!(!sessions.is_retired(stored.id()));
+    store.disturb(|_| Fault::Refuses);
+    sessions.touch(&stored).await.unwrap();
+    assert!(sessions.is_retired(stored.id()));
+}
+
+#[tokio::test]
+async fn timeouts_are_those_of_the_options() {
+    let store = Watched::default();
+    let timed = config()
+        .idle_timeout(MINUTE * 10)
+        .absolute_timeout(MINUTE * 60)
+        .renew_after(MINUTE * 20)
+        .renew_grace(Duration::from_secs(7));
+    let (sessions, events) = sessions(timed, &store);
+    let grace = sessions.options().timeouts().grace(UnixMillis(0));
+    assert_eq!(grace, UnixMillis(7_000));
+    let now = sessions.now().0;
+    let minutes = |minutes: u64| minutes * 60_000;
+    for (created, idle, expected) in [
+        (now, now + minutes(10), Some((false, false))),
+        // A fifth of the idle time is over, so its use has to be written down.
+        (now, now + minutes(8), Some((false, true))),
+        (now - minutes(21), now + minutes(10), Some((true, false))),
+        (now - minutes(60), now + minutes(10), None),
+        (now, now, None),
+    ] {
+        taken(&events);
+        let meta = format!(r#"{{"created":{created},"idle":{idle}}}"#);
+        let id = planted(&sessions, &meta).await;
+        let found = loaded(&sessions, &id).await.map(|session| (session.due, session.stale));
+        assert_eq!(found, expected, "{meta}");
+        assert_eq!(taken(&events).contains(&"expired"), expected.is_none(), "{meta}");
+    }
+}
+
+#[tokio::test]
+async fn without_an_option_the_store_has_five_seconds() {
+    let store = Watched::default();
+    let (sessions, _) = sessions(config(), &store);
+    let stored = sessions.create("{}", None).await.unwrap();
+    store.meanwhile("read", std::future::pending());
+    let waiting = sessions.load(stored.id());
+    let error = paused(waiting).await.unwrap_err();
+    let vestiary_store::SessionError::Timeout { after, .. } = error else { panic!("{error}") };
+    assert_eq!(after, Duration::from_secs(5));
+}
+
+/// Where the clock of tokio is used, nothing has to be waited for.
+async fn paused<T>(waiting: impl Future<Output = T>) -> T {
+    #[cfg(feature = "tokio")]
+    tokio::time::pause();
+    waiting.await
+}

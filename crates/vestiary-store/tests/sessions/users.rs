@@ -1,0 +1,162 @@
+//! The sessions of a user.
+
+use vestiary::UnixMillis;
+use vestiary_store::{Login, SessionError};
+
+use crate::{Fault, Watched, config, loaded, of_user, sessions, taken};
+
+#[tokio::test]
+async fn the_list_has_the_last_used_session_first() {
+    let (sessions, _) = sessions(config(), &Watched::default());
+    let mut handles = Vec::new();
+    for label in ["phone", "laptop", "desk"] {
+        let stored = of_user(&sessions, "ada", Some(label)).await;
+        handles.push(stored.handle().unwrap().clone());
+    }
+    of_user(&sessions, "eve", Some("elsewhere")).await;
+    let list = sessions.of("ada").list().await.unwrap();
+    handles.reverse();
+    assert_eq!(list.iter().map(|one| one.handle.clone()).collect::<Vec<_>>(), handles);
+    let labels: Vec<String> = list.into_iter().map(|one| one.label.unwrap_or_default()).collect();
+    for (label, name) in labels.iter().zip(["desk", "laptop", "phone"]) {
+        assert!(label.contains(name), "{labels:?}");
+    }
+}
+
+#[tokio::test]
+async fn one_the_others_or_all_of_them_end() {
+    let store = Watched::default();
+    let (sessions, events) = sessions(config(), &store);
+    let [phone, laptop, desk] = [
+        of_user(&sessions, "ada", None).await,
+        of_user(&sessions, "ada", None).await,
+        of_user(&sessions, "ada", None).await,
+    ];
+    let eve = of_user(&sessions, "eve", None).await;
+    let ada = sessions.of("ada");
+    // Of another user's session there is nothing to end.
+    sessions.of("eve").revoke(laptop.handle().unwrap()).await.unwrap();
+    assert!(loaded(&sessions, laptop.id()).await.is_some());
+    ada.revoke(laptop.handle().unwrap()).await.unwrap();
+    taken(&events);
+    assert!(loaded(&sessions, laptop.id()).await.is_none());
+    assert_eq!(taken(&events), ["revoked"]);
+    ada.revoke_others(phone.handle().unwrap()).await.unwrap();
+    assert!(loaded(&sessions, desk.id()).await.is_none());
+    assert!(loaded(&sessions, phone.id()).await.is_some());
+    ada.revoke_all().await.unwrap();
+    assert!(loaded(&sessions, phone.id()).await.is_none());
+    assert!(loaded(&sessions, eve.id()).await.is_some());
+    assert_eq!(ada.list().await.unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn a_login_that_was_proven_before_all_sessions_ended_is_refused() {
+    let (sessions, _) = sessions(config(), &Watched::default());
+    let ada = sessions.of("ada");
+    of_user(&sessions, "ada", None).await;
+    ada.revoke_all().await.unwrap();
+    let long_ago = Login { proven: Some(UnixMillis(1_000)), ..Login::default() };
+    let refused = ada.admit(&long_ago).await.unwrap_err();
+    assert!(matches!(refused, SessionError::LoginOutdated) && refused.status() == 409);
+    assert_eq!(ada.list().await.unwrap().len(), 0);
+    let later = UnixMillis(sessions.now().0 + 3_600_000);
+    ada.admit(&Login { proven: Some(later), ..Login::default() }).await.unwrap();
+    assert_eq!(ada.list().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn beyond_the_limit_the_longest_unused_one_ends() {
+    let (sessions, _) = sessions(config().sessions_per_user(2), &Watched::default());
+    let mut all = Vec::new();
+    for _ in 0..3 {
+        all.push(of_user(&sessions, "ada", None).await);
+    }
+    let mut alive = Vec::new();
+    for stored in &all {
+        alive.push(loaded(&sessions, stored.id()).await.is_some());
+    }
+    assert_eq!(alive, [false, true, true]);
+}
+
+#[tokio::test]
+async fn without_an_option_a_user_has_a_hundred_sessions() {
+    let (sessions, _) = sessions(config(), &Watched::default());
+    let ada = sessions.of("ada");
+    for _ in 0..101 {
+        ada.admit(&Login::default()).await.unwrap();
+    }
+    assert_eq!(ada.list().await.unwrap().len(), 100);
+}
+
+#[tokio::test]
+async fn a_replica_that_has_not_heard_of_a_login_ends_no_session() {
+    let store = Watched::default();
+    let (sessions, events) = sessions(config(), &store);
+    let stored = of_user(&sessions, "ada", None).await;
+    taken(&events);
+    let mut is_first = true;
+    store.disturb(move |call| {
+        let is_list = call.operation == "read" && call.key.contains("user:");
+        let lags = is_list && std::mem::replace(&mut is_first, false);
+        if lags { Fault::Refuses } else { Fault::Nothing }
+    });
+    assert!(loaded(&sessions, stored.id()).await.is_some());
+    assert!(!taken(&events).contains(&"revoked"));
+}
+
+#[tokio::test]
+async fn the_list_and_the_sessions_of_users_are_not_anonymous_to_the_store() {
+    let store = Watched::default();
+    let (sessions, _) = sessions(config(), &store);
+    let anonymous = sessions.create("{}", None).await.unwrap();
+    let user = of_user(&sessions, "ada", None).await;
+    let is_bound: Vec<bool> = store
+        .calls()
+        .into_iter()
+        .filter(|call| call.operation == "create")
+        .map(|call| call.bound)
+        .collect();
+    // The session of nobody, the list, the session of the user.
+    assert_eq!(is_bound, [false, true, true]);
+    let owner = sessions.of("ada").admit(&Login::default()).await.unwrap();
+    sessions.supersede(&anonymous, "{}", Some(owner)).await.unwrap();
+    sessions.renew(&user).await.unwrap();
+    let bound = store.calls().into_iter().filter(|call| call.operation == "create");
+    assert!(bound.into_iter().all(|call| call.bound));
+}
+
+#[tokio::test]
+async fn a_use_that_cannot_be_noted_is_no_reason_to_refuse_the_session() {
+    let store = Watched::default();
+    let (sessions, events) = sessions(config(), &store);
+    let user = of_user(&sessions, "ada", None).await;
+    // An hour ago, as the list has it.
+    let key = sessions.options().user_key("ada");
+    let text = {
+        use vestiary_store::Store as _;
+        store.read(&key).await.unwrap().unwrap()
+    };
+    let now = sessions.now().0.to_string();
+    let (digits, hour_ago) = (&now[..7], (sessions.now().0 - 3_600_000).to_string());
+    let aged = text
+        .split(|char: char| !char.is_ascii_digit())
+        .filter(|number| number.len() == now.len() && number.starts_with(&digits[..4]))
+        .fold(text.clone(), |text, number| text.replace(number, &hour_ago));
+    assert_ne!(aged, text);
+    {
+        use vestiary_store::Store as _;
+        let mark = vestiary_store::mark_of(&text).and_then(vestiary::WriteId::parse);
+        store.replace(&key, mark.as_ref(), &aged, vestiary::Ttl::Infinite).await.unwrap();
+    }
+    taken(&events);
+    store.disturb(|call| if call.operation == "replace" { Fault::Fails } else { Fault::Nothing });
+    assert!(loaded(&sessions, user.id()).await.is_some());
+    assert_eq!(taken(&events), ["store_failed"]);
+    store.is_well();
+    store.calls();
+    assert!(loaded(&sessions, user.id()).await.is_some());
+    assert!(store.names().contains(&"replace"));
+    let seen = sessions.of("ada").list().await.unwrap()[0].seen;
+    assert!(seen.0 > sessions.now().0 - 600_000);
+}

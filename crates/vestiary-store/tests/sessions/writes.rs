@@ -1,0 +1,146 @@
+//! What a write makes of the store's answers.
+
+use vestiary_store::SessionError;
+
+use crate::{Fault, Watched, config, loaded, of_user, sessions, taken};
+
+/// The data of a session that counts.
+fn data(n: u8) -> String {
+    format!(r#"{{"n":{n}}}"#)
+}
+
+#[tokio::test]
+async fn a_store_that_fails_is_asked_twice_and_not_again() {
+    let store = Watched::default();
+    let (sessions, _) = sessions(config(), &store);
+    let stored = sessions.create(&data(1), None).await.unwrap();
+    store.disturb(|_| Fault::Fails);
+    let asked = |most: usize| {
+        let names = store.names();
+        assert!(!names.is_empty() && names.len() <= most, "{names:?}");
+    };
+    store.calls();
+    let code = |error: Option<SessionError>| error.unwrap().code();
+    assert_eq!(code(sessions.load(stored.id()).await.err()), "store_failed");
+    asked(1);
+    assert_eq!(code(sessions.create("{}", None).await.err()), "store_failed");
+    asked(2);
+    assert_eq!(code(sessions.commit(&stored, data(1), data(2)).await.err()), "store_failed");
+    asked(2);
+    let update = sessions.update(&stored, &mut |_| Ok(data(3))).await;
+    assert_eq!(code(update.err()), "store_failed");
+    asked(2);
+    assert_eq!(code(sessions.touch(&stored).await.err()), "store_failed");
+    asked(1);
+    assert_eq!(code(sessions.destroy(&stored).await.err()), "store_failed");
+    asked(2);
+    assert_eq!(code(sessions.of("ada").revoke_all().await.err()), "store_failed");
+    asked(2);
+    assert_eq!(code(sessions.of("ada").list().await.err()), "store_failed");
+    asked(1);
+    store.is_well();
+    assert_eq!(loaded(&sessions, stored.id()).await.unwrap().stored.data(), data(1));
+}
+
+#[tokio::test]
+async fn a_store_that_answers_after_a_failure_is_asked_on() {
+    let store = Watched::default();
+    let (sessions, _) = sessions(config(), &store);
+    let stored = sessions.create(&data(0), None).await.unwrap();
+    let mut asked = 0;
+    store.disturb(move |_| {
+        asked += 1;
+        if asked == 1 || asked == 3 { Fault::Fails } else { Fault::Nothing }
+    });
+    sessions.update(&stored, &mut |_| Ok(data(1))).await.unwrap();
+    assert_eq!(loaded(&sessions, stored.id()).await.unwrap().stored.data(), data(1));
+}
+
+#[tokio::test]
+async fn a_lost_reply_does_no_harm_and_nothing_is_done_twice() {
+    let store = Watched::default();
+    let (sessions, _) = sessions(config(), &store);
+    let stored = sessions.create(&data(0), None).await.unwrap();
+    store.disturb_once("replace", Fault::LosesTheReply);
+    let mut increment = |text: &str| {
+        let n: u8 = text.trim_matches(|char: char| !char.is_ascii_digit()).parse().unwrap();
+        Ok(data(n + 1))
+    };
+    let written = sessions.update(&stored, &mut increment).await.unwrap().unwrap();
+    assert_eq!(written.stored.data(), data(1));
+    store.disturb_once("create", Fault::LosesTheReply);
+    let renewed = sessions.renew(&written.stored).await.unwrap().unwrap();
+    store.disturb_once("replace", Fault::LosesTheReply);
+    let next = sessions.supersede(&renewed, &data(5), None).await.unwrap().unwrap();
+    assert_eq!(loaded(&sessions, next.id()).await.unwrap().stored.data(), data(5));
+    store.disturb_once("remove", Fault::LosesTheReply);
+    sessions.destroy(&next).await.unwrap();
+    store.is_well();
+    assert!(loaded(&sessions, next.id()).await.is_none());
+}
+
+#[tokio::test]
+async fn a_write_that_is_in_doubt_is_not_called_busy() {
+    let store = Watched::default();
+    let (sessions, _) = sessions(config(), &store);
+    let stored = sessions.create(&data(0), None).await.unwrap();
+    // The first reply is lost, and then others are faster each time.
+    let mut is_first = true;
+    store.disturb(move |call| match call.operation {
+        "replace" if std::mem::replace(&mut is_first, false) => Fault::Fails,
+        "replace" => Fault::Conflict,
+        _ => Fault::Nothing,
+    });
+    let error = sessions.commit(&stored, data(0), data(1)).await.unwrap_err();
+    assert_eq!(error.code(), "store_failed");
+    store
+        .disturb(|call| if call.operation == "replace" { Fault::Conflict } else { Fault::Nothing });
+    let error = sessions.commit(&stored, data(0), data(1)).await.unwrap_err();
+    assert_eq!((error.code(), error.status()), ("store_busy", 503));
+}
+
+#[tokio::test]
+async fn a_full_store_says_so_at_once() {
+    let store = Watched::default();
+    let (sessions, _) = sessions(config(), &store);
+    let stored = sessions.create(&data(0), None).await.unwrap();
+    store.disturb(|call| if call.operation == "read" { Fault::Nothing } else { Fault::Full });
+    store.calls();
+    assert_eq!(sessions.create("{}", None).await.unwrap_err().code(), "store_full");
+    assert_eq!(sessions.commit(&stored, data(0), data(1)).await.unwrap_err().code(), "store_full");
+    assert_eq!(store.names(), ["create", "replace"]);
+}
+
+#[tokio::test]
+async fn what_another_request_wrote_is_kept_and_told() {
+    let store = Watched::default();
+    let (sessions, _) = sessions(config(), &store);
+    let stored = sessions.create(r#"{"a":1,"b":1}"#, None).await.unwrap();
+    let alone = sessions
+        .commit(&stored, r#"{"a":1,"b":1}"#.to_owned(), r#"{"a":2,"b":1}"#.to_owned())
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(!alone.merged);
+    // By a request that has read what was there before.
+    let late = sessions
+        .commit(&stored, r#"{"a":1,"b":1}"#.to_owned(), r#"{"a":1,"b":2}"#.to_owned())
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(late.merged);
+    assert_eq!(late.stored.data(), r#"{"a":2,"b":2}"#);
+}
+
+#[tokio::test]
+async fn a_confirmation_that_fails_leaves_the_logout_done() {
+    let store = Watched { confirms: true, ..Watched::default() };
+    let (sessions, events) = sessions(config(), &store);
+    let stored = of_user(&sessions, "ada", None).await;
+    assert_eq!(sessions.destroy(&stored).await.unwrap(), Some(false));
+    assert!(loaded(&sessions, stored.id()).await.is_none());
+    let (plain, _) = crate::sessions(config(), &Watched::default());
+    let stored = plain.create("{}", None).await.unwrap();
+    assert_eq!(plain.destroy(&stored).await.unwrap(), None);
+    taken(&events);
+}
