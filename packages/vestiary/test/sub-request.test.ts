@@ -163,8 +163,11 @@ describe('a sub-request', () => {
 		};
 		const { event } = testEvent();
 		const fetch: typeof event.fetch = async (input, init) => {
-			const { headers } = new Request(new URL(input as string, event.url), init);
-			await sequence(requestOf(headers, true).event, (visits) => {
+			const request =
+				input instanceof Request ? input : new Request(new URL(input, event.url), init);
+			const { event: sub } = requestOf(request.headers, true);
+			Object.assign(sub, { request });
+			await sequence(sub, (visits) => {
 				expect(visits.map(({ data }) => data)).toEqual([{ n: 0 }, { n: 1 }]);
 			});
 			return new Response('asked');
@@ -212,6 +215,27 @@ describe('the session of a page is not handed out', () => {
 			expect(late).not.toBe(inside[0]);
 			expect(late.data).toEqual({});
 		}
+	});
+
+	test('of a visitor who has a cookie neither: each reads what is stored', async () => {
+		const cookie = await visitor({ n: 0 });
+		let stranger: Visited | undefined;
+		const { inside } = await page(
+			async (event, session) => {
+				await session.setData({ n: 1 });
+				await event.fetch('/api');
+				stranger = await visit(new Headers({ cookie }), false);
+			},
+			undefined,
+			cookie
+		);
+		expect(inside[0]?.data).toEqual({ n: 1 });
+		expect(stranger?.data).toEqual({ n: 0 });
+		expect(store.calls).toEqual(['get']);
+		// Once the page is answered, also what was a part of it.
+		const late = await visit(new Headers({ cookie }), true);
+		expect(late).not.toBe(inside[0]);
+		expect(late.data).toEqual({ n: 0 });
 	});
 
 	test('nor if the page was a failure', async () => {
