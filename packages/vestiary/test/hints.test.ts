@@ -63,6 +63,26 @@ test('secure over http is hinted at, but not on localhost', async () => {
 	expect(warnings).toEqual([expect.stringContaining('over http from 192.168.1.5')]);
 });
 
+test('a known secret is known in capitals, too', async () => {
+	await use({ secret: 'Keyboard Cat' });
+	expect(warnings).toEqual([expect.stringContaining('that everybody knows')]);
+});
+
+test('a secret of 31 bytes gets a hint, and one of 32 none', async () => {
+	await use({ secret: 'r4nd0m-'.repeat(4) + 'abcd' });
+	expect(warnings).toEqual([]);
+	vi.resetModules();
+	await use({ secret: 'r4nd0m-'.repeat(4) + 'abc' });
+	expect(warnings).toEqual([expect.stringContaining('fewer than 32 bytes')]);
+});
+
+test('http gives no hint to this machine, whatever its name, nor to a cookie that is not always Secure', async () => {
+	for (const host of ['localhost', '127.0.0.1', '[::1]'])
+		await use({ cookie: { secure: true } }, 'development', `http://${host}:5173/`);
+	await use({ cookie: { secure: false } }, 'development', 'http://192.168.1.5/');
+	expect(warnings).toEqual([]);
+});
+
 test('good options give no hint', async () => {
 	await use({ cookie: { maxAge: 31_536_000 } });
 	expect(warnings).toEqual([]);

@@ -136,6 +136,35 @@ describe('a sub-request', () => {
 		expect(answers[0]?.headers.getSetCookie()).toEqual([]);
 	});
 
+	test('that makes one itself hands the session on', async () => {
+		const cookie = await visitor({ n: 1 });
+		const seen: unknown[] = [];
+		const visit = async (event: RequestEvent, depth: number): Promise<Response> =>
+			handle({
+				event,
+				resolve: async () => {
+					seen.push(event.locals.session.data);
+					if (depth === 2) return new Response();
+					return event.fetch('/api');
+				}
+			});
+		const begin = (event: RequestEvent, depth: number): Promise<Response> => {
+			const fetch: typeof event.fetch = async (input, init) => {
+				const request =
+					input instanceof Request ? input : new Request(new URL(input, event.url), init);
+				const { event: sub } = requestOf(request.headers, true);
+				Object.assign(sub, { request });
+				return begin(sub, depth + 1);
+			};
+			Object.assign(event, { fetch, isSubRequest: depth > 0 });
+			return visit(event, depth);
+		};
+		await begin(testEvent(cookie).event, 0);
+		expect(seen).toHaveLength(3);
+		expect(new Set(seen).size).toBe(1);
+		expect(store.calls).toEqual(['get']);
+	});
+
 	test('finds the sessions of two handles in a sequence, each its own', async () => {
 		const names = ['shop', 'admin'];
 		const handles = names.map((name) => sveltekitSessionHandle({ ...options, name }));
