@@ -125,9 +125,8 @@ export class Scope {
 	 * here: it could overwrite the newer one.
 	 */
 	send(id: string | null): VestiaryError | undefined {
-		if (this.left) return new ResponseSentError();
-		if (this.outer?.hasCookie)
-			return id === null ? undefined : sameName(this.runtime.core.name);
+		const { refusal } = this;
+		if (refusal) return id === null && !this.left ? undefined : refusal;
 		const value = id === null ? null : this.runtime.core.sign(id);
 		if (!this.finishes) {
 			const { cookies } = this.event;
@@ -144,6 +143,12 @@ export class Scope {
 		this.#sent = { value, id: id ?? undefined };
 		this.cookieOut = true;
 		return undefined;
+	}
+
+	/** Why no cookie can be set, as far as that is known without trying. */
+	get refusal(): VestiaryError | undefined {
+		if (this.left) return new ResponseSentError();
+		return this.outer?.hasCookie ? sameName(this.runtime.core.name) : undefined;
 	}
 
 	/**

@@ -230,7 +230,8 @@ export class Session {
 		// eslint-disable-next-line @typescript-eslint/no-this-alias -- it is the old one from here on
 		const old = this;
 		const { records, core } = old.#scope.runtime;
-		if (old.#scope.left) throw new ResponseSentError();
+		const { refusal } = old.#scope;
+		if (refusal) throw refusal;
 		const was = old.#stage === Stage.Stored && !old.#failure ? old.#record : undefined;
 		let reserved: Stored | undefined;
 		if (was && records.atomic) {
@@ -281,7 +282,8 @@ export class Session {
 				'the user of `session.login()` must be a string with something in it'
 			);
 		if (old.#failure) throw old.#failure;
-		if (old.#scope.left) throw new ResponseSentError();
+		const { refusal } = old.#scope;
+		if (refusal) throw refusal;
 		const kept = Object.fromEntries(
 			(options.keep ?? []).flatMap((key) =>
 				Object.hasOwn(old.#data, key) ? [[key, old.#data[key]]] : []

@@ -60,6 +60,24 @@ describe('the cookie is on the response that leaves', () => {
 		expect(response.headers.getSetCookie()).toEqual([ours]);
 	});
 
+	test('and on no other, though an endpoint returns one object to everybody', async () => {
+		const shared = new Response(null, { status: 204, headers: { 'x-own': 'yes' } });
+		const { response } = await run(async (session) => {
+			await session.save();
+			return shared;
+		});
+		expect(response.status).toBe(204);
+		expect(response.headers.get('x-own')).toBe('yes');
+		expect(response.headers.getSetCookie()).toEqual([ours]);
+		const { response: next } = await run((session) => {
+			expect(session.isNew).toBe(true);
+			return shared;
+		});
+		expect(next.headers.getSetCookie()).toEqual([]);
+		expect(next.headers.get('vary')).toBe('Cookie');
+		expect([...shared.headers]).toEqual([['x-own', 'yes']]);
+	});
+
 	test('when SvelteKit had closed its cookie jar before the save', async () => {
 		const { response } = await run(async (session, close) => {
 			close();

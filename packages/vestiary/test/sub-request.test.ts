@@ -1,14 +1,20 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+
 import type { RequestEvent } from '@sveltejs/kit';
 import { beforeEach, describe, expect, test } from 'vitest';
 
 import {
 	MemoryStore,
+	ResponseSentError,
 	sveltekitSessionHandle,
 	type Session,
 	type SessionData,
 	type SessionHandle,
 	type SveltekitSessionConfig
 } from '../src/index.js';
+import { runtimeOf } from '../src/runtime.js';
+import { slots } from '../src/scope.js';
 import { CountingStore, testEvent, type TestEvent } from './event.js';
 
 interface Data extends SessionData {
@@ -309,4 +315,248 @@ test('a Request is passed on with all that it has', async () => {
 		}
 	});
 	expect(bodies).toEqual(Array.from({ length: 3 }, () => 'POST yes body'));
+});
+
+describe('once the response of a page has left', () => {
+	/** A page that goes on requesting. */
+	async function streaming(cookie?: string): Promise<{
+		event: RequestEvent;
+		seen: { cookie: string | null; session: Session }[];
+	}> {
+		const { event } = testEvent(cookie);
+		const seen: { cookie: string | null; session: Session }[] = [];
+		const fetch: typeof event.fetch = async (input, init) => {
+			const request = new Request(input, init);
+			const { event: sub } = requestOf(request.headers, true);
+			Object.assign(sub, { request: input });
+			seen.push({ cookie: request.headers.get('cookie'), session: sub.locals.session });
+			return handle({
+				event: sub,
+				resolve: async () => {
+					const last = seen.at(-1);
+					if (last) last.session = sub.locals.session;
+					if (new URL(request.url).pathname === '/login') await sub.locals.session.save();
+					return new Response();
+				}
+			});
+		};
+		Object.assign(event, { fetch, isSubRequest: false });
+		await handle({
+			event,
+			resolve: async () => {
+				await event.locals.session.save();
+				await event.fetch('/inside');
+				return new Response();
+			}
+		});
+		return { event, seen };
+	}
+
+	test('nothing of it is registered, and nothing is kept', async () => {
+		const { requests } = runtimeOf(options);
+		for (const cookie of [undefined, await visitor({ n: 1 })]) {
+			const { event } = await streaming(cookie);
+			expect(requests.size).toBe(0);
+			await event.fetch('/late');
+			expect(requests.size).toBe(0);
+		}
+		setFlagsFromString('--expose-gc');
+		const collect = runInNewContext('gc') as () => void;
+		const pages: WeakRef<object>[] = [];
+		for (let n = 0; n < 20; n++) {
+			const { event } = await streaming();
+			await event.fetch('/late');
+			pages.push(new WeakRef(event.locals.session), new WeakRef(event));
+		}
+		await new Promise((resolve) => setTimeout(resolve, 0));
+		collect();
+		// The last one may be in a register still.
+		expect(pages.filter((page) => page.deref()).length).toBeLessThanOrEqual(2);
+	});
+
+	test('its sub-requests have the cookie that it has set, and a session of their own', async () => {
+		const { event, seen } = await streaming();
+		await event.fetch('/late');
+		const [inside, late] = seen;
+		expect(inside?.session).toBe(event.locals.session);
+		expect(late?.cookie).toMatch(/^connect\.sid=[\w-]{32}\.[\w%]+$/);
+		expect(late?.session).not.toBe(event.locals.session);
+		expect(late?.session.id).toBe(event.locals.session.id);
+	});
+
+	test('what needs a cookie is refused there, too: SvelteKit drops it', async () => {
+		const { event } = await streaming();
+		await event.locals.session.destroy();
+		const size = store.records.size;
+		await expect(event.fetch('/login')).rejects.toBeInstanceOf(ResponseSentError);
+		expect(store.records.size).toBe(size);
+	});
+
+	test('what a sub-request under way changes is stored by it', async () => {
+		options = { ...options, autoSave: true };
+		handle = sveltekitSessionHandle(options);
+		const cookie = await visitor({ n: 1 });
+		let release = (): void => undefined;
+		const released = new Promise<void>((resolve) => (release = resolve));
+		let answer: Promise<Response> | undefined;
+		await page(
+			(event) => {
+				answer = event.fetch('/api');
+			},
+			async (session) => {
+				await released;
+				session.data.n = 2;
+			},
+			cookie
+		);
+		release();
+		await answer;
+		expect([...store.records.values()].map(({ data }) => data)).toEqual([{ n: 2 }]);
+	});
+});
+
+describe('what a request to this app carries, wherever handleFetch sends it', () => {
+	interface Carried {
+		names: string[];
+		cookie: string | null;
+	}
+
+	/** What `handleFetch` is given of a sub-request. */
+	async function carried(
+		load: (session: Session) => unknown,
+		cookie?: string,
+		handles: SessionHandle[] = [handle]
+	): Promise<Carried> {
+		const { event } = testEvent(cookie);
+		let seen: Carried | undefined;
+		const fetch: typeof event.fetch = async (input, init) => {
+			const { headers } = new Request(input, init);
+			seen = { names: [...headers.keys()], cookie: headers.get('cookie') };
+			return new Response();
+		};
+		Object.assign(event, { fetch });
+		const inner = async (): Promise<Response> => {
+			await load(event.locals.session);
+			await event.fetch('/backend/me', { headers: { 'x-own': 'yes' } });
+			return new Response();
+		};
+		await handles.reduceRight<() => Promise<Response>>(
+			(resolve, one) => async () => one({ event, resolve }),
+			inner
+		)();
+		if (!seen) throw new Error('nothing was requested');
+		return seen;
+	}
+
+	const OURS = /connect\.sid=[\w-]{32}\.[\w%]{43,}/;
+
+	test('is no header of ours', async () => {
+		const cookie = await visitor({ n: 1 });
+		expect((await carried(() => undefined)).names).toEqual(['x-own']);
+		expect((await carried(() => undefined, cookie)).names).toEqual(['cookie', 'x-own']);
+		expect((await carried(async (session) => session.save())).names).toEqual([
+			'cookie',
+			'x-own'
+		]);
+	});
+
+	test('is the cookie that the response will set, beside the others of the browser', async () => {
+		const old = await visitor({ n: 1 });
+		const { cookie } = await carried(
+			async (session) => (await session.regenerate()).save(),
+			`theme=dark; ${old}; lang=de`
+		);
+		expect(cookie).toMatch(new RegExp(`^theme=dark; lang=de; ${OURS.source}$`));
+		expect(cookie).not.toContain(old);
+	});
+
+	test('is that of the browser, if it stays', async () => {
+		const cookie = `theme=dark; ${await visitor({ n: 1 })}`;
+		expect((await carried(() => undefined, cookie)).cookie).toBe(cookie);
+	});
+
+	test('is none after a logout', async () => {
+		const cookie = `theme=dark; ${await visitor({ n: 1 })}`;
+		const after = await carried(async (session) => session.destroy(), cookie);
+		// With no value, as SvelteKit does it: it would add the browser's cookie again.
+		expect(after.cookie).toBe('theme=dark; connect.sid=');
+		const fresh = async (session: Session): Promise<void> => {
+			await session.save();
+			await session.destroy();
+		};
+		expect((await carried(fresh, 'theme=dark')).cookie).toBe('theme=dark');
+		expect((await carried(fresh)).cookie).toBeNull();
+	});
+
+	test('is the cookie of each handle, if there are two', async () => {
+		const admin = sveltekitSessionHandle({ ...options, name: 'admin', as: 'admin' });
+		const { event } = testEvent('theme=dark');
+		let cookie: string | null = null;
+		const shared: boolean[] = [];
+		const fetch: typeof event.fetch = async (input) => {
+			const request = input as Request;
+			cookie = request.headers.get('cookie');
+			const { event: sub } = requestOf(request.headers, true);
+			Object.assign(sub, { request });
+			return handle({
+				event: sub,
+				resolve: async () =>
+					admin({
+						event: sub,
+						resolve: () => {
+							const [mine, theirs] = [slots(sub), slots(event)];
+							shared.push(
+								mine.session === theirs.session,
+								mine.admin === theirs.admin
+							);
+							return new Response();
+						}
+					})
+			});
+		};
+		Object.assign(event, { fetch });
+		await handle({
+			event,
+			resolve: async () =>
+				admin({
+					event,
+					resolve: async () => {
+						await event.locals.session.save();
+						await (slots(event).admin as Session).save();
+						await event.fetch('/api');
+						return new Response();
+					}
+				})
+		});
+		expect(cookie).toMatch(/^theme=dark; admin=[\w-]{32}\.\S+; connect\.sid=[\w-]{32}\.\S+$/);
+		expect(shared).toEqual([true, true]);
+	});
+});
+
+test('if handleFetch makes another Request, a stored session is found by its cookie', async () => {
+	const cookie = await visitor({ n: 1 });
+	const { event } = testEvent(cookie);
+	let inside: Session | undefined;
+	const fetch: typeof event.fetch = async (input) => {
+		const request = new Request(input, { method: 'POST' });
+		const { event: sub } = requestOf(request.headers, true);
+		Object.assign(sub, { request });
+		return handle({
+			event: sub,
+			resolve: () => {
+				inside = sub.locals.session;
+				return new Response();
+			}
+		});
+	};
+	Object.assign(event, { fetch });
+	await handle({
+		event,
+		resolve: async () => {
+			await event.fetch('/api');
+			return new Response();
+		}
+	});
+	expect(inside).toBe(event.locals.session);
+	expect(store.calls).toEqual(['get']);
 });
