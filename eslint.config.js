@@ -39,6 +39,10 @@ export default defineConfig(
 		languageOptions: { globals: { Buffer: false, URL: false, process: false } }
 	},
 	{
+		files: ['packages/vestiary/mutate.mjs'],
+		languageOptions: { globals: { URL: false, console: false } }
+	},
+	{
 		files: ['packages/vestiary/src/**/*.ts'],
 		rules: {
 			'no-console': 'error'

@@ -89,8 +89,11 @@ async function during(
 describe('a cookie whose ID is out of use when the response leaves is not set', () => {
 	const rolling = { rolling: true, cookie: { maxAge: 60 } };
 	const here = (): SveltekitSessionConfig => ({ ...options, ...rolling });
-	/** As another process has it. */
-	const elsewhere = (): SveltekitSessionConfig => ({ ...options, ...rolling, touchAfter: 7 });
+	/** As another process has it: options with other secrets share nothing with ours. */
+	const elsewhere = (): SveltekitSessionConfig => ({
+		...here(),
+		secret: [SECRET, 'a secret of before, of more than 32 bytes']
+	});
 
 	test('after a logout', async () => {
 		const handle = sveltekitSessionHandle(here());
@@ -259,6 +262,11 @@ describe('encryption', () => {
 		events.length = 0;
 		expect(await dataOf(cookieOf(taken), migrating)).toBeUndefined();
 		expect(events).toEqual(['unreadable']);
+		// Nor by what stands in clear beside what does not open.
+		const sealed = (await store.get(session.id)) as unknown as { v: string; sealed: string };
+		await store.set(session.id, { ...sealed, cookie: { path: '/' }, data: { n: 1 } }, Infinity);
+		expect(await dataOf(cookieOf(taken), migrating)).toBeUndefined();
+		expect(events).toEqual(['unreadable', 'unreadable']);
 	});
 });
 

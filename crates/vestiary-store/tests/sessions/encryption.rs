@@ -34,6 +34,14 @@ async fn while_a_service_migrates_a_record_that_does_not_open_is_no_session() {
     let (sessions, events) = sessions(config().encrypt(Encrypt::Migrate), &store);
     assert!(loaded(&sessions, theirs.id()).await.is_none());
     assert_eq!(taken(&events), ["unreadable"]);
+    // Nor by what stands in clear beside what does not open.
+    let key = sessions.options().store_key(theirs.id());
+    let text = store.read(&key).await.unwrap().unwrap();
+    let mark = vestiary_store::mark_of(&text).and_then(vestiary::WriteId::parse);
+    let beside = text.replace(r#""sealed""#, r#""cookie":{"path":"/"},"data":{"n":1},"sealed""#);
+    store.replace(&key, mark.as_ref(), &beside, vestiary::Ttl::Infinite).await.unwrap();
+    assert!(loaded(&sessions, theirs.id()).await.is_none());
+    assert_eq!(taken(&events), ["unreadable"]);
 }
 
 #[tokio::test]
