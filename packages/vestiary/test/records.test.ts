@@ -162,6 +162,14 @@ describe('a store', () => {
 		const { session } = await opened();
 		await expect(session.save()).rejects.toMatchObject({ code: 'store_full' });
 		expect(create).toHaveBeenCalledTimes(1);
+		// Nor is a record that grows tried again.
+		store = new MemoryStore({ maxBytes: 1_000 });
+		options = { ...options, store };
+		const grows = await opened(await visitor({ n: 1 }));
+		const replace = vi.spyOn(operations(), 'replace');
+		await grows.session.setData({ text: 'x'.repeat(1_000) });
+		await expect(grows.session.save()).rejects.toMatchObject({ code: 'store_full' });
+		expect(replace).toHaveBeenCalledTimes(1);
 	});
 
 	test('that answers after a failure is asked on', async () => {
@@ -193,6 +201,30 @@ describe('a store', () => {
 		expect(refused).toBe(3);
 		expect(await dataOf(cookie)).toBeUndefined();
 	});
+});
+
+test('a login that another process forestalls by a renewal each time gives up', async () => {
+	let cookie = await visitor({ n: 1 });
+	const { session } = await opened(cookie);
+	const elsewhere = { ...options, secret: [SECRET, 'a secret of before, of more than 32 bytes'] };
+	const replace = operations().replace.bind(operations());
+	let renewals = 0;
+	let renewing = false;
+	vi.spyOn(operations(), 'replace').mockImplementation(async (id, ...rest) => {
+		if (!renewing && !id.startsWith('user:') && renewals++ < 30) {
+			renewing = true;
+			const other = await opened(cookie, elsewhere);
+			await other.session.renew();
+			cookie = cookieOf(other);
+			renewing = false;
+		}
+		return replace(id, ...rest);
+	});
+	await expect(session.login('ada')).rejects.toMatchObject({ code: 'store_busy' });
+	vi.restoreAllMocks();
+	expect(renewals).toBeLessThan(30);
+	expect(await dataOf(cookie)).toEqual({ n: 1 });
+	expect(await sessions(options).of('ada').list()).toEqual([]);
 });
 
 test('an update that makes data which cannot be stored is a DataError', async () => {
