@@ -449,6 +449,18 @@ impl Sessions {
         Err(SessionError::Busy)
     }
 
+    /// Whether the store still knows a session by this ID: it was neither ended nor given another ID.
+    ///
+    /// # Errors
+    /// [`SessionError`] if the store failed.
+    pub async fn is_current(&self, id: &SessionId) -> Result<bool, SessionError> {
+        match self.load(id).await {
+            Ok(Some(stored)) => Ok(matches!(stored.record.next(id), Ok(None))),
+            Ok(None) | Err(SessionError::Data(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The sessions of a user, by the application's name for the user.
     #[must_use]
     pub fn of(&self, user: &str) -> UserList {

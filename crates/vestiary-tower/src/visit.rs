@@ -47,6 +47,11 @@ pub(crate) struct State {
     cookie_out: bool,
     /// The store is to be told that the session is used.
     due: Due,
+    /// The IDs that the browser has sent.
+    received: Vec<SessionId>,
+    /// An ID that needs no question before it is sent: this request has created it, and no other one can
+    /// know it, or the store has confirmed it when the handler was done.
+    certain: Option<SessionId>,
 }
 
 /// Whether nothing may be written, nor a cookie set, which could overwrite a newer one.
@@ -128,6 +133,7 @@ impl Visit {
             Box::pin(self.find(&mut state, &cookies)).await;
         }
         state.opened = true;
+        state.received = cookies.ids;
         Ok(state)
     }
 
@@ -179,6 +185,7 @@ impl Visit {
         let is_finished = !state.is_good() || {
             let Plan { store, cookie, .. } = self.plan(&state, Operation::Finish);
             (store, cookie, state.due) == (StoreStep::Keep, CookieStep::Keep, Due::Nothing)
+                && self.doubtful(&state).is_none()
         };
         if is_finished {
             self.seal(&state, headers);
@@ -192,7 +199,11 @@ impl Visit {
         if !state.is_good() {
             return Ok(());
         }
+        let writes = self.plan(state, Operation::Finish).store != StoreStep::Keep;
         let finished = self.execute(state, Operation::Finish).await;
+        if writes && finished.is_ok() {
+            state.certain = state.record.as_ref().map(|record| record.id().clone());
+        }
         let refreshed = match (std::mem::take(&mut state.due), &state.record) {
             (Due::Touch, Some(record)) => Box::pin(self.sessions.touch(record)).await,
             (Due::Deadline, Some(record)) => {
@@ -207,6 +218,34 @@ impl Visit {
             self.sessions.tell(Event::StoreFailed { code: error.code() });
         }
         finished
+    }
+
+    /// The ID in the cookie, if another request can have ended its session or replaced it while the handler
+    /// worked, and nothing has shown since that it has not.
+    fn doubtful<'s>(&self, state: &'s State) -> Option<&'s SessionId> {
+        match &state.cookie {
+            Outgoing::Session(id) if state.certain.as_ref() != Some(id) => {
+                (!self.sessions.is_retired(id)).then_some(id)
+            }
+            _ => None,
+        }
+    }
+
+    /// Asks the store whether the ID in the cookie is still in use: which IDs are not is known to each process
+    /// for itself.
+    async fn confirm(&self, state: &mut State) {
+        let Some(id) = self.doubtful(state) else { return };
+        let is_current = match self.sessions.is_current(id).await {
+            Ok(is_current) => is_current,
+            Err(error) => {
+                self.sessions.tell(Event::StoreFailed { code: error.code() });
+                // The browser does without a refresh, but not without an ID that it does not have yet.
+                !state.received.contains(id)
+            }
+        };
+        if !is_current {
+            state.cookie = Outgoing::Nothing;
+        }
     }
 
     /// Whether the session was looked at, so that there may be something to finish.
@@ -337,7 +376,22 @@ impl Visit {
                 return Err(error);
             }
         };
-        *state = State { opened: true, cookie_out: state.cookie_out, ..State::default() };
+        if self.has_left() {
+            // Left while the store worked: no browser will learn of it. The session before it has ended.
+            Box::pin(self.sessions.destroy(&stored)).await?;
+            state.forget();
+            return Err(SessionError::ResponseSent);
+        }
+        // By the old session's record a logout of another request finds the new one.
+        let certain = state.record.is_none().then(|| stored.id().clone());
+        let received = std::mem::take(&mut state.received);
+        *state = State {
+            opened: true,
+            cookie_out: state.cookie_out,
+            received,
+            certain,
+            ..State::default()
+        };
         state.holds(stored);
         self.cookie_step(state, CookieStep::Set);
         Ok(())
@@ -448,6 +502,12 @@ impl Visit {
             (StoreStep::Create | StoreStep::Replace, None) => {
                 let text = state.contents.text();
                 let created = Box::pin(self.sessions.create(&text, None)).await?;
+                if self.has_left() {
+                    // Left while the store worked: no browser will learn of it.
+                    Box::pin(self.sessions.destroy(&created)).await?;
+                    return Err(SessionError::ResponseSent);
+                }
+                state.certain = Some(created.id().clone());
                 state.holds(created);
                 self.sessions.tell(Event::Created);
                 Ok(true)
@@ -565,8 +625,9 @@ pub(crate) async fn finished(
 ) -> (HeaderMap, Result<(), SessionError>) {
     let state = &mut *visit.state.lock().await;
     let finished = visit.finish(state).await;
-    visit.seal(state, &mut headers);
     visit.leave();
+    visit.confirm(state).await;
+    visit.seal(state, &mut headers);
     (headers, finished)
 }
 

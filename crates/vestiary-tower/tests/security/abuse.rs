@@ -55,7 +55,8 @@ async fn a_chain_of_renewals_is_followed_only_so_far() {
         store.calls();
         let found = Browser::with(&app, &first).ok("/look").await;
         let reads = store.calls().into_iter().find(|(name, _)| *name == "read").unwrap().1;
-        assert!(reads <= 5, "{renewals}: {reads}");
+        // The last one asks whether the cookie may leave.
+        assert!(reads <= 6, "{renewals}: {reads}");
         assert_eq!(found == "ada", renewals <= 4, "{renewals}");
     }
     assert_eq!(browser.ok("/look").await, "ada");

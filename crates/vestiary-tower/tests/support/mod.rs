@@ -23,6 +23,7 @@ use axum::{
     body::Body,
     http::{Method, Request, Response, StatusCode, header},
 };
+use tokio::sync::Notify;
 use tower::ServiceExt as _;
 use vestiary::{Ttl, WriteId};
 use vestiary_store::{Config, Event, MemoryStore, Outcome, Store, StoreError};
@@ -113,6 +114,16 @@ pub struct Faulty {
     calls: Arc<Mutex<BTreeMap<&'static str, usize>>>,
     pub faults: Arc<Mutex<BTreeMap<&'static str, Fault>>>,
     asked: Arc<AtomicUsize>,
+    gates: Arc<Mutex<BTreeMap<&'static str, Gate>>>,
+}
+
+/// Holds one operation of a store back.
+#[derive(Clone, Default)]
+pub struct Gate {
+    /// The store was asked.
+    pub reached: Arc<Notify>,
+    /// It may go on.
+    pub open: Arc<Notify>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -134,6 +145,11 @@ impl Faulty {
         self.faults.lock().unwrap().clear();
     }
 
+    /// Holds an operation back until its gate opens.
+    pub fn holds(&self, operation: &'static str) -> Gate {
+        self.gates.lock().unwrap().entry(operation).or_default().clone()
+    }
+
     /// What it was asked since it was last looked at.
     pub fn calls(&self) -> Vec<(&'static str, usize)> {
         std::mem::take(&mut *self.calls.lock().unwrap()).into_iter().collect()
@@ -150,6 +166,11 @@ impl Faulty {
     ) -> Result<T, StoreError> {
         *self.calls.lock().unwrap().entry(operation).or_default() += 1;
         self.asked.fetch_add(1, Ordering::Relaxed);
+        let gate = self.gates.lock().unwrap().remove(operation);
+        if let Some(gate) = gate {
+            gate.reached.notify_one();
+            gate.open.notified().await;
+        }
         let fault = self.faults.lock().unwrap().get(operation).copied();
         match fault {
             None => answer.await,
