@@ -211,9 +211,11 @@ impl Config {
         Self { sessions_per_user: most.max(1), ..self }
     }
 
-    /// How long to wait for the store; 5 seconds unless said otherwise, `None` as long as it takes.
+    /// How long to wait for the store. `None` and zero wait as long as it takes. Default: 5 seconds.
     pub fn store_timeout(self, after: impl Into<Option<Duration>>) -> Self {
-        Self { store_timeout: after.into(), ..self }
+        // A longer time than there is would be an overflow of the clock.
+        let after = after.into().filter(|after| !after.is_zero());
+        Self { store_timeout: after.map(|after| after.min(CENTURY)), ..self }
     }
 
     /// What a visitor is while the store cannot be read; nobody, and an error, unless said otherwise.
@@ -277,6 +279,8 @@ impl Config {
         format!("{{{}}}", members.join(","))
     }
 }
+
+const CENTURY: Duration = Duration::from_secs(3_153_600_000);
 
 fn name_of(same_site: SameSite) -> &'static str {
     match same_site {

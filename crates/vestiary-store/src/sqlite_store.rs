@@ -7,8 +7,10 @@ use sqlx::{
 use vestiary::{Ttl, UnixMillis, WriteId};
 
 use crate::{
-    Cursor, Entry, Outcome, Page, Scan, Store, StoreError, StoreOptions, clock,
+    Cursor, Entry, Outcome, Page, Scan, Store, StoreError, StoreOptions,
+    clock::{self, Stopwatch},
     failure::of_sqlx,
+    sessions::entropy,
     sql::{MARK, SWEEP, TABLE, after_all, table},
 };
 
@@ -53,28 +55,39 @@ struct Statements {
     entry: String,
 }
 
-/// Writers of other processes wait for each other so long instead of failing.
-const BUSY: Duration = Duration::from_secs(5);
+/// While another process writes, a write is tried again for so long. Not by the busy timeout of `SQLite`: it
+/// would go on after the request has given up, hold the one connection that writes, and write in the end.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Longest time between two tries.
+const PAUSE: Duration = Duration::from_millis(50);
 
 impl SqliteStore {
-    /// A store in this file, in the table `sessions`. If the file is missing it is made, and only its owner can
-    /// read it.
+    /// A store in this file, in the table `sessions`. The file is opened at once. If it is missing it is made, and
+    /// only its owner can read it; its folder must exist.
+    ///
+    /// While another process holds the write lock of the file, writes are tried again for up to 5 seconds, or for
+    /// as long as [`Config::store_timeout`](crate::Config::store_timeout) allows if that is shorter: then nothing is
+    /// written later. Nothing blocks the runtime, for `sqlx` runs `SQLite` in threads of its own.
     ///
     /// # Errors
     /// [`StoreError::Failed`] if the file cannot be opened, or is none of `SQLite`.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         let path = path.as_ref();
         keep_private(path);
-        let options =
-            SqliteConnectOptions::new().filename(path).create_if_missing(true).busy_timeout(BUSY);
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .busy_timeout(Duration::ZERO);
         let pool = SqlitePoolOptions::new();
         let writer = pool.clone().max_connections(1).connect_with(options.clone()).await;
         Self::on(pool.connect_lazy_with(options), writer.map_err(of_sqlx)?, TABLE).await
     }
 
-    /// A store on connections of the caller's, in a table that is made if it is missing. They need a busy
-    /// timeout (sqlx gives them one of 5 s), and must all see one database: for one in memory, let the pool
-    /// have one connection and keep it.
+    /// A store on connections of the caller's, in a table that is made if it is missing. They must all see one
+    /// database: for one in memory, let the pool have one connection and keep it. Let their busy timeout be zero
+    /// (sqlx gives them one of 5 s), or a write that another process holds up goes on after its request has given
+    /// up.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -111,7 +124,7 @@ impl SqliteStore {
             ) WITHOUT ROWID;
             CREATE INDEX IF NOT EXISTS {name}_expires ON {name} (expires);"
         );
-        sqlx::raw_sql(&definition).execute(&writer).await.map_err(of_sqlx)?;
+        patiently(|| sqlx::raw_sql(&definition).execute(&writer)).await?;
         let statements = Arc::new(Statements::of(name));
         Ok(Self { readers, writer, options: StoreOptions::default(), statements })
     }
@@ -124,8 +137,8 @@ impl SqliteStore {
         expected: &str,
         now: i64,
     ) -> Result<Option<Outcome>, StoreError> {
-        let found = sqlx::query_scalar(&self.statements.read).bind(key).bind(now);
-        let found: Option<String> = found.fetch_optional(&self.readers).await.map_err(of_sqlx)?;
+        let read = || sqlx::query_scalar(&self.statements.read).bind(key).bind(now);
+        let found: Option<String> = patiently(|| read().fetch_optional(&self.readers)).await?;
         Ok(match found {
             None => Some(Outcome::Gone),
             Some(record) => {
@@ -177,11 +190,38 @@ fn keep_private(path: &Path) {
     let _ = options.open(path);
 }
 
+/// Runs a statement, again and again while another process writes. Between two tries nothing is under way, so to
+/// give up means that nothing is done.
+async fn patiently<T, F>(run: impl Fn() -> F) -> Result<T, StoreError>
+where
+    F: Future<Output = Result<T, sqlx::Error>>,
+{
+    let watch = Stopwatch::start();
+    let mut pause = Duration::from_millis(1);
+    loop {
+        match run().await {
+            Err(error) if is_busy(&error) && watch.elapsed() < PATIENCE => {
+                let [byte] = entropy().unwrap_or_default();
+                // Several that wait for one writer do not all come back at once.
+                clock::pause(pause * (256 + u32::from(byte)) / 512).await;
+                pause = (pause * 2).min(PAUSE);
+            }
+            answer => return answer.map_err(of_sqlx),
+        }
+    }
+}
+
+/// `SQLITE_BUSY` and `SQLITE_LOCKED`, in the low byte of what `SQLite` says.
+fn is_busy(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
+    code.is_some_and(|code| matches!(code & 0xff, 5 | 6))
+}
+
 impl Store for SqliteStore {
     async fn read(&self, key: &str) -> Result<Option<String>, StoreError> {
-        let read =
-            sqlx::query_scalar(&self.statements.read).bind(self.options.key(key)).bind(now());
-        read.fetch_optional(&self.readers).await.map_err(of_sqlx)
+        let key = self.options.key(key);
+        let read = || sqlx::query_scalar(&self.statements.read).bind(&key).bind(now());
+        patiently(|| read().fetch_optional(&self.readers)).await
     }
 
     async fn create(
@@ -191,10 +231,12 @@ impl Store for SqliteStore {
         ttl: Ttl,
         _bound: bool,
     ) -> Result<bool, StoreError> {
-        let now = now();
-        let create = sqlx::query(&self.statements.create).bind(self.options.key(key)).bind(record);
-        let create = create.bind(now + self.options.life(ttl)).bind(now);
-        let created = create.execute(&self.writer).await.map_err(of_sqlx)?.rows_affected() > 0;
+        let (key, now) = (self.options.key(key), now());
+        let create = || {
+            let create = sqlx::query(&self.statements.create).bind(&key).bind(record);
+            create.bind(now + self.options.life(ttl)).bind(now)
+        };
+        let created = patiently(|| create().execute(&self.writer)).await?.rows_affected() > 0;
         // The record is there, whatever becomes of this; the next one tries again.
         let _ = sqlx::query(&self.statements.sweep).bind(now).execute(&self.writer).await;
         Ok(created)
@@ -211,9 +253,11 @@ impl Store for SqliteStore {
         let expected = expected.map_or("", WriteId::as_str);
         loop {
             let now = now();
-            let replace = sqlx::query(&self.statements.replace).bind(&key).bind(now).bind(expected);
-            let replace = replace.bind(record).bind(now + self.options.life(ttl));
-            if replace.execute(&self.writer).await.map_err(of_sqlx)?.rows_affected() > 0 {
+            let replace = || {
+                let replace = sqlx::query(&self.statements.replace).bind(&key).bind(now);
+                replace.bind(expected).bind(record).bind(now + self.options.life(ttl))
+            };
+            if patiently(|| replace().execute(&self.writer)).await?.rows_affected() > 0 {
                 return Ok(Outcome::Done);
             }
             if let Some(refusal) = self.refusal(&key, expected, now).await? {
@@ -223,10 +267,12 @@ impl Store for SqliteStore {
     }
 
     async fn touch(&self, key: &str, ttl: Ttl) -> Result<bool, StoreError> {
-        let now = now();
-        let touch = sqlx::query(&self.statements.touch).bind(self.options.key(key)).bind(now);
-        let touch = touch.bind(now + self.options.life(ttl));
-        Ok(touch.execute(&self.writer).await.map_err(of_sqlx)?.rows_affected() > 0)
+        let (key, now) = (self.options.key(key), now());
+        let touch = || {
+            let touch = sqlx::query(&self.statements.touch).bind(&key).bind(now);
+            touch.bind(now + self.options.life(ttl))
+        };
+        Ok(patiently(|| touch().execute(&self.writer)).await?.rows_affected() > 0)
     }
 
     async fn remove(&self, key: &str, expected: Option<&WriteId>) -> Result<Outcome, StoreError> {
@@ -234,8 +280,9 @@ impl Store for SqliteStore {
         let expected = expected.map_or("", WriteId::as_str);
         loop {
             let now = now();
-            let remove = sqlx::query(&self.statements.remove).bind(&key).bind(now).bind(expected);
-            if remove.execute(&self.writer).await.map_err(of_sqlx)?.rows_affected() > 0 {
+            let remove =
+                || sqlx::query(&self.statements.remove).bind(&key).bind(now).bind(expected);
+            if patiently(|| remove().execute(&self.writer)).await?.rows_affected() > 0 {
                 return Ok(Outcome::Done);
             }
             if let Some(refusal) = self.refusal(&key, expected, now).await? {

@@ -11,15 +11,15 @@
 
 mod servers;
 
-use std::{fs, path::PathBuf, sync::Arc};
+use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
 use servers::{folder, node};
 use tokio::sync::OnceCell;
 use vestiary::{Ttl, WriteId};
 use vestiary_store::{
-    Cursor, Outcome, Scan, SqliteStore, Store, StoreError, StoreOptions, conformance_tests,
-    mark_of,
-    sqlx::{self, SqlitePool, sqlite::SqlitePoolOptions},
+    Config, Cursor, Outcome, Scan, Sessions, SqliteStore, Store, StoreError, StoreOptions,
+    conformance_tests, mark_of,
+    sqlx::{self, Connection as _, SqliteConnection, SqlitePool, sqlite::SqlitePoolOptions},
 };
 
 const LIFE: Ttl = Ttl::Millis(600_000);
@@ -167,6 +167,36 @@ async fn two_that_have_the_file_open_lose_no_change() {
     assert_eq!(both[1].read("key").await.unwrap(), Some(numbered(40)));
 }
 
+/// As another process may, for a while.
+#[tokio::test]
+async fn a_write_waits_for_the_lock_of_another_process_and_not_after_it_was_given_up() {
+    let folder = Folder::new();
+    let store = SqliteStore::open(folder.file()).await.unwrap();
+    let address = format!("sqlite://{}", folder.file());
+    let mut other = SqliteConnection::connect(&address).await.unwrap();
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
+
+    let config = Config::new("a long random secret, from the environment")
+        .store_timeout(Duration::from_millis(100));
+    let sessions = Sessions::new(&config, store.clone()).unwrap();
+    let error = sessions.create("{}", None).await.unwrap_err();
+    assert_eq!(error.code(), "store_timeout");
+    // Readers wait for no writer.
+    assert_eq!(store.read("key").await.unwrap(), None);
+
+    let waiting = tokio::spawn({
+        let store = store.clone();
+        async move { store.create("key", "{}", LIFE, false).await }
+    });
+    tokio::task::yield_now().await;
+    assert!(!waiting.is_finished());
+    sqlx::query("COMMIT").execute(&mut other).await.unwrap();
+    assert!(waiting.await.unwrap().unwrap());
+    // What was given up was not written afterwards.
+    let page = store.scan(None, 10).await.unwrap();
+    assert_eq!(page.entries.len(), 1);
+}
+
 /// Both make the file, at the same moment.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_may_open_a_new_file_at_once() {
@@ -242,7 +272,9 @@ async fn the_table_is_that_of_the_npm_package() {
     let store = SqliteStore::open(&ours).await.unwrap();
     drop(store);
     let make = "import { SqliteStore } from './dist/stores/sqlite.js';
-        new SqliteStore({ database: process.argv[1] }).close();";
+        const store = new SqliteStore({ database: process.argv[1] });
+        await store.get('id');
+        store.close();";
     node::run(make, &[theirs.to_str().unwrap()]);
     let mut schemas = Vec::new();
     for file in [ours, theirs.to_str().unwrap().to_owned()] {

@@ -2,7 +2,10 @@
 
 #![allow(clippy::missing_docs_in_private_items, clippy::unwrap_used, reason = "a test may fail")]
 
-use std::{future::pending, time::Duration};
+use std::{
+    future::{Future as _, pending},
+    time::Duration,
+};
 
 use vestiary::{Ttl, WriteId};
 use vestiary_store::{Config, Outcome, SessionError, Sessions, Store, StoreError};
@@ -58,4 +61,50 @@ async fn where_tokio_runs_it_is_tokios_clock() {
     let after = Duration::from_secs(3_600);
     let error = stored(after).await;
     assert!(matches!(error, SessionError::Timeout { after: waited, .. } if waited == after));
+}
+
+#[test]
+fn no_limit_and_a_limit_beyond_all_clocks_wait() {
+    for after in [None, Some(Duration::ZERO), Some(Duration::MAX)] {
+        let config = Config::new("a long random secret, from the environment").store_timeout(after);
+        let sessions = Sessions::new(&config, Silent).unwrap();
+        let mut storing = std::pin::pin!(sessions.create("{}", None));
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        for _ in 0..3 {
+            assert!(storing.as_mut().poll(&mut context).is_pending(), "{after:?}");
+        }
+    }
+}
+
+#[test]
+fn every_duration_of_the_options_is_checked_or_means_what_it_says() {
+    type With = fn(Config, Duration) -> Config;
+    // Whether zero will do, and a time beyond all clocks.
+    let options: [(&str, With, bool, bool); 7] = [
+        ("max_age", |config, time| config.max_age(time), true, false),
+        ("touch_after", |config, time| config.touch_after(time), true, false),
+        ("idle_timeout", |config, time| config.idle_timeout(time), false, false),
+        ("absolute_timeout", |config, time| config.absolute_timeout(time), false, false),
+        ("renew_after", |config, time| config.renew_after(time), false, false),
+        ("renew_grace", |config, time| config.renew_grace(time), true, false),
+        ("store_timeout", |config, time| config.store_timeout(time), true, true),
+    ];
+    for (name, with, zero, endless) in options {
+        for (time, good) in
+            [(Duration::ZERO, zero), (Duration::from_secs(60), true), (Duration::MAX, endless)]
+        {
+            let config = with(Config::new("a long random secret, from the environment"), time);
+            assert_eq!(Sessions::new(&config, Silent).is_ok(), good, "{name} {time:?}");
+        }
+    }
+    let declared: Vec<&str> = include_str!("../src/config.rs")
+        .lines()
+        .filter(|line| line.contains("pub fn ") && line.contains("Duration"))
+        .filter_map(|line| line.split("pub fn ").nth(1)?.split('(').next())
+        .collect();
+    let mut tested: Vec<&str> = options.iter().map(|(name, ..)| *name).collect();
+    let mut declared = declared;
+    declared.sort_unstable();
+    tested.sort_unstable();
+    assert_eq!(declared, tested);
 }

@@ -133,7 +133,7 @@ impl Error {
                 text.extend([" bytes: in production ", SECRET]);
             }
             Self::Timeout { name } => {
-                text.extend(["`", name, "` must be a number of seconds, at least 1 (a grace: 0) and at most a century"]);
+                text.extend(["`", name, "` must be a number of seconds, at least 1 (`renewGrace` and `touchAfter`: 0) and at most a century"]);
             }
             Self::Namespace => {
                 text.push_str("`namespace` must be 1 to 64 letters, digits, `-`, `_` or `.`");

@@ -5,7 +5,7 @@ use alloc::{
 
 use crate::{
     CookieName, Domain, Error, Format, Limits, MaxAge, Path, Priority, SameSite, SessionId,
-    SetCookie, Timeouts, Ttl, UnixMillis, date, decide::Policy, id, record,
+    SetCookie, Timeouts, Ttl, UnixMillis, date, decide::Policy, id, record, timeouts,
 };
 
 /// The options of a session, checked: what is in here cannot be wrong.
@@ -283,13 +283,10 @@ fn expires(millis: f64) -> Result<UnixMillis, Error> {
     }
 }
 
+/// Checked whether or not it has an effect.
 fn touch_after(seconds: Option<f64>, max_age: Option<MaxAge>) -> Result<u64, Error> {
-    let Some(max_age) = max_age else { return Ok(0) };
-    match seconds {
-        None => Ok(max_age.millis() / 10),
-        Some(seconds) if seconds >= 0.0 => Ok(MaxAge::from_seconds(seconds)?.millis()),
-        Some(_) => Err(Error::CookieOption { attribute: "touchAfter", rule: "0 or more seconds" }),
-    }
+    let millis = timeouts::millis("touchAfter", seconds, 0.0)?;
+    Ok(max_age.map_or(0, |max_age| millis.unwrap_or(max_age.millis() / 10)))
 }
 
 fn priority(name: &str) -> Result<Priority, Error> {
@@ -454,7 +451,11 @@ mod tests {
         assert_eq!(ttl(true, None), Ok((Ttl::Millis(110_000), 10_000)));
         assert_eq!(ttl(true, Some(0.0)), Ok((Ttl::Millis(100_000), 0)));
         assert_eq!(ttl(true, Some(30.0)), Ok((Ttl::Millis(130_000), 30_000)));
-        assert!(ttl(true, Some(-1.0)).is_err());
+        for wrong in [-1.0, f64::NAN, f64::INFINITY, 1e18] {
+            let error = Error::Timeout { name: "touchAfter" };
+            assert_eq!(ttl(true, Some(wrong)), Err(error.clone()), "{wrong}");
+            assert_eq!(ttl(false, Some(wrong)), Err(error), "{wrong}");
+        }
     }
 
     #[test]

@@ -109,7 +109,12 @@ impl Timeouts {
     }
 }
 
-fn millis(name: &'static str, seconds: Option<f64>, least: f64) -> Result<Option<u64>, Error> {
+/// Milliseconds of an option in seconds.
+pub(crate) fn millis(
+    name: &'static str,
+    seconds: Option<f64>,
+    least: f64,
+) -> Result<Option<u64>, Error> {
     let Some(seconds) = seconds else { return Ok(None) };
     // A century: beyond it somebody took milliseconds for seconds, or is joking.
     if !(least..=3_153_600_000.0).contains(&seconds) {

@@ -1,5 +1,6 @@
 import { orThrow } from './errors.js';
 import { Answer, MemoryTable } from './generated/vestiary.js';
+import { checkCommon, checkNumber, checkObject } from './stores/check.js';
 import { parsed } from './stores/options.js';
 import type { AtomicOperations, AtomicOutcome, SessionStoreData, Store } from './types.js';
 
@@ -47,9 +48,14 @@ export class MemoryStore implements Store {
 	readonly #serializer: Serializer;
 
 	constructor(options: MemoryStoreOptions = {}) {
+		checkObject('MemoryStore', options, '`new MemoryStore({ maxEntries })`');
+		checkCommon(options);
+		const { maxEntries, maxBytes, ttl } = options;
+		checkNumber('maxEntries', maxEntries, { unit: 'records', least: 1, unlimited: true });
+		checkNumber('maxBytes', maxBytes, { unit: 'bytes', least: 1, unlimited: true });
 		this.#prefix = options.prefix ?? '';
 		this.#serializer = options.serializer ?? JSON;
-		this.#limits = [options.maxEntries, options.maxBytes, options.ttl];
+		this.#limits = [limitOf(maxEntries), limitOf(maxBytes), ttl];
 		// A serializer may put the mark where it is not found.
 		this.atomic = this.#serializer === JSON ? this.#operations() : undefined;
 	}
@@ -113,6 +119,13 @@ export class MemoryStore implements Store {
 				outcome(this.#made?.removeMarked(key(id), mark ?? undefined, Date.now()))
 		};
 	}
+}
+
+/** As many as there can be: linear memory has no more than 4 GiB. */
+const UNLIMITED = 2 ** 32 - 1;
+
+function limitOf(number: number | undefined): number | undefined {
+	return number === undefined ? undefined : Math.min(number, UNLIMITED);
 }
 
 /** Of no answer: nothing was ever stored. */

@@ -4,6 +4,7 @@ import type { Core, Looked, User } from './core.js';
 import { DataError, orThrow, StoreError, VestiaryError } from './errors.js';
 import { Answer, Ended, Found, Step, type Machine } from './generated/vestiary.js';
 import { tableOf } from './memory-store.js';
+import { isRefusal } from './stores/patience.js';
 import type {
 	AtomicOperations,
 	SessionStoreData,
@@ -511,7 +512,7 @@ const RETIRED = 600_000;
 
 /** Whether the store said that it did nothing; of other failures nobody knows what was done. */
 function isCertain(error: unknown): boolean {
-	return !(error instanceof StoreError) || error.code === 'store_full';
+	return !(error instanceof StoreError) || error.code === 'store_full' || isRefusal(error);
 }
 
 export function busy(): StoreError {

@@ -1,10 +1,13 @@
 import { Cache, type Recent } from './bounded.js';
 import { Core, type CoreOptions } from './core.js';
+import { building, developing, testing } from './environment.js';
 import { ConfigError } from './errors.js';
 import { hint, hintsFor } from './hints.js';
 import { MemoryStore } from './memory-store.js';
 import { Records } from './records.js';
 import { defaultStore, numberOfSecrets, sharedBy, type Pages } from './shared.js';
+import { checkNumber, checkStore, has } from './stores/check.js';
+import { limitPatience } from './stores/patience.js';
 import type {
 	CookieSerializeOptions,
 	SessionCookieOptions,
@@ -36,16 +39,7 @@ export interface Runtime {
 	secureAt?: { origin: string; secure: boolean };
 }
 
-/**
- * SvelteKit analyses and prerenders an app in workers that it marks so. There no visitor exists:
- * sessions stay untouched, and the secret may be missing.
- */
-export const building: boolean = environment('SVELTEKIT_FORK') === 'true';
-
-/** `vite dev` says so; whoever says nothing is taken for production. */
-export const developing: boolean = environment('NODE_ENV') === 'development';
-
-const testing = environment('NODE_ENV') === 'test';
+export { building, developing };
 
 const runtimes = new WeakMap<SveltekitSessionConfig, Runtime>();
 
@@ -58,6 +52,18 @@ export function runtimeOf(options: SveltekitSessionConfig): Runtime {
 		check(name, options[name as keyof SveltekitSessionConfig], type);
 	for (const [name, values] of Object.entries(OPTION_VALUES))
 		checkValue(name, options[name as keyof typeof OPTION_VALUES], values);
+	checkNumber('storeTimeout', options.storeTimeout, {
+		unit: 'milliseconds',
+		least: 0,
+		most: LONGEST_TIMER,
+		unlimited: true
+	});
+	if (options.store) checkStore(options.store);
+	if (options.telemetry && !has(options.telemetry, ['event', 'store']))
+		throw new ConfigError(
+			'options',
+			"`telemetry` must have the functions `event` and `store`, as `opentelemetry()` of 'vestiary/opentelemetry' has"
+		);
 	const encrypts = options.encrypt === true || options.encrypt === 'migrate';
 	if (encrypts && options.format === 'express') {
 		throw new ConfigError(
@@ -94,7 +100,8 @@ export function runtimeOf(options: SveltekitSessionConfig): Runtime {
 	const owner = { secrets: secretsNumber, name: core.name, namespace };
 	const { requests, sessions } = sharedBy(owner, store);
 	const { retired, touched } = sessions;
-	const timeout = store instanceof MemoryStore ? 0 : (options.storeTimeout ?? 5_000);
+	const timeout = store instanceof MemoryStore ? 0 : timeoutOf(options.storeTimeout);
+	limitPatience(store, timeout === 0 ? Infinity : timeout);
 	const runtime: Runtime = {
 		options,
 		core,
@@ -117,6 +124,14 @@ export function runtimeOf(options: SveltekitSessionConfig): Runtime {
 	runtimes.set(options, runtime);
 	if (developing) hintsFor(options).forEach(hint);
 	return runtime;
+}
+
+/** Timers of JavaScript run at once after a longer time, in milliseconds. */
+const LONGEST_TIMER = 2 ** 31 - 1;
+
+/** Milliseconds to wait for the store; 0 waits as long as it takes. */
+function timeoutOf(storeTimeout = 5_000): number {
+	return storeTimeout === Infinity ? 0 : storeTimeout;
 }
 
 const OPTION_TYPES = {
@@ -167,10 +182,6 @@ const COOKIE_TYPES = {
 	sameSite: 'boolean or string',
 	secure: 'boolean'
 } as const;
-
-function environment(name: 'NODE_ENV' | 'SVELTEKIT_FORK'): string | undefined {
-	return typeof process === 'undefined' ? undefined : process.env[name];
-}
 
 /** JavaScript callers get told what the compiler tells the others. */
 function check(name: string, value: unknown, expected: string): void {

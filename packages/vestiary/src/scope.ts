@@ -54,7 +54,7 @@ export class Scope {
 	/** A handle before this one that uses the same cookie name. The cookie is its cookie. */
 	outer: Scope | undefined;
 	/** The IDs under which a sub-request finds this request. */
-	readonly registered = new Set<string>();
+	readonly registered: Set<string> = new Set<string>();
 	/** The IDs that the browser has sent. */
 	received: readonly string[] = [];
 	/** An ID that this request has created, and that no other request can know. */

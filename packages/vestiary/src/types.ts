@@ -233,7 +233,10 @@ export interface SveltekitSessionConfig {
 	 * cannot be saved. Either way nothing is overwritten. Default: `'throw'`.
 	 */
 	onStoreError?: 'throw' | 'anonymous' | undefined;
-	/** Milliseconds to wait for the store before giving up with a `StoreError`. Default: 5,000; 0 waits. */
+	/**
+	 * Milliseconds to wait for the store before giving up with a `StoreError`; 0 and `Infinity` wait as long as it
+	 * takes. Default: 5,000.
+	 */
 	storeTimeout?: number | undefined;
 }
 

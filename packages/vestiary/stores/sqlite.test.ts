@@ -1,15 +1,23 @@
 import { spawn } from 'node:child_process';
-import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
-import { MemoryStore } from '../src/index.js';
+import {
+	MemoryStore,
+	Session,
+	StoreError,
+	sveltekitSessionHandle,
+	type SessionEvent
+} from '../src/index.js';
 import DefaultStore, { SqliteStore } from '../src/stores/sqlite.js';
 import { testAtomicStore, testStore } from '../src/testing.js';
+import { testEvent } from '../test/event.js';
 
+const SECRET = '0123456789abcdef0123456789abcdef';
 const record = { cookie: { path: '/' }, data: {} };
 
 let folder: string;
@@ -72,6 +80,89 @@ describe('SqliteStore', () => {
 		await writeFile(join(folder, 'there.db'), '', { mode: 0o640 });
 		await new SqliteStore({ database: join(folder, 'there.db') }).get('id');
 		expect(await mode('there.db')).toBe(0o640);
+	});
+
+	test('opens nothing before it is asked, and says what to do if it cannot', async () => {
+		const database = join(folder, 'later.db');
+		const store = new SqliteStore({ database });
+		const handle = sveltekitSessionHandle({ secret: SECRET, store });
+		await expect(stat(database)).rejects.toMatchObject({ code: 'ENOENT' });
+		// A visitor without a cookie does not make it, either.
+		const { event } = testEvent();
+		await handle({ event, resolve: async () => new Response() });
+		await expect(stat(database)).rejects.toMatchObject({ code: 'ENOENT' });
+		await store.get('id');
+		expect((await stat(database)).mode & 0o777).toBe(0o600);
+
+		const missing = new SqliteStore({ database: join(folder, 'missing', 'sessions.db') });
+		const error: unknown = await missing.get('id').catch((thrown: unknown) => thrown);
+		expect(error).toBeInstanceOf(StoreError);
+		expect(error).toMatchObject({
+			code: 'store_failed',
+			message: expect.stringContaining('its folder does not exist: make it') as string,
+			cause: { code: 'SQLITE_CANTOPEN' }
+		});
+		// Once it is there, so is the store.
+		await mkdir(join(folder, 'missing'));
+		expect(await missing.get('id')).toBeNull();
+		const none = new SqliteStore({ database: folder });
+		await expect(none.get('id')).rejects.toThrow('must be able to read and write');
+		const closed = new SqliteStore({ database: join(folder, 'closed.db') });
+		closed.close();
+		await expect(closed.get('id')).rejects.toBeInstanceOf(StoreError);
+	});
+
+	test('while another process writes, it waits without holding up the process, and writes then', async () => {
+		const database = join(folder, 'locked.db');
+		const store = new SqliteStore({ database });
+		await store.set('id', record, 60_000);
+		const other = new DatabaseSync(database);
+		other.exec('BEGIN IMMEDIATE');
+		let done = false;
+		const writing = store.set('id', { ...record, data: { n: 1 } }, 60_000).then(() => {
+			done = true;
+		});
+		// Readers wait for no writer, and timers run.
+		expect(await store.get('id')).toEqual(record);
+		await new Promise((resolve) => setTimeout(resolve, 5));
+		expect(done).toBe(false);
+		other.exec('COMMIT');
+		await writing;
+		expect(await store.get('id')).toEqual({ ...record, data: { n: 1 } });
+		other.close();
+	});
+
+	test('a lock that lasts longer than `storeTimeout` is an error after it, and nothing is done', async () => {
+		const database = join(folder, 'held.db');
+		const store = new SqliteStore({ database });
+		const events: string[] = [];
+		const options = {
+			secret: SECRET,
+			store,
+			storeTimeout: 200,
+			onEvent: ({ type }: SessionEvent) => events.push(type)
+		};
+		const login = testEvent();
+		const session = await Session.initialize(login.event, options);
+		await session.save();
+		const before = await store.get(session.id);
+		const other = new DatabaseSync(database);
+		other.exec('BEGIN IMMEDIATE');
+		await session.setData({ n: 1 });
+		for (const attempt of [() => session.save(), () => session.destroy()]) {
+			let ticks = 0;
+			const ticking = setInterval(() => ticks++, 1);
+			const began = performance.now();
+			const error: unknown = await attempt().catch((thrown: unknown) => thrown);
+			clearInterval(ticking);
+			expect(error).toMatchObject({ code: 'store_timeout', cause: { code: 'SQLITE_BUSY' } });
+			// One try, and not one for each step of the write protocol.
+			expect(performance.now() - began).toBeLessThan(399);
+			expect(ticks).toBeGreaterThan(1);
+		}
+		other.exec('COMMIT');
+		other.close();
+		expect(await store.get(session.id)).toEqual(before);
 	});
 
 	test('several processes that begin at once: every write is there', async () => {

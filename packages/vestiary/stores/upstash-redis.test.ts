@@ -5,9 +5,10 @@ import { Redis } from '@upstash/redis';
 import { Redis as CloudflareRedis } from '@upstash/redis/cloudflare';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
-import { DataError } from '../src/index.js';
+import { DataError, Session } from '../src/index.js';
 import DefaultStore, { RedisStore, UpstashRedisStore } from '../src/stores/upstash-redis.js';
 import { testAtomicStore, testStore } from '../src/testing.js';
+import { testEvent } from '../test/event.js';
 import { startRedis, startUpstash, type Servers } from './servers.js';
 
 const TOKEN = 'the token of the test';
@@ -50,6 +51,63 @@ for (const [name, connect] of Object.entries(CLIENTS)) {
 		}
 	);
 }
+
+describe.each(Object.entries(CLIENTS))('with %s', (_, connect) => {
+	const texts = {
+		'keys that are numbers': '{"10":1,"v":"AAAAAAAAAAAAAAAA","2":{"b":1,"1":2}}',
+		'express-session’s shape with keys that are numbers':
+			'{"cookie":{"v":"AAAAAAAAAAAAAAAA","originalMaxAge":1},"10":1,"2":2}',
+		'long numbers and their spelling':
+			'{"discord":1234567890123456789,"price":1.50,"big":1e400}',
+		'escapes, and spaces': '{"a" : "\\u00e9\\/", "b":"é😀"}'
+	};
+
+	test.each(Object.entries(texts))('a record is read as it was stored: %s', async (_, text) => {
+		const { atomic } = new RedisStore({ client: connect() });
+		const id = `text-${Math.random()}`;
+		await atomic?.create(id, text, 60_000, false);
+		expect(await atomic?.read(id)).toBe(text);
+	});
+
+	test.each(['seed', 'express'] as const)(
+		'a session in the format %s whose keys are numbers is saved, and logged out',
+		async (format) => {
+			const store = new RedisStore({ client: connect() });
+			const options = {
+				secret: 'a secret of more than 32 bytes, for the test',
+				store,
+				format
+			};
+			const first = testEvent();
+			const session = await Session.initialize(first.event, options);
+			await session.setData({ 10: 'ten', 2: 'two', name: 'ada' });
+			await session.save();
+			const cookie = `connect.sid=${encodeURIComponent(first.cookies[0]?.value ?? '')}`;
+			const again = await Session.initialize(testEvent(cookie).event, options);
+			expect(await again.update((data) => ({ ...data, 1: 'one' }))).toBe(true);
+			const third = await Session.initialize(testEvent(cookie).event, options);
+			expect(third.data).toEqual({ 1: 'one', 2: 'two', 10: 'ten', name: 'ada' });
+			await third.destroy();
+			expect((await Session.initialize(testEvent(cookie).event, options)).isNew).toBe(true);
+		}
+	);
+
+	test('a serializer gets the text that it has made, though it is JSON', async () => {
+		const serializer = {
+			stringify: (data: unknown) =>
+				JSON.stringify([JSON.stringify(data), 1234567890123456789n.toString()]),
+			parse: (text: string) => {
+				const [json] = JSON.parse(text) as [string];
+				return JSON.parse(json) as never;
+			}
+		};
+		const store = new RedisStore({ client: connect(), serializer, prefix: 'other:' });
+		const record = { cookie: { path: '/' }, data: {} };
+		await store.set('id', record, 60_000);
+		expect(await store.get('id')).toEqual(record);
+		expect(await store.get('none')).toBeNull();
+	});
+});
 
 test('is the default export, and has a name of its own', () => {
 	expect(DefaultStore).toBe(RedisStore);

@@ -2,6 +2,7 @@ import '../server-only.js';
 
 import type { Serializer } from '../memory-store.js';
 import type { SessionStoreData, Store } from '../types.js';
+import { checkClient, checkCommon } from './check.js';
 import { isRemote } from './client.js';
 import { full, millis, parsed, type StoreOptions } from './options.js';
 
@@ -45,6 +46,8 @@ export class KvStore implements Store {
 	readonly ttl: number;
 
 	constructor(options: KvStoreOptions) {
+		checkClient('KvStore', options, ['getWithMetadata', 'put', 'delete']);
+		checkCommon(options);
 		this.client = options.client;
 		({ prefix: this.prefix, serializer: this.serializer, ttl: this.ttl } = full(options));
 		isRemote(this, { kind: this.constructor, prefix: this.prefix, client: this.client });

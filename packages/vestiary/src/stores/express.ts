@@ -1,4 +1,5 @@
 import type { SessionStoreData, Store } from '../types.js';
+import { checkExpressStore } from './check.js';
 
 /** A store of express-session: what the connect-* packages export. */
 export interface ExpressStore {
@@ -24,6 +25,7 @@ export interface ExpressStore {
  * so touching costs a read.
  */
 export function fromExpressStore(store: ExpressStore): Store {
+	checkExpressStore(store);
 	const get = async (id: string): Promise<SessionStoreData | null> => {
 		const found = await answer<SessionStoreData | null | undefined>((done) =>
 			store.get(id, done)

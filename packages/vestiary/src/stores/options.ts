@@ -18,6 +18,9 @@ export type FullStoreOptions = { [K in keyof StoreOptions]-?: NonNullable<StoreO
 
 const DAY = 86_400_000;
 
+/** In milliseconds, some 140,000 years: added to the time of today it is still a number to every store. */
+export const LONGEST: number = 2 ** 52;
+
 /** Fills in the defaults. Only what is missing is: an empty prefix is a prefix. */
 export function full(options: StoreOptions): FullStoreOptions {
 	return {
@@ -29,7 +32,7 @@ export function full(options: StoreOptions): FullStoreOptions {
 
 /** Whole milliseconds to live; 0 if the record is over. */
 export function millis(ttl: number, whenInfinite: number): number {
-	return Math.max(0, Math.ceil(ttl === Infinity ? whenInfinite : ttl)) || 0;
+	return Math.min(Math.max(0, Math.ceil(ttl === Infinity ? whenInfinite : ttl)), LONGEST) || 0;
 }
 
 /**

@@ -3,6 +3,7 @@ import '../server-only.js';
 import type { Serializer } from '../memory-store.js';
 import type { AtomicOperations, AtomicOutcome, SessionStoreData, Store } from '../types.js';
 import { COMPARE_AND_SET, hashOfScript, outcomeOf } from './compare-and-set.js';
+import { checkClient, checkCommon, checkNumber } from './check.js';
 import { isRemote } from './client.js';
 import { full, millis, parsed, type StoreOptions } from './options.js';
 
@@ -80,6 +81,9 @@ export class RedisStore implements Store {
 	readonly #confirm: RedisStoreOptions['confirm'];
 
 	constructor(options: RedisStoreOptions) {
+		checkClient('RedisStore', options, ['get', 'set', 'del']);
+		checkCommon(options);
+		checkConfirm(options.confirm);
 		this.#confirm = options.confirm;
 		this.client = options.client;
 		({ prefix: this.prefix, serializer: this.serializer, ttl: this.ttl } = full(options));
@@ -206,6 +210,18 @@ export class RedisStore implements Store {
 			? client.eval(script, 1, key, ...values)
 			: client.evalsha(script, 1, key, ...values);
 	}
+}
+
+function checkConfirm(confirm: RedisStoreOptions['confirm']): void {
+	if (confirm === undefined) return;
+	const { replicas, timeout } = confirm as Partial<typeof confirm>;
+	checkNumber('confirm.replicas', replicas ?? NaN, { unit: 'replicas', least: 1, most: 1_000 });
+	// 0 would wait for ever.
+	checkNumber('confirm.timeout', timeout ?? NaN, {
+		unit: 'milliseconds',
+		least: 1,
+		most: 2 ** 31 - 1
+	});
 }
 
 function isCluster(client: object): client is NodeRedisCluster {

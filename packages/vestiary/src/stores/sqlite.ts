@@ -1,17 +1,22 @@
 import '../server-only.js';
 
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, existsSync, openSync } from 'node:fs';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 
+import { redacted } from '../cause.js';
+import { building } from '../environment.js';
+import { ConfigError, StoreError } from '../errors.js';
 import type { Serializer } from '../memory-store.js';
 import type { AtomicOperations, AtomicOutcome, SessionStoreData, Store } from '../types.js';
+import { checkCommon, checkObject, has } from './check.js';
 import { full, MARK_HEADS, millis, parsed, type StoreOptions } from './options.js';
+import { patienceOf, refusal } from './patience.js';
 
 /** The options of a {@link SqliteStore}. */
 export interface SqliteStoreOptions extends StoreOptions {
 	/**
-	 * The file; or a database that is open already. If the file is missing it is made, and only its owner can
-	 * read it.
+	 * The file; or a database that is open already. The file is opened by the first request. If it is missing
+	 * it is made, and only its owner can read it; its folder must exist.
 	 */
 	database: string | DatabaseSync;
 	/** Name of the table, made if it is missing: letters, digits and `_`. Default: `sessions`. */
@@ -28,22 +33,37 @@ const MARK = `CASE ${MARK_HEADS.map(
 		AND substr(record, ${head.length + 17}, 1) = '"' THEN substr(record, ${head.length + 1}, 16)`
 ).join(' ')} ELSE '' END`;
 
+/** Milliseconds between two tries, at most, while another process writes. */
+const LONGEST_PAUSE = 50;
+
+type Statements = Record<
+	'get' | 'set' | 'destroy' | 'touch' | 'sweep' | 'create' | 'replace' | 'remove',
+	StatementSync
+>;
+
 /**
  * Keeps sessions in an SQLite file, with the SQLite of Node.js (22.13 or newer): they survive a
  * restart, and several processes on one machine may share them.
+ *
+ * Nothing is opened before the first request. While another process writes, this one tries again until
+ * `storeTimeout` is over, and answers other requests meanwhile. What SQLite itself does blocks, for
+ * `node:sqlite` is synchronous: reading and writing a record takes microseconds, but a slow disk holds up all
+ * requests. So does the busy timeout of a database that was passed open.
  */
 export class SqliteStore implements Store {
 	readonly prefix: string;
 	readonly serializer: Serializer;
 	readonly ttl: number;
 	readonly atomic: AtomicOperations | undefined;
-	readonly #database: DatabaseSync;
-	readonly #statements: Record<
-		'get' | 'set' | 'destroy' | 'touch' | 'sweep' | 'create' | 'replace' | 'remove',
-		StatementSync
-	>;
+	readonly #table: string;
+	readonly #source: string | DatabaseSync;
+	#database: DatabaseSync | undefined;
+	#prepared: Statements | undefined;
+	#closed = false;
 
 	constructor(options: SqliteStoreOptions) {
+		checkDatabase(options);
+		checkCommon(options);
 		({ prefix: this.prefix, serializer: this.serializer, ttl: this.ttl } = full(options));
 		const { database, table = 'sessions' } = options;
 		if (!/^[A-Za-z_]\w{0,63}$/.test(table)) {
@@ -51,131 +71,227 @@ export class SqliteStore implements Store {
 				'`table` must be letters, digits and `_`, not beginning with a digit'
 			);
 		}
-		this.#database = typeof database === 'string' ? opened(database) : database;
-		// Writers wait for each other instead of failing, and readers wait for nobody.
-		this.#database.exec('PRAGMA busy_timeout = 5000');
-		try {
-			this.#database.exec('PRAGMA journal_mode = WAL');
-		} catch {
-			// This one does not wait: another process is doing it at the moment, and once is enough.
-		}
-		this.#database.exec(`
-			CREATE TABLE IF NOT EXISTS ${table} (
-				key TEXT PRIMARY KEY,
-				record TEXT NOT NULL,
-				expires INTEGER NOT NULL
-			) WITHOUT ROWID;
-			CREATE INDEX IF NOT EXISTS ${table}_expires ON ${table} (expires);
-		`);
-		const prepare = (sql: string): StatementSync => this.#database.prepare(sql);
-		this.#statements = {
-			get: prepare(`SELECT record FROM ${table} WHERE key = ? AND expires > ?`),
-			set: prepare(
-				`INSERT INTO ${table} (key, record, expires) VALUES (?, ?, ?)
-				ON CONFLICT (key) DO UPDATE SET record = excluded.record, expires = excluded.expires`
-			),
-			destroy: prepare(`DELETE FROM ${table} WHERE key = ?`),
-			touch: prepare(`UPDATE ${table} SET expires = ? WHERE key = ? AND expires > ?`),
-			sweep: prepare(
-				`DELETE FROM ${table} WHERE key IN
-				(SELECT key FROM ${table} WHERE expires <= ? ORDER BY expires LIMIT ${SWEEP})`
-			),
-			create: prepare(
-				`INSERT INTO ${table} (key, record, expires) VALUES (?, ?, ?)
-				ON CONFLICT (key) DO UPDATE SET record = excluded.record, expires = excluded.expires
-				WHERE expires <= ?`
-			),
-			replace: prepare(
-				`UPDATE ${table} SET record = ?, expires = ?
-				WHERE key = ? AND expires > ? AND ${MARK} = ?`
-			),
-			remove: prepare(`DELETE FROM ${table} WHERE key = ? AND expires > ? AND ${MARK} = ?`)
-		};
+		this.#table = table;
+		this.#source = database;
 		// A serializer may put the mark where it is not found.
 		this.atomic = this.serializer === JSON ? this.#operations() : undefined;
 	}
 
 	async get(id: string): Promise<SessionStoreData | null> {
-		const row = this.#statements.get.get(this.prefix + id, Date.now());
+		const row = await this.#run(({ get }) => get.get(this.prefix + id, Date.now()));
 		return typeof row?.record === 'string' ? parsed(this.serializer, row.record) : null;
 	}
 
 	async set(id: string, storeData: SessionStoreData, ttl: number): Promise<void> {
-		const now = Date.now();
 		const life = millis(ttl, this.ttl);
 		if (life === 0) return this.destroy(id);
-		this.#statements.set.run(
-			this.prefix + id,
-			this.serializer.stringify(storeData),
-			now + life
-		);
-		this.#statements.sweep.run(now);
+		const text = this.serializer.stringify(storeData);
+		await this.#run(({ set, sweep }) => {
+			const now = Date.now();
+			set.run(this.prefix + id, text, now + life);
+			swept(sweep, now);
+		});
 	}
 
 	async destroy(id: string): Promise<void> {
-		this.#statements.destroy.run(this.prefix + id);
+		await this.#run(({ destroy }) => destroy.run(this.prefix + id));
 	}
 
 	async touch(id: string, ttl: number): Promise<void> {
-		const now = Date.now();
-		this.#statements.touch.run(now + millis(ttl, this.ttl), this.prefix + id, now);
+		await this.#touch(id, ttl);
+	}
+
+	/** Closes the database file. */
+	close(): void {
+		this.#closed = true;
+		const database = typeof this.#source === 'string' ? this.#database : this.#source;
+		database?.close();
 	}
 
 	#operations(): AtomicOperations {
-		const { get, touch, create, replace, remove, sweep } = this.#statements;
 		/** Each statement is a transaction of its own; what else there is only explains a refusal. */
-		const outcome = (changes: number | bigint, key: string, now: number): AtomicOutcome => {
+		const outcome = (
+			changes: number | bigint,
+			{ get }: Statements,
+			key: string,
+			now: number
+		): AtomicOutcome => {
 			if (Number(changes) > 0) return 'done';
 			return get.get(key, now) === undefined ? 'gone' : 'conflict';
 		};
 		return {
 			resends: false,
 			read: async (id) => {
-				const row = get.get(this.prefix + id, Date.now());
+				const row = await this.#run(({ get }) => get.get(this.prefix + id, Date.now()));
 				return typeof row?.record === 'string' ? row.record : null;
 			},
-			create: async (id, text, ttl) => {
-				const now = Date.now();
-				const expires = now + millis(ttl, this.ttl);
-				const { changes } = create.run(this.prefix + id, text, expires, now);
-				sweep.run(now);
-				return Number(changes) > 0;
-			},
-			replace: async (id, mark, text, ttl) => {
-				const now = Date.now();
-				const key = this.prefix + id;
-				const expires = now + millis(ttl, this.ttl);
-				const { changes } = replace.run(text, expires, key, now, mark ?? '');
-				return outcome(changes, key, now);
-			},
-			touch: async (id, ttl) => {
-				const now = Date.now();
-				const { changes } = touch.run(now + millis(ttl, this.ttl), this.prefix + id, now);
-				return Number(changes) > 0;
-			},
-			remove: async (id, mark) => {
-				const now = Date.now();
-				const key = this.prefix + id;
-				return outcome(remove.run(key, now, mark ?? '').changes, key, now);
-			}
+			create: async (id, text, ttl) =>
+				this.#run(({ create, sweep }) => {
+					const now = Date.now();
+					const expires = now + millis(ttl, this.ttl);
+					const { changes } = create.run(this.prefix + id, text, expires, now);
+					swept(sweep, now);
+					return Number(changes) > 0;
+				}),
+			replace: async (id, mark, text, ttl) =>
+				this.#run((statements) => {
+					const now = Date.now();
+					const key = this.prefix + id;
+					const expires = now + millis(ttl, this.ttl);
+					const { changes } = statements.replace.run(text, expires, key, now, mark ?? '');
+					return outcome(changes, statements, key, now);
+				}),
+			touch: async (id, ttl) => this.#touch(id, ttl),
+			remove: async (id, mark) =>
+				this.#run((statements) => {
+					const now = Date.now();
+					const key = this.prefix + id;
+					const { changes } = statements.remove.run(key, now, mark ?? '');
+					return outcome(changes, statements, key, now);
+				})
 		};
 	}
 
-	/** Closes the database file. */
-	close(): void {
-		this.#database.close();
+	async #touch(id: string, ttl: number): Promise<boolean> {
+		const changed = await this.#run(({ touch }) => {
+			const now = Date.now();
+			return touch.run(now + millis(ttl, this.ttl), this.prefix + id, now);
+		});
+		return Number(changed.changes) > 0;
+	}
+
+	/** Runs statements, again and again while another process writes. They may run more than once. */
+	async #run<T>(run: (statements: Statements) => T): Promise<T> {
+		const patience = patienceOf(this);
+		const began = performance.now();
+		for (let pause = 1; ; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
+			try {
+				return run(this.#open());
+			} catch (error) {
+				if (!isBusy(error)) throw error;
+				const left = patience - (performance.now() - began);
+				if (left <= 0) throw locked(patience, error);
+				// Several that wait for one writer do not all come back at once.
+				const jitter = pause * (0.5 + Math.random() / 2);
+				await new Promise((resolve) => setTimeout(resolve, Math.min(left, jitter)));
+			}
+		}
+	}
+
+	/** Opens the database, if it is not open. What fails is tried again by the next call. */
+	#open(): Statements {
+		if (this.#prepared) return this.#prepared;
+		if (this.#closed) throw new StoreError('store_failed', 'the store was closed');
+		const database = (this.#database ??=
+			typeof this.#source === 'string' ? opened(this.#source) : this.#source);
+		try {
+			// Readers then wait for no writer.
+			database.exec('PRAGMA journal_mode = WAL');
+		} catch {
+			// Another process is doing it at the moment, and once is enough.
+		}
+		database.exec(`
+			CREATE TABLE IF NOT EXISTS ${this.#table} (
+				key TEXT PRIMARY KEY,
+				record TEXT NOT NULL,
+				expires INTEGER NOT NULL
+			) WITHOUT ROWID;
+			CREATE INDEX IF NOT EXISTS ${this.#table}_expires ON ${this.#table} (expires);
+		`);
+		this.#prepared = prepared(database, this.#table);
+		return this.#prepared;
+	}
+}
+
+function prepared(database: DatabaseSync, table: string): Statements {
+	const prepare = (sql: string): StatementSync => database.prepare(sql);
+	return {
+		get: prepare(`SELECT record FROM ${table} WHERE key = ? AND expires > ?`),
+		set: prepare(
+			`INSERT INTO ${table} (key, record, expires) VALUES (?, ?, ?)
+			ON CONFLICT (key) DO UPDATE SET record = excluded.record, expires = excluded.expires`
+		),
+		destroy: prepare(`DELETE FROM ${table} WHERE key = ?`),
+		touch: prepare(`UPDATE ${table} SET expires = ? WHERE key = ? AND expires > ?`),
+		sweep: prepare(
+			`DELETE FROM ${table} WHERE key IN
+			(SELECT key FROM ${table} WHERE expires <= ? ORDER BY expires LIMIT ${SWEEP})`
+		),
+		create: prepare(
+			`INSERT INTO ${table} (key, record, expires) VALUES (?, ?, ?)
+			ON CONFLICT (key) DO UPDATE SET record = excluded.record, expires = excluded.expires
+			WHERE expires <= ?`
+		),
+		replace: prepare(
+			`UPDATE ${table} SET record = ?, expires = ?
+			WHERE key = ? AND expires > ? AND ${MARK} = ?`
+		),
+		remove: prepare(`DELETE FROM ${table} WHERE key = ? AND expires > ? AND ${MARK} = ?`)
+	};
+}
+
+/** Removes a few expired records. The record that was written is there, whatever becomes of this. */
+function swept(sweep: StatementSync, now: number): void {
+	try {
+		sweep.run(now);
+	} catch {
+		// The next write tries again.
 	}
 }
 
 /** SQLite would let every user of the machine read the sessions, as it gives its other files the mode of this one. */
 function opened(file: string): DatabaseSync {
+	// Not `file:` URLs and `:memory:`, which name no file.
+	const isFile = !file.includes(':');
 	try {
-		// Not `file:` URLs and `:memory:`, which name no file.
-		if (!file.includes(':')) closeSync(openSync(file, 'wx', 0o600));
+		if (isFile) closeSync(openSync(file, 'wx', 0o600));
 	} catch {
 		// It is there, or SQLite will say why it cannot be made.
 	}
-	return new DatabaseSync(file);
+	try {
+		// It must not wait by itself: all requests of this process would.
+		return new DatabaseSync(file, { timeout: 0 });
+	} catch (error) {
+		const folder = isFile ? /^.*[\\/]/.exec(file)?.[0] : undefined;
+		const missing = folder !== undefined && !existsSync(folder);
+		const what = missing
+			? 'its folder does not exist: make it before the app starts'
+			: 'this process must be able to read and write the file, and to make files beside it';
+		throw new StoreError(
+			'store_failed',
+			`the SQLite file of the option \`database\` cannot be opened: ${what}`,
+			{ cause: redacted(error) }
+		);
+	}
+}
+
+function locked(after: number, error: unknown): StoreError {
+	const message = `the session store could not write within ${Math.ceil(after)} ms: another process holds the write lock of the SQLite file. Nothing was done`;
+	return refusal(new StoreError('store_timeout', message, { cause: redacted(error) }));
+}
+
+/** `SQLITE_BUSY` and `SQLITE_LOCKED`, in the low byte of what SQLite says. */
+function isBusy(error: unknown): boolean {
+	const { errcode } = (error ?? {}) as { errcode?: unknown };
+	return typeof errcode === 'number' && [5, 6].includes(errcode & 0xff);
+}
+
+function checkDatabase(options: unknown): void {
+	const usage = '`new SqliteStore({ database })`';
+	const isDatabase = (value: unknown): boolean => has(value, ['prepare', 'exec']);
+	if (typeof options === 'string' || isDatabase(options))
+		throw new ConfigError(
+			'options',
+			`\`new SqliteStore(database)\` must be ${usage}: the database is one of the options`
+		);
+	checkObject('SqliteStore', options, usage);
+	const { database } = options as { database?: unknown };
+	if ((typeof database === 'string' && database !== '') || isDatabase(database)) return;
+	if (building && (database === undefined || database === '')) return;
+	throw new ConfigError(
+		'options',
+		`${usage}: \`database\` must be the path of a file, or a \`DatabaseSync\` of node:sqlite`
+	);
 }
 
 export default SqliteStore;

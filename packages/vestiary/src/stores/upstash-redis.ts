@@ -3,8 +3,9 @@ import '../server-only.js';
 import type { Serializer } from '../memory-store.js';
 import type { AtomicOperations, SessionStoreData, Store } from '../types.js';
 import { COMPARE_AND_SET, outcomeOf } from './compare-and-set.js';
+import { checkClient, checkCommon } from './check.js';
 import { isRemote } from './client.js';
-import { full, isRetired, millis, parsed, type StoreOptions } from './options.js';
+import { full, millis, parsed, type StoreOptions } from './options.js';
 
 /** What is used of the client of `@upstash/redis`, `/cloudflare` or `/fastly`. */
 export interface UpstashClient {
@@ -16,8 +17,13 @@ export interface UpstashClient {
 	): Promise<unknown>;
 	del(key: string): Promise<number>;
 	pexpire(key: string, milliseconds: number): Promise<number>;
+	/** Missing in some stand-ins for tests. */
+	getrange?(key: string, start: number, end: number): Promise<string>;
 	eval(script: string, keys: string[], values: string[]): Promise<unknown>;
 }
+
+/** Returns a record behind a character that begins no JSON. */
+const MARKED_GET = "local text = redis.call('GET', KEYS[1]) return text and '=' .. text";
 
 /** The options of a {@link RedisStore}. */
 export interface UpstashRedisStoreOptions extends StoreOptions {
@@ -34,6 +40,8 @@ export class RedisStore implements Store {
 	readonly atomic: AtomicOperations | undefined;
 
 	constructor(options: UpstashRedisStoreOptions) {
+		checkClient('UpstashRedisStore', options, ['get', 'set', 'del', 'eval']);
+		checkCommon(options);
 		this.client = options.client;
 		({ prefix: this.prefix, serializer: this.serializer, ttl: this.ttl } = full(options));
 		isRemote(this, { kind: this.constructor, prefix: this.prefix, client: this.client });
@@ -42,10 +50,8 @@ export class RedisStore implements Store {
 	}
 
 	async get(id: string): Promise<SessionStoreData | null> {
-		const value = await this.client.get(this.prefix + id);
-		// The client parses JSON itself, unless it was told not to (`automaticDeserialization`).
-		if (typeof value === 'string') return value === '' ? null : parsed(this.serializer, value);
-		return isRetired(value) ? null : ((value ?? null) as SessionStoreData | null);
+		const text = await this.#text(id);
+		return text === null ? null : parsed(this.serializer, text);
 	}
 
 	async set(id: string, storeData: SessionStoreData, ttl: number): Promise<void> {
@@ -62,6 +68,28 @@ export class RedisStore implements Store {
 		await this.client.pexpire(this.prefix + id, millis(ttl, this.ttl));
 	}
 
+	/**
+	 * The text of a record, as it is stored. The client would parse it, unless it was told not to
+	 * (`automaticDeserialization`), and text made of that is another one: keys that are numbers come first, and
+	 * long numbers lose digits. What is left of an object without its first character is no JSON, so the client
+	 * leaves it alone.
+	 */
+	async #text(id: string): Promise<string | null> {
+		const key = this.prefix + id;
+		if (this.serializer !== JSON) {
+			// Not all other text begins alike, so the server puts something before it.
+			const marked = await this.client.eval(MARKED_GET, [key], []);
+			return typeof marked === 'string' && marked.length > 1 ? marked.slice(1) : null;
+		}
+		if (this.client.getrange) {
+			const rest = await this.client.getrange(key, 1, -1);
+			return rest === '' || typeof rest !== 'string' ? null : `{${rest}`;
+		}
+		const value = await this.client.get(key);
+		if (value === null || value === undefined || value === '') return null;
+		return typeof value === 'string' ? value : JSON.stringify(value);
+	}
+
 	#operations(): AtomicOperations {
 		const { client, prefix } = this;
 		const life = (ttl: number): number => millis(ttl, this.ttl);
@@ -73,12 +101,7 @@ export class RedisStore implements Store {
 		): Promise<unknown> =>
 			client.eval(COMPARE_AND_SET, [prefix + id], [mark ?? '', text, String(life(ttl))]);
 		return {
-			read: async (id) => {
-				const value = await client.get(prefix + id);
-				if (value === null || value === undefined || value === '') return null;
-				// What the client has parsed has the same members in the same order.
-				return typeof value === 'string' ? value : JSON.stringify(value);
-			},
+			read: async (id) => this.#text(id),
 			create: async (id, text, ttl) => {
 				if (life(ttl) === 0) return true;
 				const options = { px: life(ttl), nx: true } as const;

@@ -1,0 +1,133 @@
+import { ConfigError } from '../errors.js';
+import { building } from '../environment.js';
+import type { Serializer } from '../memory-store.js';
+import { LONGEST } from './options.js';
+
+/** Refuses options of a store that do not have the client, before it loses anything. */
+export function checkClient(store: string, options: unknown, methods: readonly string[]): void {
+	const usage = `\`new ${store}({ client })\``;
+	checkObject(store, options, usage);
+	const { client } = options as { client?: unknown };
+	if (has(client, methods)) {
+		checkKind(store, client);
+		return;
+	}
+	if (has(options, methods))
+		throw wrong(`\`new ${store}(client)\` must be ${usage}: the client is one of the options`);
+	if (client === undefined || client === null) {
+		// A build has no visitors, and may have no connection.
+		if (building) return;
+		throw wrong(
+			`${usage}: \`client\` is missing: pass a connected client, or check the name of the binding`
+		);
+	}
+	throw wrong(`${usage}: \`client\` must be a client, with ${listed(methods)}`);
+}
+
+/** Refuses what is not the options of a store. */
+export function checkObject(store: string, options: unknown, usage: string): void {
+	if (typeof options === 'object' && options !== null) return;
+	if (typeof options === 'function') return;
+	const given = options === null ? 'null' : typeof options;
+	throw wrong(`${usage}: the options of ${store} must be an object, not ${given}`);
+}
+
+/** Refuses common options of stores that cannot work. */
+export function checkCommon(options: {
+	prefix?: string | undefined;
+	serializer?: Serializer | undefined;
+	ttl?: number | undefined;
+}): void {
+	const { prefix, serializer, ttl } = options as Record<string, unknown>;
+	if (prefix !== undefined && typeof prefix !== 'string')
+		throw wrong(`\`prefix\` must be a string, not ${typeof prefix}`);
+	if (serializer !== undefined && !has(serializer, ['parse', 'stringify']))
+		throw wrong('`serializer` must be an object with the functions `parse` and `stringify`');
+	checkNumber('ttl', ttl, { unit: 'milliseconds' });
+}
+
+/** What a number must be: more than 0, unless it says otherwise. */
+export interface NumberRule {
+	unit: string;
+	/** `Infinity` is allowed, and means that there is no limit. */
+	unlimited?: boolean;
+	/** Default: the smallest number above 0. */
+	least?: number;
+	most?: number;
+}
+
+/** Refuses a number that is none, is out of range, or is infinite where that has no meaning. */
+export function checkNumber(name: string, value: unknown, rule: NumberRule): void {
+	if (value === undefined) return;
+	const { unit, unlimited = false, least = Number.MIN_VALUE, most = LONGEST } = rule;
+	if (typeof value === 'number') {
+		if (unlimited && value === Infinity) return;
+		if (value >= least && value <= most) return;
+	}
+	const from = least === Number.MIN_VALUE ? 'more than 0' : `at least ${least}`;
+	const infinite = unlimited ? ', or `Infinity` for no limit' : ', and finite';
+	throw wrong(`\`${name}\` must be a number of ${unit}, ${from}, at most ${most}${infinite}`);
+}
+
+/** Refuses what is not a store of sessions, and says what to make of it. */
+export function checkStore(store: object): void {
+	const cure = CLIENTS.find(([method]) => has(store, [method]))?.[1];
+	if (cure !== undefined) throw wrong(`\`store\` is a client and not a store: ${cure}`);
+	if (has(store, ['createSession', 'regenerate', 'get']))
+		throw wrong(
+			'`store` is a store of express-session: `store: fromExpressStore(store)` makes one of it'
+		);
+	if (!has(store, STORE))
+		throw wrong(`\`store\` must be a store, with the functions ${listed(STORE)}`);
+}
+
+/** Refuses what is not a store of express-session. */
+export function checkExpressStore(store: unknown): void {
+	const methods = ['get', 'set', 'destroy'];
+	const isClient = CLIENTS.some(([method]) => has(store, [method]));
+	if (has(store, methods) && !isClient) return;
+	throw wrong(
+		`\`fromExpressStore\` needs a store of express-session, with the functions ${listed(methods)}, such as \`new RedisStore({ client })\` of connect-redis`
+	);
+}
+
+/** Whether a value has all of these functions. */
+export function has(value: unknown, methods: readonly string[]): boolean {
+	if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return false;
+	return methods.every((name) => typeof (value as Record<string, unknown>)[name] === 'function');
+}
+
+const STORE = ['get', 'set', 'destroy', 'touch'];
+
+/** A function that one kind of client alone has, and what to do with it. */
+const CLIENTS: readonly (readonly [method: string, cure: string])[] = [
+	['createScript', "`new RedisStore({ client })` of 'vestiary/upstash-redis'"],
+	['pexpire', "`new RedisStore({ client })` of 'vestiary/redis'"],
+	['pExpire', "`new RedisStore({ client })` of 'vestiary/redis'"],
+	['getWithMetadata', "`new KvStore({ client })` of 'vestiary/cloudflare-kv'"],
+	['prepare', "`new SqliteStore({ database })` of 'vestiary/sqlite'"]
+];
+
+/** The clients of Redis and of Upstash have functions of the same names, with other arguments. */
+function checkKind(store: string, client: unknown): void {
+	const isUpstash = has(client, ['createScript']);
+	if (store === 'RedisStore' && isUpstash)
+		throw wrong(
+			"`client` is a client of @upstash/redis: import the store from 'vestiary/upstash-redis'"
+		);
+	if (
+		store === 'UpstashRedisStore' &&
+		(has(client, ['pExpire']) || has(client, ['defineCommand']))
+	)
+		throw wrong(
+			"`client` is not one of @upstash/redis: import the store from 'vestiary/redis'"
+		);
+}
+
+function listed(methods: readonly string[]): string {
+	return methods.map((name) => `\`${name}\``).join(', ');
+}
+
+function wrong(message: string): ConfigError {
+	return new ConfigError('options', message);
+}
