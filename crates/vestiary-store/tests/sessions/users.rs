@@ -1,7 +1,7 @@
 //! The sessions of a user.
 
 use vestiary::UnixMillis;
-use vestiary_store::{Login, SessionError};
+use vestiary_store::{Login, SessionError, Store as _};
 
 use crate::{Fault, Watched, config, loaded, of_user, sessions, taken};
 
@@ -41,6 +41,9 @@ async fn one_the_others_or_all_of_them_end() {
     taken(&events);
     assert!(loaded(&sessions, laptop.id()).await.is_none());
     assert_eq!(taken(&events), ["revoked"]);
+    // Its record is of no use any more.
+    let key = sessions.options().store_key(laptop.id());
+    assert_eq!(store.read(&key).await.unwrap(), None);
     ada.revoke_others(phone.handle().unwrap()).await.unwrap();
     assert!(loaded(&sessions, desk.id()).await.is_none());
     assert!(loaded(&sessions, phone.id()).await.is_some());
@@ -133,10 +136,7 @@ async fn a_use_that_cannot_be_noted_is_no_reason_to_refuse_the_session() {
     let user = of_user(&sessions, "ada", None).await;
     // An hour ago, as the list has it.
     let key = sessions.options().user_key("ada");
-    let text = {
-        use vestiary_store::Store as _;
-        store.read(&key).await.unwrap().unwrap()
-    };
+    let text = store.read(&key).await.unwrap().unwrap();
     let now = sessions.now().0.to_string();
     let (digits, hour_ago) = (&now[..7], (sessions.now().0 - 3_600_000).to_string());
     let aged = text
@@ -144,11 +144,8 @@ async fn a_use_that_cannot_be_noted_is_no_reason_to_refuse_the_session() {
         .filter(|number| number.len() == now.len() && number.starts_with(&digits[..4]))
         .fold(text.clone(), |text, number| text.replace(number, &hour_ago));
     assert_ne!(aged, text);
-    {
-        use vestiary_store::Store as _;
-        let mark = vestiary_store::mark_of(&text).and_then(vestiary::WriteId::parse);
-        store.replace(&key, mark.as_ref(), &aged, vestiary::Ttl::Infinite).await.unwrap();
-    }
+    let mark = vestiary_store::mark_of(&text).and_then(vestiary::WriteId::parse);
+    store.replace(&key, mark.as_ref(), &aged, vestiary::Ttl::Infinite).await.unwrap();
     taken(&events);
     store.disturb(|call| if call.operation == "replace" { Fault::Fails } else { Fault::Nothing });
     assert!(loaded(&sessions, user.id()).await.is_some());
