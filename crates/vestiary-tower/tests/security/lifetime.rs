@@ -189,6 +189,27 @@ async fn a_login_after_the_response_has_left_is_refused_and_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn a_renewal_after_the_response_has_left_changes_no_id_that_the_browser_cannot_learn() {
+    let late = |session: Session| async move {
+        session.get::<String>("user").await?;
+        let body = futures_util::stream::once(async move {
+            // With or without an error.
+            let _ = session.renew().await;
+            Ok::<_, std::io::Error>("")
+        });
+        Ok::<_, SessionError>(Body::from_stream(body))
+    };
+    let store = Faulty::default();
+    let layer = SessionLayer::new(&config().renew_grace(Duration::ZERO), store.clone());
+    let app = routes().route("/late", get(late)).layer(layer.unwrap());
+    let mut browser = Browser::new(&app);
+    browser.ok("/write").await;
+    browser.ok("/late").await;
+    assert_eq!(store.len(), 1);
+    assert_eq!(browser.ok("/look").await, "ada");
+}
+
+#[tokio::test]
 async fn a_logout_is_final_for_a_request_under_way() {
     let (entered, leave) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     for (path, write) in [("/save", true), ("/touch", false)] {
@@ -332,6 +353,19 @@ async fn beyond_sessions_per_user_the_longest_unused_one_ends() {
         alive.push(browser.ok("/whoami").await);
     }
     assert_eq!(alive, ["", "ada", "ada"]);
+}
+
+#[tokio::test]
+async fn a_login_as_another_user_leaves_nothing_in_the_list_of_the_one_before() {
+    let eve = |session: Session| async move { session.login("eve").await };
+    let layer = SessionLayer::new(&config(), MemoryStore::default()).unwrap();
+    let app = routes().route("/eve", get(eve)).layer(layer.clone());
+    let mut browser = Browser::new(&app);
+    browser.ok("/login").await;
+    browser.ok("/eve").await;
+    assert_eq!(browser.ok("/whoami").await, "eve");
+    assert_eq!(layer.sessions().of("ada").list().await.unwrap().len(), 0);
+    assert_eq!(layer.sessions().of("eve").list().await.unwrap().len(), 1);
 }
 
 #[tokio::test]
