@@ -206,9 +206,10 @@ impl Config {
         Self { format, ..self }
     }
 
-    /// Most sessions of one user: the longest unused one ends. 100 unless said otherwise.
+    /// Most sessions of one user, at least 1: the longest unused one ends. The size of the list bounds them, too: 64
+    /// KiB, enough for several hundred. Default: 100.
     pub fn sessions_per_user(self, most: usize) -> Self {
-        Self { sessions_per_user: most.max(1), ..self }
+        Self { sessions_per_user: most, ..self }
     }
 
     /// How long to wait for the store. `None` and zero wait as long as it takes. Default: 5 seconds.
@@ -230,6 +231,9 @@ impl Config {
 
     /// What the core makes of it.
     pub(crate) fn options(&self) -> Result<Options, Error> {
+        if self.sessions_per_user == 0 {
+            return Err(Error::SessionsPerUser);
+        }
         let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64());
         let timeouts = Timeouts::new(
             seconds(self.idle_timeout),

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, time::Duration};
 
 use vestiary::{
-    Limits, Record, SessionId, UnixMillis, WriteId,
+    Error, Limits, Record, SessionId, UnixMillis, UserRef, WriteId,
     protocol::{
         Answer, Ask, Commit, Committed, Destroy, Destroyed, Rotate, Rotated as Ended, Step,
         UserCommit, UserCommitted, UserStep,
@@ -49,12 +49,12 @@ pub(crate) async fn commit(
     }
 }
 
-/// The ID under which the session was last.
+/// The ID under which the session was last, and its user.
 pub(crate) async fn destroy(
     sessions: &Sessions,
     mut machine: Destroy,
     id: SessionId,
-) -> Result<SessionId, SessionError> {
+) -> Result<(SessionId, Option<UserRef>), SessionError> {
     let mut drive = sessions.driver(StoreOperation::Remove, false);
     let mut last = id;
     let mut step = machine.start();
@@ -66,7 +66,9 @@ pub(crate) async fn destroy(
                 }
                 machine.answered(drive.answer(ask).await?)
             }
-            Step::Finished(Destroyed::Confirmed) | Step::Compute(_) => return Ok(last),
+            Step::Finished(Destroyed::Confirmed) | Step::Compute(_) => {
+                return Ok((last, machine.owner().cloned()));
+            }
             Step::Finished(Destroyed::Unconfirmed) => return Err(drive.gave_up()),
         }
     }
@@ -142,14 +144,14 @@ pub(crate) async fn user(
             UserStep::Finished(UserCommitted::Done) => return Ok(true),
             UserStep::Finished(UserCommitted::Refused) => return Ok(false),
             UserStep::Finished(UserCommitted::GaveUp) => return Err(drive.gave_up()),
+            UserStep::Finished(UserCommitted::Unreadable(error)) => return Err(error.into()),
         }
     }
 }
 
-/// The text of a user's list, decrypted; none if it cannot be read: then none of the sessions is good.
-pub(crate) fn opened_list(sessions: &Sessions, key: &str, text: String) -> Option<String> {
-    let id = SessionId::parse(key).ok()?;
-    sessions.opened(&id, key, text).ok()
+/// The text of a user's list, decrypted.
+pub(crate) fn opened_list(sessions: &Sessions, key: &str, text: String) -> Result<String, Error> {
+    sessions.opened(&SessionId::parse(key)?, key, text)
 }
 
 fn sealed_list<'t>(
@@ -247,10 +249,7 @@ impl<'a> Drive<'a> {
             // A list is changed by what it is, so there is nothing to go on with.
             None => Err(self.gave_up()),
             Some(Read::Nothing) => Ok(None),
-            // One that cannot be read is written over: none of its sessions was good any more.
-            Some(Read::Text(text)) => {
-                Ok(Some(opened_list(self.sessions, key, text.clone()).unwrap_or(text)))
-            }
+            Some(Read::Text(text)) => Ok(Some(opened_list(self.sessions, key, text)?)),
         }
     }
 

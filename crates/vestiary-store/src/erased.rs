@@ -1,6 +1,6 @@
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
-use vestiary::{Ttl, WriteId};
+use vestiary::{Ttl, UnixMillis, WriteId};
 
 use crate::{
     Outcome, Store, StoreError,
@@ -61,6 +61,14 @@ impl Store for AnyStore {
     fn resends(&self) -> bool {
         self.0.resends()
     }
+
+    fn default_ttl(&self) -> Ttl {
+        self.0.default_ttl()
+    }
+
+    async fn now(&self, key: &str) -> Result<Option<UnixMillis>, StoreError> {
+        self.0.now(key).await
+    }
 }
 
 impl fmt::Debug for AnyStore {
@@ -95,6 +103,8 @@ trait Erased: MaybeSend + MaybeSync {
     fn remove<'a>(&'a self, key: &'a str, expected: Option<&'a WriteId>) -> Boxed<'a, Outcome>;
     fn confirm<'a>(&'a self, key: &'a str) -> Boxed<'a, Option<bool>>;
     fn resends(&self) -> bool;
+    fn default_ttl(&self) -> Ttl;
+    fn now<'a>(&'a self, key: &'a str) -> Boxed<'a, Option<UnixMillis>>;
 }
 
 impl<S: Store> Erased for S {
@@ -136,5 +146,13 @@ impl<S: Store> Erased for S {
 
     fn resends(&self) -> bool {
         Store::resends(self)
+    }
+
+    fn default_ttl(&self) -> Ttl {
+        Store::default_ttl(self)
+    }
+
+    fn now<'a>(&'a self, key: &'a str) -> Boxed<'a, Option<UnixMillis>> {
+        Box::pin(Store::now(self, key))
     }
 }

@@ -27,6 +27,7 @@ pub struct MemoryStore {
     /// Not the hash of the tables: else all keys of a part would meet in the same places.
     hasher: RandomState,
     clock: fn() -> UnixMillis,
+    default_ttl: Ttl,
 }
 
 /// More parts than processors, so that two requests seldom want the same.
@@ -48,7 +49,8 @@ impl MemoryStore {
         let each =
             MemoryLimits { entries: share(limits.entries), bytes: share(limits.bytes), ..limits };
         let shards = (0..shards).map(|_| Mutex::new(MemoryTable::new(each))).collect();
-        Self { shards, hasher: RandomState::new(), clock }
+        let default_ttl = Ttl::Millis(limits.default_ttl);
+        Self { shards, hasher: RandomState::new(), clock, default_ttl }
     }
 
     /// Number of records, with some that have expired and are not freed yet.
@@ -78,6 +80,14 @@ impl Default for MemoryStore {
 }
 
 impl Store for MemoryStore {
+    fn default_ttl(&self) -> Ttl {
+        self.default_ttl
+    }
+
+    async fn now(&self, _: &str) -> Result<Option<UnixMillis>, StoreError> {
+        Ok(Some((self.clock)()))
+    }
+
     async fn read(&self, key: &str) -> Result<Option<String>, StoreError> {
         Ok(self.table(key).get(key, (self.clock)()).map(str::to_owned))
     }

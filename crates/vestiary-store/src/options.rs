@@ -32,6 +32,10 @@ impl StoreOptions {
         [&self.prefix, key].concat()
     }
 
+    pub(crate) fn default_ttl(&self) -> Ttl {
+        Ttl::Millis(self.default_ttl)
+    }
+
     /// Milliseconds to live; 0 if the record is over.
     pub(crate) fn life(&self, ttl: Ttl) -> i64 {
         let millis = match ttl {

@@ -179,6 +179,10 @@ impl Statements {
 }
 
 impl Store for PostgresStore {
+    fn default_ttl(&self) -> Ttl {
+        self.options.default_ttl()
+    }
+
     async fn read(&self, key: &str) -> Result<Option<String>, StoreError> {
         let read = sqlx::query_scalar(&self.statements.read).bind(self.options.key(key));
         read.fetch_optional(&self.pool).await.map_err(of_sqlx)

@@ -176,6 +176,10 @@ impl RedisStore {
 }
 
 impl Store for RedisStore {
+    fn default_ttl(&self) -> Ttl {
+        self.options.default_ttl()
+    }
+
     async fn read(&self, key: &str) -> Result<Option<String>, StoreError> {
         let mut get = cmd("GET");
         get.arg(self.options.key(key));

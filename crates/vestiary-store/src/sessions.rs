@@ -9,7 +9,7 @@ use std::{
 use vestiary::{
     Error, Handle, KeyRing, Limits, MemoryLimits, MemoryTable, Meta, Options, Record, SealRing,
     SessionId, SetCookie, Ttl, UnixMillis, UserRef, WriteId, cookie_header,
-    protocol::{Change, Commit, Destroy, Kind, Rotate, Terms},
+    protocol::{Change, Commit, Destroy, Kind, Lifetime, Rotate, Terms},
 };
 
 use crate::{
@@ -88,6 +88,9 @@ pub enum Found {
     /// The record of one whose ID is out of use: nobody is logged in by it, but a logout finds the session
     /// by it.
     Retired(Box<Stored>),
+    /// A session that another instance of the application may be able to read, and this one cannot: neither its
+    /// record nor its cookie may be written over.
+    Unreadable(Error),
     /// Nothing.
     Nobody,
 }
@@ -229,17 +232,18 @@ impl Sessions {
         if cookies.present && cookies.ids.is_empty() {
             self.tell(Event::Rejected);
         }
-        let mut retired = Found::Nobody;
+        let mut other = Found::Nobody;
         for id in &cookies.ids {
             match self.follow(id).await? {
                 Found::Session(session) => return Ok(Found::Session(session)),
-                Found::Retired(stored) if matches!(retired, Found::Nobody) => {
-                    retired = Found::Retired(stored);
+                Found::Unreadable(error) => other = Found::Unreadable(error),
+                Found::Retired(stored) if matches!(other, Found::Nobody) => {
+                    other = Found::Retired(stored);
                 }
                 Found::Retired(_) | Found::Nobody => {}
             }
         }
-        Ok(retired)
+        Ok(other)
     }
 
     /// What the store has under this ID, whatever it is.
@@ -312,6 +316,9 @@ impl Sessions {
         change: Change,
         compute: &mut Compute<'_>,
     ) -> Result<Option<Written>, SessionError> {
+        if !self.admits_write(stored).await? {
+            return Ok(None);
+        }
         let now = clock::now();
         let Stored { id, record } = stored.clone();
         let [mark, next] = write_ids()?;
@@ -326,21 +333,25 @@ impl Sessions {
         Ok(written)
     }
 
-    /// Gives a session its whole life again, in the store.
+    /// Gives a session its whole life again, in the store. `false` if it was ended meanwhile.
     ///
     /// # Errors
     /// [`SessionError`] if the store failed.
-    pub async fn touch(&self, stored: &Stored) -> Result<(), SessionError> {
+    pub async fn touch(&self, stored: &Stored) -> Result<bool, SessionError> {
+        if !self.admits_write(stored).await? {
+            return Ok(false);
+        }
         let now = clock::now();
         let Inner { options, store, .. } = &*self.inner;
         let ttl = options.timeouts().ttl(options.ttl(now), stored.record.meta(), now);
         let key = options.store_key(&stored.id);
-        if self.ask(StoreOperation::Touch, store.touch(&key, ttl)).await? {
+        let touched = self.ask(StoreOperation::Touch, store.touch(&key, ttl)).await?;
+        if touched {
             self.note_touch(&stored.id);
         } else {
             self.retire(&stored.id);
         }
-        Ok(())
+        Ok(touched)
     }
 
     /// Ends a session, under whatever ID it is, and takes it from its user's list. Whether replicas know,
@@ -350,11 +361,12 @@ impl Sessions {
     /// [`SessionError`] if the store did not confirm it: it may be there yet.
     pub async fn destroy(&self, stored: &Stored) -> Result<Option<bool>, SessionError> {
         let Stored { id, record } = stored;
-        let last = drive::destroy(self, Destroy::new(id.clone(), record), id.clone()).await?;
+        let destroy = Destroy::new(id.clone(), record);
+        let (last, owner) = drive::destroy(self, destroy, id.clone()).await?;
         self.retire(id);
         self.retire(&last);
-        if let Some(user) = &record.meta().user {
-            self.of(&name_of(user)).revoke(&user.handle).await?;
+        if let Some(user) = owner {
+            self.of(&name_of(&user)).revoke(&user.handle).await?;
         }
         let key = self.inner.options.store_key(&last);
         match self.ask(StoreOperation::Remove, self.inner.store.confirm(&key)).await {
@@ -370,6 +382,9 @@ impl Sessions {
     /// # Errors
     /// [`SessionError`] if the store failed.
     pub async fn renew(&self, stored: &Stored) -> Result<Option<Stored>, SessionError> {
+        if !self.admits_write(stored).await? {
+            return Ok(None);
+        }
         let bound = stored.record.meta().user.is_some();
         let renewal = |now| {
             let grace = self.inner.options.timeouts().grace(now);
@@ -499,7 +514,7 @@ impl Sessions {
                     self.tell(Event::Unknown);
                     return Ok(Found::Nobody);
                 }
-                Err(SessionError::Data(error)) => return Ok(self.unreadable(&error)),
+                Err(SessionError::Data(error)) => return Ok(self.unreadable(error)),
                 Err(error) => return Err(error),
             };
             match stored.record.next(&next) {
@@ -511,15 +526,15 @@ impl Sessions {
                     self.tell(Event::Reuse);
                     return Ok(Found::Retired(Box::new(stored)));
                 }
-                Err(error) => return Ok(self.unreadable(&error)),
+                Err(error) => return Ok(self.unreadable(error)),
             }
         }
         Ok(Found::Nobody)
     }
 
-    fn unreadable(&self, error: &Error) -> Found {
+    fn unreadable(&self, error: Error) -> Found {
         self.tell(Event::Unreadable { code: error.code() });
-        Found::Nobody
+        if error.may_be_read_elsewhere() { Found::Unreadable(error) } else { Found::Nobody }
     }
 
     /// The session of a record, if it has time left and its user has not ended it.
@@ -531,15 +546,37 @@ impl Sessions {
             Box::pin(self.discard(&stored)).await;
             return Ok(Found::Nobody);
         }
-        if let Some(user) = &meta.user
-            && !Box::pin(self.of(&name_of(user)).admits(&user.handle)).await?
-        {
-            self.tell(Event::Revoked);
-            Box::pin(self.discard(&stored)).await;
-            return Ok(Found::Nobody);
+        match Box::pin(self.admits(&stored)).await {
+            Ok(true) => {}
+            Ok(false) => {
+                self.tell(Event::Revoked);
+                Box::pin(self.discard(&stored)).await;
+                return Ok(Found::Nobody);
+            }
+            // No list is given up: what cannot be read here, another instance may be able to read.
+            Err(SessionError::Data(error)) => {
+                self.tell(Event::Unreadable { code: error.code() });
+                return Ok(Found::Unreadable(error));
+            }
+            Err(error) => return Err(error),
         }
         let (due, stale) = (timeouts.wants_renewal(meta, now), timeouts.is_stale(meta, now));
         Ok(Found::Session(Box::new(Loaded { stored, renewed, due, stale })))
+    }
+
+    /// Whether a session still stands in its user's list. If it does not, it was revoked, whatever its record says.
+    async fn admits(&self, stored: &Stored) -> Result<bool, SessionError> {
+        let Some(user) = &stored.record.meta().user else { return Ok(true) };
+        self.of(&name_of(user)).admits(&user.handle).await
+    }
+
+    /// As [`Sessions::admits`], of a session that is about to be written.
+    async fn admits_write(&self, stored: &Stored) -> Result<bool, SessionError> {
+        let admits = stored.record.meta().user.is_none() || Box::pin(self.admits(stored)).await?;
+        if !admits {
+            self.retire(&stored.id);
+        }
+        Ok(admits)
     }
 
     /// Removes a record that is none any more, if it is still the one that was read. It counts for nothing
@@ -619,10 +656,14 @@ impl Sessions {
         }
     }
 
-    /// What a record that is written now may live that belongs to a user.
-    pub(crate) fn user_ttl(&self, now: UnixMillis) -> Ttl {
-        let Inner { options, .. } = &*self.inner;
-        options.timeouts().ttl(options.ttl(now), &Meta::default(), now)
+    /// How long a session of a user lasts that is used now.
+    pub(crate) fn lifetime(&self, now: UnixMillis) -> Lifetime {
+        let Inner { options, store, .. } = &*self.inner;
+        let ttl = match options.ttl(now) {
+            Ttl::Infinite => store.default_ttl(),
+            ttl @ Ttl::Millis(_) => ttl,
+        };
+        options.timeouts().lifetime(ttl)
     }
 
     pub(crate) fn driver(&self, operation: StoreOperation, bound: bool) -> Drive<'_> {

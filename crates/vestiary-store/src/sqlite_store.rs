@@ -218,6 +218,10 @@ fn is_busy(error: &sqlx::Error) -> bool {
 }
 
 impl Store for SqliteStore {
+    fn default_ttl(&self) -> Ttl {
+        self.options.default_ttl()
+    }
+
     async fn read(&self, key: &str) -> Result<Option<String>, StoreError> {
         let key = self.options.key(key);
         let read = || sqlx::query_scalar(&self.statements.read).bind(&key).bind(now());

@@ -1,6 +1,6 @@
 use std::{error::Error as StdError, fmt, future::Future, sync::Arc};
 
-use vestiary::{Ttl, WriteId};
+use vestiary::{Ttl, UnixMillis, WriteId};
 
 /// Where sessions are kept: text under keys, each with a life of its own.
 ///
@@ -87,6 +87,22 @@ pub trait Store: MaybeSend + MaybeSync + 'static {
     /// before. It is assumed unless a store knows better.
     fn resends(&self) -> bool {
         true
+    }
+
+    /// The TTL that a record gets that is stored with [`Ttl::Infinite`]. A user's session list drops a session
+    /// that was not used for longer. Default: a day.
+    fn default_ttl(&self) -> Ttl {
+        Ttl::Millis(86_400_000)
+    }
+
+    /// The store's own clock, as the node that holds `key` has it. With it the order of a login and of the end of
+    /// all sessions of the user does not depend on the clocks of two servers. Default: none, and then it does.
+    fn now(
+        &self,
+        key: &str,
+    ) -> impl Future<Output = Result<Option<UnixMillis>, StoreError>> + MaybeSend {
+        let _ = key;
+        std::future::ready(Ok(None))
     }
 }
 

@@ -1,5 +1,5 @@
 use vestiary::{
-    Handle, UnixMillis, UserRef,
+    Error, Handle, UnixMillis, UserRef,
     protocol::{UserChange, UserCommit, UserSession, UserSessions},
 };
 
@@ -33,7 +33,7 @@ pub struct UserList {
 /// What is said at a login.
 #[derive(Clone, Debug, Default)]
 pub struct Login {
-    /// What the user will recognise the session by: a device, a place.
+    /// A name by which the user recognises the session: a device, a place. Cut after 256 characters.
     pub label: Option<String>,
     /// When the visitor proved who it is: a login is refused if all sessions of the user were ended since.
     /// `None` is now.
@@ -69,7 +69,7 @@ impl UserList {
     /// # Errors
     /// [`SessionError`] if the store failed: they may be good yet.
     pub async fn revoke_others(&self, keep: &Handle) -> Result<(), SessionError> {
-        self.change(UserChange::End { keep: Some(keep.clone()) }).await.map(drop)
+        self.end(Some(keep)).await
     }
 
     /// Ends all of them, and keeps logins out that are under way. However many there are, it is one write.
@@ -77,7 +77,7 @@ impl UserList {
     /// # Errors
     /// [`SessionError`] if the store failed: they may be good yet.
     pub async fn revoke_all(&self) -> Result<(), SessionError> {
-        self.change(UserChange::End { keep: None }).await.map(drop)
+        self.end(None).await
     }
 
     /// Puts a new session on the list, before it is stored.
@@ -85,11 +85,16 @@ impl UserList {
     /// # Errors
     /// [`SessionError::LoginOutdated`]; and [`SessionError`] if the store failed.
     pub async fn admit(&self, login: &Login) -> Result<UserRef, SessionError> {
+        self.check_name()?;
         let handle = new_handle()?;
+        // By the store's clock, which dates the end of all sessions, too. That this server's clock is read later
+        // makes the login seem older, and not younger, than it is.
+        let (now, here) = (self.now().await?, clock::now());
+        let age = login.proven.map_or(0, |proven| here.since(proven));
         let change = UserChange::Add {
             handle: handle.clone(),
-            label: login.label.as_deref().map(quoted),
-            since: login.proven.unwrap_or_else(clock::now),
+            label: login.label.as_deref().map(UserSessions::label),
+            since: UnixMillis(now.0.saturating_sub(age)),
             most: self.sessions.inner.sessions_per_user,
         };
         if !self.change(change).await? {
@@ -106,7 +111,7 @@ impl UserList {
             return self.change(UserChange::Seen(handle.clone())).await;
         }
         let now = clock::now();
-        if list.is_stale(handle, self.sessions.user_ttl(now), now) {
+        if list.is_stale(handle, self.sessions.lifetime(now).ttl, now) {
             // The session was read; that its use is not written down is no reason to refuse it.
             match self.change(UserChange::Seen(handle.clone())).await {
                 Ok(admitted) => return Ok(admitted),
@@ -117,16 +122,34 @@ impl UserList {
     }
 
     async fn read(&self) -> Result<UserSessions, SessionError> {
+        self.check_name()?;
         let read = self.sessions.inner.store.read(&self.key);
-        let text = self.sessions.ask(StoreOperation::Read, read).await?;
-        let opened = text.and_then(|text| drive::opened_list(&self.sessions, &self.key, text));
-        // One that cannot be read has no session that is good.
-        Ok(opened.and_then(|text| UserSessions::decode(&text).ok()).unwrap_or_default())
+        let Some(text) = self.sessions.ask(StoreOperation::Read, read).await? else {
+            return Ok(UserSessions::default());
+        };
+        Ok(UserSessions::decode(&drive::opened_list(&self.sessions, &self.key, text)?)?)
+    }
+
+    async fn end(&self, keep: Option<&Handle>) -> Result<(), SessionError> {
+        let at = self.now().await?;
+        self.change(UserChange::End { keep: keep.cloned(), at }).await.map(drop)
     }
 
     async fn change(&self, change: UserChange) -> Result<bool, SessionError> {
-        let ttl = self.sessions.user_ttl(clock::now());
-        drive::user(&self.sessions, UserCommit::new(change, ttl), &self.key).await
+        self.check_name()?;
+        let lifetime = self.sessions.lifetime(clock::now());
+        drive::user(&self.sessions, UserCommit::new(change, lifetime), &self.key).await
+    }
+
+    /// The store's clock, or else this server's.
+    async fn now(&self) -> Result<UnixMillis, SessionError> {
+        let now = self.sessions.inner.store.now(&self.key);
+        let now = self.sessions.ask(StoreOperation::Read, now).await?;
+        Ok(now.unwrap_or_else(clock::now))
+    }
+
+    fn check_name(&self) -> Result<(), Error> {
+        if self.name.is_empty() { Err(Error::UserName) } else { Ok(()) }
     }
 }
 

@@ -349,7 +349,7 @@ impl IntoFuture for LogIn {
     fn into_future(self) -> Self::IntoFuture {
         let Self { visit, user, keep, login } = self;
         Box::pin(async move {
-            let mut state = visit.open_to_write().await?;
+            let mut state = visit.open_to_log_in().await?;
             let kept = state.contents.only(&keep)?;
             visit.login(&mut state, &user, &kept, login).await
         })

@@ -107,6 +107,8 @@ impl Visit {
     pub(crate) async fn open(&self) -> Result<MutexGuard<'_, State>, SessionError> {
         let state = self.opened().await?;
         match &state.failure {
+            // A session that cannot be read here is no fault of the store: the visitor is anonymous in this request.
+            Some(SessionError::Data(_)) => Ok(state),
             Some(error) if self.sessions.on_store_error() == OnStoreError::Error => {
                 Err(error.clone())
             }
@@ -118,6 +120,15 @@ impl Visit {
     pub(crate) async fn open_to_write(&self) -> Result<MutexGuard<'_, State>, SessionError> {
         let state = self.opened().await?;
         state.failure.clone().map_or(Ok(state), Err)
+    }
+
+    /// As [`Visit::open_to_write`], for a login: it begins another session, and leaves alone what cannot be read here.
+    pub(crate) async fn open_to_log_in(&self) -> Result<MutexGuard<'_, State>, SessionError> {
+        let state = self.opened().await?;
+        match &state.failure {
+            None | Some(SessionError::Data(_)) => Ok(state),
+            Some(error) => Err(error.clone()),
+        }
     }
 
     async fn opened(&self) -> Result<MutexGuard<'_, State>, SessionError> {
@@ -151,6 +162,7 @@ impl Visit {
         state.opened = true;
         match found {
             Found::Nobody => {}
+            Found::Unreadable(error) => state.failure = Some(error.into()),
             Found::Retired(record) => state.barred = Barred::Retired(record),
             Found::Session(session) => self.begin(state, *session).await,
         }
@@ -205,7 +217,7 @@ impl Visit {
             state.certain = state.record.as_ref().map(|record| record.id().clone());
         }
         let refreshed = match (std::mem::take(&mut state.due), &state.record) {
-            (Due::Touch, Some(record)) => Box::pin(self.sessions.touch(record)).await,
+            (Due::Touch, Some(record)) => Box::pin(self.sessions.touch(record)).await.map(drop),
             (Due::Deadline, Some(record)) => {
                 let nothing = || "{}".to_owned();
                 let commit = self.sessions.commit(record, nothing(), nothing());
@@ -519,9 +531,12 @@ impl Visit {
                 Ok(self.written(state, written))
             }
             (StoreStep::Touch, Some(record)) => {
-                Box::pin(self.sessions.touch(&record)).await?;
+                let touched = Box::pin(self.sessions.touch(&record)).await?;
                 state.due = Due::Nothing;
-                Ok(true)
+                if !touched {
+                    self.end(state);
+                }
+                Ok(touched)
             }
             (StoreStep::Take, Some(record)) => {
                 let confirmed = Box::pin(self.sessions.destroy(&record)).await?;

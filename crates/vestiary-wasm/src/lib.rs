@@ -17,7 +17,8 @@ use vestiary::{
     OptionsInput, Outcome, Record, SameSiteOption, SealRing, SessionId, Timeouts, Ttl, UnixMillis,
     UserRef, WriteId, cookie_header, decide,
     protocol::{
-        Change, Commit, Destroy, Kind, Rotate, Terms, UserChange, UserCommit, UserSessions,
+        Change, Commit, Destroy, Kind, Lifetime, Rotate, Terms, UserChange, UserCommit,
+        UserSessions,
     },
     response,
 };
@@ -414,7 +415,7 @@ impl Core {
         self.input.first_chunk().map(|entropy| Handle::from_entropy(entropy).as_str().to_owned())
     }
 
-    /// Adds a session to the list of its user; `label` is JSON text.
+    /// Adds a session to the list of its user.
     #[wasm_bindgen(js_name = userAdd)]
     pub fn user_add(
         &self,
@@ -422,46 +423,56 @@ impl Core {
         label: Option<String>,
         since: f64,
         most: usize,
+        store_ttl: f64,
         now: f64,
     ) -> Option<Machine> {
         let (handle, since) = (Handle::parse(handle)?, millis(since));
-        Some(self.user(UserChange::Add { handle, label, since, most }, now))
+        let label = label.as_deref().map(UserSessions::label);
+        Some(self.user(UserChange::Add { handle, label, since, most }, store_ttl, now))
     }
 
     /// Writes down that a session of a user is used.
     #[wasm_bindgen(js_name = userSeen)]
-    pub fn user_seen(&self, handle: &str, now: f64) -> Option<Machine> {
-        Some(self.user(UserChange::Seen(Handle::parse(handle)?), now))
+    pub fn user_seen(&self, handle: &str, store_ttl: f64, now: f64) -> Option<Machine> {
+        Some(self.user(UserChange::Seen(Handle::parse(handle)?), store_ttl, now))
     }
 
     /// Ends one session of a user.
     #[wasm_bindgen(js_name = userRemove)]
     pub fn user_remove(&self, handle: &str, now: f64) -> Option<Machine> {
-        Some(self.user(UserChange::Remove(Handle::parse(handle)?), now))
+        Some(self.user(UserChange::Remove(Handle::parse(handle)?), f64::INFINITY, now))
     }
 
-    /// Ends all sessions of a user but `keep`.
+    /// Ends all sessions of a user but `keep`. Logins that began before `at` are refused.
     #[wasm_bindgen(js_name = userEnd)]
-    pub fn user_end(&self, keep: Option<String>, now: f64) -> Machine {
-        self.user(UserChange::End { keep: keep.as_deref().and_then(Handle::parse) }, now)
+    pub fn user_end(&self, keep: Option<String>, at: f64, now: f64) -> Machine {
+        let keep = keep.as_deref().and_then(Handle::parse);
+        self.user(UserChange::End { keep, at: millis(at) }, f64::INFINITY, now)
     }
 
     /// Whether a session stands in the list of its user: bits of `Listed`.
     #[wasm_bindgen(js_name = userKnows)]
-    pub fn user_knows(&self, list: &str, handle: &str, now: f64) -> u8 {
-        let Some(handle) = Handle::parse(handle) else { return 0 };
-        let Ok(sessions) = UserSessions::decode(list) else { return 0 };
+    pub fn user_knows(
+        &self,
+        list: &str,
+        handle: &str,
+        store_ttl: f64,
+        now: f64,
+    ) -> Result<u8, String> {
+        let sessions = UserSessions::decode(list).map_err(thrown)?;
+        let Some(handle) = Handle::parse(handle) else { return Ok(0) };
         let now = millis(now);
-        u8::from(sessions.knows(&handle)) * Listed::Known as u8
-            + u8::from(sessions.is_stale(&handle, self.user_ttl(now), now)) * Listed::Stale as u8
+        let is_stale = sessions.is_stale(&handle, self.lifetime(store_ttl, now).ttl, now);
+        Ok(u8::from(sessions.knows(&handle)) * Listed::Known as u8
+            + u8::from(is_stale) * Listed::Stale as u8)
     }
 
     /// The list of a user's sessions that are alive, the last one used last: JSON text.
     #[wasm_bindgen(js_name = userSessions)]
-    pub fn user_sessions(&self, list: &str, now: f64) -> String {
-        let mut sessions = UserSessions::decode(list).unwrap_or_default();
+    pub fn user_sessions(&self, list: &str, now: f64) -> Result<String, String> {
+        let mut sessions = UserSessions::decode(list).map_err(thrown)?;
         sessions.sweep(millis(now));
-        sessions.encode(&self.write_id(0))
+        Ok(sessions.encode(&self.write_id(0)))
     }
 }
 
@@ -527,12 +538,17 @@ impl Core {
         Machine::rotate(rotate.map_err(thrown)?)
     }
 
-    fn user(&self, change: UserChange, now: f64) -> Machine {
-        Machine::user(UserCommit::new(change, self.user_ttl(millis(now))))
+    fn user(&self, change: UserChange, store_ttl: f64, now: f64) -> Machine {
+        Machine::user_commit(UserCommit::new(change, self.lifetime(store_ttl, millis(now))))
     }
 
-    fn user_ttl(&self, now: UnixMillis) -> Ttl {
-        self.options.timeouts().ttl(self.options.ttl(now), &Meta::default(), now)
+    /// `store_ttl` is the TTL that the store gives to records that are written without one.
+    fn lifetime(&self, store_ttl: f64, now: UnixMillis) -> Lifetime {
+        let ttl = match self.options.ttl(now) {
+            Ttl::Infinite => ttl_of(store_ttl),
+            ttl @ Ttl::Millis(_) => ttl,
+        };
+        self.options.timeouts().lifetime(ttl)
     }
 }
 

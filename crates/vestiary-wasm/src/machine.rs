@@ -1,7 +1,7 @@
 use alloc::{borrow::ToOwned as _, boxed::Box, string::String};
 
 use vestiary::{
-    Limits, Outcome, Record, SessionId, Ttl, UnixMillis, WriteId,
+    Limits, Outcome, Record, SessionId, Ttl, UnixMillis, UserRef, WriteId,
     protocol::{
         self, Ask, Commit, Committed, Destroy, Destroyed, Rotate, Rotated, UserCommit,
         UserCommitted, UserStep,
@@ -22,6 +22,7 @@ pub struct Machine {
     text: String,
     ttl: Ttl,
     ended: Ended,
+    owner: Option<UserRef>,
 }
 
 #[derive(Debug)]
@@ -120,6 +121,25 @@ impl Machine {
         self.ended
     }
 
+    /// The user of the session that was ended, as JSON text.
+    #[wasm_bindgen(getter)]
+    pub fn user(&self) -> Option<String> {
+        self.owner.as_ref().map(|owner| owner.name.clone())
+    }
+
+    /// The handle of the session that was ended.
+    #[wasm_bindgen(getter)]
+    pub fn handle(&self) -> Option<String> {
+        self.owner.as_ref().map(|owner| owner.handle.as_str().to_owned())
+    }
+
+    /// When all sessions of the user had been ended, before this change of their list.
+    #[wasm_bindgen(getter, js_name = endedBefore)]
+    pub fn ended_before(&self) -> Option<f64> {
+        let Inner::User(commit) = &self.inner else { return None };
+        commit.ended_before().map(|at| at.0 as f64)
+    }
+
     /// What the application's function made of the text.
     pub fn computed(&mut self, data: &str, now: f64) -> Result<Step, String> {
         if let Inner::Commit(commit) = &mut self.inner {
@@ -154,14 +174,15 @@ impl Machine {
         Ok(machine)
     }
 
-    pub(crate) fn user(commit: UserCommit) -> Self {
+    pub(crate) fn user_commit(commit: UserCommit) -> Self {
         Self::of(Inner::User(commit))
     }
 
     fn of(inner: Inner) -> Self {
         let (text, ttl) = (String::new(), Ttl::Infinite);
         let (id, expected) = (None, None);
-        Self { inner, step: Step::Load, id, expected, text, ttl, ended: Ended::GaveUp }
+        let owner = None;
+        Self { inner, step: Step::Load, id, expected, text, ttl, ended: Ended::GaveUp, owner }
     }
 
     pub(crate) fn answered(
@@ -176,7 +197,7 @@ impl Machine {
                 Step::Load => commit.loaded(text.as_deref(), &fresh, now),
                 _ => commit.written(&answer.into()),
             };
-            self.user_step(step);
+            self.user_step(step)?;
             return Ok(self.step);
         }
         let answer = match text {
@@ -253,6 +274,9 @@ impl Machine {
     }
 
     fn destroy_step(&mut self, step: protocol::Step<Destroyed>) -> Result<(), String> {
+        if let Inner::Destroy(destroy) = &self.inner {
+            self.owner = destroy.owner().cloned();
+        }
         match step {
             protocol::Step::Ask(ask) => self.ask(ask)?,
             protocol::Step::Finished(Destroyed::Confirmed) => self.finish(Ended::Done),
@@ -289,7 +313,7 @@ impl Machine {
         Ok(())
     }
 
-    fn user_step(&mut self, step: UserStep) {
+    fn user_step(&mut self, step: UserStep) -> Result<(), String> {
         match step {
             UserStep::Load => self.step = Step::Load,
             UserStep::Create(text, ttl) => {
@@ -303,8 +327,10 @@ impl Machine {
                 UserCommitted::Done => Ended::Done,
                 UserCommitted::Refused => Ended::Gone,
                 UserCommitted::GaveUp => Ended::GaveUp,
+                UserCommitted::Unreadable(error) => return Err(thrown(error)),
             }),
         }
+        Ok(())
     }
 }
 

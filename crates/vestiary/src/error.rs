@@ -47,6 +47,10 @@ pub enum Error {
     },
     /// A namespace that cannot be part of a key.
     Namespace,
+    /// A limit of sessions for each user that no user could log in with.
+    SessionsPerUser,
+    /// The empty name of a user.
+    UserName,
     /// Session data that is not a JSON object.
     DataNotObject,
     /// Session data, or a record, that is not JSON.
@@ -98,6 +102,7 @@ impl Error {
             Self::SecretShort { .. } => "secret_short",
             Self::Timeout { .. } => "timeout_option",
             Self::Namespace => "namespace_option",
+            Self::SessionsPerUser | Self::UserName => "options",
             Self::DataNotObject => "data_not_object",
             Self::Json => "json",
             Self::NotSealed => "not_sealed",
@@ -107,6 +112,13 @@ impl Error {
             Self::ForbiddenKey { .. } => "forbidden_key",
             Self::StoreFull { .. } => "store_full",
         }
+    }
+
+    /// Whether another instance of the application may be able to read the record: one with other secrets, with
+    /// encryption or without, or with larger limits. Then neither the record nor its cookie may be written over.
+    #[must_use]
+    pub fn may_be_read_elsewhere(&self) -> bool {
+        matches!(self, Self::NotSealed | Self::Unsealable | Self::TooLarge { .. })
     }
 
     /// What is wrong and what to do, as `Display` shows it.
@@ -138,6 +150,8 @@ impl Error {
             Self::Namespace => {
                 text.push_str("`namespace` must be 1 to 64 letters, digits, `-`, `_` or `.`");
             }
+            Self::SessionsPerUser => text.push_str("`sessionsPerUser` must be at least 1"),
+            Self::UserName => text.push_str("the user ID must not be empty"),
             Self::DataNotObject => text.push_str("session data must be a JSON object"),
             Self::Json => text.push_str("the record is not valid JSON"),
             Self::NotSealed => text.push_str("the record is not encrypted, and `encrypt` demands it"),

@@ -5,6 +5,7 @@
 //! Every request walks a record, so this is by hand: a lexer of a library took four times as long,
 //! and `serde_json` makes the WebAssembly core twice as large.
 
+use alloc::string::String;
 use core::ops::Range;
 
 use crate::{Error, Limits};
@@ -41,6 +42,27 @@ pub fn json_members(
         visit(start..start + key.len(), value);
         Ok(())
     })
+}
+
+/// JSON text of a string.
+pub(crate) fn quoted(text: &str) -> String {
+    const DIGITS: [char; 16] =
+        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    let digit = |place: u32| DIGITS.get(place as usize & 15).copied().unwrap_or('0');
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for char in text.chars() {
+        match char {
+            '"' | '\\' => quoted.extend(['\\', char]),
+            '\0'..' ' => {
+                let code = u32::from(char);
+                quoted.extend(['\\', 'u', '0', '0', digit(code >> 4), digit(code)]);
+            }
+            _ => quoted.push(char),
+        }
+    }
+    quoted.push('"');
+    quoted
 }
 
 /// What to do with a member: its key, as it is spelled, and where in the text its value is. Not

@@ -1,7 +1,7 @@
 use alloc::{borrow::Cow, string::String, sync::Arc};
 use core::{fmt, ops::Range};
 
-use crate::{Error, Format, HiddenId, Meta, Next, SessionId, UnixMillis, WriteId, json};
+use crate::{Error, Format, HiddenId, Meta, Next, SealRing, SessionId, UnixMillis, WriteId, json};
 
 /// What a store keeps under a session's key.
 ///
@@ -358,7 +358,7 @@ fn text_at<'t>(text: &'t str, place: Option<&Range<usize>>) -> &'t str {
     place.and_then(|place| text.get(place.clone())).unwrap_or("{}")
 }
 
-fn check_size(size: usize, limits: Limits) -> Result<(), Error> {
+pub(crate) fn check_size(size: usize, limits: Limits) -> Result<(), Error> {
     if size <= limits.bytes { Ok(()) } else { Err(Error::TooLarge { size, limit: limits.bytes }) }
 }
 
@@ -392,7 +392,7 @@ impl<'t> Parts<'t> {
             let meta = meta.and_then(|place| inner.get(place));
             return Ok(Self { text, format: Format::Express, cookie, data: 0..0, meta });
         }
-        let data = data.filter(is_object).ok_or(Error::DataNotObject)?;
+        let data = data.filter(is_object).ok_or_else(|| unreadable(text, Error::DataNotObject))?;
         let meta = meta.and_then(|place| text.get(place));
         Ok(Self { text, format: Format::Seed, cookie, data, meta })
     }
@@ -404,6 +404,11 @@ impl<'t> Parts<'t> {
     fn data(&self) -> &'t str {
         text_at(self.text, Some(&self.data))
     }
+}
+
+/// Why a text is not what it should be: an instance that does not encrypt finds what another one has sealed.
+pub(crate) fn unreadable(text: &str, error: Error) -> Error {
+    if SealRing::is_sealed(text) { Error::Unsealable } else { error }
 }
 
 fn meta_of(text: Option<&str>) -> Result<Meta, Error> {

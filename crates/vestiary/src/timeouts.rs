@@ -1,4 +1,4 @@
-use crate::{Error, Meta, Ttl, UnixMillis};
+use crate::{Error, Meta, Ttl, UnixMillis, protocol::Lifetime};
 
 /// How long a session lasts, whatever its cookie and its store say: its record knows the deadlines,
 /// and they are looked at each time it is loaded.
@@ -66,6 +66,17 @@ impl Timeouts {
         let created = meta.created.or(Some(now));
         let meta = Meta { created, ..meta };
         Meta { idle: self.idle.map(|idle| now.plus(idle)), absolute: self.absolute(&meta), ..meta }
+    }
+
+    /// How long a session of a user lasts that is used now, if its record is given this TTL.
+    #[must_use]
+    pub fn lifetime(&self, ttl: Ttl) -> Lifetime {
+        let ttl = match (ttl, self.idle) {
+            (Ttl::Millis(millis), Some(idle)) => Ttl::Millis(millis.min(idle)),
+            (Ttl::Infinite, Some(idle)) => Ttl::Millis(idle),
+            (ttl, None) => ttl,
+        };
+        Lifetime { ttl, absolute: self.absolute }
     }
 
     /// How long a record may stay in the store whose cookie allows `ttl`.

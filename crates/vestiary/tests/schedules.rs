@@ -251,6 +251,8 @@ struct Schedule {
     ended: bool,
     exposed: BTreeSet<String>,
     retired_by_login: Vec<SessionId>,
+    /// The IDs of sessions that began with a login. No request but the login knows them.
+    logged_in: Vec<SessionId>,
     /// A change was made of something that is no session's data.
     unfounded: bool,
     starved: bool,
@@ -308,6 +310,7 @@ impl Schedule {
             ended: false,
             exposed,
             retired_by_login: Vec::new(),
+            logged_in: Vec::new(),
             unfounded: false,
             starved,
         }
@@ -406,7 +409,8 @@ impl Schedule {
                 if let Some((next, grace)) = found.next(&id).ok()? {
                     // Too late, or somebody else's: it may do nothing but log out.
                     if grace.is_none_or(|grace| now >= grace) {
-                        return (want == Want::LogOut).then(|| self.log_out(request, id, &found));
+                        let logs_out = want == Want::LogOut;
+                        return logs_out.then(|| self.log_out(request, id, &found)).flatten();
                     }
                     request.machine = Machine::Opening(want, next.clone());
                     return Some(Ask::Load(next));
@@ -455,6 +459,7 @@ impl Schedule {
                 self.exposed.insert(id.expose().to_owned());
                 if want == Want::LogIn {
                     self.retired_by_login.push(self.first.clone());
+                    self.logged_in.push(id.clone());
                 }
                 let updates = want == Want::RenewAndUpdate;
                 updates.then(|| self.begin(request, Want::Update, id, successor)).flatten()
@@ -491,7 +496,7 @@ impl Schedule {
                 request.machine = Machine::Commit(commit);
                 self.commit(request, step)
             }
-            Want::LogOut => Some(self.log_out(request, id, &found)),
+            Want::LogOut => self.log_out(request, id, &found),
             Want::LogIn | Want::Renew | Want::RenewAndUpdate => {
                 let kind = if want == Want::LogIn {
                     let data = json!({ "log": [], "user": number }).to_string();
@@ -508,11 +513,15 @@ impl Schedule {
         }
     }
 
-    fn log_out(&self, request: &mut Request, id: SessionId, found: &Record) -> Ask {
+    /// `None` if a login has ended the session already.
+    fn log_out(&mut self, request: &mut Request, id: SessionId, found: &Record) -> Option<Ask> {
         let destroy = Destroy::new(id, found);
-        let Step::Ask(ask) = destroy.start() else { panic!("seed {}: {destroy:?}", self.seed) };
+        let Step::Ask(ask) = destroy.start() else {
+            self.ended = true;
+            return None;
+        };
         request.machine = Machine::Destroy(destroy);
-        ask
+        Some(ask)
     }
 
     fn commit(&mut self, request: &mut Request, step: Step<Committed>) -> Option<Ask> {
@@ -539,15 +548,13 @@ impl Schedule {
     }
 
     /// The session that a browser with this cookie has in the end, with time to spare.
-    fn reached(&self, id: &SessionId, through_logins: bool) -> Option<Record> {
+    fn reached(&self, id: &SessionId) -> Option<Record> {
         let record = self.store.record(id)?;
         // A broken store may have it under an ID that cannot read where it leads.
         match record.next(id).ok()? {
             None => Some(record),
-            Some((next, grace)) if through_logins || grace.is_some() => {
-                self.reached(&next, through_logins)
-            }
-            Some(_) => None,
+            Some((next, Some(_))) => self.reached(&next),
+            Some((_, None)) => None,
         }
     }
 
@@ -558,15 +565,20 @@ impl Schedule {
         }
         let exposed: Vec<SessionId> =
             self.exposed.iter().map(|id| SessionId::parse(id).unwrap()).collect();
-        if self.ended && exposed.iter().any(|id| self.reached(id, true).is_some()) {
+        // A logout and a login at the same time: the old session ends, that of the login stays.
+        let began_earlier = |id: &&SessionId| !self.logged_in.contains(id);
+        if self.ended && exposed.iter().filter(began_earlier).any(|id| self.reached(id).is_some()) {
             faults.push("an ended session is back");
         }
-        if self.retired_by_login.iter().any(|id| self.reached(id, false).is_some()) {
+        if self.retired_by_login.iter().any(|id| self.reached(id).is_some()) {
             faults.push("an old ID is good after a login");
+        }
+        if self.logged_in.iter().any(|id| self.reached(id).is_none()) {
+            faults.push("the session of a login is ended by another request");
         }
         let logged_in = self.wants.contains(&Want::LogIn);
         let logged_out = self.wants.contains(&Want::LogOut);
-        let reached = self.reached(&self.first, false);
+        let reached = self.reached(&self.first);
         if !logged_in && !logged_out && reached.is_none() {
             faults.push("a session is lost");
         }

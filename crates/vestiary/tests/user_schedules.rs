@@ -16,10 +16,10 @@ use std::env;
 
 use vestiary::{
     Handle, Ttl, UnixMillis, WriteId,
-    protocol::{Answer, UserChange, UserCommit, UserCommitted, UserSessions, UserStep},
+    protocol::{Answer, Lifetime, UserChange, UserCommit, UserCommitted, UserSessions, UserStep},
 };
 
-const TTL: Ttl = Ttl::Millis(3_600_000);
+const LIFETIME: Lifetime = Lifetime { ttl: Ttl::Millis(3_600_000), absolute: None };
 
 #[test]
 fn nobody_survives_the_end_of_all_sessions_and_nobody_else_is_logged_out() {
@@ -104,8 +104,8 @@ impl Schedule {
             let began = UnixMillis(chance.below(40) as u64);
             let other = handles.get(chance.below(handles.len().max(1))).cloned();
             let wish = match (chance.below(8), other) {
-                (0, other) => UserChange::End { keep: other },
-                (1, _) => UserChange::End { keep: None },
+                (0, other) => UserChange::End { keep: other, at: began },
+                (1, _) => UserChange::End { keep: None, at: began },
                 (2, Some(handle)) => UserChange::Remove(handle),
                 (3, Some(handle)) => UserChange::Seen(handle),
                 _ => {
@@ -114,7 +114,7 @@ impl Schedule {
                     UserChange::Add { handle, label: None, since: began, most: 100 }
                 }
             };
-            let commit = UserCommit::new(wish.clone(), TTL);
+            let commit = UserCommit::new(wish.clone(), LIFETIME);
             let step = UserStep::Load;
             requests.push(Request { number, began, change: wish, commit, step });
         }
@@ -217,7 +217,7 @@ impl Schedule {
             .collect();
         let may_end = |handle: &Handle| {
             self.wanted.iter().any(|change| match change {
-                UserChange::End { keep } => keep.as_ref() != Some(handle),
+                UserChange::End { keep, .. } => keep.as_ref() != Some(handle),
                 UserChange::Remove(removed) => removed == handle,
                 UserChange::Add { .. } | UserChange::Seen(_) => false,
             })
@@ -228,7 +228,7 @@ impl Schedule {
             }
             match change {
                 // Of logins that began while this was under way, either order is right.
-                UserChange::End { keep } => {
+                UserChange::End { keep, .. } => {
                     let survivor = sinces.iter().any(|(handle, since)| {
                         keep.as_ref() != Some(*handle) && since < began && list.knows(handle)
                     });

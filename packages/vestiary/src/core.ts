@@ -348,32 +348,41 @@ export class Core {
 		handle: string,
 		label: string | undefined,
 		since: number,
-		most: number
+		most: number,
+		storeTtl: number
 	): Machine | undefined {
-		const text = label === undefined ? undefined : JSON.stringify(label);
-		return this.#bindings.userAdd(handle, text, since, most, Date.now());
+		// The list holds at most 32 bits of them, and no more than its size allows.
+		const capped = Math.min(most, 0xffff_ffff);
+		return this.#bindings.userAdd(handle, label, since, capped, storeTtl, Date.now());
 	}
 
-	userSeen(handle: string): Machine | undefined {
-		return this.#bindings.userSeen(handle, Date.now());
+	userSeen(handle: string, storeTtl: number): Machine | undefined {
+		return this.#bindings.userSeen(handle, storeTtl, Date.now());
 	}
 
 	userRemove(handle: string): Machine | undefined {
 		return this.#bindings.userRemove(handle, Date.now());
 	}
 
-	userEnd(keep: string | undefined): Machine {
-		return this.#bindings.userEnd(keep, Date.now());
+	userEnd(keep: string | undefined, at: number): Machine {
+		return this.#bindings.userEnd(keep, at, Date.now());
 	}
 
-	/** Whether a session stands in the list of its user: bits of `Listed`. */
-	userKnows(list: string, handle: string): number {
-		return this.#bindings.userKnows(list, handle, Date.now());
+	/**
+	 * Whether a session stands in the list of its user: bits of `Listed`.
+	 * @throws DataError if the list cannot be read
+	 */
+	userKnows(list: string, handle: string, storeTtl: number): number {
+		return orThrow(() => this.#bindings.userKnows(list, handle, storeTtl, Date.now()));
 	}
 
-	/** The sessions of a user that are alive, the last one used last. */
+	/**
+	 * The sessions of a user that are alive, the last one used last.
+	 * @throws DataError if the list cannot be read
+	 */
 	userSessions(list: string): ListedSession[] {
-		const { sessions } = JSON.parse(this.#bindings.userSessions(list, Date.now())) as {
+		const text = orThrow(() => this.#bindings.userSessions(list, Date.now()));
+		const { sessions } = JSON.parse(text) as {
 			sessions: Record<string, Omit<ListedSession, 'handle'>>;
 		};
 		return Object.entries(sessions).map(([handle, session]) => ({ handle, ...session }));

@@ -40,27 +40,40 @@ export function glance(scope: Scope, id: string): Loaded | undefined {
 	const owner = ownerIn(meta);
 	if (owner) {
 		const list = records.lookAtList(owner.name);
-		const listed = list === undefined ? 0 : core.userKnows(list, owner.handle);
-		if (!(listed & Listed.Known) || listed & Listed.Stale) return undefined;
+		try {
+			const listed =
+				list === undefined ? 0 : core.userKnows(list, owner.handle, records.storeTtl);
+			if (!(listed & Listed.Known) || listed & Listed.Stale) return undefined;
+		} catch {
+			return undefined;
+		}
 	}
 	return { stored, data, owner, found, renewed: false };
 }
 
+/** A session that another instance of the application may be able to read, and this one cannot. */
+export interface Unreadable {
+	readonly unreadable: DataError;
+}
+
 /**
- * The session of one of these IDs, if there is one that is good; or the record of one that is out of use,
- * which says where its session went.
+ * The session of one of these IDs, if there is a valid one; or else why one of them cannot be read, or the
+ * tombstone of one that is out of use, which says where its session went.
  */
-export async function find(scope: Scope, ids: string[]): Promise<Loaded | Stored | undefined> {
-	let retired: Stored | undefined;
+export async function find(
+	scope: Scope,
+	ids: string[]
+): Promise<Loaded | Stored | Unreadable | undefined> {
+	let other: Stored | Unreadable | undefined;
 	for (const id of ids) {
 		const found = await follow(scope, id);
 		if (found && 'data' in found) return found;
-		retired ??= found;
+		if (!other || (found && 'unreadable' in found)) other = found ?? other;
 	}
-	return retired;
+	return other;
 }
 
-async function follow(scope: Scope, id: string): Promise<Loaded | Stored | undefined> {
+async function follow(scope: Scope, id: string): Promise<Loaded | Stored | Unreadable | undefined> {
 	const { core, records } = scope.runtime;
 	try {
 		let next = id;
@@ -83,9 +96,13 @@ async function follow(scope: Scope, id: string): Promise<Loaded | Stored | undef
 		const code = faultOfRecord(error);
 		if (code === undefined) throw error;
 		scope.tell({ type: 'unreadable', code });
-		return undefined;
+		const elsewhere = error instanceof DataError && READ_ELSEWHERE.has(code);
+		return elsewhere ? { unreadable: error } : undefined;
 	}
 }
+
+/** Codes of records that another instance may be able to read: `vestiary::Error::may_be_read_elsewhere`. */
+const READ_ELSEWHERE = new Set(['not_sealed', 'too_large', 'unsealable']);
 
 /** The session of a record, if it has time left and its user has not ended it. */
 async function live(
@@ -93,8 +110,8 @@ async function live(
 	stored: Stored,
 	found: number,
 	renewed: boolean
-): Promise<Loaded | undefined> {
-	const { core, records } = scope.runtime;
+): Promise<Loaded | Unreadable | undefined> {
+	const { records } = scope.runtime;
 	const { v, data, meta } = readRecord(stored.text, found);
 	if (found & Found.Over) {
 		scope.tell({ type: 'expired' });
@@ -103,20 +120,20 @@ async function live(
 	}
 	const owner = ownerIn(meta);
 	if (!owner) return { stored, data, owner, found, renewed };
-	const { name, handle } = owner;
-	const list = await records.userList(name);
-	const listed = list === undefined ? 0 : core.userKnows(list, handle);
-	// A replica may not have heard of the login yet, so it is asked again, by a write.
-	if (
-		!(listed & Listed.Known) &&
-		!(records.atomic && (await records.changeUser(name, core.userSeen(handle))))
-	) {
+	let admission;
+	try {
+		admission = await records.admits(owner);
+	} catch (error) {
+		if (!(error instanceof DataError)) throw error;
+		scope.tell({ type: 'unreadable', code: error.code });
+		return { unreadable: error };
+	}
+	if (!admission.admitted) {
 		scope.tell({ type: 'revoked' });
 		scope.later(async () => records.discard(stored, v));
 		return undefined;
 	}
-	const stale = (listed & Listed.Stale) !== 0;
-	return { stored, data, owner: { name, handle, stale }, found, renewed };
+	return { stored, data, owner: { ...owner, stale: admission.stale }, found, renewed };
 }
 
 /** Whose session a record is of. */

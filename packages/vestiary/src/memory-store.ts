@@ -107,6 +107,7 @@ export class MemoryStore implements Store {
 		const key = (id: string): string => this.#prefix + id;
 		return {
 			resends: false,
+			ttl: this.#limits[2] ?? undefined,
 			read: async (id) => this.#made?.get(key(id), Date.now()) ?? null,
 			create: async (id, text, ttl, bound) =>
 				orThrow(() => this.#table.create(key(id), text, ttl, bound, Date.now())),

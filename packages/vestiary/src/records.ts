@@ -2,7 +2,7 @@ import type { Recent } from './bounded.js';
 import { redacted } from './cause.js';
 import type { Core, Looked, User } from './core.js';
 import { DataError, orThrow, StoreError, VestiaryError } from './errors.js';
-import { Answer, Ended, Found, Step, type Machine } from './generated/vestiary.js';
+import { Answer, Ended, Found, Listed, Step, type Machine } from './generated/vestiary.js';
 import { tableOf } from './memory-store.js';
 import { isRefusal } from './stores/patience.js';
 import type {
@@ -82,7 +82,8 @@ export class Records {
 		return this.#retired.has(id, Date.now());
 	}
 
-	#retire(id: string): void {
+	/** Takes an ID out of use in this process: no response of it sets a cookie with this ID any more. */
+	retire(id: string): void {
 		this.#retired.add(id, RETIRED, Date.now());
 	}
 
@@ -172,7 +173,7 @@ export class Records {
 		const written = await this.#run(machine, { action: 'write', compute }, (asks) =>
 			machine.ended === Ended.Gone ? undefined : { ...storedOf(machine), merged: asks > 1 }
 		);
-		if (written?.id !== id) this.#retire(id);
+		if (written?.id !== id) this.retire(id);
 		return written;
 	}
 
@@ -181,7 +182,7 @@ export class Records {
 		const [key, ttl] = [this.#keyOf(id), this.#core.ttlOf(text)];
 		await this.#ask('touch', async () => {
 			if (!this.#atomic) await this.#store.touch(key, ttl);
-			else if (!(await this.#atomic.touch(key, ttl))) this.#retire(id);
+			else if (!(await this.#atomic.touch(key, ttl))) this.retire(id);
 		});
 	}
 
@@ -193,12 +194,12 @@ export class Records {
 		if (this.#atomic) {
 			const machine = this.#core.destroy(id, text);
 			const last = await this.#run(machine, { action: 'remove' }, () => machine.id ?? id);
-			this.#retire(id);
-			this.#retire(last);
+			this.retire(id);
+			this.retire(last);
 			return this.#confirmed(this.#keyOf(last));
 		}
 		await this.#ask('remove', async () => this.#store.destroy(this.#keyOf(id)));
-		this.#retire(id);
+		this.retire(id);
 		return undefined;
 	}
 
@@ -242,18 +243,36 @@ export class Records {
 		);
 	}
 
-	/** The list of a user's sessions; undefined if there is none. */
+	/**
+	 * The list of a user's sessions; undefined if there is none.
+	 * @throws DataError if it cannot be read
+	 */
 	async userList(name: string): Promise<string | undefined> {
 		const key = this.#core.userKey(name);
 		const text = await this.#ask('read', async () => this.#read(key));
-		if (text === undefined) return undefined;
-		try {
-			return this.#opened(key, text, key);
-		} catch (error) {
-			// None of its sessions is good then.
-			if (error instanceof DataError) return undefined;
-			throw error;
-		}
+		return text === undefined ? undefined : this.#opened(key, text, key);
+	}
+
+	/**
+	 * Whether a session still stands in the list of its user, and whether its use has to be written down there.
+	 * @throws DataError if the list cannot be read
+	 */
+	async admits({ name, handle }: User): Promise<{ admitted: boolean; stale: boolean }> {
+		const { storeTtl } = this;
+		const list = this.lookAtList(name) ?? (await this.userList(name));
+		const listed = list === undefined ? 0 : this.#core.userKnows(list, handle, storeTtl);
+		if (listed & Listed.Known) return { admitted: true, stale: (listed & Listed.Stale) !== 0 };
+		// A replica may not have heard of the login yet. What the store says of a write is certain.
+		const seen = this.#core.userSeen(handle, storeTtl);
+		return {
+			admitted: this.atomic && (await this.changeUser(name, seen)),
+			stale: false
+		};
+	}
+
+	/** The TTL of records that are written without one, in milliseconds. */
+	get storeTtl(): number {
+		return this.#atomic?.ttl ?? DAY;
 	}
 
 	/** Changes the list of a user's sessions. False if it may not be. */
@@ -276,7 +295,7 @@ export class Records {
 				return { kind: 'done', stored: storedOf(machine) } as const;
 			});
 			if (!rotated) continue;
-			this.#retire(id);
+			this.retire(id);
 			return rotated;
 		}
 		throw busy();
@@ -338,13 +357,7 @@ export class Records {
 
 	/** Tells a machine what the store has. */
 	#tell(machine: Machine, text: string, { userKey }: Run): void {
-		let opened = text;
-		try {
-			opened = this.#opened(userKey ?? machine.id ?? '', text, userKey);
-		} catch (error) {
-			// A list that cannot be read is written over: none of its sessions was good any more.
-			if (userKey === undefined) throw error;
-		}
+		const opened = this.#opened(userKey ?? machine.id ?? '', text, userKey);
 		this.#core.answered(machine, Answer.Record, opened);
 	}
 
@@ -506,6 +519,9 @@ export const RENEWALS = 4;
  * one.
  */
 const RESENT = 20;
+
+/** The TTL that a store is taken to give to records that are written without one, in milliseconds. */
+const DAY = 86_400_000;
 
 /** How long an ID is remembered that was taken out of use, in milliseconds. */
 const RETIRED = 600_000;

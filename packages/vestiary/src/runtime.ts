@@ -64,6 +64,7 @@ export function runtimeOf(options: SveltekitSessionConfig): Runtime {
 			'options',
 			"`telemetry` must have the functions `event` and `store`, as `opentelemetry()` of 'vestiary/opentelemetry' has"
 		);
+	checkSessionsPerUser(options.sessionsPerUser);
 	const encrypts = options.encrypt === true || options.encrypt === 'migrate';
 	if (encrypts && options.format === 'express') {
 		throw new ConfigError(
@@ -71,6 +72,7 @@ export function runtimeOf(options: SveltekitSessionConfig): Runtime {
 			"`encrypt` cannot go with `format: 'express'`: Express would find nothing that it can read"
 		);
 	}
+	checkWellFormed('`namespace`', options.namespace);
 	const { path = '/', ...attributes } = checkedCookie(options.cookie);
 	const cookie = { path, ...attributes };
 	const secrets = secretsOf(options.secret);
@@ -192,6 +194,23 @@ function check(name: string, value: unknown, expected: string): void {
 	}
 }
 
+function checkSessionsPerUser(most: number | undefined): void {
+	if (most === undefined || most === Infinity) return;
+	if (Number.isInteger(most) && most >= 1 && most < 2 ** 32) return;
+	throw new ConfigError(
+		'options',
+		'`sessionsPerUser` must be a whole number from 1 to 4,294,967,295, or Infinity'
+	);
+}
+
+/**
+ * Refuses text that is not Unicode: all lone surrogates become the same bytes, so two users could share one list.
+ */
+export function checkWellFormed(what: string, text: string | undefined): void {
+	if (text === undefined || !/\p{Surrogate}/u.test(text)) return;
+	throw new ConfigError('options', `${what} must be well-formed: it has a lone surrogate`);
+}
+
 function checkValue(
 	name: string,
 	value: string | boolean | undefined,
@@ -269,6 +288,7 @@ function secretsOf(secret: unknown): string[] | undefined {
 		if (one !== undefined && typeof one !== 'string') {
 			throw new ConfigError('options', '`secret` must be a string or a list of strings');
 		}
+		checkWellFormed('`secret`', one);
 		return one ?? '';
 	});
 }

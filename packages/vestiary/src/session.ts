@@ -3,6 +3,7 @@ import type { RequestEvent } from '@sveltejs/kit';
 import { readRecord, type Plan } from './core.js';
 import {
 	ConfigError,
+	DataError,
 	LoginOutdatedError,
 	orThrow,
 	ResponseSentError,
@@ -20,7 +21,7 @@ import {
 } from './generated/vestiary.js';
 import { find, glance, type Loaded, type Owner } from './find.js';
 import { busy, jsonOf, RENEWALS, type Compute, type Stored } from './records.js';
-import { building, refusePromise, runtimeOf } from './runtime.js';
+import { building, checkWellFormed, refusePromise, runtimeOf } from './runtime.js';
 import { Scope, slots, partial } from './scope.js';
 import type { SessionCookieOptions, SessionData, Store, SveltekitSessionConfig } from './types.js';
 
@@ -96,7 +97,7 @@ export class Session {
 	#base: string | undefined;
 	#owner: Owner | undefined;
 	/** Why the session could not be read; it cannot be written then, either. */
-	#failure: StoreError | undefined;
+	#failure: StoreError | DataError | undefined;
 	/**
 	 * The visitor's ID is out of use, or the session was ended meanwhile: a cookie could overwrite a newer
 	 * one. The record, if there is one, leads a logout to the session.
@@ -251,7 +252,7 @@ export class Session {
 				if (!elsewhere) old.#cookieStep(plan.cookie);
 			}
 			old.#forget();
-		} else await old.#do(Operation.Destroy);
+		} else if (!old.#isLeftAlone()) await old.#do(Operation.Destroy);
 		const session = old.#replacedBy();
 		session.#id = reserved?.id;
 		session.#record = reserved;
@@ -276,12 +277,9 @@ export class Session {
 		const old = this;
 		const { records, core, options: config } = old.#scope.runtime;
 		if (!records.atomic) throw notAtomic('session.login()');
-		if (typeof userId !== 'string' || userId === '')
-			throw new ConfigError(
-				'options',
-				'the user of `session.login()` must be a string with something in it'
-			);
-		if (old.#failure) throw old.#failure;
+		checkUser(userId);
+		checkWellFormed('the label of a session', options.label);
+		if (old.#failure && !old.#isLeftAlone()) throw old.#failure;
 		const { refusal } = old.#scope;
 		if (refusal) throw refusal;
 		const kept = Object.fromEntries(
@@ -294,7 +292,7 @@ export class Session {
 		const owner = { name: userId, handle: core.newHandle() };
 		const since = options.provenAt?.getTime() ?? old.#scope.began;
 		const most = config.sessionsPerUser ?? 100;
-		const listed = core.userAdd(owner.handle, options.label, since, most);
+		const listed = core.userAdd(owner.handle, options.label, since, most, records.storeTtl);
 		if (!(await records.changeUser(userId, listed))) throw new LoginOutdatedError();
 		let record: Stored | undefined;
 		try {
@@ -379,6 +377,14 @@ export class Session {
 		return this.#scope.operations.run(async () => operation(this.#current()));
 	}
 
+	/**
+	 * Whether a new session may take the place of this one, which must not be ended: the visitor's ID was replaced by
+	 * a login or is out of its grace period, or another instance of the application may be able to read the session.
+	 */
+	#isLeftAlone(): boolean {
+		return this.#barred?.record !== undefined || this.#failure instanceof DataError;
+	}
+
 	/** Whoever asks has looked at the session. */
 	#current(): Session {
 		this.#scope.looked = true;
@@ -414,6 +420,7 @@ export class Session {
 		try {
 			const found = await find(scope, ids);
 			if (found && 'data' in found) await this.#begin(found);
+			else if (found && 'unreadable' in found) this.#failure = found.unreadable;
 			else if (found) this.#barred = { record: found };
 		} catch (error) {
 			const { onStoreError } = scope.runtime.options;
@@ -453,7 +460,7 @@ export class Session {
 		this.#become(loaded);
 		if (renewed) this.#cookieStep(CookieStep.Set);
 		if (owner?.stale) {
-			const seen = core.userSeen(owner.handle);
+			const seen = core.userSeen(owner.handle, records.storeTtl);
 			this.#scope.later(async () => {
 				await records.changeUser(owner.name, seen);
 			});
@@ -489,6 +496,7 @@ export class Session {
 		change: (data: SessionData) => SessionData | undefined | Promise<SessionData | undefined>
 	): Promise<boolean> {
 		const { records } = this.#scope.runtime;
+		if (this.#failure) throw this.#failure;
 		// What saves by itself is not lost to what the store has.
 		if (this.#stage === Stage.Stored && !(await this.#execute(Operation.Finish))) return false;
 		if (this.#stage === Stage.Stored && !records.atomic) {
@@ -559,7 +567,7 @@ export class Session {
 		}
 		// Without a cookie that lives longer, the record need not.
 		if (this.#cookieStep(this.#plan(Operation.Open).cookie)) return;
-		this.#scope.later(async () => this.#storeStep(StoreStep.Touch));
+		this.#scope.later(async () => this.#touch());
 	}
 
 	#plan(operation: Operation): Plan {
@@ -615,7 +623,7 @@ export class Session {
 	}
 
 	/** Of a session that could not be read nothing is overwritten: neither record nor cookie. */
-	#refuse(operation: Operation, failure: StoreError): void {
+	#refuse(operation: Operation, failure: StoreError | DataError): void {
 		if (operation === Operation.Save || operation === Operation.Touch) throw failure;
 		if (operation === Operation.Destroy) {
 			this.#scope.send(null);
@@ -662,12 +670,11 @@ export class Session {
 			case StoreStep.Keep:
 				return true;
 			case StoreStep.Create:
-			case StoreStep.Replace:
 				return this.#write(compute);
+			case StoreStep.Replace:
+				return (await this.#isAdmitted()) && this.#write(compute);
 			case StoreStep.Touch:
-				if (this.#record) await records.touch(this.#record);
-				this.#touched();
-				return true;
+				return (await this.#isAdmitted()) && this.#touch();
 			case StoreStep.Take: {
 				// Also what was stored a moment ago, and is not known to have arrived.
 				const record = this.#record ?? { id: this.id, text: core.encode('{}') };
@@ -676,6 +683,24 @@ export class Session {
 				return true;
 			}
 		}
+	}
+
+	/**
+	 * Whether the session still stands in its user's list. If it does not, it was revoked, whatever its record says,
+	 * and nothing more is written.
+	 */
+	async #isAdmitted(): Promise<boolean> {
+		const owner = this.#owner;
+		if (!owner) return true;
+		const { admitted } = await this.#scope.runtime.records.admits(owner);
+		if (!admitted) this.#end();
+		return admitted;
+	}
+
+	async #touch(): Promise<boolean> {
+		if (this.#record) await this.#scope.runtime.records.touch(this.#record);
+		this.#touched();
+		return true;
 	}
 
 	async #write(compute?: Compute): Promise<boolean> {
@@ -768,7 +793,7 @@ export class Session {
 		const { records } = this.#scope.runtime;
 		const record = this.#record;
 		if (this.#stage !== Stage.Stored || !record) return;
-		if (!this.#scope.canSend) return;
+		if (!this.#scope.canSend || !(await this.#isAdmitted())) return;
 		const bound = this.#owner !== undefined;
 		const rotated = await records.renew(record, () => this.#newId(), bound);
 		if (rotated.kind === 'gone' || (rotated.kind === 'elsewhere' && rotated.id === undefined)) {
@@ -804,6 +829,7 @@ export class Session {
 	/** The session was ended by somebody else: nothing more is written, and no cookie set. */
 	#end(): void {
 		this.#scope.tell({ type: 'gone' });
+		if (this.#id !== undefined) this.#scope.runtime.records.retire(this.#id);
 		this.#stage = Stage.New;
 		this.#forget();
 		this.#barred = {};
@@ -863,6 +889,16 @@ export class Session {
 export function hasVisitor(event: RequestEvent): boolean {
 	const { url } = partial(event);
 	return !building && !(url && Object.hasOwn(url, 'search'));
+}
+
+/**
+ * Refuses what is no name of a user.
+ * @internal
+ */
+export function checkUser(userId: unknown): void {
+	if (typeof userId !== 'string' || userId === '')
+		throw new ConfigError('options', 'the user ID must be a string with something in it');
+	checkWellFormed('the user ID', userId);
 }
 
 function notAtomic(what: string): ConfigError {

@@ -129,6 +129,11 @@ export interface AtomicOperations {
 	 * before. Default: true.
 	 */
 	readonly resends?: boolean | undefined;
+	/**
+	 * The TTL in milliseconds that a record gets that is written with `Infinity`. A user's session list drops a
+	 * session that was not used for longer. Default: a day.
+	 */
+	readonly ttl?: number | undefined;
 }
 
 /** Done; or nothing done, because there is another record (`conflict`) or none (`gone`). */
@@ -200,7 +205,10 @@ export interface SveltekitSessionConfig {
 	 * under way, and responses that get lost. Default: 30.
 	 */
 	renewGrace?: number | undefined;
-	/** Most sessions of one user (`session.login()`): the longest unused one ends. Default: 100. */
+	/**
+	 * Most sessions of one user (`session.login()`): the longest unused one ends. With `Infinity` only the size of
+	 * the list bounds them: 64 KiB, enough for several hundred. Default: 100.
+	 */
 	sessionsPerUser?: number | undefined;
 	/** The store gets hashes of IDs, so that whoever reads it has no cookie. Default: false. */
 	hashIds?: boolean | undefined;
@@ -279,7 +287,12 @@ export type SessionEvent =
 	| { type: 'rejected' }
 	/** A genuine cookie came whose session the store does not know: expired, ended, or lost. */
 	| { type: 'unknown' }
-	/** The store has a record that cannot be read; `code` says why. The visitor has no session. */
+	/**
+	 * The store has a record, or a user's session list, that cannot be read; `code` says why. The visitor has no
+	 * session in this request, and neither the record nor the list is written over. If another instance of the
+	 * application may be able to read it (`not_sealed`, `unsealable`, `too_large`, and every list), the cookie stays,
+	 * too: only `login()`, `regenerate()` and `destroy()` replace it.
+	 */
 	| { type: 'unreadable'; code: string }
 	/**
 	 * The store failed where nobody waits for it or `onStoreError` is `'anonymous'`: while reading, or

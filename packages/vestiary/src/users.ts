@@ -1,6 +1,6 @@
 import { runtimeOf, type Runtime } from './runtime.js';
 import { ConfigError } from './errors.js';
-import { handleOf, type Session } from './session.js';
+import { checkUser, handleOf, type Session } from './session.js';
 import type { SveltekitSessionConfig } from './types.js';
 
 /** One of a user's sessions, as it may be shown to the user. */
@@ -55,7 +55,12 @@ export function sessions(options: SveltekitSessionConfig): { of(userId: string):
 			'the sessions of a user can only be kept by a store that compares before it writes, and this one does not (`store.atomic`)'
 		);
 	}
-	return { of: (userId) => sessionsOf(runtime, userId) };
+	return {
+		of: (userId) => {
+			checkUser(userId);
+			return sessionsOf(runtime, userId);
+		}
+	};
 }
 
 function sessionsOf({ core, records }: Runtime, userId: string): UserSessions {
@@ -77,10 +82,10 @@ function sessionsOf({ core, records }: Runtime, userId: string): UserSessions {
 			await records.changeUser(userId, core.userRemove(handle));
 		},
 		revokeOthers: async (current) => {
-			await records.changeUser(userId, core.userEnd(handleOf(current)));
+			await records.changeUser(userId, core.userEnd(handleOf(current), Date.now()));
 		},
 		revokeAll: async () => {
-			await records.changeUser(userId, core.userEnd(undefined));
+			await records.changeUser(userId, core.userEnd(undefined, Date.now()));
 		}
 	};
 }

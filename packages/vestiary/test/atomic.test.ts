@@ -314,25 +314,61 @@ describe('a session that was ended', () => {
 		expect(await dataOf(cookie)).toBeUndefined();
 	});
 
-	test('by its old ID after a login ends the new one, too', async () => {
+	test('by its old ID after a renewal ends the same session; after a login the new session stays', async () => {
+		options = { ...options, renewGrace: 0 };
+		const renewed = await visitor({ user: 'ada' });
+		const fast = await opened(renewed);
+		await fast.session.renew();
+		const third = await opened(renewed);
+		expect(third.session.isNew).toBe(true);
+		await third.session.destroy();
+		expect(await dataOf(fast.cookie())).toBeUndefined();
+
 		const cookie = await visitor({ user: 'ada' });
 		const late = await opened(cookie);
 		const login = await opened(cookie);
 		const session = await login.session.regenerate();
 		await session.setData({ user: 'ada', n: 1 });
 		await session.save();
-		const renewed = login.cookie();
-		expect(await dataOf(renewed)).toEqual({ user: 'ada', n: 1 });
-		await late.session.destroy();
-		expect(await dataOf(renewed)).toBeUndefined();
-		// And so does one that comes with the old cookie only now.
-		const again = await visitor({ user: 'ada' });
-		const second = await opened(again);
-		await (await second.session.regenerate()).save();
-		const third = await opened(again);
-		expect(third.session.isNew).toBe(true);
-		await third.session.destroy();
-		expect(await dataOf(second.cookie())).toBeUndefined();
+		for (const old of [late, await opened(cookie)]) {
+			await old.session.destroy();
+			expect(old.cookies.at(-1)?.method).not.toBe('set');
+			expect(await dataOf(login.cookie())).toEqual({ user: 'ada', n: 1 });
+		}
+	});
+
+	test('whatever is done with an ID that a login has replaced, the session of the login stays', async () => {
+		const planted = await visitor({ user: 'guest' });
+		const underWay = await opened(planted);
+		const victim = await opened(planted);
+		await victim.session.login('ada', { data: { user: 'ada' } });
+		const attacks: ((session: Session) => Promise<unknown>)[] = [
+			async (session) => session.destroy(),
+			async (session) => session.regenerate(),
+			async (session) => (await session.regenerate()).save(),
+			async (session) => session.login('eve'),
+			async (session) => session.login('ada'),
+			async (session) => session.touch(),
+			async (session) => session.renew(),
+			async (session) => session.save()
+		];
+		for (const attack of attacks) {
+			await attack((await opened(planted)).session);
+			expect(await dataOf(victim.cookie()), String(attack)).toEqual({ user: 'ada' });
+		}
+		await underWay.session.regenerate();
+		expect(await dataOf(victim.cookie())).toEqual({ user: 'ada' });
+	});
+
+	test('an ID whose grace period is over regenerates without ending the session that it led to', async () => {
+		options = { ...options, renewGrace: 0 };
+		const cookie = await visitor({ user: 'ada' });
+		const current = await opened(cookie);
+		await current.session.renew();
+		const late = await opened(cookie);
+		await late.session.regenerate();
+		await (await opened(cookie)).session.login('eve');
+		expect(await dataOf(current.cookie())).toEqual({ user: 'ada' });
 	});
 
 	test('is ended although a hook throws', async () => {
@@ -514,8 +550,9 @@ describe('a new ID', () => {
 	});
 
 	test('a logout with an old cookie that the store does not confirm is an error, and the cookie goes', async () => {
+		options = { ...options, renewGrace: 0 };
 		const cookie = await visitor({ user: 'guest' });
-		await (await opened(cookie)).session.login('ada');
+		await (await opened(cookie)).session.renew();
 		const late = await opened(cookie);
 		store.before = () => {
 			throw new Error('down');
@@ -600,6 +637,8 @@ describe('a new ID', () => {
 		expect(await dataOf(login.cookie())).toEqual({ n: 1 });
 		expect(await dataOf(fast.cookie())).toBeUndefined();
 		await slow.session.destroy();
+		expect(await dataOf(login.cookie())).toEqual({ n: 1 });
+		await login.session.destroy();
 		expect(await dataOf(login.cookie())).toBeUndefined();
 	});
 

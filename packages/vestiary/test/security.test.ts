@@ -197,8 +197,7 @@ describe('data', () => {
 			'text',
 			{},
 			{ cookie: { path: '/' }, data: 'user' },
-			{ data: {}, meta: { user: 5, handle: 'AAAAAAAAAAAAAAAA' } },
-			{ v: 'AAAAAAAAAAAAAAAA', sealed: 'AAAA' }
+			{ data: {}, meta: { user: 5, handle: 'AAAAAAAAAAAAAAAA' } }
 		]) {
 			events.length = 0;
 			store.records.set(id, record as never);

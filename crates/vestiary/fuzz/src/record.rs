@@ -8,7 +8,7 @@ use serde::{
 use serde_json::{Value, json, value::RawValue};
 use vestiary::{
     Error, Format, Handle, Limits, Meta, Record, SessionId, Ttl, UnixMillis, WriteId, merge,
-    protocol::{UserChange, UserSessions},
+    protocol::{Lifetime, UserChange, UserSessions},
 };
 
 use crate::json;
@@ -78,14 +78,15 @@ fn made_sessions(u: &mut Unstructured<'_>) -> Result<()> {
         let change = match u.int_in_range(0..=3)? {
             0 => {
                 let label: Option<&str> = u.arbitrary()?;
-                let label = label.map(|label| json!(label).to_string());
+                let label = label.map(UserSessions::label);
                 UserChange::Add { handle, label, since, most: u.int_in_range(0..=4)? }
             }
             1 => UserChange::Seen(handle),
             2 => UserChange::Remove(handle),
-            _ => UserChange::End { keep: u.arbitrary::<bool>()?.then_some(handle) },
+            _ => UserChange::End { keep: u.arbitrary::<bool>()?.then_some(handle), at: since },
         };
-        sessions.apply(&change, ttl, now);
+        let lifetime = Lifetime { ttl, absolute: u.arbitrary()? };
+        sessions.apply(&change, lifetime, now);
         let mark = WriteId::from_entropy(&[9; WriteId::ENTROPY]);
         let text = sessions.encode(&mark);
         let read = UserSessions::decode(&text);

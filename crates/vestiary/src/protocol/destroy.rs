@@ -1,7 +1,10 @@
 use super::{Answer, Ask, Step, TRIES};
-use crate::{Record, SessionId, WriteId};
+use crate::{Record, SessionId, UserRef, WriteId};
 
 /// Ends a session, also if its ID changes meanwhile.
+///
+/// The tombstone of a renewal is followed, since the session is the same one. That of a login is not: the session
+/// that the login began is another one, and an attacker may have planted the old ID.
 ///
 /// Only the record of the session itself is removed. What a change of the ID leaves behind stays
 /// until it expires: of two logouts at once, one would else remove the only way to the new ID, lose
@@ -22,6 +25,10 @@ pub struct Destroy {
     /// The mark of the record, as last seen.
     seen: Option<WriteId>,
     looking: bool,
+    /// A login has ended the session already.
+    superseded: bool,
+    /// The user in the record that was seen last.
+    owner: Option<UserRef>,
     tries: u8,
 }
 
@@ -40,15 +47,27 @@ impl Destroy {
     #[must_use]
     pub fn new(id: SessionId, loaded: &Record) -> Self {
         let seen = loaded.write_id().cloned();
-        match loaded.next(&id) {
-            Ok(Some((next, _))) => Self { id: next, seen, looking: true, tries: 0 },
-            _ => Self { id, seen, looking: false, tries: 0 },
-        }
+        let (id, looking, superseded) = match loaded.next(&id) {
+            Ok(Some((next, Some(_)))) => (next, true, false),
+            Ok(Some((_, None))) => (id, false, true),
+            _ => (id, false, false),
+        };
+        let owner = loaded.meta().user.clone();
+        Self { id, seen, looking, superseded, owner, tries: 0 }
+    }
+
+    /// The user in whose list the session that was ended stands.
+    #[must_use]
+    pub fn owner(&self) -> Option<&UserRef> {
+        self.owner.as_ref()
     }
 
     /// The first step.
     #[must_use]
     pub fn start(&self) -> Step<Destroyed> {
+        if self.superseded {
+            return Step::Finished(Destroyed::Confirmed);
+        }
         if self.looking {
             return Step::Ask(Ask::Load(self.id.clone()));
         }
@@ -63,14 +82,15 @@ impl Destroy {
             Answer::Record(record) => {
                 match record.next(&self.id) {
                     Ok(None) => {}
-                    Ok(Some((next, _))) => {
+                    Ok(Some((next, Some(_)))) => {
                         self.id = next;
                         self.seen = None;
                         return self.look();
                     }
-                    // It leads nowhere, so nothing can be reached by it.
-                    Err(_) => return Step::Finished(Destroyed::Confirmed),
+                    // A login has ended the session, or the record leads nowhere.
+                    Ok(Some((_, None))) | Err(_) => return Step::Finished(Destroyed::Confirmed),
                 }
+                self.owner.clone_from(&record.meta().user);
                 self.seen = record.write_id().cloned();
                 self.start()
             }
@@ -97,7 +117,7 @@ mod tests {
     use alloc::format;
 
     use super::*;
-    use crate::Limits;
+    use crate::{Limits, UnixMillis};
 
     fn mark(n: u8) -> WriteId {
         WriteId::from_entropy(&[n; 12])
@@ -112,8 +132,13 @@ mod tests {
         Record::decode(&text, Limits::LOAD).unwrap()
     }
 
-    /// What is left under the ID `n` when the session got the ID `n + 1`.
+    /// The tombstone under the ID `n` of a session that was renewed to the ID `n + 1`.
     fn retired(n: u8) -> Record {
+        record(n).retired(mark(n + 1), &id(n), &id(n + 1), Some(UnixMillis(0))).unwrap()
+    }
+
+    /// The same of a login.
+    fn superseded(n: u8) -> Record {
         record(n).retired(mark(n + 1), &id(n), &id(n + 1), None).unwrap()
     }
 
@@ -143,6 +168,34 @@ mod tests {
         assert_eq!(destroy.answered(Answer::Conflict), load(3));
         assert_eq!(destroy.answered(Answer::Record(record(8).into())), remove(3, Some(8)));
         assert_eq!(destroy.answered(Answer::Done), Step::Finished(Destroyed::Confirmed));
+    }
+
+    #[test]
+    fn the_session_of_a_login_is_not_ended_by_the_id_that_the_login_replaced() {
+        let done = Step::Finished(Destroyed::Confirmed);
+        assert_eq!(Destroy::new(id(1), &superseded(1)).start(), done);
+        let mut destroy = Destroy::new(id(1), &record(1));
+        assert_eq!(destroy.start(), remove(1, Some(1)));
+        assert_eq!(destroy.answered(Answer::Conflict), load(1));
+        assert_eq!(destroy.answered(Answer::Record(superseded(1).into())), done);
+        // Renewed first, then logged in.
+        let mut destroy = Destroy::new(id(1), &retired(1));
+        assert_eq!(destroy.start(), load(2));
+        assert_eq!(destroy.answered(Answer::Record(superseded(2).into())), done);
+    }
+
+    #[test]
+    fn the_owner_is_the_one_of_the_record_that_was_removed() {
+        let owned = Record::decode(
+            r#"{"v":"AAAAAAAAAAAAAAAA","meta":{"user":"ada","handle":"BBBBBBBBBBBBBBBB"},"data":{}}"#,
+            Limits::LOAD,
+        )
+        .unwrap();
+        assert_eq!(Destroy::new(id(1), &owned).owner(), owned.meta().user.as_ref());
+        let mut destroy = Destroy::new(id(1), &retired(1));
+        assert_eq!(destroy.owner(), None);
+        let _ = destroy.answered(Answer::Record(owned.clone().into()));
+        assert_eq!(destroy.owner(), owned.meta().user.as_ref());
     }
 
     #[test]

@@ -25,7 +25,9 @@ mod users;
 pub use commit::{Change, Commit, Committed};
 pub use destroy::{Destroy, Destroyed};
 pub use rotate::{Kind, Rotate, Rotated};
-pub use users::{UserChange, UserCommit, UserCommitted, UserSession, UserSessions, UserStep};
+pub use users::{
+    Lifetime, UserChange, UserCommit, UserCommitted, UserSession, UserSessions, UserStep,
+};
 
 use alloc::{borrow::ToOwned as _, boxed::Box, string::String};
 

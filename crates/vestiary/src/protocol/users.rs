@@ -4,7 +4,7 @@ use super::{Answer, TRIES};
 use crate::{
     Error, Handle, Limits, Ttl, UnixMillis, WriteId, date, json,
     meta::{millis, push_name},
-    record::mark_of,
+    record::{check_size, mark_of, unreadable},
 };
 
 /// The sessions of one user: what a store keeps under
@@ -16,16 +16,18 @@ use crate::{
 ///
 /// ```
 /// # use vestiary::{Handle, Ttl, UnixMillis, WriteId};
-/// # use vestiary::protocol::{UserChange, UserSessions};
+/// # use vestiary::protocol::{Lifetime, UserChange, UserSessions};
 /// let phone = Handle::from_entropy(&[1; 12]);
 /// let login = UserChange::Add { handle: phone.clone(), label: None, since: UnixMillis(5), most: 100 };
+/// let lifetime = Lifetime { ttl: Ttl::Millis(60_000), absolute: None };
 /// let mut sessions = UserSessions::default();
-/// assert!(sessions.apply(&login, Ttl::Millis(60_000), UnixMillis(5)));
+/// assert!(sessions.apply(&login, lifetime, UnixMillis(5)));
 /// assert!(sessions.knows(&phone));
 ///
 /// let text = sessions.encode(&WriteId::from_entropy(&[0; 12]));
 /// let mut read = UserSessions::decode(&text)?;
-/// assert!(read.apply(&UserChange::End { keep: None }, Ttl::Infinite, UnixMillis(6)));
+/// let end = UserChange::End { keep: None, at: UnixMillis(6) };
+/// assert!(read.apply(&end, lifetime, UnixMillis(6)));
 /// assert!(!read.knows(&phone));
 /// # Ok::<(), vestiary::Error>(())
 /// ```
@@ -46,7 +48,7 @@ pub struct UserSession {
     pub created: UnixMillis,
     /// When it was last used, as far as was written down.
     pub seen: UnixMillis,
-    /// After that its record is gone for certain.
+    /// When the session has ended for certain.
     until: UnixMillis,
     /// What the application calls it, as JSON text: a string with its quotes.
     pub label: Option<String>,
@@ -60,9 +62,10 @@ pub enum UserChange {
     Add {
         /// The new session.
         handle: Handle,
-        /// What the application calls it, as JSON text.
+        /// The application's label for it, as JSON text: [`UserSessions::label`].
         label: Option<String>,
-        /// When the request began that logged in: before its password was looked at.
+        /// When the request began that logs in, before its password was checked: by the clock that
+        /// [`UserChange::End`] was dated by.
         since: UnixMillis,
         /// The most sessions a user may have: of more, those that were not used for the longest time
         /// end.
@@ -76,11 +79,29 @@ pub enum UserChange {
     End {
         /// That one.
         keep: Option<Handle>,
+        /// When the end was asked for. A login that began earlier is refused.
+        at: UnixMillis,
     },
+}
+
+/// How long a session lasts that is used now.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Lifetime {
+    /// The TTL of its record.
+    pub ttl: Ttl,
+    /// The absolute timeout, in milliseconds since the login.
+    pub absolute: Option<u64>,
 }
 
 /// How often it is written down that a session was used, in milliseconds, at most.
 const SEEN_EVERY: u64 = 300_000;
+
+/// How long a session is kept in the list after its end, in milliseconds: a server whose clock is ahead must not
+/// drop one that is alive.
+const KEPT: u64 = 300_000;
+
+/// The longest label, in characters.
+const LABEL: usize = 256;
 
 /// How long it is remembered that all sessions were ended, in milliseconds: longer than any login takes.
 const REMEMBERED: u64 = 86_400_000;
@@ -89,8 +110,10 @@ impl UserSessions {
     /// Reads what a store has.
     ///
     /// # Errors
-    /// [`Error::Json`] if it is something else. Then no session of the user is good.
+    /// [`Error::Json`] if it is something else, [`Error::TooLarge`], and [`Error::Unsealable`] if it is encrypted.
+    /// Such a list is never written over: another instance of the application may be able to read it.
     pub fn decode(text: &str) -> Result<Self, Error> {
+        check_size(text.len(), Limits::LOAD)?;
         let mut read = Self {
             mark: Some(mark_of(text).and_then(WriteId::parse).ok_or(Error::Json)?),
             ..Self::default()
@@ -106,7 +129,7 @@ impl UserSessions {
             }
             Ok(())
         })?;
-        let sessions = sessions.ok_or(Error::Json)?;
+        let sessions = sessions.ok_or_else(|| unreadable(text, Error::Json))?;
         json::members(sessions, depth, depth, &mut |key, place| {
             let handle = core::str::from_utf8(key).ok().and_then(Handle::parse);
             let session = session(handle, sessions.get(place).unwrap_or_default())?;
@@ -127,22 +150,29 @@ impl UserSessions {
         push_name(&mut text, "sessions");
         text.push('{');
         for session in &self.sessions {
-            push_name(&mut text, session.handle.as_str());
-            text.push('{');
-            for (name, at) in
-                [("created", session.created), ("seen", session.seen), ("until", session.until)]
-            {
-                push_name(&mut text, name);
-                date::push_number(&mut text, at.0, 1);
-            }
-            if let Some(label) = &session.label {
-                push_name(&mut text, "label");
-                text.push_str(label);
-            }
-            text.push('}');
+            session.push(&mut text);
         }
         text.push_str("}}");
         text
+    }
+
+    /// A label as the list keeps it: JSON text, of the first 256 characters.
+    ///
+    /// ```
+    /// # use vestiary::protocol::UserSessions;
+    /// assert_eq!(UserSessions::label("Ada's \"old\" phone"), r#""Ada's \"old\" phone""#);
+    /// assert_eq!(UserSessions::label(&"é".repeat(1_000)).chars().count(), 258);
+    /// ```
+    #[must_use]
+    pub fn label(text: &str) -> String {
+        let end = text.char_indices().nth(LABEL).map_or(text.len(), |(end, _)| end);
+        json::quoted(text.get(..end).unwrap_or_default())
+    }
+
+    /// When all sessions of the user were ended last.
+    #[must_use]
+    pub fn ended(&self) -> Option<UnixMillis> {
+        self.after
     }
 
     /// The mark of what was read.
@@ -167,23 +197,15 @@ impl UserSessions {
     /// life: now and then, and the more often the shorter it lives.
     #[must_use]
     pub fn is_stale(&self, handle: &Handle, ttl: Ttl, now: UnixMillis) -> bool {
-        let every = match ttl {
-            Ttl::Infinite => SEEN_EVERY,
-            Ttl::Millis(millis) => SEEN_EVERY.min(millis / 10),
-        };
+        let every = seen_every(ttl);
         let of_handle = |session: &&UserSession| session.handle == *handle;
         self.sessions.iter().find(of_handle).is_some_and(|session| now.since(session.seen) >= every)
     }
 
     /// Makes a change; false if it may not be made: a login that began before all sessions were ended,
-    /// or the use of a session that was ended. `ttl` is what a record written now may live.
-    pub fn apply(&mut self, change: &UserChange, ttl: Ttl, now: UnixMillis) -> bool {
-        self.sweep(now);
-        // Before it is used again it may live as long as that once more.
-        let until = match ttl {
-            Ttl::Infinite => UnixMillis(u64::MAX),
-            Ttl::Millis(millis) => now.plus(millis.saturating_mul(2)),
-        };
+    /// or the use of a session that was ended.
+    pub fn apply(&mut self, change: &UserChange, lifetime: Lifetime, now: UnixMillis) -> bool {
+        self.sessions.retain(|session| now < session.until.plus(KEPT));
         match change {
             UserChange::Add { handle, label, since, most } => {
                 if self.after.is_some_and(|after| *since < after) {
@@ -193,25 +215,47 @@ impl UserSessions {
                 self.sessions.retain(|session| session.handle != handle);
                 let before = self.sessions.len().saturating_sub(most.saturating_sub(1));
                 self.sessions.drain(..before);
+                let until = lifetime.end(now, now);
                 let session = UserSession { handle, created: now, seen: now, until, label };
                 self.sessions.push(session);
+                self.evict();
             }
             UserChange::Seen(handle) => {
                 let place = self.sessions.iter().position(|session| session.handle == *handle);
                 let Some(place) = place else { return false };
                 let session = self.sessions.remove(place);
+                let until = lifetime.end(session.created, now);
                 self.sessions.push(UserSession { seen: now, until, ..session });
             }
             UserChange::Remove(handle) => self.sessions.retain(|session| session.handle != *handle),
-            UserChange::End { keep } => {
+            UserChange::End { keep, at } => {
                 self.sessions.retain(|session| Some(&session.handle) == keep.as_ref());
-                self.after = Some(now.max(self.after.unwrap_or_default()));
+                self.after = Some((*at).max(self.after.unwrap_or_default()));
             }
         }
         true
     }
 
-    /// Forgets those whose records are gone.
+    /// Evicts the sessions that were not used for the longest time, until the list is no larger than a record.
+    fn evict(&mut self) {
+        let size = |session: &UserSession| {
+            let mut text = String::from("{,");
+            session.push(&mut text);
+            text.len() - 1
+        };
+        let sizes: usize = self.sessions.iter().map(size).sum();
+        let mut over = sizes.saturating_sub(Limits::SAVE.bytes - ROOM);
+        let last = self.sessions.len().saturating_sub(1);
+        let evicted = self.sessions.iter().take(last).take_while(|session| {
+            let is_over = over > 0;
+            over = over.saturating_sub(size(session));
+            is_over
+        });
+        let evicted = evicted.count();
+        self.sessions.drain(..evicted);
+    }
+
+    /// Drops the sessions that have ended.
     pub fn sweep(&mut self, now: UnixMillis) {
         self.sessions.retain(|session| now < session.until);
     }
@@ -220,7 +264,7 @@ impl UserSessions {
     #[must_use]
     pub fn ttl(&self, now: UnixMillis) -> Ttl {
         let ended = self.after.map_or(0, |after| after.plus(REMEMBERED).since(now));
-        let longest = self.sessions.iter().map(|session| session.until.since(now)).max();
+        let longest = self.sessions.iter().map(|session| session.until.plus(KEPT).since(now)).max();
         match longest.unwrap_or(0).max(ended) {
             life if life >= u64::MAX - now.0 => Ttl::Infinite,
             // Also of what has none any more: it is written, and then it expires.
@@ -229,14 +273,54 @@ impl UserSessions {
     }
 }
 
+impl UserSession {
+    fn push(&self, text: &mut String) {
+        push_name(text, self.handle.as_str());
+        text.push('{');
+        for (name, at) in [("created", self.created), ("seen", self.seen), ("until", self.until)] {
+            push_name(text, name);
+            date::push_number(text, at.0, 1);
+        }
+        if let Some(label) = &self.label {
+            push_name(text, "label");
+            text.push_str(label);
+        }
+        text.push('}');
+    }
+}
+
+impl Lifetime {
+    /// When a session has ended for certain that is used now: its record may be given its TTL again for as long as
+    /// its use need not be written down.
+    fn end(self, created: UnixMillis, now: UnixMillis) -> UnixMillis {
+        let unused = match self.ttl {
+            Ttl::Infinite => UnixMillis(u64::MAX),
+            Ttl::Millis(millis) => now.plus(millis.saturating_add(seen_every(self.ttl))),
+        };
+        self.absolute.map_or(unused, |absolute| unused.min(created.plus(absolute)))
+    }
+}
+
+/// Room for what stands beside the sessions in a list.
+const ROOM: usize = 256;
+
+/// How often it is written down at most that a session is used, in milliseconds.
+fn seen_every(ttl: Ttl) -> u64 {
+    match ttl {
+        Ttl::Infinite => SEEN_EVERY,
+        Ttl::Millis(millis) => SEEN_EVERY.min(millis / 10),
+    }
+}
+
 /// Changes the sessions of a user in the store.
 ///
 /// ```
 /// # use vestiary::{Handle, Ttl, UnixMillis, WriteId};
-/// # use vestiary::protocol::{Answer, UserChange, UserCommit, UserStep};
+/// # use vestiary::protocol::{Answer, Lifetime, UserChange, UserCommit, UserStep};
 /// let handle = Handle::from_entropy(&[1; 12]);
 /// let login = UserChange::Add { handle, label: None, since: UnixMillis(5), most: 100 };
-/// let mut commit = UserCommit::new(login, Ttl::Millis(60_000));
+/// let lifetime = Lifetime { ttl: Ttl::Millis(60_000), absolute: None };
+/// let mut commit = UserCommit::new(login, lifetime);
 /// // The store has nothing of this user.
 /// let step = commit.loaded(None, &WriteId::from_entropy(&[0; 12]), UnixMillis(5));
 /// assert!(matches!(step, UserStep::Create(..)));
@@ -246,7 +330,9 @@ impl UserSessions {
 #[derive(Debug)]
 pub struct UserCommit {
     change: UserChange,
-    ttl: Ttl,
+    lifetime: Lifetime,
+    /// When all sessions had been ended before, in what was loaded last.
+    ended: Option<UnixMillis>,
     /// Whether the change could be made of what was loaded.
     made: bool,
     tries: u8,
@@ -266,7 +352,7 @@ pub enum UserStep {
 }
 
 /// How a [`UserCommit`] ended.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub enum UserCommitted {
     /// It is as it should be.
     Done,
@@ -274,22 +360,34 @@ pub enum UserCommitted {
     Refused,
     /// The store did not answer, or others were faster each time.
     GaveUp,
+    /// The store has a list that cannot be read. It was left alone.
+    Unreadable(Error),
 }
 
 impl UserCommit {
-    /// A change, with the life that a record of this user's would have now. Begin by loading.
+    /// A change, with the lifetime of a session of this user that is used now. Begin by loading.
     #[must_use]
-    pub fn new(change: UserChange, ttl: Ttl) -> Self {
-        Self { change, ttl, made: false, tries: 0 }
+    pub fn new(change: UserChange, lifetime: Lifetime) -> Self {
+        Self { change, lifetime, ended: None, made: false, tries: 0 }
+    }
+
+    /// When all sessions of the user had been ended last, before this change.
+    #[must_use]
+    pub fn ended_before(&self) -> Option<UnixMillis> {
+        self.ended
     }
 
     /// What the store has of the user. `mark` is new.
     ///
-    /// What cannot be read is as if there were no session, and so it stays: a change is made over it.
+    /// A list that cannot be read is not taken for an empty one, which would end the sessions in it.
     pub fn loaded(&mut self, text: Option<&str>, mark: &WriteId, now: UnixMillis) -> UserStep {
-        let before = text.and_then(|text| UserSessions::decode(text).ok()).unwrap_or_default();
+        let before = match text.map(UserSessions::decode).transpose() {
+            Ok(before) => before.unwrap_or_default(),
+            Err(error) => return UserStep::Finished(UserCommitted::Unreadable(error)),
+        };
+        self.ended = before.after;
         let mut sessions = before.clone();
-        self.made = sessions.apply(&self.change, self.ttl, now);
+        self.made = sessions.apply(&self.change, self.lifetime, now);
         if self.made && sessions == before && matches!(self.change, UserChange::Add { .. }) {
             return UserStep::Finished(UserCommitted::Done);
         }
@@ -340,12 +438,20 @@ fn session(handle: Option<Handle>, text: &str) -> Result<UserSession, Error> {
 
 #[cfg(test)]
 mod tests {
+    use alloc::format;
+
     use super::*;
 
-    const TTL: Ttl = Ttl::Millis(10_000);
+    const TTL: Lifetime = Lifetime { ttl: Ttl::Millis(10_000), absolute: None };
+
+    const ENDLESS: Lifetime = Lifetime { ttl: Ttl::Infinite, absolute: None };
 
     fn handle(n: u8) -> Handle {
         Handle::from_entropy(&[n; 12])
+    }
+
+    fn end(at: u64) -> UserChange {
+        UserChange::End { keep: None, at: UnixMillis(at) }
     }
 
     fn add(n: u8, since: u64, most: usize) -> UserChange {
@@ -362,7 +468,7 @@ mod tests {
         assert!(sessions.apply(&add(3, 6, 3), TTL, UnixMillis(6)));
         let used = sessions.sessions().iter().find(|session| session.handle == handle(0)).unwrap();
         assert_eq!((used.created, used.seen), (UnixMillis(0), UnixMillis(5)));
-        assert_eq!(used.until, UnixMillis(20_005));
+        assert_eq!(used.until, UnixMillis(11_005));
         let known = [0, 1, 2, 3].map(|n| sessions.knows(&handle(n)));
         assert_eq!(known, [true, false, true, true]);
         assert!(sessions.apply(&add(4, 6, 1), TTL, UnixMillis(6)));
@@ -374,7 +480,7 @@ mod tests {
         let mut sessions = UserSessions::default();
         sessions.apply(&add(1, 5, 9), TTL, UnixMillis(5));
         sessions.apply(&add(2, 5, 9), TTL, UnixMillis(5));
-        let keep = UserChange::End { keep: Some(handle(2)) };
+        let keep = UserChange::End { keep: Some(handle(2)), at: UnixMillis(7) };
         assert!(sessions.apply(&keep, TTL, UnixMillis(7)));
         assert!(!sessions.knows(&handle(1)) && sessions.knows(&handle(2)));
         assert!(!sessions.apply(&UserChange::Seen(handle(1)), TTL, UnixMillis(7)));
@@ -384,7 +490,7 @@ mod tests {
         // In the same millisecond, as when a request ends all sessions and logs in again.
         assert!(sessions.apply(&add(3, 7, 9), TTL, UnixMillis(8)));
         // A clock that is behind does not make the end earlier.
-        assert!(sessions.apply(&UserChange::End { keep: None }, TTL, UnixMillis(3)));
+        assert!(sessions.apply(&end(3), TTL, UnixMillis(3)));
         assert!(!sessions.apply(&add(4, 6, 9), TTL, UnixMillis(8)));
     }
 
@@ -392,21 +498,19 @@ mod tests {
     fn it_is_stored_longer_than_what_it_lists() {
         let mut sessions = UserSessions::default();
         sessions.apply(&add(1, 5, 9), TTL, UnixMillis(5));
-        assert_eq!(sessions.ttl(UnixMillis(5)), Ttl::Millis(20_000));
-        assert!(!sessions.is_stale(&handle(1), TTL, UnixMillis(1_004)));
-        assert!(sessions.is_stale(&handle(1), TTL, UnixMillis(1_005)));
+        assert_eq!(sessions.ttl(UnixMillis(5)), Ttl::Millis(11_000 + KEPT));
+        assert!(!sessions.is_stale(&handle(1), TTL.ttl, UnixMillis(1_004)));
+        assert!(sessions.is_stale(&handle(1), TTL.ttl, UnixMillis(1_005)));
         // Of a session that is not in the list nothing is written down.
-        assert!(!sessions.is_stale(&handle(2), TTL, UnixMillis(1_005)));
-        sessions.apply(&add(2, 5, 9), Ttl::Infinite, UnixMillis(20_004));
+        assert!(!sessions.is_stale(&handle(2), TTL.ttl, UnixMillis(1_005)));
+        sessions.apply(&add(2, 5, 9), ENDLESS, UnixMillis(20_004));
         assert_eq!(sessions.sessions().len(), 2);
         assert_eq!(sessions.ttl(UnixMillis(20_004)), Ttl::Infinite);
-        sessions.apply(&UserChange::Remove(handle(2)), TTL, UnixMillis(20_005));
-        assert_eq!(
-            (sessions.sessions(), sessions.ttl(UnixMillis(20_005))),
-            (&[][..], Ttl::Millis(1_000))
-        );
-        sessions.apply(&UserChange::End { keep: None }, TTL, UnixMillis(20_005));
-        assert_eq!(sessions.ttl(UnixMillis(20_005)), Ttl::Millis(REMEMBERED));
+        let late = UnixMillis(11_005 + KEPT);
+        sessions.apply(&UserChange::Remove(handle(2)), TTL, late);
+        assert_eq!((sessions.sessions(), sessions.ttl(late)), (&[][..], Ttl::Millis(1_000)));
+        sessions.apply(&end(late.0), TTL, late);
+        assert_eq!(sessions.ttl(late), Ttl::Millis(REMEMBERED));
     }
 
     #[test]
@@ -415,7 +519,7 @@ mod tests {
         sessions.apply(&add(1, 5, 9), TTL, UnixMillis(5));
         let label = Some(r#""Firefox, \"old\"""#.to_owned());
         let change = UserChange::Add { handle: handle(2), label, since: UnixMillis(6), most: 9 };
-        sessions.apply(&change, Ttl::Infinite, UnixMillis(6));
+        sessions.apply(&change, ENDLESS, UnixMillis(6));
         sessions.after = Some(UnixMillis(3));
         let mark = WriteId::from_entropy(&[9; 12]);
         let text = sessions.encode(&mark);
@@ -445,7 +549,7 @@ mod tests {
         let now = UnixMillis(9);
         let mut commit = UserCommit::new(add(1, 9, 9), TTL);
         let UserStep::Create(text, ttl) = commit.loaded(None, &mark, now) else { panic!() };
-        assert_eq!(ttl, Ttl::Millis(20_000));
+        assert_eq!(ttl, Ttl::Millis(11_000 + KEPT));
         assert_eq!(commit.written(&Answer::Exists), UserStep::Load);
         // It was there already: the answer was lost.
         let done = UserStep::Finished(UserCommitted::Done);
@@ -469,8 +573,71 @@ mod tests {
             assert_eq!(other.written(&Answer::Conflict), UserStep::Load);
         }
         assert_eq!(other.written(&Answer::Unknown), UserStep::Finished(UserCommitted::GaveUp));
-        // What is there and cannot be read is written over, and what it may have had is gone.
-        let step = UserCommit::new(add(1, 9, 9), TTL).loaded(Some("broken"), &mark, now);
-        assert!(matches!(step, UserStep::Replace(None, ..)), "{step:?}");
+    }
+
+    #[test]
+    fn a_list_that_cannot_be_read_is_not_written_over() {
+        let mark = WriteId::from_entropy(&[0; 12]);
+        let large = r#"{"v":"AAAAAAAAAAAAAAAA","sessions":{}}"#.to_owned() + &" ".repeat(2 << 20);
+        let sealed = r#"{"v":"AAAAAAAAAAAAAAAA","sealed":"AAAA"}"#;
+        for change in
+            [add(1, 9, 9), end(9), UserChange::Seen(handle(1)), UserChange::Remove(handle(1))]
+        {
+            for text in ["broken", "{}", sealed, &large] {
+                let step =
+                    UserCommit::new(change.clone(), TTL).loaded(Some(text), &mark, UnixMillis(9));
+                let left = matches!(step, UserStep::Finished(UserCommitted::Unreadable(_)));
+                assert!(left, "{change:?}: {step:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_session_is_listed_until_its_record_has_ended_and_never_beyond_its_absolute_deadline() {
+        let listed = |sessions: &UserSessions, now| {
+            let mut sessions = sessions.clone();
+            sessions.sweep(UnixMillis(now));
+            sessions.sessions().len()
+        };
+        let mut sessions = UserSessions::default();
+        sessions.apply(&add(1, 0, 9), TTL, UnixMillis(0));
+        assert_eq!((listed(&sessions, 10_999), listed(&sessions, 11_000)), (1, 0));
+        // A server whose clock is ahead drops nothing that another one still takes for alive.
+        sessions.apply(&add(2, 0, 9), TTL, UnixMillis(KEPT + 10_999));
+        assert!(sessions.knows(&handle(1)));
+        sessions.apply(&add(3, 0, 9), TTL, UnixMillis(KEPT + 11_000));
+        assert!(!sessions.knows(&handle(1)));
+
+        let absolute = Lifetime { absolute: Some(15_000), ..TTL };
+        let mut sessions = UserSessions::default();
+        sessions.apply(&add(1, 0, 9), absolute, UnixMillis(0));
+        assert!(sessions.apply(&UserChange::Seen(handle(1)), absolute, UnixMillis(9_000)));
+        assert_eq!((listed(&sessions, 14_999), listed(&sessions, 15_000)), (1, 0));
+    }
+
+    #[test]
+    fn a_list_is_no_larger_than_a_record_and_the_longest_unused_session_makes_room() {
+        let label = Some(UserSessions::label(&"\u{1}".repeat(100_000)));
+        let mut sessions = UserSessions::default();
+        for n in 0..=255 {
+            let (handle, label) = (handle(n), label.clone());
+            let change = UserChange::Add { handle, label, since: UnixMillis(0), most: usize::MAX };
+            assert!(sessions.apply(&change, TTL, UnixMillis(0)));
+            assert!(sessions.encode(&WriteId::from_entropy(&[0; 12])).len() <= Limits::SAVE.bytes);
+        }
+        let kept = sessions.sessions().len();
+        assert!((30..60).contains(&kept), "{kept}");
+        assert!(sessions.knows(&handle(255)) && !sessions.knows(&handle(0)));
+    }
+
+    #[test]
+    fn a_label_is_cut_between_characters() {
+        for (text, label) in
+            [("", r#""""#), ("a\"b\\c\n\u{1}\u{7f}é😀", "\"a\\\"b\\\\c\\u000a\\u0001\u{7f}é😀\"")]
+        {
+            assert_eq!(UserSessions::label(text), label);
+        }
+        let label = UserSessions::label(&"😀".repeat(257));
+        assert_eq!(label, format!("\"{}\"", "😀".repeat(256)));
     }
 }

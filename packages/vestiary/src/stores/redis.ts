@@ -124,6 +124,7 @@ export class RedisStore implements Store {
 	#operations(): AtomicOperations {
 		const life = (ttl: number): number => millis(ttl, this.ttl);
 		return {
+			ttl: this.ttl,
 			read: async (id) => {
 				const text = await this.client.get(this.prefix + id);
 				return typeof text === 'string' && text !== '' ? text : null;

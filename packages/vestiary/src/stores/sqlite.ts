@@ -121,6 +121,7 @@ export class SqliteStore implements Store {
 		};
 		return {
 			resends: false,
+			ttl: this.ttl,
 			read: async (id) => {
 				const row = await this.#run(({ get }) => get.get(this.prefix + id, Date.now()));
 				return typeof row?.record === 'string' ? row.record : null;

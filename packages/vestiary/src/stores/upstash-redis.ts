@@ -101,6 +101,7 @@ export class RedisStore implements Store {
 		): Promise<unknown> =>
 			client.eval(COMPARE_AND_SET, [prefix + id], [mark ?? '', text, String(life(ttl))]);
 		return {
+			ttl: this.ttl,
 			read: async (id) => this.#text(id),
 			create: async (id, text, ttl) => {
 				if (life(ttl) === 0) return true;
