@@ -334,6 +334,21 @@ describe('a memory store', () => {
 		expect(events).toEqual(['created']);
 	});
 
+	test('with a serializer whose text looks like a record is read by the serializer alone', async () => {
+		const serializer = {
+			parse: (text: string): SessionStoreData => {
+				const { data, ...rest } = JSON.parse(text) as SessionStoreData;
+				const { hidden } = data as unknown as { hidden: string };
+				return { ...rest, data: JSON.parse(atob(hidden)) as Data };
+			},
+			stringify: ({ data, ...rest }: SessionStoreData) =>
+				JSON.stringify({ ...rest, data: { hidden: btoa(JSON.stringify(data)) } })
+		};
+		store = new MemoryStore({ serializer });
+		options = { ...options, store };
+		expect(await dataOf(await visitor({ n: 1 }))).toEqual({ n: 1 });
+	});
+
 	test('says of a touch whether there is a record', async () => {
 		expect(await operations().touch('none', 1_000)).toBe(false);
 		expect(await operations().replace('none', null, '{}', 1_000)).toBe('gone');

@@ -82,6 +82,19 @@ async fn nothing_extends_the_absolute_deadline() {
 }
 
 #[tokio::test]
+async fn a_session_that_is_used_gets_another_idle_deadline() {
+    let hour = Duration::from_millis(HOUR);
+    let (app, sessions) = app_and_sessions(&config().idle_timeout(hour), MemoryStore::default());
+    let now = sessions.now().0;
+    let meta = format!(r#"{{"created":{now},"idle":{}}}"#, now + HOUR / 2);
+    let mut browser = Browser::with(&app, planted(&sessions, &record(&meta, "{}")).await);
+    browser.ok("/look").await;
+    let id = SessionId::parse(&id_of(&browser)).unwrap();
+    let stored = sessions.load(&id).await.unwrap().unwrap();
+    assert!(stored.meta().idle >= Some(UnixMillis(now + HOUR)));
+}
+
+#[tokio::test]
 async fn no_number_overflows_and_no_clock_that_steps_back_revives_a_session() {
     for time in [Duration::MAX, Duration::from_secs(u64::MAX / 1_000), Duration::from_secs(1 << 53)]
     {
@@ -269,6 +282,45 @@ async fn a_response_that_is_slower_than_a_login_does_not_overwrite_the_new_cooki
         browser.ok(meanwhile).await;
         leave.notify_one();
         assert_eq!(set_cookies(&late.await.unwrap()).len(), cookies, "{meanwhile}");
+    }
+}
+
+#[tokio::test]
+async fn a_write_that_finds_the_session_under_another_id_tells_the_browser() {
+    for update in [false, true] {
+        let (entered, leave) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (inside, go) = (entered.clone(), leave.clone());
+        let slow = async move |session: Session| {
+            session.get::<String>("user").await?;
+            inside.notify_one();
+            go.notified().await;
+            if update {
+                let change = |data: &mut vestiary_tower::Data| {
+                    data.insert("user".to_owned(), "eve".into());
+                };
+                return session.update(change).await.map(|is_known| assert!(is_known));
+            }
+            session.insert("user", "eve").await?;
+            session.save().await.map(|is_known| assert!(is_known))
+        };
+        let store = Faulty::default();
+        let layer = SessionLayer::new(&config(), store.clone()).unwrap();
+        let app = routes().route("/slow", get(slow)).layer(layer);
+        // Another process renews it meanwhile.
+        let elsewhere = crate::app(&config(), store.clone());
+        let mut browser = Browser::new(&app);
+        browser.ok("/write").await;
+        let mut other = Browser::with(&elsewhere, browser.cookie());
+        let late = tokio::spawn(async move {
+            browser.ok("/slow").await;
+            browser
+        });
+        entered.notified().await;
+        other.ok("/renew").await;
+        leave.notify_one();
+        let mut browser = late.await.unwrap();
+        assert_eq!(browser.cookie(), other.cookie(), "{update}");
+        assert_eq!(browser.ok("/look").await, "eve", "{update}");
     }
 }
 
