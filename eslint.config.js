@@ -12,6 +12,7 @@ export default defineConfig(
 		// Compiled inside the apps that it is copied into.
 		'packages/vestiary/runtimes/app',
 		'packages/vestiary/runtimes/readme',
+		'packages/vestiary/runtimes/elsewhere',
 		'packages/vestiary/runtimes/remote'
 	]),
 	js.configs.recommended,

@@ -7,6 +7,7 @@ import { install, KITS } from './kits.js';
 import { installOthers } from './others.js';
 import { remoteFunctions } from './remote.js';
 import { run, serve, type Server } from './run.js';
+import { subRequests } from './sub-requests.js';
 import { works } from './works.js';
 
 const TARGET = new URL('../../../target/runtimes/', import.meta.url).pathname;
@@ -22,7 +23,8 @@ for (const kit of KITS) {
 
 	beforeAll(async () => {
 		await install(kit, folder);
-		await cp(new URL('remote/', import.meta.url).pathname, folder, { recursive: true });
+		for (const more of ['remote/', 'elsewhere/'])
+			await cp(new URL(more, import.meta.url).pathname, folder, { recursive: true });
 	});
 
 	describe(kit.name, () => {
@@ -41,6 +43,7 @@ for (const kit of KITS) {
 				);
 			works(start, { built: false });
 			remoteFunctions(start);
+			subRequests(start);
 		});
 
 		describe('vite build, with a prerendered page, and adapter-node', () => {
@@ -74,6 +77,7 @@ for (const kit of KITS) {
 						})
 					);
 				works(start);
+				subRequests(start);
 			});
 		});
 	});

@@ -195,6 +195,14 @@ export function works(start: () => Promise<Server>, { built = true } = {}): void
 		expect(first.headers.getSetCookie()).toEqual([]);
 	});
 
+	// docs/session.md says so, too: SvelteKit puts no other header on this response, not even those of `setHeaders`.
+	test('a redirect that a later hook throws has the cookie, and nothing for caches', async () => {
+		const response = await get('/hook/redirect');
+		expect(response.headers.getSetCookie()).toHaveLength(1);
+		expect(response.headers.get('cache-control')).toBeNull();
+		expect(response.headers.get('vary') ?? '').not.toContain('Cookie');
+	});
+
 	// What SvelteKit makes of these is its own response, which no hook sees: docs/troubleshooting.md.
 	test.each([
 		['an error that a hook throws', '/hook/error', 418],

@@ -51,3 +51,15 @@ const hooks: Handle = async ({ event, resolve }) => {
 };
 
 export const handle = sequence(answered, session, hooks);
+
+/** Sends what is for the backend over the network: to this app, which has a page that answers as one. */
+export const handleFetch = async (input: {
+	request: Request;
+	fetch: typeof globalThis.fetch;
+}): Promise<Response> => {
+	const { request, fetch } = input;
+	const { href, pathname } = new URL(request.url);
+	return pathname.startsWith('/backend/')
+		? globalThis.fetch(new Request(href.replace('/backend/', '/echo/'), request))
+		: fetch(request);
+};
