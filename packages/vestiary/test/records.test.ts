@@ -303,6 +303,30 @@ describe('encryption', () => {
 	});
 });
 
+describe('a list of a user’s sessions that is not encrypted where all should be', () => {
+	test('admits no session', async () => {
+		const sealing = { ...options, encrypt: true };
+		const victim = await opened(undefined, sealing);
+		await victim.session.login('ada');
+		const [sealed] = await sessions(sealing).of('ada').list();
+		// The list as a service would have it that does not encrypt.
+		const plain = { ...options, store: new MemoryStore() };
+		await (await opened(undefined, plain)).session.login('ada');
+		const [theirs] = await sessions(plain).of('ada').list();
+		const create = vi.spyOn(operations(), 'create');
+		await (await opened(undefined, { ...options, namespace: 'probe' })).session.login('ada');
+		const key = create.mock.calls[0]?.[0].replace('probe:', '') ?? '';
+		create.mockRestore();
+		const list = (await plain.store.atomic?.read(key)) ?? '';
+		expect(list).toContain(theirs?.handle);
+		await store.destroy(key);
+		const planted = list.replaceAll(theirs?.handle ?? '', sealed?.handle ?? '');
+		await operations().create(key, planted, Infinity, true);
+		const found = await opened(cookieOf(victim), sealing).catch(() => undefined);
+		expect(found?.session.userId).toBeUndefined();
+	});
+});
+
 describe('a memory store', () => {
 	const record: SessionStoreData = { cookie: { path: '/' }, data: { n: 1 } };
 

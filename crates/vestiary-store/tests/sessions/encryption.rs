@@ -72,3 +72,27 @@ async fn nothing_of_a_session_or_of_its_user_is_legible_in_the_store() {
         vestiary_store::Found::Retired(_) | vestiary_store::Found::Nobody
     ));
 }
+
+#[tokio::test]
+async fn a_plain_list_of_a_users_sessions_admits_no_session() {
+    let store = Watched::default();
+    let (sealed, _) = sessions(config().encrypt(Encrypt::On), &store);
+    let user = of_user(&sealed, "ada", None).await;
+    let key = sealed.options().user_key("ada");
+    let list = store.read(&key).await.unwrap().unwrap();
+    let mark = vestiary_store::mark_of(&list).and_then(vestiary::WriteId::parse);
+    // The same list as another service would have it that does not encrypt.
+    let elsewhere = Watched::default();
+    let (plain, _) = sessions(config(), &elsewhere);
+    let theirs = of_user(&plain, "ada", None).await;
+    let text = elsewhere.read(&plain.options().user_key("ada")).await.unwrap().unwrap();
+    let text = text.replace(theirs.handle().unwrap().as_str(), user.handle().unwrap().as_str());
+    let ttl = vestiary::Ttl::Infinite;
+    store.replace(&key, mark.as_ref(), &text, ttl).await.unwrap();
+    let list = sealed.of("ada").list().await;
+    assert!(list.is_err() || list.is_ok_and(|list| list.is_empty()));
+    // No session, or an error: not that of the planted list.
+    let cookie = format!("sid={}", sealed.sign(user.id()));
+    let found = sealed.find(&sealed.cookies([cookie.as_bytes()])).await;
+    assert!(!matches!(found, Ok(vestiary_store::Found::Session(_))), "{found:?}");
+}

@@ -55,6 +55,18 @@ async fn after_a_login_the_old_id_is_worth_nothing_but_a_logout() {
 }
 
 #[tokio::test]
+async fn a_late_request_with_the_id_of_before_a_login_does_nothing_to_the_new_session() {
+    let (sessions, _) = sessions(config(), &Watched::default());
+    let first = sessions.create(r#"{"n":1}"#, None).await.unwrap();
+    let second = sessions.supersede(&first, r#"{"n":2}"#, None).await.unwrap().unwrap();
+    assert!(sessions.renew(&first).await.unwrap().is_none());
+    assert!(sessions.supersede(&first, "{}", None).await.unwrap().is_none());
+    let session = loaded(&sessions, second.id()).await.unwrap();
+    assert_eq!(session.stored.data(), r#"{"n":2}"#);
+    assert!(!sessions.is_retired(second.id()));
+}
+
+#[tokio::test]
 async fn a_second_cookie_counts_if_the_first_is_out_of_use() {
     let (sessions, _) = sessions(config(), &Watched::default());
     let [old, older] = [(); 2].map(|()| async {

@@ -261,6 +261,15 @@ async fn a_cookie_that_only_rolls_is_kept_by_no_cache() {
 }
 
 #[tokio::test]
+async fn a_session_that_is_over_at_once_is_neither_stored_nor_told_to_the_browser() {
+    let store = Faulty::default();
+    let app = app(&config().max_age(Duration::ZERO), store.clone());
+    let response = Browser::new(&app).send(Method::GET, "/write").await;
+    assert_eq!(set_cookies(&response), Vec::<String>::new());
+    assert_eq!(store.len(), 0);
+}
+
+#[tokio::test]
 async fn the_one_cookie_of_the_name_is_the_last_word_of_the_request() {
     let both = async |session: Session| -> Done {
         session.insert("user", "ada").await?;
