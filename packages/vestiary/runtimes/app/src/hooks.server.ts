@@ -59,7 +59,9 @@ export const handleFetch = async (input: {
 }): Promise<Response> => {
 	const { request, fetch } = input;
 	const { href, pathname } = new URL(request.url);
+	// A built app of SvelteKit 3 believes to be served over https.
+	const backend = href.replace('/backend/', '/echo/').replace('https:', 'http:');
 	return pathname.startsWith('/backend/')
-		? globalThis.fetch(new Request(href.replace('/backend/', '/echo/'), request))
+		? globalThis.fetch(new Request(backend, request))
 		: fetch(request);
 };
