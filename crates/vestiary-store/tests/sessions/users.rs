@@ -159,3 +159,29 @@ async fn a_use_that_cannot_be_noted_is_no_reason_to_refuse_the_session() {
     let seen = sessions.of("ada").list().await.unwrap()[0].seen;
     assert!(seen.0 > sessions.now().0 - 600_000);
 }
+
+#[tokio::test]
+async fn the_list_shows_no_session_that_has_expired() {
+    let store = Watched::default();
+    let (sessions, _) = sessions(config().max_age(std::time::Duration::from_secs(60)), &store);
+    of_user(&sessions, "ada", None).await;
+    of_user(&sessions, "ada", None).await;
+    let key = sessions.options().user_key("ada");
+    let text = store.read(&key).await.unwrap().unwrap();
+    let (before, after) = text.split_once(r#""until":"#).unwrap();
+    let rest = after.trim_start_matches(|char: char| char.is_ascii_digit());
+    let mark = vestiary_store::mark_of(&text).and_then(vestiary::WriteId::parse);
+    let aged = format!(r#"{before}"until":1{rest}"#);
+    store.replace(&key, mark.as_ref(), &aged, vestiary::Ttl::Infinite).await.unwrap();
+    assert_eq!(sessions.of("ada").list().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn an_encrypted_list_keeps_the_sessions_of_before() {
+    let store = Watched::default();
+    let (sessions, _) = sessions(config().encrypt(vestiary_store::Encrypt::On), &store);
+    let first = of_user(&sessions, "ada", None).await;
+    of_user(&sessions, "ada", None).await;
+    assert_eq!(sessions.of("ada").list().await.unwrap().len(), 2);
+    assert!(loaded(&sessions, first.id()).await.is_some());
+}

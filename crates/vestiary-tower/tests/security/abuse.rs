@@ -4,16 +4,16 @@ use std::{fmt::Write as _, time::Duration};
 
 use axum::{
     body::Body,
-    http::{HeaderValue, Request, StatusCode, header},
+    http::{HeaderValue, Method, Request, StatusCode, header},
     routing::get,
 };
 use tower::ServiceExt as _;
 use vestiary_store::MemoryStore;
-use vestiary_tower::{RequireLogin, SessionLayer};
+use vestiary_tower::{RequireLogin, Session, SessionError, SessionLayer};
 
 use crate::{
-    Browser, answered, app, app_and_sessions, planted, record, routes,
-    support::{Events, Faulty, config, text},
+    Browser, answered, app, app_and_sessions, has, planted, record, routes,
+    support::{Events, Fault, Faulty, config, text},
 };
 
 #[tokio::test]
@@ -77,4 +77,41 @@ async fn a_guarded_route_runs_for_nobody_who_is_not_logged_in() {
     assert_eq!(browser.ok("/secret").await, "secret");
     layer.sessions().of("ada").revoke_all().await.unwrap();
     assert_eq!(browser.get("/secret").await.0, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn a_response_whose_session_cannot_be_stored_says_nothing_of_the_handlers() {
+    let promises = |session: Session| async move {
+        session.insert("user", "ada").await?;
+        let headers = [
+            (header::LOCATION, "/done"),
+            (header::CACHE_CONTROL, "public, max-age=60"),
+            (header::CONTENT_TYPE, "text/html"),
+            (header::CONTENT_ENCODING, "gzip"),
+            (header::CONTENT_LENGTH, "7"),
+            (header::ETAG, "\"promise\""),
+            (header::LAST_MODIFIED, "Thu, 01 Jan 1970 00:00:00 GMT"),
+        ];
+        Ok::<_, SessionError>((StatusCode::SEE_OTHER, headers, "promise"))
+    };
+    let store = Faulty::default();
+    let layer = SessionLayer::new(&config(), store.clone()).unwrap();
+    let app = routes().route("/promises", get(promises)).layer(layer);
+    store.breaks("create", Fault::Fails);
+    let response = Browser::new(&app).send(Method::GET, "/promises").await;
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let headers = response.headers();
+    assert!(has(headers, header::CACHE_CONTROL, "no-store"));
+    assert!(has(headers, header::RETRY_AFTER, "1"));
+    for name in [
+        header::LOCATION,
+        header::CONTENT_TYPE,
+        header::CONTENT_ENCODING,
+        header::ETAG,
+        header::LAST_MODIFIED,
+    ] {
+        assert!(!headers.contains_key(&name), "{name}");
+    }
+    assert!(headers.get(header::CONTENT_LENGTH).is_none_or(|length| length == "0"));
+    assert_eq!(text(response).await, "");
 }
