@@ -8,6 +8,8 @@ mod bench;
 mod demo;
 mod faults;
 mod fuzz;
+#[path = "../../crates/vestiary-cli/build/notices.rs"]
+mod notices;
 mod npm;
 mod progress;
 mod run;

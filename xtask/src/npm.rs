@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use flate2::read::GzDecoder;
 
 use crate::{
+    notices,
     progress::{Log, Progress},
     root,
     tools::Tools,
@@ -42,10 +43,19 @@ fn pack(log: &Log, tools: &Tools) -> anyhow::Result<PathBuf> {
     for license in ["LICENSE-APACHE", "LICENSE-MIT"] {
         fs::copy(root().join(license), package.join(license))?;
     }
+    fs::write(package.join("THIRD-PARTY-NOTICES"), third_party()?)?;
     let folder = root().join("target/npm");
     fs::create_dir_all(&folder)?;
     tools.npm(&["pack", "--pack-destination"]).args([&folder]).within(&package).logged(log)?;
     Ok(folder.join(format!("vestiary-{}.tgz", version(&package)?)))
+}
+
+/// What the licenses of the crates in the WebAssembly ask for.
+fn third_party() -> anyhow::Result<String> {
+    let manifest = root().join("Cargo.toml");
+    let target = "wasm32-unknown-unknown";
+    notices::of("vestiary-wasm", target, "cargo", &manifest, &["--locked"])
+        .map_err(|error| anyhow::anyhow!("the notices of the WebAssembly: {error}"))
 }
 
 fn version(package: &Path) -> anyhow::Result<String> {

@@ -67,6 +67,8 @@ pub(crate) enum Command {
     Doctor(doctor::Args),
     /// Print the completions for a shell
     Completions(completions::Args),
+    /// Print the licenses of the software that this program contains
+    Licenses,
 }
 
 #[cfg(test)]

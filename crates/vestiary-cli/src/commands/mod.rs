@@ -1,6 +1,7 @@
 pub(crate) mod completions;
 pub(crate) mod doctor;
 pub(crate) mod inspect;
+pub(crate) mod licenses;
 pub(crate) mod ls;
 pub(crate) mod migrate;
 pub(crate) mod revoke;
@@ -25,5 +26,6 @@ pub(crate) async fn run(command: &Command, output: &mut Output) -> Result<Verdic
         Command::Migrate(args) => migrate::run(args, output).await,
         Command::Doctor(args) => doctor::run(args, output).await,
         Command::Completions(args) => completions::run(args, output),
+        Command::Licenses => licenses::run(output),
     }
 }

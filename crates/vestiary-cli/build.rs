@@ -1,0 +1,19 @@
+//! Writes the notices of the crates that the program contains, for `vestiary licenses`.
+
+use std::{env, error::Error, fs, path::Path};
+
+#[path = "build/notices.rs"]
+mod notices;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    for file in ["Cargo.toml", "build.rs", "build/notices.rs"] {
+        println!("cargo::rerun-if-changed={file}");
+    }
+    let manifest = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("Cargo.toml");
+    let (cargo, target) = (env::var("CARGO")?, env::var("TARGET")?);
+    let of = |options: &[&str]| notices::of("vestiary-cli", &target, &cargo, &manifest, options);
+    // What is linked was downloaded for that; what else belongs to the workspace may not be there yet.
+    let notices = of(&["--offline", "--locked"]).or_else(|_| of(&[]))?;
+    fs::write(Path::new(&env::var("OUT_DIR")?).join("THIRD-PARTY-NOTICES"), notices)?;
+    Ok(())
+}

@@ -1,0 +1,15 @@
+use serde_json::json;
+
+use crate::{
+    failure::{Failure, Verdict},
+    output::Output,
+};
+
+/// The licenses of the software that this program contains, from when it was built.
+const NOTICES: &str = include_str!(concat!(env!("OUT_DIR"), "/THIRD-PARTY-NOTICES"));
+
+pub(crate) fn run(output: &mut Output) -> Result<Verdict, Failure> {
+    output.document(&json!({ "notices": NOTICES }))?;
+    output.line(NOTICES.trim_end())?;
+    Ok(Verdict::Yes)
+}
