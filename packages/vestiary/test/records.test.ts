@@ -114,6 +114,14 @@ describe('a cookie whose ID is out of use when the response leaves is not set', 
 		expect(cookies.filter((one) => cookie.includes(one.split(/[=;]/)[1] ?? '-'))).toEqual([]);
 	});
 
+	test('after a login that shares nothing with this handle but the store', async () => {
+		const handle = sveltekitSessionHandle(here());
+		const cookie = await visitor({ n: 1 }, here());
+		const login = async (): Promise<unknown> =>
+			(await opened(cookie, elsewhere())).session.login('ada');
+		expect(await during(handle, cookie, login)).toEqual([]);
+	});
+
 	test('after a touch that found nothing', async () => {
 		const always = { ...here(), touchAfter: 0 };
 		const handle = sveltekitSessionHandle(always);

@@ -80,6 +80,69 @@ async fn a_guarded_route_runs_for_nobody_who_is_not_logged_in() {
 }
 
 #[tokio::test]
+async fn a_guarded_route_runs_neither_without_the_layer_nor_while_the_store_is_down() {
+    let guarded = |guard: RequireLogin| {
+        axum::Router::new().route("/secret", get(|| async { "secret" })).route_layer(guard)
+    };
+    let (status, said) = Browser::new(&guarded(RequireLogin::new())).get("/secret").await;
+    assert!(!status.is_success() && !said.contains("secret"), "{status}: {said}");
+    let store = Faulty::default();
+    let layer = SessionLayer::new(&config(), store.clone()).unwrap();
+    let app = routes().merge(guarded(RequireLogin::at("/login-page"))).layer(layer);
+    let mut browser = Browser::new(&app);
+    for method in [Method::GET, Method::HEAD] {
+        let response = browser.send(method, "/secret").await;
+        assert_eq!(response.status(), StatusCode::SEE_OTHER);
+        assert!(has(response.headers(), header::LOCATION, "/login-page"));
+    }
+    browser.ok("/login").await;
+    store.breaks("read", Fault::Fails);
+    let response = browser.send(Method::GET, "/secret").await;
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(has(response.headers(), header::RETRY_AFTER, "1"));
+    assert_ne!(text(response).await, "secret");
+}
+
+/// A service that must be asked whether it is ready, each clone on its own.
+#[derive(Default)]
+struct Readied(bool);
+
+impl Clone for Readied {
+    fn clone(&self) -> Self {
+        Self(false)
+    }
+}
+
+impl tower::Service<Request<Body>> for Readied {
+    type Response = axum::response::Response;
+    type Error = std::convert::Infallible;
+    type Future = std::future::Ready<Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(
+        &mut self,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Result<(), Self::Error>> {
+        self.0 = true;
+        std::task::Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<Body>) -> Self::Future {
+        assert!(std::mem::take(&mut self.0), "it was not ready");
+        std::future::ready(Ok(axum::response::Response::new(Body::from("ready"))))
+    }
+}
+
+#[tokio::test]
+async fn a_guard_calls_the_service_that_was_ready() {
+    let layer = SessionLayer::new(&config(), MemoryStore::default()).unwrap();
+    let guarded = tower::Layer::layer(&RequireLogin::new(), Readied::default());
+    let app = routes().route_service("/ready", guarded).layer(layer);
+    let mut browser = Browser::new(&app);
+    browser.ok("/login").await;
+    assert_eq!(browser.ok("/ready").await, "ready");
+}
+
+#[tokio::test]
 async fn a_response_whose_session_cannot_be_stored_says_nothing_of_the_handlers() {
     let promises = |session: Session| async move {
         session.insert("user", "ada").await?;
