@@ -5,8 +5,8 @@ use std::{borrow::Cow, time::Duration};
 use vestiary::{
     Error, Limits, Record, SessionId, UnixMillis, UserRef, WriteId,
     protocol::{
-        Answer, Ask, Commit, Committed, Destroy, Destroyed, Rotate, Rotated as Ended, Step,
-        UserCommit, UserCommitted, UserStep,
+        Answer, Ask, Commit, Committed, Destroy, Destroyed, Rotate, Rotated as Ended, Step, Touch,
+        Touched, UserCommit, UserCommitted, UserStep,
     },
 };
 
@@ -39,11 +39,33 @@ pub(crate) async fn commit(
                 machine.answered(answer, next, now)?
             }
             Step::Compute(data) => machine.computed(&compute(&data)?, clock::now())?,
-            Step::Finished(Committed::Gone) => return Ok(None),
+            // In both cases nothing was written.
+            Step::Finished(Committed::Gone | Committed::Untraced) => return Ok(None),
             Step::Finished(Committed::GaveUp) => return Err(drive.gave_up()),
             Step::Finished(Committed::Saved(record)) => {
-                let stored = Stored { id: machine.id().clone(), record: *record };
-                return Ok(Some(Written { stored, merged: drive.asks > 1 }));
+                let stored = Stored { id: machine.id().clone(), record: *record, at: drive.asked };
+                return Ok(Some(Written { stored, merged: machine.is_merged() }));
+            }
+        }
+    }
+}
+
+/// The session with another TTL, under the ID that it has now; `None` if it was ended meanwhile.
+pub(crate) async fn touch(
+    sessions: &Sessions,
+    mut machine: Touch,
+    now: UnixMillis,
+) -> Result<Option<Stored>, SessionError> {
+    let mut drive = sessions.driver(StoreOperation::Touch, false);
+    let mut step = machine.start(now)?;
+    loop {
+        step = match step {
+            Step::Ask(ask) => machine.answered(drive.answer(ask).await?, clock::now())?,
+            Step::Finished(Touched::Gone | Touched::Untraced) => return Ok(None),
+            Step::Finished(Touched::GaveUp) | Step::Compute(_) => return Err(drive.gave_up()),
+            Step::Finished(Touched::Done(record)) => {
+                let (id, record) = (machine.id().clone(), *record);
+                return Ok(Some(Stored { id, record, at: drive.asked }));
             }
         }
     }
@@ -64,8 +86,9 @@ pub(crate) async fn destroy(
                 if let Ask::Load(id) | Ask::Remove(id, _) = &ask {
                     last.clone_from(id);
                 }
-                machine.answered(drive.answer(ask).await?)
+                machine.answered(drive.answer(ask).await?, clock::now())
             }
+            Step::Finished(Destroyed::Untraced) => return Err(SessionError::Unconfirmed),
             Step::Finished(Destroyed::Confirmed) | Step::Compute(_) => {
                 return Ok((last, machine.owner().cloned()));
             }
@@ -79,7 +102,7 @@ pub(crate) async fn destroy(
 pub(crate) enum Rotated {
     /// The session has another ID.
     To(Box<Stored>),
-    /// Another request was faster, and gave it this one; or it is somebody else's now.
+    /// Another request was faster, and gave it this one; or a login has replaced it.
     Elsewhere(Option<SessionId>),
     /// It was ended meanwhile.
     Gone,
@@ -101,13 +124,11 @@ pub(crate) async fn rotate(
             Step::Finished(Ended::TryAnother) => return Ok(None),
             Step::Finished(Ended::GaveUp) | Step::Compute(_) => return Err(drive.gave_up()),
             Step::Finished(Ended::Gone) => return Ok(Some(Rotated::Gone)),
-            Step::Finished(Ended::Elsewhere(id, grace)) => {
-                // Whoever has an old ID after a login has nothing.
-                let id = grace.is_some_and(|grace| clock::now() < grace).then_some(id);
-                return Ok(Some(Rotated::Elsewhere(id)));
-            }
+            Step::Finished(Ended::Untraced) => return Err(SessionError::Unconfirmed),
+            Step::Finished(Ended::Elsewhere(id)) => return Ok(Some(Rotated::Elsewhere(id))),
             Step::Finished(Ended::To(id)) => {
-                let stored = Stored { id, record: machine.successor().clone() };
+                let record = machine.successor().clone();
+                let stored = Stored { id, record, at: drive.asked };
                 return Ok(Some(Rotated::To(Box::new(stored))));
             }
         }
@@ -174,8 +195,12 @@ pub(crate) struct Drive<'a> {
     looks: u32,
     /// Since the last question.
     watch: Stopwatch,
-    /// The last answer was none.
-    failed: bool,
+    /// When that was asked.
+    asked: UnixMillis,
+    /// The reply to the last request was lost.
+    lost: bool,
+    /// The replies to so many writes in a row were, whatever was read between them.
+    lost_writes: u8,
     /// Why one of them was.
     failure: Option<SessionError>,
 }
@@ -189,7 +214,9 @@ impl<'a> Drive<'a> {
             asks: 0,
             looks: 0,
             watch: Stopwatch::start(),
-            failed: false,
+            asked: clock::now(),
+            lost: false,
+            lost_writes: 0,
             failure: None,
         }
     }
@@ -203,7 +230,7 @@ impl<'a> Drive<'a> {
                 self.look().await?;
                 let key = options.store_key(&id);
                 let read = async { Ok(store.read(&key).await?.map_or(Read::Nothing, Read::Text)) };
-                match self.asked(read).await? {
+                match self.asked(read, false).await? {
                     None => Ok(Answer::Unknown),
                     Some(Read::Nothing) => Ok(Answer::Gone),
                     Some(Read::Text(text)) => {
@@ -230,6 +257,13 @@ impl<'a> Drive<'a> {
                 })
                 .await
             }
+            Ask::Touch(id, expected, ttl) => {
+                let key = options.store_key(&id);
+                self.ask(async {
+                    Ok(answer_of(store.touch_if(&key, expected.as_ref(), ttl).await?))
+                })
+                .await
+            }
             Ask::Remove(id, expected) => {
                 let key = options.store_key(&id);
                 self.ask(async { Ok(answer_of(store.remove(&key, expected.as_ref()).await?)) })
@@ -243,7 +277,7 @@ impl<'a> Drive<'a> {
         self.look().await?;
         let store = &self.sessions.inner.store;
         match self
-            .asked(async { Ok(store.read(key).await?.map_or(Read::Nothing, Read::Text)) })
+            .asked(async { Ok(store.read(key).await?.map_or(Read::Nothing, Read::Text)) }, false)
             .await?
         {
             // A list is changed by what it is, so there is nothing to go on with.
@@ -257,7 +291,7 @@ impl<'a> Drive<'a> {
         &mut self,
         answer: impl Future<Output = Result<Answer, StoreError>>,
     ) -> Result<Answer, SessionError> {
-        let answer = self.asked(answer).await?.unwrap_or(Answer::Unknown);
+        let answer = self.asked(answer, true).await?.unwrap_or(Answer::Unknown);
         if answer == Answer::Conflict
             && self.watch.elapsed() > RESENT
             && self.sessions.inner.store.resends()
@@ -276,7 +310,9 @@ impl<'a> Drive<'a> {
     async fn asked<T>(
         &mut self,
         answer: impl Future<Output = Result<T, StoreError>>,
+        writes: bool,
     ) -> Result<Option<T>, SessionError> {
+        self.asked = clock::now();
         if self.asks > 0 {
             self.watch = Stopwatch::start();
         }
@@ -284,14 +320,19 @@ impl<'a> Drive<'a> {
         self.asks += 1;
         match answer {
             Ok(answer) => {
-                self.failed = false;
+                self.lost = false;
+                if writes {
+                    self.lost_writes = 0;
+                }
                 Ok(Some(answer))
             }
-            Err(error @ SessionError::Store { source: StoreError::Full(_), .. }) => Err(error),
-            // Twice in a row: it is down. The machines can be left at any step.
-            Err(error) if self.failed => Err(error),
+            // What the store has answered is final.
+            Err(error) if error.is_refusal() => Err(error),
+            // Two in a row: it is down; three writes: it answers reads only. The machines can be left at any step.
+            Err(error) if self.lost || writes && self.lost_writes > 1 => Err(error),
             Err(error) => {
-                self.failed = true;
+                self.lost = true;
+                self.lost_writes += u8::from(writes);
                 self.failure = Some(error);
                 Ok(None)
             }

@@ -50,6 +50,15 @@ impl Store for AnyStore {
         self.0.touch(key, ttl).await
     }
 
+    async fn touch_if(
+        &self,
+        key: &str,
+        expected: Option<&WriteId>,
+        ttl: Ttl,
+    ) -> Result<Outcome, StoreError> {
+        self.0.touch_if(key, expected, ttl).await
+    }
+
     async fn remove(&self, key: &str, expected: Option<&WriteId>) -> Result<Outcome, StoreError> {
         self.0.remove(key, expected).await
     }
@@ -100,6 +109,12 @@ trait Erased: MaybeSend + MaybeSync {
         ttl: Ttl,
     ) -> Boxed<'a, Outcome>;
     fn touch<'a>(&'a self, key: &'a str, ttl: Ttl) -> Boxed<'a, bool>;
+    fn touch_if<'a>(
+        &'a self,
+        key: &'a str,
+        expected: Option<&'a WriteId>,
+        ttl: Ttl,
+    ) -> Boxed<'a, Outcome>;
     fn remove<'a>(&'a self, key: &'a str, expected: Option<&'a WriteId>) -> Boxed<'a, Outcome>;
     fn confirm<'a>(&'a self, key: &'a str) -> Boxed<'a, Option<bool>>;
     fn resends(&self) -> bool;
@@ -134,6 +149,15 @@ impl<S: Store> Erased for S {
 
     fn touch<'a>(&'a self, key: &'a str, ttl: Ttl) -> Boxed<'a, bool> {
         Box::pin(Store::touch(self, key, ttl))
+    }
+
+    fn touch_if<'a>(
+        &'a self,
+        key: &'a str,
+        expected: Option<&'a WriteId>,
+        ttl: Ttl,
+    ) -> Boxed<'a, Outcome> {
+        Box::pin(Store::touch_if(self, key, expected, ttl))
     }
 
     fn remove<'a>(&'a self, key: &'a str, expected: Option<&'a WriteId>) -> Boxed<'a, Outcome> {

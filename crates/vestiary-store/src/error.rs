@@ -29,6 +29,19 @@ pub enum SessionError {
         "the session was written by other requests each time it was tried: nothing was written"
     )]
     Busy,
+    /// The session's record is gone, but it was read so long ago that another request may have given the session
+    /// another ID meanwhile: whether it has ended cannot be told.
+    #[error(
+        "the session was read long ago and its record is gone: whether it has ended, or has another ID now, cannot \
+         be told"
+    )]
+    Unconfirmed,
+    /// The session was used inside of the function that `update` or `modify` runs on its data.
+    #[error(
+        "the session was used inside of the function that changes it: use the value that the function gets, and call \
+         the session before or after it"
+    )]
+    UpdateNested,
     /// An option is wrong, or the data cannot be stored.
     #[error(transparent)]
     Data(#[from] vestiary::Error),
@@ -86,10 +99,14 @@ impl SessionError {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Store { source: StoreError::Full(_), .. } => "store_full",
+            Self::Store { source: StoreError::Full(_) | StoreError::OutOfSpace(_), .. } => {
+                "store_full"
+            }
             Self::Store { .. } => "store_failed",
             Self::Timeout { .. } => "store_timeout",
             Self::Busy => "store_busy",
+            Self::Unconfirmed => "store_unconfirmed",
+            Self::UpdateNested => "update_nested",
             Self::Data(error) => error.code(),
             Self::Type(_) => "type",
             Self::LoginOutdated => "login_outdated",
@@ -109,10 +126,16 @@ impl SessionError {
         }
     }
 
+    /// Whether the store has answered that it did nothing. Otherwise what it was asked may have been done.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Store { source, .. } if source.is_refusal())
+    }
+
     /// Whether it is the store's fault, so that the same request may succeed a little later.
     #[must_use]
     pub fn is_store(&self) -> bool {
-        matches!(self, Self::Store { .. } | Self::Timeout { .. } | Self::Busy)
+        matches!(self, Self::Store { .. } | Self::Timeout { .. } | Self::Busy | Self::Unconfirmed)
     }
 }
 

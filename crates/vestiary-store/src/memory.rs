@@ -12,7 +12,7 @@ use crate::{Cursor, Entry, Outcome, Page, Scan, Store, StoreError, clock};
 /// sessions may end with it.
 ///
 /// Expired records are freed by the way, without a timer or a task; a full store refuses what is new, or
-/// drops sessions of nobody for one of a user. It is divided into parts with a lock each, and no lock is
+/// evicts anonymous sessions for a write of a user's. It is divided into parts with a lock each, and no lock is
 /// held while anybody waits.
 ///
 /// ```
@@ -89,7 +89,8 @@ impl Store for MemoryStore {
     }
 
     async fn read(&self, key: &str) -> Result<Option<String>, StoreError> {
-        Ok(self.table(key).get(key, (self.clock)()).map(str::to_owned))
+        let now = (self.clock)();
+        Ok(self.table(key).get(key, now).map(str::to_owned))
     }
 
     async fn create(
@@ -99,7 +100,8 @@ impl Store for MemoryStore {
         ttl: Ttl,
         bound: bool,
     ) -> Result<bool, StoreError> {
-        let created = self.table(key).create(key, record, ttl, bound, (self.clock)());
+        let now = (self.clock)();
+        let created = self.table(key).create(key, record, ttl, bound, now);
         Ok(created.map_err(StoreError::Full)? == Outcome::Done)
     }
 
@@ -110,18 +112,29 @@ impl Store for MemoryStore {
         record: &str,
         ttl: Ttl,
     ) -> Result<Outcome, StoreError> {
-        let expected = expected.map(WriteId::as_str);
-        let replaced = self.table(key).replace(key, expected, record, ttl, (self.clock)());
+        let (expected, now) = (expected.map(WriteId::as_str), (self.clock)());
+        let replaced = self.table(key).replace(key, expected, record, ttl, now);
         replaced.map_err(StoreError::Full)
     }
 
     async fn touch(&self, key: &str, ttl: Ttl) -> Result<bool, StoreError> {
-        Ok(self.table(key).touch(key, ttl, (self.clock)()))
+        let now = (self.clock)();
+        Ok(self.table(key).touch(key, ttl, now))
+    }
+
+    async fn touch_if(
+        &self,
+        key: &str,
+        expected: Option<&WriteId>,
+        ttl: Ttl,
+    ) -> Result<Outcome, StoreError> {
+        let (expected, now) = (expected.map(WriteId::as_str), (self.clock)());
+        Ok(self.table(key).touch_marked(key, expected, ttl, now))
     }
 
     async fn remove(&self, key: &str, expected: Option<&WriteId>) -> Result<Outcome, StoreError> {
-        let expected = expected.map(WriteId::as_str);
-        Ok(self.table(key).remove_marked(key, expected, (self.clock)()))
+        let (expected, now) = (expected.map(WriteId::as_str), (self.clock)());
+        Ok(self.table(key).remove_marked(key, expected, now))
     }
 
     fn resends(&self) -> bool {

@@ -7,9 +7,9 @@ use std::{
 };
 
 use vestiary::{
-    Error, Handle, KeyRing, Limits, MemoryLimits, MemoryTable, Meta, Options, Record, SealRing,
+    Error, Follower, Handle, KeyRing, Lead, Limits, Meta, Options, RecentIds, Record, SealRing,
     SessionId, SetCookie, Ttl, UnixMillis, UserRef, WriteId, cookie_header,
-    protocol::{Change, Commit, Destroy, Kind, Lifetime, Rotate, Terms},
+    protocol::{Change, Commit, Destroy, Kind, Lifetime, Rotate, Terms, Touch},
 };
 
 use crate::{
@@ -59,9 +59,9 @@ pub(crate) struct Inner {
     on_store_error: OnStoreError,
     listener: Option<Listener>,
     /// IDs that this process has taken out of use lately.
-    retired: Mutex<MemoryTable>,
+    retired: Mutex<RecentIds>,
     /// Rolling sessions that were refreshed lately.
-    touched: Mutex<MemoryTable>,
+    touched: Mutex<RecentIds>,
 }
 
 /// A session as the store has it.
@@ -69,6 +69,8 @@ pub(crate) struct Inner {
 pub struct Stored {
     pub(crate) id: SessionId,
     pub(crate) record: Record,
+    /// When the store was asked for it, or to store it.
+    pub(crate) at: UnixMillis,
 }
 
 /// The cookies of a request that have the session's name.
@@ -120,9 +122,6 @@ pub struct Written {
 /// As many IDs a session may have got while its cookie was on the way.
 const RENEWALS: usize = 4;
 
-/// How long an ID is remembered that was taken out of use, in milliseconds.
-const RETIRED: Ttl = Ttl::Millis(600_000);
-
 impl Sessions {
     /// Sessions in this store.
     ///
@@ -142,10 +141,7 @@ impl Sessions {
             Encrypt::Off => None,
             Encrypt::On | Encrypt::Migrate => Some(SealRing::new(&config.secrets, namespace)?),
         };
-        let table = |entries| {
-            let limits = MemoryLimits { entries, ..MemoryLimits::default() };
-            Mutex::new(MemoryTable::new(limits))
-        };
+        let recent = || Mutex::new(RecentIds::new(RecentIds::MOST));
         Ok(Self {
             inner: Arc::new(Inner {
                 store: AnyStore::new(store),
@@ -157,8 +153,8 @@ impl Sessions {
                 record_cookie: config.record_cookie(&options),
                 on_store_error: config.on_store_error,
                 listener: config.on_event.clone(),
-                retired: table(10_000),
-                touched: table(100_000),
+                retired: recent(),
+                touched: recent(),
                 options,
             }),
         })
@@ -251,12 +247,12 @@ impl Sessions {
     /// # Errors
     /// [`SessionError`] if the store failed, or has what cannot be read.
     pub async fn load(&self, id: &SessionId) -> Result<Option<Stored>, SessionError> {
-        let key = self.inner.options.store_key(id);
+        let (key, at) = (self.inner.options.store_key(id), clock::now());
         let Some(text) = self.ask(StoreOperation::Read, self.inner.store.read(&key)).await? else {
             return Ok(None);
         };
         let record = Record::decode_owned(self.opened(id, &key, text)?, Limits::LOAD)?;
-        Ok(Some(Stored { id: id.clone(), record }))
+        Ok(Some(Stored { id: id.clone(), record, at }))
     }
 
     /// Stores a new session, of this user if there is one.
@@ -270,7 +266,7 @@ impl Sessions {
         let ttl =
             self.inner.options.timeouts().ttl(self.inner.options.ttl(now), record.meta(), now);
         for _ in 0..3 {
-            let stored = Stored { id: self.new_id()?, record: record.clone() };
+            let stored = Stored { id: self.new_id()?, record: record.clone(), at: now };
             let key = self.inner.options.store_key(&stored.id);
             let text = self.sealed(&stored.id, &key, record.encoded(Limits::SAVE)?)?;
             let create = self.inner.store.create(&key, &text, ttl, bound);
@@ -320,9 +316,9 @@ impl Sessions {
             return Ok(None);
         }
         let now = clock::now();
-        let Stored { id, record } = stored.clone();
+        let Stored { id, record, at } = stored.clone();
         let [mark, next] = write_ids()?;
-        let mut machine = Commit::new(id, record, change, mark, self.terms(now)?);
+        let mut machine = Commit::new(id, (record, at), change, mark, self.terms(now)?);
         let written = drive::commit(self, &mut machine, next, now, compute).await?;
         if written.as_ref().is_none_or(|written| written.stored.id != stored.id) {
             self.retire(&stored.id);
@@ -333,23 +329,24 @@ impl Sessions {
         Ok(written)
     }
 
-    /// Gives a session its whole life again, in the store. `false` if it was ended meanwhile.
+    /// Gives a session its whole TTL again, in the store: under the ID that it has now. `None` if it was ended
+    /// meanwhile.
     ///
     /// # Errors
     /// [`SessionError`] if the store failed.
-    pub async fn touch(&self, stored: &Stored) -> Result<bool, SessionError> {
+    pub async fn touch(&self, stored: &Stored) -> Result<Option<Stored>, SessionError> {
         if !self.admits_write(stored).await? {
-            return Ok(false);
+            return Ok(None);
         }
         let now = clock::now();
-        let Inner { options, store, .. } = &*self.inner;
-        let ttl = options.timeouts().ttl(options.ttl(now), stored.record.meta(), now);
-        let key = options.store_key(&stored.id);
-        let touched = self.ask(StoreOperation::Touch, store.touch(&key, ttl)).await?;
-        if touched {
-            self.note_touch(&stored.id);
-        } else {
+        let Stored { id, record, at } = stored.clone();
+        let machine = Touch::new(id, (record, at), &self.terms(now)?);
+        let touched = drive::touch(self, machine, now).await?;
+        if touched.as_ref().is_none_or(|touched| touched.id != stored.id) {
             self.retire(&stored.id);
+        }
+        if let Some(touched) = &touched {
+            self.note_touch(&touched.id);
         }
         Ok(touched)
     }
@@ -360,8 +357,8 @@ impl Sessions {
     /// # Errors
     /// [`SessionError`] if the store did not confirm it: it may be there yet.
     pub async fn destroy(&self, stored: &Stored) -> Result<Option<bool>, SessionError> {
-        let Stored { id, record } = stored;
-        let destroy = Destroy::new(id.clone(), record);
+        let Stored { id, record, at } = stored;
+        let destroy = Destroy::new(id.clone(), record, *at);
         let (last, owner) = drive::destroy(self, destroy, id.clone()).await?;
         self.retire(id);
         self.retire(&last);
@@ -438,8 +435,9 @@ impl Sessions {
     ) -> Result<Rotated, SessionError> {
         for _ in 0..3 {
             let (now, id) = (clock::now(), self.new_id()?);
-            let (Stored { id: old, record }, terms) = (stored.clone(), self.terms(now)?);
-            let machine = Rotate::new(old, record, id, kind(now)?, write_id()?, terms, now)?;
+            let (Stored { id: old, record, at }, terms) = (stored.clone(), self.terms(now)?);
+            let loaded = (record, at);
+            let machine = Rotate::new(old, loaded, id, kind(now)?, write_id()?, terms, now)?;
             let Some(rotated) = drive::rotate(self, machine, bound).await? else { continue };
             self.retire(&stored.id);
             if let Rotated::To(next) = &rotated {
@@ -450,15 +448,15 @@ impl Sessions {
         Err(SessionError::Busy)
     }
 
-    /// The session that an ID leads to now, over renewals.
+    /// The session that an ID leads to now, over renewals, for a request that had it open before.
     async fn current(&self, id: &SessionId) -> Result<Option<Stored>, SessionError> {
         let mut next = id.clone();
         for _ in 0..=RENEWALS {
             let Some(stored) = self.load(&next).await? else { return Ok(None) };
-            next = match stored.record.next(&next)? {
-                None => return Ok(Some(stored)),
-                Some((after, grace)) if grace.is_some_and(|grace| clock::now() < grace) => after,
-                Some(_) => return Ok(None),
+            next = match stored.record.lead(&next, Follower::Admitted)? {
+                Lead::Here => return Ok(Some(stored)),
+                Lead::To(after) => after,
+                Lead::Nowhere => return Ok(None),
             };
         }
         Err(SessionError::Busy)
@@ -485,14 +483,14 @@ impl Sessions {
     /// Whether this process took the ID out of use while its cookie was on the way to a response.
     #[must_use]
     pub fn is_retired(&self, id: &SessionId) -> bool {
-        lock(&self.inner.retired).get(id.expose(), clock::now()).is_some()
+        lock(&self.inner.retired).knows(id.expose(), clock::now())
     }
 
     /// Whether a rolling session was refreshed so recently that it need not be.
     #[must_use]
     pub fn is_touched(&self, id: &SessionId) -> bool {
         self.inner.options.touch_after() > 0
-            && lock(&self.inner.touched).get(id.expose(), clock::now()).is_some()
+            && lock(&self.inner.touched).knows(id.expose(), clock::now())
     }
 
     /// Tells the application, and `tracing`.
@@ -517,12 +515,10 @@ impl Sessions {
                 Err(SessionError::Data(error)) => return Ok(self.unreadable(error)),
                 Err(error) => return Err(error),
             };
-            match stored.record.next(&next) {
-                Ok(None) => return self.live(stored, next != *id).await,
-                Ok(Some((after, grace))) if grace.is_some_and(|grace| clock::now() < grace) => {
-                    next = after;
-                }
-                Ok(Some(_)) => {
+            match stored.record.lead(&next, Follower::Cookie(clock::now())) {
+                Ok(Lead::Here) => return self.live(stored, next != *id).await,
+                Ok(Lead::To(after)) => next = after,
+                Ok(Lead::Nowhere) => {
                     self.tell(Event::Reuse);
                     return Ok(Found::Retired(Box::new(stored)));
                 }
@@ -581,7 +577,7 @@ impl Sessions {
 
     /// Removes a record that is none any more, if it is still the one that was read. It counts for nothing
     /// already, so it does not matter if that fails.
-    async fn discard(&self, Stored { id, record }: &Stored) {
+    async fn discard(&self, Stored { id, record, .. }: &Stored) {
         let key = self.inner.options.store_key(id);
         let removal = self.inner.store.remove(&key, record.write_id());
         let removed: Result<Outcome, _> = self.ask(StoreOperation::Remove, removal).await;
@@ -591,15 +587,13 @@ impl Sessions {
     }
 
     pub(crate) fn retire(&self, id: &SessionId) {
-        // More at once than are remembered: those are not.
-        let _ = lock(&self.inner.retired).set(id.expose(), "", RETIRED, clock::now());
+        lock(&self.inner.retired).remember(id.expose(), RecentIds::RETIRED, clock::now());
     }
 
     fn note_touch(&self, id: &SessionId) {
         let life = self.inner.options.touch_after();
         if life > 0 {
-            // More sessions at once than are remembered: the others are touched more often.
-            let _ = lock(&self.inner.touched).set(id.expose(), "", Ttl::Millis(life), clock::now());
+            lock(&self.inner.touched).remember(id.expose(), life, clock::now());
         }
     }
 
@@ -734,6 +728,6 @@ pub(crate) fn entropy<const N: usize>() -> Result<[u8; N], SessionError> {
 }
 
 /// A table is whole after each of its calls, so a panic elsewhere does not spoil it.
-fn lock(table: &Mutex<MemoryTable>) -> std::sync::MutexGuard<'_, MemoryTable> {
+fn lock(table: &Mutex<RecentIds>) -> std::sync::MutexGuard<'_, RecentIds> {
     table.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -66,6 +66,26 @@ pub trait Store: MaybeSend + MaybeSync + 'static {
         ttl: Ttl,
     ) -> impl Future<Output = Result<bool, StoreError>> + MaybeSend;
 
+    /// Gives a new TTL to the record under `key` that has this mark (`None`: it has none), and to no other: so
+    /// that the tombstone that a login left is never prolonged.
+    ///
+    /// By default it reads, compares and touches: between the two another request may write. A store that can do
+    /// all of it in one operation should.
+    fn touch_if(
+        &self,
+        key: &str,
+        expected: Option<&WriteId>,
+        ttl: Ttl,
+    ) -> impl Future<Output = Result<Outcome, StoreError>> + MaybeSend {
+        async move {
+            let Some(record) = self.read(key).await? else { return Ok(Outcome::Gone) };
+            if mark_of(&record) != expected.map(WriteId::as_str) {
+                return Ok(Outcome::Conflict);
+            }
+            Ok(if self.touch(key, ttl).await? { Outcome::Done } else { Outcome::Gone })
+        }
+    }
+
     /// Removes the record that has this mark (`None`: it has none), and no other.
     fn remove(
         &self,
@@ -154,9 +174,16 @@ pub use vestiary::Outcome;
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// It holds as much as it may. Nothing was done, and nothing was dropped.
+    /// It holds as much as it may. Nothing was done, and nothing was evicted.
     #[error(transparent)]
     Full(vestiary::Error),
+    /// Its server or its file holds as much as it may, and has said so. Nothing was done.
+    #[error("the session store is full: {0}")]
+    OutOfSpace(#[source] Arc<dyn StdError + Send + Sync>),
+    /// It has answered, and the answer is that it does not do what was asked, such as a read-only replica.
+    /// Nothing was done, and to ask again at once is of no use.
+    #[error("the session store refused: {0}")]
+    Refused(#[source] Arc<dyn StdError + Send + Sync>),
     /// Its server, its file or its connection failed: what was asked may have been done, or not.
     #[error("the session store failed: {0}")]
     Failed(#[source] Arc<dyn StdError + Send + Sync>),
@@ -171,6 +198,22 @@ impl StoreError {
             .unwrap_or_else(|source| Self::Failed(Arc::from(source)));
         #[cfg(not(any(feature = "redis", feature = "sqlite", feature = "postgres")))]
         Self::Failed(Arc::from(source.into()))
+    }
+
+    /// An answer that says that nothing was done, as in [`StoreError::Refused`].
+    pub fn refused(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::Refused(Arc::from(source.into()))
+    }
+
+    /// An answer that says that there is no room, as in [`StoreError::OutOfSpace`].
+    pub fn out_of_space(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::OutOfSpace(Arc::from(source.into()))
+    }
+
+    /// Whether it is certain that nothing was done. Otherwise what was asked may have been done, or be done yet.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        !matches!(self, Self::Failed(_))
     }
 }
 

@@ -284,10 +284,12 @@ impl<T: Serialize + DeserializeOwned + Default> Session<T> {
     /// Changes what the store has **now**, and stores it: for values that are made of what was there, such as
     /// counters and lists, which requests at the same time change, too. None of them is lost. The function may
     /// run more than once. `false` if the session was ended meanwhile: nothing was written.
+    /// What the request has changed before is stored first.
     ///
     /// Only the members that the function changes, adds or drops are written; those that the type lacks stay.
     ///
     /// # Errors
+    /// [`SessionError::UpdateNested`] to code of the function that waits for this session;
     /// [`SessionError::Type`], which names the key, if the store has something else; [`SessionError::Data`] if the
     /// result is no JSON object; others if the store failed.
     pub async fn update(
@@ -308,7 +310,8 @@ impl<T: Serialize + DeserializeOwned + Default> Session<T> {
         &self,
         change: impl FnOnce(&mut T) -> R + Send,
     ) -> Result<R, SessionError> {
-        self.visit.open_to_write().await?.contents.change(change)
+        let mut state = self.visit.open_to_write().await?;
+        self.visit.run(|| state.contents.change(change))
     }
 }
 

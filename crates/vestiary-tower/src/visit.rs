@@ -1,9 +1,12 @@
 //! One request's view of its visitor's session. It does what the core decides, and knows no type of the
 //! application's.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    cell::RefCell,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use async_lock::{Mutex, MutexGuard};
@@ -133,6 +136,9 @@ impl Visit {
 
     async fn opened(&self) -> Result<MutexGuard<'_, State>, SessionError> {
         self.looked.store(true, Ordering::Relaxed);
+        if Changing::is_under_way(self) {
+            return Err(SessionError::UpdateNested);
+        }
         let mut state = self.state.lock().await;
         if state.opened {
             return Ok(state);
@@ -217,17 +223,19 @@ impl Visit {
             state.certain = state.record.as_ref().map(|record| record.id().clone());
         }
         let refreshed = match (std::mem::take(&mut state.due), &state.record) {
-            (Due::Touch, Some(record)) => Box::pin(self.sessions.touch(record)).await.map(drop),
+            (Due::Touch, Some(record)) => Box::pin(self.sessions.touch(record)).await,
             (Due::Deadline, Some(record)) => {
                 let nothing = || "{}".to_owned();
                 let commit = self.sessions.commit(record, nothing(), nothing());
-                Box::pin(commit).await.map(drop)
+                Box::pin(commit).await.map(|written| written.map(|written| written.stored))
             }
-            _ => Ok(()),
+            _ => return finished,
         };
-        // The session could be read, after all, and the next request tries again.
-        if let Err(error) = refreshed {
-            self.sessions.tell(Event::StoreFailed { code: error.code() });
+        match refreshed {
+            Ok(Some(stored)) => self.moved(state, stored),
+            Ok(None) => self.end(state),
+            // The session could be read, after all, and the next request tries again.
+            Err(error) => self.sessions.tell(Event::StoreFailed { code: error.code() }),
         }
         finished
     }
@@ -338,20 +346,20 @@ impl Visit {
         state: &mut State,
         mut change: impl FnMut(&mut Contents) -> Result<(), SessionError> + Send,
     ) -> Result<bool, SessionError> {
-        if state.contents.is_changed() {
-            self.execute(state, Operation::Save).await?;
+        if state.record.is_some() {
+            self.execute(state, Operation::Flush).await?;
         }
         let Some(record) = state.record.clone() else {
             if !matches!(state.barred, Barred::No) {
                 self.sessions.tell(Event::Gone);
                 return Ok(false);
             }
-            change(&mut state.contents)?;
+            self.run(|| change(&mut state.contents))?;
             return self.save(state).await;
         };
         let mut compute = |text: &str| {
             let mut contents = Contents::of_text(text);
-            change(&mut contents)?;
+            self.run(|| change(&mut contents))?;
             Ok(contents.text().into_owned())
         };
         let written = Box::pin(self.sessions.update(&record, &mut compute)).await?;
@@ -361,6 +369,13 @@ impl Visit {
             self.cookie_step(state, CookieStep::Set);
         }
         Ok(known)
+    }
+
+    /// Runs a function of the application that changes the data. It must not wait for this session, whose lock is
+    /// held: [`Visit::opened`] says so at once.
+    pub(crate) fn run<R>(&self, change: impl FnOnce() -> R) -> R {
+        let _changing = Changing::begin(self);
+        change()
     }
 
     /// Logs a user in: another ID, and nothing of the old session but what is kept.
@@ -459,7 +474,8 @@ impl Visit {
             return Err(SessionError::ResponseSent);
         }
         let before = state.record.as_ref().map(|record| record.id().clone());
-        match self.store_step(state, plan.store).await {
+        let mut confirmed = None;
+        match self.store_step(state, plan.store, &mut confirmed).await {
             Ok(true) => {}
             Ok(false) => return Ok(()),
             Err(error) => {
@@ -477,6 +493,9 @@ impl Visit {
         self.cookie_step(state, cookie);
         if plan.stage == Stage::New && (before.is_some() || operation == Operation::Destroy) {
             state.forget();
+        }
+        if before.is_some() && plan.stage == Stage::New && operation == Operation::Destroy {
+            self.sessions.tell(Event::Destroyed { confirmed });
         }
         Ok(())
     }
@@ -507,8 +526,14 @@ impl Visit {
         Ok(writes)
     }
 
-    /// Asks the store. False if it says that the session was ended meanwhile.
-    async fn store_step(&self, state: &mut State, step: StoreStep) -> Result<bool, SessionError> {
+    /// Asks the store. False if it says that the session was ended meanwhile. `confirmed` gets whether replicas
+    /// know that it was ended here.
+    async fn store_step(
+        &self,
+        state: &mut State,
+        step: StoreStep,
+        confirmed: &mut Option<bool>,
+    ) -> Result<bool, SessionError> {
         match (step, state.record.clone()) {
             (StoreStep::Keep, _) | (StoreStep::Touch | StoreStep::Take, None) => Ok(true),
             (StoreStep::Create | StoreStep::Replace, None) => {
@@ -531,18 +556,27 @@ impl Visit {
                 Ok(self.written(state, written))
             }
             (StoreStep::Touch, Some(record)) => {
-                let touched = Box::pin(self.sessions.touch(&record)).await?;
-                state.due = Due::Nothing;
-                if !touched {
+                let Some(stored) = Box::pin(self.sessions.touch(&record)).await? else {
                     self.end(state);
-                }
-                Ok(touched)
-            }
-            (StoreStep::Take, Some(record)) => {
-                let confirmed = Box::pin(self.sessions.destroy(&record)).await?;
-                self.sessions.tell(Event::Destroyed { confirmed });
+                    return Ok(false);
+                };
+                state.record = Some(stored);
+                state.due = Due::Nothing;
                 Ok(true)
             }
+            (StoreStep::Take, Some(record)) => {
+                *confirmed = Box::pin(self.sessions.destroy(&record)).await?;
+                Ok(true)
+            }
+        }
+    }
+
+    /// The session is this one after a refresh. Another request may have renewed it: then this browser may know it
+    /// by its old ID.
+    fn moved(&self, state: &mut State, stored: Stored) {
+        let before = state.record.replace(stored);
+        if before.as_ref().map(Stored::id) != state.record.as_ref().map(Stored::id) {
+            self.cookie_step(state, CookieStep::Set);
         }
     }
 
@@ -573,7 +607,8 @@ impl Visit {
         let id = state.record.as_ref().map(Stored::id);
         let known = Known {
             cookie_out: state.cookie_out,
-            unsaved: operation == Operation::Finish && state.contents.is_changed(),
+            unsaved: matches!(operation, Operation::Finish | Operation::Flush)
+                && state.contents.is_changed(),
             over: self.sessions.options().ttl(self.began).is_over(),
             finishes: !left,
             left,
@@ -621,6 +656,32 @@ impl State {
     fn forget(&mut self) {
         (self.record, self.contents) = (None, Contents::default());
         self.due = Due::Nothing;
+    }
+}
+
+thread_local! {
+    /// The visits whose data a function of the application is changing on this thread.
+    static CHANGING: RefCell<Vec<*const Visit>> = const { RefCell::new(Vec::new()) };
+}
+
+/// As long as it lives, a function of the application is changing the data of a visit on this thread. Such functions
+/// are not async, so all that runs on this thread meanwhile runs inside of it.
+struct Changing;
+
+impl Changing {
+    fn begin(visit: &Visit) -> Self {
+        CHANGING.with_borrow_mut(|changing| changing.push(visit));
+        Self
+    }
+
+    fn is_under_way(visit: &Visit) -> bool {
+        CHANGING.with_borrow(|changing| changing.contains(&std::ptr::from_ref(visit)))
+    }
+}
+
+impl Drop for Changing {
+    fn drop(&mut self) {
+        CHANGING.with_borrow_mut(Vec::pop);
     }
 }
 

@@ -13,11 +13,11 @@ extern crate alloc;
 use alloc::{borrow::ToOwned as _, boxed::Box, string::String, vec::Vec};
 
 use vestiary::{
-    CookieOptions, Format, Handle, Inspection, KeyRing, Limits, MemoryLimits, Meta, Options,
-    OptionsInput, Outcome, Record, SameSiteOption, SealRing, SessionId, Timeouts, Ttl, UnixMillis,
-    UserRef, WriteId, cookie_header, decide,
+    CookieOptions, Follower, Format, Handle, Inspection, KeyRing, Lead, Limits, MemoryLimits, Meta,
+    Options, OptionsInput, Outcome, RecentIds, Record, SameSiteOption, SealRing, SessionId,
+    Timeouts, Ttl, UnixMillis, UserRef, WriteId, cookie_header, decide,
     protocol::{
-        Change, Commit, Destroy, Kind, Lifetime, Rotate, Terms, UserChange, UserCommit,
+        Change, Commit, Destroy, Kind, Lifetime, Rotate, Terms, Touch, UserChange, UserCommit,
         UserSessions,
     },
     response,
@@ -323,12 +323,23 @@ impl Core {
         self.looked.as_ptr()
     }
 
-    /// The ID that a session has now whose record, found under `id`, only says so.
+    /// The ID that the tombstone found under `id` leads to.
     #[wasm_bindgen(js_name = nextId)]
     pub fn next_id(&self, id: &str, text: &str) -> Result<Option<String>, String> {
-        let record = Record::decode(text, Limits::LOAD).map_err(thrown)?;
-        let next = record.next(&session_id(id)?).map_err(thrown)?;
+        let (id, record) = loaded(id, text)?;
+        let next = record.next(&id).map_err(thrown)?;
         Ok(next.map(|(id, _)| id.expose().to_owned()))
+    }
+
+    /// The ID that the record found under `id` leads a request to that had the session open before: `id` itself
+    /// if it is the session's own record; undefined if it leads nowhere.
+    pub fn lead(&self, id: &str, text: &str) -> Result<Option<String>, String> {
+        let (id, record) = loaded(id, text)?;
+        Ok(match record.lead(&id, Follower::Admitted).map_err(thrown)? {
+            Lead::Here => Some(id.expose().to_owned()),
+            Lead::To(next) => Some(next.expose().to_owned()),
+            Lead::Nowhere => None,
+        })
     }
 
     /// The text of a record written now: in place of `before`, or a new one; of a user, if there is
@@ -349,43 +360,60 @@ impl Core {
         record.encode(Limits::SAVE).map_err(thrown)
     }
 
-    /// A change of the session `id`, loaded as `text`: from `base` to `mine`, or by a function if there
+    /// A change of the session `id`, loaded as `text` at `read_at`: from `base` to `mine`, or by a function if there
     /// is no `mine`. 12 random bytes are in the input.
     pub fn commit(
         &self,
         id: &str,
         text: &str,
+        read_at: f64,
         base: String,
         mine: Option<String>,
         now: f64,
     ) -> Result<Machine, String> {
         let (id, record) = loaded(id, text)?;
         let change = mine.map_or(Change::Rerun, |mine| Change::Merge { base, mine });
+        let record = (record, millis(read_at));
         let commit = Commit::new(id, record, change, self.write_id(0), self.terms(millis(now))?);
         Machine::commit(commit, millis(now))
     }
 
-    /// The end of the session `id`, loaded as `text`.
-    pub fn destroy(&self, id: &str, text: &str) -> Result<Machine, String> {
+    /// Another TTL for the session `id`, loaded as `text` at `read_at`.
+    pub fn touch(&self, id: &str, text: &str, read_at: f64, now: f64) -> Result<Machine, String> {
         let (id, record) = loaded(id, text)?;
-        Machine::destroy(Destroy::new(id, &record))
+        let (record, now) = ((record, millis(read_at)), millis(now));
+        Machine::touch(Touch::new(id, record, &self.terms(now)?), now)
     }
 
-    /// Another ID for the session `id`, loaded as `text`, and all that it holds. 36 random bytes are in
-    /// the input.
-    pub fn renew(&self, id: &str, text: &str, new_id: &str, now: f64) -> Result<Machine, String> {
+    /// The end of the session `id`, loaded as `text` at `read_at`.
+    pub fn destroy(&self, id: &str, text: &str, read_at: f64) -> Result<Machine, String> {
+        let (id, record) = loaded(id, text)?;
+        Machine::destroy(Destroy::new(id, &record, millis(read_at)))
+    }
+
+    /// Another ID for the session `id`, loaded as `text` at `read_at`, and all that it holds. 36 random
+    /// bytes are in the input.
+    pub fn renew(
+        &self,
+        id: &str,
+        text: &str,
+        read_at: f64,
+        new_id: &str,
+        now: f64,
+    ) -> Result<Machine, String> {
         let grace = self.options.timeouts().grace(millis(now));
         let kind = Kind::Renewal { grace, write_id: self.write_id(1) };
-        self.rotate(id, text, new_id, kind, f64::INFINITY, now)
+        self.rotate(id, text, read_at, new_id, kind, f64::INFINITY, now)
     }
 
-    /// Another ID for the session `id`, loaded as `text`, and other data: somebody logs in. The new
+    /// Another ID for the session `id`, loaded as `text` at `read_at`, and other data: a login. The new
     /// record lives `longest` milliseconds at most. 36 random bytes are in the input.
     #[expect(clippy::too_many_arguments, reason = "an object would cost a JSON reader or js-sys")]
     pub fn supersede(
         &self,
         id: &str,
         text: &str,
+        read_at: f64,
         new_id: &str,
         data: &str,
         user: Option<String>,
@@ -394,7 +422,7 @@ impl Core {
         now: f64,
     ) -> Result<Machine, String> {
         let record = self.record(data, Meta::default(), user, handle, millis(now))?;
-        self.rotate(id, text, new_id, Kind::Privilege(Box::new(record)), longest, now)
+        self.rotate(id, text, read_at, new_id, Kind::Privilege(Box::new(record)), longest, now)
     }
 
     /// What a machine does next, given what the store said of the last step, and the record it gave.
@@ -520,10 +548,12 @@ impl Core {
         Record::new(format, self.write_id(0), &cookie, data, meta, Limits::SAVE).map_err(thrown)
     }
 
+    #[expect(clippy::too_many_arguments, reason = "those of the two exports above")]
     fn rotate(
         &self,
         id: &str,
         text: &str,
+        read_at: f64,
         new_id: &str,
         kind: Kind,
         longest: f64,
@@ -533,8 +563,8 @@ impl Core {
         let (new, now) = (session_id(new_id)?, millis(now));
         let terms = self.terms(now)?;
         let ttl = ttl_of(ttl_number(terms.ttl).min(longest));
-        let rotate =
-            Rotate::new(old, record, new, kind, self.write_id(2), Terms { ttl, ..terms }, now);
+        let (loaded, retirement) = ((record, millis(read_at)), self.write_id(2));
+        let rotate = Rotate::new(old, loaded, new, kind, retirement, Terms { ttl, ..terms }, now);
         Machine::rotate(rotate.map_err(thrown)?)
     }
 
@@ -674,6 +704,18 @@ impl MemoryTable {
         outcome.map(Answer::from).map_err(thrown)
     }
 
+    /// Gives another TTL to the record with this mark.
+    #[wasm_bindgen(js_name = touchMarked)]
+    pub fn touch_marked(
+        &mut self,
+        key: &str,
+        expected: Option<String>,
+        ttl: f64,
+        now: f64,
+    ) -> Answer {
+        self.0.touch_marked(key, expected.as_deref(), ttl_of(ttl), millis(now)).into()
+    }
+
     /// Removes the record with this mark.
     #[wasm_bindgen(js_name = removeMarked)]
     pub fn remove_marked(&mut self, key: &str, expected: Option<String>, now: f64) -> Answer {
@@ -685,6 +727,18 @@ impl MemoryTable {
         self.0.sweep(millis(now));
         self.0.len()
     }
+}
+
+/// The number of session IDs that a process remembers for a while.
+#[wasm_bindgen(js_name = mostRecentIds)]
+pub fn most_recent_ids() -> usize {
+    RecentIds::MOST
+}
+
+/// How long an ID is remembered that was taken out of use, in milliseconds.
+#[wasm_bindgen(js_name = retiredFor)]
+pub fn retired_for() -> f64 {
+    RecentIds::RETIRED as f64
 }
 
 /// `vestiary::decide::Stage`.
@@ -713,6 +767,8 @@ pub enum Operation {
     Destroy,
     /// The response is about to leave.
     Finish,
+    /// What was changed is written before an update.
+    Flush,
 }
 
 /// `vestiary::decide::StoreStep`.
@@ -839,6 +895,7 @@ impl From<Operation> for decide::Operation {
             Operation::Touch => Self::Touch,
             Operation::Destroy => Self::Destroy,
             Operation::Finish => Self::Finish,
+            Operation::Flush => Self::Flush,
         }
     }
 }

@@ -3,8 +3,8 @@ use alloc::{borrow::ToOwned as _, boxed::Box, string::String};
 use vestiary::{
     Limits, Outcome, Record, SessionId, Ttl, UnixMillis, UserRef, WriteId,
     protocol::{
-        self, Ask, Commit, Committed, Destroy, Destroyed, Rotate, Rotated, UserCommit,
-        UserCommitted, UserStep,
+        self, Ask, Commit, Committed, Destroy, Destroyed, Rotate, Rotated, Touch, Touched,
+        UserCommit, UserCommitted, UserStep,
     },
 };
 use wasm_bindgen::prelude::*;
@@ -30,6 +30,7 @@ enum Inner {
     Commit(Commit),
     Destroy(Destroy),
     Rotate(Rotate),
+    Touch(Touch),
     User(UserCommit),
 }
 
@@ -45,6 +46,8 @@ pub enum Step {
     Replace,
     /// Remove the expected record.
     Remove,
+    /// Give the expected record another TTL.
+    Touch,
     /// Run the application's function on the text.
     Compute,
     /// It is over.
@@ -81,6 +84,8 @@ pub enum Ended {
     Elsewhere,
     /// Begin again, with another new ID.
     TryAnother,
+    /// There is no record, and that proves nothing any more.
+    Untraced,
 }
 
 #[wasm_bindgen]
@@ -140,6 +145,12 @@ impl Machine {
         commit.ended_before().map(|at| at.0 as f64)
     }
 
+    /// Whether the change was applied to what another request had written.
+    #[wasm_bindgen(getter)]
+    pub fn merged(&self) -> bool {
+        matches!(&self.inner, Inner::Commit(commit) if commit.is_merged())
+    }
+
     /// What the application's function made of the text.
     pub fn computed(&mut self, data: &str, now: f64) -> Result<Step, String> {
         if let Inner::Commit(commit) = &mut self.inner {
@@ -171,6 +182,13 @@ impl Machine {
         let step = rotate.start();
         let mut machine = Self::of(Inner::Rotate(rotate));
         machine.rotate_step(step)?;
+        Ok(machine)
+    }
+
+    pub(crate) fn touch(mut touch: Touch, now: UnixMillis) -> Result<Self, String> {
+        let step = touch.start(now).map_err(thrown)?;
+        let mut machine = Self::of(Inner::Touch(touch));
+        machine.touch_step(step)?;
         Ok(machine)
     }
 
@@ -213,12 +231,16 @@ impl Machine {
                 self.commit_step(step)?;
             }
             Inner::Destroy(destroy) => {
-                let step = destroy.answered(answer);
+                let step = destroy.answered(answer, now);
                 self.destroy_step(step)?;
             }
             Inner::Rotate(rotate) => {
                 let step = rotate.answered(answer, fresh, now).map_err(thrown)?;
                 self.rotate_step(step)?;
+            }
+            Inner::Touch(touch) => {
+                let step = touch.answered(answer, now).map_err(thrown)?;
+                self.touch_step(step)?;
             }
             Inner::User(_) => {}
         }
@@ -233,6 +255,7 @@ impl Machine {
                 (Step::Replace, id, Some(record), expected, Some(ttl))
             }
             Ask::Remove(id, expected) => (Step::Remove, id, None, expected, None),
+            Ask::Touch(id, expected, ttl) => (Step::Touch, id, None, expected, Some(ttl)),
         };
         self.step = step;
         self.id = Some(id);
@@ -266,6 +289,7 @@ impl Machine {
                 self.finish(match committed {
                     Committed::Saved(_) => Ended::Done,
                     Committed::Gone => Ended::Gone,
+                    Committed::Untraced => Ended::Untraced,
                     Committed::GaveUp => Ended::GaveUp,
                 });
             }
@@ -280,6 +304,7 @@ impl Machine {
         match step {
             protocol::Step::Ask(ask) => self.ask(ask)?,
             protocol::Step::Finished(Destroyed::Confirmed) => self.finish(Ended::Done),
+            protocol::Step::Finished(Destroyed::Untraced) => self.finish(Ended::Untraced),
             _ => self.finish(Ended::GaveUp),
         }
         Ok(())
@@ -299,13 +324,37 @@ impl Machine {
                         }
                         Ended::Done
                     }
-                    Rotated::Elsewhere(id, grace) => {
-                        self.id = grace.map(|_| id);
+                    Rotated::Elsewhere(id) => {
+                        self.id = id;
                         Ended::Elsewhere
                     }
                     Rotated::Gone => Ended::Gone,
+                    Rotated::Untraced => Ended::Untraced,
                     Rotated::TryAnother => Ended::TryAnother,
                     Rotated::GaveUp => Ended::GaveUp,
+                };
+                self.finish(ended);
+            }
+        }
+        Ok(())
+    }
+
+    fn touch_step(&mut self, step: protocol::Step<Touched>) -> Result<(), String> {
+        match step {
+            protocol::Step::Ask(ask) => self.ask(ask)?,
+            protocol::Step::Compute(_) => {}
+            protocol::Step::Finished(touched) => {
+                if let Inner::Touch(touch) = &self.inner {
+                    self.id = Some(touch.id().clone());
+                }
+                let ended = match touched {
+                    Touched::Done(record) => {
+                        self.text = record.encode(Limits::LOAD).map_err(thrown)?;
+                        Ended::Done
+                    }
+                    Touched::Gone => Ended::Gone,
+                    Touched::Untraced => Ended::Untraced,
+                    Touched::GaveUp => Ended::GaveUp,
                 };
                 self.finish(ended);
             }

@@ -53,6 +53,8 @@ pub enum Operation {
     Destroy,
     /// The response is ready and about to leave.
     Finish,
+    /// The application changes the data that the store has (`update`): what was changed before is written first.
+    Flush,
 }
 
 /// What is known of the request when something happens.
@@ -135,7 +137,8 @@ pub fn decide(policy: Policy, stage: Stage, operation: Operation, known: Known) 
         },
         Operation::Change if saves_by_itself && !known.finishes => write(stage, known),
         Operation::Finish if saves_by_itself && known.unsaved => write(stage, known),
-        Operation::Change | Operation::Finish => keep,
+        Operation::Flush if known.unsaved => write(stage, known),
+        Operation::Change | Operation::Finish | Operation::Flush => keep,
         Operation::Save => save(stage, known),
         Operation::Touch if known.over => end(stage, known),
         Operation::Touch => touch(stage, known),
@@ -204,6 +207,7 @@ mod tests {
             Operation::Touch,
             Operation::Destroy,
             Operation::Finish,
+            Operation::Flush,
         ];
         (0..512u16).flat_map(move |bits| {
             let bit = move |n: u16| bits >> n & 1 == 1;
@@ -282,6 +286,7 @@ mod tests {
                 Operation::Finish => {
                     (policy.save_uninitialized || policy.auto_save) && known.unsaved
                 }
+                Operation::Flush => known.unsaved,
                 Operation::Open | Operation::Destroy => false,
             };
             if known.over && saves {

@@ -12,8 +12,8 @@ use crate::{Error, Ttl, UnixMillis, record};
 /// Records in memory, with a life each, a cap on their number and a cap on their bytes.
 ///
 /// An expired record is never seen again, and is freed without a timer: every call looks at a few
-/// more records, in turn, and removes those that are over. A full table refuses what is new, or drops
-/// sessions of nobody for one of a user ([`MemoryTable::create`]): it never logs anybody out to make
+/// more records, in turn, and removes those that are over. A full table refuses an anonymous record, and
+/// evicts anonymous ones for a record of a user, created or replaced: it never logs anybody out to make
 /// room.
 ///
 /// ```
@@ -33,6 +33,15 @@ pub struct MemoryTable {
     hand: usize,
     /// When all of them were looked at.
     swept: UnixMillis,
+    bytes: usize,
+    /// Of those that belong to users: the part that cannot be evicted.
+    owned: Usage,
+}
+
+/// A number of entries, and their bytes.
+#[derive(Clone, Copy, Default)]
+struct Usage {
+    entries: usize,
     bytes: usize,
 }
 
@@ -86,7 +95,8 @@ impl MemoryTable {
     #[must_use]
     pub fn new(limits: MemoryLimits) -> Self {
         let entries = IndexSet::with_hasher(FxBuildHasher);
-        Self { limits, entries, hand: 0, swept: UnixMillis(0), bytes: 0 }
+        let owned = Usage::default();
+        Self { limits, entries, hand: 0, swept: UnixMillis(0), bytes: 0, owned }
     }
 
     /// The record under `key`, if it is there and alive.
@@ -101,16 +111,16 @@ impl MemoryTable {
     /// [`Error::StoreFull`]; what was there before is there still.
     pub fn set(&mut self, key: &str, text: &str, ttl: Ttl, now: UnixMillis) -> Result<(), Error> {
         let at = self.find(key, now);
-        self.write(at, key, text, ttl, now)
+        self.write(at, key, text, ttl, false, now)
     }
 
     /// Writes a record if there is none. With a life that is over, does nothing and is `Ok`.
     ///
-    /// `bound` is for a session that belongs to a user: a full table makes room for it by dropping
-    /// some that do not.
+    /// `bound` is for a record that belongs to a user: a full table makes room for it, now and when it is
+    /// replaced by a larger one, by evicting some that do not.
     ///
     /// # Errors
-    /// [`Error::StoreFull`]; nothing was dropped.
+    /// [`Error::StoreFull`]; nothing was evicted.
     pub fn create(
         &mut self,
         key: &str,
@@ -122,13 +132,7 @@ impl MemoryTable {
         if self.find(key, now).is_some() {
             return Ok(Outcome::Conflict);
         }
-        if bound && self.refusal(None, key, text).is_some() {
-            self.make_room(key, text);
-        }
-        self.write(None, key, text, ttl, now)?;
-        if bound && let Some(at) = self.entries.get_index_of(&Key(key)) {
-            self.change(at, |entry| entry.bound = true);
-        }
+        self.write(None, key, text, ttl, bound, now)?;
         Ok(Outcome::Done)
     }
 
@@ -147,7 +151,7 @@ impl MemoryTable {
         let at = self.find(key, now);
         let outcome = self.compare(at, expected);
         if outcome == Outcome::Done {
-            self.write(at, key, text, ttl, now)?;
+            self.write(at, key, text, ttl, false, now)?;
         }
         Ok(outcome)
     }
@@ -180,6 +184,22 @@ impl MemoryTable {
         let deadline = self.deadline(ttl, now);
         self.change(at, |entry| entry.deadline = deadline);
         true
+    }
+
+    /// Gives a new life to the record whose mark is `expected` (`None`: it has none), and to no other.
+    pub fn touch_marked(
+        &mut self,
+        key: &str,
+        expected: Option<&str>,
+        ttl: Ttl,
+        now: UnixMillis,
+    ) -> Outcome {
+        let at = self.find(key, now);
+        let outcome = self.compare(at, expected);
+        if outcome == Outcome::Done {
+            self.touch(key, ttl, now);
+        }
+        outcome
     }
 
     /// Removes a record; whether there was one.
@@ -249,13 +269,15 @@ impl MemoryTable {
         true
     }
 
-    /// Writes a record in place of the one `at`, or a new one.
+    /// Writes a record in place of the one `at`, or a new one, which is `bound` to a user or not. One that was
+    /// stays so.
     fn write(
         &mut self,
         mut at: Option<usize>,
         key: &str,
         text: &str,
         ttl: Ttl,
+        bound: bool,
         now: UnixMillis,
     ) -> Result<(), Error> {
         if ttl.is_over() {
@@ -268,22 +290,24 @@ impl MemoryTable {
             self.sweep(now);
             at = self.entries.get_index_of(&Key(key));
         }
+        let bound = bound || self.entry(at).is_some_and(|entry| entry.bound);
         if let Some(refusal) = self.refusal(at, key, text) {
-            return Err(refusal);
+            if !bound || !self.make_room(at, key, text) {
+                return Err(refusal);
+            }
+            at = self.entries.get_index_of(&Key(key));
         }
-        let Some(entry) = Entry::new(key, text, self.deadline(ttl, now)) else {
+        let Some(entry) = Entry::new(key, text, self.deadline(ttl, now), bound) else {
             return Err(Error::StoreFull { limit: self.limits.bytes, unit: "bytes" });
         };
-        self.bytes += entry.cost();
+        self.count(&entry);
         let Some(at) = at else {
             self.entries.insert(entry);
             return Ok(());
         };
-        let old = self.change(at, |old| {
-            let bound = old.bound;
-            core::mem::replace(old, Entry { bound, ..entry })
-        });
-        self.bytes -= old.map_or(0, |old| old.cost());
+        if let Some(old) = self.change(at, |old| core::mem::replace(old, entry)) {
+            self.uncount(&old);
+        }
         Ok(())
     }
 
@@ -294,24 +318,57 @@ impl MemoryTable {
 
     fn remove_at(&mut self, at: usize) {
         if let Some(entry) = self.entries.swap_remove_index(at) {
-            self.bytes -= entry.cost();
+            self.uncount(&entry);
         }
     }
 
-    /// Drops sessions of nobody until this one fits.
-    fn make_room(&mut self, key: &str, text: &str) {
-        let mut at = 0;
-        while self.refusal(None, key, text).is_some() && at < self.entries.len() {
-            match self.entries.get_index(at) {
-                Some(entry) if !entry.bound => self.remove_at(at),
-                _ => at += 1,
+    fn entry(&self, at: Option<usize>) -> Option<&Entry> {
+        self.entries.get_index(at?)
+    }
+
+    fn count(&mut self, entry: &Entry) {
+        self.bytes += entry.cost();
+        if entry.bound {
+            self.owned.entries += 1;
+            self.owned.bytes += entry.cost();
+        }
+    }
+
+    fn uncount(&mut self, entry: &Entry) {
+        self.bytes -= entry.cost();
+        if entry.bound {
+            self.owned.entries -= 1;
+            self.owned.bytes -= entry.cost();
+        }
+    }
+
+    /// Evicts anonymous records until this one, of a user, fits in place of the one `at`. False, and nothing
+    /// is evicted, if it would not fit even without all of them.
+    fn make_room(&mut self, at: Option<usize>, key: &str, text: &str) -> bool {
+        let old = self.entry(at).filter(|entry| entry.bound).map(Entry::cost);
+        let least = self.owned.bytes - old.unwrap_or(0) + cost(key.len() + text.len());
+        let entries = self.owned.entries + usize::from(old.is_none());
+        if least > self.limits.bytes || entries > self.limits.entries {
+            return false;
+        }
+        let mut place = 0;
+        while let Some(entry) = self.entries.get_index(place) {
+            let at = self.entries.get_index_of(&Key(key));
+            if self.refusal(at, key, text).is_none() {
+                break;
+            }
+            if entry.bound || Some(place) == at {
+                place += 1;
+            } else {
+                self.remove_at(place);
             }
         }
+        true
     }
 
     /// Why this record cannot take the place of the one `at`, or a place of its own.
     fn refusal(&self, at: Option<usize>, key: &str, text: &str) -> Option<Error> {
-        let old = at.and_then(|at| self.entries.get_index(at)).map(Entry::cost);
+        let old = self.entry(at).map(Entry::cost);
         if self.bytes - old.unwrap_or(0) + cost(key.len() + text.len()) > self.limits.bytes {
             return Some(Error::StoreFull { limit: self.limits.bytes, unit: "bytes" });
         }
@@ -326,11 +383,11 @@ impl MemoryTable {
 
 impl Entry {
     /// `None` for a key of 4 GiB.
-    fn new(key: &str, record: &str, deadline: UnixMillis) -> Option<Self> {
+    fn new(key: &str, record: &str, deadline: UnixMillis, bound: bool) -> Option<Self> {
         let length = u32::try_from(key.len()).ok()?;
         let mut text = String::with_capacity(key.len() + record.len());
         text.extend([key, record]);
-        Some(Self { text: text.into(), key: length, deadline, bound: false })
+        Some(Self { text: text.into(), key: length, deadline, bound })
     }
 
     fn key(&self) -> &str {
@@ -559,5 +616,46 @@ mod tests {
         let full = Error::StoreFull { limit: 10, unit: "entries" };
         assert_eq!(table.create("user10", MARKED, TTL, true, now), Err(full));
         assert!((0..10).all(|n| table.get(&std::format!("user{n}"), now).is_some()));
+    }
+
+    #[test]
+    fn a_record_of_a_user_that_grows_evicts_anonymous_ones_and_no_other() {
+        let large =
+            |n: usize| std::format!(r#"{{"v":"AAAAAAAAAAAAAAAA","data":"{}"}}"#, "x".repeat(n));
+        let mut table = table(100, 10_000);
+        table.create("user", MARKED, TTL, true, T0).unwrap();
+        table.create("other", MARKED, TTL, true, T0).unwrap();
+        let mut bots = 0;
+        while table.create(&std::format!("bot{bots}"), &large(100), TTL, false, T0).is_ok() {
+            bots += 1;
+        }
+        let mark = Some("AAAAAAAAAAAAAAAA");
+        // An anonymous record is refused, whether it is new or grows.
+        assert!(table.replace("bot3", mark, &large(5_000), TTL, T0).is_err());
+        assert_eq!(table.len(), bots + 2);
+        assert_eq!(table.replace("user", mark, &large(5_000), TTL, T0), Ok(Outcome::Done));
+        assert!(table.get("other", T0).is_some() && table.len() > 3 && table.bytes() <= 10_000);
+        // What does not fit without all of them evicts none of them.
+        let left = table.len();
+        assert!(table.replace("user", mark, &large(20_000), TTL, T0).is_err());
+        assert!(table.create("third", &large(20_000), TTL, true, T0).is_err());
+        assert_eq!(table.len(), left);
+        assert_eq!(table.get("user", T0).map(str::len), Some(large(5_000).len()));
+        table.set("user", &large(9_500), TTL, T0).unwrap();
+        assert_eq!(table.len(), 2);
+        assert_eq!((table.owned.entries, table.owned.bytes), (2, table.bytes()));
+        table.sweep(T0.plus(100));
+        assert_eq!((table.owned.entries, table.owned.bytes, table.bytes()), (0, 0, 0));
+    }
+
+    #[test]
+    fn a_touch_can_compare_the_write_id() {
+        let mut table = table(10, 1 << 20);
+        let mark = Some("AAAAAAAAAAAAAAAA");
+        assert_eq!(table.touch_marked("sid", mark, TTL, T0), Outcome::Gone);
+        table.set("sid", MARKED, Ttl::Millis(10), T0).unwrap();
+        assert_eq!(table.touch_marked("sid", None, TTL, T0), Outcome::Conflict);
+        assert_eq!(table.touch_marked("sid", mark, TTL, T0), Outcome::Done);
+        assert_eq!(table.get("sid", T0.plus(99)), Some(MARKED));
     }
 }

@@ -47,6 +47,27 @@ struct Kept {
     is_encoded: bool,
 }
 
+/// Where a record leads: [`Record::lead`].
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Lead {
+    /// It is the session's own record.
+    Here,
+    /// It is a tombstone, and the session has this ID now.
+    To(SessionId),
+    /// It is a tombstone that leads this follower nowhere.
+    Nowhere,
+}
+
+/// The side that follows a tombstone to a session's new ID.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Follower {
+    /// A request with the old ID in its cookie, at this time: only until the grace period is over.
+    Cookie(UnixMillis),
+    /// A request that had the session open before it was renewed: as long as there is a tombstone. The
+    /// grace period limits cookies, not requests that were admitted.
+    Admitted,
+}
+
 /// What [`Record::inspect`] has seen.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
@@ -300,6 +321,22 @@ impl Record {
         let Some(Next { id, grace }) = &self.meta().next else { return Ok(None) };
         let id = self.write_id().and_then(|mark| id.reveal(old, mark));
         Ok(Some((id.ok_or(Error::Json)?, *grace)))
+    }
+
+    /// Where this record, which was found under the ID `old`, leads `follower`: the one rule about
+    /// tombstones.
+    ///
+    /// # Errors
+    /// [`Error::Json`] if it does not say it to the holder of `old`.
+    pub fn lead(&self, old: &SessionId, follower: Follower) -> Result<Lead, Error> {
+        let Some((next, grace)) = self.next(old)? else { return Ok(Lead::Here) };
+        let follows = match (grace, follower) {
+            // After a login the old ID is worthless, so that an ID that was planted is.
+            (None, _) => false,
+            (Some(grace), Follower::Cookie(now)) => now < grace,
+            (Some(_), Follower::Admitted) => true,
+        };
+        Ok(if follows { Lead::To(next) } else { Lead::Nowhere })
     }
 
     /// The `cookie` of the record: text of a JSON object.

@@ -188,6 +188,8 @@ impl Store {
                 self.put(id.expose(), text(record));
                 Answer::Done
             }
+            // The schedules touch nothing.
+            Ask::Touch(..) => Answer::Unknown,
             Ask::Remove(id, expected) => match self.record(id) {
                 None => Answer::Gone,
                 Some(present) if present.write_id() != expected.as_ref() => Answer::Conflict,
@@ -426,7 +428,7 @@ impl Schedule {
                 let step = commit.answered(answer, self.chance.write(), now).unwrap();
                 self.commit(request, step)
             }
-            Machine::Destroy(destroy) => match destroy.answered(answer) {
+            Machine::Destroy(destroy) => match destroy.answered(answer, now) {
                 Step::Ask(ask) => Some(ask),
                 Step::Compute(_) => None,
                 Step::Finished(ended) => {
@@ -464,7 +466,7 @@ impl Schedule {
                 let updates = want == Want::RenewAndUpdate;
                 updates.then(|| self.begin(request, Want::Update, id, successor)).flatten()
             }
-            Rotated::Elsewhere(id, Some(_)) if want == Want::RenewAndUpdate => {
+            Rotated::Elsewhere(Some(id)) if want == Want::RenewAndUpdate => {
                 request.machine = Machine::Moving(id.clone());
                 Some(Ask::Load(id))
             }
@@ -491,7 +493,8 @@ impl Schedule {
                     let base = serde_json::from_str::<Value>(&base).unwrap().to_string();
                     Change::Merge { base, mine: mine.to_string() }
                 };
-                let mut commit = Commit::new(id, found, change, self.chance.write(), terms());
+                let (found, write) = ((found, self.now), self.chance.write());
+                let mut commit = Commit::new(id, found, change, write, terms());
                 let step = commit.start(self.now).unwrap();
                 request.machine = Machine::Commit(commit);
                 self.commit(request, step)
@@ -502,9 +505,12 @@ impl Schedule {
                     let data = json!({ "log": [], "user": number }).to_string();
                     Kind::Privilege(Box::new(record(self.chance.write(), &data)))
                 } else {
-                    Kind::Renewal { grace: self.now.plus(1_000_000), write_id: self.chance.write() }
+                    // Over before others write, or long after.
+                    let grace = self.now.plus([0, 30, 1_000_000][self.chance.below(3)]);
+                    Kind::Renewal { grace, write_id: self.chance.write() }
                 };
                 let (new, mark) = (self.chance.id(), self.chance.write());
+                let found = (found, self.now);
                 let rotate = Rotate::new(id, found, new, kind, mark, terms(), self.now).unwrap();
                 let Step::Ask(ask) = rotate.start() else { panic!("{rotate:?}") };
                 request.machine = Machine::Rotate(rotate);
@@ -515,7 +521,7 @@ impl Schedule {
 
     /// `None` if a login has ended the session already.
     fn log_out(&mut self, request: &mut Request, id: SessionId, found: &Record) -> Option<Ask> {
-        let destroy = Destroy::new(id, found);
+        let destroy = Destroy::new(id, found, self.now);
         let Step::Ask(ask) = destroy.start() else {
             self.ended = true;
             return None;

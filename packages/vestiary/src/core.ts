@@ -56,6 +56,14 @@ export interface CoreOptions extends Pick<
 	production: boolean;
 }
 
+/** A record under its session's ID: its text, decrypted. */
+export interface Stored {
+	readonly id: string;
+	readonly text: string;
+	/** When the store was asked for it, or to store it, in milliseconds since the epoch. */
+	readonly at: number;
+}
+
 /** A record that was looked at. */
 export interface Looked {
 	text: string;
@@ -282,9 +290,17 @@ export class Core {
 		return { text, found, data: placed ? text.slice(looked[2], end) : undefined };
 	}
 
-	/** The ID that a session has now whose record under `id` only says so. */
+	/** The ID that the tombstone found under `id` leads to. */
 	nextId(id: string, text: string): string | undefined {
 		return orThrow(() => this.#bindings.nextId(id, text));
+	}
+
+	/**
+	 * The ID that the record found under `id` leads a request to that had the session open before: `id` itself if
+	 * it is the session's own record; undefined if it leads nowhere.
+	 */
+	lead(id: string, text: string): string | undefined {
+		return orThrow(() => this.#bindings.lead(id, text));
 	}
 
 	/** The text of a record with this data (JSON text), new or in place of the one `before`. */
@@ -299,26 +315,30 @@ export class Core {
 	 * A change of a session: from `base` to `mine`, or by a function of its data, if `mine` is left out.
 	 * The texts of `base` and `mine` must come from the same serialiser.
 	 */
-	commit(id: string, text: string, base: string, mine: string | undefined): Machine {
+	commit({ id, text, at }: Stored, base: string, mine: string | undefined): Machine {
 		this.#marks(1);
-		return orThrow(() => this.#bindings.commit(id, text, base, mine, Date.now()));
+		return orThrow(() => this.#bindings.commit(id, text, at, base, mine, Date.now()));
 	}
 
-	/** The end of a session. */
-	destroy(id: string, text: string): Machine {
-		return orThrow(() => this.#bindings.destroy(id, text));
+	/** Another TTL for a session that was read at `at`. */
+	touch({ id, text, at }: Stored): Machine {
+		return orThrow(() => this.#bindings.touch(id, text, at, Date.now()));
 	}
 
-	/** Another ID for a session. */
-	renew(id: string, text: string, newId: string): Machine {
+	/** The end of a session that was read at `at`. */
+	destroy({ id, text, at }: Stored): Machine {
+		return orThrow(() => this.#bindings.destroy(id, text, at));
+	}
+
+	/** Another ID for a session that was read at `at`. */
+	renew({ id, text, at }: Stored, newId: string): Machine {
 		this.#marks(3);
-		return orThrow(() => this.#bindings.renew(id, text, newId, Date.now()));
+		return orThrow(() => this.#bindings.renew(id, text, at, newId, Date.now()));
 	}
 
 	/** Another ID, other data, and perhaps a user, for a session. Its record lives `longest` ms at most. */
 	supersede(
-		id: string,
-		text: string,
+		{ id, text, at }: Stored,
 		newId: string,
 		data: string,
 		user: User | undefined,
@@ -327,7 +347,7 @@ export class Core {
 		this.#marks(3);
 		const [name, handle, now] = [nameOf(user), user?.handle, Date.now()];
 		return orThrow(() =>
-			this.#bindings.supersede(id, text, newId, data, name, handle, longest, now)
+			this.#bindings.supersede(id, text, at, newId, data, name, handle, longest, now)
 		);
 	}
 

@@ -22,11 +22,17 @@ export type DataErrorCode =
 	| 'unsealable';
 
 /** What can go wrong with a store. */
-export type StoreErrorCode = 'store_busy' | 'store_failed' | 'store_full' | 'store_timeout';
+export type StoreErrorCode =
+	'store_busy' | 'store_failed' | 'store_full' | 'store_timeout' | 'store_unconfirmed';
 
 /** Every `code` of a {@link VestiaryError}. They are stable: test for them, not for messages. */
 export type VestiaryErrorCode =
-	ConfigErrorCode | DataErrorCode | StoreErrorCode | 'login_outdated' | 'response_sent';
+	| ConfigErrorCode
+	| DataErrorCode
+	| StoreErrorCode
+	| 'login_outdated'
+	| 'response_sent'
+	| 'update_nested';
 
 /**
  * The base of all errors of this package. No message holds a secret, a session ID or a session
@@ -62,6 +68,36 @@ export class DataError extends VestiaryError {
 export class StoreError extends VestiaryError {
 	override name = 'StoreError';
 	declare readonly code: StoreErrorCode;
+	/**
+	 * Whether the store has answered that it did nothing. Otherwise what it was asked may have been done, or may
+	 * be done yet.
+	 */
+	readonly refused: boolean;
+
+	constructor(
+		code: StoreErrorCode,
+		message: string,
+		{ refused = code === 'store_full', ...options }: ErrorOptions & { refused?: boolean } = {}
+	) {
+		super(code, message, options);
+		this.refused = refused;
+	}
+}
+
+/**
+ * The session was written inside of the function that `session.update()` runs on its data. Use the data that the
+ * function gets; call the session before or after the update.
+ */
+export class UpdateNestedError extends VestiaryError {
+	override name = 'UpdateNestedError';
+	declare readonly code: 'update_nested';
+
+	constructor() {
+		super(
+			'update_nested',
+			'the session was written inside of the function of `session.update()`: change the data that the function gets, and call the session before or after the update'
+		);
+	}
 }
 
 /**
@@ -100,7 +136,10 @@ export class LoginOutdatedError extends VestiaryError {
 
 type Subclass = new (code: never, message: string, options?: ErrorOptions) => VestiaryError;
 
-const CLASS_OF: Record<Exclude<VestiaryErrorCode, 'login_outdated' | 'response_sent'>, Subclass> = {
+const CLASS_OF: Record<
+	Exclude<VestiaryErrorCode, 'login_outdated' | 'response_sent' | 'update_nested'>,
+	Subclass
+> = {
 	cookie_name: ConfigError,
 	cookie_option: ConfigError,
 	cookie_prefix: ConfigError,
@@ -121,7 +160,8 @@ const CLASS_OF: Record<Exclude<VestiaryErrorCode, 'login_outdated' | 'response_s
 	store_busy: StoreError,
 	store_failed: StoreError,
 	store_full: StoreError,
-	store_timeout: StoreError
+	store_timeout: StoreError,
+	store_unconfirmed: StoreError
 };
 
 /**

@@ -31,7 +31,7 @@ export function glance(scope: Scope, id: string): Loaded | undefined {
 	const looked = records.look(id, scope.began);
 	if (!looked || (looked.found & ~(Found.Express | Found.Owned)) !== 0) return undefined;
 	const { text, found } = looked;
-	const stored = { id, text };
+	const stored = { id, text, at: scope.began };
 	if (looked.data !== undefined && !(found & Found.Owned)) {
 		const data = JSON.parse(looked.data) as SessionData;
 		return { stored, data, owner: undefined, found, renewed: false };

@@ -20,10 +20,13 @@ export interface MemoryStoreOptions {
 	ttl?: number | undefined;
 	/**
 	 * Most records to hold; another one is refused with a `StoreError`, unless it is of a user
-	 * (`session.login()`) and there is one that is not, which is dropped. Default: 100,000.
+	 * (`session.login()`): for that one anonymous ones are evicted. Default: 100,000.
 	 */
 	maxEntries?: number | undefined;
-	/** Most bytes to hold; what would exceed them is refused with a `StoreError`. Default: 64 MiB. */
+	/**
+	 * Most bytes to hold; a write that would exceed them is refused with a `StoreError`, unless it is of a user,
+	 * as above. Default: 64 MiB.
+	 */
 	maxBytes?: number | undefined;
 }
 
@@ -115,7 +118,11 @@ export class MemoryStore implements Store {
 				orThrow(() =>
 					outcome(this.#made?.replace(key(id), mark ?? undefined, text, ttl, Date.now()))
 				),
-			touch: async (id, ttl) => this.#made?.touch(key(id), ttl, Date.now()) ?? false,
+			touchCompares: true,
+			touch: async (id, ttl, mark) =>
+				mark === undefined
+					? (this.#made?.touch(key(id), ttl, Date.now()) ?? false)
+					: outcome(this.#made?.touchMarked(key(id), mark ?? undefined, ttl, Date.now())),
 			remove: async (id, mark) =>
 				outcome(this.#made?.removeMarked(key(id), mark ?? undefined, Date.now()))
 		};

@@ -34,7 +34,15 @@ export class Operations {
 
 	/** Runs an operation after those that were called before it. */
 	run<T>(work: () => Promise<T>): Promise<T> {
-		const running = this.#inTurn(work);
+		return this.#watch(this.#inTurn(work));
+	}
+
+	/** An operation that fails at once. */
+	refuse(error: Error): Promise<never> {
+		return this.#watch(Promise.reject(error));
+	}
+
+	#watch<T>(running: Promise<T>): Promise<T> {
 		const watched = new Watched<T>((resolve) => {
 			resolve(running);
 		});

@@ -1,10 +1,19 @@
 import type { Recent } from './bounded.js';
 import { redacted } from './cause.js';
-import type { Core, Looked, User } from './core.js';
+import type { Core, Looked, Stored, User } from './core.js';
 import { DataError, orThrow, StoreError, VestiaryError } from './errors.js';
-import { Answer, Ended, Found, Listed, Step, type Machine } from './generated/vestiary.js';
+import {
+	Answer,
+	Ended,
+	Found,
+	Listed,
+	retiredFor,
+	Step,
+	type Machine
+} from './generated/vestiary.js';
 import { tableOf } from './memory-store.js';
-import { isRefusal } from './stores/patience.js';
+import { refusalOf } from './refusal.js';
+import { MARK_HEADS } from './stores/options.js';
 import type {
 	AtomicOperations,
 	SessionStoreData,
@@ -13,23 +22,21 @@ import type {
 	Telemetry
 } from './types.js';
 
-/** A record under its session's ID: its text, decrypted. */
-export interface Stored {
-	readonly id: string;
-	readonly text: string;
-}
+export type { Stored } from './core.js';
 
 /** What became of a write. */
 export interface Written extends Stored {
-	/** Another request had written meanwhile, and both changes are in. */
+	/** Another request had changed the data meanwhile, and both changes are in. */
 	readonly merged: boolean;
+	/** The record may hold more than this request has seen. */
+	readonly reread: boolean;
 }
 
 /** How a session got another ID. */
 export type Rotated =
 	/** It has this one. */
 	| { kind: 'done'; stored: Stored }
-	/** Another request was faster; the old ID leads to this one, or to none. */
+	/** Another request was faster; its tombstone leads to this ID, or to none. */
 	| { kind: 'elsewhere'; id: string | undefined }
 	/** It was ended meanwhile. */
 	| { kind: 'gone' };
@@ -84,7 +91,7 @@ export class Records {
 
 	/** Takes an ID out of use in this process: no response of it sets a cookie with this ID any more. */
 	retire(id: string): void {
-		this.#retired.add(id, RETIRED, Date.now());
+		this.#retired.add(id, retiredFor(), Date.now());
 	}
 
 	/** The record of a session, and what it is, if that can be said without asking the store. */
@@ -103,20 +110,21 @@ export class Records {
 
 	/** The record of a session. */
 	async load(id: string): Promise<Stored | undefined> {
+		const at = Date.now();
 		const text = await this.#ask('read', async () => this.#read(this.#keyOf(id)));
-		return text === undefined ? undefined : { id, text: this.#opened(id, text) };
+		return text === undefined ? undefined : { id, text: this.#opened(id, text), at };
 	}
 
-	/** The session that an ID leads to now, over renewals. */
+	/** The session that an ID leads to now, over renewals, for a request that had it open before. */
 	async current(id: string): Promise<Stored | undefined> {
 		let next = id;
 		for (let renewals = 0; renewals <= RENEWALS; renewals++) {
 			const stored = await this.load(next);
 			if (!stored) return undefined;
-			const found = this.#core.inspect(stored.text);
-			if (found & Found.Retired) return undefined;
-			if (!(found & Found.Renewed)) return stored;
-			next = this.#core.nextId(next, stored.text) ?? next;
+			const leads = this.#core.lead(next, stored.text);
+			if (leads === undefined) return undefined;
+			if (leads === next) return stored;
+			next = leads;
 		}
 		throw busy();
 	}
@@ -144,7 +152,8 @@ export class Records {
 		// An application may make an ID twice.
 		this.#retired.remove(id);
 		return this.#ask('write', async () => {
-			if (this.#atomic) return this.#atomic.create(key, sealed, ttl, bound);
+			if (this.#atomic)
+				return isBoolean('create', await this.#atomic.create(key, sealed, ttl, bound));
 			await this.#store.set(key, JSON.parse(sealed) as SessionStoreData, ttl);
 			return true;
 		});
@@ -164,35 +173,48 @@ export class Records {
 		const compute = typeof mine === 'function' ? mine : undefined;
 		if (!this.#atomic) {
 			const data = typeof mine === 'function' ? await mine(base) : mine;
-			const record = { id, text: this.#core.encode(data, text) };
+			const record = { id, text: this.#core.encode(data, text), at: Date.now() };
 			await this.create(record, false);
-			return { ...record, merged: false };
+			return { ...record, merged: false, reread: false };
 		}
 		const data = typeof mine === 'function' ? undefined : mine;
-		const machine = this.#core.commit(id, text, base, data);
-		const written = await this.#run(machine, { action: 'write', compute }, (asks) =>
-			machine.ended === Ended.Gone ? undefined : { ...storedOf(machine), merged: asks > 1 }
+		const machine = this.#core.commit(stored, base, data);
+		const written = await this.#run(machine, { action: 'write', compute }, (at, asks) =>
+			machine.ended === Ended.Done
+				? { ...storedOf(machine, at), merged: machine.merged, reread: asks > 1 }
+				: undefined
 		);
 		if (written?.id !== id) this.retire(id);
 		return written;
 	}
 
-	/** Gives a session its full life again. */
-	async touch({ id, text }: Stored): Promise<void> {
-		const [key, ttl] = [this.#keyOf(id), this.#core.ttlOf(text)];
-		await this.#ask('touch', async () => {
-			if (!this.#atomic) await this.#store.touch(key, ttl);
-			else if (!(await this.#atomic.touch(key, ttl))) this.retire(id);
-		});
+	/**
+	 * Gives a session its full TTL again.
+	 * @returns The session under the ID that it has now; undefined if it was ended meanwhile
+	 */
+	async touch(stored: Stored): Promise<Stored | undefined> {
+		const { id, text } = stored;
+		if (!this.#atomic) {
+			const [key, ttl] = [this.#keyOf(id), this.#core.ttlOf(text)];
+			await this.#ask('touch', async () => this.#store.touch(key, ttl));
+			return stored;
+		}
+		const machine = this.#core.touch(stored);
+		const touched = await this.#run(machine, { action: 'touch' }, (at) =>
+			machine.ended === Ended.Gone ? undefined : storedOf(machine, at)
+		);
+		if (touched?.id !== id) this.retire(id);
+		return touched;
 	}
 
 	/**
 	 * Ends a session, under whatever ID it is.
 	 * @returns Whether replicas know it; undefined if nobody can tell
 	 */
-	async destroy({ id, text }: Stored): Promise<boolean | undefined> {
+	async destroy(stored: Stored): Promise<boolean | undefined> {
+		const { id } = stored;
 		if (this.#atomic) {
-			const machine = this.#core.destroy(id, text);
+			const machine = this.#core.destroy(stored);
 			const last = await this.#run(machine, { action: 'remove' }, () => machine.id ?? id);
 			this.retire(id);
 			this.retire(last);
@@ -224,21 +246,21 @@ export class Records {
 	}
 
 	/** Gives a session another ID, and keeps what it holds. */
-	async renew({ id, text }: Stored, newId: () => string, bound: boolean): Promise<Rotated> {
-		return this.#rotate(id, () => this.#core.renew(id, text, newId()), bound);
+	async renew(stored: Stored, newId: () => string, bound: boolean): Promise<Rotated> {
+		return this.#rotate(stored.id, () => this.#core.renew(stored, newId()), bound);
 	}
 
 	/** Gives a session another ID and other data, for `longest` milliseconds at most. */
 	async supersede(
-		{ id, text }: Stored,
+		stored: Stored,
 		newId: () => string,
 		data: string,
 		user: User | undefined,
 		longest: number
 	): Promise<Rotated> {
 		return this.#rotate(
-			id,
-			() => this.#core.supersede(id, text, newId(), data, user, longest),
+			stored.id,
+			() => this.#core.supersede(stored, newId(), data, user, longest),
 			user !== undefined
 		);
 	}
@@ -286,13 +308,13 @@ export class Records {
 	async #rotate(id: string, begin: () => Machine, bound: boolean): Promise<Rotated> {
 		for (let tries = 0; tries < 3; tries++) {
 			const machine = begin();
-			const rotated = await this.#run(machine, { action: 'write', bound }, () => {
+			const rotated = await this.#run(machine, { action: 'write', bound }, (at) => {
 				const { ended } = machine;
 				if (ended === Ended.TryAnother) return undefined;
 				if (ended === Ended.Gone) return { kind: 'gone' } as const;
 				if (ended === Ended.Elsewhere)
 					return { kind: 'elsewhere', id: machine.id } as const;
-				return { kind: 'done', stored: storedOf(machine) } as const;
+				return { kind: 'done', stored: storedOf(machine, at) } as const;
 			});
 			if (!rotated) continue;
 			this.retire(id);
@@ -302,11 +324,14 @@ export class Records {
 	}
 
 	/** Asks the store what a machine says, until it is finished. */
-	async #run<T>(machine: Machine, run: Run, result: (asks: number) => T): Promise<T> {
+	async #run<T>(machine: Machine, run: Run, result: (at: number, asks: number) => T): Promise<T> {
 		let asks = 0;
+		let at = Date.now();
 		let looks = 0;
 		let took = 0;
-		let failed = false;
+		// The reply to the last request was lost; or to so many writes, whatever was read since.
+		let lost = false;
+		let lostWrites = 0;
 		let failure: Error | undefined;
 		try {
 			while (machine.step !== Step.Finished) {
@@ -317,16 +342,23 @@ export class Records {
 				}
 				// To look again at once is best for two; of many, all but one would come too late again.
 				if (machine.step === Step.Load && ++looks > 1) await pause(took, looks);
+				const writes = machine.step !== Step.Load;
 				const began = performance.now();
+				at = Date.now();
 				let answer: Answer | string;
 				try {
 					answer = await this.#ask(run.action, async () => this.#answer(machine, run));
-					failed = false;
+					lost = false;
+					if (writes) lostWrites = 0;
 				} catch (error) {
-					// Twice in a row: it is down. The machines can be left at any step.
-					if (failed || isCertain(error)) throw error;
-					failed = true;
-					failure = error as StoreError;
+					// What the store has answered is final. And if two replies in a row are lost, it is
+					// down; if three of writes are, it answers reads only. The machines can be left at any
+					// step.
+					if (writes) lostWrites++;
+					const isDown = lost || lostWrites > 2;
+					if (isDown || !(error instanceof StoreError) || error.refused) throw error;
+					lost = true;
+					failure = error;
 					answer = Answer.Unknown;
 				}
 				asks++;
@@ -349,7 +381,9 @@ export class Records {
 			}
 			// If one of the answers was lost, nobody knows what was done.
 			if (machine.ended === Ended.GaveUp) throw failure ?? busy();
-			return result(asks);
+			// `update` says so itself: it returns false.
+			if (machine.ended === Ended.Untraced && !run.compute) throw unconfirmed();
+			return result(at, asks);
 		} finally {
 			machine.free();
 		}
@@ -369,23 +403,51 @@ export class Records {
 		const mark = machine.expected ?? null;
 		switch (machine.step) {
 			case Step.Load:
-				return (await atomic.read(key)) ?? Answer.Gone;
+				return (await this.#read(key)) ?? Answer.Gone;
 			case Step.Create: {
 				const text = this.#sealed(id, machine.text, userKey);
 				const created = await atomic.create(key, text, machine.ttl, bound);
-				return created ? Answer.Done : Answer.Conflict;
+				return isBoolean('create', created) ? Answer.Done : Answer.Conflict;
 			}
 			case Step.Replace: {
 				const text = this.#sealed(id, machine.text, userKey);
-				return ANSWERS[await atomic.replace(key, mark, text, machine.ttl)];
+				return answerOf('replace', await atomic.replace(key, mark, text, machine.ttl));
 			}
+			case Step.Touch:
+				return this.#touch(atomic, key, mark, machine.ttl);
 			default:
-				return ANSWERS[await atomic.remove(key, mark)];
+				return answerOf('remove', await atomic.remove(key, mark));
 		}
 	}
 
+	/**
+	 * A store that cannot compare the write ID itself is asked for the record first, so that no tombstone is
+	 * prolonged. Between the two another request may write.
+	 */
+	async #touch(
+		atomic: AtomicOperations,
+		key: string,
+		mark: string | null,
+		ttl: number
+	): Promise<Answer> {
+		if (!atomic.touchCompares) {
+			const text = await this.#read(key);
+			if (text === undefined) return Answer.Gone;
+			if (markOf(text) !== mark) return Answer.Conflict;
+		}
+		const answer = atomic.touchCompares
+			? await atomic.touch(key, ttl, mark)
+			: await atomic.touch(key, ttl);
+		if (typeof answer === 'boolean') return answer ? Answer.Done : Answer.Gone;
+		return answerOf('touch', answer);
+	}
+
 	async #read(key: string): Promise<string | undefined> {
-		if (this.#atomic) return (await this.#atomic.read(key)) ?? undefined;
+		if (this.#atomic) {
+			const text: unknown = (await this.#atomic.read(key)) ?? undefined;
+			if (text === undefined || typeof text === 'string') return text;
+			throw misbehaved('read', 'a string or null');
+		}
 		const record = await this.#store.get(key);
 		return record ? jsonOf(record) : undefined;
 	}
@@ -434,8 +496,19 @@ function failureOf(action: StoreOperation, error: unknown): VestiaryError {
 	// What `JSON.parse` says of a record, in a store that lets it through.
 	if (action === 'read' && error instanceof SyntaxError)
 		return new DataError('json', 'the stored record cannot be read', { cause });
-	const message = `the session store could not ${action} the session`;
-	return new StoreError('store_failed', message, { cause });
+	const refusal = refusalOf(error);
+	if (!refusal) {
+		const message = `the session store could not ${action} the session`;
+		return new StoreError('store_failed', message, { cause });
+	}
+	const because = refusal.code === undefined ? '' : `: it said ${refusal.code}`;
+	return refusal.full
+		? new StoreError('store_full', `the session store is full${because}`, { cause })
+		: new StoreError(
+				'store_failed',
+				`the session store refused to ${action} the session${because}`,
+				{ cause, refused: true }
+			);
 }
 
 /** How a machine is run. */
@@ -462,6 +535,33 @@ export interface RecordsOptions {
 }
 
 const ANSWERS = { done: Answer.Done, conflict: Answer.Conflict, gone: Answer.Gone } as const;
+
+function answerOf(operation: string, outcome: unknown): Answer {
+	if (typeof outcome === 'string' && Object.hasOwn(ANSWERS, outcome))
+		return ANSWERS[outcome as keyof typeof ANSWERS];
+	throw misbehaved(operation, "'done', 'conflict' or 'gone'");
+}
+
+function isBoolean(operation: string, answer: unknown): boolean {
+	if (typeof answer === 'boolean') return answer;
+	throw misbehaved(operation, 'true or false');
+}
+
+/** An application's store that does not keep to its type: whether it did what it was asked is not known. */
+function misbehaved(operation: string, expected: string): StoreError {
+	return new StoreError(
+		'store_failed',
+		`\`${operation}\` of the session store must return ${expected}`
+	);
+}
+
+/** The write ID at the head of a record's text. */
+function markOf(text: string): string | null {
+	const head = MARK_HEADS.find((one) => text.startsWith(one));
+	if (head === undefined) return null;
+	const [mark = ''] = text.slice(head.length).split('"', 1);
+	return mark.length === 16 ? mark : null;
+}
 
 /**
  * JSON text of what an application wants stored.
@@ -507,8 +607,8 @@ function isInUse(found: number): boolean {
 	return (found & (Found.Retired | Found.Renewed)) === 0;
 }
 
-function storedOf(machine: Machine): Stored {
-	return { id: machine.id ?? '', text: machine.text };
+function storedOf(machine: Machine, at: number): Stored {
+	return { id: machine.id ?? '', text: machine.text, at };
 }
 
 /** As many IDs a session may have got while its cookie was on the way. */
@@ -523,18 +623,17 @@ const RESENT = 20;
 /** The TTL that a store is taken to give to records that are written without one, in milliseconds. */
 const DAY = 86_400_000;
 
-/** How long an ID is remembered that was taken out of use, in milliseconds. */
-const RETIRED = 600_000;
-
-/** Whether the store said that it did nothing; of other failures nobody knows what was done. */
-function isCertain(error: unknown): boolean {
-	return !(error instanceof StoreError) || error.code === 'store_full' || isRefusal(error);
-}
-
 export function busy(): StoreError {
 	return new StoreError(
 		'store_busy',
 		'the session was written by other requests each time it was tried: nothing was written'
+	);
+}
+
+function unconfirmed(): StoreError {
+	return new StoreError(
+		'store_unconfirmed',
+		'the session was read long ago and its record is gone: whether it has ended, or has another ID now, cannot be told'
 	);
 }
 

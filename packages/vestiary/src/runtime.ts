@@ -8,6 +8,7 @@ import { Records } from './records.js';
 import { defaultStore, numberOfSecrets, sharedBy, type Pages } from './shared.js';
 import { checkNumber, checkStore, has } from './stores/check.js';
 import { limitPatience } from './stores/patience.js';
+import { Turns } from './turns.js';
 import type {
 	CookieSerializeOptions,
 	SessionCookieOptions,
@@ -31,8 +32,10 @@ export interface Runtime {
 	readonly cookie: Readonly<SessionCookieOptions>;
 	/** Records that were written or touched so recently that they need not be touched again. */
 	readonly touched: { add(id: string): void; has(id: string): boolean };
-	/** The last write of a session in this process, by ID. */
-	readonly writes: Map<string, Promise<unknown>>;
+	/** The writers of sessions in this process, by ID. */
+	readonly writes: Turns;
+	/** Milliseconds that a writer waits for the function of another writer's update. */
+	readonly patience: number;
 	/** Requests under way that have made sub-requests. All handles that understand one cookie share it. */
 	readonly requests: Pages;
 	/** Whether SvelteKit makes cookies `Secure` at the origin that was asked for last. */
@@ -120,7 +123,8 @@ export function runtimeOf(options: SveltekitSessionConfig): Runtime {
 		cookie: Object.freeze(cookie),
 		touched: touchedBy(core, touched, `${cookie.maxAge}:${hashIds === true}:`),
 		// An atomic store finds out itself that another handle has written meanwhile.
-		writes: store.atomic ? new Map<string, Promise<unknown>>() : sessions.writes,
+		writes: store.atomic ? new Turns() : sessions.writes,
+		patience: timeoutOf(options.storeTimeout) || LONGEST_TIMER,
 		requests
 	};
 	runtimes.set(options, runtime);
@@ -132,9 +136,12 @@ export function runtimeOf(options: SveltekitSessionConfig): Runtime {
 const LONGEST_TIMER = 2 ** 31 - 1;
 
 /** Milliseconds to wait for the store; 0 waits as long as it takes. */
-function timeoutOf(storeTimeout = 5_000): number {
+function timeoutOf(storeTimeout = PATIENCE): number {
 	return storeTimeout === Infinity ? 0 : storeTimeout;
 }
+
+/** `storeTimeout`, in milliseconds, if the application does not set it. */
+const PATIENCE = 5_000;
 
 const OPTION_TYPES = {
 	name: 'string',

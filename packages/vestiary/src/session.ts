@@ -23,6 +23,7 @@ import { find, glance, type Loaded, type Owner } from './find.js';
 import { busy, jsonOf, RENEWALS, type Compute, type Stored } from './records.js';
 import { building, checkWellFormed, refusePromise, runtimeOf } from './runtime.js';
 import { Scope, slots, partial } from './scope.js';
+import { isPrompt, knowsNested, nestedIn, runUpdate, type Turn } from './turns.js';
 import type { SessionCookieOptions, SessionData, Store, SveltekitSessionConfig } from './types.js';
 
 declare global {
@@ -74,6 +75,9 @@ export interface LoginOptions {
 	 */
 	provenAt?: Date | undefined;
 }
+
+/** The application's function of an update. */
+type Change = (data: SessionData) => SessionData | undefined | Promise<SessionData | undefined>;
 
 /** How long a session may wait for its first `save()` after `regenerate()`, in milliseconds. */
 const UNSAVED = 600_000;
@@ -176,7 +180,7 @@ export class Session {
 			session.#data = data;
 			session.#unsaved = true;
 		};
-		if (this.#scope.isIdle) {
+		if (this.#scope.isIdle && !nestedIn(this.#scope, this.#id)) {
 			const session = this.#current();
 			set(session);
 			if (session.#didAtOnce(Operation.Change)) return Promise.resolve();
@@ -191,31 +195,44 @@ export class Session {
 	 * Saves the session: writes it to the store and sets the cookie.
 	 *
 	 * In an atomic store it writes what this request has changed, top-level key by top-level key, and
-	 * keeps what other requests have changed meanwhile: `data` has both then. If the session was ended
-	 * meanwhile, nothing is written, and the event `gone` is told.
+	 * keeps what other requests have changed meanwhile: `data` has both then. If another request has renewed the
+	 * session meanwhile, it is saved under its new ID. If the session was ended meanwhile, nothing is written, and
+	 * the event `gone` is emitted.
+	 * @throws {@link StoreError} `store_unconfirmed` if the record is gone and this request has read it ten minutes
+	 * ago or more: then it cannot be told whether the session was ended, or has another ID
 	 */
 	save(): Promise<void> {
-		return this.#run(async (session) => session.#do(Operation.Save));
+		return this.#run(async (session) => {
+			await session.#do(Operation.Save);
+		});
 	}
 
 	/**
 	 * Changes what the store has **now**, and saves: for counters and lists, which parallel requests
-	 * change, too. In an atomic store no update is lost; in another one none within this process.
+	 * change, too. What this request has changed before is saved first. In an atomic store no update is lost,
+	 * and no other request waits for the function. In another store none is lost within this process: other
+	 * writers of the session wait for an async function, for `storeTimeout` at most.
 	 * @param change Gets the data as it is in the store; changes it in place, or returns what is to
 	 * take its place. It may run more than once.
 	 * @returns False if the session was ended meanwhile: then nothing is written.
+	 * @throws {@link UpdateNestedError} to the function, if it writes the session itself
 	 */
 	update(
 		change: (data: SessionData) => SessionData | undefined | Promise<SessionData | undefined>
 	): Promise<boolean> {
-		const { operations } = this.#scope;
-		const changed: typeof change = async (data) => operations.outside(() => change(data));
-		return this.#run(async (session) => session.#inTurn(async () => session.#update(changed)));
+		return this.#run(async (session) =>
+			session.#inTurn(async (turn) => session.#update(change, turn))
+		);
 	}
 
-	/** Gives the session its full life again, in store and cookie, without writing its data. */
+	/**
+	 * Gives the session its full lifetime again, in store and cookie, without writing its data. If it was ended
+	 * meanwhile, nothing is touched, and the event `gone` is emitted.
+	 */
 	touch(): Promise<void> {
-		return this.#run(async (session) => session.#do(Operation.Touch));
+		return this.#run(async (session) => {
+			await session.#do(Operation.Touch);
+		});
 	}
 
 	/**
@@ -339,7 +356,9 @@ export class Session {
 
 	/** Ends the session: removes it from the store and the cookie from the browser. */
 	destroy(): Promise<void> {
-		return this.#run(async (session) => session.#do(Operation.Destroy));
+		return this.#run(async (session) => {
+			await session.#do(Operation.Destroy);
+		});
 	}
 
 	static #in(scope: Scope): Session {
@@ -374,7 +393,10 @@ export class Session {
 
 	/** Runs an operation of the application on the visitor's session, after those that it called before. */
 	#run<T>(operation: (session: Session) => Promise<T>): Promise<T> {
-		return this.#scope.operations.run(async () => operation(this.#current()));
+		const { operations } = this.#scope;
+		const nested = nestedIn(this.#scope, this.#current().#id);
+		if (nested) return operations.refuse(nested);
+		return operations.run(async () => operation(this.#current()));
 	}
 
 	/**
@@ -492,13 +514,10 @@ export class Session {
 	}
 
 	/** Changes what the store has now. */
-	async #update(
-		change: (data: SessionData) => SessionData | undefined | Promise<SessionData | undefined>
-	): Promise<boolean> {
+	async #update(change: Change, turn: Turn): Promise<boolean> {
 		const { records } = this.#scope.runtime;
 		if (this.#failure) throw this.#failure;
-		// What saves by itself is not lost to what the store has.
-		if (this.#stage === Stage.Stored && !(await this.#execute(Operation.Finish))) return false;
+		if (this.#stage === Stage.Stored && !(await this.#execute(Operation.Flush))) return false;
 		if (this.#stage === Stage.Stored && !records.atomic) {
 			const record = this.#record && (await records.load(this.#record.id));
 			if (!record) {
@@ -507,18 +526,38 @@ export class Session {
 			}
 			this.#adopt(record);
 		}
+		let runs = 0;
+		const changed = async (data: SessionData): Promise<SessionData> => {
+			if (++runs > 1) await this.#scope.operations.outside(async () => turn.queue());
+			const running = runUpdate(this.#scope, this.id, () => change(data));
+			const made = running instanceof Promise ? await this.#outside(running, turn) : running;
+			return made ?? data;
+		};
 		if (this.#stage === Stage.New) {
 			// Before anything is changed that could not be stored.
 			if (this.#plan(Operation.Save).cookie === CookieStep.Late)
 				throw new ResponseSentError();
-			this.#data = (await change(this.#data)) ?? this.#data;
+			this.#data = await changed(this.#data);
 			await this.#execute(Operation.Save);
 			return !this.isNew;
 		}
-		return this.#execute(Operation.Save, async (text) => {
-			const data = JSON.parse(text) as SessionData;
-			return jsonOf((await change(data)) ?? data);
-		});
+		return this.#execute(Operation.Save, async (text) =>
+			jsonOf(await changed(JSON.parse(text) as SessionData))
+		);
+	}
+
+	/** Waits for code of the application. Other operations and requests do not. */
+	async #outside<T>(running: Promise<T>, turn: Turn): Promise<T> {
+		const { operations, runtime } = this.#scope;
+		if (await isPrompt(running)) return running;
+		turn.leave();
+		try {
+			// With a store that is not atomic they wait: an operation of this request would fail otherwise.
+			const waits = !runtime.records.atomic && knowsNested;
+			return await (waits ? running : operations.outside(async () => running));
+		} finally {
+			await turn.back();
+		}
 	}
 
 	/** Takes over what the store has. */
@@ -544,30 +583,52 @@ export class Session {
 		return id;
 	}
 
-	/** Lets the core decide, and does it. What writes waits for what is being written. */
-	async #do(operation: Operation): Promise<void> {
+	/**
+	 * Lets the core decide, and does it. What writes waits for what is being written. False if the session was
+	 * ended meanwhile.
+	 */
+	async #do(operation: Operation): Promise<boolean> {
+		const opens = operation === Operation.Open;
 		if (this.#failure) {
 			this.#refuse(operation, this.#failure);
-			return;
+			return true;
 		}
-		const { store } = this.#plan(operation);
-		if (store === StoreStep.Keep) await this.#execute(operation);
-		else if (operation === Operation.Open) await this.#refreshOr(store);
-		else await this.#inTurn(async () => this.#execute(operation));
+		const { store, cookie } = this.#plan(operation);
+		if (store === StoreStep.Keep) return this.#execute(operation);
+		if (!opens) return this.#inTurn(async () => this.#execute(operation));
+		if (store !== StoreStep.Touch) return this.#createIfPossible();
+		// Without a cookie that lives longer, the record need not.
+		if (!this.#cookieStep(cookie)) this.#refresh();
+		return true;
 	}
 
 	/**
-	 * Touches the store while the page is made, so that rolling costs no time of its own. A refresh
-	 * that fails is told, and tried again by the next request: the session could be read, after all.
+	 * Touches the store while the page is made, so that rolling costs no time of its own. A refresh that fails is
+	 * an event, and the next request tries again: the session could be read, after all.
 	 */
-	async #refreshOr(step: StoreStep): Promise<void> {
-		if (step !== StoreStep.Touch) {
-			await this.#execute(Operation.Open);
-			return;
+	#refresh(): void {
+		const record = this.#record;
+		this.#scope.later(async () =>
+			this.#inTurn(async () => {
+				// Unless it was written since, or ended.
+				if (!record || this.#record !== record) return;
+				await this.#touch();
+				if (this.#stage === Stage.Stored && this.#id !== record.id && !this.#scope.left)
+					this.#cookieStep(CookieStep.Set);
+			})
+		);
+	}
+
+	/** A store that is full fails no page of a visitor who only looks: there is no session then. */
+	async #createIfPossible(): Promise<boolean> {
+		try {
+			return await this.#execute(Operation.Open);
+		} catch (error) {
+			if (!(error instanceof StoreError) || error.code !== 'store_full') throw error;
+			this.#scope.tell({ type: 'store_failed', error });
+			this.#unsaved = false;
+			return true;
 		}
-		// Without a cookie that lives longer, the record need not.
-		if (this.#cookieStep(this.#plan(Operation.Open).cookie)) return;
-		this.#scope.later(async () => this.#touch());
 	}
 
 	#plan(operation: Operation): Plan {
@@ -653,7 +714,9 @@ export class Session {
 	#known(operation: Operation): number {
 		const { cookieOut, finishes, left } = this.#scope;
 		const touched = operation === Operation.Open && this.#isTouched();
-		const changed = operation === Operation.Finish && this.#isChanged();
+		const changed =
+			(operation === Operation.Finish && this.#isChanged()) ||
+			(operation === Operation.Flush && this.#isPending());
 		return (
 			(cookieOut ? Known.CookieOut : 0) |
 			(this.#unsaved || changed ? Known.Unsaved : 0) |
@@ -677,9 +740,18 @@ export class Session {
 				return (await this.#isAdmitted()) && this.#touch();
 			case StoreStep.Take: {
 				// Also what was stored a moment ago, and is not known to have arrived.
-				const record = this.#record ?? { id: this.id, text: core.encode('{}') };
-				this.#confirmed = await records.destroy(record);
-				await this.#leaveUser();
+				const at = Date.now();
+				const record = this.#record ?? { id: this.id, text: core.encode('{}'), at };
+				const owned = this.#owner !== undefined;
+				try {
+					this.#confirmed = await records.destroy(record);
+				} catch (error) {
+					// Taken from the list of its user, it is ended under whatever ID it is.
+					if (!owned || !isUnconfirmed(error)) throw error;
+					await this.#leaveUser();
+					return true;
+				}
+				await this.#leaveUserIfPossible();
 				return true;
 			}
 		}
@@ -698,7 +770,13 @@ export class Session {
 	}
 
 	async #touch(): Promise<boolean> {
-		if (this.#record) await this.#scope.runtime.records.touch(this.#record);
+		const record = this.#record;
+		const touched = record && (await this.#scope.runtime.records.touch(record));
+		if (record && !touched) {
+			this.#end();
+			return false;
+		}
+		if (touched && touched !== record) this.#moveTo(touched, record);
 		this.#touched();
 		return true;
 	}
@@ -719,19 +797,21 @@ export class Session {
 			const written = await records.commit(record, this.#baseOf(record), compute ?? json);
 			if (this.#scope.finished) this.#scope.confirmed = written?.id;
 			if (!written) {
-				this.#end();
+				// Unless this request has ended it itself, while the function of an update ran.
+				if (this.#record) this.#end();
 				return false;
 			}
 			if (written.merged) this.#scope.tell({ type: 'conflict' });
 			this.#id = written.id;
 			this.#record = written;
 			this.#base = json;
-			if (compute ?? written.merged) this.#adopt(written);
+			if (compute ?? written.reread) this.#adopt(written);
 			this.#touched();
 			if (this.#stage === Stage.New) this.#scope.tell({ type: 'created' });
 			return true;
 		} catch (error) {
 			this.#unsaved = true;
+			if (isUnconfirmed(error)) this.#end();
 			throw error;
 		}
 	}
@@ -740,7 +820,7 @@ export class Session {
 	async #create(text: string, bound: boolean): Promise<Stored> {
 		const { records } = this.#scope.runtime;
 		for (let tries = 0; tries < 3; tries++) {
-			const record = { id: this.id, text };
+			const record = { id: this.id, text, at: Date.now() };
 			if (await records.create(record, bound)) {
 				this.#scope.created = record.id;
 				this.#touched();
@@ -811,6 +891,19 @@ export class Session {
 		this.#cookieStep(CookieStep.Set);
 	}
 
+	/**
+	 * The same after its record was removed: it is ended, so a store that answers that it does not write, such as
+	 * one whose memory is full, is no reason to fail.
+	 */
+	async #leaveUserIfPossible(): Promise<void> {
+		try {
+			await this.#leaveUser();
+		} catch (error) {
+			if (!(error instanceof StoreError) || !error.refused) throw error;
+			this.#scope.tell({ type: 'store_failed', error });
+		}
+	}
+
 	/** The session is not in the list of its user any more. */
 	async #leaveUser(): Promise<void> {
 		const { core, records } = this.#scope.runtime;
@@ -857,17 +950,20 @@ export class Session {
 		return step === CookieStep.Clear ? this.#scope.send(null) : undefined;
 	}
 
+	/** Whether the data differs from what this request has loaded or written. */
+	#isPending(): boolean {
+		return this.#record !== undefined && jsonOf(this.#data) !== this.#baseOf(this.#record);
+	}
+
 	/** Runs what writes this session after what writes it already, in this process. */
-	async #inTurn<T>(run: () => Promise<T>): Promise<T> {
-		const turns = this.#scope.runtime.writes;
-		const key = this.id;
-		const before = turns.get(key);
-		const mine = before ? before.then(run, run) : run();
-		turns.set(key, mine);
+	async #inTurn<T>(run: (turn: Turn) => Promise<T>): Promise<T> {
+		const { writes, records, patience } = this.#scope.runtime;
+		const turn = writes.take(this.id, records.atomic, patience);
 		try {
-			return await mine;
+			if (turn.ready) await turn.ready;
+			return await run(turn);
 		} finally {
-			if (turns.get(key) === mine) turns.delete(key);
+			turn.end();
 		}
 	}
 
@@ -899,6 +995,10 @@ export function checkUser(userId: unknown): void {
 	if (typeof userId !== 'string' || userId === '')
 		throw new ConfigError('options', 'the user ID must be a string with something in it');
 	checkWellFormed('the user ID', userId);
+}
+
+function isUnconfirmed(error: unknown): boolean {
+	return error instanceof StoreError && error.code === 'store_unconfirmed';
 }
 
 function notAtomic(what: string): ConfigError {

@@ -1,7 +1,9 @@
 import { Cache, Recent } from './bounded.js';
+import { mostRecentIds } from './generated/vestiary.js';
 import { MemoryStore } from './memory-store.js';
 import type { Scope } from './scope.js';
 import { clientOf } from './stores/client.js';
+import { Turns } from './turns.js';
 import type { Store } from './types.js';
 
 /**
@@ -25,8 +27,8 @@ export interface SessionState {
 	readonly touched: Recent;
 	/** IDs that this process has taken out of use lately. */
 	readonly retired: Recent;
-	/** The last write of a session in this process, by ID. */
-	readonly writes: Map<string, Promise<unknown>>;
+	/** The writers of sessions in this process, by ID. */
+	readonly writes: Turns;
 }
 
 /** Options that tell sessions of two handles apart. */
@@ -49,9 +51,9 @@ export function sharedBy(owner: Owner, store: Store): Shared {
 	const key = application.keys.get(store) ?? keyOf(application, store);
 	application.keys.set(store, key);
 	const sessions = application.stores.get(key, () => ({
-		touched: new Recent(REMEMBERED),
-		retired: new Recent(REMEMBERED),
-		writes: new Map()
+		touched: new Recent(mostRecentIds()),
+		retired: new Recent(mostRecentIds()),
+		writes: new Turns()
 	}));
 	return { requests: application.requests, sessions };
 }
@@ -94,9 +96,6 @@ let lists = 0;
 
 /** Most stores of an application whose state is kept. */
 const STORES = 100;
-
-/** Most IDs that are remembered of one store; the oldest are forgotten first. */
-const REMEMBERED = 10_000;
 
 /** More clients than this for one kind of store means that a client is made in every request. */
 const CLIENTS = 16;

@@ -60,6 +60,10 @@ export interface SessionStoreData {
 
 /**
  * A session store. `MemoryStore` is an example of one.
+ *
+ * Whatever it throws becomes the `cause` of a `StoreError`. An error with `refused: true` says that the store has
+ * answered and did nothing, so that it is not asked again; with `full: true` as well, that it has no room. The
+ * errors of Redis, SQLite, Postgres and MySQL are known without that.
  */
 export interface Store {
 	/**
@@ -114,8 +118,17 @@ export interface AtomicOperations {
 	 * @param mark Null for a record without a mark
 	 */
 	replace(id: string, mark: string | null, text: string, ttl: number): Promise<AtomicOutcome>;
-	/** Gives a record a new life. Never creates one; returns whether it is there. */
-	touch(id: string, ttl: number): Promise<boolean>;
+	/**
+	 * Gives a record a new TTL. Never creates one; returns whether it is there.
+	 * @param mark Only for a store with {@link touchCompares}: touch the record that has this mark, and no other,
+	 * and return the outcome. Null for a record without a mark; undefined for any record
+	 */
+	touch(id: string, ttl: number, mark?: string | null): Promise<boolean | AtomicOutcome>;
+	/**
+	 * Whether {@link touch} compares the mark, so that the tombstone that a login left is never prolonged. The
+	 * record is read before it is touched otherwise, and another request may write between the two. Default: false.
+	 */
+	readonly touchCompares?: boolean | undefined;
 	/**
 	 * Removes the record that has this mark, and no other.
 	 * @param mark Null for a record without a mark

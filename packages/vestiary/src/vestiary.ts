@@ -4,6 +4,7 @@ export {
 	LoginOutdatedError,
 	ResponseSentError,
 	StoreError,
+	UpdateNestedError,
 	VestiaryError,
 	type ConfigErrorCode,
 	type DataErrorCode,

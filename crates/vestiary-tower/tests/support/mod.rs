@@ -213,6 +213,15 @@ impl Store for Faulty {
         self.ask("touch", self.inner.touch(key, ttl)).await
     }
 
+    async fn touch_if(
+        &self,
+        key: &str,
+        expected: Option<&WriteId>,
+        ttl: Ttl,
+    ) -> Result<Outcome, StoreError> {
+        self.ask("touch", self.inner.touch_if(key, expected, ttl)).await
+    }
+
     async fn remove(&self, key: &str, expected: Option<&WriteId>) -> Result<Outcome, StoreError> {
         self.ask("remove", self.inner.remove(key, expected)).await
     }

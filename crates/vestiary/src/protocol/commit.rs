@@ -5,8 +5,10 @@ use alloc::{
     vec::Vec,
 };
 
-use super::{Answer, Ask, Step, TRIES, Terms};
-use crate::{Error, Limits, Meta, Record, SessionId, Ttl, UnixMillis, WriteId, merge};
+use super::{Answer, Ask, Step, TRIES, Terms, is_proof};
+use crate::{
+    Error, Follower, Lead, Limits, Meta, Record, SessionId, Ttl, UnixMillis, WriteId, merge,
+};
 
 /// Writes the data of a session that is stored.
 ///
@@ -18,8 +20,8 @@ use crate::{Error, Limits, Meta, Record, SessionId, Ttl, UnixMillis, WriteId, me
 /// let change = Change::Merge { base: r#"{"n":1}"#.into(), mine: r#"{"n":2}"#.into() };
 /// let write = WriteId::from_entropy(&[1; 12]);
 /// let terms = Terms { ttl: Ttl::Millis(60_000), ..Terms::default() };
-/// let mut commit = Commit::new(id, loaded, change, write, terms);
 /// let now = UnixMillis(0);
+/// let mut commit = Commit::new(id, (loaded, now), change, write, terms);
 /// let Step::Ask(Ask::Replace(_, expected, ..)) = commit.start(now)? else { panic!() };
 /// assert_eq!(expected.unwrap().as_str(), "AAAAAAAAAAAAAAAA");
 /// // Another request was faster: look at what it wrote.
@@ -35,8 +37,18 @@ use crate::{Error, Limits, Meta, Record, SessionId, Ttl, UnixMillis, WriteId, me
 /// # Ok::<(), vestiary::Error>(())
 /// ```
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts, not the states of one machine"
+)]
 pub struct Commit {
     id: SessionId,
+    /// As the request has seen it.
+    loaded: Record,
+    /// When the session's record was last seen.
+    read_at: UnixMillis,
+    /// The session's own record was seen, so a renewal is followed however late it is.
+    admitted: bool,
     /// As last seen, under this ID or under one of before.
     current: Record,
     /// Under this one.
@@ -47,8 +59,10 @@ pub struct Commit {
     terms: Terms,
     pending: Box<Record>,
     attempts: Vec<Attempt>,
-    /// One of them was done.
-    done: bool,
+    /// One of them was done, and whether it was applied to what another request had written.
+    done: Option<bool>,
+    /// The pending record is.
+    merges: bool,
     tries: u8,
     /// How often a record could not tell what became of them.
     silent: u8,
@@ -62,6 +76,8 @@ struct Attempt {
     mark: WriteId,
     /// Nobody knows whether it was done, or will be.
     doubtful: bool,
+    /// It was applied to what another request had written.
+    merges: bool,
 }
 
 /// How many records may not tell: a replica may have an old one.
@@ -86,20 +102,23 @@ pub enum Change {
 pub enum Committed {
     /// The change is in this record, which is, or was, the session's.
     Saved(Box<Record>),
-    /// The session was ended meanwhile, or is somebody else's now. Nothing was written, and no
-    /// cookie may be sent.
+    /// The session was ended meanwhile, or is another visitor's now. Nothing was written, and no cookie may be
+    /// sent.
     Gone,
+    /// There is no record, but the session was read so long ago that it may have got another ID, and the
+    /// tombstone that led there has expired. Nothing was written.
+    Untraced,
     /// Others were faster each time, or the store did not answer. Whether it was written is unknown
     /// if one of the answers was.
     GaveUp,
 }
 
 impl Commit {
-    /// A change of the session that was `loaded`. `write_id` is new.
+    /// A change of the session whose record was `loaded`, and when. `write_id` is new.
     #[must_use]
     pub fn new(
         id: SessionId,
-        loaded: Record,
+        (loaded, read_at): (Record, UnixMillis),
         change: Change,
         write_id: WriteId,
         terms: Terms,
@@ -107,14 +126,18 @@ impl Commit {
         let pending = Box::new(loaded.clone());
         Self {
             id,
-            current: loaded,
+            admitted: loaded.meta().next.is_none(),
+            current: loaded.clone(),
+            loaded,
+            read_at,
             here: true,
             change,
             write_id,
             terms,
             pending,
             attempts: Vec::new(),
-            done: false,
+            done: None,
+            merges: false,
             tries: 0,
             silent: 0,
             looking: false,
@@ -125,6 +148,13 @@ impl Commit {
     #[must_use]
     pub fn id(&self) -> &SessionId {
         &self.id
+    }
+
+    /// Whether the change was applied to what another request had written meanwhile. A write whose reply was
+    /// lost is no such conflict.
+    #[must_use]
+    pub fn is_merged(&self) -> bool {
+        self.done.unwrap_or(self.merges)
     }
 
     /// The first step.
@@ -162,13 +192,15 @@ impl Commit {
         if !looked && self.here && answer != Answer::Done {
             let expected = self.current.write_id().cloned();
             let doubtful = answer == Answer::Unknown;
-            self.attempts.push(Attempt { expected, mark, doubtful });
+            let merges = self.merges;
+            self.attempts.push(Attempt { expected, mark, doubtful, merges });
         }
         match answer {
             Answer::Done => Ok(Step::Finished(Committed::Saved(self.pending.clone()))),
             // A replica may not have it yet. What the store says of a write is certain.
             Answer::Gone if looked => self.attempt(now),
-            Answer::Gone => Ok(Step::Finished(Committed::Gone)),
+            Answer::Gone if is_proof(self.read_at, now) => Ok(Step::Finished(Committed::Gone)),
+            Answer::Gone => Ok(Step::Finished(Committed::Untraced)),
             Answer::Record(record) => self.found(*record, now),
             // Of both the record says more: whether it was our own write that was faster.
             Answer::Conflict | Answer::Exists | Answer::Unknown => Ok(self.look_again()),
@@ -176,17 +208,20 @@ impl Commit {
     }
 
     fn found(&mut self, record: Record, now: UnixMillis) -> Result<Step<Committed>, Error> {
-        self.done |= self.attempts.iter().any(|attempt| record.has_write(&attempt.mark));
-        if let Some((next, grace)) = record.next(&self.id)? {
-            // A login took the ID away: whoever holds the old one may write nothing.
-            if grace.is_none_or(|grace| now >= grace) {
-                return Ok(Step::Finished(Committed::Gone));
+        let done = self.attempts.iter().find(|attempt| record.has_write(&attempt.mark));
+        self.done = self.done.or(done.map(|attempt| attempt.merges));
+        let follower = if self.admitted { Follower::Admitted } else { Follower::Cookie(now) };
+        match record.lead(&self.id, follower)? {
+            // A login took the ID away: a request that holds the old one may write nothing.
+            Lead::Nowhere => return Ok(Step::Finished(Committed::Gone)),
+            Lead::To(next) => {
+                self.id = next;
+                self.here = false;
+                return Ok(self.look_again());
             }
-            self.id = next;
-            self.here = false;
-            return Ok(self.look_again());
+            Lead::Here => self.admitted = true,
         }
-        if self.done {
+        if self.done.is_some() {
             return Ok(Step::Finished(Committed::Saved(Box::new(record))));
         }
         if !self.attempts.iter().all(|attempt| attempt.is_settled_by(&record)) {
@@ -199,6 +234,7 @@ impl Commit {
             return Ok(self.look_again());
         }
         self.current = record;
+        self.read_at = now;
         self.here = true;
         self.attempt(now)
     }
@@ -247,6 +283,7 @@ impl Commit {
     /// Asks the store to put this record in place of the current one.
     fn replace(&mut self, record: Record, ttl: Ttl) -> Step<Committed> {
         *self.pending = record;
+        self.merges = self.current.data() != self.loaded.data();
         let expected = self.current.write_id().cloned();
         Step::Ask(Ask::Replace(self.id.clone(), expected, self.pending.clone(), ttl))
     }
@@ -280,7 +317,7 @@ impl core::fmt::Debug for Change {
 mod tests {
     use alloc::format;
 
-    use super::*;
+    use super::{super::TRUSTED, *};
 
     const NOW: UnixMillis = UnixMillis(1_000);
 
@@ -302,7 +339,7 @@ mod tests {
         let change = Change::Merge { base: r#"{"n":1}"#.into(), mine: r#"{"n":2}"#.into() };
         let loaded = record(1, r#"{"n":1}"#);
         let terms = Terms { ttl: Ttl::Millis(60_000), ..Terms::default() };
-        Commit::new(id(1), loaded, change, mark(9), terms)
+        Commit::new(id(1), (loaded, NOW), change, mark(9), terms)
     }
 
     #[test]
@@ -341,27 +378,59 @@ mod tests {
     }
 
     #[test]
-    fn it_follows_a_renewal_until_its_grace_is_over() {
-        let retired = record(1, "{}").retired(mark(2), &id(1), &id(2), Some(NOW.plus(5))).unwrap();
-        for (late, follows) in [(4, true), (5, false), (6, false)] {
-            let (mut commit, now) = (commit(), NOW.plus(late));
-            commit.start(now).unwrap();
-            commit.answered(Answer::Conflict, mark(50), now).unwrap();
-            let step =
-                commit.answered(Answer::Record(retired.clone().into()), mark(50), now).unwrap();
+    fn a_request_that_had_the_session_open_follows_a_renewal_after_the_grace_period_too() {
+        for (grace, follows) in [(Some(4), true), (Some(0), true), (None, false)] {
+            let grace = grace.map(|grace| NOW.plus(grace));
+            let retired = record(1, "{}").retired(mark(2), &id(1), &id(2), grace).unwrap();
+            let mut commit = commit();
+            commit.start(NOW).unwrap();
+            commit.answered(Answer::Conflict, mark(50), NOW).unwrap();
+            let step = commit.answered(Answer::Record(retired.into()), mark(50), NOW).unwrap();
             if follows {
-                assert_eq!(step, Step::Ask(Ask::Load(id(2))), "{late}");
+                assert_eq!(step, Step::Ask(Ask::Load(id(2))), "{grace:?}");
             } else {
-                assert_eq!(step, Step::Finished(Committed::Gone), "{late}");
+                assert_eq!(step, Step::Finished(Committed::Gone), "{grace:?}");
             }
             assert_eq!(commit.id() == &id(2), follows);
         }
     }
 
     #[test]
+    fn a_change_is_merged_only_with_what_another_request_has_changed() {
+        let ended = |theirs: Record, answers: [Answer; 2]| {
+            let mut commit = commit();
+            commit.start(NOW).unwrap();
+            let [first, second] = answers;
+            commit.answered(first, mark(50), NOW).unwrap();
+            commit.answered(Answer::Record(theirs.into()), mark(51), NOW).unwrap();
+            commit.answered(second, mark(52), NOW).unwrap();
+            commit.is_merged()
+        };
+        let same = || record(3, r#"{"n":1}"#);
+        assert!(ended(record(3, r#"{"n":1,"m":5}"#), [Answer::Conflict, Answer::Done]));
+        // Such as a write of new deadlines.
+        assert!(!ended(same(), [Answer::Conflict, Answer::Done]));
+        // A lost reply is no conflict.
+        assert!(!ended(record(1, r#"{"n":1}"#), [Answer::Unknown, Answer::Done]));
+        let mut commit = commit();
+        commit.start(NOW).unwrap();
+        commit.answered(Answer::Unknown, mark(50), NOW).unwrap();
+        let later = format!(
+            r#"{{"v":"{}","meta":{{"writes":["{}"]}},"data":{{"n":7}}}}"#,
+            mark(5).as_str(),
+            mark(9).as_str()
+        );
+        let later = Record::decode(&later, Limits::LOAD).unwrap();
+        let step = commit.answered(Answer::Record(later.clone().into()), mark(51), NOW).unwrap();
+        assert_eq!(step, Step::Finished(Committed::Saved(later.into())));
+        assert!(!commit.is_merged());
+    }
+
+    #[test]
     fn where_it_follows_a_renewal_to_nothing_it_does_not_change_what_was_there_before() {
         let retired = record(1, "{}").retired(mark(2), &id(1), &id(2), Some(NOW.plus(5))).unwrap();
-        let mut commit = Commit::new(id(1), retired, Change::Rerun, mark(9), Terms::default());
+        let mut commit =
+            Commit::new(id(1), (retired, NOW), Change::Rerun, mark(9), Terms::default());
         commit.start(NOW).unwrap();
         let probe = commit.answered(Answer::Gone, mark(50), NOW).unwrap();
         let Step::Ask(Ask::Replace(to, expected, ..)) = &probe else { panic!("{probe:?}") };
@@ -384,7 +453,7 @@ mod tests {
         let retired = record(1, "{}").retired(mark(2), &id(1), &id(2), Some(NOW.plus(5))).unwrap();
         let started = |now| {
             let (loaded, terms) = (retired.clone(), Terms::default());
-            Commit::new(id(1), loaded, Change::Rerun, mark(9), terms).start(now).unwrap()
+            Commit::new(id(1), (loaded, NOW), Change::Rerun, mark(9), terms).start(now).unwrap()
         };
         assert_eq!(started(NOW), Step::Ask(Ask::Load(id(2))));
         assert_eq!(started(NOW.plus(5)), Step::Finished(Committed::Gone));
@@ -452,7 +521,8 @@ mod tests {
     #[test]
     fn of_a_record_without_a_mark_all_that_was_written_since_is_known_or_nothing() {
         let loaded = Record::decode(r#"{"cookie":{},"data":{}}"#, Limits::LOAD).unwrap();
-        let mut commit = Commit::new(id(1), loaded, Change::Rerun, mark(9), Terms::default());
+        let mut commit =
+            Commit::new(id(1), (loaded, NOW), Change::Rerun, mark(9), Terms::default());
         commit.start(NOW).unwrap();
         commit.computed("{}", NOW).unwrap();
         commit.answered(Answer::Unknown, mark(50), NOW).unwrap();
@@ -467,6 +537,16 @@ mod tests {
                 .unwrap();
         }
         assert!(!doubt.is_settled_by(&many));
+    }
+
+    #[test]
+    fn the_absence_of_the_record_is_no_proof_once_a_tombstone_may_have_expired() {
+        for (later, ended) in [(TRUSTED - 1, Committed::Gone), (TRUSTED, Committed::Untraced)] {
+            let mut commit = commit();
+            commit.start(NOW).unwrap();
+            let step = commit.answered(Answer::Gone, mark(50), NOW.plus(later));
+            assert_eq!(step, Ok(Step::Finished(ended)));
+        }
     }
 
     #[test]

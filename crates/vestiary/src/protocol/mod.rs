@@ -1,14 +1,16 @@
 //! The write protocol: what to ask a store, and what its answers mean.
 //!
-//! Machines without I/O. [`Commit`] writes the data of a session, [`Destroy`] ends it, [`Rotate`] gives
-//! it another ID, [`UserCommit`] changes the list of a user's sessions. A host asks the store what a machine says and tells it the answer,
+//! Machines without I/O. [`Commit`] writes the data of a session, [`Touch`] gives it another TTL, [`Destroy`]
+//! ends it, [`Rotate`] gives it another ID, [`UserCommit`] changes the list of a user's sessions. A host asks the store what a machine says and tells it the answer,
 //! until it is finished. With a store that can do what [`Ask`] says, atomically and for one key at a
 //! time:
 //!
 //! - no acknowledged change is lost: a write replaces only the very record that it was made from;
 //!   else the change is applied again, to what is there now;
 //! - no ended session comes back: only `create` creates, and only under an ID that was never used;
-//! - a logout that meets a change of the ID follows it;
+//! - a logout that meets a change of the ID follows it, and does not take expired evidence for proof;
+//! - a request that had the session open before a renewal writes to the session, not to its tombstone, and
+//!   one that had it open before a login writes nothing;
 //! - a session is not lost by a crash while its ID changes: the new one is there before the old one
 //!   goes;
 //! - a write whose answer was lost is recognised by its [`WriteId`], and not done
@@ -20,18 +22,20 @@
 mod commit;
 mod destroy;
 mod rotate;
+mod touch;
 mod users;
 
 pub use commit::{Change, Commit, Committed};
 pub use destroy::{Destroy, Destroyed};
 pub use rotate::{Kind, Rotate, Rotated};
+pub use touch::{Touch, Touched};
 pub use users::{
     Lifetime, UserChange, UserCommit, UserCommitted, UserSession, UserSessions, UserStep,
 };
 
 use alloc::{borrow::ToOwned as _, boxed::Box, string::String};
 
-use crate::{Format, Record, SessionId, Timeouts, Ttl, WriteId};
+use crate::{Format, Record, SessionId, Timeouts, Ttl, UnixMillis, WriteId};
 
 /// What to ask the store. Each is one atomic operation on one key.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -47,6 +51,9 @@ pub enum Ask {
     /// Remove the record that has this write ID (`None`: none), and no other. Answered with
     /// [`Answer::Done`], [`Answer::Conflict`] or [`Answer::Gone`].
     Remove(SessionId, Option<WriteId>),
+    /// Give the record that has this write ID (`None`: none) another TTL, and no other. Answered as
+    /// [`Ask::Remove`].
+    Touch(SessionId, Option<WriteId>, Ttl),
 }
 
 /// What the store said.
@@ -69,6 +76,19 @@ pub enum Answer {
 
 /// How often a machine asks again before it gives up.
 pub const TRIES: u8 = 8;
+
+/// The shortest TTL of a tombstone, in milliseconds: a logout that meets a rotation must find its way.
+const REMEMBERED: u64 = 600_000;
+
+/// For how long after it was read a record's absence proves that its session was ended, in milliseconds. A
+/// rotation since then has left a tombstone, which is still there; the difference allows for slow answers.
+const TRUSTED: u64 = REMEMBERED - 60_000;
+
+/// Whether the absence of a record that was read at `read_at` proves that its session was ended. Later, a
+/// tombstone may have expired.
+fn is_proof(read_at: UnixMillis, now: UnixMillis) -> bool {
+    now.since(read_at) < TRUSTED
+}
 
 /// What a host is to do next.
 #[derive(Clone, Debug, Eq, PartialEq)]

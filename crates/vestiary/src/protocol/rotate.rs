@@ -1,7 +1,7 @@
 use alloc::boxed::Box;
 
-use super::{Answer, Ask, Step, TRIES, Terms};
-use crate::{Error, Limits, Meta, Record, SessionId, Ttl, UnixMillis, WriteId};
+use super::{Answer, Ask, REMEMBERED, Step, TRIES, Terms, is_proof};
+use crate::{Error, Follower, Lead, Limits, Meta, Record, SessionId, Ttl, UnixMillis, WriteId};
 
 /// Gives a session another ID: the new record is there, for as long as it shall be, before the old one
 /// is retired. A crash between the two leaves a record whose ID nobody knows, and which expires.
@@ -14,6 +14,7 @@ use crate::{Error, Limits, Meta, Record, SessionId, Ttl, UnixMillis, WriteId};
 /// # let loaded = Record::decode(r#"{"v":"AAAAAAAAAAAAAAAA","data":{}}"#, Limits::LOAD)?;
 /// let login = Record::new(Format::Seed, a, "{}", r#"{"user":7}"#, Meta::default(), Limits::SAVE)?;
 /// let (kind, now) = (Kind::Privilege(login.into()), UnixMillis(0));
+/// let loaded = (loaded, now);
 /// let mut rotate = Rotate::new(old, loaded, new.clone(), kind, b, Terms::default(), now)?;
 /// assert!(matches!(rotate.start(), Step::Ask(Ask::Create(..))));
 /// assert!(matches!(rotate.answered(Answer::Done, fresh.clone(), now)?, Step::Ask(Ask::Replace(..))));
@@ -25,6 +26,8 @@ pub struct Rotate {
     old: SessionId,
     /// The old record, as last seen.
     current: Record,
+    /// When it was seen.
+    read_at: UnixMillis,
     new: SessionId,
     successor: Box<Record>,
     grace: Option<UnixMillis>,
@@ -60,10 +63,14 @@ pub enum Kind {
 pub enum Rotated {
     /// The session has this ID now.
     To(SessionId),
-    /// Another request gave it this ID, to which the old one leads until then.
-    Elsewhere(SessionId, Option<UnixMillis>),
+    /// Another request was faster. A renewal's tombstone leads to this ID, a login's to none
+    /// ([`Record::lead`]).
+    Elsewhere(Option<SessionId>),
     /// The session was ended meanwhile. No cookie may be sent.
     Gone,
+    /// There is no record, but the session was read so long ago that another request may have given it
+    /// another ID, and the tombstone that led there has expired.
+    Untraced,
     /// The new ID cannot be used: begin again with another one. An ID whose record may or may not
     /// have been created is given up, for it may still be created after it was removed.
     TryAnother,
@@ -80,25 +87,23 @@ enum Phase {
     Leaving(Rotated),
 }
 
-/// How long the old ID is remembered, at least, in milliseconds: a logout that meets the change of the
-/// ID must find its way, and whoever uses the old one much later is told of.
-const REMEMBERED: u64 = 600_000;
-
 impl Rotate {
-    /// Gives the session that was `loaded` under `old` the ID `new`. `retirement` is a new write ID.
+    /// Gives the session the ID `new` whose record was `loaded` under `old`, and when. `retirement` is a new
+    /// write ID.
     ///
     /// # Errors
     /// [`Error`] if the data cannot be stored.
     pub fn new(
         old: SessionId,
-        loaded: Record,
+        loaded: (Record, UnixMillis),
         new: SessionId,
         kind: Kind,
         retirement: WriteId,
         terms: Terms,
         now: UnixMillis,
     ) -> Result<Self, Error> {
-        let elsewhere = loaded.next(&old)?.map(|(next, grace)| Rotated::Elsewhere(next, grace));
+        let (loaded, read_at) = loaded;
+        let elsewhere = elsewhere(&loaded, &old, Follower::Cookie(now))?;
         let (successor, grace) = match kind {
             Kind::Privilege(record) => (record, None),
             Kind::Renewal { grace, write_id } => {
@@ -109,6 +114,7 @@ impl Rotate {
         Ok(Self {
             old,
             current: loaded,
+            read_at,
             new,
             successor,
             grace,
@@ -163,7 +169,7 @@ impl Rotate {
             }
 
             (Phase::Retiring, Answer::Done) => Ok(self.done()),
-            (Phase::Retiring, Answer::Gone) => Ok(self.drop_new(Rotated::Gone)),
+            (Phase::Retiring, Answer::Gone) => Ok(self.gone(now)),
             (Phase::Checking, Answer::Record(record)) => self.found(*record, fresh, now),
             (Phase::Retiring, answer) => {
                 self.doubt |= answer == Answer::Unknown;
@@ -204,8 +210,8 @@ impl Rotate {
         if record.has_write(&self.retirement) {
             return Ok(self.done());
         }
-        if let Some((next, grace)) = record.next(&self.old)? {
-            return Ok(self.drop_new(Rotated::Elsewhere(next, grace)));
+        if let Some(elsewhere) = elsewhere(&record, &self.old, Follower::Admitted)? {
+            return Ok(self.drop_new(elsewhere));
         }
         let known = self.current.write_id();
         if record.write_id() == known {
@@ -218,6 +224,7 @@ impl Rotate {
         // Had the old record been retired by our lost request, nobody could have written it after.
         self.doubt = false;
         self.current = record;
+        self.read_at = now;
         if self.grace.is_none() {
             return self.retire(now);
         }
@@ -250,11 +257,34 @@ impl Rotate {
         if self.doubt { Step::Finished(Rotated::GaveUp) } else { self.drop_new(Rotated::GaveUp) }
     }
 
+    /// The old record is not there any more.
+    fn gone(&mut self, now: UnixMillis) -> Step<Rotated> {
+        match (is_proof(self.read_at, now), self.doubt) {
+            (true, _) => self.drop_new(Rotated::Gone),
+            // The tombstone may be our own, and have expired: then the session lives under the new ID.
+            (false, true) => Step::Finished(Rotated::GaveUp),
+            (false, false) => self.drop_new(Rotated::Untraced),
+        }
+    }
+
     /// Nobody knows the new ID, and nobody will. If this fails, the record expires soon.
     fn drop_new(&mut self, ended: Rotated) -> Step<Rotated> {
         self.phase = Phase::Leaving(ended);
         Step::Ask(Ask::Remove(self.new.clone(), self.successor.write_id().cloned()))
     }
+}
+
+/// How a rotation ends that meets a tombstone.
+fn elsewhere(
+    record: &Record,
+    old: &SessionId,
+    follower: Follower,
+) -> Result<Option<Rotated>, Error> {
+    Ok(match record.lead(old, follower)? {
+        Lead::Here => None,
+        Lead::To(next) => Some(Rotated::Elsewhere(Some(next))),
+        Lead::Nowhere => Some(Rotated::Elsewhere(None)),
+    })
 }
 
 /// The session under another ID: data, deadlines and user go along.
@@ -268,7 +298,7 @@ fn renewed(old: &Record, mark: WriteId, terms: &Terms, now: UnixMillis) -> Resul
 mod tests {
     use alloc::format;
 
-    use super::*;
+    use super::{super::TRUSTED, *};
 
     const NOW: UnixMillis = UnixMillis(1_000);
 
@@ -294,7 +324,7 @@ mod tests {
     fn renewal() -> Rotate {
         let kind = Kind::Renewal { grace: NOW.plus(30_000), write_id: mark(2) };
         let terms = Terms { ttl: Ttl::Millis(5_000_000), ..Terms::default() };
-        Rotate::new(id(1), record(1, &[]), id(2), kind, mark(3), terms, NOW).unwrap()
+        Rotate::new(id(1), (record(1, &[]), NOW), id(2), kind, mark(3), terms, NOW).unwrap()
     }
 
     fn told(rotate: &mut Rotate, answer: Answer) -> Step<Rotated> {
@@ -338,8 +368,10 @@ mod tests {
         let grace = Some(NOW.plus(5));
         let retired = record(1, &[]).retired(mark(3), &id(1), &id(2), grace).unwrap();
         let kind = Kind::Privilege(Box::new(record(2, &[])));
-        let rotate = Rotate::new(id(1), retired, id(4), kind, mark(5), Terms::default(), NOW);
-        assert_eq!(rotate.unwrap().start(), Step::Finished(Rotated::Elsewhere(id(2), grace)));
+        let terms = Terms::default();
+        let rotate = Rotate::new(id(1), (retired, NOW), id(4), kind, mark(5), terms, NOW);
+        let elsewhere = Step::Finished(Rotated::Elsewhere(Some(id(2))));
+        assert_eq!(rotate.unwrap().start(), elsewhere);
     }
 
     #[test]
@@ -391,5 +423,48 @@ mod tests {
         assert_eq!((new.meta().created, new.meta().renewed), (Some(NOW), Some(NOW)));
         assert!(matches!(told(rotate, Answer::Done), Step::Ask(Ask::Replace(..))));
         assert_eq!(told(rotate, Answer::Done), Step::Finished(Rotated::To(id(2))));
+    }
+
+    #[test]
+    fn a_request_that_had_the_session_open_follows_a_renewal_after_the_grace_period_too() {
+        for (grace, elsewhere) in [(Some(NOW), Some(id(2))), (None, None)] {
+            let theirs = record(1, &[]).retired(mark(7), &id(1), &id(2), grace).unwrap();
+            let rotate = &mut renewal();
+            told(rotate, Answer::Done);
+            told(rotate, Answer::Conflict);
+            let step = told(rotate, Answer::Record(theirs.clone().into()));
+            assert!(matches!(step, Step::Ask(Ask::Remove(..))));
+            assert_eq!(told(rotate, Answer::Done), Step::Finished(Rotated::Elsewhere(elsewhere)));
+            // A request that comes with the old ID is not admitted any more.
+            let kind = Kind::Privilege(Box::new(record(2, &[])));
+            let (loaded, terms) = ((theirs, NOW), Terms::default());
+            let late = Rotate::new(id(1), loaded, id(4), kind, mark(5), terms, NOW).unwrap();
+            assert_eq!(late.start(), Step::Finished(Rotated::Elsewhere(None)));
+        }
+    }
+
+    #[test]
+    fn the_absence_of_the_old_record_is_no_proof_once_a_tombstone_may_have_expired() {
+        for (later, doubt, ended) in [
+            (TRUSTED - 1, false, Rotated::Gone),
+            (TRUSTED - 1, true, Rotated::Gone),
+            (TRUSTED, false, Rotated::Untraced),
+            (TRUSTED, true, Rotated::GaveUp),
+        ] {
+            let rotate = &mut renewal();
+            told(rotate, Answer::Done);
+            if doubt {
+                told(rotate, Answer::Unknown);
+                told(rotate, Answer::Gone);
+            }
+            let step = rotate.answered(Answer::Gone, mark(4), NOW.plus(later)).unwrap();
+            if ended == Rotated::GaveUp {
+                // The new record stays: the tombstone may lead to it.
+                assert_eq!(step, Step::Finished(ended));
+                continue;
+            }
+            assert_eq!(step, Step::Ask(Ask::Remove(id(2), Some(mark(2)))));
+            assert_eq!(told(rotate, Answer::Done), Step::Finished(ended));
+        }
     }
 }

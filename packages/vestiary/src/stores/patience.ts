@@ -1,4 +1,3 @@
-import type { StoreError } from '../errors.js';
 import type { Store } from '../types.js';
 
 const limits = new WeakMap<Store, number>();
@@ -15,17 +14,4 @@ export function limitPatience(store: Store, timeout: number): void {
 export function patienceOf(store: Store): number {
 	const limit = limits.get(store) ?? DEFAULT;
 	return limit - Math.min(limit / 10, 25);
-}
-
-const refusals = new WeakSet<StoreError>();
-
-/** Marks an error that says that nothing was done. */
-export function refusal(error: StoreError): StoreError {
-	refusals.add(error);
-	return error;
-}
-
-/** Whether a store has said that it did nothing. */
-export function isRefusal(error: unknown): boolean {
-	return refusals.has(error as StoreError);
 }

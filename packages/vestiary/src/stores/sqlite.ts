@@ -10,7 +10,7 @@ import type { Serializer } from '../memory-store.js';
 import type { AtomicOperations, AtomicOutcome, SessionStoreData, Store } from '../types.js';
 import { checkCommon, checkObject, has } from './check.js';
 import { full, MARK_HEADS, millis, parsed, type StoreOptions } from './options.js';
-import { patienceOf, refusal } from './patience.js';
+import { patienceOf } from './patience.js';
 
 /** The options of a {@link SqliteStore}. */
 export interface SqliteStoreOptions extends StoreOptions {
@@ -268,7 +268,7 @@ function opened(file: string): DatabaseSync {
 
 function locked(after: number, error: unknown): StoreError {
 	const message = `the session store could not write within ${Math.ceil(after)} ms: another process holds the write lock of the SQLite file. Nothing was done`;
-	return refusal(new StoreError('store_timeout', message, { cause: redacted(error) }));
+	return new StoreError('store_timeout', message, { cause: redacted(error), refused: true });
 }
 
 /** `SQLITE_BUSY` and `SQLITE_LOCKED`, in the low byte of what SQLite says. */

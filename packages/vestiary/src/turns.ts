@@ -1,0 +1,171 @@
+import { StoreError, UpdateNestedError } from './errors.js';
+import type { Scope } from './scope.js';
+
+/** A writer's turn at a session. */
+export interface Turn {
+	/** Resolves when the writers before have ended; undefined if there are none. */
+	readonly ready: Promise<void> | undefined;
+	/** Gives the turn up while code of the application runs. With a store that is not atomic it is kept. */
+	leave(): void;
+	/** Takes it again. */
+	back(): Promise<void>;
+	/**
+	 * Waits for other updates of the session that have to begin again, too, before this one does: functions that
+	 * take long would conflict with each other each time.
+	 */
+	queue(): Promise<void>;
+	end(): void;
+}
+
+/** A place in a line. */
+interface Place {
+	readonly ready: Promise<void> | undefined;
+	end(): void;
+}
+
+/** Milliseconds for which a turn is kept while an async function of the application runs. */
+const PROMPT = 20;
+
+/**
+ * Lets the writers of a session in this process take turns, so that they do not conflict in the store.
+ *
+ * No writer waits for code of the application. With an atomic store a turn is given up while such code runs: the
+ * store finds out that another request has written meanwhile. With another store only the turn prevents a lost
+ * update, so it is kept; then a writer waits for `patience` milliseconds at most, and fails.
+ */
+export class Turns {
+	/** The last one in each line. */
+	readonly #last = new Map<string, Promise<void>>();
+	/** Sessions whose writer is in code of the application, and since when. */
+	readonly #left = new Map<string, number>();
+
+	take(key: string, atomic: boolean, patience: number): Turn {
+		let place = this.#stand(key);
+		let again: Place | undefined;
+		return {
+			ready: place.ready && this.#wait(key, place.ready, patience),
+			leave: () => {
+				if (atomic) place.end();
+				else this.#left.set(key, performance.now());
+			},
+			back: async () => {
+				this.#left.delete(key);
+				if (!atomic) return;
+				place = this.#stand(key);
+				if (place.ready) await this.#wait(key, place.ready, patience);
+			},
+			queue: async () => {
+				if (again) return;
+				again = this.#stand(`${key} again`);
+				if (again.ready) await endsWithin(again.ready, patience);
+			},
+			end: () => {
+				place.end();
+				again?.end();
+			}
+		};
+	}
+
+	#stand(line: string): Place {
+		const ready = this.#last.get(line);
+		let end = (): void => undefined;
+		const ended = new Promise<void>((resolve) => {
+			end = resolve;
+		});
+		const mine = ready ? ready.then(async () => ended) : ended;
+		this.#last.set(line, mine);
+		void mine.then(() => {
+			if (this.#last.get(line) === mine) this.#last.delete(line);
+		});
+		return { ready, end };
+	}
+
+	/** Waits for the turns before, and `patience` at most for code of the application in one of them. */
+	async #wait(key: string, before: Promise<void>, patience: number): Promise<void> {
+		for (;;) {
+			const since = this.#left.get(key);
+			const left = since === undefined ? patience : since + patience - performance.now();
+			if (await endsWithin(before, Math.max(left, 0))) return;
+			if (since !== undefined && this.#left.get(key) === since) {
+				throw new StoreError(
+					'store_timeout',
+					`an update of the session in this process did not end within ${patience} ms: its function takes too long`
+				);
+			}
+		}
+	}
+}
+
+/** Whether the application's function ends so soon that a turn is kept for it. */
+export async function isPrompt(running: Promise<unknown>): Promise<boolean> {
+	return endsWithin(running, PROMPT);
+}
+
+async function endsWithin(promise: Promise<unknown>, milliseconds: number): Promise<boolean> {
+	let timer: ReturnType<typeof setTimeout> | undefined;
+	const late = new Promise<false>((resolve) => {
+		timer = setTimeout(() => {
+			resolve(false);
+		}, milliseconds);
+	});
+	const ended = (): true => true;
+	try {
+		return await Promise.race([promise.then(ended, ended), late]);
+	} finally {
+		clearTimeout(timer);
+	}
+}
+
+/** An update whose function runs, as seen from inside of it. */
+interface Update {
+	readonly scope: Scope;
+	readonly id: string;
+	over: boolean;
+	readonly around: Update | undefined;
+}
+
+interface Context<T> {
+	run<R>(value: T, run: () => R): R;
+	getStore(): T | undefined;
+}
+
+/** The update around the code that runs, where the platform can tell (`AsyncLocalStorage`). */
+const context = newContext<Update>();
+
+/** Whether {@link refuseNested} knows what is called by the function of an update. */
+export const knowsNested: boolean = context !== undefined;
+
+/** Runs the function of an update. */
+export function runUpdate<T>(scope: Scope, id: string, run: () => T | Promise<T>): T | Promise<T> {
+	if (!context) return run();
+	const update: Update = { scope, id, over: false, around: context.getStore() };
+	const end = (): void => {
+		update.over = true;
+	};
+	const result = context.run(update, run);
+	if (result instanceof Promise) void result.then(end, end);
+	else end();
+	return result;
+}
+
+/**
+ * The error for what an update's function does to the same session, also by `event.fetch`: it would be written
+ * between the read and the write of the update, which would then begin again and again.
+ */
+export function nestedIn(scope: Scope, id: string | undefined): UpdateNestedError | undefined {
+	for (let update = context?.getStore(); update; update = update.around)
+		if (!update.over && (update.scope === scope || update.id === id))
+			return new UpdateNestedError();
+	return undefined;
+}
+
+function newContext<T>(): Context<T> | undefined {
+	const { AsyncLocalStorage, process } = globalThis as {
+		AsyncLocalStorage?: new () => Context<T>;
+		process?: { getBuiltinModule?: (name: string) => unknown };
+	};
+	if (AsyncLocalStorage) return new AsyncLocalStorage();
+	const hooks = process?.getBuiltinModule?.('node:async_hooks') as
+		{ AsyncLocalStorage?: new () => Context<T> } | undefined;
+	return hooks?.AsyncLocalStorage && new hooks.AsyncLocalStorage();
+}
