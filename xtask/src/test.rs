@@ -40,7 +40,7 @@ struct Counts {
 }
 
 fn all(args: &Args, counts: &mut Counts) -> anyhow::Result<()> {
-    let mut progress = Progress::new("test", if args.quick { 23 } else { 38 });
+    let mut progress = Progress::new("test", if args.quick { 23 } else { 39 });
     let mut suite = Suite { progress: &mut progress, counts };
 
     suite.check("rustfmt", |log| {
@@ -102,15 +102,18 @@ fn all(args: &Args, counts: &mut Counts) -> anyhow::Result<()> {
     })?;
     suite.tests("benchmarks, smoke", |log| bench::smoke(log, &tools, redis.as_os_str()))?;
     let postgres = suite.progress.step("Postgres", tools::postgres)?;
+    let pgbouncer = suite.progress.step("PgBouncer", tools::pgbouncer)?;
     suite.tests("native stores against real servers", |log| {
         cargo(&["test", "--locked", "-p", "vestiary-store", "--all-features"])
             .env("REDIS_SERVER", &redis)
             .env("POSTGRES_BIN", &postgres)
+            .env("PGBOUNCER", &pgbouncer)
             .logged(log)?;
         cargo(&["test", "--locked", "-p", "vestiary-cli", "--features", "servers"])
             .args(["--test", "servers"])
             .env("REDIS_SERVER", &redis)
             .env("POSTGRES_BIN", &postgres)
+            .env("PGBOUNCER", &pgbouncer)
             .logged(log)?;
         Ok(passed(log))
     })?;
@@ -208,6 +211,12 @@ fn each_feature(log: &Log) -> anyhow::Result<()> {
         .args(["hack", "clippy", "--locked", "--each-feature"])
         .args(stores)
         .args(["--", "-D", "warnings"])
+        .logged(log)?;
+    // Tests, too, with each two of them.
+    Run::new(&hack)
+        .args(["hack", "check", "--locked", "--tests", "--feature-powerset", "--depth", "2"])
+        .args(stores)
+        .args(["-p", "vestiary-cli"])
         .logged(log)?;
     // Neither drivers nor threads.
     Run::new(&hack)

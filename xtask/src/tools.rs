@@ -118,6 +118,16 @@ pub(crate) fn redis_server(log: &Log) -> anyhow::Result<PathBuf> {
     debian(log, "REDIS_SERVER", &["redis-server"], "redis-server")
 }
 
+/// A pooler to test with, in front of Postgres. Debian keeps it where only root looks for programs.
+pub(crate) fn pgbouncer(log: &Log) -> anyhow::Result<PathBuf> {
+    installed(log, "PGBOUNCER", "pgbouncer", || {
+        let chosen = env::var_os("PGBOUNCER").map(PathBuf::from);
+        let mut all = chosen.into_iter().chain(which("pgbouncer"));
+        all.find(|path| path.is_file())
+            .or_else(|| Some(PathBuf::from("/usr/sbin/pgbouncer")).filter(|path| path.is_file()))
+    })
+}
+
 /// The folder of the programs of a Postgres server to test with. Debian keeps them out of `PATH`, in a
 /// folder for each version.
 pub(crate) fn postgres(log: &Log) -> anyhow::Result<PathBuf> {

@@ -2,11 +2,7 @@ use serde_json::{Map, Value, json};
 use vestiary::{Format, Limits, Meta, Record, SealRing, SessionId, StoreKey, UnixMillis};
 use vestiary_store::Entry;
 
-use crate::{
-    output::{Output, plain},
-    service::Service,
-    time,
-};
+use crate::{output::Output, service::Service, time};
 
 /// What is known of a record. Never its data.
 pub(crate) struct Description {
@@ -19,7 +15,8 @@ pub(crate) struct Description {
     pub(crate) marked: bool,
     pub(crate) meta: Meta,
     pub(crate) ttl: vestiary::Ttl,
-    pub(crate) bytes: usize,
+    /// Of a value that is not text they are not known.
+    pub(crate) bytes: Option<usize>,
     /// Why it cannot be read.
     pub(crate) error: Option<vestiary::Error>,
 }
@@ -64,7 +61,7 @@ impl Description {
             marked: Record::mark_of(text).is_some(),
             meta: Meta::default(),
             ttl: entry.ttl,
-            bytes: entry.record.len(),
+            bytes: entry.is_text().then_some(entry.record.len()),
             error: None,
         };
         if key.is_user_list {
@@ -95,6 +92,14 @@ impl Description {
         serde_json::from_str(&user.name).ok()
     }
 
+    /// Why it cannot be read: a code, and a message.
+    fn problem(&self) -> Option<(&'static str, String)> {
+        match (self.bytes, &self.error) {
+            (None, _) => Some(("not_text", "the stored value is not text (UTF-8)".to_owned())),
+            (_, error) => error.as_ref().map(|error| (error.code(), error.message())),
+        }
+    }
+
     /// Who wrote it.
     pub(crate) fn written_by(&self) -> Option<&'static str> {
         Some(match (self.format?, self.marked) {
@@ -123,7 +128,7 @@ impl Description {
         put("absolute_deadline", json!(at(self.meta.absolute)));
         put("ttl_ms", json!(time::millis(self.ttl)));
         put("bytes", json!(self.bytes));
-        put("error", json!(self.error.as_ref().map(vestiary::Error::code)));
+        put("error", json!(self.problem().map(|(code, _)| code)));
         document
     }
 
@@ -142,15 +147,15 @@ impl Description {
         push("kind", Some(self.kind.name().to_owned()));
         push("format", self.written_by().map(str::to_owned));
         push("encrypted", self.sealed.then(|| "yes".to_owned()));
-        push("user", self.user().map(|user| plain(&user)));
+        push("user", self.user());
         push("handle", self.meta.user.as_ref().map(|user| user.handle.as_str().to_owned()));
         push("created", self.meta.created.map(ago));
         push("renewed", self.meta.renewed.map(ago));
         push("idle from", self.meta.idle.map(ago));
         push("ends at the latest", self.meta.absolute.map(ago));
         push("expires", Some(format!("in {}", time::left(self.ttl))));
-        push("size", Some(format!("{} bytes", self.bytes)));
-        push("why unreadable", self.error.as_ref().map(vestiary::Error::message));
+        push("size", self.bytes.map(|bytes| format!("{bytes} bytes")));
+        push("why unreadable", self.problem().map(|(_, message)| message));
         if let Some(next) = &self.meta.next {
             push(
                 "leads to another ID",

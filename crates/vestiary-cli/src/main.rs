@@ -13,7 +13,7 @@ mod service;
 mod store;
 mod time;
 
-use std::{io::Write as _, process::ExitCode};
+use std::process::ExitCode;
 
 use clap::Parser as _;
 
@@ -40,7 +40,6 @@ fn main() -> ExitCode {
         }
         Err(failure) => {
             let _ = output.failed(&failure);
-            let _ = writeln!(std::io::stderr(), "error: {failure} [{}]", failure.code());
             ExitCode::from(failure.exit_code())
         }
     }

@@ -1,5 +1,5 @@
 use std::{
-    fmt::Display,
+    fmt::{Display, Write as _},
     io::{self, BufWriter, IsTerminal as _, Stdout, Write as _},
 };
 
@@ -27,27 +27,34 @@ impl Output {
         self.json
     }
 
-    /// A line for people.
+    /// A line for people. Whatever is in it, it stays one line, and tells a terminal nothing.
     pub(crate) fn line(&mut self, text: impl Display) -> io::Result<()> {
-        if self.json { Ok(()) } else { writeln!(self.out, "{text}") }
+        if self.json { Ok(()) } else { writeln!(self.out, "{}", plain(&text.to_string())) }
     }
 
-    /// The document for programs.
+    /// The document for programs. Read by one, it is the same as without its escapes.
     pub(crate) fn document(&mut self, document: &Value) -> io::Result<()> {
-        if self.json { writeln!(self.out, "{document}") } else { Ok(()) }
+        self.part(&document.to_string())?;
+        self.end_part()
     }
 
     /// A part of the document.
-    pub(crate) fn part(&mut self, text: &str) -> io::Result<()> {
-        if self.json { self.out.write_all(text.as_bytes()) } else { Ok(()) }
+    pub(crate) fn part(&mut self, json: &str) -> io::Result<()> {
+        if self.json { self.out.write_all(plain_json(json).as_bytes()) } else { Ok(()) }
     }
 
-    /// Something that is no result: to standard error.
+    /// The end of a document that was printed in parts.
+    pub(crate) fn end_part(&mut self) -> io::Result<()> {
+        if self.json { self.out.write_all(b"\n") } else { Ok(()) }
+    }
+
+    /// A line that is no result: to standard error.
     pub(crate) fn note(&mut self, text: impl Display) -> io::Result<()> {
         self.out.flush()?;
-        writeln!(io::stderr(), "{text}")
+        writeln!(io::stderr(), "{}", plain(&text.to_string()))
     }
 
+    /// What this program made itself, and no store has seen.
     pub(crate) fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.out.write_all(bytes)
     }
@@ -59,7 +66,7 @@ impl Output {
     pub(crate) fn failed(&mut self, failure: &Failure) -> io::Result<()> {
         let error = json!({ "code": failure.code(), "message": failure.to_string() });
         self.document(&json!({ "error": error }))?;
-        self.finish()
+        self.note(format_args!("error: {failure} [{}]", failure.code()))
     }
 
     /// A key or an ID, as much of it as may be seen.
@@ -95,21 +102,43 @@ pub(crate) fn counted(count: u64, thing: &str) -> String {
     format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
 }
 
-/// Text of somebody else's, such as the name of a user, that must not move the cursor of a terminal.
+/// Text that moves no cursor, whoever wrote it: the name of a user, a key, a message of a server.
 pub(crate) fn plain(text: &str) -> String {
-    let escape = |char: char| {
-        char.is_control() || matches!(char, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    text.chars()
-        .flat_map(|char| {
-            let escaped = escape(char).then(|| char.escape_unicode());
-            let kept = (!escape(char)).then_some(char);
-            escaped.into_iter().flatten().chain(kept)
-        })
-        .collect()
+    escaped(text, |char, plain| plain.extend(char.escape_unicode()))
+}
+
+/// The same for JSON, whose strings spell characters in their own way. Outside of strings there are none of them.
+fn plain_json(json: &str) -> String {
+    escaped(json, |char, plain| {
+        let mut units = [0; 2];
+        for unit in char.encode_utf16(&mut units) {
+            // To a string, it cannot fail.
+            let _ = write!(plain, "\\u{unit:04x}");
+        }
+    })
+}
+
+fn escaped(text: &str, escape: impl Fn(char, &mut String)) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for char in text.chars() {
+        if is_control(char) { escape(char, &mut plain) } else { plain.push(char) }
+    }
+    plain
+}
+
+/// Whether a terminal, or a reader's eye, may take it for a command: control characters, line ends, and what changes
+/// the direction of writing or is not seen at all.
+fn is_control(char: char) -> bool {
+    char.is_control()
+        || matches!(
+            char,
+            '\u{ad}' | '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
+        )
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may fail")]
 mod tests {
     use super::*;
 
@@ -126,5 +155,15 @@ mod tests {
     fn text_of_others_moves_no_cursor() {
         assert_eq!(plain("ada\u{1b}[2J\r\n"), "ada\\u{1b}[2J\\u{d}\\u{a}");
         assert_eq!(plain("Zoë 🐻"), "Zoë 🐻");
+        for char in
+            ['\u{9b}', '\u{7f}', '\u{202e}', '\u{2067}', '\u{200f}', '\u{2028}', '\u{e0041}']
+        {
+            let text = format!("a{char}b");
+            assert_eq!(plain(&text), format!("a\\u{{{:x}}}b", u32::from(char)));
+            let document = json!({ "user": text });
+            let printed = plain_json(&document.to_string());
+            assert!(printed.is_ascii(), "{printed}");
+            assert_eq!(serde_json::from_str::<Value>(&printed).unwrap(), document);
+        }
     }
 }

@@ -16,8 +16,8 @@ use vestiary_store::{
         sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType},
     },
     sqlx::{
-        self, Connection as _, PgConnection, PgPool, SqlitePool,
-        postgres::PgPoolOptions,
+        self, ConnectOptions as _, Connection as _, Executor as _, PgPool, Row as _, SqlitePool,
+        postgres::{PgConnectOptions, PgPoolOptions},
         sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous},
     },
 };
@@ -164,18 +164,62 @@ impl OpenStore {
                 sqlx::query_scalar(&count).bind(&self.prefix).fetch_one(pool).await?
             }
             Server::Postgres(pool) => {
+                let (table, prefix) = (&self.table, literal(&self.prefix));
                 let count = format!(
-                    "SELECT count(*) FROM \"{}\" WHERE left(key, length($1)) = $1",
-                    self.table
+                    "SELECT count(*) FROM \"{table}\" WHERE left(key, length({prefix})) = {prefix}"
                 );
-                sqlx::query_scalar(&count).bind(&self.prefix).fetch_one(pool).await?
+                pool.fetch_one(&*count).await?.try_get(0)?
             }
         };
         Ok(u64::try_from(counted).unwrap_or_default())
     }
 }
 
+impl OpenStore {
+    /// Whether a pooler stands before a server of Postgres; `None` of other stores.
+    pub(crate) async fn is_pooled(&self) -> Result<Option<bool>, StoreError> {
+        match &self.kind {
+            Kind::Postgres(store) => store.is_pooled().await.map(Some),
+            Kind::Redis(_) | Kind::Sqlite(_) => Ok(None),
+        }
+    }
+
+    /// Removes whatever is under a key: what cannot be removed by its write ID, since it is no record.
+    pub(crate) async fn forget(&self, key: &str) -> Result<bool, StoreError> {
+        let key = [&self.prefix, key].concat();
+        Ok(match &self.server {
+            Server::Redis(server) => {
+                let mut del = cmd("DEL");
+                del.arg(&key);
+                server.about_a_key(&del).await? == Value::Int(1)
+            }
+            Server::Sqlite(pool, _) => {
+                let delete = format!("DELETE FROM {} WHERE key = ?1", self.table);
+                sqlx::query(&delete).bind(&key).execute(pool).await?.rows_affected() > 0
+            }
+            Server::Postgres(pool) => {
+                let delete =
+                    format!("DELETE FROM \"{}\" WHERE key = {}", self.table, literal(&key));
+                pool.execute(&*delete).await?.rows_affected() > 0
+            }
+        })
+    }
+}
+
+/// Text in a statement of Postgres. A pooler may lose the statement between its preparation and its parameters.
+fn literal(text: &str) -> String {
+    format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+}
+
 impl RedisServer {
+    async fn about_a_key(&self, cmd: &Cmd) -> Result<Value, StoreError> {
+        Ok(match self {
+            Self::One(connection) => cmd.query_async(&mut connection.clone()).await?,
+            Self::Sentinel(connection) => cmd.query_async(&mut connection.clone()).await?,
+            Self::Cluster(connection) => cmd.query_async(&mut connection.clone()).await?,
+        })
+    }
+
     /// Asks the server, and of a cluster all primaries: what each of them says, with its address.
     pub(crate) async fn each(&self, cmd: &Cmd) -> Result<Vec<(String, Value)>, StoreError> {
         let one = |answer: Value| vec![(String::new(), answer)];
@@ -265,6 +309,9 @@ async fn sqlite(path: &Path, place: Place<'_>) -> Result<(Kind, Server), Failure
     if !place.create && !path.is_file() {
         return Err(Failure::Store("store_failed", "there is no such file".to_owned()));
     }
+    if place.create {
+        SqliteStore::make_file(path);
+    }
     let options = SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(place.create)
@@ -286,18 +333,21 @@ async fn sqlite(path: &Path, place: Place<'_>) -> Result<(Kind, Server), Failure
 
 async fn postgres(url: &str, place: Place<'_>) -> Result<(Kind, Server), Failure> {
     // A pool would try again and again, and then say only that it took too long.
-    let first = timeout(PATIENCE, PgConnection::connect(url)).await;
+    let options: PgConnectOptions = url.parse().map_err(StoreError::from)?;
+    // A pooler refuses it.
+    let options = options.extra_float_digits(None);
+    let first = timeout(PATIENCE, options.connect()).await;
     let first = first.map_err(|_| StoreError::failed("no answer in time"))?;
     let _ = first.map_err(StoreError::from)?.close().await;
     let pool = PgPoolOptions::new().max_connections(8).acquire_timeout(PATIENCE);
-    let pool = pool.connect(url).await.map_err(StoreError::from)?;
+    let pool = pool.connect_with(options).await.map_err(StoreError::from)?;
     let store = PostgresStore::with_pool(pool.clone(), place.table)?;
     if place.create {
         store.migrate().await?;
     }
-    let there = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL");
-    let there = there.bind(format!("\"{}\"", place.table)).fetch_one(&pool).await;
-    if !there.map_err(StoreError::from)? {
+    let there = format!("SELECT to_regclass('\"{}\"') IS NOT NULL", place.table);
+    let there = pool.fetch_one(&*there).await.map_err(StoreError::from)?;
+    if !there.try_get::<bool, _>(0).map_err(StoreError::from)? {
         return Err(no_table(place));
     }
     Ok((Kind::Postgres(store), Server::Postgres(pool)))
@@ -306,18 +356,20 @@ async fn postgres(url: &str, place: Place<'_>) -> Result<(Kind, Server), Failure
 fn no_table(place: Place<'_>) -> Failure {
     let message = format!(
         "there is no table `{}`: name it by --table; the service makes it when it starts",
-        crate::output::plain(place.table)
+        place.table
     );
     Failure::Store("no_table", message)
 }
 
 impl Store for OpenStore {
     async fn read(&self, key: &str) -> Result<Option<String>, StoreError> {
-        match &self.kind {
+        let read = match &self.kind {
             Kind::Redis(store) => store.read(key).await,
             Kind::Sqlite(store) => store.read(key).await,
             Kind::Postgres(store) => store.read(key).await,
-        }
+        };
+        // As in an entry: no command stops at it.
+        if let Err(StoreError::NotText) = read { Ok(Some("\u{fffd}".to_owned())) } else { read }
     }
 
     async fn create(
@@ -419,8 +471,8 @@ pub(crate) fn mark_of(record: &str) -> Option<WriteId> {
     vestiary_store::mark_of(record).and_then(WriteId::parse)
 }
 
-/// Removes whatever is under a key, and never what was not seen.
-pub(crate) async fn remove<S: Store>(store: &S, key: &str, record: &str) -> Result<bool, Failure> {
+/// Removes whatever is under a key, and no record that was not seen.
+pub(crate) async fn remove(store: &OpenStore, key: &str, record: &str) -> Result<bool, Failure> {
     let mut record = record.to_owned();
     for _ in 0..TRIES {
         match store.remove(key, mark_of(&record).as_ref()).await? {
@@ -428,6 +480,8 @@ pub(crate) async fn remove<S: Store>(store: &S, key: &str, record: &str) -> Resu
             Outcome::Gone => return Ok(false),
             Outcome::Conflict => match store.read(key).await? {
                 None => return Ok(false),
+                // Nobody wrote it meanwhile. It is no record, and has no write ID to compare.
+                Some(now) if now == record => return Ok(store.forget(key).await?),
                 Some(now) => record = now,
             },
         }

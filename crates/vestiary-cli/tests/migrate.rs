@@ -65,6 +65,17 @@ async fn the_sessions_go_on_in_the_other_store() {
     assert!(!left.map(|it| it.file_name()).any(|it| it.to_string_lossy().contains("json")));
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_that_it_makes_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let (folder, _, _, to) = stores(0).await;
+    migrate(&folder, &to, &[]);
+    let mode = fs::metadata(folder.path("to.db")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
 #[tokio::test]
 async fn prefixes_and_tables_may_change() {
     let (folder, ..) = stores(0).await;

@@ -12,6 +12,7 @@ mod support;
 
 use serde_json::Value;
 use servers::{
+    pgbouncer::PgBouncer,
     postgres::Postgres,
     redis::{Redis, cluster, sentinel},
 };
@@ -100,6 +101,66 @@ async fn one_redis() {
     let checks = checked(&folder, &server.url(), 0);
     has(&checks, "eviction", "ok");
     has(&checks, "persistence", "warn");
+    // How often what is not written is on the disk is no good news.
+    assert!(!checks.iter().any(|check| check.0 == "fsync"), "{checks:?}");
+    assert!(!run(&folder, &server.url(), &["doctor"]).out.contains("everysec"));
+    for policy in ["volatile-ttl", "volatile-lru", "allkeys-lfu", "volatile-random"] {
+        server.ask(&format!("CONFIG SET maxmemory-policy {policy}")).await;
+        has(&checked(&folder, &server.url(), 0), "eviction", "warn");
+    }
+}
+
+/// A value that is not text is a row, and can be removed.
+#[tokio::test]
+async fn a_value_of_redis_that_is_no_record_stops_nothing() {
+    let (folder, _) = Folder::new().await;
+    let server = Redis::start(&[]).await;
+    let filled = fill(RedisStore::connect(&server.url()).await.unwrap(), &config()).await;
+    let mut set = vestiary_store::redis::cmd("SET");
+    set.arg("sess:a-value-of-others").arg(&b"{\"v\":\"\xff\xff"[..]);
+    let mut connection = server.connection().await.unwrap();
+    set.query_async::<vestiary_store::redis::Value>(&mut connection).await.unwrap();
+    let url = server.url();
+    let listed = run(&folder, &url, &["ls", "--json"]).ends(0).json();
+    assert_eq!(listed["sessions"].as_array().unwrap().len(), 5);
+    assert_eq!(run(&folder, &url, &["stats", "--json"]).ends(0).json()["unreadable"], 1);
+    let to = format!("sqlite:{}", folder.path("to.db").display());
+    let said = run(&folder, &url, &["migrate", "--json", &url, &to]).ends(0).json();
+    assert_eq!((&said["copied"], &said["not_text"]), (&6.into(), &1.into()));
+    run(&folder, &url, &["revoke", "a-value-of-others"]).ends(0);
+    assert_eq!(
+        server.ask("EXISTS sess:a-value-of-others").await,
+        vestiary_store::redis::Value::Int(0)
+    );
+    run(&folder, &url, &["revoke", "--all", "--yes"]).ends(0);
+    drop(filled);
+}
+
+#[tokio::test]
+async fn doctor_claims_nothing_that_redis_did_not_tell() {
+    let (folder, _) = Folder::new().await;
+    let server = Redis::start(&[]).await;
+    server.ask("ACL SETUSER service on >word ~* +@all -info -config -time").await;
+    let url = format!("redis://service:word@127.0.0.1:{}", server.port);
+    let checks = checked(&folder, &url, 0);
+    for name in ["version", "role", "eviction", "persistence"] {
+        has(&checks, name, "warn");
+    }
+    has(&checks, "probe", "ok");
+}
+
+#[tokio::test]
+async fn postgres_behind_a_pooler() {
+    let (folder, _) = Folder::new().await;
+    let server = Postgres::start().await;
+    let pooler = PgBouncer::start(&server, 2).await;
+    let store = PostgresStore::connect(&pooler.url()).await.unwrap();
+    store.migrate().await.unwrap();
+    let filled = fill(store, &config()).await;
+    works(&folder, &pooler.url(), &filled).await;
+    has(&checked(&folder, &pooler.url(), 0), "pooler", "ok");
+    assert!(run(&folder, &pooler.url(), &["doctor"]).out.contains("there is one"));
+    assert!(run(&folder, &server.url(), &["doctor"]).out.contains("none"));
 }
 
 #[tokio::test]

@@ -193,9 +193,23 @@ async fn revoke_ends_those_of_a_user() {
         // Of a user without a list, too.
         let login = vestiary_store::Login { label: None, proven: Some(filled.sessions.now()) };
         tokio::time::sleep(Duration::from_millis(2)).await;
-        folder.run(&["revoke", "--user", "eve"]).ends(0);
+        folder.run(&["revoke", "--user", "eve"]).ends(1);
         assert!(filled.sessions.of("eve").admit(&login).await.is_err());
     }
+}
+
+#[tokio::test]
+async fn a_user_without_sessions_is_told_and_is_no_success() {
+    let (folder, ..) = filled(&config()).await;
+    for args in [&["--user", "typo"][..], &["--user", "typo", "--dry-run"]] {
+        let ran = folder.run(&[&["revoke"], args].concat()).ends(1);
+        assert!(ran.out.contains("the user has no sessions"), "{ran:?}");
+        let ran = folder.run(&[&["revoke", "--json"], args].concat()).ends(1);
+        assert_eq!(ran.json()["sessions"], 0);
+    }
+    folder.run(&["revoke", "--user", "ada"]).ends(0);
+    // All of them have ended already.
+    folder.run(&["revoke", "--user", "ada"]).ends(1);
 }
 
 /// Written over in clear, it would end all sessions of the user.

@@ -4,7 +4,7 @@ use vestiary::{Ttl, UnixMillis, WriteId};
 
 use crate::{
     Outcome, Store, StoreError,
-    store::{MaybeSend, MaybeSync},
+    store::{MaybeSend, MaybeSync, NOT_TEXT},
 };
 
 /// A store of whatever kind: what [`Sessions`](crate::Sessions) hold, so that nothing above them has to
@@ -23,7 +23,11 @@ impl AnyStore {
 
 impl Store for AnyStore {
     async fn read(&self, key: &str) -> Result<Option<String>, StoreError> {
-        self.0.read(key).await
+        match self.0.read(key).await {
+            // Whoever wants a record finds that it cannot be read.
+            Err(StoreError::NotText) => Ok(Some(NOT_TEXT.to_owned())),
+            read => read,
+        }
     }
 
     async fn create(

@@ -161,12 +161,11 @@ impl Scan for MemoryStore {
         let now = (self.clock)();
         let table = self.table(key);
         let found = table.iter(now).find(|(at, ..)| *at == key);
-        let entry = |(key, record, ttl): (&str, &str, _)| Entry {
+        Ok(found.map(|(key, record, ttl)| Entry {
             key: key.to_owned(),
             record: record.to_owned(),
             ttl,
-        };
-        Ok(found.map(entry))
+        }))
     }
 }
 

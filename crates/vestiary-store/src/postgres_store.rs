@@ -7,15 +7,18 @@ use std::{
 };
 
 use sqlx::{
-    PgPool, Row as _,
-    postgres::{PgPoolOptions, PgRow},
+    ConnectOptions as _, Connection as _, Executor as _, PgPool, Postgres, Row as _, ValueRef as _,
+    postgres::{PgArguments, PgConnectOptions, PgPoolOptions, PgRow},
+    query::Query,
 };
+use tokio::sync::{Mutex, OnceCell};
 use vestiary::{Ttl, WriteId};
 
 use crate::{
     Cursor, Entry, Outcome, Page, Scan, Store, StoreError, StoreOptions,
     failure::{Failure, of_sqlx},
     sql::{MARK, SWEEP, TABLE, after_all, table},
+    store::NOT_TEXT,
 };
 
 /// Keeps sessions in a table of Postgres (12 or newer).
@@ -25,6 +28,11 @@ use crate::{
 /// server, so the clocks of the applications need not agree. Expired records are removed by the way.
 ///
 /// A replica must not be read: it would bring back ended sessions. A clone is the same store.
+///
+/// Behind a pooler that gives each transaction another connection to the server (`PgBouncer` with `pool_mode =
+/// transaction`), nothing may be left in a connection, such as a prepared statement. The store finds out whether there
+/// is one, and then makes each operation a transaction, which takes three round trips more
+/// ([`is_pooled`](Self::is_pooled)). Until it has found out, it does so, too.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), vestiary_store::StoreError> {
@@ -40,6 +48,16 @@ pub struct PostgresStore {
     options: StoreOptions,
     statements: Arc<Statements>,
     created: Arc<AtomicU32>,
+    way: Arc<Way>,
+}
+
+/// The way to the server.
+#[derive(Default)]
+struct Way {
+    /// Whether a pooler is on it, once that is known.
+    pooled: OnceCell<bool>,
+    /// Held by the request that finds out.
+    finding_out: Mutex<()>,
 }
 
 struct Statements {
@@ -57,7 +75,13 @@ struct Statements {
 /// One in so many that are created sweeps, and twice as much as was created meanwhile.
 const SWEEP_EVERY: u32 = SWEEP / 2;
 
-/// Whoever makes a table of sessions holds this lock.
+/// A setting of a connection that a pooler does not pass on: it stays with the server's session.
+const SESSION: &str = "vestiary.session";
+
+/// The code by which `PgBouncer` refuses a setting that it does not pass on.
+const REFUSED: &str = "08P01";
+
+/// The lock of a process that makes a table of sessions.
 const MIGRATION: i64 = i64::from_be_bytes(*b"vestiary");
 
 impl PostgresStore {
@@ -67,12 +91,17 @@ impl PostgresStore {
     /// # Errors
     /// [`StoreError::Failed`] if the address cannot be read or the server cannot be reached.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
-        let pool = PgPoolOptions::new().connect(url).await.map_err(of_sqlx)?;
+        // sqlx asks for a precision of numbers that a pooler refuses to set, and no session has numbers.
+        let options: PgConnectOptions = url.parse().map_err(of_sqlx)?;
+        let options = options.extra_float_digits(None);
+        let pool = PgPoolOptions::new().connect_with(options).await.map_err(of_sqlx)?;
         Self::with_pool(pool, TABLE)
     }
 
-    /// A store on a pool of the caller's, in this table. To have it in another schema, let the connections
-    /// have a `search_path`.
+    /// A store on a pool of the caller's, in this table. To have it in another schema, let the user have a
+    /// `search_path` (`ALTER ROLE app SET search_path = web`); one of the connections' own gets lost in a pooler.
+    /// `PgBouncer` also refuses `extra_float_digits`, which sqlx sets unless its options say
+    /// `extra_float_digits(None)`.
     ///
     /// ```no_run
     /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -87,7 +116,8 @@ impl PostgresStore {
     /// [`StoreError::Failed`] if the name of the table is not letters, digits and `_`.
     pub fn with_pool(pool: PgPool, name: &str) -> Result<Self, StoreError> {
         let statements = Arc::new(Statements::of(table(name)?));
-        Ok(Self { pool, options: StoreOptions::default(), statements, created: Arc::default() })
+        let (options, created, way) = (StoreOptions::default(), Arc::default(), Arc::default());
+        Ok(Self { pool, options, statements, created, way })
     }
 
     /// The same store with another prefix or default life.
@@ -120,9 +150,52 @@ impl PostgresStore {
         ];
         let mut transaction = self.pool.begin().await.map_err(of_sqlx)?;
         for step in &steps {
-            sqlx::query(step).execute(&mut *transaction).await.map_err(of_sqlx)?;
+            transaction.execute(&**step).await.map_err(of_sqlx)?;
         }
         transaction.commit().await.map_err(of_sqlx)
+    }
+
+    /// Whether a pooler stands before the server, which may give each transaction another session of the server's.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] if the server cannot be reached.
+    pub async fn is_pooled(&self) -> Result<bool, StoreError> {
+        self.way.pooled.get_or_try_init(|| self.find_out()).await.copied()
+    }
+
+    /// Connects with a setting that a pooler refuses, or keeps to itself.
+    async fn find_out(&self) -> Result<bool, StoreError> {
+        let options = PgConnectOptions::clone(&self.pool.connect_options());
+        let mut connection = match options.options([(SESSION, "1")]).connect().await {
+            Ok(connection) => connection,
+            Err(sqlx::Error::Database(said)) if said.code().as_deref() == Some(REFUSED) => {
+                return Ok(true);
+            }
+            Err(error) => return Err(of_sqlx(error)),
+        };
+        let question = format!("SELECT current_setting('{SESSION}', true)");
+        let row = connection.fetch_one(&*question).await.map_err(of_sqlx)?;
+        let _ = connection.close().await;
+        let setting: Option<String> = row.try_get(0).map_err(of_sqlx)?;
+        Ok(setting.as_deref() != Some("1"))
+    }
+
+    /// Runs a statement. A prepared one stays in the server's session, so there has to be one.
+    async fn run(&self, query: Query<'_, Postgres, PgArguments>) -> Result<Vec<PgRow>, StoreError> {
+        let pooled = self.way.pooled.get();
+        if pooled == Some(&false) {
+            return query.fetch_all(&self.pool).await.map_err(of_sqlx);
+        }
+        let mut transaction = self.pool.begin().await.map_err(of_sqlx)?;
+        let rows = query.persistent(false).fetch_all(&mut *transaction).await.map_err(of_sqlx)?;
+        transaction.commit().await.map_err(of_sqlx)?;
+        if pooled.is_none()
+            && let Ok(_finding_out) = self.way.finding_out.try_lock()
+        {
+            // If it fails, a later request finds out.
+            let _ = Box::pin(self.is_pooled()).await;
+        }
+        Ok(rows)
     }
 }
 
@@ -137,16 +210,23 @@ impl Statements {
             "{clock}, found AS (SELECT key, {MARK} AS mark FROM {table}, clock
             WHERE key = $1 AND expires > now FOR UPDATE OF {table})"
         );
+        // As bytes: a database whose encoding is `SQL_ASCII` may have some that are not UTF-8, and the server would
+        // refuse to send a whole page for them.
+        let [key, record] = ["key", "record"].map(|column| {
+            format!(
+                "convert_to({column}, CASE getdatabaseencoding() WHEN 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END)"
+            )
+        });
         let outcome = "SELECT CASE WHEN EXISTS (SELECT FROM done) THEN 1
             WHEN EXISTS (SELECT FROM found) THEN 0 ELSE -1 END";
         Self {
             table: name.to_owned(),
-            read: format!("WITH {clock} SELECT record FROM {table}, clock WHERE key = $1 AND expires > now"),
+            read: format!("WITH {clock} SELECT {record} FROM {table}, clock WHERE key = $1 AND expires > now"),
             create: format!(
                 "WITH {clock} INSERT INTO {table} AS present (key, record, expires)
                 SELECT $1, $2, now + $3 FROM clock
                 ON CONFLICT (key) DO UPDATE SET record = excluded.record, expires = excluded.expires
-                WHERE present.expires <= excluded.expires - $3"
+                WHERE present.expires <= excluded.expires - $3 RETURNING 1"
             ),
             replace: format!(
                 "WITH {found}, done AS (UPDATE {table} SET record = $3, expires = now + $4 FROM found, clock
@@ -154,7 +234,7 @@ impl Statements {
             ),
             touch: format!(
                 "WITH {clock} UPDATE {table} SET expires = now + $2 FROM clock
-                WHERE key = $1 AND expires > now"
+                WHERE key = $1 AND expires > now RETURNING 1"
             ),
             remove: format!(
                 "WITH {found}, done AS (DELETE FROM {table} USING found
@@ -166,12 +246,12 @@ impl Statements {
                 WHERE expires <= now ORDER BY expires LIMIT {SWEEP} FOR UPDATE OF {table} SKIP LOCKED)"
             ),
             scan: format!(
-                "WITH {clock} SELECT key, record, expires - now FROM {table}, clock
+                "WITH {clock} SELECT {key}, {record}, expires - now FROM {table}, clock
                 WHERE key COLLATE \"C\" > $1 AND key COLLATE \"C\" < $2 AND expires > now
                 ORDER BY key COLLATE \"C\" LIMIT $3"
             ),
             entry: format!(
-                "WITH {clock} SELECT key, record, expires - now FROM {table}, clock
+                "WITH {clock} SELECT {key}, {record}, expires - now FROM {table}, clock
                 WHERE key = $1 AND expires > now"
             ),
         }
@@ -184,8 +264,8 @@ impl Store for PostgresStore {
     }
 
     async fn read(&self, key: &str) -> Result<Option<String>, StoreError> {
-        let read = sqlx::query_scalar(&self.statements.read).bind(self.options.key(key));
-        read.fetch_optional(&self.pool).await.map_err(of_sqlx)
+        let rows = self.run(sqlx::query(&self.statements.read).bind(self.options.key(key))).await?;
+        rows.first().map(|row| text(row, 0)?.ok_or(StoreError::NotText)).transpose()
     }
 
     async fn create(
@@ -196,11 +276,10 @@ impl Store for PostgresStore {
         _bound: bool,
     ) -> Result<bool, StoreError> {
         let create = sqlx::query(&self.statements.create).bind(self.options.key(key)).bind(record);
-        let create = create.bind(self.options.life(ttl)).execute(&self.pool).await;
-        let created = create.map_err(of_sqlx)?.rows_affected() > 0;
+        let created = !self.run(create.bind(self.options.life(ttl))).await?.is_empty();
         if self.created.fetch_add(1, Ordering::Relaxed).is_multiple_of(SWEEP_EVERY) {
             // The record is there, whatever becomes of this; a later one tries again.
-            let _ = sqlx::query(&self.statements.sweep).execute(&self.pool).await;
+            let _ = self.run(sqlx::query(&self.statements.sweep)).await;
         }
         Ok(created)
     }
@@ -212,22 +291,19 @@ impl Store for PostgresStore {
         record: &str,
         ttl: Ttl,
     ) -> Result<Outcome, StoreError> {
-        let replace = sqlx::query_scalar(&self.statements.replace).bind(self.options.key(key));
+        let replace = sqlx::query(&self.statements.replace).bind(self.options.key(key));
         let replace = replace.bind(expected.map_or("", WriteId::as_str)).bind(record);
-        let replace = replace.bind(self.options.life(ttl));
-        outcome(replace.fetch_one(&self.pool).await.map_err(of_sqlx)?)
+        outcome(&self.run(replace.bind(self.options.life(ttl))).await?)
     }
 
     async fn touch(&self, key: &str, ttl: Ttl) -> Result<bool, StoreError> {
         let touch = sqlx::query(&self.statements.touch).bind(self.options.key(key));
-        let touch = touch.bind(self.options.life(ttl)).execute(&self.pool).await;
-        Ok(touch.map_err(of_sqlx)?.rows_affected() > 0)
+        Ok(!self.run(touch.bind(self.options.life(ttl))).await?.is_empty())
     }
 
     async fn remove(&self, key: &str, expected: Option<&WriteId>) -> Result<Outcome, StoreError> {
-        let remove = sqlx::query_scalar(&self.statements.remove).bind(self.options.key(key));
-        let remove = remove.bind(expected.map_or("", WriteId::as_str));
-        outcome(remove.fetch_one(&self.pool).await.map_err(of_sqlx)?)
+        let remove = sqlx::query(&self.statements.remove).bind(self.options.key(key));
+        outcome(&self.run(remove.bind(expected.map_or("", WriteId::as_str))).await?)
     }
 
     fn resends(&self) -> bool {
@@ -238,23 +314,32 @@ impl Store for PostgresStore {
 impl Scan for PostgresStore {
     /// In the order of the keys.
     async fn scan(&self, from: Option<&Cursor>, most: usize) -> Result<Page, StoreError> {
-        let limit = i64::try_from(most.max(1)).unwrap_or(i64::MAX);
         let prefix = &self.options.prefix;
-        let scan = sqlx::query(&self.statements.scan);
-        let scan = scan.bind(self.options.key(from.map_or("", |Cursor(key)| key)));
-        let scan = scan.bind(after_all(prefix)).bind(limit);
-        let rows = scan.fetch_all(&self.pool).await.map_err(of_sqlx)?;
-        let entries: Vec<Entry> =
-            rows.iter().map(|row| entry(row, prefix)).collect::<Result<_, _>>().map_err(of_sqlx)?;
-        let next = entries.last().filter(|_| entries.len() >= most.max(1));
+        let mut most = most.max(1);
+        let (entries, is_full) = loop {
+            let scan = sqlx::query(&self.statements.scan);
+            let scan = scan.bind(self.options.key(from.map_or("", |Cursor(key)| key)));
+            let scan = scan.bind(after_all(prefix)).bind(i64::try_from(most).unwrap_or(i64::MAX));
+            let rows = self.run(scan).await?;
+            let entries = rows.iter().filter_map(|row| entry(row, prefix).transpose());
+            let entries: Vec<Entry> = entries.collect::<Result<_, _>>()?;
+            let is_full = rows.len() >= most;
+            if !is_full || !entries.is_empty() {
+                break (entries, is_full);
+            }
+            // None of their keys is text, and one is needed to go on at.
+            most *= 2;
+        };
+        let next = entries.last().filter(|_| is_full);
         let next = next.map(|last| Cursor(last.key.clone()));
         Ok(Page { entries, next })
     }
 
     async fn entry(&self, key: &str) -> Result<Option<Entry>, StoreError> {
         let find = sqlx::query(&self.statements.entry).bind(self.options.key(key));
-        let row = find.fetch_optional(&self.pool).await.map_err(of_sqlx)?;
-        row.map(|row| entry(&row, &self.options.prefix)).transpose().map_err(of_sqlx)
+        let rows = self.run(find).await?;
+        let entry = rows.first().map(|row| entry(row, &self.options.prefix)).transpose()?;
+        Ok(entry.flatten())
     }
 }
 
@@ -267,21 +352,31 @@ impl fmt::Debug for PostgresStore {
     }
 }
 
-fn outcome(answer: i32) -> Result<Outcome, StoreError> {
+fn outcome(rows: &[PgRow]) -> Result<Outcome, StoreError> {
+    let answer = rows.first().map(|row| row.try_get(0)).transpose().map_err(of_sqlx)?;
     match answer {
-        1 => Ok(Outcome::Done),
-        0 => Ok(Outcome::Conflict),
-        -1 => Ok(Outcome::Gone),
-        _ => Err(Failure::error("the database gave no answer that was expected")),
+        Some(1) => Ok(Outcome::Done),
+        Some(0) => Ok(Outcome::Conflict),
+        Some(-1) => Ok(Outcome::Gone),
+        _ => Err(Failure::error("the database sent an unexpected reply")),
     }
 }
 
-fn entry(row: &PgRow, prefix: &str) -> Result<Entry, sqlx::Error> {
-    let key: &str = row.try_get(0)?;
-    let left: i64 = row.try_get(2)?;
-    Ok(Entry {
-        key: key.strip_prefix(prefix).unwrap_or(key).to_owned(),
-        record: row.try_get(1)?,
+/// The text of a column, if its bytes are text.
+fn text(row: &PgRow, column: usize) -> Result<Option<String>, StoreError> {
+    let value = row.try_get_raw(column).map_err(of_sqlx)?;
+    let bytes = if value.is_null() { Ok(&[][..]) } else { value.as_bytes() };
+    let bytes = bytes.map_err(|_| Failure::error("the table is not one of sessions"))?;
+    Ok(str::from_utf8(bytes).ok().map(str::to_owned))
+}
+
+/// `None` if the key is not text: it belongs to no session.
+fn entry(row: &PgRow, prefix: &str) -> Result<Option<Entry>, StoreError> {
+    let Some(key) = text(row, 0)? else { return Ok(None) };
+    let left: i64 = row.try_get(2).map_err(of_sqlx)?;
+    Ok(Some(Entry {
+        key: key.strip_prefix(prefix).unwrap_or(&key).to_owned(),
+        record: text(row, 1)?.unwrap_or_else(|| NOT_TEXT.to_owned()),
         ttl: Ttl::Millis(u64::try_from(left).unwrap_or_default()),
-    })
+    }))
 }

@@ -23,9 +23,8 @@ use crate::{
 /// records, the same script, so a SvelteKit app and a Rust service share them.
 ///
 /// Every command is about one key, so a cluster will do. Replication is asynchronous: when a primary fails,
-/// what only it knew is lost, and that can be a logout ([`with_confirm`](Self::with_confirm)). Redis must
-/// evict nothing that has no end, or sessions get lost when it is full: `maxmemory-policy volatile-ttl` or
-/// `noeviction`. Reads go to primaries: a cluster connection that reads from replicas would bring back ended
+/// what only it knew is lost, and that can be a logout ([`with_confirm`](Self::with_confirm)). Use `maxmemory-policy
+/// noeviction`: with any other policy, a server that is full drops sessions. Reads go to primaries: a cluster connection that reads from replicas would bring back ended
 /// sessions.
 ///
 /// A clone is the same store.
@@ -188,7 +187,11 @@ impl Store for RedisStore {
         if answer.as_ref().is_err_and(redis::RedisError::is_connection_dropped) {
             answer = self.connection.ask(&get).await;
         }
-        text_of(answer.map_err(of_redis)?)
+        match answer {
+            // A list, a hash: of another program.
+            Err(error) if error.code() == Some("WRONGTYPE") => Err(StoreError::NotText),
+            answer => text_of(answer.map_err(of_redis)?),
+        }
     }
 
     async fn create(
@@ -279,10 +282,11 @@ fn settings() -> TcpSettings {
 fn text_of(value: Value) -> Result<Option<String>, StoreError> {
     match value {
         Value::Nil => Ok(None),
-        // The error would hold the bytes.
-        Value::BulkString(bytes) => String::from_utf8(bytes)
-            .map(|text| Some(text).filter(|text| !text.is_empty()))
-            .map_err(|_| Failure::error("what is stored is not text")),
+        Value::BulkString(bytes) => {
+            // The error would hold the bytes.
+            let text = String::from_utf8(bytes).map_err(|_| StoreError::NotText)?;
+            Ok(Some(text).filter(|text| !text.is_empty()))
+        }
         _ => Err(unexpected()),
     }
 }

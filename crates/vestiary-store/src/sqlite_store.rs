@@ -12,6 +12,7 @@ use crate::{
     failure::of_sqlx,
     sessions::entropy,
     sql::{MARK, SWEEP, TABLE, after_all, table},
+    store::NOT_TEXT,
 };
 
 /// Keeps sessions in an `SQLite` file, as the `SqliteStore` of the npm package does: the same table, the same
@@ -46,6 +47,7 @@ pub struct SqliteStore {
 
 struct Statements {
     read: String,
+    has_mark: String,
     create: String,
     replace: String,
     touch: String,
@@ -74,7 +76,7 @@ impl SqliteStore {
     /// [`StoreError::Failed`] if the file cannot be opened, or is none of `SQLite`.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         let path = path.as_ref();
-        keep_private(path);
+        Self::make_file(path);
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -104,6 +106,19 @@ impl SqliteStore {
     /// [`StoreError::Failed`] if the name of the table is not letters, digits and `_`, or it cannot be made.
     pub async fn with_pool(pool: SqlitePool, table: &str) -> Result<Self, StoreError> {
         Self::on(pool.clone(), pool, table).await
+    }
+
+    /// Makes an empty file, which only its owner can read, unless it is there. `SQLite` itself would let every user of
+    /// the machine read the sessions, and gives its other files the mode of this one. [`open`](Self::open) does it; a
+    /// caller of [`with_pool`](Self::with_pool) may do it before it connects.
+    ///
+    /// If the file cannot be made, connecting says why.
+    pub fn make_file(path: impl AsRef<Path>) {
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let _ = options.open(path);
     }
 
     /// The same store with another prefix or default life.
@@ -137,14 +152,12 @@ impl SqliteStore {
         expected: &str,
         now: i64,
     ) -> Result<Option<Outcome>, StoreError> {
-        let read = || sqlx::query_scalar(&self.statements.read).bind(key).bind(now);
-        let found: Option<String> = patiently(|| read().fetch_optional(&self.readers)).await?;
+        let has_mark =
+            || sqlx::query_scalar(&self.statements.has_mark).bind(key).bind(now).bind(expected);
+        let found: Option<bool> = patiently(|| has_mark().fetch_optional(&self.readers)).await?;
         Ok(match found {
             None => Some(Outcome::Gone),
-            Some(record) => {
-                let mark = crate::mark_of(&record).unwrap_or_default();
-                (mark != expected).then_some(Outcome::Conflict)
-            }
+            Some(has_mark) => (!has_mark).then_some(Outcome::Conflict),
         })
     }
 }
@@ -157,6 +170,7 @@ impl Statements {
         );
         Self {
             read: format!("SELECT record FROM {table} WHERE key = ?1 AND expires > ?2"),
+            has_mark: format!("SELECT {MARK} = ?3 FROM {table} WHERE key = ?1 AND expires > ?2"),
             create: format!("{upsert} WHERE expires <= ?4"),
             replace: format!(
                 "UPDATE {table} SET record = ?4, expires = ?5
@@ -177,17 +191,6 @@ impl Statements {
             ),
         }
     }
-}
-
-/// Makes the file, if it is missing: `SQLite` would let every user of the machine read the sessions, as it gives
-/// its other files the mode of this one.
-fn keep_private(path: &Path) {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    // It is there, or SQLite will say why it cannot be made.
-    let _ = options.open(path);
 }
 
 /// Runs a statement, again and again while another process writes. Between two tries nothing is under way, so to
@@ -224,8 +227,9 @@ impl Store for SqliteStore {
 
     async fn read(&self, key: &str) -> Result<Option<String>, StoreError> {
         let key = self.options.key(key);
-        let read = || sqlx::query_scalar(&self.statements.read).bind(&key).bind(now());
-        patiently(|| read().fetch_optional(&self.readers)).await
+        let read = || sqlx::query(&self.statements.read).bind(&key).bind(now());
+        let row = patiently(|| read().fetch_optional(&self.readers)).await?;
+        row.map(|row| text(&row, 0).map_err(of_sqlx)?.ok_or(StoreError::NotText)).transpose()
     }
 
     async fn create(
@@ -303,15 +307,23 @@ impl Store for SqliteStore {
 impl Scan for SqliteStore {
     /// In the order of the keys.
     async fn scan(&self, from: Option<&Cursor>, most: usize) -> Result<Page, StoreError> {
-        let limit = i64::try_from(most.max(1)).unwrap_or(i64::MAX);
         let prefix = &self.options.prefix;
-        let scan = sqlx::query(&self.statements.scan).bind(now());
-        let scan = scan.bind(self.options.key(from.map_or("", |Cursor(key)| key)));
-        let scan = scan.bind(after_all(prefix)).bind(limit);
-        let rows = scan.fetch_all(&self.readers).await.map_err(of_sqlx)?;
-        let entries: Vec<Entry> =
-            rows.iter().map(|row| entry(row, prefix)).collect::<Result<_, _>>().map_err(of_sqlx)?;
-        let next = entries.last().filter(|_| entries.len() >= most.max(1));
+        let mut most = most.max(1);
+        let (entries, is_full) = loop {
+            let scan = sqlx::query(&self.statements.scan).bind(now());
+            let scan = scan.bind(self.options.key(from.map_or("", |Cursor(key)| key)));
+            let scan = scan.bind(after_all(prefix)).bind(i64::try_from(most).unwrap_or(i64::MAX));
+            let rows = scan.fetch_all(&self.readers).await.map_err(of_sqlx)?;
+            let entries = rows.iter().filter_map(|row| entry(row, prefix).transpose());
+            let entries: Vec<Entry> = entries.collect::<Result<_, _>>().map_err(of_sqlx)?;
+            let is_full = rows.len() >= most;
+            if !is_full || !entries.is_empty() {
+                break (entries, is_full);
+            }
+            // None of their keys is text, and one is needed to go on at.
+            most *= 2;
+        };
+        let next = entries.last().filter(|_| is_full);
         let next = next.map(|last| Cursor(last.key.clone()));
         Ok(Page { entries, next })
     }
@@ -319,7 +331,8 @@ impl Scan for SqliteStore {
     async fn entry(&self, key: &str) -> Result<Option<Entry>, StoreError> {
         let find = sqlx::query(&self.statements.entry).bind(now()).bind(self.options.key(key));
         let row = find.fetch_optional(&self.readers).await.map_err(of_sqlx)?;
-        row.map(|row| entry(&row, &self.options.prefix)).transpose().map_err(of_sqlx)
+        let entry = row.map(|row| entry(&row, &self.options.prefix)).transpose();
+        Ok(entry.map_err(of_sqlx)?.flatten())
     }
 }
 
@@ -329,14 +342,22 @@ impl fmt::Debug for SqliteStore {
     }
 }
 
-fn entry(row: &SqliteRow, prefix: &str) -> Result<Entry, sqlx::Error> {
-    let key: &str = row.try_get(0)?;
-    let left: i64 = row.try_get(2)?;
-    Ok(Entry {
-        key: key.strip_prefix(prefix).unwrap_or(key).to_owned(),
-        record: row.try_get(1)?,
+/// `None` if the key is not text: it belongs to no session.
+fn entry(row: &SqliteRow, prefix: &str) -> Result<Option<Entry>, sqlx::Error> {
+    let Some(key) = text(row, 0)? else { return Ok(None) };
+    // Another program may have stored any number.
+    let left = row.try_get::<i64, _>(2).unwrap_or_default();
+    Ok(Some(Entry {
+        key: key.strip_prefix(prefix).unwrap_or(&key).to_owned(),
+        record: text(row, 1)?.unwrap_or_else(|| NOT_TEXT.to_owned()),
         ttl: Ttl::Millis(u64::try_from(left).unwrap_or_default()),
-    })
+    }))
+}
+
+/// The text of a column. Its value may be a blob, or text that is not UTF-8.
+fn text(row: &SqliteRow, column: usize) -> Result<Option<String>, sqlx::Error> {
+    let bytes: Vec<u8> = row.try_get_unchecked(column)?;
+    Ok(String::from_utf8(bytes).ok())
 }
 
 fn now() -> i64 {

@@ -33,7 +33,7 @@ use vestiary::{Ttl, UnixMillis, WriteId};
 /// # }).unwrap();
 /// ```
 pub trait Store: MaybeSend + MaybeSync + 'static {
-    /// The record under `key`, as it is now.
+    /// The record under `key`, as it is now; [`StoreError::NotText`] if the value there is none.
     fn read(
         &self,
         key: &str,
@@ -161,11 +161,22 @@ pub struct Page {
 pub struct Entry {
     /// Without the store's prefix.
     pub key: String,
-    /// What is stored.
+    /// The stored record. U+FFFD if it [is not text](Self::is_text).
     pub record: String,
-    /// What is left of its life.
+    /// The rest of its lifetime.
     pub ttl: Ttl,
 }
+
+impl Entry {
+    /// Whether the stored value is text (UTF-8). Other values are no records: no session is read from them.
+    #[must_use]
+    pub fn is_text(&self) -> bool {
+        self.record != NOT_TEXT
+    }
+}
+
+/// Stands for a stored value that is not text, where a record is wanted that cannot be read.
+pub(crate) const NOT_TEXT: &str = "\u{fffd}";
 
 /// What became of a conditional write.
 pub use vestiary::Outcome;
@@ -187,6 +198,10 @@ pub enum StoreError {
     /// Its server, its file or its connection failed: what was asked may have been done, or not.
     #[error("the session store failed: {0}")]
     Failed(#[source] Arc<dyn StdError + Send + Sync>),
+    /// The value under the key is not text (UTF-8), so it is no record. [`Sessions`](crate::Sessions) treat it as one
+    /// that cannot be read, and not as a failure, which would fail all requests of that visitor.
+    #[error("the stored value is not text")]
+    NotText,
 }
 
 impl StoreError {

@@ -262,6 +262,29 @@ async fn what_is_wrong_is_said_and_holds_no_secret() {
     }
 }
 
+/// In a database whose encoding is `SQL_ASCII`, any bytes are text.
+#[tokio::test]
+async fn a_value_that_is_not_text_is_unreadable_and_no_error() {
+    let server = server().await;
+    let mut admin = PgConnection::connect(&server.url()).await.unwrap();
+    let database =
+        "CREATE DATABASE bytes ENCODING 'SQL_ASCII' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'";
+    admin.execute(database).await.unwrap();
+    let url = server.url().replace("/postgres", "/bytes");
+    let store = PostgresStore::connect(&url).await.unwrap();
+    store.migrate().await.unwrap();
+    let put = async |key: &str| {
+        let mut other = PgConnection::connect(&url).await.unwrap();
+        other.execute("SET client_encoding = 'SQL_ASCII'").await.unwrap();
+        let insert = format!(
+            "INSERT INTO sessions VALUES ('sess:{key}', E's3cret\\xff', 9e15::bigint), \
+             (E'sess:\\xff', '{{}}', 9e15::bigint)"
+        );
+        other.execute(&*insert).await.unwrap();
+    };
+    servers::values::is_unreadable_and_no_error(store, put).await;
+}
+
 fn mark(letter: char) -> Option<WriteId> {
     WriteId::parse(&letter.to_string().repeat(16))
 }

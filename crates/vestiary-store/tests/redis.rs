@@ -327,6 +327,25 @@ async fn errors_hold_no_secret() {
     assert!(!format!("{store:?}").contains("s3cret"));
 }
 
+#[tokio::test]
+async fn a_value_that_is_not_text_is_unreadable_and_no_error() {
+    for command in ["SET", "RPUSH"] {
+        let server = Redis::start(&[]).await;
+        let store = RedisStore::connect(&server.url()).await.unwrap();
+        let put = async |key: &str| {
+            let mut put = cmd(command);
+            put.arg(format!("sess:{key}")).arg(&b"s3cret\xff"[..]);
+            put.query_async::<Value>(&mut server.connection().await.unwrap()).await.unwrap();
+        };
+        if command == "RPUSH" {
+            put("list").await;
+            assert!(matches!(store.read("list").await, Err(StoreError::NotText)));
+            continue;
+        }
+        servers::values::is_unreadable_and_no_error(store, put).await;
+    }
+}
+
 /// Whether replicas confirm that a record was removed.
 async fn confirms(store: &RedisStore, key: &str) {
     assert_eq!(store.confirm(key).await.unwrap(), None);
@@ -344,7 +363,9 @@ async fn confirms(store: &RedisStore, key: &str) {
 
 fn behind(sentinel: &Redis, config: AsyncConnectionConfig) -> RedisStore {
     let sentinels = vec![sentinel.url()];
-    let client = SentinelClient::build(sentinels, "main", None, SentinelServerType::Master);
+    // The type that it wants depends on the features.
+    let name = String::from("main");
+    let client = SentinelClient::build(sentinels, name, None, SentinelServerType::Master);
     RedisStore::new(RedisConnection::behind_sentinel(client.unwrap(), config))
 }
 

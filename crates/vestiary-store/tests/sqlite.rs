@@ -363,6 +363,41 @@ async fn a_file_that_it_makes_is_its_owners_alone() {
     assert_eq!(mode("there.db"), 0o640);
 }
 
+/// Text that is not UTF-8, and a blob, as another program may have stored them.
+#[tokio::test]
+async fn a_value_that_is_not_text_is_unreadable_and_no_error() {
+    for value in ["CAST(x'733363726574ff' AS TEXT)", "x'733363726574ff'", "x'7333637265742d31'"] {
+        let folder = Folder::new();
+        let store = SqliteStore::open(folder.file()).await.unwrap();
+        let pool = SqlitePool::connect(&format!("sqlite:{}", folder.file())).await.unwrap();
+        // Nor does a key that is not text stop anything.
+        let odd = "INSERT INTO sessions VALUES (CAST(x'736573733aff' AS TEXT), '{}', 9e15)";
+        sqlx::query(odd).execute(&pool).await.unwrap();
+        let put = async |key: &str| {
+            let insert = format!("INSERT INTO sessions VALUES ('sess:{key}', {value}, 9e15)");
+            sqlx::query(&insert).execute(&pool).await.unwrap();
+        };
+        // A blob of ASCII is read as what it says, which is no record.
+        if value.ends_with("2d31'") {
+            put("blob").await;
+            assert_eq!(store.read("blob").await.unwrap().as_deref(), Some("s3cret-1"));
+            continue;
+        }
+        servers::values::is_unreadable_and_no_error(store, put).await;
+    }
+}
+
+/// What stands where a write ID stands is none: neither is it compared for ever.
+#[tokio::test]
+async fn a_record_with_an_odd_write_id_is_a_conflict() {
+    let folder = Folder::new();
+    let store = SqliteStore::open(folder.file()).await.unwrap();
+    let odd = format!(r#"{{"v":"{}","data":{{}}}}"#, "é".repeat(16));
+    assert!(store.create("odd", &odd, LIFE, false).await.unwrap());
+    assert_eq!(store.replace("odd", None, OLD, LIFE).await.unwrap(), Outcome::Conflict);
+    assert_eq!(store.remove("odd", None).await.unwrap(), Outcome::Conflict);
+}
+
 fn numbered(n: usize) -> String {
     format!(r#"{{"v":"{n:_>16}","data":{n}}}"#)
 }

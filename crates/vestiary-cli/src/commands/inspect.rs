@@ -80,8 +80,7 @@ fn values(text: &str, name: &CookieName) -> Result<Vec<String>, Failure> {
         found.map(|value| String::from_utf8_lossy(value).into_owned()).collect();
     if found.is_empty() {
         let others = header.split(';').filter_map(|pair| pair.split_once('='));
-        let others: Vec<String> =
-            others.map(|(name, _)| crate::output::plain(name.trim())).collect();
+        let others: Vec<String> = others.map(|(name, _)| name.trim().to_owned()).collect();
         let message = format!(
             "there is no cookie named `{}` in it, but {}: --name says which one is meant",
             name.as_str(),

@@ -63,8 +63,9 @@ async fn all(args: &Args, service: &Service, output: &mut Output) -> Result<Verd
         list.item(output, &Value::from(session.document(output)))?;
         let user = session.user().map_or_else(|| "–".to_owned(), |user| cut(&plain(&user)));
         let created = session.meta.created.map_or_else(|| "–".to_owned(), time::instant);
-        let (key, kind) = (output.key(&session.key), session.kind.name());
-        let (left, bytes) = (time::left(session.ttl), session.bytes);
+        let (key, kind) = (plain(&output.key(&session.key)), session.kind.name());
+        let left = time::left(session.ttl);
+        let bytes = session.bytes.map_or_else(|| "–".to_owned(), |bytes| bytes.to_string());
         output.line(format_args!(
             "{key:<24} {kind:<10} {user:<20} {created:<20} {left:>8} {bytes:>7}"
         ))?;
@@ -106,7 +107,7 @@ async fn of_user(
                 "handle": handle, "created": created, "last_used": seen, "label": label,
             }),
         )?;
-        let label = label.map_or_else(|| "–".to_owned(), |label| plain(&label));
+        let label = label.unwrap_or_else(|| "–".to_owned());
         output.line(format_args!("{handle:<16} {created:<20} {seen:<20} {label}"))?;
     }
     list.end(output)
@@ -154,7 +155,8 @@ impl List {
 
     fn end(self, output: &mut Output) -> Result<Verdict, Failure> {
         let Self { shown, more, limit } = self;
-        output.part(&format!("],\"more\":{more}}}\n"))?;
+        output.part(&format!("],\"more\":{more}}}"))?;
+        output.end_part()?;
         if more {
             output.note(format_args!("the first {limit}; --limit 0 lists all"))?;
         } else if shown == 0 && !output.is_json() {

@@ -74,6 +74,9 @@ struct Counts {
     replaced: u64,
     /// Without an end at FROM: at TO they last a day.
     endless: u64,
+    /// Not text, and so no records: left at FROM.
+    #[serde(default)]
+    not_text: u64,
 }
 
 /// What became of one record.
@@ -82,6 +85,7 @@ enum Fate {
     Same,
     Kept,
     Replaced,
+    NotText,
 }
 
 /// So many are written at once.
@@ -182,6 +186,9 @@ async fn copy(
 
 /// Done twice is done once: so it can be stopped anywhere.
 async fn copy_one(entry: &Entry, target: &OpenStore, replace: bool) -> Result<Fate, Failure> {
+    if !entry.is_text() {
+        return Ok(Fate::NotText);
+    }
     let Entry { key, record, ttl } = entry;
     let bound = Record::inspect(record, Limits::LOAD).is_ok_and(|seen| seen.meta.user.is_some());
     for _ in 0..TRIES {
@@ -197,6 +204,11 @@ async fn copy_one(entry: &Entry, target: &OpenStore, replace: bool) -> Result<Fa
                 let expected = mark_of(&there);
                 if target.replace(key, expected.as_ref(), record, *ttl).await? == Outcome::Done {
                     return Ok(Fate::Replaced);
+                }
+                // Nobody wrote it meanwhile: it has no write ID that can be compared.
+                if target.read(key).await?.as_ref() == Some(&there) && target.forget(key).await? {
+                    let created = target.create(key, record, *ttl, bound).await?;
+                    return Ok(if created { Fate::Replaced } else { Fate::Kept });
                 }
             }
         }
@@ -245,6 +257,9 @@ impl Differences {
         target: &OpenStore,
         output: &Output,
     ) -> Result<(), Failure> {
+        if !entry.is_text() {
+            return Ok(());
+        }
         let there = target.read(&entry.key).await?;
         if there.as_deref() == Some(&entry.record) {
             self.checked += 1;
@@ -289,6 +304,7 @@ async fn dry_run(args: &Args, source: &OpenStore, output: &mut Output) -> Result
         };
         counts.endless += u64::from(entry.ttl == Ttl::Infinite);
         counts.add(&match there {
+            _ if !entry.is_text() => Fate::NotText,
             None => Fate::Copied,
             Some(there) if there == entry.record => Fate::Same,
             Some(_) if args.replace => Fate::Replaced,
@@ -307,7 +323,7 @@ fn report(
     args: &Args,
     output: &mut Output,
 ) -> Result<Verdict, Failure> {
-    let Counts { copied, same, kept, replaced, endless } = counts;
+    let Counts { copied, same, kept, replaced, endless, not_text } = counts;
     let would = if args.dry_run { "would be " } else { "" };
     row(output, &format!("{would}copied"), copied)?;
     row(output, "there already", same)?;
@@ -315,6 +331,9 @@ fn report(
     row(output, "different, kept", kept)?;
     if *endless > 0 {
         row(output, "without an end", format_args!("{endless}: at TO they last a day"))?;
+    }
+    if *not_text > 0 {
+        row(output, "not text, left", not_text)?;
     }
     let Differences { checked, missing, different, keys } = differences;
     if !args.dry_run {
@@ -332,6 +351,7 @@ fn report(
         "replaced": replaced,
         "kept": kept,
         "endless": endless,
+        "not_text": not_text,
         "verified": checked,
         "missing": missing,
         "different": different,
@@ -353,11 +373,12 @@ impl Counts {
             Fate::Same => &mut self.same,
             Fate::Kept => &mut self.kept,
             Fate::Replaced => &mut self.replaced,
+            Fate::NotText => &mut self.not_text,
         } += 1;
     }
 
     fn all(&self) -> u64 {
-        self.copied + self.same + self.kept + self.replaced
+        self.copied + self.same + self.kept + self.replaced + self.not_text
     }
 }
 

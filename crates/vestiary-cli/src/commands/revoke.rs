@@ -154,10 +154,15 @@ async fn of_user(
         list.revoke_all().await?;
     }
     let count = sessions.len() as u64;
-    let ended = counted(count, "session");
-    output.line(format_args!("{done} {ended} of the user, and logins that are under way"))?;
+    if count == 0 {
+        // Logins that are under way are kept out all the same, if there is such a user.
+        output.line("the user has no sessions: is the name right, and the --namespace?")?;
+    } else {
+        let ended = counted(count, "session");
+        output.line(format_args!("{done} {ended} of the user, and logins that are under way"))?;
+    }
     output.document(&json!({ "dry_run": args.dry_run, "sessions": count }))?;
-    Ok(Verdict::Yes)
+    Ok(Verdict::of(count > 0))
 }
 
 /// A user's list, if it can be read and written so that the service can read it afterwards.

@@ -1,4 +1,4 @@
-use serde_json::{Value, json};
+use serde_json::Value;
 use vestiary::{Limits, Record, SealRing};
 
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
     description::{self, Description, Kind},
     failure::{Failure, Verdict},
     locate::{given, locate},
-    output::{Output, plain},
+    output::Output,
     service::{Service, ServiceArgs, no_secret},
 };
 
@@ -34,27 +34,29 @@ pub(crate) async fn run(args: &Args, output: &mut Output) -> Result<Verdict, Fai
         row(output, name, value)?;
     }
     if let Some(data) = &data {
-        let text = serde_json::to_string_pretty(data).unwrap_or_default();
         output.line("data")?;
-        for line in text.lines() {
-            output.line(plain(line))?;
+        for line in pretty(data).lines() {
+            output.line(line)?;
         }
     }
-    let mut document = description.document(output);
-    if let Some(data) = data {
-        document.insert("data".to_owned(), data);
+    let document = Value::from(description.document(output)).to_string();
+    match (&data, document.strip_suffix('}')) {
+        // As it is stored: no number is rounded.
+        (Some(data), Some(document)) => output.part(&format!("{document},\"data\":{data}}}"))?,
+        _ => output.part(&document)?,
     }
-    output.document(&Value::from(document))?;
+    output.end_part()?;
     Ok(Verdict::of(description.kind != Kind::Unreadable))
 }
 
+/// The text of the data.
 fn data(
     found: &crate::locate::Located,
     description: &Description,
     service: &Service,
-) -> Result<Value, Failure> {
+) -> Result<String, Failure> {
     if description.kind == Kind::UserList {
-        return Ok(json!(null));
+        return Ok("null".to_owned());
     }
     let entry = &found.entry;
     let opened = if SealRing::is_sealed(&entry.record) {
@@ -66,8 +68,53 @@ fn data(
     let text = opened.as_deref().unwrap_or(&entry.record);
     let record = Record::decode(text, Limits::LOAD)
         .map_err(|error| Failure::No(error.code(), error.to_string()))?;
-    serde_json::from_str(record.data())
-        .map_err(|_| Failure::No("json", vestiary::Error::Json.to_string()))
+    Ok(record.data().to_owned())
+}
+
+/// JSON on several lines, with each value as it is spelled.
+fn pretty(json: &str) -> String {
+    let mut text = String::with_capacity(2 * json.len());
+    let (mut depth, mut in_string, mut is_escaped) = (0_usize, false, false);
+    let line = |text: &mut String, depth: usize| {
+        text.push('\n');
+        text.extend(std::iter::repeat_n("  ", depth));
+    };
+    for char in json.chars() {
+        if in_string {
+            text.push(char);
+            in_string = is_escaped || char != '"';
+            is_escaped = !is_escaped && char == '\\';
+            continue;
+        }
+        match char {
+            ' ' | '\t' | '\n' | '\r' => {}
+            '{' | '[' => {
+                text.push(char);
+                depth += 1;
+                line(&mut text, depth);
+            }
+            '}' | ']' => {
+                depth = depth.saturating_sub(1);
+                // Nothing was in it.
+                if text.trim_end().ends_with(if char == '}' { '{' } else { '[' }) {
+                    text.truncate(text.trim_end().len());
+                } else {
+                    line(&mut text, depth);
+                }
+                text.push(char);
+            }
+            ',' => {
+                text.push(char);
+                line(&mut text, depth);
+            }
+            ':' => text.push_str(": "),
+            char => {
+                text.push(char);
+                in_string = char == '"';
+            }
+        }
+    }
+    text
 }
 
 /// Why an encrypted record stays shut.
@@ -81,4 +128,27 @@ fn unopened(found: &crate::locate::Located, service: &Service) -> Failure {
         return no_secret();
     }
     Failure::No("unsealable", vestiary::Error::Unsealable.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_spread_over_lines_and_nothing_in_it_is_spelled_anew() {
+        let json = r#"{"a":1.50,"b":[ ],"c":{},"d":["]}\\\"",{"e":1e400}],"f":"é: ,"}"#;
+        let expected = r#"{
+  "a": 1.50,
+  "b": [],
+  "c": {},
+  "d": [
+    "]}\\\"",
+    {
+      "e": 1e400
+    }
+  ],
+  "f": "é: ,"
+}"#;
+        assert_eq!(pretty(json), expected);
+    }
 }

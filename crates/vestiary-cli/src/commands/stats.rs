@@ -97,7 +97,7 @@ impl Stats {
             }
         };
         *self.ending.entry(life).or_default() += 1;
-        self.sizes.add(record.bytes);
+        record.bytes.into_iter().for_each(|bytes| self.sizes.add(bytes));
         let created = record.meta.created;
         self.oldest = match (self.oldest, created) {
             (Some(oldest), Some(created)) => Some(oldest.min(created)),

@@ -11,6 +11,7 @@ use super::{RedisStore, connection::Way, text_of, unexpected};
 use crate::{
     Cursor, Entry, Page, Scan, StoreError,
     failure::{Failure, of_redis},
+    store::NOT_TEXT,
 };
 
 /// By `SCAN`, on a cluster of one primary after the other. What is moved between primaries meanwhile may be
@@ -75,7 +76,11 @@ impl RedisStore {
                 Value::Int(left) => Ttl::Millis(u64::try_from(left).unwrap_or_default()),
                 _ => return Err(unexpected()),
             };
-            let record = text_of(text)?.filter(|_| ttl != Ttl::Millis(0));
+            let record = match text_of(text) {
+                Err(StoreError::NotText) => Some(NOT_TEXT.to_owned()),
+                text => text?,
+            };
+            let record = record.filter(|_| ttl != Ttl::Millis(0));
             let key = key.strip_prefix(&self.options.prefix).map(str::to_owned);
             Ok(record.zip(key).map(|(record, key)| Entry { key, record, ttl }))
         }));
@@ -136,8 +141,12 @@ fn found(answer: Value) -> Result<(String, Vec<String>), StoreError> {
     let [cursor, keys] = <[Value; 2]>::try_from(answer).map_err(|_| unexpected())?;
     let Value::Array(keys) = keys else { return Err(unexpected()) };
     let cursor = text_of(cursor)?.ok_or_else(unexpected)?;
-    // A key that is not text is nobody's session.
-    let keys = keys.into_iter().filter_map(|key| text_of(key).ok().flatten()).collect();
+    // A key that is not text belongs to no session.
+    let keys = keys.into_iter().filter_map(|key| match key {
+        Value::BulkString(key) => String::from_utf8(key).ok(),
+        _ => None,
+    });
+    let keys = keys.collect();
     Ok((cursor, keys))
 }
 

@@ -15,9 +15,12 @@
 
 pub mod node;
 #[cfg(feature = "postgres")]
+pub mod pgbouncer;
+#[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(feature = "redis")]
 pub mod redis;
+pub mod values;
 
 use std::{
     env, fs,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     failure::{Failure, Verdict},
-    output::{Output, counted, plain},
+    output::{Output, counted},
     store::{OpenStore, Server, StoreArgs},
 };
 
@@ -28,11 +28,19 @@ pub(crate) async fn run(args: &Args, output: &mut Output) -> Result<Verdict, Fai
         Server::Sqlite(pool, journal) => sqlite::check(pool, journal, &mut checks).await?,
         Server::Postgres(pool) => postgres::check(pool, &store.table, &mut checks).await?,
     }
+    checks.extend(store.is_pooled().await?.map(|pooled| {
+        let found = if pooled {
+            "there is one, so each operation is a transaction: three more round trips"
+        } else {
+            "none, or one that keeps the sessions of the server"
+        };
+        Check::ok("pooler", found)
+    }));
     probe::check(&store, &mut checks).await?;
 
     for check in &checks {
         let Check { name, state, finding, advice } = check;
-        output.line(format_args!("{:<5} {name:<14} {}", state.name(), plain(finding)))?;
+        output.line(format_args!("{:<5} {name:<14} {finding}", state.name()))?;
         if let Some(advice) = advice {
             output.line(format_args!("{:<20} → {advice}", ""))?;
         }

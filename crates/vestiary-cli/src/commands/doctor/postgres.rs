@@ -1,6 +1,6 @@
 use vestiary_store::{
     StoreError,
-    sqlx::{self, PgPool},
+    sqlx::{Decode, Executor as _, PgPool, Postgres, Row as _, Type},
 };
 
 use super::{Check, clocks, now};
@@ -11,9 +11,9 @@ pub(super) async fn check(
     table: &str,
     checks: &mut Vec<Check>,
 ) -> Result<(), Failure> {
-    let version = one(pool, "SELECT current_setting('server_version_num')").await?;
+    let version: String = one(pool, "SELECT current_setting('server_version_num')").await?;
     let number: u32 = version.parse().unwrap_or_default();
-    let finding = format!("Postgres {}", one(pool, "SHOW server_version").await?);
+    let finding = format!("Postgres {}", one::<String>(pool, "SHOW server_version").await?);
     checks.push(if number >= 120_000 {
         Check::ok("version", finding)
     } else {
@@ -21,7 +21,7 @@ pub(super) async fn check(
     });
     checks.push(role(pool).await?);
     checks.push(commits(pool).await?);
-    checks.push(match one(pool, "SHOW default_transaction_isolation").await?.as_str() {
+    checks.push(match one::<String>(pool, "SHOW default_transaction_isolation").await?.as_str() {
         level @ "read committed" => Check::ok("isolation", level),
         level => {
             let advice = "requests at the same time get errors: default_transaction_isolation = 'read committed'";
@@ -31,20 +31,17 @@ pub(super) async fn check(
     checks.push(the_table(pool, table).await?);
     let before = now();
     let time: i64 =
-        sqlx::query_scalar("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint")
-            .fetch_one(pool)
-            .await
-            .map_err(StoreError::from)?;
+        one(pool, "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint").await?;
     checks.push(clocks(before, u64::try_from(time).unwrap_or_default(), now()));
     Ok(())
 }
 
 async fn role(pool: &PgPool) -> Result<Check, StoreError> {
-    if one(pool, "SELECT pg_is_in_recovery()::text").await? == "true" {
+    if one(pool, "SELECT pg_is_in_recovery()").await? {
         let advice = "a replica brings back what was ended: connect to the primary";
         return Ok(Check::fail("role", "a replica", advice));
     }
-    if one(pool, "SHOW default_transaction_read_only").await? == "on" {
+    if one::<String>(pool, "SHOW default_transaction_read_only").await? == "on" {
         let advice = "nothing can be written: default_transaction_read_only = off";
         return Ok(Check::fail("role", "read-only", advice));
     }
@@ -52,8 +49,8 @@ async fn role(pool: &PgPool) -> Result<Check, StoreError> {
 }
 
 async fn commits(pool: &PgPool) -> Result<Check, StoreError> {
-    let commit = one(pool, "SHOW synchronous_commit").await?;
-    let fsync = one(pool, "SHOW fsync").await?;
+    let commit: String = one(pool, "SHOW synchronous_commit").await?;
+    let fsync: String = one(pool, "SHOW fsync").await?;
     let finding = format!("synchronous_commit {commit}, fsync {fsync}");
     Ok(if fsync == "off" {
         let advice = "a power cut can destroy the database: fsync = on";
@@ -69,23 +66,20 @@ async fn commits(pool: &PgPool) -> Result<Check, StoreError> {
 
 /// Whether it survives a crash, and can be looked through fast. That it is there is known.
 async fn the_table(pool: &PgPool, table: &str) -> Result<Check, StoreError> {
-    let quoted = format!("\"{table}\"");
-    let kind: String =
-        sqlx::query_scalar("SELECT relpersistence::text FROM pg_class WHERE oid = to_regclass($1)")
-            .bind(&quoted)
-            .fetch_one(pool)
-            .await?;
+    // Its name is letters, digits and `_`.
+    let quoted = format!("'\"{table}\"'");
+    let kind =
+        format!("SELECT relpersistence::text FROM pg_class WHERE oid = to_regclass({quoted})");
+    let kind: String = one(pool, &kind).await?;
     if kind == "u" {
         let advice = "a crash empties it: ALTER TABLE … SET LOGGED";
         return Ok(Check::warn("table", format!("{table}, unlogged"), advice));
     }
-    let indexed: bool = sqlx::query_scalar(
+    let indexed = format!(
         "SELECT EXISTS (SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
-        WHERE i.indrelid = to_regclass($1) AND a.attname = 'expires' AND i.indisvalid)",
-    )
-    .bind(&quoted)
-    .fetch_one(pool)
-    .await?;
+        WHERE i.indrelid = to_regclass({quoted}) AND a.attname = 'expires' AND i.indisvalid)"
+    );
+    let indexed: bool = one(pool, &indexed).await?;
     Ok(if indexed {
         Check::ok("table", table)
     } else {
@@ -94,6 +88,10 @@ async fn the_table(pool: &PgPool, table: &str) -> Result<Check, StoreError> {
     })
 }
 
-async fn one(pool: &PgPool, question: &str) -> Result<String, StoreError> {
-    Ok(sqlx::query_scalar(question).fetch_one(pool).await?)
+/// One value. A statement that is not prepared passes a pooler whole.
+async fn one<T>(pool: &PgPool, question: &str) -> Result<T, StoreError>
+where
+    T: for<'r> Decode<'r, Postgres> + Type<Postgres>,
+{
+    Ok(pool.fetch_one(question).await?.try_get(0)?)
 }

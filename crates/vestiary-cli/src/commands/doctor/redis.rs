@@ -12,12 +12,18 @@ use crate::{
 type Info = HashMap<String, String>;
 
 pub(super) async fn check(server: &RedisServer, checks: &mut Vec<Check>) -> Result<(), Failure> {
-    let nodes = server.each(&cmd("INFO")).await?;
+    // Its user need not be allowed to ask: then all of it is unknown.
+    let nodes = match server.each(&cmd("INFO")).await {
+        Ok(nodes) => nodes,
+        Err(_) => vec![(String::new(), Value::Nil)],
+    };
     let several = nodes.len() > 1;
+    let mut has_aof = true;
     for (node, answer) in nodes {
         let info = info(&text_of(&answer).unwrap_or_default());
         let mut found = Vec::new();
         about(&info, matches!(server, RedisServer::Cluster(_)), &mut found);
+        has_aof &= info.get("aof_enabled").is_some_and(|enabled| enabled == "1");
         // Of a cluster: whose it is.
         if several {
             for check in &mut found {
@@ -26,14 +32,15 @@ pub(super) async fn check(server: &RedisServer, checks: &mut Vec<Check>) -> Resu
         }
         checks.append(&mut found);
     }
-    if let Some(check) = fsync(server).await {
+    // Without an AOF, how often it would be on the disk says nothing; and that there is none was told.
+    if has_aof && let Some(check) = fsync(server).await {
         checks.push(check);
     }
     if matches!(server, RedisServer::Cluster(_)) {
         checks.extend(cluster(server).await?);
     }
     let before = now();
-    let times = server.each(&cmd("TIME")).await?;
+    let times = server.each(&cmd("TIME")).await.unwrap_or_default();
     let after = now();
     let times = times.iter().filter_map(|(_, time)| millis(time));
     let furthest = times.map(|time| (time.abs_diff(before), time)).max();
@@ -56,12 +63,18 @@ fn about(info: &Info, is_cluster: bool, checks: &mut Vec<Check>) {
         Some(0..6) => Check::fail("version", finding, "6 is needed, to look through the store"),
         Some(_) => Check::ok("version", finding),
     });
-    checks.push(if text("role") == "slave" {
-        let advice = "a replica brings back what was ended: connect to the primary";
-        Check::fail("role", "a replica", advice)
-    } else {
-        let replicas = number("connected_slaves");
-        Check::ok("role", format!("primary, with {replicas} replicas"))
+    checks.push(match text("role") {
+        "master" => {
+            let replicas = number("connected_slaves");
+            Check::ok("role", format!("primary, with {replicas} replicas"))
+        }
+        "" => {
+            Check::warn("role", "unknown: the server does not say it", "see that it is a primary")
+        }
+        _ => {
+            let advice = "a replica brings back what was ended: connect to the primary";
+            Check::fail("role", "a replica", advice)
+        }
     });
     if number("cluster_enabled") == 1 && !is_cluster {
         let advice = "use redis+cluster://, and a client for clusters in the services";
@@ -81,16 +94,17 @@ fn memory(policy: &str, limit: u64) -> Check {
         0 => format!("{policy}, without a limit"),
         limit => format!("{policy}, at most {} MiB", limit >> 20),
     };
-    if policy.starts_with("allkeys") {
-        let advice = "when it is full, sessions are lost that are in use: maxmemory-policy volatile-ttl or \
-                      noeviction";
+    if policy.is_empty() {
+        let advice =
+            "find out whether its maxmemory-policy is noeviction: any other one drops sessions";
+        Check::warn("eviction", "unknown: the server does not say it", advice)
+    } else if policy != "noeviction" {
+        // All of them: records have an end, so that they are among what is dropped first.
+        let advice =
+            "when it is full, it drops sessions that are in use: maxmemory-policy noeviction";
         Check::warn("eviction", policy_and_limit, advice)
     } else if limit == 0 {
         let advice = "it takes memory until the system ends it: set maxmemory";
-        Check::warn("eviction", policy_and_limit, advice)
-    } else if matches!(policy, "volatile-lru" | "volatile-lfu" | "volatile-random") {
-        let advice = "when it is full, sessions are lost that have long to live: maxmemory-policy volatile-ttl or \
-                      noeviction";
         Check::warn("eviction", policy_and_limit, advice)
     } else {
         Check::ok("eviction", policy_and_limit)
@@ -99,6 +113,10 @@ fn memory(policy: &str, limit: u64) -> Check {
 
 fn persistence(info: &Info) -> Check {
     let text = |name: &str| info.get(name).map_or("", String::as_str);
+    if text("aof_enabled").is_empty() {
+        let advice = "find out whether it has an AOF (appendonly yes): without, a restart can bring back ended sessions";
+        return Check::warn("persistence", "unknown: the server does not say it", advice);
+    }
     if text("aof_enabled") == "1" {
         return match text("aof_last_write_status") {
             "err" => {
@@ -199,6 +217,12 @@ mod tests {
             ("role:master", "role:slave", "role", State::Fail),
             ("noeviction", "allkeys-lru", "eviction", State::Warn),
             ("noeviction", "volatile-lru", "eviction", State::Warn),
+            ("noeviction", "volatile-ttl", "eviction", State::Warn),
+            ("noeviction", "allkeys-random", "eviction", State::Warn),
+            ("noeviction", "a-policy-to-come", "eviction", State::Warn),
+            ("maxmemory_policy", "other", "eviction", State::Warn),
+            ("role", "other", "role", State::Warn),
+            ("aof_enabled", "other", "persistence", State::Warn),
             ("maxmemory:1048576", "maxmemory:0", "eviction", State::Warn),
             ("aof_enabled:1", "aof_enabled:0", "persistence", State::Warn),
             ("status:ok", "status:err", "persistence", State::Fail),
