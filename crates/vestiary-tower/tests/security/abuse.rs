@@ -9,7 +9,7 @@ use axum::{
 };
 use tower::ServiceExt as _;
 use vestiary_store::MemoryStore;
-use vestiary_tower::{RequireLogin, Session, SessionError, SessionLayer};
+use vestiary_tower::{RequireLogin, Session, SessionError, SessionLayer, UserId};
 
 use crate::{
     Browser, answered, app, app_and_sessions, has, planted, record, routes,
@@ -101,6 +101,26 @@ async fn a_guarded_route_runs_neither_without_the_layer_nor_while_the_store_is_d
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert!(has(response.headers(), header::RETRY_AFTER, "1"));
     assert_ne!(text(response).await, "secret");
+}
+
+#[tokio::test]
+async fn an_extracted_user_is_one_that_is_logged_in() {
+    let user = |UserId(user): UserId| async move { user };
+    let store = Faulty::default();
+    let layer = SessionLayer::new(&config(), store.clone()).unwrap();
+    let app = routes().route("/user", get(user)).layer(layer);
+    let mut browser = Browser::new(&app);
+    assert_eq!(browser.get("/user").await.0, StatusCode::UNAUTHORIZED);
+    browser.ok("/write").await;
+    assert_eq!(browser.get("/user").await.0, StatusCode::UNAUTHORIZED);
+    browser.ok("/login").await;
+    assert_eq!(browser.ok("/user").await, "ada");
+    store.breaks("read", Fault::Fails);
+    for path in ["/user", "/whoami"] {
+        let response = browser.send(Method::GET, path).await;
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE, "{path}");
+        assert!(has(response.headers(), header::RETRY_AFTER, "1"), "{path}");
+    }
 }
 
 /// A service that must be asked whether it is ready, each clone on its own.

@@ -65,6 +65,25 @@ async fn what_a_browser_would_drop_otherwise_is_secure() {
     }
 }
 
+#[tokio::test]
+async fn the_cookie_is_secure_but_for_this_very_machine() {
+    let app = app(&config(), Faulty::default());
+    for (host, is_secure) in [
+        ("[::1]", false),
+        ("[::1]:3000", false),
+        ("localhost", false),
+        ("localhost:3000", false),
+        ("[2001:db8::1]", true),
+        ("localhost.", true),
+        ("evillocalhost", true),
+        ("", true),
+    ] {
+        let request = Request::get("/write").header(header::HOST, host).body(Body::empty());
+        let response = app.clone().oneshot(request.unwrap()).await.unwrap();
+        assert_eq!(set_cookies(&response)[0].contains("; Secure"), is_secure, "{host}");
+    }
+}
+
 #[test]
 fn no_option_can_add_an_attribute_or_a_header() {
     for name in ["sid; Domain=evil.example", "sid\r\nset-cookie: a=b", "sid=a", "", "s id", "sïd"]

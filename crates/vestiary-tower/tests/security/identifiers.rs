@@ -8,6 +8,7 @@ use axum::{
 };
 use tower::ServiceExt as _;
 use vestiary_store::MemoryStore;
+use vestiary_tower::SessionLayer;
 
 use crate::{
     Browser, Told, app, id_of, routes,
@@ -184,15 +185,22 @@ async fn a_taken_id_is_left_alone_and_another_one_made() {
 
 #[tokio::test]
 async fn a_failed_login_leaves_the_visitor_with_the_session_of_before() {
-    let store = Faulty::default();
-    let app = routes().layer(vestiary_tower::SessionLayer::new(&config(), store.clone()).unwrap());
-    let mut browser = Browser::new(&app);
-    browser.ok("/write").await;
-    let cookie = browser.cookie();
-    store.breaks("create", Fault::Fails);
-    assert_eq!(browser.get("/login").await.0, StatusCode::SERVICE_UNAVAILABLE);
-    store.is_well();
-    assert_eq!(browser.cookie(), cookie);
-    assert_eq!(browser.ok("/whoami").await, "");
-    assert_eq!(browser.ok("/look").await, "ada");
+    // The list of the user's sessions is created before the session.
+    for broken in ["create", "replace"] {
+        let store = Faulty::default();
+        let layer = SessionLayer::new(&config(), store.clone()).unwrap();
+        let app = routes().layer(layer.clone());
+        let mut elsewhere = Browser::new(&app);
+        elsewhere.ok("/login").await;
+        let mut browser = Browser::new(&app);
+        browser.ok("/write").await;
+        let cookie = browser.cookie();
+        store.breaks(broken, Fault::Fails);
+        assert_eq!(browser.get("/login").await.0, StatusCode::SERVICE_UNAVAILABLE);
+        store.is_well();
+        assert_eq!(browser.cookie(), cookie);
+        assert_eq!(browser.ok("/whoami").await, "");
+        assert_eq!(browser.ok("/look").await, "ada");
+        assert_eq!(layer.sessions().of("ada").list().await.unwrap().len(), 1, "{broken}");
+    }
 }
