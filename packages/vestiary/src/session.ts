@@ -307,7 +307,7 @@ export class Session {
 		const data = { ...kept, ...options.data };
 		const json = jsonOf(data);
 		const owner = { name: userId, handle: core.newHandle() };
-		const since = options.provenAt?.getTime() ?? old.#scope.began;
+		const since = timeOf(options.provenAt) ?? old.#scope.began;
 		const most = config.sessionsPerUser ?? 100;
 		const listed = core.userAdd(owner.handle, options.label, since, most, records.storeTtl);
 		if (!(await records.changeUser(userId, listed))) throw new LoginOutdatedError();
@@ -999,6 +999,13 @@ export function checkUser(userId: unknown): void {
 
 function isUnconfirmed(error: unknown): boolean {
 	return error instanceof StoreError && error.code === 'store_unconfirmed';
+}
+
+/** A date that is none would count as the year 1970. */
+function timeOf(provenAt: unknown): number | undefined {
+	if (provenAt === undefined) return undefined;
+	if (provenAt instanceof Date && !Number.isNaN(provenAt.getTime())) return provenAt.getTime();
+	throw new ConfigError('options', '`provenAt` of `session.login()` must be a valid Date');
 }
 
 function notAtomic(what: string): ConfigError {

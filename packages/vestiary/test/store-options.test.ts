@@ -243,6 +243,18 @@ describe('numbers that are none, out of range or without end are refused, or mea
 		expect(make('60' as never)).toThrow(ConfigError);
 	});
 
+	test('dates that are none', async () => {
+		const none = new Date(NaN);
+		expect(cookie({ expires: none })).toThrow(ConfigError);
+		const options = { secret: SECRET, store: new MemoryStore() };
+		const session = await Session.initialize(testEvent().event, options);
+		for (const provenAt of [none, '2026-01-01', 0]) {
+			const login = session.login('ada', { provenAt: provenAt as Date });
+			await expect(login).rejects.toThrow('`provenAt`');
+		}
+		expect(session.isNew).toBe(true);
+	});
+
 	test('none of them is forgotten', () => {
 		const declared = [
 			'types.ts',
