@@ -31,7 +31,7 @@ async fn a_store_that_fails_is_asked_twice_and_not_again() {
     assert_eq!(code(update.err()), "store_failed");
     asked(2);
     assert_eq!(code(sessions.touch(&stored).await.err()), "store_failed");
-    asked(1);
+    asked(2);
     assert_eq!(code(sessions.destroy(&stored).await.err()), "store_failed");
     asked(2);
     assert_eq!(code(sessions.of("ada").revoke_all().await.err()), "store_failed");
