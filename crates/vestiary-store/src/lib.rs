@@ -79,7 +79,7 @@ pub use sessions::{Cookies, Found, Loaded, Sessions, Stored, Written};
 pub use store::{
     Cursor, Entry, MaybeSend, MaybeSync, Outcome, Page, Scan, Store, StoreError, mark_of,
 };
-pub use users::{Login, UserList};
+pub use users::{Login, UserList, UserSession};
 
 #[cfg(any(feature = "redis", feature = "sqlite", feature = "postgres"))]
 pub use options::StoreOptions;

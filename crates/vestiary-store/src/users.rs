@@ -1,6 +1,6 @@
 use vestiary::{
     Error, Handle, UnixMillis, UserRef,
-    protocol::{UserChange, UserCommit, UserSession, UserSessions},
+    protocol::{UserChange, UserCommit, UserSessions},
 };
 
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
 /// # let sessions = Sessions::new(&config, MemoryStore::default())?;
 /// let ada = sessions.of("ada");
 /// for device in ada.list().await? {
-///     println!("{} {:?}", device.handle.as_str(), device.label);
+///     println!("{} {}", device.handle.as_str(), device.label.unwrap_or_default());
 /// }
 /// // The password was changed: everybody out, in one write.
 /// ada.revoke_all().await?;
@@ -28,6 +28,20 @@ pub struct UserList {
     sessions: Sessions,
     name: String,
     key: String,
+}
+
+/// One of a user's sessions, as a page of devices shows it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct UserSession {
+    /// The public name of the session, to end it by ([`UserList::revoke`]). It is no ID: nobody can log in with it.
+    pub handle: Handle,
+    /// When the user logged in.
+    pub created: UnixMillis,
+    /// When the session was last used, as far as that was written down.
+    pub seen: UnixMillis,
+    /// The name that the login gave it ([`Login::label`]).
+    pub label: Option<String>,
 }
 
 /// What is said at a login.
@@ -53,7 +67,8 @@ impl UserList {
     pub async fn list(&self) -> Result<Vec<UserSession>, SessionError> {
         let mut list = self.read().await?;
         list.sweep(clock::now());
-        Ok(list.sessions().iter().rev().cloned().collect())
+        let sessions = list.sessions().iter().rev();
+        Ok(sessions.map(UserSession::of).collect())
     }
 
     /// Ends one of them.
@@ -150,6 +165,15 @@ impl UserList {
 
     fn check_name(&self) -> Result<(), Error> {
         if self.name.is_empty() { Err(Error::UserName) } else { Ok(()) }
+    }
+}
+
+impl UserSession {
+    fn of(session: &vestiary::protocol::UserSession) -> Self {
+        // A list has labels as JSON text.
+        let label = session.label.as_deref().and_then(|label| serde_json::from_str(label).ok());
+        let (handle, created, seen) = (session.handle.clone(), session.created, session.seen);
+        Self { handle, created, seen, label }
     }
 }
 

@@ -52,9 +52,10 @@ pub use extract::{Rejection, UserId};
 pub use layer::{Failure, ResponseFuture, SessionLayer, SessionService, Unavailable};
 pub use require::{RequireLogin, RequireLoginFuture, RequireLoginService};
 pub use session::{LogIn, Session};
-pub use vestiary::Error;
+pub use vestiary::{Error, Handle, SessionId, UnixMillis};
 pub use vestiary_store::{
-    Config, Encrypt, Event, MemoryStore, OnStoreError, SameSite, SessionError, Sessions, WrongType,
+    Config, Encrypt, Event, MemoryStore, OnStoreError, SameSite, SessionError, Sessions, UserList,
+    UserSession, WrongType,
 };
 
 /// The samples of the documentation.

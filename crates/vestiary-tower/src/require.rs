@@ -13,7 +13,8 @@ use vestiary_store::SessionError;
 use crate::{Session, layer::status_of};
 
 /// Lets nobody in who is not logged in: 401, or a page to log in. Put it inside of the
-/// [`SessionLayer`](crate::SessionLayer).
+/// [`SessionLayer`](crate::SessionLayer): outside of it there are no sessions, and every request gets 500, with a
+/// message where the body is axum's, and an error for `tracing`.
 ///
 /// ```
 /// use axum::{Router, routing::get};
@@ -67,7 +68,7 @@ impl<S> Layer<S> for RequireLogin {
 impl<S, Q, B> Service<Request<Q>> for RequireLoginService<S>
 where
     S: Service<Request<Q>, Response = Response<B>> + Clone,
-    B: Default,
+    B: Default + 'static,
 {
     type Response = Response<B>;
     type Error = S::Error;
@@ -86,15 +87,16 @@ where
         let session = Session::<crate::Data>::of(request.extensions());
         let user: Asking = Box::pin(async move {
             match session {
-                Some(session) => Ok(session.user_id().await?.is_some()),
-                None => Ok(false),
+                Some(session) => Ok(Some(session.user_id().await?.is_some())),
+                None => Ok(None),
             }
         });
         RequireLoginFuture { step: Step::Asking { user, next: Some((inner, request)), page } }
     }
 }
 
-type Asking = Pin<Box<dyn Future<Output = Result<bool, SessionError>> + Send>>;
+/// Whether the visitor is logged in; `None` if there are no sessions.
+type Asking = Pin<Box<dyn Future<Output = Result<Option<bool>, SessionError>> + Send>>;
 
 pin_project! {
     /// The response of a [`RequireLoginService`].
@@ -115,7 +117,7 @@ pin_project! {
 impl<S, Q, B> Future for RequireLoginFuture<S, Q>
 where
     S: Service<Request<Q>, Response = Response<B>>,
-    B: Default,
+    B: Default + 'static,
 {
     type Output = Result<Response<B>, S::Error>;
 
@@ -125,9 +127,10 @@ where
             match step.as_mut().project() {
                 StepProjection::Asking { user, next, page } => {
                     let refusal = match ready!(user.as_mut().poll(context)) {
-                        Ok(true) => None,
-                        Ok(false) if page.is_some() => Some(StatusCode::SEE_OTHER),
-                        Ok(false) => Some(StatusCode::UNAUTHORIZED),
+                        Ok(None) => return Poll::Ready(Ok(misplaced())),
+                        Ok(Some(true)) => None,
+                        Ok(Some(false)) if page.is_some() => Some(StatusCode::SEE_OTHER),
+                        Ok(Some(false)) => Some(StatusCode::UNAUTHORIZED),
                         Err(error) => Some(status_of(&error)),
                     };
                     if let Some(status) = refusal {
@@ -147,6 +150,24 @@ impl<S: Service<Request<Q>>, Q> std::fmt::Debug for RequireLoginFuture<S, Q> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RequireLoginFuture").finish_non_exhaustive()
     }
+}
+
+/// The message of a guard that stands where no session is.
+const MISPLACED: &str = "`RequireLogin` is outside of the `SessionLayer`, where there are no sessions: add the \
+                         `SessionLayer` after it with `Router::layer`, so that it is around it";
+
+fn misplaced<B: Default + 'static>() -> Response<B> {
+    tracing::error!(target: "vestiary", "{MISPLACED}");
+    let mut response = Response::new(B::default());
+    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+    // A body of any type can be empty, and this one can hold a text.
+    #[cfg(feature = "axum")]
+    if let Some(body) =
+        (response.body_mut() as &mut dyn std::any::Any).downcast_mut::<axum_core::body::Body>()
+    {
+        *body = MISPLACED.into();
+    }
+    response
 }
 
 fn refused<B: Default>(status: StatusCode, page: Option<HeaderValue>) -> Response<B> {

@@ -2,8 +2,8 @@ use std::{fmt, future::IntoFuture, marker::PhantomData, pin::Pin, sync::Arc};
 
 use http::Extensions;
 use serde::{Serialize, de::DeserializeOwned};
-use vestiary::{Handle, SessionId, UnixMillis, protocol::UserSession};
-use vestiary_store::{Login, SessionError, Sessions, Stored};
+use vestiary::{Handle, SessionId, UnixMillis};
+use vestiary_store::{Login, SessionError, Sessions, Stored, UserSession};
 
 use crate::{
     contents::{Data, text_of, value_of},

@@ -242,7 +242,7 @@ async fn all_sessions_of_a_user_end_by_one_call() {
     let ada = layer.sessions().of("ada");
     let devices = ada.list().await.unwrap();
     assert_eq!(devices.len(), 2);
-    assert_eq!(devices[0].label.as_deref(), Some(r#""a test""#));
+    assert_eq!(devices[0].label.as_deref(), Some("a test"));
     store.calls();
     ada.revoke_others(&devices[0].handle).await.unwrap();
     assert_eq!(store.calls(), [("read", 1), ("replace", 1)]);
@@ -482,6 +482,18 @@ async fn nobody_gets_in_who_is_not_logged_in() {
     assert_eq!(browser.ok("/api").await, "ada");
     store.breaks("read", Fault::Fails);
     assert_eq!(browser.get("/account").await.0, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn a_guard_outside_of_the_layer_names_the_cure_and_redirects_nobody() {
+    let layer = SessionLayer::new(&config(), Faulty::default()).unwrap();
+    let app = routes().layer(layer).layer(RequireLogin::at("/login"));
+    for method in [Method::GET, Method::POST] {
+        let response = Browser::new(&app).send(method, "/look").await;
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let said = text(response).await;
+        assert!(said.contains("`SessionLayer`") && said.contains("Router::layer"), "{said}");
+    }
 }
 
 #[tokio::test]

@@ -98,7 +98,7 @@ async fn of_user(
                 "HANDLE", "CREATED", "LAST USED"
             ))?;
         }
-        let label = session.label.as_deref().and_then(|it| serde_json::from_str::<String>(it).ok());
+        let label = session.label.clone();
         let [created, seen] = [session.created, session.seen].map(time::instant);
         let handle = session.handle.as_str();
         list.item(
