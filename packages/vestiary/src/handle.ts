@@ -1,13 +1,14 @@
 import type { RequestEvent } from '@sveltejs/kit';
 
 import { StoreError } from './errors.js';
-import { hint, hintFor } from './hints.js';
+import { hint, hintForUse } from './hints.js';
 import { MemoryStore } from './memory-store.js';
-import { developing, refusePromise, runtimeOf, type Runtime } from './runtime.js';
+import { building, developing, refusePromise, runtimeOf, type Runtime } from './runtime.js';
 import { Scope, slots, partial } from './scope.js';
 import { finish, hasVisitor, open } from './session.js';
 import { markSubRequests, pageOf, unmark } from './sub-request.js';
 import type { SveltekitSessionConfig } from './types.js';
+import { checkOrder, Watch, watchPrerendered } from './watch.js';
 
 /**
  * SvelteKit's `Handle`, spelled out: it is exported by `@sveltejs/kit` in version 2 and by
@@ -62,9 +63,9 @@ export function sveltekitSessionHandle(
 			slots(event)[runtime.slot] = same.session;
 			return resolve(event);
 		}
-		if (developing && partial(event).url) {
-			const text = hintFor(event, runtime.core.secure);
-			if (text !== undefined) hint(text);
+		if (developing) {
+			hintForUse(event, runtime);
+			checkOrder(runtime.slot);
 		}
 		const scope = new Scope(event, runtime, true);
 		scope.outer = before.find(({ runtime: { core } }) => core.name === runtime.core.name);
@@ -72,7 +73,10 @@ export function sveltekitSessionHandle(
 		if (page) scope.left = true;
 		// Most requests wait for nothing.
 		const opening = open(scope);
-		slots(event)[runtime.slot] = opening instanceof Promise ? await opening : opening;
+		const session = opening instanceof Promise ? await opening : opening;
+		slots(event)[runtime.slot] = session;
+		if (building) watchPrerendered(event, session);
+		const watch = developing ? new Watch(event, runtime, session) : undefined;
 		markSubRequests(event, scope);
 		before.push(scope);
 		try {
@@ -90,6 +94,7 @@ export function sveltekitSessionHandle(
 			return scope.seal(response);
 		} finally {
 			scope.left = true;
+			watch?.end();
 			unmark(scope);
 			before.splice(before.indexOf(scope), 1);
 		}

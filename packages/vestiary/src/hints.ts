@@ -1,32 +1,53 @@
 import type { RequestEvent } from '@sveltejs/kit';
 
+import type { Runtime } from './runtime.js';
 import type { SveltekitSessionConfig } from './types.js';
 
 /** Seconds after which browsers drop any cookie (RFC 6265bis section 5.5): 400 days. */
 const LONGEST_LIFE = 34_560_000;
 
-/** Secrets out of tutorials. */
-const LITERALS = [
-	'secret',
-	'changeme',
-	'keyboard cat',
-	'password',
-	'your-secret',
-	'session-secret'
-];
+/** Options in seconds, beside `cookie.maxAge`. */
+const SECONDS = [
+	'idleTimeout',
+	'absoluteTimeout',
+	'renewAfter',
+	'renewGrace',
+	'touchAfter'
+] as const;
 
-/** What is probably a mistake in these options, for a developer to read. */
+/** Words that the secrets of examples and tutorials are made of. */
+const WORDS =
+	'a|an|and|app|application|at|auth|be|better|by|bytes|cat|catkeyboard|change|changed|changeit|changeme|chars|characters|complex|cookie|dev|development|default|demo|do|dummy|dont|enter|env|example|express|for|generate|generated|goes|hard|here|in|insert|is|it|jwt|key|keyboard|keys|least|local|long|me|must|my|not|of|pass|passphrase|password|phrase|placeholder|please|prod|production|put|random|randomly|replace|s3cr3t|s3cret|safe|sample|secret|secrets|secure|seed|session|sessions|set|sh+|shared|should|sign|signing|some|something|string|strong|super|sup3r|sveltekit|svelte|kit|test|testing|the|this|to|todo|token|top|unique|use|value|vestiary|very|with|your|x+';
+
+/** A secret of nothing but such words, and the numbers that follow them. */
+const KNOWN = new RegExp(`^(?:${WORDS}|snapcracklepop|[0-9]{1,10})+$`);
+
+/** Hints at what is probably a mistake in these options. */
 export function hintsFor(options: SveltekitSessionConfig): string[] {
-	const { cookie = {}, secret, store } = options;
+	const { cookie = {}, secret, store, storeTimeout } = options;
 	const secrets = Array.isArray(secret) ? secret : [secret];
 	const hints: string[] = [];
-	if (cookie.maxAge !== undefined && cookie.maxAge > LONGEST_LIFE) {
-		hints.push(
-			`\`cookie.maxAge\` is ${cookie.maxAge} seconds, more than the 400 days for which browsers keep a cookie: is it in milliseconds?`
-		);
+	const inSeconds = [
+		['cookie.maxAge', cookie.maxAge],
+		...SECONDS.map((name) => [name, options[name]])
+	] as [string, number | undefined][];
+	for (const [name, value] of inSeconds) {
+		if (value === undefined || !Number.isFinite(value)) continue;
+		if (value > LONGEST_LIFE)
+			hints.push(
+				`\`${name}\` is ${value} seconds, more than the 400 days for which browsers keep a cookie: is it in milliseconds?`
+			);
+		else if (looksLikeMilliseconds(value))
+			hints.push(
+				`\`${name}\` is ${value} seconds, which is ${daysOf(value)}: is it in milliseconds? For ${value / 60_000} minutes write ${value / 1_000}`
+			);
 	}
-	if (secrets.some((one) => LITERALS.includes(one.toLowerCase()))) {
-		hints.push('`secret` is one that everybody knows: read a random one from the environment');
+	if (storeTimeout !== undefined && storeTimeout > 0 && storeTimeout < 50)
+		hints.push(`\`storeTimeout\` is ${storeTimeout} milliseconds: is it in seconds?`);
+	if (secrets.some(isKnown)) {
+		hints.push(
+			'`secret` is one that everybody knows: read a random one from the environment, made with `openssl rand -base64 32`'
+		);
 	} else if (secrets.some((one) => new TextEncoder().encode(one).length < 32)) {
 		hints.push(
 			'`secret` has fewer than 32 bytes: make a better one with `openssl rand -base64 32`'
@@ -45,13 +66,65 @@ export function hintsFor(options: SveltekitSessionConfig): string[] {
 	return hints;
 }
 
-/** What is probably a mistake, given where this request came from. */
-export function hintFor(event: RequestEvent, secure: boolean | undefined): string | undefined {
-	const { hostname, protocol } = event.url;
-	const local = hostname === 'localhost' || hostname === '127.0.0.1' || hostname === '[::1]';
-	return secure === true && protocol === 'http:' && !local
-		? `\`cookie.secure\` is true, but this page came over http from ${hostname}: the browser will not keep the cookie`
-		: undefined;
+/** Whole minutes if it is in milliseconds, and no whole days if it is in seconds. */
+function looksLikeMilliseconds(value: number): boolean {
+	return value >= 60_000 && value % 60_000 === 0 && value % 86_400 !== 0;
+}
+
+function daysOf(seconds: number): string {
+	const days = seconds / 86_400;
+	return days < 2 ? `${Math.round(days * 24)} hours` : `${Math.round(days)} days`;
+}
+
+/** Whether a secret comes from an example, however it is written. */
+function isKnown(secret: string): boolean {
+	const letters = secret.toLowerCase().replaceAll(/[^a-z0-9]/g, '');
+	return letters.length < 100 && KNOWN.test(letters);
+}
+
+/** Handles that have seen a request, by their options. */
+const used = new WeakSet<object>();
+
+/** Hints at what is probably a mistake, given this request. */
+export function hintForUse(event: RequestEvent, { options, core, cookie }: Runtime): void {
+	if (used.has(options) && cookie.expires && cookie.maxAge === undefined)
+		hint(
+			'`cookie.expires` is one moment, fixed when the options were made: all sessions end then, and none begins after it. Use `cookie.maxAge`, in seconds'
+		);
+	used.add(options);
+	const { url, cookies } = event as Partial<RequestEvent>;
+	if (url?.protocol !== 'http:' || isLocal(url.hostname)) return;
+	if (core.secure === true)
+		hint(
+			`\`cookie.secure\` is true, but this page came over http from ${url.hostname}: the browser will not keep the cookie`
+		);
+	else if (
+		core.secure === undefined &&
+		typeof cookies?.serialize === 'function' &&
+		/;\s*secure\s*(?:;|$)/i.test(cookies.serialize('sample', '', { path: '/' }))
+	)
+		hint(
+			`SvelteKit makes cookies \`Secure\`, but this page came over http from ${url.hostname}: the browser will not keep the cookie. Use https or localhost, or set \`cookie: { secure: false }\` in development`
+		);
+}
+
+/** Hosts for which browsers keep a `Secure` cookie over http. */
+function isLocal(hostname: string): boolean {
+	return /^(?:localhost|.+\.localhost|127\.0\.0\.1|\[::1\])$/.test(hostname);
+}
+
+/** Requests with a cookie that no secret has signed, by the cookie's name. */
+const rejected = new Map<string, number>();
+
+/** Hints at cookies of another app: a single one may be from before the secret was changed. */
+export function hintForEvent(type: string, cookieName: string): void {
+	if (type !== 'rejected') return;
+	const count = (rejected.get(cookieName) ?? 0) + 1;
+	rejected.set(cookieName, count);
+	if (count === 3)
+		hint(
+			`the browser sends a cookie \`${cookieName}\` that \`secret\` has not signed: another app on this host has a cookie of this name (ports make no difference), or the secret has changed. Give each app its own \`name\`, and keep the secret in \`.env\``
+		);
 }
 
 const given = new Set<string>();

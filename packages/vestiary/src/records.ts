@@ -21,6 +21,7 @@ import type {
 	StoreOperation,
 	Telemetry
 } from './types.js';
+import { unstorable } from './values.js';
 
 export type { Stored } from './core.js';
 
@@ -572,9 +573,10 @@ export function jsonOf(value: unknown): string {
 		// Not a string for what JSON has no text for, such as a function, whatever its type says.
 		const json = JSON.stringify(value) as string | undefined;
 		return json ?? 'null';
-	} catch (cause) {
-		const message = 'session data must be JSON: it has a BigInt or refers to itself';
-		throw new DataError('json', message, { cause });
+	} catch {
+		const odd = unstorable(value);
+		const found = odd ? `\`${odd.path}\` is ${odd.kind}` : 'a `toJSON` method in it throws';
+		throw new DataError('json', `session data must be JSON: ${found}`);
 	}
 }
 

@@ -51,6 +51,7 @@ export function runtimeOf(options: SveltekitSessionConfig): Runtime {
 	const known = runtimes.get(options);
 	if (known) return known;
 	check('options', options, 'object');
+	checkNames('', options, [...Object.keys(OPTION_TYPES), 'secret']);
 	for (const [name, type] of Object.entries(OPTION_TYPES))
 		check(name, options[name as keyof SveltekitSessionConfig], type);
 	for (const [name, values] of Object.entries(OPTION_VALUES))
@@ -197,7 +198,10 @@ function check(name: string, value: unknown, expected: string): void {
 	if (value === undefined && name !== 'options') return;
 	const actual = value === null ? 'null' : value instanceof Date ? 'Date' : typeof value;
 	if (!expected.split(' or ').includes(actual)) {
-		throw new ConfigError('options', `\`${name}\` must be a ${expected}, not ${actual}`);
+		throw new ConfigError(
+			'options',
+			`\`${name}\` must be ${article(expected)} ${expected}, not ${actual}`
+		);
 	}
 }
 
@@ -216,6 +220,45 @@ function checkSessionsPerUser(most: number | undefined): void {
 export function checkWellFormed(what: string, text: string | undefined): void {
 	if (text === undefined || !/\p{Surrogate}/u.test(text)) return;
 	throw new ConfigError('options', `${what} must be well-formed: it has a lone surrogate`);
+}
+
+function article(noun: string): string {
+	return /^[aeiou]/i.test(noun) ? 'an' : 'a';
+}
+
+/** Refuses options that do not exist: one with a typing error would be ignored. */
+function checkNames(prefix: string, options: object, names: string[]): void {
+	const unknown = Object.keys(options).find((name) => !names.includes(name));
+	if (unknown === undefined) return;
+	const isOfCookie = prefix === '' && Object.hasOwn(COOKIE_TYPES, unknown);
+	const [nearest = ''] = names
+		.map((name) => [name, distance(unknown.toLowerCase(), name.toLowerCase())] as const)
+		.filter(([name, changes]) => changes <= Math.max(1, name.length / 3))
+		.sort(([, one], [, other]) => one - other)
+		.map(([name]) => name);
+	let cure = `there are ${names.map((name) => `\`${prefix}${name}\``).join(', ')}`;
+	if (nearest !== '') cure = `did you mean \`${prefix}${nearest}\`?`;
+	if (isOfCookie) cure = `write \`cookie: { ${unknown} }\``;
+	const kind = prefix === '' ? 'an option' : 'a cookie option';
+	throw new ConfigError('options', `\`${prefix}${unknown}\` is not ${kind}: ${cure}`);
+}
+
+/** The fewest characters to insert, delete or replace that make one word of another (Levenshtein). */
+function distance(one: string, other: string): number {
+	let row = Array.from({ length: other.length + 1 }, (_, length) => length);
+	for (const [i, letter] of one.split('').entries()) {
+		const next = [i + 1];
+		for (const [j, expected] of other.split('').entries())
+			next.push(
+				Math.min(
+					(row[j + 1] ?? 0) + 1,
+					(next[j] ?? 0) + 1,
+					(row[j] ?? 0) + (letter === expected ? 0 : 1)
+				)
+			);
+		row = next;
+	}
+	return row[other.length] ?? 0;
 }
 
 function checkValue(
@@ -261,13 +304,8 @@ function checkCapabilities(options: SveltekitSessionConfig, store: Store): void 
 
 function checkedCookie(cookie: CookieSerializeOptions = {}): CookieSerializeOptions {
 	const checked: CookieSerializeOptions = {};
+	checkNames('cookie.', cookie, Object.keys(COOKIE_TYPES));
 	for (const [name, value] of Object.entries(cookie) as [string, unknown][]) {
-		if (!Object.hasOwn(COOKIE_TYPES, name)) {
-			throw new ConfigError(
-				'options',
-				`\`cookie.${name}\` is not a cookie option: there are ${Object.keys(COOKIE_TYPES).join(', ')}`
-			);
-		}
 		check(`cookie.${name}`, value, COOKIE_TYPES[name as keyof typeof COOKIE_TYPES]);
 		if (value !== undefined) Object.assign(checked, { [name]: value });
 	}

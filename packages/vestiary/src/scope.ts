@@ -2,7 +2,7 @@ import type { RequestEvent } from '@sveltejs/kit';
 
 import { ConfigError, ResponseSentError, VestiaryError } from './errors.js';
 import { cacheControl, vary } from './generated/vestiary.js';
-import { hint } from './hints.js';
+import { hint, hintForEvent } from './hints.js';
 import { Operations } from './operations.js';
 import { developing, type Runtime } from './runtime.js';
 import { storedId, type Session } from './session.js';
@@ -218,6 +218,7 @@ export class Scope {
 	/** Emits an event. What a listener throws must not stop a logout. */
 	tell(happened: SessionEvent): void {
 		const { telemetry, onEvent } = this.runtime.options;
+		if (developing) hintForEvent(happened.type, this.runtime.core.name);
 		harmless('telemetry', () => telemetry?.event(happened.type));
 		harmless('onEvent', () => onEvent?.(happened, this.event));
 	}

@@ -43,6 +43,13 @@ test.each<[Partial<SveltekitSessionConfig>, string]>([
 		{ secret: ['0123456789abcdef0123456789abcdef', 'short but random x7'] },
 		'fewer than 32 bytes'
 	],
+	[{ cookie: { maxAge: 3_600_000 } }, '`cookie.maxAge` is 3600000 seconds, which is 42 days'],
+	[{ cookie: { maxAge: 1_800_000 } }, 'write 1800'],
+	[{ absoluteTimeout: 28_800_000 }, '`absoluteTimeout` is 28800000 seconds'],
+	[{ storeTimeout: 5 }, 'is it in seconds?'],
+	[{ secret: 'super-secret-key' }, 'one that everybody knows'],
+	[{ secret: 'your-session-secret-here' }, 'one that everybody knows'],
+	[{ secret: 'Change me in production, please!' }, 'one that everybody knows'],
 	[{ cookie: { path: '/app' } }, '`cookie.path` is `/app`'],
 	[{ store: undefined }, 'kept in memory']
 ])('%j: a hint, once, in development only', async (options, text) => {
@@ -91,4 +98,21 @@ test('good options give no hint', async () => {
 test('no hint repeats a secret', async () => {
 	await use({ secret: 'hunter2-hunter2' });
 	expect(warnings.join()).not.toContain('hunter2');
+});
+
+test('times that people mean in seconds give no hint', async () => {
+	for (const maxAge of [
+		60, 900, 3_600, 86_400, 129_600, 604_800, 2_592_000, 7_776_000, 34_560_000
+	])
+		await use({ cookie: { maxAge }, absoluteTimeout: maxAge });
+	expect(warnings).toEqual([]);
+});
+
+test('SvelteKit 2 makes cookies Secure on another host, which http does not keep', async () => {
+	vi.stubEnv('NODE_ENV', 'development');
+	const { sveltekitSessionHandle } = await import('../src/index.js');
+	const { event } = testEvent(undefined, 'http://192.168.1.5/');
+	event.cookies.serialize = () => 'sample=; Path=/; Secure';
+	await sveltekitSessionHandle(GOOD)({ event, resolve: () => new Response() });
+	expect(warnings).toEqual([expect.stringContaining('SvelteKit makes cookies `Secure`')]);
 });

@@ -23,7 +23,7 @@ function refusal(options: unknown): ConfigError {
 
 describe('options are refused at once, with what to do', () => {
 	test.each([
-		[undefined, 'options', '`options` must be a object'],
+		[undefined, 'options', '`options` must be an object'],
 		[{}, 'secret_missing', 'openssl rand'],
 		[{ secret: '' }, 'secret_missing', 'openssl rand'],
 		[{ secret: [] }, 'secret_missing', 'openssl rand'],
@@ -47,6 +47,13 @@ describe('options are refused at once, with what to do', () => {
 			'options',
 			'`cookie.httponly` is not a cookie option'
 		],
+		[
+			{ secret: SECRET, idleTimout: 5 },
+			'options',
+			'`idleTimout` is not an option: did you mean `idleTimeout`?'
+		],
+		[{ secret: SECRET, maxAge: 5 }, 'options', 'write `cookie: { maxAge }`'],
+		[{ secret: SECRET, resave: true }, 'options', '`resave` is not an option: there are'],
 		[{ secret: SECRET, cookie: { path: 'app' } }, 'cookie_option', 'an absolute path'],
 		[
 			{ secret: SECRET, name: '__Host-id', cookie: { secure: false } },

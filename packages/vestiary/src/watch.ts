@@ -1,0 +1,208 @@
+import type { RequestEvent } from '@sveltejs/kit';
+
+import { hint } from './hints.js';
+import type { Runtime } from './runtime.js';
+import { Session } from './session.js';
+import type { SessionData } from './types.js';
+import { changedByJson } from './values.js';
+
+/** Properties by which applications say who is logged in. */
+const LOGIN_KEY =
+	/^(?:user|account|member|customer|admin|uid|sub|email|auth|(?:user|account|member|customer)_?(?:id|name)|(?:is)?_?(?:logged_?in|authenticated))$/i;
+
+/** The methods that store the data. */
+const STORES = ['save', 'update', 'regenerate', 'login', 'destroy', 'renew'] as const;
+
+type Method = (typeof STORES)[number] | 'setData' | 'touch';
+
+/** The result of an operation, which knows whether the application waits for it. */
+type Result = Promise<unknown> & { heard?: boolean };
+
+/**
+ * Watches, in development, what the application does to the session of one request, and hints at what it
+ * probably forgot. Production has none of it.
+ */
+export class Watch {
+	readonly #event: RequestEvent;
+	readonly #runtime: Runtime;
+	readonly #calls: { name: Method; result: Result }[] = [];
+	#session: Session;
+	/** The data as it was last stored, as JSON text. Undefined until the application uses the session. */
+	#stored: string | undefined;
+	/** The session was there before this request, under the ID that it has now. */
+	#isOld = false;
+	#failed = false;
+
+	constructor(event: RequestEvent, runtime: Runtime, session: Session) {
+		this.#event = event;
+		this.#runtime = runtime;
+		this.#session = session;
+		this.#attach(session);
+	}
+
+	/** Hints at what the request did, when its response is ready. */
+	end(): void {
+		this.#checkSlot();
+		for (const { name, result } of this.#calls)
+			if (result.heard === false)
+				hint(
+					`\`session.${name}()\` is not awaited: write \`await session.${name}()\`, or the code after it runs too early and misses its errors`
+				);
+		if (this.#stored === undefined || this.#failed) return;
+		const data = dataOf(this.#session);
+		this.#checkValues(data);
+		const { autoSave, saveUninitialized } = this.#runtime.options;
+		const key = autoSave || saveUninitialized ? undefined : changedKey(this.#stored, data);
+		if (key !== undefined)
+			hint(
+				`\`session.data.${key}\` was changed and not saved: call \`await session.save()\` after the change, or set \`autoSave: true\``
+			);
+	}
+
+	/** Puts watching methods in front of those of a session. */
+	#attach(session: Session): void {
+		this.#session = session;
+		Object.defineProperty(session, 'data', {
+			configurable: true,
+			get: () => {
+				this.#used();
+				return dataOf(session);
+			}
+		});
+		const names: Method[] = [...STORES, 'setData', 'touch'];
+		for (const name of names) {
+			Object.defineProperty(session, name, {
+				configurable: true,
+				writable: true,
+				value: (...args: unknown[]) => this.#call(session, name, args)
+			});
+		}
+	}
+
+	#call(session: Session, name: Method, args: unknown[]): Result {
+		this.#used();
+		if (name === 'setData') this.#checkValues(args[0]);
+		if (name === 'save') {
+			this.#checkValues(dataOf(session));
+			this.#checkLogin(dataOf(session));
+		}
+		const method = Reflect.get(Session.prototype, name) as (...args: unknown[]) => Result;
+		const result = method.apply(session, args);
+		// `setData` is done when the call returns, unless it saves by itself.
+		if (name !== 'setData') this.#calls.push({ name, result });
+		// Not `result.then`, by which an operation learns that the application waits for it.
+		void Promise.prototype.then.call(
+			result,
+			(returned) => {
+				if (returned instanceof Session && returned !== session) {
+					this.#isOld = false;
+					this.#attach(returned);
+				}
+				if (name !== 'setData' && name !== 'touch')
+					this.#stored = textOf(dataOf(this.#session));
+			},
+			() => {
+				this.#failed = true;
+			}
+		);
+		return result;
+	}
+
+	/** The application uses the session for the first time. */
+	#used(): void {
+		if (this.#stored !== undefined) return;
+		this.#stored = textOf(dataOf(this.#session));
+		this.#isOld = !this.#session.isNew;
+	}
+
+	#checkValues(data: unknown): void {
+		const odd = changedByJson(data);
+		if (odd)
+			hint(
+				`\`session.data${odd.path.startsWith('[') ? '' : '.'}${odd.path}\` is ${odd.kind}, which JSON does not keep: store a string, a number, a list or a plain object instead`
+			);
+	}
+
+	/** An attacker may have planted the ID that the visitor had before the login. */
+	#checkLogin(data: SessionData): void {
+		if (!this.#isOld || this.#session.userId !== undefined) return;
+		const before = parsed(this.#stored);
+		const key = Object.entries(data).find(
+			([name, value]) => value && !before[name] && LOGIN_KEY.test(name)
+		)?.[0];
+		if (key !== undefined)
+			hint(
+				`\`session.data.${key}\` is new in a session that existed before: if this is a login, call \`await session.regenerate()\` before it, or \`await session.login(…)\`, or an attacker who planted the old ID is logged in, too`
+			);
+	}
+
+	#checkSlot(): void {
+		const { slot } = this.#runtime;
+		const found: unknown = (this.#event.locals as unknown as Record<string, unknown>)[slot];
+		if (!(found instanceof Session))
+			hint(
+				`\`locals.${slot}\` is not the session any more: another hook of the \`sequence\` has replaced it. Give its value another name`
+			);
+	}
+}
+
+/** Hints at a hook of the application that `sequence` runs before the session's. Call it in the handle. */
+export function checkOrder(slot: string): void {
+	const holder = Error as { stackTraceLimit?: number };
+	const limit = holder.stackTraceLimit;
+	holder.stackTraceLimit = 50;
+	const stack = (new Error().stack ?? '').split('\n');
+	if (limit === undefined) delete holder.stackTraceLimit;
+	else holder.stackTraceLimit = limit;
+	const isSequence = (line: string): boolean => /\bapply_handle\b/.test(line);
+	const inner = stack.findIndex(isSequence);
+	const outer = stack.findLastIndex(isSequence);
+	const between = inner < outer ? stack.slice(inner + 1, outer) : [];
+	if (between.some((line) => !/node_modules|node:|\(<anonymous>\)|\(index \d+\)/.test(line)))
+		hint(
+			`a hook of yours runs before \`sveltekitSessionHandle\` in the \`sequence\`, and has no \`locals.${slot}\`: put the session first`
+		);
+}
+
+/** Hints at a `load` that reads the session of a page while SvelteKit prerenders it. */
+export function watchPrerendered(event: RequestEvent, session: Session): void {
+	Object.defineProperty(session, 'data', {
+		configurable: true,
+		get: () => {
+			// A hook may look at it for each request.
+			if (/\bload_server_data\b/.test(new Error().stack ?? ''))
+				hint(
+					`a \`load\` of ${event.url.pathname} reads the session, but the page is prerendered: each visitor gets the page of one without a session. Set \`export const prerender = false\``
+				);
+			return dataOf(session);
+		}
+	});
+}
+
+/** What a session holds, past the watching property. */
+function dataOf(session: Session): SessionData {
+	return Reflect.get(Session.prototype, 'data', session);
+}
+
+/** The first top-level key whose value is another one than in this JSON text. */
+function changedKey(before: string, data: SessionData): string | undefined {
+	const after = textOf(data);
+	if (after === before) return undefined;
+	const [one, other] = [parsed(before), parsed(after)];
+	return [...Object.keys(other), ...Object.keys(one)].find(
+		(key) => JSON.stringify(one[key]) !== JSON.stringify(other[key])
+	);
+}
+
+function parsed(text: string | undefined): Record<string, unknown> {
+	return JSON.parse(text ?? '{}') as Record<string, unknown>;
+}
+
+/** Data that cannot be stored has not changed for a hint: storing it fails. */
+function textOf(data: SessionData): string {
+	try {
+		return JSON.stringify(data);
+	} catch {
+		return '{}';
+	}
+}

@@ -1,0 +1,197 @@
+import { sequence } from '@sveltejs/kit/hooks';
+import type { RequestEvent } from '@sveltejs/kit';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+
+import type { Session, SessionData, SveltekitSessionConfig } from '../src/index.js';
+import { testEvent } from './event.js';
+
+const SECRET = '0123456789abcdef0123456789abcdef';
+
+let warnings: string[];
+let vestiary: typeof import('../src/index.js');
+let options: SveltekitSessionConfig;
+
+beforeEach(async () => {
+	vi.resetModules();
+	vi.stubEnv('NODE_ENV', 'development');
+	warnings = [];
+	vi.spyOn(console, 'warn').mockImplementation((text: string) => {
+		warnings.push(text);
+	});
+	vestiary = await import('../src/index.js');
+	options = { secret: SECRET, store: new vestiary.MemoryStore() };
+});
+
+afterEach(() => {
+	vi.unstubAllEnvs();
+	vi.restoreAllMocks();
+});
+
+type Work = (session: Session, event: RequestEvent) => unknown;
+
+/** Runs one request; gives the cookie for the next one. */
+async function request(
+	work: Work,
+	cookie?: string,
+	more: Partial<SveltekitSessionConfig> = {}
+): Promise<string | undefined> {
+	const { event } = testEvent(cookie, 'http://localhost/');
+	const response = await vestiary.sveltekitSessionHandle({ ...options, ...more })({
+		event,
+		resolve: async () => {
+			await work(event.locals.session, event);
+			return new Response();
+		}
+	});
+	return response.headers.getSetCookie()[0]?.split(';')[0] ?? cookie;
+}
+
+const data = (value: object): SessionData => value;
+
+async function save(session: Session, value: object): Promise<void> {
+	await session.setData(data(value));
+	await session.save();
+}
+
+test.each<[string, Work, string]>([
+	[
+		'setData without save',
+		(s) => s.setData(data({ cart: [1] })),
+		'`session.data.cart` was changed and not saved'
+	],
+	[
+		'a change in place',
+		(s) => void Object.assign(s.data, { n: 1 }),
+		'`session.data.n` was changed and not saved'
+	],
+	[
+		'a Date',
+		(s) => save(s, { at: { last: [new Date()] } }),
+		'`session.data.at.last[0]` is a Date'
+	],
+	['a Map', (s) => save(s, { m: new Map() }), '`session.data.m` is a Map'],
+	['a Set', (s) => save(s, { 'a b': new Set() }), '`session.data["a b"]` is a Set'],
+	[
+		'an object of a class',
+		(s) => save(s, { url: new URL('http://x/') }),
+		'`session.data.url` is an object of the class URL'
+	],
+	['a function', (s) => save(s, { f: () => 1 }), '`session.data.f` is a function'],
+	['NaN', (s) => save(s, { n: NaN }), '`session.data.n` is NaN'],
+	['Infinity', (s) => save(s, { n: Infinity }), '`session.data.n` is Infinity'],
+	['undefined in a list', (s) => save(s, { l: [undefined] }), '`session.data.l[0]` is undefined'],
+	[
+		'save without await',
+		async (s) => {
+			await s.setData(data({ n: 1 }));
+			void s.save();
+		},
+		'`session.save()` is not awaited'
+	],
+	[
+		'regenerate without await',
+		(s) => void s.regenerate(),
+		'`session.regenerate()` is not awaited'
+	],
+	[
+		'another value in locals',
+		(_, e) => void Object.assign(e.locals, { session: { user: 1 } }),
+		'another hook'
+	]
+])('%s: one hint, once', async (_, work, text) => {
+	await request(work);
+	await request(work);
+	expect(warnings).toEqual([expect.stringContaining(text)]);
+});
+
+test('a login on the old ID is hinted at, and one with a new ID is not', async () => {
+	const cookie = await request((s) => save(s, { cart: 1 }));
+	await request((s) => save(s, { cart: 1, note: 'x' }), cookie);
+	await request(async (s) => save(await s.regenerate(), { userId: '7' }), cookie);
+	await request((s) => save(s, { userId: '7' }));
+	expect(warnings).toEqual([]);
+	const again = await request((s) => save(s, { cart: 1 }));
+	await request((s) => save(s, { cart: 1, userId: '7' }), again);
+	expect(warnings).toEqual([expect.stringContaining('`session.data.userId` is new')]);
+});
+
+test('what saves, or saves by itself, gives no hint', async () => {
+	const cookie = await request((s) => save(s, { n: 1, list: [{ a: null }], gone: undefined }));
+	await request((s) => s.update((d) => Object.assign(d, { n: 2 })), cookie);
+	await request((s) => s.setData(data({ n: 3 })), cookie, { autoSave: true });
+	await request(
+		async (s) => (await s.login('ada', { data: data({ user: 'Ada' }) })),
+		cookie
+	);
+	await request((s) => s.destroy(), cookie);
+	await request((s) => s.data);
+	expect(warnings).toEqual([]);
+});
+
+test('a request that does not look at the session still says nothing about it', async () => {
+	const { event } = testEvent(undefined, 'http://localhost/');
+	const handle = vestiary.sveltekitSessionHandle(options);
+	const response = await handle({ event, resolve: () => new Response() });
+	expect(response.headers.get('vary')).toBeNull();
+});
+
+test('a hook of the application before the session is hinted at, and one after it is not', async () => {
+	const session = vestiary.sveltekitSessionHandle(options);
+	const mine: typeof session = async ({ event, resolve }) => resolve(event);
+	const run = async (handle: typeof session): Promise<void> => {
+		const { event } = testEvent(undefined, 'http://localhost/');
+		await handle({ event, resolve: () => new Response() });
+	};
+	const inSequence = (...handles: (typeof session)[]): typeof session => {
+		// As SvelteKit's `sequence`, which works only within a request of SvelteKit.
+		const apply_handle = async (i: number, event: RequestEvent): Promise<Response> =>
+			handles[i]?.({
+				event,
+				resolve: (next) =>
+					i + 1 < handles.length ? apply_handle(i + 1, next) : new Response()
+			}) ?? new Response();
+		return async ({ event }) => apply_handle(0, event);
+	};
+	expect(sequence.toString()).toContain('apply_handle');
+	await run(session);
+	await run(inSequence(session, mine));
+	expect(warnings).toEqual([]);
+	await run(inSequence(mine, session));
+	await run(inSequence(mine, session));
+	expect(warnings).toEqual([expect.stringContaining('runs before `sveltekitSessionHandle`')]);
+});
+
+test('a cookie that the secret has not signed is hinted at the third time', async () => {
+	const foreign = `connect.sid=${'A'.repeat(32)}.${'B'.repeat(43)}`;
+	await request(() => undefined, foreign);
+	await request(() => undefined, foreign);
+	expect(warnings).toEqual([]);
+	for (let twice = 0; twice < 2; twice++) await request(() => undefined, foreign);
+	expect(warnings).toEqual([expect.stringContaining('another app on this host')]);
+});
+
+test('an `expires` that two requests share is hinted at', async () => {
+	const expires = new Date(Date.now() + 60_000);
+	const handle = vestiary.sveltekitSessionHandle({ ...options, cookie: { expires } });
+	const run = async (): Promise<Response> =>
+		handle({
+			event: testEvent(undefined, 'http://localhost/').event,
+			resolve: () => new Response()
+		});
+	await run();
+	expect(warnings).toEqual([]);
+	await run();
+	expect(warnings).toEqual([expect.stringContaining('`cookie.expires` is one moment')]);
+});
+
+test('production watches nothing', async () => {
+	vi.resetModules();
+	vi.stubEnv('NODE_ENV', 'production');
+	vestiary = await import('../src/index.js');
+	options = { secret: SECRET, store: new vestiary.MemoryStore() };
+	await request((s) => {
+		expect(Object.hasOwn(s, 'save')).toBe(false);
+		return s.setData(data({ at: new Date() }));
+	});
+	expect(warnings).toEqual([]);
+});
