@@ -119,10 +119,7 @@ test('what saves, or saves by itself, gives no hint', async () => {
 	const cookie = await request((s) => save(s, { n: 1, list: [{ a: null }], gone: undefined }));
 	await request((s) => s.update((d) => Object.assign(d, { n: 2 })), cookie);
 	await request((s) => s.setData(data({ n: 3 })), cookie, { autoSave: true });
-	await request(
-		async (s) => (await s.login('ada', { data: data({ user: 'Ada' }) })),
-		cookie
-	);
+	await request(async (s) => await s.login('ada', { data: data({ user: 'Ada' }) }), cookie);
 	await request((s) => s.destroy(), cookie);
 	await request((s) => s.data);
 	expect(warnings).toEqual([]);
