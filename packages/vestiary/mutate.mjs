@@ -64,13 +64,19 @@ function changesOf(text) {
 
 /** Whether a test notices. One that never ends is noticed, too. */
 function isCaught() {
-	const run = 'vitest run --project unit --bail=1 --no-isolate --maxWorkers=1 --testTimeout=8000';
+	const run =
+		'vitest run --project unit --bail=1 --no-isolate --maxWorkers=1 --testTimeout=20000';
 	const without = ['docs', 'differential', 'vectors'].map(
 		(name) => `--exclude=test/${name}.test.ts`
 	);
 	const all = [...run.split(' '), ...without];
 	return (
-		spawnSync('npx', all, { cwd: ROOT, timeout: 90_000, killSignal: 'SIGKILL' }).status !== 0
+		spawnSync('npx', all, {
+			cwd: ROOT,
+			stdio: 'ignore',
+			timeout: 120_000,
+			killSignal: 'SIGKILL'
+		}).status !== 0
 	);
 }
 
