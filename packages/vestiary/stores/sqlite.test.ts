@@ -162,7 +162,9 @@ describe('SqliteStore', () => {
 			expect(error).toMatchObject({ code: 'store_timeout', cause: { code: 'SQLITE_BUSY' } });
 			// One try, and not one for each step of the write protocol.
 			expect(writes.flatMap(({ mock }) => mock.calls)).toHaveLength(1);
-			writes.forEach((spy) => { spy.mockRestore(); });
+			writes.forEach((spy) => {
+				spy.mockRestore();
+			});
 			expect(ticks).toBeGreaterThan(1);
 		}
 		other.exec('COMMIT');
