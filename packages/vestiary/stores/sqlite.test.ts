@@ -198,3 +198,41 @@ describe('SqliteStore', () => {
 		}
 	});
 });
+
+test('a value that is no text is an unreadable record, and fails no request', async () => {
+	const file = join(folder, 'blob.db');
+	const events: string[] = [];
+	const handle = sveltekitSessionHandle({
+		secret: SECRET,
+		store: new SqliteStore({ database: file }),
+		onEvent: ({ type }) => events.push(type)
+	});
+	const first = testEvent();
+	let id = '';
+	const response = await handle({
+		event: first.event,
+		resolve: async (event) => {
+			await event.locals.session.setData({ n: 1 });
+			await event.locals.session.save();
+			({ id } = event.locals.session);
+			return new Response();
+		}
+	});
+	const [cookie = ''] = (response.headers.get('set-cookie') ?? '').split(';');
+	const database = new DatabaseSync(file);
+	const update = database.prepare('UPDATE sessions SET record = ? WHERE key = ?');
+	for (const value of [Buffer.from([0x7b, 0xff]), Buffer.from('nonsense')]) {
+		update.run(value, `sess:${id}`);
+		const { event } = testEvent(cookie);
+		await handle({
+			event,
+			resolve: async ({ locals }) => {
+				expect(locals.session.data).toEqual({});
+				return new Response();
+			}
+		});
+		expect(events).toContain('unreadable');
+		events.length = 0;
+	}
+	database.close();
+});

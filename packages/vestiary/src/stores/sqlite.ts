@@ -124,7 +124,9 @@ export class SqliteStore implements Store {
 			ttl: this.ttl,
 			read: async (id) => {
 				const row = await this.#run(({ get }) => get.get(this.prefix + id, Date.now()));
-				return typeof row?.record === 'string' ? row.record : null;
+				if (!row) return null;
+				// A blob is no record: a text that cannot be read stands for it.
+				return typeof row.record === 'string' ? row.record : '\ufffd';
 			},
 			create: async (id, text, ttl) =>
 				this.#run(({ create, sweep }) => {
