@@ -40,6 +40,7 @@ pub struct Config {
     renew_grace: Option<Duration>,
     namespace: Option<String>,
     hash_ids: bool,
+    max_bytes: Option<usize>,
     format: Format,
     pub(crate) encrypt: Encrypt,
     pub(crate) sessions_per_user: usize,
@@ -96,6 +97,7 @@ impl Config {
             renew_grace: None,
             namespace: None,
             hash_ids: false,
+            max_bytes: None,
             format: Format::Seed,
             encrypt: Encrypt::Off,
             sessions_per_user: 100,
@@ -164,7 +166,8 @@ impl Config {
         Self { touch_after: Some(after), ..self }
     }
 
-    /// After which time a session ends that nobody used, whatever its cookie and its store say.
+    /// After which time a session ends that was not used, whatever its cookie and its store say: not before
+    /// that time, and at most a tenth later.
     pub fn idle_timeout(self, after: Duration) -> Self {
         Self { idle_timeout: Some(after), ..self }
     }
@@ -174,7 +177,8 @@ impl Config {
         Self { absolute_timeout: Some(after), ..self }
     }
 
-    /// After which time a session gets another ID, with all that it holds.
+    /// After which time a session gets another ID, with all that it holds. Not in
+    /// [`Format::Express`]: Express would take the old ID for a session.
     pub fn renew_after(self, after: Duration) -> Self {
         Self { renew_after: Some(after), ..self }
     }
@@ -194,6 +198,12 @@ impl Config {
     /// The store gets hashes of IDs, so that whoever reads it has no cookie.
     pub fn hash_ids(self, hash_ids: bool) -> Self {
         Self { hash_ids, ..self }
+    }
+
+    /// Most bytes of a session's data as JSON, at least 1,024. What the library adds does not count. Default:
+    /// 65,536.
+    pub fn max_bytes(self, bytes: usize) -> Self {
+        Self { max_bytes: Some(bytes), ..self }
     }
 
     /// Whether records are encrypted; they are not unless said otherwise.
@@ -241,7 +251,7 @@ impl Config {
             seconds(self.renew_after),
             seconds(self.renew_grace),
         )?;
-        Options::new(OptionsInput {
+        let input = OptionsInput {
             name: self.name.as_deref(),
             cookie: CookieOptions {
                 domain: self.domain.as_deref(),
@@ -261,11 +271,16 @@ impl Config {
             timeouts,
             namespace: self.namespace.as_deref(),
             hash_ids: self.hash_ids,
-        })
+            #[expect(clippy::cast_precision_loss, reason = "what is beyond 2^53 is refused")]
+            max_bytes: self.max_bytes.map(|bytes| bytes as f64),
+            attributes: None,
+        };
+        let attributes = self.record_cookie(&Options::new(input.clone())?);
+        Options::new(OptionsInput { attributes: Some(&attributes), ..input })
     }
 
     /// What records say of the cookie: JSON text, as the SvelteKit package writes it.
-    pub(crate) fn record_cookie(&self, options: &Options) -> String {
+    fn record_cookie(&self, options: &Options) -> String {
         let cookie = options.set_cookie(false);
         let text = |name: &str, value: &str| format!("\"{name}\":\"{value}\"");
         let mut members = Vec::new();

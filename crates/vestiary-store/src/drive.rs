@@ -3,7 +3,7 @@
 use std::{borrow::Cow, time::Duration};
 
 use vestiary::{
-    Error, Limits, Record, SessionId, UnixMillis, UserRef, WriteId,
+    Error, Record, SessionId, UnixMillis, UserRef, WriteId,
     protocol::{
         Answer, Ask, Commit, Committed, Destroy, Destroyed, Rotate, Rotated as Ended, Step, Touch,
         Touched, UserCommit, UserCommitted, UserStep,
@@ -235,13 +235,16 @@ impl<'a> Drive<'a> {
                     Some(Read::Nothing) => Ok(Answer::Gone),
                     Some(Read::Text(text)) => {
                         let text = sessions.opened(&id, &key, text)?;
-                        Ok(Answer::Record(Box::new(Record::decode_owned(text, Limits::LOAD)?)))
+                        Ok(Answer::Record(Box::new(Record::decode_owned(
+                            text,
+                            sessions.load_limits(),
+                        )?)))
                     }
                 }
             }
             Ask::Create(id, record, ttl) => {
                 let key = options.store_key(&id);
-                let text = sessions.sealed(&id, &key, record.encoded(Limits::SAVE)?)?;
+                let text = sessions.sealed(&id, &key, record.encoded(sessions.load_limits())?)?;
                 let bound = self.bound;
                 self.ask(async {
                     let created = store.create(&key, &text, ttl, bound).await?;
@@ -251,7 +254,7 @@ impl<'a> Drive<'a> {
             }
             Ask::Replace(id, expected, record, ttl) => {
                 let key = options.store_key(&id);
-                let text = sessions.sealed(&id, &key, record.encoded(Limits::SAVE)?)?;
+                let text = sessions.sealed(&id, &key, record.encoded(sessions.load_limits())?)?;
                 self.ask(async {
                     Ok(answer_of(store.replace(&key, expected.as_ref(), &text, ttl).await?))
                 })

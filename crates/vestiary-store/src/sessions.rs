@@ -49,13 +49,12 @@ pub struct Sessions {
 
 pub(crate) struct Inner {
     pub(crate) store: AnyStore,
-    pub(crate) options: Options,
+    pub(crate) options: Arc<Options>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) sessions_per_user: usize,
     keys: KeyRing,
     seals: Option<SealRing>,
     migrates: bool,
-    record_cookie: String,
     on_store_error: OnStoreError,
     listener: Option<Listener>,
     /// IDs that this process has taken out of use lately.
@@ -93,6 +92,9 @@ pub enum Found {
     /// A session that another instance of the application may be able to read, and this one cannot: neither its
     /// record nor its cookie may be written over.
     Unreadable(Error),
+    /// A session whose idle or absolute deadline is over. The cookie in its record says how to remove it from
+    /// the browser.
+    Expired(Box<Stored>),
     /// Nothing.
     Nobody,
 }
@@ -150,12 +152,11 @@ impl Sessions {
                 keys,
                 seals,
                 migrates: config.encrypt == Encrypt::Migrate,
-                record_cookie: config.record_cookie(&options),
                 on_store_error: config.on_store_error,
                 listener: config.on_event.clone(),
                 retired: recent(),
                 touched: recent(),
-                options,
+                options: Arc::new(options),
             }),
         })
     }
@@ -202,7 +203,30 @@ impl Sessions {
     /// whether it is to be `Secure` where the options leave it open.
     #[must_use]
     pub fn set_cookie(&self, id: Option<&SessionId>, secure_here: bool) -> String {
-        let cookie: SetCookie = self.inner.options.set_cookie(secure_here);
+        self.cookie_header(&self.inner.options, id, secure_here)
+    }
+
+    /// The `Set-Cookie` header for this session, with the cookie attributes that it has of its own; or the one
+    /// that removes its cookie.
+    #[must_use]
+    pub fn set_cookie_of(&self, stored: &Stored, removes: bool, secure_here: bool) -> String {
+        let id = (!removes).then_some(&stored.id);
+        self.cookie_header(&self.options_of(stored), id, secure_here)
+    }
+
+    /// The options that apply to a session: it may have cookie attributes of its own.
+    #[must_use]
+    pub fn options_of(&self, stored: &Stored) -> Cow<'_, Options> {
+        self.inner.options.for_session(stored.record.meta())
+    }
+
+    fn cookie_header(
+        &self,
+        options: &Options,
+        id: Option<&SessionId>,
+        secure_here: bool,
+    ) -> String {
+        let cookie: SetCookie = options.set_cookie(secure_here);
         id.map_or_else(|| cookie.removal(), |id| cookie.with_value(&self.sign(id)))
     }
 
@@ -230,13 +254,12 @@ impl Sessions {
         }
         let mut other = Found::Nobody;
         for id in &cookies.ids {
-            match self.follow(id).await? {
-                Found::Session(session) => return Ok(Found::Session(session)),
-                Found::Unreadable(error) => other = Found::Unreadable(error),
-                Found::Retired(stored) if matches!(other, Found::Nobody) => {
-                    other = Found::Retired(stored);
-                }
-                Found::Retired(_) | Found::Nobody => {}
+            match (self.follow(id).await?, &other) {
+                (Found::Session(session), _) => return Ok(Found::Session(session)),
+                (found @ Found::Unreadable(_), _)
+                | (found @ Found::Retired(_), Found::Nobody | Found::Expired(_))
+                | (found @ Found::Expired(_), Found::Nobody) => other = found,
+                _ => {}
             }
         }
         Ok(other)
@@ -251,7 +274,7 @@ impl Sessions {
         let Some(text) = self.ask(StoreOperation::Read, self.inner.store.read(&key)).await? else {
             return Ok(None);
         };
-        let record = Record::decode_owned(self.opened(id, &key, text)?, Limits::LOAD)?;
+        let record = Record::decode_owned(self.opened(id, &key, text)?, self.load_limits())?;
         Ok(Some(Stored { id: id.clone(), record, at }))
     }
 
@@ -263,15 +286,14 @@ impl Sessions {
         let now = clock::now();
         let bound = owner.is_some();
         let record = self.record(data, owner, now)?;
-        let ttl =
-            self.inner.options.timeouts().ttl(self.inner.options.ttl(now), record.meta(), now);
+        let ttl = self.ttl(&record, now);
         for _ in 0..3 {
             let stored = Stored { id: self.new_id()?, record: record.clone(), at: now };
             let key = self.inner.options.store_key(&stored.id);
-            let text = self.sealed(&stored.id, &key, record.encoded(Limits::SAVE)?)?;
+            let text = self.sealed(&stored.id, &key, record.encoded(self.load_limits())?)?;
             let create = self.inner.store.create(&key, &text, ttl, bound);
             if self.ask(StoreOperation::Write, create).await? {
-                self.note_touch(&stored.id);
+                self.note_touch(&stored);
                 return Ok(stored);
             }
         }
@@ -324,7 +346,7 @@ impl Sessions {
             self.retire(&stored.id);
         }
         if let Some(written) = &written {
-            self.note_touch(&written.stored.id);
+            self.note_touch(&written.stored);
         }
         Ok(written)
     }
@@ -339,6 +361,12 @@ impl Sessions {
             return Ok(None);
         }
         let now = clock::now();
+        let (meta, timeouts) = (stored.record.meta(), self.inner.options.timeouts());
+        if timeouts.is_over(meta, now) || timeouts.is_stale(meta, now) {
+            // Its deadline stands in the record; whether it was moved meanwhile, the record says.
+            let nothing = || "{}".to_owned();
+            return Ok(self.commit(stored, nothing(), nothing()).await?.map(|it| it.stored));
+        }
         let Stored { id, record, at } = stored.clone();
         let machine = Touch::new(id, (record, at), &self.terms(now)?);
         let touched = drive::touch(self, machine, now).await?;
@@ -346,7 +374,7 @@ impl Sessions {
             self.retire(&stored.id);
         }
         if let Some(touched) = &touched {
-            self.note_touch(&touched.id);
+            self.note_touch(touched);
         }
         Ok(touched)
     }
@@ -441,7 +469,7 @@ impl Sessions {
             let Some(rotated) = drive::rotate(self, machine, bound).await? else { continue };
             self.retire(&stored.id);
             if let Rotated::To(next) = &rotated {
-                self.note_touch(&next.id);
+                self.note_touch(next);
             }
             return Ok(rotated);
         }
@@ -489,8 +517,7 @@ impl Sessions {
     /// Whether a rolling session was refreshed so recently that it need not be.
     #[must_use]
     pub fn is_touched(&self, id: &SessionId) -> bool {
-        self.inner.options.touch_after() > 0
-            && lock(&self.inner.touched).knows(id.expose(), clock::now())
+        lock(&self.inner.touched).knows(id.expose(), clock::now())
     }
 
     /// Tells the application, and `tracing`.
@@ -540,7 +567,7 @@ impl Sessions {
         if timeouts.is_over(meta, now) {
             self.tell(Event::Expired);
             Box::pin(self.discard(&stored)).await;
-            return Ok(Found::Nobody);
+            return Ok(Found::Expired(Box::new(stored)));
         }
         match Box::pin(self.admits(&stored)).await {
             Ok(true) => {}
@@ -563,7 +590,7 @@ impl Sessions {
     /// Whether a session still stands in its user's list. If it does not, it was revoked, whatever its record says.
     async fn admits(&self, stored: &Stored) -> Result<bool, SessionError> {
         let Some(user) = &stored.record.meta().user else { return Ok(true) };
-        self.of(&name_of(user)).admits(&user.handle).await
+        self.of(&name_of(user)).admits(&user.handle, stored.record.meta()).await
     }
 
     /// As [`Sessions::admits`], of a session that is about to be written.
@@ -586,22 +613,31 @@ impl Sessions {
         }
     }
 
-    pub(crate) fn retire(&self, id: &SessionId) {
+    /// Remembers that this ID is out of use: no response of this process sets its cookie any more.
+    pub fn retire(&self, id: &SessionId) {
         lock(&self.inner.retired).remember(id.expose(), RecentIds::RETIRED, clock::now());
     }
 
-    fn note_touch(&self, id: &SessionId) {
-        let life = self.inner.options.touch_after();
+    fn note_touch(&self, stored: &Stored) {
+        let (id, life) = (stored.id.expose(), self.options_of(stored).touch_after());
         if life > 0 {
-            lock(&self.inner.touched).remember(id.expose(), life, clock::now());
+            lock(&self.inner.touched).remember(id, life, clock::now());
         }
     }
 
     fn terms(&self, now: UnixMillis) -> Result<Terms, Error> {
-        let Inner { options, record_cookie, .. } = &*self.inner;
-        let cookie = options.record_cookie(record_cookie, now)?.into_owned();
-        let (format, ttl, timeouts) = (options.format(), options.ttl(now), *options.timeouts());
-        Ok(Terms { format, cookie, ttl, timeouts })
+        Terms::new(&self.inner.options, now)
+    }
+
+    /// How long the record of a session may stay in the store.
+    fn ttl(&self, record: &Record, now: UnixMillis) -> Ttl {
+        let options = self.inner.options.for_session(record.meta());
+        options.timeouts().ttl(options.ttl(now), record.meta(), now)
+    }
+
+    /// Limits of records that are read, or written again.
+    pub(crate) fn load_limits(&self) -> Limits {
+        self.inner.options.load_limits()
     }
 
     fn record(
@@ -610,10 +646,10 @@ impl Sessions {
         user: Option<UserRef>,
         now: UnixMillis,
     ) -> Result<Record, SessionError> {
-        let Terms { format, cookie, timeouts, .. } = self.terms(now)?;
-        let mut meta = timeouts.stamped(Meta::default(), now);
+        let terms = self.terms(now)?;
+        let (mut meta, cookie, _) = terms.stamped(Meta::default(), now)?;
         meta.user = user;
-        Ok(Record::new(format, write_id()?, &cookie, data, meta, Limits::SAVE)?)
+        Ok(Record::new(terms.format, write_id()?, &cookie, data, meta, terms.limits)?)
     }
 
     pub(crate) fn sealed<'t>(
@@ -650,10 +686,11 @@ impl Sessions {
         }
     }
 
-    /// How long a session of a user lasts that is used now.
-    pub(crate) fn lifetime(&self, now: UnixMillis) -> Lifetime {
+    /// How long a session of a user lasts that is used now: one with this metadata.
+    pub(crate) fn lifetime(&self, meta: Option<&Meta>, now: UnixMillis) -> Lifetime {
         let Inner { options, store, .. } = &*self.inner;
-        let ttl = match options.ttl(now) {
+        let own = meta.map_or(Cow::Borrowed(&**options), |meta| options.for_session(meta));
+        let ttl = match own.ttl(now) {
             Ttl::Infinite => store.default_ttl(),
             ttl @ Ttl::Millis(_) => ttl,
         };

@@ -1,5 +1,5 @@
 use vestiary::{
-    Error, Handle, UnixMillis, UserRef,
+    Error, Handle, Meta, UnixMillis, UserRef,
     protocol::{UserChange, UserCommit, UserSessions},
 };
 
@@ -119,16 +119,16 @@ impl UserList {
     }
 
     /// Whether this session is good.
-    pub(crate) async fn admits(&self, handle: &Handle) -> Result<bool, SessionError> {
+    pub(crate) async fn admits(&self, handle: &Handle, meta: &Meta) -> Result<bool, SessionError> {
         let list = self.read().await?;
         if !list.knows(handle) {
             // A replica may not have heard of the login yet, so it is asked again, by a write.
-            return self.change(UserChange::Seen(handle.clone())).await;
+            return self.change_of(UserChange::Seen(handle.clone()), Some(meta)).await;
         }
         let now = clock::now();
-        if list.is_stale(handle, self.sessions.lifetime(now).ttl, now) {
+        if list.is_stale(handle, self.sessions.lifetime(Some(meta), now).ttl, now) {
             // The session was read; that its use is not written down is no reason to refuse it.
-            match self.change(UserChange::Seen(handle.clone())).await {
+            match self.change_of(UserChange::Seen(handle.clone()), Some(meta)).await {
                 Ok(admitted) => return Ok(admitted),
                 Err(error) => self.sessions.tell(Event::StoreFailed { code: error.code() }),
             }
@@ -151,8 +151,17 @@ impl UserList {
     }
 
     async fn change(&self, change: UserChange) -> Result<bool, SessionError> {
+        self.change_of(change, None).await
+    }
+
+    /// A change that concerns a session with this metadata.
+    async fn change_of(
+        &self,
+        change: UserChange,
+        meta: Option<&Meta>,
+    ) -> Result<bool, SessionError> {
         self.check_name()?;
-        let lifetime = self.sessions.lifetime(clock::now());
+        let lifetime = self.sessions.lifetime(meta, clock::now());
         drive::user(&self.sessions, UserCommit::new(change, lifetime), &self.key).await
     }
 

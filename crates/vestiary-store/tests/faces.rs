@@ -59,7 +59,7 @@ impl Faces {
         let cookies: Cookies = self.rust.cookies([cookie.as_bytes()]);
         match self.rust.find(&cookies).await.unwrap() {
             Found::Session(session) => Some(*session),
-            Found::Retired(_) | Found::Unreadable(_) | Found::Nobody => None,
+            Found::Retired(_) | Found::Expired(_) | Found::Unreadable(_) | Found::Nobody => None,
         }
     }
 

@@ -2,6 +2,7 @@
 //! application's.
 
 use std::{
+    borrow::Cow,
     cell::RefCell,
     sync::{
         Arc,
@@ -73,8 +74,12 @@ enum Barred {
 enum Outgoing {
     #[default]
     Nothing,
-    Session(SessionId),
+    Session(Box<Stored>),
     Removal,
+    /// Of a session whose cookie may have attributes of its own.
+    RemovalOf(Box<Stored>),
+    /// The same, unless another request of the visitor has begun a new session meanwhile.
+    Expired(Box<Stored>),
 }
 
 /// What the store is to be told when the response is ready, if nothing else is written until then.
@@ -170,6 +175,7 @@ impl Visit {
             Found::Nobody => {}
             Found::Unreadable(error) => state.failure = Some(error.into()),
             Found::Retired(record) => state.barred = Barred::Retired(record),
+            Found::Expired(record) => state.cookie = Outgoing::Expired(record),
             Found::Session(session) => self.begin(state, *session).await,
         }
     }
@@ -244,8 +250,8 @@ impl Visit {
     /// worked, and nothing has shown since that it has not.
     fn doubtful<'s>(&self, state: &'s State) -> Option<&'s SessionId> {
         match &state.cookie {
-            Outgoing::Session(id) if state.certain.as_ref() != Some(id) => {
-                (!self.sessions.is_retired(id)).then_some(id)
+            Outgoing::Session(stored) if state.certain.as_ref() != Some(stored.id()) => {
+                (!self.sessions.is_retired(stored.id())).then_some(stored.id())
             }
             _ => None,
         }
@@ -309,13 +315,22 @@ impl Visit {
     /// A cookie whose ID was taken out of use before the response leaves, by a request that was faster,
     /// stays here: it could overwrite the newer one.
     fn outgoing(&self, state: &State) -> Option<HeaderValue> {
-        let id = match &state.cookie {
+        let header = match &state.cookie {
             Outgoing::Nothing => return None,
-            Outgoing::Session(id) if self.sessions.is_retired(id) => return None,
-            Outgoing::Session(id) => Some(id),
-            Outgoing::Removal => None,
+            Outgoing::Session(stored) | Outgoing::Expired(stored)
+                if self.sessions.is_retired(stored.id()) =>
+            {
+                return None;
+            }
+            Outgoing::Session(stored) => {
+                self.sessions.set_cookie_of(stored, false, self.secure_here)
+            }
+            Outgoing::RemovalOf(stored) | Outgoing::Expired(stored) => {
+                self.sessions.set_cookie_of(stored, true, self.secure_here)
+            }
+            Outgoing::Removal => self.sessions.set_cookie(None, self.secure_here),
         };
-        HeaderValue::try_from(self.sessions.set_cookie(id, self.secure_here)).ok()
+        HeaderValue::try_from(header).ok()
     }
 
     /// Stores the session and sets its cookie.
@@ -412,11 +427,13 @@ impl Visit {
         // By the old session's record a logout of another request finds the new one.
         let certain = state.record.is_none().then(|| stored.id().clone());
         let received = std::mem::take(&mut state.received);
+        let cookie = std::mem::take(&mut state.cookie);
         *state = State {
             opened: true,
             cookie_out: state.cookie_out,
             received,
             certain,
+            cookie,
             ..State::default()
         };
         state.holds(stored);
@@ -605,18 +622,22 @@ impl Visit {
     fn plan(&self, state: &State, operation: Operation) -> Plan {
         let left = self.has_left();
         let id = state.record.as_ref().map(Stored::id);
+        let options = state.record.as_ref().map_or_else(
+            || Cow::Borrowed(self.sessions.options()),
+            |record| self.sessions.options_of(record),
+        );
         let known = Known {
             cookie_out: state.cookie_out,
             unsaved: matches!(operation, Operation::Finish | Operation::Flush)
                 && state.contents.is_changed(),
-            over: self.sessions.options().ttl(self.began).is_over(),
+            over: options.ttl(self.began).is_over(),
             finishes: !left,
             left,
             touched: operation == Operation::Open
                 && id.is_some_and(|id| self.sessions.is_touched(id)),
         };
         let at = if state.record.is_some() { Stage::Stored } else { Stage::New };
-        decide(self.sessions.options().policy(), at, operation, known)
+        decide(options.policy(), at, operation, known)
     }
 
     fn has_left(&self) -> bool {
@@ -627,10 +648,16 @@ impl Visit {
         match step {
             CookieStep::Set if !self.has_left() => {
                 let Some(record) = &state.record else { return };
-                state.cookie = Outgoing::Session(record.id().clone());
+                let cookie = Outgoing::Session(Box::new(record.clone()));
+                if let Outgoing::Expired(expired) = std::mem::replace(&mut state.cookie, cookie) {
+                    self.sessions.retire(expired.id());
+                }
                 state.cookie_out = true;
             }
-            CookieStep::Clear => state.cookie = Outgoing::Removal,
+            CookieStep::Clear => {
+                let record = state.record.clone().map(Box::new);
+                state.cookie = record.map_or(Outgoing::Removal, Outgoing::RemovalOf);
+            }
             CookieStep::Set | CookieStep::Keep | CookieStep::Late => {}
         }
     }

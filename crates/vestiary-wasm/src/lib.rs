@@ -10,12 +10,12 @@
 
 extern crate alloc;
 
-use alloc::{borrow::ToOwned as _, boxed::Box, string::String, vec::Vec};
+use alloc::{borrow::ToOwned as _, boxed::Box, string::String, sync::Arc, vec::Vec};
 
 use vestiary::{
-    CookieOptions, Follower, Format, Handle, Inspection, KeyRing, Lead, Limits, MemoryLimits, Meta,
-    Options, OptionsInput, Outcome, RecentIds, Record, SameSiteOption, SealRing, SessionId,
-    Timeouts, Ttl, UnixMillis, UserRef, WriteId, cookie_header, decide,
+    CookieOptions, CookieOverrides, Follower, Format, Handle, Inspection, KeyRing, Lead, Limits,
+    MemoryLimits, Meta, Options, OptionsInput, Outcome, RecentIds, Record, SameSiteOption,
+    SealRing, SessionId, Timeouts, Ttl, UnixMillis, UserRef, WriteId, cookie_header, decide, merge,
     protocol::{
         Change, Commit, Destroy, Kind, Lifetime, Rotate, Terms, Touch, UserChange, UserCommit,
         UserSessions,
@@ -55,10 +55,9 @@ const OUTPUT: usize = 2 << 10;
 #[wasm_bindgen]
 #[derive(Debug)]
 pub struct Core {
-    options: Options,
+    options: Arc<Options>,
     keys: Option<KeyRing>,
     seals: Option<SealRing>,
-    record_cookie: String,
     input: Box<[u8]>,
     output: Box<[u8]>,
     looked: Box<[usize; 4]>,
@@ -94,7 +93,8 @@ impl Core {
         renew_grace: Option<f64>,
         namespace: Option<String>,
         hash_ids: Option<bool>,
-        record_cookie: String,
+        max_bytes: Option<f64>,
+        record_cookie: &str,
         secrets: Option<Vec<String>>,
         seal_secrets: Option<Vec<String>>,
         production: bool,
@@ -125,15 +125,16 @@ impl Core {
             timeouts,
             namespace,
             hash_ids: hash_ids.unwrap_or_default(),
+            max_bytes,
+            attributes: Some(record_cookie),
         })
         .map_err(thrown)?;
         let keys = secrets.map(|secrets| KeyRing::checked(&secrets, namespace, production));
         let seals = seal_secrets.map(|secrets| SealRing::new(&secrets, namespace));
         Ok(Self {
-            options,
+            options: Arc::new(options),
             keys: keys.transpose().map_err(thrown)?,
             seals: seals.transpose().map_err(thrown)?,
-            record_cookie,
             input: [0; INPUT].into(),
             output: [0; OUTPUT].into(),
             looked: Box::default(),
@@ -210,15 +211,17 @@ impl Core {
         value.map_or(0, |value| put(&mut self.output, 0, &value))
     }
 
-    /// The `Set-Cookie` header of a value; `encoded` if the application's own encoder made it.
+    /// The `Set-Cookie` header of a value; `encoded` if the application's own encoder made it. `own` is the
+    /// session's own cookie attributes, JSON text.
     #[wasm_bindgen(js_name = setCookie)]
     pub fn set_cookie(
         &self,
         value: &str,
         encoded: bool,
         secure_here: bool,
+        own: Option<String>,
     ) -> Result<String, String> {
-        let cookie = self.options.set_cookie(secure_here);
+        let cookie = self.own(own.as_deref()).set_cookie(secure_here);
         if encoded {
             cookie.with_encoded(value).map_err(thrown)
         } else {
@@ -228,34 +231,60 @@ impl Core {
 
     /// The `Set-Cookie` header that removes the cookie.
     #[wasm_bindgen(js_name = removeCookie)]
-    pub fn remove_cookie(&self, secure_here: bool) -> String {
-        self.options.set_cookie(secure_here).removal()
+    pub fn remove_cookie(&self, secure_here: bool, own: Option<String>) -> String {
+        self.own(own.as_deref()).set_cookie(secure_here).removal()
     }
 
     /// Milliseconds in which a rolling session is touched at most once.
-    #[wasm_bindgen(getter, js_name = touchAfter)]
-    pub fn touch_after(&self) -> f64 {
-        self.options.touch_after() as f64
+    #[wasm_bindgen(js_name = touchAfter)]
+    pub fn touch_after(&self, own: Option<String>) -> f64 {
+        self.own(own.as_deref()).touch_after() as f64
     }
 
-    /// Milliseconds that the cookie allows a record that is saved now; Infinity leaves it to the store.
-    pub fn ttl(&self, now: f64) -> f64 {
-        ttl_number(self.options.ttl(millis(now)))
+    /// What the options say of `Secure` for a session with these attributes of its own.
+    #[wasm_bindgen(js_name = secureOf)]
+    pub fn secure_of(&self, own: Option<String>) -> Option<bool> {
+        self.own(own.as_deref()).secure()
+    }
+
+    /// Validates a session's own cookie attributes: JSON text.
+    #[wasm_bindgen(js_name = checkCookie)]
+    pub fn check_cookie(&self, own: &str) -> Result<(), String> {
+        match CookieOverrides::parse(own).map_err(thrown)? {
+            Some(own) => self.options.overridden(&own).map(drop).map_err(thrown),
+            None => Ok(()),
+        }
+    }
+
+    /// A session's own cookie attributes, from its record: JSON text.
+    #[wasm_bindgen(js_name = cookieOf)]
+    pub fn cookie_of(&self, text: &str) -> Result<Option<String>, String> {
+        let meta = Record::inspect(text, self.options.load_limits()).map_err(thrown)?.meta;
+        Ok(meta.cookie.filter(|own| self.is_own(own)).map(|own| own.as_str().to_owned()))
     }
 
     /// Milliseconds that the record of this text may be given now.
     #[wasm_bindgen(js_name = ttlOf)]
     pub fn ttl_of(&self, text: &str, now: f64) -> Result<f64, String> {
         let now = millis(now);
-        let meta = Record::inspect(text, Limits::LOAD).map_err(thrown)?.meta;
-        Ok(ttl_number(self.options.timeouts().ttl(self.options.ttl(now), &meta, now)))
+        let meta = Record::inspect(text, self.options.load_limits()).map_err(thrown)?.meta;
+        let ttl = self.options.for_session(&meta).ttl(now);
+        Ok(ttl_number(self.options.timeouts().ttl(ttl, &meta, now)))
     }
 
     /// What to do: the store step in the low byte, the cookie step in the next, then the stage.
-    pub fn decide(&self, stage: Stage, operation: Operation, known: u8, now: f64) -> u32 {
-        let mut known = known_of(known);
-        known.over |= self.options.ttl(millis(now)).is_over();
-        let plan = decide::decide(self.options.policy(), stage.into(), operation.into(), known);
+    /// `own` is the session's own cookie attributes.
+    pub fn decide(
+        &self,
+        stage: Stage,
+        operation: Operation,
+        known: u8,
+        now: f64,
+        own: Option<String>,
+    ) -> u32 {
+        let (mut known, options) = (known_of(known), self.own(own.as_deref()));
+        known.over |= options.ttl(millis(now)).is_over();
+        let plan = decide::decide(options.policy(), stage.into(), operation.into(), known);
         StoreStep::from(plan.store) as u32
             | (CookieStep::from(plan.cookie) as u32) << 8
             | (Stage::from(plan.stage) as u32) << 16
@@ -298,7 +327,7 @@ impl Core {
     /// As `inspect`, for a record that does not fit into the input.
     #[wasm_bindgen(js_name = inspectLong)]
     pub fn inspect_long(&self, text: &str, now: f64) -> Result<u8, String> {
-        Ok(self.found(&Record::inspect(text, Limits::LOAD).map_err(thrown)?, now))
+        Ok(self.found(&Record::inspect(text, self.options.load_limits()).map_err(thrown)?, now))
     }
 
     /// Looks for the record that a table has under the key of `length` bytes in the input. Returns bits of
@@ -306,7 +335,7 @@ impl Core {
     pub fn look(&mut self, table: &mut MemoryTable, length: usize, now: f64) -> i32 {
         let key = self.input.get(..length).and_then(|key| str::from_utf8(key).ok());
         let Some(text) = table.0.get(key.unwrap_or_default(), millis(now)) else { return -1 };
-        let Ok(record) = Record::inspect(text, Limits::LOAD) else { return -1 };
+        let Ok(record) = Record::inspect(text, self.options.load_limits()) else { return -1 };
         let start = text.as_ptr().addr();
         let data = record.data.map_or(0..0, |data| {
             let start = data.as_ptr().addr() - start;
@@ -326,7 +355,7 @@ impl Core {
     /// The ID that the tombstone found under `id` leads to.
     #[wasm_bindgen(js_name = nextId)]
     pub fn next_id(&self, id: &str, text: &str) -> Result<Option<String>, String> {
-        let (id, record) = loaded(id, text)?;
+        let (id, record) = self.loaded(id, text)?;
         let next = record.next(&id).map_err(thrown)?;
         Ok(next.map(|(id, _)| id.expose().to_owned()))
     }
@@ -334,7 +363,7 @@ impl Core {
     /// The ID that the record found under `id` leads a request to that had the session open before: `id` itself
     /// if it is the session's own record; undefined if it leads nowhere.
     pub fn lead(&self, id: &str, text: &str) -> Result<Option<String>, String> {
-        let (id, record) = loaded(id, text)?;
+        let (id, record) = self.loaded(id, text)?;
         Ok(match record.lead(&id, Follower::Admitted).map_err(thrown)? {
             Lead::Here => Some(id.expose().to_owned()),
             Lead::To(next) => Some(next.expose().to_owned()),
@@ -343,25 +372,42 @@ impl Core {
     }
 
     /// The text of a record written now: in place of `before`, or a new one; of a user, if there is
-    /// one. The 12 random bytes of its write ID are in the input.
+    /// one. `cookie` changes the session's own cookie attributes, `{}` to none. The 12 random bytes of its write
+    /// ID are in the input.
     pub fn encode(
         &self,
         data: &str,
         before: Option<String>,
         user: Option<String>,
         handle: Option<String>,
+        cookie: Option<String>,
         now: f64,
     ) -> Result<String, String> {
-        let meta = match before {
-            None => Meta::default(),
-            Some(text) => Record::inspect(&text, Limits::LOAD).map_err(thrown)?.meta,
-        };
-        let record = self.record(data, meta, user, handle, millis(now))?;
-        record.encode(Limits::SAVE).map_err(thrown)
+        let (mut meta, mut limits) = (Meta::default(), self.options.limits());
+        if let Some(text) = before {
+            let before = Record::decode(&text, self.options.load_limits()).map_err(thrown)?;
+            meta = before.meta().clone();
+            if before.data() == data {
+                // What was stored already stays within the limits.
+                limits = self.options.load_limits();
+            }
+        }
+        let terms = self.terms(millis(now), cookie.as_deref())?;
+        let record = self.record(data, meta, user, handle, &terms, limits, millis(now))?;
+        record.encode(self.options.load_limits()).map_err(thrown)
+    }
+
+    /// The data of a session that follows the one of this record: `kept`, members of `base`, as the record spells
+    /// them, and those of `others`. All are JSON text.
+    pub fn keep(&self, text: &str, base: &str, kept: &str, others: &str) -> Result<String, String> {
+        let limits = self.options.load_limits();
+        let record = Record::decode(text, limits).map_err(thrown)?;
+        let kept = merge(base, kept, record.data(), limits).map_err(thrown)?;
+        merge("{}", others, &kept, limits).map_err(thrown)
     }
 
     /// A change of the session `id`, loaded as `text` at `read_at`: from `base` to `mine`, or by a function if there
-    /// is no `mine`. 12 random bytes are in the input.
+    /// is no `mine`. `cookie` changes the session's own cookie attributes, `{}` to none. 12 random bytes are in the input.
     pub fn commit(
         &self,
         id: &str,
@@ -369,26 +415,37 @@ impl Core {
         read_at: f64,
         base: String,
         mine: Option<String>,
+        cookie: Option<String>,
         now: f64,
     ) -> Result<Machine, String> {
-        let (id, record) = loaded(id, text)?;
+        let (id, record) = self.loaded(id, text)?;
         let change = mine.map_or(Change::Rerun, |mine| Change::Merge { base, mine });
         let record = (record, millis(read_at));
-        let commit = Commit::new(id, record, change, self.write_id(0), self.terms(millis(now))?);
-        Machine::commit(commit, millis(now))
+        let commit = Commit::new(
+            id,
+            record,
+            change,
+            self.write_id(0),
+            self.terms(millis(now), cookie.as_deref())?,
+        );
+        Machine::commit(commit, self.options.load_limits(), millis(now))
     }
 
     /// Another TTL for the session `id`, loaded as `text` at `read_at`.
     pub fn touch(&self, id: &str, text: &str, read_at: f64, now: f64) -> Result<Machine, String> {
-        let (id, record) = loaded(id, text)?;
+        let (id, record) = self.loaded(id, text)?;
         let (record, now) = ((record, millis(read_at)), millis(now));
-        Machine::touch(Touch::new(id, record, &self.terms(now)?), now)
+        Machine::touch(
+            Touch::new(id, record, &self.terms(now, None)?),
+            self.options.load_limits(),
+            now,
+        )
     }
 
     /// The end of the session `id`, loaded as `text` at `read_at`.
     pub fn destroy(&self, id: &str, text: &str, read_at: f64) -> Result<Machine, String> {
-        let (id, record) = loaded(id, text)?;
-        Machine::destroy(Destroy::new(id, &record, millis(read_at)))
+        let (id, record) = self.loaded(id, text)?;
+        Machine::destroy(Destroy::new(id, &record, millis(read_at)), self.options.load_limits())
     }
 
     /// Another ID for the session `id`, loaded as `text` at `read_at`, and all that it holds. 36 random
@@ -421,7 +478,9 @@ impl Core {
         longest: f64,
         now: f64,
     ) -> Result<Machine, String> {
-        let record = self.record(data, Meta::default(), user, handle, millis(now))?;
+        let (terms, limits) = (self.terms(millis(now), None)?, self.options.limits());
+        let record =
+            self.record(data, Meta::default(), user, handle, &terms, limits, millis(now))?;
         self.rotate(id, text, read_at, new_id, Kind::Privilege(Box::new(record)), longest, now)
     }
 
@@ -456,26 +515,33 @@ impl Core {
     ) -> Option<Machine> {
         let (handle, since) = (Handle::parse(handle)?, millis(since));
         let label = label.as_deref().map(UserSessions::label);
-        Some(self.user(UserChange::Add { handle, label, since, most }, store_ttl, now))
+        Some(self.user(UserChange::Add { handle, label, since, most }, None, store_ttl, now))
     }
 
-    /// Writes down that a session of a user is used.
+    /// Writes down that a session of a user is used. `own` is its own cookie attributes.
     #[wasm_bindgen(js_name = userSeen)]
-    pub fn user_seen(&self, handle: &str, store_ttl: f64, now: f64) -> Option<Machine> {
-        Some(self.user(UserChange::Seen(Handle::parse(handle)?), store_ttl, now))
+    pub fn user_seen(
+        &self,
+        handle: &str,
+        own: Option<String>,
+        store_ttl: f64,
+        now: f64,
+    ) -> Option<Machine> {
+        let change = UserChange::Seen(Handle::parse(handle)?);
+        Some(self.user(change, own.as_deref(), store_ttl, now))
     }
 
     /// Ends one session of a user.
     #[wasm_bindgen(js_name = userRemove)]
     pub fn user_remove(&self, handle: &str, now: f64) -> Option<Machine> {
-        Some(self.user(UserChange::Remove(Handle::parse(handle)?), f64::INFINITY, now))
+        Some(self.user(UserChange::Remove(Handle::parse(handle)?), None, f64::INFINITY, now))
     }
 
     /// Ends all sessions of a user but `keep`. Logins that began before `at` are refused.
     #[wasm_bindgen(js_name = userEnd)]
     pub fn user_end(&self, keep: Option<String>, at: f64, now: f64) -> Machine {
         let keep = keep.as_deref().and_then(Handle::parse);
-        self.user(UserChange::End { keep, at: millis(at) }, f64::INFINITY, now)
+        self.user(UserChange::End { keep, at: millis(at) }, None, f64::INFINITY, now)
     }
 
     /// Whether a session stands in the list of its user: bits of `Listed`.
@@ -484,13 +550,15 @@ impl Core {
         &self,
         list: &str,
         handle: &str,
+        own: Option<String>,
         store_ttl: f64,
         now: f64,
     ) -> Result<u8, String> {
         let sessions = UserSessions::decode(list).map_err(thrown)?;
         let Some(handle) = Handle::parse(handle) else { return Ok(0) };
         let now = millis(now);
-        let is_stale = sessions.is_stale(&handle, self.lifetime(store_ttl, now).ttl, now);
+        let is_stale =
+            sessions.is_stale(&handle, self.lifetime(own.as_deref(), store_ttl, now).ttl, now);
         Ok(u8::from(sessions.knows(&handle)) * Listed::Known as u8
             + u8::from(is_stale) * Listed::Stale as u8)
     }
@@ -516,6 +584,7 @@ impl Core {
             (retired == Some(true), Found::Renewed),
             (retired == Some(false), Found::Retired),
             (meta.user.is_some(), Found::Owned),
+            (meta.cookie.as_ref().is_some_and(|own| self.is_own(own)), Found::Cookie),
         ];
         bits.into_iter().map(|(is, bit)| u8::from(is) * bit as u8).sum()
     }
@@ -525,27 +594,46 @@ impl Core {
         WriteId::from_entropy(entropy.unwrap_or(&[0; WriteId::ENTROPY]))
     }
 
-    fn terms(&self, now: UnixMillis) -> Result<Terms, String> {
-        let cookie = self.options.record_cookie(&self.record_cookie, now).map_err(thrown)?;
-        let (ttl, timeouts) = (self.options.ttl(now), *self.options.timeouts());
-        let format = self.options.format();
-        Ok(Terms { format, cookie: cookie.into_owned(), ttl, timeouts })
+    /// The options with a session's own cookie attributes.
+    #[inline(never)]
+    fn own(&self, own: Option<&str>) -> Arc<Options> {
+        let own = own.and_then(|own| CookieOverrides::parse(own).ok().flatten());
+        let own = own.and_then(|own| self.options.overridden(&own).ok());
+        own.map_or_else(|| Arc::clone(&self.options), Arc::new)
     }
 
+    /// Whether these attributes are the session's own, and valid.
+    fn is_own(&self, own: &CookieOverrides) -> bool {
+        self.options.overridden(own).is_ok() && !self.options.are_repeated_by(own)
+    }
+
+    fn terms(&self, now: UnixMillis, cookie: Option<&str>) -> Result<Terms, String> {
+        let cookie_change = cookie.map(CookieOverrides::parse).transpose().map_err(thrown)?;
+        let terms = Terms::new(&self.options, now).map_err(thrown)?;
+        Ok(Terms { cookie_change, ..terms })
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "these are the parts of a record")]
     fn record(
         &self,
         data: &str,
         meta: Meta,
         user: Option<String>,
         handle: Option<String>,
+        terms: &Terms,
+        limits: Limits,
         now: UnixMillis,
     ) -> Result<Record, String> {
-        let Terms { format, cookie, timeouts, .. } = self.terms(now)?;
-        let mut meta = timeouts.stamped(meta, now);
+        let (mut meta, cookie, _) = terms.stamped(meta, now).map_err(thrown)?;
         if let (Some(name), Some(handle)) = (user, handle.as_deref().and_then(Handle::parse)) {
             meta.user = Some(UserRef { name, handle });
         }
-        Record::new(format, self.write_id(0), &cookie, data, meta, Limits::SAVE).map_err(thrown)
+        Record::new(terms.format, self.write_id(0), &cookie, data, meta, limits).map_err(thrown)
+    }
+
+    fn loaded(&self, id: &str, text: &str) -> Result<(SessionId, Record), String> {
+        let record = Record::decode(text, self.options.load_limits()).map_err(thrown)?;
+        Ok((session_id(id)?, record))
     }
 
     #[expect(clippy::too_many_arguments, reason = "those of the two exports above")]
@@ -559,31 +647,27 @@ impl Core {
         longest: f64,
         now: f64,
     ) -> Result<Machine, String> {
-        let (old, record) = loaded(id, text)?;
+        let (old, record) = self.loaded(id, text)?;
         let (new, now) = (session_id(new_id)?, millis(now));
-        let terms = self.terms(now)?;
+        let terms = self.terms(now, None)?;
         let ttl = ttl_of(ttl_number(terms.ttl).min(longest));
         let (loaded, retirement) = ((record, millis(read_at)), self.write_id(2));
         let rotate = Rotate::new(old, loaded, new, kind, retirement, Terms { ttl, ..terms }, now);
-        Machine::rotate(rotate.map_err(thrown)?)
+        Machine::rotate(rotate.map_err(thrown)?, self.options.load_limits())
     }
 
-    fn user(&self, change: UserChange, store_ttl: f64, now: f64) -> Machine {
-        Machine::user_commit(UserCommit::new(change, self.lifetime(store_ttl, millis(now))))
+    fn user(&self, change: UserChange, own: Option<&str>, store_ttl: f64, now: f64) -> Machine {
+        Machine::user_commit(UserCommit::new(change, self.lifetime(own, store_ttl, millis(now))))
     }
 
     /// `store_ttl` is the TTL that the store gives to records that are written without one.
-    fn lifetime(&self, store_ttl: f64, now: UnixMillis) -> Lifetime {
-        let ttl = match self.options.ttl(now) {
+    fn lifetime(&self, own: Option<&str>, store_ttl: f64, now: UnixMillis) -> Lifetime {
+        let ttl = match self.own(own).ttl(now) {
             Ttl::Infinite => ttl_of(store_ttl),
             ttl @ Ttl::Millis(_) => ttl,
         };
         self.options.timeouts().lifetime(ttl)
     }
-}
-
-fn loaded(id: &str, text: &str) -> Result<(SessionId, Record), String> {
-    Ok((session_id(id)?, Record::decode(text, Limits::LOAD).map_err(thrown)?))
 }
 
 fn session_id(id: &str) -> Result<SessionId, String> {
@@ -819,6 +903,8 @@ pub enum Found {
     Retired = 32,
     /// It belongs to a user.
     Owned = 64,
+    /// It has cookie attributes of its own.
+    Cookie = 128,
 }
 
 /// Bits of `userKnows`.

@@ -1,7 +1,7 @@
 use alloc::{borrow::ToOwned as _, boxed::Box, string::String};
 
 use vestiary::{
-    Limits, Outcome, Record, SessionId, Ttl, UnixMillis, UserRef, WriteId,
+    Limits, Outcome, Record, SessionId, Ttl, UnixMillis, UserRef, WriteId, merge,
     protocol::{
         self, Ask, Commit, Committed, Destroy, Destroyed, Rotate, Rotated, Touch, Touched,
         UserCommit, UserCommitted, UserStep,
@@ -16,6 +16,8 @@ use crate::{thrown, ttl_number};
 #[derive(Debug)]
 pub struct Machine {
     inner: Inner,
+    /// Of records that are read.
+    limits: Limits,
     step: Step,
     id: Option<SessionId>,
     expected: Option<WriteId>,
@@ -151,9 +153,15 @@ impl Machine {
         matches!(&self.inner, Inner::Commit(commit) if commit.is_merged())
     }
 
-    /// What the application's function made of the text.
-    pub fn computed(&mut self, data: &str, now: f64) -> Result<Step, String> {
+    /// What the application's function made of the text: `mine` of `base`, which is the text as the same
+    /// serialiser writes it. What the function did not change stays as it is spelled in the record.
+    pub fn computed(&mut self, base: &str, mine: &str, now: f64) -> Result<Step, String> {
         if let Inner::Commit(commit) = &mut self.inner {
+            // The size is checked when the result is written.
+            let limits = Limits { bytes: usize::MAX, ..self.limits };
+            let changed = (base != mine).then(|| merge(base, mine, &self.text, limits));
+            let changed = changed.transpose().map_err(thrown)?;
+            let data = changed.as_deref().unwrap_or(&self.text);
             let step = commit.computed(data, crate::millis(now)).map_err(thrown)?;
             self.commit_step(step)?;
         }
@@ -162,8 +170,8 @@ impl Machine {
 }
 
 impl Machine {
-    pub(crate) fn commit(commit: Commit, now: UnixMillis) -> Result<Self, String> {
-        let mut machine = Self::of(Inner::Commit(commit));
+    pub(crate) fn commit(commit: Commit, limits: Limits, now: UnixMillis) -> Result<Self, String> {
+        let mut machine = Self::of(Inner::Commit(commit), limits);
         if let Inner::Commit(commit) = &mut machine.inner {
             let step = commit.start(now).map_err(thrown)?;
             machine.commit_step(step)?;
@@ -171,36 +179,46 @@ impl Machine {
         Ok(machine)
     }
 
-    pub(crate) fn destroy(destroy: Destroy) -> Result<Self, String> {
+    pub(crate) fn destroy(destroy: Destroy, limits: Limits) -> Result<Self, String> {
         let step = destroy.start();
-        let mut machine = Self::of(Inner::Destroy(destroy));
+        let mut machine = Self::of(Inner::Destroy(destroy), limits);
         machine.destroy_step(step)?;
         Ok(machine)
     }
 
-    pub(crate) fn rotate(rotate: Rotate) -> Result<Self, String> {
+    pub(crate) fn rotate(rotate: Rotate, limits: Limits) -> Result<Self, String> {
         let step = rotate.start();
-        let mut machine = Self::of(Inner::Rotate(rotate));
+        let mut machine = Self::of(Inner::Rotate(rotate), limits);
         machine.rotate_step(step)?;
         Ok(machine)
     }
 
-    pub(crate) fn touch(mut touch: Touch, now: UnixMillis) -> Result<Self, String> {
+    pub(crate) fn touch(mut touch: Touch, limits: Limits, now: UnixMillis) -> Result<Self, String> {
         let step = touch.start(now).map_err(thrown)?;
-        let mut machine = Self::of(Inner::Touch(touch));
+        let mut machine = Self::of(Inner::Touch(touch), limits);
         machine.touch_step(step)?;
         Ok(machine)
     }
 
     pub(crate) fn user_commit(commit: UserCommit) -> Self {
-        Self::of(Inner::User(commit))
+        Self::of(Inner::User(commit), Limits::LOAD)
     }
 
-    fn of(inner: Inner) -> Self {
+    fn of(inner: Inner, limits: Limits) -> Self {
         let (text, ttl) = (String::new(), Ttl::Infinite);
         let (id, expected) = (None, None);
         let owner = None;
-        Self { inner, step: Step::Load, id, expected, text, ttl, ended: Ended::GaveUp, owner }
+        Self {
+            inner,
+            limits,
+            step: Step::Load,
+            id,
+            expected,
+            text,
+            ttl,
+            ended: Ended::GaveUp,
+            owner,
+        }
     }
 
     pub(crate) fn answered(
@@ -220,7 +238,7 @@ impl Machine {
         }
         let answer = match text {
             Some(text) => {
-                let record = Record::decode(&text, Limits::LOAD).map_err(thrown)?;
+                let record = Record::decode(&text, self.limits).map_err(thrown)?;
                 protocol::Answer::Record(Box::new(record))
             }
             None => answer.into(),
@@ -262,7 +280,7 @@ impl Machine {
         self.expected = expected;
         self.ttl = ttl.unwrap_or(self.ttl);
         if let Some(record) = record {
-            self.text = record.encode(Limits::SAVE).map_err(thrown)?;
+            self.text = record.encode(self.limits).map_err(thrown)?;
         }
         Ok(())
     }
@@ -284,7 +302,7 @@ impl Machine {
                     self.id = Some(commit.id().clone());
                 }
                 if let Committed::Saved(record) = &committed {
-                    self.text = record.encode(Limits::LOAD).map_err(thrown)?;
+                    self.text = record.encode(self.limits).map_err(thrown)?;
                 }
                 self.finish(match committed {
                     Committed::Saved(_) => Ended::Done,
@@ -320,7 +338,7 @@ impl Machine {
                         self.id = Some(id);
                         if let Inner::Rotate(rotate) = &self.inner {
                             let record = rotate.successor();
-                            self.text = record.encode(Limits::LOAD).map_err(thrown)?;
+                            self.text = record.encode(self.limits).map_err(thrown)?;
                         }
                         Ended::Done
                     }
@@ -349,7 +367,7 @@ impl Machine {
                 }
                 let ended = match touched {
                     Touched::Done(record) => {
-                        self.text = record.encode(Limits::LOAD).map_err(thrown)?;
+                        self.text = record.encode(self.limits).map_err(thrown)?;
                         Ended::Done
                     }
                     Touched::Gone => Ended::Gone,

@@ -51,6 +51,10 @@ pub enum Error {
     SessionsPerUser,
     /// The empty name of a user.
     UserName,
+    /// A limit of the data's size that is none.
+    MaxBytes,
+    /// Renewals in the express-session format, where an old ID that leads to another one would be a session.
+    ExpressRenewal,
     /// Session data that is not a JSON object.
     DataNotObject,
     /// Session data, or a record, that is not JSON.
@@ -66,14 +70,15 @@ pub enum Error {
     },
     /// Larger than [`Limits::bytes`](crate::Limits::bytes).
     TooLarge {
-        /// The size the record would have.
+        /// The size that the data, or the record, would have.
         size: usize,
         /// The limit that was passed.
         limit: usize,
     },
     /// A key that JavaScript could turn into a prototype, or that express-session keeps for itself.
     ForbiddenKey {
-        /// `__proto__`, `constructor` or `prototype`; in express-session's format also `cookie`.
+        /// `__proto__`, `constructor` or `prototype`; in the express-session format also `cookie` and
+        /// `vestiary`.
         key: &'static str,
     },
     /// The memory table holds as many entries or bytes as it may.
@@ -103,6 +108,8 @@ impl Error {
             Self::Timeout { .. } => "timeout_option",
             Self::Namespace => "namespace_option",
             Self::SessionsPerUser | Self::UserName => "options",
+            Self::MaxBytes => "max_bytes_option",
+            Self::ExpressRenewal => "express_renewal",
             Self::DataNotObject => "data_not_object",
             Self::Json => "json",
             Self::NotSealed => "not_sealed",
@@ -152,6 +159,12 @@ impl Error {
             }
             Self::SessionsPerUser => text.push_str("`sessionsPerUser` must be at least 1"),
             Self::UserName => text.push_str("the user ID must not be empty"),
+            Self::MaxBytes => text.push_str(
+                "`maxBytes` must be a whole number of bytes of session data: at least 1024, at most 67108864 (the default is 65536)",
+            ),
+            Self::ExpressRenewal => text.push_str(
+                "a session in the express-session format cannot be renewed, because Express would take the old ID for a session: leave `renewAfter` out",
+            ),
             Self::DataNotObject => text.push_str("session data must be a JSON object"),
             Self::Json => text.push_str("the record is not valid JSON"),
             Self::NotSealed => text.push_str("the record is not encrypted, and `encrypt` demands it"),
@@ -164,11 +177,11 @@ impl Error {
                 text.push_str(" levels");
             }
             Self::TooLarge { size, limit } => {
-                text.push_str("the session record has ");
+                text.push_str("the session data has ");
                 push(&mut text, size);
                 text.push_str(" bytes, more than the ");
                 push(&mut text, limit);
-                text.push_str(" allowed: keep large values in your database and their key in the session");
+                text.push_str(" allowed: keep large values in your database and their key in the session, or raise `maxBytes`");
             }
             Self::ForbiddenKey { key } => text.extend(["session data must not have a key named `", key, "`"]),
             Self::StoreFull { limit, unit } => {
@@ -215,8 +228,8 @@ mod tests {
             ),
             (
                 Error::TooLarge { size: 65_537, limit: 65_536 },
-                "the session record has 65537 bytes, more than the 65536 allowed: keep large values in \
-                 your database and their key in the session",
+                "the session data has 65537 bytes, more than the 65536 allowed: keep large values in \
+                 your database and their key in the session, or raise `maxBytes`",
             ),
             (
                 Error::StoreFull { limit: 10, unit: "entries" },

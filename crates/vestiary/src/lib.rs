@@ -35,6 +35,7 @@ pub mod protocol;
 pub mod response;
 
 mod cookie;
+mod cookie_overrides;
 mod date;
 mod error;
 mod format;
@@ -53,6 +54,7 @@ mod time;
 mod timeouts;
 
 pub use cookie::{CookieName, Domain, MaxAge, Path, Priority, SameSite, SetCookie};
+pub use cookie_overrides::CookieOverrides;
 pub use error::Error;
 pub use format::Format;
 pub use id::{Handle, SessionId, WriteId, user_key};

@@ -6,7 +6,9 @@ use crate::{Error, Limits, json_members};
 ///
 /// Two requests that change different keys of a session both keep their change; of two that change
 /// the same key, the later one's value stays. All three are texts of JSON objects; `base` and `mine`
-/// must come from the same serialiser, since values are compared as text.
+/// must come from the same serialiser, since values are compared as text. Of `theirs` everything but the
+/// changed values stays as it is spelled, numbers without loss and keys in their order; new keys stand at
+/// the end.
 ///
 /// ```
 /// # use vestiary::{Limits, merge};
@@ -14,7 +16,7 @@ use crate::{Error, Limits, json_members};
 /// let mine = r#"{"user":"ada","theme":"dark"}"#; // theme set, draft removed
 /// let theirs = r#"{"user":"ada","theme":"light","draft":1,"cart":["coat"]}"#;
 /// let merged = merge(base, mine, theirs, Limits::SAVE)?;
-/// assert_eq!(merged, r#"{"user":"ada","cart":["coat"],"theme":"dark"}"#);
+/// assert_eq!(merged, r#"{"user":"ada","theme":"dark","cart":["coat"]}"#);
 /// # Ok::<(), vestiary::Error>(())
 /// ```
 ///
@@ -24,19 +26,24 @@ pub fn merge(base: &str, mine: &str, theirs: &str, limits: Limits) -> Result<Str
     let base = members(base, limits)?;
     let mine = members(mine, limits)?;
     let theirs = members(theirs, limits)?;
-    let unchanged = |member: &Member<'_>| find(&base, member.0) == Some(member.1);
-    // Theirs, but for what I removed or set.
-    let kept = theirs.iter().filter(|(key, _)| match find(&mine, key) {
-        Some(value) => find(&base, key) == Some(value),
-        None => find(&base, key).is_none(),
-    });
-    let set = mine.iter().filter(|member| !unchanged(member));
     let mut merged = String::from("{");
-    for (key, value) in kept.chain(set) {
-        if merged.len() > 1 {
-            merged.push(',');
+    let mut done: Vec<&str> = Vec::new();
+    for (key, value) in &theirs {
+        let (before, after) = (find(&base, key), find(&mine, key));
+        if before == after {
+            push(&mut merged, key, value);
+        } else if let Some(after) = after
+            && !done.iter().any(|done| is_same_key(done, key))
+        {
+            push(&mut merged, key, after);
+            done.push(key);
         }
-        merged.extend(["\"", key, "\":", value]);
+    }
+    for (key, value) in &mine {
+        let is_new = find(&base, key) != Some(value) && find(&theirs, key).is_none();
+        if is_new {
+            push(&mut merged, key, value);
+        }
     }
     merged.push('}');
     if merged.len() > limits.bytes {
@@ -48,6 +55,7 @@ pub fn merge(base: &str, mine: &str, theirs: &str, limits: Limits) -> Result<Str
 /// A key as it is spelled, and the text of its value.
 type Member<'t> = (&'t str, &'t str);
 
+#[inline(never)]
 fn members(object: &str, limits: Limits) -> Result<Vec<Member<'_>>, Error> {
     let mut found = Vec::new();
     let part = |place| object.get(place).unwrap_or_default();
@@ -55,8 +63,75 @@ fn members(object: &str, limits: Limits) -> Result<Vec<Member<'_>>, Error> {
     Ok(found)
 }
 
+/// The last one counts, as everywhere else.
+#[inline(never)]
 fn find<'t>(members: &[Member<'t>], key: &str) -> Option<&'t str> {
-    members.iter().find(|(name, _)| *name == key).map(|(_, value)| *value)
+    members.iter().rev().find(|(name, _)| is_same_key(name, key)).map(|(_, value)| *value)
+}
+
+#[inline(never)]
+fn push(object: &mut String, key: &str, value: &str) {
+    if object.len() > 1 {
+        object.push(',');
+    }
+    object.extend(["\"", key, "\":", value]);
+}
+
+/// Whether two keys say the same, however serialisers escape them.
+fn is_same_key(one: &str, other: &str) -> bool {
+    one == other || (one.contains('\\') || other.contains('\\')) && are_same_escaped(one, other)
+}
+
+#[cold]
+fn are_same_escaped(one: &str, other: &str) -> bool {
+    let (mut one, mut other) = (Units::of(one), Units::of(other));
+    loop {
+        match (one.next(), other.next()) {
+            (None, None) => return true,
+            (one, other) if one != other => return false,
+            _ => {}
+        }
+    }
+}
+
+/// What the inside of a JSON string says, in code units of UTF-16.
+struct Units<'t> {
+    rest: core::str::Chars<'t>,
+    /// The second half of a pair.
+    second: Option<u16>,
+}
+
+impl<'t> Units<'t> {
+    fn of(spelled: &'t str) -> Self {
+        Self { rest: spelled.chars(), second: None }
+    }
+
+    #[inline(never)]
+    fn next(&mut self) -> Option<u16> {
+        if let Some(unit) = self.second.take() {
+            return Some(unit);
+        }
+        let mut next = self.rest.next()?;
+        if next == '\\' {
+            next = match self.rest.next()? {
+                'u' => {
+                    let digits = self.rest.by_ref().take(4).filter_map(|digit| digit.to_digit(16));
+                    return u16::try_from(digits.fold(0, |unit, digit| unit << 4 | digit)).ok();
+                }
+                'b' => '\u{8}',
+                'f' => '\u{c}',
+                'n' => '\n',
+                'r' => '\r',
+                't' => '\t',
+                other => other,
+            };
+        }
+        let mut units = [0; 2];
+        next.encode_utf16(&mut units);
+        let [first, second] = units;
+        self.second = (second != 0).then_some(second);
+        Some(first)
+    }
 }
 
 #[cfg(test)]
@@ -90,6 +165,23 @@ mod tests {
                 r#"{"a":{"x":3}}"#,
                 r#"{"a":{"x":1,"y":2}}"#,
             ),
+            // What is not changed stays as they spell it, and where it stands.
+            (
+                r#"{"id":1234567890123456800,"price":1.5,"theme":"light","big":null}"#,
+                r#"{"id":1234567890123456800,"price":1.5,"theme":"dark","big":null}"#,
+                r#"{"id":1234567890123456789,"theme":"light","price":1.50,"big":1e400}"#,
+                r#"{"id":1234567890123456789,"theme":"dark","price":1.50,"big":1e400}"#,
+            ),
+            // A key is what it says.
+            (
+                r#"{"é😀":1,"a":1}"#,
+                r#"{"é😀":2,"a":1}"#,
+                r#"{"\u00e9\ud83d\ude00":1,"a":1}"#,
+                r#"{"\u00e9\ud83d\ude00":2,"a":1}"#,
+            ),
+            (r#"{"\n":1}"#, r#"{"\n":2}"#, r#"{"n":1,"\u000a":1}"#, r#"{"n":1,"\u000a":2}"#),
+            // Of two of one name the last one counted, and one stays.
+            (r#"{"a":2}"#, r#"{"a":3}"#, r#"{"a":1,"a":2}"#, r#"{"a":3}"#),
             // Their spelling of white space does not matter.
             (
                 r#"{"a":"}","b":1}"#,

@@ -1,6 +1,6 @@
 use alloc::{borrow::ToOwned as _, string::String, vec::Vec};
 
-use crate::{Error, Handle, Limits, SessionId, UnixMillis, WriteId, date, json};
+use crate::{CookieOverrides, Error, Handle, Limits, SessionId, UnixMillis, WriteId, date, json};
 
 /// What the library itself knows of a session. It lives outside the data, so that no key of the
 /// application can touch it.
@@ -17,6 +17,8 @@ pub struct Meta {
     pub absolute: Option<UnixMillis>,
     /// Whose session it is.
     pub user: Option<UserRef>,
+    /// The cookie attributes of this session that differ from the options.
+    pub cookie: Option<CookieOverrides>,
     /// The writes before this one, newest first, at most [`Meta::WRITES`]: a writer that never
     /// learnt whether its write arrived finds it here.
     pub writes: Vec<WriteId>,
@@ -85,16 +87,26 @@ impl Meta {
 
     /// The same, without the writes before: a new write has others.
     pub(crate) fn without_writes(&self) -> Self {
-        let Self { created, renewed, idle, absolute, user, writes: _, next } = self;
+        let Self { created, renewed, idle, absolute, user, cookie, writes: _, next } = self;
         Self {
             created: *created,
             renewed: *renewed,
             idle: *idle,
             absolute: *absolute,
             user: user.clone(),
+            cookie: cookie.clone(),
             writes: Vec::new(),
             next: next.clone(),
         }
+    }
+
+    /// The part that has to survive where another library writes the record: all but what the write protocol
+    /// needs. `None` if the record says as much without it.
+    pub(crate) fn lasting(&self) -> Option<Self> {
+        let Self { renewed, idle, absolute, user, cookie, .. } = self;
+        let is_needed =
+            idle.or(*absolute).or(*renewed).is_some() || user.is_some() || cookie.is_some();
+        is_needed.then(|| Self { next: None, ..self.without_writes() })
     }
 
     /// Appends the text of a JSON object.
@@ -115,6 +127,10 @@ impl Meta {
             push_name(text, "user");
             text.push_str(name);
             push_text(text, "handle", handle.as_str());
+        }
+        if let Some(cookie) = &self.cookie {
+            push_name(text, "cookie");
+            text.push_str(cookie.as_str());
         }
         let mut before = "[\"";
         for write in &self.writes {
@@ -155,6 +171,7 @@ impl Meta {
                 b"absolute" => meta.absolute = millis(value),
                 b"user" => user = Some(value),
                 b"handle" => handle = unquoted(value).and_then(Handle::parse),
+                b"cookie" => meta.cookie = CookieOverrides::parse(value).ok().flatten(),
                 b"writes" => {
                     meta.writes.reserve_exact(Self::WRITES);
                     meta.writes.extend(

@@ -4,8 +4,9 @@ use alloc::{
 };
 
 use crate::{
-    CookieName, Domain, Error, Format, Limits, MaxAge, Path, Priority, SameSite, SessionId,
-    SetCookie, Timeouts, Ttl, UnixMillis, date, decide::Policy, id, record, timeouts,
+    CookieName, CookieOverrides, Domain, Error, Format, Limits, MaxAge, Meta, Path, Priority,
+    SameSite, SessionId, SetCookie, Timeouts, Ttl, UnixMillis, cookie_overrides::Value, date,
+    decide::Policy, id, record, timeouts,
 };
 
 /// The options of a session, checked: what is in here cannot be wrong.
@@ -21,7 +22,7 @@ use crate::{
 /// );
 /// # Ok::<(), vestiary::Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Options {
     policy: Policy,
     cookie: SetCookie,
@@ -29,10 +30,22 @@ pub struct Options {
     secure: Option<bool>,
     /// Milliseconds in which a rolling session is touched at most once.
     touch_after: u64,
+    asked: Asked,
+    /// The cookie attributes that a record shows: text of a JSON object.
+    attributes: String,
+    limits: Limits,
     format: Format,
     timeouts: Timeouts,
     namespace: Option<String>,
     hash_ids: bool,
+}
+
+/// Options whose effect depends on the cookie's attributes, as they were given: a session may have others.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Asked {
+    rolling: bool,
+    secure: Option<bool>,
+    touch_after: Option<u64>,
 }
 
 /// The options as somebody wrote them, after the seed's README. `secret` is not among them: a
@@ -62,6 +75,11 @@ pub struct OptionsInput<'a> {
     pub namespace: Option<&'a str>,
     /// The store knows no IDs, only their hashes.
     pub hash_ids: bool,
+    /// Most bytes of a session's data as JSON. Default: 65,536.
+    pub max_bytes: Option<f64>,
+    /// The cookie attributes that a record shows: text of a JSON object, as for
+    /// [`Options::record_cookie`]. Default: none.
+    pub attributes: Option<&'a str>,
 }
 
 /// `options.cookie` as somebody wrote it.
@@ -112,9 +130,91 @@ impl Options {
         };
         let touch_after =
             touch_after(input.touch_after, cookie.max_age.filter(|_| policy.rolling))?;
+        let asked = Asked {
+            rolling: input.rolling,
+            secure: input.cookie.secure,
+            touch_after: timeouts::millis("touchAfter", input.touch_after, 0.0)?,
+        };
         let OptionsInput { format, timeouts, hash_ids, .. } = input;
+        if format == Format::Express && timeouts.has_renewal() {
+            return Err(Error::ExpressRenewal);
+        }
+        let limits = Limits { bytes: max_bytes(input.max_bytes)?, ..Limits::SAVE };
         let namespace = input.namespace.map(namespace).transpose()?;
-        Ok(Self { policy, cookie, secure, touch_after, format, timeouts, namespace, hash_ids })
+        let attributes = input.attributes.unwrap_or("{}").to_owned();
+        Ok(Self {
+            policy,
+            cookie,
+            secure,
+            touch_after,
+            asked,
+            attributes,
+            limits,
+            format,
+            timeouts,
+            namespace,
+            hash_ids,
+        })
+    }
+
+    /// The options of a session that has its own cookie attributes.
+    ///
+    /// # Errors
+    /// [`Error`] names the attribute that is not valid.
+    #[cold]
+    pub fn overridden(&self, overrides: &CookieOverrides) -> Result<Self, Error> {
+        let mut cookie = self.cookie.clone();
+        let mut asked = self.asked;
+        for (name, value) in overrides.attributes() {
+            set_attribute(&mut cookie, &mut asked, name, value)?;
+        }
+        let secure = secure(&cookie, asked.secure)?;
+        let rolling = asked.rolling && cookie.max_age.is_some();
+        let touch_after = match (asked.touch_after, cookie.max_age) {
+            (Some(after), Some(_)) if rolling => after,
+            (None, Some(max_age)) if rolling => max_age.millis() / 10,
+            _ => 0,
+        };
+        let attributes = overrides.shown(&self.attributes, self.format == Format::Seed)?;
+        let policy = Policy { rolling, ..self.policy };
+        Ok(Self { policy, cookie, secure, touch_after, asked, attributes, ..self.clone() })
+    }
+
+    /// The options that apply to the session of this record. Attributes of its own that these options do not
+    /// allow are without effect.
+    #[must_use]
+    pub fn for_session(&self, meta: &Meta) -> Cow<'_, Self> {
+        let own = meta.cookie.as_ref().and_then(|overrides| self.overridden(overrides).ok());
+        own.map_or(Cow::Borrowed(self), Cow::Owned)
+    }
+
+    /// Whether these attributes only say what the options say, and no application asked for them: then options
+    /// that change still reach the session.
+    #[must_use]
+    #[cold]
+    pub fn are_repeated_by(&self, overrides: &CookieOverrides) -> bool {
+        overrides.is_by_express()
+            && self.overridden(overrides).is_ok_and(|own| own.cookie == self.cookie)
+    }
+
+    /// Limits of data that is written.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Limits of a record that is read, or written again with the data that it has.
+    #[must_use]
+    pub fn load_limits(&self) -> Limits {
+        Limits { bytes: self.limits.bytes.max(Limits::LOAD.bytes), ..self.limits }
+    }
+
+    /// [`Options::record_cookie`] of the attributes in the options.
+    ///
+    /// # Errors
+    /// [`Error`] if they are no JSON object.
+    pub fn shown_cookie(&self, now: UnixMillis) -> Result<Cow<'_, str>, Error> {
+        self.record_cookie(&self.attributes, now)
     }
 
     /// Name of the cookie.
@@ -189,7 +289,7 @@ impl Options {
             }
             _ => text.push_str("null,\"expires\":null"),
         }
-        record::push_members(&mut text, attributes, &[], Limits::SAVE)?;
+        record::push_members(&mut text, attributes, &[], Limits::LOAD)?;
         text.push('}');
         Ok(text.into())
     }
@@ -287,6 +387,84 @@ fn expires(millis: f64) -> Result<UnixMillis, Error> {
 fn touch_after(seconds: Option<f64>, max_age: Option<MaxAge>) -> Result<u64, Error> {
     let millis = timeouts::millis("touchAfter", seconds, 0.0)?;
     Ok(max_age.map_or(0, |max_age| millis.unwrap_or(max_age.millis() / 10)))
+}
+
+/// The least that `maxBytes` may be: no session is smaller that holds something.
+const LEAST_BYTES: f64 = 1_024.0;
+
+/// 64 MiB: more is a mistake, and no store's idea of a value.
+const MOST_BYTES: f64 = 67_108_864.0;
+
+#[cold]
+fn max_bytes(bytes: Option<f64>) -> Result<usize, Error> {
+    let Some(bytes) = bytes else { return Ok(Limits::SAVE.bytes) };
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "checked in the same expression"
+    )]
+    let whole = bytes as usize;
+    #[expect(clippy::cast_precision_loss, reason = "at most 64 MiB")]
+    let is_whole = whole as f64 >= bytes;
+    if is_whole && (LEAST_BYTES..=MOST_BYTES).contains(&bytes) {
+        Ok(whole)
+    } else {
+        Err(Error::MaxBytes)
+    }
+}
+
+/// Sets an attribute to what a session has of its own.
+#[cold]
+fn set_attribute(
+    cookie: &mut SetCookie,
+    asked: &mut Asked,
+    name: &str,
+    value: Value<'_>,
+) -> Result<(), Error> {
+    let wrong = |attribute, rule| Error::CookieOption { attribute, rule };
+    match (name, value) {
+        ("domain", Value::Null) => cookie.domain = None,
+        ("domain", Value::Text(domain)) => cookie.domain = Some(Domain::new(domain)?),
+        ("domain", _) => return Err(wrong("domain", "a host name")),
+        ("expires", Value::Null) => cookie.expires = None,
+        #[expect(clippy::cast_precision_loss, reason = "what is beyond 2^53 is refused")]
+        ("expires", Value::Number(millis)) => cookie.expires = Some(expires(millis as f64)?),
+        ("expires", _) => return Err(wrong("expires", "a Date")),
+        ("httpOnly", Value::Null) => cookie.http_only = true,
+        ("httpOnly", Value::Flag(on)) => cookie.http_only = on,
+        ("httpOnly", _) => return Err(wrong("httpOnly", "true or false")),
+        ("maxAge", Value::Null) => cookie.max_age = None,
+        #[expect(clippy::cast_precision_loss, reason = "what is beyond 2^53 is refused")]
+        ("maxAge", Value::Number(seconds)) => {
+            cookie.max_age = Some(MaxAge::from_seconds(seconds as f64)?);
+        }
+        ("maxAge", _) => return Err(wrong("maxAge", "a finite number of seconds")),
+        ("partitioned", Value::Null) => cookie.partitioned = false,
+        ("partitioned", Value::Flag(on)) => cookie.partitioned = on,
+        ("partitioned", _) => return Err(wrong("partitioned", "true or false")),
+        ("path", Value::Null) => cookie.path = Path::root(),
+        ("path", Value::Text(path)) => cookie.path = Path::new(path)?,
+        ("path", _) => return Err(wrong("path", "an absolute path such as `/`")),
+        ("priority", Value::Null) => cookie.priority = None,
+        ("priority", Value::Text(name)) => cookie.priority = Some(priority(name)?),
+        ("priority", _) => return Err(wrong("priority", "`low`, `medium` or `high`")),
+        ("sameSite", Value::Null) => cookie.same_site = same_site(None)?,
+        ("sameSite", Value::Flag(on)) => {
+            cookie.same_site = same_site(Some(SameSiteOption::Flag(on)))?;
+        }
+        ("sameSite", Value::Text(name)) => {
+            cookie.same_site = same_site(Some(SameSiteOption::Name(name)))?;
+        }
+        ("sameSite", _) => {
+            return Err(wrong("sameSite", "`lax`, `none`, `strict`, true or false"));
+        }
+        ("secure", Value::Null) => asked.secure = None,
+        ("secure", Value::Flag(on)) => asked.secure = Some(on),
+        ("secure", _) => return Err(wrong("secure", "true or false")),
+        // A later version may know more attributes.
+        _ => {}
+    }
+    Ok(())
 }
 
 fn priority(name: &str) -> Result<Priority, Error> {

@@ -1,7 +1,10 @@
 use alloc::{borrow::Cow, string::String, sync::Arc};
 use core::{fmt, ops::Range};
 
-use crate::{Error, Format, HiddenId, Meta, Next, SealRing, SessionId, UnixMillis, WriteId, json};
+use crate::{
+    CookieOverrides, Error, Format, HiddenId, Meta, Next, SealRing, SessionId, UnixMillis, WriteId,
+    json,
+};
 
 /// What a store keeps under a session's key.
 ///
@@ -12,7 +15,8 @@ use crate::{Error, Format, HiddenId, Meta, Next, SealRing, SessionId, UnixMillis
 ///   in records that the seed wrote.
 /// - [`Format::Express`], readable by express-session and its stores: the data lies flat beside
 ///   `"cookie":{"v":…,"meta":{…},"originalMaxAge":ms,"expires":…,…}`, whose `originalMaxAge` gives
-///   the shape away. express-session drops `v` and `meta` when it writes.
+///   the shape away. express-session drops `v` and `meta` when it writes, so what has to last (user,
+///   deadlines, cookie attributes) is also kept as `"vestiary":{…}` beside the data.
 ///
 /// `v` comes first and has a fixed width. Data is kept as text: whoever wants values parses them,
 /// and text that was decoded here is safe to parse. A clone shares the text.
@@ -81,10 +85,13 @@ pub struct Inspection<'t> {
     pub data: Option<&'t str>,
 }
 
-/// How large and how deep a record may be.
+/// How large and how deep the data in a record may be.
+///
+/// Only the application's data counts: nothing that the library adds can make a session too large that was
+/// stored before.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Limits {
-    /// Bytes of the whole record.
+    /// Bytes of the data as JSON. The whole record may have 64 KiB more.
     pub bytes: usize,
     /// Levels of nesting in the data; the data itself is the first.
     pub depth: usize,
@@ -94,8 +101,11 @@ impl Limits {
     /// For a record that is read: wider in bytes, so that what is already in a store loads.
     pub const LOAD: Self = Self { bytes: 1 << 20, depth: 32 };
 
-    /// For a record that is written: 64 KiB.
+    /// For data that is written: 64 KiB.
     pub const SAVE: Self = Self { bytes: 64 << 10, depth: 32 };
+
+    /// Bytes that a record may have beside the data.
+    const BESIDE: usize = 64 << 10;
 }
 
 impl Record {
@@ -117,10 +127,10 @@ impl Record {
             // The object is a level itself.
             let depth = limits.depth.saturating_sub(1);
             json::members(object, depth, limits.depth, &mut |key, _| {
-                // Flat, this key would be taken for the cookie.
-                match (format, key) {
-                    (Format::Express, b"cookie") if is_data => {
-                        Err(Error::ForbiddenKey { key: "cookie" })
+                // Flat, these keys would be taken for ours.
+                match RESERVED.into_iter().find(|name| name.as_bytes() == key) {
+                    Some(key) if is_data && format == Format::Express => {
+                        Err(Error::ForbiddenKey { key })
                     }
                     _ => Ok(()),
                 }
@@ -163,13 +173,13 @@ impl Record {
             Format::Seed => parts.data(),
             Format::Express => {
                 flat.push('{');
-                push_members(&mut flat, text, &[b"cookie"], limits)?;
+                push_members(&mut flat, text, &RESERVED.map(str::as_bytes), limits)?;
                 flat.push('}');
                 &flat
             }
         };
         let mark = mark_of(text).and_then(WriteId::parse);
-        Ok(Self::of(parts.format, mark, parts.cookie(), data, meta_of(parts.meta)?))
+        Ok(Self::of(parts.format, mark, parts.cookie(), data, parts.meta()?))
     }
 
     /// [`Record::decode`] of a text that is not needed any more: it is kept, and nothing of it is copied
@@ -182,8 +192,8 @@ impl Record {
         if parts.format == Format::Express {
             return Self::decode(&text, limits);
         }
+        let (write_id, meta) = (mark_of(&text).and_then(WriteId::parse), parts.meta()?);
         let Parts { format, cookie, data, .. } = parts;
-        let (write_id, meta) = (mark_of(&text).and_then(WriteId::parse), meta_of(parts.meta)?);
         let is_encoded = false;
         Ok(Self(Arc::new(Kept { format, write_id, meta, text, cookie, data, is_encoded })))
     }
@@ -196,7 +206,7 @@ impl Record {
         let parts = Parts::of(text, limits)?;
         Ok(Inspection {
             format: parts.format,
-            meta: meta_of(parts.meta)?,
+            meta: parts.meta()?,
             data: (parts.format == Format::Seed).then_some(parts.data()),
         })
     }
@@ -217,7 +227,7 @@ impl Record {
     /// The text that a store keeps.
     ///
     /// # Errors
-    /// [`Error::TooLarge`] if it has more than `limits.bytes`.
+    /// [`Error::TooLarge`] if no such record could be read again.
     pub fn encode(&self, limits: Limits) -> Result<String, Error> {
         self.encoded(limits).map(Cow::into_owned)
     }
@@ -225,11 +235,11 @@ impl Record {
     /// The text that a store keeps, without a copy of it where there is one already.
     ///
     /// # Errors
-    /// [`Error::TooLarge`] if it has more than `limits.bytes`.
+    /// [`Error::TooLarge`] if no such record could be read again.
     pub fn encoded(&self, limits: Limits) -> Result<Cow<'_, str>, Error> {
         let Kept { format, write_id, meta, text, is_encoded, .. } = &*self.0;
         if *is_encoded {
-            check_size(text.len(), limits)?;
+            check_whole(text.len(), limits)?;
             return Ok(text.as_str().into());
         }
         if *format == Format::Seed {
@@ -245,9 +255,13 @@ impl Record {
         // What was read has the mark and the metadata of the write before.
         push_members(&mut text, self.cookie(), &[b"v", b"meta"], limits)?;
         text.push('}');
+        if let Some(lasting) = meta.lasting() {
+            text.push_str(",\"vestiary\":");
+            lasting.push(&mut text);
+        }
         push_members(&mut text, self.data(), &[], limits)?;
         text.push('}');
-        check_size(text.len(), limits)?;
+        check_whole(text.len(), limits)?;
         Ok(text.into())
     }
 
@@ -278,6 +292,9 @@ impl Record {
     /// The record that is to take the place of this one: other data and other deadlines, the same
     /// session.
     ///
+    /// Data that the record has already is within the limits, however they have changed since: a session that
+    /// could be read can be written, as long as the application changes nothing in it.
+    ///
     /// # Errors
     /// Those of [`Record::new`].
     pub fn rewritten(
@@ -292,7 +309,22 @@ impl Record {
         let earlier =
             self.write_id().into_iter().chain(&self.meta().writes).take(Meta::WRITES).cloned();
         let meta = Meta { writes: earlier.collect(), ..meta };
-        Self::new(format, write_id, cookie, data, meta, limits)
+        if data != self.data() {
+            return Self::new(format, write_id, cookie, data, meta, limits);
+        }
+        if format == self.format() {
+            return Ok(Self::of(format, Some(write_id), cookie, data, meta));
+        }
+        // The other format reserves other keys, and counts the levels from elsewhere.
+        let loads = Self::new(
+            format,
+            write_id.clone(),
+            cookie,
+            data,
+            meta.clone(),
+            Limits { bytes: usize::MAX, ..Limits::LOAD },
+        );
+        loads.or_else(|_| Ok(Self::of(self.format(), Some(write_id), self.cookie(), data, meta)))
     }
 
     /// The record that is to take the place of this one, under the ID `old`, when its session gets the
@@ -395,6 +427,14 @@ fn text_at<'t>(text: &'t str, place: Option<&Range<usize>>) -> &'t str {
     place.and_then(|place| text.get(place.clone())).unwrap_or("{}")
 }
 
+/// Names that stand beside the data in a record of the express-session format.
+const RESERVED: [&str; 2] = ["cookie", "vestiary"];
+
+fn check_whole(size: usize, limits: Limits) -> Result<(), Error> {
+    let bytes = limits.bytes.saturating_add(Limits::BESIDE);
+    check_size(size, Limits { bytes, ..limits })
+}
+
 pub(crate) fn check_size(size: usize, limits: Limits) -> Result<(), Error> {
     if size <= limits.bytes { Ok(()) } else { Err(Error::TooLarge { size, limit: limits.bytes }) }
 }
@@ -411,27 +451,42 @@ struct Parts<'t> {
     /// An object; without meaning in [`Format::Express`].
     data: Range<usize>,
     meta: Option<&'t str>,
+    /// In [`Format::Express`], where express-session wrote last: its `originalMaxAge`.
+    max_age: Option<&'t str>,
 }
 
 impl<'t> Parts<'t> {
     fn of(text: &'t str, limits: Limits) -> Result<Self, Error> {
-        check_size(text.len(), limits)?;
-        let [_, meta, cookie, data] = find(text, [b"v", b"meta", b"cookie", b"data"], limits)?;
+        check_whole(text.len(), limits)?;
+        let [lasting, meta, cookie, data] =
+            find(text, [b"vestiary", b"meta", b"cookie", b"data"], limits)?;
         let is_object = |place: &Range<usize>| text.as_bytes().get(place.start) == Some(&b'{');
         let cookie = cookie.filter(is_object);
         let inner = text_at(text, cookie.as_ref());
         // Mostly the name is nowhere in there, which needs no walk. No key hides a letter.
         let may_be = inner.as_bytes().windows(MAX_AGE.len()).any(|part| part == MAX_AGE);
         if may_be
-            && let Ok([_, meta, Some(_), _]) =
+            && let Ok([_, meta, Some(max_age), _]) =
                 find(inner, [b"v", b"meta", MAX_AGE, b"data"], limits)
         {
-            let meta = meta.and_then(|place| inner.get(place));
-            return Ok(Self { text, format: Format::Express, cookie, data: 0..0, meta });
+            check_size(text.len() - inner.len(), limits)?;
+            let ours = meta.and_then(|place| inner.get(place));
+            let max_age = inner.get(max_age).filter(|_| ours.is_none());
+            let meta = ours.or_else(|| text.get(lasting?));
+            return Ok(Self { text, format: Format::Express, cookie, data: 0..0, meta, max_age });
         }
         let data = data.filter(is_object).ok_or_else(|| unreadable(text, Error::DataNotObject))?;
+        check_size(data.len(), limits)?;
         let meta = meta.and_then(|place| text.get(place));
-        Ok(Self { text, format: Format::Seed, cookie, data, meta })
+        Ok(Self { text, format: Format::Seed, cookie, data, meta, max_age: None })
+    }
+
+    fn meta(&self) -> Result<Meta, Error> {
+        let mut meta = self.meta.map_or_else(|| Ok(Meta::default()), Meta::read)?;
+        if let Some(max_age) = self.max_age {
+            meta.cookie = CookieOverrides::by_express(meta.cookie, max_age);
+        }
+        Ok(meta)
     }
 
     fn cookie(&self) -> &'t str {
@@ -446,10 +501,6 @@ impl<'t> Parts<'t> {
 /// Why a text is not what it should be: an instance that does not encrypt finds what another one has sealed.
 pub(crate) fn unreadable(text: &str, error: Error) -> Error {
     if SealRing::is_sealed(text) { Error::Unsealable } else { error }
-}
-
-fn meta_of(text: Option<&str>) -> Result<Meta, Error> {
-    text.map_or_else(|| Ok(Meta::default()), Meta::read)
 }
 
 /// The mark of a record, where a store looks for it without parsing: at the head of its text. One that
@@ -509,6 +560,7 @@ mod tests {
     use std::format;
 
     use super::*;
+    use crate::{Handle, UserRef};
 
     fn write_id() -> WriteId {
         WriteId::from_entropy(&[0; 12])
@@ -621,9 +673,75 @@ mod tests {
             Record::new(Format::Seed, write_id(), "{}", &data, Meta::default(), Limits::SAVE)?
                 .encode(Limits::SAVE)
         };
-        assert!(record(60_000).is_ok());
-        assert!(matches!(record(65_500), Err(Error::TooLarge { limit: 65_536, .. })));
+        // Only the data counts, whatever stands beside it.
+        assert!(record(65_528).is_ok());
+        assert!(matches!(record(65_529), Err(Error::TooLarge { size: 65_537, limit: 65_536 })));
         assert!(matches!(record(70_000), Err(Error::TooLarge { limit: 65_536, .. })));
+    }
+
+    #[test]
+    fn data_that_is_stored_already_can_be_written_again_whatever_the_limits_are() {
+        let id = |n| SessionId::from_entropy(&[n; 24]);
+        // As deep as a flat record may be, too large, and with keys that a flat record has no place for.
+        let deep = format!("{}{}", "[".repeat(32), "]".repeat(32));
+        let large = "x".repeat(70_000);
+        for text in [
+            format!(r#"{{"cookie":{{"originalMaxAge":null}},"a":{deep}}}"#),
+            format!(r#"{{"cookie":{{}},"data":{{"a":"{large}"}}}}"#),
+            r#"{"cookie":{"path":"/"},"data":{"cookie":1,"vestiary":2}}"#.into(),
+        ] {
+            let record = Record::decode(&text, Limits::LOAD).unwrap();
+            let formats = [(Format::Seed, "{}"), (Format::Express, r#"{"originalMaxAge":null}"#)];
+            for (format, cookie) in formats {
+                let again = record.rewritten(
+                    format,
+                    write_id(),
+                    cookie,
+                    record.data(),
+                    Meta::created(UnixMillis(5)),
+                    Limits::SAVE,
+                );
+                let again = again.unwrap().encode(Limits::LOAD).unwrap();
+                let read = Record::decode(&again, Limits::LOAD).unwrap();
+                assert!(read.data() == record.data(), "{format:?}");
+                assert_eq!(read.meta().created, Some(UnixMillis(5)));
+            }
+            assert!(record.retired(write_id(), &id(1), &id(2), None).is_ok());
+        }
+    }
+
+    #[test]
+    fn what_express_session_drops_is_kept_beside_the_data() {
+        let user = UserRef { name: r#""ada""#.into(), handle: Handle::from_entropy(&[1; 12]) };
+        let cookie = CookieOverrides::parse(r#"{"path":"/app"}"#).unwrap();
+        let meta = Meta {
+            created: Some(UnixMillis(5)),
+            absolute: Some(UnixMillis(9)),
+            user: Some(user),
+            cookie,
+            ..Meta::default()
+        };
+        let cookie = r#"{"originalMaxAge":60000,"path":"/"}"#;
+        let (format, data) = (Format::Express, r#"{"n":1}"#);
+        let record =
+            Record::new(format, write_id(), cookie, data, meta.clone(), Limits::SAVE).unwrap();
+        let text = record.encode(Limits::LOAD).unwrap();
+        let read = Record::decode(&text, Limits::LOAD).unwrap();
+        assert_eq!((read.data(), read.meta()), (record.data(), &meta));
+        // express-session keeps the attributes of the cookie that it knows, and all data.
+        let start = text.find(r#","vestiary""#).unwrap();
+        let theirs = format!(r#"{{"cookie":{{"originalMaxAge":120500}}{}"#, text.split_at(start).1);
+        let read = Record::decode(&theirs, Limits::LOAD).unwrap();
+        assert_eq!((read.data(), read.write_id()), (data, None));
+        let own = read.meta().cookie.as_ref().map(CookieOverrides::as_str);
+        assert_eq!(own, Some(r#"{"path":"/app","maxAge":120}"#));
+        assert_eq!(Meta { cookie: None, ..read.meta().clone() }, Meta { cookie: None, ..meta });
+        for key in ["cookie", "vestiary"] {
+            let data = format!(r#"{{"{key}":1}}"#);
+            let written =
+                Record::new(format, write_id(), "{}", &data, Meta::default(), Limits::SAVE);
+            assert_eq!(written.err(), Some(Error::ForbiddenKey { key }));
+        }
     }
 
     #[test]

@@ -7,8 +7,8 @@ use crate::{Error, Meta, Ttl, UnixMillis, protocol::Lifetime};
 /// # use vestiary::{Meta, Timeouts, Ttl, UnixMillis};
 /// let timeouts = Timeouts::new(Some(60.0), Some(3_600.0), None, None)?;
 /// let meta = timeouts.stamped(Meta::created(UnixMillis(0)), UnixMillis(0));
-/// assert!(!timeouts.is_over(&meta, UnixMillis(59_999)));
-/// assert!(timeouts.is_over(&meta, UnixMillis(60_000)));
+/// assert!(!timeouts.is_over(&meta, UnixMillis(65_999)));
+/// assert!(timeouts.is_over(&meta, UnixMillis(66_000)));
 /// // Used again and again, it is over after an hour.
 /// let meta = timeouts.stamped(meta, UnixMillis(3_599_000));
 /// assert!(timeouts.is_over(&meta, UnixMillis(3_600_000)));
@@ -24,6 +24,9 @@ pub struct Timeouts {
 
 /// Until when an old ID leads to its session after a renewal, in milliseconds, unless said otherwise.
 const GRACE: u64 = 30_000;
+
+/// How long a record stays in the store after its session has expired, in milliseconds.
+const EXPIRED: u64 = 600_000;
 
 impl Timeouts {
     /// Checks what somebody wrote, all in seconds: a session is over when it was not used for `idle`,
@@ -52,6 +55,11 @@ impl Timeouts {
         self.idle.is_some()
     }
 
+    /// Whether sessions get another ID from time to time.
+    pub(crate) fn has_renewal(&self) -> bool {
+        self.renewal.is_some()
+    }
+
     /// Whether the session is over. An absolute deadline counts whether or not these options have
     /// one: another service may have set it.
     #[must_use]
@@ -61,42 +69,51 @@ impl Timeouts {
     }
 
     /// The metadata to write now: used now, and no more of its life than before.
+    ///
+    /// The idle deadline is a tenth later than `idle`, because the next use is written down only once less than
+    /// `idle` is left ([`Timeouts::is_stale`]): no session ends before it was unused for `idle`, and none later
+    /// than a tenth after that.
     #[must_use]
     pub fn stamped(&self, meta: Meta, now: UnixMillis) -> Meta {
         let created = meta.created.or(Some(now));
         let meta = Meta { created, ..meta };
-        Meta { idle: self.idle.map(|idle| now.plus(idle)), absolute: self.absolute(&meta), ..meta }
+        let idle = self.idle.map(|idle| now.plus(with_tenth(idle)));
+        Meta { idle, absolute: self.absolute(&meta), ..meta }
     }
 
     /// How long a session of a user lasts that is used now, if its record is given this TTL.
     #[must_use]
     pub fn lifetime(&self, ttl: Ttl) -> Lifetime {
         let ttl = match (ttl, self.idle) {
-            (Ttl::Millis(millis), Some(idle)) => Ttl::Millis(millis.min(idle)),
-            (Ttl::Infinite, Some(idle)) => Ttl::Millis(idle),
+            (Ttl::Millis(millis), Some(idle)) => Ttl::Millis(millis.min(with_tenth(idle))),
+            (Ttl::Infinite, Some(idle)) => Ttl::Millis(with_tenth(idle)),
             (ttl, None) => ttl,
         };
         Lifetime { ttl, absolute: self.absolute }
     }
 
-    /// How long a record may stay in the store whose cookie allows `ttl`.
+    /// How long a record may stay in the store whose cookie allows `ttl`. A record outlives the deadlines in it
+    /// by ten minutes, so that a request that comes after them is told that the session has expired.
     #[must_use]
     pub fn ttl(&self, ttl: Ttl, meta: &Meta, now: UnixMillis) -> Ttl {
-        let absolute = self.absolute(meta).map(|deadline| deadline.since(now));
-        [self.idle, absolute].into_iter().flatten().fold(ttl, |ttl, most| match ttl {
-            Ttl::Millis(millis) if millis <= most => ttl,
-            _ => Ttl::Millis(most),
-        })
+        let idle = self.idle.map(|idle| meta.idle.unwrap_or_else(|| now.plus(with_tenth(idle))));
+        let Some(deadline) = [idle, self.absolute(meta)].into_iter().flatten().min() else {
+            return ttl;
+        };
+        match ttl {
+            Ttl::Millis(millis) if now.plus(millis) < deadline => ttl,
+            _ => Ttl::Millis(deadline.plus(EXPIRED).since(now)),
+        }
     }
 
-    /// Whether the record has to be written again, for the store to know that the session is used: at
-    /// most once in a tenth of `idle`. Also if its deadline is too far away, as after a clock that was
-    /// wrong.
+    /// Whether the record has to be written again, for the store to know that the session is used: once less
+    /// than `idle` is left, and so at most once in a tenth of it. Also if its deadline is too far away, as after
+    /// a clock that was wrong.
     #[must_use]
     pub fn is_stale(&self, meta: &Meta, now: UnixMillis) -> bool {
         self.idle.is_some_and(|idle| {
             let left = meta.idle.map_or(0, |deadline| deadline.since(now));
-            left < idle - idle / 10 || left > idle
+            left < idle || left > with_tenth(idle)
         })
     }
 
@@ -118,6 +135,10 @@ impl Timeouts {
         let by_options = meta.created.and_then(|at| Some(at.plus(self.absolute?)));
         [meta.absolute, by_options].into_iter().flatten().min()
     }
+}
+
+fn with_tenth(millis: u64) -> u64 {
+    millis.saturating_add(millis / 10)
 }
 
 /// Milliseconds of an option in seconds.
@@ -172,11 +193,11 @@ mod tests {
         let five = timeouts(Some(5.0), None);
         let meta = five.stamped(Meta::default(), UnixMillis(10_000));
         assert_eq!(meta.created, Some(UnixMillis(10_000)));
-        assert!(!five.is_over(&meta, UnixMillis(14_999)));
-        assert!(five.is_over(&meta, UnixMillis(15_000)));
+        assert!(!five.is_over(&meta, UnixMillis(15_499)));
+        assert!(five.is_over(&meta, UnixMillis(15_500)));
         // Turned off, it does not count; and the next write forgets it.
-        assert!(!timeouts(None, None).is_over(&meta, UnixMillis(15_000)));
-        assert_eq!(timeouts(None, None).stamped(meta, UnixMillis(15_000)).idle, None);
+        assert!(!timeouts(None, None).is_over(&meta, UnixMillis(15_500)));
+        assert_eq!(timeouts(None, None).stamped(meta, UnixMillis(15_500)).idle, None);
     }
 
     #[test]
@@ -194,14 +215,38 @@ mod tests {
     }
 
     #[test]
-    fn a_store_keeps_a_record_no_longer_than_the_session_lasts() {
+    fn a_session_never_expires_before_it_was_unused_for_its_idle_timeout() {
+        let ten = timeouts(Some(10.0), None);
+        for pause in (0..10_000).step_by(7) {
+            let mut meta = ten.stamped(Meta::default(), UnixMillis(0));
+            let mut now = UnixMillis(0);
+            for _ in 0..20 {
+                now = now.plus(pause);
+                assert!(!ten.is_over(&meta, now), "{pause}");
+                if ten.is_stale(&meta, now) {
+                    meta = ten.stamped(meta, now);
+                }
+            }
+            assert!(!ten.is_over(&meta, now.plus(9_999)), "{pause}");
+            assert!(ten.is_over(&meta, now.plus(11_000)), "{pause}");
+        }
+    }
+
+    #[test]
+    fn a_record_outlives_its_deadlines_by_ten_minutes_and_no_cookie() {
         let both = timeouts(Some(5.0), Some(60.0));
         let meta = both.stamped(Meta::created(UnixMillis(0)), UnixMillis(0));
         let ttl = |ttl, now| both.ttl(ttl, &meta, UnixMillis(now));
-        assert_eq!(ttl(Ttl::Infinite, 0), Ttl::Millis(5_000));
+        assert_eq!(ttl(Ttl::Infinite, 0), Ttl::Millis(605_500));
         assert_eq!(ttl(Ttl::Millis(1_000), 0), Ttl::Millis(1_000));
-        assert_eq!(ttl(Ttl::Infinite, 58_000), Ttl::Millis(2_000));
-        assert_eq!(ttl(Ttl::Millis(9_000), 61_000), Ttl::Millis(0));
+        assert_eq!(ttl(Ttl::Millis(5_500), 0), Ttl::Millis(605_500));
+        assert_eq!(ttl(Ttl::Infinite, 1_000), Ttl::Millis(604_500));
+        let meta = both.stamped(meta.clone(), UnixMillis(58_000));
+        let at_end = both.ttl(Ttl::Infinite, &meta, UnixMillis(58_000));
+        assert_eq!(at_end, Ttl::Millis(602_000));
+        assert_eq!(both.ttl(Ttl::Millis(9_000), &meta, UnixMillis(61_000)), Ttl::Millis(599_000));
+        assert_eq!(both.lifetime(Ttl::Infinite).ttl, Ttl::Millis(5_500));
+        assert_eq!(both.lifetime(Ttl::Millis(5_000)).ttl, Ttl::Millis(5_000));
         assert_eq!(
             timeouts(None, None).ttl(Ttl::Infinite, &Meta::default(), UnixMillis(0)),
             Ttl::Infinite

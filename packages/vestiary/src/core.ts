@@ -47,6 +47,7 @@ export interface CoreOptions extends Pick<
 	| 'renewGrace'
 	| 'namespace'
 	| 'hashIds'
+	| 'maxBytes'
 > {
 	cookie: CookieSerializeOptions;
 	/** Absent only while building, when the secret may not exist. */
@@ -63,6 +64,11 @@ export interface Stored {
 	/** When the store was asked for it, or to store it, in milliseconds since the epoch. */
 	readonly at: number;
 }
+/**
+ * The cookie attributes of a session that differ from the options: text of a JSON object, `maxAge` in seconds,
+ * `expires` in milliseconds since the epoch, `null` for what the session has not.
+ */
+export type OwnCookie = string;
 
 /** A record that was looked at. */
 export interface Looked {
@@ -89,13 +95,12 @@ export class Core {
 	readonly name: string;
 	/** What the options say of `Secure`; undefined leaves it to SvelteKit. */
 	readonly secure: boolean | undefined;
-	/** Milliseconds in which a rolling session is touched at most once. */
-	readonly touchAfter: number;
 	/** The `Vary` of a response that has none. */
 	readonly vary: string;
 	readonly #make: () => Bindings;
 	/** Its part in linear memory; undefined while it has none. */
 	#made: Bindings | undefined;
+	readonly #touchAfter: number;
 	#input: Uint8Array<ArrayBuffer> = new Uint8Array();
 	#output: Uint8Array<ArrayBuffer> = new Uint8Array();
 	#looked: Uint32Array<ArrayBuffer> = new Uint32Array();
@@ -131,6 +136,7 @@ export class Core {
 						options.renewGrace,
 						options.namespace,
 						options.hashIds,
+						options.maxBytes,
 						JSON.stringify({ ...recorded, encode: undefined }),
 						secrets,
 						options.sealSecrets,
@@ -139,7 +145,7 @@ export class Core {
 			);
 		this.name = this.#bindings.name;
 		this.secure = this.#bindings.secure;
-		this.touchAfter = this.#bindings.touchAfter;
+		this.#touchAfter = this.#bindings.touchAfter();
 		this.vary = vary() ?? '';
 	}
 
@@ -207,19 +213,42 @@ export class Core {
 		return this.#read(this.#bindings.sign(written));
 	}
 
-	/** The `Set-Cookie` header of a value, `encoded` if the application's encoder made it. */
-	setCookie(value: string, encoded: boolean, secureHere: boolean): string {
-		return orThrow(() => this.#bindings.setCookie(value, encoded, secureHere));
+	/**
+	 * The `Set-Cookie` header of a value, `encoded` if the application's encoder made it. `own` is the session's
+	 * own cookie attributes, as in all of the following.
+	 */
+	setCookie(value: string, encoded: boolean, secureHere: boolean, own?: OwnCookie): string {
+		return orThrow(() => this.#bindings.setCookie(value, encoded, secureHere, own));
 	}
 
 	/** The `Set-Cookie` header that removes the cookie. */
-	removeCookie(secureHere: boolean): string {
-		return this.#bindings.removeCookie(secureHere);
+	removeCookie(secureHere: boolean, own?: OwnCookie): string {
+		return this.#bindings.removeCookie(secureHere, own);
 	}
 
-	/** Milliseconds that the cookie allows a record that is saved now. */
-	ttl(now: number): number {
-		return this.#bindings.ttl(now);
+	/** What the options say of `Secure`; undefined leaves it to SvelteKit. */
+	secureOf(own?: OwnCookie): boolean | undefined {
+		return own === undefined ? this.secure : this.#bindings.secureOf(own);
+	}
+
+	/** Milliseconds in which a rolling session is touched at most once. */
+	touchAfter(own?: OwnCookie): number {
+		return own === undefined ? this.#touchAfter : this.#bindings.touchAfter(own);
+	}
+
+	/**
+	 * Validates a session's own cookie attributes.
+	 * @throws ConfigError that names the attribute
+	 */
+	checkCookie(own: OwnCookie): void {
+		orThrow(() => {
+			this.#bindings.checkCookie(own);
+		});
+	}
+
+	/** A session's own cookie attributes, from the text of its record. */
+	cookieOf(text: string): OwnCookie | undefined {
+		return orThrow(() => this.#bindings.cookieOf(text));
 	}
 
 	/** Milliseconds that this record may be given now. */
@@ -227,8 +256,8 @@ export class Core {
 		return orThrow(() => this.#bindings.ttlOf(text, Date.now()));
 	}
 
-	decide(stage: Stage, operation: Operation, known: number, now: number): Plan {
-		const plan = this.#bindings.decide(stage, operation, known, now);
+	decide(stage: Stage, operation: Operation, known: number, now: number, own?: OwnCookie): Plan {
+		const plan = this.#bindings.decide(stage, operation, known, now, own);
 		return {
 			store: plan & 0xff,
 			cookie: (plan >> 8) & 0xff,
@@ -303,21 +332,38 @@ export class Core {
 		return orThrow(() => this.#bindings.lead(id, text));
 	}
 
-	/** The text of a record with this data (JSON text), new or in place of the one `before`. */
-	encode(data: string, before?: string, user?: User): string {
+	/**
+	 * The text of a record with this data (JSON text), new or in place of the one `before`. `cookie` changes the
+	 * session's own cookie attributes, `{}` to none.
+	 */
+	encode(data: string, before?: string, user?: User, cookie?: OwnCookie): string {
 		this.#marks(1);
 		return orThrow(() =>
-			this.#bindings.encode(data, before, nameOf(user), user?.handle, Date.now())
+			this.#bindings.encode(data, before, nameOf(user), user?.handle, cookie, Date.now())
 		);
 	}
 
 	/**
-	 * A change of a session: from `base` to `mine`, or by a function of its data, if `mine` is left out.
-	 * The texts of `base` and `mine` must come from the same serialiser.
+	 * The data of a session that follows the one of this record: `kept`, members of its data `base`, as the record
+	 * spells them, and those of `others`. All are JSON text.
 	 */
-	commit({ id, text, at }: Stored, base: string, mine: string | undefined): Machine {
+	keep(text: string, base: string, kept: string, others: string): string {
+		return orThrow(() => this.#bindings.keep(text, base, kept, others));
+	}
+
+	/**
+	 * A change of a session: from `base` to `mine`, or by a function of its data, if `mine` is left out.
+	 * The texts of `base` and `mine` must come from the same serialiser. `cookie` changes the session's own cookie
+	 * attributes, `{}` to none.
+	 */
+	commit(
+		{ id, text, at }: Stored,
+		base: string,
+		mine: string | undefined,
+		cookie?: OwnCookie
+	): Machine {
 		this.#marks(1);
-		return orThrow(() => this.#bindings.commit(id, text, at, base, mine, Date.now()));
+		return orThrow(() => this.#bindings.commit(id, text, at, base, mine, cookie, Date.now()));
 	}
 
 	/** Another TTL for a session that was read at `at`. */
@@ -376,8 +422,8 @@ export class Core {
 		return this.#bindings.userAdd(handle, label, since, capped, storeTtl, Date.now());
 	}
 
-	userSeen(handle: string, storeTtl: number): Machine | undefined {
-		return this.#bindings.userSeen(handle, storeTtl, Date.now());
+	userSeen(handle: string, own: OwnCookie | undefined, storeTtl: number): Machine | undefined {
+		return this.#bindings.userSeen(handle, own, storeTtl, Date.now());
 	}
 
 	userRemove(handle: string): Machine | undefined {
@@ -392,8 +438,13 @@ export class Core {
 	 * Whether a session stands in the list of its user: bits of `Listed`.
 	 * @throws DataError if the list cannot be read
 	 */
-	userKnows(list: string, handle: string, storeTtl: number): number {
-		return orThrow(() => this.#bindings.userKnows(list, handle, storeTtl, Date.now()));
+	userKnows(
+		list: string,
+		handle: string,
+		own: OwnCookie | undefined,
+		storeTtl: number
+	): number {
+		return orThrow(() => this.#bindings.userKnows(list, handle, own, storeTtl, Date.now()));
 	}
 
 	/**
@@ -475,8 +526,9 @@ function nameOf(user: User | undefined): string | undefined {
 export function readRecord(text: string, found: number): SessionStoreData {
 	const record = JSON.parse(text) as SessionStoreData & ExpressRecord;
 	if (!(found & Found.Express)) return record;
-	const { cookie, ...data } = record;
-	const { v, meta, ...attributes } = cookie;
+	const { cookie, vestiary, ...data } = record;
+	// express-session drops what it does not know of the cookie; what stands in the data it keeps.
+	const { v, meta = vestiary, ...attributes } = cookie;
 	return {
 		...(v !== undefined && { v }),
 		cookie: attributes,
@@ -488,4 +540,5 @@ export function readRecord(text: string, found: number): SessionStoreData {
 /** A flat record: what is not `cookie` is the session's data. */
 interface ExpressRecord {
 	cookie: SessionCookieOptions & Pick<SessionStoreData, 'v' | 'meta'>;
+	vestiary?: SessionStoreData['meta'];
 }

@@ -3,6 +3,8 @@ export type ConfigErrorCode =
 	| 'cookie_name'
 	| 'cookie_option'
 	| 'cookie_prefix'
+	| 'express_renewal'
+	| 'max_bytes_option'
 	| 'namespace_option'
 	| 'options'
 	| 'store_capability'
@@ -23,7 +25,7 @@ export type DataErrorCode =
 
 /** What can go wrong with a store. */
 export type StoreErrorCode =
-	'store_busy' | 'store_failed' | 'store_full' | 'store_timeout' | 'store_unconfirmed';
+	'store_busy' | 'store_failed' | 'store_full' | 'store_lossy' | 'store_timeout' | 'store_unconfirmed';
 
 /** Every `code` of a {@link VestiaryError}. They are stable: test for them, not for messages. */
 export type VestiaryErrorCode =
@@ -48,7 +50,10 @@ export class VestiaryError extends Error {
 	}
 }
 
-/** An option is wrong. Thrown when the handle or the session is made, not per request. */
+/**
+ * An option is wrong. Thrown when the handle or the session is made, not per request. `session.save()` throws it
+ * for what was assigned to `session.cookie`.
+ */
 export class ConfigError extends VestiaryError {
 	override name = 'ConfigError';
 	declare readonly code: ConfigErrorCode;
@@ -143,6 +148,8 @@ const CLASS_OF: Record<
 	cookie_name: ConfigError,
 	cookie_option: ConfigError,
 	cookie_prefix: ConfigError,
+	express_renewal: ConfigError,
+	max_bytes_option: ConfigError,
 	namespace_option: ConfigError,
 	options: ConfigError,
 	secret_missing: ConfigError,
@@ -160,6 +167,7 @@ const CLASS_OF: Record<
 	store_busy: StoreError,
 	store_failed: StoreError,
 	store_full: StoreError,
+	store_lossy: StoreError,
 	store_timeout: StoreError,
 	store_unconfirmed: StoreError
 };

@@ -1,4 +1,4 @@
-import { readRecord, type User } from './core.js';
+import { readRecord, type OwnCookie, type User } from './core.js';
 import { DataError } from './errors.js';
 import { Found, Listed } from './generated/vestiary.js';
 import { RENEWALS, type Stored } from './records.js';
@@ -14,12 +14,22 @@ export interface Loaded {
 	readonly found: number;
 	/** The cookie has an old ID. */
 	readonly renewed: boolean;
+	/** Its own cookie attributes. */
+	readonly own: OwnCookie | undefined;
+}
+
+/** A session whose idle or absolute deadline is over. */
+export interface Expired {
+	readonly expired: string;
+	readonly own: OwnCookie | undefined;
 }
 
 /** Whose session it is. */
 export interface Owner extends User {
 	/** It has to be written down that the session is used. */
 	stale?: boolean;
+	/** The session's own cookie attributes. */
+	own?: OwnCookie | undefined;
 }
 
 /**
@@ -29,12 +39,14 @@ export interface Owner extends User {
 export function glance(scope: Scope, id: string): Loaded | undefined {
 	const { core, records } = scope.runtime;
 	const looked = records.look(id, scope.began);
-	if (!looked || (looked.found & ~(Found.Express | Found.Owned)) !== 0) return undefined;
+	if (!looked || (looked.found & ~(Found.Express | Found.Owned | Found.Cookie)) !== 0)
+		return undefined;
 	const { text, found } = looked;
 	const stored = { id, text, at: scope.began };
+	const own = found & Found.Cookie ? core.cookieOf(text) : undefined;
 	if (looked.data !== undefined && !(found & Found.Owned)) {
 		const data = JSON.parse(looked.data) as SessionData;
-		return { stored, data, owner: undefined, found, renewed: false };
+		return { stored, data, owner: undefined, found, renewed: false, own };
 	}
 	const { data, meta } = readRecord(text, found);
 	const owner = ownerIn(meta);
@@ -42,13 +54,13 @@ export function glance(scope: Scope, id: string): Loaded | undefined {
 		const list = records.lookAtList(owner.name);
 		try {
 			const listed =
-				list === undefined ? 0 : core.userKnows(list, owner.handle, records.storeTtl);
+				list === undefined ? 0 : core.userKnows(list, owner.handle, own, records.storeTtl);
 			if (!(listed & Listed.Known) || listed & Listed.Stale) return undefined;
 		} catch {
 			return undefined;
 		}
 	}
-	return { stored, data, owner, found, renewed: false };
+	return { stored, data, owner, found, renewed: false, own };
 }
 
 /** A session that another instance of the application may be able to read, and this one cannot. */
@@ -63,24 +75,32 @@ export interface Unreadable {
 export async function find(
 	scope: Scope,
 	ids: string[]
-): Promise<Loaded | Stored | Unreadable | undefined> {
+): Promise<Loaded | Stored | Unreadable | Expired | undefined> {
 	let other: Stored | Unreadable | undefined;
+	let expired: Expired | undefined;
 	for (const id of ids) {
 		const found = await follow(scope, id);
 		if (found && 'data' in found) return found;
-		if (!other || (found && 'unreadable' in found)) other = found ?? other;
+		if (found && 'expired' in found) expired ??= found;
+		else if (!other || (found && 'unreadable' in found)) other = found ?? other;
 	}
-	return other;
+	return other ?? expired;
 }
 
-async function follow(scope: Scope, id: string): Promise<Loaded | Stored | Unreadable | undefined> {
+async function follow(
+	scope: Scope,
+	id: string
+): Promise<Loaded | Stored | Unreadable | Expired | undefined> {
 	const { core, records } = scope.runtime;
 	try {
 		let next = id;
 		for (let renewals = 0; renewals <= RENEWALS; renewals++) {
 			const stored = await records.load(next);
+			const loss = records.takeLoss();
+			if (loss) scope.tell({ type: 'store_failed', error: loss });
 			if (!stored) {
 				scope.tell({ type: 'unknown' });
+				scope.lost.push(id);
 				return undefined;
 			}
 			const found = core.inspect(stored.text);
@@ -110,19 +130,21 @@ async function live(
 	stored: Stored,
 	found: number,
 	renewed: boolean
-): Promise<Loaded | Unreadable | undefined> {
-	const { records } = scope.runtime;
+): Promise<Loaded | Unreadable | Expired | undefined> {
+	const { core, records } = scope.runtime;
 	const { v, data, meta } = readRecord(stored.text, found);
+	const own = found & Found.Cookie ? core.cookieOf(stored.text) : undefined;
 	if (found & Found.Over) {
 		scope.tell({ type: 'expired' });
+		scope.lost.push(stored.id);
 		scope.later(async () => records.discard(stored, v));
-		return undefined;
+		return { expired: stored.id, own };
 	}
 	const owner = ownerIn(meta);
-	if (!owner) return { stored, data, owner, found, renewed };
+	if (!owner) return { stored, data, owner, found, renewed, own };
 	let admission;
 	try {
-		admission = await records.admits(owner);
+		admission = await records.admits({ ...owner, own });
 	} catch (error) {
 		if (!(error instanceof DataError)) throw error;
 		scope.tell({ type: 'unreadable', code: error.code });
@@ -133,7 +155,7 @@ async function live(
 		scope.later(async () => records.discard(stored, v));
 		return undefined;
 	}
-	return { stored, data, owner: { ...owner, stale: admission.stale }, found, renewed };
+	return { stored, data, owner: { ...owner, stale: admission.stale }, found, renewed, own };
 }
 
 /** Whose session a record is of. */

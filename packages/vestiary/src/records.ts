@@ -1,6 +1,7 @@
 import type { Recent } from './bounded.js';
 import { redacted } from './cause.js';
-import type { Core, Looked, Stored, User } from './core.js';
+import { Columns } from './columns.js';
+import type { Core, Looked, OwnCookie, Stored, User } from './core.js';
 import { DataError, orThrow, StoreError, VestiaryError } from './errors.js';
 import {
 	Answer,
@@ -14,13 +15,7 @@ import {
 import { tableOf } from './memory-store.js';
 import { refusalOf } from './refusal.js';
 import { MARK_HEADS } from './stores/options.js';
-import type {
-	AtomicOperations,
-	SessionStoreData,
-	Store,
-	StoreOperation,
-	Telemetry
-} from './types.js';
+import type { AtomicOperations, Store, StoreOperation, Telemetry } from './types.js';
 import { unstorable } from './values.js';
 
 export type { Stored } from './core.js';
@@ -42,8 +37,14 @@ export type Rotated =
 	/** It was ended meanwhile. */
 	| { kind: 'gone' };
 
-/** What an update makes of the data of a session: JSON text of JSON text. */
-export type Compute = (data: string) => Promise<string>;
+/** What an update makes of the data of a session, which is JSON text. */
+export type Compute = (data: string) => Promise<Computed>;
+
+/** The data before and after an update: JSON text of the same serialiser. */
+export interface Computed {
+	readonly base: string;
+	readonly mine: string;
+}
 
 /**
  * The records of one handle, as `Session` deals with them: text under session IDs. What a store is asked
@@ -61,6 +62,8 @@ export class Records {
 	readonly #telemetry: Telemetry | undefined;
 	/** Where the core can look at records without asking the store. */
 	readonly #table: ReturnType<typeof tableOf>;
+	/** Records of stores that are not atomic. */
+	readonly #columns = new Columns();
 	/** IDs that this process has taken out of use lately. */
 	readonly #retired: Recent;
 
@@ -155,31 +158,34 @@ export class Records {
 		return this.#ask('write', async () => {
 			if (this.#atomic)
 				return isBoolean('create', await this.#atomic.create(key, sealed, ttl, bound));
-			await this.#store.set(key, JSON.parse(sealed) as SessionStoreData, ttl);
+			await this.#store.set(key, this.#columns.pack(key, sealed), ttl);
 			return true;
 		});
 	}
 
 	/**
 	 * Writes a session's data: what changed between `base` and `mine`, or what a function makes of it. A
-	 * store that is not atomic gets `mine`, whatever it has.
+	 * store that is not atomic gets `mine`, whatever it has. `cookie` changes the session's own cookie attributes,
+	 * `{}` to none.
 	 * @returns undefined if the session was ended meanwhile
 	 */
 	async commit(
 		stored: Stored,
 		base: string,
-		mine: string | Compute
+		mine: string | Compute,
+		cookie?: OwnCookie
 	): Promise<Written | undefined> {
 		const { id, text } = stored;
 		const compute = typeof mine === 'function' ? mine : undefined;
 		if (!this.#atomic) {
-			const data = typeof mine === 'function' ? await mine(base) : mine;
-			const record = { id, text: this.#core.encode(data, text), at: Date.now() };
+			if (this.#core.inspect(text) & Found.Over) return undefined;
+			const data = typeof mine === 'function' ? (await mine(base)).mine : mine;
+			const record = { id, text: this.#core.encode(data, text, undefined, cookie), at: Date.now() };
 			await this.create(record, false);
 			return { ...record, merged: false, reread: false };
 		}
 		const data = typeof mine === 'function' ? undefined : mine;
-		const machine = this.#core.commit(stored, base, data);
+		const machine = this.#core.commit(stored, base, data, cookie);
 		const written = await this.#run(machine, { action: 'write', compute }, (at, asks) =>
 			machine.ended === Ended.Done
 				? { ...storedOf(machine, at), merged: machine.merged, reread: asks > 1 }
@@ -280,13 +286,17 @@ export class Records {
 	 * Whether a session still stands in the list of its user, and whether its use has to be written down there.
 	 * @throws DataError if the list cannot be read
 	 */
-	async admits({ name, handle }: User): Promise<{ admitted: boolean; stale: boolean }> {
+	async admits({
+		name,
+		handle,
+		own
+	}: User & { own?: OwnCookie | undefined }): Promise<{ admitted: boolean; stale: boolean }> {
 		const { storeTtl } = this;
 		const list = this.lookAtList(name) ?? (await this.userList(name));
-		const listed = list === undefined ? 0 : this.#core.userKnows(list, handle, storeTtl);
+		const listed = list === undefined ? 0 : this.#core.userKnows(list, handle, own, storeTtl);
 		if (listed & Listed.Known) return { admitted: true, stale: (listed & Listed.Stale) !== 0 };
 		// A replica may not have heard of the login yet. What the store says of a write is certain.
-		const seen = this.#core.userSeen(handle, storeTtl);
+		const seen = this.#core.userSeen(handle, own, storeTtl);
 		return {
 			admitted: this.atomic && (await this.changeUser(name, seen)),
 			stale: false
@@ -337,8 +347,8 @@ export class Records {
 		try {
 			while (machine.step !== Step.Finished) {
 				if (machine.step === Step.Compute && run.compute) {
-					const data = await run.compute(machine.text);
-					orThrow(() => machine.computed(data, Date.now()));
+					const { base, mine } = await run.compute(machine.text);
+					orThrow(() => machine.computed(base, mine, Date.now()));
 					continue;
 				}
 				// To look again at once is best for two; of many, all but one would come too late again.
@@ -450,7 +460,12 @@ export class Records {
 			throw misbehaved('read', 'a string or null');
 		}
 		const record = await this.#store.get(key);
-		return record ? jsonOf(record) : undefined;
+		return record ? jsonOf(this.#columns.unpack(key, record)) : undefined;
+	}
+
+	/** Why deadlines and cookie attributes of sessions are lost in this store, if they are: once. */
+	takeLoss(): StoreError | undefined {
+		return this.#columns.takeLoss();
 	}
 
 	#keyOf(id: string): string {

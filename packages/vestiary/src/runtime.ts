@@ -1,5 +1,5 @@
 import { Cache, type Recent } from './bounded.js';
-import { Core, type CoreOptions } from './core.js';
+import { Core, type CoreOptions, type OwnCookie } from './core.js';
 import { building, developing, testing } from './environment.js';
 import { ConfigError } from './errors.js';
 import { hint, hintsFor } from './hints.js';
@@ -28,10 +28,13 @@ export interface Runtime {
 	readonly slot: string;
 	readonly store: Store;
 	readonly records: Records;
-	/** `session.cookie`: the options as given, with a path. */
+	/** `session.cookie` of a session without attributes of its own: the options as given, with a path. */
 	readonly cookie: Readonly<SessionCookieOptions>;
 	/** Records that were written or touched so recently that they need not be touched again. */
-	readonly touched: { add(id: string): void; has(id: string): boolean };
+	readonly touched: {
+		add(id: string, own: OwnCookie | undefined): void;
+		has(id: string, own: OwnCookie | undefined): boolean;
+	};
 	/** The writers of sessions in this process, by ID. */
 	readonly writes: Turns;
 	/** Milliseconds that a writer waits for the function of another writer's update. */
@@ -95,6 +98,7 @@ export function runtimeOf(options: SveltekitSessionConfig): Runtime {
 		renewGrace: options.renewGrace,
 		namespace: options.namespace,
 		hashIds: options.hashIds,
+		maxBytes: options.maxBytes,
 		secrets,
 		sealSecrets: encrypts ? secrets : undefined,
 		production: !developing && !testing && !building
@@ -160,6 +164,7 @@ const OPTION_TYPES = {
 	renewGrace: 'number',
 	sessionsPerUser: 'number',
 	hashIds: 'boolean',
+	maxBytes: 'number',
 	encrypt: 'boolean or string',
 	namespace: 'string',
 	require: 'object',
@@ -180,7 +185,8 @@ const OPTION_VALUES = {
 /** What only an atomic store can do. */
 const NEED_ATOMIC = ['idleTimeout', 'renewAfter'] as const;
 
-const COOKIE_TYPES = {
+/** The attributes of a cookie, and the types of their values. */
+export const COOKIE_TYPES = {
 	domain: 'string',
 	encode: 'function',
 	expires: 'Date',
@@ -302,11 +308,25 @@ function checkCapabilities(options: SveltekitSessionConfig, store: Store): void 
 	);
 }
 
-function checkedCookie(cookie: CookieSerializeOptions = {}): CookieSerializeOptions {
+/**
+ * The attributes of a cookie that are set.
+ * @throws ConfigError for what is no attribute, or of another type
+ */
+export function checkedCookie(cookie: CookieSerializeOptions = {}): CookieSerializeOptions {
 	const checked: CookieSerializeOptions = {};
 	checkNames('cookie.', cookie, Object.keys(COOKIE_TYPES));
 	for (const [name, value] of Object.entries(cookie) as [string, unknown][]) {
 		check(`cookie.${name}`, value, COOKIE_TYPES[name as keyof typeof COOKIE_TYPES]);
+		if (typeof value === 'number' && !Number.isFinite(value))
+			throw new ConfigError(
+				'cookie_option',
+				`\`cookie.${name}\` is not valid: a finite number of seconds`
+			);
+		if (value instanceof Date && Number.isNaN(value.getTime()))
+			throw new ConfigError(
+				'cookie_option',
+				`\`cookie.${name}\` is not valid: a Date between 1970 and the year 9999`
+			);
 		if (value !== undefined) Object.assign(checked, { [name]: value });
 	}
 	return checked;
@@ -363,12 +383,17 @@ function textOf(value: unknown): string {
 }
 
 /** Touches are remembered with the lifetimes that they gave: another handle may give longer ones. */
-function touchedBy({ touchAfter }: Core, touched: Recent, kind: string): Runtime['touched'] {
-	const nameOf = (id: string): string => `${touchAfter}:${kind}${id}`;
+function touchedBy(core: Core, touched: Recent, kind: string): Runtime['touched'] {
+	const nameOf = (id: string, after: number, own: OwnCookie | undefined): string =>
+		`${after}:${kind}${own ?? ''}:${id}`;
 	return {
-		add: (id) => {
-			if (touchAfter > 0) touched.add(nameOf(id), touchAfter, Date.now());
+		add: (id, own) => {
+			const after = core.touchAfter(own);
+			if (after > 0) touched.add(nameOf(id, after, own), after, Date.now());
 		},
-		has: (id) => touchAfter > 0 && touched.has(nameOf(id), Date.now())
+		has: (id, own) => {
+			const after = core.touchAfter(own);
+			return after > 0 && touched.has(nameOf(id, after, own), Date.now());
+		}
 	};
 }

@@ -1,9 +1,11 @@
 import type { RequestEvent } from '@sveltejs/kit';
 
+import type { OwnCookie } from './core.js';
 import { ConfigError, ResponseSentError, VestiaryError } from './errors.js';
 import { cacheControl, vary } from './generated/vestiary.js';
 import { hint, hintForEvent } from './hints.js';
 import { Operations } from './operations.js';
+import { cookieWith } from './own-cookie.js';
 import { developing, type Runtime } from './runtime.js';
 import { storedId, type Session } from './session.js';
 import type { SessionEvent } from './types.js';
@@ -13,6 +15,10 @@ interface Outgoing {
 	value: string | null;
 	/** The ID in it. */
 	id: string | undefined;
+	/** The ID whose cookie is removed because its session has expired. */
+	expired?: string;
+	/** The session's own cookie attributes. */
+	own: OwnCookie | undefined;
 }
 
 type Cookies = RequestEvent['cookies'];
@@ -47,6 +53,8 @@ export class Scope {
 	finished = false;
 	/** The application has looked at the session, so the response may depend on it. */
 	looked = false;
+	/** IDs in its cookies whose sessions have expired, or are unknown. */
+	readonly lost: string[] = [];
 	/** When the request began, in milliseconds since the epoch. */
 	readonly began: number = Date.now();
 	/** What the store is asked while the page is made. */
@@ -124,13 +132,15 @@ export class Scope {
 	 * A cookie whose ID is taken out of use before the response leaves, by a request that was faster, stays
 	 * here: it could overwrite the newer one.
 	 */
-	send(id: string | null): VestiaryError | undefined {
+	send(id: string | null, own: OwnCookie | undefined): VestiaryError | undefined {
 		const { refusal } = this;
 		if (refusal) return id === null && !this.left ? undefined : refusal;
 		const value = id === null ? null : this.runtime.core.sign(id);
+		// The visitor has another session now: no other response may remove this cookie.
+		if (id !== null) for (const lost of this.lost.splice(0)) this.runtime.records.retire(lost);
 		if (!this.finishes) {
 			const { cookies } = this.event;
-			const options = this.#jarOptions(value);
+			const options = this.#jarOptions(value, own);
 			try {
 				if (value === null) cookies.delete(this.runtime.core.name, options);
 				else cookies.set(this.runtime.core.name, value, options);
@@ -140,7 +150,7 @@ export class Scope {
 				return new ResponseSentError({ cause });
 			}
 		}
-		this.#sent = { value, id: id ?? undefined };
+		this.#sent = { value, id: id ?? undefined, own };
 		this.cookieOut = true;
 		return undefined;
 	}
@@ -192,8 +202,17 @@ export class Scope {
 		);
 	}
 
+	/**
+	 * Removes the cookie of a session that has expired, unless the visitor gets another one. Without a response
+	 * that could do it, it stays.
+	 */
+	removeExpired(expired: string, own: OwnCookie | undefined): void {
+		if (!this.canSend || this.send(null, own)) return;
+		if (this.#sent) this.#sent.expired = expired;
+	}
+
 	get #outgoing(): Outgoing | undefined {
-		const id = this.#sent?.id;
+		const id = this.#sent?.id ?? this.#sent?.expired;
 		return id !== undefined && this.runtime.records.isRetired(id) ? undefined : this.#sent;
 	}
 
@@ -204,8 +223,8 @@ export class Scope {
 	hand(): void {
 		const outgoing = this.#outgoing;
 		if (!outgoing) return;
-		const { value } = outgoing;
-		const options = { ...this.#jarOptions(value), ...(value === null && { maxAge: 0 }) };
+		const { value, own } = outgoing;
+		const options = { ...this.#jarOptions(value, own), ...(value === null && { maxAge: 0 }) };
 		this.#setInJar?.(this.runtime.core.name, value ?? '', options);
 	}
 
@@ -277,11 +296,13 @@ export class Scope {
 		headers.append('set-cookie', header);
 	}
 
-	#jarOptions(value: string | null): KitCookieOptions {
-		const { core, cookie } = this.runtime;
+	#jarOptions(value: string | null, own: OwnCookie | undefined): KitCookieOptions {
+		const { core } = this.runtime;
+		const cookie = cookieWith(this.runtime.cookie, own);
+		const secure = core.secureOf(own);
 		return {
 			...cookie,
-			...(core.secure !== undefined && { secure: core.secure }),
+			...(secure !== undefined && { secure }),
 			...(cookie.maxAge !== undefined && { maxAge: Math.floor(cookie.maxAge) }),
 			...(cookie.expires && value === null && { expires: new Date(0) })
 		} as KitCookieOptions;
@@ -291,12 +312,12 @@ export class Scope {
 		return setCookie.startsWith(`${this.runtime.core.name}=`);
 	}
 
-	#header({ value }: Outgoing): string {
+	#header({ value, own }: Outgoing): string {
 		const { core, cookie } = this.runtime;
-		const secureHere = core.secure ?? this.#secureByKit();
-		if (value === null) return core.removeCookie(secureHere);
+		const secureHere = core.secureOf(own) ?? this.#secureByKit();
+		if (value === null) return core.removeCookie(secureHere, own);
 		const encoded = cookie.encode?.(value);
-		return core.setCookie(encoded ?? value, encoded !== undefined, secureHere);
+		return core.setCookie(encoded ?? value, encoded !== undefined, secureHere, own);
 	}
 
 	/**

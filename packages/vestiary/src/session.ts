@@ -1,6 +1,6 @@
 import type { RequestEvent } from '@sveltejs/kit';
 
-import { readRecord, type Plan } from './core.js';
+import { readRecord, type OwnCookie, type Plan } from './core.js';
 import {
 	ConfigError,
 	DataError,
@@ -8,7 +8,7 @@ import {
 	orThrow,
 	ResponseSentError,
 	StoreError,
-	type VestiaryError
+	VestiaryError
 } from './errors.js';
 import {
 	checkId,
@@ -21,10 +21,17 @@ import {
 } from './generated/vestiary.js';
 import { find, glance, type Loaded, type Owner } from './find.js';
 import { busy, jsonOf, RENEWALS, type Compute, type Stored } from './records.js';
+import { cookieWith, ownIn } from './own-cookie.js';
 import { building, checkWellFormed, refusePromise, runtimeOf } from './runtime.js';
 import { Scope, slots, partial } from './scope.js';
 import { isPrompt, knowsNested, nestedIn, runUpdate, type Turn } from './turns.js';
-import type { SessionCookieOptions, SessionData, Store, SveltekitSessionConfig } from './types.js';
+import type {
+	CookieSerializeOptions,
+	SessionCookieOptions,
+	SessionData,
+	Store,
+	SveltekitSessionConfig
+} from './types.js';
 
 declare global {
 	// eslint-disable-next-line @typescript-eslint/no-namespace -- where SvelteKit looks for it
@@ -100,6 +107,10 @@ export class Session {
 	/** The data in it as JSON text; made when it is needed. */
 	#base: string | undefined;
 	#owner: Owner | undefined;
+	/** The session's own cookie attributes, as the store has them. */
+	#own: OwnCookie | undefined;
+	/** What the application may have changed of them; made when it is asked for. */
+	#cookie: SessionCookieOptions | undefined;
 	/** Why the session could not be read; it cannot be written then, either. */
 	#failure: StoreError | DataError | undefined;
 	/**
@@ -154,9 +165,26 @@ export class Session {
 		return this.#scope.runtime.core.name;
 	}
 
-	/** Options of the session cookie: `options.cookie`, with a path. */
-	get cookie(): Readonly<SessionCookieOptions> {
-		return this.#scope.runtime.cookie;
+	/**
+	 * Attributes of the session cookie. At first those of `options.cookie`, with a path; what is assigned here is
+	 * this session's own. {@link Session.save} validates it, keeps it in the record, and sets the cookie; it then
+	 * applies to every later cookie of the session, and to the life of its record. A login, and `regenerate()`,
+	 * begin with the options again.
+	 *
+	 * ```ts
+	 * await session.login(user.id);
+	 * if (remember) session.cookie.maxAge = 30 * 86_400;
+	 * await session.save();
+	 * ```
+	 */
+	get cookie(): SessionCookieOptions {
+		const session = this.#current();
+		const own = session.#own;
+		return (session.#cookie ??= cookieWith(this.#scope.runtime.cookie, own));
+	}
+
+	set cookie(cookie: CookieSerializeOptions) {
+		this.#current().#cookie = { ...cookie, path: cookie.path ?? '/' };
 	}
 
 	/** What the session holds. */
@@ -257,7 +285,8 @@ export class Session {
 				Stage.Stored,
 				Operation.Destroy,
 				old.#known(Operation.Destroy),
-				Date.now()
+				Date.now(),
+				old.#own
 			);
 			let elsewhere = false;
 			try {
@@ -305,7 +334,11 @@ export class Session {
 			)
 		);
 		const data = { ...kept, ...options.data };
-		const json = jsonOf(data);
+		const was = old.#stage === Stage.Stored ? old.#record : undefined;
+		const others = jsonOf(options.data ?? {});
+		const json = was
+			? core.keep(was.text, old.#baseOf(was), jsonOf(kept), others)
+			: jsonOf(data);
 		const owner = { name: userId, handle: core.newHandle() };
 		const since = timeOf(options.provenAt) ?? old.#scope.began;
 		const most = config.sessionsPerUser ?? 100;
@@ -443,6 +476,7 @@ export class Session {
 			const found = await find(scope, ids);
 			if (found && 'data' in found) await this.#begin(found);
 			else if (found && 'unreadable' in found) this.#failure = found.unreadable;
+			else if (found && 'expired' in found) scope.removeExpired(found.expired, found.own);
 			else if (found) this.#barred = { record: found };
 		} catch (error) {
 			const { onStoreError } = scope.runtime.options;
@@ -466,11 +500,12 @@ export class Session {
 	}
 
 	/** Becomes what was found for this visitor. */
-	#become({ stored, data, owner }: Loaded): void {
+	#become({ stored, data, owner, own }: Loaded): void {
 		this.#id = stored.id;
 		this.#record = stored;
 		this.#data = data;
 		this.#owner = owner;
+		this.#own = own;
 		this.#stage = Stage.Stored;
 		if (this.#scope.runtime.options.autoSave) this.#base = jsonOf(data);
 	}
@@ -482,7 +517,7 @@ export class Session {
 		this.#become(loaded);
 		if (renewed) this.#cookieStep(CookieStep.Set);
 		if (owner?.stale) {
-			const seen = core.userSeen(owner.handle, records.storeTtl);
+			const seen = core.userSeen(owner.handle, this.#own, records.storeTtl);
 			this.#scope.later(async () => {
 				await records.changeUser(owner.name, seen);
 			});
@@ -491,16 +526,20 @@ export class Session {
 		if (!records.atomic || this.#scope.left) return;
 		if (found & Found.Due) await this.#renewIfPossible();
 		else if (found & Found.Stale) {
-			// A change of nothing: the record is written with new deadlines.
 			this.#scope.later(async () =>
 				this.#inTurn(async () => {
-					if (this.#record !== stored) return;
-					const written = await records.commit(stored, '{}', '{}');
-					if (written) this.#moveTo(written, stored);
-					else this.#end();
+					if (this.#record === stored) await this.#refresh(stored);
 				})
 			);
 		}
+	}
+
+	/** A change of nothing: the record is written with new deadlines. False if the session was ended. */
+	async #refresh(stored: Stored): Promise<boolean> {
+		const written = await this.#scope.runtime.records.commit(stored, '{}', '{}');
+		if (written) this.#moveTo(written, stored);
+		else this.#end();
+		return written !== undefined;
 	}
 
 	/**
@@ -541,9 +580,11 @@ export class Session {
 			await this.#execute(Operation.Save);
 			return !this.isNew;
 		}
-		return this.#execute(Operation.Save, async (text) =>
-			jsonOf(await changed(JSON.parse(text) as SessionData))
-		);
+		return this.#execute(Operation.Save, async (text) => {
+			const data = JSON.parse(text) as SessionData;
+			const base = jsonOf(data);
+			return { base, mine: jsonOf(await changed(data)) };
+		});
 	}
 
 	/** Waits for code of the application. Other operations and requests do not. */
@@ -563,11 +604,29 @@ export class Session {
 	/** Takes over what the store has. */
 	#adopt(record: Stored): void {
 		const { core } = this.#scope.runtime;
-		const { data } = readRecord(record.text, core.inspect(record.text));
+		const found = core.inspect(record.text);
+		const { data } = readRecord(record.text, found);
+		this.#own = found & Found.Cookie ? core.cookieOf(record.text) : undefined;
+		if (this.#cookie) {
+			// It is the object that the application has.
+			const now = cookieWith(this.#scope.runtime.cookie, this.#own);
+			for (const name of Object.keys(this.#cookie))
+				Reflect.deleteProperty(this.#cookie, name);
+			Object.assign(this.#cookie, now);
+		}
 		this.#id = record.id;
 		this.#record = record;
 		this.#data = data;
 		this.#base = jsonOf(data);
+	}
+
+	/** The cookie attributes of its own that the application wants the session to have. */
+	#wanted(): OwnCookie | undefined {
+		if (!this.#cookie) return this.#own;
+		const { core, cookie } = this.#scope.runtime;
+		const own = ownIn(cookie, this.#cookie);
+		if (own !== undefined && own !== this.#own) core.checkCookie(own);
+		return own;
 	}
 
 	#newId(): string {
@@ -634,7 +693,10 @@ export class Session {
 	#plan(operation: Operation): Plan {
 		const { runtime, began } = this.#scope;
 		const now = operation === Operation.Open ? began : Date.now();
-		return runtime.core.decide(this.#stage, operation, this.#known(operation), now);
+		const known = this.#known(operation);
+		const writes = operation === Operation.Save || (known & Known.Unsaved) !== 0;
+		const own = writes ? this.#wanted() : this.#own;
+		return runtime.core.decide(this.#stage, operation, known, now, own);
 	}
 
 	/**
@@ -687,7 +749,7 @@ export class Session {
 	#refuse(operation: Operation, failure: StoreError | DataError): void {
 		if (operation === Operation.Save || operation === Operation.Touch) throw failure;
 		if (operation === Operation.Destroy) {
-			this.#scope.send(null);
+			this.#scope.send(null, this.#own);
 			throw failure;
 		}
 	}
@@ -699,7 +761,7 @@ export class Session {
 			try {
 				if (record) await this.#scope.runtime.records.destroy(record);
 			} catch (error) {
-				this.#scope.send(null);
+				this.#scope.send(null, this.#own);
 				throw error;
 			}
 			this.#barred = undefined;
@@ -764,14 +826,21 @@ export class Session {
 	async #isAdmitted(): Promise<boolean> {
 		const owner = this.#owner;
 		if (!owner) return true;
-		const { admitted } = await this.#scope.runtime.records.admits(owner);
+		const { admitted } = await this.#scope.runtime.records.admits({
+			...owner,
+			own: this.#own
+		});
 		if (!admitted) this.#end();
 		return admitted;
 	}
 
 	async #touch(): Promise<boolean> {
+		const { core, records } = this.#scope.runtime;
 		const record = this.#record;
-		const touched = record && (await this.#scope.runtime.records.touch(record));
+		// Deadlines stand in the record: to move them it has to be written.
+		if (record && core.inspect(record.text) & (Found.Over | Found.Stale))
+			return this.#refresh(record);
+		const touched = record && (await records.touch(record));
 		if (record && !touched) {
 			this.#end();
 			return false;
@@ -785,16 +854,26 @@ export class Session {
 		const { core, records } = this.#scope.runtime;
 		const json = compute ? '' : jsonOf(this.#data);
 		const record = this.#record;
+		const own = this.#wanted();
+		const change = own === this.#own ? undefined : (own ?? '{}');
 		// Before the store answers: what is changed meanwhile is not in this record.
 		this.#unsaved = false;
 		try {
 			if (!record) {
-				this.#record = await this.#create(core.encode(json), false);
+				const text = core.encode(json, undefined, undefined, change);
+				this.#own = own;
+				this.#record = await this.#create(text, false);
 				this.#base = json;
 				this.#scope.tell({ type: 'created' });
 				return true;
 			}
-			const written = await records.commit(record, this.#baseOf(record), compute ?? json);
+			// The list must not forget a session that lives longer now.
+			const owner = change === undefined ? undefined : this.#owner;
+			const isListed =
+				!owner || (await records.changeUser(owner.name, core.userSeen(owner.handle, own, records.storeTtl)));
+			const written = isListed
+				? await records.commit(record, this.#baseOf(record), compute ?? json, change)
+				: undefined;
 			if (this.#scope.finished) this.#scope.confirmed = written?.id;
 			if (!written) {
 				// Unless this request has ended it itself, while the function of an update ran.
@@ -806,6 +885,7 @@ export class Session {
 			this.#record = written;
 			this.#base = json;
 			if (compute ?? written.reread) this.#adopt(written);
+			else this.#own = own;
 			this.#touched();
 			if (this.#stage === Stage.New) this.#scope.tell({ type: 'created' });
 			return true;
@@ -859,12 +939,12 @@ export class Session {
 		return undefined;
 	}
 
-	/** The session could be read, so a store that fails now is no reason to fail: the next request tries again. */
+	/** The application did not ask for it, so it is no reason to fail: the next request tries again. */
 	async #renewIfPossible(): Promise<void> {
 		try {
 			await this.#inTurn(async () => this.#renew());
 		} catch (error) {
-			if (!(error instanceof StoreError)) throw error;
+			if (!(error instanceof VestiaryError)) throw error;
 			this.#scope.tell({ type: 'store_failed', error });
 		}
 	}
@@ -929,16 +1009,18 @@ export class Session {
 	}
 
 	#touched(): void {
-		this.#scope.runtime.touched.add(this.id);
+		this.#scope.runtime.touched.add(this.id, this.#own);
 	}
 
 	#isTouched(): boolean {
-		return this.#id !== undefined && this.#scope.runtime.touched.has(this.#id);
+		const { touched } = this.#scope.runtime;
+		return this.#id !== undefined && touched.has(this.#id, this.#own);
 	}
 
 	#isChanged(): boolean {
-		const autoSave = this.#scope.runtime.options.autoSave === true;
-		return autoSave && jsonOf(this.#data) !== (this.#base ?? '{}');
+		const { autoSave, saveUninitialized } = this.#scope.runtime.options;
+		if ((autoSave ?? saveUninitialized) && this.#wanted() !== this.#own) return true;
+		return autoSave === true && jsonOf(this.#data) !== (this.#base ?? '{}');
 	}
 
 	/**
@@ -946,8 +1028,8 @@ export class Session {
 	 * session, and that of an ended one is worth nothing.
 	 */
 	#cookieStep(step: CookieStep): VestiaryError | undefined {
-		if (step === CookieStep.Set) return this.#scope.send(this.id);
-		return step === CookieStep.Clear ? this.#scope.send(null) : undefined;
+		if (step === CookieStep.Set) return this.#scope.send(this.id, this.#own);
+		return step === CookieStep.Clear ? this.#scope.send(null, this.#own) : undefined;
 	}
 
 	/** Whether the data differs from what this request has loaded or written. */
@@ -974,6 +1056,8 @@ export class Session {
 		this.#record = undefined;
 		this.#base = undefined;
 		this.#owner = undefined;
+		this.#own = undefined;
+		this.#cookie = undefined;
 		this.#stage = Stage.New;
 	}
 }

@@ -50,12 +50,31 @@ export interface SessionStoreData {
 	/** The session's data. */
 	data: SessionData;
 	/** What Vestiary itself knows of the session. Not in records of svelte-kit-sessions. */
-	meta?: {
-		/** When the session was created, in milliseconds since the epoch. */
-		created?: number;
-		/** Whose session it is, after `session.login()`. */
-		user?: string;
-	};
+	meta?: SessionMeta;
+}
+
+/** What Vestiary itself knows of a session: JSON. Instants are in milliseconds since the epoch. */
+export interface SessionMeta {
+	/** When the session was created. */
+	created?: number;
+	/** When it got its ID, if that is not the first one. */
+	renewed?: number;
+	/** From when on it has expired because it was not used. */
+	idle?: number;
+	/** From when on it has expired in any case. */
+	absolute?: number;
+	/** Whose session it is, after `session.login()`. */
+	user?: string;
+	/** What the list of its user's sessions calls it. */
+	handle?: string;
+	/** The cookie attributes that differ from the options: what was assigned to `session.cookie`. */
+	cookie?: Record<string, string | number | boolean | null>;
+	/** The write IDs of earlier writes. */
+	writes?: string[];
+	/** The session has another ID now, which only the holder of this one can read. */
+	next?: string;
+	/** Until when this ID leads to the other one. */
+	grace?: number;
 }
 
 /**
@@ -69,13 +88,15 @@ export interface Store {
 	/**
 	 * Returns what is stored for a session.
 	 * @param id The session ID
-	 * @returns The record, or null if there is none or it has expired
+	 * @returns The record, or null if there is none or it has expired. Its `cookie.expires` may also be the text
+	 * that JSON makes of a Date
 	 */
 	get(id: string): Promise<SessionStoreData | null>;
 	/**
 	 * Stores a record, new or over an old one.
 	 * @param id The session ID
-	 * @param storeData The record: JSON
+	 * @param storeData The record: JSON, but for `cookie.expires`, which is a Date. A store that keeps only some
+	 * of its columns has to keep all of `cookie` and `data`
 	 * @param ttl Its life in milliseconds, from the cookie's `maxAge` or else `expires`; `Infinity` if
 	 * neither is set, and then the store decides
 	 */
@@ -203,14 +224,15 @@ export interface SveltekitSessionConfig {
 	 */
 	format?: 'seed' | 'express' | undefined;
 	/**
-	 * Seconds after which a session ends that nobody used, whatever its cookie and its store say. Needs
-	 * an atomic store.
+	 * Seconds after which a session expires that was not used, whatever its cookie and its store say: not
+	 * earlier, and at most a tenth later. Needs an atomic store.
 	 */
 	idleTimeout?: number | undefined;
 	/** Seconds after which a session ends in any case. Nothing extends it. */
 	absoluteTimeout?: number | undefined;
 	/**
-	 * Seconds after which a session gets another ID, with all that it holds. Needs an atomic store.
+	 * Seconds after which a session gets another ID, with all that it holds. Needs an atomic store, and cannot go
+	 * with `format: 'express'`: Express would take the old ID for a session.
 	 */
 	renewAfter?: number | undefined;
 	/**
@@ -223,6 +245,11 @@ export interface SveltekitSessionConfig {
 	 * the list bounds them: 64 KiB, enough for several hundred. Default: 100.
 	 */
 	sessionsPerUser?: number | undefined;
+	/**
+	 * Most bytes of `session.data` as JSON, at least 1,024. What Vestiary adds to a record does not count.
+	 * Default: 65,536.
+	 */
+	maxBytes?: number | undefined;
 	/** The store gets hashes of IDs, so that whoever reads it has no cookie. Default: false. */
 	hashIds?: boolean | undefined;
 	/**

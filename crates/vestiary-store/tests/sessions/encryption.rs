@@ -69,7 +69,9 @@ async fn nothing_of_a_session_or_of_its_user_is_legible_in_the_store() {
     }
     assert!(matches!(
         found(&sessions, first.id()).await,
-        vestiary_store::Found::Retired(_) | vestiary_store::Found::Nobody
+        vestiary_store::Found::Retired(_)
+            | vestiary_store::Found::Expired(_)
+            | vestiary_store::Found::Nobody
     ));
 }
 

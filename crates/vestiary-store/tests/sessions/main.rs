@@ -202,7 +202,7 @@ async fn found(sessions: &Sessions, id: &SessionId) -> Found {
 async fn loaded(sessions: &Sessions, id: &SessionId) -> Option<Loaded> {
     match found(sessions, id).await {
         Found::Session(session) => Some(*session),
-        Found::Retired(_) | Found::Unreadable(_) | Found::Nobody => None,
+        Found::Retired(_) | Found::Expired(_) | Found::Unreadable(_) | Found::Nobody => None,
     }
 }
 

@@ -29,7 +29,9 @@ async fn a_renewed_session_is_found_by_its_old_id_until_the_grace_period_ends() 
                 assert!(!leads);
                 assert_eq!(taken(&events), ["reuse"]);
             }
-            Found::Unreadable(_) | Found::Nobody => panic!("it leads a logout to the session"),
+            Found::Unreadable(_) | Found::Expired(_) | Found::Nobody => {
+                panic!("it leads a logout to the session")
+            }
         }
         let session = loaded(&sessions, second.id()).await.unwrap();
         assert!(!session.renewed);

@@ -162,6 +162,10 @@ impl Commit {
     /// # Errors
     /// [`Error`] if the data cannot be stored. Nothing was written.
     pub fn start(&mut self, now: UnixMillis) -> Result<Step<Committed>, Error> {
+        if self.terms.timeouts.is_over(self.current.meta(), now) {
+            // Another request may have used the session since, and moved its deadline.
+            return Ok(self.look_again());
+        }
         // What only says where the session went is nothing to write over.
         self.found(self.current.clone(), now)
     }
@@ -224,6 +228,9 @@ impl Commit {
         if self.done.is_some() {
             return Ok(Step::Finished(Committed::Saved(Box::new(record))));
         }
+        if self.terms.timeouts.is_over(record.meta(), now) {
+            return Ok(Step::Finished(Committed::Gone));
+        }
         if !self.attempts.iter().all(|attempt| attempt.is_settled_by(&record)) {
             // What a replica had before; or so much was written since that nobody knows any more. To try
             // again could be to do it twice.
@@ -262,7 +269,11 @@ impl Commit {
                 let data = match self.current.data() {
                     theirs if base == theirs => Cow::from(mine),
                     theirs if base == mine => Cow::from(theirs),
-                    theirs => merge(base, mine, theirs, Limits::SAVE)?.into(),
+                    // The result is checked when it is written.
+                    theirs => {
+                        merge(base, mine, theirs, Limits { bytes: usize::MAX, ..Limits::LOAD })?
+                            .into()
+                    }
                 };
                 let (record, ttl) = self.rewritten(&data, now)?;
                 Ok(self.replace(record, ttl))
@@ -272,11 +283,11 @@ impl Commit {
 
     /// The record with this data, and how long it may live.
     fn rewritten(&self, data: &str, now: UnixMillis) -> Result<(Record, Ttl), Error> {
-        let Terms { format, cookie, ttl, timeouts } = &self.terms;
-        let meta = timeouts.stamped(self.current.meta().without_writes(), now);
-        let ttl = timeouts.ttl(*ttl, &meta, now);
+        let terms = &self.terms;
+        let (meta, cookie, ttl) = terms.stamped(self.current.meta().without_writes(), now)?;
         let mark = self.write_id.clone();
-        let record = self.current.rewritten(*format, mark, cookie, data, meta, Limits::SAVE)?;
+        let record =
+            self.current.rewritten(terms.format, mark, &cookie, data, meta, terms.limits)?;
         Ok((record, ttl))
     }
 

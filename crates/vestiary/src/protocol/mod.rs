@@ -33,9 +33,17 @@ pub use users::{
     Lifetime, UserChange, UserCommit, UserCommitted, UserSession, UserSessions, UserStep,
 };
 
-use alloc::{borrow::ToOwned as _, boxed::Box, string::String};
+use alloc::{
+    borrow::{Cow, ToOwned as _},
+    boxed::Box,
+    string::String,
+    sync::Arc,
+};
 
-use crate::{Format, Record, SessionId, Timeouts, Ttl, UnixMillis, WriteId};
+use crate::{
+    CookieOverrides, Error, Format, Limits, Meta, Options, Record, SessionId, Timeouts, Ttl,
+    UnixMillis, WriteId,
+};
 
 /// What to ask the store. Each is one atomic operation on one key.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -113,6 +121,67 @@ pub struct Terms {
     pub ttl: Ttl,
     /// How long a session lasts.
     pub timeouts: Timeouts,
+    /// Limits of data that is changed.
+    pub limits: Limits,
+    /// What the cookie attributes of a session are applied to that has its own. Without options they are
+    /// kept, and have no effect.
+    pub options: Option<Arc<Options>>,
+    /// The session's own cookie attributes, if this write changes them: to these, or to none.
+    pub cookie_change: Option<Option<CookieOverrides>>,
+}
+
+impl Terms {
+    /// The terms of these options at `now`.
+    ///
+    /// # Errors
+    /// [`Error`] if the attributes in the options are no JSON object.
+    pub fn new(options: &Arc<Options>, now: UnixMillis) -> Result<Self, Error> {
+        Ok(Self {
+            format: options.format(),
+            cookie: options.shown_cookie(now)?.into_owned(),
+            ttl: options.ttl(now),
+            timeouts: *options.timeouts(),
+            limits: options.limits(),
+            options: Some(Arc::clone(options)),
+            cookie_change: None,
+        })
+    }
+
+    /// How long the record of a session may stay in the store, by its own cookie attributes if it has some.
+    #[must_use]
+    pub fn ttl_of(&self, meta: &Meta, now: UnixMillis) -> Ttl {
+        let ttl = match (&meta.cookie, &self.options) {
+            (Some(_), Some(options)) => options.for_session(meta).ttl(now),
+            _ => self.ttl,
+        };
+        self.timeouts.ttl(ttl, meta, now)
+    }
+
+    /// The metadata that a record of these terms has in place of `meta`; with what it shows of its cookie, and
+    /// how long it may stay in the store.
+    ///
+    /// # Errors
+    /// [`Error`] if the attributes in the options are no JSON object.
+    pub fn stamped(&self, meta: Meta, now: UnixMillis) -> Result<(Meta, Cow<'_, str>, Ttl), Error> {
+        let mut meta = self.timeouts.stamped(meta, now);
+        if let Some(change) = &self.cookie_change {
+            meta.cookie.clone_from(change);
+        }
+        let mut own = None;
+        if let (Some(overrides), Some(options)) = (&meta.cookie, &self.options) {
+            if options.are_repeated_by(overrides) {
+                meta.cookie = None;
+            } else {
+                own = options.overridden(overrides).ok();
+            }
+        }
+        let (cookie, ttl) = match own {
+            None => (Cow::from(&self.cookie), self.ttl),
+            Some(own) => (own.shown_cookie(now)?.into_owned().into(), own.ttl(now)),
+        };
+        let ttl = self.timeouts.ttl(ttl, &meta, now);
+        Ok((meta, cookie, ttl))
+    }
 }
 
 impl Default for Terms {
@@ -122,6 +191,9 @@ impl Default for Terms {
             cookie: "{}".to_owned(),
             ttl: Ttl::Infinite,
             timeouts: Timeouts::default(),
+            limits: Limits::SAVE,
+            options: None,
+            cookie_change: None,
         }
     }
 }

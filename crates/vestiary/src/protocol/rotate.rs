@@ -1,7 +1,7 @@
 use alloc::boxed::Box;
 
 use super::{Answer, Ask, REMEMBERED, Step, TRIES, Terms, is_proof};
-use crate::{Error, Follower, Lead, Limits, Meta, Record, SessionId, Ttl, UnixMillis, WriteId};
+use crate::{Error, Follower, Format, Lead, Meta, Record, SessionId, Ttl, UnixMillis, WriteId};
 
 /// Gives a session another ID: the new record is there, for as long as it shall be, before the old one
 /// is retired. A crash between the two leaves a record whose ID nobody knows, and which expires.
@@ -85,6 +85,8 @@ enum Phase {
     Checking,
     Carrying(Box<Record>),
     Leaving(Rotated),
+    /// express-session would take the tombstone for a session.
+    Removing,
 }
 
 impl Rotate {
@@ -103,14 +105,23 @@ impl Rotate {
         now: UnixMillis,
     ) -> Result<Self, Error> {
         let (loaded, read_at) = loaded;
-        let elsewhere = elsewhere(&loaded, &old, Follower::Cookie(now))?;
-        let (successor, grace) = match kind {
-            Kind::Privilege(record) => (record, None),
+        let mut elsewhere = elsewhere(&loaded, &old, Follower::Cookie(now))?;
+        let (successor, ttl, grace) = match kind {
+            Kind::Privilege(record) => {
+                let ttl = terms.timeouts.ttl(terms.ttl, record.meta(), now);
+                (record, ttl, None)
+            }
             Kind::Renewal { grace, write_id } => {
-                (Box::new(renewed(&loaded, write_id, &terms, now)?), Some(grace))
+                if terms.format == Format::Express && elsewhere.is_none() {
+                    return Err(Error::ExpressRenewal);
+                }
+                let (record, ttl) = renewed(&loaded, write_id, &terms, now)?;
+                (Box::new(record), ttl, Some(grace))
             }
         };
-        let ttl = terms.timeouts.ttl(terms.ttl, successor.meta(), now);
+        if elsewhere.is_none() && terms.timeouts.is_over(loaded.meta(), now) {
+            elsewhere = Some(Rotated::Gone);
+        }
         Ok(Self {
             old,
             current: loaded,
@@ -121,7 +132,7 @@ impl Rotate {
             retirement,
             terms,
             ttl,
-            // What only says where the session went is nothing to retire.
+            // What only says where the session went, or has expired, is nothing to retire.
             phase: elsewhere.map_or(Phase::Creating, Phase::Leaving),
             doubt: false,
             tries: 0,
@@ -178,6 +189,7 @@ impl Rotate {
             (Phase::Checking, _) => Ok(self.check()),
 
             (Phase::Leaving(ended), _) => Ok(Step::Finished(ended.clone())),
+            (Phase::Removing, _) => Ok(Step::Finished(Rotated::To(self.new.clone()))),
         }
     }
 
@@ -230,8 +242,8 @@ impl Rotate {
         }
         // The data goes along, so what was written meanwhile goes, too. A mark of its own: whoever
         // has read the new record as it was must not write over this one.
-        let carried = renewed(&self.current, fresh, &self.terms, now)?;
-        self.ttl = self.terms.timeouts.ttl(self.terms.ttl, carried.meta(), now);
+        let (carried, ttl) = renewed(&self.current, fresh, &self.terms, now)?;
+        self.ttl = ttl;
         self.phase = Phase::Carrying(Box::new(carried));
         Ok(self.carry())
     }
@@ -247,8 +259,12 @@ impl Rotate {
         if self.tries > TRIES { self.give_up() } else { self.carry() }
     }
 
-    fn done(&self) -> Step<Rotated> {
-        Step::Finished(Rotated::To(self.new.clone()))
+    fn done(&mut self) -> Step<Rotated> {
+        if self.terms.format != Format::Express {
+            return Step::Finished(Rotated::To(self.new.clone()));
+        }
+        self.phase = Phase::Removing;
+        Step::Ask(Ask::Remove(self.old.clone(), Some(self.retirement.clone())))
     }
 
     /// If the old record may be retired yet, by a request that is late, the new one has to be there
@@ -287,11 +303,17 @@ fn elsewhere(
     })
 }
 
-/// The session under another ID: data, deadlines and user go along.
-fn renewed(old: &Record, mark: WriteId, terms: &Terms, now: UnixMillis) -> Result<Record, Error> {
-    let Terms { format, cookie, timeouts, .. } = terms;
-    let meta = Meta { renewed: Some(now), ..timeouts.stamped(old.meta().clone(), now) };
-    old.rewritten(*format, mark, cookie, old.data(), meta, Limits::SAVE)
+/// The session under another ID: data, deadlines, user and cookie attributes go along.
+fn renewed(
+    old: &Record,
+    mark: WriteId,
+    terms: &Terms,
+    now: UnixMillis,
+) -> Result<(Record, Ttl), Error> {
+    let (meta, cookie, ttl) = terms.stamped(old.meta().clone(), now)?;
+    let meta = Meta { renewed: Some(now), ..meta };
+    let record = old.rewritten(terms.format, mark, &cookie, old.data(), meta, terms.limits)?;
+    Ok((record, ttl))
 }
 
 #[cfg(test)]
@@ -299,6 +321,7 @@ mod tests {
     use alloc::format;
 
     use super::{super::TRUSTED, *};
+    use crate::Limits;
 
     const NOW: UnixMillis = UnixMillis(1_000);
 

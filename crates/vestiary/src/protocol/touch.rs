@@ -1,7 +1,7 @@
 use alloc::boxed::Box;
 
 use super::{Answer, Ask, Step, TRIES, Terms, is_proof};
-use crate::{Error, Follower, Lead, Record, SessionId, Timeouts, Ttl, UnixMillis, WriteId};
+use crate::{Error, Follower, Lead, Record, SessionId, UnixMillis, WriteId};
 
 /// Gives the record of a session another TTL, and never a tombstone: of a session that was renewed
 /// meanwhile it touches the successor, of one that a login has replaced nothing.
@@ -29,8 +29,7 @@ pub struct Touch {
     expected: Option<WriteId>,
     /// The session's own record was seen.
     admitted: bool,
-    ttl: Ttl,
-    timeouts: Timeouts,
+    terms: Terms,
     looking: bool,
     tries: u8,
 }
@@ -54,10 +53,10 @@ impl Touch {
     #[must_use]
     pub fn new(id: SessionId, (loaded, read_at): (Record, UnixMillis), terms: &Terms) -> Self {
         let admitted = loaded.meta().next.is_none();
-        let (ttl, timeouts) = (terms.ttl, terms.timeouts);
+        let terms = terms.clone();
         let expected = loaded.write_id().cloned();
         let (current, looking, tries) = (loaded, false, 0);
-        Self { id, current, read_at, expected, admitted, ttl, timeouts, looking, tries }
+        Self { id, current, read_at, expected, admitted, terms, looking, tries }
     }
 
     /// The ID under which the session was found in the end: another one if it was renewed meanwhile.
@@ -102,6 +101,9 @@ impl Touch {
                 self.expected = record.write_id().cloned();
                 Ok(self.look())
             }
+            Lead::Here if self.terms.timeouts.is_over(record.meta(), now) => {
+                Ok(Step::Finished(Touched::Gone))
+            }
             Lead::Here => {
                 self.admitted = true;
                 self.expected = record.write_id().cloned();
@@ -113,7 +115,7 @@ impl Touch {
     }
 
     fn touch(&self, now: UnixMillis) -> Step<Touched> {
-        let ttl = self.timeouts.ttl(self.ttl, self.current.meta(), now);
+        let ttl = self.terms.ttl_of(self.current.meta(), now);
         Step::Ask(Ask::Touch(self.id.clone(), self.expected.clone(), ttl))
     }
 

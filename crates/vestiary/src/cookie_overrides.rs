@@ -1,0 +1,154 @@
+use alloc::{borrow::ToOwned as _, string::String, vec::Vec};
+
+use crate::{Error, Limits, UnixMillis, date, json_members, meta::push_name, record};
+
+/// The cookie attributes of one session that differ from the options: what an application assigned to
+/// `session.cookie`.
+///
+/// The record keeps them as `meta.cookie`, and they apply to every later cookie and TTL of the session. They
+/// are the text of a JSON object: `maxAge` in whole seconds, `expires` in milliseconds since the epoch; `null`
+/// stands for an attribute that the options have and the session has not.
+///
+/// ```
+/// # use vestiary::{CookieOverrides, Options, OptionsInput};
+/// let options = Options::new(OptionsInput::default())?;
+/// let remembered = CookieOverrides::parse(r#"{"maxAge":2592000}"#)?.unwrap();
+/// assert_eq!(
+///     options.overridden(&remembered)?.set_cookie(true).with_value("x"),
+///     "connect.sid=x; Max-Age=2592000; Path=/; HttpOnly; Secure; SameSite=Lax"
+/// );
+/// let wrong = CookieOverrides::parse(r#"{"path":"app"}"#)?.unwrap();
+/// let error = options.overridden(&wrong).err().unwrap();
+/// assert!(error.to_string().starts_with("`cookie.path` is not valid"));
+/// # Ok::<(), vestiary::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct CookieOverrides {
+    text: String,
+    /// express-session wrote the record last, and `maxAge` is its `originalMaxAge`.
+    by_express: bool,
+}
+
+/// The value of an attribute.
+#[derive(Clone, Copy)]
+pub(crate) enum Value<'t> {
+    Null,
+    Flag(bool),
+    /// A string without escapes: no valid attribute needs one.
+    Text(&'t str),
+    Number(i64),
+    Other,
+}
+
+impl CookieOverrides {
+    /// Reads the text of a JSON object. `None` if it has no member. Whether the values are valid depends on
+    /// the options: [`Options::overridden`](crate::Options::overridden).
+    ///
+    /// # Errors
+    /// [`Error`] if it is no JSON object.
+    #[cold]
+    pub fn parse(text: &str) -> Result<Option<Self>, Error> {
+        let mut is_empty = true;
+        json_members(text, Limits::LOAD, &mut |_, _| is_empty = false)?;
+        Ok((!is_empty).then(|| Self { text: text.to_owned(), by_express: false }))
+    }
+
+    /// The overrides of a record that express-session wrote last, which has kept only `maxAge`.
+    #[cold]
+    pub(crate) fn by_express(ours: Option<Self>, original_max_age: &str) -> Option<Self> {
+        let max_age = Value::of(original_max_age);
+        if !matches!(max_age, Value::Number(0..) | Value::Null) {
+            return ours;
+        }
+        let mut text = String::from("{");
+        let before = ours.as_ref().map_or("{}", Self::as_str);
+        record::push_members(&mut text, before, &[b"maxAge", b"expires"], Limits::LOAD).ok()?;
+        push_name(&mut text, "maxAge");
+        match max_age {
+            Value::Number(millis) => date::push_number(&mut text, millis.unsigned_abs() / 1_000, 1),
+            _ => text.push_str("null"),
+        }
+        text.push('}');
+        Some(Self { text, by_express: true })
+    }
+
+    /// The text of the JSON object.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether no application asked for them: then they need not be kept where they repeat the options.
+    pub(crate) fn is_by_express(&self) -> bool {
+        self.by_express
+    }
+
+    /// The attributes, by their names.
+    #[cold]
+    pub(crate) fn attributes(&self) -> Vec<(&str, Value<'_>)> {
+        let mut found = Vec::new();
+        let part = |place| self.text.get(place).unwrap_or_default();
+        // It was walked before.
+        let _ = json_members(&self.text, Limits::LOAD, &mut |name, value| {
+            found.push((part(name), Value::of(part(value))));
+        });
+        found
+    }
+
+    /// What a record shows of its cookie: `attributes`, the text of a JSON object, with these in their place.
+    /// In the express-session format the lifetime stands elsewhere.
+    #[cold]
+    pub(crate) fn shown(&self, attributes: &str, has_life: bool) -> Result<String, Error> {
+        let overrides = self.attributes();
+        let names: Vec<_> = overrides.iter().map(|(name, _)| name.as_bytes()).collect();
+        let mut shown = String::from("{");
+        record::push_members(&mut shown, attributes, &names, Limits::LOAD)?;
+        for (name, value) in overrides {
+            let is_life = matches!(name, "maxAge" | "expires");
+            if matches!(value, Value::Null | Value::Other) || is_life && !has_life {
+                continue;
+            }
+            push_name(&mut shown, name);
+            match value {
+                Value::Flag(true) => shown.push_str("true"),
+                Value::Flag(false) => shown.push_str("false"),
+                Value::Text(text) => shown.extend(["\"", text, "\""]),
+                Value::Number(millis) if name == "expires" => {
+                    shown.push('"');
+                    date::push_iso(&mut shown, UnixMillis(u64::try_from(millis).unwrap_or(0)));
+                    shown.push('"');
+                }
+                Value::Number(number) => {
+                    shown.push_str(if number < 0 { "-" } else { "" });
+                    date::push_number(&mut shown, number.unsigned_abs(), 1);
+                }
+                Value::Null | Value::Other => {}
+            }
+        }
+        shown.push('}');
+        Ok(shown)
+    }
+}
+
+impl Eq for CookieOverrides {}
+
+impl PartialEq for CookieOverrides {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl<'t> Value<'t> {
+    fn of(text: &'t str) -> Self {
+        match text {
+            "null" => Self::Null,
+            "true" => Self::Flag(true),
+            "false" => Self::Flag(false),
+            _ => match text.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
+                Some(text) if !text.contains('\\') => Self::Text(text),
+                Some(_) => Self::Other,
+                None => text.parse().map_or(Self::Other, Self::Number),
+            },
+        }
+    }
+}

@@ -1,0 +1,62 @@
+import { StoreError } from './errors.js';
+import type { SessionMeta, SessionStoreData } from './types.js';
+
+/**
+ * Records as stores get them that are not atomic: objects, whose `cookie.expires` is a Date. Such a store may have
+ * a column for `cookie`, one for `data`, and none for `meta`, so what has to last stands in the cookie as well.
+ */
+export class Columns {
+	/** The key of a record that was written with metadata which has to last. */
+	#witness: string | undefined;
+	#loss: StoreError | undefined;
+	#hasLooked = false;
+
+	/** A record for the store. */
+	pack(key: string, text: string): SessionStoreData {
+		const record = JSON.parse(text) as Packed;
+		const { cookie } = record;
+		// An encrypted record has none.
+		if (typeof cookie !== 'object') return record;
+		if (typeof cookie.expires === 'string') cookie.expires = new Date(cookie.expires);
+		const { meta } = record;
+		if (meta?.absolute !== undefined || meta?.cookie !== undefined) {
+			const { created, absolute, cookie: own } = meta;
+			cookie.meta = {
+				...(created !== undefined && { created }),
+				...(absolute !== undefined && { absolute }),
+				...(own && { cookie: own })
+			};
+			this.#witness ??= key;
+		}
+		return record;
+	}
+
+	/** A record from the store, as it was packed. */
+	unpack(key: string, stored: SessionStoreData): SessionStoreData {
+		const { cookie, meta, ...record } = stored as Packed;
+		if (typeof cookie !== 'object' || cookie === null || 'originalMaxAge' in cookie)
+			return stored;
+		const { meta: kept, ...attributes } = cookie;
+		const known = meta ?? kept;
+		if (key === this.#witness && !this.#hasLooked) {
+			this.#hasLooked = true;
+			if (known?.absolute === undefined && known?.cookie === undefined)
+				this.#loss = new StoreError(
+					'store_lossy',
+					'the session store keeps neither `meta` nor all of `cookie` of a record, so `absoluteTimeout` and what was assigned to `session.cookie` have no effect: let it keep the whole record'
+				);
+		}
+		return { ...record, cookie: attributes, ...(known && { meta: known }) };
+	}
+
+	/** What is lost in this store, if something is: once. */
+	takeLoss(): StoreError | undefined {
+		const loss = this.#loss;
+		this.#loss = undefined;
+		return loss;
+	}
+}
+
+type Packed = SessionStoreData & {
+	cookie: (SessionStoreData['cookie'] & { meta?: SessionMeta }) | null;
+};

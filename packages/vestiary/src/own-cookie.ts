@@ -1,0 +1,57 @@
+import type { OwnCookie } from './core.js';
+import { ConfigError } from './errors.js';
+import { checkedCookie, COOKIE_TYPES } from './runtime.js';
+import type { CookieSerializeOptions, SessionCookieOptions } from './types.js';
+
+/** `session.cookie`: the options, with the attributes that this session has of its own. */
+export function cookieWith(
+	options: Readonly<SessionCookieOptions>,
+	own: OwnCookie | undefined
+): SessionCookieOptions {
+	if (own === undefined) return { ...options };
+	const attributes = JSON.parse(own) as Record<string, unknown>;
+	const changed = Object.entries(attributes).map(([name, value]) => {
+		if (value === null) return [name, undefined];
+		return [name, name === 'expires' ? new Date(value as number) : value];
+	});
+	const cookie = { ...options, ...Object.fromEntries(changed) } as SessionCookieOptions;
+	for (const name of Object.keys(cookie) as (keyof SessionCookieOptions)[])
+		// eslint-disable-next-line @typescript-eslint/no-dynamic-delete -- as if the options did not have it
+		if (cookie[name] === undefined) delete cookie[name];
+	return { ...cookie, path: cookie.path ?? '/' };
+}
+
+/**
+ * What an application's `session.cookie` has that the options have not. Undefined if nothing.
+ * @throws ConfigError for what is no attribute, or of another type
+ */
+export function ownIn(
+	options: Readonly<SessionCookieOptions>,
+	cookie: CookieSerializeOptions
+): OwnCookie | undefined {
+	// express-session takes null for what is not set.
+	const given = Object.entries(cookie).filter(([, value]) => value !== null);
+	const checked = checkedCookie(Object.fromEntries(given));
+	if (checked.encode !== options.encode) {
+		throw new ConfigError(
+			'cookie_option',
+			'`cookie.encode` cannot be set for one session: set it in the options'
+		);
+	}
+	const attributes: Record<string, unknown> = {};
+	for (const name of NAMES) {
+		const [before, now] = [plain(options[name]), plain(checked[name])];
+		if (before !== now) attributes[name] = now ?? null;
+	}
+	return Object.keys(attributes).length === 0 ? undefined : JSON.stringify(attributes);
+}
+
+const NAMES = Object.keys(COOKIE_TYPES).filter((name) => name !== 'encode') as Exclude<
+	keyof CookieSerializeOptions,
+	'encode'
+>[];
+
+function plain<T>(value: T | Date): T | number {
+	if (value instanceof Date) return value.getTime();
+	return typeof value === 'number' ? Math.floor(value) : value;
+}
