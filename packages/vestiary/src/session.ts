@@ -528,14 +528,14 @@ export class Session {
 		else if (found & Found.Stale) {
 			this.#scope.later(async () =>
 				this.#inTurn(async () => {
-					if (this.#record === stored) await this.#refresh(stored);
+					if (this.#record === stored) await this.#rewrite(stored);
 				})
 			);
 		}
 	}
 
 	/** A change of nothing: the record is written with new deadlines. False if the session was ended. */
-	async #refresh(stored: Stored): Promise<boolean> {
+	async #rewrite(stored: Stored): Promise<boolean> {
 		const written = await this.#scope.runtime.records.commit(stored, '{}', '{}');
 		if (written) this.#moveTo(written, stored);
 		else this.#end();
@@ -839,7 +839,7 @@ export class Session {
 		const record = this.#record;
 		// Deadlines stand in the record: to move them it has to be written.
 		if (record && core.inspect(record.text) & (Found.Over | Found.Stale))
-			return this.#refresh(record);
+			return this.#rewrite(record);
 		const touched = record && (await records.touch(record));
 		if (record && !touched) {
 			this.#end();

@@ -280,8 +280,11 @@ describe('numbers that are none, out of range or without end are refused, or mea
 					)
 				);
 		});
-		// Has a test of its own, with the lists of a user's sessions.
-		const others = ['SveltekitSessionConfig.sessionsPerUser'];
+		// They have tests of their own, with the lists of a user's sessions and the size of data.
+		const others = [
+			'SveltekitSessionConfig.sessionsPerUser',
+			'SveltekitSessionConfig.maxBytes'
+		];
 		expect(declared.sort()).toEqual([...Object.keys(NUMBERS), ...others].sort());
 	});
 

@@ -135,6 +135,7 @@ mod tests {
 
     use super::{super::TRUSTED, *};
     use crate::Limits;
+    use crate::Ttl;
 
     const NOW: UnixMillis = UnixMillis(1_000);
     const TTL: Ttl = Ttl::Millis(60_000);
