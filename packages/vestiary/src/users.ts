@@ -40,7 +40,7 @@ export interface UserSessions {
  *
  * ```ts
  * import { sessions } from 'vestiary';
- * import { options } from '$lib/server/session';
+ * import { options } from './session';
  *
  * const devices = await sessions(options).of('ada').list(event.locals.session);
  * ```
