@@ -244,6 +244,9 @@ impl Config {
         if self.sessions_per_user == 0 {
             return Err(Error::SessionsPerUser);
         }
+        if self.encrypt != Encrypt::Off && self.format == Format::Express {
+            return Err(Error::EncryptExpress);
+        }
         let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64());
         let timeouts = Timeouts::new(
             seconds(self.idle_timeout),

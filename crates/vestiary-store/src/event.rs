@@ -7,10 +7,11 @@ use std::sync::Arc;
 pub enum Event {
     /// A session was stored for the first time.
     Created,
-    /// It got another ID: somebody logged in.
-    LoggedIn,
-    /// It got another ID: it was time.
-    Renewed,
+    /// The session got another ID.
+    Rotated {
+        /// Why.
+        reason: Reason,
+    },
     /// It was ended; whether replicas of the store know it, if anybody can tell.
     Destroyed {
         /// See [`Store::confirm`](crate::Store::confirm).
@@ -42,14 +43,22 @@ pub enum Event {
     },
 }
 
+/// Why a session got another ID.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Reason {
+    /// A user logged in, or the session was superseded otherwise: the old ID is worthless.
+    Login,
+    /// It was time, or the application asked for it: the data goes along.
+    Renewal,
+}
+
 impl Event {
     /// What it is called.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
             Self::Created => "created",
-            Self::LoggedIn => "logged_in",
-            Self::Renewed => "renewed",
+            Self::Rotated { .. } => "rotated",
             Self::Destroyed { .. } => "destroyed",
             Self::Expired => "expired",
             Self::Revoked => "revoked",

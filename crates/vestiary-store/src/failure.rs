@@ -10,6 +10,18 @@ impl Failure {
     pub(crate) fn error(text: impl Into<String>) -> StoreError {
         StoreError::Failed(Arc::new(Self(text.into())))
     }
+
+    /// The server or the library has answered that it did nothing.
+    #[cfg(any(feature = "redis", feature = "sqlite", feature = "postgres"))]
+    fn refused(text: impl Into<String>) -> StoreError {
+        StoreError::Refused(Arc::new(Self(text.into())))
+    }
+
+    /// The same, because there is no room.
+    #[cfg(any(feature = "redis", feature = "sqlite", feature = "postgres"))]
+    fn out_of_space(text: impl Into<String>) -> StoreError {
+        StoreError::OutOfSpace(Arc::new(Self(text.into())))
+    }
 }
 
 impl fmt::Display for Failure {
@@ -69,12 +81,12 @@ pub(crate) fn of_redis(error: redis::RedisError) -> StoreError {
         .code()
         .filter(|code| code.len() < 20 && code.bytes().all(|byte| byte.is_ascii_uppercase()));
     match (error.kind(), code) {
-        (_, Some("OOM")) => Failure::error("its memory is full (OOM)"),
-        (_, Some("NOPERM")) => Failure::error(
+        (_, Some("OOM")) => Failure::out_of_space("its memory is full (OOM)"),
+        (_, Some("NOPERM")) => Failure::refused(
             "its user may not do what is needed (NOPERM): GET, SET, DEL, PEXPIRE, EXISTS, EVAL, EVALSHA, WAIT to \
              confirm, SCAN and PTTL to look through",
         ),
-        (_, Some(code)) => Failure::error(format!("the server said {code}")),
+        (_, Some(code)) => Failure::refused(format!("the server said {code}")),
         (ErrorKind::Io, _) if error.is_timeout() => Failure::error("no answer in time"),
         // Of a cluster, it may be all that its first node said.
         (ErrorKind::Io, _) if error.detail().is_none() => Failure::error(error.to_string()),
@@ -90,16 +102,21 @@ pub(crate) fn of_sqlx(error: sqlx::Error) -> StoreError {
     use sqlx::Error as Sqlx;
     match &error {
         // Not its details: they may be the whole row. And not what it says of a value: it repeats it.
-        Sqlx::Database(said) if said.code().is_some_and(|code| is_about_values(&code)) => {
-            Failure::error(format!(
-                "the database refused a value ({})",
-                said.code().unwrap_or_default()
-            ))
+        Sqlx::Database(said) => {
+            let code = said.code().unwrap_or_default();
+            let text = match &*code {
+                "" => said.message().to_owned(),
+                code if is_about_values(code) => format!("the database refused a value ({code})"),
+                code => format!("{} ({code})", said.message()),
+            };
+            if is_lost(&code) {
+                Failure::error(text)
+            } else if is_full(&code) {
+                Failure::out_of_space(text)
+            } else {
+                Failure::refused(text)
+            }
         }
-        Sqlx::Database(said) => Failure::error(said.code().map_or_else(
-            || said.message().to_owned(),
-            |code| format!("{} ({code})", said.message()),
-        )),
         Sqlx::Configuration(_) => Failure::error("the address of the database cannot be read"),
         Sqlx::Io(_)
         | Sqlx::Tls(_)
@@ -111,6 +128,21 @@ pub(crate) fn of_sqlx(error: sqlx::Error) -> StoreError {
         }
         _ => Failure::error("the database gave no answer that was expected"),
     }
+}
+
+/// Errors that leave open what was done. Of Postgres: a lost connection, a shutdown, and a transaction whose end is not
+/// known; of `SQLite`: a file that cannot be read or written (`SQLITE_IOERR`).
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+fn is_lost(code: &str) -> bool {
+    let of_postgres = ["08", "57P01", "57P02", "57P03", "40003"];
+    let is_of_postgres = code.len() == 5 && of_postgres.iter().any(|class| code.starts_with(class));
+    is_of_postgres || code.len() < 5 && code.parse().is_ok_and(|code: u32| code & 0xff == 10)
+}
+
+/// A disk or a memory that is full.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+fn is_full(code: &str) -> bool {
+    matches!(code, "53100" | "53200" | "13")
 }
 
 /// Classes of `SQLSTATE`: data exceptions, violated constraints, and errors that a trigger of the application

@@ -73,7 +73,7 @@ pub use config::{Config, Encrypt, OnStoreError, SameSite};
 pub use drive::Compute;
 pub use erased::AnyStore;
 pub use error::{SessionError, StoreOperation, WrongType};
-pub use event::Event;
+pub use event::{Event, Reason};
 pub use memory::MemoryStore;
 pub use sessions::{Cookies, Found, Loaded, Sessions, Stored, Written};
 pub use store::{

@@ -16,7 +16,7 @@ use crate::{
     AnyStore, Config, Encrypt, Event, OnStoreError, Outcome, SessionError, Store, StoreOperation,
     UserList, clock,
     drive::{self, Compute, Drive, Rotated},
-    event::Listener,
+    event::{Listener, Reason},
     users::name_of,
 };
 
@@ -417,7 +417,7 @@ impl Sessions {
         };
         match self.rotate(stored, bound, renewal).await? {
             Rotated::To(renewed) => {
-                self.tell(Event::Renewed);
+                self.tell(Event::Rotated { reason: Reason::Renewal });
                 Ok(Some(*renewed))
             }
             Rotated::Elsewhere(Some(id)) => self.current(&id).await,
@@ -443,7 +443,7 @@ impl Sessions {
             let Some(old) = current else { return Ok(None) };
             current = match self.rotate(&old, bound, login).await? {
                 Rotated::To(next) => {
-                    self.tell(Event::LoggedIn);
+                    self.tell(Event::Rotated { reason: Reason::Login });
                     return Ok(Some(*next));
                 }
                 // Renewed meanwhile, it goes on under another ID, and is to end there.

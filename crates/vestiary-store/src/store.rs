@@ -189,11 +189,11 @@ pub enum StoreError {
     #[error(transparent)]
     Full(vestiary::Error),
     /// Its server or its file holds as much as it may, and has said so. Nothing was done.
-    #[error("the session store is full: {0}")]
+    #[error("the session store failed: {0}")]
     OutOfSpace(#[source] Arc<dyn StdError + Send + Sync>),
     /// It has answered, and the answer is that it does not do what was asked, such as a read-only replica.
     /// Nothing was done, and to ask again at once is of no use.
-    #[error("the session store refused: {0}")]
+    #[error("the session store failed: {0}")]
     Refused(#[source] Arc<dyn StdError + Send + Sync>),
     /// Its server, its file or its connection failed: what was asked may have been done, or not.
     #[error("the session store failed: {0}")]

@@ -1,6 +1,6 @@
 use tracing::{debug, info, warn};
 
-use crate::Event;
+use crate::{Event, event::Reason};
 
 /// Tells `tracing`: what somebody should look at as a warning, logins and logouts as information.
 pub(crate) fn event(event: Event) {
@@ -18,7 +18,9 @@ pub(crate) fn event(event: Event) {
         Event::Destroyed { confirmed } => {
             info!(target: "vestiary", event = name, confirmed, "a session was ended");
         }
-        Event::LoggedIn => info!(target: "vestiary", event = name, "a user logged in"),
+        Event::Rotated { reason: Reason::Login } => {
+            info!(target: "vestiary", event = name, "a user logged in");
+        }
         _ => debug!(target: "vestiary", event = name),
     }
 }

@@ -54,8 +54,8 @@ pub use require::{RequireLogin, RequireLoginFuture, RequireLoginService};
 pub use session::{LogIn, Session};
 pub use vestiary::{Error, Handle, SessionId, UnixMillis};
 pub use vestiary_store::{
-    Config, Encrypt, Event, MemoryStore, OnStoreError, SameSite, SessionError, Sessions, UserList,
-    UserSession, WrongType,
+    Config, Encrypt, Event, MemoryStore, OnStoreError, Reason, SameSite, SessionError, Sessions,
+    UserList, UserSession, WrongType,
 };
 
 /// The samples of the documentation.

@@ -49,6 +49,8 @@ pub enum Error {
     Namespace,
     /// A limit of sessions for each user that no user could log in with.
     SessionsPerUser,
+    /// Records that express-session reads are to be encrypted: it could read none of them.
+    EncryptExpress,
     /// The empty name of a user.
     UserName,
     /// A limit of the data's size that is none.
@@ -107,7 +109,7 @@ impl Error {
             Self::SecretShort { .. } => "secret_short",
             Self::Timeout { .. } => "timeout_option",
             Self::Namespace => "namespace_option",
-            Self::SessionsPerUser | Self::UserName => "options",
+            Self::SessionsPerUser | Self::EncryptExpress | Self::UserName => "options",
             Self::MaxBytes => "max_bytes_option",
             Self::ExpressRenewal => "express_renewal",
             Self::DataNotObject => "data_not_object",
@@ -158,6 +160,9 @@ impl Error {
                 text.push_str("`namespace` must be 1 to 64 letters, digits, `-`, `_` or `.`");
             }
             Self::SessionsPerUser => text.push_str("`sessionsPerUser` must be at least 1"),
+            Self::EncryptExpress => text.push_str(
+                "`encrypt` cannot go with the format of express-session: Express would find nothing that it can read",
+            ),
             Self::UserName => text.push_str("the user ID must not be empty"),
             Self::MaxBytes => text.push_str(
                 "`maxBytes` must be a whole number of bytes of session data: at least 1024, at most 67108864 (the default is 65536)",

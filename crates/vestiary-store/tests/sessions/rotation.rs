@@ -44,7 +44,7 @@ async fn after_a_login_the_old_id_is_worth_nothing_but_a_logout() {
     let (sessions, events) = sessions(config(), &store);
     let first = sessions.create(r#"{"n":1}"#, None).await.unwrap();
     let second = sessions.supersede(&first, "{}", None).await.unwrap().unwrap();
-    assert_eq!(taken(&events), ["logged_in"]);
+    assert_eq!(taken(&events), ["rotated"]);
     assert_eq!(second.data(), "{}");
     assert!(sessions.is_retired(first.id()));
     let Found::Retired(tombstone) = found(&sessions, first.id()).await else { panic!() };

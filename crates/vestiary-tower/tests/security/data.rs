@@ -318,7 +318,7 @@ async fn no_id_secret_or_value_is_logged_thrown_or_told() {
         store.is_well();
     }
     let (log, told) = (log.lock().unwrap().clone(), told.lock().unwrap().clone());
-    for name in ["logged_in", "destroyed", "unreadable", "reuse", "store_failed"] {
+    for name in ["rotated", "destroyed", "unreadable", "reuse", "store_failed"] {
         assert!(log.contains(name), "{name}: {log}");
     }
     let all = [log, told, shown].join("\n");
@@ -341,8 +341,8 @@ async fn events_tell_the_life_of_a_session() {
         browser.cookie.clone().unwrap_or_default()
     };
     let first = lived("/write", &["created"]).await;
-    lived("/renew", &["renewed"]).await;
-    let third = lived("/login", &["logged_in"]).await;
+    lived("/renew", &["rotated"]).await;
+    let third = lived("/login", &["rotated"]).await;
     lived("/logout", &["destroyed"]).await;
     let read = async |cookie: &str, names: &[&str]| {
         Browser::with(&app, cookie).ok("/look").await;

@@ -167,7 +167,11 @@ impl Commit {
             return Ok(self.look_again());
         }
         // What only says where the session went is nothing to write over.
-        self.found(self.current.clone(), now)
+        let read_at = self.read_at;
+        let step = self.found(self.current.clone(), now);
+        // It was not read again.
+        self.read_at = read_at;
+        step
     }
 
     /// What the application's function made of the data of a [`Step::Compute`].
@@ -554,7 +558,7 @@ mod tests {
     fn the_absence_of_the_record_is_no_proof_once_a_tombstone_may_have_expired() {
         for (later, ended) in [(TRUSTED - 1, Committed::Gone), (TRUSTED, Committed::Untraced)] {
             let mut commit = commit();
-            commit.start(NOW).unwrap();
+            commit.start(NOW.plus(later)).unwrap();
             let step = commit.answered(Answer::Gone, mark(50), NOW.plus(later));
             assert_eq!(step, Ok(Step::Finished(ended)));
         }

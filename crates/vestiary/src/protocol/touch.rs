@@ -70,7 +70,11 @@ impl Touch {
     /// # Errors
     /// [`Error`] if the loaded record is a tombstone that cannot be read.
     pub fn start(&mut self, now: UnixMillis) -> Result<Step<Touched>, Error> {
-        self.found(self.current.clone(), now)
+        let read_at = self.read_at;
+        let step = self.found(self.current.clone(), now);
+        // It was not read again.
+        self.read_at = read_at;
+        step
     }
 
     /// The answer of the store to the last [`Step::Ask`].
@@ -214,7 +218,7 @@ mod tests {
     fn the_absence_of_the_record_is_no_proof_once_a_tombstone_may_have_expired() {
         for (later, ended) in [(TRUSTED - 1, Touched::Gone), (TRUSTED, Touched::Untraced)] {
             let mut touch = touch(record(1));
-            touch.start(NOW).unwrap();
+            touch.start(NOW.plus(later)).unwrap();
             let step = touch.answered(Answer::Gone, NOW.plus(later));
             assert_eq!(step, Ok(Step::Finished(ended)));
         }
