@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 
 import { expect, test } from 'vitest';
 
@@ -155,4 +156,12 @@ test('every requirement of docs/security.md names tests of both products, and th
 		if (here > 0) expect(svelteKit, String(number)).toMatch(/`(test|runtimes)\//);
 		if (there > 0) expect(rust, String(number)).toMatch(/`vestiary-(tower|store)\//);
 	}
+});
+
+test('docs/edge.md tells the size of the WebAssembly, give or take a tenth', () => {
+	const page = readFileSync(join(ROOT, 'docs/edge.md'), 'utf8');
+	const wasm = readFileSync(join(ROOT, 'packages/vestiary/src/generated/vestiary.wasm'));
+	const [, size, gzipped] = /the WebAssembly +\| (\d+) KB, (\d+) KB gzipped/.exec(page) ?? [];
+	expect(Math.abs(wasm.length / 1_000 / Number(size) - 1)).toBeLessThan(0.1);
+	expect(Math.abs(gzipSync(wasm).length / 1_000 / Number(gzipped) - 1)).toBeLessThan(0.1);
 });

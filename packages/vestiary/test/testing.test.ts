@@ -15,7 +15,12 @@ afterAll(() => {
 /** Runs a suite in a runner that counts the assertions of each test, as vitest does. */
 async function assertions(suite: (runner: Runner) => void): Promise<number[]> {
 	const runs: ((...context: unknown[]) => Promise<void>)[] = [];
-	suite({ describe: (_, define) => { define(); }, test: (_, run) => runs.push(run) });
+	suite({
+		describe: (_, define) => {
+			define();
+		},
+		test: (_, run) => runs.push(run)
+	});
 	return Promise.all(
 		runs.map(async (run) => {
 			expect(run).toHaveLength(0); // jest and mocha pass a callback to a test that takes an argument
@@ -58,7 +63,9 @@ test('the stores of docs/writing-a-store.md pass the suites', async () => {
 	const tests: Promise<void>[] = [];
 	testAtomicStore('AtomicMapStore', atomic, {
 		runner: {
-			describe: (_, define) => { define(); },
+			describe: (_, define) => {
+				define();
+			},
 			// The sample does without expiry, to be short.
 			test: (name, run) => name.includes('expire') || tests.push(run())
 		}
