@@ -11,7 +11,7 @@ use redis::{
     io::tcp::{TcpSettings, socket2},
     pipe,
 };
-use vestiary::{Ttl, WriteId};
+use vestiary::{Ttl, UnixMillis, WriteId};
 
 pub use self::connection::RedisConnection;
 use crate::{
@@ -174,9 +174,22 @@ impl RedisStore {
     }
 }
 
+/// The clock of the node that keeps a key, in milliseconds. It takes the key, so that a cluster asks that node.
+const TIME: &str =
+    "local now = redis.call('TIME') return now[1] * 1000 + math.floor(now[2] / 1000)";
+
 impl Store for RedisStore {
     fn default_ttl(&self) -> Ttl {
         self.options.default_ttl()
+    }
+
+    async fn now(&self, key: &str) -> Result<Option<UnixMillis>, StoreError> {
+        let mut time = cmd("EVAL");
+        time.arg(TIME).arg(1).arg(self.options.key(key));
+        match self.connection.ask(&time).await.map_err(of_redis)? {
+            Value::Int(millis) => Ok(u64::try_from(millis).ok().map(UnixMillis)),
+            _ => Err(unexpected()),
+        }
     }
 
     async fn read(&self, key: &str) -> Result<Option<String>, StoreError> {

@@ -345,6 +345,10 @@ impl Sessions {
         if written.as_ref().is_none_or(|written| written.stored.id != stored.id) {
             self.retire(&stored.id);
         }
+        if written.is_none() {
+            // The record is gone, evicted perhaps.
+            Box::pin(self.leave_list(stored)).await;
+        }
         if let Some(written) = &written {
             self.note_touch(&written.stored);
         }
@@ -567,6 +571,7 @@ impl Sessions {
         if timeouts.is_over(meta, now) {
             self.tell(Event::Expired);
             Box::pin(self.discard(&stored)).await;
+            Box::pin(self.leave_list(&stored)).await;
             return Ok(Found::Expired(Box::new(stored)));
         }
         match Box::pin(self.admits(&stored)).await {
@@ -600,6 +605,14 @@ impl Sessions {
             self.retire(&stored.id);
         }
         Ok(admits)
+    }
+
+    /// Takes a session that has ended out of its user's list. If that fails, it is listed until it would have expired.
+    async fn leave_list(&self, stored: &Stored) {
+        let Some(user) = &stored.record.meta().user else { return };
+        if let Err(error) = self.of(&name_of(user)).revoke(&user.handle).await {
+            self.tell(Event::StoreFailed { code: error.code() });
+        }
     }
 
     /// Removes a record that is none any more, if it is still the one that was read. It counts for nothing

@@ -112,8 +112,16 @@ impl UserList {
             since: UnixMillis(now.0.saturating_sub(age)),
             most: self.sessions.inner.sessions_per_user,
         };
-        if !self.change(change).await? {
-            return Err(SessionError::LoginOutdated);
+        match self.change(change).await {
+            Ok(true) => {}
+            Ok(false) => return Err(SessionError::LoginOutdated),
+            Err(error) => {
+                // It may have been listed, but there is no session.
+                if error.is_store() {
+                    let _ = self.revoke(&handle).await;
+                }
+                return Err(error);
+            }
         }
         Ok(UserRef { name: quoted(&self.name), handle })
     }

@@ -17,9 +17,9 @@ use axum::{
     http::{Method, StatusCode},
     routing::get,
 };
-use support::{Browser, Events, Faulty, config, set_cookies};
-use vestiary::{Error, WriteId};
-use vestiary_store::{Encrypt, Login, Outcome, SessionError, Sessions, Store as _};
+use support::{Browser, Events, Fault, Faulty, config, set_cookies};
+use vestiary::{Error, MemoryLimits, UnixMillis, WriteId};
+use vestiary_store::{Encrypt, Login, MemoryStore, Outcome, SessionError, Sessions, Store as _};
 use vestiary_tower::{Config, Session, SessionLayer};
 
 const OLD: &str = "the old secret, of more than 32 bytes";
@@ -297,4 +297,65 @@ async fn names_labels_and_limits_are_checked() {
     assert!((50..70).contains(&list.len()), "{}", list.len());
     assert!(list[0].label.as_ref().is_some_and(|label| label.contains(&"😀".repeat(256))));
     assert!(list.iter().all(|one| !one.label.as_ref().unwrap().contains(&"😀".repeat(257))));
+}
+
+fn ahead() -> UnixMillis {
+    UnixMillis(here().0 + 3_000)
+}
+
+fn behind() -> UnixMillis {
+    UnixMillis(here().0 - 3_000)
+}
+
+fn here() -> UnixMillis {
+    Sessions::new(&config(), MemoryStore::default()).unwrap().now()
+}
+
+#[tokio::test]
+async fn a_login_and_the_end_of_all_sessions_are_ordered_by_the_clock_of_the_store() {
+    for clock in [ahead, behind] {
+        let store = MemoryStore::with_clock(MemoryLimits::default(), clock);
+        let ada = Sessions::new(&config(), store).unwrap().of("ada");
+        let began = here();
+        ada.revoke_all().await.unwrap();
+        // By the clock of this server, a store that is ahead would have ended them after the login.
+        ada.admit(&Login::default()).await.unwrap();
+        ada.admit(&Login { proven: Some(here()), label: None }).await.unwrap();
+        let under_way = Login { proven: Some(UnixMillis(began.0 - 1_000)), label: None };
+        assert!(matches!(ada.admit(&under_way).await, Err(SessionError::LoginOutdated)));
+    }
+}
+
+#[tokio::test]
+async fn a_session_is_listed_no_longer_than_the_store_keeps_a_record_without_a_ttl() {
+    for (default_ttl, listed) in [(0, 0), (60_000, 1)] {
+        let store = MemoryStore::new(MemoryLimits { default_ttl, ..MemoryLimits::default() });
+        let ada = Sessions::new(&config(), store).unwrap().of("ada");
+        ada.admit(&Login::default()).await.unwrap();
+        assert_eq!(ada.list().await.unwrap().len(), listed);
+    }
+}
+
+#[tokio::test]
+async fn a_login_that_fails_and_a_logout_that_is_repeated_leave_no_entry() {
+    let store = Faulty::default();
+    let app = app(&config(), store.clone());
+    let ada = sessions(&config(), &store).of("ada");
+    for operation in ["create", "replace"] {
+        let mut browser = Browser::new(&app);
+        browser.ok("/save").await;
+        browser.ok("/login").await;
+        store.breaks(operation, Fault::Loses);
+        assert_eq!(Browser::new(&app).get("/login").await.0, StatusCode::SERVICE_UNAVAILABLE);
+        store.breaks(operation, Fault::Fails);
+        let status = browser.clone().get("/logout").await.0;
+        store.is_well();
+        if operation == "replace" {
+            assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        }
+        browser.ok("/logout").await;
+        let listed = ada.list().await.unwrap().len();
+        // The undoing of the login cannot be written, either, while the list cannot be replaced.
+        assert!(listed == 0 || operation == "replace" && listed <= 1, "{operation}: {listed}");
+    }
 }

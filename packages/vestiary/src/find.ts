@@ -136,8 +136,12 @@ async function live(
 	const own = found & Found.Cookie ? core.cookieOf(stored.text) : undefined;
 	if (found & Found.Over) {
 		scope.tell({ type: 'expired' });
+		const expired = ownerIn(meta);
 		scope.lost.push(stored.id);
-		scope.later(async () => records.discard(stored, v));
+		scope.later(async () => {
+			await records.discard(stored, v);
+			if (expired) await records.changeUser(expired.name, core.userRemove(expired.handle));
+		});
 		return { expired: stored.id, own };
 	}
 	const owner = ownerIn(meta);

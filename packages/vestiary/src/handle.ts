@@ -3,6 +3,7 @@ import type { RequestEvent } from '@sveltejs/kit';
 import { StoreError } from './errors.js';
 import { hint, hintForUse } from './hints.js';
 import { MemoryStore } from './memory-store.js';
+import { within } from './open-sessions.js';
 import { building, developing, refusePromise, runtimeOf, type Runtime } from './runtime.js';
 import { Scope, slots, partial } from './scope.js';
 import { finish, hasVisitor, open } from './session.js';
@@ -82,7 +83,7 @@ export function sveltekitSessionHandle(
 		try {
 			let response: Response;
 			try {
-				response = await resolve(event);
+				response = await within(scope.own, () => resolve(event));
 			} catch (thrown) {
 				// A redirect or an error of a later hook: what was changed before it is kept.
 				await finishThrown(scope);
@@ -95,6 +96,7 @@ export function sveltekitSessionHandle(
 		} finally {
 			scope.left = true;
 			watch?.end();
+			scope.unwatch?.();
 			unmark(scope);
 			before.splice(before.indexOf(scope), 1);
 		}

@@ -216,13 +216,18 @@ export class Records {
 
 	/**
 	 * Ends a session, under whatever ID it is.
+	 * @param leavesUser Whether it is taken out of its user's list, too: where only its record says whose it is
 	 * @returns Whether replicas know it; undefined if nobody can tell
 	 */
-	async destroy(stored: Stored): Promise<boolean | undefined> {
+	async destroy(stored: Stored, leavesUser = false): Promise<boolean | undefined> {
 		const { id } = stored;
 		if (this.#atomic) {
 			const machine = this.#core.destroy(stored);
-			const last = await this.#run(machine, { action: 'remove' }, () => machine.id ?? id);
+			const last = await this.#run(
+				machine,
+				{ action: 'remove', leavesUser },
+				() => machine.id ?? id
+			);
 			this.retire(id);
 			this.retire(last);
 			return this.#confirmed(this.#keyOf(last));
@@ -303,6 +308,29 @@ export class Records {
 		};
 	}
 
+	/** The clock by which logins and the end of all sessions of a user are ordered: the store's, if it has one. */
+	async now(name: string): Promise<number> {
+		const atomic = this.#atomic;
+		if (!atomic?.now) return Date.now();
+		const key = this.#core.userKey(name);
+		const now = await this.#ask('read', async () => atomic.now?.(key));
+		return now !== undefined && Number.isFinite(now) ? Math.floor(now) : Date.now();
+	}
+
+	/**
+	 * Ends all sessions of a user but one.
+	 * @returns When they had been ended before that; 0 if never
+	 */
+	async endAll(name: string, keep: string | undefined, at: number): Promise<number> {
+		const change = this.#core.userEnd(keep, at);
+		const options = {
+			action: 'write',
+			userKey: this.#core.userKey(name),
+			bound: true
+		} as const;
+		return this.#run(change, options, () => change.endedBefore ?? 0);
+	}
+
 	/** The TTL of records that are written without one, in milliseconds. */
 	get storeTtl(): number {
 		return this.#atomic?.ttl ?? DAY;
@@ -344,12 +372,19 @@ export class Records {
 		let lost = false;
 		let lostWrites = 0;
 		let failure: Error | undefined;
+		let left: string | undefined;
 		try {
 			while (machine.step !== Step.Finished) {
 				if (machine.step === Step.Compute && run.compute) {
 					const { base, mine } = await run.compute(machine.text);
 					orThrow(() => machine.computed(base, mine, Date.now()));
 					continue;
+				}
+				if (machine.step === Step.Remove && run.leavesUser) {
+					const { user, handle } = machine;
+					if (handle !== undefined && handle !== left)
+						await this.#leaveUser(user, handle);
+					left = handle;
 				}
 				// To look again at once is best for two; of many, all but one would come too late again.
 				if (machine.step === Step.Load && ++looks > 1) await pause(took, looks);
@@ -398,6 +433,15 @@ export class Records {
 		} finally {
 			machine.free();
 		}
+	}
+
+	/**
+	 * Takes a session out of its user's list before its record is removed: if that fails, the record still says whose
+	 * session it is when the removal is repeated.
+	 */
+	async #leaveUser(user: string | undefined, handle: string): Promise<void> {
+		const name: unknown = JSON.parse(user ?? 'null');
+		if (typeof name === 'string') await this.changeUser(name, this.#core.userRemove(handle));
 	}
 
 	/** Tells a machine what the store has. */
@@ -536,6 +580,8 @@ interface Run {
 	userKey?: string;
 	/** What is created belongs to a user. */
 	bound?: boolean;
+	/** What is removed is taken out of its user's list, too. */
+	leavesUser?: boolean;
 }
 
 /** What records need to know of the options. */

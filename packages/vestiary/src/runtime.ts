@@ -211,6 +211,11 @@ function check(name: string, value: unknown, expected: string): void {
 	}
 }
 
+/** By this, requests of this process find the open sessions of a user, whose handles have the same store. */
+export function userKey({ namespace }: SveltekitSessionConfig, name: string): string {
+	return `${namespace ?? ''}:${name}`;
+}
+
 function checkSessionsPerUser(most: number | undefined): void {
 	if (most === undefined || most === Infinity) return;
 	if (Number.isInteger(most) && most >= 1 && most < 2 ** 32) return;

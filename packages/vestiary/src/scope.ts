@@ -4,6 +4,7 @@ import type { OwnCookie } from './core.js';
 import { ConfigError, ResponseSentError, VestiaryError } from './errors.js';
 import { cacheControl, vary } from './generated/vestiary.js';
 import { hint, hintForEvent } from './hints.js';
+import type { OwnRequest } from './open-sessions.js';
 import { Operations } from './operations.js';
 import { cookieWith } from './own-cookie.js';
 import { developing, type Runtime } from './runtime.js';
@@ -57,6 +58,10 @@ export class Scope {
 	readonly lost: string[] = [];
 	/** When the request began, in milliseconds since the epoch. */
 	readonly began: number = Date.now();
+	/** What revocations know of this request. */
+	readonly own: OwnRequest = { ended: new Map() };
+	/** Forgets that this request has a session of a user open. */
+	unwatch: (() => void) | undefined;
 	/** What the store is asked while the page is made. */
 	refreshed: Promise<void> | undefined;
 	/** A handle before this one that uses the same cookie name. The cookie is its cookie. */

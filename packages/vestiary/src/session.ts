@@ -19,10 +19,11 @@ import {
 	Stage,
 	StoreStep
 } from './generated/vestiary.js';
+import { watch, type OwnRequest } from './open-sessions.js';
 import { find, glance, type Loaded, type Owner } from './find.js';
 import { busy, jsonOf, RENEWALS, type Compute, type Stored } from './records.js';
 import { cookieWith, ownIn } from './own-cookie.js';
-import { building, checkWellFormed, refusePromise, runtimeOf } from './runtime.js';
+import { building, checkWellFormed, refusePromise, runtimeOf, userKey } from './runtime.js';
 import { Scope, slots, partial } from './scope.js';
 import { isPrompt, knowsNested, nestedIn, runUpdate, type Turn } from './turns.js';
 import type {
@@ -77,7 +78,7 @@ export interface LoginOptions {
 	/** What the user will recognise the session by: a device, a place. */
 	label?: string | undefined;
 	/**
-	 * When the visitor proved who it is. If all sessions of the user were ended since, the login is
+	 * When the visitor proved who it is. If all sessions of the user were ended since by another request, the login is
 	 * refused. Default: when the request began.
 	 */
 	provenAt?: Date | undefined;
@@ -340,10 +341,18 @@ export class Session {
 			? core.keep(was.text, old.#baseOf(was), jsonOf(kept), others)
 			: jsonOf(data);
 		const owner = { name: userId, handle: core.newHandle() };
-		const since = timeOf(options.provenAt) ?? old.#scope.began;
 		const most = config.sessionsPerUser ?? 100;
+		const since = await old.#provenSince(userId, options.provenAt);
 		const listed = core.userAdd(owner.handle, options.label, since, most, records.storeTtl);
-		if (!(await records.changeUser(userId, listed))) throw new LoginOutdatedError();
+		const unlist = async (): Promise<unknown> =>
+			// It may have been listed, but there is no session. That this fails must not hide why.
+			records.changeUser(userId, core.userRemove(owner.handle)).catch(() => undefined);
+		try {
+			if (!(await records.changeUser(userId, listed))) throw new LoginOutdatedError();
+		} catch (error) {
+			if (error instanceof StoreError) await unlist();
+			throw error;
+		}
 		let record: Stored | undefined;
 		try {
 			record = await old.#inTurn(async () => old.#supersede(json, owner));
@@ -353,7 +362,7 @@ export class Session {
 			}
 			await old.#leaveUser();
 		} catch (error) {
-			await records.changeUser(userId, core.userRemove(owner.handle));
+			await unlist();
 			throw error;
 		}
 		old.#forget();
@@ -362,6 +371,7 @@ export class Session {
 		session.#data = data;
 		session.#owner = owner;
 		session.#stage = Stage.Stored;
+		session.#watch();
 		const unsent = session.#cookieStep(CookieStep.Set);
 		if (unsent) {
 			// No browser will learn of it. The session before it has ended all the same.
@@ -507,6 +517,7 @@ export class Session {
 		this.#owner = owner;
 		this.#own = own;
 		this.#stage = Stage.Stored;
+		if (owner) this.#watch();
 		if (this.#scope.runtime.options.autoSave) this.#base = jsonOf(data);
 	}
 
@@ -556,6 +567,7 @@ export class Session {
 	async #update(change: Change, turn: Turn): Promise<boolean> {
 		const { records } = this.#scope.runtime;
 		if (this.#failure) throw this.#failure;
+		if (this.#barred && (await this.#isBarred(Operation.Save))) return false;
 		if (this.#stage === Stage.Stored && !(await this.#execute(Operation.Flush))) return false;
 		if (this.#stage === Stage.Stored && !records.atomic) {
 			const record = this.#record && (await records.load(this.#record.id));
@@ -759,7 +771,7 @@ export class Session {
 		const record = this.#barred?.record;
 		if (operation === Operation.Destroy) {
 			try {
-				if (record) await this.#scope.runtime.records.destroy(record);
+				if (record) await this.#scope.runtime.records.destroy(record, true);
 			} catch (error) {
 				this.#scope.send(null, this.#own);
 				throw error;
@@ -877,7 +889,10 @@ export class Session {
 			if (this.#scope.finished) this.#scope.confirmed = written?.id;
 			if (!written) {
 				// Unless this request has ended it itself, while the function of an update ran.
-				if (this.#record) this.#end();
+				if (this.#record) {
+					this.#leaveLater();
+					this.#end();
+				}
 				return false;
 			}
 			if (written.merged) this.#scope.tell({ type: 'conflict' });
@@ -988,8 +1003,62 @@ export class Session {
 	async #leaveUser(): Promise<void> {
 		const { core, records } = this.#scope.runtime;
 		const owner = this.#owner;
-		this.#owner = undefined;
 		if (owner) await records.changeUser(owner.name, core.userRemove(owner.handle));
+		this.#owner = undefined;
+	}
+
+	/** The record is gone, evicted perhaps: its entry in the list of its user goes, too. */
+	#leaveLater(): void {
+		const { core, records } = this.#scope.runtime;
+		const owner = this.#owner;
+		if (!owner) return;
+		this.#scope.later(async () => {
+			await records.changeUser(owner.name, core.userRemove(owner.handle));
+		});
+	}
+
+	/**
+	 * Since when a login counts, by the clock that dates the end of all sessions: since the request began, or since
+	 * this request itself has ended them, if no other request did so after it began.
+	 */
+	async #provenSince(userId: string, provenAt: Date | undefined): Promise<number> {
+		const { records } = this.#scope.runtime;
+		const now = await records.now(userId);
+		const began = timeOf(provenAt) ?? this.#scope.began;
+		const since = now - Math.max(0, Date.now() - began);
+		const own = this.#scope.own.ended.get(this.#userKey(userId));
+		return own && since >= own.before ? Math.max(since, own.at) : since;
+	}
+
+	#userKey(name: string): string {
+		return userKey(this.#scope.runtime.options, name);
+	}
+
+	/** Lets the session end at once when this process revokes it. */
+	#watch(): void {
+		const owner = this.#owner;
+		if (!owner) return;
+		const { store } = this.#scope.runtime;
+		this.#scope.unwatch?.();
+		this.#scope.unwatch = watch(store, this.#userKey(owner.name), {
+			handle: owner.handle,
+			revoked: (by) => {
+				const end = async (): Promise<void> => {
+					if (this.#owner?.handle === owner.handle) this.#revoked(by);
+				};
+				// What is under way must not take it for its session any more when it goes on.
+				if (this.#scope.isIdle) void end();
+				else void this.#scope.operations.run(end);
+			}
+		});
+	}
+
+	/** This process has revoked the session. In the request that did so, the cookie goes. */
+	#revoked(by: OwnRequest | undefined): void {
+		if (this.#id !== undefined) this.#scope.runtime.records.retire(this.#id);
+		this.#forget();
+		this.#barred = {};
+		if (by === this.#scope.own) this.#scope.send(null);
 	}
 
 	/** The data in a record, as JSON text of the serialiser that compares it. */

@@ -168,6 +168,11 @@ export interface AtomicOperations {
 	 * session that was not used for longer. Default: a day.
 	 */
 	readonly ttl?: number | undefined;
+	/**
+	 * The store's own clock in milliseconds since the epoch, as the node that keeps `id` has it. With it the order of
+	 * a login and of `revokeAll()` does not depend on the clocks of two servers. Default: the server's clock.
+	 */
+	now?(id: string): Promise<number>;
 }
 
 /** Done; or nothing done, because there is another record (`conflict`) or none (`gone`). */

@@ -1,4 +1,5 @@
-import { runtimeOf, type Runtime } from './runtime.js';
+import { ownRequest, revokeOpen } from './open-sessions.js';
+import { runtimeOf, userKey, type Runtime } from './runtime.js';
 import { ConfigError } from './errors.js';
 import { checkUser, handleOf, type Session } from './session.js';
 import type { SveltekitSessionConfig } from './types.js';
@@ -30,7 +31,8 @@ export interface UserSessions {
 	revokeOthers(current: Session): Promise<void>;
 	/**
 	 * Ends all of them, and keeps logins out that are under way: after a password was changed, say.
-	 * However many there are, it is one write.
+	 * However many there are, it is one write. Where requests of this process have them open, they end there at once;
+	 * in the request that calls it, the cookie is removed, and a later `login()` is let in.
 	 */
 	revokeAll(): Promise<void>;
 }
@@ -63,7 +65,22 @@ export function sessions(options: SveltekitSessionConfig): { of(userId: string):
 	};
 }
 
-function sessionsOf({ core, records }: Runtime, userId: string): UserSessions {
+function sessionsOf({ core, records, store, options }: Runtime, userId: string): UserSessions {
+	const key = userKey(options, userId);
+
+	async function end(keep: string | undefined): Promise<void> {
+		const by = ownRequest();
+		const at = await records.now(userId);
+		const before = await records.endAll(userId, keep, at);
+		if (by) {
+			const own = by.ended.get(key);
+			// What this request has ended earlier is not what another one has ended.
+			const earlier = own?.at === before ? own.before : before;
+			by.ended.set(key, { at: Math.max(at, before), before: earlier });
+		}
+		revokeOpen(store, key, (handle) => handle !== keep, by);
+	}
+
 	return {
 		list: async (current) => {
 			const list = await records.userList(userId);
@@ -80,12 +97,9 @@ function sessionsOf({ core, records }: Runtime, userId: string): UserSessions {
 		},
 		revoke: async (handle) => {
 			await records.changeUser(userId, core.userRemove(handle));
+			revokeOpen(store, key, (one) => one === handle, ownRequest());
 		},
-		revokeOthers: async (current) => {
-			await records.changeUser(userId, core.userEnd(handleOf(current), Date.now()));
-		},
-		revokeAll: async () => {
-			await records.changeUser(userId, core.userEnd(undefined, Date.now()));
-		}
+		revokeOthers: async (current) => end(handleOf(current)),
+		revokeAll: async () => end(undefined)
 	};
 }

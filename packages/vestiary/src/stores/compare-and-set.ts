@@ -16,6 +16,10 @@ export const COMPARE_AND_SET: string = [
 	'return 1'
 ].join('\n');
 
+/** The clock of the node that keeps a key, in milliseconds. It takes the key, so that a cluster asks that node. */
+export const TIME =
+	"local now = redis.call('TIME') return now[1] * 1000 + math.floor(now[2] / 1000)";
+
 /** What the script says. */
 export function outcomeOf(answer: unknown): AtomicOutcome {
 	const number = Number(answer);

@@ -2,7 +2,7 @@ import '../server-only.js';
 
 import type { Serializer } from '../memory-store.js';
 import type { AtomicOperations, AtomicOutcome, SessionStoreData, Store } from '../types.js';
-import { COMPARE_AND_SET, hashOfScript, outcomeOf } from './compare-and-set.js';
+import { COMPARE_AND_SET, hashOfScript, outcomeOf, TIME } from './compare-and-set.js';
 import { checkClient, checkCommon, checkNumber } from './check.js';
 import { isRemote } from './client.js';
 import { full, millis, parsed, type StoreOptions } from './options.js';
@@ -125,6 +125,7 @@ export class RedisStore implements Store {
 		const life = (ttl: number): number => millis(ttl, this.ttl);
 		return {
 			ttl: this.ttl,
+			now: async (id) => Number(await this.#run('EVAL', TIME, this.prefix + id, [])),
 			read: async (id) => {
 				const text = await this.client.get(this.prefix + id);
 				return typeof text === 'string' && text !== '' ? text : null;

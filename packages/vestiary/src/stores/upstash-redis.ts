@@ -2,7 +2,7 @@ import '../server-only.js';
 
 import type { Serializer } from '../memory-store.js';
 import type { AtomicOperations, SessionStoreData, Store } from '../types.js';
-import { COMPARE_AND_SET, outcomeOf } from './compare-and-set.js';
+import { COMPARE_AND_SET, outcomeOf, TIME } from './compare-and-set.js';
 import { checkClient, checkCommon } from './check.js';
 import { isRemote } from './client.js';
 import { full, millis, parsed, type StoreOptions } from './options.js';
@@ -102,6 +102,7 @@ export class RedisStore implements Store {
 			client.eval(COMPARE_AND_SET, [prefix + id], [mark ?? '', text, String(life(ttl))]);
 		return {
 			ttl: this.ttl,
+			now: async (id) => Number(await client.eval(TIME, [prefix + id], [])),
 			read: async (id) => this.#text(id),
 			create: async (id, text, ttl) => {
 				if (life(ttl) === 0) return true;

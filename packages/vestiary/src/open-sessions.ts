@@ -1,0 +1,79 @@
+import type { Store } from './types.js';
+
+/** One request that a handle answers. It refers to nothing of the request, for asynchronous contexts outlive it. */
+export interface OwnRequest {
+	/** The users whose sessions this request has ended: when, and when they had been ended before that. */
+	readonly ended: Map<string, { at: number; before: number }>;
+}
+
+/** A session that a request has open. */
+export interface OpenSession {
+	readonly handle: string | undefined;
+	/** Called when the session was revoked in this process; `by` is the request that did it, if it is known. */
+	revoked(by: OwnRequest | undefined): void;
+}
+
+/** Keys of users whose open sessions are remembered, for each store: the oldest are dropped beyond this. */
+const MOST_USERS = 10_000;
+
+const stores = new WeakMap<Store, Map<string, Set<WeakRef<OpenSession>>>>();
+
+/**
+ * Remembers that a request has a session of a user open, so that it ends at once when this process revokes it.
+ * @returns Forgets it
+ */
+export function watch(store: Store, key: string, session: OpenSession): () => void {
+	const users = stores.get(store) ?? new Map<string, Set<WeakRef<OpenSession>>>();
+	stores.set(store, users);
+	const open = users.get(key) ?? new Set<WeakRef<OpenSession>>();
+	users.set(key, open);
+	for (const other of open) if (other.deref() === undefined) open.delete(other);
+	const [oldest] = users.keys();
+	if (users.size > MOST_USERS && oldest !== undefined) users.delete(oldest);
+	const watched = new WeakRef(session);
+	open.add(watched);
+	return () => {
+		open.delete(watched);
+		if (open.size === 0 && users.get(key) === open) users.delete(key);
+	};
+}
+
+/** Ends the open sessions of a user whose handles were revoked. */
+export function revokeOpen(
+	store: Store,
+	key: string,
+	isRevoked: (handle: string) => boolean,
+	by: OwnRequest | undefined
+): void {
+	for (const watched of [...(stores.get(store)?.get(key) ?? [])]) {
+		const session = watched.deref();
+		if (session?.handle !== undefined && isRevoked(session.handle)) session.revoked(by);
+	}
+}
+
+interface AsyncContexts {
+	run<T>(store: OwnRequest, callback: () => T): T;
+	getStore(): OwnRequest | undefined;
+}
+
+/** Absent on platforms without `node:async_hooks`: there no revocation is known to be of the session's own request. */
+const contexts = asyncContexts();
+
+/** Runs the application for a request. */
+export function within<T>(request: OwnRequest, run: () => T): T {
+	return contexts ? contexts.run(request, run) : run();
+}
+
+/** The request for which the calling code runs, if it is known. */
+export function ownRequest(): OwnRequest | undefined {
+	return contexts?.getStore();
+}
+
+function asyncContexts(): AsyncContexts | undefined {
+	const { process } = globalThis as {
+		process?: { getBuiltinModule?: (name: string) => unknown };
+	};
+	const hooks = process?.getBuiltinModule?.('node:async_hooks') as
+		{ AsyncLocalStorage?: new () => AsyncContexts } | undefined;
+	return hooks?.AsyncLocalStorage && new hooks.AsyncLocalStorage();
+}
