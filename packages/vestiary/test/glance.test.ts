@@ -175,7 +175,10 @@ const SITUATIONS: {
 		what: 'a user who has ended it',
 		does: async (session) => {
 			await session.login('ada');
-			await sessions({ secret: SECRET, store: session.store }).of('ada').revokeAll();
+			// As another process does: in this request itself the cookie would go.
+			if (!(session.store instanceof MemoryStore)) return;
+			const store = asked(session.store);
+			await sessions({ secret: SECRET, store }).of('ada').revokeAll();
 		},
 		waits: true,
 		once: true
