@@ -100,8 +100,12 @@ async fn both(options: Value, config: Config) {
 
     // Renewed here, still known there, by the old ID and by the new one.
     let here = faces.found(&cookie).await.unwrap();
-    let renewed = faces.rust.renew(&here.stored).await.unwrap().unwrap();
-    let new = faces.cookie_of(&renewed);
+    let new = match faces.rust.renew(&here.stored).await {
+        Ok(renewed) => faces.cookie_of(&renewed.unwrap()),
+        // In the express-session format sessions are not renewed.
+        Err(error) if error.code() == "express_renewal" => cookie.clone(),
+        Err(error) => panic!("{error}"),
+    };
     for cookie in [&cookie, &new] {
         let (sent, user) = faces.app(cookie, "return session.userId");
         assert_eq!((user, sent.split('=').next()), (json!("ada"), new.split('=').next()));

@@ -134,10 +134,11 @@ async fn timeouts_are_those_of_the_options() {
     let now = sessions.now().0;
     let minutes = |minutes: u64| minutes * 60_000;
     for (created, idle, expected) in [
-        (now, now + minutes(10), Some((false, false))),
-        // A fifth of the idle time is over, so its use has to be written down.
+        // The deadline is a tenth later, so that no session expires early.
+        (now, now + minutes(11), Some((false, false))),
+        // Less than the idle time is left, so its use has to be written down.
         (now, now + minutes(8), Some((false, true))),
-        (now - minutes(21), now + minutes(10), Some((true, false))),
+        (now - minutes(21), now + minutes(11), Some((true, false))),
         (now - minutes(60), now + minutes(10), None),
         (now, now, None),
     ] {
