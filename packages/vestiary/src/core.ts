@@ -438,12 +438,7 @@ export class Core {
 	 * Whether a session stands in the list of its user: bits of `Listed`.
 	 * @throws DataError if the list cannot be read
 	 */
-	userKnows(
-		list: string,
-		handle: string,
-		own: OwnCookie | undefined,
-		storeTtl: number
-	): number {
+	userKnows(list: string, handle: string, own: OwnCookie | undefined, storeTtl: number): number {
 		return orThrow(() => this.#bindings.userKnows(list, handle, own, storeTtl, Date.now()));
 	}
 

@@ -25,7 +25,12 @@ export type DataErrorCode =
 
 /** What can go wrong with a store. */
 export type StoreErrorCode =
-	'store_busy' | 'store_failed' | 'store_full' | 'store_lossy' | 'store_timeout' | 'store_unconfirmed';
+	| 'store_busy'
+	| 'store_failed'
+	| 'store_full'
+	| 'store_lossy'
+	| 'store_timeout'
+	| 'store_unconfirmed';
 
 /** Every `code` of a {@link VestiaryError}. They are stable: test for them, not for messages. */
 export type VestiaryErrorCode =

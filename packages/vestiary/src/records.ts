@@ -180,7 +180,11 @@ export class Records {
 		if (!this.#atomic) {
 			if (this.#core.inspect(text) & Found.Over) return undefined;
 			const data = typeof mine === 'function' ? (await mine(base)).mine : mine;
-			const record = { id, text: this.#core.encode(data, text, undefined, cookie), at: Date.now() };
+			const record = {
+				id,
+				text: this.#core.encode(data, text, undefined, cookie),
+				at: Date.now()
+			};
 			await this.create(record, false);
 			return { ...record, merged: false, reread: false };
 		}

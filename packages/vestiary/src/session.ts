@@ -347,12 +347,7 @@ export class Session {
 		const unlist = async (): Promise<unknown> =>
 			// It may have been listed, but there is no session. That this fails must not hide why.
 			records.changeUser(userId, core.userRemove(owner.handle)).catch(() => undefined);
-		try {
-			if (!(await records.changeUser(userId, listed))) throw new LoginOutdatedError();
-		} catch (error) {
-			if (error instanceof StoreError) await unlist();
-			throw error;
-		}
+		if (!(await records.changeUser(userId, listed))) throw new LoginOutdatedError();
 		let record: Stored | undefined;
 		try {
 			record = await old.#inTurn(async () => old.#supersede(json, owner));
@@ -882,7 +877,11 @@ export class Session {
 			// The list must not forget a session that lives longer now.
 			const owner = change === undefined ? undefined : this.#owner;
 			const isListed =
-				!owner || (await records.changeUser(owner.name, core.userSeen(owner.handle, own, records.storeTtl)));
+				!owner ||
+				(await records.changeUser(
+					owner.name,
+					core.userSeen(owner.handle, own, records.storeTtl)
+				));
 			const written = isListed
 				? await records.commit(record, this.#baseOf(record), compute ?? json, change)
 				: undefined;
@@ -1056,9 +1055,10 @@ export class Session {
 	/** This process has revoked the session. In the request that did so, the cookie goes. */
 	#revoked(by: OwnRequest | undefined): void {
 		if (this.#id !== undefined) this.#scope.runtime.records.retire(this.#id);
+		const own = this.#own;
 		this.#forget();
 		this.#barred = {};
-		if (by === this.#scope.own) this.#scope.send(null);
+		if (by === this.#scope.own) this.#scope.send(null, own);
 	}
 
 	/** The data in a record, as JSON text of the serialiser that compares it. */

@@ -170,7 +170,7 @@ describe('a session is listed exactly as long as it is alive', () => {
 	});
 
 	test.each([
-		['idleTimeout', { idleTimeout: 60 }, 66],
+		['idleTimeout', { idleTimeout: 60 }, 73],
 		['absoluteTimeout', { absoluteTimeout: 60 }, 60],
 		['cookie.maxAge', { cookie: { maxAge: 60 } }, 66]
 	])('with %s', async (_, timeouts, seconds) => {
