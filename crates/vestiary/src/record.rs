@@ -458,8 +458,8 @@ struct Parts<'t> {
 impl<'t> Parts<'t> {
     fn of(text: &'t str, limits: Limits) -> Result<Self, Error> {
         check_whole(text.len(), limits)?;
-        let [lasting, meta, cookie, data] =
-            find(text, [b"vestiary", b"meta", b"cookie", b"data"], limits)?;
+        let [_, lasting, meta, cookie, data] =
+            find(text, [b"v", b"vestiary", b"meta", b"cookie", b"data"], limits)?;
         let is_object = |place: &Range<usize>| text.as_bytes().get(place.start) == Some(&b'{');
         let cookie = cookie.filter(is_object);
         let inner = text_at(text, cookie.as_ref());
@@ -514,13 +514,13 @@ pub(crate) fn mark_of(text: &str) -> Option<&str> {
 /// What stands before the mark, in either shape.
 const HEADS: [&str; 2] = ["{\"v\":\"", "{\"cookie\":{\"v\":\""];
 
-/// Where the values of four members of an object are.
-fn find(
+/// Where the values of these members of an object are.
+fn find<const N: usize>(
     object: &str,
-    names: [&[u8]; 4],
+    names: [&[u8]; N],
     Limits { depth, .. }: Limits,
-) -> Result<[Option<Range<usize>>; 4], Error> {
-    let mut found = [const { None }; 4];
+) -> Result<[Option<Range<usize>>; N], Error> {
+    let mut found = [const { None }; N];
     json::members(object, depth, depth, &mut |key, place| {
         let at = names.iter().position(|name| *name == key);
         let Some(value) = at.and_then(|at| found.get_mut(at)) else { return Ok(()) };
@@ -757,6 +757,7 @@ mod tests {
             "{\"data\":{}}x",
             "\0",
             "{\"data\":{},\"data\":{}}",
+            "{\"v\":\"AAAAAAAAAAAAAAAA\",\"data\":{},\"v\":1}",
             "{\"data\":{\"a\":01}}",
             "{\"data\":{\"a\":\"\n\"}}",
         ] {
