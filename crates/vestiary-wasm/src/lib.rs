@@ -408,6 +408,7 @@ impl Core {
 
     /// A change of the session `id`, loaded as `text` at `read_at`: from `base` to `mine`, or by a function if there
     /// is no `mine`. `cookie` changes the session's own cookie attributes, `{}` to none. 12 random bytes are in the input.
+    #[expect(clippy::too_many_arguments, reason = "an object would cost a JSON reader or js-sys")]
     pub fn commit(
         &self,
         id: &str,

@@ -34,8 +34,8 @@ export class Columns {
 	/** A record from the store, as it was packed. */
 	unpack(key: string, stored: SessionStoreData): SessionStoreData {
 		const { cookie, meta, ...record } = stored as Packed;
-		if (typeof cookie !== 'object' || cookie === null || 'originalMaxAge' in cookie)
-			return stored;
+		// A store may return something else, whatever its type says.
+		if (!isObject(cookie) || 'originalMaxAge' in cookie) return stored;
 		const { meta: kept, ...attributes } = cookie;
 		const known = meta ?? kept;
 		if (key === this.#witness && !this.#hasLooked) {
@@ -60,3 +60,7 @@ export class Columns {
 type Packed = SessionStoreData & {
 	cookie: (SessionStoreData['cookie'] & { meta?: SessionMeta }) | null;
 };
+
+function isObject(value: unknown): value is object {
+	return typeof value === 'object' && value !== null;
+}

@@ -18,7 +18,7 @@ export function cookieWith(
 	for (const name of Object.keys(cookie) as (keyof SessionCookieOptions)[])
 		// eslint-disable-next-line @typescript-eslint/no-dynamic-delete -- as if the options did not have it
 		if (cookie[name] === undefined) delete cookie[name];
-	return { ...cookie, path: cookie.path ?? '/' };
+	return { ...cookie, path: (cookie as CookieSerializeOptions).path ?? '/' };
 }
 
 /**

@@ -165,7 +165,8 @@ describe('records of stores that are not atomic', () => {
 			began
 		);
 		const [key = ''] = plain.records.keys();
-		const { cookie, data } = again!;
+		if (!again) throw new Error('it was saved');
+		const { cookie, data } = again;
 		Object.assign((cookie as unknown as { meta: object }).meta, { absolute: Date.now() - 1 });
 		plain.records.set(key, { cookie, data });
 		await request(
