@@ -1,6 +1,6 @@
 //! `cargo xtask test`: every check there is, in the order in which they fail fastest.
 
-use std::ffi::OsStr;
+use std::{ffi::OsStr, path::Path};
 
 use anyhow::Context as _;
 use clap::Args as ClapArgs;
@@ -92,15 +92,17 @@ fn all(args: &Args, counts: &mut Counts) -> anyhow::Result<()> {
         tools.bin("attw").args(["--profile", "esm-only"]).args([&tarball]).logged(log)
     })?;
 
-    if args.quick {
-        return Ok(());
-    }
+    if args.quick { Ok(()) } else { with_servers(&mut suite, &tools, &tarball) }
+}
+
+/// The checks that need servers, a browser, or fresh SvelteKit apps.
+fn with_servers(suite: &mut Suite<'_>, tools: &Tools, tarball: &Path) -> anyhow::Result<()> {
     let redis = suite.progress.step("Redis", tools::redis_server)?;
     suite.tests("stores against real servers", |log| {
         let env = [("REDIS_SERVER", redis.as_os_str())];
-        vitest(log, &tools, "packages/vestiary", &["--project", "stores"], &env)
+        vitest(log, tools, "packages/vestiary", &["--project", "stores"], &env)
     })?;
-    suite.tests("benchmarks, smoke", |log| bench::smoke(log, &tools, redis.as_os_str()))?;
+    suite.tests("benchmarks, smoke", |log| bench::smoke(log, tools, redis.as_os_str()))?;
     let postgres = suite.progress.step("Postgres", tools::postgres)?;
     let pgbouncer = suite.progress.step("PgBouncer", tools::pgbouncer)?;
     suite.tests("native stores against real servers", |log| {
@@ -126,7 +128,7 @@ fn all(args: &Args, counts: &mut Counts) -> anyhow::Result<()> {
     let api = suite.progress.step("the Rust service of shared-login", demo::shared_login_api)?;
     for example in npm::EXAMPLES {
         let [port, provider_port] = demo::two_free_ports()?;
-        demo::build_app(suite.progress, &tools, example, &format!("http://localhost:{port}"))?;
+        demo::build_app(suite.progress, tools, example, &format!("http://localhost:{port}"))?;
         suite.tests(&format!("{example} in Chromium"), |log| {
             let env = [
                 ("CHROMIUM", chromium.as_os_str()),
@@ -135,7 +137,7 @@ fn all(args: &Args, counts: &mut Counts) -> anyhow::Result<()> {
                 ("SHARED_LOGIN_API", api.as_os_str()),
                 ("REDIS_SERVER", redis.as_os_str()),
             ];
-            vitest(log, &tools, example, &[], &env)
+            vitest(log, tools, example, &[], &env)
         })?;
     }
     suite.tests("package in SvelteKit, on the edge, and alone", |log| {
@@ -144,7 +146,7 @@ fn all(args: &Args, counts: &mut Counts) -> anyhow::Result<()> {
             ("REDIS_SERVER", redis.as_os_str()),
             ("CHROMIUM", chromium.as_os_str()),
         ];
-        vitest(log, &tools, "packages/vestiary", &["--project", "runtimes"], &env)
+        vitest(log, tools, "packages/vestiary", &["--project", "runtimes"], &env)
     })
 }
 
