@@ -13,6 +13,7 @@ export default defineConfig(
 		'packages/vestiary/runtimes/app',
 		'packages/vestiary/runtimes/readme',
 		'packages/vestiary/runtimes/elsewhere',
+		'packages/vestiary/runtimes/new',
 		'packages/vestiary/runtimes/remote'
 	]),
 	js.configs.recommended,

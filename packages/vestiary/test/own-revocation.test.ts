@@ -41,8 +41,7 @@ async function visit(
 }
 
 const loggedIn = async (): Promise<string> =>
-	(await visit(undefined, async (session) => session.login('ada', { data: { n: 1 } })))
-		.cookie;
+	(await visit(undefined, async (session) => session.login('ada', { data: { n: 1 } }))).cookie;
 
 const ENDS: [string, (session: Session, config: SveltekitSessionConfig) => Promise<void>][] = [
 	['revokeAll()', async (_, config) => sessions(config).of('ada').revokeAll()],
@@ -84,8 +83,12 @@ describe.each(ENDS)('%s in the session’s own request', (_, end) => {
 				await session.login('ada');
 			});
 			expect(again.setCookie).toHaveLength(1);
-			await visit(again.cookie, async (session) => { expect(session.userId).toBe('ada'); });
-			await visit(cookie, async (session) => { expect(session.userId).toBeUndefined(); });
+			await visit(again.cookie, async (session) => {
+				expect(session.userId).toBe('ada');
+			});
+			await visit(cookie, async (session) => {
+				expect(session.userId).toBeUndefined();
+			});
 		} finally {
 			vi.useRealTimers();
 		}
