@@ -45,8 +45,11 @@ export async function login(event: RequestEvent): Promise<unknown> {
 	const email: unknown = session.data.email;
 	// @ts-expect-error -- the ID is not for writing
 	session.id = 'mine';
-	// @ts-expect-error -- nor are the cookie's options
+	// The cookie of this session alone.
 	session.cookie.maxAge = 5;
+	session.cookie.path = '/shop';
+	// @ts-expect-error -- an attribute that cookies do not have
+	session.cookie.maxage = 5;
 	return email;
 }
 
@@ -166,7 +169,13 @@ fromExpressStore(new Map());
 // Errors are told apart by class and by code.
 export function explain(error: unknown): string {
 	if (error instanceof StoreError)
-		return error.code satisfies 'store_busy' | 'store_failed' | 'store_full' | 'store_timeout';
+		return error.code satisfies
+			| 'store_busy'
+			| 'store_failed'
+			| 'store_full'
+			| 'store_lossy'
+			| 'store_timeout'
+			| 'store_unconfirmed';
 	if (error instanceof ConfigError) return error.message;
 	if (error instanceof LoginOutdatedError) return error.code satisfies 'login_outdated';
 	if (error instanceof VestiaryError && error.code === 'response_sent') return 'too late';
