@@ -16,24 +16,38 @@ export interface OpenSession {
 /** Keys of users whose open sessions are remembered, for each store: the oldest are dropped beyond this. */
 const MOST_USERS = 10_000;
 
-const stores = new WeakMap<Store, Map<string, Set<WeakRef<OpenSession>>>>();
+interface Ref {
+	deref(): OpenSession | undefined;
+}
+
+/** Without `WeakRef`, as in Workers whose date is before May 2025, only requests that forget their sessions are remembered. */
+const canForget = typeof WeakRef === 'function';
+
+const stores = new WeakMap<Store, Map<string, Set<Ref>>>();
 
 /**
  * Remembers that a request has a session of a user open, so that it ends at once when this process revokes it.
- * @returns Forgets it
+ * @param forgets Whether the request will forget it
+ * @returns Forgets it; keeps `session` alive as long as the function itself is
  */
-export function watch(store: Store, key: string, session: OpenSession): () => void {
-	const users = stores.get(store) ?? new Map<string, Set<WeakRef<OpenSession>>>();
+export function watch(
+	store: Store,
+	key: string,
+	session: OpenSession,
+	forgets: boolean
+): (() => void) | undefined {
+	if (!canForget && !forgets) return undefined;
+	const users = stores.get(store) ?? new Map<string, Set<Ref>>();
 	stores.set(store, users);
-	const open = users.get(key) ?? new Set<WeakRef<OpenSession>>();
+	const open = users.get(key) ?? new Set<Ref>();
 	users.set(key, open);
 	for (const other of open) if (other.deref() === undefined) open.delete(other);
 	const [oldest] = users.keys();
 	if (users.size > MOST_USERS && oldest !== undefined) users.delete(oldest);
-	const watched = new WeakRef(session);
-	open.add(watched);
+	const watched = { session, ref: canForget ? new WeakRef(session) : { deref: () => session } };
+	open.add(watched.ref);
 	return () => {
-		open.delete(watched);
+		open.delete(watched.ref);
 		if (open.size === 0 && users.get(key) === open) users.delete(key);
 	};
 }

@@ -1037,11 +1037,10 @@ export class Session {
 	#watch(): void {
 		const owner = this.#owner;
 		if (!owner) return;
-		const { store } = this.#scope.runtime;
-		this.#scope.unwatch?.();
-		this.#scope.unwatch = watch(store, this.#userKey(owner.name), {
+		const { finishes, runtime } = this.#scope;
+		const session = {
 			handle: owner.handle,
-			revoked: (by) => {
+			revoked: (by: OwnRequest | undefined): void => {
 				const end = async (): Promise<void> => {
 					if (this.#owner?.handle === owner.handle) this.#revoked(by);
 				};
@@ -1049,7 +1048,9 @@ export class Session {
 				if (this.#scope.isIdle) void end();
 				else void this.#scope.operations.run(end);
 			}
-		});
+		};
+		this.#scope.unwatch?.();
+		this.#scope.unwatch = watch(runtime.store, this.#userKey(owner.name), session, finishes);
 	}
 
 	/** This process has revoked the session. In the request that did so, the cookie goes. */

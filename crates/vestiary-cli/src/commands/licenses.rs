@@ -10,6 +10,8 @@ const NOTICES: &str = include_str!(concat!(env!("OUT_DIR"), "/THIRD-PARTY-NOTICE
 
 pub(crate) fn run(output: &mut Output) -> Result<Verdict, Failure> {
     output.document(&json!({ "notices": NOTICES }))?;
-    output.line(NOTICES.trim_end())?;
+    for line in NOTICES.trim_end().lines() {
+        output.line(line)?;
+    }
     Ok(Verdict::Yes)
 }

@@ -31,7 +31,7 @@ use crate::{
 /// let found = Answer::Record(theirs.into());
 /// let Step::Ask(Ask::Replace(_, _, record, _)) = commit.answered(found, third, now)?
 /// else { panic!() };
-/// assert_eq!(record.data(), r#"{"m":5,"n":2}"#);
+/// assert_eq!(record.data(), r#"{"n":2,"m":5}"#);
 /// let step = commit.answered(Answer::Done, fourth, now)?;
 /// assert!(matches!(step, Step::Finished(Committed::Saved(_))));
 /// # Ok::<(), vestiary::Error>(())
