@@ -93,7 +93,10 @@ fn licenses(package: &Value) -> Result<Vec<String>, Box<dyn Error>> {
         let name = name.unwrap_or_default();
         let prefixes = ["LICENSE", "LICENCE", "COPYING", "COPYRIGHT", "NOTICE", "UNLICENSE"];
         if path.is_file() && prefixes.iter().any(|prefix| name.starts_with(prefix)) {
+            // The command line prints line ends, and no other control characters.
             let text = String::from_utf8_lossy(&fs::read(&path)?).replace("\r\n", "\n");
+            let text =
+                text.replace('\t', "    ").replace(|c: char| c.is_control() && c != '\n', "");
             files.insert(name, text);
         }
     }
