@@ -3,7 +3,7 @@
 use std::{borrow::Cow, time::Duration};
 
 use vestiary::{
-    Error, Record, SessionId, UnixMillis, UserRef, WriteId,
+    Error, Handle, Record, SessionId, UnixMillis, UserRef, WriteId,
     protocol::{
         Answer, Ask, Commit, Committed, Destroy, Destroyed, Rotate, Rotated as Ended, Step, Touch,
         Touched, UserCommit, UserCommitted, UserStep,
@@ -11,9 +11,11 @@ use vestiary::{
 };
 
 use crate::{
-    Outcome, SessionError, Sessions, Store as _, StoreError, StoreOperation, Stored, Written,
+    Event, Outcome, SessionError, Sessions, Store as _, StoreError, StoreOperation, Stored,
+    Written,
     clock::{self, Stopwatch},
     sessions::{entropy, write_id},
+    users::name_of,
 };
 
 /// What an update makes of the data of a session: JSON text of JSON text.
@@ -71,18 +73,24 @@ pub(crate) async fn touch(
     }
 }
 
-/// The ID under which the session was last, and its user.
+/// Ends a session and takes it out of its user's list. The ID under which it was last.
 pub(crate) async fn destroy(
     sessions: &Sessions,
     mut machine: Destroy,
     id: SessionId,
-) -> Result<(SessionId, Option<UserRef>), SessionError> {
+) -> Result<SessionId, SessionError> {
     let mut drive = sessions.driver(StoreOperation::Remove, false);
     let mut last = id;
+    let mut left = None;
     let mut step = machine.start();
     loop {
         step = match step {
             Step::Ask(ask) => {
+                // Before the record is removed: if this fails, the record still says whose session it is when the
+                // removal is repeated.
+                if matches!(ask, Ask::Remove(..)) {
+                    leave_list(sessions, machine.owner(), &mut left).await?;
+                }
                 if let Ask::Load(id) | Ask::Remove(id, _) = &ask {
                     last.clone_from(id);
                 }
@@ -90,11 +98,32 @@ pub(crate) async fn destroy(
             }
             Step::Finished(Destroyed::Untraced) => return Err(SessionError::Unconfirmed),
             Step::Finished(Destroyed::Confirmed) | Step::Compute(_) => {
-                return Ok((last, machine.owner().cloned()));
+                leave_list(sessions, machine.owner(), &mut left).await?;
+                return Ok(last);
             }
             Step::Finished(Destroyed::Unconfirmed) => return Err(drive.gave_up()),
         }
     }
+}
+
+/// Takes a session that is being ended out of its user's list, unless it has `left` already. A list that is not
+/// written at all, for it cannot be read or the store refuses to, does not keep the session from being ended.
+async fn leave_list(
+    sessions: &Sessions,
+    owner: Option<&UserRef>,
+    left: &mut Option<Handle>,
+) -> Result<(), SessionError> {
+    let Some(user) = owner.filter(|user| left.as_ref() != Some(&user.handle)) else {
+        return Ok(());
+    };
+    match sessions.of(&name_of(user)).remove(&user.handle).await {
+        Err(error) if error.is_refusal() || matches!(error, SessionError::Data(_)) => {
+            sessions.tell(Event::StoreFailed { code: error.code() });
+        }
+        removed => removed?,
+    }
+    *left = Some(user.handle.clone());
+    Ok(())
 }
 
 /// What became of a change of the ID.
@@ -138,7 +167,7 @@ pub(crate) async fn rotate(
 /// Changes a user's list, under its key. False if it may not be.
 pub(crate) async fn user(
     sessions: &Sessions,
-    mut machine: UserCommit,
+    machine: &mut UserCommit,
     key: &str,
 ) -> Result<bool, SessionError> {
     let mut drive = sessions.driver(StoreOperation::Write, true);

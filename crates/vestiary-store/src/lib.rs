@@ -47,6 +47,7 @@ mod erased;
 mod error;
 mod event;
 mod memory;
+mod revocations;
 mod sessions;
 mod store;
 #[cfg(feature = "tracing")]
@@ -75,6 +76,7 @@ pub use erased::AnyStore;
 pub use error::{SessionError, StoreOperation, WrongType};
 pub use event::{Event, Reason};
 pub use memory::MemoryStore;
+pub use revocations::{RequestId, RevokedBy};
 pub use sessions::{Cookies, Found, Loaded, Sessions, Stored, Written};
 pub use store::{
     Cursor, Entry, MaybeSend, MaybeSync, Outcome, Page, Scan, Store, StoreError, mark_of,

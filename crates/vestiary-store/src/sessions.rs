@@ -17,6 +17,7 @@ use crate::{
     UserList, clock,
     drive::{self, Compute, Drive, Rotated},
     event::{Listener, Reason},
+    revocations::{RequestId, Revocations, RevokedBy},
     users::name_of,
 };
 
@@ -61,6 +62,7 @@ pub(crate) struct Inner {
     retired: Mutex<RecentIds>,
     /// Rolling sessions that were refreshed lately.
     touched: Mutex<RecentIds>,
+    pub(crate) revocations: Revocations,
 }
 
 /// A session as the store has it.
@@ -156,6 +158,7 @@ impl Sessions {
                 listener: config.on_event.clone(),
                 retired: recent(),
                 touched: recent(),
+                revocations: Revocations::default(),
                 options: Arc::new(options),
             }),
         })
@@ -391,12 +394,9 @@ impl Sessions {
     pub async fn destroy(&self, stored: &Stored) -> Result<Option<bool>, SessionError> {
         let Stored { id, record, at } = stored;
         let destroy = Destroy::new(id.clone(), record, *at);
-        let (last, owner) = drive::destroy(self, destroy, id.clone()).await?;
+        let last = Box::pin(drive::destroy(self, destroy, id.clone())).await?;
         self.retire(id);
         self.retire(&last);
-        if let Some(user) = owner {
-            self.of(&name_of(&user)).revoke(&user.handle).await?;
-        }
         let key = self.inner.options.store_key(&last);
         match self.ask(StoreOperation::Remove, self.inner.store.confirm(&key)).await {
             // It was done; what is not known is only who else knows.
@@ -512,6 +512,33 @@ impl Sessions {
         UserList::new(self.clone(), user)
     }
 
+    /// Number of sessions, and of users' sessions together, that this process has revoked so far. As long as it is the
+    /// same, [`Sessions::revoked_since`] need not be asked.
+    #[must_use]
+    pub fn revocations(&self) -> u64 {
+        self.inner.revocations.count()
+    }
+
+    /// Whether this process has revoked a session that a request has open: since the first `seen` revocations
+    /// ([`Sessions::revocations`]). What other processes revoke, each write finds out.
+    ///
+    /// # Errors
+    /// [`SessionError`] if there were so many since that the store has to be asked, and that failed.
+    pub async fn revoked_since(
+        &self,
+        seen: u64,
+        stored: &Stored,
+        request: RequestId,
+    ) -> Result<Option<RevokedBy>, SessionError> {
+        let Some(user) = &stored.record.meta().user else { return Ok(None) };
+        let list = self.of(&name_of(user));
+        if let Ok(by) = self.inner.revocations.since(seen, list.key(), &user.handle, request) {
+            return Ok(by);
+        }
+        let admits = list.admits(&user.handle, stored.record.meta()).await?;
+        Ok((!admits).then_some(RevokedBy::Another))
+    }
+
     /// Whether this process took the ID out of use while its cookie was on the way to a response.
     #[must_use]
     pub fn is_retired(&self, id: &SessionId) -> bool {
@@ -610,7 +637,7 @@ impl Sessions {
     /// Takes a session that has ended out of its user's list. If that fails, it is listed until it would have expired.
     async fn leave_list(&self, stored: &Stored) {
         let Some(user) = &stored.record.meta().user else { return };
-        if let Err(error) = self.of(&name_of(user)).revoke(&user.handle).await {
+        if let Err(error) = self.of(&name_of(user)).remove(&user.handle).await {
             self.tell(Event::StoreFailed { code: error.code() });
         }
     }

@@ -4,7 +4,9 @@ use vestiary::{
 };
 
 use crate::{
-    Event, SessionError, Sessions, Store as _, StoreOperation, clock, drive, sessions::new_handle,
+    Event, SessionError, Sessions, Store as _, StoreOperation, clock, drive,
+    revocations::{Ended, RequestId},
+    sessions::new_handle,
 };
 
 /// The sessions of one user: [`Sessions::of`].
@@ -28,6 +30,8 @@ pub struct UserList {
     sessions: Sessions,
     name: String,
     key: String,
+    /// The request that uses it, if it was said.
+    request: Option<RequestId>,
 }
 
 /// One of a user's sessions, as a page of devices shows it.
@@ -57,7 +61,19 @@ pub struct Login {
 impl UserList {
     pub(crate) fn new(sessions: Sessions, name: &str) -> Self {
         let key = sessions.options().user_key(name);
-        Self { sessions, name: name.to_owned(), key }
+        Self { sessions, name: name.to_owned(), key, request: None }
+    }
+
+    /// The same, for a request: it loses its own session at once when it revokes it, and may log in again. Default: the
+    /// request for which the calling code runs ([`RequestId::within`]).
+    #[must_use]
+    pub fn by(self, request: RequestId) -> Self {
+        Self { request: Some(request), ..self }
+    }
+
+    /// The key of the list in the store.
+    pub(crate) fn key(&self) -> &str {
+        &self.key
     }
 
     /// All of them that are alive, the one that was used last first.
@@ -76,6 +92,14 @@ impl UserList {
     /// # Errors
     /// [`SessionError`] if the store failed: it may be good yet.
     pub async fn revoke(&self, handle: &Handle) -> Result<(), SessionError> {
+        let by = self.request();
+        self.remove(handle).await?;
+        self.sessions.inner.revocations.one(&self.key, handle, by);
+        Ok(())
+    }
+
+    /// Takes a session out of the list that has ended, or was never stored.
+    pub(crate) async fn remove(&self, handle: &Handle) -> Result<(), SessionError> {
         self.change(UserChange::Remove(handle.clone())).await.map(drop)
     }
 
@@ -106,10 +130,11 @@ impl UserList {
         // makes the login seem older, and not younger, than it is.
         let (now, here) = (self.now().await?, clock::now());
         let age = login.proven.map_or(0, |proven| here.since(proven));
+        let since = self.since(UnixMillis(now.0.saturating_sub(age)));
         let change = UserChange::Add {
             handle: handle.clone(),
             label: login.label.as_deref().map(UserSessions::label),
-            since: UnixMillis(now.0.saturating_sub(age)),
+            since,
             most: self.sessions.inner.sessions_per_user,
         };
         match self.change(change).await {
@@ -118,7 +143,7 @@ impl UserList {
             Err(error) => {
                 // It may have been listed, but there is no session.
                 if error.is_store() {
-                    let _ = self.revoke(&handle).await;
+                    let _ = self.remove(&handle).await;
                 }
                 return Err(error);
             }
@@ -154,8 +179,28 @@ impl UserList {
     }
 
     async fn end(&self, keep: Option<&Handle>) -> Result<(), SessionError> {
+        self.check_name()?;
+        let by = self.request();
         let at = self.now().await?;
-        self.change(UserChange::End { keep: keep.cloned(), at }).await.map(drop)
+        let lifetime = self.sessions.lifetime(None, clock::now());
+        let mut machine = UserCommit::new(UserChange::End { keep: keep.cloned(), at }, lifetime);
+        drive::user(&self.sessions, &mut machine, &self.key).await?;
+        let ended = Ended { at, before: machine.ended_before().unwrap_or_default() };
+        self.sessions.inner.revocations.all(&self.key, keep, ended, by);
+        Ok(())
+    }
+
+    fn request(&self) -> Option<RequestId> {
+        self.request.or_else(RequestId::current)
+    }
+
+    /// Since when a login counts: since the visitor proved who it is, or since this request itself has ended all
+    /// sessions of the user, if no other request did so after the proof.
+    fn since(&self, proven: UnixMillis) -> UnixMillis {
+        let ended = self
+            .request()
+            .and_then(|request| self.sessions.inner.revocations.ended(&self.key, request));
+        ended.filter(|ended| proven >= ended.before).map_or(proven, |ended| proven.max(ended.at))
     }
 
     async fn change(&self, change: UserChange) -> Result<bool, SessionError> {
@@ -170,7 +215,7 @@ impl UserList {
     ) -> Result<bool, SessionError> {
         self.check_name()?;
         let lifetime = self.sessions.lifetime(meta, clock::now());
-        drive::user(&self.sessions, UserCommit::new(change, lifetime), &self.key).await
+        drive::user(&self.sessions, &mut UserCommit::new(change, lifetime), &self.key).await
     }
 
     /// The store's clock, or else this server's.

@@ -119,8 +119,9 @@ where
         let began = sessions.now();
         let visit = Arc::new(Visit::new(sessions, request.headers(), secure_here, began));
         request.extensions_mut().insert(Session::<crate::Data>::new(Arc::clone(&visit)));
+        let inner = visit.request.within(|| self.inner.call(request));
         ResponseFuture {
-            step: Step::Handling { inner: self.inner.call(request) },
+            step: Step::Handling { inner },
             visit: Leaving(visit),
             failure: self.failure.clone(),
             body: PhantomData,
@@ -164,8 +165,8 @@ where
         loop {
             match this.step.as_mut().project() {
                 StepProjection::Handling { inner } => {
-                    let mut response = ready!(inner.poll(context))?;
                     let visit = &this.visit.0;
+                    let mut response = ready!(visit.request.within(|| inner.poll(context)))?;
                     if !visit.was_looked_at() {
                         visit.leave();
                         return Poll::Ready(Ok(response));

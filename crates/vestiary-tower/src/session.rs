@@ -174,10 +174,11 @@ impl<T> Session<T> {
         }
     }
 
-    /// The sessions of a user, the last one used first: to show them, and end one, the others or all.
+    /// The sessions of a user, the last one used first: to show them, and end one, the others or all. If that ends this
+    /// session, it is over at once, its cookie is removed, and [`Session::login`] may begin another one.
     #[must_use]
     pub fn sessions_of(&self, user: &str) -> vestiary_store::UserList {
-        self.sessions().of(user)
+        self.sessions().of(user).by(self.visit.request)
     }
 
     /// The sessions of the session's own user, the last one used first; none if it has no user.
@@ -337,8 +338,8 @@ impl LogIn {
         self
     }
 
-    /// When the visitor proved who it is. If all sessions of the user were ended since, the login is
-    /// refused. Unless said otherwise, when the request began.
+    /// When the visitor proved who it is. If another request has ended all sessions of the user since, the login is
+    /// refused. Default: when the request began.
     pub fn proven_at(mut self, at: UnixMillis) -> Self {
         self.login.proven = Some(at);
         self

@@ -18,7 +18,8 @@ use vestiary::{
     response,
 };
 use vestiary_store::{
-    Cookies, Event, Found, Loaded, Login, OnStoreError, SessionError, Sessions, Stored, Written,
+    Cookies, Event, Found, Loaded, Login, OnStoreError, RequestId, RevokedBy, SessionError,
+    Sessions, Stored, Written,
 };
 
 use crate::contents::Contents;
@@ -26,6 +27,7 @@ use crate::contents::Contents;
 /// A request, as far as its session goes.
 pub(crate) struct Visit {
     pub(crate) sessions: Sessions,
+    pub(crate) request: RequestId,
     headers: Vec<HeaderValue>,
     secure_here: bool,
     /// When the request came.
@@ -56,6 +58,8 @@ pub(crate) struct State {
     /// An ID that needs no question before it is sent: this request has created it, and no other one can
     /// know it, or the store has confirmed it when the handler was done.
     certain: Option<SessionId>,
+    /// Of so many revocations by this process it is known that they were not of this session.
+    seen: u64,
 }
 
 /// Whether nothing may be written, nor a cookie set, which could overwrite a newer one.
@@ -102,6 +106,7 @@ impl Visit {
     ) -> Self {
         Self {
             sessions,
+            request: RequestId::current_or_new(),
             headers: headers.get_all(header::COOKIE).iter().cloned().collect(),
             secure_here,
             began,
@@ -146,8 +151,11 @@ impl Visit {
         }
         let mut state = self.state.lock().await;
         if state.opened {
+            self.heed(&mut state).await;
             return Ok(state);
         }
+        // Before the user's list is read.
+        state.seen = self.sessions.revocations();
         let cookies = self.sessions.cookies(self.headers.iter().map(HeaderValue::as_bytes));
         state.cookie_out = cookies.present;
         if cookies.present {
@@ -156,7 +164,39 @@ impl Visit {
         }
         state.opened = true;
         state.received = cookies.ids;
+        self.heed(&mut state).await;
         Ok(state)
+    }
+
+    /// Ends the session at once if this process has revoked it. The request that did so removes its cookie; in others,
+    /// that could remove a newer one.
+    async fn heed(&self, state: &mut State) {
+        let Some(record) = state.record.as_ref().filter(|_| self.is_unheeded(state)) else {
+            return;
+        };
+        let count = self.sessions.revocations();
+        // In a box, so that the future of each handler is not as large as all that can happen here.
+        match Box::pin(self.sessions.revoked_since(state.seen, record, self.request)).await {
+            Ok(None) => state.seen = count,
+            Ok(Some(by)) => {
+                let record = Box::new(record.clone());
+                self.sessions.retire(record.id());
+                state.forget();
+                state.barred = Barred::Ended;
+                state.cookie = match by {
+                    RevokedBy::Itself => Outgoing::RemovalOf(record),
+                    RevokedBy::Another => Outgoing::Nothing,
+                };
+            }
+            // Nothing is written without asking it again.
+            Err(error) => self.sessions.tell(Event::StoreFailed { code: error.code() }),
+        }
+    }
+
+    /// Whether this process has revoked sessions, and this one may be among them.
+    fn is_unheeded(&self, state: &State) -> bool {
+        state.record.as_ref().is_some_and(|record| record.handle().is_some())
+            && self.sessions.revocations() != state.seen
     }
 
     /// Looks for the session of these cookies.
@@ -206,11 +246,12 @@ impl Visit {
     /// Finishes a request that leaves nothing to do for the store; `false` if there is something to wait for.
     pub(crate) fn finish_at_once(&self, headers: &mut HeaderMap) -> bool {
         let Some(state) = self.state.try_lock() else { return false };
-        let is_finished = !state.is_good() || {
-            let Plan { store, cookie, .. } = self.plan(&state, Operation::Finish);
-            (store, cookie, state.due) == (StoreStep::Keep, CookieStep::Keep, Due::Nothing)
-                && self.doubtful(&state).is_none()
-        };
+        let is_finished = !state.is_good()
+            || !self.is_unheeded(&state) && {
+                let Plan { store, cookie, .. } = self.plan(&state, Operation::Finish);
+                (store, cookie, state.due) == (StoreStep::Keep, CookieStep::Keep, Due::Nothing)
+                    && self.doubtful(&state).is_none()
+            };
         if is_finished {
             self.seal(&state, headers);
             self.leave();
@@ -405,8 +446,9 @@ impl Visit {
             return Err(SessionError::ResponseSent);
         }
         let login = Login { proven: login.proven.or(Some(self.began)), ..login };
-        let list = self.sessions.of(user);
+        let list = self.sessions.of(user).by(self.request);
         let owner = list.admit(&login).await?;
+        let seen = self.sessions.revocations();
         let handle = owner.handle.clone();
         let stored = match self.rotate(state, data, owner).await {
             Ok(stored) => stored,
@@ -434,6 +476,7 @@ impl Visit {
             received,
             certain,
             cookie,
+            seen,
             ..State::default()
         };
         state.holds(stored);
@@ -536,7 +579,8 @@ impl Visit {
             state.barred = Barred::No;
             return Ok(false);
         }
-        let writes = self.plan(state, operation).store != StoreStep::Keep;
+        let plan = self.plan(state, operation);
+        let writes = plan.store != StoreStep::Keep || plan.cookie == CookieStep::Late;
         if writes {
             self.sessions.tell(Event::Gone);
         }
@@ -727,9 +771,11 @@ pub(crate) async fn finished(
     mut headers: HeaderMap,
 ) -> (HeaderMap, Result<(), SessionError>) {
     let state = &mut *visit.state.lock().await;
+    visit.heed(state).await;
     let finished = visit.finish(state).await;
     visit.leave();
     visit.confirm(state).await;
+    visit.heed(state).await;
     visit.seal(state, &mut headers);
     (headers, finished)
 }
