@@ -306,16 +306,18 @@ impl<'a> Drive<'a> {
 
     /// The text of a user's list.
     async fn list(&mut self, key: &str) -> Result<Option<String>, SessionError> {
-        self.look().await?;
         let store = &self.sessions.inner.store;
-        match self
-            .asked(async { Ok(store.read(key).await?.map_or(Read::Nothing, Read::Text)) }, false)
-            .await?
-        {
-            // A list is changed by what it is, so there is nothing to go on with.
-            None => Err(self.gave_up()),
-            Some(Read::Nothing) => Ok(None),
-            Some(Read::Text(text)) => Ok(Some(opened_list(self.sessions, key, text)?)),
+        let read = || async { Ok(store.read(key).await?.map_or(Read::Nothing, Read::Text)) };
+        loop {
+            self.look().await?;
+            match self.asked(read(), false).await? {
+                // A list is changed by what it is, so it is read again. A second failure is an error.
+                None => {}
+                Some(Read::Nothing) => return Ok(None),
+                Some(Read::Text(text)) => {
+                    return Ok(Some(opened_list(self.sessions, key, text)?));
+                }
+            }
         }
     }
 

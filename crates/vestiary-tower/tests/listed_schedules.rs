@@ -1,0 +1,375 @@
+//! Logins, logouts and renewals of one user on random schedules, with lost replies, a store that fails and processes that
+//! die: a session is listed exactly if it is alive.
+//!
+//! Everything follows from a seed: `SEED=7 cargo test -p vestiary-tower --test listed_schedules`.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::missing_docs_in_private_items,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test may fail"
+)]
+
+mod support;
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    env,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::Body,
+    http::{Request, Response, StatusCode, header},
+    routing::get,
+};
+use support::{config, set_cookies};
+use tower::ServiceExt as _;
+use vestiary::{Limits, Record, Ttl, WriteId};
+use vestiary_store::{
+    Entry, MemoryStore, Outcome, Scan as _, SessionError, Sessions, Store, StoreError,
+};
+use vestiary_tower::{Session, SessionLayer};
+
+/// A repeatable source of chance (`SplitMix64`).
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        usize::try_from((mixed ^ (mixed >> 31)) % limit as u64).unwrap()
+    }
+}
+
+/// How the store fails the request that is polled: from one operation on, so many times.
+#[derive(Clone, Copy, Default)]
+struct Trouble {
+    after: usize,
+    times: usize,
+    /// It does what it was asked, and its reply is lost.
+    loses: bool,
+}
+
+thread_local! {
+    static TROUBLE: RefCell<Trouble> = RefCell::default();
+}
+
+#[derive(Clone, Default)]
+struct Scheduled(Arc<MemoryStore>);
+
+impl Scheduled {
+    async fn ask<T>(
+        &self,
+        answer: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        // Other requests may go first.
+        let mut waited = false;
+        std::future::poll_fn(|_| {
+            if std::mem::replace(&mut waited, true) { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+        let failure = TROUBLE.with_borrow_mut(|trouble| {
+            if trouble.after > 0 {
+                trouble.after -= 1;
+                return None;
+            }
+            trouble.times = trouble.times.checked_sub(1)?;
+            Some(trouble.loses)
+        });
+        if failure != Some(false) {
+            let answer = answer.await;
+            if failure.is_none() {
+                return answer;
+            }
+        }
+        Err(StoreError::failed("connection reset"))
+    }
+}
+
+impl Store for Scheduled {
+    async fn read(&self, key: &str) -> Result<Option<String>, StoreError> {
+        self.ask(self.0.read(key)).await
+    }
+
+    async fn create(
+        &self,
+        key: &str,
+        record: &str,
+        ttl: Ttl,
+        bound: bool,
+    ) -> Result<bool, StoreError> {
+        self.ask(self.0.create(key, record, ttl, bound)).await
+    }
+
+    async fn replace(
+        &self,
+        key: &str,
+        expected: Option<&WriteId>,
+        record: &str,
+        ttl: Ttl,
+    ) -> Result<Outcome, StoreError> {
+        self.ask(self.0.replace(key, expected, record, ttl)).await
+    }
+
+    async fn touch(&self, key: &str, ttl: Ttl) -> Result<bool, StoreError> {
+        self.ask(self.0.touch(key, ttl)).await
+    }
+
+    async fn remove(&self, key: &str, expected: Option<&WriteId>) -> Result<Outcome, StoreError> {
+        self.ask(self.0.remove(key, expected)).await
+    }
+}
+
+type Answering = Pin<Box<dyn Future<Output = Response<Body>>>>;
+
+/// A request that is being answered.
+struct Task {
+    path: &'static str,
+    /// The handle of the session whose cookie it sent, if that was of a user.
+    sent: Option<String>,
+    cookie: Option<String>,
+    trouble: Trouble,
+    answering: Answering,
+}
+
+struct Schedule {
+    chance: Chance,
+    app: Router,
+    sessions: Sessions,
+    store: Scheduled,
+    tasks: Vec<Task>,
+    /// All cookies that were ever set, with the handles of their sessions.
+    cookies: Vec<(String, Option<String>)>,
+    /// Sessions whose login was confirmed.
+    known: BTreeSet<String>,
+    /// Sessions whose logout was confirmed.
+    ended: BTreeSet<String>,
+    /// Sessions that some request may have ended.
+    doubtful: BTreeSet<String>,
+    /// Logins whose process died: each may leave one entry, and that of the session that it replaces.
+    crashed: usize,
+    spared: BTreeSet<String>,
+    log: Vec<String>,
+}
+
+async fn handle(session: Session) -> Result<String, SessionError> {
+    Ok(session.handle().await?.map_or_else(String::new, |handle| handle.as_str().to_owned()))
+}
+
+impl Schedule {
+    fn new(seed: u64) -> Self {
+        let mut chance = Chance(seed);
+        let grace = Duration::from_secs(chance.below(2) as u64 * 60);
+        let config = config().store_timeout(None).renew_grace(grace);
+        let store = Scheduled::default();
+        let sessions = Sessions::new(&config, store.clone()).unwrap();
+        let app = Router::new()
+            .route("/save", get(async |session: Session| session.save().await.map(drop)))
+            .route(
+                "/login",
+                get(async |session: Session| {
+                    session.login("ada").await?;
+                    handle(session).await
+                }),
+            )
+            .route("/logout", get(async |session: Session| session.destroy().await))
+            .route("/renew", get(async |session: Session| session.renew().await))
+            .layer(SessionLayer::of(sessions.clone()));
+        Self {
+            chance,
+            app,
+            sessions,
+            store,
+            tasks: Vec::new(),
+            cookies: Vec::new(),
+            known: BTreeSet::new(),
+            ended: BTreeSet::new(),
+            doubtful: BTreeSet::new(),
+            crashed: 0,
+            spared: BTreeSet::new(),
+            log: Vec::new(),
+        }
+    }
+
+    fn begin(&mut self) {
+        let path = ["/save", "/login", "/login", "/renew", "/renew", "/logout", "/logout"]
+            [self.chance.below(7)];
+        let chosen = self.chance.below(self.cookies.len() + 1);
+        let (cookie, sent) = self.cookies.get(chosen).cloned().unzip();
+        let trouble = match self.chance.below(3) {
+            0 => Trouble {
+                after: self.chance.below(10),
+                times: 1 + self.chance.below(2),
+                loses: self.chance.below(2) == 0,
+            },
+            _ => Trouble::default(),
+        };
+        self.send(path, cookie, sent.flatten(), trouble);
+    }
+
+    fn send(
+        &mut self,
+        path: &'static str,
+        cookie: Option<String>,
+        sent: Option<String>,
+        trouble: Trouble,
+    ) {
+        let mut request = Request::builder().uri(path);
+        if let Some(cookie) = &cookie {
+            request = request.header(header::COOKIE, format!("sid={cookie}"));
+        }
+        let answer = self.app.clone().oneshot(request.body(Body::empty()).unwrap());
+        let answering = Box::pin(async { answer.await.unwrap() });
+        if path == "/login" || path == "/logout" {
+            self.doubtful.extend(sent.clone());
+        }
+        self.tasks.push(Task { path, sent, cookie, trouble, answering });
+    }
+
+    fn play(&mut self) {
+        let mut left = 4 + self.chance.below(8);
+        while left > 0 || !self.tasks.is_empty() {
+            if left > 0
+                && (self.tasks.is_empty() || self.tasks.len() < 3 && self.chance.below(10) == 0)
+            {
+                left -= 1;
+                self.begin();
+            }
+            let place = self.chance.below(self.tasks.len());
+            if self.chance.below(250) == 0 {
+                let task = self.tasks.swap_remove(place);
+                self.log.push(format!("{} of {:?} crashes", task.path, task.sent));
+                if task.path == "/login" {
+                    self.crashed += 1;
+                    self.spared.extend(task.sent);
+                }
+                continue;
+            }
+            let task = &mut self.tasks[place];
+            TROUBLE.set(task.trouble);
+            let polled = task.answering.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            task.trouble = TROUBLE.take();
+            if let Poll::Ready(response) = polled {
+                let task = self.tasks.swap_remove(place);
+                self.answered(task, response);
+            }
+        }
+    }
+
+    fn answered(&mut self, task: Task, response: Response<Body>) {
+        let Task { path, sent, cookie, .. } = task;
+        let (status, set) = (response.status(), set_cookies(&response));
+        let text = futures_util::FutureExt::now_or_never(support::text(response)).unwrap();
+        self.log.push(format!("{path} of {sent:?}: {status} {text}"));
+        let is_done = status == StatusCode::OK;
+        let mut handle = sent.clone();
+        match path {
+            "/login" if is_done => {
+                self.known.insert(text.clone());
+                // The session of before has ended, unless its ID was out of use: then it stays.
+                handle = Some(text);
+            }
+            // The old session may be replaced, and its entry could not be written.
+            "/login" => self.spared.extend(sent),
+            "/logout" if is_done => self.ended.extend(sent),
+            // The visitor tries again.
+            "/logout" => self.send(path, cookie, sent, Trouble::default()),
+            _ => {}
+        }
+        for set in set {
+            let (value, attributes) = set.strip_prefix("sid=").unwrap().split_once(';').unwrap();
+            if !attributes.contains("Max-Age=0") {
+                self.cookies.push((value.to_owned(), handle.clone()));
+            }
+        }
+    }
+
+    fn entries(&self) -> Vec<Entry> {
+        let (mut entries, mut from) = (Vec::new(), None);
+        loop {
+            let page = now(self.store.0.scan(from.as_ref(), 100)).unwrap();
+            entries.extend(page.entries);
+            from = page.next;
+            if from.is_none() {
+                return entries;
+            }
+        }
+    }
+
+    fn faults(&self) -> Vec<&'static str> {
+        let mut faults = Vec::new();
+        let listed = now(self.sessions.of("ada").list()).unwrap();
+        let listed: BTreeSet<_> = listed.iter().map(|one| one.handle.as_str().to_owned()).collect();
+        let mut alive = BTreeMap::new();
+        for entry in self.entries() {
+            let Ok(record) = Record::decode(&entry.record, Limits::LOAD) else { continue };
+            if let (Some(user), None) = (&record.meta().user, &record.meta().next) {
+                *alive.entry(user.handle.as_str().to_owned()).or_insert(0) += 1;
+            }
+        }
+        if listed.intersection(&self.ended).any(|handle| !self.spared.contains(handle)) {
+            faults.push("a session that was ended is listed");
+        }
+        let dead =
+            |handle: &&String| !alive.contains_key(*handle) && !self.spared.contains(*handle);
+        let (of_logins, of_others): (Vec<_>, Vec<_>) =
+            listed.iter().filter(dead).partition(|handle| self.known.contains(*handle));
+        if !of_logins.is_empty() {
+            faults.push("a session is listed and has no record");
+        }
+        if of_others.len() > self.crashed {
+            faults.push("a login that failed left an entry");
+        }
+        let lives = |handle: &String| listed.contains(handle) && alive.contains_key(handle);
+        if self.known.difference(&self.doubtful).any(|handle| !lives(handle)) {
+            faults.push("a session is missing");
+        }
+        faults
+    }
+}
+
+fn now<T>(answer: impl Future<Output = T>) -> T {
+    let mut answer = std::pin::pin!(answer);
+    loop {
+        if let Poll::Ready(answer) = answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            return answer;
+        }
+    }
+}
+
+#[test]
+fn a_session_is_listed_exactly_if_it_is_alive() {
+    let number = |name: &str| env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    let count = number("SCHEDULES").unwrap_or(3_000);
+    let mut all = BTreeMap::new();
+    let mut confirmed = [0, 0];
+    for seed in number("SEED").map_or(0..count, |seed| seed..seed + 1) {
+        let mut schedule = Schedule::new(seed);
+        schedule.play();
+        confirmed[0] += schedule.known.len();
+        confirmed[1] += schedule.ended.len();
+        for fault in schedule.faults() {
+            let seeds: &mut u64 = all.entry(fault).or_default();
+            *seeds += 1;
+            if *seeds == 1 {
+                println!("seed {seed}: {fault}\n{}", schedule.log.join("\n"));
+            }
+        }
+    }
+    println!("logins and ends that were confirmed: {confirmed:?}");
+    assert!(all.is_empty(), "{all:?}");
+    assert!(
+        env::var("SEED").is_ok() || confirmed.iter().all(|done| *done > 1_000),
+        "{confirmed:?}"
+    );
+}
