@@ -12,7 +12,7 @@ use sqlx::{
     query::Query,
 };
 use tokio::sync::{Mutex, OnceCell};
-use vestiary::{Ttl, WriteId};
+use vestiary::{Ttl, UnixMillis, WriteId};
 
 use crate::{
     Cursor, Entry, Outcome, Page, Scan, Store, StoreError, StoreOptions,
@@ -25,7 +25,7 @@ use crate::{
 ///
 /// Each operation is one statement, and atomic at the isolation level of Postgres's default, `READ
 /// COMMITTED`; at a stricter one, requests at the same time get errors. Lives are measured by the clock of the
-/// server, so the clocks of the applications need not agree. Expired records are removed by the way.
+/// server, and logins ordered by it, so the clocks of the applications need not agree. Expired records are removed by the way.
 ///
 /// A replica must not be read: it would bring back ended sessions. A clone is the same store.
 ///
@@ -67,6 +67,7 @@ struct Statements {
     replace: String,
     touch: String,
     remove: String,
+    now: String,
     sweep: String,
     scan: String,
     entry: String,
@@ -240,6 +241,7 @@ impl Statements {
                 "WITH {found}, done AS (DELETE FROM {table} USING found
                 WHERE {table}.key = found.key AND mark = $2 RETURNING 1) {outcome}"
             ),
+            now: format!("WITH {clock} SELECT now FROM clock"),
             // What somebody else holds is being swept, or created again.
             sweep: format!(
                 "WITH {clock} DELETE FROM {table} WHERE key IN (SELECT key FROM {table}, clock
@@ -308,6 +310,15 @@ impl Store for PostgresStore {
 
     fn resends(&self) -> bool {
         false
+    }
+
+    async fn now(&self, _: &str) -> Result<Option<UnixMillis>, StoreError> {
+        let rows = self.run(sqlx::query(&self.statements.now)).await?;
+        let now: i64 = match rows.first() {
+            Some(row) => row.try_get(0).map_err(of_sqlx)?,
+            None => return Err(Failure::error("the database sent an unexpected reply")),
+        };
+        Ok(u64::try_from(now).ok().map(UnixMillis))
     }
 }
 

@@ -116,7 +116,8 @@ pub trait Store: MaybeSend + MaybeSync + 'static {
     }
 
     /// The store's own clock, as the node that holds `key` has it. With it the order of a login and of the end of
-    /// all sessions of the user does not depend on the clocks of two servers. Default: none, and then it does.
+    /// all sessions of the user does not depend on the clocks of two servers. Default: none, and then it does. A store
+    /// whose processes share one machine, such as a file, gains nothing by it.
     fn now(
         &self,
         key: &str,

@@ -53,8 +53,8 @@ pub struct UserSession {
 pub struct Login {
     /// A name by which the user recognises the session: a device, a place. Cut after 256 characters.
     pub label: Option<String>,
-    /// When the visitor proved who it is: a login is refused if all sessions of the user were ended since.
-    /// `None` is now.
+    /// When the visitor proved who it is: a login is refused if all sessions of the user were ended since, or if that
+    /// was more than a day ago. `None` is now.
     pub proven: Option<UnixMillis>,
 }
 
@@ -122,7 +122,7 @@ impl UserList {
     /// Puts a new session on the list, before it is stored.
     ///
     /// # Errors
-    /// [`SessionError::LoginOutdated`]; and [`SessionError`] if the store failed.
+    /// [`SessionError::LoginOutdated`] as [`Login::proven`] says; and [`SessionError`] if the store failed.
     pub async fn admit(&self, login: &Login) -> Result<UserRef, SessionError> {
         self.check_name()?;
         let handle = new_handle()?;
@@ -130,6 +130,9 @@ impl UserList {
         // makes the login seem older, and not younger, than it is.
         let (now, here) = (self.now().await?, clock::now());
         let age = login.proven.map_or(0, |proven| here.since(proven));
+        if age > UserSessions::REMEMBERED {
+            return Err(SessionError::LoginOutdated);
+        }
         let since = self.since(UnixMillis(now.0.saturating_sub(age)));
         let change = UserChange::Add {
             handle: handle.clone(),

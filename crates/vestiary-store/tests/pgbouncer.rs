@@ -15,7 +15,7 @@ use servers::{pgbouncer::PgBouncer, postgres::Postgres};
 use tokio::sync::OnceCell;
 use vestiary::{Ttl, WriteId};
 use vestiary_store::{
-    Outcome, PostgresStore, Store as _, conformance_tests,
+    Config, Outcome, PostgresStore, Sessions, Store as _, conformance_tests,
     sqlx::{
         self, Connection as _, Row as _,
         postgres::{PgConnectOptions, PgPoolOptions},
@@ -52,6 +52,14 @@ fn record(mark: char, n: usize) -> String {
 
 fn mark(letter: char) -> Option<WriteId> {
     WriteId::parse(&letter.to_string().repeat(16))
+}
+
+#[tokio::test]
+async fn a_login_and_the_end_of_all_sessions_are_ordered_by_the_clock_of_the_server() {
+    let store = store().await;
+    let service =
+        Sessions::new(&Config::new("a secret of more than 32 bytes for it"), store.clone());
+    servers::clock::orders_logins(&service.unwrap(), &store).await;
 }
 
 /// Services prepare their statements in another order each. Under a name, one would run the statement of another.

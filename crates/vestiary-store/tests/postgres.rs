@@ -15,7 +15,8 @@ use servers::{postgres::Postgres, until};
 use tokio::sync::OnceCell;
 use vestiary::{Ttl, WriteId};
 use vestiary_store::{
-    Outcome, PostgresStore, Scan as _, Store as _, StoreError, StoreOptions, conformance_tests,
+    Config, Outcome, PostgresStore, Scan as _, Sessions, Store as _, StoreError, StoreOptions,
+    conformance_tests,
     sqlx::{self, Connection as _, Executor as _, PgConnection, PgPool, postgres::PgPoolOptions},
 };
 
@@ -44,6 +45,14 @@ async fn alone(table: &str) -> (PostgresStore, PgPool) {
     let store = PostgresStore::with_pool(pool.clone(), table).unwrap();
     store.migrate().await.unwrap();
     (store, pool)
+}
+
+#[tokio::test]
+async fn a_login_and_the_end_of_all_sessions_are_ordered_by_the_clock_of_the_server() {
+    let store = store().await;
+    let service =
+        Sessions::new(&Config::new("a secret of more than 32 bytes for it"), store.clone());
+    servers::clock::orders_logins(&service.unwrap(), &store).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -21,8 +21,8 @@ use servers::{
 use tokio::sync::OnceCell;
 use vestiary::{Ttl, WriteId};
 use vestiary_store::{
-    Outcome, RedisConnection, RedisStore, Scan as _, Store as _, StoreError, StoreOptions,
-    conformance_tests,
+    Config, Outcome, RedisConnection, RedisStore, Scan as _, Sessions, Store as _, StoreError,
+    StoreOptions, conformance_tests,
     redis::{
         AsyncConnectionConfig, Client, Value,
         cluster::ClusterClient,
@@ -344,6 +344,16 @@ async fn a_value_that_is_not_text_is_unreadable_and_no_error() {
         }
         servers::values::is_unreadable_and_no_error(store, put).await;
     }
+}
+
+#[tokio::test]
+async fn a_login_and_the_end_of_all_sessions_are_ordered_by_the_clock_of_the_server() {
+    let server = Redis::start(&[]).await;
+    let store = RedisStore::connect(&server.url()).await.unwrap();
+    let service =
+        Sessions::new(&Config::new("a secret of more than 32 bytes for it"), store.clone());
+    let service = service.unwrap();
+    servers::clock::orders_logins(&service, &store).await;
 }
 
 /// Whether replicas confirm that a record was removed.

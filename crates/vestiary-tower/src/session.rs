@@ -338,8 +338,8 @@ impl LogIn {
         self
     }
 
-    /// When the visitor proved who it is. If another request has ended all sessions of the user since, the login is
-    /// refused. Default: when the request began.
+    /// When the visitor proved who it is. If another request has ended all sessions of the user since, or if that
+    /// was more than a day ago, the login is refused. Default: when the request began.
     pub fn proven_at(mut self, at: UnixMillis) -> Self {
         self.login.proven = Some(at);
         self

@@ -327,6 +327,23 @@ async fn a_login_and_the_end_of_all_sessions_are_ordered_by_the_clock_of_the_sto
 }
 
 #[tokio::test]
+async fn a_login_whose_proof_is_older_than_the_list_remembers_is_refused() {
+    const DAY: u64 = 86_400_000;
+    fn later() -> UnixMillis {
+        UnixMillis(here().0 + DAY + 400_000)
+    }
+    let store = MemoryStore::with_clock(MemoryLimits::default(), later);
+    let ada = Sessions::new(&config(), store).unwrap().of("ada");
+    // Whether or not there was an end of all sessions: after so long the store knows of none.
+    let proven = |ago| Login { proven: Some(UnixMillis(here().0 - ago)), label: None };
+    for ago in [DAY + 60_000, 30 * DAY] {
+        let refused = ada.admit(&proven(ago)).await;
+        assert!(matches!(refused, Err(SessionError::LoginOutdated)), "{ago}");
+    }
+    ada.admit(&proven(DAY - 60_000)).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_session_is_listed_no_longer_than_the_store_keeps_a_record_without_a_ttl() {
     for (default_ttl, listed) in [(0, 0), (60_000, 1)] {
         let store = MemoryStore::new(MemoryLimits { default_ttl, ..MemoryLimits::default() });

@@ -130,7 +130,7 @@ export class ResponseSentError extends VestiaryError {
 
 /**
  * All sessions of this user were ended after the request began that logs in: what it proved, a password
- * perhaps, may have been changed since. Nothing was stored. Let the visitor log in again.
+ * perhaps, may have been changed since. So it may if the proof is more than a day old. Nothing was stored. Let the visitor log in again.
  */
 export class LoginOutdatedError extends VestiaryError {
 	override name = 'LoginOutdatedError';

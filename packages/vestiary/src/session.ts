@@ -78,8 +78,8 @@ export interface LoginOptions {
 	/** What the user will recognise the session by: a device, a place. */
 	label?: string | undefined;
 	/**
-	 * When the visitor proved who it is. If all sessions of the user were ended since by another request, the login is
-	 * refused. Default: when the request began.
+	 * When the visitor proved who it is. If all sessions of the user were ended since by another request, or if that
+	 * was more than a day ago, the login is refused. Default: when the request began.
 	 */
 	provenAt?: Date | undefined;
 }
@@ -89,6 +89,9 @@ type Change = (data: SessionData) => SessionData | undefined | Promise<SessionDa
 
 /** How long a session may wait for its first `save()` after `regenerate()`, in milliseconds. */
 const UNSAVED = 600_000;
+
+/** How long a user's list remembers that all sessions were ended, in milliseconds: `UserSessions::REMEMBERED`. */
+const REMEMBERED = 86_400_000;
 
 /**
  * A visitor's session: `event.locals.session`.
@@ -1024,7 +1027,10 @@ export class Session {
 		const { records } = this.#scope.runtime;
 		const now = await records.now(userId);
 		const began = timeOf(provenAt) ?? this.#scope.began;
-		const since = now - Math.max(0, Date.now() - began);
+		const age = Math.max(0, Date.now() - began);
+		// The user's list may have forgotten that all sessions were ended since.
+		if (age > REMEMBERED) throw new LoginOutdatedError();
+		const since = now - age;
 		const own = this.#scope.own.ended.get(this.#userKey(userId));
 		return own && since >= own.before ? Math.max(since, own.at) : since;
 	}

@@ -12,6 +12,7 @@ import {
 } from '../src/index.js';
 import { testEvent } from './event.js';
 
+const DAY = 86_400_000;
 const SECRET = '0123456789abcdef0123456789abcdef';
 
 afterEach(() => {
@@ -243,6 +244,26 @@ describe('servers whose clocks are apart, with a store that has its own clock', 
 		const options = { secret: SECRET, store };
 		return { options, pass: (ms) => (time += ms) };
 	}
+
+	test('a login whose proof is older than the list remembers is refused', async () => {
+		vi.useFakeTimers({ toFake: ['Date'] });
+		try {
+			const options = { secret: SECRET, store: new MemoryStore() };
+			const proven = Date.now();
+			await sessions(options).of('ada').revokeAll();
+			vi.setSystemTime(proven + DAY + 3_600_000);
+			const login = async (ago: number): Promise<unknown> => {
+				const { event } = testEvent();
+				const session = await Session.initialize(event, options);
+				return session.login('ada', { provenAt: new Date(Date.now() - ago) });
+			};
+			await expect(login(DAY + 3_600_001)).rejects.toBeInstanceOf(LoginOutdatedError);
+			await expect(login(DAY + 1)).rejects.toBeInstanceOf(LoginOutdatedError);
+			await login(DAY);
+		} finally {
+			vi.useRealTimers();
+		}
+	});
 
 	test.each([3_000, -3_000])('a login after revokeAll() is let in: %d ms', async (apart) => {
 		vi.useFakeTimers({ toFake: ['Date'] });

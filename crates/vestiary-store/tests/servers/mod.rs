@@ -13,6 +13,7 @@
     reason = "a test may fail, and not each of them needs all of this"
 )]
 
+pub mod clock;
 pub mod node;
 #[cfg(feature = "postgres")]
 pub mod pgbouncer;

@@ -103,10 +103,11 @@ const KEPT: u64 = 300_000;
 /// The longest label, in characters.
 const LABEL: usize = 256;
 
-/// How long it is remembered that all sessions were ended, in milliseconds: longer than any login takes.
-const REMEMBERED: u64 = 86_400_000;
-
 impl UserSessions {
+    /// How long it is remembered that all sessions were ended, in milliseconds: longer than any login takes. The driver
+    /// refuses a login whose proof is older.
+    pub const REMEMBERED: u64 = 86_400_000;
+
     /// Reads what a store has.
     ///
     /// # Errors
@@ -263,7 +264,7 @@ impl UserSessions {
     /// How long the store has to keep it: longer than any of the sessions.
     #[must_use]
     pub fn ttl(&self, now: UnixMillis) -> Ttl {
-        let ended = self.after.map_or(0, |after| after.plus(REMEMBERED).since(now));
+        let ended = self.after.map_or(0, |after| after.plus(Self::REMEMBERED + KEPT).since(now));
         let longest = self.sessions.iter().map(|session| session.until.plus(KEPT).since(now)).max();
         match longest.unwrap_or(0).max(ended) {
             life if life >= u64::MAX - now.0 => Ttl::Infinite,
@@ -510,7 +511,7 @@ mod tests {
         sessions.apply(&UserChange::Remove(handle(2)), TTL, late);
         assert_eq!((sessions.sessions(), sessions.ttl(late)), (&[][..], Ttl::Millis(1_000)));
         sessions.apply(&end(late.0), TTL, late);
-        assert_eq!(sessions.ttl(late), Ttl::Millis(REMEMBERED));
+        assert_eq!(sessions.ttl(late), Ttl::Millis(UserSessions::REMEMBERED + KEPT));
     }
 
     #[test]

@@ -1,0 +1,22 @@
+//! The clock of a server, by which logins and the end of all sessions are ordered.
+
+use vestiary_store::{Login, SessionError, Sessions, Store};
+
+/// The server runs on this machine, so it reads the same clock; that it is the server's, the list shows, for the end
+/// of all sessions is dated by it.
+pub async fn orders_logins(sessions: &Sessions, store: &impl Store) {
+    let before = sessions.now();
+    let now = store.now("key").await.unwrap().expect("the server has a clock");
+    assert!(before <= now && now <= sessions.now());
+    let ada = sessions.of("ada");
+    let proven = Some(sessions.now());
+    while store.now("key").await.unwrap() <= proven {}
+    ada.revoke_all().await.unwrap();
+    let key = sessions.options().user_key("ada");
+    let list = store.read(&key).await.unwrap().unwrap();
+    let list = vestiary::protocol::UserSessions::decode(&list).unwrap();
+    assert_eq!(list.sessions(), []);
+    ada.admit(&Login::default()).await.unwrap();
+    let refused = ada.admit(&Login { proven, label: None }).await;
+    assert!(matches!(refused, Err(SessionError::LoginOutdated)));
+}
