@@ -66,6 +66,7 @@ struct Statements {
     create: String,
     replace: String,
     touch: String,
+    touch_if: String,
     remove: String,
     now: String,
     sweep: String,
@@ -237,6 +238,10 @@ impl Statements {
                 "WITH {clock} UPDATE {table} SET expires = now + $2 FROM clock
                 WHERE key = $1 AND expires > now RETURNING 1"
             ),
+            touch_if: format!(
+                "WITH {found}, done AS (UPDATE {table} SET expires = now + $3 FROM found, clock
+                WHERE {table}.key = found.key AND mark = $2 RETURNING 1) {outcome}"
+            ),
             remove: format!(
                 "WITH {found}, done AS (DELETE FROM {table} USING found
                 WHERE {table}.key = found.key AND mark = $2 RETURNING 1) {outcome}"
@@ -301,6 +306,17 @@ impl Store for PostgresStore {
     async fn touch(&self, key: &str, ttl: Ttl) -> Result<bool, StoreError> {
         let touch = sqlx::query(&self.statements.touch).bind(self.options.key(key));
         Ok(!self.run(touch.bind(self.options.life(ttl))).await?.is_empty())
+    }
+
+    async fn touch_if(
+        &self,
+        key: &str,
+        expected: Option<&WriteId>,
+        ttl: Ttl,
+    ) -> Result<Outcome, StoreError> {
+        let touch = sqlx::query(&self.statements.touch_if).bind(self.options.key(key));
+        let touch = touch.bind(expected.map_or("", WriteId::as_str));
+        outcome(&self.run(touch.bind(self.options.life(ttl))).await?)
     }
 
     async fn remove(&self, key: &str, expected: Option<&WriteId>) -> Result<Outcome, StoreError> {

@@ -52,25 +52,40 @@ struct Confirm {
     timeout: Duration,
 }
 
+/// A script that goes on only if the record has the mark `ARGV[1]`.
+macro_rules! comparing {
+    ($($rest:literal),+ $(,)?) => {
+        concat!(
+            "local text = redis.call('GET', KEYS[1])\n",
+            "if not text then return -1 end\n",
+            r#"local mark = string.match(text, '^{"v":"([%w_-]+)"') or string.match(text, '^{"cookie":{"v":"([%w_-]+)"') or ''"#,
+            "\n",
+            "if #mark ~= 16 then mark = '' end\n",
+            "if mark ~= ARGV[1] then return 0 end\n",
+            $($rest),+
+        )
+    };
+}
+
 /// Compares the mark of one record, and if it is the expected one, writes over it, or removes it (an empty
 /// text). Byte by byte the script of the npm package, so that the server keeps one: a test compares them.
-pub(crate) const COMPARE_AND_SET: &str = concat!(
-    "local text = redis.call('GET', KEYS[1])\n",
-    "if not text then return -1 end\n",
-    r#"local mark = string.match(text, '^{"v":"([%w_-]+)"') or string.match(text, '^{"cookie":{"v":"([%w_-]+)"') or ''"#,
-    "\n",
-    "if #mark ~= 16 then mark = '' end\n",
-    "if mark ~= ARGV[1] then return 0 end\n",
+pub(crate) const COMPARE_AND_SET: &str = comparing!(
     "if ARGV[2] == '' then redis.call('DEL', KEYS[1])\n",
     "else redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end\n",
     "return 1",
 );
 
+/// Compares the mark of one record, and if it is the expected one, gives the record a new TTL. Byte by byte the
+/// script of the npm package, too.
+pub(crate) const COMPARE_AND_TOUCH: &str =
+    comparing!("redis.call('PEXPIRE', KEYS[1], ARGV[2])\n", "return 1");
+
 /// How long an answer may take, and how long a connection may be silent before it is looked after.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What the server knows it by, once it has seen it.
+/// The hashes by which the server finds the scripts, once it has seen them.
 pub(crate) const COMPARE_AND_SET_HASH: &str = "84a4475e629a9ba5950e168b49f8940ff378723a";
+pub(crate) const COMPARE_AND_TOUCH_HASH: &str = "a6358bd1f422c1696a75d3f4f933ca10f815d672";
 
 impl RedisStore {
     /// A store on a connection of the caller's: a [`ConnectionManager`](redis::aio::ConnectionManager), which
@@ -153,17 +168,32 @@ impl RedisStore {
         text: &str,
         life: i64,
     ) -> Result<Outcome, StoreError> {
-        let key = self.options.key(key);
         let run = |command: &str, script: &str| -> Cmd {
-            let mut cmd = cmd(command);
-            cmd.arg(script).arg(1).arg(&key);
-            cmd.arg(expected.map_or("", WriteId::as_str)).arg(text).arg(life);
+            let mut cmd = self.compare(command, script, key, expected);
+            cmd.arg(text).arg(life);
             cmd
         };
-        let mut answer = self.connection.ask(&run("EVALSHA", COMPARE_AND_SET_HASH)).await;
+        let (script, hash) = (COMPARE_AND_SET, COMPARE_AND_SET_HASH);
+        self.compared(&run("EVALSHA", hash), || run("EVAL", script)).await
+    }
+
+    /// A call of a script, up to the expected mark.
+    fn compare(&self, command: &str, script: &str, key: &str, expected: Option<&WriteId>) -> Cmd {
+        let mut cmd = cmd(command);
+        cmd.arg(script).arg(1).arg(self.options.key(key));
+        cmd.arg(expected.map_or("", WriteId::as_str));
+        cmd
+    }
+
+    async fn compared(
+        &self,
+        by_hash: &Cmd,
+        whole: impl Fn() -> Cmd,
+    ) -> Result<Outcome, StoreError> {
+        let mut answer = self.connection.ask(by_hash).await;
         // A server that has not seen the script yet, or has forgotten it.
         if answer.as_ref().is_err_and(|error| error.code() == Some("NOSCRIPT")) {
-            answer = self.connection.ask(&run("EVAL", COMPARE_AND_SET)).await;
+            answer = self.connection.ask(&whole()).await;
         }
         match answer.map_err(of_redis)? {
             Value::Int(1) => Ok(Outcome::Done),
@@ -239,6 +269,21 @@ impl Store for RedisStore {
         let mut expire = cmd("PEXPIRE");
         expire.arg(self.options.key(key)).arg(self.options.life(ttl));
         Ok(self.connection.ask(&expire).await.map_err(of_redis)? == Value::Int(1))
+    }
+
+    async fn touch_if(
+        &self,
+        key: &str,
+        expected: Option<&WriteId>,
+        ttl: Ttl,
+    ) -> Result<Outcome, StoreError> {
+        let run = |command: &str, script: &str| -> Cmd {
+            let mut cmd = self.compare(command, script, key, expected);
+            cmd.arg(self.options.life(ttl));
+            cmd
+        };
+        let (script, hash) = (COMPARE_AND_TOUCH, COMPARE_AND_TOUCH_HASH);
+        self.compared(&run("EVALSHA", hash), || run("EVAL", script)).await
     }
 
     async fn remove(&self, key: &str, expected: Option<&WriteId>) -> Result<Outcome, StoreError> {

@@ -51,6 +51,7 @@ struct Statements {
     create: String,
     replace: String,
     touch: String,
+    touch_if: String,
     remove: String,
     sweep: String,
     scan: String,
@@ -177,6 +178,9 @@ impl Statements {
                 WHERE key = ?1 AND expires > ?2 AND {MARK} = ?3"
             ),
             touch: format!("UPDATE {table} SET expires = ?3 WHERE key = ?1 AND expires > ?2"),
+            touch_if: format!(
+                "UPDATE {table} SET expires = ?4 WHERE key = ?1 AND expires > ?2 AND {MARK} = ?3"
+            ),
             remove: format!("DELETE FROM {table} WHERE key = ?1 AND expires > ?2 AND {MARK} = ?3"),
             sweep: format!(
                 "DELETE FROM {table} WHERE key IN
@@ -281,6 +285,29 @@ impl Store for SqliteStore {
             touch.bind(now + self.options.life(ttl))
         };
         Ok(patiently(|| touch().execute(&self.writer)).await?.rows_affected() > 0)
+    }
+
+    async fn touch_if(
+        &self,
+        key: &str,
+        expected: Option<&WriteId>,
+        ttl: Ttl,
+    ) -> Result<Outcome, StoreError> {
+        let key = self.options.key(key);
+        let expected = expected.map_or("", WriteId::as_str);
+        loop {
+            let now = now();
+            let touch = || {
+                let touch = sqlx::query(&self.statements.touch_if).bind(&key).bind(now);
+                touch.bind(expected).bind(now + self.options.life(ttl))
+            };
+            if patiently(|| touch().execute(&self.writer)).await?.rows_affected() > 0 {
+                return Ok(Outcome::Done);
+            }
+            if let Some(refusal) = self.refusal(&key, expected, now).await? {
+                return Ok(refusal);
+            }
+        }
     }
 
     async fn remove(&self, key: &str, expected: Option<&WriteId>) -> Result<Outcome, StoreError> {

@@ -66,7 +66,7 @@ pub trait Store: MaybeSend + MaybeSync + 'static {
         ttl: Ttl,
     ) -> impl Future<Output = Result<bool, StoreError>> + MaybeSend;
 
-    /// Gives a new TTL to the record under `key` that has this mark (`None`: it has none), and to no other: so
+    /// Gives a new TTL to the record under `key` that has this mark (`None`: it has none), and to no other, so
     /// that the tombstone that a login left is never prolonged.
     ///
     /// By default it reads, compares and touches: between the two another request may write. A store that can do

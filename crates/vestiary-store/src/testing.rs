@@ -44,7 +44,7 @@ pub mod checks {
             a_life_of_nothing_stores_nothing, a_record_without_an_end_is_kept, create_creates_once,
             gives_back_every_character, keys_are_kept_apart, knows_nothing_that_was_not_stored,
             nothing_but_create_creates, records_expire, replace_and_remove_compare_marks,
-            touch_gives_a_new_life,
+            touch_gives_a_new_life, touch_if_compares_marks,
         },
         scanning::{scan_finds_everything_that_is_there_all_the_time, scan_finds_nothing_else},
     };
@@ -109,6 +109,7 @@ macro_rules! conformance_tests {
             create_creates_once
             nothing_but_create_creates
             replace_and_remove_compare_marks
+            touch_if_compares_marks
             keys_are_kept_apart
             gives_back_every_character
             records_expire

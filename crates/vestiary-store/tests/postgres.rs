@@ -11,7 +11,7 @@
 
 mod servers;
 
-use servers::{postgres::Postgres, until};
+use servers::{postgres::Postgres, touches, until};
 use tokio::sync::OnceCell;
 use vestiary::{Ttl, WriteId};
 use vestiary_store::{
@@ -38,6 +38,11 @@ async fn store() -> PostgresStore {
 
 conformance_tests!(store);
 conformance_tests!(scan store);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_touch_prolongs_the_record_of_another_write() {
+    touches::prolong_no_other_record(&store().await, &store().await).await;
+}
 
 /// A store in a table of its own, and its pool.
 async fn alone(table: &str) -> (PostgresStore, PgPool) {

@@ -16,7 +16,7 @@ use std::{collections::BTreeSet, time::Duration};
 use servers::{
     node,
     redis::{Redis, cluster, sentinel},
-    until,
+    touches, until,
 };
 use tokio::sync::OnceCell;
 use vestiary::{Ttl, WriteId};
@@ -158,21 +158,34 @@ async fn a_server_that_was_started_again_is_found_again() {
 }
 
 #[tokio::test]
-async fn the_script_is_that_of_the_npm_package_and_is_sent_once() {
+async fn the_scripts_are_those_of_the_npm_package_and_are_sent_once() {
     let module = "const script = await import('./dist/stores/compare-and-set.js');
-        console.log(await script.hashOfScript())";
-    let hash = node::run(module, &[]);
+        const scripts = [script.COMPARE_AND_SET, script.COMPARE_AND_TOUCH];
+        console.log((await Promise.all(scripts.map(script.hashOfScript))).join(' '))";
+    let hashes = node::run(module, &[]);
     let server = Redis::start(&[]).await;
     let store = RedisStore::connect(&server.url()).await.unwrap();
-    let known = format!("SCRIPT EXISTS {}", hash.trim());
-    assert_eq!(server.ask(&known).await, Value::Array(vec![Value::Int(0)]));
-    assert_eq!(store.remove("key", None).await.unwrap(), Outcome::Gone);
-    assert_eq!(server.ask(&known).await, Value::Array(vec![Value::Int(1)]));
-    server.ask("CONFIG RESETSTAT").await;
-    assert_eq!(store.remove("key", None).await.unwrap(), Outcome::Gone);
+    let known = format!("SCRIPT EXISTS {}", hashes.trim());
+    let both = |known| Value::Array(vec![Value::Int(known), Value::Int(known)]);
+    assert_eq!(server.ask(&known).await, both(0));
+    for _ in 0..2 {
+        server.ask("CONFIG RESETSTAT").await;
+        assert_eq!(store.remove("key", None).await.unwrap(), Outcome::Gone);
+        assert_eq!(store.touch_if("key", None, LIFE).await.unwrap(), Outcome::Gone);
+        assert_eq!(server.ask(&known).await, both(1));
+    }
     let commands = server.info("commandstats").await;
-    assert!(commands.contains("cmdstat_evalsha:calls=1"), "{commands}");
+    assert!(commands.contains("cmdstat_evalsha:calls=2"), "{commands}");
     assert!(!commands.contains("cmdstat_eval:"), "{commands}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_touch_prolongs_the_record_of_another_write() {
+    let server = Redis::start(&[]).await;
+    let stores =
+        [RedisStore::connect(&server.url()).await, RedisStore::connect(&server.url()).await];
+    let [one, other] = stores.map(Result::unwrap);
+    touches::prolong_no_other_record(&one, &other).await;
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ mod servers;
 
 use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
-use servers::{folder, node};
+use servers::{folder, node, touches};
 use tokio::sync::OnceCell;
 use vestiary::{Ttl, WriteId};
 use vestiary_store::{
@@ -168,6 +168,15 @@ async fn two_that_have_the_file_open_lose_no_change() {
 }
 
 /// As another process may, for a while.
+/// Also where several connections write, and each of the two stores has its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_touch_prolongs_the_record_of_another_write() {
+    let folder = Folder::new();
+    let [one, other] =
+        [SqliteStore::open(folder.file()).await, SqliteStore::open(folder.file()).await];
+    touches::prolong_no_other_record(&one.unwrap(), &other.unwrap()).await;
+}
+
 #[tokio::test]
 async fn a_write_waits_for_the_lock_of_another_process_and_not_after_it_was_given_up() {
     let folder = Folder::new();

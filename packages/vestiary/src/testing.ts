@@ -214,6 +214,31 @@ export function testAtomicStore(
 			equal(await store.remove(id, B), 'gone');
 		});
 
+		check('touches the record that has the expected mark, and no other', async (store, id) => {
+			// Other stores are asked for the record first.
+			if (!store.touchCompares) return;
+			equal(await store.touch(id, 60_000, A), 'gone');
+			equal(await store.touch(id, 60_000, null), 'gone');
+			await store.create(id, text(A), 60_000, false);
+			for (const wrong of [B, null])
+				equal(await store.touch(id, shortestTtl, wrong), 'conflict');
+			await store.create(`${id}x`, '{"data":{}}', 60_000, false);
+			equal(await store.touch(`${id}x`, shortestTtl, A), 'conflict');
+			// If a refused touch had shortened a TTL, its record would be gone before this one.
+			await store.create(`${id}y`, text(A), 2 * shortestTtl, false);
+			const until = Date.now() + 20 * shortestTtl;
+			while ((await store.read(`${id}y`)) !== null) {
+				if (Date.now() > until) throw new Error('a record is still there');
+				await sleep(shortestTtl / 10);
+			}
+			equal(await store.read(id), text(A));
+			equal(await store.touch(id, 60_000, A), 'done');
+			equal(await store.touch(`${id}x`, 60_000, null), 'done');
+			equal(await store.touch(id, 60_000), true);
+			equal(await store.remove(id, A), 'done');
+			equal(await store.remove(`${id}x`, null), 'done');
+		});
+
 		check('gives back text as it was stored', async (store, id) => {
 			const odd = text(A, { text: 'é ü 秘密 🧥 \u0000 \u2028 " \\ </script> %00' });
 			await store.create(id, odd, 60_000, false);
@@ -309,7 +334,7 @@ export function testAtomicStore(
 				const refused = present === undefined ? 'gone' : 'conflict';
 				let actual: unknown;
 				let expected: unknown;
-				switch (chance(5)) {
+				switch (chance(6)) {
 					case 0:
 						[actual, expected] = [await store.read(key), present ?? null];
 						break;
@@ -327,6 +352,11 @@ export function testAtomicStore(
 						actual = await store.remove(key, given);
 						expected = matches ? 'done' : refused;
 						if (matches) model.delete(key);
+						break;
+					case 4:
+						if (!store.touchCompares) continue;
+						actual = await store.touch(key, 60_000, given);
+						expected = matches ? 'done' : refused;
 						break;
 					default:
 						actual = await store.touch(key, 60_000);

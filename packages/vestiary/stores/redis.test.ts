@@ -15,6 +15,7 @@ import DefaultStore, { RedisStore, type RedisStoreOptions } from '../src/stores/
 import { testAtomicStore, testStore } from '../src/testing.js';
 import { testEvent } from '../test/event.js';
 import { startCluster, startRedis, type Servers } from './servers.js';
+import { touchesInOneCall } from './touching.js';
 
 type Client = RedisStoreOptions['client'];
 
@@ -89,6 +90,10 @@ describe('RedisStore', () => {
 		await redis.flushall();
 		return { store: new RedisStore({ client: redis, ...options }), redis };
 	}
+
+	test('a touch compares the write ID itself, in one call', async () => {
+		await touchesInOneCall((await setup()).store);
+	});
 
 	test('is the default export, too', () => {
 		expect(DefaultStore).toBe(RedisStore);

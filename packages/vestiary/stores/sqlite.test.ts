@@ -16,6 +16,7 @@ import {
 import DefaultStore, { SqliteStore } from '../src/stores/sqlite.js';
 import { testAtomicStore, testStore } from '../src/testing.js';
 import { testEvent } from '../test/event.js';
+import { touchesInOneCall } from './touching.js';
 
 const SECRET = '0123456789abcdef0123456789abcdef';
 const record = { cookie: { path: '/' }, data: {} };
@@ -42,6 +43,10 @@ for (const [name, factory] of Object.entries(STORES)) {
 }
 
 describe('SqliteStore', () => {
+	test('a touch compares the write ID itself, in one call', async () => {
+		await touchesInOneCall(new SqliteStore({ database: ':memory:' }));
+	});
+
 	test('is the default export, too', () => {
 		expect(DefaultStore).toBe(SqliteStore);
 	});

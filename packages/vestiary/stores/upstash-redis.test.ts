@@ -10,6 +10,7 @@ import DefaultStore, { RedisStore, UpstashRedisStore } from '../src/stores/upsta
 import { testAtomicStore, testStore } from '../src/testing.js';
 import { testEvent } from '../test/event.js';
 import { startRedis, startUpstash, type Servers } from './servers.js';
+import { touchesInOneCall } from './touching.js';
 
 const TOKEN = 'the token of the test';
 
@@ -91,6 +92,10 @@ describe.each(Object.entries(CLIENTS))('with %s', (_, connect) => {
 			expect((await Session.initialize(testEvent(cookie).event, options)).isNew).toBe(true);
 		}
 	);
+
+	test('a touch compares the write ID itself, in one call', async () => {
+		await touchesInOneCall(new RedisStore({ client: connect() }));
+	});
 
 	test('a serializer gets the text that it has made, though it is JSON', async () => {
 		const serializer = {

@@ -60,6 +60,7 @@ enum What {
     Create,
     Replace,
     Touch,
+    TouchIf,
     Remove,
 }
 
@@ -78,11 +79,12 @@ impl Request {
             _ => Some(mark('B')),
         };
         let (expected, written) = (mark(), mark());
-        let what = match chance.below(5) {
+        let what = match chance.below(6) {
             0 => What::Read,
             1 => What::Create,
             2 => What::Replace,
             3 => What::Touch,
+            4 => What::TouchIf,
             _ => What::Remove,
         };
         Self { key: chance.below(3), what, expected, written }
@@ -95,6 +97,7 @@ impl Request {
             What::Create => Answer::Did(store.create(key, &record, LONG, self.key == 0).await?),
             What::Replace => Answer::Came(store.replace(key, expected, &record, LONG).await?),
             What::Touch => Answer::Did(store.touch(key, LONG).await?),
+            What::TouchIf => Answer::Came(store.touch_if(key, expected, LONG).await?),
             What::Remove => Answer::Came(store.remove(key, expected).await?),
         })
     }
@@ -116,7 +119,7 @@ impl Request {
             What::Create => return Answer::Did(false),
             What::Replace if outcome == Outcome::Done => model.insert(key.to_owned(), written),
             What::Remove if outcome == Outcome::Done => model.remove(key),
-            What::Replace | What::Remove => return Answer::Came(outcome),
+            What::Replace | What::TouchIf | What::Remove => return Answer::Came(outcome),
         };
         if matches!(self.what, What::Create) { Answer::Did(true) } else { Answer::Came(outcome) }
     }
@@ -129,6 +132,7 @@ impl fmt::Display for Request {
             What::Read | What::Touch => write!(f, "{:?} of {}", self.what, self.key),
             What::Create => write!(f, "Create of {} with {written}", self.key),
             What::Replace => write!(f, "Replace of {}, {expected} by {written}", self.key),
+            What::TouchIf => write!(f, "TouchIf of {}, {expected}", self.key),
             What::Remove => write!(f, "Remove of {}, {expected}", self.key),
         }
     }

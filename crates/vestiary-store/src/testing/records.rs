@@ -124,6 +124,40 @@ pub async fn replace_and_remove_compare_marks<S: Store>(store: S) -> Result<(), 
     gives("`remove` for the second time", store.remove(&key, Some(&b)).await, Gone)
 }
 
+/// `touch_if` gives a new TTL to the record that has the expected mark, and to no other; it never creates.
+///
+/// # Errors
+/// [`Broken`]
+pub async fn touch_if_compares_marks<S: Store>(store: S) -> Result<(), Broken> {
+    let short = Duration::from_millis(250);
+    let (key, a, b) = (fresh_key(), mark('A'), mark('B'));
+    let [marked, unmarked, witness] = ["m", "u", "w"].map(|end| format!("{key}{end}"));
+    for expected in [Some(&a), None] {
+        let touched = store.touch_if(&marked, expected, LONG).await;
+        gives("`touch_if` of what was never stored", touched, Gone)?;
+        gives("`touch_if` never creates", store.read(&marked).await, None)?;
+    }
+    let (with, without) = (record(Some(&a), "{}"), record(None, "{}"));
+    store.create(&marked, &with, LONG, false).await?;
+    store.create(&unmarked, &without, LONG, false).await?;
+    for (key, wrong) in [(&marked, Some(&b)), (&marked, None), (&unmarked, Some(&a))] {
+        let touched = store.touch_if(key, wrong, millis(short)).await;
+        gives("`touch_if` with another mark than is there", touched, Conflict)?;
+    }
+    // If a refused touch had shortened a TTL, its record would be gone before this one.
+    store.create(&witness, &with, millis(short * 2), false).await?;
+    expires(&store, &witness, short * 2).await?;
+    let promise = "a `touch_if` that answers `Conflict` changes nothing";
+    gives(promise, store.read(&marked).await, Some(with))?;
+    gives(promise, store.read(&unmarked).await, Some(without))?;
+    for (key, right) in [(&marked, Some(&a)), (&unmarked, None)] {
+        let touched = store.touch_if(key, right, millis(short)).await;
+        gives("`touch_if` with the mark that is there", touched, Done)?;
+        expires(&store, key, short).await?;
+    }
+    Ok(())
+}
+
 /// Keys that differ in one character are two, whatever the character: keys are not patterns, they have no
 /// case that does not matter, and no part that is cut off.
 ///

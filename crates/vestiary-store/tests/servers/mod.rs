@@ -21,6 +21,7 @@ pub mod pgbouncer;
 pub mod postgres;
 #[cfg(feature = "redis")]
 pub mod redis;
+pub mod touches;
 pub mod values;
 
 use std::{

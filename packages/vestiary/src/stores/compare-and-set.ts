@@ -5,16 +5,17 @@ import { MARK_HEADS } from './options.js';
  * Compares the mark of one record, and if it is the expected one, writes over it, or removes it (an empty
  * text). One key, so it runs on a cluster.
  */
-export const COMPARE_AND_SET: string = [
-	"local text = redis.call('GET', KEYS[1])",
-	'if not text then return -1 end',
-	`local mark = ${MARK_HEADS.map(patternOf).join(' or ')} or ''`,
-	"if #mark ~= 16 then mark = '' end",
-	'if mark ~= ARGV[1] then return 0 end',
+export const COMPARE_AND_SET: string = comparing(
 	"if ARGV[2] == '' then redis.call('DEL', KEYS[1])",
 	"else redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end",
 	'return 1'
-].join('\n');
+);
+
+/** Compares the mark of one record, and if it is the expected one, gives the record a new TTL. */
+export const COMPARE_AND_TOUCH: string = comparing(
+	"redis.call('PEXPIRE', KEYS[1], ARGV[2])",
+	'return 1'
+);
 
 /** The clock of the node that keeps a key, in milliseconds. It takes the key, so that a cluster asks that node. */
 export const TIME =
@@ -27,18 +28,34 @@ export function outcomeOf(answer: unknown): AtomicOutcome {
 	return number === -1 ? 'gone' : 'conflict';
 }
 
-let hash: Promise<string> | undefined;
+const hashes = new Map<string, Promise<string>>();
 
-/** What the server knows the script by, once it has seen it. */
-export async function hashOfScript(): Promise<string> {
-	hash ??= crypto.subtle
-		.digest('SHA-1', new TextEncoder().encode(COMPARE_AND_SET))
-		.then((digest) =>
-			Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, '0')).join(
-				''
-			)
-		);
+/** The hash by which the server finds a script that it has seen. */
+export async function hashOfScript(script: string): Promise<string> {
+	let hash = hashes.get(script);
+	if (!hash) {
+		hash = crypto.subtle
+			.digest('SHA-1', new TextEncoder().encode(script))
+			.then((digest) =>
+				Array.from(new Uint8Array(digest), (byte) =>
+					byte.toString(16).padStart(2, '0')
+				).join('')
+			);
+		hashes.set(script, hash);
+	}
 	return hash;
+}
+
+/** A script that goes on only if the record has the mark `ARGV[1]`. */
+function comparing(...rest: string[]): string {
+	return [
+		"local text = redis.call('GET', KEYS[1])",
+		'if not text then return -1 end',
+		`local mark = ${MARK_HEADS.map(patternOf).join(' or ')} or ''`,
+		"if #mark ~= 16 then mark = '' end",
+		'if mark ~= ARGV[1] then return 0 end',
+		...rest
+	].join('\n');
 }
 
 function patternOf(head: string): string {

@@ -2,7 +2,13 @@ import '../server-only.js';
 
 import type { Serializer } from '../memory-store.js';
 import type { AtomicOperations, AtomicOutcome, SessionStoreData, Store } from '../types.js';
-import { COMPARE_AND_SET, hashOfScript, outcomeOf, TIME } from './compare-and-set.js';
+import {
+	COMPARE_AND_SET,
+	COMPARE_AND_TOUCH,
+	hashOfScript,
+	outcomeOf,
+	TIME
+} from './compare-and-set.js';
 import { checkClient, checkCommon, checkNumber } from './check.js';
 import { isRemote } from './client.js';
 import { full, millis, parsed, type StoreOptions } from './options.js';
@@ -139,36 +145,40 @@ export class RedisStore implements Store {
 				return answer !== null;
 			},
 			replace: async (id, mark, text, ttl) =>
-				this.#compareAndSet(id, mark, life(ttl) === 0 ? '' : text, life(ttl)),
-			touch: async (id, ttl) => {
+				this.#compared(COMPARE_AND_SET, id, [
+					mark ?? '',
+					life(ttl) === 0 ? '' : text,
+					String(life(ttl))
+				]),
+			touchCompares: true,
+			touch: async (id, ttl, mark) => {
+				if (mark !== undefined) {
+					const values = [mark ?? '', String(life(ttl))];
+					return this.#compared(COMPARE_AND_TOUCH, id, values);
+				}
 				const key = this.prefix + id;
 				const answer = await ('pExpire' in this.client
 					? this.client.pExpire(key, life(ttl))
 					: this.client.pexpire(key, life(ttl)));
 				return Number(answer) === 1;
 			},
-			remove: async (id, mark) => this.#compareAndSet(id, mark, '', 0),
+			remove: async (id, mark) => this.#compared(COMPARE_AND_SET, id, [mark ?? '', '', '0']),
 			...(this.#confirm && {
 				confirm: async (id) => this.#replicated(this.prefix + id, this.#confirm)
 			})
 		};
 	}
 
-	async #compareAndSet(
-		id: string,
-		mark: string | null,
-		text: string,
-		life: number
-	): Promise<AtomicOutcome> {
+	/** Runs a script whose first value is the expected mark. */
+	async #compared(script: string, id: string, values: string[]): Promise<AtomicOutcome> {
 		const key = this.prefix + id;
-		const values = [mark ?? '', text, String(life)];
 		try {
-			return outcomeOf(await this.#run('EVALSHA', await hashOfScript(), key, values));
+			return outcomeOf(await this.#run('EVALSHA', await hashOfScript(script), key, values));
 		} catch (error) {
 			if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
 		}
 		// A server that has not seen the script yet, or has forgotten it.
-		return outcomeOf(await this.#run('EVAL', COMPARE_AND_SET, key, values));
+		return outcomeOf(await this.#run('EVAL', script, key, values));
 	}
 
 	/** `WAIT` counts what its own connection has written, so in a cluster it goes the way of the key. */

@@ -37,7 +37,7 @@ const MARK = `CASE ${MARK_HEADS.map(
 const LONGEST_PAUSE = 50;
 
 type Statements = Record<
-	'get' | 'set' | 'destroy' | 'touch' | 'sweep' | 'create' | 'replace' | 'remove',
+	'get' | 'set' | 'destroy' | 'touch' | 'sweep' | 'create' | 'replace' | 'touchMarked' | 'remove',
 	StatementSync
 >;
 
@@ -144,7 +144,17 @@ export class SqliteStore implements Store {
 					const { changes } = statements.replace.run(text, expires, key, now, mark ?? '');
 					return outcome(changes, statements, key, now);
 				}),
-			touch: async (id, ttl) => this.#touch(id, ttl),
+			touchCompares: true,
+			touch: async (id, ttl, mark) => {
+				if (mark === undefined) return this.#touch(id, ttl);
+				return this.#run((statements) => {
+					const now = Date.now();
+					const key = this.prefix + id;
+					const expires = now + millis(ttl, this.ttl);
+					const { changes } = statements.touchMarked.run(expires, key, now, mark ?? '');
+					return outcome(changes, statements, key, now);
+				});
+			},
 			remove: async (id, mark) =>
 				this.#run((statements) => {
 					const now = Date.now();
@@ -228,6 +238,9 @@ function prepared(database: DatabaseSync, table: string): Statements {
 		replace: prepare(
 			`UPDATE ${table} SET record = ?, expires = ?
 			WHERE key = ? AND expires > ? AND ${MARK} = ?`
+		),
+		touchMarked: prepare(
+			`UPDATE ${table} SET expires = ? WHERE key = ? AND expires > ? AND ${MARK} = ?`
 		),
 		remove: prepare(`DELETE FROM ${table} WHERE key = ? AND expires > ? AND ${MARK} = ?`)
 	};

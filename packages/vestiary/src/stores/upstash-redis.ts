@@ -2,7 +2,7 @@ import '../server-only.js';
 
 import type { Serializer } from '../memory-store.js';
 import type { AtomicOperations, SessionStoreData, Store } from '../types.js';
-import { COMPARE_AND_SET, outcomeOf, TIME } from './compare-and-set.js';
+import { COMPARE_AND_SET, COMPARE_AND_TOUCH, outcomeOf, TIME } from './compare-and-set.js';
 import { checkClient, checkCommon } from './check.js';
 import { isRemote } from './client.js';
 import { full, millis, parsed, type StoreOptions } from './options.js';
@@ -111,7 +111,12 @@ export class RedisStore implements Store {
 			},
 			replace: async (id, mark, text, ttl) =>
 				outcomeOf(await compareAndSet(id, mark, life(ttl) === 0 ? '' : text, ttl)),
-			touch: async (id, ttl) => (await client.pexpire(prefix + id, life(ttl))) === 1,
+			touchCompares: true,
+			touch: async (id, ttl, mark) => {
+				if (mark === undefined) return (await client.pexpire(prefix + id, life(ttl))) === 1;
+				const values = [mark ?? '', String(life(ttl))];
+				return outcomeOf(await client.eval(COMPARE_AND_TOUCH, [prefix + id], values));
+			},
 			remove: async (id, mark) => outcomeOf(await compareAndSet(id, mark, '', 0))
 		};
 	}
