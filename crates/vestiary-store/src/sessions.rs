@@ -389,6 +389,9 @@ impl Sessions {
     /// Ends a session, under whatever ID it is, and takes it from its user's list. Whether replicas know,
     /// if anybody can tell.
     ///
+    /// If its record was removed and the store refuses to write the list, such as one whose memory is full, the session
+    /// has ended: the event is `store_failed`, and the list has its entry until the session would have expired.
+    ///
     /// # Errors
     /// [`SessionError`] if the store did not confirm it: it may be there yet.
     pub async fn destroy(&self, stored: &Stored) -> Result<Option<bool>, SessionError> {

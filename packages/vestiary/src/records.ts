@@ -220,18 +220,22 @@ export class Records {
 
 	/**
 	 * Ends a session, under whatever ID it is.
-	 * @param leavesUser Whether it is taken out of its user's list, too: where only its record says whose it is
+	 * @param leavesUser Takes it out of its user's list, too, where only its record says whose it is. Called with
+	 * the error if the store ends the session, but refuses to write the list
 	 * @returns Whether replicas know it; undefined if nobody can tell
 	 */
-	async destroy(stored: Stored, leavesUser = false): Promise<boolean | undefined> {
+	async destroy(
+		stored: Stored,
+		leavesUser?: (refusal: StoreError) => void
+	): Promise<boolean | undefined> {
 		const { id } = stored;
 		if (this.#atomic) {
 			const machine = this.#core.destroy(stored);
-			const last = await this.#run(
-				machine,
-				{ action: 'remove', leavesUser },
-				() => machine.id ?? id
-			);
+			const refusals: StoreError[] = [];
+			const leaves = leavesUser && ((refusal: StoreError) => refusals.push(refusal));
+			const run = { action: 'remove', leavesUser: leaves } as const;
+			const last = await this.#run(machine, run, () => machine.id ?? id);
+			for (const refusal of refusals) leavesUser?.(refusal);
 			this.retire(id);
 			this.retire(last);
 			return this.#confirmed(this.#keyOf(last));
@@ -387,7 +391,7 @@ export class Records {
 				if (machine.step === Step.Remove && run.leavesUser) {
 					const { user, handle } = machine;
 					if (handle !== undefined && handle !== left)
-						await this.#leaveUser(user, handle);
+						await this.#leaveUser(user, handle, run.leavesUser);
 					left = handle;
 				}
 				// To look again at once is best for two; of many, all but one would come too late again.
@@ -441,11 +445,22 @@ export class Records {
 
 	/**
 	 * Takes a session out of its user's list before its record is removed: if that fails, the record still says whose
-	 * session it is when the removal is repeated.
+	 * session it is when the removal is repeated. A store that answers that it does not write, such as one whose
+	 * memory is full, may remove the record all the same.
 	 */
-	async #leaveUser(user: string | undefined, handle: string): Promise<void> {
+	async #leaveUser(
+		user: string | undefined,
+		handle: string,
+		refused: (refusal: StoreError) => void
+	): Promise<void> {
 		const name: unknown = JSON.parse(user ?? 'null');
-		if (typeof name === 'string') await this.changeUser(name, this.#core.userRemove(handle));
+		if (typeof name !== 'string') return;
+		try {
+			await this.changeUser(name, this.#core.userRemove(handle));
+		} catch (error) {
+			if (!(error instanceof StoreError) || !error.refused) throw error;
+			refused(error);
+		}
 	}
 
 	/** Tells a machine what the store has. */
@@ -584,8 +599,8 @@ interface Run {
 	userKey?: string;
 	/** What is created belongs to a user. */
 	bound?: boolean;
-	/** What is removed is taken out of its user's list, too. */
-	leavesUser?: boolean;
+	/** What is removed is taken out of its user's list, too; called if the store refuses to write that. */
+	leavesUser?: ((refusal: StoreError) => void) | undefined;
 }
 
 /** What records need to know of the options. */

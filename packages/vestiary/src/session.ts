@@ -769,7 +769,10 @@ export class Session {
 		const record = this.#barred?.record;
 		if (operation === Operation.Destroy) {
 			try {
-				if (record) await this.#scope.runtime.records.destroy(record, true);
+				if (record)
+					await this.#scope.runtime.records.destroy(record, (error) => {
+						this.#scope.tell({ type: 'store_failed', error });
+					});
 			} catch (error) {
 				this.#scope.send(null, this.#own);
 				throw error;
