@@ -21,9 +21,9 @@ pub async fn prolong_no_other_record<S: Store + Scan>(one: &S, other: &S) {
             }
             other.touch_if(&key, mark.as_ref(), long).await
         };
-        let (wrote, touched) = tokio::join!(write, touch);
-        assert_eq!(wrote.unwrap(), Outcome::Done);
-        assert_ne!(touched.unwrap(), Outcome::Gone);
+        let (replaced, answered) = tokio::join!(write, touch);
+        assert_eq!(replaced.unwrap(), Outcome::Done);
+        assert_ne!(answered.unwrap(), Outcome::Gone);
         let Ttl::Millis(left) = one.entry(&key).await.unwrap().unwrap().ttl else {
             panic!("it has an end")
         };
