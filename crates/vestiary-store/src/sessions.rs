@@ -18,7 +18,7 @@ use crate::{
     drive::{self, Compute, Drive, Rotated},
     event::{Listener, Reason},
     revocations::{RequestId, Revocations, RevokedBy},
-    users::name_of,
+    users::{Admission, name_of},
 };
 
 /// The sessions of a service: configuration, keys and store. Cheap to clone.
@@ -103,6 +103,10 @@ pub enum Found {
 
 /// A session that is good.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts, not the states of one machine"
+)]
 pub struct Loaded {
     /// What the store has.
     pub stored: Stored,
@@ -112,6 +116,8 @@ pub struct Loaded {
     pub due: bool,
     /// Its record has to be written again, or it would end though it is used.
     pub stale: bool,
+    /// Its use has to be written in its user's list ([`Sessions::note_use`]), or the list drops it.
+    pub unseen: bool,
 }
 
 /// What became of a change of the data.
@@ -604,11 +610,11 @@ impl Sessions {
             Box::pin(self.leave_list(&stored)).await;
             return Ok(Found::Expired(Box::new(stored)));
         }
-        match Box::pin(self.admits(&stored)).await {
-            Ok(true) => {}
-            Ok(false) => {
-                self.tell(Event::Revoked);
-                Box::pin(self.discard(&stored)).await;
+        let unseen = match Box::pin(self.admits(&stored)).await {
+            Ok(Admission::Listed) => false,
+            Ok(Admission::Stale) => true,
+            Ok(Admission::Revoked) => {
+                Box::pin(self.revoked(&stored)).await;
                 return Ok(Found::Nobody);
             }
             // No list is given up: what cannot be read here, another instance may be able to read.
@@ -617,24 +623,64 @@ impl Sessions {
                 return Ok(Found::Unreadable(error));
             }
             Err(error) => return Err(error),
-        }
+        };
         let (due, stale) = (timeouts.wants_renewal(meta, now), timeouts.is_stale(meta, now));
-        Ok(Found::Session(Box::new(Loaded { stored, renewed, due, stale })))
+        Ok(Found::Session(Box::new(Loaded { stored, renewed, due, stale, unseen })))
     }
 
     /// Whether a session still stands in its user's list. If it does not, it was revoked, whatever its record says.
-    async fn admits(&self, stored: &Stored) -> Result<bool, SessionError> {
-        let Some(user) = &stored.record.meta().user else { return Ok(true) };
+    async fn admits(&self, stored: &Stored) -> Result<Admission, SessionError> {
+        let Some(user) = &stored.record.meta().user else { return Ok(Admission::Listed) };
         self.of(&name_of(user)).admits(&user.handle, stored.record.meta()).await
     }
 
-    /// As [`Sessions::admits`], of a session that is about to be written.
+    /// Whether a session that is about to be written still stands in its user's list. Its use is written there, too,
+    /// if that has to be done.
     async fn admits_write(&self, stored: &Stored) -> Result<bool, SessionError> {
-        let admits = stored.record.meta().user.is_none() || Box::pin(self.admits(stored)).await?;
+        if stored.record.meta().user.is_none() {
+            return Ok(true);
+        }
+        let admits = match Box::pin(self.admits(stored)).await? {
+            Admission::Listed => true,
+            Admission::Revoked => false,
+            Admission::Stale => match Box::pin(self.seen(stored)).await {
+                Ok(admits) => admits,
+                // It was listed; that its use is not written is no reason to refuse it.
+                Err(error) => {
+                    self.tell(Event::StoreFailed { code: error.code() });
+                    true
+                }
+            },
+        };
         if !admits {
             self.retire(&stored.id);
         }
         Ok(admits)
+    }
+
+    /// Writes in the user's list that a session is used: what [`Loaded::unseen`] asks for. It may be done after the
+    /// response was made. `false` if the session is not in the list any more: it was revoked, and has ended.
+    ///
+    /// # Errors
+    /// [`SessionError`] if the store failed. It is no reason to refuse the session: the next request tries again.
+    pub async fn note_use(&self, stored: &Stored) -> Result<bool, SessionError> {
+        let is_listed = self.seen(stored).await?;
+        if !is_listed {
+            self.retire(&stored.id);
+            Box::pin(self.revoked(stored)).await;
+        }
+        Ok(is_listed)
+    }
+
+    async fn seen(&self, stored: &Stored) -> Result<bool, SessionError> {
+        let Some(user) = &stored.record.meta().user else { return Ok(true) };
+        self.of(&name_of(user)).seen(&user.handle, stored.record.meta()).await
+    }
+
+    /// Tells that a session was revoked, and removes its record.
+    async fn revoked(&self, stored: &Stored) {
+        self.tell(Event::Revoked);
+        self.discard(stored).await;
     }
 
     /// Takes a session that has ended out of its user's list. If that fails, it is listed until it would have expired.

@@ -48,6 +48,16 @@ pub struct UserSession {
     pub label: Option<String>,
 }
 
+/// Whether a session is in the list of its user.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Admission {
+    /// It is not: it was revoked.
+    Revoked,
+    Listed,
+    /// It is, and its use has to be written there, or the list drops it.
+    Stale,
+}
+
 /// What is said at a login.
 #[derive(Clone, Debug, Default)]
 pub struct Login {
@@ -154,22 +164,26 @@ impl UserList {
         Ok(UserRef { name: quoted(&self.name), handle })
     }
 
-    /// Whether this session is good.
-    pub(crate) async fn admits(&self, handle: &Handle, meta: &Meta) -> Result<bool, SessionError> {
+    /// Whether this session is in the list, and whether its use has to be written there.
+    pub(crate) async fn admits(
+        &self,
+        handle: &Handle,
+        meta: &Meta,
+    ) -> Result<Admission, SessionError> {
         let list = self.read().await?;
         if !list.knows(handle) {
             // A replica may not have heard of the login yet, so it is asked again, by a write.
-            return self.change_of(UserChange::Seen(handle.clone()), Some(meta)).await;
+            let seen = self.seen(handle, meta).await?;
+            return Ok(if seen { Admission::Listed } else { Admission::Revoked });
         }
         let now = clock::now();
-        if list.is_stale(handle, self.sessions.lifetime(Some(meta), now).ttl, now) {
-            // The session was read; that its use is not written down is no reason to refuse it.
-            match self.change_of(UserChange::Seen(handle.clone()), Some(meta)).await {
-                Ok(admitted) => return Ok(admitted),
-                Err(error) => self.sessions.tell(Event::StoreFailed { code: error.code() }),
-            }
-        }
-        Ok(true)
+        let is_stale = list.is_stale(handle, self.sessions.lifetime(Some(meta), now).ttl, now);
+        Ok(if is_stale { Admission::Stale } else { Admission::Listed })
+    }
+
+    /// Writes that a session is used. False if it is not in the list: it was revoked.
+    pub(crate) async fn seen(&self, handle: &Handle, meta: &Meta) -> Result<bool, SessionError> {
+        self.change_of(UserChange::Seen(handle.clone()), Some(meta)).await
     }
 
     async fn read(&self) -> Result<UserSessions, SessionError> {

@@ -53,6 +53,8 @@ pub(crate) struct State {
     cookie_out: bool,
     /// The store is to be told that the session is used.
     due: Due,
+    /// The use of the session has to be written in its user's list when the response is ready.
+    unseen: bool,
     /// The IDs that the browser has sent.
     received: Vec<SessionId>,
     /// An ID that needs no question before it is sent: this request has created it, and no other one can
@@ -222,8 +224,9 @@ impl Visit {
 
     /// Becomes what was found for this visitor.
     async fn begin(&self, state: &mut State, loaded: Loaded) {
-        let Loaded { stored, renewed, due, stale } = loaded;
+        let Loaded { stored, renewed, due, stale, unseen } = loaded;
         state.holds(stored);
+        state.unseen = unseen;
         if renewed {
             self.cookie_step(state, CookieStep::Set);
         }
@@ -250,6 +253,7 @@ impl Visit {
             || !self.is_unheeded(&state) && {
                 let Plan { store, cookie, .. } = self.plan(&state, Operation::Finish);
                 (store, cookie, state.due) == (StoreStep::Keep, CookieStep::Keep, Due::Nothing)
+                    && !state.unseen
                     && self.doubtful(&state).is_none()
             };
         if is_finished {
@@ -264,6 +268,7 @@ impl Visit {
         if !state.is_good() {
             return Ok(());
         }
+        Box::pin(self.note_use(state)).await;
         let writes = self.plan(state, Operation::Finish).store != StoreStep::Keep;
         let finished = self.execute(state, Operation::Finish).await;
         if writes && finished.is_ok() {
@@ -285,6 +290,20 @@ impl Visit {
             Err(error) => self.sessions.tell(Event::StoreFailed { code: error.code() }),
         }
         finished
+    }
+
+    /// Writes in the user's list that the session is used. If it is not in the list any more, it was revoked.
+    async fn note_use(&self, state: &mut State) {
+        let Some(record) = state.record.clone().filter(|_| std::mem::take(&mut state.unseen))
+        else {
+            return;
+        };
+        match self.sessions.note_use(&record).await {
+            Ok(true) => {}
+            Ok(false) => state.ended(),
+            // The session could be read, after all, and the next request tries again.
+            Err(error) => self.sessions.tell(Event::StoreFailed { code: error.code() }),
+        }
     }
 
     /// The ID in the cookie, if another request can have ended its session or replaced it while the handler
@@ -651,16 +670,14 @@ impl Visit {
             self.sessions.tell(Event::Conflict);
         }
         state.holds(stored);
-        state.due = Due::Nothing;
+        (state.due, state.unseen) = (Due::Nothing, false);
         true
     }
 
     /// The session was ended by somebody else: nothing more is written, and no cookie set.
     fn end(&self, state: &mut State) {
         self.sessions.tell(Event::Gone);
-        state.forget();
-        state.cookie = Outgoing::Nothing;
-        state.barred = Barred::Ended;
+        state.ended();
     }
 
     fn plan(&self, state: &State, operation: Operation) -> Plan {
@@ -726,7 +743,14 @@ impl State {
 
     fn forget(&mut self) {
         (self.record, self.contents) = (None, Contents::default());
-        self.due = Due::Nothing;
+        (self.due, self.unseen) = (Due::Nothing, false);
+    }
+
+    /// Another request has ended the session: nothing more is written, and no cookie set.
+    fn ended(&mut self) {
+        self.forget();
+        self.cookie = Outgoing::Nothing;
+        self.barred = Barred::Ended;
     }
 }
 

@@ -304,16 +304,18 @@ export class Records {
 		handle,
 		own
 	}: User & { own?: OwnCookie | undefined }): Promise<{ admitted: boolean; stale: boolean }> {
-		const { storeTtl } = this;
 		const list = this.lookAtList(name) ?? (await this.userList(name));
-		const listed = list === undefined ? 0 : this.#core.userKnows(list, handle, own, storeTtl);
+		const listed =
+			list === undefined ? 0 : this.#core.userKnows(list, handle, own, this.storeTtl);
 		if (listed & Listed.Known) return { admitted: true, stale: (listed & Listed.Stale) !== 0 };
 		// A replica may not have heard of the login yet. What the store says of a write is certain.
-		const seen = this.#core.userSeen(handle, own, storeTtl);
-		return {
-			admitted: this.atomic && (await this.changeUser(name, seen)),
-			stale: false
-		};
+		const admitted = this.atomic && (await this.seen({ name, handle }, own));
+		return { admitted, stale: false };
+	}
+
+	/** Writes in the list of a user that a session is used. False if it is not in the list: it was revoked. */
+	async seen({ name, handle }: User, own: OwnCookie | undefined): Promise<boolean> {
+		return this.changeUser(name, this.#core.userSeen(handle, own, this.storeTtl));
 	}
 
 	/** The clock by which logins and the end of all sessions of a user are ordered: the store's, if it has one. */

@@ -521,14 +521,16 @@ export class Session {
 
 	/** The same, and does what has to be done about it. */
 	async #begin(loaded: Loaded): Promise<void> {
-		const { core, records } = this.#scope.runtime;
-		const { stored, owner, found, renewed } = loaded;
+		const { records } = this.#scope.runtime;
+		const { stored, owner, found, renewed, own } = loaded;
 		this.#become(loaded);
 		if (renewed) this.#cookieStep(CookieStep.Set);
 		if (owner?.stale) {
-			const seen = core.userSeen(owner.handle, this.#own, records.storeTtl);
 			this.#scope.later(async () => {
-				await records.changeUser(owner.name, seen);
+				if (await records.seen(owner, own)) return;
+				this.#scope.tell({ type: 'revoked' });
+				this.#endRevoked(owner, undefined);
+				await records.discard(stored, readRecord(stored.text, found).v);
 			});
 		}
 		// Reading leaves everything as it is where no cookie can leave.
@@ -839,10 +841,18 @@ export class Session {
 	async #isAdmitted(): Promise<boolean> {
 		const owner = this.#owner;
 		if (!owner) return true;
-		const { admitted } = await this.#scope.runtime.records.admits({
-			...owner,
-			own: this.#own
-		});
+		const { records } = this.#scope.runtime;
+		const admission = await records.admits({ ...owner, own: this.#own });
+		let { admitted } = admission;
+		if (admission.stale) {
+			try {
+				admitted = await records.seen(owner, this.#own);
+			} catch (error) {
+				// It was listed; that its use is not written is no reason to refuse it.
+				if (!(error instanceof StoreError)) throw error;
+				this.#scope.tell({ type: 'store_failed', error });
+			}
+		}
 		if (!admitted) this.#end();
 		return admitted;
 	}
@@ -882,12 +892,7 @@ export class Session {
 			}
 			// The list must not forget a session that lives longer now.
 			const owner = change === undefined ? undefined : this.#owner;
-			const isListed =
-				!owner ||
-				(await records.changeUser(
-					owner.name,
-					core.userSeen(owner.handle, own, records.storeTtl)
-				));
+			const isListed = !owner || (await records.seen(owner, own));
 			const written = isListed
 				? await records.commit(record, this.#baseOf(record), compute ?? json, change)
 				: undefined;
@@ -1050,19 +1055,24 @@ export class Session {
 		const session = {
 			handle: owner.handle,
 			revoked: (by: OwnRequest | undefined): void => {
-				const end = async (): Promise<void> => {
-					if (this.#owner?.handle === owner.handle) this.#revoked(by);
-				};
-				// What is under way must not take it for its session any more when it goes on.
-				if (this.#scope.isIdle) void end();
-				else void this.#scope.operations.run(end);
+				this.#endRevoked(owner, by);
 			}
 		};
 		this.#scope.unwatch?.();
 		this.#scope.unwatch = watch(runtime.store, this.#userKey(owner.name), session, finishes);
 	}
 
-	/** This process has revoked the session. In the request that did so, the cookie goes. */
+	/** Ends the session of this user, for it was revoked. */
+	#endRevoked({ handle }: Owner, by: OwnRequest | undefined): void {
+		const end = async (): Promise<void> => {
+			if (this.#owner?.handle === handle) this.#revoked(by);
+		};
+		// What is under way must not take it for its session any more when it goes on.
+		if (this.#scope.isIdle) void end();
+		else void this.#scope.operations.run(end);
+	}
+
+	/** The session was revoked. In the request that did so, the cookie goes. */
 	#revoked(by: OwnRequest | undefined): void {
 		if (this.#id !== undefined) this.#scope.runtime.records.retire(this.#id);
 		const own = this.#own;
