@@ -150,12 +150,19 @@ async fn a_use_that_cannot_be_noted_is_no_reason_to_refuse_the_session() {
     store.replace(&key, mark.as_ref(), &aged, vestiary::Ttl::Infinite).await.unwrap();
     taken(&events);
     store.disturb(|call| if call.operation == "replace" { Fault::Fails } else { Fault::Nothing });
-    assert!(loaded(&sessions, user.id()).await.is_some());
+    let found = loaded(&sessions, user.id()).await.unwrap();
+    assert!(found.unseen);
+    // Reading leaves the list as it is.
+    assert_eq!(taken(&events), Vec::<&str>::new());
+    assert!(sessions.note_use(&found.stored).await.unwrap_err().is_store());
+    assert!(sessions.touch(&found.stored).await.unwrap().is_some());
     assert_eq!(taken(&events), ["store_failed"]);
     store.is_well();
+    let found = loaded(&sessions, user.id()).await.unwrap();
     store.calls();
-    assert!(loaded(&sessions, user.id()).await.is_some());
+    assert!(sessions.note_use(&found.stored).await.unwrap());
     assert!(store.names().contains(&"replace"));
+    assert!(!loaded(&sessions, user.id()).await.unwrap().unseen);
     let seen = sessions.of("ada").list().await.unwrap()[0].seen;
     assert!(seen.0 > sessions.now().0 - 600_000);
 }
