@@ -544,8 +544,8 @@ impl Sessions {
         if let Ok(by) = self.inner.revocations.since(seen, list.key(), &user.handle, request) {
             return Ok(by);
         }
-        let admits = list.admits(&user.handle, stored.record.meta()).await?;
-        Ok((!admits).then_some(RevokedBy::Another))
+        let admission = list.admits(&user.handle, stored.record.meta()).await?;
+        Ok((admission == Admission::Revoked).then_some(RevokedBy::Another))
     }
 
     /// Whether this process took the ID out of use while its cookie was on the way to a response.

@@ -4,7 +4,7 @@ use vestiary::{
 };
 
 use crate::{
-    Event, SessionError, Sessions, Store as _, StoreOperation, clock, drive,
+    SessionError, Sessions, Store as _, StoreOperation, clock, drive,
     revocations::{Ended, RequestId},
     sessions::new_handle,
 };
