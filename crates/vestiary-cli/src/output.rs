@@ -54,7 +54,7 @@ impl Output {
         writeln!(io::stderr(), "{}", plain(&text.to_string()))
     }
 
-    /// What this program made itself, and no store has seen.
+    /// Bytes that this program made itself and no store has seen.
     pub(crate) fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.out.write_all(bytes)
     }
@@ -102,7 +102,7 @@ pub(crate) fn counted(count: u64, thing: &str) -> String {
     format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
 }
 
-/// Text that moves no cursor, whoever wrote it: the name of a user, a key, a message of a server.
+/// Text that moves no cursor, from any source: the name of a user, a key, a message of a server.
 pub(crate) fn plain(text: &str) -> String {
     escaped(text, |char, plain| plain.extend(char.escape_unicode()))
 }

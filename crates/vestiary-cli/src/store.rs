@@ -480,7 +480,7 @@ pub(crate) async fn remove(store: &OpenStore, key: &str, record: &str) -> Result
             Outcome::Gone => return Ok(false),
             Outcome::Conflict => match store.read(key).await? {
                 None => return Ok(false),
-                // Nobody wrote it meanwhile. It is no record, and has no write ID to compare.
+                // No other program wrote it meanwhile. It is no record, and has no write ID to compare.
                 Some(now) if now == record => return Ok(store.forget(key).await?),
                 Some(now) => record = now,
             },

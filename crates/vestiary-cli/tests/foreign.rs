@@ -1,4 +1,4 @@
-//! What others have stored: values that are no records, and text that means something to a terminal.
+//! Records of other programs: values that are no records, and text that means something to a terminal.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test may fail")]
 
 mod support;

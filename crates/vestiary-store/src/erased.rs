@@ -24,7 +24,7 @@ impl AnyStore {
 impl Store for AnyStore {
     async fn read(&self, key: &str) -> Result<Option<String>, StoreError> {
         match self.0.read(key).await {
-            // Whoever wants a record finds that it cannot be read.
+            // To a caller that wants a record, it is one that cannot be read.
             Err(StoreError::NotText) => Ok(Some(NOT_TEXT.to_owned())),
             read => read,
         }

@@ -38,7 +38,7 @@ pub struct UserList {
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct UserSession {
-    /// The public name of the session, to end it by ([`UserList::revoke`]). It is no ID: nobody can log in with it.
+    /// The public name of the session, to end it by ([`UserList::revoke`]). It is no ID: it opens no session.
     pub handle: Handle,
     /// When the user logged in.
     pub created: UnixMillis,

@@ -396,7 +396,7 @@ async fn a_value_that_is_not_text_is_unreadable_and_no_error() {
     }
 }
 
-/// What stands where a write ID stands is none: neither is it compared for ever.
+/// A value in the place of a write ID that is none: neither is it compared for ever.
 #[tokio::test]
 async fn a_record_with_an_odd_write_id_is_a_conflict() {
     let folder = Folder::new();

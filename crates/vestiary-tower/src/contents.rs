@@ -351,7 +351,7 @@ fn parsed<'t, T: serde::Deserialize<'t>>(one: &'t str, other: &'t str) -> Option
     serde_json::from_str(one).ok().zip(serde_json::from_str(other).ok())
 }
 
-/// What a key says that may have escapes.
+/// The text of a key, which may have escapes.
 pub(crate) fn said_by(spelled: &str) -> Option<String> {
     if spelled.contains('\\') {
         return serde_json::from_str(&["\"", spelled, "\""].concat()).ok();

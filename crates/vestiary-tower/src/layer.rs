@@ -29,7 +29,7 @@ use crate::{
 /// async fn hello(session: Session) -> Result<String, SessionError> {
 ///     let visits: u64 = session.get("visits").await?.unwrap_or(0) + 1;
 ///     session.insert("visits", visits).await?;
-///     Ok(format!("Hello, for the {visits}. time"))
+///     Ok(format!("Hello! This is visit number {visits}."))
 /// }
 ///
 /// let config = Config::new("a long random secret, from the environment");

@@ -285,7 +285,7 @@ impl<T: Serialize + DeserializeOwned + Default> Session<T> {
     /// Changes what the store has **now**, and stores it: for values that are made of what was there, such as
     /// counters and lists, which requests at the same time change, too. None of them is lost. The function may
     /// run more than once. `false` if the session was ended meanwhile: nothing was written.
-    /// What the request has changed before is stored first.
+    /// Earlier changes of the request are stored first.
     ///
     /// Only the members that the function changes, adds or drops are written; those that the type lacks stay.
     ///

@@ -12,7 +12,7 @@ use crate::{
     view::{self, Misfit, Why},
 };
 
-/// What a type sees of the contents.
+/// The contents, as a type sees them.
 struct Seen<T> {
     value: T,
     /// Members that the type takes.
@@ -25,7 +25,7 @@ impl Contents {
     /// The contents as a type, which ignores the members that it lacks; its default if it has none of them.
     pub(crate) fn read<T: DeserializeOwned + Default>(&mut self) -> Result<T, SessionError> {
         let text = self.text();
-        // Mostly nothing is wrong, and nobody needs to know which members the type takes.
+        // Mostly nothing is wrong, and it does not matter which members the type takes.
         if !is_empty(&text)
             && let Ok(value) = serde_json::from_str(&text)
         {
@@ -124,7 +124,7 @@ impl Contents {
         self.seen_last(|_| false)
     }
 
-    /// What a type sees that is shown some of the members after all others.
+    /// The view of a type that is shown some of the members after all others.
     fn seen_last<T: DeserializeOwned + Default>(
         &mut self,
         is_last: impl Fn(&str) -> bool,
@@ -159,7 +159,7 @@ impl<T: Default> Seen<T> {
     }
 }
 
-/// What a type sees of these members.
+/// These members, as a type sees them.
 fn seen<T: DeserializeOwned + Default>(members: &[(&str, &str)]) -> Result<Seen<T>, Misfit> {
     if members.is_empty() {
         return Ok(Seen::begun());

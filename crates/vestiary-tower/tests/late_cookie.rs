@@ -29,7 +29,7 @@ use vestiary_tower::{Config, Session, SessionError, SessionLayer};
 
 type Done = Result<(), SessionError>;
 
-/// What a slow handler does before it waits.
+/// The work of a slow handler before it waits.
 #[derive(Clone, Copy, Debug)]
 enum Slow {
     Looks,

@@ -276,7 +276,7 @@ impl Schedule {
         match path {
             "/login" if is_done => {
                 self.known.insert(text.clone());
-                // The session of before has ended, unless its ID was out of use: then it stays.
+                // The earlier session has ended, unless its ID was out of use: then it stays.
                 handle = Some(text);
             }
             // The old session may be replaced, and its entry could not be written.

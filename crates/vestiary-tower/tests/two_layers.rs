@@ -1,4 +1,4 @@
-//! What two layers around one handler leave to each other, and what a listener that panics does to neither.
+//! Two layers around one handler, and listeners that panic.
 
 #![allow(
     clippy::missing_docs_in_private_items,

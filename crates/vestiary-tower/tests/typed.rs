@@ -17,7 +17,7 @@ use support::{Browser, Faulty, config};
 use vestiary_store::{Found, Sessions};
 use vestiary_tower::{Data, Session, SessionError, SessionLayer};
 
-/// What a SvelteKit app has stored: members that the types of these tests do not have, and numbers that a
+/// The record of a SvelteKit app: members that the types of these tests do not have, and numbers that a
 /// JSON value cannot hold.
 const SHARED: &str = r#"{"discord":1234567890123456789,"price":1.50,"big":1e400,"theme":"light","half":"\ud800","clicks":1}"#;
 
@@ -29,7 +29,7 @@ struct Visitor {
     clicks: u64,
 }
 
-/// What the store has after a handler, which began with `data`.
+/// The stored data after a handler, which began with `data`.
 async fn after<F, Fut>(data: &str, handler: F) -> String
 where
     F: FnOnce(Session) -> Fut + Clone + Send + Sync + 'static,
@@ -101,7 +101,7 @@ async fn a_view_that_changes_nothing_writes_nothing() {
     assert_eq!(after(SHARED, nothing).await, SHARED);
 }
 
-/// Values that nobody touched are not spelled anew because another one was.
+/// Values that the handler did not touch are not spelled anew because another one was.
 #[tokio::test]
 async fn a_map_keeps_the_spelling_of_what_it_did_not_change() {
     let data = r#"{"discord":1234567890123456789,"price":1.50,"many":[12345678901234567890123],"theme":"light"}"#;

@@ -205,7 +205,7 @@ async fn copy_one(entry: &Entry, target: &OpenStore, replace: bool) -> Result<Fa
                 if target.replace(key, expected.as_ref(), record, *ttl).await? == Outcome::Done {
                     return Ok(Fate::Replaced);
                 }
-                // Nobody wrote it meanwhile: it has no write ID that can be compared.
+                // No other program wrote it meanwhile: it has no write ID that can be compared.
                 if target.read(key).await?.as_ref() == Some(&there) && target.forget(key).await? {
                     let created = target.create(key, record, *ttl, bound).await?;
                     return Ok(if created { Fate::Replaced } else { Fate::Kept });

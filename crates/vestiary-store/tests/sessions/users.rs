@@ -120,7 +120,7 @@ async fn the_list_and_the_sessions_of_users_are_not_anonymous_to_the_store() {
         .filter(|call| call.operation == "create")
         .map(|call| call.bound)
         .collect();
-    // The session of nobody, the list, the session of the user.
+    // The anonymous session, the list, the session of the user.
     assert_eq!(is_bound, [false, true, true]);
     let owner = sessions.of("ada").admit(&Login::default()).await.unwrap();
     sessions.supersede(&anonymous, "{}", Some(owner)).await.unwrap();

@@ -1,4 +1,4 @@
-//! What a write makes of the store's answers.
+//! Writes, and the store's answers to them.
 
 use vestiary_store::SessionError;
 

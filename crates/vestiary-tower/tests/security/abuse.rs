@@ -1,4 +1,4 @@
-//! What a request may cost.
+//! The costs that a request may cause.
 
 use std::{fmt::Write as _, time::Duration};
 

@@ -18,7 +18,7 @@ use crate::{
     support::{Faulty, config, set_cookies, text},
 };
 
-/// What a config that a browser would not obey says.
+/// The error of a config that a browser would not obey.
 fn refusal(config: &Config) -> String {
     let Err(error) = SessionLayer::new(config, MemoryStore::default()) else {
         panic!("accepted: {config:?}")

@@ -1,4 +1,4 @@
-//! What sessions hold, what the store has of it, and what is told of it.
+//! The data of sessions, in the store, in events and in errors.
 
 use std::{
     error::Error as _,

@@ -103,7 +103,7 @@ fn record(meta: &str, data: &str) -> String {
     format!(r#"{{"v":"AAAAAAAAAAAAAAAA","cookie":{{"path":"/"}},"data":{data},"meta":{meta}}}"#)
 }
 
-/// What the app answers to this `Cookie` header.
+/// The app's answer to this `Cookie` header.
 async fn answered(app: &Router, path: &str, cookie: &str) -> Response<Body> {
     let request = Request::get(path).header(header::COOKIE, cookie).body(Body::empty());
     app.clone().oneshot(request.unwrap()).await.unwrap()
