@@ -50,7 +50,7 @@ fn pack(log: &Log, tools: &Tools) -> anyhow::Result<PathBuf> {
     Ok(folder.join(format!("vestiary-{}.tgz", version(&package)?)))
 }
 
-/// What the licenses of the crates in the WebAssembly ask for.
+/// The notices that the licenses of the crates in the WebAssembly ask for.
 fn third_party() -> anyhow::Result<String> {
     let manifest = root().join("Cargo.toml");
     let target = "wasm32-unknown-unknown";

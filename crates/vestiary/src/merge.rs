@@ -94,7 +94,7 @@ fn are_same_escaped(one: &str, other: &str) -> bool {
     }
 }
 
-/// What the inside of a JSON string says, in code units of UTF-16.
+/// The text of the inside of a JSON string, in code units of UTF-16.
 struct Units<'t> {
     rest: core::str::Chars<'t>,
     /// The second half of a pair.

@@ -49,7 +49,7 @@ export class Columns {
 		return { ...record, cookie: attributes, ...(known && { meta: known }) };
 	}
 
-	/** What is lost in this store, if something is: once. */
+	/** The parts of a record that this store loses, if any: reported once. */
 	takeLoss(): StoreError | undefined {
 		const loss = this.#loss;
 		this.#loss = undefined;

@@ -145,7 +145,7 @@ async function finishUsed(scope: Scope): Promise<void> {
 	if (failure) throw failure.error;
 }
 
-/** What begins from here on comes too late for the cookie, which the store is asked about for the last time. */
+/** Operations that begin from here on come too late for the cookie, which the store is asked about for the last time. */
 function leave(scope: Scope): Promise<void> | undefined {
 	scope.left = true;
 	return scope.confirm();

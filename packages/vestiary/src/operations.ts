@@ -111,7 +111,7 @@ export class Operations {
 
 	#leave(): void {
 		const next = this.#waiting.shift();
-		// Whoever waits takes the turn over, so that no later call comes between.
+		// The operation that waits takes the turn over, so that no later call comes between.
 		if (next) next();
 		else this.#busy = false;
 	}

@@ -22,7 +22,7 @@ export function cookieWith(
 }
 
 /**
- * What an application's `session.cookie` has that the options have not. Undefined if nothing.
+ * The attributes of an application's `session.cookie` that differ from the options. Undefined if none do.
  * @throws ConfigError for what is no attribute, or of another type
  */
 export function ownIn(

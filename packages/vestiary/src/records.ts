@@ -37,7 +37,7 @@ export type Rotated =
 	/** It was ended meanwhile. */
 	| { kind: 'gone' };
 
-/** What an update makes of the data of a session, which is JSON text. */
+/** An update: makes JSON text of the JSON text of a session's data. */
 export type Compute = (data: string) => Promise<Computed>;
 
 /** The data before and after an update: JSON text of the same serialiser. */
@@ -601,7 +601,7 @@ interface Run {
 	userKey?: string;
 	/** What is created belongs to a user. */
 	bound?: boolean;
-	/** What is removed is taken out of its user's list, too; called if the store refuses to write that. */
+	/** A removed session leaves its user's list, too; called if the store refuses to write that. */
 	leavesUser?: ((refusal: StoreError) => void) | undefined;
 }
 

@@ -58,7 +58,7 @@ export class Scope {
 	readonly lost: string[] = [];
 	/** When the request began, in milliseconds since the epoch. */
 	readonly began: number = Date.now();
-	/** What revocations know of this request. */
+	/** This request, as revocations know it. */
 	readonly own: OwnRequest = { ended: new Map() };
 	/** Forgets that this request has a session of a user open. */
 	unwatch: (() => void) | undefined;
@@ -88,7 +88,7 @@ export class Scope {
 		this.left = !finishes && typeof cookies?.set !== 'function';
 	}
 
-	/** What the application does to the session. */
+	/** The application's operations on the session. */
 	get operations(): Operations {
 		return (this.#operations ??= new Operations(this.finishes && !this.finished, (error) => {
 			this.tell({ type: 'failed', error: asError(error) });
@@ -272,7 +272,7 @@ export class Scope {
 	 * The response as it must leave: with our cookie, and kept by no cache if it carries one; kept for no
 	 * other visitor if the session was looked at.
 	 *
-	 * What the application made is left as it is: it may return one object to everybody.
+	 * The application's own response is left as it is: it may return one object to every visitor.
 	 */
 	seal(response: Response): Response {
 		const outgoing = this.#outgoing;

@@ -113,7 +113,7 @@ export class Session {
 	#owner: Owner | undefined;
 	/** The session's own cookie attributes, as the store has them. */
 	#own: OwnCookie | undefined;
-	/** What the application may have changed of them; made when it is asked for. */
+	/** Those that the application may have changed; made when they are asked for. */
 	#cookie: SessionCookieOptions | undefined;
 	/** Why the session could not be read; it cannot be written then, either. */
 	#failure: StoreError | DataError | undefined;

@@ -53,7 +53,7 @@ export interface SessionStoreData {
 	meta?: SessionMeta;
 }
 
-/** What Vestiary itself knows of a session: JSON. Instants are in milliseconds since the epoch. */
+/** Vestiary's own metadata of a session: JSON. Instants are in milliseconds since the epoch. */
 export interface SessionMeta {
 	/** When the session was created. */
 	created?: number;
@@ -65,7 +65,7 @@ export interface SessionMeta {
 	absolute?: number;
 	/** Whose session it is, after `session.login()`. */
 	user?: string;
-	/** What the list of its user's sessions calls it. */
+	/** Its public name in the list of its user's sessions. */
 	handle?: string;
 	/** The cookie attributes that differ from the options: what was assigned to `session.cookie`. */
 	cookie?: Record<string, string | number | boolean | null>;
@@ -80,7 +80,7 @@ export interface SessionMeta {
 /**
  * A session store. `MemoryStore` is an example of one.
  *
- * Whatever it throws becomes the `cause` of a `StoreError`. An error with `refused: true` says that the store has
+ * Any error of it becomes the `cause` of a `StoreError`. An error with `refused: true` says that the store has
  * answered and did nothing, so that it is not asked again; with `full: true` as well, that it has no room. The
  * errors of Redis, SQLite, Postgres and MySQL are known without that.
  */

@@ -179,7 +179,7 @@ export function watchPrerendered(event: RequestEvent, session: Session): void {
 	});
 }
 
-/** What a session holds, past the watching property. */
+/** The data of a session, past the watching property. */
 function dataOf(session: Session): SessionData {
 	return Reflect.get(Session.prototype, 'data', session);
 }

@@ -46,7 +46,7 @@ export function checkCommon(options: {
 	checkNumber('ttl', ttl, { unit: 'milliseconds' });
 }
 
-/** What a number must be: more than 0, unless it says otherwise. */
+/** The range of a number. Default: more than 0. */
 export interface NumberRule {
 	unit: string;
 	/** `Infinity` is allowed, and means that there is no limit. */
