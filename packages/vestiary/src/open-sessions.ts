@@ -1,3 +1,4 @@
+import { newContext } from './async-context.js';
 import type { Store } from './types.js';
 
 /** One request that a handle answers. It refers to nothing of the request, for asynchronous contexts outlive it. */
@@ -65,13 +66,8 @@ export function revokeOpen(
 	}
 }
 
-interface AsyncContexts {
-	run<T>(store: OwnRequest, callback: () => T): T;
-	getStore(): OwnRequest | undefined;
-}
-
-/** Absent on platforms without `node:async_hooks`: there no revocation is known to be of the session's own request. */
-const contexts = asyncContexts();
+/** Absent on platforms without `AsyncLocalStorage`: there no revocation is known to be of the session's own request. */
+const contexts = newContext<OwnRequest>();
 
 /** Runs the application for a request. */
 export function within<T>(request: OwnRequest, run: () => T): T {
@@ -81,13 +77,4 @@ export function within<T>(request: OwnRequest, run: () => T): T {
 /** The request for which the calling code runs, if it is known. */
 export function ownRequest(): OwnRequest | undefined {
 	return contexts?.getStore();
-}
-
-function asyncContexts(): AsyncContexts | undefined {
-	const { process } = globalThis as {
-		process?: { getBuiltinModule?: (name: string) => unknown };
-	};
-	const hooks = process?.getBuiltinModule?.('node:async_hooks') as
-		{ AsyncLocalStorage?: new () => AsyncContexts } | undefined;
-	return hooks?.AsyncLocalStorage && new hooks.AsyncLocalStorage();
 }

@@ -1,3 +1,4 @@
+import { newContext } from './async-context.js';
 import { StoreError, UpdateNestedError } from './errors.js';
 import type { Scope } from './scope.js';
 
@@ -124,11 +125,6 @@ interface Update {
 	readonly around: Update | undefined;
 }
 
-interface Context<T> {
-	run<R>(value: T, run: () => R): R;
-	getStore(): T | undefined;
-}
-
 /** The update around the code that runs, where the platform can tell (`AsyncLocalStorage`). */
 const context = newContext<Update>();
 
@@ -157,15 +153,4 @@ export function nestedIn(scope: Scope, id: string | undefined): UpdateNestedErro
 		if (!update.over && (update.scope === scope || update.id === id))
 			return new UpdateNestedError();
 	return undefined;
-}
-
-function newContext<T>(): Context<T> | undefined {
-	const { AsyncLocalStorage, process } = globalThis as {
-		AsyncLocalStorage?: new () => Context<T>;
-		process?: { getBuiltinModule?: (name: string) => unknown };
-	};
-	if (AsyncLocalStorage) return new AsyncLocalStorage();
-	const hooks = process?.getBuiltinModule?.('node:async_hooks') as
-		{ AsyncLocalStorage?: new () => Context<T> } | undefined;
-	return hooks?.AsyncLocalStorage && new hooks.AsyncLocalStorage();
 }
