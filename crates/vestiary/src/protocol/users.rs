@@ -389,7 +389,10 @@ impl UserCommit {
         self.ended = before.after;
         let mut sessions = before.clone();
         self.made = sessions.apply(&self.change, self.lifetime, now);
-        if self.made && sessions == before && matches!(self.change, UserChange::Add { .. }) {
+        // The answer to an earlier write was lost, but the write was made: the store itself has said so.
+        let is_listed =
+            matches!(&self.change, UserChange::Add { handle, .. } if before.knows(handle));
+        if self.made && is_listed {
             return UserStep::Finished(UserCommitted::Done);
         }
         // Also where there is nothing to change: a replica may have said what was, and only what the
@@ -552,9 +555,12 @@ mod tests {
         let UserStep::Create(text, ttl) = commit.loaded(None, &mark, now) else { panic!() };
         assert_eq!(ttl, Ttl::Millis(11_000 + KEPT));
         assert_eq!(commit.written(&Answer::Exists), UserStep::Load);
-        // It was there already: the answer was lost.
+        // It was there already: the answer was lost. When it is read makes no difference.
         let done = UserStep::Finished(UserCommitted::Done);
-        assert_eq!(UserCommit::new(add(1, 9, 9), TTL).loaded(Some(&text), &mark, now), done);
+        for later in [9, 10, 8_000] {
+            let mut again = UserCommit::new(add(1, 9, 9), TTL);
+            assert_eq!(again.loaded(Some(&text), &mark, UnixMillis(later)), done);
+        }
         // That it is not there, only a write makes certain.
         for (change, ended) in [
             (UserChange::Remove(handle(7)), UserCommitted::Done),
