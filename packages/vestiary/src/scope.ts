@@ -272,33 +272,30 @@ export class Scope {
 	 * The response as it must leave: with our cookie, and kept by no cache if it carries one; kept for no
 	 * other visitor if the session was looked at.
 	 *
-	 * The application's own response is left as it is: it may return one object to every visitor.
+	 * The application may return one object to every visitor. So the cookie goes onto a copy; `Vary`, which says the
+	 * same to all of them, goes onto the object itself, as far as it can be changed.
 	 */
 	seal(response: Response): Response {
 		const outgoing = this.#outgoing;
 		const { headers } = response;
+		const cookies = headers.getSetCookie();
+		const others = cookies.filter((one) => !this.#isOurs(one));
 		// A sub-request that has a session of its own leaves its cookie to SvelteKit's jar.
-		const carries =
-			outgoing !== undefined || headers.getSetCookie().some((one) => this.#isOurs(one));
+		const carries = outgoing !== undefined || others.length < cookies.length;
 		if (!carries && !this.looked) return response;
 		const present = headers.get('vary');
 		const varies = present === null ? this.runtime.core.vary : vary(present);
-		if (!carries && varies === undefined) return response;
+		if (!carries) return varies === undefined ? response : varying(response, varies);
 		const sealed = new Response(response.body, response);
 		if (varies !== undefined) sealed.headers.set('vary', varies);
-		if (outgoing) this.#put(sealed.headers, this.#header(outgoing));
-		const control = carries
-			? cacheControl(headers.get('cache-control') ?? undefined)
-			: undefined;
+		if (outgoing) {
+			sealed.headers.delete('set-cookie');
+			for (const other of others) sealed.headers.append('set-cookie', other);
+			sealed.headers.append('set-cookie', this.#header(outgoing));
+		}
+		const control = cacheControl(headers.get('cache-control') ?? undefined);
 		if (control !== undefined) sealed.headers.set('cache-control', control);
 		return sealed;
-	}
-
-	#put(headers: Headers, header: string): void {
-		const others = headers.getSetCookie().filter((other) => !this.#isOurs(other));
-		headers.delete('set-cookie');
-		for (const other of others) headers.append('set-cookie', other);
-		headers.append('set-cookie', header);
 	}
 
 	#jarOptions(value: string | null, own: OwnCookie | undefined): KitCookieOptions {
@@ -338,6 +335,18 @@ export class Scope {
 			runtime.secureAt = { origin: url.origin, secure: /;\s*secure\s*(;|$)/i.test(sample) };
 		}
 		return runtime.secureAt.secure;
+	}
+}
+
+/** The response with this `Vary` header: a copy where headers cannot be changed, as those that `fetch()` returns. */
+function varying(response: Response, varies: string): Response {
+	try {
+		response.headers.set('vary', varies);
+		return response;
+	} catch {
+		const copy = new Response(response.body, response);
+		copy.headers.set('vary', varies);
+		return copy;
 	}
 }
 

@@ -58,6 +58,14 @@ describe('the cookie is on the response that leaves', () => {
 		expect(response.status).toBe(303);
 		expect(response.headers.get('location')).toBe('https://app.example/next');
 		expect(response.headers.getSetCookie()).toEqual([ours]);
+		const { response: read } = await run((session) => {
+			expect(session.isNew).toBe(true);
+			return Response.redirect('https://app.example/next', 303);
+		});
+		expect([...read.headers]).toEqual([
+			['location', 'https://app.example/next'],
+			['vary', 'Cookie']
+		]);
 	});
 
 	test('and on no other, though an endpoint returns one object to everybody', async () => {
@@ -69,13 +77,14 @@ describe('the cookie is on the response that leaves', () => {
 		expect(response.status).toBe(204);
 		expect(response.headers.get('x-own')).toBe('yes');
 		expect(response.headers.getSetCookie()).toEqual([ours]);
+		expect([...shared.headers]).toEqual([['x-own', 'yes']]);
 		const { response: next } = await run((session) => {
 			expect(session.isNew).toBe(true);
 			return shared;
 		});
 		expect(next.headers.getSetCookie()).toEqual([]);
 		expect(next.headers.get('vary')).toBe('Cookie');
-		expect([...shared.headers]).toEqual([['x-own', 'yes']]);
+		expect(shared.headers.getSetCookie()).toEqual([]);
 	});
 
 	test('when SvelteKit had closed its cookie jar before the save', async () => {
