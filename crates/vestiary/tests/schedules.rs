@@ -24,7 +24,7 @@ use vestiary::{
     Format, Limits, Meta, Record, SessionId, Ttl, UnixMillis, WriteId,
     protocol::{
         Answer, Ask, Change, Commit, Committed, Destroy, Destroyed, Kind, Rotate, Rotated, Step,
-        Terms,
+        Terms, Touch, Touched,
     },
 };
 
@@ -38,6 +38,8 @@ enum Kin {
     OnlyIfThere,
     /// A removal reads first and removes later: `GET`, `DEL`.
     ReadThenRemove,
+    /// A touch asks for no version: `PEXPIRE`.
+    TouchesAny,
 }
 
 #[test]
@@ -63,6 +65,12 @@ fn the_checks_find_what_writes_without_versions_do() {
 fn the_checks_find_what_reading_before_removing_does() {
     let faults = run(Kin::ReadThenRemove);
     assert!(faults.contains_key("an ended session is back"), "{faults:#?}");
+}
+
+#[test]
+fn the_checks_find_what_touches_without_versions_do() {
+    let faults = run(Kin::TouchesAny);
+    assert!(faults.contains_key("a tombstone was given more life"), "{faults:#?}");
 }
 
 #[test]
@@ -138,6 +146,8 @@ struct Store {
     past: BTreeMap<String, Vec<Option<String>>>,
     /// Removals that have read, and not removed yet.
     half: Vec<String>,
+    /// A touch has prolonged the life of a tombstone.
+    prolonged: bool,
 }
 
 impl Store {
@@ -188,8 +198,18 @@ impl Store {
                 self.put(id.expose(), text(record));
                 Answer::Done
             }
-            // The schedules touch nothing.
-            Ask::Touch(..) => Answer::Unknown,
+            Ask::Touch(id, expected, _) => match self.record(id) {
+                None => Answer::Gone,
+                Some(present)
+                    if self.kin != Kin::TouchesAny && present.write_id() != expected.as_ref() =>
+                {
+                    Answer::Conflict
+                }
+                Some(present) => {
+                    self.prolonged |= present.meta().next.is_some();
+                    Answer::Done
+                }
+            },
             Ask::Remove(id, expected) => match self.record(id) {
                 None => Answer::Gone,
                 Some(present) if present.write_id() != expected.as_ref() => Answer::Conflict,
@@ -214,6 +234,7 @@ enum Machine {
     Commit(Commit),
     Destroy(Destroy),
     Rotate(Rotate),
+    Touch(Touch),
 }
 
 /// What a request wants of the session.
@@ -223,6 +244,8 @@ enum Want {
     Save,
     /// Append to the list that all share.
     Update,
+    /// Give it its TTL again.
+    Touch,
     LogOut,
     LogIn,
     Renew,
@@ -257,6 +280,8 @@ struct Schedule {
     logged_in: Vec<SessionId>,
     /// A change was made of something that is no session's data.
     unfounded: bool,
+    /// A touch took the session for ended.
+    given_up: bool,
     starved: bool,
 }
 
@@ -264,8 +289,13 @@ impl Schedule {
     fn new(seed: u64, kin: Kin) -> Self {
         let mut chance = Chance(seed);
         let first = chance.id();
-        let mut store =
-            Store { kin, texts: BTreeMap::new(), past: BTreeMap::new(), half: Vec::new() };
+        let mut store = Store {
+            kin,
+            texts: BTreeMap::new(),
+            past: BTreeMap::new(),
+            half: Vec::new(),
+            prolonged: false,
+        };
         // Some sessions were begun by svelte-kit-sessions, and have no mark.
         let text = if chance.percent(20) {
             r#"{"cookie":{},"data":{"log":[]}}"#.to_owned()
@@ -277,12 +307,13 @@ impl Schedule {
         let busy = chance.percent(5);
         let many = if busy { 12 + chance.below(8) } else { 2 + chance.below(4) };
         let wants: Vec<Want> = (0..many)
-            .map(|_| match chance.below(if busy { 6 } else { 10 }) {
+            .map(|_| match chance.below(if busy { 7 } else { 12 }) {
                 0..=2 => Want::Save,
                 3..=5 => Want::Update,
-                6 => Want::LogOut,
-                7 => Want::LogIn,
-                8 => Want::RenewAndUpdate,
+                6 | 7 => Want::Touch,
+                8 => Want::LogOut,
+                9 => Want::LogIn,
+                10 => Want::RenewAndUpdate,
                 _ => Want::Renew,
             })
             .collect();
@@ -314,6 +345,7 @@ impl Schedule {
             retired_by_login: Vec::new(),
             logged_in: Vec::new(),
             unfounded: false,
+            given_up: false,
             starved,
         }
     }
@@ -436,6 +468,10 @@ impl Schedule {
                     None
                 }
             },
+            Machine::Touch(touch) => {
+                let step = touch.answered(answer, now).unwrap();
+                self.touch(step)
+            }
             Machine::Rotate(rotate) => {
                 match rotate.answered(answer, self.chance.write(), now).unwrap() {
                     Step::Ask(ask) => Some(ask),
@@ -499,6 +535,12 @@ impl Schedule {
                 request.machine = Machine::Commit(commit);
                 self.commit(request, step)
             }
+            Want::Touch => {
+                let mut touch = Touch::new(id, (found, self.now), &terms());
+                let step = touch.start(self.now).unwrap();
+                request.machine = Machine::Touch(touch);
+                self.touch(step)
+            }
             Want::LogOut => self.log_out(request, id, &found),
             Want::LogIn | Want::Renew | Want::RenewAndUpdate => {
                 let kind = if want == Want::LogIn {
@@ -516,6 +558,17 @@ impl Schedule {
                 request.machine = Machine::Rotate(rotate);
                 Some(ask)
             }
+        }
+    }
+
+    fn touch(&mut self, step: Step<Touched>) -> Option<Ask> {
+        match step {
+            Step::Ask(ask) => Some(ask),
+            Step::Finished(touched) => {
+                self.given_up |= touched == Touched::Gone;
+                None
+            }
+            Step::Compute(_) => panic!("a touch computes nothing"),
         }
     }
 
@@ -588,6 +641,12 @@ impl Schedule {
         if !logged_in && !logged_out && reached.is_none() {
             faults.push("a session is lost");
         }
+        if !logged_in && !logged_out && self.given_up {
+            faults.push("a touch took a living session for ended");
+        }
+        if self.store.prolonged {
+            faults.push("a tombstone was given more life");
+        }
         if let Some(record) = reached.filter(|_| !logged_in) {
             let data: Value = serde_json::from_str(record.data()).unwrap();
             let log = data["log"].as_array().map_or(&[][..], Vec::as_slice);
@@ -599,7 +658,7 @@ impl Schedule {
                 let there = match want {
                     Want::Update | Want::RenewAndUpdate => entries == 1,
                     Want::Save => data.get(format!("key{number}")).is_some(),
-                    Want::LogOut | Want::LogIn | Want::Renew => continue,
+                    Want::Touch | Want::LogOut | Want::LogIn | Want::Renew => continue,
                 };
                 if self.saved.contains(&number) && !there {
                     faults.push("an acknowledged change is lost");
