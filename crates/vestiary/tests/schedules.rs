@@ -278,8 +278,8 @@ struct Schedule {
     retired_by_login: Vec<SessionId>,
     /// The IDs of sessions that began with a login. No request but the login knows them.
     logged_in: Vec<SessionId>,
-    /// A change was made of something that is no session's data.
-    unfounded: bool,
+    /// Faults that were seen on the way.
+    noticed: BTreeSet<&'static str>,
     /// A touch took the session for ended.
     given_up: bool,
     starved: bool,
@@ -344,7 +344,7 @@ impl Schedule {
             exposed,
             retired_by_login: Vec::new(),
             logged_in: Vec::new(),
-            unfounded: false,
+            noticed: BTreeSet::new(),
             given_up: false,
             starved,
         }
@@ -596,7 +596,7 @@ impl Schedule {
                 let Machine::Commit(commit) = &mut request.machine else { return None };
                 let mut data: Value = serde_json::from_str(&data).unwrap();
                 if !data["log"].is_array() {
-                    self.unfounded = true;
+                    self.noticed.insert("a change was made of no session");
                     data["log"] = json!([]);
                 }
                 data["log"].as_array_mut().unwrap().push(json!(request.number));
@@ -618,10 +618,7 @@ impl Schedule {
     }
 
     fn faults(&self) -> Vec<&'static str> {
-        let mut faults = Vec::new();
-        if self.unfounded {
-            faults.push("a change was made of no session");
-        }
+        let mut faults: Vec<&'static str> = self.noticed.iter().copied().collect();
         let exposed: Vec<SessionId> =
             self.exposed.iter().map(|id| SessionId::parse(id).unwrap()).collect();
         // A logout and a login at the same time: the old session ends, that of the login stays.
