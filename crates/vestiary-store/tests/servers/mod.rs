@@ -25,13 +25,17 @@ pub mod touches;
 pub mod values;
 
 use std::{
+    collections::BTreeSet,
     env, fs,
     future::Future,
-    io::{BufRead as _, BufReader, Write as _},
+    io::{BufRead as _, BufReader, ErrorKind, Write as _},
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
-    sync::Mutex,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -100,20 +104,29 @@ impl Drop for Server {
     }
 }
 
-/// An empty folder.
+/// An empty folder. Others, of tests at the same time or of before, have other names.
 pub fn folder(kind: &str) -> PathBuf {
-    let folder = env::temp_dir().join(format!("vestiary-{kind}-{}", free_port()));
-    fs::create_dir(&folder).unwrap();
-    folder
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    loop {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("vestiary-{kind}-{}-{number}", std::process::id());
+        let folder = env::temp_dir().join(name);
+        match fs::create_dir(&folder) {
+            Ok(()) => return folder,
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => panic!("{}: {error}", folder.display()),
+        }
+    }
 }
 
-/// A port that nobody listens at.
+/// A port that nobody listens at, another one each time.
 pub fn free_port() -> u16 {
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
     loop {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         // A node of a cluster also listens ten thousand ports further up.
-        if port < 50_000 {
+        if port < 50_000 && GIVEN.lock().unwrap().insert(port) {
             return port;
         }
     }
