@@ -139,7 +139,7 @@ export class Scope {
 	 */
 	send(id: string | null, own: OwnCookie | undefined): VestiaryError | undefined {
 		const { refusal } = this;
-		if (refusal) return id === null && !this.left ? undefined : refusal;
+		if (refusal) return refusal;
 		const value = id === null ? null : this.runtime.core.sign(id);
 		// The visitor has another session now: no other response may remove this cookie.
 		if (id !== null) for (const lost of this.lost.splice(0)) this.runtime.records.retire(lost);

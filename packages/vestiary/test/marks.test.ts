@@ -7,7 +7,10 @@ const options = { secret: '0123456789abcdef0123456789abcdef', store: new MemoryS
 
 beforeEach(() => vi.useFakeTimers({ toFake: ['Date'] }));
 
-afterEach(() => vi.useRealTimers());
+afterEach(() => {
+	vi.useRealTimers();
+	vi.restoreAllMocks();
+});
 
 async function visit(does: (session: Session) => Promise<unknown>): Promise<void> {
 	const { event } = testEvent();
@@ -33,7 +36,6 @@ test('each write has a mark of its own, and asks for random bytes only now and t
 	});
 	expect(marks.size).toBe(1_000);
 	expect(random.mock.calls.length).toBeLessThan(20);
-	random.mockRestore();
 });
 
 test('what a copy of the process has in memory is worth nothing after a second', async () => {
@@ -47,5 +49,4 @@ test('what a copy of the process has in memory is worth nothing after a second',
 			expect(random, `${later} ms`).toHaveBeenCalledTimes(1);
 		}
 	});
-	random.mockRestore();
 });

@@ -10,21 +10,27 @@ import {
 	InMemorySpanExporter,
 	SimpleSpanProcessor
 } from '@opentelemetry/sdk-trace-base';
-import { afterAll, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 
 import { Session } from '../src/index.js';
 import { opentelemetry } from '../src/opentelemetry.js';
 import { CountingStore, testEvent } from './event.js';
 
-const spans = new InMemorySpanExporter();
-const measured = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE);
-const reader = new PeriodicExportingMetricReader({ exporter: measured });
-trace.setGlobalTracerProvider(
-	new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(spans)] })
-);
-metrics.setGlobalMeterProvider(new MeterProvider({ readers: [reader] }));
+let spans: InMemorySpanExporter;
+let measured: InMemoryMetricExporter;
+let reader: PeriodicExportingMetricReader;
 
-afterAll(async () => {
+beforeEach(() => {
+	spans = new InMemorySpanExporter();
+	measured = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE);
+	reader = new PeriodicExportingMetricReader({ exporter: measured });
+	trace.setGlobalTracerProvider(
+		new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(spans)] })
+	);
+	metrics.setGlobalMeterProvider(new MeterProvider({ readers: [reader] }));
+});
+
+afterEach(async () => {
 	await reader.shutdown();
 	trace.disable();
 	metrics.disable();
