@@ -13,12 +13,28 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 #[cfg(target_arch = "wasm32")]
 use web_time::{Instant, SystemTime, UNIX_EPOCH};
 
-/// What time it is. A clock before 1970 says 1970.
+#[cfg(all(feature = "testing", not(target_arch = "wasm32")))]
+thread_local! {
+    /// The time on this thread, if a test has set it.
+    static SET: std::cell::Cell<Option<UnixMillis>> = const { std::cell::Cell::new(None) };
+}
+
+/// Sets the time on this thread; `None` is the system's again.
+#[cfg(all(feature = "testing", not(target_arch = "wasm32")))]
+pub(crate) fn set(now: Option<UnixMillis>) {
+    SET.set(now);
+}
+
+/// The current time. A clock before 1970 says 1970.
 #[cfg_attr(
     not(target_arch = "wasm32"),
     expect(clippy::disallowed_methods, reason = "the one place where the time comes from")
 )]
 pub(crate) fn now() -> UnixMillis {
+    #[cfg(all(feature = "testing", not(target_arch = "wasm32")))]
+    if let Some(now) = SET.get() {
+        return now;
+    }
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     UnixMillis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

@@ -41,8 +41,8 @@ pub(crate) async fn commit(
                 machine.answered(answer, next, now)?
             }
             Step::Compute(data) => machine.computed(&compute(&data)?, clock::now())?,
-            // In both cases nothing was written.
-            Step::Finished(Committed::Gone | Committed::Untraced) => return Ok(None),
+            Step::Finished(Committed::Gone) => return Ok(None),
+            Step::Finished(Committed::Untraced) => return Err(SessionError::Unconfirmed),
             Step::Finished(Committed::GaveUp) => return Err(drive.gave_up()),
             Step::Finished(Committed::Saved(record)) => {
                 let stored = Stored { id: machine.id().clone(), record: *record, at: drive.asked };
@@ -63,7 +63,8 @@ pub(crate) async fn touch(
     loop {
         step = match step {
             Step::Ask(ask) => machine.answered(drive.answer(ask).await?, clock::now())?,
-            Step::Finished(Touched::Gone | Touched::Untraced) => return Ok(None),
+            Step::Finished(Touched::Gone) => return Ok(None),
+            Step::Finished(Touched::Untraced) => return Err(SessionError::Unconfirmed),
             Step::Finished(Touched::GaveUp) | Step::Compute(_) => return Err(drive.gave_up()),
             Step::Finished(Touched::Done(record)) => {
                 let (id, record) = (machine.id().clone(), *record);

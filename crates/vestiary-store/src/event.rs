@@ -36,7 +36,8 @@ pub enum Event {
     Gone,
     /// A cookie has an ID that is out of use: it is late, or somebody has kept it.
     Reuse,
-    /// The store failed where nobody else is told.
+    /// The store failed while the session was read, whatever [`OnStoreError`](crate::OnStoreError) says, or where the
+    /// application does not wait for it, such as a refresh.
     StoreFailed {
         /// [`SessionError::code`](crate::SessionError::code) of how.
         code: &'static str,

@@ -313,7 +313,9 @@ impl Sessions {
     /// by member. `None` if the session was ended meanwhile.
     ///
     /// # Errors
-    /// [`SessionError`] if the result is too large or too deep, or the store failed.
+    /// [`SessionError::Unconfirmed`] if the record is gone and was read ten minutes ago or more: then it cannot be told
+    /// whether the session was ended, or has another ID; others if the result is too large or too deep, or the store
+    /// failed.
     pub async fn commit(
         &self,
         stored: &Stored,
@@ -325,10 +327,10 @@ impl Sessions {
     }
 
     /// Writes what a function makes of what the store has now: JSON text of JSON text. It may run more than
-    /// once. `None` if the session was ended meanwhile.
+    /// once. `None` if nothing was written, because the session was ended meanwhile or that cannot be told.
     ///
     /// # Errors
-    /// Those of the function; and [`SessionError`] as for [`Sessions::commit`].
+    /// Those of the function; and [`SessionError`] if the result is too large or too deep, or the store failed.
     pub async fn update(
         &self,
         stored: &Stored,
@@ -349,8 +351,17 @@ impl Sessions {
         let now = clock::now();
         let Stored { id, record, at } = stored.clone();
         let [mark, next] = write_ids()?;
+        let reruns = change == Change::Rerun;
         let mut machine = Commit::new(id, (record, at), change, mark, self.terms(now)?);
-        let written = drive::commit(self, &mut machine, next, now, compute).await?;
+        let written = match drive::commit(self, &mut machine, next, now, compute).await {
+            Err(SessionError::Unconfirmed) if !reruns => {
+                self.retire(&stored.id);
+                return Err(SessionError::Unconfirmed);
+            }
+            // An update says that it has written nothing.
+            Err(SessionError::Unconfirmed) => None,
+            written => written?,
+        };
         if written.as_ref().is_none_or(|written| written.stored.id != stored.id) {
             self.retire(&stored.id);
         }
@@ -368,7 +379,7 @@ impl Sessions {
     /// meanwhile.
     ///
     /// # Errors
-    /// [`SessionError`] if the store failed.
+    /// [`SessionError::Unconfirmed`] as for [`Sessions::commit`]; others if the store failed.
     pub async fn touch(&self, stored: &Stored) -> Result<Option<Stored>, SessionError> {
         if !self.admits_write(stored).await? {
             return Ok(None);

@@ -101,11 +101,12 @@ impl<T> Session<T> {
         Ok(self.visit.open().await?.record().and_then(|record| record.handle().cloned()))
     }
 
-    /// Stores the changes now, and not when the response is ready. `false` if the session was ended
-    /// meanwhile: nothing was written.
+    /// Stores the changes now, and not when the response is ready, and sets the cookie. `false` if the session was
+    /// ended meanwhile: nothing was written.
     ///
     /// # Errors
-    /// [`SessionError`] if they cannot be stored.
+    /// [`SessionError::Unconfirmed`] if the record is gone and this request has read it ten minutes ago or more: then it
+    /// cannot be told whether the session was ended, or has another ID; others if the changes cannot be stored.
     pub async fn save(&self) -> Result<bool, SessionError> {
         self.visit.save(&mut *self.visit.open_to_write().await?).await
     }
@@ -282,7 +283,7 @@ impl<T: Serialize + DeserializeOwned + Default> Session<T> {
         self.visit.open_to_write().await?.contents.write(value)
     }
 
-    /// Changes what the store has **now**, and stores it: for values that are made of what was there, such as
+    /// Changes what the store has **now**, stores it, and sets the cookie: for values that are made of what was there, such as
     /// counters and lists, which requests at the same time change, too. None of them is lost. The function may
     /// run more than once. `false` if the session was ended meanwhile: nothing was written.
     /// Earlier changes of the request are stored first.

@@ -57,6 +57,9 @@ pub(crate) struct State {
     unseen: bool,
     /// The IDs that the browser has sent.
     received: Vec<SessionId>,
+    /// Those of them whose sessions have ended. Once the visitor has another session, no late response may remove its
+    /// cookie because of them.
+    lost: Vec<SessionId>,
     /// An ID that needs no question before it is sent: this request has created it, and no other one can
     /// know it, or the store has confirmed it when the handler was done.
     certain: Option<SessionId>,
@@ -213,6 +216,9 @@ impl Visit {
         };
         // Not before it was answered: whoever was cancelled leaves it to the next one.
         state.opened = true;
+        if matches!(found, Found::Nobody | Found::Expired(_)) {
+            state.lost.clone_from(&cookies.ids);
+        }
         match found {
             Found::Nobody => {}
             Found::Unreadable(error) => state.failure = Some(error.into()),
@@ -438,9 +444,8 @@ impl Visit {
             Ok(contents.text().into_owned())
         };
         let written = Box::pin(self.sessions.update(&record, &mut compute)).await?;
-        let before = record.id().clone();
         let known = self.written(state, written);
-        if known && state.record.as_ref().is_some_and(|record| *record.id() != before) {
+        if known {
             self.cookie_step(state, CookieStep::Set);
         }
         Ok(known)
@@ -488,11 +493,13 @@ impl Visit {
         // By the old session's record a logout of another request finds the new one.
         let certain = state.record.is_none().then(|| stored.id().clone());
         let received = std::mem::take(&mut state.received);
+        let ended = std::mem::take(&mut state.lost);
         let cookie = std::mem::take(&mut state.cookie);
         *state = State {
             opened: true,
             cookie_out: state.cookie_out,
             received,
+            lost: ended,
             certain,
             cookie,
             seen,
@@ -532,9 +539,13 @@ impl Visit {
     /// Gives the session another ID, and keeps what it holds.
     pub(crate) async fn renew(&self, state: &mut State) -> Result<(), SessionError> {
         let Some(record) = state.record.clone().filter(|_| !self.has_left()) else { return Ok(()) };
-        let Some(renewed) = self.sessions.renew(&record).await? else {
-            self.end(state);
-            return Ok(());
+        let renewed = match self.sessions.renew(&record).await {
+            Ok(Some(renewed)) => renewed,
+            Err(error) if !matches!(error, SessionError::Unconfirmed) => return Err(error),
+            ended => {
+                self.end(state);
+                return ended.map(drop);
+            }
         };
         // What the application has changed is told by what it has seen; what others have written
         // meanwhile it has not: the contents stay those of before.
@@ -561,6 +572,8 @@ impl Visit {
                 // A logout that the store did not confirm still takes the cookie away.
                 if plan.cookie == CookieStep::Clear {
                     self.cookie_step(state, CookieStep::Clear);
+                } else if matches!(error, SessionError::Unconfirmed) {
+                    self.end(state);
                 }
                 return Err(error);
             }
@@ -712,6 +725,9 @@ impl Visit {
                 let cookie = Outgoing::Session(Box::new(record.clone()));
                 if let Outgoing::Expired(expired) = std::mem::replace(&mut state.cookie, cookie) {
                     self.sessions.retire(expired.id());
+                }
+                for lost in std::mem::take(&mut state.lost) {
+                    self.sessions.retire(&lost);
                 }
                 state.cookie_out = true;
             }

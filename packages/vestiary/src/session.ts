@@ -391,7 +391,12 @@ export class Session {
 			if (session.#failure) throw session.#failure;
 			if (session.#stage !== Stage.Stored) return;
 			if (!session.#scope.canSend) throw new ResponseSentError();
-			await session.#inTurn(async () => session.#renew());
+			try {
+				await session.#inTurn(async () => session.#renew());
+			} catch (error) {
+				if (isUnconfirmed(error)) session.#end();
+				throw error;
+			}
 		});
 	}
 
@@ -733,6 +738,7 @@ export class Session {
 		} catch (error) {
 			// A logout that the store did not confirm still takes the cookie away.
 			if (plan.cookie === CookieStep.Clear) this.#cookieStep(plan.cookie);
+			else if (isUnconfirmed(error)) this.#end();
 			throw error;
 		}
 		const unsent = this.#cookieStep(cookie);
@@ -916,7 +922,6 @@ export class Session {
 			return true;
 		} catch (error) {
 			this.#unsaved = true;
-			if (isUnconfirmed(error)) this.#end();
 			throw error;
 		}
 	}

@@ -46,6 +46,7 @@ test('every file is read here and made as it says', async () => {
 		'decisions',
 		'lives',
 		'records',
+		'scenarios',
 		'set-cookie-refusals',
 		'written-records'
 	];

@@ -1,0 +1,18 @@
+//! The language of `vectors/scenarios.json`, and a player of it.
+
+#![allow(
+    clippy::missing_docs_in_private_items,
+    clippy::missing_errors_doc,
+    clippy::missing_panics_doc,
+    clippy::option_option,
+    clippy::panic,
+    clippy::unwrap_used,
+    missing_docs,
+    unreachable_pub,
+    reason = "a test may fail"
+)]
+
+mod operations;
+pub mod player;
+pub mod script;
+mod store;

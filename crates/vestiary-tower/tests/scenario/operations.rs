@@ -1,0 +1,123 @@
+//! What the application of a scenario does to the session of a request.
+
+use std::pin::Pin;
+
+use futures_util::{FutureExt as _, future::join_all};
+use serde_json::{Value, json};
+use vestiary_store::SessionError;
+use vestiary_tower::{Data, Session, UnixMillis};
+
+use super::script::Operation;
+
+/// What operations answer, one after the other.
+pub async fn answers(session: &Session, ops: &[Operation]) -> Vec<Value> {
+    let mut given = Vec::new();
+    for operation in ops {
+        given.push(answer(session, operation).await);
+    }
+    given
+}
+
+type Answer<'a> = Pin<Box<dyn Future<Output = Value> + Send + 'a>>;
+
+fn answer<'a>(session: &'a Session, operation: &'a Operation) -> Answer<'a> {
+    Box::pin(async move {
+        match operation {
+            Operation::Together { ops } => {
+                join_all(ops.iter().map(|one| answer(session, one))).await.into()
+            }
+            Operation::Update { inside: Some(_), .. } => {
+                let mut inside = Value::Null;
+                let gives = act(session, operation, &mut inside).await;
+                json!({ "inside": inside, "gives": given(gives) })
+            }
+            _ => given(act(session, operation, &mut Value::Null).await),
+        }
+    })
+}
+
+fn given(result: Result<Value, SessionError>) -> Value {
+    result.unwrap_or_else(|error| error.code().into())
+}
+
+async fn act(
+    session: &Session,
+    operation: &Operation,
+    inside_gives: &mut Value,
+) -> Result<Value, SessionError> {
+    match operation {
+        Operation::Read { .. } => {
+            let (data, user) = (session.data().await?, session.user_id().await?);
+            return Ok(json!({ "data": data, "user": user }));
+        }
+        Operation::Set { key, value, size, .. } => {
+            let value = size.map_or_else(|| json!(value), |size| "x".repeat(size).into());
+            session.insert(key, value).await?;
+        }
+        Operation::Remove { key, .. } => {
+            session.remove_key(key).await?;
+        }
+        Operation::Save { .. } => {
+            let saved = session.save().await?;
+            assert_eq!(saved, !session.is_new().await?, "what `save` returns");
+            return kept(session).await;
+        }
+        Operation::Touch { .. } => {
+            session.touch().await?;
+            return kept(session).await;
+        }
+        Operation::Renew { .. } => {
+            session.renew().await?;
+            return kept(session).await;
+        }
+        Operation::Destroy { .. } => session.destroy().await?,
+        Operation::Update { add, put, inside, .. } => {
+            let change = |data: &mut Data| {
+                for (key, by) in add {
+                    let before = data.get(key).and_then(Value::as_i64).unwrap_or_default();
+                    data.insert(key.clone(), (before + by).into());
+                }
+                data.extend(put.clone());
+                if let Some(inside) = inside {
+                    let gives = answer(session, inside).now_or_never();
+                    *inside_gives = gives.unwrap_or_else(|| "waits".into());
+                }
+            };
+            let written = session.update(change).await?;
+            assert_eq!(written, !session.is_new().await?, "what `update` returns");
+            return kept(session).await;
+        }
+        Operation::Login { user, keep, label, proven_ago, .. } => {
+            let mut login = session.login(user).keep(keep.clone());
+            if let Some(label) = label {
+                login = login.label(label);
+            }
+            if let Some(ago) = proven_ago {
+                login = login.proven_at(UnixMillis(session.sessions().now().0 - ago * 1_000));
+            }
+            login.await?;
+        }
+        Operation::Revoke { user, label, .. } => {
+            let list = session.sessions_of(user);
+            let sessions = list.list().await?;
+            let one = sessions.iter().find(|one| one.label.as_ref() == Some(label));
+            list.revoke(&one.unwrap().handle).await?;
+        }
+        Operation::RevokeOthers { user, .. } => {
+            let handle = session.handle().await?.unwrap();
+            session.sessions_of(user).revoke_others(&handle).await?;
+        }
+        Operation::RevokeAll { user, .. } => session.sessions_of(user).revoke_all().await?,
+        Operation::List { user, .. } => {
+            let list = session.sessions_of(user).list().await?;
+            return Ok(list.into_iter().map(|one| json!(one.label)).collect());
+        }
+        Operation::Together { .. } => panic!("these are called by `answer`"),
+    }
+    Ok("done".into())
+}
+
+/// Whether a session is stored.
+async fn kept(session: &Session) -> Result<Value, SessionError> {
+    Ok(if session.is_new().await? { "gone".into() } else { "done".into() })
+}

@@ -1,0 +1,306 @@
+//! `vectors/scenarios.json`, as both products read it. `vectors/README.md` explains the language.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor},
+};
+use serde_json::{Map, Value};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct File {
+    #[expect(dead_code, reason = "for readers")]
+    origin: String,
+    pub cases: Vec<Scenario>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    pub title: String,
+    #[serde(default)]
+    pub options: Map<String, Value>,
+    /// What is different at each instance. The first one is asked if a step names none. Default: one, `here`.
+    pub instances: Option<InOrder>,
+    pub steps: Vec<Step>,
+}
+
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Options {
+    pub absolute_timeout: Option<u64>,
+    /// This product always saves by itself: a scenario without it stores all its changes itself.
+    #[expect(dead_code, reason = "only read by the other player")]
+    pub auto_save: Option<bool>,
+    pub clock_ahead: Option<i64>,
+    pub encrypt: Option<Value>,
+    pub format: Option<String>,
+    pub idle_timeout: Option<u64>,
+    pub max_age: Option<u64>,
+    pub max_bytes: Option<usize>,
+    pub namespace: Option<String>,
+    pub on_store_error: Option<String>,
+    pub renew_after: Option<u64>,
+    pub renew_grace: Option<u64>,
+    pub rolling: Option<bool>,
+    pub secrets: Option<Vec<String>>,
+    pub sessions_per_user: Option<usize>,
+    pub touch_after: Option<u64>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(tag = "do", rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
+pub enum Operation {
+    Read {
+        #[serde(default)]
+        data: Map<String, Value>,
+        user: Option<String>,
+    },
+    Set {
+        key: String,
+        value: Option<Value>,
+        size: Option<usize>,
+        gives: Option<String>,
+    },
+    Remove {
+        key: String,
+        gives: Option<String>,
+    },
+    Save {
+        gives: Option<String>,
+    },
+    Touch {
+        gives: Option<String>,
+    },
+    Renew {
+        gives: Option<String>,
+    },
+    Destroy {
+        gives: Option<String>,
+    },
+    Update {
+        #[serde(default)]
+        add: BTreeMap<String, i64>,
+        #[serde(default)]
+        put: Map<String, Value>,
+        inside: Option<Box<Operation>>,
+        gives: Option<String>,
+    },
+    Login {
+        user: String,
+        #[serde(default)]
+        keep: Vec<String>,
+        label: Option<String>,
+        proven_ago: Option<u64>,
+        gives: Option<String>,
+    },
+    Revoke {
+        user: String,
+        label: String,
+        gives: Option<String>,
+    },
+    RevokeOthers {
+        user: String,
+        gives: Option<String>,
+    },
+    RevokeAll {
+        user: String,
+        gives: Option<String>,
+    },
+    List {
+        user: String,
+        labels: Vec<Option<String>>,
+    },
+    Together {
+        ops: Vec<Operation>,
+    },
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd)]
+#[serde(rename_all = "camelCase")]
+pub enum StoreOperation {
+    Read,
+    Create,
+    Replace,
+    Touch,
+    Remove,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub enum Fault {
+    /// It does nothing and fails.
+    Fails,
+    /// It loses the reply to the next one.
+    Loses,
+    /// It answers that it does not.
+    Refuses,
+    /// It answers that it is full.
+    Full,
+    /// It does not answer before the next step of this kind.
+    Waits,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(tag = "step", rename_all = "camelCase", deny_unknown_fields)]
+pub enum Step {
+    Visit {
+        browser: String,
+        at: Option<String>,
+        #[serde(default)]
+        ops: Vec<Operation>,
+        cookie: Option<String>,
+        attributes: Option<String>,
+        #[serde(default)]
+        events: Vec<String>,
+        fails: Option<String>,
+        #[serde(default)]
+        asked: BTreeMap<StoreOperation, usize>,
+    },
+    Begin {
+        request: String,
+        browser: String,
+        at: Option<String>,
+        #[serde(default)]
+        ops: Vec<Operation>,
+        #[serde(default)]
+        events: Vec<String>,
+        #[serde(default)]
+        asked: BTreeMap<StoreOperation, usize>,
+    },
+    In {
+        request: String,
+        ops: Vec<Operation>,
+        #[serde(default)]
+        events: Vec<String>,
+        #[serde(default)]
+        asked: BTreeMap<StoreOperation, usize>,
+    },
+    End {
+        request: String,
+        #[serde(default)]
+        ops: Vec<Operation>,
+        cookie: Option<String>,
+        attributes: Option<String>,
+        #[serde(default)]
+        events: Vec<String>,
+        fails: Option<String>,
+        #[serde(default)]
+        asked: BTreeMap<StoreOperation, usize>,
+    },
+    After {
+        request: String,
+        ops: Vec<Operation>,
+        #[serde(default)]
+        events: Vec<String>,
+    },
+    Pass {
+        seconds: f64,
+    },
+    Jar {
+        browser: String,
+        holds: Option<String>,
+    },
+    Store {
+        read: Option<Fault>,
+        create: Option<Fault>,
+        replace: Option<Fault>,
+        touch: Option<Fault>,
+        remove: Option<Fault>,
+    },
+    Rewrite {
+        session: String,
+        text: Option<String>,
+        data: Option<String>,
+        own: Option<Map<String, Value>>,
+    },
+    Stored {
+        sessions: BTreeMap<String, Stored>,
+    },
+    Refused {
+        options: Box<Options>,
+        code: String,
+    },
+    Repeat {
+        times: usize,
+        steps: Vec<Step>,
+    },
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stored {
+    pub data: Option<Map<String, Value>>,
+    pub text: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    pub user: Option<Option<String>>,
+}
+
+/// The members of an object in the order of the file.
+#[derive(Clone)]
+pub struct InOrder(pub Vec<(String, Map<String, Value>)>);
+
+impl<'de> Deserialize<'de> for InOrder {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Members;
+
+        impl<'de> Visitor<'de> for Members {
+            type Value = InOrder;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<InOrder, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(InOrder(members))
+            }
+        }
+
+        from.deserialize_map(Members)
+    }
+}
+
+/// `null` is something else than no member.
+fn present<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(from).map(Some)
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options").finish_non_exhaustive()
+    }
+}
+
+impl Operation {
+    /// What it has to answer.
+    pub fn expected(&self) -> Value {
+        let gives = match self {
+            Self::Read { data, user } => return serde_json::json!({ "data": data, "user": user }),
+            Self::List { labels, .. } => return serde_json::json!(labels),
+            Self::Together { ops } => return ops.iter().map(Self::expected).collect(),
+            Self::Set { gives, .. }
+            | Self::Remove { gives, .. }
+            | Self::Save { gives }
+            | Self::Touch { gives }
+            | Self::Renew { gives }
+            | Self::Destroy { gives }
+            | Self::Update { gives, .. }
+            | Self::Login { gives, .. }
+            | Self::Revoke { gives, .. }
+            | Self::RevokeOthers { gives, .. }
+            | Self::RevokeAll { gives, .. } => gives.as_deref().unwrap_or("done"),
+        };
+        match self {
+            Self::Update { inside: Some(inside), .. } => {
+                serde_json::json!({ "inside": inside.expected(), "gives": gives })
+            }
+            _ => gives.into(),
+        }
+    }
+}

@@ -1,0 +1,223 @@
+/** `vectors/scenarios.json`, as both products read it. `vectors/README.md` explains the language. */
+
+/** Options of the sessions of one instance, as both products have them. */
+export interface Options {
+	absoluteTimeout?: number;
+	/** Default: true. The Rust crates know nothing else, so such a scenario stores all its changes itself. */
+	autoSave?: boolean;
+	/** Seconds that the clock of the instance's server is ahead of the store's. */
+	clockAhead?: number;
+	encrypt?: boolean | 'migrate';
+	format?: 'seed' | 'express';
+	idleTimeout?: number;
+	maxAge?: number;
+	maxBytes?: number;
+	namespace?: string;
+	onStoreError?: 'throw' | 'anonymous';
+	renewAfter?: number;
+	renewGrace?: number;
+	rolling?: boolean;
+	/** Names of secrets, the one that signs first. */
+	secrets?: string[];
+	sessionsPerUser?: number;
+	touchAfter?: number;
+}
+
+/** A call of the application. `gives` is `done`, `gone` if no session is stored after it, or the code of an error. */
+export type Operation =
+	/** The session's data and its user; null if it has none. */
+	| { do: 'read'; data?: object; user?: string | null }
+	/** Changes the data, and stores nothing yet. `size` is the length of a text. */
+	| { do: 'set'; key: string; value?: unknown; size?: number; gives?: string }
+	| { do: 'remove'; key: string; gives?: string }
+	| { do: 'save' | 'touch' | 'renew' | 'destroy'; gives?: string }
+	/** Adds to numbers, and puts values; `inside` is called by the function of the update. */
+	| {
+			do: 'update';
+			add?: Record<string, number>;
+			put?: Record<string, unknown>;
+			inside?: Operation;
+			gives?: string;
+	  }
+	/** `provenAgo`: the seconds since the visitor has proved who it is. */
+	| {
+			do: 'login';
+			user: string;
+			keep?: string[];
+			label?: string;
+			provenAgo?: number;
+			gives?: string;
+	  }
+	/** Ends the session of a user that has this label. */
+	| { do: 'revoke'; user: string; label: string; gives?: string }
+	| { do: 'revokeOthers' | 'revokeAll'; user: string; gives?: string }
+	/** The labels of a user's sessions, the one that was used last first. */
+	| { do: 'list'; user: string; labels: (string | null)[] }
+	/** Calls all of these before the first one has answered. */
+	| { do: 'together'; ops: Operation[] };
+
+/** The answer to a request, and everything that happened meanwhile. */
+export interface Answered {
+	/** Default: `none`. */
+	cookie?: string;
+	/** The attributes of the cookie that is set or removed, as its header has them. */
+	attributes?: string;
+	/** The events of the step, in their order. Default: none. */
+	events?: string[];
+	/** The error that the request fails with. */
+	fails?: string;
+	/** How often the store was asked, by operation; only those that are named are counted. */
+	asked?: Partial<Record<StoreOperation, number>>;
+}
+
+export type StoreOperation = 'read' | 'create' | 'replace' | 'touch' | 'remove';
+
+/**
+ * It does nothing and fails; loses the reply to the next one; answers that it does not; answers that it is full; does
+ * not answer before the next step of this kind.
+ */
+export type Fault = 'fails' | 'loses' | 'refuses' | 'full' | 'waits';
+
+export type Step =
+	/** A whole request. */
+	| ({ step: 'visit'; browser: string; at?: string; ops?: Operation[] } & Answered)
+	/** A request that is answered later. It has looked at its session. */
+	| {
+			step: 'begin';
+			request: string;
+			browser: string;
+			at?: string;
+			ops?: Operation[];
+			events?: string[];
+			asked?: Answered['asked'];
+	  }
+	/** What a request that has begun does next. */
+	| {
+			step: 'in';
+			request: string;
+			ops: Operation[];
+			events?: string[];
+			asked?: Answered['asked'];
+	  }
+	| ({ step: 'end'; request: string; ops?: Operation[] } & Answered)
+	/** What is done to the session of a request whose response has left. */
+	| { step: 'after'; request: string; ops: Operation[]; events?: string[] }
+	/** Lets seconds pass. */
+	| { step: 'pass'; seconds: number }
+	/** Puts the cookie of a session into a browser; `forged` is one that no secret has signed. */
+	| { step: 'jar'; browser: string; holds: string | null }
+	/** How the store answers from here on. */
+	| ({ step: 'store' } & Partial<Record<StoreOperation, Fault>>)
+	/** Another text in place of a session's record, its data, or the cookie attributes that it has of its own. */
+	| { step: 'rewrite'; session: string; text?: string; data?: string; own?: object }
+	/** The sessions that the store has, by name; and the texts of the data of some. */
+	| {
+			step: 'stored';
+			sessions: Record<string, { data?: object; text?: string; user?: string | null }>;
+	  }
+	/** Options that are refused, with the code of the error. */
+	| { step: 'refused'; options: Options; code: string }
+	| { step: 'repeat'; times: number; steps: Step[] };
+
+export interface Scenario {
+	title: string;
+	options?: Options;
+	/** What is different at each instance. The first one is asked if a step names none. Default: one, `here`. */
+	instances?: Record<string, Options>;
+	steps: Step[];
+}
+
+const OPTIONS = [
+	'absoluteTimeout',
+	'autoSave',
+	'clockAhead',
+	'encrypt',
+	'format',
+	'idleTimeout',
+	'maxAge',
+	'maxBytes',
+	'namespace',
+	'onStoreError',
+	'renewAfter',
+	'renewGrace',
+	'rolling',
+	'secrets',
+	'sessionsPerUser',
+	'touchAfter'
+];
+
+const OPERATIONS: Record<Operation['do'], string[]> = {
+	read: ['data', 'user'],
+	set: ['key', 'value', 'size', 'gives'],
+	remove: ['key', 'gives'],
+	save: ['gives'],
+	touch: ['gives'],
+	renew: ['gives'],
+	destroy: ['gives'],
+	update: ['add', 'put', 'inside', 'gives'],
+	login: ['user', 'keep', 'label', 'provenAgo', 'gives'],
+	revoke: ['user', 'label', 'gives'],
+	revokeOthers: ['user', 'gives'],
+	revokeAll: ['user', 'gives'],
+	list: ['user', 'labels'],
+	together: ['ops']
+};
+
+const ANSWERED = ['cookie', 'attributes', 'events', 'fails', 'asked'];
+
+export const STORE_OPERATIONS: StoreOperation[] = ['read', 'create', 'replace', 'touch', 'remove'];
+
+const STEPS: Record<Step['step'], string[]> = {
+	visit: ['browser', 'at', 'ops', ...ANSWERED],
+	begin: ['request', 'browser', 'at', 'ops', 'events', 'asked'],
+	in: ['request', 'ops', 'events', 'asked'],
+	end: ['request', 'ops', ...ANSWERED],
+	after: ['request', 'ops', 'events'],
+	pass: ['seconds'],
+	jar: ['browser', 'holds'],
+	store: STORE_OPERATIONS,
+	rewrite: ['session', 'text', 'data', 'own'],
+	stored: ['sessions'],
+	refused: ['options', 'code'],
+	repeat: ['times', 'steps']
+};
+
+/** Refuses what no player would play, so that a misspelt word is an error and not a step that says nothing. */
+export function check({ title, options = {}, instances = {}, steps, ...others }: Scenario): void {
+	if (typeof title !== 'string' || !Array.isArray(steps)) throw new Error('no scenario');
+	checkKeys(title, others, []);
+	for (const one of [options, ...Object.values(instances)]) checkKeys('options', one, OPTIONS);
+	steps.forEach(checkStep);
+}
+
+function checkStep(step: Step): void {
+	checkNamed('step', step.step, step, STEPS);
+	if ('asked' in step && step.asked) checkKeys('asked', step.asked, STORE_OPERATIONS);
+	if ('ops' in step) (step.ops ?? []).forEach(checkOperation);
+	if (step.step === 'refused') checkKeys('options', step.options, OPTIONS);
+	if (step.step === 'repeat') step.steps.forEach(checkStep);
+	if (step.step === 'stored')
+		for (const one of Object.values(step.sessions))
+			checkKeys('a stored session', one, ['data', 'text', 'user']);
+}
+
+function checkOperation(operation: Operation): void {
+	checkNamed('do', operation.do, operation, OPERATIONS);
+	if (operation.do === 'together') operation.ops.forEach(checkOperation);
+	if (operation.do === 'update' && operation.inside) checkOperation(operation.inside);
+}
+
+function checkNamed(
+	by: string,
+	name: string,
+	found: object,
+	known: Record<string, string[]>
+): void {
+	if (!Object.hasOwn(known, name)) throw new Error(`no \`${by}\` is called \`${name}\``);
+	checkKeys(name, found, [by, ...(known[name] ?? [])]);
+}
+
+function checkKeys(where: string, found: object, known: string[]): void {
+	const other = Object.keys(found).find((key) => !known.includes(key));
+	if (other !== undefined) throw new Error(`\`${where}\` has no \`${other}\``);
+}
