@@ -407,3 +407,40 @@ fn answer_of(outcome: Outcome) -> Answer {
         Outcome::Gone => Answer::Gone,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
+
+    use vestiary::UnixMillis;
+
+    use crate::{Config, Login, MemoryStore, SessionError, Sessions, Store as _, Stored};
+
+    const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+    /// A session that was read long ago, and renewed since; the tombstone under its old ID has expired.
+    async fn read_long_ago(sessions: &Sessions) -> Stored {
+        let owner = sessions.of("ada").admit(&Login::default()).await.unwrap();
+        let stored = sessions.create("{}", Some(owner)).await.unwrap();
+        assert!(sessions.renew(&stored).await.unwrap().is_some());
+        let key = sessions.options().store_key(stored.id());
+        let tombstone = sessions.load(stored.id()).await.unwrap().unwrap();
+        sessions.store().remove(&key, tombstone.record.write_id()).await.unwrap();
+        Stored { at: UnixMillis(1), ..stored }
+    }
+
+    #[tokio::test]
+    async fn a_session_whose_record_may_be_elsewhere_is_not_taken_for_ended() {
+        let sessions = Sessions::new(&Config::new(SECRET), MemoryStore::default()).unwrap();
+        let stored = read_long_ago(&sessions).await;
+        let nothing = || "{}".to_owned();
+        let saved = sessions.commit(&stored, nothing(), nothing()).await;
+        assert!(matches!(saved, Err(SessionError::Unconfirmed)), "{saved:?}");
+        let touched = sessions.touch(&stored).await;
+        assert!(matches!(touched, Err(SessionError::Unconfirmed)), "{touched:?}");
+        let updated = sessions.update(&stored, &mut |data| Ok(data.to_owned())).await;
+        assert!(matches!(updated, Ok(None)), "{updated:?}");
+        assert!(sessions.is_retired(stored.id()));
+        assert_eq!(sessions.of("ada").list().await.unwrap().len(), 1);
+    }
+}

@@ -336,7 +336,11 @@ impl Sessions {
         stored: &Stored,
         compute: &mut Compute<'_>,
     ) -> Result<Option<Written>, SessionError> {
-        self.change(stored, Change::Rerun, compute).await
+        match self.change(stored, Change::Rerun, compute).await {
+            // Its result says that nothing was written.
+            Err(SessionError::Unconfirmed) => Ok(None),
+            written => written,
+        }
     }
 
     async fn change(
@@ -351,17 +355,9 @@ impl Sessions {
         let now = clock::now();
         let Stored { id, record, at } = stored.clone();
         let [mark, next] = write_ids()?;
-        let reruns = change == Change::Rerun;
         let mut machine = Commit::new(id, (record, at), change, mark, self.terms(now)?);
-        let written = match drive::commit(self, &mut machine, next, now, compute).await {
-            Err(SessionError::Unconfirmed) if !reruns => {
-                self.retire(&stored.id);
-                return Err(SessionError::Unconfirmed);
-            }
-            // An update says that it has written nothing.
-            Err(SessionError::Unconfirmed) => None,
-            written => written?,
-        };
+        let written = drive::commit(self, &mut machine, next, now, compute).await;
+        let written = self.traced(stored, written)?;
         if written.as_ref().is_none_or(|written| written.stored.id != stored.id) {
             self.retire(&stored.id);
         }
@@ -393,7 +389,7 @@ impl Sessions {
         }
         let Stored { id, record, at } = stored.clone();
         let machine = Touch::new(id, (record, at), &self.terms(now)?);
-        let touched = drive::touch(self, machine, now).await?;
+        let touched = self.traced(stored, drive::touch(self, machine, now).await)?;
         if touched.as_ref().is_none_or(|touched| touched.id != stored.id) {
             self.retire(&stored.id);
         }
@@ -401,6 +397,14 @@ impl Sessions {
             self.note_touch(touched);
         }
         Ok(touched)
+    }
+
+    /// Retires an ID whose record is gone, wherever its session is.
+    fn traced<T>(&self, stored: &Stored, done: Result<T, SessionError>) -> Result<T, SessionError> {
+        if matches!(done, Err(SessionError::Unconfirmed)) {
+            self.retire(&stored.id);
+        }
+        done
     }
 
     /// Ends a session, under whatever ID it is, and takes it from its user's list. Whether replicas know,
@@ -520,8 +524,14 @@ impl Sessions {
     /// [`SessionError`] if the store failed.
     pub async fn is_current(&self, id: &SessionId) -> Result<bool, SessionError> {
         match self.load(id).await {
-            Ok(Some(stored)) => Ok(matches!(stored.record.next(id), Ok(None))),
-            Ok(None) | Err(SessionError::Data(_)) => Ok(false),
+            Ok(Some(stored)) if matches!(stored.record.next(id), Ok(None)) => {
+                match self.admits(&stored).await {
+                    Ok(admission) => Ok(!matches!(admission, Admission::Revoked)),
+                    Err(SessionError::Data(_)) => Ok(false),
+                    Err(error) => Err(error),
+                }
+            }
+            Ok(_) | Err(SessionError::Data(_)) => Ok(false),
             Err(error) => Err(error),
         }
     }

@@ -569,6 +569,9 @@ impl Visit {
             Ok(true) => {}
             Ok(false) => return Ok(()),
             Err(error) => {
+                if matches!(error, SessionError::Unconfirmed) && plan.stage == Stage::Stored {
+                    self.end(state);
+                }
                 // A logout that the store did not confirm still takes the cookie away.
                 if plan.cookie == CookieStep::Clear {
                     self.cookie_step(state, CookieStep::Clear);
@@ -612,7 +615,9 @@ impl Visit {
             return Ok(false);
         }
         let plan = self.plan(state, operation);
-        let writes = plan.store != StoreStep::Keep || plan.cookie == CookieStep::Late;
+        let writes = plan.store != StoreStep::Keep
+            || plan.cookie == CookieStep::Late
+            || operation == Operation::Touch;
         if writes {
             self.sessions.tell(Event::Gone);
         }

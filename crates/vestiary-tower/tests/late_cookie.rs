@@ -47,6 +47,12 @@ async fn act(session: &Session, slow: Slow) -> Done {
     }
 }
 
+/// Ends all sessions of the user, this one included, and logs in again.
+async fn again(session: Session) -> Done {
+    session.sessions_of("ada").revoke_all().await?;
+    session.login("ada").await
+}
+
 /// A process of the service. Its slow handler has acted when `acted` says so, and waits for `faster`.
 #[derive(Clone)]
 struct Process {
@@ -73,6 +79,7 @@ impl Process {
             .route("/change", get(async |session: Session| session.insert("n", 2).await))
             .route("/look", get(async |session: Session| session.data().await.map(drop)))
             .route("/login", get(async |session: Session| session.login("ada").await))
+            .route("/again", get(again))
             .route("/renew", get(async |session: Session| session.renew().await))
             .route("/logout", get(async |session: Session| session.destroy().await))
             .layer(SessionLayer::new(config, store).unwrap());
@@ -86,11 +93,16 @@ fn rolling() -> Config {
 
 /// The cookies of a slow response, while a request to `path` in another process was answered.
 async fn late(config: &Config, slow: Slow, path: &str) -> Vec<String> {
+    late_of(config, slow, "/set", path).await
+}
+
+/// The same, of a session that began with a request to `first`.
+async fn late_of(config: &Config, slow: Slow, first: &str, path: &str) -> Vec<String> {
     let store = Faulty::default();
     let process = Process::new(config, store.clone(), slow);
     let other = Process::new(config, store, slow);
     let mut browser = Browser::new(&process.app);
-    browser.ok("/set").await;
+    browser.ok(first).await;
     let cookie = browser.cookie();
     let answer = tokio::spawn(async move { browser.send(Method::GET, "/slow").await });
     process.acted.notified().await;
@@ -112,6 +124,13 @@ async fn a_late_response_sets_no_id_that_another_process_took_out_of_use() {
         }
     }
     assert_eq!(late(&rolling(), Slow::Looks, "/renew").await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_late_response_sets_no_id_of_a_session_that_its_user_has_ended() {
+    for slow in [Slow::Looks, Slow::Saves, Slow::Touches, Slow::Renews] {
+        assert_eq!(late_of(&rolling(), slow, "/login", "/again").await, [""; 0], "{slow:?}");
+    }
 }
 
 #[tokio::test]

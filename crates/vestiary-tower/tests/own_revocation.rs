@@ -148,7 +148,7 @@ async fn a_request_that_revokes_its_own_session_loses_it_at_once_and_removes_the
             assert!(response.status().is_success(), "{number}");
             let [removal] = &set_cookies(&response)[..] else { panic!("{number}") };
             assert!(removal.contains("Max-Age=0"), "{removal}");
-            let dropped = usize::from(path == "end") * 3;
+            let dropped = usize::from(path == "end") * 4;
             assert_eq!(app.events.take(), vec!["gone"; dropped], "{number}");
             assert_eq!(Browser::with(&app.router, cookie).ok("/whoami").await, "");
         }
