@@ -569,9 +569,6 @@ impl Visit {
             Ok(true) => {}
             Ok(false) => return Ok(()),
             Err(error) => {
-                if matches!(error, SessionError::Unconfirmed) && plan.stage == Stage::Stored {
-                    self.end(state);
-                }
                 // A logout that the store did not confirm still takes the cookie away.
                 if plan.cookie == CookieStep::Clear {
                     self.cookie_step(state, CookieStep::Clear);

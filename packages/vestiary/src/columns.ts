@@ -1,3 +1,4 @@
+import { Recent } from './bounded.js';
 import { StoreError } from './errors.js';
 import type { SessionMeta, SessionStoreData } from './types.js';
 
@@ -6,8 +7,8 @@ import type { SessionMeta, SessionStoreData } from './types.js';
  * a column for `cookie`, one for `data`, and none for `meta`, so what has to last stands in the cookie as well.
  */
 export class Columns {
-	/** The key of a record that was written with metadata which has to last. */
-	#witness: string | undefined;
+	/** Keys of records that were written lately, with metadata which has to last. */
+	readonly #witnesses = new Recent(WITNESSES);
 	#loss: StoreError | undefined;
 	#hasLooked = false;
 
@@ -26,7 +27,7 @@ export class Columns {
 				...(absolute !== undefined && { absolute }),
 				...(own && { cookie: own })
 			};
-			this.#witness ??= key;
+			if (!this.#hasLooked) this.#witnesses.add(key, DAY, Date.now());
 		}
 		return record;
 	}
@@ -35,18 +36,26 @@ export class Columns {
 	unpack(key: string, stored: SessionStoreData): SessionStoreData {
 		const { cookie, meta, ...record } = stored as Packed;
 		// A store may return something else, whatever its type says.
-		if (!isObject(cookie) || 'originalMaxAge' in cookie) return stored;
+		if (!isObject(cookie)) {
+			this.#look(key, meta);
+			return stored;
+		}
+		if ('originalMaxAge' in cookie) return stored;
 		const { meta: kept, ...attributes } = cookie;
 		const known = meta ?? kept;
-		if (key === this.#witness && !this.#hasLooked) {
-			this.#hasLooked = true;
-			if (known?.absolute === undefined && known?.cookie === undefined)
-				this.#loss = new StoreError(
-					'store_lossy',
-					'the session store keeps neither `meta` nor all of `cookie` of a record, so `absoluteTimeout` and what was assigned to `session.cookie` have no effect: let it keep the whole record'
-				);
-		}
+		this.#look(key, known);
 		return { ...record, cookie: attributes, ...(known && { meta: known }) };
+	}
+
+	/** Looks, once, whether a record that was written with metadata came back with it. */
+	#look(key: string, meta: SessionMeta | undefined): void {
+		if (this.#hasLooked || !this.#witnesses.has(key, Date.now())) return;
+		this.#hasLooked = true;
+		if (meta?.absolute === undefined && meta?.cookie === undefined)
+			this.#loss = new StoreError(
+				'store_lossy',
+				'the session store keeps neither `meta` nor all of `cookie` of a record, so `absoluteTimeout` and what was assigned to `session.cookie` have no effect: let it keep the whole record'
+			);
 	}
 
 	/** The parts of a record that this store loses, if any: reported once. */
@@ -56,6 +65,12 @@ export class Columns {
 		return loss;
 	}
 }
+
+/** Most keys that are remembered: most visitors never come back. */
+const WITNESSES = 1_000;
+
+/** In milliseconds. */
+const DAY = 86_400_000;
 
 type Packed = SessionStoreData & {
 	cookie: (SessionStoreData['cookie'] & { meta?: SessionMeta }) | null;

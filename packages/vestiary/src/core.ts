@@ -532,6 +532,12 @@ export function readRecord(text: string, found: number): SessionStoreData {
 	};
 }
 
+/** Whose session a record is of. */
+export function ownerIn(meta: SessionStoreData['meta']): User | undefined {
+	const { user: name, handle } = (meta ?? {}) as { user?: string; handle?: string };
+	return name === undefined || handle === undefined ? undefined : { name, handle };
+}
+
 /** A flat record: what is not `cookie` is the session's data. */
 interface ExpressRecord {
 	cookie: SessionCookieOptions & Pick<SessionStoreData, 'v' | 'meta'>;

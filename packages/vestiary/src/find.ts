@@ -1,9 +1,9 @@
-import { readRecord, type OwnCookie, type User } from './core.js';
+import { ownerIn, readRecord, type OwnCookie, type User } from './core.js';
 import { DataError } from './errors.js';
 import { Found, Listed } from './generated/vestiary.js';
 import { RENEWALS, type Stored } from './records.js';
 import type { Scope } from './scope.js';
-import type { SessionData, SessionStoreData } from './types.js';
+import type { SessionData } from './types.js';
 
 /** What a visitor's cookie led to. */
 export interface Loaded {
@@ -160,12 +160,6 @@ async function live(
 		return undefined;
 	}
 	return { stored, data, owner: { ...owner, stale: admission.stale }, found, renewed, own };
-}
-
-/** Whose session a record is of. */
-function ownerIn(meta: SessionStoreData['meta']): Owner | undefined {
-	const { user: name, handle } = (meta ?? {}) as { user?: string; handle?: string };
-	return name === undefined || handle === undefined ? undefined : { name, handle };
 }
 
 /** What is wrong with the record; undefined if something else failed. */

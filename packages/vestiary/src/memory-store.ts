@@ -52,10 +52,20 @@ export class MemoryStore implements Store {
 
 	constructor(options: MemoryStoreOptions = {}) {
 		checkObject('MemoryStore', options, '`new MemoryStore({ maxEntries })`');
-		checkCommon(options);
+		checkCommon('MemoryStore', options, ['maxEntries', 'maxBytes']);
 		const { maxEntries, maxBytes, ttl } = options;
-		checkNumber('maxEntries', maxEntries, { unit: 'records', least: 1, unlimited: true });
-		checkNumber('maxBytes', maxBytes, { unit: 'bytes', least: 1, unlimited: true });
+		checkNumber('maxEntries', maxEntries, {
+			unit: 'records',
+			least: 1,
+			whole: true,
+			unlimited: true
+		});
+		checkNumber('maxBytes', maxBytes, {
+			unit: 'bytes',
+			least: 1,
+			whole: true,
+			unlimited: true
+		});
 		this.#prefix = options.prefix ?? '';
 		this.#serializer = options.serializer ?? JSON;
 		this.#limits = [limitOf(maxEntries), limitOf(maxBytes), ttl];

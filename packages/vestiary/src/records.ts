@@ -1,7 +1,15 @@
 import type { Recent } from './bounded.js';
 import { redacted } from './cause.js';
-import { Columns } from './columns.js';
-import type { Core, Looked, OwnCookie, Stored, User } from './core.js';
+import type { Columns } from './columns.js';
+import {
+	ownerIn,
+	readRecord,
+	type Core,
+	type Looked,
+	type OwnCookie,
+	type Stored,
+	type User
+} from './core.js';
 import { DataError, orThrow, StoreError, VestiaryError } from './errors.js';
 import {
 	Answer,
@@ -16,7 +24,7 @@ import { tableOf } from './memory-store.js';
 import { refusalOf } from './refusal.js';
 import { MARK_HEADS } from './stores/options.js';
 import type { AtomicOperations, Store, StoreOperation, Telemetry } from './types.js';
-import { unstorable } from './values.js';
+import { TOO_DEEP, unstorable } from './values.js';
 
 export type { Stored } from './core.js';
 
@@ -63,17 +71,18 @@ export class Records {
 	/** Where the core can look at records without asking the store. */
 	readonly #table: ReturnType<typeof tableOf>;
 	/** Records of stores that are not atomic. */
-	readonly #columns = new Columns();
+	readonly #columns: Columns;
 	/** IDs that this process has taken out of use lately. */
 	readonly #retired: Recent;
 
 	constructor(core: Core, store: Store, options: RecordsOptions) {
 		this.#core = core;
 		this.#store = store;
-		this.#atomic = store.atomic;
+		this.#atomic = store.atomic ?? undefined;
 		this.#timeout = options.timeout;
 		this.#telemetry = options.telemetry;
 		this.#retired = options.retired;
+		this.#columns = options.columns;
 		this.#migrates = options.encrypt === 'migrate';
 		this.#encrypts = options.encrypt === true || options.encrypt === 'migrate';
 		this.#plainIds = options.hashIds !== true && options.namespace === undefined;
@@ -133,19 +142,31 @@ export class Records {
 		throw busy();
 	}
 
-	/** Whether the store still knows a session by this ID. An answer, not a promise, if it need not be asked. */
+	/**
+	 * Whether the store still knows a session by this ID, and its user has not ended it. An answer, not a promise, if
+	 * the store need not be asked.
+	 */
 	isCurrent(id: string): boolean | Promise<boolean> {
 		if (this.#table) {
 			const looked = this.look(id, Date.now());
-			return looked !== undefined && isInUse(looked.found);
+			if (!looked || !isInUse(looked.found)) return false;
+			if (!(looked.found & Found.Owned)) return true;
 		}
-		return this.load(id).then(
-			(stored) => stored !== undefined && isInUse(this.#core.inspect(stored.text)),
-			(error: unknown) => {
-				if (error instanceof DataError) return false;
-				throw error;
-			}
-		);
+		return this.#isGood(id).catch((error: unknown) => {
+			if (error instanceof DataError) return false;
+			throw error;
+		});
+	}
+
+	async #isGood(id: string): Promise<boolean> {
+		const stored = await this.load(id);
+		if (!stored) return false;
+		const found = this.#core.inspect(stored.text);
+		if (!isInUse(found)) return false;
+		const owner = ownerIn(readRecord(stored.text, found).meta);
+		if (!owner) return true;
+		const own = found & Found.Cookie ? this.#core.cookieOf(stored.text) : undefined;
+		return (await this.admits({ ...owner, own })).admitted;
 	}
 
 	/** Stores a new record. False if there is one under this ID. */
@@ -437,8 +458,7 @@ export class Records {
 			}
 			// If one of the answers was lost, nobody knows what was done.
 			if (machine.ended === Ended.GaveUp) throw failure ?? busy();
-			// `update` says so itself: it returns false.
-			if (machine.ended === Ended.Untraced && !run.compute) throw unconfirmed();
+			if (machine.ended === Ended.Untraced) throw unconfirmed();
 			return result(at, asks);
 		} finally {
 			machine.free();
@@ -615,6 +635,7 @@ export interface RecordsOptions {
 	telemetry: Telemetry | undefined;
 	/** IDs that this process has taken out of use lately. */
 	retired: Recent;
+	columns: Columns;
 }
 
 const ANSWERS = { done: Answer.Done, conflict: Answer.Conflict, gone: Answer.Gone } as const;
@@ -657,7 +678,10 @@ export function jsonOf(value: unknown): string {
 		return json ?? 'null';
 	} catch {
 		const odd = unstorable(value);
-		const found = odd ? `\`${odd.path}\` is ${odd.kind}` : 'a `toJSON` method in it throws';
+		if (odd?.kind === TOO_DEEP)
+			throw new DataError('too_deep', 'session data is nested deeper than 32 levels');
+		const name = odd?.path === '' ? 'it' : `\`${odd?.path}\``;
+		const found = odd ? `${name} is ${odd.kind}` : 'its text is too long';
 		throw new DataError('json', `session data must be JSON: ${found}`);
 	}
 }

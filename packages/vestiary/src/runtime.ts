@@ -3,6 +3,7 @@ import { Core, type CoreOptions, type OwnCookie } from './core.js';
 import { building, developing, testing } from './environment.js';
 import { ConfigError } from './errors.js';
 import { hint, hintsFor } from './hints.js';
+import { checkNames } from './names.js';
 import { MemoryStore } from './memory-store.js';
 import { Records } from './records.js';
 import { defaultStore, numberOfSecrets, sharedBy, type Pages } from './shared.js';
@@ -54,7 +55,10 @@ export function runtimeOf(options: SveltekitSessionConfig): Runtime {
 	const known = runtimes.get(options);
 	if (known) return known;
 	check('options', options, 'object');
-	checkNames('', options, [...Object.keys(OPTION_TYPES), 'secret']);
+	checkNames(options, [...Object.keys(OPTION_TYPES), 'secret'], {
+		kind: 'an option',
+		cure: inCookie
+	});
 	for (const [name, type] of Object.entries(OPTION_TYPES))
 		check(name, options[name as keyof SveltekitSessionConfig], type);
 	for (const [name, values] of Object.entries(OPTION_VALUES))
@@ -71,6 +75,8 @@ export function runtimeOf(options: SveltekitSessionConfig): Runtime {
 			'options',
 			"`telemetry` must have the functions `event` and `store`, as `opentelemetry()` of 'vestiary/opentelemetry' has"
 		);
+	if (options.name === '')
+		throw new ConfigError('cookie_name', '`name` must have something in it: the cookie’s name');
 	checkSessionsPerUser(options.sessionsPerUser);
 	const encrypts = options.encrypt === true || options.encrypt === 'migrate';
 	if (encrypts && options.format === 'express') {
@@ -109,7 +115,7 @@ export function runtimeOf(options: SveltekitSessionConfig): Runtime {
 	const { encrypt, hashIds, namespace, telemetry } = options;
 	const owner = { secrets: secretsNumber, name: core.name, namespace };
 	const { requests, sessions } = sharedBy(owner, store);
-	const { retired, touched } = sessions;
+	const { retired, touched, columns } = sessions;
 	const timeout = store instanceof MemoryStore ? 0 : timeoutOf(options.storeTimeout);
 	limitPatience(store, timeout === 0 ? Infinity : timeout);
 	const runtime: Runtime = {
@@ -123,7 +129,8 @@ export function runtimeOf(options: SveltekitSessionConfig): Runtime {
 			hashIds,
 			namespace,
 			telemetry,
-			retired
+			retired,
+			columns
 		}),
 		cookie: Object.freeze(cookie),
 		touched: touchedBy(core, touched, `${cookie.maxAge}:${hashIds === true}:`),
@@ -167,7 +174,7 @@ const OPTION_TYPES = {
 	maxBytes: 'number',
 	encrypt: 'boolean or string',
 	namespace: 'string',
-	require: 'object',
+	require: 'list',
 	genid: 'function',
 	skip: 'function',
 	onEvent: 'function',
@@ -199,10 +206,18 @@ export const COOKIE_TYPES = {
 	secure: 'boolean'
 } as const;
 
+/** The cure for an attribute of the cookie that stands among the options. */
+function inCookie(name: string): string | undefined {
+	return Object.hasOwn(COOKIE_TYPES, name) ? `write \`cookie: { ${name} }\`` : undefined;
+}
+
 /** JavaScript callers get told what the compiler tells the others. */
 function check(name: string, value: unknown, expected: string): void {
 	if (value === undefined && name !== 'options') return;
-	const actual = value === null ? 'null' : value instanceof Date ? 'Date' : typeof value;
+	let actual: string = typeof value;
+	if (value === null) actual = 'null';
+	else if (value instanceof Date) actual = 'Date';
+	else if (Array.isArray(value)) actual = 'list';
 	if (!expected.split(' or ').includes(actual)) {
 		throw new ConfigError(
 			'options',
@@ -235,41 +250,6 @@ export function checkWellFormed(what: string, text: string | undefined): void {
 
 function article(noun: string): string {
 	return /^[aeiou]/i.test(noun) ? 'an' : 'a';
-}
-
-/** Refuses options that do not exist: one with a typing error would be ignored. */
-function checkNames(prefix: string, options: object, names: string[]): void {
-	const unknown = Object.keys(options).find((name) => !names.includes(name));
-	if (unknown === undefined) return;
-	const isOfCookie = prefix === '' && Object.hasOwn(COOKIE_TYPES, unknown);
-	const [nearest = ''] = names
-		.map((name) => [name, distance(unknown.toLowerCase(), name.toLowerCase())] as const)
-		.filter(([name, changes]) => changes <= Math.max(1, name.length / 3))
-		.sort(([, one], [, other]) => one - other)
-		.map(([name]) => name);
-	let cure = `there are ${names.map((name) => `\`${prefix}${name}\``).join(', ')}`;
-	if (nearest !== '') cure = `did you mean \`${prefix}${nearest}\`?`;
-	if (isOfCookie) cure = `write \`cookie: { ${unknown} }\``;
-	const kind = prefix === '' ? 'an option' : 'a cookie option';
-	throw new ConfigError('options', `\`${prefix}${unknown}\` is not ${kind}: ${cure}`);
-}
-
-/** The fewest characters to insert, delete or replace that make one word of another (Levenshtein). */
-function distance(one: string, other: string): number {
-	let row = Array.from({ length: other.length + 1 }, (_, length) => length);
-	for (const [i, letter] of one.split('').entries()) {
-		const next = [i + 1];
-		for (const [j, expected] of other.split('').entries())
-			next.push(
-				Math.min(
-					(row[j + 1] ?? 0) + 1,
-					(next[j] ?? 0) + 1,
-					(row[j] ?? 0) + (letter === expected ? 0 : 1)
-				)
-			);
-		row = next;
-	}
-	return row[other.length] ?? 0;
 }
 
 function checkValue(
@@ -319,7 +299,7 @@ function checkCapabilities(options: SveltekitSessionConfig, store: Store): void 
  */
 export function checkedCookie(cookie: CookieSerializeOptions = {}): CookieSerializeOptions {
 	const checked: CookieSerializeOptions = {};
-	checkNames('cookie.', cookie, Object.keys(COOKIE_TYPES));
+	checkNames(cookie, Object.keys(COOKIE_TYPES), { kind: 'a cookie option', prefix: 'cookie.' });
 	for (const [name, value] of Object.entries(cookie) as [string, unknown][]) {
 		check(`cookie.${name}`, value, COOKIE_TYPES[name as keyof typeof COOKIE_TYPES]);
 		if (typeof value === 'number' && !Number.isFinite(value))

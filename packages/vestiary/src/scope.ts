@@ -33,9 +33,13 @@ type KitCookieOptions = Parameters<Cookies['set']>[2];
  */
 export type PartialEvent = Partial<RequestEvent>;
 
-/** An event of which nothing is certain, whatever its type says. */
+/**
+ * An event of which nothing is certain, whatever its type says.
+ * @throws ConfigError if there is none at all
+ */
 export function partial(event: RequestEvent): PartialEvent {
-	return event;
+	if (typeof (event as unknown) === 'object' && (event as unknown) !== null) return event;
+	throw new ConfigError('options', 'the event is missing: pass the one of the request');
 }
 
 /** One request: its event, its current session, and the cookie that has to go out with it. */
@@ -108,13 +112,14 @@ export class Scope {
 	}
 
 	/**
-	 * The `Cookie` header of the request, or one made of SvelteKit's cookie jar if there is no request.
+	 * The `Cookie` header of the request, or one made of SvelteKit's cookie jar if there is no request, or one of
+	 * another kind, such as that of `node:http`.
 	 * @throws ConfigError if the event has neither
 	 */
 	get cookieHeader(): string | null {
 		const { request, cookies } = partial(this.event);
-		const headers: Headers | undefined = request?.headers;
-		if (headers) return headers.get('cookie');
+		const headers = request?.headers as Partial<Headers> | undefined;
+		if (typeof headers?.get === 'function') return headers.get('cookie');
 		const { name } = this.runtime.core;
 		if (typeof cookies?.get === 'function') {
 			const value = cookies.get(name, { decode: (encoded) => encoded });
@@ -122,7 +127,7 @@ export class Scope {
 		}
 		throw new ConfigError(
 			'options',
-			'the session cookie cannot be read: the event has neither `request` (with `headers`) nor `cookies` (with `get`)'
+			'the session cookie cannot be read: the event has neither `request` (with `headers`, such as `new Headers()`) nor `cookies` (with `get`)'
 		);
 	}
 

@@ -21,6 +21,7 @@ import {
 } from './generated/vestiary.js';
 import { watch, type OwnRequest } from './open-sessions.js';
 import { find, glance, type Loaded, type Owner } from './find.js';
+import { checkLoginOptions, type LoginOptions } from './login-options.js';
 import { busy, jsonOf, RENEWALS, type Compute, type Stored } from './records.js';
 import { cookieWith, ownIn } from './own-cookie.js';
 import { building, checkWellFormed, refusePromise, runtimeOf, userKey } from './runtime.js';
@@ -63,26 +64,16 @@ export let finish: (scope: Scope) => Promise<void> | undefined;
 export let storedId: (session: Session) => string | undefined;
 
 /**
+ * Whether something was assigned to the cookie of a session that is not stored.
+ * @internal
+ */
+export let hasUnsavedCookie: (session: Session) => boolean;
+
+/**
  * What the list of its user's sessions calls a session.
  * @internal
  */
 export let handleOf: (session: Session) => string | undefined;
-
-/** What may be said at a login. */
-export interface LoginOptions {
-	/** What the session is to hold. Default: nothing. */
-	// eslint-disable-next-line @typescript-eslint/no-generated-empty-object-type -- applications merge it
-	data?: Partial<SessionData> | undefined;
-	/** Keys of the old session's data that the new one keeps, such as a cart. Default: none. */
-	keep?: (keyof SessionData)[] | undefined;
-	/** What the user will recognise the session by: a device, a place. */
-	label?: string | undefined;
-	/**
-	 * When the visitor proved who it is. If all sessions of the user were ended since by another request, or if that
-	 * was more than a day ago, the login is refused. Default: when the request began.
-	 */
-	provenAt?: Date | undefined;
-}
 
 /** The application's function of an update. */
 type Change = (data: SessionData) => SessionData | undefined | Promise<SessionData | undefined>;
@@ -188,6 +179,8 @@ export class Session {
 	}
 
 	set cookie(cookie: CookieSerializeOptions) {
+		if (typeof (cookie as unknown) !== 'object' || (cookie as unknown) === null)
+			throw new ConfigError('options', '`session.cookie` must be an object of attributes');
 		this.#current().#cookie = { ...cookie, path: cookie.path ?? '/' };
 	}
 
@@ -252,6 +245,13 @@ export class Session {
 	update(
 		change: (data: SessionData) => SessionData | undefined | Promise<SessionData | undefined>
 	): Promise<boolean> {
+		if (typeof (change as unknown) !== 'function')
+			return this.#scope.operations.refuse(
+				new ConfigError(
+					'options',
+					'`session.update()` needs a function that changes the data'
+				)
+			);
 		return this.#run(async (session) =>
 			session.#inTurn(async (turn) => session.#update(change, turn))
 		);
@@ -328,6 +328,7 @@ export class Session {
 		const { records, core, options: config } = old.#scope.runtime;
 		if (!records.atomic) throw notAtomic('session.login()');
 		checkUser(userId);
+		checkLoginOptions(options);
 		checkWellFormed('the label of a session', options.label);
 		if (old.#failure && !old.#isLeftAlone()) throw old.#failure;
 		const { refusal } = old.#scope;
@@ -434,6 +435,7 @@ export class Session {
 			return session.#finished();
 		};
 		storedId = (session) => (session.#stage === Stage.Stored ? session.#id : undefined);
+		hasUnsavedCookie = (session) => session.#wanted() !== session.#own;
 		handleOf = (session) => session.#current().#owner?.handle;
 	}
 
@@ -530,6 +532,8 @@ export class Session {
 		const { stored, owner, found, renewed, own } = loaded;
 		this.#become(loaded);
 		if (renewed) this.#cookieStep(CookieStep.Set);
+		// Reading leaves everything as it is where no cookie can leave.
+		if (this.#scope.left) return;
 		if (owner?.stale) {
 			this.#scope.later(async () => {
 				if (await records.seen(owner, own)) return;
@@ -538,8 +542,7 @@ export class Session {
 				await records.discard(stored, readRecord(stored.text, found).v);
 			});
 		}
-		// Reading leaves everything as it is where no cookie can leave.
-		if (!records.atomic || this.#scope.left) return;
+		if (!records.atomic) return;
 		if (found & Found.Due) await this.#renewIfPossible();
 		else if (found & Found.Stale) {
 			this.#scope.later(async () =>
@@ -788,9 +791,12 @@ export class Session {
 			this.#barred = undefined;
 			return false;
 		}
-		const writes = this.#plan(operation).store !== StoreStep.Keep;
-		if (writes && operation !== Operation.Open) this.#scope.tell({ type: 'gone' });
-		return writes;
+		const { store, cookie } = this.#plan(operation);
+		const asked = operation === Operation.Save || operation === Operation.Touch;
+		// Also where the response has left: another session is none that could be saved too late.
+		const writes = store !== StoreStep.Keep || cookie === CookieStep.Late;
+		if ((writes || asked) && operation !== Operation.Open) this.#scope.tell({ type: 'gone' });
+		return writes || asked;
 	}
 
 	/** What is costly to know is found out only for the operation that it matters to. */
@@ -922,7 +928,10 @@ export class Session {
 			return true;
 		} catch (error) {
 			this.#unsaved = true;
-			throw error;
+			// `update` says by its result that nothing was written.
+			if (!compute || !isUnconfirmed(error)) throw error;
+			this.#end();
+			return false;
 		}
 	}
 
@@ -1126,9 +1135,10 @@ export class Session {
 		return step === CookieStep.Clear ? this.#scope.send(null, this.#own) : undefined;
 	}
 
-	/** Whether the data differs from what this request has loaded or written. */
+	/** Whether data or cookie attributes differ from what this request has loaded or written. */
 	#isPending(): boolean {
-		return this.#record !== undefined && jsonOf(this.#data) !== this.#baseOf(this.#record);
+		if (this.#record === undefined) return false;
+		return this.#wanted() !== this.#own || jsonOf(this.#data) !== this.#baseOf(this.#record);
 	}
 
 	/** Runs what writes this session after what writes it already, in this process. */

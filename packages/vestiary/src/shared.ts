@@ -1,4 +1,5 @@
 import { Cache, Recent } from './bounded.js';
+import { Columns } from './columns.js';
 import { mostRecentIds } from './generated/vestiary.js';
 import { MemoryStore } from './memory-store.js';
 import type { Scope } from './scope.js';
@@ -29,6 +30,8 @@ export interface SessionState {
 	readonly retired: Recent;
 	/** The writers of sessions in this process, by ID. */
 	readonly writes: Turns;
+	/** What the store keeps of a record, if it is not atomic. */
+	readonly columns: Columns;
 }
 
 /** Options that tell sessions of two handles apart. */
@@ -53,7 +56,8 @@ export function sharedBy(owner: Owner, store: Store): Shared {
 	const sessions = application.stores.get(key, () => ({
 		touched: new Recent(mostRecentIds()),
 		retired: new Recent(mostRecentIds()),
-		writes: new Turns()
+		writes: new Turns(),
+		columns: new Columns()
 	}));
 	return { requests: application.requests, sessions };
 }

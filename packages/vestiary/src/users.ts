@@ -1,7 +1,7 @@
 import { ownRequest, revokeOpen } from './open-sessions.js';
 import { runtimeOf, userKey, type Runtime } from './runtime.js';
 import { ConfigError } from './errors.js';
-import { checkUser, handleOf, type Session } from './session.js';
+import { checkUser, handleOf, Session } from './session.js';
 import type { SveltekitSessionConfig } from './types.js';
 
 /** One of a user's sessions, as it may be shown to the user. */
@@ -83,6 +83,7 @@ function sessionsOf({ core, records, store, options }: Runtime, userId: string):
 
 	return {
 		list: async (current) => {
+			if ((current ?? undefined) !== undefined) checkSession('list', current);
 			const list = await records.userList(userId);
 			const handle = current && handleOf(current);
 			return (list === undefined ? [] : core.userSessions(list))
@@ -96,10 +97,27 @@ function sessionsOf({ core, records, store, options }: Runtime, userId: string):
 				}));
 		},
 		revoke: async (handle) => {
+			if (typeof (handle as unknown) !== 'string')
+				throw new ConfigError(
+					'options',
+					'the handle of a session that is to be revoked must be a string: that of one in the list'
+				);
 			await records.changeUser(userId, core.userRemove(handle));
 			revokeOpen(store, key, (one) => one === handle, ownRequest());
 		},
-		revokeOthers: async (current) => end(handleOf(current)),
+		revokeOthers: async (current) => {
+			checkSession('revokeOthers', current);
+			await end(handleOf(current));
+		},
 		revokeAll: async () => end(undefined)
 	};
+}
+
+/** Without the session that is to stay, all would end. */
+function checkSession(method: string, current: unknown): void {
+	if (current instanceof Session) return;
+	throw new ConfigError(
+		'options',
+		`\`${method}()\` takes the session of the request, such as \`event.locals.session\`, of the same copy of this package`
+	);
 }

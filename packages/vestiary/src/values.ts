@@ -6,20 +6,30 @@ export interface OddValue {
 	kind: string;
 }
 
+/** Levels of objects that a session may have: `vestiary::MAX_DEPTH`. */
+const DEEPEST = 32;
+
+/** The kind of an object that is too deep for a session. */
+export const TOO_DEEP = 'an object below too many others';
+
 /**
- * The first value in the data of a session for which there is no JSON text: a BigInt, or an object that refers
- * to itself.
+ * The first value in the data of a session for which there is no JSON text: a BigInt, an object that refers to
+ * itself, or code of the application that throws when it is read.
  */
 export function unstorable(data: unknown): OddValue | undefined {
-	return search(data, '', [], (value, above) => {
+	const judge: Judge = (value, above) => {
 		if (typeof value === 'bigint') return 'a BigInt';
-		return above.includes(value) ? 'a reference to an object that it is in' : undefined;
-	});
+		if (above.includes(value)) return 'a reference to an object that it is in';
+		return above.length > DEEPEST && typeof value === 'object' && value !== null
+			? TOO_DEEP
+			: undefined;
+	};
+	return search(data, '', [], judge, true);
 }
 
 /** The first value that JSON changes or drops without an error, such as a `Date` or a `Map`. */
 export function changedByJson(data: unknown): OddValue | undefined {
-	return search(data, '', [], (value, _, inList) => {
+	const judge: Judge = (value, _, inList) => {
 		switch (typeof value) {
 			case 'function':
 				return 'a function';
@@ -35,39 +45,84 @@ export function changedByJson(data: unknown): OddValue | undefined {
 			default:
 				return undefined;
 		}
-	});
+	};
+	return search(data, '', [], judge, false);
 }
 
 /** The kind of an object that is not a plain one. */
 function classOf(value: object): string | undefined {
-	const prototype = Object.getPrototypeOf(value) as object | null;
+	const prototype = Object.getPrototypeOf(value) as { constructor?: { name?: unknown } } | null;
 	// Objects of another realm have an `Object.prototype` of their own.
 	if (prototype === null || Object.getPrototypeOf(prototype) === null) return undefined;
-	const { name } = prototype.constructor;
-	if (/^(?:Date|Map|Set)$/.test(name)) return `a ${name}`;
-	return name === '' ? 'an object of a class' : `an object of the class ${name}`;
+	const name = prototype.constructor?.name;
+	if (typeof name !== 'string' || name === '') return 'an object of a class';
+	return /^(?:Date|Map|Set)$/.test(name) ? `a ${name}` : `an object of the class ${name}`;
 }
 
 type Judge = (value: unknown, above: readonly unknown[], inList: boolean) => string | undefined;
 
-/** Walks what JSON walks: own enumerable properties, and what `toJSON` makes. */
+/** What is said of code of the application that throws. */
+const THROWS = 'something that throws when it is read';
+const TO_JSON = 'an object: a `toJSON` method in it throws';
+
+/**
+ * Walks what JSON walks: own enumerable properties, and what `toJSON` makes.
+ * @param calls Whether to call `toJSON`
+ */
 function search(
 	value: unknown,
 	path: string,
 	above: readonly unknown[],
 	judge: Judge,
+	calls: boolean,
 	inList = false
 ): OddValue | undefined {
-	const kind = judge(value, above, inList);
-	if (kind !== undefined) return { path, kind };
-	if (typeof value !== 'object' || value === null || above.includes(value)) return undefined;
-	if ('toJSON' in value && typeof value.toJSON === 'function') return undefined;
-	const around = [...above, value];
-	for (const [key, inner] of Object.entries(value) as [string, unknown][]) {
-		const found = search(inner, join(path, key, value), around, judge, Array.isArray(value));
-		if (found) return found;
+	try {
+		const kind = judge(value, above, inList);
+		if (kind !== undefined) return { path, kind };
+		if (typeof value !== 'object' || value === null || above.includes(value)) return undefined;
+		if (above.length > DEEPEST) return undefined;
+		const around = [...above, value];
+		if ('toJSON' in value && typeof value.toJSON === 'function') {
+			if (!calls) return undefined;
+			const made = called(value as Convertible, path);
+			return made
+				? search(made.value, path, around, judge, calls, inList)
+				: { path, kind: TO_JSON };
+		}
+		for (const key of Object.keys(value)) {
+			const below = join(path, key, value);
+			const inner = read(value, key);
+			if (!inner) return { path: below, kind: THROWS };
+			const found = search(inner.value, below, around, judge, calls, Array.isArray(value));
+			if (found) return found;
+		}
+		return undefined;
+	} catch {
+		return { path, kind: THROWS };
 	}
-	return undefined;
+}
+
+interface Convertible {
+	toJSON(key: string): unknown;
+}
+
+/** What `toJSON` makes; undefined if it throws. */
+function called(value: Convertible, path: string): { value: unknown } | undefined {
+	try {
+		return { value: value.toJSON(path) };
+	} catch {
+		return undefined;
+	}
+}
+
+/** The value of a property; undefined if a getter throws. */
+function read(object: object, key: string): { value: unknown } | undefined {
+	try {
+		return { value: (object as Record<string, unknown>)[key] };
+	} catch {
+		return undefined;
+	}
 }
 
 function join(path: string, key: string, within: object): string {

@@ -2,7 +2,7 @@ import type { RequestEvent } from '@sveltejs/kit';
 
 import { hint } from './hints.js';
 import type { Runtime } from './runtime.js';
-import { Session } from './session.js';
+import { hasUnsavedCookie, Session } from './session.js';
 import type { SessionData } from './types.js';
 import { changedByJson } from './values.js';
 
@@ -14,6 +14,9 @@ const LOGIN_KEY =
 const STORES = ['save', 'update', 'regenerate', 'login', 'destroy', 'renew'] as const;
 
 type Method = (typeof STORES)[number] | 'setData' | 'touch';
+
+/** The application's function of an update. */
+type Change = (data: SessionData) => SessionData | undefined | Promise<SessionData | undefined>;
 
 /** The result of an operation, which knows whether the application waits for it. */
 type Result = Promise<unknown> & { heard?: boolean };
@@ -42,17 +45,29 @@ export class Watch {
 
 	/** Hints at what the request did, when its response is ready. */
 	end(): void {
+		harmless(() => {
+			this.#end();
+		});
+	}
+
+	#end(): void {
 		this.#checkSlot();
 		for (const { name, result } of this.#calls)
 			if (result.heard === false)
 				hint(
 					`\`session.${name}()\` is not awaited: write \`await session.${name}()\`, or the code after it runs too early and misses its errors`
 				);
+		const { autoSave, saveUninitialized } = this.#runtime.options;
+		const savesByItself = autoSave === true || saveUninitialized === true;
+		if (!savesByItself && !this.#failed && hasUnsavedCookie(this.#session))
+			hint(
+				'`session.cookie` was changed and not saved: call `await session.save()` after the change'
+			);
 		if (this.#stored === undefined || this.#failed) return;
 		const data = dataOf(this.#session);
 		this.#checkValues(data);
-		const { autoSave, saveUninitialized } = this.#runtime.options;
-		const key = autoSave || saveUninitialized ? undefined : changedKey(this.#stored, data);
+		if (savesByItself) this.#checkLogin(data);
+		const key = savesByItself ? undefined : changedKey(this.#stored, data);
 		if (key !== undefined)
 			hint(
 				`\`session.data.${key}\` was changed and not saved: call \`await session.save()\` after the change, or set \`autoSave: true\``
@@ -82,12 +97,14 @@ export class Watch {
 	#call(session: Session, name: Method, args: unknown[]): Result {
 		this.#used();
 		if (name === 'setData') this.#checkValues(args[0]);
-		if (name === 'save') {
-			this.#checkValues(dataOf(session));
-			this.#checkLogin(dataOf(session));
-		}
+		if (name === 'save') this.#checkSaved(dataOf(session));
 		const method = Reflect.get(Session.prototype, name) as (...args: unknown[]) => Result;
-		const result = method.apply(session, args);
+		const [change, ...others] = args;
+		const watched =
+			name === 'update' && typeof change === 'function'
+				? [this.#watchedChange(change as Change), ...others]
+				: args;
+		const result = method.apply(session, watched);
 		// `setData` is done when the call returns, unless it saves by itself.
 		if (name !== 'setData') this.#calls.push({ name, result });
 		// Not `result.then`, by which an operation learns that the application waits for it.
@@ -106,6 +123,25 @@ export class Watch {
 			}
 		);
 		return result;
+	}
+
+	/** The function of an update, whose data is looked at before it is stored. */
+	#watchedChange(change: Change): Change {
+		return (data) => {
+			const made = change(data);
+			const check = (one: SessionData | undefined): void => {
+				this.#checkSaved(one ?? data);
+			};
+			// Not awaited, nor waited for: the function is as fast, and as late, as the application's.
+			if (made instanceof Promise) void made.then(check, () => undefined);
+			else check(made);
+			return made;
+		};
+	}
+
+	#checkSaved(data: SessionData): void {
+		this.#checkValues(data);
+		this.#checkLogin(data);
 	}
 
 	/** The application uses the session for the first time. */
@@ -127,9 +163,11 @@ export class Watch {
 	#checkLogin(data: SessionData): void {
 		if (!this.#isOld || this.#session.userId !== undefined) return;
 		const before = parsed(this.#stored);
-		const key = Object.entries(data).find(
-			([name, value]) => value && !before[name] && LOGIN_KEY.test(name)
-		)?.[0];
+		// As it will be stored: getters of the application are not called for a hint.
+		const after = parsed(textOf(data));
+		const key = Object.keys(after).find(
+			(name) => after[name] && !before[name] && LOGIN_KEY.test(name)
+		);
 		if (key !== undefined)
 			hint(
 				`\`session.data.${key}\` is new in a session that existed before: if this is a login, call \`await session.regenerate()\` before it, or \`await session.login(…)\`, or an attacker who planted the old ID is logged in, too`
@@ -177,6 +215,15 @@ export function watchPrerendered(event: RequestEvent, session: Session): void {
 			return dataOf(session);
 		}
 	});
+}
+
+/** Runs what only looks for hints: whatever it meets, the request must not fail by it. */
+function harmless(look: () => void): void {
+	try {
+		look();
+	} catch {
+		// The operation itself says what is wrong.
+	}
 }
 
 /** The data of a session, past the watching property. */

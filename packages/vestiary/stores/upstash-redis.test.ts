@@ -37,7 +37,13 @@ const CLIENTS = {
 	'@upstash/redis/cloudflare': () => new CloudflareRedis(at()),
 	'@upstash/redis without base64': () => new Redis({ ...at(), responseEncoding: false }),
 	'@upstash/redis that parses nothing': () =>
-		new Redis({ ...at(), automaticDeserialization: false })
+		new Redis({ ...at(), automaticDeserialization: false }),
+	// As a stand-in for tests may be.
+	'a client that has no getrange': () => {
+		const client = new Redis(at());
+		Object.defineProperty(client, 'getrange', { value: undefined });
+		return client;
+	}
 };
 
 for (const [name, connect] of Object.entries(CLIENTS)) {

@@ -75,6 +75,25 @@ test('a known secret is known in capitals, too', async () => {
 	expect(warnings).toEqual([expect.stringContaining('that everybody knows')]);
 });
 
+test.each([
+	'super-secret-key',
+	'your-session-secret-here',
+	'a-very-long-secret-that-is-32-bytes',
+	'abcdefghijklmnopqrstuvwxyz123456',
+	'Shhhhhhhhhhhh, it is a secret!!!'
+])('%s is one that everybody knows', async (secret) => {
+	await use({ secret });
+	expect(warnings).toEqual([expect.stringContaining('everybody knows')]);
+});
+
+test.each(['x'.repeat(98), '1'.repeat(98), 'todo'.repeat(24), 'a'.repeat(98)])(
+	'a secret that begins like an example is looked at in no time: %s',
+	async (beginning) => {
+		await use({ secret: `${beginning}q` });
+		expect(warnings).toEqual([]);
+	}
+);
+
 test('a secret of 31 bytes gets a hint, and one of 32 none', async () => {
 	await use({ secret: 'r4nd0m-'.repeat(4) + 'abcd' });
 	expect(warnings).toEqual([]);

@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 
 import {
 	MemoryStore,
+	sessions,
 	sveltekitSessionHandle,
 	type AtomicOperations,
 	type Session,
@@ -137,6 +138,29 @@ describe.each(FASTER)('a %s in another process, while the page is made', (_, fas
 		expect(late).toEqual([]);
 	});
 });
+
+test.each(SLOW)(
+	'a user ends all sessions and logs in again, in another process, while a page %s: no cookie',
+	async (_, options, slow) => {
+		const [cookie = ''] = await request(async (session) => session.login('ada'), undefined);
+		let newer: string[] = [];
+		const late = await request(
+			async (session) => {
+				await slow(session);
+				newer = await request(async (other) => {
+					await sessions({ ...common, store: process() })
+						.of('ada')
+						.revokeAll();
+					await other.login('ada');
+				}, cookie);
+			},
+			cookie,
+			options
+		);
+		expect(newer).toHaveLength(1);
+		expect(late).toEqual([]);
+	}
+);
 
 test('a renewal in another process: the old ID is not set over the new one', async () => {
 	const cookie = await visitor({ rolling: true });

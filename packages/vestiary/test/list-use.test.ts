@@ -114,3 +114,14 @@ test('what is open for long is written there, too, or the list would drop a sess
 	expect(session.userId).toBe('ada');
 	expect(await sessions(options).of('ada').list()).toHaveLength(1);
 });
+
+test('reading where no cookie can leave, as in a WebSocket upgrade, writes nothing there', async () => {
+	const { cookie } = await loggedIn();
+	vi.setSystemTime(Date.now() + 12 * 3_600_000);
+	const before = await sessions(options).of('ada').list();
+	const { headers } = testEvent(cookie).event.request;
+	const upgrade = { request: { headers } } as never;
+	const session = await Session.initialize(upgrade, options);
+	expect(session.userId).toBe('ada');
+	expect(await sessions(options).of('ada').list()).toEqual(before);
+});

@@ -246,6 +246,31 @@ describe('an attribute that is assigned to session.cookie', () => {
 		expect(plain.lastTtl).toBe(MONTH * 1_000);
 	});
 
+	test.each([
+		['atomic', () => new MemoryStore()],
+		['not atomic', () => new CountingStore()]
+	])('is not lost by an update, in a store that is %s', async (_, plain) => {
+		const config = { ...options, store: plain() };
+		const cookie = pairOf(await request(undefined, (session) => session.save(), config));
+		const header = await request(
+			cookie,
+			async (session) => {
+				session.cookie.maxAge = MONTH;
+				await session.update((data) => Object.assign(data, { n: 2 }));
+			},
+			config
+		);
+		expect(header).toContain(`; Max-Age=${MONTH};`);
+	});
+
+	test.each([null, undefined, 5])('must be one of an object, not of %o', async (cookie) => {
+		await request(undefined, (session) => {
+			expect(() => {
+				session.cookie = cookie as never;
+			}).toThrow(ConfigError);
+		});
+	});
+
 	test('reaches the cookie jar where there is no handle', async () => {
 		const { event, cookies } = testEvent();
 		const session = await Session.initialize(event, options);

@@ -67,7 +67,7 @@ describe.each(ENDS)('%s in the session’s own request', (_, end) => {
 			await session.save();
 			expect(await session.update((data) => data)).toBe(false);
 			await session.touch();
-			expect(events).toEqual(['gone', 'gone']);
+			expect(events).toEqual(['gone', 'gone', 'gone']);
 		});
 		expect(setCookie).toHaveLength(1);
 		expect(setCookie[0]).toContain('Max-Age=0');
@@ -172,4 +172,18 @@ test('nothing of a request is kept once it is over', async () => {
 	expect(session.userId).toBe('ada');
 	expect(await session.update((data) => data)).toBe(false);
 	expect(session.userId).toBeUndefined();
+});
+
+test('a stream whose session was revoked writes nothing, and is told so', async () => {
+	const cookie = await loggedIn();
+	const { session } = await visit(cookie, async (streaming) => {
+		await visit(cookie, async () => sessions(options).of('ada').revokeAll());
+		expect(streaming.userId).toBeUndefined();
+	});
+	events.length = 0;
+	expect(await session.update((data) => data)).toBe(false);
+	await session.save();
+	await session.touch();
+	expect(events).toEqual(['gone', 'gone', 'gone']);
+	expect(session.isNew).toBe(true);
 });

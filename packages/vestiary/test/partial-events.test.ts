@@ -91,6 +91,24 @@ describe('an event with nothing but', () => {
 		await expect(session.save()).rejects.toBeInstanceOf(ResponseSentError);
 	});
 
+	test('a request of node:http, whose headers are a plain object: the jar is read, or an error says what to pass', async () => {
+		const value = await visitor();
+		const request = { headers: { cookie: `connect.sid=${value}` } };
+		const read = await Session.initialize(only({ request, cookies: jar(value) }), options);
+		expect(read.data).toEqual({ n: 1 });
+		const refused = Session.initialize(only({ request }), options);
+		await expect(refused).rejects.toThrow(/`headers`, such as `new Headers\(\)`/);
+	});
+
+	test.each([undefined, null, 'event'])('%o, which is no event', async (event) => {
+		const none = event as unknown as RequestEvent;
+		const resolve = (): Response => new Response();
+		await expect(Session.initialize(none, options)).rejects.toBeInstanceOf(ConfigError);
+		expect(() => new Session(none, options)).toThrow(ConfigError);
+		const handled = sveltekitSessionHandle(options)({ event: none, resolve });
+		await expect(handled).rejects.toBeInstanceOf(ConfigError);
+	});
+
 	test('neither: an error says which is missing', async () => {
 		const initialized = Session.initialize(only({ locals: {} }), options);
 		await expect(initialized).rejects.toBeInstanceOf(ConfigError);

@@ -136,6 +136,49 @@ describe('a store that is made wrong is refused, with what to write', () => {
 		);
 	});
 
+	test.each([
+		[MemoryStore, { maxEntires: 5 }, 'maxEntires', 'did you mean `maxEntries`?'],
+		[RedisStore, { client: ioClient, tll: 5 }, 'tll', 'did you mean `ttl`?'],
+		[UpstashRedisStore, { client: upstash, prefx: '' }, 'prefx', 'did you mean `prefix`?'],
+		[KvStore, { client: namespace, time: 5 }, 'time', 'there are `client`'],
+		[SqliteStore, { database: ':memory:', name: 'x' }, 'name', 'there are `database`, `table`'],
+		[
+			RedisStore,
+			{ client: ioClient, confirm: { replicas: 1, timeout: 50, of: 2 } },
+			'confirm.of',
+			'there are `confirm.replicas`'
+		]
+	])('an option that does not exist (%o, %o)', (kind, options, name, cure) => {
+		const message = refusal(() => made(kind, options));
+		expect(message).toContain(`\`${name}\` is not an option of \``);
+		expect(message).toContain(cure);
+	});
+
+	test.each([null, 5, 'two'])('a confirmation that is %o', (confirm) => {
+		expect(refusal(() => made(RedisStore, { client: ioClient, confirm }))).toContain(
+			'`confirm: { replicas, timeout }`'
+		);
+	});
+
+	test.each([NaN, null, true, Symbol('x'), 'a-b', '1st'])(
+		'a table that is called %o',
+		(table) => {
+			expect(refusal(() => made(SqliteStore, { database: ':memory:', table }))).toContain(
+				'`table`'
+			);
+		}
+	);
+
+	test('half of the atomic operations', () => {
+		const store = new MemoryStore();
+		for (const atomic of [5, {}, { read: vi.fn() }]) {
+			const options = { secret: SECRET, store: Object.assign(store, { atomic }) as never };
+			expect(refusal(() => sveltekitSessionHandle(options))).toContain(
+				'`store.atomic` must have the functions `read`, `create`'
+			);
+		}
+	});
+
 	test('clients of every kind are accepted', () => {
 		for (const client of [ioClient, ioCluster, nodeClient, nodeCluster])
 			expect(() => made(RedisStore, { client })).not.toThrow();

@@ -2,9 +2,16 @@ import { expect, test } from 'vitest';
 
 import { DataError } from '../src/index.js';
 import { jsonOf } from '../src/records.js';
+import { changedByJson } from '../src/values.js';
 
 const cycle: Record<string, unknown> = { name: 'secret value' };
 cycle.list = [{ self: cycle }];
+
+function revoked(): object {
+	const { proxy, revoke } = Proxy.revocable({}, {});
+	revoke();
+	return proxy;
+}
 
 test.each([
 	[{ cart: { items: [1, 2, 3, { price: 10n }] } }, '`cart.items[3].price` is a BigInt'],
@@ -18,7 +25,20 @@ test.each([
 				}
 			}
 		},
-		'a `toJSON` method in it throws'
+		'`bad` is an object: a `toJSON` method in it throws'
+	],
+	[{ a: { toJSON: () => ({ b: 1n }) } }, '`a.b` is a BigInt'],
+	[
+		{
+			list: [
+				{
+					get n(): number {
+						throw new Error('secret value');
+					}
+				}
+			]
+		},
+		'`list[0].n` is something that throws when it is read'
 	]
 ])('data that cannot be stored: the error names the key, and no value', (data, text) => {
 	let error: unknown;
@@ -32,4 +52,34 @@ test.each([
 	expect(error).toHaveProperty('code', 'json');
 	expect(JSON.stringify([String(error), String((error as Error).cause)])).not.toContain('secret');
 	expect(String(error)).not.toContain('10');
+});
+
+test('an object that cannot even be asked for its type cannot be stored', () => {
+	const odd = revoked();
+	const because = 'is something that throws when it is read';
+	expect(() => jsonOf({ gone: odd })).toThrow(`\`gone\` ${because}`);
+	expect(() => jsonOf(odd)).toThrow(`it ${because}`);
+});
+
+test('data that is too deep to be looked at is too deep, and no overflow of the stack', () => {
+	let deep: object = {};
+	for (let level = 0; level < 100_000; level++) deep = { deep };
+	expect(() => jsonOf(deep)).toThrow(expect.objectContaining({ code: 'too_deep' }));
+	expect(changedByJson(deep)).toBeUndefined();
+});
+
+test('a class without a constructor, or a name, is a class', () => {
+	const Named = function (): void {
+		// Its name throws.
+	};
+	Object.defineProperty(Named, 'name', {
+		get: () => {
+			throw new Error('secret value');
+		}
+	});
+	const named = Object.create({ constructor: Named }) as object;
+	expect(changedByJson({ a: Object.create({ constructor: undefined }) as object })?.kind).toBe(
+		'an object of a class'
+	);
+	expect(changedByJson({ a: named })?.kind).not.toContain('secret');
 });

@@ -81,6 +81,23 @@ test.each<[string, Work, string]>([
 	['Infinity', (s) => save(s, { n: Infinity }), '`session.data.n` is Infinity'],
 	['undefined in a list', (s) => save(s, { l: [undefined] }), '`session.data.l[0]` is undefined'],
 	[
+		'a Date in an update',
+		(s) => s.update((d) => Object.assign(d, { updated: new Date() })),
+		'`session.data.updated` is a Date'
+	],
+	[
+		'a Map in an update that is async',
+		(s) => s.update(async () => data({ later: new Map() })),
+		'`session.data.later` is a Map'
+	],
+	[
+		'an attribute of the cookie without save',
+		(s) => {
+			s.cookie.maxAge = 60;
+		},
+		'`session.cookie` was changed and not saved'
+	],
+	[
 		'save without await',
 		async (s) => {
 			await s.setData(data({ n: 1 }));
@@ -113,6 +130,23 @@ test('a login on the old ID is hinted at, and one with a new ID is not', async (
 	const again = await request((s) => save(s, { cart: 1 }));
 	await request((s) => save(s, { cart: 1, userId: '7' }), again);
 	expect(warnings).toEqual([expect.stringContaining('`session.data.userId` is new')]);
+});
+
+test.each<[string, Partial<SveltekitSessionConfig>, Work]>([
+	['by autoSave', { autoSave: true }, (s) => s.setData(data({ userId: '7' }))],
+	['by an update', {}, (s) => s.update((d) => Object.assign(d, { userId: '7' }))]
+])('a login on the old ID %s is hinted at', async (_, more, work) => {
+	const cookie = await request((s) => save(s, { cart: 1 }));
+	await request(work, cookie, more);
+	expect(warnings).toEqual([expect.stringContaining('`session.data.userId` is new')]);
+});
+
+test('data at which nobody can look makes no request fail that does not store it', async () => {
+	const { proxy, revoke } = Proxy.revocable({}, {});
+	revoke();
+	for (const odd of [proxy, Object.create({ constructor: null }) as object])
+		await request((s) => s.setData(data({ odd })));
+	await request((s) => s.setData(null as never));
 });
 
 test('what saves, or saves by itself, gives no hint', async () => {

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import {
 	MemoryStore,
 	Session,
+	sessions,
 	sveltekitSessionHandle,
 	type AtomicOperations,
 	type SessionData,
@@ -108,6 +109,21 @@ describe('a request that had the session open before it got another ID', () => {
 		saving.session.data.n = 5;
 		await expect(saving.session.save()).rejects.toMatchObject(unconfirmed);
 		expect(await updating.session.update((data) => data)).toBe(false);
+		expect(await dataOf(renewing.cookie())).toEqual({ n: 1 });
+	});
+
+	test('leaves a session in its user’s list whose record may be elsewhere', async () => {
+		vi.useFakeTimers();
+		const login = await opened();
+		await login.session.login('ada', { data: { n: 1 } });
+		const [saving, updating] = [await opened(login.cookie()), await opened(login.cookie())];
+		const renewing = await opened(login.cookie());
+		await renewing.session.renew();
+		vi.setSystemTime(Date.now() + 11 * 60_000);
+		saving.session.data.n = 5;
+		await expect(saving.session.save()).rejects.toMatchObject({ code: 'store_unconfirmed' });
+		expect(await updating.session.update((data) => data)).toBe(false);
+		expect(await sessions(options).of('ada').list()).toHaveLength(1);
 		expect(await dataOf(renewing.cookie())).toEqual({ n: 1 });
 	});
 });

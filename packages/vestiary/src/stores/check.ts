@@ -1,6 +1,7 @@
 import { ConfigError } from '../errors.js';
 import { building } from '../environment.js';
 import type { Serializer } from '../memory-store.js';
+import { checkNames } from '../names.js';
 import { LONGEST } from './options.js';
 
 /** Refuses options of a store that do not have the client, before it loses anything. */
@@ -32,12 +33,22 @@ export function checkObject(store: string, options: unknown, usage: string): voi
 	throw wrong(`${usage}: the options of ${store} must be an object, not ${given}`);
 }
 
-/** Refuses common options of stores that cannot work. */
-export function checkCommon(options: {
-	prefix?: string | undefined;
-	serializer?: Serializer | undefined;
-	ttl?: number | undefined;
-}): void {
+/**
+ * Refuses common options of stores that cannot work.
+ * @param others The names of the store's other options
+ */
+export function checkCommon(
+	store: string,
+	options: {
+		prefix?: string | undefined;
+		serializer?: Serializer | undefined;
+		ttl?: number | undefined;
+	},
+	others: readonly string[]
+): void {
+	checkNames(options, [...others, 'prefix', 'serializer', 'ttl'], {
+		kind: `an option of \`${store}\``
+	});
 	const { prefix, serializer, ttl } = options as Record<string, unknown>;
 	if (prefix !== undefined && typeof prefix !== 'string')
 		throw wrong(`\`prefix\` must be a string, not ${typeof prefix}`);
@@ -51,6 +62,8 @@ export interface NumberRule {
 	unit: string;
 	/** `Infinity` is allowed, and means that there is no limit. */
 	unlimited?: boolean;
+	/** It counts something that cannot be divided. */
+	whole?: boolean;
 	/** Default: the smallest number above 0. */
 	least?: number;
 	most?: number;
@@ -59,14 +72,21 @@ export interface NumberRule {
 /** Refuses a number that is none, is out of range, or is infinite where that has no meaning. */
 export function checkNumber(name: string, value: unknown, rule: NumberRule): void {
 	if (value === undefined) return;
-	const { unit, unlimited = false, least = Number.MIN_VALUE, most = LONGEST } = rule;
+	const {
+		unit,
+		unlimited = false,
+		whole = false,
+		least = Number.MIN_VALUE,
+		most = LONGEST
+	} = rule;
 	if (typeof value === 'number') {
 		if (unlimited && value === Infinity) return;
-		if (value >= least && value <= most) return;
+		if (value >= least && value <= most && (!whole || Number.isInteger(value))) return;
 	}
 	const from = least === Number.MIN_VALUE ? 'more than 0' : `at least ${least}`;
 	const infinite = unlimited ? ', or `Infinity` for no limit' : ', and finite';
-	throw wrong(`\`${name}\` must be a number of ${unit}, ${from}, at most ${most}${infinite}`);
+	const number = whole ? 'a whole number' : 'a number';
+	throw wrong(`\`${name}\` must be ${number} of ${unit}, ${from}, at most ${most}${infinite}`);
 }
 
 /** Refuses what is not a store of sessions, and says what to make of it. */
@@ -79,6 +99,9 @@ export function checkStore(store: object): void {
 		);
 	if (!has(store, STORE))
 		throw wrong(`\`store\` must be a store, with the functions ${listed(STORE)}`);
+	const { atomic } = store as { atomic?: unknown };
+	if (atomic !== undefined && atomic !== null && !has(atomic, ATOMIC))
+		throw wrong(`\`store.atomic\` must have the functions ${listed(ATOMIC)}`);
 }
 
 /** Refuses what is not a store of express-session. */
@@ -98,6 +121,8 @@ export function has(value: unknown, methods: readonly string[]): boolean {
 }
 
 const STORE = ['get', 'set', 'destroy', 'touch'];
+
+const ATOMIC = ['read', 'create', 'replace', 'touch', 'remove'];
 
 /** A function that one kind of client alone has, and what to do with it. */
 const CLIENTS: readonly (readonly [method: string, cure: string])[] = [

@@ -47,7 +47,7 @@ export class KvStore implements Store {
 
 	constructor(options: KvStoreOptions) {
 		checkClient('KvStore', options, ['getWithMetadata', 'put', 'delete']);
-		checkCommon(options);
+		checkCommon('KvStore', options, ['client']);
 		this.client = options.client;
 		({ prefix: this.prefix, serializer: this.serializer, ttl: this.ttl } = full(options));
 		isRemote(this, { kind: this.constructor, prefix: this.prefix, client: this.client });

@@ -9,7 +9,8 @@ import {
 	outcomeOf,
 	TIME
 } from './compare-and-set.js';
-import { checkClient, checkCommon, checkNumber } from './check.js';
+import { checkNames } from '../names.js';
+import { checkClient, checkCommon, checkNumber, checkObject } from './check.js';
 import { isRemote } from './client.js';
 import { full, millis, parsed, type StoreOptions } from './options.js';
 
@@ -88,7 +89,7 @@ export class RedisStore implements Store {
 
 	constructor(options: RedisStoreOptions) {
 		checkClient('RedisStore', options, ['get', 'set', 'del']);
-		checkCommon(options);
+		checkCommon('RedisStore', options, ['client', 'confirm']);
 		checkConfirm(options.confirm);
 		this.#confirm = options.confirm;
 		this.client = options.client;
@@ -226,13 +227,24 @@ export class RedisStore implements Store {
 
 function checkConfirm(confirm: RedisStoreOptions['confirm']): void {
 	if (confirm === undefined) return;
+	checkObject('RedisStore', confirm, '`confirm: { replicas, timeout }`');
+	checkNames(confirm, ['replicas', 'timeout'], {
+		kind: 'an option of `RedisStore`',
+		prefix: 'confirm.'
+	});
 	const { replicas, timeout } = confirm as Partial<typeof confirm>;
-	checkNumber('confirm.replicas', replicas ?? NaN, { unit: 'replicas', least: 1, most: 1_000 });
+	checkNumber('confirm.replicas', replicas ?? NaN, {
+		unit: 'replicas',
+		least: 1,
+		most: 1_000,
+		whole: true
+	});
 	// 0 would wait for ever.
 	checkNumber('confirm.timeout', timeout ?? NaN, {
 		unit: 'milliseconds',
 		least: 1,
-		most: 2 ** 31 - 1
+		most: 2 ** 31 - 1,
+		whole: true
 	});
 }
 

@@ -63,11 +63,12 @@ export class SqliteStore implements Store {
 
 	constructor(options: SqliteStoreOptions) {
 		checkDatabase(options);
-		checkCommon(options);
+		checkCommon('SqliteStore', options, ['database', 'table']);
 		({ prefix: this.prefix, serializer: this.serializer, ttl: this.ttl } = full(options));
 		const { database, table = 'sessions' } = options;
-		if (!/^[A-Za-z_]\w{0,63}$/.test(table)) {
-			throw new TypeError(
+		if (typeof (table as unknown) !== 'string' || !/^[A-Za-z_]\w{0,63}$/.test(table)) {
+			throw new ConfigError(
+				'options',
 				'`table` must be letters, digits and `_`, not beginning with a digit'
 			);
 		}

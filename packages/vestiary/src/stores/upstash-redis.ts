@@ -41,7 +41,7 @@ export class RedisStore implements Store {
 
 	constructor(options: UpstashRedisStoreOptions) {
 		checkClient('UpstashRedisStore', options, ['get', 'set', 'del', 'eval']);
-		checkCommon(options);
+		checkCommon('UpstashRedisStore', options, ['client']);
 		this.client = options.client;
 		({ prefix: this.prefix, serializer: this.serializer, ttl: this.ttl } = full(options));
 		isRemote(this, { kind: this.constructor, prefix: this.prefix, client: this.client });
@@ -87,7 +87,11 @@ export class RedisStore implements Store {
 		}
 		const value = await this.client.get(key);
 		if (value === null || value === undefined || value === '') return null;
-		return typeof value === 'string' ? value : JSON.stringify(value);
+		if (typeof value === 'string') return value;
+		const marked = await this.client.eval(MARKED_GET, [key], []);
+		return typeof marked === 'string' && marked.startsWith('={')
+			? marked.slice(1)
+			: JSON.stringify(value);
 	}
 
 	#operations(): AtomicOperations {

@@ -1,0 +1,48 @@
+import { ConfigError } from './errors.js';
+
+/** What names are of, for the message about one that does not exist. */
+export interface Named {
+	/** What such a name is: `an option`. */
+	kind: string;
+	/** Put before each name in the message. Default: nothing. */
+	prefix?: string;
+	/** A better cure than the nearest name, if there is one. */
+	cure?: (unknown: string) => string | undefined;
+}
+
+/** Refuses options that do not exist: one with a typing error would be ignored. */
+export function checkNames(
+	options: object,
+	names: readonly string[],
+	{ kind, prefix = '', cure: cureOf }: Named
+): void {
+	const unknown = Object.keys(options).find((name) => !names.includes(name));
+	if (unknown === undefined) return;
+	const [nearest = ''] = names
+		.map((name) => [name, distance(unknown.toLowerCase(), name.toLowerCase())] as const)
+		.filter(([name, changes]) => changes <= Math.max(1, name.length / 3))
+		.sort(([, one], [, other]) => one - other)
+		.map(([name]) => name);
+	let cure = `there are ${names.map((name) => `\`${prefix}${name}\``).join(', ')}`;
+	if (nearest !== '') cure = `did you mean \`${prefix}${nearest}\`?`;
+	cure = cureOf?.(unknown) ?? cure;
+	throw new ConfigError('options', `\`${prefix}${unknown}\` is not ${kind}: ${cure}`);
+}
+
+/** The fewest characters to insert, delete or replace that make one word of another (Levenshtein). */
+function distance(one: string, other: string): number {
+	let row = Array.from({ length: other.length + 1 }, (_, length) => length);
+	for (const [i, letter] of one.split('').entries()) {
+		const next = [i + 1];
+		for (const [j, expected] of other.split('').entries())
+			next.push(
+				Math.min(
+					(row[j + 1] ?? 0) + 1,
+					(next[j] ?? 0) + 1,
+					(row[j] ?? 0) + (letter === expected ? 0 : 1)
+				)
+			);
+		row = next;
+	}
+	return row[other.length] ?? 0;
+}
