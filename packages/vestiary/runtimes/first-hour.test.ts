@@ -1,3 +1,4 @@
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import type { Page } from 'playwright-core';
@@ -14,6 +15,16 @@ beforeAll(async () => {
 	chromium = await freshChromium();
 });
 afterAll(() => chromium.close());
+
+/** What docs/writing-a-store.md shows, and the same for atomic operations. */
+const SUITES = `import { describe, test } from 'vitest';
+import { MemoryStore } from 'vestiary';
+import { testAtomicStore, testStore } from 'vestiary/testing';
+
+const options = { runner: { describe, test }, shortestTtl: 300 };
+testStore('my store', () => new MemoryStore(), options);
+testAtomicStore('my atomic store', () => new MemoryStore(), options);
+`;
 
 /** Fills in the login form, and logs in. */
 async function logIn(page: Page, fields: Record<string, string>): Promise<void> {
@@ -70,6 +81,19 @@ describe.each(NEW_APPS)('$name, made as the page says', (kit) => {
 		});
 
 		test('compiles', () => check(folder));
+
+		test('its vitest, which demands assertions, runs the suites for stores', async () => {
+			const vitest = async (text: string): Promise<string> => {
+				await writeFile(join(folder, 'src/store.test.ts'), text);
+				const args = ['run', '--reporter=verbose'];
+				return run('node_modules/.bin/vitest', args, folder, { NO_COLOR: '1' });
+			};
+			const passed = await vitest(SUITES);
+			expect(passed).toContain('my store is a store > returns what was stored');
+			expect(passed).toContain('my atomic store is an atomic store > creates once');
+			const nothing = "import { test } from 'vitest';\ntest('nothing', () => undefined);\n";
+			await expect(vitest(nothing)).rejects.toThrow('expected any number of assertion');
+		});
 
 		test.each([
 			['vite dev', dev],

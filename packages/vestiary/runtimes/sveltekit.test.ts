@@ -47,8 +47,18 @@ for (const kit of KITS) {
 		});
 
 		describe('vite build, with a prerendered page, and adapter-node', () => {
+			let printed: string;
+
 			beforeAll(async () => {
-				await run('node_modules/.bin/vite', ['build'], folder, { NODE_ENV: 'production' });
+				const build = ['-c', 'node_modules/.bin/vite build 2>&1'];
+				printed = await run('sh', build, folder, { NODE_ENV: 'production' });
+			});
+
+			test('the build hints at the prerendered page that reads the session, once', () => {
+				const hints = printed.split('\n').filter((line) => line.includes('[vestiary]'));
+				expect(hints).toEqual([
+					expect.stringContaining('a `load` of /about reads the session')
+				]);
 			});
 
 			test('the prerendered page is there', async () => {

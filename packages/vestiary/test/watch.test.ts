@@ -1,6 +1,8 @@
+import { readFileSync } from 'node:fs';
+
 import { sequence } from '@sveltejs/kit/hooks';
 import type { RequestEvent } from '@sveltejs/kit';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 
 import type { Session, SessionData, SveltekitSessionConfig } from '../src/index.js';
 import { testEvent } from './event.js';
@@ -26,6 +28,23 @@ afterEach(() => {
 	vi.unstubAllEnvs();
 	vi.restoreAllMocks();
 });
+
+type Handle = Parameters<typeof sequence>[0];
+
+/** What SvelteKit's own code imports; it has no types. */
+const INTERNAL = '@sveltejs/kit/internal/server';
+const { with_request_store } = (await import(/* @vite-ignore */ INTERNAL)) as {
+	with_request_store: <T>(store: object, run: () => T) => T;
+};
+
+/** Runs something within a request of SvelteKit, which measures nothing. */
+async function withinKit<T>(event: RequestEvent, run: () => Promise<T>): Promise<T> {
+	const span = { setAttributes: () => undefined };
+	const record_span = async ({ fn }: { fn: (span: unknown) => unknown }): Promise<unknown> =>
+		fn(span);
+	const tracing = { enabled: false, root: span, current: span, record_span };
+	return with_request_store({ event: { ...event, tracing }, state: { tracing } }, run);
+}
 
 type Work = (session: Session, event: RequestEvent) => unknown;
 
@@ -173,17 +192,12 @@ test('a hook of the application before the session is hinted at, and one after i
 		const { event } = testEvent(undefined, 'http://localhost/');
 		await handle({ event, resolve: () => new Response() });
 	};
+	// SvelteKit's own, within a request as SvelteKit has it.
 	const inSequence = (...handles: (typeof session)[]): typeof session => {
-		// As SvelteKit's `sequence`, which works only within a request of SvelteKit.
-		const apply_handle = async (i: number, event: RequestEvent): Promise<Response> =>
-			handles[i]?.({
-				event,
-				resolve: (next) =>
-					i + 1 < handles.length ? apply_handle(i + 1, next) : new Response()
-			}) ?? new Response();
-		return async ({ event }) => apply_handle(0, event);
+		const inOrder = sequence(...(handles as Handle[]));
+		return async (input) =>
+			withinKit(input.event, async () => inOrder(input as Parameters<Handle>[0]));
 	};
-	expect(sequence.toString()).toContain('apply_handle');
 	await run(session);
 	await run(inSequence(session, mine));
 	expect(warnings).toEqual([]);
@@ -225,4 +239,50 @@ test('production watches nothing', async () => {
 		return s.setData(data({ at: new Date() }));
 	});
 	expect(warnings).toEqual([]);
+});
+
+/** The functions of SvelteKit that call a `load` while a page is rendered. */
+async function load_server_data<T>(load: () => T): Promise<T> {
+	return load();
+}
+
+describe('while SvelteKit prerenders', () => {
+	beforeEach(async () => {
+		vi.resetModules();
+		vi.stubEnv('NODE_ENV', 'production');
+		vi.stubEnv('SVELTEKIT_FORK', 'true');
+		vestiary = await import('../src/index.js');
+	});
+
+	const prerender = async (work: (event: RequestEvent) => unknown): Promise<void> => {
+		const { event } = testEvent(undefined, 'http://sveltekit-prerender/about');
+		await vestiary.sveltekitSessionHandle(options)({
+			event,
+			resolve: async () => {
+				await work(event);
+				return new Response();
+			}
+		});
+	};
+
+	test('a load that reads the session is hinted at once, with its page', async () => {
+		const source = new URL(
+			'../../../node_modules/@sveltejs/kit/src/runtime/server/page/load_data.js',
+			import.meta.url
+		);
+		expect(readFileSync(source, 'utf8')).toContain('function load_server_data(');
+		const reads = async ({ locals }: RequestEvent): Promise<void> =>
+			load_server_data(() => {
+				expect(locals.session.data).toEqual({});
+			});
+		await prerender(reads);
+		await prerender(reads);
+		expect(warnings).toEqual([expect.stringContaining('a `load` of /about reads the session')]);
+	});
+
+	test('a hook that reads it for each request, and a load that does not, give no hint', async () => {
+		await prerender(({ locals }) => locals.session.data);
+		await prerender(async ({ locals }) => load_server_data(() => locals.session));
+		expect(warnings).toEqual([]);
+	});
 });
