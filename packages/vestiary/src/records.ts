@@ -376,11 +376,17 @@ export class Records {
 	}
 
 	async #rotate(id: string, begin: () => Machine, bound: boolean): Promise<Rotated> {
+		let failure: Error | undefined;
 		for (let tries = 0; tries < 3; tries++) {
 			const machine = begin();
-			const rotated = await this.#run(machine, { action: 'write', bound }, (at) => {
+			const rotated = await this.#run(machine, { action: 'write', bound }, (at, _, lost) => {
 				const { ended } = machine;
-				if (ended === Ended.TryAnother) return undefined;
+				if (ended === Ended.TryAnother) {
+					// Not that the ID is taken was the answer, but none, and that twice.
+					if (failure && lost) throw lost;
+					failure = lost;
+					return undefined;
+				}
 				if (ended === Ended.Gone) return { kind: 'gone' } as const;
 				if (ended === Ended.Elsewhere)
 					return { kind: 'elsewhere', id: machine.id } as const;
@@ -390,11 +396,15 @@ export class Records {
 			this.retire(id);
 			return rotated;
 		}
-		throw busy();
+		throw failure ?? busy();
 	}
 
 	/** Asks the store what a machine says, until it is finished. */
-	async #run<T>(machine: Machine, run: Run, result: (at: number, asks: number) => T): Promise<T> {
+	async #run<T>(
+		machine: Machine,
+		run: Run,
+		result: (at: number, asks: number, failure: Error | undefined) => T
+	): Promise<T> {
 		let asks = 0;
 		let at = Date.now();
 		let looks = 0;
@@ -459,7 +469,7 @@ export class Records {
 			// If one of the answers was lost, nobody knows what was done.
 			if (machine.ended === Ended.GaveUp) throw failure ?? busy();
 			if (machine.ended === Ended.Untraced) throw unconfirmed();
-			return result(at, asks);
+			return result(at, asks, failure);
 		} finally {
 			machine.free();
 		}
