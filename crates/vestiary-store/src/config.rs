@@ -285,9 +285,10 @@ impl Config {
     /// What records say of the cookie: JSON text, as the SvelteKit package writes it.
     fn record_cookie(&self, options: &Options) -> String {
         let cookie = options.set_cookie(false);
-        let text = |name: &str, value: &str| format!("\"{name}\":\"{value}\"");
+        // A path may have quotes and backslashes.
+        let text =
+            |name: &str, value: &str| format!("\"{name}\":{}", serde_json::Value::from(value));
         let mut members = Vec::new();
-        // None of these values can hold a quote: the core has checked them.
         members
             .extend(cookie.domain.as_ref().and(self.domain.as_ref()).map(|it| text("domain", it)));
         members.extend(self.http_only.map(|it| format!("\"httpOnly\":{it}")));

@@ -82,6 +82,7 @@ pub use store::{
     Cursor, Entry, MaybeSend, MaybeSync, Outcome, Page, Scan, Store, StoreError, mark_of,
 };
 pub use users::{Login, UserList, UserSession};
+pub use vestiary::Format;
 
 #[cfg(any(feature = "redis", feature = "sqlite", feature = "postgres"))]
 pub use options::StoreOptions;

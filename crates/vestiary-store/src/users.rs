@@ -1,3 +1,5 @@
+use std::fmt;
+
 use vestiary::{
     Error, Handle, Meta, UnixMillis, UserRef,
     protocol::{UserChange, UserCommit, UserSessions},
@@ -25,7 +27,7 @@ use crate::{
 /// # Ok::<(), vestiary_store::SessionError>(())
 /// # }).unwrap();
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct UserList {
     sessions: Sessions,
     name: String,
@@ -59,7 +61,7 @@ pub(crate) enum Admission {
 }
 
 /// What is said at a login.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Login {
     /// A name by which the user recognises the session: a device, a place. Cut after 256 characters.
     pub label: Option<String>,
@@ -253,6 +255,20 @@ impl UserSession {
         let label = session.label.as_deref().and_then(|label| serde_json::from_str(label).ok());
         let (handle, created, seen) = (session.handle.clone(), session.created, session.seen);
         Self { handle, created, seen, label }
+    }
+}
+
+/// Whose sessions they are is the application's secret.
+impl fmt::Debug for UserList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UserList").finish_non_exhaustive()
+    }
+}
+
+/// The label is a value of the application's.
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Login").field("proven", &self.proven).finish_non_exhaustive()
     }
 }
 

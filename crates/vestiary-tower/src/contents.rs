@@ -491,6 +491,7 @@ mod tests {
             };
             let shown = format!("{cause} {cause:?}");
             assert!(shown.contains(said) && !shown.contains("secret"), "{data}: {shown}");
+            assert!(!shown.contains(" at line "), "{shown}");
         }
         let custom =
             <serde_json::Error as serde::de::Error>::custom("not 'secret', expected secret");

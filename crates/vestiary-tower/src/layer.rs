@@ -57,7 +57,7 @@ pub trait Failure<B> {
     fn respond(&self, error: &SessionError, response: Response<B>) -> Response<B>;
 }
 
-/// An empty response: 503 if the store is at fault, with `Retry-After`, or else 500.
+/// An empty response: 503 if the store is at fault, with `Retry-After`, or else 500. `tracing` gets the error.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Unavailable;
 
@@ -194,6 +194,11 @@ where
 
 impl<B: Default> Failure<B> for Unavailable {
     fn respond(&self, error: &SessionError, response: Response<B>) -> Response<B> {
+        tracing::error!(
+            target: "vestiary",
+            code = error.code(),
+            "a response was replaced, for its session was not stored: {error}"
+        );
         let (mut parts, _) = response.into_parts();
         parts.status = status_of(error);
         // What described the body that is no more. The cookie and what caches must know stay.

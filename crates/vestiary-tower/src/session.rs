@@ -124,7 +124,8 @@ impl<T> Session<T> {
     /// happens by itself.
     ///
     /// # Errors
-    /// [`SessionError`] if the store failed.
+    /// [`SessionError::ResponseSent`] if the response has left, so that the browser would not learn of the new ID;
+    /// others if the store failed.
     pub async fn renew(&self) -> Result<(), SessionError> {
         self.visit.renew(&mut *self.visit.open_to_write().await?).await
     }

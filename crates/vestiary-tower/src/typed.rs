@@ -47,7 +47,7 @@ impl Contents {
         let result = change(&mut value);
         let after = object_of(&value)?;
         let (before, after) = (members_of(&before)?, members_of(&after)?);
-        self.take_over(&before, &after, false)?;
+        self.take_over(&before, &after, |_| false)?;
         self.remove_old_names::<T>(&taken, |name| before.has(name))?;
         Ok(result)
     }
@@ -57,41 +57,55 @@ impl Contents {
         &mut self,
         value: &T,
     ) -> Result<(), SessionError> {
-        let mut misfits = Vec::new();
+        let text = object_of(value)?;
+        let after = members_of(&text)?;
+        let (mut misfits, mut missing) = (Vec::new(), Vec::new());
         let mut rest = Self::of_text(&self.text());
-        // What is not as the type wants it is its own all the same.
+        // What is not as the type wants it is its own all the same, and what it misses comes from the new value.
         let seen = loop {
-            match rest.seen::<T>() {
+            let misfit = match rest.seen::<T>() {
                 Ok(seen) => break seen,
-                Err(Misfit { key: Some(key), .. }) if rest.remove(&key)?.is_some() => {
-                    misfits.push(key);
-                }
-                Err(_) => break Seen::begun(),
+                Err(misfit) => misfit,
+            };
+            let Some(key) = misfit.key else { break Seen::begun() };
+            let text = after.values.get(&key).filter(|_| misfit.why == Why::Missing);
+            if let Some(text) = text.filter(|_| !missing.contains(&key)) {
+                rest.set(&key, (*text).to_owned())?;
+                missing.push(key);
+            } else if rest.remove(&key)?.is_some() {
+                misfits.push(key);
+            } else {
+                break Seen::begun();
             }
         };
-        let (before, after) = (object_of(&seen.value)?, object_of(value)?);
-        let (before, after) = (members_of(&before)?, members_of(&after)?);
+        let before = object_of(&seen.value)?;
+        let before = members_of(&before)?;
         for name in misfits.iter().filter(|name| !after.has(name)) {
             self.remove(name)?;
         }
-        self.take_over(&before, &after, true)?;
+        // What the type did not read here may be as its default, and not as the session has it.
+        let is_unread = |name: &str| {
+            let mut read = seen.taken.iter().filter(|name| !missing.contains(name));
+            !read.any(|read| read == name)
+        };
+        self.take_over(&before, &after, is_unread)?;
         self.remove_old_names::<T>(&seen.taken, |name| before.has(name) || after.has(name))
     }
 
     /// Takes over the difference between two texts of one type: drops the members that only the first one has, and
-    /// sets those that have another value in the second one, or, if they are `wanted`, are not there at all.
+    /// sets those of the second one that have another value or are wanted in any case.
     fn take_over(
         &mut self,
         before: &Written<'_>,
         after: &Written<'_>,
-        wanted: bool,
+        is_wanted: impl Fn(&str) -> bool,
     ) -> Result<(), SessionError> {
         for name in before.names.iter().filter(|name| !after.has(name)) {
             self.remove(name)?;
         }
         for name in &after.names {
             let is_changed = before.values.get(name) != after.values.get(name);
-            if (is_changed || wanted && self.with_value(name, |text| text.is_none())?)
+            if (is_changed || is_wanted(name))
                 && let Some(text) = after.values.get(name)
             {
                 self.set(name, (*text).to_owned())?;

@@ -245,10 +245,12 @@ const ANOTHER: &str = "another type was expected";
 pub(crate) fn expectation(error: &impl fmt::Display) -> String {
     const OF_A_TYPE: [&str; 4] = ["invalid type:", "invalid value:", "invalid length", "unknown"];
     let said = error.to_string();
+    // Where it is in the text of this one value, which the application does not see.
+    let said = said.rsplit_once(" at line ").map_or(&*said, |(said, _)| said);
     let expected = said.rsplit_once(", expected ").map(|(_, expected)| expected);
     match expected.filter(|_| OF_A_TYPE.iter().any(|begin| said.starts_with(begin))) {
         Some(expected) => ["expected ", expected].concat(),
-        None if said.starts_with("missing field `") => said,
+        None if said.starts_with("missing field `") => said.to_owned(),
         None => ANOTHER.to_owned(),
     }
 }

@@ -236,7 +236,7 @@ impl Visit {
         if renewed {
             self.cookie_step(state, CookieStep::Set);
         }
-        if due {
+        if due && !self.has_left() {
             // The session could be read, so a store that fails now is no reason to fail: the next request
             // tries again.
             if let Err(error) = Box::pin(self.renew(state)).await {
@@ -352,13 +352,7 @@ impl Visit {
 
     /// Puts the cookie onto a response, and says what caches have to know.
     fn seal(&self, state: &State, headers: &mut HeaderMap) {
-        if !headers.contains_key(header::VARY) {
-            headers.insert(header::VARY, HeaderValue::from_static(response::VARY));
-        } else if let Some(vary) = response::vary(Some(&list_of(headers, header::VARY)))
-            && let Ok(vary) = HeaderValue::try_from(vary)
-        {
-            headers.insert(header::VARY, vary);
-        }
+        vary_by_cookie(headers);
         let Some(cookie) = self.outgoing(state) else { return };
         let control = list_of(headers, header::CACHE_CONTROL);
         if let Some(control) = response::cache_control(Some(&control)) {
@@ -538,7 +532,10 @@ impl Visit {
 
     /// Gives the session another ID, and keeps what it holds.
     pub(crate) async fn renew(&self, state: &mut State) -> Result<(), SessionError> {
-        let Some(record) = state.record.clone().filter(|_| !self.has_left()) else { return Ok(()) };
+        let Some(record) = state.record.clone() else { return Ok(()) };
+        if self.has_left() {
+            return Err(SessionError::ResponseSent);
+        }
         let renewed = match self.sessions.renew(&record).await {
             Ok(Some(renewed)) => renewed,
             Err(error) if !matches!(error, SessionError::Unconfirmed) => return Err(error),
@@ -820,6 +817,18 @@ pub(crate) async fn finished(
     visit.heed(state).await;
     visit.seal(state, &mut headers);
     (headers, finished)
+}
+
+/// Says to caches that the response depends on the cookie.
+fn vary_by_cookie(headers: &mut HeaderMap) {
+    let Some(vary) = response::vary(Some(&list_of(headers, header::VARY))) else { return };
+    let is_text = headers.get_all(header::VARY).iter().all(|value| value.to_str().is_ok());
+    // What cannot be read stays, beside it.
+    if vary == response::VARY || !is_text {
+        headers.append(header::VARY, HeaderValue::from_static(response::VARY));
+    } else if let Ok(vary) = HeaderValue::try_from(vary) {
+        headers.insert(header::VARY, vary);
+    }
 }
 
 fn list_of(headers: &HeaderMap, name: header::HeaderName) -> String {

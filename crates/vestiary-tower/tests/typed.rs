@@ -290,6 +290,34 @@ async fn a_type_that_no_longer_fits_names_the_key_and_no_value() {
     assert_eq!(after(data, look).await, data);
 }
 
+#[derive(Default, Deserialize, Serialize)]
+struct Order {
+    number: u64,
+    #[serde(default)]
+    count: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
+}
+
+#[tokio::test]
+async fn a_written_value_takes_the_place_of_what_cannot_be_read_also_where_it_is_the_default() {
+    for (data, expected) in [
+        (r#"{"number":"one","count":"two","o":1.50}"#, r#"{"number":0,"count":0,"o":1.50}"#),
+        (r#"{"number":1e400,"count":null}"#, r#"{"number":0,"count":0}"#),
+        (r#"{"number":-1,"count":7}"#, r#"{"number":0,"count":0}"#),
+        // A member that the type needs is missing.
+        (r#"{"count":7,"note":"old","o":1.50}"#, r#"{"count":0,"o":1.50,"number":0}"#),
+        (r#"{"count":"two","note":3}"#, r#"{"count":0,"number":0}"#),
+    ] {
+        let write = |session: Session| async move {
+            session.typed().write(&Order::default()).await?;
+            assert_eq!(session.typed::<Order>().read().await?.count, 0);
+            Ok(())
+        };
+        assert_eq!(after(data, write).await, expected, "{data}");
+    }
+}
+
 #[tokio::test]
 async fn a_session_of_another_shape_is_put_right_by_the_key_that_is_named() {
     let data = r#"{"clicks":"many","theme":["light"],"other":1.50}"#;

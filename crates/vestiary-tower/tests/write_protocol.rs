@@ -9,10 +9,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use vestiary::{Format, Ttl, WriteId};
+use vestiary::{Ttl, WriteId};
 use vestiary_store::{
     Config, Encrypt, Event, MemoryStore, Outcome, SessionError, Sessions, Store, StoreError, Stored,
 };
+use vestiary_tower::Format;
 
 fn config() -> Config {
     Config::new("a secret of the tests, of more than 32 bytes").name("sid")

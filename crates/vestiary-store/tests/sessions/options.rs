@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use vestiary::{Format, Ttl, UnixMillis};
-use vestiary_store::{Config, SameSite};
+use vestiary::{Ttl, UnixMillis};
+use vestiary_store::{Config, Format, SameSite};
 
 use crate::{Fault, Watched, config, loaded, planted, sessions, taken};
 
@@ -54,6 +54,7 @@ async fn the_record_says_what_its_cookie_was_and_lives_as_long() {
             r#""cookie":{"domain":"example.com","httpOnly":true,"path":"/app","secure":true,"sameSite":"strict","maxAge":60}"#,
             Ttl::Millis(60_000),
         ),
+        (config().path(r#"/a"b\n"#), r#""cookie":{"path":"/a\"b\\n"}"#, Ttl::Infinite),
         (config().absolute_timeout(MINUTE), r#""cookie":{"path":"/"}"#, Ttl::Millis(60_000)),
         (config().idle_timeout(MINUTE), r#""cookie":{"path":"/"}"#, Ttl::Millis(60_000)),
     ] {

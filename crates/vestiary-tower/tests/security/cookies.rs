@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::{
     Router,
     body::Body,
-    http::{HeaderValue, Method, Request, Response, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header},
     response::{IntoResponse as _, Redirect},
     routing::get,
 };
@@ -277,6 +277,30 @@ async fn a_cookie_that_only_rolls_is_kept_by_no_cache() {
     assert_eq!(set_cookies(&response).len(), 1);
     assert!(has(response.headers(), header::CACHE_CONTROL, "no-store"));
     assert!(has(response.headers(), header::VARY, "Cookie"));
+}
+
+#[tokio::test]
+async fn what_else_a_response_varies_by_stays() {
+    for (varies, expected) in [
+        (vec!["Accept", "Origin"], vec!["Accept, Origin, Cookie"]),
+        (vec!["*"], vec!["*"]),
+        (vec!["accept, cookie"], vec!["accept, cookie"]),
+        (vec!["Accept, é"], vec!["Accept, é", "Cookie"]),
+    ] {
+        let expected = expected.iter().map(|value| value.as_bytes()).collect::<Vec<_>>();
+        let handler = |session: Session| async move {
+            session.data().await?;
+            let headers = varies
+                .iter()
+                .map(|value| (header::VARY, HeaderValue::from_bytes(value.as_bytes()).unwrap()));
+            Ok::<_, SessionError>(headers.collect::<HeaderMap>())
+        };
+        let layer = SessionLayer::new(&config(), Faulty::default()).unwrap();
+        let app = Router::new().route("/", get(handler)).layer(layer);
+        let response = Browser::new(&app).send(Method::GET, "/").await;
+        let vary = response.headers().get_all(header::VARY).iter().map(HeaderValue::as_bytes);
+        assert_eq!(vary.collect::<Vec<_>>(), expected);
+    }
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use axum::{
 };
 use vestiary::{SessionId, WriteId};
 use vestiary_store::{
-    AnyStore, Config, Encrypt, MemoryStore, Outcome, Sessions, Store as _, mark_of,
+    AnyStore, Config, Encrypt, Login, MemoryStore, Outcome, Sessions, Store as _, mark_of,
 };
 use vestiary_tower::{Session, SessionError, SessionLayer};
 
@@ -269,6 +269,31 @@ impl tracing::Subscriber for Traced {
 }
 
 #[tokio::test]
+async fn why_a_response_was_replaced_is_logged() {
+    let log = Arc::new(Mutex::new(String::new()));
+    let _guard = tracing::subscriber::set_default(Traced(Arc::clone(&log)));
+    let store = Faulty::default();
+    let app = routes()
+        .route(
+            "/large",
+            get(async |session: Session| session.insert("n", "n".repeat(70_000)).await),
+        )
+        .layer(SessionLayer::new(&config(), store.clone()).unwrap());
+    assert_eq!(
+        Browser::new(&app).get("/large").await,
+        (StatusCode::INTERNAL_SERVER_ERROR, String::new())
+    );
+    store.breaks("create", Fault::Fails);
+    assert_eq!(Browser::new(&app).get("/write").await.0, StatusCode::SERVICE_UNAVAILABLE);
+    let log = log.lock().unwrap().clone();
+    for said in
+        ["more than the 65536 allowed", "too_large", "could not write the session", "store_failed"]
+    {
+        assert!(log.contains(said), "{said}: {log}");
+    }
+}
+
+#[tokio::test]
 async fn no_id_secret_or_value_is_logged_thrown_or_told() {
     let log = Arc::new(Mutex::new(String::new()));
     let _guard = tracing::subscriber::set_default(Traced(Arc::clone(&log)));
@@ -286,8 +311,10 @@ async fn no_id_secret_or_value_is_logged_thrown_or_told() {
         let large = session.save().await.unwrap_err();
         session.remove::<String>("large").await?;
         Ok::<_, SessionError>(format!(
-            "{wrong} {wrong:?} {large} {large:?} {session:?} {:?}",
-            session.login("canary-user")
+            "{wrong} {wrong:?} {large} {large:?} {session:?} {:?} {:?} {:?}",
+            session.login("canary-user"),
+            session.sessions_of("canary-user"),
+            Login { label: Some("canary-label".to_owned()), proven: None }
         ))
     };
     let store = Faulty::default();
