@@ -2,7 +2,6 @@ import { expect, vi } from 'vitest';
 
 import {
 	ConfigError,
-	sessions,
 	sveltekitSessionHandle,
 	VestiaryError,
 	type Session,
@@ -11,10 +10,9 @@ import {
 	type SveltekitSessionConfig
 } from '../src/index.js';
 import { testEvent } from './event.js';
+import { answers, expected } from './scenario-operations.js';
 import type { Answered, Operation, Options, Scenario, Step } from './scenario.js';
 import { Shelf } from './scenario-store.js';
-
-type Data = Record<string, unknown>;
 
 interface StoredRecord {
 	v: string;
@@ -122,7 +120,7 @@ export class Player {
 				this.#setClock(running.instance);
 				await this.#compare(
 					step.ops,
-					await answers(() => session, running, step.ops),
+					await answers(() => session, running.instance.options, step.ops),
 					where
 				);
 				return;
@@ -186,7 +184,7 @@ export class Player {
 			resolve: async () => {
 				current();
 				for await (const { ops, answer } of mail.received())
-					answer(answers(current, { instance }, ops));
+					answer(answers(current, instance.options, ops));
 				current();
 				return new Response();
 			}
@@ -366,122 +364,6 @@ function configOf({ maxAge, secrets = ['one'], ...options }: Options): Sveltekit
 
 function codeOf(error: Error): string {
 	return error instanceof VestiaryError ? error.code : error.name;
-}
-
-/** What an operation has to answer. */
-function expected(operation: Operation): unknown {
-	if (operation.do === 'read')
-		return { data: operation.data ?? {}, user: operation.user ?? null };
-	if (operation.do === 'list') return operation.labels;
-	if (operation.do === 'together') return operation.ops.map(expected);
-	const gives = operation.gives ?? 'done';
-	const inside = operation.do === 'update' ? operation.inside : undefined;
-	return inside ? { inside: expected(inside), gives } : gives;
-}
-
-/** What operations answer, one after the other. */
-async function answers(
-	current: () => Session,
-	running: Pick<Running, 'instance'>,
-	ops: Operation[]
-): Promise<unknown[]> {
-	const given: unknown[] = [];
-	for (const operation of ops) given.push(await answerOf(current, running, operation));
-	return given;
-}
-
-async function answerOf(
-	current: () => Session,
-	running: Pick<Running, 'instance'>,
-	operation: Operation
-): Promise<unknown> {
-	if (operation.do === 'together')
-		return Promise.all(operation.ops.map(async (one) => answerOf(current, running, one)));
-	let inside: unknown;
-	let gives: unknown;
-	try {
-		gives = await act(current, running, operation, async (one) => {
-			inside = await answerOf(current, running, one);
-		});
-	} catch (error) {
-		if (!(error instanceof VestiaryError)) throw error;
-		gives = error.code;
-	}
-	return operation.do === 'update' && operation.inside ? { inside, gives } : gives;
-}
-
-async function act(
-	current: () => Session,
-	{ instance }: Pick<Running, 'instance'>,
-	operation: Exclude<Operation, { do: 'together' }>,
-	inside: (operation: Operation) => Promise<void>
-): Promise<unknown> {
-	const session = current();
-	const data = session.data as Data;
-	const kept = (): string => (current().isNew ? 'gone' : 'done');
-	const of = (user: string): ReturnType<ReturnType<typeof sessions>['of']> =>
-		sessions(instance.options).of(user);
-	switch (operation.do) {
-		case 'read':
-			return { data: JSON.parse(JSON.stringify(data)) as Data, user: session.userId ?? null };
-		case 'set':
-			data[operation.key] =
-				operation.size === undefined ? operation.value : 'x'.repeat(operation.size);
-			return 'done';
-		case 'remove':
-			Reflect.deleteProperty(data, operation.key);
-			return 'done';
-		case 'save':
-			await session.save();
-			return kept();
-		case 'touch':
-			await session.touch();
-			return kept();
-		case 'renew':
-			await session.renew();
-			return kept();
-		case 'destroy':
-			await session.destroy();
-			return 'done';
-		case 'update': {
-			const { add = {}, put = {}, inside: nested } = operation;
-			const change = async (now: Data): Promise<undefined> => {
-				for (const [key, by] of Object.entries(add))
-					now[key] = ((now[key] as number | undefined) ?? 0) + by;
-				Object.assign(now, put);
-				if (nested) await inside(nested);
-			};
-			const written = await session.update((now) => change(now as Data));
-			expect(written, 'what `update()` returns').toBe(!current().isNew);
-			return kept();
-		}
-		case 'login': {
-			const { user, keep, label, provenAgo } = operation;
-			await session.login(user, {
-				keep: keep as never,
-				label,
-				provenAt:
-					provenAgo === undefined ? undefined : new Date(Date.now() - provenAgo * 1_000)
-			});
-			return 'done';
-		}
-		case 'revoke': {
-			const found = (await of(operation.user).list()).find(
-				({ label }) => label === operation.label
-			);
-			if (!found) throw new Error(`${operation.user} has no session ${operation.label}`);
-			await of(operation.user).revoke(found.handle);
-			return 'done';
-		}
-		case 'revokeOthers':
-			await of(operation.user).revokeOthers(session);
-			return 'done';
-		case 'revokeAll':
-			await of(operation.user).revokeAll();
-			return 'done';
-		case 'list':
-			return (await of(operation.user).list()).map(({ label }) => label ?? null);
-	}
 }
 
 interface Letter {

@@ -13,6 +13,7 @@
 )]
 
 mod operations;
+mod options;
 pub mod player;
 pub mod script;
 mod store;

@@ -20,15 +20,14 @@ use tokio::{
     task::JoinHandle,
 };
 use tower::ServiceExt as _;
-use vestiary::{Format, UnixMillis};
-use vestiary_store::{
-    Config, Encrypt, Event, OnStoreError, Reason, SessionError, Sessions, testing,
-};
+use vestiary::UnixMillis;
+use vestiary_store::{Event, Reason, SessionError, Sessions, testing};
 use vestiary_tower::{Session, SessionLayer};
 
 use super::{
     operations::answers,
-    script::{InOrder, Operation, Options, Scenario, Step, StoreOperation, Stored},
+    options::{config_of, instances},
+    script::{Operation, Options, Scenario, Step, StoreOperation, Stored},
     store::Shelf,
 };
 
@@ -101,53 +100,6 @@ fn same<T: PartialEq + Debug>(what: &str, found: &T, expected: &T) -> Played {
     Err(format!("{what}: {found:?}, and not {expected:?}"))
 }
 
-fn config_of(options: &Options) -> Config {
-    let secret = |name: &String| format!("the secret of the scenarios that is called {name}");
-    let names = options.secrets.clone().unwrap_or_else(|| vec!["one".to_owned()]);
-    let mut secrets = names.iter().map(secret);
-    let mut config = Config::new(secrets.next().unwrap()).name("sid");
-    for secret in secrets {
-        config = config.previous_secret(secret);
-    }
-    let seconds = std::time::Duration::from_secs;
-    macro_rules! set {
-        ($($option:ident $as:expr;)*) => {$(
-            if let Some(value) = options.$option.clone() {
-                config = config.$option($as(value));
-            }
-        )*};
-    }
-    set! {
-        absolute_timeout seconds;
-        idle_timeout seconds;
-        max_age seconds;
-        max_bytes std::convert::identity;
-        namespace std::convert::identity;
-        renew_after seconds;
-        renew_grace seconds;
-        rolling std::convert::identity;
-        sessions_per_user std::convert::identity;
-        touch_after seconds;
-        encrypt |encrypt| match encrypt {
-            Value::Bool(true) => Encrypt::On,
-            Value::Bool(false) => Encrypt::Off,
-            Value::String(migrate) if migrate == "migrate" => Encrypt::Migrate,
-            other => panic!("encrypt: {other}"),
-        };
-        format |format: String| match format.as_str() {
-            "express" => Format::Express,
-            "seed" => Format::Seed,
-            other => panic!("format: {other}"),
-        };
-        on_store_error |policy: String| match policy.as_str() {
-            "anonymous" => OnStoreError::Anonymous,
-            "throw" => OnStoreError::Error,
-            other => panic!("onStoreError: {other}"),
-        };
-    }
-    config
-}
-
 fn name_of(event: &Event) -> String {
     let detail = match event {
         Event::Rotated { reason: Reason::Login } => "login",
@@ -177,18 +129,6 @@ async fn respond(session: Session, Extension(desk): Extension<Desk>) -> Response
         let _ = answer.send(answers(&session, &ops).await);
     }
     ().into_response()
-}
-
-/// The options of the instances: those of the scenario, with their own in front.
-fn instances(scenario: &Scenario) -> Result<Vec<(String, Options)>, serde_json::Error> {
-    let here = || InOrder(vec![("here".to_owned(), Map::new())]);
-    let InOrder(instances) = scenario.instances.clone().unwrap_or_else(here);
-    let with = |(name, own)| {
-        let mut options = scenario.options.clone();
-        options.extend(own);
-        Ok((name, serde_json::from_value(options.into())?))
-    };
-    instances.into_iter().map(with).collect()
 }
 
 impl Player {

@@ -1,0 +1,127 @@
+import { expect } from 'vitest';
+
+import {
+	sessions,
+	VestiaryError,
+	type Session,
+	type SveltekitSessionConfig
+} from '../src/index.js';
+import type { Operation } from './scenario.js';
+
+type Data = Record<string, unknown>;
+
+/** What an operation has to answer. */
+export function expected(operation: Operation): unknown {
+	if (operation.do === 'read')
+		return { data: operation.data ?? {}, user: operation.user ?? null };
+	if (operation.do === 'list') return operation.labels;
+	if (operation.do === 'together') return operation.ops.map(expected);
+	const gives = operation.gives ?? 'done';
+	const inside = operation.do === 'update' ? operation.inside : undefined;
+	return inside ? { inside: expected(inside), gives } : gives;
+}
+
+/** What operations answer, one after the other. */
+export async function answers(
+	current: () => Session,
+	options: SveltekitSessionConfig,
+	ops: Operation[]
+): Promise<unknown[]> {
+	const given: unknown[] = [];
+	for (const operation of ops) given.push(await answerOf(current, options, operation));
+	return given;
+}
+
+async function answerOf(
+	current: () => Session,
+	options: SveltekitSessionConfig,
+	operation: Operation
+): Promise<unknown> {
+	if (operation.do === 'together')
+		return Promise.all(operation.ops.map(async (one) => answerOf(current, options, one)));
+	let inside: unknown;
+	let gives: unknown;
+	try {
+		gives = await act(current, options, operation, async (one) => {
+			inside = await answerOf(current, options, one);
+		});
+	} catch (error) {
+		if (!(error instanceof VestiaryError)) throw error;
+		gives = error.code;
+	}
+	return operation.do === 'update' && operation.inside ? { inside, gives } : gives;
+}
+
+async function act(
+	current: () => Session,
+	options: SveltekitSessionConfig,
+	operation: Exclude<Operation, { do: 'together' }>,
+	inside: (operation: Operation) => Promise<void>
+): Promise<unknown> {
+	const session = current();
+	const data = session.data as Data;
+	const kept = (): string => (current().isNew ? 'gone' : 'done');
+	const of = (user: string): ReturnType<ReturnType<typeof sessions>['of']> =>
+		sessions(options).of(user);
+	switch (operation.do) {
+		case 'read':
+			return { data: JSON.parse(JSON.stringify(data)) as Data, user: session.userId ?? null };
+		case 'set':
+			data[operation.key] =
+				operation.size === undefined ? operation.value : 'x'.repeat(operation.size);
+			return 'done';
+		case 'remove':
+			Reflect.deleteProperty(data, operation.key);
+			return 'done';
+		case 'save':
+			await session.save();
+			return kept();
+		case 'touch':
+			await session.touch();
+			return kept();
+		case 'renew':
+			await session.renew();
+			return kept();
+		case 'destroy':
+			await session.destroy();
+			return 'done';
+		case 'update': {
+			const { add = {}, put = {}, inside: nested } = operation;
+			const change = async (now: Data): Promise<undefined> => {
+				for (const [key, by] of Object.entries(add))
+					now[key] = ((now[key] as number | undefined) ?? 0) + by;
+				Object.assign(now, put);
+				if (nested) await inside(nested);
+			};
+			const written = await session.update((now) => change(now as Data));
+			expect(written, 'what `update()` returns').toBe(!current().isNew);
+			return kept();
+		}
+		case 'login': {
+			const { user, keep, label, provenAgo } = operation;
+			await session.login(user, {
+				keep: keep as never,
+				label,
+				provenAt:
+					provenAgo === undefined ? undefined : new Date(Date.now() - provenAgo * 1_000)
+			});
+			return 'done';
+		}
+		case 'revoke': {
+			const found = (await of(operation.user).list()).find(
+				({ label }) => label === operation.label
+			);
+			if (!found) throw new Error(`${operation.user} has no session ${operation.label}`);
+			await of(operation.user).revoke(found.handle);
+			return 'done';
+		}
+		case 'revokeOthers':
+			await of(operation.user).revokeOthers(session);
+			return 'done';
+		case 'revokeAll':
+			await of(operation.user).revokeAll();
+			return 'done';
+		case 'list':
+			return (await of(operation.user).list()).map(({ label }) => label ?? null);
+	}
+}
