@@ -422,11 +422,9 @@ impl Sessions {
         self.retire(id);
         self.retire(&last);
         let key = self.inner.options.store_key(&last);
-        match self.ask(StoreOperation::Remove, self.inner.store.confirm(&key)).await {
-            // It was done; what is not known is only who else knows.
-            Err(error) if error.is_store() => Ok(Some(false)),
-            confirmed => confirmed,
-        }
+        let confirmed = self.ask(StoreOperation::Remove, self.inner.store.confirm(&key)).await;
+        // It was done; if this fails, it is only not known whether replicas know it.
+        Ok(confirmed.unwrap_or(Some(false)))
     }
 
     /// Gives a session another ID, and keeps what it holds. The session as it is now, also if another
@@ -857,10 +855,9 @@ pub(crate) fn write_id() -> Result<WriteId, SessionError> {
 
 /// Two new marks, for the price of one.
 fn write_ids() -> Result<[WriteId; 2], SessionError> {
-    let entropy: [u8; 2 * WriteId::ENTROPY] = entropy()?;
-    let halves = entropy.split_first_chunk().zip(entropy.split_last_chunk());
-    let Some(((one, _), (_, other))) = halves else { return Err(SessionError::Entropy) };
-    Ok([WriteId::from_entropy(one), WriteId::from_entropy(other)])
+    let mut entropy = [[0; WriteId::ENTROPY]; 2];
+    getrandom::fill(entropy.as_flattened_mut()).map_err(|_| SessionError::Entropy)?;
+    Ok(entropy.map(|bytes| WriteId::from_entropy(&bytes)))
 }
 
 /// A new name for a session in the list of its user.

@@ -11,6 +11,7 @@
 
 mod encryption;
 mod options;
+mod revocations;
 mod rotation;
 mod users;
 mod writes;

@@ -122,6 +122,70 @@ async fn a_touch_that_finds_nothing_takes_the_id_out_of_use() {
 }
 
 #[tokio::test]
+async fn a_touch_follows_the_session_and_takes_only_its_old_id_out_of_use() {
+    let store = Watched::default();
+    let (sessions, _) = sessions(config().max_age(MINUTE), &store);
+    let (others, _) = crate::sessions(config().max_age(MINUTE), &store);
+    let stored = sessions.create("{}", None).await.unwrap();
+    let touched = sessions.touch(&stored).await.unwrap().unwrap();
+    assert_eq!(touched.id(), stored.id());
+    assert!(!sessions.is_retired(stored.id()));
+    let renewed = others.renew(&stored).await.unwrap().unwrap();
+    let touched = sessions.touch(&stored).await.unwrap().unwrap();
+    assert_eq!(touched.id(), renewed.id());
+    assert!(sessions.is_retired(stored.id()) && !sessions.is_retired(renewed.id()));
+}
+
+#[tokio::test]
+async fn a_touch_writes_the_next_deadline_and_revives_no_session_that_has_expired() {
+    let store = Watched::default();
+    let timed = config().idle_timeout(MINUTE * 10).absolute_timeout(MINUTE * 60);
+    let (sessions, _) = sessions(timed, &store);
+    let now = sessions.now().0;
+    let minutes = |minutes: u64| minutes * 60_000;
+    let touched = async |created: u64, idle: u64| {
+        let id = planted(&sessions, &format!(r#"{{"created":{created},"idle":{idle}}}"#)).await;
+        let stored = sessions.load(&id).await.unwrap().unwrap();
+        store.calls();
+        let touched = sessions.touch(&stored).await.unwrap();
+        (touched.map(|it| it.meta().clone()), store.names())
+    };
+    // Nothing to write: the idle deadline is far enough away.
+    let (meta, asked) = touched(now, now + minutes(11)).await;
+    assert_eq!(
+        (meta.unwrap().idle, asked),
+        (Some(UnixMillis(now + minutes(11))), vec!["read", "touch"])
+    );
+    let (meta, asked) = touched(now, now + minutes(8)).await;
+    let meta = meta.unwrap();
+    assert!(meta.idle.unwrap().0 >= now + minutes(11), "{meta:?}");
+    assert_eq!((meta.created, asked), (Some(UnixMillis(now)), vec!["replace"]));
+    // Its absolute deadline has passed, though it was used a moment ago.
+    let (meta, asked) = touched(now - minutes(60), now + minutes(11)).await;
+    assert_eq!((meta, asked.contains(&"touch")), (None, false));
+}
+
+#[tokio::test]
+async fn the_cookie_of_a_session_has_its_id_or_is_removed() {
+    let (sessions, _) = sessions(config(), &Watched::default());
+    let stored = sessions.create("{}", None).await.unwrap();
+    let set = sessions.set_cookie_of(&stored, false, false);
+    assert_eq!(set, sessions.set_cookie(Some(stored.id()), false));
+    assert!(set.starts_with(&format!("sid={}", stored.id().expose())), "{set}");
+    let removal = sessions.set_cookie_of(&stored, true, false);
+    assert!(removal.starts_with("sid=;") && removal.contains("Max-Age=0"), "{removal}");
+}
+
+#[test]
+fn debug_output_shows_the_options_and_no_secret() {
+    let config = config().namespace("shop");
+    let (sessions, _) = sessions(config.clone(), &Watched::default());
+    for text in [format!("{sessions:?}"), format!("{config:?}")] {
+        assert!(text.contains("shop") && !text.contains("a secret of the tests"), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn timeouts_are_those_of_the_options() {
     let store = Watched::default();
     let timed = config()

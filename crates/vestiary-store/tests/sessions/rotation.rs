@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use vestiary_store::{Found, Sessions};
+use vestiary_store::{Found, Sessions, Store as _};
 
 use crate::{Fault, Watched, config, found, loaded, of_user, planted, sessions, taken};
 
@@ -181,7 +181,6 @@ async fn a_session_that_has_ended_is_removed_but_not_one_that_took_its_place() {
     let timed = || config().absolute_timeout(Duration::from_secs(60));
     let (sessions, events) = sessions(timed(), &store);
     let is_there = async |sessions: &Sessions, id| {
-        use vestiary_store::Store as _;
         sessions.store().read(&sessions.options().store_key(id)).await.unwrap().is_some()
     };
     let now = sessions.now().0;
@@ -193,7 +192,6 @@ async fn a_session_that_has_ended_is_removed_but_not_one_that_took_its_place() {
     let id = planted(&sessions, &over).await;
     let (key, memory) = (sessions.options().store_key(&id), store.memory.clone());
     store.meanwhile("remove", async move {
-        use vestiary_store::Store as _;
         let [old, new] = ["AAAAAAAAAAAAAAAA", "BBBBBBBBBBBBBBBB"];
         let record = format!(r#"{{"v":"{new}","cookie":{{"path":"/"}},"data":{{}},"meta":{{}}}}"#);
         let old = vestiary::WriteId::parse(old);
@@ -207,4 +205,24 @@ async fn a_session_that_has_ended_is_removed_but_not_one_that_took_its_place() {
     store.disturb(|call| if call.operation == "remove" { Fault::Fails } else { Fault::Nothing });
     assert!(loaded(&sessions, &id).await.is_none());
     assert_eq!(taken(&events), ["expired", "store_failed"]);
+}
+
+#[tokio::test]
+async fn an_id_is_current_until_its_session_has_ended_or_has_another_one() {
+    let store = Watched::default();
+    let (sessions, _) = sessions(config(), &store);
+    let first = sessions.create("{}", None).await.unwrap();
+    assert!(sessions.is_current(first.id()).await.unwrap());
+    let second = sessions.renew(&first).await.unwrap().unwrap();
+    assert!(!sessions.is_current(first.id()).await.unwrap());
+    assert!(sessions.is_current(second.id()).await.unwrap());
+    sessions.destroy(&second).await.unwrap();
+    assert!(!sessions.is_current(second.id()).await.unwrap());
+    // A record that cannot be read is no session.
+    let unreadable = sessions.new_id().unwrap();
+    let key = sessions.options().store_key(&unreadable);
+    store.memory.create(&key, "{", vestiary::Ttl::Infinite, false).await.unwrap();
+    assert!(!sessions.is_current(&unreadable).await.unwrap());
+    store.disturb(|_| Fault::Fails);
+    assert!(sessions.is_current(second.id()).await.unwrap_err().is_store());
 }

@@ -192,3 +192,32 @@ async fn an_encrypted_list_keeps_the_sessions_of_before() {
     assert_eq!(sessions.of("ada").list().await.unwrap().len(), 2);
     assert!(loaded(&sessions, first.id()).await.is_some());
 }
+
+#[tokio::test]
+async fn a_session_whose_record_is_gone_leaves_the_list_when_it_is_written() {
+    let store = Watched::default();
+    let (sessions, events) = sessions(config(), &store);
+    let stored = of_user(&sessions, "ada", None).await;
+    let evict = async || {
+        let key = sessions.options().store_key(stored.id());
+        let mark = store.read(&key).await.unwrap();
+        let mark = mark.as_deref().and_then(vestiary_store::mark_of);
+        store.remove(&key, mark.and_then(vestiary::WriteId::parse).as_ref()).await.unwrap();
+    };
+    evict().await;
+    let write =
+        async || sessions.commit(&stored, "{}".to_owned(), r#"{"n":1}"#.to_owned()).await.unwrap();
+    taken(&events);
+    // That the list cannot be written is no reason to fail.
+    store.disturb(|call| {
+        let is_list = call.operation == "replace" && call.key.contains("user:");
+        if is_list { Fault::Fails } else { Fault::Nothing }
+    });
+    assert!(write().await.is_none());
+    assert_eq!(taken(&events), ["store_failed"]);
+    store.is_well();
+    assert_eq!(sessions.of("ada").list().await.unwrap().len(), 1);
+    assert!(write().await.is_none());
+    assert_eq!(taken(&events), Vec::<&str>::new());
+    assert_eq!(sessions.of("ada").list().await.unwrap().len(), 0);
+}
