@@ -37,8 +37,7 @@ pub(crate) async fn commit(
             Step::Ask(ask) => {
                 let answer = drive.answer(ask).await?;
                 let next = next.take().map_or_else(write_id, Ok)?;
-                let now = if answer == Answer::Done { now } else { clock::now() };
-                machine.answered(answer, next, now)?
+                machine.answered(answer, next, clock::now())?
             }
             Step::Compute(data) => machine.computed(&compute(&data)?, clock::now())?,
             Step::Finished(Committed::Gone) => return Ok(None),

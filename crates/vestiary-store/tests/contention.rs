@@ -10,7 +10,7 @@
 use std::{
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -22,17 +22,21 @@ use vestiary_store::{
 
 const SECRET: &str = "a secret of more than 32 bytes, for the tests";
 
-/// Of one write it takes its time, until the record has forgotten what was there before.
+/// Of one write it takes its time, while others write.
 #[derive(Clone)]
 struct Slow {
     memory: AnyStore,
     resends: bool,
+    /// So many others: the record forgets what was there before many of them.
+    rivals: usize,
+    reads: Arc<AtomicUsize>,
     others: Arc<OnceLock<(Sessions, Stored)>>,
     done: Arc<AtomicBool>,
 }
 
 impl Store for Slow {
     async fn read(&self, key: &str) -> Result<Option<String>, StoreError> {
+        self.reads.fetch_add(1, Ordering::SeqCst);
         self.memory.read(key).await
     }
 
@@ -56,7 +60,7 @@ impl Store for Slow {
         if let Some((others, stored)) =
             self.others.get().filter(|_| !self.done.swap(true, Ordering::SeqCst))
         {
-            for _ in 0..20 {
+            for _ in 0..self.rivals {
                 others.update(stored, &mut |data| Ok(increment(data))).await.unwrap();
             }
             tokio::time::sleep(Duration::from_millis(30)).await;
@@ -82,35 +86,51 @@ fn increment(data: &str) -> String {
     format!(r#"{{"n":{}}}"#, n + 1)
 }
 
-/// What the slow one of 21 writes was told, and what is there.
-async fn slow_among_twenty(resends: bool) -> (Result<bool, SessionError>, String) {
+/// What the slow one among these writes was told, what is there, and how often it has read.
+async fn slow_among(rivals: usize, resends: bool) -> (Result<bool, SessionError>, String, usize) {
     let memory = AnyStore::new(MemoryStore::default());
     let config = Config::new(SECRET);
     let others = Sessions::new(&config, memory.clone()).unwrap();
-    let store = Slow { memory, resends, others: Arc::default(), done: Arc::default() };
+    let store = Slow {
+        memory,
+        resends,
+        rivals,
+        reads: Arc::default(),
+        others: Arc::default(),
+        done: Arc::default(),
+    };
     let sessions = Sessions::new(&config, store.clone()).unwrap();
     let stored = others.create(r#"{"n":0}"#, None).await.unwrap();
     let id = stored.id().clone();
     store.others.set((others.clone(), stored)).unwrap();
 
     let loaded = sessions.load(&id).await.unwrap().unwrap();
+    store.reads.store(0, Ordering::SeqCst);
     let told = sessions
         .update(&loaded, &mut |data| Ok(increment(data)))
         .await
         .map(|written| written.is_some());
-    (told, others.load(&id).await.unwrap().unwrap().data().to_owned())
+    let data = others.load(&id).await.unwrap().unwrap().data().to_owned();
+    (told, data, store.reads.load(Ordering::SeqCst))
 }
 
 #[tokio::test]
 async fn what_is_in_the_way_of_a_slow_write_may_be_the_same_sent_twice() {
-    let (told, data) = slow_among_twenty(true).await;
+    let (told, data, _) = slow_among(20, true).await;
     assert_eq!(told.unwrap_err().code(), "store_failed");
     assert_eq!(data, r#"{"n":20}"#);
 }
 
 #[tokio::test]
 async fn but_not_if_nothing_is_sent_twice() {
-    let (told, data) = slow_among_twenty(false).await;
+    let (told, data, _) = slow_among(20, false).await;
     assert!(told.unwrap());
     assert_eq!(data, r#"{"n":21}"#);
+}
+
+#[tokio::test]
+async fn a_slow_write_that_was_done_is_not_asked_about() {
+    let (told, data, reads) = slow_among(0, true).await;
+    assert!(told.unwrap());
+    assert_eq!((&*data, reads), (r#"{"n":1}"#, 0));
 }

@@ -176,6 +176,17 @@ async fn the_cookie_of_a_session_has_its_id_or_is_removed() {
     assert!(removal.starts_with("sid=;") && removal.contains("Max-Age=0"), "{removal}");
 }
 
+#[tokio::test]
+async fn data_beyond_the_limit_of_the_options_is_refused() {
+    let (sessions, _) = sessions(config().max_bytes(2_000), &Watched::default());
+    let data = |bytes: usize| format!(r#"{{"x":"{}"}}"#, "y".repeat(bytes));
+    let stored = sessions.create(&data(1_900), None).await.unwrap();
+    let refused = sessions.create(&data(2_100), None).await.unwrap_err();
+    assert_eq!((refused.code(), refused.status()), ("too_large", 500));
+    let refused = sessions.commit(&stored, "{}".to_owned(), data(2_100)).await.unwrap_err();
+    assert_eq!(refused.code(), "too_large");
+}
+
 #[test]
 fn debug_output_shows_the_options_and_no_secret() {
     let config = config().namespace("shop");

@@ -221,3 +221,24 @@ async fn a_session_whose_record_is_gone_leaves_the_list_when_it_is_written() {
     assert_eq!(taken(&events), Vec::<&str>::new());
     assert_eq!(sessions.of("ada").list().await.unwrap().len(), 0);
 }
+
+#[tokio::test]
+async fn a_list_that_cannot_be_written_stops_a_logout_only_if_it_may_have_been_written() {
+    for (fault, code) in [(Fault::Full, None), (Fault::Fails, Some("store_failed"))] {
+        let store = Watched::default();
+        let (sessions, events) = sessions(config(), &store);
+        let stored = of_user(&sessions, "ada", None).await;
+        taken(&events);
+        store.disturb(move |call| {
+            let is_list = call.operation == "replace" && call.key.contains("user:");
+            if is_list { fault } else { Fault::Nothing }
+        });
+        let ended = sessions.destroy(&stored).await;
+        assert_eq!(ended.as_ref().err().map(SessionError::code), code);
+        // The list was refused, so the record was removed without it, and the session has ended.
+        let told = if code.is_none() { &["store_failed"][..] } else { &[] };
+        assert_eq!(taken(&events), told);
+        store.is_well();
+        assert_eq!(loaded(&sessions, stored.id()).await.is_some(), code.is_some());
+    }
+}
