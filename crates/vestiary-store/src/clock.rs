@@ -108,3 +108,49 @@ impl Alarm {
 pub(crate) async fn pause(time: Duration) {
     Delay::new(time).await;
 }
+
+/// The pause before a machine reads again: none before it reads first, and from then on a random part of a time
+/// that doubles, beginning with a millisecond and with four times what the last answer took. To read again at once
+/// is best for two writers; of many, all but one would come too late again.
+pub(crate) fn backoff(looks: u32, took: Duration, random: u8) -> Duration {
+    let Some(doublings) = looks.checked_sub(2) else { return Duration::ZERO };
+    let least = Duration::from_millis(1 << doublings.min(8));
+    let most = took.saturating_mul(2u32.saturating_pow(looks)).clamp(least, LONGEST_PAUSE);
+    most * u32::from(random) / 255
+}
+
+/// The longest pause between two attempts to write.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_from_a_millisecond_or_from_four_answers_up_to_a_second() {
+        let millis = |looks, took, random| {
+            backoff(looks, Duration::from_millis(took), random).as_secs_f64() * 1_000.0
+        };
+        let table = [
+            // None before the first look; then a store that answers at once.
+            ((1, 9, 255), 0.0),
+            ((2, 0, 255), 1.0),
+            ((3, 0, 255), 2.0),
+            ((4, 0, 255), 4.0),
+            ((10, 0, 255), 256.0),
+            ((11, 0, 255), 256.0),
+            // One that takes its time.
+            ((2, 3, 255), 12.0),
+            ((3, 3, 255), 24.0),
+            ((9, 3, 255), 1_000.0),
+            ((99, 3, 255), 1_000.0),
+            // A part of it.
+            ((4, 0, 51), 0.8),
+            ((4, 0, 0), 0.0),
+        ];
+        for ((looks, took, random), expected) in table {
+            let pause = millis(looks, took, random);
+            assert!((pause - expected).abs() < 1e-6, "{looks} {took} {random}: {pause}");
+        }
+    }
+}

@@ -220,7 +220,6 @@ pub(crate) struct Drive<'a> {
     sessions: &'a Sessions,
     operation: StoreOperation,
     bound: bool,
-    asks: usize,
     looks: u32,
     /// Since the last question.
     watch: Stopwatch,
@@ -240,7 +239,6 @@ impl<'a> Drive<'a> {
             sessions,
             operation,
             bound,
-            asks: 0,
             looks: 0,
             watch: Stopwatch::start(),
             asked: clock::now(),
@@ -347,11 +345,8 @@ impl<'a> Drive<'a> {
         writes: bool,
     ) -> Result<Option<T>, SessionError> {
         self.asked = clock::now();
-        if self.asks > 0 {
-            self.watch = Stopwatch::start();
-        }
+        self.watch = Stopwatch::start();
         let answer = self.sessions.ask(self.operation, answer).await;
-        self.asks += 1;
         match answer {
             Ok(answer) => {
                 self.lost = false;
@@ -373,18 +368,13 @@ impl<'a> Drive<'a> {
         }
     }
 
-    /// To look again at once is best for two; of many, all but one would come too late again. So each waits, for
-    /// up to twice as long each time, and not less than 1, 2, 4 … milliseconds: many find their turn before they
-    /// give up.
+    /// Waits before the store is asked again.
     async fn look(&mut self) -> Result<(), SessionError> {
         self.looks += 1;
-        if self.looks < 2 {
-            return Ok(());
+        if self.looks > 1 {
+            let [random] = entropy()?;
+            clock::pause(clock::backoff(self.looks, self.watch.elapsed(), random)).await;
         }
-        let most = (self.watch.elapsed() * 2u32.saturating_pow(self.looks))
-            .clamp(Duration::from_millis(1 << (self.looks - 2).min(8)), Duration::from_secs(1));
-        let [byte] = entropy()?;
-        clock::pause(most * u32::from(byte) / 255).await;
         Ok(())
     }
 

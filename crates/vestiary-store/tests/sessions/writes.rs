@@ -1,5 +1,7 @@
 //! Writes, and the store's answers to them.
 
+use std::task::Poll;
+
 use vestiary_store::SessionError;
 
 use crate::{Fault, Watched, config, loaded, of_user, sessions, taken};
@@ -143,4 +145,18 @@ async fn a_confirmation_that_fails_leaves_the_logout_done() {
     let stored = plain.create("{}", None).await.unwrap();
     assert_eq!(plain.destroy(&stored).await.unwrap(), None);
     taken(&events);
+}
+
+#[tokio::test]
+async fn a_write_that_others_come_before_waits_before_it_tries_again() {
+    let store = Watched::default();
+    let (sessions, _) = sessions(config(), &store);
+    let stored = sessions.create(&data(0), None).await.unwrap();
+    store
+        .disturb(|call| if call.operation == "replace" { Fault::Conflict } else { Fault::Nothing });
+    // The store answers at once, so there is nothing else to wait for.
+    let mut write = std::pin::pin!(sessions.commit(&stored, data(0), data(1)));
+    let first = std::future::poll_fn(|context| Poll::Ready(write.as_mut().poll(context))).await;
+    assert!(first.is_pending());
+    assert_eq!(write.await.unwrap_err().code(), "store_busy");
 }
