@@ -43,22 +43,28 @@ export class Turns {
 	take(key: string, atomic: boolean, patience: number): Turn {
 		let place = this.#stand(key);
 		let again: Place | undefined;
+		const leave = (): void => {
+			if (atomic) place.end();
+			else this.#left.set(key, performance.now());
+		};
+		const back = async (): Promise<void> => {
+			this.#left.delete(key);
+			if (!atomic) return;
+			place = this.#stand(key);
+			if (place.ready) await this.#wait(key, place.ready, patience);
+		};
 		return {
 			ready: place.ready && this.#wait(key, place.ready, patience),
-			leave: () => {
-				if (atomic) place.end();
-				else this.#left.set(key, performance.now());
-			},
-			back: async () => {
-				this.#left.delete(key);
-				if (!atomic) return;
-				place = this.#stand(key);
-				if (place.ready) await this.#wait(key, place.ready, patience);
-			},
+			leave,
+			back,
 			queue: async () => {
 				if (again) return;
 				again = this.#stand(`${key} again`);
-				if (again.ready) await endsWithin(again.ready, patience);
+				if (!again.ready) return;
+				// The update in front needs the turn to end.
+				leave();
+				await endsWithin(again.ready, patience);
+				await back();
 			},
 			end: () => {
 				place.end();

@@ -1,0 +1,212 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+
+import { MemoryStore, UpdateNestedError, type SveltekitSessionConfig } from '../src/index.js';
+import { CountingStore } from './event.js';
+import { visit, visitor, type Data } from './visits.js';
+
+/* Writers of one session in this process, and the functions of their updates. */
+
+const SECRET = '0123456789abcdef0123456789abcdef';
+
+let options: SveltekitSessionConfig;
+
+beforeEach(() => {
+	options = { secret: SECRET, store: new MemoryStore() };
+});
+
+afterEach(() => {
+	vi.useRealTimers();
+});
+
+/** A store that is not atomic: while a function runs, other writers of the session wait. */
+const plain = (): SveltekitSessionConfig => ({
+	...options,
+	store: new CountingStore(),
+	storeTimeout: 1_000
+});
+
+const added = (data: Data): Data => ({ ...data, n: (data.n ?? 0) + 1 });
+
+/** Lets what was begun go on, by the clock that stands still otherwise. */
+const wait = async (milliseconds: number): Promise<unknown> =>
+	vi.advanceTimersByTimeAsync(milliseconds);
+
+describe('with a store that is not atomic', () => {
+	test('a function that has ended holds up no later writer', async () => {
+		vi.useFakeTimers();
+		const config = plain();
+		const cookie = await visitor(config, { n: 0 });
+		const slowly = async (data: Data): Promise<Data> => {
+			await new Promise((resolve) => setTimeout(resolve, 600));
+			return added(data);
+		};
+		const first = visit(config, async (session) => session.update(slowly), cookie);
+		await wait(700);
+		await first;
+		await wait(2_000);
+		// Together they take longer than each of them waits for application code.
+		const later = [0, 1].map(async () =>
+			visit(config, async (session) => session.update(slowly), cookie)
+		);
+		await wait(2_000);
+		await Promise.all(later);
+		const { session } = await visit(config, () => undefined, cookie);
+		expect(session.data).toEqual({ n: 3 });
+	});
+
+	test('a writer waits for a function no longer than `storeTimeout` from its beginning', async () => {
+		vi.useFakeTimers();
+		const config = plain();
+		const cookie = await visitor(config, { n: 0 });
+		let end = (): void => undefined;
+		const ended = new Promise<void>((resolve) => (end = resolve));
+		const first = visit(
+			config,
+			async (session) =>
+				session.update(async (data) => {
+					await ended;
+					return added(data);
+				}),
+			cookie
+		);
+		await wait(600);
+		let failed: unknown;
+		const second = visit(config, async (session) => session.update(added), cookie).catch(
+			(error: unknown) => (failed = error)
+		);
+		await wait(300);
+		expect(failed).toBeUndefined();
+		await wait(300);
+		expect(failed).toMatchObject({ code: 'store_timeout' });
+		end();
+		await wait(10);
+		await Promise.all([first, second]);
+	});
+
+	test('a writer of another session does not wait', async () => {
+		vi.useFakeTimers();
+		const config = plain();
+		const [cookie, other] = [await visitor(config, { n: 0 }), await visitor(config, { n: 0 })];
+		let end = (): void => undefined;
+		const ended = new Promise<void>((resolve) => (end = resolve));
+		const first = visit(
+			config,
+			async (session) =>
+				session.update(async (data) => {
+					await ended;
+					return added(data);
+				}),
+			cookie
+		);
+		await wait(600);
+		const { session } = await visit(config, async (one) => one.update(added), other);
+		expect(session.data).toEqual({ n: 1 });
+		end();
+		await wait(10);
+		await first;
+	});
+});
+
+describe('the function of an update', () => {
+	const later = async (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 40));
+
+	test('may take its time, and return other data', async () => {
+		const cookie = await visitor(options, { n: 1 });
+		const { session } = await visit(
+			options,
+			async (one) =>
+				one.update(async () => {
+					await later();
+					return { n: 5 };
+				}),
+			cookie
+		);
+		expect(session.data).toEqual({ n: 5 });
+		expect((await visit(options, () => undefined, cookie)).session.data).toEqual({ n: 5 });
+	});
+
+	test('writes no other request’s session of the same visitor, but that of another one', async () => {
+		const [cookie, other] = [
+			await visitor(options, { n: 1 }),
+			await visitor(options, { n: 1 })
+		];
+		const save = async (of: string): Promise<unknown> =>
+			visit(options, async (session) => session.save(), of).catch((error: unknown) => error);
+		await visit(
+			options,
+			async (session) =>
+				session.update(async (data) => {
+					expect(await save(cookie)).toBeInstanceOf(UpdateNestedError);
+					expect(await save(other)).not.toBeInstanceOf(Error);
+					await later();
+					expect(await save(cookie)).toBeInstanceOf(UpdateNestedError);
+					return added(data);
+				}),
+			cookie
+		);
+		expect((await visit(options, () => undefined, cookie)).session.data).toEqual({ n: 2 });
+	});
+
+	test.each<[string, (begin: () => void) => Promise<void> | undefined]>([
+		[
+			'at once',
+			(begin: () => void) => {
+				begin();
+				return undefined;
+			}
+		],
+		[
+			'later',
+			async (begin: () => void) => {
+				await later();
+				begin();
+			}
+		]
+	])('may begin what writes the session once it has ended: %s', async (_, run) => {
+		const cookie = await visitor(options, { n: 1 });
+		let over = (): void => undefined;
+		const isOver = new Promise<void>((resolve) => (over = resolve));
+		await visit(
+			options,
+			async (session) => {
+				let afterwards: Promise<void> | undefined;
+				await session.update((data) => {
+					const begun = run(() => {
+						afterwards = isOver.then(async () => {
+							await session.setData({ n: 7 });
+							await session.save();
+						});
+					});
+					const made = added(data);
+					return begun ? begun.then(() => made) : made;
+				});
+				over();
+				await afterwards;
+			},
+			cookie
+		);
+		expect((await visit(options, () => undefined, cookie)).session.data).toEqual({ n: 7 });
+	});
+});
+
+test('writers of one session that all take their time lose nothing', async () => {
+	for (const store of [new MemoryStore(), new CountingStore()]) {
+		// None of them waits until another one gives up.
+		const config = { ...options, store, storeTimeout: 60_000 };
+		const cookie = await visitor(config, { n: 0 });
+		await Promise.all(
+			Array.from({ length: 5 }, async () =>
+				visit(
+					config,
+					async (session) =>
+						session.update(async (data) => {
+							await new Promise((resolve) => setTimeout(resolve, 30));
+							return added(data);
+						}),
+					cookie
+				)
+			)
+		);
+		expect((await visit(config, () => undefined, cookie)).session.data).toEqual({ n: 5 });
+	}
+});
