@@ -12,6 +12,7 @@ mod secrets;
 mod service;
 mod store;
 mod time;
+mod usage;
 
 use std::process::ExitCode;
 
@@ -23,9 +24,15 @@ fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Whoever has closed the pipe does not want to know.
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { failure::USAGE } else { 0 });
+            let Some(failure) = usage::failure(&error) else {
+                // Whoever has closed the pipe does not want to know.
+                let _ = error.print();
+                return ExitCode::from(if error.use_stderr() { failure::USAGE } else { 0 });
+            };
+            let json = std::env::args_os().any(|argument| argument == "--json");
+            let mut output = Output::new(json, false);
+            let _ = output.failed(&failure).and_then(|()| output.finish());
+            return ExitCode::from(failure.exit_code());
         }
     };
     let mut output = Output::new(cli.json, cli.show_ids);

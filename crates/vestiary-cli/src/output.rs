@@ -97,6 +97,12 @@ fn shortened(key: &str) -> String {
     format!("{before}{shown}…")
 }
 
+/// Text that may be secret, unless it is no longer than what is shown of a key.
+pub(crate) fn shortened_text(text: &str) -> String {
+    let shown: String = text.chars().take(SHOWN).collect();
+    if shown == text { shown } else { shown + "…" }
+}
+
 /// A number of things.
 pub(crate) fn counted(count: u64, thing: &str) -> String {
     format!("{count} {thing}{}", if count == 1 { "" } else { "s" })

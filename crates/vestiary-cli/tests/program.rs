@@ -47,6 +47,37 @@ async fn an_error_is_one_line_and_a_document() {
 }
 
 #[tokio::test]
+async fn arguments_that_make_no_sense_are_one_line_too_and_nothing_secret_is_repeated() {
+    let (folder, _) = Folder::new().await;
+    let secret = "hunter2-hunter2-hunter2";
+    let url = format!("redis://user:{secret}@127.0.0.1:1");
+    for args in [
+        &["ls", "--bogus"][..],
+        &["ls", "--limit", secret],
+        &["ls", "--limit", "-1"],
+        &["ls", secret],
+        &["ls", &url],
+        &["migrate", "sqlite:a", "sqlite:b", &url],
+        &["show", "AAAAAA", secret],
+        &["secret", "--check", secret],
+        &["revoke"],
+        &["revoke", "--all", "--user", "ada"],
+        &["completions", secret],
+        &[secret],
+    ] {
+        let ran = folder.run(&[args, &["--json"]].concat()).ends(2);
+        assert_eq!(ran.err.lines().count(), 1, "{ran:?}");
+        assert!(ran.err.starts_with("error: ") && ran.err.ends_with("[arguments]\n"), "{ran:?}");
+        assert_eq!(ran.json()["error"]["code"], "arguments");
+        assert!(!format!("{ran:?}").contains(secret), "{ran:?}");
+    }
+    let similar = folder.run(&["ls", "--limt", "3"]).ends(2).err;
+    assert!(similar.contains("'--limt'") && similar.contains("there is `--limit`"), "{similar}");
+    let command = folder.run(&["lss"]).ends(2).err;
+    assert!(command.contains("'lss'") && command.contains("there is `ls`"), "{command}");
+}
+
+#[tokio::test]
 async fn a_mistyped_path_or_table_makes_no_store() {
     let (folder, _) = Folder::new().await;
     for args in [&["ls"][..], &["stats"], &["doctor"], &["revoke", "--all", "--yes"]] {
