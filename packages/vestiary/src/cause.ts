@@ -1,4 +1,5 @@
 import { VestiaryError } from './errors.js';
+import { codeOfReply } from './refusal.js';
 
 /**
  * A copy of an error of a store that can be logged. Clients repeat in their errors what they were asked (the
@@ -71,11 +72,9 @@ function codeOf(error: unknown): string | number | undefined {
 	if (typeof code === 'string' && CODE.test(code)) return code;
 	const message = member(error, 'message');
 	if (typeof message !== 'string') return undefined;
-	// Workers KV says the status of HTTP. Redis begins its answers with a code, and Upstash says that a
-	// command failed before it.
+	// Workers KV says the status of HTTP. Of what another message begins with, only a code of Redis is no value.
 	const status = /^KV [A-Z]+ failed: (\d{3})\b/.exec(message)?.[1];
-	const reply = /^(?:[A-Za-z]+: |Command (?:\d+ \[ \w+ \] )?failed: )?([A-Z]{2,20})(?: |$)/;
-	return status ?? reply.exec(message)?.[1];
+	return status ?? codeOfReply(message);
 }
 
 /** Messages of the clients that are the same for everything they are asked. */

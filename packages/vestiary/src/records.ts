@@ -697,8 +697,8 @@ export function jsonOf(value: unknown): string {
 }
 
 /**
- * The answer of the store, whatever becomes of what measures it: telemetry that throws, or drops the answer, fails
- * no request.
+ * The answer of the store, whatever becomes of what measures it: telemetry that throws, drops the answer, or never
+ * ends, fails no request and holds up none.
  */
 async function measured<T>(
 	telemetry: Telemetry,
@@ -713,9 +713,11 @@ async function measured<T>(
 		return answer;
 	};
 	try {
-		await telemetry.store(action, once);
+		// Whatever it promises is not waited for: it may never be kept. What it throws or rejects with is its own
+		// failure, or the store's, which is thrown below.
+		void Promise.resolve(telemetry.store(action, once)).catch(() => undefined);
 	} catch {
-		// Its own failure, or the store's, which is thrown below.
+		// The same.
 	}
 	return once();
 }

@@ -42,8 +42,13 @@ function read(cause: unknown): Refusal | undefined {
 	return ofRedis(error) ?? ofSqlite(error) ?? ofSql(error);
 }
 
+/** The code with which Redis or Valkey begins an answer that is an error. */
+export function codeOfReply(message: string): string | undefined {
+	return REDIS.exec(message)?.[1];
+}
+
 function ofRedis({ message, name }: { message?: unknown; name?: unknown }): Refusal | undefined {
-	const [, code] = (typeof message === 'string' ? REDIS.exec(message) : null) ?? [];
+	const code = typeof message === 'string' ? codeOfReply(message) : undefined;
 	// What ioredis calls each answer that is an error, of a module for example.
 	if (code === undefined && name !== 'ReplyError') return undefined;
 	return { code, full: code === 'OOM' };

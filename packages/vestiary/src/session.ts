@@ -31,6 +31,7 @@ import type {
 	CookieSerializeOptions,
 	SessionCookieOptions,
 	SessionData,
+	SessionRequest,
 	Store,
 	SveltekitSessionConfig
 } from './types.js';
@@ -118,12 +119,12 @@ export class Session {
 	#confirmed: boolean | undefined;
 
 	/** A new, empty session. To load the visitor's, use {@link Session.initialize}. */
-	constructor(event: RequestEvent, options: SveltekitSessionConfig);
+	constructor(event: SessionRequest, options: SveltekitSessionConfig);
 	/** @internal */
 	// eslint-disable-next-line @typescript-eslint/unified-signatures -- it is not in the types that are published
-	constructor(event: RequestEvent, options: SveltekitSessionConfig, scope: Scope);
-	constructor(event: RequestEvent, options: SveltekitSessionConfig, scope?: Scope) {
-		this.#scope = scope ?? new Scope(event, runtimeOf(options), false);
+	constructor(event: SessionRequest, options: SveltekitSessionConfig, scope: Scope);
+	constructor(event: SessionRequest, options: SveltekitSessionConfig, scope?: Scope) {
+		this.#scope = scope ?? new Scope(whole(event), runtimeOf(options), false);
 	}
 
 	/**
@@ -131,10 +132,10 @@ export class Session {
 	 * `sveltekitSessionHandle` does this for every request.
 	 */
 	static async initialize(
-		event: RequestEvent,
+		event: SessionRequest,
 		options: SveltekitSessionConfig
 	): Promise<Session> {
-		return open(new Scope(event, runtimeOf(options), false));
+		return open(new Scope(whole(event), runtimeOf(options), false));
 	}
 
 	/** Session ID. */
@@ -596,8 +597,15 @@ export class Session {
 			// Before anything is changed that could not be stored.
 			if (this.#plan(Operation.Save).cookie === CookieStep.Late)
 				throw new ResponseSentError();
-			this.#data = await changed(this.#data);
-			await this.#execute(Operation.Save);
+			const before = this.#data;
+			// A copy, as from a store: if anything fails, the data is what it was.
+			this.#data = await changed(JSON.parse(jsonOf(before)) as SessionData);
+			try {
+				await this.#execute(Operation.Save);
+			} catch (error) {
+				this.#data = before;
+				throw error;
+			}
 			return !this.isNew;
 		}
 		return this.#execute(Operation.Save, async (text) => {
@@ -1164,6 +1172,11 @@ export class Session {
 		this.#cookie = undefined;
 		this.#stage = Stage.New;
 	}
+}
+
+/** An event of which a scope reads only what is there. */
+function whole(event: SessionRequest): RequestEvent {
+	return event as RequestEvent;
 }
 
 /**

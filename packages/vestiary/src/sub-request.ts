@@ -26,7 +26,7 @@ export function markSubRequests(event: RequestEvent, scope: Scope): void {
 	const { fetch, url } = partial(event);
 	if (typeof fetch !== 'function' || !url) return;
 
-	const marked: typeof fetch = (input, init) => {
+	const marked: typeof fetch = async (input, init) => {
 		const target = targetOf(input, url);
 		if (!target) return fetch(input, init);
 		// A handle after this one has been here already.

@@ -293,6 +293,13 @@ export interface SveltekitSessionConfig {
 	storeTimeout?: number | undefined;
 }
 
+/**
+ * As much of a request event as a session needs without a handle: its `cookies`, or its `request`. SvelteKit's event
+ * has both.
+ */
+export type SessionRequest = Omit<Partial<RequestEvent>, 'request'> &
+	(Pick<RequestEvent, 'cookies'> | { request: { headers: Pick<Headers, 'get'> } });
+
 /** What measures sessions. */
 export interface Telemetry {
 	/** Something happened to a session. */

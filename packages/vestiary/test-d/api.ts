@@ -135,6 +135,31 @@ export const lazy: Handle = sveltekitSessionHandle(({ url }) => ({
 // @ts-expect-error -- the secret is required there, too
 sveltekitSessionHandle(() => ({}));
 
+// Without a handle: svelte-kit-sessions' events, which have `cookies` and no more, and those of a WebSocket upgrade.
+export async function withoutHandle(event: RequestEvent): Promise<Session[]> {
+	return [
+		new Session(event, everything),
+		new Session({ cookies: event.cookies }, everything),
+		await Session.initialize(event, everything),
+		await Session.initialize({ cookies: event.cookies }, everything),
+		await Session.initialize({ request: event.request }, everything),
+		await Session.initialize({ request: { headers: new Headers() } }, everything),
+		await Session.initialize(
+			{
+				cookies: event.cookies,
+				request: event.request,
+				url: event.url,
+				locals: event.locals
+			},
+			everything
+		),
+		// @ts-expect-error -- neither of them
+		await Session.initialize({ url: event.url }, everything),
+		// @ts-expect-error -- headers of `node:http`
+		await Session.initialize({ request: { headers: { cookie: '' } } }, everything)
+	];
+}
+
 // A custom store needs the four methods of the README, and nothing of ours.
 export class MapStore implements Store {
 	readonly #map = new Map<string, SessionStoreData>();

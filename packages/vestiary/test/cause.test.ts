@@ -92,6 +92,11 @@ describe('of the error of a store, name and code are kept, and nothing else', ()
 			{ name: 'TypeError' }
 		],
 		['a name that is none', withMembers(new Error('failed'), { name: ID }), { name: 'Error' }],
+		[
+			'a value at the beginning of the message, which is no code',
+			new Error(`ALICE ${DATA}`),
+			{ message: expect.not.stringContaining('ALICE') as string }
+		],
 		['text', secretly, { name: 'string' }],
 		['an object', { id: ID, data: DATA, toString: (): string => DATA }, { name: 'object' }],
 		['nothing', undefined, { name: 'undefined' }],

@@ -92,6 +92,14 @@ const STORES: [string, Telemetry['store']][] = [
 			void run();
 			return undefined as never;
 		}
+	],
+	['never ends', async () => new Promise<never>(() => undefined)],
+	[
+		'never ends once it has the answer',
+		async (_, run) => {
+			await run();
+			return new Promise<never>(() => undefined);
+		}
 	]
 ];
 

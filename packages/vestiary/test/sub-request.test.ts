@@ -317,6 +317,21 @@ test('a Request is passed on with all that it has', async () => {
 	expect(bodies).toEqual(Array.from({ length: 3 }, () => 'POST yes body'));
 });
 
+test.each<[string, RequestInfo, RequestInit | undefined]>([
+	['headers', '/api', { headers: { 'not a name': 'x' } }],
+	['a method', '/api', { method: 'not a method' }],
+	['a body', '/api', { method: 'GET', body: 'x' }]
+])('fetch rejects %s that cannot be, and throws nothing', async (_, input, init) => {
+	await page(async (event) => {
+		await event.fetch(input, init).then(
+			() => expect.unreachable(),
+			(error: unknown) => {
+				expect(error).toBeInstanceOf(TypeError);
+			}
+		);
+	});
+});
+
 describe('once the response of a page has left', () => {
 	/** A page that goes on requesting. */
 	async function streaming(cookie?: string): Promise<{

@@ -129,6 +129,33 @@ describe('a request that had the session open before it got another ID', () => {
 });
 
 describe('an update', () => {
+	test.each<[string, (data: Data) => unknown]>([
+		[
+			'throws',
+			(data) => {
+				data.n = 2;
+				throw new Error('of the application');
+			}
+		],
+		['returns what cannot be stored', (data) => Object.assign(data, { n: 2, big: 1n })],
+		[
+			'returns no object',
+			(data) => {
+				data.n = 2;
+				return 5;
+			}
+		]
+	])('whose function %s changes nothing, in a new session neither', async (_, change) => {
+		for (const cookie of [undefined, await visitor({ n: 1 })]) {
+			const { session } = await opened(cookie);
+			await session.setData(Object.freeze({ n: 1 }));
+			await expect(session.update(change as never)).rejects.toThrow();
+			expect(session.data).toEqual({ n: 1 });
+			expect(await session.update((data) => void Object.assign(data, { m: 3 }))).toBe(true);
+			expect(session.data).toEqual({ n: 1, m: 3 });
+		}
+	});
+
 	test.each([
 		['save()', async (session: Session) => session.save()],
 		['setData()', async (session: Session) => session.setData({})],
