@@ -2,105 +2,166 @@
  * Changes one thing at a time in the sources of the package, and runs the unit tests on it. A change that no test
  * notices is printed: it needs a test, or an explanation.
  *
- *     node packages/vestiary/mutate.mjs [--sample 100] src/find.ts src/scope.ts
+ *     node packages/vestiary/mutate.mjs [--sample 100] [--tests find,handle] [--slow] [--log file] src/find.ts …
  *
- * Run it in a worktree of its own: it writes into the sources, and restores them.
+ * All changes are in the modules at once, behind switches, so that one process makes one after another; nothing is
+ * written into the sources. A test is repeated with the changes that it reaches. Those that take longer than a second
+ * are asked with `--slow` only. With the log of a run that was stopped it goes on there. A change of what runs as modules are loaded gets a run of all tests of its own.
  */
-import { spawnSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import {
+	appendFileSync,
+	existsSync,
+	mkdtempSync,
+	readFileSync,
+	statSync,
+	writeFileSync
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import process from 'node:process';
+import { clearInterval, setInterval } from 'node:timers';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
-import ts from 'typescript';
+import { withChanges } from './mutate/changes.mjs';
 
 const ROOT = fileURLToPath(new URL('.', import.meta.url));
-const { SyntaxKind: Kind } = ts;
+/** Milliseconds: slower tests are asked last, and those that are still slower never. */
+const SLOW = 150;
+const TOO_SLOW = 1_000;
+/** Milliseconds after which a test that goes on with a change is taken for an endless one. */
+const HANGS = 20_000;
+/** The same of vitest as it starts, and of all tests on a change that is there from the start. */
+const STARTS = 120_000;
 
-/** Operators, and what each becomes. */
-const OPERATORS = new Map([
-	[Kind.EqualsEqualsEqualsToken, '!=='],
-	[Kind.ExclamationEqualsEqualsToken, '==='],
-	[Kind.AmpersandAmpersandToken, '||'],
-	[Kind.BarBarToken, '&&'],
-	[Kind.QuestionQuestionToken, '&&'],
-	[Kind.LessThanToken, '<='],
-	[Kind.LessThanEqualsToken, '<'],
-	[Kind.GreaterThanToken, '>='],
-	[Kind.GreaterThanEqualsToken, '>'],
-	[Kind.PlusToken, '-'],
-	[Kind.MinusToken, '+']
-]);
-
-/** All changes of a source: where, and what is put there. */
-function changesOf(text) {
-	const source = ts.createSourceFile('source.ts', text, ts.ScriptTarget.Latest, true);
-	const changes = [];
-	const change = (node, replacement) => {
-		const from = node.getStart(source);
-		const { line } = source.getLineAndCharacterOfPosition(from);
-		changes.push({ from, to: node.getEnd(), replacement, line: line + 1 });
-	};
-	const visit = (node) => {
-		// Types and imports are not run.
-		if (ts.isTypeNode(node) || ts.isInterfaceDeclaration(node) || ts.isImportDeclaration(node))
-			return;
-		const operator = ts.isBinaryExpression(node) && OPERATORS.get(node.operatorToken.kind);
-		if (operator) change(node.operatorToken, operator);
-		if (ts.isIfStatement(node) || ts.isConditionalExpression(node)) {
-			const condition = ts.isIfStatement(node) ? node.expression : node.condition;
-			for (const value of ['true', 'false']) change(condition, value);
-		}
-		if (ts.isPrefixUnaryExpression(node) && node.operator === Kind.ExclamationToken)
-			change(node, node.operand.getText(source));
-		if (node.kind === Kind.TrueKeyword) change(node, 'false');
-		if (node.kind === Kind.FalseKeyword) change(node, 'true');
-		if (ts.isExpressionStatement(node) && ts.isBlock(node.parent)) change(node, ';');
-		if (ts.isReturnStatement(node) && node.expression) change(node.expression, 'undefined');
-		ts.forEachChild(node, visit);
-	};
-	visit(source);
-	return changes;
-}
-
-/** Whether a test notices. One that never ends is noticed, too. */
-function isCaught() {
-	const run =
-		'vitest run --project unit --bail=1 --no-isolate --maxWorkers=1 --testTimeout=20000';
-	const without = ['docs', 'differential', 'vectors'].map(
-		(name) => `--exclude=test/${name}.test.ts`
-	);
-	const all = [...run.split(' '), ...without];
-	return (
-		spawnSync('npx', all, {
-			cwd: ROOT,
-			stdio: 'ignore',
-			timeout: 120_000,
-			killSignal: 'SIGKILL'
-		}).status !== 0
-	);
-}
-
-const { values, positionals } = parseArgs({
-	options: { sample: { type: 'string', default: '100' } },
+const { values, positionals: files } = parseArgs({
+	options: {
+		sample: { type: 'string', default: '100' },
+		tests: { type: 'string', default: '' },
+		log: { type: 'string' },
+		slow: { type: 'boolean', default: false }
+	},
 	allowPositionals: true
 });
 const share = Number(values.sample) / 100;
-if (isCaught()) throw new Error('the tests fail without any change');
-for (const file of positionals) {
-	const path = `${ROOT}/${file}`;
-	const text = readFileSync(path, 'utf8');
-	const all = changesOf(text);
-	// Spread evenly, and the same ones each time.
-	const chosen = all.filter((_, at) => Math.floor(at * share) !== Math.floor((at - 1) * share));
-	let caught = 0;
-	for (const { from, to, replacement, line } of chosen) {
-		try {
-			writeFileSync(path, text.slice(0, from) + replacement + text.slice(to));
-			if (isCaught()) caught++;
-			else console.log(`${file}:${line}: ${text.slice(from, to)} -> ${replacement}`);
-		} finally {
-			writeFileSync(path, text);
-		}
+const filters = values.tests.split(',').filter((name) => name !== '');
+
+const sources = {};
+const changes = [];
+for (const file of files) {
+	const made = withChanges(readFileSync(join(ROOT, file), 'utf8'), changes.length);
+	sources[file] = made.text;
+	for (const change of made.changes) changes.push({ ...change, file });
+}
+/** Spread evenly, and the same ones each time. */
+const isChosen = ({ number }) => Math.floor(number * share) !== Math.floor((number - 1) * share);
+
+const folder = mkdtempSync(join(tmpdir(), 'mutate-'));
+const config = join(folder, 'config.json');
+const log = values.log ?? join(folder, 'log');
+const now = `${log}.now`;
+if (!existsSync(log)) {
+	const others = changes.filter((change) => !isChosen(change));
+	writeFileSync(log, others.map(({ number }) => `noticed\t${number}\tleft out\n`).join(''));
+}
+console.log(`what happens: ${log}`);
+
+const lines = () =>
+	readFileSync(log, 'utf8')
+		.split('\n')
+		.map((line) => line.split('\t'));
+
+/** Runs vitest, and stops it when nothing happens any more. Returns whether the tests pass. */
+async function run(settings, ...args) {
+	writeFileSync(now, '');
+	writeFileSync(config, JSON.stringify({ log, sources, slow: values.slow, ...settings }));
+	const child = spawn('npx', ['vitest', 'run', '-c', 'mutate/vitest.config.mjs', ...args], {
+		cwd: ROOT,
+		stdio: 'ignore',
+		detached: true,
+		env: { ...process.env, MUTATE: config }
+	});
+	const ended = new Promise((resolve) => child.on('exit', resolve));
+	let seen = '';
+	let since = Date.now();
+	const timer = setInterval(() => {
+		const state = `${statSync(log).size} ${statSync(now).mtimeMs}`;
+		if (state !== seen) since = Date.now();
+		seen = state;
+		const change = readFileSync(now, 'utf8');
+		const isMade = change !== '' && !change.startsWith('-1');
+		if (Date.now() - since < (isMade && !values.slow ? HANGS : STARTS)) return;
+		if (isMade) appendFileSync(log, `hangs\t${change}\n`);
+		else appendFileSync(log, `stuck\t${change}\n`);
+		since = Infinity;
+		process.kill(-child.pid, 'SIGKILL');
+	}, 1_000);
+	const code = await ended;
+	clearInterval(timer);
+	return code === 0;
+}
+
+/** Asks the tests that take so long, and goes on where a change has stopped the process. */
+async function ask(fastest, slowest) {
+	// A run that was stopped goes on where it was.
+	if (!lines().some(([what, slow]) => what === 'pass' && Number(slow) === slowest))
+		appendFileSync(log, `pass\t${slowest}\n`);
+	for (let before = -1, after = 0; before !== after;) {
+		before = after;
+		if (await run({ fastest, slowest }, ...filters)) return;
+		after = lines().filter(
+			([what]) => what === 'left-behind' || what === 'hangs' || what === 'stuck'
+		).length;
 	}
+	throw new Error('vitest ends before the tests do');
+}
+
+/** The numbers of changes that lines of the log are about. */
+function numbers(what, field) {
+	return new Set(
+		lines()
+			.filter((line) => line[0] === what && line[field])
+			.flatMap((line) => line[field].split(',').map(Number))
+	);
+}
+
+function survivors() {
+	const noticed = new Set();
+	for (const [what, number] of lines()) {
+		if (what === 'noticed' || what === 'hangs') noticed.add(Number(number));
+		if (what === 'left-behind') noticed.delete(Number(number));
+	}
+	return changes.filter(({ number }) => !noticed.has(number));
+}
+
+await ask(0, SLOW);
+await ask(SLOW, TOO_SLOW);
+if (values.slow) await ask(TOO_SLOW, Number.MAX_SAFE_INTEGER);
+const failing = lines().find(([what]) => what === 'fails');
+if (failing) throw new Error(`fails without any change: ${failing[2]}`);
+
+const reached = numbers('reached', 3);
+const doubtful = numbers('left-behind', 1);
+const loaded = numbers('modules', 1);
+for (const { number } of survivors()) {
+	const isAlone = doubtful.has(number) || (loaded.has(number) && !reached.has(number));
+	if (isAlone && !(await run({ only: number }, '--bail=1', ...filters)))
+		appendFileSync(log, `noticed\t${number}\tall\n`);
+}
+
+const short = (text) => text.replace(/\s+/g, ' ').slice(0, 80);
+const survived = new Set(survivors());
+for (const file of files) {
+	const all = changes.filter((change) => change.file === file);
+	const chosen = all.filter(isChosen);
+	for (const change of chosen.filter((one) => survived.has(one))) {
+		const note =
+			reached.has(change.number) || loaded.has(change.number) ? '' : ' (never reached)';
+		console.log(
+			`${file}:${change.line}: ${short(change.original)} -> ${short(change.replacement)}${note}`
+		);
+	}
+	const caught = chosen.filter((one) => !survived.has(one)).length;
 	console.log(`${file}: ${chosen.length} of ${all.length} changes, ${caught} caught`);
 }
