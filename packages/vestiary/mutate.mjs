@@ -102,14 +102,14 @@ async function run(settings, ...args) {
 	return code === 0;
 }
 
-/** Asks the tests that take so long, and goes on where a change has stopped the process. */
-async function ask(fastest, slowest) {
+/** Asks the tests that take less than so long, and were not asked before, and goes on where a change has stopped the process. */
+async function ask(slowest) {
 	// A run that was stopped goes on where it was.
 	if (!lines().some(([what, slow]) => what === 'pass' && Number(slow) === slowest))
 		appendFileSync(log, `pass\t${slowest}\n`);
 	for (let before = -1, after = 0; before !== after;) {
 		before = after;
-		if (await run({ fastest, slowest }, ...filters)) return;
+		if (await run({ slowest }, ...filters)) return;
 		after = lines().filter(
 			([what]) => what === 'left-behind' || what === 'hangs' || what === 'stuck'
 		).length;
@@ -135,9 +135,9 @@ function survivors() {
 	return changes.filter(({ number }) => !noticed.has(number));
 }
 
-await ask(0, SLOW);
-await ask(SLOW, TOO_SLOW);
-if (values.slow) await ask(TOO_SLOW, Number.MAX_SAFE_INTEGER);
+await ask(SLOW);
+await ask(TOO_SLOW);
+if (values.slow) await ask(Number.MAX_SAFE_INTEGER);
 const failing = lines().find(([what]) => what === 'fails');
 if (failing) throw new Error(`fails without any change: ${failing[2]}`);
 

@@ -9,7 +9,7 @@ import process from 'node:process';
 
 import { TestRunner, vi } from 'vitest';
 
-const { log, fastest, slowest, only } = JSON.parse(readFileSync(process.env.MUTATE, 'utf8'));
+const { log, slowest, only } = JSON.parse(readFileSync(process.env.MUTATE, 'utf8'));
 
 const NONE = -1;
 let active = only ?? NONE;
@@ -19,6 +19,8 @@ const MOST = 20;
 let mostHits = Infinity;
 /** Whether this process has made a change yet. */
 let made = false;
+/** Whether the test that runs is repeated with changes. */
+let isRepeated = false;
 /** Changes that were passed by while none was made. */
 let reached = new Set();
 
@@ -32,12 +34,15 @@ globalThis.__change = (number) => {
 const noticed = new Set();
 /** Tests and changes of which nothing can be said in one process. */
 const doubtful = new Set();
-/** Tests that were repeated already. */
+/** Tests that this pass is done with. */
 const done = new Set();
+/** Tests that were repeated, in this pass or one before it. */
+const asked = new Set();
 for (const line of readFileSync(log, 'utf8').split('\n')) {
 	const [what, subject, test] = line.split('\t');
 	if (what === 'pass') done.clear();
 	if (what === 'done') done.add(subject);
+	if (what === 'asked') asked.add(subject);
 	if (what === 'noticed' || what === 'hangs') noticed.add(Number(subject));
 	if (what === 'left-behind') {
 		noticed.delete(Number(subject));
@@ -59,7 +64,7 @@ class Repeating extends TestRunner {
 	async onBeforeRunTask(test) {
 		await super.onBeforeRunTask(test);
 		const name = nameOf(test);
-		if (done.has(name)) {
+		if (done.has(name) || asked.has(name)) {
 			test.mode = 'skip';
 			return;
 		}
@@ -96,7 +101,8 @@ class Repeating extends TestRunner {
 				note(made ? 'left-behind' : 'fails', NONE, name);
 				if (made) process.kill(process.pid, 'SIGKILL');
 			}
-			const isAsked = !failed && took >= fastest && took < slowest;
+			const isAsked = !failed && took < slowest;
+			isRepeated = isAsked;
 			const isLeft = (change) => !noticed.has(change) && !doubtful.has(`${change} ${name}`);
 			mostHits = 100_000 + hits * MOST;
 			this.#left = isAsked ? [...reached].filter(isLeft) : [];
@@ -125,7 +131,7 @@ class Repeating extends TestRunner {
 
 	onAfterRunTask(test) {
 		super.onAfterRunTask(test);
-		note('done', nameOf(test));
+		note(isRepeated ? 'asked' : 'done', nameOf(test));
 		test.repeats = undefined;
 	}
 }
