@@ -10,7 +10,10 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use support::{Filled, Folder, config, fill, finish, more};
 use vestiary::{Ttl, WriteId};
-use vestiary_store::{Found, Scan as _, Sessions, SqliteStore, Store as _};
+use vestiary_store::{
+    Found, Scan as _, Sessions, SqliteStore, Store as _,
+    sqlx::{self, SqlitePool},
+};
 
 /// A store with so many sessions more, and the address of one that is not there yet.
 async fn stores(count: usize) -> (Folder, SqliteStore, Filled, String) {
@@ -132,6 +135,13 @@ async fn a_migration_that_was_killed_goes_on() {
     let path = folder.path("state.json");
     let args = ["migrate", "--json", "--state", "state.json", &folder.url, &to];
     let mut command = folder.command(&args);
+    // It stops in the middle, however fast it is.
+    let target = opened(&folder).await;
+    let pool = SqlitePool::connect(&to).await.unwrap();
+    let endless = "CREATE TRIGGER endless BEFORE INSERT ON sessions \
+         WHEN (SELECT count(*) FROM sessions) > 2000 \
+         BEGIN SELECT (WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT max(x) FROM n); END";
+    sqlx::query(endless).execute(&pool).await.unwrap();
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     while !path.exists() {
         assert!(child.try_wait().unwrap().is_none(), "it ended before it had a state");
@@ -139,6 +149,7 @@ async fn a_migration_that_was_killed_goes_on() {
     }
     child.kill().unwrap();
     child.wait().unwrap();
+    sqlx::query("DROP TRIGGER endless").execute(&pool).await.unwrap();
     let state: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     assert!(state["cursor"].is_string(), "{state}");
     #[cfg(unix)]
@@ -152,7 +163,6 @@ async fn a_migration_that_was_killed_goes_on() {
     assert_eq!((&said["verified"], &said["missing"]), (&5_006.into(), &0.into()));
     // What is counted twice was read twice, by the one that was killed.
     assert!(said["copied"].as_u64().unwrap() + said["same"].as_u64().unwrap() >= 5_006);
-    let target = opened(&folder).await;
     let mut from = None;
     loop {
         let page = store.scan(from.as_ref(), 1_000).await.unwrap();

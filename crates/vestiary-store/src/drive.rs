@@ -81,7 +81,7 @@ pub(crate) async fn destroy(
 ) -> Result<SessionId, SessionError> {
     let mut drive = sessions.driver(StoreOperation::Remove, false);
     let mut last = id;
-    let mut left = None;
+    let mut leaving = Leaving::default();
     let mut step = machine.start();
     loop {
         step = match step {
@@ -89,16 +89,19 @@ pub(crate) async fn destroy(
                 // Before the record is removed: if this fails, the record still says whose session it is when the
                 // removal is repeated.
                 if matches!(ask, Ask::Remove(..)) {
-                    leave_list(sessions, machine.owner(), &mut left).await?;
+                    leaving.leave(sessions, machine.owner()).await?;
                 }
                 if let Ask::Load(id) | Ask::Remove(id, _) = &ask {
                     last.clone_from(id);
                 }
                 machine.answered(drive.answer(ask).await?, clock::now())
             }
-            Step::Finished(Destroyed::Untraced) => return Err(SessionError::Unconfirmed),
-            Step::Finished(Destroyed::Confirmed) | Step::Compute(_) => {
-                leave_list(sessions, machine.owner(), &mut left).await?;
+            // What has left the list of its user is ended, under whatever ID it is.
+            Step::Finished(Destroyed::Untraced) if !leaving.is_out => {
+                return Err(SessionError::Unconfirmed);
+            }
+            Step::Finished(Destroyed::Confirmed | Destroyed::Untraced) | Step::Compute(_) => {
+                leaving.leave(sessions, machine.owner()).await?;
                 return Ok(last);
             }
             Step::Finished(Destroyed::Unconfirmed) => return Err(drive.gave_up()),
@@ -106,24 +109,38 @@ pub(crate) async fn destroy(
     }
 }
 
-/// Takes a session that is being ended out of its user's list, unless it has `left` already. A list that is not
-/// written at all, for it cannot be read or the store refuses to, does not keep the session from being ended.
-async fn leave_list(
-    sessions: &Sessions,
-    owner: Option<&UserRef>,
-    left: &mut Option<Handle>,
-) -> Result<(), SessionError> {
-    let Some(user) = owner.filter(|user| left.as_ref() != Some(&user.handle)) else {
-        return Ok(());
-    };
-    match sessions.of(&name_of(user)).remove(&user.handle).await {
-        Err(error) if error.is_refusal() || matches!(error, SessionError::Data(_)) => {
-            sessions.tell(Event::StoreFailed { code: error.code() });
+/// How a session that is being ended leaves its user's list.
+#[derive(Default)]
+struct Leaving {
+    /// The entry that was dealt with.
+    left: Option<Handle>,
+    /// The entry is gone.
+    is_out: bool,
+}
+
+impl Leaving {
+    /// Takes the session out of its user's list, unless that was done already. A list that is not written at all, for
+    /// it cannot be read or the store refuses to, does not keep the session from being ended.
+    async fn leave(
+        &mut self,
+        sessions: &Sessions,
+        owner: Option<&UserRef>,
+    ) -> Result<(), SessionError> {
+        let Some(user) = owner.filter(|user| self.left.as_ref() != Some(&user.handle)) else {
+            return Ok(());
+        };
+        match sessions.of(&name_of(user)).remove(&user.handle).await {
+            Err(error) if error.is_refusal() || matches!(error, SessionError::Data(_)) => {
+                sessions.tell(Event::StoreFailed { code: error.code() });
+            }
+            removed => {
+                removed?;
+                self.is_out = true;
+            }
         }
-        removed => removed?,
+        self.left = Some(user.handle.clone());
+        Ok(())
     }
-    *left = Some(user.handle.clone());
-    Ok(())
 }
 
 /// What became of a change of the ID.
@@ -431,5 +448,23 @@ mod tests {
         assert!(matches!(updated, Ok(None)), "{updated:?}");
         assert!(sessions.is_retired(stored.id()));
         assert_eq!(sessions.of("ada").list().await.unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_session_that_has_left_the_list_of_its_user_is_ended_under_whatever_id_it_is() {
+        let sessions = Sessions::new(&Config::new(SECRET), MemoryStore::default()).unwrap();
+        let ada = sessions.of("ada");
+        let owner = ada.admit(&Login::default()).await.unwrap();
+        for (owner, is_ended) in [(Some(owner), true), (None, false)] {
+            let stored = sessions.create("{}", owner).await.unwrap();
+            let key = sessions.options().store_key(stored.id());
+            sessions.store().remove(&key, stored.record.write_id()).await.unwrap();
+            // So long ago that a tombstone could have expired.
+            let read_long_ago = Stored { at: UnixMillis(0), ..stored };
+            let ended = sessions.destroy(&read_long_ago).await;
+            assert_eq!(ended.is_ok(), is_ended, "{ended:?}");
+            assert!(is_ended || matches!(ended, Err(SessionError::Unconfirmed)));
+        }
+        assert_eq!(ada.list().await.unwrap(), []);
     }
 }

@@ -42,6 +42,16 @@ pub enum SessionError {
          the session before or after it"
     )]
     UpdateNested,
+    /// The visitor has a session of another layer whose cookie has the same name, and a browser has only one cookie of a
+    /// name. Nothing was stored.
+    #[error(
+        "two session layers use the cookie `{name}`, and the visitor has a session of the other one: give one of them \
+         another name (`Config::name`)"
+    )]
+    CookieNameTaken {
+        /// The name of the cookie.
+        name: String,
+    },
     /// An option is wrong, or the data cannot be stored.
     #[error(transparent)]
     Data(#[from] vestiary::Error),
@@ -107,6 +117,7 @@ impl SessionError {
             Self::Busy => "store_busy",
             Self::Unconfirmed => "store_unconfirmed",
             Self::UpdateNested => "update_nested",
+            Self::CookieNameTaken { .. } => "options",
             Self::Data(error) => error.code(),
             Self::Type(_) => "type",
             Self::LoginOutdated => "login_outdated",

@@ -83,8 +83,8 @@ pub(crate) fn of_redis(error: redis::RedisError) -> StoreError {
     match (error.kind(), code) {
         (_, Some("OOM")) => Failure::out_of_space("its memory is full (OOM)"),
         (_, Some("NOPERM")) => Failure::refused(
-            "its user may not do what is needed (NOPERM): GET, SET, DEL, PEXPIRE, EXISTS, EVAL, EVALSHA, WAIT to \
-             confirm, SCAN and PTTL to look through",
+            "its user may not do what is needed (NOPERM): GET, SET, DEL, PEXPIRE, TIME, EVAL, EVALSHA, EXISTS and WAIT \
+             to confirm, SCAN and PTTL to look through",
         ),
         (_, Some(code)) => Failure::refused(format!("the server said {code}")),
         (ErrorKind::Io, _) if error.is_timeout() => Failure::error("no answer in time"),

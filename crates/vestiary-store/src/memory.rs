@@ -27,6 +27,8 @@ pub struct MemoryStore {
     /// Not the hash of the tables: else all keys of a part would meet in the same places.
     hasher: RandomState,
     clock: fn() -> UnixMillis,
+    /// The clock is not that of this server.
+    has_own_clock: bool,
     default_ttl: Ttl,
 }
 
@@ -37,7 +39,7 @@ impl MemoryStore {
     /// An empty store that holds so much, in all its parts together.
     #[must_use]
     pub fn new(limits: MemoryLimits) -> Self {
-        Self::with_clock(limits, clock::now)
+        Self { has_own_clock: false, ..Self::with_clock(limits, clock::now) }
     }
 
     /// The same, with a clock of the caller's: for tests.
@@ -50,7 +52,8 @@ impl MemoryStore {
             MemoryLimits { entries: share(limits.entries), bytes: share(limits.bytes), ..limits };
         let shards = (0..shards).map(|_| Mutex::new(MemoryTable::new(each))).collect();
         let default_ttl = Ttl::Millis(limits.default_ttl);
-        Self { shards, hasher: RandomState::new(), clock, default_ttl }
+        let hasher = RandomState::new();
+        Self { shards, hasher, clock, has_own_clock: true, default_ttl }
     }
 
     /// Number of records, with some that have expired and are not freed yet.
@@ -85,7 +88,7 @@ impl Store for MemoryStore {
     }
 
     async fn now(&self, _: &str) -> Result<Option<UnixMillis>, StoreError> {
-        Ok(Some((self.clock)()))
+        Ok(self.has_own_clock.then(self.clock))
     }
 
     async fn read(&self, key: &str) -> Result<Option<String>, StoreError> {

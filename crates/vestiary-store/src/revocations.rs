@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use vestiary::{Handle, UnixMillis};
+use vestiary::{Handle, protocol::OwnEnd};
 
 /// One request that a service answers, so that its own revocations are known as such.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -71,14 +71,7 @@ struct Note {
 
 enum Revoked {
     One(Handle),
-    All { keep: Option<Handle>, ended: Ended },
-}
-
-/// When a request ended all sessions of a user, and when other requests had done so before.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Ended {
-    pub(crate) at: UnixMillis,
-    pub(crate) before: UnixMillis,
+    All { keep: Option<Handle>, ended: OwnEnd },
 }
 
 /// The notes no longer reach back to where the caller has last looked.
@@ -101,7 +94,7 @@ impl Revocations {
         &self,
         user: &str,
         keep: Option<&Handle>,
-        ended: Ended,
+        ended: OwnEnd,
         by: Option<RequestId>,
     ) {
         self.note(user, by, |notes| {
@@ -110,7 +103,7 @@ impl Revocations {
             let own = by.and_then(|by| own_end(notes, user, by));
             let before =
                 own.filter(|own| own.at == ended.before).map_or(ended.before, |own| own.before);
-            Revoked::All { keep: keep.cloned(), ended: Ended { at, before } }
+            Revoked::All { keep: keep.cloned(), ended: OwnEnd { at, before } }
         });
     }
 
@@ -153,7 +146,7 @@ impl Revocations {
     }
 
     /// When this request last ended all sessions of the user.
-    pub(crate) fn ended(&self, user: &str, by: RequestId) -> Option<Ended> {
+    pub(crate) fn ended(&self, user: &str, by: RequestId) -> Option<OwnEnd> {
         own_end(&self.notes.lock().unwrap_or_else(PoisonError::into_inner), user, by)
     }
 }
@@ -167,7 +160,7 @@ impl Revoked {
     }
 }
 
-fn own_end(notes: &VecDeque<Note>, user: &str, by: RequestId) -> Option<Ended> {
+fn own_end(notes: &VecDeque<Note>, user: &str, by: RequestId) -> Option<OwnEnd> {
     notes.iter().rev().filter(|note| note.by == Some(by) && note.user == user).find_map(|note| {
         match note.revoked {
             Revoked::All { ended, .. } => Some(ended),
@@ -178,6 +171,8 @@ fn own_end(notes: &VecDeque<Note>, user: &str, by: RequestId) -> Option<Ended> {
 
 #[cfg(test)]
 mod tests {
+    use vestiary::UnixMillis;
+
     use super::*;
 
     fn handle(n: u8) -> Handle {
@@ -206,7 +201,7 @@ mod tests {
     fn ends_of_a_request_are_told_from_those_of_others() {
         let (notes, one) = (Revocations::default(), RequestId::current_or_new());
         let other = RequestId::current_or_new();
-        let ended = |at, before| Ended { at: UnixMillis(at), before: UnixMillis(before) };
+        let ended = |at, before| OwnEnd { at: UnixMillis(at), before: UnixMillis(before) };
         notes.all("ada", None, ended(5, 1), Some(one));
         notes.all("ada", None, ended(7, 5), Some(one));
         assert_eq!(notes.ended("ada", one), Some(ended(7, 1)));

@@ -407,11 +407,12 @@ impl Sessions {
         done
     }
 
-    /// Ends a session, under whatever ID it is, and takes it from its user's list. Whether replicas know,
-    /// if anybody can tell.
+    /// Takes a session out of its user's list, and then ends it, under whatever ID it is. Returns whether replicas know
+    /// that it has ended, if the store can say so.
     ///
-    /// If its record was removed and the store refuses to write the list, such as one whose memory is full, the session
-    /// has ended: the event is `store_failed`, and the list has its entry until the session would have expired.
+    /// If the list cannot be read, or the store refuses to write it, such as one whose memory is full, the record is
+    /// removed all the same: the event is `store_failed`, and the list has the entry until the session would have
+    /// expired.
     ///
     /// # Errors
     /// [`SessionError`] if the store did not confirm it: it may be there yet.

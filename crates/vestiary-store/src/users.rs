@@ -2,12 +2,11 @@ use std::fmt;
 
 use vestiary::{
     Error, Handle, Meta, UnixMillis, UserRef,
-    protocol::{UserChange, UserCommit, UserSessions},
+    protocol::{OwnEnd, Proof, UserChange, UserCommit, UserSessions},
 };
 
 use crate::{
-    SessionError, Sessions, Store as _, StoreOperation, clock, drive,
-    revocations::{Ended, RequestId},
+    SessionError, Sessions, Store as _, StoreOperation, clock, drive, revocations::RequestId,
     sessions::new_handle,
 };
 
@@ -138,14 +137,11 @@ impl UserList {
     pub async fn admit(&self, login: &Login) -> Result<UserRef, SessionError> {
         self.check_name()?;
         let handle = new_handle()?;
-        // By the store's clock, which dates the end of all sessions, too. That this server's clock is read later
-        // makes the login seem older, and not younger, than it is.
-        let (now, here) = (self.now().await?, clock::now());
-        let age = login.proven.map_or(0, |proven| here.since(proven));
-        if age > UserSessions::REMEMBERED {
-            return Err(SessionError::LoginOutdated);
-        }
-        let since = self.since(UnixMillis(now.0.saturating_sub(age)));
+        let store = self.store_clock().await?;
+        let here = clock::now();
+        let proof =
+            Proof { at: login.proven.unwrap_or(here), here, store, own_end: self.own_end() };
+        let since = proof.since().ok_or(SessionError::LoginOutdated)?;
         let change = UserChange::Add {
             handle: handle.clone(),
             label: login.label.as_deref().map(UserSessions::label),
@@ -200,11 +196,11 @@ impl UserList {
     async fn end(&self, keep: Option<&Handle>) -> Result<(), SessionError> {
         self.check_name()?;
         let by = self.request();
-        let at = self.now().await?;
+        let at = self.store_clock().await?.unwrap_or_else(clock::now);
         let lifetime = self.sessions.lifetime(None, clock::now());
         let mut machine = UserCommit::new(UserChange::End { keep: keep.cloned(), at }, lifetime);
         drive::user(&self.sessions, &mut machine, &self.key).await?;
-        let ended = Ended { at, before: machine.ended_before().unwrap_or_default() };
+        let ended = OwnEnd { at, before: machine.ended_before().unwrap_or_default() };
         self.sessions.inner.revocations.all(&self.key, keep, ended, by);
         Ok(())
     }
@@ -213,13 +209,9 @@ impl UserList {
         self.request.or_else(RequestId::current)
     }
 
-    /// Since when a login counts: since the visitor proved who it is, or since this request itself has ended all
-    /// sessions of the user, if no other request did so after the proof.
-    fn since(&self, proven: UnixMillis) -> UnixMillis {
-        let ended = self
-            .request()
-            .and_then(|request| self.sessions.inner.revocations.ended(&self.key, request));
-        ended.filter(|ended| proven >= ended.before).map_or(proven, |ended| proven.max(ended.at))
+    /// The end of all sessions of the user by this request itself.
+    fn own_end(&self) -> Option<OwnEnd> {
+        self.sessions.inner.revocations.ended(&self.key, self.request()?)
     }
 
     async fn change(&self, change: UserChange) -> Result<bool, SessionError> {
@@ -237,11 +229,10 @@ impl UserList {
         drive::user(&self.sessions, &mut UserCommit::new(change, lifetime), &self.key).await
     }
 
-    /// The store's clock, or else this server's.
-    async fn now(&self) -> Result<UnixMillis, SessionError> {
+    /// The store's clock, which dates the end of all sessions, if it has one. Otherwise this server's does.
+    async fn store_clock(&self) -> Result<Option<UnixMillis>, SessionError> {
         let now = self.sessions.inner.store.now(&self.key);
-        let now = self.sessions.ask(StoreOperation::Read, now).await?;
-        Ok(now.unwrap_or_else(clock::now))
+        self.sessions.ask(StoreOperation::Read, now).await
     }
 
     fn check_name(&self) -> Result<(), Error> {

@@ -21,8 +21,8 @@ use servers::{
 use tokio::sync::OnceCell;
 use vestiary::{Ttl, WriteId};
 use vestiary_store::{
-    Config, Outcome, RedisConnection, RedisStore, Scan as _, Sessions, Store as _, StoreError,
-    StoreOptions, conformance_tests,
+    Config, Login, Outcome, RedisConnection, RedisStore, Scan as _, Sessions, Store as _,
+    StoreError, StoreOptions, conformance_tests,
     redis::{
         AsyncConnectionConfig, Client, Value,
         cluster::ClusterClient,
@@ -341,6 +341,38 @@ async fn errors_hold_no_secret() {
 }
 
 #[tokio::test]
+async fn the_commands_that_the_documentation_names_are_enough_for_all_that_a_session_does() {
+    let page = include_str!("../../../docs/stores.md");
+    let (_, after) = page.split_once("The user of the connection needs").unwrap();
+    let (paragraph, _) = after.split_once('.').unwrap();
+    let is_command = |word: &&str| word.bytes().all(|byte| byte.is_ascii_uppercase());
+    let commands: Vec<_> = paragraph.split('`').skip(1).step_by(2).filter(is_command).collect();
+    assert!(commands.len() > 5);
+    let server = Redis::start(&[]).await;
+    let mut user = cmd("ACL");
+    user.arg(&["SETUSER", "app", "on", ">of-the-test", "~sess:*", "nocommands"]);
+    commands.iter().for_each(|command| {
+        user.arg(format!("+{}", command.to_lowercase()));
+    });
+    user.query_async::<Value>(&mut server.connection().await.unwrap()).await.unwrap();
+    let url = server.url().replace("redis://", "redis://app:of-the-test@");
+    let store = RedisStore::connect(&url).await.unwrap().with_confirm(0, LONG);
+    let config = Config::new("a secret of more than 32 bytes for it");
+    let sessions = Sessions::new(&config, store).unwrap();
+    let ada = sessions.of("ada");
+    let owner = ada.admit(&Login::default()).await.unwrap();
+    let stored = sessions.create("{}", Some(owner)).await.unwrap();
+    let increment = &mut |_: &str| Ok(r#"{"n":1}"#.to_owned());
+    let stored = sessions.update(&stored, increment).await.unwrap().unwrap().stored;
+    let stored = sessions.touch(&stored).await.unwrap().unwrap();
+    let stored = sessions.renew(&stored).await.unwrap().unwrap();
+    let stored = sessions.supersede(&stored, "{}", None).await.unwrap().unwrap();
+    assert_eq!(sessions.destroy(&stored).await.unwrap(), Some(true));
+    assert_eq!(ada.list().await.unwrap().len(), 1);
+    ada.revoke_all().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_value_that_is_not_text_is_unreadable_and_no_error() {
     for command in ["SET", "RPUSH"] {
         let server = Redis::start(&[]).await;
@@ -350,12 +382,16 @@ async fn a_value_that_is_not_text_is_unreadable_and_no_error() {
             put.arg(format!("sess:{key}")).arg(&b"s3cret\xff"[..]);
             put.query_async::<Value>(&mut server.connection().await.unwrap()).await.unwrap();
         };
-        if command == "RPUSH" {
-            put("list").await;
-            assert!(matches!(store.read("list").await, Err(StoreError::NotText)));
-            continue;
+        let clear = async |key: &str| {
+            let mut clear = cmd("DEL");
+            clear.arg(format!("sess:{key}"));
+            clear.query_async::<Value>(&mut server.connection().await.unwrap()).await.unwrap();
+        };
+        servers::values::a_list_is_left_alone(&store, &put, &clear).await;
+        servers::values::leads_to_no_session_and_no_error(&store, &put).await;
+        if command == "SET" {
+            servers::values::is_unreadable_and_no_error(store, put).await;
         }
-        servers::values::is_unreadable_and_no_error(store, put).await;
     }
 }
 

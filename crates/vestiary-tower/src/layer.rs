@@ -117,7 +117,9 @@ where
         let secure_here = !is_local(request.uri(), request.headers());
         let sessions = self.sessions.clone();
         let began = sessions.now();
-        let visit = Arc::new(Visit::new(sessions, request.headers(), secure_here, began));
+        let outer = Session::<crate::Data>::of(request.extensions()).map(Session::into_visit);
+        let visit = Visit::new(sessions, request.headers(), secure_here, began, outer);
+        let visit = Arc::new(visit);
         request.extensions_mut().insert(Session::<crate::Data>::new(Arc::clone(&visit)));
         let inner = visit.request.within(|| self.inner.call(request));
         ResponseFuture {

@@ -57,6 +57,10 @@ impl<T> Session<T> {
         Self { visit, holds: PhantomData }
     }
 
+    pub(crate) fn into_visit(self) -> Arc<Visit> {
+        self.visit
+    }
+
     /// The session of a request, if the [`SessionLayer`](crate::SessionLayer) is there.
     #[must_use]
     pub fn of(extensions: &Extensions) -> Option<Self> {

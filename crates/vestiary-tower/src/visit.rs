@@ -1,6 +1,8 @@
 //! One request's view of its visitor's session. It does what the core decides, and knows no type of the
 //! application's.
 
+mod same_name;
+
 use std::{
     borrow::Cow,
     cell::RefCell,
@@ -36,6 +38,10 @@ pub(crate) struct Visit {
     looked: AtomicBool,
     /// The head of the response has left.
     left: AtomicBool,
+    /// The same request as another layer around this one sees it.
+    outer: Option<Arc<Visit>>,
+    /// A layer inside of this one has begun a session whose cookie has the same name.
+    is_taken_inside: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -108,6 +114,7 @@ impl Visit {
         headers: &HeaderMap,
         secure_here: bool,
         began: UnixMillis,
+        outer: Option<Arc<Self>>,
     ) -> Self {
         Self {
             sessions,
@@ -117,6 +124,8 @@ impl Visit {
             began,
             looked: AtomicBool::new(false),
             left: AtomicBool::new(false),
+            outer,
+            is_taken_inside: AtomicBool::new(false),
             state: Mutex::default(),
         }
     }
@@ -463,6 +472,18 @@ impl Visit {
         if self.has_left() {
             return Err(SessionError::ResponseSent);
         }
+        self.take_cookie(state).await?;
+        let logged_in = self.log_in(state, user, data, login).await;
+        logged_in.inspect_err(|_| self.release_cookie())
+    }
+
+    async fn log_in(
+        &self,
+        state: &mut State,
+        user: &str,
+        data: &str,
+        login: Login,
+    ) -> Result<(), SessionError> {
         let login = Login { proven: login.proven.or(Some(self.began)), ..login };
         let list = self.sessions.of(user).by(self.request);
         let owner = list.admit(&login).await?;
@@ -629,8 +650,10 @@ impl Visit {
         match (step, state.record.clone()) {
             (StoreStep::Keep, _) | (StoreStep::Touch | StoreStep::Take, None) => Ok(true),
             (StoreStep::Create | StoreStep::Replace, None) => {
+                self.take_cookie(state).await?;
                 let text = state.contents.text();
-                let created = Box::pin(self.sessions.create(&text, None)).await?;
+                let created = Box::pin(self.sessions.create(&text, None)).await;
+                let created = created.inspect_err(|_| self.release_cookie())?;
                 if self.has_left() {
                     // Left while the store worked: no browser will learn of it.
                     Box::pin(self.sessions.destroy(&created)).await?;

@@ -9,6 +9,8 @@
 
 mod support;
 
+use std::sync::{Arc, Mutex};
+
 use axum::{
     Router,
     extract::Request,
@@ -57,10 +59,131 @@ async fn of_two_layers_with_one_cookie_name_the_outer_one_keeps_its_cookie() {
     let app = app(inner, outer.clone());
     let mut browser = Browser::new(&app);
     let response = browser.send(Method::GET, "/").await;
+    assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
     assert_eq!(set_cookies(&response).len(), 1);
     let cookie = format!("sid={}", browser.cookie());
     let ids = outer.sessions().cookies([cookie.as_bytes()]).ids;
     assert_eq!(ids.len(), 1, "it is that of the outer layer");
+}
+
+/// What the inner layer's session does, what the outer one's does before or after it, and both errors.
+async fn with_one_name(
+    inside: &'static str,
+    outside: &'static str,
+) -> ((usize, usize), Vec<String>, Vec<String>) {
+    let (shop, admin) = (Faulty::default(), Faulty::default());
+    let outer = SessionLayer::new(&config(), shop.clone()).unwrap();
+    let inner = SessionLayer::new(&config().namespace("admin"), admin.clone()).unwrap();
+    let errors = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&errors);
+    let act = move |session: Session, does: &'static str| {
+        let told = Arc::clone(&told);
+        async move {
+            let done = match does {
+                "save" => session.save().await.map(drop),
+                "login" => session.login("ada").await,
+                "insert" => session.insert("n", 1).await,
+                _ => Ok(()),
+            };
+            if let Err(error) = done {
+                assert_eq!(error.code(), "options");
+                told.lock().unwrap().push(error.to_string());
+            }
+        }
+    };
+    let (before, after) = outside.split_once('|').unwrap();
+    let around = {
+        let act = act.clone();
+        move |request: Request, next: Next| {
+            let act = act.clone();
+            async move {
+                let session = Session::of(request.extensions()).unwrap();
+                act(session.clone(), before).await;
+                let response = next.run(request).await;
+                act(session, after).await;
+                response
+            }
+        }
+    };
+    let app = Router::new()
+        .route("/", get(async move |session: Session| act(session, inside).await))
+        .layer(inner)
+        .layer(from_fn(around))
+        .layer(outer);
+    let response = Browser::new(&app).send(Method::GET, "/").await;
+    let cookies = set_cookies(&response);
+    let mut errors = std::mem::take(&mut *errors.lock().unwrap());
+    errors.extend((!response.status().is_success()).then(|| response.status().to_string()));
+    ((shop.len(), admin.len()), cookies, errors)
+}
+
+#[tokio::test]
+async fn of_two_layers_with_one_cookie_name_only_one_stores_a_session_and_the_other_says_what_to_do()
+ {
+    let cure = "two session layers use the cookie `sid`, and the visitor has a session of the other one: give one of \
+                them another name (`Config::name`)";
+    let failed = "500 Internal Server Error";
+    // Of a login there is the user's list as well.
+    for (inside, outside, records, error) in [
+        ("save", "save|", (1, 0), cure),
+        ("login", "save|", (1, 0), cure),
+        ("save", "login|", (2, 0), cure),
+        ("login", "insert|", (1, 0), cure),
+        ("insert", "save|", (1, 0), failed),
+        ("insert", "insert|", (1, 0), failed),
+        ("save", "|save", (0, 1), cure),
+        ("save", "|login", (0, 1), cure),
+        ("login", "|insert", (0, 2), failed),
+        ("insert", "|insert", (0, 1), failed),
+    ] {
+        let (stored, cookies, errors) = with_one_name(inside, outside).await;
+        let what = format!("{inside} inside, {outside} outside");
+        assert_eq!(stored, records, "{what}");
+        assert_eq!(errors, [error], "{what}");
+        assert_eq!(cookies.len(), 1, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_could_not_be_stored_leaves_the_cookie_to_the_other_layer() {
+    let (shop, admin) = (Faulty::default(), Faulty::default());
+    let outer = SessionLayer::new(&config(), shop.clone()).unwrap();
+    let inner = SessionLayer::new(&config().namespace("admin"), admin.clone()).unwrap();
+    admin.breaks("create", Fault::Fails);
+    let around = async |request: Request, next: Next| -> Response {
+        let session: Session = Session::of(request.extensions()).unwrap();
+        let response = next.run(request).await;
+        session.save().await.unwrap();
+        response
+    };
+    let fails = async |session: Session| {
+        assert_eq!(session.save().await.unwrap_err().code(), "store_failed");
+        assert_eq!(session.login("ada").await.unwrap_err().code(), "store_failed");
+    };
+    let app = Router::new().route("/", get(fails)).layer(inner).layer(from_fn(around)).layer(outer);
+    let response = Browser::new(&app).send(Method::GET, "/").await;
+    assert_eq!((set_cookies(&response).len(), shop.len()), (1, 1));
+}
+
+#[tokio::test]
+async fn one_layer_that_is_there_twice_has_one_session() {
+    let store = Faulty::default();
+    let layer = SessionLayer::new(&config(), store.clone()).unwrap();
+    let looks = async |request: Request, next: Next| -> Response {
+        let session: Session = Session::of(request.extensions()).unwrap();
+        session.user_id().await.unwrap();
+        next.run(request).await
+    };
+    let app = Router::new()
+        .route("/login", get(async |session: Session| session.login("ada").await))
+        .route("/count", get(async |session: Session| session.insert("n", 1).await))
+        .layer(layer.clone())
+        .layer(from_fn(looks))
+        .layer(layer);
+    let mut browser = Browser::new(&app);
+    for path in ["/count", "/login", "/count", "/login"] {
+        browser.ok(path).await;
+    }
 }
 
 #[tokio::test]

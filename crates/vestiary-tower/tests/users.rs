@@ -313,6 +313,7 @@ fn here() -> UnixMillis {
 
 #[tokio::test]
 async fn a_login_and_the_end_of_all_sessions_are_ordered_by_the_clock_of_the_store() {
+    const HOUR: u64 = 3_600_000;
     for clock in [ahead, behind] {
         let store = MemoryStore::with_clock(MemoryLimits::default(), clock);
         let ada = Sessions::new(&config(), store).unwrap().of("ada");
@@ -320,7 +321,9 @@ async fn a_login_and_the_end_of_all_sessions_are_ordered_by_the_clock_of_the_sto
         ada.revoke_all().await.unwrap();
         // By the clock of this server, a store that is ahead would have ended them after the login.
         ada.admit(&Login::default()).await.unwrap();
-        ada.admit(&Login { proven: Some(here()), label: None }).await.unwrap();
+        // A proof that is dated ahead is one of now.
+        let ahead = Login { proven: Some(UnixMillis(here().0 + HOUR)), label: None };
+        ada.admit(&ahead).await.unwrap();
         let under_way = Login { proven: Some(UnixMillis(began.0 - 1_000)), label: None };
         assert!(matches!(ada.admit(&under_way).await, Err(SessionError::LoginOutdated)));
     }

@@ -17,8 +17,8 @@ use vestiary::{
     MemoryLimits, Meta, Options, OptionsInput, Outcome, RecentIds, Record, SameSiteOption,
     SealRing, SessionId, Timeouts, Ttl, UnixMillis, UserRef, WriteId, cookie_header, decide, merge,
     protocol::{
-        Change, Commit, Destroy, Kind, Lifetime, Rotate, Terms, Touch, UserChange, UserCommit,
-        UserSessions,
+        Change, Commit, Destroy, Kind, Lifetime, OwnEnd, Proof, Rotate, Terms, Touch, UserChange,
+        UserCommit, UserSessions,
     },
     response,
 };
@@ -818,6 +818,21 @@ impl MemoryTable {
 #[wasm_bindgen(js_name = mostRecentIds)]
 pub fn most_recent_ids() -> usize {
     RecentIds::MOST
+}
+
+/// `Proof::since` of `vestiary::protocol`.
+#[wasm_bindgen(js_name = provenSince)]
+pub fn proven_since(
+    at: f64,
+    here: f64,
+    store: Option<f64>,
+    own_end: Option<f64>,
+    end_before: Option<f64>,
+) -> Option<f64> {
+    let own_end = own_end.zip(end_before);
+    let own_end = own_end.map(|(at, before)| OwnEnd { at: millis(at), before: millis(before) });
+    let proof = Proof { at: millis(at), here: millis(here), store: store.map(millis), own_end };
+    proof.since().map(|since| since.0 as f64)
 }
 
 /// How long an ID is remembered that was taken out of use, in milliseconds.

@@ -7,7 +7,14 @@ import { SCENARIOS } from './scenarios.ts';
 async function run(name: string, more: Partial<Parameters<typeof play>[1]> = {}): Promise<Result> {
 	const scenario = SCENARIOS.find((one) => one.name === name);
 	if (!scenario) throw new Error(`there is no scenario \`${name}\``);
-	return play(scenario, { seconds: 5, seed: 1, rest: 0, tell: () => undefined, ...more });
+	return play(scenario, {
+		seconds: 5,
+		seed: 1,
+		rest: 0,
+		least: 101,
+		tell: () => undefined,
+		...more
+	});
 }
 
 describe('under real faults', () => {

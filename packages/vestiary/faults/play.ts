@@ -18,6 +18,8 @@ export interface PlayOptions {
 	rest: number;
 	/** Stops before the time is over. */
 	enough?: (counts: Record<Violation, number>) => boolean;
+	/** Acknowledged writes without which it goes on, for a minute at most: a busy machine needs longer. */
+	least?: number;
 	/** Gets a line every few seconds. */
 	tell: (line: string) => void;
 }
@@ -75,7 +77,13 @@ export async function play(scenario: Scenario, options: PlayOptions): Promise<Re
 	const series: Result['series'] = [];
 	const began = performance.now();
 	const elapsed = (): number => (performance.now() - began) / 1_000;
-	const over = (): boolean => elapsed() >= seconds || (options.enough?.(history.counts) ?? false);
+	const over = (): boolean => {
+		if (options.enough?.(history.counts)) return true;
+		const { least } = options;
+		const goesOn =
+			least !== undefined && (browsers.acknowledged < least || faultsAt.length === 0);
+		return elapsed() >= (goesOn ? Math.max(seconds, 60) : seconds);
+	};
 	browsers.answered = ({ outcome }) => {
 		const bin = Math.floor(elapsed() / BIN);
 		while (series.length <= bin) series.push({ answered: 0, errors: 0 });

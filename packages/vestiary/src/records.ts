@@ -240,23 +240,20 @@ export class Records {
 	}
 
 	/**
-	 * Ends a session, under whatever ID it is.
-	 * @param leavesUser Takes it out of its user's list, too, where only its record says whose it is. Called with
-	 * the error if the store ends the session, but refuses to write the list
-	 * @returns Whether replicas know it; undefined if nobody can tell
+	 * Ends a session, under whatever ID it is, and takes it out of its user's list.
+	 * @param stays Called with the error if the list cannot be read, or the store refuses to write it: the session is
+	 * ended all the same, and its entry stays
+	 * @returns Whether replicas know it; undefined if that cannot be known
 	 */
 	async destroy(
 		stored: Stored,
-		leavesUser?: (refusal: StoreError) => void
+		stays: (error: VestiaryError) => void
 	): Promise<boolean | undefined> {
 		const { id } = stored;
 		if (this.#atomic) {
 			const machine = this.#core.destroy(stored);
-			const refusals: StoreError[] = [];
-			const leaves = leavesUser && ((refusal: StoreError) => refusals.push(refusal));
-			const run = { action: 'remove', leavesUser: leaves } as const;
+			const run = { action: 'remove', leaves: { stays } } as const;
 			const last = await this.#run(machine, run, () => machine.id ?? id);
-			for (const refusal of refusals) leavesUser?.(refusal);
 			this.retire(id);
 			this.retire(last);
 			return this.#confirmed(this.#keyOf(last));
@@ -339,13 +336,16 @@ export class Records {
 		return this.changeUser(name, this.#core.userSeen(handle, own, this.storeTtl));
 	}
 
-	/** The clock by which logins and the end of all sessions of a user are ordered: the store's, if it has one. */
-	async now(name: string): Promise<number> {
+	/**
+	 * The store's clock, by which logins and the end of all sessions of a user are ordered, if it has one. Otherwise
+	 * they are ordered by the clock of this server.
+	 */
+	async clock(name: string): Promise<number | undefined> {
 		const atomic = this.#atomic;
-		if (!atomic?.now) return Date.now();
+		if (!atomic?.now) return undefined;
 		const key = this.#core.userKey(name);
 		const now = await this.#ask('read', async () => atomic.now?.(key));
-		return now !== undefined && Number.isFinite(now) ? Math.floor(now) : Date.now();
+		return now !== undefined && Number.isFinite(now) ? Math.floor(now) : undefined;
 	}
 
 	/**
@@ -413,7 +413,6 @@ export class Records {
 		let lost = false;
 		let lostWrites = 0;
 		let failure: Error | undefined;
-		let left: string | undefined;
 		try {
 			while (machine.step !== Step.Finished) {
 				if (machine.step === Step.Compute && run.compute) {
@@ -421,12 +420,8 @@ export class Records {
 					orThrow(() => machine.computed(base, mine, Date.now()));
 					continue;
 				}
-				if (machine.step === Step.Remove && run.leavesUser) {
-					const { user, handle } = machine;
-					if (handle !== undefined && handle !== left)
-						await this.#leaveUser(user, handle, run.leavesUser);
-					left = handle;
-				}
+				if (machine.step === Step.Remove && run.leaves)
+					await this.#leaveUser(machine, run.leaves);
 				// To look again at once is best for two; of many, all but one would come too late again.
 				if (machine.step === Step.Load && ++looks > 1) await pause(took, looks);
 				const writes = machine.step !== Step.Load;
@@ -468,7 +463,9 @@ export class Records {
 			}
 			// If one of the answers was lost, nobody knows what was done.
 			if (machine.ended === Ended.GaveUp) throw failure ?? busy();
-			if (machine.ended === Ended.Untraced) throw unconfirmed();
+			if (run.leaves) await this.#leaveUser(machine, run.leaves);
+			// What has left the list of its user is ended, under whatever ID it is.
+			if (machine.ended === Ended.Untraced && !run.leaves?.isOut) throw unconfirmed();
 			return result(at, asks, failure);
 		} finally {
 			machine.free();
@@ -477,22 +474,21 @@ export class Records {
 
 	/**
 	 * Takes a session out of its user's list before its record is removed: if that fails, the record still says whose
-	 * session it is when the removal is repeated. A store that answers that it does not write, such as one whose
-	 * memory is full, may remove the record all the same.
+	 * session it is when the removal is repeated. A list that is not written at all, for it cannot be read or the store
+	 * refuses to, does not keep the session from being ended.
 	 */
-	async #leaveUser(
-		user: string | undefined,
-		handle: string,
-		refused: (refusal: StoreError) => void
-	): Promise<void> {
+	async #leaveUser({ user, handle }: Machine, leaves: Leaves): Promise<void> {
 		const name: unknown = JSON.parse(user ?? 'null');
-		if (typeof name !== 'string') return;
+		if (typeof name !== 'string' || handle === undefined || handle === leaves.left) return;
 		try {
 			await this.changeUser(name, this.#core.userRemove(handle));
+			leaves.isOut = true;
 		} catch (error) {
-			if (!(error instanceof StoreError) || !error.refused) throw error;
-			refused(error);
+			const isWritten = error instanceof StoreError && !error.refused;
+			if (isWritten || !(error instanceof VestiaryError)) throw error;
+			leaves.stays(error);
 		}
+		leaves.left = handle;
 	}
 
 	/** Tells a machine what the store has. */
@@ -549,13 +545,17 @@ export class Records {
 	}
 
 	async #read(key: string): Promise<string | undefined> {
-		if (this.#atomic) {
-			const text: unknown = (await this.#atomic.read(key)) ?? undefined;
-			if (text === undefined || typeof text === 'string') return text;
-			throw misbehaved('read', 'a string or null');
+		try {
+			if (this.#atomic) {
+				const text: unknown = (await this.#atomic.read(key)) ?? undefined;
+				if (text === undefined || typeof text === 'string') return text;
+				throw misbehaved('read', 'a string or null');
+			}
+			const record = await this.#store.get(key);
+			return record ? jsonOf(this.#columns.unpack(key, record)) : undefined;
+		} catch (error) {
+			throw isUnreadable(error) ? unreadable(error) : error;
 		}
-		const record = await this.#store.get(key);
-		return record ? jsonOf(this.#columns.unpack(key, record)) : undefined;
 	}
 
 	/** Why deadlines and cookie attributes of sessions are lost in this store, if they are: once. */
@@ -604,9 +604,6 @@ export class Records {
 function failureOf(action: StoreOperation, error: unknown): VestiaryError {
 	const cause = redacted(error);
 	if (cause instanceof VestiaryError) return cause;
-	// What `JSON.parse` says of a record, in a store that lets it through.
-	if (action === 'read' && error instanceof SyntaxError)
-		return new DataError('json', 'the stored record cannot be read', { cause });
 	const refusal = refusalOf(error);
 	if (!refusal) {
 		const message = `the session store could not ${action} the session`;
@@ -622,6 +619,18 @@ function failureOf(action: StoreOperation, error: unknown): VestiaryError {
 			);
 }
 
+/**
+ * Whether a store says that it has a value which is not a record: what `JSON.parse` says of it, in a store that lets
+ * that through; and what Redis says of a key that holds a list or a hash.
+ */
+function isUnreadable(error: unknown): boolean {
+	return error instanceof SyntaxError || refusalOf(error)?.code === 'WRONGTYPE';
+}
+
+function unreadable(error: unknown): DataError {
+	return new DataError('json', 'the stored record cannot be read', { cause: redacted(error) });
+}
+
 /** How a machine is run. */
 interface Run {
 	/** What is being done, for errors. */
@@ -631,8 +640,18 @@ interface Run {
 	userKey?: string;
 	/** What is created belongs to a user. */
 	bound?: boolean;
-	/** A removed session leaves its user's list, too; called if the store refuses to write that. */
-	leavesUser?: ((refusal: StoreError) => void) | undefined;
+	/** A session that is removed leaves its user's list, too. */
+	leaves?: Leaves;
+}
+
+/** How a session that is removed leaves its user's list. */
+interface Leaves {
+	/** The handle of its entry, once that was dealt with. */
+	left?: string;
+	/** The entry is gone. */
+	isOut?: boolean;
+	/** Called with the reason if the entry stays. */
+	readonly stays: (error: VestiaryError) => void;
 }
 
 /** What records need to know of the options. */

@@ -16,6 +16,7 @@ import {
 	Found,
 	Known,
 	Operation,
+	provenSince,
 	Stage,
 	StoreStep
 } from './generated/vestiary.js';
@@ -81,9 +82,6 @@ type Change = (data: SessionData) => SessionData | undefined | Promise<SessionDa
 
 /** How long a session may wait for its first `save()` after `regenerate()`, in milliseconds. */
 const UNSAVED = 600_000;
-
-/** How long a user's list remembers that all sessions were ended, in milliseconds: `UserSessions::REMEMBERED`. */
-const REMEMBERED = 86_400_000;
 
 /**
  * A visitor's session: `event.locals.session`.
@@ -295,10 +293,10 @@ export class Session {
 			);
 			let elsewhere = false;
 			try {
+				await old.#leaveUserIfPossible();
 				reserved = await old.#inTurn(async () => old.#supersede('{}', undefined, UNSAVED));
 				// Another request has ended it, or logged in: the browser may have the newer cookie.
 				elsewhere = reserved === undefined;
-				await old.#leaveUser();
 			} finally {
 				if (!elsewhere) old.#cookieStep(plan.cookie);
 			}
@@ -788,10 +786,7 @@ export class Session {
 		const record = this.#barred?.record;
 		if (operation === Operation.Destroy) {
 			try {
-				if (record)
-					await this.#scope.runtime.records.destroy(record, (error) => {
-						this.#scope.tell({ type: 'store_failed', error });
-					});
+				if (record) await this.#remove(record);
 			} catch (error) {
 				this.#scope.send(null, this.#own);
 				throw error;
@@ -825,7 +820,7 @@ export class Session {
 
 	/** Asks the store. False if it says that the session was ended meanwhile. */
 	async #storeStep(step: StoreStep, compute?: Compute): Promise<boolean> {
-		const { core, records } = this.#scope.runtime;
+		const { core } = this.#scope.runtime;
 		switch (step) {
 			case StoreStep.Keep:
 				return true;
@@ -839,16 +834,7 @@ export class Session {
 				// Also what was stored a moment ago, and is not known to have arrived.
 				const at = Date.now();
 				const record = this.#record ?? { id: this.id, text: core.encode('{}'), at };
-				const owned = this.#owner !== undefined;
-				try {
-					this.#confirmed = await records.destroy(record);
-				} catch (error) {
-					// Taken from the list of its user, it is ended under whatever ID it is.
-					if (!owned || !isUnconfirmed(error)) throw error;
-					await this.#leaveUser();
-					return true;
-				}
-				await this.#leaveUserIfPossible();
+				this.#confirmed = await this.#remove(record);
 				return true;
 			}
 		}
@@ -1018,15 +1004,20 @@ export class Session {
 		this.#cookieStep(CookieStep.Set);
 	}
 
-	/**
-	 * The same after its record was removed: it is ended, so a store that answers that it does not write, such as
-	 * one whose memory is full, is no reason to fail.
-	 */
+	/** Removes a session from the store and from its user's list. */
+	async #remove(record: Stored): Promise<boolean | undefined> {
+		return this.#scope.runtime.records.destroy(record, (error) => {
+			this.#scope.tell({ type: 'store_failed', error });
+		});
+	}
+
+	/** Takes the session out of its user's list before it ends, unless the list is not written at all. */
 	async #leaveUserIfPossible(): Promise<void> {
 		try {
 			await this.#leaveUser();
 		} catch (error) {
-			if (!(error instanceof StoreError) || !error.refused) throw error;
+			const isWritten = error instanceof StoreError && !error.refused;
+			if (isWritten || !(error instanceof VestiaryError)) throw error;
 			this.#scope.tell({ type: 'store_failed', error });
 		}
 	}
@@ -1054,15 +1045,12 @@ export class Session {
 	 * this request itself has ended them, if no other request did so after it began.
 	 */
 	async #provenSince(userId: string, provenAt: Date | undefined): Promise<number> {
-		const { records } = this.#scope.runtime;
-		const now = await records.now(userId);
-		const began = timeOf(provenAt) ?? this.#scope.began;
-		const age = Math.max(0, Date.now() - began);
-		// The user's list may have forgotten that all sessions were ended since.
-		if (age > REMEMBERED) throw new LoginOutdatedError();
-		const since = now - age;
+		const at = timeOf(provenAt) ?? this.#scope.began;
+		const store = await this.#scope.runtime.records.clock(userId);
 		const own = this.#scope.own.ended.get(this.#userKey(userId));
-		return own && since >= own.before ? Math.max(since, own.at) : since;
+		const since = provenSince(at, Date.now(), store, own?.at, own?.before);
+		if (since === undefined) throw new LoginOutdatedError();
+		return since;
 	}
 
 	#userKey(name: string): string {

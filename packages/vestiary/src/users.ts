@@ -70,7 +70,7 @@ function sessionsOf({ core, records, store, options }: Runtime, userId: string):
 
 	async function end(keep: string | undefined): Promise<void> {
 		const by = ownRequest();
-		const at = await records.now(userId);
+		const at = (await records.clock(userId)) ?? Date.now();
 		const before = await records.endAll(userId, keep, at);
 		if (by) {
 			const own = by.ended.get(key);

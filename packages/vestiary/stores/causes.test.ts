@@ -112,8 +112,7 @@ describe.each(Object.entries(STORES))('an error of %s', (_, make) => {
 
 	test('when it reads shows the code of the answer and no ID, in an event as well', async () => {
 		const { session, server, cookie, store } = await begun();
-		await server.del(`sess:${session.id}`);
-		await server.lpush(`sess:${session.id}`, DATA);
+		await server.acl('SETUSER', 'default', 'nocommands', '+acl');
 		const events: SessionEvent[] = [];
 		const options = {
 			secret: SECRET,
@@ -122,8 +121,9 @@ describe.each(Object.entries(STORES))('an error of %s', (_, make) => {
 			onEvent: (event: SessionEvent) => events.push(event)
 		} as const;
 		await Session.initialize(testEvent(cookie).event, options);
+		await server.acl('SETUSER', 'default', 'allcommands');
 		expect(events).toMatchObject([
-			{ type: 'store_failed', error: { cause: { code: 'WRONGTYPE' } } }
+			{ type: 'store_failed', error: { cause: { code: 'NOPERM' } } }
 		]);
 		expect(shown(events)).not.toContain(session.id);
 		expect(shown((events[0] as { error?: Error }).error)).not.toContain(session.id);

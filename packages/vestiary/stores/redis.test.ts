@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+
 import * as ioredis5 from 'ioredis5';
 import * as ioredis6 from 'ioredis6';
 import * as redis4 from 'redis4';
@@ -7,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import {
 	Session,
+	sessions,
 	StoreError,
 	type SessionEvent,
 	type SveltekitSessionConfig
@@ -16,6 +19,7 @@ import { testAtomicStore, testStore } from '../src/testing.js';
 import { testEvent } from '../test/event.js';
 import { startCluster, startRedis, type Servers } from './servers.js';
 import { touchesInOneCall } from './touching.js';
+import { unreadableAndNoError } from './values.js';
 
 type Client = RedisStoreOptions['client'];
 
@@ -78,6 +82,12 @@ for (const [name, connect] of Object.entries(CLIENTS)) {
 	};
 	testStore(`RedisStore with ${name}`, factory, { runner: { describe, test } });
 	testAtomicStore(`RedisStore with ${name}`, factory, { runner: { describe, test } });
+	test(`a value that is not text is unreadable, and no error, with ${name}`, async () => {
+		const redis = name.includes('Cluster')
+			? new ioredis5.Cluster(cluster.ports.map(url))
+			: new ioredis5.Redis(port(), '127.0.0.1');
+		await unreadableAndNoError(await factory(), opened(redis));
+	});
 }
 
 describe('RedisStore', () => {
@@ -128,6 +138,56 @@ describe('RedisStore', () => {
 		expect(await redis.exists('sess:id')).toBe(0);
 	});
 
+	test('the commands that docs/stores.md names are enough for all that a session does', async () => {
+		const { redis } = await setup();
+		const page = readFileSync(new URL('../../../docs/stores.md', import.meta.url), 'utf8');
+		const [paragraph = ''] = /The user of the connection needs[^.]*/.exec(page) ?? [];
+		const commands = [...paragraph.matchAll(/`([A-Z]+)`/g)].map(
+			([, name = '']) => `+${name.toLowerCase()}`
+		);
+		expect(commands.length).toBeGreaterThan(5);
+		const login = { username: 'app', password: 'of the test' };
+		const rules = ['on', `>${login.password}`, '~sess:*', 'nocommands', ...commands];
+		await redis.acl('SETUSER', login.username, ...rules);
+		await redis.script('FLUSH');
+		const client = opened(
+			new ioredis5.Redis({
+				port: port(),
+				host: '127.0.0.1',
+				...login,
+				enableReadyCheck: false
+			})
+		);
+		const options = {
+			secret: 'a secret of the tests, of more than 32 bytes',
+			store: new RedisStore({ client }),
+			rolling: true,
+			touchAfter: 0,
+			idleTimeout: 600,
+			cookie: { maxAge: 600 }
+		};
+		const visitor = async (cookie?: string): Promise<{ session: Session; cookie: string }> => {
+			const { event, cookies } = testEvent(cookie);
+			const session = await Session.initialize(event, options);
+			await session.save();
+			return {
+				session,
+				cookie: `connect.sid=${encodeURIComponent(cookies.at(-1)?.value ?? '')}`
+			};
+		};
+		const first = await visitor();
+		const { session } = await visitor(first.cookie);
+		await session.update(() => ({ n: 1 }));
+		await session.touch();
+		await session.renew();
+		await session.login('ada');
+		const ofUser = sessions(options).of('ada');
+		expect(await ofUser.list()).toHaveLength(1);
+		await ofUser.revokeAll();
+		const other = await visitor();
+		await other.session.destroy();
+	});
+
 	test('a record that cannot be read is no session, and an event, not an error', async () => {
 		const { store, redis } = await setup();
 		const events: SessionEvent[] = [];
@@ -150,10 +210,26 @@ describe('RedisStore', () => {
 			expect(await redis.get(`sess:${session.id}`)).toBe(garbage);
 		}
 		expect(new Set(events.map(({ type }) => type))).toEqual(new Set(['created', 'unreadable']));
-		// Another type of value is a mistake in the store, not in a record.
-		await redis.del(`sess:${session.id}`);
-		await redis.rpush(`sess:${session.id}`, 'a list');
-		await expect(load()).rejects.toThrow(StoreError);
+	});
+
+	test('of bytes that are not UTF-8 in a string the client makes U+FFFD, which any record may hold', async () => {
+		const { store, redis } = await setup();
+		const options = { secret: 'a secret that is long enough', store };
+		const { event, cookies } = testEvent();
+		const session = await Session.initialize(event, options);
+		await session.setData({ name: 'J' });
+		await session.save();
+		const key = `sess:${session.id}`;
+		const [head, tail] = ((await redis.get(key)) ?? '').split('"J"');
+		const bytes = [
+			Buffer.from(`${head ?? ''}"J`),
+			Buffer.from([0xf6]),
+			Buffer.from(`"${tail ?? ''}`)
+		];
+		await redis.set(key, Buffer.concat(bytes));
+		const cookie = `connect.sid=${cookies[0]?.value ?? ''}`;
+		const found = await Session.initialize(testEvent(cookie).event, options);
+		expect(found.data).toEqual({ name: 'J\ufffd' });
 	});
 
 	test('uses the serializer', async () => {

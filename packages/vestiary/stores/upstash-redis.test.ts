@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 
 import { Redis } from '@upstash/redis';
 import { Redis as CloudflareRedis } from '@upstash/redis/cloudflare';
+import * as ioredis5 from 'ioredis5';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { DataError, Session } from '../src/index.js';
@@ -11,6 +12,7 @@ import { testAtomicStore, testStore } from '../src/testing.js';
 import { testEvent } from '../test/event.js';
 import { startRedis, startUpstash, type Servers } from './servers.js';
 import { touchesInOneCall } from './touching.js';
+import { unreadableAndNoError } from './values.js';
 
 const TOKEN = 'the token of the test';
 
@@ -98,6 +100,12 @@ describe.each(Object.entries(CLIENTS))('with %s', (_, connect) => {
 			expect((await Session.initialize(testEvent(cookie).event, options)).isNew).toBe(true);
 		}
 	);
+
+	test('a value that is not text is unreadable, and no error', async () => {
+		const raw = new ioredis5.Redis(redis.ports[0] ?? 0, '127.0.0.1');
+		await unreadableAndNoError(new RedisStore({ client: connect() }), raw);
+		raw.disconnect();
+	});
 
 	test('a touch compares the write ID itself, in one call', async () => {
 		await touchesInOneCall(new RedisStore({ client: connect() }));

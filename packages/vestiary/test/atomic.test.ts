@@ -43,7 +43,7 @@ class WatchedStore implements Store {
 	/** How long records may live, whatever they are given. */
 	ttl: number | undefined;
 	/** Whether its client may send a write again by itself. */
-	resends = true;
+	resends = false;
 	readonly memory: MemoryStore;
 	readonly atomic: AtomicOperations;
 
@@ -68,7 +68,10 @@ class WatchedStore implements Store {
 			touch: async (id, ttl) => watched('touch', async () => inner.touch(id, life(ttl))),
 			remove: async (id, mark) => watched('remove', async () => inner.remove(id, mark))
 		};
-		Object.defineProperty(this.atomic, 'resends', { get: () => this.resends });
+		Object.defineProperty(this.atomic, 'resends', {
+			enumerable: true,
+			get: () => this.resends
+		});
 	}
 
 	get size(): number {

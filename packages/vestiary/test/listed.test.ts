@@ -66,6 +66,7 @@ class FailingStore implements Store {
 			return answer;
 		};
 		this.atomic = {
+			resends: false,
 			ttl: inner.ttl,
 			read: async (id) => inner.read(id),
 			create: async (id, text, ttl, bound) =>

@@ -38,6 +38,7 @@ class GatedStore implements Store {
 			return run();
 		};
 		this.atomic = {
+			resends: false,
 			read: async (id) => inner.read(id),
 			create: async (...args) => write(async () => inner.create(...args)),
 			replace: async (...args) => write(async () => inner.replace(...args)),
@@ -111,6 +112,22 @@ async function visitor(data: Data): Promise<string> {
 	return cookie ?? '';
 }
 
+/** Lets everything run that waits for nothing but promises. */
+async function turn(): Promise<void> {
+	await new Promise((resolve) => setImmediate(resolve));
+}
+
+/** Checks that a response does not leave before the gate opens: the application is ready before the store. */
+async function waits(answer: Promise<unknown>): Promise<void> {
+	let left = false;
+	const leaves = (): void => {
+		left = true;
+	};
+	answer.then(leaves, leaves);
+	await turn();
+	expect(left).toBe(false);
+}
+
 /** What a later request with this cookie sees. */
 async function dataOf(cookie: string | undefined): Promise<Data | undefined> {
 	const { event } = testEvent(cookie);
@@ -146,9 +163,9 @@ describe('an operation that the application does not await', () => {
 			close();
 			const answer = run((session) => {
 				does(session);
-				// The application is ready long before the store.
-				setTimeout(open, 5);
 			}, cookie);
+			await waits(answer);
+			open();
 			expect(await dataOf((await answer).cookie)).toEqual(data);
 		}
 	});
@@ -156,11 +173,12 @@ describe('an operation that the application does not await', () => {
 	test('is finished before the response leaves: destroy', async () => {
 		const cookie = await visitor({ user: 'ada' });
 		close();
-		const { cookie: after } = await run((session) => {
+		const answer = run((session) => {
 			void session.destroy();
-			setTimeout(open, 5);
 		}, cookie);
-		expect(after).toBe('');
+		await waits(answer);
+		open();
+		expect((await answer).cookie).toBe('');
 		expect(await dataOf(cookie)).toBeUndefined();
 	});
 
@@ -172,11 +190,12 @@ describe('an operation that the application does not await', () => {
 			event,
 			resolve: async () => {
 				void event.locals.session.save();
-				setTimeout(open, 5);
 				// eslint-disable-next-line @typescript-eslint/only-throw-error -- as SvelteKit's redirect is
 				throw thrown;
 			}
 		});
+		await waits(request);
+		open();
 		await expect(request).rejects.toBe(thrown);
 		expect(cookies).toHaveLength(1);
 		expect(store.memory.size).toBe(1);
@@ -192,7 +211,7 @@ describe('an operation that the application does not await', () => {
 		const request = run(async (session) => {
 			await session.setData({ n: 1n });
 			void session.save();
-			await new Promise((resolve) => setTimeout(resolve, 5));
+			await turn();
 		});
 		await expect(request).rejects.toMatchObject({ code: 'json' });
 	});
@@ -245,7 +264,7 @@ describe('when the response has left', () => {
 	test('a failure that nobody awaits is an event, and ends no process', async () => {
 		const { event } = await run(() => undefined);
 		void event.locals.session.save();
-		await new Promise((resolve) => setTimeout(resolve, 5));
+		await turn();
 		expect(events).toEqual(['failed']);
 		expect(unhandled).not.toHaveBeenCalled();
 	});

@@ -354,8 +354,11 @@ describe('numbers that are none, out of range or without end are refused, or mea
 		await session.save();
 		const cookie = `connect.sid=${encodeURIComponent(first.cookies[0]?.value ?? '')}`;
 		const options = { secret: SECRET, store, storeTimeout: Infinity };
+		vi.useFakeTimers();
 		const opening = Session.initialize(testEvent(cookie).event, options);
-		await new Promise((resolve) => setTimeout(resolve, 20));
+		await vi.advanceTimersByTimeAsync(2 ** 40);
+		expect(vi.getTimerCount()).toBe(0);
+		vi.useRealTimers();
 		answer(null);
 		expect((await opening).isNew).toBe(true);
 	});

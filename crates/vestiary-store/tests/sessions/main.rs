@@ -10,6 +10,7 @@
 )]
 
 mod encryption;
+mod logout;
 mod options;
 mod revocations;
 mod rotation;

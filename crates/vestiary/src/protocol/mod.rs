@@ -21,12 +21,14 @@
 
 mod commit;
 mod destroy;
+mod proof;
 mod rotate;
 mod touch;
 mod users;
 
 pub use commit::{Change, Commit, Committed};
 pub use destroy::{Destroy, Destroyed};
+pub use proof::{OwnEnd, Proof};
 pub use rotate::{Kind, Rotate, Rotated};
 pub use touch::{Touch, Touched};
 pub use users::{

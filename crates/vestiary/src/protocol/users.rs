@@ -64,8 +64,7 @@ pub enum UserChange {
         handle: Handle,
         /// The application's label for it, as JSON text: [`UserSessions::label`].
         label: Option<String>,
-        /// When the request began that logs in, before its password was checked: by the clock that
-        /// [`UserChange::End`] was dated by.
+        /// When the visitor proved who it is: [`Proof::since`](super::Proof::since).
         since: UnixMillis,
         /// The most sessions a user may have: of more, those that were not used for the longest time
         /// end.
@@ -104,8 +103,8 @@ const KEPT: u64 = 300_000;
 const LABEL: usize = 256;
 
 impl UserSessions {
-    /// How long it is remembered that all sessions were ended, in milliseconds: longer than any login takes. The driver
-    /// refuses a login whose proof is older.
+    /// How long it is remembered that all sessions were ended, in milliseconds: longer than any login takes. A login
+    /// whose proof is older is refused: [`Proof::since`](super::Proof::since).
     pub const REMEMBERED: u64 = 86_400_000;
 
     /// Reads what a store has.

@@ -187,7 +187,9 @@ export class SqliteStore implements Store {
 				if (left <= 0) throw locked(patience, error);
 				// Several that wait for one writer do not all come back at once.
 				const jitter = pause * (0.5 + Math.random() / 2);
-				await new Promise((resolve) => setTimeout(resolve, Math.min(left, jitter)));
+				// Timers count whole milliseconds: the last pause must not end before the limit.
+				const wait = Math.min(Math.ceil(left) + 1, jitter);
+				await new Promise((resolve) => setTimeout(resolve, wait));
 			}
 		}
 	}
