@@ -1,9 +1,6 @@
 import { SESSION_SECRET } from '$app/env/private';
-import { redirect } from '@sveltejs/kit';
 import { sequence, type Handle } from '@sveltejs/kit/hooks';
 import { sveltekitSessionHandle } from 'vestiary';
-
-const PRIVATE = ['/todos', '/session', '/api'];
 
 const session = sveltekitSessionHandle({
 	name: 'cloakroom',
@@ -11,15 +8,6 @@ const session = sveltekitSessionHandle({
 	cookie: { maxAge: 60 * 60 },
 	rolling: true
 });
-
-const requireLogin: Handle = ({ event, resolve }) => {
-	const { pathname } = event.url;
-	const isPrivate = PRIVATE.some((path) => pathname === path || pathname.startsWith(`${path}/`));
-	if (isPrivate && !event.locals.session.data.user) {
-		redirect(303, `/login?next=${encodeURIComponent(pathname)}`);
-	}
-	return resolve(event);
-};
 
 const countVisits: Handle = async ({ event, resolve }) => {
 	const { session } = event.locals;
@@ -30,4 +18,4 @@ const countVisits: Handle = async ({ event, resolve }) => {
 	return resolve(event);
 };
 
-export const handle = sequence(session, requireLogin, countVisits);
+export const handle = sequence(session, countVisits);

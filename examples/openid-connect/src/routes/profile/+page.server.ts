@@ -1,8 +1,10 @@
 import { redirect } from '@sveltejs/kit';
+import { requireLogin } from '#lib/server/guard.ts';
 import { userInfo } from '#lib/server/oidc.ts';
 import type { PageServerLoad } from './$types';
 
 export const load: PageServerLoad = async ({ locals: { session }, setHeaders, url }) => {
+	requireLogin();
 	const info = await userInfo(session);
 	if (!info) {
 		await session.destroy();

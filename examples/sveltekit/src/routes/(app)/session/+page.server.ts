@@ -1,6 +1,8 @@
+import { requireUser } from '../../../lib/server/guard';
 import type { PageServerLoad } from './$types';
 
 export const load: PageServerLoad = ({ locals: { session }, setHeaders }) => {
+	const { since } = requireUser();
 	// What is shown here is one visitor's own.
 	setHeaders({ 'cache-control': 'private, no-store' });
 	const { encode: _, ...cookie } = session.cookie;
@@ -10,7 +12,7 @@ export const load: PageServerLoad = ({ locals: { session }, setHeaders }) => {
 		cookieName: session.cookieName,
 		cookie,
 		expires: Date.now() + (session.cookie.maxAge ?? 0) * 1000,
-		since: session.data.user?.since,
+		since,
 		visits: session.data.visits ?? 0,
 		keys: Object.keys(session.data)
 	};

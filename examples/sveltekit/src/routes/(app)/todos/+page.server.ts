@@ -1,10 +1,15 @@
 import { fail } from '@sveltejs/kit';
+import { requireUser } from '../../../lib/server/guard';
 import type { Actions, PageServerLoad } from './$types';
 
-export const load: PageServerLoad = ({ locals }) => ({ todos: locals.session.data.todos ?? [] });
+export const load: PageServerLoad = ({ locals }) => {
+	requireUser();
+	return { todos: locals.session.data.todos ?? [] };
+};
 
 export const actions: Actions = {
 	add: async ({ locals: { session }, request }) => {
+		requireUser();
 		const text = String((await request.formData()).get('text') ?? '').trim();
 		const todos = session.data.todos ?? [];
 		if (!text) return fail(400, { error: 'There is nothing to do in that.' });
