@@ -12,7 +12,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let manifest = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("Cargo.toml");
     let (cargo, target) = (env::var("CARGO")?, env::var("TARGET")?);
     let of = |options: &[&str]| notices::of("vestiary-cli", &target, &cargo, &manifest, options);
-    // What is linked was downloaded for that; what else belongs to the workspace may not be there yet.
+    // Linked packages were downloaded for that; other packages of the workspace may not be there yet.
     let notices = of(&["--offline", "--locked"]).or_else(|_| of(&[]))?;
     fs::write(Path::new(&env::var("OUT_DIR")?).join("THIRD-PARTY-NOTICES"), notices)?;
     Ok(())

@@ -13,7 +13,7 @@ use vestiary_store::{
 /// Clears a screen, ends a line, turns the direction of writing round, and hides.
 const ODD: &str = "a\u{1b}[2J\r\n\u{202e}\u{2067}\u{9b}2J\u{7f}\u{200f}\u{2028}\u{e0041}";
 
-/// That nothing printed means anything to a terminal, in lines or in a document.
+/// Checks that no control character is printed, in lines or in a document.
 fn moves_no_cursor(ran: &Ran) {
     for text in [&ran.out, &ran.err] {
         let odd = ODD.chars().filter(|char| !char.is_ascii_graphic() && *char != '\n');

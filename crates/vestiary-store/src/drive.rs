@@ -96,7 +96,7 @@ pub(crate) async fn destroy(
                 }
                 machine.answered(drive.answer(ask).await?, clock::now())
             }
-            // What has left the list of its user is ended, under whatever ID it is.
+            // A session that has left its user's list is ended, under whatever ID it is.
             Step::Finished(Destroyed::Untraced) if !leaving.is_out => {
                 return Err(SessionError::Unconfirmed);
             }
@@ -372,7 +372,7 @@ impl<'a> Drive<'a> {
                 }
                 Ok(Some(answer))
             }
-            // What the store has answered is final.
+            // An answer of the store is final.
             Err(error) if error.is_refusal() => Err(error),
             // Two in a row: it is down; three writes: it answers reads only. The machines can be left at any step.
             Err(error) if self.lost || writes && self.lost_writes > 1 => Err(error),

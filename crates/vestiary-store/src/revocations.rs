@@ -15,7 +15,7 @@ use vestiary::{Handle, protocol::OwnEnd};
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct RequestId(u64);
 
-/// Who revoked a session that a request has open.
+/// The request that revoked a session which another one, or the same, has open.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum RevokedBy {
     /// The request itself.
@@ -122,7 +122,7 @@ impl Revocations {
         self.count.store(number, Ordering::Release);
     }
 
-    /// Who has revoked this session of this user after the first `seen` revocations.
+    /// The request that has revoked this session of this user after the first `seen` revocations.
     pub(crate) fn since(
         &self,
         seen: u64,

@@ -351,9 +351,9 @@ async fn the_commands_that_the_documentation_names_are_enough_for_all_that_a_ses
     let server = Redis::start(&[]).await;
     let mut user = cmd("ACL");
     user.arg(&["SETUSER", "app", "on", ">of-the-test", "~sess:*", "nocommands"]);
-    commands.iter().for_each(|command| {
+    for command in commands {
         user.arg(format!("+{}", command.to_lowercase()));
-    });
+    }
     user.query_async::<Value>(&mut server.connection().await.unwrap()).await.unwrap();
     let url = server.url().replace("redis://", "redis://app:of-the-test@");
     let store = RedisStore::connect(&url).await.unwrap().with_confirm(0, LONG);

@@ -62,8 +62,8 @@ struct Members<'a, 't> {
     taken: &'a mut Vec<bool>,
 }
 
-/// What the types around a value make of it: nothing. `$any` shows a visitor the value, `$variant` the deserialiser of
-/// an enum.
+/// The methods by which an option, a newtype and an enum read the value in them. `$any` shows a visitor the value,
+/// `$variant` makes the deserialiser of an enum.
 macro_rules! transparent {
     ($any:expr, $variant:expr) => {
         fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {

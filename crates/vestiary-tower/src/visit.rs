@@ -69,7 +69,7 @@ pub(crate) struct State {
     /// An ID that needs no question before it is sent: this request has created it, and no other one can
     /// know it, or the store has confirmed it when the handler was done.
     certain: Option<SessionId>,
-    /// Of so many revocations by this process it is known that they were not of this session.
+    /// Number of revocations by this process that are known not to concern this session.
     seen: u64,
 }
 

@@ -66,7 +66,8 @@ async fn of_two_layers_with_one_cookie_name_the_outer_one_keeps_its_cookie() {
     assert_eq!(ids.len(), 1, "it is that of the outer layer");
 }
 
-/// What the inner layer's session does, what the outer one's does before or after it, and both errors.
+/// Runs an operation on the inner layer's session, and one on the outer one's before or after it. Returns the numbers of
+/// records in both stores, the cookies, and the errors.
 async fn with_one_name(
     inside: &'static str,
     outside: &'static str,

@@ -245,7 +245,7 @@ async fn what_a_login_keeps_is_the_text_that_was_there() {
     assert_eq!(found.stored.data(), kept);
 }
 
-/// What the error of a handler says, to people and to those who debug.
+/// The error of a handler, as `Display` and `Debug` show it.
 fn shown(error: &SessionError) -> String {
     let source = std::error::Error::source(error).map(|it| format!("{it} {it:?}"));
     format!("{error} {error:?} {source:?}")

@@ -241,7 +241,7 @@ impl Core {
         self.own(own.as_deref()).touch_after() as f64
     }
 
-    /// What the options say of `Secure` for a session with these attributes of its own.
+    /// The option `Secure` for a session with these attributes of its own.
     #[wasm_bindgen(js_name = secureOf)]
     pub fn secure_of(&self, own: Option<String>) -> Option<bool> {
         self.own(own.as_deref()).secure()
@@ -867,7 +867,7 @@ pub enum Operation {
     Destroy,
     /// The response is about to leave.
     Finish,
-    /// What was changed is written before an update.
+    /// Writes pending changes before an update.
     Flush,
 }
 

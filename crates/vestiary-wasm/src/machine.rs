@@ -16,7 +16,7 @@ use crate::{thrown, ttl_number};
 #[derive(Debug)]
 pub struct Machine {
     inner: Inner,
-    /// Of records that are read.
+    /// The limits of records that are read.
     limits: Limits,
     step: Step,
     id: Option<SessionId>,
@@ -153,8 +153,8 @@ impl Machine {
         matches!(&self.inner, Inner::Commit(commit) if commit.is_merged())
     }
 
-    /// What the application's function made of the text: `mine` of `base`, which is the text as the same
-    /// serialiser writes it. What the function did not change stays as it is spelled in the record.
+    /// Goes on with the result of the application's function: `mine`, made of `base`, which is the text as the same
+    /// serialiser writes it. Values that the function did not change stay as they are spelled in the record.
     pub fn computed(&mut self, base: &str, mine: &str, now: f64) -> Result<Step, String> {
         if let Inner::Commit(commit) = &mut self.inner {
             // The size is checked when the result is written.

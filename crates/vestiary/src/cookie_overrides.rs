@@ -95,7 +95,7 @@ impl CookieOverrides {
         found
     }
 
-    /// What a record shows of its cookie: `attributes`, the text of a JSON object, with these in their place.
+    /// The cookie as its record shows it: `attributes`, the text of a JSON object, with these in their place.
     /// In the express-session format the lifetime stands elsewhere.
     #[cold]
     pub(crate) fn shown(&self, attributes: &str, has_life: bool) -> Result<String, Error> {

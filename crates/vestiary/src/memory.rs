@@ -13,7 +13,7 @@ use crate::{Error, Ttl, UnixMillis, record};
 ///
 /// An expired record is never seen again, and is freed without a timer: every call looks at a few
 /// more records, in turn, and removes those that are over. A full table refuses an anonymous record, and
-/// evicts anonymous ones for a record of a user, created or replaced: it never logs anybody out to make
+/// evicts anonymous ones for a record of a user, created or replaced: it never ends a user's session to make
 /// room.
 ///
 /// ```
@@ -34,7 +34,7 @@ pub struct MemoryTable {
     /// When all of them were looked at.
     swept: UnixMillis,
     bytes: usize,
-    /// Of those that belong to users: the part that cannot be evicted.
+    /// The bytes of records that belong to users: the part that cannot be evicted.
     owned: Usage,
 }
 

@@ -5,7 +5,7 @@ import { install, KITS, type Kit } from './kits.js';
 
 const TARGET = new URL('../../../target/runtimes/', import.meta.url).pathname;
 
-/** What SvelteKit 3 has to know when it builds. */
+/** The configuration that SvelteKit 3 needs when it builds. */
 const ORIGIN = `			...(process.env.ORIGIN && { paths: { origin: process.env.ORIGIN } }),
 `;
 

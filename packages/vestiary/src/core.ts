@@ -93,7 +93,7 @@ export interface User {
  */
 export class Core {
 	readonly name: string;
-	/** What the options say of `Secure`; undefined leaves it to SvelteKit. */
+	/** The option `secure`; undefined leaves it to SvelteKit. */
 	readonly secure: boolean | undefined;
 	/** The `Vary` of a response that has none. */
 	readonly vary: string;
@@ -226,7 +226,7 @@ export class Core {
 		return this.#bindings.removeCookie(secureHere, own);
 	}
 
-	/** What the options say of `Secure`; undefined leaves it to SvelteKit. */
+	/** The option `secure`; undefined leaves it to SvelteKit. */
 	secureOf(own?: OwnCookie): boolean | undefined {
 		return own === undefined ? this.secure : this.#bindings.secureOf(own);
 	}

@@ -146,7 +146,7 @@ function limitOf(number: number | undefined): number | undefined {
 	return number === undefined ? undefined : Math.min(number, UNLIMITED);
 }
 
-/** Of no answer: nothing was ever stored. */
+/** An answer of the table as an outcome. Default: that of a store in which nothing was ever stored. */
 function outcome(answer = Answer.Gone): AtomicOutcome {
 	if (answer === Answer.Done) return 'done';
 	return answer === Answer.Gone ? 'gone' : 'conflict';

@@ -20,7 +20,7 @@ const VALUES: Record<string, (redis: Redis | Cluster, key: string) => Promise<un
 };
 
 /**
- * That a visitor whose key holds such a value has no session and no error, can begin another session, and that what is
+ * Checks that a visitor whose key holds such a value has no session and no error, can begin another session, and that what is
  * there is never written over: neither the record of a session nor a user's session list.
  */
 export async function unreadableAndNoError(store: Store, redis: Redis | Cluster): Promise<void> {

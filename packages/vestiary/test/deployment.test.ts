@@ -65,7 +65,7 @@ async function device(fresh: SveltekitSessionConfig): Promise<string> {
 	return cookie;
 }
 
-/** What the record of a session, or of a user's session list, is: as the store has it. */
+/** The record of a session, or a user's session list, as the store has it. */
 async function texts(cookies: string[]): Promise<(string | null)[]> {
 	const ids = cookies.map((cookie) => decodeURIComponent(cookie).split(/[=.]/)[2] ?? '');
 	const { createHash } = await import('node:crypto');

@@ -15,14 +15,14 @@ const PAGES = [
 		.map((name) => `docs/${name}`)
 ];
 
-/** What SvelteKit makes for an app. */
+/** The modules that SvelteKit makes for an app. */
 const APP = `
 declare module '$app/env/private' { export const SESSION_SECRET: string; }
 declare module '$app/env' { export const building: boolean; }
 declare module '$env/dynamic/private' { export const env: Record<string, string | undefined>; }
 `;
 
-/** What SvelteKit makes beside each route. */
+/** The types that SvelteKit makes beside each route. */
 const ROUTE_TYPES = `
 import type { Actions as KitActions, ServerLoad } from '@sveltejs/kit';
 export type Actions = KitActions;

@@ -95,7 +95,7 @@ async function untilDone(logout: () => Promise<void>): Promise<void> {
 	}
 }
 
-/** What requests do to sessions, at once and one after the other, while the store fails now and then. */
+/** Requests to sessions, at once and one after the other, while the store fails now and then. */
 async function play(seed: number): Promise<{ listed: string[]; alive: string[] }> {
 	const random = chance(seed);
 	const store = new FailingStore();

@@ -128,7 +128,7 @@ async function waits(answer: Promise<unknown>): Promise<void> {
 	expect(left).toBe(false);
 }
 
-/** What a later request with this cookie sees. */
+/** The data that a later request with this cookie sees. */
 async function dataOf(cookie: string | undefined): Promise<Data | undefined> {
 	const { event } = testEvent(cookie);
 	const session = await Session.initialize(event, options);

@@ -436,7 +436,7 @@ describe('what a request to this app carries, wherever handleFetch sends it', ()
 		cookie: string | null;
 	}
 
-	/** What `handleFetch` is given of a sub-request. */
+	/** The parts of a sub-request that `handleFetch` is given. */
 	async function carried(
 		load: (session: Session) => unknown,
 		cookie?: string,

@@ -125,7 +125,7 @@ pub struct Terms {
     pub timeouts: Timeouts,
     /// Limits of data that is changed.
     pub limits: Limits,
-    /// What the cookie attributes of a session are applied to that has its own. Without options they are
+    /// The options to which a session's own cookie attributes are applied. Without options they are
     /// kept, and have no effect.
     pub options: Option<Arc<Options>>,
     /// The session's own cookie attributes, if this write changes them: to these, or to none.

@@ -1,6 +1,6 @@
 import type { RequestHandler } from './$types';
 
-/** What a backend sees of a request. */
+/** The request as a backend sees it. */
 export const GET: RequestHandler = ({ locals, request }) => {
 	const names = [...request.headers.keys()].filter((name) => name.startsWith('x-'));
 	const cookie = request.headers.get('cookie') ?? '';
