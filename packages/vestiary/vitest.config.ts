@@ -3,7 +3,15 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
 	test: {
 		projects: [
-			{ test: { name: 'unit', include: ['test/**/*.test.ts'] } },
+			{
+				// A busy machine does not decide a test.
+				test: {
+					name: 'unit',
+					include: ['test/**/*.test.ts'],
+					testTimeout: 60_000,
+					hookTimeout: 60_000
+				}
+			},
 			{
 				// Against real servers, which the tests start and stop.
 				test: {

@@ -89,7 +89,7 @@ test('every TypeScript sample of the documentation compiles', () => {
 	const tsc = join(ROOT, 'node_modules/.bin/tsc');
 	const { stdout } = spawnSync(tsc, ['-p', FOLDER], { encoding: 'utf8' });
 	expect(stdout).toBe('');
-}, 60_000);
+}, 300_000);
 
 test('every JavaScript sample of the documentation parses', () => {
 	for (const page of PAGES) {
