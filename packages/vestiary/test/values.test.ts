@@ -83,3 +83,33 @@ test('a class without a constructor, or a name, is a class', () => {
 	);
 	expect(changedByJson({ a: named })?.kind).not.toContain('secret');
 });
+
+test.each([
+	[{ a: Symbol('secret') }, 'a symbol'],
+	[{ a: () => 1 }, 'a function'],
+	[{ a: NaN }, 'NaN'],
+	[{ a: { b: [1, undefined] } }, 'undefined in a list'],
+	[{ a: undefined, b: null, c: [1, 'two', { three: true }] }, undefined],
+	[{ a: new Date(0) }, 'a Date'],
+	[
+		{
+			a: new (class Cart {
+				items = [];
+			})()
+		},
+		'an object of the class Cart'
+	],
+	[
+		{
+			a: new (class {
+				items = [];
+			})()
+		},
+		'an object of a class'
+	],
+	[{ a: Object.create(null) as object }, undefined],
+	// What it makes is not looked at: it may be meant for JSON.
+	[{ a: { toJSON: () => Symbol('made') } }, undefined]
+])('what JSON changes or drops is named by its kind: %o', (data, kind) => {
+	expect(changedByJson(data)?.kind).toBe(kind);
+});
