@@ -68,6 +68,18 @@ async fn the_sessions_go_on_in_the_other_store() {
     assert!(!left.map(|it| it.file_name()).any(|it| it.to_string_lossy().contains("json")));
 }
 
+#[tokio::test]
+async fn two_runs_at_once_do_not_disturb_each_other() {
+    let (folder, _, _, to) = stores(2_000).await;
+    let args = ["migrate", "--json", &folder.url, &to];
+    let runs = [folder.command(&args), folder.command(&args)];
+    let runs = runs.map(|run| std::thread::spawn(|| finish(run, "")));
+    for run in runs {
+        let ran = run.join().unwrap().ends(0);
+        assert_eq!(counts(&ran.json())[3..], [2_006, 0, 0], "{ran:?}");
+    }
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn a_file_that_it_makes_is_its_owners_alone() {

@@ -408,7 +408,8 @@ impl State {
             options.write(true).create(true).truncate(true);
             #[cfg(unix)]
             std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-            let new = path.with_extension("new");
+            // Another run of the same migration has its own.
+            let new = path.with_extension(format!("{}.new", std::process::id()));
             let mut file = options.open(&new)?;
             io::Write::write_all(&mut file, &serde_json::to_vec(self)?)?;
             file.sync_all()?;
