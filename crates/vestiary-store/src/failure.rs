@@ -151,3 +151,170 @@ fn is_full(code: &str) -> bool {
 fn is_about_values(code: &str) -> bool {
     code.len() == 5 && ["22", "23", "P0"].iter().any(|class| code.starts_with(class))
 }
+
+#[cfg(all(test, feature = "redis"))]
+mod tests_of_redis {
+    #![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+    use std::io;
+
+    use redis::{ErrorKind, RedisError};
+
+    use super::*;
+
+    fn of_server(reply: &str) -> StoreError {
+        let reply = redis::parse_redis_value(format!("-{reply}\r\n").as_bytes()).unwrap();
+        reply.extract_error().unwrap_err().into()
+    }
+
+    #[test]
+    fn an_error_of_the_server_is_named_by_its_code_and_shows_nothing_else() {
+        for (reply, said) in [
+            ("OOM command not allowed: canary", "its memory is full (OOM)"),
+            ("NOPERM canary", "its user may not do what is needed (NOPERM)"),
+            ("READONLY canary", "the server said READONLY"),
+            ("Canary canary", "an error was signalled by the server"),
+            ("CANARYCANARYCANARYCANARY x", "an error was signalled by the server"),
+        ] {
+            let error = of_server(reply);
+            let text = format!("{error} {error:?}");
+            println!("{reply}: {text}");
+            let is_named = text.contains(said) || said.starts_with("an error");
+            assert!(is_named && !text.to_lowercase().contains("canary"), "{reply}: {text}");
+            assert_eq!(
+                matches!(error, StoreError::OutOfSpace(_)),
+                reply.starts_with("OOM"),
+                "{reply}"
+            );
+            let is_coded = !said.starts_with("an error");
+            assert_eq!(error.is_refusal(), is_coded, "{reply}: {text}");
+        }
+    }
+
+    #[test]
+    fn an_error_of_the_way_to_the_server_says_what_failed_without_details() {
+        let of = |error: RedisError| {
+            let error = of_redis(error);
+            assert!(!error.is_refusal(), "{error}");
+            error.to_string()
+        };
+        let late = of(io::Error::new(io::ErrorKind::TimedOut, "canary").into());
+        assert_eq!(late, "the session store failed: no answer in time");
+        let reset = of(io::Error::new(io::ErrorKind::ConnectionReset, "reset by peer").into());
+        assert!(reset.contains("reset by peer"), "{reset}");
+        let detailed = of((ErrorKind::Io, "failed", "canary".to_owned()).into());
+        assert_eq!(detailed, "the session store failed: I/O error");
+        let address = of((ErrorKind::InvalidClientConfig, "no", "canary".to_owned()).into());
+        assert_eq!(address, "the session store failed: the address is not one of Redis");
+    }
+}
+
+#[cfg(all(test, any(feature = "sqlite", feature = "postgres")))]
+mod tests_of_databases {
+    use std::{borrow::Cow, io};
+
+    use sqlx::error::{DatabaseError, ErrorKind};
+
+    use super::*;
+
+    /// A database's error with this code.
+    #[derive(Debug)]
+    struct Said(&'static str);
+
+    impl fmt::Display for Said {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("canary")
+        }
+    }
+
+    impl Error for Said {}
+
+    impl DatabaseError for Said {
+        fn message(&self) -> &'static str {
+            "a message"
+        }
+
+        fn code(&self) -> Option<Cow<'_, str>> {
+            (!self.0.is_empty()).then_some(Cow::Borrowed(self.0))
+        }
+
+        fn as_error(&self) -> &(dyn Error + Send + Sync + 'static) {
+            self
+        }
+
+        fn as_error_mut(&mut self) -> &mut (dyn Error + Send + Sync + 'static) {
+            self
+        }
+
+        fn into_error(self: Box<Self>) -> Box<dyn Error + Send + Sync + 'static> {
+            self
+        }
+
+        fn kind(&self) -> ErrorKind {
+            ErrorKind::Other
+        }
+    }
+
+    #[test]
+    fn an_error_of_a_database_is_lost_full_or_refused_by_its_code() {
+        enum Is {
+            Lost,
+            Full,
+            Refused,
+        }
+        for (code, is, said) in [
+            // Postgres: connection, shutdown, transaction of unknown end.
+            ("08006", Is::Lost, "a message (08006)"),
+            ("57P01", Is::Lost, "a message (57P01)"),
+            ("57P02", Is::Lost, "a message (57P02)"),
+            ("57P03", Is::Lost, "a message (57P03)"),
+            ("40003", Is::Lost, "a message (40003)"),
+            ("57014", Is::Refused, "a message (57014)"),
+            ("42501", Is::Refused, "a message (42501)"),
+            ("53100", Is::Full, "a message (53100)"),
+            ("53200", Is::Full, "a message (53200)"),
+            // Not what it says of a value, which it repeats.
+            ("22001", Is::Refused, "the database refused a value (22001)"),
+            ("23505", Is::Refused, "the database refused a value (23505)"),
+            ("P0001", Is::Refused, "the database refused a value (P0001)"),
+            // SQLite: SQLITE_IOERR and its kinds, SQLITE_FULL, SQLITE_READONLY, SQLITE_BUSY, SQLITE_CONSTRAINT.
+            ("10", Is::Lost, "a message (10)"),
+            ("266", Is::Lost, "a message (266)"),
+            ("6666", Is::Lost, "a message (6666)"),
+            ("13", Is::Full, "a message (13)"),
+            ("8", Is::Refused, "a message (8)"),
+            ("5", Is::Refused, "a message (5)"),
+            ("2067", Is::Refused, "a message (2067)"),
+            ("2200", Is::Refused, "a message (2200)"),
+            ("", Is::Refused, "a message"),
+        ] {
+            let error = StoreError::from(sqlx::Error::Database(Box::new(Said(code))));
+            let found = match is {
+                Is::Lost => matches!(error, StoreError::Failed(_)),
+                Is::Full => matches!(error, StoreError::OutOfSpace(_)),
+                Is::Refused => matches!(error, StoreError::Refused(_)),
+            };
+            assert!(found, "{code}: {error:?}");
+            assert_eq!(error.to_string(), format!("the session store failed: {said}"));
+            assert!(format!("{error:?}").contains(said));
+        }
+    }
+
+    #[test]
+    fn an_error_of_the_way_to_a_database_says_what_failed_and_shows_no_value() {
+        let canary = || Box::<dyn Error + Send + Sync>::from("canary");
+        for (error, said) in [
+            (sqlx::Error::Configuration(canary()), "the address of the database cannot be read"),
+            (sqlx::Error::Decode(canary()), "the table is not one of sessions"),
+            (sqlx::Error::ColumnNotFound("canary".to_owned()), "the table is not one of sessions"),
+            (sqlx::Error::Encode(canary()), "the database gave no answer that was expected"),
+            (sqlx::Error::Io(io::Error::other("the pipe broke")), "the pipe broke"),
+            (sqlx::Error::PoolClosed, "closed"),
+        ] {
+            let error = StoreError::from(error);
+            let text = error.to_string();
+            assert!(text.contains(said) && !text.contains("canary"), "{text}");
+            assert!(!error.is_refusal(), "{text}");
+        }
+    }
+}

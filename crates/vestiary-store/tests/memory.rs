@@ -97,6 +97,20 @@ async fn a_scan_ends_with_the_last_part() {
     }
 }
 
+#[tokio::test]
+async fn an_entry_shows_neither_its_key_nor_its_record_and_says_whether_it_is_text() {
+    let store = MemoryStore::default();
+    for (record, is_text) in [("canary", true), ("\u{fffd}", false)] {
+        store.create("secret", record, Ttl::Millis(60_000), false).await.unwrap();
+        let entry = store.entry("secret").await.unwrap().unwrap();
+        assert_eq!(entry.is_text(), is_text);
+        let shown = format!("{entry:?}");
+        assert!(shown.starts_with("Entry { ttl: Millis("), "{shown}");
+        assert!(!shown.contains("secret") && !shown.contains("canary"), "{shown}");
+        store.remove("secret", None).await.unwrap();
+    }
+}
+
 #[test]
 fn debug_output_shows_how_many_records_there_are() {
     assert_eq!(format!("{:?}", MemoryStore::default()), "MemoryStore { len: 0, .. }");

@@ -108,3 +108,8 @@ fn every_duration_of_the_options_is_checked_or_means_what_it_says() {
     tested.sort_unstable();
     assert_eq!(declared, tested);
 }
+
+#[test]
+fn a_store_that_says_nothing_of_it_may_have_sent_a_write_twice() {
+    assert!(Silent.resends());
+}

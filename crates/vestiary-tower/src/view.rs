@@ -114,9 +114,8 @@ impl<'de> MapAccess<'de> for Members<'_, 'de> {
         &mut self,
         seed: K,
     ) -> Result<Option<K::Value>, Misfit> {
-        let at = (self.next < self.all.len()).then_some(self.next);
-        self.at.set(at);
-        let Some((name, _)) = at.and_then(|at| self.all.get(at)) else { return Ok(None) };
+        self.at.set(Some(self.next));
+        let Some((name, _)) = self.all.get(self.next) else { return Ok(None) };
         seed.deserialize(Name(name)).map(Some)
     }
 
@@ -133,10 +132,6 @@ impl<'de> MapAccess<'de> for Members<'_, 'de> {
             *taken = false;
         }
         value.map_err(|error| Misfit { reason: expectation(&error), ..Misfit::of(Why::Type) })
-    }
-
-    fn size_hint(&self) -> Option<usize> {
-        Some(self.all.len() - self.next)
     }
 }
 

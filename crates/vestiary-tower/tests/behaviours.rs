@@ -27,7 +27,7 @@ use support::{Browser, Events, Fault, Faulty, config, set_cookies, text};
 use tokio::sync::Notify;
 use tower::ServiceExt as _;
 use vestiary::{MemoryLimits, SessionId, UnixMillis};
-use vestiary_store::{MemoryStore, Sessions};
+use vestiary_store::{MemoryStore, Sessions, Store as _};
 use vestiary_tower::{Config, Session, SessionError, SessionLayer};
 
 type Answer = Result<String, SessionError>;
@@ -47,6 +47,12 @@ async fn destroy_and_write(session: Session) -> Answer {
     write(session).await
 }
 
+async fn write_and_destroy(session: Session) -> Answer {
+    write(session.clone()).await?;
+    session.destroy().await?;
+    look(session).await
+}
+
 async fn look(session: Session) -> Answer {
     Ok(session.get::<String>("user").await?.unwrap_or_default())
 }
@@ -56,6 +62,7 @@ fn routes() -> Router {
         .route("/write", get(write))
         .route("/clear", get(clear_and_write))
         .route("/destroy", get(destroy_and_write))
+        .route("/write-and-destroy", get(write_and_destroy))
         .route("/look", get(look))
         .route("/login", get(|session: Session| async move { session.login("alice").await }))
         .route("/logout", get(|session: Session| async move { session.destroy().await }))
@@ -90,6 +97,66 @@ async fn to_destroy_and_to_write_in_one_request_begins_another_session() {
     assert_ne!(browser.cookie(), before);
     assert_eq!(browser.ok("/look").await, "alice");
     assert_eq!(Browser::with(&app, before).ok("/look").await, "");
+}
+
+#[tokio::test]
+async fn a_new_session_that_is_destroyed_before_it_was_stored_leaves_nothing() {
+    let (store, events) = (Faulty::default(), Events::default());
+    let app = app(&config().on_event(events.listener()), store.clone());
+    let response = Browser::new(&app).send(Method::GET, "/write-and-destroy").await;
+    let cookies = set_cookies(&response);
+    assert!(cookies.iter().all(|cookie| cookie.contains("Max-Age=0")), "{cookies:?}");
+    assert_eq!(text(response).await, "");
+    assert_eq!(store.calls(), []);
+    assert_eq!(events.take(), Vec::<&str>::new());
+}
+
+#[tokio::test]
+async fn a_first_login_asks_the_store_nothing_about_a_cookie_that_no_other_request_can_know() {
+    let store = Faulty::default();
+    let app = app(&config(), store.clone());
+    // The user's list, and nothing else.
+    Browser::new(&app).ok("/login").await;
+    assert!(store.calls().contains(&("read", 1)));
+}
+
+#[tokio::test]
+async fn a_refresh_that_finds_the_session_renewed_by_another_process_sets_its_new_id() {
+    const MINUTE: u64 = 60_000;
+    let store = Faulty::default();
+    let timed = config().idle_timeout(Duration::from_secs(600));
+    let others = Sessions::new(&timed, store.clone()).unwrap();
+    let is_renewed = Arc::new(AtomicU64::new(0));
+    let handler = {
+        let (others, is_renewed) = (others.clone(), Arc::clone(&is_renewed));
+        async move |session: Session| {
+            let id = session.id().await?.unwrap();
+            if is_renewed.load(Ordering::SeqCst) == 1 {
+                let stored = others.load(&id).await?.unwrap();
+                others.renew(&stored).await?;
+            }
+            Ok::<_, SessionError>(())
+        }
+    };
+    let layer = SessionLayer::new(&timed, store.clone()).unwrap();
+    let app = Router::new().route("/", get(handler)).layer(layer);
+    for renewed in [0, 1] {
+        is_renewed.store(renewed, Ordering::SeqCst);
+        // Less than its idle time is left, so the request writes the next deadline.
+        let now = others.now().0;
+        let meta = format!(r#"{{"created":{now},"idle":{}}}"#, now + 8 * MINUTE);
+        let id = others.new_id().unwrap();
+        let record = format!(
+            r#"{{"v":"AAAAAAAAAAAAAAAA","cookie":{{"path":"/"}},"data":{{}},"meta":{meta}}}"#
+        );
+        let key = others.options().store_key(&id);
+        others.store().create(&key, &record, vestiary::Ttl::Infinite, false).await.unwrap();
+        let mut browser = Browser::with(&app, others.sign(&id));
+        let response = browser.send(Method::GET, "/").await;
+        assert!(response.status().is_success());
+        assert_eq!(set_cookies(&response).len() as u64, renewed);
+        assert_eq!(browser.cookie() == others.sign(&id), renewed == 0);
+    }
 }
 
 #[tokio::test]

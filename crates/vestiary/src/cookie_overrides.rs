@@ -152,3 +152,57 @@ impl<'t> Value<'t> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+    use super::*;
+
+    fn own(text: &str) -> CookieOverrides {
+        CookieOverrides::parse(text).unwrap().unwrap()
+    }
+
+    #[test]
+    fn a_record_shows_the_attributes_of_its_session_in_place_of_those_of_the_options() {
+        let options = r#"{"path":"/","httpOnly":true}"#;
+        for (attributes, has_life, shown) in [
+            (r#"{"path":"/app"}"#, true, r#"{"httpOnly":true,"path":"/app"}"#),
+            (r#"{"secure":true}"#, true, r#"{"path":"/","httpOnly":true,"secure":true}"#),
+            (r#"{"httpOnly":false}"#, true, r#"{"path":"/","httpOnly":false}"#),
+            (r#"{"httpOnly":null}"#, true, r#"{"path":"/"}"#),
+            // A string with an escape is no attribute.
+            (r#"{"path":"\/x"}"#, true, r#"{"httpOnly":true}"#),
+            (r#"{"path":[]}"#, true, r#"{"httpOnly":true}"#),
+            (r#"{"maxAge":60}"#, true, r#"{"path":"/","httpOnly":true,"maxAge":60}"#),
+            (r#"{"maxAge":0}"#, true, r#"{"path":"/","httpOnly":true,"maxAge":0}"#),
+            (r#"{"maxAge":-5}"#, true, r#"{"path":"/","httpOnly":true,"maxAge":-5}"#),
+            (
+                r#"{"expires":1000}"#,
+                true,
+                r#"{"path":"/","httpOnly":true,"expires":"1970-01-01T00:00:01.000Z"}"#,
+            ),
+            // In the express-session format the lifetime stands elsewhere.
+            (r#"{"maxAge":60,"expires":1000}"#, false, options),
+            (r#"{"maxAge":60,"path":"/app"}"#, false, r#"{"httpOnly":true,"path":"/app"}"#),
+        ] {
+            assert_eq!(own(attributes).shown(options, has_life).unwrap(), shown, "{attributes}");
+        }
+    }
+
+    #[test]
+    fn a_record_by_express_has_its_own_lifetime_and_the_other_attributes_of_before() {
+        let by_express = |ours, max_age| CookieOverrides::by_express(ours, max_age);
+        let alone = by_express(None, "2500").unwrap();
+        assert_eq!((alone.as_str(), alone.is_by_express()), (r#"{"maxAge":2}"#, true));
+        let ours = own(r#"{"path":"/app","maxAge":60,"expires":1000}"#);
+        assert!(!ours.is_by_express());
+        let both = by_express(Some(ours.clone()), "null").unwrap();
+        assert_eq!(both.as_str(), r#"{"path":"/app","maxAge":null}"#);
+        assert!(both != ours && both == own(r#"{"path":"/app","maxAge":null}"#));
+        for none in ["-1", "true", r#""60""#] {
+            assert_eq!(by_express(Some(ours.clone()), none), Some(ours.clone()));
+            assert_eq!(by_express(None, none), None);
+        }
+    }
+}

@@ -256,4 +256,25 @@ mod tests {
             assert_eq!(read(bad), Err(Error::Json), "{bad}");
         }
     }
+
+    #[test]
+    fn all_but_what_a_write_needs_lasts_where_another_library_writes() {
+        let none = Meta { created: Some(UnixMillis(1)), ..Meta::default() };
+        assert!(none.lasting().is_none());
+        let read = |meta: &str| {
+            let text = format!(r#"{{"v":"AAAAAAAAAAAAAAAA","meta":{meta},"data":{{}}}}"#);
+            Record::decode(&text, Limits::LOAD).unwrap().meta().clone()
+        };
+        for meta in [
+            r#"{"renewed":5}"#,
+            r#"{"idle":5}"#,
+            r#"{"absolute":5}"#,
+            r#"{"user":"ada","handle":"AAAAAAAAAAAAAAAA"}"#,
+            r#"{"cookie":{"maxAge":5}}"#,
+        ] {
+            let meta = read(meta);
+            let lasting = meta.lasting();
+            assert_eq!(lasting.as_ref(), Some(&meta));
+        }
+    }
 }

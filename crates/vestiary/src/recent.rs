@@ -127,6 +127,7 @@ mod tests {
         let mut ids = RecentIds::new(10);
         assert!(ids.is_empty());
         ids.remember("a", 10, NOW);
+        assert!(!ids.is_empty());
         assert!(ids.knows("a", UnixMillis(14)) && !ids.knows("a", UnixMillis(15)));
         ids.remember("a", 20, NOW);
         assert!(ids.knows("a", UnixMillis(24)) && !ids.knows("a", UnixMillis(25)));

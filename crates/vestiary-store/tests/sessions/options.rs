@@ -177,6 +177,34 @@ async fn the_cookie_of_a_session_has_its_id_or_is_removed() {
 }
 
 #[tokio::test]
+async fn a_session_with_a_cookie_of_its_own_lives_as_long_as_that() {
+    let store = Watched::default();
+    let (sessions, _) = sessions(config().max_age(MINUTE), &store);
+    let id = planted(&sessions, r#"{"cookie":{"maxAge":120,"path":"/app"}}"#).await;
+    let stored = sessions.load(&id).await.unwrap().unwrap();
+    store.calls();
+    sessions.commit(&stored, "{}".to_owned(), r#"{"n":2}"#.to_owned()).await.unwrap();
+    let [written] = &store.calls()[..] else { panic!("one call") };
+    assert_eq!(written.ttl, Some(Ttl::Millis(120_000)));
+    assert!(
+        written.text.contains(r#","cookie":{"maxAge":120,"path":"/app"},"data""#),
+        "{}",
+        written.text
+    );
+    let cookie = sessions.set_cookie_of(&stored, false, false);
+    assert!(cookie.ends_with("; Max-Age=120; Path=/app; HttpOnly; SameSite=Lax"), "{cookie}");
+}
+
+#[test]
+fn in_the_express_format_sessions_are_not_renewed() {
+    let express = config().format(Format::Express);
+    for (config, is_good) in [(express.clone(), true), (express.renew_after(MINUTE), false)] {
+        let made = vestiary_store::Sessions::new(&config, Watched::default());
+        assert_eq!(made.is_ok(), is_good);
+    }
+}
+
+#[tokio::test]
 async fn data_beyond_the_limit_of_the_options_is_refused() {
     let (sessions, _) = sessions(config().max_bytes(2_000), &Watched::default());
     let data = |bytes: usize| format!(r#"{{"x":"{}"}}"#, "y".repeat(bytes));

@@ -202,6 +202,19 @@ mod tests {
     }
 
     #[test]
+    fn a_session_that_has_expired_meanwhile_is_not_touched() {
+        let mut touch = touch(record(1));
+        touch.start(NOW).unwrap();
+        touch.answered(Answer::Conflict, NOW).unwrap();
+        let (mark, over) = (mark(3), NOW.0);
+        let text =
+            format!(r#"{{"v":"{}","data":{{}},"meta":{{"absolute":{over}}}}}"#, mark.as_str());
+        let found = Record::decode(&text, Limits::LOAD).unwrap();
+        let step = touch.answered(Answer::Record(found.into()), NOW);
+        assert_eq!(step, Ok(Step::Finished(Touched::Gone)));
+    }
+
+    #[test]
     fn it_touches_what_another_request_has_written_and_gives_up_in_the_end() {
         let mut touch = touch(record(1));
         touch.start(NOW).unwrap();
