@@ -70,6 +70,8 @@ export class Scope {
 	refreshed: Promise<void> | undefined;
 	/** A handle before this one that uses the same cookie name. The cookie is its cookie. */
 	outer: Scope | undefined;
+	/** A handle after this one that uses the same cookie name has set the cookie. */
+	takenInside = false;
 	/** The IDs under which a sub-request finds this request. */
 	readonly registered: Set<string> = new Set<string>();
 	/** The IDs that the browser has sent. */
@@ -143,8 +145,9 @@ export class Scope {
 	 * here: it could overwrite the newer one.
 	 */
 	send(id: string | null, own: OwnCookie | undefined): VestiaryError | undefined {
-		const { refusal } = this;
+		const { outer, refusal } = this;
 		if (refusal) return refusal;
+		if (outer && id !== null) outer.takenInside = true;
 		const value = id === null ? null : this.runtime.core.sign(id);
 		// The visitor has another session now: no other response may remove this cookie.
 		if (id !== null) for (const lost of this.lost.splice(0)) this.runtime.records.retire(lost);
@@ -168,7 +171,8 @@ export class Scope {
 	/** Why no cookie can be set, as far as that is known without trying. */
 	get refusal(): VestiaryError | undefined {
 		if (this.left) return new ResponseSentError();
-		return this.outer?.hasCookie ? sameName(this.runtime.core.name) : undefined;
+		const isTaken = this.takenInside || this.outer?.hasCookie;
+		return isTaken ? sameName(this.runtime.core.name) : undefined;
 	}
 
 	/**

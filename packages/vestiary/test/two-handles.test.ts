@@ -150,6 +150,19 @@ describe('two handles with one cookie name', () => {
 		const { locals } = await sequence(handles(), () => undefined, cookies[0]);
 		expect((locals.adminSession as Session).userId).toBe('root');
 	});
+
+	test('the outer one stores nothing once the inner one has set the cookie', async () => {
+		const { cookies } = await sequence(handles(), async (given) => {
+			await (given.adminSession as Session).login('root');
+			const outer = given.session as Session;
+			await expect(outer.save()).rejects.toBeInstanceOf(ConfigError);
+			await expect(outer.login('ada')).rejects.toThrow('another `name`');
+		});
+		expect(cookies).toHaveLength(1);
+		expect(shop.store.size).toBe(0);
+		const { locals } = await sequence(handles(), () => undefined, cookies[0]);
+		expect((locals.adminSession as Session).userId).toBe('root');
+	});
 });
 
 test('development has a hint for two handles with one cookie, or one property', async () => {
