@@ -147,12 +147,17 @@ test.each(SLOW)(
 		const late = await request(
 			async (session) => {
 				await slow(session);
-				newer = await request(async (other) => {
-					await sessions({ ...common, store: process() })
-						.of('ada')
-						.revokeAll();
-					await other.login('ada');
-				}, cookie);
+				const store = process();
+				newer = await request(
+					async (other) => {
+						await sessions({ ...common, store })
+							.of('ada')
+							.revokeAll();
+						await other.login('ada');
+					},
+					cookie,
+					{ store }
+				);
 			},
 			cookie,
 			options
@@ -186,13 +191,18 @@ test('a late regenerate() removes no cookie that a login in another process has 
 	expect(late).toEqual([]);
 });
 
-test('thrown redirects carry no such cookie either', async () => {
+test.each([
+	['another process', process],
+	['this process', () => undefined]
+])('thrown redirects carry no such cookie either: a login in %s', async (_, storeOfLogin) => {
+	const store = process();
 	const cookie = await visitor();
 	const { event, cookies } = testEvent(cookie);
-	const handled = sveltekitSessionHandle({ ...common, store: process(), rolling: true })({
+	const handled = sveltekitSessionHandle({ ...common, store, rolling: true })({
 		event,
 		resolve: async () => {
-			await request(async (session) => session.login('ada'), cookie);
+			const login = async (session: Session): Promise<unknown> => session.login('ada');
+			await request(login, cookie, { store: storeOfLogin() ?? store });
 			throw new Error('a redirect');
 		}
 	});

@@ -141,6 +141,12 @@ export class Player {
 			case 'rewrite':
 				this.#rewrite(step);
 				return;
+			case 'rewriteList': {
+				const lists = [...this.#shelf.entries].filter(([key]) => key.startsWith('user:'));
+				expect(lists.length, where).toBe(1);
+				for (const [, entry] of lists) entry.text = step.text;
+				return;
+			}
 			case 'stored':
 				this.#checkStored(step.sessions, where);
 				return;

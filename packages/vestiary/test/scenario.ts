@@ -110,6 +110,8 @@ export type Step =
 	| ({ step: 'store' } & Partial<Record<StoreOperation, Fault>>)
 	/** Another text in place of a session's record, its data, or the cookie attributes that it has of its own. */
 	| { step: 'rewrite'; session: string; text?: string; data?: string; own?: object }
+	/** Another text in place of the only user's session list. */
+	| { step: 'rewriteList'; text: string }
 	/** The sessions that the store has, by name; and the texts of the data of some. */
 	| {
 			step: 'stored';
@@ -177,6 +179,7 @@ const STEPS: Record<Step['step'], string[]> = {
 	jar: ['browser', 'holds'],
 	store: STORE_OPERATIONS,
 	rewrite: ['session', 'text', 'data', 'own'],
+	rewriteList: ['text'],
 	stored: ['sessions'],
 	refused: ['options', 'code'],
 	repeat: ['times', 'steps']

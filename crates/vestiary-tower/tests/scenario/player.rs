@@ -250,6 +250,16 @@ impl Player {
             Step::Rewrite { session, text, data, own } => {
                 self.rewrite(session, text.as_deref(), data.as_deref(), own.as_ref())
             }
+            Step::RewriteList { text } => {
+                let texts = self.shelf.texts();
+                let lists: Vec<_> =
+                    texts.iter().filter(|(key, _)| key.starts_with("user:")).collect();
+                same("lists", &lists.len(), &1)?;
+                for (key, _) in lists {
+                    self.shelf.rewrite(key, text.clone());
+                }
+                Ok(())
+            }
             Step::Stored { sessions } => self.check_stored(sessions),
             Step::Refused { options, code } => {
                 let error = Sessions::new(&config_of(options), self.shelf.clone()).unwrap_err();

@@ -216,6 +216,9 @@ pub enum Step {
         data: Option<String>,
         own: Option<Map<String, Value>>,
     },
+    RewriteList {
+        text: String,
+    },
     Stored {
         sessions: BTreeMap<String, Stored>,
     },
