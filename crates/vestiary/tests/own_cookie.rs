@@ -1,0 +1,29 @@
+//! Cookie attributes of one session, over those of the options.
+
+#![allow(clippy::missing_docs_in_private_items, clippy::unwrap_used, reason = "a test may fail")]
+
+use vestiary::{CookieOptions, CookieOverrides, Options, OptionsInput};
+
+/// Whether a session with these attributes is refreshed whenever it is used, and after how long in the store.
+fn rolling(rolls: bool, touch_after: Option<f64>, own: &str) -> (bool, u64) {
+    let input = OptionsInput {
+        rolling: rolls,
+        touch_after,
+        cookie: CookieOptions { max_age: Some(60.0), ..CookieOptions::default() },
+        ..OptionsInput::default()
+    };
+    let options = Options::new(input).unwrap();
+    let own = options.overridden(&CookieOverrides::parse(own).unwrap().unwrap()).unwrap();
+    (own.policy().rolling, own.touch_after())
+}
+
+#[test]
+fn a_rolling_session_with_a_lifetime_of_its_own_is_refreshed_by_that() {
+    assert_eq!(rolling(true, None, r#"{"maxAge":120}"#), (true, 12_000));
+    assert_eq!(rolling(true, Some(5.0), r#"{"maxAge":120}"#), (true, 5_000));
+    // Without a lifetime there is nothing to refresh.
+    assert_eq!(rolling(true, None, r#"{"maxAge":null}"#), (false, 0));
+    assert_eq!(rolling(true, Some(5.0), r#"{"maxAge":null}"#), (false, 0));
+    assert_eq!(rolling(false, None, r#"{"maxAge":120}"#), (false, 0));
+    assert_eq!(rolling(false, Some(5.0), r#"{"maxAge":120}"#), (false, 0));
+}
