@@ -169,12 +169,6 @@ impl UserSessions {
         json::quoted(text.get(..end).unwrap_or_default())
     }
 
-    /// When all sessions of the user were ended last.
-    #[must_use]
-    pub fn ended(&self) -> Option<UnixMillis> {
-        self.after
-    }
-
     /// The mark of what was read.
     #[must_use]
     pub fn mark(&self) -> Option<&WriteId> {
@@ -634,6 +628,27 @@ mod tests {
         let kept = sessions.sessions().len();
         assert!((30..60).contains(&kept), "{kept}");
         assert!(sessions.knows(&handle(255)) && !sessions.knows(&handle(0)));
+    }
+
+    #[test]
+    fn no_more_sessions_are_evicted_than_a_list_has_to_lose() {
+        let mut sessions = UserSessions::default();
+        let mut length = 0;
+        for n in 0..=255 {
+            let label = Some(UserSessions::label(&"x".repeat(200 + usize::from(n) % 40)));
+            let change = UserChange::Add {
+                handle: handle(n),
+                label,
+                since: UnixMillis(0),
+                most: usize::MAX,
+            };
+            assert!(sessions.apply(&change, TTL, UnixMillis(0)));
+            length = sessions.encode(&WriteId::from_entropy(&[0; 12])).len();
+            assert!(length <= Limits::SAVE.bytes, "{n} {length}");
+        }
+        assert!(!sessions.knows(&handle(0)));
+        // Another one would not have fitted beside the room for what stands there.
+        assert!(length + 400 > Limits::SAVE.bytes - ROOM, "{length}");
     }
 
     #[test]
