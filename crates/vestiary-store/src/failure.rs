@@ -271,6 +271,8 @@ mod tests_of_databases {
             ("40003", Is::Lost, "a message (40003)"),
             ("57014", Is::Refused, "a message (57014)"),
             ("42501", Is::Refused, "a message (42501)"),
+            // As a number it would end like SQLITE_IOERR.
+            ("42506", Is::Refused, "a message (42506)"),
             ("53100", Is::Full, "a message (53100)"),
             ("53200", Is::Full, "a message (53200)"),
             // Not what it says of a value, which it repeats.

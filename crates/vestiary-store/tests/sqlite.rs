@@ -335,6 +335,20 @@ async fn stores_of_one_file_are_kept_apart_by_prefix() {
 }
 
 #[tokio::test]
+async fn a_page_of_a_scan_has_as_many_records_as_were_asked_for() {
+    let store = in_memory().await;
+    for n in 0..5 {
+        store.create(&n.to_string(), OLD, LIFE, false).await.unwrap();
+    }
+    let page = store.scan(None, 2).await.unwrap();
+    assert_eq!((page.entries.len(), page.next.is_some()), (2, true));
+    assert_eq!(store.scan(None, 6).await.unwrap().entries.len(), 5);
+    // A write is sent once.
+    assert!(!store.resends());
+    assert!(format!("{store:?}").starts_with("SqliteStore { options: StoreOptions {"));
+}
+
+#[tokio::test]
 async fn what_is_wrong_is_said() {
     let Folder(folder) = &Folder::new();
     let error = SqliteStore::open(folder.join("no/such/folder.db")).await.unwrap_err();
