@@ -158,7 +158,7 @@ describe('a session is listed exactly as long as it is alive', () => {
 			const { listed, alive } = await play(seed);
 			expect(listed, `seed ${seed}`).toEqual(alive);
 		}
-	}, 60_000);
+	}, 300_000);
 
 	test('with a cookie that has no maxAge: until the store drops its record', async () => {
 		vi.useFakeTimers({ toFake: ['Date'] });
