@@ -178,7 +178,6 @@ mod tests_of_redis {
         ] {
             let error = of_server(reply);
             let text = format!("{error} {error:?}");
-            println!("{reply}: {text}");
             let is_named = text.contains(said) || said.starts_with("an error");
             assert!(is_named && !text.to_lowercase().contains("canary"), "{reply}: {text}");
             assert_eq!(

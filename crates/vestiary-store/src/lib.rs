@@ -82,7 +82,9 @@ pub use store::{
     Cursor, Entry, MaybeSend, MaybeSync, Outcome, Page, Scan, Store, StoreError, mark_of,
 };
 pub use users::{Login, UserList, UserSession};
-pub use vestiary::Format;
+pub use vestiary::{
+    Error, Format, Handle, MemoryLimits, SessionId, Ttl, UnixMillis, UserRef, WriteId,
+};
 
 #[cfg(any(feature = "redis", feature = "sqlite", feature = "postgres"))]
 pub use options::StoreOptions;

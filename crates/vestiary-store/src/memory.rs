@@ -16,8 +16,7 @@ use crate::{Cursor, Entry, Outcome, Page, Scan, Store, StoreError, clock};
 /// held while anybody waits.
 ///
 /// ```
-/// # use vestiary_store::MemoryStore;
-/// use vestiary::MemoryLimits;
+/// use vestiary_store::{MemoryLimits, MemoryStore};
 ///
 /// let store = MemoryStore::new(MemoryLimits { entries: 1_000_000, bytes: 1 << 30, ..Default::default() });
 /// assert_eq!(store.len(), 0);

@@ -52,7 +52,7 @@ pub use extract::{Rejection, UserId};
 pub use layer::{Failure, ResponseFuture, SessionLayer, SessionService, Unavailable};
 pub use require::{RequireLogin, RequireLoginFuture, RequireLoginService};
 pub use session::{LogIn, Session};
-pub use vestiary::{Error, Format, Handle, SessionId, UnixMillis};
+pub use vestiary::{Error, Format, Handle, MemoryLimits, SessionId, UnixMillis};
 pub use vestiary_store::{
     Config, Encrypt, Event, MemoryStore, OnStoreError, Reason, SameSite, SessionError, Sessions,
     UserList, UserSession, WrongType,

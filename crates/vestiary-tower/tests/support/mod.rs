@@ -25,8 +25,7 @@ use axum::{
 };
 use tokio::sync::Notify;
 use tower::ServiceExt as _;
-use vestiary::{Ttl, WriteId};
-use vestiary_store::{Config, Event, MemoryStore, Outcome, Store, StoreError};
+use vestiary_store::{Config, Event, MemoryStore, Outcome, Store, StoreError, Ttl, WriteId};
 
 pub fn config() -> Config {
     Config::new("a secret of the tests, of more than 32 bytes").name("sid")
