@@ -586,7 +586,7 @@ export class Session {
 		}
 		let runs = 0;
 		const changed = async (data: SessionData): Promise<SessionData> => {
-			if (++runs > 1) await this.#scope.operations.outside(async () => turn.queue());
+			if (++runs > 1) await this.#queued(turn);
 			const running = runUpdate(this.#scope, this.id, () => change(data));
 			const made = running instanceof Promise ? await this.#outside(running, turn) : running;
 			return made ?? data;
@@ -611,6 +611,19 @@ export class Session {
 			const base = jsonOf(data);
 			return { base, mine: jsonOf(await changed(data)) };
 		});
+	}
+
+	/** Waits for other updates that have to begin again, too. Other operations and requests do not. */
+	async #queued(turn: Turn): Promise<void> {
+		const before = turn.queue();
+		if (!before) return;
+		// Both are given up, or none: the operation that comes next would wait for the turn, and this one for it.
+		turn.leave();
+		try {
+			await this.#scope.operations.outside(async () => before);
+		} finally {
+			await turn.back();
+		}
 	}
 
 	/** Waits for code of the application. Other operations and requests do not. */

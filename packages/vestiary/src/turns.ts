@@ -12,9 +12,10 @@ export interface Turn {
 	back(): Promise<void>;
 	/**
 	 * Waits for other updates of the session that have to begin again, too, before this one does: functions that
-	 * take long would conflict with each other each time.
+	 * take long would conflict with each other each time. Undefined if there is none. The update in front needs the
+	 * turn to end, so whoever waits has to leave it.
 	 */
-	queue(): Promise<void>;
+	queue(): Promise<unknown> | undefined;
 	end(): void;
 }
 
@@ -43,28 +44,22 @@ export class Turns {
 	take(key: string, atomic: boolean, patience: number): Turn {
 		let place = this.#stand(key);
 		let again: Place | undefined;
-		const leave = (): void => {
-			if (atomic) place.end();
-			else this.#left.set(key, performance.now());
-		};
-		const back = async (): Promise<void> => {
-			this.#left.delete(key);
-			if (!atomic) return;
-			place = this.#stand(key);
-			if (place.ready) await this.#wait(key, place.ready, patience);
-		};
 		return {
 			ready: place.ready && this.#wait(key, place.ready, patience),
-			leave,
-			back,
-			queue: async () => {
-				if (again) return;
+			leave: () => {
+				if (atomic) place.end();
+				else this.#left.set(key, performance.now());
+			},
+			back: async () => {
+				this.#left.delete(key);
+				if (!atomic) return;
+				place = this.#stand(key);
+				if (place.ready) await this.#wait(key, place.ready, patience);
+			},
+			queue: () => {
+				if (again) return undefined;
 				again = this.#stand(`${key} again`);
-				if (!again.ready) return;
-				// The update in front needs the turn to end.
-				leave();
-				await endsWithin(again.ready, patience);
-				await back();
+				return again.ready && endsWithin(again.ready, patience);
 			},
 			end: () => {
 				place.end();

@@ -129,6 +129,25 @@ describe('a request that had the session open before it got another ID', () => {
 });
 
 describe('an update', () => {
+	test('that has to begin again waits for no operation of its own request that waits for it', async () => {
+		const { atomic } = store;
+		if (!atomic) throw new Error('a memory store is atomic');
+		const { session } = await opened(await visitor({ n: 1 }));
+		const { replace } = atomic;
+		let writes = 0;
+		atomic.replace = async (...write) => (++writes === 1 ? 'conflict' : replace(...write));
+		let runs = 0;
+		const updated = session.update((data: Data) => {
+			data.n = 2;
+			runs++;
+			return data;
+		});
+		await Promise.all([session.save(), session.touch()]);
+		expect(await updated).toBe(true);
+		expect(runs).toBe(2);
+		expect(session.data).toEqual({ n: 2 });
+	});
+
 	test.each<[string, (data: Data) => unknown]>([
 		[
 			'throws',
