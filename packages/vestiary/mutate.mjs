@@ -138,8 +138,9 @@ function survivors() {
 await ask(SLOW);
 await ask(TOO_SLOW);
 if (values.slow) await ask(Number.MAX_SAFE_INTEGER);
-const failing = lines().find(([what]) => what === 'fails');
-if (failing) throw new Error(`fails without any change: ${failing[2]}`);
+// A test that needs those before it, which a process that goes on there leaves out, says nothing.
+for (const [, , name] of lines().filter(([what]) => what === 'fails'))
+	console.log(`not asked, for it fails without a change: ${name}`);
 
 const reached = numbers('reached', 3);
 const doubtful = numbers('left-behind', 1);
