@@ -36,7 +36,7 @@
 //! # Features
 //! `tokio`: waits for a store by tokio's clock where tokio runs, which must have its time enabled; the drivers bring
 //! it. `tls`: encrypted connections to Redis and Postgres. `tracing`: events for `tracing`. `axum`: a [`SessionError`]
-//! is a response. `testing`: the conformance suite. It compiles for `wasm32-unknown-unknown`, where nothing has to
+//! is a response. `testing`: the conformance suite, and a clock that tests set. It compiles for `wasm32-unknown-unknown`, where nothing has to
 //! be `Send`.
 #![forbid(unsafe_code)]
 
