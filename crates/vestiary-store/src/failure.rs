@@ -170,23 +170,21 @@ mod tests_of_redis {
     #[test]
     fn an_error_of_the_server_is_named_by_its_code_and_shows_nothing_else() {
         for (reply, said) in [
-            ("OOM command not allowed: canary", "its memory is full (OOM)"),
-            ("NOPERM canary", "its user may not do what is needed (NOPERM)"),
-            ("READONLY canary", "the server said READONLY"),
-            ("Canary canary", "an error was signalled by the server"),
-            ("CANARYCANARYCANARYCANARY x", "an error was signalled by the server"),
+            ("OOM command not allowed: canary", Some("its memory is full (OOM)")),
+            ("NOPERM canary", Some("its user may not do what is needed (NOPERM)")),
+            ("READONLY canary", Some("the server said READONLY")),
+            // What does not look like a code is not repeated.
+            ("Canary canary", None),
+            ("CANARYCANARYCANARYCANARY x", None),
+            ("CANARYCANARYCANARYCA x", None),
         ] {
             let error = of_server(reply);
             let text = format!("{error} {error:?}");
-            let is_named = text.contains(said) || said.starts_with("an error");
-            assert!(is_named && !text.to_lowercase().contains("canary"), "{reply}: {text}");
-            assert_eq!(
-                matches!(error, StoreError::OutOfSpace(_)),
-                reply.starts_with("OOM"),
-                "{reply}"
-            );
-            let is_coded = !said.starts_with("an error");
-            assert_eq!(error.is_refusal(), is_coded, "{reply}: {text}");
+            assert!(!text.to_lowercase().contains("canary"), "{reply}: {text}");
+            assert!(said.is_none_or(|said| text.contains(said)), "{reply}: {text}");
+            assert_eq!(error.is_refusal(), said.is_some(), "{reply}: {text}");
+            let is_full = matches!(error, StoreError::OutOfSpace(_));
+            assert_eq!(is_full, reply.starts_with("OOM"), "{reply}");
         }
     }
 

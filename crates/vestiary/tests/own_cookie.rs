@@ -27,3 +27,15 @@ fn a_rolling_session_with_a_lifetime_of_its_own_is_refreshed_by_that() {
     assert_eq!(rolling(false, None, r#"{"maxAge":120}"#), (false, 0));
     assert_eq!(rolling(false, Some(5.0), r#"{"maxAge":120}"#), (false, 0));
 }
+
+#[test]
+fn a_session_may_have_its_own_secure_and_path() {
+    let options = Options::new(OptionsInput::default()).unwrap();
+    let cookie = |own: &str| {
+        let own = CookieOverrides::parse(own).unwrap().unwrap();
+        options.overridden(&own).unwrap().set_cookie(false).with_value("x")
+    };
+    let secure = cookie(r#"{"secure":true}"#);
+    assert_eq!(secure, "connect.sid=x; Path=/; HttpOnly; Secure; SameSite=Lax");
+    assert_eq!(cookie(r#"{"path":"/app"}"#), "connect.sid=x; Path=/app; HttpOnly; SameSite=Lax");
+}
