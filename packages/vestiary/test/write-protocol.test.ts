@@ -133,7 +133,7 @@ describe('an update', () => {
 		const { atomic } = store;
 		if (!atomic) throw new Error('a memory store is atomic');
 		const { session } = await opened(await visitor({ n: 1 }));
-		const { replace } = atomic;
+		const replace = atomic.replace.bind(atomic);
 		let writes = 0;
 		atomic.replace = async (...write) => (++writes === 1 ? 'conflict' : replace(...write));
 		let runs = 0;
