@@ -6,7 +6,8 @@
  *
  * All changes are in the modules at once, behind switches, so that one process makes one after another; nothing is
  * written into the sources. A test is repeated with the changes that it reaches. Those that take longer than a second
- * are asked with `--slow` only. With the log of a run that was stopped it goes on there. A change of what runs as modules are loaded gets a run of all tests of its own.
+ * are asked with `--slow` only. A change of what runs as modules are loaded gets a run of all tests of its own. With the
+ * log of a run that was stopped it goes on there.
  */
 import { spawn } from 'node:child_process';
 import {

@@ -154,11 +154,12 @@ pub(crate) enum Rotated {
     Gone,
 }
 
-/// `None` if the new ID could not be used.
+/// `None` if the new ID could not be used. `lost` is why that is not known of the one before.
 pub(crate) async fn rotate(
     sessions: &Sessions,
     mut machine: Rotate,
     bound: bool,
+    lost: &mut Option<SessionError>,
 ) -> Result<Option<Rotated>, SessionError> {
     let mut drive = sessions.driver(StoreOperation::Write, bound);
     let mut step = machine.start();
@@ -167,7 +168,12 @@ pub(crate) async fn rotate(
             Step::Ask(ask) => {
                 machine.answered(drive.answer(ask).await?, write_id()?, clock::now())?
             }
-            Step::Finished(Ended::TryAnother) => return Ok(None),
+            Step::Finished(Ended::TryAnother) => {
+                // Not that the ID is taken was the answer, but none, and that twice.
+                let again = lost.is_some();
+                *lost = drive.failure.take();
+                return if again { lost.take().map_or(Ok(None), Err) } else { Ok(None) };
+            }
             Step::Finished(Ended::GaveUp) | Step::Compute(_) => return Err(drive.gave_up()),
             Step::Finished(Ended::Gone) => return Ok(Some(Rotated::Gone)),
             Step::Finished(Ended::Untraced) => return Err(SessionError::Unconfirmed),

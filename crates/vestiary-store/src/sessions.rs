@@ -488,19 +488,22 @@ impl Sessions {
         bound: bool,
         kind: impl Fn(UnixMillis) -> Result<Kind, SessionError>,
     ) -> Result<Rotated, SessionError> {
+        let mut lost = None;
         for _ in 0..3 {
             let (now, id) = (clock::now(), self.new_id()?);
             let (Stored { id: old, record, at }, terms) = (stored.clone(), self.terms(now)?);
             let loaded = (record, at);
             let machine = Rotate::new(old, loaded, id, kind(now)?, write_id()?, terms, now)?;
-            let Some(rotated) = drive::rotate(self, machine, bound).await? else { continue };
+            let Some(rotated) = drive::rotate(self, machine, bound, &mut lost).await? else {
+                continue;
+            };
             self.retire(&stored.id);
             if let Rotated::To(next) = &rotated {
                 self.note_touch(next);
             }
             return Ok(rotated);
         }
-        Err(SessionError::Busy)
+        Err(lost.unwrap_or(SessionError::Busy))
     }
 
     /// The session that an ID leads to now, over renewals, for a request that had it open before.

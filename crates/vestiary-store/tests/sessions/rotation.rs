@@ -176,6 +176,34 @@ async fn a_taken_id_is_left_alone_and_another_one_made() {
 }
 
 #[tokio::test]
+async fn a_store_that_is_down_while_an_id_changes_is_not_called_busy() {
+    let store = Watched::default();
+    let (sessions, _) = sessions(config(), &store);
+    let first = sessions.create("{}", None).await.unwrap();
+    store.disturb(|_| Fault::Fails);
+    for login in [false, true] {
+        store.calls();
+        let error = if login {
+            sessions.supersede(&first, "{}", None).await.err()
+        } else {
+            sessions.renew(&first).await.err()
+        };
+        assert_eq!(error.unwrap().code(), "store_failed");
+        assert_eq!(store.names(), ["create", "create"]);
+    }
+    // One reply that is lost is none of its business.
+    let mut left = 1;
+    store.disturb(move |call| {
+        if call.operation == "create" && left > 0 {
+            left -= 1;
+            return Fault::Fails;
+        }
+        Fault::Nothing
+    });
+    assert!(sessions.renew(&first).await.unwrap().is_some());
+}
+
+#[tokio::test]
 async fn a_session_that_has_ended_is_removed_but_not_one_that_took_its_place() {
     let store = Watched::default();
     let timed = || config().absolute_timeout(Duration::from_secs(60));
