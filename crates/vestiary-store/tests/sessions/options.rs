@@ -183,9 +183,12 @@ async fn a_session_with_a_cookie_of_its_own_lives_as_long_as_that() {
     let id = planted(&sessions, r#"{"cookie":{"maxAge":120,"path":"/app"}}"#).await;
     let stored = sessions.load(&id).await.unwrap().unwrap();
     store.calls();
-    sessions.commit(&stored, "{}".to_owned(), r#"{"n":2}"#.to_owned()).await.unwrap();
+    let saved = sessions.commit(&stored, "{}".to_owned(), r#"{"n":2}"#.to_owned()).await.unwrap();
     let [written] = &store.calls()[..] else { panic!("one call") };
     assert_eq!(written.ttl, Some(Ttl::Millis(120_000)));
+    sessions.touch(&saved.unwrap().stored).await.unwrap();
+    let touched = store.calls().into_iter().find(|call| call.operation == "touch").unwrap();
+    assert_eq!(touched.ttl, Some(Ttl::Millis(120_000)));
     assert!(
         written.text.contains(r#","cookie":{"maxAge":120,"path":"/app"},"data""#),
         "{}",

@@ -64,6 +64,19 @@ async fn a_store_that_answers_after_a_failure_is_asked_on() {
 }
 
 #[tokio::test]
+async fn a_store_that_answers_reads_only_is_given_up_after_three_writes() {
+    let store = Watched::default();
+    let (sessions, _) = sessions(config(), &store);
+    let stored = sessions.create(&data(0), None).await.unwrap();
+    store.disturb(|call| if call.operation == "replace" { Fault::Fails } else { Fault::Nothing });
+    store.calls();
+    let error = sessions.commit(&stored, data(0), data(1)).await.unwrap_err();
+    assert_eq!(error.code(), "store_failed");
+    let names = store.names();
+    assert_eq!(names.iter().filter(|name| **name == "replace").count(), 3, "{names:?}");
+}
+
+#[tokio::test]
 async fn a_lost_reply_does_no_harm_and_nothing_is_done_twice() {
     let store = Watched::default();
     let (sessions, _) = sessions(config(), &store);
