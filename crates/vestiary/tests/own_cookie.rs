@@ -1,8 +1,8 @@
-//! Cookie attributes of one session, over those of the options.
+//! Cookie attributes of one session, over those of the options; and the characters and lengths that are accepted.
 
 #![allow(clippy::missing_docs_in_private_items, clippy::unwrap_used, reason = "a test may fail")]
 
-use vestiary::{CookieOptions, CookieOverrides, Options, OptionsInput};
+use vestiary::{CookieOptions, CookieOverrides, Options, OptionsInput, WriteId};
 
 /// Whether a session with these attributes is refreshed whenever it is used, and after how long in the store.
 fn rolling(rolls: bool, touch_after: Option<f64>, own: &str) -> (bool, u64) {
@@ -38,4 +38,21 @@ fn a_session_may_have_its_own_secure_and_path() {
     let secure = cookie(r#"{"secure":true}"#);
     assert_eq!(secure, "connect.sid=x; Path=/; HttpOnly; Secure; SameSite=Lax");
     assert_eq!(cookie(r#"{"path":"/app"}"#), "connect.sid=x; Path=/app; HttpOnly; SameSite=Lax");
+}
+
+#[test]
+fn name_and_value_fit_into_what_a_browser_keeps_together() {
+    let cookie = Options::new(OptionsInput::default()).unwrap().set_cookie(false);
+    let most = 4_096 - "connect.sid".len();
+    assert!(cookie.with_encoded(&"x".repeat(most)).is_ok());
+    assert!(cookie.with_encoded(&"x".repeat(most + 1)).is_err());
+}
+
+#[test]
+fn a_write_id_has_no_other_characters_however_many_they_are() {
+    for (text, is_good) in
+        [("AAAAAAAAAAAAAA-_", true), ("AAAAAAAAAAAAAAA!", false), ("AAAAAAAAAAAAAA!!", false)]
+    {
+        assert_eq!(WriteId::parse(text).is_some(), is_good, "{text}");
+    }
 }
