@@ -242,3 +242,15 @@ async fn a_list_that_cannot_be_written_stops_a_logout_only_if_it_may_have_been_w
         assert_eq!(loaded(&sessions, stored.id()).await.is_some(), code.is_some());
     }
 }
+
+#[tokio::test]
+async fn the_store_keeps_a_list_longer_than_its_sessions_but_not_for_ever() {
+    let store = Watched::default();
+    let day = std::time::Duration::from_secs(86_400);
+    let (sessions, _) = sessions(config().max_age(day), &store);
+    of_user(&sessions, "ada", None).await;
+    let created =
+        store.calls().into_iter().find(|call| call.key.contains("user:") && call.ttl.is_some());
+    let Some(vestiary::Ttl::Millis(ttl)) = created.unwrap().ttl else { panic!("it has an end") };
+    assert!((86_400_000..7 * 86_400_000).contains(&ttl), "{ttl}");
+}
