@@ -653,11 +653,9 @@ mod tests {
 
     #[test]
     fn a_label_is_cut_between_characters() {
-        for (text, label) in [
-            ("", r#""""#),
-            ("\u{1f}", "\"\\u001f\""),
-            ("a\"b\\c\n\u{1}\u{7f}é😀", "\"a\\\"b\\\\c\\u000a\\u0001\u{7f}é😀\""),
-        ] {
+        for (text, label) in
+            [("", r#""""#), ("a\"b\\c\n\u{1}\u{7f}é😀", "\"a\\\"b\\\\c\\u000a\\u0001\u{7f}é😀\"")]
+        {
             assert_eq!(UserSessions::label(text), label);
         }
         let label = UserSessions::label(&"😀".repeat(257));
