@@ -236,7 +236,7 @@ impl UserList {
     }
 
     fn check_name(&self) -> Result<(), Error> {
-        if self.name.is_empty() { Err(Error::UserName) } else { Ok(()) }
+        UserSessions::check_name(&self.name)
     }
 }
 

@@ -288,6 +288,8 @@ async fn names_labels_and_limits_are_checked() {
     assert!(refused(nobody.admit(&Login::default()).await.unwrap_err()));
     assert!(refused(nobody.list().await.unwrap_err()));
     assert!(refused(nobody.revoke_all().await.unwrap_err()));
+    let long = sessions.of(&"n".repeat(1_025));
+    assert!(refused(long.admit(&Login::default()).await.unwrap_err()));
     let ada = sessions.of("ada");
     let login = Login { label: Some("😀".repeat(1_000)), proven: None };
     for _ in 0..100 {

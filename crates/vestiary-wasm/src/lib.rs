@@ -713,6 +713,12 @@ pub fn check_id(id: &str) -> Result<(), String> {
     SessionId::parse(id).map(drop).map_err(thrown)
 }
 
+/// Validates the application's name for a user.
+#[wasm_bindgen(js_name = checkName)]
+pub fn check_name(name: &str) -> Result<(), String> {
+    UserSessions::check_name(name).map_err(thrown)
+}
+
 /// The `Cache-Control` of a response that sets the cookie; undefined if the present one will do.
 #[wasm_bindgen(js_name = cacheControl)]
 pub fn cache_control(present: Option<String>) -> Option<String> {

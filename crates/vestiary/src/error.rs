@@ -163,7 +163,7 @@ impl Error {
             Self::EncryptExpress => text.push_str(
                 "`encrypt` cannot go with the format of express-session: Express would find nothing that it can read",
             ),
-            Self::UserName => text.push_str("the user ID must not be empty"),
+            Self::UserName => text.push_str("the user ID must have between 1 and 1,024 bytes"),
             Self::MaxBytes => text.push_str(
                 "`maxBytes` must be a whole number of bytes of session data: at least 1024, at most 67108864 (the default is 65536)",
             ),

@@ -12,6 +12,7 @@ import {
 } from './errors.js';
 import {
 	checkId,
+	checkName,
 	CookieStep,
 	Found,
 	Known,
@@ -1194,9 +1195,12 @@ export function hasVisitor(event: RequestEvent): boolean {
  * @internal
  */
 export function checkUser(userId: unknown): void {
-	if (typeof userId !== 'string' || userId === '')
-		throw new ConfigError('options', 'the user ID must be a string with something in it');
+	if (typeof userId !== 'string')
+		throw new ConfigError('options', 'the user ID must be a string');
 	checkWellFormed('the user ID', userId);
+	orThrow(() => {
+		checkName(userId);
+	});
 }
 
 function isUnconfirmed(error: unknown): boolean {

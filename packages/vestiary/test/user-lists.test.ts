@@ -207,7 +207,8 @@ test.each([1, 2, Infinity])('sessionsPerUser: %d lets so many stay', async (most
 	expect(await sessions(options).of('ada').list()).toHaveLength(Math.min(3, most));
 });
 
-test.each(['\ud800', 'ada\udc00', '', undefined, 5])('%j is no name of a user', async (name) => {
+const tooLong = 'é'.repeat(513);
+test.each(['\ud800', 'ada\udc00', '', tooLong, undefined, 5])('%j is no user', async (name) => {
 	await visit(undefined, async (session) => {
 		await expect(session.login(name as string)).rejects.toBeInstanceOf(ConfigError);
 		expect(session.isNew).toBe(true);

@@ -99,6 +99,9 @@ const SEEN_EVERY: u64 = 300_000;
 /// drop one that is alive.
 const KEPT: u64 = 300_000;
 
+/// The longest name of a user, in bytes.
+const NAME: usize = 1_024;
+
 /// The longest label, in characters.
 const LABEL: usize = 256;
 
@@ -137,6 +140,19 @@ impl UserSessions {
             Ok(())
         })?;
         Ok(read)
+    }
+
+    /// Validates the application's name for a user: it stands in each record.
+    ///
+    /// ```
+    /// # use vestiary::protocol::UserSessions;
+    /// assert!(UserSessions::check_name("ada").is_ok() && UserSessions::check_name("").is_err());
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::UserName`] for one that is empty, or longer than 1,024 bytes.
+    pub fn check_name(name: &str) -> Result<(), Error> {
+        if (1..=NAME).contains(&name.len()) { Ok(()) } else { Err(Error::UserName) }
     }
 
     /// The text to store.
@@ -649,6 +665,14 @@ mod tests {
         assert!(!sessions.knows(&handle(0)));
         // Another one would not have fitted beside the room for what stands there.
         assert!(length + 400 > Limits::SAVE.bytes - ROOM, "{length}");
+    }
+
+    #[test]
+    fn a_name_has_a_limit_in_bytes() {
+        for (name, is_valid) in [(1, true), (NAME, true), (0, false), (NAME + 1, false)] {
+            assert_eq!(UserSessions::check_name(&"n".repeat(name)).is_ok(), is_valid, "{name}");
+        }
+        assert_eq!(UserSessions::check_name(&"é".repeat(513)), Err(Error::UserName));
     }
 
     #[test]
