@@ -160,6 +160,42 @@ async fn a_refresh_that_finds_the_session_renewed_by_another_process_sets_its_ne
 }
 
 #[tokio::test]
+async fn a_slow_response_to_an_expired_cookie_does_not_remove_that_of_a_login() {
+    let store = Faulty::default();
+    // So that both requests find the expired record.
+    store.breaks("remove", Fault::Fails);
+    let timed = config().absolute_timeout(Duration::from_secs(600));
+    let layer = SessionLayer::new(&timed, store.clone()).unwrap();
+    let sessions = layer.sessions().clone();
+    let (looked, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let slow = {
+        let (looked, go) = (Arc::clone(&looked), Arc::clone(&go));
+        async move |session: Session| {
+            session.user_id().await?;
+            looked.notify_one();
+            go.notified().await;
+            Ok::<_, SessionError>(())
+        }
+    };
+    let app = routes().route("/slow", get(slow)).layer(layer);
+    let id = sessions.new_id().unwrap();
+    let record =
+        r#"{"v":"AAAAAAAAAAAAAAAA","cookie":{"path":"/"},"data":{},"meta":{"absolute":1}}"#;
+    let key = sessions.options().store_key(&id);
+    sessions.store().create(&key, record, vestiary::Ttl::Infinite, false).await.unwrap();
+    let mut browser = Browser::with(&app, sessions.sign(&id));
+    let mut waiting = browser.clone();
+    let slow = async { waiting.send(Method::GET, "/slow").await };
+    let login = async {
+        looked.notified().await;
+        browser.ok("/login").await;
+        go.notify_one();
+    };
+    let (response, ()) = tokio::join!(slow, login);
+    assert_eq!(set_cookies(&response), Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn a_slow_request_brings_no_session_back_and_sets_no_cookie() {
     for ends in ["/logout", "/login"] {
         let (entered, leave) = (Arc::new(Notify::new()), Arc::new(Notify::new()));

@@ -2,7 +2,9 @@
 
 #![allow(clippy::missing_docs_in_private_items, clippy::unwrap_used, reason = "a test may fail")]
 
-use vestiary::{CookieOptions, CookieOverrides, Options, OptionsInput, WriteId};
+use vestiary::{
+    CookieOptions, CookieOverrides, Options, OptionsInput, WriteId, protocol::UserSessions,
+};
 
 /// Whether a session with these attributes is refreshed whenever it is used, and after how long in the store.
 fn rolling(rolls: bool, touch_after: Option<f64>, own: &str) -> (bool, u64) {
@@ -55,4 +57,9 @@ fn a_write_id_has_no_other_characters_however_many_they_are() {
     {
         assert_eq!(WriteId::parse(text).is_some(), is_good, "{text}");
     }
+}
+
+#[test]
+fn a_control_character_in_a_label_is_escaped() {
+    assert_eq!(UserSessions::label("\u{1f}"), "\"\\u001f\"");
 }
