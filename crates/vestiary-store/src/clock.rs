@@ -13,15 +13,37 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 #[cfg(target_arch = "wasm32")]
 use web_time::{Instant, SystemTime, UNIX_EPOCH};
 
-#[cfg(all(feature = "testing", not(target_arch = "wasm32")))]
+#[cfg(all(feature = "clock", not(target_arch = "wasm32")))]
 thread_local! {
     /// The time on this thread, if a test has set it.
     static SET: std::cell::Cell<Option<UnixMillis>> = const { std::cell::Cell::new(None) };
 }
 
-/// Sets the time on this thread; `None` is the system's again.
-#[cfg(all(feature = "testing", not(target_arch = "wasm32")))]
-pub(crate) fn set(now: Option<UnixMillis>) {
+/// Sets the time for all sessions and memory stores on this thread, where it stands still: a test of a deadline need
+/// not wait for it. `None` is the system's clock again.
+///
+/// Other threads keep the system's clock, so an async test needs a runtime of one thread. Timeouts of stores go by the
+/// system's clock.
+///
+/// ```
+/// use std::time::Duration;
+/// use vestiary_store::{Config, Found, MemoryStore, Sessions, set_clock};
+///
+/// # futures_executor::block_on(async {
+/// let config = Config::new("a long random secret, from the environment")
+///     .idle_timeout(Duration::from_secs(60));
+/// let sessions = Sessions::new(&config, MemoryStore::default())?;
+/// let session = sessions.create("{}", None).await?;
+/// let cookie = format!("connect.sid={}", sessions.sign(session.id()));
+///
+/// set_clock(Some(sessions.now().plus(70_000)));
+/// let found = sessions.find(&sessions.cookies([cookie.as_bytes()])).await?;
+/// assert!(matches!(found, Found::Expired(_)));
+/// # Ok::<(), vestiary_store::SessionError>(())
+/// # }).unwrap();
+/// ```
+#[cfg(all(feature = "clock", not(target_arch = "wasm32")))]
+pub fn set_clock(now: Option<UnixMillis>) {
     SET.set(now);
 }
 
@@ -31,7 +53,7 @@ pub(crate) fn set(now: Option<UnixMillis>) {
     expect(clippy::disallowed_methods, reason = "the one place where the time comes from")
 )]
 pub(crate) fn now() -> UnixMillis {
-    #[cfg(all(feature = "testing", not(target_arch = "wasm32")))]
+    #[cfg(all(feature = "clock", not(target_arch = "wasm32")))]
     if let Some(now) = SET.get() {
         return now;
     }

@@ -36,8 +36,8 @@
 //! # Features
 //! `tokio`: waits for a store by tokio's clock where tokio runs, which must have its time enabled; the drivers bring
 //! it. `tls`: encrypted connections to Redis and Postgres. `tracing`: events for `tracing`. `axum`: a [`SessionError`]
-//! is a response. `testing`: the conformance suite, and a clock that tests set. It compiles for `wasm32-unknown-unknown`, where nothing has to
-//! be `Send`.
+//! is a response. `testing`: the conformance suite. `clock`: a clock that tests set. It compiles for
+//! `wasm32-unknown-unknown`, where nothing has to be `Send`.
 #![forbid(unsafe_code)]
 
 mod clock;
@@ -70,6 +70,8 @@ mod sqlite_store;
 #[cfg(all(feature = "testing", not(target_arch = "wasm32")))]
 pub mod testing;
 
+#[cfg(all(feature = "clock", not(target_arch = "wasm32")))]
+pub use clock::set_clock;
 pub use config::{Config, Encrypt, OnStoreError, SameSite};
 pub use drive::Compute;
 pub use erased::AnyStore;

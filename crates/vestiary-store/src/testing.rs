@@ -28,9 +28,7 @@ mod support;
 
 use std::{error::Error, fmt, future::Future};
 
-use vestiary::UnixMillis;
-
-use crate::{Scan, Store, StoreError, clock};
+use crate::{Scan, Store, StoreError};
 
 /// The checks, one by one: what [`conformance`] runs, and what [`conformance_tests`](crate::conformance_tests)
 /// makes tests of.
@@ -50,33 +48,6 @@ pub mod checks {
         },
         scanning::{scan_finds_everything_that_is_there_all_the_time, scan_finds_nothing_else},
     };
-}
-
-/// Sets the time for all sessions and memory stores on this thread, where it stands still: a test of a deadline need
-/// not wait for it. `None` is the system's clock again.
-///
-/// Other threads keep the system's clock, so an async test needs a runtime of one thread. Timeouts of stores go by the
-/// system's clock.
-///
-/// ```
-/// use std::time::Duration;
-/// use vestiary_store::{Config, Found, MemoryStore, Sessions, testing};
-///
-/// # futures_executor::block_on(async {
-/// let config = Config::new("a long random secret, from the environment")
-///     .idle_timeout(Duration::from_secs(60));
-/// let sessions = Sessions::new(&config, MemoryStore::default())?;
-/// let session = sessions.create("{}", None).await?;
-/// let cookie = format!("connect.sid={}", sessions.sign(session.id()));
-///
-/// testing::set_clock(Some(sessions.now().plus(70_000)));
-/// let found = sessions.find(&sessions.cookies([cookie.as_bytes()])).await?;
-/// assert!(matches!(found, Found::Expired(_)));
-/// # Ok::<(), vestiary_store::SessionError>(())
-/// # }).unwrap();
-/// ```
-pub fn set_clock(now: Option<UnixMillis>) {
-    clock::set(now);
 }
 
 /// A promise of [`Store`] or [`Scan`] that was not kept.

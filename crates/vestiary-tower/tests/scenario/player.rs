@@ -21,7 +21,7 @@ use tokio::{
 };
 use tower::ServiceExt as _;
 use vestiary::UnixMillis;
-use vestiary_store::{Event, Reason, SessionError, Sessions, testing};
+use vestiary_store::{Event, Reason, SessionError, Sessions, set_clock};
 use vestiary_tower::{Session, SessionLayer};
 
 use super::{
@@ -271,7 +271,7 @@ impl Player {
 
     fn set_clock(&self, ahead: i64) {
         let now = u64::try_from(self.now + ahead).unwrap();
-        testing::set_clock(Some(UnixMillis(now)));
+        set_clock(Some(UnixMillis(now)));
     }
 
     fn noted(&self, events: &[String], asked: &BTreeMap<StoreOperation, usize>) -> Played {
