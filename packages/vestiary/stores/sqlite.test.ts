@@ -7,6 +7,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 
 import {
+	ConfigError,
 	MemoryStore,
 	Session,
 	StoreError,
@@ -74,7 +75,7 @@ describe('SqliteStore', () => {
 		await new SqliteStore({ database, table: 'visitors' }).set('id', record, 60_000);
 		expect(await new SqliteStore({ database }).get('id')).toBeNull();
 		expect(() => new SqliteStore({ database, table: 'x; DROP TABLE visitors' })).toThrow(
-			TypeError
+			ConfigError
 		);
 	});
 
