@@ -25,7 +25,7 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             let Some(failure) = usage::failure(&error) else {
-                // Whoever has closed the pipe does not want to know.
+                // It fails if the reader has closed the pipe, and needs no answer then.
                 let _ = error.print();
                 return ExitCode::from(if error.use_stderr() { failure::USAGE } else { 0 });
             };

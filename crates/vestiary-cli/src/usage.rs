@@ -6,8 +6,7 @@ use crate::{failure::Failure, output::shortened_text};
 
 /// The failure of arguments, in one line; `None` for what is no failure, such as `--help`.
 ///
-/// What was typed where nothing belongs may be a secret, a cookie or a URL with a password, so only its beginning is
-/// shown.
+/// An argument in the wrong place may be a secret, a cookie or a URL with a password, so only its beginning is shown.
 pub(crate) fn failure(error: &clap::Error) -> Option<Failure> {
     let prints = [
         ErrorKind::DisplayHelp,

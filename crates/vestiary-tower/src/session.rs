@@ -288,9 +288,9 @@ impl<T: Serialize + DeserializeOwned + Default> Session<T> {
         self.visit.open_to_write().await?.contents.write(value)
     }
 
-    /// Changes what the store has **now**, stores it, and sets the cookie: for values that are made of what was there, such as
-    /// counters and lists, which requests at the same time change, too. None of them is lost. The function may
-    /// run more than once. `false` if the session was ended meanwhile: nothing was written.
+    /// Changes the session as the store has it **now**, stores it, and sets the cookie: for values that are made of those
+    /// before, such as counters and lists, which requests at the same time change, too. None of them is lost. The
+    /// function may run more than once. `false` if the session was ended meanwhile: nothing was written.
     /// Earlier changes of the request are stored first.
     ///
     /// Only the members that the function changes, adds or drops are written; those that the type lacks stay.

@@ -150,22 +150,25 @@ export class Records {
 		if (this.#table) {
 			const looked = this.look(id, Date.now());
 			if (!looked || !isInUse(looked.found)) return false;
-			if (!(looked.found & Found.Owned)) return true;
+			return !(looked.found & Found.Owned) || readable(this.#isListed(looked));
 		}
-		return this.#isGood(id).catch((error: unknown) => {
-			if (error instanceof DataError) return false;
-			throw error;
-		});
+		return readable(this.#isGood(id));
 	}
 
 	async #isGood(id: string): Promise<boolean> {
 		const stored = await this.load(id);
 		if (!stored) return false;
-		const found = this.#core.inspect(stored.text);
-		if (!isInUse(found)) return false;
-		const owner = ownerIn(readRecord(stored.text, found).meta);
+		const { text } = stored;
+		const found = this.#core.inspect(text);
+		return isInUse(found) && this.#isListed({ text, found });
+	}
+
+	/** Whether the session of a record stands in the list of its user, if it has one. */
+	async #isListed({ text, found }: Pick<Looked, 'text' | 'found'>): Promise<boolean> {
+		if (!(found & Found.Owned)) return true;
+		const owner = ownerIn(readRecord(text, found).meta);
 		if (!owner) return true;
-		const own = found & Found.Cookie ? this.#core.cookieOf(stored.text) : undefined;
+		const own = found & Found.Cookie ? this.#core.cookieOf(text) : undefined;
 		return (await this.admits({ ...owner, own })).admitted;
 	}
 
@@ -484,9 +487,7 @@ export class Records {
 			await this.changeUser(name, this.#core.userRemove(handle));
 			leaves.isOut = true;
 		} catch (error) {
-			const isWritten = error instanceof StoreError && !error.refused;
-			if (isWritten || !(error instanceof VestiaryError)) throw error;
-			leaves.stays(error);
+			leaves.stays(unwritten(error));
 		}
 		leaves.left = handle;
 	}
@@ -629,6 +630,26 @@ function isUnreadable(error: unknown): boolean {
 
 function unreadable(error: unknown): DataError {
 	return new DataError('json', 'the stored record cannot be read', { cause: redacted(error) });
+}
+
+/** The answer about a record or a list; false for one that cannot be read. */
+async function readable(answer: Promise<boolean>): Promise<boolean> {
+	try {
+		return await answer;
+	} catch (error) {
+		if (error instanceof DataError) return false;
+		throw error;
+	}
+}
+
+/**
+ * The error of a user's list that is not written at all, for it cannot be read or the store refuses to. Any other
+ * one is thrown.
+ */
+export function unwritten(error: unknown): VestiaryError {
+	if (error instanceof StoreError ? error.refused : error instanceof VestiaryError)
+		return error as VestiaryError;
+	throw error;
 }
 
 /** How a machine is run. */

@@ -24,7 +24,7 @@ import {
 import { watch, type OwnRequest } from './open-sessions.js';
 import { find, glance, type Loaded, type Owner } from './find.js';
 import { checkLoginOptions, type LoginOptions } from './login-options.js';
-import { busy, jsonOf, RENEWALS, type Compute, type Stored } from './records.js';
+import { busy, jsonOf, RENEWALS, unwritten, type Compute, type Stored } from './records.js';
 import { cookieWith, ownIn } from './own-cookie.js';
 import { building, checkWellFormed, refusePromise, runtimeOf, userKey } from './runtime.js';
 import { Scope, slots, partial } from './scope.js';
@@ -1030,9 +1030,7 @@ export class Session {
 		try {
 			await this.#leaveUser();
 		} catch (error) {
-			const isWritten = error instanceof StoreError && !error.refused;
-			if (isWritten || !(error instanceof VestiaryError)) throw error;
-			this.#scope.tell({ type: 'store_failed', error });
+			this.#scope.tell({ type: 'store_failed', error: unwritten(error) });
 		}
 	}
 
