@@ -9,7 +9,7 @@ use vestiary::{
 };
 use wasm_bindgen::prelude::*;
 
-use crate::{thrown, ttl_number};
+use crate::convert::{millis, thrown, ttl_number};
 
 /// A machine of `vestiary::protocol`, and what it asks.
 #[wasm_bindgen]
@@ -162,7 +162,7 @@ impl Machine {
             let changed = (base != mine).then(|| merge(base, mine, &self.text, limits));
             let changed = changed.transpose().map_err(thrown)?;
             let data = changed.as_deref().unwrap_or(&self.text);
-            let step = commit.computed(data, crate::millis(now)).map_err(thrown)?;
+            let step = commit.computed(data, millis(now)).map_err(thrown)?;
             self.commit_step(step)?;
         }
         Ok(self.step)

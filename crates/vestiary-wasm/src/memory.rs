@@ -1,0 +1,100 @@
+//! Records in memory.
+
+use alloc::{borrow::ToOwned as _, string::String};
+
+use vestiary::{MemoryLimits, Outcome};
+use wasm_bindgen::prelude::*;
+
+use crate::{
+    convert::{millis, thrown, ttl_of},
+    machine::Answer,
+};
+
+/// Records in memory.
+#[wasm_bindgen]
+#[derive(Debug)]
+pub struct MemoryTable(pub(crate) vestiary::MemoryTable);
+
+#[wasm_bindgen]
+impl MemoryTable {
+    /// A table; undefined takes the default of a limit.
+    #[wasm_bindgen(constructor)]
+    pub fn new(entries: Option<usize>, bytes: Option<usize>, default_ttl: Option<f64>) -> Self {
+        let limits = MemoryLimits::default();
+        Self(vestiary::MemoryTable::new(MemoryLimits {
+            entries: entries.unwrap_or(limits.entries),
+            bytes: bytes.unwrap_or(limits.bytes),
+            default_ttl: default_ttl.map_or(limits.default_ttl, |ttl| millis(ttl).0),
+        }))
+    }
+
+    /// The record under a key.
+    pub fn get(&mut self, key: &str, now: f64) -> Option<String> {
+        self.0.get(key, millis(now)).map(str::to_owned)
+    }
+
+    /// Writes a record.
+    pub fn set(&mut self, key: &str, text: &str, ttl: f64, now: f64) -> Result<(), String> {
+        self.0.set(key, text, ttl_of(ttl), millis(now)).map_err(thrown)
+    }
+
+    /// Extends a record's life; false if it is not there.
+    pub fn touch(&mut self, key: &str, ttl: f64, now: f64) -> bool {
+        self.0.touch(key, ttl_of(ttl), millis(now))
+    }
+
+    /// Removes a record.
+    pub fn remove(&mut self, key: &str) -> bool {
+        self.0.remove(key)
+    }
+
+    /// Writes a record if there is none; whether it did. `bound`: of a user.
+    pub fn create(
+        &mut self,
+        key: &str,
+        text: &str,
+        ttl: f64,
+        bound: bool,
+        now: f64,
+    ) -> Result<bool, String> {
+        let outcome = self.0.create(key, text, ttl_of(ttl), bound, millis(now)).map_err(thrown)?;
+        Ok(outcome == Outcome::Done)
+    }
+
+    /// Writes a record over the one with this mark.
+    pub fn replace(
+        &mut self,
+        key: &str,
+        expected: Option<String>,
+        text: &str,
+        ttl: f64,
+        now: f64,
+    ) -> Result<Answer, String> {
+        let outcome = self.0.replace(key, expected.as_deref(), text, ttl_of(ttl), millis(now));
+        outcome.map(Answer::from).map_err(thrown)
+    }
+
+    /// Gives another TTL to the record with this mark.
+    #[wasm_bindgen(js_name = touchMarked)]
+    pub fn touch_marked(
+        &mut self,
+        key: &str,
+        expected: Option<String>,
+        ttl: f64,
+        now: f64,
+    ) -> Answer {
+        self.0.touch_marked(key, expected.as_deref(), ttl_of(ttl), millis(now)).into()
+    }
+
+    /// Removes the record with this mark.
+    #[wasm_bindgen(js_name = removeMarked)]
+    pub fn remove_marked(&mut self, key: &str, expected: Option<String>, now: f64) -> Answer {
+        self.0.remove_marked(key, expected.as_deref(), millis(now)).into()
+    }
+
+    /// Number of records alive.
+    pub fn len(&mut self, now: f64) -> usize {
+        self.0.sweep(millis(now));
+        self.0.len()
+    }
+}
