@@ -81,12 +81,20 @@ impl SessionId {
 /// `SHA-256("vestiary.user.v1" ‖ name)`.
 #[must_use]
 pub fn user_key(name: &str) -> String {
-    hashed("vestiary.user.v1", name)
+    Base64UrlUnpadded::encode_string(&user_hash(name))
+}
+
+/// The hash in [`user_key`].
+pub(crate) fn user_hash(name: &str) -> [u8; 32] {
+    hash("vestiary.user.v1", name)
 }
 
 fn hashed(purpose: &str, text: &str) -> String {
-    let hash = Sha256::new().chain_update(purpose).chain_update(text).finalize();
-    Base64UrlUnpadded::encode_string(&hash)
+    Base64UrlUnpadded::encode_string(&hash(purpose, text))
+}
+
+fn hash(purpose: &str, text: &str) -> [u8; 32] {
+    Sha256::new().chain_update(purpose).chain_update(text).finalize().into()
 }
 
 /// What a list of a user's sessions calls one of them: 16 random characters, from which neither its

@@ -6,7 +6,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use subtle::{Choice, ConstantTimeEq as _};
 
-use crate::{Error, Format, SessionId, WriteId};
+use crate::{Error, Format, SessionId, WriteId, id::user_hash};
 
 /// The secrets that sign the session cookie: the first signs, all verify.
 ///
@@ -27,12 +27,23 @@ use crate::{Error, Format, SessionId, WriteId};
 pub struct KeyRing {
     signer: HmacSha256,
     verifiers: Vec<HmacSha256>,
+    /// The byte that each of the verifiers puts at the end of its hints.
+    marks: Vec<u8>,
 }
 
 type HmacSha256 = Hmac<Sha256>;
 
 /// base64 without padding of the 32 bytes of an HMAC-SHA256.
 const SIGNATURE: usize = 43;
+
+/// Characters of an ID that can get a hint: those of [`SessionId::from_entropy`].
+const HINTED: usize = SessionId::ENTROPY / 3 * 4;
+
+/// Bytes of the hash of a user's name.
+const HASH: usize = 32;
+
+/// Characters of a hint, after the `~`.
+const HINT: usize = (HASH + 1) / 3 * 4;
 
 /// No cookie value of ours is longer, even with every character percent-encoded; a longer one
 /// costs no crypto.
@@ -72,7 +83,8 @@ impl KeyRing {
             }
         }
         let signer = verifiers.first().ok_or(Error::SecretMissing)?.clone();
-        Ok(Self { signer, verifiers })
+        let marks = verifiers.iter().map(|key| hint_pad(key, "")[0]).collect();
+        Ok(Self { signer, verifiers, marks })
     }
 
     /// As [`KeyRing::new`]; in production, short secrets are refused. The keys of a `namespace` are
@@ -116,6 +128,54 @@ impl KeyRing {
     pub fn verify(&self, value: &[u8]) -> Option<SessionId> {
         let CookieValue { id, signature, .. } = CookieValue::parse(value).ok()?;
         self.signed_by_one(&id, &signature).then_some(id)
+    }
+
+    /// The same ID with a hint of its user's session list, so that a request reads the session and the list at once:
+    /// `<id>~<44 characters>`, base64url of the hash in [`user_key`](crate::user_key) XOR
+    /// `HMAC-SHA256(signing key, "vestiary.hint.v1\0" ‖ id)`, and a byte that tells the keys apart. Without the secret,
+    /// neither the user nor whether two IDs belong to one user can be told from it.
+    ///
+    /// For new IDs of [`SessionId::from_entropy`]: any other ID is returned as it is.
+    ///
+    /// ```
+    /// # use vestiary::{KeyRing, SessionId, user_key};
+    /// let ring = KeyRing::new(&["a long random secret, from the environment"])?;
+    /// let id = ring.hinted(&SessionId::from_entropy(&[1; 24]), "ada");
+    /// assert_eq!(ring.hint(&id), Some(user_key("ada")));
+    /// # Ok::<(), vestiary::Error>(())
+    /// ```
+    #[must_use]
+    pub fn hinted(&self, id: &SessionId, user: &str) -> SessionId {
+        let own = id.expose();
+        let Some(mark) = self.marks.first().filter(|_| own.len() == HINTED) else {
+            return id.clone();
+        };
+        let mut hint = [*mark; HASH + 1];
+        let pad = hint_pad(&self.signer, own);
+        for ((byte, hash), pad) in hint.iter_mut().zip(user_hash(user)).zip(pad) {
+            *byte = hash ^ pad;
+        }
+        let buffer = &mut [0; HINT];
+        let hint = Base64UrlUnpadded::encode(&hint, buffer).unwrap_or_default();
+        SessionId::from_bytes([own, "~", hint].concat().as_bytes()).unwrap_or_else(|| id.clone())
+    }
+
+    /// The hash in the key of the user's session list that an ID hints at ([`KeyRing::hinted`]): what
+    /// [`user_key`](crate::user_key) makes of the user's name. `None` if the ID has no hint, or none of these secrets
+    /// made it.
+    ///
+    /// It says which list to read beforehand, and nothing else: whose session it is, its record says.
+    #[must_use]
+    pub fn hint(&self, id: &SessionId) -> Option<String> {
+        let (own, hint) = id.expose().split_at_checked(HINTED)?;
+        let buffer = &mut [0; HASH + 1];
+        let hint = Base64UrlUnpadded::decode(hint.strip_prefix('~')?, buffer).ok()?;
+        let (mark, hidden) = hint.split_last_chunk::<1>().map(|(hidden, [mark])| (mark, hidden))?;
+        let at = self.marks.iter().position(|one| one == mark)?;
+        let mut hash: [u8; HASH] = hidden.try_into().ok()?;
+        let pad = hint_pad(self.verifiers.get(at)?, own);
+        hash.iter_mut().zip(pad).for_each(|(byte, pad)| *byte ^= pad);
+        Some(Base64UrlUnpadded::encode_string(&hash))
     }
 
     /// Compares text with text: decoding the presented signature first would accept several
@@ -242,6 +302,11 @@ fn key(secret: &[u8]) -> Result<HmacSha256, Error> {
     HmacSha256::new_from_slice(secret).map_err(|_| Error::SecretMissing)
 }
 
+/// Hides the hint of this ID. The zero byte keeps it apart from signatures, for no ID has one.
+fn hint_pad(key: &HmacSha256, id: &str) -> [u8; HASH] {
+    key.clone().chain_update("vestiary.hint.v1\0").chain_update(id).finalize().into_bytes().into()
+}
+
 fn signature<'b>(key: &HmacSha256, id: &SessionId, buffer: &'b mut [u8; SIGNATURE]) -> &'b str {
     let mac = key.clone().chain_update(id.expose().as_bytes()).finalize().into_bytes();
     // The buffer has the length of the text, so this is never the empty string (which would match
@@ -290,6 +355,7 @@ mod tests {
     use std::{format, string::ToString as _, vec};
 
     use super::*;
+    use crate::user_key;
 
     fn id() -> SessionId {
         SessionId::from_entropy(&[9; 24])
@@ -357,7 +423,8 @@ mod tests {
     #[test]
     fn a_secret_beyond_ascii_verifies_its_latin1_form_and_never_signs_with_it() {
         let ring = KeyRing::new(&["sécret, assez long"]).unwrap();
-        let latin1 = KeyRing { signer: key(b"s\xE9cret, assez long").unwrap(), verifiers: vec![] };
+        let signer = key(b"s\xE9cret, assez long").unwrap();
+        let latin1 = KeyRing { signer, verifiers: vec![], marks: vec![] };
         let old = latin1.sign(&id(), Format::Seed);
         assert!(ring.verify(old.as_bytes()).is_some());
         assert_ne!(ring.sign(&id(), Format::Seed), old);
@@ -401,6 +468,53 @@ mod tests {
             reveal(&hide(&zeros, &old, &mark), &old, &mark).map(|_| padded(&zeros, &old, &mark));
         assert_ne!(pad.as_ref().map(|pad| &pad[..32]), pad.as_ref().map(|pad| &pad[32..]));
         assert_eq!(reveal("no base64url!", &old, &mark), None);
+    }
+
+    #[test]
+    fn a_hint_needs_one_of_the_secrets_and_shows_no_user() {
+        let [old, new] = ["the secret of last year", "the secret of this year"];
+        let [one, both] = [&[old][..], &[new, old]].map(|secrets| KeyRing::new(secrets).unwrap());
+        let ids = [1, 2].map(|n| SessionId::from_entropy(&[n; 24]));
+        let hinted = ids.each_ref().map(|id| one.hinted(id, "ada"));
+        for (id, hinted) in ids.iter().zip(&hinted) {
+            assert_eq!(hinted.expose().strip_prefix(id.expose()).map(str::len), Some(45));
+            // A secret that was moved to another place still made it.
+            for ring in [&one, &both] {
+                assert_eq!(ring.hint(hinted), Some(user_key("ada")));
+            }
+            assert_eq!(both.hint(&both.hinted(id, "ada")), Some(user_key("ada")));
+            assert_eq!(KeyRing::new(&[new]).unwrap().hint(hinted), None);
+            let other = KeyRing::checked(&[old], Some("admin"), true).unwrap();
+            assert_ne!(other.hint(hinted), Some(user_key("ada")));
+            // The hash of the name is not in it.
+            assert!(!hinted.expose().contains(user_key("ada").get(..4).unwrap()));
+            assert!(one.verify(one.sign(hinted, Format::Express).as_bytes()).is_some());
+        }
+        let [first, second] = hinted.each_ref().map(|id| &id.expose().as_bytes()[33..75]);
+        let same = first.iter().zip(second).filter(|(one, other)| one == other).count();
+        assert!(same < 8, "{same} of 42 characters are the same");
+    }
+
+    #[test]
+    fn only_a_new_id_of_the_library_gets_a_hint() {
+        let ring = KeyRing::new(&["0123456789abcdef"]).unwrap();
+        let own = SessionId::parse("an-id-of-the-application").unwrap();
+        assert_eq!(ring.hinted(&own, "ada"), own);
+        let hinted = ring.hinted(&id(), "ada");
+        assert_eq!(ring.hinted(&hinted, "eve"), hinted);
+        let text = hinted.expose();
+        let odd: [String; 7] = [
+            own.expose().into(),
+            id().expose().into(),
+            format!("{text}A"),
+            text.get(..76).unwrap().into(),
+            text.replace('~', "!"),
+            format!("{}~{}", id().expose(), "~".repeat(44)),
+            format!("{}~", id().expose()),
+        ];
+        for odd in odd {
+            assert_eq!(ring.hint(&SessionId::parse(&odd).unwrap()), None, "{odd}");
+        }
     }
 
     #[test]

@@ -316,9 +316,13 @@ impl Options {
     /// What the store knows the list of a user's sessions by: `user:` and the hash of the user's name.
     #[must_use]
     pub fn user_key(&self, name: &str) -> String {
-        let mut key = String::from("user:");
-        key.push_str(&id::user_key(name));
-        self.in_namespace(&key)
+        self.list_key(&id::user_key(name))
+    }
+
+    /// [`Options::user_key`] for the hash of a user's name, as [`KeyRing::hint`](crate::KeyRing::hint) gives it.
+    #[must_use]
+    pub fn list_key(&self, hash: &str) -> String {
+        self.in_namespace(&["user:", hash].concat())
     }
 
     fn in_namespace(&self, key: &str) -> String {
