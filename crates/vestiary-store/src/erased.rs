@@ -3,7 +3,7 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc};
 use vestiary::{Ttl, UnixMillis, WriteId};
 
 use crate::{
-    Outcome, Store, StoreError,
+    Outcome, ReadTwo, Store, StoreError,
     store::{MaybeSend, MaybeSync, NOT_TEXT},
 };
 
@@ -23,11 +23,11 @@ impl AnyStore {
 
 impl Store for AnyStore {
     async fn read(&self, key: &str) -> Result<Option<String>, StoreError> {
-        match self.0.read(key).await {
-            // To a caller that wants a record, it is one that cannot be read.
-            Err(StoreError::NotText) => Ok(Some(NOT_TEXT.to_owned())),
-            read => read,
-        }
+        record_of(self.0.read(key).await)
+    }
+
+    async fn read_two(&self, one: &str, other: &str) -> ReadTwo {
+        self.0.read_two(one, other).await.map(record_of)
     }
 
     async fn create(
@@ -90,14 +90,24 @@ impl fmt::Debug for AnyStore {
     }
 }
 
+/// To a caller that wants a record, a value that is not text is one that cannot be read.
+fn record_of(read: Result<Option<String>, StoreError>) -> Result<Option<String>, StoreError> {
+    match read {
+        Err(StoreError::NotText) => Ok(Some(NOT_TEXT.to_owned())),
+        read => read,
+    }
+}
+
+type Boxed<'a, T> = Answer<'a, Result<T, StoreError>>;
 #[cfg(not(target_arch = "wasm32"))]
-type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 #[cfg(target_arch = "wasm32")]
-type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + 'a>>;
+type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
 /// [`Store`], with answers in boxes.
 trait Erased: MaybeSend + MaybeSync {
     fn read<'a>(&'a self, key: &'a str) -> Boxed<'a, Option<String>>;
+    fn read_two<'a>(&'a self, one: &'a str, other: &'a str) -> Answer<'a, ReadTwo>;
     fn create<'a>(
         &'a self,
         key: &'a str,
@@ -129,6 +139,10 @@ trait Erased: MaybeSend + MaybeSync {
 impl<S: Store> Erased for S {
     fn read<'a>(&'a self, key: &'a str) -> Boxed<'a, Option<String>> {
         Box::pin(Store::read(self, key))
+    }
+
+    fn read_two<'a>(&'a self, one: &'a str, other: &'a str) -> Answer<'a, ReadTwo> {
+        Box::pin(Store::read_two(self, one, other))
     }
 
     fn create<'a>(

@@ -81,7 +81,7 @@ pub use memory::MemoryStore;
 pub use revocations::{RequestId, RevokedBy};
 pub use sessions::{Cookies, Found, Loaded, Sessions, Stored, Written};
 pub use store::{
-    Cursor, Entry, MaybeSend, MaybeSync, Outcome, Page, Scan, Store, StoreError, mark_of,
+    Cursor, Entry, MaybeSend, MaybeSync, Outcome, Page, ReadTwo, Scan, Store, StoreError, mark_of,
 };
 pub use users::{Login, UserList, UserSession};
 pub use vestiary::{

@@ -6,7 +6,7 @@ use std::{
 
 use vestiary::{MemoryLimits, MemoryTable, Ttl, UnixMillis, WriteId};
 
-use crate::{Cursor, Entry, Outcome, Page, Scan, Store, StoreError, clock};
+use crate::{Cursor, Entry, Outcome, Page, ReadTwo, Scan, Store, StoreError, clock};
 
 /// Keeps sessions in the memory of this process: for tests, for development, and for one process whose
 /// sessions may end with it.
@@ -93,6 +93,11 @@ impl Store for MemoryStore {
     async fn read(&self, key: &str) -> Result<Option<String>, StoreError> {
         let now = (self.clock)();
         Ok(self.table(key).get(key, now).map(str::to_owned))
+    }
+
+    async fn read_two(&self, one: &str, other: &str) -> ReadTwo {
+        let now = (self.clock)();
+        [one, other].map(|key| Ok(self.table(key).get(key, now).map(str::to_owned)))
     }
 
     async fn create(

@@ -15,7 +15,7 @@ use tokio::sync::{Mutex, OnceCell};
 use vestiary::{Ttl, UnixMillis, WriteId};
 
 use crate::{
-    Cursor, Entry, Outcome, Page, Scan, Store, StoreError, StoreOptions,
+    Cursor, Entry, Outcome, Page, ReadTwo, Scan, Store, StoreError, StoreOptions,
     failure::{Failure, of_sqlx},
     sql::{MARK, SWEEP, TABLE, after_all, table},
     store::NOT_TEXT,
@@ -63,6 +63,7 @@ struct Way {
 struct Statements {
     table: String,
     read: String,
+    read_two: String,
     create: String,
     replace: String,
     touch: String,
@@ -224,6 +225,10 @@ impl Statements {
         Self {
             table: name.to_owned(),
             read: format!("WITH {clock} SELECT {record} FROM {table}, clock WHERE key = $1 AND expires > now"),
+            read_two: format!(
+                "WITH {clock} SELECT key = $1, key = $2, {record} FROM {table}, clock
+                WHERE key IN ($1, $2) AND expires > now"
+            ),
             create: format!(
                 "WITH {clock} INSERT INTO {table} AS present (key, record, expires)
                 SELECT $1, $2, now + $3 FROM clock
@@ -273,6 +278,19 @@ impl Store for PostgresStore {
     async fn read(&self, key: &str) -> Result<Option<String>, StoreError> {
         let rows = self.run(sqlx::query(&self.statements.read).bind(self.options.key(key))).await?;
         rows.first().map(|row| text(row, 0)?.ok_or(StoreError::NotText)).transpose()
+    }
+
+    async fn read_two(&self, one: &str, other: &str) -> ReadTwo {
+        let read = sqlx::query(&self.statements.read_two);
+        let read = read.bind(self.options.key(one)).bind(self.options.key(other));
+        let rows = match self.run(read).await {
+            Ok(rows) => rows,
+            Err(error) => return [Err(error.clone()), Err(error)],
+        };
+        [0, 1].map(|column| {
+            let mut of_key = rows.iter().filter(|row| row.try_get(column).unwrap_or_default());
+            of_key.next().map(|row| text(row, 2)?.ok_or(StoreError::NotText)).transpose()
+        })
     }
 
     async fn create(

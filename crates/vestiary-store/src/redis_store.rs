@@ -5,7 +5,7 @@ mod sentinel;
 use std::{fmt, time::Duration};
 
 use redis::{
-    Client, Cmd, IntoConnectionInfo as _, Value,
+    Client, Cmd, IntoConnectionInfo as _, RedisResult, Value,
     aio::ConnectionManagerConfig,
     cmd,
     io::tcp::{TcpSettings, socket2},
@@ -15,8 +15,9 @@ use vestiary::{Ttl, UnixMillis, WriteId};
 
 pub use self::connection::RedisConnection;
 use crate::{
-    Outcome, Store, StoreError, StoreOptions,
+    Outcome, ReadTwo, Store, StoreError, StoreOptions,
     failure::{Failure, of_redis},
+    store::both,
 };
 
 /// Keeps sessions in Redis or Valkey, as the `RedisStore` of the npm package does: the same keys, the same
@@ -230,10 +231,27 @@ impl Store for RedisStore {
         if answer.as_ref().is_err_and(redis::RedisError::is_connection_dropped) {
             answer = self.connection.ask(&get).await;
         }
-        match answer {
-            // A list, a hash: of another program.
-            Err(error) if error.code() == Some("WRONGTYPE") => Err(StoreError::NotText),
-            answer => text_of(answer.map_err(of_redis)?),
+        record_of(answer)
+    }
+
+    /// Not `MGET`, which has nothing to say of a list or a hash.
+    async fn read_two(&self, one: &str, other: &str) -> ReadTwo {
+        if self.connection.is_cluster() {
+            return both(self.read(one), self.read(other)).await;
+        }
+        let mut get = pipe();
+        get.cmd("GET").arg(self.options.key(one)).cmd("GET").arg(self.options.key(other));
+        let mut answers = self.connection.ask_all(&get).await;
+        if answers.as_ref().is_err_and(redis::RedisError::is_connection_dropped) {
+            answers = self.connection.ask_all(&get).await;
+        }
+        match answers.map(<[Value; 2]>::try_from) {
+            Ok(Ok(values)) => values.map(|value| record_of(value.extract_error())),
+            Ok(Err(_)) => [Err(unexpected()), Err(unexpected())],
+            Err(error) => {
+                let error = of_redis(error);
+                [Err(error.clone()), Err(error)]
+            }
         }
     }
 
@@ -334,6 +352,14 @@ fn settings() -> TcpSettings {
     #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
     let settings = settings.set_user_timeout(PATIENCE);
     settings
+}
+
+fn record_of(answer: RedisResult<Value>) -> Result<Option<String>, StoreError> {
+    match answer {
+        // A list, a hash: of another program.
+        Err(error) if error.code() == Some("WRONGTYPE") => Err(StoreError::NotText),
+        answer => text_of(answer.map_err(of_redis)?),
+    }
 }
 
 /// An empty text is no record to the npm package, either.

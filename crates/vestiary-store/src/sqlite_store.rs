@@ -7,7 +7,7 @@ use sqlx::{
 use vestiary::{Ttl, UnixMillis, WriteId};
 
 use crate::{
-    Cursor, Entry, Outcome, Page, Scan, Store, StoreError, StoreOptions,
+    Cursor, Entry, Outcome, Page, ReadTwo, Scan, Store, StoreError, StoreOptions,
     clock::{self, Stopwatch},
     failure::of_sqlx,
     sessions::entropy,
@@ -47,6 +47,7 @@ pub struct SqliteStore {
 
 struct Statements {
     read: String,
+    read_two: String,
     has_mark: String,
     create: String,
     replace: String,
@@ -171,6 +172,9 @@ impl Statements {
         );
         Self {
             read: format!("SELECT record FROM {table} WHERE key = ?1 AND expires > ?2"),
+            read_two: format!(
+                "SELECT key = ?1, key = ?3, record FROM {table} WHERE key IN (?1, ?3) AND expires > ?2"
+            ),
             has_mark: format!("SELECT {MARK} = ?3 FROM {table} WHERE key = ?1 AND expires > ?2"),
             create: format!("{upsert} WHERE expires <= ?4"),
             replace: format!(
@@ -234,6 +238,22 @@ impl Store for SqliteStore {
         let read = || sqlx::query(&self.statements.read).bind(&key).bind(now());
         let row = patiently(|| read().fetch_optional(&self.readers)).await?;
         row.map(|row| text(&row, 0).map_err(of_sqlx)?.ok_or(StoreError::NotText)).transpose()
+    }
+
+    async fn read_two(&self, one: &str, other: &str) -> ReadTwo {
+        let [one, other] = [one, other].map(|key| self.options.key(key));
+        let read = || sqlx::query(&self.statements.read_two).bind(&one).bind(now()).bind(&other);
+        let rows = match patiently(|| read().fetch_all(&self.readers)).await {
+            Ok(rows) => rows,
+            Err(error) => return [Err(error.clone()), Err(error)],
+        };
+        [0, 1].map(|column| {
+            let mut of_key = rows.iter().filter(|row| row.try_get(column).unwrap_or_default());
+            of_key
+                .next()
+                .map(|row| text(row, 2).map_err(of_sqlx)?.ok_or(StoreError::NotText))
+                .transpose()
+        })
     }
 
     async fn create(

@@ -1,4 +1,11 @@
-use std::{error::Error as StdError, fmt, future::Future, sync::Arc};
+use std::{
+    error::Error as StdError,
+    fmt,
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+};
 
 use vestiary::{Ttl, UnixMillis, WriteId};
 
@@ -38,6 +45,15 @@ pub trait Store: MaybeSend + MaybeSync + 'static {
         &self,
         key: &str,
     ) -> impl Future<Output = Result<Option<String>, StoreError>> + MaybeSend;
+
+    /// Reads the records under two keys at once: a session and its user's session list. Each has the result that
+    /// [`read`](Store::read) gives, so that a failure of one does not hide the other. The keys may lie on different
+    /// nodes of a cluster.
+    ///
+    /// Default: two reads at the same time. A store that can do both in one round trip should.
+    fn read_two(&self, one: &str, other: &str) -> impl Future<Output = ReadTwo> + MaybeSend {
+        both(self.read(one), self.read(other))
+    }
 
     /// Stores a record if there is none; `false`, and nothing is done, if there is one.
     ///
@@ -125,6 +141,38 @@ pub trait Store: MaybeSend + MaybeSync + 'static {
         let _ = key;
         std::future::ready(Ok(None))
     }
+}
+
+/// The results of [`Store::read_two`].
+pub type ReadTwo = [Result<Option<String>, StoreError>; 2];
+
+/// Waits for two answers at the same time.
+pub(crate) async fn both<T>(
+    one: impl Future<Output = T>,
+    other: impl Future<Output = T>,
+) -> [T; 2] {
+    let (mut one, mut other) = (pin!(one), pin!(other));
+    let (mut first, mut second) = (None, None);
+    poll_fn(|context| {
+        if first.is_none()
+            && let Poll::Ready(answer) = one.as_mut().poll(context)
+        {
+            first = Some(answer);
+        }
+        if second.is_none()
+            && let Poll::Ready(answer) = other.as_mut().poll(context)
+        {
+            second = Some(answer);
+        }
+        match (first.take(), second.take()) {
+            (Some(one), Some(other)) => Poll::Ready([one, other]),
+            missing => {
+                (first, second) = missing;
+                Poll::Pending
+            }
+        }
+    })
+    .await
 }
 
 /// A store that can be looked through: for operators, not for requests.

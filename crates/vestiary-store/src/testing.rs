@@ -43,8 +43,8 @@ pub mod checks {
         records::{
             a_life_of_nothing_stores_nothing, a_record_without_an_end_is_kept, create_creates_once,
             gives_back_every_character, keys_are_kept_apart, knows_nothing_that_was_not_stored,
-            nothing_but_create_creates, records_expire, replace_and_remove_compare_marks,
-            touch_gives_a_new_life, touch_if_compares_marks,
+            nothing_but_create_creates, read_two_reads_both, records_expire,
+            replace_and_remove_compare_marks, touch_gives_a_new_life, touch_if_compares_marks,
         },
         scanning::{scan_finds_everything_that_is_there_all_the_time, scan_finds_nothing_else},
     };
@@ -111,6 +111,7 @@ macro_rules! conformance_tests {
             replace_and_remove_compare_marks
             touch_if_compares_marks
             keys_are_kept_apart
+            read_two_reads_both
             gives_back_every_character
             records_expire
             touch_gives_a_new_life

@@ -16,7 +16,7 @@ use std::{
 
 use vestiary::{Ttl, UnixMillis, WriteId};
 use vestiary_store::{
-    Cursor, Entry, Outcome, Page, Scan, Store, StoreError, mark_of,
+    Cursor, Entry, Outcome, Page, ReadTwo, Scan, Store, StoreError, mark_of,
     testing::{Broken, conformance, scan_conformance},
 };
 
@@ -46,6 +46,7 @@ enum Fault {
     ExpiredIsInTheWay,
     SaysConflictForGone,
     SaysGoneForConflict,
+    ReadTwoHasTheOrderOfTheKeys,
     KeysHaveNoCase,
     KeysArePatterns,
     LosesCharacters,
@@ -151,6 +152,14 @@ impl Faulty {
 impl Store for Faulty {
     async fn read(&self, key: &str) -> Result<Option<String>, StoreError> {
         Ok(self.get(key))
+    }
+
+    async fn read_two(&self, one: &str, other: &str) -> ReadTwo {
+        let mut keys = [one, other];
+        if self.is(ReadTwoHasTheOrderOfTheKeys) {
+            keys.sort_unstable();
+        }
+        keys.map(|key| Ok(self.get(key)))
     }
 
     async fn create(
@@ -333,6 +342,7 @@ faults! {
         records_expire, of_many_creations_at_once_one_is_done;
     SaysConflictForGone is seen by knows_nothing_that_was_not_stored;
     SaysGoneForConflict is seen by replace_and_remove_compare_marks;
+    ReadTwoHasTheOrderOfTheKeys is seen by read_two_reads_both;
     KeysHaveNoCase is seen by keys_are_kept_apart;
     KeysArePatterns is seen by keys_are_kept_apart;
     LosesCharacters is seen by gives_back_every_character;

@@ -122,6 +122,11 @@ export class MemoryStore implements Store {
 			resends: false,
 			ttl: this.#limits[2] ?? undefined,
 			read: async (id) => this.#made?.get(key(id), Date.now()) ?? null,
+			readTwo: async (one, other) => {
+				const now = Date.now();
+				const read = (id: string): string | null => this.#made?.get(key(id), now) ?? null;
+				return [read(one), read(other)];
+			},
 			create: async (id, text, ttl, bound) =>
 				orThrow(() => this.#table.create(key(id), text, ttl, bound, Date.now())),
 			replace: async (id, mark, text, ttl) =>

@@ -192,6 +192,23 @@ export function testAtomicStore(
 			equal(await store.remove(id, B), 'done');
 		});
 
+		check('reads two records at once', async (store, id) => {
+			// The records of other stores are read one by one.
+			if (!store.readTwo) return;
+			const keys = ['a', 'b', 'c'].map((letter) => id + letter);
+			const [a = '', b = ''] = keys;
+			await store.create(a, text(A), 60_000, false);
+			await store.create(b, text(B), 60_000, false);
+			for (const one of keys)
+				for (const other of keys)
+					equal(await store.readTwo(one, other), [
+						await store.read(one),
+						await store.read(other)
+					]);
+			equal(await store.remove(a, A), 'done');
+			equal(await store.remove(b, B), 'done');
+		});
+
 		check('compares marks, in records of either shape and without one', async (store, id) => {
 			const express = `{"cookie":{"v":"${B}","meta":{},"originalMaxAge":null},"n":1}`;
 			const unmarked = '{"cookie":{"path":"/"},"data":{"v":"CCCCCCCCCCCCCCCC"}}';

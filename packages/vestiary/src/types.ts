@@ -128,6 +128,13 @@ export interface AtomicOperations {
 	/** Returns the text of a record, or null if there is none or it has expired. */
 	read(id: string): Promise<string | null>;
 	/**
+	 * Reads two records at the same time: a session and its user's session list, which the nodes of a cluster may keep
+	 * apart. A store that can do it in one round trip should. Default: two calls of {@link read} at once.
+	 * @returns The result of {@link read} for each, in this order; an `Error` for one that `read` would reject, so that
+	 * it does not hide the other
+	 */
+	readTwo?(one: string, other: string): Promise<readonly [AtomicRead, AtomicRead]>;
+	/**
 	 * Stores a record if there is none.
 	 * @param ttl Its life in milliseconds; `Infinity` leaves it to the store
 	 * @param bound Whether it is of a user: a store that is full rather drops those that are not
@@ -174,6 +181,9 @@ export interface AtomicOperations {
 	 */
 	now?(id: string): Promise<number>;
 }
+
+/** A result of `readTwo`: the text of a record, null if there is none, or why it cannot be read. */
+export type AtomicRead = string | null | Error;
 
 /** Done; or nothing done, because there is another record (`conflict`) or none (`gone`). */
 export type AtomicOutcome = 'done' | 'conflict' | 'gone';

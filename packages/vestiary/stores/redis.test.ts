@@ -5,8 +5,9 @@ import * as ioredis6 from 'ioredis6';
 import * as redis4 from 'redis4';
 import * as redis5 from 'redis5';
 import * as redis6 from 'redis6';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 
+import { CountingProxy } from '../../../benches/web/src/redis/counting-proxy.js';
 import {
 	Session,
 	sessions,
@@ -17,6 +18,7 @@ import {
 import DefaultStore, { RedisStore, type RedisStoreOptions } from '../src/stores/redis.js';
 import { testAtomicStore, testStore } from '../src/testing.js';
 import { testEvent } from '../test/event.js';
+import { readsTwoAtOnce } from './reading.js';
 import { startCluster, startRedis, type Servers } from './servers.js';
 import { touchesInOneCall } from './touching.js';
 import { unreadableAndNoError } from './values.js';
@@ -89,6 +91,42 @@ for (const [name, connect] of Object.entries(CLIENTS)) {
 		await unreadableAndNoError(await factory(), opened(redis));
 	});
 }
+
+test.each([
+	['ioredis 5', (at: number) => opened(new ioredis5.Redis(at, '127.0.0.1'))],
+	['ioredis 6', (at: number) => opened(new ioredis6.Redis(at, '127.0.0.1'))],
+	['node-redis 4', (at: number) => connected(redis4.createClient({ url: url(at) }))],
+	['node-redis 5', (at: number) => connected(redis5.createClient({ url: url(at) }))],
+	['node-redis 6', (at: number) => connected(redis6.createClient({ url: url(at) }))]
+] as [string, (at: number) => Client | Promise<Client>][])(
+	'a session and a list are read in one round trip with %s',
+	async (_, connect) => {
+		const proxy = await CountingProxy.launch(port());
+		const client = await connect(proxy.port);
+		const redis = opened(new ioredis5.Redis(port(), '127.0.0.1'));
+		await readsTwoAtOnce(
+			new RedisStore({ client }),
+			() => proxy.roundTrips,
+			(id) => redis.rpush(`sess:${id}`, 'an entry')
+		);
+	}
+);
+
+test.each(Object.entries(CLIENTS).filter(([name]) => name.endsWith('Cluster')))(
+	'a session and a list on two nodes are asked for at once with %s',
+	async (_, connect) => {
+		const client = await connect();
+		const { atomic } = new RedisStore({ client });
+		const asked = vi.spyOn(client, 'get');
+		for (let n = 0; n < 10; n++) {
+			asked.mockClear();
+			const answers = atomic?.readTwo?.(`one-${n}`, `other-${n}`);
+			// Before any of them is answered.
+			expect(asked).toHaveBeenCalledTimes(2);
+			expect(await answers).toEqual([null, null]);
+		}
+	}
+);
 
 describe('RedisStore', () => {
 	const record = { cookie: { path: '/' }, data: {} };

@@ -4,12 +4,13 @@ import type { AddressInfo } from 'node:net';
 import { Redis } from '@upstash/redis';
 import { Redis as CloudflareRedis } from '@upstash/redis/cloudflare';
 import * as ioredis5 from 'ioredis5';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 
 import { DataError, Session } from '../src/index.js';
 import DefaultStore, { RedisStore, UpstashRedisStore } from '../src/stores/upstash-redis.js';
 import { testAtomicStore, testStore } from '../src/testing.js';
 import { testEvent } from '../test/event.js';
+import { readsTwoAtOnce } from './reading.js';
 import { startRedis, startUpstash, type Servers } from './servers.js';
 import { touchesInOneCall } from './touching.js';
 import { unreadableAndNoError } from './values.js';
@@ -60,6 +61,18 @@ for (const [name, connect] of Object.entries(CLIENTS)) {
 		}
 	);
 }
+
+test('a session and a list are read in one request', async () => {
+	const requests = vi.spyOn(globalThis, 'fetch');
+	const raw = new ioredis5.Redis(redis.ports[0] ?? 0, '127.0.0.1');
+	await readsTwoAtOnce(
+		new RedisStore({ client: new Redis(at()) }),
+		() => requests.mock.calls.length,
+		(id) => raw.rpush(`sess:${id}`, 'an entry')
+	);
+	raw.disconnect();
+	requests.mockRestore();
+});
 
 describe.each(Object.entries(CLIENTS))('with %s', (_, connect) => {
 	const texts = {

@@ -8,7 +8,7 @@ use redis::{
     sentinel::SentinelClient,
 };
 
-use super::sentinel::Sentinel;
+use super::sentinel::{Sentinel, is_elsewhere};
 
 /// A way to Redis, made `From` one of those that [`RedisStore::new`](crate::RedisStore::new) names.
 #[derive(Clone)]
@@ -94,6 +94,33 @@ impl RedisConnection {
         }
     }
 
+    /// Whether keys lie on different nodes.
+    pub(super) fn is_cluster(&self) -> bool {
+        matches!(self.0, Way::Cluster(_))
+    }
+
+    /// Several at once, of the only node. Each has its answer, which may be an error.
+    pub(super) async fn ask_all(&self, pipe: &Pipeline) -> RedisResult<Vec<Value>> {
+        match &self.0 {
+            Way::Single(connection) => each(connection, pipe).await,
+            Way::Managed(connection) => each(connection, pipe).await,
+            Way::Cluster(connection) => each(connection, pipe).await,
+            Way::Sentinel(sentinel) => {
+                let ask = |connection: MultiplexedConnection| async move {
+                    let answers = each(&connection, pipe).await?;
+                    // A server that is not the primary says so in each answer, and has to be left.
+                    let errors =
+                        answers.iter().filter_map(|value| value.clone().extract_error().err());
+                    match errors.into_iter().find(is_elsewhere) {
+                        Some(error) => Err(error),
+                        None => Ok(answers),
+                    }
+                };
+                sentinel.with(ask).await
+            }
+        }
+    }
+
     /// Several at once, by one connection, of the node that has this key.
     pub(super) async fn ask_about(&self, key: &str, pipe: &Pipeline) -> RedisResult<Vec<Value>> {
         match &self.0 {
@@ -124,8 +151,14 @@ async fn all(
     connection: &(impl ConnectionLike + Clone),
     pipe: &Pipeline,
 ) -> RedisResult<Vec<Value>> {
-    let answers = connection.clone().req_packed_commands(pipe, 0, pipe.len()).await?;
-    answers.into_iter().map(Value::extract_error).collect()
+    each(connection, pipe).await?.into_iter().map(Value::extract_error).collect()
+}
+
+async fn each(
+    connection: &(impl ConnectionLike + Clone),
+    pipe: &Pipeline,
+) -> RedisResult<Vec<Value>> {
+    connection.clone().req_packed_commands(pipe, 0, pipe.len()).await
 }
 
 /// It may know a password.

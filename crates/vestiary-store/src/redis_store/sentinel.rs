@@ -75,7 +75,7 @@ impl Attempt {
 }
 
 /// Whether the primary may be another one now. One that is cut off does not refuse, it says nothing.
-fn is_elsewhere(error: &RedisError) -> bool {
+pub(super) fn is_elsewhere(error: &RedisError) -> bool {
     error.is_io_error()
         || error.is_unrecoverable_error()
         || matches!(error.code(), Some("READONLY" | "MASTERDOWN"))

@@ -192,6 +192,33 @@ pub async fn keys_are_kept_apart<S: Store>(store: S) -> Result<(), Broken> {
     Ok(())
 }
 
+/// `read_two` gives for each of two keys what `read` does, in the order of the keys.
+///
+/// # Errors
+/// [`Broken`]
+pub async fn read_two_reads_both<S: Store>(store: S) -> Result<(), Broken> {
+    let (key, a) = (fresh_key(), mark('A'));
+    let keys = ["one", "other", "none"].map(|end| format!("{key}-{end}"));
+    for stored in &keys[..2] {
+        let text = record(Some(&a), &format!("\"{stored}\""));
+        let created = store.create(stored, &text, LONG, false).await;
+        gives("`create` where there is nothing", created, true)?;
+    }
+    for one in &keys {
+        for other in &keys {
+            let answers = store.read_two(one, other).await;
+            for (key, answer) in [one, other].into_iter().zip(answers) {
+                let expected = store.read(key).await?;
+                gives(&format!("`read_two` of `{one}` and `{other}`: `{key}`"), answer, expected)?;
+            }
+        }
+    }
+    for stored in &keys[..2] {
+        gives("`remove` with the mark that is there", store.remove(stored, Some(&a)).await, Done)?;
+    }
+    Ok(())
+}
+
 /// A record is given back as it was stored: characters of every length, and 64 KiB of them.
 ///
 /// # Errors

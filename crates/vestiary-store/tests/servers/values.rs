@@ -75,6 +75,11 @@ pub async fn leads_to_no_session_and_no_error<S: Store + Clone>(
         assert_eq!(told.contains(&"unreadable"), !is_good, "{told:?}");
     }
     assert!(matches!(store.read(id.expose()).await, Err(StoreError::NotText)));
+    // It does not hide a record that is read at the same time.
+    let [odd, record] = store.read_two(id.expose(), good.id().expose()).await;
+    assert!(matches!((odd, record), (Err(StoreError::NotText), Ok(Some(_)))));
+    let [record, odd] = store.read_two(good.id().expose(), id.expose()).await;
+    assert!(matches!((record, odd), (Ok(Some(_)), Err(StoreError::NotText))));
     assert!(!store.create(id.expose(), "{}", Ttl::Millis(60_000), false).await.unwrap());
     (id, good.id().clone())
 }

@@ -102,6 +102,12 @@ export function checkStore(store: object): void {
 	const { atomic } = store as { atomic?: unknown };
 	if (atomic !== undefined && atomic !== null && !has(atomic, ATOMIC))
 		throw wrong(`\`store.atomic\` must have the functions ${listed(ATOMIC)}`);
+	const odd = OPTIONAL.find((name) => {
+		const value = (atomic as Record<string, unknown> | undefined | null)?.[name];
+		return value !== undefined && typeof value !== 'function';
+	});
+	if (odd !== undefined)
+		throw wrong(`\`store.atomic.${odd}\` must be a function, or be left out`);
 }
 
 /** Refuses what is not a store of express-session. */
@@ -123,6 +129,8 @@ export function has(value: unknown, methods: readonly string[]): boolean {
 const STORE = ['get', 'set', 'destroy', 'touch'];
 
 const ATOMIC = ['read', 'create', 'replace', 'touch', 'remove'];
+
+const OPTIONAL = ['readTwo', 'confirm', 'now'];
 
 /** A function that one kind of client alone has, and what to do with it. */
 const CLIENTS: readonly (readonly [method: string, cure: string])[] = [

@@ -1,7 +1,13 @@
 import '../server-only.js';
 
 import type { Serializer } from '../memory-store.js';
-import type { AtomicOperations, AtomicOutcome, SessionStoreData, Store } from '../types.js';
+import type {
+	AtomicOperations,
+	AtomicOutcome,
+	AtomicRead,
+	SessionStoreData,
+	Store
+} from '../types.js';
 import {
 	COMPARE_AND_SET,
 	COMPARE_AND_TOUCH,
@@ -9,6 +15,7 @@ import {
 	outcomeOf,
 	TIME
 } from './compare-and-set.js';
+import { readBoth } from './both.js';
 import { checkNames } from '../names.js';
 import { checkClient, checkCommon, checkNumber, checkObject } from './check.js';
 import { isRemote } from './client.js';
@@ -49,10 +56,13 @@ interface IoRedisPipelines {
 }
 
 interface IoRedisPipeline {
+	get(key: string): IoRedisPipeline;
 	exists(key: string): IoRedisPipeline;
 	wait(replicas: number, timeout: number): IoRedisPipeline;
-	exec(): Promise<[error: Error | null, result: unknown][] | null>;
+	exec(): Promise<PipelineAnswer[] | null>;
 }
+
+type PipelineAnswer = [error: Error | null, result: unknown];
 
 interface NodeRedisSingle {
 	sendCommand(command: string[]): Promise<unknown>;
@@ -100,8 +110,8 @@ export class RedisStore implements Store {
 	}
 
 	async get(id: string): Promise<SessionStoreData | null> {
-		const text = await this.client.get(this.prefix + id);
-		return typeof text === 'string' && text !== '' ? parsed(this.serializer, text) : null;
+		const text = await this.#text(id);
+		return text === null ? null : parsed(this.serializer, text);
 	}
 
 	async set(id: string, storeData: SessionStoreData, ttl: number): Promise<void> {
@@ -133,10 +143,8 @@ export class RedisStore implements Store {
 		return {
 			ttl: this.ttl,
 			now: async (id) => Number(await this.#run('EVAL', TIME, this.prefix + id, [])),
-			read: async (id) => {
-				const text = await this.client.get(this.prefix + id);
-				return typeof text === 'string' && text !== '' ? text : null;
-			},
+			read: async (id) => this.#text(id),
+			readTwo: async (one, other) => this.#readTwo(one, other),
 			create: async (id, text, ttl) => {
 				const key = this.prefix + id;
 				if (life(ttl) === 0) return true;
@@ -168,6 +176,23 @@ export class RedisStore implements Store {
 				confirm: async (id) => this.#replicated(this.prefix + id, this.#confirm)
 			})
 		};
+	}
+
+	async #text(id: string): Promise<string | null> {
+		return textOf(await this.client.get(this.prefix + id));
+	}
+
+	/** Not `MGET`, which finds nothing where another type of value is, and needs one node. */
+	async #readTwo(one: string, other: string): Promise<readonly [AtomicRead, AtomicRead]> {
+		const { client, prefix } = this;
+		// Of commands of one tick, node-redis makes one packet, and a cluster asks two nodes at once.
+		if (!isPipelined(client)) return readBoth(async (id) => this.#text(id), one, other);
+		const pipeline = client
+			.pipeline()
+			.get(prefix + one)
+			.get(prefix + other);
+		const [first, second] = (await pipeline.exec()) ?? [];
+		return [answerOf(first), answerOf(second)];
 	}
 
 	/** Runs a script whose first value is the expected mark. */
@@ -250,6 +275,20 @@ function checkConfirm(confirm: RedisStoreOptions['confirm']): void {
 
 function isCluster(client: object): client is NodeRedisCluster {
 	return 'masters' in client && 'sendCommand' in client;
+}
+
+/** A client of ioredis for one server. Its cluster sends a pipeline to one node. */
+function isPipelined(client: object): client is IoRedisPipelines {
+	return 'pipeline' in client && !('pExpire' in client) && !('nodes' in client);
+}
+
+function answerOf([error, value]: PipelineAnswer = [null, null]): AtomicRead {
+	return error ?? textOf(value);
+}
+
+/** An empty text is no record. */
+function textOf(value: unknown): string | null {
+	return typeof value === 'string' && value !== '' ? value : null;
 }
 
 export default RedisStore;

@@ -120,15 +120,18 @@ export class SqliteStore implements Store {
 			if (Number(changes) > 0) return 'done';
 			return get.get(key, now) === undefined ? 'gone' : 'conflict';
 		};
+		const read = ({ get }: Statements, id: string): string | null => {
+			const row = get.get(this.prefix + id, Date.now());
+			if (!row) return null;
+			// A blob is no record: a text that cannot be read stands for it.
+			return typeof row.record === 'string' ? row.record : '\ufffd';
+		};
 		return {
 			resends: false,
 			ttl: this.ttl,
-			read: async (id) => {
-				const row = await this.#run(({ get }) => get.get(this.prefix + id, Date.now()));
-				if (!row) return null;
-				// A blob is no record: a text that cannot be read stands for it.
-				return typeof row.record === 'string' ? row.record : '\ufffd';
-			},
+			read: async (id) => this.#run((statements) => read(statements, id)),
+			readTwo: async (one, other) =>
+				this.#run((statements) => [read(statements, one), read(statements, other)]),
 			create: async (id, text, ttl) =>
 				this.#run(({ create, sweep }) => {
 					const now = Date.now();

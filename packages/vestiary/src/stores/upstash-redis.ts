@@ -2,6 +2,7 @@ import '../server-only.js';
 
 import type { Serializer } from '../memory-store.js';
 import type { AtomicOperations, SessionStoreData, Store } from '../types.js';
+import { readBoth } from './both.js';
 import { COMPARE_AND_SET, COMPARE_AND_TOUCH, outcomeOf, TIME } from './compare-and-set.js';
 import { checkClient, checkCommon } from './check.js';
 import { isRemote } from './client.js';
@@ -108,6 +109,8 @@ export class RedisStore implements Store {
 			ttl: this.ttl,
 			now: async (id) => Number(await client.eval(TIME, [prefix + id], [])),
 			read: async (id) => this.#text(id),
+			// The client makes one request of two commands of one tick.
+			readTwo: async (one, other) => readBoth(async (id) => this.#text(id), one, other),
 			create: async (id, text, ttl) => {
 				if (life(ttl) === 0) return true;
 				const options = { px: life(ttl), nx: true } as const;
