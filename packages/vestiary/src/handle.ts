@@ -59,7 +59,7 @@ export function sveltekitSessionHandle(
 
 		const before = handlesBefore(event, runtime);
 		// The same handle once more in a `sequence`, or one that understands the same cookie.
-		const same = before.find((scope) => scope.runtime.requests === runtime.requests);
+		const same = before.find((scope) => scope.runtime.application === runtime.application);
 		if (same) {
 			slots(event)[runtime.slot] = same.session;
 			return resolve(event);
@@ -180,7 +180,7 @@ function handlesBefore(event: RequestEvent, runtime: Runtime): Scope[] {
 	scopes.set(key, before);
 	if (developing) {
 		for (const { runtime: other } of before) {
-			if (other.requests === runtime.requests) continue;
+			if (other.application === runtime.application) continue;
 			if (other.core.name === runtime.core.name)
 				hint(
 					`two handles use the cookie \`${other.core.name}\`: give one of them another \`name\``

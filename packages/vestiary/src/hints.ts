@@ -1,7 +1,7 @@
 import type { RequestEvent } from '@sveltejs/kit';
 
-import type { Runtime } from './runtime.js';
-import type { SveltekitSessionConfig } from './types.js';
+import type { Core } from './core.js';
+import type { SessionCookieOptions, SveltekitSessionConfig } from './types.js';
 
 /** Seconds after which browsers drop any cookie (RFC 6265bis section 5.5): 400 days. */
 const LONGEST_LIFE = 34_560_000;
@@ -93,8 +93,15 @@ function isKnown(secret: string): boolean {
 /** Handles that have seen a request, by their options. */
 const used = new WeakSet<object>();
 
+/** As much of a handle as its use is judged by. */
+interface Used {
+	readonly options: SveltekitSessionConfig;
+	readonly core: Pick<Core, 'secure'>;
+	readonly cookie: Readonly<SessionCookieOptions>;
+}
+
 /** Hints at what is probably a mistake, given this request. */
-export function hintForUse(event: RequestEvent, { options, core, cookie }: Runtime): void {
+export function hintForUse(event: RequestEvent, { options, core, cookie }: Used): void {
 	if (used.has(options) && cookie.expires && cookie.maxAge === undefined)
 		hint(
 			'`cookie.expires` is one moment, fixed when the options were made: all sessions end then, and none begins after it. Use `cookie.maxAge`, in seconds'

@@ -2,13 +2,13 @@ import { orThrow } from './errors.js';
 import { Answer, MemoryTable } from './generated/vestiary.js';
 import { checkCommon, checkNumber, checkObject } from './stores/check.js';
 import { parsed } from './stores/options.js';
-import type { AtomicOperations, AtomicOutcome, SessionStoreData, Store } from './types.js';
-
-/** Turns records into text and back. `JSON` is one. */
-export interface Serializer {
-	parse(text: string): SessionStoreData | Promise<SessionStoreData>;
-	stringify(data: SessionStoreData): string;
-}
+import type {
+	AtomicOperations,
+	AtomicOutcome,
+	Serializer,
+	SessionStoreData,
+	Store
+} from './types.js';
 
 /** The options of a {@link MemoryStore}. */
 export interface MemoryStoreOptions {
@@ -30,14 +30,22 @@ export interface MemoryStoreOptions {
 	maxBytes?: number | undefined;
 }
 
+/** The table of a memory store, once it has one, and its prefix. */
+interface Table {
+	readonly table: MemoryTable | undefined;
+	readonly prefix: string;
+}
+
+/** Set by the class, which alone can read its private fields. */
+let readTable: (store: MemoryStore) => Table | undefined;
+
 /**
- * The table of a memory store, once it has one, and what it puts before each ID, if the records in it are as
- * they are read.
+ * The table of a store, if it is a memory store whose records are read as they lie there.
  * @internal
  */
-export let tableOf: (
-	store: Store
-) => { readonly table: MemoryTable | undefined; prefix: string } | undefined;
+export function tableOf(store: Store): Table | undefined {
+	return store instanceof MemoryStore ? readTable(store) : undefined;
+}
 
 /**
  * Keeps sessions in the memory of this process: for development and tests, or a single process
@@ -94,8 +102,8 @@ export class MemoryStore implements Store {
 	}
 
 	static {
-		tableOf = (store) =>
-			store instanceof MemoryStore && store.#serializer === JSON
+		readTable = (store) =>
+			store.#serializer === JSON
 				? {
 						get table() {
 							return store.#made;

@@ -1,6 +1,6 @@
 import type { OwnCookie } from './core.js';
 import { ConfigError } from './errors.js';
-import { checkedCookie, COOKIE_TYPES } from './runtime.js';
+import { checkedCookie, COOKIE_TYPES } from './option-types.js';
 import type { CookieSerializeOptions, SessionCookieOptions } from './types.js';
 
 /** `session.cookie`: the options, with the attributes that this session has of its own. */

@@ -5,8 +5,9 @@ import { ConfigError } from './errors.js';
 import { hint, hintsFor } from './hints.js';
 import { checkNames } from './names.js';
 import { MemoryStore } from './memory-store.js';
+import { checkedCookie, checkType, COOKIE_TYPES } from './option-types.js';
 import { Records } from './records.js';
-import { defaultStore, numberOfSecrets, sharedBy, type Pages } from './shared.js';
+import { defaultStore, numberOfSecrets, sharedBy } from './shared.js';
 import { checkNumber, checkStore, has } from './stores/check.js';
 import { limitPatience } from './stores/patience.js';
 import { Turns } from './turns.js';
@@ -40,8 +41,8 @@ export interface Runtime {
 	readonly writes: Turns;
 	/** Milliseconds that a writer waits for the function of another writer's update. */
 	readonly patience: number;
-	/** Requests under way that have made sub-requests. All handles that understand one cookie share it. */
-	readonly requests: Pages;
+	/** Stands for the application: handles that understand one cookie have the same object. */
+	readonly application: object;
 	/** Whether SvelteKit makes cookies `Secure` at the origin that was asked for last. */
 	secureAt?: { origin: string; secure: boolean };
 }
@@ -54,13 +55,13 @@ const runtimes = new WeakMap<SveltekitSessionConfig, Runtime>();
 export function runtimeOf(options: SveltekitSessionConfig): Runtime {
 	const known = runtimes.get(options);
 	if (known) return known;
-	check('options', options, 'object');
+	checkType('options', options, 'object');
 	checkNames(options, [...Object.keys(OPTION_TYPES), 'secret'], {
 		kind: 'an option',
 		cure: inCookie
 	});
 	for (const [name, type] of Object.entries(OPTION_TYPES))
-		check(name, options[name as keyof SveltekitSessionConfig], type);
+		checkType(name, options[name as keyof SveltekitSessionConfig], type);
 	for (const [name, values] of Object.entries(OPTION_VALUES))
 		checkValue(name, options[name as keyof typeof OPTION_VALUES], values);
 	checkNumber('storeTimeout', options.storeTimeout, {
@@ -114,7 +115,7 @@ export function runtimeOf(options: SveltekitSessionConfig): Runtime {
 	checkCapabilities(options, store);
 	const { encrypt, hashIds, namespace, telemetry } = options;
 	const owner = { secrets: secretsNumber, name: core.name, namespace };
-	const { requests, sessions } = sharedBy(owner, store);
+	const { application, sessions } = sharedBy(owner, store);
 	const { retired, touched, columns } = sessions;
 	const timeout = store instanceof MemoryStore ? 0 : timeoutOf(options.storeTimeout);
 	limitPatience(store, timeout === 0 ? Infinity : timeout);
@@ -137,7 +138,7 @@ export function runtimeOf(options: SveltekitSessionConfig): Runtime {
 		// An atomic store finds out itself that another handle has written meanwhile.
 		writes: store.atomic ? new Turns() : sessions.writes,
 		patience: timeoutOf(options.storeTimeout) || LONGEST_TIMER,
-		requests
+		application
 	};
 	runtimes.set(options, runtime);
 	if (developing) hintsFor(options).forEach(hint);
@@ -192,38 +193,9 @@ const OPTION_VALUES = {
 /** What only an atomic store can do. */
 const NEED_ATOMIC = ['idleTimeout', 'renewAfter'] as const;
 
-/** The attributes of a cookie, and the types of their values. */
-export const COOKIE_TYPES = {
-	domain: 'string',
-	encode: 'function',
-	expires: 'Date',
-	httpOnly: 'boolean',
-	maxAge: 'number',
-	partitioned: 'boolean',
-	path: 'string',
-	priority: 'string',
-	sameSite: 'boolean or string',
-	secure: 'boolean'
-} as const;
-
 /** The cure for an attribute of the cookie that stands among the options. */
 function inCookie(name: string): string | undefined {
 	return Object.hasOwn(COOKIE_TYPES, name) ? `write \`cookie: { ${name} }\`` : undefined;
-}
-
-/** JavaScript callers get told what the compiler tells the others. */
-function check(name: string, value: unknown, expected: string): void {
-	if (value === undefined && name !== 'options') return;
-	let actual: string = typeof value;
-	if (value === null) actual = 'null';
-	else if (value instanceof Date) actual = 'Date';
-	else if (Array.isArray(value)) actual = 'list';
-	if (!expected.split(' or ').includes(actual)) {
-		throw new ConfigError(
-			'options',
-			`\`${name}\` must be ${article(expected)} ${expected}, not ${actual}`
-		);
-	}
 }
 
 /** By this, requests of this process find the open sessions of a user, whose handles have the same store. */
@@ -246,10 +218,6 @@ function checkSessionsPerUser(most: number | undefined): void {
 export function checkWellFormed(what: string, text: string | undefined): void {
 	if (text === undefined || !/\p{Surrogate}/u.test(text)) return;
 	throw new ConfigError('options', `${what} must be well-formed: it has a lone surrogate`);
-}
-
-function article(noun: string): string {
-	return /^[aeiou]/i.test(noun) ? 'an' : 'a';
 }
 
 function checkValue(
@@ -291,30 +259,6 @@ function checkCapabilities(options: SveltekitSessionConfig, store: Store): void 
 		'store_capability',
 		`${wanted} needs a store that compares before it writes, and this one does not (\`store.atomic\`): use MemoryStore, SqliteStore, RedisStore or UpstashRedisStore, with the default serializer`
 	);
-}
-
-/**
- * The attributes of a cookie that are set.
- * @throws ConfigError for what is no attribute, or of another type
- */
-export function checkedCookie(cookie: CookieSerializeOptions = {}): CookieSerializeOptions {
-	const checked: CookieSerializeOptions = {};
-	checkNames(cookie, Object.keys(COOKIE_TYPES), { kind: 'a cookie option', prefix: 'cookie.' });
-	for (const [name, value] of Object.entries(cookie) as [string, unknown][]) {
-		check(`cookie.${name}`, value, COOKIE_TYPES[name as keyof typeof COOKIE_TYPES]);
-		if (typeof value === 'number' && !Number.isFinite(value))
-			throw new ConfigError(
-				'cookie_option',
-				`\`cookie.${name}\` is not valid: a finite number of seconds`
-			);
-		if (value instanceof Date && Number.isNaN(value.getTime()))
-			throw new ConfigError(
-				'cookie_option',
-				`\`cookie.${name}\` is not valid: a Date between 1970 and the year 9999`
-			);
-		if (value !== undefined) Object.assign(checked, { [name]: value });
-	}
-	return checked;
 }
 
 /** What an encoder makes has to be read back: as it is, or percent-decoded. */

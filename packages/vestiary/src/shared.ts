@@ -2,7 +2,6 @@ import { Cache, Recent } from './bounded.js';
 import { Columns } from './columns.js';
 import { mostRecentIds } from './generated/vestiary.js';
 import { MemoryStore } from './memory-store.js';
-import type { Scope } from './scope.js';
 import { clientOf } from './stores/client.js';
 import { Turns } from './turns.js';
 import type { Store } from './types.js';
@@ -13,14 +12,11 @@ import type { Store } from './types.js';
  * values of the options and not by the identity of an object.
  */
 export interface Shared {
-	/** Requests under way that have made sub-requests. */
-	readonly requests: Pages;
+	/** Stands for the application: handles that understand one cookie have the same object. */
+	readonly application: object;
 	/** The state of the sessions in one store. */
 	readonly sessions: SessionState;
 }
-
-/** Requests under way, by the IDs of their sessions. */
-export type Pages = Map<string, Set<Scope>>;
 
 /** State about the sessions in one store. */
 export interface SessionState {
@@ -46,7 +42,6 @@ export interface Owner {
 /** The state that handles with these options and this store share. */
 export function sharedBy(owner: Owner, store: Store): Shared {
 	const application = applications.get(JSON.stringify(owner), () => ({
-		requests: new Map(),
 		keys: new WeakMap(),
 		stores: new Cache(STORES),
 		clients: new Cache(STORES)
@@ -59,7 +54,7 @@ export function sharedBy(owner: Owner, store: Store): Shared {
 		writes: new Turns(),
 		columns: new Columns()
 	}));
-	return { requests: application.requests, sessions };
+	return { application, sessions };
 }
 
 /**
@@ -83,7 +78,6 @@ export function defaultStore(name: string, namespace: string | undefined): Store
 
 /** State of one application: of all handles with the same secrets, cookie name and namespace. */
 interface Application {
-	readonly requests: Pages;
 	/** The names under which the state of stores is kept that were seen. */
 	readonly keys: WeakMap<Store, string>;
 	readonly stores: Cache<string, SessionState>;

@@ -3,13 +3,26 @@ import type { RequestEvent } from '@sveltejs/kit';
 import type { Runtime } from './runtime.js';
 import { partial, type Scope } from './scope.js';
 import { storedId } from './session.js';
-import type { Pages } from './shared.js';
 
 /**
- * The requests that `event.fetch` has made, and the pages that they are a part of: of each handle one. SvelteKit
+ * The requests that `event.fetch` has made, and the pages that they are a part of: of each application one. SvelteKit
  * hands the very object on to the hooks, so nothing has to be written into it that could leave the app.
  */
-const parts = new WeakMap<Request, Map<Pages, Scope>>();
+const parts = new WeakMap<Request, Map<object, Scope>>();
+
+/** Pages under way that have made sub-requests, by the IDs of their sessions. */
+type Pages = Map<string, Set<Scope>>;
+
+/** The pages of each application. */
+const applications = new WeakMap<object, Pages>();
+
+export function pagesOf({ application }: Runtime): Pages {
+	const known = applications.get(application);
+	if (known) return known;
+	const pages: Pages = new Map();
+	applications.set(application, pages);
+	return pages;
+}
 
 /**
  * SvelteKit answers `event.fetch('/api')` by running the hooks again, with another event. Both speak
@@ -52,7 +65,7 @@ export function markSubRequests(event: RequestEvent, scope: Scope): void {
 		const of = new Map(before);
 		parts.set(request, of);
 		if (!ours) return fetch(request);
-		of.set(scope.runtime.requests, scope);
+		of.set(scope.runtime.application, scope);
 		register(scope);
 		return fetch(request);
 	};
@@ -64,10 +77,11 @@ export function markSubRequests(event: RequestEvent, scope: Scope): void {
 export function pageOf(event: RequestEvent, runtime: Runtime): Scope | undefined {
 	const { isSubRequest, request } = partial(event);
 	if (!isSubRequest || !request) return undefined;
-	const parent = parts.get(request)?.get(runtime.requests);
-	if (parent || runtime.requests.size === 0) return parent;
+	const parent = parts.get(request)?.get(runtime.application);
+	const pages = pagesOf(runtime);
+	if (parent || pages.size === 0) return parent;
 	for (const id of runtime.core.readCookies(request.headers.get('cookie')) ?? []) {
-		const [page, ...others] = runtime.requests.get(id) ?? [];
+		const [page, ...others] = pages.get(id) ?? [];
 		// Of two pages of one visitor either may be the one.
 		if (page && others.length === 0) return page;
 	}
@@ -78,18 +92,19 @@ export function pageOf(event: RequestEvent, runtime: Runtime): Scope | undefined
 function register(scope: Scope): void {
 	const id = scope.session && storedId(scope.session);
 	if (scope.left || id === undefined) return;
-	const { requests } = scope.runtime;
-	requests.set(id, (requests.get(id) ?? new Set()).add(scope));
+	const pages = pagesOf(scope.runtime);
+	pages.set(id, (pages.get(id) ?? new Set()).add(scope));
 	scope.registered.add(id);
 }
 
 /** Nothing is a part of a request any more whose response leaves. */
 export function unmark(scope: Scope): void {
-	const { requests } = scope.runtime;
+	if (scope.registered.size === 0) return;
+	const pages = pagesOf(scope.runtime);
 	for (const id of scope.registered) {
-		const pages = requests.get(id);
-		pages?.delete(scope);
-		if (pages?.size === 0) requests.delete(id);
+		const same = pages.get(id);
+		same?.delete(scope);
+		if (same?.size === 0) pages.delete(id);
 	}
 	scope.registered.clear();
 }

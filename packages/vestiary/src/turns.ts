@@ -1,6 +1,5 @@
 import { newContext } from './async-context.js';
 import { StoreError, UpdateNestedError } from './errors.js';
-import type { Scope } from './scope.js';
 
 /** A writer's turn at a session. */
 export interface Turn {
@@ -120,7 +119,8 @@ async function endsWithin(promise: Promise<unknown>, milliseconds: number): Prom
 
 /** An update whose function runs, as seen from inside of it. */
 interface Update {
-	readonly scope: Scope;
+	/** The request that runs it, by identity. */
+	readonly request: object;
 	readonly id: string;
 	over: boolean;
 	readonly around: Update | undefined;
@@ -132,10 +132,14 @@ const context = newContext<Update>();
 /** Whether {@link refuseNested} knows what is called by the function of an update. */
 export const knowsNested: boolean = context !== undefined;
 
-/** Runs the function of an update. */
-export function runUpdate<T>(scope: Scope, id: string, run: () => T | Promise<T>): T | Promise<T> {
+/** Runs the function of an update that a request makes. */
+export function runUpdate<T>(
+	request: object,
+	id: string,
+	run: () => T | Promise<T>
+): T | Promise<T> {
 	if (!context) return run();
-	const update: Update = { scope, id, over: false, around: context.getStore() };
+	const update: Update = { request, id, over: false, around: context.getStore() };
 	const end = (): void => {
 		update.over = true;
 	};
@@ -149,9 +153,9 @@ export function runUpdate<T>(scope: Scope, id: string, run: () => T | Promise<T>
  * The error for what an update's function does to the same session, also by `event.fetch`: it would be written
  * between the read and the write of the update, which would then begin again and again.
  */
-export function nestedIn(scope: Scope, id: string | undefined): UpdateNestedError | undefined {
+export function nestedIn(request: object, id: string | undefined): UpdateNestedError | undefined {
 	for (let update = context?.getStore(); update; update = update.around)
-		if (!update.over && (update.scope === scope || update.id === id))
+		if (!update.over && (update.request === request || update.id === id))
 			return new UpdateNestedError();
 	return undefined;
 }

@@ -53,6 +53,12 @@ export interface SessionStoreData {
 	meta?: SessionMeta;
 }
 
+/** Turns records into text and back. `JSON` is one. */
+export interface Serializer {
+	parse(text: string): SessionStoreData | Promise<SessionStoreData>;
+	stringify(data: SessionStoreData): string;
+}
+
 /** Vestiary's own metadata of a session: JSON. Instants are in milliseconds since the epoch. */
 export interface SessionMeta {
 	/** When the session was created. */

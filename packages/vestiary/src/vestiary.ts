@@ -13,7 +13,7 @@ export {
 } from './errors.js';
 export { sveltekitSessionHandle, type SessionHandle } from './handle.js';
 export { type LoginOptions } from './login-options.js';
-export { MemoryStore, type MemoryStoreOptions, type Serializer } from './memory-store.js';
+export { MemoryStore, type MemoryStoreOptions } from './memory-store.js';
 export { Session } from './session.js';
 export { fromExpressStore, type ExpressStore } from './stores/express.js';
 // Not by name: a re-exported interface can only be merged (`declare module 'vestiary'`) this way.

@@ -1,7 +1,7 @@
 import { ConfigError } from '../errors.js';
 import { building } from '../environment.js';
-import type { Serializer } from '../memory-store.js';
 import { checkNames } from '../names.js';
+import type { Serializer } from '../types.js';
 import { LONGEST } from './options.js';
 
 /** Refuses options of a store that do not have the client, before it loses anything. */

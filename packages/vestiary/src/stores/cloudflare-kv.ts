@@ -1,7 +1,6 @@
 import '../server-only.js';
 
-import type { Serializer } from '../memory-store.js';
-import type { SessionStoreData, Store } from '../types.js';
+import type { Serializer, SessionStoreData, Store } from '../types.js';
 import { checkClient, checkCommon } from './check.js';
 import { isRemote } from './client.js';
 import { full, millis, parsed, type StoreOptions } from './options.js';

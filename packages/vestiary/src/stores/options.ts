@@ -1,7 +1,6 @@
 import { redacted } from '../cause.js';
 import { DataError } from '../errors.js';
-import type { Serializer } from '../memory-store.js';
-import type { SessionStoreData } from '../types.js';
+import type { Serializer, SessionStoreData } from '../types.js';
 
 /** What the options of all stores have in common. */
 export interface StoreOptions {

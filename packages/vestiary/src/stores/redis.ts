@@ -1,10 +1,10 @@
 import '../server-only.js';
 
-import type { Serializer } from '../memory-store.js';
 import type {
 	AtomicOperations,
 	AtomicOutcome,
 	AtomicRead,
+	Serializer,
 	SessionStoreData,
 	Store
 } from '../types.js';

@@ -6,8 +6,13 @@ import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { redacted } from '../cause.js';
 import { building } from '../environment.js';
 import { ConfigError, StoreError } from '../errors.js';
-import type { Serializer } from '../memory-store.js';
-import type { AtomicOperations, AtomicOutcome, SessionStoreData, Store } from '../types.js';
+import type {
+	AtomicOperations,
+	AtomicOutcome,
+	Serializer,
+	SessionStoreData,
+	Store
+} from '../types.js';
 import { checkCommon, checkObject, has } from './check.js';
 import { full, MARK_HEADS, millis, parsed, type StoreOptions } from './options.js';
 import { patienceOf } from './patience.js';

@@ -1,7 +1,6 @@
 import '../server-only.js';
 
-import type { Serializer } from '../memory-store.js';
-import type { AtomicOperations, SessionStoreData, Store } from '../types.js';
+import type { AtomicOperations, Serializer, SessionStoreData, Store } from '../types.js';
 import { readBoth } from './both.js';
 import { COMPARE_AND_SET, COMPARE_AND_TOUCH, outcomeOf, TIME } from './compare-and-set.js';
 import { checkClient, checkCommon } from './check.js';

@@ -1,7 +1,13 @@
 import { initSync } from '../generated/vestiary.js';
 
-/** Linear memory of the one instance; set before anything else of the package is evaluated. */
-export let memory: WebAssembly.Memory;
+let linear: WebAssembly.Memory;
+
+/** Linear memory of the one instance, which is started before anything else of the package is evaluated. */
+export const memory: Pick<WebAssembly.Memory, 'buffer'> = {
+	get buffer() {
+		return linear.buffer;
+	}
+};
 
 /** Instantiates the core. Synchronous, so that importing the package is all a user has to do. */
 export function start(module: WebAssembly.Module): void {
@@ -9,5 +15,5 @@ export function start(module: WebAssembly.Module): void {
 	// and would be taken for bytes.
 	if (!(module instanceof WebAssembly.Module))
 		Object.setPrototypeOf(module, WebAssembly.Module.prototype);
-	memory = initSync({ module }).memory;
+	linear = initSync({ module }).memory;
 }
