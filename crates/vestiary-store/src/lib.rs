@@ -42,7 +42,6 @@
 
 mod clock;
 mod config;
-mod drive;
 mod erased;
 mod error;
 mod event;
@@ -57,6 +56,7 @@ mod users;
 // The stores outside the process, and the suite for all.
 #[cfg(any(feature = "redis", feature = "sqlite", feature = "postgres"))]
 mod failure;
+mod host;
 #[cfg(any(feature = "redis", feature = "sqlite", feature = "postgres"))]
 mod options;
 #[cfg(feature = "postgres")]
@@ -73,10 +73,10 @@ pub mod testing;
 #[cfg(all(feature = "clock", not(target_arch = "wasm32")))]
 pub use clock::set_clock;
 pub use config::{Config, Encrypt, OnStoreError, SameSite};
-pub use drive::Compute;
 pub use erased::AnyStore;
 pub use error::{SessionError, StoreOperation, WrongType};
 pub use event::{Event, Reason};
+pub use host::Compute;
 pub use memory::MemoryStore;
 pub use revocations::{RequestId, RevokedBy};
 pub use sessions::{Cookies, Found, Loaded, Sessions, Stored, Written};

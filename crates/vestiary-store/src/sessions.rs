@@ -9,14 +9,14 @@ use std::{
 use vestiary::{
     Error, Follower, Handle, KeyRing, Lead, Limits, Meta, Options, RecentIds, Record, SealRing,
     SessionId, SetCookie, Ttl, UnixMillis, UserRef, WriteId, cookie_header,
-    protocol::{Change, Commit, Destroy, Kind, Lifetime, Rotate, Terms, Touch},
+    protocol::{self, Change, Moved, Reason, Rules, Seen, Terms},
 };
 
 use crate::{
     AnyStore, Config, Encrypt, Event, OnStoreError, Outcome, SessionError, Store, StoreOperation,
     UserList, clock,
-    drive::{self, Compute, Drive, Rotated},
-    event::{Listener, Reason},
+    event::{self, Listener},
+    host::{Compute, StoreHost},
     revocations::{RequestId, Revocations, RevokedBy},
     users::{Admission, name_of},
 };
@@ -54,8 +54,7 @@ pub(crate) struct Inner {
     pub(crate) timeout: Option<Duration>,
     pub(crate) sessions_per_user: usize,
     keys: KeyRing,
-    seals: Option<SealRing>,
-    migrates: bool,
+    pub(crate) rules: Rules,
     on_store_error: OnStoreError,
     listener: Option<Listener>,
     /// IDs that this process has taken out of use lately.
@@ -149,23 +148,32 @@ impl Sessions {
         let keys = KeyRing::checked(&config.secrets, namespace, production)?;
         let seals = match config.encrypt {
             Encrypt::Off => None,
-            Encrypt::On | Encrypt::Migrate => Some(SealRing::new(&config.secrets, namespace)?),
+            Encrypt::On | Encrypt::Migrate => {
+                Some(Arc::new(SealRing::new(&config.secrets, namespace)?))
+            }
         };
         let recent = || Mutex::new(RecentIds::new(RecentIds::MOST));
+        let (store, options) = (AnyStore::new(store), Arc::new(options));
+        let rules = Rules {
+            options: Arc::clone(&options),
+            seals,
+            migrates: config.encrypt == Encrypt::Migrate,
+            resends: store.resends(),
+            default_ttl: store.default_ttl(),
+        };
         Ok(Self {
             inner: Arc::new(Inner {
-                store: AnyStore::new(store),
+                store,
                 timeout: config.store_timeout,
                 sessions_per_user: config.sessions_per_user,
                 keys,
-                seals,
-                migrates: config.encrypt == Encrypt::Migrate,
+                rules,
                 on_store_error: config.on_store_error,
                 listener: config.on_event.clone(),
                 retired: recent(),
                 touched: recent(),
                 revocations: Revocations::default(),
-                options: Arc::new(options),
+                options,
             }),
         })
     }
@@ -352,12 +360,15 @@ impl Sessions {
         if !self.admits_write(stored).await? {
             return Ok(None);
         }
-        let now = clock::now();
-        let Stored { id, record, at } = stored.clone();
-        let [mark, next] = write_ids()?;
-        let mut machine = Commit::new(id, (record, at), change, mark, self.terms(now)?);
-        let written = drive::commit(self, &mut machine, next, now, compute).await;
-        let written = self.traced(stored, written)?;
+        let mut host = StoreHost::new(self, StoreOperation::Write).computing(compute);
+        let written =
+            protocol::commit(&mut host, &self.inner.rules, stored.into(), &change, None).await;
+        let written = match self.traced(stored, written)? {
+            protocol::Written::Gone => None,
+            protocol::Written::Saved { session, merged, .. } => {
+                Some(Written { stored: Stored::from(*session), merged })
+            }
+        };
         if written.as_ref().is_none_or(|written| written.stored.id != stored.id) {
             self.retire(&stored.id);
         }
@@ -387,9 +398,9 @@ impl Sessions {
             let nothing = || "{}".to_owned();
             return Ok(self.commit(stored, nothing(), nothing()).await?.map(|it| it.stored));
         }
-        let Stored { id, record, at } = stored.clone();
-        let machine = Touch::new(id, (record, at), &self.terms(now)?);
-        let touched = self.traced(stored, drive::touch(self, machine, now).await)?;
+        let mut host = StoreHost::new(self, StoreOperation::Touch);
+        let touched = protocol::touch(&mut host, &self.inner.rules, stored.into()).await;
+        let touched = self.traced(stored, touched)?.map(|touched| Stored::from(*touched));
         if touched.as_ref().is_none_or(|touched| touched.id != stored.id) {
             self.retire(&stored.id);
         }
@@ -417,10 +428,10 @@ impl Sessions {
     /// # Errors
     /// [`SessionError`] if the store did not confirm it: it may be there yet.
     pub async fn destroy(&self, stored: &Stored) -> Result<Option<bool>, SessionError> {
-        let Stored { id, record, at } = stored;
-        let destroy = Destroy::new(id.clone(), record, *at);
-        let last = Box::pin(drive::destroy(self, destroy, id.clone())).await?;
-        self.retire(id);
+        let mut host = StoreHost::new(self, StoreOperation::Remove);
+        let ending = protocol::destroy(&mut host, &self.inner.rules, stored.into());
+        let last = Box::pin(ending).await?;
+        self.retire(&stored.id);
         self.retire(&last);
         let key = self.inner.options.store_key(&last);
         let confirmed = self.ask(StoreOperation::Remove, self.inner.store.confirm(&key)).await;
@@ -438,17 +449,14 @@ impl Sessions {
             return Ok(None);
         }
         let bound = stored.record.meta().user.is_some();
-        let renewal = |now| {
-            let grace = self.inner.options.timeouts().grace(now);
-            Ok(Kind::Renewal { grace, write_id: write_id()? })
-        };
-        match self.rotate(stored, bound, renewal).await? {
-            Rotated::To(renewed) => {
-                self.tell(Event::Rotated { reason: Reason::Renewal });
-                Ok(Some(*renewed))
+        let grace = self.inner.options.timeouts().grace(clock::now());
+        match self.rotate(stored, bound, Reason::Renewal(grace)).await? {
+            Moved::To(renewed) => {
+                self.tell(Event::Rotated { reason: event::Reason::Renewal });
+                Ok(Some(Stored::from(*renewed)))
             }
-            Rotated::Elsewhere(Some(id)) => self.current(&id).await,
-            Rotated::Elsewhere(None) | Rotated::Gone => Ok(None),
+            Moved::Elsewhere(Some(id)) => self.current(&id).await,
+            Moved::Elsewhere(None) | Moved::Gone => Ok(None),
         }
     }
 
@@ -464,18 +472,19 @@ impl Sessions {
         owner: Option<UserRef>,
     ) -> Result<Option<Stored>, SessionError> {
         let bound = owner.is_some();
-        let login = |now| Ok(Kind::Privilege(Box::new(self.record(data, owner.clone(), now)?)));
+        let record = Box::new(self.record(data, owner, clock::now())?);
+        let login = || Reason::Privilege(record.clone(), Ttl::Infinite);
         let mut current = Some(stored.clone());
         for _ in 0..=RENEWALS {
             let Some(old) = current else { return Ok(None) };
-            current = match self.rotate(&old, bound, login).await? {
-                Rotated::To(next) => {
-                    self.tell(Event::Rotated { reason: Reason::Login });
-                    return Ok(Some(*next));
+            current = match self.rotate(&old, bound, login()).await? {
+                Moved::To(next) => {
+                    self.tell(Event::Rotated { reason: event::Reason::Login });
+                    return Ok(Some(Stored::from(*next)));
                 }
                 // Renewed meanwhile, it goes on under another ID, and is to end there.
-                Rotated::Elsewhere(Some(id)) => self.current(&id).await?,
-                Rotated::Elsewhere(None) | Rotated::Gone => None,
+                Moved::Elsewhere(Some(id)) => self.current(&id).await?,
+                Moved::Elsewhere(None) | Moved::Gone => None,
             };
         }
         // Left alone it would be somebody's who knows its ID, next to the new one.
@@ -486,24 +495,16 @@ impl Sessions {
         &self,
         stored: &Stored,
         bound: bool,
-        kind: impl Fn(UnixMillis) -> Result<Kind, SessionError>,
-    ) -> Result<Rotated, SessionError> {
-        let mut lost = None;
-        for _ in 0..3 {
-            let (now, id) = (clock::now(), self.new_id()?);
-            let (Stored { id: old, record, at }, terms) = (stored.clone(), self.terms(now)?);
-            let loaded = (record, at);
-            let machine = Rotate::new(old, loaded, id, kind(now)?, write_id()?, terms, now)?;
-            let Some(rotated) = drive::rotate(self, machine, bound, &mut lost).await? else {
-                continue;
-            };
-            self.retire(&stored.id);
-            if let Rotated::To(next) = &rotated {
-                self.note_touch(next);
-            }
-            return Ok(rotated);
+        reason: Reason,
+    ) -> Result<Moved, SessionError> {
+        let mut host = StoreHost::new(self, StoreOperation::Write);
+        let rules = &self.inner.rules;
+        let moved = protocol::rotate(&mut host, rules, stored.into(), reason, bound).await?;
+        self.retire(&stored.id);
+        if let Moved::To(next) = &moved {
+            self.note_touch(&Stored::from(Seen::clone(next)));
         }
-        Err(lost.unwrap_or(SessionError::Busy))
+        Ok(moved)
     }
 
     /// The session that an ID leads to now, over renewals, for a request that had it open before.
@@ -770,16 +771,16 @@ impl Sessions {
         key: &str,
         text: Cow<'t, str>,
     ) -> Result<Cow<'t, str>, SessionError> {
-        match &self.inner.seals {
+        match &self.inner.rules.seals {
             None => Ok(text),
             Some(seals) => Ok(seals.seal(id, key, &text, &entropy()?).into()),
         }
     }
 
     pub(crate) fn opened(&self, id: &SessionId, key: &str, text: String) -> Result<String, Error> {
-        match self.inner.seals.as_ref().map(|seals| seals.open(id, key, &text)) {
+        match self.inner.rules.seals.as_ref().map(|seals| seals.open(id, key, &text)) {
             None => Ok(text),
-            Some(Err(Error::NotSealed)) if self.inner.migrates => Ok(text),
+            Some(Err(Error::NotSealed)) if self.inner.rules.migrates => Ok(text),
             Some(opened) => opened,
         }
     }
@@ -797,20 +798,18 @@ impl Sessions {
             }
         }
     }
+}
 
-    /// How long a session of a user lasts that is used now: one with this metadata.
-    pub(crate) fn lifetime(&self, meta: Option<&Meta>, now: UnixMillis) -> Lifetime {
-        let Inner { options, store, .. } = &*self.inner;
-        let own = meta.map_or(Cow::Borrowed(&**options), |meta| options.for_session(meta));
-        let ttl = match own.ttl(now) {
-            Ttl::Infinite => store.default_ttl(),
-            ttl @ Ttl::Millis(_) => ttl,
-        };
-        options.timeouts().lifetime(ttl)
+impl From<&Stored> for Seen {
+    fn from(stored: &Stored) -> Self {
+        let Stored { id, record, at } = stored.clone();
+        Self { id, record, at }
     }
+}
 
-    pub(crate) fn driver(&self, operation: StoreOperation, bound: bool) -> Drive<'_> {
-        Drive::new(self, operation, bound)
+impl From<Seen> for Stored {
+    fn from(Seen { id, record, at }: Seen) -> Self {
+        Self { id, record, at }
     }
 }
 
@@ -858,12 +857,6 @@ pub(crate) fn write_id() -> Result<WriteId, SessionError> {
 }
 
 /// Two new marks, for the price of one.
-fn write_ids() -> Result<[WriteId; 2], SessionError> {
-    let mut entropy = [[0; WriteId::ENTROPY]; 2];
-    getrandom::fill(entropy.as_flattened_mut()).map_err(|_| SessionError::Entropy)?;
-    Ok(entropy.map(|bytes| WriteId::from_entropy(&bytes)))
-}
-
 /// A new name for a session in the list of its user.
 pub(crate) fn new_handle() -> Result<Handle, SessionError> {
     Ok(Handle::from_entropy(&entropy()?))
@@ -871,8 +864,12 @@ pub(crate) fn new_handle() -> Result<Handle, SessionError> {
 
 pub(crate) fn entropy<const N: usize>() -> Result<[u8; N], SessionError> {
     let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|_| SessionError::Entropy)?;
+    fill(&mut bytes)?;
     Ok(bytes)
+}
+
+pub(crate) fn fill(bytes: &mut [u8]) -> Result<(), SessionError> {
+    getrandom::fill(bytes).map_err(|_| SessionError::Entropy)
 }
 
 /// A table is whole after each of its calls, so a panic elsewhere does not spoil it.

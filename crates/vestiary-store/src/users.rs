@@ -1,13 +1,13 @@
 use std::fmt;
 
 use vestiary::{
-    Error, Handle, Meta, UnixMillis, UserRef,
-    protocol::{OwnEnd, Proof, UserChange, UserCommit, UserSessions},
+    Error, Handle, Meta, SessionId, UnixMillis, UserRef,
+    protocol::{self, Changed, OwnEnd, Proof, UserChange, UserSessions},
 };
 
 use crate::{
-    SessionError, Sessions, Store as _, StoreOperation, clock, drive, revocations::RequestId,
-    sessions::new_handle,
+    SessionError, Sessions, Store as _, StoreOperation, clock, host::StoreHost,
+    revocations::RequestId, sessions::new_handle,
 };
 
 /// The sessions of one user: [`Sessions::of`].
@@ -111,7 +111,7 @@ impl UserList {
 
     /// Takes a session out of the list that has ended, or was never stored.
     pub(crate) async fn remove(&self, handle: &Handle) -> Result<(), SessionError> {
-        self.change(UserChange::Remove(handle.clone())).await.map(drop)
+        self.change(&UserChange::Remove(handle.clone()), None).await.map(drop)
     }
 
     /// Ends all but this one, and keeps logins out that are under way.
@@ -148,9 +148,9 @@ impl UserList {
             since,
             most: self.sessions.inner.sessions_per_user,
         };
-        match self.change(change).await {
-            Ok(true) => {}
-            Ok(false) => return Err(SessionError::LoginOutdated),
+        match self.change(&change, None).await {
+            Ok(Changed { made: true, .. }) => {}
+            Ok(_) => return Err(SessionError::LoginOutdated),
             Err(error) => {
                 // It may have been listed, but there is no session.
                 if error.is_store() {
@@ -175,13 +175,14 @@ impl UserList {
             return Ok(if seen { Admission::Listed } else { Admission::Revoked });
         }
         let now = clock::now();
-        let is_stale = list.is_stale(handle, self.sessions.lifetime(Some(meta), now).ttl, now);
+        let is_stale =
+            list.is_stale(handle, self.sessions.inner.rules.lifetime(Some(meta), now).ttl, now);
         Ok(if is_stale { Admission::Stale } else { Admission::Listed })
     }
 
     /// Writes that a session is used. False if it is not in the list: it was revoked.
     pub(crate) async fn seen(&self, handle: &Handle, meta: &Meta) -> Result<bool, SessionError> {
-        self.change_of(UserChange::Seen(handle.clone()), Some(meta)).await
+        Ok(self.change(&UserChange::Seen(handle.clone()), Some(meta)).await?.made)
     }
 
     async fn read(&self) -> Result<UserSessions, SessionError> {
@@ -190,17 +191,16 @@ impl UserList {
         let Some(text) = self.sessions.ask(StoreOperation::Read, read).await? else {
             return Ok(UserSessions::default());
         };
-        Ok(UserSessions::decode(&drive::opened_list(&self.sessions, &self.key, text)?)?)
+        let text = self.sessions.opened(&SessionId::parse(&self.key)?, &self.key, text)?;
+        Ok(UserSessions::decode(&text)?)
     }
 
     async fn end(&self, keep: Option<&Handle>) -> Result<(), SessionError> {
         self.check_name()?;
         let by = self.request();
         let at = self.store_clock().await?.unwrap_or_else(clock::now);
-        let lifetime = self.sessions.lifetime(None, clock::now());
-        let mut machine = UserCommit::new(UserChange::End { keep: keep.cloned(), at }, lifetime);
-        drive::user(&self.sessions, &mut machine, &self.key).await?;
-        let ended = OwnEnd { at, before: machine.ended_before().unwrap_or_default() };
+        let changed = self.change(&UserChange::End { keep: keep.cloned(), at }, None).await?;
+        let ended = OwnEnd { at, before: changed.ended_before.unwrap_or_default() };
         self.sessions.inner.revocations.all(&self.key, keep, ended, by);
         Ok(())
     }
@@ -214,19 +214,16 @@ impl UserList {
         self.sessions.inner.revocations.ended(&self.key, self.request()?)
     }
 
-    async fn change(&self, change: UserChange) -> Result<bool, SessionError> {
-        self.change_of(change, None).await
-    }
-
-    /// A change that concerns a session with this metadata.
-    async fn change_of(
+    /// A change, perhaps of a session with this metadata.
+    async fn change(
         &self,
-        change: UserChange,
+        change: &UserChange,
         meta: Option<&Meta>,
-    ) -> Result<bool, SessionError> {
+    ) -> Result<Changed, SessionError> {
         self.check_name()?;
-        let lifetime = self.sessions.lifetime(meta, clock::now());
-        drive::user(&self.sessions, &mut UserCommit::new(change, lifetime), &self.key).await
+        let mut host = StoreHost::new(&self.sessions, StoreOperation::Write);
+        let rules = &self.sessions.inner.rules;
+        protocol::change_list(&mut host, rules, &self.key, change, meta).await
     }
 
     /// The store's clock, which dates the end of all sessions, if it has one. Otherwise this server's does.
@@ -241,7 +238,7 @@ impl UserList {
 }
 
 impl UserSession {
-    fn of(session: &vestiary::protocol::UserSession) -> Self {
+    fn of(session: &protocol::UserSession) -> Self {
         // A list has labels as JSON text.
         let label = session.label.as_deref().and_then(|label| serde_json::from_str(label).ok());
         let (handle, created, seen) = (session.handle.clone(), session.created, session.seen);

@@ -14,11 +14,11 @@ mod constants;
 mod convert;
 mod cookie;
 mod decide;
-mod machine;
 mod memory;
 mod operations;
 mod options;
 mod record;
+mod running;
 mod users;
 
 #[cfg(target_arch = "wasm32")]

@@ -7,7 +7,7 @@ use wasm_bindgen::prelude::*;
 
 use crate::{
     convert::{millis, thrown, ttl_of},
-    machine::Answer,
+    running::Answer,
 };
 
 /// Records in memory.

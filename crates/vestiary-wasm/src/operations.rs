@@ -1,24 +1,23 @@
-//! Changes of one session: the machines of `vestiary::protocol` that a driver runs.
+//! Changes of one session: the operations of `vestiary::protocol` that a driver runs.
 
-use alloc::{boxed::Box, string::String};
+use alloc::{boxed::Box, string::String, sync::Arc};
 
 use vestiary::{
     CookieOverrides, Meta, UnixMillis,
-    protocol::{Change, Commit, Destroy, Kind, OwnEnd, Proof, Rotate, Terms, Touch},
+    protocol::{self, Change, Moved, OwnEnd, Pending, Proof, Reason, Seen, Terms},
 };
 use wasm_bindgen::prelude::*;
 
 use crate::{
-    convert::{millis, session_id, thrown, ttl_number, ttl_of},
-    machine::{Answer, Machine, Step},
+    convert::{millis, thrown, ttl_of},
     options::Core,
+    running::{Answer, Ended, Ending, Running, Step},
 };
 
 #[wasm_bindgen]
 impl Core {
     /// A change of the session `id`, loaded as `text` at `read_at`: from `base` to `mine`, or by a function if there
-    /// is no `mine`. `cookie` changes the session's own cookie attributes, `{}` to none. 12 random bytes are in the input.
-    #[expect(clippy::too_many_arguments, reason = "an object would cost a JSON reader or js-sys")]
+    /// is no `mine`. `cookie` changes the session's own cookie attributes, `{}` to none.
     pub fn commit(
         &self,
         id: &str,
@@ -27,84 +26,88 @@ impl Core {
         base: String,
         mine: Option<String>,
         cookie: Option<String>,
-        now: f64,
-    ) -> Result<Machine, String> {
-        let (id, record) = self.loaded(id, text)?;
+    ) -> Result<Running, String> {
+        let session = self.seen(id, text, read_at)?;
         let change = mine.map_or(Change::Rerun, |mine| Change::Merge { base, mine });
-        let record = (record, millis(read_at));
-        let commit = Commit::new(
-            id,
-            record,
-            change,
-            self.write_id(0),
-            self.terms(millis(now), cookie.as_deref())?,
-        );
-        Machine::commit(commit, self.options.load_limits(), millis(now))
+        let cookie = cookie.as_deref().map(CookieOverrides::parse).transpose().map_err(thrown)?;
+        let (rules, limits) = (Arc::clone(&self.rules), self.options.load_limits());
+        Ok(Running::new(async move |mut host| {
+            let written = protocol::commit(&mut host, &rules, session, &change, cookie).await?;
+            Ending::written(written, limits)
+        }))
     }
 
     /// Another TTL for the session `id`, loaded as `text` at `read_at`.
-    pub fn touch(&self, id: &str, text: &str, read_at: f64, now: f64) -> Result<Machine, String> {
-        let (id, record) = self.loaded(id, text)?;
-        let (record, now) = ((record, millis(read_at)), millis(now));
-        Machine::touch(
-            Touch::new(id, record, &self.terms(now, None)?),
-            self.options.load_limits(),
-            now,
-        )
+    pub fn touch(&self, id: &str, text: &str, read_at: f64) -> Result<Running, String> {
+        let session = self.seen(id, text, read_at)?;
+        let (rules, limits) = (Arc::clone(&self.rules), self.options.load_limits());
+        Ok(Running::new(async move |mut host| {
+            match protocol::touch(&mut host, &rules, session).await? {
+                Some(session) => Ending::session(*session, limits),
+                None => Ok(Ending::of(Ended::Gone)),
+            }
+        }))
     }
 
     /// The end of the session `id`, loaded as `text` at `read_at`.
-    pub fn destroy(&self, id: &str, text: &str, read_at: f64) -> Result<Machine, String> {
-        let (id, record) = self.loaded(id, text)?;
-        Machine::destroy(Destroy::new(id, &record, millis(read_at)), self.options.load_limits())
+    pub fn destroy(&self, id: &str, text: &str, read_at: f64) -> Result<Running, String> {
+        let session = self.seen(id, text, read_at)?;
+        let rules = Arc::clone(&self.rules);
+        Ok(Running::new(async move |mut host| {
+            let id = protocol::destroy(&mut host, &rules, session).await?;
+            Ok(Ending { id: Some(id), ..Ending::of(Ended::Done) })
+        }))
     }
 
-    /// Another ID for the session `id`, loaded as `text` at `read_at`, and all that it holds. 36 random
-    /// bytes are in the input.
+    /// Another ID for the session `id`, loaded as `text` at `read_at`, and all that it holds. `owned` if it belongs to
+    /// a user.
     pub fn renew(
         &self,
         id: &str,
         text: &str,
         read_at: f64,
-        new_id: &str,
+        owned: bool,
         now: f64,
-    ) -> Result<Machine, String> {
-        let grace = self.options.timeouts().grace(millis(now));
-        let kind = Kind::Renewal { grace, write_id: self.write_id(1) };
-        self.rotate(id, text, read_at, new_id, kind, f64::INFINITY, now)
+    ) -> Result<Running, String> {
+        let reason = Reason::Renewal(self.options.timeouts().grace(millis(now)));
+        self.rotate(id, text, read_at, reason, owned)
     }
 
     /// Another ID for the session `id`, loaded as `text` at `read_at`, and other data: a login. The new
-    /// record lives `longest` milliseconds at most. 36 random bytes are in the input.
+    /// record lives `longest` milliseconds at most.
     #[expect(clippy::too_many_arguments, reason = "an object would cost a JSON reader or js-sys")]
     pub fn supersede(
         &self,
         id: &str,
         text: &str,
         read_at: f64,
-        new_id: &str,
         data: &str,
         user: Option<String>,
         handle: Option<String>,
         longest: f64,
         now: f64,
-    ) -> Result<Machine, String> {
+    ) -> Result<Running, String> {
         let (terms, limits) = (self.terms(millis(now), None)?, self.options.limits());
+        let owned = user.is_some();
         let record =
             self.record(data, Meta::default(), user, handle, &terms, limits, millis(now))?;
-        self.rotate(id, text, read_at, new_id, Kind::Privilege(Box::new(record)), longest, now)
+        let reason = Reason::Privilege(Box::new(record), ttl_of(longest));
+        self.rotate(id, text, read_at, reason, owned)
     }
 
-    /// What a machine does next, given what the store said of the last step, and the record it gave.
-    /// 12 random bytes are in the input, but of `Done` none are used.
+    /// Lets an operation go on with the answer to its last effect: a text, or the number of an error. 64 new random
+    /// bytes are in the input.
     pub fn answered(
         &self,
-        machine: &mut Machine,
+        running: &mut Running,
         answer: Answer,
         text: Option<String>,
+        number: u32,
         now: f64,
+        elapsed: f64,
     ) -> Result<Step, String> {
-        machine.answered(answer, text, self.write_id(0), millis(now))
+        let entropy = self.input.first_chunk().unwrap_or(&[0; Pending::<()>::ENTROPY]);
+        running.answered(answer, text, number, now, elapsed, entropy)
     }
 }
 
@@ -115,24 +118,28 @@ impl Core {
         Ok(Terms { cookie_change, ..terms })
     }
 
-    #[expect(clippy::too_many_arguments, reason = "those of the two exports above")]
     fn rotate(
         &self,
         id: &str,
         text: &str,
         read_at: f64,
-        new_id: &str,
-        kind: Kind,
-        longest: f64,
-        now: f64,
-    ) -> Result<Machine, String> {
-        let (old, record) = self.loaded(id, text)?;
-        let (new, now) = (session_id(new_id)?, millis(now));
-        let terms = self.terms(now, None)?;
-        let ttl = ttl_of(ttl_number(terms.ttl).min(longest));
-        let (loaded, retirement) = ((record, millis(read_at)), self.write_id(2));
-        let rotate = Rotate::new(old, loaded, new, kind, retirement, Terms { ttl, ..terms }, now);
-        Machine::rotate(rotate.map_err(thrown)?, self.options.load_limits())
+        reason: Reason,
+        owned: bool,
+    ) -> Result<Running, String> {
+        let session = self.seen(id, text, read_at)?;
+        let (rules, limits) = (Arc::clone(&self.rules), self.options.load_limits());
+        Ok(Running::new(async move |mut host| {
+            match protocol::rotate(&mut host, &rules, session, reason, owned).await? {
+                Moved::To(session) => Ending::session(*session, limits),
+                Moved::Elsewhere(id) => Ok(Ending { id, ..Ending::of(Ended::Elsewhere) }),
+                Moved::Gone => Ok(Ending::of(Ended::Gone)),
+            }
+        }))
+    }
+
+    fn seen(&self, id: &str, text: &str, read_at: f64) -> Result<Seen, String> {
+        let (id, record) = self.loaded(id, text)?;
+        Ok(Seen { id, record, at: millis(read_at) })
     }
 }
 

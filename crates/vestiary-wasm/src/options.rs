@@ -4,11 +4,11 @@ use alloc::{borrow::ToOwned as _, boxed::Box, string::String, sync::Arc, vec::Ve
 
 use vestiary::{
     CookieOptions, CookieOverrides, Format, KeyRing, Options, OptionsInput, SameSiteOption,
-    SealRing, Timeouts, WriteId,
+    SealRing, Timeouts, WriteId, protocol::Rules,
 };
 use wasm_bindgen::prelude::*;
 
-use crate::convert::thrown;
+use crate::convert::{thrown, ttl_of};
 
 /// Bytes of the input buffer: more than Node's default limit for all headers of a request, and what a record may
 /// have that is written.
@@ -23,7 +23,8 @@ const OUTPUT: usize = 2 << 10;
 pub struct Core {
     pub(crate) options: Arc<Options>,
     pub(crate) keys: Option<KeyRing>,
-    pub(crate) seals: Option<SealRing>,
+    pub(crate) seals: Option<Arc<SealRing>>,
+    pub(crate) rules: Arc<Rules>,
     pub(crate) input: Box<[u8]>,
     pub(crate) output: Box<[u8]>,
     pub(crate) looked: Box<[usize; 4]>,
@@ -63,6 +64,9 @@ impl Core {
         record_cookie: &str,
         secrets: Option<Vec<String>>,
         seal_secrets: Option<Vec<String>>,
+        migrates: bool,
+        resends: bool,
+        store_ttl: f64,
         production: bool,
     ) -> Result<Core, String> {
         let timeouts = Timeouts::new(idle_timeout, absolute_timeout, renew_after, renew_grace)
@@ -96,11 +100,20 @@ impl Core {
         })
         .map_err(thrown)?;
         let keys = secrets.map(|secrets| KeyRing::checked(&secrets, namespace, production));
-        let seals = seal_secrets.map(|secrets| SealRing::new(&secrets, namespace));
+        let seals = seal_secrets.map(|secrets| SealRing::new(&secrets, namespace).map(Arc::new));
+        let (options, seals) = (Arc::new(options), seals.transpose().map_err(thrown)?);
+        let rules = Rules {
+            options: Arc::clone(&options),
+            seals: seals.clone(),
+            migrates,
+            resends,
+            default_ttl: ttl_of(store_ttl),
+        };
         Ok(Self {
-            options: Arc::new(options),
+            options,
             keys: keys.transpose().map_err(thrown)?,
-            seals: seals.transpose().map_err(thrown)?,
+            seals,
+            rules: rules.into(),
             input: [0; INPUT].into(),
             output: [0; OUTPUT].into(),
             looked: Box::default(),

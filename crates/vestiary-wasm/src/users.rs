@@ -1,17 +1,17 @@
 //! The session list of a user.
 
-use alloc::{borrow::ToOwned as _, string::String};
+use alloc::{borrow::ToOwned as _, string::String, sync::Arc};
 
 use vestiary::{
-    Handle, Ttl, UnixMillis,
-    protocol::{Lifetime, UserChange, UserCommit, UserSessions},
+    CookieOverrides, Handle, Meta,
+    protocol::{self, UserChange, UserSessions},
 };
 use wasm_bindgen::prelude::*;
 
 use crate::{
-    convert::{millis, thrown, ttl_of},
-    machine::Machine,
+    convert::{millis, thrown},
     options::Core,
+    running::{Ended, Ending, Running},
 };
 
 #[wasm_bindgen]
@@ -22,63 +22,57 @@ impl Core {
         self.input.first_chunk().map(|entropy| Handle::from_entropy(entropy).as_str().to_owned())
     }
 
-    /// Adds a session to the list of its user.
+    /// Adds a session to the list of its user, which the store has under `key`. Undefined if the handle is none.
     #[wasm_bindgen(js_name = userAdd)]
     pub fn user_add(
         &self,
+        key: String,
         handle: &str,
         label: Option<String>,
         since: f64,
         most: usize,
-        store_ttl: f64,
-        now: f64,
-    ) -> Option<Machine> {
+    ) -> Option<Running> {
         let (handle, since) = (Handle::parse(handle)?, millis(since));
         let label = label.as_deref().map(UserSessions::label);
-        Some(self.user(UserChange::Add { handle, label, since, most }, None, store_ttl, now))
+        let change = UserChange::Add { handle, label, since, most };
+        Some(self.list(key, change, None))
     }
 
-    /// Writes down that a session of a user is used. `own` is its own cookie attributes.
+    /// Writes in that list that a session is used. `own` is its own cookie attributes.
     #[wasm_bindgen(js_name = userSeen)]
-    pub fn user_seen(
-        &self,
-        handle: &str,
-        own: Option<String>,
-        store_ttl: f64,
-        now: f64,
-    ) -> Option<Machine> {
+    pub fn user_seen(&self, key: String, handle: &str, own: Option<String>) -> Option<Running> {
         let change = UserChange::Seen(Handle::parse(handle)?);
-        Some(self.user(change, own.as_deref(), store_ttl, now))
+        Some(self.list(key, change, Some(meta_with(own.as_deref()))))
     }
 
-    /// Ends one session of a user.
+    /// Ends one session in that list.
     #[wasm_bindgen(js_name = userRemove)]
-    pub fn user_remove(&self, handle: &str, now: f64) -> Option<Machine> {
-        Some(self.user(UserChange::Remove(Handle::parse(handle)?), None, f64::INFINITY, now))
+    pub fn user_remove(&self, key: String, handle: &str) -> Option<Running> {
+        let change = UserChange::Remove(Handle::parse(handle)?);
+        Some(self.list(key, change, None))
     }
 
-    /// Ends all sessions of a user but `keep`. Logins that began before `at` are refused.
+    /// Ends all sessions in that list but `keep`. Logins that began before `at` are refused.
     #[wasm_bindgen(js_name = userEnd)]
-    pub fn user_end(&self, keep: Option<String>, at: f64, now: f64) -> Machine {
+    pub fn user_end(&self, key: String, keep: Option<String>, at: f64) -> Running {
         let keep = keep.as_deref().and_then(Handle::parse);
-        self.user(UserChange::End { keep, at: millis(at) }, None, f64::INFINITY, now)
+        let change = UserChange::End { keep, at: millis(at) };
+        self.list(key, change, None)
     }
 
-    /// Whether a session stands in the list of its user: bits of `Listed`.
+    /// Whether a session stands in the list of its user: bits of `Listed`. `own` is its own cookie attributes.
     #[wasm_bindgen(js_name = userKnows)]
     pub fn user_knows(
         &self,
         list: &str,
         handle: &str,
         own: Option<String>,
-        store_ttl: f64,
         now: f64,
     ) -> Result<u8, String> {
         let sessions = UserSessions::decode(list).map_err(thrown)?;
         let Some(handle) = Handle::parse(handle) else { return Ok(0) };
-        let now = millis(now);
-        let is_stale =
-            sessions.is_stale(&handle, self.lifetime(own.as_deref(), store_ttl, now).ttl, now);
+        let (now, meta) = (millis(now), meta_with(own.as_deref()));
+        let is_stale = sessions.is_stale(&handle, self.rules.lifetime(Some(&meta), now).ttl, now);
         Ok(u8::from(sessions.knows(&handle)) * Listed::Known as u8
             + u8::from(is_stale) * Listed::Stale as u8)
     }
@@ -93,18 +87,23 @@ impl Core {
 }
 
 impl Core {
-    fn user(&self, change: UserChange, own: Option<&str>, store_ttl: f64, now: f64) -> Machine {
-        Machine::user_commit(UserCommit::new(change, self.lifetime(own, store_ttl, millis(now))))
+    fn list(&self, key: String, change: UserChange, meta: Option<Meta>) -> Running {
+        let rules = Arc::clone(&self.rules);
+        Running::new(async move |mut host| {
+            let changed =
+                protocol::change_list(&mut host, &rules, &key, &change, meta.as_ref()).await?;
+            let ended = if changed.made { Ended::Done } else { Ended::Gone };
+            let before = changed.ended_before.map_or(0.0, |before| before.0 as f64);
+            Ok(Ending { at: before, ..Ending::of(ended) })
+        })
     }
+}
 
-    /// `store_ttl` is the TTL that the store gives to records that are written without one.
-    fn lifetime(&self, own: Option<&str>, store_ttl: f64, now: UnixMillis) -> Lifetime {
-        let ttl = match self.own(own).ttl(now) {
-            Ttl::Infinite => ttl_of(store_ttl),
-            ttl @ Ttl::Millis(_) => ttl,
-        };
-        self.options.timeouts().lifetime(ttl)
-    }
+/// The metadata of a session with these cookie attributes of its own.
+fn meta_with(own: Option<&str>) -> Meta {
+    let mut meta = Meta::default();
+    meta.cookie = own.and_then(|own| CookieOverrides::parse(own).ok().flatten());
+    meta
 }
 
 /// Validates the application's name for a user.

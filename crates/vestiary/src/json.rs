@@ -65,6 +65,43 @@ pub(crate) fn quoted(text: &str) -> String {
     quoted
 }
 
+/// The string of which this is the JSON text; `None` if it is none, or has half a character.
+pub(crate) fn unquoted(text: &str) -> Option<String> {
+    let inner = text.strip_prefix('"')?.strip_suffix('"')?;
+    let mut string = String::with_capacity(inner.len());
+    let mut chars = inner.chars();
+    while let Some(char) = chars.next() {
+        string.push(match char {
+            '\\' => match chars.next()? {
+                'n' => '\n',
+                't' => '\t',
+                'r' => '\r',
+                'b' => '\u{8}',
+                'f' => '\u{c}',
+                'u' => match code(&mut chars)? {
+                    high @ 0xD800..0xDC00 => {
+                        let rest = chars.as_str().strip_prefix("\\u")?;
+                        chars = rest.chars();
+                        let low =
+                            code(&mut chars)?.checked_sub(0xDC00).filter(|low| *low < 0x400)?;
+                        char::from_u32(0x1_0000 + ((high - 0xD800) << 10) + low)?
+                    }
+                    code => char::from_u32(code)?,
+                },
+                itself => itself,
+            },
+            '"' => return None,
+            char => char,
+        });
+    }
+    Some(string)
+}
+
+/// The number of four hexadecimal digits.
+fn code(chars: &mut core::str::Chars<'_>) -> Option<u32> {
+    (0..4).try_fold(0, |code, _| Some(code << 4 | chars.next()?.to_digit(16)?))
+}
+
 /// What to do with a member: its key, as it is spelled, and where in the text its value is. Not
 /// generic, for the size of the WebAssembly core.
 type Visit<'v> = &'v mut dyn FnMut(&[u8], Range<usize>) -> Result<(), Error>;
@@ -309,6 +346,29 @@ mod tests {
 
     fn walk(text: &str) -> Result<(), Error> {
         members(text, 3, 32, &mut |_, _| Ok(()))
+    }
+
+    #[test]
+    fn a_string_is_read_as_it_was_written() {
+        for text in ["", "ada", "a\"b\\c\n\u{1}\u{7f}é😀", "/"] {
+            assert_eq!(unquoted(&quoted(text)).as_deref(), Some(text));
+            let other = serde_json::to_string(text).unwrap();
+            assert_eq!(unquoted(&other).as_deref(), Some(text));
+        }
+        let escaped = r#""\/\b\f\n\r\t\u00e9\ud83d\uDE00""#;
+        assert_eq!(unquoted(escaped).as_deref(), Some("/\u{8}\u{c}\n\r\té😀"));
+        for none in [
+            "",
+            "\"",
+            "5",
+            r#""\u12"#,
+            r#""\u12""#,
+            r#""\ud83d""#,
+            r#""\ud83dx""#,
+            r#""\ud83d\u0041""#,
+        ] {
+            assert_eq!(unquoted(none), None, "{none}");
+        }
     }
 
     #[test]

@@ -62,6 +62,15 @@ impl Ttl {
         }
     }
 
+    /// The shorter one of two.
+    #[must_use]
+    pub(crate) fn shorter(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Infinite, ttl) | (ttl, Self::Infinite) => ttl,
+            (Self::Millis(one), Self::Millis(other)) => Self::Millis(one.min(other)),
+        }
+    }
+
     /// When a record stored at `now` expires; `None` is never.
     #[must_use]
     pub fn deadline(self, now: UnixMillis) -> Option<UnixMillis> {

@@ -5,10 +5,11 @@ import {
 	Found,
 	vary,
 	type CookieStep,
-	type Machine,
 	type MemoryTable,
 	type Operation,
+	type Running,
 	type Stage,
+	type Step,
 	type StoreStep
 } from './generated/vestiary.js';
 import type {
@@ -54,6 +55,12 @@ export interface CoreOptions extends Pick<
 	secrets: string[] | undefined;
 	/** Secrets to encrypt records with; none are encrypted without. */
 	sealSecrets: string[] | undefined;
+	/** Records that are not encrypted are read, too. */
+	migrates: boolean;
+	/** The store's client sends a request again by itself. */
+	resends: boolean;
+	/** The TTL that the store gives to records that are written without one, in milliseconds. */
+	storeTtl: number;
 	production: boolean;
 }
 
@@ -101,6 +108,8 @@ export class Core {
 	/** Its part in linear memory; undefined while it has none. */
 	#made: Bindings | undefined;
 	readonly #touchAfter: number;
+	/** What is random in an operation may be the nonce of a sealed record. */
+	readonly #seals: boolean;
 	#input: Uint8Array<ArrayBuffer> = new Uint8Array();
 	#output: Uint8Array<ArrayBuffer> = new Uint8Array();
 	#looked: Uint32Array<ArrayBuffer> = new Uint32Array();
@@ -110,6 +119,7 @@ export class Core {
 		const { maxAge, expires, sameSite, ...attributes } = cookie;
 		const express = options.format === 'express';
 		const recorded = { ...attributes, sameSite, ...(!express && { maxAge, expires }) };
+		this.#seals = options.sealSecrets !== undefined;
 		this.#make = () =>
 			orThrow(
 				() =>
@@ -140,6 +150,9 @@ export class Core {
 						JSON.stringify({ ...recorded, encode: undefined }),
 						secrets,
 						options.sealSecrets,
+						options.migrates,
+						options.resends,
+						options.storeTtl,
 						production
 					)
 			);
@@ -337,7 +350,7 @@ export class Core {
 	 * session's own cookie attributes, `{}` to none.
 	 */
 	encode(data: string, before?: string, user?: User, cookie?: OwnCookie): string {
-		this.#marks(1);
+		this.#marks(MARK);
 		return orThrow(() =>
 			this.#bindings.encode(data, before, nameOf(user), user?.handle, cookie, Date.now())
 		);
@@ -360,47 +373,47 @@ export class Core {
 		{ id, text, at }: Stored,
 		base: string,
 		mine: string | undefined,
-		cookie?: OwnCookie
-	): Machine {
-		this.#marks(1);
-		return orThrow(() => this.#bindings.commit(id, text, at, base, mine, cookie, Date.now()));
+		cookie: OwnCookie | undefined
+	): Running {
+		return orThrow(() => this.#bindings.commit(id, text, at, base, mine, cookie));
 	}
 
 	/** Another TTL for a session that was read at `at`. */
-	touch({ id, text, at }: Stored): Machine {
-		return orThrow(() => this.#bindings.touch(id, text, at, Date.now()));
+	touch({ id, text, at }: Stored): Running {
+		return orThrow(() => this.#bindings.touch(id, text, at));
 	}
 
 	/** The end of a session that was read at `at`. */
-	destroy({ id, text, at }: Stored): Machine {
+	destroy({ id, text, at }: Stored): Running {
 		return orThrow(() => this.#bindings.destroy(id, text, at));
 	}
 
-	/** Another ID for a session that was read at `at`. */
-	renew({ id, text, at }: Stored, newId: string): Machine {
-		this.#marks(3);
-		return orThrow(() => this.#bindings.renew(id, text, at, newId, Date.now()));
+	/** Another ID for a session that was read at `at`. `owned` if it belongs to a user. */
+	renew({ id, text, at }: Stored, owned: boolean): Running {
+		return orThrow(() => this.#bindings.renew(id, text, at, owned, Date.now()));
 	}
 
 	/** Another ID, other data, and perhaps a user, for a session. Its record lives `longest` ms at most. */
 	supersede(
 		{ id, text, at }: Stored,
-		newId: string,
 		data: string,
 		user: User | undefined,
 		longest: number
-	): Machine {
-		this.#marks(3);
+	): Running {
+		this.#marks(MARK);
 		const [name, handle, now] = [nameOf(user), user?.handle, Date.now()];
 		return orThrow(() =>
-			this.#bindings.supersede(id, text, at, newId, data, name, handle, longest, now)
+			this.#bindings.supersede(id, text, at, data, name, handle, longest, now)
 		);
 	}
 
-	/** Tells a machine what the store said: an answer, or the text of a record. */
-	answered(machine: Machine, answer: Answer, text?: string): void {
-		if (answer !== Answer.Done) this.#marks(1);
-		orThrow(() => this.#bindings.answered(machine, answer, text, Date.now()));
+	/** Lets an operation go on with the answer to its last effect: a text, or the number of an error. */
+	answered(running: Running, answer: Answer, text?: string, number = 0): Step {
+		// After each answer anew: with random bytes of before, two writes would have the same write ID.
+		if (this.#seals) this.#random(ENTROPY);
+		else this.#marks(ENTROPY);
+		const [now, elapsed] = [Date.now(), performance.now()];
+		return orThrow(() => this.#bindings.answered(running, answer, text, number, now, elapsed));
 	}
 
 	/** A name for a session in the list of its user. */
@@ -409,37 +422,37 @@ export class Core {
 		return this.#bindings.newHandle() ?? '';
 	}
 
-	/** Changes of the list of a user's sessions. `undefined` if the handle is none. */
+	/** Changes of the list of a user's sessions, under its key. `undefined` if the handle is none. */
 	userAdd(
+		key: string,
 		handle: string,
 		label: string | undefined,
 		since: number,
-		most: number,
-		storeTtl: number
-	): Machine | undefined {
+		most: number
+	): Running | undefined {
 		// The list holds at most 32 bits of them, and no more than its size allows.
 		const capped = Math.min(most, 0xffff_ffff);
-		return this.#bindings.userAdd(handle, label, since, capped, storeTtl, Date.now());
+		return this.#bindings.userAdd(key, handle, label, since, capped);
 	}
 
-	userSeen(handle: string, own: OwnCookie | undefined, storeTtl: number): Machine | undefined {
-		return this.#bindings.userSeen(handle, own, storeTtl, Date.now());
+	userSeen(key: string, handle: string, own: OwnCookie | undefined): Running | undefined {
+		return this.#bindings.userSeen(key, handle, own);
 	}
 
-	userRemove(handle: string): Machine | undefined {
-		return this.#bindings.userRemove(handle, Date.now());
+	userRemove(key: string, handle: string): Running | undefined {
+		return this.#bindings.userRemove(key, handle);
 	}
 
-	userEnd(keep: string | undefined, at: number): Machine {
-		return this.#bindings.userEnd(keep, at, Date.now());
+	userEnd(key: string, keep: string | undefined, at: number): Running {
+		return this.#bindings.userEnd(key, keep, at);
 	}
 
 	/**
 	 * Whether a session stands in the list of its user: bits of `Listed`.
 	 * @throws DataError if the list cannot be read
 	 */
-	userKnows(list: string, handle: string, own: OwnCookie | undefined, storeTtl: number): number {
-		return orThrow(() => this.#bindings.userKnows(list, handle, own, storeTtl, Date.now()));
+	userKnows(list: string, handle: string, own: OwnCookie | undefined): number {
+		return orThrow(() => this.#bindings.userKnows(list, handle, own, Date.now()));
 	}
 
 	/**
@@ -461,9 +474,9 @@ export class Core {
 	}
 
 	/** The same for the marks of writes, which have to be different from each other, and are no secret. */
-	#marks(count: number): void {
+	#marks(length: number): void {
 		this.#see();
-		this.#input.set(marks(count * MARK));
+		this.#input.set(marks(length));
 	}
 
 	/** Linear memory may have grown since, and then the old views of it are empty. */
@@ -488,7 +501,10 @@ const AWAKE = 64;
 /** Random bytes of a mark. */
 const MARK = 12;
 
-const pool = { bytes: new Uint8Array(MARK * 64), used: Infinity, drawn: 0 };
+/** Random bytes that an operation may use between two effects. */
+const ENTROPY = 64;
+
+const pool = { bytes: new Uint8Array(ENTROPY * 128), used: Infinity, drawn: 0 };
 
 /**
  * Random bytes out of a pool: to ask the host for a few takes as long as for many, and longer than all else

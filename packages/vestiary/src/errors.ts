@@ -185,9 +185,16 @@ export function orThrow<T>(call: () => T): T {
 	try {
 		return call();
 	} catch (thrown) {
-		const [code, message] = typeof thrown === 'string' ? thrown.split('\n', 2) : [];
-		if (code === undefined || message === undefined || !Object.hasOwn(CLASS_OF, code))
-			throw thrown;
-		throw new CLASS_OF[code as keyof typeof CLASS_OF](code as never, message);
+		throw typeof thrown === 'string' ? errorOf(thrown) : thrown;
 	}
+}
+
+/**
+ * The error that the core describes: its code and its message, on two lines.
+ * @internal
+ */
+export function errorOf(text: string): VestiaryError {
+	const [code = '', message] = text.split('\n', 2);
+	if (message === undefined || !Object.hasOwn(CLASS_OF, code)) throw new TypeError(text);
+	return new CLASS_OF[code as keyof typeof CLASS_OF](code as never, message);
 }

@@ -53,8 +53,7 @@ export function glance(scope: Scope, id: string): Loaded | undefined {
 	if (owner) {
 		const list = records.lookAtList(owner.name);
 		try {
-			const listed =
-				list === undefined ? 0 : core.userKnows(list, owner.handle, own, records.storeTtl);
+			const listed = list === undefined ? 0 : core.userKnows(list, owner.handle, own);
 			if (!(listed & Listed.Known) || listed & Listed.Stale) return undefined;
 		} catch {
 			return undefined;
@@ -140,7 +139,7 @@ async function live(
 		scope.lost.push(stored.id);
 		scope.later(async () => {
 			await records.discard(stored, v);
-			if (expired) await records.changeUser(expired.name, core.userRemove(expired.handle));
+			if (expired) await records.leave(expired);
 		});
 		return { expired: stored.id, own };
 	}

@@ -108,6 +108,9 @@ export function runtimeOf(options: SveltekitSessionConfig): Runtime {
 		maxBytes: options.maxBytes,
 		secrets,
 		sealSecrets: encrypts ? secrets : undefined,
+		migrates: options.encrypt === 'migrate',
+		resends: options.store !== undefined && options.store.atomic?.resends !== false,
+		storeTtl: options.store?.atomic?.ttl ?? DAY,
 		production: !developing && !testing && !building
 	});
 	checkEncoder(core, cookie.encode);
@@ -326,3 +329,6 @@ function touchedBy(core: Core, touched: Recent, kind: string): Runtime['touched'
 		}
 	};
 }
+
+/** The TTL that a store is taken to give to records that are written without one, in milliseconds. */
+const DAY = 86_400_000;

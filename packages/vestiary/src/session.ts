@@ -24,7 +24,9 @@ import {
 import { watch, type OwnRequest } from './open-sessions.js';
 import { find, glance, type Loaded, type Owner } from './find.js';
 import { checkLoginOptions, type LoginOptions } from './login-options.js';
-import { busy, jsonOf, RENEWALS, unwritten, type Compute, type Stored } from './records.js';
+import { busy, unwritten, type Compute } from './driver.js';
+import { jsonOf } from './json.js';
+import { RENEWALS, type Stored } from './records.js';
 import { cookieWith, ownIn } from './own-cookie.js';
 import { building, checkWellFormed, refusePromise, runtimeOf, userKey } from './runtime.js';
 import { Scope, slots, partial } from './scope.js';
@@ -347,11 +349,11 @@ export class Session {
 		const owner = { name: userId, handle: core.newHandle() };
 		const most = config.sessionsPerUser ?? 100;
 		const since = await old.#provenSince(userId, options.provenAt);
-		const listed = core.userAdd(owner.handle, options.label, since, most, records.storeTtl);
 		const unlist = async (): Promise<unknown> =>
 			// It may have been listed, but there is no session. That this fails must not hide why.
-			records.changeUser(userId, core.userRemove(owner.handle)).catch(() => undefined);
-		if (!(await records.changeUser(userId, listed))) throw new LoginOutdatedError();
+			records.leave(owner).catch(() => undefined);
+		if (!(await records.join(owner, options.label, since, most)))
+			throw new LoginOutdatedError();
 		let record: Stored | undefined;
 		try {
 			record = await old.#inTurn(async () => old.#supersede(json, owner));
@@ -1036,19 +1038,19 @@ export class Session {
 
 	/** The session is not in the list of its user any more. */
 	async #leaveUser(): Promise<void> {
-		const { core, records } = this.#scope.runtime;
+		const { records } = this.#scope.runtime;
 		const owner = this.#owner;
-		if (owner) await records.changeUser(owner.name, core.userRemove(owner.handle));
+		if (owner) await records.leave(owner);
 		this.#owner = undefined;
 	}
 
 	/** The record is gone, evicted perhaps: its entry in the list of its user goes, too. */
 	#leaveLater(): void {
-		const { core, records } = this.#scope.runtime;
+		const { records } = this.#scope.runtime;
 		const owner = this.#owner;
 		if (!owner) return;
 		this.#scope.later(async () => {
-			await records.changeUser(owner.name, core.userRemove(owner.handle));
+			await records.leave(owner);
 		});
 	}
 

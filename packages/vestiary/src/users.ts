@@ -102,7 +102,7 @@ function sessionsOf({ core, records, store, options }: Runtime, userId: string):
 					'options',
 					'the handle of a session that is to be revoked must be a string: that of one in the list'
 				);
-			await records.changeUser(userId, core.userRemove(handle));
+			await records.leave({ name: userId, handle });
 			revokeOpen(store, key, (one) => one === handle, ownRequest());
 		},
 		revokeOthers: async (current) => {

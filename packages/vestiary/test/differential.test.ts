@@ -19,6 +19,9 @@ function core(secrets: string[]): Core {
 		cookie: {},
 		secrets,
 		sealSecrets: undefined,
+		migrates: false,
+		resends: false,
+		storeTtl: 86_400_000,
 		production: false
 	});
 }

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 
 import { DataError } from '../src/index.js';
-import { jsonOf } from '../src/records.js';
+import { jsonOf } from '../src/json.js';
 import { changedByJson } from '../src/values.js';
 
 const cycle: Record<string, unknown> = { name: 'secret value' };

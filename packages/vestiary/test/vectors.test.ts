@@ -33,6 +33,9 @@ function core(options: Partial<ConstructorParameters<typeof Core>[0]> = {}): Cor
 		cookie: {},
 		secrets: [SECRET],
 		sealSecrets: undefined,
+		migrates: false,
+		resends: false,
+		storeTtl: 86_400_000,
 		production: true,
 		...options
 	});

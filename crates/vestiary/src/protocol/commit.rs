@@ -81,7 +81,7 @@ struct Attempt {
 }
 
 /// How many records may not tell: a replica may have an old one.
-const SILENT: u8 = 2;
+pub(super) const SILENT: u8 = 2;
 
 /// What a request did to the data.
 #[derive(Clone, Eq, PartialEq)]

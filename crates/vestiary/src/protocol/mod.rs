@@ -21,19 +21,33 @@
 
 mod commit;
 mod destroy;
+mod ending;
+mod host;
+mod listing;
+mod moving;
+mod pending;
 mod proof;
 mod rotate;
 mod touch;
+mod touching;
 mod users;
+mod write;
 
 pub use commit::{Change, Commit, Committed};
 pub use destroy::{Destroy, Destroyed};
+pub use ending::destroy;
+pub use host::{Call, Doubt, Failed, Host, Reply, Rules};
+pub use listing::{Changed, change_list};
+pub use moving::{Moved, Reason, rotate};
+pub use pending::{Answered, Asked, Effect, Pending, Post, Question, Stopped};
 pub use proof::{OwnEnd, Proof};
 pub use rotate::{Kind, Rotate, Rotated};
 pub use touch::{Touch, Touched};
+pub use touching::touch;
 pub use users::{
     Lifetime, UserChange, UserCommit, UserCommitted, UserSession, UserSessions, UserStep,
 };
+pub use write::{Seen, Written, commit};
 
 use alloc::{
     borrow::{Cow, ToOwned as _},

@@ -185,6 +185,11 @@ impl UserSessions {
         json::quoted(text.get(..end).unwrap_or_default())
     }
 
+    /// When all sessions of the user were ended last.
+    pub(super) fn ended(&self) -> Option<UnixMillis> {
+        self.after
+    }
+
     /// The mark of what was read.
     #[must_use]
     pub fn mark(&self) -> Option<&WriteId> {

@@ -1,0 +1,148 @@
+use std::time::Duration;
+
+use vestiary::{
+    SessionId, UnixMillis,
+    protocol::{Call, Doubt, Failed, Host, Reply},
+};
+
+use crate::{
+    Event, Outcome, SessionError, Sessions, Store as _, StoreError, StoreOperation,
+    clock::{self, Stopwatch},
+    sessions::fill,
+};
+
+/// What an update makes of the data of a session: JSON text of JSON text.
+pub type Compute<'a> = dyn FnMut(&str) -> Result<String, SessionError> + Send + 'a;
+
+/// The host of an operation: asks the store, and runs the application's function.
+pub(crate) struct StoreHost<'a, 'c> {
+    sessions: &'a Sessions,
+    operation: StoreOperation,
+    compute: Option<&'a mut Compute<'c>>,
+    watch: Stopwatch,
+}
+
+impl<'a, 'c> StoreHost<'a, 'c> {
+    pub(crate) fn new(sessions: &'a Sessions, operation: StoreOperation) -> Self {
+        Self { sessions, operation, compute: None, watch: Stopwatch::start() }
+    }
+
+    pub(crate) fn computing(self, compute: &'a mut Compute<'c>) -> Self {
+        Self { compute: Some(compute), ..self }
+    }
+}
+
+impl Host for StoreHost<'_, '_> {
+    type Error = SessionError;
+
+    fn now(&mut self) -> UnixMillis {
+        clock::now()
+    }
+
+    fn elapsed(&mut self) -> u64 {
+        u64::try_from(self.watch.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), SessionError> {
+        fill(bytes)
+    }
+
+    async fn new_id(&mut self) -> Result<SessionId, SessionError> {
+        self.sessions.new_id()
+    }
+
+    fn doubt(&mut self, doubt: Doubt) -> SessionError {
+        match doubt {
+            Doubt::Busy => SessionError::Busy,
+            Doubt::Untraced => SessionError::Unconfirmed,
+            Doubt::Unsaid => SessionError::Store {
+                operation: self.operation,
+                source: StoreError::failed("it did not say whether the session was written"),
+            },
+        }
+    }
+
+    fn survives(&mut self, error: SessionError) -> Result<(), SessionError> {
+        if !error.is_refusal() && !matches!(error, SessionError::Data(_)) {
+            return Err(error);
+        }
+        self.sessions.tell(Event::StoreFailed { code: error.code() });
+        Ok(())
+    }
+
+    async fn call(&mut self, call: Call<'_>) -> Result<Reply, Failed<SessionError>> {
+        let store = &self.sessions.inner.store;
+        let answer = async {
+            Ok(match call {
+                Call::Read(key) => store.read(key).await?.map_or(Reply::Gone, Reply::Text),
+                Call::Create { key, text, ttl, owned } => {
+                    let created = store.create(key, text, ttl, owned).await?;
+                    if created { Reply::Done } else { Reply::Conflict }
+                }
+                Call::Replace { key, expected, text, ttl } => {
+                    reply_of(store.replace(key, expected, text, ttl).await?)
+                }
+                Call::Touch { key, expected, ttl } => {
+                    reply_of(store.touch_if(key, expected, ttl).await?)
+                }
+                Call::Remove { key, expected } => reply_of(store.remove(key, expected).await?),
+            })
+        };
+        self.sessions.ask(self.operation, answer).await.map_err(|error| {
+            if error.is_refusal() { Failed::Refused(error) } else { Failed::Lost(error) }
+        })
+    }
+
+    async fn sleep(&mut self, micros: u64) {
+        clock::pause(Duration::from_micros(micros)).await;
+    }
+
+    async fn compute(&mut self, data: &str) -> Result<String, SessionError> {
+        self.compute.as_mut().map_or(Err(SessionError::Busy), |compute| compute(data))
+    }
+}
+
+fn reply_of(outcome: Outcome) -> Reply {
+    match outcome {
+        Outcome::Done => Reply::Done,
+        Outcome::Conflict => Reply::Conflict,
+        Outcome::Gone => Reply::Gone,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
+
+    use vestiary::UnixMillis;
+
+    use crate::{Config, Login, MemoryStore, SessionError, Sessions, Store as _, Stored};
+
+    const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+    /// A session that was read long ago, and renewed since; the tombstone under its old ID has expired.
+    async fn read_long_ago(sessions: &Sessions) -> Stored {
+        let owner = sessions.of("ada").admit(&Login::default()).await.unwrap();
+        let stored = sessions.create("{}", Some(owner)).await.unwrap();
+        assert!(sessions.renew(&stored).await.unwrap().is_some());
+        let key = sessions.options().store_key(stored.id());
+        let tombstone = sessions.load(stored.id()).await.unwrap().unwrap();
+        sessions.store().remove(&key, tombstone.record.write_id()).await.unwrap();
+        Stored { at: UnixMillis(1), ..stored }
+    }
+
+    #[tokio::test]
+    async fn a_session_whose_record_may_be_elsewhere_is_not_taken_for_ended() {
+        let sessions = Sessions::new(&Config::new(SECRET), MemoryStore::default()).unwrap();
+        let stored = read_long_ago(&sessions).await;
+        let nothing = || "{}".to_owned();
+        let saved = sessions.commit(&stored, nothing(), nothing()).await;
+        assert!(matches!(saved, Err(SessionError::Unconfirmed)), "{saved:?}");
+        let touched = sessions.touch(&stored).await;
+        assert!(matches!(touched, Err(SessionError::Unconfirmed)), "{touched:?}");
+        let updated = sessions.update(&stored, &mut |data| Ok(data.to_owned())).await;
+        assert!(matches!(updated, Ok(None)), "{updated:?}");
+        assert!(sessions.is_retired(stored.id()));
+        assert_eq!(sessions.of("ada").list().await.unwrap().len(), 1);
+    }
+}

@@ -1,0 +1,230 @@
+use alloc::boxed::Box;
+
+use super::{
+    Host, REMEMBERED, Rules, Seen, TRIES, Terms,
+    host::{Answer, Body, Calls, Doubt, Place, Query, write_id},
+    is_proof,
+};
+use crate::{Error, Follower, Format, Lead, Meta, Record, SessionId, Ttl, UnixMillis, WriteId};
+
+/// Why a session gets another ID.
+#[derive(Debug)]
+pub enum Reason {
+    /// Somebody logged in, or got other rights. The new record is this one, for so long at most; the old ID leads
+    /// nowhere at once, or an attacker who planted it would be logged in with it.
+    Privilege(Box<Record>, Ttl),
+    /// It is time. The data goes along; until this instant the old ID leads to the new one, for the requests that are
+    /// under way.
+    Renewal(UnixMillis),
+}
+
+/// How a [`rotate`] ended.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Moved {
+    /// The session has the new ID now.
+    To(Box<Seen>),
+    /// Another request was faster. A renewal's tombstone leads to this ID, a login's to none ([`Record::lead`]).
+    Elsewhere(Option<SessionId>),
+    /// The session was ended meanwhile. No cookie may be sent.
+    Gone,
+}
+
+/// Gives a session another ID: the new record is there before the old one is retired. A crash between the two leaves a
+/// record whose ID nobody knows, and which expires.
+///
+/// # Errors
+/// The host's error if the data cannot be stored, if the store failed, and if a [`Doubt`] remains.
+pub async fn rotate<H: Host>(
+    host: &mut H,
+    rules: &Rules,
+    session: Seen,
+    reason: Reason,
+    owned: bool,
+) -> Result<Moved, H::Error> {
+    let now = host.now();
+    let terms = Terms::new(&rules.options, now)?;
+    let Seen { id: old, record: mut current, at: mut read_at } = session;
+    // A record that only says where the session went, or that has expired, is nothing to retire.
+    if let Some(elsewhere) = elsewhere(&current, &old, Follower::Cookie(now))? {
+        return Ok(elsewhere);
+    }
+    let grace = match &reason {
+        Reason::Renewal(_) if terms.format == Format::Express => {
+            return Err(Error::ExpressRenewal.into());
+        }
+        Reason::Renewal(grace) => Some(*grace),
+        Reason::Privilege(..) => None,
+    };
+    if terms.timeouts.is_over(current.meta(), now) {
+        return Ok(Moved::Gone);
+    }
+    let mut calls = Calls::new(host, rules);
+    let (new, mut successor) = create(&mut calls, &current, &reason, &terms, owned).await?;
+    let retirement = write_id(calls.host)?;
+    // The old record may be retired, or be retired yet, by a request whose reply was lost.
+    let mut doubt = false;
+    let mut tries = 0;
+    let ended = 'ended: loop {
+        let now = calls.host.now();
+        let tombstone = current.retired(retirement.clone(), &old, &new, grace)?;
+        let life = grace.map_or(0, |grace| grace.since(now)).max(REMEMBERED);
+        let query = Query::Replace(current.write_id(), Body::Record(&tombstone), Ttl::Millis(life));
+        match calls.ask(Place::Session(&old), query).await? {
+            Answer::Done => break Ended::Retired,
+            Answer::Gone => break Ended::Vanished,
+            answer => doubt |= answer == Answer::Unknown,
+        }
+        // Another request wrote the old record meanwhile, or the reply was lost.
+        loop {
+            tries += 1;
+            if tries > TRIES {
+                break 'ended Ended::GaveUp;
+            }
+            let record = match calls.ask(Place::Session(&old), Query::Read).await? {
+                Answer::Text(text) => rules.record(text)?,
+                // A replica may not have it yet. What the store says of a write is certain.
+                Answer::Gone => break,
+                _ => continue,
+            };
+            if record.has_write(&retirement) {
+                break 'ended Ended::Retired;
+            }
+            if let Some(elsewhere) = elsewhere(&record, &old, Follower::Admitted)? {
+                break 'ended Ended::Dropped(elsewhere);
+            }
+            let known = current.write_id();
+            if record.write_id() == known {
+                break;
+            }
+            if !known.is_none_or(|known| record.has_write(known)) {
+                // Older than what was seen already.
+                continue;
+            }
+            // Had the old record been retired by our lost request, nobody could have written it after.
+            doubt = false;
+            current = record;
+            read_at = calls.host.now();
+            if grace.is_none() {
+                break;
+            }
+            // The data goes along, so what was written meanwhile goes, too. A write ID of its own: a request that has
+            // read the new record as it was must not write over this one.
+            let now = calls.host.now();
+            let (carried, ttl) = renewed(&current, write_id(calls.host)?, &terms, now)?;
+            if !carry(&mut calls, &new, successor.write_id(), &carried, ttl, &mut tries).await? {
+                break 'ended Ended::GaveUp;
+            }
+            successor = carried;
+            break;
+        }
+    };
+    let moved = match ended {
+        Ended::Retired => {
+            let at = calls.at;
+            if terms.format == Format::Express {
+                // express-session would take the tombstone for a session.
+                calls.ask(Place::Session(&old), Query::Remove(Some(&retirement))).await?;
+            }
+            return Ok(Moved::To(Seen { id: new, record: successor, at }.into()));
+        }
+        // If the old record may be retired yet, by a request that is late, the new one has to be there then.
+        Ended::GaveUp if doubt => return Err(calls.gave_up()),
+        Ended::GaveUp => Err(calls.gave_up()),
+        Ended::Dropped(elsewhere) => Ok(elsewhere),
+        Ended::Vanished if is_proof(read_at, calls.host.now()) => Ok(Moved::Gone),
+        // The tombstone may be our own, and have expired: then the session lives under the new ID.
+        Ended::Vanished if doubt => return Err(calls.gave_up()),
+        Ended::Vanished => Err(calls.host.doubt(Doubt::Untraced)),
+    };
+    // No request knows the new ID, and none will. If this fails, the record expires soon.
+    calls.ask(Place::Session(&new), Query::Remove(successor.write_id())).await?;
+    moved
+}
+
+/// Creates the new record, under an ID that was never used. An ID whose record may or may not have been created is given
+/// up, for it may still be created after it was removed.
+async fn create<H: Host>(
+    calls: &mut Calls<'_, H>,
+    current: &Record,
+    reason: &Reason,
+    terms: &Terms,
+    owned: bool,
+) -> Result<(SessionId, Record), H::Error> {
+    for _ in 0..IDS {
+        let id = calls.host.new_id().await?;
+        // Each attempt has its own write ID: under one there is never but one record.
+        let (mark, now) = (write_id(calls.host)?, calls.host.now());
+        let (record, ttl) = match reason {
+            Reason::Privilege(record, longest) => {
+                let (cookie, data, meta) = (record.cookie(), record.data(), record.meta().clone());
+                let ttl = terms.timeouts.ttl(terms.ttl.shorter(*longest), &meta, now);
+                (Record::new(terms.format, mark, cookie, data, meta, terms.limits)?, ttl)
+            }
+            Reason::Renewal(_) => renewed(current, mark, terms, now)?,
+        };
+        let query = Query::Create(Body::Record(&record), ttl, owned);
+        if calls.ask(Place::Session(&id), query).await? == Answer::Done {
+            calls.forget();
+            return Ok((id, record));
+        }
+    }
+    Err(calls.gave_up())
+}
+
+/// Puts what was written under the old ID meanwhile into the new record. False if that did not come about.
+async fn carry<H: Host>(
+    calls: &mut Calls<'_, H>,
+    new: &SessionId,
+    expected: Option<&WriteId>,
+    carried: &Record,
+    ttl: Ttl,
+    tries: &mut u8,
+) -> Result<bool, H::Error> {
+    loop {
+        let query = Query::Replace(expected, Body::Record(carried), ttl);
+        match calls.ask(Place::Session(new), query).await? {
+            Answer::Unknown => {}
+            Answer::Gone => return Ok(false),
+            // A conflict is with our own first try, whose reply was lost.
+            _ => return Ok(true),
+        }
+        *tries += 1;
+        if *tries > TRIES {
+            return Ok(false);
+        }
+    }
+}
+
+/// How the retirement of the old record ended.
+enum Ended {
+    Retired,
+    /// There is no old record any more.
+    Vanished,
+    GaveUp,
+    Dropped(Moved),
+}
+
+/// New IDs that are tried.
+const IDS: u8 = 3;
+
+/// How a rotation ends that meets a tombstone.
+fn elsewhere(record: &Record, old: &SessionId, follower: Follower) -> Result<Option<Moved>, Error> {
+    Ok(match record.lead(old, follower)? {
+        Lead::Here => None,
+        Lead::To(next) => Some(Moved::Elsewhere(Some(next))),
+        Lead::Nowhere => Some(Moved::Elsewhere(None)),
+    })
+}
+
+/// The session under another ID: data, deadlines, user and cookie attributes go along.
+fn renewed(
+    old: &Record,
+    mark: WriteId,
+    terms: &Terms,
+    now: UnixMillis,
+) -> Result<(Record, Ttl), Error> {
+    let (meta, cookie, ttl) = terms.stamped(old.meta().clone(), now)?;
+    let meta = Meta { renewed: Some(now), ..meta };
+    let record = old.rewritten(terms.format, mark, &cookie, old.data(), meta, terms.limits)?;
+    Ok((record, ttl))
+}

@@ -1,0 +1,295 @@
+use alloc::{borrow::ToOwned as _, boxed::Box, rc::Rc, string::String, vec::Vec};
+use core::{
+    cell::RefCell,
+    fmt,
+    future::{Future, poll_fn},
+    pin::Pin,
+    task::{Context, Poll, Waker},
+};
+
+use super::host::{Call, Doubt, Failed, Host, Reply};
+use crate::{Error, SessionId, Ttl, UnixMillis, WriteId};
+
+/// An operation that is driven from outside, effect by effect: for a host that has no futures of its own, such as
+/// JavaScript or a test that decides which request goes on.
+pub struct Pending<T> {
+    mail: Rc<RefCell<Mail>>,
+    /// Taken when it has finished: to poll it again would be a panic.
+    future: Option<Running<T>>,
+}
+
+type Running<T> = Pin<Box<dyn Future<Output = Result<T, Stopped>>>>;
+
+/// An effect of an operation, for its host to bring about.
+#[derive(Debug, Eq, PartialEq)]
+pub enum Effect<T> {
+    /// Ask the store, and answer with [`Answered::Reply`], [`Answered::Lost`] or [`Answered::Refused`].
+    Call(Asked),
+    /// Let so many microseconds pass, and answer with [`Answered::Slept`].
+    Sleep(u64),
+    /// Run the application's function on these data, and answer with [`Answered::Computed`]. If the function fails,
+    /// drop the operation: nothing is written any more.
+    Compute(String),
+    /// Make a session ID, and answer with [`Answered::NewId`].
+    NewId,
+    /// The operation has ended.
+    Finished(Result<T, Stopped>),
+}
+
+/// A [`Call`] that owns its texts.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Asked {
+    /// The operation of the store.
+    pub kind: Question,
+    /// The key.
+    pub key: String,
+    /// The write ID that the record must have.
+    pub expected: Option<WriteId>,
+    /// The text to store; empty if there is none.
+    pub text: String,
+    /// How long it may stay.
+    pub ttl: Ttl,
+    /// It belongs to a user.
+    pub owned: bool,
+}
+
+/// The operations of a store, as [`Call`] has them.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Question {
+    /// [`Call::Read`]
+    Read,
+    /// [`Call::Create`]
+    Create,
+    /// [`Call::Replace`]
+    Replace,
+    /// [`Call::Touch`]
+    Touch,
+    /// [`Call::Remove`]
+    Remove,
+}
+
+/// The host's answer to an effect.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Answered {
+    /// Begin the operation.
+    Begin,
+    /// The store's answer.
+    Reply(Reply),
+    /// None came; the error has this number with the host.
+    Lost(u32),
+    /// The store has said that it does not do it, with the error of this number.
+    Refused(u32),
+    /// The time has passed.
+    Slept,
+    /// The result of the application's function: JSON text.
+    Computed(String),
+    /// A session ID that was never used.
+    NewId(SessionId),
+}
+
+/// Why an operation was stopped.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Stopped {
+    /// By a rule of the core.
+    Core(Error),
+    /// By a doubt.
+    Doubt(Doubt),
+    /// By an error of the host, of this number.
+    Host(u32),
+    /// By a host that does not keep to what an effect says.
+    Misuse,
+}
+
+#[derive(Debug)]
+struct Mail {
+    effect: Option<Effect<()>>,
+    answer: Option<Answered>,
+    now: UnixMillis,
+    elapsed: u64,
+    entropy: [u8; Pending::<()>::ENTROPY],
+    /// So many of these bytes are used.
+    used: usize,
+    /// The last error that was a refusal.
+    refused: Option<u32>,
+    survived: Vec<Stopped>,
+}
+
+/// The [`Host`] of a [`Pending`] operation.
+#[derive(Debug)]
+pub struct Post(Rc<RefCell<Mail>>);
+
+impl<T> Pending<T> {
+    /// Bytes of entropy that an operation may use between two effects.
+    pub const ENTROPY: usize = 64;
+
+    /// An operation on the host that it is given. It begins with the first [`Pending::poll`].
+    pub fn new<F>(operation: impl FnOnce(Post) -> F) -> Self
+    where
+        F: Future<Output = Result<T, Stopped>> + 'static,
+    {
+        let mail = Rc::new(RefCell::new(Mail {
+            effect: None,
+            answer: None,
+            now: UnixMillis(0),
+            elapsed: 0,
+            entropy: [0; Pending::<()>::ENTROPY],
+            used: 0,
+            refused: None,
+            survived: Vec::new(),
+        }));
+        let future = operation(Post(Rc::clone(&mail)));
+        Self { mail, future: Some(Box::pin(future)) }
+    }
+
+    /// Lets the operation go on with the answer to its last effect: its next effect. `elapsed` is microseconds of a clock
+    /// that is never set back; `entropy` is new and random.
+    pub fn poll(
+        &mut self,
+        answer: Answered,
+        now: UnixMillis,
+        elapsed: u64,
+        entropy: &[u8; Pending::<()>::ENTROPY],
+    ) -> Effect<T> {
+        let Some(future) = &mut self.future else { return Effect::Finished(Err(Stopped::Misuse)) };
+        {
+            let mut mail = self.mail.borrow_mut();
+            (mail.now, mail.elapsed, mail.used) = (now, elapsed, 0);
+            mail.entropy.copy_from_slice(entropy);
+            mail.answer = Some(answer);
+        }
+        let polled = future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        let effect = match (polled, self.mail.borrow_mut().effect.take()) {
+            (Poll::Ready(ended), _) => Effect::Finished(ended),
+            (Poll::Pending, Some(Effect::Call(asked))) => Effect::Call(asked),
+            (Poll::Pending, Some(Effect::Sleep(micros))) => Effect::Sleep(micros),
+            (Poll::Pending, Some(Effect::Compute(data))) => Effect::Compute(data),
+            (Poll::Pending, Some(Effect::NewId)) => Effect::NewId,
+            (Poll::Pending, _) => Effect::Finished(Err(Stopped::Misuse)),
+        };
+        if matches!(effect, Effect::Finished(_)) {
+            self.future = None;
+        }
+        effect
+    }
+}
+
+impl<T> Pending<T> {
+    /// Failures that the operation has survived since this was asked last.
+    pub fn survived(&mut self) -> Vec<Stopped> {
+        core::mem::take(&mut self.mail.borrow_mut().survived)
+    }
+}
+
+impl Post {
+    async fn post(&self, effect: Effect<()>) -> Option<Answered> {
+        {
+            let mut mail = self.0.borrow_mut();
+            (mail.effect, mail.answer) = (Some(effect), None);
+        }
+        let mut polled = false;
+        poll_fn(|_| {
+            if core::mem::replace(&mut polled, true) {
+                return Poll::Ready(self.0.borrow_mut().answer.take());
+            }
+            Poll::Pending
+        })
+        .await
+    }
+}
+
+impl Host for Post {
+    type Error = Stopped;
+
+    fn now(&mut self) -> UnixMillis {
+        self.0.borrow().now
+    }
+
+    fn elapsed(&mut self) -> u64 {
+        self.0.borrow().elapsed
+    }
+
+    fn fill(&mut self, entropy: &mut [u8]) -> Result<(), Stopped> {
+        let mut mail = self.0.borrow_mut();
+        let end = mail.used + entropy.len();
+        let bytes = mail.entropy.get(mail.used..end).ok_or(Stopped::Misuse)?;
+        entropy.copy_from_slice(bytes);
+        mail.used = end;
+        Ok(())
+    }
+
+    async fn new_id(&mut self) -> Result<SessionId, Stopped> {
+        match self.post(Effect::NewId).await {
+            Some(Answered::NewId(id)) => Ok(id),
+            _ => Err(Stopped::Misuse),
+        }
+    }
+
+    fn doubt(&mut self, doubt: Doubt) -> Stopped {
+        Stopped::Doubt(doubt)
+    }
+
+    fn survives(&mut self, error: Stopped) -> Result<(), Stopped> {
+        match error {
+            Stopped::Core(_) => {}
+            Stopped::Host(number) if self.0.borrow().refused == Some(number) => {}
+            error => return Err(error),
+        }
+        self.0.borrow_mut().survived.push(error);
+        Ok(())
+    }
+
+    async fn call(&mut self, call: Call<'_>) -> Result<Reply, Failed<Stopped>> {
+        match self.post(Effect::Call(Asked::from(call))).await {
+            Some(Answered::Reply(reply)) => Ok(reply),
+            Some(Answered::Lost(number)) => Err(Failed::Lost(Stopped::Host(number))),
+            Some(Answered::Refused(number)) => {
+                self.0.borrow_mut().refused = Some(number);
+                Err(Failed::Refused(Stopped::Host(number)))
+            }
+            _ => Err(Failed::Refused(Stopped::Misuse)),
+        }
+    }
+
+    async fn sleep(&mut self, micros: u64) {
+        self.post(Effect::Sleep(micros)).await;
+    }
+
+    async fn compute(&mut self, data: &str) -> Result<String, Stopped> {
+        match self.post(Effect::Compute(data.to_owned())).await {
+            Some(Answered::Computed(data)) => Ok(data),
+            _ => Err(Stopped::Misuse),
+        }
+    }
+}
+
+impl From<Error> for Stopped {
+    fn from(error: Error) -> Self {
+        Self::Core(error)
+    }
+}
+
+impl From<Call<'_>> for Asked {
+    fn from(call: Call<'_>) -> Self {
+        let (kind, key, expected, text, ttl, owned) = match call {
+            Call::Read(key) => (Question::Read, key, None, "", Ttl::Infinite, false),
+            Call::Create { key, text, ttl, owned } => {
+                (Question::Create, key, None, text, ttl, owned)
+            }
+            Call::Replace { key, expected, text, ttl } => {
+                (Question::Replace, key, expected, text, ttl, false)
+            }
+            Call::Touch { key, expected, ttl } => (Question::Touch, key, expected, "", ttl, false),
+            Call::Remove { key, expected } => {
+                (Question::Remove, key, expected, "", Ttl::Infinite, false)
+            }
+        };
+        let (key, text, expected) = (key.to_owned(), text.to_owned(), expected.cloned());
+        Self { kind, key, expected, text, ttl, owned }
+    }
+}
+
+impl<T> fmt::Debug for Pending<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pending").finish_non_exhaustive()
+    }
+}

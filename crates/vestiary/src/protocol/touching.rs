@@ -1,0 +1,70 @@
+use alloc::boxed::Box;
+
+use super::{
+    Host, Rules, Seen, TRIES, Terms,
+    host::{Answer, Calls, Doubt, Place, Query},
+    is_proof,
+};
+use crate::{Follower, Lead};
+
+/// Gives the record of a session another TTL, and never a tombstone: of a session that was renewed meanwhile the
+/// successor, of one that a login has replaced nothing. `None` if the session was ended meanwhile, or is another
+/// visitor's now: no cookie may be sent.
+///
+/// # Errors
+/// The host's error if the store failed, and if a [`Doubt`] remains.
+pub async fn touch<H: Host>(
+    host: &mut H,
+    rules: &Rules,
+    session: Seen,
+) -> Result<Option<Box<Seen>>, H::Error> {
+    let terms = Terms::new(&rules.options, host.now())?;
+    let mut calls = Calls::new(host, rules);
+    let Seen { mut id, record: mut current, at: mut read_at } = session;
+    let mut expected = current.write_id().cloned();
+    let mut admitted = current.meta().next.is_none();
+    let mut seen = Some((current.clone(), read_at));
+    let mut tries = 0;
+    loop {
+        let found = match seen.take() {
+            Some(found) => Some(found),
+            None if tries == TRIES => return Err(calls.gave_up()),
+            None => {
+                tries += 1;
+                match calls.ask(Place::Session(&id), Query::Read).await? {
+                    Answer::Text(text) => Some((rules.record(text)?, calls.host.now())),
+                    // A replica may not have it yet. The answer to a touch is certain.
+                    Answer::Gone => None,
+                    _ => continue,
+                }
+            }
+        };
+        let now = calls.host.now();
+        if let Some((record, at)) = found {
+            let follower = if admitted { Follower::Admitted } else { Follower::Cookie(now) };
+            match record.lead(&id, follower)? {
+                Lead::Nowhere => return Ok(None),
+                Lead::To(next) => {
+                    id = next;
+                    // No record under the new ID has this write ID, so a touch of it only finds out whether there is
+                    // a record.
+                    expected = record.write_id().cloned();
+                    continue;
+                }
+                Lead::Here if terms.timeouts.is_over(record.meta(), now) => return Ok(None),
+                Lead::Here => {}
+            }
+            expected = record.write_id().cloned();
+            (current, read_at, admitted) = (record, at, true);
+        }
+        let ttl = terms.ttl_of(current.meta(), now);
+        match calls.ask(Place::Session(&id), Query::Touch(expected.as_ref(), ttl)).await? {
+            Answer::Done => {
+                return Ok(Some(Seen { id, record: current, at: calls.at }.into()));
+            }
+            Answer::Gone if is_proof(read_at, calls.host.now()) => return Ok(None),
+            Answer::Gone => return Err(calls.host.doubt(Doubt::Untraced)),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,216 @@
+use alloc::{borrow::Cow, boxed::Box, vec::Vec};
+
+use super::{
+    Change, Host, Rules, TRIES, Terms,
+    commit::SILENT,
+    host::{Answer, Body, Calls, Doubt, Place, Query, write_id},
+    is_proof,
+};
+use crate::{
+    CookieOverrides, Follower, Lead, Limits, Meta, Record, SessionId, UnixMillis, WriteId, merge,
+};
+
+/// A session as a request has seen it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Seen {
+    /// Its ID.
+    pub id: SessionId,
+    /// Its record.
+    pub record: Record,
+    /// When the store was asked for the record, or to store it.
+    pub at: UnixMillis,
+}
+
+/// How a [`commit`] ended.
+#[derive(Debug, Eq, PartialEq)]
+pub enum Written {
+    /// The change is in this record, which is, or was, the session's. Its ID is another one if the session was
+    /// renewed meanwhile.
+    Saved {
+        /// The session.
+        session: Box<Seen>,
+        /// The change was applied to data that another request had written meanwhile. A write whose reply was lost is
+        /// no such conflict.
+        merged: bool,
+        /// The record may hold more than the request has seen.
+        reread: bool,
+    },
+    /// The session was ended meanwhile, or is another visitor's now. Nothing was written, and no cookie may be sent.
+    Gone,
+}
+
+/// A write that was tried.
+struct Attempt {
+    expected: Option<WriteId>,
+    mark: WriteId,
+    /// Nobody knows whether it was done, or will be.
+    doubtful: bool,
+    /// It was applied to what another request had written.
+    merges: bool,
+}
+
+/// Writes the data of a session that is stored. `cookie` changes the session's own cookie attributes: to these, or to
+/// none.
+///
+/// A record is replaced only by a write that was made from it. If another request was faster, the change is applied
+/// again, to the data that is there now. A write whose reply was lost is recognised by its write ID, and not done twice.
+///
+/// ```
+/// # use vestiary::{Options, OptionsInput, Record, Limits, SessionId, UnixMillis, WriteId};
+/// # use vestiary::protocol::{Answered, Asked, Change, Effect, Pending, Question, Reply, Rules, Seen, Written, commit};
+/// # let options = Options::new(OptionsInput::default())?;
+/// # let rules = Rules { options: options.into(), seals: None, migrates: false, resends: false, default_ttl: vestiary::Ttl::Infinite };
+/// let record = Record::decode(r#"{"v":"AAAAAAAAAAAAAAAA","data":{"n":1}}"#, Limits::LOAD)?;
+/// let session = Seen { id: SessionId::from_entropy(&[1; 24]), record, at: UnixMillis(0) };
+/// let change = Change::Merge { base: r#"{"n":1}"#.into(), mine: r#"{"n":2}"#.into() };
+/// let mut writing = Pending::new(async move |mut host| commit(&mut host, &rules, session, &change, None).await);
+/// let mut poll = |answer| writing.poll(answer, UnixMillis(5), 0, &[7; Pending::<()>::ENTROPY]);
+/// assert!(matches!(poll(Answered::Begin), Effect::Call(Asked { kind: Question::Replace, .. })));
+/// // Another request was faster: look at what it wrote.
+/// let look = poll(Answered::Reply(Reply::Conflict));
+/// assert!(matches!(look, Effect::Call(Asked { kind: Question::Read, .. })));
+/// let theirs = r#"{"v":"BBBBBBBBBBBBBBBB","data":{"n":1,"m":5}}"#.to_owned();
+/// let Effect::Call(again) = poll(Answered::Reply(Reply::Text(theirs))) else { panic!() };
+/// assert!(again.text.contains(r#""data":{"n":2,"m":5}"#));
+/// let saved = poll(Answered::Reply(Reply::Done));
+/// let Effect::Finished(Ok(Written::Saved { merged, .. })) = saved else { panic!() };
+/// assert!(merged);
+/// # Ok::<(), vestiary::Error>(())
+/// ```
+///
+/// # Errors
+/// The host's error if the data cannot be stored, if the store failed, and if a [`Doubt`] remains.
+pub async fn commit<H: Host>(
+    host: &mut H,
+    rules: &Rules,
+    session: Seen,
+    change: &Change,
+    cookie: Option<Option<CookieOverrides>>,
+) -> Result<Written, H::Error> {
+    let terms = Terms { cookie_change: cookie, ..Terms::new(&rules.options, host.now())? };
+    let mut calls = Calls::new(host, rules);
+    let Seen { mut id, record: loaded, at: mut read_at } = session;
+    let (mut current, mut here) = (loaded.clone(), true);
+    // The session's own record was seen, so a renewal is followed however late it is.
+    let mut admitted = loaded.meta().next.is_none();
+    let mut attempts: Vec<Attempt> = Vec::new();
+    // One of them was done, and whether it was applied to what another request had written.
+    let mut done = None;
+    let (mut tries, mut silent) = (0, 0);
+    // Of a session that is over, another request may have moved the deadline since.
+    let is_over = terms.timeouts.is_over(loaded.meta(), calls.at);
+    let mut seen = (!is_over).then(|| (loaded.clone(), read_at));
+    loop {
+        let found = match seen.take() {
+            Some(found) => Some(found),
+            None if tries == TRIES => return Err(calls.gave_up()),
+            None => {
+                tries += 1;
+                match calls.ask(Place::Session(&id), Query::Read).await? {
+                    Answer::Text(text) => Some((rules.record(text)?, calls.host.now())),
+                    // A replica may not have it yet. What the store says of a write is certain.
+                    Answer::Gone => None,
+                    _ => continue,
+                }
+            }
+        };
+        let now = calls.host.now();
+        if let Some((record, at)) = found {
+            let mut mine = attempts.iter().filter(|attempt| record.has_write(&attempt.mark));
+            done = done.or(mine.next().map(|attempt| attempt.merges));
+            let follower = if admitted { Follower::Admitted } else { Follower::Cookie(now) };
+            match record.lead(&id, follower)? {
+                // A login took the ID away: a request that holds the old one may write nothing.
+                Lead::Nowhere => return Ok(Written::Gone),
+                Lead::To(next) => {
+                    (id, here) = (next, false);
+                    continue;
+                }
+                Lead::Here => admitted = true,
+            }
+            if let Some(merged) = done {
+                let session = Seen { id, record, at: calls.at }.into();
+                return Ok(Written::Saved { session, merged, reread: true });
+            }
+            if terms.timeouts.is_over(record.meta(), now) {
+                return Ok(Written::Gone);
+            }
+            if !attempts.iter().all(|attempt| attempt.is_settled_by(&record)) {
+                // A replica's old record; or so much was written since that nobody knows any more. To try again could
+                // be to do it twice.
+                silent += 1;
+                if silent > SILENT {
+                    return Err(calls.gave_up());
+                }
+                continue;
+            }
+            (current, read_at, here) = (record, at, true);
+        }
+        let answer = if here {
+            let data = match change {
+                Change::Rerun => calls.host.compute(current.data()).await?.into(),
+                Change::Merge { base, mine } => merged_data(base, mine, current.data())?,
+            };
+            let (mark, now) = (write_id(calls.host)?, calls.host.now());
+            let (meta, shown, ttl) = terms.stamped(current.meta().without_writes(), now)?;
+            let record =
+                current.rewritten(terms.format, mark.clone(), &shown, &data, meta, terms.limits)?;
+            let merges = current.data() != loaded.data();
+            let expected = current.write_id();
+            let query = Query::Replace(expected, Body::Record(&record), ttl);
+            let answer = calls.ask(Place::Session(&id), query).await?;
+            if answer == Answer::Done {
+                let session = Seen { id, record, at: calls.at }.into();
+                return Ok(Written::Saved { session, merged: merges, reread: calls.count > 1 });
+            }
+            let (expected, doubtful) = (expected.cloned(), answer == Answer::Unknown);
+            attempts.push(Attempt { expected, mark, doubtful, merges });
+            answer
+        } else {
+            // No record under this ID has, or will have, the write ID of one under another: this writes nothing,
+            // however late it comes, and only finds out for certain whether there is a record.
+            let query = Query::Replace(current.write_id(), Body::Record(&current), terms.ttl);
+            calls.ask(Place::Session(&id), query).await?
+        };
+        if answer == Answer::Gone {
+            let is_proof = is_proof(read_at, calls.host.now());
+            return if is_proof {
+                Ok(Written::Gone)
+            } else {
+                Err(calls.host.doubt(Doubt::Untraced))
+            };
+        }
+        // Of all else the record says more: whether it was our own write that was faster.
+    }
+}
+
+/// The data of a record with the change in it.
+fn merged_data<'a>(
+    base: &str,
+    mine: &'a str,
+    theirs: &'a str,
+) -> Result<Cow<'a, str>, crate::Error> {
+    // Mostly nobody else has written, and there is nothing to merge.
+    if base == theirs {
+        return Ok(mine.into());
+    }
+    if base == mine {
+        return Ok(theirs.into());
+    }
+    // The result is checked when it is written.
+    merge(base, mine, theirs, Limits { bytes: usize::MAX, ..Limits::LOAD }).map(Cow::from)
+}
+
+impl Attempt {
+    /// Whether a record that has not its mark shows that it was not done: it remembers what was to be
+    /// replaced, or all writes that there ever were.
+    fn is_settled_by(&self, record: &Record) -> bool {
+        if !self.doubtful {
+            return true;
+        }
+        match &self.expected {
+            Some(expected) => record.has_write(expected),
+            None => record.meta().writes.len() < Meta::WRITES,
+        }
+    }
+}
