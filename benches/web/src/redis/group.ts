@@ -8,6 +8,7 @@ import { loadKit } from '../kit.ts';
 import { exactly, write, type Measured, type Row } from '../results.ts';
 import { CountingProxy } from './counting-proxy.ts';
 import { redisPeers } from './peers.ts';
+import { userRows } from './users.ts';
 
 const PACKAGES = [
 	'vestiary',
@@ -46,6 +47,9 @@ async function counted(context: Context, kit: Kit, redisPort: number): Promise<v
 		commands.push({ ...row, ...exactly(await scene.count(() => proxy.commands, runs)) });
 	}
 	close();
+	const users = await userRows(context, kit, proxy);
+	roundTrips.push(...users.roundTrips);
+	commands.push(...users.commands);
 	await proxy.stop();
 	const method =
 		'Counted by a proxy before a real Redis, over many requests, one after the other; commands ' +

@@ -92,6 +92,18 @@ export function targetsOf(results: Results): Target[] {
 			''
 		),
 		atMost('Redis round trips, save after the read', save, 2, ''),
+		...(
+			[
+				['logged in, read', 1],
+				// The second one asks whether the cookie may leave.
+				['logged in, rolling, read', 2],
+				['login of a new visitor', 3],
+				['login of a visitor with a session', 3],
+				['all sessions of a user ended', 1]
+			] as const
+		).map(([name, most]) =>
+			atMost(`Redis round trips, ${name}`, median('redis-round-trips', name), most, '')
+		),
 		atMost('native layer, untouched, of tower-sessions', native('untouched'), 0.3, '×'),
 		atMost('native layer, read, of tower-sessions', native('read'), 0.3, '×'),
 		atMost('native layer, write, of tower-sessions', native('write'), 0.3, '×'),
