@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use vestiary::{
-    SessionId, UnixMillis,
+    SessionId, UnixMillis, UserRef,
     protocol::{Call, Doubt, Failed, Host, Reply},
 };
 
@@ -19,12 +19,18 @@ pub(crate) struct StoreHost<'a, 'c> {
     sessions: &'a Sessions,
     operation: StoreOperation,
     compute: Option<&'a mut Compute<'c>>,
+    /// Whose session a new ID is for.
+    owner: Option<UserRef>,
     watch: Stopwatch,
 }
 
 impl<'a, 'c> StoreHost<'a, 'c> {
     pub(crate) fn new(sessions: &'a Sessions, operation: StoreOperation) -> Self {
-        Self { sessions, operation, compute: None, watch: Stopwatch::start() }
+        Self { sessions, operation, compute: None, owner: None, watch: Stopwatch::start() }
+    }
+
+    pub(crate) fn of(self, owner: Option<UserRef>) -> Self {
+        Self { owner, ..self }
     }
 
     pub(crate) fn computing(self, compute: &'a mut Compute<'c>) -> Self {
@@ -48,7 +54,7 @@ impl Host for StoreHost<'_, '_> {
     }
 
     async fn new_id(&mut self) -> Result<SessionId, SessionError> {
-        self.sessions.new_id()
+        self.sessions.new_id_of(self.owner.as_ref())
     }
 
     fn doubt(&mut self, doubt: Doubt) -> SessionError {

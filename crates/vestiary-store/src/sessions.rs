@@ -18,7 +18,7 @@ use crate::{
     event::{self, Listener},
     host::{Compute, StoreHost},
     revocations::{RequestId, Revocations, RevokedBy},
-    users::{Admission, name_of},
+    users::{Admission, ListAhead, name_of},
 };
 
 /// The sessions of a service: configuration, keys and store. Cheap to clone.
@@ -261,6 +261,12 @@ impl Sessions {
         Ok(SessionId::from_entropy(&entropy()?))
     }
 
+    /// A new ID for a session of this user: it hints at the user's session list.
+    pub(crate) fn new_id_of(&self, owner: Option<&UserRef>) -> Result<SessionId, SessionError> {
+        let id = self.new_id()?;
+        Ok(owner.map_or_else(|| id.clone(), |user| self.inner.keys.hinted(&id, &name_of(user))))
+    }
+
     /// The session of one of these cookies, if there is one that is good.
     ///
     /// # Errors
@@ -288,11 +294,37 @@ impl Sessions {
     /// [`SessionError`] if the store failed, or has what cannot be read.
     pub async fn load(&self, id: &SessionId) -> Result<Option<Stored>, SessionError> {
         let (key, at) = (self.inner.options.store_key(id), clock::now());
-        let Some(text) = self.ask(StoreOperation::Read, self.inner.store.read(&key)).await? else {
-            return Ok(None);
+        let text = self.ask(StoreOperation::Read, self.inner.store.read(&key)).await?;
+        text.map(|text| self.decoded(id, &key, text, at)).transpose()
+    }
+
+    /// [`Sessions::load`], and in the same round trip the list that the ID hints at.
+    async fn load_ahead(
+        &self,
+        id: &SessionId,
+    ) -> Result<(Option<Stored>, Option<ListAhead>), SessionError> {
+        let Some(hash) = self.inner.keys.hint(id) else { return Ok((self.load(id).await?, None)) };
+        let (key, at) = (self.inner.options.store_key(id), clock::now());
+        let list = self.inner.options.list_key(&hash);
+        let both = async {
+            let [record, list] = self.inner.store.read_two(&key, &list).await;
+            Ok((record?, list))
         };
-        let record = Record::decode_owned(self.opened(id, &key, text)?, self.load_limits())?;
-        Ok(Some(Stored { id: id.clone(), record, at }))
+        let (text, ahead) = self.ask(StoreOperation::Read, both).await?;
+        // A list that could not be read is read again if the record says that it counts.
+        let ahead = ahead.ok().map(|text| ListAhead { key: list, text });
+        Ok((text.map(|text| self.decoded(id, &key, text, at)).transpose()?, ahead))
+    }
+
+    fn decoded(
+        &self,
+        id: &SessionId,
+        key: &str,
+        text: String,
+        at: UnixMillis,
+    ) -> Result<Stored, SessionError> {
+        let record = Record::decode_owned(self.opened(id, key, text)?, self.load_limits())?;
+        Ok(Stored { id: id.clone(), record, at })
     }
 
     /// Stores a new session, of this user if there is one.
@@ -305,7 +337,8 @@ impl Sessions {
         let record = self.record(data, owner, now)?;
         let ttl = self.ttl(&record, now);
         for _ in 0..3 {
-            let stored = Stored { id: self.new_id()?, record: record.clone(), at: now };
+            let id = self.new_id_of(record.meta().user.as_ref())?;
+            let stored = Stored { id, record: record.clone(), at: now };
             let key = self.inner.options.store_key(&stored.id);
             let text = self.sealed(&stored.id, &key, record.encoded(self.load_limits())?)?;
             let create = self.inner.store.create(&key, &text, ttl, bound);
@@ -497,7 +530,11 @@ impl Sessions {
         bound: bool,
         reason: Reason,
     ) -> Result<Moved, SessionError> {
-        let mut host = StoreHost::new(self, StoreOperation::Write);
+        let owner = match &reason {
+            Reason::Privilege(record, _) => record.meta().user.clone(),
+            Reason::Renewal(_) => stored.record.meta().user.clone(),
+        };
+        let mut host = StoreHost::new(self, StoreOperation::Write).of(owner);
         let rules = &self.inner.rules;
         let moved = protocol::rotate(&mut host, rules, stored.into(), reason, bound).await?;
         self.retire(&stored.id);
@@ -526,9 +563,9 @@ impl Sessions {
     /// # Errors
     /// [`SessionError`] if the store failed.
     pub async fn is_current(&self, id: &SessionId) -> Result<bool, SessionError> {
-        match self.load(id).await {
-            Ok(Some(stored)) if matches!(stored.record.next(id), Ok(None)) => {
-                match self.admits(&stored).await {
+        match self.load_ahead(id).await {
+            Ok((Some(stored), ahead)) if matches!(stored.record.next(id), Ok(None)) => {
+                match self.admits(&stored, ahead).await {
                     Ok(admission) => Ok(!matches!(admission, Admission::Revoked)),
                     Err(SessionError::Data(_)) => Ok(false),
                     Err(error) => Err(error),
@@ -568,7 +605,7 @@ impl Sessions {
         if let Ok(by) = self.inner.revocations.since(seen, list.key(), &user.handle, request) {
             return Ok(by);
         }
-        let admission = list.admits(&user.handle, stored.record.meta()).await?;
+        let admission = list.admits(&user.handle, stored.record.meta(), None).await?;
         Ok((admission == Admission::Revoked).then_some(RevokedBy::Another))
     }
 
@@ -596,10 +633,19 @@ impl Sessions {
     /// Where one of the cookies leads, over renewals.
     async fn follow(&self, id: &SessionId) -> Result<Found, SessionError> {
         let mut next = id.clone();
+        let mut ahead = None;
         for _ in 0..=RENEWALS {
-            let stored = match self.load(&next).await {
-                Ok(Some(stored)) => stored,
-                Ok(None) => {
+            let loaded = match ahead {
+                None => self.load_ahead(&next).await,
+                // The session has the same user under each of its IDs.
+                ahead => self.load(&next).await.map(|stored| (stored, ahead)),
+            };
+            let stored = match loaded {
+                Ok((Some(stored), list)) => {
+                    ahead = list;
+                    stored
+                }
+                Ok((None, _)) => {
                     self.tell(Event::Unknown);
                     return Ok(Found::Nobody);
                 }
@@ -607,7 +653,7 @@ impl Sessions {
                 Err(error) => return Err(error),
             };
             match stored.record.lead(&next, Follower::Cookie(clock::now())) {
-                Ok(Lead::Here) => return self.live(stored, next != *id).await,
+                Ok(Lead::Here) => return self.live(stored, next != *id, ahead).await,
                 Ok(Lead::To(after)) => next = after,
                 Ok(Lead::Nowhere) => {
                     self.tell(Event::Reuse);
@@ -625,7 +671,12 @@ impl Sessions {
     }
 
     /// The session of a record, if it has time left and its user has not ended it.
-    async fn live(&self, stored: Stored, renewed: bool) -> Result<Found, SessionError> {
+    async fn live(
+        &self,
+        stored: Stored,
+        renewed: bool,
+        ahead: Option<ListAhead>,
+    ) -> Result<Found, SessionError> {
         let (now, timeouts) = (clock::now(), self.inner.options.timeouts());
         let meta = stored.record.meta();
         if timeouts.is_over(meta, now) {
@@ -634,7 +685,7 @@ impl Sessions {
             Box::pin(self.leave_list(&stored)).await;
             return Ok(Found::Expired(Box::new(stored)));
         }
-        let unseen = match Box::pin(self.admits(&stored)).await {
+        let unseen = match Box::pin(self.admits(&stored, ahead)).await {
             Ok(Admission::Listed) => false,
             Ok(Admission::Stale) => true,
             Ok(Admission::Revoked) => {
@@ -653,9 +704,13 @@ impl Sessions {
     }
 
     /// Whether a session still stands in its user's list. If it does not, it was revoked, whatever its record says.
-    async fn admits(&self, stored: &Stored) -> Result<Admission, SessionError> {
+    async fn admits(
+        &self,
+        stored: &Stored,
+        ahead: Option<ListAhead>,
+    ) -> Result<Admission, SessionError> {
         let Some(user) = &stored.record.meta().user else { return Ok(Admission::Listed) };
-        self.of(&name_of(user)).admits(&user.handle, stored.record.meta()).await
+        self.of(&name_of(user)).admits(&user.handle, stored.record.meta(), ahead).await
     }
 
     /// Whether a session that is about to be written still stands in its user's list. Its use is written there, too,
@@ -664,7 +719,7 @@ impl Sessions {
         if stored.record.meta().user.is_none() {
             return Ok(true);
         }
-        let admits = match Box::pin(self.admits(stored)).await? {
+        let admits = match Box::pin(self.admits(stored, None)).await? {
             Admission::Listed => true,
             Admission::Revoked => false,
             Admission::Stale => match Box::pin(self.seen(stored)).await {

@@ -59,6 +59,13 @@ pub(crate) enum Admission {
     Stale,
 }
 
+/// A list that was read together with a record, because the session's ID hints at it.
+pub(crate) struct ListAhead {
+    pub(crate) key: String,
+    /// The text, as the store has it.
+    pub(crate) text: Option<String>,
+}
+
 /// What is said at a login.
 #[derive(Clone, Default)]
 pub struct Login {
@@ -92,7 +99,7 @@ impl UserList {
     /// # Errors
     /// [`SessionError`] if the store failed.
     pub async fn list(&self) -> Result<Vec<UserSession>, SessionError> {
-        let mut list = self.read().await?;
+        let mut list = self.read(None).await?;
         list.sweep(clock::now());
         let sessions = list.sessions().iter().rev();
         Ok(sessions.map(UserSession::of).collect())
@@ -167,8 +174,9 @@ impl UserList {
         &self,
         handle: &Handle,
         meta: &Meta,
+        ahead: Option<ListAhead>,
     ) -> Result<Admission, SessionError> {
-        let list = self.read().await?;
+        let list = self.read(ahead).await?;
         if !list.knows(handle) {
             // A replica may not have heard of the login yet, so it is asked again, by a write.
             let seen = self.seen(handle, meta).await?;
@@ -185,12 +193,16 @@ impl UserList {
         Ok(self.change(&UserChange::Seen(handle.clone()), Some(meta)).await?.made)
     }
 
-    async fn read(&self) -> Result<UserSessions, SessionError> {
+    /// The list; as it was read ahead, if that is this one.
+    async fn read(&self, ahead: Option<ListAhead>) -> Result<UserSessions, SessionError> {
         self.check_name()?;
-        let read = self.sessions.inner.store.read(&self.key);
-        let Some(text) = self.sessions.ask(StoreOperation::Read, read).await? else {
-            return Ok(UserSessions::default());
+        let text = if let Some(ahead) = ahead.filter(|ahead| ahead.key == self.key) {
+            ahead.text
+        } else {
+            let read = self.sessions.inner.store.read(&self.key);
+            self.sessions.ask(StoreOperation::Read, read).await?
         };
+        let Some(text) = text else { return Ok(UserSessions::default()) };
         let text = self.sessions.opened(&SessionId::parse(&self.key)?, &self.key, text)?;
         Ok(UserSessions::decode(&text)?)
     }

@@ -299,7 +299,11 @@ impl Visit {
             _ => return finished,
         };
         match refreshed {
-            Ok(Some(stored)) => self.moved(state, stored),
+            Ok(Some(stored)) => {
+                // The store has compared the record, and its user's list was read: no more need be asked.
+                state.certain = Some(stored.id().clone());
+                self.moved(state, stored);
+            }
             Ok(None) => self.end(state),
             // The session could be read, after all, and the next request tries again.
             Err(error) => self.sessions.tell(Event::StoreFailed { code: error.code() }),

@@ -538,5 +538,6 @@ async fn a_rolling_session_is_refreshed_once_in_a_while() {
     let app = crate::app(&config, store.clone());
     let mut browser = Browser::with(&app, browser.cookie());
     assert_eq!(set_cookies(&browser.send(Method::GET, "/look").await).len(), 1);
-    assert_eq!(store.calls(), [("read", 2), ("touch", 1)]);
+    // The touch answers that question, too.
+    assert_eq!(store.calls(), [("read", 1), ("touch", 1)]);
 }

@@ -93,6 +93,7 @@ fn hashed(purpose: &str, text: &str) -> String {
     Base64UrlUnpadded::encode_string(&hash(purpose, text))
 }
 
+#[inline(never)]
 fn hash(purpose: &str, text: &str) -> [u8; 32] {
     Sha256::new().chain_update(purpose).chain_update(text).finalize().into()
 }

@@ -42,9 +42,6 @@ const HINTED: usize = SessionId::ENTROPY / 3 * 4;
 /// Bytes of the hash of a user's name.
 const HASH: usize = 32;
 
-/// Characters of a hint, after the `~`.
-const HINT: usize = (HASH + 1) / 3 * 4;
-
 /// No cookie value of ours is longer, even with every character percent-encoded; a longer one
 /// costs no crypto.
 const LONGEST_VALUE: usize = 1024;
@@ -150,14 +147,11 @@ impl KeyRing {
         let Some(mark) = self.marks.first().filter(|_| own.len() == HINTED) else {
             return id.clone();
         };
-        let mut hint = [*mark; HASH + 1];
-        let pad = hint_pad(&self.signer, own);
-        for ((byte, hash), pad) in hint.iter_mut().zip(user_hash(user)).zip(pad) {
-            *byte = hash ^ pad;
-        }
-        let buffer = &mut [0; HINT];
-        let hint = Base64UrlUnpadded::encode(&hint, buffer).unwrap_or_default();
-        SessionId::from_bytes([own, "~", hint].concat().as_bytes()).unwrap_or_else(|| id.clone())
+        let mut hint = Vec::from(user_hash(user));
+        hide_hint(&mut hint, &self.signer, own);
+        hint.push(*mark);
+        let hinted = [own, "~", &Base64UrlUnpadded::encode_string(&hint)].concat();
+        SessionId::from_bytes(hinted.as_bytes()).unwrap_or_else(|| id.clone())
     }
 
     /// The hash in the key of the user's session list that an ID hints at ([`KeyRing::hinted`]): what
@@ -168,14 +162,11 @@ impl KeyRing {
     #[must_use]
     pub fn hint(&self, id: &SessionId) -> Option<String> {
         let (own, hint) = id.expose().split_at_checked(HINTED)?;
-        let buffer = &mut [0; HASH + 1];
-        let hint = Base64UrlUnpadded::decode(hint.strip_prefix('~')?, buffer).ok()?;
-        let (mark, hidden) = hint.split_last_chunk::<1>().map(|(hidden, [mark])| (mark, hidden))?;
-        let at = self.marks.iter().position(|one| one == mark)?;
-        let mut hash: [u8; HASH] = hidden.try_into().ok()?;
-        let pad = hint_pad(self.verifiers.get(at)?, own);
-        hash.iter_mut().zip(pad).for_each(|(byte, pad)| *byte ^= pad);
-        Some(Base64UrlUnpadded::encode_string(&hash))
+        let mut hint = Base64UrlUnpadded::decode_vec(hint.strip_prefix('~')?).ok()?;
+        let mark = hint.pop().filter(|_| hint.len() == HASH)?;
+        let at = self.marks.iter().position(|one| *one == mark)?;
+        hide_hint(&mut hint, self.verifiers.get(at)?, own);
+        Some(Base64UrlUnpadded::encode_string(&hint))
     }
 
     /// Compares text with text: decoding the presented signature first would accept several
@@ -302,7 +293,14 @@ fn key(secret: &[u8]) -> Result<HmacSha256, Error> {
     HmacSha256::new_from_slice(secret).map_err(|_| Error::SecretMissing)
 }
 
-/// Hides the hint of this ID. The zero byte keeps it apart from signatures, for no ID has one.
+/// Hides the hint of this ID, or shows it.
+#[inline(never)]
+fn hide_hint(hint: &mut [u8], key: &HmacSha256, id: &str) {
+    hint.iter_mut().zip(hint_pad(key, id)).for_each(|(byte, pad)| *byte ^= pad);
+}
+
+/// The zero byte keeps it apart from signatures, for no ID has one.
+#[inline(never)]
 fn hint_pad(key: &HmacSha256, id: &str) -> [u8; HASH] {
     key.clone().chain_update("vestiary.hint.v1\0").chain_update(id).finalize().into_bytes().into()
 }

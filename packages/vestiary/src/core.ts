@@ -213,10 +213,18 @@ export class Core {
 		return [header.slice(start, start + (length & 0x1ff))];
 	}
 
-	/** A new session ID. */
-	newId(): string {
+	/** A new session ID, which hints at the session list of a user if it is for a session of that one. */
+	newId(user?: string): string {
 		this.#random(24);
-		return this.#read(this.#bindings.newId());
+		return this.#read(this.#bindings.newId(user));
+	}
+
+	/** The key of the user's session list that an ID hints at. */
+	hintedList(id: string): string | undefined {
+		this.#see();
+		const { written } = encoder.encodeInto(id, this.#input);
+		const length = this.#bindings.hintedList(written);
+		return length === 0 ? undefined : this.#read(length);
 	}
 
 	/** The cookie value of an ID. */

@@ -5,6 +5,7 @@ import { DataError, errorOf, orThrow, StoreError, VestiaryError } from './errors
 import { Answer, Ended, Step, type Running } from './generated/vestiary.js';
 import { jsonOf } from './json.js';
 import { refusalOf } from './refusal.js';
+import { readBoth } from './stores/both.js';
 import { MARK_HEADS } from './stores/options.js';
 import type { AtomicOperations, Store, StoreOperation, Telemetry } from './types.js';
 
@@ -170,16 +171,35 @@ export class Driver {
 	/** The text that the store has under a key, as it is. */
 	async read(key: string): Promise<string | undefined> {
 		try {
-			if (this.#atomic) {
-				const text: unknown = (await this.#atomic.read(key)) ?? undefined;
-				if (text === undefined || typeof text === 'string') return text;
-				throw misbehaved('read', 'a string or null');
-			}
+			if (this.#atomic) return textOf('read', await this.#atomic.read(key));
 			const record = await this.#store.get(key);
 			return record ? jsonOf(this.#columns.unpack(key, record)) : undefined;
 		} catch (error) {
 			throw isUnreadable(error) ? unreadable(error) : error;
 		}
+	}
+
+	/**
+	 * The texts under two keys, as the store has them: that of a record, and that of a list, which is missing if it could
+	 * not be read. It is one question.
+	 */
+	async readTwo(
+		record: string,
+		list: string
+	): Promise<{ record: string | undefined; list?: { text: string | undefined } }> {
+		return this.ask('read', async () => {
+			const atomic = this.#atomic;
+			const read = async (key: string): Promise<string | null> =>
+				(await this.read(key)) ?? null;
+			const [one, other] = atomic?.readTwo
+				? await atomic.readTwo(record, list)
+				: await readBoth(read, record, list);
+			if (one instanceof Error) throw isUnreadable(one) ? unreadable(one) : one;
+			const text = textOf('readTwo', one);
+			return other instanceof Error
+				? { record: text }
+				: { record: text, list: { text: textOf('readTwo', other) } };
+		});
 	}
 
 	/** Asks the store. Its own error becomes the cause of ours, without what it was asked. */
@@ -240,6 +260,15 @@ function answerOf(operation: string, outcome: unknown): Answer {
 export function isBoolean(operation: string, answer: unknown): boolean {
 	if (typeof answer === 'boolean') return answer;
 	throw misbehaved(operation, 'true or false');
+}
+
+function textOf(operation: string, text: unknown): string | undefined {
+	if (typeof text === 'string') return text;
+	if (text === null || text === undefined) return undefined;
+	throw misbehaved(
+		operation,
+		operation === 'read' ? 'a string or null' : 'a string or null for each'
+	);
 }
 
 /** An application's store that does not keep to its type: whether it did what it was asked is not known. */

@@ -1,7 +1,7 @@
 import { ownerIn, readRecord, type OwnCookie, type User } from './core.js';
 import { DataError } from './errors.js';
 import { Found, Listed } from './generated/vestiary.js';
-import { RENEWALS, type Stored } from './records.js';
+import { RENEWALS, type ListAhead, type Stored } from './records.js';
 import type { Scope } from './scope.js';
 import type { SessionData } from './types.js';
 
@@ -93,8 +93,13 @@ async function follow(
 	const { core, records } = scope.runtime;
 	try {
 		let next = id;
+		let list: ListAhead | undefined;
 		for (let renewals = 0; renewals <= RENEWALS; renewals++) {
-			const stored = await records.load(next);
+			// The session has the same user under each of its IDs.
+			const { stored, ahead = list } = list
+				? { stored: await records.load(next) }
+				: await records.loadAhead(next);
+			list = ahead;
 			const loss = records.takeLoss();
 			if (loss) scope.tell({ type: 'store_failed', error: loss });
 			if (!stored) {
@@ -107,7 +112,8 @@ async function follow(
 				scope.tell({ type: 'reuse' });
 				return stored;
 			}
-			if (!(found & Found.Renewed)) return await live(scope, stored, found, next !== id);
+			if (!(found & Found.Renewed))
+				return await live(scope, stored, found, next !== id, list);
 			next = core.nextId(next, stored.text) ?? next;
 		}
 		return undefined;
@@ -128,7 +134,8 @@ async function live(
 	scope: Scope,
 	stored: Stored,
 	found: number,
-	renewed: boolean
+	renewed: boolean,
+	ahead: ListAhead | undefined
 ): Promise<Loaded | Unreadable | Expired | undefined> {
 	const { core, records } = scope.runtime;
 	const { v, data, meta } = readRecord(stored.text, found);
@@ -147,7 +154,7 @@ async function live(
 	if (!owner) return { stored, data, owner, found, renewed, own };
 	let admission;
 	try {
-		admission = await records.admits({ ...owner, own });
+		admission = await records.admits({ ...owner, own }, ahead);
 	} catch (error) {
 		if (!(error instanceof DataError)) throw error;
 		scope.tell({ type: 'unreadable', code: error.code });

@@ -25,6 +25,13 @@ export interface Written extends Stored {
 	readonly reread: boolean;
 }
 
+/** A user's session list that was read together with a record, because the session's ID hints at it. */
+export interface ListAhead {
+	readonly key: string;
+	/** The text, as the store has it. */
+	readonly text: string | undefined;
+}
+
 /** How a session got another ID. */
 export type Rotated =
 	/** It has this one. */
@@ -106,6 +113,19 @@ export class Records {
 		return text === undefined ? undefined : { id, text: this.#opened(id, text), at };
 	}
 
+	/** The record of a session, and in the same round trip the user's session list that the ID hints at. */
+	async loadAhead(id: string): Promise<{ stored: Stored | undefined; ahead?: ListAhead }> {
+		// A list in the table need not be read ahead.
+		const key = this.#atomic && !this.#table ? this.#core.hintedList(id) : undefined;
+		if (key === undefined) return { stored: await this.load(id) };
+		const at = Date.now();
+		const { record, list } = await this.#driver.readTwo(this.#keyOf(id), key);
+		return {
+			stored: record === undefined ? undefined : { id, text: this.#opened(id, record), at },
+			...(list && { ahead: { key, text: list.text } })
+		};
+	}
+
 	/** The session that an ID leads to now, over renewals, for a request that had it open before. */
 	async current(id: string): Promise<Stored | undefined> {
 		let next = id;
@@ -134,20 +154,23 @@ export class Records {
 	}
 
 	async #isGood(id: string): Promise<boolean> {
-		const stored = await this.load(id);
+		const { stored, ahead } = await this.loadAhead(id);
 		if (!stored) return false;
 		const { text } = stored;
 		const found = this.#core.inspect(text);
-		return isInUse(found) && this.#isListed({ text, found });
+		return isInUse(found) && this.#isListed({ text, found }, ahead);
 	}
 
 	/** Whether the session of a record stands in the list of its user, if it has one. */
-	async #isListed({ text, found }: Pick<Looked, 'text' | 'found'>): Promise<boolean> {
+	async #isListed(
+		{ text, found }: Pick<Looked, 'text' | 'found'>,
+		ahead?: ListAhead
+	): Promise<boolean> {
 		if (!(found & Found.Owned)) return true;
 		const owner = ownerIn(readRecord(text, found).meta);
 		if (!owner) return true;
 		const own = found & Found.Cookie ? this.#core.cookieOf(text) : undefined;
-		return (await this.admits({ ...owner, own })).admitted;
+		return (await this.admits({ ...owner, own }, ahead)).admitted;
 	}
 
 	/** Stores a new record. False if there is one under this ID. */
@@ -298,12 +321,15 @@ export class Records {
 	}
 
 	/**
-	 * The list of a user's sessions; undefined if there is none.
+	 * The list of a user's sessions, as it was read ahead if that is this one; undefined if there is none.
 	 * @throws DataError if it cannot be read
 	 */
-	async userList(name: string): Promise<string | undefined> {
+	async userList(name: string, ahead?: ListAhead): Promise<string | undefined> {
 		const key = this.#core.userKey(name);
-		const text = await this.#driver.ask('read', async () => this.#driver.read(key));
+		const text =
+			ahead?.key === key
+				? ahead.text
+				: await this.#driver.ask('read', async () => this.#driver.read(key));
 		return text === undefined ? undefined : this.#opened(key, text, key);
 	}
 
@@ -311,12 +337,11 @@ export class Records {
 	 * Whether a session still stands in the list of its user, and whether its use has to be written down there.
 	 * @throws DataError if the list cannot be read
 	 */
-	async admits({
-		name,
-		handle,
-		own
-	}: User & { own?: OwnCookie | undefined }): Promise<{ admitted: boolean; stale: boolean }> {
-		const list = this.lookAtList(name) ?? (await this.userList(name));
+	async admits(
+		{ name, handle, own }: User & { own?: OwnCookie | undefined },
+		ahead?: ListAhead
+	): Promise<{ admitted: boolean; stale: boolean }> {
+		const list = this.lookAtList(name) ?? (await this.userList(name, ahead));
 		const listed = list === undefined ? 0 : this.#core.userKnows(list, handle, own);
 		if (listed & Listed.Known) return { admitted: true, stale: (listed & Listed.Stale) !== 0 };
 		// A replica may not have heard of the login yet. What the store says of a write is certain.

@@ -143,7 +143,7 @@ export class Session {
 	get id(): string {
 		const session = this.#current();
 		// Made when first asked for, so that a visitor who only looks costs no randomness.
-		session.#id ??= session.#newId();
+		session.#id ??= session.#newId(undefined);
 		return session.#id;
 	}
 
@@ -358,7 +358,7 @@ export class Session {
 		try {
 			record = await old.#inTurn(async () => old.#supersede(json, owner));
 			if (!record) {
-				record = await old.#create(core.encode(json, undefined, owner), true);
+				record = await old.#create(core.encode(json, undefined, owner), userId);
 				old.#scope.tell({ type: 'created' });
 			}
 			await old.#leaveUser();
@@ -671,10 +671,11 @@ export class Session {
 		return own;
 	}
 
-	#newId(): string {
+	/** An ID that no session has, for one of this user. */
+	#newId(user: string | undefined): string {
 		const { event, runtime } = this.#scope;
 		const id = runtime.options.genid?.(event);
-		if (id === undefined) return runtime.core.newId();
+		if (id === undefined) return runtime.core.newId(user);
 		refusePromise('`genid`', id);
 		if (typeof id !== 'string')
 			throw new ConfigError('options', '`genid` must return a string');
@@ -907,7 +908,7 @@ export class Session {
 			if (!record) {
 				const text = core.encode(json, undefined, undefined, change);
 				this.#own = own;
-				this.#record = await this.#create(text, false);
+				this.#record = await this.#create(text);
 				this.#base = json;
 				this.#scope.tell({ type: 'created' });
 				return true;
@@ -945,12 +946,13 @@ export class Session {
 		}
 	}
 
-	/** Stores a new record, under an ID that no record has. */
-	async #create(text: string, bound: boolean): Promise<Stored> {
+	/** Stores a new record, of this user if there is one, under an ID that no record has. */
+	async #create(text: string, user?: string): Promise<Stored> {
 		const { records } = this.#scope.runtime;
 		for (let tries = 0; tries < 3; tries++) {
+			this.#id ??= this.#newId(user);
 			const record = { id: this.id, text, at: Date.now() };
-			if (await records.create(record, bound)) {
+			if (await records.create(record, user !== undefined)) {
 				this.#scope.created = record.id;
 				this.#touched();
 				return record;
@@ -972,7 +974,7 @@ export class Session {
 		for (let tries = 0; record; tries++) {
 			// Left alone it would be somebody's who knows its ID, next to the new one.
 			if (tries > RENEWALS) throw busy();
-			const newId = (): string => this.#newId();
+			const newId = (): string => this.#newId(owner?.name);
 			const rotated = await records.supersede(record, newId, data, owner, longest);
 			if (rotated.kind === 'done') {
 				this.#scope.tell({ type: 'rotated', reason: 'login' });
@@ -1004,7 +1006,7 @@ export class Session {
 		if (this.#stage !== Stage.Stored || !record) return;
 		if (!this.#scope.canSend || !(await this.#isAdmitted())) return;
 		const bound = this.#owner !== undefined;
-		const rotated = await records.renew(record, () => this.#newId(), bound);
+		const rotated = await records.renew(record, () => this.#newId(this.#owner?.name), bound);
 		if (rotated.kind === 'gone' || (rotated.kind === 'elsewhere' && rotated.id === undefined)) {
 			this.#end();
 			return;

@@ -179,11 +179,9 @@ test('an expired cookie is not removed over a session that another request has b
 test('a list that the store does not answer about is a failure, not a session that cannot be read', async () => {
 	const [login = ''] = await request(undefined, async (session) => session.login('ada'));
 	const read = atomic().read.bind(atomic());
-	let reads = 0;
-	vi.spyOn(atomic(), 'read').mockImplementation(async (key) => {
-		if (++reads > 1) throw new Error('down');
-		return read(key);
-	});
+	const down = new Error('down');
+	vi.spyOn(atomic(), 'read').mockRejectedValue(down);
+	vi.spyOn(atomic(), 'readTwo').mockImplementation(async (id) => [await read(id), down]);
 	events.length = 0;
 	await expect(request(pairOf(login))).rejects.toMatchObject({ code: 'store_failed' });
 	expect(events).not.toContain('unreadable');

@@ -33,13 +33,20 @@ const read = (session: Session): unknown => session.userId;
 const login = async (session: Session, user: string): Promise<unknown> => session.login(user);
 
 const CASES: UserCase[] = [
-	{ name: 'logged in, read', options: {}, visitor: 'logged in', work: read },
-	{ name: 'logged in, rolling, read', options: rolling, visitor: 'logged in', work: read },
+	{ name: 'logged in, read', options: {}, visitor: 'logged in', work: read, most: 1 },
+	{
+		name: 'logged in, rolling, read',
+		options: rolling,
+		visitor: 'logged in',
+		work: read,
+		most: 2
+	},
 	{
 		name: 'logged in, rolling, read and touched',
 		options: { ...rolling, touchAfter: 0 },
 		visitor: 'logged in',
-		work: read
+		work: read,
+		most: 3
 	},
 	{ name: 'login of a new visitor', options: {}, visitor: 'new', work: login },
 	{ name: 'login of a visitor with a session', options: {}, visitor: 'anonymous', work: login }

@@ -10,6 +10,7 @@
 )]
 
 mod encryption;
+mod hints;
 mod logout;
 mod options;
 mod revocations;
