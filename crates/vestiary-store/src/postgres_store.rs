@@ -4,6 +4,7 @@ use std::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
+    time::Duration,
 };
 
 use sqlx::{
@@ -84,6 +85,9 @@ const SESSION: &str = "vestiary.session";
 /// The code by which `PgBouncer` refuses a setting that it does not pass on.
 const REFUSED: &str = "08P01";
 
+/// A connection that was used so recently is taken to be there: the pool has tested it when it was given back.
+const RECENT: Duration = Duration::from_secs(1);
+
 /// The lock of a process that makes a table of sessions.
 const MIGRATION: i64 = i64::from_be_bytes(*b"vestiary");
 
@@ -97,14 +101,26 @@ impl PostgresStore {
         // sqlx asks for a precision of numbers that a pooler refuses to set, and no session has numbers.
         let options: PgConnectOptions = url.parse().map_err(of_sqlx)?;
         let options = options.extra_float_digits(None);
-        let pool = PgPoolOptions::new().connect_with(options).await.map_err(of_sqlx)?;
-        Self::with_pool(pool, TABLE)
+        // By default the pool asks each connection whether it is still there before it is used: that is a round trip.
+        let pool =
+            PgPoolOptions::new().test_before_acquire(false).before_acquire(|connection, of| {
+                Box::pin(async move {
+                    if of.idle_for > RECENT {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            });
+        Self::with_pool(pool.connect_with(options).await.map_err(of_sqlx)?, TABLE)
     }
 
     /// A store on a pool of the caller's, in this table. To have it in another schema, let the user have a
     /// `search_path` (`ALTER ROLE app SET search_path = web`); one of the connections' own gets lost in a pooler.
     /// `PgBouncer` also refuses `extra_float_digits`, which sqlx sets unless its options say
     /// `extra_float_digits(None)`.
+    ///
+    /// By default the pool tests a connection before each use, which is a round trip of its own;
+    /// [`connect`](Self::connect) does so only with one that was idle for a second.
     ///
     /// ```no_run
     /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {

@@ -11,12 +11,12 @@
 
 mod servers;
 
-use servers::{postgres::Postgres, touches, until};
+use servers::{postgres::Postgres, proxy::Proxy, touches, until};
 use tokio::sync::OnceCell;
 use vestiary::{Ttl, WriteId};
 use vestiary_store::{
-    Config, Outcome, PostgresStore, Scan as _, Sessions, Store as _, StoreError, StoreOptions,
-    conformance_tests,
+    Config, Found, Login, Outcome, PostgresStore, Scan as _, Sessions, Store as _, StoreError,
+    StoreOptions, conformance_tests,
     sqlx::{self, Connection as _, Executor as _, PgConnection, PgPool, postgres::PgPoolOptions},
 };
 
@@ -58,6 +58,35 @@ async fn a_login_and_the_end_of_all_sessions_are_ordered_by_the_clock_of_the_ser
     let service =
         Sessions::new(&Config::new("a secret of more than 32 bytes for it"), store.clone());
     servers::clock::orders_logins(&service.unwrap(), &store).await;
+}
+
+/// A request of a visitor who is logged in. The pool tests a connection when it is given back, and no request waits for
+/// that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_of_a_user_and_the_list_are_one_round_trip() {
+    let proxy = Proxy::before(server().await.port);
+    let url = format!("postgres://app@127.0.0.1:{}/postgres", proxy.port);
+    let store = PostgresStore::connect(&url).await.unwrap();
+    store.migrate().await.unwrap();
+    assert!(!store.is_pooled().await.unwrap());
+    let service = Sessions::new(&Config::new("a secret of more than 32 bytes for it"), store);
+    let service = service.unwrap();
+    let owner = service.of("ada").admit(&Login::default()).await.unwrap();
+    let stored = service.create("{}", Some(owner)).await.unwrap();
+    let cookie = format!("connect.sid={}", service.sign(stored.id()));
+    let cookies = service.cookies([cookie.as_bytes()]);
+    // Prepares the statement.
+    assert!(matches!(service.find(&cookies).await.unwrap(), Found::Session(_)));
+    proxy.trips();
+    for _ in 0..50 {
+        assert!(matches!(service.find(&cookies).await.unwrap(), Found::Session(_)));
+    }
+    let trips = proxy.trips();
+    let of = |kinds: &[u8]| trips.iter().filter(|trip| kinds.contains(&trip[0])).count();
+    // While a connection is tested, the pool may open another one, which prepares the statement, too.
+    let connections = of(&[0]);
+    assert!(of(b"BP") <= 60 + 2 * connections, "{} statements, {connections}", of(b"BP"));
+    assert!(of(b"S") <= 60 + connections, "{} tests, {connections}", of(b"S"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

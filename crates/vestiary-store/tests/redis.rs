@@ -15,13 +15,14 @@ use std::{collections::BTreeSet, time::Duration};
 
 use servers::{
     node,
+    proxy::Proxy,
     redis::{Redis, cluster, sentinel},
     touches, until,
 };
 use tokio::sync::OnceCell;
 use vestiary::{Ttl, WriteId};
 use vestiary_store::{
-    Config, Login, Outcome, RedisConnection, RedisStore, Scan as _, Sessions, Store as _,
+    Config, Found, Login, Outcome, RedisConnection, RedisStore, Scan as _, Sessions, Store as _,
     StoreError, StoreOptions, conformance_tests,
     redis::{
         AsyncConnectionConfig, Client, Value,
@@ -103,6 +104,29 @@ mod behind_sentinel {
     #[tokio::test]
     async fn a_replica_confirms() {
         confirms(&store().await, "confirmed").await;
+    }
+}
+
+/// A request of a visitor who is logged in, and what is asked before its cookie leaves.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_of_a_user_and_the_list_are_one_round_trip() {
+    let server = Redis::start(&[]).await;
+    let proxy = Proxy::before(server.port);
+    let store = RedisStore::connect(&format!("redis://127.0.0.1:{}", proxy.port)).await.unwrap();
+    let service = Sessions::new(&Config::new("a secret of more than 32 bytes for it"), store);
+    let service = service.unwrap();
+    let owner = service.of("ada").admit(&Login::default()).await.unwrap();
+    let stored = service.create("{}", Some(owner)).await.unwrap();
+    let cookie = format!("connect.sid={}", service.sign(stored.id()));
+    let cookies = service.cookies([cookie.as_bytes()]);
+    for _ in 0..10 {
+        proxy.trips();
+        assert!(matches!(service.find(&cookies).await.unwrap(), Found::Session(_)));
+        let trips = proxy.trips();
+        assert_eq!(trips.len(), 1);
+        assert_eq!(String::from_utf8_lossy(&trips[0]).matches("GET").count(), 2);
+        assert!(service.is_current(stored.id()).await.unwrap());
+        assert_eq!(proxy.trips().len(), 1);
     }
 }
 

@@ -104,11 +104,20 @@ test.each([
 		const proxy = await CountingProxy.launch(port());
 		const client = await connect(proxy.port);
 		const redis = opened(new ioredis5.Redis(port(), '127.0.0.1'));
+		const store = new RedisStore({ client });
 		await readsTwoAtOnce(
-			new RedisStore({ client }),
+			store,
 			() => proxy.roundTrips,
 			(id) => redis.rpush(`sess:${id}`, 'an entry')
 		);
+		const options = { secret: 'a secret that is long enough', store };
+		const { event, cookies } = testEvent();
+		await (await Session.initialize(event, options)).login('ada');
+		const cookie = `connect.sid=${encodeURIComponent(cookies.at(-1)?.value ?? '')}`;
+		const before = proxy.roundTrips;
+		const session = await Session.initialize(testEvent(cookie).event, options);
+		expect(session.userId).toBe('ada');
+		expect(proxy.roundTrips - before).toBe(1);
 	}
 );
 

@@ -19,6 +19,7 @@ pub mod node;
 pub mod pgbouncer;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+pub mod proxy;
 #[cfg(feature = "redis")]
 pub mod redis;
 pub mod touches;

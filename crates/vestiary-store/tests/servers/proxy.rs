@@ -1,0 +1,70 @@
+//! A proxy that notes what a client asks of a server, and when it waits for an answer.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{Shutdown, TcpListener, TcpStream},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
+
+pub struct Proxy {
+    pub port: u16,
+    trips: Arc<Mutex<Vec<Vec<u8>>>>,
+}
+
+impl Proxy {
+    /// Stands before the server on this port until the test ends.
+    pub fn before(server: u16) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let trips = Arc::new(Mutex::new(Vec::new()));
+        let noted = trips.clone();
+        thread::spawn(move || {
+            for client in listener.incoming() {
+                let client = client.unwrap();
+                let server = TcpStream::connect(("127.0.0.1", server)).unwrap();
+                join(&client, &server, &noted);
+            }
+        });
+        Self { port, trips }
+    }
+
+    /// The round trips since the last time: what was asked in each, before an answer came.
+    pub fn trips(&self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.trips.lock().unwrap())
+    }
+}
+
+fn join(client: &TcpStream, server: &TcpStream, trips: &Arc<Mutex<Vec<Vec<u8>>>>) {
+    let asking = Arc::new(AtomicBool::new(false));
+    let (answered, trips) = (asking.clone(), trips.clone());
+    pass(client, server, move |bytes| {
+        let mut trips = trips.lock().unwrap();
+        if asking.swap(true, Ordering::SeqCst)
+            && let Some(last) = trips.last_mut()
+        {
+            last.extend_from_slice(bytes);
+        } else {
+            trips.push(bytes.to_vec());
+        }
+    });
+    pass(server, client, move |_| answered.store(false, Ordering::SeqCst));
+}
+
+fn pass(from: &TcpStream, to: &TcpStream, note: impl Fn(&[u8]) + Send + 'static) {
+    let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+    to.set_nodelay(true).unwrap();
+    thread::spawn(move || {
+        let mut buffer = [0; 16 << 10];
+        while let Ok(read @ 1..) = from.read(&mut buffer) {
+            note(&buffer[..read]);
+            if to.write_all(&buffer[..read]).is_err() {
+                break;
+            }
+        }
+        let _ = to.shutdown(Shutdown::Both);
+    });
+}
