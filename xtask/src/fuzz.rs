@@ -16,7 +16,7 @@ use crate::{
 /// They are in a workspace of their own: see its `Cargo.toml`.
 const FOLDER: &str = "crates/vestiary/fuzz";
 pub(crate) const MANIFEST: &str = "crates/vestiary/fuzz/Cargo.toml";
-const TARGETS: [&str; 4] = ["cookie_header", "cookie_value", "record", "sealed"];
+const TARGETS: [&str; 5] = ["cookie_header", "cookie_value", "options", "record", "sealed"];
 
 #[derive(ClapArgs)]
 pub(crate) struct Args {

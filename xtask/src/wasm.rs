@@ -17,6 +17,10 @@ use crate::{
 /// What the core may cost a bundle, gzipped.
 const LARGEST_GZIP: usize = 90 * 1024;
 
+/// Those after the first save a hundredth. The end of the stack lies below 1,024, where no address is computed.
+const OPTIMISATIONS: [&str; 4] =
+    ["-O3", "--converge", "--low-memory-unused", "--strip-target-features"];
+
 /// Where generated code goes; git ignores it.
 pub(crate) fn generated() -> PathBuf {
     root().join("packages/vestiary/src/generated")
@@ -64,7 +68,8 @@ fn compile(log: &Log, tools: &Tools) -> anyhow::Result<Sizes> {
     let optimised = work.join("vestiary.wasm");
     tools
         .bin("wasm-opt")
-        .args(["-O3", "vestiary_bg.wasm", "-o", "vestiary.wasm"])
+        .args(OPTIMISATIONS)
+        .args(["vestiary_bg.wasm", "-o", "vestiary.wasm"])
         .within(&work)
         .logged(log)?;
 

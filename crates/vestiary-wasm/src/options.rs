@@ -1,14 +1,14 @@
 //! Options and keys of one handle, and the buffers through which short text passes.
 
-use alloc::{borrow::ToOwned as _, boxed::Box, string::String, sync::Arc, vec::Vec};
+use alloc::{borrow::ToOwned as _, boxed::Box, string::String, sync::Arc};
 
 use vestiary::{
-    CookieOptions, CookieOverrides, Format, KeyRing, Options, OptionsInput, SameSiteOption,
-    SealRing, Timeouts, WriteId, protocol::Rules,
+    CookieOptions, CookieOverrides, Error, KeyRing, Options, OptionsText, SealRing, WriteId,
+    protocol::Rules,
 };
 use wasm_bindgen::prelude::*;
 
-use crate::convert::{thrown, ttl_of};
+use crate::convert::thrown;
 
 /// Bytes of the input buffer: more than Node's default limit for all headers of a request, and what a record may
 /// have that is written.
@@ -32,92 +32,10 @@ pub struct Core {
 
 #[wasm_bindgen]
 impl Core {
-    /// Options after the seed's README, `expires` in milliseconds; `record_cookie` is the JSON that
-    /// records keep of them. Without `secrets` nothing can be signed or verified: that is for
-    /// builds, where the secret may not exist yet.
+    /// Reads options and secrets, one JSON text: `vestiary::OptionsText`.
     #[wasm_bindgen(constructor)]
-    #[expect(clippy::too_many_arguments, reason = "an object would cost a JSON reader or js-sys")]
-    pub fn new(
-        name: &str,
-        domain: &str,
-        expires: Option<f64>,
-        http_only: Option<bool>,
-        max_age: Option<f64>,
-        partitioned: Option<bool>,
-        path: &str,
-        priority: &str,
-        same_site: Option<bool>,
-        same_site_name: &str,
-        secure: Option<bool>,
-        rolling: Option<bool>,
-        save_uninitialized: Option<bool>,
-        auto_save: Option<bool>,
-        touch_after: Option<f64>,
-        express: bool,
-        idle_timeout: Option<f64>,
-        absolute_timeout: Option<f64>,
-        renew_after: Option<f64>,
-        renew_grace: Option<f64>,
-        namespace: Option<String>,
-        hash_ids: Option<bool>,
-        max_bytes: Option<f64>,
-        record_cookie: &str,
-        secrets: Option<Vec<String>>,
-        seal_secrets: Option<Vec<String>>,
-        migrates: bool,
-        resends: bool,
-        store_ttl: f64,
-        production: bool,
-    ) -> Result<Core, String> {
-        let timeouts = Timeouts::new(idle_timeout, absolute_timeout, renew_after, renew_grace)
-            .map_err(thrown)?;
-        let namespace = namespace.as_deref();
-        let given = |text| Some(text).filter(|text: &&str| !text.is_empty());
-        let same_site_name = given(same_site_name).map(SameSiteOption::Name);
-        let options = Options::new(OptionsInput {
-            name: given(name),
-            cookie: CookieOptions {
-                domain: given(domain),
-                expires,
-                http_only,
-                max_age,
-                partitioned: partitioned.unwrap_or_default(),
-                path: given(path),
-                priority: given(priority),
-                same_site: same_site.map(SameSiteOption::Flag).or(same_site_name),
-                secure,
-            },
-            rolling: rolling.unwrap_or_default(),
-            save_uninitialized: save_uninitialized.unwrap_or_default(),
-            auto_save: auto_save.unwrap_or_default(),
-            touch_after,
-            format: if express { Format::Express } else { Format::Seed },
-            timeouts,
-            namespace,
-            hash_ids: hash_ids.unwrap_or_default(),
-            max_bytes,
-            attributes: Some(record_cookie),
-        })
-        .map_err(thrown)?;
-        let keys = secrets.map(|secrets| KeyRing::checked(&secrets, namespace, production));
-        let seals = seal_secrets.map(|secrets| SealRing::new(&secrets, namespace).map(Arc::new));
-        let (options, seals) = (Arc::new(options), seals.transpose().map_err(thrown)?);
-        let rules = Rules {
-            options: Arc::clone(&options),
-            seals: seals.clone(),
-            migrates,
-            resends,
-            default_ttl: ttl_of(store_ttl),
-        };
-        Ok(Self {
-            options,
-            keys: keys.transpose().map_err(thrown)?,
-            seals,
-            rules: rules.into(),
-            input: [0; INPUT].into(),
-            output: [0; OUTPUT].into(),
-            looked: Box::default(),
-        })
+    pub fn new(text: &str) -> Result<Core, String> {
+        Self::read(text).map_err(thrown)
     }
 
     /// Address of the input buffer in linear memory.
@@ -164,6 +82,22 @@ impl Core {
 }
 
 impl Core {
+    fn read(text: &str) -> Result<Self, Error> {
+        let text = OptionsText::read(text)?;
+        let options = Options::new(text.input()?)?;
+        let keys = text.keys()?;
+        let rules = text.rules(options)?;
+        Ok(Self {
+            options: Arc::clone(&rules.options),
+            keys,
+            seals: rules.seals.clone(),
+            rules: rules.into(),
+            input: [0; INPUT].into(),
+            output: [0; OUTPUT].into(),
+            looked: Box::default(),
+        })
+    }
+
     pub(crate) fn write_id(&self, which: usize) -> WriteId {
         let entropy = self.input.chunks(WriteId::ENTROPY).nth(which).and_then(<[u8]>::first_chunk);
         WriteId::from_entropy(entropy.unwrap_or(&[0; WriteId::ENTROPY]))
@@ -181,4 +115,11 @@ impl Core {
     pub(crate) fn is_own(&self, own: &CookieOverrides) -> bool {
         self.options.overridden(own).is_ok() && !self.options.are_repeated_by(own)
     }
+}
+
+/// The options that the core reads, and the types of their values: a line for each, `<name> <type>`.
+#[wasm_bindgen(js_name = optionTypes)]
+pub fn option_types() -> String {
+    let types = OptionsText::TYPES.iter().chain(&CookieOptions::TYPES);
+    types.flat_map(|(name, kind)| [name, " ", kind.name(), "\n"]).collect()
 }

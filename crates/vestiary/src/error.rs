@@ -51,6 +51,15 @@ pub enum Error {
     SessionsPerUser,
     /// Records that express-session reads are to be encrypted: it could read none of them.
     EncryptExpress,
+    /// An option of another type, or another choice, than there is.
+    OptionType {
+        /// The option, as JavaScript spells it.
+        name: &'static str,
+        /// The type, or the choices.
+        expected: &'static str,
+    },
+    /// A text of options that is no JSON object, or has a member that is no option.
+    OptionsText,
     /// The empty name of a user.
     UserName,
     /// A limit of the data's size that is none.
@@ -109,7 +118,11 @@ impl Error {
             Self::SecretShort { .. } => "secret_short",
             Self::Timeout { .. } => "timeout_option",
             Self::Namespace => "namespace_option",
-            Self::SessionsPerUser | Self::EncryptExpress | Self::UserName => "options",
+            Self::SessionsPerUser
+            | Self::EncryptExpress
+            | Self::OptionType { .. }
+            | Self::OptionsText
+            | Self::UserName => "options",
             Self::MaxBytes => "max_bytes_option",
             Self::ExpressRenewal => "express_renewal",
             Self::DataNotObject => "data_not_object",
@@ -135,75 +148,106 @@ impl Error {
     /// Written without `core::fmt`, which would be the largest part of the WebAssembly core.
     #[must_use]
     pub fn message(&self) -> String {
-        let mut text = String::new();
-        match *self {
-            Self::CookieOption { attribute, rule } => {
-                text.extend(["`cookie.", attribute, "` is not valid: ", rule]);
-            }
-            Self::CookieName { rule } => text.extend(["`name` is not a valid cookie name: ", rule]),
-            Self::CookiePrefix { prefix, rule } => text.extend(["a cookie named `", prefix, "…` ", rule]),
-            Self::SessionId => text.push_str(
-                "a session ID must be 16 to 256 visible ASCII characters without `;`, `,`, `\"` or `\\`, not beginning with `s:`",
-            ),
-            Self::SecretMissing => text.extend(["`secret` is missing or empty: ", SECRET]),
-            Self::SecretShort { position, minimum } => {
-                text.push_str("`secret` number ");
-                push(&mut text, position);
-                text.push_str(" has fewer than ");
-                push(&mut text, minimum);
-                text.extend([" bytes: in production ", SECRET]);
-            }
-            Self::Timeout { name } => {
-                text.extend(["`", name, "` must be a number of seconds, at least 1 (`renewGrace` and `touchAfter`: 0) and at most a century"]);
-            }
-            Self::Namespace => {
-                text.push_str("`namespace` must be 1 to 64 letters, digits, `-`, `_` or `.`");
-            }
-            Self::SessionsPerUser => text.push_str("`sessionsPerUser` must be at least 1"),
-            Self::EncryptExpress => text.push_str(
-                "`encrypt` cannot go with the format of express-session: Express would find nothing that it can read",
-            ),
-            Self::UserName => text.push_str("the user ID must have between 1 and 1,024 bytes"),
-            Self::MaxBytes => text.push_str(
-                "`maxBytes` must be a whole number of bytes of session data: at least 1024, at most 67108864 (the default is 65536)",
-            ),
-            Self::ExpressRenewal => text.push_str(
-                "a session in the express-session format cannot be renewed, because Express would take the old ID for a session: leave `renewAfter` out",
-            ),
-            Self::DataNotObject => text.push_str("session data must be a JSON object"),
-            Self::Json => text.push_str("the record is not valid JSON"),
-            Self::NotSealed => text.push_str("the record is not encrypted, and `encrypt` demands it"),
-            Self::Unsealable => {
-                text.push_str("the record cannot be decrypted with these secrets for this session");
-            }
-            Self::TooDeep { limit } => {
-                text.push_str("session data is nested deeper than ");
-                push(&mut text, limit);
-                text.push_str(" levels");
-            }
-            Self::TooLarge { size, limit } => {
-                text.push_str("the session data has ");
-                push(&mut text, size);
-                text.push_str(" bytes, more than the ");
-                push(&mut text, limit);
-                text.push_str(" allowed: keep large values in your database and their key in the session, or raise `maxBytes`");
-            }
-            Self::ForbiddenKey { key } => text.extend(["session data must not have a key named `", key, "`"]),
-            Self::StoreFull { limit, unit } => {
-                text.push_str("the memory store is full (");
-                push(&mut text, limit);
-                text.extend([" ", unit, "): raise its limit or use a store outside the process"]);
+        let (template, parts) = self.parts();
+        let (mut text, mut parts) = (String::new(), parts.into_iter());
+        for piece in template.split(PART) {
+            text.push_str(piece);
+            match parts.next() {
+                Some(Part::Text(part)) => text.push_str(part),
+                Some(Part::Number(part)) => push_number(&mut text, part as u64, 1),
+                None => {}
             }
         }
         text
     }
+
+    /// The message with its variable parts left out: one loop that puts them in takes less code than an arm for each
+    /// message.
+    fn parts(&self) -> (&'static str, [Part; 3]) {
+        use Part::{Number, Text};
+        let (template, [first, second]) = match *self {
+            Self::CookieOption { attribute, rule } => {
+                ("`cookie.%` is not valid: %", [Text(attribute), Text(rule)])
+            }
+            Self::CookieName { rule } => {
+                ("`name` is not a valid cookie name: %", [Text(rule), Text("")])
+            }
+            Self::CookiePrefix { prefix, rule } => {
+                ("a cookie named `%…` %", [Text(prefix), Text(rule)])
+            }
+            Self::SessionId => (
+                "a session ID must be 16 to 256 visible ASCII characters without `;`, `,`, `\"` or `\\`, not beginning with `s:`",
+                NONE,
+            ),
+            Self::SecretMissing => ("`secret` is missing or empty: %", [Text(SECRET), Text("")]),
+            Self::SecretShort { position, minimum } => (
+                "`secret` number % has fewer than % bytes: in production %",
+                [Number(position), Number(minimum)],
+            ),
+            Self::Timeout { name } => (
+                "`%` must be a number of seconds, at least 1 (`renewGrace` and `touchAfter`: 0) and at most a century",
+                [Text(name), Text("")],
+            ),
+            Self::Namespace => {
+                ("`namespace` must be 1 to 64 letters, digits, `-`, `_` or `.`", NONE)
+            }
+            Self::SessionsPerUser => ("`sessionsPerUser` must be at least 1", NONE),
+            Self::EncryptExpress => (
+                "`encrypt` cannot go with the format of express-session: Express would find nothing that it can read",
+                NONE,
+            ),
+            Self::OptionType { name, expected } => ("`%` must be %", [Text(name), Text(expected)]),
+            Self::OptionsText => {
+                ("the options must be a JSON object that has nothing but options", NONE)
+            }
+            Self::UserName => ("the user ID must have between 1 and 1,024 bytes", NONE),
+            Self::MaxBytes => (
+                "`maxBytes` must be a whole number of bytes of session data: at least 1024, at most 67108864 (the default is 65536)",
+                NONE,
+            ),
+            Self::ExpressRenewal => (
+                "a session in the express-session format cannot be renewed, because Express would take the old ID for a session: leave `renewAfter` out",
+                NONE,
+            ),
+            Self::DataNotObject => ("session data must be a JSON object", NONE),
+            Self::Json => ("the record is not valid JSON", NONE),
+            Self::NotSealed => ("the record is not encrypted, and `encrypt` demands it", NONE),
+            Self::Unsealable => {
+                ("the record cannot be decrypted with these secrets for this session", NONE)
+            }
+            Self::TooDeep { limit } => {
+                ("session data is nested deeper than % levels", [Number(limit), Text("")])
+            }
+            Self::TooLarge { size, limit } => (
+                "the session data has % bytes, more than the % allowed: keep large values in your database and their key in the session, or raise `maxBytes`",
+                [Number(size), Number(limit)],
+            ),
+            Self::ForbiddenKey { key } => {
+                ("session data must not have a key named `%`", [Text(key), Text("")])
+            }
+            Self::StoreFull { limit, unit } => (
+                "the memory store is full (% %): raise its limit or use a store outside the process",
+                [Number(limit), Text(unit)],
+            ),
+        };
+        let third = if let Self::SecretShort { .. } = self { SECRET } else { "" };
+        (template, [first, second, Text(third)])
+    }
 }
+
+/// A part of a message that differs.
+#[derive(Clone, Copy)]
+enum Part {
+    Text(&'static str),
+    Number(usize),
+}
+
+/// Stands in a message for a part that differs.
+const PART: char = '%';
+
+const NONE: [Part; 2] = [Part::Text(""); 2];
 
 const SECRET: &str = "pass a long random string, for example from `openssl rand -base64 32`";
-
-fn push(text: &mut String, number: usize) {
-    push_number(text, number as u64, 1);
-}
 
 impl core::error::Error for Error {}
 

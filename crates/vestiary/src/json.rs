@@ -5,7 +5,7 @@
 //! Every request walks a record, so this is by hand: a lexer of a library took four times as long,
 //! and `serde_json` makes the WebAssembly core twice as large.
 
-use alloc::string::String;
+use alloc::{string::String, vec::Vec};
 use core::ops::Range;
 
 use crate::{Error, Limits};
@@ -127,6 +127,61 @@ pub(crate) fn members(
     }
     let Some(end) = walk.object(start, left, Some(visit)) else { return Err(walk.fault) };
     if walk.byte(walk.skip(end)).is_some() { Err(Error::Json) } else { Ok(()) }
+}
+
+/// The strings of a JSON array, which was walked before. `None` if it is another value, or holds one that is no
+/// string.
+pub(crate) fn strings(list: &str) -> Option<Vec<String>> {
+    let walk = Walk { text: list.as_bytes(), limit: 0, fault: Error::Json };
+    let mut at = walk.skip(list.starts_with('[').then_some(1)?);
+    let mut found = Vec::new();
+    while walk.byte(at) == Some(b'"') {
+        let end = walk.string(at)?.end;
+        found.push(unquoted(list.get(at..end)?)?);
+        at = walk.skip(end);
+        if walk.byte(at) == Some(b',') {
+            at = walk.skip(at + 1);
+        }
+    }
+    (walk.byte(at) == Some(b']')).then_some(found)
+}
+
+/// The number that this text spells, which was walked before. `None` if it is another value.
+///
+/// Whole numbers up to 2^53, and numbers of at most 15 digits, are exact; further digits of a fraction are cut off.
+/// `str::parse` would be a tenth of the WebAssembly core.
+pub(crate) fn number(text: &str) -> Option<f64> {
+    const EXACT: u64 = 1 << 53;
+    let unsigned = text.strip_prefix('-').unwrap_or(text);
+    let (digits, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
+    let (mut mantissa, mut exponent) = (0_u64, exponent.parse::<i32>().ok()?);
+    let mut most = u64::MAX / 10 - 1;
+    for byte in digits.bytes() {
+        match byte {
+            b'.' => most = EXACT / 10 - 1,
+            b'0'..=b'9' => {
+                let in_fraction = i32::from(most < EXACT);
+                if mantissa <= most {
+                    mantissa = mantissa * 10 + u64::from(byte - b'0');
+                    exponent = exponent.saturating_sub(in_fraction);
+                } else {
+                    exponent = exponent.saturating_add(1 - in_fraction);
+                }
+            }
+            _ => return None,
+        }
+    }
+    // Beyond this every number is 0 or infinite.
+    let power = (0..exponent.unsigned_abs().min(400)).fold(1.0, |power, _| power * 10.0);
+    #[expect(clippy::cast_precision_loss, reason = "the nearest number is meant")]
+    let mantissa = mantissa as f64;
+    // 0 times infinity would be no number.
+    let positive = match exponent {
+        _ if mantissa == 0.0 => 0.0,
+        0.. => mantissa * power,
+        _ => mantissa / power,
+    };
+    Some(if text.len() > unsigned.len() { -positive } else { positive })
 }
 
 /// A text that is walked. Each step is told where to begin, and says where it has ended: a place that is

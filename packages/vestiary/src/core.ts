@@ -12,12 +12,7 @@ import {
 	type Step,
 	type StoreStep
 } from './generated/vestiary.js';
-import type {
-	CookieSerializeOptions,
-	SessionCookieOptions,
-	SessionStoreData,
-	SveltekitSessionConfig
-} from './types.js';
+import type { SessionCookieOptions, SessionStoreData, SveltekitSessionConfig } from './types.js';
 import { memory } from './wasm/instance.js';
 
 const encoder = new TextEncoder();
@@ -33,24 +28,8 @@ export interface Plan {
 	stage: Stage;
 }
 
-/** What the Rust core needs to know of the options. */
-export interface CoreOptions extends Pick<
-	SveltekitSessionConfig,
-	| 'name'
-	| 'rolling'
-	| 'saveUninitialized'
-	| 'autoSave'
-	| 'touchAfter'
-	| 'format'
-	| 'idleTimeout'
-	| 'absoluteTimeout'
-	| 'renewAfter'
-	| 'renewGrace'
-	| 'namespace'
-	| 'hashIds'
-	| 'maxBytes'
-> {
-	cookie: CookieSerializeOptions;
+/** The options that the core reads; it refuses others. */
+export interface CoreOptions extends Partial<SveltekitSessionConfig> {
 	/** Absent only while building, when the secret may not exist. */
 	secrets: string[] | undefined;
 	/** Secrets to encrypt records with; none are encrypted without. */
@@ -115,47 +94,11 @@ export class Core {
 	#looked: Uint32Array<ArrayBuffer> = new Uint32Array();
 
 	constructor(options: CoreOptions) {
-		const { cookie, secrets, production } = options;
-		const { maxAge, expires, sameSite, ...attributes } = cookie;
-		const express = options.format === 'express';
-		const recorded = { ...attributes, sameSite, ...(!express && { maxAge, expires }) };
 		this.#seals = options.sealSecrets !== undefined;
-		this.#make = () =>
-			orThrow(
-				() =>
-					new Bindings(
-						options.name ?? '',
-						cookie.domain ?? '',
-						expires?.getTime(),
-						cookie.httpOnly,
-						maxAge,
-						cookie.partitioned,
-						cookie.path ?? '',
-						cookie.priority ?? '',
-						typeof sameSite === 'boolean' ? sameSite : undefined,
-						typeof sameSite === 'string' ? sameSite : '',
-						cookie.secure,
-						options.rolling,
-						options.saveUninitialized,
-						options.autoSave,
-						options.touchAfter,
-						express,
-						options.idleTimeout,
-						options.absoluteTimeout,
-						options.renewAfter,
-						options.renewGrace,
-						options.namespace,
-						options.hashIds,
-						options.maxBytes,
-						JSON.stringify({ ...recorded, encode: undefined }),
-						secrets,
-						options.sealSecrets,
-						options.migrates,
-						options.resends,
-						options.storeTtl,
-						production
-					)
-			);
+		const expires = options.cookie?.expires?.getTime();
+		// A function is left out, and a number that is none becomes null, which the core refuses.
+		const text = JSON.stringify({ ...options, cookie: { ...options.cookie, expires } });
+		this.#make = () => orThrow(() => new Bindings(text));
 		this.name = this.#bindings.name;
 		this.secure = this.#bindings.secure;
 		this.#touchAfter = this.#bindings.touchAfter();

@@ -1,20 +1,59 @@
 import { ConfigError } from './errors.js';
+import { optionTypes } from './generated/vestiary.js';
 import { checkNames } from './names.js';
-import type { CookieSerializeOptions } from './types.js';
+import type { CookieSerializeOptions, SveltekitSessionConfig } from './types.js';
 
-/** The attributes of a cookie, and the types of their values. */
-export const COOKIE_TYPES = {
-	domain: 'string',
-	encode: 'function',
-	expires: 'Date',
-	httpOnly: 'boolean',
-	maxAge: 'number',
-	partitioned: 'boolean',
-	path: 'string',
-	priority: 'string',
-	sameSite: 'boolean or string',
-	secure: 'boolean'
-} as const;
+/** Types of values, by the names of the options. */
+type Types = Readonly<Record<string, string>>;
+
+/** The options that concern JavaScript alone, and the types of their values. */
+const OWN_TYPES = {
+	as: 'string',
+	cookie: 'object',
+	store: 'object',
+	sessionsPerUser: 'number',
+	encrypt: 'boolean or string',
+	require: 'list',
+	genid: 'function',
+	skip: 'function',
+	onEvent: 'function',
+	telemetry: 'object',
+	onStoreError: 'string',
+	storeTimeout: 'number'
+} as const satisfies Partial<Record<keyof SveltekitSessionConfig, string>>;
+
+/** The core's own list: a line for each option, with the type of its value. */
+const LINES = optionTypes().split('\n');
+
+/** The options in the core's list whose names match, by the name that the pattern finds. */
+function inCore(pattern: RegExp): Types {
+	return Object.fromEntries(
+		LINES.flatMap((line) => {
+			const [, name, type] = pattern.exec(line) ?? [];
+			return name === undefined || type === undefined ? [] : [[name, type]];
+		})
+	);
+}
+
+/** The options that the core reads, without those that {@link CoreOptions} adds. */
+const CORE_TYPES = inCore(
+	/^(?!secrets|sealSecrets|migrates|resends|storeTtl|production)(\w+) a (.*)/
+);
+
+/** The options, and the types of their values; `secret` has a check of its own. */
+export const OPTION_TYPES: Types = { ...CORE_TYPES, ...OWN_TYPES };
+
+/** The attributes of a cookie that the core reads, and the types of their values. */
+export const ATTRIBUTE_TYPES: Types = inCore(/^cookie\.(\w+) a (.*)/);
+
+/** The members of `cookie`, and the types of their values. */
+export const COOKIE_TYPES: Types = { ...ATTRIBUTE_TYPES, encode: 'function' };
+
+/** The options that the core reads. */
+export function forCore(options: SveltekitSessionConfig): Partial<SveltekitSessionConfig> {
+	const names = Object.keys(CORE_TYPES) as (keyof SveltekitSessionConfig)[];
+	return Object.fromEntries(names.map((name) => [name, options[name]]));
+}
 
 /**
  * Checks the type of an option, for callers without a compiler.
@@ -46,17 +85,7 @@ export function checkedCookie(cookie: CookieSerializeOptions = {}): CookieSerial
 	const checked: CookieSerializeOptions = {};
 	checkNames(cookie, Object.keys(COOKIE_TYPES), { kind: 'a cookie option', prefix: 'cookie.' });
 	for (const [name, value] of Object.entries(cookie) as [string, unknown][]) {
-		checkType(`cookie.${name}`, value, COOKIE_TYPES[name as keyof typeof COOKIE_TYPES]);
-		if (typeof value === 'number' && !Number.isFinite(value))
-			throw new ConfigError(
-				'cookie_option',
-				`\`cookie.${name}\` is not valid: a finite number of seconds`
-			);
-		if (value instanceof Date && Number.isNaN(value.getTime()))
-			throw new ConfigError(
-				'cookie_option',
-				`\`cookie.${name}\` is not valid: a Date between 1970 and the year 9999`
-			);
+		checkType(`cookie.${name}`, value, COOKIE_TYPES[name] ?? '');
 		if (value !== undefined) Object.assign(checked, { [name]: value });
 	}
 	return checked;

@@ -1,6 +1,6 @@
 import type { OwnCookie } from './core.js';
 import { ConfigError } from './errors.js';
-import { checkedCookie, COOKIE_TYPES } from './option-types.js';
+import { ATTRIBUTE_TYPES, checkedCookie } from './option-types.js';
 import type { CookieSerializeOptions, SessionCookieOptions } from './types.js';
 
 /** `session.cookie`: the options, with the attributes that this session has of its own. */
@@ -46,12 +46,11 @@ export function ownIn(
 	return Object.keys(attributes).length === 0 ? undefined : JSON.stringify(attributes);
 }
 
-const NAMES = Object.keys(COOKIE_TYPES).filter((name) => name !== 'encode') as Exclude<
-	keyof CookieSerializeOptions,
-	'encode'
->[];
+const NAMES = Object.keys(ATTRIBUTE_TYPES) as Exclude<keyof CookieSerializeOptions, 'encode'>[];
 
-function plain<T>(value: T | Date): T | number {
-	if (value instanceof Date) return value.getTime();
-	return typeof value === 'number' ? Math.floor(value) : value;
+/** The value as JSON has it. A number that is none becomes its name, which the core refuses. */
+function plain(value: unknown): unknown {
+	const number = value instanceof Date ? value.getTime() : value;
+	if (typeof number !== 'number') return number;
+	return Number.isFinite(number) ? Math.floor(number) : String(number);
 }

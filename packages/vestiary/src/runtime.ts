@@ -5,7 +5,7 @@ import { ConfigError } from './errors.js';
 import { hint, hintsFor } from './hints.js';
 import { checkNames } from './names.js';
 import { MemoryStore } from './memory-store.js';
-import { checkedCookie, checkType, COOKIE_TYPES } from './option-types.js';
+import { checkedCookie, checkType, COOKIE_TYPES, forCore, OPTION_TYPES } from './option-types.js';
 import { Records } from './records.js';
 import { defaultStore, numberOfSecrets, sharedBy } from './shared.js';
 import { checkNumber, checkStore, has } from './stores/check.js';
@@ -92,20 +92,8 @@ export function runtimeOf(options: SveltekitSessionConfig): Runtime {
 	const secrets = secretsOf(options.secret);
 	const secretsNumber = numberOfSecrets(secrets);
 	const core = coreOf(secretsNumber, {
-		name: options.name,
+		...forCore(options),
 		cookie,
-		rolling: options.rolling,
-		saveUninitialized: options.saveUninitialized,
-		autoSave: options.autoSave,
-		touchAfter: options.touchAfter,
-		format: options.format,
-		idleTimeout: options.idleTimeout,
-		absoluteTimeout: options.absoluteTimeout,
-		renewAfter: options.renewAfter,
-		renewGrace: options.renewGrace,
-		namespace: options.namespace,
-		hashIds: options.hashIds,
-		maxBytes: options.maxBytes,
 		secrets,
 		sealSecrets: encrypts ? secrets : undefined,
 		migrates: options.encrypt === 'migrate',
@@ -159,36 +147,7 @@ function timeoutOf(storeTimeout = PATIENCE): number {
 /** `storeTimeout`, in milliseconds, if the application does not set it. */
 const PATIENCE = 5_000;
 
-const OPTION_TYPES = {
-	name: 'string',
-	as: 'string',
-	cookie: 'object',
-	rolling: 'boolean',
-	store: 'object',
-	saveUninitialized: 'boolean',
-	autoSave: 'boolean',
-	touchAfter: 'number',
-	format: 'string',
-	idleTimeout: 'number',
-	absoluteTimeout: 'number',
-	renewAfter: 'number',
-	renewGrace: 'number',
-	sessionsPerUser: 'number',
-	hashIds: 'boolean',
-	maxBytes: 'number',
-	encrypt: 'boolean or string',
-	namespace: 'string',
-	require: 'list',
-	genid: 'function',
-	skip: 'function',
-	onEvent: 'function',
-	telemetry: 'object',
-	onStoreError: 'string',
-	storeTimeout: 'number'
-} as const;
-
 const OPTION_VALUES = {
-	format: ['seed', 'express'],
 	onStoreError: ['throw', 'anonymous'],
 	encrypt: [true, false, 'migrate']
 } as const;
@@ -297,21 +256,10 @@ const cores = new Cache<string, Core>(CORES);
 
 /** The core of options with these values. The key holds a number for the secrets. */
 function coreOf(secretsNumber: number, options: CoreOptions): Core {
-	const values = { ...options, ...options.cookie, cookie: undefined, encode: undefined };
-	const key = JSON.stringify([
-		secretsNumber,
-		Object.entries({ ...values, secrets: undefined, sealSecrets: !!options.sealSecrets }).map(
-			([name, value]) => [name, textOf(value)]
-		)
-	]);
-	const core = cores.get(key, () => new Core(options));
+	const values = { ...options, secrets: secretsNumber, sealSecrets: !!options.sealSecrets };
+	const core = cores.get(JSON.stringify(values), () => new Core(options));
 	core.use();
 	return core;
-}
-
-/** Not as JSON, in which a number that is refused, such as `NaN`, would be a missing one. */
-function textOf(value: unknown): string {
-	return value instanceof Date ? `Date ${value.getTime()}` : `${typeof value} ${String(value)}`;
 }
 
 /** Touches are remembered with the lifetimes that they gave: another handle may give longer ones. */

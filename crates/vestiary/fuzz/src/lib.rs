@@ -9,10 +9,12 @@ mod cookie_header;
 mod cookie_value;
 mod edit;
 mod json;
+mod options;
 mod record;
 mod sealed;
 
 pub use cookie_header::cookie_header;
 pub use cookie_value::cookie_value;
+pub use options::options;
 pub use record::record;
 pub use sealed::sealed;

@@ -21,6 +21,11 @@ fn cookie_value() {
 }
 
 #[test]
+fn options() {
+    run("options", vestiary_fuzz::options);
+}
+
+#[test]
 fn record() {
     run("record", vestiary_fuzz::record);
 }

@@ -1,0 +1,294 @@
+use alloc::{string::String, sync::Arc, vec::Vec};
+use core::fmt;
+
+use crate::{
+    CookieOptions, Error, Format, KeyRing, Limits, Options, OptionsInput, SealRing, Timeouts, Ttl,
+    UnixMillis, date, json, meta::push_name, protocol::Rules, record,
+};
+
+/// Options and secrets that came as one JSON text: the options of the npm package, as `JSON.stringify` writes them.
+///
+/// A new option is a line in [`OptionsText::TYPES`], and one in [`OptionsText::input`]; a new attribute of the cookie
+/// is a line in [`CookieOptions::TYPES`].
+///
+/// ```
+/// # use vestiary::{Options, OptionsText};
+/// let text = r#"{"name":"sid","cookie":{"maxAge":60},"secrets":["a long random secret, from the environment"]}"#;
+/// let text = OptionsText::read(text)?;
+/// let options = Options::new(text.input()?)?;
+/// assert_eq!(options.name().as_str(), "sid");
+/// assert!(text.keys()?.is_some());
+/// # Ok::<(), vestiary::Error>(())
+/// ```
+pub struct OptionsText {
+    given: Vec<(&'static str, Value)>,
+    attributes: String,
+}
+
+/// The JavaScript type of an option's value.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum OptionType {
+    /// `true` or `false`.
+    Boolean,
+    /// A boolean, or the name of a choice.
+    BooleanOrString,
+    /// A `Date`, as milliseconds since the epoch.
+    Date,
+    /// A number. `JSON.stringify` writes `NaN` and `Infinity` as `null`.
+    Number,
+    /// Text.
+    String,
+    /// A list of strings.
+    Strings,
+}
+
+enum Value {
+    Boolean(bool),
+    Number(f64),
+    String(String),
+    Strings(Vec<String>),
+}
+
+/// Put before the names of the members of `cookie`.
+const COOKIE: &str = "cookie.";
+
+impl OptionsText {
+    /// The members that the text may have besides `cookie`, and the types of their values.
+    pub const TYPES: [(&'static str, OptionType); 19] = [
+        ("name", OptionType::String),
+        ("rolling", OptionType::Boolean),
+        ("saveUninitialized", OptionType::Boolean),
+        ("autoSave", OptionType::Boolean),
+        ("touchAfter", OptionType::Number),
+        ("format", OptionType::String),
+        ("idleTimeout", OptionType::Number),
+        ("absoluteTimeout", OptionType::Number),
+        ("renewAfter", OptionType::Number),
+        ("renewGrace", OptionType::Number),
+        ("namespace", OptionType::String),
+        ("hashIds", OptionType::Boolean),
+        ("maxBytes", OptionType::Number),
+        ("secrets", OptionType::Strings),
+        ("sealSecrets", OptionType::Strings),
+        ("migrates", OptionType::Boolean),
+        ("resends", OptionType::Boolean),
+        ("storeTtl", OptionType::Number),
+        ("production", OptionType::Boolean),
+    ];
+
+    /// Reads the text. The last of two members of one name counts.
+    ///
+    /// # Errors
+    /// [`Error::OptionType`] for a value of another type, [`Error::OptionsText`] if it is no JSON object or has a
+    /// member that is no option. Neither repeats anything of the text.
+    pub fn read(text: &str) -> Result<Self, Error> {
+        let mut read = Self { given: Vec::new(), attributes: String::from("{") };
+        let mut cookie = "{}";
+        members(text, &mut |name, value| match name {
+            "cookie" => {
+                cookie = value;
+                Ok(())
+            }
+            _ if name.starts_with(COOKIE) => Err(Error::OptionsText),
+            _ => read.put("", name, value),
+        })?;
+        members(cookie, &mut |name, value| read.put(COOKIE, name, value))?;
+        read.show(cookie)?;
+        Ok(read)
+    }
+
+    /// The options, as [`Options::new`](crate::Options::new) takes them.
+    ///
+    /// # Errors
+    /// [`Error::Timeout`] for a timeout that is not valid.
+    pub fn input(&self) -> Result<OptionsInput<'_>, Error> {
+        Ok(OptionsInput {
+            name: self.string("name").filter(|name| !name.is_empty()),
+            cookie: CookieOptions::of(self),
+            rolling: self.is_on("rolling"),
+            save_uninitialized: self.is_on("saveUninitialized"),
+            auto_save: self.is_on("autoSave"),
+            touch_after: self.number("touchAfter"),
+            format: self.format()?,
+            timeouts: Timeouts::new(
+                self.number("idleTimeout"),
+                self.number("absoluteTimeout"),
+                self.number("renewAfter"),
+                self.number("renewGrace"),
+            )?,
+            namespace: self.string("namespace"),
+            hash_ids: self.is_on("hashIds"),
+            max_bytes: self.number("maxBytes"),
+            attributes: Some(&self.attributes),
+        })
+    }
+
+    /// The keys of `secrets`, which may be short but in `production`. `None` without secrets: a build may
+    /// have none.
+    ///
+    /// # Errors
+    /// As [`KeyRing::checked`].
+    pub fn keys(&self) -> Result<Option<KeyRing>, Error> {
+        let ring =
+            |secrets| KeyRing::checked(secrets, self.string("namespace"), self.is_on("production"));
+        self.strings("secrets").map(ring).transpose()
+    }
+
+    /// The rules of `options`, which [`OptionsText::input`] has made: records are encrypted with `sealSecrets`, and read without if the text says
+    /// `migrates`; the store's client `resends`, and the store keeps records for `storeTtl` by itself.
+    ///
+    /// # Errors
+    /// As [`SealRing::new`].
+    pub fn rules(&self, options: Options) -> Result<Rules, Error> {
+        let ring = |secrets| SealRing::new(secrets, options.namespace()).map(Arc::new);
+        Ok(Rules {
+            seals: self.strings("sealSecrets").map(ring).transpose()?,
+            migrates: self.is_on("migrates"),
+            resends: self.is_on("resends"),
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a negative number is 0"
+            )]
+            default_ttl: match self.number("storeTtl") {
+                Some(millis) if millis.is_finite() => Ttl::Millis(millis as u64),
+                _ => Ttl::Infinite,
+            },
+            options: options.into(),
+        })
+    }
+
+    fn format(&self) -> Result<Format, Error> {
+        match self.string("format") {
+            None | Some("seed") => Ok(Format::Seed),
+            Some("express") => Ok(Format::Express),
+            Some(_) => Err(Error::OptionType { name: "format", expected: "'seed' or 'express'" }),
+        }
+    }
+
+    /// The attributes as the record shows them. In the express-session format the lifetime stands elsewhere.
+    fn show(&mut self, cookie: &str) -> Result<(), Error> {
+        let lifetime = [&b"expires"[..], b"maxAge"];
+        let is_express = self.format()? == Format::Express;
+        let without = lifetime.get(..1 + usize::from(is_express)).unwrap_or_default();
+        record::push_members(&mut self.attributes, cookie, without, Limits::LOAD)?;
+        if let (Some(expires), false) = (self.number("cookie.expires"), is_express) {
+            push_name(&mut self.attributes, "expires");
+            self.attributes.push('"');
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "`Options` refuses what is no date"
+            )]
+            date::push_iso(&mut self.attributes, UnixMillis(expires as u64));
+            self.attributes.push('"');
+        }
+        self.attributes.push('}');
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn put(&mut self, prefix: &str, name: &str, value: &str) -> Result<(), Error> {
+        let is_it = |known: &&(&'static str, _)| known.0.strip_prefix(prefix) == Some(name);
+        let known = if prefix.is_empty() { &Self::TYPES[..] } else { &CookieOptions::TYPES };
+        let (name, kind) = *known.iter().find(is_it).ok_or(Error::OptionsText)?;
+        let value = kind.value(value).ok_or(Error::OptionType { name, expected: kind.name() })?;
+        self.given.push((name, value));
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn value(&self, name: &str) -> Option<&Value> {
+        self.given.iter().rev().find(|(given, _)| *given == name).map(|(_, value)| value)
+    }
+
+    #[inline(never)]
+    pub(crate) fn string(&self, name: &str) -> Option<&str> {
+        match self.value(name) {
+            Some(Value::String(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    #[inline(never)]
+    fn strings(&self, name: &str) -> Option<&[String]> {
+        match self.value(name) {
+            Some(Value::Strings(texts)) => Some(texts),
+            _ => None,
+        }
+    }
+
+    #[inline(never)]
+    pub(crate) fn number(&self, name: &str) -> Option<f64> {
+        match self.value(name) {
+            Some(Value::Number(number)) => Some(*number),
+            _ => None,
+        }
+    }
+
+    #[inline(never)]
+    pub(crate) fn boolean(&self, name: &str) -> Option<bool> {
+        match self.value(name) {
+            Some(Value::Boolean(is_on)) => Some(*is_on),
+            _ => None,
+        }
+    }
+
+    #[inline(never)]
+    pub(crate) fn is_on(&self, name: &str) -> bool {
+        self.boolean(name).unwrap_or_default()
+    }
+}
+
+impl OptionType {
+    /// The type as messages name it: `a boolean`, `a boolean or string`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Boolean => "a boolean",
+            Self::BooleanOrString => "a boolean or string",
+            Self::Date => "a Date",
+            Self::Number => "a number",
+            Self::String => "a string",
+            Self::Strings => "a list",
+        }
+    }
+
+    fn value(self, text: &str) -> Option<Value> {
+        Some(match (self, text) {
+            (Self::Boolean | Self::BooleanOrString, "true" | "false") => {
+                Value::Boolean(text == "true")
+            }
+            // Each option has its own error for a number that is none.
+            (Self::Number | Self::Date, "null") => Value::Number(f64::NAN),
+            (Self::Number | Self::Date, _) => Value::Number(json::number(text)?),
+            // One that is no Unicode is not valid anywhere.
+            (Self::String | Self::BooleanOrString, _) if text.starts_with('"') => {
+                Value::String(json::unquoted(text).unwrap_or_else(|| "\u{fffd}".into()))
+            }
+            (Self::Strings, _) => Value::Strings(json::strings(text)?),
+            _ => return None,
+        })
+    }
+}
+
+/// The members of an object that is the whole of `text`, with the text of their values.
+fn members<'t>(
+    text: &'t str,
+    visit: &mut dyn FnMut(&str, &'t str) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut fault = Error::OptionsText;
+    let walked = json::members(text, 3, 3, &mut |name, place| {
+        let name = str::from_utf8(name).unwrap_or_default();
+        visit(name, text.get(place).unwrap_or_default()).inspect_err(|error| fault = error.clone())
+    });
+    walked.map_err(|_| fault)
+}
+
+/// It may hold secrets.
+impl fmt::Debug for OptionsText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OptionsText(…)")
+    }
+}
