@@ -80,6 +80,7 @@ async fn it_tells_what_is_wrong_with_a_cookie() {
         ("x".repeat(2_000), "malformed_length", ""),
         (express(filled.anonymous.id()).replace('%', "%25"), "malformed_encoding", "encoded twice"),
         (filled.anonymous.id().expose().to_owned(), "malformed_signature", "looks like an ID"),
+        (filled.ada[0].id().expose().to_owned(), "malformed_signature", "looks like an ID"),
         ("eyJhbGciOiJIUzI1NiJ9.e30.x".to_owned(), "malformed_signature", "JSON Web Token"),
     ] {
         let (code, said) = inspected(&folder, &cookie, &[]);

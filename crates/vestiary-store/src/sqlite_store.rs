@@ -83,7 +83,8 @@ impl SqliteStore {
             .filename(path)
             .create_if_missing(true)
             .busy_timeout(Duration::ZERO);
-        let pool = SqlitePoolOptions::new();
+        // A file is always there.
+        let pool = SqlitePoolOptions::new().test_before_acquire(false);
         let writer = pool.clone().max_connections(1).connect_with(options.clone()).await;
         Self::on(pool.connect_lazy_with(options), writer.map_err(of_sqlx)?, TABLE).await
     }

@@ -107,6 +107,23 @@ proptest! {
     }
 
     #[test]
+    fn every_hint_comes_back(entropy in any::<[u8; 24]>(), key in 0..2usize, user in any::<String>()) {
+        let secrets = ["0123456789abcdef", "sécret, sécret"];
+        let id = SessionId::from_entropy(&entropy);
+        let hinted = KeyRing::new(&[secrets[key]]).unwrap().hinted(&id, &user);
+        prop_assert_eq!(ring().hint(&hinted), Some(vestiary::user_key(&user)));
+        prop_assert_eq!(ring().hint(&id), None);
+    }
+
+    #[test]
+    fn no_id_of_others_has_a_hint_that_fails(id in "[!#-+.-:<-\\[\\]-~]{16,256}", hint in "[!#-+.-:<-\\[\\]-~]{43,45}") {
+        for id in [id.clone(), format!("{}~{hint}", &"A".repeat(32))] {
+            let Ok(id) = SessionId::parse(&id) else { continue };
+            prop_assert!(ring().hint(&id).is_none_or(|hash| hash.len() == 43));
+        }
+    }
+
+    #[test]
     fn a_set_cookie_reads_back_as_what_it_was(
         value in any::<String>(),
         host in "[a-z0-9]{1,8}(\\.[a-z]{1,5}){0,2}",

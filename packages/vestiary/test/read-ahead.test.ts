@@ -1,3 +1,5 @@
+import { createHash, createHmac } from 'node:crypto';
+
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 
 import {
@@ -214,6 +216,17 @@ describe('the hint', () => {
 		expect(idOf(cookie)).toMatch(/^an-id-of-the-application-\d$/);
 		expect(await userOf(cookie, config)).toBe('ada');
 		expect(calls).toEqual(['read', 'read']);
+	});
+
+	test('is what docs/security.md says', async () => {
+		const id = idOf(await request(undefined, login('ada')));
+		const [own = '', hint = ''] = id.split('~');
+		const pad = (text: string): Buffer =>
+			createHmac('sha256', SECRET).update(`vestiary.hint.v1\0${text}`).digest();
+		const user = createHash('sha256').update('vestiary.user.v1ada').digest();
+		const hidden = user.map((byte, at) => byte ^ (pad(own)[at] ?? 0));
+		const expected = Buffer.concat([hidden, pad('').subarray(0, 1)]);
+		expect(hint).toBe(expected.toString('base64url'));
 	});
 
 	test('shows neither the user nor which sessions are of one user', async () => {

@@ -229,7 +229,10 @@ fn hint(value: &str) -> Option<&'static str> {
     if value.starts_with('"') {
         return Some("it stands in quotes");
     }
-    if SessionId::parse(value).is_ok_and(|id| id.expose().len() == 32) {
+    // Those of a login have a hint behind them.
+    let own =
+        value.split_once('~').filter(|(_, hint)| hint.len() == 44).map_or(value, |(own, _)| own);
+    if own.len() == 32 && SessionId::parse(value).is_ok() {
         return Some("it looks like an ID: a cookie has a signature after it (`vestiary show`)");
     }
     None

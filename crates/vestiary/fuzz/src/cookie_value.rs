@@ -35,6 +35,7 @@ fn check(value: &[u8]) {
     assert_eq!(verified, expected(value), "of {:?}", String::from_utf8_lossy(value));
     let Some(id) = verified else { return };
     assert!(is_id(id.expose().as_bytes()), "accepted as an ID");
+    assert!(RING.hint(&id).is_none_or(|hash| hash.len() == 43), "a hint of another length");
     for format in [Format::Seed, Format::Express] {
         // An own ID may have a `%`, which is encoded on its way into a cookie.
         let again = RING.sign(&id, format).replace('%', "%25");
