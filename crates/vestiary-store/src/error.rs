@@ -100,6 +100,19 @@ impl WrongType {
 }
 
 impl SessionError {
+    /// Each code that [`SessionError::code`] can give besides those of the core, [`vestiary::Error::CODES`].
+    pub const CODES: [&'static str; 9] = [
+        "store_busy",
+        "store_failed",
+        "store_timeout",
+        "store_unconfirmed",
+        "login_outdated",
+        "response_sent",
+        "update_nested",
+        "type",
+        "entropy",
+    ];
+
     /// A stable, machine-readable name, the same as in TypeScript.
     ///
     /// ```
@@ -187,5 +200,65 @@ impl axum_core::response::IntoResponse for SessionError {
             response.headers_mut().insert(http::header::RETRY_AFTER, soon);
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, fs};
+
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn the_list_has_the_code_of_each_error_as_the_npm_package_names_it() {
+        let full = vestiary::Error::StoreFull { limit: 0, unit: "" };
+        let each = [
+            SessionError::Store {
+                operation: StoreOperation::Read,
+                source: StoreError::Refused(Arc::new(fmt::Error)),
+            },
+            SessionError::Timeout { operation: StoreOperation::Read, after: Duration::ZERO },
+            SessionError::Busy,
+            SessionError::Unconfirmed,
+            SessionError::UpdateNested,
+            SessionError::CookieNameTaken { name: String::new() },
+            SessionError::Data(vestiary::Error::Json),
+            SessionError::Type(WrongType::new(None, String::new())),
+            SessionError::LoginOutdated,
+            SessionError::ResponseSent,
+            SessionError::Entropy,
+        ];
+        // A new error does not compile here, until it has a place in the list above.
+        let place = |error: &SessionError| match error {
+            SessionError::Store { .. } => 0,
+            SessionError::Timeout { .. } => 1,
+            SessionError::Busy => 2,
+            SessionError::Unconfirmed => 3,
+            SessionError::UpdateNested => 4,
+            SessionError::CookieNameTaken { .. } => 5,
+            SessionError::Data(_) => 6,
+            SessionError::Type(_) => 7,
+            SessionError::LoginOutdated => 8,
+            SessionError::ResponseSent => 9,
+            SessionError::Entropy => 10,
+        };
+        assert!(each.iter().map(place).eq(0..each.len()));
+        let codes: BTreeSet<_> = each.iter().map(SessionError::code).collect();
+        let core: BTreeSet<_> = vestiary::Error::CODES.into_iter().collect();
+        let own: BTreeSet<_> = codes.difference(&core).copied().collect();
+        assert_eq!(own, SessionError::CODES.into_iter().collect());
+        let full = SessionError::Store {
+            operation: StoreOperation::Write,
+            source: StoreError::Full(full),
+        };
+        assert!(core.contains(full.code()));
+
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../vectors/names.json");
+        let file: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+        let cases = file["cases"].as_array().unwrap().iter();
+        let cases = cases.filter(|case| case["rust"] == "SessionError");
+        assert_eq!(own, cases.map(|case| case["code"].as_str().unwrap()).collect());
     }
 }

@@ -102,6 +102,29 @@ pub enum Error {
 }
 
 impl Error {
+    /// Each code that [`Error::code`] can give.
+    pub const CODES: [&'static str; 19] = [
+        "cookie_name",
+        "cookie_option",
+        "cookie_prefix",
+        "express_renewal",
+        "max_bytes_option",
+        "namespace_option",
+        "options",
+        "secret_missing",
+        "secret_short",
+        "timeout_option",
+        "data_not_object",
+        "forbidden_key",
+        "json",
+        "not_sealed",
+        "session_id",
+        "too_deep",
+        "too_large",
+        "unsealable",
+        "store_full",
+    ];
+
     /// A stable, machine-readable name, the same in Rust and in TypeScript.
     ///
     /// ```
@@ -259,7 +282,7 @@ impl fmt::Display for Error {
 
 #[cfg(test)]
 mod tests {
-    use std::string::ToString as _;
+    use std::{collections::BTreeSet, string::ToString as _};
 
     use super::*;
 
@@ -287,5 +310,63 @@ mod tests {
         ] {
             assert_eq!(error.to_string(), message);
         }
+    }
+
+    #[test]
+    fn the_list_has_the_code_of_each_error() {
+        let each = [
+            Error::CookieOption { attribute: "", rule: "" },
+            Error::CookieName { rule: "" },
+            Error::CookiePrefix { prefix: "", rule: "" },
+            Error::SessionId,
+            Error::SecretMissing,
+            Error::SecretShort { position: 0, minimum: 0 },
+            Error::Timeout { name: "" },
+            Error::Namespace,
+            Error::SessionsPerUser,
+            Error::EncryptExpress,
+            Error::OptionType { name: "", expected: "" },
+            Error::OptionsText,
+            Error::UserName,
+            Error::MaxBytes,
+            Error::ExpressRenewal,
+            Error::DataNotObject,
+            Error::Json,
+            Error::NotSealed,
+            Error::Unsealable,
+            Error::TooDeep { limit: 0 },
+            Error::TooLarge { size: 0, limit: 0 },
+            Error::ForbiddenKey { key: "" },
+            Error::StoreFull { limit: 0, unit: "" },
+        ];
+        // A new error does not compile here, until it has a place in the list above.
+        let place = |error: &Error| match error {
+            Error::CookieOption { .. } => 0,
+            Error::CookieName { .. } => 1,
+            Error::CookiePrefix { .. } => 2,
+            Error::SessionId => 3,
+            Error::SecretMissing => 4,
+            Error::SecretShort { .. } => 5,
+            Error::Timeout { .. } => 6,
+            Error::Namespace => 7,
+            Error::SessionsPerUser => 8,
+            Error::EncryptExpress => 9,
+            Error::OptionType { .. } => 10,
+            Error::OptionsText => 11,
+            Error::UserName => 12,
+            Error::MaxBytes => 13,
+            Error::ExpressRenewal => 14,
+            Error::DataNotObject => 15,
+            Error::Json => 16,
+            Error::NotSealed => 17,
+            Error::Unsealable => 18,
+            Error::TooDeep { .. } => 19,
+            Error::TooLarge { .. } => 20,
+            Error::ForbiddenKey { .. } => 21,
+            Error::StoreFull { .. } => 22,
+        };
+        assert!(each.iter().map(place).eq(0..each.len()));
+        let codes: BTreeSet<_> = each.iter().map(Error::code).collect();
+        assert_eq!(codes, Error::CODES.into_iter().collect());
     }
 }

@@ -56,6 +56,40 @@ pub enum Reason {
 }
 
 impl Event {
+    /// One of each.
+    pub const ALL: [Self; 12] = [
+        Self::Created,
+        Self::Rotated { reason: Reason::Login },
+        Self::Destroyed { confirmed: None },
+        Self::Expired,
+        Self::Revoked,
+        Self::Rejected,
+        Self::Unknown,
+        Self::Unreadable { code: "json" },
+        Self::Conflict,
+        Self::Gone,
+        Self::Reuse,
+        Self::StoreFailed { code: "store_failed" },
+    ];
+
+    /// The names of its fields.
+    #[must_use]
+    pub fn fields(&self) -> &'static [&'static str] {
+        match self {
+            Self::Rotated { reason: _ } => &["reason"],
+            Self::Destroyed { confirmed: _ } => &["confirmed"],
+            Self::Unreadable { code: _ } | Self::StoreFailed { code: _ } => &["code"],
+            Self::Created
+            | Self::Expired
+            | Self::Revoked
+            | Self::Rejected
+            | Self::Unknown
+            | Self::Conflict
+            | Self::Gone
+            | Self::Reuse => &[],
+        }
+    }
+
     /// The name of the event, such as `store_failed`.
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -73,5 +107,30 @@ impl Event {
             Self::Reuse => "reuse",
             Self::StoreFailed { .. } => "store_failed",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_has_each_event_once() {
+        // A new event does not compile here, until it has a place in the list.
+        let place = |event: &Event| match event {
+            Event::Created => 0,
+            Event::Rotated { .. } => 1,
+            Event::Destroyed { .. } => 2,
+            Event::Expired => 3,
+            Event::Revoked => 4,
+            Event::Rejected => 5,
+            Event::Unknown => 6,
+            Event::Unreadable { .. } => 7,
+            Event::Conflict => 8,
+            Event::Gone => 9,
+            Event::Reuse => 10,
+            Event::StoreFailed { .. } => 11,
+        };
+        assert!(Event::ALL.iter().map(place).eq(0..Event::ALL.len()));
     }
 }

@@ -14,8 +14,8 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use serde_json::Value;
 use vestiary::{
-    CookieOptions, Error, Format, KeyRing, Limits, MaxAge, Meta, Options, OptionsInput, Record,
-    SameSiteOption, SealRing, SessionId, Ttl, UnixMillis, WriteId, cookie_header,
+    CookieOptions, Error, Event, Format, KeyRing, Limits, MaxAge, Meta, Options, OptionsInput,
+    Record, SameSiteOption, SealRing, SessionId, Ttl, UnixMillis, WriteId, cookie_header,
     decide::{CookieStep, Known, Operation, Plan, Policy, Stage, StoreStep, decide},
 };
 
@@ -57,6 +57,7 @@ fn every_file_is_read() {
         "cookie-header-attacks",
         "decisions",
         "lives",
+        "names",
         "namespaces",
         "records",
         "retired",
@@ -69,6 +70,24 @@ fn every_file_is_read() {
         "written-records",
     ];
     assert_eq!(here, read.into_iter().map(str::to_owned).collect());
+}
+
+#[test]
+fn names() {
+    let named = |kind: &str| -> Vec<Value> {
+        let is_ours = |case: &Value| !case[kind].is_null() && !case["rust"].is_null();
+        cases("names").into_iter().filter(is_ours).collect()
+    };
+    let events: BTreeSet<String> =
+        named("event").iter().map(|case| format!("{} {}", case["event"], case["rust"])).collect();
+    let ours = Event::ALL.iter().map(|event| {
+        format!("{} {}", Value::from(event.name()), Value::from(event.fields().to_vec()))
+    });
+    assert_eq!(ours.collect::<BTreeSet<_>>(), events);
+    let codes = named("code");
+    let codes = codes.iter().filter(|case| case["rust"] == "Error");
+    let codes: BTreeSet<_> = codes.map(|case| case["code"].as_str().unwrap()).collect();
+    assert_eq!(Error::CODES.into_iter().collect::<BTreeSet<_>>(), codes);
 }
 
 #[test]

@@ -48,6 +48,7 @@ test('every file is read here and made as it says', async () => {
 		'cookie-header-attacks',
 		'decisions',
 		'lives',
+		'names',
 		'records',
 		'scenarios',
 		'set-cookie-refusals',
