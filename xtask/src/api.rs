@@ -1,7 +1,12 @@
 //! `cargo xtask api`: what the crates promise to others. Each crate has a list of it in the repository, so
 //! that nothing is added, changed or taken away unseen.
 
-use std::{collections::BTreeSet, fs, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    env, fs,
+    path::PathBuf,
+    process::{Command, ExitCode},
+};
 
 use anyhow::{Context as _, bail};
 use clap::Args as ClapArgs;
@@ -23,23 +28,25 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let mut progress = Progress::new("api", 1);
+    let progress = Progress::new("api", 1);
     if !args.write {
         return progress.step("public API", check);
     }
     progress.step("public API", |log| {
-        CRATES.iter().try_for_each(|name| Ok(fs::write(snapshot(name), list(log, name)?)?))
+        document(log)?;
+        CRATES.iter().try_for_each(|name| Ok(fs::write(snapshot(name), list(name)?)?))
     })
 }
 
 /// Whether the crates have what their lists say, and nothing else.
 pub(crate) fn check(log: &Log) -> anyhow::Result<()> {
+    document(log)?;
     let mut changes = String::new();
     for name in CRATES {
         let path = snapshot(name);
         let promised =
             fs::read_to_string(&path).with_context(|| format!("{} is missing", path.display()))?;
-        changes += &difference(&promised, &list(log, name)?);
+        changes += &difference(&promised, &list(name)?);
     }
     if changes.is_empty() {
         return Ok(());
@@ -53,15 +60,35 @@ fn snapshot(name: &str) -> PathBuf {
     root().join("crates").join(name).join("public-api.txt")
 }
 
-/// One line for each item.
-fn list(log: &Log, name: &str) -> anyhow::Result<String> {
+/// Writes the documentation of the crates as JSON, beside that for people.
+fn document(log: &Log) -> anyhow::Result<()> {
     // The format is unstable, but the toolchain is pinned, and `public-api` reads what that one writes.
-    cargo(&["rustdoc", "--locked", "--lib", "--all-features", "-p", name])
-        .args(["--target-dir", "target/api", "--"])
-        .args(["-Z", "unstable-options", "--output-format", "json", "--cap-lints", "allow"])
-        .env("RUSTC_BOOTSTRAP", "1")
-        .logged(log)?;
-    let json = root().join("target/api/doc").join(name.replace('-', "_")).with_extension("json");
+    cargo(&["doc", "--locked", "--lib", "--no-deps", "--all-features"])
+        .args(CRATES.iter().flat_map(|name| ["-p", name]))
+        .env("RUSTDOCFLAGS", "-Z unstable-options --output-format json --cap-lints allow")
+        .env("RUSTDOC", env::current_exe()?)
+        .env(AS_RUSTDOC, "1")
+        .logged(log)
+}
+
+/// Tells this program to be rustdoc. Cargo would give `RUSTC_BOOTSTRAP` to build scripts as well, and then compile
+/// everything that depends on one of them again.
+const AS_RUSTDOC: &str = "VESTIARY_XTASK_AS_RUSTDOC";
+
+/// Runs rustdoc in place of this program, if cargo started it as that, with the features of nightly Rust.
+pub(crate) fn as_rustdoc() -> Option<anyhow::Result<ExitCode>> {
+    env::var_os(AS_RUSTDOC)?;
+    let mut rustdoc = Command::new("rustdoc");
+    rustdoc.args(env::args_os().skip(1)).env("RUSTC_BOOTSTRAP", "1").env_remove(AS_RUSTDOC);
+    let status = rustdoc.status().context("`rustdoc` could not be started");
+    Some(status.map(|status| if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE }))
+}
+
+/// One line for each item.
+fn list(name: &str) -> anyhow::Result<String> {
+    let target =
+        env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let json = target.join("doc").join(name.replace('-', "_")).with_extension("json");
     let api = public_api::Builder::from_rustdoc_json(json)
         .omit_blanket_impls(true)
         .omit_auto_trait_impls(true)

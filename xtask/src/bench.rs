@@ -40,10 +40,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let chosen = |group: &str| args.groups.is_empty() || args.groups.iter().any(|it| it == group);
     let web: Vec<_> = WEB.into_iter().filter(|group| chosen(group)).collect();
     let in_rust = chosen(NATIVE);
-    let mut progress = Progress::new("bench", 9 + web.len() + usize::from(in_rust) * 2);
-    let tools = tools::set_up(&mut progress)?;
-    wasm::build(&mut progress, &tools)?;
-    let tarball = npm::build(&mut progress, &tools)?;
+    let progress = Progress::new("bench", 9 + web.len() + usize::from(in_rust) * 2);
+    let tools = tools::set_up(&progress)?;
+    wasm::build(&progress, &tools)?;
+    let tarball = npm::build(&progress, &tools)?;
     progress.step("the packed package into the benchmarks", |log| {
         npm::install(log, &tarball, &[FOLDER])
     })?;

@@ -46,23 +46,23 @@ enum Which {
 }
 
 /// The program that is the Rust half of `examples/shared-login`.
-const SHARED_LOGIN_API: &str = "shared-login-api";
+pub(crate) const SHARED_LOGIN_API: &str = "shared-login-api";
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let steps = if args.which == Which::SharedLogin { 9 } else { 8 };
-    let mut progress = Progress::new("demo", steps);
-    let tools = tools::set_up(&mut progress)?;
+    let progress = Progress::new("demo", steps);
+    let tools = tools::set_up(&progress)?;
     let port = free_port(args.port)?;
     if args.which == Which::Workers {
-        return workers(&mut progress, &tools, port, args.no_serve);
+        return workers(&progress, &tools, port, args.no_serve);
     }
     let origin = format!("http://localhost:{port}");
     if args.which == Which::SharedLogin {
-        return shared_login(&mut progress, &tools, &origin, args);
+        return shared_login(&progress, &tools, &origin, args);
     }
     let with_provider = args.which == Which::OpenidConnect;
     let example = if with_provider { "examples/openid-connect" } else { "examples/sveltekit" };
-    build(&mut progress, &tools, example, &origin)?;
+    build(&progress, &tools, example, &origin)?;
     if args.no_serve {
         return Ok(());
     }
@@ -97,7 +97,7 @@ fn server(tools: &tools::Tools, program: &str, origin: &str, dev: bool) -> Run {
 
 /// Builds and serves both halves of `examples/shared-login`. Six steps.
 fn shared_login(
-    progress: &mut Progress,
+    progress: &Progress,
     tools: &tools::Tools,
     origin: &str,
     args: &Args,
@@ -124,14 +124,18 @@ fn shared_login(
 /// Compiles the Rust half of `examples/shared-login`. Returns the program.
 pub(crate) fn shared_login_api(log: &Log) -> anyhow::Result<PathBuf> {
     cargo(&["build", "--locked", "-p", SHARED_LOGIN_API]).logged(log)?;
+    Ok(shared_login_program())
+}
+
+pub(crate) fn shared_login_program() -> PathBuf {
     let target =
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    Ok(target.join("debug").join(SHARED_LOGIN_API).with_extension(std::env::consts::EXE_EXTENSION))
+    target.join("debug").join(SHARED_LOGIN_API).with_extension(std::env::consts::EXE_EXTENSION)
 }
 
 /// Assembles, builds and serves `examples/sveltekit-cloudflare`. Five steps.
 fn workers(
-    progress: &mut Progress,
+    progress: &Progress,
     tools: &tools::Tools,
     port: u16,
     no_serve: bool,
@@ -173,7 +177,7 @@ fn provider(tools: &tools::Tools, port: &str, app: &str) -> Run {
 
 /// Builds the package, and an example with it. Five steps.
 fn build(
-    progress: &mut Progress,
+    progress: &Progress,
     tools: &tools::Tools,
     example: &str,
     origin: &str,
@@ -188,7 +192,7 @@ fn build(
 
 /// Builds an example for production, to be served at `origin`. One step.
 pub(crate) fn build_app(
-    progress: &mut Progress,
+    progress: &Progress,
     tools: &tools::Tools,
     example: &str,
     origin: &str,

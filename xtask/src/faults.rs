@@ -19,10 +19,10 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let mut progress = Progress::new("faults", 7);
-    let tools = tools::set_up(&mut progress)?;
-    wasm::build(&mut progress, &tools)?;
-    npm::build(&mut progress, &tools)?;
+    let progress = Progress::new("faults", 7);
+    let tools = tools::set_up(&progress)?;
+    wasm::build(&progress, &tools)?;
+    npm::build(&progress, &tools)?;
     let redis = progress.step("Redis", tools::redis_server)?;
     let mut options = vec![format!("--seconds={}", args.seconds)];
     options.extend(args.seed.map(|seed| format!("--seed={seed}")));

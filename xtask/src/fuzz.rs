@@ -30,7 +30,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let targets = args.target.as_deref().map_or_else(|| TARGETS.to_vec(), |target| vec![target]);
-    let mut progress = Progress::new("fuzz", 2 + targets.len());
+    let progress = Progress::new("fuzz", 2 + targets.len());
     progress.step("nightly Rust", nightly)?;
     let cargo_fuzz = progress.step("cargo-fuzz", tools::cargo_fuzz)?;
     for target in targets {
@@ -48,7 +48,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
                 .within("crates/vestiary")
                 .logged(log)?;
             if let Some(done) = log.text().lines().rfind(|line| line.starts_with("Done ")) {
-                println!("        {done}");
+                log.say(done);
             }
             Ok(())
         })?;

@@ -13,11 +13,12 @@ mod notices;
 mod npm;
 mod progress;
 mod run;
+mod rust;
 mod test;
 mod tools;
 mod wasm;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -51,25 +52,33 @@ enum Task {
     Fmt,
 }
 
-fn main() -> anyhow::Result<()> {
-    match Cli::parse().task {
-        Task::Demo(args) => demo::run(&args),
-        Task::Test(args) => test::run(&args),
-        Task::Fuzz(args) => fuzz::run(&args),
-        Task::Faults(args) => faults::run(&args),
-        Task::Api(args) => api::run(&args),
-        Task::Bench(args) => bench::run(&args),
+fn main() -> anyhow::Result<ExitCode> {
+    if let Some(ended) = api::as_rustdoc() {
+        return ended;
+    }
+    run(&Cli::parse().task)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run(task: &Task) -> anyhow::Result<()> {
+    match task {
+        Task::Demo(args) => demo::run(args),
+        Task::Test(args) => test::run(args),
+        Task::Fuzz(args) => fuzz::run(args),
+        Task::Faults(args) => faults::run(args),
+        Task::Api(args) => api::run(args),
+        Task::Bench(args) => bench::run(args),
         Task::Build => {
-            let mut progress = Progress::new("build", 6);
-            let tools = tools::set_up(&mut progress)?;
-            wasm::build(&mut progress, &tools)?;
-            let tarball = npm::build(&mut progress, &tools)?;
+            let progress = Progress::new("build", 6);
+            let tools = tools::set_up(&progress)?;
+            wasm::build(&progress, &tools)?;
+            let tarball = npm::build(&progress, &tools)?;
             println!("\nPacked {}", tarball.display());
             Ok(())
         }
         Task::Fmt => {
-            let mut progress = Progress::new("format", 5);
-            let tools = tools::set_up(&mut progress)?;
+            let progress = Progress::new("format", 5);
+            let tools = tools::set_up(&progress)?;
             progress.step("rustfmt", |log| run::cargo(&["fmt", "--all"]).logged(log))?;
             progress
                 .step("prettier", |log| tools.bin("prettier").args(["--write", "."]).logged(log))

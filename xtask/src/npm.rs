@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Compiles the TypeScript and packs the package. Two steps. Returns the tarball.
-pub(crate) fn build(progress: &mut Progress, tools: &Tools) -> anyhow::Result<PathBuf> {
+pub(crate) fn build(progress: &Progress, tools: &Tools) -> anyhow::Result<PathBuf> {
     progress.step("TypeScript", |log| compile(log, tools))?;
     progress.step("npm pack", |log| pack(log, tools))
 }

@@ -1,55 +1,196 @@
 //! Numbered steps on the terminal: what runs, for how long, and where its output went.
 
 use std::{
+    fmt::Write as _,
     fs::{self, File},
     io::{IsTerminal as _, Write as _},
     path::{Path, PathBuf},
-    sync::{Arc, Condvar, Mutex, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
 
-/// The steps of one task.
+/// The steps of one task. Lanes may run steps at the same time; each step prints one block when it ends.
 pub(crate) struct Progress {
     task: &'static str,
     steps: usize,
-    done: usize,
+    began: Instant,
+    board: Arc<Mutex<Board>>,
 }
+
+/// The state of all steps.
+#[derive(Default)]
+struct Board {
+    started: usize,
+    running: Vec<Running>,
+    ended: Vec<Ended>,
+    failed: bool,
+}
+
+struct Running {
+    number: usize,
+    label: String,
+    began: Instant,
+}
+
+/// A step that ended well.
+struct Ended {
+    number: usize,
+    name: String,
+    seconds: u64,
+    passed: Option<usize>,
+}
+
+/// The error of a step that was not started, because a step of another lane had failed.
+#[derive(Debug)]
+pub(crate) struct NotStarted;
+
+impl std::fmt::Display for NotStarted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("not started, because another step failed")
+    }
+}
+
+impl std::error::Error for NotStarted {}
 
 impl Progress {
     pub(crate) fn new(task: &'static str, steps: usize) -> Self {
-        Self { task, steps, done: 0 }
+        Self { task, steps, began: now(), board: Arc::default() }
     }
 
     /// Runs a step whose output goes to a log file. If it fails, the end of the log is printed.
     pub(crate) fn step<T>(
-        &mut self,
+        &self,
         name: &str,
         work: impl FnOnce(&Log) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
-        self.done += 1;
-        let label = format!("[{:>2}/{}] {name}", self.done, self.steps);
-        let log = Log::create(self.task, self.done, name)?;
-        let ticker = Ticker::start(label.clone());
+        self.counted(name, |log| Ok((work(log)?, None)))
+    }
+
+    fn counted<T>(
+        &self,
+        name: &str,
+        work: impl FnOnce(&Log) -> anyhow::Result<(T, Option<usize>)>,
+    ) -> anyhow::Result<T> {
+        let (number, label) = self.begin(name)?;
+        let log = Log::create(self.task, number, name)?;
+        let ticker = Ticker::start(Arc::clone(&self.board), number);
         let result = work(&log);
-        let seconds = ticker.stop();
-        match &result {
-            Ok(_) => println!("{label}  ok, {seconds} s"),
-            Err(_) => println!(
+        ticker.stop();
+        self.end(number, name, &label, &log, result).with_context(|| format!("{name} failed"))
+    }
+
+    /// Runs a step that passes or not.
+    pub(crate) fn check(
+        &self,
+        name: &str,
+        work: impl FnOnce(&Log) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        self.counted(name, |log| Ok((work(log)?, Some(1))))
+    }
+
+    /// Runs a step that runs tests and returns how many passed.
+    pub(crate) fn tests(
+        &self,
+        name: &str,
+        work: impl FnOnce(&Log) -> anyhow::Result<usize>,
+    ) -> anyhow::Result<()> {
+        self.counted(name, |log| {
+            let passed = work(log)?;
+            log.say(format!("{passed} tests"));
+            Ok(((), Some(passed)))
+        })
+    }
+
+    fn begin(&self, name: &str) -> anyhow::Result<(usize, String)> {
+        let mut board = locked(&self.board);
+        if board.failed {
+            return Err(NotStarted.into());
+        }
+        board.started += 1;
+        let number = board.started;
+        let label = format!("[{number:>2}/{}] {name}", self.steps);
+        board.running.push(Running { number, label: label.clone(), began: now() });
+        Ok((number, label))
+    }
+
+    fn end<T>(
+        &self,
+        number: usize,
+        name: &str,
+        label: &str,
+        log: &Log,
+        result: anyhow::Result<(T, Option<usize>)>,
+    ) -> anyhow::Result<T> {
+        let mut board = locked(&self.board);
+        let running = board.running.iter().position(|step| step.number == number);
+        let began = running.map(|index| board.running.remove(index).began);
+        let seconds = began.map_or(0, |began| began.elapsed().as_secs());
+        let mut block = match &result {
+            Ok(_) => format!("{label}  ok, {seconds} s"),
+            Err(_) => format!(
                 "{label}  FAILED after {seconds} s\n{}\n(all of it: {})",
                 log.tail(),
                 log.path.display()
             ),
+        };
+        for line in log.said() {
+            let _ = write!(block, "\n        {line}");
         }
-        result.with_context(|| format!("{name} failed"))
+        clear_line();
+        println!("{block}");
+        board.failed |= result.is_err();
+        let (value, passed) = result?;
+        board.ended.push(Ended { number, name: name.to_owned(), seconds, passed });
+        Ok(value)
+    }
+
+    /// Seconds since the first step, by what the clock on the wall says.
+    pub(crate) fn seconds(&self) -> u64 {
+        self.began.elapsed().as_secs()
+    }
+
+    /// How many checks and tests passed.
+    pub(crate) fn passed(&self) -> usize {
+        locked(&self.board).ended.iter().filter_map(|step| step.passed).sum()
+    }
+
+    /// A table of the steps that ended well: how long each took, and how much passed in it.
+    pub(crate) fn table(&self) -> String {
+        let mut board = locked(&self.board);
+        board.ended.sort_by_key(|step| step.number);
+        let mut table = String::from("seconds  passed  step");
+        for Ended { name, seconds, passed, .. } in &board.ended {
+            let passed = passed.map_or_else(String::new, |passed| passed.to_string());
+            let _ = write!(table, "\n{seconds:>7}  {passed:>6}  {name}");
+        }
+        table
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the rule is about sessions: steps are timed")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// A step that panicked has said so itself.
+fn locked(board: &Mutex<Board>) -> MutexGuard<'_, Board> {
+    board.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Takes the running count of a terminal away.
+fn clear_line() {
+    if std::io::stdout().is_terminal() {
+        print!("\r\x1b[2K");
     }
 }
 
 /// The output of a step.
 pub(crate) struct Log {
     path: PathBuf,
+    said: Mutex<Vec<String>>,
 }
 
 impl Log {
@@ -60,7 +201,7 @@ impl Log {
             name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
         let path = folder.join(format!("{number:02}-{}.log", slug.to_lowercase()));
         File::create(&path)?;
-        Ok(Self { path })
+        Ok(Self { path, said: Mutex::default() })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -79,6 +220,15 @@ impl Log {
         Ok(writeln!(file, "{line}")?)
     }
 
+    /// Has a line printed on the terminal below that of the step, once it ends.
+    pub(crate) fn say(&self, line: impl Into<String>) {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner).push(line.into());
+    }
+
+    fn said(&self) -> Vec<String> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn tail(&self) -> String {
         const LINES: usize = 80;
         let text = self.text();
@@ -90,47 +240,77 @@ impl Log {
 /// Shows that a step is alive: a running count on a terminal, a line every half minute elsewhere.
 struct Ticker {
     stopped: Arc<(Mutex<bool>, Condvar)>,
-    thread: thread::JoinHandle<u64>,
+    thread: thread::JoinHandle<()>,
 }
 
 impl Ticker {
-    fn start(label: String) -> Self {
+    fn start(board: Arc<Mutex<Board>>, number: usize) -> Self {
         let stopped = Arc::new((Mutex::new(false), Condvar::new()));
         let shared = Arc::clone(&stopped);
         let thread = thread::spawn(move || {
-            let terminal = std::io::stdout().is_terminal();
-            let mut seconds = 0;
             let (flag, wake) = &*shared;
+            let mut seconds: u64 = 0;
             let mut stop = flag.lock().unwrap_or_else(PoisonError::into_inner);
-            loop {
-                if terminal {
-                    print!("\r{label}  {seconds} s ");
-                    let _ = std::io::stdout().flush();
-                } else if seconds > 0 && seconds % 30 == 0 {
-                    println!("{label}  … {seconds} s");
-                }
+            while !*stop {
+                show(&locked(&board), number, seconds);
                 let (guard, timeout) = wake
                     .wait_timeout(stop, Duration::from_secs(1))
                     .unwrap_or_else(PoisonError::into_inner);
                 stop = guard;
-                if *stop {
-                    if terminal {
-                        print!("\r\x1b[2K");
-                    }
-                    return seconds;
-                }
-                if timeout.timed_out() {
-                    seconds += 1;
-                }
+                seconds += u64::from(timeout.timed_out());
             }
         });
         Self { stopped, thread }
     }
 
-    fn stop(self) -> u64 {
+    fn stop(self) {
         let (flag, wake) = &*self.stopped;
         *flag.lock().unwrap_or_else(PoisonError::into_inner) = true;
         wake.notify_all();
-        self.thread.join().unwrap_or_default()
+        let _ = self.thread.join();
+    }
+}
+
+/// The oldest running step, and how many others there are, or this step in a line of its own.
+fn show(board: &Board, number: usize, seconds: u64) {
+    if std::io::stdout().is_terminal() {
+        let [oldest, others @ ..] = board.running.as_slice() else { return };
+        let more = match others.len() {
+            0 => String::new(),
+            others => format!(", and {others} more"),
+        };
+        print!("\r\x1b[2K{}  {} s{more} ", oldest.label, oldest.began.elapsed().as_secs());
+        let _ = std::io::stdout().flush();
+    } else if seconds > 0 && seconds.is_multiple_of(30) {
+        let this = board.running.iter().find(|step| step.number == number);
+        if let Some(Running { label, .. }) = this {
+            println!("{label}  … {seconds} s");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_has_the_steps_in_the_order_in_which_they_began() {
+        let progress = Progress::new("progress-test", 2);
+        let inner = |_: &Log| Ok(((), Some(7)));
+        let outer = |_: &Log| progress.counted("inner", inner);
+        progress.step("outer", outer).unwrap();
+        let table = progress.table();
+        let names: Vec<_> = table.lines().filter_map(|line| line.rsplit(' ').next()).collect();
+        assert_eq!(names, ["step", "outer", "inner"]);
+        assert_eq!(progress.passed(), 7);
+    }
+
+    #[test]
+    fn after_a_failure_no_step_begins() {
+        let progress = Progress::new("progress-test", 2);
+        let failed = progress.step("fails", |_| anyhow::bail!("broken") as anyhow::Result<()>);
+        assert!(!failed.unwrap_err().is::<NotStarted>());
+        let next = progress.step("next", |_| Ok(()));
+        assert!(next.unwrap_err().is::<NotStarted>());
     }
 }

@@ -29,8 +29,13 @@ pub(crate) struct Tools {
 }
 
 /// Finds or installs the wasm target, a recent Node, and the npm packages. Three steps.
-pub(crate) fn set_up(progress: &mut Progress) -> anyhow::Result<Tools> {
+pub(crate) fn set_up(progress: &Progress) -> anyhow::Result<Tools> {
     progress.step("Rust target wasm32-unknown-unknown", wasm_target)?;
+    with_node(progress)
+}
+
+/// Finds or installs a recent Node, and the npm packages. Two steps.
+pub(crate) fn with_node(progress: &Progress) -> anyhow::Result<Tools> {
     let tools = progress.step("Node.js 22.18 or newer", node)?;
     progress.step("npm packages", |log| tools.npm_ci(log))?;
     Ok(tools)
@@ -199,6 +204,8 @@ fn cargo_tool(log: &Log, name: &str, version: &str) -> anyhow::Result<PathBuf> {
     let folder = root().join("target/tools");
     cargo(&["install", name, "--locked", "--version", version, "--profile", "dev", "--root"])
         .args([&folder])
+        // Nobody debugs it, and it is built in two thirds of the time.
+        .env("CARGO_PROFILE_DEV_DEBUG", "0")
         .logged(log)?;
     Ok(ours)
 }

@@ -1,0 +1,171 @@
+//! The checks of the crates: the lane of `cargo xtask test` that runs beside that of the npm package.
+
+use std::{
+    path::PathBuf,
+    sync::mpsc::{Receiver, Sender},
+};
+
+use crate::{
+    api, bench, demo, fuzz,
+    progress::{Log, NotStarted, Progress},
+    run::{Run, cargo},
+    tools,
+};
+
+/// Programs of the servers that the stores are tested against.
+pub(crate) struct Servers {
+    pub(crate) redis: PathBuf,
+    pub(crate) postgres: PathBuf,
+    pub(crate) pgbouncer: PathBuf,
+}
+
+/// The ends of the channels between the lanes: the servers that the other one installs once the npm package is
+/// built, and the service of `examples/shared-login` that is built here.
+pub(crate) struct Exchange {
+    pub(crate) servers: Receiver<Servers>,
+    pub(crate) service: Sender<PathBuf>,
+}
+
+pub(crate) fn formatted(log: &Log) -> anyhow::Result<()> {
+    cargo(&["fmt", "--all", "--check"]).logged(log)?;
+    cargo(&["fmt", "--check", "--manifest-path", fuzz::MANIFEST]).logged(log)?;
+    cargo(&["fmt", "--check", "--manifest-path", bench::MANIFEST]).logged(log)
+}
+
+/// Without an exchange, the tests that need servers are left out.
+pub(crate) fn checks(progress: &Progress, exchange: Option<Exchange>) -> anyhow::Result<()> {
+    progress.check("clippy", clippy)?;
+    match exchange {
+        None => progress.tests("Rust tests", |log| {
+            cargo(&["test", "--workspace", "--locked"]).logged(log)?;
+            Ok(passed(log))
+        })?,
+        Some(Exchange { servers, service }) => {
+            let built = progress.step("Rust tests, build", build_tests)?;
+            // Its receiver is gone only if the other lane has failed, which the next step notices.
+            let _ = service.send(built);
+            let servers = servers.recv().map_err(|_| NotStarted)?;
+            progress.tests("Rust tests, also against real servers", |log| {
+                tests_with_servers(log, &servers)
+            })?;
+        }
+    }
+    progress.tests("fuzz targets, bounded", |log| {
+        fuzz::bounded(log)?;
+        Ok(passed(log))
+    })?;
+    progress.check("rustdoc", |log| {
+        cargo(&["doc", "--locked", "--no-deps", "--all-features"])
+            .args(["-p", "vestiary", "-p", "vestiary-store", "-p", "vestiary-tower"])
+            .env("RUSTDOCFLAGS", "-D warnings")
+            .logged(log)
+    })?;
+    progress.check("public API", api::check)?;
+    progress.check("each feature alone", each_feature)?;
+    progress.check("the oldest Rust", oldest_rust)?;
+    progress.check("cargo deny", cargo_deny)
+}
+
+fn clippy(log: &Log) -> anyhow::Result<()> {
+    let all = ["--workspace", "--all-targets", "--all-features", "--locked"];
+    cargo(&["clippy"]).args(all).args(["--", "-D", "warnings"]).logged(log)?;
+    for (target, manifest) in
+        [("target/fuzz", fuzz::MANIFEST), ("target/bench-native", bench::MANIFEST)]
+    {
+        cargo(&["clippy", "--locked", "--all-targets", "--target-dir", target])
+            .args(["--manifest-path", manifest, "--", "-D", "warnings"])
+            .logged(log)?;
+    }
+    let wasm =
+        ["--target", "wasm32-unknown-unknown", "-p", "vestiary-wasm", "--", "-D", "warnings"];
+    cargo(&["clippy", "--locked"]).args(wasm).logged(log)
+}
+
+/// Builds all tests, and the service of `examples/shared-login`, whose path it returns.
+fn build_tests(log: &Log) -> anyhow::Result<PathBuf> {
+    // In one command, so that all are built with the same features of what they depend on: once.
+    cargo(&["build", "--locked", "--workspace", "--all-features", "--tests"])
+        .args(["--bin", demo::SHARED_LOGIN_API])
+        .logged(log)?;
+    Ok(demo::shared_login_program())
+}
+
+/// All features switch on the tests that start servers.
+fn tests_with_servers(log: &Log, servers: &Servers) -> anyhow::Result<usize> {
+    cargo(&["test", "--locked", "--workspace", "--all-features"])
+        .env("REDIS_SERVER", &servers.redis)
+        .env("POSTGRES_BIN", &servers.postgres)
+        .env("PGBOUNCER", &servers.pgbouncer)
+        .logged(log)?;
+    Ok(passed(log))
+}
+
+/// Each feature compiles without the others, and the stores also where there are no threads. `default` is left out:
+/// it is another name of what is checked without it.
+fn each_feature(log: &Log) -> anyhow::Result<()> {
+    let hack = tools::cargo_hack(log)?;
+    let hack = |args: &[&str]| Run::new(&hack).args(["hack"]).args(args);
+    let stores = ["-p", "vestiary-store", "-p", "vestiary-tower"];
+    hack(&["clippy", "--locked", "--each-feature", "--exclude-features", "default"])
+        .args(stores)
+        .args(["--", "-D", "warnings"])
+        .logged(log)?;
+    // Tests, too, with each two of them.
+    hack(&["check", "--locked", "--tests", "--feature-powerset", "--depth", "2"])
+        .args(["--exclude-features", "default"])
+        .args(stores)
+        .logged(log)?;
+    // The others of this crate are only what the files that its tests have from vestiary-store ask for.
+    hack(&["check", "--locked", "--tests", "--each-feature", "--include-features", "servers"])
+        .args(["-p", "vestiary-cli"])
+        .logged(log)?;
+    // Neither drivers nor threads.
+    hack(&["clippy", "--locked", "--each-feature", "-p", "vestiary-store"])
+        .args(["--exclude-features", "default,redis,sqlite,postgres,tls,testing"])
+        .args(["--exclude-all-features", "--target", "wasm32-unknown-unknown"])
+        .args(["--", "-D", "warnings"])
+        .logged(log)
+}
+
+/// What `rust-version` promises.
+fn oldest_rust(log: &Log) -> anyhow::Result<()> {
+    let version = format!("{}.0", env!("CARGO_PKG_RUST_VERSION"));
+    tools::rust(log, &version)?;
+    Run::new("rustup")
+        .args(["run", &version, "cargo", "check", "--locked", "--all-features"])
+        .args(["-p", "vestiary-tower", "-p", "vestiary-cli"])
+        .logged(log)
+}
+
+/// Bans, licenses and sources always; advisories where their database can be fetched.
+fn cargo_deny(log: &Log) -> anyhow::Result<()> {
+    let deny = tools::cargo_deny(log)?;
+    Run::new(&deny).args(["check", "bans", "licenses", "sources"]).logged(log)?;
+    let fetched = Run::new(&deny).args(["fetch", "db"]).logged(log).is_ok();
+    if fetched {
+        return Run::new(&deny).args(["check", "advisories"]).logged(log);
+    }
+    log.say("advisories NOT checked: their database cannot be fetched from here");
+    Ok(())
+}
+
+/// How many tests cargo ran.
+fn passed(log: &Log) -> usize {
+    log.text().lines().filter_map(passed_of).sum()
+}
+
+fn passed_of(line: &str) -> Option<usize> {
+    line.strip_prefix("test result: ok. ")?.split_once(" passed")?.0.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_come_from_the_closing_line() {
+        assert_eq!(passed_of("test result: ok. 36 passed; 0 failed; 0 ignored"), Some(36));
+        assert_eq!(passed_of("test result: FAILED. 3 passed; 1 failed"), None);
+        assert_eq!(passed_of("running 36 tests"), None);
+    }
+}
