@@ -3,7 +3,12 @@ use vestiary::{Options, OptionsText, UnixMillis};
 
 /// The JSON text of options: whatever is in it, it is read or refused, and what is read is what another reader finds.
 pub fn options(data: &[u8]) {
-    let Ok(text) = str::from_utf8(data) else { return };
+    if let Ok(text) = str::from_utf8(data) {
+        check_options(text);
+    }
+}
+
+fn check_options(text: &str) {
     let read = match OptionsText::read(text) {
         Ok(read) => read,
         Err(error) => return assert_eq!(error.code(), "options"),
