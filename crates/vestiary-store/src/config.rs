@@ -1,6 +1,8 @@
 use std::{fmt, sync::Arc, time::Duration};
 
-use vestiary::{CookieOptions, Error, Format, Options, OptionsInput, SameSiteOption, Timeouts};
+use vestiary::{
+    CookieOptions, Error, Format, Options, OptionsInput, SameSiteOption, Timeouts, constants,
+};
 
 use crate::{Event, event::Listener};
 
@@ -100,8 +102,8 @@ impl Config {
             max_bytes: None,
             format: Format::Seed,
             encrypt: Encrypt::Off,
-            sessions_per_user: 100,
-            store_timeout: Some(Duration::from_secs(5)),
+            sessions_per_user: constants::SESSIONS_PER_USER,
+            store_timeout: Some(Duration::from_millis(constants::STORE_TIMEOUT)),
             on_store_error: OnStoreError::Error,
             on_event: None,
         }

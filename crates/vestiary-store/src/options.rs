@@ -23,7 +23,7 @@ const LONGEST: u64 = 1 << 52;
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        Self { prefix: "sess:".to_owned(), default_ttl: 86_400_000 }
+        Self { prefix: "sess:".to_owned(), default_ttl: vestiary::constants::STORE_TTL }
     }
 }
 

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use vestiary::constants::RENEWALS;
 use vestiary::{
     Error, Follower, Handle, KeyRing, Lead, Limits, Meta, Options, RecentIds, Record, SealRing,
     SessionId, SetCookie, Ttl, UnixMillis, UserRef, WriteId, cookie_header,
@@ -127,9 +128,6 @@ pub struct Written {
     /// Another request had written meanwhile, and both changes are in.
     pub merged: bool,
 }
-
-/// As many IDs a session may have got while its cookie was on the way.
-const RENEWALS: usize = 4;
 
 impl Sessions {
     /// Sessions in this store.

@@ -128,7 +128,7 @@ pub trait Store: MaybeSend + MaybeSync + 'static {
     /// The TTL that a record gets that is stored with [`Ttl::Infinite`]. A user's session list drops a session
     /// that was not used for longer. Default: a day.
     fn default_ttl(&self) -> Ttl {
-        Ttl::Millis(86_400_000)
+        Ttl::Millis(vestiary::constants::STORE_TTL)
     }
 
     /// The store's own clock, as the node that holds `key` has it. With it the order of a login and of the end of

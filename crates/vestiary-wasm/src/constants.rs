@@ -1,16 +1,69 @@
 //! Numbers that the rules fix, and the TypeScript side needs.
 
-use vestiary::RecentIds;
+use vestiary::{
+    Error, Limits, RecentIds, SealRing, SessionId, WriteId, constants, protocol::Pending,
+};
 use wasm_bindgen::prelude::*;
 
-/// The number of session IDs that a process remembers for a while.
-#[wasm_bindgen(js_name = mostRecentIds)]
-pub fn most_recent_ids() -> usize {
-    RecentIds::MOST
+use crate::cookie::{SPOT, SPOT_LENGTHS};
+
+/// The names of the numbers.
+#[wasm_bindgen]
+#[derive(Clone, Copy, Debug)]
+pub enum Constant {
+    /// Levels of objects and lists that session data may have.
+    Levels,
+    /// Random bytes of a session ID.
+    IdEntropy,
+    /// Random bytes of a write ID, and of the name of a session in the list of its user.
+    WriteIdEntropy,
+    /// Random bytes of the nonce of an encrypted record.
+    Nonce,
+    /// Random bytes that an operation may use between two effects.
+    OperationEntropy,
+    /// Tag bit of what `readCookies` returns.
+    Spot,
+    /// By which `readCookies` multiplies the offset of an ID.
+    SpotLengths,
+    /// Session IDs that a process remembers.
+    RecentIds,
+    /// How long an ID is remembered that was taken out of use, in milliseconds.
+    Retired,
+    /// `vestiary::constants::RENEWALS`.
+    Renewals,
+    /// `vestiary::constants::UNSAVED`.
+    Unsaved,
+    /// `vestiary::constants::SESSIONS_PER_USER`.
+    SessionsPerUser,
+    /// `vestiary::constants::STORE_TIMEOUT`.
+    StoreTimeout,
+    /// `vestiary::constants::STORE_TTL`.
+    StoreTtl,
 }
 
-/// How long an ID is remembered that was taken out of use, in milliseconds.
-#[wasm_bindgen(js_name = retiredFor)]
-pub fn retired_for() -> f64 {
-    RecentIds::RETIRED as f64
+/// The number of this name.
+#[wasm_bindgen]
+pub fn constant(name: Constant) -> f64 {
+    match name {
+        Constant::Levels => Limits::SAVE.depth as f64,
+        Constant::IdEntropy => SessionId::ENTROPY as f64,
+        Constant::WriteIdEntropy => WriteId::ENTROPY as f64,
+        Constant::Nonce => SealRing::NONCE as f64,
+        Constant::OperationEntropy => Pending::<()>::ENTROPY as f64,
+        Constant::Spot => f64::from(SPOT),
+        Constant::SpotLengths => f64::from(SPOT_LENGTHS),
+        Constant::RecentIds => RecentIds::MOST as f64,
+        Constant::Retired => RecentIds::RETIRED as f64,
+        Constant::Renewals => constants::RENEWALS as f64,
+        Constant::Unsaved => constants::UNSAVED as f64,
+        Constant::SessionsPerUser => constants::SESSIONS_PER_USER as f64,
+        Constant::StoreTimeout => constants::STORE_TIMEOUT as f64,
+        Constant::StoreTtl => constants::STORE_TTL as f64,
+    }
+}
+
+/// Whether another instance of the application may be able to read the record that has an error of this code.
+#[wasm_bindgen(js_name = mayBeReadElsewhere)]
+pub fn may_be_read_elsewhere(code: &str) -> bool {
+    Error::READ_ELSEWHERE.contains(&code)
 }

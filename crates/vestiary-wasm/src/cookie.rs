@@ -8,10 +8,10 @@ use wasm_bindgen::prelude::*;
 use crate::{convert::thrown, options::Core};
 
 /// Tag bit of what `readCookies` returns: the rest of the number packs the offset and length of the ID in the input.
-const SPOT: i32 = 1 << 28;
+pub(crate) const SPOT: i32 = 1 << 28;
 
 /// More than the length of any ID.
-const SPOT_LENGTHS: i32 = 1 << 9;
+pub(crate) const SPOT_LENGTHS: i32 = 1 << 9;
 
 #[wasm_bindgen]
 impl Core {

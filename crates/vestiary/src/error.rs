@@ -125,6 +125,9 @@ impl Error {
         "store_full",
     ];
 
+    /// The codes of the errors of [`Error::may_be_read_elsewhere`].
+    pub const READ_ELSEWHERE: [&'static str; 3] = ["not_sealed", "too_large", "unsealable"];
+
     /// A stable, machine-readable name, the same in Rust and in TypeScript.
     ///
     /// ```
@@ -163,7 +166,7 @@ impl Error {
     /// encryption or without, or with larger limits. Then neither the record nor its cookie may be written over.
     #[must_use]
     pub fn may_be_read_elsewhere(&self) -> bool {
-        matches!(self, Self::NotSealed | Self::Unsealable | Self::TooLarge { .. })
+        Self::READ_ELSEWHERE.contains(&self.code())
     }
 
     /// What is wrong and what to do, as `Display` shows it.

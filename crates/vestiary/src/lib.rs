@@ -28,6 +28,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod constants;
 pub mod cookie_header;
 pub mod decide;
 pub mod protocol;

@@ -7,7 +7,7 @@ use core::{
 use indexmap::{Equivalent, IndexSet, set::MutableValues as _};
 use rustc_hash::FxBuildHasher;
 
-use crate::{Error, Ttl, UnixMillis, record};
+use crate::{Error, Ttl, UnixMillis, constants, record};
 
 /// Records in memory, with a life each, a cap on their number and a cap on their bytes.
 ///
@@ -445,7 +445,7 @@ impl fmt::Debug for MemoryTable {
 
 impl Default for MemoryLimits {
     fn default() -> Self {
-        Self { entries: 100_000, bytes: 64 << 20, default_ttl: 86_400_000 }
+        Self { entries: 100_000, bytes: 64 << 20, default_ttl: constants::STORE_TTL }
     }
 }
 

@@ -1,3 +1,4 @@
+import { Constant, constant } from './generated/vestiary.js';
 import { Recent } from './bounded.js';
 import { StoreError } from './errors.js';
 import type { SessionMeta, SessionStoreData } from './types.js';
@@ -27,7 +28,7 @@ export class Columns {
 				...(absolute !== undefined && { absolute }),
 				...(own && { cookie: own })
 			};
-			if (!this.#hasLooked) this.#witnesses.add(key, DAY, Date.now());
+			if (!this.#hasLooked) this.#witnesses.add(key, constant(Constant.StoreTtl), Date.now());
 		}
 		return record;
 	}
@@ -68,9 +69,6 @@ export class Columns {
 
 /** Most keys that are remembered: most visitors never come back. */
 const WITNESSES = 1_000;
-
-/** In milliseconds. */
-const DAY = 86_400_000;
 
 type Packed = SessionStoreData & {
 	cookie: (SessionStoreData['cookie'] & { meta?: SessionMeta }) | null;

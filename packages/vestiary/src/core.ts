@@ -1,16 +1,18 @@
 import { orThrow } from './errors.js';
 import {
 	Answer,
+	Constant,
+	constant,
+	type CookieStep,
 	Core as Bindings,
 	Found,
-	vary,
-	type CookieStep,
 	type MemoryTable,
 	type Operation,
 	type Running,
 	type Stage,
 	type Step,
-	type StoreStep
+	type StoreStep,
+	vary
 } from './generated/vestiary.js';
 import type { SessionCookieOptions, SessionStoreData, SveltekitSessionConfig } from './types.js';
 import { memory } from './wasm/instance.js';
@@ -19,7 +21,8 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
 /** What `readCookies` returns from here on says where in the header the ID stands. */
-const SPOT = 2 ** 28;
+const SPOT = constant(Constant.Spot);
+const SPOT_LENGTHS = constant(Constant.SpotLengths);
 
 /** What to do, and where that leaves the session (`vestiary::decide::Plan`). */
 export interface Plan {
@@ -152,13 +155,13 @@ export class Core {
 		if (length < 0) return undefined;
 		if (length < SPOT) return length === 0 ? [] : this.#read(length - 1).split('\n');
 		// Cut out of the header, it need not be made of bytes.
-		const start = (length - SPOT) >> 9;
-		return [header.slice(start, start + (length & 0x1ff))];
+		const start = Math.floor((length - SPOT) / SPOT_LENGTHS);
+		return [header.slice(start, start + (length % SPOT_LENGTHS))];
 	}
 
 	/** A new session ID, which hints at the session list of a user if it is for a session of that one. */
 	newId(user?: string): string {
-		this.#random(24);
+		this.#random(ID);
 		return this.#read(this.#bindings.newId(user));
 	}
 
@@ -241,7 +244,7 @@ export class Core {
 
 	/** The text of a record, as the store is to have it under `key`. */
 	seal(id: string, key: string, text: string): string {
-		this.#random(24);
+		this.#random(NONCE);
 		return orThrow(() => this.#bindings.seal(id, key, text));
 	}
 
@@ -369,7 +372,7 @@ export class Core {
 
 	/** A name for a session in the list of its user. */
 	newHandle(): string {
-		this.#random(12);
+		this.#random(MARK);
 		return this.#bindings.newHandle() ?? '';
 	}
 
@@ -449,11 +452,15 @@ export class Core {
 const awake = new Set<Core>();
 const AWAKE = 64;
 
-/** Random bytes of a mark. */
-const MARK = 12;
+/** Random bytes of a session ID, and of the nonce of an encrypted record. */
+const ID = constant(Constant.IdEntropy);
+const NONCE = constant(Constant.Nonce);
+
+/** Random bytes of a mark, and of the name of a session in the list of its user. */
+const MARK = constant(Constant.WriteIdEntropy);
 
 /** Random bytes that an operation may use between two effects. */
-const ENTROPY = 64;
+const ENTROPY = constant(Constant.OperationEntropy);
 
 const pool = { bytes: new Uint8Array(ENTROPY * 128), used: Infinity, drawn: 0 };
 

@@ -1,6 +1,6 @@
 import { ownerIn, readRecord, type OwnCookie, type User } from './core.js';
 import { DataError } from './errors.js';
-import { Found, Listed } from './generated/vestiary.js';
+import { Found, Listed, mayBeReadElsewhere } from './generated/vestiary.js';
 import { RENEWALS, type ListAhead, type Stored } from './records.js';
 import type { Scope } from './scope.js';
 import type { SessionData } from './types.js';
@@ -121,13 +121,10 @@ async function follow(
 		const code = faultOfRecord(error);
 		if (code === undefined) throw error;
 		scope.tell({ type: 'unreadable', code });
-		const elsewhere = error instanceof DataError && READ_ELSEWHERE.has(code);
+		const elsewhere = error instanceof DataError && mayBeReadElsewhere(code);
 		return elsewhere ? { unreadable: error } : undefined;
 	}
 }
-
-/** Codes of records that another instance may be able to read: `vestiary::Error::may_be_read_elsewhere`. */
-const READ_ELSEWHERE = new Set(['not_sealed', 'too_large', 'unsealable']);
 
 /** The session of a record, if it has time left and its user has not ended it. */
 async function live(

@@ -1,5 +1,5 @@
 import { DataError } from './errors.js';
-import { TOO_DEEP, unstorable } from './values.js';
+import { DEEPEST, TOO_DEEP, unstorable } from './values.js';
 
 /**
  * JSON text of what an application wants stored.
@@ -13,7 +13,7 @@ export function jsonOf(value: unknown): string {
 	} catch {
 		const odd = unstorable(value);
 		if (odd?.kind === TOO_DEEP)
-			throw new DataError('too_deep', 'session data is nested deeper than 32 levels');
+			throw new DataError('too_deep', `session data is nested deeper than ${DEEPEST} levels`);
 		const name = odd?.path === '' ? 'it' : `\`${odd?.path}\``;
 		const found = odd ? `${name} is ${odd.kind}` : 'its text is too long';
 		throw new DataError('json', `session data must be JSON: ${found}`);

@@ -11,7 +11,7 @@ import {
 } from './core.js';
 import { busy, Driver, isBoolean, type Compute, type DriverOptions } from './driver.js';
 import { DataError, StoreError, type VestiaryError } from './errors.js';
-import { Ended, Found, Listed, retiredFor, type Running } from './generated/vestiary.js';
+import { constant, Constant, Ended, Found, Listed, type Running } from './generated/vestiary.js';
 import { tableOf } from './memory-store.js';
 import type { AtomicOperations, Store } from './types.js';
 
@@ -89,7 +89,7 @@ export class Records {
 
 	/** Takes an ID out of use in this process: no response of it sets a cookie with this ID any more. */
 	retire(id: string): void {
-		this.#retired.add(id, retiredFor(), Date.now());
+		this.#retired.add(id, constant(Constant.Retired), Date.now());
 	}
 
 	/** The record of a session, and what it is, if that can be said without asking the store. */
@@ -451,4 +451,4 @@ function storedOf({ id = '', text, at }: Running): Stored {
 }
 
 /** As many IDs a session may have got while its cookie was on the way. */
-export const RENEWALS = 4;
+export const RENEWALS: number = constant(Constant.Renewals);

@@ -1,3 +1,4 @@
+import { Constant, constant } from './generated/vestiary.js';
 import { Cache, type Recent } from './bounded.js';
 import { Core, type CoreOptions, type OwnCookie } from './core.js';
 import { building, developing, testing } from './environment.js';
@@ -98,7 +99,7 @@ export function runtimeOf(options: SveltekitSessionConfig): Runtime {
 		sealSecrets: encrypts ? secrets : undefined,
 		migrates: options.encrypt === 'migrate',
 		resends: options.store !== undefined && options.store.atomic?.resends !== false,
-		storeTtl: options.store?.atomic?.ttl ?? DAY,
+		storeTtl: options.store?.atomic?.ttl ?? constant(Constant.StoreTtl),
 		production: !developing && !testing && !building
 	});
 	checkEncoder(core, cookie.encode);
@@ -145,7 +146,7 @@ function timeoutOf(storeTimeout = PATIENCE): number {
 }
 
 /** `storeTimeout`, in milliseconds, if the application does not set it. */
-const PATIENCE = 5_000;
+const PATIENCE = constant(Constant.StoreTimeout);
 
 const OPTION_VALUES = {
 	onStoreError: ['throw', 'anonymous'],
@@ -277,6 +278,3 @@ function touchedBy(core: Core, touched: Recent, kind: string): Runtime['touched'
 		}
 	};
 }
-
-/** The TTL that a store is taken to give to records that are written without one, in milliseconds. */
-const DAY = 86_400_000;

@@ -13,6 +13,8 @@ import {
 import {
 	checkId,
 	checkName,
+	Constant,
+	constant,
 	CookieStep,
 	Found,
 	Known,
@@ -84,7 +86,7 @@ export let handleOf: (session: Session) => string | undefined;
 type Change = (data: SessionData) => SessionData | undefined | Promise<SessionData | undefined>;
 
 /** How long a session may wait for its first `save()` after `regenerate()`, in milliseconds. */
-const UNSAVED = 600_000;
+const UNSAVED = constant(Constant.Unsaved);
 
 /**
  * A visitor's session: `event.locals.session`.
@@ -347,7 +349,7 @@ export class Session {
 			? core.keep(was.text, old.#baseOf(was), jsonOf(kept), others)
 			: jsonOf(data);
 		const owner = { name: userId, handle: core.newHandle() };
-		const most = config.sessionsPerUser ?? 100;
+		const most = config.sessionsPerUser ?? constant(Constant.SessionsPerUser);
 		const since = await old.#provenSince(userId, options.provenAt);
 		const unlist = async (): Promise<unknown> =>
 			// It may have been listed, but there is no session. That this fails must not hide why.

@@ -1,6 +1,6 @@
 import { Cache, Recent } from './bounded.js';
 import { Columns } from './columns.js';
-import { mostRecentIds } from './generated/vestiary.js';
+import { constant, Constant } from './generated/vestiary.js';
 import { MemoryStore } from './memory-store.js';
 import { clientOf } from './stores/client.js';
 import { Turns } from './turns.js';
@@ -49,8 +49,8 @@ export function sharedBy(owner: Owner, store: Store): Shared {
 	const key = application.keys.get(store) ?? keyOf(application, store);
 	application.keys.set(store, key);
 	const sessions = application.stores.get(key, () => ({
-		touched: new Recent(mostRecentIds()),
-		retired: new Recent(mostRecentIds()),
+		touched: new Recent(constant(Constant.RecentIds)),
+		retired: new Recent(constant(Constant.RecentIds)),
 		writes: new Turns(),
 		columns: new Columns()
 	}));

@@ -1,3 +1,5 @@
+import { Constant, constant } from './generated/vestiary.js';
+
 /** A value that JSON does not keep as it is. */
 export interface OddValue {
 	/** Where it is: `cart.items[3].price`. */
@@ -6,8 +8,8 @@ export interface OddValue {
 	kind: string;
 }
 
-/** Levels of objects that a session may have: `vestiary::MAX_DEPTH`. */
-const DEEPEST = 32;
+/** Levels of objects that a session may have. */
+export const DEEPEST: number = constant(Constant.Levels);
 
 /** The kind of an object that is too deep for a session. */
 export const TOO_DEEP = 'an object below too many others';

@@ -3,8 +3,8 @@ import { sign, unsign } from 'cookie-signature';
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 
-import { Core } from '../src/core.js';
 import '../src/index.js';
+import { Core } from '../src/core.js';
 
 /*
  * Beside the packages that others use: npm `cookie` for headers, npm `cookie-signature` for values. fast-check

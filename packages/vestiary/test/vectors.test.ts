@@ -2,10 +2,10 @@ import { readdirSync, readFileSync } from 'node:fs';
 
 import { describe, expect, test, vi } from 'vitest';
 
+import '../src/index.js';
 import { Core, readRecord } from '../src/core.js';
 import { ConfigError, VestiaryError } from '../src/errors.js';
 import { CookieStep, Known, Operation, Stage, StoreStep } from '../src/generated/vestiary.js';
-import '../src/index.js';
 import {
 	vectors,
 	type CookieHeader,
