@@ -1,275 +1,140 @@
-use super::{Answer, Ask, Step, TRIES, is_proof};
-use crate::{Record, SessionId, UnixMillis, UserRef, WriteId};
+use super::{
+    Host, Rules, Seen, TRIES, UserChange, change_list,
+    host::{Answer, Calls, Doubt, Place, Query},
+    is_proof,
+};
+use crate::{Handle, SessionId, UserRef, json};
 
-/// Ends a session, also if its ID changes meanwhile.
+/// Ends a session, also if its ID changes meanwhile: the ID under which it was last.
 ///
 /// The tombstone of a renewal is followed, since the session is the same one. That of a login is not: the session
 /// that the login began is another one, and an attacker may have planted the old ID.
 ///
-/// Only the record of the session itself is removed. What a change of the ID leaves behind stays
-/// until it expires: of two logouts at once, one would else remove the only way to the new ID, lose
-/// the answer, and the other one find nothing and call it done.
+/// Only the record of the session itself is removed. The tombstones of its renewals stay until they expire: of two
+/// logouts at once, one would else remove the only way to the new ID, lose the reply, and the other one find nothing and
+/// call it done.
 ///
-/// ```
-/// # use vestiary::{Limits, Record, SessionId, UnixMillis};
-/// # use vestiary::protocol::{Answer, Ask, Destroy, Destroyed, Step};
-/// # let loaded = Record::decode(r#"{"v":"AAAAAAAAAAAAAAAA","data":{}}"#, Limits::LOAD)?;
-/// let (read_at, now) = (UnixMillis(0), UnixMillis(5));
-/// let mut destroy = Destroy::new(SessionId::from_entropy(&[1; 24]), &loaded, read_at);
-/// assert!(matches!(destroy.start(), Step::Ask(Ask::Remove(..))));
-/// assert_eq!(destroy.answered(Answer::Done, now), Step::Finished(Destroyed::Confirmed));
-/// # Ok::<(), vestiary::Error>(())
-/// ```
-#[derive(Debug)]
-pub struct Destroy {
-    id: SessionId,
-    /// The write ID of the record, as last seen.
-    seen: Option<WriteId>,
-    /// When the session's record, or the pointer that led here, was last seen.
-    read_at: UnixMillis,
-    /// The ID whose pointer led here.
-    pointer: Option<SessionId>,
-    phase: Phase,
-    /// The user in the record that was seen last.
-    owner: Option<UserRef>,
-    tries: u8,
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Phase {
-    /// A login has ended the session already.
-    Superseded,
-    Removing,
-    Looking,
-    /// There is no record where a pointer leads. That proves something only if the pointer is still there.
-    Verifying,
-}
-
-/// How a [`Destroy`] ended.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Destroyed {
-    /// The session is in the store no more, under any ID.
-    Confirmed,
-    /// The store did not answer: it may be there still. Tell the application; the cookie is removed
-    /// all the same.
-    Unconfirmed,
-    /// There is no record, but the session was read so long ago that it may have got another ID, and the
-    /// tombstone that led there has expired. Tell the application as well.
-    Untraced,
-}
-
-impl Destroy {
-    /// Ends the session whose record was loaded at `read_at`, also if the record is a tombstone.
-    #[must_use]
-    pub fn new(id: SessionId, loaded: &Record, read_at: UnixMillis) -> Self {
-        let seen = loaded.write_id().cloned();
-        let owner = loaded.meta().user.clone();
-        let (id, pointer, phase) = match loaded.next(&id) {
-            Ok(Some((next, Some(_)))) => (next, Some(id), Phase::Looking),
-            Ok(Some((_, None))) => (id, None, Phase::Superseded),
-            _ => (id, None, Phase::Removing),
-        };
-        Self { id, seen, read_at, pointer, phase, owner, tries: 0 }
-    }
-
-    /// The user in whose list the session that was ended stands.
-    #[must_use]
-    pub fn owner(&self) -> Option<&UserRef> {
-        self.owner.as_ref()
-    }
-
-    /// The first step.
-    #[must_use]
-    pub fn start(&self) -> Step<Destroyed> {
-        match (self.phase, &self.pointer) {
-            (Phase::Superseded, _) => Step::Finished(Destroyed::Confirmed),
-            (Phase::Removing, _) => Step::Ask(Ask::Remove(self.id.clone(), self.seen.clone())),
-            (Phase::Verifying, Some(pointer)) => Step::Ask(Ask::Load(pointer.clone())),
-            (Phase::Looking | Phase::Verifying, _) => Step::Ask(Ask::Load(self.id.clone())),
+/// # Errors
+/// The host's error if the store did not confirm it, and if a [`Doubt`] remains: tell the application; the cookie is
+/// removed all the same.
+pub async fn destroy<H: Host>(
+    host: &mut H,
+    rules: &Rules,
+    session: Seen,
+) -> Result<SessionId, H::Error> {
+    let mut calls = Calls::new(host, rules);
+    let Seen { mut id, record, at: mut read_at } = session;
+    let mut expected = record.write_id().cloned();
+    let mut owner = record.meta().user.clone();
+    let mut leaving = Leaving::default();
+    // The ID whose pointer led here.
+    let mut pointer = None;
+    let mut tries = 0;
+    let mut looks = match record.next(&id) {
+        Ok(Some((next, Some(_)))) => {
+            pointer = Some(core::mem::replace(&mut id, next));
+            true
         }
-    }
-
-    /// The answer of the store to the last [`Step::Ask`].
-    #[must_use]
-    pub fn answered(&mut self, answer: Answer, now: UnixMillis) -> Step<Destroyed> {
-        match (self.phase, answer) {
-            // As long as the pointer is there, so would be a tombstone that was written after it.
-            (Phase::Verifying, Answer::Record(_)) | (Phase::Removing, Answer::Done) => {
-                Step::Finished(Destroyed::Confirmed)
-            }
-            (Phase::Verifying, Answer::Gone) => Step::Finished(Destroyed::Untraced),
-            (Phase::Superseded, _) => Step::Finished(Destroyed::Confirmed),
-            (Phase::Verifying, _) => self.next(Phase::Verifying),
-            (_, Answer::Record(record)) => {
-                match record.next(&self.id) {
-                    Ok(None) => {}
-                    Ok(Some((next, Some(_)))) => {
-                        self.pointer = Some(core::mem::replace(&mut self.id, next));
-                        self.seen = None;
-                        return self.next(Phase::Looking);
+        // A login has ended the session already.
+        Ok(Some((_, None))) => return Ok(id),
+        _ => false,
+    };
+    loop {
+        if looks {
+            match calls.ask(Place::Session(&id), Query::Read).await? {
+                Answer::Text(text) => {
+                    let record = rules.record(text)?;
+                    match record.next(&id) {
+                        Ok(None) => {}
+                        Ok(Some((next, Some(_)))) => {
+                            pointer = Some(core::mem::replace(&mut id, next));
+                            expected = None;
+                            again(&mut calls, &mut tries)?;
+                            continue;
+                        }
+                        // A login has ended the session, or the record leads nowhere.
+                        Ok(Some((_, None))) | Err(_) => return Ok(id),
                     }
-                    // A login has ended the session, or the record leads nowhere.
-                    Ok(Some((_, None))) | Err(_) => return Step::Finished(Destroyed::Confirmed),
+                    owner.clone_from(&record.meta().user);
+                    expected = record.write_id().cloned();
+                    (read_at, pointer) = (calls.host.now(), None);
                 }
-                self.owner.clone_from(&record.meta().user);
-                self.seen = record.write_id().cloned();
-                self.read_at = now;
-                self.pointer = None;
-                self.phase = Phase::Removing;
-                self.start()
+                // A replica may not have it yet. The answer to a removal is certain.
+                Answer::Gone => {}
+                _ => {
+                    again(&mut calls, &mut tries)?;
+                    continue;
+                }
             }
-            // A replica may not have it yet, or have it still. The answer to a removal is certain.
-            (Phase::Looking, Answer::Gone | Answer::Done) => {
-                self.phase = Phase::Removing;
-                self.start()
-            }
-            (Phase::Removing, Answer::Gone) if self.pointer.is_some() => {
-                self.next(Phase::Verifying)
-            }
-            (Phase::Removing, Answer::Gone) if is_proof(self.read_at, now) => {
-                Step::Finished(Destroyed::Confirmed)
-            }
-            (Phase::Removing, Answer::Gone) => Step::Finished(Destroyed::Untraced),
-            (_, Answer::Conflict | Answer::Exists | Answer::Unknown) => self.next(Phase::Looking),
+        }
+        leaving.leave(calls.host, rules, owner.as_ref()).await?;
+        match calls.ask(Place::Session(&id), Query::Remove(expected.as_ref())).await? {
+            Answer::Done => return Ok(id),
+            Answer::Gone => break,
+            _ => again(&mut calls, &mut tries)?,
+        }
+        looks = true;
+    }
+    let Some(pointer) = pointer else {
+        let is_proof = is_proof(read_at, calls.host.now());
+        return ended(calls.host, id, is_proof || leaving.is_out);
+    };
+    loop {
+        again(&mut calls, &mut tries)?;
+        match calls.ask(Place::Session(&pointer), Query::Read).await? {
+            // As long as the pointer is there, so would be a tombstone that was written after it.
+            Answer::Text(_) => return Ok(id),
+            Answer::Gone => return ended(calls.host, id, leaving.is_out),
+            _ => {}
         }
     }
+}
 
-    fn next(&mut self, phase: Phase) -> Step<Destroyed> {
-        self.tries += 1;
-        if self.tries > 2 * TRIES {
-            return Step::Finished(Destroyed::Unconfirmed);
+/// The ID of a session without a record, if that proves that it has ended. A session that has left its user's list is
+/// ended under whatever ID it is.
+fn ended<H: Host>(host: &mut H, id: SessionId, is_proven: bool) -> Result<SessionId, H::Error> {
+    if is_proven { Ok(id) } else { Err(host.doubt(Doubt::Untraced)) }
+}
+
+/// Counts a look at the store; an error if it was the last one.
+fn again<H: Host>(calls: &mut Calls<'_, H>, tries: &mut u8) -> Result<(), H::Error> {
+    *tries += 1;
+    if *tries > 2 * TRIES { Err(calls.gave_up()) } else { Ok(()) }
+}
+
+/// How a session that is being ended leaves its user's list.
+#[derive(Default)]
+struct Leaving {
+    /// The entry that was dealt with.
+    left: Option<Handle>,
+    /// The entry is gone.
+    is_out: bool,
+}
+
+impl Leaving {
+    /// Takes the session out of its user's list before its record is removed, unless that was done already: if this
+    /// fails, the record still says whose session it is when the removal is repeated. A list that is not written at all,
+    /// for it cannot be read or the store refuses to, does not keep the session from being ended.
+    async fn leave<H: Host>(
+        &mut self,
+        host: &mut H,
+        rules: &Rules,
+        owner: Option<&UserRef>,
+    ) -> Result<(), H::Error> {
+        let Some(user) = owner.filter(|user| self.left.as_ref() != Some(&user.handle)) else {
+            return Ok(());
+        };
+        let name = json::unquoted(&user.name).unwrap_or_default();
+        let key = rules.options.user_key(&name);
+        let change = UserChange::Remove(user.handle.clone());
+        match change_list(host, rules, &key, &change, None).await {
+            Ok(_) => self.is_out = true,
+            Err(error) => host.survives(error)?,
         }
-        self.phase = phase;
-        self.start()
+        self.left = Some(user.handle.clone());
+        Ok(())
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use alloc::format;
-
-    use super::{super::TRUSTED, *};
-    use crate::Limits;
-
-    const NOW: UnixMillis = UnixMillis(1_000);
-
-    fn mark(n: u8) -> WriteId {
-        WriteId::from_entropy(&[n; 12])
-    }
-
-    fn id(n: u8) -> SessionId {
-        SessionId::from_entropy(&[n; 24])
-    }
-
-    fn record(n: u8) -> Record {
-        let text = format!(r#"{{"v":"{}","data":{{}}}}"#, mark(n).as_str());
-        Record::decode(&text, Limits::LOAD).unwrap()
-    }
-
-    /// The tombstone under the ID `n` of a session that was renewed to the ID `n + 1`.
-    fn retired(n: u8) -> Record {
-        record(n).retired(mark(n + 1), &id(n), &id(n + 1), Some(UnixMillis(0))).unwrap()
-    }
-
-    /// The same of a login.
-    fn superseded(n: u8) -> Record {
-        record(n).retired(mark(n + 1), &id(n), &id(n + 1), None).unwrap()
-    }
-
-    fn remove(n: u8, seen: Option<u8>) -> Step<Destroyed> {
-        Step::Ask(Ask::Remove(id(n), seen.map(mark)))
-    }
-
-    fn load(n: u8) -> Step<Destroyed> {
-        Step::Ask(Ask::Load(id(n)))
-    }
-
-    #[test]
-    fn of_a_removal_the_store_is_believed_that_it_is_gone_of_a_read_it_is_not() {
-        let mut destroy = Destroy::new(id(1), &record(1), NOW);
-        assert_eq!(destroy.start(), remove(1, Some(1)));
-        assert_eq!(destroy.answered(Answer::Unknown, NOW), load(1));
-        assert_eq!(destroy.answered(Answer::Gone, NOW), remove(1, Some(1)));
-        assert_eq!(destroy.answered(Answer::Gone, NOW), Step::Finished(Destroyed::Confirmed));
-    }
-
-    #[test]
-    fn it_follows_every_change_of_the_id_and_removes_none_of_what_they_left() {
-        let mut destroy = Destroy::new(id(1), &retired(1), NOW);
-        assert_eq!(destroy.start(), load(2));
-        assert_eq!(destroy.answered(Answer::Record(retired(2).into()), NOW), load(3));
-        assert_eq!(destroy.answered(Answer::Record(record(7).into()), NOW), remove(3, Some(7)));
-        assert_eq!(destroy.answered(Answer::Conflict, NOW), load(3));
-        assert_eq!(destroy.answered(Answer::Record(record(8).into()), NOW), remove(3, Some(8)));
-        assert_eq!(destroy.answered(Answer::Done, NOW), Step::Finished(Destroyed::Confirmed));
-    }
-
-    #[test]
-    fn the_session_of_a_login_is_not_ended_by_the_id_that_the_login_replaced() {
-        let done = Step::Finished(Destroyed::Confirmed);
-        assert_eq!(Destroy::new(id(1), &superseded(1), NOW).start(), done);
-        let mut destroy = Destroy::new(id(1), &record(1), NOW);
-        assert_eq!(destroy.start(), remove(1, Some(1)));
-        assert_eq!(destroy.answered(Answer::Conflict, NOW), load(1));
-        assert_eq!(destroy.answered(Answer::Record(superseded(1).into()), NOW), done);
-        // Renewed first, then logged in.
-        let mut destroy = Destroy::new(id(1), &retired(1), NOW);
-        assert_eq!(destroy.start(), load(2));
-        assert_eq!(destroy.answered(Answer::Record(superseded(2).into()), NOW), done);
-    }
-
-    #[test]
-    fn the_owner_is_the_one_of_the_record_that_was_removed() {
-        let owned = Record::decode(
-            r#"{"v":"AAAAAAAAAAAAAAAA","meta":{"user":"ada","handle":"BBBBBBBBBBBBBBBB"},"data":{}}"#,
-            Limits::LOAD,
-        )
-        .unwrap();
-        assert_eq!(Destroy::new(id(1), &owned, NOW).owner(), owned.meta().user.as_ref());
-        let mut destroy = Destroy::new(id(1), &retired(1), NOW);
-        assert_eq!(destroy.owner(), None);
-        let _ = destroy.answered(Answer::Record(owned.clone().into()), NOW);
-        assert_eq!(destroy.owner(), owned.meta().user.as_ref());
-    }
-
-    #[test]
-    fn it_says_so_when_the_store_did_not_answer() {
-        let mut destroy = Destroy::new(id(1), &record(1), NOW);
-        for n in 0..2 * TRIES {
-            assert_eq!(destroy.answered(Answer::Unknown, NOW), load(1), "{n}");
-        }
-        let ended = Step::Finished(Destroyed::Unconfirmed);
-        assert_eq!(destroy.answered(Answer::Unknown, NOW), ended);
-    }
-
-    #[test]
-    fn the_absence_of_a_record_is_no_proof_once_a_tombstone_may_have_expired() {
-        let cases = [(TRUSTED - 1, Destroyed::Confirmed), (TRUSTED, Destroyed::Untraced)];
-        for (later, ended) in cases {
-            let mut destroy = Destroy::new(id(1), &record(1), NOW);
-            assert_eq!(destroy.answered(Answer::Gone, NOW.plus(later)), Step::Finished(ended));
-        }
-        // It was there a moment ago.
-        let now = NOW.plus(TRUSTED);
-        let mut destroy = Destroy::new(id(1), &record(1), NOW);
-        assert_eq!(destroy.answered(Answer::Conflict, now), load(1));
-        assert_eq!(destroy.answered(Answer::Record(record(7).into()), now), remove(1, Some(7)));
-        let confirmed = Step::Finished(Destroyed::Confirmed);
-        assert_eq!(destroy.answered(Answer::Gone, now), confirmed);
-    }
-
-    #[test]
-    fn the_absence_of_the_record_a_pointer_leads_to_is_proof_only_while_the_pointer_is_there() {
-        for (pointer, ended) in [
-            (Answer::Record(retired(1).into()), Destroyed::Confirmed),
-            (Answer::Gone, Destroyed::Untraced),
-        ] {
-            let mut destroy = Destroy::new(id(1), &retired(1), NOW);
-            assert_eq!(destroy.start(), load(2));
-            assert_eq!(destroy.answered(Answer::Gone, NOW), remove(2, Some(2)));
-            assert_eq!(destroy.answered(Answer::Gone, NOW), load(1));
-            assert_eq!(destroy.answered(Answer::Unknown, NOW), load(1));
-            assert_eq!(destroy.answered(pointer, NOW), Step::Finished(ended));
-        }
-    }
-}
+mod tests;

@@ -1,6 +1,5 @@
 use alloc::{borrow::ToOwned as _, string::String, vec::Vec};
 
-use super::{Answer, TRIES};
 use crate::{
     Error, Handle, Limits, Ttl, UnixMillis, WriteId, date, json,
     meta::{millis, push_name},
@@ -327,109 +326,6 @@ fn seen_every(ttl: Ttl) -> u64 {
     }
 }
 
-/// Changes the sessions of a user in the store.
-///
-/// ```
-/// # use vestiary::{Handle, Ttl, UnixMillis, WriteId};
-/// # use vestiary::protocol::{Answer, Lifetime, UserChange, UserCommit, UserStep};
-/// let handle = Handle::from_entropy(&[1; 12]);
-/// let login = UserChange::Add { handle, label: None, since: UnixMillis(5), most: 100 };
-/// let lifetime = Lifetime { ttl: Ttl::Millis(60_000), absolute: None };
-/// let mut commit = UserCommit::new(login, lifetime);
-/// // The store has nothing of this user.
-/// let step = commit.loaded(None, &WriteId::from_entropy(&[0; 12]), UnixMillis(5));
-/// assert!(matches!(step, UserStep::Create(..)));
-/// assert_eq!(commit.written(&Answer::Done), UserStep::Finished(UserCommitted::Done));
-/// # use vestiary::protocol::UserCommitted;
-/// ```
-#[derive(Debug)]
-pub struct UserCommit {
-    change: UserChange,
-    lifetime: Lifetime,
-    /// When all sessions had been ended before, in what was loaded last.
-    ended: Option<UnixMillis>,
-    /// Whether the change could be made of what was loaded.
-    made: bool,
-    tries: u8,
-}
-
-/// What a host is to do next for a [`UserCommit`].
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum UserStep {
-    /// Load what the store has of the user, and tell it ([`UserCommit::loaded`]).
-    Load,
-    /// Store this text if there is none, and tell what became of it ([`UserCommit::written`]).
-    Create(String, Ttl),
-    /// Store this text in place of the one with this mark, and tell what became of it.
-    Replace(Option<WriteId>, String, Ttl),
-    /// It is over.
-    Finished(UserCommitted),
-}
-
-/// How a [`UserCommit`] ended.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum UserCommitted {
-    /// It is as it should be.
-    Done,
-    /// It may not be done: see [`UserSessions::apply`].
-    Refused,
-    /// The store did not answer, or others were faster each time.
-    GaveUp,
-    /// The store has a list that cannot be read. It was left alone.
-    Unreadable(Error),
-}
-
-impl UserCommit {
-    /// A change, with the lifetime of a session of this user that is used now. Begin by loading.
-    #[must_use]
-    pub fn new(change: UserChange, lifetime: Lifetime) -> Self {
-        Self { change, lifetime, ended: None, made: false, tries: 0 }
-    }
-
-    /// When all sessions of the user had been ended last, before this change.
-    #[must_use]
-    pub fn ended_before(&self) -> Option<UnixMillis> {
-        self.ended
-    }
-
-    /// What the store has of the user. `mark` is new.
-    ///
-    /// A list that cannot be read is not taken for an empty one, which would end the sessions in it.
-    pub fn loaded(&mut self, text: Option<&str>, mark: &WriteId, now: UnixMillis) -> UserStep {
-        let before = match text.map(UserSessions::decode).transpose() {
-            Ok(before) => before.unwrap_or_default(),
-            Err(error) => return UserStep::Finished(UserCommitted::Unreadable(error)),
-        };
-        self.ended = before.after;
-        let mut sessions = before.clone();
-        self.made = sessions.apply(&self.change, self.lifetime, now);
-        // The answer to an earlier write was lost, but the write was made: the store itself has said so.
-        let is_listed =
-            matches!(&self.change, UserChange::Add { handle, .. } if before.knows(handle));
-        if self.made && is_listed {
-            return UserStep::Finished(UserCommitted::Done);
-        }
-        // Also where there is nothing to change: a replica may have said what was, and only what the
-        // store says of a write is certain.
-        let (encoded, ttl) = (sessions.encode(mark), sessions.ttl(now));
-        match text {
-            None => UserStep::Create(encoded, ttl),
-            Some(text) => UserStep::Replace(mark_of(text).and_then(WriteId::parse), encoded, ttl),
-        }
-    }
-
-    /// What became of the write.
-    pub fn written(&mut self, answer: &Answer) -> UserStep {
-        self.tries += 1;
-        match answer {
-            Answer::Done if self.made => UserStep::Finished(UserCommitted::Done),
-            Answer::Done => UserStep::Finished(UserCommitted::Refused),
-            _ if self.tries > TRIES => UserStep::Finished(UserCommitted::GaveUp),
-            _ => UserStep::Load,
-        }
-    }
-}
-
 fn session(handle: Option<Handle>, text: &str) -> Result<UserSession, Error> {
     let mut instants = [None; 3];
     let mut label = None;
@@ -558,58 +454,6 @@ mod tests {
             r#"{"v":"AAAAAAAAAAAAAAAA","sessions":{"AAAAAAAAAAAAAAAA":{"created":1,"seen":1}}}"#,
         ] {
             assert!(UserSessions::decode(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn a_change_is_made_again_until_it_is_made() {
-        let mark = WriteId::from_entropy(&[0; 12]);
-        let now = UnixMillis(9);
-        let mut commit = UserCommit::new(add(1, 9, 9), TTL);
-        let UserStep::Create(text, ttl) = commit.loaded(None, &mark, now) else { panic!() };
-        assert_eq!(ttl, Ttl::Millis(11_000 + KEPT));
-        assert_eq!(commit.written(&Answer::Exists), UserStep::Load);
-        // It was there already: the answer was lost. When it is read makes no difference.
-        let done = UserStep::Finished(UserCommitted::Done);
-        for later in [9, 10, 8_000] {
-            let mut again = UserCommit::new(add(1, 9, 9), TTL);
-            assert_eq!(again.loaded(Some(&text), &mark, UnixMillis(later)), done);
-        }
-        // That it is not there, only a write makes certain.
-        for (change, ended) in [
-            (UserChange::Remove(handle(7)), UserCommitted::Done),
-            (UserChange::Seen(handle(7)), UserCommitted::Refused),
-        ] {
-            let mut absent = UserCommit::new(change, TTL);
-            for text in [None, Some(text.as_str())] {
-                let step = absent.loaded(text, &mark, now);
-                assert!(!matches!(step, UserStep::Finished(_)), "{step:?}");
-            }
-            assert_eq!(absent.written(&Answer::Done), UserStep::Finished(ended));
-        }
-        let mut other = UserCommit::new(add(2, 9, 9), TTL);
-        let step = other.loaded(Some(&text), &mark, now);
-        assert!(matches!(step, UserStep::Replace(Some(_), ..)), "{step:?}");
-        for _ in 0..TRIES {
-            assert_eq!(other.written(&Answer::Conflict), UserStep::Load);
-        }
-        assert_eq!(other.written(&Answer::Unknown), UserStep::Finished(UserCommitted::GaveUp));
-    }
-
-    #[test]
-    fn a_list_that_cannot_be_read_is_not_written_over() {
-        let mark = WriteId::from_entropy(&[0; 12]);
-        let large = r#"{"v":"AAAAAAAAAAAAAAAA","sessions":{}}"#.to_owned() + &" ".repeat(2 << 20);
-        let sealed = r#"{"v":"AAAAAAAAAAAAAAAA","sealed":"AAAA"}"#;
-        for change in
-            [add(1, 9, 9), end(9), UserChange::Seen(handle(1)), UserChange::Remove(handle(1))]
-        {
-            for text in ["broken", "{}", sealed, &large] {
-                let step =
-                    UserCommit::new(change.clone(), TTL).loaded(Some(text), &mark, UnixMillis(9));
-                let left = matches!(step, UserStep::Finished(UserCommitted::Unreadable(_)));
-                assert!(left, "{change:?}: {step:?}");
-            }
         }
     }
 

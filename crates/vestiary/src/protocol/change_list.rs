@@ -68,3 +68,6 @@ pub async fn change_list<H: Host>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

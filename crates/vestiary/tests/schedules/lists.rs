@@ -1,25 +1,17 @@
 //! The list of a user's sessions on random schedules: logins, logouts and the end of all sessions at
-//! once, with crashes, lost answers, lost, late and doubled requests, and stale reads.
-//!
-//! Everything follows from a seed, as in `schedules.rs`.
+//! once, with crashes, lost replies, lost, late and doubled requests, and stale reads.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::missing_docs_in_private_items,
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    reason = "a test may fail"
-)]
-
-use std::env;
+use std::{env, sync::Arc};
 
 use vestiary::{
-    Handle, Ttl, UnixMillis, WriteId,
-    protocol::{Answer, Lifetime, UserChange, UserCommit, UserCommitted, UserSessions, UserStep},
+    Handle, Options, OptionsInput, Ttl, UnixMillis,
+    protocol::{
+        Answered, Asked, Changed, Effect, Pending, Question, Reply, Rules, UserChange,
+        UserSessions, change_list,
+    },
 };
 
-const LIFETIME: Lifetime = Lifetime { ttl: Ttl::Millis(3_600_000), absolute: None };
+use crate::chance::Chance;
 
 #[test]
 fn nobody_survives_the_end_of_all_sessions_and_nobody_else_is_logged_out() {
@@ -54,49 +46,41 @@ fn run(careless: bool) -> Vec<&'static str> {
     all
 }
 
-/// A repeatable source of chance (`SplitMix64`).
-struct Chance(u64);
-
-impl Chance {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        usize::try_from(self.next() % limit as u64).unwrap()
-    }
-}
-
 struct Request {
     number: usize,
     began: UnixMillis,
     change: UserChange,
-    commit: UserCommit,
-    step: UserStep,
+    changing: Pending<Changed>,
+    asked: Asked,
 }
 
-struct Schedule {
+pub(crate) struct Schedule {
     chance: Chance,
     /// Writes without comparing.
     careless: bool,
     text: Option<String>,
     past: Vec<Option<String>>,
     requests: Vec<Request>,
-    late: Vec<UserStep>,
+    late: Vec<Asked>,
     now: UnixMillis,
-    /// How each request ended, as far as it was told.
-    ended: Vec<(UnixMillis, UnixMillis, UserChange, UserCommitted)>,
+    /// How each request ended, as far as it was told, and whether the change was made.
+    ended: Vec<(UnixMillis, UnixMillis, UserChange, bool)>,
     wanted: Vec<UserChange>,
-    log: Vec<String>,
+    pub(crate) log: Vec<String>,
 }
 
+const KEY: &str = "user:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
 impl Schedule {
-    fn new(seed: u64, careless: bool) -> Self {
+    pub(crate) fn new(seed: u64, careless: bool) -> Self {
         let mut chance = Chance(seed);
+        let rules = Arc::new(Rules {
+            options: Options::new(OptionsInput::default()).unwrap().into(),
+            seals: None,
+            migrates: false,
+            resends: false,
+            default_ttl: Ttl::Millis(3_600_000),
+        });
         let count = 2 + chance.below(5);
         let mut handles = Vec::new();
         let mut requests = Vec::new();
@@ -114,9 +98,13 @@ impl Schedule {
                     UserChange::Add { handle, label: None, since: began, most: 100 }
                 }
             };
-            let commit = UserCommit::new(wish.clone(), LIFETIME);
-            let step = UserStep::Load;
-            requests.push(Request { number, began, change: wish, commit, step });
+            let (rules, wanted) = (Arc::clone(&rules), wish.clone());
+            let mut changing = Pending::new(async move |mut host| {
+                change_list(&mut host, &rules, KEY, &wanted, None).await
+            });
+            let first = changing.poll(Answered::Begin, began, 0, &chance.bytes());
+            let Effect::Call(asked) = first else { panic!("{first:?}") };
+            requests.push(Request { number, began, change: wish, changing, asked });
         }
         let wanted = requests.iter().map(|request| request.change.clone()).collect();
         let (past, late, ended, log) = (vec![None], Vec::new(), Vec::new(), Vec::new());
@@ -124,12 +112,12 @@ impl Schedule {
         Self { chance, careless, text, past, requests, late, now, ended, wanted, log }
     }
 
-    fn play(&mut self) {
+    pub(crate) fn play(&mut self) {
         while !(self.requests.is_empty() && self.late.is_empty()) {
             self.now = self.now.plus(self.chance.below(5) as u64);
-            if !self.late.is_empty() && (self.requests.is_empty() || self.chance.below(100) < 15) {
-                let step = self.late.swap_remove(self.chance.below(self.late.len()));
-                self.write(&step);
+            if !self.late.is_empty() && (self.requests.is_empty() || self.chance.percent(15)) {
+                let asked = self.late.swap_remove(self.chance.below(self.late.len()));
+                self.write(&asked);
                 continue;
             }
             let at = self.chance.below(self.requests.len());
@@ -141,69 +129,71 @@ impl Schedule {
     }
 
     fn step(&mut self, mut request: Request) {
-        let mark =
-            WriteId::from_entropy(&std::array::from_fn(|_| self.chance.next().to_le_bytes()[0]));
+        let asked = request.asked.clone();
         let luck = self.chance.below(100);
         if luck < 3 {
             return;
         }
-        request.step = if request.step == UserStep::Load {
-            let stale = self.chance.below(100) < 15;
-            let text = if stale {
-                self.past[self.chance.below(self.past.len())].clone()
-            } else {
-                self.text.clone()
-            };
-            request.commit.loaded(text.as_deref(), &mark, self.now)
+        let reply = if asked.kind == Question::Read {
+            let stale = self.chance.percent(15);
+            let past = &self.past[self.chance.below(self.past.len())];
+            let text = if stale { past } else { &self.text };
+            Some(text.clone().map_or(Reply::Gone, Reply::Text))
         } else {
-            let answer = match luck {
+            match luck {
                 3..8 => {
-                    self.write(&request.step);
-                    Answer::Unknown
+                    self.write(&asked);
+                    None
                 }
-                8..11 => Answer::Unknown,
+                8..11 => None,
                 11..15 => {
-                    self.late.push(request.step.clone());
-                    Answer::Unknown
+                    self.late.push(asked.clone());
+                    None
                 }
                 15..18 => {
-                    self.late.push(request.step.clone());
-                    self.write(&request.step)
+                    self.late.push(asked.clone());
+                    Some(self.write(&asked))
                 }
-                _ => self.write(&request.step),
-            };
-            request.commit.written(&answer)
-        };
-        self.log.push(format!("{} {:?}: {:?}", request.number, self.now, request.step));
-        match request.step {
-            UserStep::Finished(committed) => {
-                self.ended.push((request.began, self.now, request.change, committed));
+                _ => Some(self.write(&asked)),
             }
-            _ => self.requests.push(request),
+        };
+        self.log.push(format!("{} {:?}: {asked:?} -> {reply:?}", request.number, self.now));
+        let mut answer = reply.map_or(Answered::Lost(1), Answered::Reply);
+        loop {
+            match request.changing.poll(answer, self.now, self.now.0, &self.chance.bytes()) {
+                Effect::Sleep(_) => answer = Answered::Slept,
+                Effect::Call(asked) => {
+                    request.asked = asked;
+                    return self.requests.push(request);
+                }
+                Effect::Finished(ended) => {
+                    self.log.push(format!("{}: {ended:?}", request.number));
+                    if let Ok(changed) = ended {
+                        let Request { began, change, .. } = request;
+                        self.ended.push((began, self.now, change, changed.made));
+                    }
+                    return;
+                }
+                effect => panic!("{effect:?}"),
+            }
         }
     }
 
-    fn write(&mut self, step: &UserStep) -> Answer {
+    fn write(&mut self, asked: &Asked) -> Reply {
         let present = self.text.as_deref().map(|text| UserSessions::decode(text).unwrap());
-        let (text, answer) = match (step, present) {
-            (UserStep::Create(text, _) | UserStep::Replace(_, text, _), _) if self.careless => {
-                (text, Answer::Done)
-            }
-            (UserStep::Create(text, _), None) => (text, Answer::Done),
-            (UserStep::Replace(mark, text, _), Some(present))
-                if present.mark() == mark.as_ref() =>
-            {
-                (text, Answer::Done)
-            }
-            (_, None) => return Answer::Gone,
-            (_, Some(_)) => return Answer::Conflict,
-        };
-        self.text = Some(text.clone());
+        match (asked.kind, present) {
+            _ if self.careless => {}
+            (Question::Create, None) => {}
+            (Question::Replace, Some(present)) if present.mark() == asked.expected.as_ref() => {}
+            (Question::Replace, None) => return Reply::Gone,
+            _ => return Reply::Conflict,
+        }
+        self.text = Some(asked.text.clone());
         self.past.push(self.text.clone());
-        answer
+        Reply::Done
     }
 
-    fn faults(&self) -> Vec<&'static str> {
+    pub(crate) fn faults(&self) -> Vec<&'static str> {
         let mut faults = Vec::new();
         let list = self.text.as_deref().map(|text| UserSessions::decode(text).unwrap());
         let list = list.unwrap_or_default();
@@ -222,8 +212,8 @@ impl Schedule {
                 UserChange::Add { .. } | UserChange::Seen(_) => false,
             })
         };
-        for (began, at, change, committed) in &self.ended {
-            if *committed != UserCommitted::Done {
+        for (began, at, change, made) in &self.ended {
+            if !made {
                 continue;
             }
             match change {
@@ -245,7 +235,7 @@ impl Schedule {
                     // Its login may have come later.
                     let added = self.ended.iter().any(|(_, login, other, done)| {
                         matches!(other, UserChange::Add { handle: added, .. } if added == handle)
-                            && *done == UserCommitted::Done
+                            && *done
                             && login < at
                     });
                     if added && list.knows(handle) {

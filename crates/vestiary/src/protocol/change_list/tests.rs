@@ -1,0 +1,81 @@
+use alloc::borrow::ToOwned as _;
+
+use super::super::{
+    Answered, Question, Reply, Stopped, TRIES,
+    testing::{BEGIN, CONFLICT, DONE, Driven, GONE, LOST, NOW},
+};
+use super::*;
+use crate::{Error, Handle};
+
+fn changing(change: UserChange) -> Driven<Changed> {
+    Driven::new(|mut host, rules| async move {
+        change_list(&mut host, &rules, "user:AAAAAAAA", &change, None).await
+    })
+}
+
+fn handle(n: u8) -> Handle {
+    Handle::from_entropy(&[n; 12])
+}
+
+fn add(n: u8) -> UserChange {
+    UserChange::Add { handle: handle(n), label: None, since: NOW, most: 9 }
+}
+
+fn text(text: &str) -> Answered {
+    Answered::Reply(Reply::Text(text.to_owned()))
+}
+
+const MADE: Result<Changed, Stopped> = Ok(Changed { made: true, ended_before: None });
+
+#[test]
+fn a_change_is_made_again_until_it_is_made() {
+    let mut login = changing(add(1));
+    assert_eq!(login.asks(BEGIN).kind, Question::Read);
+    let created = login.asks(GONE);
+    assert!(created.kind == Question::Create && created.owned, "{created:?}");
+    assert_eq!(login.asks(LOST).kind, Question::Read);
+    // It is there already: the reply was lost.
+    assert_eq!(login.ends(text(&created.text)), MADE);
+    // Another one was faster, each time.
+    let mut other = changing(add(2));
+    other.asks(BEGIN);
+    for _ in 0..TRIES {
+        let replaced = other.asks(text(&created.text));
+        assert!(replaced.kind == Question::Replace && replaced.expected.is_some());
+        assert_eq!(other.asks(CONFLICT).kind, Question::Read);
+    }
+    other.asks(text(&created.text));
+    assert_eq!(other.ends(CONFLICT), Err(Stopped::Doubt(super::super::Doubt::Busy)));
+    // That a session is not listed, only a write makes certain.
+    for (change, made) in
+        [(UserChange::Remove(handle(7)), true), (UserChange::Seen(handle(7)), false)]
+    {
+        for found in [GONE, text(&created.text)] {
+            let mut absent = changing(change.clone());
+            absent.asks(BEGIN);
+            assert_ne!(absent.asks(found).kind, Question::Read);
+            assert_eq!(absent.ends(DONE), Ok(Changed { made, ended_before: None }));
+        }
+    }
+}
+
+#[test]
+fn a_list_that_cannot_be_read_is_not_written_over() {
+    let large = r#"{"v":"AAAAAAAAAAAAAAAA","sessions":{}}"#.to_owned() + &" ".repeat(2 << 20);
+    let sealed = r#"{"v":"AAAAAAAAAAAAAAAA","sealed":"AAAA"}"#;
+    let end = UserChange::End { keep: None, at: NOW };
+    for change in [add(1), end, UserChange::Seen(handle(1)), UserChange::Remove(handle(1))] {
+        for (list, error) in [
+            ("broken", Error::Json),
+            ("{}", Error::Json),
+            (sealed, Error::Unsealable),
+            (large.as_str(), Error::TooLarge { size: 0, limit: 0 }),
+        ] {
+            let mut changing = changing(change.clone());
+            changing.asks(BEGIN);
+            let ended = changing.ends(text(list));
+            let Err(Stopped::Core(stopped)) = ended else { panic!("{change:?}: {ended:?}") };
+            assert_eq!(stopped.code(), error.code(), "{change:?}");
+        }
+    }
+}

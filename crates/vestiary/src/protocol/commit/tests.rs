@@ -1,0 +1,207 @@
+use alloc::{format, sync::Arc};
+
+use super::super::{
+    Answered, Effect, Question, Reply, Stopped, TRIES, TRUSTED,
+    testing::{
+        BEGIN, CONFLICT, DONE, Driven, GONE, LOST, NOW, doubts, id, mark, record, retired, seen,
+        text, written,
+    },
+};
+use super::*;
+
+fn running(record: Record, change: Change) -> Driven<Written> {
+    Driven::new(|mut host, rules| async move {
+        let rules = Arc::clone(&rules);
+        commit(&mut host, &rules, seen(1, record), &change, None).await
+    })
+}
+
+/// A change of `n` to 2 in the session that holds `{"n":1}` under the write ID 1. It has been tried once, with the
+/// write ID 9.
+fn tried() -> Driven<Written> {
+    let change = Change::Merge { base: r#"{"n":1}"#.into(), mine: r#"{"n":2}"#.into() };
+    let mut commit = running(record(1, r#"{"n":1}"#), change);
+    let asked = commit.asks(BEGIN);
+    assert_eq!(asked.brief(), (Question::Replace, 1, Some(1)));
+    assert_eq!(asked.record().write_id(), Some(&mark(9)));
+    commit.mark = 50;
+    commit
+}
+
+fn saved(ended: Result<Written, Stopped>) -> (Box<Seen>, bool, bool) {
+    match ended {
+        Ok(Written::Saved { session, merged, reread }) => (session, merged, reread),
+        ended => panic!("{ended:?}"),
+    }
+}
+
+#[test]
+fn gone_is_trusted_after_a_write_but_not_after_a_read() {
+    let mut commit = tried();
+    assert_eq!(commit.asks(CONFLICT).brief(), (Question::Read, 1, None));
+    assert_eq!(commit.asks(GONE).brief(), (Question::Replace, 1, Some(1)));
+    assert_eq!(commit.ends(GONE), Ok(Written::Gone));
+}
+
+#[test]
+fn a_confirmed_write_keeps_its_write_id() {
+    let (session, merged, reread) = saved(tried().ends(DONE));
+    assert_eq!((session.record.write_id(), merged, reread), (Some(&mark(9)), false, false));
+}
+
+#[test]
+fn a_lost_reply_to_a_read_leaves_no_doubt_about_a_write() {
+    let mut commit = tried();
+    // The store has said that it did not do it.
+    commit.asks(CONFLICT);
+    assert_eq!(commit.asks(LOST).brief(), (Question::Read, 1, None));
+    let again = commit.asks(text(&record(3, r#"{"n":3}"#)));
+    assert_eq!(again.brief(), (Question::Replace, 1, Some(3)));
+}
+
+#[test]
+fn a_request_that_had_the_session_open_follows_a_renewal_after_the_grace_period_too() {
+    for grace in [NOW.plus(4), NOW] {
+        let mut commit = tried();
+        commit.asks(CONFLICT);
+        let look = commit.asks(text(&retired(1, Some(grace))));
+        assert_eq!(look.brief(), (Question::Read, 2, None));
+        assert_eq!(
+            commit.asks(text(&record(3, r#"{"n":1}"#))).brief(),
+            (Question::Replace, 2, Some(3))
+        );
+        assert_eq!(saved(commit.ends(DONE)).0.id, id(2));
+    }
+    let mut commit = tried();
+    commit.asks(CONFLICT);
+    assert_eq!(commit.ends(text(&retired(1, None))), Ok(Written::Gone));
+}
+
+#[test]
+fn a_change_is_merged_only_with_what_another_request_has_changed() {
+    let merged = |theirs: Record, first: Answered| {
+        let mut commit = tried();
+        commit.asks(first);
+        commit.asks(text(&theirs));
+        saved(commit.ends(DONE)).1
+    };
+    assert!(merged(record(3, r#"{"n":1,"m":5}"#), CONFLICT));
+    // Such as a write of new deadlines.
+    assert!(!merged(record(3, r#"{"n":1}"#), CONFLICT));
+    // A lost reply is no conflict.
+    assert!(!merged(record(1, r#"{"n":1}"#), LOST));
+    let mut commit = tried();
+    commit.asks(LOST);
+    let later = written(5, &[9], r#"{"n":7}"#);
+    let (session, merged, reread) = saved(commit.ends(text(&later)));
+    assert_eq!((session.record.data(), merged, reread), (r#"{"n":7}"#, false, true));
+}
+
+#[test]
+fn where_it_follows_a_renewal_to_nothing_it_does_not_change_the_earlier_record() {
+    let mut commit = running(retired(1, Some(NOW.plus(5))), Change::Rerun);
+    assert_eq!(commit.asks(BEGIN).brief(), (Question::Read, 2, None));
+    assert_eq!(commit.asks(GONE).brief(), (Question::Replace, 2, Some(2)));
+    assert_eq!(commit.asks(CONFLICT).brief(), (Question::Read, 2, None));
+    let found = commit.effect(text(&record(3, r#"{"n":3}"#)));
+    assert_eq!(found, Effect::Compute(r#"{"n":3}"#.into()));
+    commit.asks(Answered::Computed(r#"{"n":4}"#.into()));
+    assert_eq!(commit.ends(GONE), Ok(Written::Gone));
+}
+
+#[test]
+fn a_tombstone_is_never_written_over() {
+    let tombstone = || retired(1, Some(NOW.plus(5)));
+    assert_eq!(running(tombstone(), Change::Rerun).asks(BEGIN).brief(), (Question::Read, 2, None));
+    let mut late = running(tombstone(), Change::Rerun);
+    late.now = NOW.plus(5);
+    assert_eq!(late.ends(BEGIN), Ok(Written::Gone));
+}
+
+#[test]
+fn it_gives_up_after_so_many_looks() {
+    let mut commit = tried();
+    for n in 0..TRIES {
+        assert_eq!(commit.asks(CONFLICT).brief(), (Question::Read, 1, None), "{n}");
+        let theirs = record(10 + n, &format!(r#"{{"n":1,"m":{n}}}"#));
+        assert_eq!(commit.asks(text(&theirs)).kind, Question::Replace, "{n}");
+    }
+    assert_eq!(commit.ends(CONFLICT), doubts(Doubt::Busy));
+}
+
+#[test]
+fn a_write_whose_reply_was_lost_is_found_as_long_as_the_record_remembers_it() {
+    let lost = || {
+        let mut commit = tried();
+        commit.asks(LOST);
+        commit
+    };
+    // Ours, and another one since.
+    let done = written(40, &[9, 1], "{}");
+    assert_eq!(saved(lost().ends(text(&done))).0.record.write_id(), Some(&mark(40)));
+    // Another one in its place: again, under another write ID.
+    let again = lost().asks(text(&written(40, &[1], "{}")));
+    assert_eq!(again.brief(), (Question::Replace, 1, Some(40)));
+    assert_eq!(again.record().write_id(), Some(&mark(50)));
+    // Not there yet, or nothing was written: again, and only one of both can be done.
+    let again = lost().asks(text(&record(1, "{}")));
+    assert_eq!(again.brief(), (Question::Replace, 1, Some(1)));
+    // So many since that the record does not say. It could be a replica that is behind, though.
+    let silent = written(40, &[31, 32, 33, 34, 35, 36, 37, 38], "{}");
+    let mut commit = lost();
+    for _ in 0..SILENT {
+        assert_eq!(commit.asks(text(&silent)).brief(), (Question::Read, 1, None));
+    }
+    assert_eq!(commit.ends(text(&silent)), Err(Stopped::Host(1)));
+    // Of a conflict it is known that nothing was done, however much was written since.
+    let mut commit = tried();
+    commit.asks(CONFLICT);
+    assert_eq!(commit.asks(text(&silent)).kind, Question::Replace);
+}
+
+#[test]
+fn a_conflict_of_a_request_that_may_have_been_sent_twice_is_in_doubt() {
+    let silent = written(40, &[31, 32, 33, 34, 35, 36, 37, 38], "{}");
+    let mut commit = tried();
+    commit.slow(CONFLICT);
+    for _ in 0..SILENT {
+        assert_eq!(commit.asks(text(&silent)).brief(), (Question::Read, 1, None));
+    }
+    assert_eq!(commit.ends(text(&silent)), doubts(Doubt::Unsaid));
+}
+
+#[test]
+fn of_a_record_without_a_write_id_all_later_writes_are_known_or_none() {
+    let doubt = Attempt { expected: None, mark: mark(9), doubtful: true, merges: false };
+    let mut many = record(1, "{}");
+    for n in 0..8 {
+        assert!(doubt.is_settled_by(&many), "{n}");
+        let meta = many.meta().clone();
+        many = many
+            .rewritten(crate::Format::Seed, mark(60 + n), "{}", "{}", meta, Limits::SAVE)
+            .unwrap();
+    }
+    assert!(!doubt.is_settled_by(&many));
+}
+
+#[test]
+fn the_absence_of_the_record_is_no_proof_once_a_tombstone_may_have_expired() {
+    for (later, ended) in [(TRUSTED - 1, Ok(Written::Gone)), (TRUSTED, doubts(Doubt::Untraced))] {
+        let mut commit = tried();
+        commit.now = NOW.plus(later);
+        assert_eq!(commit.ends(GONE), ended);
+    }
+}
+
+#[test]
+fn a_host_that_does_not_keep_to_an_effect_is_told_so() {
+    let mut commit = tried();
+    assert_eq!(commit.ends(Answered::Slept), Err(Stopped::Misuse));
+    assert_eq!(commit.ends(Answered::Reply(Reply::Done)), Err(Stopped::Misuse));
+}
+
+#[test]
+fn debug_shows_no_data() {
+    let change = Change::Merge { base: r#"{"n":"secret"}"#.into(), mine: "{}".into() };
+    assert_eq!(format!("{change:?} {:?}", Change::Rerun), "Merge Rerun");
+}

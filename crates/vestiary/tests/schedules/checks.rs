@@ -1,0 +1,104 @@
+use serde_json::{Value, json};
+use vestiary::{Record, SessionId, protocol::UserSessions};
+
+use crate::play::{Kind, Schedule, Want};
+
+impl Schedule {
+    /// The invariants that do not hold in the end.
+    pub(crate) fn faults(&self) -> Vec<&'static str> {
+        let mut faults: Vec<&'static str> = self.noticed.iter().copied().collect();
+        let ids = |root: &SessionId| -> Vec<SessionId> {
+            let of_root = self.roots.iter().filter(|(_, other)| *other == root);
+            of_root.map(|(id, _)| SessionId::parse(id).unwrap()).collect()
+        };
+        let logins: Vec<&SessionId> =
+            self.roots.values().filter(|root| **root != self.first).collect();
+        // A logout and a login at the same time: the old session ends, that of the login stays.
+        if self.ended && self.is_listed() && ids(&self.first).iter().any(|id| self.lives(id)) {
+            faults.push("an ended session is back");
+        }
+        if self.retired_by_login.iter().any(|id| self.lives(id)) {
+            faults.push("an old ID is good after a login");
+        }
+        if logins.iter().any(|root| !ids(root).iter().any(|id| self.lives(id))) {
+            faults.push("the session of a login is ended by another request");
+        }
+        let logged_in = self.wants.contains(&Want::LogIn);
+        let logged_out = self.wants.contains(&Want::LogOut);
+        let stays = !logged_in && !logged_out;
+        // In a slow schedule the tombstone expires that leads there.
+        if stays && self.kind != Kind::Slow && !self.lives(&self.first) {
+            faults.push("a session is lost");
+        }
+        if stays && self.given_up {
+            faults.push("a living session was taken for ended");
+        }
+        if !logged_in && self.owned.is_some() && self.kind != Kind::Slow {
+            let is_there = self.lives(&self.first);
+            if !is_there && self.is_listed() {
+                faults.push("an ended session is listed");
+            }
+        }
+        if self.store.prolonged {
+            faults.push("a tombstone was given more life");
+        }
+        for root in logins.into_iter().chain((!logged_in).then_some(&self.first)) {
+            let reached = ids(root).iter().find_map(|id| self.reached(id));
+            if let Some(record) = reached {
+                self.check_data(root, &record, &mut faults);
+            }
+        }
+        faults.sort_unstable();
+        faults.dedup();
+        faults
+    }
+
+    /// Whose changes are in the session that began with the ID `root`.
+    fn check_data(&self, root: &SessionId, record: &Record, faults: &mut Vec<&'static str>) {
+        let data: Value = serde_json::from_str(record.data()).unwrap();
+        let log = data["log"].as_array().map_or(&[][..], Vec::as_slice);
+        for (number, want) in self.wants.iter().enumerate() {
+            let entries = log.iter().filter(|entry| **entry == json!(number)).count();
+            let is_set = data.get(format!("key{number}")).is_some();
+            if self.began_with[number] != *root {
+                if entries > 0 || is_set {
+                    faults.push("a request wrote to another visitor's session");
+                }
+                continue;
+            }
+            if entries > 1 {
+                faults.push("a change was made twice");
+            }
+            let there = match want {
+                Want::Update | Want::RenewAndUpdate => entries == 1,
+                Want::Save => is_set,
+                Want::Touch | Want::LogOut | Want::LogIn | Want::Renew => continue,
+            };
+            if self.saved.contains(&number) && !there {
+                faults.push("an acknowledged change is lost");
+            }
+        }
+    }
+
+    /// The session that a browser with this cookie has in the end, with time to spare.
+    fn reached(&self, id: &SessionId) -> Option<Record> {
+        let record = self.store.record(id)?;
+        // A broken store may have it under an ID that cannot read where it leads.
+        match record.next(id).ok()? {
+            None => Some(record),
+            Some((next, Some(_))) => self.reached(&next),
+            Some((_, None)) => None,
+        }
+    }
+
+    fn lives(&self, id: &SessionId) -> bool {
+        self.reached(id).is_some()
+    }
+
+    /// The first session is in its user's list, or belongs to no user.
+    fn is_listed(&self) -> bool {
+        let Some((key, handle)) = &self.owned else { return true };
+        let list = self.store.text(key).map(|text| UserSessions::decode(text).unwrap());
+        list.is_some_and(|list| list.knows(handle))
+    }
+}

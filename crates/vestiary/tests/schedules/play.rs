@@ -1,0 +1,512 @@
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use serde_json::{Value, json};
+use vestiary::{
+    Format, Handle, Limits, Meta, Options, OptionsInput, Record, SessionId, Ttl, UnixMillis,
+    WriteId,
+    protocol::{
+        self, Answered, Asked, Change, Effect, Lifetime, Moved, Pending, Question, Reason, Reply,
+        Rules, Seen, Stopped, UserChange, UserSessions, Written,
+    },
+};
+
+use crate::{
+    chance::Chance,
+    store::{Kin, Store, mark_of},
+};
+
+/// What a request wants of the session.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Want {
+    /// Set a key of its own.
+    Save,
+    /// Append to the list that all share.
+    Update,
+    /// Give it its TTL again.
+    Touch,
+    LogOut,
+    LogIn,
+    Renew,
+    /// Append to the list, under another ID.
+    RenewAndUpdate,
+}
+
+/// What is special about a schedule. Each kind makes faults likely that are rare in the others.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Kind {
+    Plain,
+    /// More writes than a record remembers, and one request that gets hardly any time and loses many replies.
+    Busy,
+    /// Minutes pass between two steps, so that tombstones expire.
+    Slow,
+    /// Most reads are answered by a stale replica.
+    Stale,
+}
+
+/// How an operation has ended.
+enum End {
+    Written(Written),
+    Touched(Option<Box<Seen>>),
+    Destroyed,
+    Moved(Moved),
+}
+
+enum State {
+    /// Looks for the session of its cookie.
+    Opening(Want, SessionId),
+    Running(Pending<End>),
+}
+
+/// A request with its cookie, and what it asks the store for.
+struct Request {
+    number: usize,
+    cookie: SessionId,
+    /// Its cookie still led to the session when it was looked at.
+    admitted: bool,
+    state: State,
+    asked: Asked,
+}
+
+/// The requests of the browsers that share a session, and the store that they ask.
+pub(crate) struct Schedule {
+    pub(crate) seed: u64,
+    pub(crate) kind: Kind,
+    pub(crate) store: Store,
+    pub(crate) wants: Vec<Want>,
+    pub(crate) asks: usize,
+    pub(crate) log: Vec<String>,
+    pub(crate) first: SessionId,
+    /// The user's session list, if the first session belongs to a user, and the handle in it.
+    pub(crate) owned: Option<(String, Handle)>,
+    /// What was told to the application: these requests have written, ...
+    pub(crate) saved: BTreeSet<usize>,
+    /// ... a logout has ended the first session, ...
+    pub(crate) ended: bool,
+    /// ... and a request found a living session ended.
+    pub(crate) given_up: bool,
+    /// The IDs that browsers have, each with the ID that began the session: the first one, or that of a login.
+    pub(crate) roots: BTreeMap<String, SessionId>,
+    pub(crate) retired_by_login: Vec<SessionId>,
+    /// The session that each request has begun with.
+    pub(crate) began_with: Vec<SessionId>,
+    /// Faults that were seen on the way.
+    pub(crate) noticed: BTreeSet<&'static str>,
+    chance: Chance,
+    rules: Arc<Rules>,
+    requests: Vec<Request>,
+    /// Requests to the store that no operation waits for any more, and that may arrive all the same.
+    late: Vec<Asked>,
+    /// The text that was to be stored under each write ID.
+    written: BTreeMap<String, String>,
+    now: UnixMillis,
+    micros: u64,
+    starved: bool,
+}
+
+const HANDLE: &str = "BBBBBBBBBBBBBBBB";
+
+impl Schedule {
+    pub(crate) fn new(seed: u64, kin: Kin) -> Self {
+        let mut chance = Chance(seed);
+        let kind = match seed % 8 {
+            0..=3 => Kind::Plain,
+            4 | 5 => Kind::Busy,
+            6 => Kind::Slow,
+            _ => Kind::Stale,
+        };
+        let options = OptionsInput { hash_ids: false, ..OptionsInput::default() };
+        let rules = Rules {
+            options: Options::new(options).unwrap().into(),
+            seals: None,
+            migrates: false,
+            resends: true,
+            default_ttl: Ttl::Infinite,
+        };
+        let first = chance.id();
+        let mut store = Store::new(kin, if kind == Kind::Stale { 85 } else { 10 });
+        let mut owned = None;
+        // Some sessions were begun by svelte-kit-sessions, and have no write ID.
+        let text = match chance.below(10) {
+            0 | 1 => r#"{"cookie":{},"data":{"log":[]}}"#.to_owned(),
+            2..=4 => {
+                let (key, handle) = (rules.options.user_key("ada"), Handle::parse(HANDLE).unwrap());
+                store.put(&key, Some(list(&handle, &chance.write())), Ttl::Infinite);
+                owned = Some((key, handle));
+                let mark = chance.write();
+                let meta = format!(r#"{{"user":"ada","handle":"{HANDLE}"}}"#);
+                format!(r#"{{"v":"{}","meta":{meta},"data":{{"log":[]}}}}"#, mark.as_str())
+            }
+            _ => record(chance.write(), r#"{"log":[]}"#).encode(Limits::SAVE).unwrap(),
+        };
+        store.put(first.expose(), Some(text), Ttl::Infinite);
+        let many = if kind == Kind::Busy { 12 + chance.below(8) } else { 2 + chance.below(4) };
+        let mut wants: Vec<Want> = (0..many)
+            .map(|_| match chance.below(if kind == Kind::Busy { 7 } else { 12 }) {
+                0..=2 => Want::Save,
+                3..=5 => Want::Update,
+                6 | 7 => Want::Touch,
+                8 => Want::LogOut,
+                9 => Want::LogIn,
+                10 => Want::RenewAndUpdate,
+                _ => Want::Renew,
+            })
+            .collect();
+        if kind == Kind::Busy {
+            wants[0] = Want::Update;
+        }
+        let starved = kind == Kind::Busy || chance.percent(30);
+        let mut schedule = Self {
+            seed,
+            kind,
+            store,
+            wants: Vec::new(),
+            asks: 0,
+            log: Vec::new(),
+            owned,
+            saved: BTreeSet::new(),
+            ended: false,
+            given_up: false,
+            roots: BTreeMap::from([(first.expose().to_owned(), first.clone())]),
+            retired_by_login: Vec::new(),
+            began_with: Vec::new(),
+            noticed: BTreeSet::new(),
+            chance,
+            rules: Arc::new(rules),
+            requests: Vec::new(),
+            late: Vec::new(),
+            written: BTreeMap::new(),
+            now: UnixMillis(0),
+            micros: 0,
+            starved,
+            first,
+        };
+        for want in wants {
+            schedule.send(want, &schedule.first.clone());
+        }
+        schedule
+    }
+
+    pub(crate) fn trace(mut self) -> Vec<String> {
+        self.play();
+        self.log
+    }
+
+    /// A browser sends a request with this cookie.
+    fn send(&mut self, want: Want, cookie: &SessionId) {
+        let (number, cookie) = (self.wants.len(), cookie.clone());
+        self.wants.push(want);
+        self.began_with.push(self.roots[cookie.expose()].clone());
+        let (state, asked) = (State::Opening(want, cookie.clone()), read(&cookie));
+        self.requests.push(Request { number, cookie, admitted: true, state, asked });
+    }
+
+    pub(crate) fn play(&mut self) {
+        for _ in 0..2_000 {
+            if !self.store.half.is_empty() && self.chance.percent(30) {
+                let key = self.store.half.swap_remove(self.chance.below(self.store.half.len()));
+                self.store.put(&key, None, Ttl::Infinite);
+            }
+            if !self.late.is_empty() && (self.requests.is_empty() || self.chance.percent(15)) {
+                let asked = self.late.swap_remove(self.chance.below(self.late.len()));
+                let reply = self.store.apply(&asked, &mut self.chance);
+                self.note("late", &asked, &reply);
+                continue;
+            }
+            if self.requests.is_empty() {
+                break;
+            }
+            self.pass();
+            let mut place = self.chance.below(self.requests.len());
+            // The first one is of a process that gets no time.
+            if self.starved && self.requests[place].number == 0 && self.chance.percent(95) {
+                place = (place + 1) % self.requests.len();
+            }
+            let request = self.requests.swap_remove(place);
+            self.step(request);
+        }
+        assert!(self.requests.is_empty(), "seed {}: a request never ends", self.seed);
+        for key in std::mem::take(&mut self.store.half) {
+            self.store.put(&key, None, Ttl::Infinite);
+        }
+    }
+
+    /// Lets some time pass.
+    fn pass(&mut self) {
+        let most = match (self.kind, self.chance.below(10)) {
+            (Kind::Slow, 0..=2) => 400_000,
+            (Kind::Slow, 3..=4) => 60_000,
+            _ => 20,
+        };
+        self.now = self.now.plus(self.chance.below(most) as u64);
+        self.micros += 1_000;
+        self.store.now = self.now;
+    }
+
+    fn step(&mut self, request: Request) {
+        self.asks += 1;
+        self.look_at_text(&request.asked);
+        let asked = request.asked.clone();
+        let unlucky = self.kind == Kind::Busy
+            && request.number == 0
+            && asked.kind == Question::Replace
+            && self.chance.percent(60);
+        let luck = if unlucky { [6, 6, 18][self.chance.below(3)] } else { self.chance.below(100) };
+        let reply = match luck {
+            // The process dies before or after its request arrived.
+            0..2 => return,
+            2..4 => {
+                self.store.apply(&asked, &mut self.chance);
+                return;
+            }
+            // The reply is lost.
+            4..9 => {
+                self.store.apply(&asked, &mut self.chance);
+                None
+            }
+            // The request is lost, or only late.
+            9..12 => None,
+            12..15 => {
+                self.late.push(asked.clone());
+                None
+            }
+            15..17 => {
+                self.store.apply(&asked, &mut self.chance);
+                self.late.push(asked.clone());
+                None
+            }
+            // A client library sends it again when nothing was heard, and hears what became of that.
+            17..19 => {
+                self.store.apply(&asked, &mut self.chance);
+                self.micros += 30_000;
+                Some(self.store.apply(&asked, &mut self.chance))
+            }
+            _ => Some(self.store.apply(&asked, &mut self.chance)),
+        };
+        self.note(&format!("{}", request.number), &asked, &reply);
+        self.answered(request, reply);
+    }
+
+    fn note(&mut self, who: &str, asked: &Asked, reply: &dyn std::fmt::Debug) {
+        let Asked { kind, key, expected, text, .. } = asked;
+        let now = self.now.0;
+        self.log.push(format!("{now} {who}: {kind:?} {key} {expected:?} {text} -> {reply:?}"));
+    }
+
+    /// Under one write ID there is never but one record. That of a tombstone is the same for all attempts, for a
+    /// tombstone is never replaced.
+    fn look_at_text(&mut self, asked: &Asked) {
+        let Some(mark) = mark_of(&asked.text) else { return };
+        let is_probe = asked.expected.as_ref().map(WriteId::as_str) == Some(mark);
+        if is_probe || asked.text.contains("\"next\":") {
+            return;
+        }
+        let text = self.written.entry(mark.to_owned()).or_insert_with(|| asked.text.clone());
+        if *text != asked.text {
+            self.noticed.insert("two records have one write ID");
+        }
+    }
+
+    fn answered(&mut self, mut request: Request, reply: Option<Reply>) {
+        let answer = match &mut request.state {
+            State::Running(_) => reply.map_or(Answered::Lost(1), Answered::Reply),
+            State::Opening(want, id) => {
+                let (want, id) = (*want, id.clone());
+                let Some(Reply::Text(text)) = reply else { return };
+                let found = Record::decode(&text, Limits::LOAD).unwrap();
+                // A broken store may have it under an ID that cannot read where it leads.
+                let Ok(lead) = found.next(&id) else { return };
+                if let Some((next, grace)) = lead {
+                    let leads = grace.is_some_and(|grace| self.now < grace);
+                    // Most requests follow it themselves. Else the operation has to.
+                    if leads && self.chance.percent(70) {
+                        request.asked = read(&next);
+                        request.state = State::Opening(want, next);
+                        return self.requests.push(request);
+                    }
+                    // Too late, or another visitor's: it may do nothing but log out.
+                    request.admitted &= leads;
+                }
+                let seen = Seen { id, record: found, at: self.now };
+                request.state = State::Running(self.begun(request.number, want, seen));
+                Answered::Begin
+            }
+        };
+        self.go_on(request, answer);
+    }
+
+    /// Lets the operation run to its next request to the store, or to its end.
+    fn go_on(&mut self, mut request: Request, mut answer: Answered) {
+        loop {
+            let (entropy, now, micros) = (self.chance.bytes(), self.now, self.micros);
+            let State::Running(running) = &mut request.state else { return };
+            answer = match running.poll(answer, now, micros, &entropy) {
+                Effect::Call(asked) => {
+                    request.asked = asked;
+                    return self.requests.push(request);
+                }
+                Effect::Sleep(_) => Answered::Slept,
+                Effect::NewId => Answered::NewId(self.chance.id()),
+                Effect::Compute(data) => {
+                    let mut data: Value = serde_json::from_str(&data).unwrap();
+                    if !data["log"].is_array() {
+                        self.noticed.insert("a change was made of no session");
+                        data["log"] = json!([]);
+                    }
+                    data["log"].as_array_mut().unwrap().push(json!(request.number));
+                    Answered::Computed(data.to_string())
+                }
+                Effect::Finished(ended) => {
+                    self.log.push(format!("{}: {}", request.number, shown(&ended)));
+                    return self.finished(&request, ended);
+                }
+            };
+        }
+    }
+
+    fn begun(&mut self, number: usize, want: Want, seen: Seen) -> Pending<End> {
+        let rules = Arc::clone(&self.rules);
+        match want {
+            Want::Save | Want::Update => {
+                let base: Value = serde_json::from_str(seen.record.data()).unwrap();
+                let mut mine = base.clone();
+                mine[format!("key{number}")] = json!(number);
+                let change = match want {
+                    Want::Update => Change::Rerun,
+                    _ => Change::Merge { base: base.to_string(), mine: mine.to_string() },
+                };
+                Pending::new(async move |mut host| {
+                    let written = protocol::commit(&mut host, &rules, seen, &change, None).await;
+                    written.map(End::Written)
+                })
+            }
+            Want::Touch => Pending::new(async move |mut host| {
+                protocol::touch(&mut host, &rules, seen).await.map(End::Touched)
+            }),
+            Want::LogOut => Pending::new(async move |mut host| {
+                protocol::destroy(&mut host, &rules, seen).await.map(|_| End::Destroyed)
+            }),
+            Want::LogIn | Want::Renew | Want::RenewAndUpdate => {
+                let reason = if want == Want::LogIn {
+                    let data = json!({ "log": [], "user": number }).to_string();
+                    let login = record(self.chance.write(), &data);
+                    Reason::Privilege(Box::new(login), Ttl::Infinite)
+                } else {
+                    // Over before others write, or long after.
+                    Reason::Renewal(self.now.plus([0, 30, 1_000_000][self.chance.below(3)]))
+                };
+                Pending::new(async move |mut host| {
+                    let moved = protocol::rotate(&mut host, &rules, seen, reason, false).await;
+                    moved.map(End::Moved)
+                })
+            }
+        }
+    }
+
+    fn finished(&mut self, request: &Request, ended: Result<End, Stopped>) {
+        let want = self.wants[request.number];
+        let root = self.began_with[request.number].clone();
+        match ended {
+            Ok(End::Written(Written::Saved { session, .. })) => {
+                self.saved.insert(request.number);
+                self.reached_by(request, &session.id);
+            }
+            Ok(End::Touched(Some(session))) => self.reached_by(request, &session.id),
+            Ok(End::Written(Written::Gone) | End::Touched(None) | End::Moved(Moved::Gone)) => {
+                self.given_up |= request.admitted && root == self.first;
+            }
+            Ok(End::Destroyed) => self.ended = true,
+            Ok(End::Moved(Moved::To(session))) => {
+                let id = session.id.clone();
+                if !request.admitted {
+                    self.noticed.insert("a request was admitted by an ID that is out of use");
+                }
+                if want == Want::LogIn {
+                    self.roots.insert(id.expose().to_owned(), id.clone());
+                    self.retired_by_login.push(request.cookie.clone());
+                    for _ in 0..self.chance.below(3) {
+                        let next = [Want::Save, Want::Update, Want::Touch, Want::Renew];
+                        let want = next[self.chance.below(4)];
+                        self.send(want, &id);
+                    }
+                } else {
+                    self.roots.insert(id.expose().to_owned(), root);
+                }
+                if want == Want::RenewAndUpdate {
+                    let state = State::Running(self.begun(request.number, Want::Update, *session));
+                    let (number, cookie, asked) = (request.number, id.clone(), read(&id));
+                    let request = Request { number, cookie, admitted: true, state, asked };
+                    self.go_on(request, Answered::Begin);
+                }
+            }
+            Ok(End::Moved(Moved::Elsewhere(Some(id)))) => {
+                self.reached_by(request, &id);
+                if want == Want::RenewAndUpdate {
+                    let (number, cookie, asked) = (request.number, id.clone(), read(&id));
+                    let state = State::Opening(Want::Update, id);
+                    self.requests.push(Request { number, cookie, admitted: true, state, asked });
+                }
+            }
+            Ok(End::Moved(Moved::Elsewhere(None))) | Err(Stopped::Host(_) | Stopped::Doubt(_)) => {}
+            Err(error) => {
+                let is_broken = self.store.kin != Kin::Atomic;
+                assert!(is_broken, "seed {}: {error:?}", self.seed);
+            }
+        }
+    }
+
+    /// The browser gets a cookie with this ID.
+    fn reached_by(&mut self, request: &Request, id: &SessionId) {
+        if !request.admitted {
+            self.noticed.insert("a request was admitted by an ID that is out of use");
+        }
+        let root = self.roots.get(id.expose());
+        if root.is_some_and(|root| *root != self.began_with[request.number]) {
+            self.noticed.insert("a request got into another visitor's session");
+        }
+    }
+}
+
+fn shown(ended: &Result<End, Stopped>) -> String {
+    match ended {
+        Err(error) => format!("{error:?}"),
+        Ok(End::Written(Written::Saved { session, merged, .. })) => {
+            format!("saved {} {merged}", session.id.expose())
+        }
+        Ok(End::Written(Written::Gone) | End::Touched(None)) => "gone".to_owned(),
+        Ok(End::Touched(Some(session))) => format!("touched {}", session.id.expose()),
+        Ok(End::Destroyed) => "destroyed".to_owned(),
+        Ok(End::Moved(Moved::To(session))) => format!("moved to {}", session.id.expose()),
+        Ok(End::Moved(moved)) => match moved {
+            Moved::Elsewhere(Some(id)) => format!("elsewhere {}", id.expose()),
+            moved => format!("{moved:?}"),
+        },
+    }
+}
+
+fn read(id: &SessionId) -> Asked {
+    Asked {
+        kind: Question::Read,
+        key: id.expose().to_owned(),
+        expected: None,
+        text: String::new(),
+        ttl: Ttl::Infinite,
+        owned: false,
+    }
+}
+
+fn record(mark: WriteId, data: &str) -> Record {
+    Record::new(Format::Seed, mark, "{}", data, Meta::default(), Limits::SAVE).unwrap()
+}
+
+/// The list of a user who has one session.
+fn list(handle: &Handle, mark: &WriteId) -> String {
+    let mut sessions = UserSessions::default();
+    let (handle, since) = (handle.clone(), UnixMillis(0));
+    let login = UserChange::Add { handle, label: None, since, most: 100 };
+    let lifetime = Lifetime { ttl: Ttl::Infinite, absolute: None };
+    assert!(sessions.apply(&login, lifetime, since));
+    sessions.encode(mark)
+}
