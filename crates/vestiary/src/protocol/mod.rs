@@ -40,11 +40,7 @@ pub use rotate::{Moved, Reason, rotate};
 pub use touch::touch;
 pub use users::{Lifetime, UserChange, UserSession, UserSessions};
 
-use alloc::{
-    borrow::{Cow, ToOwned as _},
-    string::String,
-    sync::Arc,
-};
+use alloc::{borrow::Cow, string::String, sync::Arc};
 
 use crate::{CookieOverrides, Error, Format, Limits, Meta, Options, Timeouts, Ttl, UnixMillis};
 
@@ -135,19 +131,5 @@ impl Terms {
         };
         let ttl = self.timeouts.ttl(ttl, &meta, now);
         Ok((meta, cookie, ttl))
-    }
-}
-
-impl Default for Terms {
-    fn default() -> Self {
-        Self {
-            format: Format::Seed,
-            cookie: "{}".to_owned(),
-            ttl: Ttl::Infinite,
-            timeouts: Timeouts::default(),
-            limits: Limits::SAVE,
-            options: None,
-            cookie_change: None,
-        }
     }
 }
