@@ -57,6 +57,8 @@ impl std::error::Error for NotStarted {}
 
 impl Progress {
     pub(crate) fn new(task: &'static str, steps: usize) -> Self {
+        // Steps may begin in another order than before, and logs are named by their numbers.
+        let _ = fs::remove_dir_all(logs(task));
         Self { task, steps, began: now(), board: Arc::default() }
     }
 
@@ -170,6 +172,11 @@ impl Progress {
     }
 }
 
+/// The folder of the logs of a task.
+fn logs(task: &str) -> PathBuf {
+    crate::root().join("target/xtask/logs").join(task)
+}
+
 #[expect(clippy::disallowed_methods, reason = "the rule is about sessions: steps are timed")]
 fn now() -> Instant {
     Instant::now()
@@ -195,7 +202,7 @@ pub(crate) struct Log {
 
 impl Log {
     fn create(task: &str, number: usize, name: &str) -> anyhow::Result<Self> {
-        let folder = crate::root().join("target/xtask/logs").join(task);
+        let folder = logs(task);
         fs::create_dir_all(&folder)?;
         let slug: String =
             name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
@@ -295,7 +302,7 @@ mod tests {
 
     #[test]
     fn the_table_has_the_steps_in_the_order_in_which_they_began() {
-        let progress = Progress::new("progress-test", 2);
+        let progress = Progress::new("test-of-the-table", 2);
         let inner = |_: &Log| Ok(((), Some(7)));
         let outer = |_: &Log| progress.counted("inner", inner);
         progress.step("outer", outer).unwrap();
@@ -307,7 +314,7 @@ mod tests {
 
     #[test]
     fn after_a_failure_no_step_begins() {
-        let progress = Progress::new("progress-test", 2);
+        let progress = Progress::new("test-of-a-failure", 2);
         let failed = progress.step("fails", |_| anyhow::bail!("broken") as anyhow::Result<()>);
         assert!(!failed.unwrap_err().is::<NotStarted>());
         let next = progress.step("next", |_| Ok(()));
