@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use vestiary::{
-    SessionId, UnixMillis, UserRef,
-    protocol::{Call, Doubt, Failed, Host, Reply},
+    Error, SessionId, UnixMillis,
+    protocol::{Call, Doubt, Failed, Host, NewId, Reply},
 };
 
 use crate::{
@@ -19,18 +19,12 @@ pub(crate) struct StoreHost<'a, 'c> {
     sessions: &'a Sessions,
     operation: StoreOperation,
     compute: Option<&'a mut Compute<'c>>,
-    /// Whose session a new ID is for.
-    owner: Option<UserRef>,
     watch: Stopwatch,
 }
 
 impl<'a, 'c> StoreHost<'a, 'c> {
     pub(crate) fn new(sessions: &'a Sessions, operation: StoreOperation) -> Self {
-        Self { sessions, operation, compute: None, owner: None, watch: Stopwatch::start() }
-    }
-
-    pub(crate) fn of(self, owner: Option<UserRef>) -> Self {
-        Self { owner, ..self }
+        Self { sessions, operation, compute: None, watch: Stopwatch::start() }
     }
 
     pub(crate) fn computing(self, compute: &'a mut Compute<'c>) -> Self {
@@ -53,8 +47,27 @@ impl Host for StoreHost<'_, '_> {
         fill(bytes)
     }
 
-    async fn new_id(&mut self) -> Result<SessionId, SessionError> {
-        self.sessions.new_id_of(self.owner.as_ref())
+    async fn new_id(&mut self) -> Result<NewId, SessionError> {
+        Ok(NewId::Random(self.sessions.new_id()?))
+    }
+
+    fn emit(&mut self, event: Event) {
+        self.sessions.tell(event);
+    }
+
+    fn retire(&mut self, id: &SessionId) {
+        self.sessions.retire(id);
+    }
+
+    fn failed(&mut self, error: SessionError) {
+        self.sessions.tell(Event::StoreFailed { code: error.code() });
+    }
+
+    fn unreadable(error: SessionError) -> Result<Error, SessionError> {
+        match error {
+            SessionError::Data(error) => Ok(error),
+            error => Err(error),
+        }
     }
 
     fn doubt(&mut self, doubt: Doubt) -> SessionError {
@@ -72,7 +85,7 @@ impl Host for StoreHost<'_, '_> {
         if !error.is_refusal() && !matches!(error, SessionError::Data(_)) {
             return Err(error);
         }
-        self.sessions.tell(Event::StoreFailed { code: error.code() });
+        self.failed(error);
         Ok(())
     }
 
@@ -81,6 +94,11 @@ impl Host for StoreHost<'_, '_> {
         let answer = async {
             Ok(match call {
                 Call::Read(key) => store.read(key).await?.map_or(Reply::Gone, Reply::Text),
+                Call::ReadTwo(key, list) => {
+                    let [text, list] = store.read_two(key, list).await;
+                    Reply::Two(text?, list.ok())
+                }
+                Call::Clock(key) => Reply::Time(store.now(key).await?),
                 Call::Create { key, text, ttl, owned } => {
                     let created = store.create(key, text, ttl, owned).await?;
                     if created { Reply::Done } else { Reply::Conflict }

@@ -6,20 +6,20 @@ use std::{
     time::Duration,
 };
 
-use vestiary::constants::RENEWALS;
 use vestiary::{
-    Error, Follower, Handle, KeyRing, Lead, Limits, Meta, Options, RecentIds, Record, SealRing,
-    SessionId, SetCookie, Ttl, UnixMillis, UserRef, WriteId, cookie_header,
-    protocol::{self, Change, Moved, Reason, Rules, Seen, Terms},
+    Error, Handle, KeyRing, Limits, Meta, Options, RecentIds, Record, SealRing, SessionId,
+    SetCookie, Ttl, UnixMillis, UserRef, cookie_header,
+    protocol::{self, Change, Rules, Seen},
+    session,
 };
 
 use crate::{
-    AnyStore, Config, Encrypt, Event, OnStoreError, Outcome, SessionError, Store, StoreOperation,
-    UserList, clock,
-    event::{self, Listener},
+    AnyStore, Config, Encrypt, Event, OnStoreError, SessionError, Store, StoreOperation, UserList,
+    clock,
+    event::Listener,
     host::{Compute, StoreHost},
     revocations::{RequestId, Revocations, RevokedBy},
-    users::{Admission, ListAhead, name_of},
+    users::name_of,
 };
 
 /// The sessions of a service: configuration, keys and store. Cheap to clone.
@@ -54,7 +54,7 @@ pub(crate) struct Inner {
     pub(crate) options: Arc<Options>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) sessions_per_user: usize,
-    keys: KeyRing,
+    keys: Arc<KeyRing>,
     pub(crate) rules: Rules,
     on_store_error: OnStoreError,
     listener: Option<Listener>,
@@ -143,7 +143,7 @@ impl Sessions {
         let options = config.options()?;
         let namespace = options.namespace();
         let production = !cfg!(debug_assertions);
-        let keys = KeyRing::checked(&config.secrets, namespace, production)?;
+        let keys = Arc::new(KeyRing::checked(&config.secrets, namespace, production)?);
         let seals = match config.encrypt {
             Encrypt::Off => None,
             Encrypt::On | Encrypt::Migrate => {
@@ -154,7 +154,9 @@ impl Sessions {
         let (store, options) = (AnyStore::new(store), Arc::new(options));
         let rules = Rules {
             options: Arc::clone(&options),
+            keys: Some(Arc::clone(&keys)),
             seals,
+            atomic: true,
             migrates: config.encrypt == Encrypt::Migrate,
             resends: store.resends(),
             default_ttl: store.default_ttl(),
@@ -259,12 +261,6 @@ impl Sessions {
         Ok(SessionId::from_entropy(&entropy()?))
     }
 
-    /// A new ID for a session of this user: it hints at the user's session list.
-    pub(crate) fn new_id_of(&self, owner: Option<&UserRef>) -> Result<SessionId, SessionError> {
-        let id = self.new_id()?;
-        Ok(owner.map_or_else(|| id.clone(), |user| self.inner.keys.hinted(&id, &name_of(user))))
-    }
-
     /// The session of one of these cookies, if there is one that is good.
     ///
     /// # Errors
@@ -273,17 +269,20 @@ impl Sessions {
         if cookies.present && cookies.ids.is_empty() {
             self.tell(Event::Rejected);
         }
-        let mut other = Found::Nobody;
-        for id in &cookies.ids {
-            match (self.follow(id).await?, &other) {
-                (Found::Session(session), _) => return Ok(Found::Session(session)),
-                (found @ Found::Unreadable(_), _)
-                | (found @ Found::Retired(_), Found::Nobody | Found::Expired(_))
-                | (found @ Found::Expired(_), Found::Nobody) => other = found,
-                _ => {}
-            }
+        let mut host = StoreHost::new(self, StoreOperation::Read);
+        let rules = &self.inner.rules;
+        let opening = session::open(&mut host, rules, &cookies.ids).await?;
+        for spent in &opening.spent {
+            let mut host = StoreHost::new(self, StoreOperation::Remove);
+            Box::pin(session::tidy(&mut host, rules, spent)).await;
         }
-        Ok(other)
+        Ok(match opening.found {
+            session::Found::Session(opened) => Found::Session(Box::new((*opened).into())),
+            session::Found::Retired(tombstone) => Found::Retired(Box::new((*tombstone).into())),
+            session::Found::Unreadable(error) => Found::Unreadable(error),
+            session::Found::Expired(session) => Found::Expired(Box::new((*session).into())),
+            session::Found::Nobody => Found::Nobody,
+        })
     }
 
     /// What the store has under this ID, whatever it is.
@@ -292,37 +291,11 @@ impl Sessions {
     /// [`SessionError`] if the store failed, or has what cannot be read.
     pub async fn load(&self, id: &SessionId) -> Result<Option<Stored>, SessionError> {
         let (key, at) = (self.inner.options.store_key(id), clock::now());
-        let text = self.ask(StoreOperation::Read, self.inner.store.read(&key)).await?;
-        text.map(|text| self.decoded(id, &key, text, at)).transpose()
-    }
-
-    /// [`Sessions::load`], and in the same round trip the list that the ID hints at.
-    async fn load_ahead(
-        &self,
-        id: &SessionId,
-    ) -> Result<(Option<Stored>, Option<ListAhead>), SessionError> {
-        let Some(hash) = self.inner.keys.hint(id) else { return Ok((self.load(id).await?, None)) };
-        let (key, at) = (self.inner.options.store_key(id), clock::now());
-        let list = self.inner.options.list_key(&hash);
-        let both = async {
-            let [record, list] = self.inner.store.read_two(&key, &list).await;
-            Ok((record?, list))
+        let Some(text) = self.ask(StoreOperation::Read, self.inner.store.read(&key)).await? else {
+            return Ok(None);
         };
-        let (text, ahead) = self.ask(StoreOperation::Read, both).await?;
-        // A list that could not be read is read again if the record says that it counts.
-        let ahead = ahead.ok().map(|text| ListAhead { key: list, text });
-        Ok((text.map(|text| self.decoded(id, &key, text, at)).transpose()?, ahead))
-    }
-
-    fn decoded(
-        &self,
-        id: &SessionId,
-        key: &str,
-        text: String,
-        at: UnixMillis,
-    ) -> Result<Stored, SessionError> {
-        let record = Record::decode_owned(self.opened(id, key, text)?, self.load_limits())?;
-        Ok(Stored { id: id.clone(), record, at })
+        let record = Record::decode_owned(self.opened(id, &key, text)?, self.load_limits())?;
+        Ok(Some(Stored { id: id.clone(), record, at }))
     }
 
     /// Stores a new session, of this user if there is one.
@@ -330,22 +303,11 @@ impl Sessions {
     /// # Errors
     /// [`SessionError`] if the data is no JSON object within the limits, or the store failed.
     pub async fn create(&self, data: &str, owner: Option<UserRef>) -> Result<Stored, SessionError> {
-        let now = clock::now();
-        let bound = owner.is_some();
-        let record = self.record(data, owner, now)?;
-        let ttl = self.ttl(&record, now);
-        for _ in 0..3 {
-            let id = self.new_id_of(record.meta().user.as_ref())?;
-            let stored = Stored { id, record: record.clone(), at: now };
-            let key = self.inner.options.store_key(&stored.id);
-            let text = self.sealed(&stored.id, &key, record.encoded(self.load_limits())?)?;
-            let create = self.inner.store.create(&key, &text, ttl, bound);
-            if self.ask(StoreOperation::Write, create).await? {
-                self.note_touch(&stored);
-                return Ok(stored);
-            }
-        }
-        Err(SessionError::Busy)
+        let (mut host, rules) = (StoreHost::new(self, StoreOperation::Write), &self.inner.rules);
+        let record = session::new_record(&mut host, rules, data, owner, None)?;
+        let stored = Stored::from(*session::create(&mut host, rules, record).await?);
+        self.note_touch(&stored);
+        Ok(stored)
     }
 
     /// Writes the difference between `base` and `mine`, two JSON objects, to what the store has now, member
@@ -388,29 +350,16 @@ impl Sessions {
         change: Change,
         compute: &mut Compute<'_>,
     ) -> Result<Option<Written>, SessionError> {
-        if !self.admits_write(stored).await? {
-            return Ok(None);
-        }
         let mut host = StoreHost::new(self, StoreOperation::Write).computing(compute);
-        let written =
-            protocol::commit(&mut host, &self.inner.rules, stored.into(), &change, None).await;
-        let written = match self.traced(stored, written)? {
+        let saving = session::save(&mut host, &self.inner.rules, stored.into(), &change, None);
+        Ok(match self.traced(stored, saving.await)? {
             protocol::Written::Gone => None,
             protocol::Written::Saved { session, merged, .. } => {
-                Some(Written { stored: Stored::from(*session), merged })
+                let stored = Stored::from(*session);
+                self.note_touch(&stored);
+                Some(Written { stored, merged })
             }
-        };
-        if written.as_ref().is_none_or(|written| written.stored.id != stored.id) {
-            self.retire(&stored.id);
-        }
-        if written.is_none() {
-            // The record is gone, evicted perhaps.
-            Box::pin(self.leave_list(stored)).await;
-        }
-        if let Some(written) = &written {
-            self.note_touch(&written.stored);
-        }
-        Ok(written)
+        })
     }
 
     /// Gives a session its whole TTL again, in the store: under the ID that it has now. `None` if it was ended
@@ -419,22 +368,9 @@ impl Sessions {
     /// # Errors
     /// [`SessionError::Unconfirmed`] as for [`Sessions::commit`]; others if the store failed.
     pub async fn touch(&self, stored: &Stored) -> Result<Option<Stored>, SessionError> {
-        if !self.admits_write(stored).await? {
-            return Ok(None);
-        }
-        let now = clock::now();
-        let (meta, timeouts) = (stored.record.meta(), self.inner.options.timeouts());
-        if timeouts.is_over(meta, now) || timeouts.is_stale(meta, now) {
-            // Its deadline stands in the record; whether it was moved meanwhile, the record says.
-            let nothing = || "{}".to_owned();
-            return Ok(self.commit(stored, nothing(), nothing()).await?.map(|it| it.stored));
-        }
         let mut host = StoreHost::new(self, StoreOperation::Touch);
-        let touched = protocol::touch(&mut host, &self.inner.rules, stored.into()).await;
-        let touched = self.traced(stored, touched)?.map(|touched| Stored::from(*touched));
-        if touched.as_ref().is_none_or(|touched| touched.id != stored.id) {
-            self.retire(&stored.id);
-        }
+        let touching = session::touch(&mut host, &self.inner.rules, stored.into());
+        let touched = self.traced(stored, touching.await)?.map(|touched| Stored::from(*touched));
         if let Some(touched) = &touched {
             self.note_touch(touched);
         }
@@ -476,19 +412,16 @@ impl Sessions {
     /// # Errors
     /// [`SessionError`] if the store failed.
     pub async fn renew(&self, stored: &Stored) -> Result<Option<Stored>, SessionError> {
-        if !self.admits_write(stored).await? {
-            return Ok(None);
-        }
-        let bound = stored.record.meta().user.is_some();
-        let grace = self.inner.options.timeouts().grace(clock::now());
-        match self.rotate(stored, bound, Reason::Renewal(grace)).await? {
-            Moved::To(renewed) => {
-                self.tell(Event::Rotated { reason: event::Reason::Renewal });
-                Ok(Some(Stored::from(*renewed)))
+        let mut host = StoreHost::new(self, StoreOperation::Write);
+        let renewed = session::renew(&mut host, &self.inner.rules, stored.into()).await?;
+        Ok(match renewed {
+            session::Renewed::To(renewed) => {
+                let renewed = Stored::from(*renewed);
+                self.note_touch(&renewed);
+                Some(renewed)
             }
-            Moved::Elsewhere(Some(id)) => self.current(&id).await,
-            Moved::Elsewhere(None) | Moved::Gone => Ok(None),
-        }
+            session::Renewed::Gone => None,
+        })
     }
 
     /// Gives a session another ID and other data, and whoever has the old ID has nothing. `None` if it was
@@ -502,58 +435,15 @@ impl Sessions {
         data: &str,
         owner: Option<UserRef>,
     ) -> Result<Option<Stored>, SessionError> {
-        let bound = owner.is_some();
-        let record = Box::new(self.record(data, owner, clock::now())?);
-        let login = || Reason::Privilege(record.clone(), Ttl::Infinite);
-        let mut current = Some(stored.clone());
-        for _ in 0..=RENEWALS {
-            let Some(old) = current else { return Ok(None) };
-            current = match self.rotate(&old, bound, login()).await? {
-                Moved::To(next) => {
-                    self.tell(Event::Rotated { reason: event::Reason::Login });
-                    return Ok(Some(Stored::from(*next)));
-                }
-                // Renewed meanwhile, it goes on under another ID, and is to end there.
-                Moved::Elsewhere(Some(id)) => self.current(&id).await?,
-                Moved::Elsewhere(None) | Moved::Gone => None,
-            };
+        let (mut host, rules) = (StoreHost::new(self, StoreOperation::Write), &self.inner.rules);
+        let record = session::new_record(&mut host, rules, data, owner, None)?;
+        let next =
+            session::supersede(&mut host, rules, stored.into(), &record, Ttl::Infinite).await?;
+        let next = next.map(|next| Stored::from(*next));
+        if let Some(next) = &next {
+            self.note_touch(next);
         }
-        // Left alone it would be somebody's who knows its ID, next to the new one.
-        Err(SessionError::Busy)
-    }
-
-    async fn rotate(
-        &self,
-        stored: &Stored,
-        bound: bool,
-        reason: Reason,
-    ) -> Result<Moved, SessionError> {
-        let owner = match &reason {
-            Reason::Privilege(record, _) => record.meta().user.clone(),
-            Reason::Renewal(_) => stored.record.meta().user.clone(),
-        };
-        let mut host = StoreHost::new(self, StoreOperation::Write).of(owner);
-        let rules = &self.inner.rules;
-        let moved = protocol::rotate(&mut host, rules, stored.into(), reason, bound).await?;
-        self.retire(&stored.id);
-        if let Moved::To(next) = &moved {
-            self.note_touch(&Stored::from(Seen::clone(next)));
-        }
-        Ok(moved)
-    }
-
-    /// The session that an ID leads to now, over renewals, for a request that had it open before.
-    async fn current(&self, id: &SessionId) -> Result<Option<Stored>, SessionError> {
-        let mut next = id.clone();
-        for _ in 0..=RENEWALS {
-            let Some(stored) = self.load(&next).await? else { return Ok(None) };
-            next = match stored.record.lead(&next, Follower::Admitted)? {
-                Lead::Here => return Ok(Some(stored)),
-                Lead::To(after) => after,
-                Lead::Nowhere => return Ok(None),
-            };
-        }
-        Err(SessionError::Busy)
+        Ok(next)
     }
 
     /// Whether the store still knows a session by this ID: it was neither ended nor given another ID.
@@ -561,17 +451,8 @@ impl Sessions {
     /// # Errors
     /// [`SessionError`] if the store failed.
     pub async fn is_current(&self, id: &SessionId) -> Result<bool, SessionError> {
-        match self.load_ahead(id).await {
-            Ok((Some(stored), ahead)) if matches!(stored.record.next(id), Ok(None)) => {
-                match self.admits(&stored, ahead).await {
-                    Ok(admission) => Ok(!matches!(admission, Admission::Revoked)),
-                    Err(SessionError::Data(_)) => Ok(false),
-                    Err(error) => Err(error),
-                }
-            }
-            Ok(_) | Err(SessionError::Data(_)) => Ok(false),
-            Err(error) => Err(error),
-        }
+        let mut host = StoreHost::new(self, StoreOperation::Read);
+        session::is_current(&mut host, &self.inner.rules, id).await
     }
 
     /// The sessions of a user, by the application's name for the user.
@@ -603,8 +484,9 @@ impl Sessions {
         if let Ok(by) = self.inner.revocations.since(seen, list.key(), &user.handle, request) {
             return Ok(by);
         }
-        let admission = list.admits(&user.handle, stored.record.meta(), None).await?;
-        Ok((admission == Admission::Revoked).then_some(RevokedBy::Another))
+        let mut host = StoreHost::new(self, StoreOperation::Read);
+        let is_listed = session::is_listed(&mut host, &self.inner.rules, stored.meta()).await?;
+        Ok((!is_listed).then_some(RevokedBy::Another))
     }
 
     /// Whether this process took the ID out of use while its cookie was on the way to a response.
@@ -628,155 +510,15 @@ impl Sessions {
         }
     }
 
-    /// Where one of the cookies leads, over renewals.
-    async fn follow(&self, id: &SessionId) -> Result<Found, SessionError> {
-        let mut next = id.clone();
-        let mut ahead = None;
-        for _ in 0..=RENEWALS {
-            let loaded = match ahead {
-                None => self.load_ahead(&next).await,
-                // The session has the same user under each of its IDs.
-                ahead => self.load(&next).await.map(|stored| (stored, ahead)),
-            };
-            let stored = match loaded {
-                Ok((Some(stored), list)) => {
-                    ahead = list;
-                    stored
-                }
-                Ok((None, _)) => {
-                    self.tell(Event::Unknown);
-                    return Ok(Found::Nobody);
-                }
-                Err(SessionError::Data(error)) => return Ok(self.unreadable(error)),
-                Err(error) => return Err(error),
-            };
-            match stored.record.lead(&next, Follower::Cookie(clock::now())) {
-                Ok(Lead::Here) => return self.live(stored, next != *id, ahead).await,
-                Ok(Lead::To(after)) => next = after,
-                Ok(Lead::Nowhere) => {
-                    self.tell(Event::Reuse);
-                    return Ok(Found::Retired(Box::new(stored)));
-                }
-                Err(error) => return Ok(self.unreadable(error)),
-            }
-        }
-        Ok(Found::Nobody)
-    }
-
-    fn unreadable(&self, error: Error) -> Found {
-        self.tell(Event::Unreadable { code: error.code() });
-        if error.may_be_read_elsewhere() { Found::Unreadable(error) } else { Found::Nobody }
-    }
-
-    /// The session of a record, if it has time left and its user has not ended it.
-    async fn live(
-        &self,
-        stored: Stored,
-        renewed: bool,
-        ahead: Option<ListAhead>,
-    ) -> Result<Found, SessionError> {
-        let (now, timeouts) = (clock::now(), self.inner.options.timeouts());
-        let meta = stored.record.meta();
-        if timeouts.is_over(meta, now) {
-            self.tell(Event::Expired);
-            Box::pin(self.discard(&stored)).await;
-            Box::pin(self.leave_list(&stored)).await;
-            return Ok(Found::Expired(Box::new(stored)));
-        }
-        let unseen = match Box::pin(self.admits(&stored, ahead)).await {
-            Ok(Admission::Listed) => false,
-            Ok(Admission::Stale) => true,
-            Ok(Admission::Revoked) => {
-                Box::pin(self.revoked(&stored)).await;
-                return Ok(Found::Nobody);
-            }
-            // No list is given up: what cannot be read here, another instance may be able to read.
-            Err(SessionError::Data(error)) => {
-                self.tell(Event::Unreadable { code: error.code() });
-                return Ok(Found::Unreadable(error));
-            }
-            Err(error) => return Err(error),
-        };
-        let (due, stale) = (timeouts.wants_renewal(meta, now), timeouts.is_stale(meta, now));
-        Ok(Found::Session(Box::new(Loaded { stored, renewed, due, stale, unseen })))
-    }
-
-    /// Whether a session still stands in its user's list. If it does not, it was revoked, whatever its record says.
-    async fn admits(
-        &self,
-        stored: &Stored,
-        ahead: Option<ListAhead>,
-    ) -> Result<Admission, SessionError> {
-        let Some(user) = &stored.record.meta().user else { return Ok(Admission::Listed) };
-        self.of(&name_of(user)).admits(&user.handle, stored.record.meta(), ahead).await
-    }
-
-    /// Whether a session that is about to be written still stands in its user's list. Its use is written there, too,
-    /// if that has to be done.
-    async fn admits_write(&self, stored: &Stored) -> Result<bool, SessionError> {
-        if stored.record.meta().user.is_none() {
-            return Ok(true);
-        }
-        let admits = match Box::pin(self.admits(stored, None)).await? {
-            Admission::Listed => true,
-            Admission::Revoked => false,
-            Admission::Stale => match Box::pin(self.seen(stored)).await {
-                Ok(admits) => admits,
-                // It was listed; that its use is not written is no reason to refuse it.
-                Err(error) => {
-                    self.tell(Event::StoreFailed { code: error.code() });
-                    true
-                }
-            },
-        };
-        if !admits {
-            self.retire(&stored.id);
-        }
-        Ok(admits)
-    }
-
     /// Writes in the user's list that a session is used: what [`Loaded::unseen`] asks for. It may be done after the
     /// response was made. `false` if the session is not in the list any more: it was revoked, and has ended.
     ///
     /// # Errors
     /// [`SessionError`] if the store failed. It is no reason to refuse the session: the next request tries again.
     pub async fn note_use(&self, stored: &Stored) -> Result<bool, SessionError> {
-        let is_listed = self.seen(stored).await?;
-        if !is_listed {
-            self.retire(&stored.id);
-            Box::pin(self.revoked(stored)).await;
-        }
-        Ok(is_listed)
-    }
-
-    async fn seen(&self, stored: &Stored) -> Result<bool, SessionError> {
-        let Some(user) = &stored.record.meta().user else { return Ok(true) };
-        self.of(&name_of(user)).seen(&user.handle, stored.record.meta()).await
-    }
-
-    /// Tells that a session was revoked, and removes its record.
-    async fn revoked(&self, stored: &Stored) {
-        self.tell(Event::Revoked);
-        self.discard(stored).await;
-    }
-
-    /// Takes a session that has ended out of its user's list. If that fails, it is listed until it would have expired.
-    async fn leave_list(&self, stored: &Stored) {
-        let Some(user) = &stored.record.meta().user else { return };
-        if let Err(error) = self.of(&name_of(user)).remove(&user.handle).await {
-            self.tell(Event::StoreFailed { code: error.code() });
-        }
-    }
-
-    /// Removes a record that is none any more, if it is still the one that was read. It counts for nothing
-    /// already, so it does not matter if that fails.
-    async fn discard(&self, Stored { id, record, .. }: &Stored) {
-        let key = self.inner.options.store_key(id);
-        let removal = self.inner.store.remove(&key, record.write_id());
-        let removed: Result<Outcome, _> = self.ask(StoreOperation::Remove, removal).await;
-        if let Err(error) = removed {
-            self.tell(Event::StoreFailed { code: error.code() });
-        }
+        let mut host = StoreHost::new(self, StoreOperation::Write);
+        let seen = Seen::from(stored);
+        Ok(!session::is_revoked(&mut host, &self.inner.rules, &seen).await?)
     }
 
     /// Remembers that this ID is out of use: no response of this process sets its cookie any more.
@@ -791,43 +533,9 @@ impl Sessions {
         }
     }
 
-    fn terms(&self, now: UnixMillis) -> Result<Terms, Error> {
-        Terms::new(&self.inner.options, now)
-    }
-
-    /// How long the record of a session may stay in the store.
-    fn ttl(&self, record: &Record, now: UnixMillis) -> Ttl {
-        let options = self.inner.options.for_session(record.meta());
-        options.timeouts().ttl(options.ttl(now), record.meta(), now)
-    }
-
     /// Limits of records that are read, or written again.
     pub(crate) fn load_limits(&self) -> Limits {
         self.inner.options.load_limits()
-    }
-
-    fn record(
-        &self,
-        data: &str,
-        user: Option<UserRef>,
-        now: UnixMillis,
-    ) -> Result<Record, SessionError> {
-        let terms = self.terms(now)?;
-        let (mut meta, cookie, _) = terms.stamped(Meta::default(), now)?;
-        meta.user = user;
-        Ok(Record::new(terms.format, write_id()?, &cookie, data, meta, terms.limits)?)
-    }
-
-    pub(crate) fn sealed<'t>(
-        &self,
-        id: &SessionId,
-        key: &str,
-        text: Cow<'t, str>,
-    ) -> Result<Cow<'t, str>, SessionError> {
-        match &self.inner.rules.seals {
-            None => Ok(text),
-            Some(seals) => Ok(seals.seal(id, key, &text, &entropy()?).into()),
-        }
     }
 
     pub(crate) fn opened(&self, id: &SessionId, key: &str, text: String) -> Result<String, Error> {
@@ -850,6 +558,13 @@ impl Sessions {
                 Err(SessionError::Timeout { operation, after: after.unwrap_or_default() })
             }
         }
+    }
+}
+
+impl From<session::Opened> for Loaded {
+    fn from(opened: session::Opened) -> Self {
+        let session::Opened { session, renewed, due, stale, unseen } = opened;
+        Self { stored: session.into(), renewed, due, stale, unseen }
     }
 }
 
@@ -902,17 +617,6 @@ impl fmt::Debug for Sessions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sessions").field("options", &self.inner.options).finish_non_exhaustive()
     }
-}
-
-/// A new mark.
-pub(crate) fn write_id() -> Result<WriteId, SessionError> {
-    Ok(WriteId::from_entropy(&entropy()?))
-}
-
-/// Two new marks, for the price of one.
-/// A new name for a session in the list of its user.
-pub(crate) fn new_handle() -> Result<Handle, SessionError> {
-    Ok(Handle::from_entropy(&entropy()?))
 }
 
 pub(crate) fn entropy<const N: usize>() -> Result<[u8; N], SessionError> {

@@ -24,13 +24,13 @@ impl Core {
     #[wasm_bindgen(js_name = readCookies)]
     pub fn read_cookies(&mut self, length: usize) -> i32 {
         let Self { options, keys, input, output, .. } = self;
-        input.get(..length).map_or(-1, |header| read(options, keys.as_ref(), header, output))
+        input.get(..length).map_or(-1, |header| read(options, keys.as_deref(), header, output))
     }
 
     /// As `readCookies`, for a header that does not fit into the input.
     #[wasm_bindgen(js_name = readLongCookies)]
     pub fn read_long_cookies(&mut self, header: &str) -> i32 {
-        read(&self.options, self.keys.as_ref(), header.as_bytes(), &mut self.output)
+        read(&self.options, self.keys.as_deref(), header.as_bytes(), &mut self.output)
     }
 
     /// Makes an ID of the 24 random bytes in the input, for a session of this user if there is one; returns its length

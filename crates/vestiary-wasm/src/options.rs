@@ -22,7 +22,7 @@ const OUTPUT: usize = 2 << 10;
 #[derive(Debug)]
 pub struct Core {
     pub(crate) options: Arc<Options>,
-    pub(crate) keys: Option<KeyRing>,
+    pub(crate) keys: Option<Arc<KeyRing>>,
     pub(crate) seals: Option<Arc<SealRing>>,
     pub(crate) rules: Arc<Rules>,
     pub(crate) input: Box<[u8]>,
@@ -85,11 +85,10 @@ impl Core {
     fn read(text: &str) -> Result<Self, Error> {
         let text = OptionsText::read(text)?;
         let options = Options::new(text.input()?)?;
-        let keys = text.keys()?;
         let rules = text.rules(options)?;
         Ok(Self {
             options: Arc::clone(&rules.options),
-            keys,
+            keys: rules.keys.clone(),
             seals: rules.seals.clone(),
             rules: rules.into(),
             input: [0; INPUT].into(),

@@ -3,7 +3,8 @@ use alloc::{borrow::ToOwned as _, string::String, vec::Vec};
 use vestiary::{
     Limits, Outcome, SessionId, merge,
     protocol::{
-        Answered, Asked, Doubt, Effect, Pending, Post, Question, Reply, Seen, Stopped, Written,
+        Answered, Asked, Doubt, Effect, NewId, Pending, Post, Question, Reply, Seen, Stopped, Told,
+        Written,
     },
 };
 use wasm_bindgen::prelude::*;
@@ -262,18 +263,19 @@ impl Running {
             Answer::Slept => Answered::Slept,
             Answer::NewId => {
                 let id = SessionId::parse(&text.unwrap_or_default()).map_err(thrown)?;
-                Answered::NewId(id)
+                Answered::NewId(NewId::Own(id))
             }
             Answer::Computed => Answered::Computed(self.computed.take().unwrap_or_default()),
         };
         let elapsed = (elapsed * 1_000.0) as u64;
         self.asked = None;
         let effect = self.pending.poll(answer, millis(now), elapsed, entropy);
-        for survived in self.pending.survived() {
-            match survived {
-                Stopped::Host(number) => self.survived.push(number),
-                Stopped::Core(error) => self.unreadable = Some(thrown(error)),
-                Stopped::Doubt(_) | Stopped::Misuse => {}
+        for told in self.pending.told() {
+            match told {
+                Told::Failed(Stopped::Host(number)) => self.survived.push(number),
+                Told::Failed(Stopped::Core(error)) => self.unreadable = Some(thrown(error)),
+                // The TypeScript side emits the events of these operations, and retires their IDs.
+                Told::Failed(_) | Told::Event(_) | Told::Retired(_) => {}
             }
         }
         self.step = match effect {
@@ -335,7 +337,8 @@ impl Ending {
 
 fn step_of(kind: Question) -> Step {
     match kind {
-        Question::Read => Step::Load,
+        // None of the operations that JavaScript runs asks for two texts or for the time.
+        Question::Read | Question::ReadTwo | Question::Clock => Step::Load,
         Question::Create => Step::Create,
         Question::Replace => Step::Replace,
         Question::Touch => Step::Touch,

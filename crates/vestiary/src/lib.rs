@@ -32,8 +32,8 @@ pub mod constants;
 pub mod cookie_header;
 pub mod decide;
 pub mod protocol;
-
 pub mod response;
+pub mod session;
 
 mod cookie;
 mod cookie_options;

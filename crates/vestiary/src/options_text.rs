@@ -55,7 +55,7 @@ const COOKIE: &str = "cookie.";
 
 impl OptionsText {
     /// The members that the text may have besides `cookie`, and the types of their values.
-    pub const TYPES: [(&'static str, OptionType); 19] = [
+    pub const TYPES: [(&'static str, OptionType); 20] = [
         ("name", OptionType::String),
         ("rolling", OptionType::Boolean),
         ("saveUninitialized", OptionType::Boolean),
@@ -72,6 +72,7 @@ impl OptionsText {
         ("secrets", OptionType::Strings),
         ("sealSecrets", OptionType::Strings),
         ("migrates", OptionType::Boolean),
+        ("atomic", OptionType::Boolean),
         ("resends", OptionType::Boolean),
         ("storeTtl", OptionType::Number),
         ("production", OptionType::Boolean),
@@ -135,14 +136,17 @@ impl OptionsText {
         self.strings("secrets").map(ring).transpose()
     }
 
-    /// The rules of `options`, which [`OptionsText::input`] has made: records are encrypted with `sealSecrets`, and read without if the text says
-    /// `migrates`; the store's client `resends`, and the store keeps records for `storeTtl` by itself.
+    /// The rules of `options`, which [`OptionsText::input`] has made: records are encrypted with `sealSecrets`, and read
+    /// without if the text says `migrates`; the store is `atomic`, its client `resends`, and it keeps records for
+    /// `storeTtl` by itself.
     ///
     /// # Errors
-    /// As [`SealRing::new`].
+    /// As [`OptionsText::keys`] and [`SealRing::new`].
     pub fn rules(&self, options: Options) -> Result<Rules, Error> {
         let ring = |secrets| SealRing::new(secrets, options.namespace()).map(Arc::new);
         Ok(Rules {
+            keys: self.keys()?.map(Arc::new),
+            atomic: self.is_on("atomic"),
             seals: self.strings("sealSecrets").map(ring).transpose()?,
             migrates: self.is_on("migrates"),
             resends: self.is_on("resends"),

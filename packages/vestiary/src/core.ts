@@ -41,6 +41,8 @@ export interface CoreOptions extends Partial<SveltekitSessionConfig> {
 	migrates: boolean;
 	/** The store's client sends a request again by itself. */
 	resends: boolean;
+	/** The store compares before it writes. */
+	atomic: boolean;
 	/** The TTL that the store gives to records that are written without one, in milliseconds. */
 	storeTtl: number;
 	production: boolean;

@@ -37,7 +37,7 @@ function inCore(pattern: RegExp): Types {
 
 /** The options that the core reads, without those that {@link CoreOptions} adds. */
 const CORE_TYPES = inCore(
-	/^(?!secrets|sealSecrets|migrates|resends|storeTtl|production)(\w+) a (.*)/
+	/^(?!secrets|sealSecrets|migrates|atomic|resends|storeTtl|production)(\w+) a (.*)/
 );
 
 /** The options, and the types of their values; `secret` has a check of its own. */

@@ -98,6 +98,7 @@ export function runtimeOf(options: SveltekitSessionConfig): Runtime {
 		secrets,
 		sealSecrets: encrypts ? secrets : undefined,
 		migrates: options.encrypt === 'migrate',
+		atomic: !options.store || !!options.store.atomic,
 		resends: options.store !== undefined && options.store.atomic?.resends !== false,
 		storeTtl: options.store?.atomic?.ttl ?? constant(Constant.StoreTtl),
 		production: !developing && !testing && !building

@@ -21,6 +21,7 @@ function core(secrets: string[]): Core {
 		sealSecrets: undefined,
 		migrates: false,
 		resends: false,
+		atomic: true,
 		storeTtl: 86_400_000,
 		production: false
 	});

@@ -35,6 +35,7 @@ function core(options: Partial<ConstructorParameters<typeof Core>[0]> = {}): Cor
 		sealSecrets: undefined,
 		migrates: false,
 		resends: false,
+		atomic: true,
 		storeTtl: 86_400_000,
 		production: true,
 		...options

@@ -75,7 +75,7 @@ const SILENT: u8 = 2;
 /// # use vestiary::{Options, OptionsInput, Record, Limits, SessionId, UnixMillis, WriteId};
 /// # use vestiary::protocol::{Answered, Asked, Change, Effect, Pending, Question, Reply, Rules, Seen, Written, commit};
 /// # let options = Options::new(OptionsInput::default())?;
-/// # let rules = Rules { options: options.into(), seals: None, migrates: false, resends: false, default_ttl: vestiary::Ttl::Infinite };
+/// # let rules = Rules { options: options.into(), keys: None, seals: None, atomic: true, migrates: false, resends: false, default_ttl: vestiary::Ttl::Infinite };
 /// let record = Record::decode(r#"{"v":"AAAAAAAAAAAAAAAA","data":{"n":1}}"#, Limits::LOAD)?;
 /// let session = Seen { id: SessionId::from_entropy(&[1; 24]), record, at: UnixMillis(0) };
 /// let change = Change::Merge { base: r#"{"n":1}"#.into(), mine: r#"{"n":2}"#.into() };

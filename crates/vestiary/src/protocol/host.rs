@@ -1,7 +1,14 @@
-use alloc::{borrow::Cow, string::String, sync::Arc};
+use alloc::{
+    borrow::{Cow, ToOwned as _},
+    string::String,
+    sync::Arc,
+};
 
 use super::Lifetime;
-use crate::{Error, Meta, Options, Record, SealRing, SessionId, Ttl, UnixMillis, WriteId};
+use crate::{
+    Error, Event, KeyRing, Meta, Options, Record, SealRing, SessionId, Ttl, UnixMillis, UserRef,
+    WriteId, json,
+};
 
 /// The surroundings of an operation: a store, clocks, entropy, and the application's function.
 ///
@@ -29,7 +36,22 @@ pub trait Host {
     ///
     /// # Errors
     /// The host's, if it cannot make one.
-    async fn new_id(&mut self) -> Result<SessionId, Self::Error>;
+    async fn new_id(&mut self) -> Result<NewId, Self::Error>;
+
+    /// Emits an event.
+    fn emit(&mut self, event: Event);
+
+    /// Remembers that an ID is out of use: no response of this process sets its cookie any more.
+    fn retire(&mut self, id: &SessionId);
+
+    /// Emits a failure that the operation survives, whatever it is.
+    fn failed(&mut self, error: Self::Error);
+
+    /// The error of the core, for text that it cannot read.
+    ///
+    /// # Errors
+    /// Any other error, as it is.
+    fn unreadable(error: Self::Error) -> Result<Error, Self::Error>;
 
     /// The error that tells the application of a doubt.
     fn doubt(&mut self, doubt: Doubt) -> Self::Error;
@@ -53,11 +75,24 @@ pub trait Host {
     async fn compute(&mut self, data: &str) -> Result<String, Self::Error>;
 }
 
+/// A session ID that was never used.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum NewId {
+    /// [`SessionId::from_entropy`]. It may get a hint of its user's session list.
+    Random(SessionId),
+    /// Of the application's own making: it stays as it is.
+    Own(SessionId),
+}
+
 /// A question to the store: one atomic operation on one key.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Call<'a> {
     /// The text under this key. Answered with [`Reply::Text`] or [`Reply::Gone`].
     Read(&'a str),
+    /// The texts under two keys: a record, and a user's session list. Answered with [`Reply::Two`].
+    ReadTwo(&'a str, &'a str),
+    /// The store's own clock, as the node has it that holds this key. Answered with [`Reply::Time`].
+    Clock(&'a str),
     /// Store a text if there is none. Answered with [`Reply::Done`] or [`Reply::Conflict`].
     Create {
         /// The key.
@@ -110,6 +145,10 @@ pub enum Reply {
     Gone,
     /// The text, as it is now, or was a moment ago.
     Text(String),
+    /// The texts, or none where there is none; nothing of the second one if it could not be read.
+    Two(Option<String>, Option<Option<String>>),
+    /// The time; `None` if the store has no clock.
+    Time(Option<UnixMillis>),
 }
 
 /// Why a store gave no answer.
@@ -138,10 +177,14 @@ pub enum Doubt {
 pub struct Rules {
     /// Its options.
     pub options: Arc<Options>,
+    /// Its secrets to sign with; `None` while the application is built.
+    pub keys: Option<Arc<KeyRing>>,
     /// Its secrets to encrypt with, if records are encrypted.
     pub seals: Option<Arc<SealRing>>,
     /// Records that are not encrypted are read, too.
     pub migrates: bool,
+    /// The store compares before it writes.
+    pub atomic: bool,
     /// The store's client sends a request again, by itself, when it has lost its connection.
     pub resends: bool,
     /// How long the store keeps a record that is stored without a TTL.
@@ -174,26 +217,28 @@ impl Rules {
     }
 
     /// The record of this text.
-    pub(super) fn record(&self, text: String) -> Result<Record, Error> {
+    pub(crate) fn record(&self, text: String) -> Result<Record, Error> {
         Record::decode_owned(text, self.options.load_limits())
     }
 }
 
 /// A new write ID.
-pub(super) fn write_id<H: Host>(host: &mut H) -> Result<WriteId, H::Error> {
+pub(crate) fn write_id<H: Host>(host: &mut H) -> Result<WriteId, H::Error> {
     let mut entropy = [0; WriteId::ENTROPY];
     host.fill(&mut entropy)?;
     Ok(WriteId::from_entropy(&entropy))
 }
 
 /// The conversation of one operation with the store: what was lost, and when to stop.
-pub(super) struct Calls<'h, H: Host> {
-    pub(super) host: &'h mut H,
-    pub(super) rules: &'h Rules,
+pub(crate) struct Calls<'h, H: Host> {
+    pub(crate) host: &'h mut H,
+    pub(crate) rules: &'h Rules,
     /// When the store was asked last.
-    pub(super) at: UnixMillis,
+    pub(crate) at: UnixMillis,
     /// How often it was.
-    pub(super) count: u32,
+    pub(crate) count: u32,
+    /// A user's session list that was read together with a record: its key and its text.
+    ahead: Option<(String, Option<String>)>,
     looks: u32,
     /// Microseconds that the last answer took.
     took: u64,
@@ -210,13 +255,14 @@ pub(super) struct Calls<'h, H: Host> {
 const RESENT: u64 = 20_000;
 
 impl<'h, H: Host> Calls<'h, H> {
-    pub(super) fn new(host: &'h mut H, rules: &'h Rules) -> Self {
+    pub(crate) fn new(host: &'h mut H, rules: &'h Rules) -> Self {
         let at = host.now();
         Self {
             host,
             rules,
             at,
             count: 0,
+            ahead: None,
             looks: 0,
             took: 0,
             is_lost: false,
@@ -228,11 +274,18 @@ impl<'h, H: Host> Calls<'h, H> {
     /// Asks the store.
     ///
     /// All operations wait here and nowhere else: each function that awaits is code of its own in WebAssembly.
-    pub(super) async fn ask(
+    pub(crate) async fn ask(
         &mut self,
         place: Place<'_>,
         query: Query<'_>,
     ) -> Result<Answer, H::Error> {
+        if let (Query::Read, Place::List(key), Some(ahead)) = (&query, place, &mut self.ahead)
+            && ahead.0 == key
+        {
+            let text = ahead.1.take();
+            self.ahead = None;
+            return self.found(place, key, text);
+        }
         let micros = self.pause(&query)?;
         if micros > 0 {
             self.host.sleep(micros).await;
@@ -241,16 +294,52 @@ impl<'h, H: Host> Calls<'h, H> {
         let began = self.host.elapsed();
         let reply = self.host.call(query.call(&key, &text)).await;
         self.took = self.host.elapsed().saturating_sub(began);
-        self.heard(place, &key, !matches!(query, Query::Read), reply)
+        self.heard(place, &key, query, reply)
+    }
+
+    /// The text of an answer to a reading, in an operation that does not read again.
+    pub(crate) fn text(&mut self, answer: Answer) -> Result<Option<String>, H::Error> {
+        match answer {
+            Answer::Text(text) => Ok(Some(text)),
+            Answer::Gone => Ok(None),
+            _ => Err(self.gave_up()),
+        }
+    }
+
+    /// The key of the list at which an ID hints, unless a list was read already.
+    pub(crate) fn hint(&self, id: &SessionId) -> Option<String> {
+        if self.ahead.is_some() {
+            return None;
+        }
+        let hash = self.rules.keys.as_ref()?.hint(id)?;
+        Some(self.rules.options.list_key(&hash))
+    }
+
+    /// A session ID that was never used, for a session of this user.
+    pub(crate) async fn new_id(&mut self, user: Option<&UserRef>) -> Result<SessionId, H::Error> {
+        Ok(match (self.host.new_id().await?, &self.rules.keys, user) {
+            (NewId::Random(id), Some(keys), Some(user)) => {
+                keys.hinted(&id, &json::unquoted(&user.name).unwrap_or_default())
+            }
+            (NewId::Random(id) | NewId::Own(id), ..) => id,
+        })
+    }
+
+    /// The store's own clock, as the node has it that holds this key.
+    pub(crate) async fn clock(&mut self, key: &str) -> Result<Option<UnixMillis>, H::Error> {
+        match self.ask(Place::List(key), Query::Clock).await? {
+            Answer::Time(time) => Ok(time),
+            _ => Err(self.gave_up()),
+        }
     }
 
     /// Forgets the replies that were lost: they say nothing of the keys that are asked about from now on.
-    pub(super) fn forget(&mut self) {
+    pub(crate) fn forget(&mut self) {
         self.failure = None;
     }
 
     /// The error of an operation that gives up: of a reply that was lost, since then nobody knows whether it was done.
-    pub(super) fn gave_up(&mut self) -> H::Error {
+    pub(crate) fn gave_up(&mut self) -> H::Error {
         match self.failure.take() {
             Some(failure) => failure,
             None => self.host.doubt(Doubt::Busy),
@@ -273,7 +362,10 @@ impl<'h, H: Host> Calls<'h, H> {
                 Body::Record(record) => record.encoded(options.load_limits())?,
                 Body::List(text) => Cow::from(*text),
             },
-            Query::Read | Query::Touch(..) | Query::Remove(_) => return Ok((key, "".into())),
+            Query::ReadAhead(list) => return Ok((key, Cow::from(*list))),
+            Query::Read | Query::Clock | Query::Touch(..) | Query::Remove(_) => {
+                return Ok((key, "".into()));
+            }
         };
         let Some(seals) = &self.rules.seals else { return Ok((key, text)) };
         let mut nonce = [0; SealRing::NONCE];
@@ -291,15 +383,23 @@ impl<'h, H: Host> Calls<'h, H> {
         &mut self,
         place: Place<'_>,
         key: &str,
-        writes: bool,
+        query: Query<'_>,
         reply: Result<Reply, Failed<H::Error>>,
     ) -> Result<Answer, H::Error> {
         self.count += 1;
+        let writes = !matches!(query, Query::Read | Query::ReadAhead(_) | Query::Clock);
         let answer = match reply {
             Ok(Reply::Done) => Answer::Done,
             Ok(Reply::Gone) => Answer::Gone,
             Ok(Reply::Conflict) => Answer::Conflict,
-            Ok(Reply::Text(text)) => Answer::Text(self.rules.opened(place, key, text)?),
+            Ok(Reply::Text(text)) => self.found(place, key, Some(text))?,
+            Ok(Reply::Two(text, list)) => {
+                if let (Query::ReadAhead(key), Some(list)) = (query, list) {
+                    self.ahead = Some((key.to_owned(), list));
+                }
+                self.found(place, key, text)?
+            }
+            Ok(Reply::Time(time)) => Answer::Time(time),
             // The answer of a store is final.
             Err(Failed::Refused(error)) => return Err(error),
             Err(Failed::Lost(error)) => {
@@ -324,6 +424,11 @@ impl<'h, H: Host> Calls<'h, H> {
             return Ok(Answer::Unknown);
         }
         Ok(answer)
+    }
+
+    fn found(&self, place: Place<'_>, key: &str, text: Option<String>) -> Result<Answer, H::Error> {
+        let Some(text) = text else { return Ok(Answer::Gone) };
+        Ok(Answer::Text(self.rules.opened(place, key, text)?))
     }
 
     /// The pause before the store is asked, in microseconds.
@@ -358,7 +463,7 @@ const LONGEST_PAUSE: u64 = 1_000_000;
 
 /// Where a text is stored.
 #[derive(Clone, Copy)]
-pub(super) enum Place<'a> {
+pub(crate) enum Place<'a> {
     /// The record of this session.
     Session(&'a SessionId),
     /// The list of a user, under this key.
@@ -367,8 +472,11 @@ pub(super) enum Place<'a> {
 
 /// A question to the store, before keys and encryption.
 #[derive(Clone, Copy)]
-pub(super) enum Query<'a> {
+pub(crate) enum Query<'a> {
     Read,
+    /// A record, and the list under this key.
+    ReadAhead(&'a str),
+    Clock,
     /// For so long, and whether it belongs to a user.
     Create(Body<'a>, Ttl, bool),
     /// In place of what has this write ID.
@@ -379,20 +487,21 @@ pub(super) enum Query<'a> {
 
 /// A text to store.
 #[derive(Clone, Copy)]
-pub(super) enum Body<'a> {
+pub(crate) enum Body<'a> {
     Record(&'a Record),
     List(&'a str),
 }
 
 /// What the store has said.
 #[derive(Debug, Eq, PartialEq)]
-pub(super) enum Answer {
+pub(crate) enum Answer {
     Done,
     /// There is another text than the expected one, or one where there was to be none.
     Conflict,
     Gone,
     /// The text, decrypted.
     Text(String),
+    Time(Option<UnixMillis>),
     /// No answer came: it may have been done, or not.
     Unknown,
 }
@@ -401,6 +510,8 @@ impl<'a> Query<'a> {
     fn call(self, key: &'a str, text: &'a str) -> Call<'a> {
         match self {
             Self::Read => Call::Read(key),
+            Self::ReadAhead(_) => Call::ReadTwo(key, text),
+            Self::Clock => Call::Clock(key),
             Self::Create(_, ttl, owned) => Call::Create { key, text, ttl, owned },
             Self::Replace(expected, _, ttl) => Call::Replace { key, expected, text, ttl },
             Self::Touch(expected, ttl) => Call::Touch { key, expected, ttl },

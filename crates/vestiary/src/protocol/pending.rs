@@ -7,8 +7,8 @@ use core::{
     task::{Context, Poll, Waker},
 };
 
-use super::host::{Call, Doubt, Failed, Host, Reply};
-use crate::{Error, SessionId, Ttl, UnixMillis, WriteId};
+use super::host::{Call, Doubt, Failed, Host, NewId, Reply};
+use crate::{Error, Event, SessionId, Ttl, UnixMillis, WriteId};
 
 /// An operation that is driven from outside, effect by effect: for a host that has no futures of its own, such as
 /// JavaScript or a test that decides which request goes on.
@@ -58,6 +58,10 @@ pub struct Asked {
 pub enum Question {
     /// [`Call::Read`]
     Read,
+    /// [`Call::ReadTwo`], with the second key as the text.
+    ReadTwo,
+    /// [`Call::Clock`]
+    Clock,
     /// [`Call::Create`]
     Create,
     /// [`Call::Replace`]
@@ -84,7 +88,7 @@ pub enum Answered {
     /// The result of the application's function: JSON text.
     Computed(String),
     /// A session ID that was never used.
-    NewId(SessionId),
+    NewId(NewId),
 }
 
 /// Why an operation was stopped.
@@ -100,6 +104,17 @@ pub enum Stopped {
     Misuse,
 }
 
+/// A report of an operation to its host, which needs no answer.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Told {
+    /// An event.
+    Event(Event),
+    /// An ID that is out of use.
+    Retired(SessionId),
+    /// A failure that the operation has survived.
+    Failed(Stopped),
+}
+
 #[derive(Debug)]
 struct Mail {
     effect: Option<Effect<()>>,
@@ -111,7 +126,7 @@ struct Mail {
     used: usize,
     /// The last error that was a refusal.
     refused: Option<u32>,
-    survived: Vec<Stopped>,
+    told: Vec<Told>,
 }
 
 /// The [`Host`] of a [`Pending`] operation.
@@ -135,7 +150,7 @@ impl<T> Pending<T> {
             entropy: [0; Pending::<()>::ENTROPY],
             used: 0,
             refused: None,
-            survived: Vec::new(),
+            told: Vec::new(),
         }));
         let future = operation(Post(Rc::clone(&mail)));
         Self { mail, future: Some(Box::pin(future)) }
@@ -174,9 +189,9 @@ impl<T> Pending<T> {
 }
 
 impl<T> Pending<T> {
-    /// Failures that the operation has survived since this was asked last.
-    pub fn survived(&mut self) -> Vec<Stopped> {
-        core::mem::take(&mut self.mail.borrow_mut().survived)
+    /// The reports of the operation since this was asked last.
+    pub fn told(&mut self) -> Vec<Told> {
+        core::mem::take(&mut self.mail.borrow_mut().told)
     }
 }
 
@@ -217,7 +232,7 @@ impl Host for Post {
         Ok(())
     }
 
-    async fn new_id(&mut self) -> Result<SessionId, Stopped> {
+    async fn new_id(&mut self) -> Result<NewId, Stopped> {
         match self.post(Effect::NewId).await {
             Some(Answered::NewId(id)) => Ok(id),
             _ => Err(Stopped::Misuse),
@@ -234,8 +249,27 @@ impl Host for Post {
             Stopped::Host(number) if self.0.borrow().refused == Some(number) => {}
             error => return Err(error),
         }
-        self.0.borrow_mut().survived.push(error);
+        self.failed(error);
         Ok(())
+    }
+
+    fn emit(&mut self, event: Event) {
+        self.0.borrow_mut().told.push(Told::Event(event));
+    }
+
+    fn retire(&mut self, id: &SessionId) {
+        self.0.borrow_mut().told.push(Told::Retired(id.clone()));
+    }
+
+    fn failed(&mut self, error: Stopped) {
+        self.0.borrow_mut().told.push(Told::Failed(error));
+    }
+
+    fn unreadable(error: Stopped) -> Result<Error, Stopped> {
+        match error {
+            Stopped::Core(error) => Ok(error),
+            error => Err(error),
+        }
     }
 
     async fn call(&mut self, call: Call<'_>) -> Result<Reply, Failed<Stopped>> {
@@ -272,6 +306,8 @@ impl From<Call<'_>> for Asked {
     fn from(call: Call<'_>) -> Self {
         let (kind, key, expected, text, ttl, owned) = match call {
             Call::Read(key) => (Question::Read, key, None, "", Ttl::Infinite, false),
+            Call::ReadTwo(key, list) => (Question::ReadTwo, key, None, list, Ttl::Infinite, false),
+            Call::Clock(key) => (Question::Clock, key, None, "", Ttl::Infinite, false),
             Call::Create { key, text, ttl, owned } => {
                 (Question::Create, key, None, text, ttl, owned)
             }

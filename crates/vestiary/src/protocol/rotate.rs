@@ -151,7 +151,11 @@ async fn create<H: Host>(
     owned: bool,
 ) -> Result<(SessionId, Record), H::Error> {
     for _ in 0..IDS {
-        let id = calls.host.new_id().await?;
+        let user = match reason {
+            Reason::Privilege(record, _) => record.meta().user.as_ref(),
+            Reason::Renewal(_) => current.meta().user.as_ref(),
+        };
+        let id = calls.new_id(user).await?;
         // Each attempt has its own write ID: under one there is never but one record.
         let (mark, now) = (write_id(calls.host)?, calls.host.now());
         let (record, ttl) = match reason {
@@ -205,7 +209,7 @@ enum Ended {
 }
 
 /// New IDs that are tried.
-const IDS: u8 = 3;
+pub(crate) const IDS: u8 = 3;
 
 /// How a rotation ends that meets a tombstone.
 fn elsewhere(record: &Record, old: &SessionId, follower: Follower) -> Result<Option<Moved>, Error> {

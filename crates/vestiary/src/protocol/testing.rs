@@ -2,7 +2,9 @@
 
 use alloc::{format, string::String, sync::Arc, vec::Vec};
 
-use super::{Answered, Asked, Doubt, Effect, Pending, Post, Question, Reply, Rules, Seen, Stopped};
+use super::{
+    Answered, Asked, Doubt, Effect, NewId, Pending, Post, Question, Reply, Rules, Seen, Stopped,
+};
 use crate::{Limits, Options, OptionsInput, Record, SessionId, Ttl, UnixMillis, WriteId};
 
 pub(super) const NOW: UnixMillis = UnixMillis(1_000);
@@ -40,7 +42,15 @@ pub(super) fn rules() -> Arc<Rules> {
     let options = OptionsInput { hash_ids: false, ..OptionsInput::default() };
     let options = Arc::new(Options::new(options).unwrap());
     let default_ttl = Ttl::Millis(10_000);
-    Arc::new(Rules { options, seals: None, migrates: false, resends: true, default_ttl })
+    Arc::new(Rules {
+        options,
+        keys: None,
+        seals: None,
+        atomic: true,
+        migrates: false,
+        resends: true,
+        default_ttl,
+    })
 }
 
 /// An operation, and the surroundings that the test gives it.
@@ -67,7 +77,7 @@ impl<T: core::fmt::Debug> Driven<T> {
             Effect::Sleep(_) => self.effect(Answered::Slept),
             Effect::NewId => {
                 self.new_id += 1;
-                self.effect(Answered::NewId(id(self.new_id - 1)))
+                self.effect(Answered::NewId(NewId::Random(id(self.new_id - 1))))
             }
             effect => effect,
         }

@@ -76,7 +76,9 @@ impl Schedule {
         let mut chance = Chance(seed);
         let rules = Arc::new(Rules {
             options: Options::new(OptionsInput::default()).unwrap().into(),
+            keys: None,
             seals: None,
+            atomic: true,
             migrates: false,
             resends: false,
             default_ttl: Ttl::Millis(3_600_000),

@@ -8,8 +8,8 @@ use vestiary::{
     Format, Handle, Limits, Meta, Options, OptionsInput, Record, SessionId, Ttl, UnixMillis,
     WriteId,
     protocol::{
-        self, Answered, Asked, Change, Effect, Lifetime, Moved, Pending, Question, Reason, Reply,
-        Rules, Seen, Stopped, UserChange, UserSessions, Written,
+        self, Answered, Asked, Change, Effect, Lifetime, Moved, NewId, Pending, Question, Reason,
+        Reply, Rules, Seen, Stopped, UserChange, UserSessions, Written,
     },
 };
 
@@ -120,7 +120,9 @@ impl Schedule {
         let options = OptionsInput { hash_ids: false, ..OptionsInput::default() };
         let rules = Rules {
             options: Options::new(options).unwrap().into(),
+            keys: None,
             seals: None,
+            atomic: true,
             migrates: false,
             resends: true,
             default_ttl: Ttl::Infinite,
@@ -348,7 +350,7 @@ impl Schedule {
                     return self.requests.push(request);
                 }
                 Effect::Sleep(_) => Answered::Slept,
-                Effect::NewId => Answered::NewId(self.chance.id()),
+                Effect::NewId => Answered::NewId(NewId::Random(self.chance.id())),
                 Effect::Compute(data) => {
                     let mut data: Value = serde_json::from_str(&data).unwrap();
                     if !data["log"].is_array() {

@@ -1,0 +1,116 @@
+use alloc::string::String;
+
+use crate::{
+    Meta, UserRef, json,
+    protocol::{Calls, Host, Place, Query, Rules, Seen, UserChange, UserSessions, change_list},
+};
+
+/// Whether a session is in its user's session list.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Admission {
+    /// It is not: it was revoked.
+    Revoked,
+    Listed,
+    /// It is, and its use has to be written there, or the list drops it.
+    Unseen,
+}
+
+/// Whether a session with this metadata is in its user's session list. A session without a user needs none.
+///
+/// # Errors
+/// The host's error if the list cannot be read, and if the store failed.
+pub(super) async fn admit<H: Host>(
+    calls: &mut Calls<'_, H>,
+    meta: &Meta,
+) -> Result<Admission, H::Error> {
+    let Some(user) = &meta.user else { return Ok(Admission::Listed) };
+    let key = list_key(calls.rules, user);
+    let text = calls.ask(Place::List(&key), Query::Read).await?;
+    let text = calls.text(text)?;
+    let sessions = match &text {
+        Some(text) => UserSessions::decode(text)?,
+        None => UserSessions::default(),
+    };
+    if !sessions.knows(&user.handle) {
+        // A replica may not have heard of the login yet. The store's answer to a write is certain.
+        let is_listed = calls.rules.atomic && note_use(calls.host, calls.rules, meta).await?;
+        return Ok(if is_listed { Admission::Listed } else { Admission::Revoked });
+    }
+    let now = calls.host.now();
+    let ttl = calls.rules.lifetime(Some(meta), now).ttl;
+    let is_unseen = sessions.is_stale(&user.handle, ttl, now);
+    Ok(if is_unseen { Admission::Unseen } else { Admission::Listed })
+}
+
+/// Whether a session with this metadata is in its user's session list. A session without a user needs none.
+///
+/// # Errors
+/// The host's error if the list cannot be read, and if the store failed.
+pub async fn is_listed<H: Host>(
+    host: &mut H,
+    rules: &Rules,
+    meta: &Meta,
+) -> Result<bool, H::Error> {
+    Ok(admit(&mut Calls::new(host, rules), meta).await? != Admission::Revoked)
+}
+
+/// Whether a session that is about to be written is in its user's session list. Its use is written there, too, if that
+/// has to be done.
+///
+/// # Errors
+/// As [`admit`].
+pub(super) async fn admit_write<H: Host>(
+    host: &mut H,
+    rules: &Rules,
+    session: &Seen,
+) -> Result<bool, H::Error> {
+    let meta = session.record.meta();
+    if meta.user.is_none() {
+        return Ok(true);
+    }
+    match admit(&mut Calls::new(host, rules), meta).await? {
+        Admission::Listed => Ok(true),
+        Admission::Revoked => Ok(false),
+        Admission::Unseen => match note_use(host, rules, meta).await {
+            Ok(is_listed) => Ok(is_listed),
+            // It was listed. That its use is not written is no reason to refuse it.
+            Err(error) => {
+                host.failed(error);
+                Ok(true)
+            }
+        },
+    }
+}
+
+/// Writes in the user's session list that a session with this metadata is used. False if it is not in the list: it was
+/// revoked.
+///
+/// # Errors
+/// As [`admit`].
+pub(super) async fn note_use<H: Host>(
+    host: &mut H,
+    rules: &Rules,
+    meta: &Meta,
+) -> Result<bool, H::Error> {
+    let Some(user) = &meta.user else { return Ok(true) };
+    let change = UserChange::Seen(user.handle.clone());
+    Ok(change_list(host, rules, &list_key(rules, user), &change, Some(meta)).await?.made)
+}
+
+/// Takes a session out of its user's session list.
+///
+/// # Errors
+/// As [`admit`].
+pub(super) async fn leave<H: Host>(
+    host: &mut H,
+    rules: &Rules,
+    user: &UserRef,
+) -> Result<(), H::Error> {
+    let change = UserChange::Remove(user.handle.clone());
+    change_list(host, rules, &list_key(rules, user), &change, None).await.map(drop)
+}
+
+/// The key of a user's session list in the store.
+fn list_key(rules: &Rules, user: &UserRef) -> String {
+    rules.options.user_key(&json::unquoted(&user.name).unwrap_or_default())
+}

@@ -1,0 +1,18 @@
+//! A session through its life: opened, saved, renewed, logged in and out.
+//!
+//! Each operation is an `async fn` over a [`Host`](crate::protocol::Host), made of those of
+//! [`protocol`](crate::protocol). It asks the user's session list wherever that counts: a session that is not in it was
+//! revoked, whatever its record says. Both products run these operations; neither has a rule of its own about records
+//! and lists.
+
+mod admission;
+mod identity;
+mod open;
+mod user;
+mod write;
+
+pub use admission::is_listed;
+pub use identity::{Renewed, renew, supersede};
+pub use open::{Found, Opened, Opening, Spent, current, is_current, is_revoked, open, tidy};
+pub use user::{Join, Login, end_all, enter, list, login, revoke};
+pub use write::{create, new_record, save, touch};

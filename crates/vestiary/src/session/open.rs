@@ -1,0 +1,263 @@
+use alloc::{boxed::Box, vec::Vec};
+
+use super::admission::{Admission, admit, leave, note_use};
+use crate::{
+    Error, Event, Follower, Lead, SessionId, UnixMillis,
+    constants::RENEWALS,
+    protocol::{Calls, Doubt, Host, Place, Query, Rules, Seen, host::Answer},
+};
+
+/// The result of [`open`].
+#[derive(Debug)]
+pub struct Opening {
+    /// The session, or the reason why there is none.
+    pub found: Found,
+    /// The IDs of cookies whose sessions have ended. Once the visitor has another session, no late response may remove its
+    /// cookie because of them.
+    pub lost: Vec<SessionId>,
+    /// Records that count for nothing any more, for [`tidy`].
+    pub spent: Vec<Spent>,
+}
+
+/// The session that cookies lead to.
+#[derive(Debug)]
+pub enum Found {
+    /// A session that may be used.
+    Session(Box<Opened>),
+    /// The tombstone under an ID that is out of use. It leads a logout to the session, and nothing else.
+    Retired(Box<Seen>),
+    /// A session that another instance of the application may be able to read, and this one cannot: neither its
+    /// record nor its cookie may be written over.
+    Unreadable(Error),
+    /// A session that has expired. The cookie attributes in its record say how to remove the cookie from the browser.
+    Expired(Box<Seen>),
+    /// None.
+    Nobody,
+}
+
+/// A session that may be used.
+#[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts, not the states of one machine"
+)]
+pub struct Opened {
+    /// The session.
+    pub session: Seen,
+    /// The cookie has an earlier ID of the session.
+    pub renewed: bool,
+    /// The session is to be renewed.
+    pub due: bool,
+    /// Its record has to be written again, or it would expire though it is used.
+    pub stale: bool,
+    /// Its use has to be written in its user's session list, or the list drops it.
+    pub unseen: bool,
+}
+
+/// A record that counts for nothing any more.
+#[derive(Debug)]
+pub struct Spent {
+    /// The record.
+    pub session: Seen,
+    /// It has an entry in its user's session list.
+    pub is_listed: bool,
+}
+
+/// Finds the session of one of these IDs, the first that may be used: those of the genuine cookies of a request.
+///
+/// Emits an event for each that leads to no session. A pointer is followed as long as its grace period lasts.
+///
+/// # Errors
+/// The host's error if the store failed. A record that cannot be read is no session.
+pub async fn open<H: Host>(
+    host: &mut H,
+    rules: &Rules,
+    ids: &[SessionId],
+) -> Result<Opening, H::Error> {
+    let mut opening = Opening { found: Found::Nobody, lost: Vec::new(), spent: Vec::new() };
+    for id in ids {
+        let found = follow(host, rules, id, &mut opening).await?;
+        let is_better = match (&found, &opening.found) {
+            (Found::Session(_), _) => {
+                opening.found = found;
+                break;
+            }
+            (Found::Unreadable(_), _)
+            | (Found::Expired(_), Found::Nobody)
+            | (Found::Retired(_), Found::Nobody | Found::Expired(_)) => true,
+            _ => false,
+        };
+        if is_better {
+            opening.found = found;
+        }
+    }
+    Ok(opening)
+}
+
+/// Removes a record that counts for nothing any more, and its entry in its user's session list. That it fails is an
+/// event: nothing depends on it.
+pub async fn tidy<H: Host>(host: &mut H, rules: &Rules, spent: &Spent) {
+    let Spent { session: Seen { id, record, .. }, is_listed } = spent;
+    let mut calls = Calls::new(host, rules);
+    let error = match calls.ask(Place::Session(id), Query::Remove(record.write_id())).await {
+        Ok(Answer::Unknown) => Some(calls.gave_up()),
+        removed => removed.err(),
+    };
+    if let Some(error) = error {
+        host.failed(error);
+    }
+    if let Some(user) = record.meta().user.as_ref().filter(|_| *is_listed)
+        && let Err(error) = leave(host, rules, user).await
+    {
+        host.failed(error);
+    }
+}
+
+/// The session that an ID leads to now, over renewals, for a request that had the session open before. `None` if it has
+/// ended.
+///
+/// # Errors
+/// The host's error if a record cannot be read, and if the store failed.
+pub async fn current<H: Host>(
+    host: &mut H,
+    rules: &Rules,
+    id: SessionId,
+) -> Result<Option<Seen>, H::Error> {
+    let mut next = id;
+    for _ in 0..=RENEWALS {
+        let Some(session) = load(&mut Calls::new(host, rules), &next).await? else {
+            return Ok(None);
+        };
+        next = match session.record.lead(&next, Follower::Admitted)? {
+            Lead::Here => return Ok(Some(session)),
+            Lead::To(after) => after,
+            Lead::Nowhere => return Ok(None),
+        };
+    }
+    Err(host.doubt(Doubt::Busy))
+}
+
+/// Whether the store has a session under this ID: it was neither ended nor given another ID.
+///
+/// # Errors
+/// The host's error if the store failed. A session that cannot be read is none.
+pub async fn is_current<H: Host>(
+    host: &mut H,
+    rules: &Rules,
+    id: &SessionId,
+) -> Result<bool, H::Error> {
+    let mut calls = Calls::new(host, rules);
+    let is_current = match load(&mut calls, id).await {
+        Ok(Some(session)) if matches!(session.record.next(id), Ok(None)) => {
+            admit(&mut calls, session.record.meta()).await
+        }
+        Ok(_) => return Ok(false),
+        Err(error) => Err(error),
+    };
+    match is_current {
+        Ok(admission) => Ok(admission != Admission::Revoked),
+        Err(error) => H::unreadable(error).map(|_| false),
+    }
+}
+
+/// Writes that a session is used in its user's session list, which [`Opened::unseen`] asks for. True if it is not in the
+/// list any more: it was revoked, and its record is removed.
+///
+/// # Errors
+/// The host's error if the store failed. That is no reason to refuse the session: the next request tries again.
+pub async fn is_revoked<H: Host>(
+    host: &mut H,
+    rules: &Rules,
+    session: &Seen,
+) -> Result<bool, H::Error> {
+    if note_use(host, rules, session.record.meta()).await? {
+        return Ok(false);
+    }
+    host.retire(&session.id);
+    host.emit(Event::Revoked);
+    tidy(host, rules, &Spent { session: session.clone(), is_listed: false }).await;
+    Ok(true)
+}
+
+/// The record under an ID, whatever it is.
+async fn load<H: Host>(calls: &mut Calls<'_, H>, id: &SessionId) -> Result<Option<Seen>, H::Error> {
+    let hint = calls.hint(id);
+    let query = hint.as_deref().map_or(Query::Read, Query::ReadAhead);
+    let answer = calls.ask(Place::Session(id), query).await?;
+    let Some(text) = calls.text(answer)? else { return Ok(None) };
+    let record = calls.rules.record(text)?;
+    Ok(Some(Seen { id: id.clone(), record, at: calls.at }))
+}
+
+/// Where one of the cookies leads, over renewals.
+async fn follow<H: Host>(
+    host: &mut H,
+    rules: &Rules,
+    id: &SessionId,
+    opening: &mut Opening,
+) -> Result<Found, H::Error> {
+    let mut calls = Calls::new(host, rules);
+    let mut next = id.clone();
+    for _ in 0..=RENEWALS {
+        let session = match load(&mut calls, &next).await {
+            Ok(Some(session)) => session,
+            Ok(None) => {
+                host.emit(Event::Unknown);
+                opening.lost.push(id.clone());
+                return Ok(Found::Nobody);
+            }
+            Err(error) => return Ok(unreadable(host, H::unreadable(error)?)),
+        };
+        let now = calls.host.now();
+        match session.record.lead(&next, Follower::Cookie(now)) {
+            Ok(Lead::Here) => return live(calls, session, now, id, opening).await,
+            Ok(Lead::To(after)) => next = after,
+            Ok(Lead::Nowhere) => {
+                host.emit(Event::Reuse);
+                return Ok(Found::Retired(session.into()));
+            }
+            Err(error) => return Ok(unreadable(host, error)),
+        }
+    }
+    Ok(Found::Nobody)
+}
+
+/// The session of a record, if it has not expired and its user has not revoked it.
+async fn live<H: Host>(
+    mut calls: Calls<'_, H>,
+    session: Seen,
+    now: UnixMillis,
+    cookie: &SessionId,
+    opening: &mut Opening,
+) -> Result<Found, H::Error> {
+    let (meta, timeouts) = (session.record.meta(), *calls.rules.options.timeouts());
+    if timeouts.is_over(meta, now) {
+        calls.host.emit(Event::Expired);
+        opening.lost.push(cookie.clone());
+        opening.spent.push(Spent { session: session.clone(), is_listed: true });
+        return Ok(Found::Expired(session.into()));
+    }
+    let unseen = match admit(&mut calls, meta).await {
+        Ok(admission @ (Admission::Listed | Admission::Unseen)) => admission == Admission::Unseen,
+        Ok(Admission::Revoked) => {
+            calls.host.emit(Event::Revoked);
+            opening.lost.push(cookie.clone());
+            opening.spent.push(Spent { session, is_listed: false });
+            return Ok(Found::Nobody);
+        }
+        // No list is given up: one that cannot be read here, another instance may be able to read.
+        Err(error) => {
+            let error = H::unreadable(error)?;
+            calls.host.emit(Event::Unreadable { code: error.code() });
+            return Ok(Found::Unreadable(error));
+        }
+    };
+    let (due, stale) = (timeouts.wants_renewal(meta, now), timeouts.is_stale(meta, now));
+    let renewed = session.id != *cookie;
+    Ok(Found::Session(Opened { session, renewed, due, stale, unseen }.into()))
+}
+
+fn unreadable<H: Host>(host: &mut H, error: Error) -> Found {
+    host.emit(Event::Unreadable { code: error.code() });
+    if error.may_be_read_elsewhere() { Found::Unreadable(error) } else { Found::Nobody }
+}

@@ -1,0 +1,185 @@
+use alloc::{boxed::Box, vec::Vec};
+
+use super::{
+    admission::leave,
+    identity::supersede,
+    write::{create, new_record},
+};
+use crate::{
+    Event, Handle, Ttl, UnixMillis, UserRef, json,
+    protocol::{
+        Calls, Host, OwnEnd, Place, Proof, Query, Rules, Seen, UserChange, UserSession,
+        UserSessions, change_list,
+    },
+};
+
+/// A login.
+pub struct Join<'a> {
+    /// The application's name for the user.
+    pub name: &'a str,
+    /// The application's label for the session.
+    pub label: Option<&'a str>,
+    /// When the visitor proved who it is, by this server's clock.
+    pub proven: UnixMillis,
+    /// The end of all sessions of the user by the same request.
+    pub own_end: Option<OwnEnd>,
+    /// The most sessions a user may have.
+    pub most: usize,
+}
+
+/// The result of [`login`].
+#[derive(Debug)]
+pub enum Login {
+    /// The session.
+    Done(Box<Seen>),
+    /// All sessions of the user were ended while the login was under way: nothing was stored.
+    Outdated,
+}
+
+/// Logs a user in: a new session with this data in place of the visitor's. It is in the user's session list before it is
+/// stored.
+///
+/// # Errors
+/// The host's error if the name is none ([`UserSessions::check_name`]), if the data cannot be stored, and if the store
+/// failed: then there is no new session, and no entry for it unless the store failed twice.
+pub async fn login<H: Host>(
+    host: &mut H,
+    rules: &Rules,
+    old: Option<Seen>,
+    join: &Join<'_>,
+    data: &str,
+) -> Result<Login, H::Error> {
+    let Some(user) = enter(host, rules, join).await? else { return Ok(Login::Outdated) };
+    match begin(host, rules, old, user.clone(), data).await {
+        Ok(session) => Ok(Login::Done(session)),
+        Err(error) => {
+            // It may be listed, and is not stored. That this fails must not hide why.
+            let _ = leave(host, rules, &user).await;
+            Err(error)
+        }
+    }
+}
+
+/// Puts a new session on its user's session list, before it is stored. `None` if all sessions of the user were ended
+/// since the visitor proved who it is.
+///
+/// # Errors
+/// As [`login`].
+pub async fn enter<H: Host>(
+    host: &mut H,
+    rules: &Rules,
+    join: &Join<'_>,
+) -> Result<Option<UserRef>, H::Error> {
+    UserSessions::check_name(join.name)?;
+    let user = UserRef { name: json::quoted(join.name), handle: new_handle(host)? };
+    let key = rules.options.user_key(join.name);
+    let store = Calls::new(host, rules).clock(&key).await?;
+    let proof = Proof { at: join.proven, here: host.now(), store, own_end: join.own_end };
+    let Some(since) = proof.since() else { return Ok(None) };
+    let change = UserChange::Add {
+        handle: user.handle.clone(),
+        label: join.label.map(UserSessions::label),
+        since,
+        most: join.most,
+    };
+    match change_list(host, rules, &key, &change, None).await {
+        Ok(changed) => Ok(changed.made.then_some(user)),
+        Err(error) => {
+            // It may be listed, and is not stored. That this fails must not hide why.
+            let _ = leave(host, rules, &user).await;
+            Err(error)
+        }
+    }
+}
+
+/// Stores the new session, and ends the one before it.
+async fn begin<H: Host>(
+    host: &mut H,
+    rules: &Rules,
+    old: Option<Seen>,
+    user: UserRef,
+    data: &str,
+) -> Result<Box<Seen>, H::Error> {
+    let record = new_record(host, rules, data, Some(user), None)?;
+    let before = old.as_ref().and_then(|old| old.record.meta().user.clone());
+    let next = match old {
+        Some(old) => supersede(host, rules, old, &record, Ttl::Infinite).await?,
+        None => None,
+    };
+    let session = if let Some(session) = next {
+        session
+    } else {
+        let session = create(host, rules, record).await?;
+        host.emit(Event::Created);
+        session
+    };
+    if let Some(user) = &before {
+        leave(host, rules, user).await?;
+    }
+    Ok(session)
+}
+
+/// The sessions of a user that have not expired, the one that was used last first.
+///
+/// # Errors
+/// The host's error if the list cannot be read, and if the store failed.
+pub async fn list<H: Host>(
+    host: &mut H,
+    rules: &Rules,
+    name: &str,
+) -> Result<Vec<UserSession>, H::Error> {
+    UserSessions::check_name(name)?;
+    let key = rules.options.user_key(name);
+    let mut calls = Calls::new(host, rules);
+    let answer = calls.ask(Place::List(&key), Query::Read).await?;
+    let Some(text) = calls.text(answer)? else { return Ok(Vec::new()) };
+    let mut sessions = UserSessions::decode(&text)?;
+    sessions.sweep(host.now());
+    Ok(sessions.sessions().iter().rev().cloned().collect())
+}
+
+/// Ends one session of a user.
+///
+/// # Errors
+/// As [`list`].
+pub async fn revoke<H: Host>(
+    host: &mut H,
+    rules: &Rules,
+    name: &str,
+    handle: &Handle,
+) -> Result<(), H::Error> {
+    UserSessions::check_name(name)?;
+    let key = rules.options.user_key(name);
+    change_list(host, rules, &key, &UserChange::Remove(handle.clone()), None).await.map(drop)
+}
+
+/// Ends all sessions of a user but `keep`, and keeps logins out that are under way: when, and when that was done before.
+///
+/// # Errors
+/// As [`list`].
+pub async fn end_all<H: Host>(
+    host: &mut H,
+    rules: &Rules,
+    name: &str,
+    keep: Option<Handle>,
+) -> Result<OwnEnd, H::Error> {
+    UserSessions::check_name(name)?;
+    let key = rules.options.user_key(name);
+    let store = Calls::new(host, rules).clock(&key).await?;
+    let at = store.unwrap_or_else(|| host.now());
+    let changed = change_list(host, rules, &key, &UserChange::End { keep, at }, None).await?;
+    Ok(OwnEnd { at, before: changed.ended_before.unwrap_or_default() })
+}
+
+fn new_handle<H: Host>(host: &mut H) -> Result<Handle, H::Error> {
+    let mut entropy = [0; crate::WriteId::ENTROPY];
+    host.fill(&mut entropy)?;
+    Ok(Handle::from_entropy(&entropy))
+}
+
+/// Shows no label: it is a value of the application.
+impl core::fmt::Debug for Join<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Join").field("proven", &self.proven).finish_non_exhaustive()
+    }
+}
