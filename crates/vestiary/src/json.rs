@@ -316,6 +316,7 @@ impl<'t> Walk<'t> {
         }
     }
 
+    #[inline]
     fn word(&self, at: usize, word: &[u8]) -> Option<usize> {
         self.rest(at).starts_with(word).then_some(at + word.len())
     }

@@ -390,14 +390,17 @@ impl Entry {
         Some(Self { text: text.into(), key: length, deadline, bound })
     }
 
+    #[inline]
     fn key(&self) -> &str {
         self.parts().0
     }
 
+    #[inline]
     fn record(&self) -> &str {
         self.parts().1
     }
 
+    #[inline]
     fn parts(&self) -> (&str, &str) {
         let key = usize::try_from(self.key).unwrap_or_default();
         self.text.split_at_checked(key).unwrap_or_default()
