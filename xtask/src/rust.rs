@@ -38,6 +38,9 @@ pub(crate) fn checks(progress: &Progress, exchange: Option<Exchange>) -> anyhow:
     match exchange {
         None => progress.tests("Rust tests", |log| {
             cargo(&["test", "--workspace", "--locked"]).logged(log)?;
+            cargo(&["test", "--locked", "-p", "vestiary", "--features", "seeded-faults"])
+                .args(["--test", "schedules", "faults::"])
+                .logged(log)?;
             Ok(passed(log))
         })?,
         Some(Exchange { servers, service }) => {

@@ -25,7 +25,7 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
-#[cfg(test)]
+#[cfg(any(test, feature = "seeded-faults"))]
 extern crate std;
 
 pub mod constants;

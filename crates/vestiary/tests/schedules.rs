@@ -21,8 +21,13 @@
 mod chance;
 #[path = "schedules/checks.rs"]
 mod checks;
+#[cfg(feature = "seeded-faults")]
+#[path = "schedules/faults.rs"]
+mod faults;
 #[path = "schedules/lists.rs"]
 mod lists;
+#[path = "schedules/operations.rs"]
+mod operations;
 #[path = "schedules/play.rs"]
 mod play;
 #[path = "schedules/store.rs"]

@@ -1,7 +1,8 @@
 use alloc::{borrow::Cow, boxed::Box, string::String, vec::Vec};
 
 use super::{
-    Host, Rules, TRIES, Terms,
+    Fault, Host, Rules, TRIES, Terms,
+    fault::{self, seeded},
     host::{Answer, Body, Calls, Doubt, Place, Query, write_id},
     is_proof,
 };
@@ -124,6 +125,7 @@ pub async fn commit<H: Host>(
                 tries += 1;
                 match calls.ask(Place::Session(&id), Query::Read).await? {
                     Answer::Text(text) => Some((rules.record(text)?, calls.host.now())),
+                    Answer::Gone if seeded(Fault::SaveTrustsReplica) => return Ok(Written::Gone),
                     // A replica may not have it yet. What the store says of a write is certain.
                     Answer::Gone => None,
                     _ => continue,
@@ -135,7 +137,7 @@ pub async fn commit<H: Host>(
             let mut mine = attempts.iter().filter(|attempt| record.has_write(&attempt.mark));
             done = done.or(mine.next().map(|attempt| attempt.merges));
             let follower = if admitted { Follower::Admitted } else { Follower::Cookie(now) };
-            match record.lead(&id, follower)? {
+            match fault::lead(&record, &id, follower, Fault::SaveFollowsLogin)? {
                 // A login took the ID away: a request that holds the old one may write nothing.
                 Lead::Nowhere => return Ok(Written::Gone),
                 Lead::To(next) => {
@@ -151,7 +153,8 @@ pub async fn commit<H: Host>(
             if terms.timeouts.is_over(record.meta(), now) {
                 return Ok(Written::Gone);
             }
-            if !attempts.iter().all(|attempt| attempt.is_settled_by(&record)) {
+            let is_settled = attempts.iter().all(|attempt| attempt.is_settled_by(&record));
+            if !is_settled && !seeded(Fault::SettledIgnored) {
                 // A replica's old record; or so much was written since that nobody knows any more. To try again could
                 // be to do it twice.
                 silent += 1;
@@ -165,9 +168,13 @@ pub async fn commit<H: Host>(
         let answer = if here {
             let data = match change {
                 Change::Rerun => calls.host.compute(current.data()).await?.into(),
+                Change::Merge { mine, .. } if seeded(Fault::SaveOverwrites) => mine.into(),
                 Change::Merge { base, mine } => merged_data(base, mine, current.data())?,
             };
-            let (mark, now) = (write_id(calls.host)?, calls.host.now());
+            let (mut mark, now) = (write_id(calls.host)?, calls.host.now());
+            if let Some(first) = attempts.first().filter(|_| seeded(Fault::OneWriteId)) {
+                mark = first.mark.clone();
+            }
             let (meta, shown, ttl) = terms.stamped(current.meta().without_writes(), now)?;
             let record =
                 current.rewritten(terms.format, mark.clone(), &shown, &data, meta, terms.limits)?;
@@ -179,7 +186,8 @@ pub async fn commit<H: Host>(
                 let session = Seen { id, record, at: calls.at }.into();
                 return Ok(Written::Saved { session, merged: merges, reread: calls.count > 1 });
             }
-            let (expected, doubtful) = (expected.cloned(), answer == Answer::Unknown);
+            let doubtful = answer == Answer::Unknown && !seeded(Fault::SaveForgetsDoubt);
+            let expected = expected.cloned();
             attempts.push(Attempt { expected, mark, doubtful, merges });
             answer
         } else {

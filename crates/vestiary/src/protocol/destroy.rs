@@ -1,5 +1,6 @@
 use super::{
-    Host, Rules, Seen, TRIES, UserChange, change_list,
+    Fault, Host, Rules, Seen, TRIES, UserChange, change_list,
+    fault::{self, seeded},
     host::{Answer, Calls, Doubt, Place, Query},
     is_proof,
 };
@@ -30,8 +31,12 @@ pub async fn destroy<H: Host>(
     // The ID whose pointer led here.
     let mut pointer = None;
     let mut tries = 0;
-    let mut looks = match record.next(&id) {
+    let mut looks = match fault::pointer(&record, &id) {
         Ok(Some((next, Some(_)))) => {
+            #[cfg(feature = "seeded-faults")]
+            if seeded(Fault::LogoutRemovesTombstone) {
+                calls.ask(Place::Session(&id), Query::Remove(expected.as_ref())).await?;
+            }
             pointer = Some(core::mem::replace(&mut id, next));
             true
         }
@@ -44,9 +49,14 @@ pub async fn destroy<H: Host>(
             match calls.ask(Place::Session(&id), Query::Read).await? {
                 Answer::Text(text) => {
                     let record = rules.record(text)?;
-                    match record.next(&id) {
+                    match fault::pointer(&record, &id) {
                         Ok(None) => {}
                         Ok(Some((next, Some(_)))) => {
+                            #[cfg(feature = "seeded-faults")]
+                            if seeded(Fault::LogoutRemovesTombstone) {
+                                let query = Query::Remove(record.write_id());
+                                calls.ask(Place::Session(&id), query).await?;
+                            }
                             pointer = Some(core::mem::replace(&mut id, next));
                             expected = None;
                             again(&mut calls, &mut tries)?;
@@ -59,6 +69,7 @@ pub async fn destroy<H: Host>(
                     expected = record.write_id().cloned();
                     (read_at, pointer) = (calls.host.now(), None);
                 }
+                Answer::Gone if seeded(Fault::LogoutTrustsReplica) => return Ok(id),
                 // A replica may not have it yet. The answer to a removal is certain.
                 Answer::Gone => {}
                 _ => {
@@ -67,9 +78,17 @@ pub async fn destroy<H: Host>(
                 }
             }
         }
-        leaving.leave(calls.host, rules, owner.as_ref()).await?;
+        if !seeded(Fault::RemovesBeforeLeaving) {
+            leaving.leave(calls.host, rules, owner.as_ref()).await?;
+        }
         match calls.ask(Place::Session(&id), Query::Remove(expected.as_ref())).await? {
+            #[cfg(feature = "seeded-faults")]
+            Answer::Done if seeded(Fault::RemovesBeforeLeaving) => {
+                leaving.leave(calls.host, rules, owner.as_ref()).await?;
+                return Ok(id);
+            }
             Answer::Done => return Ok(id),
+            Answer::Unknown if seeded(Fault::LogoutTrustsLostReply) => return Ok(id),
             Answer::Gone => break,
             _ => again(&mut calls, &mut tries)?,
         }

@@ -4,7 +4,7 @@ use alloc::{
     sync::Arc,
 };
 
-use super::Lifetime;
+use super::{Fault, Lifetime, fault::seeded};
 use crate::{
     Error, Event, KeyRing, Meta, Options, Record, SealRing, SessionId, Ttl, UnixMillis, UserRef,
     WriteId, json,
@@ -417,7 +417,8 @@ impl<'h, H: Host> Calls<'h, H> {
         if writes {
             self.lost_writes = 0;
         }
-        if answer == Answer::Conflict && self.took > RESENT && self.rules.resends {
+        let resends = self.rules.resends && !seeded(Fault::ResendCertain);
+        if answer == Answer::Conflict && self.took > RESENT && resends {
             // The client may have lost its connection, and sent it again: what was there may be ours.
             let host = &mut *self.host;
             self.failure.get_or_insert_with(|| host.doubt(Doubt::Unsaid));

@@ -1,7 +1,8 @@
 use alloc::boxed::Box;
 
 use super::{
-    Host, REMEMBERED, Rules, Seen, TRIES, Terms,
+    Fault, Host, REMEMBERED, Rules, Seen, TRIES, Terms,
+    fault::seeded,
     host::{Answer, Body, Calls, Doubt, Place, Query, write_id},
     is_proof,
 };
@@ -53,12 +54,16 @@ pub async fn rotate<H: Host>(
             return Err(Error::ExpressRenewal.into());
         }
         Reason::Renewal(grace) => Some(*grace),
-        Reason::Privilege(..) => None,
+        Reason::Privilege(..) => seeded(Fault::LoginLeavesPointer).then(|| now.plus(30_000)),
     };
     if terms.timeouts.is_over(current.meta(), now) {
         return Ok(Moved::Gone);
     }
     let mut calls = Calls::new(host, rules);
+    #[cfg(feature = "seeded-faults")]
+    if seeded(Fault::RetiresFirst) {
+        return retired_first(calls, &old, &current, &reason, owned).await;
+    }
     let (new, mut successor) = create(&mut calls, &current, &reason, &terms, owned).await?;
     let retirement = write_id(calls.host)?;
     // The old record may be retired, or be retired yet, by a request whose reply was lost.
@@ -67,12 +72,15 @@ pub async fn rotate<H: Host>(
     let ended = 'ended: loop {
         let now = calls.host.now();
         let tombstone = current.retired(retirement.clone(), &old, &new, grace)?;
-        let life = grace.map_or(0, |grace| grace.since(now)).max(REMEMBERED);
+        let least = if seeded(Fault::ShortTombstone) { 1_000 } else { REMEMBERED };
+        let life = grace.map_or(0, |grace| grace.since(now)).max(least);
         let query = Query::Replace(current.write_id(), Body::Record(&tombstone), Ttl::Millis(life));
         match calls.ask(Place::Session(&old), query).await? {
             Answer::Done => break Ended::Retired,
             Answer::Gone => break Ended::Vanished,
-            answer => doubt |= answer == Answer::Unknown,
+            answer => {
+                doubt |= answer == Answer::Unknown && !seeded(Fault::RotationForgetsDoubt);
+            }
         }
         // Another request wrote the old record meanwhile, or the reply was lost.
         loop {
@@ -89,7 +97,8 @@ pub async fn rotate<H: Host>(
             if record.has_write(&retirement) {
                 break 'ended Ended::Retired;
             }
-            if let Some(elsewhere) = elsewhere(&record, &old, Follower::Admitted)? {
+            let elsewhere = elsewhere(&record, &old, Follower::Admitted)?;
+            if let Some(elsewhere) = elsewhere.filter(|_| !seeded(Fault::RetiresTombstone)) {
                 break 'ended Ended::Dropped(elsewhere);
             }
             let known = current.write_id();
@@ -104,13 +113,17 @@ pub async fn rotate<H: Host>(
             doubt = false;
             current = record;
             read_at = calls.host.now();
-            if grace.is_none() {
+            if grace.is_none() || seeded(Fault::CarriesNothing) {
                 break;
             }
             // The data goes along, so what was written meanwhile goes, too. A write ID of its own: a request that has
             // read the new record as it was must not write over this one.
             let now = calls.host.now();
-            let (carried, ttl) = renewed(&current, write_id(calls.host)?, &terms, now)?;
+            let mut mark = write_id(calls.host)?;
+            if let Some(known) = successor.write_id().filter(|_| seeded(Fault::CarriesWriteId)) {
+                mark = known.clone();
+            }
+            let (carried, ttl) = renewed(&current, mark, &terms, now)?;
             if !carry(&mut calls, &new, successor.write_id(), &carried, ttl, &mut tries).await? {
                 break 'ended Ended::GaveUp;
             }
@@ -173,6 +186,35 @@ async fn create<H: Host>(
         }
     }
     Err(calls.gave_up())
+}
+
+/// A rotation in the wrong order.
+#[cfg(feature = "seeded-faults")]
+async fn retired_first<H: Host>(
+    mut calls: Calls<'_, H>,
+    old: &SessionId,
+    current: &Record,
+    reason: &Reason,
+    owned: bool,
+) -> Result<Moved, H::Error> {
+    let new = calls.new_id(current.meta().user.as_ref()).await?;
+    let now = calls.host.now();
+    let terms = Terms::new(&calls.rules.options, now)?;
+    let (grace, record) = match reason {
+        Reason::Renewal(grace) => {
+            (Some(*grace), renewed(current, write_id(calls.host)?, &terms, now)?.0)
+        }
+        Reason::Privilege(record, _) => (None, (**record).clone()),
+    };
+    let tombstone = current.retired(write_id(calls.host)?, old, &new, grace)?;
+    let query =
+        Query::Replace(current.write_id(), Body::Record(&tombstone), Ttl::Millis(REMEMBERED));
+    if calls.ask(Place::Session(old), query).await? != Answer::Done {
+        return Err(calls.gave_up());
+    }
+    let query = Query::Create(Body::Record(&record), terms.ttl, owned);
+    calls.ask(Place::Session(&new), query).await?;
+    Ok(Moved::To(Seen { id: new, record, at: calls.at }.into()))
 }
 
 /// Puts what was written under the old ID meanwhile into the new record. False if that did not come about.

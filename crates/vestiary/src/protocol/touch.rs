@@ -1,7 +1,8 @@
 use alloc::boxed::Box;
 
 use super::{
-    Host, Rules, Seen, TRIES, Terms,
+    Fault, Host, Rules, Seen, TRIES, Terms,
+    fault::{self, seeded},
     host::{Answer, Calls, Doubt, Place, Query},
     is_proof,
 };
@@ -42,7 +43,8 @@ pub async fn touch<H: Host>(
         let now = calls.host.now();
         if let Some((record, at)) = found {
             let follower = if admitted { Follower::Admitted } else { Follower::Cookie(now) };
-            match record.lead(&id, follower)? {
+            match fault::lead(&record, &id, follower, Fault::TouchFollowsLogin)? {
+                Lead::Nowhere if seeded(Fault::TouchesTombstone) => {}
                 Lead::Nowhere => return Ok(None),
                 Lead::To(next) => {
                     id = next;

@@ -1,5 +1,6 @@
 use alloc::{borrow::ToOwned as _, string::String, vec::Vec};
 
+use super::{Fault, fault::seeded};
 use crate::{
     Error, Handle, Limits, Ttl, UnixMillis, WriteId, date, json,
     meta::{millis, push_name},
@@ -222,7 +223,8 @@ impl UserSessions {
         self.sessions.retain(|session| now < session.until.plus(KEPT));
         match change {
             UserChange::Add { handle, label, since, most } => {
-                if self.after.is_some_and(|after| *since < after) {
+                let is_old = self.after.is_some_and(|after| *since < after);
+                if is_old && !seeded(Fault::AdmitsOldLogin) {
                     return false;
                 }
                 let (handle, label) = (handle.clone(), label.clone());
@@ -236,7 +238,20 @@ impl UserSessions {
             }
             UserChange::Seen(handle) => {
                 let place = self.sessions.iter().position(|session| session.handle == *handle);
-                let Some(place) = place else { return false };
+                let Some(place) = place else {
+                    if seeded(Fault::SeenRelists) {
+                        let (handle, until) = (handle.clone(), lifetime.end(now, now));
+                        let (created, seen) = (now, now);
+                        self.sessions.push(UserSession {
+                            handle,
+                            created,
+                            seen,
+                            until,
+                            label: None,
+                        });
+                    }
+                    return false;
+                };
                 let session = self.sessions.remove(place);
                 let until = lifetime.end(session.created, now);
                 self.sessions.push(UserSession { seen: now, until, ..session });
@@ -244,7 +259,9 @@ impl UserSessions {
             UserChange::Remove(handle) => self.sessions.retain(|session| session.handle != *handle),
             UserChange::End { keep, at } => {
                 self.sessions.retain(|session| Some(&session.handle) == keep.as_ref());
-                self.after = Some((*at).max(self.after.unwrap_or_default()));
+                if !seeded(Fault::ForgetsEnd) {
+                    self.after = Some((*at).max(self.after.unwrap_or_default()));
+                }
             }
         }
         true

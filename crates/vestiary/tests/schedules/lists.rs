@@ -247,6 +247,8 @@ impl Schedule {
                 UserChange::Seen(_) => {}
             }
         }
+        faults.sort_unstable();
+        faults.dedup();
         faults
     }
 }

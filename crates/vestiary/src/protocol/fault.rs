@@ -1,0 +1,138 @@
+//! Faults for the tests to seed: the schedules have to find each of them.
+
+use crate::{Error, Follower, Lead, Record, SessionId, UnixMillis};
+
+/// A mistake in an operation.
+#[cfg_attr(
+    not(feature = "seeded-faults"),
+    expect(
+        dead_code,
+        unreachable_pub,
+        reason = "no other crate sees it, and not all code asks for it"
+    )
+)]
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Fault {
+    /// All attempts of a write have one write ID.
+    OneWriteId,
+    /// A save follows the pointer of a login, and writes there.
+    SaveFollowsLogin,
+    /// A save is tried again although the record does not say whether it was done.
+    SettledIgnored,
+    /// A save whose reply was lost counts as not done.
+    SaveForgetsDoubt,
+    /// A save writes over the changes of another request.
+    SaveOverwrites,
+    /// For a save, absence in a replica is proof.
+    SaveTrustsReplica,
+    /// A tombstone is followed after the grace period, too.
+    IgnoresGrace,
+    /// A request that had the session open does not follow its renewal.
+    StopsAtGrace,
+    /// The absence of a record is proof, however long ago the session was read.
+    ProofNeverAges,
+    /// A conflict of a request that may have been sent twice is certain.
+    ResendCertain,
+    /// A touch prolongs the life of a login's tombstone.
+    TouchesTombstone,
+    /// A touch follows the pointer of a login.
+    TouchFollowsLogin,
+    /// A logout does not follow a renewal.
+    LogoutStopsAtRenewal,
+    /// A logout follows the pointer of a login.
+    LogoutFollowsLogin,
+    /// For a logout, absence in a replica is proof.
+    LogoutTrustsReplica,
+    /// A logout whose reply was lost is done.
+    LogoutTrustsLostReply,
+    /// A logout removes the tombstones that it follows.
+    LogoutRemovesTombstone,
+    /// A logout removes the record before the session leaves its user's list.
+    RemovesBeforeLeaving,
+    /// The old record is retired before the new one is there.
+    RetiresFirst,
+    /// Later writes of the old record do not go along in a renewal.
+    CarriesNothing,
+    /// A record that was carried keeps the write ID of the one in its place.
+    CarriesWriteId,
+    /// A tombstone is retired again.
+    RetiresTombstone,
+    /// A rotation whose reply was lost removes the new record when it gives up.
+    RotationForgetsDoubt,
+    /// A tombstone expires when the grace period is over.
+    ShortTombstone,
+    /// The old ID leads to the session of a login.
+    LoginLeavesPointer,
+    /// A list is not read again when the reply to a write was lost.
+    ListTrustsLostReply,
+    /// A login that began before the end of all sessions is not refused.
+    AdmitsOldLogin,
+    /// The end of all sessions is not remembered.
+    ForgetsEnd,
+    /// The use of a session that was ended puts it into the list again.
+    SeenRelists,
+}
+
+#[cfg(all(feature = "seeded-faults", any(target_family = "wasm", not(debug_assertions))))]
+compile_error!(
+    "the feature `seeded-faults` breaks sessions on purpose: it is for tests in the development profile"
+);
+
+#[cfg(feature = "seeded-faults")]
+std::thread_local! {
+    static SEEDED: core::cell::Cell<Option<Fault>> = const { core::cell::Cell::new(None) };
+}
+
+impl Fault {
+    /// Puts this fault, and no other, into the operations that run on this thread.
+    #[cfg(feature = "seeded-faults")]
+    pub fn seed(fault: Option<Self>) {
+        SEEDED.set(fault);
+    }
+}
+
+/// Whether the operations have this fault. They have none without the feature `seeded-faults`.
+#[cfg(feature = "seeded-faults")]
+pub(crate) fn seeded(fault: Fault) -> bool {
+    SEEDED.get() == Some(fault)
+}
+
+#[cfg(not(feature = "seeded-faults"))]
+pub(crate) const fn seeded(_: Fault) -> bool {
+    false
+}
+
+/// [`Record::lead`], unless a fault is seeded.
+pub(super) fn lead(
+    record: &Record,
+    id: &SessionId,
+    follower: Follower,
+    follows_login: Fault,
+) -> Result<Lead, Error> {
+    let lead = record.lead(id, follower)?;
+    if cfg!(not(feature = "seeded-faults")) {
+        return Ok(lead);
+    }
+    let Some((next, grace)) = record.next(id)? else { return Ok(lead) };
+    Ok(match (follower, grace) {
+        (_, None) if seeded(follows_login) => Lead::To(next),
+        (Follower::Cookie(_), Some(_)) if seeded(Fault::IgnoresGrace) => Lead::To(next),
+        (Follower::Admitted, Some(_)) if seeded(Fault::StopsAtGrace) => Lead::Nowhere,
+        _ => lead,
+    })
+}
+
+/// [`Record::next`], unless a fault is seeded.
+pub(super) fn pointer(
+    record: &Record,
+    id: &SessionId,
+) -> Result<Option<(SessionId, Option<UnixMillis>)>, Error> {
+    Ok(match record.next(id)? {
+        Some((next, None)) if seeded(Fault::LogoutFollowsLogin) => {
+            Some((next, Some(UnixMillis(0))))
+        }
+        Some((next, Some(_))) if seeded(Fault::LogoutStopsAtRenewal) => Some((next, None)),
+        next => next,
+    })
+}
