@@ -20,20 +20,21 @@ impl Schedule {
         if self.retired_by_login.iter().any(|id| self.lives(id)) {
             faults.push("an old ID is good after a login");
         }
-        if logins.iter().any(|root| !ids(root).iter().any(|id| self.lives(id))) {
+        // In a slow schedule a tombstone expires that leads to a session whose renewal crashed before it was told.
+        let is_slow = self.kind == Kind::Slow;
+        if !is_slow && logins.iter().any(|root| !ids(root).iter().any(|id| self.lives(id))) {
             faults.push("the session of a login is ended by another request");
         }
         let logged_in = self.wants.contains(&Want::LogIn);
         let logged_out = self.wants.contains(&Want::LogOut);
         let stays = !logged_in && !logged_out;
-        // In a slow schedule the tombstone expires that leads there.
-        if stays && self.kind != Kind::Slow && !self.lives(&self.first) {
+        if stays && !is_slow && !self.lives(&self.first) {
             faults.push("a session is lost");
         }
         if stays && self.given_up {
             faults.push("a living session was taken for ended");
         }
-        if !logged_in && self.owned.is_some() && self.kind != Kind::Slow {
+        if !logged_in && self.owned.is_some() && !is_slow {
             let is_there = self.lives(&self.first);
             if !is_there && self.is_listed() {
                 faults.push("an ended session is listed");

@@ -60,6 +60,8 @@ struct Request {
     cookie: SessionId,
     /// Its cookie still led to the session when it was looked at.
     admitted: bool,
+    /// It has seen the session's own record.
+    is_open: bool,
     state: State,
     asked: Asked,
 }
@@ -99,6 +101,8 @@ pub(crate) struct Schedule {
     now: UnixMillis,
     micros: u64,
     starved: bool,
+    /// How long an ID is good that was renewed: over before others write, or long after.
+    grace: u64,
     /// The first request has written once.
     delayed: bool,
 }
@@ -126,7 +130,7 @@ impl Schedule {
             default_ttl: Ttl::Infinite,
         };
         let first = chance.id();
-        let mut store = Store::new(kin, if kind == Kind::Stale { 92 } else { 10 });
+        let mut store = Store::new(kin);
         let mut owned = None;
         // Some sessions were begun by svelte-kit-sessions, and have no write ID.
         let text = match chance.below(10) {
@@ -164,6 +168,7 @@ impl Schedule {
             Kind::Stale => wants[0] = Want::Renew,
             Kind::Plain => {}
         }
+        let grace = [0, 30, 1_000_000][chance.below(3)];
         let starved = matches!(kind, Kind::Busy | Kind::Slow) || chance.percent(30);
         let mut schedule = Self {
             seed,
@@ -188,6 +193,7 @@ impl Schedule {
             now: UnixMillis(0),
             micros: 0,
             starved,
+            grace,
             delayed: false,
             first,
         };
@@ -208,7 +214,14 @@ impl Schedule {
         self.wants.push(want);
         self.began_with.push(self.roots[cookie.expose()].clone());
         let (state, asked) = (State::Opening(want, cookie.clone()), read(&cookie));
-        self.requests.push(Request { number, cookie, admitted: true, state, asked });
+        self.requests.push(Request {
+            number,
+            cookie,
+            admitted: true,
+            is_open: false,
+            state,
+            asked,
+        });
     }
 
     pub(crate) fn play(&mut self) {
@@ -258,6 +271,9 @@ impl Schedule {
 
     fn step(&mut self, request: Request) {
         self.asks += 1;
+        // Or hardly any request would find a session.
+        let opens = matches!(request.state, State::Opening(..));
+        self.store.stale = if self.kind == Kind::Stale && !opens { 92 } else { 10 };
         self.look_at_text(&request.asked);
         let asked = request.asked.clone();
         // The first write of the first request: its reply is lost, or another one is heard.
@@ -346,6 +362,8 @@ impl Schedule {
                     }
                     // Too late, or another visitor's: it may do nothing but log out.
                     request.admitted &= leads;
+                } else {
+                    request.is_open = true;
                 }
                 let seen = Seen { id, record: found, at: self.now };
                 request.state = State::Running(self.begun(request.number, want, seen));
@@ -412,8 +430,7 @@ impl Schedule {
                     let login = record(self.chance.write(), &data);
                     Reason::Privilege(Box::new(login), Ttl::Infinite)
                 } else {
-                    // Over before others write, or long after.
-                    Reason::Renewal(self.now.plus([0, 30, 1_000_000][self.chance.below(3)]))
+                    Reason::Renewal(self.now.plus(self.grace))
                 };
                 Pending::new(async move |mut host| {
                     let moved = protocol::rotate(&mut host, &rules, seen, reason, false).await;
@@ -433,7 +450,8 @@ impl Schedule {
             }
             Ok(End::Touched(Some(session))) => self.reached_by(request, &session.id),
             Ok(End::Written(Written::Gone) | End::Touched(None) | End::Moved(Moved::Gone)) => {
-                self.given_up |= request.admitted && root == self.first;
+                // A request that has only seen a tombstone may find another one, whose grace period is over.
+                self.given_up |= request.is_open && root == self.first;
             }
             Ok(End::Destroyed) => self.ended = true,
             Ok(End::Moved(Moved::To(session))) => {
@@ -455,7 +473,8 @@ impl Schedule {
                 if want == Want::RenewAndUpdate {
                     let state = State::Running(self.begun(request.number, Want::Update, *session));
                     let (number, cookie, asked) = (request.number, id.clone(), read(&id));
-                    let request = Request { number, cookie, admitted: true, state, asked };
+                    let request =
+                        Request { number, cookie, admitted: true, is_open: false, state, asked };
                     self.go_on(request, Answered::Begin);
                 }
             }
@@ -464,7 +483,14 @@ impl Schedule {
                 if want == Want::RenewAndUpdate {
                     let (number, cookie, asked) = (request.number, id.clone(), read(&id));
                     let state = State::Opening(Want::Update, id);
-                    self.requests.push(Request { number, cookie, admitted: true, state, asked });
+                    self.requests.push(Request {
+                        number,
+                        cookie,
+                        admitted: true,
+                        is_open: false,
+                        state,
+                        asked,
+                    });
                 }
             }
             Ok(End::Moved(Moved::Elsewhere(None))) | Err(Stopped::Host(_) | Stopped::Doubt(_)) => {}

@@ -40,11 +40,11 @@ pub(crate) struct Store {
 const BEHIND: u64 = 30_000;
 
 impl Store {
-    pub(crate) fn new(kin: Kin, stale: usize) -> Self {
+    pub(crate) fn new(kin: Kin) -> Self {
         Self {
             kin,
             now: UnixMillis(0),
-            stale,
+            stale: 10,
             texts: BTreeMap::new(),
             past: BTreeMap::new(),
             half: Vec::new(),
