@@ -15,12 +15,10 @@
 mod support;
 
 use std::{
-    cell::RefCell,
     collections::{BTreeMap, BTreeSet},
     env,
     pin::Pin,
-    sync::Arc,
-    task::{Context, Poll, Waker},
+    task::Poll,
     time::Duration,
 };
 
@@ -30,105 +28,15 @@ use axum::{
     http::{Request, Response, StatusCode, header},
     routing::get,
 };
-use support::{config, set_cookies};
-use tower::ServiceExt as _;
-use vestiary::{Limits, Record, Ttl, WriteId};
-use vestiary_store::{
-    Entry, MemoryStore, Outcome, Scan as _, SessionError, Sessions, Store, StoreError,
+use support::{
+    config,
+    scheduled::{Chance, Scheduled, Trouble, now, poll},
+    set_cookies,
 };
+use tower::ServiceExt as _;
+use vestiary::{Limits, Record};
+use vestiary_store::{Entry, Scan as _, SessionError, Sessions};
 use vestiary_tower::{Session, SessionLayer};
-
-/// A repeatable source of chance (`SplitMix64`).
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        usize::try_from((mixed ^ (mixed >> 31)) % limit as u64).unwrap()
-    }
-}
-
-/// How the store fails the request that is polled: from one operation on, so many times.
-#[derive(Clone, Copy, Default)]
-struct Trouble {
-    after: usize,
-    times: usize,
-    /// It does what it was asked, and its reply is lost.
-    loses: bool,
-}
-
-thread_local! {
-    static TROUBLE: RefCell<Trouble> = RefCell::default();
-}
-
-#[derive(Clone, Default)]
-struct Scheduled(Arc<MemoryStore>);
-
-impl Scheduled {
-    async fn ask<T>(
-        &self,
-        answer: impl Future<Output = Result<T, StoreError>>,
-    ) -> Result<T, StoreError> {
-        // Other requests may go first.
-        let mut waited = false;
-        std::future::poll_fn(|_| {
-            if std::mem::replace(&mut waited, true) { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
-        let failure = TROUBLE.with_borrow_mut(|trouble| {
-            if trouble.after > 0 {
-                trouble.after -= 1;
-                return None;
-            }
-            trouble.times = trouble.times.checked_sub(1)?;
-            Some(trouble.loses)
-        });
-        if failure != Some(false) {
-            let answer = answer.await;
-            if failure.is_none() {
-                return answer;
-            }
-        }
-        Err(StoreError::failed("connection reset"))
-    }
-}
-
-impl Store for Scheduled {
-    async fn read(&self, key: &str) -> Result<Option<String>, StoreError> {
-        self.ask(self.0.read(key)).await
-    }
-
-    async fn create(
-        &self,
-        key: &str,
-        record: &str,
-        ttl: Ttl,
-        bound: bool,
-    ) -> Result<bool, StoreError> {
-        self.ask(self.0.create(key, record, ttl, bound)).await
-    }
-
-    async fn replace(
-        &self,
-        key: &str,
-        expected: Option<&WriteId>,
-        record: &str,
-        ttl: Ttl,
-    ) -> Result<Outcome, StoreError> {
-        self.ask(self.0.replace(key, expected, record, ttl)).await
-    }
-
-    async fn touch(&self, key: &str, ttl: Ttl) -> Result<bool, StoreError> {
-        self.ask(self.0.touch(key, ttl)).await
-    }
-
-    async fn remove(&self, key: &str, expected: Option<&WriteId>) -> Result<Outcome, StoreError> {
-        self.ask(self.0.remove(key, expected)).await
-    }
-}
 
 type Answering = Pin<Box<dyn Future<Output = Response<Body>>>>;
 
@@ -256,9 +164,7 @@ impl Schedule {
                 continue;
             }
             let task = &mut self.tasks[place];
-            TROUBLE.set(task.trouble);
-            let polled = task.answering.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-            task.trouble = TROUBLE.take();
+            let polled = poll(&mut task.trouble, &mut task.answering);
             if let Poll::Ready(response) = polled {
                 let task = self.tasks.swap_remove(place);
                 self.answered(task, response);
@@ -335,15 +241,6 @@ impl Schedule {
             faults.push("a session is missing");
         }
         faults
-    }
-}
-
-fn now<T>(answer: impl Future<Output = T>) -> T {
-    let mut answer = std::pin::pin!(answer);
-    loop {
-        if let Poll::Ready(answer) = answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            return answer;
-        }
     }
 }
 

@@ -10,6 +10,8 @@
     reason = "each test uses some of it, and a test may fail"
 )]
 
+pub mod scheduled;
+
 use std::{
     collections::BTreeMap,
     sync::{
