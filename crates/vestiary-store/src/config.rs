@@ -185,8 +185,7 @@ impl Config {
         Self { renew_after: Some(after), ..self }
     }
 
-    /// How long the old ID still leads to a session that was renewed; half a minute unless said
-    /// otherwise.
+    /// How long the old ID still leads to a session that was renewed: at most ten minutes. Default: half a minute.
     pub fn renew_grace(self, grace: Duration) -> Self {
         Self { renew_grace: Some(grace), ..self }
     }

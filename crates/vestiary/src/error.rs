@@ -211,7 +211,7 @@ impl Error {
                 [Number(position), Number(minimum)],
             ),
             Self::Timeout { name } => (
-                "`%` must be a number of seconds, at least 1 (`renewGrace` and `touchAfter`: 0) and at most a century",
+                "`%` must be a number of seconds, at least 1 (`renewGrace` and `touchAfter`: 0) and at most a century (`renewGrace`: 600)",
                 [Text(name), Text("")],
             ),
             Self::Namespace => {

@@ -1,4 +1,7 @@
-use crate::{Error, Meta, Ttl, UnixMillis, protocol::Lifetime};
+use crate::{
+    Error, Meta, Ttl, UnixMillis,
+    protocol::{Lifetime, REMEMBERED},
+};
 
 /// How long a session lasts, whatever its cookie and its store say: its record knows the deadlines,
 /// and they are looked at each time it is loaded.
@@ -34,7 +37,8 @@ impl Timeouts {
     /// to it for `grace` (half a minute unless said otherwise).
     ///
     /// # Errors
-    /// [`Error::Timeout`] for what is not a number of seconds, or less than one (`grace` may be 0).
+    /// [`Error::Timeout`] for what is not a number of seconds, or less than one (`grace` may be 0); and for a `grace` of
+    /// more than ten minutes, for which the tombstone of an old ID stays.
     pub fn new(
         idle: Option<f64>,
         absolute: Option<f64>,
@@ -45,7 +49,7 @@ impl Timeouts {
             idle: millis("idleTimeout", idle, 1.0)?,
             absolute: millis("absoluteTimeout", absolute, 1.0)?,
             renewal: millis("renewAfter", renewal, 1.0)?,
-            grace: millis("renewGrace", grace, 0.0)?.unwrap_or(GRACE),
+            grace: grace_of(millis("renewGrace", grace, 0.0)?)?,
         })
     }
 
@@ -141,6 +145,15 @@ fn with_tenth(millis: u64) -> u64 {
     millis.saturating_add(millis / 10)
 }
 
+/// The grace period of a renewal. A longer one than [`REMEMBERED`] would let a tombstone outlive those of later renewals:
+/// a logout that finds it, and none after it, could not tell whether the session has ended.
+fn grace_of(grace: Option<u64>) -> Result<u64, Error> {
+    match grace {
+        Some(grace) if grace > REMEMBERED => Err(Error::Timeout { name: "renewGrace" }),
+        grace => Ok(grace.unwrap_or(GRACE)),
+    }
+}
+
 /// Milliseconds of an option in seconds.
 pub(crate) fn millis(
     name: &'static str,
@@ -163,6 +176,14 @@ pub(crate) fn millis(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_old_id_leads_to_its_session_for_no_longer_than_its_tombstone_stays() {
+        let grace = |seconds| Timeouts::new(None, None, Some(1.0), Some(seconds));
+        let until = grace(600.0).map(|timeouts| timeouts.grace(UnixMillis(1)));
+        assert_eq!(until, Ok(UnixMillis(REMEMBERED + 1)));
+        assert_eq!(grace(600.001), Err(Error::Timeout { name: "renewGrace" }));
+    }
 
     fn timeouts(idle: Option<f64>, absolute: Option<f64>) -> Timeouts {
         Timeouts::new(idle, absolute, None, None).unwrap()
@@ -255,7 +276,7 @@ mod tests {
 
     #[test]
     fn clocks_at_their_end_overflow_nothing() {
-        let both = Timeouts::new(Some(3e9), Some(3e9), Some(3e9), Some(3e9)).unwrap();
+        let both = Timeouts::new(Some(3e9), Some(3e9), Some(3e9), Some(600.0)).unwrap();
         for now in [0, 1, u64::MAX - 1, u64::MAX].map(UnixMillis) {
             for created in [None, Some(UnixMillis(0)), Some(UnixMillis(u64::MAX))] {
                 let meta = Meta { created, ..Meta::default() };

@@ -258,7 +258,7 @@ export interface SveltekitSessionConfig {
 	renewAfter?: number | undefined;
 	/**
 	 * Seconds for which the old ID still leads to a session that was renewed: for requests that are
-	 * under way, and responses that get lost. Default: 30.
+	 * under way, and responses that get lost. At most 600. Default: 30.
 	 */
 	renewGrace?: number | undefined;
 	/**

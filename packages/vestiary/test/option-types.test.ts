@@ -51,7 +51,15 @@ test.each(cases)('%s of another type than %s is refused', (name, type, prefix) =
 });
 
 const CENTURY =
-	'must be a number of seconds, at least 1 (`renewGrace` and `touchAfter`: 0) and at most a century';
+	'must be a number of seconds, at least 1 (`renewGrace` and `touchAfter`: 0) and at most a century (`renewGrace`: 600)';
+
+test('a grace period that is longer than the tombstone of an old ID stays is refused', () => {
+	expect(refusalOf({ renewGrace: 601 })).toMatchObject({
+		code: 'timeout_option',
+		message: `\`renewGrace\` ${CENTURY}`
+	});
+	expect(() => new Session(testEvent().event, { secret: SECRET, renewGrace: 600 })).not.toThrow();
+});
 
 test.each([
 	...['touchAfter', 'idleTimeout', 'absoluteTimeout', 'renewAfter', 'renewGrace'].map(

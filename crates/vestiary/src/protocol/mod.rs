@@ -55,8 +55,9 @@ use crate::{CookieOverrides, Error, Format, Limits, Meta, Options, Timeouts, Ttl
 /// How often an operation asks again before it gives up.
 pub const TRIES: u8 = 8;
 
-/// The shortest TTL of a tombstone, in milliseconds: a logout that meets a rotation must find its way.
-const REMEMBERED: u64 = 600_000;
+/// The TTL of each tombstone, in milliseconds: a logout that meets a rotation must find its way. It is the same for all, so
+/// that none outlives those of later rotations.
+pub(crate) const REMEMBERED: u64 = 600_000;
 
 /// For how long after it was read a record's absence proves that its session was ended, in milliseconds. A
 /// rotation since then has left a tombstone, which is still there; the difference allows for slow answers.

@@ -72,9 +72,8 @@ pub async fn rotate<H: Host>(
     let ended = 'ended: loop {
         let now = calls.host.now();
         let tombstone = current.retired(retirement.clone(), &old, &new, grace)?;
-        let least = if seeded(Fault::ShortTombstone) { 1_000 } else { REMEMBERED };
-        let life = grace.map_or(0, |grace| grace.since(now)).max(least);
-        let query = Query::Replace(current.write_id(), Body::Record(&tombstone), Ttl::Millis(life));
+        let life = life_of_tombstone(grace, now);
+        let query = Query::Replace(current.write_id(), Body::Record(&tombstone), life);
         match calls.ask(Place::Session(&old), query).await? {
             Answer::Done => break Ended::Retired,
             Answer::Gone => break Ended::Vanished,
@@ -239,6 +238,14 @@ async fn carry<H: Host>(
             return Ok(false);
         }
     }
+}
+
+/// The TTL of a tombstone: the same for all.
+fn life_of_tombstone(grace: Option<UnixMillis>, now: UnixMillis) -> Ttl {
+    if seeded(Fault::ShortTombstone) {
+        return Ttl::Millis(grace.map_or(0, |grace| grace.since(now)).max(1_000));
+    }
+    Ttl::Millis(REMEMBERED)
 }
 
 /// How the retirement of the old record ended.

@@ -101,8 +101,6 @@ pub(crate) struct Schedule {
     now: UnixMillis,
     micros: u64,
     starved: bool,
-    /// How long an ID is good that was renewed: over before others write, or long after.
-    grace: u64,
     /// The first request has written once.
     delayed: bool,
 }
@@ -168,7 +166,6 @@ impl Schedule {
             Kind::Stale => wants[0] = Want::Renew,
             Kind::Plain => {}
         }
-        let grace = [0, 30, 1_000_000][chance.below(3)];
         let starved = matches!(kind, Kind::Busy | Kind::Slow) || chance.percent(30);
         let mut schedule = Self {
             seed,
@@ -193,7 +190,6 @@ impl Schedule {
             now: UnixMillis(0),
             micros: 0,
             starved,
-            grace,
             delayed: false,
             first,
         };
@@ -430,7 +426,9 @@ impl Schedule {
                     let login = record(self.chance.write(), &data);
                     Reason::Privilege(Box::new(login), Ttl::Infinite)
                 } else {
-                    Reason::Renewal(self.now.plus(self.grace))
+                    // Over before others write, or long after.
+                    let grace = [0, 30, 600_000][self.chance.below(3)];
+                    Reason::Renewal(self.now.plus(grace))
                 };
                 Pending::new(async move |mut host| {
                     let moved = protocol::rotate(&mut host, &rules, seen, reason, false).await;
