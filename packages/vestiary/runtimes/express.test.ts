@@ -203,8 +203,12 @@ describe.each([
 		const [key = ''] = await redis.keys('*');
 		const record = JSON.parse((await redis.get(key)) ?? '') as Record<string, object>;
 		expect(Object.keys(record)).toEqual(Object.keys(theirs));
+		const { originalMaxAge } = theirs.cookie as { originalMaxAge: number };
+		// Express takes it from `expires`, a moment later.
+		expect(Math.round(originalMaxAge / 1_000)).toBe(3_600);
 		expect(record.cookie).toEqual({
 			...theirs.cookie,
+			originalMaxAge: 3_600_000,
 			httpOnly: undefined,
 			expires: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/) as string,
 			v: expect.any(String) as string,

@@ -3,7 +3,7 @@
 use std::{
     error::Error as _,
     fmt::Write as _,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, Once},
 };
 
 use axum::{
@@ -268,10 +268,21 @@ impl tracing::Subscriber for Traced {
     fn exit(&self, _: &tracing::span::Id) {}
 }
 
+/// Writes down all that `tracing` is told on this thread.
+fn traced(log: &Arc<Mutex<String>>) -> tracing::subscriber::DefaultGuard {
+    static EVERYWHERE: Once = Once::new();
+    // `tracing` remembers of each event whether it is wanted. If a thread without a subscriber comes upon it first, it is
+    // wanted nowhere, so all threads have one.
+    EVERYWHERE.call_once(|| {
+        tracing::subscriber::set_global_default(Traced(Arc::default())).unwrap();
+    });
+    tracing::subscriber::set_default(Traced(Arc::clone(log)))
+}
+
 #[tokio::test]
 async fn why_a_response_was_replaced_is_logged() {
     let log = Arc::new(Mutex::new(String::new()));
-    let _guard = tracing::subscriber::set_default(Traced(Arc::clone(&log)));
+    let _guard = traced(&log);
     let store = Faulty::default();
     let app = routes()
         .route(
@@ -296,7 +307,7 @@ async fn why_a_response_was_replaced_is_logged() {
 #[tokio::test]
 async fn no_id_secret_or_value_is_logged_thrown_or_told() {
     let log = Arc::new(Mutex::new(String::new()));
-    let _guard = tracing::subscriber::set_default(Traced(Arc::clone(&log)));
+    let _guard = traced(&log);
     let told = Arc::new(Mutex::new(String::new()));
     let listener = {
         let told = Arc::clone(&told);
