@@ -31,6 +31,8 @@ const { values } = parseArgs({
 const seconds = Number(values.seconds);
 const chosen = SCENARIOS.filter(({ name }) => name.includes(values.only));
 if (!(seconds > 0) || chosen.length === 0) throw new Error('nothing to run');
+// Old IDs are followed for ten minutes, and browsers that were away come back at the end.
+if (seconds > 500) throw new Error('a scenario takes at most 500 seconds: run more seeds');
 if (values.write && chosen.length < SCENARIOS.length)
 	throw new Error('`--write` wants all of them');
 

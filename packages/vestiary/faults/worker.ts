@@ -45,8 +45,8 @@ const options: SveltekitSessionConfig = {
 	secret: 'a secret of the fault runs, of more than 32 bytes',
 	store: setup.plain ? plain(store) : store,
 	storeTimeout: STORE_TIMEOUT,
-	// Longer than any run: which of its IDs a browser has left does not depend on the time.
-	renewGrace: 7_200,
+	// Longer than any scenario: which of its IDs a browser has left does not depend on the time.
+	renewGrace: 600,
 	...(setup.sealed && { encrypt: true, hashIds: true })
 };
 
