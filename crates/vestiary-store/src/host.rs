@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use vestiary::{
     Error, SessionId, UnixMillis,
-    protocol::{Call, Doubt, Failed, Host, NewId, Reply},
+    protocol::{Call, Doubt, Failed, Host, NewId, Reply, Seen},
 };
 
 use crate::{
@@ -57,6 +57,10 @@ impl Host for StoreHost<'_, '_> {
 
     fn retire(&mut self, id: &SessionId) {
         self.sessions.retire(id);
+    }
+
+    fn touched(&mut self, session: &Seen) {
+        self.sessions.note_touch(session);
     }
 
     fn failed(&mut self, error: SessionError) {

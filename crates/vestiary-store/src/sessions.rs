@@ -7,8 +7,8 @@ use std::{
 };
 
 use vestiary::{
-    Error, Handle, KeyRing, Limits, Meta, Options, RecentIds, Record, SealRing, SessionId,
-    SetCookie, Ttl, UnixMillis, UserRef, cookie_header,
+    Error, Handle, KeyRing, Meta, Options, RecentIds, Record, SealRing, SessionId, SetCookie,
+    UnixMillis, UserRef, cookie_header,
     protocol::{self, Change, Rules, Seen},
     session,
 };
@@ -290,12 +290,8 @@ impl Sessions {
     /// # Errors
     /// [`SessionError`] if the store failed, or has what cannot be read.
     pub async fn load(&self, id: &SessionId) -> Result<Option<Stored>, SessionError> {
-        let (key, at) = (self.inner.options.store_key(id), clock::now());
-        let Some(text) = self.ask(StoreOperation::Read, self.inner.store.read(&key)).await? else {
-            return Ok(None);
-        };
-        let record = Record::decode_owned(self.opened(id, &key, text)?, self.load_limits())?;
-        Ok(Some(Stored { id: id.clone(), record, at }))
+        let mut host = StoreHost::new(self, StoreOperation::Read);
+        Ok(session::load(&mut host, &self.inner.rules, id).await?.map(Stored::from))
     }
 
     /// Stores a new session, of this user if there is one.
@@ -304,10 +300,8 @@ impl Sessions {
     /// [`SessionError`] if the data is no JSON object within the limits, or the store failed.
     pub async fn create(&self, data: &str, owner: Option<UserRef>) -> Result<Stored, SessionError> {
         let (mut host, rules) = (StoreHost::new(self, StoreOperation::Write), &self.inner.rules);
-        let record = session::new_record(&mut host, rules, data, owner, None)?;
-        let stored = Stored::from(*session::create(&mut host, rules, record).await?);
-        self.note_touch(&stored);
-        Ok(stored)
+        let record = session::new_record(&mut host, rules, data, owner)?;
+        Ok(Stored::from(*session::create(&mut host, rules, record).await?))
     }
 
     /// Writes the difference between `base` and `mine`, two JSON objects, to what the store has now, member
@@ -351,13 +345,11 @@ impl Sessions {
         compute: &mut Compute<'_>,
     ) -> Result<Option<Written>, SessionError> {
         let mut host = StoreHost::new(self, StoreOperation::Write).computing(compute);
-        let saving = session::save(&mut host, &self.inner.rules, stored.into(), &change, None);
+        let saving = session::save(&mut host, &self.inner.rules, stored.into(), &change);
         Ok(match self.traced(stored, saving.await)? {
             protocol::Written::Gone => None,
             protocol::Written::Saved { session, merged, .. } => {
-                let stored = Stored::from(*session);
-                self.note_touch(&stored);
-                Some(Written { stored, merged })
+                Some(Written { stored: Stored::from(*session), merged })
             }
         })
     }
@@ -370,11 +362,7 @@ impl Sessions {
     pub async fn touch(&self, stored: &Stored) -> Result<Option<Stored>, SessionError> {
         let mut host = StoreHost::new(self, StoreOperation::Touch);
         let touching = session::touch(&mut host, &self.inner.rules, stored.into());
-        let touched = self.traced(stored, touching.await)?.map(|touched| Stored::from(*touched));
-        if let Some(touched) = &touched {
-            self.note_touch(touched);
-        }
-        Ok(touched)
+        Ok(self.traced(stored, touching.await)?.map(|touched| Stored::from(*touched)))
     }
 
     /// Retires an ID whose record is gone, wherever its session is.
@@ -414,14 +402,7 @@ impl Sessions {
     pub async fn renew(&self, stored: &Stored) -> Result<Option<Stored>, SessionError> {
         let mut host = StoreHost::new(self, StoreOperation::Write);
         let renewed = session::renew(&mut host, &self.inner.rules, stored.into()).await?;
-        Ok(match renewed {
-            session::Renewed::To(renewed) => {
-                let renewed = Stored::from(*renewed);
-                self.note_touch(&renewed);
-                Some(renewed)
-            }
-            session::Renewed::Gone => None,
-        })
+        Ok(renewed.map(|renewed| Stored::from(*renewed)))
     }
 
     /// Gives a session another ID and other data, and whoever has the old ID has nothing. `None` if it was
@@ -436,14 +417,9 @@ impl Sessions {
         owner: Option<UserRef>,
     ) -> Result<Option<Stored>, SessionError> {
         let (mut host, rules) = (StoreHost::new(self, StoreOperation::Write), &self.inner.rules);
-        let record = session::new_record(&mut host, rules, data, owner, None)?;
-        let next =
-            session::supersede(&mut host, rules, stored.into(), &record, Ttl::Infinite).await?;
-        let next = next.map(|next| Stored::from(*next));
-        if let Some(next) = &next {
-            self.note_touch(next);
-        }
-        Ok(next)
+        let record = session::new_record(&mut host, rules, data, owner)?;
+        let next = session::supersede(&mut host, rules, stored.into(), &record).await?;
+        Ok(next.map(|next| Stored::from(*next)))
     }
 
     /// Whether the store still knows a session by this ID: it was neither ended nor given another ID.
@@ -526,23 +502,10 @@ impl Sessions {
         lock(&self.inner.retired).remember(id.expose(), RecentIds::RETIRED, clock::now());
     }
 
-    fn note_touch(&self, stored: &Stored) {
-        let (id, life) = (stored.id.expose(), self.options_of(stored).touch_after());
+    pub(crate) fn note_touch(&self, Seen { id, record, .. }: &Seen) {
+        let life = self.inner.options.for_session(record.meta()).touch_after();
         if life > 0 {
-            lock(&self.inner.touched).remember(id, life, clock::now());
-        }
-    }
-
-    /// Limits of records that are read, or written again.
-    pub(crate) fn load_limits(&self) -> Limits {
-        self.inner.options.load_limits()
-    }
-
-    pub(crate) fn opened(&self, id: &SessionId, key: &str, text: String) -> Result<String, Error> {
-        match self.inner.rules.seals.as_ref().map(|seals| seals.open(id, key, &text)) {
-            None => Ok(text),
-            Some(Err(Error::NotSealed)) if self.inner.rules.migrates => Ok(text),
-            Some(opened) => opened,
+            lock(&self.inner.touched).remember(id.expose(), life, clock::now());
         }
     }
 

@@ -4,7 +4,7 @@ use alloc::{
     sync::Arc,
 };
 
-use super::{Fault, Lifetime, fault::seeded};
+use super::{Fault, Lifetime, Seen, fault::seeded};
 use crate::{
     Error, Event, KeyRing, Meta, Options, Record, SealRing, SessionId, Ttl, UnixMillis, UserRef,
     WriteId, json,
@@ -43,6 +43,9 @@ pub trait Host {
 
     /// Remembers that an ID is out of use: no response of this process sets its cookie any more.
     fn retire(&mut self, id: &SessionId);
+
+    /// Remembers that a session has its full lifetime from now on: it need not be touched for a while.
+    fn touched(&mut self, session: &Seen);
 
     /// Emits a failure that the operation survives, whatever it is.
     fn failed(&mut self, error: Self::Error);
@@ -279,11 +282,9 @@ impl<'h, H: Host> Calls<'h, H> {
         place: Place<'_>,
         query: Query<'_>,
     ) -> Result<Answer, H::Error> {
-        if let (Query::Read, Place::List(key), Some(ahead)) = (&query, place, &mut self.ahead)
-            && ahead.0 == key
+        if let (Query::Read, Place::List(key)) = (query, place)
+            && let Some((_, text)) = self.ahead.take_if(|(ahead, _)| ahead == key)
         {
-            let text = ahead.1.take();
-            self.ahead = None;
             return self.found(place, key, text);
         }
         let micros = self.pause(&query)?;
@@ -331,6 +332,11 @@ impl<'h, H: Host> Calls<'h, H> {
             Answer::Time(time) => Ok(time),
             _ => Err(self.gave_up()),
         }
+    }
+
+    /// Whether the reply to the last request was lost.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.is_lost
     }
 
     /// Forgets the replies that were lost: they say nothing of the keys that are asked about from now on.

@@ -7,7 +7,10 @@ use core::{
     task::{Context, Poll, Waker},
 };
 
-use super::host::{Call, Doubt, Failed, Host, NewId, Reply};
+use super::{
+    Seen,
+    host::{Call, Doubt, Failed, Host, NewId, Reply},
+};
 use crate::{Error, Event, SessionId, Ttl, UnixMillis, WriteId};
 
 /// An operation that is driven from outside, effect by effect: for a host that has no futures of its own, such as
@@ -260,6 +263,9 @@ impl Host for Post {
     fn retire(&mut self, id: &SessionId) {
         self.0.borrow_mut().told.push(Told::Retired(id.clone()));
     }
+
+    /// The driver remembers it, by how the operation has ended.
+    fn touched(&mut self, _: &Seen) {}
 
     fn failed(&mut self, error: Stopped) {
         self.0.borrow_mut().told.push(Told::Failed(error));

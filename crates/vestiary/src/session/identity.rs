@@ -7,16 +7,8 @@ use crate::{
     protocol::{self, Doubt, Host, Moved, Reason, Rules, Seen},
 };
 
-/// The result of [`renew`].
-#[derive(Debug)]
-pub enum Renewed {
-    /// The session as it is now, also if another request renewed it.
-    To(Box<Seen>),
-    /// It was ended meanwhile.
-    Gone,
-}
-
-/// Gives a session another ID, and keeps its data. For a while, the old ID leads to the new one.
+/// Gives a session another ID, and keeps its data. For a while, the old ID leads to the new one. The session as it is now,
+/// also if another request renewed it; `None` if it was ended meanwhile.
 ///
 /// # Errors
 /// As [`protocol::rotate`].
@@ -24,30 +16,21 @@ pub async fn renew<H: Host>(
     host: &mut H,
     rules: &Rules,
     session: Seen,
-) -> Result<Renewed, H::Error> {
+) -> Result<Option<Box<Seen>>, H::Error> {
     if !admit_write(host, rules, &session).await? {
         host.retire(&session.id);
-        return Ok(Renewed::Gone);
+        return Ok(None);
     }
-    let old = session.id.clone();
     let owned = session.record.meta().user.is_some();
     let reason = Reason::Renewal(rules.options.timeouts().grace(host.now()));
-    let moved = protocol::rotate(host, rules, session, reason, owned).await?;
-    host.retire(&old);
-    let elsewhere = match moved {
-        Moved::To(session) => {
-            host.emit(Event::Rotated { reason: Rotation::Renewal });
-            return Ok(Renewed::To(session));
-        }
-        Moved::Elsewhere(id) => id,
-        Moved::Gone => None,
-    };
-    let Some(id) = elsewhere else { return Ok(Renewed::Gone) };
-    Ok(current(host, rules, id).await?.map_or(Renewed::Gone, |session| Renewed::To(session.into())))
+    Ok(match rotate(host, rules, session, reason, owned, Rotation::Renewal).await? {
+        Rotated::Here(session) => Some(session),
+        Rotated::Elsewhere(session) => session.map(Box::new),
+    })
 }
 
-/// Replaces a session by another one, which lives for `longest` at most: the old ID leads nowhere. `None`, and nothing was
-/// stored, if the session was ended meanwhile.
+/// Replaces a session by another one: the old ID leads nowhere. `None`, and nothing was stored, if the session was ended
+/// meanwhile.
 ///
 /// # Errors
 /// As [`protocol::rotate`].
@@ -56,28 +39,48 @@ pub async fn supersede<H: Host>(
     rules: &Rules,
     session: Seen,
     record: &Record,
-    longest: Ttl,
 ) -> Result<Option<Box<Seen>>, H::Error> {
     let owned = record.meta().user.is_some();
     let mut session = session;
     for _ in 0..=RENEWALS {
-        let reason = Reason::Privilege(Box::new(record.clone()), longest);
-        let old = session.id.clone();
-        let moved = protocol::rotate(host, rules, session, reason, owned).await?;
-        host.retire(&old);
-        let elsewhere = match moved {
-            Moved::To(next) => {
-                host.emit(Event::Rotated { reason: Rotation::Login });
-                return Ok(Some(next));
-            }
-            Moved::Elsewhere(id) => id,
-            Moved::Gone => None,
-        };
-        // Renewed meanwhile, it goes on under another ID, and is to end there.
-        let Some(id) = elsewhere else { return Ok(None) };
-        let Some(next) = current(host, rules, id).await? else { return Ok(None) };
-        session = next;
+        let reason = Reason::Privilege(Box::new(record.clone()), Ttl::Infinite);
+        match rotate(host, rules, session, reason, owned, Rotation::Login).await? {
+            Rotated::Here(next) => return Ok(Some(next)),
+            // Renewed meanwhile, it goes on under another ID, and is to end there.
+            Rotated::Elsewhere(Some(next)) => session = next,
+            Rotated::Elsewhere(None) => return Ok(None),
+        }
     }
     // Left alone, it would be another visitor's who knows its ID.
     Err(host.doubt(Doubt::Busy))
+}
+
+/// How a [`rotate`] ended.
+enum Rotated {
+    /// The session has its new ID.
+    Here(Box<Seen>),
+    /// Another request was faster: the session as it is now, if it has not ended.
+    Elsewhere(Option<Seen>),
+}
+
+async fn rotate<H: Host>(
+    host: &mut H,
+    rules: &Rules,
+    session: Seen,
+    reason: Reason,
+    owned: bool,
+    rotation: Rotation,
+) -> Result<Rotated, H::Error> {
+    let old = session.id.clone();
+    let moved = protocol::rotate(host, rules, session, reason, owned).await?;
+    host.retire(&old);
+    Ok(match moved {
+        Moved::To(session) => {
+            host.touched(&session);
+            host.emit(Event::Rotated { reason: rotation });
+            Rotated::Here(session)
+        }
+        Moved::Elsewhere(Some(id)) => Rotated::Elsewhere(current(host, rules, id).await?),
+        Moved::Elsewhere(None) | Moved::Gone => Rotated::Elsewhere(None),
+    })
 }

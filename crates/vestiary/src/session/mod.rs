@@ -1,4 +1,4 @@
-//! A session through its life: opened, saved, renewed, logged in and out.
+//! A session through its life: opened, created, saved, renewed, replaced, and its user's session list.
 //!
 //! Each operation is an `async fn` over a [`Host`](crate::protocol::Host), made of those of
 //! [`protocol`](crate::protocol). It asks the user's session list wherever that counts: a session that is not in it was
@@ -12,7 +12,7 @@ mod user;
 mod write;
 
 pub use admission::is_listed;
-pub use identity::{Renewed, renew, supersede};
-pub use open::{Found, Opened, Opening, Spent, current, is_current, is_revoked, open, tidy};
-pub use user::{Join, Login, end_all, enter, list, login, revoke};
+pub use identity::{renew, supersede};
+pub use open::{Found, Opened, Opening, Spent, current, is_current, is_revoked, load, open, tidy};
+pub use user::{Join, end_all, enter, list, revoke};
 pub use write::{create, new_record, save, touch};

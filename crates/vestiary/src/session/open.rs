@@ -12,9 +12,6 @@ use crate::{
 pub struct Opening {
     /// The session, or the reason why there is none.
     pub found: Found,
-    /// The IDs of cookies whose sessions have ended. Once the visitor has another session, no late response may remove its
-    /// cookie because of them.
-    pub lost: Vec<SessionId>,
     /// Records that count for nothing any more, for [`tidy`].
     pub spent: Vec<Spent>,
 }
@@ -74,7 +71,7 @@ pub async fn open<H: Host>(
     rules: &Rules,
     ids: &[SessionId],
 ) -> Result<Opening, H::Error> {
-    let mut opening = Opening { found: Found::Nobody, lost: Vec::new(), spent: Vec::new() };
+    let mut opening = Opening { found: Found::Nobody, spent: Vec::new() };
     for id in ids {
         let found = follow(host, rules, id, &mut opening).await?;
         let is_better = match (&found, &opening.found) {
@@ -125,9 +122,7 @@ pub async fn current<H: Host>(
 ) -> Result<Option<Seen>, H::Error> {
     let mut next = id;
     for _ in 0..=RENEWALS {
-        let Some(session) = load(&mut Calls::new(host, rules), &next).await? else {
-            return Ok(None);
-        };
+        let Some(session) = load(host, rules, &next).await? else { return Ok(None) };
         next = match session.record.lead(&next, Follower::Admitted)? {
             Lead::Here => return Ok(Some(session)),
             Lead::To(after) => after,
@@ -147,7 +142,7 @@ pub async fn is_current<H: Host>(
     id: &SessionId,
 ) -> Result<bool, H::Error> {
     let mut calls = Calls::new(host, rules);
-    let is_current = match load(&mut calls, id).await {
+    let is_current = match load_ahead(&mut calls, id).await {
         Ok(Some(session)) if matches!(session.record.next(id), Ok(None)) => {
             admit(&mut calls, session.record.meta()).await
         }
@@ -180,9 +175,31 @@ pub async fn is_revoked<H: Host>(
 }
 
 /// The record under an ID, whatever it is.
-async fn load<H: Host>(calls: &mut Calls<'_, H>, id: &SessionId) -> Result<Option<Seen>, H::Error> {
+///
+/// # Errors
+/// The host's error if the record cannot be read, and if the store failed.
+pub async fn load<H: Host>(
+    host: &mut H,
+    rules: &Rules,
+    id: &SessionId,
+) -> Result<Option<Seen>, H::Error> {
+    read(&mut Calls::new(host, rules), id, Query::Read).await
+}
+
+/// [`load`], and in the same round trip the list at which the ID hints, for [`admit`].
+async fn load_ahead<H: Host>(
+    calls: &mut Calls<'_, H>,
+    id: &SessionId,
+) -> Result<Option<Seen>, H::Error> {
     let hint = calls.hint(id);
-    let query = hint.as_deref().map_or(Query::Read, Query::ReadAhead);
+    read(calls, id, hint.as_deref().map_or(Query::Read, Query::ReadAhead)).await
+}
+
+async fn read<H: Host>(
+    calls: &mut Calls<'_, H>,
+    id: &SessionId,
+    query: Query<'_>,
+) -> Result<Option<Seen>, H::Error> {
     let answer = calls.ask(Place::Session(id), query).await?;
     let Some(text) = calls.text(answer)? else { return Ok(None) };
     let record = calls.rules.record(text)?;
@@ -199,11 +216,10 @@ async fn follow<H: Host>(
     let mut calls = Calls::new(host, rules);
     let mut next = id.clone();
     for _ in 0..=RENEWALS {
-        let session = match load(&mut calls, &next).await {
+        let session = match load_ahead(&mut calls, &next).await {
             Ok(Some(session)) => session,
             Ok(None) => {
                 host.emit(Event::Unknown);
-                opening.lost.push(id.clone());
                 return Ok(Found::Nobody);
             }
             Err(error) => return Ok(unreadable(host, H::unreadable(error)?)),
@@ -233,7 +249,6 @@ async fn live<H: Host>(
     let (meta, timeouts) = (session.record.meta(), *calls.rules.options.timeouts());
     if timeouts.is_over(meta, now) {
         calls.host.emit(Event::Expired);
-        opening.lost.push(cookie.clone());
         opening.spent.push(Spent { session: session.clone(), is_listed: true });
         return Ok(Found::Expired(session.into()));
     }
@@ -241,7 +256,6 @@ async fn live<H: Host>(
         Ok(admission @ (Admission::Listed | Admission::Unseen)) => admission == Admission::Unseen,
         Ok(Admission::Revoked) => {
             calls.host.emit(Event::Revoked);
-            opening.lost.push(cookie.clone());
             opening.spent.push(Spent { session, is_listed: false });
             return Ok(Found::Nobody);
         }

@@ -1,15 +1,11 @@
-use alloc::{boxed::Box, vec::Vec};
+use alloc::vec::Vec;
 
-use super::{
-    admission::leave,
-    identity::supersede,
-    write::{create, new_record},
-};
+use super::admission::leave;
 use crate::{
-    Event, Handle, Ttl, UnixMillis, UserRef, json,
+    Handle, UnixMillis, UserRef, WriteId, json,
     protocol::{
-        Calls, Host, OwnEnd, Place, Proof, Query, Rules, Seen, UserChange, UserSession,
-        UserSessions, change_list,
+        Calls, Host, OwnEnd, Place, Proof, Query, Rules, UserChange, UserSession, UserSessions,
+        change_list,
     },
 };
 
@@ -27,44 +23,12 @@ pub struct Join<'a> {
     pub most: usize,
 }
 
-/// The result of [`login`].
-#[derive(Debug)]
-pub enum Login {
-    /// The session.
-    Done(Box<Seen>),
-    /// All sessions of the user were ended while the login was under way: nothing was stored.
-    Outdated,
-}
-
-/// Logs a user in: a new session with this data in place of the visitor's. It is in the user's session list before it is
-/// stored.
-///
-/// # Errors
-/// The host's error if the name is none ([`UserSessions::check_name`]), if the data cannot be stored, and if the store
-/// failed: then there is no new session, and no entry for it unless the store failed twice.
-pub async fn login<H: Host>(
-    host: &mut H,
-    rules: &Rules,
-    old: Option<Seen>,
-    join: &Join<'_>,
-    data: &str,
-) -> Result<Login, H::Error> {
-    let Some(user) = enter(host, rules, join).await? else { return Ok(Login::Outdated) };
-    match begin(host, rules, old, user.clone(), data).await {
-        Ok(session) => Ok(Login::Done(session)),
-        Err(error) => {
-            // It may be listed, and is not stored. That this fails must not hide why.
-            let _ = leave(host, rules, &user).await;
-            Err(error)
-        }
-    }
-}
-
 /// Puts a new session on its user's session list, before it is stored. `None` if all sessions of the user were ended
 /// since the visitor proved who it is.
 ///
 /// # Errors
-/// As [`login`].
+/// The host's error if the name is none ([`UserSessions::check_name`]), and if the store failed: then there is no entry
+/// unless the store failed twice.
 pub async fn enter<H: Host>(
     host: &mut H,
     rules: &Rules,
@@ -90,33 +54,6 @@ pub async fn enter<H: Host>(
             Err(error)
         }
     }
-}
-
-/// Stores the new session, and ends the one before it.
-async fn begin<H: Host>(
-    host: &mut H,
-    rules: &Rules,
-    old: Option<Seen>,
-    user: UserRef,
-    data: &str,
-) -> Result<Box<Seen>, H::Error> {
-    let record = new_record(host, rules, data, Some(user), None)?;
-    let before = old.as_ref().and_then(|old| old.record.meta().user.clone());
-    let next = match old {
-        Some(old) => supersede(host, rules, old, &record, Ttl::Infinite).await?,
-        None => None,
-    };
-    let session = if let Some(session) = next {
-        session
-    } else {
-        let session = create(host, rules, record).await?;
-        host.emit(Event::Created);
-        session
-    };
-    if let Some(user) = &before {
-        leave(host, rules, user).await?;
-    }
-    Ok(session)
 }
 
 /// The sessions of a user that have not expired, the one that was used last first.
@@ -172,7 +109,7 @@ pub async fn end_all<H: Host>(
 }
 
 fn new_handle<H: Host>(host: &mut H) -> Result<Handle, H::Error> {
-    let mut entropy = [0; crate::WriteId::ENTROPY];
+    let mut entropy = [0; WriteId::ENTROPY];
     host.fill(&mut entropy)?;
     Ok(Handle::from_entropy(&entropy))
 }

@@ -1,16 +1,15 @@
 use alloc::boxed::Box;
 
-use super::admission::{admit_write, leave, note_use};
+use super::admission::{admit_write, leave};
 use crate::{
-    CookieOverrides, Meta, Record, UserRef,
+    Meta, Record, UserRef,
     protocol::{
         self, Body, Calls, Change, Host, Place, Query, Rules, Seen, Terms, Written, host::Answer,
         write_id,
     },
 };
 
-/// The record of a new session with this data, JSON text of an object; of this user, and with these cookie attributes of
-/// its own.
+/// The record of a new session with this data, JSON text of an object, and of this user.
 ///
 /// # Errors
 /// The host's error if the data is no JSON object within the limits.
@@ -19,10 +18,9 @@ pub fn new_record<H: Host>(
     rules: &Rules,
     data: &str,
     user: Option<UserRef>,
-    cookie: Option<CookieOverrides>,
 ) -> Result<Record, H::Error> {
     let now = host.now();
-    let terms = Terms { cookie_change: Some(cookie), ..Terms::new(&rules.options, now)? };
+    let terms = Terms::new(&rules.options, now)?;
     let (mut meta, cookie, _) = terms.stamped(Meta::default(), now)?;
     meta.user = user;
     Ok(Record::new(terms.format, write_id(host)?, &cookie, data, meta, terms.limits)?)
@@ -46,18 +44,19 @@ pub async fn create<H: Host>(
         let query = Query::Create(Body::Record(&record), ttl, owned);
         match calls.ask(Place::Session(&id), query).await? {
             Answer::Done => {
-                return Ok(Seen { id, record, at: calls.at }.into());
+                let session = Seen { id, record, at: calls.at };
+                host.touched(&session);
+                return Ok(session.into());
             }
-            // Whether the record is there is unknown, and nobody has its ID.
-            Answer::Unknown => return Err(calls.gave_up()),
+            // Whether the record is there is unknown, and no visitor has its ID.
+            Answer::Unknown if calls.is_lost() => return Err(calls.gave_up()),
             _ => {}
         }
     }
     Err(calls.gave_up())
 }
 
-/// Writes the data of a session, and its own cookie attributes if `cookie` changes them. A session whose record is gone,
-/// evicted perhaps, leaves its user's session list.
+/// Writes the data of a session. A session whose record is gone, evicted perhaps, leaves its user's session list.
 ///
 /// # Errors
 /// As [`protocol::commit`].
@@ -66,30 +65,28 @@ pub async fn save<H: Host>(
     rules: &Rules,
     session: Seen,
     change: &Change,
-    cookie: Option<Option<CookieOverrides>>,
 ) -> Result<Written, H::Error> {
     if !admit_write(host, rules, &session).await? {
         host.retire(&session.id);
         return Ok(Written::Gone);
     }
     let (id, user) = (session.id.clone(), session.record.meta().user.clone());
-    if let (Some(own), Some(_)) = (&cookie, &user) {
-        // The list must not forget a session that lives longer now.
-        let mut meta = session.record.meta().clone();
-        meta.cookie.clone_from(own);
-        if !note_use(host, rules, &meta).await? {
-            host.retire(&id);
-            return Ok(Written::Gone);
+    let written = protocol::commit(host, rules, session, change, None).await?;
+    match &written {
+        Written::Saved { session, .. } => {
+            if session.id != id {
+                host.retire(&id);
+            }
+            host.touched(session);
         }
-    }
-    let written = protocol::commit(host, rules, session, change, cookie).await?;
-    if !matches!(&written, Written::Saved { session, .. } if session.id == id) {
-        host.retire(&id);
-    }
-    if let (Written::Gone, Some(user)) = (&written, &user)
-        && let Err(error) = leave(host, rules, user).await
-    {
-        host.failed(error);
+        Written::Gone => {
+            host.retire(&id);
+            if let Some(user) = &user
+                && let Err(error) = leave(host, rules, user).await
+            {
+                host.failed(error);
+            }
+        }
     }
     Ok(written)
 }
@@ -108,7 +105,7 @@ pub async fn touch<H: Host>(
     // Deadlines stand in the record: to move them, it has to be written.
     if timeouts.is_over(meta, now) || timeouts.is_stale(meta, now) {
         let nothing = Change::Merge { base: "{}".into(), mine: "{}".into() };
-        return Ok(match save(host, rules, session, &nothing, None).await? {
+        return Ok(match save(host, rules, session, &nothing).await? {
             Written::Saved { session, .. } => Some(session),
             Written::Gone => None,
         });
@@ -122,5 +119,68 @@ pub async fn touch<H: Host>(
     if touched.as_ref().is_none_or(|touched| touched.id != id) {
         host.retire(&id);
     }
+    if let Some(touched) = &touched {
+        host.touched(touched);
+    }
     Ok(touched)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        Options, OptionsInput, SessionId, Ttl, UnixMillis,
+        protocol::{Answered, Asked, Effect, NewId, Pending, Question, Reply, Stopped},
+    };
+
+    fn creating() -> Pending<Box<Seen>> {
+        let rules = Rules {
+            options: Arc::new(Options::new(OptionsInput::default()).unwrap()),
+            keys: None,
+            seals: None,
+            atomic: true,
+            migrates: false,
+            resends: true,
+            default_ttl: Ttl::Infinite,
+        };
+        Pending::new(async move |mut host| {
+            let record = new_record(&mut host, &rules, "{}", None)?;
+            create(&mut host, &rules, record).await
+        })
+    }
+
+    fn poll(pending: &mut Pending<Box<Seen>>, answer: Answered, elapsed: u64) -> Effect<Box<Seen>> {
+        pending.poll(answer, UnixMillis(1), elapsed, &[7; Pending::<()>::ENTROPY])
+    }
+
+    fn asked_to_create(pending: &mut Pending<Box<Seen>>, n: u8) {
+        let id = NewId::Random(SessionId::from_entropy(&[n; 24]));
+        let effect = poll(pending, Answered::NewId(id), 0);
+        assert!(matches!(effect, Effect::Call(Asked { kind: Question::Create, .. })), "{effect:?}");
+    }
+
+    #[test]
+    fn a_new_id_that_has_a_record_is_left_alone_however_long_the_store_took_to_say_so() {
+        let mut pending = creating();
+        assert_eq!(poll(&mut pending, Answered::Begin, 0), Effect::NewId);
+        for (n, elapsed) in [(1, 0), (2, 30_000)] {
+            asked_to_create(&mut pending, n);
+            let conflict = Answered::Reply(Reply::Conflict);
+            assert_eq!(poll(&mut pending, conflict, elapsed), Effect::NewId);
+        }
+        asked_to_create(&mut pending, 3);
+        let ended = poll(&mut pending, Answered::Reply(Reply::Done), 0);
+        assert!(matches!(ended, Effect::Finished(Ok(_))), "{ended:?}");
+    }
+
+    #[test]
+    fn a_lost_reply_to_the_creation_of_a_session_is_an_error_at_once() {
+        let mut pending = creating();
+        assert_eq!(poll(&mut pending, Answered::Begin, 0), Effect::NewId);
+        asked_to_create(&mut pending, 1);
+        let ended = poll(&mut pending, Answered::Lost(4), 0);
+        assert_eq!(ended, Effect::Finished(Err(Stopped::Host(4))));
+    }
 }
