@@ -134,7 +134,7 @@ fn each_feature(log: &Log) -> anyhow::Result<()> {
         .logged(log)
 }
 
-/// What `rust-version` promises.
+/// The version that `rust-version` promises.
 fn oldest_rust(log: &Log) -> anyhow::Result<()> {
     let version = format!("{}.0", env!("CARGO_PKG_RUST_VERSION"));
     tools::rust(log, &version)?;

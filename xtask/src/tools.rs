@@ -204,7 +204,7 @@ fn cargo_tool(log: &Log, name: &str, version: &str) -> anyhow::Result<PathBuf> {
     let folder = root().join("target/tools");
     cargo(&["install", name, "--locked", "--version", version, "--profile", "dev", "--root"])
         .args([&folder])
-        // Nobody debugs it, and it is built in two thirds of the time.
+        // It is not debugged, and it is built in two thirds of the time.
         .env("CARGO_PROFILE_DEV_DEBUG", "0")
         .logged(log)?;
     Ok(ours)

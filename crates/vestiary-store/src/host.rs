@@ -11,7 +11,7 @@ use crate::{
     sessions::fill,
 };
 
-/// What an update makes of the data of a session: JSON text of JSON text.
+/// The function of an update: makes JSON text of the JSON text of a session's data.
 pub type Compute<'a> = dyn FnMut(&str) -> Result<String, SessionError> + Send + 'a;
 
 /// The host of an operation: asks the store, and runs the application's function.

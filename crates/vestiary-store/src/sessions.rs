@@ -19,7 +19,6 @@ use crate::{
     event::Listener,
     host::{Compute, StoreHost},
     revocations::{RequestId, Revocations, RevokedBy},
-    users::name_of,
 };
 
 /// The sessions of a service: configuration, keys and store. Cheap to clone.
@@ -51,7 +50,6 @@ pub struct Sessions {
 
 pub(crate) struct Inner {
     pub(crate) store: AnyStore,
-    pub(crate) options: Arc<Options>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) sessions_per_user: usize,
     keys: Arc<KeyRing>,
@@ -153,7 +151,7 @@ impl Sessions {
         let recent = || Mutex::new(RecentIds::new(RecentIds::MOST));
         let (store, options) = (AnyStore::new(store), Arc::new(options));
         let rules = Rules {
-            options: Arc::clone(&options),
+            options,
             keys: Some(Arc::clone(&keys)),
             seals,
             atomic: true,
@@ -173,7 +171,6 @@ impl Sessions {
                 retired: recent(),
                 touched: recent(),
                 revocations: Revocations::default(),
-                options,
             }),
         })
     }
@@ -181,7 +178,7 @@ impl Sessions {
     /// The options, as the core has checked them.
     #[must_use]
     pub fn options(&self) -> &Options {
-        &self.inner.options
+        &self.inner.rules.options
     }
 
     /// The store.
@@ -198,7 +195,7 @@ impl Sessions {
 
     /// The session cookies in these `Cookie` headers.
     pub fn cookies<'h>(&self, headers: impl IntoIterator<Item = &'h [u8]>) -> Cookies {
-        let Inner { options, keys, .. } = &*self.inner;
+        let Inner { rules: Rules { options, .. }, keys, .. } = &*self.inner;
         let mut cookies = Cookies::default();
         let values = headers
             .into_iter()
@@ -213,14 +210,14 @@ impl Sessions {
     /// The value of the cookie of this session.
     #[must_use]
     pub fn sign(&self, id: &SessionId) -> String {
-        self.inner.keys.sign(id, self.inner.options.format())
+        self.inner.keys.sign(id, self.inner.rules.options.format())
     }
 
     /// The `Set-Cookie` header for this session, or the one that removes the cookie. `secure_here` says
     /// whether it is to be `Secure` where the options leave it open.
     #[must_use]
     pub fn set_cookie(&self, id: Option<&SessionId>, secure_here: bool) -> String {
-        self.cookie_header(&self.inner.options, id, secure_here)
+        self.cookie_header(&self.inner.rules.options, id, secure_here)
     }
 
     /// The `Set-Cookie` header for this session, with the cookie attributes that it has of its own; or the one
@@ -234,7 +231,7 @@ impl Sessions {
     /// The options that apply to a session: it may have cookie attributes of its own.
     #[must_use]
     pub fn options_of(&self, stored: &Stored) -> Cow<'_, Options> {
-        self.inner.options.for_session(stored.record.meta())
+        self.inner.rules.options.for_session(stored.record.meta())
     }
 
     fn cookie_header(
@@ -388,7 +385,7 @@ impl Sessions {
         let last = Box::pin(ending).await?;
         self.retire(&stored.id);
         self.retire(&last);
-        let key = self.inner.options.store_key(&last);
+        let key = self.inner.rules.options.store_key(&last);
         let confirmed = self.ask(StoreOperation::Remove, self.inner.store.confirm(&key)).await;
         // It was done; if this fails, it is only not known whether replicas know it.
         Ok(confirmed.unwrap_or(Some(false)))
@@ -456,7 +453,7 @@ impl Sessions {
         request: RequestId,
     ) -> Result<Option<RevokedBy>, SessionError> {
         let Some(user) = &stored.record.meta().user else { return Ok(None) };
-        let list = self.of(&name_of(user));
+        let list = self.of(&user.decoded_name());
         if let Ok(by) = self.inner.revocations.since(seen, list.key(), &user.handle, request) {
             return Ok(by);
         }
@@ -503,7 +500,7 @@ impl Sessions {
     }
 
     pub(crate) fn note_touch(&self, Seen { id, record, .. }: &Seen) {
-        let life = self.inner.options.for_session(record.meta()).touch_after();
+        let life = self.inner.rules.options.for_session(record.meta()).touch_after();
         if life > 0 {
             lock(&self.inner.touched).remember(id.expose(), life, clock::now());
         }
@@ -560,7 +557,7 @@ impl Stored {
     /// Whose session it is, by the application's name for the user.
     #[must_use]
     pub fn user(&self) -> Option<String> {
-        self.record.meta().user.as_ref().map(name_of)
+        self.record.meta().user.as_ref().map(UserRef::decoded_name)
     }
 
     /// What the list of its user calls it.
@@ -578,7 +575,9 @@ impl Stored {
 
 impl fmt::Debug for Sessions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sessions").field("options", &self.inner.options).finish_non_exhaustive()
+        f.debug_struct("Sessions")
+            .field("options", &self.inner.rules.options)
+            .finish_non_exhaustive()
     }
 }
 

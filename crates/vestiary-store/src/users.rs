@@ -178,8 +178,3 @@ impl fmt::Debug for Login {
         f.debug_struct("Login").field("proven", &self.proven).finish_non_exhaustive()
     }
 }
-
-/// The application's name for a user. Empty, and so nobody's, if the record has another one.
-pub(crate) fn name_of(user: &UserRef) -> String {
-    serde_json::from_str(&user.name).unwrap_or_default()
-}

@@ -148,7 +148,7 @@ async fn the_store_is_asked_once_more_only_where_another_request_can_end_the_ses
     let rolling = Process::new(&rolling(), store.clone(), Slow::Looks);
     let mut browser = Browser::with(&rolling.app, browser.cookie());
     browser.ok("/look").await;
-    // What is touched or written when the handler is done is an answer.
+    // A touch or a write when the handler is done is an answer.
     assert_eq!(store.calls(), [("read", 1), ("touch", 1)]);
     browser.ok("/look").await;
     assert_eq!(store.calls(), [("read", 2)]);

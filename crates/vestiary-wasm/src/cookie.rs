@@ -23,14 +23,16 @@ impl Core {
     /// header itself, `2**28 + 512 * start + length`.
     #[wasm_bindgen(js_name = readCookies)]
     pub fn read_cookies(&mut self, length: usize) -> i32 {
-        let Self { options, keys, input, output, .. } = self;
-        input.get(..length).map_or(-1, |header| read(options, keys.as_deref(), header, output))
+        let Self { options, rules, input, output, .. } = self;
+        input
+            .get(..length)
+            .map_or(-1, |header| read(options, rules.keys.as_deref(), header, output))
     }
 
     /// As `readCookies`, for a header that does not fit into the input.
     #[wasm_bindgen(js_name = readLongCookies)]
     pub fn read_long_cookies(&mut self, header: &str) -> i32 {
-        read(&self.options, self.keys.as_deref(), header.as_bytes(), &mut self.output)
+        read(&self.options, self.rules.keys.as_deref(), header.as_bytes(), &mut self.output)
     }
 
     /// Makes an ID of the 24 random bytes in the input, for a session of this user if there is one; returns its length
@@ -38,7 +40,7 @@ impl Core {
     #[wasm_bindgen(js_name = newId)]
     pub fn new_id(&mut self, user: Option<String>) -> usize {
         let Some(mut id) = self.input.first_chunk().map(SessionId::from_entropy) else { return 0 };
-        if let (Some(keys), Some(user)) = (&self.keys, user) {
+        if let (Some(keys), Some(user)) = (&self.rules.keys, user) {
             id = keys.hinted(&id, &user);
         }
         put(&mut self.output, 0, id.expose())
@@ -49,7 +51,7 @@ impl Core {
     #[wasm_bindgen(js_name = hintedList)]
     pub fn hinted_list(&mut self, length: usize) -> usize {
         let id = self.input.get(..length).and_then(SessionId::from_bytes);
-        let hash = id.and_then(|id| self.keys.as_ref()?.hint(&id));
+        let hash = id.and_then(|id| self.rules.keys.as_ref()?.hint(&id));
         hash.map_or(0, |hash| put(&mut self.output, 0, &self.options.list_key(&hash)))
     }
 
@@ -57,8 +59,9 @@ impl Core {
     /// the output, 0 without keys or an ID.
     pub fn sign(&mut self, length: usize) -> usize {
         let id = self.input.get(..length).and_then(SessionId::from_bytes);
-        let value =
-            id.and_then(|id| self.keys.as_ref().map(|keys| keys.sign(&id, self.options.format())));
+        let value = id.and_then(|id| {
+            self.rules.keys.as_ref().map(|keys| keys.sign(&id, self.options.format()))
+        });
         value.map_or(0, |value| put(&mut self.output, 0, &value))
     }
 

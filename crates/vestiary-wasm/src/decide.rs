@@ -9,7 +9,7 @@ use crate::{convert::millis, options::Core};
 
 #[wasm_bindgen]
 impl Core {
-    /// What to do: the store step in the low byte, the cookie step in the next, then the stage.
+    /// The plan: the store step in the low byte, the cookie step in the next, then the stage.
     /// `own` is the session's own cookie attributes.
     pub fn decide(
         &self,

@@ -3,8 +3,7 @@
 use alloc::{borrow::ToOwned as _, boxed::Box, string::String, sync::Arc};
 
 use vestiary::{
-    CookieOptions, CookieOverrides, Error, KeyRing, Options, OptionsText, SealRing, WriteId,
-    protocol::Rules,
+    CookieOptions, CookieOverrides, Error, Options, OptionsText, WriteId, protocol::Rules,
 };
 use wasm_bindgen::prelude::*;
 
@@ -22,8 +21,6 @@ const OUTPUT: usize = 2 << 10;
 #[derive(Debug)]
 pub struct Core {
     pub(crate) options: Arc<Options>,
-    pub(crate) keys: Option<Arc<KeyRing>>,
-    pub(crate) seals: Option<Arc<SealRing>>,
     pub(crate) rules: Arc<Rules>,
     pub(crate) input: Box<[u8]>,
     pub(crate) output: Box<[u8]>,
@@ -68,7 +65,7 @@ impl Core {
         self.options.name().as_str().to_owned()
     }
 
-    /// What the options say of `Secure`; undefined leaves it to the host.
+    /// The option `Secure`; undefined leaves it to the host.
     #[wasm_bindgen(getter)]
     pub fn secure(&self) -> Option<bool> {
         self.options.secure()
@@ -88,8 +85,6 @@ impl Core {
         let rules = text.rules(options)?;
         Ok(Self {
             options: Arc::clone(&rules.options),
-            keys: rules.keys.clone(),
-            seals: rules.seals.clone(),
             rules: rules.into(),
             input: [0; INPUT].into(),
             output: [0; OUTPUT].into(),

@@ -16,21 +16,21 @@ use crate::{
 
 #[wasm_bindgen]
 impl Core {
-    /// What the store knows a session by, after its own prefix.
+    /// The key of a session in the store, after the store's own prefix.
     #[wasm_bindgen(js_name = storeKey)]
     pub fn store_key(&self, id: &str) -> Result<String, String> {
         Ok(self.options.store_key(&session_id(id)?))
     }
 
-    /// What the store knows the list of a user's sessions by, after its own prefix.
+    /// The key of a user's session list in the store, after the store's own prefix.
     #[wasm_bindgen(js_name = userKey)]
     pub fn user_key(&self, name: &str) -> String {
         self.options.user_key(name)
     }
 
-    /// What is encrypted is written so. The 24 random bytes of the nonce are in the input.
+    /// The text of a record, encrypted if records are. The 24 random bytes of the nonce are in the input.
     pub fn seal(&self, id: &str, key: &str, text: String) -> Result<String, String> {
-        match (&self.seals, self.input.first_chunk()) {
+        match (&self.rules.seals, self.input.first_chunk()) {
             (Some(seals), Some(nonce)) => Ok(seals.seal(&session_id(id)?, key, &text, nonce)),
             _ => Ok(text),
         }
@@ -38,7 +38,7 @@ impl Core {
 
     /// The text of a record, decrypted if records are.
     pub fn open(&self, id: &str, key: &str, text: String) -> Result<String, String> {
-        match &self.seals {
+        match &self.rules.seals {
             Some(seals) => seals.open(&session_id(id)?, key, &text).map_err(thrown),
             None => Ok(text),
         }
@@ -53,7 +53,7 @@ impl Core {
         Ok(ttl_number(self.options.timeouts().ttl(ttl, &meta, now)))
     }
 
-    /// What the record of `length` bytes in the input is: bits of `Found`. Throws if it cannot be used.
+    /// The kind of the record of `length` bytes in the input: bits of `Found`. Throws if it cannot be used.
     pub fn inspect(&self, length: usize, now: f64) -> Result<u8, String> {
         let text = self.input.get(..length).and_then(|text| str::from_utf8(text).ok());
         self.inspect_long(text.unwrap_or_default(), now)
@@ -123,7 +123,7 @@ impl Core {
             let before = Record::decode(&text, self.options.load_limits()).map_err(thrown)?;
             meta = before.meta().clone();
             if before.data() == data {
-                // What was stored already stays within the limits.
+                // Data that was stored already stays within the limits.
                 limits = self.options.load_limits();
             }
         }
@@ -197,7 +197,7 @@ pub enum Found {
     Due = 8,
     /// The session has another ID, and this one still leads to it.
     Renewed = 16,
-    /// The session has another ID, and this one is nobody's.
+    /// The session has another ID, and this one is out of use.
     Retired = 32,
     /// It belongs to a user.
     Owned = 64,

@@ -67,7 +67,7 @@ impl<'a> CookieOptions<'a> {
     }
 
     pub(crate) fn checked(&self, name: &str) -> Result<SetCookie, Error> {
-        // What owns memory comes last: each `?` after it would have to free it, in code.
+        // Values that own memory come last: each `?` after them would have to free them, in code.
         let expires = self.expires.map(expires).transpose()?;
         let max_age = self.max_age.map(MaxAge::from_seconds).transpose()?;
         let priority = self.priority.map(priority).transpose()?;
@@ -182,8 +182,8 @@ fn one_of<T>(name: &str, known: [(&str, T); 3]) -> Option<T> {
     known.into_iter().find_map(|(known, value)| known.eq_ignore_ascii_case(name).then_some(value))
 }
 
-/// A browser throws away a cookie that breaks the promise of its name or attributes, and nobody
-/// sees why; so such options are refused here, and `Secure` is added where it is a must.
+/// The option `Secure`, added where a browser demands it. A browser throws away a cookie that breaks the promise of its
+/// name or attributes, and does not say why; so such options are refused here.
 pub(crate) fn secure(cookie: &SetCookie, asked: Option<bool>) -> Result<Option<bool>, Error> {
     let host = cookie.name.has_prefix("__Host-");
     let prefix = if host { "__Host-" } else { "__Secure-" };

@@ -36,7 +36,7 @@ pub enum Event {
     Conflict,
     /// A session was ended while a request changed it: the change was dropped.
     Gone,
-    /// A cookie has an ID that is out of use: it is late, or somebody has kept it.
+    /// A cookie has an ID that is out of use: it is late, or a visitor has kept it.
     Reuse,
     /// The store failed while the session was read, or where the application does not wait for it, such as a
     /// refresh.

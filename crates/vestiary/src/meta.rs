@@ -35,6 +35,14 @@ pub struct UserRef {
     pub handle: Handle,
 }
 
+impl UserRef {
+    /// The application's name for the user, decoded. Empty, and so no user's, if the record has another text there.
+    #[must_use]
+    pub fn decoded_name(&self) -> String {
+        json::unquoted(&self.name).unwrap_or_default()
+    }
+}
+
 /// Where a session went that changed its ID.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Next {

@@ -15,7 +15,7 @@ fn read(text: &str) -> Result<Options, Error> {
     OptionsText::read(text).and_then(|text| Options::new(text.input()?))
 }
 
-/// Text as applications write it, and as nobody does.
+/// Text as applications write it, and as none does.
 fn text() -> impl Strategy<Value = String> {
     prop_oneof!["[a-z./_-]{1,8}", "(?s).{0,12}", "/[\"\\\\a-z]{0,5}"]
 }

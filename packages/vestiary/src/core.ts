@@ -92,7 +92,7 @@ export class Core {
 	/** Its part in linear memory; undefined while it has none. */
 	#made: Bindings | undefined;
 	readonly #touchAfter: number;
-	/** What is random in an operation may be the nonce of a sealed record. */
+	/** Records are sealed, so that random bytes of an operation may be a nonce. */
 	readonly #seals: boolean;
 	#input: Uint8Array<ArrayBuffer> = new Uint8Array();
 	#output: Uint8Array<ArrayBuffer> = new Uint8Array();

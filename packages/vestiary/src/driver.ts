@@ -202,7 +202,7 @@ export class Driver {
 		});
 	}
 
-	/** Asks the store. Its own error becomes the cause of ours, without what it was asked. */
+	/** Asks the store. Its own error becomes the cause of the library's, without keys and records. */
 	async ask<T>(action: StoreOperation, call: () => Promise<T>): Promise<T> {
 		// Also telemetry gets no other error: what it does with it is not known here.
 		const ask = async (): Promise<T> => {
@@ -221,7 +221,7 @@ export class Driver {
 	}
 }
 
-/** What a driver needs to know of the options. */
+/** The options of a driver. */
 export interface DriverOptions {
 	/** Milliseconds to wait for the store; 0 waits as long as it takes. */
 	readonly timeout: number;

@@ -1,4 +1,4 @@
-/** What is asked of Redis for visitors who are logged in, by vestiary: no other library has their lists. */
+/** The questions to Redis for visitors who are logged in, by vestiary: no other library has their lists. */
 import assert from 'node:assert/strict';
 
 import { Redis } from 'ioredis';
@@ -22,7 +22,7 @@ interface UserCase {
 	options: Partial<SveltekitSessionConfig>;
 	/** Who sends the request. */
 	visitor: 'logged in' | 'anonymous' | 'new';
-	/** What the app does in it. */
+	/** The app's part in the request. */
 	work: (session: Session, user: string) => unknown;
 	/** Most round trips, checked in each run; undefined where that is not reached yet. */
 	most?: number;

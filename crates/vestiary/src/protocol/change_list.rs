@@ -1,7 +1,7 @@
 use super::{
     Fault, Host, Rules, TRIES, UserChange, UserSessions,
+    calls::{Answer, Body, Calls, Place, Query, write_id},
     fault::seeded,
-    host::{Answer, Body, Calls, Place, Query, write_id},
 };
 use crate::{Meta, UnixMillis, WriteId, record::mark_of};
 

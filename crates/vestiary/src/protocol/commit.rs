@@ -2,8 +2,9 @@ use alloc::{borrow::Cow, boxed::Box, string::String, vec::Vec};
 
 use super::{
     Fault, Host, Rules, TRIES, Terms,
+    calls::{Answer, Body, Calls, Place, Query, write_id},
     fault::{self, seeded},
-    host::{Answer, Body, Calls, Doubt, Place, Query, write_id},
+    host::Doubt,
     is_proof,
 };
 use crate::{
@@ -57,7 +58,7 @@ pub enum Written {
 struct Attempt {
     expected: Option<WriteId>,
     mark: WriteId,
-    /// Nobody knows whether it was done, or will be.
+    /// Whether it was done, or will be, is unknown.
     doubtful: bool,
     /// It was applied to what another request had written.
     merges: bool,
@@ -155,7 +156,7 @@ pub async fn commit<H: Host>(
             }
             let is_settled = attempts.iter().all(|attempt| attempt.is_settled_by(&record));
             if !is_settled && !seeded(Fault::SettledIgnored) {
-                // A replica's old record; or so much was written since that nobody knows any more. To try again could
+                // A replica's old record; or so much was written since that it cannot be told any more. To try again could
                 // be to do it twice.
                 silent += 1;
                 if silent > SILENT {
@@ -214,7 +215,7 @@ fn merged_data<'a>(
     mine: &'a str,
     theirs: &'a str,
 ) -> Result<Cow<'a, str>, crate::Error> {
-    // Mostly nobody else has written, and there is nothing to merge.
+    // Mostly no other request has written, and there is nothing to merge.
     if base == theirs {
         return Ok(mine.into());
     }

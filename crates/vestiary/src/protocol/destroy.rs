@@ -1,10 +1,12 @@
 use super::{
-    Fault, Host, Rules, Seen, TRIES, UserChange, change_list,
+    Fault, Host, Rules, Seen, TRIES, UserChange,
+    calls::{Answer, Calls, Place, Query},
+    change_list,
     fault::{self, seeded},
-    host::{Answer, Calls, Doubt, Place, Query},
+    host::Doubt,
     is_proof,
 };
-use crate::{Handle, SessionId, UserRef, json};
+use crate::{Handle, SessionId, UserRef};
 
 /// Ends a session, also if its ID changes meanwhile: the ID under which it was last.
 ///
@@ -143,8 +145,7 @@ impl Leaving {
         let Some(user) = owner.filter(|user| self.left.as_ref() != Some(&user.handle)) else {
             return Ok(());
         };
-        let name = json::unquoted(&user.name).unwrap_or_default();
-        let key = rules.options.user_key(&name);
+        let key = rules.list_key(user);
         let change = UserChange::Remove(user.handle.clone());
         match change_list(host, rules, &key, &change, None).await {
             Ok(_) => self.is_out = true,

@@ -18,11 +18,12 @@
 //! `tests/schedules.rs` proves it on random schedules with crashes, lost answers, duplicates and
 //! stale reads, and finds the faults that are seeded into the operations.
 
+mod calls;
 mod change_list;
 mod commit;
 mod destroy;
 mod fault;
-pub(crate) mod host;
+mod host;
 mod pending;
 mod proof;
 mod rotate;
@@ -31,6 +32,7 @@ mod testing;
 mod touch;
 mod users;
 
+pub(crate) use calls::{Answer, Body, Calls, Place, Query, write_id};
 pub use change_list::{Changed, change_list};
 pub use commit::{Change, Seen, Written, commit};
 pub use destroy::destroy;
@@ -39,7 +41,6 @@ use fault::Fault;
 #[cfg(feature = "seeded-faults")]
 #[doc(hidden)]
 pub use fault::Fault;
-pub(crate) use host::{Body, Calls, Place, Query, write_id};
 pub use host::{Call, Doubt, Failed, Host, NewId, Reply, Rules};
 pub use pending::{Answered, Asked, Effect, Pending, Post, Question, Stopped, Told};
 pub use proof::{OwnEnd, Proof};

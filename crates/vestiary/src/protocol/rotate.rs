@@ -2,8 +2,9 @@ use alloc::boxed::Box;
 
 use super::{
     Fault, Host, REMEMBERED, Rules, Seen, TRIES, Terms,
+    calls::{Answer, Body, Calls, Place, Query, write_id},
     fault::seeded,
-    host::{Answer, Body, Calls, Doubt, Place, Query, write_id},
+    host::Doubt,
     is_proof,
 };
 use crate::{Error, Follower, Format, Lead, Meta, Record, SessionId, Ttl, UnixMillis, WriteId};
@@ -11,7 +12,7 @@ use crate::{Error, Follower, Format, Lead, Meta, Record, SessionId, Ttl, UnixMil
 /// Why a session gets another ID.
 #[derive(Debug)]
 pub enum Reason {
-    /// Somebody logged in, or got other rights. The new record is this one, for so long at most; the old ID leads
+    /// A user logged in, or got other rights. The new record is this one, for so long at most; the old ID leads
     /// nowhere at once, or an attacker who planted it would be logged in with it.
     Privilege(Box<Record>, Ttl),
     /// It is time. The data goes along; until this instant the old ID leads to the new one, for the requests that are
@@ -31,7 +32,7 @@ pub enum Moved {
 }
 
 /// Gives a session another ID: the new record is there before the old one is retired. A crash between the two leaves a
-/// record whose ID nobody knows, and which expires.
+/// record whose ID no visitor has, and which expires.
 ///
 /// # Errors
 /// The host's error if the data cannot be stored, if the store failed, and if a [`Doubt`] remains.
@@ -108,7 +109,7 @@ pub async fn rotate<H: Host>(
                 // Older than what was seen already.
                 continue;
             }
-            // Had the old record been retired by our lost request, nobody could have written it after.
+            // Had the old record been retired by our lost request, no request could have written it after.
             doubt = false;
             current = record;
             read_at = calls.host.now();

@@ -2,8 +2,9 @@ use alloc::boxed::Box;
 
 use super::{
     Fault, Host, Rules, Seen, TRIES, Terms,
+    calls::{Answer, Calls, Place, Query},
     fault::{self, seeded},
-    host::{Answer, Calls, Doubt, Place, Query},
+    host::Doubt,
     is_proof,
 };
 use crate::{Follower, Lead};

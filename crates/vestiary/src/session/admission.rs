@@ -1,7 +1,5 @@
-use alloc::string::String;
-
 use crate::{
-    Meta, UserRef, json,
+    Meta, UserRef,
     protocol::{Calls, Host, Place, Query, Rules, Seen, UserChange, UserSessions, change_list},
 };
 
@@ -24,7 +22,7 @@ pub(super) async fn admit<H: Host>(
     meta: &Meta,
 ) -> Result<Admission, H::Error> {
     let Some(user) = &meta.user else { return Ok(Admission::Listed) };
-    let key = list_key(calls.rules, user);
+    let key = calls.rules.list_key(user);
     let text = calls.ask(Place::List(&key), Query::Read).await?;
     let text = calls.text(text)?;
     let sessions = match &text {
@@ -94,7 +92,7 @@ pub(super) async fn note_use<H: Host>(
 ) -> Result<bool, H::Error> {
     let Some(user) = &meta.user else { return Ok(true) };
     let change = UserChange::Seen(user.handle.clone());
-    Ok(change_list(host, rules, &list_key(rules, user), &change, Some(meta)).await?.made)
+    Ok(change_list(host, rules, &rules.list_key(user), &change, Some(meta)).await?.made)
 }
 
 /// Takes a session out of its user's session list.
@@ -107,10 +105,5 @@ pub(super) async fn leave<H: Host>(
     user: &UserRef,
 ) -> Result<(), H::Error> {
     let change = UserChange::Remove(user.handle.clone());
-    change_list(host, rules, &list_key(rules, user), &change, None).await.map(drop)
-}
-
-/// The key of a user's session list in the store.
-fn list_key(rules: &Rules, user: &UserRef) -> String {
-    rules.options.user_key(&json::unquoted(&user.name).unwrap_or_default())
+    change_list(host, rules, &rules.list_key(user), &change, None).await.map(drop)
 }

@@ -4,7 +4,7 @@ use super::admission::{Admission, admit, leave, note_use};
 use crate::{
     Error, Event, Follower, Lead, SessionId, UnixMillis,
     constants::RENEWALS,
-    protocol::{Calls, Doubt, Host, Place, Query, Rules, Seen, host::Answer},
+    protocol::{Answer, Calls, Doubt, Host, Place, Query, Rules, Seen},
 };
 
 /// The result of [`open`].

@@ -4,7 +4,7 @@ use super::admission::{admit_write, leave};
 use crate::{
     Meta, Record, UserRef,
     protocol::{
-        self, Body, Calls, Change, Host, Place, Query, Rules, Seen, Terms, Written, host::Answer,
+        self, Answer, Body, Calls, Change, Host, Place, Query, Rules, Seen, Terms, Written,
         write_id,
     },
 };

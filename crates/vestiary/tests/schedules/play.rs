@@ -18,7 +18,7 @@ use crate::{
     store::{Kin, Store, mark_of},
 };
 
-/// What a request wants of the session.
+/// The wish of a request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Want {
     /// Set a key of its own.
@@ -34,7 +34,7 @@ pub(crate) enum Want {
     RenewAndUpdate,
 }
 
-/// What is special about a schedule. Each kind makes faults likely that are rare in the others.
+/// The kind of a schedule. Each makes faults likely that are rare in the others.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Kind {
     Plain,
@@ -78,7 +78,7 @@ pub(crate) struct Schedule {
     pub(crate) first: SessionId,
     /// The user's session list, if the first session belongs to a user, and the handle in it.
     pub(crate) owned: Option<(String, Handle)>,
-    /// What was told to the application: these requests have written, ...
+    /// The acknowledged writes: these requests have written, ...
     pub(crate) saved: BTreeSet<usize>,
     /// ... a logout has ended the first session, ...
     pub(crate) ended: bool,

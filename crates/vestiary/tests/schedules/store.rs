@@ -7,7 +7,7 @@ use vestiary::{
 
 use crate::chance::Chance;
 
-/// What kind of store the schedules run on. All but the first are broken, and the checks must say so.
+/// The kind of store that the schedules run on. All but the first are broken, and the checks must say so.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Kin {
     Atomic,
