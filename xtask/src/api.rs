@@ -4,8 +4,9 @@
 use std::{
     collections::BTreeSet,
     env, fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, ExitCode},
+    sync::OnceLock,
 };
 
 use anyhow::{Context as _, bail};
@@ -66,9 +67,18 @@ fn document(log: &Log) -> anyhow::Result<()> {
     cargo(&["doc", "--locked", "--lib", "--no-deps", "--all-features"])
         .args(CRATES.iter().flat_map(|name| ["-p", name]))
         .env("RUSTDOCFLAGS", "-Z unstable-options --output-format json --cap-lints allow")
-        .env("RUSTDOC", env::current_exe()?)
+        .env("RUSTDOC", this_program()?)
         .env(AS_RUSTDOC, "1")
         .logged(log)
+}
+
+/// Path of this program, as it was when the program began. The build of the Rust tests may link xtask again, with other
+/// features of its dependencies; Linux then calls the path of the running one "… (deleted)", while the same path
+/// without that leads to the new one.
+pub(crate) fn this_program() -> anyhow::Result<&'static Path> {
+    static PATH: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let path = PATH.get_or_init(|| env::current_exe().ok());
+    path.as_deref().context("the system does not tell where xtask lies")
 }
 
 /// Tells this program to be rustdoc. Cargo would give `RUSTC_BOOTSTRAP` to build scripts as well, and then compile

@@ -56,6 +56,8 @@ fn main() -> anyhow::Result<ExitCode> {
     if let Some(ended) = api::as_rustdoc() {
         return ended;
     }
+    // Before anything is built: a build may put another program in its place.
+    api::this_program()?;
     run(&Cli::parse().task)?;
     Ok(ExitCode::SUCCESS)
 }
