@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use vestiary::{
     Error, SessionId, UnixMillis,
@@ -14,21 +14,28 @@ use crate::{
 /// The function of an update: makes JSON text of the JSON text of a session's data.
 pub type Compute<'a> = dyn FnMut(&str) -> Result<String, SessionError> + Send + 'a;
 
-/// The host of an operation: asks the store, and runs the application's function.
-pub(crate) struct StoreHost<'a, 'c> {
+/// The host of the core's operations ([`Sessions::host`]): asks the store, and runs the application's function.
+pub struct StoreHost<'a, 'c> {
     sessions: &'a Sessions,
     operation: StoreOperation,
     compute: Option<&'a mut Compute<'c>>,
-    watch: Stopwatch,
+    watch: Option<Stopwatch>,
 }
 
 impl<'a, 'c> StoreHost<'a, 'c> {
     pub(crate) fn new(sessions: &'a Sessions, operation: StoreOperation) -> Self {
-        Self { sessions, operation, compute: None, watch: Stopwatch::start() }
+        Self { sessions, operation, compute: None, watch: None }
     }
 
-    pub(crate) fn computing(self, compute: &'a mut Compute<'c>) -> Self {
+    /// The same, for an operation that runs this function.
+    #[must_use]
+    pub fn computing(self, compute: &'a mut Compute<'c>) -> Self {
         Self { compute: Some(compute), ..self }
+    }
+
+    /// Sets the operation that an error names from now on.
+    pub fn asks_to(&mut self, operation: StoreOperation) {
+        self.operation = operation;
     }
 }
 
@@ -40,7 +47,8 @@ impl Host for StoreHost<'_, '_> {
     }
 
     fn elapsed(&mut self) -> u64 {
-        u64::try_from(self.watch.elapsed().as_micros()).unwrap_or(u64::MAX)
+        let watch = self.watch.get_or_insert_with(Stopwatch::start);
+        u64::try_from(watch.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
     fn fill(&mut self, bytes: &mut [u8]) -> Result<(), SessionError> {
@@ -103,6 +111,7 @@ impl Host for StoreHost<'_, '_> {
                     Reply::Two(text?, list.ok())
                 }
                 Call::Clock(key) => Reply::Time(store.now(key).await?),
+                Call::Confirm(key) => Reply::Confirmed(store.confirm(key).await?),
                 Call::Create { key, text, ttl, owned } => {
                     let created = store.create(key, text, ttl, owned).await?;
                     if created { Reply::Done } else { Reply::Conflict }
@@ -135,6 +144,13 @@ fn reply_of(outcome: Outcome) -> Reply {
         Outcome::Done => Reply::Done,
         Outcome::Conflict => Reply::Conflict,
         Outcome::Gone => Reply::Gone,
+    }
+}
+
+/// Shows nothing of the sessions.
+impl fmt::Debug for StoreHost<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreHost").field("operation", &self.operation).finish_non_exhaustive()
     }
 }
 

@@ -49,6 +49,7 @@ mod memory;
 mod revocations;
 mod sessions;
 mod store;
+mod stored;
 #[cfg(feature = "tracing")]
 mod trace;
 mod users;
@@ -76,13 +77,14 @@ pub use config::{Config, Encrypt, OnStoreError, SameSite};
 pub use erased::AnyStore;
 pub use error::{SessionError, StoreOperation, WrongType};
 pub use event::{Event, Reason};
-pub use host::Compute;
+pub use host::{Compute, StoreHost};
 pub use memory::MemoryStore;
 pub use revocations::{RequestId, RevokedBy};
-pub use sessions::{Cookies, Found, Loaded, Sessions, Stored, Written};
+pub use sessions::Sessions;
 pub use store::{
     Cursor, Entry, MaybeSend, MaybeSync, Outcome, Page, ReadTwo, Scan, Store, StoreError, mark_of,
 };
+pub use stored::{Cookies, Found, Loaded, Stored, Written};
 pub use users::{Login, UserList, UserSession};
 pub use vestiary::{
     Error, Format, Handle, MemoryLimits, SessionId, Ttl, UnixMillis, UserRef, WriteId,

@@ -1,5 +1,4 @@
 use std::{
-    borrow::Cow,
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, PoisonError},
@@ -7,15 +6,15 @@ use std::{
 };
 
 use vestiary::{
-    Error, Handle, KeyRing, Meta, Options, RecentIds, Record, SealRing, SessionId, SetCookie,
-    UnixMillis, UserRef, cookie_header,
+    CookieOverrides, Error, KeyRing, Options, RecentIds, SealRing, SessionId, Ttl, UnixMillis,
+    UserRef, cookie_header,
     protocol::{self, Change, Rules, Seen},
     session,
 };
 
 use crate::{
-    AnyStore, Config, Encrypt, Event, OnStoreError, SessionError, Store, StoreOperation, UserList,
-    clock,
+    AnyStore, Config, Cookies, Encrypt, Event, Found, OnStoreError, SessionError, Store,
+    StoreOperation, Stored, UserList, Written, clock,
     event::Listener,
     host::{Compute, StoreHost},
     revocations::{RequestId, Revocations, RevokedBy},
@@ -61,70 +60,6 @@ pub(crate) struct Inner {
     /// Rolling sessions that were refreshed lately.
     touched: Mutex<RecentIds>,
     pub(crate) revocations: Revocations,
-}
-
-/// A session as the store has it.
-#[derive(Clone, Debug)]
-pub struct Stored {
-    pub(crate) id: SessionId,
-    pub(crate) record: Record,
-    /// When the store was asked for it, or to store it.
-    pub(crate) at: UnixMillis,
-}
-
-/// The cookies of a request that have the session's name.
-#[derive(Clone, Debug, Default)]
-pub struct Cookies {
-    /// There is one, genuine or not.
-    pub present: bool,
-    /// Those that one of the secrets signed, in their order, at most four.
-    pub ids: Vec<SessionId>,
-}
-
-/// What cookies led to.
-#[derive(Debug)]
-pub enum Found {
-    /// A session that is good.
-    Session(Box<Loaded>),
-    /// The record of one whose ID is out of use: nobody is logged in by it, but a logout finds the session
-    /// by it.
-    Retired(Box<Stored>),
-    /// A session that another instance of the application may be able to read, and this one cannot: neither its
-    /// record nor its cookie may be written over.
-    Unreadable(Error),
-    /// A session whose idle or absolute deadline is over. The cookie in its record says how to remove it from
-    /// the browser.
-    Expired(Box<Stored>),
-    /// Nothing.
-    Nobody,
-}
-
-/// A session that is good.
-#[derive(Debug)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "independent facts, not the states of one machine"
-)]
-pub struct Loaded {
-    /// What the store has.
-    pub stored: Stored,
-    /// The cookie has an ID of before.
-    pub renewed: bool,
-    /// It is time for another ID.
-    pub due: bool,
-    /// Its record has to be written again, or it would end though it is used.
-    pub stale: bool,
-    /// Its use has to be written in its user's list ([`Sessions::note_use`]), or the list drops it.
-    pub unseen: bool,
-}
-
-/// What became of a change of the data.
-#[derive(Debug)]
-pub struct Written {
-    /// What the store has now.
-    pub stored: Stored,
-    /// Another request had written meanwhile, and both changes are in.
-    pub merged: bool,
 }
 
 impl Sessions {
@@ -181,6 +116,19 @@ impl Sessions {
         &self.inner.rules.options
     }
 
+    /// The rules that the core's operations follow.
+    #[must_use]
+    pub fn rules(&self) -> &Rules {
+        &self.inner.rules
+    }
+
+    /// The host of the core's operations ([`vestiary::visit`], [`vestiary::session`]) on these sessions. Errors name this
+    /// operation.
+    #[must_use]
+    pub fn host<'c>(&self, operation: StoreOperation) -> StoreHost<'_, 'c> {
+        StoreHost::new(self, operation)
+    }
+
     /// The store.
     #[must_use]
     pub fn store(&self) -> &AnyStore {
@@ -217,7 +165,7 @@ impl Sessions {
     /// whether it is to be `Secure` where the options leave it open.
     #[must_use]
     pub fn set_cookie(&self, id: Option<&SessionId>, secure_here: bool) -> String {
-        self.cookie_header(&self.inner.rules.options, id, secure_here)
+        self.set_cookie_with(None, id, secure_here)
     }
 
     /// The `Set-Cookie` header for this session, with the cookie attributes that it has of its own; or the one
@@ -225,22 +173,20 @@ impl Sessions {
     #[must_use]
     pub fn set_cookie_of(&self, stored: &Stored, removes: bool, secure_here: bool) -> String {
         let id = (!removes).then_some(&stored.id);
-        self.cookie_header(&self.options_of(stored), id, secure_here)
+        self.set_cookie_with(stored.meta().cookie.as_ref(), id, secure_here)
     }
 
-    /// The options that apply to a session: it may have cookie attributes of its own.
+    /// The same as [`Sessions::set_cookie`], for a session that has these cookie attributes of its own.
     #[must_use]
-    pub fn options_of(&self, stored: &Stored) -> Cow<'_, Options> {
-        self.inner.rules.options.for_session(stored.record.meta())
-    }
-
-    fn cookie_header(
+    pub fn set_cookie_with(
         &self,
-        options: &Options,
+        own: Option<&CookieOverrides>,
         id: Option<&SessionId>,
         secure_here: bool,
     ) -> String {
-        let cookie: SetCookie = options.set_cookie(secure_here);
+        let options = &self.inner.rules.options;
+        let own = own.and_then(|own| options.overridden(own).ok());
+        let cookie = own.as_ref().unwrap_or(options).set_cookie(secure_here);
         id.map_or_else(|| cookie.removal(), |id| cookie.with_value(&self.sign(id)))
     }
 
@@ -273,13 +219,7 @@ impl Sessions {
             let mut host = StoreHost::new(self, StoreOperation::Remove);
             Box::pin(session::tidy(&mut host, rules, spent)).await;
         }
-        Ok(match opening.found {
-            session::Found::Session(opened) => Found::Session(Box::new((*opened).into())),
-            session::Found::Retired(tombstone) => Found::Retired(Box::new((*tombstone).into())),
-            session::Found::Unreadable(error) => Found::Unreadable(error),
-            session::Found::Expired(session) => Found::Expired(Box::new((*session).into())),
-            session::Found::Nobody => Found::Nobody,
-        })
+        Ok(opening.found.into())
     }
 
     /// What the store has under this ID, whatever it is.
@@ -297,7 +237,7 @@ impl Sessions {
     /// [`SessionError`] if the data is no JSON object within the limits, or the store failed.
     pub async fn create(&self, data: &str, owner: Option<UserRef>) -> Result<Stored, SessionError> {
         let (mut host, rules) = (StoreHost::new(self, StoreOperation::Write), &self.inner.rules);
-        let record = session::new_record(&mut host, rules, data, owner)?;
+        let record = session::new_record(&mut host, rules, data, owner, None)?;
         Ok(Stored::from(*session::create(&mut host, rules, record).await?))
     }
 
@@ -342,7 +282,7 @@ impl Sessions {
         compute: &mut Compute<'_>,
     ) -> Result<Option<Written>, SessionError> {
         let mut host = StoreHost::new(self, StoreOperation::Write).computing(compute);
-        let saving = session::save(&mut host, &self.inner.rules, stored.into(), &change);
+        let saving = session::save(&mut host, &self.inner.rules, stored.into(), &change, None);
         Ok(match self.traced(stored, saving.await)? {
             protocol::Written::Gone => None,
             protocol::Written::Saved { session, merged, .. } => {
@@ -381,14 +321,7 @@ impl Sessions {
     /// [`SessionError`] if the store did not confirm it: it may be there yet.
     pub async fn destroy(&self, stored: &Stored) -> Result<Option<bool>, SessionError> {
         let mut host = StoreHost::new(self, StoreOperation::Remove);
-        let ending = protocol::destroy(&mut host, &self.inner.rules, stored.into());
-        let last = Box::pin(ending).await?;
-        self.retire(&stored.id);
-        self.retire(&last);
-        let key = self.inner.rules.options.store_key(&last);
-        let confirmed = self.ask(StoreOperation::Remove, self.inner.store.confirm(&key)).await;
-        // It was done; if this fails, it is only not known whether replicas know it.
-        Ok(confirmed.unwrap_or(Some(false)))
+        Box::pin(session::destroy(&mut host, &self.inner.rules, stored.into())).await
     }
 
     /// Gives a session another ID, and keeps what it holds. The session as it is now, also if another
@@ -414,8 +347,9 @@ impl Sessions {
         owner: Option<UserRef>,
     ) -> Result<Option<Stored>, SessionError> {
         let (mut host, rules) = (StoreHost::new(self, StoreOperation::Write), &self.inner.rules);
-        let record = session::new_record(&mut host, rules, data, owner)?;
-        let next = session::supersede(&mut host, rules, stored.into(), &record).await?;
+        let record = session::new_record(&mut host, rules, data, owner, None)?;
+        let next =
+            session::supersede(&mut host, rules, stored.into(), &record, Ttl::Infinite).await?;
         Ok(next.map(|next| Stored::from(*next)))
     }
 
@@ -483,8 +417,8 @@ impl Sessions {
         }
     }
 
-    /// Writes in the user's list that a session is used: what [`Loaded::unseen`] asks for. It may be done after the
-    /// response was made. `false` if the session is not in the list any more: it was revoked, and has ended.
+    /// Writes in the user's list that a session is used: what [`Loaded::unseen`](crate::Loaded::unseen) asks for. It may be
+    /// done after the response was made. `false` if the session is not in the list any more: it was revoked, and has ended.
     ///
     /// # Errors
     /// [`SessionError`] if the store failed. It is no reason to refuse the session: the next request tries again.
@@ -518,58 +452,6 @@ impl Sessions {
                 Err(SessionError::Timeout { operation, after: after.unwrap_or_default() })
             }
         }
-    }
-}
-
-impl From<session::Opened> for Loaded {
-    fn from(opened: session::Opened) -> Self {
-        let session::Opened { session, renewed, due, stale, unseen } = opened;
-        Self { stored: session.into(), renewed, due, stale, unseen }
-    }
-}
-
-impl From<&Stored> for Seen {
-    fn from(stored: &Stored) -> Self {
-        let Stored { id, record, at } = stored.clone();
-        Self { id, record, at }
-    }
-}
-
-impl From<Seen> for Stored {
-    fn from(Seen { id, record, at }: Seen) -> Self {
-        Self { id, record, at }
-    }
-}
-
-impl Stored {
-    /// The session's ID: whoever has it, signed, has the session.
-    #[must_use]
-    pub fn id(&self) -> &SessionId {
-        &self.id
-    }
-
-    /// What the session holds: text of a JSON object.
-    #[must_use]
-    pub fn data(&self) -> &str {
-        self.record.data()
-    }
-
-    /// Whose session it is, by the application's name for the user.
-    #[must_use]
-    pub fn user(&self) -> Option<String> {
-        self.record.meta().user.as_ref().map(UserRef::decoded_name)
-    }
-
-    /// What the list of its user calls it.
-    #[must_use]
-    pub fn handle(&self) -> Option<&Handle> {
-        self.record.meta().user.as_ref().map(|user| &user.handle)
-    }
-
-    /// What else the record says.
-    #[must_use]
-    pub fn meta(&self) -> &Meta {
-        self.record.meta()
     }
 }
 

@@ -2,7 +2,7 @@ use std::{borrow::Cow, collections::BTreeMap, ops::Range};
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, value::RawValue};
-use vestiary::{Limits, json_members};
+use vestiary::{Limits, json_members, visit::Changes};
 use vestiary_store::{SessionError, Stored, WrongType};
 
 use crate::view::expectation;
@@ -81,6 +81,12 @@ impl Contents {
             Some(members) if self.is_changed() => self.text_of(members, |_| true).into(),
             _ => self.before().into(),
         }
+    }
+
+    /// The change from what was read to what it is now.
+    pub(crate) fn changes(&self) -> Changes {
+        let (base, mine) = (self.before().to_owned(), self.text().into_owned());
+        Changes { base, mine, cookie: None, assigned: false }
     }
 
     /// Whether the application changed a member. One that it set to the value that was there is unchanged.

@@ -2,8 +2,8 @@ use std::{fmt, future::IntoFuture, marker::PhantomData, pin::Pin, sync::Arc};
 
 use http::Extensions;
 use serde::{Serialize, de::DeserializeOwned};
-use vestiary::{Handle, SessionId, UnixMillis};
-use vestiary_store::{Login, SessionError, Sessions, Stored, UserSession};
+use vestiary::{Handle, SessionId, UnixMillis, UserRef};
+use vestiary_store::{Login, SessionError, Sessions, UserSession};
 
 use crate::{
     contents::{Data, text_of, value_of},
@@ -78,7 +78,7 @@ impl<T> Session<T> {
     /// # Errors
     /// [`SessionError`] if the store failed.
     pub async fn is_new(&self) -> Result<bool, SessionError> {
-        Ok(self.visit.open().await?.record().is_none())
+        Ok(self.visit.open().await?.session().is_none())
     }
 
     /// Its ID, if it is stored: whoever has it, signed, has the session.
@@ -86,7 +86,7 @@ impl<T> Session<T> {
     /// # Errors
     /// [`SessionError`] if the store failed.
     pub async fn id(&self) -> Result<Option<SessionId>, SessionError> {
-        Ok(self.visit.open().await?.record().map(|record| record.id().clone()))
+        Ok(self.visit.open().await?.session().map(|session| session.id.clone()))
     }
 
     /// Whose session it is, after [`Session::login`].
@@ -94,7 +94,9 @@ impl<T> Session<T> {
     /// # Errors
     /// [`SessionError`] if the store failed.
     pub async fn user_id(&self) -> Result<Option<String>, SessionError> {
-        Ok(self.visit.open().await?.record().and_then(Stored::user))
+        let state = self.visit.open().await?;
+        let user = state.session().and_then(|session| session.record.meta().user.as_ref());
+        Ok(user.map(UserRef::decoded_name))
     }
 
     /// What the list of its user calls it.
@@ -102,7 +104,9 @@ impl<T> Session<T> {
     /// # Errors
     /// [`SessionError`] if the store failed.
     pub async fn handle(&self) -> Result<Option<Handle>, SessionError> {
-        Ok(self.visit.open().await?.record().and_then(|record| record.handle().cloned()))
+        let state = self.visit.open().await?;
+        let user = state.session().and_then(|session| session.record.meta().user.as_ref());
+        Ok(user.map(|user| user.handle.clone()))
     }
 
     /// Stores the changes now, and not when the response is ready, and sets the cookie. `false` if the session was

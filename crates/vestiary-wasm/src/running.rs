@@ -337,8 +337,8 @@ impl Ending {
 
 fn step_of(kind: Question) -> Step {
     match kind {
-        // None of the operations that JavaScript runs asks for two texts or for the time.
-        Question::Read | Question::ReadTwo | Question::Clock => Step::Load,
+        // None of the operations that JavaScript runs asks for two texts, for the time or for a confirmation.
+        Question::Read | Question::ReadTwo | Question::Clock | Question::Confirm => Step::Load,
         Question::Create => Step::Create,
         Question::Replace => Step::Replace,
         Question::Touch => Step::Touch,

@@ -34,6 +34,7 @@ pub mod decide;
 pub mod protocol;
 pub mod response;
 pub mod session;
+pub mod visit;
 
 mod cookie;
 mod cookie_options;

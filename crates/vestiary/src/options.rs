@@ -159,6 +159,13 @@ impl Options {
         own.map_or(Cow::Borrowed(self), Cow::Owned)
     }
 
+    /// The cookie attributes of its own that a session with this metadata has, and that apply to it.
+    #[must_use]
+    pub fn own_cookie<'m>(&self, meta: &'m Meta) -> Option<&'m CookieOverrides> {
+        let own = meta.cookie.as_ref()?;
+        (self.overridden(own).is_ok() && !self.are_repeated_by(own)).then_some(own)
+    }
+
     /// Whether these attributes only say what the options say, and no application asked for them: then options
     /// that change still reach the session.
     #[must_use]

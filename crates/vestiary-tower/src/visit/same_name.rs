@@ -3,17 +3,21 @@
 
 use std::sync::atomic::Ordering;
 
-use vestiary_store::{SessionError, Stored};
+use vestiary::{SessionId, visit::Outgoing};
+use vestiary_store::SessionError;
 
-use super::{Outgoing, State, Visit};
+use super::Visit;
 
 impl Visit {
-    /// Takes the cookie for the session that this visit is about to begin. It must be given back
+    /// Takes the cookie for the session that this visit is about to begin, in place of `session`. It must be given back
     /// ([`Visit::release_cookie`]) if that fails.
     ///
     /// # Errors
     /// [`SessionError::CookieNameTaken`] if it would take the place of another layer's cookie, or be lost to it.
-    pub(super) async fn take_cookie(&self, state: &State) -> Result<(), SessionError> {
+    pub(super) async fn take_cookie(
+        &self,
+        session: Option<&SessionId>,
+    ) -> Result<(), SessionError> {
         if self.outer.is_none() && !self.is_taken_inside.load(Ordering::SeqCst) {
             return Ok(());
         }
@@ -21,7 +25,7 @@ impl Visit {
         self.mark_outer(true);
         let mut is_taken = self.is_taken_inside.load(Ordering::SeqCst);
         for outer in self.outer_of_this_name() {
-            is_taken |= outer.has_cookie(state.record.as_ref()).await;
+            is_taken |= outer.has_cookie(session).await;
         }
         if !is_taken {
             return Ok(());
@@ -42,7 +46,7 @@ impl Visit {
         }
     }
 
-    fn outer_of_this_name(&self) -> impl Iterator<Item = &Visit> {
+    pub(super) fn outer_of_this_name(&self) -> impl Iterator<Item = &Visit> {
         let name = self.sessions.options().name();
         std::iter::successors(self.outer.as_deref(), |visit| visit.outer.as_deref())
             .filter(move |visit| visit.sessions.options().name() == name)
@@ -50,12 +54,11 @@ impl Visit {
 
     /// Whether the browser has a cookie of this visit's session, or will be sent one. Two layers of the same options
     /// have the same session.
-    async fn has_cookie(&self, inner: Option<&Stored>) -> bool {
+    async fn has_cookie(&self, inner: Option<&SessionId>) -> bool {
         let state = self.state.lock().await;
-        let is_another = |stored: &Stored| Some(stored.id()) != inner.map(Stored::id);
-        match (&state.cookie, &state.record) {
-            (Outgoing::Session(stored), _) => is_another(stored),
-            (Outgoing::Nothing, Some(stored)) => is_another(stored),
+        match (&state.visit.cookie, state.session()) {
+            (Outgoing::Session { id, .. }, _) => Some(id) != inner,
+            (Outgoing::Nothing, Some(session)) => Some(&session.id) != inner,
             (Outgoing::Nothing, None) => state.contents.is_changed(),
             _ => true,
         }

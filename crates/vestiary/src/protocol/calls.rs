@@ -110,6 +110,16 @@ impl<'h, H: Host> Calls<'h, H> {
         }
     }
 
+    /// Whether replicas of the store know that the record of this session was removed; `None` if the store cannot say so.
+    pub(crate) async fn confirm(&mut self, id: &SessionId) -> Option<bool> {
+        let key = self.rules.options.store_key(id);
+        match self.host.call(Call::Confirm(&key)).await {
+            Ok(Reply::Confirmed(confirmed)) => confirmed,
+            // It was removed. If this fails, it is only unknown whether replicas know it.
+            _ => Some(false),
+        }
+    }
+
     /// Whether the reply to the last request was lost.
     pub(crate) fn is_lost(&self) -> bool {
         self.is_lost
@@ -182,6 +192,8 @@ impl<'h, H: Host> Calls<'h, H> {
                 self.found(place, key, text)?
             }
             Ok(Reply::Time(time)) => Answer::Time(time),
+            // Asked for without this.
+            Ok(Reply::Confirmed(_)) => Answer::Unknown,
             // The answer of a store is final.
             Err(Failed::Refused(error)) => return Err(error),
             Err(Failed::Lost(error)) => {

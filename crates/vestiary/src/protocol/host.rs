@@ -92,6 +92,9 @@ pub enum Call<'a> {
     ReadTwo(&'a str, &'a str),
     /// The store's own clock, as the node has it that holds this key. Answered with [`Reply::Time`].
     Clock(&'a str),
+    /// Whether the replicas of the store know that the record under this key was removed. Answered with
+    /// [`Reply::Confirmed`].
+    Confirm(&'a str),
     /// Store a text if there is none. Answered with [`Reply::Done`] or [`Reply::Conflict`].
     Create {
         /// The key.
@@ -148,6 +151,8 @@ pub enum Reply {
     Two(Option<String>, Option<Option<String>>),
     /// The time; `None` if the store has no clock.
     Time(Option<UnixMillis>),
+    /// Whether replicas know it; `None` if the store cannot say so.
+    Confirmed(Option<bool>),
 }
 
 /// Why a store gave no answer.

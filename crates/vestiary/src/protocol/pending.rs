@@ -65,6 +65,8 @@ pub enum Question {
     ReadTwo,
     /// [`Call::Clock`]
     Clock,
+    /// [`Call::Confirm`]
+    Confirm,
     /// [`Call::Create`]
     Create,
     /// [`Call::Replace`]
@@ -314,6 +316,7 @@ impl From<Call<'_>> for Asked {
             Call::Read(key) => (Question::Read, key, None, "", Ttl::Infinite, false),
             Call::ReadTwo(key, list) => (Question::ReadTwo, key, None, list, Ttl::Infinite, false),
             Call::Clock(key) => (Question::Clock, key, None, "", Ttl::Infinite, false),
+            Call::Confirm(key) => (Question::Confirm, key, None, "", Ttl::Infinite, false),
             Call::Create { key, text, ttl, owned } => {
                 (Question::Create, key, None, text, ttl, owned)
             }

@@ -99,7 +99,7 @@ pub(super) async fn note_use<H: Host>(
 ///
 /// # Errors
 /// As [`admit`].
-pub(super) async fn leave<H: Host>(
+pub(crate) async fn leave<H: Host>(
     host: &mut H,
     rules: &Rules,
     user: &UserRef,

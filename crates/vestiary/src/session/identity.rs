@@ -29,8 +29,8 @@ pub async fn renew<H: Host>(
     })
 }
 
-/// Replaces a session by another one: the old ID leads nowhere. `None`, and nothing was stored, if the session was ended
-/// meanwhile.
+/// Replaces a session by another one, whose record lasts `longest` at most: the old ID leads nowhere. `None`, and nothing
+/// was stored, if the session was ended meanwhile.
 ///
 /// # Errors
 /// As [`protocol::rotate`].
@@ -39,11 +39,12 @@ pub async fn supersede<H: Host>(
     rules: &Rules,
     session: Seen,
     record: &Record,
+    longest: Ttl,
 ) -> Result<Option<Box<Seen>>, H::Error> {
     let owned = record.meta().user.is_some();
     let mut session = session;
     for _ in 0..=RENEWALS {
-        let reason = Reason::Privilege(Box::new(record.clone()), Ttl::Infinite);
+        let reason = Reason::Privilege(Box::new(record.clone()), longest);
         match rotate(host, rules, session, reason, owned, Rotation::Login).await? {
             Rotated::Here(next) => return Ok(Some(next)),
             // Renewed meanwhile, it goes on under another ID, and is to end there.

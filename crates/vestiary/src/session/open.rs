@@ -14,6 +14,8 @@ pub struct Opening {
     pub found: Found,
     /// Records that count for nothing any more, for [`tidy`].
     pub spent: Vec<Spent>,
+    /// The IDs that led to no session, or to one that has expired, and those under which it was found.
+    pub lost: Vec<SessionId>,
 }
 
 /// The session that cookies lead to.
@@ -71,9 +73,17 @@ pub async fn open<H: Host>(
     rules: &Rules,
     ids: &[SessionId],
 ) -> Result<Opening, H::Error> {
-    let mut opening = Opening { found: Found::Nobody, spent: Vec::new() };
+    let mut opening = Opening { found: Found::Nobody, spent: Vec::new(), lost: Vec::new() };
     for id in ids {
         let found = follow(host, rules, id, &mut opening).await?;
+        if let Found::Expired(session) = &found
+            && session.id != *id
+        {
+            opening.lost.push(session.id.clone());
+        }
+        if matches!(found, Found::Nobody | Found::Expired(_)) {
+            opening.lost.push(id.clone());
+        }
         let is_better = match (&found, &opening.found) {
             (Found::Session(_), _) => {
                 opening.found = found;

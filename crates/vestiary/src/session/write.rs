@@ -1,15 +1,16 @@
 use alloc::boxed::Box;
 
-use super::admission::{admit_write, leave};
+use super::admission::{admit_write, leave, note_use};
 use crate::{
-    Meta, Record, UserRef,
+    CookieOverrides, Meta, Record, UserRef,
     protocol::{
         self, Answer, Body, Calls, Change, Host, Place, Query, Rules, Seen, Terms, Written,
         write_id,
     },
 };
 
-/// The record of a new session with this data, JSON text of an object, and of this user.
+/// The record of a new session with this data, JSON text of an object, of this user, and with these cookie attributes of
+/// its own.
 ///
 /// # Errors
 /// The host's error if the data is no JSON object within the limits.
@@ -18,9 +19,10 @@ pub fn new_record<H: Host>(
     rules: &Rules,
     data: &str,
     user: Option<UserRef>,
+    cookie: Option<CookieOverrides>,
 ) -> Result<Record, H::Error> {
     let now = host.now();
-    let terms = Terms::new(&rules.options, now)?;
+    let terms = Terms { cookie_change: cookie.map(Some), ..Terms::new(&rules.options, now)? };
     let (mut meta, cookie, _) = terms.stamped(Meta::default(), now)?;
     meta.user = user;
     Ok(Record::new(terms.format, write_id(host)?, &cookie, data, meta, terms.limits)?)
@@ -56,7 +58,8 @@ pub async fn create<H: Host>(
     Err(calls.gave_up())
 }
 
-/// Writes the data of a session. A session whose record is gone, evicted perhaps, leaves its user's session list.
+/// Writes the data of a session, and with `cookie` its own cookie attributes (`Some(None)`: it has none any more). A
+/// session whose record is gone, evicted perhaps, leaves its user's session list.
 ///
 /// # Errors
 /// As [`protocol::commit`].
@@ -65,13 +68,23 @@ pub async fn save<H: Host>(
     rules: &Rules,
     session: Seen,
     change: &Change,
+    cookie: Option<Option<CookieOverrides>>,
 ) -> Result<Written, H::Error> {
-    if !admit_write(host, rules, &session).await? {
+    // The list must not forget a session that lives longer now.
+    let admitted = match &cookie {
+        None => admit_write(host, rules, &session).await?,
+        Some(own) => {
+            let mut meta = session.record.meta().clone();
+            meta.cookie.clone_from(own);
+            note_use(host, rules, &meta).await?
+        }
+    };
+    if !admitted {
         host.retire(&session.id);
         return Ok(Written::Gone);
     }
     let (id, user) = (session.id.clone(), session.record.meta().user.clone());
-    let written = protocol::commit(host, rules, session, change, None).await?;
+    let written = protocol::commit(host, rules, session, change, cookie).await?;
     match &written {
         Written::Saved { session, .. } => {
             if session.id != id {
@@ -105,7 +118,7 @@ pub async fn touch<H: Host>(
     // Deadlines stand in the record: to move them, it has to be written.
     if timeouts.is_over(meta, now) || timeouts.is_stale(meta, now) {
         let nothing = Change::Merge { base: "{}".into(), mine: "{}".into() };
-        return Ok(match save(host, rules, session, &nothing).await? {
+        return Ok(match save(host, rules, session, &nothing, None).await? {
             Written::Saved { session, .. } => Some(session),
             Written::Gone => None,
         });
@@ -123,6 +136,23 @@ pub async fn touch<H: Host>(
         host.touched(touched);
     }
     Ok(touched)
+}
+
+/// Takes a session out of its user's list and then ends it, under whatever ID it is. Returns whether replicas of the store
+/// know that it has ended; `None` if the store cannot say so.
+///
+/// # Errors
+/// As [`protocol::destroy`].
+pub async fn destroy<H: Host>(
+    host: &mut H,
+    rules: &Rules,
+    session: Seen,
+) -> Result<Option<bool>, H::Error> {
+    let id = session.id.clone();
+    let last = protocol::destroy(host, rules, session).await?;
+    host.retire(&id);
+    host.retire(&last);
+    Ok(Calls::new(host, rules).confirm(&last).await)
 }
 
 #[cfg(test)]
@@ -146,7 +176,7 @@ mod tests {
             default_ttl: Ttl::Infinite,
         };
         Pending::new(async move |mut host| {
-            let record = new_record(&mut host, &rules, "{}", None)?;
+            let record = new_record(&mut host, &rules, "{}", None, None)?;
             create(&mut host, &rules, record).await
         })
     }

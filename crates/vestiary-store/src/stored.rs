@@ -1,0 +1,132 @@
+use vestiary::{
+    Error, Handle, Meta, Record, SessionId, UnixMillis, UserRef, protocol::Seen, session,
+};
+
+/// A session as the store has it.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    pub(crate) id: SessionId,
+    pub(crate) record: Record,
+    /// When the store was asked for it, or to store it.
+    pub(crate) at: UnixMillis,
+}
+
+/// The cookies of a request that have the session's name.
+#[derive(Clone, Debug, Default)]
+pub struct Cookies {
+    /// There is one, genuine or not.
+    pub present: bool,
+    /// Those that one of the secrets signed, in their order, at most four.
+    pub ids: Vec<SessionId>,
+}
+
+/// What cookies led to.
+#[derive(Debug)]
+pub enum Found {
+    /// A session that is good.
+    Session(Box<Loaded>),
+    /// The record of one whose ID is out of use: nobody is logged in by it, but a logout finds the session
+    /// by it.
+    Retired(Box<Stored>),
+    /// A session that another instance of the application may be able to read, and this one cannot: neither its
+    /// record nor its cookie may be written over.
+    Unreadable(Error),
+    /// A session whose idle or absolute deadline is over. The cookie in its record says how to remove it from
+    /// the browser.
+    Expired(Box<Stored>),
+    /// Nothing.
+    Nobody,
+}
+
+/// A session that is good.
+#[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts, not the states of one machine"
+)]
+pub struct Loaded {
+    /// What the store has.
+    pub stored: Stored,
+    /// The cookie has an ID of before.
+    pub renewed: bool,
+    /// It is time for another ID.
+    pub due: bool,
+    /// Its record has to be written again, or it would end though it is used.
+    pub stale: bool,
+    /// Its use has to be written in its user's list ([`Sessions::note_use`](crate::Sessions::note_use)), or the list
+    /// drops it.
+    pub unseen: bool,
+}
+
+/// What became of a change of the data.
+#[derive(Debug)]
+pub struct Written {
+    /// What the store has now.
+    pub stored: Stored,
+    /// Another request had written meanwhile, and both changes are in.
+    pub merged: bool,
+}
+
+impl From<session::Found> for Found {
+    fn from(found: session::Found) -> Self {
+        match found {
+            session::Found::Session(opened) => Self::Session(Box::new((*opened).into())),
+            session::Found::Retired(tombstone) => Self::Retired(Box::new((*tombstone).into())),
+            session::Found::Unreadable(error) => Self::Unreadable(error),
+            session::Found::Expired(session) => Self::Expired(Box::new((*session).into())),
+            session::Found::Nobody => Self::Nobody,
+        }
+    }
+}
+
+impl From<session::Opened> for Loaded {
+    fn from(opened: session::Opened) -> Self {
+        let session::Opened { session, renewed, due, stale, unseen } = opened;
+        Self { stored: session.into(), renewed, due, stale, unseen }
+    }
+}
+
+impl From<&Stored> for Seen {
+    fn from(stored: &Stored) -> Self {
+        let Stored { id, record, at } = stored.clone();
+        Self { id, record, at }
+    }
+}
+
+impl From<Seen> for Stored {
+    fn from(Seen { id, record, at }: Seen) -> Self {
+        Self { id, record, at }
+    }
+}
+
+impl Stored {
+    /// The session's ID: whoever has it, signed, has the session.
+    #[must_use]
+    pub fn id(&self) -> &SessionId {
+        &self.id
+    }
+
+    /// What the session holds: text of a JSON object.
+    #[must_use]
+    pub fn data(&self) -> &str {
+        self.record.data()
+    }
+
+    /// Whose session it is, by the application's name for the user.
+    #[must_use]
+    pub fn user(&self) -> Option<String> {
+        self.record.meta().user.as_ref().map(UserRef::decoded_name)
+    }
+
+    /// What the list of its user calls it.
+    #[must_use]
+    pub fn handle(&self) -> Option<&Handle> {
+        self.record.meta().user.as_ref().map(|user| &user.handle)
+    }
+
+    /// What else the record says.
+    #[must_use]
+    pub fn meta(&self) -> &Meta {
+        self.record.meta()
+    }
+}

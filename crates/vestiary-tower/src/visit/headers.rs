@@ -1,0 +1,62 @@
+//! The headers of a response: the cookie, and what caches have to know.
+
+use http::{HeaderMap, HeaderValue, header};
+use vestiary::{response, visit::Outgoing};
+
+use super::{State, Visit};
+
+impl Visit {
+    /// Puts the cookie onto a response, and says what caches have to know.
+    pub(super) fn seal(&self, state: &State, headers: &mut HeaderMap) {
+        vary_by_cookie(headers);
+        let Some(cookie) = self.outgoing(state) else { return };
+        let control = list_of(headers, header::CACHE_CONTROL);
+        if let Some(control) = response::cache_control(Some(&control)) {
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(control));
+        }
+        let name = self.sessions.options().name().as_str();
+        let others: Vec<_> = headers
+            .get_all(header::SET_COOKIE)
+            .iter()
+            .filter(|value| !is_named(value, name))
+            .cloned()
+            .collect();
+        headers.remove(header::SET_COOKIE);
+        for other in others {
+            headers.append(header::SET_COOKIE, other);
+        }
+        headers.append(header::SET_COOKIE, cookie);
+    }
+
+    fn outgoing(&self, state: &State) -> Option<HeaderValue> {
+        let (id, own) = match state.visit.outgoing(&self.asking()) {
+            Outgoing::Nothing => return None,
+            Outgoing::Session { id, own } => (Some(id), own),
+            Outgoing::Removal { own } | Outgoing::Expired { own, .. } => (None, own),
+        };
+        let header = self.sessions.set_cookie_with(own.as_ref(), id, self.secure_here);
+        HeaderValue::try_from(header).ok()
+    }
+}
+
+/// Says to caches that the response depends on the cookie.
+fn vary_by_cookie(headers: &mut HeaderMap) {
+    let Some(vary) = response::vary(Some(&list_of(headers, header::VARY))) else { return };
+    let is_text = headers.get_all(header::VARY).iter().all(|value| value.to_str().is_ok());
+    // What cannot be read stays, beside it.
+    if vary == response::VARY || !is_text {
+        headers.append(header::VARY, HeaderValue::from_static(response::VARY));
+    } else if let Ok(vary) = HeaderValue::try_from(vary) {
+        headers.insert(header::VARY, vary);
+    }
+}
+
+fn list_of(headers: &HeaderMap, name: header::HeaderName) -> String {
+    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    values.collect::<Vec<_>>().join(", ")
+}
+
+fn is_named(set_cookie: &HeaderValue, name: &str) -> bool {
+    let rest = set_cookie.as_bytes().strip_prefix(name.as_bytes());
+    rest.is_some_and(|rest| rest.first() == Some(&b'='))
+}

@@ -1,0 +1,107 @@
+use super::{Fault, Purpose, Request, State, Visit, host_for};
+use crate::{
+    CookieOverrides, SessionId,
+    decide::CookieStep,
+    protocol::{Host as _, Rules},
+    session,
+};
+
+/// What is to become of the cookie in a response.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub enum Outgoing {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// It is set to this ID.
+    Session {
+        /// The ID, to be signed.
+        id: SessionId,
+        /// The session's own cookie attributes.
+        own: Option<CookieOverrides>,
+    },
+    /// It is removed.
+    Removal {
+        /// The own cookie attributes of the session that it led to.
+        own: Option<CookieOverrides>,
+    },
+    /// It is removed since its session has expired, unless another request of the visitor has begun a new one meanwhile.
+    Expired {
+        /// The ID of the session.
+        id: SessionId,
+        /// The session's own cookie attributes.
+        own: Option<CookieOverrides>,
+    },
+}
+
+impl<E> Visit<E> {
+    /// What becomes of the cookie, when the response leaves. A cookie whose ID was taken out of use before that, by a request
+    /// that was faster, stays here: it could overwrite the newer one.
+    #[must_use]
+    pub fn outgoing<R: Request>(&self, request: &R) -> &Outgoing {
+        match &self.cookie {
+            Outgoing::Session { id, .. } | Outgoing::Expired { id, .. }
+                if request.is_retired(id) =>
+            {
+                &Outgoing::Nothing
+            }
+            cookie => cookie,
+        }
+    }
+
+    /// The ID in the cookie, if another request can have ended its session or replaced it while the application worked, and
+    /// nothing has shown since that it has not.
+    pub(super) fn doubtful<R: Request>(&self, request: &R) -> Option<&SessionId> {
+        match &self.cookie {
+            Outgoing::Session { id, .. } if self.certain.as_ref() != Some(id) => {
+                (!request.is_retired(id)).then_some(id)
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn cookie_step<R: Request>(&mut self, request: &mut R, step: CookieStep) {
+        match step {
+            CookieStep::Set if !request.has_left() => {
+                let Some(id) = self.id().cloned() else { return };
+                self.cookie = Outgoing::Session { id, own: self.own_cookie().cloned() };
+                // The visitor has this session now: no other response may remove its cookie.
+                for lost in core::mem::take(&mut self.lost) {
+                    request.host().retire(&lost);
+                }
+                self.cookie_out = true;
+            }
+            CookieStep::Clear => {
+                self.cookie = Outgoing::Removal { own: self.own_cookie().cloned() }
+            }
+            CookieStep::Set | CookieStep::Keep | CookieStep::Late => {}
+        }
+    }
+
+    /// Ends the session at once, since this process has revoked it. The request that did so removes its cookie; in others,
+    /// that could remove a newer one.
+    pub fn revoked<R: Request>(&mut self, request: &mut R, by_itself: bool) {
+        let Some(id) = self.id().cloned() else { return };
+        request.host().retire(&id);
+        let removal = Outgoing::Removal { own: self.own_cookie().cloned() };
+        self.forget(State::Ended);
+        self.cookie = if by_itself { removal } else { Outgoing::Nothing };
+    }
+}
+
+/// Asks the store whether the ID in the cookie is still in use, when no cookie but that one reaches the browser any more:
+/// which IDs are not is known to each process for itself.
+pub async fn confirm<R: Request>(request: &mut R, rules: &Rules, visit: &mut Visit<Fault<R>>) {
+    let Some(id) = visit.doubtful(request).cloned() else { return };
+    let host = host_for(request, Purpose::Read);
+    let is_current = match session::is_current(host, rules, &id).await {
+        Ok(is_current) => is_current,
+        Err(error) => {
+            host.failed(error);
+            // The browser does without a refresh, but not without an ID that it does not have yet.
+            !visit.received.contains(&id)
+        }
+    };
+    if !is_current {
+        visit.cookie = Outgoing::Nothing;
+    }
+}

@@ -1,0 +1,139 @@
+use alloc::boxed::Box;
+
+use super::{Fault, Purpose, Request, State, View, Visit, host_for, open::opened, write::execute};
+use crate::{
+    Ttl, constants,
+    decide::{CookieStep, Operation},
+    protocol::{Host, Rules, Seen},
+    session,
+};
+
+/// Gives the session another ID and keeps its data. For a while the old ID still leads to it.
+///
+/// # Errors
+/// As [`session::renew`]; and [`Request::response_sent`], for the browser would not learn of the new ID.
+pub async fn renew<R: Request>(
+    request: &mut R,
+    rules: &Rules,
+    visit: &mut Visit<Fault<R>>,
+) -> Result<(), Fault<R>> {
+    visit.writable()?;
+    let Some(session) = visit.session().cloned() else { return Ok(()) };
+    if request.has_left() {
+        return Err(request.response_sent());
+    }
+    match session::renew(host_for(request, Purpose::Write), rules, session).await {
+        Ok(Some(renewed)) => {
+            // What the application has changed is told by what it has seen; what others have written meanwhile it has
+            // not: its data stays that of before.
+            visit.holds(*renewed, View::Kept);
+            visit.cookie_step(request, CookieStep::Set);
+            Ok(())
+        }
+        Ok(None) => {
+            visit.gone(request.host());
+            Ok(())
+        }
+        Err(error) => {
+            if R::is_untraced(&error) {
+                visit.gone(request.host());
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Ends the session and begins a new, empty one with another ID, which is stored when it is saved. What cannot be read here
+/// is left alone.
+///
+/// # Errors
+/// As [`destroy`](super::destroy); [`Request::reserve`]'s, and [`Request::response_sent`], since the browser would not learn
+/// of the new ID: then the session stays.
+pub async fn regenerate<R: Request>(
+    request: &mut R,
+    rules: &Rules,
+    visit: &mut Visit<Fault<R>>,
+) -> Result<(), Fault<R>> {
+    if request.has_left() {
+        return Err(request.response_sent());
+    }
+    let id = visit.id().cloned();
+    request.reserve(id.as_ref()).await?;
+    // Reserved for good when it is saved.
+    request.release();
+    match &visit.state {
+        State::Stored { session, .. } if rules.atomic => {
+            let session = session.clone();
+            Box::pin(replaced(request, rules, visit, session)).await?;
+        }
+        State::Tombstone(_) | State::Unreadable(_) => visit.forget(State::Anonymous),
+        State::Unavailable(_) => super::destroy(request, rules, visit).await?,
+        _ => {
+            execute(request, rules, visit, Operation::Destroy, None).await?;
+            visit.forget(State::Anonymous);
+        }
+    }
+    opened(request, rules, visit).await;
+    Ok(())
+}
+
+/// Lets the record of an empty session take the place of this one.
+async fn replaced<R: Request>(
+    request: &mut R,
+    rules: &Rules,
+    visit: &mut Visit<Fault<R>>,
+    session: Seen,
+) -> Result<(), Fault<R>> {
+    let plan = visit.plan(request, rules, Operation::Destroy, None);
+    let reserved = reserve(host_for(request, Purpose::Write), rules, session).await;
+    if !matches!(reserved, Ok(None)) {
+        // Also as after a logout that the store did not confirm.
+        visit.cookie_step(request, plan.cookie);
+    }
+    // Of none, another request has ended the session, or logged in: the browser may have the newer cookie.
+    let state = reserved?.map_or(State::Anonymous, |reserved| State::Reserved(*reserved));
+    visit.forget(state);
+    Ok(())
+}
+
+/// The record of an empty session, under another ID, for as long as a session may wait for what is saved. `None` if the
+/// session was ended meanwhile.
+async fn reserve<H: Host>(
+    host: &mut H,
+    rules: &Rules,
+    session: Seen,
+) -> Result<Option<Box<Seen>>, H::Error> {
+    if let Some(user) = &session.record.meta().user
+        && let Err(error) = session::leave(host, rules, user).await
+    {
+        // A list that is not written at all does not keep the session from being ended.
+        host.survives(error)?;
+    }
+    let empty = session::new_record(host, rules, "{}", None, None)?;
+    let longest = Ttl::Millis(constants::UNSAVED);
+    session::supersede(host, rules, session, &empty, longest).await
+}
+
+/// Has the session of a user who has logged in, in place of the one before. A session that no browser will learn of, since
+/// the response has left while the store worked, is ended.
+///
+/// # Errors
+/// [`Request::response_sent`]; that of the store if it did not confirm the end.
+pub async fn logged_in<R: Request>(
+    request: &mut R,
+    rules: &Rules,
+    visit: &mut Visit<Fault<R>>,
+    session: Seen,
+) -> Result<(), Fault<R>> {
+    if request.has_left() {
+        let host = host_for(request, Purpose::Remove);
+        Box::pin(session::destroy(host, rules, session)).await?;
+        visit.forget(State::Anonymous);
+        return Err(request.response_sent());
+    }
+    // By the old session's record a logout of another request finds the new one.
+    visit.certain = visit.session().is_none().then(|| session.id.clone());
+    visit.holds(session, View::Read);
+    visit.cookie_step(request, CookieStep::Set);
+    Ok(())
+}

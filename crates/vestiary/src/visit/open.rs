@@ -1,0 +1,122 @@
+use alloc::{boxed::Box, vec::Vec};
+
+use super::{
+    Changes, Due, Fault, Outgoing, Purpose, Request, State, View, Visit, host_for, renew,
+    write::execute,
+};
+use crate::{
+    Event, SessionId,
+    decide::{CookieStep, Operation, StoreStep},
+    protocol::{Host as _, Rules},
+    session::{self, Found, Opened, Spent},
+};
+
+/// The session cookies of a request.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Cookies {
+    /// There is one of this name, genuine or not.
+    pub present: bool,
+    /// The IDs in the genuine ones, in their order.
+    pub ids: Vec<SessionId>,
+    /// Another handle or layer around this one has the same cookie name: a cookie that is not genuine may be its own.
+    pub shared: bool,
+}
+
+/// Finds the session of these cookies, and does to it what every request does: renews it if that is due, and sets its
+/// cookie again if it rolls. Where the options say so, a visitor without a session gets one.
+///
+/// A store that fails is an event, and makes the session [`State::Unavailable`]. The records that count for nothing any
+/// more are for [`session::tidy`], which may run in the background.
+pub async fn open<R: Request>(
+    request: &mut R,
+    rules: &Rules,
+    cookies: Cookies,
+) -> (Visit<Fault<R>>, Vec<Spent>) {
+    let Cookies { present, ids, shared } = cookies;
+    let mut visit =
+        Visit { cookie_out: present && !(shared && ids.is_empty()), ..Visit::default() };
+    let mut spent = Vec::new();
+    if ids.is_empty() {
+        if present {
+            request.host().emit(Event::Rejected);
+        }
+    } else {
+        let host = host_for(request, Purpose::Read);
+        match session::open(host, rules, &ids).await {
+            Ok(opening) => {
+                (visit.lost, spent) = (opening.lost, opening.spent);
+                match opening.found {
+                    Found::Session(opened) => begin(request, rules, &mut visit, *opened).await,
+                    Found::Retired(tombstone) => visit.state = State::Tombstone(*tombstone),
+                    Found::Unreadable(error) => visit.state = State::Unreadable(error),
+                    Found::Expired(session) => {
+                        let own = session.record.meta().cookie.clone();
+                        visit.cookie = Outgoing::Expired { id: session.id, own };
+                    }
+                    Found::Nobody => {}
+                }
+            }
+            Err(error) => visit.fails(host, error),
+        }
+    }
+    visit.received = ids;
+    opened(request, rules, &mut visit).await;
+    (visit, spent)
+}
+
+/// Becomes the session that was found.
+async fn begin<R: Request>(
+    request: &mut R,
+    rules: &Rules,
+    visit: &mut Visit<Fault<R>>,
+    opened: Opened,
+) {
+    let Opened { session, renewed, due, stale, unseen } = opened;
+    // Where no cookie can leave, reading leaves everything as it is.
+    let stays = request.has_left();
+    let refreshes = stale && !due && rules.atomic && !stays;
+    let deadline = if refreshes { Due::Deadline } else { Due::Nothing };
+    visit.state = State::Stored { session, due: deadline, unseen: unseen && !stays };
+    visit.view = View::Read;
+    if renewed {
+        visit.cookie_step(request, CookieStep::Set);
+    }
+    if due && rules.atomic && !stays {
+        // The session could be read, so a store that fails now is no reason to fail: the next request tries again.
+        if let Err(error) = Box::pin(renew(request, rules, visit)).await {
+            request.host().failed(error);
+        }
+    }
+}
+
+/// Does what the options ask for at the beginning of a request, or of a session.
+pub(super) async fn opened<R: Request>(
+    request: &mut R,
+    rules: &Rules,
+    visit: &mut Visit<Fault<R>>,
+) {
+    let plan = visit.plan(request, rules, Operation::Open, None);
+    match plan.store {
+        StoreStep::Create if matches!(visit.state, State::Anonymous | State::Reserved(_)) => {
+            let changes = Some(Changes::none());
+            let creating = Box::pin(execute(request, rules, visit, Operation::Open, changes));
+            if let Err(error) = creating.await {
+                // A store that is full fails no request of a visitor who only looks: there is no session then.
+                let host = request.host();
+                if let Err(error) = host.survives(error) {
+                    visit.fails(host, error);
+                }
+            }
+        }
+        StoreStep::Create => {}
+        StoreStep::Touch => {
+            if let State::Stored { due: due @ Due::Nothing, .. } = &mut visit.state {
+                *due = Due::Touch;
+            }
+            visit.cookie_step(request, plan.cookie);
+        }
+        StoreStep::Keep | StoreStep::Replace | StoreStep::Take => {
+            visit.cookie_step(request, plan.cookie);
+        }
+    }
+}

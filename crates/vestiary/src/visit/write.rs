@@ -1,0 +1,375 @@
+use alloc::{borrow::Cow, boxed::Box};
+
+use super::{Changes, Fault, Outgoing, Purpose, Request, State, View, Visit, host_for};
+use crate::{
+    Event, Options,
+    decide::{CookieStep, Known, Operation, Plan, Stage, StoreStep, decide},
+    protocol::{Change, Host, Rules, Seen, Written},
+    session,
+};
+
+/// Stores the session, and sets its cookie. False if the session was ended meanwhile, or by its cookie is over at once.
+///
+/// # Errors
+/// As [`session::save`] and [`session::create`]; and [`Request::response_sent`] for a new session whose cookie cannot be
+/// set any more.
+pub async fn save<R: Request>(
+    request: &mut R,
+    rules: &Rules,
+    visit: &mut Visit<Fault<R>>,
+    changes: Changes,
+) -> Result<bool, Fault<R>> {
+    visit.writable()?;
+    execute(request, rules, visit, Operation::Save, Some(changes)).await?;
+    Ok(visit.session().is_some())
+}
+
+/// Stores data that the application has replaced as a whole, in a request that no [`finish`](super::finish) will follow,
+/// where the options say that changes are stored without a `save()`.
+///
+/// # Errors
+/// As [`save`].
+pub async fn assigned<R: Request>(
+    request: &mut R,
+    rules: &Rules,
+    visit: &mut Visit<Fault<R>>,
+    changes: Changes,
+) -> Result<(), Fault<R>> {
+    if visit.writable().is_err() {
+        return Ok(());
+    }
+    execute(request, rules, visit, Operation::Change, Some(changes)).await.map(drop)
+}
+
+/// Gives the session its full lifetime again, in store and cookie, without writing its data.
+///
+/// # Errors
+/// As [`session::touch`].
+pub async fn touch<R: Request>(
+    request: &mut R,
+    rules: &Rules,
+    visit: &mut Visit<Fault<R>>,
+) -> Result<(), Fault<R>> {
+    visit.writable()?;
+    execute(request, rules, visit, Operation::Touch, None).await.map(drop)
+}
+
+/// Ends the session: removes its record from the store, and the cookie from the browser. A logout that the store did not
+/// confirm takes the cookie away all the same.
+///
+/// # Errors
+/// As [`session::destroy`], and if the session could not be read.
+pub async fn destroy<R: Request>(
+    request: &mut R,
+    rules: &Rules,
+    visit: &mut Visit<Fault<R>>,
+) -> Result<(), Fault<R>> {
+    if let Err(error) = visit.writable() {
+        visit.cookie = Outgoing::Removal { own: None };
+        return Err(error);
+    }
+    execute(request, rules, visit, Operation::Destroy, None).await.map(drop)
+}
+
+/// Changes what the store has now, by the application's function ([`Host::compute`]), and sets the cookie. `changes`, which
+/// were made before, are stored first; without any there is nothing to store. False if the session was ended meanwhile:
+/// then nothing is written. A new session has the changes only if it could be stored.
+///
+/// # Errors
+/// That of the function; as [`save`], but if it cannot be told whether the session was ended, it counts as ended.
+pub async fn update<R: Request>(
+    request: &mut R,
+    rules: &Rules,
+    visit: &mut Visit<Fault<R>>,
+    changes: Option<Changes>,
+) -> Result<bool, Fault<R>> {
+    visit.writable()?;
+    if matches!(visit.state, State::Ended | State::Tombstone(_)) {
+        request.host().emit(Event::Gone);
+        return Ok(false);
+    }
+    let stored = visit.session().is_some();
+    if stored && !execute(request, rules, visit, Operation::Flush, changes.clone()).await? {
+        return Ok(false);
+    }
+    let Some(session) = visit.session().cloned() else {
+        return begin_updated(request, rules, visit, changes.filter(|_| !stored)).await;
+    };
+    if visit.plan(request, rules, Operation::Save, None).store != StoreStep::Replace {
+        // By its cookie, the session is over the moment it is saved.
+        execute(request, rules, visit, Operation::Save, None).await?;
+        return Ok(false);
+    }
+    let session = if rules.atomic {
+        session
+    } else {
+        // Such a store does not say that another request has written meanwhile.
+        let host = host_for(request, Purpose::Read);
+        let Some(session) = session::load(host, rules, &session.id).await? else {
+            visit.gone(request.host());
+            return Ok(false);
+        };
+        session
+    };
+    let host = host_for(request, Purpose::Write);
+    match Box::pin(session::save(host, rules, session, &Change::Rerun, None)).await {
+        Ok(written) => {
+            let is_written = visit.written(request, written, View::Read);
+            visit.cookie_step(request, CookieStep::Set);
+            Ok(is_written)
+        }
+        // Its result says that nothing was written.
+        Err(error) if R::is_untraced(&error) => {
+            visit.gone(request.host());
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Runs the application's function on the data of a new session, and stores what it makes of it.
+async fn begin_updated<R: Request>(
+    request: &mut R,
+    rules: &Rules,
+    visit: &mut Visit<Fault<R>>,
+    changes: Option<Changes>,
+) -> Result<bool, Fault<R>> {
+    let mut changes = changes.unwrap_or_else(Changes::none);
+    // Before anything is changed that could not be stored.
+    if visit.plan(request, rules, Operation::Save, Some(&changes)).cookie == CookieStep::Late {
+        return Err(request.response_sent());
+    }
+    changes.mine = request.host().compute(&changes.mine).await?;
+    execute(request, rules, visit, Operation::Save, Some(changes)).await?;
+    if visit.session().is_some() {
+        visit.view = View::Read;
+    }
+    Ok(visit.session().is_some())
+}
+
+/// Does what [`decide`] says. The store comes first, so that no cookie promises too much. False if the session was ended
+/// meanwhile, or was no session of this visit any more.
+pub(super) async fn execute<R: Request>(
+    request: &mut R,
+    rules: &Rules,
+    visit: &mut Visit<Fault<R>>,
+    operation: Operation,
+    changes: Option<Changes>,
+) -> Result<bool, Fault<R>> {
+    if matches!(visit.state, State::Ended | State::Tombstone(_))
+        && drop_barred(request, rules, visit, operation, changes.as_ref()).await?
+    {
+        return Ok(false);
+    }
+    let plan = visit.plan(request, rules, operation, changes.as_ref());
+    if plan.cookie == CookieStep::Late {
+        return if operation == Operation::Open { Ok(false) } else { Err(request.response_sent()) };
+    }
+    let before = visit.id().cloned();
+    let mut confirmed = None;
+    match store_step(request, rules, visit, plan.store, changes, &mut confirmed).await {
+        Ok(true) => {}
+        Ok(false) => return Ok(false),
+        Err(error) => {
+            if plan.cookie == CookieStep::Clear {
+                // A logout that the store did not confirm still takes the cookie away.
+                visit.cookie_step(request, CookieStep::Clear);
+            } else if R::is_untraced(&error) {
+                visit.gone(request.host());
+            }
+            return Err(error);
+        }
+    }
+    // It was renewed meanwhile, and may be known by its old ID to this browser.
+    let moved = before.is_some() && visit.id().is_some() && before.as_ref() != visit.id();
+    visit.cookie_step(request, if moved { CookieStep::Set } else { plan.cookie });
+    if plan.stage == Stage::New && (before.is_some() || operation == Operation::Destroy) {
+        visit.forget(State::Anonymous);
+    }
+    if plan.stage == Stage::New && before.is_some() && operation == Operation::Destroy {
+        request.host().emit(Event::Destroyed { confirmed });
+    }
+    Ok(true)
+}
+
+/// Whether this operation is dropped, for the visitor's cookie is not that of a session any more. A logout is not: it may
+/// lead to the session.
+async fn drop_barred<R: Request>(
+    request: &mut R,
+    rules: &Rules,
+    visit: &mut Visit<Fault<R>>,
+    operation: Operation,
+    changes: Option<&Changes>,
+) -> Result<bool, Fault<R>> {
+    if operation == Operation::Destroy {
+        if let State::Tombstone(tombstone) = &visit.state {
+            let (host, tombstone) = (host_for(request, Purpose::Remove), tombstone.clone());
+            if let Err(error) = Box::pin(session::destroy(host, rules, tombstone)).await {
+                visit.cookie = Outgoing::Removal { own: None };
+                return Err(error);
+            }
+        }
+        visit.state = State::Anonymous;
+        return Ok(false);
+    }
+    let Plan { store, cookie, .. } = visit.plan(request, rules, operation, changes);
+    // Also where the response has left: another session is none that could be saved too late.
+    let writes = store != StoreStep::Keep || cookie == CookieStep::Late;
+    let is_dropped = writes || matches!(operation, Operation::Save | Operation::Touch);
+    if is_dropped && operation != Operation::Open {
+        request.host().emit(Event::Gone);
+    }
+    Ok(is_dropped)
+}
+
+/// Asks the store. False if it says that the session was ended meanwhile. `confirmed` gets whether replicas know that it was
+/// ended here.
+async fn store_step<R: Request>(
+    request: &mut R,
+    rules: &Rules,
+    visit: &mut Visit<Fault<R>>,
+    step: StoreStep,
+    changes: Option<Changes>,
+    confirmed: &mut Option<bool>,
+) -> Result<bool, Fault<R>> {
+    match step {
+        StoreStep::Keep => {}
+        StoreStep::Create => {
+            request.reserve(None).await?;
+            let begun = Box::pin(begin(request, rules, visit, changes)).await;
+            if !matches!(begun, Ok(true)) {
+                request.release();
+            }
+            return begun;
+        }
+        StoreStep::Replace => {
+            if let (Some(session), Some(changes)) = (visit.session().cloned(), changes) {
+                return Box::pin(write(request, rules, visit, session, changes)).await;
+            }
+        }
+        StoreStep::Touch => {
+            if let Some(session) = visit.session().cloned() {
+                let host = host_for(request, Purpose::Touch);
+                let Some(touched) = Box::pin(session::touch(host, rules, session)).await? else {
+                    visit.gone(request.host());
+                    return Ok(false);
+                };
+                visit.holds(*touched, View::Kept);
+            }
+        }
+        StoreStep::Take => {
+            if let Some(session) = visit.session().cloned() {
+                let host = host_for(request, Purpose::Remove);
+                *confirmed = Box::pin(session::destroy(host, rules, session)).await?;
+            }
+        }
+    }
+    Ok(true)
+}
+
+/// Stores a session that is new to the store, or that [`regenerate`](super::regenerate) has begun.
+async fn begin<R: Request>(
+    request: &mut R,
+    rules: &Rules,
+    visit: &mut Visit<Fault<R>>,
+    changes: Option<Changes>,
+) -> Result<bool, Fault<R>> {
+    let changes = changes.unwrap_or_else(Changes::none);
+    if let State::Reserved(session) = &visit.state {
+        let session = session.clone();
+        if !write(request, rules, visit, session, changes).await? {
+            return Ok(false);
+        }
+    } else {
+        let host = host_for(request, Purpose::Write);
+        let cookie = changes.cookie.flatten();
+        let record = session::new_record(host, rules, &changes.mine, None, cookie)?;
+        let created = session::create(host, rules, record).await?;
+        visit.certain = Some(created.id.clone());
+        visit.holds(*created, View::Written);
+    }
+    let Some(session) = visit.session().cloned() else { return Ok(false) };
+    if request.has_left() {
+        // Left while the store worked: no browser will learn of it.
+        (visit.state, visit.view) = (State::Anonymous, View::Kept);
+        session::destroy(host_for(request, Purpose::Remove), rules, session).await?;
+        return Err(request.response_sent());
+    }
+    request.host().emit(Event::Created);
+    Ok(true)
+}
+
+async fn write<R: Request>(
+    request: &mut R,
+    rules: &Rules,
+    visit: &mut Visit<Fault<R>>,
+    session: Seen,
+    changes: Changes,
+) -> Result<bool, Fault<R>> {
+    let cookie = changes.cookie.clone();
+    let host = host_for(request, Purpose::Write);
+    let written = session::save(host, rules, session, &changes.into_change(), cookie).await?;
+    Ok(visit.written(request, written, View::Written))
+}
+
+impl<E> Visit<E> {
+    /// Takes over what the store has now. False if that is nothing.
+    fn written<R: Request>(&mut self, request: &mut R, written: Written, view: View) -> bool {
+        match written {
+            Written::Saved { session, merged, reread } => {
+                if merged {
+                    request.host().emit(Event::Conflict);
+                }
+                self.holds(*session, if reread { View::Read } else { view });
+                true
+            }
+            Written::Gone => {
+                self.gone(request.host());
+                false
+            }
+        }
+    }
+
+    /// Has the session under the ID that a refresh found it by, which this browser may not know yet.
+    pub(super) fn moved<R: Request>(&mut self, request: &mut R, session: Seen) {
+        let moved = self.id() != Some(&session.id);
+        self.holds(session, View::Kept);
+        if moved {
+            self.cookie_step(request, CookieStep::Set);
+        }
+    }
+
+    pub(super) fn plan<R: Request>(
+        &self,
+        request: &mut R,
+        rules: &Rules,
+        operation: Operation,
+        changes: Option<&Changes>,
+    ) -> Plan {
+        let options = self.options(rules, changes);
+        let left = request.has_left();
+        let unsaved = changes.is_some_and(|changes| match operation {
+            Operation::Finish => changes.is_saved_by_itself(options.policy()),
+            _ => changes.is_any(),
+        });
+        let known = Known {
+            cookie_out: self.cookie_out,
+            unsaved,
+            over: options.ttl(request.host().now()).is_over(),
+            // Where one follows, nothing is to be done when data are assigned.
+            finishes: false,
+            left,
+            touched: operation == Operation::Open
+                && self.id().is_some_and(|id| request.is_touched(id)),
+        };
+        decide(options.policy(), self.stage(), operation, known)
+    }
+
+    /// The options that apply to the session, with cookie attributes of its own, also those that are about to be stored.
+    fn options<'r>(&self, rules: &'r Rules, changes: Option<&Changes>) -> Cow<'r, Options> {
+        let wanted = changes.and_then(|changes| changes.cookie.as_ref());
+        let own = wanted.map_or_else(|| self.own_cookie(), Option::as_ref);
+        let own = own.and_then(|own| rules.options.overridden(own).ok());
+        own.map_or(Cow::Borrowed(&*rules.options), Cow::Owned)
+    }
+}
