@@ -167,6 +167,32 @@ async fn a_session_that_could_not_be_stored_leaves_the_cookie_to_the_other_layer
 }
 
 #[tokio::test]
+async fn a_logout_of_the_inner_layer_leaves_the_cookie_of_the_outer_one() {
+    let shop = Faulty::default();
+    let outer = SessionLayer::new(&config(), shop.clone()).unwrap();
+    let inner = SessionLayer::new(&config().namespace("admin"), Faulty::default()).unwrap();
+    let around = async |request: Request, next: Next| -> Response {
+        let session: Session = Session::of(request.extensions()).unwrap();
+        let visits = session.get("visits").await.unwrap().unwrap_or(0) + 1;
+        if visits == 1 {
+            session.insert("visits", visits).await.unwrap();
+            return Response::default();
+        }
+        next.run(request).await
+    };
+    let app = Router::new()
+        .route("/", get(async |session: Session| session.destroy().await))
+        .layer(inner)
+        .layer(from_fn(around))
+        .layer(outer);
+    let mut browser = Browser::new(&app);
+    browser.ok("/").await;
+    let response = browser.send(Method::GET, "/").await;
+    assert_eq!((response.status(), set_cookies(&response)), (StatusCode::OK, Vec::new()));
+    assert!(browser.cookie.is_some());
+}
+
+#[tokio::test]
 async fn one_layer_that_is_there_twice_has_one_session() {
     let store = Faulty::default();
     let layer = SessionLayer::new(&config(), store.clone()).unwrap();
