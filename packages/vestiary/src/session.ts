@@ -600,13 +600,14 @@ export class Session {
 			// Before anything is changed that could not be stored.
 			if (this.#plan(Operation.Save).cookie === CookieStep.Late)
 				throw new ResponseSentError();
-			const before = this.#data;
-			// A copy, as from a store: if anything fails, the data is what it was.
+			const [before, unsaved] = [this.#data, this.#unsaved];
+			// A copy, as from a store: if anything fails, the data is what it was, and not stored later.
 			this.#data = await changed(JSON.parse(jsonOf(before)) as SessionData);
 			try {
 				await this.#execute(Operation.Save);
 			} catch (error) {
 				this.#data = before;
+				this.#unsaved = unsaved;
 				throw error;
 			}
 			return !this.isNew;
