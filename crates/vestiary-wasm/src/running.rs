@@ -275,7 +275,7 @@ impl Running {
                 Told::Failed(Stopped::Host(number)) => self.survived.push(number),
                 Told::Failed(Stopped::Core(error)) => self.unreadable = Some(thrown(error)),
                 // The TypeScript side emits the events of these operations, and retires their IDs.
-                Told::Failed(_) | Told::Event(_) | Told::Retired(_) => {}
+                Told::Failed(_) | Told::Event(_) | Told::Retired(_) | Told::Touched(_) => {}
             }
         }
         self.step = match effect {

@@ -107,6 +107,10 @@ pub enum Stopped {
     Host(u32),
     /// By a host that does not keep to what an effect says.
     Misuse,
+    /// By a response that has left: no cookie can be set any more ([`visit::Page`](crate::visit::Page)).
+    ResponseSent,
+    /// By another session whose cookie has the same name.
+    CookieTaken,
 }
 
 /// A report of an operation to its host, which needs no answer.
@@ -116,6 +120,8 @@ pub enum Told {
     Event(Event),
     /// An ID that is out of use.
     Retired(SessionId),
+    /// A session that has its full lifetime from now on.
+    Touched(Seen),
     /// A failure that the operation has survived.
     Failed(Stopped),
 }
@@ -266,8 +272,9 @@ impl Host for Post {
         self.0.borrow_mut().told.push(Told::Retired(id.clone()));
     }
 
-    /// The driver remembers it, by how the operation has ended.
-    fn touched(&mut self, _: &Seen) {}
+    fn touched(&mut self, session: &Seen) {
+        self.0.borrow_mut().told.push(Told::Touched(session.clone()));
+    }
 
     fn failed(&mut self, error: Stopped) {
         self.0.borrow_mut().told.push(Told::Failed(error));

@@ -73,7 +73,7 @@ pub async fn regenerate<R: Request>(
             visit.forget(State::Anonymous);
         }
     }
-    opened(request, rules, visit).await;
+    opened(request, rules, visit, false).await;
     Ok(())
 }
 

@@ -16,8 +16,10 @@ mod cookie;
 mod finish;
 mod identity;
 mod open;
+mod page;
 mod request;
 mod state;
+mod text;
 
 mod write;
 
@@ -25,8 +27,10 @@ pub use cookie::{Outgoing, confirm};
 pub use finish::{finish, refresh};
 pub use identity::{logged_in, regenerate, renew};
 pub use open::{Cookies, open};
+pub use page::{Facts, Page};
 pub use request::{Purpose, Request};
 pub use state::{Changes, Due, State, View, Visit};
+pub use text::VisitText;
 pub use write::{assigned, destroy, save, touch, update};
 
 use request::{Fault, host_for};

@@ -35,7 +35,7 @@ pub async fn open<R: Request>(
     let Cookies { present, ids, shared } = cookies;
     let mut visit =
         Visit { cookie_out: present && !(shared && ids.is_empty()), ..Visit::default() };
-    let mut spent = Vec::new();
+    let (mut spent, mut is_fresh) = (Vec::new(), false);
     if ids.is_empty() {
         if present {
             request.host().emit(Event::Rejected);
@@ -46,9 +46,11 @@ pub async fn open<R: Request>(
             Ok(opening) => {
                 (visit.lost, spent) = (opening.lost, opening.spent);
                 match opening.found {
-                    Found::Session(opened) => begin(request, rules, &mut visit, *opened).await,
+                    Found::Session(opened) => {
+                        is_fresh = begin(request, rules, &mut visit, *opened).await;
+                    }
                     Found::Retired(tombstone) => visit.state = State::Tombstone(*tombstone),
-                    Found::Unreadable(error) => visit.state = State::Unreadable(error),
+                    Found::Unreadable(error) => visit.state = State::Unreadable(error.into()),
                     Found::Expired(session) => {
                         let own = session.record.meta().cookie.clone();
                         visit.cookie = Outgoing::Expired { id: session.id, own };
@@ -60,17 +62,17 @@ pub async fn open<R: Request>(
         }
     }
     visit.received = ids;
-    opened(request, rules, &mut visit).await;
+    opened(request, rules, &mut visit, is_fresh).await;
     (visit, spent)
 }
 
-/// Becomes the session that was found.
+/// Becomes the session that was found. True if it was renewed, so that its record has its full TTL.
 async fn begin<R: Request>(
     request: &mut R,
     rules: &Rules,
     visit: &mut Visit<Fault<R>>,
     opened: Opened,
-) {
+) -> bool {
     let Opened { session, renewed, due, stale, unseen } = opened;
     // Where no cookie can leave, reading leaves everything as it is.
     let stays = request.has_left();
@@ -81,19 +83,21 @@ async fn begin<R: Request>(
     if renewed {
         visit.cookie_step(request, CookieStep::Set);
     }
-    if due && rules.atomic && !stays {
-        // The session could be read, so a store that fails now is no reason to fail: the next request tries again.
-        if let Err(error) = Box::pin(renew(request, rules, visit)).await {
-            request.host().failed(error);
-        }
+    if !due || !rules.atomic || stays {
+        return false;
     }
+    // The session could be read, so a store that fails now is no reason to fail: the next request tries again.
+    let renewed = Box::pin(renew(request, rules, visit)).await;
+    renewed.map_err(|error| request.host().failed(error)).is_ok()
 }
 
-/// Does what the options ask for at the beginning of a request, or of a session.
+/// Does what the options ask for at the beginning of a request, or of a session. `is_fresh` if its record was written just
+/// now.
 pub(super) async fn opened<R: Request>(
     request: &mut R,
     rules: &Rules,
     visit: &mut Visit<Fault<R>>,
+    is_fresh: bool,
 ) {
     let plan = visit.plan(request, rules, Operation::Open, None);
     match plan.store {
@@ -110,7 +114,9 @@ pub(super) async fn opened<R: Request>(
         }
         StoreStep::Create => {}
         StoreStep::Touch => {
-            if let State::Stored { due: due @ Due::Nothing, .. } = &mut visit.state {
+            if let State::Stored { due: due @ Due::Nothing, .. } = &mut visit.state
+                && !is_fresh
+            {
                 *due = Due::Touch;
             }
             visit.cookie_step(request, plan.cookie);

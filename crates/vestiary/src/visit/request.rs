@@ -42,9 +42,10 @@ pub trait Request {
 }
 
 /// The purpose for which an operation asks the store.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Purpose {
     /// To find a session.
+    #[default]
     Read,
     /// To write one, or to give it another ID.
     Write,

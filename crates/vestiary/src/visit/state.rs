@@ -2,7 +2,7 @@ use alloc::{string::String, vec::Vec};
 
 use super::Outgoing;
 use crate::{
-    CookieOverrides, Error, SessionId,
+    CookieOverrides, SessionId,
     decide::{Policy, Stage},
     protocol::{Change, Host, Seen},
 };
@@ -51,7 +51,7 @@ pub enum State<E> {
     Tombstone(Seen),
     /// One that cannot be read here, but perhaps by another instance of the application: neither its record nor its
     /// cookie is overwritten, unless by a login or a logout.
-    Unreadable(Error),
+    Unreadable(E),
     /// It is unknown which, since the store has failed: nothing is written.
     Unavailable(E),
 }
@@ -147,7 +147,7 @@ impl<E> Visit<E> {
     }
 }
 
-impl<E: Clone + From<Error>> Visit<E> {
+impl<E: Clone> Visit<E> {
     /// Checks that the session may be read, or counts as none, so that a login may replace it. `anonymous` if the visitor
     /// has none while the store cannot be read.
     ///
@@ -167,8 +167,8 @@ impl<E: Clone + From<Error>> Visit<E> {
     /// Why it could not be read.
     pub fn writable(&self) -> Result<(), E> {
         match &self.state {
-            State::Unreadable(error) => Err(error.clone().into()),
-            _ => self.readable(false),
+            State::Unreadable(error) | State::Unavailable(error) => Err(error.clone()),
+            _ => Ok(()),
         }
     }
 }

@@ -1,0 +1,150 @@
+use alloc::{string::String, vec::Vec};
+
+use super::{Due, Outgoing, State, View, Visit};
+use crate::{CookieOverrides, Error, Limits, Record, SessionId, UnixMillis, protocol::Seen};
+
+/// A [`Visit`] as text and numbers, for a driver that keeps it outside of the core, such as JavaScript. Between two
+/// operations of a request nothing of it is in the core.
+#[derive(Clone, Default, Eq, PartialEq)]
+pub struct VisitText {
+    /// [`VisitText::STATE`] and its neighbours say which bits are what.
+    pub flags: u32,
+    /// Lines: the ID of the session, or of its tombstone; that in the cookie; the one that is certain; those that were
+    /// received; those that are lost. One that is missing is an empty line.
+    pub ids: String,
+    /// The record of the session, or the tombstone.
+    pub record: String,
+    /// When the store was asked for it, or to store it.
+    pub at: UnixMillis,
+    /// The own cookie attributes with which the cookie leaves: text of a JSON object.
+    pub own: Option<String>,
+}
+
+impl VisitText {
+    /// The state, in the order of [`State`].
+    pub const STATE: u32 = 7;
+    /// The due refresh, in the order of [`Due`].
+    pub const DUE: u32 = 3 << 3;
+    /// The use of the session has to be written in its user's session list.
+    pub const UNSEEN: u32 = 1 << 5;
+    /// What becomes of the data, in the order of [`View`].
+    pub const VIEW: u32 = 3 << 6;
+    /// What becomes of the cookie, in the order of [`Outgoing`].
+    pub const COOKIE: u32 = 3 << 8;
+    /// The browser has a cookie.
+    pub const COOKIE_OUT: u32 = 1 << 10;
+    /// The number of IDs that were received.
+    const RECEIVED: u32 = 0xFF << 16;
+
+    fn get(&self, mask: u32) -> u32 {
+        (self.flags & mask) >> mask.trailing_zeros()
+    }
+
+    fn put(&mut self, mask: u32, value: u32) {
+        self.flags |= value << mask.trailing_zeros() & mask;
+    }
+}
+
+impl<E> Visit<E> {
+    /// The visit as text. An error of the state is the driver's to keep.
+    ///
+    /// # Errors
+    /// As [`Record::encode`].
+    pub fn text(&self, limits: Limits) -> Result<VisitText, Error> {
+        let mut text = VisitText::default();
+        let (state, session) = match &self.state {
+            State::Anonymous => (0, None),
+            State::Reserved(session) => (1, Some(session)),
+            State::Stored { session, due, unseen } => {
+                text.put(VisitText::DUE, *due as u32);
+                text.put(VisitText::UNSEEN, u32::from(*unseen));
+                (2, Some(session))
+            }
+            State::Ended => (3, None),
+            State::Tombstone(tombstone) => (4, Some(tombstone)),
+            State::Unreadable(_) => (5, None),
+            State::Unavailable(_) => (6, None),
+        };
+        let (cookie, id, own) = match &self.cookie {
+            Outgoing::Nothing => (0, None, &None),
+            Outgoing::Session { id, own } => (1, Some(id), own),
+            Outgoing::Removal { own } => (2, None, own),
+            Outgoing::Expired { id, own } => (3, Some(id), own),
+        };
+        text.put(VisitText::STATE, state);
+        text.put(VisitText::VIEW, self.view as u32);
+        text.put(VisitText::COOKIE, cookie);
+        text.put(VisitText::COOKIE_OUT, u32::from(self.cookie_out));
+        text.put(VisitText::RECEIVED, u32::try_from(self.received.len()).unwrap_or(0));
+        text.own = own.as_ref().map(|own| own.as_str().into());
+        let first = [session.map(|session| &session.id), id, self.certain.as_ref()];
+        let others = self.received.iter().chain(&self.lost).map(Some);
+        for id in first.into_iter().chain(others) {
+            text.ids.push_str(id.map_or("", SessionId::expose));
+            text.ids.push('\n');
+        }
+        if let Some(Seen { record, at, .. }) = session {
+            (text.record, text.at) = (record.encode(limits)?, *at);
+        }
+        Ok(text)
+    }
+
+    /// The visit of a text; `failure` is the error of its state.
+    ///
+    /// # Errors
+    /// [`Error`] if the text is none that [`Visit::text`] has made.
+    pub fn of_text(mut text: VisitText, failure: Option<E>, limits: Limits) -> Result<Self, Error> {
+        let mut lines = text.ids.lines();
+        let mut id = || lines.next().filter(|id| !id.is_empty()).map(SessionId::parse).transpose();
+        let (session, cookie, certain) = (id()?, id()?, id()?);
+        let mut received = lines.map(SessionId::parse).collect::<Result<Vec<_>, _>>()?;
+        let count = text.get(VisitText::RECEIVED) as usize;
+        let lost = received.split_off(count.min(received.len()));
+        let own = text.own.as_deref().map(CookieOverrides::parse).transpose()?.flatten();
+        let session = match session {
+            None => None,
+            Some(id) => {
+                let record = core::mem::take(&mut text.record);
+                Some(Seen { id, record: Record::decode_owned(record, limits)?, at: text.at })
+            }
+        };
+        let state = match (text.get(VisitText::STATE), session, failure) {
+            (0, ..) => State::Anonymous,
+            (1, Some(session), _) => State::Reserved(session),
+            (2, Some(session), _) => {
+                let due = match text.get(VisitText::DUE) {
+                    0 => Due::Nothing,
+                    1 => Due::Touch,
+                    _ => Due::Deadline,
+                };
+                State::Stored { session, due, unseen: text.get(VisitText::UNSEEN) > 0 }
+            }
+            (4, Some(tombstone), _) => State::Tombstone(tombstone),
+            (5, _, Some(error)) => State::Unreadable(error),
+            (6, _, Some(error)) => State::Unavailable(error),
+            // Nothing is written.
+            _ => State::Ended,
+        };
+        let cookie = match (text.get(VisitText::COOKIE), cookie) {
+            (1, Some(id)) => Outgoing::Session { id, own },
+            (2, _) => Outgoing::Removal { own },
+            (3, Some(id)) => Outgoing::Expired { id, own },
+            _ => Outgoing::Nothing,
+        };
+        let view = match text.get(VisitText::VIEW) {
+            0 => View::Kept,
+            1 => View::Written,
+            2 => View::Read,
+            _ => View::Dropped,
+        };
+        let cookie_out = text.get(VisitText::COOKIE_OUT) > 0;
+        Ok(Self { state, view, cookie, cookie_out, received, lost, certain })
+    }
+}
+
+/// IDs and data are not shown.
+impl core::fmt::Debug for VisitText {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("VisitText").field("flags", &self.flags).finish_non_exhaustive()
+    }
+}
