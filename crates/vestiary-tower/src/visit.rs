@@ -126,12 +126,13 @@ impl Visit {
     /// Looks for the session of these cookies.
     async fn find(&self, state: &mut State, cookies: visit::Cookies) {
         let mut asking = self.asking();
-        let (visit, spent) = visit::open(&mut asking, self.sessions.rules(), cookies).await;
+        let rules = self.sessions.rules();
+        let spent = visit::open(&mut asking, rules, &mut state.visit, cookies).await;
         // Not before it was answered: a request that is cancelled leaves it to the next one.
-        (state.visit, state.opened) = (visit, true);
+        state.opened = true;
         for spent in &spent {
             asking.begin(Purpose::Remove);
-            Box::pin(tidy(asking.host(), self.sessions.rules(), spent)).await;
+            Box::pin(tidy(asking.host(), rules, spent)).await;
         }
     }
 

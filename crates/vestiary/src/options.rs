@@ -234,6 +234,12 @@ impl Options {
         }
     }
 
+    /// Whether a session is over the moment it is saved. The time is asked for only if it counts.
+    pub(crate) fn is_over(&self, now: impl FnOnce() -> UnixMillis) -> bool {
+        let now = if self.cookie.expires.is_some() { now() } else { UnixMillis(0) };
+        self.ttl(now).is_over()
+    }
+
     /// Whose cookies and records are written.
     #[must_use]
     pub fn format(&self) -> Format {

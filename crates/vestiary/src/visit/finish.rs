@@ -44,12 +44,15 @@ pub async fn finish<R: Request>(
     if visit.writable().is_err() {
         return Ok(());
     }
-    Box::pin(note_use(request, rules, visit)).await;
+    if matches!(visit.state, State::Stored { unseen: true, .. }) {
+        Box::pin(note_use(request, rules, visit)).await;
+    }
     let plan = visit.plan(request, rules, Operation::Finish, changes.as_ref());
     let finished = execute(request, rules, visit, Operation::Finish, changes).await.map(drop);
     let is_written = plan.store != StoreStep::Keep && finished.is_ok();
     // The store has compared the record, and its user's list was read: no more need be asked.
-    if is_written || Box::pin(prolong(request, rules, visit)).await {
+    let is_due = matches!(&visit.state, State::Stored { due, .. } if *due != Due::Nothing);
+    if is_written || is_due && Box::pin(prolong(request, rules, visit)).await {
         visit.certain = visit.id().cloned();
     }
     finished

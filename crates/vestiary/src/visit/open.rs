@@ -22,7 +22,7 @@ pub struct Cookies {
     pub shared: bool,
 }
 
-/// Finds the session of these cookies, and does to it what every request does: renews it if that is due, and sets its
+/// Finds the session of these cookies for a new visit, and does to it what every request does: renews it if that is due, and sets its
 /// cookie again if it rolls. Where the options say so, a visitor without a session gets one.
 ///
 /// A store that fails is an event, and makes the session [`State::Unavailable`]. The records that count for nothing any
@@ -30,11 +30,12 @@ pub struct Cookies {
 pub async fn open<R: Request>(
     request: &mut R,
     rules: &Rules,
+    visit: &mut Visit<Fault<R>>,
     cookies: Cookies,
-) -> (Visit<Fault<R>>, Vec<Spent>) {
+) -> Vec<Spent> {
     let Cookies { present, ids, shared } = cookies;
-    let mut visit =
-        Visit { cookie_out: present && !(shared && ids.is_empty()), ..Visit::default() };
+    let cookie_out = present && !(shared && ids.is_empty());
+    *visit = Visit { cookie_out, ..Visit::default() };
     let (mut spent, mut is_fresh) = (Vec::new(), false);
     if ids.is_empty() {
         if present {
@@ -47,7 +48,7 @@ pub async fn open<R: Request>(
                 (visit.lost, spent) = (opening.lost, opening.spent);
                 match opening.found {
                     Found::Session(opened) => {
-                        is_fresh = begin(request, rules, &mut visit, *opened).await;
+                        is_fresh = begin(request, rules, visit, *opened).await;
                     }
                     Found::Retired(tombstone) => visit.state = State::Tombstone(*tombstone),
                     Found::Unreadable(error) => visit.state = State::Unreadable(error.into()),
@@ -62,8 +63,8 @@ pub async fn open<R: Request>(
         }
     }
     visit.received = ids;
-    opened(request, rules, &mut visit, is_fresh).await;
-    (visit, spent)
+    opened(request, rules, visit, is_fresh).await;
+    spent
 }
 
 /// Becomes the session that was found. True if it was renewed, so that its record has its full TTL.

@@ -88,12 +88,14 @@ pub async fn update<R: Request>(
         request.host().emit(Event::Gone);
         return Ok(false);
     }
-    let stored = visit.session().is_some();
-    if stored && !execute(request, rules, visit, Operation::Flush, changes.clone()).await? {
+    if visit.session().is_none() {
+        return Box::pin(begin_updated(request, rules, visit, changes)).await;
+    }
+    if !execute(request, rules, visit, Operation::Flush, changes).await? {
         return Ok(false);
     }
     let Some(session) = visit.session().cloned() else {
-        return begin_updated(request, rules, visit, changes.filter(|_| !stored)).await;
+        return Box::pin(begin_updated(request, rules, visit, None)).await;
     };
     if visit.plan(request, rules, Operation::Save, None).store != StoreStep::Replace {
         // By its cookie, the session is over the moment it is saved.
@@ -112,7 +114,7 @@ pub async fn update<R: Request>(
         session
     };
     let host = host_for(request, Purpose::Write);
-    match Box::pin(session::save(host, rules, session, &Change::Rerun, None)).await {
+    match session::save(host, rules, session, &Change::Rerun, None).await {
         Ok(written) => {
             let is_written = visit.written(request, written, View::Read);
             visit.cookie_step(request, CookieStep::Set);
@@ -355,7 +357,7 @@ impl<E> Visit<E> {
         let known = Known {
             cookie_out: self.cookie_out,
             unsaved,
-            over: options.ttl(request.host().now()).is_over(),
+            over: options.is_over(|| request.host().now()),
             // Where one follows, nothing is to be done when data are assigned.
             finishes: false,
             left,

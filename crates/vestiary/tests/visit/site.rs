@@ -255,7 +255,7 @@ async fn run(
     let page = &mut page;
     let done = match act {
         Act::Open(cookies) => {
-            (*seen, spent) = visit::open(page, rules, cookies).await;
+            spent = visit::open(page, rules, seen, cookies).await;
             Ok(true)
         }
         Act::Save(changes) => visit::save(page, rules, seen, changes).await,
