@@ -42,10 +42,12 @@
 
 mod clock;
 mod config;
+mod cookies;
 mod erased;
 mod error;
 mod event;
 mod memory;
+mod recent;
 mod revocations;
 mod sessions;
 mod store;
@@ -74,6 +76,7 @@ pub mod testing;
 #[cfg(all(feature = "clock", not(target_arch = "wasm32")))]
 pub use clock::set_clock;
 pub use config::{Config, Encrypt, OnStoreError, SameSite};
+pub use cookies::Cookies;
 pub use erased::AnyStore;
 pub use error::{SessionError, StoreOperation, WrongType};
 pub use event::{Event, Reason};
@@ -84,7 +87,7 @@ pub use sessions::Sessions;
 pub use store::{
     Cursor, Entry, MaybeSend, MaybeSync, Outcome, Page, ReadTwo, Scan, Store, StoreError, mark_of,
 };
-pub use stored::{Cookies, Found, Loaded, Stored, Written};
+pub use stored::{Found, Loaded, Stored, Written};
 pub use users::{Login, UserList, UserSession};
 pub use vestiary::{
     Error, Format, Handle, MemoryLimits, SessionId, Ttl, UnixMillis, UserRef, WriteId,

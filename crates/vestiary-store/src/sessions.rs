@@ -1,13 +1,12 @@
 use std::{
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
 use vestiary::{
-    CookieOverrides, Error, KeyRing, Options, RecentIds, SealRing, SessionId, Ttl, UnixMillis,
-    UserRef, cookie_header,
+    Error, KeyRing, Options, SealRing, SessionId, Ttl, UnixMillis, UserRef,
     protocol::{self, Change, Rules, Seen},
     session,
 };
@@ -17,6 +16,7 @@ use crate::{
     StoreOperation, Stored, UserList, Written, clock,
     event::Listener,
     host::{Compute, StoreHost},
+    recent::Recent,
     revocations::{RequestId, Revocations, RevokedBy},
 };
 
@@ -51,14 +51,11 @@ pub(crate) struct Inner {
     pub(crate) store: AnyStore,
     pub(crate) timeout: Option<Duration>,
     pub(crate) sessions_per_user: usize,
-    keys: Arc<KeyRing>,
+    pub(crate) keys: Arc<KeyRing>,
     pub(crate) rules: Rules,
     on_store_error: OnStoreError,
     listener: Option<Listener>,
-    /// IDs that this process has taken out of use lately.
-    retired: Mutex<RecentIds>,
-    /// Rolling sessions that were refreshed lately.
-    touched: Mutex<RecentIds>,
+    pub(crate) recent: Recent,
     pub(crate) revocations: Revocations,
 }
 
@@ -83,7 +80,6 @@ impl Sessions {
                 Some(Arc::new(SealRing::new(&config.secrets, namespace)?))
             }
         };
-        let recent = || Mutex::new(RecentIds::new(RecentIds::MOST));
         let (store, options) = (AnyStore::new(store), Arc::new(options));
         let rules = Rules {
             options,
@@ -103,8 +99,7 @@ impl Sessions {
                 rules,
                 on_store_error: config.on_store_error,
                 listener: config.on_event.clone(),
-                retired: recent(),
-                touched: recent(),
+                recent: Recent::default(),
                 revocations: Revocations::default(),
             }),
         })
@@ -139,55 +134,6 @@ impl Sessions {
     #[must_use]
     pub fn on_store_error(&self) -> OnStoreError {
         self.inner.on_store_error
-    }
-
-    /// The session cookies in these `Cookie` headers.
-    pub fn cookies<'h>(&self, headers: impl IntoIterator<Item = &'h [u8]>) -> Cookies {
-        let Inner { rules: Rules { options, .. }, keys, .. } = &*self.inner;
-        let mut cookies = Cookies::default();
-        let values = headers
-            .into_iter()
-            .flat_map(|header| cookie_header::candidates(header, options.name()));
-        for value in values.take(cookie_header::MOST_CANDIDATES) {
-            cookies.present = true;
-            cookies.ids.extend(keys.verify(value));
-        }
-        cookies
-    }
-
-    /// The value of the cookie of this session.
-    #[must_use]
-    pub fn sign(&self, id: &SessionId) -> String {
-        self.inner.keys.sign(id, self.inner.rules.options.format())
-    }
-
-    /// The `Set-Cookie` header for this session, or the one that removes the cookie. `secure_here` says
-    /// whether it is to be `Secure` where the options leave it open.
-    #[must_use]
-    pub fn set_cookie(&self, id: Option<&SessionId>, secure_here: bool) -> String {
-        self.set_cookie_with(None, id, secure_here)
-    }
-
-    /// The `Set-Cookie` header for this session, with the cookie attributes that it has of its own; or the one
-    /// that removes its cookie.
-    #[must_use]
-    pub fn set_cookie_of(&self, stored: &Stored, removes: bool, secure_here: bool) -> String {
-        let id = (!removes).then_some(&stored.id);
-        self.set_cookie_with(stored.meta().cookie.as_ref(), id, secure_here)
-    }
-
-    /// The same as [`Sessions::set_cookie`], for a session that has these cookie attributes of its own.
-    #[must_use]
-    pub fn set_cookie_with(
-        &self,
-        own: Option<&CookieOverrides>,
-        id: Option<&SessionId>,
-        secure_here: bool,
-    ) -> String {
-        let options = &self.inner.rules.options;
-        let own = own.and_then(|own| options.overridden(own).ok());
-        let cookie = own.as_ref().unwrap_or(options).set_cookie(secure_here);
-        id.map_or_else(|| cookie.removal(), |id| cookie.with_value(&self.sign(id)))
     }
 
     /// What time it is for these sessions.
@@ -396,18 +342,6 @@ impl Sessions {
         Ok((!is_listed).then_some(RevokedBy::Another))
     }
 
-    /// Whether this process took the ID out of use while its cookie was on the way to a response.
-    #[must_use]
-    pub fn is_retired(&self, id: &SessionId) -> bool {
-        lock(&self.inner.retired).knows(id.expose(), clock::now())
-    }
-
-    /// Whether a rolling session was refreshed so recently that it need not be.
-    #[must_use]
-    pub fn is_touched(&self, id: &SessionId) -> bool {
-        lock(&self.inner.touched).knows(id.expose(), clock::now())
-    }
-
     /// Tells the application, and `tracing`.
     pub fn tell(&self, event: Event) {
         #[cfg(feature = "tracing")]
@@ -426,18 +360,6 @@ impl Sessions {
         let mut host = StoreHost::new(self, StoreOperation::Write);
         let seen = Seen::from(stored);
         Ok(!session::is_revoked(&mut host, &self.inner.rules, &seen).await?)
-    }
-
-    /// Remembers that this ID is out of use: no response of this process sets its cookie any more.
-    pub fn retire(&self, id: &SessionId) {
-        lock(&self.inner.retired).remember(id.expose(), RecentIds::RETIRED, clock::now());
-    }
-
-    pub(crate) fn note_touch(&self, Seen { id, record, .. }: &Seen) {
-        let life = self.inner.rules.options.for_session(record.meta()).touch_after();
-        if life > 0 {
-            lock(&self.inner.touched).remember(id.expose(), life, clock::now());
-        }
     }
 
     pub(crate) async fn ask<T>(
@@ -471,9 +393,4 @@ pub(crate) fn entropy<const N: usize>() -> Result<[u8; N], SessionError> {
 
 pub(crate) fn fill(bytes: &mut [u8]) -> Result<(), SessionError> {
     getrandom::fill(bytes).map_err(|_| SessionError::Entropy)
-}
-
-/// A table is whole after each of its calls, so a panic elsewhere does not spoil it.
-fn lock(table: &Mutex<RecentIds>) -> std::sync::MutexGuard<'_, RecentIds> {
-    table.lock().unwrap_or_else(PoisonError::into_inner)
 }

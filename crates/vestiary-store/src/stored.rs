@@ -11,15 +11,6 @@ pub struct Stored {
     pub(crate) at: UnixMillis,
 }
 
-/// The cookies of a request that have the session's name.
-#[derive(Clone, Debug, Default)]
-pub struct Cookies {
-    /// There is one, genuine or not.
-    pub present: bool,
-    /// Those that one of the secrets signed, in their order, at most four.
-    pub ids: Vec<SessionId>,
-}
-
 /// What cookies led to.
 #[derive(Debug)]
 pub enum Found {

@@ -13,8 +13,8 @@ mod site;
 
 use site::{Act, Site, Visit, changes, id_of};
 use vestiary::{
-    CookieOverrides, SessionId,
-    protocol::{Answered, Question, Reply, Stopped},
+    CookieOverrides, SessionId, UnixMillis,
+    protocol::{Answered, Doubt, Question, Reply, Stopped},
     visit::{Changes, Cookies, Purpose, State, View},
 };
 
@@ -227,7 +227,9 @@ fn a_logout_by_an_old_id_finds_the_session() {
     assert!(matches!(old.state, State::Tombstone(_)));
     assert_eq!(site.does(&mut old, Act::Save(changes("{}", "{}"))), Ok(false));
     assert_eq!(site.take(), ["rotated", "reuse", "gone"]);
-    assert!(site.data(&new).is_some());
+    let mut other = old.clone();
+    assert_eq!(site.does(&mut other, Act::Regenerate), Ok(true));
+    assert!(matches!(other.state, State::Anonymous) && site.data(&new).is_some());
     assert_eq!(site.does(&mut old, Act::Destroy), Ok(true));
     assert_eq!((site.data(&new), site.cookie(&old).as_str()), (None, "removal"));
 }
@@ -308,6 +310,79 @@ fn a_session_is_renewed_when_that_is_due_and_a_store_that_fails_does_not_matter(
     site.take();
     site.does(&mut visit, Act::Finish(None)).unwrap();
     assert_eq!(site.questions(), [], "its record is new");
+}
+
+#[test]
+fn where_no_cookie_can_leave_nothing_is_renewed_or_refreshed() {
+    let mut site = Site::new(r#"{"renewAfter":60,"idleTimeout":600}"#);
+    let id = site.session();
+    (site.now, site.left) = (site.now + 500_000, true);
+    let mut visit = site.visit(&[&id]);
+    site.does(&mut visit, Act::Finish(None)).unwrap();
+    assert_eq!((id_of(&visit), site.questions(), site.take()), (id, vec![READ], vec![]));
+}
+
+#[test]
+fn a_browser_gets_the_new_id_of_a_session_that_another_request_renewed() {
+    // Found by the old ID, written at the end, and refreshed at the end.
+    for (options, change) in [
+        ("{}", None),
+        (r#"{"autoSave":true}"#, Some(changes(r#"{"n":1}"#, r#"{"n":2}"#))),
+        (r#"{"idleTimeout":600,"renewGrace":600}"#, None),
+    ] {
+        let mut site = Site::new(options);
+        let id = site.session();
+        site.now += 500_000;
+        let (mut slow, mut fast) = (site.visit(&[&id]), site.visit(&[&id]));
+        assert_eq!(site.does(&mut fast, Act::Renew), Ok(true));
+        if options == "{}" {
+            slow = site.visit(&[&id]);
+        }
+        assert_eq!(site.does(&mut slow, Act::Finish(change)), Ok(true));
+        assert_eq!((id_of(&slow), site.cookie(&slow).as_str()), (id_of(&fast), "session"));
+    }
+}
+
+#[test]
+fn an_id_is_certain_if_the_store_has_just_written_under_it_and_no_longer_once_it_is_another_one() {
+    let mut site = Site::new(r#"{"autoSave":true,"rolling":true,"cookie":{"maxAge":60}}"#);
+    let id = site.session();
+    let mut visit = site.visit(&[&id]);
+    let change = changes(r#"{"n":1}"#, r#"{"n":2}"#);
+    site.does(&mut visit, Act::Finish(Some(change))).unwrap();
+    site.take();
+    site.does(&mut visit, Act::Confirm).unwrap();
+    assert_eq!((site.questions(), site.cookie(&visit).as_str()), (vec![], "session"));
+    assert_eq!(site.does(&mut visit, Act::Renew), Ok(true));
+    site.take();
+    site.does(&mut visit, Act::Confirm).unwrap();
+    assert_eq!((site.questions(), site.cookie(&visit).as_str()), (vec![READ], "session"));
+}
+
+#[test]
+fn a_session_that_may_have_another_id_now_counts_as_ended() {
+    let mut site = Site::new("{}");
+    let id = site.session();
+    let mut visit = site.visit(&[&id]);
+    site.now += 3_600_000;
+    site.table.remove(id.expose());
+    let saved = site.does(&mut visit, Act::Save(changes(r#"{"n":1}"#, r#"{"n":2}"#)));
+    assert_eq!(saved, Err(Stopped::Doubt(Doubt::Untraced)));
+    assert!(matches!(visit.state, State::Ended) && site.retired.contains(&id));
+    assert_eq!((site.take(), site.cookie(&visit).as_str()), (vec!["gone"], ""));
+}
+
+#[test]
+fn a_login_whose_response_has_left_meanwhile_leaves_no_session() {
+    let mut site = Site::new("{}");
+    let mut visit = site.visit(&[]);
+    // The list, and then the session.
+    site.leaves_at = Some(Question::Create);
+    assert_eq!(site.does(&mut visit, Act::LogIn), Err(Stopped::ResponseSent));
+    assert!(matches!(visit.state, State::Anonymous));
+    let list = site.rules.options.user_key("ada");
+    let keys: Vec<_> = site.table.iter(UnixMillis(site.now)).map(|(key, ..)| key).collect();
+    assert!(keys.is_empty() || keys == [list], "{keys:?}");
 }
 
 #[test]

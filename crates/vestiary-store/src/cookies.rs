@@ -1,0 +1,63 @@
+use vestiary::{CookieOverrides, SessionId, cookie_header, protocol::Rules};
+
+use crate::{Sessions, Stored, sessions::Inner};
+
+/// The cookies of a request that have the session's name.
+#[derive(Clone, Debug, Default)]
+pub struct Cookies {
+    /// There is one, genuine or not.
+    pub present: bool,
+    /// Those that one of the secrets signed, in their order, at most four.
+    pub ids: Vec<SessionId>,
+}
+
+impl Sessions {
+    /// The session cookies in these `Cookie` headers.
+    pub fn cookies<'h>(&self, headers: impl IntoIterator<Item = &'h [u8]>) -> Cookies {
+        let Inner { rules: Rules { options, .. }, keys, .. } = &*self.inner;
+        let mut cookies = Cookies::default();
+        let values = headers
+            .into_iter()
+            .flat_map(|header| cookie_header::candidates(header, options.name()));
+        for value in values.take(cookie_header::MOST_CANDIDATES) {
+            cookies.present = true;
+            cookies.ids.extend(keys.verify(value));
+        }
+        cookies
+    }
+
+    /// The value of the cookie of this session.
+    #[must_use]
+    pub fn sign(&self, id: &SessionId) -> String {
+        self.inner.keys.sign(id, self.inner.rules.options.format())
+    }
+
+    /// The `Set-Cookie` header for this session, or the one that removes the cookie. `secure_here` says
+    /// whether it is to be `Secure` where the options leave it open.
+    #[must_use]
+    pub fn set_cookie(&self, id: Option<&SessionId>, secure_here: bool) -> String {
+        self.set_cookie_with(None, id, secure_here)
+    }
+
+    /// The `Set-Cookie` header for this session, with the cookie attributes that it has of its own; or the one
+    /// that removes its cookie.
+    #[must_use]
+    pub fn set_cookie_of(&self, stored: &Stored, removes: bool, secure_here: bool) -> String {
+        let id = (!removes).then_some(&stored.id);
+        self.set_cookie_with(stored.meta().cookie.as_ref(), id, secure_here)
+    }
+
+    /// The same as [`Sessions::set_cookie`], for a session that has these cookie attributes of its own.
+    #[must_use]
+    pub fn set_cookie_with(
+        &self,
+        own: Option<&CookieOverrides>,
+        id: Option<&SessionId>,
+        secure_here: bool,
+    ) -> String {
+        let options = &self.inner.rules.options;
+        let own = own.and_then(|own| options.overridden(own).ok());
+        let cookie = own.as_ref().unwrap_or(options).set_cookie(secure_here);
+        id.map_or_else(|| cookie.removal(), |id| cookie.with_value(&self.sign(id)))
+    }
+}
