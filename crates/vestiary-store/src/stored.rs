@@ -11,13 +11,12 @@ pub struct Stored {
     pub(crate) at: UnixMillis,
 }
 
-/// What cookies led to.
+/// The session that cookies led to.
 #[derive(Debug)]
 pub enum Found {
     /// A session that is good.
     Session(Box<Loaded>),
-    /// The record of one whose ID is out of use: nobody is logged in by it, but a logout finds the session
-    /// by it.
+    /// A tombstone: it authenticates no visitor, but lets a logout find the session.
     Retired(Box<Stored>),
     /// A session that another instance of the application may be able to read, and this one cannot: neither its
     /// record nor its cookie may be written over.
@@ -36,7 +35,7 @@ pub enum Found {
     reason = "independent facts, not the states of one machine"
 )]
 pub struct Loaded {
-    /// What the store has.
+    /// The session as the store has it.
     pub stored: Stored,
     /// The cookie has an ID of before.
     pub renewed: bool,
@@ -49,10 +48,10 @@ pub struct Loaded {
     pub unseen: bool,
 }
 
-/// What became of a change of the data.
+/// The result of a change of the data.
 #[derive(Debug)]
 pub struct Written {
-    /// What the store has now.
+    /// The session as the store has it now.
     pub stored: Stored,
     /// Another request had written meanwhile, and both changes are in.
     pub merged: bool,
@@ -91,13 +90,13 @@ impl From<Seen> for Stored {
 }
 
 impl Stored {
-    /// The session's ID: whoever has it, signed, has the session.
+    /// The session's ID: a browser that has it, signed, has the session.
     #[must_use]
     pub fn id(&self) -> &SessionId {
         &self.id
     }
 
-    /// What the session holds: text of a JSON object.
+    /// The session's data: text of a JSON object.
     #[must_use]
     pub fn data(&self) -> &str {
         self.record.data()
@@ -109,13 +108,13 @@ impl Stored {
         self.record.meta().user.as_ref().map(UserRef::decoded_name)
     }
 
-    /// What the list of its user calls it.
+    /// The handle of the session in its user's session list.
     #[must_use]
     pub fn handle(&self) -> Option<&Handle> {
         self.record.meta().user.as_ref().map(|user| &user.handle)
     }
 
-    /// What else the record says.
+    /// The metadata in the record.
     #[must_use]
     pub fn meta(&self) -> &Meta {
         self.record.meta()

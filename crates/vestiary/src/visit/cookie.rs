@@ -6,7 +6,7 @@ use crate::{
     session,
 };
 
-/// What is to become of the cookie in a response.
+/// The fate of the cookie in a response.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub enum Outgoing {
     /// Nothing.
@@ -34,7 +34,7 @@ pub enum Outgoing {
 }
 
 impl<E> Visit<E> {
-    /// What becomes of the cookie, when the response leaves. A cookie whose ID was taken out of use before that, by a request
+    /// The fate of the cookie when the response leaves. A cookie whose ID was taken out of use before that, by a request
     /// that was faster, stays here: it could overwrite the newer one.
     #[must_use]
     pub fn outgoing<R: Request>(&self, request: &R) -> &Outgoing {

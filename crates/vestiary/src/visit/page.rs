@@ -15,7 +15,8 @@ pub struct Page {
     facts: Rc<Facts>,
 }
 
-/// What a driver and the operation under way on its [`Page`] tell each other. The driver sets it before each poll.
+/// Facts that a driver and the operation under way on its [`Page`] tell each other. The driver sets its own before each
+/// poll.
 #[derive(Debug, Default)]
 pub struct Facts {
     /// No cookie reaches the browser any more.

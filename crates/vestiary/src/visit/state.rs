@@ -12,10 +12,10 @@ use crate::{
 pub struct Visit<E> {
     /// The session.
     pub state: State<E>,
-    /// What becomes of the application's data. The driver does it after each operation, also after one that failed, and
+    /// The fate of the application's data. The driver does it after each operation, also after one that failed, and
     /// sets it back ([`View::Kept`]).
     pub view: View,
-    /// What becomes of the cookie. [`Visit::outgoing`] says whether it may leave.
+    /// The fate of the cookie. [`Visit::outgoing`] says whether it may leave.
     pub cookie: Outgoing,
     /// The browser has a cookie of this name, or will be sent one.
     pub cookie_out: bool,
@@ -56,7 +56,7 @@ pub enum State<E> {
     Unavailable(E),
 }
 
-/// What becomes of the data that the application has of a session.
+/// The fate of the data that the application has of a session.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum View {
     /// It stays as it is. The record may have more: its changes are still told by what the application has seen.
@@ -70,7 +70,7 @@ pub enum View {
     Dropped,
 }
 
-/// What the store is to be asked for when the response is ready.
+/// The refresh that the store is to be asked for when the response is ready.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Due {
     /// Nothing.
@@ -82,7 +82,7 @@ pub enum Due {
     Deadline,
 }
 
-/// What the application has changed since the session was read or written.
+/// The application's changes since the session was read or written.
 #[derive(Clone, Eq, PartialEq)]
 pub struct Changes {
     /// The data that was read or written: text of a JSON object.

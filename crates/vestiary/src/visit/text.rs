@@ -27,9 +27,9 @@ impl VisitText {
     pub const DUE: u32 = 3 << 3;
     /// The use of the session has to be written in its user's session list.
     pub const UNSEEN: u32 = 1 << 5;
-    /// What becomes of the data, in the order of [`View`].
+    /// The fate of the data, in the order of [`View`].
     pub const VIEW: u32 = 3 << 6;
-    /// What becomes of the cookie, in the order of [`Outgoing`].
+    /// The fate of the cookie, in the order of [`Outgoing`].
     pub const COOKIE: u32 = 3 << 8;
     /// The browser has a cookie.
     pub const COOKIE_OUT: u32 = 1 << 10;

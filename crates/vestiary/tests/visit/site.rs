@@ -28,7 +28,7 @@ pub(crate) struct Site {
     pub(crate) taken: bool,
     /// How the store answers questions of a kind that it does not do.
     pub(crate) fails: Option<(Question, Answered)>,
-    /// What the store was asked, and for what purpose.
+    /// The questions to the store, and their purposes.
     pub(crate) asked: Vec<(Question, Purpose)>,
     pub(crate) events: Vec<Event>,
     pub(crate) retired: Vec<SessionId>,
@@ -39,7 +39,7 @@ pub(crate) struct Site {
     pub(crate) compute: fn(&str) -> String,
 }
 
-/// What an application does.
+/// An operation of an application.
 pub(crate) enum Act {
     Open(Cookies),
     Save(Changes),
@@ -96,7 +96,7 @@ impl Site {
         id_of(&visit)
     }
 
-    /// What happened since it was asked last: the names of the events.
+    /// The names of the events since it was asked last.
     pub(crate) fn take(&mut self) -> Vec<&'static str> {
         self.asked.clear();
         self.events.drain(..).map(|event| event.name()).collect()
