@@ -1,9 +1,12 @@
 use alloc::boxed::Box;
 
-use super::{Changes, Due, Fault, Purpose, Request, State, Visit, host_for, write::execute};
+use super::{
+    Changes, Fault, Purpose, Request, State, Visit, host_for,
+    write::{Edit, execute},
+};
 use crate::{
     decide::{Operation, StoreStep},
-    protocol::{Change, Host, Rules, Written},
+    protocol::{Host, Rules},
     session,
 };
 
@@ -14,7 +17,7 @@ impl<E> Visit<E> {
     pub fn is_finished<R: Request>(&self, request: &R) -> bool {
         match &self.state {
             State::Unreadable(_) | State::Unavailable(_) => true,
-            State::Stored { due, unseen, .. } if *due != Due::Nothing || *unseen => false,
+            State::Stored { due, unseen, .. } if *due || *unseen => false,
             _ => self.doubtful(request).is_none(),
         }
     }
@@ -47,11 +50,12 @@ pub async fn finish<R: Request>(
     if matches!(visit.state, State::Stored { unseen: true, .. }) {
         Box::pin(note_use(request, rules, visit)).await;
     }
-    let plan = visit.plan(request, rules, Operation::Finish, changes.as_ref());
-    let finished = execute(request, rules, visit, Operation::Finish, changes).await.map(drop);
+    let edit = Edit::of(changes);
+    let plan = visit.plan(request, rules, Operation::Finish, &edit);
+    let finished = execute(request, rules, visit, Operation::Finish, edit).await.map(drop);
     let is_written = plan.store != StoreStep::Keep && finished.is_ok();
     // The store has compared the record, and its user's list was read: no more need be asked.
-    let is_due = matches!(&visit.state, State::Stored { due, .. } if *due != Due::Nothing);
+    let is_due = matches!(visit.state, State::Stored { due: true, .. });
     if is_written || is_due && Box::pin(prolong(request, rules, visit)).await {
         visit.certain = visit.id().cloned();
     }
@@ -84,20 +88,11 @@ async fn note_use<R: Request>(request: &mut R, rules: &Rules, visit: &mut Visit<
 /// Gives the session another TTL or other deadlines, if that is due. True if the store has done so.
 async fn prolong<R: Request>(request: &mut R, rules: &Rules, visit: &mut Visit<Fault<R>>) -> bool {
     let State::Stored { session, due, .. } = &mut visit.state else { return false };
+    if !core::mem::take(due) {
+        return false;
+    }
     let session = session.clone();
-    let refreshed = match core::mem::take(due) {
-        Due::Nothing => return false,
-        Due::Touch => session::touch(host_for(request, Purpose::Touch), rules, session).await,
-        Due::Deadline => {
-            let nothing = Change::Merge { base: "{}".into(), mine: "{}".into() };
-            let host = host_for(request, Purpose::Write);
-            session::save(host, rules, session, &nothing, None).await.map(|written| match written {
-                Written::Saved { session, .. } => Some(session),
-                Written::Gone => None,
-            })
-        }
-    };
-    match refreshed {
+    match session::touch(host_for(request, Purpose::Touch), rules, session).await {
         Ok(Some(session)) => {
             visit.moved(request, *session);
             return true;

@@ -1,6 +1,6 @@
 use alloc::boxed::Box;
 
-use super::{Fault, Purpose, Request, State, View, Visit, host_for, open::opened, write::execute};
+use super::{Fault, Purpose, Request, State, View, Visit, host_for, open::opened, write::Edit};
 use crate::{
     Ttl, constants,
     decide::{CookieStep, Operation},
@@ -67,9 +67,8 @@ pub async fn regenerate<R: Request>(
             Box::pin(replaced(request, rules, visit, session)).await?;
         }
         State::Tombstone(_) | State::Unreadable(_) => visit.forget(State::Anonymous),
-        State::Unavailable(_) => super::destroy(request, rules, visit).await?,
         _ => {
-            execute(request, rules, visit, Operation::Destroy, None).await?;
+            super::destroy(request, rules, visit).await?;
             visit.forget(State::Anonymous);
         }
     }
@@ -84,7 +83,7 @@ async fn replaced<R: Request>(
     visit: &mut Visit<Fault<R>>,
     session: Seen,
 ) -> Result<(), Fault<R>> {
-    let plan = visit.plan(request, rules, Operation::Destroy, None);
+    let plan = visit.plan(request, rules, Operation::Destroy, &Edit::None);
     let reserved = reserve(host_for(request, Purpose::Write), rules, session).await;
     if !matches!(reserved, Ok(None)) {
         // Also as after a logout that the store did not confirm.

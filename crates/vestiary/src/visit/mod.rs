@@ -12,6 +12,7 @@
 //! what the application does; [`finish`], when its response is ready; then no cookie reaches the browser any more but the
 //! one that is on its way, so [`confirm`] asks whether it may leave; [`Visit::outgoing`] is the cookie.
 
+mod act;
 mod cookie;
 mod finish;
 mod identity;
@@ -23,13 +24,14 @@ mod text;
 
 mod write;
 
+pub use act::{Act, act};
 pub use cookie::{Outgoing, confirm};
 pub use finish::{finish, refresh};
 pub use identity::{logged_in, regenerate, renew};
 pub use open::{Cookies, open};
 pub use page::{Facts, Page};
 pub use request::{Purpose, Request};
-pub use state::{Changes, Due, State, View, Visit};
+pub use state::{Changes, State, View, Visit};
 pub use text::VisitText;
 pub use write::{assigned, destroy, save, touch, update};
 

@@ -1,8 +1,8 @@
 use alloc::{boxed::Box, vec::Vec};
 
 use super::{
-    Changes, Due, Fault, Outgoing, Purpose, Request, State, View, Visit, host_for, renew,
-    write::execute,
+    Changes, Fault, Outgoing, Purpose, Request, State, View, Visit, host_for, renew,
+    write::{Edit, execute},
 };
 use crate::{
     Event, SessionId,
@@ -77,9 +77,8 @@ async fn begin<R: Request>(
     let Opened { session, renewed, due, stale, unseen } = opened;
     // Where no cookie can leave, reading leaves everything as it is.
     let stays = request.has_left();
-    let refreshes = stale && !due && rules.atomic && !stays;
-    let deadline = if refreshes { Due::Deadline } else { Due::Nothing };
-    visit.state = State::Stored { session, due: deadline, unseen: unseen && !stays };
+    let is_stale = stale && !due && rules.atomic && !stays;
+    visit.state = State::Stored { session, due: is_stale, unseen: unseen && !stays };
     visit.view = View::Read;
     if renewed {
         visit.cookie_step(request, CookieStep::Set);
@@ -100,11 +99,11 @@ pub(super) async fn opened<R: Request>(
     visit: &mut Visit<Fault<R>>,
     is_fresh: bool,
 ) {
-    let plan = visit.plan(request, rules, Operation::Open, None);
+    let plan = visit.plan(request, rules, Operation::Open, &Edit::None);
     match plan.store {
         StoreStep::Create if matches!(visit.state, State::Anonymous | State::Reserved(_)) => {
-            let changes = Some(Changes::none());
-            let creating = Box::pin(execute(request, rules, visit, Operation::Open, changes));
+            let edit = Edit::Merge(Changes::none());
+            let creating = Box::pin(execute(request, rules, visit, Operation::Open, edit));
             if let Err(error) = creating.await {
                 // A store that is full fails no request of a visitor who only looks: there is no session then.
                 let host = request.host();
@@ -115,10 +114,8 @@ pub(super) async fn opened<R: Request>(
         }
         StoreStep::Create => {}
         StoreStep::Touch => {
-            if let State::Stored { due: due @ Due::Nothing, .. } = &mut visit.state
-                && !is_fresh
-            {
-                *due = Due::Touch;
+            if let State::Stored { due, .. } = &mut visit.state {
+                *due |= !is_fresh;
             }
             visit.cookie_step(request, plan.cookie);
         }

@@ -4,7 +4,7 @@ use super::Outgoing;
 use crate::{
     CookieOverrides, SessionId,
     decide::{Policy, Stage},
-    protocol::{Change, Host, Seen},
+    protocol::{Host, Seen},
 };
 
 /// A request's view of its visitor's session, from [`open`](super::open) on.
@@ -40,8 +40,9 @@ pub enum State<E> {
     Stored {
         /// As the store has it.
         session: Seen,
-        /// The store is to be asked for this when the response is ready, unless the session is written until then.
-        due: Due,
+        /// The record has to get another TTL, or other deadlines, when the response is ready, unless it is written until
+        /// then.
+        due: bool,
         /// The use of the session has to be written in its user's session list, unless the session is written until then.
         unseen: bool,
     },
@@ -68,18 +69,6 @@ pub enum View {
     Read,
     /// It is dropped, with the cookie attributes: there is no session any more.
     Dropped,
-}
-
-/// The refresh that the store is to be asked for when the response is ready.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum Due {
-    /// Nothing.
-    #[default]
-    Nothing,
-    /// Another TTL for the record.
-    Touch,
-    /// Other deadlines in the record.
-    Deadline,
 }
 
 /// The application's changes since the session was read or written.
@@ -120,7 +109,7 @@ impl<E> Visit<E> {
 
     /// The session was written just now: nothing is left to do for it.
     pub(super) fn holds(&mut self, session: Seen, view: View) {
-        self.state = State::Stored { session, due: Due::Nothing, unseen: false };
+        self.state = State::Stored { session, due: false, unseen: false };
         if view != View::Kept {
             self.view = view;
         }
@@ -201,10 +190,6 @@ impl Changes {
     pub(super) fn none() -> Self {
         let nothing = || String::from("{}");
         Self { base: nothing(), mine: nothing(), cookie: None, assigned: false }
-    }
-
-    pub(super) fn into_change(self) -> Change {
-        Change::Merge { base: self.base, mine: self.mine }
     }
 }
 

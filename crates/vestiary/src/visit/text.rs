@@ -1,6 +1,6 @@
 use alloc::{string::String, vec::Vec};
 
-use super::{Due, Outgoing, State, View, Visit};
+use super::{Outgoing, State, View, Visit};
 use crate::{CookieOverrides, Error, Limits, Record, SessionId, UnixMillis, protocol::Seen};
 
 /// A [`Visit`] as text and numbers, for a driver that keeps it outside of the core, such as JavaScript. Between two
@@ -23,8 +23,8 @@ pub struct VisitText {
 impl VisitText {
     /// The state, in the order of [`State`].
     pub const STATE: u32 = 7;
-    /// The due refresh, in the order of [`Due`].
-    pub const DUE: u32 = 3 << 3;
+    /// The record has to get another TTL, or other deadlines.
+    pub const DUE: u32 = 1 << 3;
     /// The use of the session has to be written in its user's session list.
     pub const UNSEEN: u32 = 1 << 5;
     /// The fate of the data, in the order of [`View`].
@@ -56,7 +56,7 @@ impl<E> Visit<E> {
             State::Anonymous => (0, None),
             State::Reserved(session) => (1, Some(session)),
             State::Stored { session, due, unseen } => {
-                text.put(VisitText::DUE, *due as u32);
+                text.put(VisitText::DUE, u32::from(*due));
                 text.put(VisitText::UNSEEN, u32::from(*unseen));
                 (2, Some(session))
             }
@@ -112,12 +112,8 @@ impl<E> Visit<E> {
             (0, ..) => State::Anonymous,
             (1, Some(session), _) => State::Reserved(session),
             (2, Some(session), _) => {
-                let due = match text.get(VisitText::DUE) {
-                    0 => Due::Nothing,
-                    1 => Due::Touch,
-                    _ => Due::Deadline,
-                };
-                State::Stored { session, due, unseen: text.get(VisitText::UNSEEN) > 0 }
+                let (due, unseen) = (text.get(VisitText::DUE), text.get(VisitText::UNSEEN));
+                State::Stored { session, due: due > 0, unseen: unseen > 0 }
             }
             (4, Some(tombstone), _) => State::Tombstone(tombstone),
             (5, _, Some(error)) => State::Unreadable(error),

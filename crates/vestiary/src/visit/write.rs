@@ -8,6 +8,16 @@ use crate::{
     session,
 };
 
+/// The data that an operation writes.
+pub(super) enum Edit {
+    /// None.
+    None,
+    /// The data with these changes.
+    Merge(Changes),
+    /// The result of the application's function ([`Host::compute`]).
+    Rerun,
+}
+
 /// Stores the session, and sets its cookie. False if the session was ended meanwhile, or by its cookie is over at once.
 ///
 /// # Errors
@@ -19,8 +29,7 @@ pub async fn save<R: Request>(
     visit: &mut Visit<Fault<R>>,
     changes: Changes,
 ) -> Result<bool, Fault<R>> {
-    visit.writable()?;
-    execute(request, rules, visit, Operation::Save, Some(changes)).await?;
+    execute(request, rules, visit, Operation::Save, Edit::Merge(changes)).await?;
     Ok(visit.session().is_some())
 }
 
@@ -35,10 +44,7 @@ pub async fn assigned<R: Request>(
     visit: &mut Visit<Fault<R>>,
     changes: Changes,
 ) -> Result<(), Fault<R>> {
-    if visit.writable().is_err() {
-        return Ok(());
-    }
-    execute(request, rules, visit, Operation::Change, Some(changes)).await.map(drop)
+    execute(request, rules, visit, Operation::Change, Edit::Merge(changes)).await.map(drop)
 }
 
 /// Gives the session its full lifetime again, in store and cookie, without writing its data.
@@ -50,8 +56,7 @@ pub async fn touch<R: Request>(
     rules: &Rules,
     visit: &mut Visit<Fault<R>>,
 ) -> Result<(), Fault<R>> {
-    visit.writable()?;
-    execute(request, rules, visit, Operation::Touch, None).await.map(drop)
+    execute(request, rules, visit, Operation::Touch, Edit::None).await.map(drop)
 }
 
 /// Ends the session: removes its record from the store, and the cookie from the browser. A logout that the store did not
@@ -64,11 +69,7 @@ pub async fn destroy<R: Request>(
     rules: &Rules,
     visit: &mut Visit<Fault<R>>,
 ) -> Result<(), Fault<R>> {
-    if let Err(error) = visit.writable() {
-        visit.cookie = Outgoing::Removal { own: None };
-        return Err(error);
-    }
-    execute(request, rules, visit, Operation::Destroy, None).await.map(drop)
+    execute(request, rules, visit, Operation::Destroy, Edit::None).await.map(drop)
 }
 
 /// Changes what the store has now, by the application's function ([`Host::compute`]), and sets the cookie. `changes`, which
@@ -84,69 +85,47 @@ pub async fn update<R: Request>(
     changes: Option<Changes>,
 ) -> Result<bool, Fault<R>> {
     visit.writable()?;
-    if matches!(visit.state, State::Ended | State::Tombstone(_)) {
-        request.host().emit(Event::Gone);
-        return Ok(false);
-    }
-    if visit.session().is_none() {
-        return Box::pin(begin_updated(request, rules, visit, changes)).await;
-    }
-    if !execute(request, rules, visit, Operation::Flush, changes).await? {
-        return Ok(false);
-    }
-    let Some(session) = visit.session().cloned() else {
-        return Box::pin(begin_updated(request, rules, visit, None)).await;
-    };
-    if visit.plan(request, rules, Operation::Save, None).store != StoreStep::Replace {
-        // By its cookie, the session is over the moment it is saved.
-        execute(request, rules, visit, Operation::Save, None).await?;
-        return Ok(false);
-    }
-    let session = if rules.atomic {
-        session
-    } else {
-        // Such a store does not say that another request has written meanwhile.
-        let host = host_for(request, Purpose::Read);
-        let Some(session) = session::load(host, rules, &session.id).await? else {
-            visit.gone(request.host());
+    let mut edit = Edit::of(changes);
+    if visit.session().is_some() {
+        if !execute(request, rules, visit, Operation::Flush, edit).await? {
             return Ok(false);
-        };
-        session
-    };
-    let host = host_for(request, Purpose::Write);
-    match session::save(host, rules, session, &Change::Rerun, None).await {
-        Ok(written) => {
-            let is_written = visit.written(request, written, View::Read);
-            visit.cookie_step(request, CookieStep::Set);
+        }
+        edit = Edit::None;
+    }
+    if let Some(session) = visit.session() {
+        edit = Edit::Rerun;
+        if !rules.atomic {
+            // Such a store does not say that another request has written meanwhile.
+            let (host, id) = (host_for(request, Purpose::Read), session.id.clone());
+            match session::load(host, rules, &id).await? {
+                Some(session) => visit.holds(session, View::Read),
+                None => {
+                    visit.gone(request.host());
+                    return Ok(false);
+                }
+            }
+        }
+    } else if !visit.is_barred() {
+        // Before anything is changed that could not be stored.
+        if visit.plan(request, rules, Operation::Save, &edit).cookie == CookieStep::Late {
+            return Err(request.response_sent());
+        }
+        let mut changes = edit.into_changes();
+        changes.mine = request.host().compute(&changes.mine).await?;
+        edit = Edit::Merge(changes);
+    }
+    match execute(request, rules, visit, Operation::Save, edit).await {
+        Ok(_) => {
+            let is_written = visit.session().is_some();
+            if is_written {
+                visit.view = View::Read;
+            }
             Ok(is_written)
         }
         // Its result says that nothing was written.
-        Err(error) if R::is_untraced(&error) => {
-            visit.gone(request.host());
-            Ok(false)
-        }
+        Err(error) if R::is_untraced(&error) => Ok(false),
         Err(error) => Err(error),
     }
-}
-
-/// Runs the application's function on the data of a new session, and stores what it makes of it.
-async fn begin_updated<R: Request>(
-    request: &mut R,
-    rules: &Rules,
-    visit: &mut Visit<Fault<R>>,
-    changes: Option<Changes>,
-) -> Result<bool, Fault<R>> {
-    let mut changes = changes.unwrap_or_else(Changes::none);
-    // Before anything is changed that could not be stored.
-    if visit.plan(request, rules, Operation::Save, Some(&changes)).cookie == CookieStep::Late {
-        return Err(request.response_sent());
-    }
-    changes.mine = request.host().compute(&changes.mine).await?;
-    execute(request, rules, visit, Operation::Save, Some(changes)).await?;
-    if visit.session().is_some() {
-        visit.view = View::Read;
-    }
-    Ok(visit.session().is_some())
 }
 
 /// Does what [`decide`] says. The store comes first, so that no cookie promises too much. False if the session was ended
@@ -156,20 +135,27 @@ pub(super) async fn execute<R: Request>(
     rules: &Rules,
     visit: &mut Visit<Fault<R>>,
     operation: Operation,
-    changes: Option<Changes>,
+    edit: Edit,
 ) -> Result<bool, Fault<R>> {
-    if matches!(visit.state, State::Ended | State::Tombstone(_))
-        && drop_barred(request, rules, visit, operation, changes.as_ref()).await?
-    {
+    if let Err(error) = visit.writable() {
+        // Nothing is overwritten, neither record nor cookie, unless by a logout.
+        match operation {
+            Operation::Open | Operation::Change | Operation::Finish => return Ok(false),
+            Operation::Destroy => visit.cookie = Outgoing::Removal { own: None },
+            Operation::Save | Operation::Touch | Operation::Flush => {}
+        }
+        return Err(error);
+    }
+    if visit.is_barred() && drop_barred(request, rules, visit, operation, &edit).await? {
         return Ok(false);
     }
-    let plan = visit.plan(request, rules, operation, changes.as_ref());
+    let plan = visit.plan(request, rules, operation, &edit);
     if plan.cookie == CookieStep::Late {
         return if operation == Operation::Open { Ok(false) } else { Err(request.response_sent()) };
     }
     let before = visit.id().cloned();
     let mut confirmed = None;
-    match store_step(request, rules, visit, plan.store, changes, &mut confirmed).await {
+    match store_step(request, rules, visit, plan.store, edit, &mut confirmed).await {
         Ok(true) => {}
         Ok(false) => return Ok(false),
         Err(error) => {
@@ -201,7 +187,7 @@ async fn drop_barred<R: Request>(
     rules: &Rules,
     visit: &mut Visit<Fault<R>>,
     operation: Operation,
-    changes: Option<&Changes>,
+    edit: &Edit,
 ) -> Result<bool, Fault<R>> {
     if operation == Operation::Destroy {
         if let State::Tombstone(tombstone) = &visit.state {
@@ -214,7 +200,7 @@ async fn drop_barred<R: Request>(
         visit.state = State::Anonymous;
         return Ok(false);
     }
-    let Plan { store, cookie, .. } = visit.plan(request, rules, operation, changes);
+    let Plan { store, cookie, .. } = visit.plan(request, rules, operation, edit);
     // Also where the response has left: another session is none that could be saved too late.
     let writes = store != StoreStep::Keep || cookie == CookieStep::Late;
     let is_dropped = writes || matches!(operation, Operation::Save | Operation::Touch);
@@ -231,22 +217,22 @@ async fn store_step<R: Request>(
     rules: &Rules,
     visit: &mut Visit<Fault<R>>,
     step: StoreStep,
-    changes: Option<Changes>,
+    edit: Edit,
     confirmed: &mut Option<bool>,
 ) -> Result<bool, Fault<R>> {
     match step {
         StoreStep::Keep => {}
         StoreStep::Create => {
             request.reserve(None).await?;
-            let begun = Box::pin(begin(request, rules, visit, changes)).await;
+            let begun = Box::pin(begin(request, rules, visit, edit)).await;
             if !matches!(begun, Ok(true)) {
                 request.release();
             }
             return begun;
         }
         StoreStep::Replace => {
-            if let (Some(session), Some(changes)) = (visit.session().cloned(), changes) {
-                return Box::pin(write(request, rules, visit, session, changes)).await;
+            if let Some(session) = visit.session().cloned() {
+                return Box::pin(write(request, rules, visit, session, edit)).await;
             }
         }
         StoreStep::Touch => {
@@ -274,15 +260,15 @@ async fn begin<R: Request>(
     request: &mut R,
     rules: &Rules,
     visit: &mut Visit<Fault<R>>,
-    changes: Option<Changes>,
+    edit: Edit,
 ) -> Result<bool, Fault<R>> {
-    let changes = changes.unwrap_or_else(Changes::none);
     if let State::Reserved(session) = &visit.state {
         let session = session.clone();
-        if !write(request, rules, visit, session, changes).await? {
+        if !write(request, rules, visit, session, edit).await? {
             return Ok(false);
         }
     } else {
+        let changes = edit.into_changes();
         let host = host_for(request, Purpose::Write);
         let cookie = changes.cookie.flatten();
         let record = session::new_record(host, rules, &changes.mine, None, cookie)?;
@@ -306,32 +292,29 @@ async fn write<R: Request>(
     rules: &Rules,
     visit: &mut Visit<Fault<R>>,
     session: Seen,
-    changes: Changes,
+    edit: Edit,
 ) -> Result<bool, Fault<R>> {
-    let cookie = changes.cookie.clone();
+    let (change, cookie) = match edit {
+        Edit::None | Edit::Rerun => (Change::Rerun, None),
+        Edit::Merge(Changes { base, mine, cookie, .. }) => (Change::Merge { base, mine }, cookie),
+    };
     let host = host_for(request, Purpose::Write);
-    let written = session::save(host, rules, session, &changes.into_change(), cookie).await?;
-    Ok(visit.written(request, written, View::Written))
+    match session::save(host, rules, session, &change, cookie).await? {
+        Written::Saved { session, merged, reread } => {
+            if merged {
+                request.host().emit(Event::Conflict);
+            }
+            visit.holds(*session, if reread { View::Read } else { View::Written });
+            Ok(true)
+        }
+        Written::Gone => {
+            visit.gone(request.host());
+            Ok(false)
+        }
+    }
 }
 
 impl<E> Visit<E> {
-    /// Takes over what the store has now. False if that is nothing.
-    fn written<R: Request>(&mut self, request: &mut R, written: Written, view: View) -> bool {
-        match written {
-            Written::Saved { session, merged, reread } => {
-                if merged {
-                    request.host().emit(Event::Conflict);
-                }
-                self.holds(*session, if reread { View::Read } else { view });
-                true
-            }
-            Written::Gone => {
-                self.gone(request.host());
-                false
-            }
-        }
-    }
-
     /// Has the session under the ID that a refresh found it by, which this browser may not know yet.
     pub(super) fn moved<R: Request>(&mut self, request: &mut R, session: Seen) {
         let moved = self.id() != Some(&session.id);
@@ -341,15 +324,23 @@ impl<E> Visit<E> {
         }
     }
 
+    /// Whether nothing may be written, nor a cookie set, which could overwrite a newer one.
+    pub(super) fn is_barred(&self) -> bool {
+        matches!(self.state, State::Ended | State::Tombstone(_))
+    }
+
     pub(super) fn plan<R: Request>(
         &self,
         request: &mut R,
         rules: &Rules,
         operation: Operation,
-        changes: Option<&Changes>,
+        edit: &Edit,
     ) -> Plan {
+        let changes = match edit {
+            Edit::Merge(changes) => Some(changes),
+            Edit::None | Edit::Rerun => None,
+        };
         let options = self.options(rules, changes);
-        let left = request.has_left();
         let unsaved = changes.is_some_and(|changes| match operation {
             Operation::Finish => changes.is_saved_by_itself(options.policy()),
             _ => changes.is_any(),
@@ -360,7 +351,7 @@ impl<E> Visit<E> {
             over: options.is_over(|| request.host().now()),
             // Where one follows, nothing is to be done when data are assigned.
             finishes: false,
-            left,
+            left: request.has_left(),
             touched: operation == Operation::Open
                 && self.id().is_some_and(|id| request.is_touched(id)),
         };
@@ -373,5 +364,19 @@ impl<E> Visit<E> {
         let own = wanted.map_or_else(|| self.own_cookie(), Option::as_ref);
         let own = own.and_then(|own| rules.options.overridden(own).ok());
         own.map_or(Cow::Borrowed(&*rules.options), Cow::Owned)
+    }
+}
+
+impl Edit {
+    pub(super) fn of(changes: Option<Changes>) -> Self {
+        changes.map_or(Self::None, Self::Merge)
+    }
+
+    /// The changes, from nothing to nothing if there are none.
+    fn into_changes(self) -> Changes {
+        match self {
+            Self::Merge(changes) => changes,
+            Self::None | Self::Rerun => Changes::none(),
+        }
     }
 }

@@ -1,0 +1,83 @@
+use alloc::vec::Vec;
+
+use super::{
+    Changes, Cookies, Fault, Request, Visit, confirm, finish, open, refresh, regenerate, renew,
+    update,
+    write::{Edit, execute},
+};
+use crate::{decide::Operation, protocol::Rules, session::Spent};
+
+/// An operation of a visit, for a driver that has all of them run by one function.
+#[derive(Debug)]
+pub enum Act {
+    /// [`open`]
+    Open(Cookies),
+    /// [`save`](super::save)
+    Save(Changes),
+    /// [`assigned`](super::assigned)
+    Assigned(Changes),
+    /// [`update`]
+    Update(Option<Changes>),
+    /// [`touch`](super::touch)
+    Touch,
+    /// [`renew`]
+    Renew,
+    /// [`regenerate`]
+    Regenerate,
+    /// [`destroy`](super::destroy)
+    Destroy,
+    /// [`refresh`]
+    Refresh,
+    /// [`finish`]
+    Finish(Option<Changes>),
+    /// [`confirm`]
+    Confirm,
+}
+
+/// Runs an operation. Whether the session is stored after it is in the visit. The records that count for nothing any more
+/// are for [`session::tidy`](crate::session::tidy).
+///
+/// In WebAssembly, operations that are called in one place only are much smaller than in several.
+///
+/// # Errors
+/// Those of the operation.
+pub async fn act<R: Request>(
+    request: &mut R,
+    rules: &Rules,
+    visit: &mut Visit<Fault<R>>,
+    act: Act,
+) -> Result<Vec<Spent>, Fault<R>> {
+    let (operation, edit) = match act {
+        Act::Open(cookies) => return Ok(open(request, rules, visit, cookies).await),
+        Act::Update(changes) => {
+            update(request, rules, visit, changes).await?;
+            return Ok(Vec::new());
+        }
+        Act::Renew => {
+            renew(request, rules, visit).await?;
+            return Ok(Vec::new());
+        }
+        Act::Regenerate => {
+            regenerate(request, rules, visit).await?;
+            return Ok(Vec::new());
+        }
+        Act::Refresh => {
+            refresh(request, rules, visit).await;
+            return Ok(Vec::new());
+        }
+        Act::Finish(changes) => {
+            finish(request, rules, visit, changes).await?;
+            return Ok(Vec::new());
+        }
+        Act::Confirm => {
+            confirm(request, rules, visit).await;
+            return Ok(Vec::new());
+        }
+        Act::Save(changes) => (Operation::Save, Edit::Merge(changes)),
+        Act::Assigned(changes) => (Operation::Change, Edit::Merge(changes)),
+        Act::Touch => (Operation::Touch, Edit::None),
+        Act::Destroy => (Operation::Destroy, Edit::None),
+    };
+    execute(request, rules, visit, operation, edit).await?;
+    Ok(Vec::new())
+}
