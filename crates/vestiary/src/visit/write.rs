@@ -97,13 +97,11 @@ pub async fn update<R: Request>(
         if !rules.atomic {
             // Such a store does not say that another request has written meanwhile.
             let (host, id) = (host_for(request, Purpose::Read), session.id.clone());
-            match session::load(host, rules, &id).await? {
-                Some(session) => visit.holds(session, View::Read),
-                None => {
-                    visit.gone(request.host());
-                    return Ok(false);
-                }
-            }
+            let Some(session) = session::load(host, rules, &id).await? else {
+                visit.gone(request.host());
+                return Ok(false);
+            };
+            visit.holds(session, View::Read);
         }
     } else if !visit.is_barred() {
         // Before anything is changed that could not be stored.
