@@ -231,7 +231,7 @@ impl Visit {
         };
         let mut asking = self.asking_to(&mut compute);
         let rules = self.sessions.rules();
-        let updated = Box::pin(visit::update(&mut asking, rules, &mut state.visit, changes)).await;
+        let updated = visit::update(&mut asking, rules, &mut state.visit, changes).await;
         state.settle();
         updated
     }

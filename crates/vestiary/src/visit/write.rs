@@ -97,7 +97,7 @@ pub async fn update<R: Request>(
         if !rules.atomic {
             // Such a store does not say that another request has written meanwhile.
             let (host, id) = (host_for(request, Purpose::Read), session.id.clone());
-            let Some(session) = session::load(host, rules, &id).await? else {
+            let Some(session) = Box::pin(session::load(host, rules, &id)).await? else {
                 visit.gone(request.host());
                 return Ok(false);
             };
