@@ -11,6 +11,37 @@
 //! The operations of a request follow each other like this: [`open`], when the application first asks for the session;
 //! what the application does; [`finish`], when its response is ready; then no cookie reaches the browser any more but the
 //! one that is on its way, so [`confirm`] asks whether it may leave; [`Visit::outgoing`] is the cookie.
+//!
+//! A driver that is no Rust keeps the visit as [`VisitText`], and has [`act`] run each operation as
+//! [`Pending`](crate::protocol::Pending) on a [`Page`]:
+//!
+//! ```
+//! # use std::{rc::Rc, sync::Arc};
+//! # use vestiary::{Error, Options, OptionsInput, SessionId, UnixMillis};
+//! # use vestiary::protocol::{Answered, Effect, NewId, Pending, Reply, Rules};
+//! use vestiary::visit::{Act, Changes, Facts, Outgoing, Page, Visit, VisitText, act};
+//!
+//! # let options = Options::new(OptionsInput::default())?;
+//! # let rules = Arc::new(Rules { options: options.into(), keys: None, seals: None, atomic: true, migrates: false, resends: false, default_ttl: vestiary::Ttl::Infinite });
+//! # let limits = rules.options.load_limits();
+//! let (base, mine) = ("{}".to_owned(), r#"{"n":1}"#.to_owned());
+//! let save = Act::Save(Changes { base, mine, cookie: None, assigned: false });
+//! // A new visit; the driver hands back the text of the operation before.
+//! let mut visit = Visit::of_text(VisitText::default(), None, limits)?;
+//! let facts = Rc::new(Facts::default());
+//! let mut saving = Pending::new(async move |post| {
+//!     let done = act(&mut Page::new(post, facts), &rules, &mut visit, save).await;
+//!     Ok((visit, done))
+//! });
+//! let mut poll = |answer| saving.poll(answer, UnixMillis(5), 0, &[7; Pending::<()>::ENTROPY]);
+//! assert!(matches!(poll(Answered::Begin), Effect::NewId));
+//! let new_id = NewId::Random(SessionId::from_entropy(&[1; SessionId::ENTROPY]));
+//! let Effect::Call(_) = poll(Answered::NewId(new_id)) else { panic!() };
+//! let Effect::Finished(Ok((visit, Ok(_)))) = poll(Answered::Reply(Reply::Done)) else { panic!() };
+//! assert!(matches!(visit.cookie, Outgoing::Session { .. }));
+//! assert!(visit.text(limits)?.record.contains(r#"{"n":1}"#));
+//! # Ok::<(), Error>(())
+//! ```
 
 mod act;
 mod cookie;
