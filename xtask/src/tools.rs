@@ -70,11 +70,19 @@ impl Tools {
 }
 
 pub(crate) fn wasm_target(log: &Log) -> anyhow::Result<()> {
-    let installed = Run::new("rustup").args(["target", "list", "--installed"]).output();
-    if installed.is_some_and(|list| list.lines().any(|line| line == "wasm32-unknown-unknown")) {
-        return log.note("installed");
+    let installed = |kind: &str, name: &str| {
+        let list = Run::new("rustup").args([kind, "list", "--installed"]).output();
+        list.is_some_and(|list| list.lines().any(|line| line == name))
+    };
+    // The source of `core` and `alloc`, which are compiled with the flags of the module.
+    for (kind, name) in [("target", "wasm32-unknown-unknown"), ("component", "rust-src")] {
+        if installed(kind, name) {
+            log.note(&format!("{name} is installed"))?;
+        } else {
+            Run::new("rustup").args([kind, "add", name]).logged(log)?;
+        }
     }
-    Run::new("rustup").args(["target", "add", "wasm32-unknown-unknown"]).logged(log)
+    Ok(())
 }
 
 fn node(log: &Log) -> anyhow::Result<Tools> {

@@ -1,8 +1,6 @@
 //! Numbers that the rules fix, and the TypeScript side needs.
 
-use vestiary::{
-    Error, Limits, RecentIds, SealRing, SessionId, WriteId, constants, protocol::Pending,
-};
+use vestiary::{Limits, RecentIds, SealRing, SessionId, WriteId, constants, protocol::Pending};
 use wasm_bindgen::prelude::*;
 
 use crate::cookie::{SPOT, SPOT_LENGTHS};
@@ -60,10 +58,4 @@ pub fn constant(name: Constant) -> f64 {
         Constant::StoreTimeout => constants::STORE_TIMEOUT as f64,
         Constant::StoreTtl => constants::STORE_TTL as f64,
     }
-}
-
-/// Whether another instance of the application may be able to read the record that has an error of this code.
-#[wasm_bindgen(js_name = mayBeReadElsewhere)]
-pub fn may_be_read_elsewhere(code: &str) -> bool {
-    Error::READ_ELSEWHERE.contains(&code)
 }

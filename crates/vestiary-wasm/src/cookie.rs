@@ -2,7 +2,7 @@
 
 use alloc::{borrow::ToOwned as _, string::String};
 
-use vestiary::{CookieOverrides, KeyRing, Options, Record, SessionId, cookie_header, response};
+use vestiary::{CookieOverrides, KeyRing, Options, SessionId, cookie_header, response};
 use wasm_bindgen::prelude::*;
 
 use crate::{convert::thrown, options::Core};
@@ -44,15 +44,6 @@ impl Core {
             id = keys.hinted(&id, &user);
         }
         put(&mut self.output, 0, id.expose())
-    }
-
-    /// The key of the user's session list that the ID of `length` bytes in the input hints at; returns its length in
-    /// the output, 0 if it hints at none.
-    #[wasm_bindgen(js_name = hintedList)]
-    pub fn hinted_list(&mut self, length: usize) -> usize {
-        let id = self.input.get(..length).and_then(SessionId::from_bytes);
-        let hash = id.and_then(|id| self.rules.keys.as_ref()?.hint(&id));
-        hash.map_or(0, |hash| put(&mut self.output, 0, &self.options.list_key(&hash)))
     }
 
     /// Signs the ID of `length` bytes in the input; returns the length of the cookie's value in
@@ -102,13 +93,6 @@ impl Core {
             Some(own) => self.options.overridden(&own).map(drop).map_err(thrown),
             None => Ok(()),
         }
-    }
-
-    /// A session's own cookie attributes, from its record: JSON text.
-    #[wasm_bindgen(js_name = cookieOf)]
-    pub fn cookie_of(&self, text: &str) -> Result<Option<String>, String> {
-        let meta = Record::inspect(text, self.options.load_limits()).map_err(thrown)?.meta;
-        Ok(meta.cookie.filter(|own| self.is_own(own)).map(|own| own.as_str().to_owned()))
     }
 }
 

@@ -17,9 +17,7 @@ mod decide;
 mod memory;
 mod operations;
 mod options;
-mod record;
 mod running;
-mod users;
 
 #[cfg(target_arch = "wasm32")]
 #[global_allocator]

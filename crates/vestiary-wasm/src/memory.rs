@@ -1,19 +1,101 @@
 //! Records in memory.
 
-use alloc::{borrow::ToOwned as _, string::String};
+use alloc::{
+    borrow::{Cow, ToOwned as _},
+    string::String,
+    sync::Arc,
+    vec::Vec,
+};
 
-use vestiary::{MemoryLimits, Outcome};
+use vestiary::{
+    MemoryLimits, Outcome, SessionId,
+    protocol::{Answered, Asked, Effect, Question, Reply, Seen},
+};
 use wasm_bindgen::prelude::*;
 
 use crate::{
     convert::{millis, thrown, ttl_of},
-    running::Answer,
+    operations::Operation,
+    options::Core,
+    running::{Answer, Ended, Ending, Fact, Running},
 };
 
 /// Records in memory.
 #[wasm_bindgen]
 #[derive(Debug)]
-pub struct MemoryTable(pub(crate) vestiary::MemoryTable);
+pub struct MemoryTable(vestiary::MemoryTable);
+
+#[wasm_bindgen]
+impl Core {
+    /// Opens the session of the ID of `length` bytes in the input, without waiting, from a table whose keys have this
+    /// prefix. Returns bits of `Fact`, or -1 if there is no session, or anything is to be done or told about it: then
+    /// `openSession` does so. `looked` says where the record is.
+    #[wasm_bindgen(js_name = openHere)]
+    pub fn open_here(
+        &mut self,
+        table: &mut MemoryTable,
+        prefix: &str,
+        length: usize,
+        now: f64,
+    ) -> i32 {
+        let Some(id) = self.input.get(..length).and_then(SessionId::from_bytes) else { return -1 };
+        let operation = Operation::Open(Vec::from([id]));
+        let Some(Ending { ended: Ended::Done, session: Some(Seen { record, .. }), facts, .. }) =
+            table.answer(self.running(operation), prefix, now)
+        else {
+            return -1;
+        };
+        if facts & !(Fact::Owned as u8 | Fact::Cookie as u8) != 0 {
+            return -1;
+        }
+        let Ok(Cow::Borrowed(text)) = record.source(self.options.load_limits()) else { return -1 };
+        let data = record.data();
+        *self.looked = [text.as_ptr().addr(), text.len(), data.as_ptr().addr(), data.len()];
+        self.opened = Some(record);
+        facts.into()
+    }
+
+    /// Whether a table whose keys have this prefix has a session under the ID of `length` bytes in the input; undefined
+    /// if that cannot be said without waiting.
+    #[wasm_bindgen(js_name = isCurrentHere)]
+    pub fn is_current_here(
+        &mut self,
+        table: &mut MemoryTable,
+        prefix: &str,
+        length: usize,
+        now: f64,
+    ) -> Option<bool> {
+        let id = self.input.get(..length).and_then(SessionId::from_bytes)?;
+        let asked = table.answer(self.running(Operation::IsCurrent(id)), prefix, now)?;
+        Some(matches!(asked.ended, Ended::Done))
+    }
+
+    /// Address of four numbers about the record that `openHere` has opened: address and length of its text, and of its
+    /// data. They are good until this core is spoken to.
+    #[wasm_bindgen(getter)]
+    pub fn looked(&self) -> *const usize {
+        self.looked.as_ptr()
+    }
+
+    /// Whose session `openHere` has opened, by the application's name for the user.
+    #[wasm_bindgen(getter, js_name = openedUser)]
+    pub fn opened_user(&self) -> Option<String> {
+        Some(self.opened.as_ref()?.meta().user.as_ref()?.decoded_name())
+    }
+
+    /// What the list of its user calls it.
+    #[wasm_bindgen(getter, js_name = openedHandle)]
+    pub fn opened_handle(&self) -> Option<String> {
+        Some(self.opened.as_ref()?.meta().user.as_ref()?.handle.as_str().to_owned())
+    }
+
+    /// Its own cookie attributes: JSON text.
+    #[wasm_bindgen(getter, js_name = openedCookie)]
+    pub fn opened_cookie(&self) -> Option<String> {
+        let meta = self.opened.as_ref()?.meta();
+        self.options.own_cookie(meta).map(|own| own.as_str().to_owned())
+    }
+}
 
 #[wasm_bindgen]
 impl MemoryTable {
@@ -96,5 +178,36 @@ impl MemoryTable {
     pub fn len(&mut self, now: f64) -> usize {
         self.0.sweep(millis(now));
         self.0.len()
+    }
+}
+
+impl Core {
+    fn running(&self, operation: Operation) -> Running {
+        Running::new(Arc::clone(&self.rules), operation)
+    }
+}
+
+impl MemoryTable {
+    /// The end of an operation that only reads; nothing if it fails, waits for anything else, or has anything to tell.
+    fn answer(&mut self, mut operation: Running, prefix: &str, now: f64) -> Option<Ending> {
+        let mut answer = Answered::Begin;
+        loop {
+            // An operation that only reads uses no random bytes.
+            let Asked { kind, key, text, .. } = match operation.poll(answer, now) {
+                Effect::Call(asked) => asked,
+                Effect::Finished(ended) => return ended.ok().filter(|_| operation.is_silent()),
+                _ => return None,
+            };
+            let mut read = |key: &str| {
+                let whole =
+                    if prefix.is_empty() { key.into() } else { Cow::from([prefix, key].concat()) };
+                self.0.get(&whole, millis(now)).map(str::to_owned)
+            };
+            answer = Answered::Reply(match kind {
+                Question::Read => read(&key).map_or(Reply::Gone, Reply::Text),
+                Question::ReadTwo => Reply::Two(read(&key), Some(read(&text))),
+                _ => return None,
+            });
+        }
     }
 }

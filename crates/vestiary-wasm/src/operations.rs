@@ -1,159 +1,284 @@
-//! Changes of one session: the operations of `vestiary::protocol` that a driver runs.
+//! The operations that a driver runs: those of `vestiary::session`.
 
-use alloc::{boxed::Box, string::String, sync::Arc};
+use alloc::{borrow::ToOwned as _, boxed::Box, string::String, sync::Arc, vec::Vec};
 
 use vestiary::{
-    CookieOverrides, Meta, UnixMillis,
-    protocol::{self, Change, Moved, OwnEnd, Pending, Proof, Reason, Seen, Terms},
+    CookieOverrides, Handle, Record, SessionId, Ttl, UnixMillis, UserRef, merge,
+    protocol::{self, Change, OwnEnd, Pending, Post, Rules, Seen, Stopped, UserSession},
+    session::{self, Join, Spent},
 };
 use wasm_bindgen::prelude::*;
 
 use crate::{
-    convert::{millis, thrown, ttl_of},
+    convert::{millis, session_id, thrown, ttl_of},
     options::Core,
     running::{Answer, Ended, Ending, Running, Step},
 };
 
+/// The kind of an operation. What each is given, by the names of the arguments of `begin`, stands beside it; `session` is
+/// `id`, `text` and `at`: a record, and when it was read.
+#[wasm_bindgen]
+#[derive(Clone, Copy, Debug)]
+pub enum Task {
+    /// The session of one of the IDs in `id`, in lines: the first that may be used.
+    Open,
+    /// Removes a record that counts for nothing (`session`), and its entry in its user's session list if `number` is 1.
+    Tidy,
+    /// Whether the store has a session under `id`: `Done`, or else `Gone`.
+    IsCurrent,
+    /// The session that `id` leads to now, for a request that had it open before.
+    Current,
+    /// Writes in its user's session list that a session is used (`session`): `Gone` if it was revoked.
+    NoteUse,
+    /// Stores a new session: `data`, `user` and `handle`, `cookie`.
+    Create,
+    /// Changes a session (`session`): from `data` to `other`, or by a function if that is missing; `cookie` changes its own
+    /// cookie attributes, `{}` to none.
+    Save,
+    /// Gives a session (`session`) its full lifetime again.
+    Touch,
+    /// Ends a session (`session`). `Done` if the store can say whether replicas know it: then `at` is 1 or 0.
+    Destroy,
+    /// Gives a session (`session`) another ID.
+    Renew,
+    /// Puts another session in the place of one (`session`): `data`, `user` and `handle`, for `number` milliseconds at
+    /// most.
+    Supersede,
+    /// Puts a new session on the list of its user (`user`), with the label `data`, who proved at `at` who it is; at most
+    /// `number`. `Done` with the session's handle, `Gone` if all sessions of the user were ended since. This request has
+    /// ended them itself at `own_end`, and they had been ended at `end_before`.
+    Enter,
+    /// The sessions of `user`, the one that was used last first: JSON text of an object, by handle.
+    List,
+    /// Ends the session `handle` of `user`.
+    Revoke,
+    /// Ends all sessions of `user` but `handle`.
+    EndAll,
+}
+
 #[wasm_bindgen]
 impl Core {
-    /// A change of the session `id`, loaded as `text` at `read_at`: from `base` to `mine`, or by a function if there
-    /// is no `mine`. `cookie` changes the session's own cookie attributes, `{}` to none.
-    pub fn commit(
-        &self,
-        id: &str,
-        text: &str,
-        read_at: f64,
-        base: String,
-        mine: Option<String>,
-        cookie: Option<String>,
-    ) -> Result<Running, String> {
-        let session = self.seen(id, text, read_at)?;
-        let change = mine.map_or(Change::Rerun, |mine| Change::Merge { base, mine });
-        let cookie = cookie.as_deref().map(CookieOverrides::parse).transpose().map_err(thrown)?;
-        let (rules, limits) = (Arc::clone(&self.rules), self.options.load_limits());
-        Ok(Running::new(async move |mut host| {
-            let written = protocol::commit(&mut host, &rules, session, &change, cookie).await?;
-            Ending::written(written, limits)
-        }))
-    }
-
-    /// Another TTL for the session `id`, loaded as `text` at `read_at`.
-    pub fn touch(&self, id: &str, text: &str, read_at: f64) -> Result<Running, String> {
-        let session = self.seen(id, text, read_at)?;
-        let (rules, limits) = (Arc::clone(&self.rules), self.options.load_limits());
-        Ok(Running::new(async move |mut host| {
-            match protocol::touch(&mut host, &rules, session).await? {
-                Some(session) => Ending::session(*session, limits),
-                None => Ok(Ending::of(Ended::Gone)),
-            }
-        }))
-    }
-
-    /// The end of the session `id`, loaded as `text` at `read_at`.
-    pub fn destroy(&self, id: &str, text: &str, read_at: f64) -> Result<Running, String> {
-        let session = self.seen(id, text, read_at)?;
-        let rules = Arc::clone(&self.rules);
-        Ok(Running::new(async move |mut host| {
-            let id = protocol::destroy(&mut host, &rules, session).await?;
-            Ok(Ending { id: Some(id), ..Ending::of(Ended::Done) })
-        }))
-    }
-
-    /// Another ID for the session `id`, loaded as `text` at `read_at`, and all that it holds. `owned` if it belongs to
-    /// a user.
-    pub fn renew(
-        &self,
-        id: &str,
-        text: &str,
-        read_at: f64,
-        owned: bool,
-        now: f64,
-    ) -> Result<Running, String> {
-        let reason = Reason::Renewal(self.options.timeouts().grace(millis(now)));
-        self.rotate(id, text, read_at, reason, owned)
-    }
-
-    /// Another ID for the session `id`, loaded as `text` at `read_at`, and other data: a login. The new
-    /// record lives `longest` milliseconds at most.
+    /// An operation.
     #[expect(clippy::too_many_arguments, reason = "an object would cost a JSON reader or js-sys")]
-    pub fn supersede(
+    pub fn begin(
         &self,
+        task: Task,
         id: &str,
-        text: &str,
-        read_at: f64,
-        data: &str,
+        text: String,
+        at: f64,
+        data: Option<String>,
+        other: Option<String>,
+        cookie: Option<String>,
         user: Option<String>,
         handle: Option<String>,
-        longest: f64,
-        now: f64,
+        number: f64,
+        own_end: f64,
+        end_before: f64,
     ) -> Result<Running, String> {
-        let (terms, limits) = (self.terms(millis(now), None)?, self.options.limits());
-        let owned = user.is_some();
-        let record =
-            self.record(data, Meta::default(), user, handle, &terms, limits, millis(now))?;
-        let reason = Reason::Privilege(Box::new(record), ttl_of(longest));
-        self.rotate(id, text, read_at, reason, owned)
+        let seen = |text| {
+            let record = Record::decode_owned(text, self.options.load_limits()).map_err(thrown)?;
+            Ok::<_, String>(Seen { id: session_id(id)?, record, at: millis(at) })
+        };
+        let cookie = cookie.as_deref().map(CookieOverrides::parse).transpose().map_err(thrown)?;
+        let handle = handle.as_deref().and_then(Handle::parse);
+        let name = user.unwrap_or_default();
+        let data_text = data.unwrap_or_default();
+        let user = |handle: Option<Handle>| handle.map(|handle| UserRef::new(&name, handle));
+        Ok(Running::new(
+            Arc::clone(&self.rules),
+            match task {
+                Task::Open => {
+                    Operation::Open(id.lines().filter_map(|id| SessionId::parse(id).ok()).collect())
+                }
+                Task::Tidy => {
+                    Operation::Tidy(Spent { session: seen(text)?, is_listed: number > 0.0 })
+                }
+                Task::IsCurrent => Operation::IsCurrent(session_id(id)?),
+                Task::Current => Operation::Current(session_id(id)?),
+                Task::NoteUse => Operation::NoteUse(seen(text)?),
+                Task::Create => Operation::Create {
+                    data: data_text,
+                    user: user(handle),
+                    cookie: cookie.flatten(),
+                },
+                Task::Save => Operation::Save {
+                    session: seen(text)?,
+                    change: other
+                        .map_or(Change::Rerun, |mine| Change::Merge { base: data_text, mine }),
+                    cookie,
+                },
+                Task::Touch => Operation::Touch(seen(text)?),
+                Task::Destroy => Operation::Destroy(seen(text)?),
+                Task::Renew => Operation::Renew(seen(text)?),
+                Task::Supersede => Operation::Supersede {
+                    session: seen(text)?,
+                    data: data_text,
+                    user: user(handle),
+                    longest: ttl_of(number),
+                },
+                Task::Enter => Operation::Enter {
+                    name,
+                    label: (!text.is_empty()).then_some(text),
+                    proven: millis(at),
+                    own_end: (!own_end.is_nan())
+                        .then(|| OwnEnd { at: millis(own_end), before: millis(end_before) }),
+                    most: number as usize,
+                },
+                Task::List => Operation::List(name),
+                Task::Revoke => Operation::Revoke(name, handle),
+                Task::EndAll => Operation::EndAll(name, handle),
+            },
+        ))
     }
 
-    /// Lets an operation go on with the answer to its last effect: a text, or the number of an error. 64 new random
-    /// bytes are in the input.
+    /// The data of a session that follows the one of this record: `kept`, members of `base`, as the record spells
+    /// them, and those of `others`. All are JSON text.
+    pub fn keep(
+        &self,
+        text: String,
+        base: &str,
+        kept: &str,
+        others: &str,
+    ) -> Result<String, String> {
+        let limits = self.options.load_limits();
+        let record = Record::decode_owned(text, limits).map_err(thrown)?;
+        let kept = merge(base, kept, record.data(), limits).map_err(thrown)?;
+        merge("{}", others, &kept, limits).map_err(thrown)
+    }
+
+    /// Lets an operation go on with the answer to its last effect: texts, or a number. 64 new random bytes are in the
+    /// input.
+    #[expect(clippy::too_many_arguments, reason = "an object would cost a JSON reader or js-sys")]
     pub fn answered(
         &self,
         running: &mut Running,
         answer: Answer,
         text: Option<String>,
-        number: u32,
+        list: Option<String>,
+        number: f64,
         now: f64,
         elapsed: f64,
     ) -> Result<Step, String> {
         let entropy = self.input.first_chunk().unwrap_or(&[0; Pending::<()>::ENTROPY]);
-        running.answered(answer, text, number, now, elapsed, entropy)
+        running.answered(answer, text, list, number, now, elapsed, entropy)
     }
 }
 
-impl Core {
-    pub(crate) fn terms(&self, now: UnixMillis, cookie: Option<&str>) -> Result<Terms, String> {
-        let cookie_change = cookie.map(CookieOverrides::parse).transpose().map_err(thrown)?;
-        let terms = Terms::new(&self.options, now).map_err(thrown)?;
-        Ok(Terms { cookie_change, ..terms })
-    }
+/// An operation, with what it is given. One type, so that WebAssembly has one future for all of them.
+pub(crate) enum Operation {
+    Open(Vec<SessionId>),
+    Tidy(Spent),
+    IsCurrent(SessionId),
+    Current(SessionId),
+    NoteUse(Seen),
+    Create {
+        data: String,
+        user: Option<UserRef>,
+        cookie: Option<CookieOverrides>,
+    },
+    Save {
+        session: Seen,
+        change: Change,
+        cookie: Option<Option<CookieOverrides>>,
+    },
+    Touch(Seen),
+    Destroy(Seen),
+    Renew(Seen),
+    Supersede {
+        session: Seen,
+        data: String,
+        user: Option<UserRef>,
+        longest: Ttl,
+    },
+    Enter {
+        name: String,
+        label: Option<String>,
+        proven: UnixMillis,
+        own_end: Option<OwnEnd>,
+        most: usize,
+    },
+    List(String),
+    Revoke(String, Option<Handle>),
+    EndAll(String, Option<Handle>),
+}
 
-    fn rotate(
-        &self,
-        id: &str,
-        text: &str,
-        read_at: f64,
-        reason: Reason,
-        owned: bool,
-    ) -> Result<Running, String> {
-        let session = self.seen(id, text, read_at)?;
-        let (rules, limits) = (Arc::clone(&self.rules), self.options.load_limits());
-        Ok(Running::new(async move |mut host| {
-            match protocol::rotate(&mut host, &rules, session, reason, owned).await? {
-                Moved::To(session) => Ending::session(*session, limits),
-                Moved::Elsewhere(id) => Ok(Ending { id, ..Ending::of(Ended::Elsewhere) }),
-                Moved::Gone => Ok(Ending::of(Ended::Gone)),
+impl Operation {
+    pub(crate) async fn run(self, host: &mut Post, rules: &Rules) -> Result<Ending, Stopped> {
+        let session = match self {
+            Self::Open(ids) => {
+                return Ending::opening(rules, session::open(host, rules, &ids).await?);
             }
-        }))
-    }
-
-    fn seen(&self, id: &str, text: &str, read_at: f64) -> Result<Seen, String> {
-        let (id, record) = self.loaded(id, text)?;
-        Ok(Seen { id, record, at: millis(read_at) })
+            Self::Tidy(spent) => {
+                Box::pin(session::tidy(host, rules, &spent)).await;
+                return Ok(Ending::of(Ended::Done));
+            }
+            Self::IsCurrent(id) => {
+                return Ok(Ending::is(session::is_current(host, rules, &id).await?));
+            }
+            Self::Current(id) => session::current(host, rules, id).await?,
+            Self::NoteUse(session) => {
+                return Ok(Ending::is(
+                    !Box::pin(session::is_revoked(host, rules, &session)).await?,
+                ));
+            }
+            Self::Create { data, user, cookie } => {
+                let record = session::new_record(host, rules, &data, user, cookie)?;
+                Some(*Box::pin(session::create(host, rules, record)).await?)
+            }
+            Self::Save { session, change, cookie } => {
+                let written =
+                    Box::pin(session::save(host, rules, session, &change, cookie)).await?;
+                return Ending::written(rules, written);
+            }
+            Self::Touch(session) => {
+                Box::pin(session::touch(host, rules, session)).await?.map(|seen| *seen)
+            }
+            Self::Destroy(session) => {
+                let confirmed = Box::pin(session::destroy(host, rules, session)).await?;
+                return Ok(match confirmed {
+                    Some(confirmed) => Ending { at: UnixMillis(confirmed.into()), ..Ending::is(true) },
+                    None => Ending::is(false),
+                });
+            }
+            Self::Renew(session) => {
+                Box::pin(session::renew(host, rules, session)).await?.map(|seen| *seen)
+            }
+            Self::Supersede { session, data, user, longest } => {
+                let record = session::new_record(host, rules, &data, user, None)?;
+                let next =
+                    Box::pin(session::supersede(host, rules, session, &record, longest)).await?;
+                next.map(|next| *next)
+            }
+            Self::Enter { name, label, proven, own_end, most } => {
+                let (name, label) = (name.as_str(), label.as_deref());
+                let join = Join { name, label, proven, own_end, most };
+                let user = Box::pin(session::enter(host, rules, &join)).await?;
+                return Ok(user.map_or(Ending::of(Ended::Gone), |user| {
+                    Ending::text(user.handle.as_str().to_owned())
+                }));
+            }
+            Self::List(name) => {
+                let sessions = session::list(host, rules, &name).await?;
+                return Ok(Ending::text(UserSession::json(&sessions)));
+            }
+            // No session has another handle.
+            Self::Revoke(_, None) => return Ok(Ending::of(Ended::Done)),
+            Self::Revoke(name, Some(handle)) => {
+                session::revoke(host, rules, &name, &handle).await?;
+                return Ok(Ending::of(Ended::Done));
+            }
+            Self::EndAll(name, keep) => {
+                let OwnEnd { at, before } =
+                    Box::pin(session::end_all(host, rules, &name, keep)).await?;
+                return Ok(Ending { at, before, ..Ending::of(Ended::Done) });
+            }
+        };
+        Ending::perhaps(rules, session)
     }
 }
 
-/// `Proof::since` of `vestiary::protocol`.
-#[wasm_bindgen(js_name = provenSince)]
-pub fn proven_since(
-    at: f64,
-    here: f64,
-    store: Option<f64>,
-    own_end: Option<f64>,
-    end_before: Option<f64>,
-) -> Option<f64> {
-    let own_end = own_end.zip(end_before);
-    let own_end = own_end.map(|(at, before)| OwnEnd { at: millis(at), before: millis(before) });
-    let proof = Proof { at: millis(at), here: millis(here), store: store.map(millis), own_end };
-    proof.since().map(|since| since.0 as f64)
+/// Validates the application's name for a user.
+#[wasm_bindgen(js_name = checkName)]
+pub fn check_name(name: &str) -> Result<(), String> {
+    protocol::UserSessions::check_name(name).map_err(thrown)
 }

@@ -3,7 +3,7 @@
 use alloc::{borrow::ToOwned as _, boxed::Box, string::String, sync::Arc};
 
 use vestiary::{
-    CookieOptions, CookieOverrides, Error, Options, OptionsText, WriteId, protocol::Rules,
+    CookieOptions, CookieOverrides, Error, Options, OptionsText, Record, protocol::Rules,
 };
 use wasm_bindgen::prelude::*;
 
@@ -25,6 +25,8 @@ pub struct Core {
     pub(crate) input: Box<[u8]>,
     pub(crate) output: Box<[u8]>,
     pub(crate) looked: Box<[usize; 4]>,
+    /// The session that was opened last without waiting.
+    pub(crate) opened: Option<Record>,
 }
 
 #[wasm_bindgen]
@@ -89,12 +91,8 @@ impl Core {
             input: [0; INPUT].into(),
             output: [0; OUTPUT].into(),
             looked: Box::default(),
+            opened: None,
         })
-    }
-
-    pub(crate) fn write_id(&self, which: usize) -> WriteId {
-        let entropy = self.input.chunks(WriteId::ENTROPY).nth(which).and_then(<[u8]>::first_chunk);
-        WriteId::from_entropy(entropy.unwrap_or(&[0; WriteId::ENTROPY]))
     }
 
     /// The options with a session's own cookie attributes.
@@ -103,11 +101,6 @@ impl Core {
         let own = own.and_then(|own| CookieOverrides::parse(own).ok().flatten());
         let own = own.and_then(|own| self.options.overridden(&own).ok());
         own.map_or_else(|| Arc::clone(&self.options), Arc::new)
-    }
-
-    /// Whether these attributes are the session's own, and valid.
-    pub(crate) fn is_own(&self, own: &CookieOverrides) -> bool {
-        self.options.overridden(own).is_ok() && !self.options.are_repeated_by(own)
     }
 }
 

@@ -1,15 +1,22 @@
-use alloc::{borrow::ToOwned as _, string::String, vec::Vec};
+use alloc::{
+    borrow::{Cow, ToOwned as _},
+    string::String,
+    sync::Arc,
+    vec::Vec,
+};
 
 use vestiary::{
-    Limits, Outcome, SessionId, merge,
+    Event, Limits, Outcome, Record, SessionId, UnixMillis, merge,
     protocol::{
-        Answered, Asked, Doubt, Effect, NewId, Pending, Post, Question, Reply, Seen, Stopped, Told,
-        Written,
+        Answered, Asked, Doubt, Effect, NewId, Pending, Post, Question, Reply, Rules, Seen,
+        Stopped, Told, Written,
     },
+    session::{self, Found, Opening, Spent},
 };
 use wasm_bindgen::prelude::*;
 
 use crate::convert::{millis, thrown, ttl_number};
+use crate::operations::Operation;
 
 /// An operation of `vestiary::protocol`, and its last effect.
 #[wasm_bindgen]
@@ -25,21 +32,52 @@ pub struct Running {
     ended: Ended,
     ending: Option<Ending>,
     failure: Option<u32>,
-    survived: Vec<u32>,
-    unreadable: Option<String>,
+    told: Vec<String>,
 }
 
-/// How an operation ended.
+/// Bits of `facts`.
+#[wasm_bindgen]
+#[derive(Clone, Copy, Debug)]
+pub enum Fact {
+    /// The change was applied to data that another request had written.
+    Merged = 1,
+    /// The record may hold more than the request has seen.
+    Reread = 2,
+    /// The cookie has an earlier ID of the session.
+    Renewed = 4,
+    /// The session is to be renewed.
+    Due = 8,
+    /// The record has to be written again, or it would expire though it is used.
+    Stale = 16,
+    /// The use of the session has to be written in its user's list.
+    Unseen = 32,
+    /// The session belongs to a user.
+    Owned = 64,
+    /// It has cookie attributes of its own.
+    Cookie = 128,
+}
+
+/// The end of an operation.
 #[derive(Debug)]
 pub(crate) struct Ending {
     pub(crate) ended: Ended,
-    pub(crate) id: Option<SessionId>,
-    /// The session's record.
+    /// The session, or the record under an ID that is out of use.
+    pub(crate) session: Option<Seen>,
+    /// Its own cookie attributes.
+    pub(crate) cookie: Option<String>,
+    /// A text, if there is no session.
     pub(crate) text: String,
-    /// When the store was asked for it, or to store it.
-    pub(crate) at: f64,
-    pub(crate) merged: bool,
-    pub(crate) reread: bool,
+    /// An instant, if there is no session.
+    pub(crate) at: UnixMillis,
+    pub(crate) before: UnixMillis,
+    /// Bits of `Fact`.
+    pub(crate) facts: u8,
+    /// Why the session cannot be read.
+    pub(crate) reason: Option<String>,
+    /// Records that count for nothing: ID, text, and whether it is listed, one after the other.
+    pub(crate) spent: Vec<String>,
+    /// IDs that led to no session.
+    pub(crate) lost: Vec<String>,
 }
 
 /// The answer to an effect.
@@ -56,6 +94,12 @@ pub enum Answer {
     Gone,
     /// It has this text.
     Text,
+    /// It has this text, if any, and this list, if any; with a number other than 0 the list is not known.
+    Two,
+    /// Replicas know it if the number is 1, and do not if it is 0; with NaN the store cannot say so.
+    Confirmed,
+    /// Its clock says so many milliseconds since the epoch; NaN if it has none.
+    Time,
     /// It did not answer; the error has this number.
     Lost,
     /// It refused, with the error of this number.
@@ -74,6 +118,12 @@ pub enum Answer {
 pub enum Step {
     /// Load the record.
     Load,
+    /// Load the record, and the list that has the text as its key.
+    LoadTwo,
+    /// Ask for the time.
+    Clock,
+    /// Ask whether replicas know of the last write.
+    Confirm,
     /// Store the text, if there is none.
     Create,
     /// Store the text in place of the expected record.
@@ -104,6 +154,12 @@ pub enum Ended {
     Busy,
     /// Another request gave the session the ID.
     Elsewhere,
+    /// The ID is out of use: the text is its tombstone.
+    Retired,
+    /// The session cannot be read here.
+    Unreadable,
+    /// It has expired.
+    Expired,
     /// There is no record, and that proves nothing any more.
     Untraced,
     /// The store did not say whether it has written.
@@ -120,28 +176,16 @@ impl Running {
         self.step
     }
 
-    /// The key that the store is asked about.
+    /// What the store is asked: the key, the text to store, and the write ID that the record must have, which is missing
+    /// if it must have none. Of a computation, the text alone.
     #[wasm_bindgen(getter)]
-    pub fn key(&self) -> String {
-        self.asked.as_ref().map(|asked| asked.key.clone()).unwrap_or_default()
-    }
-
-    /// The write ID that the record must have; undefined if none.
-    #[wasm_bindgen(getter)]
-    pub fn expected(&self) -> Option<String> {
-        let expected = self.asked.as_ref()?.expected.as_ref()?;
-        Some(expected.as_str().to_owned())
-    }
-
-    /// The text to store, or to compute on; after the end, the session's record.
-    #[wasm_bindgen(getter)]
-    pub fn text(&mut self) -> String {
-        let kept = match (&mut self.ending, &mut self.asked) {
-            (Some(ending), _) => &mut ending.text,
-            (None, Some(asked)) => &mut asked.text,
-            (None, None) => return self.data.clone(),
+    pub fn asked(&mut self) -> Vec<String> {
+        let Some(Asked { key, text, expected, .. }) = &mut self.asked else {
+            return Vec::from([self.data.clone()]);
         };
-        core::mem::take(kept)
+        let mut texts = Vec::from([key.clone(), core::mem::take(text)]);
+        texts.extend(expected.as_ref().map(|expected| expected.as_str().to_owned()));
+        texts
     }
 
     /// How long the text may stay, in milliseconds.
@@ -174,41 +218,69 @@ impl Running {
         self.failure
     }
 
-    /// The ID of the session.
+    /// The session: its ID, the text of its record, its data, its own cookie attributes if it has some, and the user's
+    /// name and its handle if it has a user. Without a session, the text of the ending.
     #[wasm_bindgen(getter)]
-    pub fn id(&self) -> Option<String> {
-        self.ending.as_ref()?.id.as_ref().map(|id| id.expose().to_owned())
+    pub fn texts(&mut self) -> Vec<String> {
+        let Some(Ending { session, cookie, text, .. }) = &mut self.ending else {
+            return Vec::new();
+        };
+        let Some(Seen { id, record, .. }) = session else {
+            return Vec::from([core::mem::take(text)]);
+        };
+        let data = record.data().to_owned();
+        let mut texts = Vec::from([id.expose().to_owned(), text_of(record), data]);
+        texts.extend(cookie.take());
+        if let Some(user) = &record.meta().user {
+            texts.extend([user.decoded_name(), user.handle.as_str().to_owned()]);
+        }
+        texts
     }
 
-    /// When the store was asked for the record, or to store it; of a list, when all sessions in it had been ended
-    /// before, 0 if never. In milliseconds since the epoch.
+    /// When the store was asked for the record, or to store it; of the end of all sessions of a user, when that was. In
+    /// milliseconds since the epoch.
     #[wasm_bindgen(getter)]
     pub fn at(&self) -> f64 {
-        self.ending.as_ref().map_or(0.0, |ending| ending.at)
+        let at = self.session().map(|session| session.at);
+        let at = at.or(self.ending.as_ref().map(|ending| ending.at));
+        at.map_or(0.0, |at| at.0 as f64)
     }
 
-    /// Whether the change was applied to data that another request had written.
+    /// When all sessions of a user had been ended before, 0 if never.
     #[wasm_bindgen(getter)]
-    pub fn merged(&self) -> bool {
-        self.ending.as_ref().is_some_and(|ending| ending.merged)
+    pub fn before(&self) -> f64 {
+        self.ending.as_ref().map_or(0.0, |ending| ending.before.0 as f64)
     }
 
-    /// Whether the record may hold more than the request has seen.
+    /// Bits of `Fact`.
     #[wasm_bindgen(getter)]
-    pub fn reread(&self) -> bool {
-        self.ending.as_ref().is_some_and(|ending| ending.reread)
+    pub fn facts(&self) -> u8 {
+        self.ending.as_ref().map_or(0, |ending| ending.facts)
     }
 
-    /// The numbers of the errors that the operation has survived.
+    /// The error for which the session cannot be read, as it would be thrown.
     #[wasm_bindgen(getter)]
-    pub fn survived(&self) -> Vec<u32> {
-        self.survived.clone()
+    pub fn reason(&self) -> Option<String> {
+        self.ending.as_ref()?.reason.clone()
     }
 
-    /// The error of the core that it has survived, as it would be thrown.
+    /// Records that count for nothing: ID, text, and `listed` or nothing, one after the other.
     #[wasm_bindgen(getter)]
-    pub fn unreadable(&self) -> Option<String> {
-        self.unreadable.clone()
+    pub fn spent(&mut self) -> Vec<String> {
+        self.ending.as_mut().map(|ending| core::mem::take(&mut ending.spent)).unwrap_or_default()
+    }
+
+    /// IDs that led to no session, or to one that has expired.
+    #[wasm_bindgen(getter)]
+    pub fn lost(&mut self) -> Vec<String> {
+        self.ending.as_mut().map(|ending| core::mem::take(&mut ending.lost)).unwrap_or_default()
+    }
+
+    /// The reports of the operation, each a word and what belongs to it, in lines: the name of an event and its code;
+    /// `failed` and the number of an error; `thrown` and an error as it would be thrown; `retired` and an ID.
+    #[wasm_bindgen(getter)]
+    pub fn told(&mut self) -> Vec<String> {
+        core::mem::take(&mut self.told)
     }
 
     /// Takes the result of the application's function: `mine` of `base`, which is the text as the same serialiser
@@ -224,12 +296,11 @@ impl Running {
 }
 
 impl Running {
-    pub(crate) fn new<F>(operation: impl FnOnce(Post) -> F) -> Self
-    where
-        F: Future<Output = Result<Ending, Stopped>> + 'static,
-    {
+    pub(crate) fn new(rules: Arc<Rules>, operation: Operation) -> Self {
         Self {
-            pending: Pending::new(operation),
+            pending: Pending::new(async move |mut host: Post| {
+                operation.run(&mut host, &rules).await
+            }),
             step: Step::Finished,
             asked: None,
             millis: 0.0,
@@ -238,16 +309,26 @@ impl Running {
             ended: Ended::Busy,
             ending: None,
             failure: None,
-            survived: Vec::new(),
-            unreadable: None,
+            told: Vec::new(),
         }
+    }
+
+    /// Lets it go on at `now`, without random bytes.
+    pub(crate) fn poll(&mut self, answer: Answered, now: f64) -> Effect<Ending> {
+        self.pending.poll(answer, millis(now), 0, &[0; Pending::<()>::ENTROPY])
+    }
+
+    /// Whether it has told nothing.
+    pub(crate) fn is_silent(&mut self) -> bool {
+        self.pending.told().is_empty()
     }
 
     pub(crate) fn answered(
         &mut self,
         answer: Answer,
         text: Option<String>,
-        number: u32,
+        list: Option<String>,
+        number: f64,
         now: f64,
         elapsed: f64,
         entropy: &[u8; Pending::<()>::ENTROPY],
@@ -258,8 +339,16 @@ impl Running {
             Answer::Conflict => Answered::Reply(Reply::Conflict),
             Answer::Gone => Answered::Reply(Reply::Gone),
             Answer::Text => Answered::Reply(Reply::Text(text.unwrap_or_default())),
-            Answer::Lost => Answered::Lost(number),
-            Answer::Refused => Answered::Refused(number),
+            Answer::Two => Answered::Reply(Reply::Two(text, (number == 0.0).then_some(list))),
+            Answer::Confirmed => {
+                let confirmed = (!number.is_nan()).then_some(number > 0.0);
+                Answered::Reply(Reply::Confirmed(confirmed))
+            }
+            Answer::Time => {
+                Answered::Reply(Reply::Time((!number.is_nan()).then(|| millis(number))))
+            }
+            Answer::Lost => Answered::Lost(number as u32),
+            Answer::Refused => Answered::Refused(number as u32),
             Answer::Slept => Answered::Slept,
             Answer::NewId => {
                 let id = SessionId::parse(&text.unwrap_or_default()).map_err(thrown)?;
@@ -270,14 +359,7 @@ impl Running {
         let elapsed = (elapsed * 1_000.0) as u64;
         self.asked = None;
         let effect = self.pending.poll(answer, millis(now), elapsed, entropy);
-        for told in self.pending.told() {
-            match told {
-                Told::Failed(Stopped::Host(number)) => self.survived.push(number),
-                Told::Failed(Stopped::Core(error)) => self.unreadable = Some(thrown(error)),
-                // The TypeScript side emits the events of these operations, and retires their IDs.
-                Told::Failed(_) | Told::Event(_) | Told::Retired(_) | Told::Touched(_) => {}
-            }
-        }
+        self.told.extend(self.pending.told().into_iter().filter_map(line_of));
         self.step = match effect {
             Effect::Call(asked) => {
                 let step = step_of(asked.kind);
@@ -314,31 +396,149 @@ impl Running {
     }
 }
 
+impl Running {
+    fn session(&self) -> Option<&Seen> {
+        self.ending.as_ref()?.session.as_ref()
+    }
+}
+
 impl Ending {
     pub(crate) fn of(ended: Ended) -> Self {
-        Self { ended, id: None, text: String::new(), at: 0.0, merged: false, reread: false }
+        Self {
+            ended,
+            session: None,
+            cookie: None,
+            text: String::new(),
+            at: UnixMillis(0),
+            before: UnixMillis(0),
+            facts: 0,
+            reason: None,
+            spent: Vec::new(),
+            lost: Vec::new(),
+        }
     }
 
-    pub(crate) fn session(session: Seen, limits: Limits) -> Result<Self, Stopped> {
-        let Seen { id, record, at } = session;
-        let text = record.encode(limits)?;
-        Ok(Self { id: Some(id), text, at: at.0 as f64, ..Self::of(Ended::Done) })
+    pub(crate) fn is(done: bool) -> Self {
+        Self::of(if done { Ended::Done } else { Ended::Gone })
     }
 
-    pub(crate) fn written(written: Written, limits: Limits) -> Result<Self, Stopped> {
+    pub(crate) fn text(text: String) -> Self {
+        Self { text, ..Self::of(Ended::Done) }
+    }
+
+    /// An operation that ended with this session.
+    pub(crate) fn session(rules: &Rules, session: Seen) -> Result<Self, Stopped> {
+        Self::at(Ended::Done, rules, session)
+    }
+
+    /// As [`Ending::session`]; without one, it was ended meanwhile.
+    pub(crate) fn perhaps(rules: &Rules, session: Option<Seen>) -> Result<Self, Stopped> {
+        session.map_or(Ok(Self::of(Ended::Gone)), |session| Self::session(rules, session))
+    }
+
+    fn at(ended: Ended, rules: &Rules, session: Seen) -> Result<Self, Stopped> {
+        let meta = session.record.meta();
+        let cookie = rules.options.own_cookie(meta).map(|own| own.as_str().to_owned());
+        let facts = bits([(meta.user.is_some(), Fact::Owned), (cookie.is_some(), Fact::Cookie)]);
+        Ok(Self { cookie, facts, session: Some(session), ..Self::of(ended) })
+    }
+
+    pub(crate) fn opening(rules: &Rules, opening: Opening) -> Result<Self, Stopped> {
+        let Opening { found, spent, lost } = opening;
+        let mut ending = match found {
+            Found::Session(opened) => Self::opened(rules, *opened)?,
+            Found::Retired(tombstone) => Self::at(Ended::Retired, rules, *tombstone)?,
+            Found::Expired(session) => Self::at(Ended::Expired, rules, *session)?,
+            Found::Unreadable(error) => {
+                Self { reason: Some(thrown(error)), ..Self::of(Ended::Unreadable) }
+            }
+            Found::Nobody => Self::of(Ended::Gone),
+        };
+        ending.lost = lost.iter().map(|id| id.expose().to_owned()).collect();
+        for Spent { session: Seen { id, record, .. }, is_listed } in spent {
+            let text = text_of(&record);
+            let listed = if is_listed { "listed" } else { "" };
+            ending.spent.extend([id.expose().to_owned(), text, listed.to_owned()]);
+        }
+        Ok(ending)
+    }
+
+    fn opened(rules: &Rules, opened: session::Opened) -> Result<Self, Stopped> {
+        let facts = Self::facts_of(rules, &opened);
+        Ok(Self { facts, ..Self::session(rules, opened.session)? })
+    }
+
+    pub(crate) fn facts_of(rules: &Rules, opened: &session::Opened) -> u8 {
+        let session::Opened { session, renewed, due, stale, unseen } = opened;
+        let meta = session.record.meta();
+        bits([
+            (*renewed, Fact::Renewed),
+            (*due, Fact::Due),
+            (*stale, Fact::Stale),
+            (*unseen, Fact::Unseen),
+            (meta.user.is_some(), Fact::Owned),
+            (rules.options.own_cookie(meta).is_some(), Fact::Cookie),
+        ])
+    }
+
+    pub(crate) fn written(rules: &Rules, written: Written) -> Result<Self, Stopped> {
         match written {
             Written::Gone => Ok(Self::of(Ended::Gone)),
             Written::Saved { session, merged, reread } => {
-                Ok(Self { merged, reread, ..Self::session(*session, limits)? })
+                let mut ending = Self::session(rules, *session)?;
+                ending.facts |= bits([(merged, Fact::Merged), (reread, Fact::Reread)]);
+                Ok(ending)
             }
+        }
+    }
+}
+
+/// The text of a record, however large it is: it was read, or stored.
+fn text_of(record: &Record) -> String {
+    let limits = Limits { bytes: usize::MAX, ..Limits::LOAD };
+    record.source(limits).map(Cow::into_owned).unwrap_or_default()
+}
+
+fn bits<const N: usize>(facts: [(bool, Fact); N]) -> u8 {
+    facts.into_iter().map(|(is, fact)| u8::from(is) * fact as u8).sum()
+}
+
+fn line_of(told: Told) -> Option<String> {
+    Some(match told {
+        // The driver remembers it by how the operation has ended.
+        Told::Touched(_) => return None,
+        Told::Event(event) => {
+            let code = match event {
+                Event::Unreadable { code } => code,
+                Event::Rotated { reason } => reason.name(),
+                _ => "",
+            };
+            [event.name(), "\n", code].concat()
+        }
+        Told::Retired(id) => ["retired\n", id.expose()].concat(),
+        Told::Failed(Stopped::Core(error)) => ["thrown\n", &thrown(error)].concat(),
+        Told::Failed(Stopped::Host(number)) => ["failed\n", &decimal(number)].concat(),
+        Told::Failed(Stopped::Doubt(_) | Stopped::Misuse) => String::from("busy\n"),
+    })
+}
+
+fn decimal(number: u32) -> String {
+    let (mut digits, mut rest) = (String::new(), number);
+    loop {
+        digits.insert(0, char::from_digit(rest % 10, 10).unwrap_or_default());
+        rest /= 10;
+        if rest == 0 {
+            return digits;
         }
     }
 }
 
 fn step_of(kind: Question) -> Step {
     match kind {
-        // None of the operations that JavaScript runs asks for two texts, for the time or for a confirmation.
-        Question::Read | Question::ReadTwo | Question::Clock | Question::Confirm => Step::Load,
+        Question::Read => Step::Load,
+        Question::Clock => Step::Clock,
+        Question::ReadTwo => Step::LoadTwo,
+        Question::Confirm => Step::Confirm,
         Question::Create => Step::Create,
         Question::Replace => Step::Replace,
         Question::Touch => Step::Touch,

@@ -55,6 +55,17 @@ pub enum Reason {
     Renewal,
 }
 
+impl Reason {
+    /// Its name, as events have it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Login => "login",
+            Self::Renewal => "renewal",
+        }
+    }
+}
+
 impl Event {
     /// One of each.
     pub const ALL: [Self; 12] = [

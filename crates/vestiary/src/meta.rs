@@ -36,6 +36,12 @@ pub struct UserRef {
 }
 
 impl UserRef {
+    /// The user of this name, whose list calls the session `handle`.
+    #[must_use]
+    pub fn new(name: &str, handle: Handle) -> Self {
+        Self { name: json::quoted(name), handle }
+    }
+
     /// The application's name for the user, decoded. Empty, and so no user's, if the record has another text there.
     #[must_use]
     pub fn decoded_name(&self) -> String {

@@ -49,6 +49,8 @@ struct Kept {
     data: Range<usize>,
     /// The text is what a store keeps.
     is_encoded: bool,
+    /// Text that was read, and reads as this record, if `text` does not.
+    source: Option<String>,
 }
 
 /// Where a record leads: [`Record::lead`].
@@ -158,7 +160,8 @@ impl Record {
             meta.push(&mut text);
             text.push('}');
         }
-        Self(Arc::new(Kept { format, write_id, meta, text, cookie, data, is_encoded }))
+        let source = None;
+        Self(Arc::new(Kept { format, write_id, meta, text, cookie, data, is_encoded, source }))
     }
 
     /// Reads a record out of a store. What it does not know in there it leaves alone.
@@ -190,12 +193,16 @@ impl Record {
     pub fn decode_owned(text: String, limits: Limits) -> Result<Self, Error> {
         let parts = Parts::of(&text, limits)?;
         if parts.format == Format::Express {
-            return Self::decode(&text, limits);
+            let mut read = Self::decode(&text, limits)?;
+            if let Some(kept) = Arc::get_mut(&mut read.0) {
+                kept.source = Some(text);
+            }
+            return Ok(read);
         }
         let (write_id, meta) = (mark_of(&text).and_then(WriteId::parse), parts.meta()?);
         let Parts { format, cookie, data, .. } = parts;
-        let is_encoded = false;
-        Ok(Self(Arc::new(Kept { format, write_id, meta, text, cookie, data, is_encoded })))
+        let (is_encoded, source) = (false, None);
+        Ok(Self(Arc::new(Kept { format, write_id, meta, text, cookie, data, is_encoded, source })))
     }
 
     /// What [`Record::decode`] would read, without a copy of it.
@@ -263,6 +270,19 @@ impl Record {
         text.push('}');
         check_whole(text.len(), limits)?;
         Ok(text.into())
+    }
+
+    /// A text that reads as this record, without a copy of the one it was read from.
+    ///
+    /// # Errors
+    /// As [`Record::encoded`].
+    pub fn source(&self, limits: Limits) -> Result<Cow<'_, str>, Error> {
+        match &*self.0 {
+            Kept { source: Some(text), .. } | Kept { format: Format::Seed, text, .. } => {
+                Ok(text.as_str().into())
+            }
+            _ => self.encoded(limits),
+        }
     }
 
     /// The shape that it was read in, or is written in.

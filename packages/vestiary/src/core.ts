@@ -5,16 +5,17 @@ import {
 	constant,
 	type CookieStep,
 	Core as Bindings,
-	Found,
+	Fact,
 	type MemoryTable,
 	type Operation,
 	type Running,
 	type Stage,
 	type Step,
 	type StoreStep,
+	type Task,
 	vary
 } from './generated/vestiary.js';
-import type { SessionCookieOptions, SessionStoreData, SveltekitSessionConfig } from './types.js';
+import type { SveltekitSessionConfig } from './types.js';
 import { memory } from './wasm/instance.js';
 
 const encoder = new TextEncoder();
@@ -61,21 +62,39 @@ export interface Stored {
  */
 export type OwnCookie = string;
 
-/** A record that was looked at. */
-export interface Looked {
-	text: string;
-	/** What it is: bits of `Found`. */
-	found: number;
-	/** The session data, if they have a place in it: JSON text. */
-	data: string | undefined;
-}
-
 /** Whose session a record is to be. */
 export interface User {
 	/** The application's name for the user. */
-	name: string;
+	readonly name: string;
 	/** What the list of the user's sessions calls this one. */
-	handle: string;
+	readonly handle: string;
+}
+
+/** A session that was read. */
+export interface Opened extends Stored {
+	/** What it holds: JSON text. */
+	readonly data: string;
+	readonly user: User | undefined;
+	/** Its own cookie attributes. */
+	readonly own: OwnCookie | undefined;
+	/** Bits of `Fact`. */
+	readonly facts: number;
+}
+
+/** What an operation is given: `Task` says what each of them needs. */
+export interface Given {
+	readonly session?: Stored;
+	readonly id?: string;
+	readonly text?: string;
+	readonly at?: number;
+	readonly data?: string;
+	readonly other?: string | undefined;
+	readonly cookie?: OwnCookie | undefined;
+	readonly user?: string | undefined;
+	readonly handle?: string | undefined;
+	readonly number?: number;
+	readonly ownEnd?: number | undefined;
+	readonly endBefore?: number | undefined;
 }
 
 /**
@@ -167,14 +186,6 @@ export class Core {
 		return this.#read(this.#bindings.newId(user));
 	}
 
-	/** The key of the user's session list that an ID hints at. */
-	hintedList(id: string): string | undefined {
-		this.#see();
-		const { written } = encoder.encodeInto(id, this.#input);
-		const length = this.#bindings.hintedList(written);
-		return length === 0 ? undefined : this.#read(length);
-	}
-
 	/** The cookie value of an ID. */
 	sign(id: string): string {
 		this.#see();
@@ -215,16 +226,6 @@ export class Core {
 		});
 	}
 
-	/** A session's own cookie attributes, from the text of its record. */
-	cookieOf(text: string): OwnCookie | undefined {
-		return orThrow(() => this.#bindings.cookieOf(text));
-	}
-
-	/** Milliseconds that this record may be given now. */
-	ttlOf(text: string): number {
-		return orThrow(() => this.#bindings.ttlOf(text, Date.now()));
-	}
-
 	decide(stage: Stage, operation: Operation, known: number, now: number, own?: OwnCookie): Plan {
 		const plan = this.#bindings.decide(stage, operation, known, now, own);
 		return {
@@ -234,81 +235,64 @@ export class Core {
 		};
 	}
 
-	/** What the store knows a session by. */
-	storeKey(id: string): string {
-		return orThrow(() => this.#bindings.storeKey(id));
-	}
-
-	/** What the store knows the list of a user's sessions by. */
-	userKey(name: string): string {
-		return this.#bindings.userKey(name);
-	}
-
-	/** The text of a record, as the store is to have it under `key`. */
-	seal(id: string, key: string, text: string): string {
-		this.#random(NONCE);
-		return orThrow(() => this.#bindings.seal(id, key, text));
-	}
-
-	/** The text of a record, from what the store has under `key`. */
-	open(id: string, key: string, text: string): string {
-		return orThrow(() => this.#bindings.open(id, key, text));
-	}
-
 	/**
-	 * What a record is: bits of `Found`.
-	 * @throws DataError if it cannot be used
+	 * The session of an ID in a table, if it can be opened without waiting, and there is nothing to do about it and
+	 * nothing to tell.
 	 */
-	inspect(text: string): number {
+	openHere(table: MemoryTable, prefix: string, id: string, now: number): Opened | undefined {
 		this.#see();
-		const { read, written } = encoder.encodeInto(text, this.#input);
+		const { written } = encoder.encodeInto(id, this.#input);
+		const facts = this.#bindings.openHere(table, prefix, written, now);
+		if (facts < 0) return undefined;
+		this.#see();
+		const [address = 0, length = 0, start = 0, size = 0] = this.#looked;
+		const text = decoder.decode(new Uint8Array(memory.buffer, address, length));
+		const place = start - address;
+		// Of text beyond ASCII, bytes are not characters. In the format of express-session, the text has no place for them.
+		const isWithin = text.length === length && place >= 0 && place + size <= length;
+		const data = isWithin
+			? text.slice(place, place + size)
+			: decoder.decode(new Uint8Array(memory.buffer, start, size));
+		const { openedUser: name = '', openedHandle: handle = '' } =
+			facts & Fact.Owned ? this.#bindings : {};
+		const user = facts & Fact.Owned ? { name, handle } : undefined;
+		const own = facts & Fact.Cookie ? this.#bindings.openedCookie : undefined;
+		return { id, text, at: now, data, user, own, facts };
+	}
+
+	/** Whether a table has a session under this ID; undefined if that cannot be said without waiting. */
+	isCurrentHere(table: MemoryTable, prefix: string, id: string): boolean | undefined {
+		this.#see();
+		const { written } = encoder.encodeInto(id, this.#input);
+		return this.#bindings.isCurrentHere(table, prefix, written, Date.now());
+	}
+
+	/** Begins an operation. */
+	begin(task: Task, given: Given): Running {
+		const {
+			id = '',
+			text = '',
+			at = 0,
+			data,
+			other,
+			cookie
+		} = given.session ? { ...given, ...given.session, data: given.data } : given;
+		const { user, handle, number = 0, ownEnd = NaN, endBefore = NaN } = given;
 		return orThrow(() =>
-			read === text.length
-				? this.#bindings.inspect(written, Date.now())
-				: this.#bindings.inspectLong(text, Date.now())
-		);
-	}
-
-	/**
-	 * A record that a table has. Undefined if it has none that can be used. It is looked at where it is, in
-	 * linear memory.
-	 */
-	look(table: MemoryTable, key: string, now: number): Looked | undefined {
-		this.#see();
-		const { written } = encoder.encodeInto(key, this.#input);
-		const found = this.#bindings.look(table, written, now);
-		if (found < 0) return undefined;
-		this.#see();
-		const looked = this.#looked;
-		const length = looked[1] ?? 0;
-		const end = looked[3] ?? 0;
-		const text = decoder.decode(new Uint8Array(memory.buffer, looked[0], length));
-		// Of text beyond ASCII, bytes are not characters.
-		const placed = end > 0 && text.length === length;
-		return { text, found, data: placed ? text.slice(looked[2], end) : undefined };
-	}
-
-	/** The ID that the tombstone found under `id` leads to. */
-	nextId(id: string, text: string): string | undefined {
-		return orThrow(() => this.#bindings.nextId(id, text));
-	}
-
-	/**
-	 * The ID that the record found under `id` leads a request to that had the session open before: `id` itself if
-	 * it is the session's own record; undefined if it leads nowhere.
-	 */
-	lead(id: string, text: string): string | undefined {
-		return orThrow(() => this.#bindings.lead(id, text));
-	}
-
-	/**
-	 * The text of a record with this data (JSON text), new or in place of the one `before`. `cookie` changes the
-	 * session's own cookie attributes, `{}` to none.
-	 */
-	encode(data: string, before?: string, user?: User, cookie?: OwnCookie): string {
-		this.#marks(MARK);
-		return orThrow(() =>
-			this.#bindings.encode(data, before, nameOf(user), user?.handle, cookie, Date.now())
+			this.#bindings.begin(
+				task,
+				id,
+				text,
+				at,
+				data,
+				other,
+				cookie,
+				user,
+				handle,
+				number,
+				ownEnd,
+				endBefore
+			)
 		);
 	}
 
@@ -320,107 +304,15 @@ export class Core {
 		return orThrow(() => this.#bindings.keep(text, base, kept, others));
 	}
 
-	/**
-	 * A change of a session: from `base` to `mine`, or by a function of its data, if `mine` is left out.
-	 * The texts of `base` and `mine` must come from the same serialiser. `cookie` changes the session's own cookie
-	 * attributes, `{}` to none.
-	 */
-	commit(
-		{ id, text, at }: Stored,
-		base: string,
-		mine: string | undefined,
-		cookie: OwnCookie | undefined
-	): Running {
-		return orThrow(() => this.#bindings.commit(id, text, at, base, mine, cookie));
-	}
-
-	/** Another TTL for a session that was read at `at`. */
-	touch({ id, text, at }: Stored): Running {
-		return orThrow(() => this.#bindings.touch(id, text, at));
-	}
-
-	/** The end of a session that was read at `at`. */
-	destroy({ id, text, at }: Stored): Running {
-		return orThrow(() => this.#bindings.destroy(id, text, at));
-	}
-
-	/** Another ID for a session that was read at `at`. `owned` if it belongs to a user. */
-	renew({ id, text, at }: Stored, owned: boolean): Running {
-		return orThrow(() => this.#bindings.renew(id, text, at, owned, Date.now()));
-	}
-
-	/** Another ID, other data, and perhaps a user, for a session. Its record lives `longest` ms at most. */
-	supersede(
-		{ id, text, at }: Stored,
-		data: string,
-		user: User | undefined,
-		longest: number
-	): Running {
-		this.#marks(MARK);
-		const [name, handle, now] = [nameOf(user), user?.handle, Date.now()];
-		return orThrow(() =>
-			this.#bindings.supersede(id, text, at, data, name, handle, longest, now)
-		);
-	}
-
-	/** Lets an operation go on with the answer to its last effect: a text, or the number of an error. */
-	answered(running: Running, answer: Answer, text?: string, number = 0): Step {
+	/** Lets an operation go on with the answer to its last effect: texts, or the number of an error. */
+	answered(running: Running, answer: Answer, text?: string, number = 0, list?: string): Step {
 		// After each answer anew: with random bytes of before, two writes would have the same write ID.
 		if (this.#seals) this.#random(ENTROPY);
 		else this.#marks(ENTROPY);
 		const [now, elapsed] = [Date.now(), performance.now()];
-		return orThrow(() => this.#bindings.answered(running, answer, text, number, now, elapsed));
-	}
-
-	/** A name for a session in the list of its user. */
-	newHandle(): string {
-		this.#random(MARK);
-		return this.#bindings.newHandle() ?? '';
-	}
-
-	/** Changes of the list of a user's sessions, under its key. `undefined` if the handle is none. */
-	userAdd(
-		key: string,
-		handle: string,
-		label: string | undefined,
-		since: number,
-		most: number
-	): Running | undefined {
-		// The list holds at most 32 bits of them, and no more than its size allows.
-		const capped = Math.min(most, 0xffff_ffff);
-		return this.#bindings.userAdd(key, handle, label, since, capped);
-	}
-
-	userSeen(key: string, handle: string, own: OwnCookie | undefined): Running | undefined {
-		return this.#bindings.userSeen(key, handle, own);
-	}
-
-	userRemove(key: string, handle: string): Running | undefined {
-		return this.#bindings.userRemove(key, handle);
-	}
-
-	userEnd(key: string, keep: string | undefined, at: number): Running {
-		return this.#bindings.userEnd(key, keep, at);
-	}
-
-	/**
-	 * Whether a session stands in the list of its user: bits of `Listed`.
-	 * @throws DataError if the list cannot be read
-	 */
-	userKnows(list: string, handle: string, own: OwnCookie | undefined): number {
-		return orThrow(() => this.#bindings.userKnows(list, handle, own, Date.now()));
-	}
-
-	/**
-	 * The sessions of a user that are alive, the last one used last.
-	 * @throws DataError if the list cannot be read
-	 */
-	userSessions(list: string): ListedSession[] {
-		const text = orThrow(() => this.#bindings.userSessions(list, Date.now()));
-		const { sessions } = JSON.parse(text) as {
-			sessions: Record<string, Omit<ListedSession, 'handle'>>;
-		};
-		return Object.entries(sessions).map(([handle, session]) => ({ handle, ...session }));
+		return orThrow(() =>
+			this.#bindings.answered(running, answer, text, list, number, now, elapsed)
+		);
 	}
 
 	/** Fills the input with random bytes: for IDs and nonces, which nobody may know or meet again. */
@@ -454,12 +346,8 @@ export class Core {
 const awake = new Set<Core>();
 const AWAKE = 64;
 
-/** Random bytes of a session ID, and of the nonce of an encrypted record. */
+/** Random bytes of a session ID. */
 const ID = constant(Constant.IdEntropy);
-const NONCE = constant(Constant.Nonce);
-
-/** Random bytes of a mark, and of the name of a session in the list of its user. */
-const MARK = constant(Constant.WriteIdEntropy);
 
 /** Random bytes that an operation may use between two effects. */
 const ENTROPY = constant(Constant.OperationEntropy);
@@ -479,43 +367,4 @@ function marks(length: number): Uint8Array {
 		pool.used = 0;
 	}
 	return pool.bytes.subarray(pool.used, (pool.used += length));
-}
-
-/** What is listed of one of a user's sessions. */
-interface ListedSession {
-	handle: string;
-	created: number;
-	seen: number;
-	label?: string;
-}
-
-function nameOf(user: User | undefined): string | undefined {
-	return user && JSON.stringify(user.name);
-}
-
-/** What the text of a record holds, in our shape, also if it is of express-session's: `found` says. */
-export function readRecord(text: string, found: number): SessionStoreData {
-	const record = JSON.parse(text) as SessionStoreData & ExpressRecord;
-	if (!(found & Found.Express)) return record;
-	const { cookie, vestiary, ...data } = record;
-	// express-session drops what it does not know of the cookie; what stands in the data it keeps.
-	const { v, meta = vestiary, ...attributes } = cookie;
-	return {
-		...(v !== undefined && { v }),
-		cookie: attributes,
-		data: data,
-		...(meta && { meta })
-	};
-}
-
-/** Whose session a record is of. */
-export function ownerIn(meta: SessionStoreData['meta']): User | undefined {
-	const { user: name, handle } = (meta ?? {}) as { user?: string; handle?: string };
-	return name === undefined || handle === undefined ? undefined : { name, handle };
-}
-
-/** A flat record: what is not `cookie` is the session's data. */
-interface ExpressRecord {
-	cookie: SessionCookieOptions & Pick<SessionStoreData, 'v' | 'meta'>;
-	vestiary?: SessionStoreData['meta'];
 }

@@ -7,7 +7,7 @@ import { jsonOf } from './json.js';
 import { refusalOf } from './refusal.js';
 import { readBoth } from './stores/both.js';
 import { MARK_HEADS } from './stores/options.js';
-import type { AtomicOperations, Store, StoreOperation, Telemetry } from './types.js';
+import type { AtomicOperations, SessionEvent, Store, StoreOperation, Telemetry } from './types.js';
 
 /** An update: makes JSON text of the JSON text of a session's data. */
 export type Compute = (data: string) => Promise<Computed>;
@@ -24,8 +24,8 @@ export interface Application {
 	readonly newId?: () => string;
 	/** Changes the data of a session. */
 	readonly compute?: Compute | undefined;
-	/** Hears of a failure that the operation survives. */
-	readonly survived?: (error: VestiaryError) => void;
+	/** Hears of events, such as a failure that the operation survives. */
+	readonly tell?: (event: SessionEvent) => void;
 }
 
 /** Asks a store, and brings about what the operations of the core need. */
@@ -37,6 +37,7 @@ export class Driver {
 	readonly #telemetry: Telemetry | undefined;
 	/** Records of stores that are not atomic. */
 	readonly #columns: Columns;
+	readonly #retire: (id: string) => void;
 
 	constructor(core: Core, store: Store, options: DriverOptions) {
 		this.#core = core;
@@ -45,6 +46,7 @@ export class Driver {
 		this.#timeout = options.timeout;
 		this.#telemetry = options.telemetry;
 		this.#columns = options.columns;
+		this.#retire = options.retire;
 	}
 
 	/**
@@ -59,13 +61,14 @@ export class Driver {
 	): Promise<T> {
 		const failures: unknown[] = [];
 		try {
-			let step = this.#core.answered(running, Answer.Begin);
-			while (step !== Step.Finished)
-				step = await this.#effect(running, step, action, application, failures);
-			const { failure, survived, unreadable: reason } = running;
-			for (const number of survived)
-				application.survived?.(failures[number] as VestiaryError);
-			if (reason !== undefined) application.survived?.(errorOf(reason));
+			try {
+				let step = this.#core.answered(running, Answer.Begin);
+				while (step !== Step.Finished)
+					step = await this.#effect(running, step, action, application, failures);
+			} finally {
+				for (const line of running.told) this.#hear(line, application, failures);
+			}
+			const { failure } = running;
 			if (failure !== undefined) throw failures[failure];
 			const doubt = doubtOf(running.ended);
 			if (doubt) throw doubt;
@@ -73,6 +76,14 @@ export class Driver {
 		} finally {
 			running.free();
 		}
+	}
+
+	/** A report of an operation: a word, and what belongs to it. */
+	#hear(line: string, { tell }: Application, failures: unknown[]): void {
+		const end = line.indexOf('\n');
+		const [word, rest] = [line.slice(0, end), line.slice(end + 1)];
+		if (word === 'retired') this.#retire(rest);
+		else tell?.(eventOf(word, rest, failures));
 	}
 
 	async #effect(
@@ -91,7 +102,7 @@ export class Driver {
 			case Step.NewId:
 				return this.#core.answered(running, Answer.NewId, newId?.());
 			case Step.Compute: {
-				const computed = await compute?.(running.text);
+				const computed = await compute?.(running.asked[0] ?? '');
 				orThrow(() => {
 					running.computed(computed?.base ?? '', computed?.mine ?? '');
 				});
@@ -109,40 +120,73 @@ export class Driver {
 		action: StoreOperation,
 		failures: unknown[]
 	): Promise<Step> {
-		let answer: Answer | string;
+		const answered = (answer: Answer, text?: string, number?: number, list?: string): Step =>
+			this.#core.answered(running, answer, text, number, list);
+		let reply: Reply;
 		try {
-			answer = await this.ask(action, async () => this.#answer(running, step));
+			reply = await this.ask(action, async () => this.#reply(running, step));
 		} catch (error) {
-			const isLost = error instanceof StoreError && !error.refused;
+			// The store has something else there, or an adapter of the application says so.
+			if (step === Step.Load && error instanceof DataError)
+				return answered(Answer.Text, NO_TEXT);
+			// A store that is not atomic is not asked again: it could not tell whose record it has.
+			const isLost = this.#atomic && error instanceof StoreError && !error.refused;
 			const number = failures.push(error) - 1;
-			const kind = isLost ? Answer.Lost : Answer.Refused;
-			return this.#core.answered(running, kind, undefined, number);
+			return answered(isLost ? Answer.Lost : Answer.Refused, undefined, number);
 		}
-		return typeof answer === 'string'
-			? this.#core.answered(running, Answer.Text, answer)
-			: this.#core.answered(running, answer);
+		if (typeof reply === 'number') return answered(reply);
+		if (typeof reply === 'string') return answered(Answer.Text, reply);
+		if ('confirmed' in reply)
+			return answered(Answer.Confirmed, undefined, reply.confirmed);
+		if ('time' in reply) return answered(Answer.Time, undefined, reply.time);
+		return answered(Answer.Two, reply.record, reply.list ? 0 : 1, reply.list?.text);
 	}
 
-	async #answer(running: Running, step: Step): Promise<Answer | string> {
+	async #reply(running: Running, step: Step): Promise<Reply> {
 		const atomic = this.#atomic;
-		if (!atomic) throw new TypeError('the store is not atomic');
-		const { key } = running;
+		const [key = '', text = '', expected = null] = running.asked;
+		if (step === Step.Load) return (await this.#read(key)) ?? Answer.Gone;
+		if (step === Step.LoadTwo) return this.#two(key, text);
+		if (!atomic) return this.#plain(step, key, text, running.ttl);
 		switch (step) {
-			case Step.Load:
-				return (await this.read(key)) ?? Answer.Gone;
 			case Step.Create: {
-				const { text, ttl, owned } = running;
+				const { ttl, owned } = running;
 				const created = await atomic.create(key, text, ttl, owned);
 				return isBoolean('create', created) ? Answer.Done : Answer.Conflict;
 			}
 			case Step.Replace: {
-				const { text, ttl, expected = null } = running;
-				return answerOf('replace', await atomic.replace(key, expected, text, ttl));
+				const replaced = await atomic.replace(key, expected, text, running.ttl);
+				return answerOf('replace', replaced);
+			}
+			case Step.Clock: {
+				const time = (await atomic.now?.(key)) ?? NaN;
+				return { time: Number.isFinite(time) ? Math.floor(time) : NaN };
+			}
+			case Step.Confirm: {
+				const confirmed = await atomic.confirm?.(key);
+				return { confirmed: confirmed === undefined ? NaN : Number(confirmed) };
 			}
 			case Step.Touch:
-				return this.#touch(atomic, key, running.expected ?? null, running.ttl);
+				return this.#touch(atomic, key, expected, running.ttl);
 			default:
-				return answerOf('remove', await atomic.remove(key, running.expected ?? null));
+				return answerOf('remove', await atomic.remove(key, expected));
+		}
+	}
+
+	/** Asks a store that is not atomic: it writes, whatever it has. */
+	async #plain(step: Step, key: string, text: string, ttl: number): Promise<Reply> {
+		switch (step) {
+			case Step.Touch:
+				await this.#store.touch(key, ttl);
+				return Answer.Done;
+			case Step.Remove:
+				await this.#store.destroy(key);
+				return Answer.Done;
+			case Step.Confirm:
+				return { confirmed: NaN };
+			default:
+				await this.#store.set(key, this.#columns.pack(key, text), ttl);
+				return Answer.Done;
 		}
 	}
 
@@ -157,7 +201,7 @@ export class Driver {
 		ttl: number
 	): Promise<Answer> {
 		if (!atomic.touchCompares) {
-			const text = await this.read(key);
+			const text = await this.#read(key);
 			if (text === undefined) return Answer.Gone;
 			if (markOf(text) !== mark) return Answer.Conflict;
 		}
@@ -169,7 +213,7 @@ export class Driver {
 	}
 
 	/** The text that the store has under a key, as it is. */
-	async read(key: string): Promise<string | undefined> {
+	async #read(key: string): Promise<string | undefined> {
 		try {
 			if (this.#atomic) return textOf('read', await this.#atomic.read(key));
 			const record = await this.#store.get(key);
@@ -179,27 +223,18 @@ export class Driver {
 		}
 	}
 
-	/**
-	 * The texts under two keys, as the store has them: that of a record, and that of a list, which is missing if it could
-	 * not be read. It is one question.
-	 */
-	async readTwo(
-		record: string,
-		list: string
-	): Promise<{ record: string | undefined; list?: { text: string | undefined } }> {
-		return this.ask('read', async () => {
-			const atomic = this.#atomic;
-			const read = async (key: string): Promise<string | null> =>
-				(await this.read(key)) ?? null;
-			const [one, other] = atomic?.readTwo
-				? await atomic.readTwo(record, list)
-				: await readBoth(read, record, list);
-			if (one instanceof Error) throw isUnreadable(one) ? unreadable(one) : one;
-			const text = textOf('readTwo', one);
-			return other instanceof Error
-				? { record: text }
-				: { record: text, list: { text: textOf('readTwo', other) } };
-		});
+	/** The texts under two keys: of a record, and of a list, which is missing if it could not be read. */
+	async #two(record: string, list: string): Promise<Two> {
+		const atomic = this.#atomic;
+		const read = async (key: string): Promise<string | null> => (await this.#read(key)) ?? null;
+		const [one, other] = atomic?.readTwo
+			? await atomic.readTwo(record, list)
+			: await readBoth(read, record, list);
+		if (one instanceof Error && !isUnreadable(one) && !(one instanceof DataError)) throw one;
+		const text = one instanceof Error ? NO_TEXT : textOf('readTwo', one);
+		return other instanceof Error
+			? { record: text }
+			: { record: text, list: { text: textOf('readTwo', other) } };
 	}
 
 	/** Asks the store. Its own error becomes the cause of the library's, without keys and records. */
@@ -227,6 +262,45 @@ export interface DriverOptions {
 	readonly timeout: number;
 	readonly telemetry: Telemetry | undefined;
 	readonly columns: Columns;
+	/** Takes an ID out of use in this process. */
+	readonly retire: (id: string) => void;
+}
+
+/** The answer of the store: a text, an outcome, a time, or two texts. */
+type Reply =
+	| Answer
+	| string
+	| { readonly time: number }
+	/** 1 or 0; NaN if the store cannot say so. */
+	| { readonly confirmed: number }
+	| Two;
+
+/** The texts of a record and of a list, which is missing if it could not be read. */
+interface Two {
+	readonly record: string | undefined;
+	readonly list?: { readonly text: string | undefined };
+}
+
+/** Stands for a stored value that is no text: no record can be read from it. */
+const NO_TEXT = '{';
+
+/** The event in a report of an operation. */
+function eventOf(word: string, rest: string, failures: unknown[]): SessionEvent {
+	switch (word) {
+		case 'failed':
+			return { type: 'store_failed', error: failures[Number(rest)] as VestiaryError };
+		case 'thrown':
+			return { type: 'store_failed', error: errorOf(rest) };
+		case 'busy':
+			return { type: 'store_failed', error: busy() };
+		case 'unreadable':
+			return { type: 'unreadable', code: rest };
+		case 'rotated':
+			return { type: 'rotated', reason: rest as 'login' | 'renewal' };
+		default:
+			// The events without anything else have the names that the core gives them.
+			return { type: word } as SessionEvent;
+	}
 }
 
 /** The error of an operation whose end leaves a doubt. */
@@ -257,7 +331,7 @@ function answerOf(operation: string, outcome: unknown): Answer {
 	throw misbehaved(operation, "'done', 'conflict' or 'gone'");
 }
 
-export function isBoolean(operation: string, answer: unknown): boolean {
+function isBoolean(operation: string, answer: unknown): boolean {
 	if (typeof answer === 'boolean') return answer;
 	throw misbehaved(operation, 'true or false');
 }
@@ -353,7 +427,7 @@ async function measured<T>(
 	return once();
 }
 
-export function busy(): StoreError {
+function busy(): StoreError {
 	return new StoreError(
 		'store_busy',
 		'the session was written by other requests each time it was tried: nothing was written'

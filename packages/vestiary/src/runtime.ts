@@ -106,7 +106,7 @@ export function runtimeOf(options: SveltekitSessionConfig): Runtime {
 	checkEncoder(core, cookie.encode);
 	const store = options.store ?? defaultStore(core.name, options.namespace);
 	checkCapabilities(options, store);
-	const { encrypt, hashIds, namespace, telemetry } = options;
+	const { hashIds, namespace, telemetry } = options;
 	const owner = { secrets: secretsNumber, name: core.name, namespace };
 	const { application, sessions } = sharedBy(owner, store);
 	const { retired, touched, columns } = sessions;
@@ -119,10 +119,8 @@ export function runtimeOf(options: SveltekitSessionConfig): Runtime {
 		store,
 		records: new Records(core, store, {
 			timeout,
-			encrypt,
-			hashIds,
-			namespace,
 			telemetry,
+			encrypts,
 			retired,
 			columns
 		}),

@@ -1,6 +1,6 @@
 import type { RequestEvent } from '@sveltejs/kit';
 
-import { readRecord, type OwnCookie, type Plan } from './core.js';
+import type { Opened, OwnCookie, Plan, User } from './core.js';
 import {
 	ConfigError,
 	DataError,
@@ -16,19 +16,16 @@ import {
 	Constant,
 	constant,
 	CookieStep,
-	Found,
+	Fact,
 	Known,
 	Operation,
-	provenSince,
 	Stage,
 	StoreStep
 } from './generated/vestiary.js';
 import { watch, type OwnRequest } from './open-sessions.js';
-import { find, glance, type Loaded, type Owner } from './find.js';
 import { checkLoginOptions, type LoginOptions } from './login-options.js';
-import { busy, unwritten, type Compute } from './driver.js';
+import { unwritten, type Application, type Compute } from './driver.js';
 import { jsonOf } from './json.js';
-import { RENEWALS, type Stored } from './records.js';
 import { cookieWith, ownIn } from './own-cookie.js';
 import { building, checkWellFormed, refusePromise, runtimeOf, userKey } from './runtime.js';
 import { Scope, slots, partial } from './scope.js';
@@ -102,10 +99,10 @@ export class Session {
 	#stage: Stage = Stage.New;
 	#unsaved = false;
 	/** The record as the store has it. Of a new session only after `regenerate()`. */
-	#record: Stored | undefined;
+	#record: Opened | undefined;
 	/** The data in it as JSON text; made when it is needed. */
 	#base: string | undefined;
-	#owner: Owner | undefined;
+	#owner: User | undefined;
 	/** The session's own cookie attributes, as the store has them. */
 	#own: OwnCookie | undefined;
 	/** Those that the application may have changed; made when they are asked for. */
@@ -116,7 +113,7 @@ export class Session {
 	 * The visitor's ID is out of use, or the session was ended meanwhile: a cookie could overwrite a newer
 	 * one. The record, if there is one, leads a logout to the session.
 	 */
-	#barred: { record?: Stored } | undefined;
+	#barred: { record?: Opened } | undefined;
 	#successor: Session | undefined;
 	/** Whether replicas of the store know that the session was ended. */
 	#confirmed: boolean | undefined;
@@ -287,7 +284,7 @@ export class Session {
 		const { refusal } = old.#scope;
 		if (refusal) throw refusal;
 		const was = old.#stage === Stage.Stored && !old.#failure ? old.#record : undefined;
-		let reserved: Stored | undefined;
+		let reserved: Opened | undefined;
 		if (was && records.atomic) {
 			const plan = core.decide(
 				Stage.Stored,
@@ -348,24 +345,23 @@ export class Session {
 		const json = was
 			? core.keep(was.text, old.#baseOf(was), jsonOf(kept), others)
 			: jsonOf(data);
-		const owner = { name: userId, handle: core.newHandle() };
 		const most = config.sessionsPerUser ?? constant(Constant.SessionsPerUser);
-		const since = await old.#provenSince(userId, options.provenAt);
-		const unlist = async (): Promise<unknown> =>
-			// It may have been listed, but there is no session. That this fails must not hide why.
-			records.leave(owner).catch(() => undefined);
-		if (!(await records.join(owner, options.label, since, most)))
-			throw new LoginOutdatedError();
-		let record: Stored | undefined;
+		const own = old.#scope.own.ended.get(old.#userKey(userId));
+		const proof = { at: timeOf(options.provenAt) ?? old.#scope.began, own };
+		const handle = await records.enter(userId, options.label, proof, most);
+		if (handle === undefined) throw new LoginOutdatedError();
+		const owner = { name: userId, handle };
+		let record: Opened | undefined;
 		try {
 			record = await old.#inTurn(async () => old.#supersede(json, owner));
 			if (!record) {
-				record = await old.#create(core.encode(json, undefined, owner), userId);
+				record = await old.#create(json, owner, undefined);
 				old.#scope.tell({ type: 'created' });
 			}
 			await old.#leaveUser();
 		} catch (error) {
-			await unlist();
+			// It is listed, but there is no session. That this fails must not hide why.
+			await records.revoke(owner).catch(() => undefined);
 			throw error;
 		}
 		old.#forget();
@@ -426,8 +422,12 @@ export class Session {
 			scope.cookieOut = ids !== undefined && (!scope.outer || ids.length > 0);
 			scope.received = ids ?? [];
 			const [id] = ids ?? [];
-			const loaded = id !== undefined && ids?.length === 1 ? glance(scope, id) : undefined;
-			if (loaded) session.#become(loaded);
+			const { records } = scope.runtime;
+			const opened =
+				id !== undefined && ids?.length === 1
+					? records.openHere(id, scope.began)
+					: undefined;
+			if (opened) session.#become(opened);
 			else if (ids?.length) return session.#find(ids);
 			else if (ids) scope.tell({ type: 'rejected' });
 			return session.#didAtOnce(Operation.Open) ? session : session.#opened();
@@ -492,11 +492,7 @@ export class Session {
 	async #find(ids: string[]): Promise<Session> {
 		const scope = this.#scope;
 		try {
-			const found = await find(scope, ids);
-			if (found && 'data' in found) await this.#begin(found);
-			else if (found && 'unreadable' in found) this.#failure = found.unreadable;
-			else if (found && 'expired' in found) scope.removeExpired(found.expired, found.own);
-			else if (found) this.#barred = { record: found };
+			await this.#look(ids);
 		} catch (error) {
 			const { onStoreError } = scope.runtime.options;
 			if (onStoreError !== 'anonymous' || !(error instanceof StoreError)) throw error;
@@ -504,6 +500,46 @@ export class Session {
 			this.#failure = error;
 		}
 		return this.#opened();
+	}
+
+	async #look(ids: string[]): Promise<void> {
+		const scope = this.#scope;
+		const { records } = scope.runtime;
+		const { tell } = this.#application;
+		let opening;
+		try {
+			opening = await records.open(ids, tell);
+		} finally {
+			const loss = records.takeLoss();
+			if (loss) tell({ type: 'store_failed', error: loss });
+		}
+		const { found, lost, spent } = opening;
+		for (const one of spent) scope.later(async () => records.tidy(one, tell));
+		scope.lost.push(...lost);
+		switch (found.kind) {
+			case 'session':
+				return this.#begin(found.session);
+			case 'retired':
+				this.#barred = { record: found.session };
+				return;
+			case 'unreadable':
+				this.#failure = found.error;
+				return;
+			case 'expired':
+				scope.removeExpired(found.session.id, found.session.own);
+				return;
+			case 'nobody':
+		}
+	}
+
+	/** What operations of the core need of the application. */
+	get #application(): Application & Required<Pick<Application, 'tell'>> {
+		return {
+			tell: (event) => {
+				this.#scope.tell(event);
+			},
+			newId: () => this.#newId(this.#owner?.name)
+		};
 	}
 
 	async #opened(): Promise<Session> {
@@ -519,57 +555,47 @@ export class Session {
 	}
 
 	/** Becomes what was found for this visitor. */
-	#become({ stored, data, owner, own }: Loaded): void {
-		this.#id = stored.id;
-		this.#record = stored;
-		this.#data = data;
-		this.#owner = owner;
-		this.#own = own;
+	#become(opened: Opened): void {
+		this.#id = opened.id;
+		this.#record = opened;
+		this.#data = JSON.parse(opened.data) as SessionData;
+		this.#owner = opened.user;
+		this.#own = opened.own;
 		this.#stage = Stage.Stored;
-		if (owner) this.#watch();
-		if (this.#scope.runtime.options.autoSave) this.#base = jsonOf(data);
+		if (opened.user) this.#watch();
+		if (this.#scope.runtime.options.autoSave) this.#base = jsonOf(this.#data);
 	}
 
 	/** The same, and does what has to be done about it. */
-	async #begin(loaded: Loaded): Promise<void> {
+	async #begin(opened: Opened): Promise<void> {
 		const { records } = this.#scope.runtime;
-		const { stored, owner, found, renewed, own } = loaded;
-		this.#become(loaded);
-		if (renewed) this.#cookieStep(CookieStep.Set);
+		const { facts, user } = opened;
+		this.#become(opened);
+		if (facts & Fact.Renewed) this.#cookieStep(CookieStep.Set);
 		// Reading leaves everything as it is where no cookie can leave.
 		if (this.#scope.left) return;
-		if (owner?.stale) {
+		if (user && facts & Fact.Unseen) {
 			this.#scope.later(async () => {
-				if (await records.seen(owner, own)) return;
-				this.#scope.tell({ type: 'revoked' });
-				this.#endRevoked(owner, undefined);
-				await records.discard(stored, readRecord(stored.text, found).v);
+				const { tell } = this.#application;
+				if (!(await records.noteUse(opened, tell))) this.#endRevoked(user, undefined);
 			});
 		}
 		if (!records.atomic) return;
-		if (found & Found.Due) await this.#renewIfPossible();
-		else if (found & Found.Stale) {
+		if (facts & Fact.Due) await this.#renewIfPossible();
+		else if (facts & Fact.Stale) {
 			this.#scope.later(async () =>
 				this.#inTurn(async () => {
-					if (this.#record === stored) await this.#rewrite(stored);
+					if (this.#record === opened) await this.#touch();
 				})
 			);
 		}
-	}
-
-	/** A change of nothing: the record is written with new deadlines. False if the session was ended. */
-	async #rewrite(stored: Stored): Promise<boolean> {
-		const written = await this.#scope.runtime.records.commit(stored, '{}', '{}');
-		if (written) this.#moveTo(written, stored);
-		else this.#end();
-		return written !== undefined;
 	}
 
 	/**
 	 * The record is another one now. It may have what others wrote meanwhile, which this request has not
 	 * seen: what it changes is still told by what it has seen.
 	 */
-	#moveTo(record: Stored, seen: Stored): void {
+	#moveTo(record: Opened, seen: Opened): void {
 		this.#base = this.#baseOf(seen);
 		this.#id = record.id;
 		this.#record = record;
@@ -582,7 +608,7 @@ export class Session {
 		if (this.#barred && (await this.#isBarred(Operation.Save))) return false;
 		if (this.#stage === Stage.Stored && !(await this.#execute(Operation.Flush))) return false;
 		if (this.#stage === Stage.Stored && !records.atomic) {
-			const record = this.#record && (await records.load(this.#record.id));
+			const record = this.#record && (await records.current(this.#record.id));
 			if (!record) {
 				this.#end();
 				return false;
@@ -647,11 +673,9 @@ export class Session {
 	}
 
 	/** Takes over what the store has. */
-	#adopt(record: Stored): void {
-		const { core } = this.#scope.runtime;
-		const found = core.inspect(record.text);
-		const { data } = readRecord(record.text, found);
-		this.#own = found & Found.Cookie ? core.cookieOf(record.text) : undefined;
+	#adopt(record: Opened): void {
+		const data = JSON.parse(record.data) as SessionData;
+		this.#own = record.own;
 		if (this.#cookie) {
 			// It is the object that the application has.
 			const now = cookieWith(this.#scope.runtime.cookie, this.#own);
@@ -840,67 +864,36 @@ export class Session {
 
 	/** Asks the store. False if it says that the session was ended meanwhile. */
 	async #storeStep(step: StoreStep, compute?: Compute): Promise<boolean> {
-		const { core } = this.#scope.runtime;
 		switch (step) {
 			case StoreStep.Keep:
 				return true;
 			case StoreStep.Create:
-				return this.#write(compute);
 			case StoreStep.Replace:
-				return (await this.#isAdmitted()) && this.#write(compute);
+				return this.#write(compute);
 			case StoreStep.Touch:
-				return (await this.#isAdmitted()) && this.#touch();
-			case StoreStep.Take: {
-				// Also what was stored a moment ago, and is not known to have arrived.
-				const at = Date.now();
-				const record = this.#record ?? { id: this.id, text: core.encode('{}'), at };
-				this.#confirmed = await this.#remove(record);
+				return this.#touch();
+			case StoreStep.Take:
+				this.#confirmed = this.#record && (await this.#remove(this.#record));
 				return true;
-			}
 		}
-	}
-
-	/**
-	 * Whether the session still stands in its user's list. If it does not, it was revoked, whatever its record says,
-	 * and nothing more is written.
-	 */
-	async #isAdmitted(): Promise<boolean> {
-		const owner = this.#owner;
-		if (!owner) return true;
-		const { records } = this.#scope.runtime;
-		const admission = await records.admits({ ...owner, own: this.#own });
-		let { admitted } = admission;
-		if (admission.stale) {
-			try {
-				admitted = await records.seen(owner, this.#own);
-			} catch (error) {
-				// It was listed; that its use is not written is no reason to refuse it.
-				if (!(error instanceof StoreError)) throw error;
-				this.#scope.tell({ type: 'store_failed', error });
-			}
-		}
-		if (!admitted) this.#end();
-		return admitted;
 	}
 
 	async #touch(): Promise<boolean> {
-		const { core, records } = this.#scope.runtime;
+		const { records } = this.#scope.runtime;
 		const record = this.#record;
-		// Deadlines stand in the record: to move them it has to be written.
-		if (record && core.inspect(record.text) & (Found.Over | Found.Stale))
-			return this.#rewrite(record);
-		const touched = record && (await records.touch(record));
-		if (record && !touched) {
+		if (!record) return true;
+		const touched = await records.touch(record, this.#application.tell);
+		if (!touched) {
 			this.#end();
 			return false;
 		}
-		if (touched && touched !== record) this.#moveTo(touched, record);
+		this.#moveTo(touched, record);
 		this.#touched();
 		return true;
 	}
 
 	async #write(compute?: Compute): Promise<boolean> {
-		const { core, records } = this.#scope.runtime;
+		const { records } = this.#scope.runtime;
 		const json = compute ? '' : jsonOf(this.#data);
 		const record = this.#record;
 		const own = this.#wanted();
@@ -909,33 +902,26 @@ export class Session {
 		this.#unsaved = false;
 		try {
 			if (!record) {
-				const text = core.encode(json, undefined, undefined, change);
 				this.#own = own;
-				this.#record = await this.#create(text);
+				this.#record = await this.#create(json, undefined, change);
 				this.#base = json;
 				this.#scope.tell({ type: 'created' });
 				return true;
 			}
-			// The list must not forget a session that lives longer now.
-			const owner = change === undefined ? undefined : this.#owner;
-			const isListed = !owner || (await records.seen(owner, own));
-			const written = isListed
-				? await records.commit(record, this.#baseOf(record), compute ?? json, change)
-				: undefined;
+			const { tell } = this.#application;
+			const base = this.#baseOf(record);
+			const written = await records.save(record, base, compute ?? json, change, tell);
 			if (this.#scope.finished) this.#scope.confirmed = written?.id;
 			if (!written) {
 				// Unless this request has ended it itself, while the function of an update ran.
-				if (this.#record) {
-					this.#leaveLater();
-					this.#end();
-				}
+				if (this.#record) this.#end();
 				return false;
 			}
-			if (written.merged) this.#scope.tell({ type: 'conflict' });
+			if (written.facts & Fact.Merged) this.#scope.tell({ type: 'conflict' });
 			this.#id = written.id;
 			this.#record = written;
 			this.#base = json;
-			if (compute ?? written.reread) this.#adopt(written);
+			if (compute || written.facts & Fact.Reread) this.#adopt(written);
 			else this.#own = own;
 			this.#touched();
 			if (this.#stage === Stage.New) this.#scope.tell({ type: 'created' });
@@ -950,47 +936,37 @@ export class Session {
 	}
 
 	/** Stores a new record, of this user if there is one, under an ID that no record has. */
-	async #create(text: string, user?: string): Promise<Stored> {
-		const { records } = this.#scope.runtime;
-		for (let tries = 0; tries < 3; tries++) {
-			this.#id ??= this.#newId(user);
-			const record = { id: this.id, text, at: Date.now() };
-			if (await records.create(record, user !== undefined)) {
-				this.#scope.created = record.id;
-				this.#touched();
-				return record;
-			}
-			// Somebody else's, or our own whose answer was lost: it is left alone.
+	async #create(
+		data: string,
+		user: User | undefined,
+		own: OwnCookie | undefined
+	): Promise<Opened> {
+		const newId = (): string => {
+			// The application may have seen it. A second one is asked for if there is a record under the first.
+			const id = this.#id ?? this.#newId(user?.name);
 			this.#id = undefined;
-		}
-		throw new StoreError('store_busy', 'the store has a record under each new session ID');
+			return id;
+		};
+		const application = { ...this.#application, newId };
+		const created = await this.#scope.runtime.records.create(data, user, own, application);
+		this.#id = created.id;
+		this.#scope.created = created.id;
+		this.#touched();
+		return created;
 	}
 
 	/** Another ID and other data for what this is. Undefined if it is nothing that is stored. */
 	async #supersede(
 		data: string,
-		owner: Owner | undefined,
+		user: User | undefined,
 		longest = Infinity
-	): Promise<Stored | undefined> {
+	): Promise<Opened | undefined> {
 		const { records } = this.#scope.runtime;
-		let record = this.#stage === Stage.Stored ? this.#record : undefined;
-		for (let tries = 0; record; tries++) {
-			// Left alone it would be somebody's who knows its ID, next to the new one.
-			if (tries > RENEWALS) throw busy();
-			const newId = (): string => this.#newId(owner?.name);
-			const rotated = await records.supersede(record, newId, data, owner, longest);
-			if (rotated.kind === 'done') {
-				this.#scope.tell({ type: 'rotated', reason: 'login' });
-				return rotated.stored;
-			}
-			// Renewed meanwhile, it goes on under another ID, and is to end there.
-			record =
-				rotated.kind === 'elsewhere' && rotated.id !== undefined
-					? await records.current(rotated.id)
-					: undefined;
-		}
-		this.#id = undefined;
-		return undefined;
+		const record = this.#stage === Stage.Stored ? this.#record : undefined;
+		const application = { ...this.#application, newId: () => this.#newId(user?.name) };
+		const next = record && (await records.supersede(record, data, user, longest, application));
+		if (!next) this.#id = undefined;
+		return next;
 	}
 
 	/** The application did not ask for it, so it is no reason to fail: the next request tries again. */
@@ -1006,30 +982,19 @@ export class Session {
 	async #renew(): Promise<void> {
 		const { records } = this.#scope.runtime;
 		const record = this.#record;
-		if (this.#stage !== Stage.Stored || !record) return;
-		if (!this.#scope.canSend || !(await this.#isAdmitted())) return;
-		const bound = this.#owner !== undefined;
-		const rotated = await records.renew(record, () => this.#newId(this.#owner?.name), bound);
-		if (rotated.kind === 'gone' || (rotated.kind === 'elsewhere' && rotated.id === undefined)) {
+		if (this.#stage !== Stage.Stored || !record || !this.#scope.canSend) return;
+		const renewed = await records.renew(record, this.#application);
+		if (!renewed) {
 			this.#end();
 			return;
 		}
-		const stored =
-			rotated.kind === 'done' ? rotated.stored : await records.current(rotated.id ?? '');
-		if (!stored) {
-			this.#end();
-			return;
-		}
-		if (rotated.kind === 'done') this.#scope.tell({ type: 'rotated', reason: 'renewal' });
-		this.#moveTo(stored, record);
+		this.#moveTo(renewed, record);
 		this.#cookieStep(CookieStep.Set);
 	}
 
 	/** Removes a session from the store and from its user's list. */
-	async #remove(record: Stored): Promise<boolean | undefined> {
-		return this.#scope.runtime.records.destroy(record, (error) => {
-			this.#scope.tell({ type: 'store_failed', error });
-		});
+	async #remove(record: Opened): Promise<boolean | undefined> {
+		return this.#scope.runtime.records.destroy(record, this.#application.tell);
 	}
 
 	/** Takes the session out of its user's list before it ends, unless the list is not written at all. */
@@ -1045,31 +1010,8 @@ export class Session {
 	async #leaveUser(): Promise<void> {
 		const { records } = this.#scope.runtime;
 		const owner = this.#owner;
-		if (owner) await records.leave(owner);
+		if (owner) await records.revoke(owner);
 		this.#owner = undefined;
-	}
-
-	/** The record is gone, evicted perhaps: its entry in the list of its user goes, too. */
-	#leaveLater(): void {
-		const { records } = this.#scope.runtime;
-		const owner = this.#owner;
-		if (!owner) return;
-		this.#scope.later(async () => {
-			await records.leave(owner);
-		});
-	}
-
-	/**
-	 * Since when a login counts, by the clock that dates the end of all sessions: since the request began, or since
-	 * this request itself has ended them, if no other request did so after it began.
-	 */
-	async #provenSince(userId: string, provenAt: Date | undefined): Promise<number> {
-		const at = timeOf(provenAt) ?? this.#scope.began;
-		const store = await this.#scope.runtime.records.clock(userId);
-		const own = this.#scope.own.ended.get(this.#userKey(userId));
-		const since = provenSince(at, Date.now(), store, own?.at, own?.before);
-		if (since === undefined) throw new LoginOutdatedError();
-		return since;
 	}
 
 	#userKey(name: string): string {
@@ -1092,7 +1034,7 @@ export class Session {
 	}
 
 	/** Ends the session of this user, for it was revoked. */
-	#endRevoked({ handle }: Owner, by: OwnRequest | undefined): void {
+	#endRevoked({ handle }: User, by: OwnRequest | undefined): void {
 		const end = async (): Promise<void> => {
 			if (this.#owner?.handle === handle) this.#revoked(by);
 		};
@@ -1111,9 +1053,8 @@ export class Session {
 	}
 
 	/** The data in a record, as JSON text of the serialiser that compares it. */
-	#baseOf({ text }: Stored): string {
-		const { core } = this.#scope.runtime;
-		this.#base ??= jsonOf(readRecord(text, core.inspect(text)).data);
+	#baseOf({ data }: Opened): string {
+		this.#base ??= jsonOf(JSON.parse(data));
 		return this.#base;
 	}
 

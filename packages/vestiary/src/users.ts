@@ -65,13 +65,12 @@ export function sessions(options: SveltekitSessionConfig): { of(userId: string):
 	};
 }
 
-function sessionsOf({ core, records, store, options }: Runtime, userId: string): UserSessions {
+function sessionsOf({ records, store, options }: Runtime, userId: string): UserSessions {
 	const key = userKey(options, userId);
 
 	async function end(keep: string | undefined): Promise<void> {
 		const by = ownRequest();
-		const at = (await records.clock(userId)) ?? Date.now();
-		const before = await records.endAll(userId, keep, at);
+		const { at, before } = await records.endAll(userId, keep);
 		if (by) {
 			const own = by.ended.get(key);
 			// What this request has ended earlier is not what another one has ended.
@@ -84,17 +83,14 @@ function sessionsOf({ core, records, store, options }: Runtime, userId: string):
 	return {
 		list: async (current) => {
 			if ((current ?? undefined) !== undefined) checkSession('list', current);
-			const list = await records.userList(userId);
 			const handle = current && handleOf(current);
-			return (list === undefined ? [] : core.userSessions(list))
-				.reverse()
-				.map(({ handle: one, created, seen, label }) => ({
-					handle: one,
-					created: new Date(created),
-					lastSeen: new Date(seen),
-					...(label !== undefined && { label }),
-					current: one === handle
-				}));
+			return (await records.list(userId)).map(({ handle: one, created, seen, label }) => ({
+				handle: one,
+				created: new Date(created),
+				lastSeen: new Date(seen),
+				...(label !== undefined && { label }),
+				current: one === handle
+			}));
 		},
 		revoke: async (handle) => {
 			if (typeof (handle as unknown) !== 'string')
@@ -102,7 +98,7 @@ function sessionsOf({ core, records, store, options }: Runtime, userId: string):
 					'options',
 					'the handle of a session that is to be revoked must be a string: that of one in the list'
 				);
-			await records.leave({ name: userId, handle });
+			await records.revoke({ name: userId, handle });
 			revokeOpen(store, key, (one) => one === handle, ownRequest());
 		},
 		revokeOthers: async (current) => {

@@ -575,7 +575,6 @@ test('nothing random but the platform’s own source makes anything in the packa
 		'session',
 		'core',
 		'records',
-		'find',
 		'users',
 		'scope',
 		'runtime',

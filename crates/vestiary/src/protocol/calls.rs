@@ -18,6 +18,8 @@ pub(crate) struct Calls<'h, H: Host> {
     pub(crate) at: UnixMillis,
     /// How often it was.
     pub(crate) count: u32,
+    /// It was asked to write.
+    pub(crate) wrote: bool,
     /// A user's session list that was read together with a record: its key and its text.
     ahead: Option<(String, Option<String>)>,
     looks: u32,
@@ -43,6 +45,7 @@ impl<'h, H: Host> Calls<'h, H> {
             rules,
             at,
             count: 0,
+            wrote: false,
             ahead: None,
             looks: 0,
             took: 0,
@@ -125,9 +128,9 @@ impl<'h, H: Host> Calls<'h, H> {
         self.is_lost
     }
 
-    /// Forgets the replies that were lost: they say nothing of the keys that are asked about from now on.
+    /// Forgets what became of the requests so far: it says nothing of the keys that are asked about from now on.
     pub(crate) fn forget(&mut self) {
-        self.failure = None;
+        (self.failure, self.looks) = (None, 0);
     }
 
     /// The error of an operation that gives up: that of a reply that was lost, since then it is unknown whether it was done.
@@ -180,6 +183,7 @@ impl<'h, H: Host> Calls<'h, H> {
     ) -> Result<Answer, H::Error> {
         self.count += 1;
         let writes = !matches!(query, Query::Read | Query::ReadAhead(_) | Query::Clock);
+        self.wrote |= writes;
         let answer = match reply {
             Ok(Reply::Done) => Answer::Done,
             Ok(Reply::Gone) => Answer::Gone,

@@ -28,7 +28,16 @@ pub async fn change_list<H: Host>(
     change: &UserChange,
     meta: Option<&Meta>,
 ) -> Result<Changed, H::Error> {
-    let mut calls = Calls::new(host, rules);
+    change_list_by(&mut Calls::new(host, rules), key, change, meta).await
+}
+
+/// [`change_list`], for an operation that wants to know whether the store was asked to write.
+pub(crate) async fn change_list_by<H: Host>(
+    calls: &mut Calls<'_, H>,
+    key: &str,
+    change: &UserChange,
+    meta: Option<&Meta>,
+) -> Result<Changed, H::Error> {
     let mut tries = 0;
     loop {
         // A list is changed by what it holds, so it is read again when the reply is lost.
@@ -45,7 +54,7 @@ pub async fn change_list<H: Host>(
         // The reply to an earlier write was lost, but the write was made: the store itself has said so.
         let is_listed = matches!(change, UserChange::Add { handle, .. } if sessions.knows(handle));
         let now = calls.host.now();
-        let made = sessions.apply(change, rules.lifetime(meta, now), now);
+        let made = sessions.apply(change, calls.rules.lifetime(meta, now), now);
         if made && is_listed {
             return Ok(Changed { made, ended_before });
         }

@@ -33,6 +33,7 @@ mod touch;
 mod users;
 
 pub(crate) use calls::{Answer, Body, Calls, Place, Query, write_id};
+pub(crate) use change_list::change_list_by;
 pub use change_list::{Changed, change_list};
 pub use commit::{Change, Seen, Written, commit};
 pub use destroy::destroy;

@@ -305,6 +305,17 @@ impl UserSessions {
 }
 
 impl UserSession {
+    /// JSON text of sessions: an object with a member for each, of the name of its handle.
+    #[must_use]
+    pub fn json(sessions: &[Self]) -> String {
+        let mut text = String::from("{");
+        for session in sessions {
+            session.push(&mut text);
+        }
+        text.push('}');
+        text
+    }
+
     fn push(&self, text: &mut String) {
         push_name(text, self.handle.as_str());
         text.push('{');

@@ -23,6 +23,7 @@ pub(super) async fn admit<H: Host>(
 ) -> Result<Admission, H::Error> {
     let Some(user) = &meta.user else { return Ok(Admission::Listed) };
     let key = calls.rules.list_key(user);
+    calls.forget();
     let text = calls.ask(Place::List(&key), Query::Read).await?;
     let text = calls.text(text)?;
     let sessions = match &text {

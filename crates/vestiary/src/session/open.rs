@@ -237,7 +237,10 @@ async fn follow<H: Host>(
         let now = calls.host.now();
         match session.record.lead(&next, Follower::Cookie(now)) {
             Ok(Lead::Here) => return live(calls, session, now, id, opening).await,
-            Ok(Lead::To(after)) => next = after,
+            Ok(Lead::To(after)) => {
+                next = after;
+                calls.forget();
+            }
             Ok(Lead::Nowhere) => {
                 host.emit(Event::Reuse);
                 return Ok(Found::Retired(session.into()));

@@ -2,10 +2,10 @@ use alloc::vec::Vec;
 
 use super::admission::leave;
 use crate::{
-    Handle, UnixMillis, UserRef, WriteId, json,
+    Handle, UnixMillis, UserRef, WriteId,
     protocol::{
         Calls, Host, OwnEnd, Place, Proof, Query, Rules, UserChange, UserSession, UserSessions,
-        change_list,
+        change_list, change_list_by,
     },
 };
 
@@ -35,7 +35,7 @@ pub async fn enter<H: Host>(
     join: &Join<'_>,
 ) -> Result<Option<UserRef>, H::Error> {
     UserSessions::check_name(join.name)?;
-    let user = UserRef { name: json::quoted(join.name), handle: new_handle(host)? };
+    let user = UserRef::new(join.name, new_handle(host)?);
     let key = rules.options.user_key(join.name);
     let store = Calls::new(host, rules).clock(&key).await?;
     let proof = Proof { at: join.proven, here: host.now(), store, own_end: join.own_end };
@@ -46,11 +46,16 @@ pub async fn enter<H: Host>(
         since,
         most: join.most,
     };
-    match change_list(host, rules, &key, &change, None).await {
+    let mut calls = Calls::new(host, rules);
+    let changed = change_list_by(&mut calls, &key, &change, None).await;
+    let may_be_listed = calls.wrote;
+    match changed {
         Ok(changed) => Ok(changed.made.then_some(user)),
         Err(error) => {
-            // It may be listed, and is not stored. That this fails must not hide why.
-            let _ = leave(host, rules, &user).await;
+            // It is not stored. That this fails must not hide why.
+            if may_be_listed {
+                let _ = leave(host, rules, &user).await;
+            }
             Err(error)
         }
     }
