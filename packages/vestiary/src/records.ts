@@ -2,7 +2,7 @@ import type { Recent } from './bounded.js';
 import type { Columns } from './columns.js';
 import type { Core, Given, Opened, OwnCookie, Stored, User } from './core.js';
 import { Driver, type Application, type Compute, type DriverOptions } from './driver.js';
-import { errorOf, StoreError, type DataError } from './errors.js';
+import { errorOf, StoreError, type VestiaryError } from './errors.js';
 import { constant, Constant, Ended, Fact, Task, type Running } from './generated/vestiary.js';
 import { tableOf } from './memory-store.js';
 import type { SessionEvent, Store } from './types.js';
@@ -18,7 +18,7 @@ export type Found =
 	/** The tombstone under an ID that is out of use: it leads a logout to the session. */
 	| { readonly kind: 'retired'; readonly session: Opened }
 	/** Another instance of the application may be able to read it. */
-	| { readonly kind: 'unreadable'; readonly error: DataError }
+	| { readonly kind: 'unreadable'; readonly error: VestiaryError }
 	| { readonly kind: 'expired'; readonly session: Opened }
 	| { readonly kind: 'nobody' };
 
@@ -333,7 +333,7 @@ function foundOf(running: Running): Found {
 		case Ended.Expired:
 			return { kind: 'expired', session: openedOf(running) };
 		case Ended.Unreadable:
-			return { kind: 'unreadable', error: errorOf(running.reason ?? '') as DataError };
+			return { kind: 'unreadable', error: errorOf(running.reason ?? '') };
 		default:
 			return { kind: 'nobody' };
 	}
