@@ -40,18 +40,16 @@ impl Core {
     ) -> i32 {
         let Some(id) = self.input.get(..length).and_then(SessionId::from_bytes) else { return -1 };
         let operation = Operation::Open(Vec::from([id]));
-        let Some(Ending { ended: Ended::Done, session: Some(Seen { record, .. }), facts, .. }) =
-            table.answer(self.running(operation), prefix, now)
-        else {
-            return -1;
-        };
-        if facts & !(Fact::Owned as u8 | Fact::Cookie as u8) != 0 {
+        let Some(ending) = table.answer(self.running(operation), prefix, now) else { return -1 };
+        let Some(Seen { record, .. }) = &ending.session else { return -1 };
+        let (facts, has_more) = (ending.facts, !(Fact::Owned as u8 | Fact::Cookie as u8));
+        if !matches!(ending.ended, Ended::Done) || facts & has_more != 0 {
             return -1;
         }
         let Ok(Cow::Borrowed(text)) = record.source(self.options.load_limits()) else { return -1 };
         let data = record.data();
         *self.looked = [text.as_ptr().addr(), text.len(), data.as_ptr().addr(), data.len()];
-        self.opened = Some(record);
+        self.opened = Some(ending);
         facts.into()
     }
 
@@ -77,23 +75,11 @@ impl Core {
         self.looked.as_ptr()
     }
 
-    /// Whose session `openHere` has opened, by the application's name for the user.
-    #[wasm_bindgen(getter, js_name = openedUser)]
-    pub fn opened_user(&self) -> Option<String> {
-        Some(self.opened.as_ref()?.meta().user.as_ref()?.decoded_name())
-    }
-
-    /// What the list of its user calls it.
-    #[wasm_bindgen(getter, js_name = openedHandle)]
-    pub fn opened_handle(&self) -> Option<String> {
-        Some(self.opened.as_ref()?.meta().user.as_ref()?.handle.as_str().to_owned())
-    }
-
-    /// Its own cookie attributes: JSON text.
-    #[wasm_bindgen(getter, js_name = openedCookie)]
-    pub fn opened_cookie(&self) -> Option<String> {
-        let meta = self.opened.as_ref()?.meta();
-        self.options.own_cookie(meta).map(|own| own.as_str().to_owned())
+    /// Of the session that `openHere` has opened: its own cookie attributes if it has some, and the user's name and its
+    /// handle if it has a user.
+    #[wasm_bindgen(getter)]
+    pub fn opened(&self) -> Vec<String> {
+        self.opened.as_ref().map(Ending::others).unwrap_or_default()
     }
 }
 

@@ -236,7 +236,9 @@ impl Operation {
             Self::Destroy(session) => {
                 let confirmed = Box::pin(session::destroy(host, rules, session)).await?;
                 return Ok(match confirmed {
-                    Some(confirmed) => Ending { at: UnixMillis(confirmed.into()), ..Ending::is(true) },
+                    Some(confirmed) => {
+                        Ending { at: UnixMillis(confirmed.into()), ..Ending::is(true) }
+                    }
                     None => Ending::is(false),
                 });
             }

@@ -2,12 +2,10 @@
 
 use alloc::{borrow::ToOwned as _, boxed::Box, string::String, sync::Arc};
 
-use vestiary::{
-    CookieOptions, CookieOverrides, Error, Options, OptionsText, Record, protocol::Rules,
-};
+use vestiary::{CookieOptions, CookieOverrides, Error, Options, OptionsText, protocol::Rules};
 use wasm_bindgen::prelude::*;
 
-use crate::convert::thrown;
+use crate::{convert::thrown, running::Ending};
 
 /// Bytes of the input buffer: more than Node's default limit for all headers of a request, and what a record may
 /// have that is written.
@@ -26,7 +24,7 @@ pub struct Core {
     pub(crate) output: Box<[u8]>,
     pub(crate) looked: Box<[usize; 4]>,
     /// The session that was opened last without waiting.
-    pub(crate) opened: Option<Record>,
+    pub(crate) opened: Option<Ending>,
 }
 
 #[wasm_bindgen]

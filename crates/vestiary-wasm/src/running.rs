@@ -72,12 +72,9 @@ pub(crate) struct Ending {
     pub(crate) before: UnixMillis,
     /// Bits of `Fact`.
     pub(crate) facts: u8,
-    /// Why the session cannot be read.
-    pub(crate) reason: Option<String>,
-    /// Records that count for nothing: ID, text, and whether it is listed, one after the other.
+    /// Three texts for each: records that count for nothing (ID, text, and `listed` or nothing), and IDs that led to no
+    /// session, or to one that has expired (ID, nothing, and `lost`).
     pub(crate) spent: Vec<String>,
-    /// IDs that led to no session.
-    pub(crate) lost: Vec<String>,
 }
 
 /// The answer to an effect.
@@ -156,7 +153,7 @@ pub enum Ended {
     Elsewhere,
     /// The ID is out of use: the text is its tombstone.
     Retired,
-    /// The session cannot be read here.
+    /// The session cannot be read here: the text is the error, as it would be thrown.
     Unreadable,
     /// It has expired.
     Expired,
@@ -222,18 +219,13 @@ impl Running {
     /// name and its handle if it has a user. Without a session, the text of the ending.
     #[wasm_bindgen(getter)]
     pub fn texts(&mut self) -> Vec<String> {
-        let Some(Ending { session, cookie, text, .. }) = &mut self.ending else {
-            return Vec::new();
-        };
-        let Some(Seen { id, record, .. }) = session else {
-            return Vec::from([core::mem::take(text)]);
+        let Some(ending) = &mut self.ending else { return Vec::new() };
+        let Some(Seen { id, record, .. }) = &ending.session else {
+            return Vec::from([core::mem::take(&mut ending.text)]);
         };
         let data = record.data().to_owned();
         let mut texts = Vec::from([id.expose().to_owned(), text_of(record), data]);
-        texts.extend(cookie.take());
-        if let Some(user) = &record.meta().user {
-            texts.extend([user.decoded_name(), user.handle.as_str().to_owned()]);
-        }
+        texts.extend(ending.others());
         texts
     }
 
@@ -258,22 +250,10 @@ impl Running {
         self.ending.as_ref().map_or(0, |ending| ending.facts)
     }
 
-    /// The error for which the session cannot be read, as it would be thrown.
-    #[wasm_bindgen(getter)]
-    pub fn reason(&self) -> Option<String> {
-        self.ending.as_ref()?.reason.clone()
-    }
-
-    /// Records that count for nothing: ID, text, and `listed` or nothing, one after the other.
+    /// Records that count for nothing, and IDs that led to no session: `Ending::spent`.
     #[wasm_bindgen(getter)]
     pub fn spent(&mut self) -> Vec<String> {
         self.ending.as_mut().map(|ending| core::mem::take(&mut ending.spent)).unwrap_or_default()
-    }
-
-    /// IDs that led to no session, or to one that has expired.
-    #[wasm_bindgen(getter)]
-    pub fn lost(&mut self) -> Vec<String> {
-        self.ending.as_mut().map(|ending| core::mem::take(&mut ending.lost)).unwrap_or_default()
     }
 
     /// The reports of the operation, each a word and what belongs to it, in lines: the name of an event and its code;
@@ -412,10 +392,18 @@ impl Ending {
             at: UnixMillis(0),
             before: UnixMillis(0),
             facts: 0,
-            reason: None,
             spent: Vec::new(),
-            lost: Vec::new(),
         }
+    }
+
+    /// Of its session: its own cookie attributes if it has some, and the user's name and its handle if it has a user.
+    pub(crate) fn others(&self) -> Vec<String> {
+        let mut texts: Vec<_> = self.cookie.iter().cloned().collect();
+        let meta = self.session.as_ref().map(|session| session.record.meta());
+        if let Some(user) = meta.and_then(|meta| meta.user.as_ref()) {
+            texts.extend([user.decoded_name(), user.handle.as_str().to_owned()]);
+        }
+        texts
     }
 
     pub(crate) fn is(done: bool) -> Self {
@@ -449,12 +437,12 @@ impl Ending {
             Found::Session(opened) => Self::opened(rules, *opened)?,
             Found::Retired(tombstone) => Self::at(Ended::Retired, rules, *tombstone)?,
             Found::Expired(session) => Self::at(Ended::Expired, rules, *session)?,
-            Found::Unreadable(error) => {
-                Self { reason: Some(thrown(error)), ..Self::of(Ended::Unreadable) }
-            }
+            Found::Unreadable(error) => Self { text: thrown(error), ..Self::of(Ended::Unreadable) },
             Found::Nobody => Self::of(Ended::Gone),
         };
-        ending.lost = lost.iter().map(|id| id.expose().to_owned()).collect();
+        for id in lost {
+            ending.spent.extend([id.expose().to_owned(), String::new(), "lost".to_owned()]);
+        }
         for Spent { session: Seen { id, record, .. }, is_listed } in spent {
             let text = text_of(&record);
             let listed = if is_listed { "listed" } else { "" };
@@ -518,7 +506,7 @@ fn line_of(told: Told) -> Option<String> {
         Told::Retired(id) => ["retired\n", id.expose()].concat(),
         Told::Failed(Stopped::Core(error)) => ["thrown\n", &thrown(error)].concat(),
         Told::Failed(Stopped::Host(number)) => ["failed\n", &decimal(number)].concat(),
-        Told::Failed(Stopped::Doubt(_) | Stopped::Misuse) => String::from("busy\n"),
+        Told::Failed(_) => String::from("busy\n"),
     })
 }
 

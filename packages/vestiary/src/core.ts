@@ -253,11 +253,8 @@ export class Core {
 		const data = isWithin
 			? text.slice(place, place + size)
 			: decoder.decode(new Uint8Array(memory.buffer, start, size));
-		const { openedUser: name = '', openedHandle: handle = '' } =
-			facts & Fact.Owned ? this.#bindings : {};
-		const user = facts & Fact.Owned ? { name, handle } : undefined;
-		const own = facts & Fact.Cookie ? this.#bindings.openedCookie : undefined;
-		return { id, text, at: now, data, user, own, facts };
+		const others = facts ? this.#bindings.opened : [];
+		return { id, text, at: now, data, facts, ...othersOf(facts, others) };
 	}
 
 	/** Whether a table has a session under this ID; undefined if that cannot be said without waiting. */
@@ -340,6 +337,13 @@ export class Core {
 		this.#see();
 		return decoder.decode(this.#output.subarray(0, length));
 	}
+}
+
+/** What a session has of its own beside ID and data: bits of `Fact`, and the texts that they announce, in order. */
+export function othersOf(facts: number, texts: string[]): Pick<Opened, 'own' | 'user'> {
+	const own = facts & Fact.Cookie ? texts.shift() : undefined;
+	const [name = '', handle = ''] = texts;
+	return { own, user: facts & Fact.Owned ? { name, handle } : undefined };
 }
 
 /** Cores that have a part in linear memory, 66 KB each; the least recently used one first. */

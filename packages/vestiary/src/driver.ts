@@ -136,8 +136,7 @@ export class Driver {
 		}
 		if (typeof reply === 'number') return answered(reply);
 		if (typeof reply === 'string') return answered(Answer.Text, reply);
-		if ('confirmed' in reply)
-			return answered(Answer.Confirmed, undefined, reply.confirmed);
+		if ('confirmed' in reply) return answered(Answer.Confirmed, undefined, reply.confirmed);
 		if ('time' in reply) return answered(Answer.Time, undefined, reply.time);
 		return answered(Answer.Two, reply.record, reply.list ? 0 : 1, reply.list?.text);
 	}

@@ -1,9 +1,17 @@
 import type { Recent } from './bounded.js';
 import type { Columns } from './columns.js';
-import type { Core, Given, Opened, OwnCookie, Stored, User } from './core.js';
+import {
+	othersOf,
+	type Core,
+	type Given,
+	type Opened,
+	type OwnCookie,
+	type Stored,
+	type User
+} from './core.js';
 import { Driver, type Application, type Compute, type DriverOptions } from './driver.js';
 import { errorOf, StoreError, type VestiaryError } from './errors.js';
-import { constant, Constant, Ended, Fact, Task, type Running } from './generated/vestiary.js';
+import { constant, Constant, Ended, Task, type Running } from './generated/vestiary.js';
 import { tableOf } from './memory-store.js';
 import type { SessionEvent, Store } from './types.js';
 
@@ -107,8 +115,7 @@ export class Records {
 		const running = this.#core.begin(Task.Open, { id: ids.join('\n') });
 		return this.#driver.run(running, 'read', { tell }, () => ({
 			found: foundOf(running),
-			lost: running.lost,
-			spent: spentOf(running.spent)
+			...spentOf(running.spent)
 		}));
 	}
 
@@ -317,11 +324,8 @@ function textOf(running: Running): string {
 
 function openedOf(running: Running): Opened {
 	const { at, facts, texts } = running;
-	const [id = '', text = '', data = '', ...rest] = texts;
-	const own = facts & Fact.Cookie ? rest.shift() : undefined;
-	const [name = '', handle = ''] = rest;
-	const user = facts & Fact.Owned ? { name, handle } : undefined;
-	return { id, text, at, data, user, own, facts };
+	const [id = '', text = '', data = '', ...others] = texts;
+	return { id, text, at, data, facts, ...othersOf(facts, others) };
 }
 
 function foundOf(running: Running): Found {
@@ -333,17 +337,19 @@ function foundOf(running: Running): Found {
 		case Ended.Expired:
 			return { kind: 'expired', session: openedOf(running) };
 		case Ended.Unreadable:
-			return { kind: 'unreadable', error: errorOf(running.reason ?? '') };
+			return { kind: 'unreadable', error: errorOf(textOf(running)) };
 		default:
 			return { kind: 'nobody' };
 	}
 }
 
-function spentOf(texts: string[]): Spent[] {
-	const spent: Spent[] = [];
+/** Three texts for each: an ID, the text of a record, and what it is. */
+function spentOf(texts: string[]): { lost: string[]; spent: Spent[] } {
+	const [lost, spent]: [string[], Spent[]] = [[], []];
 	for (let at = 0; at < texts.length; at += 3) {
-		const [id = '', text = '', listed = ''] = texts.slice(at, at + 3);
-		spent.push({ id, text, isListed: listed !== '' });
+		const [id = '', text = '', kind = ''] = texts.slice(at, at + 3);
+		if (kind === 'lost') lost.push(id);
+		else spent.push({ id, text, isListed: kind === 'listed' });
 	}
-	return spent;
+	return { lost, spent };
 }

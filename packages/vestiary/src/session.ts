@@ -108,7 +108,7 @@ export class Session {
 	/** Those that the application may have changed; made when they are asked for. */
 	#cookie: SessionCookieOptions | undefined;
 	/** Why the session could not be read; it cannot be written then, either. */
-	#failure: StoreError | DataError | undefined;
+	#failure: VestiaryError | undefined;
 	/**
 	 * The visitor's ID is out of use, or the session was ended meanwhile: a cookie could overwrite a newer
 	 * one. The record, if there is one, leads a logout to the session.
@@ -817,7 +817,7 @@ export class Session {
 	}
 
 	/** Of a session that could not be read nothing is overwritten: neither record nor cookie. */
-	#refuse(operation: Operation, failure: StoreError | DataError): void {
+	#refuse(operation: Operation, failure: VestiaryError): void {
 		if (operation === Operation.Save || operation === Operation.Touch) throw failure;
 		if (operation === Operation.Destroy) {
 			this.#scope.send(null, this.#own);
