@@ -160,7 +160,8 @@ impl Core {
         elapsed: f64,
     ) -> Result<Step, String> {
         let entropy = self.input.first_chunk().unwrap_or(&[0; Pending::<()>::ENTROPY]);
-        running.answered(answer, text, list, number, now, elapsed, entropy)
+        let answer = running.answer(answer, text, list, number)?;
+        running.answered(answer, now, elapsed, entropy)
     }
 }
 

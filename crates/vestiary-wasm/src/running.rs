@@ -303,17 +303,15 @@ impl Running {
         self.pending.told().is_empty()
     }
 
-    pub(crate) fn answered(
+    /// The answer to an effect, of the parts in which JavaScript gives it.
+    pub(crate) fn answer(
         &mut self,
         answer: Answer,
         text: Option<String>,
         list: Option<String>,
         number: f64,
-        now: f64,
-        elapsed: f64,
-        entropy: &[u8; Pending::<()>::ENTROPY],
-    ) -> Result<Step, String> {
-        let answer = match answer {
+    ) -> Result<Answered, String> {
+        Ok(match answer {
             Answer::Begin => Answered::Begin,
             Answer::Done => Answered::Reply(Reply::Done),
             Answer::Conflict => Answered::Reply(Reply::Conflict),
@@ -335,7 +333,17 @@ impl Running {
                 Answered::NewId(NewId::Own(id))
             }
             Answer::Computed => Answered::Computed(self.computed.take().unwrap_or_default()),
-        };
+        })
+    }
+
+    /// Lets the operation go on.
+    pub(crate) fn answered(
+        &mut self,
+        answer: Answered,
+        now: f64,
+        elapsed: f64,
+        entropy: &[u8; Pending::<()>::ENTROPY],
+    ) -> Result<Step, String> {
         let elapsed = (elapsed * 1_000.0) as u64;
         self.asked = None;
         let effect = self.pending.poll(answer, millis(now), elapsed, entropy);

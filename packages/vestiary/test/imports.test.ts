@@ -7,7 +7,7 @@ import { expect, test } from 'vitest';
 const SRC = new URL('../src/', import.meta.url).pathname;
 
 /** Being rewritten: not covered yet. */
-const LATER = ['session.ts', 'find.ts', 'records.ts', 'users.ts'];
+const LATER = ['session.ts'];
 
 /** The modules that are written by hand, by their paths below `src`. */
 const modules = new Map(
