@@ -2,8 +2,8 @@
 //!
 //! Each operation is an `async fn` over a [`Host`](crate::protocol::Host), made of those of
 //! [`protocol`](crate::protocol). It asks the user's session list wherever that counts: a session that is not in it was
-//! revoked, whatever its record says. The Rust crates run these operations, and have no rule of their own about
-//! records and lists. The SvelteKit package runs those of [`protocol`](crate::protocol).
+//! revoked, whatever its record says. Both products run these operations, and have no rule of their own about
+//! records and lists.
 
 mod admission;
 mod identity;

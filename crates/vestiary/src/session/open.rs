@@ -288,3 +288,37 @@ fn unreadable<H: Host>(host: &mut H, error: Error) -> Found {
     host.emit(Event::Unreadable { code: error.code() });
     if error.may_be_read_elsewhere() { Found::Unreadable(error) } else { Found::Nobody }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        Options, OptionsInput, Ttl,
+        protocol::{Answered, Asked, Effect, Pending, Question, Reply},
+    };
+
+    #[test]
+    fn a_session_whose_id_hints_at_no_list_is_opened_without_a_pause() {
+        let rules = Rules {
+            options: Arc::new(Options::new(OptionsInput::default()).unwrap()),
+            keys: None,
+            seals: None,
+            atomic: true,
+            migrates: false,
+            resends: true,
+            default_ttl: Ttl::Infinite,
+        };
+        let id = SessionId::from_entropy(&[3; 24]);
+        let mut opening = Pending::new(async move |mut host| open(&mut host, &rules, &[id]).await);
+        let mut poll = |answer, elapsed| {
+            opening.poll(answer, UnixMillis(1), elapsed, &[7; Pending::<()>::ENTROPY])
+        };
+        let asked = poll(Answered::Begin, 0);
+        assert!(matches!(asked, Effect::Call(Asked { kind: Question::Read, .. })), "{asked:?}");
+        let text = r#"{"v":"AAAAAAAAAAAAAAAA","cookie":{},"data":{},"meta":{"user":"ada","handle":"AQEBAQEBAQEBAQEB"}}"#;
+        let asked = poll(Answered::Reply(Reply::Text(text.into())), 400_000);
+        assert!(matches!(asked, Effect::Call(Asked { kind: Question::Read, .. })), "{asked:?}");
+    }
+}
