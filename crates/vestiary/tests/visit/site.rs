@@ -26,6 +26,8 @@ pub(crate) struct Site {
     pub(crate) leaves_at: Option<Question>,
     /// Another handle has the cookie.
     pub(crate) taken: bool,
+    /// The last operation has reserved the cookie.
+    pub(crate) reserved: bool,
     /// How the store answers questions of a kind that it does not do.
     pub(crate) fails: Option<(Question, Answered)>,
     /// The questions to the store, and their purposes.
@@ -40,6 +42,7 @@ pub(crate) struct Site {
 }
 
 /// An operation of an application.
+#[derive(Debug)]
 pub(crate) enum Act {
     Open(Cookies),
     Save(Changes),
@@ -69,6 +72,7 @@ impl Site {
             left: false,
             leaves_at: None,
             taken: false,
+            reserved: false,
             fails: None,
             asked: Vec::new(),
             events: Vec::new(),
@@ -131,7 +135,7 @@ impl Site {
         let (rules, shared) = (Arc::clone(&self.rules), Rc::clone(&facts));
         let pending = Pending::new(async move |post| run(post, shared, rules, before, act).await);
         let (after, done, spent) = self.drive(pending, &facts);
-        *visit = after;
+        (*visit, self.reserved) = (after, facts.reserved.get());
         for spent in spent {
             let rules = Arc::clone(&self.rules);
             let tidying = Pending::new(async move |mut post| {
@@ -156,8 +160,13 @@ impl Site {
 
     /// This process revokes the session of the visit.
     pub(crate) fn revokes(&mut self, visit: &mut Visit, by_itself: bool) {
-        self.retired.extend(visit.session().map(|session| session.id.clone()));
-        visit.revoked(&mut self.page(), by_itself);
+        let (facts, mut seen) = (Rc::new(Facts::default()), visit.clone());
+        let shared = Rc::clone(&facts);
+        let revoking = Pending::new(async move |post| {
+            seen.revoked(&mut Page::new(post, shared), by_itself);
+            Ok(seen)
+        });
+        *visit = self.drive(revoking, &facts);
     }
 
     fn page(&self) -> Page {
