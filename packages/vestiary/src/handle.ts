@@ -2,11 +2,12 @@ import type { RequestEvent } from '@sveltejs/kit';
 
 import { StoreError } from './errors.js';
 import { hint, hintForUse } from './hints.js';
+import { FINISH, OPEN } from './inside.js';
 import { MemoryStore } from './memory-store.js';
 import { within } from './open-sessions.js';
 import { building, developing, refusePromise, runtimeOf, type Runtime } from './runtime.js';
 import { Scope, slots, partial } from './scope.js';
-import { finish, hasVisitor, open } from './session.js';
+import { hasVisitor, Session } from './session.js';
 import { markSubRequests, pageOf, unmark } from './sub-request.js';
 import type { SveltekitSessionConfig } from './types.js';
 import { checkOrder, Watch, watchPrerendered } from './watch.js';
@@ -73,7 +74,7 @@ export function sveltekitSessionHandle(
 		// No cookie of a sub-request reaches the browser once the response of its page has left.
 		if (page) scope.left = true;
 		// Most requests wait for nothing.
-		const opening = open(scope);
+		const opening = Session[OPEN](scope);
 		const session = opening instanceof Promise ? await opening : opening;
 		slots(event)[runtime.slot] = session;
 		if (building) watchPrerendered(event, session);
@@ -116,7 +117,7 @@ async function respondWithin(
 		return await resolve(event);
 	} finally {
 		// The page waits for this request no more, so this one stores what it has changed.
-		if (page.left) await finish(page);
+		if (page.left) await Session[FINISH](page);
 	}
 }
 
@@ -127,7 +128,7 @@ async function respondWithin(
 function finishAll(scope: Scope): Promise<void> | undefined {
 	scope.finished = true;
 	if (scope.isUsed) return finishUsed(scope);
-	const finishing = finish(scope);
+	const finishing = Session[FINISH](scope);
 	return finishing ? finishing.finally(async () => leave(scope)) : leave(scope);
 }
 
@@ -136,7 +137,7 @@ async function finishUsed(scope: Scope): Promise<void> {
 	const { operations } = scope;
 	await operations.settled();
 	try {
-		await finish(scope);
+		await Session[FINISH](scope);
 		await operations.settled();
 	} finally {
 		await leave(scope);

@@ -4,11 +4,11 @@ import type { OwnCookie } from './core.js';
 import { ConfigError, ResponseSentError, VestiaryError } from './errors.js';
 import { cacheControl, vary } from './generated/vestiary.js';
 import { hint, hintForEvent } from './hints.js';
+import { STORED_ID, type Inside } from './inside.js';
 import type { OwnRequest } from './open-sessions.js';
 import { Operations } from './operations.js';
 import { cookieWith } from './own-cookie.js';
 import { developing, type Runtime } from './runtime.js';
-import { storedId, type Session } from './session.js';
 import type { SessionEvent } from './types.js';
 
 /** What is to become of the cookie in this response: a value, or null to remove it. */
@@ -49,7 +49,7 @@ export class Scope {
 	/** The handle will finish this request, and put the cookie on the response if SvelteKit did not. */
 	readonly finishes: boolean;
 	/** The session that `event.locals.session` is, or would be. */
-	session: Session | undefined;
+	session: Inside | undefined;
 	/** The browser sent a cookie of our name, or was sent one in this request. */
 	cookieOut = false;
 	/** No cookie can reach the browser any more: the head of the response has left, or there is none. */
@@ -186,7 +186,7 @@ export class Scope {
 
 	/** Whether the browser has a cookie of this request's session, or will be sent one. */
 	get hasCookie(): boolean {
-		return this.#sent !== undefined || (this.session && storedId(this.session)) !== undefined;
+		return this.#sent !== undefined || this.session?.[STORED_ID] !== undefined;
 	}
 
 	/**

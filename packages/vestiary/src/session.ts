@@ -23,6 +23,7 @@ import {
 	StoreStep
 } from './generated/vestiary.js';
 import { watch, type OwnRequest } from './open-sessions.js';
+import { FINISH, HANDLE, HAS_UNSAVED_COOKIE, OPEN, STORED_ID } from './inside.js';
 import { checkLoginOptions, type LoginOptions } from './login-options.js';
 import { unwritten, type Application, type Compute } from './driver.js';
 import { jsonOf } from './json.js';
@@ -48,36 +49,6 @@ declare global {
 		}
 	}
 }
-
-/**
- * Opens the session of a request.
- * @internal
- */
-export let open: (scope: Scope) => Session | Promise<Session>;
-
-/**
- * Does what is left to do when the response is ready. Undefined if there is nothing.
- * @internal
- */
-export let finish: (scope: Scope) => Promise<void> | undefined;
-
-/**
- * The ID of a session that is stored.
- * @internal
- */
-export let storedId: (session: Session) => string | undefined;
-
-/**
- * Whether something was assigned to the cookie of a session that is not stored.
- * @internal
- */
-export let hasUnsavedCookie: (session: Session) => boolean;
-
-/**
- * What the list of its user's sessions calls a session.
- * @internal
- */
-export let handleOf: (session: Session) => string | undefined;
 
 /** The application's function of an update. */
 type Change = (data: SessionData) => SessionData | undefined | Promise<SessionData | undefined>;
@@ -135,7 +106,7 @@ export class Session {
 		event: SessionRequest,
 		options: SveltekitSessionConfig
 	): Promise<Session> {
-		return open(new Scope(whole(event), runtimeOf(options), false));
+		return Session[OPEN](new Scope(whole(event), runtimeOf(options), false));
 	}
 
 	/** Session ID. */
@@ -414,33 +385,56 @@ export class Session {
 		return session;
 	}
 
-	static {
-		open = (scope) => {
-			const session = Session.#in(scope);
-			if (!hasVisitor(scope.event)) return session;
-			const ids = scope.runtime.core.readCookies(scope.cookieHeader);
-			scope.cookieOut = ids !== undefined && (!scope.outer || ids.length > 0);
-			scope.received = ids ?? [];
-			const [id] = ids ?? [];
-			const { records } = scope.runtime;
-			const opened =
-				id !== undefined && ids?.length === 1
-					? records.openHere(id, scope.began)
-					: undefined;
-			if (opened) session.#become(opened);
-			else if (ids?.length) return session.#find(ids);
-			else if (ids) scope.tell({ type: 'rejected' });
-			return session.#didAtOnce(Operation.Open) ? session : session.#opened();
-		};
-		finish = (scope) => {
-			const { session } = scope;
-			if (!session || !hasVisitor(scope.event)) return undefined;
-			if (!scope.refreshed && session.#didAtOnce(Operation.Finish)) return undefined;
-			return session.#finished();
-		};
-		storedId = (session) => (session.#stage === Stage.Stored ? session.#id : undefined);
-		hasUnsavedCookie = (session) => session.#wanted() !== session.#own;
-		handleOf = (session) => session.#current().#owner?.handle;
+	/**
+	 * Opens the session of a request.
+	 * @internal
+	 */
+	static [OPEN](scope: Scope): Session | Promise<Session> {
+		const session = Session.#in(scope);
+		if (!hasVisitor(scope.event)) return session;
+		const ids = scope.runtime.core.readCookies(scope.cookieHeader);
+		scope.cookieOut = ids !== undefined && (!scope.outer || ids.length > 0);
+		scope.received = ids ?? [];
+		const [id] = ids ?? [];
+		const { records } = scope.runtime;
+		const opened =
+			id !== undefined && ids?.length === 1 ? records.openHere(id, scope.began) : undefined;
+		if (opened) session.#become(opened);
+		else if (ids?.length) return session.#find(ids);
+		else if (ids) scope.tell({ type: 'rejected' });
+		return session.#didAtOnce(Operation.Open) ? session : session.#opened();
+	}
+
+	/**
+	 * Does what is left to do when the response is ready. Undefined if there is nothing.
+	 * @internal
+	 */
+	static [FINISH](scope: Scope): Promise<void> | undefined {
+		const { session } = scope;
+		if (!(session instanceof Session) || !hasVisitor(scope.event)) return undefined;
+		if (!scope.refreshed && session.#didAtOnce(Operation.Finish)) return undefined;
+		return session.#finished();
+	}
+
+	/** @internal */
+	get [STORED_ID](): string | undefined {
+		return this.#stage === Stage.Stored ? this.#id : undefined;
+	}
+
+	/**
+	 * Whether something was assigned to the cookie of a session that is not stored.
+	 * @internal
+	 */
+	get [HAS_UNSAVED_COOKIE](): boolean {
+		return this.#wanted() !== this.#own;
+	}
+
+	/**
+	 * What the list of its user's sessions calls it.
+	 * @internal
+	 */
+	get [HANDLE](): string | undefined {
+		return this.#current().#owner?.handle;
 	}
 
 	/** Runs an operation of the application on the visitor's session, after those that it called before. */

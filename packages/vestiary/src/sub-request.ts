@@ -1,8 +1,8 @@
 import type { RequestEvent } from '@sveltejs/kit';
 
+import { STORED_ID } from './inside.js';
 import type { Runtime } from './runtime.js';
 import { partial, type Scope } from './scope.js';
-import { storedId } from './session.js';
 
 /**
  * The requests that `event.fetch` has made, and the pages that they are a part of: of each application one. SvelteKit
@@ -90,7 +90,7 @@ export function pageOf(event: RequestEvent, runtime: Runtime): Scope | undefined
 
 /** Lets a sub-request find its page by the session's ID, until the response of the page leaves. */
 function register(scope: Scope): void {
-	const id = scope.session && storedId(scope.session);
+	const id = scope.session?.[STORED_ID];
 	if (scope.left || id === undefined) return;
 	const pages = pagesOf(scope.runtime);
 	pages.set(id, (pages.get(id) ?? new Set()).add(scope));

@@ -1,7 +1,8 @@
 import { ownRequest, revokeOpen } from './open-sessions.js';
 import { runtimeOf, userKey, type Runtime } from './runtime.js';
 import { ConfigError } from './errors.js';
-import { checkUser, handleOf, Session } from './session.js';
+import { HANDLE } from './inside.js';
+import { checkUser, Session } from './session.js';
 import type { SveltekitSessionConfig } from './types.js';
 
 /** One of a user's sessions, as it may be shown to the user. */
@@ -83,7 +84,7 @@ function sessionsOf({ records, store, options }: Runtime, userId: string): UserS
 	return {
 		list: async (current) => {
 			if ((current ?? undefined) !== undefined) checkSession('list', current);
-			const handle = current && handleOf(current);
+			const handle = current?.[HANDLE];
 			return (await records.list(userId)).map(({ handle: one, created, seen, label }) => ({
 				handle: one,
 				created: new Date(created),
@@ -103,7 +104,7 @@ function sessionsOf({ records, store, options }: Runtime, userId: string): UserS
 		},
 		revokeOthers: async (current) => {
 			checkSession('revokeOthers', current);
-			await end(handleOf(current));
+			await end(current[HANDLE]);
 		},
 		revokeAll: async () => end(undefined)
 	};
