@@ -14,6 +14,7 @@ mod constants;
 mod convert;
 mod cookie;
 mod decide;
+mod ending;
 mod memory;
 mod operations;
 mod options;

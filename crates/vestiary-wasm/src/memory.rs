@@ -15,9 +15,10 @@ use wasm_bindgen::prelude::*;
 
 use crate::{
     convert::{millis, thrown, ttl_of},
+    ending::{Ending, Fact},
     operations::Operation,
     options::Core,
-    running::{Answer, Ended, Ending, Fact, Running},
+    running::{Answer, Ended, Running},
 };
 
 /// Records in memory.
@@ -29,7 +30,7 @@ pub struct MemoryTable(vestiary::MemoryTable);
 impl Core {
     /// Opens the session of the ID of `length` bytes in the input, without waiting, from a table whose keys have this
     /// prefix. Returns bits of `Fact`, or -1 if there is no session, or anything is to be done or told about it: then
-    /// `openSession` does so. `looked` says where the record is.
+    /// `Task::Open` does so. `looked` says where the record is.
     #[wasm_bindgen(js_name = openHere)]
     pub fn open_here(
         &mut self,

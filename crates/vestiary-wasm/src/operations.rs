@@ -11,8 +11,9 @@ use wasm_bindgen::prelude::*;
 
 use crate::{
     convert::{millis, session_id, thrown, ttl_of},
+    ending::Ending,
     options::Core,
-    running::{Answer, Ended, Ending, Running, Step},
+    running::{Answer, Ended, Running, Step},
 };
 
 /// The kind of an operation. What each is given, by the names of the arguments of `begin`, stands beside it; `session` is

@@ -5,7 +5,7 @@ use alloc::{borrow::ToOwned as _, boxed::Box, string::String, sync::Arc};
 use vestiary::{CookieOptions, CookieOverrides, Error, Options, OptionsText, protocol::Rules};
 use wasm_bindgen::prelude::*;
 
-use crate::{convert::thrown, running::Ending};
+use crate::{convert::thrown, ending::Ending};
 
 /// Bytes of the input buffer: more than Node's default limit for all headers of a request, and what a record may
 /// have that is written.
