@@ -244,7 +244,7 @@ impl Sessions {
     /// [`SessionError::Unconfirmed`] as for [`Sessions::commit`]; others if the store failed.
     pub async fn touch(&self, stored: &Stored) -> Result<Option<Stored>, SessionError> {
         let mut host = StoreHost::new(self, StoreOperation::Touch);
-        let touching = session::touch(&mut host, &self.inner.rules, stored.into());
+        let touching = session::touch(&mut host, &self.inner.rules, stored.into(), false);
         Ok(self.traced(stored, touching.await)?.map(|touched| Stored::from(*touched)))
     }
 

@@ -36,7 +36,7 @@ pub enum Task {
     /// Changes a session (`session`): from `data` to `other`, or by a function if that is missing; `cookie` changes its own
     /// cookie attributes, `{}` to none.
     Save,
-    /// Gives a session (`session`) its full lifetime again.
+    /// Gives a session (`session`) its full lifetime again; without a question about its user's list if `number` is 1.
     Touch,
     /// Ends a session (`session`). `Done` if the store can say whether replicas know it: then `at` is 1 or 0.
     Destroy,
@@ -84,7 +84,7 @@ impl Core {
         let handle = handle.as_deref().and_then(Handle::parse);
         let name = user.unwrap_or_default();
         let data_text = data.unwrap_or_default();
-        let user = |handle: Option<Handle>| handle.map(|handle| UserRef::new(&name, handle));
+        let owner = handle.clone().map(|handle| UserRef::new(&name, handle));
         Ok(Running::new(
             Arc::clone(&self.rules),
             match task {
@@ -97,24 +97,22 @@ impl Core {
                 Task::IsCurrent => Operation::IsCurrent(session_id(id)?),
                 Task::Current => Operation::Current(session_id(id)?),
                 Task::NoteUse => Operation::NoteUse(seen(text)?),
-                Task::Create => Operation::Create {
-                    data: data_text,
-                    user: user(handle),
-                    cookie: cookie.flatten(),
-                },
+                Task::Create => {
+                    Operation::Create { data: data_text, user: owner, cookie: cookie.flatten() }
+                }
                 Task::Save => Operation::Save {
                     session: seen(text)?,
                     change: other
                         .map_or(Change::Rerun, |mine| Change::Merge { base: data_text, mine }),
                     cookie,
                 },
-                Task::Touch => Operation::Touch(seen(text)?),
+                Task::Touch => Operation::Touch(seen(text)?, number > 0.0),
                 Task::Destroy => Operation::Destroy(seen(text)?),
                 Task::Renew => Operation::Renew(seen(text)?),
                 Task::Supersede => Operation::Supersede {
                     session: seen(text)?,
                     data: data_text,
-                    user: user(handle),
+                    user: owner,
                     longest: ttl_of(number),
                 },
                 Task::Enter => Operation::Enter {
@@ -183,7 +181,7 @@ pub(crate) enum Operation {
         change: Change,
         cookie: Option<Option<CookieOverrides>>,
     },
-    Touch(Seen),
+    Touch(Seen, bool),
     Destroy(Seen),
     Renew(Seen),
     Supersede {
@@ -232,8 +230,9 @@ impl Operation {
                     Box::pin(session::save(host, rules, session, &change, cookie)).await?;
                 return Ending::written(rules, written);
             }
-            Self::Touch(session) => {
-                Box::pin(session::touch(host, rules, session)).await?.map(|seen| *seen)
+            Self::Touch(session, is_fresh) => {
+                let touched = Box::pin(session::touch(host, rules, session, is_fresh)).await?;
+                touched.map(|seen| *seen)
             }
             Self::Destroy(session) => {
                 let confirmed = Box::pin(session::destroy(host, rules, session)).await?;

@@ -22,7 +22,6 @@ use crate::{
 #[derive(Debug)]
 pub struct Running {
     pending: Pending<Ending>,
-    step: Step,
     asked: Option<Asked>,
     millis: f64,
     /// The data to compute on.
@@ -124,12 +123,6 @@ pub enum Ended {
 
 #[wasm_bindgen]
 impl Running {
-    /// The effect to bring about.
-    #[wasm_bindgen(getter)]
-    pub fn step(&self) -> Step {
-        self.step
-    }
-
     /// What the store is asked: the key, the text to store, and the write ID that the record must have, which is missing
     /// if it must have none. Of a computation, the text alone.
     #[wasm_bindgen(getter)]
@@ -142,22 +135,16 @@ impl Running {
         texts
     }
 
-    /// How long the text may stay, in milliseconds.
+    /// How long the text may stay, or a pause is to last, in milliseconds.
     #[wasm_bindgen(getter)]
     pub fn ttl(&self) -> f64 {
-        self.asked.as_ref().map_or(f64::INFINITY, |asked| ttl_number(asked.ttl))
+        self.asked.as_ref().map_or(self.millis, |asked| ttl_number(asked.ttl))
     }
 
     /// Whether the record belongs to a user.
     #[wasm_bindgen(getter)]
     pub fn owned(&self) -> bool {
         self.asked.as_ref().is_some_and(|asked| asked.owned)
-    }
-
-    /// Milliseconds to let pass.
-    #[wasm_bindgen(getter)]
-    pub fn millis(&self) -> f64 {
-        self.millis
     }
 
     /// How it ended.
@@ -239,7 +226,6 @@ impl Running {
             pending: Pending::new(async move |mut host: Post| {
                 operation.run(&mut host, &rules).await
             }),
-            step: Step::Finished,
             asked: None,
             millis: 0.0,
             data: String::new(),
@@ -306,7 +292,7 @@ impl Running {
         self.asked = None;
         let effect = self.pending.poll(answer, millis(now), elapsed, entropy);
         self.told.extend(self.pending.told().into_iter().filter_map(line_of));
-        self.step = match effect {
+        Ok(match effect {
             Effect::Call(asked) => {
                 let step = step_of(asked.kind);
                 self.asked = Some(asked);
@@ -337,8 +323,7 @@ impl Running {
                 }
                 Step::Finished
             }
-        };
-        Ok(self.step)
+        })
     }
 }
 

@@ -95,8 +95,8 @@ export class Driver {
 	): Promise<Step> {
 		switch (step) {
 			case Step.Sleep: {
-				const { millis } = running;
-				await new Promise((resolve) => setTimeout(resolve, millis));
+				const { ttl } = running;
+				await new Promise((resolve) => setTimeout(resolve, ttl));
 				return this.#core.answered(running, Answer.Slept);
 			}
 			case Step.NewId:

@@ -182,11 +182,13 @@ export class Records {
 	}
 
 	/**
-	 * Gives a session its full lifetime again.
+	 * Gives a session its full lifetime again. `refreshes` if this request has opened it a moment ago: then its user's list
+	 * need not be asked once more.
 	 * @returns The session under the ID that it has now; undefined if it was ended meanwhile
 	 */
-	async touch(session: Stored, tell: Tell): Promise<Opened | undefined> {
-		return this.#session(this.#core.begin(Task.Touch, { session }), 'touch', { tell });
+	async touch(session: Stored, refreshes: boolean, tell: Tell): Promise<Opened | undefined> {
+		const given = { session, number: refreshes ? 1 : 0 };
+		return this.#session(this.#core.begin(Task.Touch, given), 'touch', { tell });
 	}
 
 	/**

@@ -579,7 +579,7 @@ export class Session {
 		else if (facts & Fact.Stale) {
 			this.#scope.later(async () =>
 				this.#inTurn(async () => {
-					if (this.#record === opened) await this.#touch();
+					if (this.#record === opened) await this.#touch(true);
 				})
 			);
 		}
@@ -735,7 +735,7 @@ export class Session {
 			this.#inTurn(async () => {
 				// Unless it was written since, or ended.
 				if (!record || this.#record !== record) return;
-				await this.#touch();
+				await this.#touch(true);
 				if (this.#stage === Stage.Stored && this.#id !== record.id && !this.#scope.left)
 					this.#cookieStep(CookieStep.Set);
 			})
@@ -865,18 +865,18 @@ export class Session {
 			case StoreStep.Replace:
 				return this.#write(compute);
 			case StoreStep.Touch:
-				return this.#touch();
+				return this.#touch(false);
 			case StoreStep.Take:
 				this.#confirmed = this.#record && (await this.#remove(this.#record));
 				return true;
 		}
 	}
 
-	async #touch(): Promise<boolean> {
+	async #touch(refreshes: boolean): Promise<boolean> {
 		const { records } = this.#scope.runtime;
 		const record = this.#record;
 		if (!record) return true;
-		const touched = await records.touch(record, this.#application.tell);
+		const touched = await records.touch(record, refreshes, this.#application.tell);
 		if (!touched) {
 			this.#end();
 			return false;

@@ -107,12 +107,16 @@ pub async fn save<H: Host>(
 /// Gives a session its full lifetime again: its record another TTL, and other deadlines where it has some. `None` if the
 /// session was ended meanwhile.
 ///
+/// With `is_fresh`, this request has read the session and its user's list a moment ago, and the list is not asked once more
+/// for a TTL: if the session was revoked since, its record only lives longer, and is no session all the same.
+///
 /// # Errors
 /// As [`protocol::touch`].
 pub async fn touch<H: Host>(
     host: &mut H,
     rules: &Rules,
     session: Seen,
+    is_fresh: bool,
 ) -> Result<Option<Box<Seen>>, H::Error> {
     let (meta, timeouts, now) = (session.record.meta(), rules.options.timeouts(), host.now());
     // Deadlines stand in the record: to move them, it has to be written.
@@ -124,7 +128,7 @@ pub async fn touch<H: Host>(
         });
     }
     let id = session.id.clone();
-    let touched = if admit_write(host, rules, &session).await? {
+    let touched = if is_fresh || admit_write(host, rules, &session).await? {
         protocol::touch(host, rules, session).await?
     } else {
         None

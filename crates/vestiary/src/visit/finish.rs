@@ -92,7 +92,7 @@ async fn prolong<R: Request>(request: &mut R, rules: &Rules, visit: &mut Visit<F
         return false;
     }
     let session = session.clone();
-    match session::touch(host_for(request, Purpose::Touch), rules, session).await {
+    match session::touch(host_for(request, Purpose::Touch), rules, session, false).await {
         Ok(Some(session)) => {
             visit.moved(request, *session);
             return true;

@@ -236,7 +236,8 @@ async fn store_step<R: Request>(
         StoreStep::Touch => {
             if let Some(session) = visit.session().cloned() {
                 let host = host_for(request, Purpose::Touch);
-                let Some(touched) = Box::pin(session::touch(host, rules, session)).await? else {
+                let Some(touched) = Box::pin(session::touch(host, rules, session, false)).await?
+                else {
                     visit.gone(request.host());
                     return Ok(false);
                 };
