@@ -9,6 +9,7 @@ use crate::{
     Event, Outcome, SessionError, Sessions, Store as _, StoreError, StoreOperation,
     clock::{self, Stopwatch},
     sessions::fill,
+    store::all,
 };
 
 /// The function of an update: makes JSON text of the JSON text of a session's data.
@@ -102,32 +103,12 @@ impl Host for StoreHost<'_, '_> {
     }
 
     async fn call(&mut self, call: Call<'_>) -> Result<Reply, Failed<SessionError>> {
-        let store = &self.sessions.inner.store;
-        let answer = async {
-            Ok(match call {
-                Call::Read(key) => store.read(key).await?.map_or(Reply::Gone, Reply::Text),
-                Call::ReadTwo(key, list) => {
-                    let [text, list] = store.read_two(key, list).await;
-                    Reply::Two(text?, list.ok())
-                }
-                Call::Clock(key) => Reply::Time(store.now(key).await?),
-                Call::Confirm(key) => Reply::Confirmed(store.confirm(key).await?),
-                Call::Create { key, text, ttl, owned } => {
-                    let created = store.create(key, text, ttl, owned).await?;
-                    if created { Reply::Done } else { Reply::Conflict }
-                }
-                Call::Replace { key, expected, text, ttl } => {
-                    reply_of(store.replace(key, expected, text, ttl).await?)
-                }
-                Call::Touch { key, expected, ttl } => {
-                    reply_of(store.touch_if(key, expected, ttl).await?)
-                }
-                Call::Remove { key, expected } => reply_of(store.remove(key, expected).await?),
-            })
-        };
-        self.sessions.ask(self.operation, answer).await.map_err(|error| {
-            if error.is_refusal() { Failed::Refused(error) } else { Failed::Lost(error) }
-        })
+        ask(self.sessions, self.operation, call).await
+    }
+
+    async fn call_all(&mut self, calls: &[Call<'_>]) -> Vec<Result<Reply, Failed<SessionError>>> {
+        let (sessions, operation) = (self.sessions, self.operation);
+        all(calls.iter().map(|call| ask(sessions, operation, *call))).await
     }
 
     async fn sleep(&mut self, micros: u64) {
@@ -137,6 +118,40 @@ impl Host for StoreHost<'_, '_> {
     async fn compute(&mut self, data: &str) -> Result<String, SessionError> {
         self.compute.as_mut().map_or(Err(SessionError::Busy), |compute| compute(data))
     }
+}
+
+/// Asks the store.
+async fn ask(
+    sessions: &Sessions,
+    operation: StoreOperation,
+    call: Call<'_>,
+) -> Result<Reply, Failed<SessionError>> {
+    let store = &sessions.inner.store;
+    let answer = async {
+        Ok(match call {
+            Call::Read(key) => store.read(key).await?.map_or(Reply::Gone, Reply::Text),
+            Call::ReadTwo(key, list) => {
+                let [text, list] = store.read_two(key, list).await;
+                Reply::Two(text?, list.ok())
+            }
+            Call::Clock(key) => Reply::Time(store.now(key).await?),
+            Call::Confirm(key) => Reply::Confirmed(store.confirm(key).await?),
+            Call::Create { key, text, ttl, owned } => {
+                let created = store.create(key, text, ttl, owned).await?;
+                if created { Reply::Done } else { Reply::Conflict }
+            }
+            Call::Replace { key, expected, text, ttl } => {
+                reply_of(store.replace(key, expected, text, ttl).await?)
+            }
+            Call::Touch { key, expected, ttl } => {
+                reply_of(store.touch_if(key, expected, ttl).await?)
+            }
+            Call::Remove { key, expected } => reply_of(store.remove(key, expected).await?),
+        })
+    };
+    sessions.ask(operation, answer).await.map_err(|error| {
+        if error.is_refusal() { Failed::Refused(error) } else { Failed::Lost(error) }
+    })
 }
 
 fn reply_of(outcome: Outcome) -> Reply {

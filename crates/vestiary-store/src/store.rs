@@ -175,6 +175,25 @@ pub(crate) async fn both<T>(
     .await
 }
 
+/// Waits for several answers at the same time. They have the order of the questions.
+pub(crate) async fn all<F: Future>(questions: impl Iterator<Item = F>) -> Vec<F::Output> {
+    let mut asked: Vec<_> = questions.map(|question| (Some(Box::pin(question)), None)).collect();
+    poll_fn(|context| {
+        for (question, answer) in &mut asked {
+            if let Some(waiting) = question
+                && let Poll::Ready(ready) = waiting.as_mut().poll(context)
+            {
+                (*question, *answer) = (None, Some(ready));
+            }
+        }
+        if asked.iter().any(|(question, _)| question.is_some()) {
+            return Poll::Pending;
+        }
+        Poll::Ready(asked.drain(..).filter_map(|(_, answer)| answer).collect())
+    })
+    .await
+}
+
 /// A store that can be looked through: for operators, not for requests.
 pub trait Scan: Store {
     /// Some of the records, beginning at `from` (`None`: at the beginning). A record that is there from the

@@ -126,8 +126,9 @@ impl UserList {
         user.ok_or(SessionError::LoginOutdated)
     }
 
-    /// The core's view of a login.
-    fn join<'a>(&'a self, login: &'a Login) -> Join<'a> {
+    /// A login, as the core's operation [`session::log_in`] takes it.
+    #[must_use]
+    pub fn join<'a>(&'a self, login: &'a Login) -> Join<'a> {
         Join {
             name: &self.name,
             label: login.label.as_deref(),

@@ -15,14 +15,12 @@ use std::{
 use async_lock::{Mutex, MutexGuard};
 use http::{HeaderMap, HeaderValue, header};
 use vestiary::{
-    UnixMillis, UserRef,
+    UnixMillis,
     protocol::Seen,
     session::tidy,
     visit::{self, Purpose, Request as _, View},
 };
-use vestiary_store::{
-    Event, Login, OnStoreError, RequestId, RevokedBy, SessionError, Sessions, Stored,
-};
+use vestiary_store::{Event, Login, OnStoreError, RequestId, RevokedBy, SessionError, Sessions};
 
 use crate::contents::Contents;
 
@@ -251,69 +249,23 @@ impl Visit {
         data: &str,
         login: Login,
     ) -> Result<(), SessionError> {
-        if self.left.load(Ordering::Relaxed) {
-            return Err(SessionError::ResponseSent);
-        }
-        self.take_cookie(state.session().map(|session| &session.id)).await?;
-        let logged_in = self.log_in(state, user, data, login).await;
-        logged_in.inspect_err(|_| self.release_cookie())
-    }
-
-    async fn log_in(
-        &self,
-        state: &mut State,
-        user: &str,
-        data: &str,
-        login: Login,
-    ) -> Result<(), SessionError> {
         let login = Login { proven: login.proven.or(Some(self.began)), ..login };
         let list = self.sessions.of(user).by(self.request);
-        let owner = list.admit(&login).await?;
         let seen = self.sessions.revocations();
-        let handle = owner.handle.clone();
-        let stored = match self.rotate(state, data, owner).await {
-            Ok(stored) => stored,
-            Err(error) => {
-                // Its record was not stored, or nobody has its ID: it has no place on the list.
-                if let Err(error) = list.revoke(&handle).await {
-                    self.sessions.tell(Event::StoreFailed { code: error.code() });
-                }
-                return Err(error);
-            }
-        };
-        state.seen = seen;
         let (mut asking, rules) = (self.asking(), self.sessions.rules());
-        let session = Seen::from(&stored);
-        let begun = visit::logged_in(&mut asking, rules, &mut state.visit, session).await;
+        // In a box, so that the future of each handler is not as large as all that can happen here.
+        let join = list.join(&login);
+        let logging_in = visit::log_in(&mut asking, rules, &mut state.visit, &join, data);
+        let logged_in = match Box::pin(logging_in).await {
+            Ok(true) => {
+                state.seen = seen;
+                Ok(())
+            }
+            Ok(false) => Err(SessionError::LoginOutdated),
+            Err(error) => Err(error),
+        };
         state.settle();
-        begun
-    }
-
-    async fn rotate(
-        &self,
-        state: &State,
-        data: &str,
-        owner: UserRef,
-    ) -> Result<Stored, SessionError> {
-        let old = state.session().cloned().map(Stored::from);
-        let next = match &old {
-            None => None,
-            Some(old) => self.sessions.supersede(old, data, Some(owner.clone())).await?,
-        };
-        let stored = if let Some(stored) = next {
-            stored
-        } else {
-            let stored = self.sessions.create(data, Some(owner)).await?;
-            self.sessions.tell(Event::Created);
-            stored
-        };
-        // Who was logged in before is not any more.
-        if let Some(old) = &old
-            && let (Some(user), Some(handle)) = (old.user(), old.handle())
-        {
-            self.sessions.of(&user).revoke(handle).await?;
-        }
-        Ok(stored)
+        logged_in
     }
 }
 

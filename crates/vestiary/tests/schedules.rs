@@ -26,6 +26,8 @@ mod checks;
 mod faults;
 #[path = "schedules/lists.rs"]
 mod lists;
+#[path = "schedules/logins.rs"]
+mod logins;
 #[path = "schedules/operations.rs"]
 mod operations;
 #[path = "schedules/play.rs"]

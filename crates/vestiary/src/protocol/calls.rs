@@ -1,6 +1,7 @@
 use alloc::{
     borrow::{Cow, ToOwned as _},
     string::String,
+    vec::Vec,
 };
 
 use super::{
@@ -77,6 +78,42 @@ impl<'h, H: Host> Calls<'h, H> {
         let reply = self.host.call(query.call(&key, &text)).await;
         self.took = self.host.elapsed().saturating_sub(began);
         self.heard(place, &key, query, reply)
+    }
+
+    /// Asks the store for several things at the same time, first of all. A reply that is lost ([`Answer::Unknown`]) says
+    /// nothing of the other keys: each is asked about again by itself. If all are lost, they count as one loss in a row.
+    pub(crate) async fn ask_all(
+        &mut self,
+        asked: &[(Place<'_>, Query<'_>)],
+    ) -> Result<Vec<Result<Answer, H::Error>>, H::Error> {
+        self.at = self.host.now();
+        let mut texts = Vec::with_capacity(asked.len());
+        for (place, query) in asked {
+            texts.push(self.prepared(*place, query)?);
+        }
+        let calls: Vec<_> = asked
+            .iter()
+            .zip(&texts)
+            .map(|((_, query), (key, text))| query.call(key, text))
+            .collect();
+        let began = self.host.elapsed();
+        let replies = self.host.call_all(&calls).await;
+        self.took = self.host.elapsed().saturating_sub(began);
+        let mut answers = Vec::with_capacity(asked.len());
+        let mut is_down = true;
+        for ((&(place, query), (key, _)), reply) in asked.iter().zip(&texts).zip(replies) {
+            (self.is_lost, self.lost_writes) = (false, 0);
+            answers.push(self.heard(place, key, query, reply));
+            is_down &= self.is_lost;
+        }
+        (self.is_lost, self.lost_writes, self.failure) = (is_down, 0, None);
+        Ok(answers)
+    }
+
+    /// Reads a text, in an operation that does not read again.
+    pub(crate) async fn look(&mut self, place: Place<'_>) -> Result<Option<String>, H::Error> {
+        let answer = self.ask(place, Query::Read).await?;
+        self.text(answer)
     }
 
     /// The text of an answer to a reading, in an operation that does not read again.

@@ -72,6 +72,16 @@ pub enum Fault {
     ForgetsEnd,
     /// The use of a session that was ended puts it into the list again.
     SeenRelists,
+    /// A login whose list another request has written meanwhile writes over it.
+    LoginOverwritesList,
+    /// A login whose list another request has written meanwhile does not look whether all sessions were ended.
+    LoginSkipsEnd,
+    /// A login whose write of the list was lost is done.
+    LoginTrustsLostList,
+    /// A login that failed leaves its entry in the list.
+    LoginLeavesEntry,
+    /// A login does not write the list.
+    LoginUnlisted,
 }
 
 #[cfg(all(feature = "seeded-faults", any(target_family = "wasm", not(debug_assertions))))]

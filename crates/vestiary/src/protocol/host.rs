@@ -1,4 +1,4 @@
-use alloc::{borrow::Cow, string::String, sync::Arc};
+use alloc::{borrow::Cow, string::String, sync::Arc, vec::Vec};
 
 use super::{Lifetime, Seen, calls::Place};
 use crate::{
@@ -63,6 +63,18 @@ pub trait Host {
 
     /// Asks the store for one atomic operation on one key.
     async fn call(&mut self, call: Call<'_>) -> Result<Reply, Failed<Self::Error>>;
+
+    /// Asks the store for several atomic operations at the same time, each on a key of its own or none of which writes
+    /// where another one does. The answers have the order of the calls.
+    ///
+    /// Default: one after the other.
+    async fn call_all(&mut self, calls: &[Call<'_>]) -> Vec<Result<Reply, Failed<Self::Error>>> {
+        let mut replies = Vec::with_capacity(calls.len());
+        for call in calls {
+            replies.push(self.call(*call).await);
+        }
+        replies
+    }
 
     /// Lets so many microseconds pass.
     async fn sleep(&mut self, micros: u64);

@@ -33,19 +33,20 @@ mod touch;
 mod users;
 
 pub(crate) use calls::{Answer, Body, Calls, Place, Query, write_id};
-pub(crate) use change_list::change_list_by;
 pub use change_list::{Changed, change_list};
+pub(crate) use change_list::{Draft, change_list_by};
 pub use commit::{Change, Seen, Written, commit};
 pub use destroy::destroy;
 #[cfg(not(feature = "seeded-faults"))]
-use fault::Fault;
+pub(crate) use fault::Fault;
 #[cfg(feature = "seeded-faults")]
 #[doc(hidden)]
 pub use fault::Fault;
+pub(crate) use fault::seeded;
 pub use host::{Call, Doubt, Failed, Host, NewId, Reply, Rules};
 pub use pending::{Answered, Asked, Effect, Pending, Post, Question, Stopped, Told};
 pub use proof::{OwnEnd, Proof};
-pub(crate) use rotate::IDS;
+pub(crate) use rotate::{Ended, IDS, Retiring, retire};
 pub use rotate::{Moved, Reason, rotate};
 pub use touch::touch;
 pub use users::{Lifetime, UserChange, UserSession, UserSessions};
@@ -67,8 +68,8 @@ const TRUSTED: u64 = REMEMBERED - 60_000;
 
 /// Whether the absence of a record that was read at `read_at` proves that its session was ended. Later, a
 /// tombstone may have expired.
-fn is_proof(read_at: UnixMillis, now: UnixMillis) -> bool {
-    now.since(read_at) < TRUSTED || fault::seeded(Fault::ProofNeverAges)
+pub(crate) fn is_proof(read_at: UnixMillis, now: UnixMillis) -> bool {
+    now.since(read_at) < TRUSTED || seeded(Fault::ProofNeverAges)
 }
 
 /// What is written beside the data.

@@ -73,7 +73,7 @@ impl<T: core::fmt::Debug> Driven<T> {
 
     /// The next effect but pauses and new IDs.
     pub(super) fn effect(&mut self, answer: Answered) -> Effect<T> {
-        match self.pending.poll(answer, self.now, 0, &[self.mark; 64]) {
+        match self.pending.poll(answer, self.now, 0, &[self.mark; Pending::<()>::ENTROPY]) {
             Effect::Sleep(_) => self.effect(Answered::Slept),
             Effect::NewId => {
                 self.new_id += 1;
@@ -93,7 +93,8 @@ impl<T: core::fmt::Debug> Driven<T> {
 
     /// The same after an answer that took longer than a client needs to lose its connection and to send again.
     pub(super) fn slow(&mut self, answer: Answered) {
-        let effect = self.pending.poll(answer, self.now, 30_000, &[self.mark; 64]);
+        let effect =
+            self.pending.poll(answer, self.now, 30_000, &[self.mark; Pending::<()>::ENTROPY]);
         let Effect::Call(asked) = effect else { panic!("{effect:?}") };
         assert_eq!(asked.kind, Question::Read);
     }

@@ -74,6 +74,11 @@ pub enum UserChange {
     Seen(Handle),
     /// One of them ends.
     Remove(Handle),
+    /// A login replaces one of them. It is shown no more, and known for a while yet: a request that meets it before its
+    /// record is a tombstone must not take it for revoked, and begin a session that takes the login's place.
+    Leave(Handle),
+    /// That login has failed.
+    Stay(Handle),
     /// All of them end but one.
     End {
         /// That one.
@@ -236,7 +241,7 @@ impl UserSessions {
                 self.sessions.push(session);
                 self.evict();
             }
-            UserChange::Seen(handle) => {
+            UserChange::Seen(handle) | UserChange::Stay(handle) => {
                 let place = self.sessions.iter().position(|session| session.handle == *handle);
                 let Some(place) = place else {
                     if seeded(Fault::SeenRelists) {
@@ -252,11 +257,25 @@ impl UserSessions {
                     }
                     return false;
                 };
+                let was_replaced = |session: &UserSession| {
+                    session.handle == *handle && session.until < session.seen
+                };
+                if matches!(change, UserChange::Seen(_)) && self.sessions.iter().any(was_replaced) {
+                    return true;
+                }
                 let session = self.sessions.remove(place);
                 let until = lifetime.end(session.created, now);
                 self.sessions.push(UserSession { seen: now, until, ..session });
             }
             UserChange::Remove(handle) => self.sessions.retain(|session| session.handle != *handle),
+            UserChange::Leave(handle) => {
+                let place = self.sessions.iter().position(|session| session.handle == *handle);
+                if let Some(place) = place {
+                    let session = self.sessions.remove(place);
+                    let until = session.until.min(UnixMillis(now.0.saturating_sub(1)));
+                    self.sessions.insert(0, UserSession { seen: now, until, ..session });
+                }
+            }
             UserChange::End { keep, at } => {
                 self.sessions.retain(|session| Some(&session.handle) == keep.as_ref());
                 if !seeded(Fault::ForgetsEnd) {
@@ -415,6 +434,30 @@ mod tests {
         assert_eq!(known, [true, false, true, true]);
         assert!(sessions.apply(&add(4, 6, 1), TTL, UnixMillis(6)));
         assert_eq!(sessions.sessions().len(), 1);
+    }
+
+    #[test]
+    fn a_session_that_a_login_replaces_is_known_but_not_shown_and_makes_room_first() {
+        let mut sessions = UserSessions::default();
+        for n in 0..3 {
+            assert!(sessions.apply(&add(n, 1, 9), TTL, UnixMillis(1)));
+        }
+        assert!(sessions.apply(&UserChange::Leave(handle(2)), TTL, UnixMillis(5)));
+        assert!(sessions.knows(&handle(2)));
+        let mut shown = sessions.clone();
+        shown.sweep(UnixMillis(5));
+        assert_eq!([0, 1, 2].map(|n| shown.knows(&handle(n))), [true, true, false]);
+        // A late request of it does not put it back, and the failure of the login does.
+        for (change, is_shown) in
+            [(UserChange::Seen(handle(2)), false), (UserChange::Stay(handle(2)), true)]
+        {
+            let mut shown = sessions.clone();
+            assert!(shown.apply(&change, TTL, UnixMillis(6)));
+            shown.sweep(UnixMillis(6));
+            assert_eq!(shown.knows(&handle(2)), is_shown);
+        }
+        assert!(sessions.apply(&add(3, 5, 3), TTL, UnixMillis(5)));
+        assert_eq!([0, 1, 2, 3].map(|n| sessions.knows(&handle(n))), [true, true, false, true]);
     }
 
     #[test]

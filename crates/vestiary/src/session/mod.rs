@@ -7,6 +7,7 @@
 
 mod admission;
 mod identity;
+mod login;
 mod open;
 mod user;
 mod write;
@@ -14,6 +15,7 @@ mod write;
 pub use admission::is_listed;
 pub(crate) use admission::leave;
 pub use identity::{renew, supersede};
+pub use login::log_in;
 pub use open::{Found, Opened, Opening, Spent, current, is_current, is_revoked, load, open, tidy};
 pub use user::{Join, end_all, enter, list, revoke};
 pub use write::{create, destroy, new_record, save, touch};

@@ -5,7 +5,7 @@ use crate::{
     Ttl, constants,
     decide::{CookieStep, Operation},
     protocol::{Host, Rules, Seen},
-    session,
+    session::{self, Join},
 };
 
 /// Gives the session another ID and keeps its data. For a while the old ID still leads to it.
@@ -113,12 +113,49 @@ async fn reserve<H: Host>(
     session::supersede(host, rules, session, &empty, longest).await
 }
 
+/// Logs a user in: a session with this data takes the place of the one before. False if the login is refused
+/// ([`session::log_in`]). A session that no browser will learn of, since the response has left while the store worked, is
+/// ended.
+///
+/// # Errors
+/// As [`session::log_in`]; [`Request::reserve`]'s; [`Request::response_sent`]; that of the store if it did not confirm that
+/// end.
+pub async fn log_in<R: Request>(
+    request: &mut R,
+    rules: &Rules,
+    visit: &mut Visit<Fault<R>>,
+    join: &Join<'_>,
+    data: &str,
+) -> Result<bool, Fault<R>> {
+    if request.has_left() {
+        return Err(request.response_sent());
+    }
+    let old = visit.session().cloned();
+    let id = old.as_ref().map(|old| old.id.clone());
+    request.reserve(id.as_ref()).await?;
+    let host = host_for(request, Purpose::Write);
+    let logged_in = match session::log_in(host, rules, old, join, data).await {
+        Ok(Some(session)) => logged_in(request, rules, visit, *session).await.map(|()| true),
+        failed => {
+            // All sessions were ended while it was under way, or the store failed then.
+            if id.is_some_and(|id| request.is_retired(&id)) {
+                visit.gone(request.host());
+            }
+            failed.map(|_| false)
+        }
+    };
+    if !matches!(logged_in, Ok(true)) {
+        request.release();
+    }
+    logged_in
+}
+
 /// Has the session of a user who has logged in, in place of the one before. A session that no browser will learn of, since
 /// the response has left while the store worked, is ended.
 ///
 /// # Errors
 /// [`Request::response_sent`]; that of the store if it did not confirm the end.
-pub async fn logged_in<R: Request>(
+async fn logged_in<R: Request>(
     request: &mut R,
     rules: &Rules,
     visit: &mut Visit<Fault<R>>,
@@ -130,8 +167,8 @@ pub async fn logged_in<R: Request>(
         visit.forget(State::Anonymous);
         return Err(request.response_sent());
     }
-    // By the old session's record a logout of another request finds the new one.
-    visit.certain = visit.session().is_none().then(|| session.id.clone());
+    // No other request can find it, for a login's tombstone leads nowhere: there is nothing to ask before its cookie leaves.
+    visit.certain = Some(session.id.clone());
     visit.holds(session, View::Read);
     visit.cookie_step(request, CookieStep::Set);
     Ok(())

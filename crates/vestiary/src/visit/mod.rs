@@ -2,7 +2,7 @@
 //!
 //! A [`Visit`] is a plain value: which session the visitor has, what becomes of the cookie, and what is left to do when
 //! the response is ready. Each operation is an `async fn` that changes the value: [`open`], [`save`], [`update`],
-//! [`touch`], [`renew`], [`regenerate`], [`destroy`], [`finish`], [`confirm`]. The [`Request`] is what it needs to know
+//! [`touch`], [`renew`], [`log_in`], [`regenerate`], [`destroy`], [`finish`], [`confirm`]. The [`Request`] is what it needs to know
 //! of the response beside the [`Host`](crate::protocol::Host) of the operations in [`session`](crate::session).
 //!
 //! A driver keeps the value from one operation to the next, lets one operation of a request run after the other, keeps
@@ -58,7 +58,7 @@ mod write;
 pub use act::{Act, act};
 pub use cookie::{Outgoing, confirm};
 pub use finish::{finish, refresh};
-pub use identity::{logged_in, regenerate, renew};
+pub use identity::{log_in, regenerate, renew};
 pub use open::{Cookies, open};
 pub use page::{Facts, Page};
 pub use request::{Purpose, Request};

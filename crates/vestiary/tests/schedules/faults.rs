@@ -2,7 +2,7 @@
 
 use vestiary::protocol::Fault;
 
-use crate::{lists, play, store::Kin};
+use crate::{lists, logins, play, store::Kin};
 
 /// The faults of the operations on records.
 const RECORDS: [Fault; 25] = [
@@ -37,6 +37,17 @@ const RECORDS: [Fault; 25] = [
 const LISTS: [Fault; 4] =
     [Fault::ListTrustsLostReply, Fault::AdmitsOldLogin, Fault::ForgetsEnd, Fault::SeenRelists];
 
+/// Those of logins.
+const LOGINS: [Fault; 7] = [
+    Fault::LoginOverwritesList,
+    Fault::LoginSkipsEnd,
+    Fault::LoginTrustsLostList,
+    Fault::LoginLeavesEntry,
+    Fault::LoginUnlisted,
+    Fault::LoginLeavesPointer,
+    Fault::AdmitsOldLogin,
+];
+
 /// As many as run without a fault.
 const SCHEDULES: u64 = 4_000;
 
@@ -53,8 +64,14 @@ fn the_schedules_find_each_fault_that_is_seeded_into_an_operation() {
         schedule.faults()
     };
     let records = RECORDS.map(|fault| found(fault, of_record));
+    let of_login = |seed| {
+        let mut schedule = logins::Schedule::new(seed);
+        schedule.play();
+        schedule.faults()
+    };
     let lists = LISTS.map(|fault| found(fault, of_list));
-    let missed: Vec<_> = records.into_iter().chain(lists).flatten().collect();
+    let logins = LOGINS.map(|fault| found(fault, of_login));
+    let missed: Vec<_> = records.into_iter().chain(lists).chain(logins).flatten().collect();
     assert!(missed.is_empty(), "not found in {SCHEDULES} schedules: {missed:?}");
 }
 

@@ -173,7 +173,8 @@ impl Site {
         let facts = Rc::new(Facts::default());
         facts.retired.replace(self.retired.clone());
         let mut asking = Pending::new(async |post| Ok::<_, Stopped>(Page::new(post, facts)));
-        let effect = asking.poll(Answered::Begin, UnixMillis(self.now), 0, &[0; 64]);
+        let effect =
+            asking.poll(Answered::Begin, UnixMillis(self.now), 0, &[0; Pending::<()>::ENTROPY]);
         let Effect::Finished(Ok(page)) = effect else { panic!() };
         page
     }
@@ -184,7 +185,12 @@ impl Site {
             facts.left.set(self.left);
             facts.taken.set(self.taken);
             self.entropy += 1;
-            let effect = pending.poll(answer, UnixMillis(self.now), 0, &[self.entropy; 64]);
+            let effect = pending.poll(
+                answer,
+                UnixMillis(self.now),
+                0,
+                &[self.entropy; Pending::<()>::ENTROPY],
+            );
             for told in pending.told() {
                 match told {
                     Told::Event(event) => self.events.push(event),
@@ -292,16 +298,7 @@ async fn run(
 async fn log_in(page: &mut Page, rules: &Rules, visit: &mut Visit) -> Result<bool, Stopped> {
     let now = page.host().now();
     let join = session::Join { name: "ada", label: None, proven: now, own_end: None, most: 100 };
-    let Some(user) = session::enter(page.host(), rules, &join).await? else { return Ok(false) };
-    let record = session::new_record(page.host(), rules, "{}", Some(user), None)?;
-    let next = match visit.session().cloned() {
-        Some(old) => {
-            session::supersede(page.host(), rules, old, &record, vestiary::Ttl::Infinite).await?
-        }
-        None => Some(session::create(page.host(), rules, record).await?),
-    };
-    let Some(next) = next else { return Ok(false) };
-    visit::logged_in(page, rules, visit, *next).await.map(|()| true)
+    visit::log_in(page, rules, visit, &join, "{}").await
 }
 
 /// A change of the data.

@@ -1,0 +1,87 @@
+//! How often a request waits for the store: operations that it asks for at the same time are one round trip.
+
+#![allow(
+    clippy::missing_docs_in_private_items,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test may fail"
+)]
+
+mod support;
+
+use std::task::Poll;
+
+use axum::{
+    Router,
+    body::Body,
+    http::{Request, Response, StatusCode, header},
+    routing::get,
+};
+use support::{
+    config,
+    scheduled::{Scheduled, Trouble, poll},
+    set_cookies,
+};
+use tower::ServiceExt as _;
+use vestiary_store::Sessions;
+use vestiary_tower::{Session, SessionLayer};
+
+struct Site(Router);
+
+impl Site {
+    fn new() -> Self {
+        let sessions = Sessions::new(&config().store_timeout(None), Scheduled::default()).unwrap();
+        let login = |user| get(async move |session: Session| session.login(user).await);
+        Self(
+            Router::new()
+                .route("/save", get(async |session: Session| session.save().await.map(drop)))
+                .route("/login/ada", login("ada"))
+                .route("/login/bob", login("bob"))
+                .route(
+                    "/end",
+                    get(async |session: Session| session.sessions_of("ada").revoke_all().await),
+                )
+                .layer(SessionLayer::of(sessions)),
+        )
+    }
+
+    /// The cookie that the response sets, and how often the store was waited for.
+    fn asks(&self, path: &str, cookie: Option<&str>) -> (Option<String>, usize) {
+        let mut request = Request::builder().uri(path);
+        if let Some(cookie) = cookie {
+            request = request.header(header::COOKIE, cookie);
+        }
+        let mut answering = Box::pin(self.0.clone().oneshot(request.body(Body::empty()).unwrap()));
+        let mut waits = 0;
+        loop {
+            if let Poll::Ready(response) = poll(&mut Trouble::default(), &mut answering) {
+                let response: Response<Body> = response.unwrap();
+                assert_eq!(response.status(), StatusCode::OK);
+                let set = set_cookies(&response);
+                let cookie = set.first().and_then(|set| set.split(';').next().map(str::to_owned));
+                return (cookie, waits);
+            }
+            waits += 1;
+        }
+    }
+}
+
+#[test]
+fn a_login_takes_three_round_trips_at_most_and_the_first_one_finds_the_session() {
+    let site = Site::new();
+    assert_eq!(site.asks("/login/ada", None).1, 2);
+    let (anonymous, _) = site.asks("/save", None);
+    let (ada, trips) = site.asks("/login/ada", anonymous.as_deref());
+    assert_eq!(trips, 3);
+    let (ada, trips) = site.asks("/login/ada", ada.as_deref());
+    assert_eq!(trips, 3);
+    let (_, trips) = site.asks("/login/bob", ada.as_deref());
+    assert_eq!(trips, 3);
+}
+
+#[test]
+fn to_end_all_sessions_takes_two_round_trips() {
+    let site = Site::new();
+    site.asks("/login/ada", None);
+    assert_eq!(site.asks("/end", None).1, 2);
+}

@@ -1,0 +1,428 @@
+use alloc::{boxed::Box, string::String, vec, vec::Vec};
+
+use super::{
+    admission::leave,
+    open::load,
+    user::{Join, new_handle},
+    write::new_record,
+};
+use crate::{
+    Event, Follower, Handle, Lead, Reason, SessionId, UserRef,
+    constants::RENEWALS,
+    protocol::{
+        Answer, Body, Calls, Doubt, Draft, Ended, Fault, Host, IDS, Moved, Place, Proof, Query,
+        Retiring, Rules, Seen, TRIES, Terms, UserChange, UserSessions, change_list_by, is_proof,
+        retire, seeded, write_id,
+    },
+};
+
+/// Logs a user in: begins a session with this data, which is on the user's session list, in place of the session that the
+/// visitor had. The old ID leads nowhere from then on. `None` if all sessions of the user were ended since the visitor
+/// proved who it is.
+///
+/// It takes two round trips: one for the list, the store's clock and the new record, and one that writes the list and
+/// retires the old session. The login is made by the write of the list: before it the new record is no session, since no
+/// list has it, and no visitor has its ID.
+///
+/// A login that fails takes back what it has stored. The old session stays if the login was refused by what the first round
+/// trip has read; if all sessions are ended between the two, or the store fails there, it may be out of use. Whether it is,
+/// [`Host::retire`] has been told.
+///
+/// # Errors
+/// The host's error if the name is none ([`UserSessions::check_name`]), if the list or the data cannot be read, if the store
+/// failed, and if other requests were faster each time.
+pub async fn log_in<H: Host>(
+    host: &mut H,
+    rules: &Rules,
+    old: Option<Seen>,
+    join: &Join<'_>,
+    data: &str,
+) -> Result<Option<Box<Seen>>, H::Error> {
+    UserSessions::check_name(join.name)?;
+    let user = UserRef::new(join.name, new_handle(host)?);
+    let mut login = Login {
+        rules,
+        key: rules.options.user_key(join.name),
+        leaving: Leaving::None,
+        change: UserChange::Add {
+            handle: user.handle.clone(),
+            label: join.label.map(UserSessions::label),
+            since: join.proven,
+            most: join.most,
+        },
+        user,
+        has_entry: false,
+        has_left: false,
+        is_retired: false,
+    };
+    if let Some(before) = old.as_ref().and_then(|old| old.record.meta().user.clone()) {
+        let key = rules.list_key(&before);
+        login.leaving = if key == login.key {
+            Leaving::Same(before.handle)
+        } else {
+            Leaving::Other { key, user: before }
+        };
+    }
+    let (session, asked) = login.begin(host, data).await?;
+    let is_replacing = old.is_some();
+    match login.enter(host, &session.id, old, join, asked).await {
+        Ok(Some(replaced)) => {
+            host.touched(&session);
+            host.emit(if is_replacing && replaced {
+                Event::Rotated { reason: Reason::Login }
+            } else {
+                Event::Created
+            });
+            Ok(Some(session))
+        }
+        Ok(None) => {
+            login.undo(host, &session).await;
+            Ok(None)
+        }
+        Err(error) => {
+            login.undo(host, &session).await;
+            Err(error)
+        }
+    }
+}
+
+/// A login under way.
+struct Login<'a> {
+    rules: &'a Rules,
+    /// The key of the user's session list.
+    key: String,
+    user: UserRef,
+    change: UserChange,
+    leaving: Leaving,
+    /// The list may have an entry of the new session.
+    has_entry: bool,
+    /// The old session may have left its list.
+    has_left: bool,
+    /// Its record is a tombstone.
+    is_retired: bool,
+}
+
+/// The entry of the old session in its user's session list.
+enum Leaving {
+    /// It has none.
+    None,
+    /// It is in the same list.
+    Same(Handle),
+    /// It is in the list of another user.
+    Other { key: String, user: UserRef },
+}
+
+/// What the first round trip has brought beside the new record.
+struct Asked<E> {
+    list: Result<Answer, E>,
+    clock: Result<Answer, E>,
+    /// The list that the old session is in.
+    left: Option<Result<Answer, E>>,
+}
+
+impl Login<'_> {
+    /// Reads the list and the store's clock, and creates the new record.
+    async fn begin<H: Host>(
+        &self,
+        host: &mut H,
+        data: &str,
+    ) -> Result<(Box<Seen>, Asked<H::Error>), H::Error> {
+        let rules = self.rules;
+        let mut calls = Calls::new(host, rules);
+        let mut asked = None;
+        for _ in 0..IDS {
+            let id = calls.new_id(Some(&self.user)).await?;
+            // Each attempt has its own write ID: under one there is never but one record.
+            let record = new_record(calls.host, rules, data, Some(self.user.clone()), None)?;
+            let now = calls.host.now();
+            let ttl = Terms::new(&rules.options, now)?.ttl_of(record.meta(), now);
+            let creation = (Place::Session(&id), Query::Create(Body::Record(&record), ttl, true));
+            let created = if asked.is_none() {
+                let list = Place::List(&self.key);
+                let mut queries = vec![creation, (list, Query::Read), (list, Query::Clock)];
+                if let Leaving::Other { key, .. } = &self.leaving {
+                    queries.push((Place::List(key), Query::Read));
+                }
+                let mut answers = calls.ask_all(&queries).await?.into_iter();
+                let mut next = || answers.next().unwrap_or(Ok(Answer::Unknown));
+                let created = next();
+                let (list, clock) = (next(), next());
+                let left = matches!(self.leaving, Leaving::Other { .. }).then(next);
+                asked = Some(Asked { list, clock, left });
+                created?
+            } else {
+                calls.ask(creation.0, creation.1).await?
+            };
+            // An ID whose record may or may not have been created is given up.
+            if created == Answer::Done {
+                let at = calls.at;
+                let session = Box::new(Seen { id, record, at });
+                return match asked {
+                    Some(asked) => Ok((session, asked)),
+                    None => Err(calls.gave_up()),
+                };
+            }
+        }
+        Err(calls.gave_up())
+    }
+
+    /// Writes the list, and retires the old session: whether there was one to retire. `None` if the login is refused.
+    async fn enter<H: Host>(
+        &mut self,
+        host: &mut H,
+        new: &SessionId,
+        old: Option<Seen>,
+        join: &Join<'_>,
+        asked: Asked<H::Error>,
+    ) -> Result<Option<bool>, H::Error> {
+        let rules = self.rules;
+        let store = match asked.clock? {
+            Answer::Time(time) => time,
+            _ => Calls::new(host, rules).clock(&self.key).await?,
+        };
+        let proof = Proof { at: join.proven, here: host.now(), store, own_end: join.own_end };
+        let Some(proven) = proof.since() else { return Ok(None) };
+        if let UserChange::Add { since, .. } = &mut self.change {
+            *since = proven;
+        }
+        let list = match asked.list? {
+            Answer::Text(text) => Some(text),
+            Answer::Gone => None,
+            _ => Calls::new(host, rules).look(Place::List(&self.key)).await?,
+        };
+        let changes = self.changes();
+        let draft = Draft::new(host, rules, list.as_deref(), &changes, None)?;
+        if !draft.made {
+            return Ok(None);
+        }
+        let old = match old {
+            Some(old) => Some(Old::new(host, old, new)?),
+            None => None,
+        };
+        // A list that cannot be read is left alone: its entry goes by itself.
+        let left = match (asked.left, &self.leaving) {
+            (Some(Ok(Answer::Text(text))), Leaving::Other { user, .. }) => {
+                let change = [UserChange::Leave(user.handle.clone())];
+                Draft::new(host, rules, Some(&text), &change, None).ok()
+            }
+            _ => None,
+        };
+        let is_unlisted = seeded(Fault::LoginUnlisted);
+        let mut queries = Vec::new();
+        if !is_unlisted {
+            queries.push((Place::List(&self.key), draft.query()));
+        }
+        let tombstone = match &old {
+            Some(old) => Some(old.retiring.tombstone(&old.id)?),
+            None => None,
+        };
+        if let (Some(old), Some(tombstone)) = (&old, &tombstone) {
+            let life = old.retiring.life(host.now());
+            let query =
+                Query::Replace(old.retiring.current.write_id(), Body::Record(tombstone), life);
+            queries.push((Place::Session(&old.id), query));
+        }
+        if let (Some(left), Leaving::Other { key, .. }) = (&left, &self.leaving) {
+            queries.push((Place::List(key), left.query()));
+        }
+        (self.has_entry, self.has_left) = (true, true);
+        let mut answers = Calls::new(host, rules).ask_all(&queries).await?.into_iter();
+        let mut next = || answers.next().unwrap_or(Ok(Answer::Unknown));
+        let listed = if is_unlisted { Ok(Answer::Done) } else { next() };
+        let retired = old.as_ref().map(|_| next());
+        let has_left = left.as_ref().map(|_| next());
+
+        // Whatever becomes of the login.
+        if let (Some(old), Some(Ok(Answer::Done))) = (&old, &retired) {
+            host.retire(&old.id);
+            self.is_retired = true;
+        }
+        if listed.is_err() {
+            // The store has said that it did not write it.
+            self.has_entry = false;
+            self.has_left &= matches!(self.leaving, Leaving::Other { .. });
+        }
+        match listed? {
+            Answer::Done => {}
+            Answer::Unknown if seeded(Fault::LoginTrustsLostList) => {}
+            #[cfg(feature = "seeded-faults")]
+            _ if seeded(Fault::LoginOverwritesList) || seeded(Fault::LoginSkipsEnd) => {
+                self.list_carelessly(host, changes, &draft).await?;
+            }
+            _ => {
+                let drafted =
+                    change_list_by(&mut Calls::new(host, rules), &self.key, &changes, None).await?;
+                self.has_entry = drafted.made;
+                if !drafted.made {
+                    return Ok(None);
+                }
+            }
+        }
+        let mut replaced = false;
+        if let (Some(old), Some(retired)) = (old, retired) {
+            replaced = old.retire(host, rules, new, retired?).await?;
+        }
+        if let Leaving::Other { user, .. } = &self.leaving
+            && !matches!(has_left, Some(Ok(Answer::Done)))
+        {
+            // Its record is none any more, so the entry shows nothing that lives, and goes by itself.
+            if let Err(error) = leave(host, rules, user).await {
+                host.failed(error);
+            }
+        }
+        Ok(Some(replaced))
+    }
+
+    fn changes(&self) -> Vec<UserChange> {
+        let mut changes = Vec::with_capacity(2);
+        if let Leaving::Same(handle) = &self.leaving {
+            changes.push(UserChange::Leave(handle.clone()));
+        }
+        changes.push(self.change.clone());
+        changes
+    }
+
+    /// Writes the list after another request did, as no login may.
+    #[cfg(feature = "seeded-faults")]
+    async fn list_carelessly<H: Host>(
+        &self,
+        host: &mut H,
+        mut changes: Vec<UserChange>,
+        draft: &Draft,
+    ) -> Result<(), H::Error> {
+        if seeded(Fault::LoginOverwritesList) {
+            let mut calls = Calls::new(host, self.rules);
+            let found = calls.look(Place::List(&self.key)).await?;
+            let draft = draft.over(found.as_deref());
+            calls.ask(Place::List(&self.key), draft.query()).await?;
+            return Ok(());
+        }
+        if let Some(UserChange::Add { since, .. }) = changes.last_mut() {
+            *since = crate::UnixMillis(u64::MAX);
+        }
+        change_list_by(&mut Calls::new(host, self.rules), &self.key, &changes, None).await.map(drop)
+    }
+
+    /// Keeps the old session in its list.
+    async fn stay<H: Host>(&self, host: &mut H) -> Result<(), H::Error> {
+        let (key, handle) = match &self.leaving {
+            Leaving::None => return Ok(()),
+            Leaving::Same(handle) => (&self.key, handle),
+            Leaving::Other { key, user } => (key, &user.handle),
+        };
+        let change = [UserChange::Stay(handle.clone())];
+        change_list_by(&mut Calls::new(host, self.rules), key, &change, None).await.map(drop)
+    }
+
+    /// Takes back what a login has stored that failed. That this fails is an event: what is left is no session, or one whose
+    /// ID no visitor has.
+    async fn undo<H: Host>(&self, host: &mut H, session: &Seen) {
+        let mut errors = Vec::new();
+        if self.has_entry
+            && !seeded(Fault::LoginLeavesEntry)
+            && let Err(error) = leave(host, self.rules, &self.user).await
+        {
+            errors.push(error);
+        }
+        if self.has_left && !self.is_retired {
+            errors.extend(self.stay(host).await.err());
+        }
+        let mut calls = Calls::new(host, self.rules);
+        let query = Query::Remove(session.record.write_id());
+        match calls.ask(Place::Session(&session.id), query).await {
+            Ok(Answer::Unknown) => errors.push(calls.gave_up()),
+            removed => errors.extend(removed.err()),
+        }
+        for error in errors {
+            host.failed(error);
+        }
+    }
+}
+
+/// The session that a login replaces.
+struct Old<'a> {
+    id: SessionId,
+    retiring: Retiring<'a>,
+}
+
+impl<'a> Old<'a> {
+    fn new<H: Host>(host: &mut H, old: Seen, new: &'a SessionId) -> Result<Self, H::Error> {
+        let Seen { id, record: current, at: read_at } = old;
+        let grace = seeded(Fault::LoginLeavesPointer).then(|| host.now().plus(30_000));
+        let retirement = write_id(host)?;
+        let retiring =
+            Retiring { current, read_at, new, retirement, grace, successor: None, doubt: false };
+        Ok(Self { id, retiring })
+    }
+
+    /// Goes on after the first attempt to retire it. If another request renewed the session meanwhile, it ends under its
+    /// new ID. Whether there was a session to retire.
+    async fn retire<H: Host>(
+        self,
+        host: &mut H,
+        rules: &Rules,
+        new: &'a SessionId,
+        first: Answer,
+    ) -> Result<bool, H::Error> {
+        let terms = Terms::new(&rules.options, host.now())?;
+        let (mut old, mut first) = (self, Some(first));
+        for _ in 0..=RENEWALS {
+            let mut calls = Calls::new(host, rules);
+            let (ended, retiring) =
+                retire(&mut calls, &old.id, old.retiring, &terms, first.take()).await?;
+            let next = match ended {
+                Ended::Retired => {
+                    host.retire(&old.id);
+                    return Ok(true);
+                }
+                // Left alone, it would be another visitor's who knows its ID.
+                Ended::GaveUp => return Err(calls.gave_up()),
+                Ended::Vanished if is_proof(retiring.read_at, calls.host.now()) => {
+                    host.retire(&old.id);
+                    return Ok(false);
+                }
+                Ended::Vanished => return Err(calls.host.doubt(Doubt::Untraced)),
+                Ended::Dropped(Moved::Elsewhere(Some(next))) => next,
+                Ended::Dropped(_) => {
+                    host.retire(&old.id);
+                    return Ok(false);
+                }
+            };
+            host.retire(&old.id);
+            let Some(session) = followed(host, rules, next).await? else { return Ok(false) };
+            old = Old::new(host, session, new)?;
+        }
+        Err(host.doubt(Doubt::Busy))
+    }
+}
+
+/// The session that another request has renewed. Its absence from what was read is no proof: a replica may not have the new
+/// record yet.
+async fn followed<H: Host>(
+    host: &mut H,
+    rules: &Rules,
+    id: SessionId,
+) -> Result<Option<Seen>, H::Error> {
+    let mut next = id;
+    for _ in 0..=TRIES {
+        if let Some(session) = load(host, rules, &next).await? {
+            next = match session.record.lead(&next, Follower::Admitted)? {
+                Lead::Here => return Ok(Some(session)),
+                Lead::To(after) => after,
+                Lead::Nowhere => return Ok(None),
+            };
+            continue;
+        }
+        if !rules.atomic {
+            return Ok(None);
+        }
+        // The answer to a removal is certain, and this is to end.
+        let mut calls = Calls::new(host, rules);
+        if let Answer::Gone | Answer::Done =
+            calls.ask(Place::Session(&next), Query::Remove(None)).await?
+        {
+            return Ok(None);
+        }
+    }
+    Err(host.doubt(Doubt::Busy))
+}

@@ -1,0 +1,402 @@
+//! Logins of one user on random schedules, in place of a session or of none: beside saves and logouts of that session, and
+//! the end of all sessions, with crashes, lost replies, late and doubled requests, and stale reads.
+
+use std::{collections::BTreeMap, env, sync::Arc};
+
+use vestiary::{
+    Follower, Handle, Lead, Limits, Options, OptionsInput, Record, SessionId, Ttl, UnixMillis,
+    WriteId,
+    protocol::{
+        Answered, Asked, Change, Effect, Host as _, NewId, Pending, Question, Reply, Rules, Seen,
+        Stopped, Told, UserSessions, Written,
+    },
+    session::{self, Join},
+};
+
+use crate::chance::Chance;
+
+#[test]
+fn a_login_begins_a_listed_session_in_place_of_the_old_one_or_leaves_nothing() {
+    let number = |name: &str| env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    let count = number("SCHEDULES").unwrap_or(if cfg!(debug_assertions) { 4_000 } else { 100_000 });
+    let mut counts = [0; 3];
+    for seed in number("SEED").map_or(0..count, |seed| seed..seed + 1) {
+        let mut schedule = Schedule::new(seed);
+        schedule.play();
+        for (_, end) in &schedule.ended {
+            counts[match end {
+                End::LoggedIn(..) => 0,
+                End::Refused(_) => 1,
+                _ => 2,
+            }] += 1;
+        }
+        let faults = schedule.faults();
+        assert!(faults.is_empty(), "seed {seed}: {faults:?}\n{}", schedule.log.join("\n"));
+    }
+    println!("{count} schedules: logins, refused, others: {counts:?}");
+    assert!(count < 4_000 || counts.iter().all(|&some| some > 100), "{counts:?}");
+}
+
+/// How a request ended.
+#[derive(Debug)]
+enum End {
+    LoggedIn(Box<Seen>, Clean),
+    Refused(Clean),
+    Saved,
+    Out,
+    All,
+}
+
+/// Whether nothing is left to take back.
+type Clean = bool;
+
+struct Request {
+    number: usize,
+    began: UnixMillis,
+    running: Pending<End>,
+    asked: Asked,
+    is_login: bool,
+    /// Some of the undoing failed.
+    failed: bool,
+}
+
+pub(crate) struct Schedule {
+    chance: Chance,
+    texts: BTreeMap<String, String>,
+    past: BTreeMap<String, Vec<Option<String>>>,
+    requests: Vec<Request>,
+    late: Vec<Asked>,
+    now: UnixMillis,
+    ended: Vec<((UnixMillis, UnixMillis), End)>,
+    /// Logins that were never answered, and each of those that are under way.
+    died: usize,
+    /// Some request may end sessions that others began.
+    ends: bool,
+    logins: usize,
+    old: Option<Seen>,
+    list: String,
+    options: Arc<Options>,
+    log: Vec<String>,
+}
+
+impl Schedule {
+    pub(crate) fn new(seed: u64) -> Self {
+        let mut chance = Chance(seed);
+        let options = OptionsInput { hash_ids: false, ..OptionsInput::default() };
+        let rules = Arc::new(Rules {
+            options: Options::new(options).unwrap().into(),
+            keys: None,
+            seals: None,
+            atomic: true,
+            migrates: false,
+            resends: false,
+            default_ttl: Ttl::Millis(3_600_000),
+        });
+        let list = rules.options.user_key("ada");
+        let mut schedule = Self {
+            chance: Chance(seed ^ 0x5555),
+            texts: BTreeMap::new(),
+            past: BTreeMap::new(),
+            requests: Vec::new(),
+            late: Vec::new(),
+            now: UnixMillis(1_000_000),
+            ended: Vec::new(),
+            died: 0,
+            ends: false,
+            logins: 0,
+            old: None,
+            list,
+            options: Arc::clone(&rules.options),
+            log: Vec::new(),
+        };
+        let old = match chance.below(4) {
+            0 => None,
+            owner => {
+                Some(schedule.old_session(&rules, [None, Some("ada"), Some("bob")][owner - 1]))
+            }
+        };
+        schedule.old.clone_from(&old);
+        for number in 0..=chance.below(4) {
+            let began = schedule.now.plus(chance.below(20) as u64);
+            let (rules, old) = (Arc::clone(&rules), old.clone());
+            let kind = if number == 0 { 0 } else { chance.below(7) };
+            let is_login = kind != 3 && (old.is_none() || !matches!(kind, 2 | 4 | 5));
+            schedule.logins += usize::from(is_login);
+            let running = match (kind, old) {
+                (4, Some(old)) => Pending::new(async move |mut host| {
+                    session::destroy(&mut host, &rules, old).await.map(|_| End::Out)
+                }),
+                (2, Some(old)) => Pending::new(async move |mut host| {
+                    let (base, mine) = ("{}".to_owned(), r#"{"n":1}"#.to_owned());
+                    let merge = Change::Merge { base, mine };
+                    match session::save(&mut host, &rules, old, &merge, None).await? {
+                        Written::Saved { .. } | Written::Gone => Ok(End::Saved),
+                    }
+                }),
+                (5, Some(old)) => Pending::new(async move |mut host| {
+                    session::renew(&mut host, &rules, old).await.map(|_| End::Saved)
+                }),
+                (3, _) => {
+                    schedule.ends = true;
+                    Pending::new(async move |mut host| {
+                        session::end_all(&mut host, &rules, "ada", None).await.map(|_| End::All)
+                    })
+                }
+                (_, old) => Pending::new(async move |mut host| {
+                    let proven = host.now();
+                    let join = Join { name: "ada", label: None, proven, own_end: None, most: 100 };
+                    let done = session::log_in(&mut host, &rules, old, &join, "{}").await?;
+                    Ok(done.map_or(End::Refused(true), |session| End::LoggedIn(session, true)))
+                }),
+            };
+            let mut request = Request {
+                number,
+                began,
+                running,
+                asked: Asked {
+                    kind: Question::Clock,
+                    key: String::new(),
+                    expected: None,
+                    text: String::new(),
+                    ttl: Ttl::Infinite,
+                    owned: false,
+                },
+                is_login,
+                failed: false,
+            };
+            if let Some(asked) = schedule.next(&mut request, Answered::Begin, began) {
+                request.asked = asked;
+                schedule.requests.push(request);
+            }
+        }
+        schedule
+    }
+
+    /// A stored session, of the same user or of none.
+    fn old_session(&mut self, rules: &Arc<Rules>, owner: Option<&'static str>) -> Seen {
+        let shared = Arc::clone(rules);
+        let mut pending = Pending::new(async move |mut host| {
+            let user = if let Some(name) = owner {
+                let proven = host.now();
+                let join = Join { name, label: None, proven, own_end: None, most: 100 };
+                session::enter(&mut host, &shared, &join).await?
+            } else {
+                None
+            };
+            let record = session::new_record(&mut host, &shared, "{}", user, None)?;
+            session::create(&mut host, &shared, record).await
+        });
+        let mut answer = Answered::Begin;
+        loop {
+            answer = match pending.poll(answer, self.now, 0, &self.chance.bytes()) {
+                Effect::Call(asked) if asked.kind == Question::Read => Answered::Reply(
+                    self.texts.get(&asked.key).cloned().map_or(Reply::Gone, Reply::Text),
+                ),
+                Effect::Call(asked) => Answered::Reply(self.write(&asked)),
+                Effect::NewId => Answered::NewId(NewId::Random(self.id())),
+                Effect::Finished(ended) => return *ended.unwrap(),
+                effect => panic!("{effect:?}"),
+            }
+        }
+    }
+
+    fn id(&mut self) -> SessionId {
+        SessionId::from_entropy(&self.chance.bytes())
+    }
+
+    pub(crate) fn play(&mut self) {
+        while !(self.requests.is_empty() && self.late.is_empty()) {
+            self.now = self.now.plus(self.chance.below(5) as u64);
+            if !self.late.is_empty() && (self.requests.is_empty() || self.chance.percent(15)) {
+                let asked = self.late.swap_remove(self.chance.below(self.late.len()));
+                self.write(&asked);
+                continue;
+            }
+            let at = self.chance.below(self.requests.len());
+            self.now = self.now.max(self.requests[at].began);
+            let request = self.requests.swap_remove(at);
+            self.step(request);
+        }
+    }
+
+    fn step(&mut self, mut request: Request) {
+        let asked = request.asked.clone();
+        let luck = self.chance.below(100);
+        if luck < 2 {
+            self.died += usize::from(request.is_login);
+            return;
+        }
+        let answer = if asked.kind == Question::Read {
+            let stale = self.chance.percent(10);
+            let past = self.past.get(&asked.key);
+            let found = match past {
+                Some(past) if stale => past[self.chance.below(past.len())].clone(),
+                _ => self.texts.get(&asked.key).cloned(),
+            };
+            if luck < 6 {
+                Answered::Lost(1)
+            } else {
+                Answered::Reply(found.map_or(Reply::Gone, Reply::Text))
+            }
+        } else {
+            match luck {
+                2..9 => {
+                    self.write(&asked);
+                    Answered::Lost(1)
+                }
+                9..13 => Answered::Lost(1),
+                13..16 => {
+                    self.late.push(asked.clone());
+                    Answered::Lost(1)
+                }
+                _ => Answered::Reply(self.write(&asked)),
+            }
+        };
+        self.log.push(format!("{} {:?}: {asked:?} -> {answer:?}", request.number, self.now));
+        let now = self.now;
+        if let Some(asked) = self.next(&mut request, answer, now) {
+            request.asked = asked;
+            self.requests.push(request);
+        }
+    }
+
+    /// The next question of a request, if it has not ended.
+    fn next(
+        &mut self,
+        request: &mut Request,
+        mut answer: Answered,
+        now: UnixMillis,
+    ) -> Option<Asked> {
+        loop {
+            let effect = request.running.poll(answer, now, now.0, &self.chance.bytes());
+            let told = request.running.told();
+            request.failed |= told.iter().any(|told| matches!(told, Told::Failed(_)));
+            answer = match effect {
+                Effect::Sleep(_) => Answered::Slept,
+                Effect::NewId => Answered::NewId(NewId::Random(self.id())),
+                Effect::Call(asked) => return Some(asked),
+                Effect::Finished(ended) => {
+                    self.log.push(format!("{}: {ended:?}", request.number));
+                    let end = match ended {
+                        Ok(End::LoggedIn(session, _)) => {
+                            Some(End::LoggedIn(session, !request.failed))
+                        }
+                        Ok(End::Refused(_)) => Some(End::Refused(!request.failed)),
+                        Ok(end) => Some(end),
+                        Err(Stopped::Misuse) => panic!("misuse"),
+                        Err(_) if request.is_login => Some(End::Refused(!request.failed)),
+                        Err(_) => None,
+                    };
+                    self.died += usize::from(matches!(end, Some(End::Refused(false))));
+                    if let Some(end) = end {
+                        self.ended.push(((request.began, now), end));
+                    }
+                    return None;
+                }
+                effect @ Effect::Compute(_) => panic!("{effect:?}"),
+            }
+        }
+    }
+
+    fn write(&mut self, asked: &Asked) -> Reply {
+        if asked.kind == Question::Clock {
+            return Reply::Time(Some(self.now));
+        }
+        if asked.kind == Question::Confirm {
+            return Reply::Confirmed(Some(true));
+        }
+        let present = self.texts.get(&asked.key);
+        let mark = present.and_then(|text| Record::mark_of(text)).and_then(WriteId::parse);
+        match (asked.kind, present) {
+            (Question::Create, None) => {}
+            (_, None) => return Reply::Gone,
+            (Question::Replace | Question::Remove, Some(_)) if mark == asked.expected => {}
+            _ => return Reply::Conflict,
+        }
+        if asked.kind == Question::Remove {
+            self.texts.remove(&asked.key);
+        } else {
+            self.texts.insert(asked.key.clone(), asked.text.clone());
+        }
+        let now = self.texts.get(&asked.key).cloned();
+        self.past.entry(asked.key.clone()).or_insert_with(|| vec![None]).push(now);
+        Reply::Done
+    }
+
+    /// The session that lives under this ID.
+    fn living(&self, id: &SessionId) -> Option<Record> {
+        let record = Record::decode(self.texts.get(id.expose())?, Limits::LOAD).unwrap();
+        let lead = record.lead(id, Follower::Cookie(self.now));
+        matches!(lead, Ok(Lead::Here)).then_some(record)
+    }
+
+    pub(crate) fn faults(&self) -> Vec<&'static str> {
+        let mut faults = Vec::new();
+        let text = self.texts.get(&self.list);
+        let list = text.map(|text| UserSessions::decode(text).unwrap()).unwrap_or_default();
+        let mut shown = list.clone();
+        shown.sweep(self.now.plus(1));
+        let mut known: Vec<&Handle> = Vec::new();
+        let ends: Vec<_> = self
+            .ended
+            .iter()
+            .filter_map(|(times, end)| matches!(end, End::All).then_some(times.0))
+            .collect();
+        let mut replaced = None;
+        for ((began, _), end) in &self.ended {
+            let End::LoggedIn(session, is_clean) = end else { continue };
+            replaced = Some(*is_clean);
+            let handle = &session.record.meta().user.as_ref().unwrap().handle;
+            known.push(handle);
+            if !self.ends && (!list.knows(handle) || self.living(&session.id).is_none()) {
+                faults.push("a session is missing");
+            }
+            if ends.iter().any(|end| began < end) && list.knows(handle) {
+                faults.push("a session survives the end of all");
+            }
+        }
+        if let (Some(old), Some(is_clean)) = (&self.old, replaced) {
+            faults.extend(self.faults_of_old(old, is_clean && self.logins == 1));
+        }
+        // Each entry is that of a session that some visitor has, but for what could not be taken back.
+        let strangers = shown.sessions().iter().filter(|session| {
+            let is_old = self.old.as_ref().and_then(|old| old.record.meta().user.as_ref());
+            let is_old = is_old.is_some_and(|user| user.handle == session.handle);
+            !is_old && !known.contains(&&session.handle)
+        });
+        if strangers.count() > self.died {
+            faults.push("a login that failed left an entry");
+        }
+        faults.sort_unstable();
+        faults.dedup();
+        faults
+    }
+
+    /// Of a session that a login has replaced, alone and without a failure that it survived.
+    fn faults_of_old(&self, old: &Seen, alone: bool) -> Option<&'static str> {
+        let mut id = old.id.clone();
+        while let Some(text) = self.texts.get(id.expose()) {
+            let record = Record::decode(text, Limits::LOAD).unwrap();
+            match record.lead(&id, Follower::Admitted).unwrap() {
+                Lead::Here if self.sessions_of_logins().any(|session| session.id == id) => {
+                    return Some("the old ID leads to the login");
+                }
+                Lead::Here => return Some("the old session lives"),
+                Lead::To(next) => id = next,
+                Lead::Nowhere => break,
+            }
+        }
+        let user = old.record.meta().user.as_ref().filter(|_| alone)?;
+        let list = self.texts.get(&self.options.user_key(&user.decoded_name()))?;
+        let mut list = UserSessions::decode(list).unwrap();
+        list.sweep(self.now.plus(1));
+        list.knows(&user.handle).then_some("the old session is listed")
+    }
+
+    fn sessions_of_logins(&self) -> impl Iterator<Item = &Seen> {
+        self.ended.iter().filter_map(|(_, end)| match end {
+            End::LoggedIn(session, _) => Some(&**session),
+            _ => None,
+        })
+    }
+}
