@@ -47,6 +47,8 @@ struct Task {
     sent: Option<String>,
     cookie: Option<String>,
     trouble: Trouble,
+    /// Its store fails at some time.
+    has_trouble: bool,
     answering: Answering,
 }
 
@@ -141,7 +143,8 @@ impl Schedule {
         if path == "/login" || path == "/logout" {
             self.doubtful.extend(sent.clone());
         }
-        self.tasks.push(Task { path, sent, cookie, trouble, answering });
+        let has_trouble = trouble.times > 0;
+        self.tasks.push(Task { path, sent, cookie, trouble, has_trouble, answering });
     }
 
     fn play(&mut self) {
@@ -173,7 +176,7 @@ impl Schedule {
     }
 
     fn answered(&mut self, task: Task, response: Response<Body>) {
-        let Task { path, sent, cookie, .. } = task;
+        let Task { path, sent, cookie, has_trouble, .. } = task;
         let (status, set) = (response.status(), set_cookies(&response));
         let text = futures_util::FutureExt::now_or_never(support::text(response)).unwrap();
         self.log.push(format!("{path} of {sent:?}: {status} {text}"));
@@ -182,6 +185,8 @@ impl Schedule {
         match path {
             "/login" if is_done => {
                 self.known.insert(text.clone());
+                // That the entry of the session before could not be removed is an event, and fails no login.
+                self.spared.extend(sent.filter(|_| has_trouble));
                 // The earlier session has ended, unless its ID was out of use: then it stays.
                 handle = Some(text);
             }

@@ -37,10 +37,6 @@ impl Site {
                 .route("/save", get(async |session: Session| session.save().await.map(drop)))
                 .route("/login/ada", login("ada"))
                 .route("/login/bob", login("bob"))
-                .route(
-                    "/end",
-                    get(async |session: Session| session.sessions_of("ada").revoke_all().await),
-                )
                 .layer(SessionLayer::of(sessions)),
         )
     }
@@ -77,11 +73,4 @@ fn a_login_takes_three_round_trips_at_most_and_the_first_one_finds_the_session()
     assert_eq!(trips, 3);
     let (_, trips) = site.asks("/login/bob", ada.as_deref());
     assert_eq!(trips, 3);
-}
-
-#[test]
-fn to_end_all_sessions_takes_two_round_trips() {
-    let site = Site::new();
-    site.asks("/login/ada", None);
-    assert_eq!(site.asks("/end", None).1, 2);
 }

@@ -22,10 +22,12 @@ mod calls;
 mod change_list;
 mod commit;
 mod destroy;
+mod draft;
 mod fault;
 mod host;
 mod pending;
 mod proof;
+mod retire;
 mod rotate;
 #[cfg(test)]
 mod testing;
@@ -33,10 +35,11 @@ mod touch;
 mod users;
 
 pub(crate) use calls::{Answer, Body, Calls, Place, Query, write_id};
+pub(crate) use change_list::change_list_by;
 pub use change_list::{Changed, change_list};
-pub(crate) use change_list::{Draft, change_list_by};
 pub use commit::{Change, Seen, Written, commit};
 pub use destroy::destroy;
+pub(crate) use draft::Draft;
 #[cfg(not(feature = "seeded-faults"))]
 pub(crate) use fault::Fault;
 #[cfg(feature = "seeded-faults")]
@@ -46,7 +49,8 @@ pub(crate) use fault::seeded;
 pub use host::{Call, Doubt, Failed, Host, NewId, Reply, Rules};
 pub use pending::{Answered, Asked, Effect, Pending, Post, Question, Stopped, Told};
 pub use proof::{OwnEnd, Proof};
-pub(crate) use rotate::{Ended, IDS, Retiring, retire};
+pub(crate) use retire::{Ended, Retiring, retire};
+pub(crate) use rotate::IDS;
 pub use rotate::{Moved, Reason, rotate};
 pub use touch::touch;
 pub use users::{Lifetime, UserChange, UserSession, UserSessions};

@@ -146,7 +146,7 @@ pub struct Post(Rc<RefCell<Mail>>);
 
 impl<T> Pending<T> {
     /// Bytes of entropy that an operation may use between two effects.
-    pub const ENTROPY: usize = 128;
+    pub const ENTROPY: usize = 64;
 
     /// An operation on the host that it is given. It begins with the first [`Pending::poll`].
     pub fn new<F>(operation: impl FnOnce(Post) -> F) -> Self

@@ -45,7 +45,7 @@ pub async fn rotate<H: Host>(
 ) -> Result<Moved, H::Error> {
     let now = host.now();
     let terms = Terms::new(&rules.options, now)?;
-    let Seen { id: old, record: current, at: read_at } = session;
+    let Seen { id: old, record: mut current, at: mut read_at } = session;
     // A record that only says where the session went, or that has expired, is nothing to retire.
     if let Some(elsewhere) = elsewhere(&current, &old, Follower::Cookie(now))? {
         return Ok(elsewhere);
@@ -65,23 +65,79 @@ pub async fn rotate<H: Host>(
     if seeded(Fault::RetiresFirst) {
         return retired_first(calls, &old, &current, &reason, owned).await;
     }
-    let (new, successor) = create(&mut calls, &current, &reason, &terms, owned).await?;
+    let (new, mut successor) = create(&mut calls, &current, &reason, &terms, owned).await?;
     let retirement = write_id(calls.host)?;
-    let retiring = Retiring {
-        current,
-        new: &new,
-        retirement,
-        grace,
-        read_at,
-        successor: Some(successor),
-        doubt: false,
+    // The old record may be retired, or be retired yet, by a request whose reply was lost.
+    let mut doubt = false;
+    let mut tries = 0;
+    let ended = 'ended: loop {
+        let now = calls.host.now();
+        let tombstone = current.retired(retirement.clone(), &old, &new, grace)?;
+        let life = life_of_tombstone(grace, now);
+        let query = Query::Replace(current.write_id(), Body::Record(&tombstone), life);
+        match calls.ask(Place::Session(&old), query).await? {
+            Answer::Done => break Ended::Retired,
+            Answer::Gone => break Ended::Vanished,
+            answer => {
+                doubt |= answer == Answer::Unknown && !seeded(Fault::RotationForgetsDoubt);
+            }
+        }
+        // Another request wrote the old record meanwhile, or the reply was lost.
+        loop {
+            tries += 1;
+            if tries > TRIES {
+                break 'ended Ended::GaveUp;
+            }
+            let record = match calls.ask(Place::Session(&old), Query::Read).await? {
+                Answer::Text(text) => rules.record(text)?,
+                // A replica may not have it yet. What the store says of a write is certain.
+                Answer::Gone => break,
+                _ => continue,
+            };
+            if record.has_write(&retirement) {
+                break 'ended Ended::Retired;
+            }
+            let elsewhere = elsewhere(&record, &old, Follower::Admitted)?;
+            if let Some(elsewhere) = elsewhere.filter(|_| !seeded(Fault::RetiresTombstone)) {
+                break 'ended Ended::Dropped(elsewhere);
+            }
+            let known = current.write_id();
+            if record.write_id() == known {
+                break;
+            }
+            if !known.is_none_or(|known| record.has_write(known)) {
+                // Older than what was seen already.
+                continue;
+            }
+            // Had the old record been retired by our lost request, no request could have written it after.
+            doubt = false;
+            current = record;
+            read_at = calls.host.now();
+            if grace.is_none() || seeded(Fault::CarriesNothing) {
+                break;
+            }
+            // The data goes along, so what was written meanwhile goes, too. A write ID of its own: a request that has
+            // read the new record as it was must not write over this one.
+            let now = calls.host.now();
+            let mut mark = write_id(calls.host)?;
+            if let Some(known) = successor.write_id().filter(|_| seeded(Fault::CarriesWriteId)) {
+                mark = known.clone();
+            }
+            let (carried, ttl) = renewed(&current, mark, &terms, now)?;
+            if !carry(&mut calls, &new, successor.write_id(), &carried, ttl, &mut tries).await? {
+                break 'ended Ended::GaveUp;
+            }
+            successor = carried;
+            break;
+        }
     };
-    let (ended, retiring) = retire(&mut calls, &old, retiring, &terms, None).await?;
-    let Retiring { read_at, successor, doubt, .. } = retiring;
-    let Some(successor) = successor else { return Err(calls.gave_up()) };
     let moved = match ended {
         Ended::Retired => {
             let at = calls.at;
+            if terms.format == Format::Express {
+                // express-session would take the tombstone for a session.
+                calls.ask(Place::Session(&old), Query::Remove(Some(&retirement))).await?;
+            }
             return Ok(Moved::To(Seen { id: new, record: successor, at }.into()));
         }
         // If the old record may be retired yet, by a request that is late, the new one has to be there then.
@@ -96,122 +152,6 @@ pub async fn rotate<H: Host>(
     // No request knows the new ID, and none will. If this fails, the record expires soon.
     calls.ask(Place::Session(&new), Query::Remove(successor.write_id())).await?;
     moved
-}
-
-/// An old record that is being retired.
-pub(crate) struct Retiring<'a> {
-    /// The record, as it was read last.
-    pub(crate) current: Record,
-    pub(crate) read_at: UnixMillis,
-    /// The ID of the session that takes its place.
-    pub(crate) new: &'a SessionId,
-    /// The write ID of its tombstone.
-    pub(crate) retirement: WriteId,
-    /// Until when the tombstone leads to the new ID.
-    pub(crate) grace: Option<UnixMillis>,
-    /// The new record, if the data goes along.
-    pub(crate) successor: Option<Record>,
-    /// The old record may be retired, or be retired yet, by a request whose reply was lost.
-    pub(crate) doubt: bool,
-}
-
-impl Retiring<'_> {
-    /// The tombstone.
-    pub(crate) fn tombstone(&self, old: &SessionId) -> Result<Record, Error> {
-        self.current.retired(self.retirement.clone(), old, self.new, self.grace)
-    }
-
-    /// The TTL of the tombstone: the same for all.
-    pub(crate) fn life(&self, now: UnixMillis) -> Ttl {
-        if seeded(Fault::ShortTombstone) {
-            return Ttl::Millis(self.grace.map_or(0, |grace| grace.since(now)).max(1_000));
-        }
-        Ttl::Millis(REMEMBERED)
-    }
-}
-
-/// Replaces the old record by its tombstone, whatever other requests write meanwhile. The first attempt may have been made
-/// already, with this answer.
-pub(crate) async fn retire<'a, H: Host>(
-    calls: &mut Calls<'_, H>,
-    old: &SessionId,
-    mut retiring: Retiring<'a>,
-    terms: &Terms,
-    mut first: Option<Answer>,
-) -> Result<(Ended, Retiring<'a>), H::Error> {
-    let mut tries = 0;
-    let ended = 'ended: loop {
-        let answer = if let Some(answer) = first.take() {
-            answer
-        } else {
-            let now = calls.host.now();
-            let (tombstone, life) = (retiring.tombstone(old)?, retiring.life(now));
-            let query = Query::Replace(retiring.current.write_id(), Body::Record(&tombstone), life);
-            calls.ask(Place::Session(old), query).await?
-        };
-        match answer {
-            Answer::Done => break Ended::Retired,
-            Answer::Gone => break Ended::Vanished,
-            answer => {
-                retiring.doubt |= answer == Answer::Unknown && !seeded(Fault::RotationForgetsDoubt);
-            }
-        }
-        // Another request wrote the old record meanwhile, or the reply was lost.
-        loop {
-            tries += 1;
-            if tries > TRIES {
-                break 'ended Ended::GaveUp;
-            }
-            let record = match calls.ask(Place::Session(old), Query::Read).await? {
-                Answer::Text(text) => calls.rules.record(text)?,
-                // A replica may not have it yet. What the store says of a write is certain.
-                Answer::Gone => break,
-                _ => continue,
-            };
-            if record.has_write(&retiring.retirement) {
-                break 'ended Ended::Retired;
-            }
-            let elsewhere = elsewhere(&record, old, Follower::Admitted)?;
-            if let Some(elsewhere) = elsewhere.filter(|_| !seeded(Fault::RetiresTombstone)) {
-                break 'ended Ended::Dropped(elsewhere);
-            }
-            let known = retiring.current.write_id();
-            if record.write_id() == known {
-                break;
-            }
-            if !known.is_none_or(|known| record.has_write(known)) {
-                // Older than what was seen already.
-                continue;
-            }
-            // Had the old record been retired by our lost request, no request could have written it after.
-            retiring.doubt = false;
-            retiring.current = record;
-            retiring.read_at = calls.host.now();
-            let Some(successor) = &retiring.successor else { break };
-            if retiring.grace.is_none() || seeded(Fault::CarriesNothing) {
-                break;
-            }
-            // The data goes along, so what was written meanwhile goes, too. A write ID of its own: a request that has
-            // read the new record as it was must not write over this one.
-            let now = calls.host.now();
-            let mut mark = write_id(calls.host)?;
-            if let Some(known) = successor.write_id().filter(|_| seeded(Fault::CarriesWriteId)) {
-                mark = known.clone();
-            }
-            let (carried, ttl) = renewed(&retiring.current, mark, terms, now)?;
-            let expected = successor.write_id();
-            if !carry(calls, retiring.new, expected, &carried, ttl, &mut tries).await? {
-                break 'ended Ended::GaveUp;
-            }
-            retiring.successor = Some(carried);
-            break;
-        }
-    };
-    if matches!(ended, Ended::Retired) && terms.format == Format::Express {
-        // express-session would take the tombstone for a session.
-        calls.ask(Place::Session(old), Query::Remove(Some(&retiring.retirement))).await?;
-    }
-    Ok((ended, retiring))
 }
 
 /// Creates the new record, under an ID that was never used. An ID whose record may or may not have been created is given
@@ -301,15 +241,20 @@ async fn carry<H: Host>(
     }
 }
 
+/// The TTL of a tombstone: the same for all.
+fn life_of_tombstone(grace: Option<UnixMillis>, now: UnixMillis) -> Ttl {
+    if seeded(Fault::ShortTombstone) {
+        return Ttl::Millis(grace.map_or(0, |grace| grace.since(now)).max(1_000));
+    }
+    Ttl::Millis(REMEMBERED)
+}
+
 /// How the retirement of the old record ended.
-pub(crate) enum Ended {
-    /// Its tombstone is in its place.
+enum Ended {
     Retired,
     /// There is no old record any more.
     Vanished,
-    /// Other requests were faster each time, or replies were lost.
     GaveUp,
-    /// Another request gave the session another ID first.
     Dropped(Moved),
 }
 
@@ -317,7 +262,11 @@ pub(crate) enum Ended {
 pub(crate) const IDS: u8 = 3;
 
 /// How a rotation ends that meets a tombstone.
-fn elsewhere(record: &Record, old: &SessionId, follower: Follower) -> Result<Option<Moved>, Error> {
+pub(super) fn elsewhere(
+    record: &Record,
+    old: &SessionId,
+    follower: Follower,
+) -> Result<Option<Moved>, Error> {
     Ok(match record.lead(old, follower)? {
         Lead::Here => None,
         Lead::To(next) => Some(Moved::Elsewhere(Some(next))),

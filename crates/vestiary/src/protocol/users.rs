@@ -74,11 +74,6 @@ pub enum UserChange {
     Seen(Handle),
     /// One of them ends.
     Remove(Handle),
-    /// A login replaces one of them. It is shown no more, and known for a while yet: a request that meets it before its
-    /// record is a tombstone must not take it for revoked, and begin a session that takes the login's place.
-    Leave(Handle),
-    /// That login has failed.
-    Stay(Handle),
     /// All of them end but one.
     End {
         /// That one.
@@ -241,7 +236,7 @@ impl UserSessions {
                 self.sessions.push(session);
                 self.evict();
             }
-            UserChange::Seen(handle) | UserChange::Stay(handle) => {
+            UserChange::Seen(handle) => {
                 let place = self.sessions.iter().position(|session| session.handle == *handle);
                 let Some(place) = place else {
                     if seeded(Fault::SeenRelists) {
@@ -257,25 +252,14 @@ impl UserSessions {
                     }
                     return false;
                 };
-                let was_replaced = |session: &UserSession| {
-                    session.handle == *handle && session.until < session.seen
-                };
-                if matches!(change, UserChange::Seen(_)) && self.sessions.iter().any(was_replaced) {
-                    return true;
-                }
                 let session = self.sessions.remove(place);
-                let until = lifetime.end(session.created, now);
+                // One that a login has replaced stays so.
+                let is_left = session.until < session.seen;
+                let end = lifetime.end(session.created, now);
+                let until = if is_left { session.until } else { end };
                 self.sessions.push(UserSession { seen: now, until, ..session });
             }
             UserChange::Remove(handle) => self.sessions.retain(|session| session.handle != *handle),
-            UserChange::Leave(handle) => {
-                let place = self.sessions.iter().position(|session| session.handle == *handle);
-                if let Some(place) = place {
-                    let session = self.sessions.remove(place);
-                    let until = session.until.min(UnixMillis(now.0.saturating_sub(1)));
-                    self.sessions.insert(0, UserSession { seen: now, until, ..session });
-                }
-            }
             UserChange::End { keep, at } => {
                 self.sessions.retain(|session| Some(&session.handle) == keep.as_ref());
                 if !seeded(Fault::ForgetsEnd) {
@@ -284,6 +268,29 @@ impl UserSessions {
             }
         }
         true
+    }
+
+    /// A login replaces a session. It is shown no more, makes room first, and is known for a while yet: a request that meets
+    /// it before its record is a tombstone must not take it for revoked, and begin a session that takes the login's place.
+    pub(crate) fn leave(&mut self, handle: &Handle, now: UnixMillis) {
+        if let Some(place) = self.place_of(handle) {
+            let session = self.sessions.remove(place);
+            let until = session.until.min(UnixMillis(now.0.saturating_sub(1)));
+            self.sessions.insert(0, UserSession { seen: now, until, ..session });
+        }
+    }
+
+    /// That login has failed.
+    pub(crate) fn stay(&mut self, handle: &Handle, lifetime: Lifetime, now: UnixMillis) {
+        if let Some(place) = self.place_of(handle) {
+            let session = self.sessions.remove(place);
+            let until = lifetime.end(session.created, now);
+            self.sessions.push(UserSession { seen: now, until, ..session });
+        }
+    }
+
+    fn place_of(&self, handle: &Handle) -> Option<usize> {
+        self.sessions.iter().position(|session| session.handle == *handle)
     }
 
     /// Evicts the sessions that were not used for the longest time, until the list is no larger than a record.
@@ -442,20 +449,22 @@ mod tests {
         for n in 0..3 {
             assert!(sessions.apply(&add(n, 1, 9), TTL, UnixMillis(1)));
         }
-        assert!(sessions.apply(&UserChange::Leave(handle(2)), TTL, UnixMillis(5)));
+        sessions.leave(&handle(2), UnixMillis(5));
         assert!(sessions.knows(&handle(2)));
         let mut shown = sessions.clone();
         shown.sweep(UnixMillis(5));
         assert_eq!([0, 1, 2].map(|n| shown.knows(&handle(n))), [true, true, false]);
         // A late request of it does not put it back, and the failure of the login does.
-        for (change, is_shown) in
-            [(UserChange::Seen(handle(2)), false), (UserChange::Stay(handle(2)), true)]
-        {
-            let mut shown = sessions.clone();
-            assert!(shown.apply(&change, TTL, UnixMillis(6)));
+        let is_shown = |mut shown: UserSessions| {
             shown.sweep(UnixMillis(6));
-            assert_eq!(shown.knows(&handle(2)), is_shown);
-        }
+            shown.knows(&handle(2))
+        };
+        let mut used = sessions.clone();
+        assert!(used.apply(&UserChange::Seen(handle(2)), TTL, UnixMillis(6)));
+        assert!(!is_shown(used));
+        let mut stays = sessions.clone();
+        stays.stay(&handle(2), TTL, UnixMillis(6));
+        assert!(is_shown(stays));
         assert!(sessions.apply(&add(3, 5, 3), TTL, UnixMillis(5)));
         assert_eq!([0, 1, 2, 3].map(|n| sessions.knows(&handle(n))), [true, true, false, true]);
     }

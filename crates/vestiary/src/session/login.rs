@@ -7,11 +7,11 @@ use super::{
     write::new_record,
 };
 use crate::{
-    Event, Follower, Handle, Lead, Reason, SessionId, UserRef,
+    Event, Follower, Lead, Reason, SessionId, UserRef,
     constants::RENEWALS,
     protocol::{
         Answer, Body, Calls, Doubt, Draft, Ended, Fault, Host, IDS, Moved, Place, Proof, Query,
-        Retiring, Rules, Seen, TRIES, Terms, UserChange, UserSessions, change_list_by, is_proof,
+        Retiring, Rules, Seen, TRIES, Terms, UserChange, UserSessions, change_list, is_proof,
         retire, seeded, write_id,
     },
 };
@@ -58,7 +58,7 @@ pub async fn log_in<H: Host>(
     if let Some(before) = old.as_ref().and_then(|old| old.record.meta().user.clone()) {
         let key = rules.list_key(&before);
         login.leaving = if key == login.key {
-            Leaving::Same(before.handle)
+            Leaving::Same(before)
         } else {
             Leaving::Other { key, user: before }
         };
@@ -107,7 +107,7 @@ enum Leaving {
     /// It has none.
     None,
     /// It is in the same list.
-    Same(Handle),
+    Same(UserRef),
     /// It is in the list of another user.
     Other { key: String, user: UserRef },
 }
@@ -190,8 +190,12 @@ impl Login<'_> {
             Answer::Gone => None,
             _ => Calls::new(host, rules).look(Place::List(&self.key)).await?,
         };
-        let changes = self.changes();
-        let draft = Draft::new(host, rules, list.as_deref(), &changes, None)?;
+        let draft = Draft::new(host, rules, list.as_deref(), |sessions, lifetime, now| {
+            if let Leaving::Same(user) = &self.leaving {
+                sessions.leave(&user.handle, now);
+            }
+            sessions.apply(&self.change, lifetime, now)
+        })?;
         if !draft.made {
             return Ok(None);
         }
@@ -202,8 +206,11 @@ impl Login<'_> {
         // A list that cannot be read is left alone: its entry goes by itself.
         let left = match (asked.left, &self.leaving) {
             (Some(Ok(Answer::Text(text))), Leaving::Other { user, .. }) => {
-                let change = [UserChange::Leave(user.handle.clone())];
-                Draft::new(host, rules, Some(&text), &change, None).ok()
+                Draft::new(host, rules, Some(&text), |sessions, _, now| {
+                    sessions.leave(&user.handle, now);
+                    true
+                })
+                .ok()
             }
             _ => None,
         };
@@ -217,9 +224,7 @@ impl Login<'_> {
             None => None,
         };
         if let (Some(old), Some(tombstone)) = (&old, &tombstone) {
-            let life = old.retiring.life(host.now());
-            let query =
-                Query::Replace(old.retiring.current.write_id(), Body::Record(tombstone), life);
+            let query = old.retiring.query(tombstone);
             queries.push((Place::Session(&old.id), query));
         }
         if let (Some(left), Leaving::Other { key, .. }) = (&left, &self.leaving) {
@@ -242,16 +247,16 @@ impl Login<'_> {
             self.has_entry = false;
             self.has_left &= matches!(self.leaving, Leaving::Other { .. });
         }
+        let mut is_drafted = false;
         match listed? {
-            Answer::Done => {}
+            Answer::Done => is_drafted = true,
             Answer::Unknown if seeded(Fault::LoginTrustsLostList) => {}
             #[cfg(feature = "seeded-faults")]
             _ if seeded(Fault::LoginOverwritesList) || seeded(Fault::LoginSkipsEnd) => {
-                self.list_carelessly(host, changes, &draft).await?;
+                self.list_carelessly(host, &draft).await?;
             }
             _ => {
-                let drafted =
-                    change_list_by(&mut Calls::new(host, rules), &self.key, &changes, None).await?;
+                let drafted = change_list(host, rules, &self.key, &self.change, None).await?;
                 self.has_entry = drafted.made;
                 if !drafted.made {
                     return Ok(None);
@@ -262,34 +267,21 @@ impl Login<'_> {
         if let (Some(old), Some(retired)) = (old, retired) {
             replaced = old.retire(host, rules, new, retired?).await?;
         }
-        if let Leaving::Other { user, .. } = &self.leaving
-            && !matches!(has_left, Some(Ok(Answer::Done)))
-        {
-            // Its record is none any more, so the entry shows nothing that lives, and goes by itself.
-            if let Err(error) = leave(host, rules, user).await {
-                host.failed(error);
-            }
+        let (user, is_left) = match &self.leaving {
+            Leaving::None => return Ok(Some(replaced)),
+            Leaving::Same(user) => (user, is_drafted),
+            Leaving::Other { user, .. } => (user, matches!(has_left, Some(Ok(Answer::Done)))),
+        };
+        // Its record is none any more, so the entry shows nothing that lives, and goes by itself.
+        if !is_left && let Err(error) = leave(host, rules, user).await {
+            host.failed(error);
         }
         Ok(Some(replaced))
     }
 
-    fn changes(&self) -> Vec<UserChange> {
-        let mut changes = Vec::with_capacity(2);
-        if let Leaving::Same(handle) = &self.leaving {
-            changes.push(UserChange::Leave(handle.clone()));
-        }
-        changes.push(self.change.clone());
-        changes
-    }
-
     /// Writes the list after another request did, as no login may.
     #[cfg(feature = "seeded-faults")]
-    async fn list_carelessly<H: Host>(
-        &self,
-        host: &mut H,
-        mut changes: Vec<UserChange>,
-        draft: &Draft,
-    ) -> Result<(), H::Error> {
+    async fn list_carelessly<H: Host>(&self, host: &mut H, draft: &Draft) -> Result<(), H::Error> {
         if seeded(Fault::LoginOverwritesList) {
             let mut calls = Calls::new(host, self.rules);
             let found = calls.look(Place::List(&self.key)).await?;
@@ -297,21 +289,37 @@ impl Login<'_> {
             calls.ask(Place::List(&self.key), draft.query()).await?;
             return Ok(());
         }
-        if let Some(UserChange::Add { since, .. }) = changes.last_mut() {
+        let mut change = self.change.clone();
+        if let UserChange::Add { since, .. } = &mut change {
             *since = crate::UnixMillis(u64::MAX);
         }
-        change_list_by(&mut Calls::new(host, self.rules), &self.key, &changes, None).await.map(drop)
+        change_list(host, self.rules, &self.key, &change, None).await.map(drop)
     }
 
     /// Keeps the old session in its list.
     async fn stay<H: Host>(&self, host: &mut H) -> Result<(), H::Error> {
-        let (key, handle) = match &self.leaving {
+        let (key, user) = match &self.leaving {
             Leaving::None => return Ok(()),
-            Leaving::Same(handle) => (&self.key, handle),
-            Leaving::Other { key, user } => (key, &user.handle),
+            Leaving::Same(user) => (&self.key, user),
+            Leaving::Other { key, user } => (key, user),
         };
-        let change = [UserChange::Stay(handle.clone())];
-        change_list_by(&mut Calls::new(host, self.rules), key, &change, None).await.map(drop)
+        let mut calls = Calls::new(host, self.rules);
+        for _ in 0..TRIES {
+            let text = match calls.ask(Place::List(key), Query::Read).await? {
+                Answer::Text(text) => text,
+                Answer::Gone => return Ok(()),
+                _ => continue,
+            };
+            let stay = |sessions: &mut UserSessions, lifetime, now| {
+                sessions.stay(&user.handle, lifetime, now);
+                true
+            };
+            let draft = Draft::new(calls.host, self.rules, Some(&text), stay)?;
+            if calls.ask(Place::List(key), draft.query()).await? == Answer::Done {
+                return Ok(());
+            }
+        }
+        Err(calls.gave_up())
     }
 
     /// Takes back what a login has stored that failed. That this fails is an event: what is left is no session, or one whose
@@ -350,8 +358,7 @@ impl<'a> Old<'a> {
         let Seen { id, record: current, at: read_at } = old;
         let grace = seeded(Fault::LoginLeavesPointer).then(|| host.now().plus(30_000));
         let retirement = write_id(host)?;
-        let retiring =
-            Retiring { current, read_at, new, retirement, grace, successor: None, doubt: false };
+        let retiring = Retiring { current, read_at, new, retirement, grace };
         Ok(Self { id, retiring })
     }
 
@@ -364,12 +371,12 @@ impl<'a> Old<'a> {
         new: &'a SessionId,
         first: Answer,
     ) -> Result<bool, H::Error> {
-        let terms = Terms::new(&rules.options, host.now())?;
+        let format = rules.options.format();
         let (mut old, mut first) = (self, Some(first));
         for _ in 0..=RENEWALS {
             let mut calls = Calls::new(host, rules);
-            let (ended, retiring) =
-                retire(&mut calls, &old.id, old.retiring, &terms, first.take()).await?;
+            let ended =
+                retire(&mut calls, &old.id, &mut old.retiring, format, first.take()).await?;
             let next = match ended {
                 Ended::Retired => {
                     host.retire(&old.id);
@@ -377,7 +384,7 @@ impl<'a> Old<'a> {
                 }
                 // Left alone, it would be another visitor's who knows its ID.
                 Ended::GaveUp => return Err(calls.gave_up()),
-                Ended::Vanished if is_proof(retiring.read_at, calls.host.now()) => {
+                Ended::Vanished if is_proof(old.retiring.read_at, calls.host.now()) => {
                     host.retire(&old.id);
                     return Ok(false);
                 }

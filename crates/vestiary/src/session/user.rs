@@ -1,12 +1,11 @@
 use alloc::vec::Vec;
-use core::slice;
 
 use super::admission::leave;
 use crate::{
     Handle, UnixMillis, UserRef, WriteId,
     protocol::{
-        Answer, Calls, Draft, Host, OwnEnd, Place, Proof, Query, Rules, UserChange, UserSession,
-        UserSessions, change_list, change_list_by,
+        Calls, Host, OwnEnd, Place, Proof, Query, Rules, UserChange, UserSession, UserSessions,
+        change_list, change_list_by,
     },
 };
 
@@ -48,7 +47,7 @@ pub async fn enter<H: Host>(
         most: join.most,
     };
     let mut calls = Calls::new(host, rules);
-    let changed = change_list_by(&mut calls, &key, slice::from_ref(&change), None).await;
+    let changed = change_list_by(&mut calls, &key, &change, None).await;
     let may_be_listed = calls.wrote;
     match changed {
         Ok(changed) => Ok(changed.made.then_some(user)),
@@ -108,27 +107,9 @@ pub async fn end_all<H: Host>(
 ) -> Result<OwnEnd, H::Error> {
     UserSessions::check_name(name)?;
     let key = rules.options.user_key(name);
-    let list = Place::List(&key);
-    let mut calls = Calls::new(host, rules);
-    let asked = calls.ask_all(&[(list, Query::Clock), (list, Query::Read)]).await?;
-    let mut answers = asked.into_iter();
-    let mut next = || answers.next().unwrap_or(Ok(Answer::Unknown));
-    let (clock, found) = (next()?, next()?);
-    let store = match clock {
-        Answer::Time(time) => time,
-        _ => calls.clock(&key).await?,
-    };
-    let at = store.unwrap_or_else(|| calls.host.now());
+    let store = Calls::new(host, rules).clock(&key).await?;
+    let at = store.unwrap_or_else(|| host.now());
     let end = UserChange::End { keep, at };
-    let text = match found {
-        Answer::Text(text) => Some(text),
-        Answer::Gone => None,
-        _ => calls.look(list).await?,
-    };
-    let draft = Draft::new(calls.host, rules, text.as_deref(), slice::from_ref(&end), None)?;
-    if calls.ask(list, draft.query()).await? == Answer::Done {
-        return Ok(OwnEnd { at, before: draft.ended_before.unwrap_or_default() });
-    }
     let changed = change_list(host, rules, &key, &end, None).await?;
     Ok(OwnEnd { at, before: changed.ended_before.unwrap_or_default() })
 }

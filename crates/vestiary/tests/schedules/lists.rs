@@ -211,10 +211,7 @@ impl Schedule {
             self.wanted.iter().any(|change| match change {
                 UserChange::End { keep, .. } => keep.as_ref() != Some(handle),
                 UserChange::Remove(removed) => removed == handle,
-                UserChange::Add { .. }
-                | UserChange::Seen(_)
-                | UserChange::Leave(_)
-                | UserChange::Stay(_) => false,
+                UserChange::Add { .. } | UserChange::Seen(_) => false,
             })
         };
         for (began, at, change, made) in &self.ended {
@@ -247,7 +244,7 @@ impl Schedule {
                         faults.push("a session that was ended is listed");
                     }
                 }
-                UserChange::Seen(_) | UserChange::Leave(_) | UserChange::Stay(_) => {}
+                UserChange::Seen(_) => {}
             }
         }
         faults.sort_unstable();

@@ -1,0 +1,104 @@
+use super::{
+    Host, Moved, REMEMBERED, TRIES,
+    calls::{Answer, Body, Calls, Place, Query},
+    rotate::elsewhere,
+};
+use crate::{Error, Follower, Format, Record, SessionId, Ttl, UnixMillis, WriteId};
+
+/// An old record that is being retired.
+pub(crate) struct Retiring<'a> {
+    /// The record, as it was read last.
+    pub(crate) current: Record,
+    pub(crate) read_at: UnixMillis,
+    /// The ID of the session that takes its place.
+    pub(crate) new: &'a SessionId,
+    /// The write ID of its tombstone.
+    pub(crate) retirement: WriteId,
+    /// Until when the tombstone leads to the new ID.
+    pub(crate) grace: Option<UnixMillis>,
+}
+
+impl Retiring<'_> {
+    /// The tombstone.
+    pub(crate) fn tombstone(&self, old: &SessionId) -> Result<Record, Error> {
+        self.current.retired(self.retirement.clone(), old, self.new, self.grace)
+    }
+
+    /// How the tombstone takes the place of the record.
+    pub(crate) fn query<'q>(&'q self, tombstone: &'q Record) -> Query<'q> {
+        Query::Replace(self.current.write_id(), Body::Record(tombstone), Ttl::Millis(REMEMBERED))
+    }
+}
+
+/// Replaces the record of a session that a login ends by its tombstone, whatever other requests write meanwhile: as
+/// [`rotate`](super::rotate) does, which also takes the data along. The first attempt may have been made already, with this
+/// answer.
+pub(crate) async fn retire<H: Host>(
+    calls: &mut Calls<'_, H>,
+    old: &SessionId,
+    retiring: &mut Retiring<'_>,
+    format: Format,
+    mut first: Option<Answer>,
+) -> Result<Ended, H::Error> {
+    let mut tries = 0;
+    let ended = 'ended: loop {
+        let answer = if let Some(answer) = first.take() {
+            answer
+        } else {
+            let tombstone = retiring.tombstone(old)?;
+            calls.ask(Place::Session(old), retiring.query(&tombstone)).await?
+        };
+        match answer {
+            Answer::Done => break Ended::Retired,
+            Answer::Gone => break Ended::Vanished,
+            _ => {}
+        }
+        // Another request wrote the old record meanwhile, or the reply was lost.
+        loop {
+            tries += 1;
+            if tries > TRIES {
+                break 'ended Ended::GaveUp;
+            }
+            let record = match calls.ask(Place::Session(old), Query::Read).await? {
+                Answer::Text(text) => calls.rules.record(text)?,
+                // A replica may not have it yet. What the store says of a write is certain.
+                Answer::Gone => break,
+                _ => continue,
+            };
+            if record.has_write(&retiring.retirement) {
+                break 'ended Ended::Retired;
+            }
+            if let Some(elsewhere) = elsewhere(&record, old, Follower::Admitted)? {
+                break 'ended Ended::Dropped(elsewhere);
+            }
+            let known = retiring.current.write_id();
+            if record.write_id() == known {
+                break;
+            }
+            if !known.is_none_or(|known| record.has_write(known)) {
+                // Older than what was seen already.
+                continue;
+            }
+            retiring.current = record;
+            retiring.read_at = calls.host.now();
+            break;
+        }
+    };
+    if matches!(ended, Ended::Retired) && format == Format::Express {
+        // express-session would take the tombstone for a session.
+        calls.ask(Place::Session(old), Query::Remove(Some(&retiring.retirement))).await?;
+    }
+    Ok(ended)
+}
+
+/// How the retirement of the old record ended.
+pub(crate) enum Ended {
+    /// Its tombstone is in its place.
+    Retired,
+    /// There is no old record any more.
+    Vanished,
+    /// Other requests were faster each time, or replies were lost.
+    GaveUp,
+    /// Another request gave the session another ID first.
+    Dropped(Moved),
+}
