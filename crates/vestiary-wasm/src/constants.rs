@@ -1,6 +1,6 @@
 //! Numbers that the rules fix, and the TypeScript side needs.
 
-use vestiary::{Limits, RecentIds, SealRing, SessionId, WriteId, constants, protocol::Pending};
+use vestiary::{Limits, RecentIds, SessionId, constants, protocol::Pending};
 use wasm_bindgen::prelude::*;
 
 use crate::cookie::{SPOT, SPOT_LENGTHS};
@@ -13,10 +13,6 @@ pub enum Constant {
     Levels,
     /// Random bytes of a session ID.
     IdEntropy,
-    /// Random bytes of a write ID, and of the name of a session in the list of its user.
-    WriteIdEntropy,
-    /// Random bytes of the nonce of an encrypted record.
-    Nonce,
     /// Random bytes that an operation may use between two effects.
     OperationEntropy,
     /// Tag bit of what `readCookies` returns.
@@ -27,8 +23,6 @@ pub enum Constant {
     RecentIds,
     /// How long an ID is remembered that was taken out of use, in milliseconds.
     Retired,
-    /// `vestiary::constants::RENEWALS`.
-    Renewals,
     /// `vestiary::constants::UNSAVED`.
     Unsaved,
     /// `vestiary::constants::SESSIONS_PER_USER`.
@@ -45,14 +39,11 @@ pub fn constant(name: Constant) -> f64 {
     match name {
         Constant::Levels => Limits::SAVE.depth as f64,
         Constant::IdEntropy => SessionId::ENTROPY as f64,
-        Constant::WriteIdEntropy => WriteId::ENTROPY as f64,
-        Constant::Nonce => SealRing::NONCE as f64,
         Constant::OperationEntropy => Pending::<()>::ENTROPY as f64,
         Constant::Spot => f64::from(SPOT),
         Constant::SpotLengths => f64::from(SPOT_LENGTHS),
         Constant::RecentIds => RecentIds::MOST as f64,
         Constant::Retired => RecentIds::RETIRED as f64,
-        Constant::Renewals => constants::RENEWALS as f64,
         Constant::Unsaved => constants::UNSAVED as f64,
         Constant::SessionsPerUser => constants::SESSIONS_PER_USER as f64,
         Constant::StoreTimeout => constants::STORE_TIMEOUT as f64,

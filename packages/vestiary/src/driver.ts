@@ -124,7 +124,7 @@ export class Driver {
 			this.#core.answered(running, answer, text, number, list);
 		let reply: Reply;
 		try {
-			reply = await this.ask(action, async () => this.#reply(running, step));
+			reply = await this.#ask(action, async () => this.#reply(running, step));
 		} catch (error) {
 			// The store has something else there, or an adapter of the application says so.
 			if (step === Step.Load && error instanceof DataError)
@@ -237,7 +237,7 @@ export class Driver {
 	}
 
 	/** Asks the store. Its own error becomes the cause of the library's, without keys and records. */
-	async ask<T>(action: StoreOperation, call: () => Promise<T>): Promise<T> {
+	async #ask<T>(action: StoreOperation, call: () => Promise<T>): Promise<T> {
 		// Also telemetry gets no other error: what it does with it is not known here.
 		const ask = async (): Promise<T> => {
 			try {

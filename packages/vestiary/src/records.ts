@@ -15,8 +15,6 @@ import { constant, Constant, Ended, Task, type Running } from './generated/vesti
 import { tableOf } from './memory-store.js';
 import type { SessionEvent, Store } from './types.js';
 
-export type { Opened, Stored } from './core.js';
-
 /** Hears of what happens while an operation runs. */
 type Tell = (event: SessionEvent) => void;
 
