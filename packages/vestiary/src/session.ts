@@ -85,6 +85,8 @@ export class Session {
 	 * one. The record, if there is one, leads a logout to the session.
 	 */
 	#barred: { record?: Opened } | undefined;
+	/** The data when the response was ready, with `autoSave`: JSON text, made once. */
+	#final: string | undefined;
 	#successor: Session | undefined;
 	/** Whether replicas of the store know that the session was ended. */
 	#confirmed: boolean | undefined;
@@ -412,7 +414,11 @@ export class Session {
 	static [FINISH](scope: Scope): Promise<void> | undefined {
 		const { session } = scope;
 		if (!(session instanceof Session) || !hasVisitor(scope.event)) return undefined;
-		if (!scope.refreshed && session.#didAtOnce(Operation.Finish)) return undefined;
+		if (scope.runtime.options.autoSave) session.#final = jsonOf(session.#data);
+		if (!scope.refreshed && session.#didAtOnce(Operation.Finish)) {
+			session.#final = undefined;
+			return undefined;
+		}
 		return session.#finished();
 	}
 
@@ -544,7 +550,11 @@ export class Session {
 
 	async #finished(): Promise<void> {
 		const { operations } = this.#scope;
-		await operations.run(async () => this.#do(Operation.Finish));
+		try {
+			await operations.run(async () => this.#do(Operation.Finish));
+		} finally {
+			this.#final = undefined;
+		}
 		await this.#scope.refreshed;
 	}
 
@@ -888,7 +898,7 @@ export class Session {
 
 	async #write(compute?: Compute): Promise<boolean> {
 		const { records } = this.#scope.runtime;
-		const json = compute ? '' : jsonOf(this.#data);
+		const json = compute ? '' : this.#json();
 		const record = this.#record;
 		const own = this.#wanted();
 		const change = own === this.#own ? undefined : (own ?? '{}');
@@ -1070,10 +1080,14 @@ export class Session {
 		return this.#id !== undefined && touched.has(this.#id, this.#own);
 	}
 
+	#json(): string {
+		return this.#final ?? jsonOf(this.#data);
+	}
+
 	#isChanged(): boolean {
 		const { autoSave, saveUninitialized } = this.#scope.runtime.options;
 		if ((autoSave ?? saveUninitialized) && this.#wanted() !== this.#own) return true;
-		return autoSave === true && jsonOf(this.#data) !== (this.#base ?? '{}');
+		return autoSave === true && this.#json() !== (this.#base ?? '{}');
 	}
 
 	/**
@@ -1106,6 +1120,7 @@ export class Session {
 	#forget(): void {
 		this.#id = undefined;
 		this.#data = {};
+		this.#final = undefined;
 		this.#unsaved = false;
 		this.#record = undefined;
 		this.#base = undefined;

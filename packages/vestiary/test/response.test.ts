@@ -147,3 +147,29 @@ describe('it is too late for a cookie', () => {
 		expect(await late).toBeInstanceOf(ResponseSentError);
 	});
 });
+
+test.each([
+	['a new session', false],
+	['one that is stored', true]
+])('autoSave makes JSON of its data once: %s', async (_, isStored) => {
+	options = { ...options, store: new MemoryStore(), autoSave: true };
+	let read = 0;
+	const data = {
+		get n(): number {
+			return ++read;
+		}
+	};
+	const first = isStored
+		? await respond(async (session) => {
+				await session.setData({ n: 0 });
+				return new Response();
+			})
+		: undefined;
+	const cookie = first?.headers.getSetCookie()[0]?.split(';')[0];
+	const response = await respond(async (session) => {
+		await session.setData(data);
+		return new Response();
+	}, testEvent(cookie));
+	expect(response.headers.getSetCookie()).toHaveLength(isStored ? 0 : 1);
+	expect(read).toBe(1);
+});
