@@ -41,6 +41,10 @@ pub(crate) fn checks(progress: &Progress, exchange: Option<Exchange>) -> anyhow:
             cargo(&["test", "--locked", "-p", "vestiary", "--features", "seeded-faults"])
                 .args(["--test", "schedules", "faults::"])
                 .logged(log)?;
+            cargo(&["test", "--locked", "-p", "vestiary-tower", "--features", "seeded-faults"])
+                .args(["--test", "request_schedules", "--test", "listed_schedules"])
+                .arg("the_schedules_find")
+                .logged(log)?;
             Ok(passed(log))
         })?,
         Some(Exchange { servers, service }) => {

@@ -15,7 +15,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Router,
     body::Body,
-    http::{Method, Response},
+    http::{Method, Response, StatusCode},
     routing::get,
 };
 use support::{Browser, Events, Fault, Faulty, config, set_cookies};
@@ -304,4 +304,24 @@ async fn reading_changes_nothing_once_the_response_has_left() {
     // To renew it needs a cookie.
     assert!(matches!(reading.await.unwrap(), Err(SessionError::ResponseSent)));
     assert_eq!(store.calls(), [("read", 1)]);
+}
+
+#[tokio::test]
+async fn a_logout_that_the_store_does_not_confirm_takes_the_cookie_away_of_a_session_that_rolls() {
+    let store = Faulty::default();
+    let config = config().rolling(true).touch_after(Duration::ZERO);
+    let sessions = Sessions::new(&config, store.clone()).unwrap();
+    let app = Router::new()
+        .route("/login", get(async |session: Session| session.login("ada").await))
+        .route("/logout", get(async |session: Session| session.destroy().await))
+        .layer(SessionLayer::of(sessions));
+    for fault in [Fault::Loses, Fault::Fails] {
+        let mut browser = Browser::new(&app);
+        browser.ok("/login").await;
+        store.breaks("remove", fault);
+        let response = browser.send(Method::GET, "/logout").await;
+        store.is_well();
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE, "{fault:?}");
+        assert_eq!(browser.cookie, None, "{fault:?}");
+    }
 }

@@ -2,8 +2,10 @@
 
 #![allow(
     dead_code,
+    clippy::indexing_slicing,
     clippy::missing_docs_in_private_items,
     clippy::missing_panics_doc,
+    clippy::print_stdout,
     clippy::unwrap_used,
     missing_docs,
     unreachable_pub,

@@ -8,6 +8,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
+use axum::{body::Body, http::Response};
 use vestiary::{Ttl, WriteId};
 use vestiary_store::{MemoryStore, Outcome, Store, StoreError};
 
@@ -121,15 +122,106 @@ impl Store for Scheduled {
     }
 }
 
+pub type Answering = Pin<Box<dyn Future<Output = Response<Body>>>>;
+
+/// A request that is being answered, and what the schedule knows of it.
+pub struct Task<T> {
+    pub of: T,
+    pub trouble: Trouble,
+    pub answering: Answering,
+}
+
+/// The requests of a schedule.
+pub struct Tasks<T> {
+    under_way: Vec<Task<T>>,
+    /// Those that have yet to begin.
+    left: usize,
+    /// The most that are under way at once.
+    most: usize,
+    /// One step in so many begins another one while others are under way.
+    seldom: usize,
+}
+
+/// An event in a schedule.
+pub enum Step<T> {
+    /// The next request is to begin.
+    Begins,
+    /// Its process has died.
+    Dies(T),
+    Answers(T, Response<Body>),
+}
+
+impl<T> Tasks<T> {
+    pub fn new(left: usize, most: usize, seldom: usize) -> Self {
+        Self { under_way: Vec::new(), left, most, seldom }
+    }
+
+    pub fn send(&mut self, task: Task<T>) {
+        self.under_way.push(task);
+    }
+
+    /// Goes on with one request at a time, until there is something to do for the schedule. `None` at its end.
+    pub fn step(&mut self, chance: &mut Chance) -> Option<Step<T>> {
+        loop {
+            let under_way = self.under_way.len();
+            if self.left > 0
+                && (under_way == 0 || under_way < self.most && chance.below(self.seldom) == 0)
+            {
+                self.left -= 1;
+                return Some(Step::Begins);
+            }
+            if under_way == 0 {
+                return None;
+            }
+            let place = chance.below(under_way);
+            if chance.below(250) == 0 {
+                return Some(Step::Dies(self.under_way.swap_remove(place).of));
+            }
+            let task = &mut self.under_way[place];
+            if let Poll::Ready(response) = poll(&mut task.trouble, &mut task.answering) {
+                return Some(Step::Answers(self.under_way.swap_remove(place).of, response));
+            }
+        }
+    }
+}
+
 /// Polls a request whose store is in this trouble.
-pub fn poll<T>(
-    trouble: &mut Trouble,
-    answering: &mut (impl Future<Output = T> + Unpin),
-) -> Poll<T> {
+fn poll(trouble: &mut Trouble, answering: &mut Answering) -> Poll<Response<Body>> {
     TROUBLE.set(*trouble);
-    let polled = Pin::new(answering).poll(&mut Context::from_waker(Waker::noop()));
+    let polled = answering.as_mut().poll(&mut Context::from_waker(Waker::noop()));
     *trouble = TROUBLE.take();
     polled
+}
+
+/// Those of these faults that no schedule of so many finds. Prints the rows of the table in docs/reliability.md.
+#[cfg(feature = "seeded-faults")]
+pub fn missed<C: Ord + std::fmt::Display>(
+    seeded: &[vestiary::protocol::Fault],
+    count: u64,
+    play: impl Fn(u64) -> std::collections::BTreeSet<C>,
+) -> Vec<vestiary::protocol::Fault> {
+    use vestiary::protocol::Fault;
+    let is_missed = |fault: &Fault| {
+        Fault::seed(Some(*fault));
+        let found = (0..count).map(|seed| (seed + 1, play(seed))).find(|(_, all)| !all.is_empty());
+        Fault::seed(None);
+        if let Some((schedules, checks)) = &found {
+            let checks: Vec<_> = checks.iter().map(ToString::to_string).collect();
+            println!("| `{fault:?}` | {schedules} | {} |", checks.join(", "));
+        }
+        found.is_none()
+    };
+    seeded.iter().copied().filter(is_missed).collect()
+}
+
+/// The work of a slow handler: other requests go first, several times.
+pub async fn work() {
+    let mut left = 12;
+    std::future::poll_fn(|_| {
+        left -= 1;
+        if left == 0 { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
 }
 
 /// The answer of a future that waits only for the scheduled store.

@@ -82,6 +82,26 @@ pub enum Fault {
     LoginLeavesEntry,
     /// A login does not write the list.
     LoginUnlisted,
+    /// A response sets the cookie of an ID that another request has taken out of use.
+    SendsRetiredCookie,
+    /// The store is not asked whether the ID in a cookie is still in use when the response leaves.
+    ConfirmsNothing,
+    /// A response to a session that another request has ended removes the cookie.
+    EndRemovesCookie,
+    /// A logout that the store did not confirm leaves the cookie where it is.
+    FailedLogoutKeepsCookie,
+    /// A request whose session was ended, or whose ID is out of use, begins another session.
+    BarredBegins,
+    /// A session that is not in its user's session list is admitted.
+    AdmitsRevoked,
+    /// A cookie follows the pointer of a login.
+    CookieFollowsLogin,
+    /// The end of a request does not write what the application has changed.
+    FinishForgets,
+    /// A logout leaves the session in its user's session list.
+    StaysListed,
+    /// A login does not set the cookie of its session.
+    LoginKeepsCookie,
 }
 
 #[cfg(all(feature = "seeded-faults", any(target_family = "wasm", not(debug_assertions))))]

@@ -1,6 +1,9 @@
 use crate::{
     Meta, UserRef,
-    protocol::{Calls, Host, Place, Query, Rules, Seen, UserChange, UserSessions, change_list},
+    protocol::{
+        Calls, Fault, Host, Place, Query, Rules, Seen, UserChange, UserSessions, change_list,
+        seeded,
+    },
 };
 
 /// Whether a session is in its user's session list.
@@ -30,7 +33,7 @@ pub(super) async fn admit<H: Host>(
         Some(text) => UserSessions::decode(text)?,
         None => UserSessions::default(),
     };
-    if !sessions.knows(&user.handle) {
+    if !sessions.knows(&user.handle) && !seeded(Fault::AdmitsRevoked) {
         // A replica may not have heard of the login yet. The store's answer to a write is certain.
         let is_listed = calls.rules.atomic && note_use(calls.host, calls.rules, meta).await?;
         return Ok(if is_listed { Admission::Listed } else { Admission::Revoked });
@@ -105,6 +108,9 @@ pub(crate) async fn leave<H: Host>(
     rules: &Rules,
     user: &UserRef,
 ) -> Result<(), H::Error> {
+    if seeded(Fault::StaysListed) {
+        return Ok(());
+    }
     let change = UserChange::Remove(user.handle.clone());
     change_list(host, rules, &rules.list_key(user), &change, None).await.map(drop)
 }

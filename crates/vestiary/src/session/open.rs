@@ -4,7 +4,7 @@ use super::admission::{Admission, admit, leave, note_use};
 use crate::{
     Error, Event, Follower, Lead, SessionId, UnixMillis,
     constants::RENEWALS,
-    protocol::{Answer, Calls, Doubt, Host, Place, Query, Rules, Seen},
+    protocol::{Answer, Calls, Doubt, Fault, Host, Place, Query, Rules, Seen, seeded},
 };
 
 /// The result of [`open`].
@@ -242,6 +242,12 @@ async fn follow<H: Host>(
                 calls.forget();
             }
             Ok(Lead::Nowhere) => {
+                if seeded(Fault::CookieFollowsLogin)
+                    && let Ok(Some((after, None))) = session.record.next(&next)
+                {
+                    next = after;
+                    continue;
+                }
                 host.emit(Event::Reuse);
                 return Ok(Found::Retired(session.into()));
             }

@@ -2,7 +2,7 @@ use super::{Fault, Purpose, Request, State, Visit, host_for};
 use crate::{
     CookieOverrides, SessionId,
     decide::CookieStep,
-    protocol::{Host as _, Rules},
+    protocol::{self, Host as _, Rules, seeded},
     session,
 };
 
@@ -40,7 +40,7 @@ impl<E> Visit<E> {
     pub fn outgoing<R: Request>(&self, request: &R) -> &Outgoing {
         match &self.cookie {
             Outgoing::Session { id, .. } | Outgoing::Expired { id, .. }
-                if request.is_retired(id) =>
+                if request.is_retired(id) && !seeded(protocol::Fault::SendsRetiredCookie) =>
             {
                 &Outgoing::Nothing
             }
@@ -83,8 +83,10 @@ impl<E> Visit<E> {
         let Some(id) = self.id().cloned() else { return };
         request.host().retire(&id);
         let removal = Outgoing::Removal { own: self.own_cookie().cloned() };
+        // A logout that the store did not confirm takes the cookie away all the same.
+        let is_removed = by_itself || matches!(self.cookie, Outgoing::Removal { .. });
         self.forget(State::Ended);
-        self.cookie = if by_itself { removal } else { Outgoing::Nothing };
+        self.cookie = if is_removed { removal } else { Outgoing::Nothing };
     }
 }
 
@@ -92,6 +94,9 @@ impl<E> Visit<E> {
 /// which IDs are not is known to each process for itself.
 pub async fn confirm<R: Request>(request: &mut R, rules: &Rules, visit: &mut Visit<Fault<R>>) {
     let Some(id) = visit.doubtful(request).cloned() else { return };
+    if seeded(protocol::Fault::ConfirmsNothing) {
+        return;
+    }
     let host = host_for(request, Purpose::Read);
     let is_current = match session::is_current(host, rules, &id).await {
         Ok(is_current) => is_current,

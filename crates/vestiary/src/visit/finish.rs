@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     decide::{Operation, StoreStep},
-    protocol::{Host, Rules},
+    protocol::{self, Host, Rules, seeded},
     session,
 };
 
@@ -50,7 +50,7 @@ pub async fn finish<R: Request>(
     if matches!(visit.state, State::Stored { unseen: true, .. }) {
         Box::pin(note_use(request, rules, visit)).await;
     }
-    let edit = Edit::of(changes);
+    let edit = Edit::of(changes.filter(|_| !seeded(protocol::Fault::FinishForgets)));
     let plan = visit.plan(request, rules, Operation::Finish, &edit);
     let finished = execute(request, rules, visit, Operation::Finish, edit).await.map(drop);
     let is_written = plan.store != StoreStep::Keep && finished.is_ok();

@@ -4,7 +4,7 @@ use super::{Fault, Purpose, Request, State, View, Visit, host_for, open::opened,
 use crate::{
     Ttl, constants,
     decide::{CookieStep, Operation},
-    protocol::{Host, Rules, Seen},
+    protocol::{self, Host, Rules, Seen, seeded},
     session::{self, Join},
 };
 
@@ -170,6 +170,8 @@ async fn logged_in<R: Request>(
     // No other request can find it, for a login's tombstone leads nowhere: there is nothing to ask before its cookie leaves.
     visit.certain = Some(session.id.clone());
     visit.holds(session, View::Read);
-    visit.cookie_step(request, CookieStep::Set);
+    if !seeded(protocol::Fault::LoginKeepsCookie) {
+        visit.cookie_step(request, CookieStep::Set);
+    }
     Ok(())
 }

@@ -4,7 +4,7 @@ use super::Outgoing;
 use crate::{
     CookieOverrides, SessionId,
     decide::{Policy, Stage},
-    protocol::{Host, Seen},
+    protocol::{self, Host, Seen, seeded},
 };
 
 /// A request's view of its visitor's session, from [`open`](super::open) on.
@@ -124,6 +124,9 @@ impl<E> Visit<E> {
     pub(super) fn ended(&mut self) {
         self.forget(State::Ended);
         self.cookie = Outgoing::Nothing;
+        if seeded(protocol::Fault::EndRemovesCookie) {
+            self.cookie = Outgoing::Removal { own: None };
+        }
     }
 
     /// The same, for a write that found it out.

@@ -4,7 +4,7 @@ use super::{Changes, Fault, Outgoing, Purpose, Request, State, View, Visit, host
 use crate::{
     Event, Options,
     decide::{CookieStep, Known, Operation, Plan, Stage, StoreStep, decide},
-    protocol::{Change, Host, Rules, Seen, Written},
+    protocol::{self, Change, Host, Rules, Seen, Written, seeded},
     session,
 };
 
@@ -157,9 +157,14 @@ pub(super) async fn execute<R: Request>(
         Ok(true) => {}
         Ok(false) => return Ok(false),
         Err(error) => {
-            if plan.cookie == CookieStep::Clear {
+            if plan.cookie == CookieStep::Clear && !seeded(protocol::Fault::FailedLogoutKeepsCookie)
+            {
                 // A logout that the store did not confirm still takes the cookie away.
                 visit.cookie_step(request, CookieStep::Clear);
+                // A refresh would take the removal back, or even set the cookie again.
+                if let State::Stored { due, unseen, .. } = &mut visit.state {
+                    (*due, *unseen) = (false, false);
+                }
             } else if R::is_untraced(&error) {
                 visit.gone(request.host());
             }
@@ -326,6 +331,7 @@ impl<E> Visit<E> {
     /// Whether nothing may be written, nor a cookie set, which could overwrite a newer one.
     pub(super) fn is_barred(&self) -> bool {
         matches!(self.state, State::Ended | State::Tombstone(_))
+            && !seeded(protocol::Fault::BarredBegins)
     }
 
     pub(super) fn plan<R: Request>(
