@@ -37,7 +37,7 @@ use vestiary_store::{Entry, Scan as _, SessionError, Sessions};
 use vestiary_tower::{Session, SessionLayer};
 
 /// A request that is being answered.
-struct Sent {
+struct Going {
     path: &'static str,
     /// The handle of the session whose cookie it sent, if that was of a user.
     sent: Option<String>,
@@ -51,7 +51,7 @@ struct Schedule {
     app: Router,
     sessions: Sessions,
     store: Scheduled,
-    tasks: Tasks<Sent>,
+    tasks: Tasks<Going>,
     /// All cookies that were ever set, with the handles of their sessions.
     cookies: Vec<(String, Option<String>)>,
     /// Sessions whose login was confirmed.
@@ -139,7 +139,7 @@ impl Schedule {
             self.doubtful.extend(sent.clone());
         }
         let has_trouble = trouble.times > 0;
-        let of = Sent { path, sent, cookie, has_trouble };
+        let of = Going { path, sent, cookie, has_trouble };
         self.tasks.send(Task { of, trouble, answering });
     }
 
@@ -147,20 +147,20 @@ impl Schedule {
         while let Some(step) = self.tasks.step(&mut self.chance) {
             match step {
                 Step::Begins => self.begin(),
-                Step::Dies(sent) => {
-                    self.log.push(format!("{} of {:?} crashes", sent.path, sent.sent));
-                    if sent.path == "/login" {
+                Step::Dies(going) => {
+                    self.log.push(format!("{} of {:?} crashes", going.path, going.sent));
+                    if going.path == "/login" {
                         self.crashed += 1;
-                        self.spared.extend(sent.sent);
+                        self.spared.extend(going.sent);
                     }
                 }
-                Step::Answers(sent, response) => self.answered(sent, response),
+                Step::Answers(going, response) => self.answered(going, response),
             }
         }
     }
 
-    fn answered(&mut self, sent: Sent, response: Response<Body>) {
-        let Sent { path, sent, cookie, has_trouble } = sent;
+    fn answered(&mut self, going: Going, response: Response<Body>) {
+        let Going { path, sent, cookie, has_trouble } = going;
         let (status, set) = (response.status(), set_cookies(&response));
         let text = futures_util::FutureExt::now_or_never(support::text(response)).unwrap();
         self.log.push(format!("{path} of {sent:?}: {status} {text}"));

@@ -76,7 +76,7 @@ enum Want {
 }
 
 /// A request that is being answered.
-struct Sent {
+struct Going {
     number: usize,
     browser: usize,
     want: Want,
@@ -96,7 +96,7 @@ struct Schedule {
     chance: Chance,
     /// Two processes, or one: each remembers for itself which IDs are out of use.
     apps: Vec<Router>,
-    tasks: Tasks<Sent>,
+    tasks: Tasks<Going>,
     browsers: Vec<Browser>,
     numbers: usize,
     /// The session to which each cookie led that was ever set, where a response has said so.
@@ -288,7 +288,7 @@ impl Schedule {
         let ends = matches!(want, Want::LogIn | Want::Enter | Want::LogOut) && sent.is_some();
         self.endings |= ends || want == Want::Revoke;
         self.revokes |= matches!(want, Want::LogOut | Want::Revoke);
-        let of = Sent { number, browser, want, sent, before };
+        let of = Going { number, browser, want, sent, before };
         self.tasks.send(Task { of, trouble, answering });
     }
 
@@ -296,18 +296,18 @@ impl Schedule {
         while let Some(step) = self.tasks.step(&mut self.chance) {
             match step {
                 Step::Begins => self.begin(),
-                Step::Dies(sent) => {
-                    self.log.push(format!("{} {:?} dies", sent.number, sent.want));
+                Step::Dies(going) => {
+                    self.log.push(format!("{} {:?} dies", going.number, going.want));
                 }
-                Step::Answers(sent, response) => self.answered(sent, response),
+                Step::Answers(going, response) => self.answered(going, response),
             }
         }
     }
 
-    fn answered(&mut self, sent: Sent, response: Response<Body>) {
+    fn answered(&mut self, going: Going, response: Response<Body>) {
         let (status, set) = (response.status(), set_cookies(&response));
         let text = futures_util::FutureExt::now_or_never(support::text(response)).unwrap();
-        let Sent { number, browser, want, sent, before } = sent;
+        let Going { number, browser, want, sent, before } = going;
         self.log
             .push(format!("{number} of {browser} with {sent:?}: {want:?} {status} {text} {set:?}"));
         let root = text.parse::<usize>().ok().filter(|_| status == StatusCode::OK);
@@ -354,7 +354,7 @@ impl Schedule {
         };
         match want {
             Want::Update | Want::Modify | Want::Finish => {
-                self.confirmed.entry(root).or_default().push(number)
+                self.confirmed.entry(root).or_default().push(number);
             }
             Want::LogIn => {
                 self.owned.insert(root);

@@ -186,9 +186,12 @@ impl<T> Tasks<T> {
 }
 
 /// Polls a request whose store is in this trouble.
-fn poll(trouble: &mut Trouble, answering: &mut Answering) -> Poll<Response<Body>> {
+pub fn poll<T>(
+    trouble: &mut Trouble,
+    answering: &mut (impl Future<Output = T> + Unpin),
+) -> Poll<T> {
     TROUBLE.set(*trouble);
-    let polled = answering.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    let polled = Pin::new(answering).poll(&mut Context::from_waker(Waker::noop()));
     *trouble = TROUBLE.take();
     polled
 }
