@@ -43,7 +43,7 @@ pub(crate) fn checks(progress: &Progress, exchange: Option<Exchange>) -> anyhow:
                 .logged(log)?;
             cargo(&["test", "--locked", "-p", "vestiary-tower", "--features", "seeded-faults"])
                 .args(["--test", "request_schedules", "--test", "listed_schedules"])
-                .arg("the_schedules_find")
+                .args(["the_schedules_find"])
                 .logged(log)?;
             Ok(passed(log))
         })?,
