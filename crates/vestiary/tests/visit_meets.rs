@@ -98,6 +98,28 @@ fn a_logout_by_a_tombstone_that_the_store_did_not_confirm_can_be_repeated() {
 }
 
 #[test]
+fn a_logout_that_the_store_did_not_confirm_takes_the_cookie_away_whatever_comes_after_it() {
+    const SAVES: &str = r#"{"rolling":true,"autoSave":true,"cookie":{"maxAge":60}}"#;
+    let changed = || Some(changes(r#"{"n":1}"#, r#"{"n":2}"#));
+    for is_renewed in [true, false] {
+        for after in [Act::Finish(None), Act::Finish(changed()), Act::Refresh] {
+            let other = if is_renewed { Act::Renew } else { Act::Destroy };
+            let what = format!("{other:?}, {after:?}");
+            let mut site = Site::new(SAVES);
+            let id = site.session();
+            site.touched.clear();
+            let (mut slow, mut fast) = (site.visit(&[&id]), site.visit(&[&id]));
+            site.fails = Some((Question::Remove, Answered::Refused(2)));
+            assert!(site.does(&mut slow, Act::Destroy).is_err(), "{what}");
+            site.fails = None;
+            assert_eq!(site.does(&mut fast, other), Ok(true), "{what}");
+            assert!(site.does(&mut slow, after).is_ok(), "{what}");
+            assert_eq!(site.cookie(&slow), "removal", "{what}");
+        }
+    }
+}
+
+#[test]
 fn a_cookie_is_reserved_only_for_a_session_that_begins() {
     let mut site = Site::new("{}");
     let mut visit = site.visit(&[]);

@@ -189,6 +189,11 @@ export class Scope {
 		return this.#sent !== undefined || this.session?.[STORED_ID] !== undefined;
 	}
 
+	/** Whether the response takes the cookie away, as a logout does, be it one that the store did not confirm. */
+	get removesCookie(): boolean {
+		return this.#sent?.value === null && this.#sent.expired === undefined;
+	}
+
 	/**
 	 * Asks the store whether the ID in the cookie is still in use, where another request can have ended the session
 	 * or replaced its ID while this one worked. Undefined if there is nothing to wait for.

@@ -746,10 +746,15 @@ export class Session {
 				// Unless it was written since, or ended.
 				if (!record || this.#record !== record) return;
 				await this.#touch(true);
-				if (this.#stage === Stage.Stored && this.#id !== record.id && !this.#scope.left)
+				if (this.#stage === Stage.Stored && this.#id !== record.id && !this.#keepsCookie)
 					this.#cookieStep(CookieStep.Set);
 			})
 		);
+	}
+
+	/** Whether an ID that is another one now is no reason to set the cookie: it cannot be, or a logout takes it away. */
+	get #keepsCookie(): boolean {
+		return this.#scope.left || this.#scope.removesCookie;
 	}
 
 	/** A store that is full fails no page of a visitor who only looks: there is no session then. */
@@ -791,7 +796,7 @@ export class Session {
 			if (!(await this.#storeStep(plan.store, compute))) return false;
 			// It was renewed meanwhile, and may be known by its old ID to this browser.
 			if (before === Stage.Stored && this.#id !== id && cookie === CookieStep.Keep)
-				cookie = this.#scope.left ? cookie : CookieStep.Set;
+				cookie = this.#keepsCookie ? cookie : CookieStep.Set;
 		} catch (error) {
 			// A logout that the store did not confirm still takes the cookie away.
 			if (plan.cookie === CookieStep.Clear) this.#cookieStep(plan.cookie);

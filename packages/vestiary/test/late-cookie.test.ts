@@ -272,3 +272,32 @@ test('a store that is not atomic is asked, too', async () => {
 	);
 	expect(late).toEqual([]);
 });
+
+test.each([
+	['renewed', (session: Session) => session.renew()],
+	['ended', (session: Session) => session.destroy()]
+])(
+	'a logout that the store did not confirm takes the cookie away, also where autoSave finds the session %s',
+	async (_, faster) => {
+		const [login = ''] = await request(async (session) => {
+			await session.setData({ n: 1 });
+			await session.save();
+		});
+		const cookie = login.split(';')[0];
+		const store = process();
+		const { atomic } = store;
+		if (!atomic) throw new Error('it is atomic');
+		const remove = async (): Promise<never> => Promise.reject(new Error('down'));
+		const options = { autoSave: true, store: { ...store, atomic: { ...atomic, remove } } };
+		const slow = await request(
+			async (session) => {
+				session.data.n = 2;
+				await expect(session.destroy()).rejects.toThrow();
+				await request(faster, cookie);
+			},
+			cookie,
+			options
+		);
+		expect(slow).toEqual(['connect.sid=']);
+	}
+);

@@ -123,7 +123,10 @@ impl<E> Visit<E> {
     /// Another request has ended the session: nothing more is written, and no cookie set.
     pub(super) fn ended(&mut self) {
         self.forget(State::Ended);
-        self.cookie = Outgoing::Nothing;
+        // A logout that the store did not confirm takes the cookie away all the same.
+        if !matches!(self.cookie, Outgoing::Removal { .. }) {
+            self.cookie = Outgoing::Nothing;
+        }
         if seeded(protocol::Fault::EndRemovesCookie) {
             self.cookie = Outgoing::Removal { own: None };
         }

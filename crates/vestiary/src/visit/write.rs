@@ -173,7 +173,10 @@ pub(super) async fn execute<R: Request>(
     }
     // It was renewed meanwhile, and may be known by its old ID to this browser.
     let moved = before.is_some() && visit.id().is_some() && before.as_ref() != visit.id();
-    visit.cookie_step(request, if moved { CookieStep::Set } else { plan.cookie });
+    // A logout that the store did not confirm takes the cookie away all the same.
+    let is_removed = matches!(visit.cookie, Outgoing::Removal { .. });
+    let step = if moved && !is_removed { CookieStep::Set } else { plan.cookie };
+    visit.cookie_step(request, step);
     if plan.stage == Stage::New && (before.is_some() || operation == Operation::Destroy) {
         visit.forget(State::Anonymous);
     }
