@@ -27,8 +27,8 @@ pub enum Task {
     Tidy,
     /// Whether the store has a session under `id`: `Done`, or else `Gone`.
     IsCurrent,
-    /// The session that `id` leads to now, for a request that had it open before.
-    Current,
+    /// The record under `id`, as the store has it.
+    Load,
     /// Writes in its user's session list that a session is used (`session`): `Gone` if it was revoked.
     NoteUse,
     /// Stores a new session: `data`, `user` and `handle`, `cookie`.
@@ -95,7 +95,7 @@ impl Core {
                     Operation::Tidy(Spent { session: seen(text)?, is_listed: number > 0.0 })
                 }
                 Task::IsCurrent => Operation::IsCurrent(session_id(id)?),
-                Task::Current => Operation::Current(session_id(id)?),
+                Task::Load => Operation::Load(session_id(id)?),
                 Task::NoteUse => Operation::NoteUse(seen(text)?),
                 Task::Create => {
                     Operation::Create { data: data_text, user: owner, cookie: cookie.flatten() }
@@ -169,7 +169,7 @@ pub(crate) enum Operation {
     Open(Vec<SessionId>),
     Tidy(Spent),
     IsCurrent(SessionId),
-    Current(SessionId),
+    Load(SessionId),
     NoteUse(Seen),
     Create {
         data: String,
@@ -215,7 +215,7 @@ impl Operation {
             Self::IsCurrent(id) => {
                 return Ok(Ending::is(session::is_current(host, rules, &id).await?));
             }
-            Self::Current(id) => session::current(host, rules, id).await?,
+            Self::Load(id) => session::load(host, rules, &id).await?,
             Self::NoteUse(session) => {
                 return Ok(Ending::is(
                     !Box::pin(session::is_revoked(host, rules, &session)).await?,

@@ -47,6 +47,8 @@ pub enum Answer {
     Gone,
     /// It has this text.
     Text,
+    /// It has something there that is no text.
+    Unreadable,
     /// It has this text, if any, and this list, if any; with a number other than 0 the list is not known.
     Two,
     /// Replicas know it if the number is 1, and do not if it is 0; with NaN the store cannot say so.
@@ -271,6 +273,7 @@ impl Running {
             }
             Answer::Lost => Answered::Lost(number as u32),
             Answer::Refused => Answered::Refused(number as u32),
+            Answer::Unreadable => Answered::Unreadable,
             Answer::Slept => Answered::Slept,
             Answer::NewId => {
                 let id = SessionId::parse(&text.unwrap_or_default()).map_err(thrown)?;

@@ -127,8 +127,8 @@ export class Driver {
 			reply = await this.#ask(action, async () => this.#reply(running, step));
 		} catch (error) {
 			// The store has something else there, or an adapter of the application says so.
-			if (step === Step.Load && error instanceof DataError)
-				return answered(Answer.Text, NO_TEXT);
+			const reads = step === Step.Load || step === Step.LoadTwo;
+			if (reads && error instanceof DataError) return answered(Answer.Unreadable);
 			// A store that is not atomic is not asked again: it could not tell whose record it has.
 			const isLost = this.#atomic && error instanceof StoreError && !error.refused;
 			const number = failures.push(error) - 1;
@@ -229,8 +229,8 @@ export class Driver {
 		const [one, other] = atomic?.readTwo
 			? await atomic.readTwo(record, list)
 			: await readBoth(read, record, list);
-		if (one instanceof Error && !isUnreadable(one) && !(one instanceof DataError)) throw one;
-		const text = one instanceof Error ? NO_TEXT : textOf('readTwo', one);
+		if (one instanceof Error) throw isUnreadable(one) ? unreadable(one) : one;
+		const text = textOf('readTwo', one);
 		return other instanceof Error
 			? { record: text }
 			: { record: text, list: { text: textOf('readTwo', other) } };
@@ -279,9 +279,6 @@ interface Two {
 	readonly record: string | undefined;
 	readonly list?: { readonly text: string | undefined };
 }
-
-/** Stands for a stored value that is no text: no record can be read from it. */
-const NO_TEXT = '{';
 
 /** The event in a report of an operation. */
 function eventOf(word: string, rest: string, failures: unknown[]): SessionEvent {

@@ -123,9 +123,9 @@ export class Records {
 		await this.#driver.run(running, 'remove', { tell }, () => undefined);
 	}
 
-	/** The session that an ID leads to now, over renewals, for a request that had it open before. */
-	async current(id: string): Promise<Opened | undefined> {
-		return this.#session(this.#core.begin(Task.Current, { id }), 'read', {});
+	/** The session under an ID as a store has it that is not atomic: it knows no renewals. */
+	async load(id: string): Promise<Opened | undefined> {
+		return this.#session(this.#core.begin(Task.Load, { id }), 'read', {});
 	}
 
 	/**

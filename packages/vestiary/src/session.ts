@@ -612,7 +612,7 @@ export class Session {
 		if (this.#barred && (await this.#isBarred(Operation.Save))) return false;
 		if (this.#stage === Stage.Stored && !(await this.#execute(Operation.Flush))) return false;
 		if (this.#stage === Stage.Stored && !records.atomic) {
-			const record = this.#record && (await records.current(this.#record.id));
+			const record = this.#record && (await records.load(this.#record.id));
 			if (!record) {
 				this.#end();
 				return false;

@@ -186,3 +186,16 @@ test('a list that the store does not answer about is a failure, not a session th
 	await expect(request(pairOf(login))).rejects.toMatchObject({ code: 'store_failed' });
 	expect(events).not.toContain('unreadable');
 });
+
+test('a stored value that is no text is no session, also where records are encrypted', async () => {
+	const [first] = await request(undefined, (session) => session.save());
+	const cookie = pairOf(first ?? '');
+	vi.spyOn(atomic(), 'read').mockRejectedValueOnce(new SyntaxError('Unexpected token'));
+	const [next] = await request(cookie, async (session) => {
+		expect(session.isNew).toBe(true);
+		await session.save();
+	});
+	expect(events.filter((type) => type === 'unreadable')).toHaveLength(1);
+	expect(next).toBeDefined();
+	expect(pairOf(next ?? '')).not.toBe(cookie);
+});

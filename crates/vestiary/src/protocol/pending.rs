@@ -88,6 +88,8 @@ pub enum Answered {
     Lost(u32),
     /// The store has said that it does not do it, with the error of this number.
     Refused(u32),
+    /// It has something there that is no text: the record, or the list, cannot be read.
+    Unreadable,
     /// The time has passed.
     Slept,
     /// The result of the application's function: JSON text.
@@ -121,7 +123,7 @@ pub enum Told {
     /// An ID that is out of use.
     Retired(SessionId),
     /// A session that has its full lifetime from now on.
-    Touched(Seen),
+    Touched(SessionId),
     /// A failure that the operation has survived.
     Failed(Stopped),
 }
@@ -273,7 +275,7 @@ impl Host for Post {
     }
 
     fn touched(&mut self, session: &Seen) {
-        self.0.borrow_mut().told.push(Told::Touched(session.clone()));
+        self.0.borrow_mut().told.push(Told::Touched(session.id.clone()));
     }
 
     fn failed(&mut self, error: Stopped) {
@@ -295,6 +297,7 @@ impl Host for Post {
                 self.0.borrow_mut().refused = Some(number);
                 Err(Failed::Refused(Stopped::Host(number)))
             }
+            Some(Answered::Unreadable) => Err(Failed::Refused(Stopped::Core(Error::Json))),
             _ => Err(Failed::Refused(Stopped::Misuse)),
         }
     }

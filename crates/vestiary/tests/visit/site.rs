@@ -195,7 +195,7 @@ impl Site {
                 match told {
                     Told::Event(event) => self.events.push(event),
                     Told::Retired(id) => self.retired.push(id),
-                    Told::Touched(session) => self.touched.push(session.id),
+                    Told::Touched(id) => self.touched.push(id),
                     Told::Failed(_) => self.events.push(Event::StoreFailed { code: "" }),
                 }
             }
