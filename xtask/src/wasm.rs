@@ -21,7 +21,7 @@ const LARGEST_GZIP: usize = 80 * 1024;
 const OPTIMISATIONS: [&str; 4] =
     ["-Oz", "--converge", "--low-memory-unused", "--strip-target-features"];
 
-/// Flags that leave out what nobody reads: messages of panics and where they happen. A panic ends the module all the same.
+/// Flags that leave out the messages of panics and where they happen, which no reader sees. A panic ends the module all the same.
 /// With `core` and `alloc` compiled so, too, that is 3 KB gzipped. They are unstable, but the toolchain is pinned.
 const WITHOUT_MESSAGES: [&str; 4] =
     ["-Zlocation-detail=none", "-Zfmt-debug=none", "-Zunstable-options", "-Cpanic=immediate-abort"];

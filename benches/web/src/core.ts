@@ -1,7 +1,7 @@
 /** The core inside the package, which it does not export: only these benchmarks reach in there. */
 import 'vestiary';
 
-/** What is measured of a core. */
+/** The functions of a core that are measured. */
 export interface Core {
 	readCookies: (header: string | null) => string[] | undefined;
 	sign: (id: string) => string;

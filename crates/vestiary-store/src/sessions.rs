@@ -130,7 +130,7 @@ impl Sessions {
         &self.inner.store
     }
 
-    /// What a visitor is while the store cannot be read.
+    /// How a visitor counts while the store cannot be read.
     #[must_use]
     pub fn on_store_error(&self) -> OnStoreError {
         self.inner.on_store_error

@@ -37,7 +37,7 @@ pub enum Found {
 pub struct Loaded {
     /// The session as the store has it.
     pub stored: Stored,
-    /// The cookie has an ID of before.
+    /// The cookie has an earlier ID of the session.
     pub renewed: bool,
     /// It is time for another ID.
     pub due: bool,

@@ -115,7 +115,7 @@ impl Visit {
             }
             state.opened = true;
         }
-        // What a cancelled operation has left.
+        // A cancelled operation may have left the state as it was in the middle.
         state.settle();
         self.heed(&mut state).await;
         Ok(state)

@@ -16,8 +16,8 @@ use crate::{
     running::{Answer, Ended, Running, Step},
 };
 
-/// The kind of an operation. What each is given, by the names of the arguments of `begin`, stands beside it; `session` is
-/// `id`, `text` and `at`: a record, and when it was read.
+/// The kind of an operation. Beside each stand the arguments of `begin` that it is given; `session` is `id`, `text` and
+/// `at`: a record, and when it was read.
 #[wasm_bindgen]
 #[derive(Clone, Copy, Debug)]
 pub enum Task {
@@ -45,7 +45,7 @@ pub enum Task {
     /// Puts another session in the place of one (`session`): `data`, `user` and `handle`, for `number` milliseconds at
     /// most.
     Supersede,
-    /// Puts a new session on the list of its user (`user`), with the label `data`, who proved at `at` who it is; at most
+    /// Puts a new session on the list of its user (`user`), with the label `other`, who proved at `at` who it is; at most
     /// `number`. `Done` with the session's handle, `Gone` if all sessions of the user were ended since. This request has
     /// ended them itself at `own_end`, and they had been ended at `end_before`.
     Enter,
@@ -67,10 +67,10 @@ impl Core {
         id: &str,
         text: String,
         at: f64,
-        data: Option<String>,
+        data: String,
         other: Option<String>,
         cookie: Option<String>,
-        user: Option<String>,
+        user: String,
         handle: Option<String>,
         number: f64,
         own_end: f64,
@@ -82,9 +82,7 @@ impl Core {
         };
         let cookie = cookie.as_deref().map(CookieOverrides::parse).transpose().map_err(thrown)?;
         let handle = handle.as_deref().and_then(Handle::parse);
-        let name = user.unwrap_or_default();
-        let data_text = data.unwrap_or_default();
-        let owner = handle.clone().map(|handle| UserRef::new(&name, handle));
+        let owner = handle.clone().map(|handle| UserRef::new(&user, handle));
         Ok(Running::new(
             Arc::clone(&self.rules),
             match task {
@@ -97,13 +95,10 @@ impl Core {
                 Task::IsCurrent => Operation::IsCurrent(session_id(id)?),
                 Task::Load => Operation::Load(session_id(id)?),
                 Task::NoteUse => Operation::NoteUse(seen(text)?),
-                Task::Create => {
-                    Operation::Create { data: data_text, user: owner, cookie: cookie.flatten() }
-                }
+                Task::Create => Operation::Create { data, user: owner, cookie: cookie.flatten() },
                 Task::Save => Operation::Save {
                     session: seen(text)?,
-                    change: other
-                        .map_or(Change::Rerun, |mine| Change::Merge { base: data_text, mine }),
+                    change: other.map_or(Change::Rerun, |mine| Change::Merge { base: data, mine }),
                     cookie,
                 },
                 Task::Touch => Operation::Touch(seen(text)?, number > 0.0),
@@ -111,21 +106,21 @@ impl Core {
                 Task::Renew => Operation::Renew(seen(text)?),
                 Task::Supersede => Operation::Supersede {
                     session: seen(text)?,
-                    data: data_text,
+                    data,
                     user: owner,
                     longest: ttl_of(number),
                 },
                 Task::Enter => Operation::Enter {
-                    name,
-                    label: (!text.is_empty()).then_some(text),
+                    name: user,
+                    label: other,
                     proven: millis(at),
                     own_end: (!own_end.is_nan())
                         .then(|| OwnEnd { at: millis(own_end), before: millis(end_before) }),
                     most: number as usize,
                 },
-                Task::List => Operation::List(name),
-                Task::Revoke => Operation::Revoke(name, handle),
-                Task::EndAll => Operation::EndAll(name, handle),
+                Task::List => Operation::List(user),
+                Task::Revoke => Operation::Revoke(user, handle),
+                Task::EndAll => Operation::EndAll(user, handle),
             },
         ))
     }

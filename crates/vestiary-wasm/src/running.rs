@@ -107,8 +107,6 @@ pub enum Ended {
     Gone,
     /// Other requests were faster each time.
     Busy,
-    /// Another request gave the session the ID.
-    Elsewhere,
     /// The ID is out of use: the text is its tombstone.
     Retired,
     /// The session cannot be read here: the text is the error, as it would be thrown.
@@ -125,7 +123,7 @@ pub enum Ended {
 
 #[wasm_bindgen]
 impl Running {
-    /// What the store is asked: the key, the text to store, and the write ID that the record must have, which is missing
+    /// The question to the store: the key, the text to store, and the write ID that the record must have, which is missing
     /// if it must have none. Of a computation, the text alone.
     #[wasm_bindgen(getter)]
     pub fn asked(&mut self) -> Vec<String> {

@@ -72,7 +72,7 @@ export interface User {
 
 /** A session that was read. */
 export interface Opened extends Stored {
-	/** What it holds: JSON text. */
+	/** Its data: JSON text. */
 	readonly data: string;
 	readonly user: User | undefined;
 	/** Its own cookie attributes. */
@@ -81,7 +81,7 @@ export interface Opened extends Stored {
 	readonly facts: number;
 }
 
-/** What an operation is given: `Task` says what each of them needs. */
+/** The arguments of an operation: `Task` names those that each of them needs. */
 export interface Given {
 	readonly session?: Stored;
 	readonly id?: string;
@@ -266,15 +266,9 @@ export class Core {
 
 	/** Begins an operation. */
 	begin(task: Task, given: Given): Running {
-		const {
-			id = '',
-			text = '',
-			at = 0,
-			data,
-			other,
-			cookie
-		} = given.session ? { ...given, ...given.session, data: given.data } : given;
-		const { user, handle, number = 0, ownEnd = NaN, endBefore = NaN } = given;
+		const { data = '', other, cookie, user = '', handle } = given;
+		const { id = '', text = '', at = 0 } = given.session ?? given;
+		const { number = 0, ownEnd = NaN, endBefore = NaN } = given;
 		return orThrow(() =>
 			this.#bindings.begin(
 				task,
@@ -339,7 +333,7 @@ export class Core {
 	}
 }
 
-/** What a session has of its own beside ID and data: bits of `Fact`, and the texts that they announce, in order. */
+/** A session's own cookie attributes and its user, of bits of `Fact` and the texts that they announce, in order. */
 export function othersOf(facts: number, texts: string[]): Pick<Opened, 'own' | 'user'> {
 	const own = facts & Fact.Cookie ? texts.shift() : undefined;
 	const [name = '', handle = ''] = texts;

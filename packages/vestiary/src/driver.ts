@@ -136,8 +136,7 @@ export class Driver {
 		}
 		if (typeof reply === 'number') return answered(reply);
 		if (typeof reply === 'string') return answered(Answer.Text, reply);
-		if ('confirmed' in reply) return answered(Answer.Confirmed, undefined, reply.confirmed);
-		if ('time' in reply) return answered(Answer.Time, undefined, reply.time);
+		if ('number' in reply) return answered(reply.answer, undefined, reply.number);
 		return answered(Answer.Two, reply.record, reply.list ? 0 : 1, reply.list?.text);
 	}
 
@@ -159,11 +158,13 @@ export class Driver {
 			}
 			case Step.Clock: {
 				const time = (await atomic.now?.(key)) ?? NaN;
-				return { time: Number.isFinite(time) ? Math.floor(time) : NaN };
+				const number = Number.isFinite(time) ? Math.floor(time) : NaN;
+				return { answer: Answer.Time, number };
 			}
 			case Step.Confirm: {
 				const confirmed = await atomic.confirm?.(key);
-				return { confirmed: confirmed === undefined ? NaN : Number(confirmed) };
+				const number = confirmed === undefined ? NaN : Number(confirmed);
+				return { answer: Answer.Confirmed, number };
 			}
 			case Step.Touch:
 				return this.#touch(atomic, key, expected, running.ttl);
@@ -182,7 +183,7 @@ export class Driver {
 				await this.#store.destroy(key);
 				return Answer.Done;
 			case Step.Confirm:
-				return { confirmed: NaN };
+				return { answer: Answer.Confirmed, number: NaN };
 			default:
 				await this.#store.set(key, this.#columns.pack(key, text), ttl);
 				return Answer.Done;
@@ -265,14 +266,8 @@ export interface DriverOptions {
 	readonly retire: (id: string) => void;
 }
 
-/** The answer of the store: a text, an outcome, a time, or two texts. */
-type Reply =
-	| Answer
-	| string
-	| { readonly time: number }
-	/** 1 or 0; NaN if the store cannot say so. */
-	| { readonly confirmed: number }
-	| Two;
+/** The answer of the store: an outcome, a text, a number with its kind, or two texts. */
+type Reply = Answer | string | { readonly answer: Answer; readonly number: number } | Two;
 
 /** The texts of a record and of a list, which is missing if it could not be read. */
 interface Two {

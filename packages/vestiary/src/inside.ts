@@ -1,4 +1,4 @@
-/* What other modules of the package ask of a `Session`, under names that an application does not have. */
+/* Names under which other modules of the package ask a `Session`, and an application cannot. */
 
 export const STORED_ID: unique symbol = Symbol('storedId');
 export const HAS_UNSAVED_COOKIE: unique symbol = Symbol('hasUnsavedCookie');

@@ -28,7 +28,7 @@ export type Found =
 	| { readonly kind: 'expired'; readonly session: Opened }
 	| { readonly kind: 'nobody' };
 
-/** What the cookies of a request lead to. */
+/** The session that the cookies of a request lead to, and the other records that they have met. */
 export interface Opening {
 	readonly found: Found;
 	/** IDs that led to no session, or to one that has expired. */
@@ -239,7 +239,7 @@ export class Records {
 		const ends = { ownEnd: own?.at, endBefore: own?.before };
 		// A list holds no more than its size allows.
 		const number = Math.min(most, MOST);
-		const given = { user: name, text: label ?? '', at, number, ...ends };
+		const given = { user: name, other: label, at, number, ...ends };
 		const running = this.#core.begin(Task.Enter, given);
 		return this.#driver.run(running, 'write', {}, () =>
 			running.ended === Ended.Done ? textOf(running) : undefined
@@ -304,7 +304,7 @@ export class Records {
 	}
 }
 
-/** What sessions need to know of the options. */
+/** The options that sessions depend on. */
 export interface RecordsOptions extends Omit<DriverOptions, 'retire'> {
 	readonly encrypts: boolean;
 	/** IDs that this process has taken out of use lately. */

@@ -532,7 +532,7 @@ export class Session {
 		}
 	}
 
-	/** What operations of the core need of the application. */
+	/** The application's part in operations of the core. */
 	get #application(): Application & Required<Pick<Application, 'tell'>> {
 		return {
 			tell: (event) => {

@@ -169,7 +169,8 @@ describe('the label of a session', () => {
 	test.each([
 		['x'.repeat(1_000_000), 'x'.repeat(256)],
 		['😀'.repeat(300), '😀'.repeat(256)],
-		['Firefox, "old" \\ \n', 'Firefox, "old" \\ \n']
+		['Firefox, "old" \\ \n', 'Firefox, "old" \\ \n'],
+		['', '']
 	])('is cut between two characters', async (label, kept) => {
 		await visit(undefined, async (session) => session.login('ada', { label }));
 		const [listed] = await sessions(options).of('ada').list();

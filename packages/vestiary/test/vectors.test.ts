@@ -126,7 +126,7 @@ function asked(one: Core, task: Task, given: Given): { running: Running; asked: 
 	return { running, asked: running.asked };
 }
 
-/** What the session of this ID is for a core whose store has this text. */
+/** Opens the session of this ID with a core whose store has this text. */
 function opened(one: Core, id: string, text: string): Running {
 	const { running } = asked(one, Task.Open, { id });
 	one.answered(running, Answer.Text, text);

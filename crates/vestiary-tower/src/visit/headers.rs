@@ -43,7 +43,7 @@ impl Visit {
 fn vary_by_cookie(headers: &mut HeaderMap) {
     let Some(vary) = response::vary(Some(&list_of(headers, header::VARY))) else { return };
     let is_text = headers.get_all(header::VARY).iter().all(|value| value.to_str().is_ok());
-    // What cannot be read stays, beside it.
+    // A header that cannot be read stays, beside it.
     if vary == response::VARY || !is_text {
         headers.append(header::VARY, HeaderValue::from_static(response::VARY));
     } else if let Ok(vary) = HeaderValue::try_from(vary) {

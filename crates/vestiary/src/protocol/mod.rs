@@ -30,7 +30,7 @@ mod proof;
 mod retire;
 mod rotate;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod touch;
 mod users;
 

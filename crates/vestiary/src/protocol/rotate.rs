@@ -6,6 +6,7 @@ use super::{
     fault::seeded,
     host::Doubt,
     is_proof,
+    retire::Ended,
 };
 use crate::{Error, Follower, Format, Lead, Meta, Record, SessionId, Ttl, UnixMillis, WriteId};
 
@@ -247,15 +248,6 @@ fn life_of_tombstone(grace: Option<UnixMillis>, now: UnixMillis) -> Ttl {
         return Ttl::Millis(grace.map_or(0, |grace| grace.since(now)).max(1_000));
     }
     Ttl::Millis(REMEMBERED)
-}
-
-/// How the retirement of the old record ended.
-enum Ended {
-    Retired,
-    /// There is no old record any more.
-    Vanished,
-    GaveUp,
-    Dropped(Moved),
 }
 
 /// New IDs that are tried.

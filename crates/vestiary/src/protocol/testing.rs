@@ -38,7 +38,7 @@ pub(super) fn seen(n: u8, record: Record) -> Seen {
     Seen { id: id(n), record, at: NOW }
 }
 
-pub(super) fn rules() -> Arc<Rules> {
+pub(crate) fn rules() -> Arc<Rules> {
     let options = OptionsInput { hash_ids: false, ..OptionsInput::default() };
     let options = Arc::new(Options::new(options).unwrap());
     let default_ttl = Ttl::Millis(10_000);

@@ -2,7 +2,7 @@ use alloc::{boxed::Box, string::String, vec, vec::Vec};
 
 use super::{
     admission::leave,
-    open::load,
+    open::{Spent, load, tidy},
     user::{Join, new_handle},
     write::new_record,
 };
@@ -112,7 +112,7 @@ enum Leaving {
     Other { key: String, user: UserRef },
 }
 
-/// What the first round trip has brought beside the new record.
+/// The answers of the first round trip, beside that about the new record.
 struct Asked<E> {
     list: Result<Answer, E>,
     clock: Result<Answer, E>,
@@ -237,7 +237,7 @@ impl Login<'_> {
         let retired = old.as_ref().map(|_| next());
         let has_left = left.as_ref().map(|_| next());
 
-        // Whatever becomes of the login.
+        // Also if the login fails.
         if let (Some(old), Some(Ok(Answer::Done))) = (&old, &retired) {
             host.retire(&old.id);
             self.is_retired = true;
@@ -325,25 +325,20 @@ impl Login<'_> {
     /// Takes back what a login has stored that failed. That this fails is an event: what is left is no session, or one whose
     /// ID no visitor has.
     async fn undo<H: Host>(&self, host: &mut H, session: &Seen) {
-        let mut errors = Vec::new();
         if self.has_entry
             && !seeded(Fault::LoginLeavesEntry)
             && let Err(error) = leave(host, self.rules, &self.user).await
         {
-            errors.push(error);
-        }
-        if self.has_left && !self.is_retired {
-            errors.extend(self.stay(host).await.err());
-        }
-        let mut calls = Calls::new(host, self.rules);
-        let query = Query::Remove(session.record.write_id());
-        match calls.ask(Place::Session(&session.id), query).await {
-            Ok(Answer::Unknown) => errors.push(calls.gave_up()),
-            removed => errors.extend(removed.err()),
-        }
-        for error in errors {
             host.failed(error);
         }
+        if self.has_left
+            && !self.is_retired
+            && let Err(error) = self.stay(host).await
+        {
+            host.failed(error);
+        }
+        let spent = Spent { session: session.clone(), is_listed: false };
+        tidy(host, self.rules, &spent).await;
     }
 }
 

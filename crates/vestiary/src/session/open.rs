@@ -297,25 +297,12 @@ fn unreadable<H: Host>(host: &mut H, error: Error) -> Found {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::{
-        Options, OptionsInput, Ttl,
-        protocol::{Answered, Asked, Effect, Pending, Question, Reply},
-    };
+    use crate::protocol::{Answered, Asked, Effect, Pending, Question, Reply, testing::rules};
 
     #[test]
     fn a_session_whose_id_hints_at_no_list_is_opened_without_a_pause() {
-        let rules = Rules {
-            options: Arc::new(Options::new(OptionsInput::default()).unwrap()),
-            keys: None,
-            seals: None,
-            atomic: true,
-            migrates: false,
-            resends: true,
-            default_ttl: Ttl::Infinite,
-        };
+        let rules = rules();
         let id = SessionId::from_entropy(&[3; 24]);
         let mut opening = Pending::new(async move |mut host| open(&mut host, &rules, &[id]).await);
         let mut poll = |answer, elapsed| {

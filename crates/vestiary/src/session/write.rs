@@ -161,24 +161,16 @@ pub async fn destroy<H: Host>(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::{
-        Options, OptionsInput, SessionId, Ttl, UnixMillis,
-        protocol::{Answered, Asked, Effect, NewId, Pending, Question, Reply, Stopped},
+        SessionId, UnixMillis,
+        protocol::{
+            Answered, Asked, Effect, NewId, Pending, Question, Reply, Stopped, testing::rules,
+        },
     };
 
     fn creating() -> Pending<Box<Seen>> {
-        let rules = Rules {
-            options: Arc::new(Options::new(OptionsInput::default()).unwrap()),
-            keys: None,
-            seals: None,
-            atomic: true,
-            migrates: false,
-            resends: true,
-            default_ttl: Ttl::Infinite,
-        };
+        let rules = rules();
         Pending::new(async move |mut host| {
             let record = new_record(&mut host, &rules, "{}", None, None)?;
             create(&mut host, &rules, record).await

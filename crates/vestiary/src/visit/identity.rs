@@ -24,8 +24,8 @@ pub async fn renew<R: Request>(
     }
     match session::renew(host_for(request, Purpose::Write), rules, session).await {
         Ok(Some(renewed)) => {
-            // What the application has changed is told by what it has seen; what others have written meanwhile it has
-            // not: its data stays that of before.
+            // The application has not seen the changes of other requests that the record has now: its data stays, and its own
+            // changes are still told by it.
             visit.holds(*renewed, View::Kept);
             visit.cookie_step(request, CookieStep::Set);
             Ok(())
