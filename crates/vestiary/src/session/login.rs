@@ -2,12 +2,12 @@ use alloc::{boxed::Box, string::String, vec, vec::Vec};
 
 use super::{
     admission::leave,
-    open::{Spent, load, tidy},
+    open::{Spent, current, tidy},
     user::{Join, new_handle},
     write::new_record,
 };
 use crate::{
-    Event, Follower, Lead, Reason, SessionId, UserRef,
+    Event, Reason, SessionId, UserRef,
     constants::RENEWALS,
     protocol::{
         Answer, Body, Calls, Doubt, Draft, Ended, Fault, Host, IDS, Moved, Place, Proof, Query,
@@ -391,40 +391,9 @@ impl<'a> Old<'a> {
                 }
             };
             host.retire(&old.id);
-            let Some(session) = followed(host, rules, next).await? else { return Ok(false) };
+            let Some(session) = current(host, rules, next).await? else { return Ok(false) };
             old = Old::new(host, session, new)?;
         }
         Err(host.doubt(Doubt::Busy))
     }
-}
-
-/// The session that another request has renewed. Its absence from what was read is no proof: a replica may not have the new
-/// record yet.
-async fn followed<H: Host>(
-    host: &mut H,
-    rules: &Rules,
-    id: SessionId,
-) -> Result<Option<Seen>, H::Error> {
-    let mut next = id;
-    for _ in 0..=TRIES {
-        if let Some(session) = load(host, rules, &next).await? {
-            next = match session.record.lead(&next, Follower::Admitted)? {
-                Lead::Here => return Ok(Some(session)),
-                Lead::To(after) => after,
-                Lead::Nowhere => return Ok(None),
-            };
-            continue;
-        }
-        if !rules.atomic {
-            return Ok(None);
-        }
-        // The answer to a removal is certain, and this is to end.
-        let mut calls = Calls::new(host, rules);
-        if let Answer::Gone | Answer::Done =
-            calls.ask(Place::Session(&next), Query::Remove(None)).await?
-        {
-            return Ok(None);
-        }
-    }
-    Err(host.doubt(Doubt::Busy))
 }

@@ -4,7 +4,7 @@ use super::admission::{Admission, admit, leave, note_use};
 use crate::{
     Error, Event, Follower, Lead, SessionId, UnixMillis,
     constants::RENEWALS,
-    protocol::{Answer, Calls, Doubt, Fault, Host, Place, Query, Rules, Seen, seeded},
+    protocol::{Answer, Calls, Doubt, Fault, Host, Place, Query, Rules, Seen, TRIES, seeded},
 };
 
 /// The result of [`open`].
@@ -121,7 +121,7 @@ pub async fn tidy<H: Host>(host: &mut H, rules: &Rules, spent: &Spent) {
 }
 
 /// The session that an ID leads to now, over renewals, for a request that had the session open before. `None` if it has
-/// ended.
+/// ended. Its absence from what was read is no proof: a replica may not have the new record yet.
 ///
 /// # Errors
 /// The host's error if a record cannot be read, and if the store failed.
@@ -131,13 +131,25 @@ pub async fn current<H: Host>(
     id: SessionId,
 ) -> Result<Option<Seen>, H::Error> {
     let mut next = id;
-    for _ in 0..=RENEWALS {
-        let Some(session) = load(host, rules, &next).await? else { return Ok(None) };
-        next = match session.record.lead(&next, Follower::Admitted)? {
-            Lead::Here => return Ok(Some(session)),
-            Lead::To(after) => after,
-            Lead::Nowhere => return Ok(None),
-        };
+    for _ in 0..=TRIES {
+        if let Some(session) = load(host, rules, &next).await? {
+            next = match session.record.lead(&next, Follower::Admitted)? {
+                Lead::Here => return Ok(Some(session)),
+                Lead::To(after) => after,
+                Lead::Nowhere => return Ok(None),
+            };
+            continue;
+        }
+        if !rules.atomic {
+            return Ok(None);
+        }
+        // The answer to a removal is certain, and this one removes nothing: what a renewal has stored has a write ID.
+        let mut calls = Calls::new(host, rules);
+        if let Answer::Gone | Answer::Done =
+            calls.ask(Place::Session(&next), Query::Remove(None)).await?
+        {
+            return Ok(None);
+        }
     }
     Err(host.doubt(Doubt::Busy))
 }
@@ -313,5 +325,28 @@ mod tests {
         let text = r#"{"v":"AAAAAAAAAAAAAAAA","cookie":{},"data":{},"meta":{"user":"ada","handle":"AQEBAQEBAQEBAQEB"}}"#;
         let asked = poll(Answered::Reply(Reply::Text(text.into())), 400_000);
         assert!(matches!(asked, Effect::Call(Asked { kind: Question::Read, .. })), "{asked:?}");
+    }
+
+    #[test]
+    fn a_session_that_a_replica_does_not_have_is_current_if_the_store_has_a_record() {
+        let rules = rules();
+        let id = SessionId::from_entropy(&[3; 24]);
+        let mut asking = Pending::new(async move |mut host| current(&mut host, &rules, id).await);
+        let mut poll = |answer| asking.poll(answer, UnixMillis(1), 0, &[7; Pending::<()>::ENTROPY]);
+        let text = r#"{"v":"AAAAAAAAAAAAAAAA","cookie":{},"data":{}}"#;
+        let steps = [
+            (Answered::Begin, Question::Read),
+            (Answered::Reply(Reply::Gone), Question::Remove),
+            (Answered::Reply(Reply::Conflict), Question::Read),
+        ];
+        for (answer, asked) in steps {
+            let effect = poll(answer);
+            assert!(
+                matches!(&effect, Effect::Call(Asked { kind, .. }) if *kind == asked),
+                "{effect:?}"
+            );
+        }
+        let ended = poll(Answered::Reply(Reply::Text(text.into())));
+        assert!(matches!(ended, Effect::Finished(Ok(Some(_)))), "{ended:?}");
     }
 }
