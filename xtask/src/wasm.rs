@@ -39,6 +39,8 @@ pub(crate) fn build(progress: &Progress, tools: &Tools) -> anyhow::Result<()> {
 fn compile(log: &Log, tools: &Tools) -> anyhow::Result<()> {
     let mut flags = remapped()?;
     flags.extend(WITHOUT_MESSAGES.map(String::from));
+    // Operations without futures: `vestiary::protocol::Pending`.
+    flags.push("--cfg=plain".into());
     let flags = format!("target.wasm32-unknown-unknown.rustflags={flags:?}");
     cargo(&[
         "build",

@@ -1,10 +1,10 @@
 //! The operations that a driver runs: those of `vestiary::session`.
 
-use alloc::{borrow::ToOwned as _, boxed::Box, string::String, sync::Arc, vec::Vec};
+use alloc::{borrow::ToOwned as _, string::String, sync::Arc, vec::Vec};
 
 use vestiary::{
     CookieOverrides, Handle, Record, SessionId, Ttl, UnixMillis, UserRef, merge,
-    protocol::{self, Change, OwnEnd, Pending, Post, Rules, Seen, Stopped, UserSession},
+    protocol::{self, Change, OwnEnd, Pending, Post, Rules, Seen, Stopped, UserSession, boxed},
     session::{self, Join, Spent},
 };
 use wasm_bindgen::prelude::*;
@@ -159,7 +159,8 @@ impl Core {
     }
 }
 
-/// An operation, with what it is given. One type, so that WebAssembly has one future for all of them.
+/// An operation, with what it is given. One type, so that WebAssembly has one function for all of them.
+#[derive(Clone)]
 pub(crate) enum Operation {
     Open(Vec<SessionId>),
     Tidy(Spent),
@@ -197,6 +198,7 @@ pub(crate) enum Operation {
     EndAll(String, Option<Handle>),
 }
 
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 impl Operation {
     pub(crate) async fn run(self, host: &mut Post, rules: &Rules) -> Result<Ending, Stopped> {
         let session = match self {
@@ -204,7 +206,7 @@ impl Operation {
                 return Ending::opening(rules, session::open(host, rules, &ids).await?);
             }
             Self::Tidy(spent) => {
-                Box::pin(session::tidy(host, rules, &spent)).await;
+                boxed(session::tidy(host, rules, &spent)).await;
                 return Ok(Ending::of(Ended::Done));
             }
             Self::IsCurrent(id) => {
@@ -212,25 +214,22 @@ impl Operation {
             }
             Self::Load(id) => session::load(host, rules, &id).await?,
             Self::NoteUse(session) => {
-                return Ok(Ending::is(
-                    !Box::pin(session::is_revoked(host, rules, &session)).await?,
-                ));
+                return Ok(Ending::is(!boxed(session::is_revoked(host, rules, &session)).await?));
             }
             Self::Create { data, user, cookie } => {
                 let record = session::new_record(host, rules, &data, user, cookie)?;
-                Some(*Box::pin(session::create(host, rules, record)).await?)
+                Some(*boxed(session::create(host, rules, record)).await?)
             }
             Self::Save { session, change, cookie } => {
-                let written =
-                    Box::pin(session::save(host, rules, session, &change, cookie)).await?;
+                let written = boxed(session::save(host, rules, session, &change, cookie)).await?;
                 return Ending::written(rules, written);
             }
             Self::Touch(session, is_fresh) => {
-                let touched = Box::pin(session::touch(host, rules, session, is_fresh)).await?;
+                let touched = boxed(session::touch(host, rules, session, is_fresh)).await?;
                 touched.map(|seen| *seen)
             }
             Self::Destroy(session) => {
-                let confirmed = Box::pin(session::destroy(host, rules, session)).await?;
+                let confirmed = boxed(session::destroy(host, rules, session)).await?;
                 return Ok(match confirmed {
                     Some(confirmed) => {
                         Ending { at: UnixMillis(confirmed.into()), ..Ending::is(true) }
@@ -239,18 +238,18 @@ impl Operation {
                 });
             }
             Self::Renew(session) => {
-                Box::pin(session::renew(host, rules, session)).await?.map(|seen| *seen)
+                boxed(session::renew(host, rules, session)).await?.map(|seen| *seen)
             }
             Self::Supersede { session, data, user, longest } => {
                 let record = session::new_record(host, rules, &data, user, None)?;
                 let next =
-                    Box::pin(session::supersede(host, rules, session, &record, longest)).await?;
+                    boxed(session::supersede(host, rules, session, &record, longest)).await?;
                 next.map(|next| *next)
             }
             Self::Enter { name, label, proven, own_end, most } => {
                 let (name, label) = (name.as_str(), label.as_deref());
                 let join = Join { name, label, proven, own_end, most };
-                let user = Box::pin(session::enter(host, rules, &join)).await?;
+                let user = boxed(session::enter(host, rules, &join)).await?;
                 return Ok(user.map_or(Ending::of(Ended::Gone), |user| {
                     Ending::text(user.handle.as_str().to_owned())
                 }));
@@ -267,7 +266,7 @@ impl Operation {
             }
             Self::EndAll(name, keep) => {
                 let OwnEnd { at, before } =
-                    Box::pin(session::end_all(host, rules, &name, keep)).await?;
+                    boxed(session::end_all(host, rules, &name, keep)).await?;
                 return Ok(Ending { at, before, ..Ending::of(Ended::Done) });
             }
         };

@@ -220,11 +220,13 @@ impl Running {
     }
 }
 
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 impl Running {
     pub(crate) fn new(rules: Arc<Rules>, operation: Operation) -> Self {
         Self {
-            pending: Pending::new(async move |mut host: Post| {
-                operation.run(&mut host, &rules).await
+            pending: Pending::new(move |mut host: Post| {
+                let (operation, rules) = (operation.clone(), Arc::clone(&rules));
+                async move { operation.run(&mut host, &rules).await }
             }),
             asked: None,
             millis: 0.0,

@@ -38,6 +38,7 @@ pub(crate) struct Calls<'h, H: Host> {
 /// microseconds.
 const RESENT: u64 = 20_000;
 
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 impl<'h, H: Host> Calls<'h, H> {
     pub(crate) fn new(host: &'h mut H, rules: &'h Rules) -> Self {
         let at = host.now();

@@ -21,6 +21,7 @@ pub struct Changed {
 ///
 /// # Errors
 /// The host's error if the list cannot be read, if the store failed, and if other requests were faster each time.
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn change_list<H: Host>(
     host: &mut H,
     rules: &Rules,
@@ -32,6 +33,7 @@ pub async fn change_list<H: Host>(
 }
 
 /// [`change_list`], for an operation that wants to know whether the store was asked to write.
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 pub(crate) async fn change_list_by<H: Host>(
     calls: &mut Calls<'_, H>,
     key: &str,

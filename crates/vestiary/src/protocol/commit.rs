@@ -98,6 +98,7 @@ const SILENT: u8 = 2;
 ///
 /// # Errors
 /// The host's error if the data cannot be stored, if the store failed, and if a [`Doubt`] remains.
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn commit<H: Host>(
     host: &mut H,
     rules: &Rules,

@@ -20,6 +20,7 @@ use crate::{Handle, SessionId, UserRef};
 /// # Errors
 /// The host's error if the store did not confirm it, and if a [`Doubt`] remains: tell the application; the cookie is
 /// removed all the same.
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn destroy<H: Host>(
     host: &mut H,
     rules: &Rules,
@@ -132,6 +133,7 @@ struct Leaving {
     is_out: bool,
 }
 
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 impl Leaving {
     /// Takes the session out of its user's list before its record is removed, unless that was done already: if this
     /// fails, the record still says whose session it is when the removal is repeated. A list that is not written at all,

@@ -11,7 +11,8 @@ use crate::{
 /// An operation is an `async fn` of this module. It does no I/O itself but awaits what its host does. A host that has
 /// futures of its own, such as those of a native store, awaits them here; [`Pending`](super::Pending) is the host for
 /// all others.
-#[expect(async_fn_in_trait, reason = "whether a future is `Send` is up to the host")]
+#[cfg_attr(not(plain), expect(async_fn_in_trait, reason = "its host says whether it is `Send`"))]
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 pub trait Host {
     /// Error of an operation.
     type Error: From<Error>;

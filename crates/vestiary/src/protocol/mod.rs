@@ -1,6 +1,7 @@
 //! The write protocol: what to ask a store, and what its answers mean.
 //!
-//! Each operation is an `async fn` over a [`Host`], without I/O of its own. [`commit`] writes the data of a session,
+//! Each operation is an `async fn` over a [`Host`], without I/O of its own; in WebAssembly, which is built with `cfg(plain)`,
+//! it is a function without `async` ([`Pending`]). [`commit`] writes the data of a session,
 //! [`touch`] gives it another TTL, [`destroy`] ends it, [`rotate`] gives it another ID, [`change_list`] changes the
 //! list of a user's sessions. With a store that can do what [`Call`] says, atomically and for one key at a time:
 //!
@@ -55,9 +56,27 @@ pub use rotate::{Moved, Reason, rotate};
 pub use touch::touch;
 pub use users::{Lifetime, UserChange, UserSession, UserSessions};
 
+#[cfg(not(plain))]
+use alloc::boxed::Box;
 use alloc::{borrow::Cow, string::String, sync::Arc};
+#[cfg(not(plain))]
+use core::{future::Future, pin::Pin};
 
 use crate::{CookieOverrides, Error, Format, Limits, Meta, Options, Timeouts, Ttl, UnixMillis};
+
+/// A part of an operation that is taken rarely, or is large: its future lies in a box of its own, so that those around it
+/// need not have room for it.
+#[cfg(not(plain))]
+#[doc(hidden)]
+pub fn boxed<F: Future>(part: F) -> Pin<Box<F>> {
+    Box::pin(part)
+}
+
+#[cfg(plain)]
+#[doc(hidden)]
+pub fn boxed<T>(done: T) -> T {
+    done
+}
 
 /// How often an operation asks again before it gives up.
 pub const TRIES: u8 = 8;

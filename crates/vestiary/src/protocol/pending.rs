@@ -1,7 +1,7 @@
 use alloc::{borrow::ToOwned as _, boxed::Box, rc::Rc, string::String, vec::Vec};
+use core::{cell::RefCell, fmt};
+#[cfg(not(plain))]
 use core::{
-    cell::RefCell,
-    fmt,
     future::{Future, poll_fn},
     pin::Pin,
     task::{Context, Poll, Waker},
@@ -15,13 +15,20 @@ use crate::{Error, Event, SessionId, Ttl, UnixMillis, WriteId};
 
 /// An operation that is driven from outside, effect by effect: for a host that has no futures of its own, such as
 /// JavaScript or a test that decides which request goes on.
+///
+/// With `cfg(plain)`, which WebAssembly is built with, an operation is no future but a function. It runs again from its
+/// beginning with each answer, and gets those of before at once: without the states of futures, WebAssembly is a seventh
+/// smaller. An operation does the same each time, since all that it knows comes from its host.
 pub struct Pending<T> {
     mail: Rc<RefCell<Mail>>,
     /// Taken when it has finished: to poll it again would be a panic.
-    future: Option<Running<T>>,
+    running: Option<Running<T>>,
 }
 
+#[cfg(not(plain))]
 type Running<T> = Pin<Box<dyn Future<Output = Result<T, Stopped>>>>;
+#[cfg(plain)]
+type Running<T> = Box<dyn Fn(Post) -> Result<T, Stopped>>;
 
 /// An effect of an operation, for its host to bring about.
 #[derive(Debug, Eq, PartialEq)]
@@ -130,16 +137,28 @@ pub enum Told {
 
 #[derive(Debug)]
 struct Mail {
+    /// The effect that the operation waits for.
     effect: Option<Effect<()>>,
-    answer: Option<Answered>,
-    now: UnixMillis,
-    elapsed: u64,
-    entropy: [u8; Pending::<()>::ENTROPY],
-    /// So many of these bytes are used.
+    /// The last moment at which the operation went on; all of them if it runs again from its beginning.
+    moments: Vec<Moment>,
+    /// The one that the operation has come to.
+    at: usize,
+    /// So many bytes of its entropy are used.
     used: usize,
     /// The last error that was a refusal.
     refused: Option<u32>,
     told: Vec<Told>,
+    /// So many reports were asked for.
+    heard: usize,
+}
+
+/// A moment at which an operation goes on.
+#[derive(Debug)]
+struct Moment {
+    answer: Answered,
+    now: UnixMillis,
+    elapsed: u64,
+    entropy: [u8; Pending::<()>::ENTROPY],
 }
 
 /// The [`Host`] of a [`Pending`] operation.
@@ -151,22 +170,21 @@ impl<T> Pending<T> {
     pub const ENTROPY: usize = 64;
 
     /// An operation on the host that it is given. It begins with the first [`Pending::poll`].
+    #[cfg(not(plain))]
     pub fn new<F>(operation: impl FnOnce(Post) -> F) -> Self
     where
         F: Future<Output = Result<T, Stopped>> + 'static,
     {
-        let mail = Rc::new(RefCell::new(Mail {
-            effect: None,
-            answer: None,
-            now: UnixMillis(0),
-            elapsed: 0,
-            entropy: [0; Pending::<()>::ENTROPY],
-            used: 0,
-            refused: None,
-            told: Vec::new(),
-        }));
-        let future = operation(Post(Rc::clone(&mail)));
-        Self { mail, future: Some(Box::pin(future)) }
+        let mail = Rc::new(RefCell::new(Mail::new()));
+        let running = Box::pin(operation(Post(Rc::clone(&mail))));
+        Self { mail, running: Some(running) }
+    }
+
+    /// An operation on the host that it is given. It begins with the first [`Pending::poll`].
+    #[cfg(plain)]
+    pub fn new(operation: impl Fn(Post) -> Result<T, Stopped> + 'static) -> Self {
+        let mail = Rc::new(RefCell::new(Mail::new()));
+        Self { mail, running: Some(Box::new(operation)) }
     }
 
     /// Lets the operation go on with the answer to its last effect: its next effect. `elapsed` is microseconds of a clock
@@ -178,69 +196,137 @@ impl<T> Pending<T> {
         elapsed: u64,
         entropy: &[u8; Pending::<()>::ENTROPY],
     ) -> Effect<T> {
-        let Some(future) = &mut self.future else { return Effect::Finished(Err(Stopped::Misuse)) };
-        {
-            let mut mail = self.mail.borrow_mut();
-            (mail.now, mail.elapsed, mail.used) = (now, elapsed, 0);
-            mail.entropy.copy_from_slice(entropy);
-            mail.answer = Some(answer);
-        }
-        let polled = future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-        let effect = match (polled, self.mail.borrow_mut().effect.take()) {
-            (Poll::Ready(ended), _) => Effect::Finished(ended),
-            (Poll::Pending, Some(Effect::Call(asked))) => Effect::Call(asked),
-            (Poll::Pending, Some(Effect::Sleep(micros))) => Effect::Sleep(micros),
-            (Poll::Pending, Some(Effect::Compute(data))) => Effect::Compute(data),
-            (Poll::Pending, Some(Effect::NewId)) => Effect::NewId,
-            (Poll::Pending, _) => Effect::Finished(Err(Stopped::Misuse)),
+        let Some(running) = &mut self.running else {
+            return Effect::Finished(Err(Stopped::Misuse));
+        };
+        self.mail.borrow_mut().receive(Moment { answer, now, elapsed, entropy: *entropy });
+        #[cfg(not(plain))]
+        let polled = running.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        #[cfg(plain)]
+        let polled = running(Post(Rc::clone(&self.mail)));
+        let effect = match self.mail.borrow_mut().effect.take() {
+            None => Effect::Finished(end(polled)),
+            Some(Effect::Call(asked)) => Effect::Call(asked),
+            Some(Effect::Sleep(micros)) => Effect::Sleep(micros),
+            Some(Effect::Compute(data)) => Effect::Compute(data),
+            Some(Effect::NewId) => Effect::NewId,
+            Some(Effect::Finished(_)) => Effect::Finished(Err(Stopped::Misuse)),
         };
         if matches!(effect, Effect::Finished(_)) {
-            self.future = None;
+            self.running = None;
         }
         effect
     }
 }
 
+/// The end of an operation that waits for nothing.
+#[cfg(not(plain))]
+fn end<T>(polled: Poll<Result<T, Stopped>>) -> Result<T, Stopped> {
+    match polled {
+        Poll::Ready(ended) => ended,
+        Poll::Pending => Err(Stopped::Misuse),
+    }
+}
+
+#[cfg(plain)]
+fn end<T>(ended: Result<T, Stopped>) -> Result<T, Stopped> {
+    ended
+}
+
 impl<T> Pending<T> {
     /// The reports of the operation since this was asked last.
     pub fn told(&mut self) -> Vec<Told> {
-        core::mem::take(&mut self.mail.borrow_mut().told)
+        let mut mail = self.mail.borrow_mut();
+        let heard = mail.heard.min(mail.told.len());
+        mail.heard = mail.told.len();
+        mail.told.get(heard..).unwrap_or_default().to_vec()
+    }
+}
+
+impl Mail {
+    fn new() -> Self {
+        Self {
+            effect: None,
+            moments: Vec::new(),
+            at: 0,
+            used: 0,
+            refused: None,
+            told: Vec::new(),
+            heard: 0,
+        }
+    }
+
+    #[cfg(not(plain))]
+    fn receive(&mut self, moment: Moment) {
+        (self.moments, self.used) = (Vec::from([moment]), 0);
+    }
+
+    #[cfg(plain)]
+    fn receive(&mut self, moment: Moment) {
+        self.moments.push(moment);
+        (self.at, self.used, self.refused) = (0, 0, None);
+        self.told.clear();
+    }
+
+    fn moment(&self) -> Option<&Moment> {
+        self.moments.get(self.at)
     }
 }
 
 impl Post {
+    /// The answer to an effect.
+    #[cfg(not(plain))]
     async fn post(&self, effect: Effect<()>) -> Option<Answered> {
-        {
-            let mut mail = self.0.borrow_mut();
-            (mail.effect, mail.answer) = (Some(effect), None);
-        }
+        self.0.borrow_mut().effect = Some(effect);
         let mut polled = false;
         poll_fn(|_| {
-            if core::mem::replace(&mut polled, true) {
-                return Poll::Ready(self.0.borrow_mut().answer.take());
-            }
-            Poll::Pending
+            if core::mem::replace(&mut polled, true) { Poll::Ready(()) } else { Poll::Pending }
         })
-        .await
+        .await;
+        self.0.borrow().moment().map(|moment| moment.answer.clone())
+    }
+
+    /// The answer to an effect; nothing if the operation has to wait for it, or for an earlier one. Nothing that it does then
+    /// is of any consequence.
+    #[cfg(plain)]
+    fn post(&self, effect: Effect<()>) -> Option<Answered> {
+        let mut mail = self.0.borrow_mut();
+        if mail.effect.is_some() {
+            return None;
+        }
+        let next = mail.moments.get(mail.at + 1).map(|moment| moment.answer.clone());
+        match next {
+            Some(_) => (mail.at, mail.used) = (mail.at + 1, 0),
+            None => mail.effect = Some(effect),
+        }
+        next
+    }
+
+    fn tell(&self, told: Told) {
+        let mut mail = self.0.borrow_mut();
+        if mail.effect.is_none() {
+            mail.told.push(told);
+        }
     }
 }
 
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 impl Host for Post {
     type Error = Stopped;
 
     fn now(&mut self) -> UnixMillis {
-        self.0.borrow().now
+        self.0.borrow().moment().map_or(UnixMillis(0), |moment| moment.now)
     }
 
     fn elapsed(&mut self) -> u64 {
-        self.0.borrow().elapsed
+        self.0.borrow().moment().map_or(0, |moment| moment.elapsed)
     }
 
     fn fill(&mut self, entropy: &mut [u8]) -> Result<(), Stopped> {
         let mut mail = self.0.borrow_mut();
         let end = mail.used + entropy.len();
-        let bytes = mail.entropy.get(mail.used..end).ok_or(Stopped::Misuse)?;
-        entropy.copy_from_slice(bytes);
+        let bytes = mail.moment().and_then(|moment| moment.entropy.get(mail.used..end));
+        entropy.copy_from_slice(bytes.ok_or(Stopped::Misuse)?);
         mail.used = end;
         Ok(())
     }
@@ -267,19 +353,19 @@ impl Host for Post {
     }
 
     fn emit(&mut self, event: Event) {
-        self.0.borrow_mut().told.push(Told::Event(event));
+        self.tell(Told::Event(event));
     }
 
     fn retire(&mut self, id: &SessionId) {
-        self.0.borrow_mut().told.push(Told::Retired(id.clone()));
+        self.tell(Told::Retired(id.clone()));
     }
 
     fn touched(&mut self, session: &Seen) {
-        self.0.borrow_mut().told.push(Told::Touched(session.id.clone()));
+        self.tell(Told::Touched(session.id.clone()));
     }
 
     fn failed(&mut self, error: Stopped) {
-        self.0.borrow_mut().told.push(Told::Failed(error));
+        self.tell(Told::Failed(error));
     }
 
     fn unreadable(error: Stopped) -> Result<Error, Stopped> {

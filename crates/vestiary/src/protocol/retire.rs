@@ -33,6 +33,7 @@ impl Retiring<'_> {
 /// Replaces the record of a session that a login ends by its tombstone, whatever other requests write meanwhile: as
 /// [`rotate`](super::rotate) does, which also takes the data along. The first attempt may have been made already, with this
 /// answer.
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 pub(crate) async fn retire<H: Host>(
     calls: &mut Calls<'_, H>,
     old: &SessionId,

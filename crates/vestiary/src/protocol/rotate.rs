@@ -37,6 +37,7 @@ pub enum Moved {
 ///
 /// # Errors
 /// The host's error if the data cannot be stored, if the store failed, and if a [`Doubt`] remains.
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn rotate<H: Host>(
     host: &mut H,
     rules: &Rules,
@@ -157,6 +158,7 @@ pub async fn rotate<H: Host>(
 
 /// Creates the new record, under an ID that was never used. An ID whose record may or may not have been created is given
 /// up, for it may still be created after it was removed.
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 async fn create<H: Host>(
     calls: &mut Calls<'_, H>,
     current: &Record,
@@ -191,6 +193,7 @@ async fn create<H: Host>(
 
 /// A rotation in the wrong order.
 #[cfg(feature = "seeded-faults")]
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 async fn retired_first<H: Host>(
     mut calls: Calls<'_, H>,
     old: &SessionId,
@@ -219,6 +222,7 @@ async fn retired_first<H: Host>(
 }
 
 /// Puts what was written under the old ID meanwhile into the new record. False if that did not come about.
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 async fn carry<H: Host>(
     calls: &mut Calls<'_, H>,
     new: &SessionId,

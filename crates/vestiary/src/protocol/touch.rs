@@ -15,6 +15,7 @@ use crate::{Follower, Lead};
 ///
 /// # Errors
 /// The host's error if the store failed, and if a [`Doubt`] remains.
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn touch<H: Host>(
     host: &mut H,
     rules: &Rules,

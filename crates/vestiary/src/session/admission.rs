@@ -20,6 +20,7 @@ pub(super) enum Admission {
 ///
 /// # Errors
 /// The host's error if the list cannot be read, and if the store failed.
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 pub(super) async fn admit<H: Host>(
     calls: &mut Calls<'_, H>,
     meta: &Meta,
@@ -48,6 +49,7 @@ pub(super) async fn admit<H: Host>(
 ///
 /// # Errors
 /// The host's error if the list cannot be read, and if the store failed.
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn is_listed<H: Host>(
     host: &mut H,
     rules: &Rules,
@@ -61,6 +63,7 @@ pub async fn is_listed<H: Host>(
 ///
 /// # Errors
 /// As [`admit`].
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 pub(super) async fn admit_write<H: Host>(
     host: &mut H,
     rules: &Rules,
@@ -89,6 +92,7 @@ pub(super) async fn admit_write<H: Host>(
 ///
 /// # Errors
 /// As [`admit`].
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 pub(super) async fn note_use<H: Host>(
     host: &mut H,
     rules: &Rules,
@@ -103,6 +107,7 @@ pub(super) async fn note_use<H: Host>(
 ///
 /// # Errors
 /// As [`admit`].
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 pub(crate) async fn leave<H: Host>(
     host: &mut H,
     rules: &Rules,

@@ -12,6 +12,7 @@ use crate::{
 ///
 /// # Errors
 /// As [`protocol::rotate`].
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn renew<H: Host>(
     host: &mut H,
     rules: &Rules,
@@ -34,6 +35,7 @@ pub async fn renew<H: Host>(
 ///
 /// # Errors
 /// As [`protocol::rotate`].
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn supersede<H: Host>(
     host: &mut H,
     rules: &Rules,
@@ -64,6 +66,7 @@ enum Rotated {
     Elsewhere(Option<Seen>),
 }
 
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 async fn rotate<H: Host>(
     host: &mut H,
     rules: &Rules,

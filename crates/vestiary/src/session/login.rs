@@ -31,6 +31,7 @@ use crate::{
 /// # Errors
 /// The host's error if the name is none ([`UserSessions::check_name`]), if the list or the data cannot be read, if the store
 /// failed, and if other requests were faster each time.
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn log_in<H: Host>(
     host: &mut H,
     rules: &Rules,
@@ -120,6 +121,7 @@ struct Asked<E> {
     left: Option<Result<Answer, E>>,
 }
 
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 impl Login<'_> {
     /// Reads the list and the store's clock, and creates the new record.
     async fn begin<H: Host>(
@@ -348,6 +350,7 @@ struct Old<'a> {
     retiring: Retiring<'a>,
 }
 
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 impl<'a> Old<'a> {
     fn new<H: Host>(host: &mut H, old: Seen, new: &'a SessionId) -> Result<Self, H::Error> {
         let Seen { id, record: current, at: read_at } = old;

@@ -54,7 +54,7 @@ pub struct Opened {
 }
 
 /// A record that counts for nothing any more.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Spent {
     /// The record.
     pub session: Seen,
@@ -68,6 +68,7 @@ pub struct Spent {
 ///
 /// # Errors
 /// The host's error if the store failed. A record that cannot be read is no session.
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn open<H: Host>(
     host: &mut H,
     rules: &Rules,
@@ -103,6 +104,7 @@ pub async fn open<H: Host>(
 
 /// Removes a record that counts for nothing any more, and its entry in its user's session list. That it fails is an
 /// event: nothing depends on it.
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn tidy<H: Host>(host: &mut H, rules: &Rules, spent: &Spent) {
     let Spent { session: Seen { id, record, .. }, is_listed } = spent;
     let mut calls = Calls::new(host, rules);
@@ -125,6 +127,7 @@ pub async fn tidy<H: Host>(host: &mut H, rules: &Rules, spent: &Spent) {
 ///
 /// # Errors
 /// The host's error if a record cannot be read, and if the store failed.
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn current<H: Host>(
     host: &mut H,
     rules: &Rules,
@@ -158,6 +161,7 @@ pub async fn current<H: Host>(
 ///
 /// # Errors
 /// The host's error if the store failed. A session that cannot be read is none.
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn is_current<H: Host>(
     host: &mut H,
     rules: &Rules,
@@ -182,6 +186,7 @@ pub async fn is_current<H: Host>(
 ///
 /// # Errors
 /// The host's error if the store failed. That is no reason to refuse the session: the next request tries again.
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn is_revoked<H: Host>(
     host: &mut H,
     rules: &Rules,
@@ -200,6 +205,7 @@ pub async fn is_revoked<H: Host>(
 ///
 /// # Errors
 /// The host's error if the record cannot be read, and if the store failed.
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn load<H: Host>(
     host: &mut H,
     rules: &Rules,
@@ -209,6 +215,7 @@ pub async fn load<H: Host>(
 }
 
 /// [`load`], and in the same round trip the list at which the ID hints, for [`admit`].
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 async fn load_ahead<H: Host>(
     calls: &mut Calls<'_, H>,
     id: &SessionId,
@@ -217,6 +224,7 @@ async fn load_ahead<H: Host>(
     read(calls, id, hint.as_deref().map_or(Query::Read, Query::ReadAhead)).await
 }
 
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 async fn read<H: Host>(
     calls: &mut Calls<'_, H>,
     id: &SessionId,
@@ -229,6 +237,7 @@ async fn read<H: Host>(
 }
 
 /// Where one of the cookies leads, over renewals.
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 async fn follow<H: Host>(
     host: &mut H,
     rules: &Rules,
@@ -270,6 +279,7 @@ async fn follow<H: Host>(
 }
 
 /// The session of a record, if it has not expired and its user has not revoked it.
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 async fn live<H: Host>(
     mut calls: Calls<'_, H>,
     session: Seen,

@@ -29,6 +29,7 @@ pub struct Join<'a> {
 /// # Errors
 /// The host's error if the name is none ([`UserSessions::check_name`]), and if the store failed: then there is no entry
 /// unless the store failed twice.
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn enter<H: Host>(
     host: &mut H,
     rules: &Rules,
@@ -65,6 +66,7 @@ pub async fn enter<H: Host>(
 ///
 /// # Errors
 /// The host's error if the list cannot be read, and if the store failed.
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn list<H: Host>(
     host: &mut H,
     rules: &Rules,
@@ -84,6 +86,7 @@ pub async fn list<H: Host>(
 ///
 /// # Errors
 /// As [`list`].
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn revoke<H: Host>(
     host: &mut H,
     rules: &Rules,
@@ -99,6 +102,7 @@ pub async fn revoke<H: Host>(
 ///
 /// # Errors
 /// As [`list`].
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn end_all<H: Host>(
     host: &mut H,
     rules: &Rules,

@@ -32,6 +32,7 @@ pub fn new_record<H: Host>(
 ///
 /// # Errors
 /// The host's error if the store failed, and if it has a record under each new ID.
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn create<H: Host>(
     host: &mut H,
     rules: &Rules,
@@ -63,6 +64,7 @@ pub async fn create<H: Host>(
 ///
 /// # Errors
 /// As [`protocol::commit`].
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn save<H: Host>(
     host: &mut H,
     rules: &Rules,
@@ -112,6 +114,7 @@ pub async fn save<H: Host>(
 ///
 /// # Errors
 /// As [`protocol::touch`].
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn touch<H: Host>(
     host: &mut H,
     rules: &Rules,
@@ -147,6 +150,7 @@ pub async fn touch<H: Host>(
 ///
 /// # Errors
 /// As [`protocol::destroy`].
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn destroy<H: Host>(
     host: &mut H,
     rules: &Rules,

@@ -41,6 +41,7 @@ pub enum Act {
 ///
 /// # Errors
 /// Those of the operation.
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn act<R: Request>(
     request: &mut R,
     rules: &Rules,

@@ -92,6 +92,7 @@ impl<E> Visit<E> {
 
 /// Asks the store whether the ID in the cookie is still in use, when no cookie but that one reaches the browser any more:
 /// which IDs are not is known to each process for itself.
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn confirm<R: Request>(request: &mut R, rules: &Rules, visit: &mut Visit<Fault<R>>) {
     let Some(id) = visit.doubtful(request).cloned() else { return };
     if seeded(protocol::Fault::ConfirmsNothing) {

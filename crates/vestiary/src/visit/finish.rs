@@ -1,12 +1,10 @@
-use alloc::boxed::Box;
-
 use super::{
     Changes, Fault, Purpose, Request, State, Visit, host_for,
     write::{Edit, execute},
 };
 use crate::{
     decide::{Operation, StoreStep},
-    protocol::{self, Host, Rules, seeded},
+    protocol::{self, Host, Rules, boxed, seeded},
     session,
 };
 
@@ -38,6 +36,7 @@ impl<E> Visit<E> {
 /// # Errors
 /// As [`save`](super::save). A refresh that fails is an event: the session could be read, after all, and the next request
 /// tries again.
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn finish<R: Request>(
     request: &mut R,
     rules: &Rules,
@@ -48,7 +47,7 @@ pub async fn finish<R: Request>(
         return Ok(());
     }
     if matches!(visit.state, State::Stored { unseen: true, .. }) {
-        Box::pin(note_use(request, rules, visit)).await;
+        boxed(note_use(request, rules, visit)).await;
     }
     let edit = Edit::of(changes.filter(|_| !seeded(protocol::Fault::FinishForgets)));
     let plan = visit.plan(request, rules, Operation::Finish, &edit);
@@ -56,7 +55,7 @@ pub async fn finish<R: Request>(
     let is_written = plan.store != StoreStep::Keep && finished.is_ok();
     // The store has compared the record, and its user's list was read: no more need be asked.
     let is_due = matches!(visit.state, State::Stored { due: true, .. });
-    if is_written || is_due && Box::pin(prolong(request, rules, visit)).await {
+    if is_written || is_due && boxed(prolong(request, rules, visit)).await {
         visit.certain = visit.id().cloned();
     }
     finished
@@ -66,12 +65,14 @@ pub async fn finish<R: Request>(
 /// is due. It may run while the application works, after [`open`](super::open); [`finish`] does what is left.
 ///
 /// A store that fails is an event.
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn refresh<R: Request>(request: &mut R, rules: &Rules, visit: &mut Visit<Fault<R>>) {
     note_use(request, rules, visit).await;
     prolong(request, rules, visit).await;
 }
 
 /// Writes in the user's session list that the session is used. If it is not in the list any more, it was revoked.
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 async fn note_use<R: Request>(request: &mut R, rules: &Rules, visit: &mut Visit<Fault<R>>) {
     let State::Stored { session, unseen, .. } = &mut visit.state else { return };
     if !core::mem::take(unseen) {
@@ -86,6 +87,7 @@ async fn note_use<R: Request>(request: &mut R, rules: &Rules, visit: &mut Visit<
 }
 
 /// Gives the session another TTL or other deadlines, if that is due. True if the store has done so.
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 async fn prolong<R: Request>(request: &mut R, rules: &Rules, visit: &mut Visit<Fault<R>>) -> bool {
     let State::Stored { session, due, .. } = &mut visit.state else { return false };
     if !core::mem::take(due) {

@@ -4,7 +4,7 @@ use super::{Fault, Purpose, Request, State, View, Visit, host_for, open::opened,
 use crate::{
     Ttl, constants,
     decide::{CookieStep, Operation},
-    protocol::{self, Host, Rules, Seen, seeded},
+    protocol::{self, Host, Rules, Seen, boxed, seeded},
     session::{self, Join},
 };
 
@@ -12,6 +12,7 @@ use crate::{
 ///
 /// # Errors
 /// As [`session::renew`]; and [`Request::response_sent`], for the browser would not learn of the new ID.
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn renew<R: Request>(
     request: &mut R,
     rules: &Rules,
@@ -49,6 +50,7 @@ pub async fn renew<R: Request>(
 /// # Errors
 /// As [`destroy`](super::destroy); [`Request::reserve`]'s, and [`Request::response_sent`], since the browser would not learn
 /// of the new ID: then the session stays.
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn regenerate<R: Request>(
     request: &mut R,
     rules: &Rules,
@@ -64,7 +66,7 @@ pub async fn regenerate<R: Request>(
     match &visit.state {
         State::Stored { session, .. } if rules.atomic => {
             let session = session.clone();
-            Box::pin(replaced(request, rules, visit, session)).await?;
+            boxed(replaced(request, rules, visit, session)).await?;
         }
         State::Tombstone(_) | State::Unreadable(_) => visit.forget(State::Anonymous),
         _ => {
@@ -77,6 +79,7 @@ pub async fn regenerate<R: Request>(
 }
 
 /// Lets the record of an empty session take the place of this one.
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 async fn replaced<R: Request>(
     request: &mut R,
     rules: &Rules,
@@ -97,6 +100,7 @@ async fn replaced<R: Request>(
 
 /// The record of an empty session, under another ID, for as long as a session may wait for what is saved. `None` if the
 /// session was ended meanwhile.
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 async fn reserve<H: Host>(
     host: &mut H,
     rules: &Rules,
@@ -120,6 +124,7 @@ async fn reserve<H: Host>(
 /// # Errors
 /// As [`session::log_in`]; [`Request::reserve`]'s; [`Request::response_sent`]; that of the store if it did not confirm that
 /// end.
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn log_in<R: Request>(
     request: &mut R,
     rules: &Rules,
@@ -155,6 +160,7 @@ pub async fn log_in<R: Request>(
 ///
 /// # Errors
 /// [`Request::response_sent`]; that of the store if it did not confirm the end.
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 async fn logged_in<R: Request>(
     request: &mut R,
     rules: &Rules,
@@ -163,7 +169,7 @@ async fn logged_in<R: Request>(
 ) -> Result<(), Fault<R>> {
     if request.has_left() {
         let host = host_for(request, Purpose::Remove);
-        Box::pin(session::destroy(host, rules, session)).await?;
+        boxed(session::destroy(host, rules, session)).await?;
         visit.forget(State::Anonymous);
         return Err(request.response_sent());
     }

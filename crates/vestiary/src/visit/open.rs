@@ -1,4 +1,4 @@
-use alloc::{boxed::Box, vec::Vec};
+use alloc::vec::Vec;
 
 use super::{
     Changes, Fault, Outgoing, Purpose, Request, State, View, Visit, host_for, renew,
@@ -7,7 +7,7 @@ use super::{
 use crate::{
     Event, SessionId,
     decide::{CookieStep, Operation, StoreStep},
-    protocol::{Host as _, Rules},
+    protocol::{Host as _, Rules, boxed},
     session::{self, Found, Opened, Spent},
 };
 
@@ -27,6 +27,7 @@ pub struct Cookies {
 ///
 /// A store that fails is an event, and makes the session [`State::Unavailable`]. The records that count for nothing any
 /// more are for [`session::tidy`], which may run in the background.
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn open<R: Request>(
     request: &mut R,
     rules: &Rules,
@@ -68,6 +69,7 @@ pub async fn open<R: Request>(
 }
 
 /// Becomes the session that was found. True if it was renewed, so that its record has its full TTL.
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 async fn begin<R: Request>(
     request: &mut R,
     rules: &Rules,
@@ -87,12 +89,13 @@ async fn begin<R: Request>(
         return false;
     }
     // The session could be read, so a store that fails now is no reason to fail: the next request tries again.
-    let renewed = Box::pin(renew(request, rules, visit)).await;
+    let renewed = boxed(renew(request, rules, visit)).await;
     renewed.map_err(|error| request.host().failed(error)).is_ok()
 }
 
 /// Does what the options ask for at the beginning of a request, or of a session. `is_fresh` if its record was written just
 /// now.
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 pub(super) async fn opened<R: Request>(
     request: &mut R,
     rules: &Rules,
@@ -103,7 +106,7 @@ pub(super) async fn opened<R: Request>(
     match plan.store {
         StoreStep::Create if matches!(visit.state, State::Anonymous | State::Reserved(_)) => {
             let edit = Edit::Merge(Changes::none());
-            let creating = Box::pin(execute(request, rules, visit, Operation::Open, edit));
+            let creating = boxed(execute(request, rules, visit, Operation::Open, edit));
             if let Err(error) = creating.await {
                 // A store that is full fails no request of a visitor who only looks: there is no session then.
                 let host = request.host();

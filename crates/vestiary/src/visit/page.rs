@@ -41,6 +41,7 @@ impl Page {
     }
 }
 
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 impl Request for Page {
     type Host = Post;
 

@@ -1,7 +1,8 @@
 use crate::{SessionId, protocol::Host};
 
 /// One request, as the operations on its visitor's session see it: their [`Host`], and its response.
-#[expect(async_fn_in_trait, reason = "whether a future is `Send` is up to the request")]
+#[cfg_attr(not(plain), expect(async_fn_in_trait, reason = "its host says whether it is `Send`"))]
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 pub trait Request {
     /// The host of the operations.
     type Host: Host<Error: Clone>;

@@ -1,10 +1,10 @@
-use alloc::{borrow::Cow, boxed::Box};
+use alloc::borrow::Cow;
 
 use super::{Changes, Fault, Outgoing, Purpose, Request, State, View, Visit, host_for};
 use crate::{
     Event, Options,
     decide::{CookieStep, Known, Operation, Plan, Stage, StoreStep, decide},
-    protocol::{self, Change, Host, Rules, Seen, Written, seeded},
+    protocol::{self, Change, Host, Rules, Seen, Written, boxed, seeded},
     session,
 };
 
@@ -23,6 +23,7 @@ pub(super) enum Edit {
 /// # Errors
 /// As [`session::save`] and [`session::create`]; and [`Request::response_sent`] for a new session whose cookie cannot be
 /// set any more.
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn save<R: Request>(
     request: &mut R,
     rules: &Rules,
@@ -38,6 +39,7 @@ pub async fn save<R: Request>(
 ///
 /// # Errors
 /// As [`save`].
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn assigned<R: Request>(
     request: &mut R,
     rules: &Rules,
@@ -51,6 +53,7 @@ pub async fn assigned<R: Request>(
 ///
 /// # Errors
 /// As [`session::touch`].
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn touch<R: Request>(
     request: &mut R,
     rules: &Rules,
@@ -64,6 +67,7 @@ pub async fn touch<R: Request>(
 ///
 /// # Errors
 /// As [`session::destroy`], and if the session could not be read.
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn destroy<R: Request>(
     request: &mut R,
     rules: &Rules,
@@ -78,6 +82,7 @@ pub async fn destroy<R: Request>(
 ///
 /// # Errors
 /// That of the function; as [`save`], but if it cannot be told whether the session was ended, it counts as ended.
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn update<R: Request>(
     request: &mut R,
     rules: &Rules,
@@ -97,7 +102,7 @@ pub async fn update<R: Request>(
         if !rules.atomic {
             // Such a store does not say that another request has written meanwhile.
             let (host, id) = (host_for(request, Purpose::Read), session.id.clone());
-            let Some(session) = Box::pin(session::load(host, rules, &id)).await? else {
+            let Some(session) = boxed(session::load(host, rules, &id)).await? else {
                 visit.gone(request.host());
                 return Ok(false);
             };
@@ -128,6 +133,7 @@ pub async fn update<R: Request>(
 
 /// Does what [`decide`] says. The store comes first, so that no cookie promises too much. False if the session was ended
 /// meanwhile, or was no session of this visit any more.
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 pub(super) async fn execute<R: Request>(
     request: &mut R,
     rules: &Rules,
@@ -188,6 +194,7 @@ pub(super) async fn execute<R: Request>(
 
 /// Whether this operation is dropped, for the visitor's cookie is not that of a session any more. A logout is not: it may
 /// lead to the session.
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 async fn drop_barred<R: Request>(
     request: &mut R,
     rules: &Rules,
@@ -198,7 +205,7 @@ async fn drop_barred<R: Request>(
     if operation == Operation::Destroy {
         if let State::Tombstone(tombstone) = &visit.state {
             let (host, tombstone) = (host_for(request, Purpose::Remove), tombstone.clone());
-            if let Err(error) = Box::pin(session::destroy(host, rules, tombstone)).await {
+            if let Err(error) = boxed(session::destroy(host, rules, tombstone)).await {
                 visit.cookie = Outgoing::Removal { own: None };
                 return Err(error);
             }
@@ -218,6 +225,7 @@ async fn drop_barred<R: Request>(
 
 /// Asks the store. False if it says that the session was ended meanwhile. `confirmed` gets whether replicas know that it was
 /// ended here.
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 async fn store_step<R: Request>(
     request: &mut R,
     rules: &Rules,
@@ -230,7 +238,7 @@ async fn store_step<R: Request>(
         StoreStep::Keep => {}
         StoreStep::Create => {
             request.reserve(None).await?;
-            let begun = Box::pin(begin(request, rules, visit, edit)).await;
+            let begun = boxed(begin(request, rules, visit, edit)).await;
             if !matches!(begun, Ok(true)) {
                 request.release();
             }
@@ -238,13 +246,13 @@ async fn store_step<R: Request>(
         }
         StoreStep::Replace => {
             if let Some(session) = visit.session().cloned() {
-                return Box::pin(write(request, rules, visit, session, edit)).await;
+                return boxed(write(request, rules, visit, session, edit)).await;
             }
         }
         StoreStep::Touch => {
             if let Some(session) = visit.session().cloned() {
                 let host = host_for(request, Purpose::Touch);
-                let Some(touched) = Box::pin(session::touch(host, rules, session, false)).await?
+                let Some(touched) = boxed(session::touch(host, rules, session, false)).await?
                 else {
                     visit.gone(request.host());
                     return Ok(false);
@@ -255,7 +263,7 @@ async fn store_step<R: Request>(
         StoreStep::Take => {
             if let Some(session) = visit.session().cloned() {
                 let host = host_for(request, Purpose::Remove);
-                *confirmed = Box::pin(session::destroy(host, rules, session)).await?;
+                *confirmed = boxed(session::destroy(host, rules, session)).await?;
             }
         }
     }
@@ -263,6 +271,7 @@ async fn store_step<R: Request>(
 }
 
 /// Stores a session that is new to the store, or that [`regenerate`](super::regenerate) has begun.
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 async fn begin<R: Request>(
     request: &mut R,
     rules: &Rules,
@@ -294,6 +303,7 @@ async fn begin<R: Request>(
     Ok(true)
 }
 
+#[cfg_attr(plain, maybe_async::must_be_sync)]
 async fn write<R: Request>(
     request: &mut R,
     rules: &Rules,
