@@ -314,6 +314,7 @@ impl Post {
 impl Host for Post {
     type Error = Stopped;
 
+    #[inline(never)]
     fn now(&mut self) -> UnixMillis {
         self.0.borrow().moment().map_or(UnixMillis(0), |moment| moment.now)
     }

@@ -205,22 +205,21 @@ impl UserSessions {
     /// Whether this session is good.
     #[must_use]
     pub fn knows(&self, handle: &Handle) -> bool {
-        self.sessions.iter().any(|session| session.handle == *handle)
+        self.place_of(handle).is_some()
     }
 
     /// Whether it has to be written down that this session is used, before its record is given more
     /// life: now and then, and the more often the shorter it lives.
     #[must_use]
     pub fn is_stale(&self, handle: &Handle, ttl: Ttl, now: UnixMillis) -> bool {
-        let every = seen_every(ttl);
-        let of_handle = |session: &&UserSession| session.handle == *handle;
-        self.sessions.iter().find(of_handle).is_some_and(|session| now.since(session.seen) >= every)
+        let session = self.place_of(handle).and_then(|place| self.sessions.get(place));
+        session.is_some_and(|session| now.since(session.seen) >= seen_every(ttl))
     }
 
     /// Makes a change; false if it may not be made: a login that began before all sessions were ended,
     /// or the use of a session that was ended.
     pub fn apply(&mut self, change: &UserChange, lifetime: Lifetime, now: UnixMillis) -> bool {
-        self.sessions.retain(|session| now < session.until.plus(KEPT));
+        self.keep(&|session| now < session.until.plus(KEPT));
         match change {
             UserChange::Add { handle, label, since, most } => {
                 let is_old = self.after.is_some_and(|after| *since < after);
@@ -228,17 +227,15 @@ impl UserSessions {
                     return false;
                 }
                 let (handle, label) = (handle.clone(), label.clone());
-                self.sessions.retain(|session| session.handle != handle);
-                let before = self.sessions.len().saturating_sub(most.saturating_sub(1));
-                self.sessions.drain(..before);
+                self.keep(&|session| session.handle != handle);
+                self.evict(self.sessions.len().saturating_sub(most.saturating_sub(1)));
                 let until = lifetime.end(now, now);
                 let session = UserSession { handle, created: now, seen: now, until, label };
                 self.sessions.push(session);
-                self.evict();
+                self.evict(self.too_many());
             }
             UserChange::Seen(handle) => {
-                let place = self.sessions.iter().position(|session| session.handle == *handle);
-                let Some(place) = place else {
+                let Some(place) = self.place_of(handle) else {
                     if seeded(Fault::SeenRelists) {
                         let (handle, until) = (handle.clone(), lifetime.end(now, now));
                         let (created, seen) = (now, now);
@@ -259,9 +256,9 @@ impl UserSessions {
                 let until = if is_left { session.until } else { end };
                 self.sessions.push(UserSession { seen: now, until, ..session });
             }
-            UserChange::Remove(handle) => self.sessions.retain(|session| session.handle != *handle),
+            UserChange::Remove(handle) => self.keep(&|session| session.handle != *handle),
             UserChange::End { keep, at } => {
-                self.sessions.retain(|session| Some(&session.handle) == keep.as_ref());
+                self.keep(&|session| Some(&session.handle) == keep.as_ref());
                 if !seeded(Fault::ForgetsEnd) {
                     self.after = Some((*at).max(self.after.unwrap_or_default()));
                 }
@@ -293,8 +290,18 @@ impl UserSessions {
         self.sessions.iter().position(|session| session.handle == *handle)
     }
 
-    /// Evicts the sessions that were not used for the longest time, until the list is no larger than a record.
-    fn evict(&mut self) {
+    /// Drops all sessions but these.
+    fn keep(&mut self, is_kept: &dyn Fn(&UserSession) -> bool) {
+        self.sessions.retain(is_kept);
+    }
+
+    /// Evicts so many sessions: those that were not used for the longest time.
+    fn evict(&mut self, count: usize) {
+        self.sessions.drain(..count);
+    }
+
+    /// How many sessions must be evicted for the list to be no larger than a record.
+    fn too_many(&self) -> usize {
         let size = |session: &UserSession| {
             let mut text = String::from("{,");
             session.push(&mut text);
@@ -308,13 +315,12 @@ impl UserSessions {
             over = over.saturating_sub(size(session));
             is_over
         });
-        let evicted = evicted.count();
-        self.sessions.drain(..evicted);
+        evicted.count()
     }
 
     /// Drops the sessions that have ended.
     pub fn sweep(&mut self, now: UnixMillis) {
-        self.sessions.retain(|session| now < session.until);
+        self.keep(&|session| now < session.until);
     }
 
     /// How long the store has to keep it: longer than any of the sessions.
