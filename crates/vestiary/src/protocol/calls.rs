@@ -5,9 +5,9 @@ use alloc::{
 };
 
 use super::{
-    Fault,
+    Fault, Rules,
     fault::seeded,
-    host::{Call, Doubt, Failed, Host, NewId, Reply, Rules},
+    host::{Call, Doubt, Failed, Host, NewId, Reply},
 };
 use crate::{Record, SealRing, SessionId, Ttl, UnixMillis, UserRef, WriteId};
 
@@ -172,6 +172,7 @@ impl<'h, H: Host> Calls<'h, H> {
     }
 
     /// The error of an operation that gives up: that of a reply that was lost, since then it is unknown whether it was done.
+    #[inline(never)]
     pub(crate) fn gave_up(&mut self) -> H::Error {
         match self.failure.take() {
             Some(failure) => failure,

@@ -1,7 +1,7 @@
 use alloc::{borrow::Cow, boxed::Box, string::String, vec::Vec};
 
 use super::{
-    Fault, Host, Rules, TRIES, Terms,
+    Fault, Host, Rules, TRIES,
     calls::{Answer, Body, Calls, Place, Query, write_id},
     fault::{self, seeded},
     host::Doubt,
@@ -106,7 +106,7 @@ pub async fn commit<H: Host>(
     change: &Change,
     cookie: Option<Option<CookieOverrides>>,
 ) -> Result<Written, H::Error> {
-    let terms = Terms { cookie_change: cookie, ..Terms::new(&rules.options, host.now())? };
+    let timeouts = rules.options.timeouts();
     let mut calls = Calls::new(host, rules);
     let Seen { mut id, record: loaded, at: mut read_at } = session;
     let (mut current, mut here) = (loaded.clone(), true);
@@ -117,7 +117,7 @@ pub async fn commit<H: Host>(
     let mut done = None;
     let (mut tries, mut silent) = (0, 0);
     // Of a session that is over, another request may have moved the deadline since.
-    let is_over = terms.timeouts.is_over(loaded.meta(), calls.at);
+    let is_over = timeouts.is_over(loaded.meta(), calls.at);
     let mut seen = (!is_over).then(|| (loaded.clone(), read_at));
     loop {
         let found = match seen.take() {
@@ -152,7 +152,7 @@ pub async fn commit<H: Host>(
                 let session = Seen { id, record, at: calls.at }.into();
                 return Ok(Written::Saved { session, merged, reread: true });
             }
-            if terms.timeouts.is_over(record.meta(), now) {
+            if timeouts.is_over(record.meta(), now) {
                 return Ok(Written::Gone);
             }
             let is_settled = attempts.iter().all(|attempt| attempt.is_settled_by(&record));
@@ -177,9 +177,12 @@ pub async fn commit<H: Host>(
             if let Some(first) = attempts.first().filter(|_| seeded(Fault::OneWriteId)) {
                 mark = first.mark.clone();
             }
-            let (meta, shown, ttl) = terms.stamped(current.meta().without_writes(), now)?;
-            let record =
-                current.rewritten(terms.format, mark.clone(), &shown, &data, meta, terms.limits)?;
+            let mut meta = current.meta().without_writes();
+            if let Some(own) = &cookie {
+                meta.cookie.clone_from(own);
+            }
+            let record = rules.rewritten(&current, mark.clone(), &data, meta, now)?;
+            let ttl = rules.ttl_of(record.meta(), now);
             let merges = current.data() != loaded.data();
             let expected = current.write_id();
             let query = Query::Replace(expected, Body::Record(&record), ttl);
@@ -195,7 +198,8 @@ pub async fn commit<H: Host>(
         } else {
             // No record under this ID has, or will have, the write ID of one under another: this writes nothing,
             // however late it comes, and only finds out for certain whether there is a record.
-            let query = Query::Replace(current.write_id(), Body::Record(&current), terms.ttl);
+            let query =
+                Query::Replace(current.write_id(), Body::Record(&current), rules.default_ttl);
             calls.ask(Place::Session(&id), query).await?
         };
         if answer == Answer::Gone {

@@ -1,10 +1,7 @@
-use alloc::{borrow::Cow, string::String, sync::Arc, vec::Vec};
+use alloc::{string::String, vec::Vec};
 
-use super::{Lifetime, Seen, calls::Place};
-use crate::{
-    Error, Event, KeyRing, Meta, Options, Record, SealRing, SessionId, Ttl, UnixMillis, UserRef,
-    WriteId,
-};
+use super::Seen;
+use crate::{Error, Event, SessionId, Ttl, UnixMillis, WriteId};
 
 /// The surroundings of an operation: a store, clocks, entropy, and the application's function.
 ///
@@ -187,64 +184,4 @@ pub enum Doubt {
     /// There is no record, but the session was read so long ago that it may have got another ID, and the tombstone
     /// that led there has expired.
     Untraced,
-}
-
-/// The rules of one application, of which all operations are made.
-#[derive(Debug)]
-pub struct Rules {
-    /// Its options.
-    pub options: Arc<Options>,
-    /// Its secrets to sign with; `None` while the application is built.
-    pub keys: Option<Arc<KeyRing>>,
-    /// Its secrets to encrypt with, if records are encrypted.
-    pub seals: Option<Arc<SealRing>>,
-    /// Records that are not encrypted are read, too.
-    pub migrates: bool,
-    /// The store compares before it writes.
-    pub atomic: bool,
-    /// The store's client sends a request again, by itself, when it has lost its connection.
-    pub resends: bool,
-    /// How long the store keeps a record that is stored without a TTL.
-    pub default_ttl: Ttl,
-}
-
-impl Rules {
-    /// How long a session of a user lasts that is used now: one with this metadata.
-    #[must_use]
-    pub fn lifetime(&self, meta: Option<&Meta>, now: UnixMillis) -> Lifetime {
-        let own = meta.map_or(Cow::Borrowed(&*self.options), |meta| self.options.for_session(meta));
-        let ttl = match own.ttl(now) {
-            Ttl::Infinite => self.default_ttl,
-            ttl @ Ttl::Millis(_) => ttl,
-        };
-        self.options.timeouts().lifetime(ttl)
-    }
-
-    /// The key of a user's session list in the store.
-    pub(crate) fn list_key(&self, user: &UserRef) -> String {
-        self.options.user_key(&user.decoded_name())
-    }
-
-    /// The text that the store has under `key`, decrypted.
-    pub(super) fn opened(
-        &self,
-        place: Place<'_>,
-        key: &str,
-        text: String,
-    ) -> Result<String, Error> {
-        let Some(seals) = &self.seals else { return Ok(text) };
-        let opened = match place {
-            Place::Session(id) => seals.open(id, key, &text),
-            Place::List(list) => seals.open(&SessionId::parse(list)?, key, &text),
-        };
-        match opened {
-            Err(Error::NotSealed) if self.migrates => Ok(text),
-            opened => opened,
-        }
-    }
-
-    /// The record of this text.
-    pub(crate) fn record(&self, text: String) -> Result<Record, Error> {
-        Record::decode_owned(text, self.options.load_limits())
-    }
 }

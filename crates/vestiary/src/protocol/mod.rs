@@ -30,6 +30,7 @@ mod pending;
 mod proof;
 mod retire;
 mod rotate;
+mod rules;
 #[cfg(test)]
 pub(crate) mod testing;
 mod touch;
@@ -47,22 +48,22 @@ pub(crate) use fault::Fault;
 #[doc(hidden)]
 pub use fault::Fault;
 pub(crate) use fault::seeded;
-pub use host::{Call, Doubt, Failed, Host, NewId, Reply, Rules};
+pub use host::{Call, Doubt, Failed, Host, NewId, Reply};
 pub use pending::{Answered, Asked, Effect, Pending, Post, Question, Stopped, Told};
 pub use proof::{OwnEnd, Proof};
 pub(crate) use retire::{Ended, Retiring, retire};
 pub(crate) use rotate::IDS;
 pub use rotate::{Moved, Reason, rotate};
+pub use rules::Rules;
 pub use touch::touch;
 pub use users::{Lifetime, UserChange, UserSession, UserSessions};
 
 #[cfg(not(plain))]
 use alloc::boxed::Box;
-use alloc::{borrow::Cow, string::String, sync::Arc};
 #[cfg(not(plain))]
 use core::{future::Future, pin::Pin};
 
-use crate::{CookieOverrides, Error, Format, Limits, Meta, Options, Timeouts, Ttl, UnixMillis};
+use crate::UnixMillis;
 
 /// A part of an operation that is taken rarely, or is large: its future lies in a box of its own, so that those around it
 /// need not have room for it.
@@ -93,78 +94,4 @@ const TRUSTED: u64 = REMEMBERED - 60_000;
 /// tombstone may have expired.
 pub(crate) fn is_proof(read_at: UnixMillis, now: UnixMillis) -> bool {
     now.since(read_at) < TRUSTED || seeded(Fault::ProofNeverAges)
-}
-
-/// What is written beside the data.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Terms {
-    /// The shape of the record.
-    pub format: Format,
-    /// What the record says of the cookie: text of a JSON object.
-    pub cookie: String,
-    /// What the cookie allows a record to live.
-    pub ttl: Ttl,
-    /// How long a session lasts.
-    pub timeouts: Timeouts,
-    /// Limits of data that is changed.
-    pub limits: Limits,
-    /// The options to which a session's own cookie attributes are applied. Without options they are
-    /// kept, and have no effect.
-    pub options: Option<Arc<Options>>,
-    /// The session's own cookie attributes, if this write changes them: to these, or to none.
-    pub cookie_change: Option<Option<CookieOverrides>>,
-}
-
-impl Terms {
-    /// The terms of these options at `now`.
-    ///
-    /// # Errors
-    /// [`Error`] if the attributes in the options are no JSON object.
-    pub fn new(options: &Arc<Options>, now: UnixMillis) -> Result<Self, Error> {
-        Ok(Self {
-            format: options.format(),
-            cookie: options.shown_cookie(now)?.into_owned(),
-            ttl: options.ttl(now),
-            timeouts: *options.timeouts(),
-            limits: options.limits(),
-            options: Some(Arc::clone(options)),
-            cookie_change: None,
-        })
-    }
-
-    /// How long the record of a session may stay in the store, by its own cookie attributes if it has some.
-    #[must_use]
-    pub fn ttl_of(&self, meta: &Meta, now: UnixMillis) -> Ttl {
-        let ttl = match (&meta.cookie, &self.options) {
-            (Some(_), Some(options)) => options.for_session(meta).ttl(now),
-            _ => self.ttl,
-        };
-        self.timeouts.ttl(ttl, meta, now)
-    }
-
-    /// The metadata that a record of these terms has in place of `meta`; with what it shows of its cookie, and
-    /// how long it may stay in the store.
-    ///
-    /// # Errors
-    /// [`Error`] if the attributes in the options are no JSON object.
-    pub fn stamped(&self, meta: Meta, now: UnixMillis) -> Result<(Meta, Cow<'_, str>, Ttl), Error> {
-        let mut meta = self.timeouts.stamped(meta, now);
-        if let Some(change) = &self.cookie_change {
-            meta.cookie.clone_from(change);
-        }
-        let mut own = None;
-        if let (Some(overrides), Some(options)) = (&meta.cookie, &self.options) {
-            if options.are_repeated_by(overrides) {
-                meta.cookie = None;
-            } else {
-                own = options.overridden(overrides).ok();
-            }
-        }
-        let (cookie, ttl) = match own {
-            None => (Cow::from(&self.cookie), self.ttl),
-            Some(own) => (own.shown_cookie(now)?.into_owned().into(), own.ttl(now)),
-        };
-        let ttl = self.timeouts.ttl(ttl, &meta, now);
-        Ok((meta, cookie, ttl))
-    }
 }

@@ -1,7 +1,7 @@
 use alloc::boxed::Box;
 
 use super::{
-    Fault, Host, REMEMBERED, Rules, Seen, TRIES, Terms,
+    Fault, Host, REMEMBERED, Rules, Seen, TRIES,
     calls::{Answer, Body, Calls, Place, Query, write_id},
     fault::seeded,
     host::Doubt,
@@ -46,20 +46,19 @@ pub async fn rotate<H: Host>(
     owned: bool,
 ) -> Result<Moved, H::Error> {
     let now = host.now();
-    let terms = Terms::new(&rules.options, now)?;
     let Seen { id: old, record: mut current, at: mut read_at } = session;
     // A record that only says where the session went, or that has expired, is nothing to retire.
     if let Some(elsewhere) = elsewhere(&current, &old, Follower::Cookie(now))? {
         return Ok(elsewhere);
     }
     let grace = match &reason {
-        Reason::Renewal(_) if terms.format == Format::Express => {
+        Reason::Renewal(_) if rules.options.format() == Format::Express => {
             return Err(Error::ExpressRenewal.into());
         }
         Reason::Renewal(grace) => Some(*grace),
         Reason::Privilege(..) => seeded(Fault::LoginLeavesPointer).then(|| now.plus(30_000)),
     };
-    if terms.timeouts.is_over(current.meta(), now) {
+    if rules.options.timeouts().is_over(current.meta(), now) {
         return Ok(Moved::Gone);
     }
     let mut calls = Calls::new(host, rules);
@@ -67,7 +66,7 @@ pub async fn rotate<H: Host>(
     if seeded(Fault::RetiresFirst) {
         return retired_first(calls, &old, &current, &reason, owned).await;
     }
-    let (new, mut successor) = create(&mut calls, &current, &reason, &terms, owned).await?;
+    let (new, mut successor) = create(&mut calls, &current, &reason, owned).await?;
     let retirement = write_id(calls.host)?;
     // The old record may be retired, or be retired yet, by a request whose reply was lost.
     let mut doubt = false;
@@ -125,7 +124,7 @@ pub async fn rotate<H: Host>(
             if let Some(known) = successor.write_id().filter(|_| seeded(Fault::CarriesWriteId)) {
                 mark = known.clone();
             }
-            let (carried, ttl) = renewed(&current, mark, &terms, now)?;
+            let (carried, ttl) = renewed(rules, &current, mark, now)?;
             if !carry(&mut calls, &new, successor.write_id(), &carried, ttl, &mut tries).await? {
                 break 'ended Ended::GaveUp;
             }
@@ -136,7 +135,7 @@ pub async fn rotate<H: Host>(
     let moved = match ended {
         Ended::Retired => {
             let at = calls.at;
-            if terms.format == Format::Express {
+            if rules.options.format() == Format::Express {
                 // express-session would take the tombstone for a session.
                 calls.ask(Place::Session(&old), Query::Remove(Some(&retirement))).await?;
             }
@@ -163,9 +162,9 @@ async fn create<H: Host>(
     calls: &mut Calls<'_, H>,
     current: &Record,
     reason: &Reason,
-    terms: &Terms,
     owned: bool,
 ) -> Result<(SessionId, Record), H::Error> {
+    let options = &calls.rules.options;
     for _ in 0..IDS {
         let user = match reason {
             Reason::Privilege(record, _) => record.meta().user.as_ref(),
@@ -177,10 +176,12 @@ async fn create<H: Host>(
         let (record, ttl) = match reason {
             Reason::Privilege(record, longest) => {
                 let (cookie, data, meta) = (record.cookie(), record.data(), record.meta().clone());
-                let ttl = terms.timeouts.ttl(terms.ttl.shorter(*longest), &meta, now);
-                (Record::new(terms.format, mark, cookie, data, meta, terms.limits)?, ttl)
+                let ttl = options.ttl(now).shorter(*longest);
+                let ttl = options.timeouts().ttl(ttl, &meta, now);
+                let limits = options.limits();
+                (Record::new(options.format(), mark, cookie, data, meta, limits)?, ttl)
             }
-            Reason::Renewal(_) => renewed(current, mark, terms, now)?,
+            Reason::Renewal(_) => renewed(calls.rules, current, mark, now)?,
         };
         let query = Query::Create(Body::Record(&record), ttl, owned);
         if calls.ask(Place::Session(&id), query).await? == Answer::Done {
@@ -203,10 +204,9 @@ async fn retired_first<H: Host>(
 ) -> Result<Moved, H::Error> {
     let new = calls.new_id(current.meta().user.as_ref()).await?;
     let now = calls.host.now();
-    let terms = Terms::new(&calls.rules.options, now)?;
     let (grace, record) = match reason {
         Reason::Renewal(grace) => {
-            (Some(*grace), renewed(current, write_id(calls.host)?, &terms, now)?.0)
+            (Some(*grace), renewed(calls.rules, current, write_id(calls.host)?, now)?.0)
         }
         Reason::Privilege(record, _) => (None, (**record).clone()),
     };
@@ -216,7 +216,7 @@ async fn retired_first<H: Host>(
     if calls.ask(Place::Session(old), query).await? != Answer::Done {
         return Err(calls.gave_up());
     }
-    let query = Query::Create(Body::Record(&record), terms.ttl, owned);
+    let query = Query::Create(Body::Record(&record), calls.rules.options.ttl(now), owned);
     calls.ask(Place::Session(&new), query).await?;
     Ok(Moved::To(Seen { id: new, record, at: calls.at }.into()))
 }
@@ -272,14 +272,14 @@ pub(super) fn elsewhere(
 
 /// The session under another ID: data, deadlines, user and cookie attributes go along.
 fn renewed(
+    rules: &Rules,
     old: &Record,
     mark: WriteId,
-    terms: &Terms,
     now: UnixMillis,
 ) -> Result<(Record, Ttl), Error> {
-    let (meta, cookie, ttl) = terms.stamped(old.meta().clone(), now)?;
-    let meta = Meta { renewed: Some(now), ..meta };
-    let record = old.rewritten(terms.format, mark, &cookie, old.data(), meta, terms.limits)?;
+    let meta = Meta { renewed: Some(now), ..old.meta().without_writes() };
+    let record = rules.rewritten(old, mark, old.data(), meta, now)?;
+    let ttl = rules.ttl_of(record.meta(), now);
     Ok((record, ttl))
 }
 

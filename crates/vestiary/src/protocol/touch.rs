@@ -1,7 +1,7 @@
 use alloc::boxed::Box;
 
 use super::{
-    Fault, Host, Rules, Seen, TRIES, Terms,
+    Fault, Host, Rules, Seen, TRIES,
     calls::{Answer, Calls, Place, Query},
     fault::{self, seeded},
     host::Doubt,
@@ -21,7 +21,6 @@ pub async fn touch<H: Host>(
     rules: &Rules,
     session: Seen,
 ) -> Result<Option<Box<Seen>>, H::Error> {
-    let terms = Terms::new(&rules.options, host.now())?;
     let mut calls = Calls::new(host, rules);
     let Seen { mut id, record: mut current, at: mut read_at } = session;
     let mut expected = current.write_id().cloned();
@@ -55,13 +54,15 @@ pub async fn touch<H: Host>(
                     expected = record.write_id().cloned();
                     continue;
                 }
-                Lead::Here if terms.timeouts.is_over(record.meta(), now) => return Ok(None),
+                Lead::Here if rules.options.timeouts().is_over(record.meta(), now) => {
+                    return Ok(None);
+                }
                 Lead::Here => {}
             }
             expected = record.write_id().cloned();
             (current, read_at, admitted) = (record, at, true);
         }
-        let ttl = terms.ttl_of(current.meta(), now);
+        let ttl = rules.ttl_of(current.meta(), now);
         match calls.ask(Place::Session(&id), Query::Touch(expected.as_ref(), ttl)).await? {
             Answer::Done => {
                 return Ok(Some(Seen { id, record: current, at: calls.at }.into()));

@@ -11,8 +11,8 @@ use crate::{
     constants::RENEWALS,
     protocol::{
         Answer, Body, Calls, Doubt, Draft, Ended, Fault, Host, IDS, Moved, Place, Proof, Query,
-        Retiring, Rules, Seen, TRIES, Terms, UserChange, UserSessions, change_list, is_proof,
-        retire, seeded, write_id,
+        Retiring, Rules, Seen, TRIES, UserChange, UserSessions, change_list, is_proof, retire,
+        seeded, write_id,
     },
 };
 
@@ -137,7 +137,7 @@ impl Login<'_> {
             // Each attempt has its own write ID: under one there is never but one record.
             let record = new_record(calls.host, rules, data, Some(self.user.clone()), None)?;
             let now = calls.host.now();
-            let ttl = Terms::new(&rules.options, now)?.ttl_of(record.meta(), now);
+            let ttl = rules.ttl_of(record.meta(), now);
             let creation = (Place::Session(&id), Query::Create(Body::Record(&record), ttl, true));
             let created = if asked.is_none() {
                 let list = Place::List(&self.key);

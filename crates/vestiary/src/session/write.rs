@@ -4,8 +4,7 @@ use super::admission::{admit_write, leave, note_use};
 use crate::{
     CookieOverrides, Meta, Record, UserRef,
     protocol::{
-        self, Answer, Body, Calls, Change, Host, Place, Query, Rules, Seen, Terms, Written,
-        write_id,
+        self, Answer, Body, Calls, Change, Host, Place, Query, Rules, Seen, Written, write_id,
     },
 };
 
@@ -22,10 +21,8 @@ pub fn new_record<H: Host>(
     cookie: Option<CookieOverrides>,
 ) -> Result<Record, H::Error> {
     let now = host.now();
-    let terms = Terms { cookie_change: cookie.map(Some), ..Terms::new(&rules.options, now)? };
-    let (mut meta, cookie, _) = terms.stamped(Meta::default(), now)?;
-    meta.user = user;
-    Ok(Record::new(terms.format, write_id(host)?, &cookie, data, meta, terms.limits)?)
+    let meta = Meta { user, cookie, ..Meta::default() };
+    Ok(rules.first(write_id(host)?, data, meta, now)?)
 }
 
 /// Stores a new session, under an ID that no record has.
@@ -38,12 +35,11 @@ pub async fn create<H: Host>(
     rules: &Rules,
     record: Record,
 ) -> Result<Box<Seen>, H::Error> {
-    let terms = Terms::new(&rules.options, host.now())?;
     let mut calls = Calls::new(host, rules);
     for _ in 0..protocol::IDS {
         let id = calls.new_id(record.meta().user.as_ref()).await?;
         let (ttl, owned) =
-            (terms.ttl_of(record.meta(), calls.host.now()), record.meta().user.is_some());
+            (rules.ttl_of(record.meta(), calls.host.now()), record.meta().user.is_some());
         let query = Query::Create(Body::Record(&record), ttl, owned);
         match calls.ask(Place::Session(&id), query).await? {
             Answer::Done => {

@@ -1,0 +1,114 @@
+use alloc::{borrow::Cow, string::String, sync::Arc};
+
+use super::{Lifetime, calls::Place};
+use crate::{
+    Error, KeyRing, Meta, Options, Record, SealRing, SessionId, Ttl, UnixMillis, UserRef, WriteId,
+};
+
+/// The rules of one application, of which all operations are made.
+#[derive(Debug)]
+pub struct Rules {
+    /// Its options.
+    pub options: Arc<Options>,
+    /// Its secrets to sign with; `None` while the application is built.
+    pub keys: Option<Arc<KeyRing>>,
+    /// Its secrets to encrypt with, if records are encrypted.
+    pub seals: Option<Arc<SealRing>>,
+    /// Records that are not encrypted are read, too.
+    pub migrates: bool,
+    /// The store compares before it writes.
+    pub atomic: bool,
+    /// The store's client sends a request again, by itself, when it has lost its connection.
+    pub resends: bool,
+    /// How long the store keeps a record that is stored without a TTL.
+    pub default_ttl: Ttl,
+}
+
+impl Rules {
+    /// How long a session of a user lasts that is used now: one with this metadata.
+    #[must_use]
+    pub fn lifetime(&self, meta: Option<&Meta>, now: UnixMillis) -> Lifetime {
+        let own = meta.map_or(Cow::Borrowed(&*self.options), |meta| self.options.for_session(meta));
+        let ttl = match own.ttl(now) {
+            Ttl::Infinite => self.default_ttl,
+            ttl @ Ttl::Millis(_) => ttl,
+        };
+        self.options.timeouts().lifetime(ttl)
+    }
+
+    /// The key of a user's session list in the store.
+    pub(crate) fn list_key(&self, user: &UserRef) -> String {
+        self.options.user_key(&user.decoded_name())
+    }
+
+    /// The text that the store has under `key`, decrypted.
+    pub(super) fn opened(
+        &self,
+        place: Place<'_>,
+        key: &str,
+        text: String,
+    ) -> Result<String, Error> {
+        let Some(seals) = &self.seals else { return Ok(text) };
+        let opened = match place {
+            Place::Session(id) => seals.open(id, key, &text),
+            Place::List(list) => seals.open(&SessionId::parse(list)?, key, &text),
+        };
+        match opened {
+            Err(Error::NotSealed) if self.migrates => Ok(text),
+            opened => opened,
+        }
+    }
+
+    /// How long the record of a session may stay in the store, by its own cookie attributes if it has some.
+    pub(crate) fn ttl_of(&self, meta: &Meta, now: UnixMillis) -> Ttl {
+        let ttl = self.options.for_session(meta).ttl(now);
+        self.options.timeouts().ttl(ttl, meta, now)
+    }
+
+    /// The record of a new session with this data and metadata.
+    pub(crate) fn first(
+        &self,
+        mark: WriteId,
+        data: &str,
+        meta: Meta,
+        now: UnixMillis,
+    ) -> Result<Record, Error> {
+        let (meta, cookie) = self.stamped(meta, now)?;
+        let options = &*self.options;
+        Record::new(options.format(), mark, &cookie, data, meta, options.limits())
+    }
+
+    /// The record that takes the place of this one, with other data and other metadata.
+    pub(crate) fn rewritten(
+        &self,
+        record: &Record,
+        mark: WriteId,
+        data: &str,
+        meta: Meta,
+        now: UnixMillis,
+    ) -> Result<Record, Error> {
+        let (meta, cookie) = self.stamped(meta, now)?;
+        let options = &*self.options;
+        record.rewritten(options.format(), mark, &cookie, data, meta, options.limits())
+    }
+
+    /// The metadata that a record which is written now has in place of this one, and what it shows of its cookie.
+    fn stamped(&self, meta: Meta, now: UnixMillis) -> Result<(Meta, String), Error> {
+        let mut options = Cow::Borrowed(&*self.options);
+        let mut meta = options.timeouts().stamped(meta, now);
+        if let Some(own) = &meta.cookie {
+            if options.are_repeated_by(own) {
+                meta.cookie = None;
+            } else if let Ok(overridden) = options.overridden(own) {
+                options = Cow::Owned(overridden);
+            }
+        }
+        let cookie = options.shown_cookie(now)?.into_owned();
+        Ok((meta, cookie))
+    }
+
+    /// The record of this text.
+    pub(crate) fn record(&self, text: String) -> Result<Record, Error> {
+        Record::decode_owned(text, self.options.load_limits())
+    }
+}
