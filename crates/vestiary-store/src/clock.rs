@@ -23,7 +23,7 @@ thread_local! {
 /// not wait for it. `None` is the system's clock again.
 ///
 /// Other threads keep the system's clock, so an async test needs a runtime of one thread. Timeouts of stores go by the
-/// system's clock.
+/// system's clock. Back-off waits for no clock: an operation that retries lets the thread's other tasks go first once.
 ///
 /// ```
 /// use std::time::Duration;
@@ -129,4 +129,22 @@ impl Alarm {
 /// Lets others finish. Not by tokio's clock: its milliseconds are longer than most pauses.
 pub(crate) async fn pause(time: Duration) {
     Delay::new(time).await;
+}
+
+/// Waits before an operation retries. Where a test has set the time, it lets other tasks go first once, so that the same
+/// schedule of tasks gives the same result each time.
+pub(crate) async fn back_off(time: Duration) {
+    #[cfg(all(feature = "clock", not(target_arch = "wasm32")))]
+    if SET.get().is_some() {
+        let mut waited = false;
+        return std::future::poll_fn(|context| {
+            if std::mem::replace(&mut waited, true) {
+                return Poll::Ready(());
+            }
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+    }
+    pause(time).await;
 }

@@ -112,7 +112,7 @@ impl Host for StoreHost<'_, '_> {
     }
 
     async fn sleep(&mut self, micros: u64) {
-        clock::pause(Duration::from_micros(micros)).await;
+        clock::back_off(Duration::from_micros(micros)).await;
     }
 
     async fn compute(&mut self, data: &str) -> Result<String, SessionError> {

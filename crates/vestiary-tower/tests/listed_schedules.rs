@@ -111,7 +111,7 @@ impl Schedule {
             [self.chance.below(7)];
         let chosen = self.chance.below(self.cookies.len() + 1);
         let (cookie, sent) = self.cookies.get(chosen).cloned().unzip();
-        let trouble = match self.chance.below(3) {
+        let trouble = match self.chance.below(2) {
             0 => Trouble {
                 after: self.chance.below(10),
                 times: 1 + self.chance.below(2),

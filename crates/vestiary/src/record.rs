@@ -4,6 +4,7 @@ use core::{fmt, ops::Range};
 use crate::{
     CookieOverrides, Error, Format, HiddenId, Meta, Next, SealRing, SessionId, UnixMillis, WriteId,
     json,
+    protocol::{Fault, seeded},
 };
 
 /// What a store keeps under a session's key.
@@ -329,7 +330,7 @@ impl Record {
         let earlier =
             self.write_id().into_iter().chain(&self.meta().writes).take(Meta::WRITES).cloned();
         let meta = Meta { writes: earlier.collect(), ..meta };
-        if data != self.data() {
+        if data != self.data() || seeded(Fault::RewriteChecks) {
             return Self::new(format, write_id, cookie, data, meta, limits);
         }
         if format == self.format() {

@@ -3,14 +3,15 @@
 
 use std::{
     cell::RefCell,
+    collections::VecDeque,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker},
 };
 
 use axum::{body::Body, http::Response};
-use vestiary::{Ttl, WriteId};
-use vestiary_store::{MemoryStore, Outcome, Store, StoreError};
+use vestiary::{Ttl, UnixMillis, WriteId};
+use vestiary_store::{MemoryStore, Outcome, Store, StoreError, set_clock};
 
 /// A repeatable source of chance (`SplitMix64`).
 pub struct Chance(pub u64);
@@ -117,6 +118,15 @@ impl Store for Scheduled {
         self.ask(self.0.touch(key, ttl)).await
     }
 
+    async fn touch_if(
+        &self,
+        key: &str,
+        expected: Option<&WriteId>,
+        ttl: Ttl,
+    ) -> Result<Outcome, StoreError> {
+        self.ask(self.0.touch_if(key, expected, ttl)).await
+    }
+
     async fn remove(&self, key: &str, expected: Option<&WriteId>) -> Result<Outcome, StoreError> {
         self.ask(self.0.remove(key, expected)).await
     }
@@ -131,15 +141,60 @@ pub struct Task<T> {
     pub answering: Answering,
 }
 
+/// The time of a schedule: that of the sessions and the store on this thread. It passes only when the scheduler goes on.
+pub struct Clock {
+    /// In milliseconds.
+    pub now: u64,
+    /// Half of the steps while no request is under way take one of these times, and a thirtieth of the others; all else
+    /// takes a millisecond.
+    times: &'static [u64],
+}
+
+impl Clock {
+    /// One whose steps all take a millisecond.
+    pub fn steady() -> Self {
+        Self::new(&[])
+    }
+
+    pub fn new(times: &'static [u64]) -> Self {
+        let clock = Self { now: 1_800_000_000_000, times };
+        clock.set();
+        clock
+    }
+
+    /// Lets time pass.
+    pub fn pass(&mut self, millis: u64) {
+        self.now += millis;
+        self.set();
+    }
+
+    fn tick(&mut self, chance: &mut Chance, is_idle: bool) {
+        let mut millis = 1;
+        if !self.times.is_empty() && chance.below(if is_idle { 2 } else { 30 }) == 0 {
+            millis = self.times[chance.below(self.times.len())];
+        }
+        self.pass(millis);
+    }
+
+    fn set(&self) {
+        set_clock(Some(UnixMillis(self.now)));
+    }
+}
+
 /// The requests of a schedule.
 pub struct Tasks<T> {
+    pub clock: Clock,
     under_way: Vec<Task<T>>,
+    /// Those that were answered without waiting for the store.
+    answered: VecDeque<(T, Response<Body>)>,
     /// Those that have yet to begin.
     left: usize,
     /// The most that are under way at once.
     most: usize,
     /// One step in so many begins another one while others are under way.
     seldom: usize,
+    /// The process of a request dies in one step of so many; never if that is 0.
+    dies: usize,
 }
 
 /// An event in a schedule.
@@ -153,17 +208,36 @@ pub enum Step<T> {
 
 impl<T> Tasks<T> {
     pub fn new(left: usize, most: usize, seldom: usize) -> Self {
-        Self { under_way: Vec::new(), left, most, seldom }
+        let (under_way, answered) = (Vec::new(), VecDeque::new());
+        Self { clock: Clock::steady(), under_way, answered, left, most, seldom, dies: 250 }
     }
 
-    pub fn send(&mut self, task: Task<T>) {
-        self.under_way.push(task);
+    /// The same, in which no process dies.
+    pub fn without_deaths(self) -> Self {
+        Self { dies: 0, ..self }
+    }
+
+    /// Number of requests under way.
+    pub fn under_way(&self) -> usize {
+        self.under_way.len()
+    }
+
+    /// Sends a request: it runs until it waits for the store.
+    pub fn send(&mut self, mut task: Task<T>) {
+        match poll(&mut task.trouble, &mut task.answering) {
+            Poll::Ready(response) => self.answered.push_back((task.of, response)),
+            Poll::Pending => self.under_way.push(task),
+        }
     }
 
     /// Goes on with one request at a time, until there is something to do for the schedule. `None` at its end.
     pub fn step(&mut self, chance: &mut Chance) -> Option<Step<T>> {
+        if let Some((of, response)) = self.answered.pop_front() {
+            return Some(Step::Answers(of, response));
+        }
         loop {
             let under_way = self.under_way.len();
+            self.clock.tick(chance, under_way == 0);
             if self.left > 0
                 && (under_way == 0 || under_way < self.most && chance.below(self.seldom) == 0)
             {
@@ -174,7 +248,7 @@ impl<T> Tasks<T> {
                 return None;
             }
             let place = chance.below(under_way);
-            if chance.below(250) == 0 {
+            if self.dies > 0 && chance.below(self.dies) == 0 {
                 return Some(Step::Dies(self.under_way.swap_remove(place).of));
             }
             let task = &mut self.under_way[place];

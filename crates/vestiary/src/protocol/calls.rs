@@ -288,12 +288,12 @@ impl<'h, H: Host> Calls<'h, H> {
 
 /// The pause before a record is read again, in microseconds, after an answer that `took` so many: none before it is read
 /// first, and from then on a random part of a time that doubles, beginning with a millisecond and with four times what
-/// the answer took. To read again at once is best for two writers; of many, all but one would come too late again.
+/// the answer took. It is never zero, so that the number of pauses does not depend on chance. To read again at once is best for two writers; of many, all but one would come too late again.
 fn backoff(looks: u32, took: u64, random: u8) -> u64 {
     let Some(doublings) = looks.checked_sub(2) else { return 0 };
     let least = 1_000 << doublings.min(8);
     let most = took.saturating_mul(1 << looks.min(20)).clamp(least, LONGEST_PAUSE);
-    most * u64::from(random) / 255
+    (most * (u64::from(random) + 1)) >> 8
 }
 
 /// The longest pause between two attempts to write, in microseconds.
@@ -385,8 +385,8 @@ mod tests {
             ((9, 3_000, 255), 1_000_000),
             ((99, 3_000, 255), 1_000_000),
             // A part of it.
-            ((4, 0, 51), 800),
-            ((4, 0, 0), 0),
+            ((4, 0, 51), 812),
+            ((4, 0, 0), 15),
         ];
         for ((looks, took, random), expected) in table {
             assert_eq!(backoff(looks, took, random), expected, "{looks} {took} {random}");

@@ -102,6 +102,40 @@ pub enum Fault {
     StaysListed,
     /// A login does not set the cookie of its session.
     LoginKeepsCookie,
+    /// A session that has expired is admitted.
+    AdmitsExpired,
+    /// The idle deadline of a session that is only read stays where it is.
+    IdleStays,
+    /// The cookie of a session rolls, and its record is not touched.
+    RollsAlone,
+    /// What is left to refresh at the end of a request is not refreshed.
+    RefreshForgets,
+    /// The use of a session is not written in its user's session list.
+    UseUnseen,
+    /// A renewal does not set the cookie of the new ID.
+    RenewalKeepsCookie,
+    /// A request whose cookie has an earlier ID of its session does not set the cookie of the later one.
+    EarlierIdStays,
+    /// A renewal that is due does not take place.
+    NeverRenews,
+    /// The revocation of one session does nothing.
+    RevokesNothing,
+    /// The end of all other sessions of a user ends the session itself, too.
+    OthersEndOwn,
+    /// The end of all other sessions of a user does nothing.
+    OthersStay,
+    /// A record is read within the limits in which it is written.
+    ReadsAsItWrites,
+    /// Data that a record has already has to be within the limits when it is written.
+    RewriteChecks,
+    /// A request that has begun a session does not remember the IDs in its cookies that led to none.
+    ForgetsLost,
+    /// A login leaves the session that it replaces where it is.
+    LoginSparesOld,
+    /// A write does not ask the user's session list.
+    WritesUnlisted,
+    /// A logout leaves the cookie where it is.
+    LogoutKeepsCookie,
 }
 
 #[cfg(all(feature = "seeded-faults", any(target_family = "wasm", not(debug_assertions))))]

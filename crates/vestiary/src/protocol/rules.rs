@@ -1,6 +1,6 @@
 use alloc::{borrow::Cow, string::String, sync::Arc};
 
-use super::{Lifetime, calls::Place};
+use super::{Fault, Lifetime, calls::Place, seeded};
 use crate::{
     Error, KeyRing, Meta, Options, Record, SealRing, SessionId, Ttl, UnixMillis, UserRef, WriteId,
 };
@@ -109,6 +109,9 @@ impl Rules {
 
     /// The record of this text.
     pub(crate) fn record(&self, text: String) -> Result<Record, Error> {
+        if seeded(Fault::ReadsAsItWrites) {
+            return Record::decode_owned(text, self.options.limits());
+        }
         Record::decode_owned(text, self.options.load_limits())
     }
 }

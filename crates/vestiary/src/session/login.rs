@@ -66,6 +66,7 @@ pub async fn log_in<H: Host>(
     }
     let (session, asked) = login.begin(host, data).await?;
     let is_replacing = old.is_some();
+    let old = old.filter(|_| !seeded(Fault::LoginSparesOld));
     match login.enter(host, &session.id, old, join, asked).await {
         Ok(Some(replaced)) => {
             host.touched(&session);

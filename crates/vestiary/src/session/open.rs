@@ -288,7 +288,7 @@ async fn live<H: Host>(
     opening: &mut Opening,
 ) -> Result<Found, H::Error> {
     let (meta, timeouts) = (session.record.meta(), *calls.rules.options.timeouts());
-    if timeouts.is_over(meta, now) {
+    if timeouts.is_over(meta, now) && !seeded(Fault::AdmitsExpired) {
         calls.host.emit(Event::Expired);
         opening.spent.push(Spent { session: session.clone(), is_listed: true });
         return Ok(Found::Expired(session.into()));
@@ -307,7 +307,8 @@ async fn live<H: Host>(
             return Ok(Found::Unreadable(error));
         }
     };
-    let (due, stale) = (timeouts.wants_renewal(meta, now), timeouts.is_stale(meta, now));
+    let due = timeouts.wants_renewal(meta, now) && !seeded(Fault::NeverRenews);
+    let stale = timeouts.is_stale(meta, now) && !seeded(Fault::IdleStays);
     let renewed = session.id != *cookie;
     Ok(Found::Session(Opened { session, renewed, due, stale, unseen }.into()))
 }

@@ -4,8 +4,8 @@ use super::admission::leave;
 use crate::{
     Handle, UnixMillis, UserRef, WriteId,
     protocol::{
-        Calls, Host, OwnEnd, Place, Proof, Query, Rules, UserChange, UserSession, UserSessions,
-        change_list, change_list_by,
+        Calls, Fault, Host, OwnEnd, Place, Proof, Query, Rules, UserChange, UserSession,
+        UserSessions, change_list, change_list_by, seeded,
     },
 };
 
@@ -94,6 +94,9 @@ pub async fn revoke<H: Host>(
     handle: &Handle,
 ) -> Result<(), H::Error> {
     UserSessions::check_name(name)?;
+    if seeded(Fault::RevokesNothing) {
+        return Ok(());
+    }
     let key = rules.options.user_key(name);
     change_list(host, rules, &key, &UserChange::Remove(handle.clone()), None).await.map(drop)
 }
@@ -113,6 +116,10 @@ pub async fn end_all<H: Host>(
     let key = rules.options.user_key(name);
     let store = Calls::new(host, rules).clock(&key).await?;
     let at = store.unwrap_or_else(|| host.now());
+    if keep.is_some() && seeded(Fault::OthersStay) {
+        return Ok(OwnEnd { at, before: UnixMillis(0) });
+    }
+    let keep = keep.filter(|_| !seeded(Fault::OthersEndOwn));
     let end = UserChange::End { keep, at };
     let changed = change_list(host, rules, &key, &end, None).await?;
     Ok(OwnEnd { at, before: changed.ended_before.unwrap_or_default() })

@@ -66,7 +66,9 @@ impl<E> Visit<E> {
                 self.cookie = Outgoing::Session { id, own: self.own_cookie().cloned() };
                 // The visitor has this session now: no other response may remove its cookie.
                 for lost in core::mem::take(&mut self.lost) {
-                    request.host().retire(&lost);
+                    if !seeded(protocol::Fault::ForgetsLost) {
+                        request.host().retire(&lost);
+                    }
                 }
                 self.cookie_out = true;
             }

@@ -90,7 +90,7 @@ async fn note_use<R: Request>(request: &mut R, rules: &Rules, visit: &mut Visit<
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 async fn prolong<R: Request>(request: &mut R, rules: &Rules, visit: &mut Visit<Fault<R>>) -> bool {
     let State::Stored { session, due, .. } = &mut visit.state else { return false };
-    if !core::mem::take(due) {
+    if !core::mem::take(due) || seeded(protocol::Fault::RefreshForgets) {
         return false;
     }
     let session = session.clone();

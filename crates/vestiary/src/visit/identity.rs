@@ -28,7 +28,9 @@ pub async fn renew<R: Request>(
             // The application has not seen the changes of other requests that the record has now: its data stays, and its own
             // changes are still told by it.
             visit.holds(*renewed, View::Kept);
-            visit.cookie_step(request, CookieStep::Set);
+            if !seeded(protocol::Fault::RenewalKeepsCookie) {
+                visit.cookie_step(request, CookieStep::Set);
+            }
             Ok(())
         }
         Ok(None) => {

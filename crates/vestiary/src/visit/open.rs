@@ -7,7 +7,7 @@ use super::{
 use crate::{
     Event, SessionId,
     decide::{CookieStep, Operation, StoreStep},
-    protocol::{Host as _, Rules, boxed},
+    protocol::{self, Host as _, Rules, boxed, seeded},
     session::{self, Found, Opened, Spent},
 };
 
@@ -82,7 +82,7 @@ async fn begin<R: Request>(
     let is_stale = stale && !due && rules.atomic && !stays;
     visit.state = State::Stored { session, due: is_stale, unseen: unseen && !stays };
     visit.view = View::Read;
-    if renewed {
+    if renewed && !seeded(protocol::Fault::EarlierIdStays) {
         visit.cookie_step(request, CookieStep::Set);
     }
     if !due || !rules.atomic || stays {
@@ -118,7 +118,7 @@ pub(super) async fn opened<R: Request>(
         StoreStep::Create => {}
         StoreStep::Touch => {
             if let State::Stored { due, .. } = &mut visit.state {
-                *due |= !is_fresh;
+                *due |= !is_fresh && !seeded(protocol::Fault::RollsAlone);
             }
             visit.cookie_step(request, plan.cookie);
         }

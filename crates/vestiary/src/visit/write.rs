@@ -182,7 +182,9 @@ pub(super) async fn execute<R: Request>(
     // A logout that the store did not confirm takes the cookie away all the same.
     let is_removed = matches!(visit.cookie, Outgoing::Removal { .. });
     let step = if moved && !is_removed { CookieStep::Set } else { plan.cookie };
-    visit.cookie_step(request, step);
+    if step != CookieStep::Clear || !seeded(protocol::Fault::LogoutKeepsCookie) {
+        visit.cookie_step(request, step);
+    }
     if plan.stage == Stage::New && (before.is_some() || operation == Operation::Destroy) {
         visit.forget(State::Anonymous);
     }
