@@ -40,6 +40,7 @@ const RESENT: u64 = 20_000;
 
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 impl<'h, H: Host> Calls<'h, H> {
+    #[inline(never)]
     pub(crate) fn new(host: &'h mut H, rules: &'h Rules) -> Self {
         let at = host.now();
         Self {
