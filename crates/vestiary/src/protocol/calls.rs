@@ -82,6 +82,20 @@ impl<'h, H: Host> Calls<'h, H> {
         self.heard(place, &key, query, reply)
     }
 
+    /// Asks the store to write to a record.
+    pub(crate) async fn write(
+        &mut self,
+        id: &SessionId,
+        query: Query<'_>,
+    ) -> Result<Wrote, H::Error> {
+        Ok(match self.ask(Place::Session(id), query).await? {
+            Answer::Done => Wrote::Done,
+            Answer::Gone => Wrote::Gone,
+            Answer::Unknown => Wrote::Unknown,
+            Answer::Conflict | Answer::Text(_) | Answer::Time(_) => Wrote::Conflict,
+        })
+    }
+
     /// Asks the store for several things at the same time, first of all. A reply that is lost ([`Answer::Unknown`]) says
     /// nothing of the other keys: each is asked about again by itself. If all are lost, they count as one loss in a row.
     pub(crate) async fn ask_all(
@@ -348,6 +362,17 @@ pub(crate) enum Answer {
     /// The text, decrypted.
     Text(String),
     Time(Option<UnixMillis>),
+    /// No answer came: it may have been done, or not.
+    Unknown,
+}
+
+/// What became of a write.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Wrote {
+    Done,
+    /// There is another record than the expected one, or one where there was to be none.
+    Conflict,
+    Gone,
     /// No answer came: it may have been done, or not.
     Unknown,
 }

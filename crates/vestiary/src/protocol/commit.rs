@@ -2,7 +2,7 @@ use alloc::{borrow::Cow, boxed::Box, string::String, vec::Vec};
 
 use super::{
     Fault, Host, Rules, TRIES,
-    calls::{Answer, Body, Calls, Place, Query, write_id},
+    calls::{Answer, Body, Calls, Place, Query, Wrote, write_id},
     fault::{self, seeded},
     host::Doubt,
     is_proof,
@@ -167,7 +167,7 @@ pub async fn commit<H: Host>(
             }
             (current, read_at, here) = (record, at, true);
         }
-        let answer = if here {
+        let wrote = if here {
             let data = match change {
                 Change::Rerun => calls.host.compute(current.data()).await?.into(),
                 Change::Merge { mine, .. } if seeded(Fault::SaveOverwrites) => mine.into(),
@@ -186,23 +186,23 @@ pub async fn commit<H: Host>(
             let merges = current.data() != loaded.data();
             let expected = current.write_id();
             let query = Query::Replace(expected, Body::Record(&record), ttl);
-            let answer = calls.ask(Place::Session(&id), query).await?;
-            if answer == Answer::Done {
+            let wrote = calls.write(&id, query).await?;
+            if wrote == Wrote::Done {
                 let session = Seen { id, record, at: calls.at }.into();
                 return Ok(Written::Saved { session, merged: merges, reread: calls.count > 1 });
             }
-            let doubtful = answer == Answer::Unknown && !seeded(Fault::SaveForgetsDoubt);
+            let doubtful = wrote == Wrote::Unknown && !seeded(Fault::SaveForgetsDoubt);
             let expected = expected.cloned();
             attempts.push(Attempt { expected, mark, doubtful, merges });
-            answer
+            wrote
         } else {
             // No record under this ID has, or will have, the write ID of one under another: this writes nothing,
             // however late it comes, and only finds out for certain whether there is a record.
             let query =
                 Query::Replace(current.write_id(), Body::Record(&current), rules.default_ttl);
-            calls.ask(Place::Session(&id), query).await?
+            calls.write(&id, query).await?
         };
-        if answer == Answer::Gone {
+        if wrote == Wrote::Gone {
             let is_proof = is_proof(read_at, calls.host.now());
             return if is_proof {
                 Ok(Written::Gone)

@@ -1,6 +1,6 @@
 use super::{
     Fault, Host, Rules, Seen, TRIES, UserChange,
-    calls::{Answer, Calls, Place, Query},
+    calls::{Answer, Calls, Place, Query, Wrote},
     change_list,
     fault::{self, seeded},
     host::Doubt,
@@ -38,7 +38,7 @@ pub async fn destroy<H: Host>(
         Ok(Some((next, Some(_)))) => {
             #[cfg(feature = "seeded-faults")]
             if seeded(Fault::LogoutRemovesTombstone) {
-                calls.ask(Place::Session(&id), Query::Remove(expected.as_ref())).await?;
+                calls.write(&id, Query::Remove(expected.as_ref())).await?;
             }
             pointer = Some(core::mem::replace(&mut id, next));
             true
@@ -58,7 +58,7 @@ pub async fn destroy<H: Host>(
                             #[cfg(feature = "seeded-faults")]
                             if seeded(Fault::LogoutRemovesTombstone) {
                                 let query = Query::Remove(record.write_id());
-                                calls.ask(Place::Session(&id), query).await?;
+                                calls.write(&id, query).await?;
                             }
                             pointer = Some(core::mem::replace(&mut id, next));
                             expected = None;
@@ -84,16 +84,16 @@ pub async fn destroy<H: Host>(
         if !seeded(Fault::RemovesBeforeLeaving) {
             leaving.leave(calls.host, rules, owner.as_ref()).await?;
         }
-        match calls.ask(Place::Session(&id), Query::Remove(expected.as_ref())).await? {
+        match calls.write(&id, Query::Remove(expected.as_ref())).await? {
             #[cfg(feature = "seeded-faults")]
-            Answer::Done if seeded(Fault::RemovesBeforeLeaving) => {
+            Wrote::Done if seeded(Fault::RemovesBeforeLeaving) => {
                 leaving.leave(calls.host, rules, owner.as_ref()).await?;
                 return Ok(id);
             }
-            Answer::Done => return Ok(id),
-            Answer::Unknown if seeded(Fault::LogoutTrustsLostReply) => return Ok(id),
-            Answer::Gone => break,
-            _ => again(&mut calls, &mut tries)?,
+            Wrote::Done => return Ok(id),
+            Wrote::Unknown if seeded(Fault::LogoutTrustsLostReply) => return Ok(id),
+            Wrote::Gone => break,
+            Wrote::Conflict | Wrote::Unknown => again(&mut calls, &mut tries)?,
         }
         looks = true;
     }

@@ -36,7 +36,7 @@ pub(crate) mod testing;
 mod touch;
 mod users;
 
-pub(crate) use calls::{Answer, Body, Calls, Place, Query, write_id};
+pub(crate) use calls::{Answer, Body, Calls, Place, Query, Wrote, write_id};
 pub(crate) use change_list::change_list_by;
 pub use change_list::{Changed, change_list};
 pub use commit::{Change, Seen, Written, commit};

@@ -2,7 +2,7 @@ use alloc::boxed::Box;
 
 use super::{
     Fault, Host, REMEMBERED, Rules, Seen, TRIES,
-    calls::{Answer, Body, Calls, Place, Query, write_id},
+    calls::{Answer, Body, Calls, Place, Query, Wrote, write_id},
     fault::seeded,
     host::Doubt,
     is_proof,
@@ -76,12 +76,11 @@ pub async fn rotate<H: Host>(
         let tombstone = current.retired(retirement.clone(), &old, &new, grace)?;
         let life = life_of_tombstone(grace, now);
         let query = Query::Replace(current.write_id(), Body::Record(&tombstone), life);
-        match calls.ask(Place::Session(&old), query).await? {
-            Answer::Done => break Ended::Retired,
-            Answer::Gone => break Ended::Vanished,
-            answer => {
-                doubt |= answer == Answer::Unknown && !seeded(Fault::RotationForgetsDoubt);
-            }
+        match calls.write(&old, query).await? {
+            Wrote::Done => break Ended::Retired,
+            Wrote::Gone => break Ended::Vanished,
+            Wrote::Unknown => doubt |= !seeded(Fault::RotationForgetsDoubt),
+            Wrote::Conflict => {}
         }
         // Another request wrote the old record meanwhile, or the reply was lost.
         loop {
@@ -137,7 +136,7 @@ pub async fn rotate<H: Host>(
             let at = calls.at;
             if rules.options.format() == Format::Express {
                 // express-session would take the tombstone for a session.
-                calls.ask(Place::Session(&old), Query::Remove(Some(&retirement))).await?;
+                calls.write(&old, Query::Remove(Some(&retirement))).await?;
             }
             return Ok(Moved::To(Seen { id: new, record: successor, at }.into()));
         }
@@ -151,7 +150,7 @@ pub async fn rotate<H: Host>(
         Ended::Vanished => Err(calls.host.doubt(Doubt::Untraced)),
     };
     // No request knows the new ID, and none will. If this fails, the record expires soon.
-    calls.ask(Place::Session(&new), Query::Remove(successor.write_id())).await?;
+    calls.write(&new, Query::Remove(successor.write_id())).await?;
     moved
 }
 
@@ -184,7 +183,7 @@ async fn create<H: Host>(
             Reason::Renewal(_) => renewed(calls.rules, current, mark, now)?,
         };
         let query = Query::Create(Body::Record(&record), ttl, owned);
-        if calls.ask(Place::Session(&id), query).await? == Answer::Done {
+        if calls.write(&id, query).await? == Wrote::Done {
             calls.forget();
             return Ok((id, record));
         }
@@ -213,11 +212,11 @@ async fn retired_first<H: Host>(
     let tombstone = current.retired(write_id(calls.host)?, old, &new, grace)?;
     let query =
         Query::Replace(current.write_id(), Body::Record(&tombstone), Ttl::Millis(REMEMBERED));
-    if calls.ask(Place::Session(old), query).await? != Answer::Done {
+    if calls.write(old, query).await? != Wrote::Done {
         return Err(calls.gave_up());
     }
     let query = Query::Create(Body::Record(&record), calls.rules.options.ttl(now), owned);
-    calls.ask(Place::Session(&new), query).await?;
+    calls.write(&new, query).await?;
     Ok(Moved::To(Seen { id: new, record, at: calls.at }.into()))
 }
 
@@ -233,11 +232,11 @@ async fn carry<H: Host>(
 ) -> Result<bool, H::Error> {
     loop {
         let query = Query::Replace(expected, Body::Record(carried), ttl);
-        match calls.ask(Place::Session(new), query).await? {
-            Answer::Unknown => {}
-            Answer::Gone => return Ok(false),
+        match calls.write(new, query).await? {
+            Wrote::Unknown => {}
+            Wrote::Gone => return Ok(false),
             // A conflict is with our own first try, whose reply was lost.
-            _ => return Ok(true),
+            Wrote::Done | Wrote::Conflict => return Ok(true),
         }
         *tries += 1;
         if *tries > TRIES {

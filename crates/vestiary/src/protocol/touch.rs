@@ -2,7 +2,7 @@ use alloc::boxed::Box;
 
 use super::{
     Fault, Host, Rules, Seen, TRIES,
-    calls::{Answer, Calls, Place, Query},
+    calls::{Answer, Calls, Place, Query, Wrote},
     fault::{self, seeded},
     host::Doubt,
     is_proof,
@@ -63,13 +63,13 @@ pub async fn touch<H: Host>(
             (current, read_at, admitted) = (record, at, true);
         }
         let ttl = rules.ttl_of(current.meta(), now);
-        match calls.ask(Place::Session(&id), Query::Touch(expected.as_ref(), ttl)).await? {
-            Answer::Done => {
+        match calls.write(&id, Query::Touch(expected.as_ref(), ttl)).await? {
+            Wrote::Done => {
                 return Ok(Some(Seen { id, record: current, at: calls.at }.into()));
             }
-            Answer::Gone if is_proof(read_at, calls.host.now()) => return Ok(None),
-            Answer::Gone => return Err(calls.host.doubt(Doubt::Untraced)),
-            _ => {}
+            Wrote::Gone if is_proof(read_at, calls.host.now()) => return Ok(None),
+            Wrote::Gone => return Err(calls.host.doubt(Doubt::Untraced)),
+            Wrote::Conflict | Wrote::Unknown => {}
         }
     }
 }

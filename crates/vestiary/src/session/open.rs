@@ -4,7 +4,7 @@ use super::admission::{Admission, admit, leave, note_use};
 use crate::{
     Error, Event, Follower, Lead, SessionId, UnixMillis,
     constants::RENEWALS,
-    protocol::{Answer, Calls, Doubt, Fault, Host, Place, Query, Rules, Seen, TRIES, seeded},
+    protocol::{Calls, Doubt, Fault, Host, Place, Query, Rules, Seen, TRIES, Wrote, seeded},
 };
 
 /// The result of [`open`].
@@ -108,8 +108,8 @@ pub async fn open<H: Host>(
 pub async fn tidy<H: Host>(host: &mut H, rules: &Rules, spent: &Spent) {
     let Spent { session: Seen { id, record, .. }, is_listed } = spent;
     let mut calls = Calls::new(host, rules);
-    let error = match calls.ask(Place::Session(id), Query::Remove(record.write_id())).await {
-        Ok(Answer::Unknown) => Some(calls.gave_up()),
+    let error = match calls.write(id, Query::Remove(record.write_id())).await {
+        Ok(Wrote::Unknown) => Some(calls.gave_up()),
         removed => removed.err(),
     };
     if let Some(error) = error {
@@ -148,9 +148,7 @@ pub async fn current<H: Host>(
         }
         // The answer to a removal is certain, and this one removes nothing: what a renewal has stored has a write ID.
         let mut calls = Calls::new(host, rules);
-        if let Answer::Gone | Answer::Done =
-            calls.ask(Place::Session(&next), Query::Remove(None)).await?
-        {
+        if let Wrote::Gone | Wrote::Done = calls.write(&next, Query::Remove(None)).await? {
             return Ok(None);
         }
     }

@@ -3,9 +3,7 @@ use alloc::boxed::Box;
 use super::admission::{admit_write, leave, note_use};
 use crate::{
     CookieOverrides, Meta, Record, UserRef,
-    protocol::{
-        self, Answer, Body, Calls, Change, Host, Place, Query, Rules, Seen, Written, write_id,
-    },
+    protocol::{self, Body, Calls, Change, Host, Query, Rules, Seen, Written, Wrote, write_id},
 };
 
 /// The record of a new session with this data, JSON text of an object, of this user, and with these cookie attributes of
@@ -41,15 +39,15 @@ pub async fn create<H: Host>(
         let (ttl, owned) =
             (rules.ttl_of(record.meta(), calls.host.now()), record.meta().user.is_some());
         let query = Query::Create(Body::Record(&record), ttl, owned);
-        match calls.ask(Place::Session(&id), query).await? {
-            Answer::Done => {
+        match calls.write(&id, query).await? {
+            Wrote::Done => {
                 let session = Seen { id, record, at: calls.at };
                 host.touched(&session);
                 return Ok(session.into());
             }
             // Whether the record is there is unknown, and no visitor has its ID.
-            Answer::Unknown if calls.is_lost() => return Err(calls.gave_up()),
-            _ => {}
+            Wrote::Unknown if calls.is_lost() => return Err(calls.gave_up()),
+            Wrote::Conflict | Wrote::Gone | Wrote::Unknown => {}
         }
     }
     Err(calls.gave_up())
