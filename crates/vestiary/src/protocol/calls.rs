@@ -82,6 +82,25 @@ impl<'h, H: Host> Calls<'h, H> {
         self.heard(place, &key, query, reply)
     }
 
+    /// Reads the record of a session, again and again if replies are lost, but no more than `most` times with those that
+    /// were counted in `tries` already.
+    pub(crate) async fn read_again(
+        &mut self,
+        id: &SessionId,
+        tries: &mut u8,
+        most: u8,
+    ) -> Result<Again, H::Error> {
+        while *tries < most {
+            *tries += 1;
+            match self.ask(Place::Session(id), Query::Read).await? {
+                Answer::Text(text) => return Ok(Again::Found(self.rules.record(text)?)),
+                Answer::Gone => return Ok(Again::Nothing),
+                _ => {}
+            }
+        }
+        Ok(Again::Enough)
+    }
+
     /// Asks the store to write to a record.
     pub(crate) async fn write(
         &mut self,
@@ -364,6 +383,15 @@ pub(crate) enum Answer {
     Time(Option<UnixMillis>),
     /// No answer came: it may have been done, or not.
     Unknown,
+}
+
+/// The record that was read once more.
+pub(crate) enum Again {
+    Found(Record),
+    /// There is none, or a replica does not have it yet. The answer to a write is certain.
+    Nothing,
+    /// It was read so often that the operation has to give up.
+    Enough,
 }
 
 /// What became of a write.

@@ -2,7 +2,7 @@ use alloc::{borrow::Cow, boxed::Box, string::String, vec::Vec};
 
 use super::{
     Fault, Host, Rules, TRIES,
-    calls::{Answer, Body, Calls, Place, Query, Wrote, write_id},
+    calls::{Again, Body, Calls, Query, Wrote, write_id},
     fault::{self, seeded},
     host::Doubt,
     is_proof,
@@ -122,17 +122,12 @@ pub async fn commit<H: Host>(
     loop {
         let found = match seen.take() {
             Some(found) => Some(found),
-            None if tries == TRIES => return Err(calls.gave_up()),
-            None => {
-                tries += 1;
-                match calls.ask(Place::Session(&id), Query::Read).await? {
-                    Answer::Text(text) => Some((rules.record(text)?, calls.host.now())),
-                    Answer::Gone if seeded(Fault::SaveTrustsReplica) => return Ok(Written::Gone),
-                    // A replica may not have it yet. What the store says of a write is certain.
-                    Answer::Gone => None,
-                    _ => continue,
-                }
-            }
+            None => match calls.read_again(&id, &mut tries, TRIES).await? {
+                Again::Found(record) => Some((record, calls.host.now())),
+                Again::Nothing if seeded(Fault::SaveTrustsReplica) => return Ok(Written::Gone),
+                Again::Nothing => None,
+                Again::Enough => return Err(calls.gave_up()),
+            },
         };
         let now = calls.host.now();
         if let Some((record, at)) = found {

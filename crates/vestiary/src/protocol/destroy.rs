@@ -1,6 +1,6 @@
 use super::{
     Fault, Host, Rules, Seen, TRIES, UserChange,
-    calls::{Answer, Calls, Place, Query, Wrote},
+    calls::{Again, Answer, Calls, Place, Query, Wrote},
     change_list,
     fault::{self, seeded},
     host::Doubt,
@@ -33,7 +33,6 @@ pub async fn destroy<H: Host>(
     let mut leaving = Leaving::default();
     // The ID whose pointer led here.
     let mut pointer = None;
-    let mut tries = 0;
     let mut looks = match fault::pointer(&record, &id) {
         Ok(Some((next, Some(_)))) => {
             #[cfg(feature = "seeded-faults")]
@@ -47,11 +46,12 @@ pub async fn destroy<H: Host>(
         Ok(Some((_, None))) => return Ok(id),
         _ => false,
     };
+    // Where the session is read first, that is no attempt.
+    let mut tries = u8::from(!looks);
     loop {
         if looks {
-            match calls.ask(Place::Session(&id), Query::Read).await? {
-                Answer::Text(text) => {
-                    let record = rules.record(text)?;
+            match calls.read_again(&id, &mut tries, MOST).await? {
+                Again::Found(record) => {
                     match fault::pointer(&record, &id) {
                         Ok(None) => {}
                         Ok(Some((next, Some(_)))) => {
@@ -62,7 +62,6 @@ pub async fn destroy<H: Host>(
                             }
                             pointer = Some(core::mem::replace(&mut id, next));
                             expected = None;
-                            again(&mut calls, &mut tries)?;
                             continue;
                         }
                         // A login has ended the session, or the record leads nowhere.
@@ -72,13 +71,9 @@ pub async fn destroy<H: Host>(
                     expected = record.write_id().cloned();
                     (read_at, pointer) = (calls.host.now(), None);
                 }
-                Answer::Gone if seeded(Fault::LogoutTrustsReplica) => return Ok(id),
-                // A replica may not have it yet. The answer to a removal is certain.
-                Answer::Gone => {}
-                _ => {
-                    again(&mut calls, &mut tries)?;
-                    continue;
-                }
+                Again::Nothing if seeded(Fault::LogoutTrustsReplica) => return Ok(id),
+                Again::Nothing => {}
+                Again::Enough => return Err(calls.gave_up()),
             }
         }
         if !seeded(Fault::RemovesBeforeLeaving) {
@@ -93,7 +88,7 @@ pub async fn destroy<H: Host>(
             Wrote::Done => return Ok(id),
             Wrote::Unknown if seeded(Fault::LogoutTrustsLostReply) => return Ok(id),
             Wrote::Gone => break,
-            Wrote::Conflict | Wrote::Unknown => again(&mut calls, &mut tries)?,
+            Wrote::Conflict | Wrote::Unknown => {}
         }
         looks = true;
     }
@@ -101,8 +96,8 @@ pub async fn destroy<H: Host>(
         let is_proof = is_proof(read_at, calls.host.now());
         return ended(calls.host, id, is_proof || leaving.is_out);
     };
-    loop {
-        again(&mut calls, &mut tries)?;
+    while tries < MOST {
+        tries += 1;
         match calls.ask(Place::Session(&pointer), Query::Read).await? {
             // As long as the pointer is there, so would be a tombstone that was written after it.
             Answer::Text(_) => return Ok(id),
@@ -110,6 +105,7 @@ pub async fn destroy<H: Host>(
             _ => {}
         }
     }
+    Err(calls.gave_up())
 }
 
 /// The ID of a session without a record, if that proves that it has ended. A session that has left its user's list is
@@ -118,11 +114,8 @@ fn ended<H: Host>(host: &mut H, id: SessionId, is_proven: bool) -> Result<Sessio
     if is_proven { Ok(id) } else { Err(host.doubt(Doubt::Untraced)) }
 }
 
-/// Counts a look at the store; an error if it was the last one.
-fn again<H: Host>(calls: &mut Calls<'_, H>, tries: &mut u8) -> Result<(), H::Error> {
-    *tries += 1;
-    if *tries > 2 * TRIES { Err(calls.gave_up()) } else { Ok(()) }
-}
+/// How often a session is read, before the first removal and after those that were not done.
+const MOST: u8 = 2 * TRIES + 1;
 
 /// How a session that is being ended leaves its user's list.
 #[derive(Default)]

@@ -1,6 +1,6 @@
 use super::{
     Host, Moved, REMEMBERED, TRIES,
-    calls::{Answer, Body, Calls, Place, Query},
+    calls::{Again, Answer, Body, Calls, Place, Query},
     rotate::elsewhere,
 };
 use crate::{Error, Follower, Format, Record, SessionId, Ttl, UnixMillis, WriteId};
@@ -56,15 +56,10 @@ pub(crate) async fn retire<H: Host>(
         }
         // Another request wrote the old record meanwhile, or the reply was lost.
         loop {
-            tries += 1;
-            if tries > TRIES {
-                break 'ended Ended::GaveUp;
-            }
-            let record = match calls.ask(Place::Session(old), Query::Read).await? {
-                Answer::Text(text) => calls.rules.record(text)?,
-                // A replica may not have it yet. What the store says of a write is certain.
-                Answer::Gone => break,
-                _ => continue,
+            let record = match calls.read_again(old, &mut tries, TRIES).await? {
+                Again::Found(record) => record,
+                Again::Nothing => break,
+                Again::Enough => break 'ended Ended::GaveUp,
             };
             if record.has_write(&retiring.retirement) {
                 break 'ended Ended::Retired;

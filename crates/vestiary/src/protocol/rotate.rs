@@ -2,7 +2,7 @@ use alloc::boxed::Box;
 
 use super::{
     Fault, Host, REMEMBERED, Rules, Seen, TRIES,
-    calls::{Answer, Body, Calls, Place, Query, Wrote, write_id},
+    calls::{Again, Body, Calls, Query, Wrote, write_id},
     fault::seeded,
     host::Doubt,
     is_proof,
@@ -84,15 +84,10 @@ pub async fn rotate<H: Host>(
         }
         // Another request wrote the old record meanwhile, or the reply was lost.
         loop {
-            tries += 1;
-            if tries > TRIES {
-                break 'ended Ended::GaveUp;
-            }
-            let record = match calls.ask(Place::Session(&old), Query::Read).await? {
-                Answer::Text(text) => rules.record(text)?,
-                // A replica may not have it yet. What the store says of a write is certain.
-                Answer::Gone => break,
-                _ => continue,
+            let record = match calls.read_again(&old, &mut tries, TRIES).await? {
+                Again::Found(record) => record,
+                Again::Nothing => break,
+                Again::Enough => break 'ended Ended::GaveUp,
             };
             if record.has_write(&retirement) {
                 break 'ended Ended::Retired;

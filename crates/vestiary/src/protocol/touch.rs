@@ -2,7 +2,7 @@ use alloc::boxed::Box;
 
 use super::{
     Fault, Host, Rules, Seen, TRIES,
-    calls::{Answer, Calls, Place, Query, Wrote},
+    calls::{Again, Calls, Query, Wrote},
     fault::{self, seeded},
     host::Doubt,
     is_proof,
@@ -30,16 +30,11 @@ pub async fn touch<H: Host>(
     loop {
         let found = match seen.take() {
             Some(found) => Some(found),
-            None if tries == TRIES => return Err(calls.gave_up()),
-            None => {
-                tries += 1;
-                match calls.ask(Place::Session(&id), Query::Read).await? {
-                    Answer::Text(text) => Some((rules.record(text)?, calls.host.now())),
-                    // A replica may not have it yet. The answer to a touch is certain.
-                    Answer::Gone => None,
-                    _ => continue,
-                }
-            }
+            None => match calls.read_again(&id, &mut tries, TRIES).await? {
+                Again::Found(record) => Some((record, calls.host.now())),
+                Again::Nothing => None,
+                Again::Enough => return Err(calls.gave_up()),
+            },
         };
         let now = calls.host.now();
         if let Some((record, at)) = found {

@@ -202,6 +202,12 @@ impl UserSessions {
         &self.sessions
     }
 
+    /// The sessions, the last one used first.
+    pub(crate) fn into_latest(mut self) -> Vec<UserSession> {
+        self.sessions.reverse();
+        self.sessions
+    }
+
     /// Whether this session is good.
     #[must_use]
     pub fn knows(&self, handle: &Handle) -> bool {

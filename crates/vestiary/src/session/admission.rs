@@ -1,8 +1,7 @@
 use crate::{
     Meta, UserRef,
     protocol::{
-        Calls, Fault, Host, Place, Query, Rules, Seen, UserChange, UserSessions, change_list,
-        seeded,
+        Calls, Fault, Host, Place, Rules, Seen, UserChange, UserSessions, change_list, seeded,
     },
 };
 
@@ -28,8 +27,7 @@ pub(super) async fn admit<H: Host>(
     let Some(user) = &meta.user else { return Ok(Admission::Listed) };
     let key = calls.rules.list_key(user);
     calls.forget();
-    let text = calls.ask(Place::List(&key), Query::Read).await?;
-    let text = calls.text(text)?;
+    let text = calls.look(Place::List(&key)).await?;
     let sessions = match &text {
         Some(text) => UserSessions::decode(text)?,
         None => UserSessions::default(),

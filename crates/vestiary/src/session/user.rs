@@ -4,8 +4,8 @@ use super::admission::leave;
 use crate::{
     Handle, UnixMillis, UserRef, WriteId,
     protocol::{
-        Calls, Fault, Host, OwnEnd, Place, Proof, Query, Rules, UserChange, UserSession,
-        UserSessions, change_list, change_list_by, seeded,
+        Calls, Fault, Host, OwnEnd, Place, Proof, Rules, UserChange, UserSession, UserSessions,
+        change_list, change_list_by, seeded,
     },
 };
 
@@ -74,12 +74,11 @@ pub async fn list<H: Host>(
 ) -> Result<Vec<UserSession>, H::Error> {
     UserSessions::check_name(name)?;
     let key = rules.options.user_key(name);
-    let mut calls = Calls::new(host, rules);
-    let answer = calls.ask(Place::List(&key), Query::Read).await?;
-    let Some(text) = calls.text(answer)? else { return Ok(Vec::new()) };
+    let text = Calls::new(host, rules).look(Place::List(&key)).await?;
+    let Some(text) = text else { return Ok(Vec::new()) };
     let mut sessions = UserSessions::decode(&text)?;
     sessions.sweep(host.now());
-    Ok(sessions.sessions().iter().rev().cloned().collect())
+    Ok(sessions.into_latest())
 }
 
 /// Ends one session of a user.
