@@ -1,9 +1,9 @@
 use super::{
-    Fault, Host, Rules, TRIES, UserChange, UserSessions,
-    calls::{Answer, Body, Calls, Place, Query, write_id},
+    Draft, Fault, Host, Rules, TRIES, UserChange,
+    calls::{Answer, Calls, Place, Query},
     fault::seeded,
 };
-use crate::{Meta, UnixMillis, WriteId, record::mark_of};
+use crate::{Meta, UnixMillis};
 
 /// How a [`change_list`] ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -48,32 +48,30 @@ pub(crate) async fn change_list_by<H: Host>(
             Answer::Gone => None,
             _ => continue,
         };
-        let mut sessions = match &text {
-            Some(text) => UserSessions::decode(text)?,
-            None => UserSessions::default(),
-        };
-        let ended_before = sessions.ended();
+        let (mut ended_before, mut is_listed) = (None, false);
+        let draft = Draft::new(
+            calls.host,
+            calls.rules,
+            text.as_deref(),
+            meta,
+            &mut |sessions, lifetime, now| {
+                ended_before = sessions.ended();
+                is_listed =
+                    matches!(change, UserChange::Add { handle, .. } if sessions.knows(handle));
+                sessions.apply(change, lifetime, now)
+            },
+        )?;
+        let changed = Changed { made: draft.made, ended_before };
         // The reply to an earlier write was lost, but the write was made: the store itself has said so.
-        let is_listed = matches!(change, UserChange::Add { handle, .. } if sessions.knows(handle));
-        let now = calls.host.now();
-        let made = sessions.apply(change, calls.rules.lifetime(meta, now), now);
-        if made && is_listed {
-            return Ok(Changed { made, ended_before });
+        if changed.made && is_listed {
+            return Ok(changed);
         }
         // Also where there is nothing to change: a replica may have said what was, and only what the store says of a
         // write is certain.
-        let mark = write_id(calls.host)?;
-        let (encoded, ttl) = (sessions.encode(&mark), sessions.ttl(now));
-        let expected = text.as_deref().and_then(mark_of).and_then(WriteId::parse);
-        let body = Body::List(&encoded);
-        let query = match &text {
-            None => Query::Create(body, ttl, true),
-            Some(_) => Query::Replace(expected.as_ref(), body, ttl),
-        };
-        let answer = calls.ask(Place::List(key), query).await?;
+        let answer = calls.ask(Place::List(key), draft.query()).await?;
         let trusts = seeded(Fault::ListTrustsLostReply) && answer == Answer::Unknown;
         if answer == Answer::Done || trusts {
-            return Ok(Changed { made, ended_before });
+            return Ok(changed);
         }
         tries += 1;
         if tries > TRIES {

@@ -4,7 +4,7 @@ use super::{
     Host, Lifetime, Rules, UserSessions,
     calls::{Body, Query, write_id},
 };
-use crate::{Ttl, UnixMillis, WriteId, record::mark_of};
+use crate::{Meta, Ttl, UnixMillis, WriteId, record::mark_of};
 
 /// The text of a list that was changed, to be stored in place of the one that was read.
 pub(crate) struct Draft {
@@ -18,19 +18,21 @@ pub(crate) struct Draft {
 }
 
 impl Draft {
-    /// The list of this text, if there is one, after this change.
+    /// The list of this text, if there is one, after this change. `meta` is the metadata of the session that the change is
+    /// about, where that has cookie attributes of its own.
     pub(crate) fn new<H: Host>(
         host: &mut H,
         rules: &Rules,
         text: Option<&str>,
-        change: impl FnOnce(&mut UserSessions, Lifetime, UnixMillis) -> bool,
+        meta: Option<&Meta>,
+        change: &mut dyn FnMut(&mut UserSessions, Lifetime, UnixMillis) -> bool,
     ) -> Result<Self, H::Error> {
         let mut sessions = match text {
             Some(text) => UserSessions::decode(text)?,
             None => UserSessions::default(),
         };
         let now = host.now();
-        let lifetime = rules.lifetime(None, now);
+        let lifetime = rules.lifetime(meta, now);
         let made = change(&mut sessions, lifetime, now);
         let mark = write_id(host)?;
         Ok(Self {

@@ -193,12 +193,13 @@ impl Login<'_> {
             Answer::Gone => None,
             _ => Calls::new(host, rules).look(Place::List(&self.key)).await?,
         };
-        let draft = Draft::new(host, rules, list.as_deref(), |sessions, lifetime, now| {
-            if let Leaving::Same(user) = &self.leaving {
-                sessions.leave(&user.handle, now);
-            }
-            sessions.apply(&self.change, lifetime, now)
-        })?;
+        let draft =
+            Draft::new(host, rules, list.as_deref(), None, &mut |sessions, lifetime, now| {
+                if let Leaving::Same(user) = &self.leaving {
+                    sessions.leave(&user.handle, now);
+                }
+                sessions.apply(&self.change, lifetime, now)
+            })?;
         if !draft.made {
             return Ok(None);
         }
@@ -209,7 +210,7 @@ impl Login<'_> {
         // A list that cannot be read is left alone: its entry goes by itself.
         let left = match (asked.left, &self.leaving) {
             (Some(Ok(Answer::Text(text))), Leaving::Other { user, .. }) => {
-                Draft::new(host, rules, Some(&text), |sessions, _, now| {
+                Draft::new(host, rules, Some(&text), None, &mut |sessions, _, now| {
                     sessions.leave(&user.handle, now);
                     true
                 })
@@ -313,11 +314,11 @@ impl Login<'_> {
                 Answer::Gone => return Ok(()),
                 _ => continue,
             };
-            let stay = |sessions: &mut UserSessions, lifetime, now| {
+            let mut stay = |sessions: &mut UserSessions, lifetime, now| {
                 sessions.stay(&user.handle, lifetime, now);
                 true
             };
-            let draft = Draft::new(calls.host, self.rules, Some(&text), stay)?;
+            let draft = Draft::new(calls.host, self.rules, Some(&text), None, &mut stay)?;
             if calls.ask(Place::List(key), draft.query()).await? == Answer::Done {
                 return Ok(());
             }
