@@ -50,6 +50,7 @@ impl<'a> CookieOptions<'a> {
     ];
 
     /// The attributes of a text. An empty one is none.
+    #[inline(never)]
     pub(crate) fn of(text: &'a OptionsText) -> Self {
         let given = |name| text.string(name).filter(|text| !text.is_empty());
         let flag = text.boolean("cookie.sameSite").map(SameSiteOption::Flag);
@@ -66,27 +67,39 @@ impl<'a> CookieOptions<'a> {
         }
     }
 
+    /// The cookie with these attributes, and the defaults of the others.
+    #[inline(never)]
     pub(crate) fn checked(&self, name: &str) -> Result<SetCookie, Error> {
-        // Values that own memory come last: each `?` after them would have to free them, in code.
-        let expires = self.expires.map(expires).transpose()?;
-        let max_age = self.max_age.map(MaxAge::from_seconds).transpose()?;
-        let priority = self.priority.map(priority).transpose()?;
-        let same_site = same_site(self.same_site)?;
-        let cookie = SetCookie::new(CookieName::new(name)?, Path::new(self.path.unwrap_or("/"))?);
-        Ok(SetCookie {
-            domain: self.domain.map(Domain::new).transpose()?,
-            expires,
-            http_only: self.http_only.unwrap_or(true),
-            max_age,
-            partitioned: self.partitioned,
-            priority,
-            same_site,
-            ..cookie
-        })
+        let mut cookie = SetCookie {
+            http_only: true,
+            same_site: Some(SameSite::Lax),
+            ..SetCookie::new(CookieName::new(name)?, Path::root())
+        };
+        let same_site = self.same_site.map(|option| match option {
+            SameSiteOption::Flag(on) => Value::Flag(on),
+            SameSiteOption::Name(name) => Value::Text(name),
+        });
+        for (name, value) in [
+            ("expires", self.expires.map(Value::Number)),
+            ("maxAge", self.max_age.map(Value::Number)),
+            ("priority", self.priority.map(Value::Text)),
+            ("sameSite", same_site),
+            ("path", self.path.map(Value::Text)),
+            ("domain", self.domain.map(Value::Text)),
+            ("httpOnly", self.http_only.map(Value::Flag)),
+            ("partitioned", Some(Value::Flag(self.partitioned))),
+        ] {
+            if let Some(value) = value {
+                set_attribute(&mut cookie, &mut None, name, value)?;
+            }
+        }
+        Ok(cookie)
     }
 }
 
 const EXPIRES: &str = "a Date between 1970 and the year 9999";
+const PRIORITIES: &str = "`low`, `medium` or `high`";
+const SAME_SITES: &str = "`lax`, `none`, `strict`, true or false";
 
 fn expires(millis: f64) -> Result<UnixMillis, Error> {
     #[expect(clippy::cast_precision_loss, reason = "the limit is far below 2^53")]
@@ -103,54 +116,44 @@ fn expires(millis: f64) -> Result<UnixMillis, Error> {
     }
 }
 
-/// Sets an attribute to what a session has of its own.
-#[cold]
+/// Sets an attribute; `null` restores its default.
+#[inline(never)]
 pub(crate) fn set_attribute(
     cookie: &mut SetCookie,
     secure: &mut Option<bool>,
     name: &str,
     value: Value<'_>,
 ) -> Result<(), Error> {
-    let wrong = |attribute, rule| Error::CookieOption { attribute, rule };
-    match (name, value) {
-        ("domain", Value::Null) => cookie.domain = None,
-        ("domain", Value::Text(domain)) => cookie.domain = Some(Domain::new(domain)?),
-        ("domain", _) => return Err(wrong("domain", "a host name")),
-        ("expires", Value::Null) => cookie.expires = None,
-        #[expect(clippy::cast_precision_loss, reason = "what is beyond 2^53 is refused")]
-        ("expires", Value::Number(millis)) => cookie.expires = Some(expires(millis as f64)?),
-        ("expires", _) => return Err(wrong("expires", EXPIRES)),
-        ("httpOnly", Value::Null) => cookie.http_only = true,
-        ("httpOnly", Value::Flag(on)) => cookie.http_only = on,
-        ("httpOnly", _) => return Err(wrong("httpOnly", "true or false")),
-        ("maxAge", Value::Null) => cookie.max_age = None,
-        #[expect(clippy::cast_precision_loss, reason = "what is beyond 2^53 is refused")]
-        ("maxAge", Value::Number(seconds)) => {
-            cookie.max_age = Some(MaxAge::from_seconds(seconds as f64)?);
+    match name {
+        "domain" => {
+            cookie.domain = value.text("domain", "a host name")?.map(Domain::new).transpose()?;
         }
-        ("maxAge", _) => return Err(wrong("maxAge", "a finite number of seconds")),
-        ("partitioned", Value::Null) => cookie.partitioned = false,
-        ("partitioned", Value::Flag(on)) => cookie.partitioned = on,
-        ("partitioned", _) => return Err(wrong("partitioned", "true or false")),
-        ("path", Value::Null) => cookie.path = Path::root(),
-        ("path", Value::Text(path)) => cookie.path = Path::new(path)?,
-        ("path", _) => return Err(wrong("path", "an absolute path such as `/`")),
-        ("priority", Value::Null) => cookie.priority = None,
-        ("priority", Value::Text(name)) => cookie.priority = Some(priority(name)?),
-        ("priority", _) => return Err(wrong("priority", "`low`, `medium` or `high`")),
-        ("sameSite", Value::Null) => cookie.same_site = same_site(None)?,
-        ("sameSite", Value::Flag(on)) => {
-            cookie.same_site = same_site(Some(SameSiteOption::Flag(on)))?;
+        "expires" => {
+            cookie.expires = value.number("expires", EXPIRES)?.map(expires).transpose()?;
         }
-        ("sameSite", Value::Text(name)) => {
-            cookie.same_site = same_site(Some(SameSiteOption::Name(name)))?;
+        "httpOnly" => cookie.http_only = value.flag("httpOnly")?.unwrap_or(true),
+        "maxAge" => {
+            let seconds = value.number("maxAge", "a finite number of seconds")?;
+            cookie.max_age = seconds.map(MaxAge::from_seconds).transpose()?;
         }
-        ("sameSite", _) => {
-            return Err(wrong("sameSite", "`lax`, `none`, `strict`, true or false"));
+        "partitioned" => cookie.partitioned = value.flag("partitioned")?.unwrap_or_default(),
+        "path" => {
+            let path = value.text("path", "an absolute path such as `/`")?;
+            cookie.path = Path::new(path.unwrap_or("/"))?;
         }
-        ("secure", Value::Null) => *secure = None,
-        ("secure", Value::Flag(on)) => *secure = Some(on),
-        ("secure", _) => return Err(wrong("secure", "true or false")),
+        "priority" => {
+            cookie.priority = value.text("priority", PRIORITIES)?.map(priority).transpose()?;
+        }
+        "sameSite" => {
+            cookie.same_site = match value {
+                Value::Flag(strict) => strict.then_some(SameSite::Strict),
+                _ => value
+                    .text("sameSite", SAME_SITES)?
+                    .map_or(Ok(SameSite::Lax), same_site)
+                    .map(Some)?,
+            }
+        }
+        "secure" => *secure = value.flag("secure")?,
         // A later version may know more attributes.
         _ => {}
     }
@@ -159,23 +162,12 @@ pub(crate) fn set_attribute(
 
 fn priority(name: &str) -> Result<Priority, Error> {
     one_of(name, [("low", Priority::Low), ("medium", Priority::Medium), ("high", Priority::High)])
-        .ok_or(Error::CookieOption { attribute: "priority", rule: "`low`, `medium` or `high`" })
+        .ok_or(Error::CookieOption { attribute: "priority", rule: PRIORITIES })
 }
 
-fn same_site(option: Option<SameSiteOption<'_>>) -> Result<Option<SameSite>, Error> {
-    match option {
-        None => Ok(Some(SameSite::Lax)),
-        Some(SameSiteOption::Flag(strict)) => Ok(strict.then_some(SameSite::Strict)),
-        Some(SameSiteOption::Name(name)) => one_of(
-            name,
-            [("lax", SameSite::Lax), ("none", SameSite::None), ("strict", SameSite::Strict)],
-        )
-        .map(Some)
-        .ok_or(Error::CookieOption {
-            attribute: "sameSite",
-            rule: "`lax`, `none`, `strict`, true or false",
-        }),
-    }
+fn same_site(name: &str) -> Result<SameSite, Error> {
+    one_of(name, [("lax", SameSite::Lax), ("none", SameSite::None), ("strict", SameSite::Strict)])
+        .ok_or(Error::CookieOption { attribute: "sameSite", rule: SAME_SITES })
 }
 
 fn one_of<T>(name: &str, known: [(&str, T); 3]) -> Option<T> {

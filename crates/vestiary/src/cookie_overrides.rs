@@ -1,6 +1,6 @@
 use alloc::{borrow::ToOwned as _, string::String, vec::Vec};
 
-use crate::{Error, Limits, UnixMillis, date, json_members, meta::push_name, record};
+use crate::{Error, Limits, UnixMillis, date, json, json_members, meta::push_name, record};
 
 /// The cookie attributes of one session that differ from the options: what an application assigned to
 /// `session.cookie`.
@@ -36,7 +36,8 @@ pub(crate) enum Value<'t> {
     Flag(bool),
     /// A string without escapes: no valid attribute needs one.
     Text(&'t str),
-    Number(i64),
+    /// A record has whole ones only.
+    Number(f64),
     Other,
 }
 
@@ -57,7 +58,7 @@ impl CookieOverrides {
     #[cold]
     pub(crate) fn by_express(ours: Option<Self>, original_max_age: &str) -> Option<Self> {
         let max_age = Value::of(original_max_age);
-        if !matches!(max_age, Value::Number(0..) | Value::Null) {
+        if !matches!(max_age, Value::Number(0.0..) | Value::Null) {
             return ours;
         }
         let mut text = String::from("{");
@@ -65,7 +66,7 @@ impl CookieOverrides {
         record::push_members(&mut text, before, &[b"maxAge", b"expires"], Limits::LOAD).ok()?;
         push_name(&mut text, "maxAge");
         match max_age {
-            Value::Number(millis) => date::push_number(&mut text, millis.unsigned_abs() / 1_000, 1),
+            Value::Number(millis) => date::push_number(&mut text, magnitude(millis) / 1_000, 1),
             _ => text.push_str("null"),
         }
         text.push('}');
@@ -84,7 +85,7 @@ impl CookieOverrides {
     }
 
     /// The attributes, by their names.
-    #[cold]
+    #[inline(never)]
     pub(crate) fn attributes(&self) -> Vec<(&str, Value<'_>)> {
         let mut found = Vec::new();
         let part = |place| self.text.get(place).unwrap_or_default();
@@ -97,7 +98,7 @@ impl CookieOverrides {
 
     /// The cookie as its record shows it: `attributes`, the text of a JSON object, with these in their place.
     /// In the express-session format the lifetime stands elsewhere.
-    #[cold]
+    #[inline(never)]
     pub(crate) fn shown(&self, attributes: &str, has_life: bool) -> Result<String, Error> {
         let overrides = self.attributes();
         let names: Vec<_> = overrides.iter().map(|(name, _)| name.as_bytes()).collect();
@@ -115,12 +116,12 @@ impl CookieOverrides {
                 Value::Text(text) => shown.extend(["\"", text, "\""]),
                 Value::Number(millis) if name == "expires" => {
                     shown.push('"');
-                    date::push_iso(&mut shown, UnixMillis(u64::try_from(millis).unwrap_or(0)));
+                    date::push_iso(&mut shown, UnixMillis(magnitude(millis)));
                     shown.push('"');
                 }
                 Value::Number(number) => {
-                    shown.push_str(if number < 0 { "-" } else { "" });
-                    date::push_number(&mut shown, number.unsigned_abs(), 1);
+                    shown.push_str(if number < 0.0 { "-" } else { "" });
+                    date::push_number(&mut shown, magnitude(number), 1);
                 }
                 Value::Null | Value::Other => {}
             }
@@ -128,6 +129,12 @@ impl CookieOverrides {
         shown.push('}');
         Ok(shown)
     }
+}
+
+/// A whole number without its sign.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it has neither")]
+fn magnitude(number: f64) -> u64 {
+    number.abs() as u64
 }
 
 impl Eq for CookieOverrides {}
@@ -147,8 +154,53 @@ impl<'t> Value<'t> {
             _ => match text.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
                 Some(text) if !text.contains('\\') => Self::Text(text),
                 Some(_) => Self::Other,
-                None => text.parse().map_or(Self::Other, Self::Number),
+                None => Self::number_of(text).map_or(Self::Other, Self::Number),
             },
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "no attribute may be beyond 2^53")]
+    fn number_of(text: &str) -> Option<f64> {
+        let digits = text.strip_prefix('-').unwrap_or(text);
+        let number = json::whole(digits)? as f64;
+        Some(if digits.len() < text.len() { -number } else { number })
+    }
+
+    /// The text of this attribute; nothing for `null`.
+    #[inline(never)]
+    pub(crate) fn text(
+        self,
+        attribute: &'static str,
+        rule: &'static str,
+    ) -> Result<Option<&'t str>, Error> {
+        match self {
+            Self::Null => Ok(None),
+            Self::Text(text) => Ok(Some(text)),
+            _ => Err(Error::CookieOption { attribute, rule }),
+        }
+    }
+
+    /// The number of this attribute; nothing for `null`.
+    #[inline(never)]
+    pub(crate) fn number(
+        self,
+        attribute: &'static str,
+        rule: &'static str,
+    ) -> Result<Option<f64>, Error> {
+        match self {
+            Self::Null => Ok(None),
+            Self::Number(number) => Ok(Some(number)),
+            _ => Err(Error::CookieOption { attribute, rule }),
+        }
+    }
+
+    /// Whether this attribute is on; nothing for `null`.
+    #[inline(never)]
+    pub(crate) fn flag(self, attribute: &'static str) -> Result<Option<bool>, Error> {
+        match self {
+            Self::Null => Ok(None),
+            Self::Flag(on) => Ok(Some(on)),
+            _ => Err(Error::CookieOption { attribute, rule: "true or false" }),
         }
     }
 }

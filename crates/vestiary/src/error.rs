@@ -174,9 +174,8 @@ impl Error {
     /// Written without `core::fmt`, which would be the largest part of the WebAssembly core.
     #[must_use]
     pub fn message(&self) -> String {
-        let (template, parts) = self.parts();
-        let (mut text, mut parts) = (String::new(), parts.into_iter());
-        for piece in template.split(PART) {
+        let (mut text, mut parts) = (String::new(), self.parts().into_iter());
+        for piece in self.template().split(PART) {
             text.push_str(piece);
             match parts.next() {
                 Some(Part::Text(part)) => text.push_str(part),
@@ -189,75 +188,70 @@ impl Error {
 
     /// The message with its variable parts left out: one loop that puts them in takes less code than an arm for each
     /// message.
-    fn parts(&self) -> (&'static str, [Part; 3]) {
-        use Part::{Number, Text};
-        let (template, [first, second]) = match *self {
-            Self::CookieOption { attribute, rule } => {
-                ("`cookie.%` is not valid: %", [Text(attribute), Text(rule)])
+    fn template(&self) -> &'static str {
+        match self {
+            Self::CookieOption { .. } => "`cookie.%` is not valid: %",
+            Self::CookieName { .. } => "`name` is not a valid cookie name: %",
+            Self::CookiePrefix { .. } => "a cookie named `%…` %",
+            Self::SessionId => {
+                "a session ID must be 16 to 256 visible ASCII characters without `;`, `,`, `\"` or `\\`, not beginning with `s:`"
             }
-            Self::CookieName { rule } => {
-                ("`name` is not a valid cookie name: %", [Text(rule), Text("")])
+            Self::SecretMissing => {
+                "`secret` is missing or empty: pass a long random string, for example from `openssl rand -base64 32`"
             }
-            Self::CookiePrefix { prefix, rule } => {
-                ("a cookie named `%…` %", [Text(prefix), Text(rule)])
+            Self::SecretShort { .. } => {
+                "`secret` number % has fewer than % bytes: in production pass a long random string, for example from `openssl rand -base64 32`"
             }
-            Self::SessionId => (
-                "a session ID must be 16 to 256 visible ASCII characters without `;`, `,`, `\"` or `\\`, not beginning with `s:`",
-                NONE,
-            ),
-            Self::SecretMissing => ("`secret` is missing or empty: %", [Text(SECRET), Text("")]),
-            Self::SecretShort { position, minimum } => (
-                "`secret` number % has fewer than % bytes: in production %",
-                [Number(position), Number(minimum)],
-            ),
-            Self::Timeout { name } => (
-                "`%` must be a number of seconds, at least 1 (`renewGrace` and `touchAfter`: 0) and at most a century (`renewGrace`: 600)",
-                [Text(name), Text("")],
-            ),
-            Self::Namespace => {
-                ("`namespace` must be 1 to 64 letters, digits, `-`, `_` or `.`", NONE)
+            Self::Timeout { .. } => {
+                "`%` must be a number of seconds, at least 1 (`renewGrace` and `touchAfter`: 0) and at most a century (`renewGrace`: 600)"
             }
-            Self::SessionsPerUser => ("`sessionsPerUser` must be at least 1", NONE),
-            Self::EncryptExpress => (
-                "`encrypt` cannot go with the format of express-session: Express would find nothing that it can read",
-                NONE,
-            ),
-            Self::OptionType { name, expected } => ("`%` must be %", [Text(name), Text(expected)]),
-            Self::OptionsText => {
-                ("the options must be a JSON object that has nothing but options", NONE)
+            Self::Namespace => "`namespace` must be 1 to 64 letters, digits, `-`, `_` or `.`",
+            Self::SessionsPerUser => "`sessionsPerUser` must be at least 1",
+            Self::EncryptExpress => {
+                "`encrypt` cannot go with the format of express-session: Express would find nothing that it can read"
             }
-            Self::UserName => ("the user ID must have between 1 and 1,024 bytes", NONE),
-            Self::MaxBytes => (
-                "`maxBytes` must be a whole number of bytes of session data: at least 1024, at most 67108864 (the default is 65536)",
-                NONE,
-            ),
-            Self::ExpressRenewal => (
-                "a session in the express-session format cannot be renewed, because Express would take the old ID for a session: leave `renewAfter` out",
-                NONE,
-            ),
-            Self::DataNotObject => ("session data must be a JSON object", NONE),
-            Self::Json => ("the record is not valid JSON", NONE),
-            Self::NotSealed => ("the record is not encrypted, and `encrypt` demands it", NONE),
+            Self::OptionType { .. } => "`%` must be %",
+            Self::OptionsText => "the options must be a JSON object that has nothing but options",
+            Self::UserName => "the user ID must have between 1 and 1,024 bytes",
+            Self::MaxBytes => {
+                "`maxBytes` must be a whole number of bytes of session data: at least 1024, at most 67108864 (the default is 65536)"
+            }
+            Self::ExpressRenewal => {
+                "a session in the express-session format cannot be renewed, because Express would take the old ID for a session: leave `renewAfter` out"
+            }
+            Self::DataNotObject => "session data must be a JSON object",
+            Self::Json => "the record is not valid JSON",
+            Self::NotSealed => "the record is not encrypted, and `encrypt` demands it",
             Self::Unsealable => {
-                ("the record cannot be decrypted with these secrets for this session", NONE)
+                "the record cannot be decrypted with these secrets for this session"
             }
-            Self::TooDeep { limit } => {
-                ("session data is nested deeper than % levels", [Number(limit), Text("")])
+            Self::TooDeep { .. } => "session data is nested deeper than % levels",
+            Self::TooLarge { .. } => {
+                "the session data has % bytes, more than the % allowed: keep large values in your database and their key in the session, or raise `maxBytes`"
             }
-            Self::TooLarge { size, limit } => (
-                "the session data has % bytes, more than the % allowed: keep large values in your database and their key in the session, or raise `maxBytes`",
-                [Number(size), Number(limit)],
-            ),
-            Self::ForbiddenKey { key } => {
-                ("session data must not have a key named `%`", [Text(key), Text("")])
+            Self::ForbiddenKey { .. } => "session data must not have a key named `%`",
+            Self::StoreFull { .. } => {
+                "the memory store is full (% %): raise its limit or use a store outside the process"
             }
-            Self::StoreFull { limit, unit } => (
-                "the memory store is full (% %): raise its limit or use a store outside the process",
-                [Number(limit), Text(unit)],
-            ),
-        };
-        let third = if let Self::SecretShort { .. } = self { SECRET } else { "" };
-        (template, [first, second, Text(third)])
+        }
+    }
+
+    /// The variable parts of the message, in their order.
+    fn parts(&self) -> [Part; 2] {
+        use Part::{Number, Text};
+        match *self {
+            Self::CookieOption { attribute: one, rule: other }
+            | Self::CookiePrefix { prefix: one, rule: other }
+            | Self::OptionType { name: one, expected: other } => [Text(one), Text(other)],
+            Self::CookieName { rule: one }
+            | Self::Timeout { name: one }
+            | Self::ForbiddenKey { key: one } => [Text(one), Text("")],
+            Self::SecretShort { position: one, minimum: other }
+            | Self::TooLarge { size: one, limit: other } => [Number(one), Number(other)],
+            Self::TooDeep { limit } => [Number(limit), Text("")],
+            Self::StoreFull { limit, unit } => [Number(limit), Text(unit)],
+            _ => [Text(""), Text("")],
+        }
     }
 }
 
@@ -270,10 +264,6 @@ enum Part {
 
 /// Stands in a message for a part that differs.
 const PART: char = '%';
-
-const NONE: [Part; 2] = [Part::Text(""); 2];
-
-const SECRET: &str = "pass a long random string, for example from `openssl rand -base64 32`";
 
 impl core::error::Error for Error {}
 

@@ -154,7 +154,9 @@ pub(crate) fn number(text: &str) -> Option<f64> {
     const EXACT: u64 = 1 << 53;
     let unsigned = text.strip_prefix('-').unwrap_or(text);
     let (digits, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
-    let (mut mantissa, mut exponent) = (0_u64, exponent.parse::<i32>().ok()?);
+    let power = i32::try_from(whole(exponent.trim_start_matches(['+', '-']))?).ok()?;
+    let mut exponent = if exponent.starts_with('-') { -power } else { power };
+    let mut mantissa = 0_u64;
     let mut most = u64::MAX / 10 - 1;
     for byte in digits.bytes() {
         match byte {
@@ -182,6 +184,17 @@ pub(crate) fn number(text: &str) -> Option<f64> {
         _ => mantissa / power,
     };
     Some(if text.len() > unsigned.len() { -positive } else { positive })
+}
+
+/// The whole number that these digits spell; `None` if it is something else, or does not fit into 64 bits.
+///
+/// `str::parse` would be in the WebAssembly core once for each type of number.
+pub(crate) fn whole(digits: &str) -> Option<u64> {
+    let push = |number: u64, byte: u8| match byte {
+        b'0'..=b'9' if number <= u64::MAX / 10 => (number * 10).checked_add(u64::from(byte - b'0')),
+        _ => None,
+    };
+    digits.bytes().try_fold(0, push).filter(|_| !digits.is_empty())
 }
 
 /// A text that is walked. Each step is told where to begin, and says where it has ended: a place that is
@@ -546,6 +559,17 @@ mod tests {
             let walked = walk(&format!("{{\"a\":{value}}}"));
             assert_eq!(walked.is_ok(), fits, "{value}");
             assert!(fits || walked == Err(Error::TooDeep { limit: 32 }));
+        }
+    }
+
+    #[test]
+    fn whole_numbers_are_as_the_standard_library_reads_them() {
+        for text in ["", "0", "007", "1a", "-1", "1.0", "18446744073709551609"] {
+            assert_eq!(whole(text), text.parse().ok(), "{text}");
+        }
+        assert_eq!(whole("18446744073709551615"), Some(u64::MAX));
+        for beyond in ["18446744073709551616", "18446744073709551620", "184467440737095516150"] {
+            assert_eq!(whole(beyond), None, "{beyond}");
         }
     }
 

@@ -62,6 +62,7 @@ impl KeyRing {
         Self::of(secrets, None)
     }
 
+    #[inline(never)]
     fn of<S: AsRef<str>>(secrets: &[S], namespace: Option<&str>) -> Result<Self, Error> {
         let mut verifiers = Vec::with_capacity(secrets.len());
         for secret in secrets.iter().map(AsRef::as_ref) {

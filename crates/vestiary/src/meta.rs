@@ -229,7 +229,7 @@ impl core::fmt::Debug for UserRef {
 
 /// An instant, as it stands in a record.
 pub(crate) fn millis(text: &str) -> Option<UnixMillis> {
-    text.parse().ok().map(UnixMillis)
+    json::whole(text).map(UnixMillis)
 }
 
 fn unquoted(text: &str) -> Option<&str> {

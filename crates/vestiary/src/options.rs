@@ -4,8 +4,8 @@ use alloc::{
 };
 
 use crate::{
-    CookieName, CookieOptions, CookieOverrides, Error, Format, Limits, MaxAge, Meta, SessionId,
-    SetCookie, Timeouts, Ttl, UnixMillis,
+    CookieName, CookieOptions, CookieOverrides, Error, Format, Limits, Meta, SessionId, SetCookie,
+    Timeouts, Ttl, UnixMillis,
     cookie_options::{secure, set_attribute},
     date,
     decide::Policy,
@@ -91,41 +91,37 @@ impl Options {
     /// # Errors
     /// [`Error`] says which option is wrong and what a valid one looks like.
     #[expect(clippy::needless_pass_by_value, reason = "options are written where they are used")]
+    #[inline(never)]
     pub fn new(input: OptionsInput<'_>) -> Result<Self, Error> {
         let cookie = input.cookie.checked(input.name.unwrap_or("connect.sid"))?;
-        let secure = secure(&cookie, input.cookie.secure)?;
-        let policy = Policy {
-            rolling: input.rolling && cookie.max_age.is_some(),
-            save_uninitialized: input.save_uninitialized,
-            auto_save: input.auto_save,
+        let mut options = Self {
+            policy: Policy {
+                rolling: input.rolling,
+                save_uninitialized: input.save_uninitialized,
+                auto_save: input.auto_save,
+            },
+            cookie,
+            secure: None,
+            touch_after: 0,
+            asked: Asked {
+                rolling: input.rolling,
+                secure: input.cookie.secure,
+                touch_after: timeouts::millis("touchAfter", input.touch_after, 0.0)?,
+            },
+            attributes: input.attributes.unwrap_or("{}").to_owned(),
+            limits: Limits::SAVE,
+            format: input.format,
+            timeouts: input.timeouts,
+            namespace: None,
+            hash_ids: input.hash_ids,
         };
-        let touch_after =
-            touch_after(input.touch_after, cookie.max_age.filter(|_| policy.rolling))?;
-        let asked = Asked {
-            rolling: input.rolling,
-            secure: input.cookie.secure,
-            touch_after: timeouts::millis("touchAfter", input.touch_after, 0.0)?,
-        };
-        let OptionsInput { format, timeouts, hash_ids, .. } = input;
-        if format == Format::Express && timeouts.has_renewal() {
+        options.settle()?;
+        if options.format == Format::Express && options.timeouts.has_renewal() {
             return Err(Error::ExpressRenewal);
         }
-        let limits = Limits { bytes: max_bytes(input.max_bytes)?, ..Limits::SAVE };
-        let namespace = input.namespace.map(namespace).transpose()?;
-        let attributes = input.attributes.unwrap_or("{}").to_owned();
-        Ok(Self {
-            policy,
-            cookie,
-            secure,
-            touch_after,
-            asked,
-            attributes,
-            limits,
-            format,
-            timeouts,
-            namespace,
-            hash_ids,
-        })
+        options.limits.bytes = max_bytes(input.max_bytes)?;
+        options.namespace = input.namespace.map(namespace).transpose()?;
+        Ok(options)
     }
 
     /// The options of a session that has its own cookie attributes.
@@ -134,21 +130,25 @@ impl Options {
     /// [`Error`] names the attribute that is not valid.
     #[cold]
     pub fn overridden(&self, overrides: &CookieOverrides) -> Result<Self, Error> {
-        let mut cookie = self.cookie.clone();
-        let mut asked = self.asked;
+        let mut own = self.clone();
         for (name, value) in overrides.attributes() {
-            set_attribute(&mut cookie, &mut asked.secure, name, value)?;
+            set_attribute(&mut own.cookie, &mut own.asked.secure, name, value)?;
         }
-        let secure = secure(&cookie, asked.secure)?;
-        let rolling = asked.rolling && cookie.max_age.is_some();
-        let touch_after = match (asked.touch_after, cookie.max_age) {
-            (Some(after), Some(_)) if rolling => after,
-            (None, Some(max_age)) if rolling => max_age.millis() / 10,
-            _ => 0,
-        };
-        let attributes = overrides.shown(&self.attributes, self.format == Format::Seed)?;
-        let policy = Policy { rolling, ..self.policy };
-        Ok(Self { policy, cookie, secure, touch_after, asked, attributes, ..self.clone() })
+        own.settle()?;
+        own.attributes = overrides.shown(&self.attributes, self.format == Format::Seed)?;
+        Ok(own)
+    }
+
+    /// Settles the options whose effect depends on the cookie's attributes.
+    #[inline(never)]
+    fn settle(&mut self) -> Result<(), Error> {
+        let Asked { rolling, secure: asked, touch_after } = self.asked;
+        self.secure = secure(&self.cookie, asked)?;
+        let max_age = self.cookie.max_age.filter(|_| rolling);
+        self.policy.rolling = max_age.is_some();
+        self.touch_after =
+            max_age.map_or(0, |max_age| touch_after.unwrap_or(max_age.millis() / 10));
+        Ok(())
     }
 
     /// The options that apply to the session of this record. Attributes of its own that these options do not
@@ -330,12 +330,6 @@ fn namespace(name: &str) -> Result<String, Error> {
 pub(crate) fn is_namespace(name: &str) -> bool {
     (1..=64).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
-}
-
-/// Checked whether or not it has an effect.
-fn touch_after(seconds: Option<f64>, max_age: Option<MaxAge>) -> Result<u64, Error> {
-    let millis = timeouts::millis("touchAfter", seconds, 0.0)?;
-    Ok(max_age.map_or(0, |max_age| millis.unwrap_or(max_age.millis() / 10)))
 }
 
 /// The least that `maxBytes` may be: no session is smaller that holds something.

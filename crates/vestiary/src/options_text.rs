@@ -83,6 +83,7 @@ impl OptionsText {
     /// # Errors
     /// [`Error::OptionType`] for a value of another type, [`Error::OptionsText`] if it is no JSON object or has a
     /// member that is no option. Neither repeats anything of the text.
+    #[inline(never)]
     pub fn read(text: &str) -> Result<Self, Error> {
         let mut read = Self { given: Vec::new(), attributes: String::from("{") };
         let mut cookie = "{}";
@@ -103,6 +104,7 @@ impl OptionsText {
     ///
     /// # Errors
     /// [`Error::Timeout`] for a timeout that is not valid.
+    #[inline(never)]
     pub fn input(&self) -> Result<OptionsInput<'_>, Error> {
         Ok(OptionsInput {
             name: self.string("name").filter(|name| !name.is_empty()),
@@ -130,6 +132,7 @@ impl OptionsText {
     ///
     /// # Errors
     /// As [`KeyRing::checked`].
+    #[inline(never)]
     pub fn keys(&self) -> Result<Option<KeyRing>, Error> {
         let ring =
             |secrets| KeyRing::checked(secrets, self.string("namespace"), self.is_on("production"));
@@ -142,6 +145,7 @@ impl OptionsText {
     ///
     /// # Errors
     /// As [`OptionsText::keys`] and [`SealRing::new`].
+    #[inline(never)]
     pub fn rules(&self, options: Options) -> Result<Rules, Error> {
         let ring = |secrets| SealRing::new(secrets, options.namespace()).map(Arc::new);
         Ok(Rules {

@@ -59,6 +59,7 @@ impl SealRing {
     ///
     /// # Errors
     /// [`Error::SecretMissing`] without a secret, [`Error::SecretShort`] for a short one.
+    #[inline(never)]
     pub fn new<S: AsRef<str>>(secrets: &[S], namespace: Option<&str>) -> Result<Self, Error> {
         let short = |secret: &S| secret.as_ref().len() < Self::SHORTEST;
         if let Some(index) = secrets.iter().position(short) {
