@@ -1,4 +1,8 @@
-use alloc::{borrow::Cow, string::String, sync::Arc};
+use alloc::{
+    borrow::{Cow, ToOwned as _},
+    string::String,
+    sync::Arc,
+};
 use core::{fmt, ops::Range};
 
 use crate::{
@@ -171,19 +175,7 @@ impl Record {
     /// [`Error`] if it is no record, too large, too deep or has a forbidden key. To a request that
     /// means "no session".
     pub fn decode(text: &str, limits: Limits) -> Result<Self, Error> {
-        let parts = Parts::of(text, limits)?;
-        let mut flat = String::new();
-        let data = match parts.format {
-            Format::Seed => parts.data(),
-            Format::Express => {
-                flat.push('{');
-                push_members(&mut flat, text, &RESERVED.map(str::as_bytes), limits)?;
-                flat.push('}');
-                &flat
-            }
-        };
-        let mark = mark_of(text).and_then(WriteId::parse);
-        Ok(Self::of(parts.format, mark, parts.cookie(), data, parts.meta()?))
+        Self::decode_owned(text.to_owned(), limits)
     }
 
     /// [`Record::decode`] of a text that is not needed any more: it is kept, and nothing of it is copied
@@ -193,14 +185,17 @@ impl Record {
     /// Those of [`Record::decode`].
     pub fn decode_owned(text: String, limits: Limits) -> Result<Self, Error> {
         let parts = Parts::of(&text, limits)?;
+        let (write_id, meta) = (mark_of(&text).and_then(WriteId::parse), parts.meta()?);
         if parts.format == Format::Express {
-            let mut read = Self::decode(&text, limits)?;
+            let mut data = String::from("{");
+            push_members(&mut data, &text, &RESERVED.map(str::as_bytes), limits)?;
+            data.push('}');
+            let mut read = Self::of(parts.format, write_id, parts.cookie(), &data, meta);
             if let Some(kept) = Arc::get_mut(&mut read.0) {
                 kept.source = Some(text);
             }
             return Ok(read);
         }
-        let (write_id, meta) = (mark_of(&text).and_then(WriteId::parse), parts.meta()?);
         let Parts { format, cookie, data, .. } = parts;
         let (is_encoded, source) = (false, None);
         Ok(Self(Arc::new(Kept { format, write_id, meta, text, cookie, data, is_encoded, source })))
