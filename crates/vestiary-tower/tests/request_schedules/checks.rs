@@ -161,14 +161,17 @@ impl Schedule {
         let listed = now(self.sessions[0].of(user).list()).unwrap();
         let listed: BTreeSet<_> =
             listed.into_iter().map(|one| one.handle.as_str().to_owned()).collect();
-        if self.settings.per_user.is_some_and(|most| listed.len() > most) {
+        // The session before a login that failed stays, also if another login has taken its room meanwhile.
+        let failed = self.model.failed_logins;
+        if self.settings.per_user.is_some_and(|most| listed.len() > most + failed) {
             faults.insert("a user has too many sessions");
         }
         for root in self.model.owned(user) {
             let life = &self.model.lives[&root];
             let Some(handle) = &life.handle else { continue };
-            let lives = living.contains_key(&root) && time < life.until;
-            if lives && !listed.contains(handle) {
+            // A login that dies on its way may hide the session that it was to replace.
+            let is_sure = life.doubts.is_empty() && time < life.until;
+            if is_sure && living.contains_key(&root) && !listed.contains(handle) {
                 faults.insert("a living session is not listed");
             }
             if life.ended.is_some() && listed.contains(handle) {

@@ -50,3 +50,27 @@ fn the_schedules_find_each_fault_that_whole_requests_show() {
     let missed = missed(&FAULTS, SCHEDULES / 2, |seed| played(seed, Care::Compares).1);
     assert!(missed.is_empty(), "{missed:?}");
 }
+
+#[test]
+fn each_fault_is_sought_by_some_schedules_and_stands_in_the_documentation() {
+    let faults = include_str!("../../../vestiary/src/protocol/fault.rs");
+    let seekers = [
+        include_str!("faults.rs"),
+        include_str!("../listed_schedules.rs"),
+        include_str!("../../../vestiary/tests/schedules/faults.rs"),
+    ];
+    let documentation = include_str!("../../../../docs/reliability.md");
+    let (_, faults) = faults.split_once("pub enum Fault {").unwrap();
+    let (faults, _) = faults.split_once("\n}").unwrap();
+    let lines: Vec<_> = faults.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    for pair in lines.chunks(2) {
+        let [description, name] = pair else { panic!("{pair:?}") };
+        let name = name.trim_end_matches(',');
+        let is_named = |source: &&str| {
+            [",", "]"].iter().any(|end| source.contains(&format!("Fault::{name}{end}")))
+        };
+        assert!(seekers.iter().any(is_named), "{name}");
+        let row = description.trim_start_matches("/// ").trim_end_matches('.').to_lowercase();
+        assert!(documentation.to_lowercase().contains(&format!("| {row} ")), "{name}: {row}");
+    }
+}

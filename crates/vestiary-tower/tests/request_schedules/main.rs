@@ -3,7 +3,8 @@
 //! responses arrive in another order, and data reaches its limits.
 //!
 //! Everything follows from a seed:
-//! `SEED=7 cargo test -p vestiary-tower --test request_schedules -- --nocapture`.
+//! `SEED=7 cargo test -p vestiary-tower --test request_schedules -- --nocapture`. More of them, in parts:
+//! `FROM=500000 SCHEDULES=500000 cargo test --release -p vestiary-tower --test request_schedules each_cookie`.
 
 #![allow(
     clippy::indexing_slicing,
@@ -80,7 +81,8 @@ fn run(care: Care) -> BTreeMap<&'static str, u64> {
     let number = |name: &str| env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     let count = number("SCHEDULES").unwrap_or(SCHEDULES);
     let (mut all, mut seen) = (BTreeMap::new(), BTreeMap::new());
-    for seed in number("SEED").map_or(0..count, |seed| seed..seed + 1) {
+    let from = number("FROM").unwrap_or(0);
+    for seed in number("SEED").map_or(from..from + count, |seed| seed..seed + 1) {
         let (schedule, faults) = played(seed, care);
         for (what, times) in &schedule.seen {
             *seen.entry(*what).or_insert(0) += times;

@@ -113,6 +113,7 @@ pub struct Model {
     sent: Vec<(u64, Option<&'static str>)>,
     /// When the last end of all sessions of a user was sent that was confirmed.
     pub refused: BTreeMap<&'static str, u64>,
+    pub failed_logins: usize,
     /// When the last request left whose cookie's session is unknown, and those that are under way.
     unknown: (u64, usize),
 }

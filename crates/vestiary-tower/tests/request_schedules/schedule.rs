@@ -36,7 +36,7 @@ struct Browser {
     newest: Option<String>,
     /// The cookie of the request whose response set it last.
     by: Option<String>,
-    /// The cookies that logins have replaced while they were good, and when.
+    /// The cookies that logins have replaced while they were good, and when those were sent.
     replaced: BTreeMap<String, u64>,
 }
 
@@ -76,18 +76,18 @@ impl Schedule {
         Self {
             apps: sessions.iter().map(app).collect(),
             browsers: (0..settings.browsers).map(|_| Browser::default()).collect(),
-            settings,
             sessions,
             store,
             model: Model::default(),
             tasks,
-            log: Vec::new(),
+            log: vec![format!("{:?}", Settings { mix: &[], ..settings })],
             seen: BTreeMap::new(),
             noticed: BTreeSet::new(),
             chance,
             numbers: 0,
             on_the_way: Vec::new(),
             names: BTreeMap::new(),
+            settings,
         }
     }
 
@@ -100,6 +100,7 @@ impl Schedule {
                 }
                 Step::Dies(going) => {
                     self.log.push(format!("{} {} dies", going.number, going.want));
+                    self.model.failed_logins += usize::from(going.want.is_login());
                     self.model.leaves(&going, self.tasks.clock.now);
                 }
                 Step::Answers(going, response) => self.answered(&going, response),
@@ -156,8 +157,10 @@ impl Schedule {
         };
         let path = format!("/{want}/{number}/{}", going.detail);
         let line = format!(
-            "{from}: {number} of browser {browser} to {process}: {want} with {}",
-            self.name(going.sent.as_ref())
+            "{from}: {number} of browser {browser} to {process}: {want} {} with {}{}",
+            if want == Want::RevokeOne { "" } else { &going.detail },
+            self.name(going.sent.as_ref()),
+            if trouble.times > 0 { format!(", {trouble:?}") } else { String::new() },
         );
         self.log.push(line);
         self.model.sends(&going, &self.settings);
@@ -257,6 +260,8 @@ impl Schedule {
         }
         if answer.is_done() {
             self.done(going, &answer.told);
+        } else {
+            self.model.failed_logins += usize::from(going.want.is_login());
         }
         self.model.leaves(going, now);
         self.on_the_way.push((going.browser, headers));
@@ -287,7 +292,8 @@ impl Schedule {
         let takes = match answer.sets {
             Sets::Nothing => false,
             Sets::Removal if is_overtaken => true,
-            _ => is_late && browser.newest.as_ref() != value,
+            // A store that fails in between may have been asked before the login.
+            _ => is_late && !going.is_troubled && browser.newest.as_ref() != value,
         };
         if takes {
             self.noticed.insert("a late response took a newer session away");
@@ -300,7 +306,7 @@ impl Schedule {
         }
         if is_login {
             // Of a session that has ended already, the store keeps nothing that tells a late request of the login.
-            browser.replaced.extend(leads.map(|(sent, _)| (sent, now)));
+            browser.replaced.extend(leads.map(|(sent, _)| (sent, going.from)));
             let sent = going.sent.as_ref().and_then(|sent| self.model.cookies.get_mut(sent));
             if let Some(cookie) = sent {
                 cookie.dead = true;

@@ -19,6 +19,7 @@ const TIMES: [u64; 6] =
     [SECOND, 20 * SECOND, 70 * SECOND, 310 * SECOND, 500 * SECOND, 700 * SECOND];
 
 /// The options of the application, and the things that happen beside its requests. Times are in milliseconds.
+#[derive(Debug)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "independent facts, not the states of one machine"

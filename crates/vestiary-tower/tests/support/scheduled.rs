@@ -27,7 +27,7 @@ impl Chance {
 }
 
 /// How the store fails the request that is polled: from one operation on, so many times.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Trouble {
     pub after: usize,
     pub times: usize,

@@ -1,4 +1,5 @@
 use alloc::{borrow::ToOwned as _, string::String, vec::Vec};
+use core::cell::Cell;
 
 use super::{Fault, fault::seeded};
 use crate::{
@@ -234,7 +235,14 @@ impl UserSessions {
                 }
                 let (handle, label) = (handle.clone(), label.clone());
                 self.keep(&|session| session.handle != handle);
-                self.evict(self.sessions.len().saturating_sub(most.saturating_sub(1)));
+                // One that a login replaces just now takes no room, and has to be known for a while.
+                let living = self.sessions.iter().filter(|session| now < session.until).count();
+                let over = Cell::new(living.saturating_sub(most.saturating_sub(1)));
+                self.keep(&|session| {
+                    let is_evicted = over.get() > 0 && now < session.until;
+                    over.set(over.get() - usize::from(is_evicted));
+                    !is_evicted
+                });
                 let until = lifetime.end(now, now);
                 let session = UserSession { handle, created: now, seen: now, until, label };
                 self.sessions.push(session);
@@ -273,7 +281,7 @@ impl UserSessions {
         true
     }
 
-    /// A login replaces a session. It is shown no more, makes room first, and is known for a while yet: a request that meets
+    /// A login replaces a session. It is shown no more, takes no room, and is known for a while yet: a request that meets
     /// it before its record is a tombstone must not take it for revoked, and begin a session that takes the login's place.
     pub(crate) fn leave(&mut self, handle: &Handle, now: UnixMillis) {
         if let Some(place) = self.place_of(handle) {
@@ -456,7 +464,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_that_a_login_replaces_is_known_but_not_shown_and_makes_room_first() {
+    fn a_session_that_a_login_replaces_is_known_but_not_shown_and_takes_no_room() {
         let mut sessions = UserSessions::default();
         for n in 0..3 {
             assert!(sessions.apply(&add(n, 1, 9), TTL, UnixMillis(1)));
@@ -478,7 +486,9 @@ mod tests {
         stays.stay(&handle(2), TTL, UnixMillis(6));
         assert!(is_shown(stays));
         assert!(sessions.apply(&add(3, 5, 3), TTL, UnixMillis(5)));
-        assert_eq!([0, 1, 2, 3].map(|n| sessions.knows(&handle(n))), [true, true, false, true]);
+        assert_eq!([0, 1, 2, 3].map(|n| sessions.knows(&handle(n))), [true, true, true, true]);
+        assert!(sessions.apply(&add(4, 5, 3), TTL, UnixMillis(5)));
+        assert_eq!([0, 1, 2, 3].map(|n| sessions.knows(&handle(n))), [false, true, true, true]);
     }
 
     #[test]

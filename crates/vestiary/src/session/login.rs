@@ -335,10 +335,15 @@ impl Login<'_> {
         {
             host.failed(error);
         }
-        if self.has_left
-            && !self.is_retired
-            && let Err(error) = self.stay(host).await
-        {
+        let settled = match &self.leaving {
+            // Its record is a tombstone, so its entry shows nothing that lives.
+            Leaving::Same(user) | Leaving::Other { user, .. } if self.is_retired => {
+                leave(host, self.rules, user).await
+            }
+            _ if self.has_left => self.stay(host).await,
+            _ => Ok(()),
+        };
+        if let Err(error) = settled {
             host.failed(error);
         }
         let spent = Spent { session: session.clone(), is_listed: false };
@@ -400,5 +405,61 @@ impl<'a> Old<'a> {
             old = Old::new(host, session, new)?;
         }
         Err(host.doubt(Doubt::Busy))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        UnixMillis,
+        protocol::{Answered, Asked, Effect, NewId, Pending, Question, Reply, testing::rules},
+    };
+
+    #[test]
+    fn a_refused_login_that_has_retired_the_session_before_takes_it_out_of_the_list() {
+        let rules = rules();
+        let text = r#"{"v":"AAAAAAAAAAAAAAAA","cookie":{},"data":{},"meta":{"user":"ada","handle":"AQEBAQEBAQEBAQEB"}}"#;
+        let (id, at) = (SessionId::from_entropy(&[3; 24]), UnixMillis(1_000));
+        let old = Seen { id, record: rules.record(text.into()).unwrap(), at };
+        let mut logging_in = Pending::new(move |mut host| {
+            let (rules, old) = (rules.clone(), old.clone());
+            async move {
+                let join = Join { name: "ada", label: None, proven: at, own_end: None, most: 9 };
+                log_in(&mut host, &rules, Some(old), &join, "{}").await
+            }
+        });
+        let mut poll = |answer| logging_in.poll(answer, at, 0, &[7; Pending::<()>::ENTROPY]);
+        let list = |after: &str| {
+            let entry = r#""AQEBAQEBAQEBAQEB":{"created":1,"seen":1,"until":9000}"#;
+            let text = [r#"{"v":"BBBBBBBBBBBBBBBB""#, after, r#","sessions":{"#, entry, "}}"];
+            Answered::Reply(Reply::Text(text.concat()))
+        };
+        let done = || Answered::Reply(Reply::Done);
+        assert_eq!(poll(Answered::Begin), Effect::NewId);
+        let new = NewId::Random(SessionId::from_entropy(&[5; 24]));
+        let steps = [
+            (Answered::NewId(new), Question::Create),
+            (done(), Question::Read),
+            (list(""), Question::Clock),
+            (Answered::Reply(Reply::Time(None)), Question::Replace),
+            // Another request has ended all other sessions of the user, and the tombstone is there already.
+            (Answered::Reply(Reply::Conflict), Question::Replace),
+            (done(), Question::Read),
+            (list(r#","after":2000"#), Question::Replace),
+            // The login is refused: neither session stays in the list.
+            (done(), Question::Read),
+            (list(r#","after":2000"#), Question::Replace),
+        ];
+        let mut written = String::new();
+        for (answer, asked) in steps {
+            let effect = poll(answer);
+            let Effect::Call(Asked { kind, text, .. }) = effect else { panic!("{effect:?}") };
+            assert_eq!(kind, asked);
+            written = text;
+        }
+        assert!(written.contains(r#""sessions":{}"#), "{written}");
+        let Effect::Call(Asked { kind: Question::Remove, .. }) = poll(done()) else { panic!() };
+        assert!(matches!(poll(done()), Effect::Finished(Ok(None))));
     }
 }

@@ -103,12 +103,14 @@ pub async fn open<H: Host>(
 }
 
 /// Removes a record that counts for nothing any more, and its entry in its user's session list. That it fails is an
-/// event: nothing depends on it.
+/// event: nothing depends on it. A session that another request has used meanwhile stays.
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn tidy<H: Host>(host: &mut H, rules: &Rules, spent: &Spent) {
     let Spent { session: Seen { id, record, .. }, is_listed } = spent;
     let mut calls = Calls::new(host, rules);
     let error = match calls.write(id, Query::Remove(record.write_id())).await {
+        // Another request, which had the session open before it expired, has written or renewed it since: it lives.
+        Ok(Wrote::Conflict) => return,
         Ok(Wrote::Unknown) => Some(calls.gave_up()),
         removed => removed.err(),
     };
@@ -334,6 +336,25 @@ mod tests {
         let text = r#"{"v":"AAAAAAAAAAAAAAAA","cookie":{},"data":{},"meta":{"user":"ada","handle":"AQEBAQEBAQEBAQEB"}}"#;
         let asked = poll(Answered::Reply(Reply::Text(text.into())), 400_000);
         assert!(matches!(asked, Effect::Call(Asked { kind: Question::Read, .. })), "{asked:?}");
+    }
+
+    #[test]
+    fn an_expired_session_that_another_request_has_used_meanwhile_stays_in_its_users_session_list()
+    {
+        let rules = rules();
+        let text = r#"{"v":"AAAAAAAAAAAAAAAA","cookie":{},"data":{},"meta":{"user":"ada","handle":"AQEBAQEBAQEBAQEB"}}"#;
+        let (id, at) = (SessionId::from_entropy(&[3; 24]), UnixMillis(1));
+        let record = rules.record(text.into()).unwrap();
+        let spent = Spent { session: Seen { id, record, at }, is_listed: true };
+        let mut tidying = Pending::new(async move |mut host| {
+            tidy(&mut host, &rules, &spent).await;
+            Ok(())
+        });
+        let mut poll = |answer| tidying.poll(answer, at, 0, &[7; Pending::<()>::ENTROPY]);
+        let asked = poll(Answered::Begin);
+        assert!(matches!(asked, Effect::Call(Asked { kind: Question::Remove, .. })), "{asked:?}");
+        let ended = poll(Answered::Reply(Reply::Conflict));
+        assert!(matches!(ended, Effect::Finished(Ok(()))), "{ended:?}");
     }
 
     #[test]
