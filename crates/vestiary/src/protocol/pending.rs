@@ -238,8 +238,12 @@ impl<T> Pending<T> {
     pub fn told(&mut self) -> Vec<Told> {
         let mut mail = self.mail.borrow_mut();
         let heard = mail.heard.min(mail.told.len());
-        mail.heard = mail.told.len();
-        mail.told.get(heard..).unwrap_or_default().to_vec()
+        let told = mail.told.split_off(heard);
+        // An operation that runs again from its beginning reports them once more.
+        if cfg!(plain) {
+            mail.heard += told.len();
+        }
+        told
     }
 }
 
