@@ -49,6 +49,8 @@ pub(crate) fn build(progress: &Progress, tools: &Tools) -> anyhow::Result<()> {
 fn compile(log: &Log, tools: &Tools) -> anyhow::Result<()> {
     let mut flags = remapped()?;
     flags.extend(WITHOUT_MESSAGES.map(String::from));
+    // Expressions that repeat each other are smaller than what holds their values, when gzipped.
+    flags.push("-Cllvm-args=-enable-pre=0".into());
     // Operations without futures: `vestiary::protocol::Pending`.
     flags.push("--cfg=plain".into());
     let flags = format!("target.wasm32-unknown-unknown.rustflags={flags:?}");

@@ -1,8 +1,8 @@
-//! Numbers, IDs and errors across the boundary.
+//! Numbers and errors across the boundary.
 
 use alloc::string::String;
 
-use vestiary::{SessionId, Ttl, UnixMillis};
+use vestiary::{Ttl, UnixMillis};
 
 /// `Date.now()`, or a duration. A negative number and NaN are 0.
 pub(crate) fn millis(value: f64) -> UnixMillis {
@@ -20,10 +20,17 @@ pub(crate) fn ttl_number(ttl: Ttl) -> f64 {
     }
 }
 
-pub(crate) fn session_id(id: &str) -> Result<SessionId, String> {
-    SessionId::parse(id).map_err(thrown)
-}
-
 pub(crate) fn thrown(error: vestiary::Error) -> String {
     [error.code(), "\n", &error.message()].concat()
+}
+
+pub(crate) fn decimal(number: u32) -> String {
+    let (mut digits, mut rest) = (String::new(), number);
+    loop {
+        digits.insert(0, char::from_digit(rest % 10, 10).unwrap_or_default());
+        rest /= 10;
+        if rest == 0 {
+            return digits;
+        }
+    }
 }

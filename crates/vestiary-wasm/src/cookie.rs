@@ -35,15 +35,11 @@ impl Core {
         read(&self.options, self.rules.keys.as_deref(), header.as_bytes(), &mut self.output)
     }
 
-    /// Makes an ID of the 24 random bytes in the input, for a session of this user if there is one; returns its length
-    /// in the output.
+    /// Makes an ID of the 24 random bytes in the input; returns its length in the output.
     #[wasm_bindgen(js_name = newId)]
-    pub fn new_id(&mut self, user: Option<String>) -> usize {
-        let Some(mut id) = self.input.first_chunk().map(SessionId::from_entropy) else { return 0 };
-        if let (Some(keys), Some(user)) = (&self.rules.keys, user) {
-            id = keys.hinted(&id, &user);
-        }
-        put(&mut self.output, 0, id.expose())
+    pub fn new_id(&mut self) -> usize {
+        let id = self.input.first_chunk().map(SessionId::from_entropy);
+        id.map_or(0, |id| put(&mut self.output, 0, id.expose()))
     }
 
     /// Signs the ID of `length` bytes in the input; returns the length of the cookie's value in

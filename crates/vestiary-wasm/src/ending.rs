@@ -1,167 +1,121 @@
 //! The end of an operation.
 
-use alloc::{
-    borrow::{Cow, ToOwned as _},
-    string::String,
-    vec::Vec,
-};
+use alloc::{borrow::Cow, boxed::Box, string::String, vec::Vec};
 
 use vestiary::{
-    Limits, Record, UnixMillis,
-    protocol::{Rules, Seen, Stopped, Written},
-    session::{self, Found, Opening, Spent},
+    Limits, Record,
+    protocol::{Doubt, OwnEnd, Rules, Stopped},
+    session::Spent,
+    visit::{State, View, Visit, VisitText},
 };
-use wasm_bindgen::prelude::*;
 
-use crate::{convert::thrown, running::Ended};
-
-/// Bits of `facts`.
-#[wasm_bindgen]
-#[derive(Clone, Copy, Debug)]
-pub enum Fact {
-    /// The change was applied to data that another request had written.
-    Merged = 1,
-    /// The record may hold more than the request has seen.
-    Reread = 2,
-    /// The cookie has an earlier ID of the session.
-    Renewed = 4,
-    /// The session is to be renewed.
-    Due = 8,
-    /// The record has to be written again, or it would expire though it is used.
-    Stale = 16,
-    /// The use of the session has to be written in its user's list.
-    Unseen = 32,
-    /// The session belongs to a user.
-    Owned = 64,
-    /// It has cookie attributes of its own.
-    Cookie = 128,
-}
+use crate::convert::{decimal, thrown};
 
 /// The end of an operation.
 #[derive(Debug)]
-pub(crate) struct Ending {
-    pub(crate) ended: Ended,
-    /// The session, or the record under an ID that is out of use.
-    pub(crate) session: Option<Seen>,
-    /// Its own cookie attributes.
-    pub(crate) cookie: Option<String>,
-    /// A text, if there is no session.
-    pub(crate) text: String,
-    /// An instant, if there is no session.
-    pub(crate) at: UnixMillis,
-    pub(crate) before: UnixMillis,
-    /// Bits of `Fact`.
-    pub(crate) facts: u8,
-    /// Three texts for each: records that count for nothing (ID, text, and `listed` or nothing), and IDs that led to no
-    /// session, or to one that has expired (ID, nothing, and `lost`).
-    pub(crate) spent: Vec<String>,
+pub(crate) enum Ending {
+    /// The visit after it; whether it was done, or is refused.
+    Visit {
+        visit: Box<Visit<Stopped>>,
+        /// Records that count for nothing any more.
+        spent: Vec<Spent>,
+        done: Result<bool, Stopped>,
+    },
+    Text(String),
+    Ends(OwnEnd),
 }
 
-impl Ending {
-    pub(crate) fn of(ended: Ended) -> Self {
-        Self {
-            ended,
-            session: None,
-            cookie: None,
-            text: String::new(),
-            at: UnixMillis(0),
-            before: UnixMillis(0),
-            facts: 0,
-            spent: Vec::new(),
-        }
-    }
+/// What JavaScript gets of the end of an operation.
+#[derive(Debug, Default)]
+pub(crate) struct Ended {
+    /// The visit's.
+    pub(crate) flags: u32,
+    /// The visit's, or when all sessions of a user were ended, in milliseconds since the epoch.
+    pub(crate) at: f64,
+    /// When they had been ended before that.
+    pub(crate) before: f64,
+    /// Texts with a NUL between them: why the operation failed, if it did. Then those of a visit: its IDs, its record, the
+    /// own attributes of its cookie; why it cannot be read; its data if the application is to have it, the session's own
+    /// cookie attributes, its user and the user's handle; and three for each record that counts for nothing: ID, text, and
+    /// whether it is in its user's session list.
+    pub(crate) texts: String,
+}
 
-    /// Of its session: its own cookie attributes if it has some, and the user's name and its handle if it has a user.
-    pub(crate) fn others(&self) -> Vec<String> {
-        let mut texts: Vec<_> = self.cookie.iter().cloned().collect();
-        let meta = self.session.as_ref().map(|session| session.record.meta());
-        if let Some(user) = meta.and_then(|meta| meta.user.as_ref()) {
-            texts.extend([user.decoded_name(), user.handle.as_str().to_owned()]);
-        }
-        texts
-    }
-
-    pub(crate) fn is(done: bool) -> Self {
-        Self::of(if done { Ended::Done } else { Ended::Gone })
-    }
-
-    pub(crate) fn text(text: String) -> Self {
-        Self { text, ..Self::of(Ended::Done) }
-    }
-
-    /// An operation that ended with this session.
-    pub(crate) fn session(rules: &Rules, session: Seen) -> Result<Self, Stopped> {
-        Self::at(Ended::Done, rules, session)
-    }
-
-    /// As [`Ending::session`]; without one, it was ended meanwhile.
-    pub(crate) fn perhaps(rules: &Rules, session: Option<Seen>) -> Result<Self, Stopped> {
-        session.map_or(Ok(Self::of(Ended::Gone)), |session| Self::session(rules, session))
-    }
-
-    fn at(ended: Ended, rules: &Rules, session: Seen) -> Result<Self, Stopped> {
-        let meta = session.record.meta();
-        let cookie = rules.options.own_cookie(meta).map(|own| own.as_str().to_owned());
-        let facts = bits([(meta.user.is_some(), Fact::Owned), (cookie.is_some(), Fact::Cookie)]);
-        Ok(Self { cookie, facts, session: Some(session), ..Self::of(ended) })
-    }
-
-    pub(crate) fn opening(rules: &Rules, opening: Opening) -> Result<Self, Stopped> {
-        let Opening { found, spent, lost } = opening;
-        let mut ending = match found {
-            Found::Session(opened) => Self::opened(rules, *opened)?,
-            Found::Retired(tombstone) => Self::at(Ended::Retired, rules, *tombstone)?,
-            Found::Expired(session) => Self::at(Ended::Expired, rules, *session)?,
-            Found::Unreadable(error) => Self { text: thrown(error), ..Self::of(Ended::Unreadable) },
-            Found::Nobody => Self::of(Ended::Gone),
-        };
-        for id in lost {
-            ending.spent.extend([id.expose().to_owned(), String::new(), "lost".to_owned()]);
-        }
-        for Spent { session: Seen { id, record, .. }, is_listed } in spent {
-            let text = text_of(&record);
-            let listed = if is_listed { "listed" } else { "" };
-            ending.spent.extend([id.expose().to_owned(), text, listed.to_owned()]);
-        }
-        Ok(ending)
-    }
-
-    fn opened(rules: &Rules, opened: session::Opened) -> Result<Self, Stopped> {
-        let facts = Self::facts_of(rules, &opened);
-        Ok(Self { facts, ..Self::session(rules, opened.session)? })
-    }
-
-    pub(crate) fn facts_of(rules: &Rules, opened: &session::Opened) -> u8 {
-        let session::Opened { session, renewed, due, stale, unseen } = opened;
-        let meta = session.record.meta();
-        bits([
-            (*renewed, Fact::Renewed),
-            (*due, Fact::Due),
-            (*stale, Fact::Stale),
-            (*unseen, Fact::Unseen),
-            (meta.user.is_some(), Fact::Owned),
-            (rules.options.own_cookie(meta).is_some(), Fact::Cookie),
-        ])
-    }
-
-    pub(crate) fn written(rules: &Rules, written: Written) -> Result<Self, Stopped> {
-        match written {
-            Written::Gone => Ok(Self::of(Ended::Gone)),
-            Written::Saved { session, merged, reread } => {
-                let mut ending = Self::session(rules, *session)?;
-                ending.facts |= bits([(merged, Fact::Merged), (reread, Fact::Reread)]);
-                Ok(ending)
+impl Ended {
+    pub(crate) fn of(rules: &Rules, ending: Result<Ending, Stopped>) -> Self {
+        let mut ended = Self::default();
+        match ending {
+            Ok(Ending::Visit { visit, spent, done }) => match visit.text(UNLIMITED) {
+                Ok(text) => ended.visit(rules, &visit, text, &spent, done),
+                Err(error) => ended.texts = fault(&Stopped::Core(error)),
+            },
+            Ok(Ending::Text(text)) => {
+                ended.push(&text);
             }
+            Ok(Ending::Ends(OwnEnd { at, before })) => {
+                (ended.at, ended.before) = (at.0 as f64, before.0 as f64);
+            }
+            Err(error) => ended.texts = fault(&error),
         }
+        ended
+    }
+
+    fn visit(
+        &mut self,
+        rules: &Rules,
+        visit: &Visit<Stopped>,
+        text: VisitText,
+        spent: &[Spent],
+        done: Result<bool, Stopped>,
+    ) {
+        self.texts = match done {
+            Ok(true) => String::new(),
+            Ok(false) => String::from("outdated\n"),
+            Err(error) => fault(&error),
+        };
+        (self.flags, self.at) = (text.flags, text.at.0 as f64);
+        self.push(&text.ids);
+        self.push(&text.record);
+        self.push(&text.own.unwrap_or_default());
+        self.push(&match &visit.state {
+            State::Unreadable(error) | State::Unavailable(error) => fault(error),
+            _ => String::new(),
+        });
+        let session = visit.session().map(|session| &session.record);
+        self.push(session.filter(|_| visit.view == View::Read).map_or("", Record::data));
+        let meta = session.map(Record::meta);
+        let own = meta.and_then(|meta| rules.options.own_cookie(meta));
+        self.push(own.map_or("", |own| own.as_str()));
+        let user = meta.and_then(|meta| meta.user.as_ref());
+        self.push(&user.map(|user| user.decoded_name()).unwrap_or_default());
+        self.push(user.map_or("", |user| user.handle.as_str()));
+        for Spent { session, is_listed } in spent {
+            self.push(session.id.expose());
+            self.push(&session.record.source(UNLIMITED).map(Cow::into_owned).unwrap_or_default());
+            self.push(if *is_listed { "listed" } else { "" });
+        }
+    }
+
+    fn push(&mut self, text: &str) {
+        self.texts.push('\0');
+        self.texts.push_str(text);
     }
 }
 
-/// The text of a record, however large it is: it was read, or stored.
-pub(crate) fn text_of(record: &Record) -> String {
-    let limits = Limits { bytes: usize::MAX, ..Limits::LOAD };
-    record.source(limits).map(Cow::into_owned).unwrap_or_default()
-}
+/// Records were read or stored, however large they are.
+const UNLIMITED: Limits = Limits { bytes: usize::MAX, ..Limits::LOAD };
 
-fn bits<const N: usize>(facts: [(bool, Fact); N]) -> u8 {
-    facts.into_iter().map(|(is, fact)| u8::from(is) * fact as u8).sum()
+/// An error for the driver: a word, and what belongs to it. `failed` and the number of an error of its own; `thrown` and
+/// an error as it would be thrown.
+pub(crate) fn fault(error: &Stopped) -> String {
+    let (word, rest) = match error {
+        Stopped::Core(error) => ("thrown", thrown(error.clone())),
+        Stopped::Host(number) => ("failed", decimal(*number)),
+        Stopped::Doubt(Doubt::Untraced) => ("untraced", String::new()),
+        Stopped::Doubt(Doubt::Unsaid) => ("unsaid", String::new()),
+        Stopped::ResponseSent => ("sent", String::new()),
+        Stopped::CookieTaken => ("taken", String::new()),
+        Stopped::Doubt(Doubt::Busy) | Stopped::Misuse => ("busy", String::new()),
+    };
+    [word, "\n", &rest].concat()
 }

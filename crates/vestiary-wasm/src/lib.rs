@@ -13,12 +13,12 @@ extern crate alloc;
 mod constants;
 mod convert;
 mod cookie;
-mod decide;
 mod ending;
 mod memory;
 mod operations;
 mod options;
 mod running;
+mod visit;
 
 #[cfg(target_arch = "wasm32")]
 #[global_allocator]

@@ -1,24 +1,18 @@
 //! Records in memory.
 
-use alloc::{
-    borrow::{Cow, ToOwned as _},
-    string::String,
-    sync::Arc,
-    vec::Vec,
-};
+use alloc::{borrow::ToOwned as _, string::String};
 
 use vestiary::{
-    MemoryLimits, Outcome, SessionId,
-    protocol::{Answered, Asked, Effect, Question, Reply, Seen},
+    MemoryLimits, Outcome,
+    protocol::{Answered, Asked, Pending, Question, Reply},
 };
 use wasm_bindgen::prelude::*;
 
 use crate::{
     convert::{millis, thrown, ttl_of},
-    ending::{Ending, Fact},
-    operations::Operation,
+    operations::Task,
     options::Core,
-    running::{Answer, Ended, Running},
+    running::Answer,
 };
 
 /// Records in memory.
@@ -28,59 +22,43 @@ pub struct MemoryTable(vestiary::MemoryTable);
 
 #[wasm_bindgen]
 impl Core {
-    /// Opens the session of the ID of `length` bytes in the input, without waiting, from a table whose keys have this
-    /// prefix. Returns bits of `Fact`, or -1 if there is no session, or anything is to be done or told about it: then
-    /// `Task::Open` does so. `looked` says where the record is.
-    #[wasm_bindgen(js_name = openHere)]
-    pub fn open_here(
+    /// An operation on a visit that only reads, with a table whose keys have this prefix: whether it has ended, as after
+    /// `answered`. False, and nothing is done, if there is anything to wait for, or to write. `told` has its reports.
+    #[expect(clippy::too_many_arguments, reason = "an object would cost a JSON reader or js-sys")]
+    pub fn here(
         &mut self,
         table: &mut MemoryTable,
         prefix: &str,
-        length: usize,
+        task: Task,
+        flags: u32,
+        at: f64,
+        facts: u32,
         now: f64,
-    ) -> i32 {
-        let Some(id) = self.input.get(..length).and_then(SessionId::from_bytes) else { return -1 };
-        let operation = Operation::Open(Vec::from([id]));
-        let Some(ending) = table.answer(self.running(operation), prefix, now) else { return -1 };
-        let Some(Seen { record, .. }) = &ending.session else { return -1 };
-        let (facts, has_more) = (ending.facts, !(Fact::Owned as u8 | Fact::Cookie as u8));
-        if !matches!(ending.ended, Ended::Done) || facts & has_more != 0 {
-            return -1;
+        texts: &str,
+    ) -> Result<bool, String> {
+        let mut running =
+            self.begin(task, flags, at, f64::NAN, f64::NAN, f64::NAN, f64::NAN, texts)?;
+        let mut answer = Answered::Begin;
+        loop {
+            // An operation that only reads uses no random bytes.
+            if let Some(ended) = running.poll(answer, facts, now, 0.0, &[0; Pending::<()>::ENTROPY])
+            {
+                self.ended = ended;
+                self.told = running.told();
+                return Ok(true);
+            }
+            let Some(reply) = running.question().and_then(|asked| table.answer(asked, prefix, now))
+            else {
+                return Ok(false);
+            };
+            answer = Answered::Reply(reply);
         }
-        let Ok(Cow::Borrowed(text)) = record.source(self.options.load_limits()) else { return -1 };
-        let data = record.data();
-        *self.looked = [text.as_ptr().addr(), text.len(), data.as_ptr().addr(), data.len()];
-        self.opened = Some(ending);
-        facts.into()
     }
 
-    /// Whether a table whose keys have this prefix has a session under the ID of `length` bytes in the input; undefined
-    /// if that cannot be said without waiting.
-    #[wasm_bindgen(js_name = isCurrentHere)]
-    pub fn is_current_here(
-        &mut self,
-        table: &mut MemoryTable,
-        prefix: &str,
-        length: usize,
-        now: f64,
-    ) -> Option<bool> {
-        let id = self.input.get(..length).and_then(SessionId::from_bytes)?;
-        let asked = table.answer(self.running(Operation::IsCurrent(id)), prefix, now)?;
-        Some(matches!(asked.ended, Ended::Done))
-    }
-
-    /// Address of four numbers about the record that `openHere` has opened: address and length of its text, and of its
-    /// data. They are good until this core is spoken to.
+    /// The reports of the operation that has ended last without waiting.
     #[wasm_bindgen(getter)]
-    pub fn looked(&self) -> *const usize {
-        self.looked.as_ptr()
-    }
-
-    /// Of the session that `openHere` has opened: its own cookie attributes if it has some, and the user's name and its
-    /// handle if it has a user.
-    #[wasm_bindgen(getter)]
-    pub fn opened(&self) -> Vec<String> {
-        self.opened.as_ref().map(Ending::others).unwrap_or_default()
+    pub fn told(&mut self) -> String {
+        core::mem::take(&mut self.told)
     }
 }
 
@@ -168,33 +146,14 @@ impl MemoryTable {
     }
 }
 
-impl Core {
-    fn running(&self, operation: Operation) -> Running {
-        Running::new(Arc::clone(&self.rules), operation)
-    }
-}
-
 impl MemoryTable {
-    /// The end of an operation that only reads; nothing if it fails, waits for anything else, or has anything to tell.
-    fn answer(&mut self, mut operation: Running, prefix: &str, now: f64) -> Option<Ending> {
-        let mut answer = Answered::Begin;
-        loop {
-            // An operation that only reads uses no random bytes.
-            let Asked { kind, key, text, .. } = match operation.poll(answer, now) {
-                Effect::Call(asked) => asked,
-                Effect::Finished(ended) => return ended.ok().filter(|_| operation.is_silent()),
-                _ => return None,
-            };
-            let mut read = |key: &str| {
-                let whole =
-                    if prefix.is_empty() { key.into() } else { Cow::from([prefix, key].concat()) };
-                self.0.get(&whole, millis(now)).map(str::to_owned)
-            };
-            answer = Answered::Reply(match kind {
-                Question::Read => read(&key).map_or(Reply::Gone, Reply::Text),
-                Question::ReadTwo => Reply::Two(read(&key), Some(read(&text))),
-                _ => return None,
-            });
-        }
+    /// The answer to a question that only reads, under a key with this prefix.
+    fn answer(&mut self, asked: &Asked, prefix: &str, now: f64) -> Option<Reply> {
+        let mut read = |key: &str| self.get(&[prefix, key].concat(), now);
+        Some(match asked.kind {
+            Question::Read => read(&asked.key).map_or(Reply::Gone, Reply::Text),
+            Question::ReadTwo => Reply::Two(read(&asked.key), Some(read(&asked.text))),
+            _ => return None,
+        })
     }
 }

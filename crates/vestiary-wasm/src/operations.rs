@@ -1,128 +1,268 @@
-//! The operations that a driver runs: those of `vestiary::session`.
+//! The operations that a driver runs: those of `vestiary::visit`, and those on a user's sessions.
 
-use alloc::{borrow::ToOwned as _, string::String, sync::Arc, vec::Vec};
+use alloc::{borrow::ToOwned as _, boxed::Box, rc::Rc, string::String, sync::Arc, vec::Vec};
 
 use vestiary::{
-    CookieOverrides, Handle, Record, SessionId, Ttl, UnixMillis, UserRef, merge,
-    protocol::{self, Change, OwnEnd, Pending, Post, Rules, Seen, Stopped, UserSession, boxed},
+    CookieOverrides, Handle, Record, SessionId, merge,
+    protocol::{OwnEnd, Post, Rules, Seen, Stopped, UserSession, UserSessions, boxed},
     session::{self, Join, Spent},
+    visit::{self, Act, Changes, Cookies, Facts, Page, Purpose, Visit, VisitText},
 };
 use wasm_bindgen::prelude::*;
 
 use crate::{
-    convert::{millis, session_id, thrown, ttl_of},
+    convert::{millis, thrown},
     ending::Ending,
     options::Core,
-    running::{Answer, Ended, Running, Step},
+    running::Running,
 };
 
-/// The kind of an operation. Beside each stand the arguments of `begin` that it is given; `session` is `id`, `text` and
-/// `at`: a record, and when it was read.
+/// The kind of an operation. Beside each stand its texts, in their order. Those of a visit follow the three texts of the
+/// visit, and its number `at`; a user is the application's name for it.
 #[wasm_bindgen]
 #[derive(Clone, Copy, Debug)]
 pub enum Task {
-    /// The session of one of the IDs in `id`, in lines: the first that may be used.
+    /// `vestiary::visit::open`: the IDs of the cookies, in lines.
     Open,
-    /// Removes a record that counts for nothing (`session`), and its entry in its user's session list if `number` is 1.
-    Tidy,
-    /// Whether the store has a session under `id`: `Done`, or else `Gone`.
-    IsCurrent,
-    /// The record under `id`, as the store has it.
-    Load,
-    /// Writes in its user's session list that a session is used (`session`): `Gone` if it was revoked.
-    NoteUse,
-    /// Stores a new session: `data`, `user` and `handle`, `cookie`.
-    Create,
-    /// Changes a session (`session`): from `data` to `other`, or by a function if that is missing; `cookie` changes its own
-    /// cookie attributes, `{}` to none.
+    /// `save`, of changes: the data before and after, and the cookie attributes of its own that the session is to have, `{}`
+    /// for none, nothing if they were not changed.
     Save,
-    /// Gives a session (`session`) its full lifetime again; without a question about its user's list if `number` is 1.
+    /// `assigned`, as `Save`.
+    Assigned,
+    /// `update`, as `Save`.
+    Update,
+    /// `touch`
     Touch,
-    /// Ends a session (`session`). `Done` if the store can say whether replicas know it: then `at` is 1 or 0.
-    Destroy,
-    /// Gives a session (`session`) another ID.
+    /// `renew`
     Renew,
-    /// Puts another session in the place of one (`session`): `data`, `user` and `handle`, for `number` milliseconds at
-    /// most.
-    Supersede,
-    /// Puts a new session on the list of its user (`user`), with the label `other`, who proved at `at` who it is; at most
-    /// `number`. `Done` with the session's handle, `Gone` if all sessions of the user were ended since. This request has
-    /// ended them itself at `own_end`, and they had been ended at `end_before`.
-    Enter,
-    /// The sessions of `user`, the one that was used last first: JSON text of an object, by handle.
+    /// `regenerate`
+    Regenerate,
+    /// `destroy`
+    Destroy,
+    /// `refresh`
+    Refresh,
+    /// `finish`, as `Save`.
+    Finish,
+    /// `confirm`
+    Confirm,
+    /// `Visit::revoked`
+    Revoked,
+    /// `log_in`: a user, the data of its session, and the label. The numbers are when the visitor proved who it is, when
+    /// the same request ended all sessions of the user and when they had been ended before that (NaN if not), and the most
+    /// sessions that a user may have.
+    LogIn,
+    /// Removes a record that counts for nothing: its ID and text.
+    Tidy,
+    /// The sessions of a user.
     List,
-    /// Ends the session `handle` of `user`.
+    /// Ends one session of a user: the user and a handle.
     Revoke,
-    /// Ends all sessions of `user` but `handle`.
+    /// Ends all sessions of a user but one: the user and its handle, or nothing.
     EndAll,
+}
+
+/// Bits of the flags of an operation. The others are those of a visit (`vestiary::visit::VisitText`).
+#[wasm_bindgen]
+#[derive(Clone, Copy, Debug)]
+pub enum Given {
+    /// There are changes.
+    Changes = 0x0100_0000,
+    /// The data was replaced as a whole.
+    Assigned = 0x0200_0000,
+    /// The request has a cookie of this name.
+    Present = 0x0400_0000,
+    /// Another handle around this one has the same cookie name.
+    Shared = 0x0800_0000,
+    /// A login has a label; a revocation was made by the same request; a record is in its user's session list.
+    More = 0x1000_0000,
+}
+
+/// Bits of the facts that a driver tells an operation each time that it goes on.
+#[wasm_bindgen]
+#[derive(Clone, Copy, Debug)]
+pub enum Fact {
+    /// No cookie reaches the browser any more.
+    Left = 1,
+    /// The visitor has a session of another handle whose cookie has the same name.
+    Taken = 2,
+    /// This process has taken the ID of the visit's session out of use.
+    SessionRetired = 4,
+    /// This process has taken the ID in the visit's cookie out of use.
+    CookieRetired = 8,
+    /// The session of the first ID of the cookies need not be touched; each bit from here on is about the next one.
+    Touched = 16,
+}
+
+/// An operation, with what it is given. One type, so that WebAssembly has one function for all of them.
+#[derive(Clone)]
+pub(crate) enum Operation {
+    Visit { task: Task, flags: u32, visit: VisitText, numbers: [f64; 4], texts: Vec<String> },
+    Tidy(Spent),
+    List(String),
+    Revoke(String, Option<Handle>),
+    EndAll(String, Option<Handle>),
+}
+
+#[cfg_attr(plain, maybe_async::must_be_sync)]
+impl Operation {
+    /// The operation of a task, and the IDs that facts are about: of the session, of the cookie, and of the request's
+    /// cookies.
+    pub(crate) fn of(
+        rules: &Rules,
+        task: Task,
+        flags: u32,
+        at: f64,
+        numbers: [f64; 4],
+        texts: &str,
+    ) -> Result<(Self, Vec<Option<SessionId>>), String> {
+        let mut texts: Vec<_> = texts.split('\0').map(str::to_owned).collect();
+        let mut first = || if texts.is_empty() { String::new() } else { texts.remove(0) };
+        let operation = match task {
+            Task::Tidy => {
+                let id = SessionId::parse(&first()).map_err(thrown)?;
+                let record = Record::decode_owned(first(), rules.options.load_limits());
+                let session = Seen { id, record: record.map_err(thrown)?, at: millis(at) };
+                Self::Tidy(Spent { session, is_listed: flags & Given::More as u32 != 0 })
+            }
+            Task::List => Self::List(first()),
+            Task::Revoke => Self::Revoke(first(), Handle::parse(&first())),
+            Task::EndAll => Self::EndAll(first(), Handle::parse(&first())),
+            _ => {
+                let (ids, record, own) = (first(), first(), first());
+                let own = (!own.is_empty()).then_some(own);
+                let visit = VisitText { flags, ids, record, at: millis(at), own };
+                let received = texts.first().filter(|_| matches!(task, Task::Open));
+                let received = received.into_iter().flat_map(|ids| ids.lines());
+                let mut own = visit.ids.lines();
+                let own = [own.next(), own.next()].map(Option::unwrap_or_default);
+                let ids = own.into_iter().chain(received);
+                let ids = ids.map(|id| SessionId::parse(id).ok()).collect();
+                return Ok((Self::Visit { task, flags, visit, numbers, texts }, ids));
+            }
+        };
+        Ok((operation, Vec::new()))
+    }
+
+    pub(crate) async fn run(
+        self,
+        mut host: Post,
+        rules: &Rules,
+        facts: Rc<Facts>,
+    ) -> Result<Ending, Stopped> {
+        let purpose = match &self {
+            Self::Visit { .. } | Self::List(_) => Purpose::Read,
+            Self::Tidy(_) => Purpose::Remove,
+            Self::Revoke(..) | Self::EndAll(..) => Purpose::Write,
+        };
+        facts.purpose.set(purpose);
+        match self {
+            Self::Visit { task, flags, visit, numbers, texts } => {
+                let mut page = Page::new(host, facts);
+                return boxed(run(&mut page, rules, task, flags, visit, numbers, texts)).await;
+            }
+            Self::Tidy(spent) => {
+                boxed(session::tidy(&mut host, rules, &spent)).await;
+            }
+            Self::List(name) => {
+                let sessions = session::list(&mut host, rules, &name).await?;
+                return Ok(Ending::Text(UserSession::json(&sessions)));
+            }
+            // No session has another handle.
+            Self::Revoke(_, None) => {}
+            Self::Revoke(name, Some(handle)) => {
+                session::revoke(&mut host, rules, &name, &handle).await?;
+            }
+            Self::EndAll(name, keep) => {
+                let end = boxed(session::end_all(&mut host, rules, &name, keep)).await?;
+                return Ok(Ending::Ends(end));
+            }
+        }
+        Ok(Ending::Text(String::new()))
+    }
+}
+
+/// Runs an operation of a visit.
+#[cfg_attr(plain, maybe_async::must_be_sync)]
+async fn run(
+    page: &mut Page,
+    rules: &Rules,
+    task: Task,
+    flags: u32,
+    text: VisitText,
+    numbers: [f64; 4],
+    texts: Vec<String>,
+) -> Result<Ending, Stopped> {
+    // The driver keeps the error of the visit's state under this number.
+    let visit = Visit::of_text(text, Some(Stopped::Host(0)), rules.options.load_limits())?;
+    let mut visit = Box::new(visit);
+    let is = |bit: Given| flags & bit as u32 != 0;
+    let mut texts = texts.into_iter();
+    let mut next = || texts.next().unwrap_or_default();
+    let mut changes = || {
+        let (base, mine, cookie) = (next(), next(), next());
+        let cookie = if cookie.is_empty() { None } else { Some(CookieOverrides::parse(&cookie)?) };
+        Ok::<_, Stopped>(Changes { base, mine, cookie, assigned: is(Given::Assigned) })
+    };
+    let act = match task {
+        Task::Open => Act::Open(Cookies {
+            present: is(Given::Present),
+            ids: next().lines().filter_map(|id| SessionId::parse(id).ok()).collect(),
+            shared: is(Given::Shared),
+        }),
+        Task::Save => Act::Save(changes()?),
+        Task::Assigned => Act::Assigned(changes()?),
+        Task::Update => Act::Update(is(Given::Changes).then(changes).transpose()?),
+        Task::Finish => Act::Finish(is(Given::Changes).then(changes).transpose()?),
+        Task::Touch => Act::Touch,
+        Task::Renew => Act::Renew,
+        Task::Regenerate => Act::Regenerate,
+        Task::Destroy => Act::Destroy,
+        Task::Refresh => Act::Refresh,
+        Task::LogIn => {
+            let (name, data, label) = (next(), next(), next());
+            let [proven, ended, before, most] = numbers;
+            let join = Join {
+                name: &name,
+                label: is(Given::More).then_some(&*label),
+                proven: millis(proven),
+                own_end: (!ended.is_nan())
+                    .then(|| OwnEnd { at: millis(ended), before: millis(before) }),
+                most: most as usize,
+            };
+            let done = boxed(visit::log_in(page, rules, &mut visit, &join, &data)).await;
+            return Ok(Ending::Visit { visit, spent: Vec::new(), done });
+        }
+        Task::Revoked => {
+            visit.revoked(page, is(Given::More));
+            return Ok(Ending::Visit { visit, spent: Vec::new(), done: Ok(true) });
+        }
+        _ => Act::Confirm,
+    };
+    let (spent, done) = match visit::act(page, rules, &mut visit, act).await {
+        Ok(spent) => (spent, Ok(true)),
+        Err(error) => (Vec::new(), Err(error)),
+    };
+    Ok(Ending::Visit { visit, spent, done })
 }
 
 #[wasm_bindgen]
 impl Core {
-    /// An operation.
+    /// An operation that has not begun: texts with a NUL between them.
     #[expect(clippy::too_many_arguments, reason = "an object would cost a JSON reader or js-sys")]
     pub fn begin(
         &self,
         task: Task,
-        id: &str,
-        text: String,
+        flags: u32,
         at: f64,
-        data: String,
-        other: Option<String>,
-        cookie: Option<String>,
-        user: String,
-        handle: Option<String>,
-        number: f64,
-        own_end: f64,
-        end_before: f64,
+        proven: f64,
+        ended: f64,
+        before: f64,
+        most: f64,
+        texts: &str,
     ) -> Result<Running, String> {
-        let seen = |text| {
-            let record = Record::decode_owned(text, self.options.load_limits()).map_err(thrown)?;
-            Ok::<_, String>(Seen { id: session_id(id)?, record, at: millis(at) })
-        };
-        let cookie = cookie.as_deref().map(CookieOverrides::parse).transpose().map_err(thrown)?;
-        let handle = handle.as_deref().and_then(Handle::parse);
-        let owner = handle.clone().map(|handle| UserRef::new(&user, handle));
-        Ok(Running::new(
-            Arc::clone(&self.rules),
-            match task {
-                Task::Open => {
-                    Operation::Open(id.lines().filter_map(|id| SessionId::parse(id).ok()).collect())
-                }
-                Task::Tidy => {
-                    Operation::Tidy(Spent { session: seen(text)?, is_listed: number > 0.0 })
-                }
-                Task::IsCurrent => Operation::IsCurrent(session_id(id)?),
-                Task::Load => Operation::Load(session_id(id)?),
-                Task::NoteUse => Operation::NoteUse(seen(text)?),
-                Task::Create => Operation::Create { data, user: owner, cookie: cookie.flatten() },
-                Task::Save => Operation::Save {
-                    session: seen(text)?,
-                    change: other.map_or(Change::Rerun, |mine| Change::Merge { base: data, mine }),
-                    cookie,
-                },
-                Task::Touch => Operation::Touch(seen(text)?, number > 0.0),
-                Task::Destroy => Operation::Destroy(seen(text)?),
-                Task::Renew => Operation::Renew(seen(text)?),
-                Task::Supersede => Operation::Supersede {
-                    session: seen(text)?,
-                    data,
-                    user: owner,
-                    longest: ttl_of(number),
-                },
-                Task::Enter => Operation::Enter {
-                    name: user,
-                    label: other,
-                    proven: millis(at),
-                    own_end: (!own_end.is_nan())
-                        .then(|| OwnEnd { at: millis(own_end), before: millis(end_before) }),
-                    most: number as usize,
-                },
-                Task::List => Operation::List(user),
-                Task::Revoke => Operation::Revoke(user, handle),
-                Task::EndAll => Operation::EndAll(user, handle),
-            },
-        ))
+        let numbers = [proven, ended, before, most];
+        let (operation, ids) = Operation::of(&self.rules, task, flags, at, numbers, texts)?;
+        Ok(Running::new(Arc::clone(&self.rules), operation, ids))
     }
 
     /// The data of a session that follows the one of this record: `kept`, members of `base`, as the record spells
@@ -134,148 +274,15 @@ impl Core {
         kept: &str,
         others: &str,
     ) -> Result<String, String> {
-        let limits = self.options.load_limits();
+        let limits = self.rules.options.load_limits();
         let record = Record::decode_owned(text, limits).map_err(thrown)?;
         let kept = merge(base, kept, record.data(), limits).map_err(thrown)?;
         merge("{}", others, &kept, limits).map_err(thrown)
-    }
-
-    /// Lets an operation go on with the answer to its last effect: texts, or a number. 64 new random bytes are in the
-    /// input.
-    #[expect(clippy::too_many_arguments, reason = "an object would cost a JSON reader or js-sys")]
-    pub fn answered(
-        &self,
-        running: &mut Running,
-        answer: Answer,
-        text: Option<String>,
-        list: Option<String>,
-        number: f64,
-        now: f64,
-        elapsed: f64,
-    ) -> Result<Step, String> {
-        let entropy = self.input.first_chunk().unwrap_or(&[0; Pending::<()>::ENTROPY]);
-        let answer = running.answer(answer, text, list, number)?;
-        running.answered(answer, now, elapsed, entropy)
-    }
-}
-
-/// An operation, with what it is given. One type, so that WebAssembly has one function for all of them.
-#[derive(Clone)]
-pub(crate) enum Operation {
-    Open(Vec<SessionId>),
-    Tidy(Spent),
-    IsCurrent(SessionId),
-    Load(SessionId),
-    NoteUse(Seen),
-    Create {
-        data: String,
-        user: Option<UserRef>,
-        cookie: Option<CookieOverrides>,
-    },
-    Save {
-        session: Seen,
-        change: Change,
-        cookie: Option<Option<CookieOverrides>>,
-    },
-    Touch(Seen, bool),
-    Destroy(Seen),
-    Renew(Seen),
-    Supersede {
-        session: Seen,
-        data: String,
-        user: Option<UserRef>,
-        longest: Ttl,
-    },
-    Enter {
-        name: String,
-        label: Option<String>,
-        proven: UnixMillis,
-        own_end: Option<OwnEnd>,
-        most: usize,
-    },
-    List(String),
-    Revoke(String, Option<Handle>),
-    EndAll(String, Option<Handle>),
-}
-
-#[cfg_attr(plain, maybe_async::must_be_sync)]
-impl Operation {
-    pub(crate) async fn run(self, host: &mut Post, rules: &Rules) -> Result<Ending, Stopped> {
-        let session = match self {
-            Self::Open(ids) => {
-                return Ending::opening(rules, session::open(host, rules, &ids).await?);
-            }
-            Self::Tidy(spent) => {
-                boxed(session::tidy(host, rules, &spent)).await;
-                return Ok(Ending::of(Ended::Done));
-            }
-            Self::IsCurrent(id) => {
-                return Ok(Ending::is(session::is_current(host, rules, &id).await?));
-            }
-            Self::Load(id) => session::load(host, rules, &id).await?,
-            Self::NoteUse(session) => {
-                return Ok(Ending::is(!boxed(session::is_revoked(host, rules, &session)).await?));
-            }
-            Self::Create { data, user, cookie } => {
-                let record = session::new_record(host, rules, &data, user, cookie)?;
-                Some(*boxed(session::create(host, rules, record)).await?)
-            }
-            Self::Save { session, change, cookie } => {
-                let written = boxed(session::save(host, rules, session, &change, cookie)).await?;
-                return Ending::written(rules, written);
-            }
-            Self::Touch(session, is_fresh) => {
-                let touched = boxed(session::touch(host, rules, session, is_fresh)).await?;
-                touched.map(|seen| *seen)
-            }
-            Self::Destroy(session) => {
-                let confirmed = boxed(session::destroy(host, rules, session)).await?;
-                return Ok(match confirmed {
-                    Some(confirmed) => {
-                        Ending { at: UnixMillis(confirmed.into()), ..Ending::is(true) }
-                    }
-                    None => Ending::is(false),
-                });
-            }
-            Self::Renew(session) => {
-                boxed(session::renew(host, rules, session)).await?.map(|seen| *seen)
-            }
-            Self::Supersede { session, data, user, longest } => {
-                let record = session::new_record(host, rules, &data, user, None)?;
-                let next =
-                    boxed(session::supersede(host, rules, session, &record, longest)).await?;
-                next.map(|next| *next)
-            }
-            Self::Enter { name, label, proven, own_end, most } => {
-                let (name, label) = (name.as_str(), label.as_deref());
-                let join = Join { name, label, proven, own_end, most };
-                let user = boxed(session::enter(host, rules, &join)).await?;
-                return Ok(user.map_or(Ending::of(Ended::Gone), |user| {
-                    Ending::text(user.handle.as_str().to_owned())
-                }));
-            }
-            Self::List(name) => {
-                let sessions = session::list(host, rules, &name).await?;
-                return Ok(Ending::text(UserSession::json(&sessions)));
-            }
-            // No session has another handle.
-            Self::Revoke(_, None) => return Ok(Ending::of(Ended::Done)),
-            Self::Revoke(name, Some(handle)) => {
-                session::revoke(host, rules, &name, &handle).await?;
-                return Ok(Ending::of(Ended::Done));
-            }
-            Self::EndAll(name, keep) => {
-                let OwnEnd { at, before } =
-                    boxed(session::end_all(host, rules, &name, keep)).await?;
-                return Ok(Ending { at, before, ..Ending::of(Ended::Done) });
-            }
-        };
-        Ending::perhaps(rules, session)
     }
 }
 
 /// Validates the application's name for a user.
 #[wasm_bindgen(js_name = checkName)]
 pub fn check_name(name: &str) -> Result<(), String> {
-    protocol::UserSessions::check_name(name).map_err(thrown)
+    UserSessions::check_name(name).map_err(thrown)
 }

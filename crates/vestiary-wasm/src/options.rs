@@ -5,7 +5,7 @@ use alloc::{borrow::ToOwned as _, boxed::Box, string::String, sync::Arc};
 use vestiary::{CookieOptions, CookieOverrides, Error, Options, OptionsText, protocol::Rules};
 use wasm_bindgen::prelude::*;
 
-use crate::{convert::thrown, ending::Ending};
+use crate::{convert::thrown, ending::Ended};
 
 /// Bytes of the input buffer: more than Node's default limit for all headers of a request, and what a record may
 /// have that is written.
@@ -22,9 +22,9 @@ pub struct Core {
     pub(crate) rules: Arc<Rules>,
     pub(crate) input: Box<[u8]>,
     pub(crate) output: Box<[u8]>,
-    pub(crate) looked: Box<[usize; 4]>,
-    /// The session that was opened last without waiting.
-    pub(crate) opened: Option<Ending>,
+    /// The end of the operation that has ended last.
+    pub(crate) ended: Ended,
+    pub(crate) told: String,
 }
 
 #[wasm_bindgen]
@@ -88,8 +88,8 @@ impl Core {
             rules: rules.into(),
             input: [0; INPUT].into(),
             output: [0; OUTPUT].into(),
-            looked: Box::default(),
-            opened: None,
+            ended: Ended::default(),
+            told: String::new(),
         })
     }
 

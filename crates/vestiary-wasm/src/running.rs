@@ -1,20 +1,19 @@
 //! An operation under way.
 
-use alloc::{borrow::ToOwned as _, string::String, sync::Arc, vec::Vec};
+use alloc::{rc::Rc, string::String, sync::Arc, vec::Vec};
 
 use vestiary::{
     Event, Limits, Outcome, SessionId, merge,
-    protocol::{
-        Answered, Asked, Doubt, Effect, NewId, Pending, Post, Question, Reply, Rules, Seen,
-        Stopped, Told,
-    },
+    protocol::{Answered, Asked, Effect, NewId, Pending, Question, Reply, Rules, Told},
+    visit::{Facts, Known},
 };
 use wasm_bindgen::prelude::*;
 
 use crate::{
     convert::{millis, thrown, ttl_number},
-    ending::{Ending, text_of},
-    operations::Operation,
+    ending::{Ended, Ending, fault},
+    operations::{Fact, Operation},
+    options::Core,
 };
 
 /// An operation, and its last effect.
@@ -22,15 +21,17 @@ use crate::{
 #[derive(Debug)]
 pub struct Running {
     pending: Pending<Ending>,
+    rules: Arc<Rules>,
+    facts: Rc<Facts>,
+    /// The IDs that facts are about: of the session, of the cookie, and of the request's cookies.
+    ids: Vec<Option<SessionId>>,
+    step: Step,
     asked: Option<Asked>,
     millis: f64,
     /// The data to compute on.
     data: String,
     computed: Option<String>,
-    ended: Ended,
-    ending: Option<Ending>,
-    failure: Option<u32>,
-    told: Vec<String>,
+    told: String,
 }
 
 /// The answer to an effect.
@@ -65,6 +66,8 @@ pub enum Answer {
     Computed,
     /// The application has made this ID.
     NewId,
+    /// This ID was made at random.
+    RandomId,
 }
 
 /// The effect that an operation needs next.
@@ -97,42 +100,17 @@ pub enum Step {
     Finished,
 }
 
-/// How an operation ended.
-#[wasm_bindgen]
-#[derive(Clone, Copy, Debug)]
-pub enum Ended {
-    /// As it should: the text, or the ID, is the session's.
-    Done,
-    /// The session was ended meanwhile, or the change may not be made.
-    Gone,
-    /// Other requests were faster each time.
-    Busy,
-    /// The ID is out of use: the text is its tombstone.
-    Retired,
-    /// The session cannot be read here: the text is the error, as it would be thrown.
-    Unreadable,
-    /// It has expired.
-    Expired,
-    /// There is no record, and that proves nothing any more.
-    Untraced,
-    /// The store did not say whether it has written.
-    Unsaid,
-    /// With the error of the number `failure`.
-    Failed,
-}
-
 #[wasm_bindgen]
 impl Running {
-    /// The question to the store: the key, the text to store, and the write ID that the record must have, which is missing
-    /// if it must have none. Of a computation, the text alone.
+    /// The question to the store, with a NUL between its parts: the key, the text to store, and the write ID that the record
+    /// must have, which is empty if it must have none. Of a computation, the text alone.
     #[wasm_bindgen(getter)]
-    pub fn asked(&mut self) -> Vec<String> {
-        let Some(Asked { key, text, expected, .. }) = &mut self.asked else {
-            return Vec::from([self.data.clone()]);
+    pub fn asked(&mut self) -> String {
+        let Some(Asked { key, text, expected, .. }) = &self.asked else {
+            return self.data.clone();
         };
-        let mut texts = Vec::from([key.clone(), core::mem::take(text)]);
-        texts.extend(expected.as_ref().map(|expected| expected.as_str().to_owned()));
-        texts
+        let mark = expected.as_ref().map_or("", |expected| expected.as_str());
+        [key, "\0", text, "\0", mark].concat()
     }
 
     /// How long the text may stay, or a pause is to last, in milliseconds.
@@ -147,64 +125,17 @@ impl Running {
         self.asked.as_ref().is_some_and(|asked| asked.owned)
     }
 
-    /// How it ended.
+    /// The purpose for which the store is asked, and whether a session is about to begin whose cookie no other handle may
+    /// take: in bit 2.
     #[wasm_bindgen(getter)]
-    pub fn ended(&self) -> Ended {
-        self.ended
+    pub fn purpose(&self) -> u32 {
+        self.facts.purpose.get() as u32 | u32::from(self.facts.reserved.get()) << 2
     }
 
-    /// The number of the error that ended it.
+    /// Its reports since this was asked last, with a NUL after each: a word, and what belongs to it. The name of an event
+    /// and its code; an error that it has survived; `retired` or `touched`, and an ID.
     #[wasm_bindgen(getter)]
-    pub fn failure(&self) -> Option<u32> {
-        self.failure
-    }
-
-    /// The session: its ID, the text of its record, its data, its own cookie attributes if it has some, and the user's
-    /// name and its handle if it has a user. Without a session, the text of the ending.
-    #[wasm_bindgen(getter)]
-    pub fn texts(&mut self) -> Vec<String> {
-        let Some(ending) = &mut self.ending else { return Vec::new() };
-        let Some(Seen { id, record, .. }) = &ending.session else {
-            return Vec::from([core::mem::take(&mut ending.text)]);
-        };
-        let data = record.data().to_owned();
-        let mut texts = Vec::from([id.expose().to_owned(), text_of(record), data]);
-        texts.extend(ending.others());
-        texts
-    }
-
-    /// When the store was asked for the record, or to store it; of the end of all sessions of a user, when that was. In
-    /// milliseconds since the epoch.
-    #[wasm_bindgen(getter)]
-    pub fn at(&self) -> f64 {
-        self.ending.as_ref().map_or(0.0, |ending| {
-            let at = ending.session.as_ref().map_or(ending.at, |session| session.at);
-            at.0 as f64
-        })
-    }
-
-    /// When all sessions of a user had been ended before, 0 if never.
-    #[wasm_bindgen(getter)]
-    pub fn before(&self) -> f64 {
-        self.ending.as_ref().map_or(0.0, |ending| ending.before.0 as f64)
-    }
-
-    /// Bits of `Fact`.
-    #[wasm_bindgen(getter)]
-    pub fn facts(&self) -> u8 {
-        self.ending.as_ref().map_or(0, |ending| ending.facts)
-    }
-
-    /// Records that count for nothing, and IDs that led to no session: `Ending::spent`.
-    #[wasm_bindgen(getter)]
-    pub fn spent(&mut self) -> Vec<String> {
-        self.ending.as_mut().map(|ending| core::mem::take(&mut ending.spent)).unwrap_or_default()
-    }
-
-    /// The reports of the operation, each a word and what belongs to it, in lines: the name of an event and its code;
-    /// `failed` and the number of an error; `thrown` and an error as it would be thrown; `retired` and an ID.
-    #[wasm_bindgen(getter)]
-    pub fn told(&mut self) -> Vec<String> {
+    pub fn told(&mut self) -> String {
         core::mem::take(&mut self.told)
     }
 
@@ -222,31 +153,44 @@ impl Running {
 
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 impl Running {
-    pub(crate) fn new(rules: Arc<Rules>, operation: Operation) -> Self {
+    pub(crate) fn new(
+        rules: Arc<Rules>,
+        operation: Operation,
+        ids: Vec<Option<SessionId>>,
+    ) -> Self {
+        let (facts, own) = (Rc::<Facts>::default(), Arc::clone(&rules));
+        let page = Rc::clone(&facts);
         Self {
-            pending: Pending::new(move |mut host: Post| {
-                let (operation, rules) = (operation.clone(), Arc::clone(&rules));
-                async move { operation.run(&mut host, &rules).await }
+            pending: Pending::new(move |host| {
+                let (operation, rules) = (operation.clone(), Arc::clone(&own));
+                let facts = Rc::clone(&page);
+                async move { operation.run(host, &rules, facts).await }
             }),
+            rules,
+            facts,
+            ids,
+            step: Step::Finished,
             asked: None,
             millis: 0.0,
             data: String::new(),
             computed: None,
-            ended: Ended::Busy,
-            ending: None,
-            failure: None,
-            told: Vec::new(),
+            told: String::new(),
         }
     }
 
-    /// Lets it go on at `now`, without random bytes.
-    pub(crate) fn poll(&mut self, answer: Answered, now: f64) -> Effect<Ending> {
-        self.pending.poll(answer, millis(now), 0, &[0; Pending::<()>::ENTROPY])
-    }
-
-    /// Whether it has told nothing.
-    pub(crate) fn is_silent(&mut self) -> bool {
-        self.pending.told().is_empty()
+    /// Takes what the driver knows at this moment: bits of `Fact`.
+    fn learn(&self, facts: u32) {
+        let is = |bit: Fact| facts & bit as u32 != 0;
+        let (left, taken) = (is(Fact::Left), is(Fact::Taken));
+        let mut known = Known { left, taken, ..Known::default() };
+        for (place, id) in self.ids.iter().enumerate() {
+            let Some(id) = id else { continue };
+            if facts >> place & Fact::SessionRetired as u32 != 0 {
+                let ids = if place < 2 { &mut known.retired } else { &mut known.touched };
+                ids.push(id.clone());
+            }
+        }
+        self.facts.learn(known);
     }
 
     /// The answer to an effect, of the parts in which JavaScript gives it.
@@ -275,27 +219,33 @@ impl Running {
             Answer::Refused => Answered::Refused(number as u32),
             Answer::Unreadable => Answered::Unreadable,
             Answer::Slept => Answered::Slept,
-            Answer::NewId => {
+            Answer::NewId | Answer::RandomId => {
                 let id = SessionId::parse(&text.unwrap_or_default()).map_err(thrown)?;
-                Answered::NewId(NewId::Own(id))
+                let is_own = matches!(answer, Answer::NewId);
+                Answered::NewId(if is_own { NewId::Own(id) } else { NewId::Random(id) })
             }
             Answer::Computed => Answered::Computed(self.computed.take().unwrap_or_default()),
         })
     }
 
-    /// Lets the operation go on.
-    pub(crate) fn answered(
+    /// Lets the operation go on. Nothing while it has not ended.
+    pub(crate) fn poll(
         &mut self,
         answer: Answered,
+        facts: u32,
         now: f64,
         elapsed: f64,
         entropy: &[u8; Pending::<()>::ENTROPY],
-    ) -> Result<Step, String> {
+    ) -> Option<Ended> {
+        self.learn(facts);
         let elapsed = (elapsed * 1_000.0) as u64;
         self.asked = None;
         let effect = self.pending.poll(answer, millis(now), elapsed, entropy);
-        self.told.extend(self.pending.told().into_iter().filter_map(line_of));
-        Ok(match effect {
+        for told in self.pending.told() {
+            self.told.push_str(&line_of(told));
+            self.told.push('\0');
+        }
+        self.step = match effect {
             Effect::Call(asked) => {
                 let step = step_of(asked.kind);
                 self.asked = Some(asked);
@@ -310,54 +260,86 @@ impl Running {
                 Step::Compute
             }
             Effect::NewId => Step::NewId,
-            Effect::Finished(Err(Stopped::Core(error))) => return Err(thrown(error)),
-            Effect::Finished(ended) => {
-                match ended {
-                    Ok(ending) => {
-                        self.ended = ending.ended;
-                        self.ending = Some(ending);
-                    }
-                    Err(Stopped::Doubt(Doubt::Untraced)) => self.ended = Ended::Untraced,
-                    Err(Stopped::Doubt(Doubt::Unsaid)) => self.ended = Ended::Unsaid,
-                    Err(Stopped::Host(number)) => {
-                        (self.ended, self.failure) = (Ended::Failed, Some(number));
-                    }
-                    Err(_) => self.ended = Ended::Busy,
-                }
-                Step::Finished
+            Effect::Finished(ending) => {
+                self.step = Step::Finished;
+                return Some(Ended::of(&self.rules, ending));
             }
-        })
+        };
+        None
+    }
+
+    /// The question to the store.
+    pub(crate) fn question(&self) -> Option<&Asked> {
+        self.asked.as_ref()
     }
 }
 
-fn line_of(told: Told) -> Option<String> {
-    Some(match told {
-        // The driver remembers it by how the operation has ended.
-        Told::Touched(_) => return None,
+#[wasm_bindgen]
+impl Core {
+    /// Lets an operation go on with the answer to its last effect: texts, or a number. New random bytes are in the input.
+    /// When it has ended, `ended`, `flags`, `at` and `before` say how.
+    #[expect(clippy::too_many_arguments, reason = "an object would cost a JSON reader or js-sys")]
+    pub fn answered(
+        &mut self,
+        running: &mut Running,
+        answer: Answer,
+        text: Option<String>,
+        list: Option<String>,
+        number: f64,
+        facts: u32,
+        now: f64,
+        elapsed: f64,
+    ) -> Result<Step, String> {
+        let entropy = self.input.first_chunk().unwrap_or(&[0; Pending::<()>::ENTROPY]);
+        let answer = running.answer(answer, text, list, number)?;
+        if let Some(ended) = running.poll(answer, facts, now, elapsed, entropy) {
+            self.ended = ended;
+        }
+        Ok(running.step)
+    }
+
+    /// The end of the operation that has ended last: `Ended::texts`.
+    #[wasm_bindgen(getter)]
+    pub fn ended(&mut self) -> String {
+        core::mem::take(&mut self.ended.texts)
+    }
+
+    /// The flags of its visit.
+    #[wasm_bindgen(getter)]
+    pub fn flags(&self) -> u32 {
+        self.ended.flags
+    }
+
+    /// When its visit's session was read; when all sessions of a user were ended. In milliseconds since the epoch.
+    #[wasm_bindgen(getter)]
+    pub fn at(&self) -> f64 {
+        self.ended.at
+    }
+
+    /// When all sessions of a user had been ended before, 0 if never.
+    #[wasm_bindgen(getter)]
+    pub fn before(&self) -> f64 {
+        self.ended.before
+    }
+}
+
+fn line_of(told: Told) -> String {
+    let (word, rest) = match &told {
         Told::Event(event) => {
             let code = match event {
                 Event::Unreadable { code } => code,
                 Event::Rotated { reason } => reason.name(),
+                Event::Destroyed { confirmed: Some(true) } => "yes",
+                Event::Destroyed { confirmed: Some(false) } => "no",
                 _ => "",
             };
-            [event.name(), "\n", code].concat()
+            (event.name(), code)
         }
-        Told::Retired(id) => ["retired\n", id.expose()].concat(),
-        Told::Failed(Stopped::Core(error)) => ["thrown\n", &thrown(error)].concat(),
-        Told::Failed(Stopped::Host(number)) => ["failed\n", &decimal(number)].concat(),
-        Told::Failed(_) => String::from("busy\n"),
-    })
-}
-
-fn decimal(number: u32) -> String {
-    let (mut digits, mut rest) = (String::new(), number);
-    loop {
-        digits.insert(0, char::from_digit(rest % 10, 10).unwrap_or_default());
-        rest /= 10;
-        if rest == 0 {
-            return digits;
-        }
-    }
+        Told::Touched(id) => ("touched", id.expose()),
+        Told::Retired(id) => ("retired", id.expose()),
+        Told::Failed(error) => return fault(error),
+    };
+    [word, "\n", rest].concat()
 }
 
 fn step_of(kind: Question) -> Step {

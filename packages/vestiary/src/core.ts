@@ -3,15 +3,10 @@ import {
 	Answer,
 	Constant,
 	constant,
-	type CookieStep,
 	Core as Bindings,
-	Fact,
 	type MemoryTable,
-	type Operation,
 	type Running,
-	type Stage,
-	type Step,
-	type StoreStep,
+	Step,
 	type Task,
 	vary
 } from './generated/vestiary.js';
@@ -24,13 +19,6 @@ const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 /** What `readCookies` returns from here on says where in the header the ID stands. */
 const SPOT = constant(Constant.Spot);
 const SPOT_LENGTHS = constant(Constant.SpotLengths);
-
-/** What to do, and where that leaves the session (`vestiary::decide::Plan`). */
-export interface Plan {
-	store: StoreStep;
-	cookie: CookieStep;
-	stage: Stage;
-}
 
 /** The options that the core reads; it refuses others. */
 export interface CoreOptions extends Partial<SveltekitSessionConfig> {
@@ -49,52 +37,43 @@ export interface CoreOptions extends Partial<SveltekitSessionConfig> {
 	production: boolean;
 }
 
-/** A record under its session's ID: its text, decrypted. */
-export interface Stored {
-	readonly id: string;
-	readonly text: string;
-	/** When the store was asked for it, or to store it, in milliseconds since the epoch. */
-	readonly at: number;
-}
-/**
- * The cookie attributes of a session that differ from the options: text of a JSON object, `maxAge` in seconds,
- * `expires` in milliseconds since the epoch, `null` for what the session has not.
+/** The cookie attributes of a session that differ from the options: text of a JSON object, `maxAge` in seconds,
+ * `expires` in milliseconds since the epoch; one with null does not apply.
  */
 export type OwnCookie = string;
 
-/** Whose session a record is to be. */
+/** A user, and the handle of one of its sessions. */
 export interface User {
-	/** The application's name for the user. */
 	readonly name: string;
-	/** What the list of the user's sessions calls this one. */
 	readonly handle: string;
-}
-
-/** A session that was read. */
-export interface Opened extends Stored {
-	/** Its data: JSON text. */
-	readonly data: string;
-	readonly user: User | undefined;
-	/** Its own cookie attributes. */
-	readonly own: OwnCookie | undefined;
-	/** Bits of `Fact`. */
-	readonly facts: number;
 }
 
 /** The arguments of an operation: `Task` names those that each of them needs. */
 export interface Given {
-	readonly session?: Stored;
-	readonly id?: string;
-	readonly text?: string;
-	readonly at?: number;
-	readonly data?: string;
-	readonly other?: string | undefined;
-	readonly cookie?: OwnCookie | undefined;
-	readonly user?: string | undefined;
-	readonly handle?: string | undefined;
-	readonly number?: number;
-	readonly ownEnd?: number | undefined;
-	readonly endBefore?: number | undefined;
+	/** Bits of `Given` in the core, and a visit's. */
+	readonly flags: number;
+	/** When a visit's session was read, in milliseconds since the epoch. */
+	readonly at: number;
+	readonly texts: readonly string[];
+	readonly login?: {
+		/** When the visitor proved who it is, in milliseconds since the epoch. */
+		readonly proven: number;
+		/** When the same request ended all sessions of the user, and when they had been ended before. */
+		readonly own: { readonly at: number; readonly before: number } | undefined;
+		readonly most: number;
+	};
+}
+
+/** The end of an operation. */
+export interface Ended {
+	/** Those of its visit. */
+	readonly flags: number;
+	/** When its visit's session was read; when all sessions of a user were ended. In milliseconds since the epoch. */
+	readonly at: number;
+	/** When all sessions of a user had been ended before, 0 if never. */
+	readonly before: number;
+	/** Why it failed, or nothing; then its texts. */
+	readonly texts: string[];
 }
 
 /**
@@ -115,7 +94,6 @@ export class Core {
 	readonly #seals: boolean;
 	#input: Uint8Array<ArrayBuffer> = new Uint8Array();
 	#output: Uint8Array<ArrayBuffer> = new Uint8Array();
-	#looked: Uint32Array<ArrayBuffer> = new Uint32Array();
 
 	constructor(options: CoreOptions) {
 		this.#seals = options.sealSecrets !== undefined;
@@ -151,7 +129,6 @@ export class Core {
 		this.#made?.free();
 		this.#made = undefined;
 		this.#input = this.#output = new Uint8Array();
-		this.#looked = new Uint32Array();
 	}
 
 	/** Notes that this core is used, so that others lose their memory before it does. */
@@ -180,10 +157,10 @@ export class Core {
 		return [header.slice(start, start + (length % SPOT_LENGTHS))];
 	}
 
-	/** A new session ID, which hints at the session list of a user if it is for a session of that one. */
-	newId(user?: string): string {
+	/** A new session ID. */
+	newId(): string {
 		this.#random(ID);
-		return this.#read(this.#bindings.newId(user));
+		return this.#read(this.#bindings.newId());
 	}
 
 	/** The cookie value of an ID. */
@@ -226,65 +203,35 @@ export class Core {
 		});
 	}
 
-	decide(stage: Stage, operation: Operation, known: number, now: number, own?: OwnCookie): Plan {
-		const plan = this.#bindings.decide(stage, operation, known, now, own);
-		return {
-			store: plan & 0xff,
-			cookie: (plan >> 8) & 0xff,
-			stage: (plan >> 16) & 0xff
-		};
-	}
-
-	/**
-	 * The session of an ID in a table, if it can be opened without waiting, and there is nothing to do about it and
-	 * nothing to tell.
-	 */
-	openHere(table: MemoryTable, prefix: string, id: string, now: number): Opened | undefined {
-		this.#see();
-		const { written } = encoder.encodeInto(id, this.#input);
-		const facts = this.#bindings.openHere(table, prefix, written, now);
-		if (facts < 0) return undefined;
-		this.#see();
-		const [address = 0, length = 0, start = 0, size = 0] = this.#looked;
-		const text = decoder.decode(new Uint8Array(memory.buffer, address, length));
-		const place = start - address;
-		// Of text beyond ASCII, bytes are not characters. In the format of express-session, the text has no place for them.
-		const isWithin = text.length === length && place >= 0 && place + size <= length;
-		const data = isWithin
-			? text.slice(place, place + size)
-			: decoder.decode(new Uint8Array(memory.buffer, start, size));
-		const others = facts ? this.#bindings.opened : [];
-		return { id, text, at: now, data, facts, ...othersOf(facts, others) };
-	}
-
-	/** Whether a table has a session under this ID; undefined if that cannot be said without waiting. */
-	isCurrentHere(table: MemoryTable, prefix: string, id: string): boolean | undefined {
-		this.#see();
-		const { written } = encoder.encodeInto(id, this.#input);
-		return this.#bindings.isCurrentHere(table, prefix, written, Date.now());
-	}
-
 	/** Begins an operation. */
-	begin(task: Task, given: Given): Running {
-		const { data = '', other, cookie, user = '', handle } = given;
-		const { id = '', text = '', at = 0 } = given.session ?? given;
-		const { number = 0, ownEnd = NaN, endBefore = NaN } = given;
+	begin(task: Task, { flags, at, texts, login }: Given): Running {
+		const { proven = NaN, own, most = NaN } = login ?? {};
+		const { at: ended = NaN, before = NaN } = own ?? {};
+		const text = texts.join('\0');
 		return orThrow(() =>
-			this.#bindings.begin(
-				task,
-				id,
-				text,
-				at,
-				data,
-				other,
-				cookie,
-				user,
-				handle,
-				number,
-				ownEnd,
-				endBefore
-			)
+			this.#bindings.begin(task, flags, at, proven, ended, before, most, text)
 		);
+	}
+
+	/** Runs an operation that only reads on a table: its reports. Undefined, and nothing is done, if it has to wait. */
+	here(
+		table: MemoryTable,
+		prefix: string,
+		task: Task,
+		{ flags, at, texts }: Given,
+		facts: number
+	): string | undefined {
+		const [bindings, text] = [this.#bindings, texts.join('\0')];
+		const isDone = orThrow(() =>
+			bindings.here(table, prefix, task, flags, at, facts, Date.now(), text)
+		);
+		return isDone ? bindings.told : undefined;
+	}
+
+	/** The end of the operation that has ended last. */
+	get ended(): Ended {
+		const { flags, at, before, ended } = this.#bindings;
+		return { flags, at, before, texts: ended.split('\0') };
 	}
 
 	/**
@@ -295,15 +242,29 @@ export class Core {
 		return orThrow(() => this.#bindings.keep(text, base, kept, others));
 	}
 
-	/** Lets an operation go on with the answer to its last effect: texts, or the number of an error. */
-	answered(running: Running, answer: Answer, text?: string, number = 0, list?: string): Step {
-		// After each answer anew: with random bytes of before, two writes would have the same write ID.
-		if (this.#seals) this.#random(ENTROPY);
-		else this.#marks(ENTROPY);
+	/** Lets an operation go on with the answer to its last effect: texts, or the number of an error. Its end, or its next effect. */
+	answered(
+		running: Running,
+		facts: number,
+		answer: Answer,
+		text?: string,
+		number = 0,
+		list?: string
+	): Step | Ended {
+		this.#fill(ENTROPY);
 		const [now, elapsed] = [Date.now(), performance.now()];
-		return orThrow(() =>
-			this.#bindings.answered(running, answer, text, list, number, now, elapsed)
+		const step = orThrow(() =>
+			this.#bindings.answered(running, answer, text, list, number, facts, now, elapsed)
 		);
+		// At once, before another operation ends.
+		return step === Step.Finished ? this.ended : step;
+	}
+
+	/** Fills the input for an operation. After each answer anew: with random bytes of before, two writes would have the
+	 * same write ID. */
+	#fill(length: number): void {
+		if (this.#seals) this.#random(length);
+		else this.#marks(length);
 	}
 
 	/** Fills the input with random bytes: for IDs and nonces, which nobody may know or meet again. */
@@ -321,23 +282,15 @@ export class Core {
 	/** Linear memory may have grown since, and then the old views of it are empty. */
 	#see(): void {
 		if (this.#input.byteLength > 0) return;
-		const { input, inputSize, output, outputSize, looked } = this.#bindings;
+		const { input, inputSize, output, outputSize } = this.#bindings;
 		this.#input = new Uint8Array(memory.buffer, input, inputSize);
 		this.#output = new Uint8Array(memory.buffer, output, outputSize);
-		this.#looked = new Uint32Array(memory.buffer, looked, 4);
 	}
 
 	#read(length: number): string {
 		this.#see();
 		return decoder.decode(this.#output.subarray(0, length));
 	}
-}
-
-/** A session's own cookie attributes and its user, of bits of `Fact` and the texts that they announce, in order. */
-export function othersOf(facts: number, texts: string[]): Pick<Opened, 'own' | 'user'> {
-	const own = facts & Fact.Cookie ? texts.shift() : undefined;
-	const [name = '', handle = ''] = texts;
-	return { own, user: facts & Fact.Owned ? { name, handle } : undefined };
 }
 
 /** Cores that have a part in linear memory, 66 KB each; the least recently used one first. */

@@ -1,8 +1,16 @@
 import { redacted } from './cause.js';
 import type { Columns } from './columns.js';
-import type { Core } from './core.js';
-import { DataError, errorOf, orThrow, StoreError, VestiaryError } from './errors.js';
-import { Answer, Ended, Step, type Running } from './generated/vestiary.js';
+import type { Core, Ended, Given } from './core.js';
+import {
+	DataError,
+	errorOf,
+	LoginOutdatedError,
+	orThrow,
+	ResponseSentError,
+	StoreError,
+	VestiaryError
+} from './errors.js';
+import { Answer, Step, type MemoryTable, type Running, type Task } from './generated/vestiary.js';
 import { jsonOf } from './json.js';
 import { refusalOf } from './refusal.js';
 import { readBoth } from './stores/both.js';
@@ -18,14 +26,32 @@ export interface Computed {
 	readonly mine: string;
 }
 
-/** The functions of the application that an operation needs. */
-export interface Application {
-	/** Makes a session ID. */
-	readonly newId?: () => string;
+/** What an operation needs of its request. */
+export interface Page {
+	/** Bits of `Fact`, as they are now. */
+	readonly facts: number;
+	/** Why the session cannot be read, if it cannot. */
+	readonly fault?: VestiaryError | undefined;
+	/** Makes a session ID: of the application's own making, or at random. */
+	readonly newId?: () => { readonly id: string; readonly isOwn: boolean };
 	/** Changes the data of a session. */
 	readonly compute?: Compute | undefined;
 	/** Hears of events, such as a failure that the operation survives. */
 	readonly tell?: (event: SessionEvent) => void;
+	/** Hears that a session has its full lifetime from now on. */
+	readonly touched?: (id: string) => void;
+	/** Hears whether a session is about to begin, whose cookie no other handle may take. */
+	readonly reserves?: (is: boolean) => void;
+	/** The error that a session of another handle has the cookie. */
+	readonly taken?: () => VestiaryError;
+}
+
+/** The end of an operation, with its errors. */
+export interface End extends Ended {
+	/** Why it failed. */
+	readonly error: unknown;
+	/** The error of a text of its end, such as the reason why a session cannot be read. */
+	errorIn(text: string | undefined): unknown;
 }
 
 /** Asks a store, and brings about what the operations of the core need. */
@@ -49,67 +75,87 @@ export class Driver {
 		this.#retire = options.retire;
 	}
 
-	/**
-	 * Runs an operation of the core until it has ended. `action` names it in errors.
-	 * @param result Called when it has ended as it should, or was refused by a rule
-	 */
-	async run<T>(
-		running: Running,
-		action: StoreOperation,
-		application: Application,
-		result: () => T
-	): Promise<T> {
-		const failures: unknown[] = [];
+	/** Runs an operation of the core until it has ended. */
+	async run(task: Task, given: Given, page: Page): Promise<End> {
+		const failures: unknown[] = [page.fault];
+		const running = this.#core.begin(task, given);
 		try {
-			try {
-				let step = this.#core.answered(running, Answer.Begin);
-				while (step !== Step.Finished)
-					step = await this.#effect(running, step, action, application, failures);
-			} finally {
-				for (const line of running.told) this.#hear(line, application, failures);
+			let step = this.#core.answered(running, page.facts, Answer.Begin);
+			for (;;) {
+				this.#hear(running.told, page, failures);
+				page.reserves?.(running.purpose >= RESERVED);
+				if (typeof step !== 'number') return endOf(step, page, failures);
+				step = await this.#effect(running, step, page, failures);
 			}
-			const { failure } = running;
-			if (failure !== undefined) throw failures[failure];
-			const doubt = doubtOf(running.ended);
-			if (doubt) throw doubt;
-			return result();
 		} finally {
 			running.free();
 		}
 	}
 
-	/** A report of an operation: a word, and what belongs to it. */
-	#hear(line: string, { tell }: Application, failures: unknown[]): void {
-		const end = line.indexOf('\n');
-		const [word, rest] = [line.slice(0, end), line.slice(end + 1)];
-		if (word === 'retired') this.#retire(rest);
-		else tell?.(eventOf(word, rest, failures));
+	/** The end of an operation that only reads, from a table. Undefined, and nothing is done, if it has to wait. */
+	here({ table, prefix }: Table, task: Task, given: Given, page: Page): End | undefined {
+		const told = this.#core.here(table, prefix, task, given, page.facts);
+		if (told === undefined) return undefined;
+		const failures: unknown[] = [page.fault];
+		this.#hear(told, page, failures);
+		return endOf(this.#core.ended, page, failures);
+	}
+
+	/** The reports of an operation, with a NUL after each: a word, and what belongs to it. */
+	#hear(told: string, page: Page, failures: unknown[]): void {
+		if (told === '') return;
+		for (const line of told.slice(0, -1).split('\0')) {
+			const end = line.indexOf('\n');
+			const [word, rest] = [line.slice(0, end), line.slice(end + 1)];
+			if (word === 'retired') this.#retire(rest);
+			else if (word === 'touched') page.touched?.(rest);
+			else page.tell?.(eventOf(word, rest, failures));
+		}
 	}
 
 	async #effect(
 		running: Running,
 		step: Step,
-		action: StoreOperation,
-		{ compute, newId }: Application,
+		page: Page,
 		failures: unknown[]
-	): Promise<Step> {
+	): Promise<Step | Ended> {
 		switch (step) {
 			case Step.Sleep: {
 				const { ttl } = running;
 				await new Promise((resolve) => setTimeout(resolve, ttl));
-				return this.#core.answered(running, Answer.Slept);
+				return this.#core.answered(running, page.facts, Answer.Slept);
 			}
 			case Step.NewId:
-				return this.#core.answered(running, Answer.NewId, newId?.());
-			case Step.Compute: {
-				const computed = await compute?.(running.asked[0] ?? '');
-				orThrow(() => {
-					running.computed(computed?.base ?? '', computed?.mine ?? '');
+				return this.#answered(running, page, failures, () => {
+					const { id, isOwn = false } = page.newId?.() ?? {};
+					const answer = isOwn ? Answer.NewId : Answer.RandomId;
+					return this.#core.answered(running, page.facts, answer, id);
 				});
-				return this.#core.answered(running, Answer.Computed);
-			}
+			case Step.Compute:
+				return this.#answered(running, page, failures, async () => {
+					const computed = await page.compute?.(running.asked);
+					orThrow(() => {
+						running.computed(computed?.base ?? '', computed?.mine ?? '');
+					});
+					return this.#core.answered(running, page.facts, Answer.Computed);
+				});
 			default:
-				return this.#call(running, step, action, failures);
+				return this.#call(running, step, page, failures);
+		}
+	}
+
+	/** Answers with what the application makes. An error of it is the operation's to deal with. */
+	async #answered(
+		running: Running,
+		page: Page,
+		failures: unknown[],
+		make: () => Step | Ended | Promise<Step | Ended>
+	): Promise<Step | Ended> {
+		try {
+			return await make();
+		} catch (error) {
+			const number = failures.push(error) - 1;
+			return this.#core.answered(running, page.facts, Answer.Refused, undefined, number);
 		}
 	}
 
@@ -117,11 +163,16 @@ export class Driver {
 	async #call(
 		running: Running,
 		step: Step,
-		action: StoreOperation,
+		page: Page,
 		failures: unknown[]
-	): Promise<Step> {
-		const answered = (answer: Answer, text?: string, number?: number, list?: string): Step =>
-			this.#core.answered(running, answer, text, number, list);
+	): Promise<Step | Ended> {
+		const answered = (
+			answer: Answer,
+			text?: string,
+			number?: number,
+			list?: string
+		): Step | Ended => this.#core.answered(running, page.facts, answer, text, number, list);
+		const action = PURPOSES[running.purpose % RESERVED] ?? 'read';
 		let reply: Reply;
 		try {
 			reply = await this.#ask(action, async () => this.#reply(running, step));
@@ -142,7 +193,8 @@ export class Driver {
 
 	async #reply(running: Running, step: Step): Promise<Reply> {
 		const atomic = this.#atomic;
-		const [key = '', text = '', expected = null] = running.asked;
+		const [key = '', text = '', mark] = running.asked.split('\0');
+		const expected = mark === '' ? null : (mark ?? null);
 		if (step === Step.Load) return (await this.#read(key)) ?? Answer.Gone;
 		if (step === Step.LoadTwo) return this.#two(key, text);
 		if (!atomic) return this.#plain(step, key, text, running.ttl);
@@ -266,6 +318,18 @@ export interface DriverOptions {
 	readonly retire: (id: string) => void;
 }
 
+/** The records of a store in linear memory, and the prefix of their keys. */
+export interface Table {
+	readonly table: MemoryTable;
+	readonly prefix: string;
+}
+
+/** The names of purposes in errors and telemetry, in the order of `vestiary::visit::Purpose`. */
+const PURPOSES = ['read', 'write', 'touch', 'remove'] as const;
+
+/** The bit of a purpose that says that a session is about to begin. */
+const RESERVED = 4;
+
 /** The answer of the store: an outcome, a text, a number with its kind, or two texts. */
 type Reply = Answer | string | { readonly answer: Answer; readonly number: number } | Two;
 
@@ -275,42 +339,69 @@ interface Two {
 	readonly list?: { readonly text: string | undefined };
 }
 
-/** The event in a report of an operation. */
-function eventOf(word: string, rest: string, failures: unknown[]): SessionEvent {
-	switch (word) {
-		case 'failed':
-			return { type: 'store_failed', error: failures[Number(rest)] as VestiaryError };
-		case 'thrown':
-			return { type: 'store_failed', error: errorOf(rest) };
-		case 'busy':
-			return { type: 'store_failed', error: busy() };
-		case 'unreadable':
-			return { type: 'unreadable', code: rest };
-		case 'rotated':
-			return { type: 'rotated', reason: rest as 'login' | 'renewal' };
-		default:
-			// The events without anything else have the names that the core gives them.
-			return { type: word } as SessionEvent;
-	}
+function endOf(ended: Ended, page: Page, failures: unknown[]): End {
+	const errorIn = (text: string | undefined): unknown => faultIn(text, page, failures);
+	return { ...ended, error: errorIn(ended.texts[0]), errorIn };
 }
 
-/** The error of an operation whose end leaves a doubt. */
-function doubtOf(ended: Ended): StoreError | undefined {
-	switch (ended) {
-		case Ended.Busy:
-			return busy();
-		case Ended.Unsaid:
+/** The error of a text: a word, and what belongs to it. Undefined if there is none. */
+function faultIn(
+	text: string | undefined,
+	page: Pick<Page, 'taken'>,
+	failures: unknown[]
+): unknown {
+	if (text === undefined || text === '') return undefined;
+	const end = text.indexOf('\n');
+	const rest = text.slice(end + 1);
+	switch (text.slice(0, end)) {
+		case 'failed':
+			return failures[Number(rest)];
+		case 'thrown':
+			return errorOf(rest);
+		case 'sent':
+			return new ResponseSentError();
+		case 'taken':
+			return page.taken?.();
+		case 'outdated':
+			return new LoginOutdatedError();
+		case 'unsaid':
 			return new StoreError(
 				'store_failed',
 				'the session store did not say whether it wrote the session'
 			);
-		case Ended.Untraced:
+		case 'untraced':
 			return new StoreError(
 				'store_unconfirmed',
 				'the session was read long ago and its record is gone: whether it has ended, or has another ID now, cannot be told'
 			);
 		default:
-			return undefined;
+			return new StoreError(
+				'store_busy',
+				'the session was written by other requests each time it was tried: nothing was written'
+			);
+	}
+}
+
+/** The event in a report of an operation. */
+function eventOf(word: string, rest: string, failures: unknown[]): SessionEvent {
+	switch (word) {
+		case 'unreadable':
+			return { type: 'unreadable', code: rest };
+		case 'rotated':
+			return { type: 'rotated', reason: rest as 'login' | 'renewal' };
+		case 'destroyed':
+			return { type: 'destroyed', ...(rest !== '' && { confirmed: rest === 'yes' }) };
+		case 'failed':
+		case 'thrown':
+		case 'busy':
+		case 'unsaid':
+		case 'untraced': {
+			const error = faultIn(`${word}\n${rest}`, {}, failures) as VestiaryError;
+			return { type: 'store_failed', error };
+		}
+		default:
+			// The events without anything else have the names that the core gives them.
+			return { type: word } as SessionEvent;
 	}
 }
 
@@ -383,16 +474,6 @@ function unreadable(error: unknown): DataError {
 }
 
 /**
- * The error of a user's list that is not written at all, for it cannot be read or the store refuses to. Any other
- * one is thrown.
- */
-export function unwritten(error: unknown): VestiaryError {
-	if (error instanceof StoreError ? error.refused : error instanceof VestiaryError)
-		return error as VestiaryError;
-	throw error;
-}
-
-/**
  * The answer of the store, whatever becomes of what measures it: telemetry that throws, drops the answer, or never
  * ends, fails no request and holds up none.
  */
@@ -416,13 +497,6 @@ async function measured<T>(
 		// The same.
 	}
 	return once();
-}
-
-function busy(): StoreError {
-	return new StoreError(
-		'store_busy',
-		'the session was written by other requests each time it was tried: nothing was written'
-	);
 }
 
 /** Waits for the store, but not for ever (0). */

@@ -1,13 +1,20 @@
+import type { OwnCookie } from './core.js';
+import type { View } from './generated/vestiary.js';
+import type { OwnRequest } from './open-sessions.js';
+
 /* Names under which other modules of the package ask a `Session`, and an application cannot. */
 
-export const STORED_ID: unique symbol = Symbol('storedId');
 export const HAS_UNSAVED_COOKIE: unique symbol = Symbol('hasUnsavedCookie');
 export const HANDLE: unique symbol = Symbol('handle');
 export const OPEN: unique symbol = Symbol('open');
 export const FINISH: unique symbol = Symbol('finish');
+export const SEEN: unique symbol = Symbol('seen');
+export const REVOKED: unique symbol = Symbol('revoked');
 
 /** A session, as its request sees it. */
 export interface Inside {
-	/** Its ID, if it is stored. */
-	readonly [STORED_ID]: string | undefined;
+	/** Hears what becomes of its data, and of its own cookie attributes. */
+	[SEEN](view: View, data: string, own: OwnCookie | undefined): void;
+	/** Hears that a session of this handle was revoked; `by` is the request that did it, if it is known. */
+	[REVOKED](handle: string, by: OwnRequest | undefined): void;
 }

@@ -16,6 +16,10 @@ export class Operations {
 	readonly #underWay = new Set<Promise<unknown>>();
 	readonly #waiting: (() => void)[] = [];
 	#busy = false;
+	/** Operations of the application that wait or run. */
+	#calls = 0;
+	/** The application has called one. */
+	isUsed = false;
 	#unheard: Watched<unknown>[] = [];
 	/** Called for an operation that failed unawaited when no response can fail with it any more. */
 	readonly #report: (error: unknown) => void;
@@ -27,18 +31,25 @@ export class Operations {
 		this.#report = report;
 	}
 
-	/** Whether an operation would begin at once. */
+	/** Whether no operation of the application waits or runs. */
 	get idle(): boolean {
-		return !this.#busy;
+		return this.#calls === 0;
 	}
 
 	/** Runs an operation after those that were called before it. */
 	run<T>(work: () => Promise<T>): Promise<T> {
-		return this.#watch(this.#inTurn(work));
+		this.isUsed = true;
+		return this.#watch(this.#counted(work));
+	}
+
+	/** Runs an operation that the application did not call, after those that were called before it. */
+	async behind<T>(work: () => Promise<T>): Promise<T> {
+		return this.#inTurn(work);
 	}
 
 	/** An operation that fails at once. */
 	refuse(error: Error): Promise<never> {
+		this.isUsed = true;
 		return this.#watch(Promise.reject(error));
 	}
 
@@ -91,6 +102,15 @@ export class Operations {
 		const [first] = this.#unheard.filter(({ heard }) => !heard);
 		this.#unheard = [];
 		return first && { error: first.error };
+	}
+
+	async #counted<T>(work: () => Promise<T>): Promise<T> {
+		this.#calls++;
+		try {
+			return await this.#inTurn(work);
+		} finally {
+			this.#calls--;
+		}
 	}
 
 	async #inTurn<T>(work: () => Promise<T>): Promise<T> {

@@ -36,7 +36,7 @@ export interface Runtime {
 	/** Records that were written or touched so recently that they need not be touched again. */
 	readonly touched: {
 		add(id: string, own: OwnCookie | undefined): void;
-		has(id: string, own: OwnCookie | undefined): boolean;
+		has(id: string): boolean;
 	};
 	/** The writers of sessions in this process, by ID. */
 	readonly writes: Turns;
@@ -264,16 +264,11 @@ function coreOf(secretsNumber: number, options: CoreOptions): Core {
 
 /** Touches are remembered with the lifetimes that they gave: another handle may give longer ones. */
 function touchedBy(core: Core, touched: Recent, kind: string): Runtime['touched'] {
-	const nameOf = (id: string, after: number, own: OwnCookie | undefined): string =>
-		`${after}:${kind}${own ?? ''}:${id}`;
 	return {
 		add: (id, own) => {
 			const after = core.touchAfter(own);
-			if (after > 0) touched.add(nameOf(id, after, own), after, Date.now());
+			if (after > 0) touched.add(kind + id, after, Date.now());
 		},
-		has: (id, own) => {
-			const after = core.touchAfter(own);
-			return after > 0 && touched.has(nameOf(id, after, own), Date.now());
-		}
+		has: (id) => touched.has(kind + id, Date.now())
 	};
 }

@@ -1,26 +1,17 @@
 import type { RequestEvent } from '@sveltejs/kit';
 
-import type { OwnCookie } from './core.js';
+import type { OwnCookie, User } from './core.js';
 import { ConfigError, ResponseSentError, VestiaryError } from './errors.js';
-import { cacheControl, vary } from './generated/vestiary.js';
+import { cacheControl, Task, vary } from './generated/vestiary.js';
 import { hint, hintForEvent } from './hints.js';
-import { STORED_ID, type Inside } from './inside.js';
-import type { OwnRequest } from './open-sessions.js';
+import { REVOKED, type Inside } from './inside.js';
+import { watch, type OwnRequest } from './open-sessions.js';
 import { Operations } from './operations.js';
 import { cookieWith } from './own-cookie.js';
-import { developing, type Runtime } from './runtime.js';
+import type { Spent } from './records.js';
+import { developing, userKey, type Runtime } from './runtime.js';
 import type { SessionEvent } from './types.js';
-
-/** What is to become of the cookie in this response: a value, or null to remove it. */
-interface Outgoing {
-	value: string | null;
-	/** The ID in it. */
-	id: string | undefined;
-	/** The ID whose cookie is removed because its session has expired. */
-	expired?: string;
-	/** The session's own cookie attributes. */
-	own: OwnCookie | undefined;
-}
+import { Visit, type Around, type Cookie } from './visit.js';
 
 type Cookies = RequestEvent['cookies'];
 
@@ -43,23 +34,21 @@ export function partial(event: RequestEvent): PartialEvent {
 }
 
 /** One request: its event, its current session, and the cookie that has to go out with it. */
-export class Scope {
+export class Scope implements Around {
 	readonly event: RequestEvent;
 	readonly runtime: Runtime;
 	/** The handle will finish this request, and put the cookie on the response if SvelteKit did not. */
 	readonly finishes: boolean;
 	/** The session that `event.locals.session` is, or would be. */
 	session: Inside | undefined;
-	/** The browser sent a cookie of our name, or was sent one in this request. */
-	cookieOut = false;
+	/** What the core knows of the session. */
+	readonly visit: Visit;
 	/** No cookie can reach the browser any more: the head of the response has left, or there is none. */
 	left: boolean;
 	/** The application has made its response. */
 	finished = false;
 	/** The application has looked at the session, so the response may depend on it. */
 	looked = false;
-	/** IDs in its cookies whose sessions have expired, or are unknown. */
-	readonly lost: string[] = [];
 	/** When the request began, in milliseconds since the epoch. */
 	readonly began: number = Date.now();
 	/** This request, as revocations know it. */
@@ -74,14 +63,9 @@ export class Scope {
 	takenInside = false;
 	/** The IDs under which a sub-request finds this request. */
 	readonly registered: Set<string> = new Set<string>();
-	/** The IDs that the browser has sent. */
-	received: readonly string[] = [];
-	/** An ID that this request has created, and that no other request can know. */
-	created: string | undefined;
-	/** An ID that the store has confirmed after the application had made its response. */
-	confirmed: string | undefined;
 	#operations: Operations | undefined;
-	#sent: Outgoing | undefined;
+	/** A session of this handle is about to begin. */
+	#reserved = false;
 	/** SvelteKit puts another function in its place once the response is made. */
 	readonly #setInJar: Cookies['set'] | undefined;
 
@@ -91,6 +75,7 @@ export class Scope {
 		this.runtime = runtime;
 		this.finishes = finishes;
 		this.#setInJar = cookies?.set;
+		this.visit = new Visit(this);
 		this.left = !finishes && typeof cookies?.set !== 'function';
 	}
 
@@ -105,7 +90,7 @@ export class Scope {
 
 	/** Whether the application has done anything to the session. */
 	get isUsed(): boolean {
-		return this.#operations !== undefined;
+		return this.#operations?.isUsed ?? false;
 	}
 
 	/** Whether an operation would begin at once. */
@@ -134,45 +119,44 @@ export class Scope {
 	}
 
 	/**
-	 * Sets the cookie to a signed value, or removes it. Returns the error if no cookie can leave any more: whether
-	 * it matters depends on the operation.
+	 * Puts the cookie where it can be put at once, without a handle: into SvelteKit's jar.
 	 *
-	 * A handle does that itself, with {@link seal}: from its cookie jar SvelteKit would put the cookie
+	 * A handle does it itself, with {@link seal}: from its cookie jar SvelteKit would put the cookie
 	 * on every response, and fails where an endpoint returned one with immutable headers, as `fetch()`
 	 * and `Response.redirect()` make them. Without a handle the jar is all there is.
-	 *
-	 * A cookie whose ID is taken out of use before the response leaves, by a request that was faster, stays
-	 * here: it could overwrite the newer one.
+	 * @returns Why it cannot be put there
 	 */
-	send(id: string | null, own: OwnCookie | undefined): VestiaryError | undefined {
-		const { outer, refusal } = this;
-		if (refusal) return refusal;
-		if (outer && id !== null) outer.takenInside = true;
-		const value = id === null ? null : this.runtime.core.sign(id);
-		// The visitor has another session now: no other response may remove this cookie.
-		if (id !== null) for (const lost of this.lost.splice(0)) this.runtime.records.retire(lost);
-		if (!this.finishes) {
-			const { cookies } = this.event;
-			const options = this.#jarOptions(value, own);
-			try {
-				if (value === null) cookies.delete(this.runtime.core.name, options);
-				else cookies.set(this.runtime.core.name, value, options);
-			} catch (cause) {
-				// The jar is closed once SvelteKit has made the response.
-				this.left = true;
-				return new ResponseSentError({ cause });
-			}
+	sendByJar(): VestiaryError | undefined {
+		const { cookie } = this.visit;
+		if (this.finishes || !cookie || this.left) return undefined;
+		const { cookies } = this.event;
+		const value = this.#valueOf(cookie);
+		const options = this.#jarOptions(value, cookie.own);
+		try {
+			if (value === null) cookies.delete(this.runtime.core.name, options);
+			else cookies.set(this.runtime.core.name, value, options);
+		} catch (cause) {
+			// The jar is closed once SvelteKit has made the response.
+			this.left = true;
+			return new ResponseSentError({ cause });
 		}
-		this.#sent = { value, id: id ?? undefined, own };
-		this.cookieOut = true;
 		return undefined;
 	}
 
-	/** Why no cookie can be set, as far as that is known without trying. */
-	get refusal(): VestiaryError | undefined {
-		if (this.left) return new ResponseSentError();
-		const isTaken = this.takenInside || this.outer?.hasCookie;
-		return isTaken ? sameName(this.runtime.core.name) : undefined;
+	/** Hears whether a session is about to begin, whose cookie no other handle may take. */
+	reserves(is: boolean): void {
+		this.#reserved = is;
+		if (this.outer) this.outer.takenInside = is || this.visit.cookie?.id !== undefined;
+	}
+
+	/** Whether another handle has the cookie. */
+	get isTaken(): boolean {
+		return this.takenInside || (this.outer?.hasCookie ?? false);
+	}
+
+	/** The error for a session whose cookie another handle has. */
+	get sameName(): ConfigError {
+		return sameName(this.runtime.core.name);
 	}
 
 	/**
@@ -186,12 +170,7 @@ export class Scope {
 
 	/** Whether the browser has a cookie of this request's session, or will be sent one. */
 	get hasCookie(): boolean {
-		return this.#sent !== undefined || this.session?.[STORED_ID] !== undefined;
-	}
-
-	/** Whether the response takes the cookie away, as a logout does, be it one that the store did not confirm. */
-	get removesCookie(): boolean {
-		return this.#sent?.value === null && this.#sent.expired === undefined;
+		return this.#reserved || this.visit.hasCookie;
 	}
 
 	/**
@@ -199,40 +178,28 @@ export class Scope {
 	 * or replaced its ID while this one worked. Undefined if there is nothing to wait for.
 	 */
 	confirm(): Promise<void> | undefined {
-		const id = this.#sent?.id;
-		if (id === undefined || id === this.created || id === this.confirmed) return undefined;
-		const { records } = this.runtime;
-		if (records.isRetired(id)) return undefined;
-		const current = records.isCurrent(id);
-		if (typeof current === 'boolean') {
-			if (!current) this.#sent = undefined;
-			return undefined;
-		}
-		return current.then(
-			(isCurrent) => {
-				if (!isCurrent) this.#sent = undefined;
-			},
-			(error: unknown) => {
-				if (!(error instanceof VestiaryError)) throw error;
-				this.tell({ type: 'store_failed', error });
-				// The browser does without a refresh, but not without an ID that it does not have yet.
-				if (this.received.includes(id)) this.#sent = undefined;
-			}
+		return this.visit.isDoubtful ? this.visit.act(Task.Confirm) : undefined;
+	}
+
+	/** Lets the session end at once when this process revokes it. */
+	watch(user: User): void {
+		const { finishes, runtime, session } = this;
+		const open = {
+			handle: user.handle,
+			revoked: (by: OwnRequest | undefined) => session?.[REVOKED](user.handle, by)
+		};
+		this.unwatch?.();
+		const key = userKey(runtime.options, user.name);
+		this.unwatch = watch(runtime.store, key, open, finishes);
+	}
+
+	/** Removes a record that counts for nothing any more, while the page is made. */
+	tidy(spent: Spent): void {
+		this.later(async () =>
+			this.runtime.records.tidy(spent, (event) => {
+				this.tell(event);
+			})
 		);
-	}
-
-	/**
-	 * Removes the cookie of a session that has expired, unless the visitor gets another one. Without a response
-	 * that could do it, it stays.
-	 */
-	removeExpired(expired: string, own: OwnCookie | undefined): void {
-		if (!this.canSend || this.send(null, own)) return;
-		if (this.#sent) this.#sent.expired = expired;
-	}
-
-	get #outgoing(): Outgoing | undefined {
-		const id = this.#sent?.id ?? this.#sent?.expired;
-		return id !== undefined && this.runtime.records.isRetired(id) ? undefined : this.#sent;
 	}
 
 	/**
@@ -240,17 +207,18 @@ export class Scope {
 	 * sees a response.
 	 */
 	hand(): void {
-		const outgoing = this.#outgoing;
-		if (!outgoing) return;
-		const { value, own } = outgoing;
+		const { cookie } = this.visit;
+		if (!cookie) return;
+		const { own } = cookie;
+		const value = this.#valueOf(cookie);
 		const options = { ...this.#jarOptions(value, own), ...(value === null && { maxAge: 0 }) };
 		this.#setInJar?.(this.runtime.core.name, value ?? '', options);
 	}
 
 	/** The cookie that this request sets: a pair for a `Cookie` header. With an empty value if it removes it. */
 	get cookiePair(): string | undefined {
-		const outgoing = this.#outgoing;
-		return outgoing && this.#header(outgoing).split(';', 1)[0];
+		const { cookie } = this.visit;
+		return cookie && this.#header(cookie).split(';', 1)[0];
 	}
 
 	/** Emits an event. What a listener throws must not stop a logout. */
@@ -290,7 +258,7 @@ export class Scope {
 	 * same to all of them, goes onto the object itself, as far as it can be changed.
 	 */
 	seal(response: Response): Response {
-		const outgoing = this.#outgoing;
+		const outgoing = this.visit.cookie;
 		const { headers } = response;
 		const cookies = headers.getSetCookie();
 		const others = cookies.filter((one) => !this.#isOurs(one));
@@ -328,8 +296,15 @@ export class Scope {
 		return setCookie.startsWith(`${this.runtime.core.name}=`);
 	}
 
-	#header({ value, own }: Outgoing): string {
+	/** The signed ID; null if the cookie is removed. */
+	#valueOf({ id }: Cookie): string | null {
+		return id === undefined ? null : this.runtime.core.sign(id);
+	}
+
+	#header(outgoing: Cookie): string {
 		const { core, cookie } = this.runtime;
+		const { own } = outgoing;
+		const value = this.#valueOf(outgoing);
 		const secureHere = core.secureOf(own) ?? this.#secureByKit();
 		if (value === null) return core.removeCookie(secureHere, own);
 		const encoded = cookie.encode?.(value);

@@ -1,34 +1,24 @@
 import type { RequestEvent } from '@sveltejs/kit';
 
-import type { Opened, OwnCookie, Plan, User } from './core.js';
+import type { OwnCookie } from './core.js';
+import type { Compute, Computed } from './driver.js';
+import { ConfigError, orThrow, StoreError } from './errors.js';
 import {
-	ConfigError,
-	DataError,
-	LoginOutdatedError,
-	orThrow,
-	ResponseSentError,
-	StoreError,
-	VestiaryError
-} from './errors.js';
-import {
-	checkId,
 	checkName,
 	Constant,
 	constant,
-	CookieStep,
 	Fact,
-	Known,
-	Operation,
-	Stage,
-	StoreStep
+	Given,
+	Task,
+	View,
+	VisitState
 } from './generated/vestiary.js';
-import { watch, type OwnRequest } from './open-sessions.js';
-import { FINISH, HANDLE, HAS_UNSAVED_COOKIE, OPEN, STORED_ID } from './inside.js';
-import { checkLoginOptions, type LoginOptions } from './login-options.js';
-import { unwritten, type Application, type Compute } from './driver.js';
+import { FINISH, HANDLE, HAS_UNSAVED_COOKIE, OPEN, REVOKED, SEEN } from './inside.js';
 import { jsonOf } from './json.js';
+import { checkLoginOptions, type LoginOptions } from './login-options.js';
+import type { OwnRequest } from './open-sessions.js';
 import { cookieWith, ownIn } from './own-cookie.js';
-import { building, checkWellFormed, refusePromise, runtimeOf, userKey } from './runtime.js';
+import { building, checkWellFormed, runtimeOf, userKey } from './runtime.js';
 import { Scope, slots, partial } from './scope.js';
 import { isPrompt, knowsNested, nestedIn, runUpdate, type Turn } from './turns.js';
 import type {
@@ -39,6 +29,7 @@ import type {
 	Store,
 	SveltekitSessionConfig
 } from './types.js';
+import type { Input } from './visit.js';
 
 declare global {
 	// eslint-disable-next-line @typescript-eslint/no-namespace -- where SvelteKit looks for it
@@ -53,8 +44,10 @@ declare global {
 /** The application's function of an update. */
 type Change = (data: SessionData) => SessionData | undefined | Promise<SessionData | undefined>;
 
-/** How long a session may wait for its first `save()` after `regenerate()`, in milliseconds. */
-const UNSAVED = constant(Constant.Unsaved);
+/** The application's changes since the session was read or written. */
+interface Changes extends Input {
+	readonly isAny: boolean;
+}
 
 /**
  * A visitor's session: `event.locals.session`.
@@ -64,32 +57,22 @@ const UNSAVED = constant(Constant.Unsaved);
  * new one. So no reference that somebody kept can bring an ended session back.
  */
 export class Session {
-	#scope: Scope;
-	#id: string | undefined;
-	#data: SessionData = {};
-	#stage: Stage = Stage.New;
-	#unsaved = false;
-	/** The record as the store has it. Of a new session only after `regenerate()`. */
-	#record: Opened | undefined;
-	/** The data in it as JSON text; made when it is needed. */
+	readonly #scope: Scope;
+	/** The data as it was read or written: JSON text. */
+	#text = '{}';
+	/** The same by the serialiser that compares it; made when it is needed. */
 	#base: string | undefined;
-	#owner: User | undefined;
-	/** The session's own cookie attributes, as the store has them. */
+	/** What the application has of it; made when it is asked for. */
+	#data: SessionData | undefined;
+	/** The data was replaced as a whole. */
+	#assigned = false;
+	/** The data that was written last: JSON text. */
+	#sent = '{}';
+	/** The session's own cookie attributes, as they were read or written. */
 	#own: OwnCookie | undefined;
 	/** Those that the application may have changed; made when they are asked for. */
 	#cookie: SessionCookieOptions | undefined;
-	/** Why the session could not be read; it cannot be written then, either. */
-	#failure: VestiaryError | undefined;
-	/**
-	 * The visitor's ID is out of use, or the session was ended meanwhile: a cookie could overwrite a newer
-	 * one. The record, if there is one, leads a logout to the session.
-	 */
-	#barred: { record?: Opened } | undefined;
-	/** The data when the response was ready, with `autoSave`: JSON text, made once. */
-	#final: string | undefined;
 	#successor: Session | undefined;
-	/** Whether replicas of the store know that the session was ended. */
-	#confirmed: boolean | undefined;
 
 	/** A new, empty session. To load the visitor's, use {@link Session.initialize}. */
 	constructor(event: SessionRequest, options: SveltekitSessionConfig);
@@ -113,20 +96,17 @@ export class Session {
 
 	/** Session ID. */
 	get id(): string {
-		const session = this.#current();
-		// Made when first asked for, so that a visitor who only looks costs no randomness.
-		session.#id ??= session.#newId(undefined);
-		return session.#id;
+		return this.#current().#scope.visit.id;
 	}
 
 	/** Whether the store does not know it (yet). */
 	get isNew(): boolean {
-		return this.#current().#stage === Stage.New;
+		return this.#current().#scope.visit.state !== VisitState.Stored;
 	}
 
 	/** Whose session it is, after {@link Session.login}. */
 	get userId(): string | undefined {
-		return this.#current().#owner?.name;
+		return this.#current().#scope.visit.user?.name;
 	}
 
 	/** Name of the session cookie: `options.name`. */
@@ -160,7 +140,7 @@ export class Session {
 
 	/** What the session holds. */
 	get data(): SessionData {
-		return this.#current().#data;
+		return this.#current().#seen();
 	}
 
 	/** The store, to manipulate directly. */
@@ -177,16 +157,18 @@ export class Session {
 	setData(data: SessionData): Promise<void> {
 		const set = (session: Session): void => {
 			session.#data = data;
-			session.#unsaved = true;
+			session.#assigned = true;
 		};
-		if (this.#scope.isIdle && !nestedIn(this.#scope, this.#id)) {
-			const session = this.#current();
-			set(session);
-			if (session.#didAtOnce(Operation.Change)) return Promise.resolve();
+		const { isIdle, finishes, left } = this.#scope;
+		// Else it is stored when the response is ready, or by a `save()`.
+		const isStored = this.#savesByItself && (!finishes || left);
+		if (isIdle && !nestedIn(this.#scope, this.#scope.visit.storedId)) {
+			set(this.#current());
+			if (!isStored) return Promise.resolve();
 		}
 		return this.#run(async (session) => {
 			set(session);
-			await session.#do(Operation.Change);
+			if (isStored) await session.#write(Task.Assigned);
 		});
 	}
 
@@ -202,7 +184,7 @@ export class Session {
 	 */
 	save(): Promise<void> {
 		return this.#run(async (session) => {
-			await session.#do(Operation.Save);
+			await session.#write(Task.Save);
 		});
 	}
 
@@ -237,7 +219,7 @@ export class Session {
 	 */
 	touch(): Promise<void> {
 		return this.#run(async (session) => {
-			await session.#do(Operation.Touch);
+			await session.#act(Task.Touch);
 		});
 	}
 
@@ -251,37 +233,9 @@ export class Session {
 	}
 
 	async #regenerate(): Promise<Session> {
-		// eslint-disable-next-line @typescript-eslint/no-this-alias -- it is the old one from here on
-		const old = this;
-		const { records, core } = old.#scope.runtime;
-		const { refusal } = old.#scope;
-		if (refusal) throw refusal;
-		const was = old.#stage === Stage.Stored && !old.#failure ? old.#record : undefined;
-		let reserved: Opened | undefined;
-		if (was && records.atomic) {
-			const plan = core.decide(
-				Stage.Stored,
-				Operation.Destroy,
-				old.#known(Operation.Destroy),
-				Date.now(),
-				old.#own
-			);
-			let elsewhere = false;
-			try {
-				await old.#leaveUserIfPossible();
-				reserved = await old.#inTurn(async () => old.#supersede('{}', undefined, UNSAVED));
-				// Another request has ended it, or logged in: the browser may have the newer cookie.
-				elsewhere = reserved === undefined;
-			} finally {
-				if (!elsewhere) old.#cookieStep(plan.cookie);
-			}
-			old.#forget();
-		} else if (!old.#isLeftAlone()) await old.#do(Operation.Destroy);
-		const session = old.#replacedBy();
-		session.#id = reserved?.id;
-		session.#record = reserved;
-		await session.#do(Operation.Open);
-		return session;
+		this.#scope.visit.forgetShown();
+		await this.#act(Task.Regenerate);
+		return this.#replaced();
 	}
 
 	/**
@@ -297,60 +251,40 @@ export class Session {
 	}
 
 	async #login(userId: string, options: LoginOptions): Promise<Session> {
-		// eslint-disable-next-line @typescript-eslint/no-this-alias -- it is the old one from here on
-		const old = this;
-		const { records, core, options: config } = old.#scope.runtime;
+		const { visit, own: request, began, runtime } = this.#scope;
+		const { records, core, options: config } = runtime;
 		if (!records.atomic) throw notAtomic('session.login()');
 		checkUser(userId);
 		checkLoginOptions(options);
 		checkWellFormed('the label of a session', options.label);
-		if (old.#failure && !old.#isLeftAlone()) throw old.#failure;
-		const { refusal } = old.#scope;
-		if (refusal) throw refusal;
+		if (visit.state === VisitState.Unavailable && visit.fault) throw visit.fault;
+		const old = this.#seen();
 		const kept = Object.fromEntries(
 			(options.keep ?? []).flatMap((key) =>
-				Object.hasOwn(old.#data, key) ? [[key, old.#data[key]]] : []
+				Object.hasOwn(old, key) ? [[key, old[key]]] : []
 			)
 		);
-		const data = { ...kept, ...options.data };
-		const was = old.#stage === Stage.Stored ? old.#record : undefined;
-		const others = jsonOf(options.data ?? {});
-		const json = was
-			? core.keep(was.text, old.#baseOf(was), jsonOf(kept), others)
-			: jsonOf(data);
+		const label = options.label ?? undefined;
+		const more = options.data ?? {};
+		const data =
+			visit.storedId === undefined
+				? jsonOf({ ...kept, ...more })
+				: core.keep(visit.record, this.#baseText(), jsonOf(kept), jsonOf(more));
 		const most = config.sessionsPerUser ?? constant(Constant.SessionsPerUser);
-		const own = old.#scope.own.ended.get(old.#userKey(userId));
-		const proof = { at: timeOf(options.provenAt) ?? old.#scope.began, own };
-		const handle = await records.enter(userId, options.label, proof, most);
-		if (handle === undefined) throw new LoginOutdatedError();
-		const owner = { name: userId, handle };
-		let record: Opened | undefined;
-		try {
-			record = await old.#inTurn(async () => old.#supersede(json, owner));
-			if (!record) {
-				record = await old.#create(json, owner, undefined);
-				old.#scope.tell({ type: 'created' });
+		visit.forgetShown();
+		await this.#act(Task.LogIn, {
+			flags: label === undefined ? 0 : Given.More,
+			texts: [userId, data, label ?? ''],
+			login: {
+				proven: timeOf(options.provenAt) ?? began,
+				own: request.ended.get(userKey(config, userId)),
+				// A list holds no more than its size allows.
+				most: Math.min(most, MOST)
 			}
-			await old.#leaveUser();
-		} catch (error) {
-			// It is listed, but there is no session. That this fails must not hide why.
-			await records.revoke(owner).catch(() => undefined);
-			throw error;
-		}
-		old.#forget();
-		const session = old.#replacedBy();
-		session.#adopt(record);
-		session.#data = data;
-		session.#owner = owner;
-		session.#stage = Stage.Stored;
-		session.#watch();
-		const unsent = session.#cookieStep(CookieStep.Set);
-		if (unsent) {
-			// No browser will learn of it. The session before it has ended all the same.
-			await session.#storeStep(StoreStep.Take);
-			session.#forget();
-			throw unsent;
-		}
+		});
+		const session = this.#replaced();
+		// The very objects that it was given.
+		session.#data = { ...kept, ...more };
 		return session;
 	}
 
@@ -362,29 +296,15 @@ export class Session {
 	renew(): Promise<void> {
 		return this.#run(async (session) => {
 			if (!session.#scope.runtime.records.atomic) throw notAtomic('session.renew()');
-			if (session.#failure) throw session.#failure;
-			if (session.#stage !== Stage.Stored) return;
-			if (!session.#scope.canSend) throw new ResponseSentError();
-			try {
-				await session.#inTurn(async () => session.#renew());
-			} catch (error) {
-				if (isUnconfirmed(error)) session.#end();
-				throw error;
-			}
+			await session.#act(Task.Renew);
 		});
 	}
 
 	/** Ends the session: removes it from the store and the cookie from the browser. */
 	destroy(): Promise<void> {
 		return this.#run(async (session) => {
-			await session.#do(Operation.Destroy);
+			await session.#act(Task.Destroy);
 		});
-	}
-
-	static #in(scope: Scope): Session {
-		const session = new Session(scope.event, scope.runtime.options, scope);
-		scope.session = session;
-		return session;
 	}
 
 	/**
@@ -392,19 +312,26 @@ export class Session {
 	 * @internal
 	 */
 	static [OPEN](scope: Scope): Session | Promise<Session> {
-		const session = Session.#in(scope);
+		const session = new Session(scope.event, scope.runtime.options, scope);
+		scope.session = session;
 		if (!hasVisitor(scope.event)) return session;
-		const ids = scope.runtime.core.readCookies(scope.cookieHeader);
-		scope.cookieOut = ids !== undefined && (!scope.outer || ids.length > 0);
-		scope.received = ids ?? [];
-		const [id] = ids ?? [];
-		const { records } = scope.runtime;
-		const opened =
-			id !== undefined && ids?.length === 1 ? records.openHere(id, scope.began) : undefined;
-		if (opened) session.#become(opened);
-		else if (ids?.length) return session.#find(ids);
-		else if (ids) scope.tell({ type: 'rejected' });
-		return session.#didAtOnce(Operation.Open) ? session : session.#opened();
+		const { core, touched, options } = scope.runtime;
+		const ids = core.readCookies(scope.cookieHeader);
+		// A visitor without a cookie has no session, and gets none by looking.
+		if (!ids && options.saveUninitialized !== true) return session;
+		let isTouched = 0;
+		ids?.forEach((id, place) => {
+			if (place < MOST_TOUCHED && touched.has(id)) isTouched |= Fact.Touched << place;
+		});
+		const opening = scope.visit.act(Task.Open, {
+			flags: (ids ? Given.Present : 0) | (scope.outer ? Given.Shared : 0),
+			texts: [ids?.join('\n') ?? ''],
+			touched: isTouched
+		});
+		if (opening) return session.#openedLater(opening);
+		session.#checkOpened();
+		session.#refresh();
+		return session;
 	}
 
 	/**
@@ -412,19 +339,11 @@ export class Session {
 	 * @internal
 	 */
 	static [FINISH](scope: Scope): Promise<void> | undefined {
-		const { session } = scope;
+		const { session, visit, refreshed } = scope;
 		if (!(session instanceof Session) || !hasVisitor(scope.event)) return undefined;
-		if (scope.runtime.options.autoSave) session.#final = jsonOf(session.#data);
-		if (!scope.refreshed && session.#didAtOnce(Operation.Finish)) {
-			session.#final = undefined;
-			return undefined;
-		}
-		return session.#finished();
-	}
-
-	/** @internal */
-	get [STORED_ID](): string | undefined {
-		return this.#stage === Stage.Stored ? this.#id : undefined;
+		const changes = session.#changesAtEnd();
+		if (!refreshed && !changes && !visit.isDue) return undefined;
+		return session.#finished(changes);
 	}
 
 	/**
@@ -440,23 +359,50 @@ export class Session {
 	 * @internal
 	 */
 	get [HANDLE](): string | undefined {
-		return this.#current().#owner?.handle;
+		return this.#current().#scope.visit.user?.handle;
+	}
+
+	/** @internal */
+	[SEEN](view: View, data: string, own: OwnCookie | undefined): void {
+		this.#own = own;
+		if (view === View.Written) {
+			this.#base = this.#sent;
+			return;
+		}
+		this.#text = view === View.Read ? data : '{}';
+		this.#base = this.#data = undefined;
+		if (view === View.Dropped) {
+			this.#assigned = false;
+			this.#cookie = undefined;
+		}
+		if (!this.#cookie) return;
+		// It is the object that the application has.
+		const now = cookieWith(this.#scope.runtime.cookie, own);
+		for (const name of Object.keys(this.#cookie)) Reflect.deleteProperty(this.#cookie, name);
+		Object.assign(this.#cookie, now);
+	}
+
+	/** @internal */
+	[REVOKED](handle: string, by: OwnRequest | undefined): void {
+		const { visit, operations, own, isIdle } = this.#scope;
+		const end = (): void => {
+			if (visit.user?.handle !== handle) return;
+			void visit.act(Task.Revoked, { flags: by === own ? Given.More : 0 });
+		};
+		// What is under way must not take it for its session any more when it goes on.
+		if (isIdle) end();
+		else
+			void operations.behind(async () => {
+				end();
+			});
 	}
 
 	/** Runs an operation of the application on the visitor's session, after those that it called before. */
 	#run<T>(operation: (session: Session) => Promise<T>): Promise<T> {
 		const { operations } = this.#scope;
-		const nested = nestedIn(this.#scope, this.#current().#id);
+		const nested = nestedIn(this.#scope, this.#current().#scope.visit.storedId);
 		if (nested) return operations.refuse(nested);
 		return operations.run(async () => operation(this.#current()));
-	}
-
-	/**
-	 * Whether a new session may take the place of this one, which must not be ended: the visitor's ID was replaced by
-	 * a login or is out of its grace period, or another instance of the application may be able to read the session.
-	 */
-	#isLeftAlone(): boolean {
-		return this.#barred?.record !== undefined || this.#failure instanceof DataError;
 	}
 
 	/** Whoever asks has looked at the session. */
@@ -467,10 +413,12 @@ export class Session {
 	}
 
 	/** The session that takes the place of this one. */
-	#replacedBy(): Session {
-		const session = Session.#in(this.#scope);
-		this.#successor = session;
+	#replaced(): Session {
 		const { event, runtime } = this.#scope;
+		const session = new Session(event, runtime.options, this.#scope);
+		[session.#text, session.#base] = [this.#text, this.#base];
+		session.#own = this.#own;
+		this.#scope.session = this.#successor = session;
 		const locals = slots(event);
 		const there = locals[runtime.slot];
 		// Another handle may have its session there.
@@ -479,174 +427,134 @@ export class Session {
 		return session;
 	}
 
-	/** Does it, if the store has no part in it. False, and nothing is done, if it has. */
-	#didAtOnce(operation: Operation): boolean {
-		if (this.#failure) return false;
-		const { store, cookie, stage } = this.#plan(operation);
-		if (store !== StoreStep.Keep || stage !== this.#stage) return false;
-		this.#cookieStep(cookie);
-		return true;
-	}
-
-	/** Looks for the session of these IDs, and opens it. */
-	async #find(ids: string[]): Promise<Session> {
-		const scope = this.#scope;
+	async #openedLater(opening: Promise<void>): Promise<Session> {
+		const { runtime } = this.#scope;
 		try {
-			await this.#look(ids);
-		} catch (error) {
-			const { onStoreError } = scope.runtime.options;
-			if (onStoreError !== 'anonymous' || !(error instanceof StoreError)) throw error;
-			scope.tell({ type: 'store_failed', error });
-			this.#failure = error;
-		}
-		return this.#opened();
-	}
-
-	async #look(ids: string[]): Promise<void> {
-		const scope = this.#scope;
-		const { records } = scope.runtime;
-		const { tell } = this.#application;
-		let opening;
-		try {
-			opening = await records.open(ids, tell);
+			await opening;
 		} finally {
-			const loss = records.takeLoss();
-			if (loss) tell({ type: 'store_failed', error: loss });
+			const error = runtime.records.takeLoss();
+			if (error) this.#scope.tell({ type: 'store_failed', error });
 		}
-		const { found, lost, spent } = opening;
-		for (const one of spent) scope.later(async () => records.tidy(one, tell));
-		scope.lost.push(...lost);
-		switch (found.kind) {
-			case 'session':
-				return this.#begin(found.session);
-			case 'retired':
-				this.#barred = { record: found.session };
-				return;
-			case 'unreadable':
-				this.#failure = found.error;
-				return;
-			case 'expired':
-				scope.removeExpired(found.session.id, found.session.own);
-				return;
-			case 'nobody':
-		}
-	}
-
-	/** The application's part in operations of the core. */
-	get #application(): Application & Required<Pick<Application, 'tell'>> {
-		return {
-			tell: (event) => {
-				this.#scope.tell(event);
-			},
-			newId: () => this.#newId(this.#owner?.name)
-		};
-	}
-
-	async #opened(): Promise<Session> {
-		await this.#do(Operation.Open);
+		this.#checkOpened();
+		this.#refresh();
 		await this.#scope.settled();
 		return this;
 	}
 
-	async #finished(): Promise<void> {
-		const { operations } = this.#scope;
+	/** Where the application wants so, a visitor is anonymous while the store fails. */
+	#checkOpened(): void {
+		const { visit, runtime } = this.#scope;
+		const { state, fault } = visit;
+		if (state !== VisitState.Unavailable || !fault) return;
+		if (runtime.options.onStoreError !== 'anonymous' || !(fault instanceof StoreError))
+			throw fault;
+	}
+
+	/** Does what is due while the page is made, so that it costs no time of its own. */
+	#refresh(): void {
+		const { visit, operations } = this.#scope;
+		if (!visit.isDue) return;
+		this.#scope.later(async () => operations.behind(async () => this.#act(Task.Refresh)));
+	}
+
+	async #finished(changes: Changes | undefined): Promise<void> {
+		const { visit, operations, refreshed } = this.#scope;
+		const id = visit.storedId;
+		await refreshed;
+		// Ended meanwhile: there is nothing of it any more.
+		const rest = id !== undefined && visit.storedId === undefined ? undefined : changes;
+		if (!rest && !visit.isDue) return;
+		await operations.behind(async () =>
+			this.#inTurn(async () => this.#written(Task.Finish, rest))
+		);
+	}
+
+	/** What the application has of the data. */
+	#seen(): SessionData {
+		if (this.#data) return this.#data;
+		const data = JSON.parse(this.#text) as SessionData;
+		if (this.#scope.runtime.options.autoSave) this.#base ??= jsonOf(data);
+		return (this.#data = data);
+	}
+
+	/** The data as it was read or written, as JSON text of the serialiser that compares it. */
+	#baseText(): string {
+		return (this.#base ??= jsonOf(JSON.parse(this.#text)));
+	}
+
+	#changes(): Changes {
+		const own = this.#wanted();
+		const base = this.#baseText();
+		const mine = this.#data ? jsonOf(this.#data) : base;
+		const cookie = own === this.#own ? '' : (own ?? '{}');
+		return {
+			flags: Given.Changes | (this.#assigned ? Given.Assigned : 0),
+			texts: [base, mine, cookie],
+			isAny: this.#assigned || cookie !== '' || base !== mine
+		};
+	}
+
+	/** Whether there are changes that are stored without a `save()`. */
+	get #savesByItself(): boolean {
+		const { autoSave, saveUninitialized } = this.#scope.runtime.options;
+		return autoSave === true || saveUninitialized === true;
+	}
+
+	/** The changes that may be stored without a `save()`, if there are any. */
+	#changesAtEnd(): Changes | undefined {
+		if (!this.#savesByItself) return undefined;
+		const { autoSave } = this.#scope.runtime.options;
+		const isSeen =
+			(autoSave === true && this.#data !== undefined) || this.#cookie !== undefined;
+		if (!this.#assigned && !isSeen) return undefined;
+		const changes = this.#changes();
+		return changes.isAny ? changes : undefined;
+	}
+
+	/** Runs an operation that writes the data. */
+	async #write(task: Task): Promise<void> {
+		const changes = this.#changes();
+		await this.#inTurn(async () => this.#written(task, changes));
+	}
+
+	/** Runs an operation that may write these changes. */
+	#written(task: Task, changes: Input | undefined, compute?: Compute): Promise<void> | undefined {
+		const { visit } = this.#scope;
+		const assigned = this.#assigned;
+		this.#sent = changes?.texts?.[1] ?? this.#sent;
+		// Before the store answers: what is assigned meanwhile is not in this record.
+		this.#assigned = false;
+		const failed = (error: unknown): never => {
+			this.#assigned ||= assigned;
+			throw error;
+		};
 		try {
-			await operations.run(async () => this.#do(Operation.Finish));
-		} finally {
-			this.#final = undefined;
-		}
-		await this.#scope.refreshed;
-	}
-
-	/** Becomes what was found for this visitor. */
-	#become(opened: Opened): void {
-		this.#id = opened.id;
-		this.#record = opened;
-		this.#data = JSON.parse(opened.data) as SessionData;
-		this.#owner = opened.user;
-		this.#own = opened.own;
-		this.#stage = Stage.Stored;
-		if (opened.user) this.#watch();
-		if (this.#scope.runtime.options.autoSave) this.#base = jsonOf(this.#data);
-	}
-
-	/** The same, and does what has to be done about it. */
-	async #begin(opened: Opened): Promise<void> {
-		const { records } = this.#scope.runtime;
-		const { facts, user } = opened;
-		this.#become(opened);
-		if (facts & Fact.Renewed) this.#cookieStep(CookieStep.Set);
-		// Reading leaves everything as it is where no cookie can leave.
-		if (this.#scope.left) return;
-		if (user && facts & Fact.Unseen) {
-			this.#scope.later(async () => {
-				const { tell } = this.#application;
-				if (!(await records.noteUse(opened, tell))) this.#endRevoked(user, undefined);
-			});
-		}
-		if (!records.atomic) return;
-		if (facts & Fact.Due) await this.#renewIfPossible();
-		else if (facts & Fact.Stale) {
-			this.#scope.later(async () =>
-				this.#inTurn(async () => {
-					if (this.#record === opened) await this.#touch(true);
-				})
-			);
+			return visit.act(task, { ...changes, ...(compute && { compute }) })?.catch(failed);
+		} catch (error) {
+			return failed(error);
 		}
 	}
 
-	/**
-	 * The record is another one now. It may have what others wrote meanwhile, which this request has not
-	 * seen: what it changes is still told by what it has seen.
-	 */
-	#moveTo(record: Opened, seen: Opened): void {
-		this.#base = this.#baseOf(seen);
-		this.#id = record.id;
-		this.#record = record;
+	/** Runs an operation that writes the session. */
+	async #act(task: Task, input?: Input): Promise<void> {
+		await this.#inTurn(async () => this.#scope.visit.act(task, input));
 	}
 
 	/** Changes what the store has now. */
 	async #update(change: Change, turn: Turn): Promise<boolean> {
-		const { records } = this.#scope.runtime;
-		if (this.#failure) throw this.#failure;
-		if (this.#barred && (await this.#isBarred(Operation.Save))) return false;
-		if (this.#stage === Stage.Stored && !(await this.#execute(Operation.Flush))) return false;
-		if (this.#stage === Stage.Stored && !records.atomic) {
-			const record = this.#record && (await records.load(this.#record.id));
-			if (!record) {
-				this.#end();
-				return false;
-			}
-			this.#adopt(record);
-		}
+		const { visit } = this.#scope;
 		let runs = 0;
-		const changed = async (data: SessionData): Promise<SessionData> => {
+		const compute = async (text: string): Promise<Computed> => {
 			if (++runs > 1) await this.#queued(turn);
-			const running = runUpdate(this.#scope, this.id, () => change(data));
-			const made = running instanceof Promise ? await this.#outside(running, turn) : running;
-			return made ?? data;
-		};
-		if (this.#stage === Stage.New) {
-			// Before anything is changed that could not be stored.
-			if (this.#plan(Operation.Save).cookie === CookieStep.Late)
-				throw new ResponseSentError();
-			const [before, unsaved] = [this.#data, this.#unsaved];
-			// A copy, as from a store: if anything fails, the data is what it was, and not stored later.
-			this.#data = await changed(JSON.parse(jsonOf(before)) as SessionData);
-			try {
-				await this.#execute(Operation.Save);
-			} catch (error) {
-				this.#data = before;
-				this.#unsaved = unsaved;
-				throw error;
-			}
-			return !this.isNew;
-		}
-		return this.#execute(Operation.Save, async (text) => {
 			const data = JSON.parse(text) as SessionData;
 			const base = jsonOf(data);
-			return { base, mine: jsonOf(await changed(data)) };
-		});
+			const running = runUpdate(this.#scope, visit.storedId, () => change(data));
+			const made = running instanceof Promise ? await this.#outside(running, turn) : running;
+			return { base, mine: jsonOf(made ?? data) };
+		};
+		const changes = this.#changes();
+		await this.#written(Task.Update, changes.isAny ? changes : undefined, compute);
+		return visit.storedId !== undefined;
 	}
 
 	/** Waits for other updates that have to begin again, too. Other operations and requests do not. */
@@ -676,23 +584,6 @@ export class Session {
 		}
 	}
 
-	/** Takes over what the store has. */
-	#adopt(record: Opened): void {
-		const data = JSON.parse(record.data) as SessionData;
-		this.#own = record.own;
-		if (this.#cookie) {
-			// It is the object that the application has.
-			const now = cookieWith(this.#scope.runtime.cookie, this.#own);
-			for (const name of Object.keys(this.#cookie))
-				Reflect.deleteProperty(this.#cookie, name);
-			Object.assign(this.#cookie, now);
-		}
-		this.#id = record.id;
-		this.#record = record;
-		this.#data = data;
-		this.#base = jsonOf(data);
-	}
-
 	/** The cookie attributes of its own that the application wants the session to have. */
 	#wanted(): OwnCookie | undefined {
 		if (!this.#cookie) return this.#own;
@@ -702,418 +593,10 @@ export class Session {
 		return own;
 	}
 
-	/** An ID that no session has, for one of this user. */
-	#newId(user: string | undefined): string {
-		const { event, runtime } = this.#scope;
-		const id = runtime.options.genid?.(event);
-		if (id === undefined) return runtime.core.newId(user);
-		refusePromise('`genid`', id);
-		if (typeof id !== 'string')
-			throw new ConfigError('options', '`genid` must return a string');
-		orThrow(() => {
-			checkId(id);
-		});
-		return id;
-	}
-
-	/**
-	 * Lets the core decide, and does it. What writes waits for what is being written. False if the session was
-	 * ended meanwhile.
-	 */
-	async #do(operation: Operation): Promise<boolean> {
-		const opens = operation === Operation.Open;
-		if (this.#failure) {
-			this.#refuse(operation, this.#failure);
-			return true;
-		}
-		const { store, cookie } = this.#plan(operation);
-		if (store === StoreStep.Keep) return this.#execute(operation);
-		if (!opens) return this.#inTurn(async () => this.#execute(operation));
-		if (store !== StoreStep.Touch) return this.#createIfPossible();
-		// Without a cookie that lives longer, the record need not.
-		if (!this.#cookieStep(cookie)) this.#refresh();
-		return true;
-	}
-
-	/**
-	 * Touches the store while the page is made, so that rolling costs no time of its own. A refresh that fails is
-	 * an event, and the next request tries again: the session could be read, after all.
-	 */
-	#refresh(): void {
-		const record = this.#record;
-		this.#scope.later(async () =>
-			this.#inTurn(async () => {
-				// Unless it was written since, or ended.
-				if (!record || this.#record !== record) return;
-				await this.#touch(true);
-				if (this.#stage === Stage.Stored && this.#id !== record.id && !this.#keepsCookie)
-					this.#cookieStep(CookieStep.Set);
-			})
-		);
-	}
-
-	/** Whether an ID that is another one now is no reason to set the cookie: it cannot be, or a logout takes it away. */
-	get #keepsCookie(): boolean {
-		return this.#scope.left || this.#scope.removesCookie;
-	}
-
-	/** A store that is full fails no page of a visitor who only looks: there is no session then. */
-	async #createIfPossible(): Promise<boolean> {
-		try {
-			return await this.#execute(Operation.Open);
-		} catch (error) {
-			if (!(error instanceof StoreError) || error.code !== 'store_full') throw error;
-			this.#scope.tell({ type: 'store_failed', error });
-			this.#unsaved = false;
-			return true;
-		}
-	}
-
-	#plan(operation: Operation): Plan {
-		const { runtime, began } = this.#scope;
-		const now = operation === Operation.Open ? began : Date.now();
-		const known = this.#known(operation);
-		const writes = operation === Operation.Save || (known & Known.Unsaved) !== 0;
-		const own = writes ? this.#wanted() : this.#own;
-		return runtime.core.decide(this.#stage, operation, known, now, own);
-	}
-
-	/**
-	 * The store comes first, so that no cookie promises too much. False if the session was ended
-	 * meanwhile.
-	 */
-	async #execute(operation: Operation, compute?: Compute): Promise<boolean> {
-		if (this.#barred && (await this.#isBarred(operation))) return false;
-		const before = this.#stage;
-		const plan = this.#plan(operation);
-		if (plan.cookie === CookieStep.Late) {
-			if (operation === Operation.Open) return false;
-			throw new ResponseSentError();
-		}
-		let cookie = plan.cookie;
-		try {
-			const id = this.#id;
-			if (!(await this.#storeStep(plan.store, compute))) return false;
-			// It was renewed meanwhile, and may be known by its old ID to this browser.
-			if (before === Stage.Stored && this.#id !== id && cookie === CookieStep.Keep)
-				cookie = this.#keepsCookie ? cookie : CookieStep.Set;
-		} catch (error) {
-			// A logout that the store did not confirm still takes the cookie away.
-			if (plan.cookie === CookieStep.Clear) this.#cookieStep(plan.cookie);
-			else if (isUnconfirmed(error)) this.#end();
-			throw error;
-		}
-		const unsent = this.#cookieStep(cookie);
-		if (unsent && plan.store === StoreStep.Create) {
-			// The browser will never hear of it: without this, it would stay until it expires.
-			await this.#storeStep(StoreStep.Take);
-			this.#id = this.#record = this.#base = undefined;
-			this.#unsaved = true;
-			if (operation === Operation.Open) return false;
-			throw unsent;
-		}
-		this.#stage = plan.stage;
-		const ended = before === Stage.Stored && plan.stage === Stage.New;
-		if (ended && operation === Operation.Destroy) {
-			const confirmed = this.#confirmed;
-			this.#scope.tell({
-				type: 'destroyed',
-				...(confirmed !== undefined && { confirmed })
-			});
-		}
-		if (ended || operation === Operation.Destroy) this.#forget();
-		return true;
-	}
-
-	/** Of a session that could not be read nothing is overwritten: neither record nor cookie. */
-	#refuse(operation: Operation, failure: VestiaryError): void {
-		if (operation === Operation.Save || operation === Operation.Touch) throw failure;
-		if (operation === Operation.Destroy) {
-			this.#scope.send(null, this.#own);
-			throw failure;
-		}
-	}
-
-	/** Whether this operation is dropped, for the visitor's cookie is not that of a session any more. */
-	async #isBarred(operation: Operation): Promise<boolean> {
-		const record = this.#barred?.record;
-		if (operation === Operation.Destroy) {
-			try {
-				if (record) await this.#remove(record);
-			} catch (error) {
-				this.#scope.send(null, this.#own);
-				throw error;
-			}
-			this.#barred = undefined;
-			return false;
-		}
-		const { store, cookie } = this.#plan(operation);
-		const asked = operation === Operation.Save || operation === Operation.Touch;
-		// Also where the response has left: another session is none that could be saved too late.
-		const writes = store !== StoreStep.Keep || cookie === CookieStep.Late;
-		if ((writes || asked) && operation !== Operation.Open) this.#scope.tell({ type: 'gone' });
-		return writes || asked;
-	}
-
-	/** What is costly to know is found out only for the operation that it matters to. */
-	#known(operation: Operation): number {
-		const { cookieOut, finishes, left } = this.#scope;
-		const touched = operation === Operation.Open && this.#isTouched();
-		const changed =
-			(operation === Operation.Finish && this.#isChanged()) ||
-			(operation === Operation.Flush && this.#isPending());
-		return (
-			(cookieOut ? Known.CookieOut : 0) |
-			(this.#unsaved || changed ? Known.Unsaved : 0) |
-			(touched ? Known.Touched : 0) |
-			(finishes && !left ? Known.Finishes : 0) |
-			(left ? Known.Left : 0)
-		);
-	}
-
-	/** Asks the store. False if it says that the session was ended meanwhile. */
-	async #storeStep(step: StoreStep, compute?: Compute): Promise<boolean> {
-		switch (step) {
-			case StoreStep.Keep:
-				return true;
-			case StoreStep.Create:
-			case StoreStep.Replace:
-				return this.#write(compute);
-			case StoreStep.Touch:
-				return this.#touch(false);
-			case StoreStep.Take:
-				this.#confirmed = this.#record && (await this.#remove(this.#record));
-				return true;
-		}
-	}
-
-	async #touch(refreshes: boolean): Promise<boolean> {
-		const { records } = this.#scope.runtime;
-		const record = this.#record;
-		if (!record) return true;
-		const touched = await records.touch(record, refreshes, this.#application.tell);
-		if (!touched) {
-			this.#end();
-			return false;
-		}
-		this.#moveTo(touched, record);
-		this.#touched();
-		return true;
-	}
-
-	async #write(compute?: Compute): Promise<boolean> {
-		const { records } = this.#scope.runtime;
-		const json = compute ? '' : this.#json();
-		const record = this.#record;
-		const own = this.#wanted();
-		const change = own === this.#own ? undefined : (own ?? '{}');
-		// Before the store answers: what is changed meanwhile is not in this record.
-		this.#unsaved = false;
-		try {
-			if (!record) {
-				this.#own = own;
-				this.#record = await this.#create(json, undefined, change);
-				this.#base = json;
-				this.#scope.tell({ type: 'created' });
-				return true;
-			}
-			const { tell } = this.#application;
-			const base = this.#baseOf(record);
-			const written = await records.save(record, base, compute ?? json, change, tell);
-			if (this.#scope.finished) this.#scope.confirmed = written?.id;
-			if (!written) {
-				// Unless this request has ended it itself, while the function of an update ran.
-				if (this.#record) this.#end();
-				return false;
-			}
-			if (written.facts & Fact.Merged) this.#scope.tell({ type: 'conflict' });
-			this.#id = written.id;
-			this.#record = written;
-			this.#base = json;
-			if (compute || written.facts & Fact.Reread) this.#adopt(written);
-			else this.#own = own;
-			this.#touched();
-			if (this.#stage === Stage.New) this.#scope.tell({ type: 'created' });
-			return true;
-		} catch (error) {
-			this.#unsaved = true;
-			// `update` says by its result that nothing was written.
-			if (!compute || !isUnconfirmed(error)) throw error;
-			this.#end();
-			return false;
-		}
-	}
-
-	/** Stores a new record, of this user if there is one, under an ID that no record has. */
-	async #create(
-		data: string,
-		user: User | undefined,
-		own: OwnCookie | undefined
-	): Promise<Opened> {
-		const newId = (): string => {
-			// The application may have seen it. A second one is asked for if there is a record under the first.
-			const id = this.#id ?? this.#newId(user?.name);
-			this.#id = undefined;
-			return id;
-		};
-		const application = { ...this.#application, newId };
-		const created = await this.#scope.runtime.records.create(data, user, own, application);
-		this.#id = created.id;
-		this.#scope.created = created.id;
-		this.#touched();
-		return created;
-	}
-
-	/** Another ID and other data for what this is. Undefined if it is nothing that is stored. */
-	async #supersede(
-		data: string,
-		user: User | undefined,
-		longest = Infinity
-	): Promise<Opened | undefined> {
-		const { records } = this.#scope.runtime;
-		const record = this.#stage === Stage.Stored ? this.#record : undefined;
-		const application = { ...this.#application, newId: () => this.#newId(user?.name) };
-		const next = record && (await records.supersede(record, data, user, longest, application));
-		if (!next) this.#id = undefined;
-		return next;
-	}
-
-	/** The application did not ask for it, so it is no reason to fail: the next request tries again. */
-	async #renewIfPossible(): Promise<void> {
-		try {
-			await this.#inTurn(async () => this.#renew());
-		} catch (error) {
-			if (!(error instanceof VestiaryError)) throw error;
-			this.#scope.tell({ type: 'store_failed', error });
-		}
-	}
-
-	async #renew(): Promise<void> {
-		const { records } = this.#scope.runtime;
-		const record = this.#record;
-		if (this.#stage !== Stage.Stored || !record || !this.#scope.canSend) return;
-		const renewed = await records.renew(record, this.#application);
-		if (!renewed) {
-			this.#end();
-			return;
-		}
-		this.#moveTo(renewed, record);
-		this.#cookieStep(CookieStep.Set);
-	}
-
-	/** Removes a session from the store and from its user's list. */
-	async #remove(record: Opened): Promise<boolean | undefined> {
-		return this.#scope.runtime.records.destroy(record, this.#application.tell);
-	}
-
-	/** Takes the session out of its user's list before it ends, unless the list is not written at all. */
-	async #leaveUserIfPossible(): Promise<void> {
-		try {
-			await this.#leaveUser();
-		} catch (error) {
-			this.#scope.tell({ type: 'store_failed', error: unwritten(error) });
-		}
-	}
-
-	/** The session is not in the list of its user any more. */
-	async #leaveUser(): Promise<void> {
-		const { records } = this.#scope.runtime;
-		const owner = this.#owner;
-		if (owner) await records.revoke(owner);
-		this.#owner = undefined;
-	}
-
-	#userKey(name: string): string {
-		return userKey(this.#scope.runtime.options, name);
-	}
-
-	/** Lets the session end at once when this process revokes it. */
-	#watch(): void {
-		const owner = this.#owner;
-		if (!owner) return;
-		const { finishes, runtime } = this.#scope;
-		const session = {
-			handle: owner.handle,
-			revoked: (by: OwnRequest | undefined): void => {
-				this.#endRevoked(owner, by);
-			}
-		};
-		this.#scope.unwatch?.();
-		this.#scope.unwatch = watch(runtime.store, this.#userKey(owner.name), session, finishes);
-	}
-
-	/** Ends the session of this user, for it was revoked. */
-	#endRevoked({ handle }: User, by: OwnRequest | undefined): void {
-		const end = async (): Promise<void> => {
-			if (this.#owner?.handle === handle) this.#revoked(by);
-		};
-		// What is under way must not take it for its session any more when it goes on.
-		if (this.#scope.isIdle) void end();
-		else void this.#scope.operations.run(end);
-	}
-
-	/** The session was revoked. In the request that did so, the cookie goes. */
-	#revoked(by: OwnRequest | undefined): void {
-		if (this.#id !== undefined) this.#scope.runtime.records.retire(this.#id);
-		const own = this.#own;
-		this.#forget();
-		this.#barred = {};
-		if (by === this.#scope.own) this.#scope.send(null, own);
-	}
-
-	/** The data in a record, as JSON text of the serialiser that compares it. */
-	#baseOf({ data }: Opened): string {
-		this.#base ??= jsonOf(JSON.parse(data));
-		return this.#base;
-	}
-
-	/** The session was ended by somebody else: nothing more is written, and no cookie set. */
-	#end(): void {
-		this.#scope.tell({ type: 'gone' });
-		if (this.#id !== undefined) this.#scope.runtime.records.retire(this.#id);
-		this.#stage = Stage.New;
-		this.#forget();
-		this.#barred = {};
-	}
-
-	#touched(): void {
-		this.#scope.runtime.touched.add(this.id, this.#own);
-	}
-
-	#isTouched(): boolean {
-		const { touched } = this.#scope.runtime;
-		return this.#id !== undefined && touched.has(this.#id, this.#own);
-	}
-
-	#json(): string {
-		return this.#final ?? jsonOf(this.#data);
-	}
-
-	#isChanged(): boolean {
-		const { autoSave, saveUninitialized } = this.#scope.runtime.options;
-		if ((autoSave ?? saveUninitialized) && this.#wanted() !== this.#own) return true;
-		return autoSave === true && this.#json() !== (this.#base ?? '{}');
-	}
-
-	/**
-	 * Returns why the cookie cannot leave. That matters only to what is new: the browser has the cookie of a stored
-	 * session, and that of an ended one is worth nothing.
-	 */
-	#cookieStep(step: CookieStep): VestiaryError | undefined {
-		if (step === CookieStep.Set) return this.#scope.send(this.id, this.#own);
-		return step === CookieStep.Clear ? this.#scope.send(null, this.#own) : undefined;
-	}
-
-	/** Whether data or cookie attributes differ from what this request has loaded or written. */
-	#isPending(): boolean {
-		if (this.#record === undefined) return false;
-		return this.#wanted() !== this.#own || jsonOf(this.#data) !== this.#baseOf(this.#record);
-	}
-
 	/** Runs what writes this session after what writes it already, in this process. */
 	async #inTurn<T>(run: (turn: Turn) => Promise<T>): Promise<T> {
 		const { writes, records, patience } = this.#scope.runtime;
-		const turn = writes.take(this.id, records.atomic, patience);
+		const turn = writes.take(this.#scope.visit.storedId, records.atomic, patience);
 		try {
 			if (turn.ready) await turn.ready;
 			return await run(turn);
@@ -1121,20 +604,13 @@ export class Session {
 			turn.end();
 		}
 	}
-
-	#forget(): void {
-		this.#id = undefined;
-		this.#data = {};
-		this.#final = undefined;
-		this.#unsaved = false;
-		this.#record = undefined;
-		this.#base = undefined;
-		this.#owner = undefined;
-		this.#own = undefined;
-		this.#cookie = undefined;
-		this.#stage = Stage.New;
-	}
 }
+
+/** More sessions of a user than a list can hold. */
+const MOST = 2 ** 32 - 1;
+
+/** IDs in the cookies of a request about which bits of `Fact` say something. */
+const MOST_TOUCHED = 24;
 
 /** An event of which a scope reads only what is there. */
 function whole(event: SessionRequest): RequestEvent {
@@ -1161,10 +637,6 @@ export function checkUser(userId: unknown): void {
 	orThrow(() => {
 		checkName(userId);
 	});
-}
-
-function isUnconfirmed(error: unknown): boolean {
-	return error instanceof StoreError && error.code === 'store_unconfirmed';
 }
 
 /** A date that is none would count as the year 1970. */

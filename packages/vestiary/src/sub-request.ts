@@ -1,6 +1,5 @@
 import type { RequestEvent } from '@sveltejs/kit';
 
-import { STORED_ID } from './inside.js';
 import type { Runtime } from './runtime.js';
 import { partial, type Scope } from './scope.js';
 
@@ -90,7 +89,7 @@ export function pageOf(event: RequestEvent, runtime: Runtime): Scope | undefined
 
 /** Lets a sub-request find its page by the session's ID, until the response of the page leaves. */
 function register(scope: Scope): void {
-	const id = scope.session?.[STORED_ID];
+	const id = scope.visit.storedId;
 	if (scope.left || id === undefined) return;
 	const pages = pagesOf(scope.runtime);
 	pages.set(id, (pages.get(id) ?? new Set()).add(scope));

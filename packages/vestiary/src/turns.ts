@@ -39,8 +39,12 @@ export class Turns {
 	readonly #last = new Map<string, Promise<void>>();
 	/** Sessions whose writer is in code of the application, and since when. */
 	readonly #left = new Map<string, number>();
+	/** Turns at sessions without an ID. */
+	#new = 0;
 
-	take(key: string, atomic: boolean, patience: number): Turn {
+	/** A turn at the session of this ID. One that has none yet is nobody else's. */
+	take(id: string | undefined, atomic: boolean, patience: number): Turn {
+		const key = id ?? `new ${++this.#new}`;
 		let place = this.#stand(key);
 		let again: Place | undefined;
 		return {
@@ -121,7 +125,7 @@ async function endsWithin(promise: Promise<unknown>, milliseconds: number): Prom
 interface Update {
 	/** The request that runs it, by identity. */
 	readonly request: object;
-	readonly id: string;
+	readonly id: string | undefined;
 	over: boolean;
 	readonly around: Update | undefined;
 }
@@ -135,7 +139,7 @@ export const knowsNested: boolean = context !== undefined;
 /** Runs the function of an update that a request makes. */
 export function runUpdate<T>(
 	request: object,
-	id: string,
+	id: string | undefined,
 	run: () => T | Promise<T>
 ): T | Promise<T> {
 	if (!context) return run();
@@ -155,7 +159,7 @@ export function runUpdate<T>(
  */
 export function nestedIn(request: object, id: string | undefined): UpdateNestedError | undefined {
 	for (let update = context?.getStore(); update; update = update.around)
-		if (!update.over && (update.request === request || update.id === id))
+		if (!update.over && (update.request === request || (id !== undefined && update.id === id)))
 			return new UpdateNestedError();
 	return undefined;
 }

@@ -162,7 +162,7 @@ describe.each(ENDINGS)('%s takes the session out of the list of its user first',
 
 	test('a list that cannot be read is left alone, and the session ends all the same', async () => {
 		const cookie = await visitor();
-		const list = calls.find(([name]) => name === 'create')?.[1] ?? '';
+		const list = calls.findLast(([name]) => name === 'create')?.[1] ?? '';
 		const { session } = await opened(cookie);
 		const mark = ((await atomic().read(list)) ?? '').slice('{"v":"'.length).slice(0, 16);
 		const broken = '{"v":"AAAAAAAAAAAAAAAA","sessions":';

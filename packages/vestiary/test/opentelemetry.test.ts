@@ -64,7 +64,11 @@ test('OpenTelemetry is told what is asked of the store and what happens, and not
 			.flatMap(({ scopeMetrics }) => scopeMetrics.flatMap((scope) => scope.metrics))
 			.find(({ descriptor }) => descriptor.name === name)
 			?.dataPoints.map(({ attributes }) => attributes);
-	expect(metric('vestiary.session.events')).toEqual([{ type: 'created' }, { type: 'rejected' }]);
+	expect(metric('vestiary.session.events')).toEqual([
+		{ type: 'created' },
+		{ type: 'rejected' },
+		{ type: 'store_failed' }
+	]);
 	expect(metric('vestiary.store.duration')).toEqual([
 		{ operation: 'write' },
 		{ operation: 'read' },

@@ -323,7 +323,7 @@ describe('a list of a user’s sessions that is not encrypted where all should b
 		const [theirs] = await sessions(plain).of('ada').list();
 		const create = vi.spyOn(operations(), 'create');
 		await (await opened(undefined, { ...options, namespace: 'probe' })).session.login('ada');
-		const key = create.mock.calls[0]?.[0].replace('probe:', '') ?? '';
+		const key = create.mock.calls.at(-1)?.[0].replace('probe:', '') ?? '';
 		create.mockRestore();
 		const list = (await plain.store.atomic?.read(key)) ?? '';
 		expect(list).toContain(theirs?.handle);

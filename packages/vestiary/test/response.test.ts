@@ -100,7 +100,7 @@ describe('it is too late for a cookie', () => {
 		}, made);
 		await expect(failing).rejects.toBeInstanceOf(DataError);
 		const { session } = made.event.locals;
-		await session.setData({});
+		await expect(session.setData({})).rejects.toBeInstanceOf(ResponseSentError);
 		await expect(session.save()).rejects.toBeInstanceOf(ResponseSentError);
 	});
 

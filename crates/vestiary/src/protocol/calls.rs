@@ -138,11 +138,21 @@ impl<'h, H: Host> Calls<'h, H> {
         let mut is_down = true;
         for ((&(place, query), (key, _)), reply) in asked.iter().zip(&texts).zip(replies) {
             (self.is_lost, self.lost_writes) = (false, 0);
+            // A store without a clock was not asked for the time.
+            let is_asked = !matches!(reply, Ok(Reply::Time(None)));
             answers.push(self.heard(place, key, query, reply));
-            is_down &= self.is_lost;
+            is_down &= self.is_lost || !is_asked;
         }
-        (self.is_lost, self.lost_writes, self.failure) = (is_down, 0, None);
+        (self.is_lost, self.lost_writes) = (is_down, 0);
+        if !is_down {
+            self.failure = None;
+        }
         Ok(answers)
+    }
+
+    /// Whether the store has not answered the last question, or any of the last ones.
+    pub(crate) fn is_down(&self) -> bool {
+        self.is_lost
     }
 
     /// Reads a text, in an operation that does not read again.

@@ -37,10 +37,10 @@ pub enum Effect<T> {
     Call(Asked),
     /// Let so many microseconds pass, and answer with [`Answered::Slept`].
     Sleep(u64),
-    /// Run the application's function on these data, and answer with [`Answered::Computed`]. If the function fails,
-    /// drop the operation: nothing is written any more.
+    /// Run the application's function on these data, and answer with [`Answered::Computed`], or with
+    /// [`Answered::Refused`] if it fails.
     Compute(String),
-    /// Make a session ID, and answer with [`Answered::NewId`].
+    /// Make a session ID, and answer with [`Answered::NewId`], or with [`Answered::Refused`] if there is none.
     NewId,
     /// The operation has ended.
     Finished(Result<T, Stopped>),
@@ -167,7 +167,7 @@ pub struct Post(Rc<RefCell<Mail>>);
 
 impl<T> Pending<T> {
     /// Bytes of entropy that an operation may use between two effects.
-    pub const ENTROPY: usize = 64;
+    pub const ENTROPY: usize = 128;
 
     /// An operation on the host that it is given. It begins with the first [`Pending::poll`].
     #[cfg(not(plain))]
@@ -306,6 +306,16 @@ impl Post {
         next
     }
 
+    /// The number of the moment at which the operation is, among those that it knows.
+    pub(crate) fn moment(&self) -> usize {
+        self.0.borrow().at
+    }
+
+    /// Whether the operation waits for an effect: what it does is of no consequence then.
+    pub(crate) fn waits(&self) -> bool {
+        self.0.borrow().effect.is_some()
+    }
+
     fn tell(&self, told: Told) {
         let mut mail = self.0.borrow_mut();
         if mail.effect.is_none() {
@@ -339,6 +349,7 @@ impl Host for Post {
     async fn new_id(&mut self) -> Result<NewId, Stopped> {
         match self.post(Effect::NewId).await {
             Some(Answered::NewId(id)) => Ok(id),
+            Some(Answered::Refused(number)) => Err(Stopped::Host(number)),
             _ => Err(Stopped::Misuse),
         }
     }
@@ -400,6 +411,7 @@ impl Host for Post {
     async fn compute(&mut self, data: &str) -> Result<String, Stopped> {
         match self.post(Effect::Compute(data.to_owned())).await {
             Some(Answered::Computed(data)) => Ok(data),
+            Some(Answered::Refused(number)) => Err(Stopped::Host(number)),
             _ => Err(Stopped::Misuse),
         }
     }

@@ -151,6 +151,9 @@ impl Login<'_> {
                 let created = next();
                 let (list, clock) = (next(), next());
                 let left = matches!(self.leaving, Leaving::Other { .. }).then(next);
+                if calls.is_down() {
+                    return Err(calls.gave_up());
+                }
                 asked = Some(Asked { list, clock, left });
                 created?
             } else {

@@ -19,7 +19,7 @@
 //! # use std::{rc::Rc, sync::Arc};
 //! # use vestiary::{Error, Options, OptionsInput, SessionId, UnixMillis};
 //! # use vestiary::protocol::{Answered, Effect, NewId, Pending, Reply, Rules};
-//! use vestiary::visit::{Act, Changes, Facts, Outgoing, Page, Visit, VisitText, act};
+//! use vestiary::visit::{Act, Changes, Facts, Known, Outgoing, Page, Visit, VisitText, act};
 //!
 //! # let options = Options::new(OptionsInput::default())?;
 //! # let rules = Arc::new(Rules { options: options.into(), keys: None, seals: None, atomic: true, migrates: false, resends: false, default_ttl: vestiary::Ttl::Infinite });
@@ -29,6 +29,7 @@
 //! // A new visit; the driver hands back the text of the operation before.
 //! let mut visit = Visit::of_text(VisitText::default(), None, limits)?;
 //! let facts = Rc::new(Facts::default());
+//! facts.learn(Known::default());
 //! let mut saving = Pending::new(async move |post| {
 //!     let done = act(&mut Page::new(post, facts), &rules, &mut visit, save).await;
 //!     Ok((visit, done))
@@ -60,7 +61,7 @@ pub use cookie::{Outgoing, confirm};
 pub use finish::{finish, refresh};
 pub use identity::{log_in, regenerate, renew};
 pub use open::{Cookies, open};
-pub use page::{Facts, Page};
+pub use page::{Facts, Known, Page};
 pub use request::{Purpose, Request};
 pub use state::{Changes, State, View, Visit};
 pub use text::VisitText;

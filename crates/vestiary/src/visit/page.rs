@@ -15,22 +15,39 @@ pub struct Page {
     facts: Rc<Facts>,
 }
 
-/// Facts that a driver and the operation under way on its [`Page`] tell each other. The driver sets its own before each
-/// poll.
+/// Facts that a driver and the operation under way on its [`Page`] tell each other.
 #[derive(Debug, Default)]
 pub struct Facts {
-    /// No cookie reaches the browser any more.
-    pub left: Cell<bool>,
-    /// The visitor has a session of another handle or layer whose cookie has the same name.
-    pub taken: Cell<bool>,
+    /// Those of the driver, as the moments of the operation.
+    known: RefCell<Vec<Known>>,
     /// The operation is about to begin a session, whose cookie no other handle or layer may take.
     pub reserved: Cell<bool>,
     /// The purpose for which the store is asked.
     pub purpose: Cell<Purpose>,
+}
+
+/// The facts that a driver knows.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Known {
+    /// No cookie reaches the browser any more.
+    pub left: bool,
+    /// The visitor has a session of another handle or layer whose cookie has the same name.
+    pub taken: bool,
     /// Those of the visit's IDs that this process has taken out of use lately.
-    pub retired: RefCell<Vec<SessionId>>,
+    pub retired: Vec<SessionId>,
     /// Those of them whose sessions need not be touched.
-    pub touched: RefCell<Vec<SessionId>>,
+    pub touched: Vec<SessionId>,
+}
+
+impl Facts {
+    /// Takes what the driver knows now. It does so before each [`Pending::poll`](crate::protocol::Pending::poll).
+    pub fn learn(&self, known: Known) {
+        let mut all = self.known.borrow_mut();
+        if cfg!(not(plain)) {
+            all.clear();
+        }
+        all.push(known);
+    }
 }
 
 impl Page {
@@ -38,6 +55,10 @@ impl Page {
     #[must_use]
     pub fn new(host: Post, facts: Rc<Facts>) -> Self {
         Self { host, facts }
+    }
+
+    fn knows(&self, fact: impl FnOnce(&Known) -> bool) -> bool {
+        self.facts.known.borrow().get(self.host.moment()).is_some_and(fact)
     }
 }
 
@@ -50,31 +71,37 @@ impl Request for Page {
     }
 
     fn begin(&mut self, purpose: Purpose) {
-        self.facts.purpose.set(purpose);
+        if !self.host.waits() {
+            self.facts.purpose.set(purpose);
+        }
     }
 
     fn has_left(&self) -> bool {
-        self.facts.left.get()
+        self.knows(|known| known.left)
     }
 
     fn is_retired(&self, id: &SessionId) -> bool {
-        self.facts.retired.borrow().contains(id)
+        self.knows(|known| known.retired.contains(id))
     }
 
     fn is_touched(&self, id: &SessionId) -> bool {
-        self.facts.touched.borrow().contains(id)
+        self.knows(|known| known.touched.contains(id))
     }
 
     async fn reserve(&mut self, _: Option<&SessionId>) -> Result<(), Stopped> {
-        if self.facts.taken.get() {
+        if self.knows(|known| known.taken) {
             return Err(Stopped::CookieTaken);
         }
-        self.facts.reserved.set(true);
+        if !self.host.waits() {
+            self.facts.reserved.set(true);
+        }
         Ok(())
     }
 
     fn release(&mut self) {
-        self.facts.reserved.set(false);
+        if !self.host.waits() {
+            self.facts.reserved.set(false);
+        }
     }
 
     fn response_sent(&self) -> Stopped {

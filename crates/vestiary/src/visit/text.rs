@@ -49,7 +49,7 @@ impl<E> Visit<E> {
     /// The visit as text. An error of the state is the driver's to keep.
     ///
     /// # Errors
-    /// As [`Record::encode`].
+    /// As [`Record::source`].
     pub fn text(&self, limits: Limits) -> Result<VisitText, Error> {
         let mut text = VisitText::default();
         let (state, session) = match &self.state {
@@ -84,7 +84,7 @@ impl<E> Visit<E> {
             text.ids.push('\n');
         }
         if let Some(Seen { record, at, .. }) = session {
-            (text.record, text.at) = (record.encode(limits)?, *at);
+            (text.record, text.at) = (record.source(limits)?.into_owned(), *at);
         }
         Ok(text)
     }

@@ -10,7 +10,9 @@ use vestiary::{
         Told,
     },
     session::{self, Spent},
-    visit::{self, Changes, Cookies, Facts, Outgoing, Page, Purpose, Request as _, State, View},
+    visit::{
+        self, Changes, Cookies, Facts, Known, Outgoing, Page, Purpose, Request as _, State, View,
+    },
 };
 
 pub(crate) type Visit = visit::Visit<Stopped>;
@@ -130,8 +132,6 @@ impl Site {
         let before = before.unwrap();
         assert_eq!(before.text(self.rules.options.load_limits()).unwrap(), text);
         let facts = Rc::new(Facts::default());
-        facts.retired.replace(self.retired.clone());
-        facts.touched.replace(self.touched.clone());
         let (rules, shared) = (Arc::clone(&self.rules), Rc::clone(&facts));
         let pending = Pending::new(async move |post| run(post, shared, rules, before, act).await);
         let (after, done, spent) = self.drive(pending, &facts);
@@ -169,9 +169,14 @@ impl Site {
         *visit = self.drive(revoking, &facts);
     }
 
+    fn known(&self) -> Known {
+        let (retired, touched) = (self.retired.clone(), self.touched.clone());
+        Known { left: self.left, taken: self.taken, retired, touched }
+    }
+
     fn page(&self) -> Page {
         let facts = Rc::new(Facts::default());
-        facts.retired.replace(self.retired.clone());
+        facts.learn(self.known());
         let mut asking = Pending::new(async |post| Ok::<_, Stopped>(Page::new(post, facts)));
         let effect =
             asking.poll(Answered::Begin, UnixMillis(self.now), 0, &[0; Pending::<()>::ENTROPY]);
@@ -182,8 +187,7 @@ impl Site {
     fn drive<T: std::fmt::Debug>(&mut self, mut pending: Pending<T>, facts: &Facts) -> T {
         let mut answer = Answered::Begin;
         loop {
-            facts.left.set(self.left);
-            facts.taken.set(self.taken);
+            facts.learn(self.known());
             self.entropy += 1;
             let effect = pending.poll(
                 answer,

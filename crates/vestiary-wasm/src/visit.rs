@@ -1,0 +1,76 @@
+//! Numbers of a visit that JavaScript keeps: as in `vestiary::visit::VisitText`.
+
+use vestiary::visit::VisitText;
+use wasm_bindgen::prelude::*;
+
+/// Bits of a visit's flags.
+#[wasm_bindgen]
+#[derive(Clone, Copy, Debug)]
+pub enum VisitFlag {
+    /// The state: a `VisitState`.
+    State = 7,
+    /// The record has to get another TTL, or other deadlines.
+    Due = 8,
+    /// The use of the session has to be written in its user's session list.
+    Unseen = 32,
+    /// The fate of the data: a `View`, times 64.
+    View = 192,
+    /// The fate of the cookie: an `Outgoing`, times 256.
+    Cookie = 768,
+}
+
+/// `vestiary::visit::State`.
+#[wasm_bindgen]
+#[derive(Clone, Copy, Debug)]
+pub enum VisitState {
+    /// `Anonymous`
+    Anonymous,
+    /// `Reserved`
+    Reserved,
+    /// `Stored`
+    Stored,
+    /// `Ended`
+    Ended,
+    /// `Tombstone`
+    Tombstone,
+    /// `Unreadable`
+    Unreadable,
+    /// `Unavailable`
+    Unavailable,
+}
+
+/// `vestiary::visit::View`, times 64.
+#[wasm_bindgen]
+#[derive(Clone, Copy, Debug)]
+pub enum View {
+    /// `Kept`
+    Kept = 0,
+    /// `Written`
+    Written = 64,
+    /// `Read`
+    Read = 128,
+    /// `Dropped`
+    Dropped = 192,
+}
+
+/// `vestiary::visit::Outgoing`, times 256.
+#[wasm_bindgen]
+#[derive(Clone, Copy, Debug)]
+pub enum Outgoing {
+    /// `Nothing`
+    Nothing = 0,
+    /// `Session`
+    Session = 256,
+    /// `Removal`
+    Removal = 512,
+    /// `Expired`
+    Expired = 768,
+}
+
+const _: () = assert!(
+    VisitFlag::State as u32 == VisitText::STATE
+        && VisitFlag::Due as u32 == VisitText::DUE
+        && VisitFlag::Unseen as u32 == VisitText::UNSEEN
+        && VisitFlag::View as u32 == VisitText::VIEW
+        && VisitFlag::Cookie as u32 == VisitText::COOKIE
+);

@@ -1,0 +1,304 @@
+import type { RequestEvent } from '@sveltejs/kit';
+
+import type { Given, OwnCookie, User } from './core.js';
+import type { Compute, End, Page } from './driver.js';
+import { ConfigError, orThrow, type VestiaryError } from './errors.js';
+import {
+	checkId,
+	Fact,
+	Outgoing,
+	Task,
+	View,
+	VisitFlag,
+	VisitState
+} from './generated/vestiary.js';
+import { SEEN, type Inside } from './inside.js';
+import type { Spent } from './records.js';
+import { refusePromise, type Runtime } from './runtime.js';
+import type { SessionEvent } from './types.js';
+
+/** The arguments of an operation on a visit, beside the visit itself. */
+export interface Input {
+	/** Bits of the core's `Given`. */
+	readonly flags?: number;
+	readonly texts?: readonly string[];
+	readonly login?: Given['login'];
+	/** Bits of `Fact` that say which sessions need not be touched. */
+	readonly touched?: number;
+	readonly compute?: Compute;
+}
+
+/** The cookie that a response is to have. */
+export interface Cookie {
+	/** The ID in it; undefined if it is removed. */
+	readonly id: string | undefined;
+	/** The session's own cookie attributes. */
+	readonly own: OwnCookie | undefined;
+}
+
+/** Operations after those of the application, which set no cookie that is there already. */
+const AFTERWARDS = new Set([Task.Refresh, Task.Confirm, Task.Finish]);
+
+/** The request of a visit. */
+export interface Around {
+	readonly event: RequestEvent;
+	readonly runtime: Runtime;
+	/** The session that `event.locals.session` is, or would be. */
+	readonly session: Inside | undefined;
+	/** Whether a cookie can leave. */
+	readonly canSend: boolean;
+	/** Whether another handle has the cookie. */
+	readonly isTaken: boolean;
+	/** The error for a session whose cookie another handle has. */
+	readonly sameName: VestiaryError;
+	tell(event: SessionEvent): void;
+	reserves(is: boolean): void;
+	watch(user: User): void;
+	tidy(spent: Spent): void;
+	sendByJar(): VestiaryError | undefined;
+}
+
+/**
+ * A request's view of its visitor's session: what the core knows of it between two operations, as text and numbers
+ * (`vestiary::visit`). It decides nothing.
+ */
+export class Visit implements Page {
+	readonly #scope: Around;
+	#flags = 0;
+	#at = 0;
+	/** Its IDs in lines, its record, and the own attributes of its cookie. */
+	#texts: readonly [ids: string, record: string, own: string] = ['', '', ''];
+	/** The operations that have ended. */
+	#ended = 0;
+	#touched = 0;
+	/** Sessions that have their full lifetime again, by the operation under way. */
+	#prolonged: string[] = [];
+	/** The ID that a session will get that is not stored yet, once the application has seen it. */
+	#shown: string | undefined;
+	/** Whose session it is. */
+	user: User | undefined;
+	/** Why the session cannot be read, nor written. */
+	fault: VestiaryError | undefined;
+
+	constructor(scope: Around) {
+		this.#scope = scope;
+	}
+
+	get state(): VisitState {
+		return this.#flags & VisitFlag.State;
+	}
+
+	/** The ID of the session, if it is stored. */
+	get storedId(): string | undefined {
+		return this.state === VisitState.Stored ? this.#id(0) : undefined;
+	}
+
+	/** The ID of the session, or the one that it will get. */
+	get id(): string {
+		const { state } = this;
+		if (state === VisitState.Stored || state === VisitState.Reserved) return this.#id(0);
+		// Made when first asked for, so that a visitor who only looks costs no randomness.
+		return (this.#shown ??= this.newId().id);
+	}
+
+	/** The record of the session: JSON text. */
+	get record(): string {
+		return this.#texts[1];
+	}
+
+	/** Something is left to do for the session that does not concern the application. */
+	get isDue(): boolean {
+		return (this.#flags & (VisitFlag.Due | VisitFlag.Unseen)) !== 0;
+	}
+
+	/** The cookie of the response, unless its ID was taken out of use. */
+	get cookie(): Cookie | undefined {
+		const kind = this.#cookieKind;
+		if (kind === Outgoing.Nothing) return undefined;
+		const [, , own] = this.#texts;
+		const id = kind === Outgoing.Removal ? undefined : this.#id(1);
+		if (id !== undefined && this.#scope.runtime.records.isRetired(id)) return undefined;
+		return { id: kind === Outgoing.Session ? id : undefined, own: textIn(own) };
+	}
+
+	/** Whether the browser has a cookie of this request's session, or will be sent one. */
+	get hasCookie(): boolean {
+		return this.#cookieKind !== Outgoing.Nothing || this.state === VisitState.Stored;
+	}
+
+	/** Whether the store has to be asked for the ID in the cookie before it leaves. */
+	get isDoubtful(): boolean {
+		return this.#cookieKind === Outgoing.Session && this.#id(1) !== this.#id(2);
+	}
+
+	/** Runs an operation. Undefined if it has ended without waiting. */
+	act(task: Task, input: Input = {}): Promise<void> | undefined {
+		const { flags = 0, texts = [], login, touched = 0, compute } = input;
+		const given = {
+			flags: this.#flags | flags,
+			at: this.#at,
+			texts: [...this.#texts, ...texts],
+			...(login && { login })
+		};
+		this.#touched = touched;
+		const before = this.#ended;
+		const page = compute ? this.#computing(compute) : this;
+		const end = this.#scope.runtime.records.act(task, given, page);
+		if (end instanceof Promise)
+			return end.then(async (ended) => this.#end(task, ended, before));
+		return this.#end(task, end, before);
+	}
+
+	/** Forgets the ID that the application has seen: the session that comes next is another one. */
+	forgetShown(): void {
+		this.#shown = undefined;
+	}
+
+	get facts(): number {
+		const { canSend, isTaken, runtime } = this.#scope;
+		const isRetired = (line: number): boolean => {
+			const id = this.#id(line);
+			return id !== '' && runtime.records.isRetired(id);
+		};
+		const [ids] = this.#texts;
+		return (
+			this.#touched |
+			(canSend ? 0 : Fact.Left) |
+			(isTaken ? Fact.Taken : 0) |
+			(ids !== '' && isRetired(0) ? Fact.SessionRetired : 0) |
+			(ids !== '' && isRetired(1) ? Fact.CookieRetired : 0)
+		);
+	}
+
+	/** An ID that no session has. */
+	newId(): { readonly id: string; readonly isOwn: boolean } {
+		const { event, runtime } = this.#scope;
+		const shown = this.#shown;
+		if (shown !== undefined) {
+			this.#shown = undefined;
+			return { id: shown, isOwn: true };
+		}
+		const id = runtime.options.genid?.(event);
+		if (id === undefined) return { id: runtime.core.newId(), isOwn: false };
+		refusePromise('`genid`', id);
+		if (typeof id !== 'string')
+			throw new ConfigError('options', '`genid` must return a string');
+		orThrow(() => {
+			checkId(id);
+		});
+		// An application may make an ID twice.
+		runtime.records.use(id);
+		return { id, isOwn: true };
+	}
+
+	tell(event: SessionEvent): void {
+		this.#scope.tell(event);
+	}
+
+	touched(id: string): void {
+		this.#prolonged.push(id);
+	}
+
+	reserves(is: boolean): void {
+		this.#scope.reserves(is);
+	}
+
+	taken(): VestiaryError {
+		return this.#scope.sameName;
+	}
+
+	/** The page of an update: other operations may run, and end, before it. */
+	#computing(compute: Compute): Page {
+		// eslint-disable-next-line @typescript-eslint/no-this-alias -- a getter has a `this` of its own
+		const visit = this;
+		return {
+			get facts() {
+				return visit.facts;
+			},
+			fault: this.fault,
+			compute,
+			newId: () => this.newId(),
+			tell: (event) => {
+				this.tell(event);
+			},
+			touched: (id) => {
+				this.touched(id);
+			},
+			reserves: (is) => {
+				this.reserves(is);
+			},
+			taken: () => this.taken()
+		};
+	}
+
+	/** @param before The operations that had ended when this one began */
+	#end(task: Task, end: End, before: number): Promise<void> | undefined {
+		const [{ storedId }, cookie] = [this, this.#outgoing];
+		if (end.texts.length > 1 && this.#isLast(end.flags, before)) this.#become(end);
+		const sends = !AFTERWARDS.has(task) || this.#outgoing !== cookie;
+		const unsent = sends ? this.#scope.sendByJar() : undefined;
+		if (end.error !== undefined) throw end.error as Error;
+		// The browser has the cookie of a session that was stored before, and that of an ended one is worth nothing.
+		const isNew = storedId === undefined && this.storedId !== undefined;
+		return unsent && isNew ? this.#takeBack(unsent) : undefined;
+	}
+
+	/** Stands for the cookie that is to leave. */
+	get #outgoing(): string {
+		return `${this.#cookieKind} ${this.#id(1)} ${this.#texts[2]}`;
+	}
+
+	/** Ends a session that the browser will never hear of: without this, it would stay until it expires. */
+	async #takeBack(unsent: VestiaryError): Promise<never> {
+		await this.act(Task.Destroy);
+		throw unsent;
+	}
+
+	/**
+	 * Whether the visit is as an operation has left it. Another one may have run while the application's function did: if
+	 * one of them has no session, there is none.
+	 */
+	#isLast(flags: number, before: number): boolean {
+		if (before === this.#ended) return true;
+		const state = (flags & VisitFlag.State) as VisitState;
+		return state === VisitState.Stored && this.storedId !== undefined;
+	}
+
+	#become(end: End): void {
+		const { texts, flags, at } = end;
+		const [, ids = '', record = '', own = '', fault, data = '', ofSession, ...others] = texts;
+		const [name = '', handle = '', ...spent] = others;
+		const { handle: before } = this.user ?? {};
+		this.#ended++;
+		this.#flags = flags & ~VisitFlag.View;
+		this.#at = at;
+		this.#texts = [ids, record, own];
+		this.fault = end.errorIn(fault) as VestiaryError | undefined;
+		this.user = handle === '' ? undefined : { name, handle };
+		const view = (flags & VisitFlag.View) as View;
+		if (view === View.Dropped) this.#shown = undefined;
+		const scope = this.#scope;
+		for (const id of this.#prolonged.splice(0))
+			scope.runtime.touched.add(id, textIn(ofSession));
+		if (view !== View.Kept) scope.session?.[SEEN](view, data, textIn(ofSession));
+		if (this.user && handle !== before) scope.watch(this.user);
+		for (let place = 0; place < spent.length; place += 3) {
+			const [id = '', text = '', listed] = spent.slice(place, place + 3);
+			scope.tidy({ id, text, isListed: listed === 'listed' });
+		}
+	}
+
+	get #cookieKind(): Outgoing {
+		return this.#flags & VisitFlag.Cookie;
+	}
+
+	/** The ID in a line, or nothing. */
+	#id(line: number): string {
+		return this.#texts[0].split('\n', line + 1)[line] ?? '';
+	}
+}
+
+/** A text, if there is one. */
+function textIn(text: string | undefined): string | undefined {
+	return text === '' ? undefined : text;
+}
