@@ -26,7 +26,10 @@ pub struct Running {
     /// The IDs that facts are about: of the session, of the cookie, and of the request's cookies.
     ids: Vec<Option<SessionId>>,
     step: Step,
-    asked: Option<Asked>,
+    /// The questions to the store, and the one that getters are about.
+    asked: Vec<Asked>,
+    place: usize,
+    answers: Vec<Answered>,
     millis: f64,
     /// The data to compute on.
     data: String,
@@ -106,7 +109,7 @@ impl Running {
     /// must have, which is empty if it must have none. Of a computation, the text alone.
     #[wasm_bindgen(getter)]
     pub fn asked(&mut self) -> String {
-        let Some(Asked { key, text, expected, .. }) = &self.asked else {
+        let Some(Asked { key, text, expected, .. }) = self.question() else {
             return self.data.clone();
         };
         let mark = expected.as_ref().map_or("", |expected| expected.as_str());
@@ -116,20 +119,28 @@ impl Running {
     /// How long the text may stay, or a pause is to last, in milliseconds.
     #[wasm_bindgen(getter)]
     pub fn ttl(&self) -> f64 {
-        self.asked.as_ref().map_or(self.millis, |asked| ttl_number(asked.ttl))
+        self.question().map_or(self.millis, |asked| ttl_number(asked.ttl))
     }
 
     /// Whether the record belongs to a user.
     #[wasm_bindgen(getter)]
     pub fn owned(&self) -> bool {
-        self.asked.as_ref().is_some_and(|asked| asked.owned)
+        self.question().is_some_and(|asked| asked.owned)
     }
 
-    /// The purpose for which the store is asked, and whether a session is about to begin whose cookie no other handle may
-    /// take: in bit 2.
+    /// The next one of several questions, which the store is asked at the same time: `Finished` after the last one.
+    pub fn next(&mut self) -> Step {
+        self.place += 1;
+        self.question().map_or(Step::Finished, |asked| step_of(asked.kind))
+    }
+
+    /// The purpose for which the store is asked; in bit 2, whether a session is about to begin whose cookie no other handle
+    /// may take; in bit 3, whether there are several questions.
     #[wasm_bindgen(getter)]
     pub fn purpose(&self) -> u32 {
-        self.facts.purpose.get() as u32 | u32::from(self.facts.reserved.get()) << 2
+        self.facts.purpose.get() as u32
+            | u32::from(self.facts.reserved.get()) << 2
+            | u32::from(self.asked.len() > 1) << 3
     }
 
     /// Its reports since this was asked last, with a NUL after each: a word, and what belongs to it. The name of an event
@@ -170,7 +181,9 @@ impl Running {
             facts,
             ids,
             step: Step::Finished,
-            asked: None,
+            asked: Vec::new(),
+            place: 0,
+            answers: Vec::new(),
             millis: 0.0,
             data: String::new(),
             computed: None,
@@ -239,7 +252,8 @@ impl Running {
     ) -> Option<Ended> {
         self.learn(facts);
         let elapsed = (elapsed * 1_000.0) as u64;
-        self.asked = None;
+        self.asked = Vec::new();
+        self.place = 0;
         let effect = self.pending.poll(answer, millis(now), elapsed, entropy);
         for told in self.pending.told() {
             self.told.push_str(&line_of(told));
@@ -248,8 +262,12 @@ impl Running {
         self.step = match effect {
             Effect::Call(asked) => {
                 let step = step_of(asked.kind);
-                self.asked = Some(asked);
+                self.asked.push(asked);
                 step
+            }
+            Effect::Calls(asked) => {
+                self.asked = asked;
+                self.question().map_or(Step::Finished, |asked| step_of(asked.kind))
             }
             Effect::Sleep(micros) => {
                 self.millis = micros as f64 / 1_000.0;
@@ -270,14 +288,14 @@ impl Running {
 
     /// The question to the store.
     pub(crate) fn question(&self) -> Option<&Asked> {
-        self.asked.as_ref()
+        self.asked.get(self.place)
     }
 }
 
 #[wasm_bindgen]
 impl Core {
     /// Lets an operation go on with the answer to its last effect: texts, or a number. New random bytes are in the input.
-    /// When it has ended, `ended`, `flags`, `at` and `before` say how.
+    /// Of several questions, it goes on with the last answer. When it has ended, `ended`, `flags`, `at` and `before` say how.
     #[expect(clippy::too_many_arguments, reason = "an object would cost a JSON reader or js-sys")]
     pub fn answered(
         &mut self,
@@ -292,6 +310,15 @@ impl Core {
     ) -> Result<Step, String> {
         let entropy = self.input.first_chunk().unwrap_or(&[0; Pending::<()>::ENTROPY]);
         let answer = running.answer(answer, text, list, number)?;
+        let answer = if running.asked.len() > 1 {
+            running.answers.push(answer);
+            if running.answers.len() < running.asked.len() {
+                return Ok(running.step);
+            }
+            Answered::All(core::mem::take(&mut running.answers))
+        } else {
+            answer
+        };
         if let Some(ended) = running.poll(answer, facts, now, elapsed, entropy) {
             self.ended = ended;
         }

@@ -83,7 +83,7 @@ export class Driver {
 			let step = this.#core.answered(running, page.facts, Answer.Begin);
 			for (;;) {
 				this.#hear(running.told, page, failures);
-				page.reserves?.(running.purpose >= RESERVED);
+				page.reserves?.((running.purpose & RESERVED) !== 0);
 				if (typeof step !== 'number') return endOf(step, page, failures);
 				step = await this.#effect(running, step, page, failures);
 			}
@@ -159,53 +159,70 @@ export class Driver {
 		}
 	}
 
-	/** Asks the store for what an operation needs next, and lets it go on with the answer. */
+	/** Asks the store for what an operation needs next, and lets it go on with the answers. */
 	async #call(
 		running: Running,
 		step: Step,
 		page: Page,
 		failures: unknown[]
 	): Promise<Step | Ended> {
-		const answered = (
-			answer: Answer,
-			text?: string,
-			number?: number,
-			list?: string
-		): Step | Ended => this.#core.answered(running, page.facts, answer, text, number, list);
-		const action = PURPOSES[running.purpose % RESERVED] ?? 'read';
+		const { purpose } = running;
+		const action = PURPOSES[purpose % RESERVED] ?? 'read';
+		const ask = async (question: Question): Promise<Heard> =>
+			this.#heard(question, action, failures);
+		const first = questionOf(running, step);
+		let next: Step | Ended = step;
+		const hear = ({ answer, text, number, list }: Heard): void => {
+			next = this.#core.answered(running, page.facts, answer, text, number, list);
+		};
+		if (purpose < SEVERAL) {
+			hear(await ask(first));
+			return next;
+		}
+		const questions = [first];
+		for (let more = running.next(); more !== Step.Finished; more = running.next())
+			questions.push(questionOf(running, more));
+		(await Promise.all(questions.map(ask))).forEach(hear);
+		return next;
+	}
+
+	/** The answer of the store to a question, also if it gives none. */
+	async #heard(
+		question: Question,
+		action: StoreOperation,
+		failures: unknown[]
+	): Promise<Heard> {
 		let reply: Reply;
 		try {
-			reply = await this.#ask(action, async () => this.#reply(running, step));
+			reply = await this.#ask(action, async () => this.#reply(question));
 		} catch (error) {
 			// The store has something else there, or an adapter of the application says so.
-			const reads = step === Step.Load || step === Step.LoadTwo;
-			if (reads && error instanceof DataError) return answered(Answer.Unreadable);
+			const reads = question.step === Step.Load || question.step === Step.LoadTwo;
+			if (reads && error instanceof DataError) return { answer: Answer.Unreadable };
 			// A store that is not atomic is not asked again: it could not tell whose record it has.
 			const isLost = this.#atomic && error instanceof StoreError && !error.refused;
 			const number = failures.push(error) - 1;
-			return answered(isLost ? Answer.Lost : Answer.Refused, undefined, number);
+			return { answer: isLost ? Answer.Lost : Answer.Refused, number };
 		}
-		if (typeof reply === 'number') return answered(reply);
-		if (typeof reply === 'string') return answered(Answer.Text, reply);
-		if ('number' in reply) return answered(reply.answer, undefined, reply.number);
-		return answered(Answer.Two, reply.record, reply.list ? 0 : 1, reply.list?.text);
+		if (typeof reply === 'number') return { answer: reply };
+		if (typeof reply === 'string') return { answer: Answer.Text, text: reply };
+		if ('number' in reply) return reply;
+		const { record, list } = reply;
+		return { answer: Answer.Two, text: record, number: list ? 0 : 1, list: list?.text };
 	}
 
-	async #reply(running: Running, step: Step): Promise<Reply> {
+	async #reply({ step, key, text, expected, ttl, owned }: Question): Promise<Reply> {
 		const atomic = this.#atomic;
-		const [key = '', text = '', mark] = running.asked.split('\0');
-		const expected = mark === '' ? null : (mark ?? null);
 		if (step === Step.Load) return (await this.#read(key)) ?? Answer.Gone;
 		if (step === Step.LoadTwo) return this.#two(key, text);
-		if (!atomic) return this.#plain(step, key, text, running.ttl);
+		if (!atomic) return this.#plain(step, key, text, ttl);
 		switch (step) {
 			case Step.Create: {
-				const { ttl, owned } = running;
 				const created = await atomic.create(key, text, ttl, owned);
 				return isBoolean('create', created) ? Answer.Done : Answer.Conflict;
 			}
 			case Step.Replace: {
-				const replaced = await atomic.replace(key, expected, text, running.ttl);
+				const replaced = await atomic.replace(key, expected, text, ttl);
 				return answerOf('replace', replaced);
 			}
 			case Step.Clock: {
@@ -219,7 +236,7 @@ export class Driver {
 				return { answer: Answer.Confirmed, number };
 			}
 			case Step.Touch:
-				return this.#touch(atomic, key, expected, running.ttl);
+				return this.#touch(atomic, key, expected, ttl);
 			default:
 				return answerOf('remove', await atomic.remove(key, expected));
 		}
@@ -327,8 +344,34 @@ export interface Table {
 /** The names of purposes in errors and telemetry, in the order of `vestiary::visit::Purpose`. */
 const PURPOSES = ['read', 'write', 'touch', 'remove'] as const;
 
-/** The bit of a purpose that says that a session is about to begin. */
+/** The bits of a purpose that say that a session is about to begin, and that there are several questions. */
 const RESERVED = 4;
+const SEVERAL = 8;
+
+/** A question to the store. */
+interface Question {
+	readonly step: Step;
+	readonly key: string;
+	readonly text: string;
+	/** The write ID that the record must have. */
+	readonly expected: string | null;
+	readonly ttl: number;
+	readonly owned: boolean;
+}
+
+/** An answer in the parts in which the core takes it. */
+interface Heard {
+	readonly answer: Answer;
+	readonly text?: string | undefined;
+	readonly number?: number;
+	readonly list?: string | undefined;
+}
+
+function questionOf(running: Running, step: Step): Question {
+	const { ttl, owned } = running;
+	const [key = '', text = '', mark = ''] = running.asked.split('\0');
+	return { step, key, text, expected: mark === '' ? null : mark, ttl, owned };
+}
 
 /** The answer of the store: an outcome, a text, a number with its kind, or two texts. */
 type Reply = Answer | string | { readonly answer: Answer; readonly number: number } | Two;

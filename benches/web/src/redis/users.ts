@@ -48,8 +48,14 @@ const CASES: UserCase[] = [
 		work: read,
 		most: 3
 	},
-	{ name: 'login of a new visitor', options: {}, visitor: 'new', work: login },
-	{ name: 'login of a visitor with a session', options: {}, visitor: 'anonymous', work: login }
+	{ name: 'login of a new visitor', options: {}, visitor: 'new', work: login, most: 2 },
+	{
+		name: 'login of a visitor with a session',
+		options: {},
+		visitor: 'anonymous',
+		work: login,
+		most: 3
+	}
 ];
 
 /** Rows of round trips and of commands. */

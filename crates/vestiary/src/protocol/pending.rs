@@ -35,6 +35,9 @@ type Running<T> = Box<dyn Fn(Post) -> Result<T, Stopped>>;
 pub enum Effect<T> {
     /// Ask the store, and answer with [`Answered::Reply`], [`Answered::Lost`] or [`Answered::Refused`].
     Call(Asked),
+    /// Ask the store for all of these at the same time, and answer with [`Answered::All`], or as to a [`Effect::Call`] if it is one. With `cfg(plain)` only; else they
+    /// are asked one after the other.
+    Calls(Vec<Asked>),
     /// Let so many microseconds pass, and answer with [`Answered::Slept`].
     Sleep(u64),
     /// Run the application's function on these data, and answer with [`Answered::Computed`], or with
@@ -97,6 +100,8 @@ pub enum Answered {
     Refused(u32),
     /// It has something there that is no text: the record, or the list, cannot be read.
     Unreadable,
+    /// Answers to several questions, in their order.
+    All(Vec<Answered>),
     /// The time has passed.
     Slept,
     /// The result of the application's function: JSON text.
@@ -207,6 +212,7 @@ impl<T> Pending<T> {
         let effect = match self.mail.borrow_mut().effect.take() {
             None => Effect::Finished(end(polled)),
             Some(Effect::Call(asked)) => Effect::Call(asked),
+            Some(Effect::Calls(asked)) => Effect::Calls(asked),
             Some(Effect::Sleep(micros)) => Effect::Sleep(micros),
             Some(Effect::Compute(data)) => Effect::Compute(data),
             Some(Effect::NewId) => Effect::NewId,
@@ -316,6 +322,19 @@ impl Post {
         self.0.borrow().effect.is_some()
     }
 
+    fn replied(&self, answer: Option<Answered>) -> Result<Reply, Failed<Stopped>> {
+        match answer {
+            Some(Answered::Reply(reply)) => Ok(reply),
+            Some(Answered::Lost(number)) => Err(Failed::Lost(Stopped::Host(number))),
+            Some(Answered::Refused(number)) => {
+                self.0.borrow_mut().refused = Some(number);
+                Err(Failed::Refused(Stopped::Host(number)))
+            }
+            Some(Answered::Unreadable) => Err(Failed::Refused(Stopped::Core(Error::Json))),
+            _ => Err(Failed::Refused(Stopped::Misuse)),
+        }
+    }
+
     fn tell(&self, told: Told) {
         let mut mail = self.0.borrow_mut();
         if mail.effect.is_none() {
@@ -392,16 +411,25 @@ impl Host for Post {
     }
 
     async fn call(&mut self, call: Call<'_>) -> Result<Reply, Failed<Stopped>> {
-        match self.post(Effect::Call(Asked::from(call))).await {
-            Some(Answered::Reply(reply)) => Ok(reply),
-            Some(Answered::Lost(number)) => Err(Failed::Lost(Stopped::Host(number))),
-            Some(Answered::Refused(number)) => {
-                self.0.borrow_mut().refused = Some(number);
-                Err(Failed::Refused(Stopped::Host(number)))
+        let answer = self.post(Effect::Call(Asked::from(call))).await;
+        self.replied(answer)
+    }
+
+    async fn call_all(&mut self, calls: &[Call<'_>]) -> Vec<Result<Reply, Failed<Stopped>>> {
+        if cfg!(not(plain)) {
+            let mut replies = Vec::with_capacity(calls.len());
+            for call in calls {
+                replies.push(self.call(*call).await);
             }
-            Some(Answered::Unreadable) => Err(Failed::Refused(Stopped::Core(Error::Json))),
-            _ => Err(Failed::Refused(Stopped::Misuse)),
+            return replies;
         }
+        let asked = calls.iter().map(|call| Asked::from(*call)).collect();
+        let answers = match self.post(Effect::Calls(asked)).await {
+            Some(Answered::All(answers)) => answers,
+            only => only.into_iter().collect(),
+        };
+        let mut answers = answers.into_iter();
+        calls.iter().map(|_| self.replied(answers.next())).collect()
     }
 
     async fn sleep(&mut self, micros: u64) {

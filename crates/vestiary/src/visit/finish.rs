@@ -55,20 +55,21 @@ pub async fn finish<R: Request>(
     let is_written = plan.store != StoreStep::Keep && finished.is_ok();
     // The store has compared the record, and its user's list was read: no more need be asked.
     let is_due = matches!(visit.state, State::Stored { due: true, .. });
-    if is_written || is_due && boxed(prolong(request, rules, visit)).await {
+    if is_written || is_due && boxed(prolong(request, rules, visit, false)).await {
         visit.certain = visit.id().cloned();
     }
     finished
 }
 
 /// Writes in its user's session list that the session is used, and gives it another TTL or other deadlines, as far as that
-/// is due. It may run while the application works, after [`open`](super::open); [`finish`] does what is left.
+/// is due. It may run while the application works, right after [`open`](super::open), so the user's list is not asked once
+/// more whether the session is still in it; [`finish`] does what is left.
 ///
 /// A store that fails is an event.
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn refresh<R: Request>(request: &mut R, rules: &Rules, visit: &mut Visit<Fault<R>>) {
     note_use(request, rules, visit).await;
-    prolong(request, rules, visit).await;
+    prolong(request, rules, visit, true).await;
 }
 
 /// Writes in the user's session list that the session is used. If it is not in the list any more, it was revoked.
@@ -88,13 +89,18 @@ async fn note_use<R: Request>(request: &mut R, rules: &Rules, visit: &mut Visit<
 
 /// Gives the session another TTL or other deadlines, if that is due. True if the store has done so.
 #[cfg_attr(plain, maybe_async::must_be_sync)]
-async fn prolong<R: Request>(request: &mut R, rules: &Rules, visit: &mut Visit<Fault<R>>) -> bool {
+async fn prolong<R: Request>(
+    request: &mut R,
+    rules: &Rules,
+    visit: &mut Visit<Fault<R>>,
+    is_fresh: bool,
+) -> bool {
     let State::Stored { session, due, .. } = &mut visit.state else { return false };
     if !core::mem::take(due) || seeded(protocol::Fault::RefreshForgets) {
         return false;
     }
     let session = session.clone();
-    match session::touch(host_for(request, Purpose::Touch), rules, session, false).await {
+    match session::touch(host_for(request, Purpose::Touch), rules, session, is_fresh).await {
         Ok(Some(session)) => {
             visit.moved(request, *session);
             return true;
