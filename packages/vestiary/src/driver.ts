@@ -187,11 +187,7 @@ export class Driver {
 	}
 
 	/** The answer of the store to a question, also if it gives none. */
-	async #heard(
-		question: Question,
-		action: StoreOperation,
-		failures: unknown[]
-	): Promise<Heard> {
+	async #heard(question: Question, action: StoreOperation, failures: unknown[]): Promise<Heard> {
 		let reply: Reply;
 		try {
 			reply = await this.#ask(action, async () => this.#reply(question));

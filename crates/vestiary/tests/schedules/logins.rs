@@ -272,7 +272,7 @@ impl Schedule {
             let told = request.running.told();
             request.failed |= told.iter().any(|told| matches!(told, Told::Failed(_)));
             answer = match effect {
-                Effect::Calls(_) => unreachable!("one call after the other"),
+                Effect::Calls(_) => panic!("one call after the other"),
                 Effect::Sleep(_) => Answered::Slept,
                 Effect::NewId => Answered::NewId(NewId::Random(self.id())),
                 Effect::Call(asked) => return Some(asked),

@@ -379,7 +379,7 @@ impl Schedule {
                     request.asked = asked;
                     return self.requests.push(request);
                 }
-                Effect::Calls(_) => unreachable!("one call after the other"),
+                Effect::Calls(_) => panic!("one call after the other"),
                 Effect::Sleep(_) => Answered::Slept,
                 Effect::NewId => Answered::NewId(NewId::Random(self.chance.id())),
                 Effect::Compute(data) => {

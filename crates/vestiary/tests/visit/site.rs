@@ -212,7 +212,7 @@ impl Site {
                         _ => Answered::Reply(self.reply(&asked)),
                     }
                 }
-                Effect::Calls(_) => unreachable!("one call after the other"),
+                Effect::Calls(_) => panic!("one call after the other"),
                 Effect::Sleep(_) => Answered::Slept,
                 Effect::Compute(data) => Answered::Computed((self.compute)(&data)),
                 Effect::NewId => {
