@@ -3,7 +3,7 @@
 use alloc::{borrow::Cow, boxed::Box, string::String, vec::Vec};
 
 use vestiary::{
-    Limits, Record,
+    Limits, Record, UserRef,
     protocol::{Doubt, OwnEnd, Rules, Stopped},
     session::Spent,
     visit::{State, View, Visit, VisitText},
@@ -36,7 +36,7 @@ pub(crate) struct Ended {
     pub(crate) before: f64,
     /// Texts with a NUL between them: why the operation failed, if it did. Then those of a visit: its IDs, its record, the
     /// own attributes of its cookie; why it cannot be read; its data if the application is to have it, the session's own
-    /// cookie attributes, its user and the user's handle; and three for each record that counts for nothing: ID, text, and
+    /// cookie attributes, its user's name as JSON text and the handle; and three for each record that counts for nothing: ID, text, and
     /// whether it is in its user's session list.
     pub(crate) texts: String,
 }
@@ -87,8 +87,12 @@ impl Ended {
         let own = meta.and_then(|meta| rules.options.own_cookie(meta));
         self.push(own.map_or("", |own| own.as_str()));
         let user = meta.and_then(|meta| meta.user.as_ref());
-        self.push(&user.map(|user| user.decoded_name()).unwrap_or_default());
-        self.push(user.map_or("", |user| user.handle.as_str()));
+        // Encoded by this library, whatever the record has.
+        let user = user.map(|user| UserRef::new(&user.decoded_name(), user.handle.clone()));
+        let (name, handle) =
+            user.as_ref().map_or(("", ""), |user| (&user.name, user.handle.as_str()));
+        self.push(name);
+        self.push(handle);
         for Spent { session, is_listed } in spent {
             self.push(session.id.expose());
             self.push(&session.record.source(UNLIMITED).map(Cow::into_owned).unwrap_or_default());

@@ -3,7 +3,7 @@
 use alloc::{borrow::ToOwned as _, boxed::Box, rc::Rc, string::String, sync::Arc, vec::Vec};
 
 use vestiary::{
-    CookieOverrides, Handle, Record, SessionId, merge,
+    CookieOverrides, Handle, Record, SessionId, UserRef, merge,
     protocol::{OwnEnd, Post, Rules, Seen, Stopped, UserSession, UserSessions, boxed},
     session::{self, Join, Spent},
     visit::{self, Act, Changes, Cookies, Facts, Page, Purpose, Visit, VisitText},
@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// The kind of an operation. Beside each stand its texts, in their order. Those of a visit follow the three texts of the
-/// visit, and its number `at`; a user is the application's name for it.
+/// visit, and its number `at`; a user is the application's name for it, as JSON text, since it may have a NUL.
 #[wasm_bindgen]
 #[derive(Clone, Copy, Debug)]
 pub enum Task {
@@ -47,7 +47,7 @@ pub enum Task {
     Confirm,
     /// `Visit::revoked`
     Revoked,
-    /// `log_in`: a user, the data of its session, and the label. The numbers are when the visitor proved who it is, when
+    /// `log_in`: a user, the data of its session, and the label as JSON text. The numbers are when the visitor proved who it is, when
     /// the same request ended all sessions of the user and when they had been ended before that (NaN if not), and the most
     /// sessions that a user may have.
     LogIn,
@@ -124,9 +124,9 @@ impl Operation {
                 let session = Seen { id, record: record.map_err(thrown)?, at: millis(at) };
                 Self::Tidy(Spent { session, is_listed: flags & Given::More as u32 != 0 })
             }
-            Task::List => Self::List(first()),
-            Task::Revoke => Self::Revoke(first(), Handle::parse(&first())),
-            Task::EndAll => Self::EndAll(first(), Handle::parse(&first())),
+            Task::List => Self::List(UserRef::decoded(&first())),
+            Task::Revoke => Self::Revoke(UserRef::decoded(&first()), Handle::parse(&first())),
+            Task::EndAll => Self::EndAll(UserRef::decoded(&first()), Handle::parse(&first())),
             _ => {
                 let (ids, record, own) = (first(), first(), first());
                 let own = (!own.is_empty()).then_some(own);
@@ -220,6 +220,7 @@ async fn run(
         Task::Refresh => Act::Refresh,
         Task::LogIn => {
             let (name, data, label) = (next(), next(), next());
+            let [name, label] = [name, label].map(|text| UserRef::decoded(&text));
             let [proven, ended, before, most] = numbers;
             let join = Join {
                 name: &name,

@@ -45,7 +45,13 @@ impl UserRef {
     /// The application's name for the user, decoded. Empty, and so no user's, if the record has another text there.
     #[must_use]
     pub fn decoded_name(&self) -> String {
-        json::unquoted(&self.name).unwrap_or_default()
+        Self::decoded(&self.name)
+    }
+
+    /// The name of this JSON text. Empty, and so no user's, if it is none.
+    #[must_use]
+    pub fn decoded(name: &str) -> String {
+        json::unquoted(name).unwrap_or_default()
     }
 }
 

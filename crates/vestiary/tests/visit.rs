@@ -141,6 +141,18 @@ fn regenerate_reserves_an_id_for_what_is_saved_next() {
 }
 
 #[test]
+fn a_session_that_regenerate_begins_has_nothing_of_the_one_before() {
+    for options in [r#"{"saveUninitialized":true}"#, r#"{"saveUninitialized":true,"atomic":false}"#]
+    {
+        let mut site = Site::new(options);
+        let id = site.session();
+        let mut visit = site.visit(&[&id]);
+        assert_eq!(site.does(&mut visit, Act::Regenerate), Ok(true));
+        assert_eq!((visit.view, site.data(&id_of(&visit)).as_deref()), (View::Read, Some("{}")));
+    }
+}
+
+#[test]
 fn regenerate_leaves_alone_what_another_request_did() {
     let mut site = Site::new("{}");
     let id = site.session();

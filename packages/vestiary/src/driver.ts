@@ -97,8 +97,10 @@ export class Driver {
 		const told = this.#core.here(table, prefix, task, given, page.facts);
 		if (told === undefined) return undefined;
 		const failures: unknown[] = [page.fault];
+		// Before a listener of the application runs, which may open another session.
+		const { ended } = this.#core;
 		this.#hear(told, page, failures);
-		return endOf(this.#core.ended, page, failures);
+		return endOf(ended, page, failures);
 	}
 
 	/** The reports of an operation, with a NUL after each: a word, and what belongs to it. */

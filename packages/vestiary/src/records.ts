@@ -87,7 +87,7 @@ export class Records {
 	 * @throws DataError if the list cannot be read
 	 */
 	async list(name: string): Promise<ListedSession[]> {
-		const { texts } = await this.#run(Task.List, [name]);
+		const { texts } = await this.#run(Task.List, [JSON.stringify(name)]);
 		const sessions = JSON.parse(texts[1] ?? '{}') as Record<
 			string,
 			Omit<ListedSession, 'handle'>
@@ -97,7 +97,7 @@ export class Records {
 
 	/** Takes a session out of the list of its user. */
 	async revoke({ name, handle }: User): Promise<void> {
-		await this.#run(Task.Revoke, [name, handle]);
+		await this.#run(Task.Revoke, [JSON.stringify(name), handle]);
 	}
 
 	/**
@@ -108,7 +108,7 @@ export class Records {
 		name: string,
 		keep: string | undefined
 	): Promise<{ readonly at: number; readonly before: number }> {
-		return this.#run(Task.EndAll, [name, keep ?? '']);
+		return this.#run(Task.EndAll, [JSON.stringify(name), keep ?? '']);
 	}
 
 	/** Why deadlines and cookie attributes of sessions are lost in this store, if they are: once. */

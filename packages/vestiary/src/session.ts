@@ -1,7 +1,7 @@
 import type { RequestEvent } from '@sveltejs/kit';
 
 import type { OwnCookie } from './core.js';
-import type { Compute, Computed } from './driver.js';
+import type { Computed } from './driver.js';
 import { ConfigError, orThrow, StoreError } from './errors.js';
 import {
 	checkName,
@@ -274,7 +274,7 @@ export class Session {
 		visit.forgetShown();
 		await this.#act(Task.LogIn, {
 			flags: label === undefined ? 0 : Given.More,
-			texts: [userId, data, label ?? ''],
+			texts: [JSON.stringify(userId), data, JSON.stringify(label ?? '')],
 			login: {
 				proven: timeOf(options.provenAt) ?? began,
 				own: request.ended.get(userKey(config, userId)),
@@ -518,7 +518,7 @@ export class Session {
 	}
 
 	/** Runs an operation that may write these changes. */
-	#written(task: Task, changes: Input | undefined, compute?: Compute): Promise<void> | undefined {
+	#written(task: Task, changes: Input | undefined): Promise<void> | undefined {
 		const { visit } = this.#scope;
 		const assigned = this.#assigned;
 		this.#sent = changes?.texts?.[1] ?? this.#sent;
@@ -529,7 +529,7 @@ export class Session {
 			throw error;
 		};
 		try {
-			return visit.act(task, { ...changes, ...(compute && { compute }) })?.catch(failed);
+			return visit.act(task, changes)?.catch(failed);
 		} catch (error) {
 			return failed(error);
 		}
@@ -553,8 +553,12 @@ export class Session {
 			return { base, mine: jsonOf(made ?? data) };
 		};
 		const changes = this.#changes();
-		await this.#written(Task.Update, changes.isAny ? changes : undefined, compute);
-		return visit.storedId !== undefined;
+		let isWritten = false;
+		const ended = (isStored: boolean): void => {
+			isWritten = isStored;
+		};
+		await this.#written(Task.Update, { ...(changes.isAny && changes), compute, ended });
+		return isWritten;
 	}
 
 	/** Waits for other updates that have to begin again, too. Other operations and requests do not. */
@@ -572,12 +576,14 @@ export class Session {
 
 	/** Waits for code of the application. Other operations and requests do not. */
 	async #outside<T>(running: Promise<T>, turn: Turn): Promise<T> {
-		const { operations, runtime } = this.#scope;
+		const { operations, runtime, visit } = this.#scope;
 		if (await isPrompt(running)) return running;
 		turn.leave();
 		try {
-			// With a store that is not atomic they wait: an operation of this request would fail otherwise.
-			const waits = !runtime.records.atomic && knowsNested;
+			// With a store that is not atomic they wait: an operation of this request would fail otherwise. So they do
+			// if there is nothing in the store yet: each would begin a session of its own.
+			const isCompared = runtime.records.atomic && visit.storedId !== undefined;
+			const waits = !isCompared && knowsNested;
 			return await (waits ? running : operations.outside(async () => running));
 		} finally {
 			await turn.back();

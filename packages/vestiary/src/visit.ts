@@ -26,6 +26,8 @@ export interface Input {
 	/** Bits of `Fact` that say which sessions need not be touched. */
 	readonly touched?: number;
 	readonly compute?: Compute;
+	/** Hears whether the session is stored as the operation has left it. */
+	readonly ended?: (isStored: boolean) => void;
 }
 
 /** The cookie that a response is to have. */
@@ -38,6 +40,15 @@ export interface Cookie {
 
 /** Operations after those of the application, which set no cookie that is there already. */
 const AFTERWARDS = new Set([Task.Refresh, Task.Confirm, Task.Finish]);
+
+/** Operations after which the visitor has another session, or none; also if they fail, since the cookie goes. */
+const PARTING = new Set([Task.Regenerate, Task.Destroy, Task.Revoked]);
+
+/** Numbers of operations that had ended when another one began. */
+interface Before {
+	readonly ended: number;
+	readonly sessions: number;
+}
 
 /** The request of a visit. */
 export interface Around {
@@ -70,6 +81,8 @@ export class Visit implements Page {
 	#texts: readonly [ids: string, record: string, own: string] = ['', '', ''];
 	/** The operations that have ended. */
 	#ended = 0;
+	/** Those of them that have begun or ended a session. */
+	#sessions = 0;
 	#touched = 0;
 	/** Sessions that have their full lifetime again, by the operation under way. */
 	#prolonged: string[] = [];
@@ -141,12 +154,11 @@ export class Visit implements Page {
 			...(login && { login })
 		};
 		this.#touched = touched;
-		const before = this.#ended;
+		const before = { ended: this.#ended, sessions: this.#sessions };
+		const ended = (end: End): Promise<void> | undefined => this.#end(task, end, before, input);
 		const page = compute ? this.#computing(compute) : this;
 		const end = this.#scope.runtime.records.act(task, given, page);
-		if (end instanceof Promise)
-			return end.then(async (ended) => this.#end(task, ended, before));
-		return this.#end(task, end, before);
+		return end instanceof Promise ? end.then(ended) : ended(end);
 	}
 
 	/** Forgets the ID that the application has seen: the session that comes next is another one. */
@@ -231,10 +243,17 @@ export class Visit implements Page {
 		};
 	}
 
-	/** @param before The operations that had ended when this one began */
-	#end(task: Task, end: End, before: number): Promise<void> | undefined {
+	/** @param before When it began */
+	#end(task: Task, end: End, before: Before, input: Input): Promise<void> | undefined {
 		const [{ storedId }, cookie] = [this, this.#outgoing];
-		if (end.texts.length > 1 && this.#isLast(end.flags, before)) this.#become(end);
+		const counts = end.texts.length > 1 && this.#isOfIt(end, before);
+		if (counts) this.#become(end);
+		const isOther =
+			PARTING.has(task) ||
+			(task === Task.LogIn && end.error === undefined) ||
+			(storedId === undefined) !== (this.storedId === undefined);
+		if (counts && isOther) this.#sessions++;
+		input.ended?.(counts && this.storedId !== undefined);
 		const sends = !AFTERWARDS.has(task) || this.#outgoing !== cookie;
 		const unsent = sends ? this.#scope.sendByJar() : undefined;
 		if (end.error !== undefined) throw end.error as Error;
@@ -255,13 +274,14 @@ export class Visit implements Page {
 	}
 
 	/**
-	 * Whether the visit is as an operation has left it. Another one may have run while the application's function did: if
-	 * one of them has no session, there is none.
+	 * Whether an operation has ended with the session that the visit has. Others may have run while the application's
+	 * function did: if they have begun or ended a session, that stays. What failed since then has changed nothing.
 	 */
-	#isLast(flags: number, before: number): boolean {
-		if (before === this.#ended) return true;
+	#isOfIt({ flags, error }: End, before: Before): boolean {
+		if (before.ended === this.#ended) return true;
+		if (before.sessions !== this.#sessions) return false;
 		const state = (flags & VisitFlag.State) as VisitState;
-		return state === VisitState.Stored && this.storedId !== undefined;
+		return error === undefined || state !== VisitState.Stored;
 	}
 
 	#become(end: End): void {
@@ -274,7 +294,7 @@ export class Visit implements Page {
 		this.#at = at;
 		this.#texts = [ids, record, own];
 		this.fault = end.errorIn(fault) as VestiaryError | undefined;
-		this.user = handle === '' ? undefined : { name, handle };
+		this.user = handle === '' ? undefined : { name: JSON.parse(name) as string, handle };
 		const view = (flags & VisitFlag.View) as View;
 		if (view === View.Dropped) this.#shown = undefined;
 		const scope = this.#scope;

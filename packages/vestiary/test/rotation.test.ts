@@ -8,7 +8,7 @@ import {
 	sessions,
 	type SveltekitSessionConfig
 } from '../src/index.js';
-import { testEvent } from './event.js';
+import { CountingStore, testEvent } from './event.js';
 import { loggedIn, operationsOf, remote, visit, visitor } from './visits.js';
 
 /* What a new ID leaves behind, and what it takes along. */
@@ -40,6 +40,32 @@ describe('regenerate()', () => {
 		const { setCookie } = await visit(options, async (session) => session.regenerate(), cookie);
 		expect(setCookie).toEqual([REMOVED]);
 	});
+
+	test.each(['atomic', 'not atomic'])(
+		'takes no data along where a session begins by itself, with a store that is %s',
+		async (kind) => {
+			const config = {
+				...options,
+				saveUninitialized: true,
+				store: kind === 'atomic' ? store : new CountingStore()
+			};
+			const cookie = await visitor(config, { n: 1 });
+			const { cookies } = await visit(
+				config,
+				async (session) => {
+					session.data.m = 2;
+					session.cookie.maxAge = 60;
+					await session.save();
+					await session.regenerate();
+					expect(session.data).toEqual({});
+					expect(session.cookie.maxAge).toBeUndefined();
+				},
+				cookie
+			);
+			const { session } = await visit(config, () => undefined, cookies[0]);
+			expect([session.isNew, session.data]).toEqual([false, {}]);
+		}
+	);
 
 	test('that the store does not confirm is an error, and the cookie goes', async () => {
 		const cookie = await visitor(options, { n: 1 });

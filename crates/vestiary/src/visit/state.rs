@@ -110,9 +110,12 @@ impl<E> Visit<E> {
     /// The session was written just now: nothing is left to do for it.
     pub(super) fn holds(&mut self, session: Seen, view: View) {
         self.state = State::Stored { session, due: false, unseen: false };
-        if view != View::Kept {
-            self.view = view;
-        }
+        self.view = match view {
+            View::Kept => return,
+            // The application still has the data of the session before.
+            View::Written if self.view == View::Dropped => View::Read,
+            view => view,
+        };
     }
 
     /// There is no session any more.
