@@ -1,6 +1,7 @@
 //! Records in memory.
 
-use alloc::{borrow::ToOwned as _, string::String};
+use alloc::{borrow::ToOwned as _, rc::Rc, string::String};
+use core::cell::RefCell;
 
 use vestiary::{
     MemoryLimits, Outcome,
@@ -18,16 +19,17 @@ use crate::{
 /// Records in memory.
 #[wasm_bindgen]
 #[derive(Debug)]
-pub struct MemoryTable(vestiary::MemoryTable);
+pub struct MemoryTable(Rc<RefCell<vestiary::MemoryTable>>);
 
 #[wasm_bindgen]
 impl Core {
-    /// An operation on a visit that only reads, with a table whose keys have this prefix: whether it has ended, as after
-    /// `answered`. False, and nothing is done, if there is anything to wait for, or to write. `told` has its reports.
+    /// An operation on a visit that only reads, with a table whose keys have this prefix: 0 if it has ended, as after
+    /// `answered`; 1 if it has, and `told` has its reports. -1, and nothing is done, if there is anything to wait for, or to
+    /// write.
     #[expect(clippy::too_many_arguments, reason = "an object would cost a JSON reader or js-sys")]
     pub fn here(
         &mut self,
-        table: &mut MemoryTable,
+        table: &MemoryTable,
         prefix: &str,
         task: Task,
         flags: u32,
@@ -35,24 +37,18 @@ impl Core {
         facts: u32,
         now: f64,
         texts: &str,
-    ) -> Result<bool, String> {
-        let mut running =
-            self.begin(task, flags, at, f64::NAN, f64::NAN, f64::NAN, f64::NAN, texts)?;
-        let mut answer = Answered::Begin;
-        loop {
-            // An operation that only reads uses no random bytes.
-            if let Some(ended) = running.poll(answer, facts, now, 0.0, &[0; Pending::<()>::ENTROPY])
-            {
-                self.ended = ended;
-                self.told = running.told();
-                return Ok(true);
-            }
-            let Some(reply) = running.question().and_then(|asked| table.answer(asked, prefix, now))
-            else {
-                return Ok(false);
-            };
-            answer = Answered::Reply(reply);
-        }
+    ) -> Result<i32, String> {
+        let nan = f64::NAN;
+        let mut running = self.begin(task, flags, at, nan, nan, nan, nan, texts)?;
+        running.answer_by(MemoryTable(Rc::clone(&table.0)), prefix.to_owned(), now);
+        // An operation that only reads uses no random bytes.
+        let none = [0; Pending::<()>::ENTROPY];
+        let Some(ended) = running.poll(Answered::Begin, facts, now, 0.0, &none) else {
+            return Ok(-1);
+        };
+        self.ended = ended;
+        self.told = running.told();
+        Ok(i32::from(!self.told.is_empty()))
     }
 
     /// The reports of the operation that has ended last without waiting.
@@ -68,88 +64,89 @@ impl MemoryTable {
     #[wasm_bindgen(constructor)]
     pub fn new(entries: Option<usize>, bytes: Option<usize>, default_ttl: Option<f64>) -> Self {
         let limits = MemoryLimits::default();
-        Self(vestiary::MemoryTable::new(MemoryLimits {
+        let table = vestiary::MemoryTable::new(MemoryLimits {
             entries: entries.unwrap_or(limits.entries),
             bytes: bytes.unwrap_or(limits.bytes),
             default_ttl: default_ttl.map_or(limits.default_ttl, |ttl| millis(ttl).0),
-        }))
+        });
+        Self(Rc::new(RefCell::new(table)))
     }
 
     /// The record under a key.
-    pub fn get(&mut self, key: &str, now: f64) -> Option<String> {
-        self.0.get(key, millis(now)).map(str::to_owned)
+    pub fn get(&self, key: &str, now: f64) -> Option<String> {
+        self.0.borrow_mut().get(key, millis(now)).map(str::to_owned)
     }
 
     /// Writes a record.
-    pub fn set(&mut self, key: &str, text: &str, ttl: f64, now: f64) -> Result<(), String> {
-        self.0.set(key, text, ttl_of(ttl), millis(now)).map_err(thrown)
+    pub fn set(&self, key: &str, text: &str, ttl: f64, now: f64) -> Result<(), String> {
+        self.0.borrow_mut().set(key, text, ttl_of(ttl), millis(now)).map_err(thrown)
     }
 
     /// Extends a record's life; false if it is not there.
-    pub fn touch(&mut self, key: &str, ttl: f64, now: f64) -> bool {
-        self.0.touch(key, ttl_of(ttl), millis(now))
+    pub fn touch(&self, key: &str, ttl: f64, now: f64) -> bool {
+        self.0.borrow_mut().touch(key, ttl_of(ttl), millis(now))
     }
 
     /// Removes a record.
-    pub fn remove(&mut self, key: &str) -> bool {
-        self.0.remove(key)
+    pub fn remove(&self, key: &str) -> bool {
+        self.0.borrow_mut().remove(key)
     }
 
     /// Writes a record if there is none; whether it did. `bound`: of a user.
     pub fn create(
-        &mut self,
+        &self,
         key: &str,
         text: &str,
         ttl: f64,
         bound: bool,
         now: f64,
     ) -> Result<bool, String> {
-        let outcome = self.0.create(key, text, ttl_of(ttl), bound, millis(now)).map_err(thrown)?;
+        let outcome = self
+            .0
+            .borrow_mut()
+            .create(key, text, ttl_of(ttl), bound, millis(now))
+            .map_err(thrown)?;
         Ok(outcome == Outcome::Done)
     }
 
     /// Writes a record over the one with this mark.
     pub fn replace(
-        &mut self,
+        &self,
         key: &str,
         expected: Option<String>,
         text: &str,
         ttl: f64,
         now: f64,
     ) -> Result<Answer, String> {
-        let outcome = self.0.replace(key, expected.as_deref(), text, ttl_of(ttl), millis(now));
+        let outcome =
+            self.0.borrow_mut().replace(key, expected.as_deref(), text, ttl_of(ttl), millis(now));
         outcome.map(Answer::from).map_err(thrown)
     }
 
     /// Gives another TTL to the record with this mark.
     #[wasm_bindgen(js_name = touchMarked)]
-    pub fn touch_marked(
-        &mut self,
-        key: &str,
-        expected: Option<String>,
-        ttl: f64,
-        now: f64,
-    ) -> Answer {
-        self.0.touch_marked(key, expected.as_deref(), ttl_of(ttl), millis(now)).into()
+    pub fn touch_marked(&self, key: &str, expected: Option<String>, ttl: f64, now: f64) -> Answer {
+        self.0.borrow_mut().touch_marked(key, expected.as_deref(), ttl_of(ttl), millis(now)).into()
     }
 
     /// Removes the record with this mark.
     #[wasm_bindgen(js_name = removeMarked)]
-    pub fn remove_marked(&mut self, key: &str, expected: Option<String>, now: f64) -> Answer {
-        self.0.remove_marked(key, expected.as_deref(), millis(now)).into()
+    pub fn remove_marked(&self, key: &str, expected: Option<String>, now: f64) -> Answer {
+        self.0.borrow_mut().remove_marked(key, expected.as_deref(), millis(now)).into()
     }
 
     /// Number of records alive.
-    pub fn len(&mut self, now: f64) -> usize {
-        self.0.sweep(millis(now));
-        self.0.len()
+    pub fn len(&self, now: f64) -> usize {
+        let mut table = self.0.borrow_mut();
+        table.sweep(millis(now));
+        table.len()
     }
 }
 
 impl MemoryTable {
     /// The answer to a question that only reads, under a key with this prefix.
-    fn answer(&mut self, asked: &Asked, prefix: &str, now: f64) -> Option<Reply> {
-        let mut read = |key: &str| self.get(&[prefix, key].concat(), now);
+    pub(crate) fn answer(&self, asked: &Asked, prefix: &str, now: f64) -> Option<Reply> {
+        let read = |key: &str| self.get(&[prefix, key].concat(), now);
         Some(match asked.kind {
             Question::Read => read(&asked.key).map_or(Reply::Gone, Reply::Text),
             Question::ReadTwo => Reply::Two(read(&asked.key), Some(read(&asked.text))),

@@ -94,7 +94,6 @@ pub enum Fact {
 }
 
 /// An operation, with what it is given. One type, so that WebAssembly has one function for all of them.
-#[derive(Clone)]
 pub(crate) enum Operation {
     Visit { task: Task, flags: u32, visit: VisitText, numbers: [f64; 4], texts: Vec<String> },
     Tidy(Spent),
@@ -144,12 +143,12 @@ impl Operation {
     }
 
     pub(crate) async fn run(
-        self,
+        &self,
         mut host: Post,
         rules: &Rules,
         facts: Rc<Facts>,
     ) -> Result<Ending, Stopped> {
-        let purpose = match &self {
+        let purpose = match self {
             Self::Visit { .. } | Self::List(_) => Purpose::Read,
             Self::Tidy(_) => Purpose::Remove,
             Self::Revoke(..) | Self::EndAll(..) => Purpose::Write,
@@ -158,22 +157,23 @@ impl Operation {
         match self {
             Self::Visit { task, flags, visit, numbers, texts } => {
                 let mut page = Page::new(host, facts);
-                return boxed(run(&mut page, rules, task, flags, visit, numbers, texts)).await;
+                return boxed(run(&mut page, rules, *task, *flags, visit.clone(), *numbers, texts))
+                    .await;
             }
             Self::Tidy(spent) => {
-                boxed(session::tidy(&mut host, rules, &spent)).await;
+                boxed(session::tidy(&mut host, rules, spent)).await;
             }
             Self::List(name) => {
-                let sessions = session::list(&mut host, rules, &name).await?;
+                let sessions = session::list(&mut host, rules, name).await?;
                 return Ok(Ending::Text(UserSession::json(&sessions)));
             }
             // No session has another handle.
             Self::Revoke(_, None) => {}
             Self::Revoke(name, Some(handle)) => {
-                session::revoke(&mut host, rules, &name, &handle).await?;
+                session::revoke(&mut host, rules, name, handle).await?;
             }
             Self::EndAll(name, keep) => {
-                let end = boxed(session::end_all(&mut host, rules, &name, keep)).await?;
+                let end = boxed(session::end_all(&mut host, rules, name, keep.clone())).await?;
                 return Ok(Ending::Ends(end));
             }
         }
@@ -190,17 +190,18 @@ async fn run(
     flags: u32,
     text: VisitText,
     numbers: [f64; 4],
-    texts: Vec<String>,
+    texts: &[String],
 ) -> Result<Ending, Stopped> {
     // The driver keeps the error of the visit's state under this number.
     let visit = Visit::of_text(text, Some(Stopped::Host(0)), rules.options.load_limits())?;
     let mut visit = Box::new(visit);
     let is = |bit: Given| flags & bit as u32 != 0;
-    let mut texts = texts.into_iter();
-    let mut next = || texts.next().unwrap_or_default();
+    let mut texts = texts.iter();
+    let mut next = || texts.next().map_or("", String::as_str);
     let mut changes = || {
         let (base, mine, cookie) = (next(), next(), next());
-        let cookie = if cookie.is_empty() { None } else { Some(CookieOverrides::parse(&cookie)?) };
+        let cookie = if cookie.is_empty() { None } else { Some(CookieOverrides::parse(cookie)?) };
+        let (base, mine) = (base.to_owned(), mine.to_owned());
         Ok::<_, Stopped>(Changes { base, mine, cookie, assigned: is(Given::Assigned) })
     };
     let act = match task {
@@ -223,14 +224,14 @@ async fn run(
             let [name, label] = [name, label].map(|text| UserRef::decoded(&text));
             let [proven, ended, before, most] = numbers;
             let join = Join {
-                name: &name,
-                label: is(Given::More).then_some(&*label),
+                name,
+                label: is(Given::More).then_some(label),
                 proven: millis(proven),
                 own_end: (!ended.is_nan())
                     .then(|| OwnEnd { at: millis(ended), before: millis(before) }),
                 most: most as usize,
             };
-            let done = boxed(visit::log_in(page, rules, &mut visit, &join, &data)).await;
+            let done = boxed(visit::log_in(page, rules, &mut visit, &join, data)).await;
             return Ok(Ending::Visit { visit, spent: Vec::new(), done });
         }
         Task::Revoked => {

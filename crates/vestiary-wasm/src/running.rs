@@ -12,6 +12,7 @@ use wasm_bindgen::prelude::*;
 use crate::{
     convert::{millis, thrown, ttl_number},
     ending::{Ended, Ending, fault},
+    memory::MemoryTable,
     operations::{Fact, Operation},
     options::Core,
 };
@@ -170,10 +171,10 @@ impl Running {
         ids: Vec<Option<SessionId>>,
     ) -> Self {
         let (facts, own) = (Rc::<Facts>::default(), Arc::clone(&rules));
-        let page = Rc::clone(&facts);
+        let (operation, page) = (Rc::new(operation), Rc::clone(&facts));
         Self {
             pending: Pending::new(move |host| {
-                let (operation, rules) = (operation.clone(), Arc::clone(&own));
+                let (operation, rules) = (Rc::clone(&operation), Arc::clone(&own));
                 let facts = Rc::clone(&page);
                 async move { operation.run(host, &rules, facts).await }
             }),
@@ -189,6 +190,11 @@ impl Running {
             computed: None,
             told: String::new(),
         }
+    }
+
+    /// Has questions answered by a table.
+    pub(crate) fn answer_by(&mut self, table: MemoryTable, prefix: String, now: f64) {
+        self.pending.answer_by(move |asked| table.answer(asked, &prefix, now));
     }
 
     /// Takes what the driver knows at this moment: bits of `Fact`.

@@ -222,10 +222,11 @@ export class Core {
 		facts: number
 	): string | undefined {
 		const [bindings, text] = [this.#bindings, texts.join('\0')];
-		const isDone = orThrow(() =>
+		const done = orThrow(() =>
 			bindings.here(table, prefix, task, flags, at, facts, Date.now(), text)
 		);
-		return isDone ? bindings.told : undefined;
+		if (done < 0) return undefined;
+		return done === 0 ? '' : bindings.told;
 	}
 
 	/** The end of the operation that has ended last. */

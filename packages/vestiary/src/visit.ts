@@ -79,6 +79,8 @@ export class Visit implements Page {
 	#at = 0;
 	/** Its IDs in lines, its record, and the own attributes of its cookie. */
 	#texts: readonly [ids: string, record: string, own: string] = ['', '', ''];
+	/** The first of its IDs: of the session, in the cookie, the one that is certain. */
+	#ids: readonly string[] = [];
 	/** The operations that have ended. */
 	#ended = 0;
 	/** Those of them that have begun or ended a session. */
@@ -293,6 +295,7 @@ export class Visit implements Page {
 		this.#flags = flags & ~VisitFlag.View;
 		this.#at = at;
 		this.#texts = [ids, record, own];
+		this.#ids = ids.split('\n', 3);
 		this.fault = end.errorIn(fault) as VestiaryError | undefined;
 		this.user = handle === '' ? undefined : { name: JSON.parse(name) as string, handle };
 		const view = (flags & VisitFlag.View) as View;
@@ -314,7 +317,7 @@ export class Visit implements Page {
 
 	/** The ID in a line, or nothing. */
 	#id(line: number): string {
-		return this.#texts[0].split('\n', line + 1)[line] ?? '';
+		return this.#ids[line] ?? '';
 	}
 }
 
