@@ -221,11 +221,11 @@ async fn run(
         Task::Refresh => Act::Refresh,
         Task::LogIn => {
             let (name, data, label) = (next(), next(), next());
-            let [name, label] = [name, label].map(|text| UserRef::decoded(&text));
+            let [name, label] = [name, label].map(|text| UserRef::decoded(text));
             let [proven, ended, before, most] = numbers;
             let join = Join {
-                name,
-                label: is(Given::More).then_some(label),
+                name: &name,
+                label: is(Given::More).then_some(&*label),
                 proven: millis(proven),
                 own_end: (!ended.is_nan())
                     .then(|| OwnEnd { at: millis(ended), before: millis(before) }),
