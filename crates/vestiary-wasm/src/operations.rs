@@ -221,7 +221,7 @@ async fn run(
         Task::Refresh => Act::Refresh,
         Task::LogIn => {
             let (name, data, label) = (next(), next(), next());
-            let [name, label] = [name, label].map(|text| UserRef::decoded(text));
+            let [name, label] = [name, label].map(UserRef::decoded);
             let [proven, ended, before, most] = numbers;
             let join = Join {
                 name: &name,
