@@ -160,12 +160,23 @@ export class Scope implements Around {
 	}
 
 	/**
-	 * Whether a cookie can leave, found out before anything is done that needs one. A jar can only be asked by using
-	 * it; SvelteKit closes its own by a `set` that takes no arguments.
+	 * Whether a cookie can leave, as far as that can be found out before anything is done that needs one. A jar can only
+	 * be asked by using it; SvelteKit closes its own by another `set`, which takes no arguments. That of a mock may take
+	 * none either.
 	 */
 	get canSend(): boolean {
-		if (this.left) return false;
-		return this.finishes || this.event.cookies.set.length > 0;
+		if (this.left || this.finishes) return !this.left;
+		const { set } = this.event.cookies;
+		return set === this.#setInJar || set.length > 0;
+	}
+
+	/**
+	 * The same for a renewal, which is not taken back: a jar that SvelteKit may have closed before this request had a
+	 * session counts as closed.
+	 */
+	get canRenew(): boolean {
+		if (this.left || this.finishes) return !this.left;
+		return this.event.cookies.set.length > 0;
 	}
 
 	/** Whether the browser has a cookie of this request's session, or will be sent one. */

@@ -58,6 +58,8 @@ export interface Around {
 	readonly session: Inside | undefined;
 	/** Whether a cookie can leave. */
 	readonly canSend: boolean;
+	/** The same, if the session is to be renewed. */
+	readonly canRenew: boolean;
 	/** Whether another handle has the cookie. */
 	readonly isTaken: boolean;
 	/** The error for a session whose cookie another handle has. */
@@ -86,6 +88,8 @@ export class Visit implements Page {
 	/** Those of them that have begun or ended a session. */
 	#sessions = 0;
 	#touched = 0;
+	/** The operation under way may renew the session. */
+	#renews = false;
 	/** Sessions that have their full lifetime again, by the operation under way. */
 	#prolonged: string[] = [];
 	/** The ID that a session will get that is not stored yet, once the application has seen it. */
@@ -156,6 +160,8 @@ export class Visit implements Page {
 			...(login && { login })
 		};
 		this.#touched = touched;
+		const { renewAfter } = this.#scope.runtime.options;
+		this.#renews = task === Task.Renew || (task === Task.Open && renewAfter !== undefined);
 		const before = { ended: this.#ended, sessions: this.#sessions };
 		const ended = (end: End): Promise<void> | undefined => this.#end(task, end, before, input);
 		const page = compute ? this.#computing(compute) : this;
@@ -169,7 +175,8 @@ export class Visit implements Page {
 	}
 
 	get facts(): number {
-		const { canSend, isTaken, runtime } = this.#scope;
+		const { isTaken, runtime } = this.#scope;
+		const canSend = this.#renews ? this.#scope.canRenew : this.#scope.canSend;
 		const isRetired = (line: number): boolean => {
 			const id = this.#id(line);
 			return id !== '' && runtime.records.isRetired(id);
@@ -259,8 +266,10 @@ export class Visit implements Page {
 		const sends = !AFTERWARDS.has(task) || this.#outgoing !== cookie;
 		const unsent = sends ? this.#scope.sendByJar() : undefined;
 		if (end.error !== undefined) throw end.error as Error;
-		// The browser has the cookie of a session that was stored before, and that of an ended one is worth nothing.
-		const isNew = storedId === undefined && this.storedId !== undefined;
+		// The browser has the cookie of a session that was stored before, unless a login has replaced it; that of an ended
+		// one is worth nothing.
+		const isNew =
+			this.storedId !== undefined && (storedId === undefined || task === Task.LogIn);
 		return unsent && isNew ? this.#takeBack(unsent) : undefined;
 	}
 

@@ -1,7 +1,13 @@
-import { beforeEach, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
 
-import { ResponseSentError, Session, type SveltekitSessionConfig } from '../src/index.js';
+import {
+	MemoryStore,
+	ResponseSentError,
+	Session,
+	type SveltekitSessionConfig
+} from '../src/index.js';
 import { CountingStore, testEvent } from './event.js';
+import { loggedIn } from './visits.js';
 
 /* What SvelteKit's cookie jar is told where no handle puts the cookie on the response. */
 
@@ -73,5 +79,52 @@ test('a session that is new in this request and ends there removes no cookie', a
 		const { event, cookies } = testEvent();
 		await (await make(event)).destroy();
 		expect(cookies).toEqual([]);
+	}
+});
+
+describe('whose `set` takes no arguments, as that of a mock', () => {
+	test.each<[string, (session: Session) => Promise<unknown>]>([
+		['save', async (session) => session.save()],
+		['update', async (session) => session.update((data) => data)],
+		['login', async (session) => session.login('bob')]
+	])('%s() sets the cookie, of a new session and of one that is stored', async (_, operation) => {
+		const config = { ...options, store: new MemoryStore() };
+		for (const cookie of [undefined, await loggedIn(config)]) {
+			const { event } = testEvent(cookie);
+			const set = vi.fn<(...args: unknown[]) => void>();
+			Object.assign(event.cookies, { set });
+			const session = await Session.initialize(event, config);
+			await operation(session);
+			expect(set).toHaveBeenCalledOnce();
+			expect(session.isNew).toBe(false);
+		}
+	});
+
+	test('a logout removes the cookie', async () => {
+		const config = { ...options, store: new MemoryStore() };
+		const { event, cookies } = testEvent(await loggedIn(config));
+		Object.assign(event.cookies, { set: vi.fn() });
+		const session = await Session.initialize(event, config);
+		await session.destroy();
+		expect(cookies).toMatchObject([{ method: 'delete' }]);
+	});
+});
+
+test('if it was closed before there was a session, a login is taken back and nothing is renewed', async () => {
+	const config = { ...options, store: new MemoryStore(), renewAfter: 1 };
+	vi.useFakeTimers({ toFake: ['Date'] });
+	try {
+		const cookie = await loggedIn(config);
+		vi.setSystemTime(Date.now() + 60_000);
+		const { event, close } = testEvent(cookie);
+		close();
+		events.length = 0;
+		const session = await Session.initialize(event, config);
+		expect(events).toEqual([]);
+		await expect(session.renew()).rejects.toBeInstanceOf(ResponseSentError);
+		await expect(session.login('bob')).rejects.toBeInstanceOf(ResponseSentError);
+		expect([session.isNew, session.userId]).toEqual([true, undefined]);
+	} finally {
+		vi.useRealTimers();
 	}
 });
