@@ -68,6 +68,8 @@ export class Session {
 	#assigned = false;
 	/** The data that was written last: JSON text. */
 	#sent = '{}';
+	/** How often it was read, written or dropped. */
+	#views = 0;
 	/** The session's own cookie attributes, as they were read or written. */
 	#own: OwnCookie | undefined;
 	/** Those that the application may have changed; made when they are asked for. */
@@ -365,6 +367,7 @@ export class Session {
 	/** @internal */
 	[SEEN](view: View, data: string, own: OwnCookie | undefined): void {
 		this.#own = own;
+		this.#views++;
 		if (view === View.Written) {
 			this.#base = this.#sent;
 			return;
@@ -408,8 +411,13 @@ export class Session {
 	/** Whoever asks has looked at the session. */
 	#current(): Session {
 		this.#scope.looked = true;
+		return this.#latest;
+	}
+
+	/** The visitor's current session. */
+	get #latest(): Session {
 		const successor = this.#successor;
-		return successor === undefined ? this : successor.#current();
+		return successor === undefined ? this : successor.#latest;
 	}
 
 	/** The session that takes the place of this one. */
@@ -459,14 +467,19 @@ export class Session {
 
 	async #finished(changes: Changes | undefined): Promise<void> {
 		const { visit, operations, refreshed } = this.#scope;
-		const id = visit.storedId;
+		const [id, views] = [visit.storedId, this.#views];
 		await refreshed;
-		// Ended meanwhile: there is nothing of it any more.
-		const rest = id !== undefined && visit.storedId === undefined ? undefined : changes;
-		if (!rest && !visit.isDue) return;
-		await operations.behind(async () =>
-			this.#inTurn(async () => this.#written(Task.Finish, rest))
-		);
+		if (!changes && !visit.isDue) return;
+		await operations.behind(async () => {
+			// Ended meanwhile: there is nothing of it any more.
+			if (id !== undefined && visit.storedId === undefined) return;
+			const session = this.#latest;
+			const isSame = session === this && views === this.#views;
+			// Another operation has stored them meanwhile, or has put another session in the place of this one.
+			const rest = isSame || !changes ? changes : session.#changesAtEnd();
+			if (!rest && !visit.isDue) return;
+			await session.#inTurn(async () => session.#written(Task.Finish, rest));
+		});
 	}
 
 	/** What the application has of the data. */

@@ -1,4 +1,4 @@
-import { beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 
 import { MemoryStore, Session, type SveltekitSessionConfig } from '../src/index.js';
 import { testEvent } from './event.js';
@@ -137,4 +137,54 @@ test('a listener that opens another session does not mix it with this one', asyn
 	const { session } = await visit({ ...options, onEvent }, () => undefined, cookies.join('; '));
 	expect(session.data).toEqual({ n: 1 });
 	expect((await heard[0])?.data).toEqual({ n: 2 });
+});
+
+describe('while the handle waits for the store, with the response ready', () => {
+	/** A visitor whose session is being refreshed, and what the application does before that has ended. */
+	async function late(app: (session: Visited) => Promise<unknown>): Promise<Data> {
+		vi.useFakeTimers({ toFake: ['Date'] });
+		const config = { ...options, autoSave: true, rolling: true, cookie: { maxAge: 600 } };
+		const cookie = await visitor(config, { n: 1 });
+		vi.setSystemTime(Date.now() + 300_000);
+		const elsewhere = remote(store);
+		let open = (): void => undefined;
+		const gate = new Promise<void>((resolve) => (open = resolve));
+		vi.spyOn(elsewhere.atomic, 'touch').mockImplementation(async () => {
+			await gate;
+			return 'done';
+		});
+		let rest: Promise<unknown> = Promise.resolve();
+		const { cookies } = await visit(
+			{ ...config, store: elsewhere },
+			(session) => {
+				session.data.n = 2;
+				setImmediate(() => {
+					rest = app(session);
+					setImmediate(open);
+				});
+			},
+			cookie
+		);
+		await rest;
+		const { session } = await visit(config, () => undefined, cookies.at(-1) ?? cookie);
+		return session.data;
+	}
+
+	afterEach(() => {
+		vi.useRealTimers();
+		vi.restoreAllMocks();
+	});
+
+	test('a save that the application calls is not overwritten by what it had changed before', async () => {
+		const data = await late(async (session) => {
+			session.data.n = 3;
+			await session.save();
+		});
+		expect(data).toEqual({ n: 3 });
+	});
+
+	test('nothing of the session before a login gets into the one after it', async () => {
+		const data = await late(async (session) => session.login('ada', { data: { m: 1 } }));
+		expect(data).toEqual({ m: 1 });
+	});
 });
