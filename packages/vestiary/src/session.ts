@@ -373,7 +373,9 @@ export class Session {
 			return;
 		}
 		this.#text = view === View.Read ? data : '{}';
-		this.#base = this.#data = undefined;
+		this.#base = undefined;
+		// What was assigned since the operation began takes the place of what it has read.
+		if (view === View.Dropped || !this.#assigned) this.#data = undefined;
 		if (view === View.Dropped) {
 			this.#assigned = false;
 			this.#cookie = undefined;

@@ -101,6 +101,25 @@ test('an update that fails takes nothing back that was done meanwhile', async ()
 	expect(cookies).not.toEqual([cookie]);
 });
 
+test('data that is set after an update was called takes the place of its result', async () => {
+	const config = { ...options, autoSave: true };
+	const cookie = await visitor(config, { n: 1 });
+	await visit(
+		config,
+		async (session) => {
+			const { updated, go } = beginUpdate(session);
+			await session.setData({ n: 5 });
+			expect(session.data).toEqual({ n: 5 });
+			go();
+			expect(await updated).toBe(true);
+			expect(session.data).toEqual({ n: 5 });
+		},
+		cookie
+	);
+	const { session } = await visit(config, () => undefined, cookie);
+	expect(session.data).toEqual({ n: 5 });
+});
+
 test('operations wait for an update of a session that is not stored yet', async () => {
 	const { cookies } = await visit(options, async (session) => {
 		const { updated, go } = beginUpdate(session);
