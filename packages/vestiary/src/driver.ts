@@ -65,16 +65,26 @@ export class Driver {
 		const failures: unknown[] = [page.fault];
 		const running = this.#core.begin(task, given);
 		try {
-			let step = this.#core.answered(running, page.facts, Answer.Begin);
-			for (;;) {
-				this.#hear(running.told, page, failures);
-				page.reserves?.((running.purpose & RESERVED) !== 0);
-				if (typeof step !== 'number') return endOf(step, page, failures);
+			let step = this.#goOn(running, page, failures, { answer: Answer.Begin });
+			while (typeof step === 'number')
 				step = await this.#effect(running, step, page, failures);
-			}
+			return endOf(step, page, failures);
 		} finally {
 			running.free();
 		}
+	}
+
+	/** Lets an operation go on. What it says is heard at once: another one may go on before this one does. */
+	#goOn(
+		running: Running,
+		page: Page,
+		failures: unknown[],
+		{ answer, text, number, list }: Heard
+	): Step | Ended {
+		const step = this.#core.answered(running, page.facts, answer, text, number, list);
+		this.#hear(running.told, page, failures);
+		page.reserves?.((running.purpose & RESERVED) !== 0);
+		return step;
 	}
 
 	/** The end of an operation that only reads, from a table. Undefined, and nothing is done, if it has to wait. */
@@ -110,13 +120,13 @@ export class Driver {
 			case Step.Sleep: {
 				const { ttl } = running;
 				await new Promise((resolve) => setTimeout(resolve, ttl));
-				return this.#core.answered(running, page.facts, Answer.Slept);
+				return this.#goOn(running, page, failures, { answer: Answer.Slept });
 			}
 			case Step.NewId:
 				return this.#answered(running, page, failures, () => {
 					const { id, isOwn = false } = page.newId?.() ?? {};
 					const answer = isOwn ? Answer.NewId : Answer.RandomId;
-					return this.#core.answered(running, page.facts, answer, id);
+					return this.#goOn(running, page, failures, { answer, text: id });
 				});
 			case Step.Compute:
 				return this.#answered(running, page, failures, async () => {
@@ -124,7 +134,7 @@ export class Driver {
 					orThrow(() => {
 						running.computed(computed?.base ?? '', computed?.mine ?? '');
 					});
-					return this.#core.answered(running, page.facts, Answer.Computed);
+					return this.#goOn(running, page, failures, { answer: Answer.Computed });
 				});
 			default:
 				return this.#call(running, step, page, failures);
@@ -142,7 +152,7 @@ export class Driver {
 			return await make();
 		} catch (error) {
 			const number = failures.push(error) - 1;
-			return this.#core.answered(running, page.facts, Answer.Refused, undefined, number);
+			return this.#goOn(running, page, failures, { answer: Answer.Refused, number });
 		}
 	}
 
@@ -159,8 +169,8 @@ export class Driver {
 			this.#asking.ask(question, action, failures);
 		const first = questionOf(running, step);
 		let next: Step | Ended = step;
-		const hear = ({ answer, text, number, list }: Heard): void => {
-			next = this.#core.answered(running, page.facts, answer, text, number, list);
+		const hear = (heard: Heard): void => {
+			next = this.#goOn(running, page, failures, heard);
 		};
 		if (purpose < SEVERAL) {
 			hear(await ask(first));

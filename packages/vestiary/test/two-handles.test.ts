@@ -151,6 +151,19 @@ describe('two handles with one cookie name', () => {
 		expect((locals.adminSession as Session).userId).toBe('root');
 	});
 
+	test('only one of them begins a session, also where both go on at the same moment', async () => {
+		let ended: PromiseSettledResult<boolean>[] = [];
+		const { cookies } = await sequence(handles(), async (given) => {
+			const both = [given.session, given.adminSession] as Session[];
+			ended = await Promise.allSettled(
+				both.map(async (session) => session.update((data) => data))
+			);
+		});
+		expect(ended.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+		expect(cookies).toHaveLength(1);
+		expect(shop.store.size + admin.store.size).toBe(1);
+	});
+
 	test('the outer one stores nothing once the inner one has set the cookie', async () => {
 		const { cookies } = await sequence(handles(), async (given) => {
 			await (given.adminSession as Session).login('root');
