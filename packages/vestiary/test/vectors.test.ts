@@ -236,9 +236,9 @@ test('namespaces', () => {
 		expect(plain.sign(id)).toBe(cookie);
 		expect(plain.readCookies(`connect.sid=${cookie}`)).toEqual([id]);
 		expect(asked(plain, Task.Open, [id]).asked[0]).toBe(one.key);
-		expect(going(plain, Task.List, { flags: 0, at: 0, texts: [JSON.stringify(user)] }).asked[0]).toBe(
-			one.userKey
-		);
+		expect(
+			going(plain, Task.List, { flags: 0, at: 0, texts: [JSON.stringify(user)] }).asked[0]
+		).toBe(one.userKey);
 		const hashing = core({ namespace, hashIds: true });
 		expect(asked(hashing, Task.Open, [id]).asked[0]).toBe(one.hashed);
 	}
