@@ -197,7 +197,7 @@ export class Session {
 	 * writers of the session wait for an async function, for `storeTimeout` at most.
 	 * @param change Gets the data as it is in the store; changes it in place, or returns what is to
 	 * take its place. It may run more than once.
-	 * @returns False if the session was ended meanwhile: then nothing is written.
+	 * @returns False if the session was ended meanwhile, or by its cookie is over at once: then nothing is written.
 	 * @throws {@link UpdateNestedError} to the function, if it writes the session itself
 	 */
 	update(

@@ -363,8 +363,8 @@ export type SessionEvent =
 	 */
 	| { type: 'unreadable'; code: string }
 	/**
-	 * The store failed where nobody waits for it or `onStoreError` is `'anonymous'`: while reading, or
-	 * refreshing a session that rolls.
+	 * The store failed where no code of the application waits for it, such as while it refreshed a session that rolls; or
+	 * while a session was opened, whatever `onStoreError` says.
 	 */
 	| { type: 'store_failed'; error: Error }
 	/**

@@ -77,8 +77,8 @@ pub async fn destroy<R: Request>(
 }
 
 /// Changes what the store has now, by the application's function ([`Host::compute`]), and sets the cookie. `changes`, which
-/// were made before, are stored first; without any there is nothing to store. False if the session was ended meanwhile:
-/// then nothing is written. A new session has the changes only if it could be stored.
+/// were made before, are stored first; without any there is nothing to store. False if the session was ended meanwhile,
+/// or by its cookie is over at once: then nothing is written. A new session has the changes only if it could be stored.
 ///
 /// # Errors
 /// That of the function; as [`save`], but if it cannot be told whether the session was ended, it counts as ended.
