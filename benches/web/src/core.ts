@@ -12,16 +12,19 @@ export interface Core {
 }
 
 interface Running {
-	readonly asked: string[];
-	readonly texts: string[];
+	/** The question to the store, with a NUL between its parts. */
+	readonly asked: string;
 	free(): void;
 }
+
+/** The end of an operation: the number of its next effect while there is one. */
+type Ended = number | { readonly texts: string[] };
 
 interface Bindings {
 	readCookies: Core['readCookies'];
 	sign: Core['sign'];
-	begin(task: number, given: { id?: string; data?: string }): Running;
-	answered(running: Running, answer: number, text?: string): number;
+	begin(task: number, given: { flags: number; at: number; texts: string[] }): Running;
+	answered(running: Running, facts: number, answer: number, text?: string): Ended;
 }
 
 interface CoreModule {
@@ -34,14 +37,15 @@ interface CoreModule {
 }
 
 interface Generated {
-	Task: Record<'Open' | 'Create', number>;
+	Task: Record<'Open' | 'Save', number>;
 	Answer: Record<'Begin' | 'NewId' | 'Text', number>;
+	Given: Record<'Changes' | 'Present', number>;
 }
 
 export async function loadCore(secret: string, encrypts: boolean): Promise<Core> {
 	const entry = import.meta.resolve('vestiary');
 	const { Core } = (await import(new URL('core.js', entry).href)) as CoreModule;
-	const { Task, Answer } = (await import(
+	const { Task, Answer, Given } = (await import(
 		new URL('generated/vestiary.js', entry).href
 	)) as Generated;
 	const core = new Core({
@@ -54,20 +58,28 @@ export async function loadCore(secret: string, encrypts: boolean): Promise<Core>
 		readCookies: (header) => core.readCookies(header),
 		sign: (id) => core.sign(id),
 		encode: (id, data) => {
-			const running = core.begin(Task.Create, { data });
-			core.answered(running, Answer.Begin);
-			core.answered(running, Answer.NewId, id);
-			const [, text = ''] = running.asked;
+			const texts = [...NEW, '{}', data, ''];
+			const running = core.begin(Task.Save, { flags: Given.Changes, at: 0, texts });
+			core.answered(running, 0, Answer.Begin);
+			core.answered(running, 0, Answer.NewId, id);
+			const [, text = ''] = running.asked.split('\0');
 			running.free();
 			return text;
 		},
 		decode: (id, record) => {
-			const running = core.begin(Task.Open, { id });
-			core.answered(running, Answer.Begin);
-			core.answered(running, Answer.Text, record);
-			const [, , data = ''] = running.texts;
+			const texts = [...NEW, id];
+			const running = core.begin(Task.Open, { flags: Given.Present, at: 0, texts });
+			core.answered(running, 0, Answer.Begin);
+			const ended = core.answered(running, 0, Answer.Text, record);
 			running.free();
-			return JSON.parse(data) as unknown;
+			if (typeof ended === 'number') throw new Error('the operation asks for more');
+			return JSON.parse(ended.texts[DATA] ?? '') as unknown;
 		}
 	};
 }
+
+/** The texts of a visit in which nothing has happened. */
+const NEW = ['', '', ''];
+
+/** The place of the data among the texts of an end. */
+const DATA = 5;
