@@ -8,7 +8,7 @@ use crate::{Meta, UnixMillis};
 /// How a [`change_list`] ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Changed {
-    /// False if the change may not be made: see [`UserSessions::apply`].
+    /// False if the change may not be made: see [`UserSessions::apply`](super::UserSessions::apply).
     pub made: bool,
     /// When all sessions of the user had been ended last, before this change.
     pub ended_before: Option<UnixMillis>,
