@@ -33,7 +33,7 @@ use support::{
 };
 use tower::ServiceExt as _;
 use vestiary::{Limits, Record};
-use vestiary_store::{Entry, Scan as _, SessionError, Sessions};
+use vestiary_store::{SessionError, Sessions};
 use vestiary_tower::{Session, SessionLayer};
 
 /// A request that is being answered.
@@ -189,24 +189,12 @@ impl Schedule {
         }
     }
 
-    fn entries(&self) -> Vec<Entry> {
-        let (mut entries, mut from) = (Vec::new(), None);
-        loop {
-            let page = now(self.store.0.scan(from.as_ref(), 100)).unwrap();
-            entries.extend(page.entries);
-            from = page.next;
-            if from.is_none() {
-                return entries;
-            }
-        }
-    }
-
     fn faults(&self) -> Vec<&'static str> {
         let mut faults = Vec::new();
         let listed = now(self.sessions.of("ada").list()).unwrap();
         let listed: BTreeSet<_> = listed.iter().map(|one| one.handle.as_str().to_owned()).collect();
         let mut alive = BTreeMap::new();
-        for entry in self.entries() {
+        for entry in self.store.entries() {
             let Ok(record) = Record::decode(&entry.record, Limits::LOAD) else { continue };
             if let (Some(user), None) = (&record.meta().user, &record.meta().next) {
                 *alive.entry(user.handle.as_str().to_owned()).or_insert(0) += 1;

@@ -3,7 +3,10 @@
 use vestiary::{Limits, RecentIds, SessionId, constants, protocol::Pending};
 use wasm_bindgen::prelude::*;
 
-use crate::cookie::{SPOT, SPOT_LENGTHS};
+use crate::{
+    cookie::{SPOT, SPOT_LENGTHS},
+    running::{RESERVED, SEVERAL},
+};
 
 /// The names of the numbers.
 #[wasm_bindgen]
@@ -19,12 +22,14 @@ pub enum Constant {
     Spot,
     /// By which `readCookies` multiplies the offset of an ID.
     SpotLengths,
+    /// Bit of `Running::purpose`: a session is about to begin.
+    Reserved,
+    /// Bit of `Running::purpose`: there are several questions.
+    Several,
     /// Session IDs that a process remembers.
     RecentIds,
     /// How long an ID is remembered that was taken out of use, in milliseconds.
     Retired,
-    /// `vestiary::constants::UNSAVED`.
-    Unsaved,
     /// `vestiary::constants::SESSIONS_PER_USER`.
     SessionsPerUser,
     /// `vestiary::constants::STORE_TIMEOUT`.
@@ -42,9 +47,10 @@ pub fn constant(name: Constant) -> f64 {
         Constant::OperationEntropy => Pending::<()>::ENTROPY as f64,
         Constant::Spot => f64::from(SPOT),
         Constant::SpotLengths => f64::from(SPOT_LENGTHS),
+        Constant::Reserved => f64::from(RESERVED),
+        Constant::Several => f64::from(SEVERAL),
         Constant::RecentIds => RecentIds::MOST as f64,
         Constant::Retired => RecentIds::RETIRED as f64,
-        Constant::Unsaved => constants::UNSAVED as f64,
         Constant::SessionsPerUser => constants::SESSIONS_PER_USER as f64,
         Constant::StoreTimeout => constants::STORE_TIMEOUT as f64,
         Constant::StoreTtl => constants::STORE_TTL as f64,

@@ -25,7 +25,7 @@ pub(crate) enum Ending {
     Ends(OwnEnd),
 }
 
-/// What JavaScript gets of the end of an operation.
+/// The end of an operation, as JavaScript gets it.
 #[derive(Debug, Default)]
 pub(crate) struct Ended {
     /// The visit's.

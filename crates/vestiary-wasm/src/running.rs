@@ -17,6 +17,12 @@ use crate::{
     options::Core,
 };
 
+/// Bit of `Running::purpose`, above those of `vestiary::visit::Purpose`.
+pub(crate) const RESERVED: u32 = 4;
+
+/// Another one.
+pub(crate) const SEVERAL: u32 = 8;
+
 /// An operation, and its last effect.
 #[wasm_bindgen]
 #[derive(Debug)]
@@ -135,13 +141,13 @@ impl Running {
         self.question().map_or(Step::Finished, |asked| step_of(asked.kind))
     }
 
-    /// The purpose for which the store is asked; in bit 2, whether a session is about to begin whose cookie no other handle
-    /// may take; in bit 3, whether there are several questions.
+    /// The purpose for which the store is asked; `RESERVED` if a session is about to begin, whose cookie no other handle may
+    /// take; `SEVERAL` if there are several questions.
     #[wasm_bindgen(getter)]
     pub fn purpose(&self) -> u32 {
         self.facts.purpose.get() as u32
-            | u32::from(self.facts.reserved.get()) << 2
-            | u32::from(self.asked.len() > 1) << 3
+            | (u32::from(self.facts.reserved.get()) * RESERVED)
+            | (u32::from(self.asked.len() > 1) * SEVERAL)
     }
 
     /// Its reports since this was asked last, with a NUL after each: a word, and what belongs to it. The name of an event

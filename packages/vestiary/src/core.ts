@@ -37,7 +37,8 @@ export interface CoreOptions extends Partial<SveltekitSessionConfig> {
 	production: boolean;
 }
 
-/** The cookie attributes of a session that differ from the options: text of a JSON object, `maxAge` in seconds,
+/**
+ * The cookie attributes of a session that differ from the options: text of a JSON object, `maxAge` in seconds,
  * `expires` in milliseconds since the epoch; one with null does not apply.
  */
 export type OwnCookie = string;
@@ -243,7 +244,10 @@ export class Core {
 		return orThrow(() => this.#bindings.keep(text, base, kept, others));
 	}
 
-	/** Lets an operation go on with the answer to its last effect: texts, or the number of an error. Its end, or its next effect. */
+	/**
+	 * Lets an operation go on with the answer to its last effect: texts, or the number of an error.
+	 * @returns Its end, or its next effect
+	 */
 	answered(
 		running: Running,
 		facts: number,
@@ -261,8 +265,7 @@ export class Core {
 		return step === Step.Finished ? this.ended : step;
 	}
 
-	/** Fills the input for an operation. After each answer anew: with random bytes of before, two writes would have the
-	 * same write ID. */
+	/** Fills the input for an operation, after each answer anew: with the same random bytes, two writes would have the same write ID. */
 	#fill(length: number): void {
 		if (this.#seals) this.#random(length);
 		else this.#marks(length);

@@ -8,7 +8,15 @@ import {
 	StoreError,
 	type VestiaryError
 } from './errors.js';
-import { Answer, Step, type MemoryTable, type Running, type Task } from './generated/vestiary.js';
+import {
+	Answer,
+	Constant,
+	constant,
+	Step,
+	type MemoryTable,
+	type Running,
+	type Task
+} from './generated/vestiary.js';
 import type { SessionEvent, Store } from './types.js';
 
 /** An update: makes JSON text of the JSON text of a session's data. */
@@ -20,7 +28,7 @@ export interface Computed {
 	readonly mine: string;
 }
 
-/** What an operation needs of its request. */
+/** The request of an operation, as far as the operation needs it. */
 export interface Page {
 	/** Bits of `Fact`, as they are now. */
 	readonly facts: number;
@@ -28,8 +36,6 @@ export interface Page {
 	readonly fault?: VestiaryError | undefined;
 	/** Makes a session ID: of the application's own making, or at random. */
 	readonly newId?: () => { readonly id: string; readonly isOwn: boolean };
-	/** Changes the data of a session. */
-	readonly compute?: Compute | undefined;
 	/** Hears of events, such as a failure that the operation survives. */
 	readonly tell?: (event: SessionEvent) => void;
 	/** Hears that a session has its full lifetime from now on. */
@@ -60,21 +66,21 @@ export class Driver {
 		this.#retire = options.retire;
 	}
 
-	/** Runs an operation of the core until it has ended. */
-	async run(task: Task, given: Given, page: Page): Promise<End> {
+	/** Runs an operation of the core until it has ended. `compute` changes the data of a session, for an update. */
+	async run(task: Task, given: Given, page: Page, compute?: Compute): Promise<End> {
 		const failures: unknown[] = [page.fault];
 		const running = this.#core.begin(task, given);
 		try {
 			let step = this.#goOn(running, page, failures, { answer: Answer.Begin });
 			while (typeof step === 'number')
-				step = await this.#effect(running, step, page, failures);
+				step = await this.#effect(running, step, page, failures, compute);
 			return endOf(step, page, failures);
 		} finally {
 			running.free();
 		}
 	}
 
-	/** Lets an operation go on. What it says is heard at once: another one may go on before this one does. */
+	/** Lets an operation go on. Its reports are heard at once: another one may go on before this one does. */
 	#goOn(
 		running: Running,
 		page: Page,
@@ -114,7 +120,8 @@ export class Driver {
 		running: Running,
 		step: Step,
 		page: Page,
-		failures: unknown[]
+		failures: unknown[],
+		compute: Compute | undefined
 	): Promise<Step | Ended> {
 		switch (step) {
 			case Step.Sleep: {
@@ -130,7 +137,7 @@ export class Driver {
 				});
 			case Step.Compute:
 				return this.#answered(running, page, failures, async () => {
-					const computed = await page.compute?.(running.asked);
+					const computed = await compute?.(running.asked);
 					orThrow(() => {
 						running.computed(computed?.base ?? '', computed?.mine ?? '');
 					});
@@ -200,8 +207,8 @@ export interface Table {
 const PURPOSES = ['read', 'write', 'touch', 'remove'] as const;
 
 /** The bits of a purpose that say that a session is about to begin, and that there are several questions. */
-const RESERVED = 4;
-const SEVERAL = 8;
+const RESERVED = constant(Constant.Reserved);
+const SEVERAL = constant(Constant.Several);
 
 function questionOf(running: Running, step: Step): Question {
 	const { ttl, owned } = running;

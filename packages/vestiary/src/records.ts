@@ -1,7 +1,7 @@
 import type { Recent } from './bounded.js';
 import type { Columns } from './columns.js';
 import type { Core, Given, User } from './core.js';
-import { Driver, type DriverOptions, type End, type Page } from './driver.js';
+import { Driver, type Compute, type DriverOptions, type End, type Page } from './driver.js';
 import type { StoreError } from './errors.js';
 import { constant, Constant, Given as Flag, Task } from './generated/vestiary.js';
 import { tableOf } from './memory-store.js';
@@ -69,12 +69,12 @@ export class Records {
 	}
 
 	/** Runs an operation on a visit. Its end, if it only reads and there is nothing to wait for. */
-	act(task: Task, given: Given, page: Page): End | Promise<End> {
+	act(task: Task, given: Given, page: Page, compute?: Compute): End | Promise<End> {
 		const { table, prefix = '' } = this.#table ?? {};
 		const reads = task === Task.Open || task === Task.Confirm;
 		const here = reads && table ? { table, prefix } : undefined;
 		const end = here && this.#driver.here(here, task, given, page);
-		return end ?? this.#driver.run(task, given, page);
+		return end ?? this.#driver.run(task, given, page, compute);
 	}
 
 	/** Removes a record that counts for nothing, and its entry in its user's session list. */

@@ -41,7 +41,7 @@ export class Scope implements Around {
 	readonly finishes: boolean;
 	/** The session that `event.locals.session` is, or would be. */
 	session: Inside | undefined;
-	/** What the core knows of the session. */
+	/** The session, as the core knows it. */
 	readonly visit: Visit;
 	/** No cookie can reach the browser any more: the head of the response has left, or there is none. */
 	left: boolean;

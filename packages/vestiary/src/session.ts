@@ -62,7 +62,7 @@ export class Session {
 	#text = '{}';
 	/** The same by the serialiser that compares it; made when it is needed. */
 	#base: string | undefined;
-	/** What the application has of it; made when it is asked for. */
+	/** The same as an object, which the application has; made when it is asked for. */
 	#data: SessionData | undefined;
 	/** The data was replaced as a whole. */
 	#assigned = false;
@@ -374,7 +374,7 @@ export class Session {
 		}
 		this.#text = view === View.Read ? data : '{}';
 		this.#base = undefined;
-		// What was assigned since the operation began takes the place of what it has read.
+		// Data that was assigned since the operation began takes the place of the data that it has read.
 		if (view === View.Dropped || !this.#assigned) this.#data = undefined;
 		if (view === View.Dropped) {
 			this.#assigned = false;
@@ -484,7 +484,7 @@ export class Session {
 		});
 	}
 
-	/** What the application has of the data. */
+	/** The data, as the application has it. */
 	#seen(): SessionData {
 		if (this.#data) return this.#data;
 		const data = JSON.parse(this.#text) as SessionData;

@@ -42,7 +42,7 @@ export class Turns {
 	/** Turns at sessions without an ID. */
 	#new = 0;
 
-	/** A turn at the session of this ID. One that has none yet is nobody else's. */
+	/** A turn at the session of this ID. No other writer knows a session that has none yet. */
 	take(id: string | undefined, atomic: boolean, patience: number): Turn {
 		const key = id ?? `new ${++this.#new}`;
 		let place = this.#stand(key);

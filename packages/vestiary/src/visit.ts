@@ -164,8 +164,7 @@ export class Visit implements Page {
 		this.#renews = task === Task.Renew || (task === Task.Open && renewAfter !== undefined);
 		const before = { ended: this.#ended, sessions: this.#sessions };
 		const ended = (end: End): Promise<void> | undefined => this.#end(task, end, before, input);
-		const page = compute ? this.#computing(compute) : this;
-		const end = this.#scope.runtime.records.act(task, given, page);
+		const end = this.#scope.runtime.records.act(task, given, this, compute);
 		return end instanceof Promise ? end.then(ended) : ended(end);
 	}
 
@@ -226,30 +225,6 @@ export class Visit implements Page {
 
 	taken(): VestiaryError {
 		return this.#scope.sameName;
-	}
-
-	/** The page of an update: other operations may run, and end, before it. */
-	#computing(compute: Compute): Page {
-		// eslint-disable-next-line @typescript-eslint/no-this-alias -- a getter has a `this` of its own
-		const visit = this;
-		return {
-			get facts() {
-				return visit.facts;
-			},
-			fault: this.fault,
-			compute,
-			newId: () => this.newId(),
-			tell: (event) => {
-				this.tell(event);
-			},
-			touched: (id) => {
-				this.touched(id);
-			},
-			reserves: (is) => {
-				this.reserves(is);
-			},
-			taken: () => this.taken()
-		};
 	}
 
 	/** @param before When it began */

@@ -26,7 +26,7 @@ impl Log {
     }
 }
 
-/// What a request wants.
+/// The wish of a request.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd)]
 #[serde(rename_all = "lowercase")]
 pub enum Want {

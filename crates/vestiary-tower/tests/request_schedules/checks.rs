@@ -1,10 +1,10 @@
-//! What must hold of each response, and of the store in the end.
+//! Checks of each response, and of the store in the end.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use axum::http::StatusCode;
 use vestiary::{Limits, Record};
-use vestiary_store::{Entry, Found, Scan as _};
+use vestiary_store::{Entry, Found};
 
 use crate::{
     app::{Log, Want},
@@ -86,7 +86,7 @@ impl Schedule {
         }
     }
 
-    /// What is wrong in the end.
+    /// The faults that are left in the end.
     pub fn faults(&mut self) -> BTreeSet<&'static str> {
         let time = self.tasks.clock.now;
         let mut faults = self.noticed.clone();
@@ -180,7 +180,7 @@ impl Schedule {
         }
         // Where nothing fails, nothing is left over but what a record's TTL leaves behind.
         if self.settings.is_calm && !self.settings.is_timed {
-            let alive: BTreeSet<_> = self.entries().iter().filter_map(handle).collect();
+            let alive: BTreeSet<_> = self.store.entries().iter().filter_map(handle).collect();
             if !listed.is_subset(&alive) {
                 faults.insert("a session is listed and has no record");
             }
@@ -194,20 +194,8 @@ impl Schedule {
         if is_listed("ada") || is_listed("bob") {
             faults.insert("a session is listed for ever");
         }
-        if !self.entries().is_empty() {
+        if !self.store.entries().is_empty() {
             faults.insert("a record stays for ever");
-        }
-    }
-
-    fn entries(&self) -> Vec<Entry> {
-        let (mut entries, mut from) = (Vec::new(), None);
-        loop {
-            let page = now(self.store.0.scan(from.as_ref(), 100)).unwrap();
-            entries.extend(page.entries);
-            from = page.next;
-            if from.is_none() {
-                return entries;
-            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a schedule knows of the sessions from the responses alone.
+//! The knowledge of a schedule about sessions, from the responses alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 

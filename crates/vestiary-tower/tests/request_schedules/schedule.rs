@@ -47,7 +47,7 @@ pub struct Schedule {
     pub model: Model,
     pub tasks: Tasks<Going>,
     pub log: Vec<String>,
-    /// What has happened, for the statistics.
+    /// The events of the schedule, for the statistics.
     pub seen: BTreeMap<&'static str, u64>,
     pub(crate) noticed: BTreeSet<&'static str>,
     chance: Chance,

@@ -11,7 +11,7 @@ use std::{
 
 use axum::{body::Body, http::Response};
 use vestiary::{Ttl, UnixMillis, WriteId};
-use vestiary_store::{MemoryStore, Outcome, Store, StoreError, set_clock};
+use vestiary_store::{Entry, MemoryStore, Outcome, Scan as _, Store, StoreError, set_clock};
 
 /// A repeatable source of chance (`SplitMix64`).
 pub struct Chance(pub u64);
@@ -52,6 +52,19 @@ pub enum Care {
 }
 
 impl Scheduled {
+    /// All records and lists.
+    pub fn entries(&self) -> Vec<Entry> {
+        let (mut entries, mut from) = (Vec::new(), None);
+        loop {
+            let page = now(self.0.scan(from.as_ref(), 100)).unwrap();
+            entries.extend(page.entries);
+            from = page.next;
+            if from.is_none() {
+                return entries;
+            }
+        }
+    }
+
     async fn ask<T>(
         &self,
         answer: impl Future<Output = Result<T, StoreError>>,

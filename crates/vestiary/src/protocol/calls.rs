@@ -404,7 +404,7 @@ pub(crate) enum Again {
     Enough,
 }
 
-/// What became of a write.
+/// The outcome of a write.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Wrote {
     Done,

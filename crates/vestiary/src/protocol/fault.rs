@@ -108,7 +108,7 @@ pub enum Fault {
     IdleStays,
     /// The cookie of a session rolls, and its record is not touched.
     RollsAlone,
-    /// What is left to refresh at the end of a request is not refreshed.
+    /// A refresh that is left for the end of a request is not done.
     RefreshForgets,
     /// The use of a session is not written in its user's session list.
     UseUnseen,

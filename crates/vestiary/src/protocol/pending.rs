@@ -17,7 +17,7 @@ use crate::{Error, Event, SessionId, Ttl, UnixMillis, WriteId};
 /// JavaScript or a test that decides which request goes on.
 ///
 /// With `cfg(plain)`, which WebAssembly is built with, an operation is no future but a function. It runs again from its
-/// beginning with each answer, and gets those of before at once: without the states of futures, WebAssembly is a seventh
+/// beginning with each answer, and gets the earlier ones at once: without the states of futures, WebAssembly is a seventh
 /// smaller. An operation does the same each time, since all that it knows comes from its host.
 pub struct Pending<T> {
     mail: Rc<RefCell<Mail>>,
@@ -428,14 +428,8 @@ impl Host for Post {
         self.replied(answer)
     }
 
+    #[cfg(plain)]
     async fn call_all(&mut self, calls: &[Call<'_>]) -> Vec<Result<Reply, Failed<Stopped>>> {
-        if cfg!(not(plain)) {
-            let mut replies = Vec::with_capacity(calls.len());
-            for call in calls {
-                replies.push(self.call(*call).await);
-            }
-            return replies;
-        }
         let asked = calls.iter().map(|call| Asked::from(*call)).collect();
         let answers = match self.post(Effect::Calls(asked)).await {
             Some(Answered::All(answers)) => answers,
