@@ -37,10 +37,11 @@ impl Sessions {
         lock(&self.inner.recent.retired).remember(id.expose(), RecentIds::RETIRED, clock::now());
     }
 
-    pub(crate) fn note_touch(&self, Seen { id, record, .. }: &Seen) {
+    /// Remembers that the record of this session got its full TTL when the store was asked for it, however long the store took.
+    pub(crate) fn note_touch(&self, Seen { id, record, at }: &Seen) {
         let life = self.inner.rules.options.for_session(record.meta()).touch_after();
         if life > 0 {
-            lock(&self.inner.recent.touched).remember(id.expose(), life, clock::now());
+            lock(&self.inner.recent.touched).remember(id.expose(), life, *at);
         }
     }
 }
@@ -48,4 +49,29 @@ impl Sessions {
 /// A table is whole after each of its calls, so a panic elsewhere does not spoil it.
 fn lock(table: &Mutex<RecentIds>) -> std::sync::MutexGuard<'_, RecentIds> {
     table.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use vestiary::{Limits, Record, UnixMillis};
+
+    use super::*;
+    use crate::{Config, MemoryStore};
+
+    #[test]
+    fn a_touch_counts_from_when_the_store_was_asked_however_long_it_took() {
+        let config = Config::new("0123456789abcdef0123456789abcdef");
+        let config = config.max_age(Duration::from_secs(60)).rolling(true);
+        let sessions = Sessions::new(&config, MemoryStore::default()).unwrap();
+        let now = clock::now().0;
+        for (ago, expected) in [(0, true), (6_000, false)] {
+            let record = Record::decode(r#"{"data":{}}"#, Limits::LOAD).unwrap();
+            let session =
+                Seen { id: sessions.new_id().unwrap(), record, at: UnixMillis(now - ago) };
+            sessions.note_touch(&session);
+            assert_eq!(sessions.is_touched(&session.id), expected, "{ago}");
+        }
+    }
 }

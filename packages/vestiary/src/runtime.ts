@@ -35,7 +35,8 @@ export interface Runtime {
 	readonly cookie: Readonly<SessionCookieOptions>;
 	/** Records that were written or touched so recently that they need not be touched again. */
 	readonly touched: {
-		add(id: string, own: OwnCookie | undefined): void;
+		/** Adds a record that got its full TTL when the store was asked for it, however long the store took. */
+		add(id: string, own: OwnCookie | undefined, at: number): void;
 		has(id: string): boolean;
 	};
 	/** The writers of sessions in this process, by ID. */
@@ -265,9 +266,9 @@ function coreOf(secretsNumber: number, options: CoreOptions): Core {
 /** Touches are remembered with the lifetimes that they gave: another handle may give longer ones. */
 function touchedBy(core: Core, touched: Recent, kind: string): Runtime['touched'] {
 	return {
-		add: (id, own) => {
+		add: (id, own, at) => {
 			const after = core.touchAfter(own);
-			if (after > 0) touched.add(kind + id, after, Date.now());
+			if (after > 0) touched.add(kind + id, after, at);
 		},
 		has: (id) => touched.has(kind + id, Date.now())
 	};

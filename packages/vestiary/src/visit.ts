@@ -286,7 +286,7 @@ export class Visit implements Page {
 		if (view === View.Dropped) this.#shown = undefined;
 		const scope = this.#scope;
 		for (const id of this.#prolonged.splice(0))
-			scope.runtime.touched.add(id, textIn(ofSession));
+			scope.runtime.touched.add(id, textIn(ofSession), at);
 		if (view !== View.Kept) scope.session?.[SEEN](view, data, textIn(ofSession));
 		if (this.user && handle !== before) scope.watch(this.user);
 		for (let place = 0; place < spent.length; place += 3) {

@@ -160,6 +160,19 @@ describe('a rolling session is touched once in `touchAfter`', () => {
 		expect(puts()).toBe(2);
 	});
 
+	test('counted from when the store was asked, however long it took', async () => {
+		const { kv, puts } = namespace();
+		const put: KvNamespace['put'] = async (...record) => {
+			await kv.put(...record);
+			vi.useFakeTimers({ now: Date.now() + 361_000, toFake: ['Date'] });
+		};
+		const store = new KvStore({ client: { ...kv, put } });
+		const cookie = await request(options(store), undefined, async (session) => session.save());
+		await request(options(store), cookie);
+		vi.useRealTimers();
+		expect(puts()).toBe(2);
+	});
+
 	test('also if the binding is another object in every request, once that is noticed', async () => {
 		const { kv, puts } = namespace();
 		const store = (): Store => new KvStore({ client: { ...kv }, prefix: 'bindings:' });

@@ -90,8 +90,9 @@ fn run(care: Care) -> BTreeMap<&'static str, u64> {
         for fault in faults {
             let seeds: &mut u64 = all.entry(fault).or_default();
             *seeds += 1;
-            if *seeds == 1 && care == Care::Compares {
-                println!("seed {seed}: {fault}\n{}", schedule.log.join("\n"));
+            if care == Care::Compares {
+                let log = if *seeds == 1 { schedule.log.join("\n") } else { String::new() };
+                println!("seed {seed}: {fault}\n{log}");
             }
         }
     }

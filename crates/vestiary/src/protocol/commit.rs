@@ -123,7 +123,7 @@ pub async fn commit<H: Host>(
         let found = match seen.take() {
             Some(found) => Some(found),
             None => match calls.read_again(&id, &mut tries, TRIES).await? {
-                Again::Found(record) => Some((record, calls.host.now())),
+                Again::Found(record) => Some((record, calls.at)),
                 Again::Nothing if seeded(Fault::SaveTrustsReplica) => return Ok(Written::Gone),
                 Again::Nothing => None,
                 Again::Enough => return Err(calls.gave_up()),
@@ -148,7 +148,11 @@ pub async fn commit<H: Host>(
                 return Ok(Written::Saved { session, merged, reread: true });
             }
             if timeouts.is_over(record.meta(), now) {
-                return Ok(Written::Gone);
+                // It ends here, or a write of another request that is under way could bring it back without this change.
+                match calls.write(&id, Query::Remove(record.write_id())).await? {
+                    Wrote::Done | Wrote::Gone => return Ok(Written::Gone),
+                    Wrote::Conflict | Wrote::Unknown => continue,
+                }
             }
             let is_settled = attempts.iter().all(|attempt| attempt.is_settled_by(&record));
             if !is_settled && !seeded(Fault::SettledIgnored) {

@@ -69,7 +69,7 @@ pub async fn destroy<H: Host>(
                     }
                     owner.clone_from(&record.meta().user);
                     expected = record.write_id().cloned();
-                    (read_at, pointer) = (calls.host.now(), None);
+                    (read_at, pointer) = (calls.at, None);
                 }
                 Again::Nothing if seeded(Fault::LogoutTrustsReplica) => return Ok(id),
                 Again::Nothing => {}

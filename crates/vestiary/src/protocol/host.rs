@@ -38,7 +38,8 @@ pub trait Host {
     /// Remembers that an ID is out of use: no response of this process sets its cookie any more.
     fn retire(&mut self, id: &SessionId);
 
-    /// Remembers that a session has its full lifetime from now on: it need not be touched for a while.
+    /// Remembers that a session has its full lifetime since the store was asked for it ([`Seen::at`]): it need not be
+    /// touched for a while.
     fn touched(&mut self, session: &Seen);
 
     /// Emits a failure that the operation survives, whatever it is.

@@ -134,7 +134,7 @@ pub enum Told {
     Event(Event),
     /// An ID that is out of use.
     Retired(SessionId),
-    /// A session that has its full lifetime from now on.
+    /// A session that has its full lifetime since the store was asked for it.
     Touched(SessionId),
     /// A failure that the operation has survived.
     Failed(Stopped),

@@ -76,7 +76,7 @@ pub(crate) async fn retire<H: Host>(
                 continue;
             }
             retiring.current = record;
-            retiring.read_at = calls.host.now();
+            retiring.read_at = calls.at;
             break;
         }
     };
@@ -97,4 +97,30 @@ pub(crate) enum Ended {
     GaveUp,
     /// Another request gave the session another ID first.
     Dropped(Moved),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::testing::{
+        BEGIN, CONFLICT, DONE, Driven, NOW, id, mark, record, text, written,
+    };
+
+    #[test]
+    fn a_record_that_is_read_again_is_as_old_as_the_question() {
+        let mut driven = Driven::new(|mut host, rules| async move {
+            let (new, current) = (id(2), record(1, "{}"));
+            let (read_at, retirement) = (NOW, mark(8));
+            let mut retiring = Retiring { current, read_at, new: &new, retirement, grace: None };
+            let mut calls = Calls::new(&mut host, &rules);
+            retire(&mut calls, &id(1), &mut retiring, Format::Seed, None).await?;
+            Ok(retiring.read_at)
+        });
+        driven.asks(BEGIN);
+        driven.now = NOW.plus(3);
+        driven.asks(CONFLICT);
+        driven.now = NOW.plus(900);
+        driven.asks(text(&written(5, &[1], "{}")));
+        assert_eq!(driven.ends(DONE), Ok(NOW.plus(3)));
+    }
 }

@@ -58,7 +58,8 @@ pub async fn rotate<H: Host>(
         Reason::Renewal(grace) => Some(*grace),
         Reason::Privilege(..) => seeded(Fault::LoginLeavesPointer).then(|| now.plus(30_000)),
     };
-    if rules.options.timeouts().is_over(current.meta(), now) {
+    let timeouts = rules.options.timeouts();
+    if timeouts.is_over(current.meta(), now) {
         return Ok(Moved::Gone);
     }
     let mut calls = Calls::new(host, rules);
@@ -67,25 +68,32 @@ pub async fn rotate<H: Host>(
         return retired_first(calls, &old, &current, &reason, owned).await;
     }
     let (new, mut successor) = create(&mut calls, &current, &reason, owned).await?;
+    // When the store was asked to write the new record: its TTL counts from then on, and not from the retirement.
+    let mut at = calls.at;
     let retirement = write_id(calls.host)?;
     // The old record may be retired, or be retired yet, by a request whose reply was lost.
     let mut doubt = false;
     let mut tries = 0;
     let ended = 'ended: loop {
-        let now = calls.host.now();
-        let tombstone = current.retired(retirement.clone(), &old, &new, grace)?;
-        let life = life_of_tombstone(grace, now);
-        let query = Query::Replace(current.write_id(), Body::Record(&tombstone), life);
-        match calls.write(&old, query).await? {
-            Wrote::Done => break Ended::Retired,
-            Wrote::Gone => break Ended::Vanished,
-            Wrote::Unknown => doubt |= !seeded(Fault::RotationForgetsDoubt),
-            Wrote::Conflict => {}
+        // Of a session that expires meanwhile, another request may have moved the deadline: it is read first. Else it would
+        // come back, after a request that has found it expired.
+        let is_over = timeouts.is_over(current.meta(), calls.host.now());
+        if !is_over {
+            let tombstone = current.retired(retirement.clone(), &old, &new, grace)?;
+            let life = life_of_tombstone(grace, calls.host.now());
+            let query = Query::Replace(current.write_id(), Body::Record(&tombstone), life);
+            match calls.write(&old, query).await? {
+                Wrote::Done => break Ended::Retired,
+                Wrote::Gone => break Ended::Vanished,
+                Wrote::Unknown => doubt |= !seeded(Fault::RotationForgetsDoubt),
+                Wrote::Conflict => {}
+            }
         }
         // Another request wrote the old record meanwhile, or the reply was lost.
         loop {
             let record = match calls.read_again(&old, &mut tries, TRIES).await? {
                 Again::Found(record) => record,
+                Again::Nothing if is_over && !doubt => break 'ended Ended::Vanished,
                 Again::Nothing => break,
                 Again::Enough => break 'ended Ended::GaveUp,
             };
@@ -97,28 +105,32 @@ pub async fn rotate<H: Host>(
                 break 'ended Ended::Dropped(elsewhere);
             }
             let known = current.write_id();
-            if record.write_id() == known {
-                break;
-            }
             if !known.is_none_or(|known| record.has_write(known)) {
                 // Older than what was seen already.
                 continue;
             }
+            let is_known = record.write_id() == known;
             // Had the old record been retired by our lost request, no request could have written it after.
-            doubt = false;
+            doubt &= is_known;
+            if timeouts.is_over(record.meta(), calls.host.now()) {
+                break 'ended if doubt { Ended::GaveUp } else { Ended::Dropped(Moved::Gone) };
+            }
+            if is_known {
+                break;
+            }
             current = record;
-            read_at = calls.host.now();
+            read_at = calls.at;
             if grace.is_none() || seeded(Fault::CarriesNothing) {
                 break;
             }
             // The data goes along, so what was written meanwhile goes, too. A write ID of its own: a request that has
             // read the new record as it was must not write over this one.
-            let now = calls.host.now();
+            at = calls.host.now();
             let mut mark = write_id(calls.host)?;
             if let Some(known) = successor.write_id().filter(|_| seeded(Fault::CarriesWriteId)) {
                 mark = known.clone();
             }
-            let (carried, ttl) = renewed(rules, &current, mark, now)?;
+            let (carried, ttl) = renewed(rules, &current, mark, at)?;
             if !carry(&mut calls, &new, successor.write_id(), &carried, ttl, &mut tries).await? {
                 break 'ended Ended::GaveUp;
             }
@@ -128,20 +140,18 @@ pub async fn rotate<H: Host>(
     };
     let moved = match ended {
         Ended::Retired => {
-            let at = calls.at;
             if rules.options.format() == Format::Express {
                 // express-session would take the tombstone for a session.
                 calls.write(&old, Query::Remove(Some(&retirement))).await?;
             }
             return Ok(Moved::To(Seen { id: new, record: successor, at }.into()));
         }
-        // If the old record may be retired yet, by a request that is late, the new one has to be there then.
-        Ended::GaveUp if doubt => return Err(calls.gave_up()),
-        Ended::GaveUp => Err(calls.gave_up()),
         Ended::Dropped(elsewhere) => Ok(elsewhere),
         Ended::Vanished if is_proof(read_at, calls.host.now()) => Ok(Moved::Gone),
-        // The tombstone may be our own, and have expired: then the session lives under the new ID.
-        Ended::Vanished if doubt => return Err(calls.gave_up()),
+        // If the old record may be retired yet, by a request that is late, the new one has to be there then. And if it is
+        // gone, the tombstone may have been our own, and have expired.
+        Ended::GaveUp | Ended::Vanished if doubt => return Err(calls.gave_up()),
+        Ended::GaveUp => Err(calls.gave_up()),
         Ended::Vanished => Err(calls.host.doubt(Doubt::Untraced)),
     };
     // No request knows the new ID, and none will. If this fails, the record expires soon.

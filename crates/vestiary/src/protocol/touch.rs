@@ -31,7 +31,7 @@ pub async fn touch<H: Host>(
         let found = match seen.take() {
             Some(found) => Some(found),
             None => match calls.read_again(&id, &mut tries, TRIES).await? {
-                Again::Found(record) => Some((record, calls.host.now())),
+                Again::Found(record) => Some((record, calls.at)),
                 Again::Nothing => None,
                 Again::Enough => return Err(calls.gave_up()),
             },

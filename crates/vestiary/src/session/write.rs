@@ -82,11 +82,14 @@ pub async fn save<H: Host>(
     let (id, user) = (session.id.clone(), session.record.meta().user.clone());
     let written = protocol::commit(host, rules, session, change, cookie).await?;
     match &written {
-        Written::Saved { session, .. } => {
+        Written::Saved { session, reread, .. } => {
             if session.id != id {
                 host.retire(&id);
             }
-            host.touched(session);
+            // Of a write whose reply was lost, only the time is known at which the record was read again.
+            if !reread {
+                host.touched(session);
+            }
         }
         Written::Gone => {
             host.retire(&id);
@@ -163,7 +166,7 @@ mod tests {
     use crate::{
         SessionId, UnixMillis,
         protocol::{
-            Answered, Asked, Effect, NewId, Pending, Question, Reply, Stopped, testing::rules,
+            Answered, Asked, Effect, NewId, Pending, Question, Reply, Stopped, Told, testing::rules,
         },
     };
 
@@ -206,5 +209,35 @@ mod tests {
         asked_to_create(&mut pending, 1);
         let ended = poll(&mut pending, Answered::Lost(4), 0);
         assert_eq!(ended, Effect::Finished(Err(Stopped::Host(4))));
+    }
+
+    #[test]
+    fn a_write_whose_reply_was_lost_does_not_say_since_when_the_record_has_its_full_ttl() {
+        let text = r#"{"v":"AAAAAAAAAAAAAAAA","data":{"n":1}}"#;
+        let saving = || {
+            let rules = rules();
+            let (id, record) = (SessionId::from_entropy(&[3; 24]), rules.record(text.into()));
+            let session = Seen { id, record: record.unwrap(), at: UnixMillis(1) };
+            let change = Change::Merge { base: "{}".into(), mine: r#"{"n":2}"#.into() };
+            Pending::new(async move |mut host| {
+                save(&mut host, &rules, session, &change, None).await
+            })
+        };
+        let poll = |pending: &mut Pending<Written>, answer| {
+            pending.poll(answer, UnixMillis(1), 0, &[7; Pending::<()>::ENTROPY])
+        };
+        let is_touched = |pending: &mut Pending<Written>| {
+            pending.told().into_iter().any(|told| matches!(told, Told::Touched(_)))
+        };
+        let pending = &mut saving();
+        poll(pending, Answered::Begin);
+        poll(pending, Answered::Reply(Reply::Done));
+        assert!(is_touched(pending));
+        let pending = &mut saving();
+        let Effect::Call(asked) = poll(pending, Answered::Begin) else { panic!() };
+        poll(pending, Answered::Lost(1));
+        let ended = poll(pending, Answered::Reply(Reply::Text(asked.text)));
+        assert!(matches!(ended, Effect::Finished(Ok(Written::Saved { .. }))), "{ended:?}");
+        assert!(!is_touched(pending));
     }
 }

@@ -205,3 +205,35 @@ fn debug_shows_no_data() {
     let change = Change::Merge { base: r#"{"n":"secret"}"#.into(), mine: "{}".into() };
     assert_eq!(format!("{change:?} {:?}", Change::Rerun), "Merge Rerun");
 }
+
+#[test]
+fn a_record_that_is_read_again_is_as_old_as_the_question() {
+    for (took, ended) in [(TRUSTED - 1, Ok(Written::Gone)), (TRUSTED, doubts(Doubt::Untraced))] {
+        let mut commit = tried();
+        commit.asks(CONFLICT);
+        commit.now = NOW.plus(took);
+        let again = commit.asks(text(&written(5, &[1], "{}")));
+        assert_eq!(again.brief(), (Question::Replace, 1, Some(5)));
+        assert_eq!(commit.ends(GONE), ended);
+    }
+}
+
+#[test]
+fn a_session_that_has_expired_meanwhile_is_ended_unless_another_request_is_faster() {
+    let (mark, over) = (mark(5), NOW.0);
+    let found = format!(r#"{{"v":"{}","data":{{}},"meta":{{"absolute":{over}}}}}"#, mark.as_str());
+    let found = Record::decode(&found, Limits::LOAD).unwrap();
+    for removed in [DONE, GONE] {
+        let mut commit = tried();
+        commit.asks(CONFLICT);
+        assert_eq!(commit.asks(text(&found)).brief(), (Question::Remove, 1, Some(5)));
+        assert_eq!(commit.ends(removed), Ok(Written::Gone));
+    }
+    let mut commit = tried();
+    commit.asks(CONFLICT);
+    commit.asks(text(&found));
+    // It has renewed the session, before the deadline.
+    assert_eq!(commit.asks(CONFLICT).brief(), (Question::Read, 1, None));
+    let look = commit.asks(text(&retired(1, Some(NOW))));
+    assert_eq!(look.brief(), (Question::Read, 2, None));
+}

@@ -117,3 +117,15 @@ fn the_absence_of_the_record_a_pointer_leads_to_is_proof_only_while_the_pointer_
         assert_eq!(destroy.ends(pointer), ended);
     }
 }
+
+#[test]
+fn a_record_that_is_read_again_is_as_old_as_the_question() {
+    for (took, ended) in [(TRUSTED - 1, Ok(id(1))), (TRUSTED, doubts(Doubt::Untraced))] {
+        let mut destroy = ending(record(1, "{}"));
+        destroy.asks(BEGIN);
+        destroy.asks(CONFLICT);
+        destroy.now = NOW.plus(took);
+        assert_eq!(destroy.asks(text(&record(7, "{}"))).brief(), (Question::Remove, 1, Some(7)));
+        assert_eq!(destroy.ends(GONE), ended);
+    }
+}

@@ -6,6 +6,7 @@ use super::super::{
     },
 };
 use super::*;
+use crate::Limits;
 
 fn rotating(loaded: Record, reason: Reason) -> Driven<Moved> {
     Driven::new(|mut host, rules| async move {
@@ -141,4 +142,99 @@ fn the_absence_of_the_old_record_is_no_proof_once_a_tombstone_may_have_expired()
     rotate.asks(GONE);
     rotate.now = NOW.plus(TRUSTED);
     assert_eq!(rotate.ends(GONE), Err(Stopped::Host(1)));
+}
+
+#[test]
+fn a_record_that_is_read_again_is_as_old_as_the_question() {
+    for (took, ended) in [(TRUSTED - 1, Ok(Moved::Gone)), (TRUSTED, doubts(Doubt::Untraced))] {
+        let rotate = &mut renewal();
+        rotate.asks(CONFLICT);
+        rotate.now = NOW.plus(took);
+        rotate.asks(text(&written(5, &[1], "{}")));
+        assert_eq!(rotate.asks(DONE).brief(), (Question::Replace, 1, Some(5)));
+        assert_eq!(rotate.asks(GONE).brief(), (Question::Remove, 2, Some(4)));
+        assert_eq!(rotate.ends(DONE), ended);
+    }
+}
+
+#[test]
+fn the_new_record_is_as_old_as_its_last_write() {
+    // It was created when the renewal began.
+    let rotate = &mut renewal();
+    rotate.asks(CONFLICT);
+    rotate.now = NOW.plus(5);
+    rotate.asks(text(&record(1, r#"{"n":1}"#)));
+    let Ok(Moved::To(session)) = rotate.ends(DONE) else { panic!() };
+    assert_eq!(session.at, NOW);
+    // It was written once more; the reply to the first try was lost.
+    let rotate = &mut renewal();
+    rotate.asks(CONFLICT);
+    rotate.now = NOW.plus(5);
+    rotate.asks(text(&written(5, &[1], "{}")));
+    rotate.now = NOW.plus(9);
+    rotate.asks(LOST);
+    rotate.asks(CONFLICT);
+    let Ok(Moved::To(session)) = rotate.ends(DONE) else { panic!() };
+    assert_eq!(session.at, NOW.plus(5));
+}
+
+/// This record with an absolute deadline five milliseconds from now.
+fn ending(record: &Record) -> Record {
+    let deadline = Some(NOW.plus(5));
+    let meta = Meta { absolute: deadline, ..record.meta().clone() };
+    let mark = record.write_id().cloned().unwrap();
+    record.rewritten(Format::Seed, mark, "{}", record.data(), meta, Limits::SAVE).unwrap()
+}
+
+#[test]
+fn a_session_that_expires_meanwhile_gets_no_new_id() {
+    let begun = || {
+        let mut rotate = rotating(ending(&record(1, "{}")), Reason::Renewal(NOW.plus(30_000)));
+        rotate.asks(BEGIN);
+        rotate
+    };
+    // While the new record was created. Another request may have moved the deadline.
+    let later = record(1, "{}").rewritten(
+        Format::Seed,
+        mark(5),
+        "{}",
+        "{}",
+        record(1, "{}").meta().clone(),
+        Limits::SAVE,
+    );
+    let ends: [(Answered, (Question, u8, Option<u8>)); 3] = [
+        (text(&ending(&record(1, "{}"))), (Question::Remove, 2, Some(9))),
+        (GONE, (Question::Remove, 2, Some(9))),
+        (text(&later.unwrap()), (Question::Replace, 2, Some(9))),
+    ];
+    for (found, next) in ends {
+        let rotate = &mut begun();
+        rotate.now = NOW.plus(5);
+        assert_eq!(rotate.asks(DONE).brief(), (Question::Read, 1, None));
+        assert_eq!(rotate.asks(found).brief(), next);
+        if next.0 == Question::Remove {
+            assert_eq!(rotate.ends(DONE), Ok(Moved::Gone));
+        }
+    }
+    // While the old one was read again.
+    let rotate = &mut begun();
+    rotate.asks(DONE);
+    rotate.asks(CONFLICT);
+    rotate.now = NOW.plus(5);
+    let removed = rotate.asks(text(&ending(&written(5, &[1], "{}"))));
+    assert_eq!(removed.brief(), (Question::Remove, 2, Some(9)));
+    assert_eq!(rotate.ends(DONE), Ok(Moved::Gone));
+    // The new record stays where a tombstone may lead to it.
+    for found in [GONE, text(&ending(&record(1, "{}")))] {
+        let rotate = &mut begun();
+        rotate.asks(DONE);
+        rotate.asks(LOST);
+        rotate.now = NOW.plus(5);
+        let mut effect = rotate.effect(found.clone());
+        while let Effect::Call(asked) = effect {
+            assert_eq!(asked.brief(), (Question::Read, 1, None));
+            effect = rotate.effect(found.clone());
+        }
+        assert_eq!(effect, Effect::Finished(Err(Stopped::Host(1))));
+    }
 }

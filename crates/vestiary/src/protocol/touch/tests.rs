@@ -78,3 +78,15 @@ fn the_absence_of_the_record_is_no_proof_once_a_tombstone_may_have_expired() {
         assert_eq!(touch.ends(GONE), ended);
     }
 }
+
+#[test]
+fn a_record_that_is_read_again_is_as_old_as_the_question() {
+    for (took, ended) in [(TRUSTED - 1, Ok(None)), (TRUSTED, doubts(Doubt::Untraced))] {
+        let mut touch = touching(record(1, "{}"));
+        touch.asks(BEGIN);
+        touch.asks(CONFLICT);
+        touch.now = NOW.plus(took);
+        assert_eq!(touch.asks(text(&record(5, "{}"))).brief(), (Question::Touch, 1, Some(5)));
+        assert_eq!(touch.ends(GONE), ended);
+    }
+}
