@@ -9,7 +9,7 @@ use crate::{
     Event, Outcome, SessionError, Sessions, Store as _, StoreError, StoreOperation,
     clock::{self, Stopwatch},
     sessions::fill,
-    store::all,
+    store::{all, both},
 };
 
 /// The function of an update: makes JSON text of the JSON text of a session's data.
@@ -134,7 +134,10 @@ async fn ask(
                 let [text, list] = store.read_two(key, list).await;
                 Reply::Two(text?, list.ok())
             }
-            Call::Clock(key) => Reply::Time(store.now(key).await?),
+            Call::ReadTimed(key) => {
+                let (text, time) = both(store.read(key), store.now(key)).await;
+                Reply::Timed(text?, time?)
+            }
             Call::Confirm(key) => Reply::Confirmed(store.confirm(key).await?),
             Call::Create { key, text, ttl, owned } => {
                 let created = store.create(key, text, ttl, owned).await?;

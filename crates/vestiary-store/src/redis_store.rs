@@ -237,7 +237,7 @@ impl Store for RedisStore {
     /// Not `MGET`, which has nothing to say of a list or a hash.
     async fn read_two(&self, one: &str, other: &str) -> ReadTwo {
         if self.connection.is_cluster() {
-            return both(self.read(one), self.read(other)).await;
+            return both(self.read(one), self.read(other)).await.into();
         }
         let mut get = pipe();
         get.cmd("GET").arg(self.options.key(one)).cmd("GET").arg(self.options.key(other));

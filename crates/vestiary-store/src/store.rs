@@ -52,7 +52,7 @@ pub trait Store: MaybeSend + MaybeSync + 'static {
     ///
     /// Default: two reads at the same time. A store that can do both in one round trip should.
     fn read_two(&self, one: &str, other: &str) -> impl Future<Output = ReadTwo> + MaybeSend {
-        both(self.read(one), self.read(other))
+        async move { both(self.read(one), self.read(other)).await.into() }
     }
 
     /// Stores a record if there is none; `false`, and nothing is done, if there is one.
@@ -147,10 +147,10 @@ pub trait Store: MaybeSend + MaybeSync + 'static {
 pub type ReadTwo = [Result<Option<String>, StoreError>; 2];
 
 /// Waits for two answers at the same time.
-pub(crate) async fn both<T>(
-    one: impl Future<Output = T>,
-    other: impl Future<Output = T>,
-) -> [T; 2] {
+pub(crate) async fn both<A, B>(
+    one: impl Future<Output = A>,
+    other: impl Future<Output = B>,
+) -> (A, B) {
     let (mut one, mut other) = (pin!(one), pin!(other));
     let (mut first, mut second) = (None, None);
     poll_fn(|context| {
@@ -165,7 +165,7 @@ pub(crate) async fn both<T>(
             second = Some(answer);
         }
         match (first.take(), second.take()) {
-            (Some(one), Some(other)) => Poll::Ready([one, other]),
+            (Some(one), Some(other)) => Poll::Ready((one, other)),
             missing => {
                 (first, second) = missing;
                 Poll::Pending

@@ -23,14 +23,31 @@ use support::{
     set_cookies,
 };
 use tower::ServiceExt as _;
-use vestiary_store::Sessions;
+use vestiary_store::{Login, Sessions};
 use vestiary_tower::{Session, SessionLayer};
 
 struct Site(Router);
 
+/// Sessions in a store that answers each question when it is polled again.
+fn sessions() -> Sessions {
+    Sessions::new(&config().store_timeout(None), Scheduled::default()).unwrap()
+}
+
+/// How often a future waits for the store.
+fn waits<F: Future>(operation: F) -> (F::Output, usize) {
+    let mut operation = Box::pin(operation);
+    let mut waits = 0;
+    loop {
+        if let Poll::Ready(done) = poll(&mut Trouble::default(), &mut operation) {
+            return (done, waits);
+        }
+        waits += 1;
+    }
+}
+
 impl Site {
     fn new() -> Self {
-        let sessions = Sessions::new(&config().store_timeout(None), Scheduled::default()).unwrap();
+        let sessions = sessions();
         let login = |user| get(async move |session: Session| session.login(user).await);
         Self(
             Router::new()
@@ -47,18 +64,13 @@ impl Site {
         if let Some(cookie) = cookie {
             request = request.header(header::COOKIE, cookie);
         }
-        let mut answering = Box::pin(self.0.clone().oneshot(request.body(Body::empty()).unwrap()));
-        let mut waits = 0;
-        loop {
-            if let Poll::Ready(response) = poll(&mut Trouble::default(), &mut answering) {
-                let response: Response<Body> = response.unwrap();
-                assert_eq!(response.status(), StatusCode::OK);
-                let set = set_cookies(&response);
-                let cookie = set.first().and_then(|set| set.split(';').next().map(str::to_owned));
-                return (cookie, waits);
-            }
-            waits += 1;
-        }
+        let request = request.body(Body::empty()).unwrap();
+        let (response, waits) = waits(self.0.clone().oneshot(request));
+        let response: Response<Body> = response.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        let set = set_cookies(&response);
+        let cookie = set.first().and_then(|set| set.split(';').next().map(str::to_owned));
+        (cookie, waits)
     }
 }
 
@@ -73,4 +85,19 @@ fn a_login_takes_three_round_trips_at_most_and_the_first_one_finds_the_session()
     assert_eq!(trips, 3);
     let (_, trips) = site.asks("/login/bob", ada.as_deref());
     assert_eq!(trips, 3);
+}
+
+#[test]
+fn the_sessions_of_a_user_end_in_two_round_trips() {
+    let sessions = sessions();
+    let ada = sessions.of("ada");
+    let (owner, trips) = waits(ada.admit(&Login::default()));
+    assert_eq!(trips, 2);
+    let handle = owner.unwrap().handle;
+    for (ended, trips) in
+        [waits(ada.revoke_others(&handle)), waits(ada.revoke(&handle)), waits(ada.revoke_all())]
+    {
+        ended.unwrap();
+        assert_eq!(trips, 2);
+    }
 }

@@ -64,8 +64,8 @@ pub enum Answer {
     Two,
     /// Replicas know it if the number is 1, and do not if it is 0; with NaN the store cannot say so.
     Confirmed,
-    /// Its clock says so many milliseconds since the epoch; NaN if it has none.
-    Time,
+    /// It has this text, if any, and its clock says so many milliseconds since the epoch; NaN if it has none.
+    Timed,
     /// It did not answer; the error has this number.
     Lost,
     /// It refused, with the error of this number.
@@ -88,8 +88,8 @@ pub enum Step {
     Load,
     /// Load the record, and the list that has the text as its key.
     LoadTwo,
-    /// Ask for the time.
-    Clock,
+    /// Load the list, and ask for the time.
+    LoadTimed,
     /// Ask whether replicas know of the last write.
     Confirm,
     /// Store the text, if there is none.
@@ -237,8 +237,9 @@ impl Running {
                 let confirmed = (!number.is_nan()).then_some(number > 0.0);
                 Answered::Reply(Reply::Confirmed(confirmed))
             }
-            Answer::Time => {
-                Answered::Reply(Reply::Time((!number.is_nan()).then(|| millis(number))))
+            Answer::Timed => {
+                let time = (!number.is_nan()).then(|| millis(number));
+                Answered::Reply(Reply::Timed(text, time))
             }
             Answer::Lost => Answered::Lost(number as u32),
             Answer::Refused => Answered::Refused(number as u32),
@@ -384,7 +385,7 @@ fn line_of(told: Told) -> String {
 fn step_of(kind: Question) -> Step {
     match kind {
         Question::Read => Step::Load,
-        Question::Clock => Step::Clock,
+        Question::ReadTimed => Step::LoadTimed,
         Question::ReadTwo => Step::LoadTwo,
         Question::Confirm => Step::Confirm,
         Question::Create => Step::Create,

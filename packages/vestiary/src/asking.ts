@@ -51,8 +51,8 @@ export class Asking {
 			reply = await this.#measured(action, async () => this.#reply(question));
 		} catch (error) {
 			// The store has something else there, or an adapter of the application says so.
-			const reads = question.step === Step.Load || question.step === Step.LoadTwo;
-			if (reads && error instanceof DataError) return { answer: Answer.Unreadable };
+			if (READS.has(question.step) && error instanceof DataError)
+				return { answer: Answer.Unreadable };
 			// A store that is not atomic is not asked again: it could not tell whose record it has.
 			const isLost = this.#atomic && error instanceof StoreError && !error.refused;
 			const number = failures.push(error) - 1;
@@ -79,10 +79,10 @@ export class Asking {
 				const replaced = await atomic.replace(key, expected, text, ttl);
 				return answerOf('replace', replaced);
 			}
-			case Step.Clock: {
-				const time = (await atomic.now?.(key)) ?? NaN;
-				const number = Number.isFinite(time) ? Math.floor(time) : NaN;
-				return { answer: Answer.Time, number };
+			case Step.LoadTimed: {
+				const [record, time] = await Promise.all([this.#read(key), atomic.now?.(key)]);
+				const number = Number.isFinite(time) ? Math.floor(time ?? NaN) : NaN;
+				return { answer: Answer.Timed, text: record, number };
 			}
 			case Step.Confirm: {
 				const confirmed = await atomic.confirm?.(key);
@@ -187,14 +187,17 @@ export interface AskingOptions {
 	readonly columns: Columns;
 }
 
-/** The answer of the store: an outcome, a text, a number with its kind, or two texts. */
-type Reply = Answer | string | { readonly answer: Answer; readonly number: number } | Two;
+/** The answer of the store: an outcome, a text, a number with its kind and perhaps a text, or two texts. */
+type Reply = Answer | string | (Heard & { readonly number: number }) | Two;
 
 /** The texts of a record and of a list, which is missing if it could not be read. */
 interface Two {
 	readonly record: string | undefined;
 	readonly list?: { readonly text: string | undefined };
 }
+
+/** The questions to which a text is the answer. */
+const READS: ReadonlySet<Step> = new Set([Step.Load, Step.LoadTwo, Step.LoadTimed]);
 
 const ANSWERS = { done: Answer.Done, conflict: Answer.Conflict, gone: Answer.Gone } as const;
 

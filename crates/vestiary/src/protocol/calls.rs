@@ -21,6 +21,8 @@ pub(crate) struct Calls<'h, H: Host> {
     pub(crate) count: u32,
     /// It was asked to write.
     pub(crate) wrote: bool,
+    /// The time by the store's own clock when it was asked for it last, if it has one.
+    pub(crate) time: Option<UnixMillis>,
     /// A user's session list that was read together with a record: its key and its text.
     ahead: Option<(String, Option<String>)>,
     looks: u32,
@@ -49,6 +51,7 @@ impl<'h, H: Host> Calls<'h, H> {
             at,
             count: 0,
             wrote: false,
+            time: None,
             ahead: None,
             looks: 0,
             took: 0,
@@ -111,7 +114,7 @@ impl<'h, H: Host> Calls<'h, H> {
             Answer::Done => Wrote::Done,
             Answer::Gone => Wrote::Gone,
             Answer::Unknown => Wrote::Unknown,
-            Answer::Conflict | Answer::Text(_) | Answer::Time(_) => Wrote::Conflict,
+            Answer::Conflict | Answer::Text(_) => Wrote::Conflict,
         })
     }
 
@@ -138,10 +141,8 @@ impl<'h, H: Host> Calls<'h, H> {
         let mut is_down = true;
         for ((&(place, query), (key, _)), reply) in asked.iter().zip(&texts).zip(replies) {
             (self.is_lost, self.lost_writes) = (false, 0);
-            // A store without a clock was not asked for the time.
-            let is_asked = !matches!(reply, Ok(Reply::Time(None)));
             answers.push(self.heard(place, key, query, reply));
-            is_down &= self.is_lost || !is_asked;
+            is_down &= self.is_lost;
         }
         (self.is_lost, self.lost_writes) = (is_down, 0);
         if !is_down {
@@ -187,11 +188,13 @@ impl<'h, H: Host> Calls<'h, H> {
         })
     }
 
-    /// The store's own clock, as the node has it that holds this key.
-    pub(crate) async fn clock(&mut self, key: &str) -> Result<Option<UnixMillis>, H::Error> {
-        match self.ask(Place::List(key), Query::Clock).await? {
-            Answer::Time(time) => Ok(time),
-            _ => Err(self.gave_up()),
+    /// Reads a list, and the time (`time`) by the clock of the node that holds it.
+    pub(crate) async fn read_timed(&mut self, key: &str) -> Result<Answer, H::Error> {
+        loop {
+            let answer = self.ask(Place::List(key), Query::ReadTimed).await?;
+            if answer != Answer::Unknown {
+                return Ok(answer);
+            }
         }
     }
 
@@ -241,7 +244,7 @@ impl<'h, H: Host> Calls<'h, H> {
                 Body::List(text) => Cow::from(*text),
             },
             Query::ReadAhead(list) => return Ok((key, Cow::from(*list))),
-            Query::Read | Query::Clock | Query::Touch(..) | Query::Remove(_) => {
+            Query::Read | Query::ReadTimed | Query::Touch(..) | Query::Remove(_) => {
                 return Ok((key, "".into()));
             }
         };
@@ -265,7 +268,7 @@ impl<'h, H: Host> Calls<'h, H> {
         reply: Result<Reply, Failed<H::Error>>,
     ) -> Result<Answer, H::Error> {
         self.count += 1;
-        let writes = !matches!(query, Query::Read | Query::ReadAhead(_) | Query::Clock);
+        let writes = !matches!(query, Query::Read | Query::ReadAhead(_) | Query::ReadTimed);
         self.wrote |= writes;
         let answer = match reply {
             Ok(Reply::Done) => Answer::Done,
@@ -278,7 +281,10 @@ impl<'h, H: Host> Calls<'h, H> {
                 }
                 self.found(place, key, text)?
             }
-            Ok(Reply::Time(time)) => Answer::Time(time),
+            Ok(Reply::Timed(text, time)) => {
+                self.time = time;
+                self.found(place, key, text)?
+            }
             // Asked for without this.
             Ok(Reply::Confirmed(_)) => Answer::Unknown,
             // The answer of a store is final.
@@ -365,7 +371,8 @@ pub(crate) enum Query<'a> {
     Read,
     /// A record, and the list under this key.
     ReadAhead(&'a str),
-    Clock,
+    /// The list, and the time.
+    ReadTimed,
     /// For so long, and whether it belongs to a user.
     Create(Body<'a>, Ttl, bool),
     /// In place of what has this write ID.
@@ -390,7 +397,6 @@ pub(crate) enum Answer {
     Gone,
     /// The text, decrypted.
     Text(String),
-    Time(Option<UnixMillis>),
     /// No answer came: it may have been done, or not.
     Unknown,
 }
@@ -420,7 +426,7 @@ impl<'a> Query<'a> {
         match self {
             Self::Read => Call::Read(key),
             Self::ReadAhead(_) => Call::ReadTwo(key, text),
-            Self::Clock => Call::Clock(key),
+            Self::ReadTimed => Call::ReadTimed(key),
             Self::Create(_, ttl, owned) => Call::Create { key, text, ttl, owned },
             Self::Replace(expected, _, ttl) => Call::Replace { key, expected, text, ttl },
             Self::Touch(expected, ttl) => Call::Touch { key, expected, ttl },

@@ -29,21 +29,27 @@ pub async fn change_list<H: Host>(
     change: &UserChange,
     meta: Option<&Meta>,
 ) -> Result<Changed, H::Error> {
-    change_list_by(&mut Calls::new(host, rules), key, change, meta).await
+    change_list_by(&mut Calls::new(host, rules), key, change, meta, None).await
 }
 
-/// [`change_list`], for an operation that wants to know whether the store was asked to write.
+/// [`change_list`], for an operation that wants to know whether the store was asked to write, or has read the list already:
+/// `read` is the answer.
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 pub(crate) async fn change_list_by<H: Host>(
     calls: &mut Calls<'_, H>,
     key: &str,
     change: &UserChange,
     meta: Option<&Meta>,
+    mut read: Option<Answer>,
 ) -> Result<Changed, H::Error> {
     let mut tries = 0;
     loop {
+        let answer = match read.take() {
+            Some(answer) => answer,
+            None => calls.ask(Place::List(key), Query::Read).await?,
+        };
         // A list is changed by what it holds, so it is read again when the reply is lost.
-        let text = match calls.ask(Place::List(key), Query::Read).await? {
+        let text = match answer {
             Answer::Text(text) => Some(text),
             Answer::Gone => None,
             _ => continue,

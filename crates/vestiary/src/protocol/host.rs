@@ -101,8 +101,9 @@ pub enum Call<'a> {
     Read(&'a str),
     /// The texts under two keys: a record, and a user's session list. Answered with [`Reply::Two`].
     ReadTwo(&'a str, &'a str),
-    /// The store's own clock, as the node has it that holds this key. Answered with [`Reply::Time`].
-    Clock(&'a str),
+    /// The text under this key, and the time by the store's own clock, as the node has it that holds the key. Answered with
+    /// [`Reply::Timed`].
+    ReadTimed(&'a str),
     /// Whether the replicas of the store know that the record under this key was removed. Answered with
     /// [`Reply::Confirmed`].
     Confirm(&'a str),
@@ -160,8 +161,8 @@ pub enum Reply {
     Text(String),
     /// The texts, or none where there is none; nothing of the second one if it could not be read.
     Two(Option<String>, Option<Option<String>>),
-    /// The time; `None` if the store has no clock.
-    Time(Option<UnixMillis>),
+    /// The text, or none where there is none; and the time, `None` if the store has no clock.
+    Timed(Option<String>, Option<UnixMillis>),
     /// Whether replicas know it; `None` if the store cannot say so.
     Confirmed(Option<bool>),
 }

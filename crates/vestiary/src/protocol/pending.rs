@@ -73,8 +73,8 @@ pub enum Question {
     Read,
     /// [`Call::ReadTwo`], with the second key as the text.
     ReadTwo,
-    /// [`Call::Clock`]
-    Clock,
+    /// [`Call::ReadTimed`]
+    ReadTimed,
     /// [`Call::Confirm`]
     Confirm,
     /// [`Call::Create`]
@@ -463,7 +463,7 @@ impl From<Call<'_>> for Asked {
         let (kind, key, expected, text, ttl, owned) = match call {
             Call::Read(key) => (Question::Read, key, None, "", Ttl::Infinite, false),
             Call::ReadTwo(key, list) => (Question::ReadTwo, key, None, list, Ttl::Infinite, false),
-            Call::Clock(key) => (Question::Clock, key, None, "", Ttl::Infinite, false),
+            Call::ReadTimed(key) => (Question::ReadTimed, key, None, "", Ttl::Infinite, false),
             Call::Confirm(key) => (Question::Confirm, key, None, "", Ttl::Infinite, false),
             Call::Create { key, text, ttl, owned } => {
                 (Question::Create, key, None, text, ttl, owned)

@@ -7,7 +7,7 @@ use super::{
     write::new_record,
 };
 use crate::{
-    Event, Reason, SessionId, UserRef,
+    Event, Reason, SessionId, UnixMillis, UserRef,
     constants::RENEWALS,
     protocol::{
         Answer, Body, Calls, Doubt, Draft, Ended, Fault, Host, IDS, Moved, Place, Proof, Query,
@@ -117,7 +117,8 @@ enum Leaving {
 /// The answers of the first round trip, beside that about the new record.
 struct Asked<E> {
     list: Result<Answer, E>,
-    clock: Result<Answer, E>,
+    /// The time by the store's clock.
+    time: Option<UnixMillis>,
     /// The list that the old session is in.
     left: Option<Result<Answer, E>>,
 }
@@ -142,19 +143,19 @@ impl Login<'_> {
             let creation = (Place::Session(&id), Query::Create(Body::Record(&record), ttl, true));
             let created = if asked.is_none() {
                 let list = Place::List(&self.key);
-                let mut queries = vec![creation, (list, Query::Read), (list, Query::Clock)];
+                let mut queries = vec![creation, (list, Query::ReadTimed)];
                 if let Leaving::Other { key, .. } = &self.leaving {
                     queries.push((Place::List(key), Query::Read));
                 }
                 let mut answers = calls.ask_all(&queries).await?.into_iter();
                 let mut next = || answers.next().unwrap_or(Ok(Answer::Unknown));
                 let created = next();
-                let (list, clock) = (next(), next());
+                let list = next();
                 let left = matches!(self.leaving, Leaving::Other { .. }).then(next);
                 if calls.is_down() {
                     return Err(calls.gave_up());
                 }
-                asked = Some(Asked { list, clock, left });
+                asked = Some(Asked { list, time: calls.time, left });
                 created?
             } else {
                 calls.ask(creation.0, creation.1).await?
@@ -182,20 +183,19 @@ impl Login<'_> {
         asked: Asked<H::Error>,
     ) -> Result<Option<bool>, H::Error> {
         let rules = self.rules;
-        let store = match asked.clock? {
-            Answer::Time(time) => time,
-            _ => Calls::new(host, rules).clock(&self.key).await?,
+        let mut calls = Calls::new(host, rules);
+        calls.time = asked.time;
+        let list = match asked.list? {
+            Answer::Unknown => calls.read_timed(&self.key).await?,
+            read => read,
         };
-        let proof = Proof { at: join.proven, here: host.now(), store, own_end: join.own_end };
+        let list = calls.text(list)?;
+        let (here, store) = (calls.host.now(), calls.time);
+        let proof = Proof { at: join.proven, here, store, own_end: join.own_end };
         let Some(proven) = proof.since() else { return Ok(None) };
         if let UserChange::Add { since, .. } = &mut self.change {
             *since = proven;
         }
-        let list = match asked.list? {
-            Answer::Text(text) => Some(text),
-            Answer::Gone => None,
-            _ => Calls::new(host, rules).look(Place::List(&self.key)).await?,
-        };
         let draft =
             Draft::new(host, rules, list.as_deref(), None, &mut |sessions, lifetime, now| {
                 if let Leaving::Same(user) = &self.leaving {
@@ -298,7 +298,7 @@ impl Login<'_> {
         }
         let mut change = self.change.clone();
         if let UserChange::Add { since, .. } = &mut change {
-            *since = crate::UnixMillis(u64::MAX);
+            *since = UnixMillis(u64::MAX);
         }
         change_list(host, self.rules, &self.key, &change, None).await.map(drop)
     }
@@ -414,9 +414,8 @@ impl<'a> Old<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        UnixMillis,
-        protocol::{Answered, Asked, Effect, NewId, Pending, Question, Reply, testing::rules},
+    use crate::protocol::{
+        Answered, Asked, Effect, NewId, Pending, Question, Reply, testing::rules,
     };
 
     #[test]
@@ -441,11 +440,12 @@ mod tests {
         let done = || Answered::Reply(Reply::Done);
         assert_eq!(poll(Answered::Begin), Effect::NewId);
         let new = NewId::Random(SessionId::from_entropy(&[5; 24]));
+        let Answered::Reply(Reply::Text(text)) = list("") else { panic!() };
+        let timed = Answered::Reply(Reply::Timed(Some(text), None));
         let steps = [
             (Answered::NewId(new), Question::Create),
-            (done(), Question::Read),
-            (list(""), Question::Clock),
-            (Answered::Reply(Reply::Time(None)), Question::Replace),
+            (done(), Question::ReadTimed),
+            (timed, Question::Replace),
             // Another request has ended all other sessions of the user, and the tombstone is there already.
             (Answered::Reply(Reply::Conflict), Question::Replace),
             (done(), Question::Read),

@@ -38,8 +38,10 @@ pub async fn enter<H: Host>(
     UserSessions::check_name(join.name)?;
     let user = UserRef::new(join.name, new_handle(host)?);
     let key = rules.options.user_key(join.name);
-    let store = Calls::new(host, rules).clock(&key).await?;
-    let proof = Proof { at: join.proven, here: host.now(), store, own_end: join.own_end };
+    let mut calls = Calls::new(host, rules);
+    let read = calls.read_timed(&key).await?;
+    let (here, store) = (calls.host.now(), calls.time);
+    let proof = Proof { at: join.proven, here, store, own_end: join.own_end };
     let Some(since) = proof.since() else { return Ok(None) };
     let change = UserChange::Add {
         handle: user.handle.clone(),
@@ -47,8 +49,7 @@ pub async fn enter<H: Host>(
         since,
         most: join.most,
     };
-    let mut calls = Calls::new(host, rules);
-    let changed = change_list_by(&mut calls, &key, &change, None).await;
+    let changed = change_list_by(&mut calls, &key, &change, None, Some(read)).await;
     let may_be_listed = calls.wrote;
     match changed {
         Ok(changed) => Ok(changed.made.then_some(user)),
@@ -102,6 +103,8 @@ pub async fn revoke<H: Host>(
 
 /// Ends all sessions of a user but `keep`, and keeps logins out that are under way: when, and when that was done before.
 ///
+/// It takes two round trips: one that reads the list and the store's clock, and one that writes the list.
+///
 /// # Errors
 /// As [`list`].
 #[cfg_attr(plain, maybe_async::must_be_sync)]
@@ -113,14 +116,18 @@ pub async fn end_all<H: Host>(
 ) -> Result<OwnEnd, H::Error> {
     UserSessions::check_name(name)?;
     let key = rules.options.user_key(name);
-    let store = Calls::new(host, rules).clock(&key).await?;
-    let at = store.unwrap_or_else(|| host.now());
+    let mut calls = Calls::new(host, rules);
+    let read = calls.read_timed(&key).await?;
+    let at = match calls.time {
+        Some(time) => time,
+        None => calls.host.now(),
+    };
     if keep.is_some() && seeded(Fault::OthersStay) {
         return Ok(OwnEnd { at, before: UnixMillis(0) });
     }
     let keep = keep.filter(|_| !seeded(Fault::OthersEndOwn));
     let end = UserChange::End { keep, at };
-    let changed = change_list(host, rules, &key, &end, None).await?;
+    let changed = change_list_by(&mut calls, &key, &end, None, Some(read)).await?;
     Ok(OwnEnd { at, before: changed.ended_before.unwrap_or_default() })
 }
 

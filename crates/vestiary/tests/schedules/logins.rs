@@ -154,7 +154,7 @@ impl Schedule {
                 began,
                 running,
                 asked: Asked {
-                    kind: Question::Clock,
+                    kind: Question::Read,
                     key: String::new(),
                     expected: None,
                     text: String::new(),
@@ -192,6 +192,9 @@ impl Schedule {
                 Effect::Call(asked) if asked.kind == Question::Read => Answered::Reply(
                     self.texts.get(&asked.key).cloned().map_or(Reply::Gone, Reply::Text),
                 ),
+                Effect::Call(asked) if asked.kind == Question::ReadTimed => Answered::Reply(
+                    Reply::Timed(self.texts.get(&asked.key).cloned(), Some(self.now)),
+                ),
                 Effect::Call(asked) => Answered::Reply(self.write(&asked)),
                 Effect::NewId => Answered::NewId(NewId::Random(self.id())),
                 Effect::Finished(ended) => return *ended.unwrap(),
@@ -226,7 +229,7 @@ impl Schedule {
             self.died += usize::from(request.is_login);
             return;
         }
-        let answer = if asked.kind == Question::Read {
+        let answer = if matches!(asked.kind, Question::Read | Question::ReadTimed) {
             let stale = self.chance.percent(10);
             let past = self.past.get(&asked.key);
             let found = match past {
@@ -235,6 +238,8 @@ impl Schedule {
             };
             if luck < 6 {
                 Answered::Lost(1)
+            } else if asked.kind == Question::ReadTimed {
+                Answered::Reply(Reply::Timed(found, Some(self.now)))
             } else {
                 Answered::Reply(found.map_or(Reply::Gone, Reply::Text))
             }
@@ -300,9 +305,6 @@ impl Schedule {
     }
 
     fn write(&mut self, asked: &Asked) -> Reply {
-        if asked.kind == Question::Clock {
-            return Reply::Time(Some(self.now));
-        }
         if asked.kind == Question::Confirm {
             return Reply::Confirmed(Some(true));
         }

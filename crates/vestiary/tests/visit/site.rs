@@ -235,7 +235,9 @@ impl Site {
                 let one = self.table.get(key, now).map(str::to_owned);
                 return Reply::Two(one, Some(self.table.get(text, now).map(str::to_owned)));
             }
-            Question::Clock => return Reply::Time(None),
+            Question::ReadTimed => {
+                return Reply::Timed(self.table.get(key, now).map(str::to_owned), None);
+            }
             Question::Confirm => return Reply::Confirmed(Some(true)),
             // A store that is not atomic writes whatever there is.
             Question::Create | Question::Replace if !self.rules.atomic => {
