@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 
 import { sveltekitSessionHandle, type SveltekitSessionConfig } from '../src/index.js';
 import { CountingStore, testEvent } from './event.js';
@@ -10,6 +10,10 @@ let store: CountingStore;
 
 beforeEach(() => {
 	store = new CountingStore();
+});
+
+afterEach(() => {
+	vi.useRealTimers();
 });
 
 /** One request; the app saves or only looks. Returns the `Set-Cookie` header, or undefined. */
@@ -69,6 +73,31 @@ describe('the life of cookie and record', () => {
 		const cookie = await login();
 		const header = await request({ cookie: { expires: new Date(0) } }, { save: true, cookie });
 		expect(header).toContain('connect.sid=; Max-Age=0');
+		expect(store.records.size).toBe(0);
+	});
+
+	test('an end that comes while the request works ends the session that is saved after it', async () => {
+		vi.useFakeTimers({ toFake: ['Date'] });
+		const cookie = await login();
+		const { event } = testEvent(cookie);
+		const attributes = { expires: new Date(Date.now() + HOUR) };
+		const response = await sveltekitSessionHandle({
+			secret: SECRET,
+			store,
+			cookie: attributes
+		})({
+			event,
+			resolve: async () => {
+				const { session } = event.locals;
+				await session.save();
+				expect(session.isNew).toBe(false);
+				vi.setSystemTime(Date.now() + HOUR);
+				await session.save();
+				expect(session.isNew).toBe(true);
+				return new Response();
+			}
+		});
+		expect(response.headers.getSetCookie()[0]).toContain('connect.sid=; Max-Age=0');
 		expect(store.records.size).toBe(0);
 	});
 });

@@ -199,6 +199,31 @@ describe('an attribute that is assigned to session.cookie', () => {
 		expect(await request(cookie, () => undefined, saving)).toBeUndefined();
 	});
 
+	test('is seen by saveUninitialized, without another change, and data that was changed in place is not', async () => {
+		const saving = { ...options, autoSave: false, saveUninitialized: true };
+		const cookie = await remembered(saving);
+		await request(
+			cookie,
+			(session) => {
+				session.cookie.path = '/app';
+			},
+			saving
+		);
+		await request(cookie, (session) => void (session.data.n = 2), saving);
+		await request(
+			cookie,
+			(session) => {
+				expect([session.cookie.path, session.data.n]).toEqual(['/app', 1]);
+			},
+			saving
+		);
+		// Without either nothing is stored by itself.
+		await request(cookie, (session) => void (session.cookie.path = '/else'));
+		await request(cookie, (session) => {
+			expect(session.cookie.path).toBe('/app');
+		});
+	});
+
 	test('ends the session with maxAge 0', async () => {
 		const cookie = await remembered();
 		const header = await request(cookie, async (session) => {

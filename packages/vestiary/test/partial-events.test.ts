@@ -6,6 +6,7 @@ import {
 	MemoryStore,
 	ResponseSentError,
 	Session,
+	sessions,
 	sveltekitSessionHandle,
 	type SveltekitSessionConfig
 } from '../src/index.js';
@@ -155,5 +156,22 @@ describe('where no cookie can leave, reading leaves everything as it is', () => 
 		// A logout is a logout.
 		await session.destroy();
 		expect(options.store.size).toBe(0);
+	});
+
+	test.each(JARS)('%s: also the list of the user', async (_, event) => {
+		const { event: first, cookies } = testEvent();
+		await (await Session.initialize(first, options)).login('ada');
+		const value = cookies.at(-1)?.value ?? '';
+		vi.setSystemTime(Date.now() + 3_000_000);
+		const session = await Session.initialize(event(`connect.sid=${value}`), options);
+		expect(session.userId).toBe('ada');
+		// A request that can send a cookie finds the use of the session to be written, and writes it.
+		const later = Date.now() + 1_000;
+		vi.setSystemTime(later);
+		await Session.initialize(testEvent(`connect.sid=${value}`).event, options);
+		await vi.waitFor(async () => {
+			const [one] = await sessions(options).of('ada').list();
+			expect(one?.lastSeen.getTime()).toBeGreaterThanOrEqual(later);
+		});
 	});
 });

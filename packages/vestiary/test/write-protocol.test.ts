@@ -315,3 +315,25 @@ test('a full store fails no page of a visitor who only looks', async () => {
 	expect(response.headers.getSetCookie()).toEqual([]);
 	expect(events).toEqual(['store_failed']);
 });
+
+test.each([
+	['is full', { refused: true, full: true }, 'store_full'],
+	['refuses to write', { refused: true }, 'store_failed']
+])('a store that %s fails no page of a visitor who only looks', async (_, how, code) => {
+	const errors: unknown[] = [];
+	options = {
+		...options,
+		saveUninitialized: true,
+		onEvent: (event) => {
+			if (event.type === 'store_failed') errors.push(event.error);
+		}
+	};
+	vi.spyOn(operations(), 'create').mockRejectedValue(Object.assign(new Error('no'), how));
+	const { session, cookie } = await opened(undefined);
+	const error = expect.objectContaining({ code }) as Error;
+	expect([session.isNew, cookie(), errors]).toEqual([true, '', [error]]);
+	vi.restoreAllMocks();
+	// The session is none, and nothing is wrong with it.
+	await session.save();
+	expect(session.isNew).toBe(false);
+});

@@ -102,9 +102,13 @@ pub(super) async fn opened<R: Request>(
     visit: &mut Visit<Fault<R>>,
     is_fresh: bool,
 ) {
+    // Nothing is begun in place of what cannot be read, or is out of use, nor is its cookie removed.
+    if !matches!(visit.state, State::Anonymous | State::Reserved(_) | State::Stored { .. }) {
+        return;
+    }
     let plan = visit.plan(request, rules, Operation::Open, &Edit::None);
     match plan.store {
-        StoreStep::Create if matches!(visit.state, State::Anonymous | State::Reserved(_)) => {
+        StoreStep::Create => {
             let edit = Edit::Merge(Changes::none());
             let creating = boxed(execute(request, rules, visit, Operation::Open, edit));
             if let Err(error) = creating.await {
@@ -115,7 +119,6 @@ pub(super) async fn opened<R: Request>(
                 }
             }
         }
-        StoreStep::Create => {}
         StoreStep::Touch => {
             if let State::Stored { due, .. } = &mut visit.state {
                 *due |= !is_fresh && !seeded(protocol::Fault::RollsAlone);

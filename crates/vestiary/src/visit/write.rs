@@ -216,9 +216,10 @@ async fn drop_barred<R: Request>(
         return Ok(false);
     }
     let Plan { store, cookie, .. } = visit.plan(request, rules, operation, edit);
-    // Also where the response has left: another session is none that could be saved too late.
-    let writes = store != StoreStep::Keep || cookie == CookieStep::Late;
-    let is_dropped = writes || matches!(operation, Operation::Save | Operation::Touch);
+    // Also where the response has left, for another session is none that could be saved too late, and where the session
+    // would be over at once: the cookie that is removed could be a newer one.
+    let acts = store != StoreStep::Keep || cookie != CookieStep::Keep;
+    let is_dropped = acts || matches!(operation, Operation::Save | Operation::Touch);
     if is_dropped && operation != Operation::Open {
         request.host().emit(Event::Gone);
     }
