@@ -17,14 +17,20 @@ interface Running {
 	free(): void;
 }
 
-/** The end of an operation: the number of its next effect while there is one. */
-type Ended = number | { readonly texts: string[] };
+/** An operation that goes on, or has ended. */
+type Going =
+	| { readonly ended: { readonly texts: string[] } }
+	| { readonly ended?: undefined; readonly running: Running };
 
 interface Bindings {
 	readCookies: Core['readCookies'];
 	sign: Core['sign'];
-	begin(task: number, given: { flags: number; at: number; texts: string[] }): Running;
-	answered(running: Running, facts: number, answer: number, text?: string): Ended;
+	begin(
+		task: number,
+		given: { flags: number; at: number; texts: string[] },
+		facts: number
+	): Going;
+	answered(running: Running, facts: number, answer: number, text?: string): Going;
 }
 
 interface CoreModule {
@@ -38,7 +44,7 @@ interface CoreModule {
 
 interface Generated {
 	Task: Record<'Open' | 'Save', number>;
-	Answer: Record<'Begin' | 'NewId' | 'Text', number>;
+	Answer: Record<'NewId' | 'Text', number>;
 	Given: Record<'Changes' | 'Present', number>;
 }
 
@@ -59,8 +65,8 @@ export async function loadCore(secret: string, encrypts: boolean): Promise<Core>
 		sign: (id) => core.sign(id),
 		encode: (id, data) => {
 			const texts = [...NEW, '{}', data, ''];
-			const running = core.begin(Task.Save, { flags: Given.Changes, at: 0, texts });
-			core.answered(running, 0, Answer.Begin);
+			const begun = core.begin(Task.Save, { flags: Given.Changes, at: 0, texts }, 0);
+			const running = unfinished(begun);
 			core.answered(running, 0, Answer.NewId, id);
 			const [, text = ''] = running.asked.split('\0');
 			running.free();
@@ -68,14 +74,19 @@ export async function loadCore(secret: string, encrypts: boolean): Promise<Core>
 		},
 		decode: (id, record) => {
 			const texts = [...NEW, id];
-			const running = core.begin(Task.Open, { flags: Given.Present, at: 0, texts });
-			core.answered(running, 0, Answer.Begin);
-			const ended = core.answered(running, 0, Answer.Text, record);
+			const begun = core.begin(Task.Open, { flags: Given.Present, at: 0, texts }, 0);
+			const running = unfinished(begun);
+			const { ended } = core.answered(running, 0, Answer.Text, record);
 			running.free();
-			if (typeof ended === 'number') throw new Error('the operation asks for more');
+			if (!ended) throw new Error('the operation asks for more');
 			return JSON.parse(ended.texts[DATA] ?? '') as unknown;
 		}
 	};
+}
+
+function unfinished(going: Going): Running {
+	if (going.ended) throw new Error('the operation asks for nothing');
+	return going.running;
 }
 
 /** The texts of a visit in which nothing has happened. */

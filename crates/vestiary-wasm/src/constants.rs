@@ -5,7 +5,7 @@ use wasm_bindgen::prelude::*;
 
 use crate::{
     cookie::{SPOT, SPOT_LENGTHS},
-    running::{RESERVED, SEVERAL},
+    running::{RESERVED, SEVERAL, STEPS, TOLD},
 };
 
 /// The names of the numbers.
@@ -22,10 +22,14 @@ pub enum Constant {
     Spot,
     /// By which `readCookies` multiplies the offset of an ID.
     SpotLengths,
-    /// Bit of `Running::purpose`: a session is about to begin.
+    /// By which a purpose is multiplied where it stands beside a step.
+    Steps,
+    /// Bit of a purpose: a session is about to begin.
     Reserved,
-    /// Bit of `Running::purpose`: there are several questions.
+    /// Bit of a purpose: there are several questions.
     Several,
+    /// Bit of a purpose: there are reports.
+    Told,
     /// Session IDs that a process remembers.
     RecentIds,
     /// How long an ID is remembered that was taken out of use, in milliseconds.
@@ -47,6 +51,8 @@ pub fn constant(name: Constant) -> f64 {
         Constant::OperationEntropy => Pending::<()>::ENTROPY as f64,
         Constant::Spot => f64::from(SPOT),
         Constant::SpotLengths => f64::from(SPOT_LENGTHS),
+        Constant::Steps => f64::from(STEPS),
+        Constant::Told => f64::from(TOLD),
         Constant::Reserved => f64::from(RESERVED),
         Constant::Several => f64::from(SEVERAL),
         Constant::RecentIds => RecentIds::MOST as f64,

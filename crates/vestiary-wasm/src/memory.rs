@@ -1,156 +1,157 @@
 //! Records in memory.
 
-use alloc::{borrow::ToOwned as _, rc::Rc, string::String};
+use alloc::{
+    borrow::{Cow, ToOwned as _},
+    rc::Rc,
+    string::String,
+};
 use core::cell::RefCell;
 
 use vestiary::{
-    MemoryLimits, Outcome,
-    protocol::{Answered, Asked, Pending, Question, Reply},
+    Error, MemoryLimits, Outcome, Ttl, UnixMillis, WriteId,
+    protocol::{Answered, Asked, Effect, Question, Reply},
 };
 use wasm_bindgen::prelude::*;
 
 use crate::{
     convert::{millis, thrown, ttl_of},
-    operations::Task,
-    options::Core,
-    running::Answer,
+    running::{Answer, Step, step_of},
 };
 
-/// Records in memory.
+/// Records in memory, under keys that begin with a prefix.
 #[wasm_bindgen]
-#[derive(Debug)]
-pub struct MemoryTable(Rc<RefCell<vestiary::MemoryTable>>);
-
-#[wasm_bindgen]
-impl Core {
-    /// An operation on a visit that only reads, with a table whose keys have this prefix: 0 if it has ended, as after
-    /// `answered`; 1 if it has, and `told` has its reports. -1, and nothing is done, if there is anything to wait for, or to
-    /// write.
-    #[expect(clippy::too_many_arguments, reason = "an object would cost a JSON reader or js-sys")]
-    pub fn here(
-        &mut self,
-        table: &MemoryTable,
-        prefix: &str,
-        task: Task,
-        flags: u32,
-        at: f64,
-        facts: u32,
-        now: f64,
-        texts: &str,
-    ) -> Result<i32, String> {
-        let nan = f64::NAN;
-        let mut running = self.begin(task, flags, at, nan, nan, nan, nan, texts)?;
-        running.answer_by(MemoryTable(Rc::clone(&table.0)), prefix.to_owned(), now);
-        // An operation that only reads uses no random bytes.
-        let none = [0; Pending::<()>::ENTROPY];
-        let Some(ended) = running.poll(Answered::Begin, facts, now, 0.0, &none) else {
-            return Ok(-1);
-        };
-        self.ended = ended;
-        self.told = running.told();
-        Ok(i32::from(!self.told.is_empty()))
-    }
-
-    /// The reports of the operation that has ended last without waiting.
-    #[wasm_bindgen(getter)]
-    pub fn told(&mut self) -> String {
-        core::mem::take(&mut self.told)
-    }
+#[derive(Clone, Debug)]
+pub struct MemoryTable {
+    table: Rc<RefCell<vestiary::MemoryTable>>,
+    prefix: Rc<str>,
 }
 
 #[wasm_bindgen]
 impl MemoryTable {
     /// A table; undefined takes the default of a limit.
     #[wasm_bindgen(constructor)]
-    pub fn new(entries: Option<usize>, bytes: Option<usize>, default_ttl: Option<f64>) -> Self {
+    pub fn new(
+        prefix: &str,
+        entries: Option<usize>,
+        bytes: Option<usize>,
+        default_ttl: Option<f64>,
+    ) -> Self {
         let limits = MemoryLimits::default();
         let table = vestiary::MemoryTable::new(MemoryLimits {
             entries: entries.unwrap_or(limits.entries),
             bytes: bytes.unwrap_or(limits.bytes),
             default_ttl: default_ttl.map_or(limits.default_ttl, |ttl| millis(ttl).0),
         });
-        Self(Rc::new(RefCell::new(table)))
+        Self { table: Rc::new(RefCell::new(table)), prefix: prefix.into() }
     }
 
     /// The record under a key.
     pub fn get(&self, key: &str, now: f64) -> Option<String> {
-        self.0.borrow_mut().get(key, millis(now)).map(str::to_owned)
+        self.table.borrow_mut().get(&self.key(key), millis(now)).map(str::to_owned)
     }
 
     /// Writes a record.
     pub fn set(&self, key: &str, text: &str, ttl: f64, now: f64) -> Result<(), String> {
-        self.0.borrow_mut().set(key, text, ttl_of(ttl), millis(now)).map_err(thrown)
+        let (key, ttl) = (self.key(key), ttl_of(ttl));
+        self.table.borrow_mut().set(&key, text, ttl, millis(now)).map_err(thrown)
     }
 
     /// Extends a record's life; false if it is not there.
     pub fn touch(&self, key: &str, ttl: f64, now: f64) -> bool {
-        self.0.borrow_mut().touch(key, ttl_of(ttl), millis(now))
+        self.table.borrow_mut().touch(&self.key(key), ttl_of(ttl), millis(now))
     }
 
     /// Removes a record.
     pub fn remove(&self, key: &str) -> bool {
-        self.0.borrow_mut().remove(key)
+        self.table.borrow_mut().remove(&self.key(key))
     }
 
-    /// Writes a record if there is none; whether it did. `bound`: of a user.
-    pub fn create(
+    /// Writes the record that has the write ID `expected`, as a step of an operation does. An empty one is none.
+    #[expect(clippy::too_many_arguments, reason = "an object would cost a JSON reader or js-sys")]
+    pub fn write(
         &self,
+        step: Step,
         key: &str,
+        expected: &str,
         text: &str,
         ttl: f64,
         bound: bool,
         now: f64,
-    ) -> Result<bool, String> {
-        let outcome = self
-            .0
-            .borrow_mut()
-            .create(key, text, ttl_of(ttl), bound, millis(now))
-            .map_err(thrown)?;
-        Ok(outcome == Outcome::Done)
-    }
-
-    /// Writes a record over the one with this mark.
-    pub fn replace(
-        &self,
-        key: &str,
-        expected: Option<String>,
-        text: &str,
-        ttl: f64,
-        now: f64,
     ) -> Result<Answer, String> {
-        let outcome =
-            self.0.borrow_mut().replace(key, expected.as_deref(), text, ttl_of(ttl), millis(now));
+        let (key, ttl) = (self.key(key), ttl_of(ttl));
+        let expected = (!expected.is_empty()).then_some(expected);
+        let outcome = self.outcome(step, &key, expected, text, ttl, bound, millis(now));
         outcome.map(Answer::from).map_err(thrown)
-    }
-
-    /// Gives another TTL to the record with this mark.
-    #[wasm_bindgen(js_name = touchMarked)]
-    pub fn touch_marked(&self, key: &str, expected: Option<String>, ttl: f64, now: f64) -> Answer {
-        self.0.borrow_mut().touch_marked(key, expected.as_deref(), ttl_of(ttl), millis(now)).into()
-    }
-
-    /// Removes the record with this mark.
-    #[wasm_bindgen(js_name = removeMarked)]
-    pub fn remove_marked(&self, key: &str, expected: Option<String>, now: f64) -> Answer {
-        self.0.borrow_mut().remove_marked(key, expected.as_deref(), millis(now)).into()
     }
 
     /// Number of records alive.
     pub fn len(&self, now: f64) -> usize {
-        let mut table = self.0.borrow_mut();
+        let mut table = self.table.borrow_mut();
         table.sweep(millis(now));
         table.len()
     }
 }
 
 impl MemoryTable {
-    /// The answer to a question that only reads, under a key with this prefix.
-    pub(crate) fn answer(&self, asked: &Asked, prefix: &str, now: f64) -> Option<Reply> {
-        let read = |key: &str| self.get(&[prefix, key].concat(), now);
-        Some(match asked.kind {
-            Question::Read => read(&asked.key).map_or(Reply::Gone, Reply::Text),
-            Question::ReadTwo => Reply::Two(read(&asked.key), Some(read(&asked.text))),
-            _ => return None,
-        })
+    /// The answer to an effect. Nothing if it does not concern the store, or is to write while the operation may only read.
+    pub(crate) fn answer(&self, effect: &Effect<()>, reads: bool, now: f64) -> Option<Answered> {
+        match effect {
+            Effect::Call(asked) if !reads || asked.reads() => Some(self.reply(asked, now)),
+            Effect::Calls(asked) if !reads => {
+                Some(Answered::All(asked.iter().map(|asked| self.reply(asked, now)).collect()))
+            }
+            _ => None,
+        }
+    }
+
+    fn reply(&self, asked: &Asked, now: f64) -> Answered {
+        let (key, at) = (self.key(&asked.key), millis(now));
+        let Asked { text, ttl, owned, .. } = asked;
+        let read = |key: &str| self.table.borrow_mut().get(key, at).map(str::to_owned);
+        let reply = match asked.kind {
+            Question::Read => read(&key).map_or(Reply::Gone, Reply::Text),
+            Question::ReadTwo => Reply::Two(read(&key), Some(read(&self.key(text)))),
+            Question::ReadTimed => Reply::Timed(read(&key), None),
+            Question::Confirm => Reply::Confirmed(None),
+            kind => {
+                let expected = asked.expected.as_ref().map(WriteId::as_str);
+                match self.outcome(step_of(kind), &key, expected, text, *ttl, *owned, at) {
+                    Ok(Outcome::Done) => Reply::Done,
+                    Ok(Outcome::Conflict) => Reply::Conflict,
+                    Ok(Outcome::Gone) => Reply::Gone,
+                    Err(error) => return Answered::Failed(error),
+                }
+            }
+        };
+        Answered::Reply(reply)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "a question and its parts")]
+    #[inline(never)]
+    fn outcome(
+        &self,
+        step: Step,
+        key: &str,
+        expected: Option<&str>,
+        text: &str,
+        ttl: Ttl,
+        owned: bool,
+        now: UnixMillis,
+    ) -> Result<Outcome, Error> {
+        let mut table = self.table.borrow_mut();
+        match step {
+            Step::Create => table.create(key, text, ttl, owned, now),
+            Step::Replace => table.replace(key, expected, text, ttl, now),
+            Step::Touch => Ok(table.touch_marked(key, expected, ttl, now)),
+            _ => Ok(table.remove_marked(key, expected, now)),
+        }
+    }
+
+    fn key<'k>(&self, key: &'k str) -> Cow<'k, str> {
+        if self.prefix.is_empty() {
+            Cow::Borrowed(key)
+        } else {
+            [&self.prefix, key].concat().into()
+        }
     }
 }

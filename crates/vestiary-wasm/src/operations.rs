@@ -4,7 +4,7 @@ use alloc::{borrow::ToOwned as _, boxed::Box, rc::Rc, string::String, sync::Arc,
 
 use vestiary::{
     CookieOverrides, Handle, Record, SessionId, UserRef, merge,
-    protocol::{OwnEnd, Post, Rules, Seen, Stopped, UserSession, UserSessions, boxed},
+    protocol::{Answered, OwnEnd, Post, Rules, Seen, Stopped, UserSession, UserSessions, boxed},
     session::{self, Join, Spent},
     visit::{self, Act, Changes, Cookies, Facts, Page, Purpose, Visit, VisitText},
 };
@@ -13,8 +13,9 @@ use wasm_bindgen::prelude::*;
 use crate::{
     convert::{millis, thrown},
     ending::Ending,
+    memory::MemoryTable,
     options::Core,
-    running::Running,
+    running::{Running, Step},
 };
 
 /// The kind of an operation. Beside each stand its texts, in their order. Those of a visit follow the three texts of the
@@ -75,6 +76,8 @@ pub enum Given {
     Shared = 0x0800_0000,
     /// A login has a label; a revocation was made by the same request; a record is in its user's session list.
     More = 0x1000_0000,
+    /// There are random bytes in the input. Without them an operation only reads.
+    Drawn = 0x2000_0000,
 }
 
 /// Bits of the facts that a driver tells an operation each time that it goes on.
@@ -249,10 +252,16 @@ async fn run(
 
 #[wasm_bindgen]
 impl Core {
-    /// An operation that has not begun: texts with a NUL between them.
+    /// Has the next operation that begins ask this table, instead of the driver's store.
+    pub fn ask(&mut self, table: &MemoryTable) {
+        self.table = Some(table.clone());
+    }
+
+    /// Begins an operation: texts with a NUL between them. As `answered`; if it has not ended, `running` has it. `Again` if
+    /// there are no random bytes, and it has something to write: then nothing has happened.
     #[expect(clippy::too_many_arguments, reason = "an object would cost a JSON reader or js-sys")]
     pub fn begin(
-        &self,
+        &mut self,
         task: Task,
         flags: u32,
         at: f64,
@@ -260,11 +269,39 @@ impl Core {
         ended: f64,
         before: f64,
         most: f64,
+        facts: u32,
+        now: f64,
+        elapsed: f64,
         texts: &str,
-    ) -> Result<Running, String> {
+    ) -> Result<u32, String> {
+        let (table, reads) = (self.table.take(), flags & Given::Drawn as u32 == 0);
         let numbers = [proven, ended, before, most];
         let (operation, ids) = Operation::of(&self.rules, task, flags, at, numbers, texts)?;
-        Ok(Running::new(Arc::clone(&self.rules), operation, ids))
+        let mut running = Running::new(Arc::clone(&self.rules), operation, ids);
+        if let Some(table) = table {
+            running.answer_by(table, reads, now);
+        }
+        let step = self.poll(&mut running, Answered::Begin, !reads, facts, now, elapsed);
+        if running.step == Step::Finished {
+            self.told = running.told();
+        } else if reads {
+            return Ok(Step::Again as u32);
+        } else {
+            self.running = Some(running);
+        }
+        Ok(step)
+    }
+
+    /// The operation that has begun, and has not ended.
+    #[wasm_bindgen(getter)]
+    pub fn running(&mut self) -> Option<Running> {
+        self.running.take()
+    }
+
+    /// The reports of an operation that has ended at once.
+    #[wasm_bindgen(getter)]
+    pub fn told(&mut self) -> String {
+        core::mem::take(&mut self.told)
     }
 
     /// The data of a session that follows the one of this record: `kept`, members of `base`, as the record spells

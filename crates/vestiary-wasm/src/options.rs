@@ -5,7 +5,7 @@ use alloc::{borrow::ToOwned as _, boxed::Box, string::String, sync::Arc};
 use vestiary::{CookieOptions, CookieOverrides, Error, Options, OptionsText, protocol::Rules};
 use wasm_bindgen::prelude::*;
 
-use crate::{convert::thrown, ending::Ended};
+use crate::{convert::thrown, ending::Ended, memory::MemoryTable, running::Running};
 
 /// Bytes of the input buffer: more than Node's default limit for all headers of a request, and what a record may
 /// have that is written.
@@ -25,6 +25,10 @@ pub struct Core {
     /// The end of the operation that has ended last.
     pub(crate) ended: Ended,
     pub(crate) told: String,
+    /// The operation that has begun last, until the driver takes it.
+    pub(crate) running: Option<Running>,
+    /// The table for the next operation.
+    pub(crate) table: Option<MemoryTable>,
 }
 
 #[wasm_bindgen]
@@ -90,6 +94,8 @@ impl Core {
             output: [0; OUTPUT].into(),
             ended: Ended::default(),
             told: String::new(),
+            running: None,
+            table: None,
         })
     }
 

@@ -3,7 +3,7 @@
 use alloc::{rc::Rc, string::String, sync::Arc, vec::Vec};
 
 use vestiary::{
-    Event, Limits, Outcome, SessionId, merge,
+    Error, Event, Limits, Outcome, SessionId, merge,
     protocol::{Answered, Asked, Effect, NewId, Pending, Question, Reply, Rules, Told},
     visit::{Facts, Known},
 };
@@ -17,11 +17,18 @@ use crate::{
     options::Core,
 };
 
-/// Bit of `Running::purpose`, above those of `vestiary::visit::Purpose`.
+/// By which a purpose is multiplied where it stands beside a step.
+pub(crate) const STEPS: u32 = 16;
+
+/// Bit of a purpose, above those of `vestiary::visit::Purpose`: a session is about to begin, whose cookie no other handle may
+/// take.
 pub(crate) const RESERVED: u32 = 4;
 
-/// Another one.
+/// Another one: there are several questions.
 pub(crate) const SEVERAL: u32 = 8;
+
+/// Another one: there are reports.
+pub(crate) const TOLD: u32 = 16;
 
 /// An operation, and its last effect.
 #[wasm_bindgen]
@@ -32,7 +39,7 @@ pub struct Running {
     facts: Rc<Facts>,
     /// The IDs that facts are about: of the session, of the cookie, and of the request's cookies.
     ids: Vec<Option<SessionId>>,
-    step: Step,
+    pub(crate) step: Step,
     /// The questions to the store, and the one that getters are about.
     asked: Vec<Asked>,
     place: usize,
@@ -48,8 +55,6 @@ pub struct Running {
 #[wasm_bindgen]
 #[derive(Clone, Copy, Debug)]
 pub enum Answer {
-    /// The operation begins.
-    Begin,
     /// The store did it.
     Done,
     /// It has another record.
@@ -82,7 +87,7 @@ pub enum Answer {
 
 /// The effect that an operation needs next.
 #[wasm_bindgen]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Step {
     /// Load the record.
     Load,
@@ -108,6 +113,8 @@ pub enum Step {
     NewId,
     /// None: it has ended.
     Finished,
+    /// None: it has to begin again with random bytes, since it has something to write.
+    Again,
 }
 
 #[wasm_bindgen]
@@ -139,15 +146,6 @@ impl Running {
     pub fn next(&mut self) -> Step {
         self.place += 1;
         self.question().map_or(Step::Finished, |asked| step_of(asked.kind))
-    }
-
-    /// The purpose for which the store is asked; `RESERVED` if a session is about to begin, whose cookie no other handle may
-    /// take; `SEVERAL` if there are several questions.
-    #[wasm_bindgen(getter)]
-    pub fn purpose(&self) -> u32 {
-        self.facts.purpose.get() as u32
-            | (u32::from(self.facts.reserved.get()) * RESERVED)
-            | (u32::from(self.asked.len() > 1) * SEVERAL)
     }
 
     /// Its reports since this was asked last, with a NUL after each: a word, and what belongs to it. The name of an event
@@ -198,9 +196,9 @@ impl Running {
         }
     }
 
-    /// Has questions answered by a table.
-    pub(crate) fn answer_by(&mut self, table: MemoryTable, prefix: String, now: f64) {
-        self.pending.answer_by(move |asked| table.answer(asked, &prefix, now));
+    /// Has the store's effects answered by a table; if the operation `reads`, as far as nothing is written.
+    pub(crate) fn answer_by(&mut self, table: MemoryTable, reads: bool, now: f64) {
+        self.pending.answer_by(move |effect| table.answer(effect, reads, now));
     }
 
     /// Takes what the driver knows at this moment: bits of `Fact`.
@@ -227,7 +225,6 @@ impl Running {
         number: f64,
     ) -> Result<Answered, String> {
         Ok(match answer {
-            Answer::Begin => Answered::Begin,
             Answer::Done => Answered::Reply(Reply::Done),
             Answer::Conflict => Answered::Reply(Reply::Conflict),
             Answer::Gone => Answered::Reply(Reply::Gone),
@@ -243,7 +240,7 @@ impl Running {
             }
             Answer::Lost => Answered::Lost(number as u32),
             Answer::Refused => Answered::Refused(number as u32),
-            Answer::Unreadable => Answered::Unreadable,
+            Answer::Unreadable => Answered::Failed(Error::Json),
             Answer::Slept => Answered::Slept,
             Answer::NewId | Answer::RandomId => {
                 let id = SessionId::parse(&text.unwrap_or_default()).map_err(thrown)?;
@@ -299,6 +296,19 @@ impl Running {
         None
     }
 
+    /// The purpose for which the store is asked, and bits besides.
+    fn purpose(&self) -> u32 {
+        self.facts.purpose.get() as u32
+            | (u32::from(self.facts.reserved.get()) * RESERVED)
+            | (u32::from(self.asked.len() > 1) * SEVERAL)
+            | (u32::from(!self.told.is_empty()) * TOLD)
+    }
+
+    /// Its step, and above it the bits of its purpose.
+    fn progress(&self) -> u32 {
+        self.purpose() * STEPS + self.step as u32
+    }
+
     /// The question to the store.
     pub(crate) fn question(&self) -> Option<&Asked> {
         self.asked.get(self.place)
@@ -309,6 +319,8 @@ impl Running {
 impl Core {
     /// Lets an operation go on with the answer to its last effect: texts, or a number. New random bytes are in the input.
     /// Of several questions, it goes on with the last answer. When it has ended, `ended`, `flags`, `at` and `before` say how.
+    ///
+    /// Its next step, and above it the bits of `purpose`.
     #[expect(clippy::too_many_arguments, reason = "an object would cost a JSON reader or js-sys")]
     pub fn answered(
         &mut self,
@@ -320,22 +332,18 @@ impl Core {
         facts: u32,
         now: f64,
         elapsed: f64,
-    ) -> Result<Step, String> {
-        let entropy = self.input.first_chunk().unwrap_or(&[0; Pending::<()>::ENTROPY]);
+    ) -> Result<u32, String> {
         let answer = running.answer(answer, text, list, number)?;
         let answer = if running.asked.len() > 1 {
             running.answers.push(answer);
             if running.answers.len() < running.asked.len() {
-                return Ok(running.step);
+                return Ok(running.progress());
             }
             Answered::All(core::mem::take(&mut running.answers))
         } else {
             answer
         };
-        if let Some(ended) = running.poll(answer, facts, now, elapsed, entropy) {
-            self.ended = ended;
-        }
-        Ok(running.step)
+        Ok(self.poll(running, answer, true, facts, now, elapsed))
     }
 
     /// The end of the operation that has ended last: `Ended::texts`.
@@ -363,6 +371,26 @@ impl Core {
     }
 }
 
+impl Core {
+    /// Lets an operation go on, with random bytes of the input if they were `drawn`.
+    pub(crate) fn poll(
+        &mut self,
+        running: &mut Running,
+        answer: Answered,
+        drawn: bool,
+        facts: u32,
+        now: f64,
+        elapsed: f64,
+    ) -> u32 {
+        let entropy = self.input.first_chunk().filter(|_| drawn);
+        let entropy = entropy.unwrap_or(&[0; Pending::<()>::ENTROPY]);
+        if let Some(ended) = running.poll(answer, facts, now, elapsed, entropy) {
+            self.ended = ended;
+        }
+        running.progress()
+    }
+}
+
 fn line_of(told: Told) -> String {
     let (word, rest) = match &told {
         Told::Event(event) => {
@@ -382,7 +410,7 @@ fn line_of(told: Told) -> String {
     [word, "\n", rest].concat()
 }
 
-fn step_of(kind: Question) -> Step {
+pub(crate) fn step_of(kind: Question) -> Step {
     match kind {
         Question::Read => Step::Load,
         Question::ReadTimed => Step::LoadTimed,

@@ -1,13 +1,14 @@
 import { orThrow } from './errors.js';
 import {
-	Answer,
+	type Answer,
 	Constant,
 	constant,
 	Core as Bindings,
+	Given as Flag,
 	type MemoryTable,
 	type Running,
 	Step,
-	type Task,
+	Task,
 	vary
 } from './generated/vestiary.js';
 import type { SveltekitSessionConfig } from './types.js';
@@ -19,6 +20,15 @@ const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 /** What `readCookies` returns from here on says where in the header the ID stands. */
 const SPOT = constant(Constant.Spot);
 const SPOT_LENGTHS = constant(Constant.SpotLengths);
+
+/** Operations that begin without random bytes, since they mostly write nothing. */
+const MOSTLY_READ: ReadonlySet<Task> = new Set([Task.Open, Task.Confirm]);
+
+/** Where a step ends and a purpose begins, and the bits of a purpose. */
+const STEPS = constant(Constant.Steps);
+const RESERVED = constant(Constant.Reserved);
+const SEVERAL = constant(Constant.Several);
+const TOLD = constant(Constant.Told);
 
 /** The options that the core reads; it refuses others. */
 export interface CoreOptions extends Partial<SveltekitSessionConfig> {
@@ -76,6 +86,25 @@ export interface Ended {
 	/** Why it failed, or nothing; then its texts. */
 	readonly texts: string[];
 }
+
+/** An operation that goes on, or has ended. */
+export type Going = {
+	/** Its reports since then, with a NUL after each: a word, and what belongs to it. */
+	readonly told: string;
+	/** A session is about to begin, whose cookie no other handle may take. */
+	readonly reserved: boolean;
+} & (
+	| { readonly ended: Ended }
+	| {
+			readonly ended?: undefined;
+			readonly running: Running;
+			/** What it needs next, and for what purpose. */
+			readonly step: Step;
+			readonly purpose: number;
+			/** It has several questions to the store. */
+			readonly several: boolean;
+	  }
+);
 
 /**
  * The core, spoken to in JavaScript's types. Short text passes through a buffer in linear memory,
@@ -204,34 +233,56 @@ export class Core {
 		});
 	}
 
-	/** Begins an operation. */
-	begin(task: Task, { flags, at, texts, login }: Given): Running {
+	/** Begins an operation; on a table, which needs no driver, if there is one. */
+	begin(
+		task: Task,
+		{ flags, at, texts, login }: Given,
+		facts: number,
+		table?: MemoryTable
+	): Going {
 		const { proven = NaN, own, most = NaN } = login ?? {};
 		const { at: ended = NaN, before = NaN } = own ?? {};
 		const text = texts.join('\0');
-		return orThrow(() =>
-			this.#bindings.begin(task, flags, at, proven, ended, before, most, text)
-		);
+		const bindings = this.#bindings;
+		const begin = (given: number): number => {
+			const [now, elapsed] = [Date.now(), performance.now()];
+			if (table) bindings.ask(table);
+			return orThrow(() =>
+				bindings.begin(
+					task,
+					given,
+					at,
+					proven,
+					ended,
+					before,
+					most,
+					facts,
+					now,
+					elapsed,
+					text
+				)
+			);
+		};
+		if (table && MOSTLY_READ.has(task)) {
+			const progress = begin(flags);
+			if (stepOf(progress) !== Step.Again) return this.#going(progress);
+		}
+		this.#fill(ENTROPY);
+		return this.#going(begin(flags | Flag.Drawn));
 	}
 
-	/** Runs an operation that only reads on a table: its reports. Undefined, and nothing is done, if it has to wait. */
-	here(
-		table: MemoryTable,
-		prefix: string,
-		task: Task,
-		{ flags, at, texts }: Given,
-		facts: number
-	): string | undefined {
-		const [bindings, text] = [this.#bindings, texts.join('\0')];
-		const done = orThrow(() =>
-			bindings.here(table, prefix, task, flags, at, facts, Date.now(), text)
-		);
-		if (done < 0) return undefined;
-		return done === 0 ? '' : bindings.told;
+	#going(progress: number, again?: Running): Going {
+		const [step, purpose] = [stepOf(progress), Math.floor(progress / STEPS)];
+		const running = again ?? (step === Step.Finished ? undefined : this.#bindings.running);
+		const told = (purpose & TOLD) === 0 ? '' : (running ?? this.#bindings).told;
+		const reserved = (purpose & RESERVED) !== 0;
+		if (step === Step.Finished || !running) return { told, reserved, ended: this.#ended };
+		const several = (purpose & SEVERAL) !== 0;
+		return { told, reserved, running, step, purpose: purpose % RESERVED, several };
 	}
 
 	/** The end of the operation that has ended last. */
-	get ended(): Ended {
+	get #ended(): Ended {
 		const { flags, at, before, ended } = this.#bindings;
 		return { flags, at, before, texts: ended.split('\0') };
 	}
@@ -244,10 +295,7 @@ export class Core {
 		return orThrow(() => this.#bindings.keep(text, base, kept, others));
 	}
 
-	/**
-	 * Lets an operation go on with the answer to its last effect: texts, or the number of an error.
-	 * @returns Its end, or its next effect
-	 */
+	/** Lets an operation go on with the answer to its last effect: texts, or the number of an error. */
 	answered(
 		running: Running,
 		facts: number,
@@ -255,14 +303,13 @@ export class Core {
 		text?: string,
 		number = 0,
 		list?: string
-	): Step | Ended {
+	): Going {
 		this.#fill(ENTROPY);
 		const [now, elapsed] = [Date.now(), performance.now()];
-		const step = orThrow(() =>
+		const progress = orThrow(() =>
 			this.#bindings.answered(running, answer, text, list, number, facts, now, elapsed)
 		);
-		// At once, before another operation ends.
-		return step === Step.Finished ? this.ended : step;
+		return this.#going(progress, running);
 	}
 
 	/** Fills the input for an operation, after each answer anew: with the same random bytes, two writes would have the same write ID. */
@@ -295,6 +342,10 @@ export class Core {
 		this.#see();
 		return decoder.decode(this.#output.subarray(0, length));
 	}
+}
+
+function stepOf(progress: number): Step {
+	return progress % STEPS;
 }
 
 /** Cores that have a part in linear memory, 66 KB each; the least recently used one first. */

@@ -1,5 +1,5 @@
 import { Asking, type AskingOptions, type Heard, type Question } from './asking.js';
-import type { Core, Ended, Given } from './core.js';
+import type { Core, Ended, Given, Going } from './core.js';
 import {
 	errorOf,
 	LoginOutdatedError,
@@ -8,15 +8,7 @@ import {
 	StoreError,
 	type VestiaryError
 } from './errors.js';
-import {
-	Answer,
-	Constant,
-	constant,
-	Step,
-	type MemoryTable,
-	type Running,
-	type Task
-} from './generated/vestiary.js';
+import { Answer, Step, type MemoryTable, type Running, type Task } from './generated/vestiary.js';
 import type { SessionEvent, Store } from './types.js';
 
 /** An update: makes JSON text of the JSON text of a session's data. */
@@ -66,17 +58,40 @@ export class Driver {
 		this.#retire = options.retire;
 	}
 
-	/** Runs an operation of the core until it has ended. `compute` changes the data of a session, for an update. */
-	async run(task: Task, given: Given, page: Page, compute?: Compute): Promise<End> {
+	/**
+	 * Runs an operation of the core until it has ended: at once, as far as a table has all that it needs. `compute`
+	 * changes the data of a session, for an update.
+	 */
+	run(
+		task: Task,
+		given: Given,
+		page: Page,
+		table?: MemoryTable,
+		compute?: Compute
+	): End | Promise<End> {
 		const failures: unknown[] = [page.fault];
-		const running = this.#core.begin(task, given);
+		const begun = this.#core.begin(task, given, page.facts, table);
+		this.#hear(begun, page, failures);
+		if (begun.ended) return endOf(begun.ended, page, failures);
+		const { running, step } = begun;
+		const going = step === Step.NewId ? this.#newId(running, page, failures) : begun;
+		if (!going.ended) return this.#rest(going, page, failures, compute);
+		running.free();
+		return endOf(going.ended, page, failures);
+	}
+
+	async #rest(
+		begun: Unfinished,
+		page: Page,
+		failures: unknown[],
+		compute: Compute | undefined
+	): Promise<End> {
+		let going: Going = begun;
 		try {
-			let step = this.#goOn(running, page, failures, { answer: Answer.Begin });
-			while (typeof step === 'number')
-				step = await this.#effect(running, step, page, failures, compute);
-			return endOf(step, page, failures);
+			while (!going.ended) going = await this.#effect(going, page, failures, compute);
+			return endOf(going.ended, page, failures);
 		} finally {
-			running.free();
+			begun.running.free();
 		}
 	}
 
@@ -86,26 +101,15 @@ export class Driver {
 		page: Page,
 		failures: unknown[],
 		{ answer, text, number, list }: Heard
-	): Step | Ended {
-		const step = this.#core.answered(running, page.facts, answer, text, number, list);
-		this.#hear(running.told, page, failures);
-		page.reserves?.((running.purpose & RESERVED) !== 0);
-		return step;
+	): Going {
+		const going = this.#core.answered(running, page.facts, answer, text, number, list);
+		this.#hear(going, page, failures);
+		return going;
 	}
 
-	/** The end of an operation that only reads, from a table. Undefined, and nothing is done, if it has to wait. */
-	here({ table, prefix }: Table, task: Task, given: Given, page: Page): End | undefined {
-		const told = this.#core.here(table, prefix, task, given, page.facts);
-		if (told === undefined) return undefined;
-		const failures: unknown[] = [page.fault];
-		// Before a listener of the application runs, which may open another session.
-		const { ended } = this.#core;
-		this.#hear(told, page, failures);
-		return endOf(ended, page, failures);
-	}
-
-	/** The reports of an operation, with a NUL after each: a word, and what belongs to it. */
-	#hear(told: string, page: Page, failures: unknown[]): void {
+	/** The reports of an operation. */
+	#hear({ told, reserved }: Going, page: Page, failures: unknown[]): void {
+		page.reserves?.(reserved);
 		if (told === '') return;
 		for (const line of told.slice(0, -1).split('\0')) {
 			const end = line.indexOf('\n');
@@ -117,12 +121,12 @@ export class Driver {
 	}
 
 	async #effect(
-		running: Running,
-		step: Step,
+		going: Unfinished,
 		page: Page,
 		failures: unknown[],
 		compute: Compute | undefined
-	): Promise<Step | Ended> {
+	): Promise<Going> {
+		const { running, step } = going;
 		switch (step) {
 			case Step.Sleep: {
 				const { ttl } = running;
@@ -130,66 +134,59 @@ export class Driver {
 				return this.#goOn(running, page, failures, { answer: Answer.Slept });
 			}
 			case Step.NewId:
-				return this.#answered(running, page, failures, () => {
-					const { id, isOwn = false } = page.newId?.() ?? {};
-					const answer = isOwn ? Answer.NewId : Answer.RandomId;
-					return this.#goOn(running, page, failures, { answer, text: id });
-				});
+				return this.#newId(running, page, failures);
 			case Step.Compute:
-				return this.#answered(running, page, failures, async () => {
+				try {
 					const computed = await compute?.(running.asked);
 					orThrow(() => {
 						running.computed(computed?.base ?? '', computed?.mine ?? '');
 					});
-					return this.#goOn(running, page, failures, { answer: Answer.Computed });
-				});
+				} catch (error) {
+					return this.#refused(running, page, failures, error);
+				}
+				return this.#goOn(running, page, failures, { answer: Answer.Computed });
 			default:
-				return this.#call(running, step, page, failures);
+				return this.#call(going, page, failures);
 		}
 	}
 
-	/** Answers with what the application makes. An error of it is the operation's to deal with. */
-	async #answered(
-		running: Running,
-		page: Page,
-		failures: unknown[],
-		make: () => Step | Ended | Promise<Step | Ended>
-	): Promise<Step | Ended> {
+	#newId(running: Running, page: Page, failures: unknown[]): Going {
+		let made: ReturnType<NonNullable<Page['newId']>> | undefined;
 		try {
-			return await make();
+			made = page.newId?.();
 		} catch (error) {
-			const number = failures.push(error) - 1;
-			return this.#goOn(running, page, failures, { answer: Answer.Refused, number });
+			return this.#refused(running, page, failures, error);
 		}
+		const answer = made?.isOwn === true ? Answer.NewId : Answer.RandomId;
+		return this.#goOn(running, page, failures, { answer, text: made?.id });
+	}
+
+	/** Answers with an error of the application, which is the operation's to deal with. */
+	#refused(running: Running, page: Page, failures: unknown[], error: unknown): Going {
+		const number = failures.push(error) - 1;
+		return this.#goOn(running, page, failures, { answer: Answer.Refused, number });
 	}
 
 	/** Asks the store for what an operation needs next, and lets it go on with the answers. */
-	async #call(
-		running: Running,
-		step: Step,
-		page: Page,
-		failures: unknown[]
-	): Promise<Step | Ended> {
-		const { purpose } = running;
-		const action = PURPOSES[purpose % RESERVED] ?? 'read';
+	async #call(begun: Unfinished, page: Page, failures: unknown[]): Promise<Going> {
+		const { running, step, purpose, several } = begun;
+		const action = PURPOSES[purpose] ?? 'read';
 		const ask = async (question: Question): Promise<Heard> =>
 			this.#asking.ask(question, action, failures);
 		const first = questionOf(running, step);
-		let next: Step | Ended = step;
-		const hear = (heard: Heard): void => {
-			next = this.#goOn(running, page, failures, heard);
-		};
-		if (purpose < SEVERAL) {
-			hear(await ask(first));
-			return next;
-		}
+		if (!several) return this.#goOn(running, page, failures, await ask(first));
 		const questions = [first];
 		for (let more = running.next(); more !== Step.Finished; more = running.next())
 			questions.push(questionOf(running, more));
-		(await Promise.all(questions.map(ask))).forEach(hear);
-		return next;
+		let going: Going = begun;
+		for (const heard of await Promise.all(questions.map(ask)))
+			going = this.#goOn(running, page, failures, heard);
+		return going;
 	}
 }
+
+/** An operation that has not ended. */
+type Unfinished = Extract<Going, { readonly ended?: undefined }>;
 
 /** The options of a driver. */
 export interface DriverOptions extends AskingOptions {
@@ -197,18 +194,8 @@ export interface DriverOptions extends AskingOptions {
 	readonly retire: (id: string) => void;
 }
 
-/** The records of a store in linear memory, and the prefix of their keys. */
-export interface Table {
-	readonly table: MemoryTable;
-	readonly prefix: string;
-}
-
 /** The names of purposes in errors and telemetry, in the order of `vestiary::visit::Purpose`. */
 const PURPOSES = ['read', 'write', 'touch', 'remove'] as const;
-
-/** The bits of a purpose that say that a session is about to begin, and that there are several questions. */
-const RESERVED = constant(Constant.Reserved);
-const SEVERAL = constant(Constant.Several);
 
 function questionOf(running: Running, step: Step): Question {
 	const { ttl, owned } = running;

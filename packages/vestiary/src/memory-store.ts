@@ -1,5 +1,5 @@
 import { orThrow } from './errors.js';
-import { Answer, MemoryTable } from './generated/vestiary.js';
+import { Answer, MemoryTable, Step } from './generated/vestiary.js';
 import { checkCommon, checkNumber, checkObject } from './stores/check.js';
 import { parsed } from './stores/options.js';
 import type {
@@ -30,21 +30,16 @@ export interface MemoryStoreOptions {
 	maxBytes?: number | undefined;
 }
 
-/** The table of a memory store, once it has one, and its prefix. */
-interface Table {
-	readonly table: MemoryTable | undefined;
-	readonly prefix: string;
-}
-
 /** Set by the class, which alone can read its private fields. */
-let readTable: (store: MemoryStore) => Table | undefined;
+let tableIn: (store: Store) => MemoryTable | undefined;
 
 /**
- * The table of a store, if it is a memory store whose records are read as they lie there.
+ * The table of a store, if it is a memory store that has one, and is asked for records by its own functions: not by
+ * others that a test or an application has put in their place.
  * @internal
  */
-export function tableOf(store: Store): Table | undefined {
-	return store instanceof MemoryStore ? readTable(store) : undefined;
+export function tableOf(store: Store): MemoryTable | undefined {
+	return tableIn(store);
 }
 
 /**
@@ -53,9 +48,10 @@ export function tableOf(store: Store): Table | undefined {
  */
 export class MemoryStore implements Store {
 	readonly atomic: AtomicOperations | undefined;
+	/** Its own functions; none if it is not atomic. */
+	readonly #own: [keyof AtomicOperations, unknown][] | undefined;
 	readonly #limits: ConstructorParameters<typeof MemoryTable>;
 	#made: MemoryTable | undefined;
-	readonly #prefix: string;
 	readonly #serializer: Serializer;
 
 	constructor(options: MemoryStoreOptions = {}) {
@@ -74,43 +70,42 @@ export class MemoryStore implements Store {
 			whole: true,
 			unlimited: true
 		});
-		this.#prefix = options.prefix ?? '';
 		this.#serializer = options.serializer ?? JSON;
-		this.#limits = [limitOf(maxEntries), limitOf(maxBytes), ttl];
+		this.#limits = [options.prefix ?? '', limitOf(maxEntries), limitOf(maxBytes), ttl];
 		// A serializer may put the mark where it is not found.
 		this.atomic = this.#serializer === JSON ? this.#operations() : undefined;
+		this.#own =
+			this.atomic && (Object.entries(this.atomic) as [keyof AtomicOperations, unknown][]);
 	}
 
 	async get(id: string): Promise<SessionStoreData | null> {
-		const text = this.#made?.get(this.#prefix + id, Date.now());
+		const text = this.#made?.get(id, Date.now());
 		return text === undefined ? null : parsed(this.#serializer, text);
 	}
 
 	async set(id: string, storeData: SessionStoreData, ttl: number): Promise<void> {
 		const text = this.#serializer.stringify(storeData);
 		orThrow(() => {
-			this.#table.set(this.#prefix + id, text, ttl, Date.now());
+			this.#table.set(id, text, ttl, Date.now());
 		});
 	}
 
 	async destroy(id: string): Promise<void> {
-		this.#made?.remove(this.#prefix + id);
+		this.#made?.remove(id);
 	}
 
 	async touch(id: string, ttl: number): Promise<void> {
-		this.#made?.touch(this.#prefix + id, ttl, Date.now());
+		this.#made?.touch(id, ttl, Date.now());
 	}
 
 	static {
-		readTable = (store) =>
-			store.#serializer === JSON
-				? {
-						get table() {
-							return store.#made;
-						},
-						prefix: store.#prefix
-					}
+		tableIn = (store) => {
+			if (!(#own in store) || !store.#own) return undefined;
+			const { atomic } = store;
+			return atomic && store.#own.every(([name, own]) => atomic[name] === own)
+				? store.#made
 				: undefined;
+		};
 	}
 
 	/** Made when something is stored: not every runtime frees what lies in linear memory by itself. */
@@ -125,29 +120,25 @@ export class MemoryStore implements Store {
 	}
 
 	#operations(): AtomicOperations {
-		const key = (id: string): string => this.#prefix + id;
 		return {
 			resends: false,
-			ttl: this.#limits[2] ?? undefined,
-			read: async (id) => this.#made?.get(key(id), Date.now()) ?? null,
+			ttl: this.#limits[3] ?? undefined,
+			read: async (id) => this.#made?.get(id, Date.now()) ?? null,
 			readTwo: async (one, other) => {
 				const now = Date.now();
-				const read = (id: string): string | null => this.#made?.get(key(id), now) ?? null;
+				const read = (id: string): string | null => this.#made?.get(id, now) ?? null;
 				return [read(one), read(other)];
 			},
 			create: async (id, text, ttl, bound) =>
-				orThrow(() => this.#table.create(key(id), text, ttl, bound, Date.now())),
+				write(this.#table, Step.Create, id, null, text, ttl, bound) === 'done',
 			replace: async (id, mark, text, ttl) =>
-				orThrow(() =>
-					outcome(this.#made?.replace(key(id), mark ?? undefined, text, ttl, Date.now()))
-				),
+				write(this.#made, Step.Replace, id, mark, text, ttl),
 			touchCompares: true,
 			touch: async (id, ttl, mark) =>
 				mark === undefined
-					? (this.#made?.touch(key(id), ttl, Date.now()) ?? false)
-					: outcome(this.#made?.touchMarked(key(id), mark ?? undefined, ttl, Date.now())),
-			remove: async (id, mark) =>
-				outcome(this.#made?.removeMarked(key(id), mark ?? undefined, Date.now()))
+					? (this.#made?.touch(id, ttl, Date.now()) ?? false)
+					: write(this.#made, Step.Touch, id, mark, '', ttl),
+			remove: async (id, mark) => write(this.#made, Step.Remove, id, mark)
 		};
 	}
 }
@@ -159,8 +150,17 @@ function limitOf(number: number | undefined): number | undefined {
 	return number === undefined ? undefined : Math.min(number, UNLIMITED);
 }
 
-/** An answer of the table as an outcome. Default: that of a store in which nothing was ever stored. */
-function outcome(answer = Answer.Gone): AtomicOutcome {
+/** Writes the record with this write ID. No table is one in which nothing was ever stored. */
+function write(
+	table: MemoryTable | undefined,
+	step: Step,
+	id: string,
+	mark: string | null,
+	text = '',
+	ttl = 0,
+	bound = false
+): AtomicOutcome {
+	const answer = orThrow(() => table?.write(step, id, mark ?? '', text, ttl, bound, Date.now()));
 	if (answer === Answer.Done) return 'done';
-	return answer === Answer.Gone ? 'gone' : 'conflict';
+	return answer === Answer.Conflict ? 'conflict' : 'gone';
 }

@@ -3,7 +3,7 @@ import type { Columns } from './columns.js';
 import type { Core, Given, User } from './core.js';
 import { Driver, type Compute, type DriverOptions, type End, type Page } from './driver.js';
 import type { StoreError } from './errors.js';
-import { constant, Constant, Given as Flag, Task } from './generated/vestiary.js';
+import { constant, Constant, Given as Flag, Task, type MemoryTable } from './generated/vestiary.js';
 import { tableOf } from './memory-store.js';
 import type { SessionEvent, Store } from './types.js';
 
@@ -27,8 +27,8 @@ export interface ListedSession {
 export class Records {
 	readonly #store: Store;
 	readonly #driver: Driver;
-	/** Where the core can look at records without asking the store. */
-	readonly #table: ReturnType<typeof tableOf>;
+	/** Where the core can read and write records without asking the store. */
+	readonly #table: (() => MemoryTable | undefined) | undefined;
 	/** IDs that this process has taken out of use lately. */
 	readonly #retired: Recent;
 	readonly #columns: Columns;
@@ -42,7 +42,8 @@ export class Records {
 		this.#retired = options.retired;
 		this.#columns = options.columns;
 		// To decrypt takes longer than to wait.
-		this.#table = options.encrypts || options.telemetry ? undefined : tableOf(store);
+		this.#table =
+			options.encrypts || options.telemetry ? undefined : () => tableOf(store);
 	}
 
 	/** Whether the store compares before it writes. */
@@ -68,13 +69,9 @@ export class Records {
 		this.#retired.remove(id);
 	}
 
-	/** Runs an operation on a visit. Its end, if it only reads and there is nothing to wait for. */
+	/** Runs an operation on a visit. Its end, if there is nothing to wait for. */
 	act(task: Task, given: Given, page: Page, compute?: Compute): End | Promise<End> {
-		const { table, prefix = '' } = this.#table ?? {};
-		const reads = task === Task.Open || task === Task.Confirm;
-		const here = reads && table ? { table, prefix } : undefined;
-		const end = here && this.#driver.here(here, task, given, page);
-		return end ?? this.#driver.run(task, given, page, compute);
+		return this.#driver.run(task, given, page, this.#table?.(), compute);
 	}
 
 	/** Removes a record that counts for nothing, and its entry in its user's session list. */
@@ -123,7 +120,7 @@ export class Records {
 		tell?: (event: SessionEvent) => void
 	): Promise<End> {
 		const page = { facts: 0, ...(tell && { tell }) };
-		const end = await this.#driver.run(task, { flags, at: 0, texts }, page);
+		const end = await this.#driver.run(task, { flags, at: 0, texts }, page, this.#table?.());
 		if (end.error !== undefined) throw end.error as Error;
 		return end;
 	}

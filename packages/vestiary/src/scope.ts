@@ -171,10 +171,10 @@ export class Scope implements Around {
 	}
 
 	/**
-	 * The same for a renewal, which is not taken back: a jar that SvelteKit may have closed before this request had a
-	 * session counts as closed.
+	 * The same for a renewal, which is not taken back, and for the opening, which leaves everything as it is where no
+	 * cookie can leave: a jar that SvelteKit may have closed before this request had a session counts as closed.
 	 */
-	get canRenew(): boolean {
+	get canSurelySend(): boolean {
 		if (this.left || this.finishes) return !this.left;
 		return this.event.cookies.set.length > 0;
 	}

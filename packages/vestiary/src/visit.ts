@@ -58,8 +58,8 @@ export interface Around {
 	readonly session: Inside | undefined;
 	/** Whether a cookie can leave. */
 	readonly canSend: boolean;
-	/** The same, if the session is to be renewed. */
-	readonly canRenew: boolean;
+	/** The same, where a jar that may be closed counts as closed. */
+	readonly canSurelySend: boolean;
 	/** Whether another handle has the cookie. */
 	readonly isTaken: boolean;
 	/** The error for a session whose cookie another handle has. */
@@ -88,8 +88,8 @@ export class Visit implements Page {
 	/** Those of them that have begun or ended a session. */
 	#sessions = 0;
 	#touched = 0;
-	/** The operation under way may renew the session. */
-	#renews = false;
+	/** The operation under way does only what a cookie that can leave needs. */
+	#isSure = false;
 	/** Sessions that have their full lifetime again, by the operation under way. */
 	#prolonged: string[] = [];
 	/** The ID that a session will get that is not stored yet, once the application has seen it. */
@@ -160,8 +160,7 @@ export class Visit implements Page {
 			...(login && { login })
 		};
 		this.#touched = touched;
-		const { renewAfter } = this.#scope.runtime.options;
-		this.#renews = task === Task.Renew || (task === Task.Open && renewAfter !== undefined);
+		this.#isSure = task === Task.Renew || task === Task.Open;
 		const before = { ended: this.#ended, sessions: this.#sessions };
 		const ended = (end: End): Promise<void> | undefined => this.#end(task, end, before, input);
 		const end = this.#scope.runtime.records.act(task, given, this, compute);
@@ -175,7 +174,7 @@ export class Visit implements Page {
 
 	get facts(): number {
 		const { isTaken, runtime } = this.#scope;
-		const canSend = this.#renews ? this.#scope.canRenew : this.#scope.canSend;
+		const canSend = this.#isSure ? this.#scope.canSurelySend : this.#scope.canSend;
 		const isRetired = (line: number): boolean => {
 			const id = this.#id(line);
 			return id !== '' && runtime.records.isRetired(id);

@@ -95,7 +95,7 @@ const SITUATIONS: {
 	does: (session: Session) => Promise<unknown>;
 	/** What becomes of the cookie. */
 	change?: (cookie: string) => string;
-	/** There is something to do about it, so the store is asked. */
+	/** It takes something to wait for. */
 	waits?: boolean;
 	/** How much later the visitor comes, in seconds. */
 	later?: number;
@@ -164,7 +164,6 @@ const SITUATIONS: {
 		options: { renewAfter: 60 },
 		does: storing({ n: 1 }),
 		later: 61,
-		waits: true,
 		once: true
 	},
 	{
@@ -176,7 +175,6 @@ const SITUATIONS: {
 			const store = asked(session.store);
 			await sessions({ secret: SECRET, store }).of('ada').revokeAll();
 		},
-		waits: true,
 		once: true
 	}
 ];

@@ -135,9 +135,9 @@ function asked(
 }
 
 function going(one: Core, task: Task, given: Given): { running: Running; asked: string[] } {
-	const running = one.begin(task, given);
-	const step = one.answered(running, 0, Answer.Begin);
-	if (typeof step !== 'number') throw errorOf(step.texts[0]?.replace('thrown\n', '') ?? '');
+	const begun = one.begin(task, given, 0);
+	if (begun.ended) throw errorOf(begun.ended.texts[0]?.replace('thrown\n', '') ?? '');
+	const { running } = begun;
 	return { running, asked: running.asked.split('\0') };
 }
 
@@ -146,12 +146,7 @@ const NEW = ['', '', ''];
 
 /** A new session with these data, whose ID is asked for. */
 function created(one: Core, id: string, data: string): Running {
-	const running = one.begin(Task.Save, {
-		flags: Flag.Changes,
-		at: 0,
-		texts: [...NEW, '{}', data, '']
-	});
-	one.answered(running, 0, Answer.Begin);
+	const { running } = asked(one, Task.Save, ['{}', data, ''], Flag.Changes);
 	one.answered(running, 0, Answer.NewId, id);
 	return running;
 }
@@ -163,10 +158,10 @@ function opened(
 	text: string
 ): { state: VisitState; data: string; told: string } {
 	const { running } = asked(one, Task.Open, [id], Flag.Present);
-	const ended = one.answered(running, 0, Answer.Text, text);
-	if (typeof ended === 'number') throw new Error('more is asked');
+	const { ended, told } = one.answered(running, 0, Answer.Text, text);
+	if (!ended) throw new Error('more is asked');
 	const { flags, texts } = ended;
-	return { state: flags & VisitFlag.State, data: texts[5] ?? '', told: running.told };
+	return { state: flags & VisitFlag.State, data: texts[5] ?? '', told };
 }
 
 /** A visit that has this record. */
@@ -270,7 +265,10 @@ test('lives', () => {
 		vi.setSystemTime(now);
 		const lives = core({ cookie });
 		const what = JSON.stringify({ maxAge, expires });
-		expect(created(lives, ID, '{}').ttl, what).toBe(ttl ?? Infinity);
+		// One that is over at once is not stored.
+		const save = { flags: Flag.Changes, at: 0, texts: [...NEW, '{}', '{}', ''] };
+		if (ttl === 0) expect(lives.begin(Task.Save, save, 0).ended, what).toBeDefined();
+		else expect(created(lives, ID, '{}').ttl, what).toBe(ttl ?? Infinity);
 	}
 	vi.useRealTimers();
 });

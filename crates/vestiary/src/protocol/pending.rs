@@ -4,7 +4,7 @@ use core::{cell::RefCell, fmt};
 use core::{
     future::{Future, poll_fn},
     pin::Pin,
-    task::{Context, Poll, Waker},
+    task::{self, Context, Waker},
 };
 
 use super::{
@@ -66,6 +66,14 @@ pub struct Asked {
     pub owned: bool,
 }
 
+impl Asked {
+    /// Whether it changes nothing in the store.
+    #[must_use]
+    pub fn reads(&self) -> bool {
+        matches!(self.kind, Question::Read | Question::ReadTwo | Question::ReadTimed)
+    }
+}
+
 /// The operations of a store, as [`Call`] has them.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Question {
@@ -98,8 +106,8 @@ pub enum Answered {
     Lost(u32),
     /// The store has said that it does not do it, with the error of this number.
     Refused(u32),
-    /// It has something there that is no text: the record, or the list, cannot be read.
-    Unreadable,
+    /// The store has said that it does not do it, for this reason; [`Error::Json`] if what it has there is no text.
+    Failed(Error),
     /// Answers to several questions, in their order.
     All(Vec<Answered>),
     /// The time has passed.
@@ -143,11 +151,13 @@ pub enum Told {
 struct Mail {
     /// The effect that the operation waits for.
     effect: Option<Effect<()>>,
-    /// The last moment at which the operation went on; all of them if it runs again from its beginning.
+    /// The last time that the operation was polled; each time if it runs again from its beginning.
+    polls: Vec<Poll>,
+    /// The answers that it got in them.
     moments: Vec<Moment>,
     /// The one that the operation has come to.
     at: usize,
-    /// So many bytes of its entropy are used.
+    /// So many bytes of its poll's entropy are used.
     used: usize,
     /// The last error that was a refusal.
     refused: Option<u32>,
@@ -158,12 +168,19 @@ struct Mail {
     source: Option<Source>,
 }
 
-type Source = Box<dyn FnMut(&Asked) -> Option<Reply>>;
+type Source = Box<dyn FnMut(&Effect<()>) -> Option<Answered>>;
 
-/// A moment at which an operation goes on.
+/// An answer with which an operation goes on.
 #[derive(Debug)]
 struct Moment {
     answer: Answered,
+    /// The number of the poll.
+    poll: usize,
+}
+
+/// The moment at which an operation is polled.
+#[derive(Debug)]
+struct Poll {
     now: UnixMillis,
     elapsed: u64,
     entropy: [u8; Pending::<()>::ENTROPY],
@@ -173,8 +190,8 @@ struct Moment {
 pub struct Post(Rc<RefCell<Mail>>);
 
 impl<T> Pending<T> {
-    /// Bytes of entropy that an operation may use between two effects.
-    pub const ENTROPY: usize = 128;
+    /// Bytes of entropy for a poll. Between two effects an operation uses half of them at most.
+    pub const ENTROPY: usize = 256;
 
     /// An operation on the host that it is given. It begins with the first [`Pending::poll`].
     #[cfg(not(plain))]
@@ -206,7 +223,8 @@ impl<T> Pending<T> {
         let Some(running) = &mut self.running else {
             return Effect::Finished(Err(Stopped::Misuse));
         };
-        self.mail.borrow_mut().receive(Moment { answer, now, elapsed, entropy: *entropy });
+        let moment = Poll { now, elapsed, entropy: *entropy };
+        self.mail.borrow_mut().receive(answer, moment);
         #[cfg(not(plain))]
         let polled = running.as_mut().poll(&mut Context::from_waker(Waker::noop()));
         #[cfg(plain)]
@@ -229,10 +247,10 @@ impl<T> Pending<T> {
 
 /// The end of an operation that waits for nothing.
 #[cfg(not(plain))]
-fn end<T>(polled: Poll<Result<T, Stopped>>) -> Result<T, Stopped> {
+fn end<T>(polled: task::Poll<Result<T, Stopped>>) -> Result<T, Stopped> {
     match polled {
-        Poll::Ready(ended) => ended,
-        Poll::Pending => Err(Stopped::Misuse),
+        task::Poll::Ready(ended) => ended,
+        task::Poll::Pending => Err(Stopped::Misuse),
     }
 }
 
@@ -242,8 +260,8 @@ fn end<T>(ended: Result<T, Stopped>) -> Result<T, Stopped> {
 }
 
 impl<T> Pending<T> {
-    /// Has questions answered at once, as far as `source` has an answer. With `cfg(plain)` only; else nothing is asked of it.
-    pub fn answer_by(&mut self, source: impl FnMut(&Asked) -> Option<Reply> + 'static) {
+    /// Has effects answered at once, as far as `source` has an answer. With `cfg(plain)` only; else nothing is asked of it.
+    pub fn answer_by(&mut self, source: impl FnMut(&Effect<()>) -> Option<Answered> + 'static) {
         self.mail.borrow_mut().source = Some(Box::new(source));
     }
 
@@ -264,6 +282,7 @@ impl Mail {
     fn new() -> Self {
         Self {
             effect: None,
+            polls: Vec::new(),
             moments: Vec::new(),
             at: 0,
             used: 0,
@@ -275,19 +294,31 @@ impl Mail {
     }
 
     #[cfg(not(plain))]
-    fn receive(&mut self, moment: Moment) {
-        (self.moments, self.used) = (Vec::from([moment]), 0);
+    fn receive(&mut self, answer: Answered, poll: Poll) {
+        (self.polls, self.used) = (Vec::from([poll]), 0);
+        self.moments = Vec::from([Moment { answer, poll: 0 }]);
     }
 
     #[cfg(plain)]
-    fn receive(&mut self, moment: Moment) {
-        self.moments.push(moment);
+    fn receive(&mut self, answer: Answered, poll: Poll) {
+        self.moments.push(Moment { answer, poll: self.polls.len() });
+        self.polls.push(poll);
         (self.at, self.used, self.refused) = (0, 0, None);
         self.told.clear();
     }
 
     fn moment(&self) -> Option<&Moment> {
         self.moments.get(self.at)
+    }
+
+    fn poll(&self) -> Option<&Poll> {
+        self.polls.get(self.moment()?.poll)
+    }
+
+    /// Whether the operation has come to an effect that has no answer yet.
+    #[cfg(plain)]
+    fn is_last(&self) -> bool {
+        self.at + 1 == self.moments.len()
     }
 }
 
@@ -298,7 +329,11 @@ impl Post {
         self.0.borrow_mut().effect = Some(effect);
         let mut polled = false;
         poll_fn(|_| {
-            if core::mem::replace(&mut polled, true) { Poll::Ready(()) } else { Poll::Pending }
+            if core::mem::replace(&mut polled, true) {
+                task::Poll::Ready(())
+            } else {
+                task::Poll::Pending
+            }
         })
         .await;
         self.0.borrow().moment().map(|moment| moment.answer.clone())
@@ -312,22 +347,32 @@ impl Post {
         if mail.effect.is_some() {
             return None;
         }
-        if let (Some(source), Effect::Call(asked)) = (&mut mail.source, &effect)
-            && let Some(reply) = source(asked)
+        // With half of the poll's entropy there is enough for what comes until the next effect.
+        if mail.is_last()
+            && mail.used <= Pending::<()>::ENTROPY / 2
+            && let Some(answer) = mail.source.as_mut().and_then(|source| source(&effect))
         {
-            return Some(Answered::Reply(reply));
+            let poll = mail.polls.len().saturating_sub(1);
+            mail.moments.push(Moment { answer, poll });
         }
-        let next = mail.moments.get(mail.at + 1).map(|moment| moment.answer.clone());
-        match next {
-            Some(_) => (mail.at, mail.used) = (mail.at + 1, 0),
+        let before = mail.moment().map(|moment| moment.poll);
+        let next = mail.moments.get(mail.at + 1);
+        let next = next.map(|moment| (moment.answer.clone(), Some(moment.poll) != before));
+        match &next {
+            Some((_, is_later)) => {
+                mail.at += 1;
+                if *is_later {
+                    mail.used = 0;
+                }
+            }
             None => mail.effect = Some(effect),
         }
-        next
+        next.map(|(answer, _)| answer)
     }
 
-    /// The number of the moment at which the operation is, among those that it knows.
-    pub(crate) fn moment(&self) -> usize {
-        self.0.borrow().at
+    /// The number of the poll in which the operation is, among those that it knows.
+    pub(crate) fn poll(&self) -> usize {
+        self.0.borrow().moment().map_or(0, |moment| moment.poll)
     }
 
     /// Whether the operation waits for an effect: what it does is of no consequence then.
@@ -343,7 +388,7 @@ impl Post {
                 self.0.borrow_mut().refused = Some(number);
                 Err(Failed::Refused(Stopped::Host(number)))
             }
-            Some(Answered::Unreadable) => Err(Failed::Refused(Stopped::Core(Error::Json))),
+            Some(Answered::Failed(error)) => Err(Failed::Refused(Stopped::Core(error))),
             _ => Err(Failed::Refused(Stopped::Misuse)),
         }
     }
@@ -362,17 +407,17 @@ impl Host for Post {
 
     #[inline(never)]
     fn now(&mut self) -> UnixMillis {
-        self.0.borrow().moment().map_or(UnixMillis(0), |moment| moment.now)
+        self.0.borrow().poll().map_or(UnixMillis(0), |poll| poll.now)
     }
 
     fn elapsed(&mut self) -> u64 {
-        self.0.borrow().moment().map_or(0, |moment| moment.elapsed)
+        self.0.borrow().poll().map_or(0, |poll| poll.elapsed)
     }
 
     fn fill(&mut self, entropy: &mut [u8]) -> Result<(), Stopped> {
         let mut mail = self.0.borrow_mut();
         let end = mail.used + entropy.len();
-        let bytes = mail.moment().and_then(|moment| moment.entropy.get(mail.used..end));
+        let bytes = mail.poll().and_then(|poll| poll.entropy.get(mail.used..end));
         entropy.copy_from_slice(bytes.ok_or(Stopped::Misuse)?);
         mail.used = end;
         Ok(())

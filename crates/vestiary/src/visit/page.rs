@@ -18,7 +18,7 @@ pub struct Page {
 /// Facts that a driver and the operation under way on its [`Page`] tell each other.
 #[derive(Debug, Default)]
 pub struct Facts {
-    /// Those of the driver, as the moments of the operation.
+    /// Those of the driver, for each poll of the operation.
     known: RefCell<Vec<Known>>,
     /// The operation is about to begin a session, whose cookie no other handle or layer may take.
     pub reserved: Cell<bool>,
@@ -58,7 +58,7 @@ impl Page {
     }
 
     fn knows(&self, fact: impl FnOnce(&Known) -> bool) -> bool {
-        self.facts.known.borrow().get(self.host.moment()).is_some_and(fact)
+        self.facts.known.borrow().get(self.host.poll()).is_some_and(fact)
     }
 }
 
