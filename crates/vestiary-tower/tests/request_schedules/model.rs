@@ -84,6 +84,8 @@ pub struct Going {
     /// The session of its cookie, as far as that is known; ended, by a deadline or a request, before it was sent.
     pub root: Option<usize>,
     pub is_over: Option<&'static str>,
+    /// It lives until then for certain, by what was known when it was sent.
+    pub until: u64,
     /// Sessions of the user that were known when it was sent.
     pub before: Vec<usize>,
 }
@@ -114,6 +116,8 @@ pub struct Model {
     /// When the last end of all sessions of a user was sent that was confirmed.
     pub refused: BTreeMap<&'static str, u64>,
     pub failed_logins: usize,
+    /// How long the slowest request took.
+    pub slowest: u64,
     /// When the last request left whose cookie's session is unknown, and those that are under way.
     unknown: (u64, usize),
 }
@@ -203,6 +207,7 @@ impl Model {
 
     /// A request has left, or its process has died.
     pub fn leaves(&mut self, going: &Going, now: u64) {
+        self.slowest = self.slowest.max(now - going.from);
         match (&going.sent, going.root) {
             (_, Some(root)) => {
                 let life = self.lives.get_mut(&root).unwrap();
@@ -248,7 +253,8 @@ impl Model {
             });
             let times: Vec<_> = others.map(|reach| reach.from.max(going.from)).collect();
             let (outdated, renewals) = (times.iter().min().copied(), times.len());
-            for cookie in self.cookies.values_mut() {
+            // Where the store fails, a response sets an ID that it could not ask about: it may be the earlier one.
+            for cookie in self.cookies.values_mut().filter(|_| !going.is_troubled) {
                 cookie.superseded |= root.is_some() && cookie.root == root;
             }
             let place = self.cookies.len();

@@ -26,6 +26,9 @@ use crate::{
 /// How long the tombstone of a login tells late requests of it for certain.
 const REMEMBERED: u64 = 540_000;
 
+/// How long the user's session list tells them, while the tombstone is not there yet.
+const LEFT: u64 = 300_000;
+
 #[derive(Default)]
 struct Browser {
     /// The cookie that it has, and until when.
@@ -34,10 +37,11 @@ struct Browser {
     had: Vec<String>,
     /// The cookie that it would have if responses arrived as they leave.
     newest: Option<String>,
-    /// The cookie of the request whose response set it last.
+    /// The cookie of the request whose response set it last, and when that was.
     by: Option<String>,
-    /// The cookies that logins have replaced while they were good, and when those were sent.
-    replaced: BTreeMap<String, u64>,
+    at: u64,
+    /// The cookies that logins have replaced while they were good, and when those were sent and answered.
+    replaced: BTreeMap<String, [u64; 2]>,
 }
 
 pub struct Schedule {
@@ -149,6 +153,7 @@ impl Schedule {
             is_troubled: trouble.times > 0,
             is_alone: self.tasks.under_way() == 0,
             is_over: root.and_then(|root| self.model.is_over(root, from, &self.settings)),
+            until: root.map_or(u64::MAX, |root| self.model.lives[&root].until),
             root,
             before,
             from,
@@ -282,11 +287,15 @@ impl Schedule {
         let is_kept = root.is_some_and(|root| self.model.lives[&root].doubts.is_empty());
         let browser = &mut self.browsers[going.browser];
         let replaced = going.sent.as_ref().and_then(|sent| browser.replaced.get(sent));
-        let is_late = replaced.is_some_and(|at| now < at + REMEMBERED) && !going.want.ends();
-        // Which IDs led to no session is known to each process for itself.
-        let is_known = self.apps.len() == 1 && now < going.from + REMEMBERED;
+        let is_late = replaced.is_some_and(|[sent, answered]| {
+            now < sent + if going.from < *answered { LEFT } else { REMEMBERED }
+        });
+        let is_late = is_late && !going.want.ends();
+        // Which IDs led to no session is known to each process for itself, and for a while.
+        let is_known = self.apps.len() == 1 && now < browser.at.min(going.from) + REMEMBERED;
         let newest = browser.newest.as_ref().filter(|_| browser.by == going.sent);
-        let is_newer = newest.is_some() && self.model.root(newest) != going.root;
+        let is_newer =
+            newest.is_some() && self.model.root(newest) != self.model.root(going.sent.as_ref());
         let is_overtaken = is_known && is_newer && !going.is_troubled && !going.want.ends();
         let value = answer.value();
         let takes = match answer.sets {
@@ -301,12 +310,13 @@ impl Schedule {
         let is_login = going.want.is_login() && answer.is_done();
         if answer.sets != Sets::Nothing {
             (browser.newest, browser.by) = (value.cloned(), going.sent.clone());
+            browser.at = now;
         } else if is_login && is_kept {
             self.noticed.insert("a login set no cookie");
         }
         if is_login {
             // Of a session that has ended already, the store keeps nothing that tells a late request of the login.
-            browser.replaced.extend(leads.map(|(sent, _)| (sent, going.from)));
+            browser.replaced.extend(leads.map(|(sent, _)| (sent, [going.from, now])));
             let sent = going.sent.as_ref().and_then(|sent| self.model.cookies.get_mut(sent));
             if let Some(cookie) = sent {
                 cookie.dead = true;

@@ -25,7 +25,9 @@ pub async fn touch<H: Host>(
     let Seen { mut id, record: mut current, at: mut read_at } = session;
     let mut expected = current.write_id().cloned();
     let mut admitted = current.meta().next.is_none();
-    let mut seen = Some((current.clone(), read_at));
+    // Of a session that is over, another request may have moved the deadline since.
+    let is_over = rules.options.timeouts().is_over(current.meta(), calls.at);
+    let mut seen = (!is_over).then(|| (current.clone(), read_at));
     let mut tries = 0;
     loop {
         let found = match seen.take() {

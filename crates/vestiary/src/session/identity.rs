@@ -75,6 +75,16 @@ async fn rotate<H: Host>(
     owned: bool,
     rotation: Rotation,
 ) -> Result<Rotated, H::Error> {
+    let mut session = session;
+    // Of a session that is over, another request may have moved the deadline since.
+    if rules.options.timeouts().is_over(session.record.meta(), host.now()) {
+        let found = current(host, rules, session.id.clone()).await?;
+        let Some(found) = found else {
+            host.retire(&session.id);
+            return Ok(Rotated::Elsewhere(None));
+        };
+        session = found;
+    }
     let old = session.id.clone();
     let moved = protocol::rotate(host, rules, session, reason, owned).await?;
     host.retire(&old);
@@ -87,4 +97,40 @@ async fn rotate<H: Host>(
         Moved::Elsewhere(Some(id)) => Rotated::Elsewhere(current(host, rules, id).await?),
         Moved::Elsewhere(None) | Moved::Gone => Rotated::Elsewhere(None),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+
+    use super::*;
+    use crate::{
+        SessionId, UnixMillis,
+        protocol::{Answered, Asked, Effect, Pending, Question, Reply, testing::rules},
+    };
+
+    #[test]
+    fn of_a_session_that_has_expired_another_request_may_have_moved_the_deadline() {
+        let text = |deadline| {
+            let meta = format!(r#""meta":{{"absolute":{deadline}}}"#);
+            [r#"{"v":"AAAAAAAAAAAAAAAA","cookie":{},"data":{},"#, &meta, "}"].concat()
+        };
+        let over = || Answered::Reply(Reply::Text(text(5)));
+        let moved = || Answered::Reply(Reply::Text(text(9_000)));
+        for (found, is_renewed) in [(over(), false), (moved(), true)] {
+            let rules = rules();
+            let (id, at) = (SessionId::from_entropy(&[3; 24]), UnixMillis(1));
+            let session = Seen { id, record: rules.record(text(5)).unwrap(), at };
+            let mut renewing =
+                Pending::new(async move |mut host| renew(&mut host, &rules, session).await);
+            let mut poll =
+                |answer| renewing.poll(answer, UnixMillis(7), 0, &[7; Pending::<()>::ENTROPY]);
+            let asked = poll(Answered::Begin);
+            assert!(matches!(asked, Effect::Call(Asked { kind: Question::Read, .. })), "{asked:?}");
+            let effect = poll(found);
+            let ends = matches!(effect, Effect::Finished(Ok(None)));
+            let renews = matches!(effect, Effect::NewId);
+            assert_eq!((ends, renews), (!is_renewed, is_renewed), "{effect:?}");
+        }
+    }
 }

@@ -54,7 +54,6 @@ pub async fn log_in<H: Host>(
         user,
         has_entry: false,
         has_left: false,
-        is_retired: false,
     };
     if let Some(before) = old.as_ref().and_then(|old| old.record.meta().user.clone()) {
         let key = rules.list_key(&before);
@@ -65,12 +64,12 @@ pub async fn log_in<H: Host>(
         };
     }
     let (session, asked) = login.begin(host, data).await?;
-    let is_replacing = old.is_some();
+    let before = old.as_ref().map(|old| old.id.clone());
     let old = old.filter(|_| !seeded(Fault::LoginSparesOld));
     match login.enter(host, &session.id, old, join, asked).await {
         Ok(Some(replaced)) => {
             host.touched(&session);
-            host.emit(if is_replacing && replaced {
+            host.emit(if before.is_some() && replaced {
                 Event::Rotated { reason: Reason::Login }
             } else {
                 Event::Created
@@ -78,11 +77,11 @@ pub async fn log_in<H: Host>(
             Ok(Some(session))
         }
         Ok(None) => {
-            login.undo(host, &session).await;
+            login.undo(host, &session, before).await;
             Ok(None)
         }
         Err(error) => {
-            login.undo(host, &session).await;
+            login.undo(host, &session, before).await;
             Err(error)
         }
     }
@@ -98,10 +97,8 @@ struct Login<'a> {
     leaving: Leaving,
     /// The list may have an entry of the new session.
     has_entry: bool,
-    /// The old session may have left its list.
+    /// The old session may have left its list, or has to.
     has_left: bool,
-    /// Its record is a tombstone.
-    is_retired: bool,
 }
 
 /// The entry of the old session in its user's session list.
@@ -245,14 +242,14 @@ impl Login<'_> {
         let has_left = left.as_ref().map(|_| next());
 
         // Also if the login fails.
-        if let (Some(old), Some(Ok(Answer::Done))) = (&old, &retired) {
+        let is_retired = matches!(retired, Some(Ok(Answer::Done)));
+        if let Some(old) = old.as_ref().filter(|_| is_retired) {
             host.retire(&old.id);
-            self.is_retired = true;
         }
         if listed.is_err() {
             // The store has said that it did not write it.
             self.has_entry = false;
-            self.has_left &= matches!(self.leaving, Leaving::Other { .. });
+            self.has_left = is_retired || matches!(self.leaving, Leaving::Other { .. });
         }
         let mut is_drafted = false;
         match listed? {
@@ -331,19 +328,22 @@ impl Login<'_> {
 
     /// Takes back what a login has stored that failed. That this fails is an event: what is left is no session, or one whose
     /// ID no visitor has.
-    async fn undo<H: Host>(&self, host: &mut H, session: &Seen) {
+    async fn undo<H: Host>(&self, host: &mut H, session: &Seen, before: Option<SessionId>) {
         if self.has_entry
             && !seeded(Fault::LoginLeavesEntry)
             && let Err(error) = leave(host, self.rules, &self.user).await
         {
             host.failed(error);
         }
-        let settled = match &self.leaving {
-            // Its record is a tombstone, so its entry shows nothing that lives.
-            Leaving::Same(user) | Leaving::Other { user, .. } if self.is_retired => {
-                leave(host, self.rules, user).await
+        let settled = match (&self.leaving, before) {
+            (Leaving::Same(user) | Leaving::Other { user, .. }, Some(before)) if self.has_left => {
+                match current(host, self.rules, before).await {
+                    // This login has retired it, or another one: its entry shows nothing that lives.
+                    Ok(None) => leave(host, self.rules, user).await,
+                    Ok(Some(_)) => self.stay(host).await,
+                    Err(error) => Err(error),
+                }
             }
-            _ if self.has_left => self.stay(host).await,
             _ => Ok(()),
         };
         if let Err(error) = settled {
@@ -414,16 +414,18 @@ impl<'a> Old<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{
-        Answered, Asked, Effect, NewId, Pending, Question, Reply, testing::rules,
+    use crate::{
+        Limits, WriteId,
+        protocol::{Answered, Asked, Effect, NewId, Pending, Question, Reply, testing::rules},
     };
 
-    #[test]
-    fn a_refused_login_that_has_retired_the_session_before_takes_it_out_of_the_list() {
+    /// A login in place of a session of the same user, which is refused: another request has ended all other sessions of
+    /// the user. The store answers that it has retired the old session, or not, and then that it has this record. Returns
+    /// the list that is written last.
+    fn refused(retired: Answered, found: &str) -> String {
         let rules = rules();
-        let text = r#"{"v":"AAAAAAAAAAAAAAAA","cookie":{},"data":{},"meta":{"user":"ada","handle":"AQEBAQEBAQEBAQEB"}}"#;
         let (id, at) = (SessionId::from_entropy(&[3; 24]), UnixMillis(1_000));
-        let old = Seen { id, record: rules.record(text.into()).unwrap(), at };
+        let old = Seen { id, record: rules.record(OLD.into()).unwrap(), at };
         let mut logging_in = Pending::new(move |mut host| {
             let (rules, old) = (rules.clone(), old.clone());
             async move {
@@ -446,12 +448,11 @@ mod tests {
             (Answered::NewId(new), Question::Create),
             (done(), Question::ReadTimed),
             (timed, Question::Replace),
-            // Another request has ended all other sessions of the user, and the tombstone is there already.
             (Answered::Reply(Reply::Conflict), Question::Replace),
-            (done(), Question::Read),
+            (retired, Question::Read),
             (list(r#","after":2000"#), Question::Replace),
-            // The login is refused: neither session stays in the list.
             (done(), Question::Read),
+            (Answered::Reply(Reply::Text(found.into())), Question::Read),
             (list(r#","after":2000"#), Question::Replace),
         ];
         let mut written = String::new();
@@ -461,8 +462,34 @@ mod tests {
             assert_eq!(kind, asked);
             written = text;
         }
-        assert!(written.contains(r#""sessions":{}"#), "{written}");
         let Effect::Call(Asked { kind: Question::Remove, .. }) = poll(done()) else { panic!() };
         assert!(matches!(poll(done()), Effect::Finished(Ok(None))));
+        written
+    }
+
+    /// The session before.
+    const OLD: &str = r#"{"v":"AAAAAAAAAAAAAAAA","cookie":{},"data":{},"meta":{"user":"ada","handle":"AQEBAQEBAQEBAQEB"}}"#;
+
+    /// Its tombstone, where a login has given it this ID.
+    fn tombstone(n: u8) -> String {
+        let [old, new] = [3, n].map(|n| SessionId::from_entropy(&[n; 24]));
+        let mark = WriteId::from_entropy(&[8; WriteId::ENTROPY]);
+        let tombstone = rules().record(OLD.into()).unwrap().retired(mark, &old, &new, None);
+        tombstone.unwrap().encode(Limits::LOAD).unwrap()
+    }
+
+    #[test]
+    fn a_refused_login_that_has_retired_the_session_before_takes_it_out_of_the_list() {
+        let written = refused(Answered::Reply(Reply::Done), &tombstone(5));
+        assert!(written.contains(r#""sessions":{}"#), "{written}");
+    }
+
+    #[test]
+    fn a_refused_login_keeps_the_session_before_in_the_list_unless_another_login_has_replaced_it() {
+        let conflict = || Answered::Reply(Reply::Conflict);
+        let written = refused(conflict(), OLD);
+        assert!(written.contains(r#""sessions":{"AQEBAQEBAQEBAQEB""#), "{written}");
+        let written = refused(conflict(), &tombstone(4));
+        assert!(written.contains(r#""sessions":{}"#), "{written}");
     }
 }

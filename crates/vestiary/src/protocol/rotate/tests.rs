@@ -202,9 +202,10 @@ fn a_session_that_expires_meanwhile_gets_no_new_id() {
         record(1, "{}").meta().clone(),
         Limits::SAVE,
     );
-    let ends: [(Answered, (Question, u8, Option<u8>)); 3] = [
-        (text(&ending(&record(1, "{}"))), (Question::Remove, 2, Some(9))),
-        (GONE, (Question::Remove, 2, Some(9))),
+    let removal = (Question::Remove, 2, Some(9));
+    let ends = [
+        (text(&ending(&record(1, "{}"))), removal),
+        (GONE, removal),
         (text(&later.unwrap()), (Question::Replace, 2, Some(9))),
     ];
     for (found, next) in ends {

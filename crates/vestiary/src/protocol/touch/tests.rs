@@ -90,3 +90,12 @@ fn a_record_that_is_read_again_is_as_old_as_the_question() {
         assert_eq!(touch.ends(GONE), ended);
     }
 }
+
+#[test]
+fn of_a_session_that_has_expired_another_request_may_have_moved_the_deadline() {
+    let over = format!(r#"{{"v":"{}","data":{{}},"meta":{{"absolute":1}}}}"#, mark(1).as_str());
+    let mut touch = touching(Record::decode(&over, Limits::LOAD).unwrap());
+    assert_eq!(touch.asks(BEGIN).brief(), (Question::Read, 1, None));
+    assert_eq!(touch.asks(text(&record(5, "{}"))).brief(), (Question::Touch, 1, Some(5)));
+    assert!(matches!(touch.ends(DONE), Ok(Some(_))));
+}
