@@ -5,7 +5,7 @@ use alloc::{
     rc::Rc,
     string::String,
 };
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell, RefMut};
 
 use vestiary::{
     Error, MemoryLimits, Outcome, Ttl, UnixMillis, WriteId,
@@ -24,6 +24,8 @@ use crate::{
 pub struct MemoryTable {
     table: Rc<RefCell<vestiary::MemoryTable>>,
     prefix: Rc<str>,
+    /// How often something was written.
+    writes: Rc<Cell<u32>>,
 }
 
 #[wasm_bindgen]
@@ -42,7 +44,7 @@ impl MemoryTable {
             bytes: bytes.unwrap_or(limits.bytes),
             default_ttl: default_ttl.map_or(limits.default_ttl, |ttl| millis(ttl).0),
         });
-        Self { table: Rc::new(RefCell::new(table)), prefix: prefix.into() }
+        Self { table: Rc::new(RefCell::new(table)), prefix: prefix.into(), writes: Rc::default() }
     }
 
     /// The record under a key.
@@ -53,17 +55,17 @@ impl MemoryTable {
     /// Writes a record.
     pub fn set(&self, key: &str, text: &str, ttl: f64, now: f64) -> Result<(), String> {
         let (key, ttl) = (self.key(key), ttl_of(ttl));
-        self.table.borrow_mut().set(&key, text, ttl, millis(now)).map_err(thrown)
+        self.written().set(&key, text, ttl, millis(now)).map_err(thrown)
     }
 
     /// Extends a record's life; false if it is not there.
     pub fn touch(&self, key: &str, ttl: f64, now: f64) -> bool {
-        self.table.borrow_mut().touch(&self.key(key), ttl_of(ttl), millis(now))
+        self.written().touch(&self.key(key), ttl_of(ttl), millis(now))
     }
 
     /// Removes a record.
     pub fn remove(&self, key: &str) -> bool {
-        self.table.borrow_mut().remove(&self.key(key))
+        self.written().remove(&self.key(key))
     }
 
     /// Writes the record that has the write ID `expected`, as a step of an operation does. An empty one is none.
@@ -84,6 +86,12 @@ impl MemoryTable {
         outcome.map(Answer::from).map_err(thrown)
     }
 
+    /// How often something was written, or might have been.
+    #[wasm_bindgen(getter)]
+    pub fn writes(&self) -> u32 {
+        self.writes.get()
+    }
+
     /// Number of records alive.
     pub fn len(&self, now: f64) -> usize {
         let mut table = self.table.borrow_mut();
@@ -102,6 +110,12 @@ impl MemoryTable {
             }
             _ => None,
         }
+    }
+
+    /// The table, for a write.
+    fn written(&self) -> RefMut<'_, vestiary::MemoryTable> {
+        self.writes.set(self.writes.get().wrapping_add(1));
+        self.table.borrow_mut()
     }
 
     fn reply(&self, asked: &Asked, now: f64) -> Answered {
@@ -138,7 +152,7 @@ impl MemoryTable {
         owned: bool,
         now: UnixMillis,
     ) -> Result<Outcome, Error> {
-        let mut table = self.table.borrow_mut();
+        let mut table = self.written();
         match step {
             Step::Create => table.create(key, text, ttl, owned, now),
             Step::Replace => table.replace(key, expected, text, ttl, now),

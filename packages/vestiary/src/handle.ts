@@ -137,10 +137,14 @@ async function finishUsed(scope: Scope): Promise<void> {
 	const { operations } = scope;
 	await operations.settled();
 	try {
-		await Session[FINISH](scope);
-		await operations.settled();
+		const finishing = Session[FINISH](scope);
+		if (finishing) {
+			await finishing;
+			await operations.settled();
+		}
 	} finally {
-		await leave(scope);
+		const leaving = leave(scope);
+		if (leaving) await leaving;
 	}
 	const failure = operations.failure();
 	if (failure) throw failure.error;

@@ -42,8 +42,7 @@ export class Records {
 		this.#retired = options.retired;
 		this.#columns = options.columns;
 		// To decrypt takes longer than to wait.
-		this.#table =
-			options.encrypts || options.telemetry ? undefined : () => tableOf(store);
+		this.#table = options.encrypts || options.telemetry ? undefined : () => tableOf(store);
 	}
 
 	/** Whether the store compares before it writes. */
@@ -67,6 +66,14 @@ export class Records {
 	/** An ID is in use from now on, also if the application has made it before. */
 	use(id: string): void {
 		this.#retired.remove(id);
+	}
+
+	/**
+	 * How often something was written to the store, where that is known: as long as it stays the same, so does each
+	 * session.
+	 */
+	get writes(): number | undefined {
+		return this.#table?.()?.writes;
 	}
 
 	/** Runs an operation on a visit. Its end, if there is nothing to wait for. */

@@ -24,6 +24,39 @@ interface Place {
 	end(): void;
 }
 
+/** A place, which makes a promise of its end only for one behind it: mostly there is none. */
+class Standing implements Place {
+	readonly ready: Promise<void> | undefined;
+	readonly #left: () => void;
+	#isOver = false;
+	#resolve: (() => void) | undefined;
+	#over: Promise<void> | undefined;
+
+	/** @param left Called when it has ended, and all before it have */
+	constructor(ready: Promise<void> | undefined, left: () => void) {
+		this.ready = ready;
+		this.#left = left;
+	}
+
+	/** Resolves when it has ended, and all before it have. */
+	get ended(): Promise<void> {
+		this.#over ??= new Promise<void>((resolve) => {
+			if (this.#isOver) resolve();
+			else this.#resolve = resolve;
+		});
+		const over = this.#over;
+		return this.ready ? this.ready.then(async () => over) : over;
+	}
+
+	end(): void {
+		if (this.#isOver) return;
+		this.#isOver = true;
+		this.#resolve?.();
+		if (this.ready) void this.ready.then(this.#left);
+		else this.#left();
+	}
+}
+
 /** Milliseconds for which a turn is kept while an async function of the application runs. */
 const PROMPT = 20;
 
@@ -36,7 +69,7 @@ const PROMPT = 20;
  */
 export class Turns {
 	/** The last one in each line. */
-	readonly #last = new Map<string, Promise<void>>();
+	readonly #last = new Map<string, Standing>();
 	/** Sessions whose writer is in code of the application, and since when. */
 	readonly #left = new Map<string, number>();
 	/** Turns at sessions without an ID. */
@@ -72,17 +105,13 @@ export class Turns {
 	}
 
 	#stand(line: string): Place {
-		const ready = this.#last.get(line);
-		let end = (): void => undefined;
-		const ended = new Promise<void>((resolve) => {
-			end = resolve;
-		});
-		const mine = ready ? ready.then(async () => ended) : ended;
-		this.#last.set(line, mine);
-		void mine.then(() => {
+		const last = this.#last.get(line);
+		const ready = last?.ended;
+		const mine = new Standing(ready, () => {
 			if (this.#last.get(line) === mine) this.#last.delete(line);
 		});
-		return { ready, end };
+		this.#last.set(line, mine);
+		return mine;
 	}
 
 	/** Waits for the turns before, and `patience` at most for code of the application in one of them. */

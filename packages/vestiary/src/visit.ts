@@ -41,6 +41,9 @@ export interface Cookie {
 /** Operations after those of the application, which set no cookie that is there already. */
 const AFTERWARDS = new Set([Task.Refresh, Task.Confirm, Task.Finish]);
 
+/** Operations that ask the store for the session, whatever it has. */
+const ASKING: ReadonlySet<Task> = new Set([Task.Open, Task.Save, Task.LogIn]);
+
 /** Operations after which the visitor has another session, or none; also if they fail, since the cookie goes. */
 const PARTING = new Set([Task.Regenerate, Task.Destroy, Task.Revoked]);
 
@@ -83,6 +86,8 @@ export class Visit implements Page {
 	#texts: readonly [ids: string, record: string, own: string] = ['', '', ''];
 	/** The first of its IDs: of the session, in the cookie, the one that is certain. */
 	#ids: readonly string[] = [];
+	/** How often something had been written to the store when it was last asked for the session, if that is known. */
+	#writes: number | undefined;
 	/** The operations that have ended. */
 	#ended = 0;
 	/** Those of them that have begun or ended a session. */
@@ -147,7 +152,8 @@ export class Visit implements Page {
 
 	/** Whether the store has to be asked for the ID in the cookie before it leaves. */
 	get isDoubtful(): boolean {
-		return this.#cookieKind === Outgoing.Session && this.#id(1) !== this.#id(2);
+		if (this.#cookieKind !== Outgoing.Session || this.#id(1) === this.#id(2)) return false;
+		return this.#writes === undefined || this.#writes !== this.#scope.runtime.records.writes;
 	}
 
 	/** Runs an operation. Undefined if it has ended without waiting. */
@@ -163,7 +169,10 @@ export class Visit implements Page {
 		this.#isSure = task === Task.Renew || task === Task.Open;
 		const before = { ended: this.#ended, sessions: this.#sessions };
 		const ended = (end: End): Promise<void> | undefined => this.#end(task, end, before, input);
-		const end = this.#scope.runtime.records.act(task, given, this, compute);
+		const { records } = this.#scope.runtime;
+		const end = records.act(task, given, this, compute);
+		const isKnown = ASKING.has(task) && !(end instanceof Promise) && end.error === undefined;
+		this.#writes = isKnown ? records.writes : undefined;
 		return end instanceof Promise ? end.then(ended) : ended(end);
 	}
 
