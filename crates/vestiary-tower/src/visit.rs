@@ -151,6 +151,20 @@ impl Visit {
         }
     }
 
+    /// Removes the cookie of a session that an operation has found gone, if this request has revoked it meanwhile.
+    async fn part(&self, state: &mut State, before: Option<Seen>) {
+        let Some(before) = before.filter(|_| matches!(state.visit.state, visit::State::Ended))
+        else {
+            return;
+        };
+        let (seen, before) = (state.seen, before.into());
+        // In a box, so that the future of each handler is not as large as all that can happen here.
+        let by = Box::pin(self.sessions.revoked_since(seen, &before, self.request)).await;
+        if matches!(by, Ok(Some(RevokedBy::Itself))) {
+            state.visit.revoked(&mut self.asking(), true);
+        }
+    }
+
     /// Whether this process has revoked sessions, and this one may be among them.
     fn is_unheeded(&self, state: &State) -> bool {
         self.sessions.revocations() != state.seen
@@ -185,7 +199,9 @@ impl Visit {
     pub(crate) async fn save(&self, state: &mut State) -> Result<bool, SessionError> {
         let changes = state.contents.changes();
         let (mut asking, rules) = (self.asking(), self.sessions.rules());
+        let before = state.session_of_user();
         let saved = visit::save(&mut asking, rules, &mut state.visit, changes).await;
+        self.part(state, before).await;
         state.settle();
         saved
     }
@@ -193,7 +209,9 @@ impl Visit {
     /// Gives it its whole life again, in store and cookie.
     pub(crate) async fn touch(&self, state: &mut State) -> Result<(), SessionError> {
         let (mut asking, rules) = (self.asking(), self.sessions.rules());
+        let before = state.session_of_user();
         let touched = visit::touch(&mut asking, rules, &mut state.visit).await;
+        self.part(state, before).await;
         state.settle();
         touched
     }
@@ -210,7 +228,9 @@ impl Visit {
     /// Gives the session another ID, and keeps what it holds.
     pub(crate) async fn renew(&self, state: &mut State) -> Result<(), SessionError> {
         let (mut asking, rules) = (self.asking(), self.sessions.rules());
+        let before = state.session_of_user();
         let renewed = visit::renew(&mut asking, rules, &mut state.visit).await;
+        self.part(state, before).await;
         state.settle();
         renewed
     }
@@ -229,7 +249,9 @@ impl Visit {
         };
         let mut asking = self.asking_to(&mut compute);
         let rules = self.sessions.rules();
+        let before = state.session_of_user();
         let updated = visit::update(&mut asking, rules, &mut state.visit, changes).await;
+        self.part(state, before).await;
         state.settle();
         updated
     }
@@ -273,6 +295,11 @@ impl State {
     /// The session, if it is stored.
     pub(crate) fn session(&self) -> Option<&Seen> {
         self.visit.session()
+    }
+
+    /// The session, if it is stored and of a user.
+    fn session_of_user(&self) -> Option<Seen> {
+        self.session().filter(|session| session.record.meta().user.is_some()).cloned()
     }
 
     /// Does to the contents what an operation says.
@@ -331,7 +358,9 @@ pub(crate) async fn finished(
     let (rules, mut asking) = (visit.sessions.rules(), visit.asking());
     visit.heed(state).await;
     let changes = state.contents.is_changed().then(|| state.contents.changes());
+    let before = state.session_of_user();
     let finished = visit::finish(&mut asking, rules, &mut state.visit, changes).await;
+    visit.part(state, before).await;
     visit.leave();
     visit::confirm(&mut asking, rules, &mut state.visit).await;
     visit.heed(state).await;

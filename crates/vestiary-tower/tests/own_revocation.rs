@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::{Extension, Router, http::Method, routing::get};
 use support::{Browser, Events, Faulty, config, set_cookies};
+use vestiary::Handle;
 use vestiary_store::{SessionError, Sessions};
 use vestiary_tower::{Session, SessionLayer, UserList};
 
@@ -37,12 +38,16 @@ fn ada(session: &Session, service: &Sessions, by_session: bool) -> UserList {
 /// Ends this session; `others` keeps another one, which is there already.
 async fn end(session: &Session, list: &UserList, which: &str) -> Result<(), SessionError> {
     let own = session.handle().await?.unwrap();
+    end_by(&own, list, which).await
+}
+
+async fn end_by(own: &Handle, list: &UserList, which: &str) -> Result<(), SessionError> {
     match which {
         "all" => list.revoke_all().await,
-        "own" => list.revoke(&own).await,
+        "own" => list.revoke(own).await,
         _ => {
             let listed = list.list().await?;
-            let other = listed.iter().find(|one| one.handle != own).unwrap();
+            let other = listed.iter().find(|one| one.handle != *own).unwrap();
             list.revoke_others(&other.handle).await
         }
     }
@@ -122,6 +127,33 @@ fn app() -> App {
                 }),
             );
     }
+    for (number, (by_session, which)) in ENDS.into_iter().enumerate() {
+        for path in ["save", "touch", "renew", "update"] {
+            let store = store.clone();
+            let handler = async move |Extension(service): Extension<Sessions>, session: Session| {
+                let own = session.handle().await?.unwrap();
+                let list = ada(&session, &service, by_session);
+                let gate = store.holds("read");
+                let act = async {
+                    match path {
+                        "save" => session.save().await.map(drop),
+                        "touch" => session.touch().await,
+                        "renew" => session.renew().await,
+                        _ => session.update(|_| ()).await.map(drop),
+                    }
+                };
+                let revoke = async {
+                    gate.reached.notified().await;
+                    let ended = end_by(&own, &list, which).await;
+                    gate.open.notify_one();
+                    ended
+                };
+                let (acted, revoked) = tokio::join!(act, revoke);
+                acted.and(revoked)
+            };
+            router = router.route(&format!("/{path}/{number}"), get(handler));
+        }
+    }
     let router = router
         .layer(Extension(service.clone()))
         .layer(Extension(Arc::clone(&held)))
@@ -151,6 +183,23 @@ async fn a_request_that_revokes_its_own_session_loses_it_at_once_and_removes_the
             let dropped = usize::from(path == "end") * 4;
             assert_eq!(app.events.take(), vec!["gone"; dropped], "{number}");
             assert_eq!(Browser::with(&app.router, cookie).ok("/whoami").await, "");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_operation_that_finds_its_session_revoked_by_the_same_request_removes_the_cookie() {
+    for number in 0..ENDS.len() {
+        for path in ["save", "touch", "renew", "update"] {
+            let app = app();
+            logged_in(&app).await;
+            let mut browser = logged_in(&app).await;
+            app.events.take();
+            let response = browser.send(Method::GET, &format!("/{path}/{number}")).await;
+            assert!(response.status().is_success(), "{path} {number}");
+            let [removal] = &set_cookies(&response)[..] else { panic!("{path} {number}") };
+            assert!(removal.contains("Max-Age=0"), "{removal}");
+            assert_eq!(app.events.take(), ["gone"], "{path} {number}");
         }
     }
 }

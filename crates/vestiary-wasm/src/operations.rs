@@ -19,7 +19,8 @@ use crate::{
 };
 
 /// The kind of an operation. Beside each stand its texts, in their order. Those of a visit follow the three texts of the
-/// visit, and its number `at`; a user is the application's name for it, as JSON text, since it may have a NUL.
+/// visit, and its number `at`; a user is the application's name for it, and its handle what the application calls a session:
+/// both as JSON text, since they may have a NUL.
 #[wasm_bindgen]
 #[derive(Clone, Copy, Debug)]
 pub enum Task {
@@ -56,7 +57,7 @@ pub enum Task {
     Tidy,
     /// The sessions of a user.
     List,
-    /// Ends one session of a user: the user and a handle.
+    /// Ends one session of a user: the user, and a handle as JSON text.
     Revoke,
     /// Ends all sessions of a user but one: the user and its handle, or nothing.
     EndAll,
@@ -127,7 +128,10 @@ impl Operation {
                 Self::Tidy(Spent { session, is_listed: flags & Given::More as u32 != 0 })
             }
             Task::List => Self::List(UserRef::decoded(&first())),
-            Task::Revoke => Self::Revoke(UserRef::decoded(&first()), Handle::parse(&first())),
+            Task::Revoke => {
+                let [name, handle] = [first(), first()].map(|text| UserRef::decoded(&text));
+                Self::Revoke(name, Handle::parse(&handle))
+            }
             Task::EndAll => Self::EndAll(UserRef::decoded(&first()), Handle::parse(&first())),
             _ => {
                 let (ids, record, own) = (first(), first(), first());

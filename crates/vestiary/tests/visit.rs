@@ -375,6 +375,31 @@ fn a_revocation_by_the_request_itself_removes_the_cookie_and_one_by_another_does
 }
 
 #[test]
+fn a_revocation_by_the_request_itself_removes_the_cookie_also_if_an_operation_has_found_it_out() {
+    for (by_itself, sent) in [(true, r#"removal {"path":"/app"}"#), (false, "")] {
+        let mut site = Site::new("{}");
+        let id = site.session();
+        let own = CookieOverrides::parse(r#"{"path":"/app"}"#).unwrap();
+        let with_own = Changes { cookie: Some(own), ..changes(r#"{"n":1}"#, r#"{"n":1}"#) };
+        let mut visit = site.visit(&[&id]);
+        assert_eq!(site.does(&mut visit, Act::Save(with_own)), Ok(true));
+        site.table.remove(id.expose());
+        assert_eq!(site.does(&mut visit, Act::Touch), Ok(true));
+        assert_eq!(site.cookie(&visit), "");
+        // The next operation has the visit as text, too.
+        assert_eq!(site.does(&mut visit, Act::Confirm), Ok(true));
+        site.revokes(&mut visit, by_itself);
+        assert_eq!((site.cookie(&visit).as_str(), visit.view), (sent, View::Kept));
+        // Not that of a session that has begun since.
+        assert_eq!(site.does(&mut visit, Act::LogIn), Ok(true));
+        let mut other = visit.clone();
+        other.state = State::Anonymous;
+        site.revokes(&mut other, by_itself);
+        assert_eq!(site.cookie(&other), "session");
+    }
+}
+
+#[test]
 fn a_session_has_the_cookie_attributes_that_are_saved_with_it() {
     let mut site = Site::new("{}");
     let id = site.session();

@@ -101,7 +101,7 @@ export class Records {
 
 	/** Takes a session out of the list of its user. */
 	async revoke({ name, handle }: User): Promise<void> {
-		await this.#run(Task.Revoke, [JSON.stringify(name), handle]);
+		await this.#run(Task.Revoke, [JSON.stringify(name), JSON.stringify(handle)]);
 	}
 
 	/**

@@ -390,9 +390,13 @@ export class Session {
 	/** @internal */
 	[REVOKED](handle: string, by: OwnRequest | undefined): void {
 		const { visit, operations, own, isIdle } = this.#scope;
+		if (visit.user?.handle !== handle) return;
 		const end = (): void => {
-			if (visit.user?.handle !== handle) return;
-			void visit.act(Task.Revoked, { flags: by === own ? Given.More : 0 });
+			// What was under way may have found it gone already.
+			const isOther = visit.user
+				? visit.user.handle !== handle
+				: visit.storedId !== undefined;
+			if (!isOther) void visit.act(Task.Revoked, { flags: by === own ? Given.More : 0 });
 		};
 		// What is under way must not take it for its session any more when it goes on.
 		if (isIdle) end();

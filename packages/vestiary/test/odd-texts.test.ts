@@ -1,9 +1,15 @@
 import { beforeEach, expect, test } from 'vitest';
 
-import { MemoryStore, sessions, type SveltekitSessionConfig } from '../src/index.js';
+import {
+	ConfigError,
+	MemoryStore,
+	sessions,
+	sveltekitSessionHandle,
+	type SveltekitSessionConfig
+} from '../src/index.js';
 import { loggedIn, remote, visit } from './visits.js';
 
-/* Names and labels with characters that have a meaning elsewhere: in the core, in JSON, in headers. */
+/* What an application passes on, with characters that have a meaning elsewhere: in the core, in JSON, in headers. */
 
 const SECRET = '0123456789abcdef0123456789abcdef';
 
@@ -62,4 +68,78 @@ test.each(ODD)('data with %s stays as it is', async (_, text) => {
 	});
 	const { session } = await visit(options, () => undefined, cookies[0]);
 	expect(session.data).toEqual({ cart: [text], [text]: text });
+});
+
+test.each(ODD)('a handle with %s is that of no session', async (_, text) => {
+	const cookie = await loggedIn(options);
+	const users = sessions(options).of('ada');
+	const [listed] = await users.list();
+	const handle = listed?.handle ?? '';
+	for (const odd of [text, handle + text, text + handle, `${handle}\0x`, `${handle}\ud800`])
+		await users.revoke(odd);
+	expect(await users.list()).toHaveLength(1);
+	expect((await visit(options, () => undefined, cookie)).session.userId).toBe('ada');
+});
+
+test.each(ODD.slice(0, 3))('an ID of `genid` with %s is refused', async (_, text) => {
+	const genid = (): string => `AAAAAAAAAAAAAAAAAAAAAAAA${text}`;
+	await visit({ ...options, genid }, async (session) => {
+		for (const call of [session.save(), session.login('ada')])
+			await expect(call).rejects.toThrow('a session ID must be');
+	});
+	expect((options.store as MemoryStore).size).toBe(0);
+});
+
+test.each(ODD.slice(0, 4))('an option with %s is refused', async (_, text) => {
+	for (const odd of [
+		{ name: text },
+		{ namespace: text },
+		{ cookie: { path: `/${text}` } },
+		{ cookie: { domain: text } },
+		{ cookie: { sameSite: text } },
+		{ cookie: { priority: text } }
+	] as Partial<SveltekitSessionConfig>[]) {
+		const make = (): unknown => sveltekitSessionHandle({ ...options, ...odd });
+		expect(make, JSON.stringify(odd)).toThrow(ConfigError);
+		if (!odd.cookie) continue;
+		await visit(options, async (session) => {
+			Object.assign(session.cookie, odd.cookie);
+			await expect(session.save()).rejects.toBeInstanceOf(ConfigError);
+		});
+	}
+});
+
+/** Numbers that repeat: the same texts in each run. */
+function* chance(seed: number): Generator<number, never> {
+	let state = seed;
+	for (;;) {
+		state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+		yield state;
+	}
+}
+
+test('texts of all kinds stay apart, whatever is in them', async () => {
+	const numbers = chance(7);
+	const pick = (most: number): number => Math.floor((numbers.next().value / 2 ** 32) * most);
+	const signs = ['\0', '\n', '"', '\\', '{}', ':', 'a', 'é', '👩', '\u2028', 'null', '\\u0000'];
+	const text = (least: number): string =>
+		Array.from({ length: least + pick(5) }, () => signs[pick(signs.length)]).join('');
+	for (let turn = 0; turn < 100; turn++) {
+		const [user, label, key, value] = [text(1), text(0), text(1), text(0)];
+		const { session, cookies } = await visit(options, async (one) => {
+			await one.setData({ [key]: value });
+			await one.login(user, { label, keep: [key] as never[] });
+		});
+		const all = [session, (await visit(options, () => undefined, cookies[0])).session];
+		for (const { userId, data } of all)
+			expect([userId, data]).toEqual([user, { [key]: value }]);
+		const users = sessions(options).of(user);
+		const listed = (await users.list(session)).filter(({ current }) => current);
+		expect(listed).toMatchObject([{ label }]);
+		const [{ handle } = { handle: '' }] = listed;
+		await users.revoke(handle + text(1));
+		expect((await users.list(session)).some(({ current }) => current)).toBe(true);
+		await users.revoke(handle);
+		expect((await visit(options, () => undefined, cookies[0])).session.isNew).toBe(true);
+	}
 });

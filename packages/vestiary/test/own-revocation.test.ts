@@ -43,6 +43,16 @@ async function visit(
 const loggedIn = async (): Promise<string> =>
 	(await visit(undefined, async (session) => session.login('ada', { data: { n: 1 } }))).cookie;
 
+/** The cookie of a session with cookie attributes of its own. */
+const loggedInBy = async (own: { path: string }): Promise<string> => {
+	const logging = visit(undefined, async (session) => {
+		const user = await session.login('ada');
+		Object.assign(user.cookie, own);
+		await user.save();
+	});
+	return (await logging).cookie;
+};
+
 const ENDS: [string, (session: Session, config: SveltekitSessionConfig) => Promise<void>][] = [
 	['revokeAll()', async (_, config) => sessions(config).of('ada').revokeAll()],
 	[
@@ -71,6 +81,49 @@ describe.each(ENDS)('%s in the session’s own request', (_, end) => {
 		});
 		expect(setCookie).toHaveLength(1);
 		expect(setCookie[0]).toContain('Max-Age=0');
+	});
+
+	test.each<
+		[string, (session: Session, run: () => Promise<void>, cookie: string) => Promise<unknown>]
+	>([
+		[
+			'an update',
+			async (session, run) => session.update(async () => run().then(() => undefined))
+		],
+		[
+			'an update whose function takes long',
+			async (session, run) =>
+				session.update(async () => {
+					await run();
+					await new Promise((resolve) => setTimeout(resolve, 10));
+				})
+		],
+		[
+			'an update, after which a save waits,',
+			async (session, run) =>
+				Promise.all([
+					session.update(async () => run().then(() => undefined)),
+					session.save()
+				])
+		],
+		[
+			'an update, whose record another request removes,',
+			async (session, run, cookie) =>
+				session.update(async () => {
+					await run();
+					await visit(cookie, async () => undefined);
+				})
+		],
+		['a save', async (session, run) => Promise.all([session.save(), run()])],
+		['a touch', async (session, run) => Promise.all([run(), session.touch()])]
+	])('while %s is under way ends it and removes the cookie', async (__, act) => {
+		const cookie = await loggedInBy({ path: '/app' });
+		const { setCookie } = await visit(cookie, async (session) => {
+			await act(session, async () => end(session, options), cookie);
+			expect(session.isNew).toBe(true);
+		});
+		expect(setCookie).toHaveLength(1);
+		expect(setCookie[0]).toContain('Max-Age=0; Path=/app;');
 	});
 
 	test('lets the visitor log in again in the same request', async () => {

@@ -79,16 +79,16 @@ impl<E> Visit<E> {
         }
     }
 
-    /// Ends the session at once, since this process has revoked it. The request that did so removes its cookie; in others,
-    /// that could remove a newer one.
+    /// Ends the session at once, since this process has revoked it. The request that did so removes its cookie, also if an
+    /// operation that was under way has found out before that the session is gone; in others, that could remove a newer one.
     pub fn revoked<R: Request>(&mut self, request: &mut R, by_itself: bool) {
-        let Some(id) = self.id().cloned() else { return };
-        request.host().retire(&id);
-        let removal = Outgoing::Removal { own: self.own_cookie().cloned() };
-        // A logout that the store did not confirm takes the cookie away all the same.
-        let is_removed = by_itself || matches!(self.cookie, Outgoing::Removal { .. });
-        self.forget(State::Ended);
-        self.cookie = if is_removed { removal } else { Outgoing::Nothing };
+        if let Some(id) = self.id() {
+            request.host().retire(id);
+            self.ended();
+        }
+        if by_itself && matches!((&self.state, &self.cookie), (State::Ended, Outgoing::Nothing)) {
+            self.cookie = Outgoing::Removal { own: self.parted.take() };
+        }
     }
 }
 

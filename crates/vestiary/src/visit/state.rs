@@ -17,6 +17,8 @@ pub struct Visit<E> {
     pub view: View,
     /// The fate of the cookie. [`Visit::outgoing`] says whether it may leave.
     pub cookie: Outgoing,
+    /// The own cookie attributes of the session that was ended meanwhile, in case that this request has revoked it.
+    pub parted: Option<CookieOverrides>,
     /// The browser has a cookie of this name, or will be sent one.
     pub cookie_out: bool,
     /// The IDs that the browser has sent.
@@ -125,6 +127,7 @@ impl<E> Visit<E> {
 
     /// Another request has ended the session: nothing more is written, and no cookie set.
     pub(super) fn ended(&mut self) {
+        self.parted = self.own_cookie().cloned();
         self.forget(State::Ended);
         // A logout that the store did not confirm takes the cookie away all the same.
         if !matches!(self.cookie, Outgoing::Removal { .. }) {
@@ -177,6 +180,7 @@ impl<E> Default for Visit<E> {
             state: State::Anonymous,
             view: View::default(),
             cookie: Outgoing::default(),
+            parted: None,
             cookie_out: false,
             received: Vec::new(),
             lost: Vec::new(),

@@ -16,7 +16,7 @@ pub struct VisitText {
     pub record: String,
     /// When the store was asked for it, or to store it.
     pub at: UnixMillis,
-    /// The own cookie attributes with which the cookie leaves: text of a JSON object.
+    /// The own cookie attributes with which the cookie leaves, or of the session that was ended: text of a JSON object.
     pub own: Option<String>,
 }
 
@@ -66,7 +66,7 @@ impl<E> Visit<E> {
             State::Unavailable(_) => (6, None),
         };
         let (cookie, id, own) = match &self.cookie {
-            Outgoing::Nothing => (0, None, &None),
+            Outgoing::Nothing => (0, None, &self.parted),
             Outgoing::Session { id, own } => (1, Some(id), own),
             Outgoing::Removal { own } => (2, None, own),
             Outgoing::Expired { id, own } => (3, Some(id), own),
@@ -121,11 +121,15 @@ impl<E> Visit<E> {
             // Nothing is written.
             _ => State::Ended,
         };
+        let mut parted = None;
         let cookie = match (text.get(VisitText::COOKIE), cookie) {
             (1, Some(id)) => Outgoing::Session { id, own },
             (2, _) => Outgoing::Removal { own },
             (3, Some(id)) => Outgoing::Expired { id, own },
-            _ => Outgoing::Nothing,
+            _ => {
+                parted = own;
+                Outgoing::Nothing
+            }
         };
         let view = match text.get(VisitText::VIEW) {
             0 => View::Kept,
@@ -134,7 +138,7 @@ impl<E> Visit<E> {
             _ => View::Dropped,
         };
         let cookie_out = text.get(VisitText::COOKIE_OUT) > 0;
-        Ok(Self { state, view, cookie, cookie_out, received, lost, certain })
+        Ok(Self { state, view, cookie, parted, cookie_out, received, lost, certain })
     }
 }
 
