@@ -10,8 +10,14 @@ export interface OwnRequest {
 /** A session that a request has open. */
 export interface OpenSession {
 	readonly handle: string | undefined;
-	/** Called when the session was revoked in this process; `by` is the request that did it, if it is known. */
-	revoked(by: OwnRequest | undefined): void;
+	/** Whether the request still has it. */
+	readonly isOpen: boolean;
+	/**
+	 * Called when the session was revoked in this process.
+	 * @param by The request that did it, if it is known
+	 * @param wasOpen Whether the request had it when the store was asked: it may have found it gone since
+	 */
+	revoked(by: OwnRequest | undefined, wasOpen: boolean): void;
 }
 
 /** Keys of users whose open sessions are remembered, for each store: the oldest are dropped beyond this. */
@@ -53,17 +59,22 @@ export function watch(
 	};
 }
 
-/** Ends the open sessions of a user whose handles were revoked. */
-export function revokeOpen(
+/**
+ * Begins to revoke sessions of a user.
+ * @returns Ends those that are open whose handles were revoked, once the store has done so
+ */
+export function revoking(
 	store: Store,
-	key: string,
-	isRevoked: (handle: string) => boolean,
-	by: OwnRequest | undefined
-): void {
-	for (const watched of [...(stores.get(store)?.get(key) ?? [])]) {
-		const session = watched.deref();
-		if (session?.handle !== undefined && isRevoked(session.handle)) session.revoked(by);
-	}
+	key: string
+): (isRevoked: (handle: string) => boolean, by: OwnRequest | undefined) => void {
+	const all = (): OpenSession[] =>
+		[...(stores.get(store)?.get(key) ?? [])].flatMap((watched) => watched.deref() ?? []);
+	const before = new Set(all().filter(({ isOpen }) => isOpen));
+	return (isRevoked, by) => {
+		for (const session of all())
+			if (session.handle !== undefined && isRevoked(session.handle))
+				session.revoked(by, before.has(session));
+	};
 }
 
 /** Absent on platforms without `AsyncLocalStorage`: there no revocation is known to be of the session's own request. */

@@ -194,10 +194,15 @@ export class Scope implements Around {
 
 	/** Lets the session end at once when this process revokes it. */
 	watch(user: User): void {
-		const { finishes, runtime, session } = this;
+		const { finishes, runtime, session, visit } = this;
 		const open = {
 			handle: user.handle,
-			revoked: (by: OwnRequest | undefined) => session?.[REVOKED](user.handle, by)
+			get isOpen() {
+				return visit.user?.handle === user.handle;
+			},
+			revoked: (by: OwnRequest | undefined, wasOpen: boolean) => {
+				if (wasOpen || open.isOpen) session?.[REVOKED](user.handle, by);
+			}
 		};
 		this.unwatch?.();
 		const key = userKey(runtime.options, user.name);

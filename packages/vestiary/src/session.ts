@@ -390,7 +390,6 @@ export class Session {
 	/** @internal */
 	[REVOKED](handle: string, by: OwnRequest | undefined): void {
 		const { visit, operations, own, isIdle } = this.#scope;
-		if (visit.user?.handle !== handle) return;
 		const end = (): void => {
 			// What was under way may have found it gone already.
 			const isOther = visit.user

@@ -1,4 +1,4 @@
-import { ownRequest, revokeOpen } from './open-sessions.js';
+import { ownRequest, revoking } from './open-sessions.js';
 import { runtimeOf, userKey, type Runtime } from './runtime.js';
 import { ConfigError } from './errors.js';
 import { HANDLE } from './inside.js';
@@ -71,6 +71,7 @@ function sessionsOf({ records, store, options }: Runtime, userId: string): UserS
 
 	async function end(keep: string | undefined): Promise<void> {
 		const by = ownRequest();
+		const ended = revoking(store, key);
 		const { at, before } = await records.endAll(userId, keep);
 		if (by) {
 			const own = by.ended.get(key);
@@ -78,7 +79,7 @@ function sessionsOf({ records, store, options }: Runtime, userId: string): UserS
 			const earlier = own?.at === before ? own.before : before;
 			by.ended.set(key, { at: Math.max(at, before), before: earlier });
 		}
-		revokeOpen(store, key, (handle) => handle !== keep, by);
+		ended((handle) => handle !== keep, by);
 	}
 
 	return {
@@ -99,8 +100,9 @@ function sessionsOf({ records, store, options }: Runtime, userId: string): UserS
 					'options',
 					'the handle of a session that is to be revoked must be a string: that of one in the list'
 				);
+			const ended = revoking(store, key);
 			await records.revoke({ name: userId, handle });
-			revokeOpen(store, key, (one) => one === handle, ownRequest());
+			ended((one) => one === handle, ownRequest());
 		},
 		revokeOthers: async (current) => {
 			checkSession('revokeOthers', current);

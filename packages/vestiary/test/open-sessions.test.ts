@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 
 import { MemoryStore, Session, sessions, sveltekitSessionHandle } from '../src/index.js';
-import { revokeOpen, watch } from '../src/open-sessions.js';
+import { revoking, watch } from '../src/open-sessions.js';
 import { testEvent } from './event.js';
 
 /* Sessions that requests of this process have open, which end at once when it revokes them. */
@@ -75,18 +75,19 @@ describe('of so many users at once that not all are remembered', () => {
 		const revoked: string[] = [];
 		const open = Array.from({ length: MOST }, (_, n) => ({
 			handle: 'handle',
+			isOpen: true,
 			revoked: () => revoked.push(`user ${n}`)
 		}));
 		const end = (n: number): void => {
-			revokeOpen(store, `user ${n}`, () => true, undefined);
+			revoking(store, `user ${n}`)(() => true, undefined);
 		};
 		for (const [n, session] of open.entries()) watch(store, `user ${n}`, session, true);
 		end(0);
 		expect(revoked).toEqual(['user 0']);
-		const one = { handle: 'handle', revoked: () => revoked.push('one more') };
+		const one = { handle: 'handle', isOpen: true, revoked: () => revoked.push('one more') };
 		watch(store, 'one more', one, true);
 		for (const n of [0, 1, MOST - 1]) end(n);
-		revokeOpen(store, 'one more', () => true, undefined);
+		revoking(store, 'one more')(() => true, undefined);
 		expect(revoked).toEqual(['user 0', 'user 1', `user ${MOST - 1}`, 'one more']);
 	});
 });
