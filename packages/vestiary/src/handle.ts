@@ -95,7 +95,8 @@ export function sveltekitSessionHandle(
 			if (finishing) await finishing;
 			return scope.seal(response);
 		} finally {
-			scope.left = true;
+			scope.left = scope.over = true;
+			scope.own.open = undefined;
 			watch?.end();
 			scope.unwatch?.();
 			unmark(scope);

@@ -5,6 +5,8 @@ import type { Store } from './types.js';
 export interface OwnRequest {
 	/** The users whose sessions this request has ended: when, and when they had been ended before that. */
 	readonly ended: Map<string, { at: number; before: number }>;
+	/** Opens its session, if the application has not looked at it; until its response is returned. */
+	open?: (() => void) | undefined;
 }
 
 /** A session that a request has open. */

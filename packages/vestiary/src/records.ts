@@ -27,8 +27,8 @@ export interface ListedSession {
 export class Records {
 	readonly #store: Store;
 	readonly #driver: Driver;
-	/** Where the core can read and write records without asking the store. */
-	readonly #table: (() => MemoryTable | undefined) | undefined;
+	/** The core may read and write records where they lie. */
+	readonly #mayBeHere: boolean;
 	/** IDs that this process has taken out of use lately. */
 	readonly #retired: Recent;
 	readonly #columns: Columns;
@@ -42,7 +42,7 @@ export class Records {
 		this.#retired = options.retired;
 		this.#columns = options.columns;
 		// To decrypt takes longer than to wait.
-		this.#table = options.encrypts || options.telemetry ? undefined : () => tableOf(store);
+		this.#mayBeHere = !options.encrypts && !options.telemetry;
 	}
 
 	/** Whether the store compares before it writes. */
@@ -68,17 +68,28 @@ export class Records {
 		this.#retired.remove(id);
 	}
 
+	/** Where the core can read and write records without asking the store. */
+	get table(): MemoryTable | undefined {
+		return this.#mayBeHere ? tableOf(this.#store) : undefined;
+	}
+
 	/**
 	 * How often something was written to the store, where that is known: as long as it stays the same, so does each
 	 * session.
 	 */
 	get writes(): number | undefined {
-		return this.#table?.()?.writes;
+		return this.table?.writes;
 	}
 
 	/** Runs an operation on a visit. Its end, if there is nothing to wait for. */
-	act(task: Task, given: Given, page: Page, compute?: Compute): End | Promise<End> {
-		return this.#driver.run(task, given, page, this.#table?.(), compute);
+	act(
+		task: Task,
+		given: Given,
+		page: Page,
+		compute?: Compute,
+		table: MemoryTable | undefined = this.table
+	): End | Promise<End> {
+		return this.#driver.run(task, given, page, table, compute);
 	}
 
 	/** Removes a record that counts for nothing, and its entry in its user's session list. */
@@ -127,7 +138,7 @@ export class Records {
 		tell?: (event: SessionEvent) => void
 	): Promise<End> {
 		const page = { facts: 0, ...(tell && { tell }) };
-		const end = await this.#driver.run(task, { flags, at: 0, texts }, page, this.#table?.());
+		const end = await this.#driver.run(task, { flags, at: 0, texts }, page, this.table);
 		if (end.error !== undefined) throw end.error as Error;
 		return end;
 	}

@@ -43,6 +43,8 @@ export interface Runtime {
 	readonly writes: Turns;
 	/** Milliseconds that a writer waits for the function of another writer's update. */
 	readonly patience: number;
+	/** Nothing is done to a session that the application does not look at, and nothing is told of it: it need not be opened. */
+	readonly opensLate: boolean;
 	/** Stands for the application: handles that understand one cookie have the same object. */
 	readonly application: object;
 	/** Whether SvelteKit makes cookies `Secure` at the origin that was asked for last. */
@@ -130,11 +132,24 @@ export function runtimeOf(options: SveltekitSessionConfig): Runtime {
 		// An atomic store finds out itself that another handle has written meanwhile.
 		writes: store.atomic ? new Turns() : sessions.writes,
 		patience: timeoutOf(options.storeTimeout) || LONGEST_TIMER,
+		opensLate: !developing && !isAlwaysUsed(options),
 		application
 	};
 	runtimes.set(options, runtime);
 	if (developing) hintsFor(options).forEach(hint);
 	return runtime;
+}
+
+/** Whether each request uses its session, whether the application looks at it or not. */
+function isAlwaysUsed(options: SveltekitSessionConfig): boolean {
+	const { rolling, renewAfter, saveUninitialized, idleTimeout, onEvent } = options;
+	return (
+		rolling === true ||
+		saveUninitialized === true ||
+		renewAfter !== undefined ||
+		idleTimeout !== undefined ||
+		onEvent !== undefined
+	);
 }
 
 /** Timers of JavaScript run at once after a longer time, in milliseconds. */

@@ -47,6 +47,8 @@ export class Scope implements Around {
 	left: boolean;
 	/** The application has made its response. */
 	finished = false;
+	/** The handle has returned it. */
+	over = false;
 	/** The application has looked at the session, so the response may depend on it. */
 	looked = false;
 	/** When the request began, in milliseconds since the epoch. */
@@ -195,6 +197,8 @@ export class Scope implements Around {
 	/** Lets the session end at once when this process revokes it. */
 	watch(user: User): void {
 		const { finishes, runtime, session, visit } = this;
+		// A session that is looked at for the first time by a stream.
+		if (this.over) return;
 		const open = {
 			handle: user.handle,
 			get isOpen() {

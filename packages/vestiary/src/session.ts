@@ -9,6 +9,7 @@ import {
 	constant,
 	Fact,
 	Given,
+	type MemoryTable,
 	Task,
 	View,
 	VisitState
@@ -317,23 +318,39 @@ export class Session {
 		const session = new Session(scope.event, scope.runtime.options, scope);
 		scope.session = session;
 		if (!hasVisitor(scope.event)) return session;
-		const { core, touched, options } = scope.runtime;
-		const ids = core.readCookies(scope.cookieHeader);
+		const { records, opensLate } = scope.runtime;
+		const table = scope.finishes && opensLate ? records.table : undefined;
+		if (!table) return session.#open() ?? session;
+		scope.visit.openLater(() => {
+			void session.#open(table);
+		});
+		scope.own.open = () => {
+			scope.visit.open();
+		};
+		return session;
+	}
+
+	/** Opens the session of the cookies. A promise if there is anything to wait for; with a table there is not. */
+	#open(table?: MemoryTable): Promise<Session> | undefined {
+		const { visit, outer, cookieHeader, runtime } = this.#scope;
+		const { core, touched, options } = runtime;
+		const ids = core.readCookies(cookieHeader);
 		// A visitor without a cookie has no session, and gets none by looking.
-		if (!ids && options.saveUninitialized !== true) return session;
+		if (!ids && options.saveUninitialized !== true) return undefined;
 		let isTouched = 0;
 		ids?.forEach((id, place) => {
 			if (place < MOST_TOUCHED && touched.has(id)) isTouched |= Fact.Touched << place;
 		});
-		const opening = scope.visit.act(Task.Open, {
-			flags: (ids ? Given.Present : 0) | (scope.outer ? Given.Shared : 0),
+		const opening = visit.act(Task.Open, {
+			flags: (ids ? Given.Present : 0) | (outer ? Given.Shared : 0),
 			texts: [ids?.join('\n') ?? ''],
-			touched: isTouched
+			touched: isTouched,
+			...(table && { table })
 		});
-		if (opening) return session.#openedLater(opening);
-		session.#checkOpened();
-		session.#refresh();
-		return session;
+		if (opening) return this.#openedLater(opening);
+		this.#checkOpened();
+		this.#refresh();
+		return undefined;
 	}
 
 	/**
@@ -416,6 +433,7 @@ export class Session {
 	/** Whoever asks has looked at the session. */
 	#current(): Session {
 		this.#scope.looked = true;
+		this.#scope.visit.open();
 		return this.#latest;
 	}
 

@@ -71,6 +71,8 @@ function sessionsOf({ records, store, options }: Runtime, userId: string): UserS
 
 	async function end(keep: string | undefined): Promise<void> {
 		const by = ownRequest();
+		// Its own cookie goes, if it is one of those that end.
+		by?.open?.();
 		const ended = revoking(store, key);
 		const { at, before } = await records.endAll(userId, keep);
 		if (by) {
@@ -100,9 +102,11 @@ function sessionsOf({ records, store, options }: Runtime, userId: string): UserS
 					'options',
 					'the handle of a session that is to be revoked must be a string: that of one in the list'
 				);
+			const by = ownRequest();
+			by?.open?.();
 			const ended = revoking(store, key);
 			await records.revoke({ name: userId, handle });
-			ended((one) => one === handle, ownRequest());
+			ended((one) => one === handle, by);
 		},
 		revokeOthers: async (current) => {
 			checkSession('revokeOthers', current);

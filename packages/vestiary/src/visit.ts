@@ -6,6 +6,7 @@ import { ConfigError, orThrow, type VestiaryError } from './errors.js';
 import {
 	checkId,
 	Fact,
+	type MemoryTable,
 	Outgoing,
 	Task,
 	View,
@@ -23,6 +24,8 @@ export interface Input {
 	readonly flags?: number;
 	readonly texts?: readonly string[];
 	readonly login?: Given['login'];
+	/** Where the store's records are, if it answers at once. */
+	readonly table?: MemoryTable;
 	/** Bits of `Fact` that say which sessions need not be touched. */
 	readonly touched?: number;
 	readonly compute?: Compute;
@@ -88,6 +91,7 @@ export class Visit implements Page {
 	#ids: readonly string[] = [];
 	/** How often something had been written to the store when it was last asked for the session, if that is known. */
 	#writes: number | undefined;
+	#open: (() => void) | undefined;
 	/** The operations that have ended. */
 	#ended = 0;
 	/** Those of them that have begun or ended a session. */
@@ -108,7 +112,20 @@ export class Visit implements Page {
 		this.#scope = scope;
 	}
 
+	/** Opens the session when something is asked of it first: one that the application does not look at costs nothing. */
+	openLater(open: () => void): void {
+		this.#open = open;
+	}
+
+	/** Opens the session, if that is left to do. */
+	open(): void {
+		const open = this.#open;
+		this.#open = undefined;
+		open?.();
+	}
+
 	get state(): VisitState {
+		this.open();
 		return this.#flags & VisitFlag.State;
 	}
 
@@ -127,6 +144,7 @@ export class Visit implements Page {
 
 	/** The record of the session: JSON text. */
 	get record(): string {
+		this.open();
 		return this.#texts[1];
 	}
 
@@ -147,7 +165,7 @@ export class Visit implements Page {
 
 	/** Whether the browser has a cookie of this request's session, or will be sent one. */
 	get hasCookie(): boolean {
-		return this.#cookieKind !== Outgoing.Nothing || this.state === VisitState.Stored;
+		return this.state === VisitState.Stored || this.#cookieKind !== Outgoing.Nothing;
 	}
 
 	/** Whether the store has to be asked for the ID in the cookie before it leaves. */
@@ -158,7 +176,8 @@ export class Visit implements Page {
 
 	/** Runs an operation. Undefined if it has ended without waiting. */
 	act(task: Task, input: Input = {}): Promise<void> | undefined {
-		const { flags = 0, texts = [], login, touched = 0, compute } = input;
+		this.open();
+		const { flags = 0, texts = [], login, touched = 0, compute, table } = input;
 		const given = {
 			flags: this.#flags | flags,
 			at: this.#at,
@@ -170,7 +189,7 @@ export class Visit implements Page {
 		const before = { ended: this.#ended, sessions: this.#sessions };
 		const ended = (end: End): Promise<void> | undefined => this.#end(task, end, before, input);
 		const { records } = this.#scope.runtime;
-		const end = records.act(task, given, this, compute);
+		const end = records.act(task, given, this, compute, table);
 		const isKnown = ASKING.has(task) && !(end instanceof Promise) && end.error === undefined;
 		this.#writes = isKnown ? records.writes : undefined;
 		return end instanceof Promise ? end.then(ended) : ended(end);
