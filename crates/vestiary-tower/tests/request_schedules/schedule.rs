@@ -314,7 +314,8 @@ impl Schedule {
         } else if is_login && is_kept {
             self.noticed.insert("a login set no cookie");
         }
-        if is_login {
+        // A login that finds the session expired leaves it alone, also if another request moves its deadline just then.
+        if is_login && now < going.until {
             // Of a session that has ended already, the store keeps nothing that tells a late request of the login.
             browser.replaced.extend(leads.map(|(sent, _)| (sent, [going.from, now])));
             let sent = going.sent.as_ref().and_then(|sent| self.model.cookies.get_mut(sent));
