@@ -1,7 +1,10 @@
 use serde_json::{Value, json};
 use vestiary::{Record, SessionId, protocol::UserSessions};
 
-use crate::play::{Kind, Schedule, Want};
+use crate::{
+    operations::Want,
+    play::{Kind, Schedule},
+};
 
 impl Schedule {
     /// The invariants that do not hold in the end.

@@ -1,9 +1,31 @@
+use std::sync::Arc;
+
+use serde_json::{Value, json};
 use vestiary::{
     Format, Handle, Limits, Meta, Record, SessionId, Ttl, UnixMillis, WriteId,
     protocol::{
-        Asked, Lifetime, Moved, Question, Seen, Stopped, UserChange, UserSessions, Written,
+        self, Asked, Change, Lifetime, Moved, Pending, Question, Reason, Rules, Seen, Stopped,
+        UserChange, UserSessions, Written,
     },
 };
+
+use crate::chance::Chance;
+
+/// The wish of a request.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Want {
+    /// Set a key of its own.
+    Save,
+    /// Append to the list that all share.
+    Update,
+    /// Give it its TTL again.
+    Touch,
+    LogOut,
+    LogIn,
+    Renew,
+    /// Append to the list, under another ID.
+    RenewAndUpdate,
+}
 
 /// How an operation has ended.
 pub(crate) enum End {
@@ -11,6 +33,55 @@ pub(crate) enum End {
     Touched(Option<Box<Seen>>),
     Destroyed,
     Moved(Moved),
+}
+
+impl Want {
+    /// Its operation on a session.
+    pub(crate) fn begun(
+        self,
+        number: usize,
+        seen: Seen,
+        rules: Arc<Rules>,
+        now: UnixMillis,
+        chance: &mut Chance,
+    ) -> Pending<End> {
+        match self {
+            Self::Save | Self::Update => {
+                let base: Value = serde_json::from_str(seen.record.data()).unwrap();
+                let mut mine = base.clone();
+                mine[format!("key{number}")] = json!(number);
+                let edit = match self {
+                    Self::Update => Change::Rerun,
+                    _ => Change::Merge { base: base.to_string(), mine: mine.to_string() },
+                };
+                Pending::new(async move |mut host| {
+                    let written = protocol::commit(&mut host, &rules, seen, &edit, None).await;
+                    written.map(End::Written)
+                })
+            }
+            Self::Touch => Pending::new(async move |mut host| {
+                protocol::touch(&mut host, &rules, seen).await.map(End::Touched)
+            }),
+            Self::LogOut => Pending::new(async move |mut host| {
+                protocol::destroy(&mut host, &rules, seen).await.map(|_| End::Destroyed)
+            }),
+            Self::LogIn | Self::Renew | Self::RenewAndUpdate => {
+                let reason = if self == Self::LogIn {
+                    let data = json!({ "log": [], "user": number }).to_string();
+                    let login = record(chance.write(), &data);
+                    Reason::Privilege(Box::new(login), Ttl::Infinite)
+                } else {
+                    // Over before others write, or long after.
+                    let grace = [0, 30, 600_000][chance.below(3)];
+                    Reason::Renewal(now.plus(grace))
+                };
+                Pending::new(async move |mut host| {
+                    let moved = protocol::rotate(&mut host, &rules, seen, reason, false).await;
+                    moved.map(End::Moved)
+                })
+            }
+        }
+    }
 }
 
 pub(crate) fn shown(ended: &Result<End, Stopped>) -> String {

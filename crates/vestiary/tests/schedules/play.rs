@@ -7,32 +7,16 @@ use serde_json::{Value, json};
 use vestiary::{
     Handle, Limits, Options, OptionsInput, Record, SessionId, Ttl, UnixMillis,
     protocol::{
-        self, Answered, Asked, Change, Effect, Moved, NewId, Pending, Question, Reason, Reply,
-        Rules, Seen, Stopped, Written,
+        Answered, Asked, Effect, Moved, NewId, Pending, Question, Reply, Rules, Seen, Stopped,
+        Written,
     },
 };
 
 use crate::{
     chance::Chance,
-    operations::{End, list, read, record, shown},
+    operations::{End, Want, list, read, record, shown},
     store::{Kin, Store, mark_of},
 };
-
-/// The wish of a request.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Want {
-    /// Set a key of its own.
-    Save,
-    /// Append to the list that all share.
-    Update,
-    /// Give it its TTL again.
-    Touch,
-    LogOut,
-    LogIn,
-    Renew,
-    /// Append to the list, under another ID.
-    RenewAndUpdate,
-}
 
 /// The kind of a schedule. Each makes faults likely that are rare in the others.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -400,43 +384,7 @@ impl Schedule {
     }
 
     fn begun(&mut self, number: usize, want: Want, seen: Seen) -> Pending<End> {
-        let rules = Arc::clone(&self.rules);
-        match want {
-            Want::Save | Want::Update => {
-                let base: Value = serde_json::from_str(seen.record.data()).unwrap();
-                let mut mine = base.clone();
-                mine[format!("key{number}")] = json!(number);
-                let change = match want {
-                    Want::Update => Change::Rerun,
-                    _ => Change::Merge { base: base.to_string(), mine: mine.to_string() },
-                };
-                Pending::new(async move |mut host| {
-                    let written = protocol::commit(&mut host, &rules, seen, &change, None).await;
-                    written.map(End::Written)
-                })
-            }
-            Want::Touch => Pending::new(async move |mut host| {
-                protocol::touch(&mut host, &rules, seen).await.map(End::Touched)
-            }),
-            Want::LogOut => Pending::new(async move |mut host| {
-                protocol::destroy(&mut host, &rules, seen).await.map(|_| End::Destroyed)
-            }),
-            Want::LogIn | Want::Renew | Want::RenewAndUpdate => {
-                let reason = if want == Want::LogIn {
-                    let data = json!({ "log": [], "user": number }).to_string();
-                    let login = record(self.chance.write(), &data);
-                    Reason::Privilege(Box::new(login), Ttl::Infinite)
-                } else {
-                    // Over before others write, or long after.
-                    let grace = [0, 30, 600_000][self.chance.below(3)];
-                    Reason::Renewal(self.now.plus(grace))
-                };
-                Pending::new(async move |mut host| {
-                    let moved = protocol::rotate(&mut host, &rules, seen, reason, false).await;
-                    moved.map(End::Moved)
-                })
-            }
-        }
+        want.begun(number, seen, Arc::clone(&self.rules), self.now, &mut self.chance)
     }
 
     fn finished(&mut self, request: &Request, ended: Result<End, Stopped>) {
