@@ -73,6 +73,8 @@ impl Ended {
             Ok(false) => String::from("outdated\n"),
             Err(error) => fault(&error),
         };
+        // Often the data is there twice, in the record and by itself.
+        self.texts.reserve(2 * text.record.len() + text.ids.len() + ROOM);
         (self.flags, self.at) = (text.flags, text.at.0 as f64);
         self.push(&text.ids);
         self.push(&text.record);
@@ -105,6 +107,9 @@ impl Ended {
         self.texts.push_str(text);
     }
 }
+
+/// Bytes of short texts beside the record of a visit.
+const ROOM: usize = 100;
 
 /// Records were read or stored, however large they are.
 const UNLIMITED: Limits = Limits { bytes: usize::MAX, ..Limits::LOAD };

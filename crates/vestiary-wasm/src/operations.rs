@@ -108,8 +108,7 @@ pub(crate) enum Operation {
 
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 impl Operation {
-    /// The operation of a task, and the IDs that facts are about: of the session, of the cookie, and of the request's
-    /// cookies.
+    /// The operation of a task.
     pub(crate) fn of(
         rules: &Rules,
         task: Task,
@@ -117,7 +116,7 @@ impl Operation {
         at: f64,
         numbers: [f64; 4],
         texts: &str,
-    ) -> Result<(Self, Vec<Option<SessionId>>), String> {
+    ) -> Result<Self, String> {
         let mut texts: Vec<_> = texts.split('\0').map(str::to_owned).collect();
         let mut first = || if texts.is_empty() { String::new() } else { texts.remove(0) };
         let operation = match task {
@@ -137,16 +136,23 @@ impl Operation {
                 let (ids, record, own) = (first(), first(), first());
                 let own = (!own.is_empty()).then_some(own);
                 let visit = VisitText { flags, ids, record, at: millis(at), own };
-                let received = texts.first().filter(|_| matches!(task, Task::Open));
-                let received = received.into_iter().flat_map(|ids| ids.lines());
-                let mut own = visit.ids.lines();
-                let own = [own.next(), own.next()].map(Option::unwrap_or_default);
-                let ids = own.into_iter().chain(received);
-                let ids = ids.map(|id| SessionId::parse(id).ok()).collect();
-                return Ok((Self::Visit { task, flags, visit, numbers, texts }, ids));
+                Self::Visit { task, flags, visit, numbers, texts }
             }
         };
-        Ok((operation, Vec::new()))
+        Ok(operation)
+    }
+
+    /// The IDs that facts are about: of the session, of the cookie, and of the request's cookies.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = &str> {
+        let (own, received) = match self {
+            Self::Visit { task: Task::Open, texts, .. } => {
+                ("", texts.first().map_or("", String::as_str))
+            }
+            Self::Visit { visit, .. } => (&*visit.ids, ""),
+            _ => ("", ""),
+        };
+        let mut own = own.lines();
+        [own.next(), own.next()].map(Option::unwrap_or_default).into_iter().chain(received.lines())
     }
 
     pub(crate) async fn run(
@@ -280,8 +286,8 @@ impl Core {
     ) -> Result<u32, String> {
         let (table, reads) = (self.table.take(), flags & Given::Drawn as u32 == 0);
         let numbers = [proven, ended, before, most];
-        let (operation, ids) = Operation::of(&self.rules, task, flags, at, numbers, texts)?;
-        let mut running = Running::new(Arc::clone(&self.rules), operation, ids);
+        let operation = Operation::of(&self.rules, task, flags, at, numbers, texts)?;
+        let mut running = Running::new(Arc::clone(&self.rules), operation);
         if let Some(table) = table {
             running.answer_by(table, reads, now);
         }

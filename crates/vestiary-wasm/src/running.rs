@@ -37,8 +37,7 @@ pub struct Running {
     pending: Pending<Ending>,
     rules: Arc<Rules>,
     facts: Rc<Facts>,
-    /// The IDs that facts are about: of the session, of the cookie, and of the request's cookies.
-    ids: Vec<Option<SessionId>>,
+    operation: Rc<Operation>,
     pub(crate) step: Step,
     /// The questions to the store, and the one that getters are about.
     asked: Vec<Asked>,
@@ -169,22 +168,19 @@ impl Running {
 
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 impl Running {
-    pub(crate) fn new(
-        rules: Arc<Rules>,
-        operation: Operation,
-        ids: Vec<Option<SessionId>>,
-    ) -> Self {
+    pub(crate) fn new(rules: Arc<Rules>, operation: Operation) -> Self {
         let (facts, own) = (Rc::<Facts>::default(), Arc::clone(&rules));
         let (operation, page) = (Rc::new(operation), Rc::clone(&facts));
+        let running = Rc::clone(&operation);
         Self {
             pending: Pending::new(move |host| {
-                let (operation, rules) = (Rc::clone(&operation), Arc::clone(&own));
+                let (operation, rules) = (Rc::clone(&running), Arc::clone(&own));
                 let facts = Rc::clone(&page);
                 async move { operation.run(host, &rules, facts).await }
             }),
             rules,
             facts,
-            ids,
+            operation,
             step: Step::Finished,
             asked: Vec::new(),
             place: 0,
@@ -196,9 +192,10 @@ impl Running {
         }
     }
 
-    /// Has the store's effects answered by a table; if the operation `reads`, as far as nothing is written.
+    /// Has the store's effects answered by a table; if the operation `reads`, as far as nothing is written, and it is never
+    /// polled again.
     pub(crate) fn answer_by(&mut self, table: MemoryTable, reads: bool, now: f64) {
-        self.pending.answer_by(move |effect| table.answer(effect, reads, now));
+        self.pending.answer_by(!reads, move |effect| table.answer(effect, reads, now));
     }
 
     /// Takes what the driver knows at this moment: bits of `Fact`.
@@ -206,12 +203,11 @@ impl Running {
         let is = |bit: Fact| facts & bit as u32 != 0;
         let (left, taken) = (is(Fact::Left), is(Fact::Taken));
         let mut known = Known { left, taken, ..Known::default() };
-        for (place, id) in self.ids.iter().enumerate() {
-            let Some(id) = id else { continue };
-            if facts >> place & Fact::SessionRetired as u32 != 0 {
-                let ids = if place < 2 { &mut known.retired } else { &mut known.touched };
-                ids.push(id.clone());
-            }
+        let retired = facts / Fact::SessionRetired as u32;
+        let ids = self.operation.ids().enumerate().filter(|(place, _)| retired >> place & 1 != 0);
+        for (place, id) in ids {
+            let ids = if place < 2 { &mut known.retired } else { &mut known.touched };
+            ids.extend(SessionId::parse(id));
         }
         self.facts.learn(known);
     }

@@ -64,7 +64,7 @@ export class Scope implements Around {
 	/** A handle after this one that uses the same cookie name has set the cookie. */
 	takenInside = false;
 	/** The IDs under which a sub-request finds this request. */
-	readonly registered: Set<string> = new Set<string>();
+	registered: Set<string> | undefined;
 	#operations: Operations | undefined;
 	/** A session of this handle is about to begin. */
 	#reserved = false;

@@ -93,19 +93,19 @@ function register(scope: Scope): void {
 	if (scope.left || id === undefined) return;
 	const pages = pagesOf(scope.runtime);
 	pages.set(id, (pages.get(id) ?? new Set()).add(scope));
-	scope.registered.add(id);
+	(scope.registered ??= new Set()).add(id);
 }
 
 /** Nothing is a part of a request any more whose response leaves. */
 export function unmark(scope: Scope): void {
-	if (scope.registered.size === 0) return;
+	if (!scope.registered) return;
 	const pages = pagesOf(scope.runtime);
 	for (const id of scope.registered) {
 		const same = pages.get(id);
 		same?.delete(scope);
 		if (same?.size === 0) pages.delete(id);
 	}
-	scope.registered.clear();
+	scope.registered = undefined;
 }
 
 /** Where a request goes; undefined if that is no URL, which SvelteKit refuses in its own words. */

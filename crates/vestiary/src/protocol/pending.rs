@@ -166,6 +166,8 @@ struct Mail {
     heard: usize,
     /// Answers at once, if it can.
     source: Option<Source>,
+    /// Its answers are kept for a later poll.
+    again: bool,
 }
 
 type Source = Box<dyn FnMut(&Effect<()>) -> Option<Answered>>;
@@ -261,8 +263,15 @@ fn end<T>(ended: Result<T, Stopped>) -> Result<T, Stopped> {
 
 impl<T> Pending<T> {
     /// Has effects answered at once, as far as `source` has an answer. With `cfg(plain)` only; else nothing is asked of it.
-    pub fn answer_by(&mut self, source: impl FnMut(&Effect<()>) -> Option<Answered> + 'static) {
-        self.mail.borrow_mut().source = Some(Box::new(source));
+    /// The answers are kept if the operation may be polled `again`.
+    pub fn answer_by(
+        &mut self,
+        again: bool,
+        source: impl FnMut(&Effect<()>) -> Option<Answered> + 'static,
+    ) {
+        let mut mail = self.mail.borrow_mut();
+        mail.source = Some(Box::new(source));
+        mail.again = again;
     }
 
     /// The reports of the operation since this was asked last.
@@ -290,6 +299,7 @@ impl Mail {
             told: Vec::new(),
             heard: 0,
             source: None,
+            again: false,
         }
     }
 
@@ -352,6 +362,9 @@ impl Post {
             && mail.used <= Pending::<()>::ENTROPY / 2
             && let Some(answer) = mail.source.as_mut().and_then(|source| source(&effect))
         {
+            if !mail.again {
+                return Some(answer);
+            }
             let poll = mail.polls.len().saturating_sub(1);
             mail.moments.push(Moment { answer, poll });
         }
