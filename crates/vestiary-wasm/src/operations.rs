@@ -106,6 +106,13 @@ pub(crate) enum Operation {
     EndAll(String, Option<Handle>),
 }
 
+/// Texts are not shown: IDs and data are among them.
+impl core::fmt::Debug for Operation {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Operation").finish_non_exhaustive()
+    }
+}
+
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 impl Operation {
     /// The operation of a task.
