@@ -69,7 +69,9 @@ impl Timeouts {
     #[must_use]
     pub fn is_over(&self, meta: &Meta, now: UnixMillis) -> bool {
         let idle = meta.idle.filter(|_| self.has_idle());
-        [idle, self.absolute(meta)].into_iter().flatten().any(|deadline| now >= deadline)
+        let is_past =
+            |deadline: Option<UnixMillis>| deadline.is_some_and(|deadline| now >= deadline);
+        is_past(idle) || is_past(self.absolute(meta))
     }
 
     /// The metadata to write now: used now, and no more of its life than before.
