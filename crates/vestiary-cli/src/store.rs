@@ -2,10 +2,10 @@ use std::{path::Path, time::Duration};
 
 use clap::Args;
 use tokio::time::timeout;
-use vestiary::{Ttl, WriteId};
+use vestiary::{Ttl, UnixMillis, WriteId};
 use vestiary_store::{
     Cursor, Entry, Outcome, Page, PostgresStore, RedisConnection, RedisStore, Scan, SqliteStore,
-    Store, StoreError, StoreOptions,
+    Stamped, Store, StoreError, StoreOptions,
     redis::{
         AsyncConnectionConfig, Client, Cmd, IntoConnectionInfo as _, TlsMode, Value,
         aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection},
@@ -413,6 +413,22 @@ impl Store for OpenStore {
             Kind::Redis(store) => store.remove(key, expected).await,
             Kind::Sqlite(store) => store.remove(key, expected).await,
             Kind::Postgres(store) => store.remove(key, expected).await,
+        }
+    }
+
+    async fn now(&self, key: &str) -> Result<Option<UnixMillis>, StoreError> {
+        match &self.kind {
+            Kind::Redis(store) => store.now(key).await,
+            Kind::Sqlite(store) => store.now(key).await,
+            Kind::Postgres(store) => store.now(key).await,
+        }
+    }
+
+    async fn stamp(&self, key: &str, text: &str, ttl: Ttl) -> Result<Option<Stamped>, StoreError> {
+        match &self.kind {
+            Kind::Redis(store) => store.stamp(key, text, ttl).await,
+            Kind::Sqlite(store) => store.stamp(key, text, ttl).await,
+            Kind::Postgres(store) => store.stamp(key, text, ttl).await,
         }
     }
 

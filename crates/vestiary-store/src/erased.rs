@@ -3,7 +3,7 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc};
 use vestiary::{Ttl, UnixMillis, WriteId};
 
 use crate::{
-    Outcome, ReadTwo, Store, StoreError,
+    Outcome, ReadTwo, Stamped, Store, StoreError,
     store::{MaybeSend, MaybeSync, NOT_TEXT},
 };
 
@@ -82,6 +82,10 @@ impl Store for AnyStore {
     async fn now(&self, key: &str) -> Result<Option<UnixMillis>, StoreError> {
         self.0.now(key).await
     }
+
+    async fn stamp(&self, key: &str, text: &str, ttl: Ttl) -> Result<Option<Stamped>, StoreError> {
+        self.0.stamp(key, text, ttl).await
+    }
 }
 
 impl fmt::Debug for AnyStore {
@@ -134,6 +138,7 @@ trait Erased: MaybeSend + MaybeSync {
     fn resends(&self) -> bool;
     fn default_ttl(&self) -> Ttl;
     fn now<'a>(&'a self, key: &'a str) -> Boxed<'a, Option<UnixMillis>>;
+    fn stamp<'a>(&'a self, key: &'a str, text: &'a str, ttl: Ttl) -> Boxed<'a, Option<Stamped>>;
 }
 
 impl<S: Store> Erased for S {
@@ -196,5 +201,9 @@ impl<S: Store> Erased for S {
 
     fn now<'a>(&'a self, key: &'a str) -> Boxed<'a, Option<UnixMillis>> {
         Box::pin(Store::now(self, key))
+    }
+
+    fn stamp<'a>(&'a self, key: &'a str, text: &'a str, ttl: Ttl) -> Boxed<'a, Option<Stamped>> {
+        Box::pin(Store::stamp(self, key, text, ttl))
     }
 }

@@ -6,7 +6,7 @@ use vestiary::{
 };
 
 use crate::{
-    Event, Outcome, SessionError, Sessions, Store as _, StoreError, StoreOperation,
+    Event, Outcome, SessionError, Sessions, Stamped, Store as _, StoreError, StoreOperation,
     clock::{self, Stopwatch},
     sessions::fill,
     store::{all, both},
@@ -146,6 +146,10 @@ async fn ask(
             Call::Replace { key, expected, text, ttl } => {
                 reply_of(store.replace(key, expected, text, ttl).await?)
             }
+            Call::Stamp { key, text, ttl } => match store.stamp(key, text, ttl).await? {
+                Some(Stamped { time, before }) => Reply::Timed(before, Some(time)),
+                None => Reply::Timed(None, None),
+            },
             Call::Touch { key, expected, ttl } => {
                 reply_of(store.touch_if(key, expected, ttl).await?)
             }

@@ -85,7 +85,8 @@ pub use memory::MemoryStore;
 pub use revocations::{RequestId, RevokedBy};
 pub use sessions::Sessions;
 pub use store::{
-    Cursor, Entry, MaybeSend, MaybeSync, Outcome, Page, ReadTwo, Scan, Store, StoreError, mark_of,
+    Cursor, Entry, MaybeSend, MaybeSync, Outcome, Page, ReadTwo, Scan, Stamped, Store, StoreError,
+    begin_alike, mark_of,
 };
 pub use stored::{Found, Loaded, Stored, Written};
 pub use users::{Login, UserList, UserSession};

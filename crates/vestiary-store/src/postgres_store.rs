@@ -16,7 +16,7 @@ use tokio::sync::{Mutex, OnceCell};
 use vestiary::{Ttl, UnixMillis, WriteId};
 
 use crate::{
-    Cursor, Entry, Outcome, Page, ReadTwo, Scan, Store, StoreError, StoreOptions,
+    Cursor, Entry, Outcome, Page, ReadTwo, Scan, Stamped, Store, StoreError, StoreOptions,
     failure::{Failure, of_sqlx},
     sql::{MARK, SWEEP, TABLE, after_all, table},
     store::NOT_TEXT,
@@ -71,6 +71,7 @@ struct Statements {
     touch_if: String,
     remove: String,
     now: String,
+    stamp: String,
     sweep: String,
     scan: String,
     entry: String,
@@ -268,6 +269,21 @@ impl Statements {
                 WHERE {table}.key = found.key AND mark = $2 RETURNING 1) {outcome}"
             ),
             now: format!("WITH {clock} SELECT now FROM clock"),
+            // The time is read after the row is locked: another request may have held it. A row that was inserted meanwhile,
+            // and was not seen, is left alone.
+            stamp: format!(
+                "WITH found AS (SELECT record, expires FROM {table} WHERE key = $1 FOR UPDATE),
+                clock AS (SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now
+                FROM (SELECT count(*) FROM found) AS locked),
+                present AS (SELECT record FROM found, clock WHERE expires > now),
+                done AS (INSERT INTO {table} (key, record, expires)
+                SELECT $1, $2::text || now::text || '}}', now + $3 FROM clock
+                WHERE NOT EXISTS (SELECT FROM present WHERE left(record, 6) <> left($2, 6)
+                OR substr(record, 23, 14) <> substr($2, 23, 14))
+                ON CONFLICT (key) DO UPDATE SET record = excluded.record, expires = excluded.expires
+                WHERE EXISTS (SELECT FROM found) RETURNING 1)
+                SELECT now, (SELECT {record} FROM present) FROM clock WHERE EXISTS (SELECT FROM done)"
+            ),
             // What somebody else holds is being swept, or created again.
             sweep: format!(
                 "WITH {clock} DELETE FROM {table} WHERE key IN (SELECT key FROM {table}, clock
@@ -369,6 +385,17 @@ impl Store for PostgresStore {
             None => return Err(Failure::error("the database sent an unexpected reply")),
         };
         Ok(u64::try_from(now).ok().map(UnixMillis))
+    }
+
+    async fn stamp(&self, key: &str, text: &str, ttl: Ttl) -> Result<Option<Stamped>, StoreError> {
+        let stamp = sqlx::query(&self.statements.stamp).bind(self.options.key(key)).bind(text);
+        let rows = self.run(stamp.bind(self.options.life(ttl))).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let time: i64 = row.try_get(0).map_err(of_sqlx)?;
+        // It begins as a text. If it is none, it is a record that cannot be read.
+        let before = self::text(row, 1)?.unwrap_or_else(|| NOT_TEXT.to_owned());
+        let before = Some(before).filter(|text| !text.is_empty());
+        Ok(Some(Stamped { time: UnixMillis(u64::try_from(time).unwrap_or_default()), before }))
     }
 }
 

@@ -15,9 +15,9 @@ use vestiary::{Ttl, UnixMillis, WriteId};
 
 pub use self::connection::RedisConnection;
 use crate::{
-    Outcome, ReadTwo, Store, StoreError, StoreOptions,
+    Outcome, ReadTwo, Stamped, Store, StoreError, StoreOptions,
     failure::{Failure, of_redis},
-    store::both,
+    store::{NOT_TEXT, both},
 };
 
 /// Keeps sessions in Redis or Valkey, as the `RedisStore` of the npm package does: the same keys, the same
@@ -81,11 +81,26 @@ pub(crate) const COMPARE_AND_SET: &str = comparing!(
 pub(crate) const COMPARE_AND_TOUCH: &str =
     comparing!("redis.call('PEXPIRE', KEYS[1], ARGV[2])\n", "return 1");
 
+/// Stores a text with the clock of the node that keeps the key ([`Store::stamp`]), in place of nothing or of a text that
+/// begins alike. The script of the npm package, too.
+pub(crate) const STAMP: &str = concat!(
+    "local text = redis.pcall('GET', KEYS[1])\n",
+    "if type(text) == 'table' then return {} end\n",
+    "local function head(of) return string.sub(of, 1, 6) .. string.sub(of, 23, 36) end\n",
+    "if text and head(text) ~= head(ARGV[1]) then return {} end\n",
+    "if redis.replicate_commands then redis.replicate_commands() end\n",
+    "local now = redis.call('TIME')\n",
+    "local time = now[1] * 1000 + math.floor(now[2] / 1000)\n",
+    "redis.call('SET', KEYS[1], ARGV[1] .. string.format('%.0f', time) .. '}', 'PX', ARGV[2])\n",
+    "return {time, '=' .. (text or '')}",
+);
+
 /// How long an answer may take, and how long a connection may be silent before it is looked after.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The hashes by which the server finds the scripts, once it has seen them.
 pub(crate) const COMPARE_AND_SET_HASH: &str = "84a4475e629a9ba5950e168b49f8940ff378723a";
+pub(crate) const STAMP_HASH: &str = "ee4732853cfb799f1114114640cecee7fe25d451";
 pub(crate) const COMPARE_AND_TOUCH_HASH: &str = "a6358bd1f422c1696a75d3f4f933ca10f815d672";
 
 impl RedisStore {
@@ -186,17 +201,22 @@ impl RedisStore {
         cmd
     }
 
-    async fn compared(
-        &self,
-        by_hash: &Cmd,
-        whole: impl Fn() -> Cmd,
-    ) -> Result<Outcome, StoreError> {
+    /// Runs a script.
+    async fn run(&self, by_hash: &Cmd, whole: impl Fn() -> Cmd) -> Result<Value, StoreError> {
         let mut answer = self.connection.ask(by_hash).await;
         // A server that has not seen the script yet, or has forgotten it.
         if answer.as_ref().is_err_and(|error| error.code() == Some("NOSCRIPT")) {
             answer = self.connection.ask(&whole()).await;
         }
-        match answer.map_err(of_redis)? {
+        answer.map_err(of_redis)
+    }
+
+    async fn compared(
+        &self,
+        by_hash: &Cmd,
+        whole: impl Fn() -> Cmd,
+    ) -> Result<Outcome, StoreError> {
+        match self.run(by_hash, whole).await? {
             Value::Int(1) => Ok(Outcome::Done),
             Value::Int(0) => Ok(Outcome::Conflict),
             Value::Int(-1) => Ok(Outcome::Gone),
@@ -326,6 +346,32 @@ impl Store for RedisStore {
             // The response timeout of the connection was shorter.
             Err(error) if error.is_timeout() => Ok(Some(false)),
             Err(error) => Err(of_redis(error)),
+        }
+    }
+
+    async fn stamp(&self, key: &str, text: &str, ttl: Ttl) -> Result<Option<Stamped>, StoreError> {
+        let run = |command: &str, script: &str| -> Cmd {
+            let mut cmd = cmd(command);
+            cmd.arg(script).arg(1).arg(self.options.key(key));
+            cmd.arg(text).arg(self.options.life(ttl));
+            cmd
+        };
+        let Value::Array(mut answers) =
+            self.run(&run("EVALSHA", STAMP_HASH), || run("EVAL", STAMP)).await?
+        else {
+            return Err(unexpected());
+        };
+        match (answers.pop(), answers.pop()) {
+            (Some(Value::BulkString(before)), Some(Value::Int(time))) => {
+                // It begins as a text. If it is none, it is a record that cannot be read.
+                let before = String::from_utf8(before).unwrap_or_else(|_| NOT_TEXT.to_owned());
+                let before = before.strip_prefix('=').unwrap_or(NOT_TEXT);
+                let before = Some(before).filter(|text| !text.is_empty()).map(str::to_owned);
+                let time = UnixMillis(u64::try_from(time).map_err(|_| unexpected())?);
+                Ok(Some(Stamped { time, before }))
+            }
+            (None, None) => Ok(None),
+            _ => Err(unexpected()),
         }
     }
 

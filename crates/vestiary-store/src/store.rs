@@ -141,6 +141,48 @@ pub trait Store: MaybeSend + MaybeSync + 'static {
         let _ = key;
         std::future::ready(Ok(None))
     }
+
+    /// Stores a text that says when it was stored, in one step: `text`, the time by the store's own clock
+    /// ([`now`](Self::now)) in milliseconds, and `}`. It does so where there is no record, and in place of a record that
+    /// begins as `text` does ([`begin_alike`]), whatever its write ID is. Returns the time, and the record that was there.
+    ///
+    /// `None`, and nothing is done, if there is any other record. Default: `None`. With it all sessions of a user end in
+    /// one round trip; else the list is read and replaced.
+    fn stamp(
+        &self,
+        key: &str,
+        text: &str,
+        ttl: Ttl,
+    ) -> impl Future<Output = Result<Option<Stamped>, StoreError>> + MaybeSend {
+        let _ = (key, text, ttl);
+        std::future::ready(Ok(None))
+    }
+}
+
+/// The result of [`Store::stamp`].
+#[derive(Clone, Eq, PartialEq)]
+pub struct Stamped {
+    /// The time in the text that was stored.
+    pub time: UnixMillis,
+    /// The record that was there.
+    pub before: Option<String>,
+}
+
+/// Whether two records begin alike: with the same 36 characters, but for the 16 of the write ID. So do a user's session
+/// lists that are not encrypted.
+///
+/// ```
+/// # use vestiary_store::begin_alike;
+/// let list = |write_id| format!(r#"{{"v":"{write_id}","sessions":{{}}}}"#);
+/// assert!(begin_alike(&list("AAAAAAAAAAAAAAAA"), &list("BBBBBBBBBBBBBBBB")));
+/// assert!(!begin_alike(&list("AAAAAAAAAAAAAAAA"), r#"{"v":"BBBBBBBBBBBBBBBB","sealed":"AQID"}"#));
+/// ```
+#[must_use]
+pub fn begin_alike(one: &str, other: &str) -> bool {
+    [0..6, 22..36].into_iter().all(|part| {
+        let [one, other] = [one, other].map(|text| text.as_bytes().get(part.clone()));
+        one.is_some() && one == other
+    })
 }
 
 /// The results of [`Store::read_two`].
@@ -317,6 +359,13 @@ pub fn mark_of(record: &str) -> Option<&str> {
 impl fmt::Debug for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Entry").field("ttl", &self.ttl).finish_non_exhaustive()
+    }
+}
+
+/// A record is the application's secret.
+impl fmt::Debug for Stamped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stamped").field("time", &self.time).finish_non_exhaustive()
     }
 }
 

@@ -24,6 +24,7 @@ mod model;
 mod races;
 mod records;
 mod scanning;
+mod stamping;
 mod support;
 
 use std::{error::Error, fmt, future::Future};
@@ -47,6 +48,7 @@ pub mod checks {
             replace_and_remove_compare_marks, touch_gives_a_new_life, touch_if_compares_marks,
         },
         scanning::{scan_finds_everything_that_is_there_all_the_time, scan_finds_nothing_else},
+        stamping::{of_many_stamps_each_replaces_another_one, stamp_dates_what_it_stores},
     };
 }
 
@@ -121,6 +123,8 @@ macro_rules! conformance_tests {
             of_many_writes_at_once_one_is_done
             with_compare_and_retry_no_change_is_lost
             what_was_removed_stays_removed_whatever_else_happens
+            stamp_dates_what_it_stores
+            of_many_stamps_each_replaces_another_one
             does_what_a_model_does
         }
     };

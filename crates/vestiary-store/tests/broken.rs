@@ -16,7 +16,7 @@ use std::{
 
 use vestiary::{Ttl, UnixMillis, WriteId};
 use vestiary_store::{
-    Cursor, Entry, Outcome, Page, ReadTwo, Scan, Store, StoreError, mark_of,
+    Cursor, Entry, Outcome, Page, ReadTwo, Scan, Stamped, Store, StoreError, begin_alike, mark_of,
     testing::{Broken, conformance, scan_conformance},
 };
 
@@ -47,6 +47,10 @@ enum Fault {
     SaysConflictForGone,
     SaysGoneForConflict,
     ReadTwoHasTheOrderOfTheKeys,
+    StampCreatesOnly,
+    StampForgetsTheTime,
+    StampOverwrites,
+    StampReadsFirst,
     KeysHaveNoCase,
     KeysArePatterns,
     LosesCharacters,
@@ -236,6 +240,22 @@ impl Store for Faulty {
         }
         Ok(outcome)
     }
+
+    async fn stamp(&self, key: &str, text: &str, ttl: Ttl) -> Result<Option<Stamped>, StoreError> {
+        let before = self.get(key);
+        if self.is(StampReadsFirst) {
+            tokio::task::yield_now().await;
+        }
+        let is_alike = before.as_ref().is_none_or(|before| begin_alike(before, text));
+        let is_left = !is_alike && !self.is(StampOverwrites);
+        if is_left || before.is_some() && self.is(StampCreatesOnly) {
+            return Ok(None);
+        }
+        let time = now();
+        let shown = if self.is(StampForgetsTheTime) { 0 } else { time.0 };
+        self.put(key, &format!("{text}{shown}}}"), ttl);
+        Ok(Some(Stamped { time, before }))
+    }
 }
 
 impl Scan for Faulty {
@@ -343,6 +363,10 @@ faults! {
     SaysConflictForGone is seen by knows_nothing_that_was_not_stored;
     SaysGoneForConflict is seen by replace_and_remove_compare_marks;
     ReadTwoHasTheOrderOfTheKeys is seen by read_two_reads_both;
+    StampCreatesOnly is seen by stamp_dates_what_it_stores;
+    StampForgetsTheTime is seen by stamp_dates_what_it_stores;
+    StampOverwrites is seen by stamp_dates_what_it_stores;
+    StampReadsFirst is seen by of_many_stamps_each_replaces_another_one;
     KeysHaveNoCase is seen by keys_are_kept_apart;
     KeysArePatterns is seen by keys_are_kept_apart;
     LosesCharacters is seen by gives_back_every_character;

@@ -184,23 +184,45 @@ async fn a_server_that_was_started_again_is_found_again() {
 #[tokio::test]
 async fn the_scripts_are_those_of_the_npm_package_and_are_sent_once() {
     let module = "const script = await import('./dist/stores/compare-and-set.js');
-        const scripts = [script.COMPARE_AND_SET, script.COMPARE_AND_TOUCH];
+        const scripts = [script.COMPARE_AND_SET, script.COMPARE_AND_TOUCH, script.STAMP];
         console.log((await Promise.all(scripts.map(script.hashOfScript))).join(' '))";
     let hashes = node::run(module, &[]);
     let server = Redis::start(&[]).await;
     let store = RedisStore::connect(&server.url()).await.unwrap();
     let known = format!("SCRIPT EXISTS {}", hashes.trim());
-    let both = |known| Value::Array(vec![Value::Int(known), Value::Int(known)]);
-    assert_eq!(server.ask(&known).await, both(0));
+    let all = |known| Value::Array(vec![Value::Int(known); 3]);
+    assert_eq!(server.ask(&known).await, all(0));
     for _ in 0..2 {
         server.ask("CONFIG RESETSTAT").await;
         assert_eq!(store.remove("key", None).await.unwrap(), Outcome::Gone);
         assert_eq!(store.touch_if("key", None, LIFE).await.unwrap(), Outcome::Gone);
-        assert_eq!(server.ask(&known).await, both(1));
+        assert!(store.stamp("list", OLD, LIFE).await.unwrap().is_some());
+        assert_eq!(server.ask(&known).await, all(1));
     }
     let commands = server.info("commandstats").await;
-    assert!(commands.contains("cmdstat_evalsha:calls=2"), "{commands}");
+    assert!(commands.contains("cmdstat_evalsha:calls=3"), "{commands}");
     assert!(!commands.contains("cmdstat_eval:"), "{commands}");
+}
+
+#[tokio::test]
+async fn all_sessions_of_a_user_end_by_one_command() {
+    let server = Redis::start(&[]).await;
+    let store = RedisStore::connect(&server.url()).await.unwrap();
+    let config = Config::new("a secret of the tests, of more than 32 bytes");
+    let sessions = Sessions::new(&config, store).unwrap();
+    let ada = sessions.of("ada");
+    // The server then has the scripts.
+    ada.revoke_all().await.unwrap();
+    ada.admit(&Login::default()).await.unwrap();
+    server.ask("CONFIG RESETSTAT").await;
+    ada.revoke_all().await.unwrap();
+    let commands = server.info("commandstats").await;
+    // One, and those of its script.
+    for command in ["evalsha", "get", "time", "set"] {
+        assert!(commands.contains(&format!("cmdstat_{command}:calls=1,")), "{commands}");
+    }
+    assert!(!commands.contains("cmdstat_eval:"), "{commands}");
+    assert_eq!(ada.list().await.unwrap(), []);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

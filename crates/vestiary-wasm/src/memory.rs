@@ -126,6 +126,8 @@ impl MemoryTable {
             Question::Read => read(&key).map_or(Reply::Gone, Reply::Text),
             Question::ReadTwo => Reply::Two(read(&key), Some(read(&self.key(text)))),
             Question::ReadTimed => Reply::Timed(read(&key), None),
+            // It has no clock of its own.
+            Question::Stamp => Reply::Timed(None, None),
             Question::Confirm => Reply::Confirmed(None),
             kind => {
                 let expected = asked.expected.as_ref().map(WriteId::as_str);

@@ -84,7 +84,8 @@ pub enum Answer {
     RandomId,
 }
 
-/// The effect that an operation needs next.
+/// The effect that an operation needs next. The questions to the store have the order of `Question`: then [`step_of`] costs
+/// nothing.
 #[wasm_bindgen]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Step {
@@ -100,10 +101,12 @@ pub enum Step {
     Create,
     /// Store the text in place of the expected record.
     Replace,
-    /// Remove the expected record.
-    Remove,
+    /// Store a text and the time, in place of a record that begins alike.
+    Stamp,
     /// Give the expected record another TTL.
     Touch,
+    /// Remove the expected record.
+    Remove,
     /// Run the application's function on the text.
     Compute,
     /// Let some milliseconds pass.
@@ -414,6 +417,7 @@ pub(crate) fn step_of(kind: Question) -> Step {
         Question::Confirm => Step::Confirm,
         Question::Create => Step::Create,
         Question::Replace => Step::Replace,
+        Question::Stamp => Step::Stamp,
         Question::Touch => Step::Touch,
         Question::Remove => Step::Remove,
     }

@@ -46,6 +46,8 @@ export class Asking {
 
 	/** The answer of the store to a question, also if it gives none: then its error is one of the failures. */
 	async ask(question: Question, action: StoreOperation, failures: unknown[]): Promise<Heard> {
+		// Not to be asked is no question to measure.
+		if (question.step === Step.Stamp && !this.#atomic?.stamp) return NOT_STAMPED;
 		let reply: Reply;
 		try {
 			reply = await this.#measured(action, async () => this.#reply(question));
@@ -83,6 +85,14 @@ export class Asking {
 				const [record, time] = await Promise.all([this.#read(key), atomic.now?.(key)]);
 				const number = Number.isFinite(time) ? Math.floor(time ?? NaN) : NaN;
 				return { answer: Answer.Timed, text: record, number };
+			}
+			case Step.Stamp: {
+				const stamped = await atomic.stamp?.(key, text, ttl);
+				if (!stamped) return NOT_STAMPED;
+				const [number, before] = stamped;
+				if (!Number.isInteger(number))
+					throw misbehaved('stamp', 'the time and a text, or null');
+				return { answer: Answer.Timed, text: textOf('stamp', before), number };
 			}
 			case Step.Confirm: {
 				const confirmed = await atomic.confirm?.(key);
@@ -195,6 +205,9 @@ interface Two {
 	readonly record: string | undefined;
 	readonly list?: { readonly text: string | undefined };
 }
+
+/** The answer of a store that has not dated a text: it cannot, or has another text there. */
+const NOT_STAMPED = { answer: Answer.Timed, number: NaN } as const;
 
 /** The questions to which a text is the answer. */
 const READS: ReadonlySet<Step> = new Set([Step.Load, Step.LoadTwo, Step.LoadTimed]);

@@ -252,6 +252,47 @@ export function testAtomicStore(
 			equal(await store.remove(`${id}x`, null), 'done');
 		});
 
+		check('dates what it stores, in place of what begins alike', async (store, id) => {
+			// Other stores are asked for the record first.
+			if (!store.stamp) return;
+			const undated = (mark: string): string => `{"v":"${mark}","sessions":{},"after":`;
+			const began = await store.now?.(id);
+			const [first, before] = (await store.stamp(id, undated(A), 60_000)) ?? [NaN];
+			const ended = await store.now?.(id);
+			equal(before, null);
+			equal(first >= (began ?? first) && first <= (ended ?? first), true);
+			equal(await store.read(id), `${undated(A)}${first}}`);
+			const [second = NaN, replaced] = (await store.stamp(id, undated(B), 60_000)) ?? [];
+			equal(replaced, `${undated(A)}${first}}`);
+			equal(await store.read(id), `${undated(B)}${second}}`);
+			equal(await store.remove(id, B), 'done');
+			for (const other of [text(A), '{}', `{"v":"${A}","sealed":"AQIDBAUGBwgJ"}`]) {
+				await store.create(id, other, 60_000, false);
+				equal(await store.stamp(id, undated(B), 60_000), null);
+				equal(await store.read(id), other);
+				await store.remove(id, other === '{}' ? null : A);
+			}
+			await store.stamp(id, undated(A), shortestTtl);
+			await expiry(async () => store.read(id), shortestTtl);
+			const [, late] = (await store.stamp(id, undated(B), 60_000)) ?? [];
+			equal(late, null);
+			equal(await store.remove(id, B), 'done');
+		});
+
+		check('of twenty dated at once, each finds another one', async (store, id) => {
+			if (!store.stamp) return;
+			const twenty = Array.from({ length: 20 }, (_, n) => n);
+			const found = await Promise.all(
+				twenty.map(async (n) => {
+					const undated = `{"v":"${mark(n)}","sessions":{},"after":`;
+					return (await store.stamp?.(id, undated, 60_000))?.[1];
+				})
+			);
+			const last = await store.read(id);
+			equal(new Set([...found, last]).size, 21);
+			await store.remove(id, (JSON.parse(last ?? '') as Marked).v);
+		});
+
 		check('gives back text as it was stored', async (store, id) => {
 			const odd = text(A, { text: 'é ü 秘密 🧥 \u0000 \u2028 " \\ </script> %00' });
 			await store.create(id, odd, 60_000, false);

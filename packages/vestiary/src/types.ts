@@ -186,7 +186,18 @@ export interface AtomicOperations {
 	 * a login and of `revokeAll()` does not depend on the clocks of two servers. Default: the server's clock.
 	 */
 	now?(id: string): Promise<number>;
+	/**
+	 * Stores a text that says when it was stored, in one step: `text`, the time by the store's own clock ({@link now}) in
+	 * milliseconds, and `}`. It does so where there is no record, and in place of a record that begins as `text` does: with the
+	 * same 36 characters, but for the mark, which is the 7th to the 22nd. It leaves any other record alone. Default: a
+	 * user's session list is read and replaced, which takes two round trips for `revokeAll()` instead of one.
+	 * @returns The time, and the record that was there, or null; null if there is another record, and nothing was done
+	 */
+	stamp?(id: string, text: string, ttl: number): Promise<AtomicStamp | null>;
 }
+
+/** The result of `stamp`: the time in milliseconds, and the text of the record that was there, null if there was none. */
+export type AtomicStamp = readonly [time: number, before: string | null];
 
 /** A result of `readTwo`: the text of a record, null if there is none, or why it cannot be read. */
 export type AtomicRead = string | null | Error;

@@ -111,7 +111,7 @@ export async function userRows(
 			assert.equal(exchanges[n]?.seen?.userId, user, made.name);
 		});
 		if (at === 0)
-			await count('all sessions of a user ended', 2, (n) =>
+			await count('all sessions of a user ended', 1, (n) =>
 				sessions(options).of(`user-${n}`).revokeAll()
 			);
 	}

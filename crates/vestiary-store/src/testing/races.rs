@@ -164,7 +164,7 @@ pub async fn what_was_removed_stays_removed_whatever_else_happens<S: Store>(
 }
 
 /// Starts them all before the first is waited for, each as a task of its own.
-async fn at_once<T: Send + 'static, F>(
+pub(super) async fn at_once<T: Send + 'static, F>(
     number: usize,
     run: impl Fn(usize) -> F,
 ) -> Result<Vec<T>, Broken>

@@ -27,7 +27,7 @@ pub(crate) struct Calls<'h, H: Host> {
     ahead: Option<(String, Option<String>)>,
     looks: u32,
     /// Microseconds that the last answer took.
-    took: u64,
+    pub(crate) took: u64,
     /// The last reply was lost.
     is_lost: bool,
     /// So many replies to writes were in a row, whatever was read between them.
@@ -192,7 +192,7 @@ impl<'h, H: Host> Calls<'h, H> {
     pub(crate) async fn read_timed(&mut self, key: &str) -> Result<Answer, H::Error> {
         loop {
             let answer = self.ask(Place::List(key), Query::ReadTimed).await?;
-            if answer != Answer::Unknown {
+            if !matches!(answer, Answer::Unknown) {
                 return Ok(answer);
             }
         }
@@ -243,7 +243,7 @@ impl<'h, H: Host> Calls<'h, H> {
                 Body::Record(record) => record.encoded(options.load_limits())?,
                 Body::List(text) => Cow::from(*text),
             },
-            Query::ReadAhead(list) => return Ok((key, Cow::from(*list))),
+            Query::ReadAhead(text) | Query::Stamp(text, _) => return Ok((key, Cow::from(*text))),
             Query::Read | Query::ReadTimed | Query::Touch(..) | Query::Remove(_) => {
                 return Ok((key, "".into()));
             }
@@ -305,7 +305,7 @@ impl<'h, H: Host> Calls<'h, H> {
             self.lost_writes = 0;
         }
         let resends = self.rules.resends && !seeded(Fault::ResendCertain);
-        if answer == Answer::Conflict && self.took > RESENT && resends {
+        if matches!(answer, Answer::Conflict) && self.took > RESENT && resends {
             // The client may have lost its connection, and sent it again: what was there may be ours.
             let host = &mut *self.host;
             self.failure.get_or_insert_with(|| host.doubt(Doubt::Unsaid));
@@ -377,6 +377,8 @@ pub(crate) enum Query<'a> {
     Create(Body<'a>, Ttl, bool),
     /// In place of what has this write ID.
     Replace(Option<&'a WriteId>, Body<'a>, Ttl),
+    /// A list that ends with the time. It is not encrypted.
+    Stamp(&'a str, Ttl),
     Touch(Option<&'a WriteId>, Ttl),
     Remove(Option<&'a WriteId>),
 }
@@ -389,7 +391,7 @@ pub(crate) enum Body<'a> {
 }
 
 /// The answer of the store.
-#[derive(Debug, Eq, PartialEq)]
+#[derive(Debug)]
 pub(crate) enum Answer {
     Done,
     /// There is another text than the expected one, or one where there was to be none.
@@ -429,6 +431,7 @@ impl<'a> Query<'a> {
             Self::ReadTimed => Call::ReadTimed(key),
             Self::Create(_, ttl, owned) => Call::Create { key, text, ttl, owned },
             Self::Replace(expected, _, ttl) => Call::Replace { key, expected, text, ttl },
+            Self::Stamp(_, ttl) => Call::Stamp { key, text, ttl },
             Self::Touch(expected, ttl) => Call::Touch { key, expected, ttl },
             Self::Remove(expected) => Call::Remove { key, expected },
         }

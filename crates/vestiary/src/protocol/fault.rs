@@ -70,6 +70,12 @@ pub enum Fault {
     AdmitsOldLogin,
     /// The end of all sessions is not remembered.
     ForgetsEnd,
+    /// The end of all sessions is taken for done although the reply of the store that dates it was lost.
+    TrustsLostStamp,
+    /// The end of all sessions is taken for done although the store has not dated it, and done nothing.
+    TrustsNoStamp,
+    /// All lists that a store dates have one write ID.
+    OneStamp,
     /// The use of a session that was ended puts it into the list again.
     SeenRelists,
     /// A login whose list another request has written meanwhile writes over it.

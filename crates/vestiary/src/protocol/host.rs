@@ -130,6 +130,18 @@ pub enum Call<'a> {
         /// How long it may stay.
         ttl: Ttl,
     },
+    /// Store a text, the time by the store's own clock in milliseconds, and `}`: if there is none, or in place of one that
+    /// begins alike, which is to say with the same 36 characters but for the 16 of the write ID. Answered with
+    /// [`Reply::Timed`]: the text that was there, and that time; no time if nothing was stored, since there is another text,
+    /// or the store cannot do it.
+    Stamp {
+        /// The key.
+        key: &'a str,
+        /// The text up to the time.
+        text: &'a str,
+        /// How long it may stay.
+        ttl: Ttl,
+    },
     /// Give the record that has this write ID another TTL. Answered as [`Call::Replace`].
     Touch {
         /// The key.

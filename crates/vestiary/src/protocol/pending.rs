@@ -89,6 +89,8 @@ pub enum Question {
     Create,
     /// [`Call::Replace`]
     Replace,
+    /// [`Call::Stamp`]
+    Stamp,
     /// [`Call::Touch`]
     Touch,
     /// [`Call::Remove`]
@@ -529,6 +531,7 @@ impl From<Call<'_>> for Asked {
             Call::Replace { key, expected, text, ttl } => {
                 (Question::Replace, key, expected, text, ttl, false)
             }
+            Call::Stamp { key, text, ttl } => (Question::Stamp, key, None, text, ttl, false),
             Call::Touch { key, expected, ttl } => (Question::Touch, key, expected, "", ttl, false),
             Call::Remove { key, expected } => {
                 (Question::Remove, key, expected, "", Ttl::Infinite, false)

@@ -13,7 +13,7 @@ use crate::{
 ///
 /// A session that belongs to a user is good only as long as it stands here. So all of them are ended
 /// by one write, however many they are, and whatever becomes of their records:
-/// `{"v":"<write id>","after":ms,"sessions":{"<handle>":{"created":ms,"seen":ms,"until":ms,"label":"…"}}}`.
+/// `{"v":"<write id>","sessions":{"<handle>":{"created":ms,"seen":ms,"until":ms,"label":"…"}},"after":ms}`.
 ///
 /// ```
 /// # use vestiary::{Handle, Ttl, UnixMillis, WriteId};
@@ -160,17 +160,24 @@ impl UserSessions {
     #[must_use]
     pub fn encode(&self, mark: &WriteId) -> String {
         let mut text = ["{\"v\":\"", mark.as_str(), "\""].concat();
-        if let Some(after) = self.after {
-            push_name(&mut text, "after");
-            date::push_number(&mut text, after.0, 1);
-        }
         push_name(&mut text, "sessions");
         text.push('{');
         for session in &self.sessions {
             session.push(&mut text);
         }
-        text.push_str("}}");
+        text.push('}');
+        if let Some(after) = self.after {
+            push_name(&mut text, "after");
+            date::push_number(&mut text, after.0, 1);
+        }
+        text.push('}');
         text
+    }
+
+    /// A list without sessions, up to the time at which they ended: for [`Call::Stamp`](super::Call::Stamp). And its TTL.
+    pub(crate) fn undated(mark: &WriteId) -> (String, Ttl) {
+        let text = ["{\"v\":\"", mark.as_str(), "\",\"sessions\":{},\"after\":"].concat();
+        (text, Ttl::Millis(Self::REMEMBERED + KEPT))
     }
 
     /// A label as the list keeps it: JSON text, of the first 256 characters.
@@ -187,7 +194,7 @@ impl UserSessions {
     }
 
     /// When all sessions of the user were ended last.
-    pub(super) fn ended(&self) -> Option<UnixMillis> {
+    pub(crate) fn ended(&self) -> Option<UnixMillis> {
         self.after
     }
 

@@ -158,7 +158,7 @@ impl Login<'_> {
                 calls.ask(creation.0, creation.1).await?
             };
             // An ID whose record may or may not have been created is given up.
-            if created == Answer::Done {
+            if matches!(created, Answer::Done) {
                 let at = calls.at;
                 let session = Box::new(Seen { id, record, at });
                 return match asked {
@@ -319,7 +319,8 @@ impl Login<'_> {
                 true
             };
             let draft = Draft::new(calls.host, self.rules, Some(&text), None, &mut stay)?;
-            if calls.ask(Place::List(key), draft.query()).await? == Answer::Done {
+            let answer = calls.ask(Place::List(key), draft.query()).await?;
+            if matches!(answer, Answer::Done) {
                 return Ok(());
             }
         }

@@ -4,8 +4,8 @@ use super::admission::leave;
 use crate::{
     Handle, UnixMillis, UserRef, WriteId,
     protocol::{
-        Calls, Fault, Host, OwnEnd, Place, Proof, Rules, UserChange, UserSession, UserSessions,
-        change_list, change_list_by, seeded,
+        Answer, Calls, Fault, Host, OwnEnd, Place, Proof, Query, Rules, UserChange, UserSession,
+        UserSessions, change_list, change_list_by, seeded, write_id,
     },
 };
 
@@ -103,7 +103,9 @@ pub async fn revoke<H: Host>(
 
 /// Ends all sessions of a user but `keep`, and keeps logins out that are under way: when, and when that was done before.
 ///
-/// It takes two round trips: one that reads the list and the store's clock, and one that writes the list.
+/// To end all takes one round trip if the store can date what it writes ([`Call::Stamp`](crate::protocol::Call::Stamp)). Else,
+/// and if its reply is lost, or one session stays, it takes two: one that reads the list and the store's clock, and one that
+/// writes the list. Where the store dates it, the operation ends after as long again as the store took, and a millisecond.
 ///
 /// # Errors
 /// As [`list`].
@@ -117,6 +119,36 @@ pub async fn end_all<H: Host>(
     UserSessions::check_name(name)?;
     let key = rules.options.user_key(name);
     let mut calls = Calls::new(host, rules);
+    // The store cannot write into what is encrypted.
+    if keep.is_none() && rules.seals.is_none() {
+        let mark = if seeded(Fault::OneStamp) {
+            WriteId::from_entropy(&[0; WriteId::ENTROPY])
+        } else {
+            write_id(calls.host)?
+        };
+        let (text, ttl) = UserSessions::undated(&mark);
+        let found = calls.ask(Place::List(&key), Query::Stamp(&text, ttl)).await?;
+        let is_trusted = match found {
+            Answer::Unknown => seeded(Fault::TrustsLostStamp),
+            _ => seeded(Fault::TrustsNoStamp),
+        };
+        let at = if is_trusted { calls.time.or(Some(calls.host.now())) } else { calls.time };
+        if let Some(at) = at {
+            let mut before = UnixMillis(0);
+            if let Answer::Text(text) = found {
+                // A list that no instance of the application can read says nothing of other requests.
+                before = match UserSessions::decode(&text) {
+                    Ok(list) => list.ended().unwrap_or_default(),
+                    Err(_) => at,
+                };
+            }
+            // How old a proof is, a login knows up to a round trip and a millisecond. One that is proven after this has
+            // returned must not be refused.
+            let micros = calls.took + 1_000;
+            calls.host.sleep(micros).await;
+            return Ok(OwnEnd { at, before });
+        }
+    }
     let read = calls.read_timed(&key).await?;
     let at = match calls.time {
         Some(time) => time,
@@ -141,5 +173,82 @@ pub(super) fn new_handle<H: Host>(host: &mut H) -> Result<Handle, H::Error> {
 impl core::fmt::Debug for Join<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Join").field("proven", &self.proven).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::{format, string::String};
+
+    use super::*;
+    use crate::protocol::{
+        Answered, Asked, Effect, Pending, Question, Reply, Stopped, testing::rules,
+    };
+
+    const NOW: UnixMillis = UnixMillis(5_000);
+
+    fn ending(keep: Option<Handle>) -> Pending<OwnEnd> {
+        Pending::new(move |mut host| {
+            let (rules, keep) = (rules(), keep.clone());
+            async move { end_all(&mut host, &rules, "ada", keep).await }
+        })
+    }
+
+    fn asks(ending: &mut Pending<OwnEnd>, answer: Answered) -> Asked {
+        match ending.poll(answer, NOW, 0, &[7; Pending::<()>::ENTROPY]) {
+            Effect::Call(asked) => asked,
+            effect => panic!("{effect:?}"),
+        }
+    }
+
+    fn ends(mut ending: Pending<OwnEnd>, answer: Answered) -> Result<OwnEnd, Stopped> {
+        match ending.poll(answer, NOW, 0, &[7; Pending::<()>::ENTROPY]) {
+            Effect::Finished(ended) => ended,
+            Effect::Sleep(_) => ends(ending, Answered::Slept),
+            effect => panic!("{effect:?}"),
+        }
+    }
+
+    fn timed(text: Option<&str>, time: Option<u64>) -> Answered {
+        Answered::Reply(Reply::Timed(text.map(String::from), time.map(UnixMillis)))
+    }
+
+    const LIST: &str = r#"{"v":"AAAAAAAAAAAAAAAA","sessions":{},"after":4000}"#;
+
+    #[test]
+    fn the_store_dates_the_end_of_all_sessions() {
+        for (before, ended_before) in [
+            (None, 0),
+            (Some(LIST), 4_000),
+            (Some(r#"{"v":"AAAAAAAAAAAAAAAA","sessions":{}}"#), 0),
+            // One that no instance of the application can read may have been ended just now.
+            (Some(r#"{"v":"AAAAAAAAAAAAAAAA","sessions":{"#), 6_000),
+        ] {
+            let mut ending = ending(None);
+            let asked = asks(&mut ending, Answered::Begin);
+            assert_eq!(asked.kind, Question::Stamp);
+            let stored = UserSessions::decode(&format!("{}6000}}", asked.text)).unwrap();
+            assert_eq!((stored.sessions(), stored.ended()), (&[][..], Some(UnixMillis(6_000))));
+            let [at, before_it] = [6_000, ended_before].map(UnixMillis);
+            let ended = ends(ending, timed(before, Some(6_000)));
+            assert_eq!(ended, Ok(OwnEnd { at, before: before_it }), "{before:?}");
+        }
+    }
+
+    #[test]
+    fn a_list_that_the_store_has_not_dated_is_read_and_replaced() {
+        for answer in [timed(None, None), Answered::Lost(1)] {
+            let mut ending = ending(None);
+            asks(&mut ending, Answered::Begin);
+            assert_eq!(asks(&mut ending, answer).kind, Question::ReadTimed);
+            let replaced = asks(&mut ending, timed(Some(LIST), Some(6_000)));
+            assert_eq!(replaced.kind, Question::Replace);
+            let stored = UserSessions::decode(&replaced.text).unwrap();
+            assert_eq!(stored.ended(), Some(UnixMillis(6_000)));
+            let [at, before] = [6_000, 4_000].map(UnixMillis);
+            assert_eq!(ends(ending, Answered::Reply(Reply::Done)), Ok(OwnEnd { at, before }));
+        }
+        let mut others = ending(Some(Handle::from_entropy(&[1; 12])));
+        assert_eq!(asks(&mut others, Answered::Begin).kind, Question::ReadTimed);
     }
 }

@@ -38,7 +38,7 @@ const LISTS: [Fault; 4] =
     [Fault::ListTrustsLostReply, Fault::AdmitsOldLogin, Fault::ForgetsEnd, Fault::SeenRelists];
 
 /// Those of logins.
-const LOGINS: [Fault; 7] = [
+const LOGINS: [Fault; 10] = [
     Fault::LoginOverwritesList,
     Fault::LoginSkipsEnd,
     Fault::LoginTrustsLostList,
@@ -46,6 +46,9 @@ const LOGINS: [Fault; 7] = [
     Fault::LoginUnlisted,
     Fault::LoginLeavesPointer,
     Fault::AdmitsOldLogin,
+    Fault::TrustsLostStamp,
+    Fault::TrustsNoStamp,
+    Fault::OneStamp,
 ];
 
 /// As many as run without a fault.

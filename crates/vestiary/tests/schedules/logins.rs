@@ -66,6 +66,8 @@ pub(crate) struct Schedule {
     past: BTreeMap<String, Vec<Option<String>>>,
     requests: Vec<Request>,
     late: Vec<Asked>,
+    /// The store dates lists.
+    stamps: bool,
     now: UnixMillis,
     ended: Vec<((UnixMillis, UnixMillis), End)>,
     /// Logins that were never answered, and each of those that are under way.
@@ -99,6 +101,7 @@ impl Schedule {
             past: BTreeMap::new(),
             requests: Vec::new(),
             late: Vec::new(),
+            stamps: chance.percent(70),
             now: UnixMillis(1_000_000),
             ended: Vec::new(),
             died: 0,
@@ -120,7 +123,7 @@ impl Schedule {
             let began = schedule.now.plus(chance.below(20) as u64);
             let (rules, old) = (Arc::clone(&rules), old.clone());
             let kind = if number == 0 { 0 } else { chance.below(7) };
-            let is_login = kind != 3 && (old.is_none() || !matches!(kind, 2 | 4 | 5));
+            let is_login = !matches!(kind, 3 | 6) && (old.is_none() || !matches!(kind, 2 | 4 | 5));
             schedule.logins += usize::from(is_login);
             let running = match (kind, old) {
                 (4, Some(old)) => Pending::new(async move |mut host| {
@@ -136,7 +139,7 @@ impl Schedule {
                 (5, Some(old)) => Pending::new(async move |mut host| {
                     session::renew(&mut host, &rules, old).await.map(|_| End::Saved)
                 }),
-                (3, _) => {
+                (3 | 6, _) => {
                     schedule.ends = true;
                     Pending::new(async move |mut host| {
                         session::end_all(&mut host, &rules, "ada", None).await.map(|_| End::All)
@@ -308,6 +311,9 @@ impl Schedule {
         if asked.kind == Question::Confirm {
             return Reply::Confirmed(Some(true));
         }
+        if asked.kind == Question::Stamp {
+            return self.stamp(asked);
+        }
         let present = self.texts.get(&asked.key);
         let mark = present.and_then(|text| Record::mark_of(text)).and_then(WriteId::parse);
         match (asked.kind, present) {
@@ -324,6 +330,17 @@ impl Schedule {
         let now = self.texts.get(&asked.key).cloned();
         self.past.entry(asked.key.clone()).or_insert_with(|| vec![None]).push(now);
         Reply::Done
+    }
+
+    /// Stores a list with the time.
+    fn stamp(&mut self, asked: &Asked) -> Reply {
+        if !self.stamps {
+            return Reply::Timed(None, None);
+        }
+        let text = format!("{}{}}}", asked.text, self.now.0);
+        let past = self.past.entry(asked.key.clone()).or_insert_with(|| vec![None]);
+        past.push(Some(text.clone()));
+        Reply::Timed(self.texts.insert(asked.key.clone(), text), Some(self.now))
     }
 
     /// The session that lives under this ID.

@@ -238,6 +238,7 @@ impl Site {
             Question::ReadTimed => {
                 return Reply::Timed(self.table.get(key, now).map(str::to_owned), None);
             }
+            Question::Stamp => return Reply::Timed(None, None),
             Question::Confirm => return Reply::Confirmed(Some(true)),
             // A store that is not atomic writes whatever there is.
             Question::Create | Question::Replace if !self.rules.atomic => {

@@ -130,7 +130,7 @@ const STORE = ['get', 'set', 'destroy', 'touch'];
 
 const ATOMIC = ['read', 'create', 'replace', 'touch', 'remove'];
 
-const OPTIONAL = ['readTwo', 'confirm', 'now'];
+const OPTIONAL = ['readTwo', 'confirm', 'now', 'stamp'];
 
 /** A function that one kind of client alone has, and what to do with it. */
 const CLIENTS: readonly (readonly [method: string, cure: string])[] = [

@@ -1,4 +1,4 @@
-import type { AtomicOutcome } from '../types.js';
+import type { AtomicOutcome, AtomicStamp } from '../types.js';
 import { MARK_HEADS } from './options.js';
 
 /**
@@ -20,6 +20,30 @@ export const COMPARE_AND_TOUCH: string = comparing(
 /** The clock of the node that keeps a key, in milliseconds. It takes the key, so that a cluster asks that node. */
 export const TIME =
 	"local now = redis.call('TIME') return now[1] * 1000 + math.floor(now[2] / 1000)";
+
+/**
+ * Stores a text with the clock of the node that keeps the key, in place of nothing or of a text that begins alike: with the
+ * same 36 characters, but for the 16 of the mark. Returns the time and the text that was there, behind a character that
+ * begins no JSON; nothing if it did nothing.
+ */
+export const STAMP: string = [
+	"local text = redis.pcall('GET', KEYS[1])",
+	"if type(text) == 'table' then return {} end",
+	'local function head(of) return string.sub(of, 1, 6) .. string.sub(of, 23, 36) end',
+	'if text and head(text) ~= head(ARGV[1]) then return {} end',
+	'if redis.replicate_commands then redis.replicate_commands() end',
+	"local now = redis.call('TIME')",
+	'local time = now[1] * 1000 + math.floor(now[2] / 1000)',
+	"redis.call('SET', KEYS[1], ARGV[1] .. string.format('%.0f', time) .. '}', 'PX', ARGV[2])",
+	"return {time, '=' .. (text or '')}"
+].join('\n');
+
+/** What {@link STAMP} says. */
+export function stampOf(answer: unknown): AtomicStamp | null {
+	const [time, before] = Array.isArray(answer) ? (answer as unknown[]) : [];
+	if (typeof before !== 'string') return null;
+	return [Number(time), before === '=' ? null : before.slice(1)];
+}
 
 /** What the script says. */
 export function outcomeOf(answer: unknown): AtomicOutcome {

@@ -13,6 +13,8 @@ import {
 	COMPARE_AND_TOUCH,
 	hashOfScript,
 	outcomeOf,
+	STAMP,
+	stampOf,
 	TIME
 } from './compare-and-set.js';
 import { readBoth } from './both.js';
@@ -171,6 +173,8 @@ export class RedisStore implements Store {
 					: this.client.pexpire(key, life(ttl)));
 				return Number(answer) === 1;
 			},
+			stamp: async (id, text, ttl) =>
+				stampOf(await this.#script(STAMP, id, [text, String(life(ttl))])),
 			remove: async (id, mark) => this.#compared(COMPARE_AND_SET, id, [mark ?? '', '', '0']),
 			...(this.#confirm && {
 				confirm: async (id) => this.#replicated(this.prefix + id, this.#confirm)
@@ -197,14 +201,18 @@ export class RedisStore implements Store {
 
 	/** Runs a script whose first value is the expected mark. */
 	async #compared(script: string, id: string, values: string[]): Promise<AtomicOutcome> {
+		return outcomeOf(await this.#script(script, id, values));
+	}
+
+	async #script(script: string, id: string, values: string[]): Promise<unknown> {
 		const key = this.prefix + id;
 		try {
-			return outcomeOf(await this.#run('EVALSHA', await hashOfScript(script), key, values));
+			return await this.#run('EVALSHA', await hashOfScript(script), key, values);
 		} catch (error) {
 			if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
 		}
 		// A server that has not seen the script yet, or has forgotten it.
-		return outcomeOf(await this.#run('EVAL', script, key, values));
+		return this.#run('EVAL', script, key, values);
 	}
 
 	/** `WAIT` counts what its own connection has written, so in a cluster it goes the way of the key. */

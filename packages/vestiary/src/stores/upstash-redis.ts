@@ -2,7 +2,14 @@ import '../server-only.js';
 
 import type { AtomicOperations, Serializer, SessionStoreData, Store } from '../types.js';
 import { readBoth } from './both.js';
-import { COMPARE_AND_SET, COMPARE_AND_TOUCH, outcomeOf, TIME } from './compare-and-set.js';
+import {
+	COMPARE_AND_SET,
+	COMPARE_AND_TOUCH,
+	outcomeOf,
+	STAMP,
+	stampOf,
+	TIME
+} from './compare-and-set.js';
 import { checkClient, checkCommon } from './check.js';
 import { isRemote } from './client.js';
 import { full, millis, parsed, type StoreOptions } from './options.js';
@@ -123,6 +130,8 @@ export class RedisStore implements Store {
 				const values = [mark ?? '', String(life(ttl))];
 				return outcomeOf(await client.eval(COMPARE_AND_TOUCH, [prefix + id], values));
 			},
+			stamp: async (id, text, ttl) =>
+				stampOf(await client.eval(STAMP, [prefix + id], [text, String(life(ttl))])),
 			remove: async (id, mark) => outcomeOf(await compareAndSet(id, mark, '', 0))
 		};
 	}
