@@ -2,7 +2,7 @@ import type { Recent } from './bounded.js';
 import type { Columns } from './columns.js';
 import type { Core, Given, User } from './core.js';
 import { Driver, type Compute, type DriverOptions, type End, type Page } from './driver.js';
-import type { StoreError } from './errors.js';
+import { ConfigError, type StoreError } from './errors.js';
 import { constant, Constant, Given as Flag, Task, type MemoryTable } from './generated/vestiary.js';
 import { tableOf } from './memory-store.js';
 import type { SessionEvent, Store } from './types.js';
@@ -48,6 +48,15 @@ export class Records {
 	/** Whether the store compares before it writes. */
 	get atomic(): boolean {
 		return !!this.#store.atomic;
+	}
+
+	/** Refuses an operation that the store cannot compare for. */
+	checkAtomic(what: string): void {
+		if (this.atomic) return;
+		throw new ConfigError(
+			'store_capability',
+			`${what} needs a store that compares before it writes, and this one does not (\`store.atomic\`)`
+		);
 	}
 
 	/**

@@ -9,7 +9,7 @@ import { watch, type OwnRequest } from './open-sessions.js';
 import { Operations } from './operations.js';
 import { cookieWith } from './own-cookie.js';
 import type { Spent } from './records.js';
-import { developing, userKey, type Runtime } from './runtime.js';
+import { building, developing, userKey, type Runtime } from './runtime.js';
 import type { SessionEvent } from './types.js';
 import { Visit, type Around, type Cookie } from './visit.js';
 
@@ -31,6 +31,12 @@ export type PartialEvent = Partial<RequestEvent>;
 export function partial(event: RequestEvent): PartialEvent {
 	if (typeof (event as unknown) === 'object' && (event as unknown) !== null) return event;
 	throw new ConfigError('options', 'the event is missing: pass the one of the request');
+}
+
+/** SvelteKit takes `search` away from the URL of a page that it prerenders. */
+export function hasVisitor(event: RequestEvent): boolean {
+	const { url } = partial(event);
+	return !building && !(url && Object.hasOwn(url, 'search'));
 }
 
 /** One request: its event, its current session, and the cookie that has to go out with it. */

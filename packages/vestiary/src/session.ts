@@ -1,27 +1,15 @@
 import type { RequestEvent } from '@sveltejs/kit';
 
+import { Contents, type Changes } from './contents.js';
 import type { OwnCookie } from './core.js';
-import type { Computed } from './driver.js';
-import { ConfigError, orThrow, StoreError } from './errors.js';
-import {
-	checkName,
-	Constant,
-	constant,
-	Fact,
-	Given,
-	type MemoryTable,
-	Task,
-	View,
-	VisitState
-} from './generated/vestiary.js';
+import { ConfigError, StoreError } from './errors.js';
+import { Fact, Given, type MemoryTable, Task, View, VisitState } from './generated/vestiary.js';
 import { FINISH, HANDLE, HAS_UNSAVED_COOKIE, OPEN, REVOKED, SEEN } from './inside.js';
-import { jsonOf } from './json.js';
-import { checkLoginOptions, type LoginOptions } from './login-options.js';
+import { checkLogin, loginOf, type LoginOptions } from './login-options.js';
 import type { OwnRequest } from './open-sessions.js';
-import { cookieWith, ownIn } from './own-cookie.js';
-import { building, checkWellFormed, runtimeOf, userKey } from './runtime.js';
-import { Scope, slots, partial } from './scope.js';
-import { isPrompt, knowsNested, nestedIn, runUpdate, type Turn } from './turns.js';
+import { runtimeOf } from './runtime.js';
+import { hasVisitor, Scope, slots } from './scope.js';
+import { nestedIn, type Turn } from './turns.js';
 import type {
 	CookieSerializeOptions,
 	SessionCookieOptions,
@@ -30,6 +18,7 @@ import type {
 	Store,
 	SveltekitSessionConfig
 } from './types.js';
+import { computing, type Change } from './update.js';
 import type { Input } from './visit.js';
 
 declare global {
@@ -42,14 +31,6 @@ declare global {
 	}
 }
 
-/** The application's function of an update. */
-type Change = (data: SessionData) => SessionData | undefined | Promise<SessionData | undefined>;
-
-/** The application's changes since the session was read or written. */
-interface Changes extends Input {
-	readonly isAny: boolean;
-}
-
 /**
  * A visitor's session: `event.locals.session`.
  *
@@ -59,31 +40,27 @@ interface Changes extends Input {
  */
 export class Session {
 	readonly #scope: Scope;
-	/** The data as it was read or written: JSON text. */
-	#text = '{}';
-	/** The same by the serialiser that compares it; made when it is needed. */
-	#base: string | undefined;
-	/** The same as an object, which the application has; made when it is asked for. */
-	#data: SessionData | undefined;
-	/** The data was replaced as a whole. */
-	#assigned = false;
-	/** The data that was written last: JSON text. */
-	#sent = '{}';
-	/** How often it was read, written or dropped. */
-	#views = 0;
-	/** The session's own cookie attributes, as they were read or written. */
-	#own: OwnCookie | undefined;
-	/** Those that the application may have changed; made when they are asked for. */
-	#cookie: SessionCookieOptions | undefined;
+	readonly #contents: Contents;
 	#successor: Session | undefined;
 
 	/** A new, empty session. To load the visitor's, use {@link Session.initialize}. */
 	constructor(event: SessionRequest, options: SveltekitSessionConfig);
 	/** @internal */
-	// eslint-disable-next-line @typescript-eslint/unified-signatures -- it is not in the types that are published
-	constructor(event: SessionRequest, options: SveltekitSessionConfig, scope: Scope);
-	constructor(event: SessionRequest, options: SveltekitSessionConfig, scope?: Scope) {
+	constructor(
+		event: SessionRequest,
+		options: SveltekitSessionConfig,
+		scope: Scope,
+		// eslint-disable-next-line @typescript-eslint/unified-signatures -- it is not in the types that are published
+		before?: Contents
+	);
+	constructor(
+		event: SessionRequest,
+		options: SveltekitSessionConfig,
+		scope?: Scope,
+		before?: Contents
+	) {
 		this.#scope = scope ?? new Scope(whole(event), runtimeOf(options), false);
+		this.#contents = new Contents(this.#scope.runtime, before);
 	}
 
 	/**
@@ -130,20 +107,18 @@ export class Session {
 	 * ```
 	 */
 	get cookie(): SessionCookieOptions {
-		const session = this.#current();
-		const own = session.#own;
-		return (session.#cookie ??= cookieWith(this.#scope.runtime.cookie, own));
+		return this.#current().#contents.cookie;
 	}
 
 	set cookie(cookie: CookieSerializeOptions) {
 		if (typeof (cookie as unknown) !== 'object' || (cookie as unknown) === null)
 			throw new ConfigError('options', '`session.cookie` must be an object of attributes');
-		this.#current().#cookie = { ...cookie, path: cookie.path ?? '/' };
+		this.#current().#contents.cookie = cookie;
 	}
 
 	/** What the session holds. */
 	get data(): SessionData {
-		return this.#current().#seen();
+		return this.#current().#contents.data;
 	}
 
 	/** The store, to manipulate directly. */
@@ -159,12 +134,11 @@ export class Session {
 	 */
 	setData(data: SessionData): Promise<void> {
 		const set = (session: Session): void => {
-			session.#data = data;
-			session.#assigned = true;
+			session.#contents.assign(data);
 		};
 		const { isIdle, finishes, left } = this.#scope;
 		// Else it is stored when the response is ready, or by a `save()`.
-		const isStored = this.#savesByItself && (!finishes || left);
+		const isStored = this.#contents.savesByItself && (!finishes || left);
 		if (isIdle && !nestedIn(this.#scope, this.#scope.visit.storedId)) {
 			set(this.#current());
 			if (!isStored) return Promise.resolve();
@@ -254,40 +228,16 @@ export class Session {
 	}
 
 	async #login(userId: string, options: LoginOptions): Promise<Session> {
-		const { visit, own: request, began, runtime } = this.#scope;
-		const { records, core, options: config } = runtime;
-		if (!records.atomic) throw notAtomic('session.login()');
-		checkUser(userId);
-		checkLoginOptions(options);
-		checkWellFormed('the label of a session', options.label);
+		const { visit, runtime } = this.#scope;
+		runtime.records.checkAtomic('session.login()');
+		checkLogin(userId, options);
 		if (visit.state === VisitState.Unavailable && visit.fault) throw visit.fault;
-		const old = this.#seen();
-		const kept = Object.fromEntries(
-			(options.keep ?? []).flatMap((key) =>
-				Object.hasOwn(old, key) ? [[key, old[key]]] : []
-			)
-		);
-		const label = options.label ?? undefined;
-		const more = options.data ?? {};
-		const data =
-			visit.storedId === undefined
-				? jsonOf({ ...kept, ...more })
-				: core.keep(visit.record, this.#baseText(), jsonOf(kept), jsonOf(more));
-		const most = config.sessionsPerUser ?? constant(Constant.SessionsPerUser);
+		const { data, input } = loginOf(this.#scope, this.#contents, userId, options);
 		visit.forgetShown();
-		await this.#act(Task.LogIn, {
-			flags: label === undefined ? 0 : Given.More,
-			texts: [JSON.stringify(userId), data, JSON.stringify(label ?? '')],
-			login: {
-				proven: timeOf(options.provenAt) ?? began,
-				own: request.ended.get(userKey(config, userId)),
-				// A list holds no more than its size allows.
-				most: Math.min(most, MOST)
-			}
-		});
+		await this.#act(Task.LogIn, input);
 		const session = this.#replaced();
 		// The very objects that it was given.
-		session.#data = { ...kept, ...more };
+		session.#contents.keep(data);
 		return session;
 	}
 
@@ -298,7 +248,7 @@ export class Session {
 	 */
 	renew(): Promise<void> {
 		return this.#run(async (session) => {
-			if (!session.#scope.runtime.records.atomic) throw notAtomic('session.renew()');
+			session.#scope.runtime.records.checkAtomic('session.renew()');
 			await session.#act(Task.Renew);
 		});
 	}
@@ -360,7 +310,7 @@ export class Session {
 	static [FINISH](scope: Scope): Promise<void> | undefined {
 		const { session, visit, refreshed } = scope;
 		if (!(session instanceof Session) || !hasVisitor(scope.event)) return undefined;
-		const changes = session.#changesAtEnd();
+		const changes = session.#contents.changesAtEnd();
 		if (!refreshed && !changes && !visit.isDue) return undefined;
 		return session.#finished(changes);
 	}
@@ -370,7 +320,7 @@ export class Session {
 	 * @internal
 	 */
 	get [HAS_UNSAVED_COOKIE](): boolean {
-		return this.#wanted() !== this.#own;
+		return this.#contents.hasUnsavedCookie;
 	}
 
 	/**
@@ -383,25 +333,7 @@ export class Session {
 
 	/** @internal */
 	[SEEN](view: View, data: string, own: OwnCookie | undefined): void {
-		this.#own = own;
-		this.#views++;
-		if (view === View.Written) {
-			this.#base = this.#sent;
-			return;
-		}
-		this.#text = view === View.Read ? data : '{}';
-		this.#base = undefined;
-		// Data that was assigned since the operation began takes the place of the data that it has read.
-		if (view === View.Dropped || !this.#assigned) this.#data = undefined;
-		if (view === View.Dropped) {
-			this.#assigned = false;
-			this.#cookie = undefined;
-		}
-		if (!this.#cookie) return;
-		// It is the object that the application has.
-		const now = cookieWith(this.#scope.runtime.cookie, own);
-		for (const name of Object.keys(this.#cookie)) Reflect.deleteProperty(this.#cookie, name);
-		Object.assign(this.#cookie, now);
+		this.#contents.become(view, data, own);
 	}
 
 	/** @internal */
@@ -446,9 +378,7 @@ export class Session {
 	/** The session that takes the place of this one. */
 	#replaced(): Session {
 		const { event, runtime } = this.#scope;
-		const session = new Session(event, runtime.options, this.#scope);
-		[session.#text, session.#base] = [this.#text, this.#base];
-		session.#own = this.#own;
+		const session = new Session(event, runtime.options, this.#scope, this.#contents);
 		this.#scope.session = this.#successor = session;
 		const locals = slots(event);
 		const there = locals[runtime.slot];
@@ -490,78 +420,33 @@ export class Session {
 
 	async #finished(changes: Changes | undefined): Promise<void> {
 		const { visit, operations, refreshed } = this.#scope;
-		const [id, views] = [visit.storedId, this.#views];
+		const [id, views] = [visit.storedId, this.#contents.views];
 		await refreshed;
 		if (!changes && !visit.isDue) return;
 		await operations.behind(async () => {
 			// Ended meanwhile: there is nothing of it any more.
 			if (id !== undefined && visit.storedId === undefined) return;
 			const session = this.#latest;
-			const isSame = session === this && views === this.#views;
+			const isSame = session === this && views === this.#contents.views;
 			// Another operation has stored them meanwhile, or has put another session in the place of this one.
-			const rest = isSame || !changes ? changes : session.#changesAtEnd();
+			const rest = isSame || !changes ? changes : session.#contents.changesAtEnd();
 			if (!rest && !visit.isDue) return;
 			await session.#inTurn(async () => session.#written(Task.Finish, rest));
 		});
 	}
 
-	/** The data, as the application has it. */
-	#seen(): SessionData {
-		if (this.#data) return this.#data;
-		const data = JSON.parse(this.#text) as SessionData;
-		if (this.#scope.runtime.options.autoSave) this.#base ??= jsonOf(data);
-		return (this.#data = data);
-	}
-
-	/** The data as it was read or written, as JSON text of the serialiser that compares it. */
-	#baseText(): string {
-		return (this.#base ??= jsonOf(JSON.parse(this.#text)));
-	}
-
-	#changes(): Changes {
-		const own = this.#wanted();
-		const base = this.#baseText();
-		const mine = this.#data ? jsonOf(this.#data) : base;
-		const cookie = own === this.#own ? '' : (own ?? '{}');
-		return {
-			flags: Given.Changes | (this.#assigned ? Given.Assigned : 0),
-			texts: [base, mine, cookie],
-			isAny: this.#assigned || cookie !== '' || base !== mine
-		};
-	}
-
-	/** Whether there are changes that are stored without a `save()`. */
-	get #savesByItself(): boolean {
-		const { autoSave, saveUninitialized } = this.#scope.runtime.options;
-		return autoSave === true || saveUninitialized === true;
-	}
-
-	/** The changes that may be stored without a `save()`, if there are any. */
-	#changesAtEnd(): Changes | undefined {
-		if (!this.#savesByItself) return undefined;
-		const { autoSave } = this.#scope.runtime.options;
-		const isSeen =
-			(autoSave === true && this.#data !== undefined) || this.#cookie !== undefined;
-		if (!this.#assigned && !isSeen) return undefined;
-		const changes = this.#changes();
-		return changes.isAny ? changes : undefined;
-	}
-
 	/** Runs an operation that writes the data. */
 	async #write(task: Task): Promise<void> {
-		const changes = this.#changes();
+		const changes = this.#contents.changes();
 		await this.#inTurn(async () => this.#written(task, changes));
 	}
 
 	/** Runs an operation that may write these changes. */
 	#written(task: Task, changes: Input | undefined): Promise<void> | undefined {
 		const { visit } = this.#scope;
-		const assigned = this.#assigned;
-		this.#sent = changes?.texts?.[1] ?? this.#sent;
-		// Before the store answers: what is assigned meanwhile is not in this record.
-		this.#assigned = false;
+		const unsent = this.#contents.send(changes);
 		const failed = (error: unknown): never => {
-			this.#assigned ||= assigned;
+			unsent();
 			throw error;
 		};
 		try {
@@ -578,61 +463,14 @@ export class Session {
 
 	/** Changes what the store has now. */
 	async #update(change: Change, turn: Turn): Promise<boolean> {
-		const { visit } = this.#scope;
-		let runs = 0;
-		const compute = async (text: string): Promise<Computed> => {
-			if (++runs > 1) await this.#queued(turn);
-			const data = JSON.parse(text) as SessionData;
-			const base = jsonOf(data);
-			const running = runUpdate(this.#scope, visit.storedId, () => change(data));
-			const made = running instanceof Promise ? await this.#outside(running, turn) : running;
-			return { base, mine: jsonOf(made ?? data) };
-		};
-		const changes = this.#changes();
+		const compute = computing(this.#scope, change, turn);
+		const changes = this.#contents.changes();
 		let isWritten = false;
 		const ended = (isStored: boolean): void => {
 			isWritten = isStored;
 		};
 		await this.#written(Task.Update, { ...(changes.isAny && changes), compute, ended });
 		return isWritten;
-	}
-
-	/** Waits for other updates that have to begin again, too. Other operations and requests do not. */
-	async #queued(turn: Turn): Promise<void> {
-		const before = turn.queue();
-		if (!before) return;
-		// Both are given up, or none: the operation that comes next would wait for the turn, and this one for it.
-		turn.leave();
-		try {
-			await this.#scope.operations.outside(async () => before);
-		} finally {
-			await turn.back();
-		}
-	}
-
-	/** Waits for code of the application. Other operations and requests do not. */
-	async #outside<T>(running: Promise<T>, turn: Turn): Promise<T> {
-		const { operations, runtime, visit } = this.#scope;
-		if (await isPrompt(running)) return running;
-		turn.leave();
-		try {
-			// With a store that is not atomic they wait: an operation of this request would fail otherwise. So they do
-			// if there is nothing in the store yet: each would begin a session of its own.
-			const isCompared = runtime.records.atomic && visit.storedId !== undefined;
-			const waits = !isCompared && knowsNested;
-			return await (waits ? running : operations.outside(async () => running));
-		} finally {
-			await turn.back();
-		}
-	}
-
-	/** The cookie attributes of its own that the application wants the session to have. */
-	#wanted(): OwnCookie | undefined {
-		if (!this.#cookie) return this.#own;
-		const { core, cookie } = this.#scope.runtime;
-		const own = ownIn(cookie, this.#cookie);
-		if (own !== undefined && own !== this.#own) core.checkCookie(own);
-		return own;
 	}
 
 	/** Runs what writes this session after what writes it already, in this process. */
@@ -648,49 +486,10 @@ export class Session {
 	}
 }
 
-/** More sessions of a user than a list can hold. */
-const MOST = 2 ** 32 - 1;
-
 /** IDs in the cookies of a request about which bits of `Fact` say something. */
 const MOST_TOUCHED = 24;
 
 /** An event of which a scope reads only what is there. */
 function whole(event: SessionRequest): RequestEvent {
 	return event as RequestEvent;
-}
-
-/**
- * SvelteKit takes `search` away from the URL of a page that it prerenders.
- * @internal
- */
-export function hasVisitor(event: RequestEvent): boolean {
-	const { url } = partial(event);
-	return !building && !(url && Object.hasOwn(url, 'search'));
-}
-
-/**
- * Refuses what is no name of a user.
- * @internal
- */
-export function checkUser(userId: unknown): void {
-	if (typeof userId !== 'string')
-		throw new ConfigError('options', 'the user ID must be a string');
-	checkWellFormed('the user ID', userId);
-	orThrow(() => {
-		checkName(userId);
-	});
-}
-
-/** A date that is none would count as the year 1970. */
-function timeOf(provenAt: unknown): number | undefined {
-	if (provenAt === undefined) return undefined;
-	if (provenAt instanceof Date && !Number.isNaN(provenAt.getTime())) return provenAt.getTime();
-	throw new ConfigError('options', '`provenAt` of `session.login()` must be a valid Date');
-}
-
-function notAtomic(what: string): ConfigError {
-	return new ConfigError(
-		'store_capability',
-		`${what} needs a store that compares before it writes, and this one does not (\`store.atomic\`)`
-	);
 }

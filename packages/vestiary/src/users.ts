@@ -1,8 +1,9 @@
+import { checkUser } from './login-options.js';
 import { ownRequest, revoking } from './open-sessions.js';
 import { runtimeOf, userKey, type Runtime } from './runtime.js';
 import { ConfigError } from './errors.js';
 import { HANDLE } from './inside.js';
-import { checkUser, Session } from './session.js';
+import { Session } from './session.js';
 import type { SveltekitSessionConfig } from './types.js';
 
 /** One of a user's sessions, as it may be shown to the user. */

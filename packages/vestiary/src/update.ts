@@ -1,0 +1,52 @@
+import type { Compute } from './driver.js';
+import { jsonOf } from './json.js';
+import type { Scope } from './scope.js';
+import { isPrompt, knowsNested, runUpdate, type Turn } from './turns.js';
+import type { SessionData } from './types.js';
+
+/** The application's function of an update. */
+export type Change = (
+	data: SessionData
+) => SessionData | undefined | Promise<SessionData | undefined>;
+
+/** Runs the application's function of an update, as often as the core asks for it, within the turn of the update. */
+export function computing(scope: Scope, change: Change, turn: Turn): Compute {
+	let runs = 0;
+	return async (text) => {
+		if (++runs > 1) await queued(scope, turn);
+		const data = JSON.parse(text) as SessionData;
+		const base = jsonOf(data);
+		const running = runUpdate(scope, scope.visit.storedId, () => change(data));
+		const made = running instanceof Promise ? await outside(scope, running, turn) : running;
+		return { base, mine: jsonOf(made ?? data) };
+	};
+}
+
+/** Waits for other updates that have to begin again, too. Other operations and requests do not. */
+async function queued({ operations }: Scope, turn: Turn): Promise<void> {
+	const before = turn.queue();
+	if (!before) return;
+	// Both are given up, or none: the operation that comes next would wait for the turn, and this one for it.
+	turn.leave();
+	try {
+		await operations.outside(async () => before);
+	} finally {
+		await turn.back();
+	}
+}
+
+/** Waits for code of the application. Other operations and requests do not. */
+async function outside<T>(scope: Scope, running: Promise<T>, turn: Turn): Promise<T> {
+	const { operations, runtime, visit } = scope;
+	if (await isPrompt(running)) return running;
+	turn.leave();
+	try {
+		// With a store that is not atomic they wait: an operation of this request would fail otherwise. So they do
+		// if there is nothing in the store yet: each would begin a session of its own.
+		const isCompared = runtime.records.atomic && visit.storedId !== undefined;
+		const waits = !isCompared && knowsNested;
+		return await (waits ? running : operations.outside(async () => running));
+	} finally {
+		await turn.back();
+	}
+}
