@@ -217,7 +217,7 @@ impl Config {
         Self { format, ..self }
     }
 
-    /// Most sessions of one user, at least 1: the longest unused one ends. The size of the list bounds them, too: 64
+    /// Most sessions of one user, from 1 to 4,294,967,295, or `usize::MAX` for no limit: the longest unused one ends. The size of the list bounds them, too: 64
     /// KiB, enough for several hundred. Default: 100.
     pub fn sessions_per_user(self, most: usize) -> Self {
         Self { sessions_per_user: most, ..self }
@@ -242,12 +242,6 @@ impl Config {
 
     /// What the core makes of it.
     pub(crate) fn options(&self) -> Result<Options, Error> {
-        if self.sessions_per_user == 0 {
-            return Err(Error::SessionsPerUser);
-        }
-        if self.encrypt != Encrypt::Off && self.format == Format::Express {
-            return Err(Error::EncryptExpress);
-        }
         let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64());
         let timeouts = Timeouts::new(
             seconds(self.idle_timeout),
@@ -277,6 +271,11 @@ impl Config {
             hash_ids: self.hash_ids,
             #[expect(clippy::cast_precision_loss, reason = "what is beyond 2^53 is refused")]
             max_bytes: self.max_bytes.map(|bytes| bytes as f64),
+            encrypts: self.encrypt != Encrypt::Off,
+            #[expect(clippy::cast_precision_loss, reason = "what is beyond 2^32 is refused")]
+            sessions_per_user: Some(self.sessions_per_user)
+                .filter(|most| *most < usize::MAX)
+                .map(|most| most as f64),
             attributes: None,
         };
         let attributes = self.record_cookie(&Options::new(input.clone())?);

@@ -278,8 +278,10 @@ async fn a_logout_by_the_id_of_before_a_renewal_ends_the_session_and_its_entry_i
 
 #[tokio::test]
 async fn names_labels_and_limits_are_checked() {
-    let none = SessionLayer::new(&config().sessions_per_user(0), Faulty::default());
-    assert_eq!(none.err(), Some(Error::SessionsPerUser));
+    for most in [0, 1 << 32] {
+        let none = SessionLayer::new(&config().sessions_per_user(most), Faulty::default());
+        assert_eq!(none.err(), Some(Error::SessionsPerUser), "{most}");
+    }
     assert_eq!(Error::SessionsPerUser.code(), "options");
     let store = Faulty::default();
     let sessions = sessions(&config().sessions_per_user(usize::MAX), &store);

@@ -206,7 +206,9 @@ impl Error {
                 "`%` must be a number of seconds, at least 1 (`renewGrace` and `touchAfter`: 0) and at most a century (`renewGrace`: 600)"
             }
             Self::Namespace => "`namespace` must be 1 to 64 letters, digits, `-`, `_` or `.`",
-            Self::SessionsPerUser => "`sessionsPerUser` must be at least 1",
+            Self::SessionsPerUser => {
+                "`sessionsPerUser` must be a whole number from 1 to 4294967295"
+            }
             Self::EncryptExpress => {
                 "`encrypt` cannot go with the format of express-session: Express would find nothing that it can read"
             }

@@ -3,6 +3,8 @@ use alloc::{
     string::String,
 };
 
+use core::ops::RangeInclusive;
+
 use crate::{
     CookieName, CookieOptions, CookieOverrides, Error, Format, Limits, Meta, SessionId, SetCookie,
     Timeouts, Ttl, UnixMillis,
@@ -80,6 +82,11 @@ pub struct OptionsInput<'a> {
     pub hash_ids: bool,
     /// Most bytes of a session's data as JSON. Default: 65,536.
     pub max_bytes: Option<f64>,
+    /// Records are encrypted.
+    pub encrypts: bool,
+    /// Most sessions of one user: a whole number of 32 bits. The caller keeps the limit itself; here it is checked.
+    /// Default: nothing to check.
+    pub sessions_per_user: Option<f64>,
     /// The cookie attributes that a record shows: text of a JSON object, as for
     /// [`Options::record_cookie`]. Default: none.
     pub attributes: Option<&'a str>,
@@ -119,7 +126,15 @@ impl Options {
         if options.format == Format::Express && options.timeouts.has_renewal() {
             return Err(Error::ExpressRenewal);
         }
-        options.limits.bytes = max_bytes(input.max_bytes)?;
+        if options.format == Format::Express && input.encrypts {
+            return Err(Error::EncryptExpress);
+        }
+        if let Some(most) = input.sessions_per_user {
+            whole(most, &(1..=u32::MAX), Error::SessionsPerUser)?;
+        }
+        if let Some(bytes) = input.max_bytes {
+            options.limits.bytes = whole(bytes, &BYTES, Error::MaxBytes)? as usize;
+        }
         options.namespace = input.namespace.map(namespace).transpose()?;
         Ok(options)
     }
@@ -332,28 +347,22 @@ pub(crate) fn is_namespace(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }
 
-/// The least that `maxBytes` may be: no session is smaller that holds something.
-const LEAST_BYTES: f64 = 1_024.0;
+/// The least that `maxBytes` may be: no session is smaller that holds something. The most is 64 MiB: more is a mistake, and
+/// no store's idea of a value.
+const BYTES: RangeInclusive<u32> = 1_024..=67_108_864;
 
-/// 64 MiB: more is a mistake, and no store's idea of a value.
-const MOST_BYTES: f64 = 67_108_864.0;
-
+/// A whole number in this range.
 #[cold]
-fn max_bytes(bytes: Option<f64>) -> Result<usize, Error> {
-    let Some(bytes) = bytes else { return Ok(Limits::SAVE.bytes) };
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "checked in the same expression"
-    )]
-    let whole = bytes as usize;
-    #[expect(clippy::cast_precision_loss, reason = "at most 64 MiB")]
-    let is_whole = whole as f64 >= bytes;
-    if is_whole && (LEAST_BYTES..=MOST_BYTES).contains(&bytes) {
-        Ok(whole)
-    } else {
-        Err(Error::MaxBytes)
-    }
+#[inline(never)]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::float_cmp,
+    reason = "a number that is another one afterwards is none of 32 bits"
+)]
+fn whole(number: f64, range: &RangeInclusive<u32>, refusal: Error) -> Result<u32, Error> {
+    let whole = number as u32;
+    if f64::from(whole) == number && range.contains(&whole) { Ok(whole) } else { Err(refusal) }
 }
 
 #[cfg(test)]

@@ -55,7 +55,7 @@ const COOKIE: &str = "cookie.";
 
 impl OptionsText {
     /// The members that the text may have besides `cookie`, and the types of their values.
-    pub const TYPES: [(&'static str, OptionType); 20] = [
+    pub const TYPES: [(&'static str, OptionType); 21] = [
         ("name", OptionType::String),
         ("rolling", OptionType::Boolean),
         ("saveUninitialized", OptionType::Boolean),
@@ -69,6 +69,7 @@ impl OptionsText {
         ("namespace", OptionType::String),
         ("hashIds", OptionType::Boolean),
         ("maxBytes", OptionType::Number),
+        ("sessionsPerUser", OptionType::Number),
         ("secrets", OptionType::Strings),
         ("sealSecrets", OptionType::Strings),
         ("migrates", OptionType::Boolean),
@@ -123,6 +124,8 @@ impl OptionsText {
             namespace: self.string("namespace"),
             hash_ids: self.is_on("hashIds"),
             max_bytes: self.number("maxBytes"),
+            encrypts: self.strings("sealSecrets").is_some(),
+            sessions_per_user: self.number("sessionsPerUser"),
             attributes: Some(&self.attributes),
         })
     }

@@ -101,6 +101,8 @@ fn input<'a>(
         namespace: options["namespace"].as_str(),
         hash_ids: flag("hashIds"),
         max_bytes: options["maxBytes"].as_f64(),
+        encrypts: options["sealSecrets"].is_array(),
+        sessions_per_user: options["sessionsPerUser"].as_f64(),
         attributes: Some(attributes),
     })
 }
@@ -232,6 +234,9 @@ fn a_number_that_is_none_is_refused_by_the_option_that_has_it() {
         (r#"{"renewGrace":-1e-3}"#, Error::Timeout { name: "renewGrace" }),
         (r#"{"maxBytes":null}"#, Error::MaxBytes),
         (r#"{"maxBytes":1024.5}"#, Error::MaxBytes),
+        (r#"{"sessionsPerUser":0}"#, Error::SessionsPerUser),
+        (r#"{"sessionsPerUser":null}"#, Error::SessionsPerUser),
+        (r#"{"format":"express","sealSecrets":["secret"]}"#, Error::EncryptExpress),
         (r#"{"idleTimeout":0.9999999999999999}"#, Error::Timeout { name: "idleTimeout" }),
     ] {
         assert_eq!(read(text).unwrap_err(), expected, "{text}");

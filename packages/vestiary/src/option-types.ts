@@ -11,7 +11,6 @@ const OWN_TYPES = {
 	as: 'string',
 	cookie: 'object',
 	store: 'object',
-	sessionsPerUser: 'number',
 	encrypt: 'boolean or string',
 	require: 'list',
 	genid: 'function',
@@ -52,7 +51,9 @@ export const COOKIE_TYPES: Types = { ...ATTRIBUTE_TYPES, encode: 'function' };
 /** The options that the core reads. */
 export function forCore(options: SveltekitSessionConfig): Partial<SveltekitSessionConfig> {
 	const names = Object.keys(CORE_TYPES) as (keyof SveltekitSessionConfig)[];
-	return Object.fromEntries(names.map((name) => [name, options[name]]));
+	const given = Object.fromEntries(names.map((name) => [name, options[name]]));
+	// JSON has no infinity, and no limit is none to check.
+	return options.sessionsPerUser === Infinity ? { ...given, sessionsPerUser: undefined } : given;
 }
 
 /**

@@ -82,14 +82,7 @@ export function runtimeOf(options: SveltekitSessionConfig): Runtime {
 		);
 	if (options.name === '')
 		throw new ConfigError('cookie_name', '`name` must have something in it: the cookie’s name');
-	checkSessionsPerUser(options.sessionsPerUser);
 	const encrypts = options.encrypt === true || options.encrypt === 'migrate';
-	if (encrypts && options.format === 'express') {
-		throw new ConfigError(
-			'options',
-			"`encrypt` cannot go with `format: 'express'`: Express would find nothing that it can read"
-		);
-	}
 	checkWellFormed('`namespace`', options.namespace);
 	const { path = '/', ...attributes } = checkedCookie(options.cookie);
 	const cookie = { path, ...attributes };
@@ -179,15 +172,6 @@ function inCookie(name: string): string | undefined {
 /** By this, requests of this process find the open sessions of a user, whose handles have the same store. */
 export function userKey({ namespace }: SveltekitSessionConfig, name: string): string {
 	return `${namespace ?? ''}:${name}`;
-}
-
-function checkSessionsPerUser(most: number | undefined): void {
-	if (most === undefined || most === Infinity) return;
-	if (Number.isInteger(most) && most >= 1 && most < 2 ** 32) return;
-	throw new ConfigError(
-		'options',
-		'`sessionsPerUser` must be a whole number from 1 to 4,294,967,295, or Infinity'
-	);
 }
 
 /**

@@ -143,3 +143,29 @@ fn stores_know_sessions_by_keys_of_their_namespace() {
         assert_eq!(options(Some(bad), false).err(), Some(Error::Namespace), "{bad}");
     }
 }
+
+#[test]
+fn a_limit_of_sessions_is_a_whole_number_of_32_bits() {
+    let refusal = |most| {
+        let input = OptionsInput { sessions_per_user: Some(most), ..OptionsInput::default() };
+        Options::new(input).err()
+    };
+    for most in [1.0, 2.0, 4_294_967_295.0] {
+        assert_eq!(refusal(most), None, "{most}");
+    }
+    for most in [0.0, -1.0, 1.5, 4_294_967_296.0, f64::NAN, f64::INFINITY] {
+        assert_eq!(refusal(most), Some(Error::SessionsPerUser), "{most}");
+    }
+}
+
+#[test]
+fn records_that_express_reads_are_not_encrypted() {
+    for (format, encrypts, refusal) in [
+        (Format::Seed, true, None),
+        (Format::Express, false, None),
+        (Format::Express, true, Some(Error::EncryptExpress)),
+    ] {
+        let input = OptionsInput { format, encrypts, ..OptionsInput::default() };
+        assert_eq!(Options::new(input).err(), refusal);
+    }
+}
