@@ -108,6 +108,7 @@ impl UserList {
     }
 
     /// Ends all of them, and keeps logins out that are under way. However many there are, it is one write.
+    /// It may be made later yet if the store does not answer, also to a session that began in between.
     ///
     /// # Errors
     /// [`SessionError`] if the store failed: they may be good yet.
