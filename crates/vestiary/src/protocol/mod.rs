@@ -24,6 +24,7 @@ mod change_list;
 mod commit;
 mod destroy;
 mod draft;
+mod effect;
 mod fault;
 mod host;
 mod pending;
@@ -42,6 +43,7 @@ pub use change_list::{Changed, change_list};
 pub use commit::{Change, Seen, Written, commit};
 pub use destroy::destroy;
 pub(crate) use draft::Draft;
+pub use effect::{Answered, Asked, Effect, Question, Stopped, Told};
 #[cfg(not(feature = "seeded-faults"))]
 pub(crate) use fault::Fault;
 #[cfg(feature = "seeded-faults")]
@@ -49,7 +51,7 @@ pub(crate) use fault::Fault;
 pub use fault::Fault;
 pub(crate) use fault::seeded;
 pub use host::{Call, Doubt, Failed, Host, NewId, Reply};
-pub use pending::{Answered, Asked, Effect, Pending, Post, Question, Stopped, Told};
+pub use pending::{Pending, Post};
 pub use proof::{OwnEnd, Proof};
 pub(crate) use retire::{Ended, Retiring, retire};
 pub(crate) use rotate::IDS;
