@@ -1,4 +1,4 @@
-import type { OwnCookie } from './core.js';
+import type { OwnCookie } from './going.js';
 import { Given, View } from './generated/vestiary.js';
 import { jsonOf } from './json.js';
 import { cookieWith, ownIn } from './own-cookie.js';

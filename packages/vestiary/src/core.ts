@@ -1,3 +1,4 @@
+import { marks } from './entropy.js';
 import { orThrow } from './errors.js';
 import {
 	type Answer,
@@ -11,6 +12,7 @@ import {
 	Task,
 	vary
 } from './generated/vestiary.js';
+import type { Ended, Given, Going, OwnCookie } from './going.js';
 import type { SveltekitSessionConfig } from './types.js';
 import { memory } from './wasm/instance.js';
 
@@ -46,65 +48,6 @@ export interface CoreOptions extends Partial<SveltekitSessionConfig> {
 	storeTtl: number;
 	production: boolean;
 }
-
-/**
- * The cookie attributes of a session that differ from the options: text of a JSON object, `maxAge` in seconds,
- * `expires` in milliseconds since the epoch; one with null does not apply.
- */
-export type OwnCookie = string;
-
-/** A user, and the handle of one of its sessions. */
-export interface User {
-	readonly name: string;
-	readonly handle: string;
-}
-
-/** The arguments of an operation: `Task` names those that each of them needs. */
-export interface Given {
-	/** Bits of `Given` in the core, and a visit's. */
-	readonly flags: number;
-	/** When a visit's session was read, in milliseconds since the epoch. */
-	readonly at: number;
-	readonly texts: readonly string[];
-	readonly login?: {
-		/** When the visitor proved who it is, in milliseconds since the epoch. */
-		readonly proven: number;
-		/** When the same request ended all sessions of the user, and when they had been ended before. */
-		readonly own: { readonly at: number; readonly before: number } | undefined;
-		readonly most: number;
-	};
-}
-
-/** The end of an operation. */
-export interface Ended {
-	/** Those of its visit. */
-	readonly flags: number;
-	/** When its visit's session was read; when all sessions of a user were ended. In milliseconds since the epoch. */
-	readonly at: number;
-	/** When all sessions of a user had been ended before, 0 if never. */
-	readonly before: number;
-	/** Why it failed, or nothing; then its texts. */
-	readonly texts: string[];
-}
-
-/** An operation that goes on, or has ended. */
-export type Going = {
-	/** Its reports since then, with a NUL after each: a word, and what belongs to it. */
-	readonly told: string;
-	/** A session is about to begin, whose cookie no other handle may take. */
-	readonly reserved: boolean;
-} & (
-	| { readonly ended: Ended }
-	| {
-			readonly ended?: undefined;
-			readonly running: Running;
-			/** What it needs next, and for what purpose. */
-			readonly step: Step;
-			readonly purpose: number;
-			/** It has several questions to the store. */
-			readonly several: boolean;
-	  }
-);
 
 /**
  * The core, spoken to in JavaScript's types. Short text passes through a buffer in linear memory,
@@ -265,14 +208,16 @@ export class Core {
 		};
 		if (table && MOSTLY_READ.has(task)) {
 			const progress = begin(flags);
-			if (stepOf(progress) !== Step.Again) return this.#going(progress);
+			const step: Step = progress % STEPS;
+			if (step !== Step.Again) return this.#going(progress);
 		}
 		this.#fill(ENTROPY);
 		return this.#going(begin(flags | Flag.Drawn));
 	}
 
 	#going(progress: number, again?: Running): Going {
-		const [step, purpose] = [stepOf(progress), Math.floor(progress / STEPS)];
+		const step: Step = progress % STEPS;
+		const purpose = Math.floor(progress / STEPS);
 		const running = again ?? (step === Step.Finished ? undefined : this.#bindings.running);
 		const told = (purpose & TOLD) === 0 ? '' : (running ?? this.#bindings).told;
 		const reserved = (purpose & RESERVED) !== 0;
@@ -344,10 +289,6 @@ export class Core {
 	}
 }
 
-function stepOf(progress: number): Step {
-	return progress % STEPS;
-}
-
 /** Cores that have a part in linear memory, 66 KB each; the least recently used one first. */
 const awake = new Set<Core>();
 const AWAKE = 64;
@@ -357,20 +298,3 @@ const ID = constant(Constant.IdEntropy);
 
 /** Random bytes that an operation may use between two effects. */
 const ENTROPY = constant(Constant.OperationEntropy);
-
-const pool = { bytes: new Uint8Array(ENTROPY * 128), used: Infinity, drawn: 0 };
-
-/**
- * Random bytes out of a pool: to ask the host for a few takes as long as for many, and longer than all else
- * that a write does. After a second it is filled anew, so that two processes that were made of one by
- * copying its memory do not write the same marks.
- */
-function marks(length: number): Uint8Array {
-	const now = Date.now();
-	if (pool.used + length > pool.bytes.length || Math.abs(now - pool.drawn) > 1_000) {
-		crypto.getRandomValues(pool.bytes);
-		pool.drawn = now;
-		pool.used = 0;
-	}
-	return pool.bytes.subarray(pool.used, (pool.used += length));
-}

@@ -1,5 +1,6 @@
 import { Asking, type AskingOptions, type Heard, type Question } from './asking.js';
-import type { Core, Ended, Given, Going } from './core.js';
+import type { Core } from './core.js';
+import type { Ended, Given, Going } from './going.js';
 import {
 	errorOf,
 	LoginOutdatedError,

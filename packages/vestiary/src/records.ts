@@ -1,6 +1,7 @@
 import type { Recent } from './bounded.js';
 import type { Columns } from './columns.js';
-import type { Core, Given, User } from './core.js';
+import type { Core } from './core.js';
+import type { Given, User } from './going.js';
 import { Driver, type Compute, type DriverOptions, type End, type Page } from './driver.js';
 import { ConfigError, type StoreError } from './errors.js';
 import { constant, Constant, Given as Flag, Task, type MemoryTable } from './generated/vestiary.js';

@@ -1,6 +1,7 @@
 import { Constant, constant } from './generated/vestiary.js';
 import { Cache, type Recent } from './bounded.js';
-import { Core, type CoreOptions, type OwnCookie } from './core.js';
+import { Core, type CoreOptions } from './core.js';
+import type { OwnCookie } from './going.js';
 import { building, developing, testing } from './environment.js';
 import { ConfigError } from './errors.js';
 import { hint, hintsFor } from './hints.js';

@@ -1,6 +1,6 @@
 import type { RequestEvent } from '@sveltejs/kit';
 
-import type { OwnCookie, User } from './core.js';
+import type { OwnCookie, User } from './going.js';
 import { ConfigError, ResponseSentError, VestiaryError } from './errors.js';
 import { cacheControl, Task, vary } from './generated/vestiary.js';
 import { hint, hintForEvent } from './hints.js';

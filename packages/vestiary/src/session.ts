@@ -1,7 +1,7 @@
 import type { RequestEvent } from '@sveltejs/kit';
 
 import { Contents, type Changes } from './contents.js';
-import type { OwnCookie } from './core.js';
+import type { OwnCookie } from './going.js';
 import { ConfigError, StoreError } from './errors.js';
 import { Fact, Given, type MemoryTable, Task, View, VisitState } from './generated/vestiary.js';
 import { FINISH, HANDLE, HAS_UNSAVED_COOKIE, OPEN, REVOKED, SEEN } from './inside.js';

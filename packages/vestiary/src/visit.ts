@@ -1,6 +1,6 @@
 import type { RequestEvent } from '@sveltejs/kit';
 
-import type { Given, OwnCookie, User } from './core.js';
+import type { Given, OwnCookie, User } from './going.js';
 import type { Compute, End, Page } from './driver.js';
 import { ConfigError, orThrow, type VestiaryError } from './errors.js';
 import {

@@ -3,7 +3,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { expect, test, vi } from 'vitest';
 
 import '../src/index.js';
-import { Core, type Given } from '../src/core.js';
+import { Core } from '../src/core.js';
+import type { Given } from '../src/going.js';
 import {
 	Answer,
 	Given as Flag,
