@@ -112,7 +112,7 @@ export class Visit implements Page {
 		this.#scope = scope;
 	}
 
-	/** Opens the session when something is asked of it first: one that the application does not look at costs nothing. */
+	/** Opens the session when something is asked of it first: for one that the application does not look at, nothing is read. */
 	openLater(open: () => void): void {
 		this.#open = open;
 	}
