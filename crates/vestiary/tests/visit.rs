@@ -9,6 +9,12 @@
     reason = "a test may fail, and uses some of the site"
 )]
 
+#[path = "visit/late.rs"]
+mod late;
+#[path = "visit/meets.rs"]
+mod meets;
+#[path = "visit/over.rs"]
+mod over;
 #[path = "visit/site.rs"]
 mod site;
 

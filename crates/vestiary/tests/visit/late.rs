@@ -1,17 +1,6 @@
 //! A request's view of its session where no cookie can leave: the response has left, or another handle has the cookie.
 
-#![allow(
-    dead_code,
-    clippy::missing_docs_in_private_items,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test may fail, and uses some of the site"
-)]
-
-#[path = "visit/site.rs"]
-mod site;
-
-use site::{Act, Site, Visit, changes, id_of};
+use super::site::{Act, Site, Visit, changes, id_of};
 use vestiary::{
     UnixMillis,
     protocol::{Question, Stopped},

@@ -1,17 +1,6 @@
 //! A request's view of its session when the store fails, or another request was faster.
 
-#![allow(
-    dead_code,
-    clippy::missing_docs_in_private_items,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test may fail, and uses some of the site"
-)]
-
-#[path = "visit/site.rs"]
-mod site;
-
-use site::{Act, Site, Visit, changes, id_of};
+use super::site::{Act, Site, Visit, changes, id_of};
 use vestiary::{
     protocol::{Answered, Question, Stopped},
     visit::{Cookies, State, View},

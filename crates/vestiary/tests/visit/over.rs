@@ -1,19 +1,8 @@
 //! A request's view of its session where the cookie's options say that a session is over the moment it is saved.
 
-#![allow(
-    dead_code,
-    clippy::missing_docs_in_private_items,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test may fail, and uses some of the site"
-)]
-
-#[path = "visit/site.rs"]
-mod site;
-
 use std::sync::Arc;
 
-use site::{Act, Site, changes};
+use super::site::{Act, Site, changes};
 use vestiary::{
     Options, OptionsText,
     protocol::{Answered, Question},
