@@ -87,6 +87,17 @@ enum Kind {
     Postgres(PostgresStore),
 }
 
+/// Asks the store of a [`Kind`], whichever it is: they have one trait, but no type in common.
+macro_rules! on {
+    ($kind:expr, $store:ident => $asked:expr) => {
+        match $kind {
+            Kind::Redis($store) => $asked,
+            Kind::Sqlite($store) => $asked,
+            Kind::Postgres($store) => $asked,
+        }
+    };
+}
+
 /// What is behind a store.
 #[derive(Clone)]
 pub(crate) enum Server {
@@ -363,11 +374,7 @@ fn no_table(place: Place<'_>) -> Failure {
 
 impl Store for OpenStore {
     async fn read(&self, key: &str) -> Result<Option<String>, StoreError> {
-        let read = match &self.kind {
-            Kind::Redis(store) => store.read(key).await,
-            Kind::Sqlite(store) => store.read(key).await,
-            Kind::Postgres(store) => store.read(key).await,
-        };
+        let read = on!(&self.kind, store => store.read(key).await);
         // As in an entry: no command stops at it.
         if let Err(StoreError::NotText) = read { Ok(Some("\u{fffd}".to_owned())) } else { read }
     }
@@ -379,11 +386,7 @@ impl Store for OpenStore {
         ttl: Ttl,
         bound: bool,
     ) -> Result<bool, StoreError> {
-        match &self.kind {
-            Kind::Redis(store) => store.create(key, record, ttl, bound).await,
-            Kind::Sqlite(store) => store.create(key, record, ttl, bound).await,
-            Kind::Postgres(store) => store.create(key, record, ttl, bound).await,
-        }
+        on!(&self.kind, store => store.create(key, record, ttl, bound).await)
     }
 
     async fn replace(
@@ -393,69 +396,37 @@ impl Store for OpenStore {
         record: &str,
         ttl: Ttl,
     ) -> Result<Outcome, StoreError> {
-        match &self.kind {
-            Kind::Redis(store) => store.replace(key, expected, record, ttl).await,
-            Kind::Sqlite(store) => store.replace(key, expected, record, ttl).await,
-            Kind::Postgres(store) => store.replace(key, expected, record, ttl).await,
-        }
+        on!(&self.kind, store => store.replace(key, expected, record, ttl).await)
     }
 
     async fn touch(&self, key: &str, ttl: Ttl) -> Result<bool, StoreError> {
-        match &self.kind {
-            Kind::Redis(store) => store.touch(key, ttl).await,
-            Kind::Sqlite(store) => store.touch(key, ttl).await,
-            Kind::Postgres(store) => store.touch(key, ttl).await,
-        }
+        on!(&self.kind, store => store.touch(key, ttl).await)
     }
 
     async fn remove(&self, key: &str, expected: Option<&WriteId>) -> Result<Outcome, StoreError> {
-        match &self.kind {
-            Kind::Redis(store) => store.remove(key, expected).await,
-            Kind::Sqlite(store) => store.remove(key, expected).await,
-            Kind::Postgres(store) => store.remove(key, expected).await,
-        }
+        on!(&self.kind, store => store.remove(key, expected).await)
     }
 
     async fn now(&self, key: &str) -> Result<Option<UnixMillis>, StoreError> {
-        match &self.kind {
-            Kind::Redis(store) => store.now(key).await,
-            Kind::Sqlite(store) => store.now(key).await,
-            Kind::Postgres(store) => store.now(key).await,
-        }
+        on!(&self.kind, store => store.now(key).await)
     }
 
     async fn stamp(&self, key: &str, text: &str, ttl: Ttl) -> Result<Option<Stamped>, StoreError> {
-        match &self.kind {
-            Kind::Redis(store) => store.stamp(key, text, ttl).await,
-            Kind::Sqlite(store) => store.stamp(key, text, ttl).await,
-            Kind::Postgres(store) => store.stamp(key, text, ttl).await,
-        }
+        on!(&self.kind, store => store.stamp(key, text, ttl).await)
     }
 
     fn resends(&self) -> bool {
-        match &self.kind {
-            Kind::Redis(store) => store.resends(),
-            Kind::Sqlite(store) => store.resends(),
-            Kind::Postgres(store) => store.resends(),
-        }
+        on!(&self.kind, store => store.resends())
     }
 }
 
 impl Scan for OpenStore {
     async fn scan(&self, from: Option<&Cursor>, most: usize) -> Result<Page, StoreError> {
-        match &self.kind {
-            Kind::Redis(store) => store.scan(from, most).await,
-            Kind::Sqlite(store) => store.scan(from, most).await,
-            Kind::Postgres(store) => store.scan(from, most).await,
-        }
+        on!(&self.kind, store => store.scan(from, most).await)
     }
 
     async fn entry(&self, key: &str) -> Result<Option<Entry>, StoreError> {
-        match &self.kind {
-            Kind::Redis(store) => store.entry(key).await,
-            Kind::Sqlite(store) => store.entry(key).await,
-            Kind::Postgres(store) => store.entry(key).await,
-        }
+        on!(&self.kind, store => store.entry(key).await)
     }
 }
 
