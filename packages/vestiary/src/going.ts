@@ -1,6 +1,6 @@
 import type { Running, Step } from './generated/vestiary.js';
 
-/* What the core and its driver tell each other about an operation. */
+/* An operation, as the core and its driver tell each other of it. */
 
 /**
  * The cookie attributes of a session that differ from the options: text of a JSON object, `maxAge` in seconds,
@@ -53,7 +53,7 @@ export type Going = {
 	| {
 			readonly ended?: undefined;
 			readonly running: Running;
-			/** What it needs next, and for what purpose. */
+			/** The effect that it needs next, and the purpose of it. */
 			readonly step: Step;
 			readonly purpose: number;
 			/** It has several questions to the store. */

@@ -1,5 +1,6 @@
 import './server-only.js';
 
+import { assertOnce, equal, expiry, inTime, same, sleep } from './testing-checks.js';
 import type { AtomicOperations, AtomicOutcome, SessionStoreData, Store } from './types.js';
 
 /** What a test runner has to offer: that of vitest, jest, mocha or `node:test`. */
@@ -468,69 +469,6 @@ function record(data: object): SessionStoreData {
 		data: data,
 		meta: { created: 1_700_000_000_000 }
 	};
-}
-
-/**
- * Runs calls that must be done before a record expires, with a longer TTL where the machine was too busy for them.
- * Any answer but `true` says that the record was not there.
- */
-async function inTime(ttl: number, run: (ttl: number) => Promise<unknown>): Promise<void> {
-	for (const factor of [1, 10, 100]) {
-		const began = Date.now();
-		if ((await run(factor * ttl)) === true) return;
-		if (Date.now() - began < factor * ttl)
-			throw new Error('a record was not there although its time was not over');
-	}
-	throw new Error(`the store needs more than ${100 * ttl} milliseconds for two calls`);
-}
-
-/** Waits until a record has expired; fails if that takes as long as if its unit were wrong. */
-async function expiry(read: () => Promise<unknown>, ttl: number): Promise<void> {
-	const began = Date.now();
-	for (;;) {
-		// Looked at before the record: a machine that was busy meanwhile proves nothing.
-		const late = Date.now() - began > 20 * ttl;
-		if (!(await read())) return;
-		if (late) break;
-		await sleep(ttl / 10);
-	}
-	throw new Error(
-		`the record is still there, long after its ${ttl} milliseconds: is the unit right?`
-	);
-}
-
-function sleep(ms: number): Promise<void> {
-	return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
-function equal(actual: unknown, expected: unknown): void {
-	const [one, other] = [canonical(actual), canonical(expected)];
-	if (one !== other)
-		throw new Error(`the store gave ${one.slice(0, 200)}, not ${other.slice(0, 200)}`);
-}
-
-/** Whether a store gave back a record. What it adds to the cookie is its own affair. */
-function same(found: SessionStoreData | null, stored: SessionStoreData): void {
-	const names = Object.keys(stored.cookie);
-	const cookie = Object.entries(found?.cookie ?? {}).filter(([name]) => names.includes(name));
-	equal(found && { ...found, cookie: Object.fromEntries(cookie) }, stored);
-}
-
-/** JSON with sorted keys: a store may change their order. */
-function canonical(value: unknown): string {
-	return JSON.stringify(value, (_, part: unknown) =>
-		part !== null && typeof part === 'object' && !Array.isArray(part)
-			? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)))
-			: part
-	);
-}
-
-/** Satisfies vitest's `requireAssertions`, which counts the calls of the `expect` that it gives to a test. */
-function assertOnce([context]: unknown[]): void {
-	const { expect } = (context ?? {}) as {
-		expect?: (value: unknown) => { toBe(value: unknown): void };
-	};
-	if (typeof expect === 'function') expect(true).toBe(true);
 }
 
 function globalRunner(): Runner {

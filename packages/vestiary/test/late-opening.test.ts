@@ -19,7 +19,7 @@ afterEach(() => {
 	vi.restoreAllMocks();
 });
 
-/** What a request does, and what became of it. */
+/** Handles a request in which the application does this. */
 async function visit(
 	options: SveltekitSessionConfig,
 	cookie: string | undefined,

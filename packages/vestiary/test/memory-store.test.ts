@@ -52,7 +52,7 @@ test('bounds may be infinite', async () => {
 	expect(store.size).toBe(10);
 });
 
-/** What the store's functions write for a request that saves, logs in and updates. */
+/** The writes of the store's functions for a request that saves, logs in and updates. */
 async function writes(prepare: (operations: AtomicOperations) => void): Promise<Step[]> {
 	const store = new MemoryStore();
 	await store.set('another', RECORD, 1_000);

@@ -9,7 +9,7 @@ import {
 } from '../src/index.js';
 import { loggedIn, remote, visit } from './visits.js';
 
-/* What an application passes on, with characters that have a meaning elsewhere: in the core, in JSON, in headers. */
+/* Texts of an application with characters that have a meaning elsewhere: in the core, in JSON, in headers. */
 
 const SECRET = '0123456789abcdef0123456789abcdef';
 

@@ -15,7 +15,7 @@ fn json(value: &Value) -> String {
     value.to_string()
 }
 
-/// What their text says.
+/// The values in their text.
 fn values(contents: &Contents) -> Value {
     serde_json::from_str(&contents.text()).unwrap()
 }

@@ -1,4 +1,4 @@
-//! What the text of a record has, and where.
+//! The parts of a record's text.
 
 use alloc::string::String;
 use core::ops::Range;
@@ -6,7 +6,7 @@ use core::ops::Range;
 use super::Limits;
 use crate::{CookieOverrides, Error, Format, Meta, SealRing, WriteId, json};
 
-/// What a stored record has, and where.
+/// The members of a stored record, and where they are in its text.
 pub(super) struct Parts<'t> {
     text: &'t str,
     pub(super) format: Format,
@@ -62,7 +62,7 @@ impl<'t> Parts<'t> {
     }
 }
 
-/// What gives the shape of express-session away.
+/// A member that only the shape of express-session has.
 const MAX_AGE: &[u8; 14] = b"originalMaxAge";
 
 /// Why a text is not what it should be: an instance that does not encrypt finds what another one has sealed.
@@ -78,7 +78,7 @@ pub(crate) fn mark_of(text: &str) -> Option<&str> {
     rest.starts_with('"').then_some(mark)
 }
 
-/// What stands before the mark, in either shape.
+/// The text before the mark, in either shape.
 const HEADS: [&str; 2] = ["{\"v\":\"", "{\"cookie\":{\"v\":\""];
 
 /// Where the values of these members of an object are.

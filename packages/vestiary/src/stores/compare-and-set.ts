@@ -38,14 +38,14 @@ export const STAMP: string = [
 	"return {time, '=' .. (text or '')}"
 ].join('\n');
 
-/** What {@link STAMP} says. */
+/** The result of {@link STAMP}. */
 export function stampOf(answer: unknown): AtomicStamp | null {
 	const [time, before] = Array.isArray(answer) ? (answer as unknown[]) : [];
 	if (typeof before !== 'string') return null;
 	return [Number(time), before === '=' ? null : before.slice(1)];
 }
 
-/** What the script says. */
+/** The result of the scripts that compare. */
 export function outcomeOf(answer: unknown): AtomicOutcome {
 	const number = Number(answer);
 	if (number === 1) return 'done';
