@@ -19,11 +19,11 @@ thread_local! {
     static SET: std::cell::Cell<Option<UnixMillis>> = const { std::cell::Cell::new(None) };
 }
 
-/// Sets the time for all sessions and memory stores on this thread, where it stands still: a test of a deadline need
-/// not wait for it. `None` is the system's clock again.
+/// Freezes the time for all sessions and memory stores on this thread, so that a test of a deadline need not wait.
+/// `None` restores the system's clock.
 ///
-/// Other threads keep the system's clock, so an async test needs a runtime of one thread. Timeouts of stores go by the
-/// system's clock. Back-off waits for no clock: an operation that retries lets the thread's other tasks go first once.
+/// Other threads keep the system's clock, so an async test needs a single-threaded runtime. Store timeouts keep the
+/// system's clock. A back-off does not wait at all: an operation that retries only yields to the thread's other tasks.
 ///
 /// ```
 /// use std::time::Duration;
@@ -47,7 +47,7 @@ pub fn set_clock(now: Option<UnixMillis>) {
     SET.set(now);
 }
 
-/// The current time. A clock before 1970 says 1970.
+/// The current time; 1970 if the clock is earlier.
 #[cfg_attr(
     not(target_arch = "wasm32"),
     expect(clippy::disallowed_methods, reason = "the one place where the time comes from")
@@ -61,7 +61,7 @@ pub(crate) fn now() -> UnixMillis {
     UnixMillis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// Measures how long something takes.
+/// Measures elapsed time.
 pub(crate) struct Stopwatch(Instant);
 
 impl Stopwatch {
@@ -78,11 +78,10 @@ impl Stopwatch {
     }
 }
 
-/// Waits for an answer, but not for ever; `None` if it was too late. An answer that is there at once costs
-/// no timer.
+/// Awaits an answer with a timeout; `None` when it runs out. An answer that is ready at once needs no timer.
 ///
-/// Each answer of a server costs one. That of a runtime is an entry in its list; the one that every runtime
-/// has wakes a thread, twice, which takes longer than all else that a request does here.
+/// Every other answer of a server does. A runtime's timer is an entry in its list. The portable timer wakes a thread
+/// twice, which takes longer than all else that a request does here.
 pub(crate) async fn within<T>(
     after: Option<Duration>,
     answer: impl Future<Output = T>,
@@ -99,12 +98,12 @@ pub(crate) async fn within<T>(
     .await
 }
 
-/// Rings once.
+/// A timer that fires once.
 enum Alarm {
-    /// By tokio's clock. In a box, for only few answers need one.
+    /// Tokio's timer. Boxed, because few answers need one.
     #[cfg(feature = "tokio")]
     Tokio(Pin<Box<tokio::time::Sleep>>),
-    /// By a thread of its own.
+    /// A timer with a thread of its own.
     Thread(Delay),
 }
 
@@ -126,12 +125,12 @@ impl Alarm {
     }
 }
 
-/// Lets others finish. Not by tokio's clock: its milliseconds are longer than most pauses.
+/// Pauses between two attempts. Not with tokio's timer: its resolution of a millisecond is longer than most pauses.
 pub(crate) async fn pause(time: Duration) {
     Delay::new(time).await;
 }
 
-/// Waits before an operation retries. Where a test has set the time, it lets other tasks go first once, so that the same
+/// Waits before an operation retries. If a test has set the time, it only yields to other tasks once, so that the same
 /// schedule of tasks gives the same result each time.
 pub(crate) async fn back_off(time: Duration) {
     #[cfg(all(feature = "clock", not(target_arch = "wasm32")))]

@@ -6,8 +6,9 @@ use vestiary::{
 
 use crate::{Event, event::Listener};
 
-/// How sessions are kept and what their cookie looks like: the options of the SvelteKit package, under the
-/// same names. For both to share sessions, these have to agree: the secrets, [`name`](Config::name),
+/// Options of sessions and their cookies. They have the names and the meaning of the SvelteKit package's options.
+///
+/// For both products to share sessions, these must be equal: the secrets, [`name`](Config::name),
 /// [`namespace`](Config::namespace), [`hash_ids`](Config::hash_ids), [`encrypt`](Config::encrypt), and the
 /// store with its prefix.
 ///
@@ -51,35 +52,35 @@ pub struct Config {
     pub(crate) on_event: Option<Listener>,
 }
 
-/// When browsers send the cookie with requests that come from other sites.
+/// Whether browsers send the cookie with requests from other sites.
 pub use vestiary::SameSite;
 
-/// Whether records are encrypted (XChaCha20-Poly1305), with a key made of the secret and the session's ID.
+/// Whether records are encrypted (XChaCha20-Poly1305), with a key derived from the secret and the session's ID.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Encrypt {
-    /// They are stored as they are.
+    /// Records are stored as plain JSON.
     #[default]
     Off,
-    /// One that is not encrypted is no session.
+    /// Records are encrypted. An unencrypted record is rejected, so that write access to the store does not suffice to
+    /// plant a session.
     On,
-    /// Also those are read that are not, and encrypted when they are written next.
+    /// As [`On`](Encrypt::On), but unencrypted records are still accepted, and encrypted at their next write.
     Migrate,
 }
 
-/// What a visitor is while the store cannot be read.
+/// How to treat requests while the store is unavailable.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum OnStoreError {
-    /// Whoever looks at the session gets the error.
+    /// Every use of the session returns the error.
     #[default]
     Error,
-    /// A visitor without a session. Nothing can be written over the session that could not be read, and
-    /// its cookie stays.
+    /// The visitor counts as anonymous. The session that could not be read is never overwritten, and its cookie stays.
     Anonymous,
 }
 
 impl Config {
-    /// With the secret that signs the cookies: at least 16 bytes, better 32 random ones, the same for all
-    /// processes.
+    /// Creates the default options with the secret that signs the cookies: at least 16 bytes, 32 random ones are
+    /// better. All processes need the same secret.
     pub fn new(secret: impl Into<String>) -> Self {
         Self {
             secrets: vec![secret.into()],
@@ -109,138 +110,153 @@ impl Config {
         }
     }
 
-    /// A secret of before: what it signed and encrypted is still good, and it makes nothing new.
+    /// Adds a previous secret: accepted for verifying and decrypting, never used to sign or encrypt.
+    ///
+    /// ```
+    /// # use vestiary_store::Config;
+    /// let config = Config::new("the new secret, long and random")
+    ///     .previous_secret("the secret that is being replaced");
+    /// ```
     pub fn previous_secret(mut self, secret: impl Into<String>) -> Self {
         self.secrets.push(secret.into());
         self
     }
 
-    /// Name of the cookie; `connect.sid` unless said otherwise.
+    /// The cookie's name. Default: `connect.sid`.
     pub fn name(self, name: impl Into<String>) -> Self {
         Self { name: Some(name.into()), ..self }
     }
 
-    /// The domain whose hosts get the cookie; else only the host that set it.
+    /// The domain whose hosts receive the cookie. Default: only the host that set it.
     pub fn domain(self, domain: impl Into<String>) -> Self {
         Self { domain: Some(domain.into()), ..self }
     }
 
-    /// The path under which browsers send the cookie; `/` unless said otherwise.
+    /// The path below which browsers send the cookie. Default: `/`.
     pub fn path(self, path: impl Into<String>) -> Self {
         Self { path: Some(path.into()), ..self }
     }
 
-    /// How long the browser keeps the cookie, in whole seconds; else until it is closed.
+    /// The lifetime of the cookie in the browser, in whole seconds. Default: until the browser is closed.
     pub fn max_age(self, age: Duration) -> Self {
         Self { max_age: Some(age), ..self }
     }
 
-    /// Whether scripts are kept from the cookie; they are unless said otherwise.
+    /// Whether the cookie is hidden from scripts. Default: `true`.
     pub fn http_only(self, http_only: bool) -> Self {
         Self { http_only: Some(http_only), ..self }
     }
 
-    /// Whether the cookie is sent over HTTPS only (and to localhost). Unless said otherwise it is, but
-    /// not for a request whose `Host` is localhost.
+    /// Whether browsers send the cookie over HTTPS only (and to localhost). Default: `true`, except for requests whose
+    /// `Host` is localhost.
     pub fn secure(self, secure: bool) -> Self {
         Self { secure: Some(secure), ..self }
     }
 
-    /// When the cookie comes along from other sites; [`SameSite::Lax`] unless said otherwise.
+    /// Whether browsers send the cookie with requests from other sites. Default: [`SameSite::Lax`].
     pub fn same_site(self, same_site: SameSite) -> Self {
         Self { same_site: Some(same_site), ..self }
     }
 
-    /// A jar for each site that embeds this one (CHIPS). Makes the cookie `Secure`.
+    /// Gives each site that embeds this one a cookie of its own (CHIPS). It implies `Secure`. Default: `false`.
     pub fn partitioned(self, partitioned: bool) -> Self {
         Self { partitioned, ..self }
     }
 
-    /// Refreshes cookie and record whenever the session is used, so that it ends
-    /// [`max_age`](Config::max_age) after the last use.
+    /// Refreshes cookie and record whenever the session is used, so that it expires [`max_age`](Config::max_age) after
+    /// its last use. Default: `false`.
     pub fn rolling(self, rolling: bool) -> Self {
         Self { rolling, ..self }
     }
 
-    /// In which time a rolling session is refreshed in the store once at most; a tenth of
-    /// [`max_age`](Config::max_age) unless said otherwise.
+    /// The minimum time between two refreshes of a rolling session's record. Default: a tenth of
+    /// [`max_age`](Config::max_age).
     pub fn touch_after(self, after: Duration) -> Self {
         Self { touch_after: Some(after), ..self }
     }
 
-    /// After which time a session ends that was not used, whatever its cookie and its store say: not before
-    /// that time, and at most a tenth later.
+    /// Ends a session that was not used for this long, whatever its cookie and its store allow. The session ends
+    /// at most a tenth of this time later. Default: none.
     pub fn idle_timeout(self, after: Duration) -> Self {
         Self { idle_timeout: Some(after), ..self }
     }
 
-    /// After which time a session ends in any case.
+    /// Ends a session this long after it began, however much it is used. Default: none.
     pub fn absolute_timeout(self, after: Duration) -> Self {
         Self { absolute_timeout: Some(after), ..self }
     }
 
-    /// After which time a session gets another ID, with all that it holds. Not in
-    /// [`Format::Express`]: Express would take the old ID for a session.
+    /// Gives a session another ID, with the same data, this long after it got its current one. Not available in
+    /// [`Format::Express`]: Express would take the tombstone of the old ID for a session. Default: never.
     pub fn renew_after(self, after: Duration) -> Self {
         Self { renew_after: Some(after), ..self }
     }
 
-    /// How long the old ID still leads to a session that was renewed: at most ten minutes. Default: half a minute.
+    /// The grace period of a renewal, in which the old ID still leads to the session: at most 10 minutes.
+    /// Default: 30 seconds.
     pub fn renew_grace(self, grace: Duration) -> Self {
         Self { renew_grace: Some(grace), ..self }
     }
 
-    /// Keeps these sessions apart from others with the same secret and store: neither cookies nor records
-    /// of one are good for the other. 1 to 64 letters, digits, `-`, `_` or `.`.
+    /// Separates these sessions from others with the same secret and store: cookies and records of one namespace are
+    /// invalid in another. 1 to 64 letters, digits, `-`, `_` or `.`. Default: none.
     pub fn namespace(self, namespace: impl Into<String>) -> Self {
         Self { namespace: Some(namespace.into()), ..self }
     }
 
-    /// The store gets hashes of IDs, so that whoever reads it has no cookie.
+    /// Stores hashes of IDs instead of IDs, so that a leaked dump of the store cannot be used as cookies.
+    /// Default: `false`.
     pub fn hash_ids(self, hash_ids: bool) -> Self {
         Self { hash_ids, ..self }
     }
 
-    /// Most bytes of a session's data as JSON, at least 1,024. What the library adds does not count. Default:
-    /// 65,536.
+    /// The maximum size of a session's data, in bytes of JSON: at least 1,024. The library's own metadata does not
+    /// count. Default: 65,536.
     pub fn max_bytes(self, bytes: usize) -> Self {
         Self { max_bytes: Some(bytes), ..self }
     }
 
-    /// Whether records are encrypted; they are not unless said otherwise.
+    /// Whether records are encrypted. Default: [`Encrypt::Off`].
     pub fn encrypt(self, encrypt: Encrypt) -> Self {
         Self { encrypt, ..self }
     }
 
-    /// Whose cookies and records are written; those of express-session are read in any case.
+    /// The format of the cookies and records that are written. Both formats are always read.
     pub fn format(self, format: Format) -> Self {
         Self { format, ..self }
     }
 
-    /// Most sessions of one user, from 1 to 4,294,967,295, or `usize::MAX` for no limit: the longest unused one ends. The size of the list bounds them, too: 64
-    /// KiB, enough for several hundred. Default: 100.
+    /// The maximum number of sessions per user, from 1 to 4,294,967,295; `usize::MAX` for no limit. A login beyond it
+    /// ends the session that has been idle longest. The size of the user's session list, 64 KiB, is a second limit:
+    /// several hundred sessions. Default: 100.
     pub fn sessions_per_user(self, most: usize) -> Self {
         Self { sessions_per_user: most, ..self }
     }
 
-    /// How long to wait for the store. `None` and zero wait as long as it takes. Default: 5 seconds.
+    /// The timeout of a store operation. `None` and zero disable it. Default: 5 seconds.
     pub fn store_timeout(self, after: impl Into<Option<Duration>>) -> Self {
-        // A longer time than there is would be an overflow of the clock.
+        // A longer one would overflow the clock.
         let after = after.into().filter(|after| !after.is_zero());
         Self { store_timeout: after.map(|after| after.min(CENTURY)), ..self }
     }
 
-    /// What a visitor is while the store cannot be read; nobody, and an error, unless said otherwise.
+    /// How to treat requests while the store is unavailable. Default: fail them.
     pub fn on_store_error(self, policy: OnStoreError) -> Self {
         Self { on_store_error: policy, ..self }
     }
 
-    /// Hears of what happens. What it says of a panic of its own is ignored, so that it stops no logout.
+    /// Called for each event. A panic in it is caught, so it cannot block a logout.
+    ///
+    /// ```
+    /// # use vestiary_store::Config;
+    /// let config = Config::new("a long random secret, from the environment")
+    ///     .on_event(|event| eprintln!("session event: {}", event.name()));
+    /// ```
     pub fn on_event(self, listener: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         Self { on_event: Some(Arc::new(listener)), ..self }
     }
 
-    /// What the core makes of it.
+    /// Validates the options.
     pub(crate) fn options(&self) -> Result<Options, Error> {
         let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64());
         let timeouts = Timeouts::new(
@@ -282,10 +298,10 @@ impl Config {
         Options::new(OptionsInput { attributes: Some(&attributes), ..input })
     }
 
-    /// What records say of the cookie: JSON text, as the SvelteKit package writes it.
+    /// The cookie attributes in a record: JSON text, as the SvelteKit package writes it.
     fn record_cookie(&self, options: &Options) -> String {
         let cookie = options.set_cookie(false);
-        // A path may have quotes and backslashes.
+        // Escapes quotes and backslashes, which a path may contain.
         let text =
             |name: &str, value: &str| format!("\"{name}\":{}", serde_json::Value::from(value));
         let mut members = Vec::new();
@@ -313,7 +329,7 @@ fn name_of(same_site: SameSite) -> &'static str {
     }
 }
 
-/// A secret is never shown.
+/// Never shows a secret.
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")

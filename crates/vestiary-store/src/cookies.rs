@@ -2,17 +2,17 @@ use vestiary::{CookieOverrides, SessionId, cookie_header, protocol::Rules};
 
 use crate::{Sessions, Stored, sessions::Inner};
 
-/// The cookies of a request that have the session's name.
+/// The session cookies of a request.
 #[derive(Clone, Debug, Default)]
 pub struct Cookies {
-    /// There is one, genuine or not.
+    /// Whether the request has a cookie of the session cookie's name, valid or not.
     pub present: bool,
-    /// Those that one of the secrets signed, in their order, at most four.
+    /// The IDs of the validly signed cookies, in their order, at most four.
     pub ids: Vec<SessionId>,
 }
 
 impl Sessions {
-    /// The session cookies in these `Cookie` headers.
+    /// Verifies the session cookies in these `Cookie` headers.
     pub fn cookies<'h>(&self, headers: impl IntoIterator<Item = &'h [u8]>) -> Cookies {
         let Inner { rules: Rules { options, .. }, keys, .. } = &*self.inner;
         let mut cookies = Cookies::default();
@@ -26,28 +26,27 @@ impl Sessions {
         cookies
     }
 
-    /// The value of the cookie of this session.
+    /// The cookie value for this ID.
     #[must_use]
     pub fn sign(&self, id: &SessionId) -> String {
         self.inner.keys.sign(id, self.inner.rules.options.format())
     }
 
-    /// The `Set-Cookie` header for this session, or the one that removes the cookie. `secure_here` says
-    /// whether it is to be `Secure` where the options leave it open.
+    /// The `Set-Cookie` header for this ID, or the one that removes the cookie if there is none. `secure_here` is the
+    /// value of `Secure` if the options leave it open.
     #[must_use]
     pub fn set_cookie(&self, id: Option<&SessionId>, secure_here: bool) -> String {
         self.set_cookie_with(None, id, secure_here)
     }
 
-    /// The `Set-Cookie` header for this session, with the cookie attributes that it has of its own; or the one
-    /// that removes its cookie.
+    /// The `Set-Cookie` header for this session with its own cookie attributes, or the one that removes its cookie.
     #[must_use]
     pub fn set_cookie_of(&self, stored: &Stored, removes: bool, secure_here: bool) -> String {
         let id = (!removes).then_some(&stored.id);
         self.set_cookie_with(stored.meta().cookie.as_ref(), id, secure_here)
     }
 
-    /// The same as [`Sessions::set_cookie`], for a session that has these cookie attributes of its own.
+    /// As [`Sessions::set_cookie`], for a session with cookie attributes of its own.
     #[must_use]
     pub fn set_cookie_with(
         &self,

@@ -7,15 +7,14 @@ use crate::{
     store::{MaybeSend, MaybeSync, NOT_TEXT},
 };
 
-/// A store of whatever kind: what [`Sessions`](crate::Sessions) hold, so that nothing above them has to
-/// name the store.
+/// A store of any kind, as [`Sessions`](crate::Sessions) hold it, so that no type above them names the store.
 ///
-/// Each answer comes in a box; what that costs beside an answer is in `docs/performance.md`.
+/// Each answer is boxed; `docs/performance.md` has the cost.
 #[derive(Clone)]
 pub struct AnyStore(Arc<dyn Erased>);
 
 impl AnyStore {
-    /// This store.
+    /// Erases the type of this store.
     pub fn new(store: impl Store) -> Self {
         Self(Arc::new(store))
     }
@@ -94,7 +93,7 @@ impl fmt::Debug for AnyStore {
     }
 }
 
-/// To a caller that wants a record, a value that is not text is one that cannot be read.
+/// Turns a value that is not text into an unreadable record, which is how callers treat it.
 fn record_of(read: Result<Option<String>, StoreError>) -> Result<Option<String>, StoreError> {
     match read {
         Err(StoreError::NotText) => Ok(Some(NOT_TEXT.to_owned())),
@@ -108,7 +107,7 @@ type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 #[cfg(target_arch = "wasm32")]
 type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
-/// [`Store`], with answers in boxes.
+/// [`Store`] with boxed futures.
 trait Erased: MaybeSend + MaybeSync {
     fn read<'a>(&'a self, key: &'a str) -> Boxed<'a, Option<String>>;
     fn read_two<'a>(&'a self, one: &'a str, other: &'a str) -> Answer<'a, ReadTwo>;

@@ -2,47 +2,47 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use crate::StoreError;
 
-/// What can go wrong with a session. A bad cookie never does: it is a visitor without a session.
+/// A failed operation on a session. An invalid cookie is not an error: its visitor has no session.
 ///
 /// No message holds a secret, an ID or a session value.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SessionError {
-    /// The store did not do what it was asked; unless it was full, it may have been done all the same.
+    /// The store failed. Unless it refused, the operation is in doubt.
     #[error("the session store could not {operation} the session")]
     Store {
-        /// What it was asked.
+        /// The operation that the store failed.
         operation: StoreOperation,
-        /// What it said.
+        /// The store's error.
         source: StoreError,
     },
-    /// The store did not answer in time: it may do yet what it was asked.
+    /// The store did not answer in time: it may still perform the operation.
     #[error("the session store did not {operation} the session within {} ms", after.as_millis())]
     Timeout {
-        /// What it was asked.
+        /// The operation that timed out.
         operation: StoreOperation,
-        /// How long it had.
+        /// The timeout.
         after: Duration,
     },
-    /// Other requests were faster each time.
+    /// Every attempt conflicted with a write of another request.
     #[error(
         "the session was written by other requests each time it was tried: nothing was written"
     )]
     Busy,
-    /// The session's record is gone, but it was read so long ago that another request may have given the session
-    /// another ID meanwhile: whether it has ended cannot be told.
+    /// The session's record is gone, but it was read so long ago that another request may have renewed the session
+    /// meanwhile. It may have ended, or have another ID.
     #[error(
         "the session was read long ago and its record is gone: whether it has ended, or has another ID now, cannot \
          be told"
     )]
     Unconfirmed,
-    /// The session was used inside of the function that `update` or `modify` runs on its data.
+    /// The session was used inside the function that `update` or `modify` runs on its data.
     #[error(
         "the session was used inside of the function that changes it: use the value that the function gets, and call \
          the session before or after it"
     )]
     UpdateNested,
-    /// The visitor has a session of another layer whose cookie has the same name, and a browser has only one cookie of a
+    /// The visitor has a session of another layer whose cookie has the same name; a browser keeps only one cookie per
     /// name. Nothing was stored.
     #[error(
         "two session layers use the cookie `{name}`, and the visitor has a session of the other one: give one of them \
@@ -52,32 +52,31 @@ pub enum SessionError {
         /// The name of the cookie.
         name: String,
     },
-    /// An option is wrong, or the data cannot be stored.
+    /// An option is invalid, or the data cannot be stored.
     #[error(transparent)]
     Data(#[from] vestiary::Error),
-    /// The application's type is not what the session holds, or has no JSON. [`WrongType`] names the key.
+    /// The session data does not match the application's type, or the value has no JSON form. [`WrongType`] names the
+    /// key.
     #[error(transparent)]
     Type(WrongType),
-    /// All sessions of the user were ended after the request began that logs in: what it proved, a
-    /// password perhaps, may have been changed since. Nothing was stored.
+    /// All sessions of the user were revoked after the request of this login began. The proof that it relies on, such
+    /// as a password, may have changed since. Nothing was stored.
     #[error("all sessions of this user were ended while the login was under way: log in again")]
     LoginOutdated,
-    /// A new session was saved after the response had left, so its cookie could not be set. Nothing was
-    /// stored.
+    /// A new session was saved after the response had left, when its cookie could no longer be set. Nothing was stored.
     #[error(
         "the response has already left, so the cookie of a new session cannot be set and the session was not stored: save it before the handler returns"
     )]
     ResponseSent,
-    /// The system has no random numbers. Nothing is made without.
+    /// The system's random source failed. Nothing was stored.
     #[error("the system has no random numbers")]
     Entropy,
 }
 
-/// Session data that a type of the application cannot be read from, or a value that cannot be stored as JSON.
+/// Session data that does not match a type of the application, or a value that cannot be stored as JSON.
 ///
-/// It names the key, and never shows a value. A session whose data has another shape than the service expects,
-/// because the service was changed or another one wrote it, stays as it is until the application removes or
-/// rewrites that key.
+/// It names the key and never shows a value. A session whose data has another shape than the service expects, after a
+/// deployment for example, stays as it is until the application removes or rewrites that key.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{problem}")]
 pub struct WrongType {
@@ -86,13 +85,13 @@ pub struct WrongType {
 }
 
 impl WrongType {
-    /// `problem` must not repeat a value: it is shown.
+    /// Creates the error. `problem` is shown, so it must not repeat a value.
     #[must_use]
     pub fn new(key: Option<String>, problem: String) -> Self {
         Self { key: key.map(Arc::from), problem: problem.into() }
     }
 
-    /// The key of the session data that has another type or is missing; `None` if it is not one key.
+    /// The key of the session data that has another type or is missing; `None` if the problem is not one key's.
     #[must_use]
     pub fn key(&self) -> Option<&str> {
         self.key.as_deref()
@@ -100,7 +99,7 @@ impl WrongType {
 }
 
 impl SessionError {
-    /// Each code that [`SessionError::code`] can give besides those of the core, [`vestiary::Error::CODES`].
+    /// All codes of [`SessionError::code`], except those of the core ([`vestiary::Error::CODES`]).
     pub const CODES: [&'static str; 9] = [
         "store_busy",
         "store_failed",
@@ -113,7 +112,7 @@ impl SessionError {
         "entropy",
     ];
 
-    /// A stable, machine-readable name, the same as in TypeScript.
+    /// The stable, machine-readable code, the same as in TypeScript.
     ///
     /// ```
     /// # use vestiary_store::SessionError;
@@ -139,8 +138,7 @@ impl SessionError {
         }
     }
 
-    /// The status of a response that says so: 503 if the store is at fault, 409 for a login that was too
-    /// late, or else 500.
+    /// The HTTP status for this error: 503 if the store is at fault, 409 for an outdated login, otherwise 500.
     #[must_use]
     pub fn status(&self) -> u16 {
         match self {
@@ -150,30 +148,30 @@ impl SessionError {
         }
     }
 
-    /// Whether the store has answered that it did nothing. Otherwise what it was asked may have been done.
+    /// Whether the store has confirmed that it did nothing. Otherwise the operation is in doubt.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         matches!(self, Self::Store { source, .. } if source.is_refusal())
     }
 
-    /// Whether it is the store's fault, so that the same request may succeed a little later.
+    /// Whether the store is at fault, so that the same request may succeed a little later.
     #[must_use]
     pub fn is_store(&self) -> bool {
         matches!(self, Self::Store { .. } | Self::Timeout { .. } | Self::Busy | Self::Unconfirmed)
     }
 }
 
-/// What a store was asked.
+/// A store operation, as named in errors.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum StoreOperation {
-    /// For a record.
+    /// Reads a record.
     Read,
-    /// To write one.
+    /// Writes a record.
     Write,
-    /// To give one more life.
+    /// Restarts the TTL of a record.
     Touch,
-    /// To remove one.
+    /// Removes a record.
     Remove,
 }
 
@@ -188,7 +186,7 @@ impl fmt::Display for StoreOperation {
     }
 }
 
-/// The message, which says nothing of the cause; log that.
+/// Responds with the message and the status. The body says nothing about the cause: log that.
 #[cfg(feature = "axum")]
 impl axum_core::response::IntoResponse for SessionError {
     fn into_response(self) -> axum_core::response::Response {
@@ -230,7 +228,7 @@ mod tests {
             SessionError::ResponseSent,
             SessionError::Entropy,
         ];
-        // A new error does not compile here, until it has a place in the list above.
+        // A new error fails to compile here until the list above has it.
         let place = |error: &SessionError| match error {
             SessionError::Store { .. } => 0,
             SessionError::Timeout { .. } => 1,

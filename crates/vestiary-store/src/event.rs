@@ -2,5 +2,5 @@ use std::sync::Arc;
 
 pub use vestiary::{Event, Reason};
 
-/// Who hears of events.
+/// The application's event listener.
 pub(crate) type Listener = Arc<dyn Fn(&Event) + Send + Sync>;

@@ -2,8 +2,8 @@ use std::{error::Error, fmt, sync::Arc};
 
 use crate::StoreError;
 
-/// What went wrong below, in words that are known to hold no key, no record and no password. The errors of
-/// the drivers do: a server repeats what it was asked, a URL that cannot be read is shown, and so on.
+/// A description of a client's error that is known to hold no key, record or password. The clients' own messages hold
+/// them: a server repeats the command, an invalid URL is shown, and so on.
 pub(crate) struct Failure(String);
 
 impl Failure {
@@ -17,7 +17,7 @@ impl Failure {
         StoreError::Refused(Arc::new(Self(text.into())))
     }
 
-    /// The same, because there is no room.
+    /// The server or the library has answered that it did nothing, because it is full.
     #[cfg(any(feature = "redis", feature = "sqlite", feature = "postgres"))]
     fn out_of_space(text: impl Into<String>) -> StoreError {
         StoreError::OutOfSpace(Arc::new(Self(text.into())))
@@ -38,7 +38,7 @@ impl fmt::Debug for Failure {
 
 impl Error for Failure {}
 
-/// Describes an error of a driver; gives back any other one.
+/// Describes an error of a client; returns any other error unchanged.
 pub(crate) fn described(
     error: Box<dyn Error + Send + Sync>,
 ) -> Result<StoreError, Box<dyn Error + Send + Sync>> {
@@ -55,7 +55,7 @@ pub(crate) fn described(
     Err(error)
 }
 
-/// In words that are known to hold no key, no record and no password, which the error itself does not promise.
+/// Keeps only a description, because the error itself may hold keys, records or passwords.
 #[cfg(feature = "redis")]
 impl From<redis::RedisError> for StoreError {
     fn from(error: redis::RedisError) -> Self {
@@ -63,7 +63,7 @@ impl From<redis::RedisError> for StoreError {
     }
 }
 
-/// In words that are known to hold no key, no record and no password, which the error itself does not promise.
+/// Keeps only a description, because the error itself may hold keys, records or passwords.
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
@@ -71,12 +71,12 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
-/// What Redis, or the way to it, said.
+/// Describes an error of Redis or of the connection to it.
 #[cfg(feature = "redis")]
 #[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 pub(crate) fn of_redis(error: redis::RedisError) -> StoreError {
     use redis::ErrorKind;
-    // What comes first in an answer of the server: not all that calls itself Redis keeps to capitals.
+    // The first word of an error reply. Some servers that speak Redis's protocol do not write it in capitals.
     let code = error
         .code()
         .filter(|code| code.len() < 20 && code.bytes().all(|byte| byte.is_ascii_uppercase()));
@@ -88,20 +88,20 @@ pub(crate) fn of_redis(error: redis::RedisError) -> StoreError {
         ),
         (_, Some(code)) => Failure::refused(format!("the server said {code}")),
         (ErrorKind::Io, _) if error.is_timeout() => Failure::error("no answer in time"),
-        // Of a cluster, it may be all that its first node said.
+        // For a cluster, the message may be the whole reply of its first node.
         (ErrorKind::Io, _) if error.detail().is_none() => Failure::error(error.to_string()),
         (ErrorKind::InvalidClientConfig, _) => Failure::error("the address is not one of Redis"),
         _ => Failure::error(error.category()),
     }
 }
 
-/// What a database, or the way to it, said.
+/// Describes an error of a database or of the connection to it.
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 #[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 pub(crate) fn of_sqlx(error: sqlx::Error) -> StoreError {
     use sqlx::Error as Sqlx;
     match &error {
-        // Not its details: they may be the whole row. And not what it says of a value: it repeats it.
+        // Without its details, which may hold the whole row, and without a message about a value, which repeats it.
         Sqlx::Database(said) => {
             let code = said.code().unwrap_or_default();
             let text = match &*code {
@@ -130,8 +130,8 @@ pub(crate) fn of_sqlx(error: sqlx::Error) -> StoreError {
     }
 }
 
-/// Errors that leave open what was done. Of Postgres: a lost connection, a shutdown, and a transaction whose end is not
-/// known; of `SQLite`: a file that cannot be read or written (`SQLITE_IOERR`).
+/// Errors that leave the outcome in doubt. Postgres: a lost connection, a shutdown, a transaction whose end is
+/// unknown. `SQLite`: a file that cannot be read or written (`SQLITE_IOERR`).
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 fn is_lost(code: &str) -> bool {
     let of_postgres = ["08", "57P01", "57P02", "57P03", "40003"];
@@ -139,14 +139,13 @@ fn is_lost(code: &str) -> bool {
     is_of_postgres || code.len() < 5 && code.parse().is_ok_and(|code: u32| code & 0xff == 10)
 }
 
-/// A disk or a memory that is full.
+/// Errors of a full disk or memory.
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 fn is_full(code: &str) -> bool {
     matches!(code, "53100" | "53200" | "13")
 }
 
-/// Classes of `SQLSTATE`: data exceptions, violated constraints, and errors that a trigger of the application
-/// raises.
+/// `SQLSTATE` classes of data exceptions, violated constraints, and errors that a trigger of the application raises.
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 fn is_about_values(code: &str) -> bool {
     code.len() == 5 && ["22", "23", "P0"].iter().any(|class| code.starts_with(class))
@@ -173,7 +172,7 @@ mod tests_of_redis {
             ("OOM command not allowed: canary", Some("its memory is full (OOM)")),
             ("NOPERM canary", Some("its user may not do what is needed (NOPERM)")),
             ("READONLY canary", Some("the server said READONLY")),
-            // What does not look like a code is not repeated.
+            // Text that does not look like a code is not repeated.
             ("Canary canary", None),
             ("CANARYCANARYCANARYCANARY x", None),
             ("CANARYCANARYCANARYCA x", None),
@@ -214,7 +213,7 @@ mod tests_of_databases {
 
     use super::*;
 
-    /// A database's error with this code.
+    /// A database error with this code.
     #[derive(Debug)]
     struct Said(&'static str);
 
@@ -260,7 +259,7 @@ mod tests_of_databases {
             Refused,
         }
         for (code, is, said) in [
-            // Postgres: connection, shutdown, transaction of unknown end.
+            // Postgres: connection, shutdown, transaction whose end is unknown.
             ("08006", Is::Lost, "a message (08006)"),
             ("57P01", Is::Lost, "a message (57P01)"),
             ("57P02", Is::Lost, "a message (57P02)"),
@@ -272,7 +271,7 @@ mod tests_of_databases {
             ("42506", Is::Refused, "a message (42506)"),
             ("53100", Is::Full, "a message (53100)"),
             ("53200", Is::Full, "a message (53200)"),
-            // Not what it says of a value, which it repeats.
+            // Messages about a value repeat it, so they are dropped.
             ("22001", Is::Refused, "the database refused a value (22001)"),
             ("23505", Is::Refused, "the database refused a value (23505)"),
             ("P0001", Is::Refused, "the database refused a value (P0001)"),

@@ -12,10 +12,10 @@ use crate::{
     store::{all, both},
 };
 
-/// The function of an update: makes JSON text of the JSON text of a session's data.
+/// The function of an update: computes new JSON text from the JSON text of a session's data.
 pub type Compute<'a> = dyn FnMut(&str) -> Result<String, SessionError> + Send + 'a;
 
-/// The host of the core's operations ([`Sessions::host`]): asks the store, and runs the application's function.
+/// Runs the core's operations ([`Sessions::host`]): asks the store, and calls the application's function.
 pub struct StoreHost<'a, 'c> {
     sessions: &'a Sessions,
     operation: StoreOperation,
@@ -28,13 +28,13 @@ impl<'a, 'c> StoreHost<'a, 'c> {
         Self { sessions, operation, compute: None, watch: None }
     }
 
-    /// The same, for an operation that runs this function.
+    /// Sets the function that the operation calls.
     #[must_use]
     pub fn computing(self, compute: &'a mut Compute<'c>) -> Self {
         Self { compute: Some(compute), ..self }
     }
 
-    /// Sets the operation that an error names from now on.
+    /// Sets the operation that errors name from now on.
     pub fn asks_to(&mut self, operation: StoreOperation) {
         self.operation = operation;
     }
@@ -120,7 +120,7 @@ impl Host for StoreHost<'_, '_> {
     }
 }
 
-/// Asks the store.
+/// Performs one call on the store.
 async fn ask(
     sessions: &Sessions,
     operation: StoreOperation,
@@ -186,7 +186,7 @@ mod tests {
 
     const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
-    /// A session that was read long ago, and renewed since; the tombstone under its old ID has expired.
+    /// A session that was read long ago and renewed since; the tombstone under its old ID has expired.
     async fn read_long_ago(sessions: &Sessions) -> Stored {
         let owner = sessions.of("ada").admit(&Login::default()).await.unwrap();
         let stored = sessions.create("{}", Some(owner)).await.unwrap();

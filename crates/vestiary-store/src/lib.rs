@@ -1,10 +1,9 @@
-//! Stores for server-side sessions, and the write protocol that runs on them: no update is lost, and no session
-//! that was ended comes back.
+//! Stores for server-side sessions, and the write protocol that runs on them. It loses no update, and no ended session
+//! comes back.
 //!
-//! Handlers of web requests use the crate `vestiary-tower`, which is built on this one. Here is what needs no
-//! HTTP: [`Sessions`], configured by [`Config`], finds, writes, renews and ends sessions, and a
-//! [`UserList`] those of a user.
-//!
+//! Web handlers use the crate `vestiary-tower`, which builds on this one. This crate holds everything that needs no
+//! HTTP: [`Sessions`], configured by [`Config`], finds, writes, renews and ends sessions, and a [`UserList`] does the
+//! same for the sessions of one user.
 //! ```
 //! use vestiary_store::{Config, Found, MemoryStore, Sessions};
 //!
@@ -12,7 +11,7 @@
 //! let config = Config::new("a long random secret, from the environment");
 //! let sessions = Sessions::new(&config, MemoryStore::default())?;
 //!
-//! // Whoever has this cookie is logged out, wherever else the session is used right now.
+//! // Ends the session of this cookie, also for requests that are using it right now.
 //! # let new = sessions.create("{}", None).await?;
 //! # let cookie = format!("connect.sid={}", sessions.sign(new.id()));
 //! let cookies = sessions.cookies([cookie.as_bytes()]);
@@ -30,14 +29,19 @@
 //! | `SqliteStore`   | `sqlite`   | a file that the SvelteKit package may have open at the same time |
 //! | `PostgresStore` | `postgres` | a table                                                          |
 //!
-//! All of them have the keys and records of the SvelteKit package. [`Store`] says what another one has to do, and
-//! `testing` (feature `testing`) whether it does.
+//! All of them use the keys and records of the SvelteKit package. [`Store`] is the contract for a store of your own,
+//! and the module `testing` (feature `testing`) checks it.
 //!
 //! # Features
-//! `tokio`: waits for a store by tokio's clock where tokio runs, which must have its time enabled; the drivers bring
-//! it. `tls`: encrypted connections to Redis and Postgres. `tracing`: events for `tracing`. `axum`: a [`SessionError`]
-//! is a response. `testing`: the conformance suite. `clock`: a clock that tests set. It compiles for
-//! `wasm32-unknown-unknown`, where nothing has to be `Send`.
+//! - `tokio`: store timeouts use tokio's timer where tokio runs, and its time driver must be enabled. The stores
+//!   outside the process enable this feature.
+//! - `tls`: encrypted connections to Redis and Postgres.
+//! - `tracing`: emits events to `tracing`.
+//! - `axum`: implements `IntoResponse` for [`SessionError`].
+//! - `testing`: the conformance suite for stores.
+//! - `clock`: a clock that tests can set.
+//!
+//! The crate compiles for `wasm32-unknown-unknown`, where nothing has to be `Send`.
 #![forbid(unsafe_code)]
 
 mod clock;
@@ -56,7 +60,7 @@ mod stored;
 mod trace;
 mod users;
 
-// The stores outside the process, and the suite for all.
+// Stores outside this process, and the conformance suite for all stores.
 #[cfg(any(feature = "redis", feature = "sqlite", feature = "postgres"))]
 mod failure;
 mod host;

@@ -8,12 +8,11 @@ use vestiary::{MemoryLimits, MemoryTable, Ttl, UnixMillis, WriteId};
 
 use crate::{Cursor, Entry, Outcome, Page, ReadTwo, Scan, Store, StoreError, clock};
 
-/// Keeps sessions in the memory of this process: for tests, for development, and for one process whose
+/// Keeps sessions in the memory of this process: for tests, for development, and for a single process whose
 /// sessions may end with it.
 ///
-/// Expired records are freed by the way, without a timer or a task; a full store refuses what is new, or
-/// evicts anonymous sessions for a write of a user's. It is divided into parts with a lock each, and no lock is
-/// held while anybody waits.
+/// Expired records are freed in passing, without a timer or a task. A full store refuses new records, or evicts
+/// anonymous sessions for the write of a user's session. The store is sharded; no lock is held across an `await`.
 ///
 /// ```
 /// use vestiary_store::{MemoryLimits, MemoryStore};
@@ -23,28 +22,28 @@ use crate::{Cursor, Entry, Outcome, Page, ReadTwo, Scan, Store, StoreError, cloc
 /// ```
 pub struct MemoryStore {
     shards: Box<[Mutex<MemoryTable>]>,
-    /// Not the hash of the tables: else all keys of a part would meet in the same places.
+    /// Not the hasher of the tables, or all keys of a shard would collide there.
     hasher: RandomState,
     clock: fn() -> UnixMillis,
-    /// The clock is not that of this server.
+    /// Whether the clock is not the system's.
     has_own_clock: bool,
     default_ttl: Ttl,
 }
 
-/// More parts than processors, so that two requests seldom want the same.
+/// More shards than processors, so that two requests seldom contend for one.
 const SHARDS: usize = 64;
 
 impl MemoryStore {
-    /// An empty store that holds so much, in all its parts together.
+    /// Creates an empty store with these limits, over all shards together.
     #[must_use]
     pub fn new(limits: MemoryLimits) -> Self {
         Self { has_own_clock: false, ..Self::with_clock(limits, clock::now) }
     }
 
-    /// The same, with a clock of the caller's: for tests.
+    /// As [`MemoryStore::new`], with a clock for tests.
     #[must_use]
     pub fn with_clock(limits: MemoryLimits, clock: fn() -> UnixMillis) -> Self {
-        // Parts are never filled alike: each may hold somewhat more than its share. Few are not divided.
+        // Shards never fill evenly, so each may hold somewhat more than its share. A small store has one shard.
         let shards = if limits.entries < 64 * SHARDS { 1 } else { SHARDS };
         let share = |whole: usize| whole / shards + usize::from(shards > 1) * whole / shards / 8;
         let each =
@@ -55,13 +54,13 @@ impl MemoryStore {
         Self { shards, hasher, clock, has_own_clock: true, default_ttl }
     }
 
-    /// Number of records, with some that have expired and are not freed yet.
+    /// The number of records, including expired ones that are not freed yet.
     #[must_use]
     pub fn len(&self) -> usize {
         self.shards.iter().map(|shard| lock(shard).len()).sum()
     }
 
-    /// Whether there is no record.
+    /// Whether the store has no records.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -150,7 +149,7 @@ impl Store for MemoryStore {
 }
 
 impl Scan for MemoryStore {
-    /// A part of the store at a time, whatever `most` says.
+    /// Lists one shard per page and ignores `most`.
     async fn scan(&self, from: Option<&Cursor>, _most: usize) -> Result<Page, StoreError> {
         let at = from.map_or(Ok(0), |Cursor(text)| text.parse()).map_err(StoreError::failed)?;
         let Some(shard) = self.shards.get(at) else { return Ok(Page::default()) };
@@ -182,7 +181,7 @@ impl fmt::Debug for MemoryStore {
     }
 }
 
-/// A table is whole after each of its calls, so a panic elsewhere does not spoil it.
+/// A table is consistent after each call, so a panic elsewhere does not spoil it.
 fn lock(shard: &Mutex<MemoryTable>) -> MutexGuard<'_, MemoryTable> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }

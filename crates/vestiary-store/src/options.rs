@@ -1,7 +1,7 @@
 use vestiary::Ttl;
 
-/// What all stores outside the process have in common, with the defaults of the TypeScript stores: both then
-/// share one Redis or one file.
+/// Options of all stores outside this process. The defaults are those of the TypeScript stores, so both products
+/// can share one Redis or one file.
 ///
 /// ```
 /// # use vestiary_store::StoreOptions;
@@ -10,15 +10,13 @@ use vestiary::Ttl;
 /// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct StoreOptions {
-    /// Put before every key; may be empty. `sess:` unless said otherwise.
+    /// The prefix of every key; may be empty. Default: `sess:`.
     pub prefix: String,
-    /// The life of a record that is stored with [`Ttl::Infinite`], in milliseconds; a day unless said
-    /// otherwise.
+    /// The TTL of a record that is stored with [`Ttl::Infinite`], in milliseconds. Default: one day.
     pub default_ttl: u64,
 }
 
-/// In milliseconds, some 140,000 years: what is added to the time of today is still a number to JavaScript
-/// and to Redis.
+/// The longest TTL in milliseconds, some 140,000 years: JavaScript and Redis can still add it to the current time.
 const LONGEST: u64 = 1 << 52;
 
 impl Default for StoreOptions {
@@ -36,7 +34,7 @@ impl StoreOptions {
         Ttl::Millis(self.default_ttl)
     }
 
-    /// Milliseconds to live; 0 if the record is over.
+    /// The TTL in milliseconds; 0 for an expired record.
     pub(crate) fn life(&self, ttl: Ttl) -> i64 {
         let millis = match ttl {
             Ttl::Infinite => self.default_ttl,

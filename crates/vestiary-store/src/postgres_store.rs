@@ -24,16 +24,16 @@ use crate::{
 
 /// Keeps sessions in a table of Postgres (12 or newer).
 ///
-/// Each operation is one statement, and atomic at the isolation level of Postgres's default, `READ
-/// COMMITTED`; at a stricter one, requests at the same time get errors. Lives are measured by the clock of the
-/// server, and logins ordered by it, so the clocks of the applications need not agree. Expired records are removed by the way.
+/// Each operation is one statement, and atomic at Postgres's default isolation level, `READ COMMITTED`. At a stricter
+/// level, concurrent requests get errors. TTLs and the order of logins go by the server's clock, so the clocks of the
+/// applications need not agree. Creations also remove expired records, a few at a time.
 ///
-/// A replica must not be read: it would bring back ended sessions. A clone is the same store.
+/// Do not read from a replica: it would bring back ended sessions. A clone is the same store.
 ///
-/// Behind a pooler that gives each transaction another connection to the server (`PgBouncer` with `pool_mode =
-/// transaction`), nothing may be left in a connection, such as a prepared statement. The store finds out whether there
-/// is one, and then makes each operation a transaction, which takes three round trips more
-/// ([`is_pooled`](Self::is_pooled)). Until it has found out, it does so, too.
+/// Behind a pooler that gives each transaction another server connection (`PgBouncer` with `pool_mode = transaction`),
+/// no state may stay in a connection, such as a prepared statement. The store detects the pooler, and then makes each
+/// operation a transaction, which takes three more round trips ([`is_pooled`](Self::is_pooled)). It also does so until
+/// the detection has finished.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), vestiary_store::StoreError> {
@@ -52,10 +52,10 @@ pub struct PostgresStore {
     way: Arc<Way>,
 }
 
-/// The way to the server.
+/// Facts about the connection to the server.
 #[derive(Default)]
 struct Way {
-    /// Whether a pooler is on it, once that is known.
+    /// Whether there is a pooler, once that is known.
     pooled: OnceCell<bool>,
     /// Held by the request that finds out.
     finding_out: Mutex<()>,
@@ -77,32 +77,32 @@ struct Statements {
     entry: String,
 }
 
-/// One in so many that are created sweeps, and twice as much as was created meanwhile.
+/// One creation in this many sweeps, and removes twice as many records as were created meanwhile.
 const SWEEP_EVERY: u32 = SWEEP / 2;
 
-/// A setting of a connection that a pooler does not pass on: it stays with the server's session.
+/// A setting that a pooler does not forward: it stays with the server's session.
 const SESSION: &str = "vestiary.session";
 
-/// The code by which `PgBouncer` refuses a setting that it does not pass on.
+/// The code with which `PgBouncer` refuses a setting that it does not forward.
 const REFUSED: &str = "08P01";
 
-/// A connection that was used so recently is taken to be there: the pool has tested it when it was given back.
+/// A connection used this recently is assumed to be alive: the pool tested it when it was returned.
 const RECENT: Duration = Duration::from_secs(1);
 
-/// The lock of a process that makes a table of sessions.
+/// The advisory lock held while a process creates the table.
 const MIGRATION: i64 = i64::from_be_bytes(*b"vestiary");
 
 impl PostgresStore {
-    /// Connects, by a pool of ten connections at most; the table is `sessions`. An encrypted connection needs
-    /// the feature `tls`.
+    /// Connects with a pool of at most ten connections; the table is `sessions`. An encrypted connection needs the
+    /// feature `tls`.
     ///
     /// # Errors
-    /// [`StoreError::Failed`] if the address cannot be read or the server cannot be reached.
+    /// [`StoreError::Failed`] if the address is invalid or the server cannot be reached.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
-        // sqlx asks for a precision of numbers that a pooler refuses to set, and no session has numbers.
+        // sqlx sets the precision of floats, which a pooler refuses; sessions have none.
         let options: PgConnectOptions = url.parse().map_err(of_sqlx)?;
         let options = options.extra_float_digits(None);
-        // By default the pool asks each connection whether it is still there before it is used: that is a round trip.
+        // By default the pool pings each connection before use, which is a round trip.
         let pool =
             PgPoolOptions::new().test_before_acquire(false).before_acquire(|connection, of| {
                 Box::pin(async move {
@@ -115,13 +115,13 @@ impl PostgresStore {
         Self::with_pool(pool.connect_with(options).await.map_err(of_sqlx)?, TABLE)
     }
 
-    /// A store on a pool of the caller's, in this table. To have it in another schema, let the user have a
-    /// `search_path` (`ALTER ROLE app SET search_path = web`); one of the connections' own gets lost in a pooler.
-    /// `PgBouncer` also refuses `extra_float_digits`, which sqlx sets unless its options say
+    /// Creates a store on the caller's pool, with this table. For a table in another schema, set the user's
+    /// `search_path` (`ALTER ROLE app SET search_path = web`); a `search_path` set on the connections gets lost in a
+    /// pooler. `PgBouncer` also refuses `extra_float_digits`, which sqlx sets unless its options have
     /// `extra_float_digits(None)`.
     ///
-    /// By default the pool tests a connection before each use, which is a round trip of its own;
-    /// [`connect`](Self::connect) does so only with one that was idle for a second.
+    /// By default the pool pings a connection before each use, which is a round trip. [`connect`](Self::connect) does
+    /// so only after the connection was idle for a second.
     ///
     /// ```no_run
     /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -133,22 +133,22 @@ impl PostgresStore {
     /// ```
     ///
     /// # Errors
-    /// [`StoreError::Failed`] if the name of the table is not letters, digits and `_`.
+    /// [`StoreError::Failed`] if the table's name has other characters than letters, digits and `_`.
     pub fn with_pool(pool: PgPool, name: &str) -> Result<Self, StoreError> {
         let statements = Arc::new(Statements::of(table(name)?));
         let (options, created, way) = (StoreOptions::default(), Arc::default(), Arc::default());
         Ok(Self { pool, options, statements, created, way })
     }
 
-    /// The same store with another prefix or default life.
+    /// Sets the prefix and the default TTL.
     #[must_use]
     pub fn with_options(self, options: StoreOptions) -> Self {
         Self { options, ..self }
     }
 
-    /// Makes the table and its index, unless they are there. Several processes may do it at once.
+    /// Creates the table and its index, unless they exist. Several processes may call it at once.
     ///
-    /// What it runs, if the user of the application may not:
+    /// If the application's user may not create tables, run this instead:
     ///
     /// ```sql
     /// CREATE TABLE sessions (key text COLLATE "C" PRIMARY KEY, record text NOT NULL, expires bigint NOT NULL);
@@ -156,10 +156,10 @@ impl PostgresStore {
     /// ```
     ///
     /// # Errors
-    /// [`StoreError::Failed`] if that is not allowed.
+    /// [`StoreError::Failed`] if the user may not create them.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         let table = &self.statements.table;
-        // Keys are compared for equality only: bytes do, and need no new index with each new libc.
+        // Keys are only compared for equality, so the "C" collation suffices: its index survives a new libc.
         let steps = [
             format!("SELECT pg_advisory_xact_lock({MIGRATION})"),
             format!(
@@ -175,7 +175,7 @@ impl PostgresStore {
         transaction.commit().await.map_err(of_sqlx)
     }
 
-    /// Whether a pooler stands before the server, which may give each transaction another session of the server's.
+    /// Whether there is a pooler before the server that may give each transaction another server session.
     ///
     /// # Errors
     /// [`StoreError::Failed`] if the server cannot be reached.
@@ -183,7 +183,7 @@ impl PostgresStore {
         self.way.pooled.get_or_try_init(|| self.find_out()).await.copied()
     }
 
-    /// Connects with a setting that a pooler refuses, or keeps to itself.
+    /// Connects with a setting that a pooler refuses or does not forward.
     async fn find_out(&self) -> Result<bool, StoreError> {
         let options = PgConnectOptions::clone(&self.pool.connect_options());
         let mut connection = match options.options([(SESSION, "1")]).connect().await {
@@ -200,7 +200,8 @@ impl PostgresStore {
         Ok(setting.as_deref() != Some("1"))
     }
 
-    /// Runs a statement. A prepared one stays in the server's session, so there has to be one.
+    /// Runs a statement. A prepared one lives in the server's session, so it is only used if that session stays the
+    /// same.
     async fn run(&self, query: Query<'_, Postgres, PgArguments>) -> Result<Vec<PgRow>, StoreError> {
         let pooled = self.way.pooled.get();
         if pooled == Some(&false) {
@@ -212,7 +213,7 @@ impl PostgresStore {
         if pooled.is_none()
             && let Ok(_finding_out) = self.way.finding_out.try_lock()
         {
-            // If it fails, a later request finds out.
+            // On failure, a later request finds out.
             let _ = Box::pin(self.is_pooled()).await;
         }
         Ok(rows)
@@ -224,14 +225,14 @@ impl Statements {
         let table = format!("\"{name}\"");
         let clock =
             "clock AS (SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now)";
-        // Whoever comes second waits for the row here, and then sees what the first one has made of it. The
-        // outcome is of that, and not of what was there when the statement began.
+        // The second of two concurrent writers waits for the row here, then sees the first one's result. Its outcome
+        // refers to that, not to the row as it was when the statement began.
         let found = format!(
             "{clock}, found AS (SELECT key, {MARK} AS mark FROM {table}, clock
             WHERE key = $1 AND expires > now FOR UPDATE OF {table})"
         );
-        // As bytes: a database whose encoding is `SQL_ASCII` may have some that are not UTF-8, and the server would
-        // refuse to send a whole page for them.
+        // As bytes: a database with encoding `SQL_ASCII` may hold text that is not UTF-8, and the server would then
+        // refuse to send the whole page.
         let [key, record] = ["key", "record"].map(|column| {
             format!(
                 "convert_to({column}, CASE getdatabaseencoding() WHEN 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END)"
@@ -269,8 +270,8 @@ impl Statements {
                 WHERE {table}.key = found.key AND mark = $2 RETURNING 1) {outcome}"
             ),
             now: format!("WITH {clock} SELECT now FROM clock"),
-            // The time is read after the row is locked: another request may have held it. A row that was inserted meanwhile,
-            // and was not seen, is left alone.
+            // The clock is read after the row is locked, since another request may have held it. A row that was
+            // inserted meanwhile, and not seen, is left alone.
             stamp: format!(
                 "WITH found AS (SELECT record, expires FROM {table} WHERE key = $1 FOR UPDATE),
                 clock AS (SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now
@@ -284,7 +285,7 @@ impl Statements {
                 WHERE EXISTS (SELECT FROM found) RETURNING 1)
                 SELECT now, (SELECT {record} FROM present) FROM clock WHERE EXISTS (SELECT FROM done)"
             ),
-            // What somebody else holds is being swept, or created again.
+            // A locked row is being swept by another request, or created again.
             sweep: format!(
                 "WITH {clock} DELETE FROM {table} WHERE key IN (SELECT key FROM {table}, clock
                 WHERE expires <= now ORDER BY expires LIMIT {SWEEP} FOR UPDATE OF {table} SKIP LOCKED)"
@@ -335,7 +336,7 @@ impl Store for PostgresStore {
         let create = sqlx::query(&self.statements.create).bind(self.options.key(key)).bind(record);
         let created = !self.run(create.bind(self.options.life(ttl))).await?.is_empty();
         if self.created.fetch_add(1, Ordering::Relaxed).is_multiple_of(SWEEP_EVERY) {
-            // The record is there, whatever becomes of this; a later one tries again.
+            // The record is stored, whatever becomes of the sweep; a later creation sweeps again.
             let _ = self.run(sqlx::query(&self.statements.sweep)).await;
         }
         Ok(created)
@@ -392,7 +393,7 @@ impl Store for PostgresStore {
         let rows = self.run(stamp.bind(self.options.life(ttl))).await?;
         let Some(row) = rows.first() else { return Ok(None) };
         let time: i64 = row.try_get(0).map_err(of_sqlx)?;
-        // It begins as a text. If it is none, it is a record that cannot be read.
+        // The text begins correctly. If the rest is not text, the record is unreadable.
         let before = self::text(row, 1)?.unwrap_or_else(|| NOT_TEXT.to_owned());
         let before = Some(before).filter(|text| !text.is_empty());
         Ok(Some(Stamped { time: UnixMillis(u64::try_from(time).unwrap_or_default()), before }))
@@ -400,7 +401,7 @@ impl Store for PostgresStore {
 }
 
 impl Scan for PostgresStore {
-    /// In the order of the keys.
+    /// Lists records in the order of their keys.
     async fn scan(&self, from: Option<&Cursor>, most: usize) -> Result<Page, StoreError> {
         let prefix = &self.options.prefix;
         let mut most = most.max(1);
@@ -415,7 +416,7 @@ impl Scan for PostgresStore {
             if !is_full || !entries.is_empty() {
                 break (entries, is_full);
             }
-            // None of their keys is text, and one is needed to go on at.
+            // No key of this page is text, but the next page needs one to start at.
             most *= 2;
         };
         let next = entries.last().filter(|_| is_full);

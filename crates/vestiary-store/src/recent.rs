@@ -6,9 +6,9 @@ use crate::{Sessions, clock};
 
 /// IDs that this process remembers for a while.
 pub(crate) struct Recent {
-    /// Those that it has taken out of use.
+    /// IDs that this process has taken out of use.
     retired: Mutex<RecentIds>,
-    /// Those of rolling sessions that were refreshed.
+    /// IDs of rolling sessions that were refreshed.
     touched: Mutex<RecentIds>,
 }
 
@@ -26,7 +26,7 @@ impl Sessions {
         lock(&self.inner.recent.retired).knows(id.expose(), clock::now())
     }
 
-    /// Whether a rolling session was refreshed so recently that it need not be.
+    /// Whether a rolling session was refreshed so recently that no touch is due.
     #[must_use]
     pub fn is_touched(&self, id: &SessionId) -> bool {
         lock(&self.inner.recent.touched).knows(id.expose(), clock::now())
@@ -37,7 +37,8 @@ impl Sessions {
         lock(&self.inner.recent.retired).remember(id.expose(), RecentIds::RETIRED, clock::now());
     }
 
-    /// Remembers that the record of this session got its full TTL when the store was asked for it, however long the store took.
+    /// Remembers that the record of this session got its full TTL at the time when the store was asked, however long
+    /// the store took.
     pub(crate) fn note_touch(&self, Seen { id, record, at }: &Seen) {
         let life = self.inner.rules.options.for_session(record.meta()).touch_after();
         if life > 0 {
@@ -46,7 +47,7 @@ impl Sessions {
     }
 }
 
-/// A table is whole after each of its calls, so a panic elsewhere does not spoil it.
+/// A table is consistent after each call, so a panic elsewhere does not spoil it.
 fn lock(table: &Mutex<RecentIds>) -> std::sync::MutexGuard<'_, RecentIds> {
     table.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -20,13 +20,13 @@ use crate::{
     store::{NOT_TEXT, both},
 };
 
-/// Keeps sessions in Redis or Valkey, as the `RedisStore` of the npm package does: the same keys, the same
-/// records, the same script, so a SvelteKit app and a Rust service share them.
+/// Keeps sessions in Redis or Valkey, as the `RedisStore` of the npm package does: with the same keys, records and
+/// scripts, so a SvelteKit app and a Rust service can share them.
 ///
-/// Every command is about one key, so a cluster will do. Replication is asynchronous: when a primary fails,
-/// what only it knew is lost, and that can be a logout ([`with_confirm`](Self::with_confirm)). Use `maxmemory-policy
-/// noeviction`: with any other policy, a server that is full drops sessions. Reads go to primaries: a cluster connection that reads from replicas would bring back ended
-/// sessions.
+/// Every command concerns one key, so a cluster works. Replication is asynchronous: when a primary fails, writes that
+/// only it had are lost, and a logout can be among them ([`with_confirm`](Self::with_confirm)). Use
+/// `maxmemory-policy noeviction`: with any other policy, a full server drops sessions. Do not use a cluster connection
+/// that reads from replicas: it would bring back ended sessions.
 ///
 /// A clone is the same store.
 ///
@@ -34,7 +34,7 @@ use crate::{
 /// # async fn example() -> Result<(), vestiary_store::StoreError> {
 /// use vestiary_store::{RedisStore, StoreOptions};
 ///
-/// let store = RedisStore::connect("redis://localhost").await?;
+/// // Or with a prefix of its own.
 /// // Or with a prefix of its own.
 /// let options = StoreOptions { prefix: "shop:".into(), ..StoreOptions::default() };
 /// let store = store.with_options(options);
@@ -53,7 +53,7 @@ struct Confirm {
     timeout: Duration,
 }
 
-/// A script that goes on only if the record has the mark `ARGV[1]`.
+/// A script that goes on only if the record has the write ID `ARGV[1]`.
 macro_rules! comparing {
     ($($rest:literal),+ $(,)?) => {
         concat!(
@@ -68,21 +68,21 @@ macro_rules! comparing {
     };
 }
 
-/// Compares the mark of one record, and if it is the expected one, writes over it, or removes it (an empty
-/// text). Byte by byte the script of the npm package, so that the server keeps one: a test compares them.
+/// Compares the write ID of a record and, if it is the expected one, replaces the record, or removes it (empty text).
+/// Byte by byte the script of the npm package, so that the server caches only one: a test compares them.
 pub(crate) const COMPARE_AND_SET: &str = comparing!(
     "if ARGV[2] == '' then redis.call('DEL', KEYS[1])\n",
     "else redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end\n",
     "return 1",
 );
 
-/// Compares the mark of one record, and if it is the expected one, gives the record a new TTL. Byte by byte the
-/// script of the npm package, too.
+/// Compares the write ID of a record and, if it is the expected one, restarts the record's TTL. Also byte by byte the
+/// script of the npm package.
 pub(crate) const COMPARE_AND_TOUCH: &str =
     comparing!("redis.call('PEXPIRE', KEYS[1], ARGV[2])\n", "return 1");
 
-/// Stores a text with the clock of the node that keeps the key ([`Store::stamp`]), in place of nothing or of a text that
-/// begins alike. The script of the npm package, too.
+/// Stores a text with the clock of the node that holds the key ([`Store::stamp`]), if there is no record or one that
+/// begins alike. Also byte by byte the script of the npm package.
 pub(crate) const STAMP: &str = concat!(
     "local text = redis.pcall('GET', KEYS[1])\n",
     "if type(text) == 'table' then return {} end\n",
@@ -95,19 +95,19 @@ pub(crate) const STAMP: &str = concat!(
     "return {time, '=' .. (text or '')}",
 );
 
-/// How long an answer may take, and how long a connection may be silent before it is looked after.
+/// The timeout of a reply, and the idle time after which a connection is probed.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The hashes by which the server finds the scripts, once it has seen them.
+/// The SHA-1 hashes by which the server finds scripts that it has cached.
 pub(crate) const COMPARE_AND_SET_HASH: &str = "84a4475e629a9ba5950e168b49f8940ff378723a";
 pub(crate) const STAMP_HASH: &str = "ee4732853cfb799f1114114640cecee7fe25d451";
 pub(crate) const COMPARE_AND_TOUCH_HASH: &str = "a6358bd1f422c1696a75d3f4f933ca10f815d672";
 
 impl RedisStore {
-    /// A store on a connection of the caller's: a [`ConnectionManager`](redis::aio::ConnectionManager), which
-    /// connects again when it has to, a [`ClusterConnection`](redis::cluster_async::ClusterConnection), a
-    /// [`SentinelClient`](redis::sentinel::SentinelClient) or a
-    /// [`MultiplexedConnection`](redis::aio::MultiplexedConnection), which does not.
+    /// Creates a store on the caller's connection: a [`ConnectionManager`](redis::aio::ConnectionManager), which
+    /// reconnects by itself, a [`ClusterConnection`](redis::cluster_async::ClusterConnection), a
+    /// [`SentinelClient`](redis::sentinel::SentinelClient), or a
+    /// [`MultiplexedConnection`](redis::aio::MultiplexedConnection), which does not reconnect.
     ///
     /// ```no_run
     /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -118,7 +118,7 @@ impl RedisStore {
     /// # Ok(()) }
     /// ```
     ///
-    /// Behind Sentinel, it asks for the primary when it needs a connection, and again after a failover:
+    /// With a Sentinel client, the store looks up the primary when it connects, and again after a failover:
     ///
     /// ```no_run
     /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -134,13 +134,13 @@ impl RedisStore {
         Self { connection: connection.into(), options: StoreOptions::default(), confirm: None }
     }
 
-    /// Connects to one server, and again when the connection was lost. `rediss://` (encrypted) needs the
-    /// feature `tls`. An answer may take 5 s.
+    /// Connects to one server, and reconnects after a lost connection. `rediss://` (encrypted) needs the feature `tls`.
+    /// A reply times out after 5 seconds.
     ///
     /// # Errors
-    /// [`StoreError::Failed`] if the address cannot be read or the server cannot be reached.
+    /// [`StoreError::Failed`] if the address is invalid or the server cannot be reached.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
-        // Else rustls panics in a process where something else is encrypted by other means.
+        // Without a default, rustls panics in a process that also links another crypto provider.
         #[cfg(feature = "tls")]
         let _ = rustls::crypto::ring::default_provider().install_default();
         let address = url.into_connection_info().map_err(of_redis)?;
@@ -150,18 +150,17 @@ impl RedisStore {
         Ok(Self::new(connection.map_err(of_redis)?))
     }
 
-    /// The same store with another prefix or default life.
+    /// Sets the prefix and the default TTL.
     #[must_use]
     pub fn with_options(self, options: StoreOptions) -> Self {
         Self { options, ..self }
     }
 
-    /// Waits, after a session was ended, until so many replicas know it, or the time is over (`WAIT`);
-    /// [`Store::confirm`] says which. It makes it rare that a failing primary takes a logout with it, and does
-    /// not exclude it.
+    /// Makes a logout wait until this many replicas have it, or until the timeout (`WAIT`); [`Store::confirm`] returns
+    /// which. Losing a logout when a primary fails becomes rare, not impossible.
     ///
-    /// It holds up what else this connection is asked, so let it be short: well below the time that an answer
-    /// may take, which is 500 ms for the connections of redis-rs unless said otherwise.
+    /// The wait delays all other commands on this connection. Keep it well below the connection's response timeout,
+    /// which redis-rs sets to 500 ms by default.
     ///
     /// ```no_run
     /// # async fn example() -> Result<(), vestiary_store::StoreError> {
@@ -193,7 +192,7 @@ impl RedisStore {
         self.compared(&run("EVALSHA", hash), || run("EVAL", script)).await
     }
 
-    /// A call of a script, up to the expected mark.
+    /// A call of a script, up to the expected write ID.
     fn compare(&self, command: &str, script: &str, key: &str, expected: Option<&WriteId>) -> Cmd {
         let mut cmd = cmd(command);
         cmd.arg(script).arg(1).arg(self.options.key(key));
@@ -201,10 +200,10 @@ impl RedisStore {
         cmd
     }
 
-    /// Runs a script.
+    /// Runs a script by its hash, or with its text if the server does not have it.
     async fn run(&self, by_hash: &Cmd, whole: impl Fn() -> Cmd) -> Result<Value, StoreError> {
         let mut answer = self.connection.ask(by_hash).await;
-        // A server that has not seen the script yet, or has forgotten it.
+        // The server has not seen the script yet, or has dropped it.
         if answer.as_ref().is_err_and(|error| error.code() == Some("NOSCRIPT")) {
             answer = self.connection.ask(&whole()).await;
         }
@@ -225,7 +224,7 @@ impl RedisStore {
     }
 }
 
-/// The clock of the node that keeps a key, in milliseconds. It takes the key, so that a cluster asks that node.
+/// Reads the clock of the node that holds a key, in milliseconds. The key routes the script to that node in a cluster.
 const TIME: &str =
     "local now = redis.call('TIME') return now[1] * 1000 + math.floor(now[2] / 1000)";
 
@@ -247,14 +246,14 @@ impl Store for RedisStore {
         let mut get = cmd("GET");
         get.arg(self.options.key(key));
         let mut answer = self.connection.ask(&get).await;
-        // The first command after a connection was lost finds that out. To ask again harms nobody.
+        // The first command after a lost connection notices the loss. A read can safely be repeated.
         if answer.as_ref().is_err_and(redis::RedisError::is_connection_dropped) {
             answer = self.connection.ask(&get).await;
         }
         record_of(answer)
     }
 
-    /// Not `MGET`, which has nothing to say of a list or a hash.
+    /// Not by `MGET`, which reports no error for a list or a hash.
     async fn read_two(&self, one: &str, other: &str) -> ReadTwo {
         if self.connection.is_cluster() {
             return both(self.read(one), self.read(other)).await.into();
@@ -328,11 +327,11 @@ impl Store for RedisStore {
         self.compare_and_set(key, expected, "", 0).await
     }
 
-    /// Also that the record is not there: a replica that was made the primary since may have it yet.
+    /// Also confirms that the record is absent on the node that answers: it may be a replica that was promoted since.
     async fn confirm(&self, key: &str) -> Result<Option<bool>, StoreError> {
         let Some(Confirm { replicas, timeout }) = self.confirm else { return Ok(None) };
         let key = self.options.key(key);
-        // 0 would wait for ever.
+        // `WAIT` with 0 blocks for ever.
         let millis = timeout.as_millis().clamp(1, u128::from(u32::MAX));
         let mut both = pipe();
         both.cmd("EXISTS").arg(&key).cmd("WAIT").arg(replicas).arg(millis.to_string());
@@ -363,7 +362,7 @@ impl Store for RedisStore {
         };
         match (answers.pop(), answers.pop()) {
             (Some(Value::BulkString(before)), Some(Value::Int(time))) => {
-                // It begins as a text. If it is none, it is a record that cannot be read.
+                // The text begins correctly. If the rest is not text, the record is unreadable.
                 let before = String::from_utf8(before).unwrap_or_else(|_| NOT_TEXT.to_owned());
                 let before = before.strip_prefix('=').unwrap_or(NOT_TEXT);
                 let before = Some(before).filter(|text| !text.is_empty()).map(str::to_owned);
@@ -375,7 +374,7 @@ impl Store for RedisStore {
         }
     }
 
-    /// Only the client of a cluster does.
+    /// Only the cluster client does.
     fn resends(&self) -> bool {
         self.connection.resends()
     }
@@ -390,8 +389,8 @@ impl fmt::Debug for RedisStore {
     }
 }
 
-/// A connection that was cut off is given up after a while, and not only when the system does, after a quarter
-/// of an hour. Commands are short, and sent at once.
+/// Detects a cut connection within seconds; the system's default takes a quarter of an hour. Commands are short, and
+/// sent at once.
 fn settings() -> TcpSettings {
     let probes = socket2::TcpKeepalive::new().with_time(PATIENCE);
     let settings = TcpSettings::default().set_nodelay(true).set_keepalive(probes);
@@ -402,13 +401,13 @@ fn settings() -> TcpSettings {
 
 fn record_of(answer: RedisResult<Value>) -> Result<Option<String>, StoreError> {
     match answer {
-        // A list, a hash: of another program.
+        // Another program stored a list or a hash here.
         Err(error) if error.code() == Some("WRONGTYPE") => Err(StoreError::NotText),
         answer => text_of(answer.map_err(of_redis)?),
     }
 }
 
-/// An empty text is no record to the npm package, either.
+/// An empty text is no record; the npm package agrees.
 fn text_of(value: Value) -> Result<Option<String>, StoreError> {
     match value {
         Value::Nil => Ok(None),

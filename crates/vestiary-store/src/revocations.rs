@@ -1,4 +1,4 @@
-//! The revocations of this process: a request that has a revoked session open loses it at once.
+//! The revocations in this process: a request with a revoked session loses it at once.
 
 use std::{
     cell::Cell,
@@ -11,11 +11,11 @@ use std::{
 
 use vestiary::{Handle, protocol::OwnEnd};
 
-/// One request that a service answers, so that its own revocations are known as such.
+/// Identifies one request, so that its own revocations are told apart from those of others.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct RequestId(u64);
 
-/// The request that revoked a session which another one, or the same, has open.
+/// The origin of the revocation of a session that a request has open.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum RevokedBy {
     /// The request itself.
@@ -29,16 +29,16 @@ thread_local! {
 }
 
 impl RequestId {
-    /// The request for which the calling code runs ([`RequestId::within`]), or else another one.
+    /// The ID of the request for which the calling code runs ([`RequestId::within`]), or else a new one.
     #[must_use]
     pub fn current_or_new() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Self::current().unwrap_or_else(|| Self(NEXT.fetch_add(1, Ordering::Relaxed)))
     }
 
-    /// Runs code of the application for this request, such as one poll of the future that answers it.
+    /// Runs code of the application on behalf of this request, such as one poll of the future that answers it.
     pub fn within<R>(self, run: impl FnOnce() -> R) -> R {
-        /// Sets back what was there, also when the code panics.
+        /// Restores the previous request, also when the code panics.
         struct Back(Option<RequestId>);
         impl Drop for Back {
             fn drop(&mut self) {
@@ -54,7 +54,7 @@ impl RequestId {
     }
 }
 
-/// The latest revocations, numbered from 1 on.
+/// The latest revocations, numbered from 1.
 #[derive(Default)]
 pub(crate) struct Revocations {
     count: AtomicU64,
@@ -74,14 +74,14 @@ enum Revoked {
     All { keep: Option<Handle>, ended: OwnEnd },
 }
 
-/// The notes no longer reach back to where the caller has last looked.
+/// The notes no longer reach back to the number that the caller has seen.
 pub(crate) struct Forgotten;
 
 impl Revocations {
-    /// Notes that are kept: the oldest are dropped beyond this.
+    /// The maximum number of notes; the oldest are dropped beyond it.
     const MOST: usize = 4_096;
 
-    /// Number of revocations so far.
+    /// The number of revocations so far.
     pub(crate) fn count(&self) -> u64 {
         self.count.load(Ordering::Acquire)
     }
@@ -99,7 +99,7 @@ impl Revocations {
     ) {
         self.note(user, by, |notes| {
             let at = ended.at.max(ended.before);
-            // An end of this request's own is not one by another request.
+            // A revocation by this request itself does not count as one by another request.
             let own = by.and_then(|by| own_end(notes, user, by));
             let before =
                 own.filter(|own| own.at == ended.before).map_or(ended.before, |own| own.before);
@@ -122,7 +122,7 @@ impl Revocations {
         self.count.store(number, Ordering::Release);
     }
 
-    /// The request that has revoked this session of this user after the first `seen` revocations.
+    /// The origin of a revocation of this session of this user, after the first `seen` revocations.
     pub(crate) fn since(
         &self,
         seen: u64,
@@ -145,7 +145,7 @@ impl Revocations {
         if by.is_some() || is_whole { Ok(by) } else { Err(Forgotten) }
     }
 
-    /// When this request last ended all sessions of the user.
+    /// When this request last revoked all sessions of the user.
     pub(crate) fn ended(&self, user: &str, by: RequestId) -> Option<OwnEnd> {
         own_end(&self.notes.lock().unwrap_or_else(PoisonError::into_inner), user, by)
     }
@@ -207,7 +207,7 @@ mod tests {
         assert_eq!(notes.ended("ada", one), Some(ended(7, 1)));
         notes.all("ada", None, ended(8, 7), Some(other));
         assert_eq!(notes.ended("ada", other), Some(ended(8, 7)));
-        // The clock was set back: the end of another request counts until then.
+        // The clock was set back: the revocation by another request counts until then.
         notes.all("ada", None, ended(6, 8), Some(one));
         assert_eq!(notes.ended("ada", one), Some(ended(8, 8)));
         assert_eq!(notes.ended("eve", one), None);

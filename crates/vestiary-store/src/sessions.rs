@@ -20,10 +20,9 @@ use crate::{
     revocations::{RequestId, Revocations, RevokedBy},
 };
 
-/// The sessions of a service: configuration, keys and store. Cheap to clone.
+/// The sessions of a service: options, keys and store. Cheap to clone.
 ///
-/// This is what frameworks are built on (`vestiary-tower` is), and operators' tools; it knows cookies and
-/// records, and no HTTP.
+/// Frameworks (such as `vestiary-tower`) and operators' tools build on it. It knows cookies and records, but no HTTP.
 ///
 /// ```
 /// use vestiary_store::{Config, Found, MemoryStore, Sessions};
@@ -60,11 +59,10 @@ pub(crate) struct Inner {
 }
 
 impl Sessions {
-    /// Sessions in this store.
+    /// Creates the sessions of this store, with these options.
     ///
     /// # Errors
-    /// [`Error`] if an option is wrong, or a secret too short: of 16 bytes in a release build, and of 32
-    /// to encrypt.
+    /// [`Error`] if an option is invalid or a secret is too short. A release build requires 16 bytes, encryption 32.
     #[cfg_attr(
         target_arch = "wasm32",
         expect(clippy::arc_with_non_send_sync, reason = "there are no threads to send it to")
@@ -105,7 +103,7 @@ impl Sessions {
         })
     }
 
-    /// The options, as the core has checked them.
+    /// The validated options.
     #[must_use]
     pub fn options(&self) -> &Options {
         &self.inner.rules.options
@@ -117,8 +115,8 @@ impl Sessions {
         &self.inner.rules
     }
 
-    /// The host of the core's operations ([`vestiary::visit`], [`vestiary::session`]) on these sessions. Errors name this
-    /// operation.
+    /// The host on which the core's operations ([`vestiary::visit`], [`vestiary::session`]) run for these sessions. Its
+    /// errors name this store operation.
     #[must_use]
     pub fn host<'c>(&self, operation: StoreOperation) -> StoreHost<'_, 'c> {
         StoreHost::new(self, operation)
@@ -130,19 +128,19 @@ impl Sessions {
         &self.inner.store
     }
 
-    /// How a visitor counts while the store cannot be read.
+    /// How to treat requests while the store is unavailable ([`Config::on_store_error`]).
     #[must_use]
     pub fn on_store_error(&self) -> OnStoreError {
         self.inner.on_store_error
     }
 
-    /// What time it is for these sessions.
+    /// The current time, by the clock of these sessions.
     #[must_use]
     pub fn now(&self) -> UnixMillis {
         clock::now()
     }
 
-    /// A new ID.
+    /// Generates a session ID.
     ///
     /// # Errors
     /// [`SessionError::Entropy`].
@@ -150,10 +148,11 @@ impl Sessions {
         Ok(SessionId::from_entropy(&entropy()?))
     }
 
-    /// The session of one of these cookies, if there is one that is good.
+    /// Finds the session of these cookies.
     ///
     /// # Errors
-    /// [`SessionError`] if the store failed. What it has and cannot be read is no session.
+    /// [`SessionError`] if the store failed. An unreadable record is not an error but [`Found::Unreadable`] or an
+    /// event.
     pub async fn find(&self, cookies: &Cookies) -> Result<Found, SessionError> {
         if cookies.present && cookies.ids.is_empty() {
             self.tell(Event::Rejected);
@@ -168,16 +167,16 @@ impl Sessions {
         Ok(opening.found.into())
     }
 
-    /// What the store has under this ID, whatever it is.
+    /// Loads the record under this ID, a tombstone included.
     ///
     /// # Errors
-    /// [`SessionError`] if the store failed, or has what cannot be read.
+    /// [`SessionError`] if the store failed or the record is unreadable.
     pub async fn load(&self, id: &SessionId) -> Result<Option<Stored>, SessionError> {
         let mut host = StoreHost::new(self, StoreOperation::Read);
         Ok(session::load(&mut host, &self.inner.rules, id).await?.map(Stored::from))
     }
 
-    /// Stores a new session, of this user if there is one.
+    /// Stores a new session, which belongs to `owner` if there is one.
     ///
     /// # Errors
     /// [`SessionError`] if the data is no JSON object within the limits, or the store failed.
@@ -187,13 +186,12 @@ impl Sessions {
         Ok(Stored::from(*session::create(&mut host, rules, record).await?))
     }
 
-    /// Writes the difference between `base` and `mine`, two JSON objects, to what the store has now, member
-    /// by member. `None` if the session was ended meanwhile.
+    /// Merges the changes between `base` and `mine`, two JSON objects, into the stored data, key by key. `None` if the
+    /// session was ended meanwhile.
     ///
     /// # Errors
-    /// [`SessionError::Unconfirmed`] if the record is gone and was read ten minutes ago or more: then it cannot be told
-    /// whether the session was ended, or has another ID; others if the result is too large or too deep, or the store
-    /// failed.
+    /// [`SessionError::Unconfirmed`] if the record is gone and was read at least ten minutes ago: it may have been
+    /// ended, or have another ID. Other errors if the result is too large or too deep, or the store failed.
     pub async fn commit(
         &self,
         stored: &Stored,
@@ -204,18 +202,18 @@ impl Sessions {
         self.change(stored, Change::Merge { base, mine }, &mut none).await
     }
 
-    /// Writes what a function makes of what the store has now: JSON text of JSON text. It may run more than
-    /// once. `None` if nothing was written, because the session was ended meanwhile or that cannot be told.
+    /// Applies a function to the stored data and writes its result; argument and result are JSON text. The function
+    /// may run more than once. `None` if nothing was written, because the session has ended or may have ended.
     ///
     /// # Errors
-    /// Those of the function; and [`SessionError`] if the result is too large or too deep, or the store failed.
+    /// Errors of the function, and [`SessionError`] if the result is too large or too deep, or the store failed.
     pub async fn update(
         &self,
         stored: &Stored,
         compute: &mut Compute<'_>,
     ) -> Result<Option<Written>, SessionError> {
         match self.change(stored, Change::Rerun, compute).await {
-            // Its result says that nothing was written.
+            // The result `None` already says that nothing was written.
             Err(SessionError::Unconfirmed) => Ok(None),
             written => written,
         }
@@ -237,7 +235,7 @@ impl Sessions {
         })
     }
 
-    /// Gives a session its whole TTL again, in the store: under the ID that it has now. `None` if it was ended
+    /// Restores the full TTL of a session's record, under the session's current ID. `None` if the session was ended
     /// meanwhile.
     ///
     /// # Errors
@@ -248,7 +246,7 @@ impl Sessions {
         Ok(self.traced(stored, touching.await)?.map(|touched| Stored::from(*touched)))
     }
 
-    /// Retires an ID whose record is gone, wherever its session is.
+    /// Marks the ID as out of use if its record is gone, wherever its session went.
     fn traced<T>(&self, stored: &Stored, done: Result<T, SessionError>) -> Result<T, SessionError> {
         if matches!(done, Err(SessionError::Unconfirmed)) {
             self.retire(&stored.id);
@@ -256,22 +254,23 @@ impl Sessions {
         done
     }
 
-    /// Takes a session out of its user's list, and then ends it, under whatever ID it is. Returns whether replicas know
-    /// that it has ended, if the store can say so.
+    /// Ends a session, whatever its current ID, after removing it from its user's session list. Returns whether the
+    /// replicas have confirmed the removal; `None` if the store cannot tell.
     ///
-    /// If the list cannot be read, or the store refuses to write it, such as one whose memory is full, the record is
-    /// removed all the same: the event is `store_failed`, and the list has the entry until the session would have
+    /// If the list cannot be read, or the store refuses to write it (because its memory is full, for example), the
+    /// record is removed all the same. The event is `store_failed`, and the entry stays on the list until the session
+    /// would have expired.
     /// expired.
     ///
     /// # Errors
-    /// [`SessionError`] if the store did not confirm it: it may be there yet.
+    /// [`SessionError`] if the store did not confirm the removal: the session may still exist.
     pub async fn destroy(&self, stored: &Stored) -> Result<Option<bool>, SessionError> {
         let mut host = StoreHost::new(self, StoreOperation::Remove);
         Box::pin(session::destroy(&mut host, &self.inner.rules, stored.into())).await
     }
 
-    /// Gives a session another ID, and keeps what it holds. The session as it is now, also if another
-    /// request was faster; `None` if it was ended meanwhile.
+    /// Gives a session another ID and keeps its data. Returns the session under its current ID, even if another request
+    /// renewed it first; `None` if it was ended meanwhile.
     ///
     /// # Errors
     /// [`SessionError`] if the store failed.
@@ -281,8 +280,8 @@ impl Sessions {
         Ok(renewed.map(|renewed| Stored::from(*renewed)))
     }
 
-    /// Gives a session another ID and other data, and whoever has the old ID has nothing. `None` if it was
-    /// ended meanwhile: nothing was stored.
+    /// Gives a session another ID and other data; the old ID dies at once. `None` if the session was ended meanwhile:
+    /// nothing was stored.
     ///
     /// # Errors
     /// [`SessionError`] if the data is no JSON object within the limits, or the store failed.
@@ -299,7 +298,7 @@ impl Sessions {
         Ok(next.map(|next| Stored::from(*next)))
     }
 
-    /// Whether the store still knows a session by this ID: it was neither ended nor given another ID.
+    /// Whether this is the current ID of a stored session: it was neither ended nor given another ID.
     ///
     /// # Errors
     /// [`SessionError`] if the store failed.
@@ -308,24 +307,24 @@ impl Sessions {
         session::is_current(&mut host, &self.inner.rules, id).await
     }
 
-    /// The sessions of a user, by the application's name for the user.
+    /// The session list of a user, whom the application knows by this name.
     #[must_use]
     pub fn of(&self, user: &str) -> UserList {
         UserList::new(self.clone(), user)
     }
 
-    /// Number of sessions, and of users' sessions together, that this process has revoked so far. As long as it is the
-    /// same, [`Sessions::revoked_since`] need not be asked.
+    /// The number of revocations in this process so far, of single sessions and of whole lists. While it stays the
+    /// same, there is no need to call [`Sessions::revoked_since`].
     #[must_use]
     pub fn revocations(&self) -> u64 {
         self.inner.revocations.count()
     }
 
-    /// Whether this process has revoked a session that a request has open: since the first `seen` revocations
-    /// ([`Sessions::revocations`]). What other processes revoke, each write finds out.
+    /// Whether this process has revoked the session after the first `seen` revocations ([`Sessions::revocations`]).
+    /// Each write detects revocations by other processes.
     ///
     /// # Errors
-    /// [`SessionError`] if there were so many since that the store has to be asked, and that failed.
+    /// [`SessionError`] if there were too many revocations since, so that the store was asked, and that failed.
     pub async fn revoked_since(
         &self,
         seen: u64,
@@ -342,7 +341,7 @@ impl Sessions {
         Ok((!is_listed).then_some(RevokedBy::Another))
     }
 
-    /// Tells the application, and `tracing`.
+    /// Emits an event to the listener and to `tracing`.
     pub fn tell(&self, event: Event) {
         #[cfg(feature = "tracing")]
         crate::trace::event(event);
@@ -351,11 +350,12 @@ impl Sessions {
         }
     }
 
-    /// Writes in the user's list that a session is used: what [`Loaded::unseen`](crate::Loaded::unseen) asks for. It may be
-    /// done after the response was made. `false` if the session is not in the list any more: it was revoked, and has ended.
+    /// Records in the user's session list that the session is in use, when [`Loaded::unseen`](crate::Loaded::unseen)
+    /// asks for it. It can run after the response. `false` if the list no longer has the session: it was revoked, and
+    /// has ended.
     ///
     /// # Errors
-    /// [`SessionError`] if the store failed. It is no reason to refuse the session: the next request tries again.
+    /// [`SessionError`] if the store failed. The session stays valid; the next request tries again.
     pub async fn note_use(&self, stored: &Stored) -> Result<bool, SessionError> {
         let mut host = StoreHost::new(self, StoreOperation::Write);
         let seen = Seen::from(stored);

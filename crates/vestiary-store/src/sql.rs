@@ -1,18 +1,18 @@
 use crate::{StoreError, failure::Failure};
 
-/// The table, unless the caller names another one.
+/// The default table.
 pub(crate) const TABLE: &str = "sessions";
 
-/// How many expired records are removed at once: a little each time, so that no request is slow.
+/// The number of expired records that one sweep removes: few, so that no request is slow.
 pub(crate) const SWEEP: u32 = 20;
 
-/// The mark of a record, as an expression; `''` without one. The rule of [`mark_of`](crate::mark_of).
+/// The write ID of a record, as an SQL expression; `''` without one. It implements [`mark_of`](crate::mark_of).
 pub(crate) const MARK: &str = r#"CASE
     WHEN substr(record, 1, 6) = '{"v":"' AND substr(record, 23, 1) = '"' THEN substr(record, 7, 16)
     WHEN substr(record, 1, 16) = '{"cookie":{"v":"' AND substr(record, 33, 1) = '"' THEN substr(record, 17, 16)
     ELSE '' END"#;
 
-/// A name that can stand in a statement as it is.
+/// Validates a table name that is inserted into statements unquoted.
 pub(crate) fn table(name: &str) -> Result<&str, StoreError> {
     let named = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     if name.len() > LONGEST_NAME
@@ -27,12 +27,12 @@ pub(crate) fn table(name: &str) -> Result<&str, StoreError> {
     Ok(name)
 }
 
-/// What no key that begins with the prefix is greater than, where text is compared by its bytes.
+/// An upper bound of all keys that begin with the prefix, where text is compared by its bytes.
 pub(crate) fn after_all(prefix: &str) -> String {
     format!("{prefix}{}", char::MAX)
 }
 
-/// Postgres cuts off what is longer than 63 characters, and the index is named after the table.
+/// Postgres truncates names to 63 characters, and the index is named after the table.
 const LONGEST_NAME: usize = 54;
 
 #[cfg(test)]

@@ -15,11 +15,11 @@ use crate::{
     store::NOT_TEXT,
 };
 
-/// Keeps sessions in an `SQLite` file, as the `SqliteStore` of the npm package does: the same table, the same
-/// keys, the same records, so both may have the file open at once. Sessions survive a restart, and several
-/// processes of one machine may share them.
+/// Keeps sessions in an `SQLite` file, as the `SqliteStore` of the npm package does: with the same table, keys and
+/// records, so both can have the file open at once. Sessions survive a restart, and the processes of one machine can
+/// share them.
 ///
-/// Expired records are removed by the way, a few with each that is created. A clone is the same store.
+/// Each creation also removes a few expired records. A clone is the same store.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -38,8 +38,8 @@ use crate::{
 #[derive(Clone)]
 pub struct SqliteStore {
     readers: SqlitePool,
-    /// In a file that `open` opened, one connection: writers then wait in line. Several would wait by looking
-    /// again and again, and the unlucky for seconds.
+    /// A single connection if `open` created it: writers then queue. With several, they would poll for the lock, and
+    /// some would wait for seconds.
     writer: SqlitePool,
     options: StoreOptions,
     statements: Arc<Statements>,
@@ -59,23 +59,23 @@ struct Statements {
     entry: String,
 }
 
-/// While another process writes, a write is tried again for so long. Not by the busy timeout of `SQLite`: it
-/// would go on after the request has given up, hold the one connection that writes, and write in the end.
+/// The time for which a write is retried while another process writes. The busy timeout of `SQLite` would go on after
+/// the request has given up, hold the only writing connection, and write in the end.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Longest time between two tries.
+/// The longest pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(50);
 
 impl SqliteStore {
-    /// A store in this file, in the table `sessions`. The file is opened at once. If it is missing it is made, and
-    /// only its owner can read it; its folder must exist.
+    /// Opens the table `sessions` in this file, and creates both if they are missing. Only the file's owner can read
+    /// it; its folder must exist.
     ///
-    /// While another process holds the write lock of the file, writes are tried again for up to 5 seconds, or for
-    /// as long as [`Config::store_timeout`](crate::Config::store_timeout) allows if that is shorter: then nothing is
-    /// written later. Nothing blocks the runtime, for `sqlx` runs `SQLite` in threads of its own.
+    /// While another process holds the write lock, a write is retried for up to 5 seconds, or for as long as
+    /// [`Config::store_timeout`](crate::Config::store_timeout) allows if that is shorter; nothing is written after
+    /// that. Nothing blocks the runtime, since `sqlx` runs `SQLite` in threads of its own.
     ///
     /// # Errors
-    /// [`StoreError::Failed`] if the file cannot be opened, or is none of `SQLite`.
+    /// [`StoreError::Failed`] if the file cannot be opened, or is not an `SQLite` file.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         let path = path.as_ref();
         Self::make_file(path);
@@ -83,16 +83,16 @@ impl SqliteStore {
             .filename(path)
             .create_if_missing(true)
             .busy_timeout(Duration::ZERO);
-        // A file is always there.
+        // Testing a connection before each use is pointless for a file.
         let pool = SqlitePoolOptions::new().test_before_acquire(false);
         let writer = pool.clone().max_connections(1).connect_with(options.clone()).await;
         Self::on(pool.connect_lazy_with(options), writer.map_err(of_sqlx)?, TABLE).await
     }
 
-    /// A store on connections of the caller's, in a table that is made if it is missing. They must all see one
-    /// database: for one in memory, let the pool have one connection and keep it. Let their busy timeout be zero
-    /// (sqlx gives them one of 5 s), or a write that another process holds up goes on after its request has given
-    /// up.
+    /// Creates a store on the caller's connections, and the table if it is missing. All connections must see one
+    /// database: for one in memory, limit the pool to one connection and keep it open. Set their busy timeout to zero
+    /// (sqlx's default is 5 seconds): otherwise a write that waits for another process goes on after its request has
+    /// given up.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -106,16 +106,17 @@ impl SqliteStore {
     /// ```
     ///
     /// # Errors
-    /// [`StoreError::Failed`] if the name of the table is not letters, digits and `_`, or it cannot be made.
+    /// [`StoreError::Failed`] if the table's name has other characters than letters, digits and `_`, or the table
+    /// cannot be created.
     pub async fn with_pool(pool: SqlitePool, table: &str) -> Result<Self, StoreError> {
         Self::on(pool.clone(), pool, table).await
     }
 
-    /// Makes an empty file, which only its owner can read, unless it is there. `SQLite` itself would let every user of
-    /// the machine read the sessions, and gives its other files the mode of this one. [`open`](Self::open) does it; a
-    /// caller of [`with_pool`](Self::with_pool) may do it before it connects.
+    /// Creates an empty file that only its owner can read, unless the file exists. `SQLite` itself would make it
+    /// readable for every user of the machine; its auxiliary files get the mode of this one. [`open`](Self::open) calls
+    /// this; a caller of [`with_pool`](Self::with_pool) may call it before connecting.
     ///
-    /// If the file cannot be made, connecting says why.
+    /// A failure is not reported here: connecting to the file then reports it.
     pub fn make_file(path: impl AsRef<Path>) {
         let mut options = OpenOptions::new();
         options.write(true).create_new(true);
@@ -124,7 +125,8 @@ impl SqliteStore {
         let _ = options.open(path);
     }
 
-    /// The same store with another prefix or default life.
+    /// Sets the prefix and the default TTL.
+    // With a write-ahead log, readers wait for no writer. It fails while another process switches; once is enough.
     #[must_use]
     pub fn with_options(self, options: StoreOptions) -> Self {
         Self { options, ..self }
@@ -147,8 +149,8 @@ impl SqliteStore {
         Ok(Self { readers, writer, options: StoreOptions::default(), statements })
     }
 
-    /// Each statement is a transaction of its own; what else there is only explains a refusal. `None`: what
-    /// was refused would be done now.
+    /// Explains why a statement changed nothing. Each statement is a transaction of its own, so this reads afterwards;
+    /// `None` if the same statement would succeed now.
     async fn refusal(
         &self,
         key: &str,
@@ -202,8 +204,8 @@ impl Statements {
     }
 }
 
-/// Runs a statement, again and again while another process writes. Between two tries nothing is under way, so to
-/// give up means that nothing is done.
+/// Runs a statement, and retries it while another process writes. Nothing is in progress between two attempts, so
+/// giving up then means that nothing was done.
 async fn patiently<T, F>(run: impl Fn() -> F) -> Result<T, StoreError>
 where
     F: Future<Output = Result<T, sqlx::Error>>,
@@ -214,7 +216,7 @@ where
         match run().await {
             Err(error) if is_busy(&error) && watch.elapsed() < PATIENCE => {
                 let [byte] = entropy().unwrap_or_default();
-                // Several that wait for one writer do not all come back at once.
+                // Jitter, so that several waiting writers do not return at once.
                 clock::pause(pause * (256 + u32::from(byte)) / 512).await;
                 pause = (pause * 2).min(PAUSE);
             }
@@ -223,7 +225,7 @@ where
     }
 }
 
-/// `SQLITE_BUSY` and `SQLITE_LOCKED`, in the low byte of what `SQLite` says.
+/// `SQLITE_BUSY` and `SQLITE_LOCKED`, in the low byte of the code.
 fn is_busy(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
     code.is_some_and(|code| matches!(code & 0xff, 5 | 6))
@@ -270,7 +272,7 @@ impl Store for SqliteStore {
             create.bind(now + self.options.life(ttl)).bind(now)
         };
         let created = patiently(|| create().execute(&self.writer)).await?.rows_affected() > 0;
-        // The record is there, whatever becomes of this; the next one tries again.
+        // The record is stored, whatever becomes of the sweep; the next creation sweeps again.
         let _ = sqlx::query(&self.statements.sweep).bind(now).execute(&self.writer).await;
         Ok(created)
     }
@@ -353,7 +355,7 @@ impl Store for SqliteStore {
 }
 
 impl Scan for SqliteStore {
-    /// In the order of the keys.
+    /// Lists records in the order of their keys.
     async fn scan(&self, from: Option<&Cursor>, most: usize) -> Result<Page, StoreError> {
         let prefix = &self.options.prefix;
         let mut most = most.max(1);
@@ -368,7 +370,7 @@ impl Scan for SqliteStore {
             if !is_full || !entries.is_empty() {
                 break (entries, is_full);
             }
-            // None of their keys is text, and one is needed to go on at.
+            // No key of this page is text, but the next page needs one to start at.
             most *= 2;
         };
         let next = entries.last().filter(|_| is_full);

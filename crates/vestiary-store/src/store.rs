@@ -9,15 +9,14 @@ use std::{
 
 use vestiary::{Ttl, UnixMillis, WriteId};
 
-/// Where sessions are kept: text under keys, each with a life of its own.
+/// A store of session records: text under keys, each with a TTL.
 ///
-/// Each operation is atomic and about one key; what a session is, and what its record means, a store does
-/// not need to know. Two things make the promises of the [write protocol](vestiary::protocol) hold:
-/// [`replace`](Store::replace) and [`remove`](Store::remove) compare the *mark* of the record that is there
-/// ([`mark_of`]) with the expected one before they do anything, and nothing but [`create`](Store::create)
-/// creates. `vestiary_store::testing` (feature `testing`) checks both, and more.
+/// Each operation is atomic and concerns one key. A store need not understand sessions or records. Two promises carry
+/// the [write protocol](vestiary::protocol): [`replace`](Store::replace) and [`remove`](Store::remove) compare the
+/// write ID of the stored record ([`mark_of`]) with the expected one before they act, and only
+/// [`create`](Store::create) creates. `vestiary_store::testing` (feature `testing`) checks these and more.
 ///
-/// A record whose life is over is not there, whether or not it was removed already.
+/// An expired record does not exist, whether or not the store has freed it.
 ///
 /// ```
 /// use vestiary_store::{MemoryStore, Outcome, Store};
@@ -32,7 +31,7 @@ use vestiary::{Ttl, UnixMillis, WriteId};
 /// let new = r#"{"v":"BBBBBBBBBBBBBBBB","data":{"n":1}}"#;
 /// let [a, b] = ["AAAAAAAAAAAAAAAA", "BBBBBBBBBBBBBBBB"].map(WriteId::parse);
 /// assert_eq!(store.replace("key", a.as_ref(), new, life).await?, Outcome::Done);
-/// // Whoever has read the old record may not write over the new one.
+/// // A request that has read the old record cannot overwrite the new one.
 /// assert_eq!(store.replace("key", a.as_ref(), old, life).await?, Outcome::Conflict);
 /// assert_eq!(store.remove("key", b.as_ref()).await?, Outcome::Done);
 /// assert_eq!(store.replace("key", b.as_ref(), old, life).await?, Outcome::Gone);
@@ -40,7 +39,7 @@ use vestiary::{Ttl, UnixMillis, WriteId};
 /// # }).unwrap();
 /// ```
 pub trait Store: MaybeSend + MaybeSync + 'static {
-    /// The record under `key`, as it is now; [`StoreError::NotText`] if the value there is none.
+    /// Reads the record under `key`; [`StoreError::NotText`] if the value is not text.
     fn read(
         &self,
         key: &str,
@@ -55,9 +54,9 @@ pub trait Store: MaybeSend + MaybeSync + 'static {
         async move { both(self.read(one), self.read(other)).await.into() }
     }
 
-    /// Stores a record if there is none; `false`, and nothing is done, if there is one.
+    /// Stores a record if there is none. Returns `false`, and does nothing, if there is one.
     ///
-    /// `bound` says that it belongs to a user: a store that is full may drop one that does not.
+    /// `bound` says that the session is owned by a user. A full store may evict anonymous sessions.
     fn create(
         &self,
         key: &str,
@@ -66,7 +65,7 @@ pub trait Store: MaybeSend + MaybeSync + 'static {
         bound: bool,
     ) -> impl Future<Output = Result<bool, StoreError>> + MaybeSend;
 
-    /// Stores a record in place of the one that has this mark (`None`: it has none). Never creates.
+    /// Replaces the record that has this write ID (`None`: no write ID). Never creates one.
     fn replace(
         &self,
         key: &str,
@@ -75,18 +74,18 @@ pub trait Store: MaybeSend + MaybeSync + 'static {
         ttl: Ttl,
     ) -> impl Future<Output = Result<Outcome, StoreError>> + MaybeSend;
 
-    /// Gives the record under `key` a new life from now on; `false` if there is none. Never creates.
+    /// Restarts the TTL of the record under `key`; `false` if there is none. Never creates one.
     fn touch(
         &self,
         key: &str,
         ttl: Ttl,
     ) -> impl Future<Output = Result<bool, StoreError>> + MaybeSend;
 
-    /// Gives a new TTL to the record under `key` that has this mark (`None`: it has none), and to no other, so
-    /// that the tombstone that a login left is never prolonged.
+    /// Restarts the TTL of the record under `key` if it has this write ID (`None`: no write ID), so that the tombstone
+    /// of a login is never prolonged.
     ///
-    /// By default it reads, compares and touches: between the two another request may write. A store that can do
-    /// all of it in one operation should.
+    /// Default: reads, compares and touches, so another request may write in between. A store that can do it in one
+    /// operation should.
     fn touch_if(
         &self,
         key: &str,
@@ -102,14 +101,14 @@ pub trait Store: MaybeSend + MaybeSync + 'static {
         }
     }
 
-    /// Removes the record that has this mark (`None`: it has none), and no other.
+    /// Removes the record that has this write ID (`None`: no write ID).
     fn remove(
         &self,
         key: &str,
         expected: Option<&WriteId>,
     ) -> impl Future<Output = Result<Outcome, StoreError>> + MaybeSend;
 
-    /// Whether replicas know what was just removed from under `key`; `None` if nobody can tell.
+    /// Whether the replicas have confirmed the removal of `key`; `None` if the store cannot tell.
     fn confirm(
         &self,
         key: &str,
@@ -118,22 +117,21 @@ pub trait Store: MaybeSend + MaybeSync + 'static {
         std::future::ready(Ok(None))
     }
 
-    /// Whether a write may be sent again by itself, such as by a client that lost its connection. Then a
-    /// refusal that took long says nothing: the record that was in the way may be this very write, done
-    /// before. It is assumed unless a store knows better.
+    /// Whether the client may send a write again by itself, for example after it lost its connection. If so, a late
+    /// refusal proves nothing: the record in the way may be the result of this very write. Default: `true`.
     fn resends(&self) -> bool {
         true
     }
 
-    /// The TTL that a record gets that is stored with [`Ttl::Infinite`]. A user's session list drops a session
-    /// that was not used for longer. Default: a day.
+    /// The TTL of a record that is stored with [`Ttl::Infinite`]. A user's session list drops sessions that were idle
+    /// for longer. Default: one day.
     fn default_ttl(&self) -> Ttl {
         Ttl::Millis(vestiary::constants::STORE_TTL)
     }
 
-    /// The store's own clock, as the node that holds `key` has it. With it the order of a login and of the end of
-    /// all sessions of the user does not depend on the clocks of two servers. Default: none, and then it does. A store
-    /// whose processes share one machine, such as a file, gains nothing by it.
+    /// The store's own clock, on the node that holds `key`. With it, the order of a login and a revocation of all
+    /// sessions does not depend on the clocks of two servers. Default: none. A store whose processes share one machine,
+    /// such as a file, needs none.
     fn now(
         &self,
         key: &str,
@@ -142,12 +140,12 @@ pub trait Store: MaybeSend + MaybeSync + 'static {
         std::future::ready(Ok(None))
     }
 
-    /// Stores a text that says when it was stored, in one step: `text`, the time by the store's own clock
-    /// ([`now`](Self::now)) in milliseconds, and `}`. It does so where there is no record, and in place of a record that
-    /// begins as `text` does ([`begin_alike`]), whatever its write ID is. Returns the time, and the record that was there.
+    /// Stores a text with the time, in one step: `text`, the store's own time ([`now`](Self::now)) in milliseconds, and
+    /// `}`. It does so if there is no record, or if the record there begins as `text` does ([`begin_alike`]), whatever
+    /// its write ID. Returns the time, and the record that was replaced.
     ///
-    /// `None`, and nothing is done, if there is any other record. Default: `None`. With it all sessions of a user end in
-    /// one round trip; else the list is read and replaced.
+    /// `None`, and nothing is done, if there is any other record. With it, revoking all sessions of a user takes one
+    /// round trip; otherwise the list is read and replaced. Default: `None`.
     fn stamp(
         &self,
         key: &str,
@@ -162,14 +160,14 @@ pub trait Store: MaybeSend + MaybeSync + 'static {
 /// The result of [`Store::stamp`].
 #[derive(Clone, Eq, PartialEq)]
 pub struct Stamped {
-    /// The time in the text that was stored.
+    /// The time in the stored text.
     pub time: UnixMillis,
-    /// The record that was there.
+    /// The record that was replaced.
     pub before: Option<String>,
 }
 
-/// Whether two records begin alike: with the same 36 characters, but for the 16 of the write ID. So do a user's session
-/// lists that are not encrypted.
+/// Whether two records begin with the same 36 characters, the 16 of the write ID apart. Users' session lists that are
+/// not encrypted do.
 ///
 /// ```
 /// # use vestiary_store::begin_alike;
@@ -188,7 +186,7 @@ pub fn begin_alike(one: &str, other: &str) -> bool {
 /// The results of [`Store::read_two`].
 pub type ReadTwo = [Result<Option<String>, StoreError>; 2];
 
-/// Waits for two answers at the same time.
+/// Awaits two futures concurrently.
 pub(crate) async fn both<A, B>(
     one: impl Future<Output = A>,
     other: impl Future<Output = B>,
@@ -217,7 +215,7 @@ pub(crate) async fn both<A, B>(
     .await
 }
 
-/// Waits for several answers at the same time. They have the order of the questions.
+/// Awaits several futures concurrently. The results have the order of the futures.
 pub(crate) async fn all<F: Future>(questions: impl Iterator<Item = F>) -> Vec<F::Output> {
     let mut asked: Vec<_> = questions.map(|question| (Some(Box::pin(question)), None)).collect();
     poll_fn(|context| {
@@ -236,17 +234,17 @@ pub(crate) async fn all<F: Future>(questions: impl Iterator<Item = F>) -> Vec<F:
     .await
 }
 
-/// A store that can be looked through: for operators, not for requests.
+/// A store whose records can be listed: for operators, not for requests.
 pub trait Scan: Store {
-    /// Some of the records, beginning at `from` (`None`: at the beginning). A record that is there from the
-    /// first page to the last one is on one of them, perhaps on two; others may be on one or not.
+    /// Lists some records, starting at `from` (`None`: at the first). A record that exists from the first page to the
+    /// last appears at least once, perhaps twice. One that is created or removed meanwhile may or may not appear.
     fn scan(
         &self,
         from: Option<&Cursor>,
         most: usize,
     ) -> impl Future<Output = Result<Page, StoreError>> + MaybeSend;
 
-    /// One record, and how long it has.
+    /// Reads one record and its remaining TTL.
     fn entry(
         &self,
         key: &str,
@@ -260,63 +258,63 @@ pub struct Cursor(pub String);
 /// Some of the records of a store.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Page {
-    /// They have no order.
+    /// The records, in no particular order.
     pub entries: Vec<Entry>,
-    /// `None` after the last one.
+    /// The start of the next page; `None` after the last one.
     pub next: Option<Cursor>,
 }
 
-/// A record, and how long it has.
+/// A record and its remaining TTL.
 #[derive(Clone, Eq, PartialEq)]
 pub struct Entry {
-    /// Without the store's prefix.
+    /// The key without the store's prefix.
     pub key: String,
     /// The stored record. U+FFFD if it [is not text](Self::is_text).
     pub record: String,
-    /// The rest of its lifetime.
+    /// The remaining TTL.
     pub ttl: Ttl,
 }
 
 impl Entry {
-    /// Whether the stored value is text (UTF-8). Other values are no records: no session is read from them.
+    /// Whether the stored value is text (UTF-8). Any other value is no record, and no session is read from it.
     #[must_use]
     pub fn is_text(&self) -> bool {
         self.record != NOT_TEXT
     }
 }
 
-/// Stands for a stored value that is not text, where a record is wanted that cannot be read.
+/// Stands in for a stored value that is not text. No record can be parsed from it.
 pub(crate) const NOT_TEXT: &str = "\u{fffd}";
 
-/// What became of a conditional write.
+/// The outcome of a conditional write.
 pub use vestiary::Outcome;
 
-/// Why a store did not do what it was asked. The messages hold no ID and no value.
+/// A failed store operation. The messages hold no ID and no value.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// It holds as much as it may. Nothing was done, and nothing was evicted.
+    /// The store is at its limit and evicted nothing. Nothing was done.
     #[error(transparent)]
     Full(vestiary::Error),
-    /// Its server or its file holds as much as it may, and has said so. Nothing was done.
+    /// The store's server or disk is full, and has said so. Nothing was done.
     #[error("the session store failed: {0}")]
     OutOfSpace(#[source] Arc<dyn StdError + Send + Sync>),
-    /// It has answered, and the answer is that it does not do what was asked, such as a read-only replica.
-    /// Nothing was done, and to ask again at once is of no use.
+    /// The store refused the operation, as a read-only replica does. Nothing was done, and an immediate retry is
+    /// pointless.
     #[error("the session store failed: {0}")]
     Refused(#[source] Arc<dyn StdError + Send + Sync>),
-    /// Its server, its file or its connection failed: what was asked may have been done, or not.
+    /// The server, file or connection failed: the operation is in doubt.
     #[error("the session store failed: {0}")]
     Failed(#[source] Arc<dyn StdError + Send + Sync>),
-    /// The value under the key is not text (UTF-8), so it is no record. [`Sessions`](crate::Sessions) treat it as one
-    /// that cannot be read, and not as a failure, which would fail all requests of that visitor.
+    /// The value under the key is not text (UTF-8). [`Sessions`](crate::Sessions) treat it as an unreadable record; a
+    /// failure would fail every request of that visitor.
     #[error("the stored value is not text")]
     NotText,
 }
 
 impl StoreError {
-    /// An error of a store. Errors of the drivers (`redis`, `sqlx`) repeat keys, records and passwords, so only
-    /// a description of them is kept, as by `From`. What other errors say is shown: let them say nothing secret.
+    /// Wraps an error of a store. Errors of the clients (`redis`, `sqlx`) repeat keys, records and passwords, so only a
+    /// description of them is kept, as by `From`. The text of any other error is kept: it must contain no secrets.
     pub fn failed(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         #[cfg(any(feature = "redis", feature = "sqlite", feature = "postgres"))]
         return crate::failure::described(source.into())
@@ -325,25 +323,25 @@ impl StoreError {
         Self::Failed(Arc::from(source.into()))
     }
 
-    /// An answer that says that nothing was done, as in [`StoreError::Refused`].
+    /// Wraps an error that says that nothing was done, as [`StoreError::Refused`].
     pub fn refused(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::Refused(Arc::from(source.into()))
     }
 
-    /// An answer that says that there is no room, as in [`StoreError::OutOfSpace`].
+    /// Wraps an error that says that the store is full, as [`StoreError::OutOfSpace`].
     pub fn out_of_space(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::OutOfSpace(Arc::from(source.into()))
     }
 
-    /// Whether it is certain that nothing was done. Otherwise what was asked may have been done, or be done yet.
+    /// Whether certainly nothing was done. Otherwise the operation is in doubt.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         !matches!(self, Self::Failed(_))
     }
 }
 
-/// The mark of a record, where a store has to look for it without parsing: the 16 characters after
-/// `{"v":"` or `{"cookie":{"v":"` at the very beginning of its text, if a `"` follows them.
+/// The write ID of a record, found without parsing: the 16 characters after `{"v":"` or `{"cookie":{"v":"` at the very
+/// beginning of the text, if a `"` follows them.
 ///
 /// ```
 /// # use vestiary_store::mark_of;
@@ -355,39 +353,39 @@ pub fn mark_of(record: &str) -> Option<&str> {
     vestiary::Record::mark_of(record)
 }
 
-/// Whoever has a key and `hashIds` is off can log in with it, and a record is the application's secret.
+/// Without `hash_ids`, a key is enough to log in, and a record holds the application's data: shows neither.
 impl fmt::Debug for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Entry").field("ttl", &self.ttl).finish_non_exhaustive()
     }
 }
 
-/// A record is the application's secret.
+/// Hides the record, which holds the application's data.
 impl fmt::Debug for Stamped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Stamped").field("time", &self.time).finish_non_exhaustive()
     }
 }
 
-/// `Send`, where there are threads.
+/// `Send` on targets with threads.
 #[cfg(not(target_arch = "wasm32"))]
 pub trait MaybeSend: Send {}
 #[cfg(not(target_arch = "wasm32"))]
 impl<T: Send + ?Sized> MaybeSend for T {}
 
-/// `Send`, where there are threads.
+/// `Send` on targets with threads.
 #[cfg(target_arch = "wasm32")]
 pub trait MaybeSend {}
 #[cfg(target_arch = "wasm32")]
 impl<T: ?Sized> MaybeSend for T {}
 
-/// `Sync`, where there are threads.
+/// `Sync` on targets with threads.
 #[cfg(not(target_arch = "wasm32"))]
 pub trait MaybeSync: Sync {}
 #[cfg(not(target_arch = "wasm32"))]
 impl<T: Sync + ?Sized> MaybeSync for T {}
 
-/// `Sync`, where there are threads.
+/// `Sync` on targets with threads.
 #[cfg(target_arch = "wasm32")]
 pub trait MaybeSync {}
 #[cfg(target_arch = "wasm32")]

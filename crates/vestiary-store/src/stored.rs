@@ -2,58 +2,58 @@ use vestiary::{
     Error, Handle, Meta, Record, SessionId, UnixMillis, UserRef, protocol::Seen, session,
 };
 
-/// A session as the store has it.
+/// A stored session.
 #[derive(Clone, Debug)]
 pub struct Stored {
     pub(crate) id: SessionId,
     pub(crate) record: Record,
-    /// When the store was asked for it, or to store it.
+    /// The time just before the store was asked to read or write it.
     pub(crate) at: UnixMillis,
 }
 
-/// The session that cookies led to.
+/// The session that the cookies lead to.
 #[derive(Debug)]
 pub enum Found {
-    /// A session that is good.
+    /// A valid session.
     Session(Box<Loaded>),
     /// A tombstone: it authenticates no visitor, but lets a logout find the session.
     Retired(Box<Stored>),
-    /// A session that another instance of the application may be able to read, and this one cannot: neither its
-    /// record nor its cookie may be written over.
+    /// A session that this instance cannot read but another one may be able to. Neither its record nor its cookie
+    /// may be overwritten.
     Unreadable(Error),
-    /// A session whose idle or absolute deadline is over. The cookie in its record says how to remove it from
-    /// the browser.
+    /// A session whose idle or absolute deadline has passed. Its record has the cookie attributes that are needed to
+    /// remove the cookie.
     Expired(Box<Stored>),
-    /// Nothing.
+    /// No session.
     Nobody,
 }
 
-/// A session that is good.
+/// A valid session.
 #[derive(Debug)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "independent facts, not the states of one machine"
 )]
 pub struct Loaded {
-    /// The session as the store has it.
+    /// The stored session.
     pub stored: Stored,
-    /// The cookie has an earlier ID of the session.
+    /// Whether the cookie has a previous ID of the session.
     pub renewed: bool,
-    /// It is time for another ID.
+    /// Whether the session is due for a renewal.
     pub due: bool,
-    /// Its record has to be written again, or it would end though it is used.
+    /// Whether the record must be refreshed, because it would otherwise expire while the session is in use.
     pub stale: bool,
-    /// Its use has to be written in its user's list ([`Sessions::note_use`](crate::Sessions::note_use)), or the list
-    /// drops it.
+    /// Whether its use must be recorded in the user's session list ([`Sessions::note_use`](crate::Sessions::note_use));
+    /// otherwise the list drops it.
     pub unseen: bool,
 }
 
-/// The result of a change of the data.
+/// The result of a change to the data.
 #[derive(Debug)]
 pub struct Written {
-    /// The session as the store has it now.
+    /// The session as it is stored now.
     pub stored: Stored,
-    /// Another request had written meanwhile, and both changes are in.
+    /// Whether another request had written meanwhile, so that both changes were merged.
     pub merged: bool,
 }
 
@@ -90,31 +90,31 @@ impl From<Seen> for Stored {
 }
 
 impl Stored {
-    /// The session's ID: a browser that has it, signed, has the session.
+    /// The session's ID. A browser with this ID, signed, has the session.
     #[must_use]
     pub fn id(&self) -> &SessionId {
         &self.id
     }
 
-    /// The session's data: text of a JSON object.
+    /// The session's data, as the JSON text of an object.
     #[must_use]
     pub fn data(&self) -> &str {
         self.record.data()
     }
 
-    /// Whose session it is, by the application's name for the user.
+    /// The owner of the session, by the application's name for the user.
     #[must_use]
     pub fn user(&self) -> Option<String> {
         self.record.meta().user.as_ref().map(UserRef::decoded_name)
     }
 
-    /// The handle of the session in its user's session list.
+    /// The session's handle in its user's session list.
     #[must_use]
     pub fn handle(&self) -> Option<&Handle> {
         self.record.meta().user.as_ref().map(|user| &user.handle)
     }
 
-    /// The metadata in the record.
+    /// The library's own metadata in the record.
     #[must_use]
     pub fn meta(&self) -> &Meta {
         self.record.meta()

@@ -1,6 +1,6 @@
-//! The suite that says whether a store is one: whether what is built on [`Store`] can rely on it.
+//! The conformance suite for stores: whether a store keeps the promises of [`Store`].
 //!
-//! It is what the stores of this crate are tested with. A failure says which promise was not kept.
+//! The stores of this crate are tested with it. A failure names the broken promise.
 //!
 //! ```
 //! // In `tests/my_store.rs`, with tokio's features `macros` and `rt-multi-thread`.
@@ -10,14 +10,14 @@
 //!     MemoryStore::default()
 //! }
 //!
-//! // One test for each promise; with `scan`, also those of `Scan`.
+//! // One test per promise; with `scan`, also those of `Scan`.
 //! conformance_tests!(my_store);
 //! conformance_tests!(scan my_store);
 //! # fn main() {}
 //! ```
 //!
-//! The store may be full of other things, and shared: each check has keys of its own, and removes what it has
-//! stored, unless it fails.
+//! The store may be shared and hold other records: each check uses keys of its own, and removes its records unless it
+//! fails.
 //!
 //! [`Store`]: crate::Store
 mod model;
@@ -31,8 +31,8 @@ use std::{error::Error, fmt, future::Future};
 
 use crate::{Scan, Store, StoreError};
 
-/// The checks, one by one: what [`conformance`] runs, and what [`conformance_tests`](crate::conformance_tests)
-/// makes tests of.
+/// The checks, one by one. [`conformance`] runs them, and [`conformance_tests`](crate::conformance_tests) makes a test
+/// of each.
 pub mod checks {
     pub use super::{
         model::does_what_a_model_does,
@@ -52,11 +52,11 @@ pub mod checks {
     };
 }
 
-/// A promise of [`Store`] or [`Scan`] that was not kept.
+/// A broken promise of [`Store`] or [`Scan`].
 #[derive(Clone, Eq, PartialEq)]
 pub struct Broken(String);
 
-/// Runs all checks of [`Store`] one after the other, inside of a tokio runtime.
+/// Runs all checks of [`Store`] one after the other. Needs a tokio runtime.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -89,8 +89,8 @@ pub async fn scan_conformance<S: Scan, F: Future<Output = S>>(
     Broken::all(&broken)
 }
 
-/// A test for each check of [`Store`](crate::Store), or with `scan` of [`Scan`](crate::Scan), of the store that
-/// an async function without arguments makes. See [`testing`](crate::testing).
+/// Defines a test for each check of [`Store`], or with `scan` of [`Scan`]. The argument is
+/// an async function that creates the store. See [`testing`](crate::testing).
 #[macro_export]
 macro_rules! conformance_tests {
     (@tests $make:path; $($check:ident)*) => {$(
@@ -157,7 +157,7 @@ impl fmt::Display for Broken {
     }
 }
 
-/// As `Display`: a test that returns an error shows this.
+/// As `Display`, because a test that returns an error shows this.
 impl fmt::Debug for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

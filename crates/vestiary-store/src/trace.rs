@@ -2,7 +2,7 @@ use tracing::{debug, info, warn};
 
 use crate::{Event, event::Reason};
 
-/// Tells `tracing`: what somebody should look at as a warning, logins and logouts as information.
+/// Emits an event to `tracing`: as a warning if an operator should look at it, logins and logouts as information.
 pub(crate) fn event(event: Event) {
     let name = event.name();
     match event {

@@ -10,7 +10,7 @@ use crate::{
     SessionError, Sessions, StoreOperation, clock, host::StoreHost, revocations::RequestId,
 };
 
-/// The sessions of one user: [`Sessions::of`].
+/// The session list of one user: [`Sessions::of`].
 ///
 /// ```
 /// # use vestiary_store::{Config, MemoryStore, Sessions};
@@ -21,7 +21,7 @@ use crate::{
 /// for device in ada.list().await? {
 ///     println!("{} {}", device.handle.as_str(), device.label.unwrap_or_default());
 /// }
-/// // The password was changed: everybody out, in one write.
+/// // After a change of password: log out every device, in one write.
 /// ada.revoke_all().await?;
 /// # Ok::<(), vestiary_store::SessionError>(())
 /// # }).unwrap();
@@ -31,31 +31,31 @@ pub struct UserList {
     sessions: Sessions,
     name: String,
     key: String,
-    /// The request that uses it, if it was said.
+    /// The request on whose behalf it acts, if the caller has named one.
     request: Option<RequestId>,
 }
 
-/// One of a user's sessions, as a page of devices shows it.
+/// One session of a user, as a page of devices shows it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct UserSession {
-    /// The public name of the session, to end it by ([`UserList::revoke`]). It is no ID: it opens no session.
+    /// The public name of the session, for [`UserList::revoke`]. It is not an ID and opens no session.
     pub handle: Handle,
     /// When the user logged in.
     pub created: UnixMillis,
-    /// When the session was last used, as far as that was written down.
+    /// When the session was last used, as far as the list records it.
     pub seen: UnixMillis,
-    /// The name that the login gave it ([`Login::label`]).
+    /// The label given at the login ([`Login::label`]).
     pub label: Option<String>,
 }
 
-/// What is said at a login.
+/// Options of a login.
 #[derive(Clone, Default)]
 pub struct Login {
-    /// A name by which the user recognises the session: a device, a place. Cut after 256 characters.
+    /// A label by which the user recognises the session: a device or a place. Truncated to 256 characters.
     pub label: Option<String>,
-    /// When the visitor proved who it is: a login is refused if all sessions of the user were ended since, or if that
-    /// was more than a day ago. `None` is now.
+    /// When the visitor proved their identity. The login is refused if all sessions of the user were ended since, or if
+    /// the proof is more than a day old. Default (`None`): now.
     pub proven: Option<UnixMillis>,
 }
 
@@ -65,8 +65,8 @@ impl UserList {
         Self { sessions, name: name.to_owned(), key, request: None }
     }
 
-    /// The same, for a request: it loses its own session at once when it revokes it, and may log in again. Default: the
-    /// request for which the calling code runs ([`RequestId::within`]).
+    /// Acts on behalf of a request: if the request revokes its own session, it loses it at once, and may log in again.
+    /// Default: the request for which the calling code runs ([`RequestId::within`]).
     #[must_use]
     pub fn by(self, request: RequestId) -> Self {
         Self { request: Some(request), ..self }
@@ -77,7 +77,7 @@ impl UserList {
         &self.key
     }
 
-    /// All of them that are alive, the one that was used last first.
+    /// The user's active sessions, the most recently used first.
     ///
     /// # Errors
     /// [`SessionError`] if the store failed.
@@ -87,10 +87,10 @@ impl UserList {
         Ok(sessions.iter().map(UserSession::of).collect())
     }
 
-    /// Ends one of them.
+    /// Revokes one session.
     ///
     /// # Errors
-    /// [`SessionError`] if the store failed: it may be good yet.
+    /// [`SessionError`] if the store failed: the session may still be valid.
     pub async fn revoke(&self, handle: &Handle) -> Result<(), SessionError> {
         let by = self.request();
         let mut host = StoreHost::new(&self.sessions, StoreOperation::Write);
@@ -99,27 +99,27 @@ impl UserList {
         Ok(())
     }
 
-    /// Ends all but this one, and keeps logins out that are under way.
+    /// Revokes all sessions except this one, and rejects logins that are in progress.
     ///
     /// # Errors
-    /// [`SessionError`] if the store failed: they may be good yet.
+    /// [`SessionError`] if the store failed: the sessions may still be valid.
     pub async fn revoke_others(&self, keep: &Handle) -> Result<(), SessionError> {
         self.end(Some(keep)).await
     }
 
-    /// Ends all of them, and keeps logins out that are under way. However many there are, it is one write.
-    /// It may be made later yet if the store does not answer, also to a session that began in between.
+    /// Revokes all sessions, however many, in one write, and rejects logins that are in progress. If the store does not
+    /// reply, the write may still happen later, and then also ends sessions that began in between.
     ///
     /// # Errors
-    /// [`SessionError`] if the store failed: they may be good yet.
+    /// [`SessionError`] if the store failed: the sessions may still be valid.
     pub async fn revoke_all(&self) -> Result<(), SessionError> {
         self.end(None).await
     }
 
-    /// Puts a new session on the list, before it is stored.
+    /// Adds a new session to the list, before it is stored.
     ///
     /// # Errors
-    /// [`SessionError::LoginOutdated`] as [`Login::proven`] says; and [`SessionError`] if the store failed.
+    /// [`SessionError::LoginOutdated`] as described at [`Login::proven`]; other errors if the store failed.
     pub async fn admit(&self, login: &Login) -> Result<UserRef, SessionError> {
         let mut host = StoreHost::new(&self.sessions, StoreOperation::Write);
         let join = self.join(login);
@@ -127,7 +127,7 @@ impl UserList {
         user.ok_or(SessionError::LoginOutdated)
     }
 
-    /// A login, as the core's operation [`session::log_in`] takes it.
+    /// The arguments of the core's operation [`session::log_in`].
     #[must_use]
     pub fn join<'a>(&'a self, login: &'a Login) -> Join<'a> {
         Join {
@@ -152,7 +152,7 @@ impl UserList {
         self.request.or_else(RequestId::current)
     }
 
-    /// The end of all sessions of the user by this request itself.
+    /// The revocation of all sessions of the user by this request itself.
     fn own_end(&self) -> Option<OwnEnd> {
         self.sessions.inner.revocations.ended(&self.key, self.request()?)
     }
@@ -160,21 +160,21 @@ impl UserList {
 
 impl UserSession {
     fn of(session: &protocol::UserSession) -> Self {
-        // A list has labels as JSON text.
+        // The list stores labels as JSON text.
         let label = session.label.as_deref().and_then(|label| serde_json::from_str(label).ok());
         let (handle, created, seen) = (session.handle.clone(), session.created, session.seen);
         Self { handle, created, seen, label }
     }
 }
 
-/// Whose sessions they are is the application's secret.
+/// Hides the user, which is the application's secret.
 impl fmt::Debug for UserList {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("UserList").finish_non_exhaustive()
     }
 }
 
-/// The label is a value of the application's.
+/// Hides the label, which is application data.
 impl fmt::Debug for Login {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Login").field("proven", &self.proven).finish_non_exhaustive()

@@ -10,7 +10,7 @@ use redis::{
 
 use super::sentinel::{Sentinel, is_elsewhere};
 
-/// A way to Redis, made `From` one of those that [`RedisStore::new`](crate::RedisStore::new) names.
+/// A connection to Redis, converted `From` any client that [`RedisStore::new`](crate::RedisStore::new) accepts.
 #[derive(Clone)]
 pub struct RedisConnection(pub(super) Way);
 
@@ -47,8 +47,8 @@ impl From<SentinelClient> for RedisConnection {
 }
 
 impl RedisConnection {
-    /// What `From<SentinelClient>` makes, with timeouts of the caller's. A primary that hangs is left when an
-    /// answer takes longer than the response timeout, so there has to be one.
+    /// As `From<SentinelClient>`, with the caller's timeouts. A response timeout is required: a primary that hangs is
+    /// only left when a reply takes longer.
     ///
     /// ```
     /// use std::time::Duration;
@@ -68,7 +68,7 @@ impl RedisConnection {
         Self(Way::Sentinel(Sentinel::new(client, config)))
     }
 
-    /// Whether a command may be sent again after it was lost.
+    /// Whether the client may send a lost command again.
     pub(super) fn resends(&self) -> bool {
         matches!(self.0, Way::Cluster(_))
     }
@@ -85,7 +85,7 @@ impl RedisConnection {
                     })
                 };
                 let answer = ask().await;
-                // A primary that is one no longer has done nothing: the new one can be asked.
+                // A demoted primary has done nothing, so the new one can be asked.
                 if answer.as_ref().is_err_and(|error| error.code() == Some("READONLY")) {
                     return ask().await;
                 }
@@ -94,12 +94,12 @@ impl RedisConnection {
         }
     }
 
-    /// Whether keys lie on different nodes.
+    /// Whether keys are spread over several nodes.
     pub(super) fn is_cluster(&self) -> bool {
         matches!(self.0, Way::Cluster(_))
     }
 
-    /// Several at once, of the only node. Each has its answer, which may be an error.
+    /// Sends several commands to the only node. Each has its own reply, which may be an error.
     pub(super) async fn ask_all(&self, pipe: &Pipeline) -> RedisResult<Vec<Value>> {
         match &self.0 {
             Way::Single(connection) => each(connection, pipe).await,
@@ -108,7 +108,7 @@ impl RedisConnection {
             Way::Sentinel(sentinel) => {
                 let ask = |connection: MultiplexedConnection| async move {
                     let answers = each(&connection, pipe).await?;
-                    // A server that is not the primary says so in each answer, and has to be left.
+                    // A demoted primary reports it in each reply, and must be left.
                     let errors =
                         answers.iter().filter_map(|value| value.clone().extract_error().err());
                     match errors.into_iter().find(is_elsewhere) {
@@ -121,7 +121,7 @@ impl RedisConnection {
         }
     }
 
-    /// Several at once, by one connection, of the node that has this key.
+    /// Sends several commands over one connection, to the node that holds this key.
     pub(super) async fn ask_about(&self, key: &str, pipe: &Pipeline) -> RedisResult<Vec<Value>> {
         match &self.0 {
             Way::Single(connection) => all(connection, pipe).await,
@@ -142,7 +142,7 @@ impl RedisConnection {
     }
 }
 
-/// To send something needs `&mut`; what it is sent on is shared by the clones.
+/// Sending needs `&mut`, but clones share the underlying connection.
 async fn one(connection: &(impl ConnectionLike + Clone), cmd: &Cmd) -> RedisResult<Value> {
     connection.clone().req_packed_command(cmd).await?.extract_error()
 }
@@ -161,7 +161,7 @@ async fn each(
     connection.clone().req_packed_commands(pipe, 0, pipe.len()).await
 }
 
-/// It may know a password.
+/// Hides the connection, which may hold a password.
 impl fmt::Debug for RedisConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {

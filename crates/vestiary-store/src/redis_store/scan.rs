@@ -14,10 +14,9 @@ use crate::{
     store::NOT_TEXT,
 };
 
-/// By `SCAN`, on a cluster of one primary after the other. What is moved between primaries meanwhile may be
-/// missed.
+/// Uses `SCAN`; on a cluster, one primary after the other. A key that moves between primaries meanwhile may be missed.
 impl Scan for RedisStore {
-    /// `most` is what Redis takes it for: a hint.
+    /// `most` is only a hint to Redis.
     async fn scan(&self, from: Option<&Cursor>, most: usize) -> Result<Page, StoreError> {
         let mut place = Place::parse(from)?;
         let mut scan = cmd("SCAN");
@@ -26,7 +25,7 @@ impl Scan for RedisStore {
             let Some(node) = nodes.into_iter().find(|node| *node >= place.node) else {
                 return Ok(Page::default());
             };
-            // The cursor of a primary that is gone says nothing to the next one.
+            // The cursor of a primary that is gone means nothing to the next one.
             if node != place.node {
                 place = Place { cursor: "0".to_owned(), node };
             }
@@ -53,7 +52,7 @@ impl RedisStore {
         scan.arg("COUNT").arg(most.max(1)).arg("TYPE").arg("string");
     }
 
-    /// Where to go on; `None` after the last key of the last primary.
+    /// The place of the next page; `None` after the last key of the last primary.
     async fn after(&self, place: Place) -> Result<Option<Place>, StoreError> {
         if place.cursor != "0" {
             return Ok(Some(place));
@@ -63,7 +62,7 @@ impl RedisStore {
         Ok(next.map(|node| Place { node, ..place }))
     }
 
-    /// What is stored under these keys, and how long they have. Some are gone meanwhile.
+    /// The values and remaining TTLs under these keys. Keys that have gone meanwhile are left out.
     async fn entries(&self, keys: Vec<String>) -> Result<Vec<Entry>, StoreError> {
         let entries = try_join_all(keys.into_iter().map(async |key| {
             let mut both = pipe();
@@ -71,7 +70,7 @@ impl RedisStore {
             let answers = self.connection.ask_about(&key, &both).await.map_err(of_redis)?;
             let [text, left] = <[Value; 2]>::try_from(answers).map_err(|_| unexpected())?;
             let ttl = match left {
-                // Of somebody else: here, all have one.
+                // Another program's key: all keys of this store expire.
                 Value::Int(-1) => Ttl::Infinite,
                 Value::Int(left) => Ttl::Millis(u64::try_from(left).unwrap_or_default()),
                 _ => return Err(unexpected()),
@@ -88,10 +87,10 @@ impl RedisStore {
     }
 }
 
-/// How far `SCAN` is.
+/// The progress of a `SCAN`.
 struct Place {
     cursor: String,
-    /// Of a cluster, where: `host:port`.
+    /// In a cluster, the current node: `host:port`.
     node: String,
 }
 
@@ -110,7 +109,7 @@ impl Place {
     }
 }
 
-/// Their addresses as the client knows them, in an order: of what it asks all, it says who answered.
+/// The primaries' addresses, sorted. The client labels each reply to a broadcast with the address that gave it.
 async fn primaries(cluster: &ClusterConnection) -> Result<Vec<String>, StoreError> {
     let all = RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllMasters, None));
     let answers = cluster.clone().route_command(cmd("PING"), all).await.map_err(of_redis)?;
@@ -150,7 +149,7 @@ fn found(answer: Value) -> Result<(String, Vec<String>), StoreError> {
     Ok((cursor, keys))
 }
 
-/// What begins with the prefix, whatever is in it.
+/// A glob pattern for keys with this prefix, which is escaped.
 fn pattern(prefix: &str) -> String {
     let mut pattern = String::with_capacity(prefix.len() + 1);
     for char in prefix.chars() {

@@ -9,18 +9,18 @@ use redis::{
     sentinel::SentinelClient,
 };
 
-/// A connection to the primary that Sentinel names, and to another one after a failover.
+/// A connection to the primary that Sentinel names; a new one after a failover.
 #[derive(Clone)]
 pub(super) struct Sentinel {
     client: Arc<Client>,
     attempt: Arc<Mutex<Attempt>>,
 }
 
-/// Whom to ask for the primary, and what the connection to it is like.
+/// The Sentinel client, and the settings of the connection to the primary.
 type Client = (tokio::sync::Mutex<SentinelClient>, AsyncConnectionConfig);
 
-/// Requests that come at once share one attempt, and one failure: else each of them would wait for those
-/// before it.
+/// An attempt to connect. Concurrent requests share one attempt and its failure; otherwise each would wait for all
+/// those before it.
 #[derive(Clone)]
 struct Attempt {
     number: u64,
@@ -34,8 +34,7 @@ impl Sentinel {
         Self { client, attempt }
     }
 
-    /// Does something with the connection. If that goes wrong in a way that a new one may mend, the next
-    /// caller gets a new one.
+    /// Uses the connection. After an error that a new connection may cure, the next caller gets a new one.
     pub(super) async fn with<T, F>(
         &self,
         run: impl FnOnce(MultiplexedConnection) -> F,
@@ -63,7 +62,7 @@ impl Sentinel {
 }
 
 impl Attempt {
-    /// Nothing happens before somebody waits for it.
+    /// Nothing happens until a caller awaits it.
     fn new(number: u64, client: &Arc<Client>) -> Self {
         let client = Arc::clone(client);
         let connecting = async move {
@@ -74,7 +73,7 @@ impl Attempt {
     }
 }
 
-/// Whether the primary may be another one now. One that is cut off does not refuse, it says nothing.
+/// Whether the primary may have moved. A primary that is cut off does not refuse; it stays silent.
 pub(super) fn is_elsewhere(error: &RedisError) -> bool {
     error.is_io_error()
         || error.is_unrecoverable_error()

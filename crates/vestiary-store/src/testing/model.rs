@@ -1,4 +1,4 @@
-//! Random requests.
+//! Random operations, compared with a model.
 use std::{
     collections::HashMap,
     env,
@@ -15,7 +15,7 @@ use crate::{Outcome, Store, StoreError};
 
 const STEPS: usize = 400;
 
-/// Whatever it is asked, the store answers what a map does. A failure says its seed; `VESTIARY_SEED` repeats
+/// The store answers every sequence of operations as a map does. A failure names its seed, and `VESTIARY_SEED` repeats
 /// it.
 ///
 /// # Errors
@@ -49,7 +49,7 @@ pub async fn does_what_a_model_does<S: Store>(store: S) -> Result<(), Broken> {
 struct Request {
     key: u32,
     what: What,
-    /// `None`: without a mark.
+    /// The expected write ID; `None`: a record without one.
     expected: Option<WriteId>,
     written: Option<WriteId>,
 }
@@ -151,13 +151,13 @@ impl fmt::Display for Answer {
     }
 }
 
-/// What a mark is known by here.
+/// The short name of a write ID in messages.
 fn letter(mark: Option<&WriteId>) -> String {
     let letter = mark.as_ref().and_then(|mark| mark.as_str().chars().next());
     letter.map_or_else(|| "no mark".to_owned(), String::from)
 }
 
-/// A repeatable source of numbers (mulberry32).
+/// A reproducible random source (mulberry32).
 struct Chance(u32);
 
 impl Chance {

@@ -1,4 +1,4 @@
-//! Many requests at once.
+//! Concurrent operations.
 use std::{future::Future, sync::Arc};
 
 use vestiary::WriteId;
@@ -12,11 +12,11 @@ use crate::{
     Store, StoreError, mark_of,
 };
 
-/// So many requests at once.
+/// The number of concurrent operations.
 const MANY: usize = 50;
 
-/// Of many `create`s under one key, one is done, and its record is there: where nothing was, and where
-/// something has expired.
+/// Of many concurrent `create`s under one key, exactly one succeeds, and its record is stored. The key is new, or its
+/// record has expired.
 ///
 /// # Errors
 /// [`Broken`]
@@ -24,7 +24,7 @@ pub async fn of_many_creations_at_once_one_is_done<S: Store>(store: S) -> Result
     let (store, key) = (Arc::new(store), fresh_key());
     for round in 0..4 {
         if round % 2 == 1 {
-            // Over before it began, but perhaps not cleared away.
+            // Expired before the race begins, but perhaps not freed.
             store.create(&key, "{}", vestiary::Ttl::Millis(1), false).await?;
             super::support::expires(&*store, &key, std::time::Duration::from_millis(50)).await?;
         }
@@ -43,7 +43,7 @@ pub async fn of_many_creations_at_once_one_is_done<S: Store>(store: S) -> Result
     Ok(())
 }
 
-/// Of many `replace`s that expect the same mark, one is done; of many `remove`s too.
+/// Of many concurrent `replace`s that expect the same write ID, exactly one succeeds; of many `remove`s, too.
 ///
 /// # Errors
 /// [`Broken`]
@@ -84,8 +84,8 @@ pub async fn of_many_writes_at_once_one_is_done<S: Store>(store: S) -> Result<()
     Ok(())
 }
 
-/// Who reads, changes, and writes with the mark that was read, and tries again after a `Conflict`, loses no
-/// change of others: this is what the session protocol does.
+/// A client that reads, changes, writes with the write ID it has read, and retries after a `Conflict`, loses no change
+/// of other clients. The session protocol works like this.
 ///
 /// # Errors
 /// [`Broken`]
@@ -97,7 +97,7 @@ pub async fn with_compare_and_retry_no_change_is_lost<S: Store>(store: S) -> Res
         async move {
             loop {
                 let Some(found) = store.read(&key).await? else { return Ok(false) };
-                // A store in memory makes nobody wait.
+                // A store in memory never waits, so the tasks would not interleave.
                 tokio::task::yield_now().await;
                 let Some(expected) = mark_of(&found).and_then(WriteId::parse) else {
                     return Ok(false);
@@ -117,8 +117,8 @@ pub async fn with_compare_and_retry_no_change_is_lost<S: Store>(store: S) -> Res
     gives("`remove` with the mark that is there", remove(&*store, &key).await, Done)
 }
 
-/// A `remove` that is done is final, whatever writes and touches come at the same time: an ended session does
-/// not come back.
+/// A successful `remove` is final, whatever writes and touches run at the same time: an ended session does not come
+/// back.
 ///
 /// # Errors
 /// [`Broken`]
@@ -131,7 +131,7 @@ pub async fn what_was_removed_stays_removed_whatever_else_happens<S: Store>(
         let outcomes = at_once(8, |n| {
             let (store, key, a, b) = (Arc::clone(&store), key.clone(), a.clone(), b.clone());
             async move {
-                // Each of them is the first in some round.
+                // Each kind of operation goes first in some round.
                 match (n + round) % 8 {
                     0 => store.remove(&key, Some(&a)).await.map(Some),
                     1 => {
@@ -163,7 +163,7 @@ pub async fn what_was_removed_stays_removed_whatever_else_happens<S: Store>(
     Ok(())
 }
 
-/// Starts them all before the first is waited for, each as a task of its own.
+/// Spawns all operations, each as a task of its own, before awaiting the first.
 pub(super) async fn at_once<T: Send + 'static, F>(
     number: usize,
     run: impl Fn(usize) -> F,
@@ -179,7 +179,7 @@ where
     Ok(answers)
 }
 
-/// Where the only one is.
+/// The position of the only answer that matches.
 fn only<T>(answers: &[T], is: impl Fn(&T) -> bool) -> Option<usize> {
     let mut found = answers.iter().enumerate().filter(|(_, answer)| is(answer));
     let (first, _) = found.next()?;

@@ -1,4 +1,4 @@
-//! One request after the other.
+//! Sequential operations.
 use std::time::Duration;
 
 use vestiary::{Ttl, WriteId};
@@ -12,7 +12,7 @@ use crate::{
     Store, clock,
 };
 
-/// Under a key that was never used there is nothing: nothing to read, replace, remove or touch.
+/// There is nothing under a key that was never used: nothing to read, replace, remove or touch.
 ///
 /// # Errors
 /// [`Broken`]
@@ -25,7 +25,7 @@ pub async fn knows_nothing_that_was_not_stored<S: Store>(store: S) -> Result<(),
     Ok(())
 }
 
-/// `create` stores if there is nothing, and else does nothing.
+/// `create` stores a record if there is none, and otherwise does nothing.
 ///
 /// # Errors
 /// [`Broken`]
@@ -47,7 +47,7 @@ pub async fn create_creates_once<S: Store>(store: S) -> Result<(), Broken> {
     gives("`remove` with the mark that is there", store.remove(&key, Some(&b)).await, Done)
 }
 
-/// `replace`, `touch` and `remove` of nothing leave nothing: before anything was stored, and after it was
+/// `replace`, `touch` and `remove` on a missing record create nothing, both before one was stored and after it was
 /// removed.
 ///
 /// # Errors
@@ -79,8 +79,8 @@ pub async fn nothing_but_create_creates<S: Store>(store: S) -> Result<(), Broken
     Ok(())
 }
 
-/// `replace` and `remove` do what they are asked if the mark is the expected one, and else nothing: for the
-/// records of both formats, and for those that have no mark, or one where no store looks for it.
+/// `replace` and `remove` act only if the write ID is the expected one: for records of both formats, for records
+/// without a write ID, and for those that have one elsewhere in the text.
 ///
 /// # Errors
 /// [`Broken`]
@@ -124,7 +124,7 @@ pub async fn replace_and_remove_compare_marks<S: Store>(store: S) -> Result<(), 
     gives("`remove` for the second time", store.remove(&key, Some(&b)).await, Gone)
 }
 
-/// `touch_if` gives a new TTL to the record that has the expected mark, and to no other; it never creates.
+/// `touch_if` restarts the TTL of a record with the expected write ID, and of no other; it never creates one.
 ///
 /// # Errors
 /// [`Broken`]
@@ -144,7 +144,7 @@ pub async fn touch_if_compares_marks<S: Store>(store: S) -> Result<(), Broken> {
         let touched = store.touch_if(key, wrong, millis(short)).await;
         gives("`touch_if` with another mark than is there", touched, Conflict)?;
     }
-    // If a refused touch had shortened a TTL, its record would be gone before this one.
+    // If a refused touch had shortened the TTL, the record would be gone before this one.
     store.create(&witness, &with, millis(short * 2), false).await?;
     expires(&store, &witness, short * 2).await?;
     let promise = "a `touch_if` that answers `Conflict` changes nothing";
@@ -158,8 +158,8 @@ pub async fn touch_if_compares_marks<S: Store>(store: S) -> Result<(), Broken> {
     Ok(())
 }
 
-/// Keys that differ in one character are two, whatever the character: keys are not patterns, they have no
-/// case that does not matter, and no part that is cut off.
+/// Keys that differ in one character are different keys: keys are no patterns, are case-sensitive, and are not
+/// truncated.
 ///
 /// # Errors
 /// [`Broken`]
@@ -192,7 +192,7 @@ pub async fn keys_are_kept_apart<S: Store>(store: S) -> Result<(), Broken> {
     Ok(())
 }
 
-/// `read_two` gives for each of two keys what `read` does, in the order of the keys.
+/// `read_two` returns for each of two keys what `read` does, in the order of the keys.
 ///
 /// # Errors
 /// [`Broken`]
@@ -219,7 +219,7 @@ pub async fn read_two_reads_both<S: Store>(store: S) -> Result<(), Broken> {
     Ok(())
 }
 
-/// A record is given back as it was stored: characters of every length, and 64 KiB of them.
+/// A record is returned as it was stored, with characters of every length, and with 64 KiB of them.
 ///
 /// # Errors
 /// [`Broken`]
@@ -247,7 +247,7 @@ pub async fn gives_back_every_character<S: Store>(store: S) -> Result<(), Broken
     )
 }
 
-/// After its life, in milliseconds, a record is not there: for nobody.
+/// A record does not exist after its TTL, in milliseconds, for any operation.
 ///
 /// # Errors
 /// [`Broken`]
@@ -280,13 +280,13 @@ pub async fn records_expire<S: Store>(store: S) -> Result<(), Broken> {
     Ok(())
 }
 
-/// `touch` gives a new life from now on, and changes nothing else.
+/// `touch` restarts the TTL, and changes nothing else.
 ///
 /// # Errors
 /// [`Broken`]
 pub async fn touch_gives_a_new_life<S: Store>(store: S) -> Result<(), Broken> {
     let a = mark('A');
-    // A machine that is too busy for the first one has more time for the next.
+    // If the machine is too busy for the shortest TTL, a longer one leaves more time.
     for life in [250, 2_000, 10_000].map(Duration::from_millis) {
         let (key, text) = (fresh_key(), record(Some(&a), r#"{"n":1}"#));
         let watch = clock::Stopwatch::start();
@@ -304,7 +304,7 @@ pub async fn touch_gives_a_new_life<S: Store>(store: S) -> Result<(), Broken> {
     Err(Broken("the store took seconds for a `create` and a `touch`".to_owned()))
 }
 
-/// [`Ttl::Infinite`] is a life that the store chooses: not over at once, and not refused.
+/// With [`Ttl::Infinite`] the store chooses the TTL: the record neither expires at once nor is refused.
 ///
 /// # Errors
 /// [`Broken`]
@@ -324,7 +324,7 @@ pub async fn a_record_without_an_end_is_kept<S: Store>(store: S) -> Result<(), B
     Ok(())
 }
 
-/// A life of 0 is over already: nothing is stored, and what is replaced is gone.
+/// A TTL of 0 has already passed: nothing is stored, and a replaced record is gone.
 ///
 /// # Errors
 /// [`Broken`]

@@ -1,4 +1,4 @@
-//! What operators see.
+//! Scans by operators.
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -12,14 +12,14 @@ use super::{
 };
 use crate::{Cursor, Entry, Outcome, Scan};
 
-/// More pages than that, and it has no end.
+/// A scan with more pages than this does not end.
 const MOST_PAGES: usize = 100_000;
 
-/// So many records are there only in some of the time.
+/// The number of records that exist for only part of the scan.
 const COMING_AND_GOING: usize = 30;
 
-/// A record that is there from the first page to the last one is on one of them, with its key, its text and
-/// what is left of its life, although others come and go meanwhile.
+/// A record that exists from the first page to the last appears on one of them, with its key, its text and its
+/// remaining TTL, although others come and go meanwhile.
 ///
 /// # Errors
 /// [`Broken`]
@@ -33,7 +33,7 @@ pub async fn scan_finds_everything_that_is_there_all_the_time<S: Scan>(
     for key in &keys {
         store.create(key, &record(Some(&a), &format!("{key:?}")), LONG, false).await?;
     }
-    // In any order, what comes and goes takes the places of what stays.
+    // In the order of keys, the records that come and go lie before and after those that stay.
     let (going, coming) =
         (|n: usize| format!("{base}-going-{n}"), |n: usize| format!("{base}~coming-{n}"));
     for n in 0..COMING_AND_GOING {
@@ -86,7 +86,7 @@ pub async fn scan_finds_everything_that_is_there_all_the_time<S: Scan>(
     Ok(())
 }
 
-/// What was removed, and what has expired, is on no page that is read afterwards.
+/// Removed and expired records are on no page that is read afterwards.
 ///
 /// # Errors
 /// [`Broken`]

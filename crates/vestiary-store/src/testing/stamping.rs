@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{Outcome::Done, Stamped, Store};
 
-/// `stamp` stores the text with the time by the store's clock, where there is nothing, and in place of a record that begins
-/// alike; it leaves any other record alone. A store that cannot do it does nothing.
+/// `stamp` stores the text with the time of the store's clock if there is no record, or one that begins alike; it
+/// leaves any other record alone. A store that does not support it does nothing.
 ///
 /// # Errors
 /// [`Broken`]
@@ -54,8 +54,8 @@ pub async fn stamp_dates_what_it_stores<S: Store>(store: S) -> Result<(), Broken
     gives("`remove` with the mark that is there", store.remove(&key, Some(&c)).await, Done)
 }
 
-/// Of many `stamp`s at once each is done, and each finds the record of another one: nothing comes between what it finds and
-/// what it stores.
+/// Of many concurrent `stamp`s each succeeds, and each returns the record of another one: no write comes between what
+/// it reads and what it stores.
 ///
 /// # Errors
 /// [`Broken`]
@@ -76,11 +76,11 @@ pub async fn of_many_stamps_each_replaces_another_one<S: Store>(store: S) -> Res
     gives("`remove` with the mark that is there", store.remove(&key, last.as_ref()).await, Done)
 }
 
-/// So many requests at once.
+/// The number of concurrent operations.
 const MANY: usize = 20;
 
 fn numbered(n: usize) -> WriteId {
-    // Not the one of the first record.
+    // Not the write ID of the first record.
     let n = u8::try_from(n + 1).unwrap_or(u8::MAX);
     WriteId::from_entropy(&[n; WriteId::ENTROPY])
 }

@@ -5,13 +5,13 @@ use vestiary::{Ttl, WriteId};
 use super::Broken;
 use crate::{Store, StoreError, clock};
 
-/// Long enough for every check.
+/// A TTL that outlasts every check.
 pub(super) const LONG: Ttl = Ttl::Millis(600_000);
 
-/// A key that nobody has used.
+/// A key that was never used.
 pub(super) fn fresh_key() -> String {
     let mut bytes = [0; WriteId::ENTROPY];
-    // Without randomness, the checks meet each other's keys, and say so.
+    // Without randomness, the checks would use each other's keys, and fail visibly.
     let _ = getrandom::fill(&mut bytes);
     format!("test-{}", WriteId::from_entropy(&bytes).as_str())
 }
@@ -20,24 +20,24 @@ pub(super) fn random() -> u32 {
     getrandom::u32().unwrap_or_default()
 }
 
-/// A mark of one letter.
+/// A write ID of one repeated letter.
 pub(super) fn mark(letter: char) -> WriteId {
     let text: String = std::iter::repeat_n(letter, WriteId::LENGTH).collect();
     WriteId::parse(&text).unwrap_or_else(|| WriteId::from_entropy(&[0; WriteId::ENTROPY]))
 }
 
-/// A record that has this mark, or none.
+/// A record that has this write ID, or none.
 pub(super) fn record(mark: Option<&WriteId>, data: &str) -> String {
     let mark = mark.map(|mark| format!("\"v\":\"{}\",", mark.as_str())).unwrap_or_default();
     format!("{{{mark}\"cookie\":{{}},\"data\":{data},\"meta\":{{}}}}")
 }
 
-/// Whether a promise was kept.
+/// Checks a promise.
 pub(super) fn keeps(promise: &str, kept: bool) -> Result<(), Broken> {
     if kept { Ok(()) } else { Err(Broken(promise.to_owned())) }
 }
 
-/// Whether a promise about an answer was kept.
+/// Checks a promise about an answer.
 pub(super) fn gives<T: Debug + PartialEq>(
     promise: &str,
     answer: Result<T, StoreError>,
@@ -51,10 +51,10 @@ pub(super) fn gives<T: Debug + PartialEq>(
     Err(Broken(format!("{promise}: the answer must be {expected}, and was {answer}")))
 }
 
-/// Waits until there is no record under a key; fails if its life was taken for something else.
+/// Waits until there is no record under a key. Fails if the store took the TTL for another unit.
 pub(super) async fn expires<S: Store>(store: &S, key: &str, life: Duration) -> Result<(), Broken> {
     let watch = clock::Stopwatch::start();
-    // A slow machine needs longer, and a store that counts in seconds a thousand times as long.
+    // A slow machine needs longer; a store that counts in seconds would need a thousand times as long.
     loop {
         let late = watch.elapsed() > 20 * life;
         if store.read(key).await?.is_none() {
