@@ -2,7 +2,7 @@
  * Changes one thing at a time in the sources of the package, and runs the unit tests on it. A change that no test
  * notices is printed: it needs a test, or an explanation.
  *
- *     node packages/vestiary/mutate.mjs [--sample 100] [--tests find,handle] [--slow] [--log file] src/find.ts …
+ *     node packages/vestiary/mutate.mjs [--sample 100] [--tests find,handle] [--slow] [--log file] src/records.ts …
  *
  * All changes are in the modules at once, behind switches, so that one process makes one after another; nothing is
  * written into the sources. A test is repeated with the changes that it reaches. Those that take longer than a second

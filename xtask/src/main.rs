@@ -15,6 +15,7 @@ mod progress;
 mod run;
 mod rust;
 mod test;
+mod tidy;
 mod tools;
 mod wasm;
 
@@ -38,6 +39,8 @@ enum Task {
     Demo(demo::Args),
     /// Set everything up and run every test
     Test(test::Args),
+    /// Check the sources themselves: lengths, words, spelling, links, the map
+    Tidy(tidy::Args),
     /// Fuzz the core, with nightly Rust
     Fuzz(fuzz::Args),
     /// Kill real stores and processes under load, and see what they lose
@@ -66,6 +69,7 @@ fn run(task: &Task) -> anyhow::Result<()> {
     match task {
         Task::Demo(args) => demo::run(args),
         Task::Test(args) => test::run(args),
+        Task::Tidy(args) => tidy::run(args),
         Task::Fuzz(args) => fuzz::run(args),
         Task::Faults(args) => faults::run(args),
         Task::Api(args) => api::run(args),

@@ -17,6 +17,7 @@ use crate::{
     progress::{Log, NotStarted, Progress},
     root,
     rust::{self, Exchange, Servers},
+    tidy,
     tools::{self, Tools},
     wasm,
 };
@@ -29,7 +30,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let progress = Progress::new("test", if args.quick { 23 } else { 38 });
+    let progress = Progress::new("test", if args.quick { 24 } else { 39 });
     let result = all(&progress, args.quick);
     println!("\n{}\n{:>7}          in all\n", progress.table(), progress.seconds());
     println!("{} passed, {} failed", progress.passed(), usize::from(result.is_err()));
@@ -38,6 +39,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 
 fn all(progress: &Progress, quick: bool) -> anyhow::Result<()> {
     progress.check("rustfmt", rust::formatted)?;
+    progress.check("tidy", tidy::check)?;
     // Both lanes compile for it.
     progress.step("Rust target wasm32-unknown-unknown", tools::wasm_target)?;
     if quick {

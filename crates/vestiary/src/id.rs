@@ -131,7 +131,7 @@ impl Handle {
 /// The mark of one write of a record: 12 random bytes, 16 characters.
 ///
 /// It stands first in a record and always has the same width, so a store can compare it without
-/// parsing (`design.md`, section 3).
+/// parsing.
 ///
 /// ```
 /// # use vestiary::WriteId;

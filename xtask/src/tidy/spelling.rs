@@ -1,0 +1,47 @@
+//! Common misspellings, by the dictionary of the tool `typos`.
+
+use std::collections::BTreeSet;
+
+use super::{Finding, allowed, tree::Tree, words};
+
+/// Words that the dictionary takes for others.
+const LIST: &str = "spelling";
+
+pub(super) fn check(tree: &Tree) -> anyhow::Result<Vec<Finding>> {
+    let allowed = allowed::read(LIST)?;
+    let mut used = BTreeSet::new();
+    let mut findings = Vec::new();
+    for file in &tree.files {
+        for word in words::of(&file.text) {
+            let Some(correct) = corrections(&word.text) else { continue };
+            if allowed.contains_key(&word.text) {
+                used.insert(word.text);
+            } else {
+                let message = format!("“{}”: {}?", word.text, correct.join(", "));
+                findings.push(Finding::new(&file.path, word.line, message));
+            }
+        }
+    }
+    findings.extend(allowed::unused(LIST, allowed.keys().filter(|word| !used.contains(*word))));
+    Ok(findings)
+}
+
+/// Correct words in place of this one, if it is a known mistake. Shorter ones stand in random text, too.
+fn corrections(word: &str) -> Option<&'static [&'static str]> {
+    if word.len() < 4 {
+        return None;
+    }
+    typos_dict::WORD.find(&word.into()).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistake_is_known_and_a_word_is_not() {
+        // In parts, so that they are not found here.
+        assert_eq!(corrections(concat!("rec", "ieve")), Some(&["receive"][..]));
+        assert_eq!(corrections("receive"), None);
+    }
+}

@@ -1,0 +1,164 @@
+//! The words that the glossary replaces, and documentation that begins with "What". Each file has a number that may only
+//! go down: `cargo xtask tidy --write` lowers it.
+
+use std::collections::BTreeMap;
+
+use super::{
+    Finding, allowed, comments,
+    ratchet::{self, Counts},
+    tree::{File, Tree},
+    words,
+};
+
+/// The numbers.
+const LIST: &str = "wording";
+/// The words, and what to write in their place. One in backticks is found as it is spelled.
+const WORDS: &str = "words";
+
+/// First words that documentation does not begin with.
+const BEGINNINGS: [&str; 2] = ["What", "Whoever"];
+const BEGIN_WITH_THE_THING: &str = "begin with the thing, as a noun or a verb";
+
+/// A use of a word.
+#[derive(Debug)]
+struct Use {
+    line: usize,
+    word: String,
+    instead: String,
+}
+
+/// A list of words, parsed.
+struct Words {
+    phrases: Vec<(Vec<String>, String)>,
+    spellings: Vec<(String, String)>,
+}
+
+impl Words {
+    fn read() -> anyhow::Result<Self> {
+        Ok(Self::of(allowed::read(WORDS)?))
+    }
+
+    fn of(list: allowed::Entries) -> Self {
+        let mut words = Self { phrases: Vec::new(), spellings: Vec::new() };
+        for (name, instead) in list {
+            match name.strip_prefix('`').and_then(|name| name.strip_suffix('`')) {
+                Some(spelling) => words.spellings.push((spelling.to_owned(), instead)),
+                None => words.phrases.push((name.split(' ').map(str::to_owned).collect(), instead)),
+            }
+        }
+        words
+    }
+
+    fn uses(&self, file: &File) -> Vec<Use> {
+        let mut uses = Vec::new();
+        let all = words::of(&file.text);
+        for (phrase, instead) in &self.phrases {
+            for part in all.windows(phrase.len()) {
+                let [_, rest @ ..] = part else { continue };
+                let same = part.iter().zip(phrase).all(|(word, expected)| word.text == *expected);
+                if let Some(first) =
+                    part.first().filter(|_| same && rest.iter().all(|it| it.follows))
+                {
+                    let word = phrase.join(" ");
+                    uses.push(Use { line: first.line, word, instead: instead.clone() });
+                }
+            }
+        }
+        for (spelling, instead) in &self.spellings {
+            for (line, text) in file.lines() {
+                for _ in text.matches(spelling.as_str()) {
+                    uses.push(Use { line, word: spelling.clone(), instead: instead.clone() });
+                }
+            }
+        }
+        let comments = if file.is_code() { comments::of(file) } else { Vec::new() };
+        for comment in comments.into_iter().filter(|comment| comment.opens_documentation) {
+            let first = comment.text.split(' ').next().unwrap_or_default();
+            if BEGINNINGS.contains(&first) {
+                let (word, instead) = (format!("{first} …"), BEGIN_WITH_THE_THING.to_owned());
+                uses.push(Use { line: comment.line, word, instead });
+            }
+        }
+        uses.sort_by_key(|it| it.line);
+        uses
+    }
+}
+
+pub(super) fn check(tree: &Tree) -> anyhow::Result<Vec<Finding>> {
+    let uses = uses(tree)?;
+    let allowed = ratchet::read(LIST)?;
+    let mut findings = ratchet::gone(LIST, &allowed, |path| tree.has(path));
+    let counts = counts(&uses);
+    for (path, limit) in ratchet::above(&counts, &allowed) {
+        let uses = uses.get(path).map_or(&[][..], Vec::as_slice);
+        let message = |it: &Use| match limit {
+            0 => format!("“{}”: {}", it.word, it.instead),
+            limit => format!("“{}”: {} ({limit} of {} may stay)", it.word, it.instead, uses.len()),
+        };
+        findings.extend(uses.iter().map(|it| Finding::new(path, it.line, message(it))));
+    }
+    Ok(findings)
+}
+
+/// How many are left, in one line.
+pub(super) fn summary(tree: &Tree) -> anyhow::Result<String> {
+    let counts = counts(&uses(tree)?);
+    let allowed: usize = ratchet::read(LIST)?.values().sum();
+    let (sum, files) = (counts.values().sum::<usize>(), counts.len());
+    let lower = if sum < allowed { ": `cargo xtask tidy --write` lowers that" } else { "" };
+    Ok(format!("{sum} words to replace, in {files} files; {allowed} are allowed{lower}"))
+}
+
+/// Lowers the numbers of the list to those of today.
+pub(super) fn lower(tree: &Tree) -> anyhow::Result<()> {
+    ratchet::write(LIST, &counts(&uses(tree)?))
+}
+
+fn uses(tree: &Tree) -> anyhow::Result<BTreeMap<String, Vec<Use>>> {
+    let words = Words::read()?;
+    let each = tree.files.iter().map(|file| (file.path.clone(), words.uses(file)));
+    Ok(each.filter(|(_, uses)| !uses.is_empty()).collect())
+}
+
+fn counts(uses: &BTreeMap<String, Vec<Use>>) -> Counts {
+    uses.iter().map(|(path, uses)| (path.clone(), uses.len())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(path: &str, text: &str) -> Vec<(usize, String)> {
+        let list = [("whoever", "the actor"), ("look again", "retry"), ("`::Seed`", "the format")];
+        let words = Words::of(list.map(|(word, it)| (word.to_owned(), it.to_owned())).into());
+        let file = File { path: path.into(), text: text.into() };
+        words.uses(&file).into_iter().map(|it| (it.line, it.word)).collect()
+    }
+
+    #[test]
+    fn a_word_is_found_in_prose_and_in_identifiers() {
+        let text = "fn whoever_reads() {}\n// whoEver\nlet a = whoeverReads;\n// wherever\n";
+        assert_eq!(found("a.rs", text), [(1, "whoever".into()), (3, "whoever".into())]);
+    }
+
+    #[test]
+    fn a_phrase_is_found_across_lines_and_not_across_sentences() {
+        assert_eq!(found("a.rs", "// to look\n// again\n"), [(1, "look again".into())]);
+        assert_eq!(found("a.md", "Look. Again, look"), []);
+    }
+
+    #[test]
+    fn a_spelling_is_found_as_it_stands() {
+        assert_eq!(found("a.rs", "Format::Seed\nseed\n"), [(1, "::Seed".into())]);
+    }
+
+    #[test]
+    fn documentation_begins_with_the_thing() {
+        assert_eq!(
+            found("a.rs", "/// What it is.\n/// What else.\nfn a() {}"),
+            [(1, "What …".into())]
+        );
+        assert_eq!(found("a.ts", "/**\n * What it is.\n */\n// What?"), [(2, "What …".into())]);
+        assert_eq!(found("a.md", "/// What it is"), []);
+    }
+}
