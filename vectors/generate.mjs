@@ -39,7 +39,7 @@ export function signedValues() {
 				value: `s:${value}`,
 				id,
 				ours: true,
-				format: 'express'
+				format: 'express-session'
 			});
 			cases.push({
 				secrets: [secret],

@@ -54,7 +54,7 @@ fn signatures() -> Vec<Cell<'static>> {
         let secrets: Vec<_> = (0..secrets).map(|number| format!("{SECRET} {number}")).collect();
         // The oldest secret has signed it, so all are tried.
         let oldest = secrets.last().cloned().unwrap_or_default();
-        let value = ring(&[oldest]).sign(&id(), Format::Seed);
+        let value = ring(&[oldest]).sign(&id(), Format::SvelteKitSessions);
         let keys = ring(&secrets);
         assert_eq!(keys.verify(value.as_bytes()), Some(id()), "it is verified");
         let case = match secrets.len() {
@@ -65,7 +65,7 @@ fn signatures() -> Vec<Cell<'static>> {
     }
     let (keys, own) = (ring(&[SECRET.to_owned()]), id());
     cells.push(cell("sign a cookie".to_owned(), VESTIARY, move || {
-        keys.sign(black_box(&own), Format::Seed)
+        keys.sign(black_box(&own), Format::SvelteKitSessions)
     }));
 
     let key = Key::from(SECRET.as_bytes());
@@ -161,7 +161,7 @@ pub(crate) fn record(data: &str) -> Record {
     let cookie = r#"{"path":"/","secure":true,"maxAge":86400}"#;
     let mark = WriteId::from_entropy(&[5; WriteId::ENTROPY]);
     let meta = Meta::created(UnixMillis(1_790_000_000_000));
-    Record::new(Format::Seed, mark, cookie, data, meta, Limits::SAVE).expect("it is small enough")
+    Record::new(Format::SvelteKitSessions, mark, cookie, data, meta, Limits::SAVE).expect("it is small enough")
 }
 
 fn seals() -> Vec<Cell<'static>> {

@@ -58,7 +58,7 @@ impl Description {
             kind: Kind::UserList,
             sealed,
             format: None,
-            marked: Record::mark_of(text).is_some(),
+            marked: Record::write_id_of(text).is_some(),
             meta: Meta::default(),
             ttl: entry.ttl,
             bytes: entry.is_text().then_some(entry.record.len()),
@@ -103,10 +103,10 @@ impl Description {
     /// Who wrote it.
     pub(crate) fn written_by(&self) -> Option<&'static str> {
         Some(match (self.format?, self.marked) {
-            (Format::Seed, true) => "vestiary",
-            (Format::Seed, false) => "svelte-kit-sessions",
-            (Format::Express, true) => "vestiary, for express-session",
-            (Format::Express, false) => "express-session",
+            (Format::SvelteKitSessions, true) => "vestiary",
+            (Format::SvelteKitSessions, false) => "svelte-kit-sessions",
+            (Format::ExpressSession, true) => "vestiary, for express-session",
+            (Format::ExpressSession, false) => "express-session",
         })
     }
 

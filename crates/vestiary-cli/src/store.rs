@@ -384,9 +384,9 @@ impl Store for OpenStore {
         key: &str,
         record: &str,
         ttl: Ttl,
-        bound: bool,
+        owned: bool,
     ) -> Result<bool, StoreError> {
-        on!(&self.kind, store => store.create(key, record, ttl, bound).await)
+        on!(&self.kind, store => store.create(key, record, ttl, owned).await)
     }
 
     async fn replace(
@@ -454,15 +454,15 @@ pub(crate) async fn each<S: Scan>(
 }
 
 /// The mark of a record, to replace or remove it by.
-pub(crate) fn mark_of(record: &str) -> Option<WriteId> {
-    vestiary_store::mark_of(record).and_then(WriteId::parse)
+pub(crate) fn write_id_of(record: &str) -> Option<WriteId> {
+    vestiary_store::write_id_of(record).and_then(WriteId::parse)
 }
 
 /// Removes whatever is under a key, and no record that was not seen.
 pub(crate) async fn remove(store: &OpenStore, key: &str, record: &str) -> Result<bool, Failure> {
     let mut record = record.to_owned();
     for _ in 0..TRIES {
-        match store.remove(key, mark_of(&record).as_ref()).await? {
+        match store.remove(key, write_id_of(&record).as_ref()).await? {
             Outcome::Done => return Ok(true),
             Outcome::Gone => return Ok(false),
             Outcome::Conflict => match store.read(key).await? {

@@ -113,7 +113,7 @@ async fn prepare(folder: &Folder, store: &SqliteStore) {
     let [phone, ..] = &ids;
     fs::write(
         folder.path("cookie.txt"),
-        format!("connect.sid={}\n", ring.sign(phone, Format::Seed)),
+        format!("connect.sid={}\n", ring.sign(phone, Format::SvelteKitSessions)),
     )
     .unwrap();
     let mut chmod = Command::new("chmod");

@@ -53,7 +53,7 @@ async fn it_tells_which_secret_has_signed() {
     let id = filled.anonymous.id();
     let by = |secret: &str, namespace| {
         let ring = vestiary::KeyRing::checked(&[secret], namespace, true).unwrap();
-        ring.sign(id, vestiary::Format::Seed)
+        ring.sign(id, vestiary::Format::SvelteKitSessions)
     };
     let (code, said) = inspected(&folder, &by(OLD_SECRET, None), &[]);
     assert_eq!((code, &said["secret"]), (0, &2.into()));

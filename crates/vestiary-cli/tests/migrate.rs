@@ -110,7 +110,7 @@ async fn what_is_newer_at_the_other_store_is_kept_unless_it_is_to_be_replaced() 
     let target = opened(&folder).await;
     let key = filled.bob.id().expose();
     let old = store.read(key).await.unwrap().unwrap();
-    let mark = WriteId::parse(vestiary_store::mark_of(&old).unwrap()).unwrap();
+    let mark = WriteId::parse(vestiary_store::write_id_of(&old).unwrap()).unwrap();
     let newer = r#"{"v":"AAAAAAAAAAAAAAAA","cookie":{},"data":{}}"#;
     target.replace(key, Some(&mark), newer, Ttl::Infinite).await.unwrap();
 
@@ -131,7 +131,7 @@ async fn what_is_missing_in_the_end_is_told() {
     migrate(&folder, &to, &[]);
     let target = opened(&folder).await;
     let record = target.read(filled.bob.id().expose()).await.unwrap().unwrap();
-    let mark = WriteId::parse(vestiary_store::mark_of(&record).unwrap());
+    let mark = WriteId::parse(vestiary_store::write_id_of(&record).unwrap());
     target.remove(filled.bob.id().expose(), mark.as_ref()).await.unwrap();
     let state = interrupted(&folder, &to, "~");
     let (code, said) = migrate(&folder, &to, &["--state", &state]);

@@ -46,7 +46,7 @@ async fn works(folder: &Folder, url: &str, filled: &Filled) {
     for stored in [&filled.bob, &filled.ada[0], &filled.ada[1]] {
         let cookie = format!("connect.sid={}", filled.cookie(stored));
         let found = filled.sessions.find(&filled.sessions.cookies([cookie.as_bytes()])).await;
-        assert!(matches!(found.unwrap(), Found::Nobody));
+        assert!(matches!(found.unwrap(), Found::Nothing));
     }
 
     // Away, and back again: 601 sessions and ada's list. That of bob, who has none, lasts a second.

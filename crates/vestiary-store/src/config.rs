@@ -101,7 +101,7 @@ impl Config {
             namespace: None,
             hash_ids: false,
             max_bytes: None,
-            format: Format::Seed,
+            format: Format::SvelteKitSessions,
             encrypt: Encrypt::Off,
             sessions_per_user: constants::SESSIONS_PER_USER,
             store_timeout: Some(Duration::from_millis(constants::STORE_TIMEOUT)),
@@ -187,7 +187,7 @@ impl Config {
     }
 
     /// Gives a session another ID, with the same data, this long after it got its current one. Not available in
-    /// [`Format::Express`]: Express would take the tombstone of the old ID for a session. Default: never.
+    /// [`Format::ExpressSession`]: Express would take the tombstone of the old ID for a session. Default: never.
     pub fn renew_after(self, after: Duration) -> Self {
         Self { renew_after: Some(after), ..self }
     }
@@ -312,7 +312,7 @@ impl Config {
         members.push(text("path", cookie.path.as_str()));
         members.extend(self.secure.map(|it| format!("\"secure\":{it}")));
         members.extend(self.same_site.map(|it| text("sameSite", name_of(it))));
-        if self.format == Format::Seed {
+        if self.format == Format::SvelteKitSessions {
             members.extend(cookie.max_age.map(|it| format!("\"maxAge\":{}", it.seconds())));
         }
         format!("{{{}}}", members.join(","))

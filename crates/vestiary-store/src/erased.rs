@@ -34,9 +34,9 @@ impl Store for AnyStore {
         key: &str,
         record: &str,
         ttl: Ttl,
-        bound: bool,
+        owned: bool,
     ) -> Result<bool, StoreError> {
-        self.0.create(key, record, ttl, bound).await
+        self.0.create(key, record, ttl, owned).await
     }
 
     async fn replace(
@@ -116,7 +116,7 @@ trait Erased: MaybeSend + MaybeSync {
         key: &'a str,
         record: &'a str,
         ttl: Ttl,
-        bound: bool,
+        owned: bool,
     ) -> Boxed<'a, bool>;
     fn replace<'a>(
         &'a self,
@@ -154,9 +154,9 @@ impl<S: Store> Erased for S {
         key: &'a str,
         record: &'a str,
         ttl: Ttl,
-        bound: bool,
+        owned: bool,
     ) -> Boxed<'a, bool> {
-        Box::pin(Store::create(self, key, record, ttl, bound))
+        Box::pin(Store::create(self, key, record, ttl, owned))
     }
 
     fn replace<'a>(

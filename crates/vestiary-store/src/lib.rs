@@ -90,7 +90,7 @@ pub use revocations::{RequestId, RevokedBy};
 pub use sessions::Sessions;
 pub use store::{
     Cursor, Entry, MaybeSend, MaybeSync, Outcome, Page, ReadTwo, Scan, Stamped, Store, StoreError,
-    begin_alike, mark_of,
+    begin_alike, write_id_of,
 };
 pub use stored::{Found, Loaded, Stored, Written};
 pub use users::{Login, UserList, UserSession};

@@ -104,10 +104,10 @@ impl Store for MemoryStore {
         key: &str,
         record: &str,
         ttl: Ttl,
-        bound: bool,
+        owned: bool,
     ) -> Result<bool, StoreError> {
         let now = (self.clock)();
-        let created = self.table(key).create(key, record, ttl, bound, now);
+        let created = self.table(key).create(key, record, ttl, owned, now);
         Ok(created.map_err(StoreError::Full)? == Outcome::Done)
     }
 

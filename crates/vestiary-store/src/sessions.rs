@@ -155,7 +155,7 @@ impl Sessions {
     /// event.
     pub async fn find(&self, cookies: &Cookies) -> Result<Found, SessionError> {
         if cookies.present && cookies.ids.is_empty() {
-            self.tell(Event::Rejected);
+            self.emit(Event::Rejected);
         }
         let mut host = StoreHost::new(self, StoreOperation::Read);
         let rules = &self.inner.rules;
@@ -285,7 +285,7 @@ impl Sessions {
     ///
     /// # Errors
     /// [`SessionError`] if the data is no JSON object within the limits, or the store failed.
-    pub async fn supersede(
+    pub async fn rotate(
         &self,
         stored: &Stored,
         data: &str,
@@ -293,8 +293,7 @@ impl Sessions {
     ) -> Result<Option<Stored>, SessionError> {
         let (mut host, rules) = (StoreHost::new(self, StoreOperation::Write), &self.inner.rules);
         let record = session::new_record(&mut host, rules, data, owner, None)?;
-        let next =
-            session::supersede(&mut host, rules, stored.into(), &record, Ttl::Infinite).await?;
+        let next = session::rotate(&mut host, rules, stored.into(), &record, Ttl::Infinite).await?;
         Ok(next.map(|next| Stored::from(*next)))
     }
 
@@ -342,7 +341,7 @@ impl Sessions {
     }
 
     /// Emits an event to the listener and to `tracing`.
-    pub fn tell(&self, event: Event) {
+    pub fn emit(&self, event: Event) {
         #[cfg(feature = "tracing")]
         crate::trace::event(event);
         if let Some(listener) = &self.inner.listener {

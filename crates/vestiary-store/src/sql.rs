@@ -6,7 +6,7 @@ pub(crate) const TABLE: &str = "sessions";
 /// The number of expired records that one sweep removes: few, so that no request is slow.
 pub(crate) const SWEEP: u32 = 20;
 
-/// The write ID of a record, as an SQL expression; `''` without one. It implements [`mark_of`](crate::mark_of).
+/// The write ID of a record, as an SQL expression; `''` without one. It implements [`write_id_of`](crate::write_id_of).
 pub(crate) const MARK: &str = r#"CASE
     WHEN substr(record, 1, 6) = '{"v":"' AND substr(record, 23, 1) = '"' THEN substr(record, 7, 16)
     WHEN substr(record, 1, 16) = '{"cookie":{"v":"' AND substr(record, 33, 1) = '"' THEN substr(record, 17, 16)

@@ -13,7 +13,7 @@ use vestiary::{Ttl, UnixMillis, WriteId};
 ///
 /// Each operation is atomic and concerns one key. A store need not understand sessions or records. Two promises carry
 /// the [write protocol](vestiary::protocol): [`replace`](Store::replace) and [`remove`](Store::remove) compare the
-/// write ID of the stored record ([`mark_of`]) with the expected one before they act, and only
+/// write ID of the stored record ([`write_id_of`]) with the expected one before they act, and only
 /// [`create`](Store::create) creates. `vestiary_store::testing` (feature `testing`) checks these and more.
 ///
 /// An expired record does not exist, whether or not the store has freed it.
@@ -56,13 +56,13 @@ pub trait Store: MaybeSend + MaybeSync + 'static {
 
     /// Stores a record if there is none. Returns `false`, and does nothing, if there is one.
     ///
-    /// `bound` says that the session is owned by a user. A full store may evict anonymous sessions.
+    /// `owned` says that the session is owned by a user. A full store may evict anonymous sessions.
     fn create(
         &self,
         key: &str,
         record: &str,
         ttl: Ttl,
-        bound: bool,
+        owned: bool,
     ) -> impl Future<Output = Result<bool, StoreError>> + MaybeSend;
 
     /// Replaces the record that has this write ID (`None`: no write ID). Never creates one.
@@ -94,7 +94,7 @@ pub trait Store: MaybeSend + MaybeSync + 'static {
     ) -> impl Future<Output = Result<Outcome, StoreError>> + MaybeSend {
         async move {
             let Some(record) = self.read(key).await? else { return Ok(Outcome::Gone) };
-            if mark_of(&record) != expected.map(WriteId::as_str) {
+            if write_id_of(&record) != expected.map(WriteId::as_str) {
                 return Ok(Outcome::Conflict);
             }
             Ok(if self.touch(key, ttl).await? { Outcome::Done } else { Outcome::Gone })
@@ -344,13 +344,13 @@ impl StoreError {
 /// beginning of the text, if a `"` follows them.
 ///
 /// ```
-/// # use vestiary_store::mark_of;
-/// assert_eq!(mark_of(r#"{"v":"AAAAAAAAAAAAAAAA","data":{}}"#), Some("AAAAAAAAAAAAAAAA"));
-/// assert_eq!(mark_of(r#"{"data":{"v":"AAAAAAAAAAAAAAAA"}}"#), None);
+/// # use vestiary_store::write_id_of;
+/// assert_eq!(write_id_of(r#"{"v":"AAAAAAAAAAAAAAAA","data":{}}"#), Some("AAAAAAAAAAAAAAAA"));
+/// assert_eq!(write_id_of(r#"{"data":{"v":"AAAAAAAAAAAAAAAA"}}"#), None);
 /// ```
 #[must_use]
-pub fn mark_of(record: &str) -> Option<&str> {
-    vestiary::Record::mark_of(record)
+pub fn write_id_of(record: &str) -> Option<&str> {
+    vestiary::Record::write_id_of(record)
 }
 
 /// Without `hash_ids`, a key is enough to log in, and a record holds the application's data: shows neither.

@@ -17,7 +17,7 @@ pub enum Found {
     /// A valid session.
     Session(Box<Loaded>),
     /// A tombstone: it authenticates no visitor, but lets a logout find the session.
-    Retired(Box<Stored>),
+    Tombstone(Box<Stored>),
     /// A session that this instance cannot read but another one may be able to. Neither its record nor its cookie
     /// may be overwritten.
     Unreadable(Error),
@@ -25,7 +25,7 @@ pub enum Found {
     /// remove the cookie.
     Expired(Box<Stored>),
     /// No session.
-    Nobody,
+    Nothing,
 }
 
 /// A valid session.
@@ -60,18 +60,18 @@ pub struct Written {
 impl From<session::Found> for Found {
     fn from(found: session::Found) -> Self {
         match found {
-            session::Found::Session(opened) => Self::Session(Box::new((*opened).into())),
-            session::Found::Retired(tombstone) => Self::Retired(Box::new((*tombstone).into())),
+            session::Found::Session(loaded) => Self::Session(Box::new((*loaded).into())),
+            session::Found::Tombstone(tombstone) => Self::Tombstone(Box::new((*tombstone).into())),
             session::Found::Unreadable(error) => Self::Unreadable(error),
             session::Found::Expired(session) => Self::Expired(Box::new((*session).into())),
-            session::Found::Nobody => Self::Nobody,
+            session::Found::Nothing => Self::Nothing,
         }
     }
 }
 
-impl From<session::Opened> for Loaded {
-    fn from(opened: session::Opened) -> Self {
-        let session::Opened { session, renewed, due, stale, unseen } = opened;
+impl From<session::Loaded> for Loaded {
+    fn from(loaded: session::Loaded) -> Self {
+        let session::Loaded { session, renewed, due, stale, unseen } = loaded;
         Self { stored: session.into(), renewed, due, stale, unseen }
     }
 }

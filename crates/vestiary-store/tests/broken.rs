@@ -16,8 +16,9 @@ use std::{
 
 use vestiary::{Ttl, UnixMillis, WriteId};
 use vestiary_store::{
-    Cursor, Entry, Outcome, Page, ReadTwo, Scan, Stamped, Store, StoreError, begin_alike, mark_of,
+    Cursor, Entry, Outcome, Page, ReadTwo, Scan, Stamped, Store, StoreError, begin_alike,
     testing::{Broken, conformance, scan_conformance},
+    write_id_of,
 };
 
 /// A store, and what is wrong with it.
@@ -137,7 +138,7 @@ impl Faulty {
         if self.is(FindsOneFormatOnly) && record.starts_with("{\"cookie\"") {
             return None;
         }
-        mark_of(record).map(str::to_owned)
+        write_id_of(record).map(str::to_owned)
     }
 
     fn compare(&self, key: &str, expected: Option<&WriteId>) -> Outcome {

@@ -45,9 +45,9 @@ impl Store for Slow {
         key: &str,
         record: &str,
         ttl: Ttl,
-        bound: bool,
+        owned: bool,
     ) -> Result<bool, StoreError> {
-        self.memory.create(key, record, ttl, bound).await
+        self.memory.create(key, record, ttl, owned).await
     }
 
     async fn replace(

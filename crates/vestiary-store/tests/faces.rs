@@ -59,7 +59,7 @@ impl Faces {
         let cookies: Cookies = self.rust.cookies([cookie.as_bytes()]);
         match self.rust.find(&cookies).await.unwrap() {
             Found::Session(session) => Some(*session),
-            Found::Retired(_) | Found::Expired(_) | Found::Unreadable(_) | Found::Nobody => None,
+            Found::Tombstone(_) | Found::Expired(_) | Found::Unreadable(_) | Found::Nothing => None,
         }
     }
 
@@ -165,6 +165,6 @@ async fn with_everything_that_could_keep_them_apart() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_the_records_of_express_session() {
-    let config = Config::new(SECRET).format(vestiary::Format::Express);
-    both(json!({ "secret": SECRET, "format": "express" }), config).await;
+    let config = Config::new(SECRET).format(vestiary::Format::ExpressSession);
+    both(json!({ "secret": SECRET, "format": "express-session" }), config).await;
 }

@@ -412,7 +412,7 @@ async fn the_commands_that_the_documentation_names_are_enough_for_all_that_a_ses
     let stored = sessions.update(&stored, increment).await.unwrap().unwrap().stored;
     let stored = sessions.touch(&stored).await.unwrap().unwrap();
     let stored = sessions.renew(&stored).await.unwrap().unwrap();
-    let stored = sessions.supersede(&stored, "{}", None).await.unwrap().unwrap();
+    let stored = sessions.rotate(&stored, "{}", None).await.unwrap().unwrap();
     assert_eq!(sessions.destroy(&stored).await.unwrap(), Some(true));
     assert_eq!(ada.list().await.unwrap().len(), 1);
     ada.revoke_all().await.unwrap();

@@ -90,7 +90,7 @@ async fn memory_that_is_full_refuses_a_save_and_a_logout_is_one() {
     server.ask("CONFIG SET maxmemory 0").await;
     let cookie = format!("connect.sid={}", sessions.sign(one.id()));
     let found = sessions.find(&sessions.cookies([cookie.as_bytes()])).await.unwrap();
-    assert!(matches!(found, Found::Nobody));
+    assert!(matches!(found, Found::Nothing));
     // The entry stays until the session would have expired, or is ended from the list.
     let ada = sessions.of("ada");
     let listed = ada.list().await.unwrap();

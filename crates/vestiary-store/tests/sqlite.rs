@@ -18,8 +18,9 @@ use tokio::sync::OnceCell;
 use vestiary::{Ttl, WriteId};
 use vestiary_store::{
     Config, Cursor, Outcome, Scan, Sessions, SqliteStore, Store, StoreError, StoreOptions,
-    conformance_tests, mark_of,
+    conformance_tests,
     sqlx::{self, Connection as _, SqliteConnection, SqlitePool, sqlite::SqlitePoolOptions},
+    write_id_of,
 };
 
 const LIFE: Ttl = Ttl::Millis(600_000);
@@ -57,9 +58,9 @@ impl<S: Store> Store for Kept<S> {
         key: &str,
         text: &str,
         ttl: Ttl,
-        bound: bool,
+        owned: bool,
     ) -> Result<bool, StoreError> {
-        self.0.create(key, text, ttl, bound).await
+        self.0.create(key, text, ttl, owned).await
     }
 
     async fn replace(
@@ -150,8 +151,9 @@ async fn two_that_have_the_file_open_lose_no_change() {
         tokio::spawn(async move {
             loop {
                 let found = store.read("key").await.unwrap().unwrap();
-                let expected = WriteId::parse(mark_of(&found).unwrap());
-                let n: usize = mark_of(&found).unwrap().trim_start_matches('_').parse().unwrap();
+                let expected = WriteId::parse(write_id_of(&found).unwrap());
+                let n: usize =
+                    write_id_of(&found).unwrap().trim_start_matches('_').parse().unwrap();
                 let next = numbered(n + 1);
                 let replaced = store.replace("key", expected.as_ref(), &next, LIFE).await.unwrap();
                 if replaced == Outcome::Done {

@@ -147,7 +147,7 @@ impl Visit {
                 state.settle();
             }
             // Nothing is written without asking it again.
-            Err(error) => self.sessions.tell(Event::StoreFailed { code: error.code() }),
+            Err(error) => self.sessions.emit(Event::StoreFailed { code: error.code() }),
         }
     }
 

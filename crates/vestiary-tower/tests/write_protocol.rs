@@ -35,7 +35,7 @@ async fn a_save_goes_into_the_successor_after_the_grace_period_and_never_over_a_
     assert_eq!(written.stored.id(), renewed.id());
     let touched = sessions.touch(&old).await.unwrap().unwrap();
     assert_eq!(touched.id(), renewed.id());
-    let login = sessions.supersede(&touched, "{}", None).await.unwrap().unwrap();
+    let login = sessions.rotate(&touched, "{}", None).await.unwrap().unwrap();
     let (base, mine) = change();
     assert!(sessions.commit(&old, base, mine).await.unwrap().is_none());
     assert!(sessions.touch(&old).await.unwrap().is_none());
@@ -82,10 +82,10 @@ impl Store for ReadOnly {
         key: &str,
         record: &str,
         ttl: Ttl,
-        bound: bool,
+        owned: bool,
     ) -> Result<bool, StoreError> {
         self.write()?;
-        self.inner.create(key, record, ttl, bound).await
+        self.inner.create(key, record, ttl, owned).await
     }
 
     async fn replace(
@@ -148,7 +148,7 @@ fn events_are_called_as_in_the_sveltekit_package() {
 #[test]
 fn encrypted_records_cannot_be_of_express() {
     for encrypt in [Encrypt::On, Encrypt::Migrate] {
-        let config = config().encrypt(encrypt).format(Format::Express);
+        let config = config().encrypt(encrypt).format(Format::ExpressSession);
         let error = Sessions::new(&config, MemoryStore::default()).unwrap_err();
         assert_eq!(error.code(), "options");
     }

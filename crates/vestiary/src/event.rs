@@ -49,7 +49,7 @@ pub enum Event {
 /// Why a session got another ID.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Reason {
-    /// A user logged in, or the session was superseded otherwise: the old ID is worthless.
+    /// A user logged in, or the session was rotated otherwise: the old ID is worthless.
     Login,
     /// It was time, or the application asked for it: the data goes along.
     Renewal,

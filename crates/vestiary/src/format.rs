@@ -1,30 +1,30 @@
-/// Whose cookies and records are written. Both kinds are always read.
+/// The format of the cookies and records that are written. Both formats are always read.
 ///
 /// ```
 /// # use vestiary::{Format, KeyRing, SessionId};
 /// let ring = KeyRing::new(&["the secret of the Express app, too"])?;
 /// let id = SessionId::from_entropy(&[7; 24]);
-/// assert!(ring.sign(&id, Format::Express).starts_with("s:"));
-/// assert_eq!(ring.verify(ring.sign(&id, Format::Express).as_bytes()), Some(id));
+/// assert!(ring.sign(&id, Format::ExpressSession).starts_with("s:"));
+/// assert_eq!(ring.verify(ring.sign(&id, Format::ExpressSession).as_bytes()), Some(id));
 /// # Ok::<(), vestiary::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Format {
-    /// Those of svelte-kit-sessions: the cookie is `<id>.<sig>`, the record has its data under `data`.
+    /// The format of svelte-kit-sessions: the cookie is `<id>.<sig>`, and the record has the session data under `data`.
     #[default]
-    Seed,
-    /// Those of express-session 1: the cookie is `s:<id>.<sig>`, and the data lies flat in the record,
-    /// beside a `cookie` that counts in milliseconds.
-    Express,
+    SvelteKitSessions,
+    /// The format of express-session 1: the cookie is `s:<id>.<sig>`, and the session data lies flat in the record,
+    /// beside a `cookie` whose times are in milliseconds.
+    ExpressSession,
 }
 
 impl Format {
-    /// What stands before the ID in a cookie.
+    /// The text before the ID in a cookie value.
     #[must_use]
     pub fn cookie_prefix(self) -> &'static str {
         match self {
-            Self::Seed => "",
-            Self::Express => "s:",
+            Self::SvelteKitSessions => "",
+            Self::ExpressSession => "s:",
         }
     }
 }

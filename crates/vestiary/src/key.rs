@@ -19,9 +19,9 @@ use crate::{Error, Format, SessionId, WriteId, id::user_hash};
 /// let old = KeyRing::new(&["the secret of last year, long enough"])?;
 /// let both = KeyRing::new(&["the secret of this year, long enough", "the secret of last year, long enough"])?;
 ///
-/// let cookie = old.sign(&id, Format::Seed);
+/// let cookie = old.sign(&id, Format::SvelteKitSessions);
 /// assert_eq!(both.verify(cookie.as_bytes()), Some(id.clone()));
-/// assert_eq!(old.verify(both.sign(&id, Format::Seed).as_bytes()), None);
+/// assert_eq!(old.verify(both.sign(&id, Format::SvelteKitSessions).as_bytes()), None);
 /// # Ok::<(), vestiary::Error>(())
 /// ```
 pub struct KeyRing {
@@ -189,8 +189,8 @@ impl KeyRing {
 /// # use vestiary::{CookieValue, Format, KeyRing, MalformedCookie, SessionId};
 /// let ring = KeyRing::new(&["a long random secret, from the environment"])?;
 /// let id = SessionId::from_entropy(&[1; 24]);
-/// let value = CookieValue::parse(ring.sign(&id, Format::Express).as_bytes());
-/// assert!(value.is_ok_and(|value| value.format == Format::Express && value.id == id));
+/// let value = CookieValue::parse(ring.sign(&id, Format::ExpressSession).as_bytes());
+/// assert!(value.is_ok_and(|value| value.format == Format::ExpressSession && value.id == id));
 /// assert_eq!(CookieValue::parse(b"tampered").err(), Some(MalformedCookie::Signature));
 /// # Ok::<(), vestiary::Error>(())
 /// ```
@@ -235,8 +235,8 @@ impl CookieValue {
             }
         };
         let (format, rest) = match decoded.strip_prefix(b"s:") {
-            Some(rest) => (Format::Express, rest),
-            None => (Format::Seed, decoded),
+            Some(rest) => (Format::ExpressSession, rest),
+            None => (Format::SvelteKitSessions, decoded),
         };
         // The signature is the last 43 characters, and before it stands a dot.
         let (id, signature) =

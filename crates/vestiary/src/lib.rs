@@ -16,7 +16,7 @@
 //!
 //! // The 24 bytes come from the caller's random source.
 //! let id = SessionId::from_entropy(&[7; SessionId::ENTROPY]);
-//! let header = format!("theme=dark; {}={}", name.as_str(), keys.sign(&id, Format::Seed));
+//! let header = format!("theme=dark; {}={}", name.as_str(), keys.sign(&id, Format::SvelteKitSessions));
 //!
 //! let found = cookie_header::candidates(header.as_bytes(), &name).find_map(|value| keys.verify(value));
 //! assert_eq!(found, Some(id));

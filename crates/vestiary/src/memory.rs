@@ -169,7 +169,7 @@ impl MemoryTable {
     fn compare(&self, at: Option<usize>, expected: Option<&str>) -> Outcome {
         match at.and_then(|at| self.entries.get_index(at)) {
             None => Outcome::Gone,
-            Some(entry) if record::mark_of(entry.record()) == expected => Outcome::Done,
+            Some(entry) if record::write_id_of(entry.record()) == expected => Outcome::Done,
             Some(_) => Outcome::Conflict,
         }
     }

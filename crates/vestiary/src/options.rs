@@ -123,10 +123,10 @@ impl Options {
             hash_ids: input.hash_ids,
         };
         options.settle()?;
-        if options.format == Format::Express && options.timeouts.has_renewal() {
+        if options.format == Format::ExpressSession && options.timeouts.has_renewal() {
             return Err(Error::ExpressRenewal);
         }
-        if options.format == Format::Express && input.encrypts {
+        if options.format == Format::ExpressSession && input.encrypts {
             return Err(Error::EncryptExpress);
         }
         if let Some(most) = input.sessions_per_user {
@@ -150,7 +150,8 @@ impl Options {
             set_attribute(&mut own.cookie, &mut own.asked.secure, name, value)?;
         }
         own.settle()?;
-        own.attributes = overrides.shown(&self.attributes, self.format == Format::Seed)?;
+        own.attributes =
+            overrides.shown(&self.attributes, self.format == Format::SvelteKitSessions)?;
         Ok(own)
     }
 
@@ -264,7 +265,7 @@ impl Options {
     /// What a record that is written at `now` says of its cookie: text of a JSON object.
     ///
     /// `attributes` is such a text, with the options as they were given. express-session reads a
-    /// `maxAge` in there as milliseconds, so for [`Format::Express`] it must have neither `maxAge`
+    /// `maxAge` in there as milliseconds, so for [`Format::ExpressSession`] it must have neither `maxAge`
     /// nor `expires`; they are put in here, as express-session has them.
     ///
     /// # Errors
@@ -274,7 +275,7 @@ impl Options {
         attributes: &'a str,
         now: UnixMillis,
     ) -> Result<Cow<'a, str>, Error> {
-        if self.format == Format::Seed {
+        if self.format == Format::SvelteKitSessions {
             return Ok(attributes.into());
         }
         let ttl = Ttl::of(self.cookie.max_age, self.cookie.expires, now);

@@ -172,16 +172,20 @@ impl OptionsText {
 
     fn format(&self) -> Result<Format, Error> {
         match self.string("format") {
-            None | Some("seed") => Ok(Format::Seed),
-            Some("express") => Ok(Format::Express),
-            Some(_) => Err(Error::OptionType { name: "format", expected: "'seed' or 'express'" }),
+            // The short names are deprecated.
+            None | Some("svelte-kit-sessions" | "seed") => Ok(Format::SvelteKitSessions),
+            Some("express-session" | "express") => Ok(Format::ExpressSession),
+            Some(_) => {
+                let expected = "'svelte-kit-sessions' or 'express-session'";
+                Err(Error::OptionType { name: "format", expected })
+            }
         }
     }
 
     /// The attributes as the record shows them. In the express-session format the lifetime stands elsewhere.
     fn show(&mut self, cookie: &str) -> Result<(), Error> {
         let lifetime = [&b"expires"[..], b"maxAge"];
-        let is_express = self.format()? == Format::Express;
+        let is_express = self.format()? == Format::ExpressSession;
         let without = lifetime.get(..1 + usize::from(is_express)).unwrap_or_default();
         record::push_members(&mut self.attributes, cookie, without, Limits::LOAD)?;
         if let (Some(expires), false) = (self.number("cookie.expires"), is_express) {

@@ -13,16 +13,16 @@ use crate::{
 };
 
 use parts::{Parts, check_whole, text_at};
-pub(crate) use parts::{check_size, mark_of, push_members, unreadable};
+pub(crate) use parts::{check_size, push_members, unreadable, write_id_of};
 
 /// What a store keeps under a session's key.
 ///
 /// As JSON, in one of two shapes, which are told apart by what they are:
 ///
-/// - [`Format::Seed`], readable by svelte-kit-sessions and its stores:
+/// - [`Format::SvelteKitSessions`], readable by svelte-kit-sessions and its stores:
 ///   `{"v":"<write id>","cookie":{…},"data":{…},"meta":{"created":ms,…}}`. `v` and `meta` are absent
 ///   in records that the seed wrote.
-/// - [`Format::Express`], readable by express-session and its stores: the data lies flat beside
+/// - [`Format::ExpressSession`], readable by express-session and its stores: the data lies flat beside
 ///   `"cookie":{"v":…,"meta":{…},"originalMaxAge":ms,"expires":…,…}`, whose `originalMaxAge` gives
 ///   the shape away. express-session drops `v` and `meta` when it writes, so what has to last (user,
 ///   deadlines, cookie attributes) is also kept as `"vestiary":{…}` beside the data.
@@ -40,7 +40,7 @@ pub(crate) use parts::{check_size, mark_of, push_members, unreadable};
 /// let express = r#"{"cookie":{"originalMaxAge":null,"path":"/"},"userId":"7"}"#;
 /// let record = Record::decode(express, Limits::LOAD)?;
 /// assert_eq!(record.data(), r#"{"userId":"7"}"#);
-/// assert_eq!(record.format(), Format::Express);
+/// assert_eq!(record.format(), Format::ExpressSession);
 /// # Ok::<(), vestiary::Error>(())
 /// ```
 #[derive(Clone)]
@@ -91,7 +91,7 @@ pub struct Inspection<'t> {
     pub format: Format,
     /// What the library knows of the session.
     pub meta: Meta,
-    /// The part of the text that is the session data; `None` in [`Format::Express`], where it has no place
+    /// The part of the text that is the session data; `None` in [`Format::ExpressSession`], where it has no place
     /// of its own.
     pub data: Option<&'t str>,
 }
@@ -121,7 +121,7 @@ impl Limits {
 
 impl Record {
     /// A record to be written. `cookie` and `data` are texts of JSON objects; the cookie of an
-    /// [`Format::Express`] record is made by [`Options::record_cookie`](crate::Options::record_cookie).
+    /// [`Format::ExpressSession`] record is made by [`Options::record_cookie`](crate::Options::record_cookie).
     ///
     /// # Errors
     /// [`Error`] says what about the data cannot be stored.
@@ -140,7 +140,7 @@ impl Record {
             json::members(object, depth, limits.depth, &mut |key, _| {
                 // Flat, these keys would be taken for ours.
                 match RESERVED.into_iter().find(|name| name.as_bytes() == key) {
-                    Some(key) if is_data && format == Format::Express => {
+                    Some(key) if is_data && format == Format::ExpressSession => {
                         Err(Error::ForbiddenKey { key })
                     }
                     _ => Ok(()),
@@ -153,7 +153,7 @@ impl Record {
     /// A record of parts that were walked.
     fn of(format: Format, write_id: Option<WriteId>, cookie: &str, data: &str, meta: Meta) -> Self {
         let mut text = String::with_capacity(ROOM + cookie.len() + data.len());
-        let is_encoded = format == Format::Seed;
+        let is_encoded = format == Format::SvelteKitSessions;
         if is_encoded {
             text.push('{');
             push_write_id(&mut text, write_id.as_ref());
@@ -189,8 +189,8 @@ impl Record {
     /// Those of [`Record::decode`].
     pub fn decode_owned(text: String, limits: Limits) -> Result<Self, Error> {
         let parts = Parts::of(&text, limits)?;
-        let (write_id, meta) = (mark_of(&text).and_then(WriteId::parse), parts.meta()?);
-        if parts.format == Format::Express {
+        let (write_id, meta) = (write_id_of(&text).and_then(WriteId::parse), parts.meta()?);
+        if parts.format == Format::ExpressSession {
             let mut data = String::from("{");
             push_members(&mut data, &text, &RESERVED.map(str::as_bytes), limits)?;
             data.push('}');
@@ -214,7 +214,7 @@ impl Record {
         Ok(Inspection {
             format: parts.format,
             meta: parts.meta()?,
-            data: (parts.format == Format::Seed).then_some(parts.data()),
+            data: (parts.format == Format::SvelteKitSessions).then_some(parts.data()),
         })
     }
 
@@ -223,12 +223,12 @@ impl Record {
     ///
     /// ```
     /// # use vestiary::Record;
-    /// assert_eq!(Record::mark_of(r#"{"v":"AAAAAAAAAAAAAAAA","data":{}}"#), Some("AAAAAAAAAAAAAAAA"));
-    /// assert_eq!(Record::mark_of(r#"{"data":{},"v":"AAAAAAAAAAAAAAAA"}"#), None);
+    /// assert_eq!(Record::write_id_of(r#"{"v":"AAAAAAAAAAAAAAAA","data":{}}"#), Some("AAAAAAAAAAAAAAAA"));
+    /// assert_eq!(Record::write_id_of(r#"{"data":{},"v":"AAAAAAAAAAAAAAAA"}"#), None);
     /// ```
     #[must_use]
-    pub fn mark_of(text: &str) -> Option<&str> {
-        mark_of(text)
+    pub fn write_id_of(text: &str) -> Option<&str> {
+        write_id_of(text)
     }
 
     /// The text that a store keeps.
@@ -249,9 +249,10 @@ impl Record {
             check_whole(text.len(), limits)?;
             return Ok(text.as_str().into());
         }
-        if *format == Format::Seed {
+        if *format == Format::SvelteKitSessions {
             let (cookie, data) = (self.cookie(), self.data());
-            let again = Self::of(Format::Seed, write_id.clone(), cookie, data, meta.clone());
+            let again =
+                Self::of(Format::SvelteKitSessions, write_id.clone(), cookie, data, meta.clone());
             return again.encode(limits).map(Cow::Owned);
         }
         let mut text = String::with_capacity(ROOM + self.0.text.len());
@@ -278,9 +279,8 @@ impl Record {
     /// As [`Record::encoded`].
     pub fn source(&self, limits: Limits) -> Result<Cow<'_, str>, Error> {
         match &*self.0 {
-            Kept { source: Some(text), .. } | Kept { format: Format::Seed, text, .. } => {
-                Ok(text.as_str().into())
-            }
+            Kept { source: Some(text), .. }
+            | Kept { format: Format::SvelteKitSessions, text, .. } => Ok(text.as_str().into()),
             _ => self.encoded(limits),
         }
     }

@@ -9,7 +9,7 @@ use chacha20poly1305::{
 use hkdf::Hkdf;
 use sha2::Sha256;
 
-use crate::{Error, Limits, SessionId, WriteId, json, record::mark_of};
+use crate::{Error, Limits, SessionId, WriteId, json, record::write_id_of};
 
 /// Encrypts what a store keeps: XChaCha20-Poly1305, with a key of its own for each session.
 ///
@@ -82,7 +82,7 @@ impl SealRing {
     /// sealed: the result is empty.
     #[must_use]
     pub fn seal(&self, id: &SessionId, key: &str, text: &str, nonce: &[u8; Self::NONCE]) -> String {
-        let sealed = self.keys.first().zip(mark_of(text)).and_then(|(with, mark)| {
+        let sealed = self.keys.first().zip(write_id_of(text)).and_then(|(with, mark)| {
             let mark = WriteId::parse(mark)?;
             let aad = self.bound_to(with, key, &mark);
             let payload = Payload { msg: text.as_bytes(), aad: &aad };

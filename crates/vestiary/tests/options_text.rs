@@ -46,7 +46,7 @@ prop_compose! {
         });
         let options = json!({
             "name": name, "rolling": rolling, "saveUninitialized": uninitialized, "autoSave": auto_save,
-            "touchAfter": touch_after, "format": express.map(|is| if is { "express" } else { "seed" }),
+            "touchAfter": touch_after, "format": express.map(|is| if is { "express-session" } else { "svelte-kit-sessions" }),
             "idleTimeout": idle, "absoluteTimeout": absolute, "renewAfter": renew_after,
             "renewGrace": renew_grace, "namespace": namespace, "hashIds": hash_ids, "maxBytes": max_bytes,
         });
@@ -91,7 +91,11 @@ fn input<'a>(
         save_uninitialized: flag("saveUninitialized"),
         auto_save: flag("autoSave"),
         touch_after: options["touchAfter"].as_f64(),
-        format: if options["format"] == "express" { Format::Express } else { Format::Seed },
+        format: if options["format"] == "express-session" {
+            Format::ExpressSession
+        } else {
+            Format::SvelteKitSessions
+        },
         timeouts: Timeouts::new(
             options["idleTimeout"].as_f64(),
             options["absoluteTimeout"].as_f64(),
@@ -236,7 +240,7 @@ fn a_number_that_is_none_is_refused_by_the_option_that_has_it() {
         (r#"{"maxBytes":1024.5}"#, Error::MaxBytes),
         (r#"{"sessionsPerUser":0}"#, Error::SessionsPerUser),
         (r#"{"sessionsPerUser":null}"#, Error::SessionsPerUser),
-        (r#"{"format":"express","sealSecrets":["secret"]}"#, Error::EncryptExpress),
+        (r#"{"format":"express-session","sealSecrets":["secret"]}"#, Error::EncryptExpress),
         (r#"{"idleTimeout":0.9999999999999999}"#, Error::Timeout { name: "idleTimeout" }),
     ] {
         assert_eq!(read(text).unwrap_err(), expected, "{text}");
@@ -270,9 +274,22 @@ fn the_record_shows_the_attributes_as_they_were_given() {
         r#"{"path":"/a\"\\b","httpOnly":false,"maxAge":60.5,"sameSite":true,"expires":"1970-01-01T00:00:01.000Z"}"#
     );
     assert_eq!(
-        shown(&format!(r#"{{"format":"express",{cookie}}}"#)),
+        shown(&format!(r#"{{"format":"express-session",{cookie}}}"#)),
         r#"{"originalMaxAge":60000,"expires":"1970-01-01T00:01:00.000Z","path":"/a\"\\b","httpOnly":false,"sameSite":true}"#
     );
+}
+
+#[test]
+fn the_short_names_of_the_formats_are_still_accepted() {
+    for (short, name, format) in [
+        ("seed", "svelte-kit-sessions", Format::SvelteKitSessions),
+        ("express", "express-session", Format::ExpressSession),
+    ] {
+        for written in [short, name] {
+            let options = read(&format!(r#"{{"format":"{written}"}}"#)).unwrap();
+            assert_eq!(options.format(), format, "{written}");
+        }
+    }
 }
 
 #[test]

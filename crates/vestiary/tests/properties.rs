@@ -35,7 +35,9 @@ fn header() -> impl Strategy<Value = Vec<u8>> {
         Just(b";".to_vec()),
         Just(b" ".to_vec()),
         Just(b"%".to_vec()),
-        Just(ring().sign(&SessionId::from_entropy(&[3; 24]), Format::Seed).into_bytes()),
+        Just(
+            ring().sign(&SessionId::from_entropy(&[3; 24]), Format::SvelteKitSessions).into_bytes()
+        ),
         prop::collection::vec(any::<u8>(), 0..8),
     ];
     prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
@@ -102,7 +104,7 @@ proptest! {
     fn every_id_comes_back(entropy in any::<[u8; 24]>(), key in 0..2usize) {
         let secrets = ["0123456789abcdef", "sécret, sécret"];
         let id = SessionId::from_entropy(&entropy);
-        let value = KeyRing::new(&[secrets[key]]).unwrap().sign(&id, Format::Seed);
+        let value = KeyRing::new(&[secrets[key]]).unwrap().sign(&id, Format::SvelteKitSessions);
         prop_assert_eq!(ring().verify(value.as_bytes()), Some(id));
     }
 
@@ -192,7 +194,7 @@ proptest! {
         let next = next.map(|(entropy, grace)| (SessionId::from_entropy(&entropy), grace.map(UnixMillis)));
         meta.next = next.clone().map(|(new, grace)| Next { id: HiddenId::new(&new, &old, &id), grace });
         let limits = Limits { depth: 64, ..Limits::SAVE };
-        let format = if express { Format::Express } else { Format::Seed };
+        let format = if express { Format::ExpressSession } else { Format::SvelteKitSessions };
         let input = OptionsInput { format, ..OptionsInput::default() };
         let options = Options::new(input).unwrap();
         let cookie = options.record_cookie(r#"{"path":"/"}"#, UnixMillis(created)).unwrap();

@@ -10,10 +10,11 @@ const SECRET: &str = "a secret of the tests, of more than 32 bytes";
 fn an_id_and_a_cookie_are_not_shown_and_the_write_id_is() {
     let id = SessionId::from_entropy(&[7; 24]);
     assert_eq!(format!("{id:?}"), "SessionId(…)");
-    let cookie =
-        KeyRing::checked(&[SECRET.to_owned()], None, true).unwrap().sign(&id, Format::Seed);
+    let cookie = KeyRing::checked(&[SECRET.to_owned()], None, true)
+        .unwrap()
+        .sign(&id, Format::SvelteKitSessions);
     let shown = format!("{:?}", CookieValue::parse(cookie.as_bytes()).unwrap());
-    assert_eq!(shown, "CookieValue { format: Seed, .. }");
+    assert_eq!(shown, "CookieValue { format: SvelteKitSessions, .. }");
     let write = WriteId::from_entropy(&[7; 12]);
     assert_eq!(format!("{write:?}"), format!("WriteId(\"{}\")", write.as_str()));
 }

@@ -34,8 +34,8 @@ fn cases(name: &str) -> Vec<Value> {
 
 fn format(case: &Value) -> Format {
     match case["format"].as_str() {
-        Some("express") => Format::Express,
-        Some("seed") | None => Format::Seed,
+        Some("express-session") => Format::ExpressSession,
+        Some("svelte-kit-sessions") | None => Format::SvelteKitSessions,
         Some(other) => panic!("{other}"),
     }
 }
@@ -162,7 +162,7 @@ fn records() {
             let data = serde_json::from_str::<Value>(record.data());
             assert!(data.is_ok() || record.data().contains("half"), "{case}");
             let express = case.get("express");
-            assert_eq!(record.format() == Format::Express, express.is_some(), "{case}");
+            assert_eq!(record.format() == Format::ExpressSession, express.is_some(), "{case}");
             if express.is_some() {
                 assert_eq!(data.ok().as_ref(), express, "{case}");
             }
@@ -174,7 +174,7 @@ fn records() {
 fn written_records() {
     for case in cases("written-records") {
         let mut attributes = case["cookie"].clone();
-        if format(&case) == Format::Express {
+        if format(&case) == Format::ExpressSession {
             for key in ["maxAge", "expires"] {
                 attributes.as_object_mut().unwrap().remove(key);
             }
@@ -242,7 +242,7 @@ fn namespaces() {
         let namespace = case["namespace"].as_str();
         let ring = KeyRing::checked(&[text("secret")], namespace, true).unwrap();
         let id = SessionId::parse(text("id")).unwrap();
-        assert_eq!(ring.sign(&id, Format::Seed), text("cookie"), "{case}");
+        assert_eq!(ring.sign(&id, Format::SvelteKitSessions), text("cookie"), "{case}");
         for (hash_ids, key) in [(false, "key"), (true, "hashed")] {
             let input = OptionsInput { namespace, hash_ids, ..OptionsInput::default() };
             let options = Options::new(input).unwrap();

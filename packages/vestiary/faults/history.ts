@@ -37,7 +37,7 @@ export class SessionHistory {
 	readonly serial: number;
 	readonly user: number;
 	/** Whether it was begun by a login, so that `revokeAll` ends it. */
-	readonly bound: boolean;
+	readonly owned: boolean;
 	/** The cookies that led to it, and how many renewals were done for certain before. */
 	readonly cookies = new Map<string, number>();
 	readonly appended = new Map<number, Write>();
@@ -56,10 +56,10 @@ export class SessionHistory {
 	/** A request by one of its cookies found nothing. */
 	seenEnded = Infinity;
 
-	constructor(serial: number, user: number, bound: boolean) {
+	constructor(serial: number, user: number, owned: boolean) {
 		this.serial = serial;
 		this.user = user;
-		this.bound = bound;
+		this.owned = owned;
 	}
 
 	/** Whether it may have been ended, as far as the browser knows. */
@@ -92,7 +92,7 @@ export class History {
 	readonly #lines: string[] = [];
 	#tick = 0;
 	readonly #known = new Set<string>();
-	readonly #bound = new Map<number, SessionHistory[]>();
+	readonly #owned = new Map<number, SessionHistory[]>();
 	readonly #everywhere: { user: number; act: Act; sessions: SessionHistory[] }[] = [];
 
 	tick(): number {
@@ -126,10 +126,10 @@ export class History {
 	}
 
 	/** A session that has begun, by a login or by a first save. */
-	begin(serial: number, user: number, bound: boolean): SessionHistory {
-		const session = new SessionHistory(serial, user, bound);
+	begin(serial: number, user: number, owned: boolean): SessionHistory {
+		const session = new SessionHistory(serial, user, owned);
 		this.sessions.push(session);
-		if (bound) this.#boundOf(user).push(session);
+		if (owned) this.#ownedOf(user).push(session);
 		return session;
 	}
 
@@ -171,7 +171,7 @@ export class History {
 
 	/** All sessions of a user that began by a login that was acknowledged before are to be ended. */
 	endingAll(user: number, act: Act): void {
-		const sessions = [...this.#boundOf(user)];
+		const sessions = [...this.#ownedOf(user)];
 		this.#everywhere.push({ user, act, sessions });
 		for (const session of sessions) session.endings.push(act);
 	}
@@ -208,10 +208,10 @@ export class History {
 		this.#vanish(session, 'none of its cookies leads to it');
 	}
 
-	#boundOf(user: number): SessionHistory[] {
-		const bound = this.#bound.get(user) ?? [];
-		this.#bound.set(user, bound);
-		return bound;
+	#ownedOf(user: number): SessionHistory[] {
+		const owned = this.#owned.get(user) ?? [];
+		this.#owned.set(user, owned);
+		return owned;
 	}
 
 	#missing(session: SessionHistory, cookie: string): void {

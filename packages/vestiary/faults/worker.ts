@@ -191,8 +191,8 @@ function watched(inner: Store): Store {
 	};
 	const operations: AtomicOperations = {
 		read: async (id) => noted(`read ${short(id)}`, atomic.read(id)),
-		create: async (id, text, ttl, bound) =>
-			noted(`create ${short(id)} ${markOf(text)}`, atomic.create(id, text, ttl, bound)),
+		create: async (id, text, ttl, owned) =>
+			noted(`create ${short(id)} ${markOf(text)}`, atomic.create(id, text, ttl, owned)),
 		replace: async (id, mark, text, ttl) =>
 			noted(
 				`replace ${short(id)} ${short(mark ?? '')} by ${markOf(text)}`,

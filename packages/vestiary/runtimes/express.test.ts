@@ -158,8 +158,8 @@ function saving(data: object): (session: Session) => Promise<void> {
 describe.each([
 	['the RedisStore of Vestiary', () => new RedisStore({ client: redis })],
 	['fromExpressStore of connect-redis', () => adapted('connect-redis')]
-])("format: 'express', with %s", (_, store) => {
-	const ours = (): Partial<SveltekitSessionConfig> => ({ store: store(), format: 'express' });
+])("format: 'express-session', with %s", (_, store) => {
+	const ours = (): Partial<SveltekitSessionConfig> => ({ store: store(), format: 'express-session' });
 
 	test('a session of Express is ours, and after we saved it, still that of Express', async () => {
 		const login = await toExpress('/set?user=ada&data=of+the+app');
@@ -234,7 +234,7 @@ test('moving away from Express: its sessions are read, and become ours when they
 	expect(saved.cookie).toMatch(/^connect\.sid=(?!s%3A)/);
 	expect((await toUs(options, saved.cookie)).data).toEqual({ user: 'ada', n: 1 });
 	// And back: the format only says what is written.
-	const back = { ...options, format: 'express' as const };
+	const back = { ...options, format: 'express-session' as const };
 	const returned = await toUs(back, saved.cookie, saving({ n: 2 }));
 	expect((await toExpress('/read', returned.cookie)).data).toEqual({ user: 'ada', n: 2 });
 });

@@ -129,8 +129,8 @@ export class MemoryStore implements Store {
 				const read = (id: string): string | null => this.#made?.get(id, now) ?? null;
 				return [read(one), read(other)];
 			},
-			create: async (id, text, ttl, bound) =>
-				write(this.#table, Step.Create, id, null, text, ttl, bound) === 'done',
+			create: async (id, text, ttl, owned) =>
+				write(this.#table, Step.Create, id, null, text, ttl, owned) === 'done',
 			replace: async (id, mark, text, ttl) =>
 				write(this.#made, Step.Replace, id, mark, text, ttl),
 			touchCompares: true,
@@ -158,9 +158,9 @@ function write(
 	mark: string | null,
 	text = '',
 	ttl = 0,
-	bound = false
+	owned = false
 ): AtomicOutcome {
-	const answer = orThrow(() => table?.write(step, id, mark ?? '', text, ttl, bound, Date.now()));
+	const answer = orThrow(() => table?.write(step, id, mark ?? '', text, ttl, owned, Date.now()));
 	if (answer === Answer.Done) return 'done';
 	return answer === Answer.Conflict ? 'conflict' : 'gone';
 }

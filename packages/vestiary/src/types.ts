@@ -143,10 +143,10 @@ export interface AtomicOperations {
 	/**
 	 * Stores a record if there is none.
 	 * @param ttl Its life in milliseconds; `Infinity` leaves it to the store
-	 * @param bound Whether it is of a user: a store that is full rather drops those that are not
+	 * @param owned Whether the session has an owner: a full store may evict anonymous sessions
 	 * @returns Whether it did
 	 */
-	create(id: string, text: string, ttl: number, bound: boolean): Promise<boolean>;
+	create(id: string, text: string, ttl: number, owned: boolean): Promise<boolean>;
 	/**
 	 * Stores a record in place of the one that has this mark. Never creates one.
 	 * @param mark Null for a record without a mark
@@ -208,6 +208,13 @@ export type AtomicOutcome = 'done' | 'conflict' | 'gone';
 /** What the options can demand of a store. */
 export type StoreCapability = 'atomic';
 
+/**
+ * Short names of the formats.
+ *
+ * @deprecated Write `'svelte-kit-sessions'` for `'seed'`, and `'express-session'` for `'express'`.
+ */
+export type DeprecatedFormat = 'seed' | 'express';
+
 /** The options of `sveltekitSessionHandle` and `Session.initialize`. */
 export interface SveltekitSessionConfig {
 	/** Name of the session cookie. Default: `connect.sid`. */
@@ -251,10 +258,10 @@ export interface SveltekitSessionConfig {
 	 */
 	touchAfter?: number | undefined;
 	/**
-	 * Whose cookies and records are written: those of svelte-kit-sessions, or those of express-session,
-	 * to share sessions with an Express app. Both are always read. Default: `'seed'`.
+	 * The format of the cookies and records that are written. Use `'express-session'` to share sessions with an
+	 * Express app. Both formats are always read. Default: `'svelte-kit-sessions'`.
 	 */
-	format?: 'seed' | 'express' | undefined;
+	format?: 'svelte-kit-sessions' | 'express-session' | DeprecatedFormat | undefined;
 	/**
 	 * Seconds after which a session expires that was not used, whatever its cookie and its store say: not
 	 * earlier, and at most a tenth later. Needs an atomic store.
@@ -264,7 +271,7 @@ export interface SveltekitSessionConfig {
 	absoluteTimeout?: number | undefined;
 	/**
 	 * Seconds after which a session gets another ID, with all that it holds. Needs an atomic store, and cannot go
-	 * with `format: 'express'`: Express would take the old ID for a session.
+	 * with `format: 'express-session'`: Express would take the old ID for a session.
 	 */
 	renewAfter?: number | undefined;
 	/**

@@ -91,7 +91,7 @@ describe.each(Object.entries(CLIENTS))('with %s', (_, connect) => {
 		expect(await atomic?.read(id)).toBe(text);
 	});
 
-	test.each(['seed', 'express'] as const)(
+	test.each(['svelte-kit-sessions', 'express-session'] as const)(
 		'a session in the format %s whose keys are numbers is saved, and logged out',
 		async (format) => {
 			const store = new RedisStore({ client: connect() });

@@ -102,7 +102,7 @@ export const everything: SveltekitSessionConfig = {
 	onEvent: ({ type }, event) => [type, event.url],
 	onStoreError: 'anonymous',
 	storeTimeout: 1000,
-	format: 'express',
+	format: 'express-session',
 	idleTimeout: 900,
 	absoluteTimeout: 43_200,
 	renewAfter: 3_600,

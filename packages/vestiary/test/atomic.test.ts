@@ -61,8 +61,8 @@ class WatchedStore implements Store {
 		const life = (ttl: number): number => this.ttl ?? ttl;
 		this.atomic = {
 			read: async (id) => watched('read', async () => inner.read(id)),
-			create: async (id, text, ttl, bound) =>
-				watched('create', async () => inner.create(id, text, life(ttl), bound)),
+			create: async (id, text, ttl, owned) =>
+				watched('create', async () => inner.create(id, text, life(ttl), owned)),
 			replace: async (id, mark, text, ttl) =>
 				watched('replace', async () => inner.replace(id, mark, text, life(ttl))),
 			touch: async (id, ttl) => watched('touch', async () => inner.touch(id, life(ttl))),
@@ -625,7 +625,7 @@ describe('a new ID', () => {
 	});
 
 	test('with the records of express-session: logged in, logged out, and never renewed', async () => {
-		options = { ...options, format: 'express', cookie: { maxAge: 60 } };
+		options = { ...options, format: 'express-session', cookie: { maxAge: 60 } };
 		const cookie = await visitor({ n: 1, '': 5 } as Data);
 		const slow = await opened(cookie);
 		const fast = await opened(cookie);
@@ -1158,7 +1158,7 @@ describe('what a store gets to know', () => {
 			expect.objectContaining({ code: 'secret_short' }) as Error
 		);
 		expect(() =>
-			sveltekitSessionHandle({ ...options, encrypt: true, format: 'express' })
+			sveltekitSessionHandle({ ...options, encrypt: true, format: 'express-session' })
 		).toThrow(ConfigError);
 	});
 

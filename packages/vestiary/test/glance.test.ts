@@ -106,7 +106,7 @@ const SITUATIONS: {
 	{ what: 'more than ASCII', does: storing({ text: 'é, \u2028 and 😀' }) },
 	{ what: 'nothing', does: storing({}) },
 	{ what: 'much', does: storing({ text: 'long '.repeat(10_000) }) },
-	{ what: 'express records', options: { format: 'express' }, does: storing({ n: 1 }) },
+	{ what: 'express records', options: { format: 'express-session' }, does: storing({ n: 1 }) },
 	{ what: 'hashed IDs', options: { hashIds: true }, does: storing({ n: 1 }) },
 	{ what: 'a namespace', options: { namespace: 'shop' }, does: storing({ n: 1 }) },
 	{ what: 'encrypted records', options: { encrypt: true }, does: storing({ n: 1 }), waits: true },

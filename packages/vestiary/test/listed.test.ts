@@ -69,8 +69,8 @@ class FailingStore implements Store {
 			resends: false,
 			ttl: inner.ttl,
 			read: async (id) => inner.read(id),
-			create: async (id, text, ttl, bound) =>
-				call(async () => inner.create(id, text, ttl, bound)),
+			create: async (id, text, ttl, owned) =>
+				call(async () => inner.create(id, text, ttl, owned)),
 			replace: async (id, mark, text, ttl) =>
 				call(async () => inner.replace(id, mark, text, ttl)),
 			touch: async (id, ttl) => call(async () => inner.touch(id, ttl)),

@@ -95,8 +95,17 @@ test.each([new Date(NaN), new Date(-1), new Date('+010000-01-01T00:00:00Z')])(
 test('a choice that does not exist is refused by the core with the choices', () => {
 	expect(refusalOf({ store: undefined, format: 'xml' })).toMatchObject({
 		code: 'options',
-		message: "`format` must be 'seed' or 'express'"
+		message: "`format` must be 'svelte-kit-sessions' or 'express-session'"
 	});
+});
+
+test('the short names of the formats are still accepted', () => {
+	const session = (format: 'seed' | 'express') =>
+		new Session(testEvent().event, { secret: SECRET, format });
+	expect(() => [session('seed'), session('express')]).not.toThrow();
+	for (const format of ['express', 'express-session'])
+		expect(refusalOf({ format, renewAfter: 60 }).code).toBe('express_renewal');
+	expect(() => refusalOf({ format: 'seed', renewAfter: 60 })).toThrow('accepted');
 });
 
 test('what the core adds to the options is no option', () => {

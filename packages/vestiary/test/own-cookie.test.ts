@@ -306,7 +306,7 @@ describe('an attribute that is assigned to session.cookie', () => {
 });
 
 test("a maxAge that Express gave a session stays, and options reach those that have the app's", async () => {
-	const express = { ...options, format: 'express' as const };
+	const express = { ...options, format: 'express-session' as const };
 	const cookie = pairOf(await request(undefined, (session) => session.save(), express));
 	const [id = ''] = decodeURIComponent(pairOf(cookie).split('=')[1] ?? '')
 		.slice(2)

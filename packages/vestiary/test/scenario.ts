@@ -8,7 +8,7 @@ export interface Options {
 	/** Seconds that the clock of the instance's server is ahead of the store's. */
 	clockAhead?: number;
 	encrypt?: boolean | 'migrate';
-	format?: 'seed' | 'express';
+	format?: 'svelte-kit-sessions' | 'express-session';
 	idleTimeout?: number;
 	maxAge?: number;
 	maxBytes?: number;

@@ -114,7 +114,7 @@ describe('values that a request does not change stay as they are spelled', () =>
 	});
 
 	test('in the express-session format, too', async () => {
-		const express = { ...options, format: 'express' as const };
+		const express = { ...options, format: 'express-session' as const };
 		await request(
 			cookie,
 			(session) => ((session.data.theme = 'dark'), session.save()),

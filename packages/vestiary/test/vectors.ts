@@ -15,7 +15,7 @@ export interface SignedValue {
 	id: string | null;
 	/** Whether we write this very value for the ID. */
 	ours: boolean;
-	format?: 'express';
+	format?: 'express-session';
 }
 
 /** A `Cookie` header, each character one byte, and the values it has under a name. */
@@ -58,7 +58,7 @@ export interface StoredRecord {
 
 /** A record to write. */
 export interface WrittenRecord {
-	format: 'seed' | 'express';
+	format: 'svelte-kit-sessions' | 'express-session';
 	/** `expires` in milliseconds since the epoch. */
 	cookie: { path: string; maxAge?: number; expires?: number; httpOnly?: boolean };
 	data: unknown;

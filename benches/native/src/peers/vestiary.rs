@@ -44,7 +44,7 @@ pub(crate) fn with_old_signature(cookie: &str) -> Option<String> {
     let keys = |secret| KeyRing::new(&[secret]).expect("long enough");
     let (_, value) = cookie.split_once('=')?;
     let id = keys(SECRET).verify(value.as_bytes())?;
-    Some(format!("{COOKIE}={}", keys(OLD_SECRET).sign(&id, Format::Seed)))
+    Some(format!("{COOKIE}={}", keys(OLD_SECRET).sign(&id, Format::SvelteKitSessions)))
 }
 
 fn config(setup: &Setup) -> Config {
@@ -101,7 +101,7 @@ impl Metered {
     ) -> Outcome {
         let mut records = self.0.records();
         let Some(record) = records.get(key) else { return Outcome::Gone };
-        if Record::mark_of(record) != expected.map(WriteId::as_str) {
+        if Record::write_id_of(record) != expected.map(WriteId::as_str) {
             return Outcome::Conflict;
         }
         done(&mut records);

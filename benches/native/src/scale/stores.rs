@@ -44,7 +44,7 @@ impl Texts {
             store: MemoryStore::new(LIMITS),
             keys: keys(sessions),
             record: record.to_owned(),
-            mark: Record::mark_of(record).and_then(WriteId::parse).expect("it has a mark"),
+            mark: Record::write_id_of(record).and_then(WriteId::parse).expect("it has a mark"),
         }
     }
 }

@@ -148,8 +148,8 @@ impl Finding {
 
     fn format(&self) -> Option<&'static str> {
         Some(match self.format? {
-            Format::Seed => "svelte-kit-sessions",
-            Format::Express => "express-session",
+            Format::SvelteKitSessions => "svelte-kit-sessions",
+            Format::ExpressSession => "express-session",
         })
     }
 

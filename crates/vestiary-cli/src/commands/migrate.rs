@@ -16,7 +16,7 @@ use crate::{
     commands::inspect::row,
     failure::{Failure, Verdict},
     output::Output,
-    store::{OpenStore, PAGE, Place, each, mark_of},
+    store::{OpenStore, PAGE, Place, each, write_id_of},
 };
 
 #[derive(clap::Args, Debug)]
@@ -190,9 +190,9 @@ async fn copy_one(entry: &Entry, target: &OpenStore, replace: bool) -> Result<Fa
         return Ok(Fate::NotText);
     }
     let Entry { key, record, ttl } = entry;
-    let bound = Record::inspect(record, Limits::LOAD).is_ok_and(|seen| seen.meta.user.is_some());
+    let owned = Record::inspect(record, Limits::LOAD).is_ok_and(|seen| seen.meta.user.is_some());
     for _ in 0..TRIES {
-        if target.create(key, record, *ttl, bound).await? {
+        if target.create(key, record, *ttl, owned).await? {
             return Ok(Fate::Copied);
         }
         match target.read(key).await? {
@@ -201,13 +201,13 @@ async fn copy_one(entry: &Entry, target: &OpenStore, replace: bool) -> Result<Fa
             Some(there) if there == *record => return Ok(Fate::Same),
             Some(_) if !replace => return Ok(Fate::Kept),
             Some(there) => {
-                let expected = mark_of(&there);
+                let expected = write_id_of(&there);
                 if target.replace(key, expected.as_ref(), record, *ttl).await? == Outcome::Done {
                     return Ok(Fate::Replaced);
                 }
                 // No other program wrote it meanwhile: it has no write ID that can be compared.
                 if target.read(key).await?.as_ref() == Some(&there) && target.forget(key).await? {
-                    let created = target.create(key, record, *ttl, bound).await?;
+                    let created = target.create(key, record, *ttl, owned).await?;
                     return Ok(if created { Fate::Replaced } else { Fate::Kept });
                 }
             }

@@ -153,5 +153,5 @@ pub async fn more(filled: &Filled, count: usize) {
 
 /// A cookie of express-session.
 pub fn express(id: &SessionId) -> String {
-    vestiary::KeyRing::new(&[SECRET]).unwrap().sign(id, Format::Express).replace(':', "%3A")
+    vestiary::KeyRing::new(&[SECRET]).unwrap().sign(id, Format::ExpressSession).replace(':', "%3A")
 }

@@ -41,7 +41,7 @@ pub async fn does_what_a_model_does<S: Store>(store: S) -> Result<(), Broken> {
         }
     }
     for (key, found) in model {
-        store.remove(&key, crate::mark_of(&found).and_then(WriteId::parse).as_ref()).await?;
+        store.remove(&key, crate::write_id_of(&found).and_then(WriteId::parse).as_ref()).await?;
     }
     Ok(())
 }
@@ -106,7 +106,9 @@ impl Request {
         let present = model.get(key).cloned();
         let outcome = match &present {
             None => Outcome::Gone,
-            Some(found) if crate::mark_of(found) == self.expected.as_ref().map(WriteId::as_str) => {
+            Some(found)
+                if crate::write_id_of(found) == self.expected.as_ref().map(WriteId::as_str) =>
+            {
                 Outcome::Done
             }
             Some(_) => Outcome::Conflict,
@@ -143,7 +145,7 @@ impl fmt::Display for Answer {
         match self {
             Self::Read(None) => f.write_str("nothing"),
             Self::Read(Some(found)) => {
-                f.write_str(&letter(crate::mark_of(found).and_then(WriteId::parse).as_ref()))
+                f.write_str(&letter(crate::write_id_of(found).and_then(WriteId::parse).as_ref()))
             }
             Self::Did(did) => write!(f, "{did}"),
             Self::Came(outcome) => write!(f, "{outcome:?}"),

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     Outcome::{Conflict, Done, Gone},
-    Store, StoreError, mark_of,
+    Store, StoreError, write_id_of,
 };
 
 /// The number of concurrent operations.
@@ -99,7 +99,7 @@ pub async fn with_compare_and_retry_no_change_is_lost<S: Store>(store: S) -> Res
                 let Some(found) = store.read(&key).await? else { return Ok(false) };
                 // A store in memory never waits, so the tasks would not interleave.
                 tokio::task::yield_now().await;
-                let Some(expected) = mark_of(&found).and_then(WriteId::parse) else {
+                let Some(expected) = write_id_of(&found).and_then(WriteId::parse) else {
                     return Ok(false);
                 };
                 let n: usize = expected.as_str().trim_start_matches('_').parse().unwrap_or(0);
@@ -188,7 +188,7 @@ fn only<T>(answers: &[T], is: impl Fn(&T) -> bool) -> Option<usize> {
 
 async fn remove<S: Store>(store: &S, key: &str) -> Result<crate::Outcome, StoreError> {
     let found = store.read(key).await?.unwrap_or_default();
-    store.remove(key, mark_of(&found).and_then(WriteId::parse).as_ref()).await
+    store.remove(key, write_id_of(&found).and_then(WriteId::parse).as_ref()).await
 }
 
 fn numbered(n: usize) -> String {

@@ -42,7 +42,7 @@ pub async fn stamp_dates_what_it_stores<S: Store>(store: S) -> Result<(), Broken
         let promise = "`stamp` leaves a record alone that begins otherwise, and answers `None`";
         keeps(promise, store.stamp(&key, &undated(&b), LONG).await?.is_none())?;
         gives(promise, store.read(&key).await, Some(other.clone()))?;
-        let expected = crate::mark_of(&other).and_then(WriteId::parse);
+        let expected = crate::write_id_of(&other).and_then(WriteId::parse);
         store.remove(&key, expected.as_ref()).await?;
     }
 
@@ -72,7 +72,7 @@ pub async fn of_many_stamps_each_replaces_another_one<S: Store>(store: S) -> Res
     found.extend(store.read(&key).await?);
     let all = found.len() == MANY + 1 && found.contains(&dated(&a, &first));
     keeps("of many `stamp`s at once, each returns the record of another one", all)?;
-    let last = store.read(&key).await?.and_then(|text| WriteId::parse(crate::mark_of(&text)?));
+    let last = store.read(&key).await?.and_then(|text| WriteId::parse(crate::write_id_of(&text)?));
     gives("`remove` with the mark that is there", store.remove(&key, last.as_ref()).await, Done)
 }
 

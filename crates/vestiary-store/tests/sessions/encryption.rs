@@ -37,7 +37,7 @@ async fn while_a_service_migrates_a_record_that_does_not_open_is_no_session() {
     // Nor by what stands in clear beside what does not open.
     let key = sessions.options().store_key(theirs.id());
     let text = store.read(&key).await.unwrap().unwrap();
-    let mark = vestiary_store::mark_of(&text).and_then(vestiary::WriteId::parse);
+    let mark = vestiary_store::write_id_of(&text).and_then(vestiary::WriteId::parse);
     let beside = text.replace(r#""sealed""#, r#""cookie":{"path":"/"},"data":{"n":1},"sealed""#);
     store.replace(&key, mark.as_ref(), &beside, vestiary::Ttl::Infinite).await.unwrap();
     assert!(loaded(&sessions, theirs.id()).await.is_none());
@@ -51,7 +51,7 @@ async fn nothing_of_a_session_or_of_its_user_is_legible_in_the_store() {
     let first = sessions.create(r#"{"secret":"canary"}"#, None).await.unwrap();
     let renewed = sessions.renew(&first).await.unwrap().unwrap();
     let user = of_user(&sessions, "canary", Some("canary")).await;
-    let next = sessions.supersede(&renewed, r#"{"secret":"canary"}"#, None).await.unwrap().unwrap();
+    let next = sessions.rotate(&renewed, r#"{"secret":"canary"}"#, None).await.unwrap().unwrap();
     sessions.commit(&next, "{}".to_owned(), r#"{"more":"canary"}"#.to_owned()).await.unwrap();
     assert_eq!(sessions.of("canary").list().await.unwrap().len(), 1);
     assert_eq!(
@@ -69,9 +69,9 @@ async fn nothing_of_a_session_or_of_its_user_is_legible_in_the_store() {
     }
     assert!(matches!(
         found(&sessions, first.id()).await,
-        vestiary_store::Found::Retired(_)
+        vestiary_store::Found::Tombstone(_)
             | vestiary_store::Found::Expired(_)
-            | vestiary_store::Found::Nobody
+            | vestiary_store::Found::Nothing
     ));
 }
 
@@ -82,7 +82,7 @@ async fn a_plain_list_of_a_users_sessions_admits_no_session() {
     let user = of_user(&sealed, "ada", None).await;
     let key = sealed.options().user_key("ada");
     let list = store.read(&key).await.unwrap().unwrap();
-    let mark = vestiary_store::mark_of(&list).and_then(vestiary::WriteId::parse);
+    let mark = vestiary_store::write_id_of(&list).and_then(vestiary::WriteId::parse);
     // The same list as another service would have it that does not encrypt.
     let elsewhere = Watched::default();
     let (plain, _) = sessions(config(), &elsewhere);

@@ -42,9 +42,9 @@ impl Store for Counting {
         key: &str,
         record: &str,
         ttl: Ttl,
-        bound: bool,
+        owned: bool,
     ) -> Result<bool, StoreError> {
-        self.memory.create(key, record, ttl, bound).await
+        self.memory.create(key, record, ttl, owned).await
     }
 
     async fn replace(
@@ -94,7 +94,7 @@ async fn every_id_of_a_users_session_hints_at_the_list() {
     let (sessions, store) = counted(&config());
     let anonymous = sessions.create("{}", None).await.unwrap();
     let owner = sessions.of("ada").admit(&vestiary_store::Login::default()).await.unwrap();
-    let first = sessions.supersede(&anonymous, "{}", Some(owner)).await.unwrap().unwrap();
+    let first = sessions.rotate(&anonymous, "{}", Some(owner)).await.unwrap().unwrap();
     let renewed = sessions.renew(&first).await.unwrap().unwrap();
     store.reads();
     assert!(loaded(&sessions, renewed.id()).await.is_some());

@@ -53,7 +53,7 @@ struct Call {
     key: String,
     text: String,
     ttl: Option<Ttl>,
-    bound: bool,
+    owned: bool,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -134,7 +134,7 @@ impl Watched {
 }
 
 fn call(operation: &'static str, key: &str) -> Call {
-    Call { operation, key: key.to_owned(), text: String::new(), ttl: None, bound: false }
+    Call { operation, key: key.to_owned(), text: String::new(), ttl: None, owned: false }
 }
 
 impl Store for Watched {
@@ -147,10 +147,10 @@ impl Store for Watched {
         key: &str,
         record: &str,
         ttl: Ttl,
-        bound: bool,
+        owned: bool,
     ) -> Result<bool, StoreError> {
-        let call = Call { text: record.to_owned(), ttl: Some(ttl), bound, ..call("create", key) };
-        self.asked(call, Some(false), None, self.memory.create(key, record, ttl, bound)).await
+        let call = Call { text: record.to_owned(), ttl: Some(ttl), owned, ..call("create", key) };
+        self.asked(call, Some(false), None, self.memory.create(key, record, ttl, owned)).await
     }
 
     async fn replace(
@@ -205,7 +205,7 @@ async fn found(sessions: &Sessions, id: &SessionId) -> Found {
 async fn loaded(sessions: &Sessions, id: &SessionId) -> Option<Loaded> {
     match found(sessions, id).await {
         Found::Session(session) => Some(*session),
-        Found::Retired(_) | Found::Expired(_) | Found::Unreadable(_) | Found::Nobody => None,
+        Found::Tombstone(_) | Found::Expired(_) | Found::Unreadable(_) | Found::Nothing => None,
     }
 }
 

@@ -33,7 +33,7 @@ fn the_cookie_has_the_attributes_of_the_options() {
     }
     let (never, _) = sessions(config().secure(false), &Watched::default());
     assert!(!never.set_cookie(None, true).contains("Secure"));
-    let (express, _) = sessions(config().format(Format::Express), &Watched::default());
+    let (express, _) = sessions(config().format(Format::ExpressSession), &Watched::default());
     assert!(express.sign(&express.new_id().unwrap()).starts_with("s:"));
 }
 
@@ -200,7 +200,7 @@ async fn a_session_with_a_cookie_of_its_own_lives_as_long_as_that() {
 
 #[test]
 fn in_the_express_format_sessions_are_not_renewed() {
-    let express = config().format(Format::Express);
+    let express = config().format(Format::ExpressSession);
     for (config, is_good) in [(express.clone(), true), (express.renew_after(MINUTE), false)] {
         let made = vestiary_store::Sessions::new(&config, Watched::default());
         assert_eq!(made.is_ok(), is_good);

@@ -25,11 +25,11 @@ async fn a_renewed_session_is_found_by_its_old_id_until_the_grace_period_ends() 
                 );
                 assert_eq!(taken(&events), Vec::<&str>::new());
             }
-            Found::Retired(_) => {
+            Found::Tombstone(_) => {
                 assert!(!leads);
                 assert_eq!(taken(&events), ["reuse"]);
             }
-            Found::Unreadable(_) | Found::Expired(_) | Found::Nobody => {
+            Found::Unreadable(_) | Found::Expired(_) | Found::Nothing => {
                 panic!("it leads a logout to the session")
             }
         }
@@ -43,11 +43,11 @@ async fn after_a_login_the_old_id_is_worth_nothing_but_a_logout() {
     let store = Watched::default();
     let (sessions, events) = sessions(config(), &store);
     let first = sessions.create(r#"{"n":1}"#, None).await.unwrap();
-    let second = sessions.supersede(&first, "{}", None).await.unwrap().unwrap();
+    let second = sessions.rotate(&first, "{}", None).await.unwrap().unwrap();
     assert_eq!(taken(&events), ["rotated"]);
     assert_eq!(second.data(), "{}");
     assert!(sessions.is_retired(first.id()));
-    let Found::Retired(tombstone) = found(&sessions, first.id()).await else { panic!() };
+    let Found::Tombstone(tombstone) = found(&sessions, first.id()).await else { panic!() };
     assert_eq!(taken(&events), ["reuse"]);
     assert_eq!(tombstone.id(), first.id());
     // No write goes through it.
@@ -60,9 +60,9 @@ async fn after_a_login_the_old_id_is_worth_nothing_but_a_logout() {
 async fn a_late_request_with_the_id_of_before_a_login_does_nothing_to_the_new_session() {
     let (sessions, _) = sessions(config(), &Watched::default());
     let first = sessions.create(r#"{"n":1}"#, None).await.unwrap();
-    let second = sessions.supersede(&first, r#"{"n":2}"#, None).await.unwrap().unwrap();
+    let second = sessions.rotate(&first, r#"{"n":2}"#, None).await.unwrap().unwrap();
     assert!(sessions.renew(&first).await.unwrap().is_none());
-    assert!(sessions.supersede(&first, "{}", None).await.unwrap().is_none());
+    assert!(sessions.rotate(&first, "{}", None).await.unwrap().is_none());
     let session = loaded(&sessions, second.id()).await.unwrap();
     assert_eq!(session.stored.data(), r#"{"n":2}"#);
     assert!(!sessions.is_retired(second.id()));
@@ -73,7 +73,7 @@ async fn a_second_cookie_counts_if_the_first_is_out_of_use() {
     let (sessions, _) = sessions(config(), &Watched::default());
     let [old, older] = [(); 2].map(|()| async {
         let stored = sessions.create("{}", None).await.unwrap();
-        sessions.supersede(&stored, "{}", None).await.unwrap();
+        sessions.rotate(&stored, "{}", None).await.unwrap();
         stored
     });
     let (old, older) = (old.await, older.await);
@@ -88,7 +88,7 @@ async fn a_second_cookie_counts_if_the_first_is_out_of_use() {
     let Found::Session(session) = find(&[old.id(), good.id()]).await else { panic!() };
     assert_eq!(session.stored.id(), good.id());
     // Of two tombstones the first one.
-    let Found::Retired(tombstone) = find(&[older.id(), old.id()]).await else { panic!() };
+    let Found::Tombstone(tombstone) = find(&[older.id(), old.id()]).await else { panic!() };
     assert_eq!(tombstone.id(), older.id());
 }
 
@@ -99,7 +99,7 @@ async fn a_login_ends_a_session_that_was_renewed_meanwhile() {
     let first = sessions.create(r#"{"n":1}"#, None).await.unwrap();
     let renewed = sessions.renew(&first).await.unwrap().unwrap();
     // A request that has read the first one.
-    let login = sessions.supersede(&first, "{}", None).await.unwrap().unwrap();
+    let login = sessions.rotate(&first, "{}", None).await.unwrap().unwrap();
     assert!(loaded(&sessions, login.id()).await.is_some());
     for old in [&first, &renewed] {
         assert!(loaded(&sessions, old.id()).await.is_none(), "{old:?}");
@@ -162,12 +162,12 @@ async fn a_taken_id_is_left_alone_and_another_one_made() {
     let renewed = sessions.renew(&first).await.unwrap().unwrap();
     assert_eq!(created(&store), 3);
     refuse(2);
-    let next = sessions.supersede(&renewed, "{}", None).await.unwrap().unwrap();
+    let next = sessions.rotate(&renewed, "{}", None).await.unwrap().unwrap();
     refuse(usize::MAX);
     for error in [
         sessions.create("{}", None).await.err(),
         sessions.renew(&next).await.err(),
-        sessions.supersede(&next, "{}", None).await.err(),
+        sessions.rotate(&next, "{}", None).await.err(),
     ] {
         assert_eq!(error.unwrap().code(), "store_busy");
     }
@@ -184,7 +184,7 @@ async fn a_store_that_is_down_while_an_id_changes_is_not_called_busy() {
     for login in [false, true] {
         store.calls();
         let error = if login {
-            sessions.supersede(&first, "{}", None).await.err()
+            sessions.rotate(&first, "{}", None).await.err()
         } else {
             sessions.renew(&first).await.err()
         };

@@ -118,15 +118,15 @@ async fn the_list_and_the_sessions_of_users_are_not_anonymous_to_the_store() {
         .calls()
         .into_iter()
         .filter(|call| call.operation == "create")
-        .map(|call| call.bound)
+        .map(|call| call.owned)
         .collect();
     // The anonymous session, the list, the session of the user.
     assert_eq!(is_bound, [false, true, true]);
     let owner = sessions.of("ada").admit(&Login::default()).await.unwrap();
-    sessions.supersede(&anonymous, "{}", Some(owner)).await.unwrap();
+    sessions.rotate(&anonymous, "{}", Some(owner)).await.unwrap();
     sessions.renew(&user).await.unwrap();
-    let bound = store.calls().into_iter().filter(|call| call.operation == "create");
-    assert!(bound.into_iter().all(|call| call.bound));
+    let owned = store.calls().into_iter().filter(|call| call.operation == "create");
+    assert!(owned.into_iter().all(|call| call.owned));
 }
 
 #[tokio::test]
@@ -146,7 +146,7 @@ async fn a_use_that_cannot_be_noted_is_no_reason_to_refuse_the_session() {
         .filter(|number| **number <= *now)
         .fold(text.clone(), |text, number| text.replace(number, &hour_ago));
     assert_ne!(aged, text);
-    let mark = vestiary_store::mark_of(&text).and_then(vestiary::WriteId::parse);
+    let mark = vestiary_store::write_id_of(&text).and_then(vestiary::WriteId::parse);
     store.replace(&key, mark.as_ref(), &aged, vestiary::Ttl::Infinite).await.unwrap();
     taken(&events);
     store.disturb(|call| if call.operation == "replace" { Fault::Fails } else { Fault::Nothing });
@@ -177,7 +177,7 @@ async fn the_list_shows_no_session_that_has_expired() {
     let text = store.read(&key).await.unwrap().unwrap();
     let (before, after) = text.split_once(r#""until":"#).unwrap();
     let rest = after.trim_start_matches(|char: char| char.is_ascii_digit());
-    let mark = vestiary_store::mark_of(&text).and_then(vestiary::WriteId::parse);
+    let mark = vestiary_store::write_id_of(&text).and_then(vestiary::WriteId::parse);
     let aged = format!(r#"{before}"until":1{rest}"#);
     store.replace(&key, mark.as_ref(), &aged, vestiary::Ttl::Infinite).await.unwrap();
     assert_eq!(sessions.of("ada").list().await.unwrap().len(), 1);
@@ -201,7 +201,7 @@ async fn a_session_whose_record_is_gone_leaves_the_list_when_it_is_written() {
     let evict = async || {
         let key = sessions.options().store_key(stored.id());
         let mark = store.read(&key).await.unwrap();
-        let mark = mark.as_deref().and_then(vestiary_store::mark_of);
+        let mark = mark.as_deref().and_then(vestiary_store::write_id_of);
         store.remove(&key, mark.and_then(vestiary::WriteId::parse).as_ref()).await.unwrap();
     };
     evict().await;

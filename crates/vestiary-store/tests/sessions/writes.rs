@@ -91,7 +91,7 @@ async fn a_lost_reply_does_no_harm_and_nothing_is_done_twice() {
     store.disturb_once("create", Fault::LosesTheReply);
     let renewed = sessions.renew(&written.stored).await.unwrap().unwrap();
     store.disturb_once("replace", Fault::LosesTheReply);
-    let next = sessions.supersede(&renewed, &data(5), None).await.unwrap().unwrap();
+    let next = sessions.rotate(&renewed, &data(5), None).await.unwrap().unwrap();
     assert_eq!(loaded(&sessions, next.id()).await.unwrap().stored.data(), data(5));
     store.disturb_once("remove", Fault::LosesTheReply);
     sessions.destroy(&next).await.unwrap();

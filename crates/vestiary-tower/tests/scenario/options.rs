@@ -52,8 +52,8 @@ pub fn config_of(options: &Options) -> Config {
             other => panic!("encrypt: {other}"),
         };
         format |format: String| match format.as_str() {
-            "express" => Format::Express,
-            "seed" => Format::Seed,
+            "express-session" => Format::ExpressSession,
+            "svelte-kit-sessions" => Format::SvelteKitSessions,
             other => panic!("format: {other}"),
         };
         on_store_error |policy: String| match policy.as_str() {

@@ -7,7 +7,7 @@ use std::{
 
 use tokio::sync::Notify;
 use vestiary::{Ttl, UnixMillis, WriteId};
-use vestiary_store::{Outcome, Store, StoreError, mark_of};
+use vestiary_store::{Outcome, Store, StoreError, write_id_of};
 
 use super::script::{Fault, StoreOperation};
 
@@ -125,7 +125,7 @@ impl Inner {
         run: impl FnOnce(&mut Self, String),
     ) -> Outcome {
         let Some(text) = self.text(key).map(str::to_owned) else { return Outcome::Gone };
-        if mark_of(&text) != expected.map(WriteId::as_str) {
+        if write_id_of(&text) != expected.map(WriteId::as_str) {
             return Outcome::Conflict;
         }
         run(self, text);

@@ -12,7 +12,7 @@ use axum::{
 };
 use vestiary::{SessionId, WriteId};
 use vestiary_store::{
-    AnyStore, Config, Encrypt, Login, MemoryStore, Outcome, Sessions, Store as _, mark_of,
+    AnyStore, Config, Encrypt, Login, MemoryStore, Outcome, Sessions, Store as _, write_id_of,
 };
 use vestiary_tower::{Session, SessionError, SessionLayer};
 
@@ -202,7 +202,7 @@ async fn with_encryption_a_plain_or_changed_record_is_no_session() {
 async fn replaced(store: &Told, sessions: &Sessions, id: &SessionId, record: &str) {
     let key = sessions.options().store_key(id);
     let found = store.inner.read(&key).await.unwrap().unwrap();
-    let expected = mark_of(&found).map(|mark| WriteId::parse(mark).unwrap());
+    let expected = write_id_of(&found).map(|mark| WriteId::parse(mark).unwrap());
     let done = store.inner.remove(&key, expected.as_ref()).await.unwrap();
     assert_eq!(done, Outcome::Done);
     put(sessions, id, record).await;

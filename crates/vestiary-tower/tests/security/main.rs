@@ -161,7 +161,7 @@ impl Store for Told {
         key: &str,
         record: &str,
         ttl: Ttl,
-        bound: bool,
+        owned: bool,
     ) -> Result<bool, StoreError> {
         self.hears(key, record);
         let is_list = key.contains("user:");
@@ -170,7 +170,7 @@ impl Store for Told {
         if !is_list && self.taken.fetch_update(set, fetch, fewer).is_ok() {
             return Ok(false);
         }
-        self.inner.create(key, record, ttl, bound).await
+        self.inner.create(key, record, ttl, owned).await
     }
 
     async fn replace(

@@ -197,9 +197,9 @@ impl Store for Faulty {
         key: &str,
         record: &str,
         ttl: Ttl,
-        bound: bool,
+        owned: bool,
     ) -> Result<bool, StoreError> {
-        self.ask("create", self.inner.create(key, record, ttl, bound)).await
+        self.ask("create", self.inner.create(key, record, ttl, owned)).await
     }
 
     async fn replace(

@@ -103,9 +103,9 @@ impl Store for Scheduled {
         key: &str,
         record: &str,
         ttl: Ttl,
-        bound: bool,
+        owned: bool,
     ) -> Result<bool, StoreError> {
-        self.ask(self.0.create(key, record, ttl, bound)).await
+        self.ask(self.0.create(key, record, ttl, owned)).await
     }
 
     async fn replace(

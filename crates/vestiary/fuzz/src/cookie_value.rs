@@ -36,7 +36,7 @@ fn check(value: &[u8]) {
     let Some(id) = verified else { return };
     assert!(is_id(id.expose().as_bytes()), "accepted as an ID");
     assert!(RING.hint(&id).is_none_or(|hash| hash.len() == 43), "a hint of another length");
-    for format in [Format::Seed, Format::Express] {
+    for format in [Format::SvelteKitSessions, Format::ExpressSession] {
         // An own ID may have a `%`, which is encoded on its way into a cookie.
         let again = RING.sign(&id, format).replace('%', "%25");
         assert_eq!(RING.verify(again.as_bytes()), Some(id.clone()), "signed again");
@@ -54,7 +54,7 @@ fn expected(value: &[u8]) -> Option<SessionId> {
     // A signature is base64, which has no dot.
     let (id, _) = value.rsplit_once('.')?;
     let id = SessionId::parse(id).ok()?;
-    SIGNERS.iter().any(|signer| signer.sign(&id, Format::Seed) == value).then_some(id)
+    SIGNERS.iter().any(|signer| signer.sign(&id, Format::SvelteKitSessions) == value).then_some(id)
 }
 
 fn percent_decoded(text: &[u8]) -> Vec<u8> {
@@ -123,7 +123,7 @@ fn is_id(id: &[u8]) -> bool {
 impl Forgery<'_> {
     fn check(&self) {
         let Some(id) = self.id.made() else { return };
-        let format = if self.express { Format::Express } else { Format::Seed };
+        let format = if self.express { Format::ExpressSession } else { Format::SvelteKitSessions };
         let signer = &SIGNERS[usize::from(self.signer) % SIGNERS.len()];
         let value = self.percent_encoded(&signer.sign(&id, format));
         assert_eq!(RING.verify(value.as_bytes()), Some(id), "a genuine value");

@@ -160,8 +160,8 @@ fn check_record(text: &str) {
     assert_eq!(read.format(), record.format(), "{again:?}, which was {text:?}");
     assert_eq!(read.write_id(), record.write_id(), "{again:?}, which was {text:?}");
     match record.format() {
-        Format::Seed => assert_eq!(read, record, "{again:?}, which was {text:?}"),
-        Format::Express => assert_eq!(
+        Format::SvelteKitSessions => assert_eq!(read, record, "{again:?}, which was {text:?}"),
+        Format::ExpressSession => assert_eq!(
             express_cookie(read.cookie()),
             express_cookie(record.cookie()),
             "{again:?}, which was {text:?}"
@@ -206,19 +206,19 @@ fn check_parts(record: &Record, text: &str, value: Value) {
         // With two of one name the cookie is nobody's.
         Some(_)
             if Members::of(record.cookie()).distinct().is_some()
-                || record.format() == Format::Express =>
+                || record.format() == Format::ExpressSession =>
         {
-            (Format::Express, "{\"cookie\":{", cookie.get("meta").cloned())
+            (Format::ExpressSession, "{\"cookie\":{", cookie.get("meta").cloned())
         }
-        _ => (Format::Seed, "{\"v\"", members.remove("meta")),
+        _ => (Format::SvelteKitSessions, "{\"v\"", members.remove("meta")),
     };
     assert_eq!(record.format(), format, "the format of {text:?}");
     if let Some(mark) = record.write_id().filter(|_| text.starts_with(head)) {
-        let named = if format == Format::Express { cookie.get("v") } else { members.get("v") };
+        let named = if format == Format::ExpressSession { cookie.get("v") } else { members.get("v") };
         assert_eq!(named, Some(&json!(mark.as_str())), "the mark of {text:?}");
     }
     assert_eq!(parsed(record.cookie()), Some(cookie), "the cookie of {text:?}");
-    let data = if format == Format::Express {
+    let data = if format == Format::ExpressSession {
         Some(Value::Object(members))
     } else {
         members.remove("data")

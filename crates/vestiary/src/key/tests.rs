@@ -27,7 +27,7 @@ fn production_refuses_short_secrets_by_position() {
 #[test]
 fn a_changed_bit_anywhere_is_refused() {
     let ring = KeyRing::new(&["0123456789abcdef"]).unwrap();
-    let value = ring.sign(&id(), Format::Seed);
+    let value = ring.sign(&id(), Format::SvelteKitSessions);
     assert!(ring.verify(value.as_bytes()).is_some());
     for at in 0..value.len() {
         for bit in 0..8 {
@@ -44,7 +44,7 @@ fn a_changed_bit_anywhere_is_refused() {
 #[test]
 fn a_value_is_taken_apart() {
     let ring = KeyRing::new(&["0123456789abcdef"]).unwrap();
-    for format in [Format::Seed, Format::Express] {
+    for format in [Format::SvelteKitSessions, Format::ExpressSession] {
         let plain = ring.sign(&id(), format);
         let encoded = plain.replace(':', "%3A").replace('.', "%2E");
         for (text, is_encoded) in [(&plain, false), (&encoded, true)] {
@@ -71,9 +71,9 @@ fn a_secret_beyond_ascii_verifies_its_latin1_form_and_never_signs_with_it() {
     let ring = KeyRing::new(&["sécret, assez long"]).unwrap();
     let signer = key(b"s\xE9cret, assez long").unwrap();
     let latin1 = KeyRing { signer, verifiers: vec![], marks: vec![] };
-    let old = latin1.sign(&id(), Format::Seed);
+    let old = latin1.sign(&id(), Format::SvelteKitSessions);
     assert!(ring.verify(old.as_bytes()).is_some());
-    assert_ne!(ring.sign(&id(), Format::Seed), old);
+    assert_ne!(ring.sign(&id(), Format::SvelteKitSessions), old);
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn namespaces_do_not_take_each_others_cookies() {
         (Some("a"), [None, Some("b")]),
         (Some("b"), [None, Some("a")]),
     ] {
-        let cookie = ring(own).sign(&id(), Format::Seed);
+        let cookie = ring(own).sign(&id(), Format::SvelteKitSessions);
         assert!(ring(own).verify(cookie.as_bytes()).is_some());
         for other in others {
             assert_eq!(ring(other).verify(cookie.as_bytes()), None, "{own:?} {other:?}");
@@ -131,7 +131,7 @@ fn a_hint_needs_one_of_the_secrets_and_shows_no_user() {
         assert_ne!(other.hint(hinted), Some(user_key("ada")));
         // The hash of the name is not in it.
         assert!(!hinted.expose().contains(user_key("ada").get(..4).unwrap()));
-        assert!(one.verify(one.sign(hinted, Format::Express).as_bytes()).is_some());
+        assert!(one.verify(one.sign(hinted, Format::ExpressSession).as_bytes()).is_some());
     }
     let [first, second] = hinted.each_ref().map(|id| &id.expose().as_bytes()[33..75]);
     let same = first.iter().zip(second).filter(|(one, other)| one == other).count();

@@ -161,9 +161,9 @@ fn a_limit_of_sessions_is_a_whole_number_of_32_bits() {
 #[test]
 fn records_that_express_reads_are_not_encrypted() {
     for (format, encrypts, refusal) in [
-        (Format::Seed, true, None),
-        (Format::Express, false, None),
-        (Format::Express, true, Some(Error::EncryptExpress)),
+        (Format::SvelteKitSessions, true, None),
+        (Format::ExpressSession, false, None),
+        (Format::ExpressSession, true, Some(Error::EncryptExpress)),
     ] {
         let input = OptionsInput { format, encrypts, ..OptionsInput::default() };
         assert_eq!(Options::new(input).err(), refusal);

@@ -4,7 +4,7 @@ use super::{
     Host, Lifetime, Rules, UserSessions,
     calls::{Body, Query, write_id},
 };
-use crate::{Meta, Ttl, UnixMillis, WriteId, record::mark_of};
+use crate::{Meta, Ttl, UnixMillis, WriteId, record::write_id_of};
 
 /// The text of a list that was changed, to be stored in place of the one that was read.
 pub(crate) struct Draft {
@@ -39,7 +39,7 @@ impl Draft {
             made,
             text: sessions.encode(&mark),
             ttl: sessions.ttl(now),
-            expected: text.and_then(mark_of).and_then(WriteId::parse),
+            expected: text.and_then(write_id_of).and_then(WriteId::parse),
             creates: text.is_none(),
         })
     }
@@ -47,7 +47,7 @@ impl Draft {
     /// The same text, to be stored in place of another one.
     #[cfg(feature = "seeded-faults")]
     pub(crate) fn over(&self, text: Option<&str>) -> Self {
-        let expected = text.and_then(mark_of).and_then(WriteId::parse);
+        let expected = text.and_then(write_id_of).and_then(WriteId::parse);
         Self { text: self.text.clone(), expected, creates: text.is_none(), ..*self }
     }
 

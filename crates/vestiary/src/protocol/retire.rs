@@ -80,7 +80,7 @@ pub(crate) async fn retire<H: Host>(
             break;
         }
     };
-    if matches!(ended, Ended::Retired) && format == Format::Express {
+    if matches!(ended, Ended::Retired) && format == Format::ExpressSession {
         // express-session would take the tombstone for a session.
         calls.ask(Place::Session(old), Query::Remove(Some(&retiring.retirement))).await?;
     }
@@ -113,7 +113,7 @@ mod tests {
             let (read_at, retirement) = (NOW, mark(8));
             let mut retiring = Retiring { current, read_at, new: &new, retirement, grace: None };
             let mut calls = Calls::new(&mut host, &rules);
-            retire(&mut calls, &id(1), &mut retiring, Format::Seed, None).await?;
+            retire(&mut calls, &id(1), &mut retiring, Format::SvelteKitSessions, None).await?;
             Ok(retiring.read_at)
         });
         driven.asks(BEGIN);

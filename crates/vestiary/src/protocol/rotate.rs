@@ -15,7 +15,7 @@ use crate::{Error, Follower, Format, Lead, Meta, Record, SessionId, Ttl, UnixMil
 pub enum Reason {
     /// A user logged in, or got other rights. The new record is this one, for so long at most; the old ID leads
     /// nowhere at once, or an attacker who planted it would be logged in with it.
-    Privilege(Box<Record>, Ttl),
+    Login(Box<Record>, Ttl),
     /// It is time. The data goes along; until this instant the old ID leads to the new one, for the requests that are
     /// under way.
     Renewal(UnixMillis),
@@ -52,11 +52,11 @@ pub async fn rotate<H: Host>(
         return Ok(elsewhere);
     }
     let grace = match &reason {
-        Reason::Renewal(_) if rules.options.format() == Format::Express => {
+        Reason::Renewal(_) if rules.options.format() == Format::ExpressSession => {
             return Err(Error::ExpressRenewal.into());
         }
         Reason::Renewal(grace) => Some(*grace),
-        Reason::Privilege(..) => seeded(Fault::LoginLeavesPointer).then(|| now.plus(30_000)),
+        Reason::Login(..) => seeded(Fault::LoginLeavesPointer).then(|| now.plus(30_000)),
     };
     let timeouts = rules.options.timeouts();
     if timeouts.is_over(current.meta(), now) {
@@ -140,7 +140,7 @@ pub async fn rotate<H: Host>(
     };
     let moved = match ended {
         Ended::Retired => {
-            if rules.options.format() == Format::Express {
+            if rules.options.format() == Format::ExpressSession {
                 // express-session would take the tombstone for a session.
                 calls.write(&old, Query::Remove(Some(&retirement))).await?;
             }
@@ -171,14 +171,14 @@ async fn create<H: Host>(
     let options = &calls.rules.options;
     for _ in 0..IDS {
         let user = match reason {
-            Reason::Privilege(record, _) => record.meta().user.as_ref(),
+            Reason::Login(record, _) => record.meta().user.as_ref(),
             Reason::Renewal(_) => current.meta().user.as_ref(),
         };
         let id = calls.new_id(user).await?;
         // Each attempt has its own write ID: under one there is never but one record.
         let (mark, now) = (write_id(calls.host)?, calls.host.now());
         let (record, ttl) = match reason {
-            Reason::Privilege(record, longest) => {
+            Reason::Login(record, longest) => {
                 let (cookie, data, meta) = (record.cookie(), record.data(), record.meta().clone());
                 let ttl = options.ttl(now).shorter(*longest);
                 let ttl = options.timeouts().ttl(ttl, &meta, now);
@@ -212,7 +212,7 @@ async fn retired_first<H: Host>(
         Reason::Renewal(grace) => {
             (Some(*grace), renewed(calls.rules, current, write_id(calls.host)?, now)?.0)
         }
-        Reason::Privilege(record, _) => (None, (**record).clone()),
+        Reason::Login(record, _) => (None, (**record).clone()),
     };
     let tombstone = current.retired(write_id(calls.host)?, old, &new, grace)?;
     let query =

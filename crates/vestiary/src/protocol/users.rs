@@ -5,7 +5,7 @@ use super::{Fault, fault::seeded};
 use crate::{
     Error, Handle, Limits, Ttl, UnixMillis, WriteId, date, json,
     meta::{millis, push_name},
-    record::{check_size, mark_of, unreadable},
+    record::{check_size, unreadable, write_id_of},
 };
 
 /// The sessions of one user: what a store keeps under
@@ -119,7 +119,7 @@ impl UserSessions {
     pub fn decode(text: &str) -> Result<Self, Error> {
         check_size(text.len(), Limits::LOAD)?;
         let mut read = Self {
-            mark: Some(mark_of(text).and_then(WriteId::parse).ok_or(Error::Json)?),
+            mark: Some(write_id_of(text).and_then(WriteId::parse).ok_or(Error::Json)?),
             ..Self::default()
         };
         let Limits { depth, .. } = Limits::LOAD;

@@ -12,10 +12,10 @@ pub(super) struct Parts<'t> {
     pub(super) format: Format,
     /// `None` if it is no object.
     pub(super) cookie: Option<Range<usize>>,
-    /// An object; without meaning in [`Format::Express`].
+    /// An object; without meaning in [`Format::ExpressSession`].
     pub(super) data: Range<usize>,
     meta: Option<&'t str>,
-    /// In [`Format::Express`], where express-session wrote last: its `originalMaxAge`.
+    /// In [`Format::ExpressSession`], where express-session wrote last: its `originalMaxAge`.
     max_age: Option<&'t str>,
 }
 
@@ -37,12 +37,19 @@ impl<'t> Parts<'t> {
             let ours = meta.and_then(|place| inner.get(place));
             let max_age = inner.get(max_age).filter(|_| ours.is_none());
             let meta = ours.or_else(|| text.get(lasting?));
-            return Ok(Self { text, format: Format::Express, cookie, data: 0..0, meta, max_age });
+            return Ok(Self {
+                text,
+                format: Format::ExpressSession,
+                cookie,
+                data: 0..0,
+                meta,
+                max_age,
+            });
         }
         let data = data.filter(is_object).ok_or_else(|| unreadable(text, Error::DataNotObject))?;
         check_size(data.len(), limits)?;
         let meta = meta.and_then(|place| text.get(place));
-        Ok(Self { text, format: Format::Seed, cookie, data, meta, max_age: None })
+        Ok(Self { text, format: Format::SvelteKitSessions, cookie, data, meta, max_age: None })
     }
 
     pub(super) fn meta(&self) -> Result<Meta, Error> {
@@ -72,7 +79,7 @@ pub(crate) fn unreadable(text: &str, error: Error) -> Error {
 
 /// The mark of a record, where a store looks for it without parsing: at the head of its text. One that
 /// stands elsewhere does not count, for no store would find it.
-pub(crate) fn mark_of(text: &str) -> Option<&str> {
+pub(crate) fn write_id_of(text: &str) -> Option<&str> {
     let rest = HEADS.into_iter().find_map(|head| text.strip_prefix(head))?;
     let (mark, rest) = rest.split_at_checked(WriteId::LENGTH)?;
     rest.starts_with('"').then_some(mark)

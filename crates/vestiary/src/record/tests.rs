@@ -8,15 +8,22 @@ fn write_id() -> WriteId {
 }
 
 fn data(data: &str) -> Result<(), Error> {
-    Record::new(Format::Seed, write_id(), "{}", data, Meta::default(), Limits::SAVE).map(drop)
+    Record::new(Format::SvelteKitSessions, write_id(), "{}", data, Meta::default(), Limits::SAVE)
+        .map(drop)
 }
 
 #[test]
 fn what_is_written_starts_with_the_write_id() {
     let meta = Meta::created(UnixMillis(1_700_000_000_000));
-    let record =
-        Record::new(Format::Seed, write_id(), r#"{"path":"/"}"#, r#"{"a":1}"#, meta, Limits::SAVE)
-            .unwrap();
+    let record = Record::new(
+        Format::SvelteKitSessions,
+        write_id(),
+        r#"{"path":"/"}"#,
+        r#"{"a":1}"#,
+        meta,
+        Limits::SAVE,
+    )
+    .unwrap();
     let text = record.encode(Limits::SAVE).unwrap();
     assert_eq!(
         text,
@@ -48,7 +55,7 @@ fn what_was_read_can_be_written_again_and_retired() {
         let record = Record::decode(text, Limits::LOAD).unwrap();
         let seen = Record::inspect(text, Limits::LOAD).unwrap();
         assert_eq!((seen.format, &seen.meta), (record.format(), record.meta()));
-        let data = (record.format() == Format::Seed).then_some(record.data());
+        let data = (record.format() == Format::SvelteKitSessions).then_some(record.data());
         assert_eq!(seen.data, data);
         assert!(text.contains(record.cookie()) || record.cookie() == "{}", "{text}");
         assert_eq!(record.cookie().contains("path"), text.contains("path"), "{text}");
@@ -96,8 +103,15 @@ fn depth_is_bounded_at_the_same_level_both_ways() {
 fn size_is_bounded() {
     let record = |n: usize| {
         let data = format!(r#"{{"a":"{}"}}"#, "x".repeat(n));
-        Record::new(Format::Seed, write_id(), "{}", &data, Meta::default(), Limits::SAVE)?
-            .encode(Limits::SAVE)
+        Record::new(
+            Format::SvelteKitSessions,
+            write_id(),
+            "{}",
+            &data,
+            Meta::default(),
+            Limits::SAVE,
+        )?
+        .encode(Limits::SAVE)
     };
     // Only the data counts, whatever stands beside it.
     assert!(record(65_528).is_ok());
@@ -117,7 +131,10 @@ fn data_that_is_stored_already_can_be_written_again_whatever_the_limits_are() {
         r#"{"cookie":{"path":"/"},"data":{"cookie":1,"vestiary":2}}"#.into(),
     ] {
         let record = Record::decode(&text, Limits::LOAD).unwrap();
-        let formats = [(Format::Seed, "{}"), (Format::Express, r#"{"originalMaxAge":null}"#)];
+        let formats = [
+            (Format::SvelteKitSessions, "{}"),
+            (Format::ExpressSession, r#"{"originalMaxAge":null}"#),
+        ];
         for (format, cookie) in formats {
             let again = record.rewritten(
                 format,
@@ -148,7 +165,7 @@ fn what_express_session_drops_is_kept_beside_the_data() {
         ..Meta::default()
     };
     let cookie = r#"{"originalMaxAge":60000,"path":"/"}"#;
-    let (format, data) = (Format::Express, r#"{"n":1}"#);
+    let (format, data) = (Format::ExpressSession, r#"{"n":1}"#);
     let record = Record::new(format, write_id(), cookie, data, meta.clone(), Limits::SAVE).unwrap();
     let text = record.encode(Limits::LOAD).unwrap();
     let read = Record::decode(&text, Limits::LOAD).unwrap();

@@ -24,7 +24,7 @@ pub async fn renew<H: Host>(
     }
     let owned = session.record.meta().user.is_some();
     let reason = Reason::Renewal(rules.options.timeouts().grace(host.now()));
-    Ok(match rotate(host, rules, session, reason, owned, Rotation::Renewal).await? {
+    Ok(match try_rotate(host, rules, session, reason, owned, Rotation::Renewal).await? {
         Rotated::Here(session) => Some(session),
         Rotated::Elsewhere(session) => session.map(Box::new),
     })
@@ -36,7 +36,7 @@ pub async fn renew<H: Host>(
 /// # Errors
 /// As [`protocol::rotate`].
 #[cfg_attr(plain, maybe_async::must_be_sync)]
-pub async fn supersede<H: Host>(
+pub async fn rotate<H: Host>(
     host: &mut H,
     rules: &Rules,
     session: Seen,
@@ -46,8 +46,8 @@ pub async fn supersede<H: Host>(
     let owned = record.meta().user.is_some();
     let mut session = session;
     for _ in 0..=RENEWALS {
-        let reason = Reason::Privilege(Box::new(record.clone()), longest);
-        match rotate(host, rules, session, reason, owned, Rotation::Login).await? {
+        let reason = Reason::Login(Box::new(record.clone()), longest);
+        match try_rotate(host, rules, session, reason, owned, Rotation::Login).await? {
             Rotated::Here(next) => return Ok(Some(next)),
             // Renewed meanwhile, it goes on under another ID, and is to end there.
             Rotated::Elsewhere(Some(next)) => session = next,
@@ -58,7 +58,7 @@ pub async fn supersede<H: Host>(
     Err(host.doubt(Doubt::Busy))
 }
 
-/// How a [`rotate`] ended.
+/// The outcome of one attempt to rotate.
 enum Rotated {
     /// The session has its new ID.
     Here(Box<Seen>),
@@ -67,7 +67,7 @@ enum Rotated {
 }
 
 #[cfg_attr(plain, maybe_async::must_be_sync)]
-async fn rotate<H: Host>(
+async fn try_rotate<H: Host>(
     host: &mut H,
     rules: &Rules,
     session: Seen,

@@ -22,16 +22,16 @@ pub struct Opening {
 #[derive(Debug)]
 pub enum Found {
     /// A session that may be used.
-    Session(Box<Opened>),
+    Session(Box<Loaded>),
     /// The tombstone under an ID that is out of use. It leads a logout to the session, and nothing else.
-    Retired(Box<Seen>),
+    Tombstone(Box<Seen>),
     /// A session that another instance of the application may be able to read, and this one cannot: neither its
     /// record nor its cookie may be written over.
     Unreadable(Error),
     /// A session that has expired. The cookie attributes in its record say how to remove the cookie from the browser.
     Expired(Box<Seen>),
-    /// None.
-    Nobody,
+    /// No session.
+    Nothing,
 }
 
 /// A session that may be used.
@@ -40,7 +40,7 @@ pub enum Found {
     clippy::struct_excessive_bools,
     reason = "independent facts, not the states of one machine"
 )]
-pub struct Opened {
+pub struct Loaded {
     /// The session.
     pub session: Seen,
     /// The cookie has an earlier ID of the session.
@@ -74,7 +74,7 @@ pub async fn open<H: Host>(
     rules: &Rules,
     ids: &[SessionId],
 ) -> Result<Opening, H::Error> {
-    let mut opening = Opening { found: Found::Nobody, spent: Vec::new(), lost: Vec::new() };
+    let mut opening = Opening { found: Found::Nothing, spent: Vec::new(), lost: Vec::new() };
     for id in ids {
         let found = follow(host, rules, id, &mut opening).await?;
         if let Found::Expired(session) = &found
@@ -82,7 +82,7 @@ pub async fn open<H: Host>(
         {
             opening.lost.push(session.id.clone());
         }
-        if matches!(found, Found::Nobody | Found::Expired(_)) {
+        if matches!(found, Found::Nothing | Found::Expired(_)) {
             opening.lost.push(id.clone());
         }
         let is_better = match (&found, &opening.found) {
@@ -91,8 +91,8 @@ pub async fn open<H: Host>(
                 break;
             }
             (Found::Unreadable(_), _)
-            | (Found::Expired(_), Found::Nobody)
-            | (Found::Retired(_), Found::Nobody | Found::Expired(_)) => true,
+            | (Found::Expired(_), Found::Nothing)
+            | (Found::Tombstone(_), Found::Nothing | Found::Expired(_)) => true,
             _ => false,
         };
         if is_better {
@@ -181,7 +181,7 @@ pub async fn is_current<H: Host>(
     }
 }
 
-/// Writes that a session is used in its user's session list, which [`Opened::unseen`] asks for. True if it is not in the
+/// Writes that a session is used in its user's session list, which [`Loaded::unseen`] asks for. True if it is not in the
 /// list any more: it was revoked, and its record is removed.
 ///
 /// # Errors
@@ -251,7 +251,7 @@ async fn follow<H: Host>(
             Ok(Some(session)) => session,
             Ok(None) => {
                 host.emit(Event::Unknown);
-                return Ok(Found::Nobody);
+                return Ok(Found::Nothing);
             }
             Err(error) => return Ok(unreadable(host, H::unreadable(error)?)),
         };
@@ -270,12 +270,12 @@ async fn follow<H: Host>(
                     continue;
                 }
                 host.emit(Event::Reuse);
-                return Ok(Found::Retired(session.into()));
+                return Ok(Found::Tombstone(session.into()));
             }
             Err(error) => return Ok(unreadable(host, error)),
         }
     }
-    Ok(Found::Nobody)
+    Ok(Found::Nothing)
 }
 
 /// The session of a record, if it has not expired and its user has not revoked it.
@@ -298,7 +298,7 @@ async fn live<H: Host>(
         Ok(Admission::Revoked) => {
             calls.host.emit(Event::Revoked);
             opening.spent.push(Spent { session, is_listed: false });
-            return Ok(Found::Nobody);
+            return Ok(Found::Nothing);
         }
         // No list is given up: one that cannot be read here, another instance may be able to read.
         Err(error) => {
@@ -310,12 +310,12 @@ async fn live<H: Host>(
     let due = timeouts.wants_renewal(meta, now) && !seeded(Fault::NeverRenews);
     let stale = timeouts.is_stale(meta, now) && !seeded(Fault::IdleStays);
     let renewed = session.id != *cookie;
-    Ok(Found::Session(Opened { session, renewed, due, stale, unseen }.into()))
+    Ok(Found::Session(Loaded { session, renewed, due, stale, unseen }.into()))
 }
 
 fn unreadable<H: Host>(host: &mut H, error: Error) -> Found {
     host.emit(Event::Unreadable { code: error.code() });
-    if error.may_be_read_elsewhere() { Found::Unreadable(error) } else { Found::Nobody }
+    if error.may_be_read_elsewhere() { Found::Unreadable(error) } else { Found::Nothing }
 }
 
 #[cfg(test)]

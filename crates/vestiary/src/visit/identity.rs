@@ -116,7 +116,7 @@ async fn reserve<H: Host>(
     }
     let empty = session::new_record(host, rules, "{}", None, None)?;
     let longest = Ttl::Millis(constants::UNSAVED);
-    session::supersede(host, rules, session, &empty, longest).await
+    session::rotate(host, rules, session, &empty, longest).await
 }
 
 /// Logs a user in: a session with this data takes the place of the one before. False if the login is refused

@@ -8,7 +8,7 @@ use crate::{
     Event, SessionId,
     decide::{CookieStep, Operation, StoreStep},
     protocol::{self, Host as _, Rules, boxed, seeded},
-    session::{self, Found, Opened, Spent},
+    session::{self, Found, Loaded, Spent},
 };
 
 /// The session cookies of a request.
@@ -51,13 +51,13 @@ pub async fn open<R: Request>(
                     Found::Session(opened) => {
                         is_fresh = begin(request, rules, visit, *opened).await;
                     }
-                    Found::Retired(tombstone) => visit.state = State::Tombstone(*tombstone),
+                    Found::Tombstone(tombstone) => visit.state = State::Tombstone(*tombstone),
                     Found::Unreadable(error) => visit.state = State::Unreadable(error.into()),
                     Found::Expired(session) => {
                         let own = session.record.meta().cookie.clone();
                         visit.cookie = Outgoing::Expired { id: session.id, own };
                     }
-                    Found::Nobody => {}
+                    Found::Nothing => {}
                 }
             }
             Err(error) => visit.fails(host, error),
@@ -74,9 +74,9 @@ async fn begin<R: Request>(
     request: &mut R,
     rules: &Rules,
     visit: &mut Visit<Fault<R>>,
-    opened: Opened,
+    opened: Loaded,
 ) -> bool {
-    let Opened { session, renewed, due, stale, unseen } = opened;
+    let Loaded { session, renewed, due, stale, unseen } = opened;
     // Where no cookie can leave, reading leaves everything as it is.
     let stays = request.has_left();
     let is_stale = stale && !due && rules.atomic && !stays;

@@ -315,7 +315,7 @@ impl Schedule {
             return self.stamp(asked);
         }
         let present = self.texts.get(&asked.key);
-        let mark = present.and_then(|text| Record::mark_of(text)).and_then(WriteId::parse);
+        let mark = present.and_then(|text| Record::write_id_of(text)).and_then(WriteId::parse);
         match (asked.kind, present) {
             (Question::Create, None) => {}
             (_, None) => return Reply::Gone,

@@ -69,7 +69,7 @@ impl Want {
                 let reason = if self == Self::LogIn {
                     let data = json!({ "log": [], "user": number }).to_string();
                     let login = record(chance.write(), &data);
-                    Reason::Privilege(Box::new(login), Ttl::Infinite)
+                    Reason::Login(Box::new(login), Ttl::Infinite)
                 } else {
                     // Over before others write, or long after.
                     let grace = [0, 30, 600_000][chance.below(3)];
@@ -113,7 +113,7 @@ pub(crate) fn read(id: &SessionId) -> Asked {
 }
 
 pub(crate) fn record(mark: WriteId, data: &str) -> Record {
-    Record::new(Format::Seed, mark, "{}", data, Meta::default(), Limits::SAVE).unwrap()
+    Record::new(Format::SvelteKitSessions, mark, "{}", data, Meta::default(), Limits::SAVE).unwrap()
 }
 
 /// The list of a user who has one session.

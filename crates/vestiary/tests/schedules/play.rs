@@ -15,7 +15,7 @@ use vestiary::{
 use crate::{
     chance::Chance,
     operations::{End, Want, list, read, record, shown},
-    store::{Kin, Store, mark_of},
+    store::{Kin, Store, write_id_of},
 };
 
 /// The kind of a schedule. Each makes faults likely that are rare in the others.
@@ -313,7 +313,7 @@ impl Schedule {
     /// Under one write ID there is never but one record. That of a tombstone is the same for all attempts, for a
     /// tombstone is never replaced.
     fn look_at_text(&mut self, asked: &Asked) {
-        let Some(mark) = mark_of(&asked.text) else { return };
+        let Some(mark) = write_id_of(&asked.text) else { return };
         if asked.text.contains("\"next\":") {
             return;
         }

@@ -96,7 +96,7 @@ impl Store {
             Question::Touch => self.kin != Kin::TouchesAny,
             _ => true,
         };
-        if compares && mark_of(&present) != expected.as_ref().map(WriteId::as_str) {
+        if compares && write_id_of(&present) != expected.as_ref().map(WriteId::as_str) {
             return Reply::Conflict;
         }
         match kind {
@@ -133,7 +133,7 @@ impl Store {
 }
 
 /// The write ID in the text of a record or list of these tests, none of which has another `v`.
-pub(crate) fn mark_of(text: &str) -> Option<&str> {
+pub(crate) fn write_id_of(text: &str) -> Option<&str> {
     let (_, rest) = text.split_once("\"v\":\"")?;
     rest.split_once('"').map(|(mark, _)| mark)
 }

@@ -17,10 +17,10 @@ export interface ExpressStore {
  * import { fromExpressStore, sveltekitSessionHandle } from 'vestiary';
  *
  * const store = fromExpressStore(new RedisStore({ client }));
- * export const handle = sveltekitSessionHandle({ secret, store, format: 'express' });
+ * export const handle = sveltekitSessionHandle({ secret, store, format: 'express-session' });
  * ```
  *
- * With `format: 'express'` an Express app reads the sessions, too. These stores take their records'
+ * With `format: 'express-session'` an Express app reads the sessions, too. These stores take their records'
  * life from `cookie.expires`, most of them in whole seconds. To touch a record they want all of it,
  * so touching costs a read.
  */

@@ -178,7 +178,14 @@ fn of_a_record_without_a_write_id_all_later_writes_are_known_or_none() {
         assert!(doubt.is_settled_by(&many), "{n}");
         let meta = many.meta().clone();
         many = many
-            .rewritten(crate::Format::Seed, mark(60 + n), "{}", "{}", meta, Limits::SAVE)
+            .rewritten(
+                crate::Format::SvelteKitSessions,
+                mark(60 + n),
+                "{}",
+                "{}",
+                meta,
+                Limits::SAVE,
+            )
             .unwrap();
     }
     assert!(!doubt.is_settled_by(&many));

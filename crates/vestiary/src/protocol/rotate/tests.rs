@@ -67,7 +67,7 @@ fn the_record_that_a_late_request_may_still_lead_to_is_kept() {
 #[test]
 fn a_tombstone_is_not_retired_again() {
     let tombstone = retired(1, Some(NOW.plus(5)));
-    let login = Reason::Privilege(Box::new(record(2, "{}")), Ttl::Infinite);
+    let login = Reason::Login(Box::new(record(2, "{}")), Ttl::Infinite);
     assert_eq!(rotating(tombstone, login).ends(BEGIN), Ok(Moved::Elsewhere(Some(id(2)))));
 }
 
@@ -183,7 +183,9 @@ fn ending(record: &Record) -> Record {
     let deadline = Some(NOW.plus(5));
     let meta = Meta { absolute: deadline, ..record.meta().clone() };
     let mark = record.write_id().cloned().unwrap();
-    record.rewritten(Format::Seed, mark, "{}", record.data(), meta, Limits::SAVE).unwrap()
+    record
+        .rewritten(Format::SvelteKitSessions, mark, "{}", record.data(), meta, Limits::SAVE)
+        .unwrap()
 }
 
 #[test]
@@ -195,7 +197,7 @@ fn a_session_that_expires_meanwhile_gets_no_new_id() {
     };
     // While the new record was created. Another request may have moved the deadline.
     let later = record(1, "{}").rewritten(
-        Format::Seed,
+        Format::SvelteKitSessions,
         mark(5),
         "{}",
         "{}",
