@@ -10,11 +10,11 @@ export default defineConfig(
 		'**/.svelte-kit',
 		'target',
 		// Compiled inside the apps that it is copied into.
-		'packages/vestiary/runtimes/app',
-		'packages/vestiary/runtimes/readme',
-		'packages/vestiary/runtimes/elsewhere',
-		'packages/vestiary/runtimes/new',
-		'packages/vestiary/runtimes/remote'
+		'packages/vestiary/test/runtimes/app',
+		'packages/vestiary/test/runtimes/readme',
+		'packages/vestiary/test/runtimes/elsewhere',
+		'packages/vestiary/test/runtimes/new',
+		'packages/vestiary/test/runtimes/remote'
 	]),
 	js.configs.recommended,
 	{

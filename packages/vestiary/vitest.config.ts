@@ -7,7 +7,7 @@ export default defineConfig({
 				// A busy machine does not decide a test.
 				test: {
 					name: 'unit',
-					include: ['test/**/*.test.ts'],
+					include: ['test/*.test.ts'],
 					testTimeout: 60_000,
 					hookTimeout: 60_000
 				}
@@ -16,7 +16,7 @@ export default defineConfig({
 				// Against real servers, which the tests start and stop.
 				test: {
 					name: 'stores',
-					include: ['stores/*.test.ts', 'faults/*.test.ts'],
+					include: ['test/stores/*.test.ts', 'test/faults/*.test.ts'],
 					testTimeout: 30_000,
 					hookTimeout: 60_000
 				}
@@ -25,7 +25,7 @@ export default defineConfig({
 				// Each installs the packed tarball into a fresh app, builds it and runs it.
 				test: {
 					name: 'runtimes',
-					include: ['runtimes/*.test.ts'],
+					include: ['test/runtimes/*.test.ts'],
 					testTimeout: 180_000,
 					hookTimeout: 300_000,
 					fileParallelism: false

@@ -30,7 +30,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     println!();
     tools
         .program("node")
-        .args(["packages/vestiary/faults/run.ts"])
+        .args(["packages/vestiary/test/faults/run.ts"])
         .args(options)
         .env("REDIS_SERVER", redis)
         .shown()

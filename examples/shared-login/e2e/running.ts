@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { startRedis } from '../../../packages/vestiary/stores/servers.ts';
+import { startRedis } from '../../../packages/vestiary/test/stores/servers.ts';
 
 /** The Rust half, as `cargo build -p shared-login-api` makes it. */
 const SERVICE =

@@ -34,7 +34,7 @@ export default defineConfig({
 		}
 	],
 	test: {
-		include: ['test/**/*.test.ts'],
+		include: ['test/*.test.ts'],
 		exclude: OTHERS.map((name) => `test/${name}.test.ts`),
 		sequence: { sequencer: Sequencer },
 		runner: `${ROOT}mutate/runner.mjs`,

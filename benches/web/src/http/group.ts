@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
-import { startRedis } from '../../../../packages/vestiary/stores/servers.ts';
+import { startRedis } from '../../../../packages/vestiary/test/stores/servers.ts';
 import type { Context } from '../context.ts';
 import { shuffled } from '../measure.ts';
 import { quantile, spread, write, type Measured, type Row } from '../results.ts';

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { freePort } from '../../../../packages/vestiary/stores/servers.ts';
+import { freePort } from '../../../../packages/vestiary/test/stores/servers.ts';
 import { ended, guarded } from '../children.ts';
 import type { Job, Outcome } from './load.ts';
 

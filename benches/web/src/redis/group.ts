@@ -1,5 +1,5 @@
 /** The handle with sessions in a real Redis: what is asked of it, and what a request costs. */
-import { startRedis } from '../../../../packages/vestiary/stores/servers.ts';
+import { startRedis } from '../../../../packages/vestiary/test/stores/servers.ts';
 import { CASES } from '../cases.ts';
 import type { Context } from '../context.ts';
 import { plan, rowsOf, scenesOf, inFlight, sequential, IN_FLIGHT } from '../handle.ts';

@@ -1,0 +1,80 @@
+/** `node packages/vestiary/test/faults/run.ts`: see docs/reliability.md. */
+import { execFileSync } from 'node:child_process';
+import { randomInt } from 'node:crypto';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+
+import { Chance } from './chance.ts';
+import { play, type Result } from './play.ts';
+import { tableOf, writeDocs } from './report.ts';
+import { SCENARIOS } from './scenarios.ts';
+import { REDIS_SERVER } from './servers.ts';
+
+const FOLDER = new URL('../../../../target/faults', import.meta.url).pathname;
+
+const { values } = parseArgs({
+	options: {
+		/** How long each scenario lasts. */
+		seconds: { type: 'string', default: '60' },
+		/** Seconds without requests before the last check. */
+		rest: { type: 'string', default: '65' },
+		/** Whatever the requests do follows from it; when they do it does not. */
+		seed: { type: 'string', default: `${randomInt(1_000_000)}` },
+		/** Only scenarios with this in their name. */
+		only: { type: 'string', default: '' },
+		/** Puts the table and the plot into docs/. */
+		write: { type: 'boolean', default: false }
+	}
+});
+const seconds = Number(values.seconds);
+const chosen = SCENARIOS.filter(({ name }) => name.includes(values.only));
+if (!(seconds > 0) || chosen.length === 0) throw new Error('nothing to run');
+// Old IDs are followed for ten minutes, and browsers that were away come back at the end.
+if (seconds > 500) throw new Error('a scenario takes at most 500 seconds: run more seeds');
+if (values.write && chosen.length < SCENARIOS.length)
+	throw new Error('`--write` wants all of them');
+
+const version = execFileSync(REDIS_SERVER, ['--version'], { encoding: 'utf8' });
+const redis = `Redis ${/v=(\S+)/.exec(version)?.[1] ?? ''}`;
+console.log(`seed ${values.seed}: ${chosen.length} scenarios of ${seconds} seconds`);
+const results: Result[] = [];
+for (const scenario of chosen) {
+	const seed = new Chance(Number(values.seed) + SCENARIOS.indexOf(scenario)).below(2 ** 32);
+	const result = await play(scenario, {
+		seconds,
+		seed,
+		rest: Number(values.rest),
+		tell: (line) => {
+			console.log(`[${scenario.name}] ${line}`);
+		}
+	});
+	results.push(result);
+}
+await mkdir(FOLDER, { recursive: true });
+const cores = availableParallelism();
+const seed = Number(values.seed);
+await writeFile(
+	join(FOLDER, 'faults.json'),
+	JSON.stringify({ seed, node: process.version, redis, cores, results }, undefined, '\t')
+);
+console.log(`\n${tableOf(results)}\n`);
+if (values.write) {
+	const machine = `${redis}, SQLite ${process.versions.sqlite ?? ''}, Node.js ${process.version}`;
+	await writeDocs(results, `Seed ${seed}, on ${cores} cores, with ${machine}.`);
+}
+const wrong = results.filter(isWrong);
+for (const { name, findings, broken } of wrong) {
+	for (const { violation, what } of findings) console.log(`${name}: ${violation}: ${what}`);
+	for (const what of broken) console.log(`${name}: ${what}`);
+}
+const traces = join(FOLDER, 'faults.json');
+console.log(wrong.length > 0 ? `FAILED; the traces are in ${traces}` : 'as promised');
+process.exit(wrong.length > 0 ? 1 : 0);
+
+/** Where nothing may be wrong, and something is; or where something must be found, and nothing was. */
+function isWrong({ strict, atomic, counts, broken }: Result): boolean {
+	const found = Object.values(counts).some((count) => count > 0);
+	return broken.length > 0 || (strict && found) || (!atomic && counts.lost === 0);
+}

@@ -1,0 +1,225 @@
+/**
+ * A process of an application: it handles the requests that the driver sends, each with an event of its
+ * own, by the public API, on the built package. It remembers nothing, and may be killed at any time.
+ */
+import { AsyncLocalStorage } from 'node:async_hooks';
+
+import { Cluster, Redis } from 'ioredis6';
+import { createClient } from 'redis6';
+
+import {
+	LoginOutdatedError,
+	Session,
+	sessions,
+	StoreError,
+	type AtomicOperations,
+	type SessionData,
+	type Store,
+	type SveltekitSessionConfig
+} from '../../dist/index.js';
+import { RedisStore } from '../../dist/stores/redis.js';
+import { SqliteStore } from '../../dist/stores/sqlite.js';
+import { testEvent } from '../event.ts';
+import {
+	STORE_TIMEOUT,
+	userName,
+	type Found,
+	type Operation,
+	type Outcome,
+	type Reply,
+	type Request,
+	type Setup
+} from './messages.ts';
+
+interface Data extends SessionData {
+	owner: number;
+	serial: number;
+	log: number[];
+	[key: `key${number}`]: number;
+}
+
+const setup = JSON.parse(process.argv[2] ?? '') as Setup;
+const trace = new AsyncLocalStorage<string[]>();
+const store = watched(await connect(setup.store));
+const options: SveltekitSessionConfig = {
+	secret: 'a secret of the fault runs, of more than 32 bytes',
+	store: setup.plain ? plain(store) : store,
+	storeTimeout: STORE_TIMEOUT,
+	// Longer than any scenario: which of its IDs a browser has left does not depend on the time.
+	renewGrace: 600,
+	...(setup.sealed && { encrypt: true, hashIds: true })
+};
+
+process.on('message', (request: Request) => {
+	void answer(request).then((reply) => process.send?.(reply));
+});
+// The driver is gone.
+process.on('disconnect', () => process.exit());
+process.send?.('ready');
+
+async function answer(request: Request): Promise<Reply> {
+	const steps: string[] = [];
+	const { event, cookies } = testEvent(request.cookie);
+	const reply: Reply = { number: request.number, outcome: 'unread', steps };
+	await trace.run(steps, async () => {
+		try {
+			const session = await Session.initialize(event, options);
+			if (!isOver(session)) reply.found = found(session);
+			reply.outcome = 'failed';
+			reply.outcome = await act(session, request);
+		} catch (error) {
+			if (isRefusal(error, request.operation)) reply.outcome = 'refused';
+			else if (!(error instanceof StoreError)) reply.outcome = 'broken';
+			reply.error =
+				error instanceof StoreError ? error.code : String((error as Error).stack ?? error);
+		}
+	});
+	// Also when an error was thrown: the page that says so carries the cookie.
+	const last = cookies.at(-1);
+	if (last) {
+		reply.cookie =
+			last.method === 'set' ? `${last.name}=${encodeURIComponent(last.value ?? '')}` : null;
+	}
+	return reply;
+}
+
+async function act(session: Session, request: Request): Promise<Outcome> {
+	const { operation, user, serial = 0, value = 0, key = '' } = request;
+	const fresh: Data = { owner: user, serial, log: [] };
+	if (operation === 'create') {
+		await session.setData(fresh);
+		await session.save();
+		return isOver(session) ? 'gone' : 'done';
+	}
+	if (operation === 'login') {
+		if (!setup.plain) await session.login(userName(user), { data: fresh });
+		else {
+			const next = await session.regenerate();
+			await next.setData(fresh);
+			await next.save();
+		}
+		return isOver(session) ? 'gone' : 'done';
+	}
+	if (operation === 'logout') {
+		await session.destroy();
+		return 'done';
+	}
+	// An application lets nobody in here who is not logged in.
+	if (isOver(session)) return 'anonymous';
+	if (request.renews === true) await session.renew();
+	if (isOver(session)) return 'gone';
+	switch (operation) {
+		case 'read':
+		case 'renew':
+			return 'done';
+		case 'update': {
+			const written = await session.update((data) => {
+				(data as Data).log.push(value);
+				return undefined;
+			});
+			return written ? 'done' : 'gone';
+		}
+		case 'save':
+			Object.assign(session.data, { [key]: value });
+			await session.save();
+			return isOver(session) ? 'gone' : 'done';
+		case 'everywhere':
+			await sessions(options).of(userName(user)).revokeAll();
+			return 'done';
+	}
+}
+
+/** Whether there is no session; a function, since that changes with each call. */
+function isOver(session: Session): boolean {
+	return session.isNew;
+}
+
+/** Whether the error says that nothing was done. */
+function isRefusal(error: unknown, operation: Operation): boolean {
+	if (error instanceof LoginOutdatedError) return true;
+	const writes = operation === 'update' || operation === 'save';
+	return writes && error instanceof StoreError && error.code === 'store_busy';
+}
+
+function found(session: Session): Found {
+	const { owner, serial, log, ...keys } = session.data as Data;
+	const { userId } = session;
+	// As it is now: what the request does to it is not what it found.
+	return { owner, serial, log: [...log], keys, ...(userId !== undefined && { userId }) };
+}
+
+async function connect(to: Setup['store']): Promise<Store> {
+	switch (to.kind) {
+		case 'sqlite':
+			return new SqliteStore({ database: to.file });
+		case 'cluster': {
+			const nodes = to.ports.map((port) => ({ host: '127.0.0.1', port }));
+			const client = new Cluster(nodes);
+			client.on('error', () => undefined);
+			return new RedisStore({ client });
+		}
+		case 'redis': {
+			if (to.client === 'ioredis') {
+				const client = new Redis(to.port, '127.0.0.1');
+				client.on('error', () => undefined);
+				return new RedisStore({ client });
+			}
+			const client = createClient({ url: `redis://127.0.0.1:${to.port}` });
+			client.on('error', () => undefined);
+			// A process that begins while there is no server goes on trying.
+			void client.connect();
+			return new RedisStore({ client });
+		}
+	}
+}
+
+/** Writes down what each request asks of the store. */
+function watched(inner: Store): Store {
+	const { atomic } = inner;
+	if (!atomic) throw new TypeError('these runs are about atomic stores');
+	const noted = async <T>(asked: string, answer: Promise<T>): Promise<T> => {
+		const steps = trace.getStore();
+		try {
+			const said = await answer;
+			const text = typeof said === 'string' && said.length > 8 ? markOf(said) : String(said);
+			steps?.push(`${asked} -> ${text}`);
+			return said;
+		} catch (error) {
+			steps?.push(`${asked} -> ${error instanceof Error ? error.message : 'failed'}`);
+			throw error;
+		}
+	};
+	const operations: AtomicOperations = {
+		read: async (id) => noted(`read ${short(id)}`, atomic.read(id)),
+		create: async (id, text, ttl, owned) =>
+			noted(`create ${short(id)} ${markOf(text)}`, atomic.create(id, text, ttl, owned)),
+		replace: async (id, mark, text, ttl) =>
+			noted(
+				`replace ${short(id)} ${short(mark ?? '')} by ${markOf(text)}`,
+				atomic.replace(id, mark, text, ttl)
+			),
+		touch: async (id, ttl) => noted(`touch ${short(id)}`, atomic.touch(id, ttl)),
+		remove: async (id, mark) =>
+			noted(`remove ${short(id)} ${short(mark ?? '')}`, atomic.remove(id, mark))
+	};
+	return { ...plain(inner), atomic: operations };
+}
+
+/** The store as those of the seed are: of two writes the last one wins. */
+function plain(inner: Store): Store {
+	return {
+		get: async (id) => inner.get(id),
+		set: async (id, data, ttl) => inner.set(id, data, ttl),
+		destroy: async (id) => inner.destroy(id),
+		touch: async (id, ttl) => inner.touch(id, ttl)
+	};
+}
+
+/** Enough of an ID or a mark to tell it from others in a trace, and not enough to use it. */
+function short(id: string): string {
+	return id.slice(0, id.startsWith('user:') ? 11 : 6);
+}
+
+function markOf(text: string): string {
+	return /^\{"v":"([\w-]+)"/.exec(text)?.[1]?.slice(0, 6) ?? 'text';
+}

@@ -1,0 +1,156 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import type { Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+
+import { freshChromium, type FreshChromium } from '../../../../examples/sveltekit/e2e/chromium.js';
+import { NEW_APPS, newApp } from './new-app.js';
+import { follow } from './pages.js';
+import { freePort, run, serve, type Server } from './run.js';
+
+let chromium: FreshChromium;
+
+beforeAll(async () => {
+	chromium = await freshChromium();
+});
+afterAll(() => chromium.close());
+
+/** What docs/writing-a-store.md shows, and the same for atomic operations. */
+const SUITES = `import { describe, test } from 'vitest';
+import { MemoryStore } from 'vestiary';
+import { testAtomicStore, testStore } from 'vestiary/testing';
+
+const options = { runner: { describe, test }, shortestTtl: 300 };
+testStore('my store', () => new MemoryStore(), options);
+testAtomicStore('my atomic store', () => new MemoryStore(), options);
+`;
+
+/** Fills in the login form, and logs in. */
+async function logIn(page: Page, fields: Record<string, string>): Promise<void> {
+	for (const [label, value] of Object.entries(fields)) await page.getByLabel(label).fill(value);
+	await page.getByRole('button', { name: 'Log in' }).click();
+}
+
+/** The name of the session cookie, if the browser has one. */
+async function cookies(): Promise<string[]> {
+	return (await chromium.browser.cookies()).map(({ name }) => name);
+}
+
+const dev = (folder: string): Promise<Server> =>
+	serve(
+		join(folder, 'node_modules/.bin/vite'),
+		(port) => ['dev', '--port', `${port}`, '--strictPort'],
+		folder,
+		() => ({ NODE_ENV: 'development' })
+	);
+
+const built = async (folder: string): Promise<Server> => {
+	const port = await freePort();
+	const origin = `http://localhost:${port}`;
+	await run('node_modules/.bin/vite', ['build'], folder, {
+		NODE_ENV: 'production',
+		ORIGIN: origin
+	});
+	const env = { NODE_ENV: 'production', HOST: 'localhost', PORT: `${port}`, ORIGIN: origin };
+	const args = ['--env-file=.env', 'build'];
+	return serve(
+		process.execPath,
+		() => args,
+		folder,
+		() => env,
+		'/api/nonce',
+		port
+	);
+};
+
+const check = async (folder: string): Promise<void> => {
+	await run('node_modules/.bin/svelte-kit', ['sync'], folder);
+	await run('node_modules/.bin/svelte-check', ['--tsconfig', './tsconfig.json'], folder);
+};
+
+describe.each(NEW_APPS)('$name, made as the page says', (kit) => {
+	const version = kit.name === 'new-kit3' ? 3 : 2;
+	let folder: string;
+
+	describe('README.md', () => {
+		beforeAll(async () => {
+			folder = await newApp(kit);
+			const files = await follow('README.md', folder, version);
+			expect(files).toContain('src/hooks.server.ts');
+		});
+
+		test('compiles', () => check(folder));
+
+		test('its vitest, which demands assertions, runs the suites for stores', async () => {
+			const vitest = async (text: string): Promise<string> => {
+				await writeFile(join(folder, 'src/store.test.ts'), text);
+				const args = ['run', '--reporter=verbose'];
+				return run('node_modules/.bin/vitest', args, folder, { NO_COLOR: '1' });
+			};
+			const passed = await vitest(SUITES);
+			expect(passed).toContain('my store is a store > returns what was stored');
+			expect(passed).toContain('my atomic store is an atomic store > creates once');
+			const nothing = "import { test } from 'vitest';\ntest('nothing', () => undefined);\n";
+			await expect(vitest(nothing)).rejects.toThrow('expected any number of assertion');
+		});
+
+		test.each([
+			['vite dev', dev],
+			['vite build', built]
+		])('%s: logs in and out in Chromium', async (_, start) => {
+			const server = await start(folder);
+			try {
+				const { page, browser } = chromium;
+				await browser.clearCookies();
+				await page.goto(`${server.url}/login`);
+				expect(await cookies()).toEqual([]);
+				await logIn(page, { Name: 'ada' });
+				await page.getByText('Logged in as ada.').waitFor();
+				expect(await cookies()).toEqual(['connect.sid']);
+				await page.reload();
+				await page.getByText('Logged in as ada.').waitFor();
+				await page.getByRole('button', { name: 'Log out' }).click();
+				await page.getByLabel('Name').waitFor();
+				expect(await cookies()).toEqual([]);
+			} finally {
+				await server.stop();
+			}
+		});
+	});
+
+	describe('docs/getting-started.md', () => {
+		beforeAll(async () => {
+			folder = await newApp(kit);
+			const files = await follow('docs/getting-started.md', folder, version);
+			expect(files).toContain('src/routes/account/+page.server.ts');
+			expect(files.includes('src/env.ts')).toBe(version === 3);
+		});
+
+		test('compiles', () => check(folder));
+
+		test.each([
+			['vite dev', dev],
+			['vite build', built]
+		])('%s: logs in and out in Chromium', async (_, start) => {
+			const server = await start(folder);
+			try {
+				const { page, browser } = chromium;
+				await browser.clearCookies();
+				await page.goto(`${server.url}/account`);
+				expect(new URL(page.url()).pathname).toBe('/login');
+				await logIn(page, { Name: 'ada', Password: 'wrong' });
+				await page.getByText('Wrong name or password').waitFor();
+				expect(await cookies()).toEqual([]);
+				await logIn(page, { Name: 'ada', Password: 'lovelace' });
+				await page.getByRole('link', { name: 'Account' }).click();
+				await page.getByText('You are user 1.').waitFor();
+				await page.getByRole('button', { name: 'Log out' }).click();
+				await page.getByRole('link', { name: 'Log in' }).waitFor();
+				expect(await cookies()).toEqual([]);
+			} finally {
+				await server.stop();
+			}
+		});
+	});
+});

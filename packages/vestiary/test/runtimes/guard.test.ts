@@ -1,0 +1,123 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+
+import { freshChromium, type FreshChromium } from '../../../../examples/sveltekit/e2e/chromium.js';
+import { NEW_APPS, newApp } from './new-app.js';
+import { follow } from './pages.js';
+import { serve, type Server } from './run.js';
+
+const WALL = `import { redirect } from '@sveltejs/kit';
+import { sequence } from '@sveltejs/kit/hooks';
+import { sveltekitSessionHandle, type SessionHandle } from 'vestiary';
+
+const session = sveltekitSessionHandle({ secret: '0123456789abcdef0123456789abcdef' });
+
+const wall: SessionHandle = async ({ event, resolve }) => {
+	const isPrivate = event.url.pathname.startsWith('/account');
+	if (isPrivate && !event.locals.session.data.userId) redirect(303, '/login');
+	return resolve(event);
+};
+
+export const handle = sequence(session, wall);
+`;
+
+/** An app that has a wall by path, and what it does not hold back. */
+const FILES = {
+	'src/hooks.server.ts': WALL,
+	'src/routes/account/walled.remote.ts': `import { query } from '$app/server';
+
+export const walled = query(async () => 'only the wall');
+`,
+	'src/routes/account/ask/+page.svelte': `<script>
+	import { orders } from '../orders.remote';
+	import { walled } from '../walled.remote';
+
+	const ask = (query) => (query.run ? query.run() : query).then(() => {});
+</script>
+
+<button onclick={() => ask(walled())}>walled</button>
+<button onclick={() => ask(orders())}>guarded</button>
+`,
+	'src/routes/account/static/+page.svelte': '<p>private text</p>',
+	'src/routes/+page.svelte': `<a href="/account/static">without load</a>
+<a href="/account">with load</a>
+`,
+	// The link to the account is there once.
+	'src/routes/+layout.svelte': '<script>let { children } = $props();</script>{@render children()}'
+};
+
+describe.each(NEW_APPS)('$name, with a wall by path and the guard of getting started', (kit) => {
+	let chromium: FreshChromium;
+	let server: Server;
+
+	beforeAll(async () => {
+		const folder = await newApp(kit);
+		await follow('docs/getting-started.md', folder, kit.name === 'new-kit3' ? 3 : 2);
+		for (const [name, text] of Object.entries(FILES)) {
+			await mkdir(dirname(join(folder, name)), { recursive: true });
+			await writeFile(join(folder, name), text);
+		}
+		chromium = await freshChromium();
+		server = await serve(
+			join(folder, 'node_modules/.bin/vite'),
+			(port) => ['dev', '--port', `${port}`, '--strictPort'],
+			folder,
+			() => ({ NODE_ENV: 'development' })
+		);
+	});
+	afterAll(async () => {
+		await chromium.close();
+		await server.stop();
+	});
+
+	test('a logged-out client that names a public page passes the wall, and not the guard', async () => {
+		const { browser, page } = chromium;
+		await page.goto(`${server.url}/login`, { waitUntil: 'networkidle' });
+		await page.getByLabel('Name').fill('ada');
+		await page.getByLabel('Password').fill('lovelace');
+		await page.getByRole('button', { name: 'Log in' }).click();
+		await page.getByRole('link', { name: 'with load' }).waitFor();
+		await page.goto(`${server.url}/account/ask`, { waitUntil: 'networkidle' });
+		// The first visit makes Vite bundle what the page imports, and then load it again.
+		await page.reload({ waitUntil: 'networkidle' });
+		const press = async (name: string): Promise<{ url: string; text: string }> => {
+			const answered = page.waitForResponse((response) =>
+				response.url().includes('/remote/')
+			);
+			await page.getByRole('button', { name }).click();
+			const response = await answered;
+			return { url: response.url(), text: await response.text() };
+		};
+		const walled = await press('walled');
+		const guarded = await press('guarded');
+		expect(walled.text).toContain('only the wall');
+		expect(guarded.text).toContain('the first order of user 1');
+		await browser.clearCookies();
+
+		const ask = async (url: string, pathname: string): Promise<string> => {
+			const headers = { origin: server.origin, 'x-sveltekit-pathname': pathname };
+			return (await fetch(url, { headers, redirect: 'manual' })).text();
+		};
+		expect(await ask(walled.url, '/account/ask')).not.toContain('only the wall');
+		expect(await ask(walled.url, '/')).toContain('only the wall');
+		for (const pathname of ['/account/ask', '/', '/login']) {
+			const text = await ask(guarded.url, pathname);
+			expect(text).not.toContain('order');
+			expect(text).toContain('/login');
+		}
+	});
+
+	test('a link leads past the wall to a page without load, and not past the guard', async () => {
+		const { browser, page } = chromium;
+		await browser.clearCookies();
+		await page.goto(server.url, { waitUntil: 'networkidle' });
+		await page.getByRole('link', { name: 'without load' }).click();
+		await page.getByText('private text').waitFor();
+		await page.goto(server.url, { waitUntil: 'networkidle' });
+		await page.getByRole('link', { name: 'with load' }).click();
+		await page.getByRole('button', { name: 'Log in' }).waitFor();
+		expect(new URL(page.url()).pathname).toBe('/login');
+	});
+});

@@ -1,0 +1,79 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { install, KITS, type Kit } from './kits.js';
+
+const TARGET = new URL('../../../../target/runtimes/', import.meta.url).pathname;
+
+/** The configuration that SvelteKit 3 needs when it builds. */
+const ORIGIN = `			...(process.env.ORIGIN && { paths: { origin: process.env.ORIGIN } }),
+`;
+
+const VITE_CONFIG = `import adapter from '@sveltejs/adapter-node';
+import { sveltekit } from '@sveltejs/kit/vite';
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+	plugins: [
+		sveltekit({
+			compilerOptions: {
+				runes: ({ filename }) =>
+					filename.split(/[/\\\\]/).includes('node_modules') ? undefined : true
+			},
+			adapter: adapter(),
+${ORIGIN}			experimental: { remoteFunctions: true }
+		})
+	],
+	test: {
+		expect: { requireAssertions: true },
+		projects: [
+			{
+				extends: './vite.config.ts',
+				test: {
+					name: 'server',
+					environment: 'node',
+					include: ['src/**/*.{test,spec}.{js,ts}'],
+					exclude: ['src/**/*.svelte.{test,spec}.{js,ts}']
+				}
+			}
+		]
+	}
+});
+`;
+
+const OPTIONS = `"compilerOptions": {
+		"rewriteRelativeImportExtensions": true,
+		"allowJs": true,
+		"checkJs": true,
+		"esModuleInterop": true,
+		"forceConsistentCasingInFileNames": true,
+		"resolveJsonModule": true,
+		"skipLibCheck": true,
+		"sourceMap": true,
+		"strict": true,
+		"moduleResolution": "bundler"
+	}`;
+
+/**
+ * The app that `sv create --template minimal --types ts` makes, with the add-on vitest: with SvelteKit 2, which
+ * it installs, and with SvelteKit 3.
+ */
+export const NEW_APPS: Kit[] = KITS.map(({ name, packages }) => ({
+	name: `new-${name}`,
+	packages: { ...packages, 'svelte-check': '4.6.0', vitest: '5.1.1' },
+	files: {
+		'vite.config.ts': name === 'kit3' ? VITE_CONFIG : VITE_CONFIG.replace(ORIGIN, ''),
+		'tsconfig.json':
+			name === 'kit3'
+				? `{ "extends": "$app/tsconfig", ${OPTIONS}, "include": ["src"] }\n`
+				: `{ "extends": "./.svelte-kit/tsconfig.json", ${OPTIONS} }\n`
+	}
+}));
+
+/** Makes the app anew, with the packed package installed; gives its folder. */
+export async function newApp(kit: Kit): Promise<string> {
+	const folder = join(TARGET, kit.name);
+	await rm(join(folder, '.env'), { force: true });
+	await install(kit, folder, 'new/');
+	return folder;
+}

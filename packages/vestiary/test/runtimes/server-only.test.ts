@@ -1,0 +1,133 @@
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+
+import { freshChromium, type FreshChromium } from '../../../../examples/sveltekit/e2e/chromium.js';
+import { NEW_APPS, newApp } from './new-app.js';
+import { run, serve, type Server } from './run.js';
+
+const REFUSED =
+	'vestiary is for the server only: import it in hooks.server.ts, +page.server.ts, +server.ts or src/lib/server, and its types with `import type`';
+
+const REMOTE = `import { query } from '$app/server';
+import { MemoryStore } from 'vestiary';
+
+export const kind = query(async () => typeof MemoryStore);
+`;
+
+const UNIVERSAL = `import { MemoryStore } from 'vestiary';
+
+export const load = () => typeof MemoryStore;
+`;
+
+const script = (text: string): string => `<script>\n\t${text}\n</script>\n`;
+
+describe.each(NEW_APPS)('$name', (kit) => {
+	let folder: string;
+	const page = (name: string, text: string): Promise<void> =>
+		writeFile(join(folder, 'src/routes', name), text);
+	const build = async (): Promise<string> => {
+		const built = run('node_modules/.bin/vite', ['build'], folder, {
+			NODE_ENV: 'production',
+			NO_COLOR: '1'
+		});
+		return built.then(
+			() => 'built',
+			(error: unknown) => String(error)
+		);
+	};
+
+	beforeAll(async () => {
+		folder = await newApp(kit);
+	});
+
+	test.each([
+		['in a page', '+page.svelte', script("import { sessions } from 'vestiary';\n\tsessions;")],
+		['in a universal load', '+page.ts', UNIVERSAL],
+		['of a store, later', '+page.svelte', script("import('vestiary/redis');")]
+	])('an app with an import %s is not built', async (_, name, text) => {
+		await page('+page.svelte', '<p>page</p>');
+		await page(name, text);
+		expect(await build()).toContain(REFUSED);
+		await rm(join(folder, 'src/routes', name));
+	});
+
+	test('an app is built if its pages import types, and its remote functions the package', async () => {
+		await page(
+			'+page.svelte',
+			`<script lang="ts">
+	import { type Session } from 'vestiary';
+	import type { Store } from 'vestiary';
+
+	import { kind } from './kind.remote';
+
+	let seen: Session | Store | undefined;
+	const ask = () => kind();
+</script>
+
+<button onclick={ask}>{typeof seen}</button>
+`
+		);
+		await page('kind.remote.ts', REMOTE);
+		expect(await build()).toBe('built');
+	});
+
+	test('the server resolves every entry, and a browser in production none', async () => {
+		const manifest = JSON.parse(
+			await readFile(join(folder, 'node_modules/vestiary/package.json'), 'utf8')
+		) as { exports: Record<string, unknown> };
+		const entries = Object.keys(manifest.exports).filter((name) => name !== './package.json');
+		expect(entries).toHaveLength(7);
+		const names = entries.map((name) => JSON.stringify(name.replace('.', 'vestiary')));
+		const resolve = async (...conditions: string[]): Promise<string[]> => {
+			const script = `console.log([${names.join()}].map((one) => import.meta.resolve(one).split('/dist/')[1]).join())`;
+			const flags = conditions.flatMap((condition) => ['-C', condition]);
+			const args = ['--input-type=module', ...flags, '-e', script];
+			return (await run(process.execPath, args, folder)).trim().split(',');
+		};
+		const refused = entries.map(() => 'server-only.browser.js');
+		expect(await resolve('browser', 'production')).toEqual(refused);
+		// Bundlers for Cloudflare, Vercel and Netlify resolve for browsers, too.
+		for (const conditions of [
+			[],
+			['workerd', 'worker', 'browser', 'production'],
+			['edge-light', 'browser', 'production'],
+			['browser']
+		]) {
+			const resolved = await resolve(...conditions);
+			expect(
+				resolved.filter((file) => refused.includes(file)),
+				conditions.join()
+			).toEqual([]);
+		}
+	});
+
+	describe('vite dev', () => {
+		let server: Server;
+		let chromium: FreshChromium;
+
+		beforeAll(async () => {
+			await page('+page.svelte', script("import { sessions } from 'vestiary';\n\tsessions;"));
+			chromium = await freshChromium();
+			server = await serve(
+				join(folder, 'node_modules/.bin/vite'),
+				(port) => ['dev', '--port', `${port}`, '--strictPort'],
+				folder,
+				() => ({ NODE_ENV: 'development' })
+			);
+		});
+		afterAll(async () => {
+			await chromium.close();
+			await server.stop();
+		});
+
+		test('the browser says it', async () => {
+			const said = chromium.page.waitForEvent('console', (message) =>
+				message.text().includes(REFUSED)
+			);
+			await chromium.page.goto(server.url);
+			await said;
+		});
+	});
+});
