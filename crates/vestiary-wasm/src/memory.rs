@@ -2,6 +2,7 @@
 
 use alloc::{
     borrow::{Cow, ToOwned as _},
+    boxed::Box,
     rc::Rc,
     string::String,
 };
@@ -9,23 +10,26 @@ use core::cell::{Cell, RefCell, RefMut};
 
 use vestiary::{
     Error, MemoryLimits, Outcome, Ttl, UnixMillis, WriteId,
-    protocol::{Answered, Asked, Effect, Question, Reply},
+    protocol::{Answered, Call, Reply, Source},
 };
 use wasm_bindgen::prelude::*;
 
 use crate::{
     convert::{millis, thrown, ttl_of},
-    running::{Answer, Step, step_of},
+    running::{Answer, Step},
 };
 
 /// Records in memory, under keys that begin with a prefix.
 #[wasm_bindgen]
 #[derive(Clone, Debug)]
-pub struct MemoryTable {
-    table: Rc<RefCell<vestiary::MemoryTable>>,
-    prefix: Rc<str>,
+pub struct MemoryTable(Rc<Table>);
+
+#[derive(Debug)]
+struct Table {
+    records: RefCell<vestiary::MemoryTable>,
+    prefix: Box<str>,
     /// How often something was written.
-    writes: Rc<Cell<u32>>,
+    writes: Cell<u32>,
 }
 
 #[wasm_bindgen]
@@ -44,28 +48,29 @@ impl MemoryTable {
             bytes: bytes.unwrap_or(limits.bytes),
             default_ttl: default_ttl.map_or(limits.default_ttl, |ttl| millis(ttl).0),
         });
-        Self { table: Rc::new(RefCell::new(table)), prefix: prefix.into(), writes: Rc::default() }
+        let records = RefCell::new(table);
+        Self(Rc::new(Table { records, prefix: prefix.into(), writes: Cell::default() }))
     }
 
     /// The record under a key.
     pub fn get(&self, key: &str, now: f64) -> Option<String> {
-        self.table.borrow_mut().get(&self.key(key), millis(now)).map(str::to_owned)
+        self.0.get(key, millis(now))
     }
 
     /// Writes a record.
     pub fn set(&self, key: &str, text: &str, ttl: f64, now: f64) -> Result<(), String> {
-        let (key, ttl) = (self.key(key), ttl_of(ttl));
-        self.written().set(&key, text, ttl, millis(now)).map_err(thrown)
+        let (key, ttl) = (self.0.key(key), ttl_of(ttl));
+        self.0.written().set(&key, text, ttl, millis(now)).map_err(thrown)
     }
 
     /// Extends a record's life; false if it is not there.
     pub fn touch(&self, key: &str, ttl: f64, now: f64) -> bool {
-        self.written().touch(&self.key(key), ttl_of(ttl), millis(now))
+        self.0.written().touch(&self.0.key(key), ttl_of(ttl), millis(now))
     }
 
     /// Removes a record.
     pub fn remove(&self, key: &str) -> bool {
-        self.written().remove(&self.key(key))
+        self.0.written().remove(&self.0.key(key))
     }
 
     /// Writes the record that has the write ID `expected`, as a step of an operation does. An empty one is none.
@@ -80,66 +85,75 @@ impl MemoryTable {
         bound: bool,
         now: f64,
     ) -> Result<Answer, String> {
-        let (key, ttl) = (self.key(key), ttl_of(ttl));
+        let (key, ttl) = (self.0.key(key), ttl_of(ttl));
         let expected = (!expected.is_empty()).then_some(expected);
-        let outcome = self.outcome(step, &key, expected, text, ttl, bound, millis(now));
+        let outcome = self.0.outcome(step, &key, expected, text, ttl, bound, millis(now));
         outcome.map(Answer::from).map_err(thrown)
     }
 
     /// How often something was written, or might have been.
     #[wasm_bindgen(getter)]
     pub fn writes(&self) -> u32 {
-        self.writes.get()
+        self.0.writes.get()
     }
 
     /// Number of records alive.
     pub fn len(&self, now: f64) -> usize {
-        let mut table = self.table.borrow_mut();
+        let mut table = self.0.records.borrow_mut();
         table.sweep(millis(now));
         table.len()
     }
 }
 
 impl MemoryTable {
-    /// The answer to an effect. Nothing if it does not concern the store, or is to write while the operation may only read.
-    pub(crate) fn answer(&self, effect: &Effect<()>, reads: bool, now: f64) -> Option<Answered> {
-        match effect {
-            Effect::Call(asked) if !reads || asked.reads() => Some(self.reply(asked, now)),
-            Effect::Calls(asked) if !reads => {
-                Some(Answered::All(asked.iter().map(|asked| self.reply(asked, now)).collect()))
+    /// The table, for an operation.
+    pub(crate) fn source(self) -> Rc<dyn Source> {
+        self.0
+    }
+}
+
+impl Source for Table {
+    fn answer(&self, call: &Call<'_>, now: UnixMillis) -> Answered {
+        let read = |key| self.get(key, now);
+        let (step, key, expected, text, ttl, owned) = match *call {
+            Call::Read(key) => {
+                return Answered::Reply(read(key).map_or(Reply::Gone, Reply::Text));
             }
-            _ => None,
+            Call::ReadTwo(key, list) => {
+                return Answered::Reply(Reply::Two(read(key), Some(read(list))));
+            }
+            Call::ReadTimed(key) => return Answered::Reply(Reply::Timed(read(key), None)),
+            // It has no clock of its own.
+            Call::Stamp { .. } => return Answered::Reply(Reply::Timed(None, None)),
+            Call::Confirm(_) => return Answered::Reply(Reply::Confirmed(None)),
+            Call::Create { key, text, ttl, owned } => (Step::Create, key, None, text, ttl, owned),
+            Call::Replace { key, expected, text, ttl } => {
+                (Step::Replace, key, expected, text, ttl, false)
+            }
+            Call::Touch { key, expected, ttl } => (Step::Touch, key, expected, "", ttl, false),
+            Call::Remove { key, expected } => {
+                (Step::Remove, key, expected, "", Ttl::Infinite, false)
+            }
+        };
+        let expected = expected.map(WriteId::as_str);
+        match self.outcome(step, &self.key(key), expected, text, ttl, owned, now) {
+            Ok(Outcome::Done) => Answered::Reply(Reply::Done),
+            Ok(Outcome::Conflict) => Answered::Reply(Reply::Conflict),
+            Ok(Outcome::Gone) => Answered::Reply(Reply::Gone),
+            Err(error) => Answered::Failed(error),
         }
+    }
+}
+
+impl Table {
+    fn get(&self, key: &str, now: UnixMillis) -> Option<String> {
+        self.records.borrow_mut().get(&self.key(key), now).map(str::to_owned)
     }
 
     /// The table, for a write.
     fn written(&self) -> RefMut<'_, vestiary::MemoryTable> {
         self.writes.set(self.writes.get().wrapping_add(1));
-        self.table.borrow_mut()
-    }
-
-    fn reply(&self, asked: &Asked, now: f64) -> Answered {
-        let (key, at) = (self.key(&asked.key), millis(now));
-        let Asked { text, ttl, owned, .. } = asked;
-        let read = |key: &str| self.table.borrow_mut().get(key, at).map(str::to_owned);
-        let reply = match asked.kind {
-            Question::Read => read(&key).map_or(Reply::Gone, Reply::Text),
-            Question::ReadTwo => Reply::Two(read(&key), Some(read(&self.key(text)))),
-            Question::ReadTimed => Reply::Timed(read(&key), None),
-            // It has no clock of its own.
-            Question::Stamp => Reply::Timed(None, None),
-            Question::Confirm => Reply::Confirmed(None),
-            kind => {
-                let expected = asked.expected.as_ref().map(WriteId::as_str);
-                match self.outcome(step_of(kind), &key, expected, text, *ttl, *owned, at) {
-                    Ok(Outcome::Done) => Reply::Done,
-                    Ok(Outcome::Conflict) => Reply::Conflict,
-                    Ok(Outcome::Gone) => Reply::Gone,
-                    Err(error) => return Answered::Failed(error),
-                }
-            }
-        };
-        Answered::Reply(reply)
+        self.records.borrow_mut()
     }
 
     #[expect(clippy::too_many_arguments, reason = "a question and its parts")]

@@ -98,68 +98,39 @@ pub enum Fact {
 }
 
 /// An operation, with what it is given. One type, so that WebAssembly has one function for all of them.
-pub(crate) enum Operation {
-    Visit { task: Task, flags: u32, visit: VisitText, numbers: [f64; 4], texts: Vec<String> },
-    Tidy(Spent),
-    List(String),
-    Revoke(String, Option<Handle>),
-    EndAll(String, Option<Handle>),
+pub(crate) struct Operation {
+    pub(crate) task: Task,
+    pub(crate) flags: u32,
+    pub(crate) at: f64,
+    /// Those of a login.
+    pub(crate) numbers: [f64; 4],
+    /// With a NUL between them.
+    pub(crate) texts: String,
 }
 
 /// Texts are not shown: IDs and data are among them.
 impl core::fmt::Debug for Operation {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Operation").finish_non_exhaustive()
+        f.debug_struct("Operation").field("task", &self.task).finish_non_exhaustive()
+    }
+}
+
+/// Nothing, in place of an operation that was taken out.
+impl Default for Operation {
+    fn default() -> Self {
+        Self { task: Task::Revoked, flags: 0, at: 0.0, numbers: [0.0; 4], texts: String::new() }
     }
 }
 
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 impl Operation {
-    /// The operation of a task.
-    pub(crate) fn of(
-        rules: &Rules,
-        task: Task,
-        flags: u32,
-        at: f64,
-        numbers: [f64; 4],
-        texts: &str,
-    ) -> Result<Self, String> {
-        let mut texts: Vec<_> = texts.split('\0').map(str::to_owned).collect();
-        let mut first = || if texts.is_empty() { String::new() } else { texts.remove(0) };
-        let operation = match task {
-            Task::Tidy => {
-                let id = SessionId::parse(&first()).map_err(thrown)?;
-                let record = Record::decode_owned(first(), rules.options.load_limits());
-                let session = Seen { id, record: record.map_err(thrown)?, at: millis(at) };
-                Self::Tidy(Spent { session, is_listed: flags & Given::More as u32 != 0 })
-            }
-            Task::List => Self::List(UserRef::decoded(&first())),
-            Task::Revoke => {
-                let [name, handle] = [first(), first()].map(|text| UserRef::decoded(&text));
-                Self::Revoke(name, Handle::parse(&handle))
-            }
-            Task::EndAll => Self::EndAll(UserRef::decoded(&first()), Handle::parse(&first())),
-            _ => {
-                let (ids, record, own) = (first(), first(), first());
-                let own = (!own.is_empty()).then_some(own);
-                let visit = VisitText { flags, ids, record, at: millis(at), own };
-                Self::Visit { task, flags, visit, numbers, texts }
-            }
-        };
-        Ok(operation)
-    }
-
     /// The IDs that facts are about: of the session, of the cookie, and of the request's cookies.
     pub(crate) fn ids(&self) -> impl Iterator<Item = &str> {
-        let (own, received) = match self {
-            Self::Visit { task: Task::Open, texts, .. } => {
-                ("", texts.first().map_or("", String::as_str))
-            }
-            Self::Visit { visit, .. } => (&*visit.ids, ""),
-            _ => ("", ""),
-        };
-        let mut own = own.lines();
-        [own.next(), own.next()].map(Option::unwrap_or_default).into_iter().chain(received.lines())
+        let mut texts = self.texts.split('\0');
+        let mut own = texts.next().unwrap_or_default().lines();
+        let received = texts.nth(2).filter(|_| matches!(self.task, Task::Open));
+        let own = [own.next(), own.next()].map(Option::unwrap_or_default);
+        own.into_iter().chain(received.unwrap_or_default().lines())
     }
 
     pub(crate) async fn run(
@@ -168,103 +139,110 @@ impl Operation {
         rules: &Rules,
         facts: Rc<Facts>,
     ) -> Result<Ending, Stopped> {
-        let purpose = match self {
-            Self::Visit { .. } | Self::List(_) => Purpose::Read,
-            Self::Tidy(_) => Purpose::Remove,
-            Self::Revoke(..) | Self::EndAll(..) => Purpose::Write,
-        };
-        facts.purpose.set(purpose);
-        match self {
-            Self::Visit { task, flags, visit, numbers, texts } => {
-                let mut page = Page::new(host, facts);
-                return boxed(run(&mut page, rules, *task, *flags, visit.clone(), *numbers, texts))
-                    .await;
+        let mut texts = self.texts.split('\0');
+        let mut next = || texts.next().unwrap_or_default();
+        facts.purpose.set(match self.task {
+            Task::Tidy => Purpose::Remove,
+            Task::Revoke | Task::EndAll => Purpose::Write,
+            _ => Purpose::Read,
+        });
+        match self.task {
+            Task::Tidy => {
+                let (id, record) = (SessionId::parse(next())?, next().to_owned());
+                let record = Record::decode_owned(record, rules.options.load_limits())?;
+                let session = Seen { id, record, at: millis(self.at) };
+                let spent = Spent { session, is_listed: self.is(Given::More) };
+                boxed(session::tidy(&mut host, rules, &spent)).await;
             }
-            Self::Tidy(spent) => {
-                boxed(session::tidy(&mut host, rules, spent)).await;
-            }
-            Self::List(name) => {
-                let sessions = session::list(&mut host, rules, name).await?;
+            Task::List => {
+                let name = UserRef::decoded(next());
+                let sessions = session::list(&mut host, rules, &name).await?;
                 return Ok(Ending::Text(UserSession::json(&sessions)));
             }
-            // No session has another handle.
-            Self::Revoke(_, None) => {}
-            Self::Revoke(name, Some(handle)) => {
-                session::revoke(&mut host, rules, name, handle).await?;
+            Task::Revoke => {
+                let [name, handle] = [next(), next()].map(UserRef::decoded);
+                // No session has another handle.
+                if let Some(handle) = Handle::parse(&handle) {
+                    session::revoke(&mut host, rules, &name, &handle).await?;
+                }
             }
-            Self::EndAll(name, keep) => {
-                let end = boxed(session::end_all(&mut host, rules, name, keep.clone())).await?;
+            Task::EndAll => {
+                let (name, keep) = (UserRef::decoded(next()), Handle::parse(next()));
+                let end = boxed(session::end_all(&mut host, rules, &name, keep)).await?;
                 return Ok(Ending::Ends(end));
             }
+            _ => return boxed(self.run_visit(&mut Page::new(host, facts), rules)).await,
         }
         Ok(Ending::Text(String::new()))
     }
-}
 
-/// Runs an operation of a visit.
-#[cfg_attr(plain, maybe_async::must_be_sync)]
-async fn run(
-    page: &mut Page,
-    rules: &Rules,
-    task: Task,
-    flags: u32,
-    text: VisitText,
-    numbers: [f64; 4],
-    texts: &[String],
-) -> Result<Ending, Stopped> {
-    // The driver keeps the error of the visit's state under this number.
-    let visit = Visit::of_text(text, Some(Stopped::Host(0)), rules.options.load_limits())?;
-    let mut visit = Box::new(visit);
-    let is = |bit: Given| flags & bit as u32 != 0;
-    let mut texts = texts.iter();
-    let mut next = || texts.next().map_or("", String::as_str);
-    let mut changes = || {
-        let (base, mine, cookie) = (next(), next(), next());
-        let cookie = if cookie.is_empty() { None } else { Some(CookieOverrides::parse(cookie)?) };
-        let (base, mine) = (base.to_owned(), mine.to_owned());
-        Ok::<_, Stopped>(Changes { base, mine, cookie, assigned: is(Given::Assigned) })
-    };
-    let act = match task {
-        Task::Open => Act::Open(Cookies {
-            present: is(Given::Present),
-            ids: next().lines().filter_map(|id| SessionId::parse(id).ok()).collect(),
-            shared: is(Given::Shared),
-        }),
-        Task::Save => Act::Save(changes()?),
-        Task::Assigned => Act::Assigned(changes()?),
-        Task::Update => Act::Update(is(Given::Changes).then(changes).transpose()?),
-        Task::Finish => Act::Finish(is(Given::Changes).then(changes).transpose()?),
-        Task::Touch => Act::Touch,
-        Task::Renew => Act::Renew,
-        Task::Regenerate => Act::Regenerate,
-        Task::Destroy => Act::Destroy,
-        Task::Refresh => Act::Refresh,
-        Task::LogIn => {
-            let (name, data, label) = (next(), next(), next());
-            let [name, label] = [name, label].map(UserRef::decoded);
-            let [proven, ended, before, most] = numbers;
-            let join = Join {
-                name: &name,
-                label: is(Given::More).then_some(&*label),
-                proven: millis(proven),
-                own_end: (!ended.is_nan())
-                    .then(|| OwnEnd { at: millis(ended), before: millis(before) }),
-                most: most as usize,
-            };
-            let done = boxed(visit::log_in(page, rules, &mut visit, &join, data)).await;
-            return Ok(Ending::Visit { visit, spent: Vec::new(), done });
-        }
-        Task::Revoked => {
-            visit.revoked(page, is(Given::More));
-            return Ok(Ending::Visit { visit, spent: Vec::new(), done: Ok(true) });
-        }
-        _ => Act::Confirm,
-    };
-    let (spent, done) = match visit::act(page, rules, &mut visit, act).await {
-        Ok(spent) => (spent, Ok(true)),
-        Err(error) => (Vec::new(), Err(error)),
-    };
-    Ok(Ending::Visit { visit, spent, done })
+    /// Runs an operation of a visit.
+    async fn run_visit(&self, page: &mut Page, rules: &Rules) -> Result<Ending, Stopped> {
+        let mut texts = self.texts.split('\0');
+        let mut next = || texts.next().unwrap_or_default();
+        let (ids, record, own) = (next(), next(), next());
+        let text = VisitText {
+            flags: self.flags,
+            ids: ids.into(),
+            record: record.into(),
+            at: millis(self.at),
+            own: (!own.is_empty()).then(|| own.into()),
+        };
+        // The driver keeps the error of the visit's state under this number.
+        let failure = Some(Stopped::Host(0));
+        let mut visit = Box::new(Visit::of_text(text, failure, rules.options.load_limits())?);
+        let mut changes = || {
+            let (base, mine, cookie) = (next().to_owned(), next().to_owned(), next());
+            let cookie =
+                if cookie.is_empty() { None } else { Some(CookieOverrides::parse(cookie)?) };
+            Ok::<_, Stopped>(Changes { base, mine, cookie, assigned: self.is(Given::Assigned) })
+        };
+        let act = match self.task {
+            Task::Open => Act::Open(Cookies {
+                present: self.is(Given::Present),
+                ids: next().lines().filter_map(|id| SessionId::parse(id).ok()).collect(),
+                shared: self.is(Given::Shared),
+            }),
+            Task::Save => Act::Save(changes()?),
+            Task::Assigned => Act::Assigned(changes()?),
+            Task::Update => Act::Update(self.is(Given::Changes).then(changes).transpose()?),
+            Task::Finish => Act::Finish(self.is(Given::Changes).then(changes).transpose()?),
+            Task::Touch => Act::Touch,
+            Task::Renew => Act::Renew,
+            Task::Regenerate => Act::Regenerate,
+            Task::Destroy => Act::Destroy,
+            Task::Refresh => Act::Refresh,
+            Task::LogIn => {
+                let (name, data, label) = (next(), next(), next());
+                let [name, label] = [name, label].map(UserRef::decoded);
+                let [proven, ended, before, most] = self.numbers;
+                let join = Join {
+                    name: &name,
+                    label: self.is(Given::More).then_some(&*label),
+                    proven: millis(proven),
+                    own_end: (!ended.is_nan())
+                        .then(|| OwnEnd { at: millis(ended), before: millis(before) }),
+                    most: most as usize,
+                };
+                let done = boxed(visit::log_in(page, rules, &mut visit, &join, data)).await;
+                return Ok(Ending::Visit { visit, spent: Vec::new(), done });
+            }
+            Task::Revoked => {
+                visit.revoked(page, self.is(Given::More));
+                return Ok(Ending::Visit { visit, spent: Vec::new(), done: Ok(true) });
+            }
+            _ => Act::Confirm,
+        };
+        let (spent, done) = match visit::act(page, rules, &mut visit, act).await {
+            Ok(spent) => (spent, Ok(true)),
+            Err(error) => (Vec::new(), Err(error)),
+        };
+        Ok(Ending::Visit { visit, spent, done })
+    }
+
+    fn is(&self, bit: Given) -> bool {
+        self.flags & bit as u32 != 0
+    }
 }
 
 #[wasm_bindgen]
@@ -289,24 +267,27 @@ impl Core {
         facts: u32,
         now: f64,
         elapsed: f64,
-        texts: &str,
-    ) -> Result<u32, String> {
+        texts: String,
+    ) -> u32 {
         let (table, reads) = (self.table.take(), flags & Given::Drawn as u32 == 0);
         let numbers = [proven, ended, before, most];
-        let operation = Operation::of(&self.rules, task, flags, at, numbers, texts)?;
-        let mut running = Running::new(Arc::clone(&self.rules), operation);
+        let mut running = self.run(Operation { task, flags, at, numbers, texts });
         if let Some(table) = table {
-            running.answer_by(table, reads, now);
+            running.answer_by(table, reads);
         }
         let step = self.poll(&mut running, Answered::Begin, !reads, facts, now, elapsed);
-        if running.step == Step::Finished {
-            self.told = running.told();
-        } else if reads {
-            return Ok(Step::Again as u32);
-        } else {
+        if running.step != Step::Finished && !reads {
             self.running = Some(running);
+            return step;
         }
-        Ok(step)
+        let step = if running.step == Step::Finished { step } else { Step::Again as u32 };
+        self.told = running.told();
+        #[cfg(plain)]
+        {
+            running.forget();
+            self.idle = Some(running);
+        }
+        step
     }
 
     /// The operation that has begun, and has not ended.
@@ -334,6 +315,18 @@ impl Core {
         let record = Record::decode_owned(text, limits).map_err(thrown)?;
         let kept = merge(base, kept, record.data(), limits).map_err(thrown)?;
         merge("{}", others, &kept, limits).map_err(thrown)
+    }
+}
+
+impl Core {
+    /// Runs an operation, in the memory of one that has ended if there was one.
+    fn run(&mut self, operation: Operation) -> Running {
+        #[cfg(plain)]
+        if let Some(mut running) = self.idle.take() {
+            running.renew(operation);
+            return running;
+        }
+        Running::new(Arc::clone(&self.rules), operation)
     }
 }
 

@@ -27,6 +27,9 @@ pub struct Core {
     pub(crate) told: String,
     /// The operation that has begun last, until the driver takes it.
     pub(crate) running: Option<Running>,
+    /// An operation that has ended, for the memory that it has.
+    #[cfg(plain)]
+    pub(crate) idle: Option<Running>,
     /// The table for the next operation.
     pub(crate) table: Option<MemoryTable>,
 }
@@ -95,6 +98,8 @@ impl Core {
             ended: Ended::default(),
             told: String::new(),
             running: None,
+            #[cfg(plain)]
+            idle: None,
             table: None,
         })
     }

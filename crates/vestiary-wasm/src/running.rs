@@ -1,6 +1,7 @@
 //! An operation under way.
 
 use alloc::{rc::Rc, string::String, sync::Arc, vec::Vec};
+use core::cell::RefCell;
 
 use vestiary::{
     Error, Event, Limits, Outcome, SessionId, merge,
@@ -35,9 +36,7 @@ pub(crate) const TOLD: u32 = 16;
 #[derive(Debug)]
 pub struct Running {
     pending: Pending<Ending>,
-    rules: Arc<Rules>,
-    facts: Rc<Facts>,
-    operation: Rc<Operation>,
+    own: Rc<Own>,
     pub(crate) step: Step,
     /// The questions to the store, and the one that getters are about.
     asked: Vec<Asked>,
@@ -48,6 +47,15 @@ pub struct Running {
     data: String,
     computed: Option<String>,
     told: String,
+}
+
+/// An operation and its facts.
+#[derive(Debug)]
+struct Own {
+    rules: Arc<Rules>,
+    facts: Rc<Facts>,
+    /// Nothing while it runs.
+    operation: RefCell<Operation>,
 }
 
 /// The answer to an effect.
@@ -171,19 +179,22 @@ impl Running {
 
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 impl Running {
+    /// Runs this operation.
     pub(crate) fn new(rules: Arc<Rules>, operation: Operation) -> Self {
-        let (facts, own) = (Rc::<Facts>::default(), Arc::clone(&rules));
-        let (operation, page) = (Rc::new(operation), Rc::clone(&facts));
-        let running = Rc::clone(&operation);
+        let (facts, operation) = (Rc::default(), RefCell::new(operation));
+        let own = Rc::new(Own { rules, facts, operation });
+        let running = Rc::clone(&own);
         Self {
             pending: Pending::new(move |host| {
-                let (operation, rules) = (Rc::clone(&running), Arc::clone(&own));
-                let facts = Rc::clone(&page);
-                async move { operation.run(host, &rules, facts).await }
+                let own = Rc::clone(&running);
+                async move {
+                    let operation = own.operation.take();
+                    let ended = operation.run(host, &own.rules, Rc::clone(&own.facts)).await;
+                    own.operation.replace(operation);
+                    ended
+                }
             }),
-            rules,
-            facts,
-            operation,
+            own,
             step: Step::Finished,
             asked: Vec::new(),
             place: 0,
@@ -195,10 +206,24 @@ impl Running {
         }
     }
 
-    /// Has the store's effects answered by a table; if the operation `reads`, as far as nothing is written, and it is never
-    /// polled again.
-    pub(crate) fn answer_by(&mut self, table: MemoryTable, reads: bool, now: f64) {
-        self.pending.answer_by(!reads, move |effect| table.answer(effect, reads, now));
+    /// Forgets the operation, and keeps the memory of it for another one.
+    #[cfg(plain)]
+    pub(crate) fn forget(&mut self) {
+        self.pending.renew();
+        self.own.facts.renew();
+        self.own.operation.take();
+        self.asked.clear();
+    }
+
+    /// Runs this operation after one that was forgotten.
+    #[cfg(plain)]
+    pub(crate) fn renew(&mut self, operation: Operation) {
+        self.own.operation.replace(operation);
+    }
+
+    /// Has the store's calls answered by a table. If the operation only `reads`, it is never polled again.
+    pub(crate) fn answer_by(&mut self, table: MemoryTable, reads: bool) {
+        self.pending.answer_by(table.source(), !reads);
     }
 
     /// Takes what the driver knows at this moment: bits of `Fact`.
@@ -206,13 +231,18 @@ impl Running {
         let is = |bit: Fact| facts & bit as u32 != 0;
         let (left, taken) = (is(Fact::Left), is(Fact::Taken));
         let mut known = Known { left, taken, ..Known::default() };
-        let retired = facts / Fact::SessionRetired as u32;
-        let ids = self.operation.ids().enumerate().filter(|(place, _)| retired >> place & 1 != 0);
-        for (place, id) in ids {
-            let ids = if place < 2 { &mut known.retired } else { &mut known.touched };
-            ids.extend(SessionId::parse(id));
+        let ids = facts / Fact::SessionRetired as u32;
+        if ids != 0 {
+            let operation = self.own.operation.take();
+            for (place, id) in operation.ids().enumerate() {
+                if ids >> place & 1 != 0 {
+                    let list = if place < 2 { &mut known.retired } else { &mut known.touched };
+                    list.extend(SessionId::parse(id));
+                }
+            }
+            self.own.operation.replace(operation);
         }
-        self.facts.learn(known);
+        self.own.facts.learn(known);
     }
 
     /// The answer to an effect, of the parts in which JavaScript gives it.
@@ -261,7 +291,7 @@ impl Running {
     ) -> Option<Ended> {
         self.learn(facts);
         let elapsed = (elapsed * 1_000.0) as u64;
-        self.asked = Vec::new();
+        self.asked.clear();
         self.place = 0;
         let effect = self.pending.poll(answer, millis(now), elapsed, entropy);
         for told in self.pending.told() {
@@ -289,7 +319,7 @@ impl Running {
             Effect::NewId => Step::NewId,
             Effect::Finished(ending) => {
                 self.step = Step::Finished;
-                return Some(Ended::of(&self.rules, ending));
+                return Some(Ended::of(&self.own.rules, ending));
             }
         };
         None
@@ -297,8 +327,8 @@ impl Running {
 
     /// The purpose for which the store is asked, and bits besides.
     fn purpose(&self) -> u32 {
-        self.facts.purpose.get() as u32
-            | (u32::from(self.facts.reserved.get()) * RESERVED)
+        self.own.facts.purpose.get() as u32
+            | (u32::from(self.own.facts.reserved.get()) * RESERVED)
             | (u32::from(self.asked.len() > 1) * SEVERAL)
             | (u32::from(!self.told.is_empty()) * TOLD)
     }

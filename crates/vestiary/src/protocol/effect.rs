@@ -41,14 +41,6 @@ pub struct Asked {
     pub owned: bool,
 }
 
-impl Asked {
-    /// Whether it changes nothing in the store.
-    #[must_use]
-    pub fn reads(&self) -> bool {
-        matches!(self.kind, Question::Read | Question::ReadTwo | Question::ReadTimed)
-    }
-}
-
 /// The operations of a store, as [`Call`] has them.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Question {

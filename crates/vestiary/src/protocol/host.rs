@@ -160,6 +160,14 @@ pub enum Call<'a> {
     },
 }
 
+impl Call<'_> {
+    /// Whether it changes nothing in the store.
+    #[must_use]
+    pub fn reads(&self) -> bool {
+        matches!(self, Self::Read(_) | Self::ReadTwo(..) | Self::ReadTimed(_))
+    }
+}
+
 /// The answer of a store.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Reply {

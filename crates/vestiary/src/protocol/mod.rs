@@ -51,7 +51,7 @@ pub(crate) use fault::Fault;
 pub use fault::Fault;
 pub(crate) use fault::seeded;
 pub use host::{Call, Doubt, Failed, Host, NewId, Reply};
-pub use pending::{Pending, Post};
+pub use pending::{Pending, Post, Source};
 pub use proof::{OwnEnd, Proof};
 pub(crate) use retire::{Ended, Retiring, retire};
 pub(crate) use rotate::IDS;

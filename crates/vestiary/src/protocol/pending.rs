@@ -22,8 +22,9 @@ use crate::{Error, Event, SessionId, UnixMillis};
 /// smaller. An operation does the same each time, since all that it knows comes from its host.
 pub struct Pending<T> {
     mail: Rc<RefCell<Mail>>,
-    /// Taken when it has finished: to poll it again would be a panic.
-    running: Option<Running<T>>,
+    running: Running<T>,
+    /// It has finished: to poll it again would be a panic.
+    is_over: bool,
 }
 
 #[cfg(not(plain))]
@@ -31,6 +32,7 @@ type Running<T> = Pin<Box<dyn Future<Output = Result<T, Stopped>>>>;
 #[cfg(plain)]
 type Running<T> = Box<dyn Fn(Post) -> Result<T, Stopped>>;
 
+#[derive(Default)]
 struct Mail {
     /// The effect that the operation waits for.
     effect: Option<Effect<()>>,
@@ -47,13 +49,19 @@ struct Mail {
     told: Vec<Told>,
     /// So many reports were asked for.
     heard: usize,
-    /// Answers at once, if it can.
-    source: Option<Source>,
-    /// Its answers are kept for a later poll.
-    again: bool,
+    /// The store, if it answers at once.
+    source: Option<Rc<dyn Source>>,
+    /// It may be asked to write. Its answers are kept for a later poll then.
+    writes: bool,
+    /// The answer to the first question for an ID.
+    id: Option<SessionId>,
 }
 
-type Source = Box<dyn FnMut(&Effect<()>) -> Option<Answered>>;
+/// A store that answers an operation at once.
+pub trait Source {
+    /// The answer to a call.
+    fn answer(&self, call: &Call<'_>, now: UnixMillis) -> Answered;
+}
 
 /// An answer with which an operation goes on.
 #[derive(Debug)]
@@ -71,6 +79,9 @@ struct Poll {
     entropy: [u8; Pending::<()>::ENTROPY],
 }
 
+/// An answer that is there at once, if there is one.
+type AtOnce<'a> = &'a dyn Fn(&mut Mail) -> Option<Answered>;
+
 /// The [`Host`] of a [`Pending`] operation.
 pub struct Post(Rc<RefCell<Mail>>);
 
@@ -84,16 +95,26 @@ impl<T> Pending<T> {
     where
         F: Future<Output = Result<T, Stopped>> + 'static,
     {
-        let mail = Rc::new(RefCell::new(Mail::new()));
+        let mail = Rc::<RefCell<Mail>>::default();
         let running = Box::pin(operation(Post(Rc::clone(&mail))));
-        Self { mail, running: Some(running) }
+        Self { mail, running, is_over: false }
     }
 
     /// An operation on the host that it is given. It begins with the first [`Pending::poll`].
     #[cfg(plain)]
     pub fn new(operation: impl Fn(Post) -> Result<T, Stopped> + 'static) -> Self {
-        let mail = Rc::new(RefCell::new(Mail::new()));
-        Self { mail, running: Some(Box::new(operation)) }
+        Self { mail: Rc::default(), running: Box::new(operation), is_over: false }
+    }
+
+    /// Is as new, and keeps the memory that it has.
+    #[cfg(plain)]
+    pub fn renew(&mut self) {
+        let mail = &mut *self.mail.borrow_mut();
+        mail.polls.clear();
+        mail.moments.clear();
+        mail.told.clear();
+        (mail.effect, mail.source, mail.id, mail.heard) = (None, None, None, 0);
+        self.is_over = false;
     }
 
     /// Lets the operation go on with the answer to its last effect: its next effect. `elapsed` is microseconds of a clock
@@ -105,15 +126,15 @@ impl<T> Pending<T> {
         elapsed: u64,
         entropy: &[u8; Pending::<()>::ENTROPY],
     ) -> Effect<T> {
-        let Some(running) = &mut self.running else {
+        if self.is_over {
             return Effect::Finished(Err(Stopped::Misuse));
-        };
-        let moment = Poll { now, elapsed, entropy: *entropy };
-        self.mail.borrow_mut().receive(answer, moment);
+        }
+        let poll = Poll { now, elapsed, entropy: *entropy };
+        self.mail.borrow_mut().receive(answer, poll);
         #[cfg(not(plain))]
-        let polled = running.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        let polled = self.running.as_mut().poll(&mut Context::from_waker(Waker::noop()));
         #[cfg(plain)]
-        let polled = running(Post(Rc::clone(&self.mail)));
+        let polled = (self.running)(Post(Rc::clone(&self.mail)));
         let effect = match self.mail.borrow_mut().effect.take() {
             None => Effect::Finished(end(polled)),
             Some(Effect::Call(asked)) => Effect::Call(asked),
@@ -123,9 +144,7 @@ impl<T> Pending<T> {
             Some(Effect::NewId) => Effect::NewId,
             Some(Effect::Finished(_)) => Effect::Finished(Err(Stopped::Misuse)),
         };
-        if matches!(effect, Effect::Finished(_)) {
-            self.running = None;
-        }
+        self.is_over = matches!(effect, Effect::Finished(_));
         effect
     }
 }
@@ -145,23 +164,24 @@ fn end<T>(ended: Result<T, Stopped>) -> Result<T, Stopped> {
 }
 
 impl<T> Pending<T> {
-    /// Has effects answered at once, as far as `source` has an answer. With `cfg(plain)` only; else nothing is asked of it.
-    /// The answers are kept if the operation may be polled `again`.
-    pub fn answer_by(
-        &mut self,
-        again: bool,
-        source: impl FnMut(&Effect<()>) -> Option<Answered> + 'static,
-    ) {
+    /// Has the store's calls answered at once. With `cfg(plain)` only; else nothing is asked of `source`. An operation that
+    /// may not write waits where it would, and is never polled again.
+    pub fn answer_by(&mut self, source: Rc<dyn Source>, writes: bool) {
         let mut mail = self.mail.borrow_mut();
-        mail.source = Some(Box::new(source));
-        mail.again = again;
+        (mail.source, mail.writes) = (Some(source), writes);
+    }
+
+    /// Has the first question for a session ID answered at once, by one that was made at random. As `answer_by`, with
+    /// `cfg(plain)` only.
+    pub fn offer(&mut self, id: SessionId) {
+        self.mail.borrow_mut().id = Some(id);
     }
 
     /// The reports of the operation since this was asked last.
     pub fn told(&mut self) -> Vec<Told> {
         let mut mail = self.mail.borrow_mut();
         let heard = mail.heard.min(mail.told.len());
-        let told = mail.told.split_off(heard);
+        let told = mail.told.drain(heard..).collect::<Vec<_>>();
         // An operation that runs again from its beginning reports them once more.
         if cfg!(plain) {
             mail.heard += told.len();
@@ -171,21 +191,6 @@ impl<T> Pending<T> {
 }
 
 impl Mail {
-    fn new() -> Self {
-        Self {
-            effect: None,
-            polls: Vec::new(),
-            moments: Vec::new(),
-            at: 0,
-            used: 0,
-            refused: None,
-            told: Vec::new(),
-            heard: 0,
-            source: None,
-            again: false,
-        }
-    }
-
     #[cfg(not(plain))]
     fn receive(&mut self, answer: Answered, poll: Poll) {
         (self.polls, self.used) = (Vec::from([poll]), 0);
@@ -208,18 +213,44 @@ impl Mail {
         self.polls.get(self.moment()?.poll)
     }
 
-    /// Whether the operation has come to an effect that has no answer yet.
+    /// The answer to the effect that the operation has come to, from the poll in which it had none yet.
     #[cfg(plain)]
-    fn is_last(&self) -> bool {
-        self.at + 1 == self.moments.len()
+    fn next(&mut self) -> Option<Answered> {
+        let before = self.moment().map(|moment| moment.poll);
+        let next = self.moments.get(self.at + 1)?;
+        if Some(next.poll) != before {
+            self.used = 0;
+        }
+        self.at += 1;
+        Some(next.answer.clone())
+    }
+
+    /// The answers of the store, if it gives them at once.
+    fn ask(&self, calls: &[Call<'_>]) -> Option<Answered> {
+        let (source, now) = (self.source.as_ref()?, self.poll()?.now);
+        if !self.writes && !calls.iter().all(Call::reads) {
+            return None;
+        }
+        let mut answers = calls.iter().map(|call| source.answer(call, now));
+        if calls.len() == 1 { answers.next() } else { Some(Answered::All(answers.collect())) }
+    }
+
+    /// Keeps an answer that was there at once for an operation that may run again.
+    #[cfg(plain)]
+    fn keep(&mut self, answer: &Answered) {
+        if self.writes {
+            let poll = self.polls.len().saturating_sub(1);
+            self.moments.push(Moment { answer: answer.clone(), poll });
+            self.at += 1;
+        }
     }
 }
 
 impl Post {
     /// The answer to an effect.
     #[cfg(not(plain))]
-    async fn post(&self, effect: Effect<()>) -> Option<Answered> {
-        self.0.borrow_mut().effect = Some(effect);
+    async fn post(&self, _: AtOnce<'_>, effect: &dyn Fn() -> Effect<()>) -> Option<Answered> {
+        self.0.borrow_mut().effect = Some(effect());
         let mut polled = false;
         poll_fn(|_| {
             if core::mem::replace(&mut polled, true) {
@@ -235,35 +266,20 @@ impl Post {
     /// The answer to an effect; nothing if the operation has to wait for it, or for an earlier one. Nothing that it does then
     /// is of any consequence.
     #[cfg(plain)]
-    fn post(&self, effect: Effect<()>) -> Option<Answered> {
+    fn post(&self, at_once: AtOnce<'_>, effect: &dyn Fn() -> Effect<()>) -> Option<Answered> {
         let mut mail = self.0.borrow_mut();
         if mail.effect.is_some() {
             return None;
         }
+        let mut answer = mail.next();
         // With half of the poll's entropy there is enough for what comes until the next effect.
-        if mail.is_last()
-            && mail.used <= Pending::<()>::ENTROPY / 2
-            && let Some(answer) = mail.source.as_mut().and_then(|source| source(&effect))
-        {
-            if !mail.again {
-                return Some(answer);
-            }
-            let poll = mail.polls.len().saturating_sub(1);
-            mail.moments.push(Moment { answer, poll });
+        if answer.is_none() && mail.used <= Pending::<()>::ENTROPY / 2 {
+            answer = at_once(&mut mail).inspect(|answer| mail.keep(answer));
         }
-        let before = mail.moment().map(|moment| moment.poll);
-        let next = mail.moments.get(mail.at + 1);
-        let next = next.map(|moment| (moment.answer.clone(), Some(moment.poll) != before));
-        match &next {
-            Some((_, is_later)) => {
-                mail.at += 1;
-                if *is_later {
-                    mail.used = 0;
-                }
-            }
-            None => mail.effect = Some(effect),
+        if answer.is_none() {
+            mail.effect = Some(effect());
         }
-        next.map(|(answer, _)| answer)
+        answer
     }
 
     /// The number of the poll in which the operation is, among those that it knows.
@@ -320,7 +336,8 @@ impl Host for Post {
     }
 
     async fn new_id(&mut self) -> Result<NewId, Stopped> {
-        match self.post(Effect::NewId).await {
+        let random = |mail: &mut Mail| Some(Answered::NewId(NewId::Random(mail.id.take()?)));
+        match self.post(&random, &|| Effect::NewId).await {
             Some(Answered::NewId(id)) => Ok(id),
             Some(Answered::Refused(number)) => Err(Stopped::Host(number)),
             _ => Err(Stopped::Misuse),
@@ -365,14 +382,15 @@ impl Host for Post {
     }
 
     async fn call(&mut self, call: Call<'_>) -> Result<Reply, Failed<Stopped>> {
-        let answer = self.post(Effect::Call(Asked::from(call))).await;
+        let asked = || Effect::Call(Asked::from(call));
+        let answer = self.post(&|mail| mail.ask(&[call]), &asked).await;
         self.replied(answer)
     }
 
     #[cfg(plain)]
     async fn call_all(&mut self, calls: &[Call<'_>]) -> Vec<Result<Reply, Failed<Stopped>>> {
-        let asked = calls.iter().map(|call| Asked::from(*call)).collect();
-        let answers = match self.post(Effect::Calls(asked)).await {
+        let asked = || Effect::Calls(calls.iter().map(|call| Asked::from(*call)).collect());
+        let answers = match self.post(&|mail| mail.ask(calls), &asked).await {
             Some(Answered::All(answers)) => answers,
             only => only.into_iter().collect(),
         };
@@ -381,11 +399,11 @@ impl Host for Post {
     }
 
     async fn sleep(&mut self, micros: u64) {
-        self.post(Effect::Sleep(micros)).await;
+        self.post(&|_| None, &|| Effect::Sleep(micros)).await;
     }
 
     async fn compute(&mut self, data: &str) -> Result<String, Stopped> {
-        match self.post(Effect::Compute(data.to_owned())).await {
+        match self.post(&|_| None, &|| Effect::Compute(data.to_owned())).await {
             Some(Answered::Computed(data)) => Ok(data),
             Some(Answered::Refused(number)) => Err(Stopped::Host(number)),
             _ => Err(Stopped::Misuse),

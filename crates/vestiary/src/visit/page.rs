@@ -48,6 +48,13 @@ impl Facts {
         }
         all.push(known);
     }
+
+    /// Is as new, and keeps the memory that it has.
+    pub fn renew(&self) {
+        self.known.borrow_mut().clear();
+        self.reserved.set(false);
+        self.purpose.set(Purpose::default());
+    }
 }
 
 impl Page {

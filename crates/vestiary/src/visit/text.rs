@@ -1,4 +1,4 @@
-use alloc::{string::String, vec::Vec};
+use alloc::{borrow::Cow, string::String, vec::Vec};
 
 use super::{Outgoing, State, View, Visit};
 use crate::{CookieOverrides, Error, Limits, Record, SessionId, UnixMillis, protocol::Seen};
@@ -6,21 +6,24 @@ use crate::{CookieOverrides, Error, Limits, Record, SessionId, UnixMillis, proto
 /// A [`Visit`] as text and numbers, for a driver that keeps it outside of the core, such as JavaScript. Between two
 /// operations of a request nothing of it is in the core.
 #[derive(Clone, Default, Eq, PartialEq)]
-pub struct VisitText {
+pub struct VisitText<'t> {
     /// [`VisitText::STATE`] and its neighbours say which bits are what.
     pub flags: u32,
     /// Lines: the ID of the session, or of its tombstone; that in the cookie; the one that is certain; those that were
     /// received; those that are lost. One that is missing is an empty line.
-    pub ids: String,
+    pub ids: Cow<'t, str>,
     /// The record of the session, or the tombstone.
-    pub record: String,
+    pub record: Cow<'t, str>,
     /// When the store was asked for it, or to store it.
     pub at: UnixMillis,
     /// The own cookie attributes with which the cookie leaves, or of the session that was ended: text of a JSON object.
-    pub own: Option<String>,
+    pub own: Option<Cow<'t, str>>,
 }
 
-impl VisitText {
+/// Bytes of mostly all IDs of a visit.
+const IDS: usize = 120;
+
+impl VisitText<'_> {
     /// The state, in the order of [`State`].
     pub const STATE: u32 = 7;
     /// The record has to get another TTL, or other deadlines.
@@ -50,7 +53,7 @@ impl<E> Visit<E> {
     ///
     /// # Errors
     /// As [`Record::source`].
-    pub fn text(&self, limits: Limits) -> Result<VisitText, Error> {
+    pub fn text(&self, limits: Limits) -> Result<VisitText<'_>, Error> {
         let mut text = VisitText::default();
         let (state, session) = match &self.state {
             State::Anonymous => (0, None),
@@ -79,12 +82,14 @@ impl<E> Visit<E> {
         text.own = own.as_ref().map(|own| own.as_str().into());
         let first = [session.map(|session| &session.id), id, self.certain.as_ref()];
         let others = self.received.iter().chain(&self.lost).map(Some);
+        let mut ids = String::with_capacity(IDS);
         for id in first.into_iter().chain(others) {
-            text.ids.push_str(id.map_or("", SessionId::expose));
-            text.ids.push('\n');
+            ids.push_str(id.map_or("", SessionId::expose));
+            ids.push('\n');
         }
+        text.ids = ids.into();
         if let Some(Seen { record, at, .. }) = session {
-            (text.record, text.at) = (record.source(limits)?.into_owned(), *at);
+            (text.record, text.at) = (record.source(limits)?, *at);
         }
         Ok(text)
     }
@@ -93,7 +98,11 @@ impl<E> Visit<E> {
     ///
     /// # Errors
     /// [`Error`] if the text is none that [`Visit::text`] has made.
-    pub fn of_text(mut text: VisitText, failure: Option<E>, limits: Limits) -> Result<Self, Error> {
+    pub fn of_text(
+        mut text: VisitText<'_>,
+        failure: Option<E>,
+        limits: Limits,
+    ) -> Result<Self, Error> {
         let mut lines = text.ids.lines();
         let mut id = || lines.next().filter(|id| !id.is_empty()).map(SessionId::parse).transpose();
         let (session, cookie, certain) = (id()?, id()?, id()?);
@@ -104,8 +113,9 @@ impl<E> Visit<E> {
         let session = match session {
             None => None,
             Some(id) => {
-                let record = core::mem::take(&mut text.record);
-                Some(Seen { id, record: Record::decode_owned(record, limits)?, at: text.at })
+                let record =
+                    Record::decode_owned(core::mem::take(&mut text.record).into_owned(), limits)?;
+                Some(Seen { id, record, at: text.at })
             }
         };
         let state = match (text.get(VisitText::STATE), session, failure) {
@@ -143,7 +153,7 @@ impl<E> Visit<E> {
 }
 
 /// IDs and data are not shown.
-impl core::fmt::Debug for VisitText {
+impl core::fmt::Debug for VisitText<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("VisitText").field("flags", &self.flags).finish_non_exhaustive()
     }
