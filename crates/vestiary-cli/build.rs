@@ -1,4 +1,4 @@
-//! Writes the notices of the crates that the program contains, for `vestiary licenses`.
+//! Collects the license notices of the crates in the program, for `vestiary licenses`.
 
 use std::{env, error::Error, fs, path::Path};
 
@@ -12,7 +12,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let manifest = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("Cargo.toml");
     let (cargo, target) = (env::var("CARGO")?, env::var("TARGET")?);
     let of = |options: &[&str]| notices::of("vestiary-cli", &target, &cargo, &manifest, options);
-    // Linked packages were downloaded for that; other packages of the workspace may not be there yet.
+    // Offline first: the linked crates are downloaded already, other crates of the workspace may not be.
     let notices = of(&["--offline", "--locked"]).or_else(|_| of(&[]))?;
     fs::write(Path::new(&env::var("OUT_DIR")?).join("THIRD-PARTY-NOTICES"), notices)?;
     Ok(())

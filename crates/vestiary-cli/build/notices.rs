@@ -1,5 +1,5 @@
-//! The notices that the licenses of linked crates ask for, from what Cargo knows of them. Also used by `xtask`, for the
-//! npm package.
+//! The notices that the licenses of linked crates require, from Cargo's metadata. `xtask` uses it for the npm package,
+//! too.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,8 +12,8 @@ use std::{
 
 use serde_json::Value;
 
-/// The notices of all crates that are linked into `package`, built for `target`. `options` are those of `cargo
-/// metadata`, beside the target.
+/// The notices of all crates that are linked into `package`, built for `target`. `options` are further options of
+/// `cargo metadata`.
 pub(crate) fn of(
     package: &str,
     target: &str,
@@ -37,7 +37,7 @@ pub(crate) fn of(
     render(&crates)
 }
 
-/// The IDs of the packages whose code ends up in `package`: not what only runs while it is built.
+/// The IDs of the packages whose code ends up in `package`, without those that only run while it is built.
 fn linked<'m>(metadata: &'m Value, package: &str) -> Option<BTreeSet<&'m str>> {
     let macros: BTreeSet<&str> = list(metadata, "packages")
         .filter(|one| {
@@ -66,7 +66,7 @@ fn render(crates: &[&Value]) -> Result<String, Box<dyn Error>> {
         "This program contains the following software of others.\n\nThe Rust standard library: MIT OR \
          Apache-2.0, https://www.rust-lang.org\n",
     );
-    // Many have the same text, so each text stands there once.
+    // Many crates share a text, so each text is printed once.
     let mut texts: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for one in crates {
         let (name, version) = (text(one, "name"), text(one, "version"));
@@ -83,7 +83,7 @@ fn render(crates: &[&Value]) -> Result<String, Box<dyn Error>> {
     Ok(notices)
 }
 
-/// The texts of a crate's license. Of a choice with MIT, that of MIT: it is the shortest.
+/// The texts of a crate's license. If MIT is one choice, the text of MIT: it is the shortest.
 fn licenses(package: &Value) -> Result<Vec<String>, Box<dyn Error>> {
     let folder = Path::new(text(package, "manifest_path")).parent().ok_or("no folder")?;
     let mut files = BTreeMap::new();
@@ -93,7 +93,7 @@ fn licenses(package: &Value) -> Result<Vec<String>, Box<dyn Error>> {
         let name = name.unwrap_or_default();
         let prefixes = ["LICENSE", "LICENCE", "COPYING", "COPYRIGHT", "NOTICE", "UNLICENSE"];
         if path.is_file() && prefixes.iter().any(|prefix| name.starts_with(prefix)) {
-            // The command line prints line ends, and no other control characters.
+            // The command line prints line breaks, and no other control characters.
             let text = String::from_utf8_lossy(&fs::read(&path)?).replace("\r\n", "\n");
             let text =
                 text.replace('\t', "    ").replace(|c: char| c.is_control() && c != '\n', "");

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use crate::failure::Failure;
 
-/// Where a store is, as its URL says.
+/// The location of a store, parsed from its URL.
 #[derive(Clone, Eq, PartialEq)]
 pub(crate) enum Address {
     /// One server of Redis or Valkey.
@@ -14,22 +14,22 @@ pub(crate) enum Address {
     Postgres(String),
 }
 
-/// Sentinels, and the primary that they know.
+/// Sentinels, and the name of the primary that they monitor.
 #[derive(Clone, Eq, PartialEq)]
 pub(crate) struct Sentinel {
     pub(crate) sentinels: Vec<String>,
     pub(crate) primary: String,
-    /// An address with the user, the password and the database of the primary; its host counts for nothing.
+    /// A URL with the user, the password and the database of the primary; its host is ignored.
     pub(crate) login: String,
     pub(crate) tls: bool,
 }
 
-/// What a URL may look like.
+/// The URLs that are accepted.
 pub(crate) const FORMS: &str = "redis://, rediss://, redis+unix://, redis+cluster://, rediss+cluster://, \
      redis+sentinel://, rediss+sentinel://, sqlite: or postgres://";
 
 impl Address {
-    /// Reads a URL. It is in no error: it may hold a password.
+    /// Parses a URL. Errors do not repeat it, because it may hold a password.
     pub(crate) fn parse(url: &str) -> Result<Self, Failure> {
         let bad = |message: String| Failure::Usage("store_url", message);
         let unknown = || bad(format!("the store must be a URL that begins with {FORMS}"));
@@ -83,9 +83,9 @@ impl Address {
     }
 }
 
-/// A URL with several hosts, after its scheme.
+/// The parts of a URL with several hosts, after its scheme.
 struct Parts<'u> {
-    /// With its `@`.
+    /// The credentials, with their `@`.
     login: &'u str,
     hosts: Vec<&'u str>,
     path: &'u str,
@@ -103,14 +103,14 @@ impl<'u> Parts<'u> {
     }
 }
 
-/// A URL that may be shown: without user and password, and without the parameters, which may have them, too.
+/// A URL that can be shown: without user, password and query parameters, which may hold them, too.
 pub(crate) fn redacted(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once(':') else { return "…".to_owned() };
     if scheme.eq_ignore_ascii_case("sqlite") {
         return url.to_owned();
     }
     let Some(rest) = rest.strip_prefix("//") else { return format!("{scheme}:…") };
-    // The last one: a password may have an `@` or a `/` that nobody encoded.
+    // The last `@`: a password may have an unescaped `@` or `/`.
     let (login, rest) = match rest.rsplit_once('@') {
         Some((_, rest)) => ("…@", rest),
         None => ("", rest),

@@ -4,31 +4,31 @@ use vestiary_store::Entry;
 
 use crate::{output::Output, service::Service, time};
 
-/// What is known of a record. Never its data.
+/// A description of a record, never its data.
 pub(crate) struct Description {
     pub(crate) key: String,
     pub(crate) namespace: Option<String>,
     pub(crate) kind: Kind,
     pub(crate) sealed: bool,
     pub(crate) format: Option<Format>,
-    /// Nobody but Vestiary writes marks.
+    /// Whether it has a write ID, which only Vestiary writes.
     pub(crate) marked: bool,
     pub(crate) meta: Meta,
     pub(crate) ttl: vestiary::Ttl,
-    /// Of a value that is not text they are not known.
+    /// `None` if the value is not text.
     pub(crate) bytes: Option<usize>,
-    /// Why it cannot be read.
+    /// The reason why it cannot be read.
     pub(crate) error: Option<vestiary::Error>,
 }
 
-/// What a record is.
+/// The kind of a record.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Kind {
     Session,
-    /// It only says that its session has another ID now.
-    Retired,
+    /// A tombstone: its session has another ID now.
+    Tombstone,
     UserList,
-    /// Encrypted, and not opened.
+    /// Encrypted, and no secret decrypts it.
     Sealed,
     Unreadable,
 }
@@ -37,7 +37,7 @@ impl Kind {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Session => "session",
-            Self::Retired => "retired",
+            Self::Tombstone => "retired",
             Self::UserList => "user list",
             Self::Sealed => "encrypted",
             Self::Unreadable => "unreadable",
@@ -46,7 +46,7 @@ impl Kind {
 }
 
 impl Description {
-    /// Of an encrypted record only as much as its key says, unless the ID is known, and a secret.
+    /// Describes an entry. An encrypted record needs its ID and a secret; otherwise only its key is described.
     pub(crate) fn of(entry: &Entry, id: Option<&SessionId>, service: &Service) -> Self {
         let key = StoreKey::parse(&entry.key);
         let sealed = SealRing::is_sealed(&entry.record);
@@ -73,8 +73,8 @@ impl Description {
         }
         match Record::inspect(text, Limits::LOAD) {
             Ok(seen) => {
-                let retired = seen.meta.next.is_some();
-                description.kind = if retired { Kind::Retired } else { Kind::Session };
+                let is_tombstone = seen.meta.next.is_some();
+                description.kind = if is_tombstone { Kind::Tombstone } else { Kind::Session };
                 description.format = Some(seen.format);
                 description.meta = seen.meta;
             }
@@ -86,13 +86,13 @@ impl Description {
         description
     }
 
-    /// Whose session it is.
+    /// The owner of the session.
     pub(crate) fn user(&self) -> Option<String> {
         let user = self.meta.user.as_ref()?;
         serde_json::from_str(&user.name).ok()
     }
 
-    /// Why it cannot be read: a code, and a message.
+    /// The reason why it cannot be read: a code, and a message.
     fn problem(&self) -> Option<(&'static str, String)> {
         match (self.bytes, &self.error) {
             (None, _) => Some(("not_text", "the stored value is not text (UTF-8)".to_owned())),
@@ -100,7 +100,7 @@ impl Description {
         }
     }
 
-    /// Who wrote it.
+    /// The library that wrote it.
     pub(crate) fn written_by(&self) -> Option<&'static str> {
         Some(match (self.format?, self.marked) {
             (Format::SvelteKitSessions, true) => "vestiary",
@@ -132,7 +132,7 @@ impl Description {
         document
     }
 
-    /// Name and value, for people.
+    /// Names and values for a terminal.
     pub(crate) fn lines(&self, output: &Output, now: UnixMillis) -> Vec<(&'static str, String)> {
         let ago = |at: UnixMillis| {
             if at > now {
@@ -169,14 +169,14 @@ impl Description {
     }
 }
 
-/// The text of an encrypted record.
+/// Decrypts an encrypted record.
 pub(crate) fn opened(entry: &Entry, id: Option<&SessionId>, service: &Service) -> Option<String> {
     let key = StoreKey::parse(&entry.key);
     let ring = service.seals(key.namespace)?;
     if let Some(id) = id {
         return ring.open(id, &entry.key, &entry.record).ok();
     }
-    // Its key says the ID, if it is not a hash: then it opens nothing.
+    // Without hashed IDs, the key contains the ID. With them, this ID decrypts nothing.
     let id = SessionId::parse(key.name).ok()?;
     ring.open(&id, &entry.key, &entry.record).ok()
 }

@@ -2,7 +2,7 @@ use std::{error::Error, fmt, io};
 
 use vestiary_store::{SessionError, StoreError};
 
-/// What a command found, if nothing failed.
+/// The answer of a command that did not fail.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Verdict {
     Yes,
@@ -10,18 +10,17 @@ pub(crate) enum Verdict {
     No,
 }
 
-/// The arguments make no sense.
+/// The exit code for invalid arguments.
 pub(crate) const USAGE: u8 = 2;
 
-/// Why a command could not do its work. No message has a secret, a full ID, a session value, or the password of
-/// an address in it.
+/// The reason why a command failed. No message contains a secret, a full ID, session data, or the password of a URL.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// To be put right by whoever calls.
+    /// The caller must correct the arguments.
     Usage(&'static str, String),
-    /// The answer is no, and there is nothing else to say.
+    /// The answer is no, and there is nothing else to print.
     No(&'static str, String),
-    /// The store cannot be reached, or did not do what it was asked.
+    /// The store cannot be reached, or did not perform an operation.
     Store(&'static str, String),
     /// The output could not be written.
     Output(io::Error),
@@ -101,7 +100,7 @@ fn with_causes(error: &dyn Error) -> String {
     let mut cause = error.source();
     while let Some(error) = cause {
         let next = error.to_string();
-        // Some say their cause themselves.
+        // Some errors already contain the message of their cause.
         if !text.ends_with(&next) {
             text.extend([": ", &next]);
         }

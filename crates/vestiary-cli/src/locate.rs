@@ -9,10 +9,10 @@ use crate::{
     store::each,
 };
 
-/// A record that somebody named by a cookie, an ID, a key, the beginning of one, or a handle.
+/// A record that the caller named by a cookie, an ID, a key, the beginning of a key, or a handle.
 pub(crate) struct Located {
     pub(crate) entry: Entry,
-    /// Unless its key is a hash, and nothing more is known.
+    /// The ID, unless the key is a hash and nothing else is known.
     pub(crate) id: Option<SessionId>,
     pub(crate) hash_ids: bool,
 }
@@ -23,7 +23,7 @@ impl Located {
     }
 }
 
-/// What was given, or what standard input says for `-`.
+/// The argument, or standard input for `-`.
 pub(crate) fn given(text: &str) -> Result<String, Failure> {
     let text = if text == "-" { secrets::input()? } else { text.to_owned() };
     let text = text.trim();
@@ -33,11 +33,11 @@ pub(crate) fn given(text: &str) -> Result<String, Failure> {
     Ok(text.to_owned())
 }
 
-/// The record that is meant. Its cookie need not be genuine: an operator has the store anyway.
+/// Finds the record that the argument names. Its cookie need not be valid, since an operator has the store anyway.
 pub(crate) async fn locate(text: &str, service: &Service) -> Result<Located, Failure> {
     for id in ids(text) {
         let found = by_id(&id, service).await?;
-        // A bare ID that looks like a hash is rather the key of a session whose ID nobody knows here.
+        // A bare ID that looks like a hash is more likely the key of a session whose ID is unknown here.
         let is_key = |found: &Located| id.expose() == text && text.len() == HASH && !found.hash_ids;
         if let Some(found) = found.filter(|found| !is_key(found)) {
             return Ok(found);
@@ -61,7 +61,7 @@ pub(crate) fn not_found() -> Failure {
     Failure::No("not_found", message.to_owned())
 }
 
-/// The record of an ID, under the ID or its hash, whatever the options say.
+/// Reads the record of an ID, stored under the ID or its hash, whatever the options say.
 pub(crate) async fn by_id(id: &SessionId, service: &Service) -> Result<Option<Located>, Failure> {
     for hash_ids in [service.hash_ids, !service.hash_ids] {
         let key = options(service.namespace.as_deref(), hash_ids)?.store_key(id);
@@ -72,10 +72,10 @@ pub(crate) async fn by_id(id: &SessionId, service: &Service) -> Result<Option<Lo
     Ok(None)
 }
 
-/// Fewer characters are not worth looking through all records for.
+/// A shorter beginning is not worth a scan of all records.
 const SHORTEST: usize = 4;
 
-/// The IDs that a text may be, or have in it.
+/// The IDs that a text may be or contain.
 fn ids(text: &str) -> Vec<SessionId> {
     let header = text.strip_prefix("Cookie:").or_else(|| text.strip_prefix("cookie:"));
     let header = header.unwrap_or(text);
@@ -91,7 +91,7 @@ fn ids(text: &str) -> Vec<SessionId> {
     ids
 }
 
-/// The hash of an ID has so many characters, and an ID seldom.
+/// The length of a hashed ID, which few IDs have.
 const HASH: usize = 43;
 
 fn by_key(entry: Entry) -> Located {
@@ -101,7 +101,7 @@ fn by_key(entry: Entry) -> Located {
     Located { entry, id, hash_ids }
 }
 
-/// The only record whose key begins so, or which has this handle.
+/// Finds the only record whose key begins with this text, or which has this handle.
 async fn by_beginning(text: &str, service: &Service) -> Result<Option<Located>, Failure> {
     let mut found: Option<Entry> = None;
     let mut several = false;
@@ -111,7 +111,7 @@ async fn by_beginning(text: &str, service: &Service) -> Result<Option<Located>, 
             user.is_some_and(|user| user.handle.as_str() == text)
         };
         if fits {
-            // The same may be on two pages.
+            // The same record may be on two pages.
             several |= found.as_ref().is_some_and(|found| found.key != entry.key);
             found = Some(entry);
         }

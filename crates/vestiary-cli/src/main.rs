@@ -1,4 +1,4 @@
-//! `vestiary`: looks into session stores, ends sessions, moves them, and says what is wrong.
+//! `vestiary`: inspects session stores, ends sessions, migrates them, and diagnoses problems.
 #![forbid(unsafe_code)]
 
 mod address;
@@ -25,7 +25,7 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             let Some(failure) = usage::failure(&error) else {
-                // It fails if the reader has closed the pipe, and needs no answer then.
+                // It fails if the reader has closed the pipe, which needs no message.
                 let _ = error.print();
                 return ExitCode::from(if error.use_stderr() { failure::USAGE } else { 0 });
             };

@@ -8,14 +8,14 @@ use serde_json::{Value, json};
 
 use crate::failure::Failure;
 
-/// What a command says: lines for people, or one JSON document for programs.
+/// The output of a command: lines for people, or one JSON document for programs.
 pub(crate) struct Output {
     out: BufWriter<Stdout>,
     json: bool,
     show_ids: bool,
 }
 
-/// So much of a key is shown: enough to tell sessions apart, and no use to log in with.
+/// The number of a key's characters that are shown: enough to tell sessions apart, and useless for a login.
 const SHOWN: usize = 6;
 
 impl Output {
@@ -27,34 +27,34 @@ impl Output {
         self.json
     }
 
-    /// A line for people. Whatever is in it, it stays one line, and tells a terminal nothing.
+    /// Prints a line for people. Escapes keep it on one line and free of terminal commands, whatever the text is.
     pub(crate) fn line(&mut self, text: impl Display) -> io::Result<()> {
         if self.json { Ok(()) } else { writeln!(self.out, "{}", plain(&text.to_string())) }
     }
 
-    /// The document for programs. Read by one, it is the same as without its escapes.
+    /// Prints the document for programs. Escapes do not change its meaning.
     pub(crate) fn document(&mut self, document: &Value) -> io::Result<()> {
         self.part(&document.to_string())?;
         self.end_part()
     }
 
-    /// A part of the document.
+    /// Prints a part of the document.
     pub(crate) fn part(&mut self, json: &str) -> io::Result<()> {
         if self.json { self.out.write_all(plain_json(json).as_bytes()) } else { Ok(()) }
     }
 
-    /// The end of a document that was printed in parts.
+    /// Ends a document that was printed in parts.
     pub(crate) fn end_part(&mut self) -> io::Result<()> {
         if self.json { self.out.write_all(b"\n") } else { Ok(()) }
     }
 
-    /// A line that is no result: to standard error.
+    /// Prints a line that is not part of the result, to standard error.
     pub(crate) fn note(&mut self, text: impl Display) -> io::Result<()> {
         self.out.flush()?;
         writeln!(io::stderr(), "{}", plain(&text.to_string()))
     }
 
-    /// Bytes that this program made itself and no store has seen.
+    /// Prints bytes that this program itself has made, without escapes.
     pub(crate) fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.out.write_all(bytes)
     }
@@ -69,12 +69,12 @@ impl Output {
         self.note(format_args!("error: {failure} [{}]", failure.code()))
     }
 
-    /// A key or an ID, as much of it as may be seen.
+    /// A key or an ID, shortened unless it may be shown in full.
     pub(crate) fn key(&self, key: &str) -> String {
         if self.show_ids { key.to_owned() } else { shortened(key) }
     }
 
-    /// A bar on standard error, if somebody sees it. Without a number of steps, it only shows that it goes on.
+    /// A progress bar on standard error, if that is a terminal. Without a number of steps, it only shows activity.
     pub(crate) fn progress(&self, what: &'static str, steps: Option<u64>) -> ProgressBar {
         if self.json || !io::stderr().is_terminal() {
             return ProgressBar::hidden();
@@ -89,7 +89,7 @@ impl Output {
     }
 }
 
-/// The namespace, and the first characters of what follows.
+/// The namespace and the first characters of the name after it.
 fn shortened(key: &str) -> String {
     let name = vestiary::StoreKey::parse(key).name;
     let before = key.strip_suffix(name).unwrap_or_default();
@@ -97,28 +97,28 @@ fn shortened(key: &str) -> String {
     format!("{before}{shown}…")
 }
 
-/// Text that may be secret, unless it is no longer than what is shown of a key.
+/// Shortens text that may be secret to the length that is shown of a key.
 pub(crate) fn shortened_text(text: &str) -> String {
     let shown: String = text.chars().take(SHOWN).collect();
     if shown == text { shown } else { shown + "…" }
 }
 
-/// A number of things.
+/// A count with its noun.
 pub(crate) fn counted(count: u64, thing: &str) -> String {
     format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
 }
 
-/// Text that moves no cursor, from any source: the name of a user, a key, a message of a server.
+/// Escapes characters that move a cursor, in text from any source: a user's name, a key, a server's message.
 pub(crate) fn plain(text: &str) -> String {
     escaped(text, |char, plain| plain.extend(char.escape_unicode()))
 }
 
-/// The same for JSON, whose strings spell characters in their own way. Outside of strings there are none of them.
+/// As [`plain`], with the escapes of JSON strings. Outside of strings, JSON has no such characters.
 fn plain_json(json: &str) -> String {
     escaped(json, |char, plain| {
         let mut units = [0; 2];
         for unit in char.encode_utf16(&mut units) {
-            // To a string, it cannot fail.
+            // Writing to a string cannot fail.
             let _ = write!(plain, "\\u{unit:04x}");
         }
     })
@@ -132,8 +132,8 @@ fn escaped(text: &str, escape: impl Fn(char, &mut String)) -> String {
     plain
 }
 
-/// Whether a terminal, or a reader's eye, may take it for a command: control characters, line ends, and what changes
-/// the direction of writing or is not seen at all.
+/// Whether a terminal or a reader may misread the character: control characters, line breaks, invisible characters, and
+/// those that change the direction of writing.
 fn is_control(char: char) -> bool {
     char.is_control()
         || matches!(

@@ -23,14 +23,14 @@ pub(crate) struct SecretArgs {
 /// A secret of the service. It is never shown.
 pub(crate) struct Secret(String);
 
-/// The default, which need not be set.
+/// The default variable, which need not be set.
 const VARIABLE: &str = "SESSION_SECRET";
 
-/// No secret is longer.
+/// The maximum size of a secret.
 const LONGEST: u64 = 64 << 10;
 
 impl SecretArgs {
-    /// Those that there are, in their order.
+    /// Reads all secrets, in their order.
     pub(crate) fn read(&self) -> Result<Vec<Secret>, Failure> {
         let mut secrets = Vec::new();
         for name in &self.secret_env {
@@ -50,7 +50,7 @@ impl SecretArgs {
         Ok(secrets)
     }
 
-    /// Whether standard input is taken.
+    /// Whether standard input is used for a secret.
     pub(crate) fn takes_input(&self) -> bool {
         self.secret_file.iter().any(|path| path == Path::new("-"))
     }
@@ -89,7 +89,7 @@ fn read(path: &Path) -> Result<String, Failure> {
     Ok(text)
 }
 
-/// One line of standard input, or all of it, without the line's end.
+/// Reads one line of standard input, or all of it, without the final line break.
 pub(crate) fn input() -> Result<String, Failure> {
     text_of(io::stdin()).map_err(|error| {
         Failure::Usage("input", format!("standard input cannot be read as text: {error}"))

@@ -35,7 +35,7 @@ pub(crate) struct KeepingArgs {
     pub(crate) encrypt: bool,
 }
 
-/// A store, and what is needed to understand it.
+/// A store, and the options needed to interpret it.
 pub(crate) struct Service {
     pub(crate) store: OpenStore,
     pub(crate) namespace: Option<String>,
@@ -52,7 +52,7 @@ impl ServiceArgs {
 
     pub(crate) async fn open_with(&self, secrets: Vec<Secret>) -> Result<Service, Failure> {
         let KeepingArgs { namespace, hash_ids, encrypt } = &self.keeping;
-        // Before anything is connected to.
+        // Validated before anything is connected.
         options(namespace.as_deref(), *hash_ids)?;
         Ok(Service {
             store: OpenStore::open(&self.store).await?,
@@ -65,8 +65,7 @@ impl ServiceArgs {
 }
 
 impl Service {
-    /// The sessions of one namespace. `sealed` says whether records and lists are encrypted that are read and
-    /// written by them.
+    /// The sessions of one namespace. `sealed` says whether they read and write encrypted records and lists.
     pub(crate) fn sessions(
         &self,
         namespace: Option<&str>,
@@ -79,7 +78,7 @@ impl Service {
             let config = Config::new(first).encrypt(Encrypt::Migrate);
             long.fold(config, Config::previous_secret)
         } else {
-            // Nothing is signed or verified with it.
+            // Nothing is signed or verified with this secret.
             let mut bytes = [0; 32];
             getrandom::fill(&mut bytes).map_err(|_| no_entropy())?;
             Config::new(Base64UrlUnpadded::encode_string(&bytes))
@@ -90,13 +89,13 @@ impl Service {
         Ok(Sessions::new(&config.hash_ids(hash_ids), self.store.clone())?)
     }
 
-    /// What opens encrypted records, if there is a secret that is long enough.
+    /// The keys that decrypt records, if there is a secret that is long enough.
     pub(crate) fn seals(&self, namespace: Option<&str>) -> Option<SealRing> {
         let secrets: Vec<&str> = self.long_secrets().collect();
         SealRing::new(&secrets, namespace).ok()
     }
 
-    /// Whether a key belongs to what was asked for: everything, or one namespace.
+    /// Whether a key belongs to the selected sessions: all, or those of one namespace.
     pub(crate) fn is_mine(&self, key: &str) -> bool {
         self.namespace
             .as_deref()

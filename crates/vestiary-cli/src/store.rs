@@ -58,22 +58,22 @@ impl StoreArgs {
     }
 }
 
-/// One store, and a place in it.
+/// One store, with a prefix and a table.
 #[derive(Clone, Copy)]
 pub(crate) struct Place<'a> {
     pub(crate) url: &'a str,
     pub(crate) prefix: &'a str,
     pub(crate) table: &'a str,
-    /// To be filled: file and table are made if they are missing, and what is written to a file is on the disk
-    /// only after [`OpenStore::settle`].
+    /// Whether it is going to be filled: a missing file or table is created, and writes to a file are durable only
+    /// after [`OpenStore::settle`].
     pub(crate) create: bool,
 }
 
-/// A store that is connected to, and its server, for what only operators ask.
+/// An open store, and its server for operators' commands.
 #[derive(Clone)]
 pub(crate) struct OpenStore {
     pub(crate) server: Server,
-    /// Its URL, without what is secret.
+    /// Its URL without credentials.
     pub(crate) name: String,
     pub(crate) prefix: String,
     pub(crate) table: String,
@@ -87,7 +87,7 @@ enum Kind {
     Postgres(PostgresStore),
 }
 
-/// Asks the store of a [`Kind`], whichever it is: they have one trait, but no type in common.
+/// Runs an expression with the store of a [`Kind`]: they share a trait, but no type.
 macro_rules! on {
     ($kind:expr, $store:ident => $asked:expr) => {
         match $kind {
@@ -98,11 +98,11 @@ macro_rules! on {
     };
 }
 
-/// What is behind a store.
+/// The server behind a store.
 #[derive(Clone)]
 pub(crate) enum Server {
     Redis(RedisServer),
-    /// And how the journal was kept before the store was opened, which turns it to WAL.
+    /// Also holds the journal mode from before the store was opened, which switches to WAL.
     Sqlite(SqlitePool, String),
     Postgres(PgPool),
 }
@@ -111,14 +111,14 @@ pub(crate) enum Server {
 pub(crate) enum RedisServer {
     One(ConnectionManager),
     Cluster(ClusterConnection),
-    /// The primary.
+    /// The connection to the primary.
     Sentinel(MultiplexedConnection),
 }
 
-/// For an answer, and for a connection.
+/// The timeout of a reply, and of a connection attempt.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Most writers of a file wait for less.
+/// The busy timeout of a file: most writers take less.
 const BUSY: Duration = Duration::from_secs(10);
 
 impl OpenStore {
@@ -150,7 +150,7 @@ impl OpenStore {
         Ok(Self { server, name, prefix, table, kind })
     }
 
-    /// Has what was written on the disk, where that is not so after each write.
+    /// Makes all writes durable, if the store does not do so after each write.
     pub(crate) async fn settle(&self) -> Result<(), StoreError> {
         if let Server::Sqlite(pool, _) = &self.server {
             sqlx::query("PRAGMA wal_checkpoint(FULL)").execute(pool).await?;
@@ -158,7 +158,7 @@ impl OpenStore {
         Ok(())
     }
 
-    /// About how many records there are: of Redis, all keys of the database.
+    /// The approximate number of records; for Redis, the number of all keys in the database.
     pub(crate) async fn estimate(&self) -> Result<u64, StoreError> {
         let counted: i64 = match &self.server {
             Server::Redis(server) => {
@@ -187,7 +187,7 @@ impl OpenStore {
 }
 
 impl OpenStore {
-    /// Whether a pooler stands before a server of Postgres; `None` of other stores.
+    /// Whether there is a pooler before a Postgres server; `None` for other stores.
     pub(crate) async fn is_pooled(&self) -> Result<Option<bool>, StoreError> {
         match &self.kind {
             Kind::Postgres(store) => store.is_pooled().await.map(Some),
@@ -195,7 +195,7 @@ impl OpenStore {
         }
     }
 
-    /// Removes whatever is under a key: what cannot be removed by its write ID, since it is no record.
+    /// Removes a value that is not a record, and therefore has no write ID to compare.
     pub(crate) async fn forget(&self, key: &str) -> Result<bool, StoreError> {
         let key = [&self.prefix, key].concat();
         Ok(match &self.server {
@@ -217,7 +217,7 @@ impl OpenStore {
     }
 }
 
-/// Text in a statement of Postgres. A pooler may lose the statement between its preparation and its parameters.
+/// A string literal for Postgres. A pooler may separate a prepared statement from its parameters.
 fn literal(text: &str) -> String {
     format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
 }
@@ -231,7 +231,7 @@ impl RedisServer {
         })
     }
 
-    /// Asks the server, and of a cluster all primaries: what each of them says, with its address.
+    /// Sends a command to the server, or to all primaries of a cluster. Returns each reply with its node's address.
     pub(crate) async fn each(&self, cmd: &Cmd) -> Result<Vec<(String, Value)>, StoreError> {
         let one = |answer: Value| vec![(String::new(), answer)];
         match self {
@@ -265,7 +265,7 @@ impl RedisServer {
     }
 }
 
-/// Text that a server of Redis has sent.
+/// The text of a reply from Redis.
 pub(crate) fn text_of(value: &Value) -> Option<String> {
     match value {
         Value::BulkString(bytes) => String::from_utf8(bytes.clone()).ok(),
@@ -316,7 +316,7 @@ async fn behind(address: &Sentinel) -> Result<(Kind, Server), StoreError> {
 }
 
 async fn sqlite(path: &Path, place: Place<'_>) -> Result<(Kind, Server), Failure> {
-    // A mistyped path must not make an empty store.
+    // A mistyped path must not create an empty store.
     if !place.create && !path.is_file() {
         return Err(Failure::Store("store_failed", "there is no such file".to_owned()));
     }
@@ -343,9 +343,9 @@ async fn sqlite(path: &Path, place: Place<'_>) -> Result<(Kind, Server), Failure
 }
 
 async fn postgres(url: &str, place: Place<'_>) -> Result<(Kind, Server), Failure> {
-    // A pool would try again and again, and then say only that it took too long.
+    // A pool would retry until its timeout, and report only that.
     let options: PgConnectOptions = url.parse().map_err(StoreError::from)?;
-    // A pooler refuses it.
+    // A pooler refuses this setting.
     let options = options.extra_float_digits(None);
     let first = timeout(PATIENCE, options.connect()).await;
     let first = first.map_err(|_| StoreError::failed("no answer in time"))?;
@@ -375,7 +375,7 @@ fn no_table(place: Place<'_>) -> Failure {
 impl Store for OpenStore {
     async fn read(&self, key: &str) -> Result<Option<String>, StoreError> {
         let read = on!(&self.kind, store => store.read(key).await);
-        // As in an entry: no command stops at it.
+        // As in an entry, so that no command stops there.
         if let Err(StoreError::NotText) = read { Ok(Some("\u{fffd}".to_owned())) } else { read }
     }
 
@@ -430,10 +430,10 @@ impl Scan for OpenStore {
     }
 }
 
-/// So many records are asked for at once.
+/// The page size of a scan.
 pub(crate) const PAGE: usize = 500;
 
-/// Shows each record of a store to a function, until it has seen enough.
+/// Passes each record of a store to a function, until the function returns `false`.
 pub(crate) async fn each<S: Scan>(
     store: &S,
     mut see: impl AsyncFnMut(Entry) -> Result<bool, Failure>,
@@ -453,12 +453,12 @@ pub(crate) async fn each<S: Scan>(
     }
 }
 
-/// The mark of a record, to replace or remove it by.
+/// The write ID of a record, for replacing or removing it.
 pub(crate) fn write_id_of(record: &str) -> Option<WriteId> {
     vestiary_store::write_id_of(record).and_then(WriteId::parse)
 }
 
-/// Removes whatever is under a key, and no record that was not seen.
+/// Removes any value under a key, but no record that was not read.
 pub(crate) async fn remove(store: &OpenStore, key: &str, record: &str) -> Result<bool, Failure> {
     let mut record = record.to_owned();
     for _ in 0..TRIES {
@@ -467,7 +467,7 @@ pub(crate) async fn remove(store: &OpenStore, key: &str, record: &str) -> Result
             Outcome::Gone => return Ok(false),
             Outcome::Conflict => match store.read(key).await? {
                 None => return Ok(false),
-                // No other program wrote it meanwhile. It is no record, and has no write ID to compare.
+                // It is not a record, and has no write ID to compare. No other program changed it meanwhile.
                 Some(now) if now == record => return Ok(store.forget(key).await?),
                 Some(now) => record = now,
             },

@@ -2,9 +2,9 @@ use std::time::{Duration, SystemTime};
 
 use vestiary::{Ttl, UnixMillis};
 
-/// As RFC 3339 has it, in UTC.
+/// Formats an instant as RFC 3339, in UTC.
 pub(crate) fn instant(at: UnixMillis) -> String {
-    /// What comes later has five digits for its year.
+    /// The last instant whose year has four digits.
     const LATEST: u64 = 253_402_300_799_000;
     if at.0 > LATEST {
         return "after 9999".to_owned();
@@ -13,7 +13,7 @@ pub(crate) fn instant(at: UnixMillis) -> String {
     humantime::format_rfc3339_seconds(time).to_string()
 }
 
-/// In the two largest units.
+/// Formats a duration in its two largest units.
 pub(crate) fn span(millis: u64) -> String {
     const UNITS: [(u64, &str); 5] =
         [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s"), (1, "ms")];
@@ -28,7 +28,7 @@ pub(crate) fn span(millis: u64) -> String {
         .filter_map(|(unit, name)| {
             let count = rest / unit;
             rest %= unit;
-            // Fractions of a second say nothing beside whole ones.
+            // Fractions of a second are only worth showing alone.
             (count > 0 && (*unit > 1 || millis < 1_000)).then(|| format!("{count}{name}"))
         })
         .collect();

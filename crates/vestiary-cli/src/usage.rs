@@ -1,12 +1,12 @@
-//! Arguments that make no sense.
+//! Errors of command-line arguments.
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::{failure::Failure, output::shortened_text};
 
-/// The failure of arguments, in one line; `None` for what is no failure, such as `--help`.
+/// Converts an argument error to one line; `None` for output that is no error, such as `--help`.
 ///
-/// An argument in the wrong place may be a secret, a cookie or a URL with a password, so only its beginning is shown.
+/// An argument in the wrong place may be a secret, a cookie or a URL with a password, so it is shortened.
 pub(crate) fn failure(error: &clap::Error) -> Option<Failure> {
     let prints = [
         ErrorKind::DisplayHelp,
@@ -31,7 +31,7 @@ pub(crate) fn failure(error: &clap::Error) -> Option<Failure> {
     Some(Failure::Usage("arguments", format!("{lines}{similar}: see --help")))
 }
 
-/// The parts of the message that the caller typed, but not the names of options.
+/// The parts of the message that the caller typed, without the names of options.
 fn typed(error: &clap::Error) -> impl Iterator<Item = &str> {
     let is_unknown = error.kind() == ErrorKind::UnknownArgument;
     let argument = error.get(ContextKind::InvalidArg).filter(|_| is_unknown);

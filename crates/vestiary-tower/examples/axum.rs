@@ -38,7 +38,7 @@ async fn home(user: Option<UserId>) -> Html<&'static str> {
     }
 }
 
-/// Where an application would look at a password first.
+/// Logs in without a password. An application would check one first.
 async fn login(session: Session) -> Result<Redirect, SessionError> {
     session.login("ada").await?;
     Ok(Redirect::to("/account"))

@@ -24,7 +24,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let (stream, _) = listener.accept().await?;
         let service = TowerToHyperService::new(service.clone());
         tokio::spawn(async move {
-            // What a visitor's connection ends with concerns nobody else.
+            // An error of one visitor's connection concerns no other visitor.
             let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
         });
     }

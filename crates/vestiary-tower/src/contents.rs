@@ -7,24 +7,24 @@ use vestiary_store::{SessionError, Stored, WrongType};
 
 use crate::view::expectation;
 
-/// All that a session holds, as a map.
+/// The data of a session, as a map.
 pub type Data = Map<String, Value>;
 
-/// The data of a session, and the application's changes of it, member by member.
+/// The data of a session, and the application's changes to it, key by key.
 ///
-/// It stays the text that was read. A value is made only of a member that the application asks for, and text only
-/// of one that it changes. All other members are written as they were, byte for byte.
+/// It stays the text that was read. Only a member that the application asks for is parsed, and only one that it changes
+/// is serialised. All other members are written back byte for byte.
 #[derive(Default)]
 pub(crate) struct Contents {
     read: Read,
-    /// All members in the order of their names, once one of them was wanted.
+    /// The members sorted by name, once one of them was needed.
     members: Option<Vec<Member>>,
 }
 
-/// The text that the members stand in.
+/// The text that holds the members.
 #[derive(Default)]
 enum Read {
-    /// A new session has none.
+    /// A new session has no text.
     #[default]
     Nothing,
     Record(Stored),
@@ -33,17 +33,18 @@ enum Read {
 
 struct Member {
     key: Key,
-    /// Where its value is in the text that was read.
+    /// The range of its value in the text that was read.
     read: Option<Range<usize>>,
     now: Now,
-    /// Members are written in this order: as they were read, and then as they were added.
+    /// The position in the output: members as they were read, then those that were added.
     place: usize,
 }
 
 enum Key {
-    /// It stands there in the text that was read, without escapes.
+    /// The key as it stands in the text that was read, without escapes.
     Plain(Range<usize>),
-    /// The key, and how it is spelled.
+    /// The key, and its spelling.
+    /// The state of a member.
     Spelled(String, String),
 }
 
@@ -51,7 +52,7 @@ enum Key {
 enum Now {
     /// Unchanged.
     AsRead,
-    /// It has this value.
+    /// Set to this JSON text.
     Text(String),
     Removed,
 }
@@ -61,12 +62,12 @@ impl Contents {
         Self { read: Read::Record(read), members: None }
     }
 
-    /// The contents that this text of a JSON object says.
+    /// Contents with the members of this text of a JSON object.
     pub(crate) fn of_text(text: &str) -> Self {
         Self { read: Read::Text(text.to_owned()), members: None }
     }
 
-    /// Before the application changed it: text of a JSON object.
+    /// The data before the application changed it: text of a JSON object.
     pub(crate) fn before(&self) -> &str {
         match &self.read {
             Read::Nothing => NOTHING,
@@ -75,7 +76,7 @@ impl Contents {
         }
     }
 
-    /// As it is now: text of a JSON object.
+    /// The data as it is now: text of a JSON object.
     pub(crate) fn text(&self) -> Cow<'_, str> {
         match &self.members {
             Some(members) if self.is_changed() => self.text_of(members, |_| true).into(),
@@ -83,13 +84,13 @@ impl Contents {
         }
     }
 
-    /// The change from what was read to what it is now.
+    /// The changes since the data was read.
     pub(crate) fn changes(&self) -> Changes {
         let (base, mine) = (self.before().to_owned(), self.text().into_owned());
         Changes { base, mine, cookie: None, assigned: false }
     }
 
-    /// Whether the application changed a member. One that it set to the value that was there is unchanged.
+    /// Whether the application changed a member. Setting the value that was already there is no change.
     pub(crate) fn is_changed(&self) -> bool {
         self.members.iter().flatten().any(|member| !matches!(member.now, Now::AsRead))
     }
@@ -102,7 +103,7 @@ impl Contents {
         self.with_value(name, |text| text.map(|text| value_of(name, text)).transpose())?
     }
 
-    /// Sets a member, to a value that is JSON text.
+    /// Sets a member to a value, given as JSON text.
     pub(crate) fn set(&mut self, name: &str, text: String) -> Result<(), SessionError> {
         self.with_members(|this, members| match this.place(members, name) {
             Ok(at) => {
@@ -123,14 +124,14 @@ impl Contents {
         })
     }
 
-    /// Removes a member; its value, if there was one.
+    /// Removes a member and returns its value, if there was one.
     pub(crate) fn remove(&mut self, name: &str) -> Result<Option<String>, SessionError> {
         self.with_members(|this, members| {
             let found = this.place(members, name).ok();
             let member = found.and_then(|at| members.get_mut(at))?;
             let removed = this.value(member).map(str::to_owned);
             member.now = Now::Removed;
-            // The store need not forget a member that it never had.
+            // A member that was added and removed again is not worth a change: the store never had it.
             members.retain(|member| member.read.is_some() || !matches!(member.now, Now::Removed));
             removed
         })
@@ -146,14 +147,14 @@ impl Contents {
         })
     }
 
-    /// The text of an object that has these members only.
+    /// The text of an object with only these members.
     pub(crate) fn only(&mut self, names: &[String]) -> Result<String, SessionError> {
         self.with_members(|this, members| {
             this.text_of(members, |name| names.iter().any(|kept| kept == name))
         })
     }
 
-    /// The text of a member's value.
+    /// Passes the text of a member's value to a function.
     pub(crate) fn with_value<R>(
         &mut self,
         name: &str,
@@ -165,7 +166,8 @@ impl Contents {
         })
     }
 
-    /// The names of all members and the texts of their values, as they are written.
+    /// Passes the names of all members and the texts of their values to a function, in the order in which they are
+    /// written.
     pub(crate) fn with_texts<R>(
         &mut self,
         see: impl FnOnce(Vec<(&str, &str)>) -> R,
@@ -191,7 +193,7 @@ impl Contents {
         Ok(seen)
     }
 
-    /// The members of the text that was read, in the order of their names.
+    /// The members of the text that was read, sorted by name.
     fn all_members(&self) -> Result<Vec<Member>, SessionError> {
         let text = self.before();
         let mut members: Vec<Member> = Vec::new();
@@ -215,7 +217,7 @@ impl Contents {
             ));
         }
         if !members.is_sorted_by(|one, other| self.name(one) < self.name(other)) {
-            // In reverse, so that of two of one name the last one stays.
+            // Reversed, so that the last of two members with one name stays.
             members.reverse();
             members.sort_by(|one, other| self.name(one).cmp(self.name(other)));
             members.dedup_by(|other, last| self.name(other) == self.name(last));
@@ -262,27 +264,27 @@ impl Contents {
     }
 }
 
-/// The members as they are written.
+/// The members in the order in which they are written.
 fn in_order(members: &[Member]) -> Vec<&Member> {
     let mut ordered: Vec<&Member> = members.iter().collect();
     ordered.sort_by_key(|member| member.place);
     ordered
 }
 
-/// An object without members.
+/// The text of an object without members.
 pub(crate) const NOTHING: &str = "{}";
 
 pub(crate) fn is_empty(object: &str) -> bool {
     object.trim_start().trim_start_matches('{').trim_start().starts_with('}')
 }
 
-/// A value whose objects have no member twice: of two, the last one stays.
+/// The value without duplicate keys: the last of each stays.
 pub(crate) fn without_twins(text: &str) -> String {
     let value = serde_json::from_str::<Value>(text);
     value.map_or_else(|_| text.to_owned(), |value| value.to_string())
 }
 
-/// The value of a member that JSON text stands for.
+/// Deserialises a member's value from its JSON text.
 pub(crate) fn value_of<V: DeserializeOwned>(name: &str, text: &str) -> Result<V, SessionError> {
     let value = serde_json::from_str(text);
     let value = value.or_else(|_| serde_json::from_str(&without_twins(text)));
@@ -292,7 +294,7 @@ pub(crate) fn value_of<V: DeserializeOwned>(name: &str, text: &str) -> Result<V,
     })
 }
 
-/// The JSON text of a value that is to be a member.
+/// Serialises a member's value to JSON text.
 pub(crate) fn text_of(name: &str, value: &impl Serialize) -> Result<String, SessionError> {
     // The error may repeat the value.
     serde_json::to_string(value).map_err(|_| {
@@ -301,7 +303,7 @@ pub(crate) fn text_of(name: &str, value: &impl Serialize) -> Result<String, Sess
     })
 }
 
-/// `reason` must show no value.
+/// Creates the error. `reason` must show no value.
 pub(crate) fn wrong_type(
     key: Option<&str>,
     what: &str,
@@ -324,8 +326,8 @@ pub(crate) fn kind_of(text: &str) -> &'static str {
     }
 }
 
-/// Whether two JSON texts say the same, in whatever spelling and order. Numbers that a double cannot tell apart
-/// are different unless they are spelled alike.
+/// Whether two JSON texts have the same meaning, whatever their spelling and order. Numbers that a double cannot tell
+/// apart are different unless they are spelled alike.
 fn is_same(one: &str, other: &str) -> bool {
     if one == other {
         return true;
@@ -350,14 +352,14 @@ fn is_same(one: &str, other: &str) -> bool {
     }
 }
 
-/// A number of so many characters has no neighbour that is the same double.
+/// A number with at most this many characters has no neighbour that is the same double.
 const EXACT: usize = 16;
 
 fn parsed<'t, T: serde::Deserialize<'t>>(one: &'t str, other: &'t str) -> Option<(T, T)> {
     serde_json::from_str(one).ok().zip(serde_json::from_str(other).ok())
 }
 
-/// The text of a key, which may have escapes.
+/// Decodes a key, which may have escapes.
 pub(crate) fn said_by(spelled: &str) -> Option<String> {
     if spelled.contains('\\') {
         return serde_json::from_str(&["\"", spelled, "\""].concat()).ok();

@@ -7,7 +7,7 @@ use vestiary_store::SessionError;
 
 use crate::Session;
 
-/// The user of the session, by the application's name for it: an extractor that lets nobody else in.
+/// The ID of the logged-in user. As an extractor it rejects anonymous visitors with 401.
 ///
 /// ```
 /// use vestiary_tower::UserId;
@@ -15,7 +15,7 @@ use crate::Session;
 /// async fn account(UserId(user): UserId) -> String {
 ///     format!("the account of {user}")
 /// }
-/// // Also those who are not logged in.
+/// // `Option<UserId>` admits anonymous visitors, too.
 /// async fn home(user: Option<UserId>) -> String {
 ///     user.map_or("Hello".to_owned(), |UserId(user)| format!("Hello {user}"))
 /// }
@@ -23,19 +23,19 @@ use crate::Session;
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct UserId(pub String);
 
-/// Why a handler did not get what it asks for.
+/// The reason why an extractor failed.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Rejection {
     /// There is no [`SessionLayer`](crate::SessionLayer) around the route.
     MissingLayer,
-    /// Nobody is logged in.
+    /// No user is logged in.
     LoggedOut,
     /// The session could not be read.
     Failed(SessionError),
 }
 
-/// Never reads the store: it is asked when the handler asks the session.
+/// Does not read the store; the session reads it when the handler uses it.
 impl<S: Send + Sync, T> FromRequestParts<S> for Session<T> {
     type Rejection = Rejection;
 
@@ -44,7 +44,7 @@ impl<S: Send + Sync, T> FromRequestParts<S> for Session<T> {
     }
 }
 
-/// `None` for a visitor who has no session yet. Reads the store.
+/// `None` for a visitor without a session. Reads the store.
 impl<S: Send + Sync, T> OptionalFromRequestParts<S> for Session<T> {
     type Rejection = Rejection;
 

@@ -18,9 +18,9 @@ use crate::{
     visit::{Leaving, Visit, finished},
 };
 
-/// Puts a [`Session`] into every request, and its cookie onto the response.
+/// Adds a [`Session`] to every request, and its cookie to the response.
 ///
-/// A request whose handler does not look at the session costs no store, no cryptography and no timer.
+/// A request whose handler does not use the session costs no store call, no cryptography and no timer.
 ///
 /// ```
 /// use axum::{Router, routing::get};
@@ -43,7 +43,7 @@ pub struct SessionLayer<F = Unavailable> {
     failure: F,
 }
 
-/// What a [`SessionLayer`] makes of a service.
+/// The service that a [`SessionLayer`] creates.
 #[derive(Clone)]
 pub struct SessionService<S, F = Unavailable> {
     inner: S,
@@ -51,26 +51,29 @@ pub struct SessionService<S, F = Unavailable> {
     failure: F,
 }
 
-/// The response in place of one that promised what could not be stored.
+/// Creates the response for a session that could not be stored.
+///
+/// It replaces the handler's response, which would claim a success that did not happen.
 pub trait Failure<B> {
-    /// Makes it. `response` is what the handler has made.
+    /// Creates the response from the handler's `response`.
     fn respond(&self, error: &SessionError, response: Response<B>) -> Response<B>;
 }
 
-/// An empty response: 503 if the store is at fault, with `Retry-After`, or else 500. `tracing` gets the error.
+/// Responds with an empty body: 503 with `Retry-After` if the store is at fault, otherwise 500. `tracing` gets the
+/// error.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Unavailable;
 
 impl SessionLayer {
-    /// Sessions in this store.
+    /// Creates a layer with these options and this store.
     ///
     /// # Errors
-    /// [`vestiary::Error`] if an option is wrong, or a secret too short.
+    /// [`vestiary::Error`] if an option is invalid or a secret is too short.
     pub fn new(config: &Config, store: impl Store) -> Result<Self, vestiary::Error> {
         Ok(Self::of(Sessions::new(config, store)?))
     }
 
-    /// These sessions, which something else uses, too.
+    /// Creates a layer for existing [`Sessions`], which other code may share.
     #[must_use]
     pub fn of(sessions: Sessions) -> Self {
         Self { sessions, failure: Unavailable }
@@ -78,13 +81,12 @@ impl SessionLayer {
 }
 
 impl<F> SessionLayer<F> {
-    /// What to answer when a response is ready and its session cannot be stored; [`Unavailable`] unless
-    /// said otherwise.
+    /// Sets the response for a session that could not be stored. Default: [`Unavailable`].
     pub fn on_failure<G>(self, failure: G) -> SessionLayer<G> {
         SessionLayer { sessions: self.sessions, failure }
     }
 
-    /// The sessions, for what is not a request: a job that ends them, an operator's tool.
+    /// The sessions, for code outside of requests, such as jobs and operators' tools.
     #[must_use]
     pub fn sessions(&self) -> &Sessions {
         &self.sessions
@@ -132,10 +134,10 @@ where
 }
 
 pin_project! {
-    /// The response of a [`SessionService`]: the handler's, and then what its session needs.
+    /// The response of a [`SessionService`]: awaits the handler, then stores the session.
     ///
-    /// Dropped before the handler is done, as when the visitor goes away, it stores nothing; what the
-    /// handler has stored itself stays.
+    /// Dropping it before the handler is done, when the visitor disconnects for example, stores nothing. Data that the
+    /// handler has already saved stays.
     pub struct ResponseFuture<I, F, B> {
         #[pin]
         step: Step<I, B>,
@@ -203,7 +205,7 @@ impl<B: Default> Failure<B> for Unavailable {
         );
         let (mut parts, _) = response.into_parts();
         parts.status = status_of(error);
-        // What described the body that is no more. The cookie and what caches must know stay.
+        // Removes headers that describe the replaced body. The cookie and the headers for caches stay.
         for name in [
             header::CONTENT_TYPE,
             header::CONTENT_LENGTH,
@@ -230,12 +232,12 @@ impl<B, F: Fn(&SessionError, Response<B>) -> Response<B>> Failure<B> for F {
     }
 }
 
-/// The status of a response that could not be made for want of a session.
+/// The status of the response for this error.
 pub(crate) fn status_of(error: &SessionError) -> StatusCode {
     StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-/// Whether the request is for this very machine, where there is no HTTPS while something is developed.
+/// Whether the request's `Host` is localhost, where development runs without HTTPS.
 fn is_local(uri: &Uri, headers: &HeaderMap) -> bool {
     let named = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let Some(authority) = named.or_else(|| uri.authority().map(http::uri::Authority::as_str))

@@ -1,6 +1,6 @@
-//! Server-side sessions for axum, hyper and everything else that speaks tower. The data stays in a store, the
-//! browser has a signed ID; the rules, the cookies and the records are those of the SvelteKit package
-//! `vestiary`, so a SvelteKit app and a Rust service share a login.
+//! Server-side sessions for axum, hyper and other tower services. The data stays in a store, and the browser has only a
+//! signed ID. Rules, cookies and records are those of the SvelteKit package `vestiary`, so a SvelteKit app and a Rust
+//! service can share a login.
 //!
 //! ```
 //! use axum::{Router, routing::get};
@@ -18,22 +18,23 @@
 //! # Ok::<(), vestiary_tower::Error>(())
 //! ```
 //!
-//! | for                                | there is                                             |
+//! | task                               | API                                                  |
 //! | ---------------------------------- | ---------------------------------------------------- |
-//! | the layer                          | [`SessionLayer`], configured by [`Config`]           |
-//! | what a handler has                 | [`Session`], `Session<T>` for a type of your own     |
-//! | logins                             | [`Session::login`], `UserId`, [`RequireLogin`]       |
-//! | a user's sessions                  | [`Session::sessions_of`]                             |
-//! | what goes wrong                    | [`SessionError`], `Rejection`, [`Failure`]           |
-//! | what happens                       | [`Event`], and `tracing`                             |
-//! | Redis, `SQLite`, Postgres, others  | the crate `vestiary-store`                           |
+//! | add sessions to a service          | [`SessionLayer`], configured by [`Config`]           |
+//! | use a session in a handler         | [`Session`], `Session<T>` for a type of your own     |
+//! | log users in, protect routes       | [`Session::login`], `UserId`, [`RequireLogin`]       |
+//! | list and revoke a user's sessions  | [`Session::sessions_of`]                             |
+//! | handle errors                      | [`SessionError`], `Rejection`, [`Failure`]           |
+//! | observe sessions                   | [`Event`], and `tracing`                             |
+//! | use Redis, `SQLite` or Postgres    | the crate `vestiary-store`                           |
 //!
-//! What a handler changed is stored when its response is ready, whatever its status; a request that is dropped
-//! stores nothing more. A response whose session could not be stored does not leave.
+//! A handler's changes are stored when its response is ready, whatever the status. A request that is dropped stores
+//! nothing more. A response whose session could not be stored is replaced ([`SessionLayer::on_failure`]).
 //!
 //! # Features
-//! `axum` (default): extractors for axum 0.8. `tokio`: waits for a store by tokio's clock, where tokio runs and has
-//! its time enabled; with Redis, `SQLite` or Postgres that is so anyway.
+//! - `axum` (default): extractors for axum 0.8.
+//! - `tokio`: store timeouts use tokio's timer where tokio runs, and its time driver must be enabled. The stores for
+//!   Redis, `SQLite` and Postgres enable this feature.
 #![forbid(unsafe_code)]
 
 mod contents;
@@ -58,7 +59,7 @@ pub use vestiary_store::{
     UserList, UserSession, WrongType,
 };
 
-/// The samples of the documentation.
+/// Compiles the samples of the documentation.
 #[cfg(all(doctest, feature = "axum"))]
 mod documentation {
     #[doc = include_str!("../../../docs/rust.md")]

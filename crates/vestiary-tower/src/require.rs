@@ -12,9 +12,10 @@ use vestiary_store::SessionError;
 
 use crate::{Session, layer::status_of};
 
-/// Lets nobody in who is not logged in: 401, or a page to log in. Put it inside of the
-/// [`SessionLayer`](crate::SessionLayer): outside of it there are no sessions, and every request gets 500, with a
-/// message where the body is axum's, and an error for `tracing`.
+/// Protects routes: anonymous visitors get 401 or are redirected to a login page.
+///
+/// Place it inside the [`SessionLayer`](crate::SessionLayer). Outside of it there are no sessions: every request gets
+/// 500, with a message if the body is axum's, and an error for `tracing`.
 ///
 /// ```
 /// use axum::{Router, routing::get};
@@ -33,7 +34,7 @@ pub struct RequireLogin {
     page: Option<HeaderValue>,
 }
 
-/// What [`RequireLogin`] makes of a service.
+/// The service that a [`RequireLogin`] creates.
 #[derive(Clone, Debug)]
 pub struct RequireLoginService<S> {
     inner: S,
@@ -41,16 +42,16 @@ pub struct RequireLoginService<S> {
 }
 
 impl RequireLogin {
-    /// Answers 401.
+    /// Creates a guard that responds with 401.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sends whoever asks for a page to this one (303). Other requests get 401.
+    /// Creates a guard that redirects `GET` and `HEAD` requests to this page (303). Other requests get 401.
     ///
     /// # Panics
-    /// If it cannot be a `Location`: it is part of the program, and not of a request.
+    /// If the page is not a valid `Location`: it is a constant of the program, not input.
     #[must_use]
     pub fn at(page: &'static str) -> Self {
         Self { page: Some(HeaderValue::from_static(page)) }
@@ -79,7 +80,7 @@ where
     }
 
     fn call(&mut self, request: Request<Q>) -> Self::Future {
-        // The one that is ready; the other one is made ready for the next request.
+        // `self.inner` is the service that is ready. The clone in its place becomes ready for the next request.
         let next = self.inner.clone();
         let inner = std::mem::replace(&mut self.inner, next);
         let is_page = matches!(*request.method(), Method::GET | Method::HEAD);
@@ -95,7 +96,7 @@ where
     }
 }
 
-/// Whether the visitor is logged in; `None` if there are no sessions.
+/// Whether the visitor is logged in; `None` without a session layer.
 type Asking = Pin<Box<dyn Future<Output = Result<Option<bool>, SessionError>> + Send>>;
 
 pin_project! {
@@ -152,7 +153,7 @@ impl<S: Service<Request<Q>>, Q> std::fmt::Debug for RequireLoginFuture<S, Q> {
     }
 }
 
-/// The message of a guard that stands where no session is.
+/// The message for a guard outside of the session layer.
 const MISPLACED: &str = "`RequireLogin` is outside of the `SessionLayer`, where there are no sessions: add the \
                          `SessionLayer` after it with `Router::layer`, so that it is around it";
 
@@ -160,7 +161,7 @@ fn misplaced<B: Default + 'static>() -> Response<B> {
     tracing::error!(target: "vestiary", "{MISPLACED}");
     let mut response = Response::new(B::default());
     *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-    // A body of any type can be empty, and this one can hold a text.
+    // Every body type can be empty; axum's can also hold text.
     #[cfg(feature = "axum")]
     if let Some(body) =
         (response.body_mut() as &mut dyn std::any::Any).downcast_mut::<axum_core::body::Body>()

@@ -12,14 +12,14 @@ use crate::{
 
 /// A visitor's session. Cheap to clone; all clones, of whatever type, are the same session.
 ///
-/// Nothing is read before somebody asks, and nothing is stored before something was changed. Changes are
-/// stored when the handler has made its response, whatever its status; what other requests have changed
-/// meanwhile is kept, top-level key by top-level key ([`Session::update`] for counters and lists).
+/// The store is read when the session is first used, and written when the handler's response is ready, whatever its
+/// status, if something was changed. Changes by other requests are merged per top-level key; use [`Session::update`]
+/// for counters and lists.
 ///
-/// `Session` is a map of JSON values. `Session<T>` sees the same JSON object as a type of the application's. A type
-/// need not have all members of the object: another service, or another part of the application, may have stored
-/// some. Reading ignores those, and [`update`](Session::update), [`modify`](Session::modify) and
-/// [`write`](Session::write) leave them as they are, byte for byte.
+/// `Session` is a map of JSON values. `Session<T>` sees the same JSON object as a type of yours. The type need not have
+/// all keys of the object, since another service or another part of the application may have stored some. Reading
+/// ignores other keys, and [`update`](Session::update), [`modify`](Session::modify) and [`write`](Session::write) keep
+/// them byte for byte.
 ///
 /// ```
 /// use vestiary_tower::{Session, SessionError};
@@ -42,7 +42,7 @@ use crate::{
 /// }
 ///
 /// async fn add(session: Session<Cart>) -> Result<(), SessionError> {
-///     // Run on what the store has now, so that two tabs lose nothing.
+///     // Runs on the stored data, so no change of another tab is lost.
 ///     session.update(|cart| cart.items.push("a coat".to_owned())).await?;
 ///     Ok(())
 /// }
@@ -61,19 +61,19 @@ impl<T> Session<T> {
         self.visit
     }
 
-    /// The session of a request, if the [`SessionLayer`](crate::SessionLayer) is there.
+    /// The session of a request, if a [`SessionLayer`](crate::SessionLayer) surrounds the service.
     #[must_use]
     pub fn of(extensions: &Extensions) -> Option<Self> {
         extensions.get::<Session>().map(Session::typed)
     }
 
-    /// The same session, as another type.
+    /// The same session with another type for its data.
     #[must_use]
     pub fn typed<U>(&self) -> Session<U> {
         Session::new(Arc::clone(&self.visit))
     }
 
-    /// Whether the store does not know it (yet).
+    /// Whether the session has not been stored yet.
     ///
     /// # Errors
     /// [`SessionError`] if the store failed.
@@ -81,7 +81,7 @@ impl<T> Session<T> {
         Ok(self.visit.open().await?.session().is_none())
     }
 
-    /// Its ID, if it is stored: whoever has it, signed, has the session.
+    /// The session's ID, if it is stored. A browser that has it, signed, has the session.
     ///
     /// # Errors
     /// [`SessionError`] if the store failed.
@@ -89,7 +89,7 @@ impl<T> Session<T> {
         Ok(self.visit.open().await?.session().map(|session| session.id.clone()))
     }
 
-    /// Whose session it is, after [`Session::login`].
+    /// The user who logged in with [`Session::login`].
     ///
     /// # Errors
     /// [`SessionError`] if the store failed.
@@ -99,7 +99,7 @@ impl<T> Session<T> {
         Ok(user.map(UserRef::decoded_name))
     }
 
-    /// What the list of its user calls it.
+    /// The session's handle in its user's session list, if a user is logged in.
     ///
     /// # Errors
     /// [`SessionError`] if the store failed.
@@ -109,17 +109,17 @@ impl<T> Session<T> {
         Ok(user.map(|user| user.handle.clone()))
     }
 
-    /// Stores the changes now, and not when the response is ready, and sets the cookie. `false` if the session was
-    /// ended meanwhile: nothing was written.
+    /// Stores the changes and sets the cookie now, without waiting for the response. `false` if the session was ended
+    /// meanwhile: nothing was written.
     ///
     /// # Errors
-    /// [`SessionError::Unconfirmed`] if the record is gone and this request has read it ten minutes ago or more: then it
-    /// cannot be told whether the session was ended, or has another ID; others if the changes cannot be stored.
+    /// [`SessionError::Unconfirmed`] if the record is gone and this request read it at least ten minutes ago: it may
+    /// have been ended, or have another ID. Other errors if the changes cannot be stored.
     pub async fn save(&self) -> Result<bool, SessionError> {
         self.visit.save(&mut *self.visit.open_to_write().await?).await
     }
 
-    /// Gives the session its whole life again, in store and cookie, without writing its data.
+    /// Restarts the lifetime of the session, in store and cookie, without writing its data.
     ///
     /// # Errors
     /// [`SessionError`] if the store failed.
@@ -127,30 +127,28 @@ impl<T> Session<T> {
         self.visit.touch(&mut *self.visit.open_to_write().await?).await
     }
 
-    /// Gives the session another ID and keeps what it holds. For a while the old ID still leads to it, for
-    /// requests that are under way. With [`Config::renew_after`](crate::Config::renew_after) this
-    /// happens by itself.
+    /// Gives the session another ID and keeps its data. During the grace period, the old ID still leads to the session,
+    /// for requests in flight. [`Config::renew_after`](crate::Config::renew_after) does this automatically.
     ///
     /// # Errors
-    /// [`SessionError::ResponseSent`] if the response has left, so that the browser would not learn of the new ID;
-    /// others if the store failed.
+    /// [`SessionError::ResponseSent`] if the response has left, so that the browser could not learn the new ID. Other
+    /// errors if the store failed.
     pub async fn renew(&self) -> Result<(), SessionError> {
         self.visit.renew(&mut *self.visit.open_to_write().await?).await
     }
 
-    /// Ends the session: removes it from the store, and the cookie from the browser. What is written
-    /// afterwards begins another one.
+    /// Ends the session: removes it from the store and its cookie from the browser. Later writes begin a new session.
     ///
     /// # Errors
-    /// [`SessionError`] if the store did not confirm it. The cookie goes all the same, so that whoever sits
-    /// at the browser is logged out; but somebody who has copied the cookie may not be.
+    /// [`SessionError`] if the store did not confirm the removal. The cookie is removed all the same, so the browser is
+    /// logged out; an attacker who has copied the cookie may not be.
     pub async fn destroy(&self) -> Result<(), SessionError> {
         self.visit.destroy().await
     }
 
-    /// Removes the value under this key, whatever it is. `false` if there is none.
+    /// Removes the value under this key, whatever its type. `false` if there is none.
     ///
-    /// Needs no type, and so removes a value that [`SessionError::Type`] complains about.
+    /// It needs no type, so it can remove a value that caused a [`SessionError::Type`].
     ///
     /// # Errors
     /// [`SessionError`] if the store failed.
@@ -158,9 +156,8 @@ impl<T> Session<T> {
         Ok(self.visit.open_to_write().await?.contents.remove(key)?.is_some())
     }
 
-    /// Logs a user in: gives the session another ID, so that whoever knew the old one knows nothing, and
-    /// binds it to the user, whose sessions can be listed and ended ([`Session::sessions_of`]). It
-    /// keeps nothing that is not named, and is stored at once.
+    /// Logs a user in. The session gets a new ID, which makes the old one worthless, and joins the user's session list
+    /// ([`Session::sessions_of`]). Data is dropped unless [`LogIn::keep`] names it. The new session is stored at once.
     ///
     /// ```
     /// # use vestiary_tower::{Session, SessionError};
@@ -172,8 +169,8 @@ impl<T> Session<T> {
     /// ```
     ///
     /// # Errors
-    /// [`SessionError::LoginOutdated`] if all sessions of the user were ended while the login was under
-    /// way; others if the store failed. The visitor has the session of before then.
+    /// [`SessionError::LoginOutdated`] if all sessions of the user were revoked while the login was in progress. Other
+    /// errors if the store failed. After an error, the visitor keeps the previous session.
     #[must_use = "a login does nothing unless it is awaited"]
     pub fn login(&self, user: impl Into<String>) -> LogIn {
         LogIn {
@@ -184,14 +181,24 @@ impl<T> Session<T> {
         }
     }
 
-    /// The sessions of a user, the last one used first: to show them, and end one, the others or all. If that ends this
-    /// session, it is over at once, its cookie is removed, and [`Session::login`] may begin another one.
+    /// The session list of a user, the most recently used first: to show it, and to revoke one session, the others or
+    /// all. If that revokes this session, it ends at once, its cookie is removed, and [`Session::login`] may begin
+    /// another one.
+    ///
+    /// ```
+    /// # use vestiary_tower::{Session, SessionError};
+    /// # async fn handler(session: Session) -> Result<(), SessionError> {
+    /// // After a change of password: log out every device.
+    /// session.sessions_of("ada").revoke_all().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn sessions_of(&self, user: &str) -> vestiary_store::UserList {
         self.sessions().of(user).by(self.visit.request)
     }
 
-    /// The sessions of the session's own user, the last one used first; none if it has no user.
+    /// All sessions of the logged-in user, the most recently used first; none for an anonymous session.
     ///
     /// # Errors
     /// [`SessionError`] if the store failed.
@@ -202,7 +209,7 @@ impl<T> Session<T> {
         }
     }
 
-    /// All sessions of the service.
+    /// The sessions of the service, for operations on other sessions.
     #[must_use]
     pub fn sessions(&self) -> &Sessions {
         &self.visit.sessions
@@ -210,33 +217,35 @@ impl<T> Session<T> {
 }
 
 impl Session {
-    /// What the session holds under this key, if anything.
+    /// The value under this key.
     ///
     /// # Errors
-    /// [`SessionError::Type`], which names the key, if it is of another type; others if the store failed.
+    /// [`SessionError::Type`], which names the key, if the value has another type. Other errors if the store failed.
     pub async fn get<V: DeserializeOwned>(&self, key: &str) -> Result<Option<V>, SessionError> {
         self.visit.open().await?.contents.get(key)
     }
 
-    /// Puts a value under this key.
+    /// Sets the value under this key.
     ///
     /// # Errors
-    /// [`SessionError::Type`] if it has no JSON; others if the store failed.
+    /// [`SessionError::Type`] if the value has no JSON form. Other errors if the store failed.
     pub async fn insert(&self, key: &str, value: impl Serialize) -> Result<(), SessionError> {
         let text = text_of(key, &value)?;
         self.visit.open_to_write().await?.contents.set(key, text)
     }
 
-    /// Removes the value under this key, and returns it.
+    /// Removes and returns the value under this key.
     ///
     /// # Errors
-    /// [`SessionError::Type`] if it is of another type: it is removed all the same; others if the store failed.
+    /// [`SessionError::Type`] if the value has another type; it is removed all the same. Other errors if the store
+    /// failed.
     pub async fn remove<V: DeserializeOwned>(&self, key: &str) -> Result<Option<V>, SessionError> {
         let removed = self.visit.open_to_write().await?.contents.remove(key)?;
         removed.as_deref().map(|text| value_of(key, text)).transpose()
     }
 
-    /// Removes all values, those that no type of the application has too. The session stays, and its ID: see [`Session::destroy`].
+    /// Removes all values, including those that no type of the application has. The session and its ID stay; see
+    /// [`Session::destroy`].
     ///
     /// # Errors
     /// [`SessionError`] if the store failed.
@@ -247,20 +256,19 @@ impl Session {
     /// All values of the session.
     ///
     /// # Errors
-    /// [`SessionError::Type`], which names the key, if a value is none of Rust's: a number of `1e400`, or half of a
-    /// UTF-16 pair, which JavaScript stores; others if the store failed.
+    /// [`SessionError::Type`], which names the key, if Rust cannot represent a value that JavaScript has stored: the
+    /// number `1e400`, or half of a UTF-16 surrogate pair. Other errors if the store failed.
     pub async fn data(&self) -> Result<Data, SessionError> {
         self.visit.open().await?.contents.read()
     }
 }
 
 impl<T: Serialize + DeserializeOwned + Default> Session<T> {
-    /// The session as this type, which ignores the members that it lacks; the type's default if the session has none
-    /// of its members.
+    /// The session data as this type; the type's default if the data has none of its keys.
     ///
     /// ```
     /// # use serde::{Deserialize, Serialize};
-    /// # use vestiary_tower::{Session, SessionError};
+    /// /// Removes a `clicks` of another type, which an older version stored, so that it begins with the default.
     /// # #[derive(Default, Deserialize, Serialize)]
     /// # #[serde(default)]
     /// # struct Visitor { clicks: u64 }
@@ -276,33 +284,33 @@ impl<T: Serialize + DeserializeOwned + Default> Session<T> {
     /// ```
     ///
     /// # Errors
-    /// [`SessionError::Type`], which names the key, if one of its members has another type or is missing. It stays
-    /// so until the application removes or rewrites that key; others if the store failed.
+    /// [`SessionError::Type`], which names the key, if a value has another type or is missing. It stays so until the
+    /// application removes or rewrites that key. Other errors if the store failed.
     pub async fn read(&self) -> Result<T, SessionError> {
         self.visit.open().await?.contents.read()
     }
 
-    /// Puts a value in place of the members that its type has, also if what is there cannot be read as that type.
-    /// Members that the type lacks stay; [`Session::clear`] removes all.
+    /// Sets the keys that the type has, even if the stored values do not fit the type. Other keys stay;
+    /// [`Session::clear`] removes all.
     ///
     /// # Errors
-    /// [`SessionError::Type`] if it has no JSON, [`SessionError::Data`] if that is no object; others if the store
-    /// failed.
+    /// [`SessionError::Type`] if the value has no JSON form, [`SessionError::Data`] if that is not an object. Other
+    /// errors if the store failed.
     pub async fn write(&self, value: &T) -> Result<(), SessionError> {
         self.visit.open_to_write().await?.contents.write(value)
     }
 
-    /// Changes the session as the store has it **now**, stores it, and sets the cookie: for values that are made of those
-    /// before, such as counters and lists, which requests at the same time change, too. None of them is lost. The
-    /// function may run more than once. `false` if the session was ended meanwhile: nothing was written.
-    /// Earlier changes of the request are stored first.
+    /// Applies a function to the **stored** data, stores the result, and sets the cookie. Use it for values that depend
+    /// on their previous value, such as counters and lists: no concurrent change is lost. The function may run more
+    /// than once. Earlier changes of the request are stored first. `false` if the session was ended meanwhile: nothing
+    /// was written.
     ///
-    /// Only the members that the function changes, adds or drops are written; those that the type lacks stay.
+    /// Only the keys that the function changes, adds or removes are written; keys that the type lacks stay.
     ///
     /// # Errors
-    /// [`SessionError::UpdateNested`] to code of the function that waits for this session;
-    /// [`SessionError::Type`], which names the key, if the store has something else; [`SessionError::Data`] if the
-    /// result is no JSON object; others if the store failed.
+    /// [`SessionError::UpdateNested`] for a use of this session inside the function; [`SessionError::Type`], which
+    /// names the key, if the stored data does not fit the type; [`SessionError::Data`] if the result is not a JSON
+    /// object. Other errors if the store failed.
     pub async fn update(
         &self,
         mut change: impl FnMut(&mut T) + Send,
@@ -311,12 +319,12 @@ impl<T: Serialize + DeserializeOwned + Default> Session<T> {
         self.visit.update(&mut state, |contents| contents.change(&mut change)).await
     }
 
-    /// Changes the session as this request has seen it, and stores that with the response. Changes that other
-    /// requests make meanwhile are kept, top-level key by top-level key; members that the type lacks stay.
+    /// Changes the session data as this request has read it, and stores it with the response. Changes by other requests
+    /// are merged per top-level key; keys that the type lacks stay.
     ///
     /// # Errors
-    /// [`SessionError::Type`], which names the key, if it holds something else; [`SessionError::Data`] if the result
-    /// is no JSON object; others if the store failed.
+    /// [`SessionError::Type`], which names the key, if the data does not fit the type; [`SessionError::Data`] if the
+    /// result is not a JSON object. Other errors if the store failed.
     pub async fn modify<R: Send>(
         &self,
         change: impl FnOnce(&mut T) -> R + Send,
@@ -326,7 +334,7 @@ impl<T: Serialize + DeserializeOwned + Default> Session<T> {
     }
 }
 
-/// A login that waits to be awaited: [`Session::login`].
+/// A login that runs when it is awaited: [`Session::login`].
 #[must_use = "a login does nothing unless it is awaited"]
 pub struct LogIn {
     visit: Arc<Visit>,
@@ -336,20 +344,20 @@ pub struct LogIn {
 }
 
 impl LogIn {
-    /// Keys of the old session that the new one keeps, such as a cart. None, unless said.
+    /// Keys of the anonymous session to keep, such as a cart. Default: none.
     pub fn keep<K: Into<String>>(mut self, keys: impl IntoIterator<Item = K>) -> Self {
         self.keep.extend(keys.into_iter().map(Into::into));
         self
     }
 
-    /// What the user will recognise the session by: a device, a place.
+    /// A label by which the user recognises the session: a device or a place.
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.login.label = Some(label.into());
         self
     }
 
-    /// When the visitor proved who it is. If another request has ended all sessions of the user since, or if that
-    /// was more than a day ago, the login is refused. Default: when the request began.
+    /// When the visitor proved their identity. The login is refused if another request has revoked all sessions of the
+    /// user since, or if the proof is more than a day old. Default: when the request began.
     pub fn proven_at(mut self, at: UnixMillis) -> Self {
         self.login.proven = Some(at);
         self
@@ -376,14 +384,14 @@ impl<T> Clone for Session<T> {
     }
 }
 
-/// What a session holds is the application's secret.
+/// Hides the data, which belongs to the application.
 impl<T> fmt::Debug for Session<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session").finish_non_exhaustive()
     }
 }
 
-/// Who logs in is the application's secret.
+/// Hides the user, which belongs to the application.
 impl fmt::Debug for LogIn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LogIn").finish_non_exhaustive()

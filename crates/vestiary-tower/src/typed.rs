@@ -1,5 +1,5 @@
-//! The contents of a session, seen as a type of the application's. A type need not have all members of the
-//! session: others share it. So it changes the members that it has, and no other.
+//! The data of a session as a type of the application. A type need not have all keys of the data, because other code
+//! shares it, so it changes only its own keys.
 
 use std::collections::BTreeMap;
 
@@ -12,20 +12,20 @@ use crate::{
     view::{self, Misfit, Why},
 };
 
-/// The contents, as a type sees them.
+/// The data as a type sees it.
 struct Seen<T> {
     value: T,
-    /// Members that the type takes.
+    /// Names of the members that the type takes.
     taken: Vec<String>,
-    /// None of the members was its own, and it began with its default.
+    /// Whether the data had none of the type's members, so that the value is the type's default.
     is_default: bool,
 }
 
 impl Contents {
-    /// The contents as a type, which ignores the members that it lacks; its default if it has none of them.
+    /// The data as a type, which ignores members that it lacks; the type's default if it has none of them.
     pub(crate) fn read<T: DeserializeOwned + Default>(&mut self) -> Result<T, SessionError> {
         let text = self.text();
-        // Mostly nothing is wrong, and it does not matter which members the type takes.
+        // In the usual case everything fits, and the members that the type takes need not be known.
         if !is_empty(&text)
             && let Ok(value) = serde_json::from_str(&text)
         {
@@ -34,7 +34,7 @@ impl Contents {
         self.seen().map(|seen| seen.value).map_err(|misfit| self.wrong_type::<T>(misfit))
     }
 
-    /// Changes the contents as a type: the members that its change sets, adds or drops, and no other.
+    /// Changes the data as a type: only members that the function sets, adds or removes.
     pub(crate) fn change<T: Serialize + DeserializeOwned + Default, R>(
         &mut self,
         change: impl FnOnce(&mut T) -> R,
@@ -42,7 +42,7 @@ impl Contents {
         let seen = self.seen::<T>();
         let Seen { mut value, taken, is_default } =
             seen.map_err(|misfit| self.wrong_type::<T>(misfit))?;
-        // Of a type that finds nothing of its own, all members are new.
+        // A type that finds none of its members adds all of them.
         let before = if is_default { NOTHING.to_owned() } else { object_of(&value)? };
         let result = change(&mut value);
         let after = object_of(&value)?;
@@ -52,7 +52,7 @@ impl Contents {
         Ok(result)
     }
 
-    /// Puts a value in place of the members that its type has.
+    /// Sets the members that the type has.
     pub(crate) fn write<T: Serialize + DeserializeOwned + Default>(
         &mut self,
         value: &T,
@@ -61,7 +61,7 @@ impl Contents {
         let after = members_of(&text)?;
         let (mut misfits, mut missing) = (Vec::new(), Vec::new());
         let mut rest = Self::of_text(&self.text());
-        // What is not as the type wants it is its own all the same, and what it misses comes from the new value.
+        // A member that does not fit the type still belongs to it. Members that are missing come from the new value.
         let seen = loop {
             let misfit = match rest.seen::<T>() {
                 Ok(seen) => break seen,
@@ -83,7 +83,7 @@ impl Contents {
         for name in misfits.iter().filter(|name| !after.has(name)) {
             self.remove(name)?;
         }
-        // What the type did not read here may be as its default, and not as the session has it.
+        // A member that the type did not read may have its default here, which is not the session's value.
         let is_unread = |name: &str| {
             let mut read = seen.taken.iter().filter(|name| !missing.contains(name));
             !read.any(|read| read == name)
@@ -92,8 +92,8 @@ impl Contents {
         self.remove_old_names::<T>(&seen.taken, |name| before.has(name) || after.has(name))
     }
 
-    /// Takes over the difference between two texts of one type: drops the members that only the first one has, and
-    /// sets those of the second one that have another value or are wanted in any case.
+    /// Applies the difference between two texts of one type: removes the members that only the first one has, and sets
+    /// those of the second one that have another value or are always wanted.
     fn take_over(
         &mut self,
         before: &Written<'_>,
@@ -114,8 +114,8 @@ impl Contents {
         Ok(())
     }
 
-    /// A type may take a member under an older name (`#[serde(alias)]`) and write it under the new one. It could
-    /// not be read again with both, so the older one goes.
+    /// Removes members under old names. A type may read a member under an old name (`#[serde(alias)]`) and write it
+    /// under the new one; with both, it could not be read again.
     fn remove_old_names<T: DeserializeOwned + Default>(
         &mut self,
         taken: &[String],
@@ -138,7 +138,7 @@ impl Contents {
         self.seen_last(|_| false)
     }
 
-    /// The view of a type that is shown some of the members after all others.
+    /// The data as a type sees it if some members come after all others.
     fn seen_last<T: DeserializeOwned + Default>(
         &mut self,
         is_last: impl Fn(&str) -> bool,
@@ -150,7 +150,7 @@ impl Contents {
         seen.unwrap_or(Err(Misfit::of(Why::Type)))
     }
 
-    /// The error of a type that the contents do not fit.
+    /// The error for data that does not fit the type.
     fn wrong_type<T>(&mut self, misfit: Misfit) -> SessionError {
         let Misfit { key, why, reason } = misfit;
         let wanted = std::any::type_name::<T>();
@@ -173,14 +173,14 @@ impl<T: Default> Seen<T> {
     }
 }
 
-/// These members, as a type sees them.
+/// Reads these members as a type.
 fn seen<T: DeserializeOwned + Default>(members: &[(&str, &str)]) -> Result<Seen<T>, Misfit> {
     if members.is_empty() {
         return Ok(Seen::begun());
     }
     let mut taken = Vec::with_capacity(members.len());
     let read = view::read(members, &mut taken).or_else(|misfit| {
-        // Where a type wants no member of a value twice, the last one counts, as it does everywhere else.
+        // If the type refuses duplicate keys in a value, the last one counts, as everywhere else.
         let plain: Vec<String> = members.iter().map(|(_, text)| without_twins(text)).collect();
         let plain: Vec<(&str, &str)> =
             members.iter().zip(&plain).map(|((name, _), text)| (*name, &**text)).collect();
@@ -192,13 +192,13 @@ fn seen<T: DeserializeOwned + Default>(members: &[(&str, &str)]) -> Result<Seen<
             let taken = names.map(|((name, _), _)| (*name).to_owned()).collect();
             Ok(Seen { value, taken, is_default: false })
         }
-        // The session holds only what others have stored.
+        // The session holds only members of other code.
         Err(Misfit { why: Why::Missing, .. }) if !taken.contains(&true) => Ok(Seen::begun()),
         Err(misfit) => Err(misfit),
     }
 }
 
-/// The JSON text of a value that is to be an object.
+/// Serialises a value, which must be an object, to JSON text.
 fn object_of<T: Serialize>(value: &T) -> Result<String, SessionError> {
     let text = serde_json::to_string(value).map_err(|_| {
         let problem = format!("`{}` cannot be JSON", std::any::type_name::<T>());
@@ -210,7 +210,7 @@ fn object_of<T: Serialize>(value: &T) -> Result<String, SessionError> {
     Err(SessionError::Data(vestiary::Error::DataNotObject))
 }
 
-/// The members of an object that was just written.
+/// The members of an object that was just serialised.
 struct Written<'t> {
     names: Vec<String>,
     values: BTreeMap<String, &'t str>,

@@ -1,7 +1,7 @@
-//! Reads the members of a JSON object as a type of the application's, and notes which of them the type takes.
+//! Reads the members of a JSON object as a type of the application, and records which of them the type takes.
 //!
-//! `serde_json` reads each value. The object itself is read here, because `serde_json` says neither which member
-//! did not fit nor which ones the type ignored.
+//! `serde_json` reads each value. The object itself is read here, because `serde_json` reports neither the member that
+//! did not fit nor those that the type ignored.
 
 use std::{cell::Cell, fmt};
 
@@ -16,26 +16,26 @@ use serde::{
 /// A member of an object: its name, and the text of its value.
 pub(crate) type Member<'t> = (&'t str, &'t str);
 
-/// Why members are not of a type. Values, and messages that may repeat them, are left out.
+/// The reason why members do not fit a type, without values and without messages that may repeat them.
 #[derive(Debug)]
 pub(crate) struct Misfit {
     /// The member that did not fit, or that is missing.
     pub(crate) key: Option<String>,
     pub(crate) why: Why,
-    /// In words that show no value.
+    /// The reason in words that show no value.
     pub(crate) reason: String,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Why {
-    /// Its value, or the object as a whole, has another type.
+    /// Its value, or the whole object, has another type.
     Type,
     Missing,
-    /// The type has it already, under this name or another one.
+    /// The type has already taken it, under this name or another one.
     Twice,
 }
 
-/// Reads members as a type. `taken` gets, for each of them, whether the type took it.
+/// Reads members as a type, and records in `taken` for each member whether the type took it.
 pub(crate) fn read<T: DeserializeOwned>(
     members: &[Member<'_>],
     taken: &mut Vec<bool>,
@@ -44,26 +44,26 @@ pub(crate) fn read<T: DeserializeOwned>(
     let at = Cell::new(None);
     let read = T::deserialize(Object(Members { all: members, next: 0, at: &at, taken }));
     read.map_err(|misfit: Misfit| {
-        // The type refused the member that it was shown last.
+        // The member shown last is the one that the type refused.
         let shown = at.get().and_then(|at| members.get(at)).map(|(name, _)| (*name).to_owned());
         let key = if misfit.why == Why::Missing { misfit.key } else { misfit.key.or(shown) };
         Misfit { key, ..misfit }
     })
 }
 
-/// An object, as a deserialiser.
+/// An object as a deserialiser.
 struct Object<'a, 't>(Members<'a, 't>);
 
 struct Members<'a, 't> {
     all: &'a [Member<'t>],
     next: usize,
-    /// The member that the type is looking at.
+    /// The member that the type is reading.
     at: &'a Cell<Option<usize>>,
     taken: &'a mut Vec<bool>,
 }
 
-/// The methods by which an option, a newtype and an enum read the value in them. `$any` shows a visitor the value,
-/// `$variant` makes the deserialiser of an enum.
+/// The methods with which an option, a newtype and an enum read the value in them. `$any` passes the value to a
+/// visitor, `$variant` creates the deserialiser of an enum.
 macro_rules! transparent {
     ($any:expr, $variant:expr) => {
         fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
@@ -135,7 +135,7 @@ impl<'de> MapAccess<'de> for Members<'_, 'de> {
     }
 }
 
-/// The name of a member, which can also be a number, as the keys of maps may be.
+/// The name of a member. It can also be read as a number, for maps with numeric keys.
 struct Name<'t>(&'t str);
 
 macro_rules! numbers {
@@ -171,7 +171,7 @@ impl<'de> Deserializer<'de> for Name<'de> {
     }
 }
 
-/// The deserialiser of a value, which notes whether the type ignores it.
+/// The deserialiser of a value that records whether the type ignores it.
 struct Watched<'a, D> {
     inner: D,
     ignored: &'a mut bool,
@@ -226,12 +226,12 @@ impl Misfit {
 
 const ANOTHER: &str = "another type was expected";
 
-/// The part of an error of `serde` that names the type, and nothing of the value. Its own words show the value that
-/// was found, which is the application's secret.
+/// The part of a `serde` error that names the expected type. The rest shows the value that was found, which belongs to
+/// the application.
 pub(crate) fn expectation(error: &impl fmt::Display) -> String {
     const OF_A_TYPE: [&str; 4] = ["invalid type:", "invalid value:", "invalid length", "unknown"];
     let said = error.to_string();
-    // Where it is in the text of this one value, which the application does not see.
+    // Without the position in the text of this one value, which the application never sees.
     let said = said.rsplit_once(" at line ").map_or(&*said, |(said, _)| said);
     let expected = said.rsplit_once(", expected ").map(|(_, expected)| expected);
     match expected.filter(|_| OF_A_TYPE.iter().any(|begin| said.starts_with(begin))) {

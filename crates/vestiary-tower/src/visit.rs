@@ -1,4 +1,4 @@
-//! One request's view of its visitor's session: the lock, the data and the headers around the core's.
+//! One request's view of its visitor's session: the lock, the data and the headers around the core's visit.
 
 mod asking;
 mod headers;
@@ -24,31 +24,31 @@ use vestiary_store::{Event, Login, OnStoreError, RequestId, RevokedBy, SessionEr
 
 use crate::contents::Contents;
 
-/// A request, as far as its session goes.
+/// The session of one request.
 pub(crate) struct Visit {
     pub(crate) sessions: Sessions,
     pub(crate) request: RequestId,
     headers: Vec<HeaderValue>,
     secure_here: bool,
-    /// When the request came.
+    /// When the request arrived.
     began: UnixMillis,
-    /// The application has looked at the session, so the response may depend on it.
+    /// Whether the application has looked at the session, so that the response may depend on it.
     looked: AtomicBool,
-    /// The head of the response has left.
+    /// Whether the head of the response has left.
     left: AtomicBool,
-    /// The same request as another layer around this one sees it.
+    /// The visit of a surrounding layer for the same request.
     outer: Option<Arc<Visit>>,
-    /// A layer inside of this one has begun a session whose cookie has the same name.
+    /// Whether an inner layer has begun a session whose cookie has the same name.
     is_taken_inside: AtomicBool,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 pub(crate) struct State {
-    opened: bool,
+    is_loaded: bool,
     visit: visit::Visit<SessionError>,
     pub(crate) contents: Contents,
-    /// Number of revocations by this process that are known not to concern this session.
+    /// The number of this process's revocations that are known not to concern this session.
     seen: u64,
 }
 
@@ -74,60 +74,60 @@ impl Visit {
         }
     }
 
-    /// The session, read from the store if it was not yet; the error if that failed and nothing may go on.
+    /// Opens the session: reads the store at the first call. Fails if that failed and the options do not allow for it.
     pub(crate) async fn open(&self) -> Result<MutexGuard<'_, State>, SessionError> {
-        let state = self.opened().await?;
+        let state = self.load().await?;
         state.visit.readable(self.sessions.on_store_error() == OnStoreError::Anonymous)?;
         Ok(state)
     }
 
-    /// As [`Visit::open`], for what writes: not over what could not be read.
+    /// As [`Visit::open`], for a write: also fails if the session could not be read.
     pub(crate) async fn open_to_write(&self) -> Result<MutexGuard<'_, State>, SessionError> {
-        let state = self.opened().await?;
+        let state = self.load().await?;
         state.visit.writable()?;
         Ok(state)
     }
 
-    /// As [`Visit::open_to_write`], for a login: it begins another session, and leaves alone what cannot be read here.
+    /// As [`Visit::open_to_write`], for a login, which begins another session and leaves an unreadable one alone.
     pub(crate) async fn open_to_log_in(&self) -> Result<MutexGuard<'_, State>, SessionError> {
-        let state = self.opened().await?;
+        let state = self.load().await?;
         state.visit.readable(false)?;
         Ok(state)
     }
 
-    async fn opened(&self) -> Result<MutexGuard<'_, State>, SessionError> {
+    async fn load(&self) -> Result<MutexGuard<'_, State>, SessionError> {
         self.looked.store(true, Ordering::Relaxed);
         if Changing::is_under_way(self) {
             return Err(SessionError::UpdateNested);
         }
         let mut state = self.state.lock().await;
-        if !state.opened {
-            // Before the user's list is read.
+        if !state.is_loaded {
+            // Counted before the user's session list is read.
             state.seen = self.sessions.revocations();
             let headers = self.headers.iter().map(HeaderValue::as_bytes);
             let vestiary_store::Cookies { present, ids } = self.sessions.cookies(headers);
-            // Without a cookie there is nothing to find, and no option of a service that begins a session.
+            // Without a cookie there is nothing to find, and no option of a Rust service begins a session.
             if present {
                 let shared = self.outer_of_this_name().next().is_some();
                 let cookies = visit::Cookies { present, ids, shared };
-                // In a box, so that the future of each handler is not as large as all that can happen here.
+                // Boxed, so that the future of each handler does not grow by everything that can happen here.
                 Box::pin(self.find(&mut state, cookies)).await;
             }
-            state.opened = true;
+            state.is_loaded = true;
         }
-        // A cancelled operation may have left the state as it was in the middle.
+        // A cancelled operation may have left the state in the middle.
         state.settle();
-        self.heed(&mut state).await;
+        self.apply_revocations(&mut state).await;
         Ok(state)
     }
 
-    /// Looks for the session of these cookies.
+    /// Finds the session of these cookies.
     async fn find(&self, state: &mut State, cookies: visit::Cookies) {
         let mut asking = self.asking();
         let rules = self.sessions.rules();
         let spent = visit::open(&mut asking, rules, &mut state.visit, cookies).await;
-        // Not before it was answered: a request that is cancelled leaves it to the next one.
-        state.opened = true;
+        // Only after the store's answer: if the request is cancelled before, the next use reads again.
+        state.is_loaded = true;
         for spent in &spent {
             asking.begin(Purpose::Remove);
             Box::pin(tidy(asking.host(), rules, spent)).await;
@@ -135,62 +135,63 @@ impl Visit {
     }
 
     /// Ends the session at once if this process has revoked it.
-    async fn heed(&self, state: &mut State) {
-        let Some(session) = state.session().filter(|_| self.is_unheeded(state)) else { return };
+    async fn apply_revocations(&self, state: &mut State) {
+        let Some(session) = state.session().filter(|_| self.may_be_revoked(state)) else { return };
         let count = self.sessions.revocations();
         let stored = session.clone().into();
-        // In a box, so that the future of each handler is not as large as all that can happen here.
+        // Boxed, so that the future of each handler does not grow by everything that can happen here.
         match Box::pin(self.sessions.revoked_since(state.seen, &stored, self.request)).await {
             Ok(None) => state.seen = count,
             Ok(Some(by)) => {
                 state.visit.revoked(&mut self.asking(), by == RevokedBy::Itself);
                 state.settle();
             }
-            // Nothing is written without asking it again.
+            // Each write asks again.
             Err(error) => self.sessions.emit(Event::StoreFailed { code: error.code() }),
         }
     }
 
-    /// Removes the cookie of a session that an operation has found gone, if this request has revoked it meanwhile.
-    async fn part(&self, state: &mut State, before: Option<Seen>) {
+    /// Removes the cookie of a session that an operation has found gone, if this request itself has revoked it
+    /// meanwhile.
+    async fn clear_if_revoked(&self, state: &mut State, before: Option<Seen>) {
         let Some(before) = before.filter(|_| matches!(state.visit.state, visit::State::Ended))
         else {
             return;
         };
         let (seen, before) = (state.seen, before.into());
-        // In a box, so that the future of each handler is not as large as all that can happen here.
+        // Boxed, so that the future of each handler does not grow by everything that can happen here.
         let by = Box::pin(self.sessions.revoked_since(seen, &before, self.request)).await;
         if matches!(by, Ok(Some(RevokedBy::Itself))) {
             state.visit.revoked(&mut self.asking(), true);
         }
     }
 
-    /// Whether this process has revoked sessions, and this one may be among them.
-    fn is_unheeded(&self, state: &State) -> bool {
+    /// Whether this process has revoked sessions since, possibly this one.
+    fn may_be_revoked(&self, state: &State) -> bool {
         self.sessions.revocations() != state.seen
             && state.session().is_some_and(|session| session.record.meta().user.is_some())
     }
 
-    /// Finishes a request that leaves nothing to do for the store; `false` if there is something to wait for.
+    /// Finishes a request that needs no store call; `false` if the store must be awaited.
     pub(crate) fn finish_at_once(&self, headers: &mut HeaderMap) -> bool {
         let Some(state) = self.state.try_lock() else { return false };
-        let is_finished = !state.opened
+        let is_finished = !state.is_loaded
             || !state.contents.is_changed()
-                && !self.is_unheeded(&state)
+                && !self.may_be_revoked(&state)
                 && state.visit.is_finished(&self.asking());
         if is_finished {
-            self.seal(&state, headers);
+            self.add_cookie(&state, headers);
             self.leave();
         }
         is_finished
     }
 
-    /// Whether the session was looked at, so that there may be something to finish.
+    /// Whether the application has looked at the session, so that there may be something to finish.
     pub(crate) fn was_looked_at(&self) -> bool {
         self.looked.load(Ordering::Relaxed)
     }
 
-    /// No cookie reaches this browser any more.
+    /// Records that the response has left: no cookie reaches this browser any more.
     pub(crate) fn leave(&self) {
         self.left.store(true, Ordering::Relaxed);
     }
@@ -201,41 +202,41 @@ impl Visit {
         let (mut asking, rules) = (self.asking(), self.sessions.rules());
         let before = state.session_of_user();
         let saved = visit::save(&mut asking, rules, &mut state.visit, changes).await;
-        self.part(state, before).await;
+        self.clear_if_revoked(state, before).await;
         state.settle();
         saved
     }
 
-    /// Gives it its whole life again, in store and cookie.
+    /// Restarts the session's lifetime, in store and cookie.
     pub(crate) async fn touch(&self, state: &mut State) -> Result<(), SessionError> {
         let (mut asking, rules) = (self.asking(), self.sessions.rules());
         let before = state.session_of_user();
         let touched = visit::touch(&mut asking, rules, &mut state.visit).await;
-        self.part(state, before).await;
+        self.clear_if_revoked(state, before).await;
         state.settle();
         touched
     }
 
     /// Ends the session.
     pub(crate) async fn destroy(&self) -> Result<(), SessionError> {
-        let state = &mut *self.opened().await?;
+        let state = &mut *self.load().await?;
         let (mut asking, rules) = (self.asking(), self.sessions.rules());
         let ended = visit::destroy(&mut asking, rules, &mut state.visit).await;
         state.settle();
         ended
     }
 
-    /// Gives the session another ID, and keeps what it holds.
+    /// Gives the session another ID and keeps its data.
     pub(crate) async fn renew(&self, state: &mut State) -> Result<(), SessionError> {
         let (mut asking, rules) = (self.asking(), self.sessions.rules());
         let before = state.session_of_user();
         let renewed = visit::renew(&mut asking, rules, &mut state.visit).await;
-        self.part(state, before).await;
+        self.clear_if_revoked(state, before).await;
         state.settle();
         renewed
     }
 
-    /// Changes what the store has now. Changes that were made before are stored first.
+    /// Applies a function to the stored data. Earlier changes are stored first.
     pub(crate) async fn update(
         &self,
         state: &mut State,
@@ -251,19 +252,19 @@ impl Visit {
         let rules = self.sessions.rules();
         let before = state.session_of_user();
         let updated = visit::update(&mut asking, rules, &mut state.visit, changes).await;
-        self.part(state, before).await;
+        self.clear_if_revoked(state, before).await;
         state.settle();
         updated
     }
 
-    /// Runs a function of the application that changes the data. It must not wait for this session, whose lock is
-    /// held: [`Visit::opened`] says so at once.
+    /// Runs a function of the application that changes the data. If it waits for this session, whose lock is held,
+    /// [`Visit::load`] fails at once.
     pub(crate) fn run<R>(&self, change: impl FnOnce() -> R) -> R {
         let _changing = Changing::begin(self);
         change()
     }
 
-    /// Logs a user in: another ID, and nothing of the old session but what is kept.
+    /// Logs a user in: another ID, and only the data that is to be kept.
     pub(crate) async fn login(
         &self,
         state: &mut State,
@@ -275,7 +276,7 @@ impl Visit {
         let list = self.sessions.of(user).by(self.request);
         let seen = self.sessions.revocations();
         let (mut asking, rules) = (self.asking(), self.sessions.rules());
-        // In a box, so that the future of each handler is not as large as all that can happen here.
+        // Boxed, so that the future of each handler does not grow by everything that can happen here.
         let join = list.join(&login);
         let logging_in = visit::log_in(&mut asking, rules, &mut state.visit, &join, data);
         let logged_in = match Box::pin(logging_in).await {
@@ -297,12 +298,12 @@ impl State {
         self.visit.session()
     }
 
-    /// The session, if it is stored and of a user.
+    /// The session, if it is stored and owned by a user.
     fn session_of_user(&self) -> Option<Seen> {
         self.session().filter(|session| session.record.meta().user.is_some()).cloned()
     }
 
-    /// Does to the contents what an operation says.
+    /// Applies the outcome of an operation to the contents.
     fn settle(&mut self) {
         match (std::mem::take(&mut self.visit.view), self.visit.session()) {
             (View::Kept, _) => {}
@@ -319,8 +320,8 @@ thread_local! {
     static CHANGING: RefCell<Vec<*const Visit>> = const { RefCell::new(Vec::new()) };
 }
 
-/// As long as it lives, a function of the application is changing the data of a visit on this thread. Such functions
-/// are not async, so all that runs on this thread meanwhile runs inside of it.
+/// Marks a visit while a function of the application changes its data. Such functions are not async, so everything that
+/// runs on this thread meanwhile runs inside of it.
 struct Changing;
 
 impl Changing {
@@ -340,7 +341,7 @@ impl Drop for Changing {
     }
 }
 
-/// Runs something on every way out, also when a request is cancelled.
+/// Records on every way out, cancellation included, that the response has left.
 pub(crate) struct Leaving(pub(crate) Arc<Visit>);
 
 impl Drop for Leaving {
@@ -349,21 +350,21 @@ impl Drop for Leaving {
     }
 }
 
-/// Finishes a request, and puts what comes of it onto the response.
+/// Finishes a request, and adds the cookie and the headers for caches to the response.
 pub(crate) async fn finished(
     visit: Arc<Visit>,
     mut headers: HeaderMap,
 ) -> (HeaderMap, Result<(), SessionError>) {
     let state = &mut *visit.state.lock().await;
     let (rules, mut asking) = (visit.sessions.rules(), visit.asking());
-    visit.heed(state).await;
+    visit.apply_revocations(state).await;
     let changes = state.contents.is_changed().then(|| state.contents.changes());
     let before = state.session_of_user();
     let finished = visit::finish(&mut asking, rules, &mut state.visit, changes).await;
-    visit.part(state, before).await;
+    visit.clear_if_revoked(state, before).await;
     visit.leave();
     visit::confirm(&mut asking, rules, &mut state.visit).await;
-    visit.heed(state).await;
-    visit.seal(state, &mut headers);
+    visit.apply_revocations(state).await;
+    visit.add_cookie(state, &mut headers);
     (headers, finished)
 }

@@ -52,7 +52,7 @@ pub(crate) async fn run(args: &Args, output: &mut Output) -> Result<Verdict, Fai
             (Some(service), Some(id)) => Some(Stored::of(id, service).await?),
             _ => None,
         };
-        good |= finding.is_genuine() && stored.as_ref().is_none_or(Stored::is_good);
+        good |= finding.is_valid() && stored.as_ref().is_none_or(Stored::is_valid);
         if findings.len() > 1 {
             output.line(format_args!("cookie {number} of {}", findings.len()))?;
         }
@@ -68,7 +68,7 @@ pub(crate) async fn run(args: &Args, output: &mut Output) -> Result<Verdict, Fai
     Ok(Verdict::of(good))
 }
 
-/// The values of the session's cookie in what was given.
+/// The values of the session cookie in the argument.
 fn values(text: &str, name: &CookieName) -> Result<Vec<String>, Failure> {
     let header = text.split_once(':').filter(|(field, _)| field.eq_ignore_ascii_case("cookie"));
     let header = header.map_or(text, |(_, header)| header).trim();
@@ -91,9 +91,9 @@ fn values(text: &str, name: &CookieName) -> Result<Vec<String>, Failure> {
     Ok(found)
 }
 
-/// What a value says by itself.
+/// Facts about a value that need no store.
 struct Finding {
-    /// Unless it is malformed.
+    /// The ID, unless the value is malformed.
     id: Option<SessionId>,
     format: Option<Format>,
     encoded: bool,
@@ -101,13 +101,13 @@ struct Finding {
 }
 
 enum Signature {
-    /// By the secret of this position, counted from 1.
-    Genuine(usize),
-    /// The same, but of a service with another namespace, or none.
+    /// Valid with the secret at this position, counted from 1.
+    Valid(usize),
+    /// Valid with the secret at this position, but for a service with another namespace, or none.
     OtherNamespace(usize),
-    /// Of none of the secrets, of which there are so many.
+    /// Not valid with any of the secrets, of which there are this many.
     Unknown(usize),
-    /// Of none, but it is encoded twice.
+    /// Not valid, and encoded twice.
     Twice,
     Malformed(MalformedCookie, Option<&'static str>),
 }
@@ -131,7 +131,7 @@ impl Finding {
             Ok(None)
         };
         let signature = match (by(namespace)?, namespace) {
-            (Some(number), _) => Signature::Genuine(number),
+            (Some(number), _) => Signature::Valid(number),
             _ if is_encoded_twice(value) => Signature::Twice,
             (None, None) => Signature::Unknown(secrets.len()),
             (None, Some(_)) => {
@@ -142,8 +142,8 @@ impl Finding {
         Ok(Self { id: Some(id), format: Some(format), encoded, signature })
     }
 
-    fn is_genuine(&self) -> bool {
-        matches!(self.signature, Signature::Genuine(_))
+    fn is_valid(&self) -> bool {
+        matches!(self.signature, Signature::Valid(_))
     }
 
     fn format(&self) -> Option<&'static str> {
@@ -155,8 +155,8 @@ impl Finding {
 
     fn verdict(&self) -> String {
         match &self.signature {
-            Signature::Genuine(1) => "genuine, signed by secret 1, which signs now".to_owned(),
-            Signature::Genuine(number) => format!("genuine, signed by secret {number}, an older one"),
+            Signature::Valid(1) => "genuine, signed by secret 1, which signs now".to_owned(),
+            Signature::Valid(number) => format!("genuine, signed by secret {number}, an older one"),
             Signature::OtherNamespace(number) => {
                 format!("NOT GENUINE: signed by secret {number}, but without this namespace")
             }
@@ -195,7 +195,7 @@ impl Finding {
 
     fn document(&self, output: &Output) -> Map<String, Value> {
         let (state, secret) = match &self.signature {
-            Signature::Genuine(number) => ("genuine", Some(*number)),
+            Signature::Valid(number) => ("genuine", Some(*number)),
             Signature::OtherNamespace(number) => ("other_namespace", Some(*number)),
             Signature::Unknown(0) => ("not_checked", None),
             Signature::Unknown(_) => ("not_genuine", None),
@@ -216,12 +216,12 @@ impl Finding {
     }
 }
 
-/// What is left after one decoding is encoded yet, and no ID of ours has a `%`.
+/// After one decoding the value is still encoded, and no session ID has a `%`.
 fn is_encoded_twice(value: &str) -> bool {
     value.contains('%') && percent_decode(value.as_bytes()).decode_utf8_lossy().contains(['%'])
 }
 
-/// What it may be instead.
+/// A guess at what the value is instead.
 fn hint(value: &str) -> Option<&'static str> {
     if value.starts_with("eyJ") {
         return Some("it looks like a JSON Web Token, which is no session of Vestiary");
@@ -229,7 +229,7 @@ fn hint(value: &str) -> Option<&'static str> {
     if value.starts_with('"') {
         return Some("it stands in quotes");
     }
-    // Those of a login have a hint behind them.
+    // IDs of logged-in sessions end with a hint.
     let own =
         value.split_once('~').filter(|(_, hint)| hint.len() == 44).map_or(value, |(own, _)| own);
     if own.len() == 32 && SessionId::parse(value).is_ok() {
@@ -238,10 +238,10 @@ fn hint(value: &str) -> Option<&'static str> {
     None
 }
 
-/// What the store knows of it.
+/// Facts about the session that are known to the store.
 struct Stored {
     found: Option<(Located, Description)>,
-    /// Whether its user's list has it, and when it was used last.
+    /// Whether the user's session list has it, and when it was last used.
     listed: Option<Listed>,
     now: vestiary::UnixMillis,
 }
@@ -249,7 +249,7 @@ struct Stored {
 enum Listed {
     Yes(vestiary::UnixMillis),
     No,
-    /// The list is encrypted, and cannot be opened.
+    /// The list is encrypted, and no secret decrypts it.
     Unknown,
 }
 
@@ -264,7 +264,7 @@ impl Stored {
         Ok(Self { found: Some((found, description)), listed, now })
     }
 
-    fn is_good(&self) -> bool {
+    fn is_valid(&self) -> bool {
         let session =
             self.found.as_ref().is_some_and(|(_, description)| description.kind == Kind::Session);
         session && !matches!(self.listed, Some(Listed::No))
@@ -288,7 +288,7 @@ impl Stored {
         let verdict = match (&self.listed, description.kind) {
             (Some(Listed::No), _) => "REVOKED: its user's list does not have it any more",
             (_, Kind::Session) => "there",
-            (_, Kind::Retired) => "RETIRED: the session has another ID now",
+            (_, Kind::Tombstone) => "RETIRED: the session has another ID now",
             (_, Kind::Sealed) => "there, encrypted, and no secret opens it",
             (_, Kind::Unreadable) => "UNREADABLE: to a request it is no session",
             (_, Kind::UserList) => "no session, but the list of a user",
@@ -322,7 +322,7 @@ impl Stored {
     }
 }
 
-/// A session with a user is good only while the user's list has it.
+/// A session with an owner is valid only while the owner's session list has it.
 async fn listed(description: &Description, service: &Service) -> Result<Option<Listed>, Failure> {
     let (Some(user), Some(reference)) = (description.user(), &description.meta.user) else {
         return Ok(None);
@@ -340,7 +340,7 @@ async fn listed(description: &Description, service: &Service) -> Result<Option<L
     Ok(Some(entry.map_or(Listed::No, |session| Listed::Yes(session.seen))))
 }
 
-/// A name and a value.
+/// Prints a name and a value.
 pub(crate) fn row(
     output: &mut Output,
     name: &str,

@@ -5,7 +5,7 @@ use crate::{
     output::Output,
 };
 
-/// The licenses of the software that this program contains, from when it was built.
+/// The licenses of the software in this program, collected at build time.
 const NOTICES: &str = include_str!(concat!(env!("OUT_DIR"), "/THIRD-PARTY-NOTICES"));
 
 pub(crate) fn run(output: &mut Output) -> Result<Verdict, Failure> {

@@ -128,7 +128,7 @@ impl Args {
     }
 }
 
-/// What was shown so far.
+/// The items that were shown so far.
 struct List {
     limit: usize,
     shown: usize,
@@ -166,7 +166,7 @@ impl List {
     }
 }
 
-/// So that columns stay columns.
+/// Truncates a text, so that columns stay aligned.
 fn cut(text: &str) -> String {
     if text.chars().count() <= 20 {
         return text.to_owned();

@@ -53,10 +53,10 @@ pub(crate) struct Args {
     dry_run: bool,
 }
 
-/// How far it is.
+/// The progress of a migration.
 #[derive(Debug, Default, Deserialize, Serialize)]
 struct State {
-    /// Of both stores: a state of others says nothing here.
+    /// Identifies the two stores: the state of another migration means nothing here.
     stores: String,
     cursor: Option<String>,
     counts: Counts,
@@ -66,20 +66,20 @@ struct State {
 struct Counts {
     /// Written at TO.
     copied: u64,
-    /// There already, with the same text.
+    /// Already at TO, with the same text.
     same: u64,
-    /// There already, with another text, and left alone.
+    /// Already at TO with another text, and left alone.
     kept: u64,
-    /// There already, with another text, and written over.
+    /// Already at TO with another text, and replaced.
     replaced: u64,
-    /// Without an end at FROM: at TO they last a day.
+    /// Without a TTL at FROM; at TO they last a day.
     endless: u64,
-    /// Not text, and so no records: left at FROM.
+    /// Not text, and therefore no records: left at FROM.
     #[serde(default)]
     not_text: u64,
 }
 
-/// What became of one record.
+/// The outcome of copying one record.
 enum Fate {
     Copied,
     Same,
@@ -88,7 +88,7 @@ enum Fate {
     NotText,
 }
 
-/// So many are written at once.
+/// The number of concurrent writes.
 const AT_ONCE: usize = 16;
 
 pub(crate) async fn run(args: &Args, output: &mut Output) -> Result<Verdict, Failure> {
@@ -136,7 +136,7 @@ impl Args {
         }
     }
 
-    /// Tells migrations apart, and shows nothing of their URLs.
+    /// Tells migrations apart, without revealing their URLs.
     fn fingerprint(&self) -> String {
         let mut hash = Sha256::new();
         for Place { url, prefix, table, .. } in [self.from(), self.to()] {
@@ -184,7 +184,7 @@ async fn copy(
     Ok(())
 }
 
-/// Done twice is done once: so it can be stopped anywhere.
+/// Idempotent, so the migration can be stopped anywhere.
 async fn copy_one(entry: &Entry, target: &OpenStore, replace: bool) -> Result<Fate, Failure> {
     if !entry.is_text() {
         return Ok(Fate::NotText);
@@ -205,7 +205,7 @@ async fn copy_one(entry: &Entry, target: &OpenStore, replace: bool) -> Result<Fa
                 if target.replace(key, expected.as_ref(), record, *ttl).await? == Outcome::Done {
                     return Ok(Fate::Replaced);
                 }
-                // No other program wrote it meanwhile: it has no write ID that can be compared.
+                // It has no write ID to compare. Make sure that no other program wrote it meanwhile.
                 if target.read(key).await?.as_ref() == Some(&there) && target.forget(key).await? {
                     let created = target.create(key, record, *ttl, owned).await?;
                     return Ok(if created { Fate::Replaced } else { Fate::Kept });
@@ -224,14 +224,14 @@ struct Differences {
     checked: u64,
     missing: u64,
     different: u64,
-    /// Some of the keys.
+    /// Some of the keys that differ.
     keys: Vec<String>,
 }
 
-/// So many keys are named.
+/// The maximum number of keys that are named.
 const NAMED: usize = 10;
 
-/// Every record that is alive at FROM must be at TO, with the same text.
+/// Checks that every active record at FROM is at TO, with the same text.
 async fn verify(
     source: &OpenStore,
     target: &OpenStore,
@@ -285,7 +285,7 @@ impl Differences {
 }
 
 async fn dry_run(args: &Args, source: &OpenStore, output: &mut Output) -> Result<Verdict, Failure> {
-    // What is not there yet is not made.
+    // A dry run does not create a missing store.
     let target = match OpenStore::open_place(args.to()).await {
         Ok(target) => Some(target),
         Err(Failure::Store(code, message)) => {
@@ -383,7 +383,7 @@ impl Counts {
 }
 
 impl State {
-    /// `None` if there is none.
+    /// `None` if there is no state file.
     fn read(path: &Path, stores: &str) -> Result<Option<Self>, Failure> {
         let bad = |why: &str| {
             let message = format!(
@@ -401,14 +401,14 @@ impl State {
         if state.stores == stores { Ok(Some(state)) } else { Err(bad("is of other stores")) }
     }
 
-    /// Whole or not at all, also if the machine stops meanwhile; and for nobody else to read.
+    /// Writes the file atomically, also if the machine stops meanwhile, and readable for its owner only.
     fn write(&self, path: &Path) -> Result<(), Failure> {
         let written = || -> io::Result<()> {
             let mut options = fs::OpenOptions::new();
             options.write(true).create(true).truncate(true);
             #[cfg(unix)]
             std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-            // Another run of the same migration has its own.
+            // A concurrent run of the same migration has its own temporary file.
             let new = path.with_extension(format!("{}.new", std::process::id()));
             let mut file = options.open(&new)?;
             io::Write::write_all(&mut file, &serde_json::to_vec(self)?)?;

@@ -82,7 +82,7 @@ async fn one(
     Ok(Verdict::Yes)
 }
 
-/// By the protocol: also if it was renewed, or is being renewed.
+/// Ends a session with the write protocol, so that it also works during and after a renewal.
 async fn end(
     found: &Located,
     description: &Description,
@@ -92,8 +92,8 @@ async fn end(
     if description.kind == Kind::Sealed && service.seals(found.namespace()).is_none() {
         return Err(no_secret());
     }
-    // Where a service has begun to encrypt, the record may be in clear, and the list of its user is not. Written in
-    // clear, the list would end all sessions of the user.
+    // In a service that has begun to encrypt, the record may still be plain while its user's list is encrypted. Writing
+    // the list as plain text would end all sessions of the user.
     let is_list_sealed = match description.user() {
         Some(user) => list_of_namespace(&user, found.namespace(), service).await?.is_sealed,
         None => false,
@@ -104,20 +104,20 @@ async fn end(
     Ok(sessions.destroy(&stored).await?)
 }
 
-/// Of a session whose ID nobody knows here, since the store has only its hash; or of what cannot be read.
+/// Ends a session whose ID is unknown, because the store has only its hash, or whose record is unreadable.
 async fn end_by_key(
     found: &Located,
     description: &Description,
     service: &Service,
     output: &mut Output,
 ) -> Result<(), Failure> {
-    if description.kind == Kind::Retired {
+    if description.kind == Kind::Tombstone {
         let message = "that ID was renewed, and only its holder knows where the session went: revoke it by its \
                        cookie, or by --user";
         return Err(Failure::Usage("retired", message.to_owned()));
     }
     if let (Some(user), Some(reference)) = (description.user(), &description.meta.user) {
-        // Wherever the session goes meanwhile, it is not good any more.
+        // Without its entry in the list the session is invalid, wherever it goes meanwhile.
         let found = list_of_namespace(&user, found.namespace(), service).await?;
         found.list.revoke(&reference.handle).await?;
     } else if description.kind != Kind::Unreadable {
@@ -155,7 +155,7 @@ async fn of_user(
     }
     let count = sessions.len() as u64;
     if count == 0 {
-        // Logins that are under way are kept out all the same, if there is such a user.
+        // If the user exists, logins in progress are rejected all the same.
         output.line("the user has no sessions: is the name right, and the --namespace?")?;
     } else {
         let ended = counted(count, "session");
@@ -165,7 +165,7 @@ async fn of_user(
     Ok(Verdict::of(count > 0))
 }
 
-/// A user's list, if it can be read and written so that the service can read it afterwards.
+/// A user's session list, if it can be read and written in such a way that the service can read it.
 pub(crate) async fn list_of(user: &str, service: &Service) -> Result<UserList, Failure> {
     Ok(list_of_namespace(user, service.namespace.as_deref(), service).await?.list)
 }
@@ -199,7 +199,7 @@ async fn list_of_namespace(
     Ok(FoundList { list, is_sealed: true })
 }
 
-/// More passes than that, and sessions are made faster than they are removed.
+/// If more passes are needed, sessions are created faster than they are removed.
 const PASSES: usize = 10;
 
 async fn all(args: &Args, service: &Service, output: &mut Output) -> Result<Verdict, Failure> {

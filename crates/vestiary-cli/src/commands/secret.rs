@@ -30,7 +30,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Verdict, Failure> 
 fn make(args: &Args, output: &mut Output) -> Result<Verdict, Failure> {
     let mut bytes = vec![0; usize::from(args.bytes)];
     getrandom::fill(&mut bytes).map_err(|_| no_entropy())?;
-    // As it is, it can stand in an environment file, a URL and a shell.
+    // This alphabet can be used unquoted in an environment file, a URL and a shell.
     let secret = Base64UrlUnpadded::encode_string(&bytes);
     let bits = bytes.len() * 8;
     output.line(&secret)?;
@@ -76,15 +76,15 @@ struct Strength {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Weakness {
-    /// It is refused in production.
+    /// Rejected in production.
     Short,
-    /// A word of the documentation, to be replaced.
+    /// A placeholder from documentation that was never replaced.
     Placeholder,
-    /// It can be guessed by whoever has one cookie.
+    /// An attacker who has one cookie can guess it.
     Guessable,
 }
 
-/// What people forget to replace. A random secret has none of them by chance.
+/// Placeholders that are often left in place. A random secret contains none of them by chance.
 const PLACEHOLDERS: [&str; 10] = [
     "changeme",
     "change-me",
@@ -98,8 +98,8 @@ const PLACEHOLDERS: [&str; 10] = [
     "development",
 ];
 
-/// Guesses, as a power of ten, that whoever has a cookie can make without being noticed. What is random has more,
-/// even of 16 characters only.
+/// The number of guesses, as a power of ten, that an attacker with a cookie can make offline. Random secrets withstand
+/// more, even with only 16 characters.
 const GUESSES: f64 = 14.0;
 
 impl Strength {

@@ -41,7 +41,7 @@ pub(crate) async fn run(args: &Args, output: &mut Output) -> Result<Verdict, Fai
     }
     let document = Value::from(description.document(output)).to_string();
     match (&data, document.strip_suffix('}')) {
-        // As it is stored: no number is rounded.
+        // As stored, so that no number is rounded.
         (Some(data), Some(document)) => output.part(&format!("{document},\"data\":{data}}}"))?,
         _ => output.part(&document)?,
     }
@@ -49,7 +49,7 @@ pub(crate) async fn run(args: &Args, output: &mut Output) -> Result<Verdict, Fai
     Ok(Verdict::of(description.kind != Kind::Unreadable))
 }
 
-/// The text of the data.
+/// The text of the session data.
 fn data(
     found: &crate::locate::Located,
     description: &Description,
@@ -71,7 +71,7 @@ fn data(
     Ok(record.data().to_owned())
 }
 
-/// JSON on several lines, with each value as it is spelled.
+/// Formats JSON on several lines, and keeps the spelling of each value.
 fn pretty(json: &str) -> String {
     let mut text = String::with_capacity(2 * json.len());
     let (mut depth, mut in_string, mut is_escaped) = (0_usize, false, false);
@@ -95,7 +95,7 @@ fn pretty(json: &str) -> String {
             }
             '}' | ']' => {
                 depth = depth.saturating_sub(1);
-                // Nothing was in it.
+                // The object or list is empty.
                 if text.trim_end().ends_with(if char == '}' { '{' } else { '[' }) {
                     text.truncate(text.trim_end().len());
                 } else {
@@ -117,7 +117,7 @@ fn pretty(json: &str) -> String {
     text
 }
 
-/// Why an encrypted record stays shut.
+/// Explains why an encrypted record cannot be decrypted.
 fn unopened(found: &crate::locate::Located, service: &Service) -> Failure {
     if found.id.is_none() {
         let message =

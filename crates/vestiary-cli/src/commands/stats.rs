@@ -40,8 +40,8 @@ pub(crate) async fn run(args: &Args, output: &mut Output) -> Result<Verdict, Fai
 struct Stats {
     logged_in: u64,
     anonymous: u64,
-    retired: u64,
-    /// Encrypted, and not opened: whether somebody is logged in is not known.
+    tombstones: u64,
+    /// Encrypted records without a key: whether a user is logged in is unknown.
     closed: u64,
     unreadable: u64,
     encrypted: u64,
@@ -54,7 +54,7 @@ struct Stats {
     oldest: Option<UnixMillis>,
 }
 
-/// What is left of a life: less than so many milliseconds.
+/// Upper bounds of the remaining TTL, in milliseconds.
 const LIVES: [(u64, &str); 6] = [
     (3_600_000, "less than an hour"),
     (86_400_000, "less than a day"),
@@ -68,7 +68,7 @@ impl Stats {
     fn count(&mut self, record: &Description, text: &str) {
         if record.kind == Kind::UserList {
             self.user_lists += 1;
-            // Of an encrypted one it is not known whether anybody is on it.
+            // Whether an encrypted list has sessions is unknown.
             let has_sessions = UserSessions::decode(text).is_ok_and(|it| !it.sessions().is_empty());
             self.users += u64::from(record.sealed || has_sessions);
             return;
@@ -76,7 +76,7 @@ impl Stats {
         match record.kind {
             Kind::Session if record.meta.user.is_some() => self.logged_in += 1,
             Kind::Session => self.anonymous += 1,
-            Kind::Retired => self.retired += 1,
+            Kind::Tombstone => self.tombstones += 1,
             Kind::Sealed => self.closed += 1,
             Kind::Unreadable => self.unreadable += 1,
             Kind::UserList => {}
@@ -112,7 +112,7 @@ impl Stats {
         row(output, "  logged in", self.logged_in)?;
         row(output, "  anonymous", self.anonymous)?;
         row(output, "  encrypted, shut", self.closed)?;
-        row(output, "retired", self.retired)?;
+        row(output, "retired", self.tombstones)?;
         row(output, "unreadable", self.unreadable)?;
         row(output, "users", self.users)?;
         row(output, "encrypted", self.encrypted)?;
@@ -145,7 +145,7 @@ impl Stats {
             "logged_in": self.logged_in,
             "anonymous": self.anonymous,
             "encrypted_shut": self.closed,
-            "retired": self.retired,
+            "retired": self.tombstones,
             "unreadable": self.unreadable,
             "users": self.users,
             "user_lists": self.user_lists,
@@ -160,10 +160,10 @@ impl Stats {
     }
 }
 
-/// What an application makes IDs of may look like a namespace each.
+/// A limit, because prefixes that an application puts into its IDs may look like namespaces.
 const MOST_NAMESPACES: usize = 100;
 
-/// How often each size was seen: exact up to the largest that Vestiary writes, above that in KiB.
+/// Counts how often each size occurs: exactly up to the largest size that Vestiary writes, above that in KiB.
 #[derive(Default)]
 struct Sizes {
     counts: BTreeMap<usize, u64>,
@@ -181,7 +181,7 @@ impl Sizes {
         self.largest = self.largest.max(bytes);
     }
 
-    /// So many of a hundred are not larger.
+    /// The size that this many percent do not exceed.
     fn percentile(&self, percent: u64) -> usize {
         let wanted = (self.count * percent).div_ceil(100);
         let mut seen = 0;

@@ -114,19 +114,19 @@ async fn the_list_and_the_sessions_of_users_are_not_anonymous_to_the_store() {
     let (sessions, _) = sessions(config(), &store);
     let anonymous = sessions.create("{}", None).await.unwrap();
     let user = of_user(&sessions, "ada", None).await;
-    let is_bound: Vec<bool> = store
+    let is_owned: Vec<bool> = store
         .calls()
         .into_iter()
         .filter(|call| call.operation == "create")
         .map(|call| call.owned)
         .collect();
     // The anonymous session, the list, the session of the user.
-    assert_eq!(is_bound, [false, true, true]);
+    assert_eq!(is_owned, [false, true, true]);
     let owner = sessions.of("ada").admit(&Login::default()).await.unwrap();
     sessions.rotate(&anonymous, "{}", Some(owner)).await.unwrap();
     sessions.renew(&user).await.unwrap();
-    let owned = store.calls().into_iter().filter(|call| call.operation == "create");
-    assert!(owned.into_iter().all(|call| call.owned));
+    let created = store.calls().into_iter().filter(|call| call.operation == "create");
+    assert!(created.into_iter().all(|call| call.owned));
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use vestiary_store::{Config, MemoryStore, Sessions};
 
 use super::*;
 
-/// Contents as they are read from a store.
+/// Contents as read from a store.
 fn read(data: &str) -> Contents {
     let config = Config::new("a long random secret, from the environment");
     let sessions = Sessions::new(&config, MemoryStore::default()).unwrap();
@@ -41,7 +41,7 @@ fn a_value_that_is_there_already_is_no_change_however_it_is_spelled() {
     assert!(!contents.is_changed(), "{}", contents.text());
     contents.set("n", json(&json!(1.0))).unwrap();
     assert!(contents.is_changed());
-    // What comes and goes was never there, and what goes and comes back was not away.
+    // A member that is added and removed again never existed; one that is removed and set again never went away.
     let mut contents = read(r#"{"n":1}"#);
     contents.set("new", json(&json!(1))).unwrap();
     assert_eq!(contents.remove("new").unwrap().as_deref(), Some("1"));
@@ -141,7 +141,7 @@ fn nothing_is_the_default_of_a_type() {
 
 #[test]
 fn what_javascript_has_stored_and_rust_cannot_read_concerns_nobody_who_does_not_ask() {
-    // Half of a pair of UTF-16: `JSON.stringify` writes it.
+    // Half of a UTF-16 surrogate pair: `JSON.stringify` writes it.
     let mut contents = read(r#"{"half":"\ud800","n":1}"#);
     assert!(matches!(contents.get::<String>("half"), Err(SessionError::Type(_))));
     assert_eq!(contents.get::<u8>("n").unwrap(), Some(1));

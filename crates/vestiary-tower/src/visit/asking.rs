@@ -1,4 +1,4 @@
-//! A request, as the core's operations see it.
+//! The request as the core's operations see it.
 
 use std::sync::atomic::Ordering;
 
@@ -16,13 +16,13 @@ impl Visit {
         Asking { visit: self, host: self.sessions.host(StoreOperation::Read) }
     }
 
-    /// The same, for an operation that runs a function of the application.
+    /// As [`Visit::asking`], for an operation that runs a function of the application.
     pub(super) fn asking_to<'a, 'c>(&'a self, compute: &'a mut Compute<'c>) -> Asking<'a, 'c> {
         Asking { visit: self, host: self.sessions.host(StoreOperation::Read).computing(compute) }
     }
 }
 
-/// A request, as the core's operations see it.
+/// The request as the core's operations see it.
 pub(super) struct Asking<'a, 'c> {
     visit: &'a Visit,
     host: StoreHost<'a, 'c>,

@@ -1,4 +1,4 @@
-//! The headers of a response: the cookie, and what caches have to know.
+//! The headers of a response: the cookie, and those for caches.
 
 use http::{HeaderMap, HeaderValue, header};
 use vestiary::{response, visit::Outgoing};
@@ -6,8 +6,8 @@ use vestiary::{response, visit::Outgoing};
 use super::{State, Visit};
 
 impl Visit {
-    /// Puts the cookie onto a response, and says what caches have to know.
-    pub(super) fn seal(&self, state: &State, headers: &mut HeaderMap) {
+    /// Adds the cookie and the headers for caches to a response.
+    pub(super) fn add_cookie(&self, state: &State, headers: &mut HeaderMap) {
         vary_by_cookie(headers);
         let Some(cookie) = self.outgoing(state) else { return };
         let control = list_of(headers, header::CACHE_CONTROL);
@@ -39,11 +39,11 @@ impl Visit {
     }
 }
 
-/// Says to caches that the response depends on the cookie.
+/// Tells caches that the response depends on the cookie.
 fn vary_by_cookie(headers: &mut HeaderMap) {
     let Some(vary) = response::vary(Some(&list_of(headers, header::VARY))) else { return };
     let is_text = headers.get_all(header::VARY).iter().all(|value| value.to_str().is_ok());
-    // A header that cannot be read stays, beside it.
+    // A header that cannot be read stays beside the new one.
     if vary == response::VARY || !is_text {
         headers.append(header::VARY, HeaderValue::from_static(response::VARY));
     } else if let Ok(vary) = HeaderValue::try_from(vary) {

@@ -1,5 +1,5 @@
-//! Layers around each other whose cookies have the same name. The browser has one cookie of a name, so a request can
-//! begin only one session.
+//! Nested layers whose cookies have the same name. A browser has one cookie per name, so a request can begin only one
+//! session.
 
 use std::sync::atomic::Ordering;
 
@@ -9,11 +9,11 @@ use vestiary_store::SessionError;
 use super::Visit;
 
 impl Visit {
-    /// Takes the cookie for the session that this visit is about to begin, in place of `session`. It must be given back
-    /// ([`Visit::release_cookie`]) if that fails.
+    /// Reserves the cookie for the session that this visit is about to begin in place of `session`. If that fails, the
+    /// cookie must be released ([`Visit::release_cookie`]).
     ///
     /// # Errors
-    /// [`SessionError::CookieNameTaken`] if it would take the place of another layer's cookie, or be lost to it.
+    /// [`SessionError::CookieNameTaken`] if one of the two cookies would overwrite the other.
     pub(super) async fn take_cookie(
         &self,
         session: Option<&SessionId>,
@@ -21,7 +21,7 @@ impl Visit {
         if self.outer.is_none() && !self.is_taken_inside.load(Ordering::SeqCst) {
             return Ok(());
         }
-        // Before the others are looked at: one that begins a session at the same time finds it taken.
+        // Reserved before the other layers are checked, so that a concurrent login finds it taken.
         self.mark_outer(true);
         let mut is_taken = self.is_taken_inside.load(Ordering::SeqCst);
         for outer in self.outer_of_this_name() {
@@ -35,7 +35,7 @@ impl Visit {
         Err(SessionError::CookieNameTaken { name })
     }
 
-    /// The session was not begun, after all.
+    /// Releases the cookie, because the session was not begun.
     pub(super) fn release_cookie(&self) {
         self.mark_outer(false);
     }
@@ -52,7 +52,7 @@ impl Visit {
             .filter(move |visit| visit.sessions.options().name() == name)
     }
 
-    /// Whether the browser has a cookie of this visit's session, or will be sent one. Two layers of the same options
+    /// Whether the browser has, or will be sent, a cookie of this visit's session. Two layers with the same options
     /// have the same session.
     async fn has_cookie(&self, inner: Option<&SessionId>) -> bool {
         let state = self.state.lock().await;

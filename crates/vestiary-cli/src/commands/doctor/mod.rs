@@ -58,12 +58,12 @@ pub(crate) async fn run(args: &Args, output: &mut Output) -> Result<Verdict, Fai
     Ok(Verdict::of(good))
 }
 
-/// One thing that was looked at.
+/// The result of one check.
 pub(crate) struct Check {
     name: &'static str,
     state: State,
     finding: String,
-    /// What to do.
+    /// The advice, unless all is well.
     advice: Option<&'static str>,
 }
 
@@ -107,7 +107,7 @@ impl Check {
     }
 }
 
-/// The clock of a server, and of this machine before and after it was asked, in milliseconds.
+/// Compares the clock of a server with this machine's, read before and after the server's, in milliseconds.
 fn clocks(before: u64, server: u64, after: u64) -> Check {
     let off = if server < before { before - server } else { server.saturating_sub(after) };
     let finding = format!("the server's differs by {off} ms from the one of this machine");
@@ -119,7 +119,7 @@ fn clocks(before: u64, server: u64, after: u64) -> Check {
     }
 }
 
-/// What time it is here.
+/// The current time on this machine.
 fn now() -> u64 {
     #[expect(clippy::disallowed_methods, reason = "the clock itself is what is looked at")]
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);

@@ -64,9 +64,9 @@ async fn commits(pool: &PgPool) -> Result<Check, StoreError> {
     })
 }
 
-/// Whether it survives a crash, and can be looked through fast. That it is there is known.
+/// Whether the table survives a crash, and whether scans are fast. The caller knows that it exists.
 async fn the_table(pool: &PgPool, table: &str) -> Result<Check, StoreError> {
-    // Its name is letters, digits and `_`.
+    // The name consists of letters, digits and `_`.
     let quoted = format!("'\"{table}\"'");
     let kind =
         format!("SELECT relpersistence::text FROM pg_class WHERE oid = to_regclass({quoted})");
@@ -88,7 +88,7 @@ async fn the_table(pool: &PgPool, table: &str) -> Result<Check, StoreError> {
     })
 }
 
-/// One value. A statement that is not prepared passes a pooler whole.
+/// Reads one value. A statement that is not prepared also passes a pooler.
 async fn one<T>(pool: &PgPool, question: &str) -> Result<T, StoreError>
 where
     T: for<'r> Decode<'r, Postgres> + Type<Postgres>,

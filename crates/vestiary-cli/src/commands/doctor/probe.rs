@@ -8,13 +8,13 @@ use vestiary_store::{Outcome, Store, StoreError};
 use super::Check;
 use crate::{failure::Failure, service::no_entropy};
 
-/// If it cannot be removed, it is gone after this.
+/// The TTL of the probe's record, in case that it cannot be removed.
 const LIFE: Ttl = Ttl::Millis(60_000);
 
-/// So often the latency is measured.
+/// The number of reads that measure the latency.
 const READS: usize = 50;
 
-/// Does with the store what a service does, under a key of its own, and removes it, whatever happens.
+/// Performs the operations of a service under a key of its own, which it removes in any case.
 pub(super) async fn check<S: Store>(store: &S, checks: &mut Vec<Check>) -> Result<(), Failure> {
     let mut random = [0; 24];
     getrandom::fill(&mut random).map_err(|_| no_entropy())?;
@@ -76,7 +76,7 @@ async fn promises<S: Store>(
     Ok(())
 }
 
-/// Whether what has 20 ms is gone before long.
+/// Whether a record with a TTL of 20 ms expires soon.
 async fn expires<S: Store>(store: &S, key: &str) -> Result<bool, StoreError> {
     for _ in 0..100 {
         sleep(Duration::from_millis(20)).await;
@@ -109,5 +109,5 @@ async fn latency<S: Store>(store: &S, key: &str) -> Result<Check, Failure> {
     })
 }
 
-/// Milliseconds that a visitor begins to notice, with a few reads a page.
+/// The latency in milliseconds that a visitor begins to notice, with a few reads per page.
 const SLOW: f64 = 20.0;

@@ -8,11 +8,11 @@ use crate::{
     store::{RedisServer, text_of},
 };
 
-/// What a server says of itself: names and values of `INFO`.
+/// The names and values of a server's `INFO`.
 type Info = HashMap<String, String>;
 
 pub(super) async fn check(server: &RedisServer, checks: &mut Vec<Check>) -> Result<(), Failure> {
-    // Its user need not be allowed to ask: then all of it is unknown.
+    // The user may not be permitted to ask, and then all of it is unknown.
     let nodes = match server.each(&cmd("INFO")).await {
         Ok(nodes) => nodes,
         Err(_) => vec![(String::new(), Value::Nil)],
@@ -24,7 +24,7 @@ pub(super) async fn check(server: &RedisServer, checks: &mut Vec<Check>) -> Resu
         let mut found = Vec::new();
         about(&info, matches!(server, RedisServer::Cluster(_)), &mut found);
         has_aof &= info.get("aof_enabled").is_some_and(|enabled| enabled == "1");
-        // Of a cluster: whose it is.
+        // In a cluster, the finding names its node.
         if several {
             for check in &mut found {
                 check.finding = format!("{node}: {}", check.finding);
@@ -32,7 +32,7 @@ pub(super) async fn check(server: &RedisServer, checks: &mut Vec<Check>) -> Resu
         }
         checks.append(&mut found);
     }
-    // Without an AOF, how often it would be on the disk says nothing; and that there is none was told.
+    // Without an append-only file, its `appendfsync` says nothing, and a warning about the missing file exists already.
     if has_aof && let Some(check) = fsync(server).await {
         checks.push(check);
     }
@@ -99,7 +99,7 @@ fn memory(policy: &str, limit: u64) -> Check {
             "find out whether its maxmemory-policy is noeviction: any other one drops sessions";
         Check::warn("eviction", "unknown: the server does not say it", advice)
     } else if policy != "noeviction" {
-        // All of them: records have an end, so that they are among what is dropped first.
+        // All such policies: records have a TTL, so they are among the first to be evicted.
         let advice =
             "when it is full, it drops sessions that are in use: maxmemory-policy noeviction";
         Check::warn("eviction", policy_and_limit, advice)
@@ -133,7 +133,7 @@ fn persistence(info: &Info) -> Check {
     Check::warn("persistence", "snapshots at most, no AOF", advice)
 }
 
-/// `None` if it does not say so, which it need not.
+/// `None` if the server does not report it, which it need not.
 async fn fsync(server: &RedisServer) -> Option<Check> {
     let mut get = cmd("CONFIG");
     get.arg("GET").arg("appendfsync");
@@ -184,7 +184,7 @@ fn info(text: &str) -> Info {
     lines.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
-/// Seconds and microseconds.
+/// Converts seconds and microseconds.
 fn millis(time: &Value) -> Option<u64> {
     let Value::Array(parts) = time else { return None };
     let mut numbers = parts.iter().filter_map(|part| text_of(part)?.parse::<u64>().ok());

@@ -25,7 +25,7 @@ pub(super) async fn check(
     let found = one(pool, "PRAGMA quick_check(1)").await?;
     checks.push(match found.as_str() {
         "ok" => Check::ok("integrity", "quick_check finds nothing"),
-        // What it says may hold a key.
+        // Its message may hold a key.
         _ => Check::fail("integrity", "quick_check finds damage", "restore it from a backup"),
     });
     checks.extend(permissions(Path::new(pool.connect_options().get_filename())));
@@ -36,7 +36,7 @@ async fn one(pool: &SqlitePool, question: &str) -> Result<String, StoreError> {
     Ok(sqlx::query_scalar(question).fetch_one(pool).await?)
 }
 
-/// Who can read the file, or what belongs to it, can read all sessions.
+/// Checks who can read the file or its companions, and with them all sessions.
 #[cfg(unix)]
 fn permissions(path: &Path) -> Option<Check> {
     use std::os::unix::fs::PermissionsExt as _;
