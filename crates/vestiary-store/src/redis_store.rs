@@ -34,7 +34,7 @@ use crate::{
 /// # async fn example() -> Result<(), vestiary_store::StoreError> {
 /// use vestiary_store::{RedisStore, StoreOptions};
 ///
-/// // Or with a prefix of its own.
+/// let store = RedisStore::connect("redis://localhost").await?;
 /// // Or with a prefix of its own.
 /// let options = StoreOptions { prefix: "shop:".into(), ..StoreOptions::default() };
 /// let store = store.with_options(options);

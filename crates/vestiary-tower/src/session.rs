@@ -268,11 +268,11 @@ impl<T: Serialize + DeserializeOwned + Default> Session<T> {
     ///
     /// ```
     /// # use serde::{Deserialize, Serialize};
-    /// /// Removes a `clicks` of another type, which an older version stored, so that it begins with the default.
+    /// # use vestiary_tower::{Session, SessionError};
     /// # #[derive(Default, Deserialize, Serialize)]
     /// # #[serde(default)]
     /// # struct Visitor { clicks: u64 }
-    /// /// Older sessions have a `clicks` of another type: removes it, so that it begins with the default.
+    /// /// Removes a `clicks` of another type that an older version stored; it then has its default.
     /// async fn visitor(session: &Session<Visitor>) -> Result<Visitor, SessionError> {
     ///     if let Err(SessionError::Type(wrong)) = session.read().await
     ///         && let Some(key) = wrong.key()
