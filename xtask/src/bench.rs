@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: what sessions cost, beside other libraries. See `docs/performance.md`. A short run,
+//! `cargo xtask bench`: what sessions cost, beside other libraries. See `docs/explanation/performance.md`. A short run,
 //! which judges no time, is among the tests.
 
 use std::fs;

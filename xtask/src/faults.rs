@@ -1,5 +1,5 @@
 //! `cargo xtask faults`: real servers and processes that are killed under load. See
-//! `docs/reliability.md`. A short run is among the tests of the stores.
+//! `docs/explanation/reliability.md`. A short run is among the tests of the stores.
 
 use clap::Args as ClapArgs;
 

@@ -77,7 +77,7 @@ async function withLatency(context: Context, kit: Kit, peers: Peer[]): Promise<v
 	const slow = {
 		unit: 'µs',
 		lowerIsBetter: true,
-		method: `${METHOD} Each call of the store waits ${Latency.MICROS} µs, whoever makes it.`
+		method: `${METHOD} Each call of the store waits ${Latency.MICROS} µs, for each library.`
 	};
 	const title = `SvelteKit handle with a store that takes ${Latency.MICROS} µs`;
 	await save(context, storing, {

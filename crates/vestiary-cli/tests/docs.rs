@@ -1,4 +1,4 @@
-//! What docs/cli.md shows is what the program prints. `UPDATE_DOCS=1` writes it there.
+//! What docs/reference/cli.md shows is what the program prints. `UPDATE_DOCS=1` writes it there.
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
 mod support;
@@ -16,7 +16,7 @@ const WEEK: u64 = 604_700_000;
 async fn the_transcripts_are_real() {
     let (folder, store) = Folder::new().await;
     prepare(&folder, &store).await;
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/cli.md");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/cli.md");
     let page = fs::read_to_string(&path).unwrap();
     let mut real = String::new();
     let (mut commands, mut is_console) = (Vec::new(), false);
@@ -42,7 +42,7 @@ async fn the_transcripts_are_real() {
     for (number, (page, real)) in (1..).zip(page.lines().zip(real.lines())) {
         assert_eq!(
             page, real,
-            "docs/cli.md, about line {number}: set UPDATE_DOCS=1 to write it anew"
+            "docs/reference/cli.md, about line {number}: set UPDATE_DOCS=1 to write it anew"
         );
     }
     assert_eq!(page, real);

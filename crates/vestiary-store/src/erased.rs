@@ -9,7 +9,7 @@ use crate::{
 
 /// A store of any kind, as [`Sessions`](crate::Sessions) hold it, so that no type above them names the store.
 ///
-/// Each answer is boxed; `docs/performance.md` has the cost.
+/// Each answer is boxed; `docs/reference/benchmarks.md` has the cost.
 #[derive(Clone)]
 pub struct AnyStore(Arc<dyn Erased>);
 

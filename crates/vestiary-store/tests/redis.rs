@@ -388,7 +388,7 @@ async fn errors_hold_no_secret() {
 
 #[tokio::test]
 async fn the_commands_that_the_documentation_names_are_enough_for_all_that_a_session_does() {
-    let page = include_str!("../../../docs/stores.md");
+    let page = include_str!("../../../docs/how-to/stores.md");
     let (_, after) = page.split_once("The user of the connection needs").unwrap();
     let (paragraph, _) = after.split_once('.').unwrap();
     let is_command = |word: &&str| word.bytes().all(|byte| byte.is_ascii_uppercase());

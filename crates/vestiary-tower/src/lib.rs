@@ -62,7 +62,7 @@ pub use vestiary_store::{
 /// Compiles the samples of the documentation.
 #[cfg(all(doctest, feature = "axum"))]
 mod documentation {
-    #[doc = include_str!("../../../docs/rust.md")]
+    #[doc = include_str!("../../../docs/reference/rust.md")]
     struct RustServices;
 
     #[doc = include_str!("../../../README.md")]

@@ -3,7 +3,7 @@
 //! A cookie-name prefix such as `__Host-` only protects if the server sees the very name the
 //! browser saw. So names are compared as bytes: never decoded, and trimmed of SP and HTAB only.
 //! Parsers that decode names or trim Unicode white space let a sibling domain plant a cookie
-//! (docs/security.md, requirement 27).
+//! (docs/explanation/security.md, requirement 27).
 
 use crate::CookieName;
 

@@ -1,7 +1,7 @@
 //! What a response that sets the session cookie must tell caches.
 //!
 //! A shared cache that keeps a `Set-Cookie` hands one visitor's session to another, so such a
-//! response is stored nowhere and varies by `Cookie` (docs/security.md, requirement 24).
+//! response is stored nowhere and varies by `Cookie` (docs/explanation/security.md, requirement 24).
 
 use alloc::{borrow::ToOwned as _, string::String};
 

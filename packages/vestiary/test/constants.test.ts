@@ -18,8 +18,8 @@ test('each constant has a value', () => {
 	for (const name of names) expect(constant(name)).toBeGreaterThan(0);
 });
 
-test('docs/options.md has the defaults of the core', () => {
-	const page = readFileSync(new URL('options.md', DOCS), 'utf8');
+test('docs/reference/options.md has the defaults of the core', () => {
+	const page = readFileSync(new URL('reference/options.md', DOCS), 'utf8');
 	for (const [option, name] of [
 		['sessionsPerUser', Constant.SessionsPerUser],
 		['storeTimeout', Constant.StoreTimeout]

@@ -157,7 +157,7 @@ describe.each(DEPLOYMENTS)('while old and new instances run: %s', (_, before, af
 	});
 });
 
-test('the steps of docs/options.md log nobody out: instances read the new secret before one writes with it', async () => {
+test('the steps of docs/how-to/change-the-secret.md log nobody out: instances read the new secret before one writes with it', async () => {
 	const steps: SveltekitSessionConfig[] = [
 		{ secret: OLD, encrypt: true, store },
 		{ secret: [OLD, NEW], encrypt: true, store },

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 
+import { compile } from 'svelte/compiler';
 import { expect, test } from 'vitest';
 
 const ROOT = new URL('../../../', import.meta.url).pathname;
@@ -10,7 +11,7 @@ const FOLDER = join(ROOT, 'packages/vestiary/test/generated');
 const PAGES = [
 	'README.md',
 	'packages/vestiary/README.md',
-	...readdirSync(join(ROOT, 'docs'))
+	...readdirSync(join(ROOT, 'docs'), { recursive: true, encoding: 'utf8' })
 		.filter((name) => name.endsWith('.md'))
 		.map((name) => `docs/${name}`)
 ];
@@ -37,9 +38,9 @@ function samples(page: string, language: string): string[] {
 	return [...fences].map(([, code]) => code ?? '');
 }
 
-test('docs/session.md names each code of an error, under its class', () => {
+test('docs/reference/errors.md names each code of an error, under its class', () => {
 	const source = readFileSync(join(ROOT, 'packages/vestiary/src/errors.ts'), 'utf8');
-	const page = readFileSync(join(ROOT, 'docs/session.md'), 'utf8');
+	const page = readFileSync(join(ROOT, 'docs/reference/errors.md'), 'utf8');
 	for (const name of ['ConfigError', 'DataError', 'StoreError']) {
 		const [, union = ''] = new RegExp(`type ${name}Code =([^;]*);`).exec(source) ?? [];
 		const [, row = ''] = new RegExp(`\\| \\x60${name}\\x60 *\\|([^|]*)\\|`).exec(page) ?? [];
@@ -102,6 +103,18 @@ test('every JavaScript sample of the documentation parses', () => {
 	}
 });
 
+test('every Svelte sample of the documentation compiles', () => {
+	let count = 0;
+	for (const page of PAGES) {
+		for (const code of samples(page, 'svelte')) {
+			const { warnings } = compile(code, { generate: 'server' });
+			expect(warnings, `${page}\n${code}`).toEqual([]);
+			count++;
+		}
+	}
+	expect(count).toBeGreaterThan(5);
+});
+
 test('the README tells the commands that there are', () => {
 	const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
 	const cli = readFileSync(join(ROOT, 'xtask/src/main.rs'), 'utf8');
@@ -110,9 +123,9 @@ test('the README tells the commands that there are', () => {
 	}
 });
 
-/** The cells of the requirements of docs/security.md, by their number. */
+/** The cells of the requirements of docs/explanation/security.md, by their number. */
 function requirements(): Map<number, string[]> {
-	const page = readFileSync(join(ROOT, 'docs/security.md'), 'utf8');
+	const page = readFileSync(join(ROOT, 'docs/explanation/security.md'), 'utf8');
 	const rows = page.matchAll(/^\| (\d+) +\|(.*)\|$/gm);
 	return new Map(
 		[...rows].map(([, number = '', cells = '']) => [
@@ -125,7 +138,7 @@ function requirements(): Map<number, string[]> {
 /** Requirements that the application, or SvelteKit, meets, so that no test here can stand for them. */
 const WITHOUT_A_TEST = { svelteKit: [20, 31, 43], rust: [20, 31, 32, 43, 45, 47] };
 
-test('every requirement of docs/security.md names tests of both products, and they are there', () => {
+test('every requirement of docs/explanation/security.md names tests of both products, and they are there', () => {
 	const rows = requirements();
 	expect([...rows.keys()]).toEqual(Array.from({ length: 47 }, (_, i) => i + 1));
 	const named = (cell: string, roots: string[]): string[] => {
@@ -159,8 +172,8 @@ test('every requirement of docs/security.md names tests of both products, and th
 	}
 });
 
-test('docs/edge.md tells the size of the WebAssembly, give or take a tenth', () => {
-	const page = readFileSync(join(ROOT, 'docs/edge.md'), 'utf8');
+test('docs/reference/platforms.md tells the size of the WebAssembly, give or take a tenth', () => {
+	const page = readFileSync(join(ROOT, 'docs/reference/platforms.md'), 'utf8');
 	const wasm = readFileSync(join(ROOT, 'packages/vestiary/src/generated/vestiary.wasm'));
 	const [, size, gzipped] = /the WebAssembly +\| (\d+) KB, (\d+) KB gzipped/.exec(page) ?? [];
 	expect(Math.abs(wasm.length / 1_000 / Number(size) - 1)).toBeLessThan(0.1);

@@ -48,8 +48,8 @@ test('each class of one code has the code in the list', () => {
 	}
 });
 
-test('docs/options.md has a row for each event', () => {
-	const page = readFileSync(new URL('docs/options.md', ROOT), 'utf8');
+test('docs/reference/events.md has a row for each event', () => {
+	const page = readFileSync(new URL('docs/reference/events.md', ROOT), 'utf8');
 	const [, table = ''] = /\n\| event .*\n\|[- |]+\n((?:\|.*\n)+)/.exec(page) ?? [];
 	const rows = [...table.matchAll(/^\| `(\w+)`(.*)$/gm)];
 	expect(rows.map(([, name]) => name).sort()).toEqual(events.map(({ event }) => event).sort());
@@ -60,8 +60,8 @@ test('docs/options.md has a row for each event', () => {
 	}
 });
 
-test('docs/rust.md names each event that only one of the products has', () => {
-	const page = readFileSync(new URL('docs/rust.md', ROOT), 'utf8');
+test('docs/reference/rust.md names each event that only one of the products has', () => {
+	const page = readFileSync(new URL('docs/reference/rust.md', ROOT), 'utf8');
 	for (const { event, npm, rust } of cases)
 		if (event !== undefined && (npm === undefined || rust === undefined))
 			expect(page).toContain(`\`${event}\``);

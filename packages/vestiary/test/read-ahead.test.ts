@@ -218,7 +218,7 @@ describe('the hint', () => {
 		expect(calls).toEqual(['read', 'read']);
 	});
 
-	test('is what docs/security.md says', async () => {
+	test('is what docs/explanation/security.md says', async () => {
 		const id = idOf(await request(undefined, login('ada')));
 		const [own = '', hint = ''] = id.split('~');
 		const pad = (text: string): Buffer =>

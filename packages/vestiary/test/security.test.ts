@@ -10,7 +10,7 @@ import {
 import { CountingStore, testEvent, type TestEvent } from './event.js';
 
 /*
- * Requirements of docs/security.md that no published vulnerability stands for: those are in
+ * Requirements of docs/explanation/security.md that no published vulnerability stands for: those are in
  * vulnerabilities.test.ts.
  */
 

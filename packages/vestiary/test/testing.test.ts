@@ -5,7 +5,7 @@ import { afterAll, expect, test } from 'vitest';
 import { MemoryStore, type Store } from '../src/index.js';
 import { testAtomicStore, testStore, type Runner } from '../src/testing.js';
 
-const PAGE = new URL('../../../docs/writing-a-store.md', import.meta.url);
+const PAGE = new URL('../../../docs/how-to/write-a-store.md', import.meta.url);
 const FILES = ['map', 'atomic'].map((name) => new URL(`docs-${name}-store.ts`, import.meta.url));
 
 afterAll(() => {
@@ -42,7 +42,7 @@ test('each test of the suites asserts, as `requireAssertions` of vitest demands'
 	expect(new Set(counts)).toEqual(new Set([1]));
 }, 300_000);
 
-test('the stores of docs/writing-a-store.md pass the suites', async () => {
+test('the stores of docs/how-to/write-a-store.md pass the suites', async () => {
 	const samples = [...readFileSync(PAGE, 'utf8').matchAll(/^```ts\n(.*?)^```$/gms)];
 	const stores = samples
 		.map(([, code = '']) => code)

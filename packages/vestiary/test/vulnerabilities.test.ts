@@ -18,7 +18,7 @@ import { CountingStore, testEvent, type TestEvent } from './event.js';
 
 /*
  * What went wrong elsewhere, and does not here: one test for each published vulnerability that a library
- * of this kind could share. docs/security.md lists them.
+ * of this kind could share. docs/explanation/security.md lists them.
  */
 
 const SECRET = '0123456789abcdef0123456789abcdef';

@@ -1,11 +1,12 @@
-/** `node benches/web/src/report/main.ts --in=… [--write]`: the page and the plots of what was measured. */
+/** `node benches/web/src/report/main.ts --in=… [--write]`: the pages and the plots of what was measured. */
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 import { format, resolveConfig } from 'prettier';
 
+import { answersOf } from './answers.ts';
 import { number, pageOf } from './page.ts';
 import { plotOf } from './plot.ts';
 import { Results } from './results.ts';
@@ -33,27 +34,37 @@ for (const name of await readdir(images))
 	if (/^performance-.*\.svg$/.test(name)) await rm(join(images, name));
 for (const result of results.all)
 	await writeFile(join(images, named(result.group)), await plotOf(result));
-const page = join(values.write ? DOCS : values.in, 'performance.md');
-const image = (group: string): string => (values.write ? `images/${named(group)}` : named(group));
-const written = pageOf(results, image);
-const text = values.write
-	? between(await readFile(page, 'utf8'), written)
-	: `# Performance\n\n${written}\n`;
-const config = await resolveConfig(join(DOCS, 'performance.md'));
-await writeFile(page, await format(text, { ...config, parser: 'markdown' }));
+const image = (group: string): string =>
+	values.write ? `../images/${named(group)}` : named(group);
+const pages = [
+	await pageWith('explanation/performance.md', '# Performance', answersOf(results)),
+	await pageWith('reference/benchmarks.md', '# Benchmarks', pageOf(results, image))
+];
 for (const { what, wanted, reached, unit, ok } of targetsOf(results)) {
 	const said = ok === undefined ? '–' : ok ? 'yes' : 'NO';
 	const measured = reached === undefined ? 'not measured' : `${number(reached)}${unit}`;
 	console.log(`${said.padStart(4)}  ${what}: ${measured} (${wanted})`);
 }
-console.log(`\n${page}`);
+console.log(`\n${pages.join('\n')}`);
+
+/** Writes a page, into docs/ or beside the results; gives its path. */
+async function pageWith(name: string, title: string, written: string): Promise<string> {
+	const inDocs = join(DOCS, name);
+	const file = values.write ? inDocs : join(values.in, basename(name));
+	const text = values.write
+		? between(inDocs, await readFile(inDocs, 'utf8'), written)
+		: `${title}\n\n${written}\n`;
+	const config = await resolveConfig(inDocs);
+	await writeFile(file, await format(text, { ...config, parser: 'markdown' }));
+	return file;
+}
 
 /** The page with the results in place of those before. */
-function between(text: string, written: string): string {
+function between(file: string, text: string, written: string): string {
 	const [begin, end] = MARKERS;
 	const [before, rest] = text.split(begin);
 	const after = rest?.split(end)[1];
 	if (before === undefined || after === undefined)
-		throw new Error('docs/performance.md has lost the markers of the results');
+		throw new Error(`${file} has lost the markers of the results`);
 	return `${before}${begin}\n\n${written}\n\n${end}${after}`;
 }

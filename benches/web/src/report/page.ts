@@ -3,9 +3,9 @@ import type { Result, Row } from '../results.ts';
 import { casesOf, peersOf, SECTIONS, sectionOf, type Results } from './results.ts';
 import { targetsOf } from './targets.ts';
 
-/** All of it; the plot of a group is at `image(group)`. */
+/** All tables; the plot of a group is at `image(group)`. */
 export function pageOf(results: Results, image: (group: string) => string): string {
-	const parts = ['## What was to be reached', targetTable(results)];
+	const parts = ['## Targets', targetTable(results)];
 	for (const { title } of [...SECTIONS, { title: 'Others' }]) {
 		const groups = results.all.filter(({ group }) => sectionOf(group) === title);
 		if (groups.length === 0) continue;
@@ -23,7 +23,7 @@ function targetTable(results: Results): string {
 		reached === undefined ? 'not measured' : `${number(reached)}${unit}`,
 		ok === undefined ? '–' : ok ? 'yes' : '**no**'
 	]);
-	return table(['', 'wanted', 'measured', 'reached'], rows);
+	return table(['', 'target', 'measured', 'reached'], rows);
 }
 
 function groupOf(result: Result, image: string): string {
@@ -76,7 +76,7 @@ function versionsOf({ all }: Results): string {
 	].join('\n\n');
 }
 
-function table(head: string[], rows: string[][]): string {
+export function table(head: string[], rows: string[][]): string {
 	const line = (cells: string[]): string => `| ${cells.join(' | ')} |`;
 	const rule = head.map((_, at) => (at === 0 ? '---' : '--:'));
 	return [head, rule, ...rows].map(line).join('\n');

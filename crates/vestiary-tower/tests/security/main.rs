@@ -1,4 +1,4 @@
-//! The requirements of `docs/security.md`, through the layer, as an application sees them. What the core alone
+//! The requirements of `docs/explanation/security.md`, through the layer, as an application sees them. What the core alone
 //! decides is tested there; here is what the whole stack makes of it.
 
 #![allow(

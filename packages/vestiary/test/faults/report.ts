@@ -55,13 +55,13 @@ export function tableOf(results: Result[]): string {
 /** Puts the table and the plot into docs/. */
 export async function writeDocs(results: Result[], notes: string): Promise<void> {
 	await writeFile(new URL('images/reliability.svg', DOCS), plotOf(results));
-	const page = new URL('reliability.md', DOCS);
+	const page = new URL('explanation/reliability.md', DOCS);
 	const text = await readFile(page, 'utf8');
 	const [begin = '', end = ''] = MARKERS;
 	const [before, rest] = text.split(begin);
 	const after = rest?.split(end)[1];
 	if (before === undefined || after === undefined)
-		throw new Error('docs/reliability.md has lost the markers of the table');
+		throw new Error('docs/explanation/reliability.md has lost the markers of the table');
 	const written = [begin, tableOf(results), notes, end].join('\n\n');
 	await writeFile(page, `${before}${written}${after}`);
 }

@@ -1,4 +1,4 @@
-/** `node packages/vestiary/test/faults/run.ts`: see docs/reliability.md. */
+/** `node packages/vestiary/test/faults/run.ts`: see docs/explanation/reliability.md. */
 import { execFileSync } from 'node:child_process';
 import { randomInt } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';

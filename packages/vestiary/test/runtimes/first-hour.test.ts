@@ -16,7 +16,7 @@ beforeAll(async () => {
 });
 afterAll(() => chromium.close());
 
-/** What docs/writing-a-store.md shows, and the same for atomic operations. */
+/** What docs/how-to/write-a-store.md shows, and the same for atomic operations. */
 const SUITES = `import { describe, test } from 'vitest';
 import { MemoryStore } from 'vestiary';
 import { testAtomicStore, testStore } from 'vestiary/testing';
@@ -73,11 +73,13 @@ describe.each(NEW_APPS)('$name, made as the page says', (kit) => {
 	const version = kit.name === 'new-kit3' ? 3 : 2;
 	let folder: string;
 
-	describe('README.md', () => {
+	describe('README.md, and the login page of docs/how-to/log-in.md', () => {
 		beforeAll(async () => {
 			folder = await newApp(kit);
 			const files = await follow('README.md', folder, version);
 			expect(files).toContain('src/hooks.server.ts');
+			const login = await follow('docs/how-to/log-in.md', folder, version);
+			expect(login).toContain('src/routes/login/+page.svelte');
 		});
 
 		test('compiles', () => check(folder));
@@ -88,7 +90,10 @@ describe.each(NEW_APPS)('$name, made as the page says', (kit) => {
 				const args = ['run', '--reporter=verbose'];
 				return run('node_modules/.bin/vitest', args, folder, { NO_COLOR: '1' });
 			};
+			await follow('docs/how-to/test-your-app.md', folder, version);
 			const passed = await vitest(SUITES);
+			expect(passed).toContain('counts the visits of each visitor');
+			expect(passed).toContain('forgets an idle visitor');
 			expect(passed).toContain('my store is a store > returns what was stored');
 			expect(passed).toContain('my atomic store is an atomic store > creates once');
 			const nothing = "import { test } from 'vitest';\ntest('nothing', () => undefined);\n";
@@ -119,10 +124,10 @@ describe.each(NEW_APPS)('$name, made as the page says', (kit) => {
 		});
 	});
 
-	describe('docs/getting-started.md', () => {
+	describe('docs/tutorial.md', () => {
 		beforeAll(async () => {
 			folder = await newApp(kit);
-			const files = await follow('docs/getting-started.md', folder, version);
+			const files = await follow('docs/tutorial.md', folder, version);
 			expect(files).toContain('src/routes/account/+page.server.ts');
 			expect(files.includes('src/env.ts')).toBe(version === 3);
 		});
@@ -132,8 +137,8 @@ describe.each(NEW_APPS)('$name, made as the page says', (kit) => {
 		test.each([
 			['vite dev', dev],
 			['vite build', built]
-		])('%s: logs in and out in Chromium', async (_, start) => {
-			const server = await start(folder);
+		])('%s: logs in and out in Chromium', async (name, start) => {
+			let server = await start(folder);
 			try {
 				const { page, browser } = chromium;
 				await browser.clearCookies();
@@ -145,6 +150,12 @@ describe.each(NEW_APPS)('$name, made as the page says', (kit) => {
 				await logIn(page, { Name: 'ada', Password: 'lovelace' });
 				await page.getByRole('link', { name: 'Account' }).click();
 				await page.getByText('You are user 1.').waitFor();
+				if (name === 'vite dev') {
+					await server.stop();
+					server = await start(folder);
+					await page.goto(`${server.url}/account`);
+					await page.getByText('You are user 1.').waitFor();
+				}
 				await page.getByRole('button', { name: 'Log out' }).click();
 				await page.getByRole('link', { name: 'Log in' }).waitFor();
 				expect(await cookies()).toEqual([]);

@@ -48,76 +48,80 @@ export const walled = query(async () => 'only the wall');
 	'src/routes/+layout.svelte': '<script>let { children } = $props();</script>{@render children()}'
 };
 
-describe.each(NEW_APPS)('$name, with a wall by path and the guard of getting started', (kit) => {
-	let chromium: FreshChromium;
-	let server: Server;
+describe.each(NEW_APPS)(
+	'$name, with a wall by path and the guard of docs/how-to/protect-pages.md',
+	(kit) => {
+		let chromium: FreshChromium;
+		let server: Server;
 
-	beforeAll(async () => {
-		const folder = await newApp(kit);
-		await follow('docs/getting-started.md', folder, kit.name === 'new-kit3' ? 3 : 2);
-		for (const [name, text] of Object.entries(FILES)) {
-			await mkdir(dirname(join(folder, name)), { recursive: true });
-			await writeFile(join(folder, name), text);
-		}
-		chromium = await freshChromium();
-		server = await serve(
-			join(folder, 'node_modules/.bin/vite'),
-			(port) => ['dev', '--port', `${port}`, '--strictPort'],
-			folder,
-			() => ({ NODE_ENV: 'development' })
-		);
-	});
-	afterAll(async () => {
-		await chromium.close();
-		await server.stop();
-	});
-
-	test('a logged-out client that names a public page passes the wall, and not the guard', async () => {
-		const { browser, page } = chromium;
-		await page.goto(`${server.url}/login`, { waitUntil: 'networkidle' });
-		await page.getByLabel('Name').fill('ada');
-		await page.getByLabel('Password').fill('lovelace');
-		await page.getByRole('button', { name: 'Log in' }).click();
-		await page.getByRole('link', { name: 'with load' }).waitFor();
-		await page.goto(`${server.url}/account/ask`, { waitUntil: 'networkidle' });
-		// The first visit makes Vite bundle what the page imports, and then load it again.
-		await page.reload({ waitUntil: 'networkidle' });
-		const press = async (name: string): Promise<{ url: string; text: string }> => {
-			const answered = page.waitForResponse((response) =>
-				response.url().includes('/remote/')
+		beforeAll(async () => {
+			const folder = await newApp(kit);
+			for (const page of ['docs/tutorial.md', 'docs/how-to/protect-pages.md'])
+				await follow(page, folder, kit.name === 'new-kit3' ? 3 : 2);
+			for (const [name, text] of Object.entries(FILES)) {
+				await mkdir(dirname(join(folder, name)), { recursive: true });
+				await writeFile(join(folder, name), text);
+			}
+			chromium = await freshChromium();
+			server = await serve(
+				join(folder, 'node_modules/.bin/vite'),
+				(port) => ['dev', '--port', `${port}`, '--strictPort'],
+				folder,
+				() => ({ NODE_ENV: 'development' })
 			);
-			await page.getByRole('button', { name }).click();
-			const response = await answered;
-			return { url: response.url(), text: await response.text() };
-		};
-		const walled = await press('walled');
-		const guarded = await press('guarded');
-		expect(walled.text).toContain('only the wall');
-		expect(guarded.text).toContain('the first order of user 1');
-		await browser.clearCookies();
+		});
+		afterAll(async () => {
+			await chromium.close();
+			await server.stop();
+		});
 
-		const ask = async (url: string, pathname: string): Promise<string> => {
-			const headers = { origin: server.origin, 'x-sveltekit-pathname': pathname };
-			return (await fetch(url, { headers, redirect: 'manual' })).text();
-		};
-		expect(await ask(walled.url, '/account/ask')).not.toContain('only the wall');
-		expect(await ask(walled.url, '/')).toContain('only the wall');
-		for (const pathname of ['/account/ask', '/', '/login']) {
-			const text = await ask(guarded.url, pathname);
-			expect(text).not.toContain('order');
-			expect(text).toContain('/login');
-		}
-	});
+		test('a logged-out client that names a public page passes the wall, and not the guard', async () => {
+			const { browser, page } = chromium;
+			await page.goto(`${server.url}/login`, { waitUntil: 'networkidle' });
+			await page.getByLabel('Name').fill('ada');
+			await page.getByLabel('Password').fill('lovelace');
+			await page.getByRole('button', { name: 'Log in' }).click();
+			await page.getByRole('link', { name: 'with load' }).waitFor();
+			await page.goto(`${server.url}/account/ask`, { waitUntil: 'networkidle' });
+			// The first visit makes Vite bundle what the page imports, and then load it again.
+			await page.reload({ waitUntil: 'networkidle' });
+			const press = async (name: string): Promise<{ url: string; text: string }> => {
+				const answered = page.waitForResponse((response) =>
+					response.url().includes('/remote/')
+				);
+				await page.getByRole('button', { name }).click();
+				const response = await answered;
+				return { url: response.url(), text: await response.text() };
+			};
+			const walled = await press('walled');
+			const guarded = await press('guarded');
+			expect(walled.text).toContain('only the wall');
+			expect(guarded.text).toContain('the first order of user 1');
+			await browser.clearCookies();
 
-	test('a link leads past the wall to a page without load, and not past the guard', async () => {
-		const { browser, page } = chromium;
-		await browser.clearCookies();
-		await page.goto(server.url, { waitUntil: 'networkidle' });
-		await page.getByRole('link', { name: 'without load' }).click();
-		await page.getByText('private text').waitFor();
-		await page.goto(server.url, { waitUntil: 'networkidle' });
-		await page.getByRole('link', { name: 'with load' }).click();
-		await page.getByRole('button', { name: 'Log in' }).waitFor();
-		expect(new URL(page.url()).pathname).toBe('/login');
-	});
-});
+			const ask = async (url: string, pathname: string): Promise<string> => {
+				const headers = { origin: server.origin, 'x-sveltekit-pathname': pathname };
+				return (await fetch(url, { headers, redirect: 'manual' })).text();
+			};
+			expect(await ask(walled.url, '/account/ask')).not.toContain('only the wall');
+			expect(await ask(walled.url, '/')).toContain('only the wall');
+			for (const pathname of ['/account/ask', '/', '/login']) {
+				const text = await ask(guarded.url, pathname);
+				expect(text).not.toContain('order');
+				expect(text).toContain('/login');
+			}
+		});
+
+		test('a link leads past the wall to a page without load, and not past the guard', async () => {
+			const { browser, page } = chromium;
+			await browser.clearCookies();
+			await page.goto(server.url, { waitUntil: 'networkidle' });
+			await page.getByRole('link', { name: 'without load' }).click();
+			await page.getByText('private text').waitFor();
+			await page.goto(server.url, { waitUntil: 'networkidle' });
+			await page.getByRole('link', { name: 'with load' }).click();
+			await page.getByRole('button', { name: 'Log in' }).waitFor();
+			expect(new URL(page.url()).pathname).toBe('/login');
+		});
+	}
+);

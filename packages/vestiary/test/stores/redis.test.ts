@@ -185,9 +185,12 @@ describe('RedisStore', () => {
 		expect(await redis.exists('sess:id')).toBe(0);
 	});
 
-	test('the commands that docs/stores.md names are enough for all that a session does', async () => {
+	test('the commands that docs/how-to/stores.md names are enough for all that a session does', async () => {
 		const { redis } = await setup();
-		const page = readFileSync(new URL('../../../../docs/stores.md', import.meta.url), 'utf8');
+		const page = readFileSync(
+			new URL('../../../../docs/how-to/stores.md', import.meta.url),
+			'utf8'
+		);
 		const [paragraph = ''] = /The user of the connection needs[^.]*/.exec(page) ?? [];
 		const commands = [...paragraph.matchAll(/`([A-Z]+)`/g)].map(
 			([, name = '']) => `+${name.toLowerCase()}`
