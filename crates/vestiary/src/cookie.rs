@@ -24,30 +24,30 @@ use crate::{Error, UnixMillis, date, id::is_cookie_octet};
 /// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct SetCookie {
-    /// The name, as the browser will send it back.
+    /// The cookie's name.
     pub name: CookieName,
-    /// `Domain`: this host and those below it. Without it, only the host that answered.
+    /// `Domain`: this host and its subdomains. Without it, only the host that answered.
     pub domain: Option<Domain>,
-    /// `Expires`. Browsers prefer `Max-Age` where both are there.
+    /// `Expires`. Browsers prefer `Max-Age` if both are present.
     pub expires: Option<UnixMillis>,
-    /// `HttpOnly`: scripts in the page cannot read it.
+    /// `HttpOnly`: scripts in the page cannot read the cookie.
     pub http_only: bool,
     /// `Max-Age`, in seconds.
     pub max_age: Option<MaxAge>,
-    /// `Partitioned` (CHIPS): one jar for each top-level site.
+    /// `Partitioned` (CHIPS): one cookie per top-level site.
     pub partitioned: bool,
     /// `Path`.
     pub path: Path,
-    /// `Priority`, which Chromium knows.
+    /// `Priority`, which Chromium supports.
     pub priority: Option<Priority>,
     /// `SameSite`.
     pub same_site: Option<SameSite>,
-    /// `Secure`: over https only.
+    /// `Secure`: over HTTPS only.
     pub secure: bool,
 }
 
 impl SetCookie {
-    /// A cookie with no attribute but `Path`.
+    /// Creates a cookie whose only attribute is `Path`.
     #[must_use]
     pub fn new(name: CookieName, path: Path) -> Self {
         Self {
@@ -75,11 +75,11 @@ impl SetCookie {
         header
     }
 
-    /// The header that sets a value the caller encoded (the seed's `cookie.encode`).
+    /// The header that sets a value which the caller has encoded (`cookie.encode` of svelte-kit-sessions).
     ///
     /// # Errors
-    /// [`Error::CookieOption`] if the encoder let through what cannot stand in a cookie, or if name
-    /// and value exceed the 4096 octets a browser keeps (RFC 6265bis section 5.6).
+    /// [`Error::CookieOption`] if the encoded value has characters that a cookie cannot have, or if name and value
+    /// exceed the 4096 octets that browsers keep (RFC 6265bis section 5.6).
     pub fn with_encoded(&self, value: &str) -> Result<String, Error> {
         let fits = self.name.as_str().len() + value.len() <= 4096;
         if !fits || !value.bytes().all(is_cookie_octet) {
@@ -94,10 +94,10 @@ impl SetCookie {
         Ok(header)
     }
 
-    /// The header that makes the browser forget the cookie.
+    /// The header that removes the cookie from the browser.
     ///
-    /// Every attribute is repeated: a browser keeps a `__Host-` or `Partitioned` cookie whose
-    /// removal lacks one (RFC 6265bis section 5.7).
+    /// It repeats every attribute: a browser keeps a `__Host-` or `Partitioned` cookie if the removal lacks one (RFC
+    /// 6265bis section 5.7).
     #[must_use]
     pub fn removal(&self) -> String {
         let mut header = String::new();
@@ -155,7 +155,7 @@ impl SetCookie {
 pub struct CookieName(String);
 
 impl CookieName {
-    /// Checks a name.
+    /// Validates a name.
     ///
     /// # Errors
     /// [`Error::CookieName`] if it is no token or longer than 256 characters.
@@ -170,7 +170,7 @@ impl CookieName {
         }
     }
 
-    /// The name itself.
+    /// The text of the name.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -188,11 +188,10 @@ impl CookieName {
 pub struct Domain(String);
 
 impl Domain {
-    /// Checks a domain.
+    /// Validates a domain.
     ///
     /// # Errors
-    /// [`Error::CookieOption`] if it is not labels of letters, digits and hyphens (RFC 1034
-    /// section 3.5).
+    /// [`Error::CookieOption`] if it does not consist of labels of letters, digits and hyphens (RFC 1034 section 3.5).
     pub fn new(domain: &str) -> Result<Self, Error> {
         let label = |label: &[u8]| {
             (1..=63).contains(&label.len())
@@ -212,15 +211,15 @@ impl Domain {
     }
 }
 
-/// A `Max-Age` attribute in whole seconds; 0 and less mean "over".
+/// A `Max-Age` attribute in whole seconds. 0 and less remove the cookie.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct MaxAge(i64);
 
 impl MaxAge {
-    /// Seconds, rounded down (seed README, `cookie.maxAge`).
+    /// Converts seconds, rounded down as npm `cookie` does.
     ///
     /// # Errors
-    /// [`Error::CookieOption`] for what is not a finite number of at most 2^53 seconds.
+    /// [`Error::CookieOption`] unless it is a finite number of at most 2^53 seconds.
     pub fn from_seconds(seconds: f64) -> Result<Self, Error> {
         const SAFE: f64 = 9_007_199_254_740_991.0;
         if !(-SAFE..=SAFE).contains(&seconds) {
@@ -236,13 +235,13 @@ impl MaxAge {
         Ok(Self(whole - i64::from(rounded_up)))
     }
 
-    /// The seconds of the attribute.
+    /// The attribute's value, in seconds.
     #[must_use]
     pub fn seconds(self) -> i64 {
         self.0
     }
 
-    /// Milliseconds, 0 for what is over.
+    /// The lifetime in milliseconds; 0 for an expired cookie.
     pub(crate) fn millis(self) -> u64 {
         u64::try_from(self.0).unwrap_or(0).saturating_mul(1_000)
     }
@@ -253,13 +252,13 @@ impl MaxAge {
 pub struct Path(String);
 
 impl Path {
-    /// `/`: the whole site, the seed's default.
+    /// The path `/`, the whole site. It is the default.
     #[must_use]
     pub fn root() -> Self {
         Self("/".to_owned())
     }
 
-    /// Checks a path.
+    /// Validates a path.
     ///
     /// # Errors
     /// [`Error::CookieOption`] unless it starts with `/` and is at most 1024 visible ASCII
@@ -268,7 +267,7 @@ impl Path {
         let fits = path.starts_with('/')
             && path.len() <= 1024
             && path.bytes().all(|b| matches!(b, b' '..=b'~') && b != b';')
-            // A browser trims it, and then sees another path.
+            // A browser trims it and then sees another path.
             && !path.ends_with(' ');
         if fits {
             Ok(Self(path.to_owned()))
@@ -280,19 +279,19 @@ impl Path {
         }
     }
 
-    /// The path itself.
+    /// The text of the path.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// A `Priority` attribute (a Chromium draft: which cookies go first when there are too many).
+/// A `Priority` attribute: which cookies Chromium evicts first (a draft).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Priority {
     /// Evicted first.
     Low,
-    /// What browsers assume without the attribute.
+    /// The browsers' default.
     Medium,
     /// Evicted last.
     High,
@@ -301,16 +300,16 @@ pub enum Priority {
 /// A `SameSite` attribute (RFC 6265bis section 5.4).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum SameSite {
-    /// Same-site requests and top-level navigation.
+    /// Same-site requests, and top-level navigation from other sites.
     Lax,
-    /// Every request; browsers demand `Secure` with it.
+    /// Every request. Browsers require `Secure` with it.
     None,
     /// Same-site requests only.
     Strict,
 }
 
-/// Appends a value as `encodeURIComponent` spells it (ECMA-262 section 19.2.6). The crate that does
-/// this brings a table of all 256 escapes, 0.6 KB of the gzipped core.
+/// Appends a value, escaped as `encodeURIComponent` does (ECMA-262 section 19.2.6). The crate for this has a table of
+/// all 256 escapes, which is 0.6 KB of the gzipped core.
 fn push_encoded(text: &mut String, value: &str) {
     for byte in value.bytes() {
         if byte.is_ascii_alphanumeric() || b"-_.!~*'()".contains(&byte) {

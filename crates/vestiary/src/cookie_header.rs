@@ -1,22 +1,21 @@
-//! Reading the `Cookie` request header, byte by byte.
+//! Reads the `Cookie` request header, byte by byte.
 //!
-//! A cookie-name prefix such as `__Host-` only protects if the server sees the very name the
-//! browser saw. So names are compared as bytes: never decoded, and trimmed of SP and HTAB only.
-//! Parsers that decode names or trim Unicode white space let a sibling domain plant a cookie
-//! (docs/explanation/security.md, requirement 27).
+//! A name prefix such as `__Host-` only protects if the server sees the same name as the browser. So names are compared
+//! as bytes: never decoded, and trimmed of spaces and tabs only. A parser that decodes names or trims Unicode white
+//! space would let a sibling domain plant a cookie (docs/explanation/security.md, requirement 27).
 
 use crate::CookieName;
 
-/// At most this many cookies of one name are tried in a request.
+/// The maximum number of cookies of one name that are tried per request.
 ///
-/// A sibling domain or a deeper path can add a cookie of the same name, before or after the genuine
-/// one; each is tried, but nobody gets to make us try for ever.
+/// A sibling domain or a deeper path can add a cookie of the same name, before or after the valid one. Each is tried,
+/// but the limit keeps an attacker from making the server try thousands.
 pub const MOST_CANDIDATES: usize = 4;
 
-/// The values that a `Cookie` header holds under `name`, in order, at most [`MOST_CANDIDATES`].
+/// The values under `name` in a `Cookie` header, in order, at most [`MOST_CANDIDATES`].
 ///
-/// Several `Cookie` headers are joined with `;` before. What the neighbours look like does not
-/// matter, and the time is linear in the header (RFC 6265bis section 5.6).
+/// Join several `Cookie` headers with `;` first. Other cookies may have any form, and the time is linear in the length
+/// of the header (RFC 6265bis section 5.6).
 ///
 /// ```
 /// # use vestiary::{CookieName, cookie_header};
@@ -36,7 +35,7 @@ pub fn candidates<'h>(header: &'h [u8], name: &CookieName) -> impl Iterator<Item
         .take(MOST_CANDIDATES)
 }
 
-/// What semicolons separate.
+/// Splits the header at semicolons.
 fn pairs(header: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut left = Some(header);
     core::iter::from_fn(move || {
@@ -47,19 +46,19 @@ fn pairs(header: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Where a byte is first. Headers of many kilobytes are looked through with every request.
+/// The first position of a byte. Headers of many kilobytes are searched on every request.
 #[cfg(not(target_arch = "wasm32"))]
 fn place_of(byte: u8, bytes: &[u8]) -> Option<usize> {
     memchr::memchr(byte, bytes)
 }
 
-/// Where a byte is first. A library for that is larger than what it looks through, mostly.
+/// The first position of a byte. A library for this would be larger than most headers.
 #[cfg(target_arch = "wasm32")]
 fn place_of(byte: u8, bytes: &[u8]) -> Option<usize> {
     bytes.iter().position(|other| *other == byte)
 }
 
-/// SP and HTAB, and nothing else (RFC 6265bis section 5.6 step 4).
+/// Trims spaces and tabs, and nothing else (RFC 6265bis section 5.6 step 4).
 fn trim(mut bytes: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = bytes {
         bytes = rest;

@@ -3,40 +3,40 @@ use crate::{
     SetCookie, UnixMillis, cookie_overrides::Value, date,
 };
 
-/// The options of the cookie, not validated yet.
+/// The cookie options before validation.
 #[derive(Clone, Debug, Default)]
 pub struct CookieOptions<'a> {
     /// `Domain`.
     pub domain: Option<&'a str>,
     /// `Expires`, in milliseconds since the epoch.
     pub expires: Option<f64>,
-    /// `HttpOnly`; default: on, as in `SvelteKit`.
+    /// `HttpOnly`. Default: on, as in `SvelteKit`.
     pub http_only: Option<bool>,
     /// `Max-Age`, in seconds.
     pub max_age: Option<f64>,
     /// `Partitioned`.
     pub partitioned: bool,
-    /// `Path`; default: `/`.
+    /// `Path`. Default: `/`.
     pub path: Option<&'a str>,
     /// `Priority`: `low`, `medium` or `high`, in any case.
     pub priority: Option<&'a str>,
-    /// `SameSite`; default: `lax`, as in `SvelteKit`.
+    /// `SameSite`. Default: `lax`, as in `SvelteKit`.
     pub same_site: Option<SameSiteOption<'a>>,
-    /// `Secure`; where absent, the host decides by the URL.
+    /// `Secure`. Default: the host decides by the URL.
     pub secure: Option<bool>,
 }
 
-/// The forms that `sameSite` may have.
+/// The values of `sameSite`.
 #[derive(Clone, Copy, Debug)]
 pub enum SameSiteOption<'a> {
-    /// `true` is `Strict`, `false` leaves the attribute out.
+    /// `true` is `Strict`; `false` omits the attribute.
     Flag(bool),
     /// `lax`, `none` or `strict`, in any case.
     Name(&'a str),
 }
 
 impl<'a> CookieOptions<'a> {
-    /// The attributes that [`OptionsText`](crate::OptionsText) reads, and the types of their values.
+    /// The attributes that [`OptionsText`](crate::OptionsText) accepts, with the types of their values.
     pub const TYPES: [(&'static str, OptionType); 9] = [
         ("cookie.domain", OptionType::String),
         ("cookie.expires", OptionType::Date),
@@ -49,7 +49,7 @@ impl<'a> CookieOptions<'a> {
         ("cookie.secure", OptionType::Boolean),
     ];
 
-    /// The attributes of a text. An empty one is none.
+    /// The attributes in a text of options. An empty string counts as absent.
     #[inline(never)]
     pub(crate) fn of(text: &'a OptionsText) -> Self {
         let given = |name| text.string(name).filter(|text| !text.is_empty());
@@ -67,7 +67,7 @@ impl<'a> CookieOptions<'a> {
         }
     }
 
-    /// The cookie with these attributes, and the defaults of the others.
+    /// Validates the attributes, and adds the defaults of the others.
     #[inline(never)]
     pub(crate) fn checked(&self, name: &str) -> Result<SetCookie, Error> {
         let mut cookie = SetCookie {
@@ -154,7 +154,7 @@ pub(crate) fn set_attribute(
             }
         }
         "secure" => *secure = value.flag("secure")?,
-        // A later version may know more attributes.
+        // A record of a later version may have more attributes.
         _ => {}
     }
     Ok(())
@@ -174,8 +174,8 @@ fn one_of<T>(name: &str, known: [(&str, T); 3]) -> Option<T> {
     known.into_iter().find_map(|(known, value)| known.eq_ignore_ascii_case(name).then_some(value))
 }
 
-/// The option `Secure`, added where a browser demands it. A browser throws away a cookie that breaks the promise of its
-/// name or attributes, and does not say why; so such options are refused here.
+/// Adds `Secure` if a browser requires it. Browsers silently drop a cookie that contradicts its name or attributes, so
+/// such options are rejected here.
 pub(crate) fn secure(cookie: &SetCookie, asked: Option<bool>) -> Result<Option<bool>, Error> {
     let host = cookie.name.has_prefix("__Host-");
     let prefix = if host { "__Host-" } else { "__Secure-" };
@@ -194,8 +194,8 @@ pub(crate) fn secure(cookie: &SetCookie, asked: Option<bool>) -> Result<Option<b
         let rule = "browsers demand `cookie.secure` with it: leave `secure` out or set it to true";
         return Err(Error::CookieOption { attribute: "partitioned", rule });
     }
-    // Browsers drop SameSite=None without Secure too, but behind a proxy that ends TLS some set
-    // `secure: false` on purpose: that stays their choice.
+    // Browsers also drop SameSite=None without Secure. Some applications behind a proxy that terminates TLS set
+    // `secure: false` on purpose, so that is accepted.
     let must = prefixed || cookie.partitioned || cookie.same_site == Some(SameSite::None);
     Ok(if must { asked.or(Some(true)) } else { asked })
 }

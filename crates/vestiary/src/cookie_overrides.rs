@@ -2,12 +2,12 @@ use alloc::{borrow::ToOwned as _, string::String, vec::Vec};
 
 use crate::{Error, Limits, UnixMillis, date, json, json_members, meta::push_name, record};
 
-/// The cookie attributes of one session that differ from the options: what an application assigned to
+/// The cookie attributes of one session that differ from the options, because the application assigned them to
 /// `session.cookie`.
 ///
-/// The record keeps them as `meta.cookie`, and they apply to every later cookie and TTL of the session. They
-/// are the text of a JSON object: `maxAge` in whole seconds, `expires` in milliseconds since the epoch; `null`
-/// stands for an attribute that the options have and the session has not.
+/// The record stores them as `meta.cookie`, and they apply to every later cookie and TTL of the session. They are the
+/// text of a JSON object: `maxAge` in whole seconds, `expires` in milliseconds since the epoch. `null` removes an
+/// attribute that the options have.
 ///
 /// ```
 /// # use vestiary::{CookieOverrides, Options, OptionsInput};
@@ -25,7 +25,7 @@ use crate::{Error, Limits, UnixMillis, date, json, json_members, meta::push_name
 #[derive(Clone, Debug)]
 pub struct CookieOverrides {
     text: String,
-    /// express-session wrote the record last, and `maxAge` is its `originalMaxAge`.
+    /// Whether express-session wrote the record last, so that `maxAge` is its `originalMaxAge`.
     by_express: bool,
 }
 
@@ -34,19 +34,19 @@ pub struct CookieOverrides {
 pub(crate) enum Value<'t> {
     Null,
     Flag(bool),
-    /// A string without escapes: no valid attribute needs one.
+    /// A string without escapes, which no valid attribute needs.
     Text(&'t str),
-    /// A record has whole ones only.
+    /// A number; records have only whole ones.
     Number(f64),
     Other,
 }
 
 impl CookieOverrides {
-    /// Reads the text of a JSON object. `None` if it has no member. Whether the values are valid depends on
-    /// the options: [`Options::overridden`](crate::Options::overridden).
+    /// Parses the text of a JSON object; `None` if it is empty. [`Options::overridden`](crate::Options::overridden)
+    /// checks the values, because their validity depends on the options.
     ///
     /// # Errors
-    /// [`Error`] if it is no JSON object.
+    /// [`Error`] if it is not a JSON object.
     #[cold]
     pub fn parse(text: &str) -> Result<Option<Self>, Error> {
         let mut is_empty = true;
@@ -54,7 +54,7 @@ impl CookieOverrides {
         Ok((!is_empty).then(|| Self { text: text.to_owned(), by_express: false }))
     }
 
-    /// The overrides of a record that express-session wrote last, which has kept only `maxAge`.
+    /// The overrides in a record that express-session wrote last, which keeps only `maxAge`.
     #[cold]
     pub(crate) fn by_express(ours: Option<Self>, original_max_age: &str) -> Option<Self> {
         let max_age = Value::of(original_max_age);
@@ -79,25 +79,25 @@ impl CookieOverrides {
         &self.text
     }
 
-    /// Whether no application asked for them: then they need not be kept where they repeat the options.
+    /// Whether express-session added them, not the application. They are then dropped if they repeat the options.
     pub(crate) fn is_by_express(&self) -> bool {
         self.by_express
     }
 
-    /// The attributes, by their names.
+    /// The attributes with their names.
     #[inline(never)]
     pub(crate) fn attributes(&self) -> Vec<(&str, Value<'_>)> {
         let mut found = Vec::new();
         let part = |place| self.text.get(place).unwrap_or_default();
-        // It was walked before.
+        // The text was validated before.
         let _ = json_members(&self.text, Limits::LOAD, &mut |name, value| {
             found.push((part(name), Value::of(part(value))));
         });
         found
     }
 
-    /// The cookie as its record shows it: `attributes`, the text of a JSON object, with these in their place.
-    /// In the express-session format the lifetime stands elsewhere.
+    /// The cookie object for the record: `attributes`, the text of a JSON object, with these overrides applied. In the
+    /// express-session format, the lifetime is stored elsewhere.
     #[inline(never)]
     pub(crate) fn shown(&self, attributes: &str, has_life: bool) -> Result<String, Error> {
         let overrides = self.attributes();
@@ -131,7 +131,7 @@ impl CookieOverrides {
     }
 }
 
-/// A whole number without its sign.
+/// The absolute value of a whole number.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it has neither")]
 fn magnitude(number: f64) -> u64 {
     number.abs() as u64
@@ -166,7 +166,7 @@ impl<'t> Value<'t> {
         Some(if digits.len() < text.len() { -number } else { number })
     }
 
-    /// The text of this attribute; nothing for `null`.
+    /// The attribute as a string; `None` for `null`.
     #[inline(never)]
     pub(crate) fn text(
         self,
@@ -180,7 +180,7 @@ impl<'t> Value<'t> {
         }
     }
 
-    /// The number of this attribute; nothing for `null`.
+    /// The attribute as a number; `None` for `null`.
     #[inline(never)]
     pub(crate) fn number(
         self,
@@ -194,7 +194,7 @@ impl<'t> Value<'t> {
         }
     }
 
-    /// Whether this attribute is on; nothing for `null`.
+    /// The attribute as a boolean; `None` for `null`.
     #[inline(never)]
     pub(crate) fn flag(self, attribute: &'static str) -> Result<Option<bool>, Error> {
         match self {
@@ -223,7 +223,7 @@ mod tests {
             (r#"{"secure":true}"#, true, r#"{"path":"/","httpOnly":true,"secure":true}"#),
             (r#"{"httpOnly":false}"#, true, r#"{"path":"/","httpOnly":false}"#),
             (r#"{"httpOnly":null}"#, true, r#"{"path":"/"}"#),
-            // A string with an escape is no attribute.
+            // A string with an escape is not a valid attribute.
             (r#"{"path":"\/x"}"#, true, r#"{"httpOnly":true}"#),
             (r#"{"path":[]}"#, true, r#"{"httpOnly":true}"#),
             (r#"{"maxAge":60}"#, true, r#"{"path":"/","httpOnly":true,"maxAge":60}"#),
@@ -234,7 +234,7 @@ mod tests {
                 true,
                 r#"{"path":"/","httpOnly":true,"expires":"1970-01-01T00:00:01.000Z"}"#,
             ),
-            // In the express-session format the lifetime stands elsewhere.
+            // In the express-session format, the lifetime is stored elsewhere.
             (r#"{"maxAge":60,"expires":1000}"#, false, options),
             (r#"{"maxAge":60,"path":"/app"}"#, false, r#"{"httpOnly":true,"path":"/app"}"#),
         ] {

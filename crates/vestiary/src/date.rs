@@ -2,12 +2,12 @@ use alloc::string::String;
 
 use crate::UnixMillis;
 
-/// The last second that an HTTP date has room for, in the year 9999.
+/// The last second that an HTTP date can represent, in the year 9999.
 pub(crate) const LATEST: UnixMillis = UnixMillis(253_402_300_799_000);
 
-/// Appends an instant as HTTP writes it: `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 section 5.6.7).
+/// Appends an instant as an HTTP date: `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 section 5.6.7).
 ///
-/// The crates that format dates need `std`, or a calendar as large as the rest of the core.
+/// The crates for this need `std`, or a calendar as large as the rest of the core.
 pub(crate) fn push_imf_fixdate(text: &mut String, at: UnixMillis) {
     let day = Day::of(at);
     push_name(text, b"ThuFriSatSunMonTueWed", day.number % 7);
@@ -48,8 +48,8 @@ struct Day {
 impl Day {
     fn of(at: UnixMillis) -> Self {
         let number = at.min(LATEST).0 / 86_400_000;
-        // Years that begin in March put the leap day last; an era is 400 of them, 146,097 days, and
-        // day 0 of the Unix epoch is day 719,468 of era 0.
+        // With years that begin in March, the leap day comes last. An era is 400 such years, 146,097 days. Day 0 of the
+        // Unix epoch is day 719,468 of era 0.
         let shifted = number + 719_468;
         let (era, day) = (shifted / 146_097, shifted % 146_097);
         let year_of_era = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
@@ -73,8 +73,7 @@ fn push_time(text: &mut String, before: u8, at: UnixMillis) {
     }
 }
 
-/// Appends a number with at least `width` digits. `core::fmt` would be the largest part of the
-/// WebAssembly core.
+/// Appends a number with at least `width` digits. `core::fmt` would be the largest part of the WebAssembly core.
 pub(crate) fn push_number(text: &mut String, number: u64, width: usize) {
     let mut digits = [b'0'; 20];
     let (mut left, mut start) = (number, digits.len());
@@ -86,7 +85,7 @@ pub(crate) fn push_number(text: &mut String, number: u64, width: usize) {
             break;
         }
     }
-    // They are ASCII.
+    // All digits are ASCII.
     text.push_str(
         digits.get(start..).and_then(|digits| str::from_utf8(digits).ok()).unwrap_or("0"),
     );
@@ -125,7 +124,7 @@ mod tests {
     #[test]
     fn every_day_until_9999_is_as_httpdate_has_it() {
         for day in 0..=LATEST.0 / 86_400_000 {
-            // Another second of each day.
+            // Each day with another second.
             let at = UnixMillis((day * 86_400 + day * 7_919 % 86_400) * 1_000 + 999);
             let theirs = SystemTime::UNIX_EPOCH + Duration::from_secs(at.0 / 1_000);
             assert_eq!(date(at), httpdate::fmt_http_date(theirs));

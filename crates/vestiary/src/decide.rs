@@ -1,77 +1,75 @@
-//! What a request does to the store and to the cookie.
+//! Decides what a request does to the store and to the cookie.
 //!
-//! One pure function, [`decide`]: the stage a session is in, what happens to it, and what is known
-//! of the request give the steps to take and the next stage. Both faces execute its plans; neither
-//! has rules of its own.
+//! [`decide`] is a pure function: from the stage of a session, an operation and facts about the request it derives the
+//! steps to take and the next stage. Both products execute its plans and have no rules of their own.
 //!
-//! A request starts with [`Operation::Open`], in [`Stage::Stored`] only if the cookie was signed by
-//! us *and* the store had a readable record under its ID. Anything else is [`Stage::New`] with an
-//! ID of our own making: an ID that the store does not know is never adopted. Regenerating is
-//! [`Operation::Destroy`] for the old session and [`Operation::Open`] for its successor.
+//! A request starts with [`Operation::Open`]. It starts in [`Stage::Stored`] only if the cookie has a valid signature
+//! *and* the store has a readable record under its ID, otherwise in [`Stage::New`] with a newly generated ID: an ID
+//! that the store does not know is never adopted. To regenerate a session is [`Operation::Destroy`] for the old session
+//! and [`Operation::Open`] for its successor.
 //!
 //! ```
 //! use vestiary::decide::{CookieStep, Known, Operation, Plan, Policy, Stage, StoreStep, decide};
 //!
-//! // A visitor without a session reads a page: nothing is stored, no cookie is set.
+//! // An anonymous visitor reads a page: nothing is stored, and no cookie is set.
 //! let policy = Policy::default();
 //! let plan = decide(policy, Stage::New, Operation::Open, Known::default());
 //! assert_eq!(plan, Plan { store: StoreStep::Keep, cookie: CookieStep::Keep, stage: Stage::New });
 //! ```
 
-/// What the options say about saving by itself.
+/// The options for automatic saving and refreshing.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Policy {
-    /// Refresh cookie and store on every request of a stored session. Needs a `maxAge`.
+    /// Refresh cookie and record on every request of a stored session. Requires a `maxAge`.
     pub rolling: bool,
     /// Store new sessions, and changes, without a `save()`.
     pub save_uninitialized: bool,
-    /// Store changes without a `save()`; new sessions only once they were changed.
+    /// Store changes without a `save()`; store new sessions only after a change.
     pub auto_save: bool,
 }
 
-/// Where a session is.
+/// Whether a session is stored.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Stage {
-    /// The store does not know it.
+    /// The store has no record of it.
     New,
     /// The store has a record of it.
     Stored,
 }
 
-/// What happens to a session.
+/// An operation on a session.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Operation {
-    /// The request begins, or a session takes the place of another.
+    /// The request begins, or a session replaces another.
     Open,
-    /// The data was replaced (`setData`).
+    /// The application replaces the data (`setData`).
     Change,
     /// The application saves.
     Save,
-    /// The application gives the session a new life without writing it.
+    /// The application restarts the session's lifetime without writing its data.
     Touch,
     /// The application ends the session.
     Destroy,
     /// The response is ready and about to leave.
     Finish,
-    /// The application changes the data that the store has (`update`): what was changed before is written first.
+    /// The application changes the stored data (`update`): earlier changes are written first.
     Flush,
 }
 
-/// What is known of the request when something happens.
+/// Facts about the request that the decision depends on.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "independent facts, not the states of one machine"
 )]
 pub struct Known {
-    /// The browser sent a cookie of this name, or was sent one in this request.
+    /// The browser has sent a cookie of this name, or was sent one in this request.
     pub cookie_out: bool,
-    /// Data was changed and not saved yet.
+    /// The data has unsaved changes.
     pub unsaved: bool,
-    /// By the cookie's options the session is over the moment it is saved (`maxAge: 0`, a past
-    /// `expires`).
+    /// The cookie's options end the session as soon as it is saved (`maxAge: 0`, or an `expires` in the past).
     pub over: bool,
-    /// A [`Operation::Finish`] will follow, so that changes can wait for it.
+    /// An [`Operation::Finish`] follows, so changes can wait for it.
     pub finishes: bool,
     /// The head of the response has left: no cookie reaches this browser any more.
     pub left: bool,
@@ -79,46 +77,46 @@ pub struct Known {
     pub touched: bool,
 }
 
-/// What to do to the store.
+/// The step in the store.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum StoreStep {
     /// Nothing.
     Keep,
-    /// Write a record that is not there yet.
+    /// Write a record, unless there is one.
     Create,
-    /// Write over the record that is there.
+    /// Replace the record.
     Replace,
-    /// Extend the record's life.
+    /// Restart the record's TTL.
     Touch,
     /// Remove the record.
     Take,
 }
 
-/// What to do to the cookie.
+/// The step for the cookie.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum CookieStep {
     /// Nothing.
     Keep,
-    /// Set it, with the signed ID.
+    /// Set the cookie with the signed ID.
     Set,
-    /// Make the browser forget it.
+    /// Remove the cookie from the browser.
     Clear,
-    /// It would have to be set, and it is too late: tell the application, store nothing.
+    /// The cookie must be set, but the response has left: fail, and store nothing.
     Late,
 }
 
-/// What to do, and where that leaves the session.
+/// The steps to take, and the resulting stage.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Plan {
-    /// The step in the store. It comes first: a cookie must not promise what was not stored.
+    /// The step in the store. It comes first, since a cookie must not lead to a session that was not stored.
     pub store: StoreStep,
     /// The step for the cookie.
     pub cookie: CookieStep,
-    /// The stage after both. A session that is `New` again has no data and gets a new ID.
+    /// The stage after both steps. A session that is `New` again has no data, and gets a new ID.
     pub stage: Stage,
 }
 
-/// Decides. See the [module](self) for how the operations of a request follow each other.
+/// Derives the plan. The [module](self) describes how the operations of a request follow each other.
 #[must_use]
 pub fn decide(policy: Policy, stage: Stage, operation: Operation, known: Known) -> Plan {
     use CookieStep as Cookie;
@@ -146,14 +144,14 @@ pub fn decide(policy: Policy, stage: Stage, operation: Operation, known: Known) 
     }
 }
 
-/// Store it and set the cookie, as `save()` promises.
+/// Stores the session and sets the cookie, as `save()` promises.
 fn save(stage: Stage, known: Known) -> Plan {
     if known.over {
         return end(stage, known);
     }
     let (store, cookie) = match (stage, known.left) {
         (Stage::New, false) => (StoreStep::Create, CookieStep::Set),
-        // A record whose ID no browser will ever learn.
+        // The record would have an ID that no browser ever learns.
         (Stage::New, true) => {
             return Plan { store: StoreStep::Keep, cookie: CookieStep::Late, stage };
         }
@@ -163,7 +161,7 @@ fn save(stage: Stage, known: Known) -> Plan {
     Plan { store, cookie, stage: Stage::Stored }
 }
 
-/// Extend record and cookie; a session that is not stored has neither.
+/// Refreshes record and cookie. A session that is not stored has neither.
 fn touch(stage: Stage, known: Known) -> Plan {
     let (store, cookie) = match (stage, known.left) {
         (Stage::New, _) => (StoreStep::Keep, CookieStep::Keep),
@@ -173,7 +171,7 @@ fn touch(stage: Stage, known: Known) -> Plan {
     Plan { store, cookie, stage }
 }
 
-/// Store it; the cookie is set only where the browser cannot have it yet.
+/// Stores the session, and sets the cookie only if the browser cannot have it yet.
 fn write(stage: Stage, known: Known) -> Plan {
     let plan = save(stage, known);
     match stage {
@@ -187,8 +185,8 @@ fn end(stage: Stage, known: Known) -> Plan {
         Stage::New => StoreStep::Keep,
         Stage::Stored => StoreStep::Take,
     };
-    // A visitor who has no cookie of ours needs none taken away; one that stays behind after the
-    // response has left is worth nothing, for the record is gone.
+    // A browser without the cookie needs no removal. A cookie that stays behind after the response has left is
+    // worthless, because the record is gone.
     let clears = known.cookie_out && !known.left;
     let cookie = if clears { CookieStep::Clear } else { CookieStep::Keep };
     Plan { store, cookie, stage: Stage::New }

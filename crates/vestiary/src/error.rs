@@ -3,98 +3,97 @@ use core::fmt;
 
 use crate::date::push_number;
 
-/// What can be wrong with the configuration or with data on its way into a store.
+/// An invalid option, or session data that cannot be stored or read.
 ///
-/// Nothing here is ever caused by a cookie: a bad cookie is an answer (`None`), not an error.
-/// Messages say what to do, and never contain a secret, an ID or a session value.
+/// A cookie never causes an error: an invalid cookie is `None`. Messages say how to fix the problem, and never contain
+/// a secret, an ID or session data. Messages say what to do, and never contain a secret, an ID or a session value.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Error {
-    /// The caller gave a cookie attribute or name that would not survive as one cookie.
+    /// A cookie option that a browser would not accept.
     CookieOption {
-        /// The attribute as the options spell it, e.g. `maxAge`.
+        /// The attribute as the options spell it, such as `maxAge`.
         attribute: &'static str,
-        /// What a valid value looks like.
+        /// The form of a valid value.
         rule: &'static str,
     },
-    /// The caller's cookie name is not a token (RFC 6265 section 4.1.1).
+    /// A cookie name that is not a token (RFC 6265 section 4.1.1).
     CookieName {
-        /// What a valid name looks like.
+        /// The form of a valid name.
         rule: &'static str,
     },
-    /// A cookie name with a prefix, and options that a browser would refuse with it.
+    /// A cookie name with a prefix that the other options contradict.
     CookiePrefix {
         /// `__Host-` or `__Secure-`.
         prefix: &'static str,
-        /// What the prefix demands (RFC 6265bis section 4.1.3).
+        /// The requirement of the prefix (RFC 6265bis section 4.1.3).
         rule: &'static str,
     },
-    /// An own session ID (`genid`) that cannot travel in a cookie.
+    /// A custom session ID (`genid`) that cannot be put into a cookie.
     SessionId,
     /// No secret, or an empty one.
     SecretMissing,
-    /// A secret that is too short for production.
+    /// A secret that is too short.
     SecretShort {
-        /// Which of the secrets, counted from 1.
+        /// The position of the secret, counted from 1.
         position: usize,
-        /// The least number of bytes.
+        /// The minimum number of bytes.
         minimum: usize,
     },
-    /// A timeout that is not a number of seconds.
+    /// A timeout that is not a valid number of seconds.
     Timeout {
-        /// The option.
+        /// The name of the option.
         name: &'static str,
     },
-    /// A namespace that cannot be part of a key.
+    /// A namespace with invalid characters, or of an invalid length.
     Namespace,
-    /// A limit of sessions for each user that no user could log in with.
+    /// An invalid limit of sessions per user.
     SessionsPerUser,
-    /// Records that express-session reads are to be encrypted: it could read none of them.
+    /// Encryption together with the express-session format: express-session could read none of the records.
     EncryptExpress,
-    /// An option of another type, or another choice, than there is.
+    /// An option of the wrong type, or with an unknown choice.
     OptionType {
-        /// The option, as JavaScript spells it.
+        /// The name of the option, as in JavaScript.
         name: &'static str,
-        /// The type, or the choices.
+        /// The expected type, or the choices.
         expected: &'static str,
     },
-    /// A text of options that is no JSON object, or has a member that is no option.
+    /// A text of options that is not a JSON object, or has an unknown member.
     OptionsText,
-    /// The empty name of a user.
+    /// A user ID that is empty or longer than 1,024 bytes.
     UserName,
-    /// A limit of the data's size that is none.
+    /// An invalid limit for the size of session data.
     MaxBytes,
-    /// Renewals in the express-session format, where an old ID that leads to another one would be a session.
+    /// Renewal together with the express-session format: Express would take a tombstone for a session.
     ExpressRenewal,
     /// Session data that is not a JSON object.
     DataNotObject,
     /// Session data, or a record, that is not JSON.
     Json,
-    /// A record that is not sealed, where all should be.
+    /// An unencrypted record, although `encrypt` requires encryption.
     NotSealed,
-    /// A sealed record that none of the secrets opens for this session.
+    /// An encrypted record that none of the secrets decrypts for this session.
     Unsealable,
-    /// Nested deeper than [`Limits::depth`](crate::Limits::depth).
+    /// Data nested deeper than [`Limits::depth`](crate::Limits::depth).
     TooDeep {
-        /// The limit that was passed.
+        /// The limit.
         limit: usize,
     },
-    /// Larger than [`Limits::bytes`](crate::Limits::bytes).
+    /// Data larger than [`Limits::bytes`](crate::Limits::bytes).
     TooLarge {
-        /// The size that the data, or the record, would have.
+        /// The size of the data or the record.
         size: usize,
-        /// The limit that was passed.
+        /// The limit.
         limit: usize,
     },
-    /// A key that JavaScript could turn into a prototype, or that express-session keeps for itself.
+    /// A key that JavaScript could turn into a prototype, or that express-session uses itself.
     ForbiddenKey {
-        /// `__proto__`, `constructor` or `prototype`; in the express-session format also `cookie` and
-        /// `vestiary`.
+        /// `__proto__`, `constructor` or `prototype`; in the express-session format also `cookie` and `vestiary`.
         key: &'static str,
     },
-    /// The memory table holds as many entries or bytes as it may.
+    /// A memory table at its limit.
     StoreFull {
-        /// The limit that was reached.
+        /// The limit.
         limit: usize,
         /// `entries` or `bytes`.
         unit: &'static str,
@@ -102,7 +101,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Each code that [`Error::code`] can give.
+    /// All codes of [`Error::code`].
     pub const CODES: [&'static str; 19] = [
         "cookie_name",
         "cookie_option",
@@ -125,10 +124,10 @@ impl Error {
         "store_full",
     ];
 
-    /// The codes of the errors of [`Error::may_be_read_elsewhere`].
+    /// The codes of the errors for which [`Error::may_be_read_elsewhere`] is true.
     pub const READ_ELSEWHERE: [&'static str; 3] = ["not_sealed", "too_large", "unsealable"];
 
-    /// A stable, machine-readable name, the same in Rust and in TypeScript.
+    /// The stable, machine-readable code, the same in Rust and in TypeScript.
     ///
     /// ```
     /// assert_eq!(vestiary::Error::SecretMissing.code(), "secret_missing");
@@ -162,16 +161,16 @@ impl Error {
         }
     }
 
-    /// Whether another instance of the application may be able to read the record: one with other secrets, with
-    /// encryption or without, or with larger limits. Then neither the record nor its cookie may be written over.
+    /// Whether another instance of the application may be able to read the record: one with other secrets, with or
+    /// without encryption, or with larger limits. Neither the record nor its cookie may be overwritten then.
     #[must_use]
     pub fn may_be_read_elsewhere(&self) -> bool {
         Self::READ_ELSEWHERE.contains(&self.code())
     }
 
-    /// What is wrong and what to do, as `Display` shows it.
+    /// The problem and how to fix it, as `Display` shows it.
     ///
-    /// Written without `core::fmt`, which would be the largest part of the WebAssembly core.
+    /// It does not use `core::fmt`, which would be the largest part of the WebAssembly core.
     #[must_use]
     pub fn message(&self) -> String {
         let (mut text, mut parts) = (String::new(), self.parts().into_iter());
@@ -186,8 +185,8 @@ impl Error {
         text
     }
 
-    /// The message with its variable parts left out: one loop that puts them in takes less code than an arm for each
-    /// message.
+    /// The message with placeholders for its variable parts: one loop that inserts them is smaller than a match arm for
+    /// each message.
     fn template(&self) -> &'static str {
         match self {
             Self::CookieOption { .. } => "`cookie.%` is not valid: %",
@@ -257,14 +256,14 @@ impl Error {
     }
 }
 
-/// A part of a message that differs.
+/// A variable part of a message.
 #[derive(Clone, Copy)]
 enum Part {
     Text(&'static str),
     Number(usize),
 }
 
-/// Stands in a message for a part that differs.
+/// The placeholder of a variable part.
 const PART: char = '%';
 
 impl core::error::Error for Error {}
@@ -334,7 +333,7 @@ mod tests {
             Error::ForbiddenKey { key: "" },
             Error::StoreFull { limit: 0, unit: "" },
         ];
-        // A new error does not compile here, until it has a place in the list above.
+        // A new error fails to compile here until the list above has it.
         let place = |error: &Error| match error {
             Error::CookieOption { .. } => 0,
             Error::CookieName { .. } => 1,

@@ -1,4 +1,4 @@
-/// An event in the life of a session, the same in both products. It has no ID and no value in it.
+/// An event in the life of a session, the same in both products. It contains no ID and no session data.
 ///
 /// ```
 /// # use vestiary::{Event, Reason};
@@ -11,52 +11,51 @@ pub enum Event {
     Created,
     /// The session got another ID.
     Rotated {
-        /// Why.
+        /// The reason.
         reason: Reason,
     },
-    /// It was ended; whether replicas of the store know it, if anybody can tell.
+    /// The session was ended.
     Destroyed {
-        /// As the store confirms it.
+        /// Whether the replicas have confirmed it; `None` if the store cannot tell.
         confirmed: Option<bool>,
     },
-    /// A cookie led to a session whose time is over.
+    /// A cookie led to an expired session.
     Expired,
-    /// A cookie led to a session that its user has ended.
+    /// A cookie led to a revoked session.
     Revoked,
-    /// No cookie of this name was signed by one of the secrets.
+    /// The request has a cookie of this name, but none with a valid signature.
     Rejected,
-    /// The store does not know the ID of a genuine cookie.
+    /// A cookie has a valid signature, but the store has no record of its ID.
     Unknown,
     /// A record cannot be read.
     Unreadable {
-        /// The code of the error.
+        /// The error's code.
         code: &'static str,
     },
-    /// Another request had written meanwhile, and both changes are in.
+    /// Another request had written meanwhile, so both changes were merged.
     Conflict,
     /// A session was ended while a request changed it: the change was dropped.
     Gone,
-    /// A cookie has an ID that is out of use: it is late, or a visitor has kept it.
+    /// A cookie has an ID that is out of use: a very late request, or a stolen cookie.
     Reuse,
-    /// The store failed while the session was read, or where the application does not wait for it, such as a
-    /// refresh.
+    /// The store failed while the session was read, or in the background, as during a refresh.
     StoreFailed {
-        /// The code of the error.
+        /// The error's code.
         code: &'static str,
     },
 }
 
-/// Why a session got another ID.
+/// The reason for a rotation.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Reason {
-    /// A user logged in, or the session was rotated otherwise: the old ID is worthless.
+    /// A login, or another rotation after which the old ID is worthless.
     Login,
-    /// It was time, or the application asked for it: the data goes along.
+    /// A renewal, by `renewAfter` or by the application: the data is kept.
     Renewal,
 }
 
 impl Reason {
-    /// Its name, as events have it.
+    /// The reason's name in events.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -67,7 +66,7 @@ impl Reason {
 }
 
 impl Event {
-    /// One of each.
+    /// One event of each kind.
     pub const ALL: [Self; 12] = [
         Self::Created,
         Self::Rotated { reason: Reason::Login },
@@ -83,7 +82,7 @@ impl Event {
         Self::StoreFailed { code: "store_failed" },
     ];
 
-    /// The names of its fields.
+    /// The names of the event's fields.
     #[must_use]
     pub fn fields(&self) -> &'static [&'static str] {
         match self {
@@ -127,7 +126,7 @@ mod tests {
 
     #[test]
     fn the_list_has_each_event_once() {
-        // A new event does not compile here, until it has a place in the list.
+        // A new event fails to compile here until the list has it.
         let place = |event: &Event| match event {
             Event::Created => 0,
             Event::Rotated { .. } => 1,

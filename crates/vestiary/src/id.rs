@@ -6,10 +6,10 @@ use sha2::{Digest as _, Sha256};
 
 use crate::Error;
 
-/// A session ID: whoever holds it is the visitor, so it never shows itself.
+/// A session ID. A browser that has it, signed, has the session, so it is never shown.
 ///
-/// `Debug` hides the value, and there is neither `Display` nor `Serialize`. [`SessionId::expose`]
-/// marks each place where the value leaves. A clone shares the text.
+/// `Debug` hides the value, and there is neither `Display` nor `Serialize`. [`SessionId::expose`] marks each place
+/// where the value is used. A clone shares the text.
 ///
 /// ```
 /// # use vestiary::SessionId;
@@ -21,41 +21,39 @@ use crate::Error;
 pub struct SessionId(Arc<str>);
 
 impl SessionId {
-    /// Bytes of entropy in an ID of ours: 192 bits, the seed's length.
+    /// The number of random bytes in a generated ID: 192 bits, as in svelte-kit-sessions.
     pub const ENTROPY: usize = 24;
 
     const LENGTH: RangeInclusive<usize> = 16..=256;
 
-    /// An ID from bytes of a cryptographic random source: base64url, 32 characters, no padding.
+    /// Creates an ID from bytes of a cryptographic random source: base64url without padding, 32 characters.
     #[must_use]
     pub fn from_entropy(entropy: &[u8; Self::ENTROPY]) -> Self {
-        // The buffer has the length of the text.
+        // The buffer has exactly the length of the text.
         let buffer = &mut [0; Self::ENTROPY / 3 * 4];
         Self(Base64UrlUnpadded::encode(entropy, buffer).unwrap_or_default().into())
     }
 
-    /// An ID that somebody else made: from a verified cookie, or by the application's own
-    /// generator.
+    /// Validates an ID from a verified cookie, or from the application's own generator.
     ///
     /// # Errors
-    /// [`Error::SessionId`] unless it is 16 to 256 visible ASCII characters that need no quoting
-    /// in a cookie (RFC 6265 section 4.1.1, `cookie-octet`), and does not begin with the `s:` that
-    /// express-session puts before an ID.
+    /// [`Error::SessionId`] unless it has 16 to 256 visible ASCII characters that need no quoting in a cookie (RFC 6265
+    /// section 4.1.1, `cookie-octet`), and does not begin with `s:`, which express-session puts before an ID.
     pub fn parse(id: &str) -> Result<Self, Error> {
         Self::from_bytes(id.as_bytes()).ok_or(Error::SessionId)
     }
 
-    /// [`SessionId::parse`] for bytes that may not be text; `None` if they are no ID.
+    /// As [`SessionId::parse`], for bytes that may not be text; `None` if they are not an ID.
     #[must_use]
     pub fn from_bytes(id: &[u8]) -> Option<Self> {
-        // All of them are looked at, whatever they are: many at a time.
+        // Checks all bytes without an early exit, so that the compiler can vectorise the loop.
         let fits = Self::LENGTH.contains(&id.len())
             && id.iter().fold(true, |fits, byte| fits & is_cookie_octet(*byte));
         let text = str::from_utf8(id).ok().filter(|text| fits && !text.starts_with("s:"))?;
         Some(Self(text.into()))
     }
 
-    /// The ID itself, for the cookie and the store.
+    /// The text of the ID, for the cookie and the store.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
@@ -69,16 +67,15 @@ impl fmt::Debug for SessionId {
 }
 
 impl SessionId {
-    /// What a store may know of the ID: base64url of `SHA-256("vestiary.id.v1" ‖ id)`, 43
-    /// characters. Whoever reads the store cannot make a cookie of it.
+    /// The hash of the ID for the store: base64url of `SHA-256("vestiary.id.v1" ‖ id)`, 43 characters. No cookie can be
+    /// made from it.
     #[must_use]
     pub fn hashed(&self) -> String {
         hashed("vestiary.id.v1", &self.0)
     }
 }
 
-/// What the record of a user's sessions is called in a store: base64url of
-/// `SHA-256("vestiary.user.v1" ‖ name)`.
+/// The name of a user's session list in the store: base64url of `SHA-256("vestiary.user.v1" ‖ name)`.
 #[must_use]
 pub fn user_key(name: &str) -> String {
     Base64UrlUnpadded::encode_string(&user_hash(name))
@@ -98,8 +95,8 @@ fn hash(purpose: &str, text: &str) -> [u8; 32] {
     Sha256::new().chain_update(purpose).chain_update(text).finalize().into()
 }
 
-/// What a list of a user's sessions calls one of them: 16 random characters, from which neither its
-/// ID nor its key in the store can be had.
+/// The handle of a session in its user's session list: 16 random characters, which reveal neither the session's ID nor
+/// its key in the store.
 ///
 /// ```
 /// # use vestiary::Handle;
@@ -109,13 +106,13 @@ fn hash(purpose: &str, text: &str) -> [u8; 32] {
 pub struct Handle(WriteId);
 
 impl Handle {
-    /// A handle from random bytes.
+    /// Creates a handle from random bytes.
     #[must_use]
     pub fn from_entropy(entropy: &[u8; WriteId::ENTROPY]) -> Self {
         Self(WriteId::from_entropy(entropy))
     }
 
-    /// A handle out of a record, or from an administrator; `None` if it has another shape.
+    /// Parses a handle from a record or from an operator; `None` if it has another form.
     #[must_use]
     pub fn parse(handle: &str) -> Option<Self> {
         WriteId::parse(handle).map(Self)
@@ -128,10 +125,9 @@ impl Handle {
     }
 }
 
-/// The mark of one write of a record: 12 random bytes, 16 characters.
+/// The write ID of a record: 12 random bytes, 16 characters, new with each write.
 ///
-/// It stands first in a record and always has the same width, so a store can compare it without
-/// parsing.
+/// It comes first in a record and has a fixed width, so a store can compare it without parsing.
 ///
 /// ```
 /// # use vestiary::WriteId;
@@ -141,22 +137,22 @@ impl Handle {
 pub struct WriteId([u8; Self::LENGTH]);
 
 impl WriteId {
-    /// Bytes of entropy in a write ID.
+    /// The number of random bytes in a write ID.
     pub const ENTROPY: usize = 12;
 
-    /// Characters of a write ID.
+    /// The number of characters in a write ID.
     pub const LENGTH: usize = 16;
 
-    /// A write ID from random bytes.
+    /// Creates a write ID from random bytes.
     #[must_use]
     pub fn from_entropy(entropy: &[u8; Self::ENTROPY]) -> Self {
         let mut id = Self([0; Self::LENGTH]);
-        // It fails only if the text had another length.
+        // Encoding fails only if the text had another length.
         let _fits = Base64UrlUnpadded::encode(entropy, &mut id.0).is_ok();
         id
     }
 
-    /// A write ID out of a record; `None` if it has another shape.
+    /// Parses a write ID from a record; `None` if it has another form.
     #[must_use]
     pub fn parse(id: &str) -> Option<Self> {
         Self::from_bytes(id.as_bytes())
@@ -172,7 +168,7 @@ impl WriteId {
     /// The 16 characters.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        // All of them are ASCII.
+        // All characters are ASCII.
         str::from_utf8(&self.0).unwrap_or_default()
     }
 }
@@ -183,7 +179,7 @@ impl fmt::Debug for WriteId {
     }
 }
 
-/// `cookie-octet` of RFC 6265 section 4.1.1: visible ASCII but `"`, `,`, `;` and `\`.
+/// Whether a byte is a `cookie-octet` of RFC 6265 section 4.1.1: visible ASCII except `"`, `,`, `;` and `\`.
 pub(crate) fn is_cookie_octet(byte: u8) -> bool {
     matches!(byte, 0x21 | 0x23..=0x2B | 0x2D..=0x3A | 0x3C..=0x5B | 0x5D..=0x7E)
 }
@@ -196,8 +192,7 @@ mod tests {
 
     #[test]
     fn every_symbol_appears_at_every_position() {
-        // Catches a generator that is biased by its alphabet: 64 entropies whose every sextet runs
-        // through all values.
+        // Detects a bias of the alphabet: over these 64 inputs, every sextet takes every value.
         for sextet in 0..64u32 {
             let group = sextet << 18 | sextet << 12 | sextet << 6 | sextet;
             let [_, a, b, c] = group.to_be_bytes();

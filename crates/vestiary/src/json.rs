@@ -1,17 +1,16 @@
-//! Walking JSON text without building it.
+//! Walks JSON text without building values.
 //!
-//! A record's data belongs to the application and stays text here; what has to be known is that it
-//! is JSON (RFC 8259), how deep it goes, and that no key of it becomes a prototype in JavaScript.
-//! Every request walks a record, so this is by hand: a lexer of a library took four times as long,
-//! and `serde_json` makes the WebAssembly core twice as large.
+//! Session data belongs to the application and stays text here. The walk checks that it is JSON (RFC 8259), how deeply
+//! it is nested, and that no key becomes a prototype in JavaScript. It is written by hand because every request walks a
+//! record: a lexer from a library took four times as long, and `serde_json` doubles the size of the WebAssembly core.
 
 use alloc::{string::String, vec::Vec};
 use core::ops::Range;
 
 use crate::{Error, Limits};
 
-/// Where the members of a JSON object are: calls `visit` for each of them, in their order, with the place
-/// of its key, as it is spelled between its quotes, and that of its value.
+/// Calls `visit` for each member of a JSON object, in order, with the range of its key, as it is spelled between its
+/// quotes, and the range of its value.
 ///
 /// ```
 /// # use vestiary::{Limits, json_members};
@@ -27,7 +26,7 @@ use crate::{Error, Limits};
 /// ```
 ///
 /// # Errors
-/// [`Error`] if it is no JSON object, too deep, or has a forbidden key, as for a record's data.
+/// [`Error`] if it is not a JSON object, is nested too deeply, or has a forbidden key, as for session data.
 pub fn json_members(
     object: &str,
     Limits { depth, .. }: Limits,
@@ -35,7 +34,7 @@ pub fn json_members(
 ) -> Result<(), Error> {
     let mut end = 0;
     members(object, depth, depth, &mut |key, value| {
-        // Behind the member before there is no other quote.
+        // Between the previous member and this key there is no other quote.
         let before = object.as_bytes().get(end..).unwrap_or_default();
         let start = end + before.iter().take_while(|byte| **byte != b'"').count() + 1;
         end = value.end;
@@ -44,7 +43,7 @@ pub fn json_members(
     })
 }
 
-/// JSON text of a string.
+/// Quotes a string as JSON text.
 pub(crate) fn quoted(text: &str) -> String {
     const DIGITS: [char; 16] =
         ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
@@ -65,7 +64,7 @@ pub(crate) fn quoted(text: &str) -> String {
     quoted
 }
 
-/// The string of which this is the JSON text; `None` if it is none, or has half a character.
+/// Decodes the JSON text of a string; `None` if it is not one, or contains half of a surrogate pair.
 pub(crate) fn unquoted(text: &str) -> Option<String> {
     let inner = text.strip_prefix('"')?.strip_suffix('"')?;
     let mut string = String::with_capacity(inner.len());
@@ -97,21 +96,20 @@ pub(crate) fn unquoted(text: &str) -> Option<String> {
     Some(string)
 }
 
-/// The number of four hexadecimal digits.
+/// The value of four hexadecimal digits.
 fn code(chars: &mut core::str::Chars<'_>) -> Option<u32> {
     (0..4).try_fold(0, |code, _| Some(code << 4 | chars.next()?.to_digit(16)?))
 }
 
-/// What to do with a member: its key, as it is spelled, and where in the text its value is. Not
-/// generic, for the size of the WebAssembly core.
+/// The visitor of a member: receives its key, as it is spelled, and the range of its value. Not generic, for the size
+/// of the WebAssembly core.
 type Visit<'v> = &'v mut dyn FnMut(&[u8], Range<usize>) -> Result<(), Error>;
 
-/// Calls `visit` for each member of the object that is the whole of `text`, with its key and the
-/// place of its value, which has been walked already. Values may be `left` levels deep; `limit` is
-/// what an error calls the limit.
+/// Calls `visit` for each member of the object that makes up the whole of `text`, with its key and the range of its
+/// value, which has been checked. Values may be `left` levels deep; errors report `limit` as the limit.
 ///
 /// # Errors
-/// [`Error::Json`], [`Error::TooDeep`] or [`Error::ForbiddenKey`], anywhere in the text.
+/// [`Error::Json`], [`Error::TooDeep`] or [`Error::ForbiddenKey`], for any part of the text.
 pub(crate) fn members(
     text: &str,
     left: usize,
@@ -129,8 +127,8 @@ pub(crate) fn members(
     if walk.byte(walk.skip(end)).is_some() { Err(Error::Json) } else { Ok(()) }
 }
 
-/// The strings of a JSON array, which was walked before. `None` if it is another value, or holds one that is no
-/// string.
+/// The strings of a JSON array that was checked before; `None` if it is another value, or contains a value that is not
+/// a string.
 pub(crate) fn strings(list: &str) -> Option<Vec<String>> {
     let walk = Walk { text: list.as_bytes(), limit: 0, fault: Error::Json };
     let mut at = walk.skip(list.starts_with('[').then_some(1)?);
@@ -146,9 +144,9 @@ pub(crate) fn strings(list: &str) -> Option<Vec<String>> {
     (walk.byte(at) == Some(b']')).then_some(found)
 }
 
-/// The number that this text spells, which was walked before. `None` if it is another value.
+/// Parses a number that was checked before; `None` if it is another value.
 ///
-/// Whole numbers up to 2^53, and numbers of at most 15 digits, are exact; further digits of a fraction are cut off.
+/// Whole numbers up to 2^53 and numbers of at most 15 digits are exact; further digits of a fraction are dropped.
 /// `str::parse` would be a tenth of the WebAssembly core.
 pub(crate) fn number(text: &str) -> Option<f64> {
     const EXACT: u64 = 1 << 53;
@@ -173,11 +171,11 @@ pub(crate) fn number(text: &str) -> Option<f64> {
             _ => return None,
         }
     }
-    // Beyond this every number is 0 or infinite.
+    // Beyond this, every number is 0 or infinite.
     let power = (0..exponent.unsigned_abs().min(400)).fold(1.0, |power, _| power * 10.0);
     #[expect(clippy::cast_precision_loss, reason = "the nearest number is meant")]
     let mantissa = mantissa as f64;
-    // 0 times infinity would be no number.
+    // 0 times infinity is not a number.
     let positive = match exponent {
         _ if mantissa == 0.0 => 0.0,
         0.. => mantissa * power,
@@ -186,7 +184,7 @@ pub(crate) fn number(text: &str) -> Option<f64> {
     Some(if text.len() > unsigned.len() { -positive } else { positive })
 }
 
-/// The whole number that these digits spell; `None` if it is something else, or does not fit into 64 bits.
+/// Parses digits as a whole number; `None` for other text, or if the number does not fit into 64 bits.
 ///
 /// `str::parse` would be in the WebAssembly core once for each type of number.
 pub(crate) fn whole(digits: &str) -> Option<u64> {
@@ -197,12 +195,12 @@ pub(crate) fn whole(digits: &str) -> Option<u64> {
     digits.bytes().try_fold(0, push).filter(|_| !digits.is_empty())
 }
 
-/// A text that is walked. Each step is told where to begin, and says where it has ended: a place that is
-/// kept in here instead goes through memory with every byte, which takes twice as long.
+/// The text that is walked. Each step takes its start and returns its end. A position stored in here would go through
+/// memory with every byte, which takes twice as long.
 struct Walk<'t> {
     text: &'t [u8],
     limit: usize,
-    /// Why a step has no end.
+    /// The reason why a step failed.
     fault: Error,
 }
 
@@ -215,7 +213,7 @@ impl<'t> Walk<'t> {
         self.text.get(at..).unwrap_or_default()
     }
 
-    /// Where the next token begins.
+    /// The start of the next token.
     fn skip(&self, mut at: usize) -> usize {
         while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.byte(at) {
             at += 1;
@@ -223,7 +221,7 @@ impl<'t> Walk<'t> {
         at
     }
 
-    /// A value that begins here.
+    /// The end of the value that begins here.
     fn value(&mut self, at: usize, left: usize) -> Option<usize> {
         match self.byte(at)? {
             b'"' => self.string(at).map(|string| string.end),
@@ -249,10 +247,10 @@ impl<'t> Walk<'t> {
         left.checked_sub(1)
     }
 
-    /// An object whose `{` is here.
+    /// The end of the object whose `{` is here.
     ///
-    /// A key that spells a letter or `_` as an escape is refused: no serialiser does that, and it could
-    /// hide a `__pr\u006fto__`. So keys need not be unescaped.
+    /// A key that spells a letter or `_` as an escape is rejected: no serialiser writes that, and it could hide a
+    /// `__pr\u006fto__`. So keys need not be decoded.
     fn object(&mut self, at: usize, left: usize, mut visit: Option<Visit<'_>>) -> Option<usize> {
         let mut at = self.skip(at + 1);
         if self.byte(at) == Some(b'}') {
@@ -289,7 +287,7 @@ impl<'t> Walk<'t> {
         }
     }
 
-    /// An array whose `[` is here.
+    /// The end of the array whose `[` is here.
     fn array(&mut self, at: usize, left: usize) -> Option<usize> {
         let mut at = self.skip(at + 1);
         if self.byte(at) == Some(b']') {
@@ -306,7 +304,7 @@ impl<'t> Walk<'t> {
         }
     }
 
-    /// A string whose `"` is here.
+    /// The string whose `"` is here.
     fn string(&self, at: usize) -> Option<Quoted> {
         let end = plain(self.text, at + 1);
         if self.byte(end) == Some(b'"') {
@@ -315,7 +313,7 @@ impl<'t> Walk<'t> {
         self.escaped(end)
     }
 
-    /// The rest of a string that has an escape here, if it is one.
+    /// The rest of a string that has an escape here.
     #[cold]
     fn escaped(&self, at: usize) -> Option<Quoted> {
         let mut end = at;
@@ -347,7 +345,7 @@ impl<'t> Walk<'t> {
         Some(at)
     }
 
-    /// One or more.
+    /// The end of one or more digits.
     fn digits(&self, start: usize) -> Option<usize> {
         let mut at = start;
         while let Some(b'0'..=b'9') = self.byte(at) {
@@ -359,13 +357,13 @@ impl<'t> Walk<'t> {
 
 /// A string in the text.
 struct Quoted {
-    /// Behind its second quote.
+    /// The position after its closing quote.
     end: usize,
-    /// Some of its characters are escaped.
+    /// Whether it has escapes.
     escapes: bool,
 }
 
-/// How long what stands behind a `\` is.
+/// The length of an escape after its `\`.
 fn escape(rest: &[u8]) -> Option<usize> {
     match rest {
         [b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => Some(1),
@@ -374,8 +372,8 @@ fn escape(rest: &[u8]) -> Option<usize> {
     }
 }
 
-/// Where, from here on, the first byte is that a string cannot have, or that means something in it: a quote,
-/// a backslash, a control character. Eight at a time.
+/// The position of the next byte that ends or interrupts a string: a quote, a backslash or a control character. It
+/// compares eight bytes at a time.
 fn plain(text: &[u8], mut at: usize) -> usize {
     while let Some(word) = text.get(at..).and_then(|rest| rest.first_chunk()) {
         let found = marks(u64::from_le_bytes(*word));
@@ -390,8 +388,8 @@ fn plain(text: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// A bit in the first byte of a word that is a quote, a backslash or a control character; none if there is
-/// none. In bytes behind the first one there may be bits, too.
+/// A word with a bit set in its first byte that is a quote, a backslash or a control character; 0 if there is none.
+/// Later bytes may have bits set wrongly.
 fn marks(word: u64) -> u64 {
     const EACH: u64 = u64::from_le_bytes([1; 8]);
     let below = |word: u64, most: u8| word.wrapping_sub(EACH * u64::from(most)) & !word;

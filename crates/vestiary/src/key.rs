@@ -10,8 +10,8 @@ use crate::{Error, Format, SessionId, WriteId, id::user_hash};
 
 /// The secrets that sign the session cookie: the first signs, all verify.
 ///
-/// The state of each HMAC key is computed once, here; a request then costs two SHA-256 blocks a
-/// key. `Debug` shows no secret.
+/// The state of each HMAC key is computed once, here. A request then costs two SHA-256 blocks per key. `Debug` shows no
+/// secret.
 ///
 /// ```
 /// # use vestiary::{Format, KeyRing, SessionId};
@@ -27,37 +27,36 @@ use crate::{Error, Format, SessionId, WriteId, id::user_hash};
 pub struct KeyRing {
     signer: HmacSha256,
     verifiers: Vec<HmacSha256>,
-    /// The byte that each of the verifiers puts at the end of its hints.
+    /// The byte that each verifier appends to its hints.
     marks: Vec<u8>,
 }
 
 type HmacSha256 = Hmac<Sha256>;
 
-/// base64 without padding of the 32 bytes of an HMAC-SHA256.
+/// The length of base64 without padding of the 32 bytes of an HMAC-SHA256.
 const SIGNATURE: usize = 43;
 
-/// Characters of an ID that can get a hint: those of [`SessionId::from_entropy`].
+/// The number of characters of an ID that can get a hint: those of [`SessionId::from_entropy`].
 const HINTED: usize = SessionId::ENTROPY / 3 * 4;
 
-/// Bytes of the hash of a user's name.
+/// The number of bytes in the hash of a user's name.
 const HASH: usize = 32;
 
-/// No cookie value of ours is longer, even with every character percent-encoded; a longer one
-/// costs no crypto.
+/// The longest cookie value of Vestiary, even with every character percent-encoded. A longer value is rejected without
+/// cryptography.
 const LONGEST_VALUE: usize = 1024;
 
 impl KeyRing {
-    /// Fewer bytes than this are refused in production ([`KeyRing::checked`]).
+    /// The minimum length of a secret in production, in bytes ([`KeyRing::checked`]).
     pub const SHORTEST: usize = 16;
 
-    /// The ring of these secrets, taken as UTF-8.
+    /// Creates a key ring from these secrets, encoded as UTF-8.
     ///
-    /// svelte-kit-sessions cut every UTF-16 unit of a secret to its low byte. For a secret beyond
-    /// ASCII that other key is added to those that verify, so that its cookies stay valid; it
-    /// never signs.
+    /// svelte-kit-sessions truncates every UTF-16 unit of a secret to its low byte. For a secret beyond ASCII, the
+    /// truncated key is added for verifying, so that those cookies stay valid; it never signs.
     ///
     /// # Errors
-    /// [`Error::SecretMissing`] if there is no secret, or an empty one among them.
+    /// [`Error::SecretMissing`] if there is no secret, or one is empty.
     pub fn new<S: AsRef<str>>(secrets: &[S]) -> Result<Self, Error> {
         Self::of(secrets, None)
     }
@@ -84,12 +83,11 @@ impl KeyRing {
         Ok(Self { signer, verifiers, marks })
     }
 
-    /// As [`KeyRing::new`]; in production, short secrets are refused. The keys of a `namespace` are
-    /// its own, `HMAC-SHA256(secret, "vestiary.namespace.v1" ‖ namespace)`: what they sign, no other
-    /// namespace takes for genuine.
+    /// As [`KeyRing::new`]; in production, short secrets are rejected. A `namespace` has keys of its own,
+    /// `HMAC-SHA256(secret, "vestiary.namespace.v1" ‖ namespace)`, so its cookies are invalid in any other namespace.
     ///
     /// # Errors
-    /// [`Error::SecretShort`] names the position of the first short one, never its text.
+    /// [`Error::SecretShort`] with the position of the first short secret, never its text.
     pub fn checked<S: AsRef<str>>(
         secrets: &[S],
         namespace: Option<&str>,
@@ -105,9 +103,8 @@ impl KeyRing {
         }
     }
 
-    /// The cookie value of an ID: `<id>.<base64 HMAC-SHA256>` without padding, as
-    /// svelte-kit-sessions and npm `cookie-signature` make it; express-session puts an `s:` before
-    /// it. Not percent-encoded yet.
+    /// The cookie value of an ID: `<id>.<base64 HMAC-SHA256>` without padding, as in svelte-kit-sessions and npm
+    /// `cookie-signature`. express-session puts `s:` before it. The value is not percent-encoded yet.
     #[must_use]
     pub fn sign(&self, id: &SessionId, format: Format) -> String {
         let mut value = String::with_capacity(id.expose().len() + 3 + SIGNATURE);
@@ -117,22 +114,22 @@ impl KeyRing {
         value
     }
 
-    /// The ID in a cookie value, if one of the secrets signed it.
+    /// The ID of a cookie value, if one of the secrets has signed it.
     ///
-    /// Takes the value as it stands in the header, percent-encoded or not, with or without the
-    /// `s:` of express-session. Anything else is `None`, in time linear in its length.
+    /// Accepts the value as it stands in the header, percent-encoded or not, with or without the `s:` of
+    /// express-session. Anything else is `None`, in time linear in its length.
     #[must_use]
     pub fn verify(&self, value: &[u8]) -> Option<SessionId> {
         let CookieValue { id, signature, .. } = CookieValue::parse(value).ok()?;
         self.signed_by_one(&id, &signature).then_some(id)
     }
 
-    /// The same ID with a hint of its user's session list, so that a request reads the session and the list at once:
-    /// `<id>~<44 characters>`, base64url of the hash in [`user_key`](crate::user_key) XOR
-    /// `HMAC-SHA256(signing key, "vestiary.hint.v1\0" ‖ id)`, and a byte that tells the keys apart. Without the secret,
-    /// neither the user nor whether two IDs belong to one user can be told from it.
+    /// Adds a hint of the user's session list to an ID, so that a request reads the session and the list at once:
+    /// `<id>~<44 characters>`, base64url of the hash in [`user_key`](crate::user_key) XOR `HMAC-SHA256(signing key,
+    /// "vestiary.hint.v1\0" ‖ id)`, and a byte that tells the keys apart. Without the secret, the hint reveals neither
+    /// the user nor whether two IDs belong to one user.
     ///
-    /// For new IDs of [`SessionId::from_entropy`]: any other ID is returned as it is.
+    /// Only new IDs of [`SessionId::from_entropy`] get a hint; any other ID is returned unchanged.
     ///
     /// ```
     /// # use vestiary::{KeyRing, SessionId, user_key};
@@ -154,11 +151,10 @@ impl KeyRing {
         SessionId::from_bytes(hinted.as_bytes()).unwrap_or_else(|| id.clone())
     }
 
-    /// The hash in the key of the user's session list that an ID hints at ([`KeyRing::hinted`]): what
-    /// [`user_key`](crate::user_key) makes of the user's name. `None` if the ID has no hint, or none of these secrets
-    /// made it.
+    /// The hash in the key of the user's session list that an ID hints at ([`KeyRing::hinted`]), as
+    /// [`user_key`](crate::user_key) computes it. `None` if the ID has no hint, or none of these secrets made it.
     ///
-    /// It says which list to read beforehand, and nothing else: whose session it is, its record says.
+    /// A hint only says which list to read ahead. The record says who owns the session.
     #[must_use]
     pub fn hint(&self, id: &SessionId) -> Option<String> {
         let (own, hint) = id.expose().split_at_checked(HINTED)?;
@@ -169,8 +165,8 @@ impl KeyRing {
         Some(Base64UrlUnpadded::encode_string(&hint))
     }
 
-    /// Compares text with text: decoding the presented signature first would accept several
-    /// spellings of the same bytes. Every key is tried, so time does not tell which one fits.
+    /// Compares text with text: decoding the presented signature first would accept several spellings of the same
+    /// bytes. Every key is tried, so the time does not reveal which one matches.
     fn signed_by_one(&self, id: &SessionId, presented: &[u8; SIGNATURE]) -> bool {
         let mut found = Choice::from(0);
         for verifier in &self.verifiers {
@@ -182,8 +178,8 @@ impl KeyRing {
     }
 }
 
-/// A cookie value, taken apart: for whoever wants to know why it is not accepted. Whether it is genuine,
-/// [`KeyRing::verify`] says.
+/// The parts of a cookie value, for diagnosing why a cookie is rejected. [`KeyRing::verify`] decides whether it is
+/// valid.
 ///
 /// ```
 /// # use vestiary::{CookieValue, Format, KeyRing, MalformedCookie, SessionId};
@@ -195,33 +191,33 @@ impl KeyRing {
 /// # Ok::<(), vestiary::Error>(())
 /// ```
 pub struct CookieValue {
-    /// Whose format it has.
+    /// The format of the cookie.
     pub format: Format,
     /// Whether it was percent-encoded.
     pub encoded: bool,
-    /// The ID, which anybody may have written there.
+    /// The ID, which is not verified.
     pub id: SessionId,
     signature: [u8; SIGNATURE],
 }
 
-/// Why something is no cookie value of ours, whatever the secrets are.
+/// The reason why a cookie value is malformed, whatever the secrets are.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum MalformedCookie {
-    /// It is longer than any of ours.
+    /// It is longer than any cookie of Vestiary.
     TooLong,
-    /// It does not end in a dot and the 43 characters of a signature.
+    /// It does not end with a dot and the 43 characters of a signature.
     Signature,
-    /// What stands before the signature cannot be an ID.
+    /// The text before the signature is not a valid ID.
     Id,
 }
 
 impl CookieValue {
-    /// Takes apart what stands in a `Cookie` header, percent-encoded or not, with or without the `s:` of
-    /// express-session; in time linear in its length.
+    /// Parses a value of a `Cookie` header, percent-encoded or not, with or without the `s:` of express-session. Takes
+    /// time linear in its length.
     ///
     /// # Errors
-    /// [`MalformedCookie`] says which part is none.
+    /// [`MalformedCookie`] names the malformed part.
     pub fn parse(value: &[u8]) -> Result<Self, MalformedCookie> {
         if value.len() > LONGEST_VALUE {
             return Err(MalformedCookie::TooLong);
@@ -238,7 +234,7 @@ impl CookieValue {
             Some(rest) => (Format::ExpressSession, rest),
             None => (Format::SvelteKitSessions, decoded),
         };
-        // The signature is the last 43 characters, and before it stands a dot.
+        // The signature is the last 43 characters, after a dot.
         let (id, signature) =
             rest.split_last_chunk::<SIGNATURE>().ok_or(MalformedCookie::Signature)?;
         let id = id.strip_suffix(b".").ok_or(MalformedCookie::Signature)?;
@@ -259,7 +255,7 @@ impl fmt::Display for MalformedCookie {
 
 impl core::error::Error for MalformedCookie {}
 
-/// Whoever has all of it has the session.
+/// Hides the ID and the signature, which together are the session.
 impl fmt::Debug for CookieValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CookieValue").field("format", &self.format).finish_non_exhaustive()
@@ -272,8 +268,8 @@ impl fmt::Debug for KeyRing {
     }
 }
 
-/// The value without its percent-encoding, whose first `%` is at `first`. Mostly that is one of a few
-/// characters near its end: what stands before is copied as it is, and nothing is allocated.
+/// Decodes a percent-encoded value whose first `%` is at `first`. Usually only a few characters near the end are
+/// encoded, so everything before is copied unchanged, and nothing is allocated.
 fn percent_decoded<'v>(
     value: &'v [u8],
     first: usize,
@@ -288,7 +284,7 @@ fn percent_decoded<'v>(
     buffer.get(..end).unwrap_or_default()
 }
 
-/// One function for all, for the size of the WebAssembly core.
+/// Not inlined, for the size of the WebAssembly core.
 #[inline(never)]
 fn mac(key: &HmacSha256, parts: &[&str]) -> [u8; HASH] {
     let mac = parts.iter().fold(key.clone(), HmacSha256::chain_update);
@@ -297,17 +293,17 @@ fn mac(key: &HmacSha256, parts: &[&str]) -> [u8; HASH] {
 
 #[inline(never)]
 fn key(secret: &[u8]) -> Result<HmacSha256, Error> {
-    // HMAC takes a key of any length; only the type says it could fail.
+    // HMAC takes a key of any length; only the type suggests that it could fail.
     HmacSha256::new_from_slice(secret).map_err(|_| Error::SecretMissing)
 }
 
-/// Hides the hint of this ID, or shows it.
+/// Hides the hint of this ID, or reveals it again.
 #[inline(never)]
 fn hide_hint(hint: &mut [u8], key: &HmacSha256, id: &str) {
     hint.iter_mut().zip(hint_pad(key, id)).for_each(|(byte, pad)| *byte ^= pad);
 }
 
-/// The zero byte keeps it apart from signatures, for no ID has one.
+/// The one-time pad of a hint. The zero byte separates it from signatures, because no ID contains one.
 #[inline(never)]
 fn hint_pad(key: &HmacSha256, id: &str) -> [u8; HASH] {
     mac(key, &["vestiary.hint.v1\0", id])
@@ -315,12 +311,12 @@ fn hint_pad(key: &HmacSha256, id: &str) -> [u8; HASH] {
 
 fn signature<'b>(key: &HmacSha256, id: &SessionId, buffer: &'b mut [u8; SIGNATURE]) -> &'b str {
     let mac = mac(key, &[id.expose()]);
-    // The buffer has the length of the text, so this is never the empty string (which would match
-    // nothing: a presented signature has `SIGNATURE` characters).
+    // The buffer has exactly the length of the text, so this is never empty. Even an empty string would match nothing,
+    // since a presented signature has `SIGNATURE` characters.
     Base64Unpadded::encode(&mac, buffer).unwrap_or_default()
 }
 
-/// In constant time, as slices are compared by [`ConstantTimeEq`], but in steps of eight bytes.
+/// Compares in constant time, as [`ConstantTimeEq`] does for slices, but eight bytes at a time.
 fn is_same(one: &[u8; SIGNATURE], other: &[u8; SIGNATURE]) -> Choice {
     let ((words, rest), (others, other_rest)) = (one.as_chunks::<8>(), other.as_chunks::<8>());
     let word = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes);
@@ -334,21 +330,21 @@ fn low_bytes(secret: &str) -> Vec<u8> {
     secret.encode_utf16().map(|unit| unit.to_le_bytes()[0]).collect()
 }
 
-/// Hides bytes from all but the holder of `id`: base64url of the bytes, each of them XOR
-/// `HMAC-SHA256(id, "vestiary.next.v1" ‖ mark ‖ n)`, block by block. Good for one use of each mark.
-pub(crate) fn hide(bytes: &[u8], id: &SessionId, mark: &WriteId) -> String {
-    Base64UrlUnpadded::encode_string(&padded(bytes, id, mark))
+/// Hides bytes so that only the holder of `id` can read them: base64url of the bytes XOR
+/// `HMAC-SHA256(id, "vestiary.next.v1" ‖ write ID ‖ n)`, block by block. A write ID must be used only once.
+pub(crate) fn hide(bytes: &[u8], id: &SessionId, write_id: &WriteId) -> String {
+    Base64UrlUnpadded::encode_string(&padded(bytes, id, write_id))
 }
 
-/// What was hidden; `None` if it is not base64url.
-pub(crate) fn reveal(hidden: &str, id: &SessionId, mark: &WriteId) -> Option<Vec<u8>> {
-    Some(padded(&Base64UrlUnpadded::decode_vec(hidden).ok()?, id, mark))
+/// Reveals hidden bytes; `None` if the text is not base64url.
+pub(crate) fn reveal(hidden: &str, id: &SessionId, write_id: &WriteId) -> Option<Vec<u8>> {
+    Some(padded(&Base64UrlUnpadded::decode_vec(hidden).ok()?, id, write_id))
 }
 
-fn padded(bytes: &[u8], id: &SessionId, mark: &WriteId) -> Vec<u8> {
+fn padded(bytes: &[u8], id: &SessionId, write_id: &WriteId) -> Vec<u8> {
     let mut padded = Vec::with_capacity(bytes.len());
     let Ok(key) = key(id.expose().as_bytes()) else { return padded };
-    let key = key.chain_update("vestiary.next.v1").chain_update(mark.as_str());
+    let key = key.chain_update("vestiary.next.v1").chain_update(write_id.as_str());
     for (n, block) in (0..=u8::MAX).zip(bytes.chunks(32)) {
         let pad = key.clone().chain_update([n]).finalize().into_bytes();
         padded.extend(block.iter().zip(pad).map(|(byte, pad)| byte ^ pad));

@@ -1,10 +1,9 @@
 //! The rules of server-side sessions.
 //!
-//! Session data stays in a store; the browser carries only a signed ID. This crate decides
-//! everything about that: how an ID is made and signed, which cookie in a request is ours, what a
-//! stored record looks like, when it expires, and what a request has to do to the store and to the
-//! cookie. It does none of it: there is no socket, clock or random source in here. Time
-//! ([`UnixMillis`]) and entropy (byte arrays) are arguments, and an operation that has to ask a store is an `async fn` that
+//! Session data stays in a store; the browser has only a signed ID. This crate contains every rule: how an ID is
+//! generated and signed, which cookies of a request are valid, the form of a stored record, when it expires, and what a
+//! request does to the store and to the cookie. It performs none of it: it has no socket, clock or random source. Time
+//! ([`UnixMillis`]) and entropy (byte arrays) are arguments, and an operation that asks a store is an `async fn` that
 //! awaits its [host](protocol::Host). So every rule can be tested at a chosen instant, and the same code serves native
 //! servers and WebAssembly.
 //!

@@ -2,13 +2,12 @@ use alloc::{string::String, vec::Vec};
 
 use crate::{Error, Limits, json_members};
 
-/// Applies to `theirs` what was changed between `base` and `mine`, top-level key by top-level key.
+/// Merges the changes between `base` and `mine` into `theirs`, top-level key by top-level key.
 ///
-/// Two requests that change different keys of a session both keep their change; of two that change
-/// the same key, the later one's value stays. All three are texts of JSON objects; `base` and `mine`
-/// must come from the same serialiser, since values are compared as text. Of `theirs` everything but the
-/// changed values stays as it is spelled, numbers without loss and keys in their order; new keys stand at
-/// the end.
+/// Two requests that change different keys of a session both keep their changes. If they change the same key, the later
+/// value wins. All three arguments are the texts of JSON objects. `base` and `mine` must come from the same serialiser,
+/// since values are compared as text. In `theirs`, only changed values are rewritten: numbers lose nothing and keys
+/// keep their order. New keys are appended.
 ///
 /// ```
 /// # use vestiary::{Limits, merge};
@@ -21,7 +20,7 @@ use crate::{Error, Limits, json_members};
 /// ```
 ///
 /// # Errors
-/// [`Error`] if one of them is no JSON object, or the result is larger than `limits.bytes`.
+/// [`Error`] if one of them is not a JSON object, or the result is larger than `limits.bytes`.
 pub fn merge(base: &str, mine: &str, theirs: &str, limits: Limits) -> Result<String, Error> {
     let base = members(base, limits)?;
     let mine = members(mine, limits)?;
@@ -63,7 +62,7 @@ fn members(object: &str, limits: Limits) -> Result<Vec<Member<'_>>, Error> {
     Ok(found)
 }
 
-/// The last one counts, as everywhere else.
+/// Finds the last member with this key, which is the one that counts.
 #[inline(never)]
 fn find<'t>(members: &[Member<'t>], key: &str) -> Option<&'t str> {
     members.iter().rev().find(|(name, _)| is_same_key(name, key)).map(|(_, value)| *value)
@@ -77,7 +76,7 @@ fn push(object: &mut String, key: &str, value: &str) {
     object.extend(["\"", key, "\":", value]);
 }
 
-/// Whether two keys say the same, however serialisers escape them.
+/// Whether two keys are equal, however they are escaped.
 fn is_same_key(one: &str, other: &str) -> bool {
     one == other || (one.contains('\\') || other.contains('\\')) && are_same_escaped(one, other)
 }
@@ -94,10 +93,10 @@ fn are_same_escaped(one: &str, other: &str) -> bool {
     }
 }
 
-/// The text of the inside of a JSON string, in code units of UTF-16.
+/// The UTF-16 code units of a JSON string.
 struct Units<'t> {
     rest: core::str::Chars<'t>,
-    /// The second half of a pair.
+    /// The second half of a surrogate pair.
     second: Option<u16>,
 }
 
@@ -148,31 +147,31 @@ mod tests {
             ("{}", "{}", "{}", "{}"),
             (r#"{"a":1}"#, r#"{"a":1}"#, r#"{"a":2}"#, r#"{"a":2}"#),
             (r#"{"a":1}"#, r#"{"a":2}"#, r#"{"a":1}"#, r#"{"a":2}"#),
-            // Both changed it: the later one's stays.
+            // Both changed it: the later value wins.
             (r#"{"a":1}"#, r#"{"a":2}"#, r#"{"a":3}"#, r#"{"a":2}"#),
             (r#"{"a":1}"#, "{}", r#"{"a":1,"b":1}"#, r#"{"b":1}"#),
-            // I removed what they changed.
+            // I removed a key that they changed.
             (r#"{"a":1}"#, "{}", r#"{"a":2}"#, "{}"),
-            // They removed what I left alone, and what I changed.
+            // They removed a key that I left alone, and one that I changed.
             (r#"{"a":1,"b":1}"#, r#"{"a":1,"b":2}"#, "{}", r#"{"b":2}"#),
-            // Both added the same.
+            // Both added the same key.
             ("{}", r#"{"a":1}"#, r#"{"a":1}"#, r#"{"a":1}"#),
             ("{}", r#"{"a":1}"#, r#"{"b":2}"#, r#"{"b":2,"a":1}"#),
-            // Deep values are one value.
+            // A nested value is one value.
             (
                 r#"{"a":{"x":1}}"#,
                 r#"{"a":{"x":1,"y":2}}"#,
                 r#"{"a":{"x":3}}"#,
                 r#"{"a":{"x":1,"y":2}}"#,
             ),
-            // What is not changed stays as they spell it, and where it stands.
+            // Unchanged members keep their spelling and their place.
             (
                 r#"{"id":1234567890123456800,"price":1.5,"theme":"light","big":null}"#,
                 r#"{"id":1234567890123456800,"price":1.5,"theme":"dark","big":null}"#,
                 r#"{"id":1234567890123456789,"theme":"light","price":1.50,"big":1e400}"#,
                 r#"{"id":1234567890123456789,"theme":"dark","price":1.50,"big":1e400}"#,
             ),
-            // A key is what it says.
+            // Keys are compared by meaning, not by spelling.
             (
                 r#"{"é😀":1,"a":1}"#,
                 r#"{"é😀":2,"a":1}"#,
@@ -180,9 +179,9 @@ mod tests {
                 r#"{"\u00e9\ud83d\ude00":2,"a":1}"#,
             ),
             (r#"{"\n":1}"#, r#"{"\n":2}"#, r#"{"n":1,"\u000a":1}"#, r#"{"n":1,"\u000a":2}"#),
-            // Of two of one name the last one counted, and one stays.
+            // Of two members with one key the last one counted; one remains.
             (r#"{"a":2}"#, r#"{"a":3}"#, r#"{"a":1,"a":2}"#, r#"{"a":3}"#),
-            // Their spelling of white space does not matter.
+            // Their white space does not matter.
             (
                 r#"{"a":"}","b":1}"#,
                 r#"{"a":"}","b":2}"#,

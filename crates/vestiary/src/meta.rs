@@ -2,110 +2,110 @@ use alloc::{borrow::ToOwned as _, string::String, vec::Vec};
 
 use crate::{CookieOverrides, Error, Handle, Limits, SessionId, UnixMillis, WriteId, date, json};
 
-/// What the library itself knows of a session. It lives outside the data, so that no key of the
-/// application can touch it.
+/// The library's own metadata of a session. It is stored outside of the data, so that no key of the application can
+/// collide with it.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Meta {
-    /// When the session was created; `None` in the seed's records.
+    /// When the session was created; `None` in records of svelte-kit-sessions.
     pub created: Option<UnixMillis>,
-    /// When it got its ID, if that is not the first one.
+    /// When the session got its current ID, if that is not the first one.
     pub renewed: Option<UnixMillis>,
-    /// From when on it is over because nobody used it.
+    /// The idle deadline.
     pub idle: Option<UnixMillis>,
-    /// From when on it is over in any case. Nothing moves it.
+    /// The absolute deadline. Nothing moves it.
     pub absolute: Option<UnixMillis>,
-    /// Whose session it is.
+    /// The owner of the session.
     pub user: Option<UserRef>,
     /// The cookie attributes of this session that differ from the options.
     pub cookie: Option<CookieOverrides>,
-    /// The writes before this one, newest first, at most [`Meta::WRITES`]: a writer that never
-    /// learnt whether its write arrived finds it here.
+    /// The write IDs of previous writes, newest first, at most [`Meta::WRITES`]. With them, a request whose reply was
+    /// lost can tell whether its write succeeded.
     pub writes: Vec<WriteId>,
-    /// The session has another ID now; this record only says so.
+    /// Present in a tombstone: where the session went.
     pub next: Option<Next>,
 }
 
-/// The user to whom a session belongs.
+/// The owner of a session.
 #[derive(Clone, Eq, PartialEq)]
 pub struct UserRef {
     /// The application's name for the user, as JSON text: a string with its quotes.
     pub name: String,
-    /// What the user's list of sessions calls this one.
+    /// The handle of the session in the user's session list.
     pub handle: Handle,
 }
 
 impl UserRef {
-    /// The user of this name, whose list calls the session `handle`.
+    /// Creates the reference to a user of this name, whose session list has the session under `handle`.
     #[must_use]
     pub fn new(name: &str, handle: Handle) -> Self {
         Self { name: json::quoted(name), handle }
     }
 
-    /// The application's name for the user, decoded. Empty, and so no user's, if the record has another text there.
+    /// The application's name for the user, decoded. Empty if the record has an invalid text; no user has an empty
+    /// name.
     #[must_use]
     pub fn decoded_name(&self) -> String {
         Self::decoded(&self.name)
     }
 
-    /// The name of this JSON text. Empty, and so no user's, if it is none.
+    /// Decodes the JSON text of a name. Empty if it is invalid; no user has an empty name.
     #[must_use]
     pub fn decoded(name: &str) -> String {
         json::unquoted(name).unwrap_or_default()
     }
 }
 
-/// Where a session went that changed its ID.
+/// The successor of a session ID, in a tombstone.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Next {
-    /// Its new ID, hidden from whoever has not the old one.
+    /// The new ID, readable only with the old one.
     pub id: HiddenId,
-    /// Until when the old ID still leads to it: after a renewal, for requests that were under way.
-    /// `None` after a login: the old ID is nobody's.
+    /// The end of the grace period of a renewal, until which the old ID leads to the session. `None` after a login: the
+    /// old ID leads nowhere.
     pub grace: Option<UnixMillis>,
 }
 
-/// A session ID that only the holder of another one can read, so that no store ever has it in
-/// clear.
+/// A session ID that only the holder of another one can read, so that no store ever has it in plain text.
 ///
 /// ```
 /// # use vestiary::{HiddenId, SessionId, WriteId};
 /// # let [old, new, other] = [1, 2, 3].map(|n| SessionId::from_entropy(&[n; 24]));
-/// let mark = WriteId::from_entropy(&[7; 12]);
-/// let hidden = HiddenId::new(&new, &old, &mark);
-/// assert_eq!(hidden.reveal(&old, &mark), Some(new.clone()));
-/// assert_ne!(hidden.reveal(&other, &mark), Some(new));
+/// let write_id = WriteId::from_entropy(&[7; 12]);
+/// let hidden = HiddenId::new(&new, &old, &write_id);
+/// assert_eq!(hidden.reveal(&old, &write_id), Some(new.clone()));
+/// assert_ne!(hidden.reveal(&other, &write_id), Some(new));
 /// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct HiddenId(String);
 
 impl HiddenId {
-    /// Hides `id` from all but the holder of `old`. `mark` is that of the record it is written to:
-    /// no two are alike, and so nothing is hidden twice in the same way.
+    /// Hides `id` so that only the holder of `old` can read it. `write_id` is the write ID of the record that holds it:
+    /// it is unique, so nothing is hidden twice in the same way.
     #[must_use]
-    pub fn new(id: &SessionId, old: &SessionId, mark: &WriteId) -> Self {
-        Self(crate::key::hide(id.expose().as_bytes(), old, mark))
+    pub fn new(id: &SessionId, old: &SessionId, write_id: &WriteId) -> Self {
+        Self(crate::key::hide(id.expose().as_bytes(), old, write_id))
     }
 
-    /// The ID, if `old` and `mark` are those it was hidden with. Others give none, or one that
-    /// nobody has.
+    /// The ID, if `old` and `write_id` are those with which it was hidden. With others, the result is `None`, or an ID
+    /// that no session has.
     #[must_use]
-    pub fn reveal(&self, old: &SessionId, mark: &WriteId) -> Option<SessionId> {
-        SessionId::from_bytes(&crate::key::reveal(&self.0, old, mark)?)
+    pub fn reveal(&self, old: &SessionId, write_id: &WriteId) -> Option<SessionId> {
+        SessionId::from_bytes(&crate::key::reveal(&self.0, old, write_id)?)
     }
 }
 
 impl Meta {
-    /// As many writers may write one session at once without mistaking what became of a write.
+    /// The maximum number of concurrent writers of one session whose lost replies can be told apart.
     pub const WRITES: usize = 8;
 
-    /// Metadata of a session created at `created`.
+    /// Creates the metadata of a session that was created at `created`.
     #[must_use]
     pub fn created(created: UnixMillis) -> Self {
         Self { created: Some(created), ..Self::default() }
     }
 
-    /// The same, without the writes before: a new write has others.
+    /// A copy without the previous writes, for a new write.
     pub(crate) fn without_writes(&self) -> Self {
         let Self { created, renewed, idle, absolute, user, cookie, writes: _, next } = self;
         Self {
@@ -120,8 +120,8 @@ impl Meta {
         }
     }
 
-    /// The part that has to survive where another library writes the record: all but what the write protocol
-    /// needs. `None` if the record says as much without it.
+    /// The part that must survive a write by another library: all except the write protocol's own. `None` if there is
+    /// no such part.
     pub(crate) fn lasting(&self) -> Option<Self> {
         let Self { renewed, idle, absolute, user, cookie, .. } = self;
         let is_needed =
@@ -129,7 +129,7 @@ impl Meta {
         is_needed.then(|| Self { next: None, ..self.without_writes() })
     }
 
-    /// Appends the text of a JSON object.
+    /// Appends the text of the JSON object.
     pub(crate) fn push(&self, text: &mut String) {
         text.push('{');
         for (name, instant) in [
@@ -173,8 +173,8 @@ impl Meta {
         text.push('}');
     }
 
-    /// Metadata that cannot be understood is unknown; the session is still good. But one that was
-    /// retired stays retired: what `next` says is part of whether the record is a session at all.
+    /// Parses metadata. Metadata that cannot be understood is ignored, and the session stays valid, with one exception:
+    /// `next` makes a record a tombstone, so it must be readable.
     pub(crate) fn read(text: &str) -> Result<Self, Error> {
         let mut meta = Self::default();
         let mut user = None;
@@ -210,7 +210,7 @@ impl Meta {
         if walked.is_err() {
             return Ok(Self::default());
         }
-        // A session of nobody that was somebody's is none: its user may have ended it.
+        // Reject a record whose user is unreadable: the user may have revoked it.
         meta.user = match (user, handle) {
             (None, _) => None,
             (Some(name), Some(handle)) if name.starts_with('"') => {
@@ -226,14 +226,14 @@ impl Meta {
     }
 }
 
-/// Who somebody is belongs in no log.
+/// Hides the user, who must not be in a log.
 impl core::fmt::Debug for UserRef {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("UserRef").finish_non_exhaustive()
     }
 }
 
-/// An instant, as it stands in a record.
+/// Parses an instant in a record.
 pub(crate) fn millis(text: &str) -> Option<UnixMillis> {
     json::whole(text).map(UnixMillis)
 }
@@ -242,7 +242,7 @@ fn unquoted(text: &str) -> Option<&str> {
     text.strip_prefix('"')?.strip_suffix('"')
 }
 
-/// Appends `"name":`, with a comma before it if it is not the first.
+/// Appends `"name":`, after a comma if it is not the first member.
 pub(crate) fn push_name(text: &mut String, name: &str) {
     if !text.ends_with('{') {
         text.push(',');

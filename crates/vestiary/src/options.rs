@@ -14,7 +14,7 @@ use crate::{
     id, record, timeouts,
 };
 
-/// The options of a session, checked: what is in here cannot be wrong.
+/// The options of sessions, validated.
 ///
 /// ```
 /// # use vestiary::{CookieOptions, Options, OptionsInput};
@@ -31,12 +31,12 @@ use crate::{
 pub struct Options {
     policy: Policy,
     cookie: SetCookie,
-    /// `None`: the host knows whether the visitor came over https.
+    /// `None`: the host decides by the request's URL.
     secure: Option<bool>,
-    /// Milliseconds in which a rolling session is touched at most once.
+    /// The minimum time between two touches of a rolling session, in milliseconds.
     touch_after: u64,
     asked: Asked,
-    /// The cookie attributes that a record shows: text of a JSON object.
+    /// The cookie attributes for records: text of a JSON object.
     attributes: String,
     limits: Limits,
     format: Format,
@@ -45,7 +45,7 @@ pub struct Options {
     hash_ids: bool,
 }
 
-/// Options whose effect depends on the cookie's attributes, as they were given: a session may have others.
+/// Options as they were given whose effect depends on the cookie's attributes, because a session may have its own.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 struct Asked {
     rolling: bool,
@@ -53,50 +53,48 @@ struct Asked {
     touch_after: Option<u64>,
 }
 
-/// The options as somebody wrote them, after the seed's README. `secret` is not among them: a
-/// [`KeyRing`](crate::KeyRing) is made of it at once.
+/// The options before validation. They have the meaning that svelte-kit-sessions documents. `secret` is not among them:
+/// a [`KeyRing`](crate::KeyRing) is created from it at once.
 #[expect(clippy::struct_excessive_bools, reason = "they are the options that users know")]
 #[derive(Clone, Debug, Default)]
 pub struct OptionsInput<'a> {
-    /// Name of the cookie; `connect.sid` unless said otherwise.
+    /// The cookie's name. Default: `connect.sid`.
     pub name: Option<&'a str>,
-    /// Options of the cookie.
+    /// The cookie options.
     pub cookie: CookieOptions<'a>,
-    /// Refresh an existing session on every request; ignored without `maxAge`.
+    /// Refresh a stored session on every request. Ignored without `maxAge`.
     pub rolling: bool,
     /// Store new sessions, and changes, without a `save()`.
     pub save_uninitialized: bool,
     /// Store changes without a `save()`.
     pub auto_save: bool,
-    /// Seconds in which a rolling session is touched in the store at most once; a tenth of `maxAge`
-    /// unless said otherwise. 0 touches it on every request.
+    /// The minimum time between two touches of a rolling session's record, in seconds; 0 touches on every request.
+    /// Default: a tenth of `maxAge`.
     pub touch_after: Option<f64>,
-    /// Whose cookies and records are written.
+    /// The format of the cookies and records that are written.
     pub format: Format,
-    /// How long a session lasts.
+    /// The timeouts of sessions.
     pub timeouts: Timeouts,
-    /// Sessions of one namespace do not exist for another one, on the same store and with the same
-    /// secret.
+    /// Separates sessions from those of other namespaces with the same store and secret.
     pub namespace: Option<&'a str>,
-    /// The store knows no IDs, only their hashes.
+    /// Store hashes of IDs instead of IDs.
     pub hash_ids: bool,
-    /// Most bytes of a session's data as JSON. Default: 65,536.
+    /// The maximum size of a session's data, in bytes of JSON. Default: 65,536.
     pub max_bytes: Option<f64>,
-    /// Records are encrypted.
+    /// Encrypt records.
     pub encrypts: bool,
-    /// Most sessions of one user: a whole number of 32 bits. The caller keeps the limit itself; here it is checked.
-    /// Default: nothing to check.
+    /// The maximum number of sessions per user: a whole number of 32 bits. It is only validated here; the caller
+    /// enforces it. Default: not checked.
     pub sessions_per_user: Option<f64>,
-    /// The cookie attributes that a record shows: text of a JSON object, as for
-    /// [`Options::record_cookie`]. Default: none.
+    /// The cookie attributes for records: text of a JSON object, as for [`Options::record_cookie`]. Default: none.
     pub attributes: Option<&'a str>,
 }
 
 impl Options {
-    /// Checks what somebody wrote.
+    /// Validates the options.
     ///
     /// # Errors
-    /// [`Error`] says which option is wrong and what a valid one looks like.
+    /// [`Error`] names the invalid option and describes a valid one.
     #[expect(clippy::needless_pass_by_value, reason = "options are written where they are used")]
     #[inline(never)]
     pub fn new(input: OptionsInput<'_>) -> Result<Self, Error> {
@@ -139,10 +137,10 @@ impl Options {
         Ok(options)
     }
 
-    /// The options of a session that has its own cookie attributes.
+    /// The options of a session with cookie attributes of its own.
     ///
     /// # Errors
-    /// [`Error`] names the attribute that is not valid.
+    /// [`Error`] names the invalid attribute.
     #[cold]
     pub fn overridden(&self, overrides: &CookieOverrides) -> Result<Self, Error> {
         let mut own = self.clone();
@@ -155,7 +153,7 @@ impl Options {
         Ok(own)
     }
 
-    /// Settles the options whose effect depends on the cookie's attributes.
+    /// Computes the options whose effect depends on the cookie's attributes.
     #[inline(never)]
     fn settle(&mut self) -> Result<(), Error> {
         let Asked { rolling, secure: asked, touch_after } = self.asked;
@@ -167,23 +165,22 @@ impl Options {
         Ok(())
     }
 
-    /// The options that apply to the session of this record. Attributes of its own that these options do not
-    /// allow are without effect.
+    /// The options for the session with this metadata. If its own attributes contradict the options, they are ignored.
     #[must_use]
     pub fn for_session(&self, meta: &Meta) -> Cow<'_, Self> {
         let own = meta.cookie.as_ref().and_then(|overrides| self.overridden(overrides).ok());
         own.map_or(Cow::Borrowed(self), Cow::Owned)
     }
 
-    /// The cookie attributes of its own that a session with this metadata has, and that apply to it.
+    /// The cookie attributes of the session itself, if they are valid with these options.
     #[must_use]
     pub fn own_cookie<'m>(&self, meta: &'m Meta) -> Option<&'m CookieOverrides> {
         let own = meta.cookie.as_ref()?;
         (self.overridden(own).is_ok() && !self.are_repeated_by(own)).then_some(own)
     }
 
-    /// Whether these attributes only say what the options say, and no application asked for them: then options
-    /// that change still reach the session.
+    /// Whether the attributes only repeat the options, and not because an application assigned them. If so, they are
+    /// dropped, and later changes of the options reach the session.
     #[must_use]
     #[cold]
     pub fn are_repeated_by(&self, overrides: &CookieOverrides) -> bool {
@@ -191,55 +188,54 @@ impl Options {
             && self.overridden(overrides).is_ok_and(|own| own.cookie == self.cookie)
     }
 
-    /// Limits of data that is written.
+    /// The limits for data that is written.
     #[must_use]
     pub fn limits(&self) -> Limits {
         self.limits
     }
 
-    /// Limits of a record that is read, or written again with the data that it has.
+    /// The limits for a record that is read, or rewritten with unchanged data.
     #[must_use]
     pub fn load_limits(&self) -> Limits {
         Limits { bytes: self.limits.bytes.max(Limits::LOAD.bytes), ..self.limits }
     }
 
-    /// [`Options::record_cookie`] of the attributes in the options.
+    /// [`Options::record_cookie`] with the attributes of the options.
     ///
     /// # Errors
-    /// [`Error`] if they are no JSON object.
+    /// [`Error`] if they are not a JSON object.
     pub fn shown_cookie(&self, now: UnixMillis) -> Result<Cow<'_, str>, Error> {
         self.record_cookie(&self.attributes, now)
     }
 
-    /// Name of the cookie.
+    /// The cookie's name.
     #[must_use]
     pub fn name(&self) -> &CookieName {
         &self.cookie.name
     }
 
-    /// What a request does by itself.
+    /// The options for automatic saving and refreshing.
     #[must_use]
     pub fn policy(&self) -> Policy {
         self.policy
     }
 
-    /// The cookie to set. `secure_here` is what the host would choose for this request; it counts
-    /// where the options do not say `secure`.
+    /// The cookie to set. `secure_here` is the value of `Secure` for this request if the options leave it open.
     #[must_use]
     pub fn set_cookie(&self, secure_here: bool) -> SetCookie {
         SetCookie { secure: self.secure.unwrap_or(secure_here), ..self.cookie.clone() }
     }
 
-    /// What the options say of `Secure`, with what prefix and attributes demand.
+    /// The option `Secure`, with the requirements of prefix and attributes; `None` if the host decides.
     #[must_use]
     pub fn secure(&self) -> Option<bool> {
         self.secure
     }
 
-    /// How long a record that is written or touched at `now` may stay in the store.
+    /// The TTL of a record that is written or touched at `now`.
     ///
-    /// A rolling session lives [`Options::touch_after`] longer than its cookie: so long it may go
-    /// untouched while the cookie is refreshed, and the record must not expire first.
+    /// The record of a rolling session outlives its cookie by [`Options::touch_after`], because it may stay untouched
+    /// for so long while the cookie is refreshed.
     #[must_use]
     pub fn ttl(&self, now: UnixMillis) -> Ttl {
         match Ttl::of(self.cookie.max_age, self.cookie.expires, now) {
@@ -250,26 +246,26 @@ impl Options {
         }
     }
 
-    /// Whether a session is over the moment it is saved. The time is asked for only if it counts.
+    /// Whether a session expires as soon as it is saved. Reads the clock only if `expires` is set.
     pub(crate) fn is_over(&self, now: impl FnOnce() -> UnixMillis) -> bool {
         let now = if self.cookie.expires.is_some() { now() } else { UnixMillis(0) };
         self.ttl(now).is_over()
     }
 
-    /// Whose cookies and records are written.
+    /// The format of the cookies and records that are written.
     #[must_use]
     pub fn format(&self) -> Format {
         self.format
     }
 
-    /// What a record that is written at `now` says of its cookie: text of a JSON object.
+    /// The cookie object of a record that is written at `now`: text of a JSON object.
     ///
-    /// `attributes` is such a text, with the options as they were given. express-session reads a
-    /// `maxAge` in there as milliseconds, so for [`Format::ExpressSession`] it must have neither `maxAge`
-    /// nor `expires`; they are put in here, as express-session has them.
+    /// `attributes` is the text of an object with the options as they were given. express-session takes `maxAge` for
+    /// milliseconds, so for [`Format::ExpressSession`] it must contain neither `maxAge` nor `expires`; they are added
+    /// in express-session's form.
     ///
     /// # Errors
-    /// [`Error`] if `attributes` is no JSON object.
+    /// [`Error`] if `attributes` is not a JSON object.
     pub fn record_cookie<'a>(
         &self,
         attributes: &'a str,
@@ -294,32 +290,32 @@ impl Options {
         Ok(text.into())
     }
 
-    /// How long a session lasts.
+    /// The timeouts of sessions.
     #[must_use]
     pub fn timeouts(&self) -> &Timeouts {
         &self.timeouts
     }
 
-    /// Whose sessions these are.
+    /// The namespace of the sessions.
     #[must_use]
     pub fn namespace(&self) -> Option<&str> {
         self.namespace.as_deref()
     }
 
-    /// What the store knows a session by, after its own prefix: the ID, as in the seed, or its hash,
-    /// with the namespace and a colon before it.
+    /// The key of a session in the store, without the store's prefix: the ID, as in svelte-kit-sessions, or its hash,
+    /// after the namespace and a colon if there is one.
     #[must_use]
     pub fn store_key(&self, id: &SessionId) -> String {
         if self.hash_ids { self.in_namespace(&id.hashed()) } else { self.in_namespace(id.expose()) }
     }
 
-    /// What the store knows the list of a user's sessions by: `user:` and the hash of the user's name.
+    /// The key of a user's session list in the store: `user:` and the hash of the user's name.
     #[must_use]
     pub fn user_key(&self, name: &str) -> String {
         self.list_key(&id::user_key(name))
     }
 
-    /// [`Options::user_key`] for the hash of a user's name, as [`KeyRing::hint`](crate::KeyRing::hint) gives it.
+    /// As [`Options::user_key`], from the hash of a user's name that [`KeyRing::hint`](crate::KeyRing::hint) returns.
     #[must_use]
     pub fn list_key(&self, hash: &str) -> String {
         self.in_namespace(&["user:", hash].concat())
@@ -332,7 +328,7 @@ impl Options {
         }
     }
 
-    /// Milliseconds after a write in which a rolling session need not be touched.
+    /// The time after a write in which a rolling session is not touched again, in milliseconds.
     #[must_use]
     pub fn touch_after(&self) -> u64 {
         self.touch_after
@@ -348,11 +344,11 @@ pub(crate) fn is_namespace(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }
 
-/// The least that `maxBytes` may be: no session is smaller that holds something. The most is 64 MiB: more is a mistake, and
-/// no store's idea of a value.
+/// The range of `maxBytes`. No useful session is smaller. More than 64 MiB is a mistake, and more than stores accept as
+/// one value.
 const BYTES: RangeInclusive<u32> = 1_024..=67_108_864;
 
-/// A whole number in this range.
+/// Validates a whole number.
 #[cold]
 #[inline(never)]
 #[expect(

@@ -6,10 +6,10 @@ use crate::{
     UnixMillis, date, json, meta::push_name, protocol::Rules, record,
 };
 
-/// Options and secrets that came as one JSON text: the options of the npm package, as `JSON.stringify` writes them.
+/// Options and secrets in one JSON text: the options of the npm package, as `JSON.stringify` writes them.
 ///
-/// A new option is a line in [`OptionsText::TYPES`], and one in [`OptionsText::input`]; a new attribute of the cookie
-/// is a line in [`CookieOptions::TYPES`].
+/// A new option needs a line in [`OptionsText::TYPES`] and one in [`OptionsText::input`]; a new attribute of the cookie
+/// needs a line in [`CookieOptions::TYPES`].
 ///
 /// ```
 /// # use vestiary::{Options, OptionsText};
@@ -31,7 +31,7 @@ pub struct OptionsText {
 pub enum OptionType {
     /// `true` or `false`.
     Boolean,
-    /// A boolean, or the name of a choice.
+    /// A boolean, or a choice by its name.
     BooleanOrString,
     /// A `Date`, as milliseconds since the epoch.
     Date,
@@ -50,11 +50,11 @@ enum Value {
     Strings(Vec<String>),
 }
 
-/// Put before the names of the members of `cookie`.
+/// The prefix of the names of the members of `cookie`.
 const COOKIE: &str = "cookie.";
 
 impl OptionsText {
-    /// The members that the text may have besides `cookie`, and the types of their values.
+    /// The members of the text besides `cookie`, with the types of their values.
     pub const TYPES: [(&'static str, OptionType); 21] = [
         ("name", OptionType::String),
         ("rolling", OptionType::Boolean),
@@ -79,11 +79,11 @@ impl OptionsText {
         ("production", OptionType::Boolean),
     ];
 
-    /// Reads the text. The last of two members of one name counts.
+    /// Parses the text. Of two members with one name, the last one counts.
     ///
     /// # Errors
-    /// [`Error::OptionType`] for a value of another type, [`Error::OptionsText`] if it is no JSON object or has a
-    /// member that is no option. Neither repeats anything of the text.
+    /// [`Error::OptionType`] for a value of the wrong type, [`Error::OptionsText`] if it is not a JSON object or has an
+    /// unknown member. Neither repeats any of the text.
     #[inline(never)]
     pub fn read(text: &str) -> Result<Self, Error> {
         let mut read = Self { given: Vec::new(), attributes: String::from("{") };
@@ -101,10 +101,10 @@ impl OptionsText {
         Ok(read)
     }
 
-    /// The options, as [`Options::new`](crate::Options::new) takes them.
+    /// The options for [`Options::new`](crate::Options::new).
     ///
     /// # Errors
-    /// [`Error::Timeout`] for a timeout that is not valid.
+    /// [`Error::Timeout`] for an invalid timeout.
     #[inline(never)]
     pub fn input(&self) -> Result<OptionsInput<'_>, Error> {
         Ok(OptionsInput {
@@ -130,8 +130,8 @@ impl OptionsText {
         })
     }
 
-    /// The keys of `secrets`, which may be short but in `production`. `None` without secrets: a build may
-    /// have none.
+    /// The keys from `secrets`, which may be short except in `production`. `None` without secrets, which a build may
+    /// lack.
     ///
     /// # Errors
     /// As [`KeyRing::checked`].
@@ -142,9 +142,9 @@ impl OptionsText {
         self.strings("secrets").map(ring).transpose()
     }
 
-    /// The rules of `options`, which [`OptionsText::input`] has made: records are encrypted with `sealSecrets`, and read
-    /// without if the text says `migrates`; the store is `atomic`, its client `resends`, and it keeps records for
-    /// `storeTtl` by itself.
+    /// The rules for `options`, which were created from [`OptionsText::input`]. Records are encrypted with
+    /// `sealSecrets`, and unencrypted ones are accepted with `migrates`. `atomic`, `resends` and `storeTtl` describe
+    /// the store.
     ///
     /// # Errors
     /// As [`OptionsText::keys`] and [`SealRing::new`].
@@ -182,7 +182,7 @@ impl OptionsText {
         }
     }
 
-    /// The attributes as the record shows them. In the express-session format the lifetime stands elsewhere.
+    /// Appends the attributes for records. In the express-session format, the lifetime is stored elsewhere.
     fn show(&mut self, cookie: &str) -> Result<(), Error> {
         let lifetime = [&b"expires"[..], b"maxAge"];
         let is_express = self.format()? == Format::ExpressSession;
@@ -275,10 +275,10 @@ impl OptionType {
             (Self::Boolean | Self::BooleanOrString, "true" | "false") => {
                 Value::Boolean(text == "true")
             }
-            // Each option has its own error for a number that is none.
+            // Each option has its own error for an invalid number.
             (Self::Number | Self::Date, "null") => Value::Number(f64::NAN),
             (Self::Number | Self::Date, _) => Value::Number(json::number(text)?),
-            // One that is no Unicode is not valid anywhere.
+            // Text that is not valid Unicode is not valid for any option.
             (Self::String | Self::BooleanOrString, _) if text.starts_with('"') => {
                 Value::String(json::unquoted(text).unwrap_or_else(|| "\u{fffd}".into()))
             }
@@ -288,7 +288,7 @@ impl OptionType {
     }
 }
 
-/// The members of an object that is the whole of `text`, with the text of their values.
+/// Visits the members of an object that makes up the whole of `text`, with the text of their values.
 fn members<'t>(
     text: &'t str,
     visit: &mut dyn FnMut(&str, &'t str) -> Result<(), Error>,
@@ -301,7 +301,7 @@ fn members<'t>(
     walked.map_err(|_| fault)
 }
 
-/// It may hold secrets.
+/// Hides the text, which may contain secrets.
 impl fmt::Debug for OptionsText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("OptionsText(…)")

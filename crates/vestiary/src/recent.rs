@@ -8,7 +8,7 @@ use crate::UnixMillis;
 
 /// Session IDs that a process remembers for a while: those it has taken out of use, or has touched.
 ///
-/// There is always room for another one: a full table forgets the ID that was remembered first.
+/// There is always room for another ID: a full table evicts the oldest one.
 ///
 /// ```
 /// # use vestiary::{RecentIds, UnixMillis};
@@ -20,7 +20,7 @@ use crate::UnixMillis;
 pub struct RecentIds {
     most: usize,
     entries: IndexMap<Box<str>, UnixMillis, FxBuildHasher>,
-    /// The entry that was remembered first, but for the last place, which has the newest one.
+    /// The oldest entry. The entry at the last position is the exception: it is the newest.
     oldest: usize,
 }
 
@@ -28,25 +28,25 @@ impl RecentIds {
     /// The number of IDs that both products remember. Each takes about 100 bytes.
     pub const MOST: usize = 10_000;
 
-    /// How long an ID is remembered that was taken out of use, in milliseconds: longer than a response
-    /// takes that still has its cookie.
+    /// How long an ID that was taken out of use is remembered, in milliseconds: longer than any response takes that
+    /// still has its cookie.
     pub const RETIRED: u64 = 600_000;
 
-    /// An empty table for so many IDs, at least one.
+    /// Creates an empty table for this many IDs, at least one.
     #[must_use]
     pub fn new(most: usize) -> Self {
         let entries = IndexMap::with_hasher(FxBuildHasher);
         Self { most: most.max(1), entries, oldest: 0 }
     }
 
-    /// Remembers an ID for so many milliseconds.
+    /// Remembers an ID for this many milliseconds.
     pub fn remember(&mut self, id: &str, millis: u64, now: UnixMillis) {
         let until = now.plus(millis);
         if let Some(known) = self.entries.get_mut(id) {
             *known = until;
             return;
         }
-        // Two for one, so that IDs whose time is over are freed without a timer.
+        // Two checks per new ID free expired IDs without a timer.
         for _ in 0..2 {
             let first = self.entries.get_index(self.oldest);
             let over = first.is_some_and(|(_, until)| *until <= now);
@@ -57,30 +57,30 @@ impl RecentIds {
         self.entries.insert(id.to_owned().into_boxed_str(), until);
     }
 
-    /// Whether an ID is remembered.
+    /// Whether the ID is remembered.
     #[must_use]
     pub fn knows(&self, id: &str, now: UnixMillis) -> bool {
         self.entries.get(id).is_some_and(|until| now < *until)
     }
 
-    /// Forgets an ID.
+    /// Forgets the ID.
     pub fn forget(&mut self, id: &str) {
         self.entries.swap_remove(id);
     }
 
-    /// Number of IDs, with some whose time is over.
+    /// The number of IDs, including expired ones that are not freed yet.
     #[must_use]
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether there is no ID.
+    /// Whether the table is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// Drops the oldest entry. The newest one takes its place, behind which the next oldest stands: a ring.
+    /// Drops the oldest entry. The newest one moves to its place, and the next position has the next oldest: a ring.
     fn evict(&mut self) {
         if self.entries.swap_remove_index(self.oldest).is_none() {
             self.oldest = 0;

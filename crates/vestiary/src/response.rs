@@ -1,11 +1,11 @@
-//! What a response that sets the session cookie must tell caches.
+//! The headers that tell caches about the session cookie.
 //!
-//! A shared cache that keeps a `Set-Cookie` hands one visitor's session to another, so such a
-//! response is stored nowhere and varies by `Cookie` (docs/explanation/security.md, requirement 24).
+//! A shared cache that stores a `Set-Cookie` gives one visitor's session to another. So such a response must not be
+//! stored, and varies by `Cookie` (docs/explanation/security.md, requirement 24).
 
 use alloc::{borrow::ToOwned as _, string::String};
 
-/// The `Cache-Control` of a response that sets the cookie; `None` if the present one will do.
+/// The `Cache-Control` of a response that sets the cookie; `None` if the present value suffices.
 ///
 /// ```
 /// # use vestiary::response;
@@ -17,10 +17,10 @@ pub fn cache_control(present: Option<&str>) -> Option<&'static str> {
     (!has_member(present, "no-store")).then_some("no-store")
 }
 
-/// The `Vary` of a response that depends on the session, if it has none yet.
+/// The `Vary` of a response that depends on the session and has no `Vary` yet.
 pub const VARY: &str = "Cookie";
 
-/// The `Vary` of a response that depends on the session; `None` if the present one will do.
+/// The `Vary` of a response that depends on the session; `None` if the present value suffices.
 ///
 /// ```
 /// # use vestiary::response;

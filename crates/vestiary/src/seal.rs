@@ -11,22 +11,22 @@ use sha2::Sha256;
 
 use crate::{Error, Limits, SessionId, WriteId, json, record::write_id_of};
 
-/// Encrypts what a store keeps: XChaCha20-Poly1305, with a key of its own for each session.
+/// Encrypts records: XChaCha20-Poly1305, with a key for each session.
 ///
-/// The key comes by HKDF-SHA256 (RFC 5869) from a secret **and** the session's ID, so whoever has the
-/// store needs the secret and, with [`Options::store_key`](crate::Options::store_key) hashed, the
-/// visitor's cookie, too. A sealed record is bound to its place: the namespace, the key in the store
-/// and the mark of the write. The first secret seals; which one opens, the record says.
+/// The key is derived with HKDF-SHA256 (RFC 5869) from a secret **and** the session's ID. An attacker with the store
+/// also needs the secret and, if IDs are hashed ([`Options::store_key`](crate::Options::store_key)), the visitor's
+/// cookie. The encryption authenticates the namespace, the key in the store and the write ID, so a sealed record cannot
+/// be moved. The first secret seals; the record names the one that opens it.
 ///
-/// It is JSON like any record, `{"v":"<write id>","sealed":"<base64url>"}`; sealed are, in this order,
-/// the algorithm (one byte, 1), the key's name (4 bytes), the nonce (24 bytes), text and tag.
+/// A sealed record is JSON like any other, `{"v":"<write id>","sealed":"<base64url>"}`. The sealed bytes are, in this
+/// order: the algorithm (one byte, 1), the key's name (4 bytes), the nonce (24 bytes), the ciphertext and the tag.
 ///
 /// ```
 /// # use vestiary::{SealRing, SessionId};
 /// let ring = SealRing::new(&["thirty-two bytes, or better more"], None)?;
 /// let id = SessionId::from_entropy(&[1; 24]);
 /// let record = r#"{"v":"AAAAAAAAAAAAAAAA","cookie":{},"data":{"card":"4111"},"meta":{}}"#;
-/// // The nonce comes from the caller's random source, and is used once.
+/// // The nonce comes from the caller's random source and must never be reused.
 /// let sealed = ring.seal(&id, "sess:1", record, &[7; SealRing::NONCE]);
 /// assert!(sealed.starts_with(r#"{"v":"AAAAAAAAAAAAAAAA","sealed":""#) && !sealed.contains("4111"));
 /// assert_eq!(ring.open(&id, "sess:1", &sealed)?, record);
@@ -43,19 +43,19 @@ struct SealKey {
     name: [u8; NAME],
 }
 
-/// XChaCha20-Poly1305.
+/// The algorithm number of XChaCha20-Poly1305.
 const ALGORITHM: u8 = 1;
 
 const NAME: usize = 4;
 
 impl SealRing {
-    /// Bytes of a nonce.
+    /// The number of bytes in a nonce.
     pub const NONCE: usize = 24;
 
-    /// A shorter secret, in bytes, is refused.
+    /// The minimum length of a secret, in bytes.
     pub const SHORTEST: usize = 32;
 
-    /// The ring of these secrets. The keys of a namespace are its own.
+    /// Creates the keys from these secrets. A namespace has keys of its own.
     ///
     /// # Errors
     /// [`Error::SecretMissing`] without a secret, [`Error::SecretShort`] for a short one.
@@ -77,14 +77,13 @@ impl SealRing {
         Ok(Self { keys: keys.collect(), namespace: namespace.unwrap_or_default().into() })
     }
 
-    /// The sealed form of a record's text, for the session `id`, to be stored under `key`. The nonce
-    /// must be new and random each time. Text that is no record of ours has no mark, and is not
-    /// sealed: the result is empty.
+    /// Encrypts a record's text for the session `id`, to be stored under `key`. The nonce must be new and random each
+    /// time. A text without a write ID is not a record of Vestiary: it is not sealed, and the result is empty.
     #[must_use]
     pub fn seal(&self, id: &SessionId, key: &str, text: &str, nonce: &[u8; Self::NONCE]) -> String {
-        let sealed = self.keys.first().zip(write_id_of(text)).and_then(|(with, mark)| {
-            let mark = WriteId::parse(mark)?;
-            let aad = self.bound_to(with, key, &mark);
+        let sealed = self.keys.first().zip(write_id_of(text)).and_then(|(with, write_id)| {
+            let write_id = WriteId::parse(write_id)?;
+            let aad = self.bound_to(with, key, &write_id);
             let payload = Payload { msg: text.as_bytes(), aad: &aad };
             let cipher = self.cipher(with, id);
             let text = cipher.encrypt(&XNonce::from(*nonce), payload).ok()?;
@@ -94,12 +93,12 @@ impl SealRing {
             sealed.extend(nonce);
             sealed.extend(text);
             let sealed = Base64UrlUnpadded::encode_string(&sealed);
-            Some(["{\"v\":\"", mark.as_str(), "\",\"sealed\":\"", &sealed, "\"}"].concat())
+            Some(["{\"v\":\"", write_id.as_str(), "\",\"sealed\":\"", &sealed, "\"}"].concat())
         });
         sealed.unwrap_or_default()
     }
 
-    /// Whether this is a sealed record, whoever can open it.
+    /// Whether this is a sealed record, whoever has the secret for it.
     ///
     /// ```
     /// # use vestiary::SealRing;
@@ -111,24 +110,30 @@ impl SealRing {
         parts(text).is_ok()
     }
 
-    /// The text of a sealed record that was found under `key`.
+    /// Decrypts a sealed record that was found under `key`.
     ///
     /// # Errors
-    /// [`Error::NotSealed`] for text that is not sealed; [`Error::Unsealable`] for what none of the
-    /// secrets has sealed, for this session, at this place. There is no other way to read it.
+    /// [`Error::NotSealed`] for text that is not sealed; [`Error::Unsealable`] if none of the secrets has sealed it for
+    /// this session and this key.
     pub fn open(&self, id: &SessionId, key: &str, text: &str) -> Result<String, Error> {
-        let (mark, sealed) = parts(text)?;
-        let mark = WriteId::parse(mark).ok_or(Error::Unsealable)?;
+        let (write_id, sealed) = parts(text)?;
+        let write_id = WriteId::parse(write_id).ok_or(Error::Unsealable)?;
         let sealed = Base64UrlUnpadded::decode_vec(sealed).map_err(|_| Error::Unsealable)?;
-        self.opened(id, key, &mark, &sealed).ok_or(Error::Unsealable)
+        self.decrypt(id, key, &write_id, &sealed).ok_or(Error::Unsealable)
     }
 
-    fn opened(&self, id: &SessionId, key: &str, mark: &WriteId, sealed: &[u8]) -> Option<String> {
+    fn decrypt(
+        &self,
+        id: &SessionId,
+        key: &str,
+        write_id: &WriteId,
+        sealed: &[u8],
+    ) -> Option<String> {
         let rest = sealed.strip_prefix(&[ALGORITHM])?;
         let (name, rest) = rest.split_first_chunk::<NAME>()?;
         let (nonce, msg) = rest.split_first_chunk::<{ Self::NONCE }>()?;
         let with = self.keys.iter().find(|key| key.name == *name)?;
-        let aad = self.bound_to(with, key, mark);
+        let aad = self.bound_to(with, key, write_id);
         let text = self.cipher(with, id).decrypt(&XNonce::from(*nonce), Payload { msg, aad: &aad });
         String::from_utf8(text.ok()?).ok()
     }
@@ -140,34 +145,34 @@ impl SealRing {
         XChaCha20Poly1305::new(&key.into())
     }
 
-    fn bound_to(&self, with: &SealKey, key: &str, mark: &WriteId) -> Vec<u8> {
-        let place = ["\0", key, "\0", mark.as_str()].concat();
+    fn bound_to(&self, with: &SealKey, key: &str, write_id: &WriteId) -> Vec<u8> {
+        let place = ["\0", key, "\0", write_id.as_str()].concat();
         [&[ALGORITHM], &with.name[..], self.namespace.as_bytes(), place.as_bytes()].concat()
     }
 }
 
-/// HKDF-Expand, for lengths that it always has.
+/// HKDF-Expand for output lengths that never fail.
 fn expand(hkdf: &Hkdf<Sha256>, info: &[&str], okm: &mut [u8]) {
-    // It fails beyond 255 blocks only; then the key would be zeros, which opens nothing and is
-    // excluded by the known answers in the tests.
+    // It fails only beyond 255 blocks. The key would then be all zeros, which opens nothing; the known answers in the
+    // tests exclude it.
     let info: Vec<&[u8]> = info.iter().map(|part| part.as_bytes()).collect();
     let _ = hkdf.expand_multi_info(&info, okm);
 }
 
-/// Mark and box of a sealed record.
+/// The write ID and the sealed bytes of a sealed record.
 fn parts(text: &str) -> Result<(&str, &str), Error> {
     let Limits { depth, .. } = Limits::LOAD;
-    let (mut mark, mut sealed) = (None, None);
+    let (mut write_id, mut sealed) = (None, None);
     json::members(text, depth, depth, &mut |key, place| {
         let value = text.get(place).and_then(|v| v.strip_prefix('"')?.strip_suffix('"'));
         match key {
-            b"v" => mark = value,
+            b"v" => write_id = value,
             b"sealed" => sealed = value,
             _ => {}
         }
         Ok(())
     })?;
-    Ok((mark.ok_or(Error::NotSealed)?, sealed.ok_or(Error::NotSealed)?))
+    Ok((write_id.ok_or(Error::NotSealed)?, sealed.ok_or(Error::NotSealed)?))
 }
 
 impl fmt::Debug for SealRing {

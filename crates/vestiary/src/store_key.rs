@@ -1,10 +1,9 @@
 use crate::options::is_namespace;
 
-/// What a key of a store says by itself, after the store's own prefix: for operators, who have no more than
-/// that. [`Options::store_key`](crate::Options::store_key) and
-/// [`Options::user_key`](crate::Options::user_key) make them.
+/// The parts of a key in a store, without the store's prefix, for operators who have nothing else.
+/// [`Options::store_key`](crate::Options::store_key) and [`Options::user_key`](crate::Options::user_key) create keys.
 ///
-/// An ID of the application's own making may have a colon in it, and then looks as if it was in a namespace.
+/// If the application generates IDs with a colon, such an ID looks as if it had a namespace.
 ///
 /// ```
 /// # use vestiary::{Options, OptionsInput, SessionId, StoreKey};
@@ -17,19 +16,19 @@ use crate::options::is_namespace;
 /// ```
 #[derive(Clone, Copy, Eq, PartialEq)]
 pub struct StoreKey<'k> {
-    /// Of which namespace it is.
+    /// The namespace.
     pub namespace: Option<&'k str>,
-    /// The session's ID, or its hash; or the hash of a user's name.
+    /// The session's ID or its hash; in the key of a session list, the hash of the user's name.
     pub name: &'k str,
-    /// Whether the list of a user's sessions is there.
+    /// Whether it is the key of a user's session list.
     pub is_user_list: bool,
 }
 
-/// Of a user's name: base64url of SHA-256.
+/// The length of the hash of a user's name: base64url of SHA-256.
 const HASH: usize = 43;
 
 impl<'k> StoreKey<'k> {
-    /// Takes a key apart.
+    /// Splits a key.
     #[must_use]
     pub fn parse(key: &'k str) -> Self {
         if let Some(name) = user_list(key) {
@@ -54,7 +53,7 @@ fn user_list(key: &str) -> Option<&str> {
     key.strip_prefix("user:").filter(|name| name.len() == HASH && name.bytes().all(url))
 }
 
-/// Whoever has an ID is the visitor.
+/// Hides the name, which may be a session ID.
 impl core::fmt::Debug for StoreKey<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("StoreKey")

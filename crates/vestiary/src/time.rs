@@ -2,7 +2,7 @@ use crate::cookie::MaxAge;
 
 /// Milliseconds since the Unix epoch, as `Date.now()` counts them.
 ///
-/// The core has no clock: whoever calls it says what time it is.
+/// The core has no clock: each caller passes the time.
 ///
 /// ```
 /// # use vestiary::UnixMillis;
@@ -15,32 +15,31 @@ use crate::cookie::MaxAge;
 pub struct UnixMillis(pub u64);
 
 impl UnixMillis {
-    /// This instant and `millis` milliseconds more, at most the end of time.
+    /// Adds milliseconds, saturating at the end of time.
     #[must_use]
     pub fn plus(self, millis: u64) -> Self {
         Self(self.0.saturating_add(millis))
     }
 
-    /// Milliseconds since `earlier`; 0 when `earlier` is later.
+    /// The milliseconds since `earlier`; 0 if `earlier` is later.
     #[must_use]
     pub fn since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)
     }
 }
 
-/// How long a record may stay in the store.
+/// The time to live of a record.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Ttl {
-    /// Neither `maxAge` nor `expires` is set: the store decides (seed README, store `ttl`).
+    /// Neither `maxAge` nor `expires` is set: the store chooses, as in svelte-kit-sessions.
     Infinite,
-    /// Milliseconds from now. 0 is over already, and so must not be stored.
+    /// Milliseconds from now. 0 has already passed, so nothing is stored.
     Millis(u64),
 }
 
 impl Ttl {
-    /// The life of a record by the cookie's options: `maxAge` wins over `expires`, and neither is
-    /// [`Ttl::Infinite`] (seed README, `cookie.maxAge`). What is left of `expires` is rounded up to
-    /// whole seconds, as browsers count them.
+    /// The TTL of a record by the cookie's options. `maxAge` takes precedence over `expires`; without both it is
+    /// [`Ttl::Infinite`]. The time until `expires` is rounded up to whole seconds, as browsers do.
     ///
     /// ```
     /// # use vestiary::{MaxAge, Ttl, UnixMillis};
@@ -62,7 +61,7 @@ impl Ttl {
         }
     }
 
-    /// The shorter one of two.
+    /// The shorter of two TTLs.
     #[must_use]
     pub(crate) fn shorter(self, other: Self) -> Self {
         match (self, other) {
@@ -71,7 +70,7 @@ impl Ttl {
         }
     }
 
-    /// When a record stored at `now` expires; `None` is never.
+    /// The expiry of a record that is stored at `now`; `None` for never.
     #[must_use]
     pub fn deadline(self, now: UnixMillis) -> Option<UnixMillis> {
         match self {
@@ -80,7 +79,7 @@ impl Ttl {
         }
     }
 
-    /// Whether nothing may be stored for it any more.
+    /// Whether the TTL has passed, so that nothing may be stored.
     #[must_use]
     pub fn is_over(self) -> bool {
         self == Self::Millis(0)

@@ -3,8 +3,8 @@ use crate::{
     protocol::{Lifetime, REMEMBERED},
 };
 
-/// How long a session lasts, whatever its cookie and its store say: its record knows the deadlines,
-/// and they are looked at each time it is loaded.
+/// The timeouts of sessions, independent of cookies and stores. Deadlines are stored in the record and enforced on
+/// every load.
 ///
 /// ```
 /// # use vestiary::{Meta, Timeouts, Ttl, UnixMillis};
@@ -12,7 +12,7 @@ use crate::{
 /// let meta = timeouts.stamped(Meta::created(UnixMillis(0)), UnixMillis(0));
 /// assert!(!timeouts.is_over(&meta, UnixMillis(65_999)));
 /// assert!(timeouts.is_over(&meta, UnixMillis(66_000)));
-/// // Used again and again, it is over after an hour.
+/// // However much it is used, it expires after an hour.
 /// let meta = timeouts.stamped(meta, UnixMillis(3_599_000));
 /// assert!(timeouts.is_over(&meta, UnixMillis(3_600_000)));
 /// # Ok::<(), vestiary::Error>(())
@@ -25,20 +25,19 @@ pub struct Timeouts {
     grace: u64,
 }
 
-/// Until when an old ID leads to its session after a renewal, in milliseconds, unless said otherwise.
+/// The default grace period of a renewal, in milliseconds.
 const GRACE: u64 = 30_000;
 
-/// How long a record stays in the store after its session has expired, in milliseconds.
+/// How long the record of an expired session stays in the store, in milliseconds.
 const EXPIRED: u64 = 600_000;
 
 impl Timeouts {
-    /// Checks what somebody wrote, all in seconds: a session is over when it was not used for `idle`,
-    /// and `absolute` after it began; every `renewal` it gets another ID, and the old one still leads
-    /// to it for `grace` (half a minute unless said otherwise).
+    /// Validates timeouts, all in seconds. A session expires when it was not used for `idle`, and `absolute` after it
+    /// began. It gets another ID every `renewal`, and the old one leads to it for `grace` (default: 30 seconds).
     ///
     /// # Errors
-    /// [`Error::Timeout`] for what is not a number of seconds, or less than one (`grace` may be 0); and for a `grace` of
-    /// more than ten minutes, for which the tombstone of an old ID stays.
+    /// [`Error::Timeout`] unless a timeout is a number of seconds of at least 1 (`grace`: 0). `grace` must not exceed
+    /// ten minutes, which is how long the tombstone of an old ID stays.
     pub fn new(
         idle: Option<f64>,
         absolute: Option<f64>,
@@ -53,19 +52,19 @@ impl Timeouts {
         })
     }
 
-    /// Whether a session ends when it is not used.
+    /// Whether sessions have an idle deadline.
     #[must_use]
     pub fn has_idle(&self) -> bool {
         self.idle.is_some()
     }
 
-    /// Whether sessions get another ID from time to time.
+    /// Whether sessions are renewed.
     pub(crate) fn has_renewal(&self) -> bool {
         self.renewal.is_some()
     }
 
-    /// Whether the session is over. An absolute deadline counts whether or not these options have
-    /// one: another service may have set it.
+    /// Whether the session has expired. An absolute deadline in the record counts even if these options have none,
+    /// because another service may have set it.
     #[must_use]
     pub fn is_over(&self, meta: &Meta, now: UnixMillis) -> bool {
         let idle = meta.idle.filter(|_| self.has_idle());
@@ -74,11 +73,10 @@ impl Timeouts {
         is_past(idle) || is_past(self.absolute(meta))
     }
 
-    /// The metadata to write now: used now, and no more of its life than before.
+    /// The metadata for a write at `now`: moves the idle deadline, never the absolute one.
     ///
-    /// The idle deadline is a tenth later than `idle`, because the next use is written down only once less than
-    /// `idle` is left ([`Timeouts::is_stale`]): no session ends before it was unused for `idle`, and none later
-    /// than a tenth after that.
+    /// The idle deadline is a tenth later than `idle`, because a use is only recorded once less than `idle` is left
+    /// ([`Timeouts::is_stale`]). So no session expires before it was idle for `idle`, nor more than a tenth later.
     #[must_use]
     pub fn stamped(&self, meta: Meta, now: UnixMillis) -> Meta {
         let created = meta.created.or(Some(now));
@@ -87,7 +85,7 @@ impl Timeouts {
         Meta { idle, absolute: self.absolute(&meta), ..meta }
     }
 
-    /// How long a session of a user lasts that is used now, if its record is given this TTL.
+    /// The lifetime of a user's session that is used now and whose record gets this TTL.
     #[must_use]
     pub fn lifetime(&self, ttl: Ttl) -> Lifetime {
         let ttl = match (ttl, self.idle) {
@@ -98,8 +96,8 @@ impl Timeouts {
         Lifetime { ttl, absolute: self.absolute }
     }
 
-    /// How long a record may stay in the store whose cookie allows `ttl`. A record outlives the deadlines in it
-    /// by ten minutes, so that a request that comes after them is told that the session has expired.
+    /// The TTL of a record whose cookie allows `ttl`. The record outlives its deadlines by ten minutes, so that a later
+    /// request learns that the session has expired.
     #[must_use]
     pub fn ttl(&self, ttl: Ttl, meta: &Meta, now: UnixMillis) -> Ttl {
         let idle = self.idle.map(|idle| meta.idle.unwrap_or_else(|| now.plus(with_tenth(idle))));
@@ -112,9 +110,9 @@ impl Timeouts {
         }
     }
 
-    /// Whether the record has to be written again, for the store to know that the session is used: once less
-    /// than `idle` is left, and so at most once in a tenth of it. Also if its deadline is too far away, as after
-    /// a clock that was wrong.
+    /// Whether the record must be written because the session is in use: once less than `idle` is left, which is at
+    /// most once in a tenth of `idle`. Also if the deadline is too far in the future, for example because a clock was
+    /// wrong.
     #[must_use]
     pub fn is_stale(&self, meta: &Meta, now: UnixMillis) -> bool {
         self.idle.is_some_and(|idle| {
@@ -123,20 +121,20 @@ impl Timeouts {
         })
     }
 
-    /// Whether it is time for another ID.
+    /// Whether the session is due for a renewal.
     #[must_use]
     pub fn wants_renewal(&self, meta: &Meta, now: UnixMillis) -> bool {
         let since = meta.renewed.or(meta.created).unwrap_or_default();
         self.renewal.is_some_and(|renewal| now.since(since) >= renewal)
     }
 
-    /// Until when the old ID leads to the session, if it gets another one now.
+    /// The end of the grace period of a renewal at `now`.
     #[must_use]
     pub fn grace(&self, now: UnixMillis) -> UnixMillis {
         now.plus(self.grace)
     }
 
-    /// The earlier of what the record says and what the options say.
+    /// The earlier of the record's and the options' absolute deadline.
     fn absolute(&self, meta: &Meta) -> Option<UnixMillis> {
         let by_options = meta.created.and_then(|at| Some(at.plus(self.absolute?)));
         [meta.absolute, by_options].into_iter().flatten().min()
@@ -147,8 +145,8 @@ fn with_tenth(millis: u64) -> u64 {
     millis.saturating_add(millis / 10)
 }
 
-/// The grace period of a renewal. A longer one than [`REMEMBERED`] would let a tombstone outlive those of later renewals:
-/// a logout that finds it, and none after it, could not tell whether the session has ended.
+/// Validates the grace period of a renewal. If it were longer than [`REMEMBERED`], a tombstone could outlive those of
+/// later renewals, and a logout that finds only the first could not tell whether the session has ended.
 fn grace_of(grace: Option<u64>) -> Result<u64, Error> {
     match grace {
         Some(grace) if grace > REMEMBERED => Err(Error::Timeout { name: "renewGrace" }),
@@ -156,14 +154,14 @@ fn grace_of(grace: Option<u64>) -> Result<u64, Error> {
     }
 }
 
-/// Milliseconds of an option in seconds.
+/// Converts an option in seconds to milliseconds.
 pub(crate) fn millis(
     name: &'static str,
     seconds: Option<f64>,
     least: f64,
 ) -> Result<Option<u64>, Error> {
     let Some(seconds) = seconds else { return Ok(None) };
-    // A century: beyond it somebody took milliseconds for seconds, or is joking.
+    // A value beyond a century was probably meant in milliseconds.
     if !(least..=3_153_600_000.0).contains(&seconds) {
         return Err(Error::Timeout { name });
     }
@@ -200,14 +198,14 @@ mod tests {
             meta = short.stamped(meta, UnixMillis(now));
             assert_eq!(meta.absolute, Some(UnixMillis(61_000)));
         }
-        // Not longer options, and not none.
+        // Neither with longer timeouts, nor with none.
         for other in [timeouts(None, Some(1e6)), timeouts(None, None)] {
             assert!(!other.is_over(&meta, UnixMillis(60_999)));
             assert!(other.is_over(&meta, UnixMillis(61_000)));
             let again = other.stamped(meta.clone(), UnixMillis(60_999));
             assert_eq!(again.absolute, Some(UnixMillis(61_000)));
         }
-        // Shorter ones do.
+        // But with a shorter one.
         assert!(timeouts(None, Some(10.0)).is_over(&meta, UnixMillis(11_000)));
     }
 
@@ -218,7 +216,7 @@ mod tests {
         assert_eq!(meta.created, Some(UnixMillis(10_000)));
         assert!(!five.is_over(&meta, UnixMillis(15_499)));
         assert!(five.is_over(&meta, UnixMillis(15_500)));
-        // Turned off, it does not count; and the next write forgets it.
+        // Without the option the deadline does not count, and the next write drops it.
         assert!(!timeouts(None, None).is_over(&meta, UnixMillis(15_500)));
         assert_eq!(timeouts(None, None).stamped(meta, UnixMillis(15_500)).idle, None);
     }
@@ -230,7 +228,7 @@ mod tests {
         assert!(!ten.is_stale(&meta, UnixMillis(11_000)));
         assert!(ten.is_stale(&meta, UnixMillis(11_001)));
         assert!(!ten.is_stale(&meta, UnixMillis(10_000)));
-        // A clock that was an hour ahead when it was written.
+        // The clock was an hour ahead when the record was written.
         let ahead = ten.stamped(Meta::default(), UnixMillis(3_610_000));
         assert!(ten.is_stale(&ahead, UnixMillis(10_000)));
         assert!(ten.is_stale(&Meta::default(), UnixMillis(0)));

@@ -100,7 +100,7 @@ fn says_of_values_what_the_grammar_says() {
 
 #[test]
 fn what_a_string_cannot_have_it_has_nowhere() {
-    // Eight bytes are looked at together, and what stands behind them one by one.
+    // Eight bytes are compared at once, and the remainder one by one.
     for at in 0..20 {
         for byte in 0..=0x7f_u8 {
             let mut text = [b'x'; 20];
@@ -167,7 +167,7 @@ fn no_key_becomes_a_prototype_however_it_is_spelled() {
     }
     for key in ["\\u0031", "\\u00e9", "\\\\u0041x", "__proto", "_\\n"] {
         let walked = walk(&format!("{{\"{key}\":1}}"));
-        // `\\u0041` is a backslash and letters; it looks like an escape, and is refused with them.
+        // `\\u0041` is a backslash and letters. It looks like an escape, so it is rejected, too.
         assert_eq!(walked.is_ok(), !key.contains("u0041"), "{key}");
     }
     assert_eq!(walk("{\"a\":\"__proto__\"}"), Ok(()));

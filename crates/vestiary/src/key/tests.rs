@@ -97,7 +97,7 @@ fn namespaces_do_not_take_each_others_cookies() {
 fn what_is_hidden_needs_the_old_id_and_the_mark() {
     let [old, other] = [1, 2].map(|n| SessionId::from_entropy(&[n; 24]));
     let [mark, later] = [1, 2].map(|n| WriteId::from_entropy(&[n; 12]));
-    // An own ID may be longer than a block, and than two.
+    // A custom ID may be longer than one block, and than two.
     let long = SessionId::parse(&"long".repeat(50)).unwrap();
     for id in [id(), long] {
         let hidden = hide(id.expose().as_bytes(), &old, &mark);
@@ -106,7 +106,7 @@ fn what_is_hidden_needs_the_old_id_and_the_mark() {
         assert_ne!(reveal(&hidden, &other, &mark).unwrap(), id.expose().as_bytes());
         assert_ne!(reveal(&hidden, &old, &later).unwrap(), id.expose().as_bytes());
     }
-    // No block is hidden by the pad of another one.
+    // Each block has a pad of its own.
     let zeros = [0; 64];
     let pad = reveal(&hide(&zeros, &old, &mark), &old, &mark).map(|_| padded(&zeros, &old, &mark));
     assert_ne!(pad.as_ref().map(|pad| &pad[..32]), pad.as_ref().map(|pad| &pad[32..]));
@@ -121,7 +121,7 @@ fn a_hint_needs_one_of_the_secrets_and_shows_no_user() {
     let hinted = ids.each_ref().map(|id| one.hinted(id, "ada"));
     for (id, hinted) in ids.iter().zip(&hinted) {
         assert_eq!(hinted.expose().strip_prefix(id.expose()).map(str::len), Some(45));
-        // A secret that was moved to another place still made it.
+        // A secret at another position still made the hint.
         for ring in [&one, &both] {
             assert_eq!(ring.hint(hinted), Some(user_key("ada")));
         }
@@ -129,7 +129,7 @@ fn a_hint_needs_one_of_the_secrets_and_shows_no_user() {
         assert_eq!(KeyRing::new(&[new]).unwrap().hint(hinted), None);
         let other = KeyRing::checked(&[old], Some("admin"), true).unwrap();
         assert_ne!(other.hint(hinted), Some(user_key("ada")));
-        // The hash of the name is not in it.
+        // The hash of the name is not visible.
         assert!(!hinted.expose().contains(user_key("ada").get(..4).unwrap()));
         assert!(one.verify(one.sign(hinted, Format::ExpressSession).as_bytes()).is_some());
     }

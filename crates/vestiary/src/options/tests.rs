@@ -133,7 +133,7 @@ fn stores_know_sessions_by_keys_of_their_namespace() {
     let key = |namespace, hash_ids| options(namespace, hash_ids).unwrap().store_key(&id);
     assert_eq!(key(None, false), id.expose());
     assert_eq!(key(Some("admin"), false), ["admin:", id.expose()].concat());
-    // printf vestiary.id.v1AAAA… | openssl sha256
+    // Computed by: printf vestiary.id.v1AAAA… | openssl sha256
     let hash = "6WhF4VkcwMpHyAnTMyRj_mZz0Gy1-9ecNBdGqLqzwoM";
     assert_eq!(key(None, true), hash);
     assert_eq!(key(Some("admin"), true), ["admin:", hash].concat());

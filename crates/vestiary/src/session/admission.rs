@@ -8,17 +8,17 @@ use crate::{
 /// Whether a session is in its user's session list.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Admission {
-    /// It is not: it was revoked.
+    /// It is not, because it was revoked.
     Revoked,
     Listed,
-    /// It is, and its use has to be written there, or the list drops it.
+    /// It is, and its use must be recorded there, or the list drops it.
     Unseen,
 }
 
-/// Whether a session with this metadata is in its user's session list. A session without a user needs none.
+/// Whether a session with this metadata is in its user's session list. An anonymous session needs no list.
 ///
 /// # Errors
-/// The host's error if the list cannot be read, and if the store failed.
+/// The host's error if the list cannot be read, or the store failed.
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 pub(super) async fn admit<H: Host>(
     calls: &mut Calls<'_, H>,
@@ -33,7 +33,7 @@ pub(super) async fn admit<H: Host>(
         None => UserSessions::default(),
     };
     if !sessions.knows(&user.handle) && !seeded(Fault::AdmitsRevoked) {
-        // A replica may not have heard of the login yet. The store's answer to a write is certain.
+        // A replica may not have the login yet. The reply to a write is certain.
         let is_listed = calls.rules.atomic && note_use(calls.host, calls.rules, meta).await?;
         return Ok(if is_listed { Admission::Listed } else { Admission::Revoked });
     }
@@ -43,10 +43,10 @@ pub(super) async fn admit<H: Host>(
     Ok(if is_unseen { Admission::Unseen } else { Admission::Listed })
 }
 
-/// Whether a session with this metadata is in its user's session list. A session without a user needs none.
+/// Whether a session with this metadata is in its user's session list. An anonymous session needs no list.
 ///
 /// # Errors
-/// The host's error if the list cannot be read, and if the store failed.
+/// The host's error if the list cannot be read, or the store failed.
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn is_listed<H: Host>(
     host: &mut H,
@@ -56,8 +56,8 @@ pub async fn is_listed<H: Host>(
     Ok(admit(&mut Calls::new(host, rules), meta).await? != Admission::Revoked)
 }
 
-/// Whether a session that is about to be written is in its user's session list. Its use is written there, too, if that
-/// has to be done.
+/// Whether a session that is about to be written is in its user's session list. Also records its use there if that is
+/// due.
 ///
 /// # Errors
 /// As [`admit`].
@@ -76,7 +76,7 @@ pub(super) async fn admit_write<H: Host>(
         Admission::Revoked => Ok(false),
         Admission::Unseen => match note_use(host, rules, meta).await {
             Ok(is_listed) => Ok(is_listed),
-            // It was listed. That its use is not written is no reason to refuse it.
+            // The session is listed. A failure to record its use is no reason to reject it.
             Err(error) => {
                 host.failed(error);
                 Ok(true)
@@ -85,8 +85,8 @@ pub(super) async fn admit_write<H: Host>(
     }
 }
 
-/// Writes in the user's session list that a session with this metadata is used. False if it is not in the list: it was
-/// revoked.
+/// Records in the user's session list that a session with this metadata is in use. Returns `false` if the list does not
+/// have it, because it was revoked.
 ///
 /// # Errors
 /// As [`admit`].
@@ -101,7 +101,7 @@ pub(super) async fn note_use<H: Host>(
     Ok(change_list(host, rules, &rules.list_key(user), &change, Some(meta)).await?.made)
 }
 
-/// Takes a session out of its user's session list.
+/// Removes a session from its user's session list.
 ///
 /// # Errors
 /// As [`admit`].

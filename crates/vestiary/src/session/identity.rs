@@ -7,8 +7,8 @@ use crate::{
     protocol::{self, Doubt, Host, Moved, Reason, Rules, Seen},
 };
 
-/// Gives a session another ID, and keeps its data. For a while, the old ID leads to the new one. The session as it is now,
-/// also if another request renewed it; `None` if it was ended meanwhile.
+/// Gives a session another ID and keeps its data. During the grace period, the old ID leads to the new one. Returns the
+/// session under its current ID, even if another request renewed it first; `None` if it was ended meanwhile.
 ///
 /// # Errors
 /// As [`protocol::rotate`].
@@ -30,8 +30,8 @@ pub async fn renew<H: Host>(
     })
 }
 
-/// Replaces a session by another one, whose record lasts `longest` at most: the old ID leads nowhere. `None`, and nothing
-/// was stored, if the session was ended meanwhile.
+/// Replaces a session with another one, whose record lasts at most `longest`. The old ID dies at once. `None` if the
+/// session was ended meanwhile: nothing was stored.
 ///
 /// # Errors
 /// As [`protocol::rotate`].
@@ -49,12 +49,12 @@ pub async fn rotate<H: Host>(
         let reason = Reason::Login(Box::new(record.clone()), longest);
         match try_rotate(host, rules, session, reason, owned, Rotation::Login).await? {
             Rotated::Here(next) => return Ok(Some(next)),
-            // Renewed meanwhile, it goes on under another ID, and is to end there.
+            // Renewed meanwhile, the session continues under another ID, where it must end.
             Rotated::Elsewhere(Some(next)) => session = next,
             Rotated::Elsewhere(None) => return Ok(None),
         }
     }
-    // Left alone, it would be another visitor's who knows its ID.
+    // Giving up silently would leave the old ID valid beside the new one.
     Err(host.doubt(Doubt::Busy))
 }
 
@@ -62,7 +62,7 @@ pub async fn rotate<H: Host>(
 enum Rotated {
     /// The session has its new ID.
     Here(Box<Seen>),
-    /// Another request was faster: the session as it is now, if it has not ended.
+    /// Another request rotated first: the current session, if it has not ended.
     Elsewhere(Option<Seen>),
 }
 
@@ -76,7 +76,7 @@ async fn try_rotate<H: Host>(
     rotation: Rotation,
 ) -> Result<Rotated, H::Error> {
     let mut session = session;
-    // Of a session that is over, another request may have moved the deadline since.
+    // Another request may have moved the deadline of an expired session since.
     if rules.options.timeouts().is_over(session.record.meta(), host.now()) {
         let found = current(host, rules, session.id.clone()).await?;
         let Some(found) = found else {

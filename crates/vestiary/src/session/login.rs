@@ -16,21 +16,20 @@ use crate::{
     },
 };
 
-/// Logs a user in: begins a session with this data, which is on the user's session list, in place of the session that the
-/// visitor had. The old ID leads nowhere from then on. `None` if all sessions of the user were ended since the visitor
-/// proved who it is.
+/// Logs a user in: replaces the visitor's session with a new one that has this data and is in the user's session list.
+/// The old ID dies at once. `None` if all sessions of the user were revoked since the visitor proved their identity.
 ///
-/// It takes two round trips: one for the list, the store's clock and the new record, and one that writes the list and
-/// retires the old session. The login is made by the write of the list: before it the new record is no session, since no
-/// list has it, and no visitor has its ID.
+/// It takes two round trips: one for the list, the store's clock and the new record; and one that writes the list and
+/// replaces the old session with a tombstone. Writing the list makes the login valid: before, no list has the new
+/// session, and no visitor has its ID.
 ///
-/// A login that fails takes back what it has stored. The old session stays if the login was refused by what the first round
-/// trip has read; if all sessions are ended between the two, or the store fails there, it may be out of use. Whether it is,
-/// [`Host::retire`] has been told.
+/// A login that fails removes the record it has stored. If the first round trip refuses the login, the old session
+/// stays. If all sessions are revoked between the two, or the store fails there, the old ID may be out of use;
+/// [`Host::retire`] is then called.
 ///
 /// # Errors
-/// The host's error if the name is none ([`UserSessions::check_name`]), if the list or the data cannot be read, if the store
-/// failed, and if other requests were faster each time.
+/// The host's error if the name is invalid ([`UserSessions::check_name`]), if the list or the data cannot be read, if
+/// the store failed, or if every attempt conflicted with another request.
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn log_in<H: Host>(
     host: &mut H,
@@ -87,7 +86,7 @@ pub async fn log_in<H: Host>(
     }
 }
 
-/// A login under way.
+/// A login in progress.
 struct Login<'a> {
     rules: &'a Rules,
     /// The key of the user's session list.
@@ -95,28 +94,28 @@ struct Login<'a> {
     user: UserRef,
     change: UserChange,
     leaving: Leaving,
-    /// The list may have an entry of the new session.
+    /// Whether the list may have an entry of the new session.
     has_entry: bool,
-    /// The old session may have left its list, or has to.
+    /// Whether the old session has left its list, or must leave it.
     has_left: bool,
 }
 
-/// The entry of the old session in its user's session list.
+/// The entry of the old session in a session list.
 enum Leaving {
-    /// It has none.
+    /// There is none.
     None,
-    /// It is in the same list.
+    /// It is in the list of the same user.
     Same(UserRef),
     /// It is in the list of another user.
     Other { key: String, user: UserRef },
 }
 
-/// The answers of the first round trip, beside that about the new record.
+/// The answers of the first round trip, except the one about the new record.
 struct Asked<E> {
     list: Result<Answer, E>,
     /// The time by the store's clock.
     time: Option<UnixMillis>,
-    /// The list that the old session is in.
+    /// The list with the old session.
     left: Option<Result<Answer, E>>,
 }
 
@@ -133,7 +132,7 @@ impl Login<'_> {
         let mut asked = None;
         for _ in 0..IDS {
             let id = calls.new_id(Some(&self.user)).await?;
-            // Each attempt has its own write ID: under one there is never but one record.
+            // Each attempt has its own write ID, so that no two records share one.
             let record = new_record(calls.host, rules, data, Some(self.user.clone()), None)?;
             let now = calls.host.now();
             let ttl = rules.ttl_of(record.meta(), now);
@@ -157,7 +156,7 @@ impl Login<'_> {
             } else {
                 calls.ask(creation.0, creation.1).await?
             };
-            // An ID whose record may or may not have been created is given up.
+            // If the creation is in doubt, the ID is abandoned.
             if matches!(created, Answer::Done) {
                 let at = calls.at;
                 let session = Box::new(Seen { id, record, at });
@@ -170,7 +169,8 @@ impl Login<'_> {
         Err(calls.gave_up())
     }
 
-    /// Writes the list, and retires the old session: whether there was one to retire. `None` if the login is refused.
+    /// Writes the list and replaces the old session. Returns whether there was a session to replace; `None` if the
+    /// login is refused.
     async fn enter<H: Host>(
         &mut self,
         host: &mut H,
@@ -207,7 +207,7 @@ impl Login<'_> {
             Some(old) => Some(Old::new(host, old, new)?),
             None => None,
         };
-        // A list that cannot be read is left alone: its entry goes by itself.
+        // A list that cannot be read is left alone; the entry expires by itself.
         let left = match (asked.left, &self.leaving) {
             (Some(Ok(Answer::Text(text))), Leaving::Other { user, .. }) => {
                 Draft::new(host, rules, Some(&text), None, &mut |sessions, _, now| {
@@ -247,7 +247,7 @@ impl Login<'_> {
             host.retire(&old.id);
         }
         if listed.is_err() {
-            // The store has said that it did not write it.
+            // The store has confirmed that it did not write the list.
             self.has_entry = false;
             self.has_left = is_retired || matches!(self.leaving, Leaving::Other { .. });
         }
@@ -276,14 +276,14 @@ impl Login<'_> {
             Leaving::Same(user) => (user, is_drafted),
             Leaving::Other { user, .. } => (user, matches!(has_left, Some(Ok(Answer::Done)))),
         };
-        // Its record is none any more, so the entry shows nothing that lives, and goes by itself.
+        // The session has no record any more, so the entry is harmless and expires by itself.
         if !is_left && let Err(error) = leave(host, rules, user).await {
             host.failed(error);
         }
         Ok(Some(replaced))
     }
 
-    /// Writes the list after another request did, as no login may.
+    /// Overwrites the list although another request has written it: a seeded fault, which no login may have.
     #[cfg(feature = "seeded-faults")]
     async fn list_carelessly<H: Host>(&self, host: &mut H, draft: &Draft) -> Result<(), H::Error> {
         if seeded(Fault::LoginOverwritesList) {
@@ -327,8 +327,8 @@ impl Login<'_> {
         Err(calls.gave_up())
     }
 
-    /// Takes back what a login has stored that failed. That this fails is an event: what is left is no session, or one whose
-    /// ID no visitor has.
+    /// Undoes a failed login. If this fails, an event is emitted: the record that is left is no valid session, or no
+    /// visitor has its ID.
     async fn undo<H: Host>(&self, host: &mut H, session: &Seen, before: Option<SessionId>) {
         if self.has_entry
             && !seeded(Fault::LoginLeavesEntry)
@@ -339,7 +339,7 @@ impl Login<'_> {
         let settled = match (&self.leaving, before) {
             (Leaving::Same(user) | Leaving::Other { user, .. }, Some(before)) if self.has_left => {
                 match current(host, self.rules, before).await {
-                    // This login has retired it, or another one: its entry shows nothing that lives.
+                    // This login or another one has replaced the session, so its entry is harmless.
                     Ok(None) => leave(host, self.rules, user).await,
                     Ok(Some(_)) => self.stay(host).await,
                     Err(error) => Err(error),
@@ -371,8 +371,8 @@ impl<'a> Old<'a> {
         Ok(Self { id, retiring })
     }
 
-    /// Goes on after the first attempt to retire it. If another request renewed the session meanwhile, it ends under its
-    /// new ID. Whether there was a session to retire.
+    /// Continues after the first attempt to replace the session. If another request renewed the session meanwhile, it
+    /// ends under its new ID. Returns whether there was a session to replace.
     async fn retire<H: Host>(
         self,
         host: &mut H,
@@ -391,7 +391,7 @@ impl<'a> Old<'a> {
                     host.retire(&old.id);
                     return Ok(true);
                 }
-                // Left alone, it would be another visitor's who knows its ID.
+                // Giving up silently would leave the old ID valid beside the new one.
                 Ended::GaveUp => return Err(calls.gave_up()),
                 Ended::Vanished if is_proof(old.retiring.read_at, calls.host.now()) => {
                     host.retire(&old.id);
@@ -420,9 +420,9 @@ mod tests {
         protocol::{Answered, Asked, Effect, NewId, Pending, Question, Reply, testing::rules},
     };
 
-    /// A login in place of a session of the same user, which is refused: another request has ended all other sessions of
-    /// the user. The store answers that it has retired the old session, or not, and then that it has this record. Returns
-    /// the list that is written last.
+    /// A login that replaces a session of the same user and is refused, because another request has revoked all other
+    /// sessions of the user. The store answers `retired` to the replacement of the old session, and then returns the
+    /// record `found`. Returns the list that is written last.
     fn refused(retired: Answered, found: &str) -> String {
         let rules = rules();
         let (id, at) = (SessionId::from_entropy(&[3; 24]), UnixMillis(1_000));
@@ -468,14 +468,14 @@ mod tests {
         written
     }
 
-    /// The session before.
+    /// The old session.
     const OLD: &str = r#"{"v":"AAAAAAAAAAAAAAAA","cookie":{},"data":{},"meta":{"user":"ada","handle":"AQEBAQEBAQEBAQEB"}}"#;
 
-    /// Its tombstone, where a login has given it this ID.
+    /// Its tombstone, if a login has given the session this ID.
     fn tombstone(n: u8) -> String {
         let [old, new] = [3, n].map(|n| SessionId::from_entropy(&[n; 24]));
-        let mark = WriteId::from_entropy(&[8; WriteId::ENTROPY]);
-        let tombstone = rules().record(OLD.into()).unwrap().retired(mark, &old, &new, None);
+        let write_id = WriteId::from_entropy(&[8; WriteId::ENTROPY]);
+        let tombstone = rules().record(OLD.into()).unwrap().retired(write_id, &old, &new, None);
         tombstone.unwrap().encode(Limits::LOAD).unwrap()
     }
 

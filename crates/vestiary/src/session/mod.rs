@@ -1,8 +1,8 @@
-//! A session through its life: opened, created, saved, renewed, replaced, and its user's session list.
+//! Operations on a session: open, create, save, renew, log in, destroy; and on its user's session list.
 //!
-//! Each operation is an `async fn` over a [`Host`](crate::protocol::Host), made of those of
-//! [`protocol`](crate::protocol). It asks the user's session list wherever that counts: a session that is not in it was
-//! revoked, whatever its record says. Both products run these operations, and have no rule of their own about
+//! Each operation is an `async fn` over a [`Host`](crate::protocol::Host), built from those of
+//! [`protocol`](crate::protocol). It checks the user's session list wherever that matters: a session that is not in the
+//! list was revoked, whatever its record says. Both products run these operations, and have no rules of their own about
 //! records and lists.
 
 mod admission;

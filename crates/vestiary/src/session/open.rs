@@ -12,29 +12,29 @@ use crate::{
 pub struct Opening {
     /// The session, or the reason why there is none.
     pub found: Found,
-    /// Records that count for nothing any more, for [`tidy`].
+    /// Expired and revoked records, for [`tidy`] to remove.
     pub spent: Vec<Spent>,
-    /// The IDs that led to no session, or to one that has expired, and those under which it was found.
+    /// The IDs that led to no session or to an expired one, and those under which that one was found.
     pub lost: Vec<SessionId>,
 }
 
 /// The session that cookies lead to.
 #[derive(Debug)]
 pub enum Found {
-    /// A session that may be used.
+    /// A valid session.
     Session(Box<Loaded>),
-    /// The tombstone under an ID that is out of use. It leads a logout to the session, and nothing else.
+    /// The tombstone under an ID that is out of use. It authenticates no visitor, but lets a logout find the session.
     Tombstone(Box<Seen>),
-    /// A session that another instance of the application may be able to read, and this one cannot: neither its
-    /// record nor its cookie may be written over.
+    /// A session that this instance cannot read but another one may be able to. Neither its record nor its cookie may
+    /// be overwritten.
     Unreadable(Error),
-    /// A session that has expired. The cookie attributes in its record say how to remove the cookie from the browser.
+    /// An expired session. Its record has the cookie attributes that are needed to remove the cookie.
     Expired(Box<Seen>),
     /// No session.
     Nothing,
 }
 
-/// A session that may be used.
+/// A valid session.
 #[derive(Debug)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -43,31 +43,31 @@ pub enum Found {
 pub struct Loaded {
     /// The session.
     pub session: Seen,
-    /// The cookie has an earlier ID of the session.
+    /// Whether the cookie has a previous ID of the session.
     pub renewed: bool,
-    /// The session is to be renewed.
+    /// Whether the session is due for a renewal.
     pub due: bool,
-    /// Its record has to be written again, or it would expire though it is used.
+    /// Whether the record must be refreshed, because it would otherwise expire while the session is in use.
     pub stale: bool,
-    /// Its use has to be written in its user's session list, or the list drops it.
+    /// Whether its use must be recorded in its user's session list; otherwise the list drops it.
     pub unseen: bool,
 }
 
-/// A record that counts for nothing any more.
+/// An expired or revoked record.
 #[derive(Clone, Debug)]
 pub struct Spent {
     /// The record.
     pub session: Seen,
-    /// It has an entry in its user's session list.
+    /// Whether its user's session list has an entry of it.
     pub is_listed: bool,
 }
 
-/// Finds the session of one of these IDs, the first that may be used: those of the genuine cookies of a request.
+/// Finds the first valid session among these IDs, which come from cookies with valid signatures.
 ///
-/// Emits an event for each that leads to no session. A pointer is followed as long as its grace period lasts.
+/// Emits an event for each ID that leads to no session. Follows pointers during their grace period.
 ///
 /// # Errors
-/// The host's error if the store failed. A record that cannot be read is no session.
+/// The host's error if the store failed. An unreadable record is not an error.
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn open<H: Host>(
     host: &mut H,
@@ -102,14 +102,14 @@ pub async fn open<H: Host>(
     Ok(opening)
 }
 
-/// Removes a record that counts for nothing any more, and its entry in its user's session list. That it fails is an
-/// event: nothing depends on it. A session that another request has used meanwhile stays.
+/// Removes an expired or revoked record and its entry in its user's session list. A failure is only an event, since
+/// nothing depends on it. A session that another request has used meanwhile stays.
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn tidy<H: Host>(host: &mut H, rules: &Rules, spent: &Spent) {
     let Spent { session: Seen { id, record, .. }, is_listed } = spent;
     let mut calls = Calls::new(host, rules);
     let error = match calls.write(id, Query::Remove(record.write_id())).await {
-        // Another request, which had the session open before it expired, has written or renewed it since: it lives.
+        // A request that had the session open before it expired has written or renewed it since, so it is valid.
         Ok(Wrote::Conflict) => return,
         Ok(Wrote::Unknown) => Some(calls.gave_up()),
         removed => removed.err(),
@@ -124,11 +124,11 @@ pub async fn tidy<H: Host>(host: &mut H, rules: &Rules, spent: &Spent) {
     }
 }
 
-/// The session that an ID leads to now, over renewals, for a request that had the session open before. `None` if it has
-/// ended. Its absence from what was read is no proof: a replica may not have the new record yet.
+/// Finds the session under its current ID, over renewals, for a request that read it before. `None` if it has ended. A
+/// missing record alone is no proof of that, because a replica may not have the new record yet.
 ///
 /// # Errors
-/// The host's error if a record cannot be read, and if the store failed.
+/// The host's error if a record cannot be read, or the store failed.
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn current<H: Host>(
     host: &mut H,
@@ -148,7 +148,7 @@ pub async fn current<H: Host>(
         if !rules.atomic {
             return Ok(None);
         }
-        // The answer to a removal is certain, and this one removes nothing: what a renewal has stored has a write ID.
+        // The reply to a removal is certain. This one removes nothing: the record of a renewal has a write ID.
         let mut calls = Calls::new(host, rules);
         if let Wrote::Gone | Wrote::Done = calls.write(&next, Query::Remove(None)).await? {
             return Ok(None);
@@ -157,10 +157,10 @@ pub async fn current<H: Host>(
     Err(host.doubt(Doubt::Busy))
 }
 
-/// Whether the store has a session under this ID: it was neither ended nor given another ID.
+/// Whether this is the current ID of a stored session: it was neither ended nor given another ID.
 ///
 /// # Errors
-/// The host's error if the store failed. A session that cannot be read is none.
+/// The host's error if the store failed. An unreadable session counts as none.
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn is_current<H: Host>(
     host: &mut H,
@@ -181,11 +181,11 @@ pub async fn is_current<H: Host>(
     }
 }
 
-/// Writes that a session is used in its user's session list, which [`Loaded::unseen`] asks for. True if it is not in the
-/// list any more: it was revoked, and its record is removed.
+/// Records in the user's session list that a session is in use, when [`Loaded::unseen`] asks for it. Returns `true` if
+/// the list no longer has the session: it was revoked, and its record is removed.
 ///
 /// # Errors
-/// The host's error if the store failed. That is no reason to refuse the session: the next request tries again.
+/// The host's error if the store failed. The session stays valid; the next request tries again.
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn is_revoked<H: Host>(
     host: &mut H,
@@ -201,10 +201,10 @@ pub async fn is_revoked<H: Host>(
     Ok(true)
 }
 
-/// The record under an ID, whatever it is.
+/// Loads the record under an ID, a tombstone included.
 ///
 /// # Errors
-/// The host's error if the record cannot be read, and if the store failed.
+/// The host's error if the record cannot be read, or the store failed.
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn load<H: Host>(
     host: &mut H,
@@ -214,7 +214,7 @@ pub async fn load<H: Host>(
     read(&mut Calls::new(host, rules), id, Query::Read).await
 }
 
-/// [`load`], and in the same round trip the list at which the ID hints, for [`admit`].
+/// As [`load`], and reads the list at which the ID hints in the same round trip, for [`admit`].
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 async fn load_ahead<H: Host>(
     calls: &mut Calls<'_, H>,
@@ -236,7 +236,7 @@ async fn read<H: Host>(
     Ok(Some(Seen { id: id.clone(), record, at: calls.at }))
 }
 
-/// Where one of the cookies leads, over renewals.
+/// Follows one of the cookies over renewals.
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 async fn follow<H: Host>(
     host: &mut H,
@@ -278,7 +278,7 @@ async fn follow<H: Host>(
     Ok(Found::Nothing)
 }
 
-/// The session of a record, if it has not expired and its user has not revoked it.
+/// Checks that the session of a record has not expired and was not revoked.
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 async fn live<H: Host>(
     mut calls: Calls<'_, H>,
@@ -300,7 +300,7 @@ async fn live<H: Host>(
             opening.spent.push(Spent { session, is_listed: false });
             return Ok(Found::Nothing);
         }
-        // No list is given up: one that cannot be read here, another instance may be able to read.
+        // An unreadable list proves nothing, since another instance may be able to read it.
         Err(error) => {
             let error = H::unreadable(error)?;
             calls.host.emit(Event::Unreadable { code: error.code() });

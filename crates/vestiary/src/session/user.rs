@@ -9,26 +9,26 @@ use crate::{
     },
 };
 
-/// A login.
+/// The arguments of a login.
 pub struct Join<'a> {
     /// The application's name for the user.
     pub name: &'a str,
     /// The application's label for the session.
     pub label: Option<&'a str>,
-    /// When the visitor proved who it is, by this server's clock.
+    /// When the visitor proved their identity, by this server's clock.
     pub proven: UnixMillis,
-    /// The end of all sessions of the user by the same request.
+    /// The revocation of all sessions of the user by the same request.
     pub own_end: Option<OwnEnd>,
-    /// The most sessions a user may have.
+    /// The maximum number of sessions per user.
     pub most: usize,
 }
 
-/// Puts a new session on its user's session list, before it is stored. `None` if all sessions of the user were ended
-/// since the visitor proved who it is.
+/// Adds a new session to its user's session list, before it is stored. `None` if all sessions of the user were revoked
+/// since the visitor proved their identity.
 ///
 /// # Errors
-/// The host's error if the name is none ([`UserSessions::check_name`]), and if the store failed: then there is no entry
-/// unless the store failed twice.
+/// The host's error if the name is invalid ([`UserSessions::check_name`]), or the store failed. No entry is left unless
+/// the store failed twice.
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn enter<H: Host>(
     host: &mut H,
@@ -54,7 +54,7 @@ pub async fn enter<H: Host>(
     match changed {
         Ok(changed) => Ok(changed.made.then_some(user)),
         Err(error) => {
-            // It is not stored. That this fails must not hide why.
+            // The session is not stored. A second failure must not hide the first.
             if may_be_listed {
                 let _ = leave(host, rules, &user).await;
             }
@@ -63,10 +63,10 @@ pub async fn enter<H: Host>(
     }
 }
 
-/// The sessions of a user that have not expired, the one that was used last first.
+/// The active sessions of a user, the most recently used first.
 ///
 /// # Errors
-/// The host's error if the list cannot be read, and if the store failed.
+/// The host's error if the list cannot be read, or the store failed.
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn list<H: Host>(
     host: &mut H,
@@ -82,7 +82,7 @@ pub async fn list<H: Host>(
     Ok(sessions.into_latest())
 }
 
-/// Ends one session of a user.
+/// Revokes one session of a user.
 ///
 /// # Errors
 /// As [`list`].
@@ -101,11 +101,12 @@ pub async fn revoke<H: Host>(
     change_list(host, rules, &key, &UserChange::Remove(handle.clone()), None).await.map(drop)
 }
 
-/// Ends all sessions of a user but `keep`, and keeps logins out that are under way: when, and when that was done before.
+/// Revokes all sessions of a user except `keep`, and rejects logins that are in progress. Returns the time, and the
+/// time of the previous revocation.
 ///
-/// To end all takes one round trip if the store can date what it writes ([`Call::Stamp`](crate::protocol::Call::Stamp)). Else,
-/// and if its reply is lost, or one session stays, it takes two: one that reads the list and the store's clock, and one that
-/// writes the list. Where the store dates it, the operation ends after as long again as the store took, and a millisecond.
+/// Revoking all takes one round trip if the store can date its writes ([`Call::Stamp`](crate::protocol::Call::Stamp)).
+/// Otherwise, and if that reply is lost or one session is kept, it takes two: one reads the list and the store's clock,
+/// and one writes the list. After a dated write, the operation waits for as long as the store took, and a millisecond.
 ///
 /// # Errors
 /// As [`list`].
@@ -119,14 +120,14 @@ pub async fn end_all<H: Host>(
     UserSessions::check_name(name)?;
     let key = rules.options.user_key(name);
     let mut calls = Calls::new(host, rules);
-    // The store cannot write into what is encrypted.
+    // The store cannot date encrypted text.
     if keep.is_none() && rules.seals.is_none() {
-        let mark = if seeded(Fault::OneStamp) {
+        let write_id = if seeded(Fault::OneStamp) {
             WriteId::from_entropy(&[0; WriteId::ENTROPY])
         } else {
             write_id(calls.host)?
         };
-        let (text, ttl) = UserSessions::undated(&mark);
+        let (text, ttl) = UserSessions::undated(&write_id);
         let found = calls.ask(Place::List(&key), Query::Stamp(&text, ttl)).await?;
         let is_trusted = match found {
             Answer::Unknown => seeded(Fault::TrustsLostStamp),
@@ -136,14 +137,14 @@ pub async fn end_all<H: Host>(
         if let Some(at) = at {
             let mut before = UnixMillis(0);
             if let Answer::Text(text) = found {
-                // A list that no instance of the application can read says nothing of other requests.
+                // A list that no instance can read proves nothing about other requests.
                 before = match UserSessions::decode(&text) {
                     Ok(list) => list.ended().unwrap_or_default(),
                     Err(_) => at,
                 };
             }
-            // How old a proof is, a login knows up to a round trip and a millisecond. One that is proven after this has
-            // returned must not be refused.
+            // A login knows the age of its proof up to a round trip and a millisecond. A proof that is newer than this
+            // return must not be refused.
             let micros = calls.took + 1_000;
             calls.host.sleep(micros).await;
             return Ok(OwnEnd { at, before });
@@ -169,7 +170,7 @@ pub(super) fn new_handle<H: Host>(host: &mut H) -> Result<Handle, H::Error> {
     Ok(Handle::from_entropy(&entropy))
 }
 
-/// Shows no label: it is a value of the application.
+/// Hides the label, which is application data.
 impl core::fmt::Debug for Join<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Join").field("proven", &self.proven).finish_non_exhaustive()
@@ -221,7 +222,7 @@ mod tests {
             (None, 0),
             (Some(LIST), 4_000),
             (Some(r#"{"v":"AAAAAAAAAAAAAAAA","sessions":{}}"#), 0),
-            // One that no instance of the application can read may have been ended just now.
+            // A list that no instance can read may have been revoked just now.
             (Some(r#"{"v":"AAAAAAAAAAAAAAAA","sessions":{"#), 6_000),
         ] {
             let mut ending = ending(None);

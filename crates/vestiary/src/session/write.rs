@@ -6,11 +6,11 @@ use crate::{
     protocol::{self, Body, Calls, Change, Host, Query, Rules, Seen, Written, Wrote, write_id},
 };
 
-/// The record of a new session with this data, JSON text of an object, of this user, and with these cookie attributes of
-/// its own.
+/// Creates the record of a new session, with this data (JSON text of an object), this owner, and these cookie
+/// attributes of its own.
 ///
 /// # Errors
-/// The host's error if the data is no JSON object within the limits.
+/// The host's error if the data is not a JSON object within the limits.
 pub fn new_record<H: Host>(
     host: &mut H,
     rules: &Rules,
@@ -26,7 +26,7 @@ pub fn new_record<H: Host>(
 /// Stores a new session, under an ID that no record has.
 ///
 /// # Errors
-/// The host's error if the store failed, and if it has a record under each new ID.
+/// The host's error if the store failed, or has a record under each new ID.
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn create<H: Host>(
     host: &mut H,
@@ -45,7 +45,7 @@ pub async fn create<H: Host>(
                 host.touched(&session);
                 return Ok(session.into());
             }
-            // Whether the record is there is unknown, and no visitor has its ID.
+            // The creation is in doubt, but no visitor has the ID.
             Wrote::Unknown if calls.is_lost() => return Err(calls.gave_up()),
             Wrote::Conflict | Wrote::Gone | Wrote::Unknown => {}
         }
@@ -53,8 +53,8 @@ pub async fn create<H: Host>(
     Err(calls.gave_up())
 }
 
-/// Writes the data of a session, and with `cookie` its own cookie attributes (`Some(None)`: it has none any more). A
-/// session whose record is gone, evicted perhaps, leaves its user's session list.
+/// Writes the data of a session and, with `cookie`, its own cookie attributes (`Some(None)` removes them). If the
+/// session's record is gone, for example because it was evicted, the session leaves its user's session list.
 ///
 /// # Errors
 /// As [`protocol::commit`].
@@ -66,7 +66,7 @@ pub async fn save<H: Host>(
     change: &Change,
     cookie: Option<Option<CookieOverrides>>,
 ) -> Result<Written, H::Error> {
-    // The list must not forget a session that lives longer now.
+    // The list must not drop a session whose lifetime was just extended.
     let admitted = match &cookie {
         None => admit_write(host, rules, &session).await?,
         Some(own) => {
@@ -86,7 +86,7 @@ pub async fn save<H: Host>(
             if session.id != id {
                 host.retire(&id);
             }
-            // Of a write whose reply was lost, only the time is known at which the record was read again.
+            // After a lost reply, only the time is known at which the record was read again.
             if !reread {
                 host.touched(session);
             }
@@ -103,11 +103,11 @@ pub async fn save<H: Host>(
     Ok(written)
 }
 
-/// Gives a session its full lifetime again: its record another TTL, and other deadlines where it has some. `None` if the
-/// session was ended meanwhile.
+/// Restarts a session's lifetime: the TTL of its record, and its idle deadline if it has one. `None` if the session was
+/// ended meanwhile.
 ///
-/// With `is_fresh`, this request has read the session and its user's list a moment ago, and the list is not asked once more
-/// for a TTL: if the session was revoked since, its record only lives longer, and is no session all the same.
+/// With `is_fresh`, this request has just read the session and its user's list, so the list is not read again for a
+/// TTL. If the session was revoked since, its record only lasts longer, but is still not valid.
 ///
 /// # Errors
 /// As [`protocol::touch`].
@@ -119,7 +119,7 @@ pub async fn touch<H: Host>(
     is_fresh: bool,
 ) -> Result<Option<Box<Seen>>, H::Error> {
     let (meta, timeouts, now) = (session.record.meta(), rules.options.timeouts(), host.now());
-    // Deadlines stand in the record: to move them, it has to be written.
+    // Deadlines are in the record, so moving them requires a write.
     if timeouts.is_over(meta, now) || timeouts.is_stale(meta, now) {
         let nothing = Change::Merge { base: "{}".into(), mine: "{}".into() };
         return Ok(match save(host, rules, session, &nothing, None).await? {
@@ -142,8 +142,8 @@ pub async fn touch<H: Host>(
     Ok(touched)
 }
 
-/// Takes a session out of its user's list and then ends it, under whatever ID it is. Returns whether replicas of the store
-/// know that it has ended; `None` if the store cannot say so.
+/// Ends a session, whatever its current ID, after removing it from its user's session list. Returns whether the
+/// replicas have confirmed the removal; `None` if the store cannot tell.
 ///
 /// # Errors
 /// As [`protocol::destroy`].
