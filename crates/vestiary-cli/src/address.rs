@@ -55,7 +55,7 @@ impl Address {
                 let nodes: Vec<String> = parts.hosts.iter().map(|host| node(host)).collect();
                 if nodes.is_empty() || !parts.path.trim_matches('/').is_empty() {
                     let form = "redis+cluster://[USER:PASSWORD@]HOST:PORT,HOST:PORT";
-                    return Err(bad(format!("the nodes of a cluster are named so: {form}")));
+                    return Err(bad(format!("name the nodes of a cluster like this: {form}")));
                 }
                 Ok(Self::Cluster(nodes))
             }
@@ -65,7 +65,7 @@ impl Address {
                 if parts.hosts.is_empty() || primary.is_empty() {
                     let form =
                         "redis+sentinel://[USER:PASSWORD@]HOST:26379,HOST:26379/PRIMARY[/DB]";
-                    return Err(bad(format!("sentinels are named so: {form}")));
+                    return Err(bad(format!("name sentinels like this: {form}")));
                 }
                 let sentinel = |host: &&str| match host.rsplit_once(':') {
                     Some(_) => format!("{first}://{host}"),

@@ -2,16 +2,16 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{completions, doctor, inspect, ls, migrate, revoke, secret, show, stats};
 
-const ABOUT: &str = "Looks into session stores, ends sessions, moves them, and says what is wrong.
+const ABOUT: &str = "Inspects session stores and cookies, ends sessions, copies stores, and finds problems.
 
-The store is named by --store URL or VESTIARY_STORE. A URL with a password, a cookie and an ID on the command \
-line can be seen by every user of the machine (`ps`): use the variable, and `-` for standard input.";
+Name the store with --store URL or VESTIARY_STORE. Every user of the machine can see the command line (`ps`). Put a URL \
+with a password into the variable, and pass cookies and IDs on standard input, as `-`.";
 
 const EXIT_CODES: &str = "Exit codes:
   0  yes, or done
-  1  no, or there is a problem: not found, not genuine, weak, different, a check that failed
-  2  the arguments make no sense
-  3  the store cannot be reached, or did not do what it was asked";
+  1  no, or a problem: not found, invalid, weak, different, or a check failed
+  2  invalid arguments
+  3  the store cannot be reached, or an operation failed";
 
 /// The operator's tool for Vestiary.
 #[derive(Debug, Parser)]
@@ -20,7 +20,7 @@ pub(crate) struct Cli {
     /// Print one JSON document
     #[arg(long, global = true, help_heading = "Output")]
     pub(crate) json: bool,
-    /// Print IDs and keys in full: whoever has an ID, and can sign it, has the session
+    /// Print IDs and keys in full. An ID and a secret to sign it are enough to use the session
     #[arg(long, global = true, help_heading = "Output")]
     pub(crate) show_ids: bool,
     #[command(subcommand)]
@@ -29,41 +29,41 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Make a secret, or say how strong those of the service are
+    /// Make a secret, or check how strong the secrets of the service are
     Secret(secret::Args),
-    /// Say what is in a cookie, which secret has signed it, and what the store knows of it
+    /// Show the contents of a cookie, and which secret has signed it
     ///
-    /// With --store, also what the store knows. It changes nothing there.
+    /// With --store, also show the session in the store. Nothing is changed there.
     Inspect(inspect::Args),
     /// List sessions
     ///
-    /// In the order of the store. In Redis, one that is moved while it is listed may be there twice.
+    /// In the order of the store. In Redis, a session that the server moves meanwhile may be listed twice.
     Ls(ls::Args),
     /// Show one session
     Show(show::Args),
     /// End sessions: one, those of a user, or all
     ///
-    /// What is ended is over at once, also for requests that are under way, and wherever a renewal has put it.
+    /// The sessions end at once, also for requests in progress, and under whatever ID a renewal has given them.
     Revoke(revoke::Args),
     /// Count sessions
     ///
-    /// Looks at every record, with little memory. In Redis, what is moved meanwhile may be counted twice.
+    /// Reads every record, with little memory. In Redis, a record that the server moves meanwhile may be counted twice.
     Stats(stats::Args),
     /// Copy all records to another store
     ///
-    /// Records are copied as they are, with what is left of their lives; also the lists of users, and what is
-    /// encrypted. Nothing is removed from FROM, and nothing is written over at TO unless --replace says so. In the
-    /// end, every record that is alive at FROM is looked for at TO.
+    /// Records are copied as they are, with their remaining TTL: sessions, users' session lists, and encrypted records.
+    /// Nothing is removed from FROM, and nothing is overwritten at TO without --replace. Finally, every record that is
+    /// alive at FROM is compared with TO.
     ///
-    /// What changes at FROM meanwhile is not followed. For an exact copy, stop the services first; or switch them to
-    /// TO first, and whoever was not copied yet is logged out until then.
+    /// Changes at FROM during the copy are not followed. For an exact copy, stop the services first. Or switch them to
+    /// TO first: visitors whose session is not copied yet are then logged out until it is.
     ///
-    /// It can be stopped at any time, and goes on where it was. A URL with a password is better in `VESTIARY_FROM` and
-    /// `VESTIARY_TO`.
+    /// You can stop the copy at any time and run it again: it continues where it was. Put a URL with a password into
+    /// `VESTIARY_FROM` or `VESTIARY_TO`.
     Migrate(migrate::Args),
-    /// Check a store: what it is, how it is set up, whether it keeps its promises, how fast it is
+    /// Check a store: its version, its setup, whether it works as it must, and how fast it is
     ///
-    /// What it writes for that is under a key of its own, lives a minute at most, and is removed.
+    /// The check writes under a key of its own, for a minute at most, and removes it.
     Doctor(doctor::Args),
     /// Print the completions for a shell
     Completions(completions::Args),

@@ -37,7 +37,7 @@ impl Kind {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Session => "session",
-            Self::Tombstone => "retired",
+            Self::Tombstone => "tombstone",
             Self::UserList => "user list",
             Self::Sealed => "encrypted",
             Self::Unreadable => "unreadable",
@@ -151,16 +151,16 @@ impl Description {
         push("handle", self.meta.user.as_ref().map(|user| user.handle.as_str().to_owned()));
         push("created", self.meta.created.map(ago));
         push("renewed", self.meta.renewed.map(ago));
-        push("idle from", self.meta.idle.map(ago));
-        push("ends at the latest", self.meta.absolute.map(ago));
+        push("idle deadline", self.meta.idle.map(ago));
+        push("absolute deadline", self.meta.absolute.map(ago));
         push("expires", Some(format!("in {}", time::left(self.ttl))));
         push("size", self.bytes.map(|bytes| format!("{bytes} bytes")));
-        push("why unreadable", self.problem().map(|(_, message)| message));
+        push("reason", self.problem().map(|(_, message)| message));
         if let Some(next) = &self.meta.next {
             push(
-                "leads to another ID",
+                "leads to a new ID",
                 Some(next.grace.map_or_else(
-                    || "to nobody: it was a login".to_owned(),
+                    || "no: it was a login".to_owned(),
                     |grace| format!("until {}", ago(grace)),
                 )),
             );

@@ -28,7 +28,7 @@ pub(crate) fn given(text: &str) -> Result<String, Failure> {
     let text = if text == "-" { secrets::input()? } else { text.to_owned() };
     let text = text.trim();
     if text.is_empty() {
-        return Err(Failure::Usage("input", "what is to be looked for is empty".to_owned()));
+        return Err(Failure::Usage("input", "the cookie, ID, key or handle is empty".to_owned()));
     }
     Ok(text.to_owned())
 }
@@ -56,8 +56,7 @@ pub(crate) async fn locate(text: &str, service: &Service) -> Result<Located, Fai
 }
 
 pub(crate) fn not_found() -> Failure {
-    let message = "the store has no such session: it has ended, or it is under another --prefix, --namespace or \
-                   --table";
+    let message = "no such session in the store: it has ended, or it has another --prefix, --namespace or --table";
     Failure::No("not_found", message.to_owned())
 }
 
@@ -119,7 +118,8 @@ async fn by_beginning(text: &str, service: &Service) -> Result<Option<Located>, 
     })
     .await?;
     if several {
-        let message = "several sessions begin so: give more of the key (`vestiary ls --show-ids`)";
+        let message =
+            "several keys begin like this: give more characters (`vestiary ls --show-ids`)";
         return Err(Failure::Usage("ambiguous", message.to_owned()));
     }
     Ok(found.map(by_key))

@@ -11,11 +11,11 @@ use crate::failure::Failure;
 /// Where the secrets come from: never the command line, which every user of the machine can see.
 #[derive(Args, Debug)]
 pub(crate) struct SecretArgs {
-    /// Environment variable that has a secret; again for each older one. The first of all secrets signs
+    /// Environment variable with a secret; repeat the option for each older one. The first secret signs
     #[arg(long, value_name = "NAME", help_heading = "Secrets", default_value = "SESSION_SECRET")]
     secret_env: Vec<String>,
-    /// File that has a secret, `-` for standard input; again for each older one. They come after those of the
-    /// environment
+    /// File with a secret, `-` for standard input; repeat the option for each older one. These come after those of
+    /// the environment
     #[arg(long, value_name = "FILE", help_heading = "Secrets")]
     secret_file: Vec<PathBuf>,
 }
@@ -38,8 +38,9 @@ impl SecretArgs {
                 Ok(text) if !text.is_empty() => secrets.push(Secret(text)),
                 _ if name == VARIABLE => {}
                 _ => {
-                    let message =
-                        format!("the environment has no secret in {name}: set it, or name another");
+                    let message = format!(
+                        "the environment variable {name} has no secret: set it, or choose another one"
+                    );
                     return Err(Failure::Usage("secret_missing", message));
                 }
             }

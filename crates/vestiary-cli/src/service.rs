@@ -23,14 +23,14 @@ pub(crate) struct ServiceArgs {
 /// What the keys and records of the service look like.
 #[derive(Args, Debug)]
 pub(crate) struct KeepingArgs {
-    /// `namespace` of the service
+    /// The `namespace` of the service
     #[arg(long, value_name = "NAME", help_heading = "Service")]
     pub(crate) namespace: Option<String>,
-    /// The service has `hashIds`. Where a session is looked for by its ID, both are tried
+    /// The service has `hashIds`. A session that you name by its ID is found either way
     #[arg(long, help_heading = "Service")]
     pub(crate) hash_ids: bool,
-    /// The service has `encrypt`: a user's list that is made new is encrypted. What is encrypted is always read,
-    /// if there is a secret that opens it
+    /// The service has `encrypt`: new users' session lists are encrypted. Encrypted records are always read, if a
+    /// secret decrypts them
     #[arg(long, help_heading = "Service")]
     pub(crate) encrypt: bool,
 }
@@ -113,7 +113,7 @@ pub(crate) fn options(namespace: Option<&str>, hash_ids: bool) -> Result<Options
 
 pub(crate) fn no_secret() -> Failure {
     let message = format!(
-        "it is encrypted, and there is no secret of {} bytes or more to open it: set SESSION_SECRET, or give \
+        "the record is encrypted, and no secret of {} bytes or more is given: set SESSION_SECRET, or pass \
          --secret-file",
         SealRing::SHORTEST
     );

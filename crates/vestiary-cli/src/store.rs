@@ -33,10 +33,10 @@ pub(crate) struct StoreArgs {
     #[arg(long, value_name = "URL", env = "VESTIARY_STORE", hide_env_values = true)]
     #[arg(help_heading = "Store", help = STORE_HELP)]
     store: Option<String>,
-    /// What stands before every key
+    /// The prefix of every key
     #[arg(long, value_name = "TEXT", default_value = "sess:", help_heading = "Store")]
     prefix: String,
-    /// The table, in a database of SQL
+    /// The table, in an SQL database
     #[arg(long, value_name = "NAME", default_value = "sessions", help_heading = "Store")]
     table: String,
 }
@@ -51,7 +51,8 @@ impl StoreArgs {
 
     pub(crate) fn place(&self) -> Result<Place<'_>, Failure> {
         let url = self.store.as_deref().ok_or_else(|| {
-            let message = format!("which store? --store URL or VESTIARY_STORE, with {FORMS}");
+            let message =
+                format!("no store is given: pass --store URL or set VESTIARY_STORE, with {FORMS}");
             Failure::Usage("store_missing", message)
         })?;
         Ok(Place { url, prefix: &self.prefix, table: &self.table, create: false })
@@ -318,7 +319,7 @@ async fn behind(address: &Sentinel) -> Result<(Kind, Server), StoreError> {
 async fn sqlite(path: &Path, place: Place<'_>) -> Result<(Kind, Server), Failure> {
     // A mistyped path must not create an empty store.
     if !place.create && !path.is_file() {
-        return Err(Failure::Store("store_failed", "there is no such file".to_owned()));
+        return Err(Failure::Store("store_failed", "the file does not exist".to_owned()));
     }
     if place.create {
         SqliteStore::make_file(path);
@@ -366,7 +367,7 @@ async fn postgres(url: &str, place: Place<'_>) -> Result<(Kind, Server), Failure
 
 fn no_table(place: Place<'_>) -> Failure {
     let message = format!(
-        "there is no table `{}`: name it by --table; the service makes it when it starts",
+        "the table `{}` does not exist: choose it with --table; the service creates it when it starts",
         place.table
     );
     Failure::Store("no_table", message)
@@ -473,8 +474,7 @@ pub(crate) async fn remove(store: &OpenStore, key: &str, record: &str) -> Result
             },
         }
     }
-    let message =
-        "a session is written again and again, and could not be removed: run it once more";
+    let message = "a record changes with every attempt, and could not be removed: run this again";
     Err(Failure::Store("store_busy", message.to_owned()))
 }
 

@@ -27,8 +27,8 @@ pub(crate) fn failure(error: &clap::Error) -> Option<Failure> {
     let similar = [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand]
         .into_iter()
         .find_map(|kind| first(error.get(kind)?))
-        .map_or_else(String::new, |similar| format!("; there is `{similar}`"));
-    Some(Failure::Usage("arguments", format!("{lines}{similar}: see --help")))
+        .map_or_else(String::new, |similar| format!("; did you mean `{similar}`?"));
+    Some(Failure::Usage("arguments", format!("{lines}{similar} (see --help)")))
 }
 
 /// The parts of the message that the caller typed, without the names of options.

@@ -39,12 +39,12 @@ async fn every_form_of_a_cookie_is_read() {
     ] {
         let (code, said) = inspected(&folder, &cookie, &[]);
         assert_eq!(code, 0, "{cookie}: {said}");
-        assert_eq!((&said["signature"], &said["secret"]), (&"genuine".into(), &1.into()));
+        assert_eq!((&said["signature"], &said["secret"]), (&"valid".into(), &1.into()));
         assert_eq!((&said["format"], &said["encoded"]), (&format.into(), &encoded.into()));
         assert_eq!(said["store"]["kind"], "session");
     }
     let (_, said) = inspected(&folder, &format!("__Host-s={value}"), &["--name", "__Host-s"]);
-    assert_eq!(said["signature"], "genuine");
+    assert_eq!(said["signature"], "valid");
 }
 
 #[tokio::test]
@@ -58,11 +58,11 @@ async fn it_tells_which_secret_has_signed() {
     let (code, said) = inspected(&folder, &by(OLD_SECRET, None), &[]);
     assert_eq!((code, &said["secret"]), (0, &2.into()));
     let (code, said) = inspected(&folder, &by("quite another secret, long enough", None), &[]);
-    assert_eq!((code, &said["signature"]), (1, &"not_genuine".into()));
+    assert_eq!((code, &said["signature"]), (1, &"invalid".into()));
     let (code, said) = inspected(&folder, &by(SECRET, None), &["--namespace", "admin"]);
     assert_eq!((code, &said["signature"]), (1, &"other_namespace".into()));
     let (_, said) = inspected(&folder, &by(SECRET, Some("admin")), &["--namespace", "admin"]);
-    assert_eq!((&said["signature"], &said["store"]["found"]), (&"genuine".into(), &false.into()));
+    assert_eq!((&said["signature"], &said["store"]["found"]), (&"valid".into(), &false.into()));
     // Without secrets, and without a store.
     let env = [("SESSION_SECRET", "")];
     let unchecked = folder.run_with(&["inspect", "--json", "-"], &env, &by(SECRET, None)).ends(1);
@@ -113,7 +113,7 @@ async fn it_tells_what_the_store_knows() {
 
     filled.sessions.renew(&filled.bob).await.unwrap();
     let (code, known) = store_of(&filled.bob);
-    assert_eq!((code, &known["kind"]), (1, &"retired".into()));
+    assert_eq!((code, &known["kind"]), (1, &"tombstone".into()));
 
     filled.sessions.destroy(&filled.anonymous).await.unwrap();
     let (code, known) = store_of(&filled.anonymous);
@@ -132,7 +132,7 @@ async fn hashed_ids_and_encrypted_records_are_found_too() {
     let (folder, _, filled) = filled(&encrypted().hash_ids(true).namespace("admin")).await;
     let cookie = filled.cookie(&filled.ada[1]);
     let (code, said) = inspected(&folder, &cookie, &["--namespace", "admin"]);
-    assert_eq!((code, &said["signature"]), (0, &"genuine".into()));
+    assert_eq!((code, &said["signature"]), (0, &"valid".into()));
     let known = &said["store"];
     assert_eq!((&known["encrypted"], &known["user"]), (&true.into(), &"ada".into()));
     assert_eq!(known["in_user_list"], true);

@@ -170,7 +170,7 @@ async fn a_migration_that_was_killed_goes_on() {
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }
     let ran = finish(folder.command(&args), "").ends(0);
-    assert!(ran.err.contains("going on where state.json says"), "{ran:?}");
+    assert!(ran.err.contains("continuing from state.json"), "{ran:?}");
     let said = ran.json();
     assert_eq!((&said["verified"], &said["missing"]), (&5_006.into(), &0.into()));
     // What is counted twice was read twice, by the one that was killed.

@@ -14,7 +14,7 @@ async fn exit_codes_are_those_of_the_help() {
     let (folder, store) = Folder::new().await;
     let filled = fill(store, &config()).await;
     let help = folder.run(&["--help"]).ends(0).out;
-    for line in ["0  yes, or done", "1  no, or", "2  the arguments", "3  the store cannot"] {
+    for line in ["0  yes, or done", "1  no, or", "2  invalid arguments", "3  the store cannot"] {
         assert!(help.contains(line), "{help}");
     }
     folder.run(&["--version"]).ends(0);
@@ -72,9 +72,12 @@ async fn arguments_that_make_no_sense_are_one_line_too_and_nothing_secret_is_rep
         assert!(!format!("{ran:?}").contains(secret), "{ran:?}");
     }
     let similar = folder.run(&["ls", "--limt", "3"]).ends(2).err;
-    assert!(similar.contains("'--limt'") && similar.contains("there is `--limit`"), "{similar}");
+    assert!(
+        similar.contains("'--limt'") && similar.contains("did you mean `--limit`?"),
+        "{similar}"
+    );
     let command = folder.run(&["lss"]).ends(2).err;
-    assert!(command.contains("'lss'") && command.contains("there is `ls`"), "{command}");
+    assert!(command.contains("'lss'") && command.contains("did you mean `ls`?"), "{command}");
 }
 
 #[tokio::test]
@@ -83,7 +86,7 @@ async fn a_mistyped_path_or_table_makes_no_store() {
     for args in [&["ls"][..], &["stats"], &["doctor"], &["revoke", "--all", "--yes"]] {
         let elsewhere = [("VESTIARY_STORE", "sqlite:elsewhere.db")];
         let ran = folder.run_with(args, &elsewhere, "").ends(3);
-        assert!(ran.err.contains("there is no such file"), "{ran:?}");
+        assert!(ran.err.contains("the file does not exist"), "{ran:?}");
         let ran = folder.run(&[args, &["--table", "others"]].concat()).ends(3);
         assert!(ran.err.contains("[no_table]"), "{ran:?}");
     }

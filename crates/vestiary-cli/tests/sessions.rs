@@ -165,7 +165,7 @@ async fn a_session_that_is_known_only_by_the_hash_of_its_id_is_ended_by_its_user
     let key = filled.bob.id().hashed();
     let renewed = filled.sessions.renew(&filled.bob).await.unwrap().unwrap();
     // Its record says where it went only to the holder of the ID.
-    assert!(folder.run(&["revoke", &key]).ends(2).err.contains("[retired]"));
+    assert!(folder.run(&["revoke", &key]).ends(2).err.contains("[tombstone]"));
     folder.run(&["revoke", &renewed.id().hashed()]).ends(0);
     assert!(!is_good(&filled, &renewed).await);
     assert!(filled.sessions.of("bob").list().await.unwrap().is_empty());
@@ -291,9 +291,9 @@ async fn stats_count_what_is_there() {
         ("sessions", 10),
         ("logged_in", 3),
         ("anonymous", 3),
-        ("encrypted_shut", 4),
+        ("encrypted_no_key", 4),
         ("encrypted", 4),
-        ("retired", 1),
+        ("tombstones", 1),
         ("unreadable", 1),
         ("user_lists", 4),
         ("users", 4),

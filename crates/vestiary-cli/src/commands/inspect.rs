@@ -15,8 +15,8 @@ use crate::{
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// A `Cookie` header, `name=value`, or a value; `-` reads it from standard input, where no other user of the
-    /// machine sees it
+    /// A `Cookie` header, `name=value`, or a value. `-` reads it from standard input, where no other user of the
+    /// machine can see it
     #[arg(allow_hyphen_values = true)]
     cookie: String,
     /// Name of the cookie
@@ -29,7 +29,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: &Args, output: &mut Output) -> Result<Verdict, Failure> {
     if args.cookie == "-" && args.service.secrets.takes_input() {
         let message =
-            "standard input cannot be the cookie and a secret: put the secret into a file";
+            "standard input cannot be both the cookie and a secret: put the secret into a file";
         return Err(Failure::Usage("input", message.to_owned()));
     }
     let name = CookieName::new(&args.name)?;
@@ -82,7 +82,7 @@ fn values(text: &str, name: &CookieName) -> Result<Vec<String>, Failure> {
         let others = header.split(';').filter_map(|pair| pair.split_once('='));
         let others: Vec<String> = others.map(|(name, _)| name.trim().to_owned()).collect();
         let message = format!(
-            "there is no cookie named `{}` in it, but {}: --name says which one is meant",
+            "no cookie is named `{}`, but {}: choose one with --name",
             name.as_str(),
             others.join(", ")
         );
@@ -155,24 +155,24 @@ impl Finding {
 
     fn verdict(&self) -> String {
         match &self.signature {
-            Signature::Valid(1) => "genuine, signed by secret 1, which signs now".to_owned(),
-            Signature::Valid(number) => format!("genuine, signed by secret {number}, an older one"),
+            Signature::Valid(1) => "valid, signed by secret 1, the current one".to_owned(),
+            Signature::Valid(number) => format!("valid, signed by secret {number}, an older one"),
             Signature::OtherNamespace(number) => {
-                format!("NOT GENUINE: signed by secret {number}, but without this namespace")
+                format!("INVALID: signed by secret {number}, but without this namespace")
             }
             Signature::Unknown(0) => {
-                "NOT CHECKED: there is no secret; set SESSION_SECRET, or give --secret-file".to_owned()
+                "NOT CHECKED: no secret is given; set SESSION_SECRET, or pass --secret-file".to_owned()
             }
             Signature::Unknown(1) => {
-                "NOT GENUINE: the secret has not signed it; another one did, or another namespace, or it was \
+                "INVALID: not signed by the secret. It was signed by another one, for another namespace, or it was \
                  changed"
                     .to_owned()
             }
             Signature::Unknown(count) => format!(
-                "NOT GENUINE: none of the {count} secrets has signed it; another one did, or another namespace, or \
-                 it was changed"
+                "INVALID: not signed by any of the {count} secrets. It was signed by another one, for another namespace, \
+                 or it was changed"
             ),
-            Signature::Twice => "MALFORMED: it is percent-encoded twice".to_owned(),
+            Signature::Twice => "MALFORMED: percent-encoded twice".to_owned(),
             Signature::Malformed(why, hint) => match hint {
                 None => format!("MALFORMED: {why}"),
                 Some(hint) => format!("MALFORMED: {why}; {hint}"),
@@ -195,10 +195,10 @@ impl Finding {
 
     fn document(&self, output: &Output) -> Map<String, Value> {
         let (state, secret) = match &self.signature {
-            Signature::Valid(number) => ("genuine", Some(*number)),
+            Signature::Valid(number) => ("valid", Some(*number)),
             Signature::OtherNamespace(number) => ("other_namespace", Some(*number)),
             Signature::Unknown(0) => ("not_checked", None),
-            Signature::Unknown(_) => ("not_genuine", None),
+            Signature::Unknown(_) => ("invalid", None),
             Signature::Twice => ("malformed_encoding", None),
             Signature::Malformed(MalformedCookie::TooLong, _) => ("malformed_length", None),
             Signature::Malformed(MalformedCookie::Id, _) => ("malformed_id", None),
@@ -224,16 +224,16 @@ fn is_encoded_twice(value: &str) -> bool {
 /// A guess at what the value is instead.
 fn hint(value: &str) -> Option<&'static str> {
     if value.starts_with("eyJ") {
-        return Some("it looks like a JSON Web Token, which is no session of Vestiary");
+        return Some("it looks like a JSON Web Token, which is not a Vestiary cookie");
     }
     if value.starts_with('"') {
-        return Some("it stands in quotes");
+        return Some("it is in quotes");
     }
     // IDs of logged-in sessions end with a hint.
     let own =
         value.split_once('~').filter(|(_, hint)| hint.len() == 44).map_or(value, |(own, _)| own);
     if own.len() == 32 && SessionId::parse(value).is_ok() {
-        return Some("it looks like an ID: a cookie has a signature after it (`vestiary show`)");
+        return Some("it looks like an ID, without the signature of a cookie: use `vestiary show`");
     }
     None
 }
@@ -282,16 +282,16 @@ impl Stored {
             return row(
                 output,
                 "store",
-                "NOT THERE: it has ended or expired, or is under another prefix",
+                "NOT FOUND: it has ended or expired, or has another prefix",
             );
         };
         let verdict = match (&self.listed, description.kind) {
-            (Some(Listed::No), _) => "REVOKED: its user's list does not have it any more",
-            (_, Kind::Session) => "there",
-            (_, Kind::Tombstone) => "RETIRED: the session has another ID now",
-            (_, Kind::Sealed) => "there, encrypted, and no secret opens it",
-            (_, Kind::Unreadable) => "UNREADABLE: to a request it is no session",
-            (_, Kind::UserList) => "no session, but the list of a user",
+            (Some(Listed::No), _) => "REVOKED: no longer in its user's session list",
+            (_, Kind::Session) => "found",
+            (_, Kind::Tombstone) => "TOMBSTONE: the session has another ID now",
+            (_, Kind::Sealed) => "found, encrypted (no key)",
+            (_, Kind::Unreadable) => "UNREADABLE: requests have no session",
+            (_, Kind::UserList) => "not a session, but a user's session list",
         };
         row(output, "store", verdict)?;
         let other = located.hash_ids.then_some("under the hash of the ID");
@@ -302,7 +302,7 @@ impl Stored {
             row(output, "last used", crate::time::instant(seen))?;
         }
         if let Some(other) = other {
-            row(output, "kept", other)?;
+            row(output, "stored", other)?;
         }
         Ok(())
     }

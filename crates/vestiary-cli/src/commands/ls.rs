@@ -15,16 +15,16 @@ use crate::{
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// The sessions of this user, as the user's list has them: what is not on it is not good
+    /// List this user's session list. A session missing from it is invalid
     #[arg(long, value_name = "USER", conflicts_with = "expiring")]
     user: Option<String>,
-    /// At most so many; 0 is all
+    /// Maximum number of sessions; 0 means all
     #[arg(long, default_value_t = 50, value_name = "N")]
     limit: usize,
-    /// Only those that were created longer ago, such as `30d` or `12h`
+    /// List only sessions created longer ago than this, such as `30d` or `12h`
     #[arg(long, value_name = "AGE", value_parser = humantime::parse_duration)]
     older_than: Option<Duration>,
-    /// Only those that expire within this time, unless they are used
+    /// List only sessions that will expire within this time if they are not used
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     expiring: Option<Duration>,
     #[command(flatten)]
@@ -158,9 +158,9 @@ impl List {
         output.part(&format!("],\"more\":{more}}}"))?;
         output.end_part()?;
         if more {
-            output.note(format_args!("the first {limit}; --limit 0 lists all"))?;
+            output.note(format_args!("only the first {limit}: --limit 0 lists all"))?;
         } else if shown == 0 && !output.is_json() {
-            output.note("no such sessions")?;
+            output.note("no sessions found")?;
         }
         Ok(Verdict::Yes)
     }

@@ -24,28 +24,28 @@ pub(crate) struct Args {
     /// Store to read
     #[arg(env = "VESTIARY_FROM", hide_env_values = true)]
     from: String,
-    /// Store to write; a file or a table that is missing is made
+    /// Store to write. A missing file or table is created
     #[arg(env = "VESTIARY_TO", hide_env_values = true)]
     to: String,
-    /// What stands before every key at FROM
+    /// Prefix of every key at FROM
     #[arg(long, default_value = "sess:", value_name = "TEXT")]
     prefix: String,
-    /// What is to stand before every key at TO; as at FROM unless said otherwise
+    /// Prefix of every key at TO. Default: the prefix at FROM
     #[arg(long, value_name = "TEXT")]
     to_prefix: Option<String>,
-    /// The table at FROM, in a database of SQL
+    /// Table at FROM, in an SQL database
     #[arg(long, default_value = "sessions", value_name = "NAME")]
     table: String,
-    /// The table at TO; as at FROM unless said otherwise
+    /// Table at TO. Default: the table at FROM
     #[arg(long, value_name = "NAME")]
     to_table: Option<String>,
-    /// Where records differ, write those of FROM over those of TO
+    /// Where records differ, replace those at TO by those at FROM
     #[arg(long)]
     replace: bool,
-    /// File that remembers how far it is; may hold a key, and is removed in the end
+    /// File that stores the progress. It may contain a key, and is removed at the end
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
-    /// Begin anew, whatever the state file says
+    /// Start from the beginning, and ignore the state file
     #[arg(long)]
     restart: bool,
     /// Only compare, and write nothing
@@ -94,7 +94,7 @@ const AT_ONCE: usize = 16;
 pub(crate) async fn run(args: &Args, output: &mut Output) -> Result<Verdict, Failure> {
     let (from, to) = (args.from(), args.to());
     if (from.url, from.prefix, from.table) == (to.url, to.prefix, to.table) {
-        let message = "FROM and TO are the same: nothing to copy";
+        let message = "FROM and TO are the same store: there is nothing to copy";
         return Err(Failure::Usage("same_store", message.to_owned()));
     }
     let source = OpenStore::open_place(from).await?;
@@ -109,8 +109,10 @@ pub(crate) async fn run(args: &Args, output: &mut Output) -> Result<Verdict, Fai
     let mut state = if args.restart { None } else { State::read(&path, &stores)? }
         .unwrap_or_else(|| State { stores, ..State::default() });
     if state.cursor.is_some() {
-        output
-            .note(format_args!("going on where {} says; --restart begins anew", path.display()))?;
+        output.note(format_args!(
+            "continuing from {}: --restart starts from the beginning",
+            path.display()
+        ))?;
     }
     copy(args, &source, &target, &path, &mut state, output).await?;
     let differences = verify(&source, &target, output).await?;
@@ -213,7 +215,7 @@ async fn copy_one(entry: &Entry, target: &OpenStore, replace: bool) -> Result<Fa
             }
         }
     }
-    let message = "a session at TO is written again and again: stop the services that use TO";
+    let message = "a record at TO changes with every attempt: stop the services that use TO";
     Err(Failure::Store("store_busy", message.to_owned()))
 }
 
@@ -289,7 +291,7 @@ async fn dry_run(args: &Args, source: &OpenStore, output: &mut Output) -> Result
     let target = match OpenStore::open_place(args.to()).await {
         Ok(target) => Some(target),
         Err(Failure::Store(code, message)) => {
-            output.note(format_args!("TO is not there yet: {message} [{code}]"))?;
+            output.note(format_args!("TO does not exist yet: {message} [{code}]"))?;
             None
         }
         Err(failure) => return Err(failure),
@@ -326,14 +328,14 @@ fn report(
     let Counts { copied, same, kept, replaced, endless, not_text } = counts;
     let would = if args.dry_run { "would be " } else { "" };
     row(output, &format!("{would}copied"), copied)?;
-    row(output, "there already", same)?;
+    row(output, "already there", same)?;
     row(output, &format!("{would}replaced"), replaced)?;
     row(output, "different, kept", kept)?;
     if *endless > 0 {
-        row(output, "without an end", format_args!("{endless}: at TO they last a day"))?;
+        row(output, "without TTL", format_args!("{endless}: at TO they last for a day"))?;
     }
     if *not_text > 0 {
-        row(output, "not text, left", not_text)?;
+        row(output, "not text, skipped", not_text)?;
     }
     let Differences { checked, missing, different, keys } = differences;
     if !args.dry_run {
@@ -359,8 +361,8 @@ fn report(
     }))?;
     if differences.count() > 0 {
         output.note(
-            "TO is not the same as FROM: are the services running? Stop them, and run it again; --replace takes \
-             what FROM has",
+            "TO differs from FROM, perhaps because services are running. Stop them, and run this again; --replace \
+             takes the records of FROM",
         )?;
     }
     Ok(Verdict::of(differences.count() == 0))
@@ -387,7 +389,7 @@ impl State {
     fn read(path: &Path, stores: &str) -> Result<Option<Self>, Failure> {
         let bad = |why: &str| {
             let message = format!(
-                "the state in {} {why}: name another by --state, or begin anew by --restart",
+                "the state in {} {why}: choose another file with --state, or start from the beginning with --restart",
                 path.display()
             );
             Failure::Usage("state_file", message)
@@ -397,8 +399,9 @@ impl State {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(bad(&format!("cannot be read ({error})"))),
         };
-        let state: Self = serde_json::from_str(&text).map_err(|_| bad("is none"))?;
-        if state.stores == stores { Ok(Some(state)) } else { Err(bad("is of other stores")) }
+        let state: Self =
+            serde_json::from_str(&text).map_err(|_| bad("is not readable as a state"))?;
+        if state.stores == stores { Ok(Some(state)) } else { Err(bad("belongs to other stores")) }
     }
 
     /// Writes the file atomically, also if the machine stops meanwhile, and readable for its owner only.

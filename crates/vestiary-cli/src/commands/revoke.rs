@@ -16,24 +16,24 @@ use crate::{
 #[derive(clap::Args, Debug)]
 #[command(group = clap::ArgGroup::new("what").required(true).args(["session", "user", "all"]))]
 pub(crate) struct Args {
-    /// A cookie, an ID, a key of the store or its first characters as `ls` shows them, or a handle; `-` reads it
-    /// from standard input, where no other user of the machine sees it
+    /// A cookie, an ID, a key of the store or its first characters as `ls` shows them, or a handle. `-` reads it
+    /// from standard input, where no other user of the machine can see it
     #[arg(allow_hyphen_values = true)]
     session: Option<String>,
-    /// All sessions of this user, in one write, and logins that are under way
+    /// End all sessions of this user, in one write, and refuse the user's logins in progress
     #[arg(long, value_name = "USER")]
     user: Option<String>,
-    /// Only this one of the user's, by its handle (`vestiary ls --user`)
+    /// End only the session of the user that has this handle (`vestiary ls --user`)
     #[arg(long, value_name = "HANDLE", requires = "user")]
     handle: Option<String>,
-    /// All sessions under the prefix, or of the namespace. A login that is under way may outlive it: to exclude
-    /// that, change the secrets or the namespace, too
+    /// End all sessions under the prefix, or of the namespace. A login in progress may still create a session; to
+    /// rule that out, also change the secrets or the namespace
     #[arg(long)]
     all: bool,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long)]
     yes: bool,
-    /// Only say what would be done
+    /// Only show what would be done
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
@@ -59,7 +59,7 @@ async fn one(
     let description = Description::of(&found.entry, found.id.as_ref(), service);
     let key = output.key(&found.entry.key);
     if description.kind == Kind::UserList {
-        let message = "that is the list of a user's sessions: revoke them by --user";
+        let message = "this is a user's session list: revoke the sessions with --user";
         return Err(Failure::Usage("user_list", message.to_owned()));
     }
     if dry_run {
@@ -75,8 +75,9 @@ async fn one(
     };
     output.line(format_args!("revoked the session {key}"))?;
     if confirmed == Some(false) {
-        output
-            .note("the replicas did not confirm it: if the primary fails now, it may come back")?;
+        output.note(
+            "no replica has confirmed it: if the primary fails now, the session may come back",
+        )?;
     }
     output.document(&json!({ "dry_run": false, "sessions": 1, "key": key }))?;
     Ok(Verdict::Yes)
@@ -112,16 +113,16 @@ async fn end_by_key(
     output: &mut Output,
 ) -> Result<(), Failure> {
     if description.kind == Kind::Tombstone {
-        let message = "that ID was renewed, and only its holder knows where the session went: revoke it by its \
-                       cookie, or by --user";
-        return Err(Failure::Usage("retired", message.to_owned()));
+        let message = "this ID was replaced by a renewal, and only its holder can follow the session: revoke it by its \
+                       cookie, or with --user";
+        return Err(Failure::Usage("tombstone", message.to_owned()));
     }
     if let (Some(user), Some(reference)) = (description.user(), &description.meta.user) {
         // Without its entry in the list the session is invalid, wherever it goes meanwhile.
         let found = list_of_namespace(&user, found.namespace(), service).await?;
         found.list.revoke(&reference.handle).await?;
     } else if description.kind != Kind::Unreadable {
-        output.note("if the session is being renewed just now, it goes on: look again by `ls`")?;
+        output.note("if the session is being renewed at this moment, it continues under a new ID: check with `ls`")?;
     }
     let removed = store::remove(&service.store, &found.entry.key, &found.entry.record).await?;
     if removed { Ok(()) } else { Err(not_found()) }
@@ -140,7 +141,7 @@ async fn of_user(
         let known = Handle::parse(handle)
             .filter(|handle| sessions.iter().any(|session| session.handle == *handle));
         let handle = known.ok_or_else(|| {
-            let message = "the user has no session with this handle (`vestiary ls --user`)";
+            let message = "the user has no session with this handle: see `vestiary ls --user`";
             Failure::No("not_found", message.to_owned())
         })?;
         if !args.dry_run {
@@ -156,10 +157,10 @@ async fn of_user(
     let count = sessions.len() as u64;
     if count == 0 {
         // If the user exists, logins in progress are rejected all the same.
-        output.line("the user has no sessions: is the name right, and the --namespace?")?;
+        output.line("the user has no sessions: check the name and the --namespace")?;
     } else {
         let ended = counted(count, "session");
-        output.line(format_args!("{done} {ended} of the user, and logins that are under way"))?;
+        output.line(format_args!("{done} {ended} of the user, and logins in progress"))?;
     }
     output.document(&json!({ "dry_run": args.dry_run, "sessions": count }))?;
     Ok(Verdict::of(count > 0))
@@ -248,10 +249,10 @@ async fn all(args: &Args, service: &Service, output: &mut Output) -> Result<Verd
     output.line(format_args!("removed {}", counted(removed, "record")))?;
     if rest {
         output.note(format_args!(
-            "after {PASSES} passes there were still new ones: stop the service, and run it again"
+            "new records appeared in each of {PASSES} passes: stop the service, and run this again"
         ))?;
     } else {
-        output.note("a login that was under way may have a session all the same: to exclude it, change the secrets or the namespace")?;
+        output.note("a login in progress may still create a session; to rule that out, change the secrets or the namespace")?;
     }
     output.document(&json!({ "dry_run": false, "removed": removed, "empty": !rest }))?;
     Ok(Verdict::of(!rest))
@@ -259,11 +260,10 @@ async fn all(args: &Args, service: &Service, output: &mut Output) -> Result<Verd
 
 fn is_confirmed(question: &str) -> Result<bool, Failure> {
     if !io::stdin().is_terminal() {
-        let message =
-            "nobody can be asked here: --yes does it without, --dry-run says what would be done";
+        let message = "cannot ask for confirmation without a terminal: pass --yes to proceed, or --dry-run to see what would be done";
         return Err(Failure::Usage("not_confirmed", message.to_owned()));
     }
-    write!(io::stderr(), "{question}\nType `yes` to go on: ")?;
+    write!(io::stderr(), "{question}\nType `yes` to continue: ")?;
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer)?;
     Ok(answer.trim() == "yes")

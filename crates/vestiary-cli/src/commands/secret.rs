@@ -12,11 +12,11 @@ use crate::{
 /// A secret is printed once, to standard output. Nothing else prints one.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// Bytes of randomness; a secret of 32 also encrypts
+    /// Random bytes. A secret of at least 32 can also encrypt
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(16..=1024), conflicts_with = "check")]
     bytes: u16,
-    /// Say how strong the secrets are instead: those of the environment and of --secret-file, or, if there are
-    /// none, the one on standard input
+    /// Instead, check how strong the secrets of the environment and of --secret-file are, or, if there are none, the
+    /// one on standard input
     #[arg(long)]
     check: bool,
     #[command(flatten)]
@@ -34,7 +34,7 @@ fn make(args: &Args, output: &mut Output) -> Result<Verdict, Failure> {
     let secret = Base64UrlUnpadded::encode_string(&bytes);
     let bits = bytes.len() * 8;
     output.line(&secret)?;
-    output.note(format_args!("{bits} bits, from the random source of the system"))?;
+    output.note(format_args!("{bits} bits from the random source of the system"))?;
     output.document(&json!({ "secret": secret, "bytes": bytes.len(), "bits": bits }))?;
     Ok(Verdict::Yes)
 }
@@ -44,7 +44,7 @@ fn check(args: &Args, output: &mut Output) -> Result<Verdict, Failure> {
     if secrets.is_empty() {
         let text = input()?;
         if text.is_empty() {
-            let message = "there is no secret: set SESSION_SECRET, or give it on standard input";
+            let message = "no secret is given: set SESSION_SECRET, or pass it on standard input";
             return Err(Failure::Usage("secret_missing", message.to_owned()));
         }
         secrets.push(Secret::new(text));
@@ -123,10 +123,12 @@ impl Strength {
 
     fn sentence(&self) -> &'static str {
         match self.weakness {
-            Some(Weakness::Short) => "TOO SHORT: fewer than 16 are refused in production",
-            Some(Weakness::Placeholder) => "WEAK: it has a word in it that is known",
-            Some(Weakness::Guessable) => "WEAK: it repeats itself, or is made of known words",
-            None if self.bytes < SealRing::SHORTEST => "good; too short to encrypt, which takes 32",
+            Some(Weakness::Short) => "TOO SHORT: production refuses fewer than 16",
+            Some(Weakness::Placeholder) => "WEAK: contains a well-known placeholder",
+            Some(Weakness::Guessable) => "WEAK: repetitive, or made of known words",
+            None if self.bytes < SealRing::SHORTEST => {
+                "good, but too short for encryption, which needs 32"
+            }
             None => "good",
         }
     }

@@ -12,11 +12,11 @@ use crate::{
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// A cookie, an ID, a key of the store or its first characters as `ls` shows them, or a handle; `-` reads it
-    /// from standard input, where no other user of the machine sees it
+    /// A cookie, an ID, a key of the store or its first characters as `ls` shows them, or a handle. `-` reads it
+    /// from standard input, where no other user of the machine can see it
     #[arg(allow_hyphen_values = true)]
     session: String,
-    /// Also print what the session holds
+    /// Also print the session's data
     #[arg(long)]
     data: bool,
     #[command(flatten)]
@@ -120,8 +120,7 @@ fn pretty(json: &str) -> String {
 /// Explains why an encrypted record cannot be decrypted.
 fn unopened(found: &crate::locate::Located, service: &Service) -> Failure {
     if found.id.is_none() {
-        let message =
-            "it is encrypted, and its key is only a hash: only the cookie or the ID opens it";
+        let message = "the record is encrypted, and its key is only a hash: pass the cookie or the ID to decrypt it";
         return Failure::Usage("id_missing", message.to_owned());
     }
     if service.seals(found.namespace()).is_none() {

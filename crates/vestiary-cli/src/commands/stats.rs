@@ -61,7 +61,7 @@ const LIVES: [(u64, &str); 6] = [
     (7 * 86_400_000, "less than a week"),
     (30 * 86_400_000, "less than 30 days"),
     (u64::MAX, "longer"),
-    (u64::MAX, "no end"),
+    (u64::MAX, "without TTL"),
 ];
 
 impl Stats {
@@ -111,8 +111,8 @@ impl Stats {
         row(output, "sessions", all)?;
         row(output, "  logged in", self.logged_in)?;
         row(output, "  anonymous", self.anonymous)?;
-        row(output, "  encrypted, shut", self.closed)?;
-        row(output, "retired", self.tombstones)?;
+        row(output, "  encrypted (no key)", self.closed)?;
+        row(output, "tombstones", self.tombstones)?;
         row(output, "unreadable", self.unreadable)?;
         row(output, "users", self.users)?;
         row(output, "encrypted", self.encrypted)?;
@@ -136,7 +136,7 @@ impl Stats {
         row(output, "oldest", oldest.as_deref().unwrap_or("–"))?;
         let ending: BTreeMap<&str, u64> = LIVES
             .iter()
-            .zip(["hour", "day", "week", "month", "longer", "no_end"])
+            .zip(["hour", "day", "week", "month", "longer", "no_ttl"])
             .enumerate()
             .map(|(at, (_, name))| (name, self.ending.get(&at).copied().unwrap_or_default()))
             .collect();
@@ -144,8 +144,8 @@ impl Stats {
             "sessions": all,
             "logged_in": self.logged_in,
             "anonymous": self.anonymous,
-            "encrypted_shut": self.closed,
-            "retired": self.tombstones,
+            "encrypted_no_key": self.closed,
+            "tombstones": self.tombstones,
             "unreadable": self.unreadable,
             "users": self.users,
             "user_lists": self.user_lists,

@@ -15,7 +15,7 @@ use crate::{
 pub(crate) struct Args {
     #[command(flatten)]
     store: StoreArgs,
-    /// Warnings count, too
+    /// Exit with 1 on warnings, too
     #[arg(long)]
     strict: bool,
 }
@@ -30,9 +30,9 @@ pub(crate) async fn run(args: &Args, output: &mut Output) -> Result<Verdict, Fai
     }
     checks.extend(store.is_pooled().await?.map(|pooled| {
         let found = if pooled {
-            "there is one, so each operation is a transaction: three more round trips"
+            "present, so each operation is a transaction: three more round trips"
         } else {
-            "none, or one that keeps the sessions of the server"
+            "none, or in session mode"
         };
         Check::ok("pooler", found)
     }));
@@ -110,11 +110,11 @@ impl Check {
 /// Compares the clock of a server with this machine's, read before and after the server's, in milliseconds.
 fn clocks(before: u64, server: u64, after: u64) -> Check {
     let off = if server < before { before - server } else { server.saturating_sub(after) };
-    let finding = format!("the server's differs by {off} ms from the one of this machine");
+    let finding = format!("the server's clock differs by {off} ms from this machine's");
     if off <= 1_000 {
         Check::ok("clock", finding)
     } else {
-        let advice = "let both keep time by NTP: lives and timeouts are measured by them";
+        let advice = "synchronise both by NTP: TTLs and timeouts depend on them";
         Check::warn("clock", finding, advice)
     }
 }

@@ -17,14 +17,15 @@ pub(super) async fn check(
     checks.push(if number >= 120_000 {
         Check::ok("version", finding)
     } else {
-        Check::fail("version", finding, "12 is needed")
+        Check::fail("version", finding, "version 12 or newer is needed")
     });
     checks.push(role(pool).await?);
     checks.push(commits(pool).await?);
     checks.push(match one::<String>(pool, "SHOW default_transaction_isolation").await?.as_str() {
         level @ "read committed" => Check::ok("isolation", level),
         level => {
-            let advice = "requests at the same time get errors: default_transaction_isolation = 'read committed'";
+            let advice =
+                "concurrent requests fail: set default_transaction_isolation = 'read committed'";
             Check::fail("isolation", level, advice)
         }
     });
@@ -38,11 +39,11 @@ pub(super) async fn check(
 
 async fn role(pool: &PgPool) -> Result<Check, StoreError> {
     if one(pool, "SELECT pg_is_in_recovery()").await? {
-        let advice = "a replica brings back what was ended: connect to the primary";
+        let advice = "a replica can bring back ended sessions: connect to the primary";
         return Ok(Check::fail("role", "a replica", advice));
     }
     if one::<String>(pool, "SHOW default_transaction_read_only").await? == "on" {
-        let advice = "nothing can be written: default_transaction_read_only = off";
+        let advice = "nothing can be written: set default_transaction_read_only = off";
         return Ok(Check::fail("role", "read-only", advice));
     }
     Ok(Check::ok("role", "primary"))
@@ -53,11 +54,10 @@ async fn commits(pool: &PgPool) -> Result<Check, StoreError> {
     let fsync: String = one(pool, "SHOW fsync").await?;
     let finding = format!("synchronous_commit {commit}, fsync {fsync}");
     Ok(if fsync == "off" {
-        let advice = "a power cut can destroy the database: fsync = on";
+        let advice = "a power failure can destroy the database: set fsync = on";
         Check::warn("commits", finding, advice)
     } else if commit == "off" {
-        let advice =
-            "a crash loses the last writes, which can be a logout: synchronous_commit = on";
+        let advice = "a crash loses the last writes, perhaps a logout: set synchronous_commit = on";
         Check::warn("commits", finding, advice)
     } else {
         Check::ok("commits", finding)
@@ -72,7 +72,7 @@ async fn the_table(pool: &PgPool, table: &str) -> Result<Check, StoreError> {
         format!("SELECT relpersistence::text FROM pg_class WHERE oid = to_regclass({quoted})");
     let kind: String = one(pool, &kind).await?;
     if kind == "u" {
-        let advice = "a crash empties it: ALTER TABLE … SET LOGGED";
+        let advice = "a crash empties the table: ALTER TABLE … SET LOGGED";
         return Ok(Check::warn("table", format!("{table}, unlogged"), advice));
     }
     let indexed = format!(
@@ -83,7 +83,7 @@ async fn the_table(pool: &PgPool, table: &str) -> Result<Check, StoreError> {
     Ok(if indexed {
         Check::ok("table", table)
     } else {
-        let advice = "what has expired is removed slowly: CREATE INDEX ON … (expires)";
+        let advice = "expired records are removed slowly: CREATE INDEX ON … (expires)";
         Check::warn("table", format!("{table}, without an index on `expires`"), advice)
     })
 }

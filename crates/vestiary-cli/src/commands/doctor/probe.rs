@@ -25,8 +25,8 @@ pub(super) async fn check<S: Store>(store: &S, checks: &mut Vec<Check>) -> Resul
         let _ = store.remove(&key, mark).await;
     }
     if let Err(error) = promises {
-        let advice = "a service that uses this store fails in the same way; of Redis, see that its user may run \
-                      scripts (EVAL, EVALSHA)";
+        let advice = "a service with this store fails in the same way. In Redis, check that the user may run scripts \
+                      (EVAL, EVALSHA)";
         let failure = Failure::from(error);
         checks.push(Check::fail("probe", failure.to_string(), advice));
         return Ok(());
@@ -53,25 +53,25 @@ async fn promises<S: Store>(
     keeps("create only once", !store.create(key, &second, LIFE, false).await?);
     keeps("read", store.read(key).await?.as_ref() == Some(&first));
     let refused = store.replace(key, Some(other), &second, LIFE).await?;
-    keeps("replace nothing that was not seen", refused == Outcome::Conflict);
+    keeps("replace only the record that was read", refused == Outcome::Conflict);
     let replaced = store.replace(key, Some(old), &second, LIFE).await?;
     keeps("replace", replaced == Outcome::Done);
-    keeps("read what was replaced", store.read(key).await?.as_ref() == Some(&second));
+    keeps("read the replaced record", store.read(key).await?.as_ref() == Some(&second));
     let refused = store.remove(key, Some(old)).await?;
-    keeps("remove nothing that was not seen", refused == Outcome::Conflict);
+    keeps("remove only the record that was read", refused == Outcome::Conflict);
     keeps("touch", store.touch(key, LIFE).await?);
     keeps("remove", store.remove(key, Some(new)).await? == Outcome::Done);
-    keeps("forget what was removed", store.read(key).await?.is_none());
+    keeps("forget the removed record", store.read(key).await?.is_none());
     let gone = store.replace(key, Some(new), &first, LIFE).await?;
-    keeps("bring nothing back", gone == Outcome::Gone && !store.touch(key, LIFE).await?);
+    keeps("bring no record back", gone == Outcome::Gone && !store.touch(key, LIFE).await?);
     keeps("create again", store.create(key, &first, Ttl::Millis(20), false).await?);
     keeps("expire", expires(store, key).await?);
     checks.push(if broken.is_empty() {
-        Check::ok("probe", "create, read, replace, touch, remove and expire as they must")
+        Check::ok("probe", "create, read, replace, touch, remove and expire work")
     } else {
         let advice =
-            "sessions get lost or come back in this store: is something between it and here?";
-        Check::fail("probe", format!("it does not: {}", broken.join(", ")), advice)
+            "this store can lose sessions or bring them back: check what is between it and this program";
+        Check::fail("probe", format!("failed: {}", broken.join(", ")), advice)
     });
     Ok(())
 }
@@ -98,13 +98,13 @@ async fn latency<S: Store>(store: &S, key: &str) -> Result<Check, Failure> {
     let millis = |at: usize| times.get(at).map_or(0.0, |time| time.as_secs_f64() * 1_000.0);
     let (median, largest) = (millis(READS / 2), millis(READS - 1));
     let finding = format!(
-        "{READS} reads: {:.2} ms at least, {median:.2} ms median, {largest:.2} ms at most",
+        "{READS} reads: minimum {:.2} ms, median {median:.2} ms, maximum {largest:.2} ms",
         millis(0)
     );
     Ok(if median <= SLOW {
         Check::ok("latency", finding)
     } else {
-        let advice = "each page with a session waits for at least one read: have the store nearer";
+        let advice = "each page with a session waits for at least one read: move the store closer";
         Check::warn("latency", finding, advice)
     })
 }

@@ -59,8 +59,10 @@ fn about(info: &Info, is_cluster: bool, checks: &mut Vec<Check>) {
     let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
     let finding = format!("{kind} {version}");
     checks.push(match major {
-        None => Check::warn("version", "unknown", "its user may not ask for INFO: allow it"),
-        Some(0..6) => Check::fail("version", finding, "6 is needed, to look through the store"),
+        None => Check::warn("version", "unknown", "the user may not run INFO: allow it"),
+        Some(0..6) => {
+            Check::fail("version", finding, "version 6 or newer is needed to scan the store")
+        }
         Some(_) => Check::ok("version", finding),
     });
     checks.push(match text("role") {
@@ -68,11 +70,13 @@ fn about(info: &Info, is_cluster: bool, checks: &mut Vec<Check>) {
             let replicas = number("connected_slaves");
             Check::ok("role", format!("primary, with {replicas} replicas"))
         }
-        "" => {
-            Check::warn("role", "unknown: the server does not say it", "see that it is a primary")
-        }
+        "" => Check::warn(
+            "role",
+            "unknown: the server does not report it",
+            "check that it is a primary",
+        ),
         _ => {
-            let advice = "a replica brings back what was ended: connect to the primary";
+            let advice = "a replica can bring back ended sessions: connect to the primary";
             Check::fail("role", "a replica", advice)
         }
     });
@@ -83,7 +87,7 @@ fn about(info: &Info, is_cluster: bool, checks: &mut Vec<Check>) {
     checks.push(memory(text("maxmemory_policy"), number("maxmemory")));
     let evicted = number("evicted_keys");
     if evicted > 0 {
-        let advice = "sessions may have been among them: give it more memory";
+        let advice = "sessions may have been among them: give the server more memory";
         checks.push(Check::warn("evictions", format!("{evicted} keys so far"), advice));
     }
     checks.push(persistence(info));
@@ -95,16 +99,15 @@ fn memory(policy: &str, limit: u64) -> Check {
         limit => format!("{policy}, at most {} MiB", limit >> 20),
     };
     if policy.is_empty() {
-        let advice =
-            "find out whether its maxmemory-policy is noeviction: any other one drops sessions";
-        Check::warn("eviction", "unknown: the server does not say it", advice)
+        let advice = "check that maxmemory-policy is noeviction: any other policy drops sessions";
+        Check::warn("eviction", "unknown: the server does not report it", advice)
     } else if policy != "noeviction" {
         // All such policies: records have a TTL, so they are among the first to be evicted.
         let advice =
-            "when it is full, it drops sessions that are in use: maxmemory-policy noeviction";
+            "a full server drops sessions that are in use: set maxmemory-policy noeviction";
         Check::warn("eviction", policy_and_limit, advice)
     } else if limit == 0 {
-        let advice = "it takes memory until the system ends it: set maxmemory";
+        let advice = "the server takes memory until the system kills it: set maxmemory";
         Check::warn("eviction", policy_and_limit, advice)
     } else {
         Check::ok("eviction", policy_and_limit)
@@ -114,21 +117,27 @@ fn memory(policy: &str, limit: u64) -> Check {
 fn persistence(info: &Info) -> Check {
     let text = |name: &str| info.get(name).map_or("", String::as_str);
     if text("aof_enabled").is_empty() {
-        let advice = "find out whether it has an AOF (appendonly yes): without, a restart can bring back ended sessions";
-        return Check::warn("persistence", "unknown: the server does not say it", advice);
+        let advice = "check that it has an AOF (appendonly yes): without one, a restart can bring back ended sessions";
+        return Check::warn("persistence", "unknown: the server does not report it", advice);
     }
     if text("aof_enabled") == "1" {
         return match text("aof_last_write_status") {
-            "err" => {
-                Check::fail("persistence", "AOF, and the last write failed", "is its disk full?")
-            }
+            "err" => Check::fail(
+                "persistence",
+                "AOF, and the last write failed",
+                "check whether the disk is full",
+            ),
             _ => Check::ok("persistence", "AOF"),
         };
     }
     if text("rdb_last_bgsave_status") == "err" {
-        return Check::fail("persistence", "the last snapshot failed", "is its disk full?");
+        return Check::fail(
+            "persistence",
+            "the last snapshot failed",
+            "check whether the disk is full",
+        );
     }
-    let advice = "a restart loses what came after the last snapshot, and can bring back ended sessions: \
+    let advice = "a restart loses all writes after the last snapshot, and can bring back ended sessions: set \
                   appendonly yes";
     Check::warn("persistence", "snapshots at most, no AOF", advice)
 }
@@ -150,7 +159,7 @@ async fn fsync(server: &RedisServer) -> Option<Check> {
     let finding = format!("appendfsync {weakest}");
     Some(if weakest == "no" {
         let advice =
-            "a power cut loses as much as the system likes: appendfsync everysec, or always";
+            "a power failure can lose any number of writes: set appendfsync everysec, or always";
         Check::warn("fsync", finding, advice)
     } else {
         Check::ok("fsync", finding)
@@ -172,7 +181,7 @@ async fn cluster(server: &RedisServer) -> Result<Vec<Check>, Failure> {
             Check::fail(
                 "cluster",
                 finding,
-                "some slots have no primary: `redis-cli --cluster check`",
+                "some slots have no primary: run `redis-cli --cluster check`",
             )
         }
     });

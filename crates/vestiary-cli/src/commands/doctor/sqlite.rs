@@ -14,19 +14,20 @@ pub(super) async fn check(
     checks: &mut Vec<Check>,
 ) -> Result<(), Failure> {
     let version = one(pool, "SELECT sqlite_version()").await?;
-    checks.push(Check::ok("version", format!("SQLite {version}, of this program")));
+    checks.push(Check::ok("version", format!("SQLite {version}, built into this program")));
     checks.push(match journal {
         "wal" => Check::ok("journal", "WAL"),
         other => {
-            let advice = "it is WAL from now on, as services have it: readers then wait for nobody";
+            let advice =
+                "it is WAL from now on, as services set it: readers then never wait for a writer";
             Check::warn("journal", format!("it was {other}"), advice)
         }
     });
     let found = one(pool, "PRAGMA quick_check(1)").await?;
     checks.push(match found.as_str() {
-        "ok" => Check::ok("integrity", "quick_check finds nothing"),
+        "ok" => Check::ok("integrity", "quick_check found no damage"),
         // Its message may hold a key.
-        _ => Check::fail("integrity", "quick_check finds damage", "restore it from a backup"),
+        _ => Check::fail("integrity", "quick_check found damage", "restore it from a backup"),
     });
     checks.extend(permissions(Path::new(pool.connect_options().get_filename())));
     Ok(())
@@ -53,8 +54,8 @@ fn permissions(path: &Path) -> Option<Check> {
     Some(if of_others == 0 {
         Check::ok("permissions", finding)
     } else {
-        let advice = "every user of the machine can read it, and with it all sessions: chmod 600, or 660 (of the \
-                      files that end in -wal and -shm, too)";
+        let advice = "every user of the machine can read the file, and so all sessions: chmod 600, or 660, also the \
+                      files that end in -wal and -shm";
         Check::warn("permissions", finding, advice)
     })
 }
