@@ -3,10 +3,7 @@
 use vestiary::{Limits, RecentIds, SessionId, constants, protocol::Pending};
 use wasm_bindgen::prelude::*;
 
-use crate::{
-    cookie::{SPOT, SPOT_LENGTHS},
-    running::{RESERVED, SEVERAL, STEPS, TOLD},
-};
+use crate::running::{RESERVED, SEVERAL, STEPS, TOLD};
 
 /// The names of the numbers.
 #[wasm_bindgen]
@@ -18,10 +15,6 @@ pub enum Constant {
     IdEntropy,
     /// Random bytes that an operation may use between two effects.
     OperationEntropy,
-    /// Tag bit of what `readCookies` returns.
-    Spot,
-    /// By which `readCookies` multiplies the offset of an ID.
-    SpotLengths,
     /// By which a purpose is multiplied where it stands beside a step.
     Steps,
     /// Bit of a purpose: a session is about to begin.
@@ -49,8 +42,6 @@ pub fn constant(name: Constant) -> f64 {
         Constant::Levels => Limits::SAVE.depth as f64,
         Constant::IdEntropy => SessionId::ENTROPY as f64,
         Constant::OperationEntropy => Pending::<()>::ENTROPY as f64,
-        Constant::Spot => f64::from(SPOT),
-        Constant::SpotLengths => f64::from(SPOT_LENGTHS),
         Constant::Steps => f64::from(STEPS),
         Constant::Told => f64::from(TOLD),
         Constant::Reserved => f64::from(RESERVED),

@@ -4,7 +4,9 @@ use alloc::{borrow::ToOwned as _, boxed::Box, rc::Rc, string::String, sync::Arc,
 
 use vestiary::{
     CookieOverrides, Handle, Record, SessionId, UserRef, merge,
-    protocol::{Answered, OwnEnd, Post, Rules, Seen, Stopped, UserSession, UserSessions, boxed},
+    protocol::{
+        Answered, OwnEnd, Pending, Post, Rules, Seen, Stopped, UserSession, UserSessions, boxed,
+    },
     session::{self, Join, Spent},
     visit::{self, Act, Changes, Cookies, Facts, Page, Purpose, Visit, VisitText},
 };
@@ -79,6 +81,8 @@ pub enum Given {
     More = 0x1000_0000,
     /// There are random bytes in the input. Without them an operation only reads.
     Drawn = 0x2000_0000,
+    /// The table of [`Core::ask`] answers, not the driver's store.
+    Here = 0x4000_0000,
 }
 
 /// Bits of the facts that a driver tells an operation each time that it goes on.
@@ -247,13 +251,14 @@ impl Operation {
 
 #[wasm_bindgen]
 impl Core {
-    /// Has the next operation that begins ask this table, instead of the driver's store.
+    /// Has operations with `Given::Here` ask this table from now on.
     pub fn ask(&mut self, table: &MemoryTable) {
         self.table = Some(table.clone());
     }
 
-    /// Begins an operation: texts with a NUL between them. As `answered`; if it has not ended, `running` has it. `Again` if
-    /// there are no random bytes, and it has something to write: then nothing has happened.
+    /// Begins an operation. Its texts, with a NUL between them, are `length` bytes of the input behind its random bytes, or
+    /// `texts` if they do not fit there. As `answered`; if it has not ended, `running` has it. `Again` if there are no random
+    /// bytes, and it has something to write: then nothing has happened.
     #[expect(clippy::too_many_arguments, reason = "an object would cost a JSON reader or js-sys")]
     pub fn begin(
         &mut self,
@@ -267,27 +272,26 @@ impl Core {
         facts: u32,
         now: f64,
         elapsed: f64,
-        texts: String,
+        length: usize,
+        texts: Option<String>,
     ) -> u32 {
-        let (table, reads) = (self.table.take(), flags & Given::Drawn as u32 == 0);
+        let texts = texts.unwrap_or_else(|| {
+            let place = Pending::<()>::ENTROPY..Pending::<()>::ENTROPY + length;
+            let input = self.input.get(place).and_then(|text| str::from_utf8(text).ok());
+            input.unwrap_or_default().to_owned()
+        });
         let numbers = [proven, ended, before, most];
-        let mut running = self.run(Operation { task, flags, at, numbers, texts });
-        if let Some(table) = table {
-            running.answer_by(table, reads);
-        }
-        let step = self.poll(&mut running, Answered::Begin, !reads, facts, now, elapsed);
-        if running.step != Step::Finished && !reads {
-            self.running = Some(running);
-            return step;
-        }
-        let step = if running.step == Step::Finished { step } else { Step::Again as u32 };
-        self.told = running.told();
-        #[cfg(plain)]
-        {
-            running.forget();
-            self.idle = Some(running);
-        }
-        step
+        self.start(Operation { task, flags, at, numbers, texts }, facts, now, elapsed)
+    }
+
+    /// Begins `Task::Open` with the cookies of the header of `length` bytes in the input. `Absent` if none has our name.
+    pub fn open(&mut self, length: usize, flags: u32, facts: u32, now: f64, elapsed: f64) -> u32 {
+        let Some(ids) = self.input.get(..length).and_then(|header| self.ids(header)) else {
+            return Step::Absent as u32;
+        };
+        let texts = ["\0\0\0", &ids].concat();
+        let operation = Operation { task: Task::Open, flags, texts, ..Operation::default() };
+        self.start(operation, facts, now, elapsed)
     }
 
     /// The operation that has begun, and has not ended.
@@ -319,6 +323,29 @@ impl Core {
 }
 
 impl Core {
+    fn start(&mut self, operation: Operation, facts: u32, now: f64, elapsed: f64) -> u32 {
+        let reads = !operation.is(Given::Drawn);
+        let table = self.table.clone().filter(|_| operation.is(Given::Here));
+        let mut running = self.run(operation);
+        if let Some(table) = &table {
+            running.answer_by(table.clone(), reads);
+        }
+        let step = self.poll(&mut running, Answered::Begin, !reads, facts, now, elapsed);
+        if running.step != Step::Finished && !reads {
+            self.running = Some(running);
+            return step;
+        }
+        let step = if running.step == Step::Finished { step } else { Step::Again as u32 };
+        self.told = running.told();
+        self.numbers[5] = table.map_or(f64::NAN, |table| table.writes().into());
+        #[cfg(plain)]
+        {
+            running.forget();
+            self.idle = Some(running);
+        }
+        step
+    }
+
     /// Runs an operation, in the memory of one that has ended if there was one.
     fn run(&mut self, operation: Operation) -> Running {
         #[cfg(plain)]

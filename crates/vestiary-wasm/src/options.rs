@@ -14,6 +14,9 @@ const INPUT: usize = 64 << 10;
 /// Bytes of the output buffer: more than the longest IDs of all candidates, or a signed value.
 const OUTPUT: usize = 2 << 10;
 
+/// Numbers about the end of an operation.
+const NUMBERS: usize = 6;
+
 /// Options and keys of one handle, checked and computed once.
 #[wasm_bindgen]
 #[derive(Debug)]
@@ -22,15 +25,17 @@ pub struct Core {
     pub(crate) rules: Arc<Rules>,
     pub(crate) input: Box<[u8]>,
     pub(crate) output: Box<[u8]>,
-    /// The end of the operation that has ended last.
-    pub(crate) ended: Ended,
+    /// The texts of the operation that has ended last.
+    ended: String,
+    /// Its numbers, and where its texts are.
+    pub(crate) numbers: Box<[f64; NUMBERS]>,
     pub(crate) told: String,
     /// The operation that has begun last, until the driver takes it.
     pub(crate) running: Option<Running>,
     /// An operation that has ended, for the memory that it has.
     #[cfg(plain)]
     pub(crate) idle: Option<Running>,
-    /// The table for the next operation.
+    /// The table that operations may ask.
     pub(crate) table: Option<MemoryTable>,
 }
 
@@ -66,6 +71,15 @@ impl Core {
         self.output.len()
     }
 
+    /// Address in linear memory of six numbers about the operation that has ended last. The flags of its visit; when its
+    /// visit's session was read, or all sessions of a user were ended; when they had been ended before that, 0 if never, all in
+    /// milliseconds since the epoch; address and length of its texts (`Ended::texts`); how often its table was written, NaN
+    /// without one.
+    #[wasm_bindgen(getter)]
+    pub fn numbers(&self) -> *const f64 {
+        self.numbers.as_ptr()
+    }
+
     /// Name of the cookie.
     #[wasm_bindgen(getter)]
     pub fn name(&self) -> String {
@@ -95,13 +109,21 @@ impl Core {
             rules: rules.into(),
             input: [0; INPUT].into(),
             output: [0; OUTPUT].into(),
-            ended: Ended::default(),
+            ended: String::new(),
+            numbers: Box::default(),
             told: String::new(),
             running: None,
             #[cfg(plain)]
             idle: None,
             table: None,
         })
+    }
+
+    /// Keeps the end of an operation until the driver has read it.
+    pub(crate) fn end(&mut self, Ended { flags, at, before, texts }: Ended) {
+        self.ended = texts;
+        let (start, length) = (self.ended.as_ptr().addr(), self.ended.len());
+        *self.numbers = [flags.into(), at, before, start as f64, length as f64, f64::NAN];
     }
 
     /// The options with a session's own cookie attributes.

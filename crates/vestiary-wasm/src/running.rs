@@ -125,6 +125,8 @@ pub enum Step {
     Finished,
     /// None: it has to begin again with random bytes, since it has something to write.
     Again,
+    /// None: there is no session cookie.
+    Absent,
 }
 
 #[wasm_bindgen]
@@ -347,7 +349,7 @@ impl Running {
 #[wasm_bindgen]
 impl Core {
     /// Lets an operation go on with the answer to its last effect: texts, or a number. New random bytes are in the input.
-    /// Of several questions, it goes on with the last answer. When it has ended, `ended`, `flags`, `at` and `before` say how.
+    /// Of several questions, it goes on with the last answer. When it has ended, `numbers` say how.
     ///
     /// Its next step, and above it the bits of `purpose`.
     #[expect(clippy::too_many_arguments, reason = "an object would cost a JSON reader or js-sys")]
@@ -374,30 +376,6 @@ impl Core {
         };
         Ok(self.poll(running, answer, true, facts, now, elapsed))
     }
-
-    /// The end of the operation that has ended last: `Ended::texts`.
-    #[wasm_bindgen(getter)]
-    pub fn ended(&mut self) -> String {
-        core::mem::take(&mut self.ended.texts)
-    }
-
-    /// The flags of its visit.
-    #[wasm_bindgen(getter)]
-    pub fn flags(&self) -> u32 {
-        self.ended.flags
-    }
-
-    /// When its visit's session was read; when all sessions of a user were ended. In milliseconds since the epoch.
-    #[wasm_bindgen(getter)]
-    pub fn at(&self) -> f64 {
-        self.ended.at
-    }
-
-    /// When all sessions of a user had been ended before, 0 if never.
-    #[wasm_bindgen(getter)]
-    pub fn before(&self) -> f64 {
-        self.ended.before
-    }
 }
 
 impl Core {
@@ -414,7 +392,7 @@ impl Core {
         let entropy = self.input.first_chunk().filter(|_| drawn);
         let entropy = entropy.unwrap_or(&[0; Pending::<()>::ENTROPY]);
         if let Some(ended) = running.poll(answer, facts, now, elapsed, entropy) {
-            self.ended = ended;
+            self.end(ended);
         }
         running.progress()
     }

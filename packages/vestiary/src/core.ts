@@ -19,10 +19,6 @@ import { memory } from './wasm/instance.js';
 const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
-/** What `readCookies` returns from here on says where in the header the ID stands. */
-const SPOT = constant(Constant.Spot);
-const SPOT_LENGTHS = constant(Constant.SpotLengths);
-
 /** Operations that begin without random bytes, since they mostly write nothing. */
 const MOSTLY_READ: ReadonlySet<Task> = new Set([Task.Open, Task.Confirm]);
 
@@ -65,8 +61,14 @@ export class Core {
 	readonly #touchAfter: number;
 	/** Records are sealed, so that random bytes of an operation may be a nonce. */
 	readonly #seals: boolean;
-	#input: Uint8Array<ArrayBuffer> = new Uint8Array();
-	#output: Uint8Array<ArrayBuffer> = new Uint8Array();
+	/** The table that operations ask. */
+	#asked: MemoryTable | undefined;
+	#memory: Uint8Array<ArrayBuffer> = new Uint8Array();
+	#input: Uint8Array<ArrayBuffer> = this.#memory;
+	/** The input behind the random bytes of an operation. */
+	#texts: Uint8Array<ArrayBuffer> = this.#memory;
+	#output: Uint8Array<ArrayBuffer> = this.#memory;
+	#numbers: Float64Array<ArrayBuffer> = new Float64Array();
 
 	constructor(options: CoreOptions) {
 		this.#seals = options.sealSecrets !== undefined;
@@ -100,8 +102,8 @@ export class Core {
 	#sleep(): void {
 		awake.delete(this);
 		this.#made?.free();
-		this.#made = undefined;
-		this.#input = this.#output = new Uint8Array();
+		this.#made = this.#asked = undefined;
+		this.#input = new Uint8Array();
 	}
 
 	/** Notes that this core is used, so that others lose their memory before it does. */
@@ -124,10 +126,7 @@ export class Core {
 				? this.#bindings.readCookies(written)
 				: this.#bindings.readLongCookies(header);
 		if (length < 0) return undefined;
-		if (length < SPOT) return length === 0 ? [] : this.#read(length - 1).split('\n');
-		// Cut out of the header, it need not be made of bytes.
-		const start = Math.floor((length - SPOT) / SPOT_LENGTHS);
-		return [header.slice(start, start + (length % SPOT_LENGTHS))];
+		return length === 0 ? [] : this.#read(length).split('\n');
 	}
 
 	/** A new session ID. */
@@ -185,34 +184,70 @@ export class Core {
 	): Going {
 		const { proven = NaN, own, most = NaN } = login ?? {};
 		const { at: ended = NaN, before = NaN } = own ?? {};
+		this.#see();
 		const text = texts.join('\0');
+		const { read, written } = encoder.encodeInto(text, this.#texts);
+		const long = read === text.length ? undefined : text;
 		const bindings = this.#bindings;
-		const begin = (given: number): number => {
-			const [now, elapsed] = [Date.now(), performance.now()];
-			if (table) bindings.ask(table);
-			return orThrow(() =>
-				bindings.begin(
-					task,
-					given,
-					at,
-					proven,
-					ended,
-					before,
-					most,
-					facts,
-					now,
-					elapsed,
-					text
-				)
+		const begin = (given: number): number =>
+			bindings.begin(
+				task,
+				given,
+				at,
+				proven,
+				ended,
+				before,
+				most,
+				facts,
+				Date.now(),
+				performance.now(),
+				written,
+				long
 			);
-		};
+		const here = table ? flags | this.#ask(table) : flags;
 		if (table && MOSTLY_READ.has(task)) {
-			const progress = begin(flags);
+			const progress = begin(here);
 			const step: Step = progress % STEPS;
 			if (step !== Step.Again) return this.#going(progress);
 		}
 		this.#fill(ENTROPY);
-		return this.#going(begin(flags | Flag.Drawn));
+		return this.#going(begin(here | Flag.Drawn));
+	}
+
+	/**
+	 * Begins `Task.Open` on a table with the cookies of a `Cookie` header. Undefined if none of them has our name.
+	 * @param flags Those of the task that the header does not tell
+	 */
+	open(
+		header: string | null,
+		flags: number,
+		facts: number,
+		table: MemoryTable
+	): Going | undefined {
+		if (header === null) return undefined;
+		this.#see();
+		const present = flags | Flag.Present;
+		const { read, written } = encoder.encodeInto(header, this.#input);
+		if (read === header.length) {
+			const [here, now] = [present | this.#ask(table), Date.now()];
+			const progress = this.#bindings.open(written, here, facts, now, performance.now());
+			const step: Step = progress % STEPS;
+			if (step === Step.Absent) return undefined;
+			if (step !== Step.Again) return this.#going(progress);
+		}
+		const ids = this.readCookies(header);
+		if (!ids) return undefined;
+		const texts = ['', '', '', ids.join('\n')];
+		return this.begin(Task.Open, { flags: present, at: 0, texts }, facts, table);
+	}
+
+	/** Has operations with this flag ask a table. */
+	#ask(table: MemoryTable): Flag {
+		if (this.#asked !== table) {
+			this.#bindings.ask(table);
+			this.#asked = table;
+		}
+		return Flag.Here;
 	}
 
 	#going(progress: number, again?: Running): Going {
@@ -228,8 +263,16 @@ export class Core {
 
 	/** The end of the operation that has ended last. */
 	get #ended(): Ended {
-		const { flags, at, before, ended } = this.#bindings;
-		return { flags, at, before, texts: ended.split('\0') };
+		this.#see();
+		const numbers = this.#numbers;
+		const [start = 0, length = 0] = [numbers[3], numbers[4]];
+		return {
+			flags: numbers[0] ?? 0,
+			at: numbers[1] ?? 0,
+			before: numbers[2] ?? 0,
+			writes: numbers[5] ?? NaN,
+			texts: decoder.decode(this.#memory.subarray(start, start + length)).split('\0')
+		};
 	}
 
 	/**
@@ -278,9 +321,12 @@ export class Core {
 	/** Linear memory may have grown since, and then the old views of it are empty. */
 	#see(): void {
 		if (this.#input.byteLength > 0) return;
-		const { input, inputSize, output, outputSize } = this.#bindings;
+		const { input, inputSize, output, outputSize, numbers } = this.#bindings;
+		this.#memory = new Uint8Array(memory.buffer);
 		this.#input = new Uint8Array(memory.buffer, input, inputSize);
+		this.#texts = this.#input.subarray(ENTROPY);
 		this.#output = new Uint8Array(memory.buffer, output, outputSize);
+		this.#numbers = new Float64Array(memory.buffer, numbers, NUMBERS);
 	}
 
 	#read(length: number): string {
@@ -292,6 +338,9 @@ export class Core {
 /** Cores that have a part in linear memory, 66 KB each; the least recently used one first. */
 const awake = new Set<Core>();
 const AWAKE = 64;
+
+/** Numbers about the end of an operation. */
+const NUMBERS = 6;
 
 /** Random bytes of a session ID. */
 const ID = constant(Constant.IdEntropy);

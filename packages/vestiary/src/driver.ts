@@ -43,8 +43,8 @@ export interface Page {
 export interface End extends Ended {
 	/** Why it failed. */
 	readonly error: unknown;
-	/** The error of a text of its end, such as the reason why a session cannot be read. */
-	errorIn(text: string | undefined): unknown;
+	/** Why its visit's session cannot be read. */
+	readonly fault: unknown;
 }
 
 /** Runs operations of the core: brings about what they need. */
@@ -70,8 +70,23 @@ export class Driver {
 		table?: MemoryTable,
 		compute?: Compute
 	): End | Promise<End> {
-		const failures: unknown[] = [page.fault];
 		const begun = this.#core.begin(task, given, page.facts, table);
+		return this.#begun(begun, page, compute);
+	}
+
+	/** Opens the session of a `Cookie` header on a table, as `run` does. Undefined if it has no cookie of ours. */
+	open(
+		header: string | null,
+		flags: number,
+		page: Page,
+		table: MemoryTable
+	): End | Promise<End> | undefined {
+		const begun = this.#core.open(header, flags, page.facts, table);
+		return begun && this.#begun(begun, page);
+	}
+
+	#begun(begun: Going, page: Page, compute?: Compute): End | Promise<End> {
+		const failures: unknown[] = [page.fault];
 		this.#hear(begun, page, failures);
 		if (begun.ended) return endOf(begun.ended, page, failures);
 		const { running, step } = begun;
@@ -205,9 +220,14 @@ function questionOf(running: Running, step: Step): Question {
 }
 
 function endOf(ended: Ended, page: Page, failures: unknown[]): End {
-	const errorIn = (text: string | undefined): unknown => faultIn(text, page, failures);
-	return { ...ended, error: errorIn(ended.texts[0]), errorIn };
+	const { flags, at, before, writes, texts } = ended;
+	const error = faultIn(texts[0], page, failures);
+	const fault = faultIn(texts[FAULT], page, failures);
+	return { flags, at, before, writes, texts, error, fault };
 }
+
+/** The place of a visit's fault among the texts of an end. */
+const FAULT = 4;
 
 /** The error of a text: a word, and what belongs to it. Undefined if there is none. */
 function faultIn(

@@ -38,6 +38,8 @@ export interface Ended {
 	readonly at: number;
 	/** When all sessions of a user had been ended before, 0 if never. */
 	readonly before: number;
+	/** How often its table had been written then; NaN without one. */
+	readonly writes: number;
 	/** Why it failed, or nothing; then its texts. */
 	readonly texts: string[];
 }

@@ -60,7 +60,9 @@ export function sveltekitSessionHandle(
 
 		const before = handlesBefore(event, runtime);
 		// The same handle once more in a `sequence`, or one that understands the same cookie.
-		const same = before.find((scope) => scope.runtime.application === runtime.application);
+		const same =
+			before.length > 0 &&
+			before.find((scope) => scope.runtime.application === runtime.application);
 		if (same) {
 			slots(event)[runtime.slot] = same.session;
 			return resolve(event);
@@ -70,7 +72,8 @@ export function sveltekitSessionHandle(
 			checkOrder(runtime.slot);
 		}
 		const scope = new Scope(event, runtime, true);
-		scope.outer = before.find(({ runtime: { core } }) => core.name === runtime.core.name);
+		if (before.length > 0)
+			scope.outer = before.find(({ runtime: { core } }) => core.name === runtime.core.name);
 		// No cookie of a sub-request reaches the browser once the response of its page has left.
 		if (page) scope.left = true;
 		// Most requests wait for nothing.
@@ -96,11 +99,12 @@ export function sveltekitSessionHandle(
 			return scope.seal(response);
 		} finally {
 			scope.left = scope.over = true;
-			scope.own.open = undefined;
+			scope.own.visit = undefined;
 			watch?.end();
 			scope.unwatch?.();
 			unmark(scope);
-			before.splice(before.indexOf(scope), 1);
+			if (before.at(-1) === scope) before.pop();
+			else before.splice(before.indexOf(scope), 1);
 		}
 	};
 }
@@ -176,14 +180,28 @@ function skips(event: RequestEvent, { options }: Runtime): boolean {
 	return Boolean(skipped);
 }
 
-const scopes = new WeakMap<object, Scope[]>();
+/** An object of SvelteKit's, to which a class that extends this one adds private fields. */
+// eslint-disable-next-line @typescript-eslint/no-extraneous-class -- private fields need a constructor
+class Foreign {
+	constructor(object: object) {
+		return object;
+	}
+}
+
+/** The scopes of a request, in a private field of its `locals`: an entry in a `WeakMap` costs five times as much. */
+class Handled extends Foreign {
+	readonly #scopes: Scope[] = [];
+
+	static of(object: object): Scope[] {
+		const handled = #scopes in object ? object : new Handled(object);
+		return handled.#scopes;
+	}
+}
 
 /** The handles that this request has come through so far. They share `event.locals`, if not the event. */
 function handlesBefore(event: RequestEvent, runtime: Runtime): Scope[] {
 	const { locals } = partial(event);
-	const key = locals ?? event;
-	const before = scopes.get(key) ?? [];
-	scopes.set(key, before);
+	const before = Handled.of(locals ?? event);
 	if (developing) {
 		for (const { runtime: other } of before) {
 			if (other.application === runtime.application) continue;

@@ -1,5 +1,5 @@
 import type { OwnCookie } from './going.js';
-import type { View } from './generated/vestiary.js';
+import type { MemoryTable, View } from './generated/vestiary.js';
 import type { OwnRequest } from './open-sessions.js';
 
 /* Names under which other modules of the package ask a `Session`, and an application cannot. */
@@ -7,12 +7,15 @@ import type { OwnRequest } from './open-sessions.js';
 export const HAS_UNSAVED_COOKIE: unique symbol = Symbol('hasUnsavedCookie');
 export const HANDLE: unique symbol = Symbol('handle');
 export const OPEN: unique symbol = Symbol('open');
+export const LOOK: unique symbol = Symbol('look');
 export const FINISH: unique symbol = Symbol('finish');
 export const SEEN: unique symbol = Symbol('seen');
 export const REVOKED: unique symbol = Symbol('revoked');
 
 /** A session, as its request sees it. */
 export interface Inside {
+	/** Opens it on this table, since the application looks at it for the first time. */
+	[LOOK](table: MemoryTable): void;
 	/** Hears what becomes of its data, and of its own cookie attributes. */
 	[SEEN](view: View, data: string, own: OwnCookie | undefined): void;
 	/** Hears that a session of this handle was revoked; `by` is the request that did it, if it is known. */

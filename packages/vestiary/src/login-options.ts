@@ -78,7 +78,7 @@ export function loginOf(
 		texts: [JSON.stringify(userId), text, JSON.stringify(label ?? '')],
 		login: {
 			proven: provenAt(options) ?? began,
-			own: own.ended.get(userKey(config, userId)),
+			own: own.ended?.get(userKey(config, userId)),
 			// A list holds no more than its size allows.
 			most: Math.min(most, MOST)
 		}

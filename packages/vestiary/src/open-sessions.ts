@@ -4,9 +4,9 @@ import type { Store } from './types.js';
 /** One request that a handle answers. It refers to nothing of the request, for asynchronous contexts outlive it. */
 export interface OwnRequest {
 	/** The users whose sessions this request has ended: when, and when they had been ended before that. */
-	readonly ended: Map<string, { at: number; before: number }>;
-	/** Opens its session, if the application has not looked at it; until its response is returned. */
-	open?: (() => void) | undefined;
+	ended: Map<string, { at: number; before: number }> | undefined;
+	/** Its session, which is opened if the application has not looked at it; until its response is returned. */
+	visit: { open(): void } | undefined;
 }
 
 /** A session that a request has open. */

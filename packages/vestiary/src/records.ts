@@ -102,6 +102,16 @@ export class Records {
 		return this.#driver.run(task, given, page, table, compute);
 	}
 
+	/** Opens the session of a `Cookie` header on a table. Undefined if it has no cookie of ours. */
+	open(
+		header: string | null,
+		flags: number,
+		page: Page,
+		table: MemoryTable
+	): End | Promise<End> | undefined {
+		return this.#driver.open(header, flags, page, table);
+	}
+
 	/** Removes a record that counts for nothing, and its entry in its user's session list. */
 	async tidy({ id, text, isListed }: Spent, tell: (event: SessionEvent) => void): Promise<void> {
 		await this.#run(Task.Tidy, [id, text], isListed ? Flag.More : 0, tell);

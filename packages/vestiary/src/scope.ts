@@ -60,7 +60,7 @@ export class Scope implements Around {
 	/** When the request began, in milliseconds since the epoch. */
 	readonly began: number = Date.now();
 	/** This request, as revocations know it. */
-	readonly own: OwnRequest = { ended: new Map() };
+	readonly own: OwnRequest = { ended: undefined, visit: undefined };
 	/** Forgets that this request has a session of a user open. */
 	unwatch: (() => void) | undefined;
 	/** What the store is asked while the page is made. */
@@ -135,8 +135,9 @@ export class Scope implements Around {
 	 * @returns Why it cannot be put there
 	 */
 	sendByJar(): VestiaryError | undefined {
+		if (this.finishes || this.left) return undefined;
 		const { cookie } = this.visit;
-		if (this.finishes || !cookie || this.left) return undefined;
+		if (!cookie) return undefined;
 		const { cookies } = this.event;
 		const value = this.#valueOf(cookie);
 		const options = this.#jarOptions(value, cookie.own);
@@ -287,6 +288,7 @@ export class Scope implements Around {
 		const outgoing = this.visit.cookie;
 		const { headers } = response;
 		const cookies = headers.getSetCookie();
+		if (!outgoing && !this.looked && cookies.length === 0) return response;
 		const others = cookies.filter((one) => !this.#isOurs(one));
 		// A sub-request that has a session of its own leaves its cookie to SvelteKit's jar.
 		const carries = outgoing !== undefined || others.length < cookies.length;

@@ -4,7 +4,7 @@ import { Contents, type Changes } from './contents.js';
 import type { OwnCookie } from './going.js';
 import { ConfigError, StoreError } from './errors.js';
 import { Fact, Given, type MemoryTable, Task, View, VisitState } from './generated/vestiary.js';
-import { FINISH, HANDLE, HAS_UNSAVED_COOKIE, OPEN, REVOKED, SEEN } from './inside.js';
+import { FINISH, HANDLE, HAS_UNSAVED_COOKIE, LOOK, OPEN, REVOKED, SEEN } from './inside.js';
 import { checkLogin, loginOf, type LoginOptions } from './login-options.js';
 import type { OwnRequest } from './open-sessions.js';
 import { runtimeOf } from './runtime.js';
@@ -271,17 +271,20 @@ export class Session {
 		const { records, opensLate } = scope.runtime;
 		const table = scope.finishes && opensLate ? records.table : undefined;
 		if (!table) return session.#open() ?? session;
-		scope.visit.openLater(() => {
-			void session.#open(table);
-		});
-		scope.own.open = () => {
-			scope.visit.open();
-		};
+		scope.visit.openLater(table);
+		scope.own.visit = scope.visit;
 		return session;
 	}
 
-	/** Opens the session of the cookies. A promise if there is anything to wait for; with a table there is not. */
-	#open(table?: MemoryTable): Promise<Session> | undefined {
+	/** @internal */
+	[LOOK](table: MemoryTable): void {
+		const { visit, outer, cookieHeader } = this.#scope;
+		visit.openOn(table, cookieHeader, outer ? Given.Shared : 0);
+		this.#opened();
+	}
+
+	/** Opens the session of the cookies. A promise if there is anything to wait for. */
+	#open(): Promise<Session> | undefined {
 		const { visit, outer, cookieHeader, runtime } = this.#scope;
 		const { core, touched, options } = runtime;
 		const ids = core.readCookies(cookieHeader);
@@ -294,13 +297,16 @@ export class Session {
 		const opening = visit.act(Task.Open, {
 			flags: (ids ? Given.Present : 0) | (outer ? Given.Shared : 0),
 			texts: [ids?.join('\n') ?? ''],
-			touched: isTouched,
-			...(table && { table })
+			touched: isTouched
 		});
 		if (opening) return this.#openedLater(opening);
+		this.#opened();
+		return undefined;
+	}
+
+	#opened(): void {
 		this.#checkOpened();
 		this.#refresh();
-		return undefined;
 	}
 
 	/**
@@ -396,8 +402,7 @@ export class Session {
 			const error = runtime.records.takeLoss();
 			if (error) this.#scope.tell({ type: 'store_failed', error });
 		}
-		this.#checkOpened();
-		this.#refresh();
+		this.#opened();
 		await this.#scope.settled();
 		return this;
 	}

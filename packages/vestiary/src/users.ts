@@ -73,13 +73,14 @@ function sessionsOf({ records, store, options }: Runtime, userId: string): UserS
 	async function end(keep: string | undefined): Promise<void> {
 		const by = ownRequest();
 		// Its own cookie goes, if it is one of those that end.
-		by?.open?.();
+		by?.visit?.open();
 		const ended = revoking(store, key);
 		const { at, before } = await records.endAll(userId, keep);
 		if (by) {
-			const own = by.ended.get(key);
+			const own = by.ended?.get(key);
 			// What this request has ended earlier is not what another one has ended.
 			const earlier = own?.at === before ? own.before : before;
+			by.ended ??= new Map();
 			by.ended.set(key, { at: Math.max(at, before), before: earlier });
 		}
 		ended((handle) => handle !== keep, by);
@@ -104,7 +105,7 @@ function sessionsOf({ records, store, options }: Runtime, userId: string): UserS
 					'the handle of a session that is to be revoked must be a string: that of one in the list'
 				);
 			const by = ownRequest();
-			by?.open?.();
+			by?.visit?.open();
 			const ended = revoking(store, key);
 			await records.revoke({ name: userId, handle });
 			ended((one) => one === handle, by);

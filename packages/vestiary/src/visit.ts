@@ -13,7 +13,7 @@ import {
 	VisitFlag,
 	VisitState
 } from './generated/vestiary.js';
-import { SEEN, type Inside } from './inside.js';
+import { LOOK, SEEN, type Inside } from './inside.js';
 import type { Spent } from './records.js';
 import { refusePromise, type Runtime } from './runtime.js';
 import type { SessionEvent } from './types.js';
@@ -24,8 +24,6 @@ export interface Input {
 	readonly flags?: number;
 	readonly texts?: readonly string[];
 	readonly login?: Given['login'];
-	/** Where the store's records are, if it answers at once. */
-	readonly table?: MemoryTable;
 	/** Bits of `Fact` that say which sessions need not be touched. */
 	readonly touched?: number;
 	readonly compute?: Compute;
@@ -40,6 +38,8 @@ export interface Cookie {
 	/** The session's own cookie attributes. */
 	readonly own: OwnCookie | undefined;
 }
+
+const NOTHING: Input = {};
 
 /** Operations after those of the application, which set no cookie that is there already. */
 const AFTERWARDS = new Set([Task.Refresh, Task.Confirm, Task.Finish]);
@@ -89,9 +89,10 @@ export class Visit implements Page {
 	#texts: readonly [ids: string, record: string, own: string] = ['', '', ''];
 	/** The first of its IDs: of the session, in the cookie, the one that is certain. */
 	#ids: readonly string[] = [];
-	/** How often something had been written to the store when it was last asked for the session, if that is known. */
-	#writes: number | undefined;
-	#open: (() => void) | undefined;
+	/** How often something had been written to the store when it was last asked for the session; NaN if that is not known. */
+	#writes = NaN;
+	/** Where the session lies, if it is left to open. */
+	#table: MemoryTable | undefined;
 	/** The operations that have ended. */
 	#ended = 0;
 	/** Those of them that have begun or ended a session. */
@@ -113,15 +114,16 @@ export class Visit implements Page {
 	}
 
 	/** Opens the session when something is asked of it first: for one that the application does not look at, nothing is read. */
-	openLater(open: () => void): void {
-		this.#open = open;
+	openLater(table: MemoryTable): void {
+		this.#table = table;
 	}
 
 	/** Opens the session, if that is left to do. */
 	open(): void {
-		const open = this.#open;
-		this.#open = undefined;
-		open?.();
+		const table = this.#table;
+		if (!table) return;
+		this.#table = undefined;
+		this.#scope.session?.[LOOK](table);
 	}
 
 	get state(): VisitState {
@@ -171,28 +173,50 @@ export class Visit implements Page {
 	/** Whether the store has to be asked for the ID in the cookie before it leaves. */
 	get isDoubtful(): boolean {
 		if (this.#cookieKind !== Outgoing.Session || this.#id(1) === this.#id(2)) return false;
-		return this.#writes === undefined || this.#writes !== this.#scope.runtime.records.writes;
+		return this.#writes !== this.#scope.runtime.records.writes;
+	}
+
+	/** Opens the session of a `Cookie` header on a table, where it waits for nothing. */
+	openOn(table: MemoryTable, header: string | null, flags: number): void {
+		const before = this.#begin(Task.Open);
+		const end = this.#scope.runtime.records.open(header, flags, this, table);
+		if (end) void this.#ending(Task.Open, end, before, NOTHING);
 	}
 
 	/** Runs an operation. Undefined if it has ended without waiting. */
-	act(task: Task, input: Input = {}): Promise<void> | undefined {
+	act(task: Task, input: Input = NOTHING): Promise<void> | undefined {
 		this.open();
-		const { flags = 0, texts = [], login, touched = 0, compute, table } = input;
+		const before = this.#begin(task);
+		const { flags = 0, texts = [], login, touched = 0, compute } = input;
+		this.#touched = touched;
 		const given = {
 			flags: this.#flags | flags,
 			at: this.#at,
 			texts: [...this.#texts, ...texts],
 			...(login && { login })
 		};
-		this.#touched = touched;
+		const end = this.#scope.runtime.records.act(task, given, this, compute);
+		return this.#ending(task, end, before, input);
+	}
+
+	#begin(task: Task): Before {
+		this.#touched = 0;
 		this.#isSure = task === Task.Renew || task === Task.Open;
-		const before = { ended: this.#ended, sessions: this.#sessions };
-		const ended = (end: End): Promise<void> | undefined => this.#end(task, end, before, input);
-		const { records } = this.#scope.runtime;
-		const end = records.act(task, given, this, compute, table);
-		const isKnown = ASKING.has(task) && !(end instanceof Promise) && end.error === undefined;
-		this.#writes = isKnown ? records.writes : undefined;
-		return end instanceof Promise ? end.then(ended) : ended(end);
+		return { ended: this.#ended, sessions: this.#sessions };
+	}
+
+	#ending(
+		task: Task,
+		end: End | Promise<End>,
+		before: Before,
+		input: Input
+	): Promise<void> | undefined {
+		if (end instanceof Promise) {
+			this.#writes = NaN;
+			return end.then((later) => this.#end(task, later, before, input));
+		}
+		this.#writes = ASKING.has(task) && end.error === undefined ? end.writes : NaN;
+		return this.#end(task, end, before, input);
 	}
 
 	/** Forgets the ID that the application has seen: the session that comes next is another one. */
@@ -201,20 +225,22 @@ export class Visit implements Page {
 	}
 
 	get facts(): number {
-		const { isTaken, runtime } = this.#scope;
+		const { isTaken } = this.#scope;
 		const canSend = this.#isSure ? this.#scope.canSurelySend : this.#scope.canSend;
-		const isRetired = (line: number): boolean => {
-			const id = this.#id(line);
-			return id !== '' && runtime.records.isRetired(id);
-		};
+		const facts = this.#touched | (canSend ? 0 : Fact.Left) | (isTaken ? Fact.Taken : 0);
 		const [ids] = this.#texts;
+		if (ids === '') return facts;
 		return (
-			this.#touched |
-			(canSend ? 0 : Fact.Left) |
-			(isTaken ? Fact.Taken : 0) |
-			(ids !== '' && isRetired(0) ? Fact.SessionRetired : 0) |
-			(ids !== '' && isRetired(1) ? Fact.CookieRetired : 0)
+			facts |
+			(this.#isRetired(0) ? Fact.SessionRetired : 0) |
+			(this.#isRetired(1) ? Fact.CookieRetired : 0)
 		);
+	}
+
+	/** Whether this process has taken the ID of a line out of use. */
+	#isRetired(line: number): boolean {
+		const id = this.#id(line);
+		return id !== '' && this.#scope.runtime.records.isRetired(id);
 	}
 
 	/** An ID that no session has. */
@@ -256,7 +282,9 @@ export class Visit implements Page {
 
 	/** @param before When it began */
 	#end(task: Task, end: End, before: Before, input: Input): Promise<void> | undefined {
-		const [{ storedId }, cookie] = [this, this.#outgoing];
+		const { storedId } = this;
+		const isAfterwards = AFTERWARDS.has(task);
+		const cookie = isAfterwards ? this.#outgoing : '';
 		const counts = end.texts.length > 1 && this.#isOfIt(end, before);
 		if (counts) this.#become(end);
 		const isOther =
@@ -265,7 +293,7 @@ export class Visit implements Page {
 			(storedId === undefined) !== (this.storedId === undefined);
 		if (counts && isOther) this.#sessions++;
 		input.ended?.(counts && this.storedId !== undefined);
-		const sends = !AFTERWARDS.has(task) || this.#outgoing !== cookie;
+		const sends = !isAfterwards || this.#outgoing !== cookie;
 		const unsent = sends ? this.#scope.sendByJar() : undefined;
 		if (end.error !== undefined) throw end.error as Error;
 		// The browser has the cookie of a session that was stored before, unless a login has replaced it; that of an ended
@@ -299,25 +327,26 @@ export class Visit implements Page {
 
 	#become(end: End): void {
 		const { texts, flags, at } = end;
-		const [, ids = '', record = '', own = '', fault, data = '', ofSession, ...others] = texts;
-		const [name = '', handle = '', ...spent] = others;
-		const { handle: before } = this.user ?? {};
+		const [, ids = '', record = '', own = '', , data = '', ofSession, name = '', handle = ''] =
+			texts;
+		const before = this.user?.handle;
 		this.#ended++;
 		this.#flags = flags & ~VisitFlag.View;
 		this.#at = at;
 		this.#texts = [ids, record, own];
 		this.#ids = ids.split('\n', 3);
-		this.fault = end.errorIn(fault) as VestiaryError | undefined;
+		this.fault = end.fault as VestiaryError | undefined;
 		this.user = handle === '' ? undefined : { name: JSON.parse(name) as string, handle };
 		const view = (flags & VisitFlag.View) as View;
 		if (view === View.Dropped) this.#shown = undefined;
 		const scope = this.#scope;
-		for (const id of this.#prolonged.splice(0))
-			scope.runtime.touched.add(id, textIn(ofSession), at);
+		if (this.#prolonged.length > 0)
+			for (const id of this.#prolonged.splice(0))
+				scope.runtime.touched.add(id, textIn(ofSession), at);
 		if (view !== View.Kept) scope.session?.[SEEN](view, data, textIn(ofSession));
 		if (this.user && handle !== before) scope.watch(this.user);
-		for (let place = 0; place < spent.length; place += 3) {
-			const [id = '', text = '', listed] = spent.slice(place, place + 3);
+		for (let place = SPENT; place < texts.length; place += 3) {
+			const [id = '', text = '', listed] = texts.slice(place, place + 3);
 			scope.tidy({ id, text, isListed: listed === 'listed' });
 		}
 	}
@@ -331,6 +360,9 @@ export class Visit implements Page {
 		return this.#ids[line] ?? '';
 	}
 }
+
+/** The place among the texts of an end from which on there are three of each record that counts for nothing. */
+const SPENT = 9;
 
 /** A text, if there is one. */
 function textIn(text: string | undefined): string | undefined {

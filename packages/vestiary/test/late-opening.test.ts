@@ -25,7 +25,7 @@ async function visit(
 	cookie: string | undefined,
 	does: (session: Session) => unknown
 ): Promise<{ response: Response; session: Session; begun: number; cookie: string | undefined }> {
-	const begins = vi.spyOn(Core.prototype, 'begin');
+	const begins = [vi.spyOn(Core.prototype, 'begin'), vi.spyOn(Core.prototype, 'open')];
 	const { event } = testEvent(cookie);
 	const response = await sveltekitSessionHandle(options)({
 		event,
@@ -34,8 +34,8 @@ async function visit(
 			return new Response('ok');
 		}
 	});
-	const begun = begins.mock.calls.length;
-	begins.mockRestore();
+	const begun = begins.flatMap(({ mock }) => mock.calls as unknown[]).length;
+	for (const spy of begins) spy.mockRestore();
 	const set = response.headers.getSetCookie().at(-1)?.split(';')[0];
 	return { response, session: event.locals.session, begun, cookie: set };
 }
