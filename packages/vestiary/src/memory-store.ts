@@ -49,7 +49,7 @@ export function tableOf(store: Store): MemoryTable | undefined {
 export class MemoryStore implements Store {
 	readonly atomic: AtomicOperations | undefined;
 	/** Its own functions; none if it is not atomic. */
-	readonly #own: [keyof AtomicOperations, unknown][] | undefined;
+	readonly #own: { readonly name: keyof AtomicOperations; readonly own: unknown }[] | undefined;
 	readonly #limits: ConstructorParameters<typeof MemoryTable>;
 	#made: MemoryTable | undefined;
 	readonly #serializer: Serializer;
@@ -75,7 +75,11 @@ export class MemoryStore implements Store {
 		// A serializer may put the mark where it is not found.
 		this.atomic = this.#serializer === JSON ? this.#operations() : undefined;
 		this.#own =
-			this.atomic && (Object.entries(this.atomic) as [keyof AtomicOperations, unknown][]);
+			this.atomic &&
+			Object.entries(this.atomic).map(([name, own]) => ({
+				name: name as keyof AtomicOperations,
+				own: own as unknown
+			}));
 	}
 
 	async get(id: string): Promise<SessionStoreData | null> {
@@ -102,9 +106,9 @@ export class MemoryStore implements Store {
 		tableIn = (store) => {
 			if (!(#own in store) || !store.#own) return undefined;
 			const { atomic } = store;
-			return atomic && store.#own.every(([name, own]) => atomic[name] === own)
-				? store.#made
-				: undefined;
+			if (!atomic) return undefined;
+			for (const one of store.#own) if (atomic[one.name] !== one.own) return undefined;
+			return store.#made;
 		};
 	}
 

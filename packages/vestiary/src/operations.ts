@@ -1,3 +1,5 @@
+import { developing } from './environment.js';
+
 /** Rounds of waiting after which operations that follow each other without end, as in a stream, are left alone. */
 const MOST_ROUNDS = 100;
 
@@ -37,13 +39,26 @@ export class Operations {
 	}
 
 	/** Runs an operation after those that were called before it. */
-	run<T>(work: () => Promise<T>): Promise<T> {
+	run<T>(work: () => T | Promise<T>): Promise<T> {
 		this.isUsed = true;
-		return this.#watch(this.#counted(work));
+		if (this.#busy) return this.#watch(this.#counted(work));
+		this.#calls++;
+		this.#busy = true;
+		let result: T | Promise<T>;
+		try {
+			result = work();
+		} catch (error) {
+			result = Promise.reject(error);
+		}
+		// In development each operation is watched: an application should await also one that has ended at once.
+		if (result instanceof Promise || developing) return this.#watch(this.#ending(result));
+		this.#calls--;
+		this.#leave();
+		return Promise.resolve(result);
 	}
 
 	/** Runs an operation that the application did not call, after those that were called before it. */
-	async behind<T>(work: () => Promise<T>): Promise<T> {
+	async behind<T>(work: () => T | Promise<T>): Promise<T> {
 		return this.#inTurn(work);
 	}
 
@@ -104,7 +119,7 @@ export class Operations {
 		return first && { error: first.error };
 	}
 
-	async #counted<T>(work: () => Promise<T>): Promise<T> {
+	async #counted<T>(work: () => T | Promise<T>): Promise<T> {
 		this.#calls++;
 		try {
 			return await this.#inTurn(work);
@@ -113,7 +128,17 @@ export class Operations {
 		}
 	}
 
-	async #inTurn<T>(work: () => Promise<T>): Promise<T> {
+	/** Waits for the end of an operation that has begun. */
+	async #ending<T>(result: T | Promise<T>): Promise<T> {
+		try {
+			return await result;
+		} finally {
+			this.#calls--;
+			this.#leave();
+		}
+	}
+
+	async #inTurn<T>(work: () => T | Promise<T>): Promise<T> {
 		// Without an `await` where it can begin at once: data that is set is there when the call returns.
 		if (this.#busy) await this.#enter();
 		this.#busy = true;

@@ -143,9 +143,9 @@ export class Session {
 			set(this.#current());
 			if (!isStored) return Promise.resolve();
 		}
-		return this.#run(async (session) => {
+		return this.#run((session) => {
 			set(session);
-			if (isStored) await session.#write(Task.Assigned);
+			return isStored ? session.#write(Task.Assigned) : undefined;
 		});
 	}
 
@@ -160,9 +160,7 @@ export class Session {
 	 * ago or more: then it cannot be told whether the session was ended, or has another ID
 	 */
 	save(): Promise<void> {
-		return this.#run(async (session) => {
-			await session.#write(Task.Save);
-		});
+		return this.#run((session) => session.#write(Task.Save));
 	}
 
 	/**
@@ -186,7 +184,7 @@ export class Session {
 				)
 			);
 		return this.#run(async (session) =>
-			session.#inTurn(async (turn) => session.#update(change, turn))
+			session.#afterOthers(async (turn) => session.#update(change, turn))
 		);
 	}
 
@@ -195,9 +193,7 @@ export class Session {
 	 * meanwhile, nothing is touched, and the event `gone` is emitted.
 	 */
 	touch(): Promise<void> {
-		return this.#run(async (session) => {
-			await session.#act(Task.Touch);
-		});
+		return this.#run((session) => session.#act(Task.Touch));
 	}
 
 	/**
@@ -206,13 +202,13 @@ export class Session {
 	 * nothing; or use {@link Session.login}, which does it.
 	 */
 	regenerate(): Promise<Session> {
-		return this.#run(async (session) => session.#regenerate());
+		return this.#run((session) => session.#regenerate());
 	}
 
-	async #regenerate(): Promise<Session> {
+	#regenerate(): Session | Promise<Session> {
 		this.#scope.visit.forgetShown();
-		await this.#act(Task.Regenerate);
-		return this.#replaced();
+		const acting = this.#act(Task.Regenerate);
+		return acting ? acting.then(() => this.#replaced()) : this.#replaced();
 	}
 
 	/**
@@ -224,21 +220,18 @@ export class Session {
 	 * @throws {@link ConfigError} if the store is not atomic
 	 */
 	login(userId: string, options: LoginOptions = {}): Promise<Session> {
-		return this.#run(async (session) => session.#login(userId, options));
+		return this.#run((session) => session.#login(userId, options));
 	}
 
-	async #login(userId: string, options: LoginOptions): Promise<Session> {
+	#login(userId: string, options: LoginOptions): Session | Promise<Session> {
 		const { visit, runtime } = this.#scope;
 		runtime.records.checkAtomic('session.login()');
 		checkLogin(userId, options);
 		if (visit.state === VisitState.Unavailable && visit.fault) throw visit.fault;
 		const { data, input } = loginOf(this.#scope, this.#contents, userId, options);
 		visit.forgetShown();
-		await this.#act(Task.LogIn, input);
-		const session = this.#replaced();
-		// The very objects that it was given.
-		session.#contents.keep(data);
-		return session;
+		const acting = this.#act(Task.LogIn, input);
+		return acting ? acting.then(() => this.#replaced(data)) : this.#replaced(data);
 	}
 
 	/**
@@ -247,17 +240,15 @@ export class Session {
 	 * @throws {@link ConfigError} if the store is not atomic
 	 */
 	renew(): Promise<void> {
-		return this.#run(async (session) => {
+		return this.#run((session) => {
 			session.#scope.runtime.records.checkAtomic('session.renew()');
-			await session.#act(Task.Renew);
+			return session.#act(Task.Renew);
 		});
 	}
 
 	/** Ends the session: removes it from the store and the cookie from the browser. */
 	destroy(): Promise<void> {
-		return this.#run(async (session) => {
-			await session.#act(Task.Destroy);
-		});
+		return this.#run((session) => session.#act(Task.Destroy));
 	}
 
 	/**
@@ -361,11 +352,11 @@ export class Session {
 	}
 
 	/** Runs an operation of the application on the visitor's session, after those that it called before. */
-	#run<T>(operation: (session: Session) => Promise<T>): Promise<T> {
+	#run<T>(operation: (session: Session) => T | Promise<T>): Promise<T> {
 		const { operations } = this.#scope;
 		const nested = nestedIn(this.#scope, this.#current().#scope.visit.storedId);
 		if (nested) return operations.refuse(nested);
-		return operations.run(async () => operation(this.#current()));
+		return operations.run(() => operation(this.#current()));
 	}
 
 	/** Whoever asks has looked at the session. */
@@ -381,8 +372,8 @@ export class Session {
 		return successor === undefined ? this : successor.#latest;
 	}
 
-	/** The session that takes the place of this one. */
-	#replaced(): Session {
+	/** The session that takes the place of this one, with the very object of its data, if the application has given it one. */
+	#replaced(data?: SessionData): Session {
 		const { event, runtime } = this.#scope;
 		const session = new Session(event, runtime.options, this.#scope, this.#contents);
 		this.#scope.session = this.#successor = session;
@@ -391,6 +382,7 @@ export class Session {
 		// Another handle may have its session there.
 		if (there === undefined || (there instanceof Session && there.#scope === this.#scope))
 			locals[runtime.slot] = session;
+		if (data) session.#contents.keep(data);
 		return session;
 	}
 
@@ -420,7 +412,7 @@ export class Session {
 	#refresh(): void {
 		const { visit, operations } = this.#scope;
 		if (!visit.isDue) return;
-		this.#scope.later(async () => operations.behind(async () => this.#act(Task.Refresh)));
+		this.#scope.later(async () => operations.behind(() => this.#act(Task.Refresh)));
 	}
 
 	async #finished(changes: Changes | undefined): Promise<void> {
@@ -436,14 +428,14 @@ export class Session {
 			// Another operation has stored them meanwhile, or has put another session in the place of this one.
 			const rest = isSame || !changes ? changes : session.#contents.changesAtEnd();
 			if (!rest && !visit.isDue) return;
-			await session.#inTurn(async () => session.#written(Task.Finish, rest));
+			await session.#inTurn(() => session.#written(Task.Finish, rest));
 		});
 	}
 
 	/** Runs an operation that writes the data. */
-	async #write(task: Task): Promise<void> {
+	#write(task: Task): Promise<void> | undefined {
 		const changes = this.#contents.changes();
-		await this.#inTurn(async () => this.#written(task, changes));
+		return this.#inTurn(() => this.#written(task, changes));
 	}
 
 	/** Runs an operation that may write these changes. */
@@ -462,8 +454,8 @@ export class Session {
 	}
 
 	/** Runs an operation that writes the session. */
-	async #act(task: Task, input?: Input): Promise<void> {
-		await this.#inTurn(async () => this.#scope.visit.act(task, input));
+	#act(task: Task, input?: Input): Promise<void> | undefined {
+		return this.#inTurn(() => this.#scope.visit.act(task, input));
 	}
 
 	/** Changes what the store has now. */
@@ -478,8 +470,15 @@ export class Session {
 		return isWritten;
 	}
 
-	/** Runs what writes this session after what writes it already, in this process. */
-	async #inTurn<T>(run: (turn: Turn) => Promise<T>): Promise<T> {
+	/** Runs what writes this session after what writes it already, in this process. Undefined if it has ended without waiting. */
+	#inTurn(run: () => Promise<void> | undefined): Promise<void> | undefined {
+		const { writes, records } = this.#scope.runtime;
+		// On a table it ends before another writer can begin.
+		if (records.table && writes.isFree(this.#scope.visit.storedId)) return run();
+		return this.#afterOthers(async () => run());
+	}
+
+	async #afterOthers<T>(run: (turn: Turn) => Promise<T>): Promise<T> {
 		const { writes, records, patience } = this.#scope.runtime;
 		const turn = writes.take(this.#scope.visit.storedId, records.atomic, patience);
 		try {

@@ -75,6 +75,11 @@ export class Turns {
 	/** Turns at sessions without an ID. */
 	#new = 0;
 
+	/** Whether no writer has a turn at the session of this ID, or waits for one. */
+	isFree(id: string | undefined): boolean {
+		return id === undefined || !this.#last.has(id);
+	}
+
 	/** A turn at the session of this ID. No other writer knows a session that has none yet. */
 	take(id: string | undefined, atomic: boolean, patience: number): Turn {
 		const key = id ?? `new ${++this.#new}`;
