@@ -9,18 +9,13 @@ use crate::{convert::thrown, options::Core};
 
 #[wasm_bindgen]
 impl Core {
-    /// Reads the `Cookie` header of `length` bytes in the input. The output gets the IDs that one
-    /// of our secrets signed, in lines. Returns their length, or -1 if no cookie has our name.
+    /// Reads a `Cookie` header: `length` bytes in the input, or `long` if it does not fit there. The output gets the IDs that
+    /// one of our secrets signed, in lines. Returns their length, or -1 if no cookie has our name.
     #[wasm_bindgen(js_name = readCookies)]
-    pub fn read_cookies(&mut self, length: usize) -> i32 {
-        let ids = self.input.get(..length).and_then(|header| self.ids(header));
+    pub fn read_cookies(&mut self, length: usize, long: Option<String>) -> i32 {
+        let header = long.as_ref().map_or(self.input.get(..length), |long| Some(long.as_bytes()));
+        let ids = header.and_then(|header| self.ids(header));
         ids.map_or(-1, |ids| put(&mut self.output, &ids) as i32)
-    }
-
-    /// As `readCookies`, for a header that does not fit into the input.
-    #[wasm_bindgen(js_name = readLongCookies)]
-    pub fn read_long_cookies(&mut self, header: &str) -> i32 {
-        self.ids(header.as_bytes()).map_or(-1, |ids| put(&mut self.output, &ids) as i32)
     }
 
     /// Makes an ID of the 24 random bytes in the input; returns its length in the output.

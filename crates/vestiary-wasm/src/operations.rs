@@ -300,7 +300,8 @@ impl Core {
         self.running.take()
     }
 
-    /// The reports of an operation that has ended at once.
+    /// The reports of an operation that has gone on last, with a NUL after each: a word, and what belongs to it. The name of an
+    /// event and its code; an error that it has survived; `retired` or `touched`, and an ID.
     #[wasm_bindgen(getter)]
     pub fn told(&mut self) -> String {
         core::mem::take(&mut self.told)
@@ -336,7 +337,6 @@ impl Core {
             return step;
         }
         let step = if running.step == Step::Finished { step } else { Step::Again as u32 };
-        self.told = running.told();
         self.numbers[5] = table.map_or(f64::NAN, |table| table.writes().into());
         #[cfg(plain)]
         {

@@ -46,7 +46,6 @@ pub struct Running {
     /// The data to compute on.
     data: String,
     computed: Option<String>,
-    told: String,
 }
 
 /// An operation and its facts.
@@ -160,13 +159,6 @@ impl Running {
         self.question().map_or(Step::Finished, |asked| step_of(asked.kind))
     }
 
-    /// Its reports since this was asked last, with a NUL after each: a word, and what belongs to it. The name of an event
-    /// and its code; an error that it has survived; `retired` or `touched`, and an ID.
-    #[wasm_bindgen(getter)]
-    pub fn told(&mut self) -> String {
-        core::mem::take(&mut self.told)
-    }
-
     /// Takes the result of the application's function: `mine` of `base`, which is the text as the same serialiser
     /// writes it. Members that the function did not change stay as they are spelled in the record.
     pub fn computed(&mut self, base: &str, mine: &str) -> Result<(), String> {
@@ -204,7 +196,6 @@ impl Running {
             millis: 0.0,
             data: String::new(),
             computed: None,
-            told: String::new(),
         }
     }
 
@@ -296,10 +287,6 @@ impl Running {
         self.asked.clear();
         self.place = 0;
         let effect = self.pending.poll(answer, millis(now), elapsed, entropy);
-        for told in self.pending.told() {
-            self.told.push_str(&line_of(told));
-            self.told.push('\0');
-        }
         self.step = match effect {
             Effect::Call(asked) => {
                 let step = step_of(asked.kind);
@@ -332,7 +319,6 @@ impl Running {
         self.own.facts.purpose.get() as u32
             | (u32::from(self.own.facts.reserved.get()) * RESERVED)
             | (u32::from(self.asked.len() > 1) * SEVERAL)
-            | (u32::from(!self.told.is_empty()) * TOLD)
     }
 
     /// Its step, and above it the bits of its purpose.
@@ -394,7 +380,13 @@ impl Core {
         if let Some(ended) = running.poll(answer, facts, now, elapsed, entropy) {
             self.end(ended);
         }
-        running.progress()
+        self.told.clear();
+        for told in running.pending.told() {
+            self.told.push_str(&line_of(told));
+            self.told.push('\0');
+        }
+        let told = u32::from(!self.told.is_empty()) * TOLD;
+        running.progress() + told * STEPS
     }
 }
 

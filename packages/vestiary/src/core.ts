@@ -121,10 +121,8 @@ export class Core {
 		// The core compares names as bytes and takes ASCII only, so it makes no difference that a
 		// byte beyond ASCII becomes two here.
 		const { read, written } = encoder.encodeInto(header, this.#input);
-		const length =
-			read === header.length
-				? this.#bindings.readCookies(written)
-				: this.#bindings.readLongCookies(header);
+		const long = read === header.length ? undefined : header;
+		const length = this.#bindings.readCookies(written, long);
 		if (length < 0) return undefined;
 		return length === 0 ? [] : this.#read(length).split('\n');
 	}
@@ -254,7 +252,7 @@ export class Core {
 		const step: Step = progress % STEPS;
 		const purpose = Math.floor(progress / STEPS);
 		const running = again ?? (step === Step.Finished ? undefined : this.#bindings.running);
-		const told = (purpose & TOLD) === 0 ? '' : (running ?? this.#bindings).told;
+		const told = (purpose & TOLD) === 0 ? '' : this.#bindings.told;
 		const reserved = (purpose & RESERVED) !== 0;
 		if (step === Step.Finished || !running) return { told, reserved, ended: this.#ended };
 		const several = (purpose & SEVERAL) !== 0;

@@ -98,7 +98,9 @@ test('a format or a policy that does not exist is refused, with those that do', 
 	const secret = 'a secret that is long enough';
 	const make = (options: object) => () => new Session(event, { secret, ...options });
 	expect(make({ format: 'koa' })).toThrow(ConfigError);
-	expect(make({ format: 'koa' })).toThrow("`format` must be 'svelte-kit-sessions' or 'express-session'");
+	expect(make({ format: 'koa' })).toThrow(
+		"`format` must be 'svelte-kit-sessions' or 'express-session'"
+	);
 	expect(make({ onStoreError: 'ignore' })).toThrow(
 		"`onStoreError` must be 'throw' or 'anonymous'"
 	);

@@ -159,7 +159,10 @@ describe.each([
 	['the RedisStore of Vestiary', () => new RedisStore({ client: redis })],
 	['fromExpressStore of connect-redis', () => adapted('connect-redis')]
 ])("format: 'express-session', with %s", (_, store) => {
-	const ours = (): Partial<SveltekitSessionConfig> => ({ store: store(), format: 'express-session' });
+	const ours = (): Partial<SveltekitSessionConfig> => ({
+		store: store(),
+		format: 'express-session'
+	});
 
 	test('a session of Express is ours, and after we saved it, still that of Express', async () => {
 		const login = await toExpress('/set?user=ada&data=of+the+app');
