@@ -59,7 +59,7 @@ fn each_fault_is_sought_by_some_schedules_and_stands_in_the_documentation() {
         include_str!("../listed_schedules.rs"),
         include_str!("../../../vestiary/tests/schedules/faults.rs"),
     ];
-    let documentation = include_str!("../../../../docs/explanation/reliability.md");
+    let documentation = include_str!("../../../../docs/explanation/reliability-tests.md");
     let (_, faults) = faults.split_once("pub enum Fault {").unwrap();
     let (faults, _) = faults.split_once("\n}").unwrap();
     let lines: Vec<_> = faults.lines().map(str::trim).filter(|line| !line.is_empty()).collect();

@@ -283,7 +283,7 @@ pub fn poll<T>(
     polled
 }
 
-/// Those of these faults that no schedule of so many finds. Prints the rows of the table in docs/explanation/reliability.md.
+/// Those of these faults that no schedule of so many finds. Prints the rows of the table in docs/explanation/reliability-tests.md.
 #[cfg(feature = "seeded-faults")]
 pub fn missed<C: Ord + std::fmt::Display>(
     seeded: &[vestiary::protocol::Fault],

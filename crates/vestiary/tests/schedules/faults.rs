@@ -78,7 +78,7 @@ fn the_schedules_find_each_fault_that_is_seeded_into_an_operation() {
     assert!(missed.is_empty(), "not found in {SCHEDULES} schedules: {missed:?}");
 }
 
-/// The fault, if no schedule finds it. Prints its row of the table in docs/explanation/reliability.md.
+/// The fault, if no schedule finds it. Prints its row of the table in docs/explanation/reliability-tests.md.
 fn found(fault: Fault, faults: impl Fn(u64) -> Vec<&'static str>) -> Option<Fault> {
     Fault::seed(Some(fault));
     let played = (0..SCHEDULES).map(|seed| (seed + 1, faults(seed)));
