@@ -337,7 +337,8 @@ impl Core {
             return step;
         }
         let step = if running.step == Step::Finished { step } else { Step::Again as u32 };
-        self.numbers[5] = table.map_or(f64::NAN, |table| table.writes().into());
+        let [.., writes] = &mut *self.numbers;
+        *writes = table.map_or(f64::NAN, |table| table.writes().into());
         #[cfg(plain)]
         {
             running.forget();

@@ -44,12 +44,7 @@ export class Operations {
 		if (this.#busy) return this.#watch(this.#counted(work));
 		this.#calls++;
 		this.#busy = true;
-		let result: T | Promise<T>;
-		try {
-			result = work();
-		} catch (error) {
-			result = Promise.reject(error);
-		}
+		const result = attempt(work);
 		// In development each operation is watched: an application should await also one that has ended at once.
 		if (result instanceof Promise || developing) return this.#watch(this.#ending(result));
 		this.#calls--;
@@ -159,6 +154,17 @@ export class Operations {
 		// The operation that waits takes the turn over, so that no later call comes between.
 		if (next) next();
 		else this.#busy = false;
+	}
+}
+
+/** The result of a function, or a promise of what it throws. */
+function attempt<T>(work: () => T | Promise<T>): T | Promise<T> {
+	try {
+		return work();
+	} catch (error) {
+		return (async () => {
+			throw error;
+		})();
 	}
 }
 
