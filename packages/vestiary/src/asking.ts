@@ -5,7 +5,7 @@ import { Answer, Step } from './generated/vestiary.js';
 import { jsonOf } from './json.js';
 import { refusalOf } from './refusal.js';
 import { readBoth } from './stores/both.js';
-import { MARK_HEADS } from './stores/options.js';
+import { WRITE_ID_HEADS } from './stores/options.js';
 import type { AtomicOperations, Store, StoreOperation, Telemetry } from './types.js';
 
 /** A question to the store. */
@@ -244,7 +244,7 @@ function misbehaved(operation: string, expected: string): StoreError {
 
 /** The write ID at the head of a record's text. */
 function markOf(text: string): string | null {
-	const head = MARK_HEADS.find((one) => text.startsWith(one));
+	const head = WRITE_ID_HEADS.find((one) => text.startsWith(one));
 	if (head === undefined) return null;
 	const [mark = ''] = text.slice(head.length).split('"', 1);
 	return mark.length === 16 ? mark : null;

@@ -1,6 +1,4 @@
-/**
- * Values under keys, made when they are needed, of which only the most recently used stay.
- */
+/** A cache that creates missing values, and evicts the least recently used ones beyond a limit. */
 export class Cache<K, V> {
 	readonly #limit: number;
 	readonly #values = new Map<K, V>();
@@ -9,7 +7,7 @@ export class Cache<K, V> {
 		this.#limit = limit;
 	}
 
-	/** The value of a key. If `make` throws, nothing is kept. */
+	/** The value of a key. If `make` throws, nothing is cached. */
 	get(key: K, make: () => V): V {
 		const known = this.#values.get(key);
 		const value = known ?? make();
@@ -24,10 +22,10 @@ export class Cache<K, V> {
 	}
 }
 
-/** Remembers names for a while, and no more than a number of them: then it forgets the oldest. */
+/** Remembers names for a limited time, and evicts the oldest ones beyond a limit. */
 export class Recent {
 	readonly #limit: number;
-	/** Until when each name is remembered, in milliseconds since the epoch. */
+	/** The expiry of each name, in milliseconds since the epoch. */
 	readonly #names = new Map<string, number>();
 
 	constructor(limit: number) {
@@ -38,7 +36,7 @@ export class Recent {
 	add(name: string, lifetime: number, now: number): void {
 		this.#names.delete(name);
 		this.#names.set(name, now + lifetime);
-		// The oldest come first. A few each time, so that none of the calls is slow.
+		// The oldest come first. Only a few are freed per call, so that no call is slow.
 		let looked = 0;
 		for (const [oldest, until] of this.#names) {
 			if (this.#names.size <= this.#limit && (until > now || ++looked > SWEEP)) return;
@@ -60,7 +58,7 @@ export class Recent {
 		this.#names.delete(name);
 	}
 
-	/** Number of names, with some that have expired. */
+	/** The number of names, including expired ones that are not freed yet. */
 	get size(): number {
 		return this.#names.size;
 	}

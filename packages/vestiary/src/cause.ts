@@ -2,14 +2,14 @@ import { VestiaryError } from './errors.js';
 import { codeOfReply } from './refusal.js';
 
 /**
- * A copy of an error of a store that can be logged. Clients repeat in their errors what they were asked (the
- * arguments of a command, the body of a request), and that is session IDs and data. So only what cannot
- * contain them is kept: the name of the class, a code, and the same of the errors below.
+ * Copies a store's error so that it can be logged. The errors of clients repeat the arguments of a command or the
+ * body of a request, and with them session IDs and data. So only parts are kept that cannot contain them: the name
+ * of the class, a code, and the same of each cause.
  */
 export function redacted(error: unknown, depth = 0): unknown {
 	if (copies.has(error as object)) return error;
 	if (error instanceof VestiaryError) {
-		// Its own message names no session; what lies below is the application's.
+		// Its message contains no session ID or data. Its causes come from the application.
 		if (error.cause !== undefined) error.cause = redacted(error.cause, depth + 1);
 		return error;
 	}
@@ -37,13 +37,13 @@ export function redacted(error: unknown, depth = 0): unknown {
 
 const copies = new WeakSet();
 
-/** Causes below causes that are kept. */
+/** The maximum depth of nested causes. */
 const DEEPEST = 4;
 
-/** A code, as servers and systems write it: too plain for a session ID. */
+/** The form of an error code of a server or the system, which no session ID has. */
 const CODE = /^[A-Z\d][A-Z\d_]{1,39}$/;
 
-/** Result codes of SQLite that an operator can do something about. */
+/** Result codes of SQLite that help an operator. */
 const SQLITE: Record<number, string> = {
 	5: 'SQLITE_BUSY',
 	6: 'SQLITE_LOCKED',
@@ -64,7 +64,7 @@ function nameOf(error: unknown): string {
 
 function codeOf(error: unknown): string | number | undefined {
 	const code = member(error, 'code') ?? member(error, 'status');
-	// Node.js has one code for all errors of SQLite, and the number beside it.
+	// Node.js has one code for all errors of SQLite, with the result code beside it.
 	const result = member(error, 'errcode');
 	if (code === 'ERR_SQLITE_ERROR' && typeof result === 'number')
 		return SQLITE[result & 0xff] ?? code;
@@ -72,12 +72,12 @@ function codeOf(error: unknown): string | number | undefined {
 	if (typeof code === 'string' && CODE.test(code)) return code;
 	const message = member(error, 'message');
 	if (typeof message !== 'string') return undefined;
-	// Workers KV says the status of HTTP. Of what another message begins with, only a code of Redis is no value.
+	// Workers KV reports an HTTP status. Of any other message, only a leading error code of Redis is safe to keep.
 	const status = /^KV [A-Z]+ failed: (\d{3})\b/.exec(message)?.[1];
 	return status ?? codeOfReply(message);
 }
 
-/** Messages of the clients that are the same for everything they are asked. */
+/** Constant messages of clients. */
 const CONSTANT = new Set([
 	'All sentinels are unreachable.',
 	'All the root nodes are unavailable',
@@ -93,7 +93,7 @@ const CONSTANT = new Set([
 	"Stream isn't writeable and enableOfflineQueue options is false"
 ]);
 
-/** Whether a message cannot contain an ID or data: it is known, or a word such as `down`. */
+/** Whether a message cannot contain an ID or data: it is a known one, or a single word such as `down`. */
 function isPlain(message: string): boolean {
 	return CONSTANT.has(message) || /^[a-z]{1,12}$/.test(message);
 }
@@ -102,7 +102,7 @@ function firstOf(errors: unknown): unknown {
 	return Array.isArray(errors) ? (errors as unknown[])[0] : undefined;
 }
 
-/** A member of what may be anything. */
+/** A member of a value of any type. */
 function member(value: unknown, name: string): unknown {
 	try {
 		return (value as Record<string, unknown> | null | undefined)?.[name];

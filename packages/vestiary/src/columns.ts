@@ -4,20 +4,20 @@ import { StoreError } from './errors.js';
 import type { SessionMeta, SessionStoreData } from './types.js';
 
 /**
- * Records as stores get them that are not atomic: objects, whose `cookie.expires` is a Date. Such a store may have
- * a column for `cookie`, one for `data`, and none for `meta`, so what has to last stands in the cookie as well.
+ * Converts records for stores that are not atomic: objects whose `cookie.expires` is a Date. Such a store may have
+ * columns for `cookie` and `data` but none for `meta`, so metadata that must survive is also put into the cookie.
  */
 export class Columns {
-	/** Keys of records that were written lately, with metadata which has to last. */
+	/** Keys of recently written records whose metadata must survive. */
 	readonly #witnesses = new Recent(WITNESSES);
 	#loss: StoreError | undefined;
 	#hasLooked = false;
 
-	/** A record for the store. */
+	/** Converts a record's text for the store. */
 	pack(key: string, text: string): SessionStoreData {
 		const record = JSON.parse(text) as Packed;
 		const { cookie } = record;
-		// An encrypted record has none.
+		// An encrypted record has no cookie.
 		if (typeof cookie !== 'object') return record;
 		if (typeof cookie.expires === 'string') cookie.expires = new Date(cookie.expires);
 		const { meta } = record;
@@ -33,10 +33,10 @@ export class Columns {
 		return record;
 	}
 
-	/** A record from the store, as it was packed. */
+	/** Converts a record from the store back. */
 	unpack(key: string, stored: SessionStoreData): SessionStoreData {
 		const { cookie, meta, ...record } = stored as Packed;
-		// A store may return something else, whatever its type says.
+		// A store may return anything, whatever its type says.
 		if (!isObject(cookie)) {
 			this.#look(key, meta);
 			return stored;
@@ -48,7 +48,7 @@ export class Columns {
 		return { ...record, cookie: attributes, ...(known && { meta: known }) };
 	}
 
-	/** Looks, once, whether a record that was written with metadata came back with it. */
+	/** Checks, once, whether a record that was written with metadata came back with it. */
 	#look(key: string, meta: SessionMeta | undefined): void {
 		if (this.#hasLooked || !this.#witnesses.has(key, Date.now())) return;
 		this.#hasLooked = true;
@@ -59,7 +59,7 @@ export class Columns {
 			);
 	}
 
-	/** The parts of a record that this store loses, if any: reported once. */
+	/** The error for a store that drops parts of a record, if it does; returned once. */
 	takeLoss(): StoreError | undefined {
 		const loss = this.#loss;
 		this.#loss = undefined;
@@ -67,7 +67,7 @@ export class Columns {
 	}
 }
 
-/** Most keys that are remembered: most visitors never come back. */
+/** The maximum number of keys: most visitors never come back. */
 const WITNESSES = 1_000;
 
 type Packed = SessionStoreData & {

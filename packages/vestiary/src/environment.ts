@@ -1,13 +1,13 @@
 /**
- * SvelteKit analyses and prerenders an app in workers that it marks so. There no visitor exists:
- * sessions stay untouched, and the secret and the client of a store may be missing.
+ * Whether SvelteKit is analysing or prerendering the app, in a worker that it marks with this variable. There are no
+ * visitors then: sessions stay untouched, and the secret and the client of a store may be missing.
  */
 export const building: boolean = environment('SVELTEKIT_FORK') === 'true';
 
-/** `vite dev` says so; everything else is taken for production. */
+/** Whether `vite dev` is running. Everything else counts as production. */
 export const developing: boolean = environment('NODE_ENV') === 'development';
 
-/** The tests of an application may do with a short secret. */
+/** Whether tests of an application are running, where a short secret is accepted. */
 export const testing: boolean = environment('NODE_ENV') === 'test';
 
 function environment(name: 'NODE_ENV' | 'SVELTEKIT_FORK'): string | undefined {

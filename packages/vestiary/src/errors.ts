@@ -1,4 +1,4 @@
-/** What can be wrong with the options of a handle, a session or a store. */
+/** Codes of a {@link ConfigError}: an option of a handle, a session or a store is invalid. */
 export type ConfigErrorCode =
 	| 'cookie_name'
 	| 'cookie_option'
@@ -12,7 +12,7 @@ export type ConfigErrorCode =
 	| 'secret_missing'
 	| 'secret_short';
 
-/** What can be wrong with session data on its way into the store. */
+/** Codes of a {@link DataError}: the session data cannot be stored. */
 export type DataErrorCode =
 	| 'data_not_object'
 	| 'forbidden_key'
@@ -23,7 +23,7 @@ export type DataErrorCode =
 	| 'too_large'
 	| 'unsealable';
 
-/** What can go wrong with a store. */
+/** Codes of a {@link StoreError}: the store failed. */
 export type StoreErrorCode =
 	| 'store_busy'
 	| 'store_failed'
@@ -32,7 +32,7 @@ export type StoreErrorCode =
 	| 'store_timeout'
 	| 'store_unconfirmed';
 
-/** Every `code` of a {@link VestiaryError}. They are stable: test for them, not for messages. */
+/** All codes of a {@link VestiaryError}. They are stable: test for them, not for messages. */
 export type VestiaryErrorCode =
 	| ConfigErrorCode
 	| DataErrorCode
@@ -42,8 +42,17 @@ export type VestiaryErrorCode =
 	| 'update_nested';
 
 /**
- * The base of all errors of this package. No message holds a secret, a session ID or a session
- * value. A bad cookie is never an error: it is a visitor without a session.
+ * The base class of all errors of this package. No message contains a secret, a session ID or session data. An
+ * invalid cookie is never an error: its visitor has no session.
+ *
+ * ```ts
+ * try {
+ * 	await event.locals.session.save();
+ * } catch (error) {
+ * 	if (error instanceof VestiaryError && error.code === 'too_large') error(413);
+ * 	throw error;
+ * }
+ * ```
  */
 export class VestiaryError extends Error {
 	override name = 'VestiaryError';
@@ -56,31 +65,31 @@ export class VestiaryError extends Error {
 }
 
 /**
- * An option is wrong. Thrown when the handle or the session is made, not per request. `session.save()` throws it
- * for what was assigned to `session.cookie`.
+ * An option is invalid. Thrown when the handle or the session is created, not per request. `session.save()` throws
+ * it for attributes that were assigned to `session.cookie`.
  */
 export class ConfigError extends VestiaryError {
 	override name = 'ConfigError';
 	declare readonly code: ConfigErrorCode;
 }
 
-/** The session data cannot be stored. The record that was in the store is there still. */
+/** The session data cannot be stored. The stored record stays unchanged. */
 export class DataError extends VestiaryError {
 	override name = 'DataError';
 	declare readonly code: DataErrorCode;
 }
 
 /**
- * The store did not do what it was asked. The `cause` is a copy of its own error with the name of its class
- * and its `code` alone: the errors of clients repeat what they were asked, which is session IDs and data. For
- * the rest, log where the client is made (`client.on('error', …)`), or in a store of your own.
+ * The store failed. `cause` is a copy of its own error with only the name of its class and its `code`, because the
+ * errors of clients repeat session IDs and data. To log the rest, listen where the client is created
+ * (`client.on('error', …)`), or in a store of your own.
  */
 export class StoreError extends VestiaryError {
 	override name = 'StoreError';
 	declare readonly code: StoreErrorCode;
 	/**
-	 * Whether the store has answered that it did nothing. Otherwise what it was asked may have been done, or may
-	 * be done yet.
+	 * Whether the store has confirmed that it did nothing. Otherwise the operation is in doubt: it may have been
+	 * performed, or may still be.
 	 */
 	readonly refused: boolean;
 
@@ -95,8 +104,8 @@ export class StoreError extends VestiaryError {
 }
 
 /**
- * The session was written inside of the function that `session.update()` runs on its data. Use the data that the
- * function gets; call the session before or after the update.
+ * The session was written inside the function that `session.update()` runs on its data. Use the function's argument
+ * instead, and call the session before or after the update.
  */
 export class UpdateNestedError extends VestiaryError {
 	override name = 'UpdateNestedError';
@@ -111,9 +120,9 @@ export class UpdateNestedError extends VestiaryError {
 }
 
 /**
- * A new session was saved, or a session was to get another ID (`login`, `regenerate`, `renew`), after the response
- * had left, so its cookie could not be set. Nothing was stored. Do it before the `load`, action, endpoint or hook
- * returns.
+ * The response had already left, so the cookie could not be set: of a new session that was saved, or of a session
+ * that was to get another ID (`login`, `regenerate`, `renew`). Nothing was stored. Call the method before the
+ * `load`, action, endpoint or hook returns.
  */
 export class ResponseSentError extends VestiaryError {
 	override name = 'ResponseSentError';
@@ -129,8 +138,9 @@ export class ResponseSentError extends VestiaryError {
 }
 
 /**
- * All sessions of this user were ended after the request began that logs in: what it proved, a password
- * perhaps, may have been changed since. So it may if the proof is more than a day old. Nothing was stored. Let the visitor log in again.
+ * All sessions of this user were revoked after the request of this login began. The proof that it relies on, such as
+ * a password, may have changed since; the same holds for a proof that is more than a day old. Nothing was stored.
+ * Let the visitor log in again.
  */
 export class LoginOutdatedError extends VestiaryError {
 	override name = 'LoginOutdatedError';
@@ -178,7 +188,7 @@ const CLASS_OF: Record<
 };
 
 /**
- * Calls the core and makes classes of what it throws, the string `<code>\n<message>`.
+ * Calls the core, and converts the string that it throws, `<code>\n<message>`, to an error.
  * @internal
  */
 export function orThrow<T>(call: () => T): T {
@@ -190,7 +200,7 @@ export function orThrow<T>(call: () => T): T {
 }
 
 /**
- * The error that the core describes: its code and its message, on two lines.
+ * Converts an error of the core: its code and its message, on two lines.
  * @internal
  */
 export function errorOf(text: string): VestiaryError {

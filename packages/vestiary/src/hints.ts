@@ -3,7 +3,7 @@ import type { RequestEvent } from '@sveltejs/kit';
 import type { Core } from './core.js';
 import type { SessionCookieOptions, SveltekitSessionConfig } from './types.js';
 
-/** Seconds after which browsers drop any cookie (RFC 6265bis section 5.5): 400 days. */
+/** The longest lifetime that browsers accept for a cookie (RFC 6265bis section 5.5), in seconds: 400 days. */
 const LONGEST_LIFE = 34_560_000;
 
 /** Options in seconds, beside `cookie.maxAge`. */
@@ -15,13 +15,13 @@ const SECONDS = [
 	'touchAfter'
 ] as const;
 
-/** Words that the secrets of examples and tutorials are made of. */
+/** Words that the secrets of examples and tutorials consist of. */
 const WORDS =
 	'a|abcdefghijklmnopqrstuvwxyz|admin|an|and|app|application|are|at|auth|bar|base|be|better|by|bytes|can|cat|catkeyboard|change|changed|changeit|changeme|character|characters|chars|complex|cookie|default|demo|dev|development|do|dont|dummy|enter|env|example|express|foo|for|generate|generated|goes|h|hard|hash|hello|here|hex|hunter|in|insecure|insert|is|it|jwt|key|keyboard|keys|kit|least|length|local|long|me|min|minimum|must|my|new|no|not|null|of|old|only|own|pass|passphrase|password|phrase|placeholder|please|prod|production|put|qwerty|random|randomly|replace|s3cr3t|s3cret|safe|salt|sample|secret|secrets|secure|seed|session|sessions|set|sh|shared|should|sign|signing|snapcracklepop|so|some|something|string|strong|sup3r|super|svelte|sveltekit|test|testing|that|the|this|to|todo|token|top|undefined|unique|unsafe|use|value|very|vestiary|with|world|x|your'.split(
 		'|'
 	);
 
-/** Hints at what is probably a mistake in these options. */
+/** Hints at probable mistakes in these options. */
 export function hintsFor(options: SveltekitSessionConfig): string[] {
 	const { cookie = {}, secret, store, storeTimeout } = options;
 	const secrets = Array.isArray(secret) ? secret : [secret];
@@ -65,7 +65,7 @@ export function hintsFor(options: SveltekitSessionConfig): string[] {
 	return hints;
 }
 
-/** Whole minutes if it is in milliseconds, and no whole days if it is in seconds. */
+/** Whether the value is whole minutes if read as milliseconds, and not whole days if read as seconds. */
 function looksLikeMilliseconds(value: number): boolean {
 	return value >= 60_000 && value % 60_000 === 0 && value % 86_400 !== 0;
 }
@@ -75,11 +75,11 @@ function daysOf(seconds: number): string {
 	return days < 2 ? `${Math.round(days * 24)} hours` : `${Math.round(days)} days`;
 }
 
-/** Whether a secret comes from an example, however it is written: it is made of nothing but such words and numbers. */
+/** Whether a secret comes from an example: it consists only of such words and of numbers, in any notation. */
 function isKnown(secret: string): boolean {
 	const letters = secret.toLowerCase().replaceAll(/[^a-z0-9]/g, '');
 	if (letters === '' || letters.length >= 100) return false;
-	// Where a word may end. A regular expression of the words takes exponential time.
+	// The positions where a word may end. A regular expression of the words would take exponential time.
 	const ends = new Set([0]);
 	for (let start = 0; start < letters.length; start++) {
 		if (!ends.has(start)) continue;
@@ -90,17 +90,17 @@ function isKnown(secret: string): boolean {
 	return ends.has(letters.length);
 }
 
-/** Handles that have seen a request, by their options. */
+/** The options of handles that have seen a request. */
 const used = new WeakSet<object>();
 
-/** As much of a handle as its use is judged by. */
+/** The parts of a handle that the hints need. */
 interface Used {
 	readonly options: SveltekitSessionConfig;
 	readonly core: Pick<Core, 'secure'>;
 	readonly cookie: Readonly<SessionCookieOptions>;
 }
 
-/** Hints at what is probably a mistake, given this request. */
+/** Hints at probable mistakes that this request reveals. */
 export function hintForUse(event: RequestEvent, { options, core, cookie }: Used): void {
 	if (used.has(options) && cookie.expires && cookie.maxAge === undefined)
 		hint(
@@ -123,15 +123,15 @@ export function hintForUse(event: RequestEvent, { options, core, cookie }: Used)
 		);
 }
 
-/** Hosts for which browsers keep a `Secure` cookie over http. */
+/** Whether browsers keep a `Secure` cookie of this host over HTTP. */
 function isLocal(hostname: string): boolean {
 	return /^(?:localhost|.+\.localhost|127\.0\.0\.1|\[::1\])$/.test(hostname);
 }
 
-/** Requests with a cookie that no secret has signed, by the cookie's name. */
+/** The number of requests with a cookie of an invalid signature, by the cookie's name. */
 const rejected = new Map<string, number>();
 
-/** Hints at cookies of another app: a single one may be from before the secret was changed. */
+/** Hints at cookies of another app. A single one may date from before a change of the secret. */
 export function hintForEvent(type: string, cookieName: string): void {
 	if (type !== 'rejected') return;
 	const count = (rejected.get(cookieName) ?? 0) + 1;

@@ -2,7 +2,7 @@ import type { OwnCookie } from './going.js';
 import type { MemoryTable, View } from './generated/vestiary.js';
 import type { OwnRequest } from './open-sessions.js';
 
-/* Names under which other modules of the package ask a `Session`, and an application cannot. */
+/* Symbols under which other modules of the package use a `Session`, hidden from applications. */
 
 export const HAS_UNSAVED_COOKIE: unique symbol = Symbol('hasUnsavedCookie');
 export const HANDLE: unique symbol = Symbol('handle');
@@ -12,12 +12,12 @@ export const FINISH: unique symbol = Symbol('finish');
 export const SEEN: unique symbol = Symbol('seen');
 export const REVOKED: unique symbol = Symbol('revoked');
 
-/** A session, as its request sees it. */
+/** A session as its request sees it. */
 export interface Inside {
-	/** Opens it on this table, since the application looks at it for the first time. */
+	/** Opens it on this table, when the application looks at it for the first time. */
 	[LOOK](table: MemoryTable): void;
-	/** Hears what becomes of its data, and of its own cookie attributes. */
+	/** Applies the outcome of an operation to the session's data and its own cookie attributes. */
 	[SEEN](view: View, data: string, own: OwnCookie | undefined): void;
-	/** Hears that a session of this handle was revoked; `by` is the request that did it, if it is known. */
+	/** Called when a session of this handle was revoked. `by` is the request that did it, if known. */
 	[REVOKED](handle: string, by: OwnRequest | undefined): void;
 }

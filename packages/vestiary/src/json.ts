@@ -2,12 +2,12 @@ import { DataError } from './errors.js';
 import { DEEPEST, TOO_DEEP, unstorable } from './values.js';
 
 /**
- * JSON text of what an application wants stored.
- * @throws DataError if it has none
+ * The JSON text of a value that an application wants to store.
+ * @throws DataError if there is none
  */
 export function jsonOf(value: unknown): string {
 	try {
-		// Not a string for what JSON has no text for, such as a function, whatever its type says.
+		// Despite its type, the result is undefined for a value without JSON text, such as a function.
 		const json = JSON.stringify(value) as string | undefined;
 		return json ?? 'null';
 	} catch {

@@ -8,18 +8,18 @@ import type { Scope } from './scope.js';
 import type { SessionData } from './types.js';
 import type { Input } from './visit.js';
 
-/** What may be said at a login. */
+/** Options of `Session.login`. */
 export interface LoginOptions {
-	/** What the session is to hold. Default: nothing. */
+	/** The data of the new session. Default: none. */
 	// eslint-disable-next-line @typescript-eslint/no-generated-empty-object-type -- applications merge it
 	data?: Partial<SessionData> | undefined;
-	/** Keys of the old session's data that the new one keeps, such as a cart. Default: none. */
+	/** Keys of the anonymous session's data to keep, such as a cart. Default: none. */
 	keep?: (keyof SessionData)[] | undefined;
-	/** What the user will recognise the session by: a device, a place. */
+	/** A label by which the user recognises the session: a device or a place. */
 	label?: string | undefined;
 	/**
-	 * When the visitor proved who it is. If all sessions of the user were ended since by another request, or if that
-	 * was more than a day ago, the login is refused. Default: when the request began.
+	 * When the visitor proved their identity. The login is refused if another request has revoked all sessions of the
+	 * user since, or if the proof is more than a day old. Default: when the request began.
 	 */
 	provenAt?: Date | undefined;
 }
@@ -27,7 +27,7 @@ export interface LoginOptions {
 const NAMES = ['data', 'keep', 'label', 'provenAt'];
 
 /**
- * Refuses what is no name of a user, and options that are none, before anything is done.
+ * Rejects an invalid user ID and unknown options, before anything is done.
  * @throws ConfigError
  */
 export function checkLogin(userId: unknown, options: unknown): void {
@@ -36,7 +36,7 @@ export function checkLogin(userId: unknown, options: unknown): void {
 		throw wrong('the options of `session.login()` must be an object');
 	checkNames(options, NAMES, { kind: 'an option of `session.login()`' });
 	const { keep, label } = options as { keep?: unknown; label?: unknown };
-	// A header that is missing is null.
+	// A missing header is null.
 	if (label !== undefined && label !== null && typeof label !== 'string')
 		throw wrong('`label` of `session.login()` must be a string');
 	checkWellFormed('the label of a session', label ?? undefined);
@@ -44,7 +44,7 @@ export function checkLogin(userId: unknown, options: unknown): void {
 		throw wrong('`keep` of `session.login()` must be a list of keys');
 }
 
-/** Refuses what is no name of a user. */
+/** Rejects an invalid user ID. */
 export function checkUser(userId: unknown): void {
 	if (typeof userId !== 'string') throw wrong('the user ID must be a string');
 	checkWellFormed('the user ID', userId);
@@ -79,7 +79,7 @@ export function loginOf(
 		login: {
 			proven: provenAt(options) ?? began,
 			own: own.ended?.get(userKey(config, userId)),
-			// A list holds no more than its size allows.
+			// A larger limit is pointless: the size of the list is a limit, too.
 			most: Math.min(most, MOST)
 		}
 	};
@@ -89,7 +89,7 @@ export function loginOf(
 /** More sessions of a user than a list can hold. */
 const MOST = 2 ** 32 - 1;
 
-/** When the visitor proved who it is, in milliseconds since the epoch. A date that is none would count as the year 1970. */
+/** When the visitor proved their identity, in milliseconds since the epoch. Rejects an invalid Date. */
 function provenAt({ provenAt: date }: LoginOptions): number | undefined {
 	if (date === undefined) return undefined;
 	if ((date as unknown) instanceof Date && !Number.isNaN(date.getTime())) return date.getTime();

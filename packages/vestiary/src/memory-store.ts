@@ -10,22 +10,22 @@ import type {
 	Store
 } from './types.js';
 
-/** The options of a {@link MemoryStore}. */
+/** Options of a {@link MemoryStore}. */
 export interface MemoryStoreOptions {
-	/** Put before every ID. Default: `''`. */
+	/** The prefix of every key. Default: `''`. */
 	prefix?: string | undefined;
-	/** Default: `JSON`. */
+	/** Converts records to text and back. Default: `JSON`. */
 	serializer?: Serializer | undefined;
-	/** Life in milliseconds of a record whose cookie has neither `maxAge` nor `expires`. Default: a day. */
+	/** The TTL of a record whose cookie has neither `maxAge` nor `expires`, in milliseconds. Default: one day. */
 	ttl?: number | undefined;
 	/**
-	 * Most records to hold; another one is refused with a `StoreError`, unless it is of a user
-	 * (`session.login()`): for that one anonymous ones are evicted. Default: 100,000.
+	 * The maximum number of records. Beyond it, new records are refused with a `StoreError`; for the session of a user
+	 * (`session.login()`), anonymous ones are evicted instead. Default: 100,000.
 	 */
 	maxEntries?: number | undefined;
 	/**
-	 * Most bytes to hold; a write that would exceed them is refused with a `StoreError`, unless it is of a user,
-	 * as above. Default: 64 MiB.
+	 * The maximum number of bytes. A write beyond it is refused with a `StoreError`; for the session of a user,
+	 * anonymous ones are evicted instead. Default: 64 MiB.
 	 */
 	maxBytes?: number | undefined;
 }
@@ -34,8 +34,8 @@ export interface MemoryStoreOptions {
 let tableIn: (store: Store) => MemoryTable | undefined;
 
 /**
- * The table of a store, if it is a memory store that has one, and is asked for records by its own functions: not by
- * others that a test or an application has put in their place.
+ * The table of a memory store, if the store has one and its functions have not been replaced by a test or an
+ * application.
  * @internal
  */
 export function tableOf(store: Store): MemoryTable | undefined {
@@ -43,12 +43,17 @@ export function tableOf(store: Store): MemoryTable | undefined {
 }
 
 /**
- * Keeps sessions in the memory of this process: for development and tests, or a single process
- * whose restart may log everybody out. Expired records are freed, and its size is bounded.
+ * Keeps sessions in the memory of this process: for development and tests, or for a single process whose restart may
+ * log every visitor out. Expired records are freed, and the size is bounded.
+ *
+ * ```ts
+ * const store = new MemoryStore({ maxEntries: 10_000 });
+ * export const handle = sveltekitSessionHandle({ secret, store });
+ * ```
  */
 export class MemoryStore implements Store {
 	readonly atomic: AtomicOperations | undefined;
-	/** Its own functions; none if it is not atomic. */
+	/** The store's original functions; undefined if it is not atomic. */
 	readonly #own: { readonly name: keyof AtomicOperations; readonly own: unknown }[] | undefined;
 	readonly #limits: ConstructorParameters<typeof MemoryTable>;
 	#made: MemoryTable | undefined;
@@ -72,7 +77,7 @@ export class MemoryStore implements Store {
 		});
 		this.#serializer = options.serializer ?? JSON;
 		this.#limits = [options.prefix ?? '', limitOf(maxEntries), limitOf(maxBytes), ttl];
-		// A serializer may put the mark where it is not found.
+		// A serializer may put the write ID where it cannot be found.
 		this.atomic = this.#serializer === JSON ? this.#operations() : undefined;
 		this.#own =
 			this.atomic &&
@@ -112,13 +117,13 @@ export class MemoryStore implements Store {
 		};
 	}
 
-	/** Made when something is stored: not every runtime frees what lies in linear memory by itself. */
+	/** Created with the first record, since not every runtime frees linear memory by itself. */
 	get #table(): MemoryTable {
 		this.#made ??= new MemoryTable(...this.#limits);
 		return this.#made;
 	}
 
-	/** Number of sessions alive. */
+	/** The number of active records. */
 	get size(): number {
 		return this.#made?.len(Date.now()) ?? 0;
 	}
@@ -135,36 +140,38 @@ export class MemoryStore implements Store {
 			},
 			create: async (id, text, ttl, owned) =>
 				write(this.#table, Step.Create, id, null, text, ttl, owned) === 'done',
-			replace: async (id, mark, text, ttl) =>
-				write(this.#made, Step.Replace, id, mark, text, ttl),
+			replace: async (id, writeId, text, ttl) =>
+				write(this.#made, Step.Replace, id, writeId, text, ttl),
 			touchCompares: true,
-			touch: async (id, ttl, mark) =>
-				mark === undefined
+			touch: async (id, ttl, writeId) =>
+				writeId === undefined
 					? (this.#made?.touch(id, ttl, Date.now()) ?? false)
-					: write(this.#made, Step.Touch, id, mark, '', ttl),
-			remove: async (id, mark) => write(this.#made, Step.Remove, id, mark)
+					: write(this.#made, Step.Touch, id, writeId, '', ttl),
+			remove: async (id, writeId) => write(this.#made, Step.Remove, id, writeId)
 		};
 	}
 }
 
-/** As many as there can be: linear memory has no more than 4 GiB. */
+/** An unreachable limit: linear memory has at most 4 GiB. */
 const UNLIMITED = 2 ** 32 - 1;
 
 function limitOf(number: number | undefined): number | undefined {
 	return number === undefined ? undefined : Math.min(number, UNLIMITED);
 }
 
-/** Writes the record with this write ID. No table is one in which nothing was ever stored. */
+/** Writes the record that has this write ID. Without a table, no record exists. */
 function write(
 	table: MemoryTable | undefined,
 	step: Step,
 	id: string,
-	mark: string | null,
+	writeId: string | null,
 	text = '',
 	ttl = 0,
 	owned = false
 ): AtomicOutcome {
-	const answer = orThrow(() => table?.write(step, id, mark ?? '', text, ttl, owned, Date.now()));
+	const answer = orThrow(() =>
+		table?.write(step, id, writeId ?? '', text, ttl, owned, Date.now())
+	);
 	if (answer === Answer.Done) return 'done';
 	return answer === Answer.Conflict ? 'conflict' : 'gone';
 }

@@ -1,16 +1,16 @@
 import { ConfigError } from './errors.js';
 
-/** What names are of, for the message about one that does not exist. */
+/** A description of names, for the message about an unknown one. */
 export interface Named {
-	/** What such a name is: `an option`. */
+	/** The kind of such a name: `an option`. */
 	kind: string;
-	/** Put before each name in the message. Default: nothing. */
+	/** The text before each name in the message. Default: none. */
 	prefix?: string;
-	/** A better cure than the nearest name, if there is one. */
+	/** A better advice than the most similar name, if there is one. */
 	cure?: (unknown: string) => string | undefined;
 }
 
-/** Refuses options that do not exist: one with a typing error would be ignored. */
+/** Rejects unknown options, because a misspelt one would be ignored. */
 export function checkNames(
 	options: object,
 	names: readonly string[],
@@ -29,7 +29,7 @@ export function checkNames(
 	throw new ConfigError('options', `\`${prefix}${unknown}\` is not ${kind}: ${cure}`);
 }
 
-/** The fewest characters to insert, delete or replace that make one word of another (Levenshtein). */
+/** The number of insertions, deletions and replacements between two words (Levenshtein). */
 function distance(one: string, other: string): number {
 	let row = Array.from({ length: other.length + 1 }, (_, length) => length);
 	for (const [i, letter] of one.split('').entries()) {

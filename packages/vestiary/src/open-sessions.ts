@@ -1,43 +1,43 @@
 import { newContext } from './async-context.js';
 import type { Store } from './types.js';
 
-/** One request that a handle answers. It refers to nothing of the request, for asynchronous contexts outlive it. */
+/** A request that a handle answers. It holds no other part of the request, because asynchronous contexts outlive it. */
 export interface OwnRequest {
-	/** The users whose sessions this request has ended: when, and when they had been ended before that. */
+	/** The users whose sessions this request has revoked: when, and the time of the previous revocation. */
 	ended: Map<string, { at: number; before: number }> | undefined;
-	/** Its session, which is opened if the application has not looked at it; until its response is returned. */
+	/** The session, which is opened if the application has not looked at it yet. Absent once the response is returned. */
 	visit: { open(): void } | undefined;
 }
 
 /** A session that a request has open. */
 export interface OpenSession {
 	readonly handle: string | undefined;
-	/** Whether the request still has it. */
+	/** Whether the request still has the session. */
 	readonly isOpen: boolean;
 	/**
 	 * Called when the session was revoked in this process.
-	 * @param by The request that did it, if it is known
-	 * @param wasOpen Whether the request had it when the store was asked: it may have found it gone since
+	 * @param by The request that revoked it, if known
+	 * @param wasOpen Whether the request had the session when the store was asked; it may have found it gone since
 	 */
 	revoked(by: OwnRequest | undefined, wasOpen: boolean): void;
 }
 
-/** Keys of users whose open sessions are remembered, for each store: the oldest are dropped beyond this. */
+/** The maximum number of users per store whose open sessions are tracked; the oldest are evicted. */
 const MOST_USERS = 10_000;
 
 interface Ref {
 	deref(): OpenSession | undefined;
 }
 
-/** Without `WeakRef`, as in Workers whose date is before May 2025, only requests that forget their sessions are remembered. */
+/** Workers with a date before May 2025 lack `WeakRef`. There, only requests that unregister are tracked. */
 const canForget = typeof WeakRef === 'function';
 
 const stores = new WeakMap<Store, Map<string, Set<Ref>>>();
 
 /**
- * Remembers that a request has a session of a user open, so that it ends at once when this process revokes it.
- * @param forgets Whether the request will forget it
- * @returns Forgets it; keeps `session` alive as long as the function itself is
+ * Tracks a user's session that a request has open, so that it ends at once when this process revokes it.
+ * @param forgets Whether the request will unregister
+ * @returns Unregisters the session, and keeps it alive as long as the function is referenced
  */
 export function watch(
 	store: Store,
@@ -63,7 +63,7 @@ export function watch(
 
 /**
  * Begins to revoke sessions of a user.
- * @returns Ends those that are open whose handles were revoked, once the store has done so
+ * @returns Ends the open sessions whose handles were revoked; to be called once the store has done so
  */
 export function revoking(
 	store: Store,
@@ -79,7 +79,7 @@ export function revoking(
 	};
 }
 
-/** Absent on platforms without `AsyncLocalStorage`: there no revocation is known to be of the session's own request. */
+/** Absent on platforms without `AsyncLocalStorage`, where no revocation can be attributed to its request. */
 const contexts = newContext<OwnRequest>();
 
 /** Runs the application for a request. */
@@ -87,7 +87,7 @@ export function within<T>(request: OwnRequest, run: () => T): T {
 	return contexts ? contexts.run(request, run) : run();
 }
 
-/** The request for which the calling code runs, if it is known. */
+/** The request for which the calling code runs, if known. */
 export function ownRequest(): OwnRequest | undefined {
 	return contexts?.getStore();
 }

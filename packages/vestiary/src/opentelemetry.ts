@@ -8,9 +8,8 @@ import type { Telemetry } from './types.js';
 const NAME = 'vestiary';
 
 /**
- * Tells OpenTelemetry what happens to sessions, for the option `telemetry`: a span for each thing that
- * the store is asked, how long it took, and how often each event happened. Nothing that it tells is
- * secret: no ID, no data, no user.
+ * Reports sessions to OpenTelemetry, for the option `telemetry`: a span and a duration for each store operation, and
+ * a counter of events. It reports no secret, session ID, data or user.
  *
  * ```ts
  * import { sveltekitSessionHandle } from 'vestiary';
@@ -49,7 +48,7 @@ export function opentelemetry(): Telemetry {
 				try {
 					return await run();
 				} catch (error) {
-					// The message of a store's own error may have an address and a password in it.
+					// The message of a store's own error may contain an address and a password.
 					const type = error instanceof VestiaryError ? error.code : 'store_failed';
 					failed = { 'error.type': type };
 					span.setAttributes(failed);

@@ -1,33 +1,32 @@
 import { developing } from './environment.js';
 
-/** Rounds of waiting after which operations that follow each other without end, as in a stream, are left alone. */
+/** The number of rounds after which endless operations, as in a stream, are no longer waited for. */
 const MOST_ROUNDS = 100;
 
-/** Turns of the microtask queue in which the application goes on after an operation that it awaited. */
+/** Turns of the microtask queue in which the application continues after an operation that it has awaited. */
 const TURNS = 20;
 
 /**
- * The operations of one request on its session: `save()`, `login()`, `destroy()` and the like. They run one at a
- * time, in the order of the calls, so that what is left in the store and in the cookie does not depend on which
- * answer of the store comes first.
+ * The operations of one request on its session, such as `save()`, `login()` and `destroy()`. They run one at a time, in
+ * the order of the calls, so that the final record and cookie do not depend on the order of the store's replies.
  *
- * An operation that the application does not await is no less an operation: the handle waits for it before the
- * response leaves, and learns whether it failed.
+ * An operation that the application does not await still counts: the handle waits for it before the response leaves,
+ * and learns whether it failed.
  */
 export class Operations {
 	readonly #underWay = new Set<Promise<unknown>>();
 	readonly #waiting: (() => void)[] = [];
 	#busy = false;
-	/** Operations of the application that wait or run. */
+	/** The number of the application's operations that wait or run. */
 	#calls = 0;
-	/** The application has called one. */
+	/** Whether the application has called an operation. */
 	isUsed = false;
 	#unheard: Watched<unknown>[] = [];
-	/** Called for an operation that failed unawaited when no response can fail with it any more. */
+	/** Called when an operation that is not awaited fails after the response has left. */
 	readonly #report: (error: unknown) => void;
 	#reports: boolean;
 
-	/** @param finishes Whether a handle asks for {@link failure} */
+	/** @param finishes Whether a handle calls {@link failure} */
 	constructor(finishes: boolean, report: (error: unknown) => void) {
 		this.#reports = !finishes;
 		this.#report = report;
@@ -52,12 +51,12 @@ export class Operations {
 		return Promise.resolve(result);
 	}
 
-	/** Runs an operation that the application did not call, after those that were called before it. */
+	/** Runs an internal operation after those that were called before it. */
 	async behind<T>(work: () => T | Promise<T>): Promise<T> {
 		return this.#inTurn(work);
 	}
 
-	/** An operation that fails at once. */
+	/** Returns an operation that fails at once. */
 	refuse(error: Error): Promise<never> {
 		this.isUsed = true;
 		return this.#watch(Promise.reject(error));
@@ -68,7 +67,7 @@ export class Operations {
 			resolve(running);
 		});
 		this.#underWay.add(running);
-		// Not `watched.then`, which counts as the application's.
+		// Not `watched.then`, which would count as the application's.
 		void running.then(
 			() => this.#underWay.delete(running),
 			() => this.#underWay.delete(running)
@@ -94,7 +93,7 @@ export class Operations {
 		}
 	}
 
-	/** Waits until no operation is under way, nor one that the application calls after it. */
+	/** Waits until no operation runs, nor one that the application calls after it. */
 	async settled(): Promise<void> {
 		for (let rounds = 0; rounds < MOST_ROUNDS; rounds++) {
 			for (let turns = 0; turns < TURNS; turns++) await Promise.resolve();
@@ -104,8 +103,8 @@ export class Operations {
 	}
 
 	/**
-	 * The operations that have failed and that the application does not await: the request fails with the first
-	 * one. Those that fail from now on are reported.
+	 * The first failure of an operation that the application does not await; the request fails with it. Later failures
+	 * are reported instead.
 	 */
 	failure(): { error: unknown } | undefined {
 		this.#reports = true;
@@ -134,7 +133,7 @@ export class Operations {
 	}
 
 	async #inTurn<T>(work: () => T | Promise<T>): Promise<T> {
-		// Without an `await` where it can begin at once: data that is set is there when the call returns.
+		// Begins without an `await` if it can, so that `setData` takes effect before the call returns.
 		if (this.#busy) await this.#enter();
 		this.#busy = true;
 		try {
@@ -151,13 +150,13 @@ export class Operations {
 
 	#leave(): void {
 		const next = this.#waiting.shift();
-		// The operation that waits takes the turn over, so that no later call comes between.
+		// The waiting operation takes over the turn, so that no later call comes between.
 		if (next) next();
 		else this.#busy = false;
 	}
 }
 
-/** The result of a function, or a promise of what it throws. */
+/** The result of a function, or a rejected promise if it throws. */
 function attempt<T>(work: () => T | Promise<T>): T | Promise<T> {
 	try {
 		return work();
@@ -168,7 +167,7 @@ function attempt<T>(work: () => T | Promise<T>): T | Promise<T> {
 	}
 }
 
-/** The result of an operation. It knows whether the application waits for it. */
+/** The result of an operation, which records whether the application awaits it. */
 class Watched<T> extends Promise<T> {
 	static override get [Symbol.species](): PromiseConstructor {
 		return Promise;

@@ -3,10 +3,10 @@ import { optionTypes } from './generated/vestiary.js';
 import { checkNames } from './names.js';
 import type { CookieSerializeOptions, SveltekitSessionConfig } from './types.js';
 
-/** Types of values, by the names of the options. */
+/** The types of values, by the names of the options. */
 type Types = Readonly<Record<string, string>>;
 
-/** The options that concern JavaScript alone, and the types of their values. */
+/** The options that only concern JavaScript, with the types of their values. */
 const OWN_TYPES = {
 	as: 'string',
 	cookie: 'object',
@@ -24,7 +24,7 @@ const OWN_TYPES = {
 /** The core's own list: a line for each option, with the type of its value. */
 const LINES = optionTypes().split('\n');
 
-/** The options in the core's list whose names match, by the name that the pattern finds. */
+/** The options in the core's list whose lines match the pattern, by the name that it captures. */
 function inCore(pattern: RegExp): Types {
 	return Object.fromEntries(
 		LINES.flatMap((line) => {
@@ -39,20 +39,20 @@ const CORE_TYPES = inCore(
 	/^(?!secrets|sealSecrets|migrates|atomic|resends|storeTtl|production)(\w+) a (.*)/
 );
 
-/** The options, and the types of their values; `secret` has a check of its own. */
+/** All options with the types of their values, except `secret`, which is checked separately. */
 export const OPTION_TYPES: Types = { ...CORE_TYPES, ...OWN_TYPES };
 
-/** The attributes of a cookie that the core reads, and the types of their values. */
+/** The cookie attributes that the core reads, with the types of their values. */
 export const ATTRIBUTE_TYPES: Types = inCore(/^cookie\.(\w+) a (.*)/);
 
-/** The members of `cookie`, and the types of their values. */
+/** The members of `cookie`, with the types of their values. */
 export const COOKIE_TYPES: Types = { ...ATTRIBUTE_TYPES, encode: 'function' };
 
-/** The options that the core reads. */
+/** The part of the options that the core reads. */
 export function forCore(options: SveltekitSessionConfig): Partial<SveltekitSessionConfig> {
 	const names = Object.keys(CORE_TYPES) as (keyof SveltekitSessionConfig)[];
 	const given = Object.fromEntries(names.map((name) => [name, options[name]]));
-	// JSON has no infinity, and no limit is none to check.
+	// JSON has no Infinity, and without a limit there is nothing to check.
 	return options.sessionsPerUser === Infinity ? { ...given, sessionsPerUser: undefined } : given;
 }
 
@@ -79,8 +79,8 @@ function article(noun: string): string {
 }
 
 /**
- * The attributes of a cookie that are not undefined, checked.
- * @throws ConfigError for what is no attribute, or of another type
+ * Validates the names and types of cookie attributes, and drops undefined ones.
+ * @throws ConfigError for an unknown attribute or a wrong type
  */
 export function checkedCookie(cookie: CookieSerializeOptions = {}): CookieSerializeOptions {
 	const checked: CookieSerializeOptions = {};

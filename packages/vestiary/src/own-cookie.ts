@@ -3,7 +3,7 @@ import { ConfigError } from './errors.js';
 import { ATTRIBUTE_TYPES, checkedCookie } from './option-types.js';
 import type { CookieSerializeOptions, SessionCookieOptions } from './types.js';
 
-/** `session.cookie`: the options, with the attributes that this session has of its own. */
+/** The attributes for `session.cookie`: those of the options, overridden by the session's own. */
 export function cookieWith(
 	options: Readonly<SessionCookieOptions>,
 	own: OwnCookie | undefined
@@ -22,14 +22,14 @@ export function cookieWith(
 }
 
 /**
- * The attributes of an application's `session.cookie` that differ from the options. Undefined if none do.
- * @throws ConfigError for what is no attribute, or of another type
+ * The attributes in an application's `session.cookie` that differ from the options; undefined if none do.
+ * @throws ConfigError for an unknown attribute or a wrong type
  */
 export function ownIn(
 	options: Readonly<SessionCookieOptions>,
 	cookie: CookieSerializeOptions
 ): OwnCookie | undefined {
-	// express-session takes null for what is not set.
+	// express-session uses null for an absent attribute.
 	const given = Object.entries(cookie).filter(([, value]) => value !== null);
 	const checked = checkedCookie(Object.fromEntries(given));
 	if (checked.encode !== options.encode) {
@@ -48,7 +48,7 @@ export function ownIn(
 
 const NAMES = Object.keys(ATTRIBUTE_TYPES) as Exclude<keyof CookieSerializeOptions, 'encode'>[];
 
-/** The value as JSON has it. A number that is none becomes its name, which the core refuses. */
+/** The value for JSON. A number that JSON lacks becomes its name, which the core rejects. */
 function plain(value: unknown): unknown {
 	const number = value instanceof Date ? value.getTime() : value;
 	if (typeof number !== 'number') return number;

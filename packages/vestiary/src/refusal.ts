@@ -1,14 +1,14 @@
-/** An answer of a store's server or library that says that nothing was done. */
+/** A reply from a store's server or library that says that nothing was done. */
 export interface Refusal {
-	/** Its code, such as `READONLY`: nothing in it is secret. */
+	/** Its code, such as `READONLY`, which contains no secret. */
 	readonly code: string | undefined;
-	/** There is no room. */
+	/** Whether the store is full. */
 	readonly full: boolean;
 }
 
 /**
- * The errors with which Redis and Valkey answer instead of doing what was asked. Clients over HTTP say first that
- * a command failed.
+ * The error replies with which Redis and Valkey refuse a command. HTTP clients prefix them with a note that a command
+ * failed.
  */
 const REDIS =
 	/^(?:[A-Za-z]+: |Command (?:\d+ \[ \w+ \] )?failed: )?(ASK|BUSY|CLUSTERDOWN|CROSSSLOT|DENIED|ERR|EXECABORT|LOADING|MASTERDOWN|MISCONF|MOVED|NOAUTH|NOPERM|NOREPLICAS|NOSCRIPT|OOM|READONLY|TRYAGAIN|UNKILLABLE|WRONGPASS|WRONGTYPE)(?= |$)/;
@@ -16,19 +16,19 @@ const REDIS =
 const SQLITE_IOERR = 10;
 const SQLITE_FULL = 13;
 
-/** Postgres: a lost connection, a shutdown, and a transaction whose end is not known. */
+/** Postgres: a lost connection, a shutdown, and a transaction whose end is unknown. */
 const LOST = /^(08|57P0[123]|40003)/;
 
 /**
- * The refusal in an error that a store has thrown; undefined if the store did not answer, so that what it was
- * asked may have been done. Knows the errors of Redis, SQLite, Postgres and MySQL; any other store marks its own
- * with `refused: true`, and `full: true` if there is no room.
+ * Recognises a refusal in a store's error; undefined if the store did not reply, so that the operation is in doubt. It
+ * knows the errors of Redis, SQLite, Postgres and MySQL. Other stores set `refused: true` on their errors, and
+ * `full: true` if they are full.
  */
 export function refusalOf(cause: unknown): Refusal | undefined {
 	try {
 		return read(cause);
 	} catch {
-		// A member that throws when it is looked at.
+		// A getter of the error threw.
 		return undefined;
 	}
 }
@@ -42,23 +42,23 @@ function read(cause: unknown): Refusal | undefined {
 	return ofRedis(error) ?? ofSqlite(error) ?? ofSql(error);
 }
 
-/** The code with which Redis or Valkey begins an answer that is an error. */
+/** The code at the start of an error reply from Redis or Valkey. */
 export function codeOfReply(message: string): string | undefined {
 	return REDIS.exec(message)?.[1];
 }
 
 function ofRedis({ message, name }: { message?: unknown; name?: unknown }): Refusal | undefined {
 	const code = typeof message === 'string' ? codeOfReply(message) : undefined;
-	// What ioredis calls each answer that is an error, of a module for example.
+	// ioredis gives this name to each error reply, for example of a module.
 	if (code === undefined && name !== 'ReplyError') return undefined;
 	return { code, full: code === 'OOM' };
 }
 
-/** `node:sqlite` has a number, other libraries the name. */
+/** `node:sqlite` has a number, other libraries a name. */
 function ofSqlite({ code, errcode }: { code?: unknown; errcode?: unknown }): Refusal | undefined {
 	if (code === 'ERR_SQLITE_ERROR' && typeof errcode === 'number') {
 		const kind = errcode & 0xff;
-		// A write that failed may be in the file.
+		// A failed write may be in the file.
 		if (kind === SQLITE_IOERR) return undefined;
 		return { code: `SQLite error ${errcode}`, full: kind === SQLITE_FULL };
 	}

@@ -7,32 +7,32 @@ import { Turns } from './turns.js';
 import type { Store } from './types.js';
 
 /**
- * State that all handles of one application share in a process. Options, handles and stores may be made
- * anew in every request, as on platforms whose bindings come with the request, so it is found by the
- * values of the options and not by the identity of an object.
+ * State that all handles of one application share in a process. It is found by the values of the options, not by the
+ * identity of an object: on platforms whose bindings come with the request, an application may create options, handles
+ * and stores in every request.
  */
 export interface Shared {
-	/** Stands for the application: handles that understand one cookie have the same object. */
+	/** Identifies the application: handles that accept the same cookies have the same object. */
 	readonly application: object;
 	/** The state of the sessions in one store. */
 	readonly sessions: SessionState;
 }
 
-/** State about the sessions in one store. */
+/** The state of the sessions in one store. */
 export interface SessionState {
-	/** Records that were written or touched so recently that they need not be touched again. */
+	/** Records that were written or touched so recently that no touch is due. */
 	readonly touched: Recent;
-	/** IDs that this process has taken out of use lately. */
+	/** IDs that this process has recently taken out of use. */
 	readonly retired: Recent;
 	/** The writers of sessions in this process, by ID. */
 	readonly writes: Turns;
-	/** What the store keeps of a record, if it is not atomic. */
+	/** Conversion of records for a store that is not atomic. */
 	readonly columns: Columns;
 }
 
-/** Options that tell sessions of two handles apart. */
+/** The options that separate the sessions of two handles. */
 export interface Owner {
-	/** A number for the list of secrets, by {@link numberOfSecrets}. */
+	/** The number of the list of secrets ({@link numberOfSecrets}). */
 	secrets: number;
 	/** The cookie's name. */
 	name: string;
@@ -58,16 +58,16 @@ export function sharedBy(owner: Owner, store: Store): Shared {
 }
 
 /**
- * A number for a list of secrets, so that keys of other maps need not contain them. The number is never
- * used for another list.
+ * A number for a list of secrets, so that keys of other maps need not contain secrets. No two lists get the same
+ * number.
  */
 export function numberOfSecrets(secrets: readonly string[] | undefined): number {
 	return secretLists.get(JSON.stringify(secrets ?? null), () => ++lists);
 }
 
 /**
- * The default store of a cookie name and namespace: one for the process, so that sessions outlive a handle
- * that is made anew, by a request or by an edit of `hooks.server.ts`.
+ * The default store of a cookie name and namespace. There is one per process, so that sessions survive when a handle is
+ * created again, by a request or by an edit of `hooks.server.ts`.
  */
 export function defaultStore(name: string, namespace: string | undefined): Store {
 	const key = JSON.stringify([name, namespace]);
@@ -76,39 +76,39 @@ export function defaultStore(name: string, namespace: string | undefined): Store
 	return store;
 }
 
-/** State of one application: of all handles with the same secrets, cookie name and namespace. */
+/** The state of one application: of all handles with the same secrets, cookie name and namespace. */
 interface Application {
-	/** The names under which the state of stores is kept that were seen. */
+	/** The keys of the state of each known store. */
 	readonly keys: WeakMap<Store, string>;
 	readonly stores: Cache<string, SessionState>;
-	/** Clients that were seen with stores of one class and prefix. */
+	/** The clients that were seen with stores of one class and prefix. */
 	readonly clients: Cache<string, Set<number>>;
 }
 
-/** Most applications, or tenants with a secret of their own, whose state is kept. */
+/** The maximum number of applications, or tenants with a secret of their own, whose state is kept. */
 const APPLICATIONS = 1_000;
 const applications = new Cache<string, Application>(APPLICATIONS);
 
 const secretLists = new Cache<string, number>(APPLICATIONS);
 let lists = 0;
 
-/** Most stores of an application whose state is kept. */
+/** The maximum number of stores per application whose state is kept. */
 const STORES = 100;
 
-/** More clients than this for one kind of store means that a client is made in every request. */
+/** With more clients than this for one kind of store, the application creates a client in every request. */
 const CLIENTS = 16;
 
 const defaultStores = new Map<string, Store>();
 
 /**
- * The name of the state that belongs to a store. Sharing the state of two stores would be wrong where both
- * have a session of the same ID, and IDs are random, so that takes copied records or an unusual `genid`:
+ * The key of a store's state. Two stores must not share state if both have a session of the same ID. IDs are random, so
+ * that only happens with copied records or an unusual `genid`.
  *
- * - A store that only passes on to a client is known by its class, its prefix and its client. If the client
- *   is made in every request, too, class and prefix have to do.
- * - A store of the application is known by its class and its own properties, one of which is an object:
- *   the connection that it was made for.
- * - Every other store, such as a `MemoryStore`, is known by its identity.
+ * - A remote store is identified by its class, its prefix and its client. If the application also creates the client in
+ *   every request, class and prefix suffice.
+ * - A store of the application is identified by its class and its own properties, if one of them is an object, such as a
+ *   connection.
+ * - Every other store, such as a `MemoryStore`, is identified by its identity.
  */
 function keyOf(application: Application, store: Store): string {
 	const remote = clientOf(store);
@@ -123,9 +123,9 @@ function keyOf(application: Application, store: Store): string {
 	return parts ?? `${numberOf(store)}`;
 }
 
-/** A store's class and own properties. Undefined if they do not tell it from other stores. */
+/** A store's class and own properties; undefined if they do not identify it. */
 function partsOf(store: Store): string | undefined {
-	// Operations are made for each store, and say nothing that its other properties do not.
+	// `atomic` is created for each store, and depends only on its other properties.
 	const parts = Object.entries(store).filter(([name]) => name !== 'atomic') as [
 		string,
 		unknown

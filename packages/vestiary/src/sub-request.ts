@@ -4,12 +4,12 @@ import type { Runtime } from './runtime.js';
 import { partial, type Scope } from './scope.js';
 
 /**
- * The requests that `event.fetch` has made, and the pages that they are a part of: of each application one. SvelteKit
- * hands the very object on to the hooks, so nothing has to be written into it that could leave the app.
+ * The sub-requests made with `event.fetch`, and their pages, one for each application. SvelteKit passes the very object
+ * to the hooks, so no header is needed, which could leave the app.
  */
 const parts = new WeakMap<Request, Map<object, Scope>>();
 
-/** Pages under way that have made sub-requests, by the IDs of their sessions. */
+/** Pages in progress that have made sub-requests, by the IDs of their sessions. */
 type Pages = Map<string, Set<Scope>>;
 
 /** The pages of each application. */
@@ -24,15 +24,15 @@ export function pagesOf({ application }: Runtime): Pages {
 }
 
 /**
- * SvelteKit answers `event.fetch('/api')` by running the hooks again, with another event. Both speak
- * for the same visitor, so the sub-request gets the page's session: one read of the store, and what
- * one of them changes, the other sees.
+ * Shares a page's session with its sub-requests. SvelteKit answers `event.fetch('/api')` by running the hooks again,
+ * with another event for the same visitor. The sub-request gets the page's session: the store is read once, and each
+ * sees the other's changes.
  *
- * They find each other by the `Request` object. If `handleFetch` makes another one of it, the stored session of
- * a page under way is found by its ID.
+ * The sub-request finds its page by the `Request` object. If `handleFetch` creates another object, the page's stored
+ * session is found by its ID.
  *
- * Requests to this app, and to other servers of this host or below it, carry the cookie that this request has set:
- * `handleFetch` may send any of them elsewhere.
+ * Requests to this app, and to other servers of this host or below it, carry the cookie that this request has set.
+ * `handleFetch` may redirect any of them.
  */
 export function markSubRequests(event: RequestEvent, scope: Scope): void {
 	const { fetch, url } = partial(event);
@@ -41,20 +41,20 @@ export function markSubRequests(event: RequestEvent, scope: Scope): void {
 	const marked: typeof fetch = async (input, init) => {
 		const target = targetOf(input, url);
 		if (!target) return fetch(input, init);
-		// A handle after this one has been here already.
+		// A handle that runs after this one has already wrapped it.
 		const before = input instanceof Request ? parts.get(input) : undefined;
 		const headers = new Headers(
 			init?.headers ?? (input instanceof Request ? input.headers : undefined)
 		);
 		const credentials =
 			init?.credentials ?? (input instanceof Request ? input.credentials : undefined);
-		// An application that names the cookies, or wants none, wants another visitor.
+		// An application that sets the cookies itself, or omits them, wants another visitor.
 		const another = credentials === 'omit' || (!before && headers.has('cookie'));
 		const ours = target.origin === url.origin;
 		if (another || (!ours && !isBelow(target, url))) return fetch(input, init);
 
 		const pair = scope.cookiePair;
-		// Of its own accord SvelteKit adds cookies only to what it sends itself, and those of the browser.
+		// SvelteKit itself adds cookies only to its own requests, and only the browser's.
 		const cookie = ours || pair ? withCookie(headers.get('cookie'), event, pair) : undefined;
 		if (cookie !== undefined) headers.set('cookie', cookie);
 		const request = new Request(input instanceof Request ? input : target, {
@@ -68,11 +68,11 @@ export function markSubRequests(event: RequestEvent, scope: Scope): void {
 		register(scope);
 		return fetch(request);
 	};
-	// Read-only by its type; SvelteKit hands this very object on to `load`, actions and endpoints.
+	// Read-only by its type. SvelteKit passes this very object to `load`, actions and endpoints.
 	(event as { fetch: typeof fetch }).fetch = marked;
 }
 
-/** The page that this request is a part of. */
+/** The page to which this request belongs. */
 export function pageOf(event: RequestEvent, runtime: Runtime): Scope | undefined {
 	const { isSubRequest, request } = partial(event);
 	if (!isSubRequest || !request) return undefined;
@@ -81,13 +81,13 @@ export function pageOf(event: RequestEvent, runtime: Runtime): Scope | undefined
 	if (parent || pages.size === 0) return parent;
 	for (const id of runtime.core.readCookies(request.headers.get('cookie')) ?? []) {
 		const [page, ...others] = pages.get(id) ?? [];
-		// Of two pages of one visitor either may be the one.
+		// With two pages of one visitor it is ambiguous.
 		if (page && others.length === 0) return page;
 	}
 	return undefined;
 }
 
-/** Lets a sub-request find its page by the session's ID, until the response of the page leaves. */
+/** Lets a sub-request find its page by the session's ID, until the page's response leaves. */
 function register(scope: Scope): void {
 	const id = scope.visit.storedId;
 	if (scope.left || id === undefined) return;
@@ -96,7 +96,7 @@ function register(scope: Scope): void {
 	(scope.registered ??= new Set()).add(id);
 }
 
-/** Nothing is a part of a request any more whose response leaves. */
+/** Unregisters a page whose response leaves: later requests do not belong to it. */
 export function unmark(scope: Scope): void {
 	if (!scope.registered) return;
 	const pages = pagesOf(scope.runtime);
@@ -108,7 +108,7 @@ export function unmark(scope: Scope): void {
 	scope.registered = undefined;
 }
 
-/** Where a request goes; undefined if that is no URL, which SvelteKit refuses in its own words. */
+/** The URL of a request; undefined if it is invalid, which SvelteKit reports in its own words. */
 function targetOf(input: RequestInfo | URL, url: URL): URL | undefined {
 	try {
 		return new URL(input instanceof Request ? input.url : input, url);
@@ -117,12 +117,12 @@ function targetOf(input: RequestInfo | URL, url: URL): URL | undefined {
 	}
 }
 
-/** The hosts that SvelteKit sends the visitor's cookies to; it merges them with those of a header. */
+/** Whether SvelteKit sends the visitor's cookies to this host. It merges them with those of a header. */
 function isBelow(target: URL, url: URL): boolean {
 	return `.${target.hostname}`.endsWith(`.${url.hostname}`);
 }
 
-/** A `Cookie` header of the visitor's cookies, with this one in its place. Undefined if that is none at all. */
+/** A `Cookie` header with the visitor's cookies and this one in its place; undefined if there are no cookies. */
 function withCookie(
 	header: string | null,
 	event: RequestEvent,
@@ -134,7 +134,7 @@ function withCookie(
 	if (pair === undefined) return pairs.length === 0 ? undefined : pairs.join('; ');
 	const isOurs = (one: string): boolean => one.startsWith(pair.slice(0, pair.indexOf('=') + 1));
 	const others = pairs.filter((one) => !isOurs(one));
-	// SvelteKit would add the browser's cookie again if none of its name were here.
+	// Without a cookie of this name, SvelteKit would add the browser's again.
 	if (!pair.endsWith('=') || sent.some(isOurs)) others.push(pair);
 	return others.length === 0 ? undefined : others.join('; ');
 }
@@ -147,8 +147,8 @@ function pairsIn(header: string | null): string[] {
 }
 
 /**
- * The visitor's cookies, those included that this request has set. Of these only SvelteKit knows the encoder; those
- * that an encoder could change are left to it.
+ * The visitor's cookies, including those that this request has set. Only SvelteKit knows their encoder, so cookies that
+ * an encoder could change are left to SvelteKit.
  */
 function pairsOf(event: RequestEvent, sent: string[]): string[] {
 	const { cookies } = partial(event);

@@ -1,8 +1,8 @@
 import type { SessionStoreData } from './types.js';
 
 /**
- * Runs calls that must be done before a record expires, with a longer TTL where the machine was too busy for them.
- * Any answer but `true` says that the record was not there.
+ * Runs calls that must finish before a record expires, and retries with a longer TTL if the machine was too busy. Any
+ * answer but `true` means that the record was missing.
  */
 export async function inTime(ttl: number, run: (ttl: number) => Promise<unknown>): Promise<void> {
 	for (const factor of [1, 10, 100]) {
@@ -14,11 +14,11 @@ export async function inTime(ttl: number, run: (ttl: number) => Promise<unknown>
 	throw new Error(`the store needs more than ${100 * ttl} milliseconds for two calls`);
 }
 
-/** Waits until a record has expired; fails if that takes as long as if its unit were wrong. */
+/** Waits until a record has expired. Fails if that takes so long that the store must use another unit. */
 export async function expiry(read: () => Promise<unknown>, ttl: number): Promise<void> {
 	const began = Date.now();
 	for (;;) {
-		// Looked at before the record: a machine that was busy meanwhile proves nothing.
+		// Read before the record: a machine that was busy in between proves nothing.
 		const late = Date.now() - began > 20 * ttl;
 		if (!(await read())) return;
 		if (late) break;
@@ -39,14 +39,14 @@ export function equal(actual: unknown, expected: unknown): void {
 		throw new Error(`the store gave ${one.slice(0, 200)}, not ${other.slice(0, 200)}`);
 }
 
-/** Whether a store gave back a record. What it adds to the cookie is its own affair. */
+/** Checks that a store has returned a record. It may add members to the cookie. */
 export function same(found: SessionStoreData | null, stored: SessionStoreData): void {
 	const names = Object.keys(stored.cookie);
 	const cookie = Object.entries(found?.cookie ?? {}).filter(([name]) => names.includes(name));
 	equal(found && { ...found, cookie: Object.fromEntries(cookie) }, stored);
 }
 
-/** JSON with sorted keys: a store may change their order. */
+/** JSON with sorted keys, since a store may change their order. */
 function canonical(value: unknown): string {
 	return JSON.stringify(value, (_, part: unknown) =>
 		part !== null && typeof part === 'object' && !Array.isArray(part)
@@ -55,7 +55,7 @@ function canonical(value: unknown): string {
 	);
 }
 
-/** Satisfies vitest's `requireAssertions`, which counts the calls of the `expect` that it gives to a test. */
+/** Satisfies vitest's `requireAssertions`, which counts calls of the `expect` that it passes to a test. */
 export function assertOnce([context]: unknown[]): void {
 	const { expect } = (context ?? {}) as {
 		expect?: (value: unknown) => { toBe(value: unknown): void };

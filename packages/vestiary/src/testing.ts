@@ -3,23 +3,23 @@ import './server-only.js';
 import { assertOnce, equal, expiry, inTime, same, sleep } from './testing-checks.js';
 import type { AtomicOperations, AtomicOutcome, SessionStoreData, Store } from './types.js';
 
-/** What a test runner has to offer: that of vitest, jest, mocha or `node:test`. */
+/** The functions of a test runner, such as vitest, jest, mocha or `node:test`. */
 export interface Runner {
 	describe: (name: string, define: () => void) => unknown;
 	test: (name: string, run: (...context: unknown[]) => Promise<void>) => unknown;
 }
 
-/** What the suite has to know of a store. */
+/** Options of the conformance suites. */
 export interface StoreTestOptions {
-	/** The shortest life that the store can give a record, in milliseconds. Default: 300. */
+	/** The shortest TTL that the store supports, in milliseconds. Default: 300. */
 	shortestTtl?: number | undefined;
-	/** Default: the `describe` and `test` that are global. */
+	/** The test runner. Default: the global `describe` and `test`. */
 	runner?: Runner | undefined;
 }
 
 /**
- * Tests that a store does what sessions need of it: its units, its expiry, what it does with records
- * that are not there, and with odd ones. Every store of this package runs it.
+ * Tests that a store behaves as sessions need: its units, its expiry, and how it treats missing and unusual records.
+ * Every store of this package passes it.
  *
  * ```ts
  * import { describe, test } from 'vitest';
@@ -29,7 +29,7 @@ export interface StoreTestOptions {
  * testStore('MemoryStore', () => new MemoryStore(), { runner: { describe, test } });
  * ```
  *
- * @param factory Makes a store, or several that share what they keep
+ * @param factory Creates a store, or several that share their records
  */
 export function testStore(
 	name: string,
@@ -44,17 +44,17 @@ export function testStore(
 		});
 
 	describe(`${name} is a store`, () => {
-		check('returns null for a session that it does not know', async (store, id) => {
+		check('returns null for an unknown session', async (store, id) => {
 			equal((await store.get(id)) ?? null, null);
 		});
 
-		check('returns what was stored', async (store, id) => {
+		check('returns the stored record', async (store, id) => {
 			await store.set(id, RECORD, 60_000);
 			same(await store.get(id), RECORD);
 			await store.destroy(id);
 		});
 
-		check('stores over what is there', async (store, id) => {
+		check('replaces a stored record', async (store, id) => {
 			await store.set(id, RECORD, 60_000);
 			const changed = record({ user: 'grace' });
 			await store.set(id, changed, 60_000);
@@ -73,21 +73,24 @@ export function testStore(
 			await store.destroy(`${id}x`);
 		});
 
-		check('forgets what was destroyed, and destroys what is not there', async (store, id) => {
-			await store.set(id, RECORD, 60_000);
-			await store.destroy(id);
-			equal((await store.get(id)) ?? null, null);
-			await store.destroy(id);
-		});
+		check(
+			'removes a destroyed record, and accepts the removal of a missing one',
+			async (store, id) => {
+				await store.set(id, RECORD, 60_000);
+				await store.destroy(id);
+				equal((await store.get(id)) ?? null, null);
+				await store.destroy(id);
+			}
+		);
 
-		check('keeps a record without an end: its ttl is Infinity', async (store, id) => {
+		check('keeps a record whose ttl is Infinity', async (store, id) => {
 			await store.set(id, RECORD, Infinity);
 			await store.touch(id, Infinity);
 			same(await store.get(id), RECORD);
 			await store.destroy(id);
 		});
 
-		check('gives back every character', async (store, id) => {
+		check('returns every character unchanged', async (store, id) => {
 			const odd = record({ text: 'é ü 秘密 🧥 \u0000 \u2028 " \\ </script> %00 \ud83e' });
 			await store.set(id, odd, 60_000);
 			same(await store.get(id), odd);
@@ -111,13 +114,13 @@ export function testStore(
 			await expiry(async () => store.get(id), shortestTtl);
 		});
 
-		check('shortens a life by touching, in milliseconds', async (store, id) => {
+		check('shortens a TTL by touching, in milliseconds', async (store, id) => {
 			await store.set(id, RECORD, 100 * shortestTtl);
 			await store.touch(id, shortestTtl);
 			await expiry(async () => store.get(id), shortestTtl);
 		});
 
-		check('prolongs a life by touching, and keeps the data', async (store, id) => {
+		check('prolongs a TTL by touching, and keeps the data', async (store, id) => {
 			await inTime(5 * shortestTtl, async (ttl) => {
 				await store.set(id, RECORD, ttl);
 				await store.touch(id, 1_000 * ttl);
@@ -129,7 +132,7 @@ export function testStore(
 			});
 		});
 
-		check('answers a hundred calls at once', async (store, id) => {
+		check('answers a hundred concurrent calls', async (store, id) => {
 			const ids = Array.from({ length: 100 }, (_, n) => `${id}-${n}`);
 			await Promise.all(ids.map((one, n) => store.set(one, record({ n }), 60_000)));
 			const found = await Promise.all(ids.map((one) => store.get(one)));
@@ -143,9 +146,8 @@ export function testStore(
 }
 
 /**
- * Tests that the atomic operations of a store are: that a write which expects another record does nothing,
- * that nothing but `create` creates, that of many writes at once one is done; and that random operations
- * do what they do in a model.
+ * Tests the atomic operations of a store: a write that expects another record does nothing, only `create` creates, of
+ * many concurrent writes exactly one succeeds, and random operations behave as in a model.
  *
  * ```ts
  * import { describe, test } from 'vitest';
@@ -155,7 +157,7 @@ export function testStore(
  * testAtomicStore('MemoryStore', () => new MemoryStore(), { runner: { describe, test } });
  * ```
  *
- * @param factory Makes a store, or several that share what they keep
+ * @param factory Creates a store, or several that share their records
  */
 export function testAtomicStore(
 	name: string,
@@ -175,7 +177,7 @@ export function testAtomicStore(
 		});
 
 	describe(`${name} is an atomic store`, () => {
-		check('knows nothing of a session that it does not know', async (store, id) => {
+		check('finds nothing for an unknown session', async (store, id) => {
 			equal(await store.read(id), null);
 			equal(await store.replace(id, A, text(B), 60_000), 'gone');
 			equal(await store.replace(id, null, text(B), 60_000), 'gone');
@@ -184,7 +186,7 @@ export function testAtomicStore(
 			equal(await store.read(id), null);
 		});
 
-		check('creates once', async (store, id) => {
+		check('creates a record only once', async (store, id) => {
 			equal(await store.create(id, text(A), 60_000, false), true);
 			equal(await store.create(id, text(B), 60_000, true), false);
 			equal(await store.read(id), text(A));
@@ -194,7 +196,7 @@ export function testAtomicStore(
 		});
 
 		check('reads two records at once', async (store, id) => {
-			// The records of other stores are read one by one.
+			// Other stores read the records one by one.
 			if (!store.readTwo) return;
 			const keys = ['a', 'b', 'c'].map((letter) => id + letter);
 			const [a = '', b = ''] = keys;
@@ -210,34 +212,37 @@ export function testAtomicStore(
 			equal(await store.remove(b, B), 'done');
 		});
 
-		check('compares marks, in records of either shape and without one', async (store, id) => {
-			const express = `{"cookie":{"v":"${B}","meta":{},"originalMaxAge":null},"n":1}`;
-			const unmarked = '{"cookie":{"path":"/"},"data":{"v":"CCCCCCCCCCCCCCCC"}}';
-			const late = `{"data":{},"v":"${A}"}`;
-			const steps: [string | null, string][] = [
-				[A, text(A)],
-				[B, express],
-				[null, unmarked],
-				[null, late],
-				[B, text(B)]
-			];
-			await store.create(id, text(A), 60_000, false);
-			for (const [i, [mark, present]] of steps.entries()) {
-				equal(await store.read(id), present);
-				for (const wrong of [A, B, null, 'CCCCCCCCCCCCCCCC']) {
-					if (wrong === mark) continue;
-					equal(await store.replace(id, wrong, '{}', 60_000), 'conflict');
-					equal(await store.remove(id, wrong), 'conflict');
+		check(
+			'compares write IDs, in records of both formats and in those without one',
+			async (store, id) => {
+				const express = `{"cookie":{"v":"${B}","meta":{},"originalMaxAge":null},"n":1}`;
+				const withoutWriteId = '{"cookie":{"path":"/"},"data":{"v":"CCCCCCCCCCCCCCCC"}}';
+				const late = `{"data":{},"v":"${A}"}`;
+				const steps: [string | null, string][] = [
+					[A, text(A)],
+					[B, express],
+					[null, withoutWriteId],
+					[null, late],
+					[B, text(B)]
+				];
+				await store.create(id, text(A), 60_000, false);
+				for (const [i, [writeId, present]] of steps.entries()) {
+					equal(await store.read(id), present);
+					for (const wrong of [A, B, null, 'CCCCCCCCCCCCCCCC']) {
+						if (wrong === writeId) continue;
+						equal(await store.replace(id, wrong, '{}', 60_000), 'conflict');
+						equal(await store.remove(id, wrong), 'conflict');
+					}
+					const next = steps[i + 1];
+					if (next) equal(await store.replace(id, writeId, next[1], 60_000), 'done');
 				}
-				const next = steps[i + 1];
-				if (next) equal(await store.replace(id, mark, next[1], 60_000), 'done');
+				equal(await store.remove(id, B), 'done');
+				equal(await store.remove(id, B), 'gone');
 			}
-			equal(await store.remove(id, B), 'done');
-			equal(await store.remove(id, B), 'gone');
-		});
+		);
 
-		check('touches the record that has the expected mark, and no other', async (store, id) => {
-			// Other stores are asked for the record first.
+		check('touches only the record with the expected write ID', async (store, id) => {
+			// With other stores, the record is read first.
 			if (!store.touchCompares) return;
 			equal(await store.touch(id, 60_000, A), 'gone');
 			equal(await store.touch(id, 60_000, null), 'gone');
@@ -253,10 +258,10 @@ export function testAtomicStore(
 			equal(await store.remove(`${id}x`, null), 'done');
 		});
 
-		check('dates what it stores, in place of what begins alike', async (store, id) => {
-			// Other stores are asked for the record first.
+		check('dates a text that replaces one that begins alike', async (store, id) => {
+			// With other stores, the record is read first.
 			if (!store.stamp) return;
-			const undated = (mark: string): string => `{"v":"${mark}","sessions":{},"after":`;
+			const undated = (writeId: string): string => `{"v":"${writeId}","sessions":{},"after":`;
 			const began = await store.now?.(id);
 			const [first, before] = (await store.stamp(id, undated(A), 60_000)) ?? [NaN];
 			const ended = await store.now?.(id);
@@ -280,21 +285,24 @@ export function testAtomicStore(
 			equal(await store.remove(id, B), 'done');
 		});
 
-		check('of twenty dated at once, each finds another one', async (store, id) => {
-			if (!store.stamp) return;
-			const twenty = Array.from({ length: 20 }, (_, n) => n);
-			const found = await Promise.all(
-				twenty.map(async (n) => {
-					const undated = `{"v":"${mark(n)}","sessions":{},"after":`;
-					return (await store.stamp?.(id, undated, 60_000))?.[1];
-				})
-			);
-			const last = await store.read(id);
-			equal(new Set([...found, last]).size, 21);
-			await store.remove(id, (JSON.parse(last ?? '') as Marked).v);
-		});
+		check(
+			'lets each of twenty concurrent dated writes replace another one',
+			async (store, id) => {
+				if (!store.stamp) return;
+				const twenty = Array.from({ length: 20 }, (_, n) => n);
+				const found = await Promise.all(
+					twenty.map(async (n) => {
+						const undated = `{"v":"${writeId(n)}","sessions":{},"after":`;
+						return (await store.stamp?.(id, undated, 60_000))?.[1];
+					})
+				);
+				const last = await store.read(id);
+				equal(new Set([...found, last]).size, 21);
+				await store.remove(id, (JSON.parse(last ?? '') as Identified).v);
+			}
+		);
 
-		check('gives back text as it was stored', async (store, id) => {
+		check('returns the text exactly as it was stored', async (store, id) => {
 			const odd = text(A, { text: 'é ü 秘密 🧥 \u0000 \u2028 " \\ </script> %00' });
 			await store.create(id, odd, 60_000, false);
 			equal(await store.read(id), odd);
@@ -304,7 +312,7 @@ export function testAtomicStore(
 			await store.remove(id, B);
 		});
 
-		check('lets records expire, and takes expired ones for none', async (store, id) => {
+		check('lets records expire, and treats expired ones as missing', async (store, id) => {
 			const ids = ['a', 'b', 'c', 'd', 'e', 'f'].map((letter) => id + letter);
 			const [a = '', b = '', c = '', d = '', e = '', f = ''] = ids;
 			await store.create(a, text(A), shortestTtl, false);
@@ -333,7 +341,7 @@ export function testAtomicStore(
 			await Promise.all([store.remove(a, B), store.remove(d, A), store.remove(e, A)]);
 		});
 
-		check('keeps a record without an end: its ttl is Infinity', async (store, id) => {
+		check('keeps a record whose ttl is Infinity', async (store, id) => {
 			await store.create(id, text(A), Infinity, false);
 			equal(await store.replace(id, A, text(B), Infinity), 'done');
 			equal(await store.touch(id, Infinity), true);
@@ -341,7 +349,7 @@ export function testAtomicStore(
 			await store.remove(id, B);
 		});
 
-		check('of fifty writes at once, one is done', async (store, id) => {
+		check('lets exactly one of fifty concurrent writes succeed', async (store, id) => {
 			const fifty = Array.from({ length: 50 }, (_, n) => n);
 			const done = (outcomes: (AtomicOutcome | boolean)[]): number =>
 				outcomes.filter((outcome) => outcome === 'done' || outcome === true).length;
@@ -353,21 +361,21 @@ export function testAtomicStore(
 			equal(await store.read(id), null);
 		});
 
-		check('does not lose one of fifty changes at once', async (store, id) => {
-			await store.create(id, text(mark(0), { n: 0 }), 60_000, false);
+		check('loses none of fifty concurrent changes', async (store, id) => {
+			await store.create(id, text(writeId(0), { n: 0 }), 60_000, false);
 			const add = async (): Promise<void> => {
 				for (;;) {
-					const found = JSON.parse((await store.read(id)) ?? '') as Marked;
-					const next = text(mark(found.data.n + 1), { n: found.data.n + 1 });
+					const found = JSON.parse((await store.read(id)) ?? '') as Identified;
+					const next = text(writeId(found.data.n + 1), { n: found.data.n + 1 });
 					if ((await store.replace(id, found.v, next, 60_000)) === 'done') return;
 				}
 			};
 			await Promise.all(Array.from({ length: 50 }, add));
-			equal((JSON.parse((await store.read(id)) ?? '') as Marked).data.n, 50);
-			equal(await store.remove(id, mark(50)), 'done');
+			equal((JSON.parse((await store.read(id)) ?? '') as Identified).data.n, 50);
+			equal(await store.remove(id, writeId(50)), 'done');
 		});
 
-		check('says that a session which has another ID is none', async (store, id, whole) => {
+		check('returns a tombstone as no session', async (store, id, whole) => {
 			for (const retired of [
 				`{"v":"${A}","cookie":{},"data":{},"meta":{"next":"x"}}`,
 				`{"cookie":{"v":"${A}","meta":{"next":"x"},"originalMaxAge":null}}`
@@ -378,7 +386,7 @@ export function testAtomicStore(
 			}
 		});
 
-		check('does what a model does, whatever it is asked', async (store, id) => {
+		check('behaves as a model does in random operations', async (store, id) => {
 			const [seed = 0] = crypto.getRandomValues(new Uint32Array(1));
 			const chance = chanceOf(seed);
 			const model = new Map<string, string>();
@@ -429,27 +437,27 @@ export function testAtomicStore(
 					);
 			}
 			for (const [key, present] of model)
-				await store.remove(key, (JSON.parse(present) as Partial<Marked>).v ?? null);
+				await store.remove(key, (JSON.parse(present) as Partial<Identified>).v ?? null);
 		});
 	});
 }
 
-interface Marked {
+interface Identified {
 	v: string;
 	data: { n: number };
 }
 
 const [A, B] = ['A', 'B'].map((letter) => letter.repeat(16)) as [string, string];
 
-function text(mark: string, data: object = {}): string {
-	return `{"v":"${mark}","cookie":{},"data":${JSON.stringify(data)},"meta":{}}`;
+function text(writeId: string, data: object = {}): string {
+	return `{"v":"${writeId}","cookie":{},"data":${JSON.stringify(data)},"meta":{}}`;
 }
 
-function mark(n: number): string {
+function writeId(n: number): string {
 	return n.toString().padStart(16, '_');
 }
 
-/** A repeatable source of numbers below a limit (mulberry32). */
+/** A reproducible source of numbers below a limit (mulberry32). */
 function chanceOf(seed: number): (limit: number) => number {
 	let state = seed;
 	return (limit) => {

@@ -3,28 +3,28 @@ import { StoreError, UpdateNestedError } from './errors.js';
 
 /** A writer's turn at a session. */
 export interface Turn {
-	/** Resolves when the writers before have ended; undefined if there are none. */
+	/** Resolves when the previous writers have ended; undefined if there are none. */
 	readonly ready: Promise<void> | undefined;
-	/** Gives the turn up while code of the application runs. With a store that is not atomic it is kept. */
+	/** Gives up the turn while code of the application runs. With a store that is not atomic, the turn is kept. */
 	leave(): void;
-	/** Takes it again. */
+	/** Takes the turn again. */
 	back(): Promise<void>;
 	/**
-	 * Waits for other updates of the session that have to begin again, too, before this one does: functions that
-	 * take long would conflict with each other each time. Undefined if there is none. The update in front needs the
-	 * turn to end, so whoever waits has to leave it.
+	 * Waits for other updates of the session that must start again, before this one does: slow functions would
+	 * otherwise conflict each time. Undefined if there are none. The first update in the queue needs the turn to
+	 * finish, so leave the turn before waiting.
 	 */
 	queue(): Promise<unknown> | undefined;
 	end(): void;
 }
 
-/** A place in a line. */
+/** A place in the queue of one session. */
 interface Place {
 	readonly ready: Promise<void> | undefined;
 	end(): void;
 }
 
-/** A place, which makes a promise of its end only for one behind it: mostly there is none. */
+/** A place that creates the promise of its end only if another one waits for it, which is rare. */
 class Standing implements Place {
 	readonly ready: Promise<void> | undefined;
 	readonly #left: () => void;
@@ -32,13 +32,13 @@ class Standing implements Place {
 	#resolve: (() => void) | undefined;
 	#over: Promise<void> | undefined;
 
-	/** @param left Called when it has ended, and all before it have */
+	/** @param left Called when this place and all before it have ended */
 	constructor(ready: Promise<void> | undefined, left: () => void) {
 		this.ready = ready;
 		this.#left = left;
 	}
 
-	/** Resolves when it has ended, and all before it have. */
+	/** Resolves when this place and all before it have ended. */
 	get ended(): Promise<void> {
 		this.#over ??= new Promise<void>((resolve) => {
 			if (this.#isOver) resolve();
@@ -57,22 +57,22 @@ class Standing implements Place {
 	}
 }
 
-/** Milliseconds for which a turn is kept while an async function of the application runs. */
+/** How long a turn is kept while an async function of the application runs, in milliseconds. */
 const PROMPT = 20;
 
 /**
  * Lets the writers of a session in this process take turns, so that they do not conflict in the store.
  *
- * No writer waits for code of the application. With an atomic store a turn is given up while such code runs: the
- * store finds out that another request has written meanwhile. With another store only the turn prevents a lost
- * update, so it is kept; then a writer waits for `patience` milliseconds at most, and fails.
+ * With an atomic store no writer waits for code of the application: its turn is given up while such code runs, and the
+ * store detects concurrent writes. With any other store only the turn prevents a lost update, so it is kept; a writer
+ * then waits for at most `patience` milliseconds, and fails.
  */
 export class Turns {
-	/** The last one in each line. */
+	/** The last place in each queue. */
 	readonly #last = new Map<string, Standing>();
-	/** Sessions whose writer is in code of the application, and since when. */
+	/** Sessions whose writer runs code of the application, and since when. */
 	readonly #left = new Map<string, number>();
-	/** Turns at sessions without an ID. */
+	/** The number of turns at sessions without an ID. */
 	#new = 0;
 
 	/** Whether no writer has a turn at the session of this ID, or waits for one. */
@@ -80,7 +80,7 @@ export class Turns {
 		return id === undefined || !this.#last.has(id);
 	}
 
-	/** A turn at the session of this ID. No other writer knows a session that has none yet. */
+	/** Takes a turn at the session of this ID. A session without an ID is known to no other writer. */
 	take(id: string | undefined, atomic: boolean, patience: number): Turn {
 		const key = id ?? `new ${++this.#new}`;
 		let place = this.#stand(key);
@@ -119,7 +119,7 @@ export class Turns {
 		return mine;
 	}
 
-	/** Waits for the turns before, and `patience` at most for code of the application in one of them. */
+	/** Waits for the previous turns, but at most `patience` for code of the application in one of them. */
 	async #wait(key: string, before: Promise<void>, patience: number): Promise<void> {
 		for (;;) {
 			const since = this.#left.get(key);
@@ -135,7 +135,7 @@ export class Turns {
 	}
 }
 
-/** Whether the application's function ends so soon that a turn is kept for it. */
+/** Whether the application's function ends so soon that its turn is kept. */
 export async function isPrompt(running: Promise<unknown>): Promise<boolean> {
 	return endsWithin(running, PROMPT);
 }
@@ -155,22 +155,22 @@ async function endsWithin(promise: Promise<unknown>, milliseconds: number): Prom
 	}
 }
 
-/** An update whose function runs, as seen from inside of it. */
+/** A running update, as seen from inside of its function. */
 interface Update {
-	/** The request that runs it, by identity. */
+	/** The request that runs the update, by identity. */
 	readonly request: object;
 	readonly id: string | undefined;
 	over: boolean;
 	readonly around: Update | undefined;
 }
 
-/** The update around the code that runs, where the platform can tell (`AsyncLocalStorage`). */
+/** The update around the running code, on platforms with `AsyncLocalStorage`. */
 const context = newContext<Update>();
 
-/** Whether {@link refuseNested} knows what is called by the function of an update. */
+/** Whether {@link nestedIn} can detect operations inside an update's function. */
 export const knowsNested: boolean = context !== undefined;
 
-/** Runs the function of an update that a request makes. */
+/** Runs the function of an update of a request. */
 export function runUpdate<T>(
 	request: object,
 	id: string | undefined,
@@ -188,8 +188,8 @@ export function runUpdate<T>(
 }
 
 /**
- * The error for what an update's function does to the same session, also by `event.fetch`: it would be written
- * between the read and the write of the update, which would then begin again and again.
+ * The error for an operation on the same session inside an update's function, also by `event.fetch`. It would write
+ * between the read and the write of the update, which would then retry again and again.
  */
 export function nestedIn(request: object, id: string | undefined): UpdateNestedError | undefined {
 	for (let update = context?.getStore(); update; update = update.around)

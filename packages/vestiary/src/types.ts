@@ -1,7 +1,7 @@
 import type { RequestEvent } from '@sveltejs/kit';
 
 /**
- * What a session holds. Declare your own properties by merging:
+ * The data of a session. Declare your own properties by merging:
  *
  * ```ts
  * declare module 'vestiary' {
@@ -14,198 +14,197 @@ import type { RequestEvent } from '@sveltejs/kit';
 // eslint-disable-next-line @typescript-eslint/no-empty-object-type -- made to be merged
 export interface SessionData {}
 
-/** The options of `cookie.serialize`, as in the npm package `cookie`. */
+/** The options of a cookie, as in `cookie.serialize` of the npm package `cookie`. */
 export interface CookieSerializeOptions {
-	/** `Domain`: this host and those below it. Without it, only the host that answered. */
+	/** `Domain`: this host and its subdomains. Default: only the host that answered. */
 	domain?: string | undefined;
 	/** Encodes the cookie's value. Default: `encodeURIComponent`. */
 	encode?: ((value: string) => string) | undefined;
-	/** `Expires`. `maxAge` wins where both are set. */
+	/** `Expires`. `maxAge` takes precedence if both are set. */
 	expires?: Date | undefined;
 	/** `HttpOnly`: scripts in the page cannot read the cookie. Default: true, as in SvelteKit. */
 	httpOnly?: boolean | undefined;
 	/** `Max-Age` in **seconds**, rounded down. 0 ends the session at once. */
 	maxAge?: number | undefined;
-	/** `Partitioned` (CHIPS): one jar for each top-level site. Turns `secure` on. */
+	/** `Partitioned` (CHIPS): one cookie per top-level site. Implies `secure`. */
 	partitioned?: boolean | undefined;
 	/** `Path`. Default: `/`. */
 	path?: string | undefined;
-	/** `Priority`: which cookies go first when the browser has too many. */
+	/** `Priority`: which cookies the browser evicts first. */
 	priority?: 'low' | 'medium' | 'high' | undefined;
-	/** `SameSite`; true is `strict`, false leaves it out. Default: `lax`, as in SvelteKit. */
+	/** `SameSite`; true is `strict`, false omits it. Default: `lax`, as in SvelteKit. */
 	sameSite?: boolean | 'lax' | 'strict' | 'none' | undefined;
-	/** `Secure`: over https only. Default: SvelteKit's, which is true but for http://localhost. */
+	/** `Secure`: over HTTPS only. Default: SvelteKit's, which is true except for http://localhost. */
 	secure?: boolean | undefined;
 }
 
-/** The options of the session cookie: those of the configuration, with a `path` in any case. */
+/** The options of the session cookie, with a `path`. */
 export type SessionCookieOptions = CookieSerializeOptions & { path: string };
 
-/** What a store keeps for a session. It is JSON: what JSON cannot hold does not come back. */
+/** The record of a session in a store. It is JSON: other values do not survive. */
 export interface SessionStoreData {
-	/** Marks the write that made this record. Not in records of svelte-kit-sessions. */
+	/** The write ID of the record. Absent in records of svelte-kit-sessions. */
 	v?: string;
-	/** The cookie's options when it was saved, without `encode`. */
+	/** The cookie's options when the record was written, without `encode`. */
 	cookie: SessionCookieOptions;
 	/** The session's data. */
 	data: SessionData;
-	/** What Vestiary itself knows of the session. Not in records of svelte-kit-sessions. */
+	/** Vestiary's own metadata. Absent in records of svelte-kit-sessions. */
 	meta?: SessionMeta;
 }
 
-/** Turns records into text and back. `JSON` is one. */
+/** Converts records to text and back. `JSON` is a serializer. */
 export interface Serializer {
 	parse(text: string): SessionStoreData | Promise<SessionStoreData>;
 	stringify(data: SessionStoreData): string;
 }
 
-/** Vestiary's own metadata of a session: JSON. Instants are in milliseconds since the epoch. */
+/** Vestiary's own metadata of a session: JSON. Times are in milliseconds since the epoch. */
 export interface SessionMeta {
 	/** When the session was created. */
 	created?: number;
-	/** When it got its ID, if that is not the first one. */
+	/** When the session got its current ID, if that is not the first one. */
 	renewed?: number;
-	/** From when on it has expired because it was not used. */
+	/** The idle deadline. */
 	idle?: number;
-	/** From when on it has expired in any case. */
+	/** The absolute deadline. */
 	absolute?: number;
-	/** Whose session it is, after `session.login()`. */
+	/** The owner of the session, after `session.login()`. */
 	user?: string;
-	/** Its public name in the list of its user's sessions. */
+	/** The session's handle in its user's session list. */
 	handle?: string;
-	/** The cookie attributes that differ from the options: what was assigned to `session.cookie`. */
+	/** The cookie attributes that differ from the options, because they were assigned to `session.cookie`. */
 	cookie?: Record<string, string | number | boolean | null>;
-	/** The write IDs of earlier writes. */
+	/** The write IDs of previous writes. */
 	writes?: string[];
-	/** The session has another ID now, which only the holder of this one can read. */
+	/** Present in a tombstone: the session's new ID, which only the holder of this one can read. */
 	next?: string;
-	/** Until when this ID leads to the other one. */
+	/** The end of the grace period, until which this ID leads to the new one. */
 	grace?: number;
 }
 
 /**
- * A session store. `MemoryStore` is an example of one.
+ * A session store, such as `MemoryStore`.
  *
- * Any error of it becomes the `cause` of a `StoreError`. An error with `refused: true` says that the store has
- * answered and did nothing, so that it is not asked again; with `full: true` as well, that it has no room. The
- * errors of Redis, SQLite, Postgres and MySQL are known without that.
+ * Its errors become the `cause` of a `StoreError`. An error with `refused: true` says that the store has replied and
+ * did nothing, so that there is no retry; with `full: true` as well, that the store is full. The errors of Redis,
+ * SQLite, Postgres and MySQL are recognised without these properties.
  */
 export interface Store {
 	/**
-	 * Returns what is stored for a session.
+	 * Reads the record of a session.
 	 * @param id The session ID
 	 * @returns The record, or null if there is none or it has expired. Its `cookie.expires` may also be the text
 	 * that JSON makes of a Date
 	 */
 	get(id: string): Promise<SessionStoreData | null>;
 	/**
-	 * Stores a record, new or over an old one.
+	 * Stores a record, and replaces an existing one.
 	 * @param id The session ID
-	 * @param storeData The record: JSON, but for `cookie.expires`, which is a Date. A store that keeps only some
-	 * of its columns has to keep all of `cookie` and `data`
-	 * @param ttl Its life in milliseconds, from the cookie's `maxAge` or else `expires`; `Infinity` if
-	 * neither is set, and then the store decides
+	 * @param storeData The record: JSON, except for `cookie.expires`, which is a Date. A store with columns must keep all
+	 * of `cookie` and `data`
+	 * @param ttl Its TTL in milliseconds, from the cookie's `maxAge` or else `expires`; `Infinity` if neither is set: the
+	 * store then chooses
 	 */
 	set(id: string, storeData: SessionStoreData, ttl: number): Promise<void>;
 	/**
-	 * Removes a record, if it is there.
+	 * Removes a record, if there is one.
 	 * @param id The session ID
 	 */
 	destroy(id: string): Promise<void>;
 	/**
-	 * Gives a record a new life, if it is there.
+	 * Restarts the TTL of a record, if there is one.
 	 * @param id The session ID
-	 * @param ttl Its life in milliseconds from now
+	 * @param ttl The new TTL in milliseconds
 	 */
 	touch(id: string, ttl: number): Promise<void>;
 	/**
-	 * What a store can do that compares before it writes. With it no update is lost, no ended session
-	 * comes back, and timeouts and `session.login()` work; without it, of two writes the last one wins.
+	 * Operations that compare before they write. With them no update is lost, no ended session comes back, and timeouts
+	 * and `session.login()` work. Without them, the last of two writes wins.
 	 */
 	readonly atomic?: AtomicOperations | undefined;
 }
 
 /**
- * Operations on one record, each of them atomic. Records are text here, and come back as they were
- * stored. The mark of a record is the 16 characters after `{"v":"` or `{"cookie":{"v":"` at the head
- * of its text; a text that begins otherwise has none.
+ * Atomic operations on one record. Records are text here, and must be returned exactly as they were stored. The write
+ * ID of a record is the 16 characters after `{"v":"` or `{"cookie":{"v":"` at the beginning of its text; other texts
+ * have none.
  */
 export interface AtomicOperations {
-	/** Returns the text of a record, or null if there is none or it has expired. */
+	/** Reads the text of a record; null if there is none or it has expired. */
 	read(id: string): Promise<string | null>;
 	/**
-	 * Reads two records at the same time: a session and its user's session list, which the nodes of a cluster may keep
-	 * apart. A store that can do it in one round trip should. Default: two calls of {@link read} at once.
-	 * @returns The result of {@link read} for each, in this order; an `Error` for one that `read` would reject, so that
-	 * it does not hide the other
+	 * Reads two records at once: a session and its user's session list, which may be on different nodes of a cluster. A
+	 * store that can do it in one round trip should. Default: two concurrent calls of {@link read}.
+	 * @returns The result of {@link read} for each, in this order; an `Error` where `read` would reject, so that it does not
+	 * hide the other
 	 */
 	readTwo?(one: string, other: string): Promise<readonly [AtomicRead, AtomicRead]>;
 	/**
 	 * Stores a record if there is none.
-	 * @param ttl Its life in milliseconds; `Infinity` leaves it to the store
+	 * @param ttl Its TTL in milliseconds; with `Infinity` the store chooses
 	 * @param owned Whether the session has an owner: a full store may evict anonymous sessions
-	 * @returns Whether it did
+	 * @returns Whether the record was stored
 	 */
 	create(id: string, text: string, ttl: number, owned: boolean): Promise<boolean>;
 	/**
-	 * Stores a record in place of the one that has this mark. Never creates one.
-	 * @param mark Null for a record without a mark
+	 * Replaces the record that has this write ID. Never creates one.
+	 * @param writeId Null for a record without a write ID
 	 */
-	replace(id: string, mark: string | null, text: string, ttl: number): Promise<AtomicOutcome>;
+	replace(id: string, writeId: string | null, text: string, ttl: number): Promise<AtomicOutcome>;
 	/**
-	 * Gives a record a new TTL. Never creates one; returns whether it is there.
-	 * @param mark Only for a store with {@link touchCompares}: touch the record that has this mark, and no other,
-	 * and return the outcome. Null for a record without a mark; undefined for any record
+	 * Restarts the TTL of a record. Never creates one; returns whether it exists.
+	 * @param writeId Only for a store with {@link touchCompares}: touch only the record with this write ID, and return the
+	 * outcome. Null for a record without a write ID; undefined for any record
 	 */
-	touch(id: string, ttl: number, mark?: string | null): Promise<boolean | AtomicOutcome>;
+	touch(id: string, ttl: number, writeId?: string | null): Promise<boolean | AtomicOutcome>;
 	/**
-	 * Whether {@link touch} compares the mark, so that the tombstone that a login left is never prolonged. The
-	 * record is read before it is touched otherwise, and another request may write between the two. Default: false.
+	 * Whether {@link touch} compares the write ID, so that the tombstone of a login is never prolonged. Otherwise the
+	 * record is read before it is touched, and another request may write in between. Default: false.
 	 */
 	readonly touchCompares?: boolean | undefined;
 	/**
-	 * Removes the record that has this mark, and no other.
-	 * @param mark Null for a record without a mark
+	 * Removes the record that has this write ID.
+	 * @param writeId Null for a record without a write ID
 	 */
-	remove(id: string, mark: string | null): Promise<AtomicOutcome>;
-	/** Whether replicas of the store know of the last write of this record, where it can tell. */
+	remove(id: string, writeId: string | null): Promise<AtomicOutcome>;
+	/** Whether the replicas have confirmed the last write of this record, if the store can tell. */
 	confirm?(id: string): Promise<boolean>;
 	/**
-	 * Whether a write may be sent again by itself, such as by a client that lost its connection. Then a
-	 * `conflict` that took long says nothing: the record that was in the way may be this very write, done
-	 * before. Default: true.
+	 * Whether the client may send a write again by itself, for example after it lost its connection. If so, a late
+	 * `conflict` proves nothing: the record in the way may be the result of this very write. Default: true.
 	 */
 	readonly resends?: boolean | undefined;
 	/**
-	 * The TTL in milliseconds that a record gets that is written with `Infinity`. A user's session list drops a
-	 * session that was not used for longer. Default: a day.
+	 * The TTL of a record that is stored with `Infinity`, in milliseconds. A user's session list drops sessions that
+	 * were idle for longer. Default: one day.
 	 */
 	readonly ttl?: number | undefined;
 	/**
-	 * The store's own clock in milliseconds since the epoch, as the node that keeps `id` has it. With it the order of
-	 * a login and of `revokeAll()` does not depend on the clocks of two servers. Default: the server's clock.
+	 * The store's own clock on the node that holds `id`, in milliseconds since the epoch. With it, the order of a login
+	 * and of `revokeAll()` does not depend on the clocks of two servers. Default: this server's clock.
 	 */
 	now?(id: string): Promise<number>;
 	/**
-	 * Stores a text that says when it was stored, in one step: `text`, the time by the store's own clock ({@link now}) in
-	 * milliseconds, and `}`. It does so where there is no record, and in place of a record that begins as `text` does: with the
-	 * same 36 characters, but for the mark, which is the 7th to the 22nd. It leaves any other record alone. Default: a
-	 * user's session list is read and replaced, which takes two round trips for `revokeAll()` instead of one.
-	 * @returns The time, and the record that was there, or null; null if there is another record, and nothing was done
+	 * Stores a text with the time, in one step: `text`, the store's own time ({@link now}) in milliseconds, and `}`. It
+	 * does so if there is no record, or if the record begins as `text` does: with the same 36 characters, the write ID
+	 * apart, which is the 7th to the 22nd. Any other record is left alone. Default: a user's session list is read and
+	 * replaced, so `revokeAll()` takes two round trips instead of one.
+	 * @returns The time, and the replaced record or null; null if there is another record, and nothing was done
 	 */
 	stamp?(id: string, text: string, ttl: number): Promise<AtomicStamp | null>;
 }
 
-/** The result of `stamp`: the time in milliseconds, and the text of the record that was there, null if there was none. */
+/** The result of `stamp`: the time in milliseconds, and the text of the replaced record; null if there was none. */
 export type AtomicStamp = readonly [time: number, before: string | null];
 
-/** A result of `readTwo`: the text of a record, null if there is none, or why it cannot be read. */
+/** A result of `readTwo`: the text of a record, null if there is none, or the reason why it cannot be read. */
 export type AtomicRead = string | null | Error;
 
-/** Done; or nothing done, because there is another record (`conflict`) or none (`gone`). */
+/** The outcome of a conditional write: `done`, or nothing done, because of another record (`conflict`) or none (`gone`). */
 export type AtomicOutcome = 'done' | 'conflict' | 'gone';
 
-/** What the options can demand of a store. */
+/** A capability that the options can require of a store. */
 export type StoreCapability = 'atomic';
 
 /**
@@ -217,176 +216,175 @@ export type DeprecatedFormat = 'seed' | 'express';
 
 /** The options of `sveltekitSessionHandle` and `Session.initialize`. */
 export interface SveltekitSessionConfig {
-	/** Name of the session cookie. Default: `connect.sid`. */
+	/** The name of the session cookie. Default: `connect.sid`. */
 	name?: string | undefined;
 	/**
-	 * Name of the property of `event.locals` that holds the session. An app with two handles gives each its own, and
-	 * declares it in `App.Locals`. Default: `'session'`.
+	 * The property of `event.locals` that holds the session. An app with two handles gives each its own, and declares
+	 * it in `App.Locals`. Default: `'session'`.
 	 */
 	as?: string | undefined;
-	/** Options of the session cookie. The defaults are those of SvelteKit, with `path: '/'`. */
+	/** The options of the session cookie. Default: those of SvelteKit, with `path: '/'`. */
 	cookie?: CookieSerializeOptions | undefined;
 	/**
-	 * Refreshes the cookie and the record on every response of an existing session, so that it
-	 * expires `cookie.maxAge` after the last visit. Ignored without `cookie.maxAge`. Default: false.
+	 * Refreshes cookie and record on every response of an existing session, so that it expires `cookie.maxAge` after
+	 * the last visit. Ignored without `cookie.maxAge`. Default: false.
 	 */
 	rolling?: boolean | undefined;
 	/**
-	 * Where sessions are kept. Default: a `MemoryStore`, which is for development; one for each cookie name and
-	 * namespace in a process.
+	 * The session store. Default: a `MemoryStore`, which is for development; one per cookie name and namespace in a
+	 * process.
 	 */
 	store?: Store | undefined;
 	/**
-	 * Signs the session ID in the cookie. The first secret of a list signs, all of them verify: to
-	 * change the secret, put the new one first. In production at least 16 bytes; better 32 random ones.
+	 * Signs the session ID in the cookie. Of a list, the first secret signs and all of them verify: to change the
+	 * secret, put the new one first. In production at least 16 bytes; 32 random ones are better.
 	 */
 	secret: string | string[];
 	/**
-	 * Stores a new session, and every change, without a `save()`. Default: false, so that a visitor
-	 * who only looks gets no cookie and costs no record.
+	 * Stores new sessions, and every change, without a `save()`. Default: false, so that a visitor who only reads gets
+	 * no cookie and needs no record.
 	 */
 	saveUninitialized?: boolean | undefined;
 	/**
-	 * Stores changed data when the request ends, without a `save()`: set by `setData`, or in place. A
-	 * new session is stored once it was changed. Default: false.
+	 * Stores changed data when the request ends, without a `save()`, whether it was changed by `setData` or in place. A
+	 * new session is stored after its first change. Default: false.
 	 */
 	autoSave?: boolean | undefined;
 	/**
-	 * Seconds in which a rolling session is touched in the store at most once (by one process); so
-	 * much longer than its cookie the record lives. 0 touches it on every request. Default: a tenth of
-	 * `cookie.maxAge`.
+	 * The minimum time between two touches of a rolling session's record by one process, in seconds; 0 touches on every
+	 * request. The record outlives its cookie by this time. Default: a tenth of `cookie.maxAge`.
 	 */
 	touchAfter?: number | undefined;
 	/**
 	 * The format of the cookies and records that are written. Use `'express-session'` to share sessions with an
 	 * Express app. Both formats are always read. Default: `'svelte-kit-sessions'`.
 	 */
+	// eslint-disable-next-line @typescript-eslint/no-deprecated -- still accepted
 	format?: 'svelte-kit-sessions' | 'express-session' | DeprecatedFormat | undefined;
 	/**
-	 * Seconds after which a session expires that was not used, whatever its cookie and its store say: not
-	 * earlier, and at most a tenth later. Needs an atomic store.
+	 * Seconds without use after which a session expires, whatever its cookie and its store allow. It expires at most a
+	 * tenth of this time later. Needs an atomic store. Default: none.
 	 */
 	idleTimeout?: number | undefined;
-	/** Seconds after which a session ends in any case. Nothing extends it. */
+	/** Seconds after which a session expires, however much it is used. Default: none. */
 	absoluteTimeout?: number | undefined;
 	/**
-	 * Seconds after which a session gets another ID, with all that it holds. Needs an atomic store, and cannot go
-	 * with `format: 'express-session'`: Express would take the old ID for a session.
+	 * Seconds after which a session gets another ID, with the same data. Needs an atomic store. Not available with
+	 * `format: 'express-session'`: Express would take the tombstone of the old ID for a session. Default: never.
 	 */
 	renewAfter?: number | undefined;
 	/**
-	 * Seconds for which the old ID still leads to a session that was renewed: for requests that are
-	 * under way, and responses that get lost. At most 600. Default: 30.
+	 * The grace period of a renewal in seconds, in which the old ID still leads to the session: for requests in flight,
+	 * and for lost responses. At most 600. Default: 30.
 	 */
 	renewGrace?: number | undefined;
 	/**
-	 * Most sessions of one user (`session.login()`): the longest unused one ends. With `Infinity` only the size of
-	 * the list bounds them: 64 KiB, enough for several hundred. Default: 100.
+	 * The maximum number of sessions per user (`session.login()`). A login beyond it ends the session that has been
+	 * idle longest. With `Infinity` only the size of the session list is a limit: 64 KiB, several hundred sessions.
+	 * Default: 100.
 	 */
 	sessionsPerUser?: number | undefined;
 	/**
-	 * Most bytes of `session.data` as JSON, at least 1,024. What Vestiary adds to a record does not count.
+	 * The maximum size of `session.data`, in bytes of JSON: at least 1,024. Vestiary's own metadata does not count.
 	 * Default: 65,536.
 	 */
 	maxBytes?: number | undefined;
-	/** The store gets hashes of IDs, so that whoever reads it has no cookie. Default: false. */
+	/** Stores hashes of IDs, so that a leaked dump of the store cannot be used as cookies. Default: false. */
 	hashIds?: boolean | undefined;
 	/**
-	 * The store gets records encrypted (XChaCha20-Poly1305), with a key made of `secret` and the
-	 * session's ID: secrets of at least 32 bytes. `'migrate'` still reads those that are not, and encrypts
-	 * them when they are written next; `true` takes them for no session. Default: false.
+	 * Encrypts records (XChaCha20-Poly1305), with a key derived from `secret` and the session's ID. Needs secrets of at
+	 * least 32 bytes. `true` rejects unencrypted records; `'migrate'` accepts them, and encrypts them at their next
+	 * write. Default: false.
 	 */
 	encrypt?: boolean | 'migrate' | undefined;
 	/**
-	 * Keeps the sessions of this handle apart from those of another one with the same secret and store:
-	 * neither its cookies nor its records mean anything there.
+	 * Separates the sessions of this handle from those of others with the same secret and store: its cookies and
+	 * records are invalid there. Default: none.
 	 */
 	namespace?: string | undefined;
-	/** What the store must be able to do; without it, the options are refused. */
+	/** Capabilities that the store must have; otherwise the options are rejected. */
 	require?: StoreCapability[] | undefined;
-	/** Makes the ID of a new session: 16 to 256 visible characters, hard to guess. */
+	/** Generates the ID of a new session: 16 to 256 visible characters, hard to guess. Default: 192 random bits. */
 	genid?: ((event: RequestEvent) => string) | undefined;
-	/** Requests that have nothing to do with sessions: for them `locals.session` is not set. */
+	/** Selects requests that need no session: `locals.session` is not set for them. */
 	skip?: ((event: RequestEvent) => boolean) | undefined;
 	/**
-	 * Is told what happened to a request's session, for logs and metrics. What it throws, or its promise
-	 * rejects with, is dropped.
+	 * Called for each event of a request's session, for logs and metrics. Exceptions and rejections of it are ignored.
 	 */
 	onEvent?: ((event: SessionEvent, request: RequestEvent) => void) | undefined;
-	/** Is told what happens, to measure it: `opentelemetry()` of `vestiary/opentelemetry`. */
+	/** Receives metrics and traces: `opentelemetry()` of `vestiary/opentelemetry`. */
 	telemetry?: Telemetry | undefined;
 	/**
-	 * What a store that cannot be read means: an error on the request, or a session that is empty and
-	 * cannot be saved. Either way nothing is overwritten. Default: `'throw'`.
+	 * How to treat requests while the store is unavailable: fail them (`'throw'`), or give them an empty session that
+	 * cannot be saved (`'anonymous'`). Either way nothing is overwritten. Default: `'throw'`.
 	 */
 	onStoreError?: 'throw' | 'anonymous' | undefined;
 	/**
-	 * Milliseconds to wait for the store before giving up with a `StoreError`; 0 and `Infinity` wait as long as it
-	 * takes. Default: 5,000.
+	 * The timeout of a store operation in milliseconds, after which it fails with a `StoreError`; 0 and `Infinity`
+	 * disable it. Default: 5,000.
 	 */
 	storeTimeout?: number | undefined;
 }
 
 /**
- * As much of a request event as a session needs without a handle: its `cookies`, or its `request`. SvelteKit's event
- * has both.
+ * The parts of a request event that a session needs without a handle: `cookies` or `request`. SvelteKit's event has
+ * both.
  */
 export type SessionRequest = Omit<Partial<RequestEvent>, 'request'> &
 	(Pick<RequestEvent, 'cookies'> | { request: { headers: Pick<Headers, 'get'> } });
 
-/** What measures sessions. */
+/** Receives metrics and traces. */
 export interface Telemetry {
-	/** Something happened to a session. */
+	/** Called for each event of a session. */
 	event(type: SessionEvent['type']): void;
-	/** Runs what the store is asked, and measures it. Must return, or throw, what it does. */
+	/** Runs a store operation and measures it. Must return, or throw, what the operation does. */
 	store<T>(operation: StoreOperation, run: () => Promise<T>): Promise<T>;
 }
 
-/** What a store is asked. */
+/** A store operation, as named in errors and telemetry. */
 export type StoreOperation = 'read' | 'write' | 'touch' | 'remove';
 
-/** What can happen to a request's session. Nothing in it is secret. */
+/** An event of a request's session. It contains no secret. */
 export type SessionEvent =
 	/** A new session was stored. */
 	| { type: 'created' }
-	/** The session got another ID: at a login (`regenerate`, `login`), or because it was time. */
+	/** The session got another ID: by a login (`regenerate`, `login`), or by a renewal. */
 	| { type: 'rotated'; reason: 'login' | 'renewal' }
 	/**
-	 * The session was ended by the application. `confirmed` says whether replicas of the store know it,
-	 * where it can tell (`confirm` of a `RedisStore`).
+	 * The application ended the session. `confirmed` says whether the replicas have confirmed it, if the store can tell
+	 * (`confirm` of a `RedisStore`).
 	 */
 	| { type: 'destroyed'; confirmed?: boolean }
-	/** A session was used after its idle or absolute timeout. */
+	/** A session was used after its idle or absolute deadline. */
 	| { type: 'expired' }
-	/** A session was used that its user has ended elsewhere. */
+	/** A session was used that has been revoked. */
 	| { type: 'revoked' }
-	/** Another request wrote the session meanwhile: this one's changes were applied to that. */
+	/** Another request has written the session meanwhile, so both changes were merged. */
 	| { type: 'conflict' }
 	/** The session was ended meanwhile: this request's changes were dropped, and no cookie was set. */
 	| { type: 'gone' }
 	/**
-	 * An ID was used that a login or a renewal has taken out of use: by a request that was late, or by
-	 * somebody who has stolen it.
+	 * An ID was used that a login or a renewal has taken out of use: by a very late request, or with a stolen cookie.
 	 */
 	| { type: 'reuse' }
-	/** A cookie of our name came that none of the secrets has signed. */
+	/** The request has a cookie of this name, but none with a valid signature. */
 	| { type: 'rejected' }
-	/** A genuine cookie came whose session the store does not know: expired, ended, or lost. */
+	/** A cookie has a valid signature, but the store has no record of its session: it expired, ended, or was lost. */
 	| { type: 'unknown' }
 	/**
-	 * The store has a record, or a user's session list, that cannot be read; `code` says why. The visitor has no
-	 * session in this request, and neither the record nor the list is written over. If another instance of the
-	 * application may be able to read it (`not_sealed`, `unsealable`, `too_large`, and every list), the cookie stays,
-	 * too: only `login()`, `regenerate()` and `destroy()` replace it.
+	 * The record or the user's session list cannot be read; `code` is the reason. The visitor has no session in this
+	 * request, and neither record nor list is overwritten. If another instance of the application may be able to read
+	 * it (`not_sealed`, `unsealable`, `too_large`, and every list), the cookie stays, too: only `login()`,
+	 * `regenerate()` and `destroy()` replace it.
 	 */
 	| { type: 'unreadable'; code: string }
 	/**
-	 * The store failed where no code of the application waits for it, such as while it refreshed a session that rolls; or
-	 * while a session was opened, whatever `onStoreError` says.
+	 * The store failed in the background, for example while it refreshed a rolling session, or while a session was
+	 * opened, whatever `onStoreError` says.
 	 */
 	| { type: 'store_failed'; error: Error }
 	/**
-	 * An operation that the application did not await, such as `save()`, failed when the response had already left.
-	 * Before that, the request fails with the error.
+	 * An operation that the application did not await, such as `save()`, failed after the response had left. Before
+	 * that, the request fails with the error.
 	 */
 	| { type: 'failed'; error: Error };

@@ -1,22 +1,22 @@
 import { Constant, constant } from './generated/vestiary.js';
 
-/** A value that JSON does not keep as it is. */
+/** A value that JSON does not preserve. */
 export interface OddValue {
-	/** Where it is: `cart.items[3].price`. */
+	/** Its path: `cart.items[3].price`. */
 	path: string;
 	/** Its kind, for a message: never the value. */
 	kind: string;
 }
 
-/** Levels of objects that a session may have. */
+/** The maximum number of nested objects in session data. */
 export const DEEPEST: number = constant(Constant.Levels);
 
-/** The kind of an object that is too deep for a session. */
+/** The kind of an object that is nested too deeply. */
 export const TOO_DEEP = 'an object below too many others';
 
 /**
- * The first value in the data of a session for which there is no JSON text: a BigInt, an object that refers to
- * itself, or code of the application that throws when it is read.
+ * Finds the first value in session data that has no JSON text: a BigInt, a circular reference, or code of the
+ * application that throws when it is read.
  */
 export function unstorable(data: unknown): OddValue | undefined {
 	const judge: Judge = (value, above) => {
@@ -29,7 +29,7 @@ export function unstorable(data: unknown): OddValue | undefined {
 	return search(data, '', [], judge, true);
 }
 
-/** The first value that JSON changes or drops without an error, such as a `Date` or a `Map`. */
+/** Finds the first value that JSON silently changes or drops, such as a `Date` or a `Map`. */
 export function changedByJson(data: unknown): OddValue | undefined {
 	const judge: Judge = (value, _, inList) => {
 		switch (typeof value) {
@@ -63,12 +63,12 @@ function classOf(value: object): string | undefined {
 
 type Judge = (value: unknown, above: readonly unknown[], inList: boolean) => string | undefined;
 
-/** What is said of code of the application that throws. */
+/** The kind of a value whose code throws. */
 const THROWS = 'something that throws when it is read';
 const TO_JSON = 'an object: a `toJSON` method in it throws';
 
 /**
- * Walks what JSON walks: own enumerable properties, and what `toJSON` makes.
+ * Walks the values that JSON walks: own enumerable properties, and the results of `toJSON`.
  * @param calls Whether to call `toJSON`
  */
 function search(
@@ -109,7 +109,7 @@ interface Convertible {
 	toJSON(key: string): unknown;
 }
 
-/** What `toJSON` makes; undefined if it throws. */
+/** The result of `toJSON`; undefined if it throws. */
 function called(value: Convertible, path: string): { value: unknown } | undefined {
 	try {
 		return { value: value.toJSON(path) };
@@ -118,7 +118,7 @@ function called(value: Convertible, path: string): { value: unknown } | undefine
 	}
 }
 
-/** The value of a property; undefined if a getter throws. */
+/** The value of a property; undefined if its getter throws. */
 function read(object: object, key: string): { value: unknown } | undefined {
 	try {
 		return { value: (object as Record<string, unknown>)[key] };

@@ -16,6 +16,6 @@ export { type LoginOptions } from './login-options.js';
 export { MemoryStore, type MemoryStoreOptions } from './memory-store.js';
 export { Session } from './session.js';
 export { fromExpressStore, type ExpressStore } from './stores/express.js';
-// Not by name: a re-exported interface can only be merged (`declare module 'vestiary'`) this way.
+// Not by name: only so can applications merge a re-exported interface (`declare module 'vestiary'`).
 export * from './types.js';
 export { sessions, type UserSession, type UserSessions } from './users.js';

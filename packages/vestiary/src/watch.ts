@@ -7,7 +7,7 @@ import { Session } from './session.js';
 import type { SessionData } from './types.js';
 import { changedByJson } from './values.js';
 
-/** Properties by which applications say who is logged in. */
+/** Names of properties in which applications store the logged-in user. */
 const LOGIN_KEY =
 	/^(?:user|account|member|customer|admin|uid|sub|email|auth|(?:user|account|member|customer)_?(?:id|name)|(?:is)?_?(?:logged_?in|authenticated))$/i;
 
@@ -19,12 +19,12 @@ type Method = (typeof STORES)[number] | 'setData' | 'touch';
 /** The application's function of an update. */
 type Change = (data: SessionData) => SessionData | undefined | Promise<SessionData | undefined>;
 
-/** The result of an operation, which knows whether the application waits for it. */
+/** The result of an operation, which records whether the application awaits it. */
 type Result = Promise<unknown> & { heard?: boolean };
 
 /**
- * Watches, in development, what the application does to the session of one request, and hints at what it
- * probably forgot. Production has none of it.
+ * Watches, in development, how the application uses the session of one request, and hints at probable omissions. It
+ * does not run in production.
  */
 export class Watch {
 	readonly #event: RequestEvent;
@@ -33,7 +33,7 @@ export class Watch {
 	#session: Session;
 	/** The data as it was last stored, as JSON text. Undefined until the application uses the session. */
 	#stored: string | undefined;
-	/** The session was there before this request, under the ID that it has now. */
+	/** Whether the session existed before this request, under its current ID. */
 	#isOld = false;
 	#failed = false;
 
@@ -44,7 +44,7 @@ export class Watch {
 		this.#attach(session);
 	}
 
-	/** Hints at what the request did, when its response is ready. */
+	/** Prints hints when the response is ready. */
 	end(): void {
 		harmless(() => {
 			this.#end();
@@ -75,7 +75,7 @@ export class Watch {
 			);
 	}
 
-	/** Puts watching methods in front of those of a session. */
+	/** Wraps the methods of a session. */
 	#attach(session: Session): void {
 		this.#session = session;
 		Object.defineProperty(session, 'data', {
@@ -106,9 +106,9 @@ export class Watch {
 				? [this.#watchedChange(change as Change), ...others]
 				: args;
 		const result = method.apply(session, watched);
-		// `setData` is done when the call returns, unless it saves by itself.
+		// `setData` has finished when the call returns, unless the session is saved automatically.
 		if (name !== 'setData') this.#calls.push({ name, result });
-		// Not `result.then`, by which an operation learns that the application waits for it.
+		// Not `result.then`, with which an operation notices that the application awaits it.
 		void Promise.prototype.then.call(
 			result,
 			(returned) => {
@@ -126,14 +126,14 @@ export class Watch {
 		return result;
 	}
 
-	/** The function of an update, whose data is looked at before it is stored. */
+	/** Wraps the function of an update, to check its data before it is stored. */
 	#watchedChange(change: Change): Change {
 		return (data) => {
 			const made = change(data);
 			const check = (one: SessionData | undefined): void => {
 				this.#checkSaved(one ?? data);
 			};
-			// Not awaited, nor waited for: the function is as fast, and as late, as the application's.
+			// Not awaited, so that the wrapper does not change when the function returns.
 			if (made instanceof Promise) void made.then(check, () => undefined);
 			else check(made);
 			return made;
@@ -145,7 +145,7 @@ export class Watch {
 		this.#checkLogin(data);
 	}
 
-	/** The application uses the session for the first time. */
+	/** Called when the application uses the session for the first time. */
 	#used(): void {
 		if (this.#stored !== undefined) return;
 		this.#stored = textOf(dataOf(this.#session));
@@ -160,11 +160,11 @@ export class Watch {
 			);
 	}
 
-	/** An attacker may have planted the ID that the visitor had before the login. */
+	/** Hints at a login without a new ID: an attacker may have planted the ID that the visitor had before. */
 	#checkLogin(data: SessionData): void {
 		if (!this.#isOld || this.#session.userId !== undefined) return;
 		const before = parsed(this.#stored);
-		// As it will be stored: getters of the application are not called for a hint.
+		// Compared as it will be stored, so that no getter of the application is called for a hint.
 		const after = parsed(textOf(data));
 		const key = Object.keys(after).find(
 			(name) => after[name] && !before[name] && LOGIN_KEY.test(name)
@@ -203,12 +203,12 @@ export function checkOrder(slot: string): void {
 		);
 }
 
-/** Hints at a `load` that reads the session of a page while SvelteKit prerenders it. */
+/** Hints at a `load` that reads the session of a page while SvelteKit prerenders the page. */
 export function watchPrerendered(event: RequestEvent, session: Session): void {
 	Object.defineProperty(session, 'data', {
 		configurable: true,
 		get: () => {
-			// A hook may look at it for each request.
+			// A hook may read it in every request.
 			if (/\bload_server_data\b/.test(new Error().stack ?? ''))
 				hint(
 					`a \`load\` of ${event.url.pathname} reads the session, but the page is prerendered: each visitor gets the page of one without a session. Set \`export const prerender = false\``
@@ -218,21 +218,21 @@ export function watchPrerendered(event: RequestEvent, session: Session): void {
 	});
 }
 
-/** Runs what only looks for hints: whatever it meets, the request must not fail by it. */
+/** Runs a check for hints. Its exceptions must not fail the request. */
 function harmless(look: () => void): void {
 	try {
 		look();
 	} catch {
-		// The operation itself says what is wrong.
+		// The operation itself reports the problem.
 	}
 }
 
-/** The data of a session, past the watching property. */
+/** The data of a session, bypassing the watching property. */
 function dataOf(session: Session): SessionData {
 	return Reflect.get(Session.prototype, 'data', session);
 }
 
-/** The first top-level key whose value is another one than in this JSON text. */
+/** The first top-level key whose value differs from this JSON text. */
 function changedKey(before: string, data: SessionData): string | undefined {
 	const after = textOf(data);
 	if (after === before) return undefined;
@@ -246,7 +246,7 @@ function parsed(text: string | undefined): Record<string, unknown> {
 	return JSON.parse(text ?? '{}') as Record<string, unknown>;
 }
 
-/** Data that cannot be stored has not changed for a hint: storing it fails. */
+/** The data as JSON text. Data that cannot be stored counts as unchanged: storing it fails anyway. */
 function textOf(data: SessionData): string {
 	try {
 		return JSON.stringify(data);

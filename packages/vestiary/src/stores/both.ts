@@ -1,6 +1,6 @@
 import type { AtomicRead } from '../types.js';
 
-/** Reads two records at the same time. Neither hides the other: the error of one stands in its place. */
+/** Reads two records concurrently. If one read fails, its error takes the place of its record. */
 export async function readBoth(
 	read: (id: string) => Promise<string | null>,
 	one: string,

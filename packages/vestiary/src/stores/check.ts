@@ -4,7 +4,7 @@ import { checkNames } from '../names.js';
 import type { Serializer } from '../types.js';
 import { LONGEST } from './options.js';
 
-/** Refuses options of a store that do not have the client, before it loses anything. */
+/** Rejects options without a client, before the first request fails. */
 export function checkClient(store: string, options: unknown, methods: readonly string[]): void {
 	const usage = `\`new ${store}({ client })\``;
 	checkObject(store, options, usage);
@@ -25,7 +25,7 @@ export function checkClient(store: string, options: unknown, methods: readonly s
 	throw wrong(`${usage}: \`client\` must be a client, with ${listed(methods)}`);
 }
 
-/** Refuses what is not the options of a store. */
+/** Rejects a value that is not an object of options. */
 export function checkObject(store: string, options: unknown, usage: string): void {
 	if (typeof options === 'object' && options !== null) return;
 	if (typeof options === 'function') return;
@@ -34,7 +34,7 @@ export function checkObject(store: string, options: unknown, usage: string): voi
 }
 
 /**
- * Refuses common options of stores that cannot work.
+ * Rejects invalid common options of stores.
  * @param others The names of the store's other options
  */
 export function checkCommon(
@@ -57,19 +57,19 @@ export function checkCommon(
 	checkNumber('ttl', ttl, { unit: 'milliseconds' });
 }
 
-/** The range of a number. Default: more than 0. */
+/** The range of a number. Default: greater than 0. */
 export interface NumberRule {
 	unit: string;
-	/** `Infinity` is allowed, and means that there is no limit. */
+	/** Whether `Infinity` is accepted, for no limit. */
 	unlimited?: boolean;
-	/** It counts something that cannot be divided. */
+	/** Whether it must be a whole number. */
 	whole?: boolean;
-	/** Default: the smallest number above 0. */
+	/** The minimum. Default: the smallest number above 0. */
 	least?: number;
 	most?: number;
 }
 
-/** Refuses a number that is none, is out of range, or is infinite where that has no meaning. */
+/** Rejects a value that is not a number in this range. */
 export function checkNumber(name: string, value: unknown, rule: NumberRule): void {
 	if (value === undefined) return;
 	const {
@@ -89,7 +89,7 @@ export function checkNumber(name: string, value: unknown, rule: NumberRule): voi
 	throw wrong(`\`${name}\` must be ${number} of ${unit}, ${from}, at most ${most}${infinite}`);
 }
 
-/** Refuses what is not a store of sessions, and says what to make of it. */
+/** Rejects a value that is not a session store, and advises what to do with it. */
 export function checkStore(store: object): void {
 	const cure = CLIENTS.find(([method]) => has(store, [method]))?.[1];
 	if (cure !== undefined) throw wrong(`\`store\` is a client and not a store: ${cure}`);
@@ -110,7 +110,7 @@ export function checkStore(store: object): void {
 		throw wrong(`\`store.atomic.${odd}\` must be a function, or be left out`);
 }
 
-/** Refuses what is not a store of express-session. */
+/** Rejects a value that is not a store of express-session. */
 export function checkExpressStore(store: unknown): void {
 	const methods = ['get', 'set', 'destroy'];
 	const isClient = CLIENTS.some(([method]) => has(store, [method]));
@@ -120,7 +120,7 @@ export function checkExpressStore(store: unknown): void {
 	);
 }
 
-/** Whether a value has all of these functions. */
+/** Whether a value has all of these methods. */
 export function has(value: unknown, methods: readonly string[]): boolean {
 	if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return false;
 	return methods.every((name) => typeof (value as Record<string, unknown>)[name] === 'function');
@@ -132,7 +132,7 @@ const ATOMIC = ['read', 'create', 'replace', 'touch', 'remove'];
 
 const OPTIONAL = ['readTwo', 'confirm', 'now', 'stamp'];
 
-/** A function that one kind of client alone has, and what to do with it. */
+/** Methods that only one kind of client has, with advice. */
 const CLIENTS: readonly (readonly [method: string, cure: string])[] = [
 	['createScript', "`new RedisStore({ client })` of 'vestiary/upstash-redis'"],
 	['pexpire', "`new RedisStore({ client })` of 'vestiary/redis'"],
@@ -141,7 +141,7 @@ const CLIENTS: readonly (readonly [method: string, cure: string])[] = [
 	['prepare', "`new SqliteStore({ database })` of 'vestiary/sqlite'"]
 ];
 
-/** The clients of Redis and of Upstash have functions of the same names, with other arguments. */
+/** Tells the clients of Redis and Upstash apart: they have methods of the same names, with different arguments. */
 function checkKind(store: string, client: unknown): void {
 	const isUpstash = has(client, ['createScript']);
 	if (store === 'RedisStore' && isUpstash)

@@ -1,6 +1,6 @@
 import type { Store } from '../types.js';
 
-/** A store that keeps nothing itself: all it has is with its client. */
+/** A remote store, which keeps nothing itself. */
 export interface Remote {
 	/** The class of the store. */
 	kind: object;
@@ -10,12 +10,12 @@ export interface Remote {
 
 const remotes = new WeakMap<Store, Remote>();
 
-/** Says that a store keeps nothing itself, so that two of them with one client are the same store. */
+/** Registers a remote store. Two remote stores with one client are the same store. */
 export function isRemote(store: Store, remote: Remote): void {
 	remotes.set(store, remote);
 }
 
-/** The client of a store that keeps nothing itself. */
+/** The registration of a remote store. */
 export function clientOf(store: Store): Remote | undefined {
 	return remotes.get(store);
 }

@@ -5,7 +5,7 @@ import { checkClient, checkCommon } from './check.js';
 import { isRemote } from './client.js';
 import { full, millis, parsed, type StoreOptions } from './options.js';
 
-/** What is used of a Workers KV namespace: `event.platform.env.…`. */
+/** The methods of a Workers KV namespace (`event.platform.env.…`) that the store uses. */
 export interface KvNamespace {
 	getWithMetadata(
 		key: string,
@@ -19,24 +19,24 @@ export interface KvNamespace {
 	delete(key: string): Promise<void>;
 }
 
-/** The options of a {@link KvStore}. */
+/** Options of a {@link KvStore}. */
 export interface KvStoreOptions extends StoreOptions {
 	/** The binding of the namespace. */
 	client: KvNamespace;
 }
 
-/** KV refuses a shorter life, in seconds. */
+/** The minimum TTL of KV, in seconds. */
 const SHORTEST = 60;
 
-/** KV takes one write of a key in so many milliseconds, and a little for its clock. */
+/** The minimum time between two writes of one key, in milliseconds, with a margin for KV's clock. */
 const BETWEEN_WRITES = 1_100;
 
 /**
  * Keeps sessions in Cloudflare Workers KV.
  *
- * KV is eventually consistent: another location may see an old session, or one that was ended, for a
- * minute or more, and of two writes the last one wins. It takes one write a second for a key: a second
- * one waits. For logins that must end at once, use another store.
+ * KV is eventually consistent: for a minute or more, another location may read an old session, or one that was ended.
+ * Of two concurrent writes the last one wins. KV accepts one write per second and key; a second write waits. If logouts
+ * must take effect at once, use another store.
  */
 export class KvStore implements Store {
 	readonly client: KvNamespace;
@@ -65,7 +65,7 @@ export class KvStore implements Store {
 		await this.client.delete(this.prefix + id);
 	}
 
-	/** KV can only extend a life by writing the value again: a save at the same time may be lost. */
+	/** KV can only restart a TTL by writing the value again, so a concurrent save may be lost. */
 	async touch(id: string, ttl: number): Promise<void> {
 		const key = this.prefix + id;
 		const text = await this.#text(key);
@@ -75,12 +75,12 @@ export class KvStore implements Store {
 	async #text(key: string): Promise<string | null> {
 		const { value, metadata } = await this.client.getWithMetadata(key, { type: 'text' });
 		const { expires } = (metadata ?? {}) as { expires?: unknown };
-		// Records of svelte-kit-sessions have no metadata: KV itself lets them expire.
+		// Records of svelte-kit-sessions have no metadata; KV itself expires them.
 		const over = typeof expires === 'number' && expires <= Date.now();
 		return over || value === '' ? null : value;
 	}
 
-	/** A life under a minute is kept in the metadata, and KV removes the record later. */
+	/** A TTL of less than a minute is enforced by metadata, and KV removes the record later. */
 	async #put(key: string, text: string, ttl: number): Promise<void> {
 		const life = millis(ttl, this.ttl);
 		if (life === 0) return this.client.delete(key);
@@ -99,7 +99,7 @@ export class KvStore implements Store {
 	}
 }
 
-/** `KV PUT failed: 429 Too Many Requests` */
+/** Recognises `KV PUT failed: 429 Too Many Requests`. */
 function isTooSoon(error: unknown): boolean {
 	return error instanceof Error && error.message.includes('429');
 }

@@ -1,9 +1,9 @@
 import type { AtomicOutcome, AtomicStamp } from '../types.js';
-import { MARK_HEADS } from './options.js';
+import { WRITE_ID_HEADS } from './options.js';
 
 /**
- * Compares the mark of one record, and if it is the expected one, writes over it, or removes it (an empty
- * text). One key, so it runs on a cluster.
+ * Compares the write ID of a record and, if it is the expected one, replaces the record, or removes it (empty text). It
+ * uses one key, so it runs on a cluster.
  */
 export const COMPARE_AND_SET: string = comparing(
 	"if ARGV[2] == '' then redis.call('DEL', KEYS[1])",
@@ -11,20 +11,20 @@ export const COMPARE_AND_SET: string = comparing(
 	'return 1'
 );
 
-/** Compares the mark of one record, and if it is the expected one, gives the record a new TTL. */
+/** Compares the write ID of a record and, if it is the expected one, restarts the record's TTL. */
 export const COMPARE_AND_TOUCH: string = comparing(
 	"redis.call('PEXPIRE', KEYS[1], ARGV[2])",
 	'return 1'
 );
 
-/** The clock of the node that keeps a key, in milliseconds. It takes the key, so that a cluster asks that node. */
+/** Reads the clock of the node that holds a key, in milliseconds. The key routes the script to that node in a cluster. */
 export const TIME =
 	"local now = redis.call('TIME') return now[1] * 1000 + math.floor(now[2] / 1000)";
 
 /**
- * Stores a text with the clock of the node that keeps the key, in place of nothing or of a text that begins alike: with the
- * same 36 characters, but for the 16 of the mark. Returns the time and the text that was there, behind a character that
- * begins no JSON; nothing if it did nothing.
+ * Stores a text with the clock of the node that holds the key, if there is no record, or one that begins alike: with
+ * the same 36 characters, the 16 of the write ID apart. Returns the time and the previous text, after a character that
+ * begins no JSON; an empty list if it did nothing.
  */
 export const STAMP: string = [
 	"local text = redis.pcall('GET', KEYS[1])",
@@ -38,14 +38,14 @@ export const STAMP: string = [
 	"return {time, '=' .. (text or '')}"
 ].join('\n');
 
-/** The result of {@link STAMP}. */
+/** Parses the result of {@link STAMP}. */
 export function stampOf(answer: unknown): AtomicStamp | null {
 	const [time, before] = Array.isArray(answer) ? (answer as unknown[]) : [];
 	if (typeof before !== 'string') return null;
 	return [Number(time), before === '=' ? null : before.slice(1)];
 }
 
-/** The result of the scripts that compare. */
+/** Parses the result of the comparing scripts. */
 export function outcomeOf(answer: unknown): AtomicOutcome {
 	const number = Number(answer);
 	if (number === 1) return 'done';
@@ -54,7 +54,7 @@ export function outcomeOf(answer: unknown): AtomicOutcome {
 
 const hashes = new Map<string, Promise<string>>();
 
-/** The hash by which the server finds a script that it has seen. */
+/** The hash by which the server finds a script that it has cached. */
 export async function hashOfScript(script: string): Promise<string> {
 	let hash = hashes.get(script);
 	if (!hash) {
@@ -70,12 +70,12 @@ export async function hashOfScript(script: string): Promise<string> {
 	return hash;
 }
 
-/** A script that goes on only if the record has the mark `ARGV[1]`. */
+/** A script that goes on only if the record has the write ID `ARGV[1]`. */
 function comparing(...rest: string[]): string {
 	return [
 		"local text = redis.call('GET', KEYS[1])",
 		'if not text then return -1 end',
-		`local mark = ${MARK_HEADS.map(patternOf).join(' or ')} or ''`,
+		`local mark = ${WRITE_ID_HEADS.map(patternOf).join(' or ')} or ''`,
 		"if #mark ~= 16 then mark = '' end",
 		'if mark ~= ARGV[1] then return 0 end',
 		...rest

@@ -1,7 +1,7 @@
 import type { SessionStoreData, Store } from '../types.js';
 import { checkExpressStore } from './check.js';
 
-/** A store of express-session: what the connect-* packages export. */
+/** A store of express-session, as the connect-* packages export them. */
 export interface ExpressStore {
 	get(sid: string, callback: (error: unknown, session?: unknown) => void): unknown;
 	set(sid: string, session: object, callback: (error?: unknown) => void): unknown;
@@ -10,7 +10,7 @@ export interface ExpressStore {
 }
 
 /**
- * Makes a store of one that was written for express-session.
+ * Wraps a store that was written for express-session.
  *
  * ```ts
  * import { RedisStore } from 'connect-redis';
@@ -20,9 +20,8 @@ export interface ExpressStore {
  * export const handle = sveltekitSessionHandle({ secret, store, format: 'express-session' });
  * ```
  *
- * With `format: 'express-session'` an Express app reads the sessions, too. These stores take their records'
- * life from `cookie.expires`, most of them in whole seconds. To touch a record they want all of it,
- * so touching costs a read.
+ * With `format: 'express-session'`, an Express app can read the sessions, too. These stores derive a record's TTL from
+ * `cookie.expires`, most of them in whole seconds. Touching requires the whole record, so it costs a read.
  */
 export function fromExpressStore(store: ExpressStore): Store {
 	checkExpressStore(store);
@@ -50,14 +49,14 @@ export function fromExpressStore(store: ExpressStore): Store {
 	};
 }
 
-/** What express-session hands to a store: JSON with a live cookie. */
+/** The session as express-session passes it to a store: JSON, with a cookie object. */
 function sessionOf(record: SessionStoreData, ttl: number): object {
 	return { ...record, cookie: new ExpressCookie(record.cookie, ttl) };
 }
 
 /**
- * As much of express-session's `Cookie` as stores look at. `maxAge` is in milliseconds here, in our
- * own records in seconds; what is stored is the record's, with the instant at which it expires.
+ * The part of express-session's `Cookie` that stores use. Its `maxAge` is in milliseconds, ours is in seconds. JSON has
+ * the record's value, with the time of its expiry.
  */
 class ExpressCookie {
 	readonly expires: Date | null;
@@ -79,18 +78,18 @@ class ExpressCookie {
 	}
 }
 
-/** Stores of files say so when there is none; express-session takes it for an answer, too. */
+/** Recognises the error with which file stores report a missing record. express-session does the same. */
 function isNotFound(error: unknown): boolean {
 	return (error as { code?: unknown } | null)?.code === 'ENOENT';
 }
 
-/** What a call passes to its callback. A promise that some stores return besides says the same. */
+/** The value passed to a call's callback. If a store also returns a promise, it is ignored. */
 async function answer<T = void>(
 	call: (done: (error?: unknown, value?: unknown) => void) => unknown
 ): Promise<T> {
 	return new Promise((resolve, reject) => {
 		const done = (error?: unknown, value?: unknown): void => {
-			// Whatever a store thinks an error is, it becomes the `cause` of a StoreError.
+			// Whatever the store uses as an error becomes the `cause` of a StoreError.
 			// eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors
 			if (error) reject(error);
 			else resolve(value as T);

@@ -2,25 +2,25 @@ import { redacted } from '../cause.js';
 import { DataError } from '../errors.js';
 import type { Serializer, SessionStoreData } from '../types.js';
 
-/** What the options of all stores have in common. */
+/** Options that all stores have in common. */
 export interface StoreOptions {
-	/** Put before every ID; may be empty. Default: `sess:`. */
+	/** The prefix of every key; may be empty. Default: `sess:`. */
 	prefix?: string | undefined;
-	/** Turns records into text and back. Default: `JSON`. */
+	/** Converts records to text and back. Default: `JSON`. */
 	serializer?: Serializer | undefined;
-	/** Life in milliseconds of a record whose cookie has neither `maxAge` nor `expires`. Default: a day. */
+	/** The TTL of a record whose cookie has neither `maxAge` nor `expires`, in milliseconds. Default: one day. */
 	ttl?: number | undefined;
 }
 
-/** The same, with nothing left out. */
+/** The same options with all defaults filled in. */
 export type FullStoreOptions = { [K in keyof StoreOptions]-?: NonNullable<StoreOptions[K]> };
 
 const DAY = 86_400_000;
 
-/** In milliseconds, some 140,000 years: added to the time of today it is still a number to every store. */
+/** The longest TTL in milliseconds, some 140,000 years: every store can still add it to the current time. */
 export const LONGEST: number = 2 ** 52;
 
-/** Fills in the defaults. Only what is missing is: an empty prefix is a prefix. */
+/** Fills in the defaults of absent options. An empty prefix is a prefix. */
 export function full(options: StoreOptions): FullStoreOptions {
 	return {
 		prefix: options.prefix ?? 'sess:',
@@ -29,14 +29,13 @@ export function full(options: StoreOptions): FullStoreOptions {
 	};
 }
 
-/** Whole milliseconds to live; 0 if the record is over. */
+/** The TTL in whole milliseconds; 0 for an expired record. */
 export function millis(ttl: number, whenInfinite: number): number {
 	return Math.min(Math.max(0, Math.ceil(ttl === Infinity ? whenInfinite : ttl)), LONGEST) || 0;
 }
 
 /**
- * Reads a record out of its text. One that only says that its session has another ID now is none. One that
- * cannot be read is no session, and no fault of the store.
+ * Parses a record. A tombstone and an unreadable record count as no session; neither is a failure of the store.
  */
 export async function parsed(
 	serializer: Serializer,
@@ -44,7 +43,7 @@ export async function parsed(
 ): Promise<SessionStoreData | null> {
 	try {
 		const record = await serializer.parse(text);
-		return isRetired(record) ? null : record;
+		return isTombstone(record) ? null : record;
 	} catch (cause) {
 		throw new DataError('json', 'the stored record cannot be read', {
 			cause: redacted(cause)
@@ -52,16 +51,16 @@ export async function parsed(
 	}
 }
 
-/** Where the mark of a record stands, in either shape: the text before it. Its length is 16. */
-export const MARK_HEADS = ['{"v":"', '{"cookie":{"v":"'] as const;
+/** The texts before the write ID of a record, in each format. */
+export const WRITE_ID_HEADS = ['{"v":"', '{"cookie":{"v":"'] as const;
 
-/** Whether a record only says that its session has another ID now. */
-export function isRetired(record: unknown): boolean {
-	const { meta, cookie } = (record ?? {}) as Retired;
+/** Whether a record is a tombstone. */
+export function isTombstone(record: unknown): boolean {
+	const { meta, cookie } = (record ?? {}) as Tombstone;
 	return meta?.next !== undefined || cookie?.meta?.next !== undefined;
 }
 
-interface Retired {
+interface Tombstone {
 	meta?: { next?: string };
 	cookie?: { meta?: { next?: string } };
 }

@@ -2,15 +2,15 @@ import type { Store } from '../types.js';
 
 const limits = new WeakMap<Store, number>();
 
-/** How long a store waits by itself while no handle says so, in milliseconds. */
+/** The default time for which a store retries by itself, in milliseconds. */
 const DEFAULT = 5_000;
 
-/** Says how long a handle waits for an answer of a store, in milliseconds. The shortest time counts. */
+/** Sets a handle's timeout for a store, in milliseconds. The shortest timeout counts. */
 export function limitPatience(store: Store, timeout: number): void {
 	limits.set(store, Math.min(timeout, limits.get(store) ?? Infinity));
 }
 
-/** How long a store may wait by itself: a little less than the handle, so that its answer still counts. */
+/** How long a store may retry by itself: slightly less than the handle's timeout, so that its answer still counts. */
 export function patienceOf(store: Store): number {
 	const limit = limits.get(store) ?? DEFAULT;
 	return limit - Math.min(limit / 10, 25);

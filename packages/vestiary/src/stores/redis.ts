@@ -23,7 +23,7 @@ import { checkClient, checkCommon, checkNumber, checkObject } from './check.js';
 import { isRemote } from './client.js';
 import { full, millis, parsed, type StoreOptions } from './options.js';
 
-/** What is used of a client of ioredis 5 or 6: `Redis` or `Cluster`. */
+/** The methods of ioredis 5 or 6 (`Redis` or `Cluster`) that the store uses. */
 export interface IoRedisClient {
 	get(key: string): Promise<string | null>;
 	/* eslint-disable @typescript-eslint/unified-signatures -- ioredis has them apart, and only so they match */
@@ -42,7 +42,7 @@ export interface IoRedisClient {
 	evalsha(hash: string, keys: number, ...keysAndArguments: string[]): Promise<unknown>;
 }
 
-/** What is used of a client of node-redis 4, 5 or 6: of `createClient` or `createCluster`. */
+/** The methods of node-redis 4, 5 or 6 (`createClient` or `createCluster`) that the store uses. */
 export interface NodeRedisClient {
 	get(key: string): Promise<unknown>;
 	set(key: string, value: string, options: { PX: number; NX?: true }): Promise<unknown>;
@@ -52,7 +52,7 @@ export interface NodeRedisClient {
 	evalSha(hash: string, options: { keys: string[]; arguments: string[] }): Promise<unknown>;
 }
 
-/** What ioredis has, too; not asked of everybody who does not `confirm`. */
+/** Further methods of ioredis. They are only required for `confirm`. */
 interface IoRedisPipelines {
 	pipeline(): IoRedisPipeline;
 }
@@ -70,26 +70,26 @@ interface NodeRedisSingle {
 	sendCommand(command: string[]): Promise<unknown>;
 }
 
-/** What `createCluster` has, and `createClient` has not. */
+/** Members that `createCluster` has and `createClient` lacks. */
 interface NodeRedisCluster {
 	masters: unknown;
 	sendCommand(key: string, isReadonly: boolean, command: string[]): Promise<unknown>;
 }
 
-/** The options of a {@link RedisStore}. */
+/** Options of a {@link RedisStore}. */
 export interface RedisStoreOptions extends StoreOptions {
 	/** A connected client of `ioredis` or of `redis`, single or cluster. */
 	client: IoRedisClient | NodeRedisClient;
 	/**
-	 * After a session was ended, waits until so many replicas know it, or so many milliseconds are over;
-	 * the event `destroyed` says which (`confirmed`). It holds up what else this connection is asked.
-	 * Replication is asynchronous: when a primary fails, what only it knew is lost, ended sessions may
-	 * come back, and not even this excludes it entirely. Default: nobody waits.
+	 * Makes a logout wait until this many replicas have it, or until the timeout in milliseconds; the event `destroyed`
+	 * reports which (`confirmed`). The wait delays other commands on the connection. Replication is asynchronous: when
+	 * a primary fails, writes that only it had are lost, and ended sessions may come back. With `confirm` that becomes
+	 * rare, not impossible. Default: no wait.
 	 */
 	confirm?: { replicas: number; timeout: number } | undefined;
 }
 
-/** Keeps sessions in Redis or Valkey. Every command is about one key, so a cluster will do. */
+/** Keeps sessions in Redis or Valkey. Every command concerns one key, so a cluster works. */
 export class RedisStore implements Store {
 	readonly client: IoRedisClient | NodeRedisClient;
 	readonly prefix: string;
@@ -107,7 +107,7 @@ export class RedisStore implements Store {
 		this.client = options.client;
 		({ prefix: this.prefix, serializer: this.serializer, ttl: this.ttl } = full(options));
 		isRemote(this, { kind: this.constructor, prefix: this.prefix, client: this.client });
-		// A serializer may put the mark where it is not found.
+		// A serializer may put the write ID where it cannot be found.
 		this.atomic = this.serializer === JSON ? this.#operations() : undefined;
 	}
 
@@ -121,8 +121,8 @@ export class RedisStore implements Store {
 		if (life === 0) return this.destroy(id);
 		const key = this.prefix + id;
 		const text = this.serializer.stringify(storeData);
-		// By a method that only one of them has: `instanceof` fails for clusters and for a second
-		// copy of the client package.
+		// Recognised by a method that only node-redis has: `instanceof` fails for clusters, and for a second copy of
+		// the client package.
 		await ('pExpire' in this.client
 			? this.client.set(key, text, { PX: life })
 			: this.client.set(key, text, 'PX', life));
@@ -155,16 +155,16 @@ export class RedisStore implements Store {
 					: this.client.set(key, text, 'PX', life(ttl), 'NX'));
 				return answer !== null;
 			},
-			replace: async (id, mark, text, ttl) =>
+			replace: async (id, writeId, text, ttl) =>
 				this.#compared(COMPARE_AND_SET, id, [
-					mark ?? '',
+					writeId ?? '',
 					life(ttl) === 0 ? '' : text,
 					String(life(ttl))
 				]),
 			touchCompares: true,
-			touch: async (id, ttl, mark) => {
-				if (mark !== undefined) {
-					const values = [mark ?? '', String(life(ttl))];
+			touch: async (id, ttl, writeId) => {
+				if (writeId !== undefined) {
+					const values = [writeId ?? '', String(life(ttl))];
 					return this.#compared(COMPARE_AND_TOUCH, id, values);
 				}
 				const key = this.prefix + id;
@@ -175,7 +175,8 @@ export class RedisStore implements Store {
 			},
 			stamp: async (id, text, ttl) =>
 				stampOf(await this.#script(STAMP, id, [text, String(life(ttl))])),
-			remove: async (id, mark) => this.#compared(COMPARE_AND_SET, id, [mark ?? '', '', '0']),
+			remove: async (id, writeId) =>
+				this.#compared(COMPARE_AND_SET, id, [writeId ?? '', '', '0']),
 			...(this.#confirm && {
 				confirm: async (id) => this.#replicated(this.prefix + id, this.#confirm)
 			})
@@ -186,10 +187,10 @@ export class RedisStore implements Store {
 		return textOf(await this.client.get(this.prefix + id));
 	}
 
-	/** Not `MGET`, which finds nothing where another type of value is, and needs one node. */
+	/** Not by `MGET`, which reports no error for a value of another type, and needs a single node. */
 	async #readTwo(one: string, other: string): Promise<readonly [AtomicRead, AtomicRead]> {
 		const { client, prefix } = this;
-		// Of commands of one tick, node-redis makes one packet, and a cluster asks two nodes at once.
+		// node-redis sends the commands of one tick in one packet; a cluster asks two nodes concurrently.
 		if (!isPipelined(client)) return readBoth(async (id) => this.#text(id), one, other);
 		const pipeline = client
 			.pipeline()
@@ -199,7 +200,7 @@ export class RedisStore implements Store {
 		return [answerOf(first), answerOf(second)];
 	}
 
-	/** Runs a script whose first value is the expected mark. */
+	/** Runs a script whose first argument is the expected write ID. */
 	async #compared(script: string, id: string, values: string[]): Promise<AtomicOutcome> {
 		return outcomeOf(await this.#script(script, id, values));
 	}
@@ -211,11 +212,11 @@ export class RedisStore implements Store {
 		} catch (error) {
 			if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
 		}
-		// A server that has not seen the script yet, or has forgotten it.
+		// The server has not seen the script yet, or has dropped it.
 		return this.#run('EVAL', script, key, values);
 	}
 
-	/** `WAIT` counts what its own connection has written, so in a cluster it goes the way of the key. */
+	/** `WAIT` counts the writes of its own connection, so in a cluster it is routed by the key. */
 	async #replicated(key: string, wanted: RedisStoreOptions['confirm']): Promise<boolean> {
 		const { client } = this;
 		const { replicas = 0, timeout = 0 } = wanted ?? {};
@@ -225,7 +226,7 @@ export class RedisStore implements Store {
 		else if ('sendCommand' in client && 'pExpire' in client)
 			known = await (client as NodeRedisSingle).sendCommand(wait);
 		else {
-			// A pipeline goes to one node, that of its keys.
+			// A pipeline goes to the node of its keys.
 			const pipeline = (client as IoRedisClient & IoRedisPipelines).pipeline();
 			const answers = await pipeline.exists(key).wait(replicas, timeout).exec();
 			const [error, number] = answers?.[1] ?? [];
@@ -243,7 +244,7 @@ export class RedisStore implements Store {
 	): Promise<unknown> {
 		const { client } = this;
 		if (isCluster(client)) {
-			// The cluster of node-redis 4 does not find the key among the arguments of its `eval`.
+			// The `eval` of node-redis 4's cluster does not find the key among the arguments.
 			return client.sendCommand(key, false, [command, script, '1', key, ...values]);
 		}
 		if ('pExpire' in client) {
@@ -272,7 +273,7 @@ function checkConfirm(confirm: RedisStoreOptions['confirm']): void {
 		most: 1_000,
 		whole: true
 	});
-	// 0 would wait for ever.
+	// `WAIT` with 0 blocks for ever.
 	checkNumber('confirm.timeout', timeout ?? NaN, {
 		unit: 'milliseconds',
 		least: 1,
@@ -285,7 +286,7 @@ function isCluster(client: object): client is NodeRedisCluster {
 	return 'masters' in client && 'sendCommand' in client;
 }
 
-/** A client of ioredis for one server. Its cluster sends a pipeline to one node. */
+/** Whether it is an ioredis client for one server. Its cluster sends a pipeline to one node. */
 function isPipelined(client: object): client is IoRedisPipelines {
 	return 'pipeline' in client && !('pExpire' in client) && !('nodes' in client);
 }

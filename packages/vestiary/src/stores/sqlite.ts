@@ -14,46 +14,53 @@ import type {
 	Store
 } from '../types.js';
 import { checkCommon, checkObject, has } from './check.js';
-import { full, MARK_HEADS, millis, parsed, type StoreOptions } from './options.js';
+import { full, WRITE_ID_HEADS, millis, parsed, type StoreOptions } from './options.js';
 import { patienceOf } from './patience.js';
 
-/** The options of a {@link SqliteStore}. */
+/** Options of a {@link SqliteStore}. */
 export interface SqliteStoreOptions extends StoreOptions {
 	/**
-	 * The file; or a database that is open already. The file is opened by the first request. If it is missing
-	 * it is made, and only its owner can read it; its folder must exist.
+	 * The file, or an open database. The first request opens the file. If it is missing, it is created so that only its
+	 * owner can read it; its folder must exist.
 	 */
 	database: string | DatabaseSync;
-	/** Name of the table, made if it is missing: letters, digits and `_`. Default: `sessions`. */
+	/** The table's name: letters, digits and `_`. It is created if it is missing. Default: `sessions`. */
 	table?: string | undefined;
 }
 
-/** How many expired records a write removes: a little each time, so that none of them is slow. */
+/** The number of expired records that a write removes: few, so that no write is slow. */
 const SWEEP = 20;
 
-/** The mark of a record, as an expression; `''` without one. */
-const MARK = `CASE ${MARK_HEADS.map(
+/** The write ID of a record, as an SQL expression; `''` without one. */
+const WRITE_ID = `CASE ${WRITE_ID_HEADS.map(
 	(head) =>
 		`WHEN substr(record, 1, ${head.length}) = '${head}'
 		AND substr(record, ${head.length + 17}, 1) = '"' THEN substr(record, ${head.length + 1}, 16)`
 ).join(' ')} ELSE '' END`;
 
-/** Milliseconds between two tries, at most, while another process writes. */
+/** The longest pause between two attempts while another process writes, in milliseconds. */
 const LONGEST_PAUSE = 50;
 
 type Statements = Record<
-	'get' | 'set' | 'destroy' | 'touch' | 'sweep' | 'create' | 'replace' | 'touchMarked' | 'remove',
+	| 'get'
+	| 'set'
+	| 'destroy'
+	| 'touch'
+	| 'sweep'
+	| 'create'
+	| 'replace'
+	| 'touchExpected'
+	| 'remove',
 	StatementSync
 >;
 
 /**
- * Keeps sessions in an SQLite file, with the SQLite of Node.js (22.13 or newer): they survive a
- * restart, and several processes on one machine may share them.
+ * Keeps sessions in an SQLite file, with the SQLite of Node.js (22.13 or newer). They survive a restart, and the
+ * processes of one machine can share them.
  *
- * Nothing is opened before the first request. While another process writes, this one tries again until
- * `storeTimeout` is over, and answers other requests meanwhile. What SQLite itself does blocks, for
- * `node:sqlite` is synchronous: reading and writing a record takes microseconds, but a slow disk holds up all
- * requests. So does the busy timeout of a database that was passed open.
+ * The first request opens the file. While another process writes, this one retries until `storeTimeout`, and answers
+ * other requests meanwhile. SQLite's own work blocks, since `node:sqlite` is synchronous: reading and writing a record
+ * takes microseconds, but a slow disk delays all requests. So does the busy timeout of a database that was passed open.
  */
 export class SqliteStore implements Store {
 	readonly prefix: string;
@@ -79,7 +86,7 @@ export class SqliteStore implements Store {
 		}
 		this.#table = table;
 		this.#source = database;
-		// A serializer may put the mark where it is not found.
+		// A serializer may put the write ID where it cannot be found.
 		this.atomic = this.serializer === JSON ? this.#operations() : undefined;
 	}
 
@@ -115,7 +122,7 @@ export class SqliteStore implements Store {
 	}
 
 	#operations(): AtomicOperations {
-		/** Each statement is a transaction of its own; what else there is only explains a refusal. */
+		/** Explains why a statement changed nothing. Each statement is a transaction of its own, so this reads afterwards. */
 		const outcome = (
 			changes: number | bigint,
 			{ get }: Statements,
@@ -128,7 +135,7 @@ export class SqliteStore implements Store {
 		const read = ({ get }: Statements, id: string): string | null => {
 			const row = get.get(this.prefix + id, Date.now());
 			if (!row) return null;
-			// A blob is no record: a text that cannot be read stands for it.
+			// A blob is no record; this text stands for an unreadable one.
 			return typeof row.record === 'string' ? row.record : '\ufffd';
 		};
 		return {
@@ -145,30 +152,41 @@ export class SqliteStore implements Store {
 					swept(sweep, now);
 					return Number(changes) > 0;
 				}),
-			replace: async (id, mark, text, ttl) =>
+			replace: async (id, writeId, text, ttl) =>
 				this.#run((statements) => {
 					const now = Date.now();
 					const key = this.prefix + id;
 					const expires = now + millis(ttl, this.ttl);
-					const { changes } = statements.replace.run(text, expires, key, now, mark ?? '');
+					const { changes } = statements.replace.run(
+						text,
+						expires,
+						key,
+						now,
+						writeId ?? ''
+					);
 					return outcome(changes, statements, key, now);
 				}),
 			touchCompares: true,
-			touch: async (id, ttl, mark) => {
-				if (mark === undefined) return this.#touch(id, ttl);
+			touch: async (id, ttl, writeId) => {
+				if (writeId === undefined) return this.#touch(id, ttl);
 				return this.#run((statements) => {
 					const now = Date.now();
 					const key = this.prefix + id;
 					const expires = now + millis(ttl, this.ttl);
-					const { changes } = statements.touchMarked.run(expires, key, now, mark ?? '');
+					const { changes } = statements.touchExpected.run(
+						expires,
+						key,
+						now,
+						writeId ?? ''
+					);
 					return outcome(changes, statements, key, now);
 				});
 			},
-			remove: async (id, mark) =>
+			remove: async (id, writeId) =>
 				this.#run((statements) => {
 					const now = Date.now();
 					const key = this.prefix + id;
-					const { changes } = statements.remove.run(key, now, mark ?? '');
+					const { changes } = statements.remove.run(key, now, writeId ?? '');
 					return outcome(changes, statements, key, now);
 				})
 		};
@@ -182,7 +200,7 @@ export class SqliteStore implements Store {
 		return Number(changed.changes) > 0;
 	}
 
-	/** Runs statements, again and again while another process writes. They may run more than once. */
+	/** Runs statements, and retries them while another process writes. They may run more than once. */
 	async #run<T>(run: (statements: Statements) => T): Promise<T> {
 		const patience = patienceOf(this);
 		const began = performance.now();
@@ -193,7 +211,7 @@ export class SqliteStore implements Store {
 				if (!isBusy(error)) throw error;
 				const left = patience - (performance.now() - began);
 				if (left <= 0) throw locked(patience, error);
-				// Several that wait for one writer do not all come back at once.
+				// Jitter, so that several waiting writers do not return at once.
 				const jitter = pause * (0.5 + Math.random() / 2);
 				// Timers count whole milliseconds: the last pause must not end before the limit.
 				const wait = Math.min(Math.ceil(left) + 1, jitter);
@@ -202,17 +220,17 @@ export class SqliteStore implements Store {
 		}
 	}
 
-	/** Opens the database, if it is not open. What fails is tried again by the next call. */
+	/** Opens the database, unless it is open. After a failure, the next call tries again. */
 	#open(): Statements {
 		if (this.#prepared) return this.#prepared;
 		if (this.#closed) throw new StoreError('store_failed', 'the store was closed');
 		const database = (this.#database ??=
 			typeof this.#source === 'string' ? opened(this.#source) : this.#source);
 		try {
-			// Readers then wait for no writer.
+			// With a write-ahead log, readers wait for no writer.
 			database.exec('PRAGMA journal_mode = WAL');
 		} catch {
-			// Another process is doing it at the moment, and once is enough.
+			// Another process is switching at the moment, and once is enough.
 		}
 		database.exec(`
 			CREATE TABLE IF NOT EXISTS ${this.#table} (
@@ -248,35 +266,35 @@ function prepared(database: DatabaseSync, table: string): Statements {
 		),
 		replace: prepare(
 			`UPDATE ${table} SET record = ?, expires = ?
-			WHERE key = ? AND expires > ? AND ${MARK} = ?`
+			WHERE key = ? AND expires > ? AND ${WRITE_ID} = ?`
 		),
-		touchMarked: prepare(
-			`UPDATE ${table} SET expires = ? WHERE key = ? AND expires > ? AND ${MARK} = ?`
+		touchExpected: prepare(
+			`UPDATE ${table} SET expires = ? WHERE key = ? AND expires > ? AND ${WRITE_ID} = ?`
 		),
-		remove: prepare(`DELETE FROM ${table} WHERE key = ? AND expires > ? AND ${MARK} = ?`)
+		remove: prepare(`DELETE FROM ${table} WHERE key = ? AND expires > ? AND ${WRITE_ID} = ?`)
 	};
 }
 
-/** Removes a few expired records. The record that was written is there, whatever becomes of this. */
+/** Removes a few expired records. The written record is stored, whatever becomes of the sweep. */
 function swept(sweep: StatementSync, now: number): void {
 	try {
 		sweep.run(now);
 	} catch {
-		// The next write tries again.
+		// The next write sweeps again.
 	}
 }
 
-/** SQLite would let every user of the machine read the sessions, as it gives its other files the mode of this one. */
+/** Opens a file. SQLite would make it readable for every user of the machine, and gives its other files the same mode. */
 function opened(file: string): DatabaseSync {
-	// Not `file:` URLs and `:memory:`, which name no file.
+	// `file:` URLs and `:memory:` name no file.
 	const isFile = !file.includes(':');
 	try {
 		if (isFile) closeSync(openSync(file, 'wx', 0o600));
 	} catch {
-		// It is there, or SQLite will say why it cannot be made.
+		// The file exists, or SQLite reports why it cannot be created.
 	}
 	try {
-		// It must not wait by itself: all requests of this process would.
+		// Its busy timeout would block all requests of this process.
 		return new DatabaseSync(file, { timeout: 0 });
 	} catch (error) {
 		const folder = isFile ? /^.*[\\/]/.exec(file)?.[0] : undefined;
@@ -297,7 +315,7 @@ function locked(after: number, error: unknown): StoreError {
 	return new StoreError('store_timeout', message, { cause: redacted(error), refused: true });
 }
 
-/** `SQLITE_BUSY` and `SQLITE_LOCKED`, in the low byte of what SQLite says. */
+/** `SQLITE_BUSY` and `SQLITE_LOCKED`, in the low byte of the code. */
 function isBusy(error: unknown): boolean {
 	const { errcode } = (error ?? {}) as { errcode?: unknown };
 	return typeof errcode === 'number' && [5, 6].includes(errcode & 0xff);

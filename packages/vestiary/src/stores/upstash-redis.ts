@@ -14,7 +14,7 @@ import { checkClient, checkCommon } from './check.js';
 import { isRemote } from './client.js';
 import { full, millis, parsed, type StoreOptions } from './options.js';
 
-/** What is used of the client of `@upstash/redis`, `/cloudflare` or `/fastly`. */
+/** The methods of the client of `@upstash/redis`, `/cloudflare` or `/fastly` that the store uses. */
 export interface UpstashClient {
 	get(key: string): Promise<unknown>;
 	set(
@@ -24,21 +24,21 @@ export interface UpstashClient {
 	): Promise<unknown>;
 	del(key: string): Promise<number>;
 	pexpire(key: string, milliseconds: number): Promise<number>;
-	/** Missing in some stand-ins for tests. */
+	/** Missing in some test doubles. */
 	getrange?(key: string, start: number, end: number): Promise<string>;
 	eval(script: string, keys: string[], values: string[]): Promise<unknown>;
 }
 
-/** Returns a record behind a character that begins no JSON. */
-const MARKED_GET = "local text = redis.call('GET', KEYS[1]) return text and '=' .. text";
+/** Returns a record after a character that begins no JSON. */
+const PREFIXED_GET = "local text = redis.call('GET', KEYS[1]) return text and '=' .. text";
 
-/** The options of a {@link RedisStore}. */
+/** Options of a {@link RedisStore}. */
 export interface UpstashRedisStoreOptions extends StoreOptions {
 	/** A client of `@upstash/redis`. */
 	client: UpstashClient;
 }
 
-/** Keeps sessions in Upstash Redis, over HTTP: for runtimes without sockets. */
+/** Keeps sessions in Upstash Redis, over HTTP, for runtimes without sockets. */
 export class RedisStore implements Store {
 	readonly client: UpstashClient;
 	readonly prefix: string;
@@ -52,7 +52,7 @@ export class RedisStore implements Store {
 		this.client = options.client;
 		({ prefix: this.prefix, serializer: this.serializer, ttl: this.ttl } = full(options));
 		isRemote(this, { kind: this.constructor, prefix: this.prefix, client: this.client });
-		// A serializer may put the mark where it is not found.
+		// A serializer may put the write ID where it cannot be found.
 		this.atomic = this.serializer === JSON ? this.#operations() : undefined;
 	}
 
@@ -76,17 +76,16 @@ export class RedisStore implements Store {
 	}
 
 	/**
-	 * The text of a record, as it is stored. The client would parse it, unless it was told not to
-	 * (`automaticDeserialization`), and text made of that is another one: keys that are numbers come first, and
-	 * long numbers lose digits. What is left of an object without its first character is no JSON, so the client
-	 * leaves it alone.
+	 * The text of a record exactly as it is stored. By default the client parses it (`automaticDeserialization`), and
+	 * serialising that again gives another text: numeric keys move to the front, and long numbers lose digits. An
+	 * object without its first character is not JSON, so the client leaves it alone.
 	 */
 	async #text(id: string): Promise<string | null> {
 		const key = this.prefix + id;
 		if (this.serializer !== JSON) {
-			// Not all other text begins alike, so the server puts something before it.
-			const marked = await this.client.eval(MARKED_GET, [key], []);
-			return typeof marked === 'string' && marked.length > 1 ? marked.slice(1) : null;
+			// Text of other serializers may begin with anything, so the script puts a character before it.
+			const prefixed = await this.client.eval(PREFIXED_GET, [key], []);
+			return typeof prefixed === 'string' && prefixed.length > 1 ? prefixed.slice(1) : null;
 		}
 		if (this.client.getrange) {
 			const rest = await this.client.getrange(key, 1, -1);
@@ -95,9 +94,9 @@ export class RedisStore implements Store {
 		const value = await this.client.get(key);
 		if (value === null || value === undefined || value === '') return null;
 		if (typeof value === 'string') return value;
-		const marked = await this.client.eval(MARKED_GET, [key], []);
-		return typeof marked === 'string' && marked.startsWith('={')
-			? marked.slice(1)
+		const prefixed = await this.client.eval(PREFIXED_GET, [key], []);
+		return typeof prefixed === 'string' && prefixed.startsWith('={')
+			? prefixed.slice(1)
 			: JSON.stringify(value);
 	}
 
@@ -106,33 +105,34 @@ export class RedisStore implements Store {
 		const life = (ttl: number): number => millis(ttl, this.ttl);
 		const compareAndSet = async (
 			id: string,
-			mark: string | null,
+			writeId: string | null,
 			text: string,
 			ttl: number
 		): Promise<unknown> =>
-			client.eval(COMPARE_AND_SET, [prefix + id], [mark ?? '', text, String(life(ttl))]);
+			client.eval(COMPARE_AND_SET, [prefix + id], [writeId ?? '', text, String(life(ttl))]);
 		return {
 			ttl: this.ttl,
 			now: async (id) => Number(await client.eval(TIME, [prefix + id], [])),
 			read: async (id) => this.#text(id),
-			// The client makes one request of two commands of one tick.
+			// The client sends two commands of one tick in one request.
 			readTwo: async (one, other) => readBoth(async (id) => this.#text(id), one, other),
 			create: async (id, text, ttl) => {
 				if (life(ttl) === 0) return true;
 				const options = { px: life(ttl), nx: true } as const;
 				return (await client.set(prefix + id, text, options)) !== null;
 			},
-			replace: async (id, mark, text, ttl) =>
-				outcomeOf(await compareAndSet(id, mark, life(ttl) === 0 ? '' : text, ttl)),
+			replace: async (id, writeId, text, ttl) =>
+				outcomeOf(await compareAndSet(id, writeId, life(ttl) === 0 ? '' : text, ttl)),
 			touchCompares: true,
-			touch: async (id, ttl, mark) => {
-				if (mark === undefined) return (await client.pexpire(prefix + id, life(ttl))) === 1;
-				const values = [mark ?? '', String(life(ttl))];
+			touch: async (id, ttl, writeId) => {
+				if (writeId === undefined)
+					return (await client.pexpire(prefix + id, life(ttl))) === 1;
+				const values = [writeId ?? '', String(life(ttl))];
 				return outcomeOf(await client.eval(COMPARE_AND_TOUCH, [prefix + id], values));
 			},
 			stamp: async (id, text, ttl) =>
 				stampOf(await client.eval(STAMP, [prefix + id], [text, String(life(ttl))])),
-			remove: async (id, mark) => outcomeOf(await compareAndSet(id, mark, '', 0))
+			remove: async (id, writeId) => outcomeOf(await compareAndSet(id, writeId, '', 0))
 		};
 	}
 }

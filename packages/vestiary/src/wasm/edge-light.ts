@@ -1,4 +1,4 @@
-// Vercel's edge runtime gives the module for an import with this suffix.
+// In Vercel's edge runtime, an import with this suffix gives the module.
 import module from '../generated/vestiary.wasm?module';
 import { start } from './instance.js';
 

@@ -1,4 +1,4 @@
-// Cloudflare Workers refuse WebAssembly made of bytes; there, importing the file gives the module.
+// Cloudflare Workers refuse to compile WebAssembly from bytes. Importing the file gives the module.
 import module from '../generated/vestiary.wasm';
 import { start } from './instance.js';
 

@@ -94,8 +94,10 @@ describe.each(NEW_APPS)('$name, made as the page says', (kit) => {
 			const passed = await vitest(SUITES);
 			expect(passed).toContain('counts the visits of each visitor');
 			expect(passed).toContain('forgets an idle visitor');
-			expect(passed).toContain('my store is a store > returns what was stored');
-			expect(passed).toContain('my atomic store is an atomic store > creates once');
+			expect(passed).toContain('my store is a store > returns the stored record');
+			expect(passed).toContain(
+				'my atomic store is an atomic store > creates a record only once'
+			);
 			const nothing = "import { test } from 'vitest';\ntest('nothing', () => undefined);\n";
 			await expect(vitest(nothing)).rejects.toThrow('expected any number of assertion');
 		});
