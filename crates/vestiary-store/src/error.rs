@@ -61,7 +61,7 @@ pub enum SessionError {
     Type(WrongType),
     /// All sessions of the user were revoked after the request of this login began. The proof that it relies on, such
     /// as a password, may have changed since. Nothing was stored.
-    #[error("all sessions of this user were ended while the login was under way: log in again")]
+    #[error("all sessions of this user were ended while the login was in progress: log in again")]
     LoginOutdated,
     /// A new session was saved after the response had left, when its cookie could no longer be set. Nothing was stored.
     #[error(

@@ -83,14 +83,14 @@ pub(crate) fn of_redis(error: redis::RedisError) -> StoreError {
     match (error.kind(), code) {
         (_, Some("OOM")) => Failure::out_of_space("its memory is full (OOM)"),
         (_, Some("NOPERM")) => Failure::refused(
-            "its user may not do what is needed (NOPERM): GET, SET, DEL, PEXPIRE, TIME, EVAL, EVALSHA, EXISTS and WAIT \
+            "its user lacks a permission (NOPERM): GET, SET, DEL, PEXPIRE, TIME, EVAL, EVALSHA, EXISTS and WAIT \
              to confirm, SCAN and PTTL to look through",
         ),
         (_, Some(code)) => Failure::refused(format!("the server said {code}")),
         (ErrorKind::Io, _) if error.is_timeout() => Failure::error("no answer in time"),
         // For a cluster, the message may be the whole reply of its first node.
         (ErrorKind::Io, _) if error.detail().is_none() => Failure::error(error.to_string()),
-        (ErrorKind::InvalidClientConfig, _) => Failure::error("the address is not one of Redis"),
+        (ErrorKind::InvalidClientConfig, _) => Failure::error("the address is not a Redis URL"),
         _ => Failure::error(error.category()),
     }
 }
@@ -117,16 +117,16 @@ pub(crate) fn of_sqlx(error: sqlx::Error) -> StoreError {
                 Failure::refused(text)
             }
         }
-        Sqlx::Configuration(_) => Failure::error("the address of the database cannot be read"),
+        Sqlx::Configuration(_) => Failure::error("the database URL is invalid"),
         Sqlx::Io(_)
         | Sqlx::Tls(_)
         | Sqlx::PoolTimedOut
         | Sqlx::PoolClosed
         | Sqlx::WorkerCrashed => Failure::error(error.to_string()),
         Sqlx::ColumnDecode { .. } | Sqlx::Decode(_) | Sqlx::ColumnNotFound(_) => {
-            Failure::error("the table is not one of sessions")
+            Failure::error("the table is not a session table")
         }
-        _ => Failure::error("the database gave no answer that was expected"),
+        _ => Failure::error("the database sent an unexpected reply"),
     }
 }
 
@@ -170,7 +170,7 @@ mod tests_of_redis {
     fn an_error_of_the_server_is_named_by_its_code_and_shows_nothing_else() {
         for (reply, said) in [
             ("OOM command not allowed: canary", Some("its memory is full (OOM)")),
-            ("NOPERM canary", Some("its user may not do what is needed (NOPERM)")),
+            ("NOPERM canary", Some("its user lacks a permission (NOPERM)")),
             ("READONLY canary", Some("the server said READONLY")),
             // Text that does not look like a code is not repeated.
             ("Canary canary", None),
@@ -201,7 +201,7 @@ mod tests_of_redis {
         let detailed = of((ErrorKind::Io, "failed", "canary".to_owned()).into());
         assert_eq!(detailed, "the session store failed: I/O error");
         let address = of((ErrorKind::InvalidClientConfig, "no", "canary".to_owned()).into());
-        assert_eq!(address, "the session store failed: the address is not one of Redis");
+        assert_eq!(address, "the session store failed: the address is not a Redis URL");
     }
 }
 
@@ -302,10 +302,10 @@ mod tests_of_databases {
     fn an_error_of_the_way_to_a_database_says_what_failed_and_shows_no_value() {
         let canary = || Box::<dyn Error + Send + Sync>::from("canary");
         for (error, said) in [
-            (sqlx::Error::Configuration(canary()), "the address of the database cannot be read"),
-            (sqlx::Error::Decode(canary()), "the table is not one of sessions"),
-            (sqlx::Error::ColumnNotFound("canary".to_owned()), "the table is not one of sessions"),
-            (sqlx::Error::Encode(canary()), "the database gave no answer that was expected"),
+            (sqlx::Error::Configuration(canary()), "the database URL is invalid"),
+            (sqlx::Error::Decode(canary()), "the table is not a session table"),
+            (sqlx::Error::ColumnNotFound("canary".to_owned()), "the table is not a session table"),
+            (sqlx::Error::Encode(canary()), "the database sent an unexpected reply"),
             (sqlx::Error::Io(io::Error::other("the pipe broke")), "the pipe broke"),
             (sqlx::Error::PoolClosed, "closed"),
         ] {

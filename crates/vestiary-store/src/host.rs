@@ -89,7 +89,7 @@ impl Host for StoreHost<'_, '_> {
             Doubt::Untraced => SessionError::Unconfirmed,
             Doubt::Unsaid => SessionError::Store {
                 operation: self.operation,
-                source: StoreError::failed("it did not say whether the session was written"),
+                source: StoreError::failed("it did not say whether it wrote the session"),
             },
         }
     }

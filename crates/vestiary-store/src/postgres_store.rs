@@ -455,7 +455,7 @@ fn outcome(rows: &[PgRow]) -> Result<Outcome, StoreError> {
 fn text(row: &PgRow, column: usize) -> Result<Option<String>, StoreError> {
     let value = row.try_get_raw(column).map_err(of_sqlx)?;
     let bytes = if value.is_null() { Ok(&[][..]) } else { value.as_bytes() };
-    let bytes = bytes.map_err(|_| Failure::error("the table is not one of sessions"))?;
+    let bytes = bytes.map_err(|_| Failure::error("the table is not a session table"))?;
     Ok(str::from_utf8(bytes).ok().map(str::to_owned))
 }
 

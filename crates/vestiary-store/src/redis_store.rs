@@ -421,5 +421,5 @@ fn text_of(value: Value) -> Result<Option<String>, StoreError> {
 }
 
 fn unexpected() -> StoreError {
-    Failure::error("the server gave no answer that was expected")
+    Failure::error("the server sent an unexpected reply")
 }

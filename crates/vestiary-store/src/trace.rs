@@ -7,7 +7,7 @@ pub(crate) fn event(event: Event) {
     let name = event.name();
     match event {
         Event::Reuse => {
-            warn!(target: "vestiary", event = name, "an ID that is out of use was sent");
+            warn!(target: "vestiary", event = name, "a request used an ID that is out of use");
         }
         Event::Unreadable { code } => {
             warn!(target: "vestiary", event = name, code, "a session record cannot be read");

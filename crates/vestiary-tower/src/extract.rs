@@ -91,7 +91,7 @@ impl std::fmt::Display for Rejection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::MissingLayer => f.write_str("there is no `SessionLayer` around the route"),
-            Self::LoggedOut => f.write_str("nobody is logged in"),
+            Self::LoggedOut => f.write_str("the visitor is not logged in"),
             Self::Failed(error) => error.fmt(f),
         }
     }

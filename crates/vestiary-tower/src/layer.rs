@@ -201,7 +201,7 @@ impl<B: Default> Failure<B> for Unavailable {
         tracing::error!(
             target: "vestiary",
             code = error.code(),
-            "a response was replaced, for its session was not stored: {error}"
+            "a response was replaced, because its session could not be stored: {error}"
         );
         let (mut parts, _) = response.into_parts();
         parts.status = status_of(error);

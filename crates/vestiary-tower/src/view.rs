@@ -218,7 +218,7 @@ impl Misfit {
         let reason = match why {
             Why::Type => ANOTHER,
             Why::Missing => "it is missing",
-            Why::Twice => "the type has it already, under this name or another one",
+            Why::Twice => "the type already has this member, under this or another name",
         };
         Self { key: None, why, reason: reason.to_owned() }
     }

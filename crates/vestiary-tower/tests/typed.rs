@@ -239,7 +239,7 @@ async fn what_a_login_keeps_is_the_text_that_was_there() {
     let Found::Session(found) =
         sessions.find(&sessions.cookies([cookie.as_bytes()])).await.unwrap()
     else {
-        panic!("nobody is logged in")
+        panic!("the visitor is not logged in")
     };
     let kept = r#"{"discord":1234567890123456789,"price":1.50,"big":1e400,"half":"\ud800"}"#;
     assert_eq!(found.stored.data(), kept);

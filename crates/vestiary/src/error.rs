@@ -209,10 +209,10 @@ impl Error {
                 "`sessionsPerUser` must be a whole number from 1 to 4294967295"
             }
             Self::EncryptExpress => {
-                "`encrypt` cannot go with the format of express-session: Express would find nothing that it can read"
+                "`encrypt` cannot be used with the express-session format: Express could not read the records"
             }
             Self::OptionType { .. } => "`%` must be %",
-            Self::OptionsText => "the options must be a JSON object that has nothing but options",
+            Self::OptionsText => "the options must be a JSON object with known options only",
             Self::UserName => "the user ID must have between 1 and 1,024 bytes",
             Self::MaxBytes => {
                 "`maxBytes` must be a whole number of bytes of session data: at least 1024, at most 67108864 (the default is 65536)"

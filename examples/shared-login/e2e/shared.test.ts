@@ -65,7 +65,7 @@ describe.each(STORES)('with one $store', ({ store, start }) => {
 		return Promise.all(HALVES.map(ask));
 	}
 
-	test('nobody is logged in, and there is no cookie', async () => {
+	test('the visitor is not logged in, and there is no cookie', async () => {
 		for (const half of HALVES) {
 			await page.goto(half.page);
 			expect(await page.textContent('h1')).toBe('One login for two');

@@ -149,7 +149,7 @@ export class LoginOutdatedError extends VestiaryError {
 	constructor() {
 		super(
 			'login_outdated',
-			'all sessions of this user were ended while the login was under way: log in again'
+			'all sessions of this user were ended while the login was in progress: log in again'
 		);
 	}
 }

@@ -45,7 +45,7 @@ export function hintsFor(options: SveltekitSessionConfig): string[] {
 		hints.push(`\`storeTimeout\` is ${storeTimeout} milliseconds: is it in seconds?`);
 	if (secrets.some(isKnown)) {
 		hints.push(
-			'`secret` is one that everybody knows: read a random one from the environment, made with `openssl rand -base64 32`'
+			'`secret` is a well-known example: read a random one from the environment, made with `openssl rand -base64 32`'
 		);
 	} else if (secrets.some((one) => new TextEncoder().encode(one).length < 32)) {
 		hints.push(
@@ -104,7 +104,7 @@ interface Used {
 export function hintForUse(event: RequestEvent, { options, core, cookie }: Used): void {
 	if (used.has(options) && cookie.expires && cookie.maxAge === undefined)
 		hint(
-			'`cookie.expires` is one moment, fixed when the options were made: all sessions end then, and none begins after it. Use `cookie.maxAge`, in seconds'
+			'`cookie.expires` is one fixed moment: all sessions end then, and no session begins after it. Use `cookie.maxAge`, in seconds'
 		);
 	used.add(options);
 	const { url, cookies } = event as Partial<RequestEvent>;

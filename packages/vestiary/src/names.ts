@@ -23,7 +23,7 @@ export function checkNames(
 		.filter(([name, changes]) => changes <= Math.max(1, name.length / 3))
 		.sort(([, one], [, other]) => one - other)
 		.map(([name]) => name);
-	let cure = `there are ${names.map((name) => `\`${prefix}${name}\``).join(', ')}`;
+	let cure = `use ${names.map((name) => `\`${prefix}${name}\``).join(', ')}`;
 	if (nearest !== '') cure = `did you mean \`${prefix}${nearest}\`?`;
 	cure = cureOf?.(unknown) ?? cure;
 	throw new ConfigError('options', `\`${prefix}${unknown}\` is not ${kind}: ${cure}`);

@@ -9,7 +9,7 @@ export async function inTime(ttl: number, run: (ttl: number) => Promise<unknown>
 		const began = Date.now();
 		if ((await run(factor * ttl)) === true) return;
 		if (Date.now() - began < factor * ttl)
-			throw new Error('a record was not there although its time was not over');
+			throw new Error('a record was missing before its TTL was over');
 	}
 	throw new Error(`the store needs more than ${100 * ttl} milliseconds for two calls`);
 }
@@ -36,7 +36,7 @@ export function sleep(ms: number): Promise<void> {
 export function equal(actual: unknown, expected: unknown): void {
 	const [one, other] = [canonical(actual), canonical(expected)];
 	if (one !== other)
-		throw new Error(`the store gave ${one.slice(0, 200)}, not ${other.slice(0, 200)}`);
+		throw new Error(`the store returned ${one.slice(0, 200)}, not ${other.slice(0, 200)}`);
 }
 
 /** Checks that a store has returned a record. It may add members to the cookie. */

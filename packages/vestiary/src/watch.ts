@@ -156,7 +156,7 @@ export class Watch {
 		const odd = changedByJson(data);
 		if (odd)
 			hint(
-				`\`session.data${odd.path.startsWith('[') ? '' : '.'}${odd.path}\` is ${odd.kind}, which JSON does not keep: store a string, a number, a list or a plain object instead`
+				`\`session.data${odd.path.startsWith('[') ? '' : '.'}${odd.path}\` is ${odd.kind}, which JSON does not preserve: store a string, a number, a list or a plain object instead`
 			);
 	}
 
@@ -180,7 +180,7 @@ export class Watch {
 		const found: unknown = (this.#event.locals as unknown as Record<string, unknown>)[slot];
 		if (!(found instanceof Session))
 			hint(
-				`\`locals.${slot}\` is not the session any more: another hook of the \`sequence\` has replaced it. Give its value another name`
+				`\`locals.${slot}\` is no longer the session: another hook of the \`sequence\` has replaced it. Give its value another name`
 			);
 	}
 }
@@ -199,7 +199,7 @@ export function checkOrder(slot: string): void {
 	const between = inner < outer ? stack.slice(inner + 1, outer) : [];
 	if (between.some((line) => !/node_modules|node:|\(<anonymous>\)|\(index \d+\)/.test(line)))
 		hint(
-			`a hook of yours runs before \`sveltekitSessionHandle\` in the \`sequence\`, and has no \`locals.${slot}\`: put the session first`
+			`one of your hooks runs before \`sveltekitSessionHandle\` in the \`sequence\`, so it has no \`locals.${slot}\`: put the session first`
 		);
 }
 
@@ -211,7 +211,7 @@ export function watchPrerendered(event: RequestEvent, session: Session): void {
 			// A hook may read it in every request.
 			if (/\bload_server_data\b/.test(new Error().stack ?? ''))
 				hint(
-					`a \`load\` of ${event.url.pathname} reads the session, but the page is prerendered: each visitor gets the page of one without a session. Set \`export const prerender = false\``
+					`a \`load\` of ${event.url.pathname} reads the session, but the page is prerendered: every visitor gets the page as it is without a session. Set \`export const prerender = false\``
 				);
 			return dataOf(session);
 		}

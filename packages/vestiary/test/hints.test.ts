@@ -38,7 +38,7 @@ async function use(
 
 test.each<[Partial<SveltekitSessionConfig>, string]>([
 	[{ cookie: { maxAge: 86_400_000 } }, 'is it in milliseconds?'],
-	[{ secret: 'keyboard cat' }, 'one that everybody knows'],
+	[{ secret: 'keyboard cat' }, 'a well-known example'],
 	[
 		{ secret: ['0123456789abcdef0123456789abcdef', 'short but random x7'] },
 		'fewer than 32 bytes'
@@ -47,9 +47,9 @@ test.each<[Partial<SveltekitSessionConfig>, string]>([
 	[{ cookie: { maxAge: 1_800_000 } }, 'write 1800'],
 	[{ absoluteTimeout: 28_800_000 }, '`absoluteTimeout` is 28800000 seconds'],
 	[{ storeTimeout: 5 }, 'is it in seconds?'],
-	[{ secret: 'super-secret-key' }, 'one that everybody knows'],
-	[{ secret: 'your-session-secret-here' }, 'one that everybody knows'],
-	[{ secret: 'Change me in production, please!' }, 'one that everybody knows'],
+	[{ secret: 'super-secret-key' }, 'a well-known example'],
+	[{ secret: 'your-session-secret-here' }, 'a well-known example'],
+	[{ secret: 'Change me in production, please!' }, 'a well-known example'],
 	[{ cookie: { path: '/app' } }, '`cookie.path` is `/app`'],
 	[{ store: undefined }, 'kept in memory']
 ])('%j: a hint, once, in development only', async (options, text) => {
@@ -72,7 +72,7 @@ test('secure over http is hinted at, but not on localhost', async () => {
 
 test('a known secret is known in capitals, too', async () => {
 	await use({ secret: 'Keyboard Cat' });
-	expect(warnings).toEqual([expect.stringContaining('that everybody knows')]);
+	expect(warnings).toEqual([expect.stringContaining('a well-known example')]);
 });
 
 test.each([
@@ -81,9 +81,9 @@ test.each([
 	'a-very-long-secret-that-is-32-bytes',
 	'abcdefghijklmnopqrstuvwxyz123456',
 	'Shhhhhhhhhhhh, it is a secret!!!'
-])('%s is one that everybody knows', async (secret) => {
+])('%s is a well-known example', async (secret) => {
 	await use({ secret });
-	expect(warnings).toEqual([expect.stringContaining('everybody knows')]);
+	expect(warnings).toEqual([expect.stringContaining('a well-known example')]);
 });
 
 test.each(['x'.repeat(98), '1'.repeat(98), 'todo'.repeat(24), 'a'.repeat(98)])(

@@ -53,7 +53,7 @@ describe('options are refused at once, with what to do', () => {
 			'`idleTimout` is not an option: did you mean `idleTimeout`?'
 		],
 		[{ secret: SECRET, maxAge: 5 }, 'options', 'write `cookie: { maxAge }`'],
-		[{ secret: SECRET, resave: true }, 'options', '`resave` is not an option: there are'],
+		[{ secret: SECRET, resave: true }, 'options', '`resave` is not an option: use'],
 		[{ secret: SECRET, cookie: { path: 'app' } }, 'cookie_option', 'an absolute path'],
 		[{ secret: SECRET, name: '' }, 'cookie_name', '`name` must have something in it'],
 		[{ secret: SECRET, cookie: [] }, 'options', '`cookie` must be an object, not list'],

@@ -140,13 +140,13 @@ describe('a store that is made wrong is refused, with what to write', () => {
 		[MemoryStore, { maxEntires: 5 }, 'maxEntires', 'did you mean `maxEntries`?'],
 		[RedisStore, { client: ioClient, tll: 5 }, 'tll', 'did you mean `ttl`?'],
 		[UpstashRedisStore, { client: upstash, prefx: '' }, 'prefx', 'did you mean `prefix`?'],
-		[KvStore, { client: namespace, time: 5 }, 'time', 'there are `client`'],
-		[SqliteStore, { database: ':memory:', name: 'x' }, 'name', 'there are `database`, `table`'],
+		[KvStore, { client: namespace, time: 5 }, 'time', 'use `client`'],
+		[SqliteStore, { database: ':memory:', name: 'x' }, 'name', 'use `database`, `table`'],
 		[
 			RedisStore,
 			{ client: ioClient, confirm: { replicas: 1, timeout: 50, of: 2 } },
 			'confirm.of',
-			'there are `confirm.replicas`'
+			'use `confirm.replicas`'
 		]
 	])('an option that does not exist (%o, %o)', (kind, options, name, cure) => {
 		const message = refusal(() => made(kind, options));

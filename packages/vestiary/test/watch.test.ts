@@ -226,7 +226,7 @@ test('an `expires` that two requests share is hinted at', async () => {
 	await run();
 	expect(warnings).toEqual([]);
 	await run();
-	expect(warnings).toEqual([expect.stringContaining('`cookie.expires` is one moment')]);
+	expect(warnings).toEqual([expect.stringContaining('`cookie.expires` is one fixed moment')]);
 });
 
 test('production watches nothing', async () => {

@@ -99,7 +99,7 @@ impl Place {
         let text = from.map_or("0", |Cursor(text)| text);
         let (cursor, node) = text.split_once(' ').unwrap_or((text, ""));
         if cursor.parse::<u64>().is_err() {
-            return Err(Failure::error("the cursor is not one of this store"));
+            return Err(Failure::error("the cursor belongs to another store"));
         }
         Ok(Self { cursor: cursor.to_owned(), node: node.to_owned() })
     }

@@ -95,7 +95,7 @@ export function checkStore(store: object): void {
 	if (cure !== undefined) throw wrong(`\`store\` is a client and not a store: ${cure}`);
 	if (has(store, ['createSession', 'regenerate', 'get']))
 		throw wrong(
-			'`store` is a store of express-session: `store: fromExpressStore(store)` makes one of it'
+			'`store` is a store of express-session: wrap it, as in `store: fromExpressStore(store)`'
 		);
 	if (!has(store, STORE))
 		throw wrong(`\`store\` must be a store, with the functions ${listed(STORE)}`);
@@ -153,7 +153,7 @@ function checkKind(store: string, client: unknown): void {
 		(has(client, ['pExpire']) || has(client, ['defineCommand']))
 	)
 		throw wrong(
-			"`client` is not one of @upstash/redis: import the store from 'vestiary/redis'"
+			"`client` is not a client of @upstash/redis: import the store from 'vestiary/redis'"
 		);
 }
 
