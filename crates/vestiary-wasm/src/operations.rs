@@ -4,11 +4,9 @@ use alloc::{borrow::ToOwned as _, boxed::Box, rc::Rc, string::String, sync::Arc,
 
 use vestiary::{
     CookieOverrides, Handle, Record, SessionId, UserRef, merge,
-    protocol::{
-        Answered, OwnEnd, Pending, Post, Rules, Seen, Stopped, UserSession, UserSessions, boxed,
-    },
+    protocol::{Answered, OwnEnd, Pending, Post, Seen, Stopped, UserSession, UserSessions, boxed},
     session::{self, Join, Spent},
-    visit::{self, Act, Changes, Cookies, Facts, Page, Purpose, Visit, VisitText},
+    visit::{self, Act, Changes, Cookies, Page, Purpose, Visit, VisitText},
 };
 use wasm_bindgen::prelude::*;
 
@@ -17,7 +15,7 @@ use crate::{
     ending::Ending,
     memory::MemoryTable,
     options::Core,
-    running::{Running, Step},
+    running::{Own, Running, Step},
 };
 
 /// The kind of an operation. Beside each stand its texts, in their order. Those of a visit follow the three texts of the
@@ -83,7 +81,12 @@ pub enum Given {
     Drawn = 0x2000_0000,
     /// The table of [`Core::ask`] answers, not the driver's store.
     Here = 0x4000_0000,
+    /// Behind the random bytes are those of a session ID, should the operation need one.
+    Identified = 0x8000,
 }
+
+/// Where in the input the texts of an operation begin: behind its random bytes, and those of a session ID.
+const TEXTS: usize = Pending::<()>::ENTROPY + SessionId::ENTROPY;
 
 /// Bits of the facts that a driver tells an operation each time that it goes on.
 #[wasm_bindgen]
@@ -137,12 +140,8 @@ impl Operation {
         own.into_iter().chain(received.unwrap_or_default().lines())
     }
 
-    pub(crate) async fn run(
-        &self,
-        mut host: Post,
-        rules: &Rules,
-        facts: Rc<Facts>,
-    ) -> Result<Ending, Stopped> {
+    pub(crate) async fn run(&self, mut host: Post, own: &Own) -> Result<Ending, Stopped> {
+        let (rules, facts) = (&*own.rules, &own.facts);
         let mut texts = self.texts.split('\0');
         let mut next = || texts.next().unwrap_or_default();
         facts.purpose.set(match self.task {
@@ -175,26 +174,34 @@ impl Operation {
                 let end = boxed(session::end_all(&mut host, rules, &name, keep)).await?;
                 return Ok(Ending::Ends(end));
             }
-            _ => return boxed(self.run_visit(&mut Page::new(host, facts), rules)).await,
+            _ => {
+                let page = &mut Page::new(host, Rc::clone(facts));
+                return boxed(self.run_visit(page, own)).await;
+            }
         }
         Ok(Ending::Text(String::new()))
     }
 
     /// Runs an operation of a visit.
-    async fn run_visit(&self, page: &mut Page, rules: &Rules) -> Result<Ending, Stopped> {
+    async fn run_visit(&self, page: &mut Page, own: &Own) -> Result<Ending, Stopped> {
         let mut texts = self.texts.split('\0');
         let mut next = || texts.next().unwrap_or_default();
-        let (ids, record, own) = (next(), next(), next());
+        let (ids, record, cookie) = (next(), next(), next());
+        let (rules, last) = (&*own.rules, own.record.borrow().clone());
         let text = VisitText {
             flags: self.flags,
             ids: ids.into(),
             record: record.into(),
             at: millis(self.at),
-            own: (!own.is_empty()).then(|| own.into()),
+            own: (!cookie.is_empty()).then(|| cookie.into()),
         };
         // The driver keeps the error of the visit's state under this number.
         let failure = Some(Stopped::Host(0));
-        let mut visit = Box::new(Visit::of_text(text, failure, rules.options.load_limits())?);
+        let visit = Visit::of_text(&text, failure, |text| match last {
+            Some(last) if last.is_of(text) => Ok(last),
+            _ => Record::decode(text, rules.options.load_limits()),
+        })?;
+        let mut visit = Box::new(visit);
         let mut changes = || {
             let (base, mine, cookie) = (next().to_owned(), next().to_owned(), next());
             let cookie =
@@ -256,7 +263,7 @@ impl Core {
         self.table = Some(table.clone());
     }
 
-    /// Begins an operation. Its texts, with a NUL between them, are `length` bytes of the input behind its random bytes, or
+    /// Begins an operation. Its texts, with a NUL between them, are `length` bytes of the input behind all random bytes, or
     /// `texts` if they do not fit there. As `answered`; if it has not ended, `running` has it. `Again` if there are no random
     /// bytes, and it has something to write: then nothing has happened.
     #[expect(clippy::too_many_arguments, reason = "an object would cost a JSON reader or js-sys")]
@@ -276,8 +283,8 @@ impl Core {
         texts: Option<String>,
     ) -> u32 {
         let texts = texts.unwrap_or_else(|| {
-            let place = Pending::<()>::ENTROPY..Pending::<()>::ENTROPY + length;
-            let input = self.input.get(place).and_then(|text| str::from_utf8(text).ok());
+            let input =
+                self.input.get(TEXTS..TEXTS + length).and_then(|text| str::from_utf8(text).ok());
             input.unwrap_or_default().to_owned()
         });
         let numbers = [proven, ended, before, most];
@@ -327,7 +334,10 @@ impl Core {
     fn start(&mut self, operation: Operation, facts: u32, now: f64, elapsed: f64) -> u32 {
         let reads = !operation.is(Given::Drawn);
         let table = self.table.clone().filter(|_| operation.is(Given::Here));
+        let id = self.input.get(Pending::<()>::ENTROPY..).and_then(<[u8]>::first_chunk);
+        let id = id.filter(|_| operation.is(Given::Identified)).map(SessionId::from_entropy);
         let mut running = self.run(operation);
+        running.offer(id);
         if let Some(table) = &table {
             running.answer_by(table.clone(), reads);
         }
@@ -354,7 +364,7 @@ impl Core {
             running.renew(operation);
             return running;
         }
-        Running::new(Arc::clone(&self.rules), operation)
+        Running::new(Arc::clone(&self.rules), Rc::clone(&self.record), operation)
     }
 }
 

@@ -1,8 +1,11 @@
 //! Options and keys of one handle, and the buffers through which short text passes.
 
-use alloc::{borrow::ToOwned as _, boxed::Box, string::String, sync::Arc};
+use alloc::{borrow::ToOwned as _, boxed::Box, rc::Rc, string::String, sync::Arc};
+use core::cell::RefCell;
 
-use vestiary::{CookieOptions, CookieOverrides, Error, Options, OptionsText, protocol::Rules};
+use vestiary::{
+    CookieOptions, CookieOverrides, Error, Options, OptionsText, Record, protocol::Rules,
+};
 use wasm_bindgen::prelude::*;
 
 use crate::{convert::thrown, ending::Ended, memory::MemoryTable, running::Running};
@@ -32,6 +35,8 @@ pub struct Core {
     pub(crate) told: String,
     /// The operation that has begun last, until the driver takes it.
     pub(crate) running: Option<Running>,
+    /// The record that an operation has ended with last.
+    pub(crate) record: Rc<RefCell<Option<Record>>>,
     /// An operation that has ended, for the memory that it has.
     #[cfg(plain)]
     pub(crate) idle: Option<Running>,
@@ -113,6 +118,7 @@ impl Core {
             numbers: Box::default(),
             told: String::new(),
             running: None,
+            record: Rc::default(),
             #[cfg(plain)]
             idle: None,
             table: None,

@@ -4,7 +4,7 @@ use alloc::{rc::Rc, string::String, sync::Arc, vec::Vec};
 use core::cell::RefCell;
 
 use vestiary::{
-    Error, Event, Limits, Outcome, SessionId, merge,
+    Error, Event, Limits, Outcome, Record, SessionId, merge,
     protocol::{Answered, Asked, Effect, NewId, Pending, Question, Reply, Rules, Told},
     visit::{Facts, Known},
 };
@@ -50,9 +50,11 @@ pub struct Running {
 
 /// An operation and its facts.
 #[derive(Debug)]
-struct Own {
-    rules: Arc<Rules>,
-    facts: Rc<Facts>,
+pub(crate) struct Own {
+    pub(crate) rules: Arc<Rules>,
+    pub(crate) facts: Rc<Facts>,
+    /// The record that an operation has ended with last: mostly the next one begins with it.
+    pub(crate) record: Rc<RefCell<Option<Record>>>,
     /// Nothing while it runs.
     operation: RefCell<Operation>,
 }
@@ -174,16 +176,20 @@ impl Running {
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 impl Running {
     /// Runs this operation.
-    pub(crate) fn new(rules: Arc<Rules>, operation: Operation) -> Self {
+    pub(crate) fn new(
+        rules: Arc<Rules>,
+        record: Rc<RefCell<Option<Record>>>,
+        operation: Operation,
+    ) -> Self {
         let (facts, operation) = (Rc::default(), RefCell::new(operation));
-        let own = Rc::new(Own { rules, facts, operation });
+        let own = Rc::new(Own { rules, facts, record, operation });
         let running = Rc::clone(&own);
         Self {
             pending: Pending::new(move |host| {
                 let own = Rc::clone(&running);
                 async move {
                     let operation = own.operation.take();
-                    let ended = operation.run(host, &own.rules, Rc::clone(&own.facts)).await;
+                    let ended = operation.run(host, &own).await;
                     own.operation.replace(operation);
                     ended
                 }
@@ -216,7 +222,12 @@ impl Running {
 
     /// Has the store's calls answered by a table. If the operation only `reads`, it is never polled again.
     pub(crate) fn answer_by(&mut self, table: MemoryTable, reads: bool) {
-        self.pending.answer_by(table.source(), !reads);
+        self.pending.answer_by(table.source(), reads);
+    }
+
+    /// Has the first question for a session ID answered at once, by this one.
+    pub(crate) fn offer(&mut self, id: Option<SessionId>) {
+        self.pending.offer(id);
     }
 
     /// Takes what the driver knows at this moment: bits of `Fact`.
@@ -308,6 +319,9 @@ impl Running {
             Effect::NewId => Step::NewId,
             Effect::Finished(ending) => {
                 self.step = Step::Finished;
+                if let Ok(Ending::Visit { visit, .. }) = &ending {
+                    self.own.record.replace(visit.session().map(|seen| seen.record.clone()));
+                }
                 return Some(Ended::of(&self.own.rules, ending));
             }
         };

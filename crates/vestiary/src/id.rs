@@ -2,9 +2,8 @@ use alloc::{string::String, sync::Arc};
 use core::{fmt, ops::RangeInclusive};
 
 use base64ct::{Base64UrlUnpadded, Encoding as _};
-use sha2::{Digest as _, Sha256};
 
-use crate::Error;
+use crate::{Error, hash};
 
 /// A session ID. A browser that has it, signed, has the session, so it is never shown.
 ///
@@ -83,16 +82,15 @@ pub fn user_key(name: &str) -> String {
 
 /// The hash in [`user_key`].
 pub(crate) fn user_hash(name: &str) -> [u8; 32] {
-    hash("vestiary.user.v1", name)
+    hash_for("vestiary.user.v1", name)
 }
 
 fn hashed(purpose: &str, text: &str) -> String {
-    Base64UrlUnpadded::encode_string(&hash(purpose, text))
+    Base64UrlUnpadded::encode_string(&hash_for(purpose, text))
 }
 
-#[inline(never)]
-fn hash(purpose: &str, text: &str) -> [u8; 32] {
-    Sha256::new().chain_update(purpose).chain_update(text).finalize().into()
+fn hash_for(purpose: &str, text: &str) -> [u8; 32] {
+    hash::hash(&[purpose.as_bytes(), text.as_bytes()])
 }
 
 /// The handle of a session in its user's session list: 16 random characters, which reveal neither the session's ID nor

@@ -2,11 +2,13 @@ use alloc::{string::String, vec::Vec};
 use core::fmt;
 
 use base64ct::{Base64Unpadded, Base64UrlUnpadded, Encoding as _};
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use sha2::Sha256;
 use subtle::{Choice, ConstantTimeEq as _};
 
-use crate::{Error, Format, SessionId, WriteId, id::user_hash};
+use crate::{
+    Error, Format, SessionId, WriteId,
+    hash::{HASH, MacKey},
+    id::user_hash,
+};
 
 /// The secrets that sign the session cookie: the first signs, all verify.
 ///
@@ -25,22 +27,17 @@ use crate::{Error, Format, SessionId, WriteId, id::user_hash};
 /// # Ok::<(), vestiary::Error>(())
 /// ```
 pub struct KeyRing {
-    signer: HmacSha256,
-    verifiers: Vec<HmacSha256>,
+    /// The first one signs.
+    verifiers: Vec<MacKey>,
     /// The byte that each verifier appends to its hints.
     marks: Vec<u8>,
 }
-
-type HmacSha256 = Hmac<Sha256>;
 
 /// The length of base64 without padding of the 32 bytes of an HMAC-SHA256.
 const SIGNATURE: usize = 43;
 
 /// The number of characters of an ID that can get a hint: those of [`SessionId::from_entropy`].
 const HINTED: usize = SessionId::ENTROPY / 3 * 4;
-
-/// The number of bytes in the hash of a user's name.
-const HASH: usize = 32;
 
 /// The longest cookie value of Vestiary, even with every character percent-encoded. A longer value is rejected without
 /// cryptography.
@@ -68,19 +65,22 @@ impl KeyRing {
             if secret.is_empty() {
                 return Err(Error::SecretMissing);
             }
-            let master = key(secret.as_bytes())?;
+            let master = MacKey::new(secret.as_bytes());
             if let Some(namespace) = namespace {
-                verifiers.push(key(&mac(&master, &["vestiary.namespace.v1", namespace]))?);
+                let own = master.mac(&[b"vestiary.namespace.v1", namespace.as_bytes()]);
+                verifiers.push(MacKey::new(&own));
                 continue;
             }
             verifiers.push(master);
             if !secret.is_ascii() {
-                verifiers.push(key(&low_bytes(secret))?);
+                verifiers.push(MacKey::new(&low_bytes(secret)));
             }
         }
-        let signer = verifiers.first().ok_or(Error::SecretMissing)?.clone();
+        if verifiers.is_empty() {
+            return Err(Error::SecretMissing);
+        }
         let marks = verifiers.iter().map(|key| hint_pad(key, "")[0]).collect();
-        Ok(Self { signer, verifiers, marks })
+        Ok(Self { verifiers, marks })
     }
 
     /// As [`KeyRing::new`]; in production, short secrets are rejected. A `namespace` has keys of its own,
@@ -109,7 +109,8 @@ impl KeyRing {
     pub fn sign(&self, id: &SessionId, format: Format) -> String {
         let mut value = String::with_capacity(id.expose().len() + 3 + SIGNATURE);
         let buffer = &mut [0; SIGNATURE];
-        let signature = signature(&self.signer, id, buffer);
+        // There is one.
+        let signature = self.verifiers.first().map_or("", |key| signature(key, id, buffer));
         value.extend([format.cookie_prefix(), id.expose(), ".", signature]);
         value
     }
@@ -141,11 +142,12 @@ impl KeyRing {
     #[must_use]
     pub fn hinted(&self, id: &SessionId, user: &str) -> SessionId {
         let own = id.expose();
-        let Some(mark) = self.marks.first().filter(|_| own.len() == HINTED) else {
+        let first = self.marks.first().zip(self.verifiers.first());
+        let Some((mark, key)) = first.filter(|_| own.len() == HINTED) else {
             return id.clone();
         };
         let mut hint = Vec::from(user_hash(user));
-        hide_hint(&mut hint, &self.signer, own);
+        hide_hint(&mut hint, key, own);
         hint.push(*mark);
         let hinted = [own, "~", &Base64UrlUnpadded::encode_string(&hint)].concat();
         SessionId::from_bytes(hinted.as_bytes()).unwrap_or_else(|| id.clone())
@@ -284,33 +286,20 @@ fn percent_decoded<'v>(
     buffer.get(..end).unwrap_or_default()
 }
 
-/// Not inlined, for the size of the WebAssembly core.
-#[inline(never)]
-fn mac(key: &HmacSha256, parts: &[&str]) -> [u8; HASH] {
-    let mac = parts.iter().fold(key.clone(), HmacSha256::chain_update);
-    mac.finalize().into_bytes().into()
-}
-
-#[inline(never)]
-fn key(secret: &[u8]) -> Result<HmacSha256, Error> {
-    // HMAC takes a key of any length; only the type suggests that it could fail.
-    HmacSha256::new_from_slice(secret).map_err(|_| Error::SecretMissing)
-}
-
 /// Hides the hint of this ID, or reveals it again.
 #[inline(never)]
-fn hide_hint(hint: &mut [u8], key: &HmacSha256, id: &str) {
+fn hide_hint(hint: &mut [u8], key: &MacKey, id: &str) {
     hint.iter_mut().zip(hint_pad(key, id)).for_each(|(byte, pad)| *byte ^= pad);
 }
 
 /// The one-time pad of a hint. The zero byte separates it from signatures, because no ID contains one.
 #[inline(never)]
-fn hint_pad(key: &HmacSha256, id: &str) -> [u8; HASH] {
-    mac(key, &["vestiary.hint.v1\0", id])
+fn hint_pad(key: &MacKey, id: &str) -> [u8; HASH] {
+    key.mac(&[b"vestiary.hint.v1\0", id.as_bytes()])
 }
 
-fn signature<'b>(key: &HmacSha256, id: &SessionId, buffer: &'b mut [u8; SIGNATURE]) -> &'b str {
-    let mac = mac(key, &[id.expose()]);
+fn signature<'b>(key: &MacKey, id: &SessionId, buffer: &'b mut [u8; SIGNATURE]) -> &'b str {
+    let mac = key.mac(&[id.expose().as_bytes()]);
     // The buffer has exactly the length of the text, so this is never empty. Even an empty string would match nothing,
     // since a presented signature has `SIGNATURE` characters.
     Base64Unpadded::encode(&mac, buffer).unwrap_or_default()
@@ -343,10 +332,9 @@ pub(crate) fn reveal(hidden: &str, id: &SessionId, write_id: &WriteId) -> Option
 
 fn padded(bytes: &[u8], id: &SessionId, write_id: &WriteId) -> Vec<u8> {
     let mut padded = Vec::with_capacity(bytes.len());
-    let Ok(key) = key(id.expose().as_bytes()) else { return padded };
-    let key = key.chain_update("vestiary.next.v1").chain_update(write_id.as_str());
-    for (n, block) in (0..=u8::MAX).zip(bytes.chunks(32)) {
-        let pad = key.clone().chain_update([n]).finalize().into_bytes();
+    let key = MacKey::new(id.expose().as_bytes());
+    for (n, block) in (0..=u8::MAX).zip(bytes.chunks(HASH)) {
+        let pad = key.mac(&[b"vestiary.next.v1", write_id.as_str().as_bytes(), &[n]]);
         padded.extend(block.iter().zip(pad).map(|(byte, pad)| byte ^ pad));
     }
     padded

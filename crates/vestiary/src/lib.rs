@@ -43,6 +43,7 @@ mod date;
 mod error;
 mod event;
 mod format;
+mod hash;
 mod id;
 mod json;
 mod key;

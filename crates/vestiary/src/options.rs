@@ -306,7 +306,16 @@ impl Options {
     /// after the namespace and a colon if there is one.
     #[must_use]
     pub fn store_key(&self, id: &SessionId) -> String {
-        if self.hash_ids { self.in_namespace(&id.hashed()) } else { self.in_namespace(id.expose()) }
+        self.key_of(id).into_owned()
+    }
+
+    /// [`Options::store_key`], without a copy where the ID itself is the key.
+    pub(crate) fn key_of<'i>(&self, id: &'i SessionId) -> Cow<'i, str> {
+        match (self.hash_ids, &self.namespace) {
+            (false, None) => id.expose().into(),
+            (false, Some(_)) => self.in_namespace(id.expose()).into(),
+            (true, _) => self.in_namespace(&id.hashed()).into(),
+        }
     }
 
     /// The key of a user's session list in the store: `user:` and the hash of the user's name.

@@ -273,6 +273,15 @@ impl Record {
         Ok(text.into())
     }
 
+    /// Whether this is the text that it was read from, or that a store keeps of it.
+    #[must_use]
+    pub fn is_of(&self, stored: &str) -> bool {
+        match &*self.0 {
+            Kept { source: Some(text), .. } => text == stored,
+            Kept { format, text, .. } => *format == Format::SvelteKitSessions && text == stored,
+        }
+    }
+
     /// A text that reads as this record, without a copy of the one it was read from.
     ///
     /// # Errors

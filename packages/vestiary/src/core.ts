@@ -65,7 +65,7 @@ export class Core {
 	#asked: MemoryTable | undefined;
 	#memory: Uint8Array<ArrayBuffer> = new Uint8Array();
 	#input: Uint8Array<ArrayBuffer> = this.#memory;
-	/** The input behind the random bytes of an operation. */
+	/** The input behind the random bytes of an operation and of a session ID. */
 	#texts: Uint8Array<ArrayBuffer> = this.#memory;
 	#output: Uint8Array<ArrayBuffer> = this.#memory;
 	#numbers: Float64Array<ArrayBuffer> = new Float64Array();
@@ -209,6 +209,8 @@ export class Core {
 			if (step !== Step.Again) return this.#going(progress);
 		}
 		this.#fill(ENTROPY);
+		if ((flags & Flag.Identified) !== 0)
+			crypto.getRandomValues(this.#input.subarray(ENTROPY, ENTROPY + ID));
 		return this.#going(begin(here | Flag.Drawn));
 	}
 
@@ -322,7 +324,7 @@ export class Core {
 		const { input, inputSize, output, outputSize, numbers } = this.#bindings;
 		this.#memory = new Uint8Array(memory.buffer);
 		this.#input = new Uint8Array(memory.buffer, input, inputSize);
-		this.#texts = this.#input.subarray(ENTROPY);
+		this.#texts = this.#input.subarray(ENTROPY + ID);
 		this.#output = new Uint8Array(memory.buffer, output, outputSize);
 		this.#numbers = new Float64Array(memory.buffer, numbers, NUMBERS);
 	}

@@ -6,6 +6,7 @@ import { ConfigError, orThrow, type VestiaryError } from './errors.js';
 import {
 	checkId,
 	Fact,
+	Given as Flag,
 	type MemoryTable,
 	Outgoing,
 	Task,
@@ -190,7 +191,7 @@ export class Visit implements Page {
 		const { flags = 0, texts = [], login, touched = 0, compute } = input;
 		this.#touched = touched;
 		const given = {
-			flags: this.#flags | flags,
+			flags: this.#flags | flags | (this.#makesId(task) ? Flag.Identified : 0),
 			at: this.#at,
 			texts: [...this.#texts, ...texts],
 			...(login && { login })
@@ -217,6 +218,12 @@ export class Visit implements Page {
 		}
 		this.#writes = ASKING.has(task) && end.error === undefined ? end.writes : NaN;
 		return this.#end(task, end, before, input);
+	}
+
+	/** Whether an operation will mostly make a session ID, and at random. */
+	#makesId(task: Task): boolean {
+		if (this.#shown !== undefined || this.#scope.runtime.options.genid) return false;
+		return task === Task.LogIn || (task === Task.Save && this.storedId === undefined);
 	}
 
 	/** Forgets the ID that the application has seen: the session that comes next is another one. */

@@ -235,7 +235,7 @@ impl<'h, H: Host> Calls<'h, H> {
     ) -> Result<(Cow<'q, str>, Cow<'q, str>), H::Error> {
         let options = &self.rules.options;
         let key = match place {
-            Place::Session(id) => Cow::from(options.store_key(id)),
+            Place::Session(id) => options.key_of(id),
             Place::List(key) => key.into(),
         };
         let text = match query {

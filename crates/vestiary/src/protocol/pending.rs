@@ -51,8 +51,8 @@ struct Mail {
     heard: usize,
     /// The store, if it answers at once.
     source: Option<Rc<dyn Source>>,
-    /// It may be asked to write. Its answers are kept for a later poll then.
-    writes: bool,
+    /// It is only asked to read, and the operation is never polled again: no answer is kept for that.
+    reads: bool,
     /// The answer to the first question for an ID.
     id: Option<SessionId>,
 }
@@ -113,7 +113,7 @@ impl<T> Pending<T> {
         mail.polls.clear();
         mail.moments.clear();
         mail.told.clear();
-        (mail.effect, mail.source, mail.id, mail.heard) = (None, None, None, 0);
+        (mail.effect, mail.source, mail.id, mail.heard, mail.reads) = (None, None, None, 0, false);
         self.is_over = false;
     }
 
@@ -165,16 +165,16 @@ fn end<T>(ended: Result<T, Stopped>) -> Result<T, Stopped> {
 
 impl<T> Pending<T> {
     /// Has the store's calls answered at once. With `cfg(plain)` only; else nothing is asked of `source`. An operation that
-    /// may not write waits where it would, and is never polled again.
-    pub fn answer_by(&mut self, source: Rc<dyn Source>, writes: bool) {
+    /// only `reads` waits where it would write, and is never polled again.
+    pub fn answer_by(&mut self, source: Rc<dyn Source>, reads: bool) {
         let mut mail = self.mail.borrow_mut();
-        (mail.source, mail.writes) = (Some(source), writes);
+        (mail.source, mail.reads) = (Some(source), reads);
     }
 
     /// Has the first question for a session ID answered at once, by one that was made at random. As `answer_by`, with
     /// `cfg(plain)` only.
-    pub fn offer(&mut self, id: SessionId) {
-        self.mail.borrow_mut().id = Some(id);
+    pub fn offer(&mut self, id: Option<SessionId>) {
+        self.mail.borrow_mut().id = id;
     }
 
     /// The reports of the operation since this was asked last.
@@ -228,7 +228,7 @@ impl Mail {
     /// The answers of the store, if it gives them at once.
     fn ask(&self, calls: &[Call<'_>]) -> Option<Answered> {
         let (source, now) = (self.source.as_ref()?, self.poll()?.now);
-        if !self.writes && !calls.iter().all(Call::reads) {
+        if self.reads && !calls.iter().all(Call::reads) {
             return None;
         }
         let mut answers = calls.iter().map(|call| source.answer(call, now));
@@ -238,7 +238,7 @@ impl Mail {
     /// Keeps an answer that was there at once for an operation that may run again.
     #[cfg(plain)]
     fn keep(&mut self, answer: &Answered) {
-        if self.writes {
+        if !self.reads {
             let poll = self.polls.len().saturating_sub(1);
             self.moments.push(Moment { answer: answer.clone(), poll });
             self.at += 1;

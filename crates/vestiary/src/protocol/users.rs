@@ -159,7 +159,8 @@ impl UserSessions {
     /// The text to store.
     #[must_use]
     pub fn encode(&self, mark: &WriteId) -> String {
-        let mut text = ["{\"v\":\"", mark.as_str(), "\""].concat();
+        let mut text = String::with_capacity(ROOM + LONGEST * self.sessions.len());
+        text.extend(["{\"v\":\"", mark.as_str(), "\""]);
         push_name(&mut text, "sessions");
         text.push('{');
         for session in &self.sessions {
@@ -328,6 +329,10 @@ impl UserSessions {
             session.push(&mut text);
             text.len() - 1
         };
+        let most = |session: &UserSession| LONGEST + session.label.as_ref().map_or(0, String::len);
+        if self.sessions.iter().map(most).sum::<usize>() <= Limits::SAVE.bytes - ROOM {
+            return 0;
+        }
         let sizes: usize = self.sessions.iter().map(size).sum();
         let mut over = sizes.saturating_sub(Limits::SAVE.bytes - ROOM);
         let last = self.sessions.len().saturating_sub(1);
@@ -398,6 +403,9 @@ impl Lifetime {
 
 /// Room for what stands beside the sessions in a list.
 const ROOM: usize = 256;
+
+/// Bytes of one session in a list with a label, which is not counted, and the largest numbers, and some more.
+const LONGEST: usize = 150;
 
 /// How often it is written down at most that a session is used, in milliseconds.
 fn seen_every(ttl: Ttl) -> u64 {

@@ -17,7 +17,7 @@
 //!
 //! ```
 //! # use std::{rc::Rc, sync::Arc};
-//! # use vestiary::{Error, Options, OptionsInput, SessionId, UnixMillis};
+//! # use vestiary::{Error, Options, OptionsInput, Record, SessionId, UnixMillis};
 //! # use vestiary::protocol::{Answered, Effect, NewId, Pending, Reply, Rules};
 //! use vestiary::visit::{Act, Changes, Facts, Known, Outgoing, Page, Visit, VisitText, act};
 //!
@@ -27,7 +27,7 @@
 //! let (base, mine) = ("{}".to_owned(), r#"{"n":1}"#.to_owned());
 //! let save = Act::Save(Changes { base, mine, cookie: None, assigned: false });
 //! // A new visit; the driver hands back the text of the operation before.
-//! let mut visit = Visit::of_text(VisitText::default(), None, limits)?;
+//! let mut visit = Visit::of_text(&VisitText::default(), None, |text| Record::decode(text, limits))?;
 //! let facts = Rc::new(Facts::default());
 //! facts.learn(Known::default());
 //! let mut saving = Pending::new(async move |post| {

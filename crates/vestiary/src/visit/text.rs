@@ -94,14 +94,14 @@ impl<E> Visit<E> {
         Ok(text)
     }
 
-    /// The visit of a text; `failure` is the error of its state.
+    /// The visit of a text; `failure` is the error of its state, and `read` reads the record.
     ///
     /// # Errors
     /// [`Error`] if the text is none that [`Visit::text`] has made.
     pub fn of_text(
-        mut text: VisitText<'_>,
+        text: &VisitText<'_>,
         failure: Option<E>,
-        limits: Limits,
+        read: impl FnOnce(&str) -> Result<Record, Error>,
     ) -> Result<Self, Error> {
         let mut lines = text.ids.lines();
         let mut id = || lines.next().filter(|id| !id.is_empty()).map(SessionId::parse).transpose();
@@ -112,11 +112,7 @@ impl<E> Visit<E> {
         let own = text.own.as_deref().map(CookieOverrides::parse).transpose()?.flatten();
         let session = match session {
             None => None,
-            Some(id) => {
-                let record =
-                    Record::decode_owned(core::mem::take(&mut text.record).into_owned(), limits)?;
-                Some(Seen { id, record, at: text.at })
-            }
+            Some(id) => Some(Seen { id, record: read(&text.record)?, at: text.at }),
         };
         let state = match (text.get(VisitText::STATE), session, failure) {
             (0, ..) => State::Anonymous,

@@ -127,10 +127,11 @@ impl Site {
             _ => None,
         };
         visit.view = View::Kept;
-        let text = visit.text(self.rules.options.load_limits()).unwrap();
-        let before = Visit::of_text(text.clone(), failure, self.rules.options.load_limits());
+        let limits = self.rules.options.load_limits();
+        let text = visit.text(limits).unwrap();
+        let before = Visit::of_text(&text, failure, |text| vestiary::Record::decode(text, limits));
         let before = before.unwrap();
-        assert_eq!(before.text(self.rules.options.load_limits()).unwrap(), text);
+        assert_eq!(before.text(limits).unwrap(), text);
         let facts = Rc::new(Facts::default());
         let (rules, shared) = (Arc::clone(&self.rules), Rc::clone(&facts));
         let pending = Pending::new(async move |post| run(post, shared, rules, before, act).await);
