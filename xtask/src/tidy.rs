@@ -8,6 +8,7 @@ mod comments;
 mod lengths;
 mod links;
 mod map;
+mod packages;
 mod ratchet;
 mod spelling;
 mod tree;
@@ -45,11 +46,12 @@ impl Finding {
 /// A check of all files.
 type Check = fn(&Tree) -> anyhow::Result<Vec<Finding>>;
 
-const CHECKS: [Check; 7] = [
+const CHECKS: [Check; 8] = [
     lengths::check,
     map::check,
     citations::check,
     links::check,
+    packages::check,
     unfinished::check,
     spelling::check,
     wording::check,

@@ -110,3 +110,8 @@ pub use redis_store::{RedisConnection, RedisStore};
 pub use sqlite_store::SqliteStore;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use sqlx;
+
+/// Compiles the sample of the crate's README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

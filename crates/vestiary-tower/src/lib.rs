@@ -67,4 +67,7 @@ mod documentation {
 
     #[doc = include_str!("../../../README.md")]
     struct Readme;
+
+    #[doc = include_str!("../README.md")]
+    struct CrateReadme;
 }

@@ -79,3 +79,8 @@ pub use seal::SealRing;
 pub use store_key::StoreKey;
 pub use time::{Ttl, UnixMillis};
 pub use timeouts::Timeouts;
+
+/// Compiles the sample of the crate's README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

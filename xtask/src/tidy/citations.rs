@@ -59,9 +59,12 @@ fn names(text: &str) -> impl Iterator<Item = &str> {
     each.map(|name| name.trim_start_matches(['(', '[']).trim_end_matches(['.', ')', ']'])).filter(
         |name| {
             let stem = EXTENSIONS.iter().find_map(|extension| name.strip_suffix(extension));
-            // Not `Node.js`, nor the address of another site.
+            // Neither `Node.js`, nor the address of another site, nor a place for a name.
             stem.is_some_and(|stem| {
-                !stem.is_empty() && !stem.starts_with("//") && *name != "Node.js"
+                !stem.is_empty()
+                    && !stem.starts_with("//")
+                    && *name != "Node.js"
+                    && !name.contains("NAME")
             })
         },
     )
@@ -103,6 +106,9 @@ mod tests {
 
     #[test]
     fn names_are_no_files() {
-        assert_eq!(missing(&[("a.rs", "// Node.js, https://e.org/x.js, a.b, .rs")]), [""; 0]);
+        assert_eq!(
+            missing(&[("a.rs", "// Node.js, https://e.org/x.js, a.b, .rs, src/NAME.rs")]),
+            [""; 0]
+        );
     }
 }
