@@ -10,7 +10,7 @@ use crate::{
     npm,
     progress::{Log, Progress},
     root,
-    run::{Run, cargo},
+    run::{Run, cargo, with_clippy},
     tools::{self, Tools},
     wasm,
 };
@@ -78,6 +78,7 @@ pub(crate) fn smoke(log: &Log, tools: &Tools, redis: &std::ffi::OsStr) -> anyhow
     let suite = Suite { tools, redis, smoke: true };
     suite.forget()?;
     suite.web(log, &WEB)?;
+    native("build", true).args(["--all-targets"]).logged(log)?;
     suite.native(log)?;
     suite.report(log, false)?;
     let checked = checked(&log.text());
@@ -141,12 +142,12 @@ impl Suite<'_> {
     }
 }
 
-/// A command of cargo for the native suite, which has a workspace of its own.
+/// A command of cargo for the native suite, which has a workspace of its own. A short run is built with clippy.
 fn native(command: &str, smoke: bool) -> Run {
-    cargo(&[command, "--locked", "--manifest-path", MANIFEST])
-        .args(["--target-dir", "target/bench-native"])
-        // What is not measured need not be fast, and optimising takes minutes.
-        .args((!smoke).then_some("--release"))
+    let cargo = cargo(&[command, "--locked", "--manifest-path", MANIFEST])
+        .args(["--target-dir", "target/bench-native"]);
+    // What is not measured need not be fast, and optimising takes minutes.
+    if smoke { with_clippy(cargo) } else { cargo.args(["--release"]) }
 }
 
 /// How often both suites saw that a library does its work.

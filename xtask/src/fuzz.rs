@@ -60,6 +60,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 /// with.
 pub(crate) fn bounded(log: &Log) -> anyhow::Result<()> {
     cargo(&["test", "--locked", "--target-dir", "target/fuzz", "--manifest-path", MANIFEST])
+        .gently()
         .logged(log)
 }
 

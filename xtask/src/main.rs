@@ -8,10 +8,12 @@ mod bench;
 mod demo;
 mod faults;
 mod fuzz;
+mod lanes;
 #[path = "../../crates/vestiary-cli/build/notices.rs"]
 mod notices;
 mod npm;
 mod progress;
+mod release;
 mod run;
 mod rust;
 mod test;
@@ -41,6 +43,8 @@ enum Task {
     Test(test::Args),
     /// Check the sources themselves: lengths, words, spelling, links, the map
     Tidy(tidy::Args),
+    /// Check whether a release can be made, and say what it would do
+    Release(release::Args),
     /// Fuzz the core, with nightly Rust
     Fuzz(fuzz::Args),
     /// Kill real stores and processes under load, and see what they lose
@@ -70,6 +74,7 @@ fn run(task: &Task) -> anyhow::Result<()> {
         Task::Demo(args) => demo::run(args),
         Task::Test(args) => test::run(args),
         Task::Tidy(args) => tidy::run(args),
+        Task::Release(args) => release::run(args),
         Task::Fuzz(args) => fuzz::run(args),
         Task::Faults(args) => faults::run(args),
         Task::Api(args) => api::run(args),

@@ -38,6 +38,25 @@ impl Run {
         self
     }
 
+    /// Has it leave the processor to whatever else runs.
+    pub(crate) fn gently(self) -> Self {
+        if cfg!(not(unix)) {
+            return self;
+        }
+        let mut nice = Command::new("nice");
+        nice.arg(self.command.get_program()).args(self.command.get_args()).stdin(Stdio::null());
+        for (name, value) in self.command.get_envs() {
+            match value {
+                Some(value) => nice.env(name, value),
+                None => nice.env_remove(name),
+            };
+        }
+        if let Some(folder) = self.command.get_current_dir() {
+            nice.current_dir(folder);
+        }
+        Self { command: nice }
+    }
+
     /// Runs it with its output in the log.
     pub(crate) fn logged(mut self, log: &Log) -> anyhow::Result<()> {
         log.note(&format!("$ {:?}", self.command))?;
@@ -91,4 +110,31 @@ impl Drop for Running {
 pub(crate) fn cargo(args: &[&str]) -> Run {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     Run::new(cargo).args(args)
+}
+
+/// Runs a program at the end of which all warnings of clippy are errors: cargo, building with clippy in place of rustc.
+/// What is checked so is built, so that what it depends on is compiled once, and not another time for `cargo clippy`.
+pub(crate) fn with_clippy(cargo: Run) -> Run {
+    let driver = std::env::var_os("CARGO").map_or_else(
+        || "clippy-driver".into(),
+        |it| Path::new(&it).with_file_name("clippy-driver"),
+    );
+    // As `cargo clippy` does it.
+    cargo
+        .env("RUSTC_WORKSPACE_WRAPPER", driver)
+        .env("CLIPPY_ARGS", "-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gentle_program_has_its_arguments_environment_and_folder() {
+        let run =
+            || Run::new("sh").args(["-c", "echo $GREETING $0", "you"]).env("GREETING", "hello");
+        assert_eq!(run().gently().output().unwrap(), "hello you");
+        let folder = Run::new("pwd").within("xtask/src").gently().output().unwrap();
+        assert!(folder.ends_with("xtask/src"), "{folder}");
+    }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    api, bench, demo, fuzz,
+    api, bench, demo, fuzz, lanes,
     progress::{Log, NotStarted, Progress},
     run::{Run, cargo},
     tools,
@@ -35,28 +35,27 @@ pub(crate) fn formatted(log: &Log) -> anyhow::Result<()> {
 /// Without an exchange, the tests that need servers are left out.
 pub(crate) fn checks(progress: &Progress, exchange: Option<Exchange>) -> anyhow::Result<()> {
     progress.check("clippy", clippy)?;
-    match exchange {
-        None => progress.tests("Rust tests", |log| {
-            cargo(&["test", "--workspace", "--locked"]).logged(log)?;
-            cargo(&["test", "--locked", "-p", "vestiary", "--features", "seeded-faults"])
-                .args(["--test", "schedules", "faults::"])
-                .logged(log)?;
-            cargo(&["test", "--locked", "-p", "vestiary-tower", "--features", "seeded-faults"])
-                .args(["--test", "request_schedules", "--test", "listed_schedules"])
-                .args(["the_schedules_find"])
-                .logged(log)?;
-            Ok(passed(log))
-        })?,
-        Some(Exchange { servers, service }) => {
-            let built = progress.step("Rust tests, build", build_tests)?;
-            // Its receiver is gone only if the other lane has failed, which the next step notices.
-            let _ = service.send(built);
+    let Some(Exchange { servers, service }) = exchange else {
+        progress.tests("Rust tests", tests_without_servers)?;
+        return builds(progress);
+    };
+    let built = progress.step("Rust tests, build", build_tests)?;
+    // Its receiver is gone only if the other lane has failed, which the next step notices.
+    let _ = service.send(built);
+    // The tests wait for servers and clocks, and what is built meanwhile leaves them the processor.
+    lanes::both(
+        move || {
             let servers = servers.recv().map_err(|_| NotStarted)?;
             progress.tests("Rust tests, also against real servers", |log| {
                 tests_with_servers(log, &servers)
-            })?;
-        }
-    }
+            })
+        },
+        || builds(progress),
+    )
+}
+
+/// The checks that build more than they run.
+fn builds(progress: &Progress) -> anyhow::Result<()> {
     progress.tests("fuzz targets, bounded", |log| {
         fuzz::bounded(log)?;
         Ok(passed(log))
@@ -65,6 +64,7 @@ pub(crate) fn checks(progress: &Progress, exchange: Option<Exchange>) -> anyhow:
         cargo(&["doc", "--locked", "--no-deps", "--all-features"])
             .args(["-p", "vestiary", "-p", "vestiary-store", "-p", "vestiary-tower"])
             .env("RUSTDOCFLAGS", "-D warnings")
+            .gently()
             .logged(log)
     })?;
     progress.check("public API", api::check)?;
@@ -73,16 +73,25 @@ pub(crate) fn checks(progress: &Progress, exchange: Option<Exchange>) -> anyhow:
     progress.check("cargo deny", cargo_deny)
 }
 
+fn tests_without_servers(log: &Log) -> anyhow::Result<usize> {
+    cargo(&["test", "--workspace", "--locked"]).logged(log)?;
+    cargo(&["test", "--locked", "-p", "vestiary", "--features", "seeded-faults"])
+        .args(["--test", "schedules", "faults::"])
+        .logged(log)?;
+    cargo(&["test", "--locked", "-p", "vestiary-tower", "--features", "seeded-faults"])
+        .args(["--test", "request_schedules", "--test", "listed_schedules"])
+        .args(["the_schedules_find"])
+        .logged(log)?;
+    Ok(passed(log))
+}
+
 fn clippy(log: &Log) -> anyhow::Result<()> {
     let all = ["--workspace", "--all-targets", "--all-features", "--locked"];
     cargo(&["clippy"]).args(all).args(["--", "-D", "warnings"]).logged(log)?;
-    for (target, manifest) in
-        [("target/fuzz", fuzz::MANIFEST), ("target/bench-native", bench::MANIFEST)]
-    {
-        cargo(&["clippy", "--locked", "--all-targets", "--target-dir", target])
-            .args(["--manifest-path", manifest, "--", "-D", "warnings"])
-            .logged(log)?;
-    }
+    // That of the native benchmarks goes with their build: see `bench::smoke`.
+    cargo(&["clippy", "--locked", "--all-targets", "--target-dir", "target/fuzz"])
+        .args(["--manifest-path", fuzz::MANIFEST, "--", "-D", "warnings"])
+        .logged(log)?;
     let wasm =
         ["--target", "wasm32-unknown-unknown", "-p", "vestiary-wasm", "--", "-D", "warnings"];
     cargo(&["clippy", "--locked"]).args(wasm).logged(log)
@@ -111,7 +120,7 @@ fn tests_with_servers(log: &Log, servers: &Servers) -> anyhow::Result<usize> {
 /// it is another name of what is checked without it.
 fn each_feature(log: &Log) -> anyhow::Result<()> {
     let hack = tools::cargo_hack(log)?;
-    let hack = |args: &[&str]| Run::new(&hack).args(["hack"]).args(args);
+    let hack = |args: &[&str]| Run::new(&hack).args(["hack"]).args(args).gently();
     hack(&["clippy", "--locked", "--each-feature", "--exclude-features", "default"])
         .args(["-p", "vestiary-store", "-p", "vestiary-tower", "--", "-D", "warnings"])
         .logged(log)?;
@@ -128,6 +137,7 @@ fn each_feature(log: &Log) -> anyhow::Result<()> {
     // The others of this crate are only what the files that its tests have from vestiary-store ask for.
     for features in ["", "servers"] {
         cargo(&["check", "--locked", "--tests", "-p", "vestiary-cli", "--features", features])
+            .gently()
             .logged(log)?;
     }
     // Neither drivers nor threads.
@@ -145,6 +155,7 @@ fn oldest_rust(log: &Log) -> anyhow::Result<()> {
     Run::new("rustup")
         .args(["run", &version, "cargo", "check", "--locked", "--all-features"])
         .args(["-p", "vestiary-tower", "-p", "vestiary-cli"])
+        .gently()
         .logged(log)
 }
 

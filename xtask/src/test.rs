@@ -1,19 +1,18 @@
-//! `cargo xtask test`: every check there is, in two lanes, each in the order in which it fails fastest. The crates
-//! keep the processor busy; the npm package waits for downloads, servers and browsers as long as it computes.
+//! `cargo xtask test`: every check there is, in lanes that run side by side, each in the order in which it fails
+//! fastest. The crates keep the processor busy; the npm package, and the tests of the crates, wait for downloads,
+//! servers and browsers as long as they compute.
 
 use std::{
     ffi::OsStr,
-    panic,
     path::{Path, PathBuf},
     sync::mpsc::{self, Receiver, Sender},
-    thread,
 };
 
 use anyhow::Context as _;
 use clap::Args as ClapArgs;
 
 use crate::{
-    bench, demo, npm,
+    bench, demo, lanes, npm,
     progress::{Log, NotStarted, Progress},
     root,
     rust::{self, Exchange, Servers},
@@ -43,7 +42,7 @@ fn all(progress: &Progress, quick: bool) -> anyhow::Result<()> {
     // Both lanes compile for it.
     progress.step("Rust target wasm32-unknown-unknown", tools::wasm_target)?;
     if quick {
-        return lanes(
+        return lanes::both(
             || rust::checks(progress, None),
             || {
                 let tools = tools::with_node(progress)?;
@@ -53,28 +52,10 @@ fn all(progress: &Progress, quick: bool) -> anyhow::Result<()> {
     }
     let (to_rust, servers) = mpsc::channel();
     let (service, from_rust) = mpsc::channel();
-    lanes(
+    lanes::both(
         || rust::checks(progress, Some(Exchange { servers, service })),
         || with_servers(progress, &to_rust, &from_rust),
     )
-}
-
-/// Runs both at the same time. No step begins in one of them after one of the other has failed.
-fn lanes(
-    one: impl FnOnce() -> anyhow::Result<()> + Send,
-    other: impl FnOnce() -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    thread::scope(|scope| {
-        let one = scope.spawn(one);
-        let other = other();
-        let one = one.join().unwrap_or_else(|panicked| panic::resume_unwind(panicked));
-        match (one, other) {
-            // The other one is the reason.
-            (Err(error), Err(reason)) if error.is::<NotStarted>() => Err(reason),
-            (Err(error), _) | (Ok(()), Err(error)) => Err(error),
-            (Ok(()), Ok(())) => Ok(()),
-        }
-    })
 }
 
 /// The npm package, packed.
@@ -208,19 +189,4 @@ fn vitest(
     anyhow::ensure!(count("numPendingTests") + count("numTodoTests") == 0, "a test was skipped");
     anyhow::ensure!(passed > 0, "no test ran");
     usize::try_from(passed).context("too many tests")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_lane_that_failed_says_why_and_not_the_one_that_stopped() {
-        let failed = || Err(anyhow::anyhow!("broken"));
-        let stopped = || Err(NotStarted.into());
-        for reason in [lanes(failed, stopped), lanes(stopped, failed), lanes(failed, || Ok(()))] {
-            assert_eq!(reason.unwrap_err().to_string(), "broken");
-        }
-        lanes(|| Ok(()), || Ok(())).unwrap();
-    }
 }

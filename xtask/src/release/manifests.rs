@@ -1,0 +1,143 @@
+//! The manifests of all packages: their versions, and what registries show of them.
+
+use std::fs;
+
+use anyhow::Context as _;
+use serde_json::Value;
+
+use crate::{root, run::cargo};
+
+/// The npm package and what depends on it.
+const PACKAGE: &str = "packages/vestiary/package.json";
+const DEPENDENTS: [&str; 6] = [
+    "benches/web/app/package.json",
+    "benches/web/package.json",
+    "examples/openid-connect/package.json",
+    "examples/shared-login/package.json",
+    "examples/sveltekit-cloudflare/package.json",
+    "examples/sveltekit/package.json",
+];
+
+pub(super) struct Manifests {
+    /// Places, and the version that stands there.
+    pub(super) versions: Vec<(String, String)>,
+    package: Value,
+    /// The repository of the crates.
+    repository: Option<String>,
+}
+
+impl Manifests {
+    pub(super) fn read() -> anyhow::Result<Self> {
+        let metadata = cargo(&["metadata", "--locked", "--no-deps", "--format-version", "1"]);
+        let metadata = metadata.output().context("`cargo metadata` failed")?;
+        let package = json(PACKAGE)?;
+        let mut manifests =
+            Self::of_crates(&serde_json::from_str(&metadata)?, package).context("no metadata")?;
+        for path in DEPENDENTS {
+            let manifest = json(path)?;
+            let fields =
+                ["dependencies", "devDependencies"].iter().filter_map(|it| manifest.get(it));
+            let mut versions = fields.filter_map(|it| it.get("vestiary")?.as_str());
+            let version = versions.next().with_context(|| format!("{path} needs no vestiary"))?;
+            manifests.versions.push((path.to_owned(), version.trim_start_matches('^').to_owned()));
+        }
+        Ok(manifests)
+    }
+
+    fn of_crates(metadata: &Value, package: Value) -> Option<Self> {
+        let mut versions = vec![(PACKAGE.to_owned(), package.get("version")?.as_str()?.to_owned())];
+        let mut repository = None;
+        for one in metadata.get("packages")?.as_array()? {
+            // Those that are never published have a version of their own.
+            if one.get("publish").is_some_and(Value::is_array) {
+                continue;
+            }
+            let name = one.get("name")?.as_str()?;
+            versions.push((name.to_owned(), one.get("version")?.as_str()?.to_owned()));
+            repository = one.get("repository").and_then(Value::as_str).map(str::to_owned);
+            for dependency in one.get("dependencies")?.as_array()? {
+                let other = dependency.get("name")?.as_str()?;
+                let requirement = dependency.get("req")?.as_str()?.trim_start_matches('^');
+                // Without a version it is of tests alone.
+                if dependency.get("path").is_some() && requirement != "*" {
+                    versions.push((format!("{other} in {name}"), requirement.to_owned()));
+                }
+            }
+        }
+        Some(Self { versions, package, repository })
+    }
+
+    /// The version of the crate with the rules.
+    pub(super) fn version(&self) -> anyhow::Result<String> {
+        let found = self.versions.iter().find(|(place, _)| place == "vestiary");
+        found.map(|(_, version)| version.clone()).context("there is no crate `vestiary`")
+    }
+
+    /// Places with another version.
+    pub(super) fn others(&self, version: &str) -> Vec<String> {
+        let others = self.versions.iter().filter(|(_, it)| it != version);
+        others.map(|(place, it)| format!("{place} has {it}, not {version}")).collect()
+    }
+
+    /// Fields that registries need to link to the repository. npm refuses provenance without it.
+    pub(super) fn missing_metadata(&self) -> Vec<String> {
+        let mut missing = Vec::new();
+        if self.repository.is_none() {
+            missing.push("Cargo.toml: set `workspace.package.repository`".to_owned());
+        }
+        for field in ["repository", "homepage", "bugs"] {
+            if self.package.get(field).is_none() {
+                missing.push(format!("{PACKAGE}: set `{field}`"));
+            }
+        }
+        missing
+    }
+}
+
+fn json(path: &str) -> anyhow::Result<Value> {
+    let text = fs::read(root().join(path)).with_context(|| path.to_owned())?;
+    serde_json::from_slice(&text).with_context(|| path.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn manifests(crates: &Value, package: Value) -> Manifests {
+        Manifests::of_crates(&json!({ "packages": crates }), package).unwrap()
+    }
+
+    #[test]
+    fn another_version_is_found_wherever_it_stands() {
+        let dependency =
+            |req| json!({ "name": "vestiary", "req": req, "path": "/crates/vestiary" });
+        let crates = json!([
+            { "name": "vestiary", "version": "1.2.3", "publish": null, "dependencies": [] },
+            { "name": "xtask", "version": "0.0.0", "publish": [], "dependencies": [] },
+            { "name": "vestiary-store", "version": "1.2.3", "publish": null,
+              "dependencies": [dependency("^1.2.2"), dependency("*"), { "name": "serde", "req": "^1" }] }
+        ]);
+        let manifests = manifests(&crates, json!({ "version": "1.2.4" }));
+        let version = manifests.version().unwrap();
+        assert_eq!(
+            manifests.others(&version),
+            [
+                "packages/vestiary/package.json has 1.2.4, not 1.2.3",
+                "vestiary in vestiary-store has 1.2.2, not 1.2.3"
+            ]
+        );
+    }
+
+    #[test]
+    fn metadata_that_registries_show_is_asked_for() {
+        let one = |repository: Value| json!([{ "name": "vestiary", "version": "1.0.0", "publish": null, "repository": repository, "dependencies": [] }]);
+        let missing =
+            manifests(&one(Value::Null), json!({ "version": "1.0.0" })).missing_metadata();
+        assert_eq!(missing.len(), 4, "{missing:?}");
+        let package =
+            json!({ "version": "1.0.0", "repository": "r", "homepage": "h", "bugs": "b" });
+        assert_eq!(manifests(&one(json!("r")), package).missing_metadata(), [""; 0]);
+    }
+}
