@@ -154,7 +154,7 @@ test('the login asks for a code with PKCE, state and nonce, new ones each time',
 
 test('a visitor who looks around gets no cookie', async () => {
 	await page.goto(ORIGIN);
-	expect(await page.textContent('h1')).toContain('Somebody else');
+	expect(await page.textContent('h1')).toContain('Log in at a provider');
 	await page.hover('header >> text=Log in');
 	expect(await ada.cookies()).toEqual([]);
 	await shot('start');
@@ -245,12 +245,12 @@ test('a callback played again is refused, and changes nothing', async () => {
 	const before = await ticket();
 	const response = await page.goto(callback);
 	expect(response?.status()).toBe(400);
-	expect(await page.textContent('[role=alert]')).toContain('is over');
+	expect(await page.textContent('[role=alert]')).toContain('has expired');
 	await shot('refused');
 	expect(await ticket()).toBe(before);
 	expect(await isIn(before)).toBe(true);
 
-	await expectRefusal(await ask(callback), 400, 'is over');
+	await expectRefusal(await ask(callback), 400, 'has expired');
 	// The old code with a state that is right: the provider has seen the code before.
 	const begun = await ask('/login');
 	const replay = new URL(callback);
@@ -274,7 +274,7 @@ test('a callback with another state, or none, is refused', async () => {
 		expect(cookieOf(refused)).toBe(cookie);
 		expect(await isIn(cookie)).toBe(false);
 		// One callback for one login: now the right one comes too late.
-		await expectRefusal(await ask(right, cookie), 400, 'is over');
+		await expectRefusal(await ask(right, cookie), 400, 'has expired');
 		await context.close();
 	}
 });
@@ -388,7 +388,7 @@ test('logging out ends the session here and at the provider', async () => {
 	await shot('provider-logout');
 	await page.click('button >> text=Log out');
 	await page.waitForURL(`${ORIGIN}/`);
-	await page.getByText('Somebody else checks').waitFor();
+	await page.getByRole('heading', { name: 'Log in at a provider' }).waitFor();
 
 	await page.goto(`${ORIGIN}/profile`);
 	expect(page.url()).toMatch(`${ISSUER}/interaction/`);

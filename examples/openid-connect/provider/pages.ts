@@ -28,7 +28,7 @@ export function consentPage(app: string, name: string, scopes: string[]): string
 /** `form` is the provider's own, which the buttons belong to. */
 export function logoutPage(form: string): string {
 	return page(
-		'Log out here, too?',
+		'Also log out here?',
 		`<p>You are still logged in at the provider.</p>
 		${form}
 		<button form="op.logoutForm" name="logout" value="yes">Log out</button>

@@ -33,7 +33,7 @@ export async function startProvider(port: number, apps: string[]): Promise<Runni
 			: answer(request, response);
 		visit.catch(() => {
 			if (response.headersSent) return;
-			html(response, 400, messagePage('That did not work', 'This login is over.'));
+			html(response, 400, messagePage('Something went wrong', 'This login has expired.'));
 		});
 	});
 	await new Promise<void>((resolve, reject) => {
@@ -83,7 +83,7 @@ function configuration(apps: string[], names: Map<string, string>): Configuratio
 					ctx.body = logoutPage(form);
 				},
 				postLogoutSuccessSource: (ctx) => {
-					ctx.body = messagePage('You are logged out', 'See you.');
+					ctx.body = messagePage('You are logged out', 'You can close this page.');
 				}
 			}
 		},

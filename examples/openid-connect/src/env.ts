@@ -12,6 +12,6 @@ export const variables = defineEnvVars({
 		description: "The provider's address, as in the `iss` of its ID tokens",
 		schema
 	},
-	OIDC_CLIENT_ID: { description: 'What the provider knows this app by', schema },
-	OIDC_CLIENT_SECRET: { description: 'What this app proves itself with', schema }
+	OIDC_CLIENT_ID: { description: 'The client ID of this app at the provider', schema },
+	OIDC_CLIENT_SECRET: { description: 'The client secret of this app at the provider', schema }
 });

@@ -94,7 +94,7 @@ describe.each(STORES)('with one $store', ({ store, start }) => {
 			const before = Number(await text('clicks'));
 			await page.click('text=30 each, at once');
 			expect(await page.textContent('[role=status]')).toBe(
-				'60 counted at once: none is lost.'
+				'60 counted at once: none was lost.'
 			);
 			if (here.name === 'axum') {
 				await page.screenshot({ path: join(SHOTS, `shared-login-${store}.png`) });

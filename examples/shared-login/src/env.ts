@@ -8,7 +8,7 @@ export const variables = defineEnvVars({
 		schema: optional
 	},
 	SESSION_STORE: {
-		description: 'Where both keep the sessions: sqlite:FILE or redis://HOST',
+		description: 'The store of both: sqlite:FILE or redis://HOST',
 		schema: (value) => value ?? 'sqlite:sessions.db'
 	}
 });

@@ -55,7 +55,7 @@ export function cloakroom(start: () => Promise<Demo>, { shots, visits }: Place):
 
 	test('a visitor who looks around gets no cookie', async () => {
 		await page.goto(origin);
-		await expect.poll(() => page.textContent('h1')).toContain('take a ticket');
+		await expect.poll(() => page.textContent('h1')).toContain('stay on the server');
 		await page.goto(`${origin}/about`);
 		expect(await browser.cookies()).toEqual([]);
 		await page.goto(origin);

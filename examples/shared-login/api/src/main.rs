@@ -30,7 +30,7 @@ struct Data {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let secret = env::var("SESSION_SECRET")
-        .map_err(|_| "SESSION_SECRET is missing: the one that the SvelteKit app has")?;
+        .map_err(|_| "SESSION_SECRET is not set: use that of the SvelteKit app")?;
     let url = env::var("SESSION_STORE").unwrap_or_else(|_| "sqlite:sessions.db".to_owned());
     // What has to be the same in src/hooks.server.ts: the name, the secret, and the store.
     let config = Config::new(secret).name("session").max_age(Duration::from_secs(24 * 60 * 60));
@@ -68,7 +68,7 @@ async fn login(
 ) -> Result<Response, SessionError> {
     let name = name.trim();
     if !(2..=40).contains(&name.chars().count()) {
-        let error = "Please give a name of 2 to 40 letters.";
+        let error = "Please enter a name of 2 to 40 letters.";
         return Ok((StatusCode::BAD_REQUEST, front(Some(error))).into_response());
     }
     session.login(name).await?;
@@ -105,7 +105,7 @@ async fn page(user: Option<UserId>, session: Session<Data>) -> Result<Markup, Se
         },
         &html! {
             h1 { "Hello " (user) ", says axum" }
-            p { "Logged in at " b data-testid="by" { (by) } ", and so at both: they share the store." }
+            p { "Logged in at " b data-testid="by" { (by) } ", and so at both: they share a store." }
             dl class="card" {
                 dt { "Counted by SvelteKit" } dd data-testid="sveltekit" { (data.sveltekit) }
                 dt { "Counted by axum" } dd data-testid="axum" { (data.axum) }
@@ -120,7 +120,7 @@ fn front(error: Option<&str>) -> Markup {
         &html! {},
         &html! {
             h1 { "One login for two" }
-            p { "This page is made by a Rust service. The other one is SvelteKit's. Any name will do." }
+            p { "This page comes from a Rust service, the other one from SvelteKit. Enter any name." }
             form class="card" method="post" action="/api/login" {
                 div class="row" {
                     input name="name" aria-label="Your name" placeholder="Your name" required;

@@ -10,7 +10,7 @@ export const actions: Actions = {
 	login: async ({ locals, request }) => {
 		const name = String((await request.formData()).get('name') ?? '').trim();
 		if (name.length < 2 || name.length > 40) {
-			return fail(400, { error: 'Please give a name of 2 to 40 letters.' });
+			return fail(400, { error: 'Please enter a name of 2 to 40 letters.' });
 		}
 		await locals.session.login(name, { data: { by: 'SvelteKit' } });
 		redirect(303, '/');

@@ -10,7 +10,7 @@ const AWAY = 'The login service is not available. Please try again in a moment.'
 let discovered: Promise<client.Configuration> | undefined;
 
 /**
- * What the provider says of itself. Asked for when it is first needed, so that the app can be built
+ * The provider's metadata. Fetched when it is first needed, so that the app can be built
  * and started without the provider.
  */
 export function provider(): Promise<client.Configuration> {
@@ -128,7 +128,7 @@ function refuse(cause: unknown): never {
 		error(400, 'The login service did not log you in.');
 	}
 	if (isInvalidGrant(cause) || isForged(cause)) {
-		error(400, 'This login could not be verified, so nobody was logged in.');
+		error(400, 'This login could not be verified. Please try again.');
 	}
 	report('login', cause);
 	error(503, AWAY);

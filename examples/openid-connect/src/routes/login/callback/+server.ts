@@ -3,7 +3,7 @@ import { finishLogin } from '#lib/server/oidc.ts';
 
 export const GET: RequestHandler = async ({ locals, url }) => {
 	const { login, ...rest } = locals.session.data;
-	if (!login) error(400, 'This login is over, or was begun in another browser.');
+	if (!login) error(400, 'This login has expired, or was begun in another browser.');
 	// Used up, whatever comes of it: no callback is listened to twice.
 	await locals.session.setData(rest);
 	await locals.session.save();

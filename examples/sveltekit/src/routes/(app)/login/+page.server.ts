@@ -9,7 +9,7 @@ export const actions: Actions = {
 	login: async ({ locals, request, url }) => {
 		const name = String((await request.formData()).get('name') ?? '').trim();
 		if (name.length < 2 || name.length > 40) {
-			return fail(400, { name, error: 'Please give a name of 2 to 40 letters.' });
+			return fail(400, { name, error: 'Please enter a name of 2 to 40 letters.' });
 		}
 		// A new ID at login: whoever knew the old one knows nothing.
 		const session = await locals.session.regenerate();

@@ -12,8 +12,8 @@ export const actions: Actions = {
 		requireUser();
 		const text = String((await request.formData()).get('text') ?? '').trim();
 		const todos = session.data.todos ?? [];
-		if (!text) return fail(400, { error: 'There is nothing to do in that.' });
-		if (todos.length >= 50) return fail(400, { error: 'Fifty are enough for one session.' });
+		if (!text) return fail(400, { error: 'Please enter a to-do.' });
+		if (todos.length >= 50) return fail(400, { error: 'A session holds at most 50 to-dos.' });
 		const id = Math.max(0, ...todos.map((todo) => todo.id)) + 1;
 		await session.setData({
 			...session.data,
