@@ -62,7 +62,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     wasm::build(&progress, &tools)?;
     let tarball = npm::build(&progress, &tools)?;
     progress.check("what the npm package has", |log| contents(log, &tarball))?;
-    progress.check("cargo package, each crate compiled from what it has", package)?;
+    progress.check("cargo package, and the crates compiled from their packages", package)?;
 
     let tag = format!("v{version}");
     if let Some(given) = &args.tag {
@@ -120,9 +120,16 @@ fn package(log: &Log) -> anyhow::Result<()> {
             ensure!(list.lines().any(|line| line == file), "{name} is packed without {file}");
         }
     }
-    let packages = CRATES.iter().flat_map(|name| ["-p", *name]);
-    // What is not committed is refused by `cargo publish`.
-    cargo(&["package", "--locked", "--allow-dirty"]).args(packages).gently().logged(log)
+    let packed = |crates: &[&str]| {
+        let packages = crates.iter().flat_map(|name| ["-p", *name]);
+        // `cargo publish` refuses changes that are not committed.
+        cargo(&["package", "--locked", "--allow-dirty"]).args(packages).gently()
+    };
+    // The build of the tool asks cargo for the licenses of its dependencies, so they have to be published before it can
+    // be compiled.
+    let (_, others) = CRATES.split_last().context("no crate is published")?;
+    packed(others).logged(log)?;
+    packed(&CRATES).args(["--no-verify"]).logged(log)
 }
 
 #[cfg(test)]

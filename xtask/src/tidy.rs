@@ -5,6 +5,7 @@
 mod allowed;
 mod citations;
 mod comments;
+mod copies;
 mod lengths;
 mod links;
 mod map;
@@ -46,12 +47,13 @@ impl Finding {
 /// A check of all files.
 type Check = fn(&Tree) -> anyhow::Result<Vec<Finding>>;
 
-const CHECKS: [Check; 8] = [
+const CHECKS: [Check; 9] = [
     lengths::check,
     map::check,
     citations::check,
     links::check,
     packages::check,
+    copies::check,
     unfinished::check,
     spelling::check,
     wording::check,

@@ -98,14 +98,14 @@ async fn page(user: Option<UserId>, session: Session<Data>) -> Result<Markup, Se
     let by = data.by.as_deref().unwrap_or_default();
     Ok(document(
         &html! {
-            form method="post" action="/api/logout" {
+            form method="post" action="/api/logout" class="who" {
                 span data-testid="user" { (user) }
                 button class="quiet" { "Log out" }
             }
         },
         &html! {
             h1 { "Hello " (user) ", says axum" }
-            p { "Logged in at " b data-testid="by" { (by) } ", and so at both: they share a store." }
+            p class="lead" { "Logged in at " b data-testid="by" { (by) } ", and so at both: they share a store." }
             dl class="card" {
                 dt { "Counted by SvelteKit" } dd data-testid="sveltekit" { (data.sveltekit) }
                 dt { "Counted by axum" } dd data-testid="axum" { (data.axum) }
@@ -120,7 +120,7 @@ fn front(error: Option<&str>) -> Markup {
         &html! {},
         &html! {
             h1 { "One login for two" }
-            p { "This page comes from a Rust service, the other one from SvelteKit. Enter any name." }
+            p class="lead" { "This page comes from a Rust service, the other one from SvelteKit. Enter any name." }
             form class="card" method="post" action="/api/login" {
                 div class="row" {
                     input name="name" aria-label="Your name" placeholder="Your name" required;
