@@ -289,7 +289,7 @@ fn data_record(data: &str) -> String {
     micro::record(data).encode(Limits::SAVE).expect("it is small enough")
 }
 
-/// 200 bytes, mark and all.
+/// 200 bytes, write ID and all.
 fn short_record() -> String {
     let (head, tail) = (r#"{"v":"AAAAAAAAAAAAAAAA","data":{"text":""#, r#""}}"#);
     format!("{head}{}{tail}", "x".repeat(200 - head.len() - tail.len()))

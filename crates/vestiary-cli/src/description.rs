@@ -12,7 +12,7 @@ pub(crate) struct Description {
     pub(crate) sealed: bool,
     pub(crate) format: Option<Format>,
     /// Whether it has a write ID, which only Vestiary writes.
-    pub(crate) marked: bool,
+    pub(crate) with_id: bool,
     pub(crate) meta: Meta,
     pub(crate) ttl: vestiary::Ttl,
     /// `None` if the value is not text.
@@ -58,7 +58,7 @@ impl Description {
             kind: Kind::UserList,
             sealed,
             format: None,
-            marked: Record::write_id_of(text).is_some(),
+            with_id: Record::write_id_of(text).is_some(),
             meta: Meta::default(),
             ttl: entry.ttl,
             bytes: entry.is_text().then_some(entry.record.len()),
@@ -102,7 +102,7 @@ impl Description {
 
     /// The library that wrote it.
     pub(crate) fn written_by(&self) -> Option<&'static str> {
-        Some(match (self.format?, self.marked) {
+        Some(match (self.format?, self.with_id) {
             (Format::SvelteKitSessions, true) => "vestiary",
             (Format::SvelteKitSessions, false) => "svelte-kit-sessions",
             (Format::ExpressSession, true) => "vestiary, for express-session",

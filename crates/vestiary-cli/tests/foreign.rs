@@ -29,7 +29,7 @@ async fn with_values() -> (Folder, SqliteStore, Filled) {
     let (folder, store) = Folder::new().await;
     let filled = fill(store.clone(), &config()).await;
     let pool = SqlitePool::connect(&folder.url).await.unwrap();
-    let odd_mark = "é".repeat(16);
+    let odd_write_id = "é".repeat(16);
     for (key, value) in [
         ("value-blob", "x'ff00'".to_owned()),
         (
@@ -37,7 +37,7 @@ async fn with_values() -> (Folder, SqliteStore, Filled) {
             "CAST(x'7b2276223a22ffffffffffffffffffffffffffffffff22' AS TEXT)".to_owned(),
         ),
         ("value-word", "'nonsense'".to_owned()),
-        ("value-mark", format!(r#"'{{"v":"{odd_mark}","data":{{}}}}'"#)),
+        ("value-write-id", format!(r#"'{{"v":"{odd_write_id}","data":{{}}}}'"#)),
     ] {
         let insert =
             format!("INSERT INTO sessions VALUES ('sess:{key}', {value}, 9000000000000000)");
@@ -76,7 +76,7 @@ async fn a_value_that_is_no_record_is_a_row_and_stops_nothing() {
         assert_eq!(folder.run(&["show", "--json", key]).ends(1).json()["error"], "not_text");
         assert!(folder.run(&["show", key]).ends(1).out.contains("is not text"));
     }
-    for key in ["value-blob", "value-text", "value-word", "value-mark"] {
+    for key in ["value-blob", "value-text", "value-word", "value-write-id"] {
         folder.run(&["revoke", key]).ends(0);
         assert!(store.entry(key).await.unwrap().is_none(), "{key}");
     }
@@ -96,7 +96,7 @@ async fn a_migration_replaces_values_that_are_no_records() {
     let (folder, ..) = with_values().await;
     let from = Folder::new().await;
     let record = r#"{"v":"AAAAAAAAAAAAAAAA","cookie":{},"data":{}}"#;
-    for key in ["value-blob", "value-text", "value-word", "value-mark"] {
+    for key in ["value-blob", "value-text", "value-word", "value-write-id"] {
         from.1.create(key, record, Ttl::Millis(600_000), false).await.unwrap();
     }
     let args = ["migrate", "--json", "--replace", &from.0.url, &folder.url];

@@ -110,9 +110,9 @@ async fn what_is_newer_at_the_other_store_is_kept_unless_it_is_to_be_replaced() 
     let target = opened(&folder).await;
     let key = filled.bob.id().expose();
     let old = store.read(key).await.unwrap().unwrap();
-    let mark = WriteId::parse(vestiary_store::write_id_of(&old).unwrap()).unwrap();
+    let write_id = WriteId::parse(vestiary_store::write_id_of(&old).unwrap()).unwrap();
     let newer = r#"{"v":"AAAAAAAAAAAAAAAA","cookie":{},"data":{}}"#;
-    target.replace(key, Some(&mark), newer, Ttl::Infinite).await.unwrap();
+    target.replace(key, Some(&write_id), newer, Ttl::Infinite).await.unwrap();
 
     let (code, said) = migrate(&folder, &to, &[]);
     assert_eq!((code, counts(&said)), (1, [0, 5, 1, 6, 0, 1]));
@@ -131,8 +131,8 @@ async fn what_is_missing_in_the_end_is_told() {
     migrate(&folder, &to, &[]);
     let target = opened(&folder).await;
     let record = target.read(filled.bob.id().expose()).await.unwrap().unwrap();
-    let mark = WriteId::parse(vestiary_store::write_id_of(&record).unwrap());
-    target.remove(filled.bob.id().expose(), mark.as_ref()).await.unwrap();
+    let write_id = WriteId::parse(vestiary_store::write_id_of(&record).unwrap());
+    target.remove(filled.bob.id().expose(), write_id.as_ref()).await.unwrap();
     let state = interrupted(&folder, &to, "~");
     let (code, said) = migrate(&folder, &to, &["--state", &state]);
     assert_eq!((code, counts(&said)), (1, [0, 0, 0, 36, 1, 0]));

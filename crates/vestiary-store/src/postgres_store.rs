@@ -18,7 +18,7 @@ use vestiary::{Ttl, UnixMillis, WriteId};
 use crate::{
     Cursor, Entry, Outcome, Page, ReadTwo, Scan, Stamped, Store, StoreError, StoreOptions,
     failure::{Failure, of_sqlx},
-    sql::{MARK, SWEEP, TABLE, after_all, table},
+    sql::{SWEEP, TABLE, WRITE_ID, after_all, table},
     store::NOT_TEXT,
 };
 
@@ -228,7 +228,7 @@ impl Statements {
         // The second of two concurrent writers waits for the row here, then sees the first one's result. Its outcome
         // refers to that, not to the row as it was when the statement began.
         let found = format!(
-            "{clock}, found AS (SELECT key, {MARK} AS mark FROM {table}, clock
+            "{clock}, found AS (SELECT key, {WRITE_ID} AS write_id FROM {table}, clock
             WHERE key = $1 AND expires > now FOR UPDATE OF {table})"
         );
         // As bytes: a database with encoding `SQL_ASCII` may hold text that is not UTF-8, and the server would then
@@ -255,7 +255,7 @@ impl Statements {
             ),
             replace: format!(
                 "WITH {found}, done AS (UPDATE {table} SET record = $3, expires = now + $4 FROM found, clock
-                WHERE {table}.key = found.key AND mark = $2 RETURNING 1) {outcome}"
+                WHERE {table}.key = found.key AND write_id = $2 RETURNING 1) {outcome}"
             ),
             touch: format!(
                 "WITH {clock} UPDATE {table} SET expires = now + $2 FROM clock
@@ -263,11 +263,11 @@ impl Statements {
             ),
             touch_if: format!(
                 "WITH {found}, done AS (UPDATE {table} SET expires = now + $3 FROM found, clock
-                WHERE {table}.key = found.key AND mark = $2 RETURNING 1) {outcome}"
+                WHERE {table}.key = found.key AND write_id = $2 RETURNING 1) {outcome}"
             ),
             remove: format!(
                 "WITH {found}, done AS (DELETE FROM {table} USING found
-                WHERE {table}.key = found.key AND mark = $2 RETURNING 1) {outcome}"
+                WHERE {table}.key = found.key AND write_id = $2 RETURNING 1) {outcome}"
             ),
             now: format!("WITH {clock} SELECT now FROM clock"),
             // The clock is read after the row is locked, since another request may have held it. A row that was

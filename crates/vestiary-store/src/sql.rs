@@ -7,7 +7,7 @@ pub(crate) const TABLE: &str = "sessions";
 pub(crate) const SWEEP: u32 = 20;
 
 /// The write ID of a record, as an SQL expression; `''` without one. It implements [`write_id_of`](crate::write_id_of).
-pub(crate) const MARK: &str = r#"CASE
+pub(crate) const WRITE_ID: &str = r#"CASE
     WHEN substr(record, 1, 6) = '{"v":"' AND substr(record, 23, 1) = '"' THEN substr(record, 7, 16)
     WHEN substr(record, 1, 16) = '{"cookie":{"v":"' AND substr(record, 33, 1) = '"' THEN substr(record, 17, 16)
     ELSE '' END"#;

@@ -11,7 +11,7 @@ use crate::{
     clock::{self, Stopwatch},
     failure::of_sqlx,
     sessions::entropy,
-    sql::{MARK, SWEEP, TABLE, after_all, table},
+    sql::{SWEEP, TABLE, WRITE_ID, after_all, table},
     store::NOT_TEXT,
 };
 
@@ -48,7 +48,7 @@ pub struct SqliteStore {
 struct Statements {
     read: String,
     read_two: String,
-    has_mark: String,
+    has_write_id: String,
     create: String,
     replace: String,
     touch: String,
@@ -157,12 +157,13 @@ impl SqliteStore {
         expected: &str,
         now: i64,
     ) -> Result<Option<Outcome>, StoreError> {
-        let has_mark =
-            || sqlx::query_scalar(&self.statements.has_mark).bind(key).bind(now).bind(expected);
-        let found: Option<bool> = patiently(|| has_mark().fetch_optional(&self.readers)).await?;
+        let has_write_id =
+            || sqlx::query_scalar(&self.statements.has_write_id).bind(key).bind(now).bind(expected);
+        let found: Option<bool> =
+            patiently(|| has_write_id().fetch_optional(&self.readers)).await?;
         Ok(match found {
             None => Some(Outcome::Gone),
-            Some(has_mark) => (!has_mark).then_some(Outcome::Conflict),
+            Some(has_write_id) => (!has_write_id).then_some(Outcome::Conflict),
         })
     }
 }
@@ -178,17 +179,21 @@ impl Statements {
             read_two: format!(
                 "SELECT key = ?1, key = ?3, record FROM {table} WHERE key IN (?1, ?3) AND expires > ?2"
             ),
-            has_mark: format!("SELECT {MARK} = ?3 FROM {table} WHERE key = ?1 AND expires > ?2"),
+            has_write_id: format!(
+                "SELECT {WRITE_ID} = ?3 FROM {table} WHERE key = ?1 AND expires > ?2"
+            ),
             create: format!("{upsert} WHERE expires <= ?4"),
             replace: format!(
                 "UPDATE {table} SET record = ?4, expires = ?5
-                WHERE key = ?1 AND expires > ?2 AND {MARK} = ?3"
+                WHERE key = ?1 AND expires > ?2 AND {WRITE_ID} = ?3"
             ),
             touch: format!("UPDATE {table} SET expires = ?3 WHERE key = ?1 AND expires > ?2"),
             touch_if: format!(
-                "UPDATE {table} SET expires = ?4 WHERE key = ?1 AND expires > ?2 AND {MARK} = ?3"
+                "UPDATE {table} SET expires = ?4 WHERE key = ?1 AND expires > ?2 AND {WRITE_ID} = ?3"
             ),
-            remove: format!("DELETE FROM {table} WHERE key = ?1 AND expires > ?2 AND {MARK} = ?3"),
+            remove: format!(
+                "DELETE FROM {table} WHERE key = ?1 AND expires > ?2 AND {WRITE_ID} = ?3"
+            ),
             sweep: format!(
                 "DELETE FROM {table} WHERE key IN
                 (SELECT key FROM {table} WHERE expires <= ?1 ORDER BY expires LIMIT {SWEEP})"

@@ -45,7 +45,8 @@ pub mod checks {
             a_life_of_nothing_stores_nothing, a_record_without_an_end_is_kept, create_creates_once,
             gives_back_every_character, keys_are_kept_apart, knows_nothing_that_was_not_stored,
             nothing_but_create_creates, read_two_reads_both, records_expire,
-            replace_and_remove_compare_marks, touch_gives_a_new_life, touch_if_compares_marks,
+            replace_and_remove_compare_write_ids, touch_gives_a_new_life,
+            touch_if_compares_write_ids,
         },
         scanning::{scan_finds_everything_that_is_there_all_the_time, scan_finds_nothing_else},
         stamping::{of_many_stamps_each_replaces_another_one, stamp_dates_what_it_stores},
@@ -110,8 +111,8 @@ macro_rules! conformance_tests {
             knows_nothing_that_was_not_stored
             create_creates_once
             nothing_but_create_creates
-            replace_and_remove_compare_marks
-            touch_if_compares_marks
+            replace_and_remove_compare_write_ids
+            touch_if_compares_write_ids
             keys_are_kept_apart
             read_two_reads_both
             gives_back_every_character

@@ -32,9 +32,9 @@ enum Fault {
     Nothing,
     CreateOverwrites,
     ReplaceCreates,
-    ReplaceIgnoresTheMark,
+    ReplaceIgnoresTheWriteId,
     ReplaceComparesFirst,
-    RemoveIgnoresTheMark,
+    RemoveIgnoresTheWriteId,
     RemoveComparesFirst,
     CreateLooksFirst,
     TouchCreates,
@@ -56,7 +56,7 @@ enum Fault {
     KeysArePatterns,
     LosesCharacters,
     CutsOff,
-    FindsMarksAnywhere,
+    FindsWriteIdsAnywhere,
     FindsOneFormatOnly,
     StoresForALifeOfNothing,
     EndsWhatHasNoEnd,
@@ -130,8 +130,8 @@ impl Faulty {
         self.records().insert(self.key(key), (record, self.deadline(ttl)));
     }
 
-    fn mark(&self, record: &str) -> Option<String> {
-        if self.is(FindsMarksAnywhere) {
+    fn write_id(&self, record: &str) -> Option<String> {
+        if self.is(FindsWriteIdsAnywhere) {
             let (_, rest) = record.split_once("\"v\":\"")?;
             return rest.get(..16).map(str::to_owned);
         }
@@ -145,7 +145,7 @@ impl Faulty {
         match self.get(key) {
             None if self.is(SaysConflictForGone) => Outcome::Conflict,
             None => Outcome::Gone,
-            Some(record) if self.mark(&record).as_deref() == expected.map(WriteId::as_str) => {
+            Some(record) if self.write_id(&record).as_deref() == expected.map(WriteId::as_str) => {
                 Outcome::Done
             }
             Some(_) if self.is(SaysGoneForConflict) => Outcome::Gone,
@@ -201,7 +201,7 @@ impl Store for Faulty {
             Outcome::Gone if self.is(WritesRenewExpired) && self.records().contains_key(key) => {
                 outcome = Outcome::Done;
             }
-            Outcome::Conflict if self.is(ReplaceIgnoresTheMark) => outcome = Outcome::Done,
+            Outcome::Conflict if self.is(ReplaceIgnoresTheWriteId) => outcome = Outcome::Done,
             _ => {}
         }
         if self.is(ReplaceComparesFirst) {
@@ -230,7 +230,7 @@ impl Store for Faulty {
 
     async fn remove(&self, key: &str, expected: Option<&WriteId>) -> Result<Outcome, StoreError> {
         let mut outcome = self.compare(key, expected);
-        if outcome == Outcome::Conflict && self.is(RemoveIgnoresTheMark) {
+        if outcome == Outcome::Conflict && self.is(RemoveIgnoresTheWriteId) {
             outcome = Outcome::Done;
         }
         if self.is(RemoveComparesFirst) {
@@ -340,13 +340,13 @@ faults! {
         create_creates_once, of_many_creations_at_once_one_is_done, does_what_a_model_does;
     ReplaceCreates is seen by
         nothing_but_create_creates, records_expire, does_what_a_model_does;
-    ReplaceIgnoresTheMark is seen by
-        replace_and_remove_compare_marks, of_many_writes_at_once_one_is_done,
+    ReplaceIgnoresTheWriteId is seen by
+        replace_and_remove_compare_write_ids, of_many_writes_at_once_one_is_done,
         with_compare_and_retry_no_change_is_lost;
     ReplaceComparesFirst is seen by
         of_many_writes_at_once_one_is_done, with_compare_and_retry_no_change_is_lost,
         what_was_removed_stays_removed_whatever_else_happens;
-    RemoveIgnoresTheMark is seen by replace_and_remove_compare_marks;
+    RemoveIgnoresTheWriteId is seen by replace_and_remove_compare_write_ids;
     RemoveComparesFirst is seen by of_many_writes_at_once_one_is_done;
     CreateLooksFirst is seen by of_many_creations_at_once_one_is_done;
     TouchCreates is seen by
@@ -362,7 +362,7 @@ faults! {
     ExpiredIsInTheWay is seen by
         records_expire, of_many_creations_at_once_one_is_done;
     SaysConflictForGone is seen by knows_nothing_that_was_not_stored;
-    SaysGoneForConflict is seen by replace_and_remove_compare_marks;
+    SaysGoneForConflict is seen by replace_and_remove_compare_write_ids;
     ReadTwoHasTheOrderOfTheKeys is seen by read_two_reads_both;
     StampCreatesOnly is seen by stamp_dates_what_it_stores;
     StampForgetsTheTime is seen by stamp_dates_what_it_stores;
@@ -372,8 +372,8 @@ faults! {
     KeysArePatterns is seen by keys_are_kept_apart;
     LosesCharacters is seen by gives_back_every_character;
     CutsOff is seen by gives_back_every_character;
-    FindsMarksAnywhere is seen by replace_and_remove_compare_marks;
-    FindsOneFormatOnly is seen by replace_and_remove_compare_marks;
+    FindsWriteIdsAnywhere is seen by replace_and_remove_compare_write_ids;
+    FindsOneFormatOnly is seen by replace_and_remove_compare_write_ids;
     StoresForALifeOfNothing is seen by a_life_of_nothing_stores_nothing;
     EndsWhatHasNoEnd is seen by a_record_without_an_end_is_kept;
     ScanSkips is seen by scan_finds_everything_that_is_there_all_the_time;

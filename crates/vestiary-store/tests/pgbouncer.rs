@@ -46,11 +46,11 @@ async fn store() -> PostgresStore {
 conformance_tests!(store);
 conformance_tests!(scan store);
 
-fn record(mark: char, n: usize) -> String {
-    format!(r#"{{"v":"{}","data":{{"n":{n}}}}}"#, mark.to_string().repeat(16))
+fn record(write_id: char, n: usize) -> String {
+    format!(r#"{{"v":"{}","data":{{"n":{n}}}}}"#, write_id.to_string().repeat(16))
 }
 
-fn mark(letter: char) -> Option<WriteId> {
+fn write_id(letter: char) -> Option<WriteId> {
     WriteId::parse(&letter.to_string().repeat(16))
 }
 
@@ -80,13 +80,13 @@ async fn many_clients_share_a_few_connections_and_each_operation_does_what_it_sa
                 assert!(store.create(&key(n), &record('A', n), LIFE, false).await.unwrap());
                 assert!(!store.create(&key(n), &record('C', n), LIFE, false).await.unwrap());
                 let replaced =
-                    store.replace(&key(n), mark('A').as_ref(), &record('B', n), LIFE).await;
+                    store.replace(&key(n), write_id('A').as_ref(), &record('B', n), LIFE).await;
                 assert_eq!(replaced.unwrap(), Outcome::Done);
                 assert!(store.touch(&key(n), LIFE).await.unwrap());
                 assert_eq!(store.read(&key(n)).await.unwrap(), Some(record('B', n)));
-                let removed = store.remove(&key(n), mark('A').as_ref()).await;
+                let removed = store.remove(&key(n), write_id('A').as_ref()).await;
                 assert_eq!(removed.unwrap(), Outcome::Conflict);
-                let removed = store.remove(&key(n), mark('B').as_ref()).await;
+                let removed = store.remove(&key(n), write_id('B').as_ref()).await;
                 assert_eq!(removed.unwrap(), Outcome::Done);
             }
         })

@@ -118,7 +118,7 @@ async fn who_had_to_wait_sees_what_was_done_meanwhile() {
         |key: &str, set: &str| format!("UPDATE waiting SET {set} WHERE key = 'sess:{key}'");
     let other_record = format!("record = '{NEW}'");
     let cases = [
-        ("marked", update("marked", &other_record), Outcome::Conflict, Outcome::Conflict, true),
+        ("with_id", update("with_id", &other_record), Outcome::Conflict, Outcome::Conflict, true),
         ("same", update("same", "expires = expires + 1"), Outcome::Done, Outcome::Done, true),
         ("expired", update("expired", "expires = 0"), Outcome::Gone, Outcome::Gone, false),
         (
@@ -131,9 +131,9 @@ async fn who_had_to_wait_sees_what_was_done_meanwhile() {
     ];
     for (key, meanwhile, replaced, removed, touched) in cases {
         for request in 0..3 {
-            let a = mark('A');
+            let a = write_id('A');
             store.remove(key, a.as_ref()).await.unwrap();
-            store.remove(key, mark('B').as_ref()).await.unwrap();
+            store.remove(key, write_id('B').as_ref()).await.unwrap();
             assert!(store.create(key, OLD, LIFE, false).await.unwrap(), "{key}");
             let mut other = PgConnection::connect(&server().await.url()).await.unwrap();
             let mut transaction = other.begin().await.unwrap();
@@ -164,7 +164,7 @@ async fn who_had_to_wait_sees_what_was_done_meanwhile() {
             let outcome = waiting.await.unwrap().unwrap();
             let touched = if touched { Outcome::Done } else { Outcome::Gone };
             assert_eq!(outcome, [replaced, removed, touched][request], "{key}, {request}");
-            store.remove(key, mark('C').as_ref()).await.unwrap();
+            store.remove(key, write_id('C').as_ref()).await.unwrap();
         }
     }
 }
@@ -329,6 +329,6 @@ async fn a_value_that_is_not_text_is_unreadable_and_no_error() {
     servers::values::is_unreadable_and_no_error(store, put).await;
 }
 
-fn mark(letter: char) -> Option<WriteId> {
+fn write_id(letter: char) -> Option<WriteId> {
     WriteId::parse(&letter.to_string().repeat(16))
 }

@@ -157,7 +157,7 @@ async fn a_new_primary_is_found_after_a_failover() {
         let read = until("it reads", async || store.read("before").await.ok()).await;
         assert_eq!(read.as_deref(), Some(OLD));
         let replaced = until("it writes", async || {
-            store.replace("before", mark('A').as_ref(), NEW, LIFE).await.ok()
+            store.replace("before", write_id('A').as_ref(), NEW, LIFE).await.ok()
         })
         .await;
         assert_ne!(replaced, Outcome::Gone);
@@ -178,7 +178,10 @@ async fn a_server_that_was_started_again_is_found_again() {
     // Without a file, it has forgotten everything; also the script.
     assert_eq!(store.read("key").await.unwrap(), None);
     assert!(store.create("key", OLD, LIFE, false).await.unwrap());
-    assert_eq!(store.replace("key", mark('A').as_ref(), NEW, LIFE).await.unwrap(), Outcome::Done);
+    assert_eq!(
+        store.replace("key", write_id('A').as_ref(), NEW, LIFE).await.unwrap(),
+        Outcome::Done
+    );
 }
 
 #[tokio::test]
@@ -239,7 +242,7 @@ async fn sessions_are_shared_with_the_npm_package() {
     let server = Redis::start(&[]).await;
     let store = RedisStore::connect(&server.url()).await.unwrap();
     assert!(store.create("from-rust", OLD, LIFE, false).await.unwrap());
-    // It reads, compares the mark by the same script, and has a record of its own.
+    // It reads, compares the write ID by the same script, and has a record of its own.
     let module = "import { Redis } from 'ioredis5';
         import { RedisStore } from './dist/stores/redis.js';
         const client = new Redis(process.argv[1]);
@@ -256,13 +259,13 @@ async fn sessions_are_shared_with_the_npm_package() {
     assert_eq!(told.trim(), expected);
     let written = OLD.replace('A', "B");
     assert_eq!(store.read("from-rust").await.unwrap(), Some(written));
-    assert_eq!(store.remove("from-rust", mark('A').as_ref()).await.unwrap(), Outcome::Conflict);
-    assert_eq!(store.remove("from-rust", mark('B').as_ref()).await.unwrap(), Outcome::Done);
+    assert_eq!(store.remove("from-rust", write_id('A').as_ref()).await.unwrap(), Outcome::Conflict);
+    assert_eq!(store.remove("from-rust", write_id('B').as_ref()).await.unwrap(), Outcome::Done);
     let page = store.scan(None, 100).await.unwrap();
     assert_eq!(page.entries.len(), 1);
     assert_eq!(page.entries[0].key, "from-node");
     assert_eq!(page.entries[0].record, r#"{"v":"CCCCCCCCCCCCCCCC","data":"é"}"#);
-    assert_eq!(store.remove("from-node", mark('C').as_ref()).await.unwrap(), Outcome::Done);
+    assert_eq!(store.remove("from-node", write_id('C').as_ref()).await.unwrap(), Outcome::Done);
 }
 
 #[tokio::test]
@@ -304,7 +307,7 @@ async fn a_replica_that_hangs_confirms_nothing() {
     replica.server.signal("STOP");
     let store = store.with_confirm(1, Duration::from_millis(20));
     assert!(store.create("key", OLD, LIFE, true).await.unwrap());
-    assert_eq!(store.remove("key", mark('A').as_ref()).await.unwrap(), Outcome::Done);
+    assert_eq!(store.remove("key", write_id('A').as_ref()).await.unwrap(), Outcome::Done);
     assert_eq!(store.confirm("key").await.unwrap(), Some(false));
     // Longer than the connection waits for an answer.
     let store = store.with_confirm(1, Duration::from_secs(5));
@@ -331,11 +334,11 @@ async fn a_full_server_keeps_what_it_has() {
     server.ask("CONFIG SET maxmemory 1").await;
     let created = store.create("other", OLD, LIFE, true).await.unwrap_err();
     assert_eq!(created.to_string(), "the session store failed: its memory is full (OOM)");
-    let replaced = store.replace("key", mark('A').as_ref(), NEW, LIFE).await.unwrap_err();
+    let replaced = store.replace("key", write_id('A').as_ref(), NEW, LIFE).await.unwrap_err();
     assert_eq!(replaced.to_string(), created.to_string());
     assert_eq!(store.read("key").await.unwrap().as_deref(), Some(OLD));
     // Who is to be logged out is.
-    assert_eq!(store.remove("key", mark('A').as_ref()).await.unwrap(), Outcome::Done);
+    assert_eq!(store.remove("key", write_id('A').as_ref()).await.unwrap(), Outcome::Done);
 }
 
 #[tokio::test]
@@ -458,7 +461,7 @@ async fn confirms(store: &RedisStore, key: &str) {
     // A replica that has only just been made may need a moment.
     until("a replica confirms", async || {
         assert!(sure.create(key, OLD, LIFE, true).await.unwrap());
-        assert_eq!(sure.remove(key, mark('A').as_ref()).await.unwrap(), Outcome::Done);
+        assert_eq!(sure.remove(key, write_id('A').as_ref()).await.unwrap(), Outcome::Done);
         sure.confirm(key).await.unwrap().filter(|known| *known)
     })
     .await;
@@ -481,6 +484,6 @@ fn patient() -> AsyncConnectionConfig {
 
 const LONG: Duration = Duration::from_secs(60);
 
-fn mark(letter: char) -> Option<WriteId> {
+fn write_id(letter: char) -> Option<WriteId> {
     WriteId::parse(&letter.to_string().repeat(16))
 }

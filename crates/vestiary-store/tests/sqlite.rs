@@ -247,9 +247,9 @@ async fn a_file_is_shared_with_the_npm_package() {
     assert!(page.next.is_none());
     assert!(matches!(page.entries[0].ttl, Ttl::Millis(left) if left > 300_000 && left <= 600_000));
     assert!(!store.create("from-node", OLD, LIFE, false).await.unwrap());
-    assert_eq!(store.remove("from-node", mark('A').as_ref()).await.unwrap(), Outcome::Conflict);
+    assert_eq!(store.remove("from-node", write_id('A').as_ref()).await.unwrap(), Outcome::Conflict);
     assert_eq!(
-        store.replace("from-node", mark('C').as_ref(), OLD, LIFE).await.unwrap(),
+        store.replace("from-node", write_id('C').as_ref(), OLD, LIFE).await.unwrap(),
         Outcome::Done
     );
     assert!(store.create("from-rust", OLD, Ttl::Infinite, false).await.unwrap());
@@ -272,7 +272,7 @@ async fn a_file_is_shared_with_the_npm_package() {
     assert_eq!(told.trim(), expected);
     assert_eq!(store.read("from-rust").await.unwrap(), Some(OLD.replace('A', "B")));
     assert_eq!(store.read("from-node").await.unwrap(), None);
-    assert_eq!(store.remove("from-rust", mark('B').as_ref()).await.unwrap(), Outcome::Done);
+    assert_eq!(store.remove("from-rust", write_id('B').as_ref()).await.unwrap(), Outcome::Done);
 }
 
 /// The same table, to the letter but for white space.
@@ -332,7 +332,7 @@ async fn stores_of_one_file_are_kept_apart_by_prefix() {
     };
     assert_eq!(keys(&store).await, ["a", "b"]);
     assert_eq!(keys(&other).await, ["-a", ":a", ":b", "ion"]);
-    assert_eq!(other.remove(":a", mark('A').as_ref()).await.unwrap(), Outcome::Done);
+    assert_eq!(other.remove(":a", write_id('A').as_ref()).await.unwrap(), Outcome::Done);
     assert_eq!(store.read("a").await.unwrap(), None);
 }
 
@@ -427,6 +427,6 @@ fn numbered(n: usize) -> String {
     format!(r#"{{"v":"{n:_>16}","data":{n}}}"#)
 }
 
-fn mark(letter: char) -> Option<WriteId> {
+fn write_id(letter: char) -> Option<WriteId> {
     WriteId::parse(&letter.to_string().repeat(16))
 }

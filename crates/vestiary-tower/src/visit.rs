@@ -320,7 +320,7 @@ thread_local! {
     static CHANGING: RefCell<Vec<*const Visit>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Marks a visit while a function of the application changes its data. Such functions are not async, so everything that
+/// Flags a visit while a function of the application changes its data. Such functions are not async, so everything that
 /// runs on this thread meanwhile runs inside of it.
 struct Changing;
 

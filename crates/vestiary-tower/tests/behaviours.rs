@@ -261,11 +261,11 @@ async fn a_cookie_of_another_path_or_domain_hides_nobody() {
     let app = app(&config(), Faulty::default());
     let mut browser = Browser::new(&app);
     browser.ok("/write").await;
-    let genuine = format!("sid={}", browser.cookie());
+    let valid = format!("sid={}", browser.cookie());
     for header in [
-        format!("sid=tossed; {genuine}"),
-        format!("{genuine}; sid=tossed"),
-        format!("a=1; sid=; sid=x.y; {genuine}; b=2"),
+        format!("sid=tossed; {valid}"),
+        format!("{valid}; sid=tossed"),
+        format!("a=1; sid=; sid=x.y; {valid}; b=2"),
     ] {
         let request = Request::get("/look").header(header::COOKIE, &header);
         let response = app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
@@ -274,7 +274,7 @@ async fn a_cookie_of_another_path_or_domain_hides_nobody() {
     // HTTP/2 may send a header for each cookie.
     let request = Request::get("/look")
         .header(header::COOKIE, "sid=tossed")
-        .header(header::COOKIE, &genuine)
+        .header(header::COOKIE, &valid)
         .body(Body::empty());
     assert_eq!(text(app.oneshot(request.unwrap()).await.unwrap()).await, "alice");
 }

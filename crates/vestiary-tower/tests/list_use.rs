@@ -61,17 +61,17 @@ async fn age(store: &Faulty, sessions: &Sessions) {
         let seen = entry["seen"].as_u64().unwrap();
         entry["seen"] = (seen - 600_000).into();
     }
-    let mark = list["v"].as_str().and_then(WriteId::parse);
-    // The mark comes first in the text.
+    let write_id = list["v"].as_str().and_then(WriteId::parse);
+    // The write ID comes first in the text.
     let rest = list.as_object_mut().unwrap();
     rest.remove("v");
     let rest = serde_json::to_string(rest).unwrap();
     let aged = format!(
         r#"{{"v":"{}",{}"#,
-        mark.as_ref().unwrap().as_str(),
+        write_id.as_ref().unwrap().as_str(),
         rest.strip_prefix('{').unwrap()
     );
-    let written = store.replace(&key, mark.as_ref(), &aged, Ttl::Millis(86_400_000)).await;
+    let written = store.replace(&key, write_id.as_ref(), &aged, Ttl::Millis(86_400_000)).await;
     assert_eq!(written.unwrap(), Outcome::Done);
 }
 

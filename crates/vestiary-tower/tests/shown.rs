@@ -147,8 +147,8 @@ async fn what_an_operator_should_look_at_is_logged_as_a_warning() {
     let broken = sessions.create("{}", None).await.unwrap();
     let key = sessions.options().store_key(broken.id());
     let text = store.read(&key).await.unwrap().unwrap();
-    let mark = vestiary_store::write_id_of(&text).and_then(WriteId::parse);
-    store.replace(&key, mark.as_ref(), "{", Ttl::Infinite).await.unwrap();
+    let write_id = vestiary_store::write_id_of(&text).and_then(WriteId::parse);
+    store.replace(&key, write_id.as_ref(), "{", Ttl::Infinite).await.unwrap();
     Browser::with(&app, sessions.sign(broken.id())).ok("/look").await;
     store.breaks("read", Fault::Fails);
     browser.clone().get("/look").await;

@@ -159,8 +159,8 @@ async fn a_list_that_cannot_be_read_is_not_taken_for_an_empty_one() {
         browser.ok("/login").await;
         let key = sessions(&config, &store).options().user_key("ada");
         let list = store.read(&key).await.unwrap().unwrap();
-        let mark = WriteId::parse(vestiary_store::write_id_of(&list).unwrap());
-        let replaced = store.replace(&key, mark.as_ref(), text, vestiary::Ttl::Infinite).await;
+        let write_id = WriteId::parse(vestiary_store::write_id_of(&list).unwrap());
+        let replaced = store.replace(&key, write_id.as_ref(), text, vestiary::Ttl::Infinite).await;
         assert_eq!(replaced.unwrap(), Outcome::Done);
         events.take();
         assert_eq!(browser.ok("/whoami").await, "");

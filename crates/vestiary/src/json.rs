@@ -376,7 +376,7 @@ fn escape(rest: &[u8]) -> Option<usize> {
 /// compares eight bytes at a time.
 fn plain(text: &[u8], mut at: usize) -> usize {
     while let Some(word) = text.get(at..).and_then(|rest| rest.first_chunk()) {
-        let found = marks(u64::from_le_bytes(*word));
+        let found = interruptions(u64::from_le_bytes(*word));
         if found != 0 {
             return at + (found.trailing_zeros() / 8) as usize;
         }
@@ -390,7 +390,7 @@ fn plain(text: &[u8], mut at: usize) -> usize {
 
 /// A word with a bit set in its first byte that is a quote, a backslash or a control character; 0 if there is none.
 /// Later bytes may have bits set wrongly.
-fn marks(word: u64) -> u64 {
+fn interruptions(word: u64) -> u64 {
     const EACH: u64 = u64::from_le_bytes([1; 8]);
     let below = |word: u64, most: u8| word.wrapping_sub(EACH * u64::from(most)) & !word;
     let is = |byte: u8| below(word ^ (EACH * u64::from(byte)), 1);

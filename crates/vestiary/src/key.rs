@@ -30,7 +30,7 @@ pub struct KeyRing {
     /// The first one signs.
     verifiers: Vec<MacKey>,
     /// The byte that each verifier appends to its hints.
-    marks: Vec<u8>,
+    tags: Vec<u8>,
 }
 
 /// The length of base64 without padding of the 32 bytes of an HMAC-SHA256.
@@ -79,8 +79,8 @@ impl KeyRing {
         if verifiers.is_empty() {
             return Err(Error::SecretMissing);
         }
-        let marks = verifiers.iter().map(|key| hint_pad(key, "")[0]).collect();
-        Ok(Self { verifiers, marks })
+        let tags = verifiers.iter().map(|key| hint_pad(key, "")[0]).collect();
+        Ok(Self { verifiers, tags })
     }
 
     /// As [`KeyRing::new`]; in production, short secrets are rejected. A `namespace` has keys of its own,
@@ -142,13 +142,13 @@ impl KeyRing {
     #[must_use]
     pub fn hinted(&self, id: &SessionId, user: &str) -> SessionId {
         let own = id.expose();
-        let first = self.marks.first().zip(self.verifiers.first());
-        let Some((mark, key)) = first.filter(|_| own.len() == HINTED) else {
+        let first = self.tags.first().zip(self.verifiers.first());
+        let Some((tag, key)) = first.filter(|_| own.len() == HINTED) else {
             return id.clone();
         };
         let mut hint = Vec::from(user_hash(user));
         hide_hint(&mut hint, key, own);
-        hint.push(*mark);
+        hint.push(*tag);
         let hinted = [own, "~", &Base64UrlUnpadded::encode_string(&hint)].concat();
         SessionId::from_bytes(hinted.as_bytes()).unwrap_or_else(|| id.clone())
     }
@@ -161,8 +161,8 @@ impl KeyRing {
     pub fn hint(&self, id: &SessionId) -> Option<String> {
         let (own, hint) = id.expose().split_at_checked(HINTED)?;
         let mut hint = Base64UrlUnpadded::decode_vec(hint.strip_prefix('~')?).ok()?;
-        let mark = hint.pop().filter(|_| hint.len() == HASH)?;
-        let at = self.marks.iter().position(|one| *one == mark)?;
+        let tag = hint.pop().filter(|_| hint.len() == HASH)?;
+        let at = self.tags.iter().position(|one| *one == tag)?;
         hide_hint(&mut hint, self.verifiers.get(at)?, own);
         Some(Base64UrlUnpadded::encode_string(&hint))
     }

@@ -218,7 +218,7 @@ impl Record {
         })
     }
 
-    /// The mark of a record, where a store looks for it without parsing: at the head of its text. One
+    /// The write ID of a record, where a store looks for it without parsing: at the head of its text. One
     /// that stands elsewhere does not count, for no store would find it.
     ///
     /// ```
@@ -260,7 +260,7 @@ impl Record {
         push_write_id(&mut text, write_id.as_ref());
         text.push_str("\"meta\":");
         meta.push(&mut text);
-        // What was read has the mark and the metadata of the write before.
+        // What was read has the write ID and the metadata of the write before.
         push_members(&mut text, self.cookie(), &[b"v", b"meta"], limits)?;
         text.push('}');
         if let Some(lasting) = meta.lasting() {
@@ -380,7 +380,7 @@ impl Record {
     /// [`Error::Json`] if it does not say it to the holder of `old`.
     pub fn next(&self, old: &SessionId) -> Result<Option<(SessionId, Option<UnixMillis>)>, Error> {
         let Some(Next { id, grace }) = &self.meta().next else { return Ok(None) };
-        let id = self.write_id().and_then(|mark| id.reveal(old, mark));
+        let id = self.write_id().and_then(|write_id| id.reveal(old, write_id));
         Ok(Some((id.ok_or(Error::Json)?, *grace)))
     }
 
@@ -406,7 +406,7 @@ impl Record {
         text_at(&self.0.text, self.0.cookie.as_ref())
     }
 
-    /// The mark of the write that made this record; `None` in the seed's records.
+    /// The write ID of the record; `None` in records of svelte-kit-sessions.
     #[must_use]
     pub fn write_id(&self) -> Option<&WriteId> {
         self.0.write_id.as_ref()

@@ -21,14 +21,14 @@ fn bytes_of(record: &str) -> usize {
 
 #[test]
 fn only_a_touch_with_the_mark_of_the_record_prolongs_it() {
-    for (mark, outcome, lives) in
+    for (write_id, outcome, lives) in
         [(Some(MARK), Outcome::Done, true), (None, Outcome::Conflict, false)]
     {
         let mut table = table(1 << 20);
         assert!(table.is_empty());
         table.set("a", RECORD, Ttl::Millis(10), NOW).unwrap();
         assert!(!table.is_empty());
-        assert_eq!(table.touch_marked("a", mark, Ttl::Millis(100), NOW), outcome);
+        assert_eq!(table.touch_marked("a", write_id, Ttl::Millis(100), NOW), outcome);
         assert_eq!(table.get("a", UnixMillis(1_050)).is_some(), lives);
     }
 }

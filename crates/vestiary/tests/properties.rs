@@ -87,10 +87,10 @@ proptest! {
         let found: Vec<_> = cookie_header::candidates(&header, &name()).map(<[u8]>::to_vec).collect();
         prop_assert_eq!(&found, &expected);
         // And nothing of it is verified unless we signed it.
-        let genuine = SessionId::from_entropy(&[3; 24]);
+        let valid = SessionId::from_entropy(&[3; 24]);
         for value in &found {
             if let Some(id) = ring().verify(value) {
-                prop_assert_eq!(&id, &genuine);
+                prop_assert_eq!(&id, &valid);
             }
         }
     }

@@ -189,8 +189,8 @@ test.each(['broken', '{}', '{"v":"AAAAAAAAAAAAAAAA","sessions":[]}', ' '.repeat(
 		const [, list] = await texts([cookie]);
 		const { createHash } = await import('node:crypto');
 		const hash = createHash('sha256').update('vestiary.user.v1ada').digest('base64url');
-		const mark = /^\{"v":"(.{16})"/.exec(list ?? '')?.[1] ?? null;
-		expect(await store.atomic?.replace(`user:${hash}`, mark, text, 60_000)).toBe('done');
+		const writeId = /^\{"v":"(.{16})"/.exec(list ?? '')?.[1] ?? null;
+		expect(await store.atomic?.replace(`user:${hash}`, writeId, text, 60_000)).toBe('done');
 		const rolling = { ...options, rolling: true, cookie: { maxAge: 600 } };
 		for (const instance of [options, { ...options, saveUninitialized: true }, rolling]) {
 			const seen = await visit(instance, cookie);
@@ -217,8 +217,8 @@ test('a list that becomes unreadable while a request is under way keeps its sess
 		expect(list).toContain('"sessions"');
 		const { createHash } = await import('node:crypto');
 		const hash = createHash('sha256').update('vestiary.user.v1ada').digest('base64url');
-		const mark = /^\{"v":"(.{16})"/.exec(list ?? '')?.[1] ?? null;
-		await store.atomic?.replace(`user:${hash}`, mark, 'broken', 60_000);
+		const writeId = /^\{"v":"(.{16})"/.exec(list ?? '')?.[1] ?? null;
+		await store.atomic?.replace(`user:${hash}`, writeId, 'broken', 60_000);
 		await expect(session.save()).rejects.toBeInstanceOf(DataError);
 		await expect(session.touch()).rejects.toBeInstanceOf(DataError);
 		expect(await store.atomic?.read(`user:${hash}`)).toBe('broken');

@@ -50,13 +50,13 @@ test('we sign as cookie-signature does, and each takes what the other has signed
 
 test('a value that cookie-signature refuses, we refuse', () => {
 	const ours = core(['the secret']);
-	const genuine = fc.tuple(id, fc.nat(), fc.string({ maxLength: 2 })).map(([id, at, text]) => {
+	const valid = fc.tuple(id, fc.nat(), fc.string({ maxLength: 2 })).map(([id, at, text]) => {
 		const value = sign(id, 'the secret');
 		const place = at % value.length;
 		return value.slice(0, place) + text + value.slice(place + 1);
 	});
 	fc.assert(
-		fc.property(genuine, (value) => {
+		fc.property(valid, (value) => {
 			const octets = /^[!#-+\--:<-[\]-~]*$/.test(value);
 			fc.pre(octets && !value.includes('%'));
 			const found = ours.readCookies(`connect.sid=${value}`) ?? [];
@@ -69,7 +69,7 @@ test('a value that cookie-signature refuses, we refuse', () => {
 
 test('the cookie that npm cookie finds in a header, we find', () => {
 	const ours = core(['the secret']);
-	const genuine = id.map((id) => encodeURIComponent(sign(id, 'the secret')));
+	const valid = id.map((id) => encodeURIComponent(sign(id, 'the secret')));
 	const junk = fc.string({
 		maxLength: 30,
 		unit: fc.constantFrom(...Array.from('abc=%20."\t ,'))
@@ -80,7 +80,7 @@ test('the cookie that npm cookie finds in a header, we find', () => {
 		fc.constantFrom('Connect.sid', 'connect.si', 'connect%2Esid', 'xconnect.sid', '')
 	);
 	const pair = fc
-		.tuple(blanks, name, blanks, fc.oneof(genuine, junk), blanks)
+		.tuple(blanks, name, blanks, fc.oneof(valid, junk), blanks)
 		.map(([a, name, b, value, c]) => `${a}${name}${b}=${b}${value}${c}`);
 	const header = fc.array(fc.oneof(pair, junk), { maxLength: 8 }).map((all) => all.join(';'));
 	fc.assert(

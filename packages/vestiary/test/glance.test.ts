@@ -128,7 +128,7 @@ const SITUATIONS: {
 	},
 	{ what: 'no cookie', does: storing({ n: 1 }), change: () => '' },
 	{
-		what: 'two genuine ones',
+		what: 'two valid ones',
 		does: storing({ n: 1 }),
 		change: (cookie) => `${cookie}; ${cookie}`
 	},

@@ -62,7 +62,7 @@ describe('with a MemoryStore', () => {
 		const seen = await visit(options, cookie, (session) => [session.userId, session.data]);
 		expect(seen.begun).toBe(1);
 		expect(seen.response.headers.get('vary')).toBe('Cookie');
-		// A cookie that is not genuine, too.
+		// A cookie that is not valid, too.
 		expect((await visit(options, `${cookie}x`, () => undefined)).begun).toBe(0);
 	});
 

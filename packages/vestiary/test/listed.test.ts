@@ -71,10 +71,10 @@ class FailingStore implements Store {
 			read: async (id) => inner.read(id),
 			create: async (id, text, ttl, owned) =>
 				call(async () => inner.create(id, text, ttl, owned)),
-			replace: async (id, mark, text, ttl) =>
-				call(async () => inner.replace(id, mark, text, ttl)),
+			replace: async (id, writeId, text, ttl) =>
+				call(async () => inner.replace(id, writeId, text, ttl)),
 			touch: async (id, ttl) => call(async () => inner.touch(id, ttl)),
-			remove: async (id, mark) => call(async () => inner.remove(id, mark))
+			remove: async (id, writeId) => call(async () => inner.remove(id, writeId))
 		};
 	}
 

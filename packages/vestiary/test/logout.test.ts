@@ -164,9 +164,9 @@ describe.each(ENDINGS)('%s takes the session out of the list of its user first',
 		const cookie = await visitor();
 		const list = calls.findLast(([name]) => name === 'create')?.[1] ?? '';
 		const { session } = await opened(cookie);
-		const mark = ((await atomic().read(list)) ?? '').slice('{"v":"'.length).slice(0, 16);
+		const writeId = ((await atomic().read(list)) ?? '').slice('{"v":"'.length).slice(0, 16);
 		const broken = '{"v":"AAAAAAAAAAAAAAAA","sessions":';
-		expect(await atomic().replace(list, mark, broken, Infinity)).toBe('done');
+		expect(await atomic().replace(list, writeId, broken, Infinity)).toBe('done');
 		events = [];
 		await ends(session);
 		expect(events).toContain('store_failed');
@@ -179,8 +179,8 @@ test('what has left the list of its user is ended, under whatever ID it is', asy
 	vi.useFakeTimers({ toFake: ['Date'] });
 	const cookie = await visitor();
 	const { session } = await opened(cookie);
-	const mark = ((await atomic().read(idIn(cookie))) ?? '').slice('{"v":"'.length).slice(0, 16);
-	await atomic().remove(idIn(cookie), mark);
+	const writeId = ((await atomic().read(idIn(cookie))) ?? '').slice('{"v":"'.length).slice(0, 16);
+	await atomic().remove(idIn(cookie), writeId);
 	// So long ago that a tombstone could have expired.
 	vi.setSystemTime(Date.now() + 3_600_000);
 	await session.destroy();

@@ -390,9 +390,9 @@ describe('a memory store', () => {
 	test('refuses what was not compared with what is there', async () => {
 		await operations().create('id', '{"v":"AAAAAAAAAAAAAAAA"}', Infinity, false);
 		const other = '{"v":"BBBBBBBBBBBBBBBB"}';
-		for (const mark of [null, 'BBBBBBBBBBBBBBBB']) {
-			expect(await operations().replace('id', mark, other, Infinity)).toBe('conflict');
-			expect(await operations().remove('id', mark)).toBe('conflict');
+		for (const writeId of [null, 'BBBBBBBBBBBBBBBB']) {
+			expect(await operations().replace('id', writeId, other, Infinity)).toBe('conflict');
+			expect(await operations().remove('id', writeId)).toBe('conflict');
 		}
 		expect(await operations().create('id', other, Infinity, false)).toBe(false);
 	});

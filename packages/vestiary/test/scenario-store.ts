@@ -60,29 +60,29 @@ export class Shelf {
 					this.#put(key, text, ttl);
 					return true;
 				}),
-			replace: async (key, mark, text, ttl) =>
+			replace: async (key, writeId, text, ttl) =>
 				this.#ask('replace', () =>
-					this.#where(key, mark, () => {
+					this.#where(key, writeId, () => {
 						this.#put(key, text, ttl);
 					})
 				),
-			touch: async (key, ttl, mark) =>
+			touch: async (key, ttl, writeId) =>
 				this.#ask('touch', () =>
-					this.#where(key, mark ?? null, (text) => {
+					this.#where(key, writeId ?? null, (text) => {
 						this.#put(key, text, ttl);
 					})
 				),
-			remove: async (key, mark) =>
+			remove: async (key, writeId) =>
 				this.#ask('remove', () =>
-					this.#where(key, mark, () => void this.entries.delete(key))
+					this.#where(key, writeId, () => void this.entries.delete(key))
 				)
 		};
 	}
 
-	#where(key: string, mark: string | null, run: (text: string) => void): AtomicOutcome {
+	#where(key: string, writeId: string | null, run: (text: string) => void): AtomicOutcome {
 		const text = this.text(key);
 		if (text === undefined) return 'gone';
-		if (markOf(text) !== mark) return 'conflict';
+		if (writeIdOf(text) !== writeId) return 'conflict';
 		run(text);
 		return 'done';
 	}
@@ -109,6 +109,6 @@ export class Shelf {
 	}
 }
 
-function markOf(text: string): string | null {
+function writeIdOf(text: string): string | null {
 	return /^\{(?:"cookie":\{)?"v":"([^"]{16})"/.exec(text)?.[1] ?? null;
 }

@@ -52,7 +52,7 @@ async function visitor(data: Data, withOptions = options): Promise<string> {
 
 describe('the Cookie header', () => {
 	test('has at most four cookies of the name that are tried, wherever they stand', async () => {
-		const genuine = await visitor({ user: 'ada' });
+		const valid = await visitor({ user: 'ada' });
 		const user = async (header: string): Promise<string | undefined> => {
 			store.calls.length = 0;
 			return (await opened(header)).session.data.user;
@@ -63,11 +63,11 @@ describe('the Cookie header', () => {
 			Array.from({ length: 20 }, async () => visitor({}, elsewhere))
 		);
 		for (const before of [0, 1, 2, 3]) {
-			const header = [...unknown.slice(0, before), genuine].join('; ');
+			const header = [...unknown.slice(0, before), valid].join('; ');
 			expect(await user(header), String(before)).toBe('ada');
 			expect(store.calls).toHaveLength(before + 1);
 		}
-		expect(await user([...unknown, genuine].join('; '))).toBeUndefined();
+		expect(await user([...unknown, valid].join('; '))).toBeUndefined();
 		expect(store.calls).toHaveLength(4);
 	});
 });

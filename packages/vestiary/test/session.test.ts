@@ -62,7 +62,7 @@ describe('opening', () => {
 		expect(store.records.has(id)).toBe(false);
 	});
 
-	test('a genuine cookie: one read, the data', async () => {
+	test('a valid cookie: one read, the data', async () => {
 		const { id, cookie } = await saved({ user: 'ada' });
 		const { session, cookies } = await opened(`theme=dark; ${cookie}`);
 		expect(session.id).toBe(id);
@@ -71,7 +71,7 @@ describe('opening', () => {
 		expect(cookies).toEqual([]);
 	});
 
-	test('a tossed cookie of the same name does not hide the genuine one', async () => {
+	test('a tossed cookie of the same name does not hide the valid one', async () => {
 		const { id, cookie } = await saved({ user: 'ada' });
 		for (const header of [`connect.sid=evil; ${cookie}`, `${cookie}; connect.sid=evil`]) {
 			expect((await opened(header)).session.id).toBe(id);
@@ -170,7 +170,7 @@ describe('save', () => {
 		expect(store.records.get(session.id)?.data).toEqual({ user: 'ada' });
 	});
 
-	test('every save has its own mark', async () => {
+	test('every save has its own write ID', async () => {
 		const { session } = await opened();
 		await session.save();
 		const first = store.records.get(session.id)?.v;

@@ -54,8 +54,8 @@ beforeEach(async () => {
 	cookie = (await request(undefined, (session) => session.save())) ?? '';
 	id = idIn(cookie);
 	const text = (await atomic().read(id)) ?? '';
-	const mark = text.slice(6, 22);
-	await atomic().replace(id, mark, text.replace('"data":{}', `"data":${DATA}`), Infinity);
+	const writeId = text.slice(6, 22);
+	await atomic().replace(id, writeId, text.replace('"data":{}', `"data":${DATA}`), Infinity);
 });
 
 async function dataIn(of: string): Promise<string | undefined> {

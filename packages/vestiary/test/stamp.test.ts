@@ -63,9 +63,9 @@ function dating(stamp: AtomicOperations['stamp'] = stamped): SveltekitSessionCon
 async function stamped(id: string, text: string, ttl: number): Promise<AtomicStamp> {
 	const before = await atomic.read(id);
 	const time = Date.now() + ahead;
-	const mark = before?.slice(6, 22);
-	if (mark === undefined) await atomic.create(id, `${text}${time}}`, ttl, true);
-	else await atomic.replace(id, mark, `${text}${time}}`, ttl);
+	const writeId = before?.slice(6, 22);
+	if (writeId === undefined) await atomic.create(id, `${text}${time}}`, ttl, true);
+	else await atomic.replace(id, writeId, `${text}${time}}`, ttl);
 	return [time, before];
 }
 

@@ -89,7 +89,7 @@ test('cookie headers, seen through the IDs that are found in them', () => {
 	];
 	for (const { name, header, values } of cases) {
 		const reader = core({ name, secrets: [SECRET] });
-		// Values become genuine ones, so that what is found can be told.
+		// Values become valid ones, so that what is found can be told.
 		const ids = values.map((_, i) => `id-number-${i}-of-the-header`);
 		let text = header;
 		for (const [i, value] of values.entries()) {

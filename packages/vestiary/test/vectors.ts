@@ -11,7 +11,7 @@ export interface SignedValue {
 	secrets: string[];
 	/** What stands in the cookie. */
 	value: string;
-	/** The ID in it; null if the value is not genuine. */
+	/** The ID in it; null if the value is not valid. */
 	id: string | null;
 	/** Whether we write this very value for the ID. */
 	ours: boolean;

@@ -214,7 +214,7 @@ describe('an ID that should not be used', () => {
 describe('cookies', () => {
 	test('CVE-2020-8184 (Rack), CVE-2026-39410 (Hono): no other name is taken for __Host-id', async () => {
 		options = { ...options, name: '__Host-id' };
-		const genuine = (await visitor({ user: 'ada' })).slice('__Host-id='.length);
+		const valid = (await visitor({ user: 'ada' })).slice('__Host-id='.length);
 		const evil = (await visitor({ user: 'eve' })).slice('__Host-id='.length);
 		for (const name of [
 			'%5F%5FHost-id',
@@ -225,7 +225,7 @@ describe('cookies', () => {
 			'"__Host-id"',
 			'__Host-id '
 		]) {
-			const own = `__Host-id=${genuine}`;
+			const own = `__Host-id=${valid}`;
 			const tossed = `${name}=${evil}`;
 			// The bytes as they are, and as UTF-8: `Headers` have one character for each.
 			const forms = [tossed, Buffer.from(tossed, 'utf8').toString('latin1')];
@@ -239,10 +239,10 @@ describe('cookies', () => {
 	});
 
 	test('cookie tossing: a forged one of the same name hides nobody', async () => {
-		const genuine = await visitor({ user: 'ada' });
+		const valid = await visitor({ user: 'ada' });
 		const forged = 'connect.sid=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA.forged';
-		expect(await userOf(`${forged}; ${genuine}`)).toBe('ada');
-		expect(await userOf(`${genuine}; ${forged}`)).toBe('ada');
+		expect(await userOf(`${forged}; ${valid}`)).toBe('ada');
+		expect(await userOf(`${valid}; ${forged}`)).toBe('ada');
 	});
 
 	test('CVE-2024-47764 (cookie), GHSA-5pq2-9x2x-5p6w (Hono): no option can add an attribute or a header', () => {

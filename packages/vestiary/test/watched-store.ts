@@ -52,10 +52,10 @@ export class WatchedStore implements Store {
 			read: async (id) => watched('read', async () => inner.read(id)),
 			create: async (id, text, ttl, owned) =>
 				watched('create', async () => inner.create(id, text, life(ttl), owned)),
-			replace: async (id, mark, text, ttl) =>
-				watched('replace', async () => inner.replace(id, mark, text, life(ttl))),
+			replace: async (id, writeId, text, ttl) =>
+				watched('replace', async () => inner.replace(id, writeId, text, life(ttl))),
 			touch: async (id, ttl) => watched('touch', async () => inner.touch(id, life(ttl))),
-			remove: async (id, mark) => watched('remove', async () => inner.remove(id, mark))
+			remove: async (id, writeId) => watched('remove', async () => inner.remove(id, writeId))
 		};
 		Object.defineProperty(this.atomic, 'resends', {
 			enumerable: true,

@@ -35,7 +35,7 @@ pub(super) struct Texts {
     pub(super) store: MemoryStore,
     keys: Vec<String>,
     record: String,
-    mark: WriteId,
+    write_id: WriteId,
 }
 
 impl Texts {
@@ -44,7 +44,7 @@ impl Texts {
             store: MemoryStore::new(LIMITS),
             keys: keys(sessions),
             record: record.to_owned(),
-            mark: Record::write_id_of(record).and_then(WriteId::parse).expect("it has a mark"),
+            write_id: Record::write_id_of(record).and_then(WriteId::parse).expect("it has a write ID"),
         }
     }
 }
@@ -61,7 +61,7 @@ impl Filled for Texts {
     }
 
     async fn replace(&self, index: usize) -> bool {
-        let expected = Some(&self.mark);
+        let expected = Some(&self.write_id);
         let replaced = self.store.replace(&self.keys[index], expected, &self.record, TTL).await;
         replaced.is_ok_and(|outcome| outcome == Outcome::Done)
     }

@@ -63,17 +63,17 @@ function waiting(store: MemoryStore, wait: Wait): Store {
 			await wait();
 			return atomic.create(id, text, ttl, bound);
 		},
-		replace: async (id, mark, text, ttl) => {
+		replace: async (id, writeId, text, ttl) => {
 			await wait();
-			return atomic.replace(id, mark, text, ttl);
+			return atomic.replace(id, writeId, text, ttl);
 		},
 		touch: async (id, ttl) => {
 			await wait();
 			return atomic.touch(id, ttl);
 		},
-		remove: async (id, mark) => {
+		remove: async (id, writeId) => {
 			await wait();
-			return atomic.remove(id, mark);
+			return atomic.remove(id, writeId);
 		}
 	};
 	return {

@@ -9,7 +9,7 @@ use vestiary::WriteId;
 
 use super::{
     Broken,
-    support::{LONG, fresh_key, mark, random, record},
+    support::{LONG, fresh_key, random, record, write_id},
 };
 use crate::{Outcome, Store, StoreError};
 
@@ -73,12 +73,12 @@ enum Answer {
 
 impl Request {
     fn random(chance: &mut Chance) -> Self {
-        let mut mark = || match chance.below(3) {
+        let mut write_id = || match chance.below(3) {
             0 => None,
-            1 => Some(mark('A')),
-            _ => Some(mark('B')),
+            1 => Some(write_id('A')),
+            _ => Some(write_id('B')),
         };
-        let (expected, written) = (mark(), mark());
+        let (expected, written) = (write_id(), write_id());
         let what = match chance.below(6) {
             0 => What::Read,
             1 => What::Create,
@@ -129,7 +129,8 @@ impl Request {
 
 impl fmt::Display for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [expected, written] = [&self.expected, &self.written].map(|mark| letter(mark.as_ref()));
+        let [expected, written] =
+            [&self.expected, &self.written].map(|write_id| letter(write_id.as_ref()));
         match self.what {
             What::Read | What::Touch => write!(f, "{:?} of {}", self.what, self.key),
             What::Create => write!(f, "Create of {} with {written}", self.key),
@@ -154,9 +155,9 @@ impl fmt::Display for Answer {
 }
 
 /// The short name of a write ID in messages.
-fn letter(mark: Option<&WriteId>) -> String {
-    let letter = mark.as_ref().and_then(|mark| mark.as_str().chars().next());
-    letter.map_or_else(|| "no mark".to_owned(), String::from)
+fn letter(write_id: Option<&WriteId>) -> String {
+    let letter = write_id.as_ref().and_then(|write_id| write_id.as_str().chars().next());
+    letter.map_or_else(|| "no write ID".to_owned(), String::from)
 }
 
 /// A reproducible random source (mulberry32).

@@ -5,7 +5,7 @@ use vestiary::WriteId;
 
 use super::{
     Broken,
-    support::{LONG, fresh_key, gives, keeps, mark, record},
+    support::{LONG, fresh_key, gives, keeps, record, write_id},
 };
 use crate::{
     Outcome::{Conflict, Done, Gone},
@@ -38,7 +38,7 @@ pub async fn of_many_creations_at_once_one_is_done<S: Store>(store: S) -> Result
         let winner = winner.ok_or(Broken(promise))?;
         let promise = "the record of the `create` that answered `true` is there";
         gives(promise, store.read(&key).await, Some(numbered(winner)))?;
-        gives("`remove` with the mark that is there", remove(&*store, &key).await, Done)?;
+        gives("`remove` with the expected write ID", remove(&*store, &key).await, Done)?;
     }
     Ok(())
 }
@@ -48,7 +48,7 @@ pub async fn of_many_creations_at_once_one_is_done<S: Store>(store: S) -> Result
 /// # Errors
 /// [`Broken`]
 pub async fn of_many_writes_at_once_one_is_done<S: Store>(store: S) -> Result<(), Broken> {
-    let (store, key, a) = (Arc::new(store), fresh_key(), mark('A'));
+    let (store, key, a) = (Arc::new(store), fresh_key(), write_id('A'));
     for _ in 0..4 {
         store.create(&key, &record(Some(&a), "{}"), LONG, false).await?;
         let answers = at_once(MANY, |n| {
@@ -58,7 +58,7 @@ pub async fn of_many_writes_at_once_one_is_done<S: Store>(store: S) -> Result<()
         .await?;
         let winner = only(&answers, |outcome| *outcome == Done);
         let promise = format!(
-            "of {MANY} `replace`s at once that expect the same mark, one is `Done`: the store must compare and \
+            "of {MANY} `replace`s at once that expect the same write ID, one is `Done`: the store must compare and \
              write in one step"
         );
         let winner = winner.ok_or(Broken(promise))?;
@@ -69,11 +69,11 @@ pub async fn of_many_writes_at_once_one_is_done<S: Store>(store: S) -> Result<()
 
         let answers = at_once(MANY, |_| {
             let (store, key) = (Arc::clone(&store), key.clone());
-            async move { store.remove(&key, WriteId::parse(&numbered_mark(winner)).as_ref()).await }
+            async move { store.remove(&key, WriteId::parse(&numbered_id(winner)).as_ref()).await }
         })
         .await?;
         let promise = format!(
-            "of {MANY} `remove`s at once that expect the same mark, one is `Done`: the store must compare and \
+            "of {MANY} `remove`s at once that expect the same write ID, one is `Done`: the store must compare and \
              remove in one step"
         );
         only(&answers, |outcome| *outcome == Done).ok_or(Broken(promise))?;
@@ -114,7 +114,7 @@ pub async fn with_compare_and_retry_no_change_is_lost<S: Store>(store: S) -> Res
     keeps(promise, answers.iter().all(|found| *found))?;
     let promise = format!("{MANY} changes, each by compare and retry, are all there");
     gives(&promise, store.read(&key).await, Some(numbered(MANY)))?;
-    gives("`remove` with the mark that is there", remove(&*store, &key).await, Done)
+    gives("`remove` with the expected write ID", remove(&*store, &key).await, Done)
 }
 
 /// A successful `remove` is final, whatever writes and touches run at the same time: an ended session does not come
@@ -125,7 +125,7 @@ pub async fn with_compare_and_retry_no_change_is_lost<S: Store>(store: S) -> Res
 pub async fn what_was_removed_stays_removed_whatever_else_happens<S: Store>(
     store: S,
 ) -> Result<(), Broken> {
-    let (store, key, a, b) = (Arc::new(store), fresh_key(), mark('A'), mark('B'));
+    let (store, key, a, b) = (Arc::new(store), fresh_key(), write_id('A'), write_id('B'));
     for round in 0..40 {
         store.create(&key, &record(Some(&a), "{}"), LONG, false).await?;
         let outcomes = at_once(8, |n| {
@@ -144,7 +144,7 @@ pub async fn what_was_removed_stays_removed_whatever_else_happens<S: Store>(
         .await?;
         let done = outcomes.iter().filter(|outcome| **outcome == Some(Done)).count();
         let promise =
-            "of a `remove` and a `replace` at once that expect the same mark, one is `Done`";
+            "of a `remove` and a `replace` at once that expect the same write ID, one is `Done`";
         keeps(promise, done == 1)?;
         let remove = outcomes.iter().enumerate().find(|(n, _)| (n + round) % 8 == 0);
         if remove.is_some_and(|(_, outcome)| *outcome == Some(Done)) {
@@ -153,11 +153,7 @@ pub async fn what_was_removed_stays_removed_whatever_else_happens<S: Store>(
         } else {
             let promise = "a record that was replaced is there, although a `remove` came too late";
             gives(promise, store.read(&key).await, Some(record(Some(&b), "{}")))?;
-            gives(
-                "`remove` with the mark that is there",
-                store.remove(&key, Some(&b)).await,
-                Done,
-            )?;
+            gives("`remove` with the expected write ID", store.remove(&key, Some(&b)).await, Done)?;
         }
     }
     Ok(())
@@ -192,9 +188,9 @@ async fn remove<S: Store>(store: &S, key: &str) -> Result<crate::Outcome, StoreE
 }
 
 fn numbered(n: usize) -> String {
-    record(WriteId::parse(&numbered_mark(n)).as_ref(), &n.to_string())
+    record(WriteId::parse(&numbered_id(n)).as_ref(), &n.to_string())
 }
 
-fn numbered_mark(n: usize) -> String {
+fn numbered_id(n: usize) -> String {
     format!("{n:_>16}")
 }

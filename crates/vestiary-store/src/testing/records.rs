@@ -5,7 +5,7 @@ use vestiary::{Ttl, WriteId};
 
 use super::{
     Broken,
-    support::{LONG, expires, fresh_key, gives, keeps, mark, millis, record},
+    support::{LONG, expires, fresh_key, gives, keeps, millis, record, write_id},
 };
 use crate::{
     Outcome::{Conflict, Done, Gone},
@@ -17,7 +17,7 @@ use crate::{
 /// # Errors
 /// [`Broken`]
 pub async fn knows_nothing_that_was_not_stored<S: Store>(store: S) -> Result<(), Broken> {
-    let (key, a) = (fresh_key(), mark('A'));
+    let (key, a) = (fresh_key(), write_id('A'));
     gives("`read` of what was never stored", store.read(&key).await, None)?;
     gives("`remove` of what was never stored", store.remove(&key, Some(&a)).await, Gone)?;
     gives("`remove` of what was never stored", store.remove(&key, None).await, Gone)?;
@@ -30,7 +30,7 @@ pub async fn knows_nothing_that_was_not_stored<S: Store>(store: S) -> Result<(),
 /// # Errors
 /// [`Broken`]
 pub async fn create_creates_once<S: Store>(store: S) -> Result<(), Broken> {
-    let (key, a, b) = (fresh_key(), mark('A'), mark('B'));
+    let (key, a, b) = (fresh_key(), write_id('A'), write_id('B'));
     let (first, second) = (record(Some(&a), "{}"), record(Some(&b), "{}"));
     let created = store.create(&key, &first, LONG, false).await;
     gives("`create` where there is nothing", created, true)?;
@@ -39,12 +39,12 @@ pub async fn create_creates_once<S: Store>(store: S) -> Result<(), Broken> {
     gives("`create` where there is a record", again, false)?;
     let unchanged = "a `create` that answers `false` changes nothing";
     gives(unchanged, store.read(&key).await, Some(first))?;
-    gives("`remove` with the mark that is there", store.remove(&key, Some(&a)).await, Done)?;
+    gives("`remove` with the expected write ID", store.remove(&key, Some(&a)).await, Done)?;
     gives("`read` of what was removed", store.read(&key).await, None)?;
     store.confirm(&key).await?;
     let after = store.create(&key, &second, LONG, true).await;
     gives("`create` after `remove`", after, true)?;
-    gives("`remove` with the mark that is there", store.remove(&key, Some(&b)).await, Done)
+    gives("`remove` with the expected write ID", store.remove(&key, Some(&b)).await, Done)
 }
 
 /// `replace`, `touch` and `remove` on a missing record create nothing, both before one was stored and after it was
@@ -53,7 +53,7 @@ pub async fn create_creates_once<S: Store>(store: S) -> Result<(), Broken> {
 /// # Errors
 /// [`Broken`]
 pub async fn nothing_but_create_creates<S: Store>(store: S) -> Result<(), Broken> {
-    let (key, a, b) = (fresh_key(), mark('A'), mark('B'));
+    let (key, a, b) = (fresh_key(), write_id('A'), write_id('B'));
     let new = record(Some(&b), "{}");
     for before in ["never stored", "removed"] {
         for expected in [Some(&a), None] {
@@ -69,11 +69,7 @@ pub async fn nothing_but_create_creates<S: Store>(store: S) -> Result<(), Broken
         gives(&format!("`remove` of what was {before}"), removed, Gone)?;
         if before == "never stored" {
             store.create(&key, &record(Some(&a), "{}"), LONG, false).await?;
-            gives(
-                "`remove` with the mark that is there",
-                store.remove(&key, Some(&a)).await,
-                Done,
-            )?;
+            gives("`remove` with the expected write ID", store.remove(&key, Some(&a)).await, Done)?;
         }
     }
     Ok(())
@@ -84,8 +80,8 @@ pub async fn nothing_but_create_creates<S: Store>(store: S) -> Result<(), Broken
 ///
 /// # Errors
 /// [`Broken`]
-pub async fn replace_and_remove_compare_marks<S: Store>(store: S) -> Result<(), Broken> {
-    let (key, [a, b, c]) = (fresh_key(), ['A', 'B', 'C'].map(mark));
+pub async fn replace_and_remove_compare_write_ids<S: Store>(store: S) -> Result<(), Broken> {
+    let (key, [a, b, c]) = (fresh_key(), ['A', 'B', 'C'].map(write_id));
     let [in_a, in_b, in_c] = [&a, &b, &c].map(WriteId::as_str);
     let express =
         format!(r#"{{"cookie":{{"v":"{in_b}","meta":{{}},"originalMaxAge":null}},"n":1}}"#);
@@ -105,22 +101,22 @@ pub async fn replace_and_remove_compare_marks<S: Store>(store: S) -> Result<(), 
             None => store.create(&key, &next.1, LONG, false).await.map(|_| Done),
             Some((expected, _)) => store.replace(&key, *expected, &next.1, LONG).await,
         };
-        gives("`replace` with the mark that is there", written, Done)?;
+        gives("`replace` with the expected write ID", written, Done)?;
         gives("`read` of what was written", store.read(&key).await, Some(next.1.clone()))?;
         for wrong in [Some(&a), Some(&b), Some(&c), None] {
             if wrong == next.0 {
                 continue;
             }
             let replaced = store.replace(&key, wrong, "{}", LONG).await;
-            gives("`replace` with another mark than is there", replaced, Conflict)?;
+            gives("`replace` with another write ID", replaced, Conflict)?;
             let removed = store.remove(&key, wrong).await;
-            gives("`remove` with another mark than is there", removed, Conflict)?;
+            gives("`remove` with another write ID", removed, Conflict)?;
             let promise = "a write that answers `Conflict` changes nothing";
             gives(promise, store.read(&key).await, Some(next.1.clone()))?;
         }
         present = Some(next);
     }
-    gives("`remove` with the mark that is there", store.remove(&key, Some(&b)).await, Done)?;
+    gives("`remove` with the expected write ID", store.remove(&key, Some(&b)).await, Done)?;
     gives("`remove` for the second time", store.remove(&key, Some(&b)).await, Gone)
 }
 
@@ -128,31 +124,31 @@ pub async fn replace_and_remove_compare_marks<S: Store>(store: S) -> Result<(), 
 ///
 /// # Errors
 /// [`Broken`]
-pub async fn touch_if_compares_marks<S: Store>(store: S) -> Result<(), Broken> {
+pub async fn touch_if_compares_write_ids<S: Store>(store: S) -> Result<(), Broken> {
     let short = Duration::from_millis(250);
-    let (key, a, b) = (fresh_key(), mark('A'), mark('B'));
-    let [marked, unmarked, witness] = ["m", "u", "w"].map(|end| format!("{key}{end}"));
+    let (key, a, b) = (fresh_key(), write_id('A'), write_id('B'));
+    let [with_id, without_id, witness] = ["m", "u", "w"].map(|end| format!("{key}{end}"));
     for expected in [Some(&a), None] {
-        let touched = store.touch_if(&marked, expected, LONG).await;
+        let touched = store.touch_if(&with_id, expected, LONG).await;
         gives("`touch_if` of what was never stored", touched, Gone)?;
-        gives("`touch_if` never creates", store.read(&marked).await, None)?;
+        gives("`touch_if` never creates", store.read(&with_id).await, None)?;
     }
     let (with, without) = (record(Some(&a), "{}"), record(None, "{}"));
-    store.create(&marked, &with, LONG, false).await?;
-    store.create(&unmarked, &without, LONG, false).await?;
-    for (key, wrong) in [(&marked, Some(&b)), (&marked, None), (&unmarked, Some(&a))] {
+    store.create(&with_id, &with, LONG, false).await?;
+    store.create(&without_id, &without, LONG, false).await?;
+    for (key, wrong) in [(&with_id, Some(&b)), (&with_id, None), (&without_id, Some(&a))] {
         let touched = store.touch_if(key, wrong, millis(short)).await;
-        gives("`touch_if` with another mark than is there", touched, Conflict)?;
+        gives("`touch_if` with another write ID", touched, Conflict)?;
     }
     // If a refused touch had shortened the TTL, the record would be gone before this one.
     store.create(&witness, &with, millis(short * 2), false).await?;
     expires(&store, &witness, short * 2).await?;
     let promise = "a `touch_if` that answers `Conflict` changes nothing";
-    gives(promise, store.read(&marked).await, Some(with))?;
-    gives(promise, store.read(&unmarked).await, Some(without))?;
-    for (key, right) in [(&marked, Some(&a)), (&unmarked, None)] {
+    gives(promise, store.read(&with_id).await, Some(with))?;
+    gives(promise, store.read(&without_id).await, Some(without))?;
+    for (key, right) in [(&with_id, Some(&a)), (&without_id, None)] {
         let touched = store.touch_if(key, right, millis(short)).await;
-        gives("`touch_if` with the mark that is there", touched, Done)?;
+        gives("`touch_if` with the expected write ID", touched, Done)?;
         expires(&store, key, short).await?;
     }
     Ok(())
@@ -164,7 +160,7 @@ pub async fn touch_if_compares_marks<S: Store>(store: S) -> Result<(), Broken> {
 /// # Errors
 /// [`Broken`]
 pub async fn keys_are_kept_apart<S: Store>(store: S) -> Result<(), Broken> {
-    let (key, a) = (fresh_key(), mark('A'));
+    let (key, a) = (fresh_key(), write_id('A'));
     let odd = [
         "a", "A", "aa", "_", "%", "*", "?", "[a]", "{a}", "{b}", "^a", "a-b", "+", "/", "=", "~",
         "|", "!", "#", "$", "&", "'", "(", ")", ".", "..", ":", "@", "`", "<", ">", "%61", "\"",
@@ -197,7 +193,7 @@ pub async fn keys_are_kept_apart<S: Store>(store: S) -> Result<(), Broken> {
 /// # Errors
 /// [`Broken`]
 pub async fn read_two_reads_both<S: Store>(store: S) -> Result<(), Broken> {
-    let (key, a) = (fresh_key(), mark('A'));
+    let (key, a) = (fresh_key(), write_id('A'));
     let keys = ["one", "other", "none"].map(|end| format!("{key}-{end}"));
     for stored in &keys[..2] {
         let text = record(Some(&a), &format!("\"{stored}\""));
@@ -214,7 +210,7 @@ pub async fn read_two_reads_both<S: Store>(store: S) -> Result<(), Broken> {
         }
     }
     for stored in &keys[..2] {
-        gives("`remove` with the mark that is there", store.remove(stored, Some(&a)).await, Done)?;
+        gives("`remove` with the expected write ID", store.remove(stored, Some(&a)).await, Done)?;
     }
     Ok(())
 }
@@ -224,7 +220,7 @@ pub async fn read_two_reads_both<S: Store>(store: S) -> Result<(), Broken> {
 /// # Errors
 /// [`Broken`]
 pub async fn gives_back_every_character<S: Store>(store: S) -> Result<(), Broken> {
-    let (key, a, b) = (fresh_key(), mark('A'), mark('B'));
+    let (key, a, b) = (fresh_key(), write_id('A'), write_id('B'));
     let odd = record(
         Some(&a),
         r#"{"text":"é ü 秘密 🧥 \u0000 \ud83e   \" \\ \n </script> %00 ' $1 ? ' "}"#,
@@ -237,14 +233,10 @@ pub async fn gives_back_every_character<S: Store>(store: S) -> Result<(), Broken
         let large = record(Some(&b), &format!(r#"{{"text":"{text}"}}"#));
         let expected = if filler == "x" { &a } else { &b };
         let replaced = store.replace(&key, Some(expected), &large, LONG).await;
-        gives("`replace` by 64 KiB with the mark that is there", replaced, Done)?;
+        gives("`replace` by 64 KiB with the expected write ID", replaced, Done)?;
         gives("64 KiB are given back as they were stored", store.read(&key).await, Some(large))?;
     }
-    gives(
-        "`remove` of 64 KiB with the mark that is there",
-        store.remove(&key, Some(&b)).await,
-        Done,
-    )
+    gives("`remove` of 64 KiB with the expected write ID", store.remove(&key, Some(&b)).await, Done)
 }
 
 /// A record does not exist after its TTL, in milliseconds, for any operation.
@@ -253,13 +245,13 @@ pub async fn gives_back_every_character<S: Store>(store: S) -> Result<(), Broken
 /// [`Broken`]
 pub async fn records_expire<S: Store>(store: S) -> Result<(), Broken> {
     let short = Duration::from_millis(250);
-    let (key, a, b) = (fresh_key(), mark('A'), mark('B'));
+    let (key, a, b) = (fresh_key(), write_id('A'), write_id('B'));
     let (old, new) = (record(Some(&a), "{}"), record(Some(&b), "{}"));
     let [created, replaced, touched] = ["c", "r", "t"].map(|end| format!("{key}{end}"));
     store.create(&created, &old, millis(short), false).await?;
     store.create(&replaced, &old, LONG, false).await?;
     let written = store.replace(&replaced, Some(&a), &new, millis(short)).await;
-    gives("`replace` with the mark that is there", written, Done)?;
+    gives("`replace` with the expected write ID", written, Done)?;
     store.create(&touched, &old, LONG, false).await?;
     gives("`touch` of what is there", store.touch(&touched, millis(short)).await, true)?;
     for key in [&created, &replaced, &touched] {
@@ -285,7 +277,7 @@ pub async fn records_expire<S: Store>(store: S) -> Result<(), Broken> {
 /// # Errors
 /// [`Broken`]
 pub async fn touch_gives_a_new_life<S: Store>(store: S) -> Result<(), Broken> {
-    let a = mark('A');
+    let a = write_id('A');
     // If the machine is too busy for the shortest TTL, a longer one leaves more time.
     for life in [250, 2_000, 10_000].map(Duration::from_millis) {
         let (key, text) = (fresh_key(), record(Some(&a), r#"{"n":1}"#));
@@ -299,7 +291,7 @@ pub async fn touch_gives_a_new_life<S: Store>(store: S) -> Result<(), Broken> {
         clock::pause(2 * life).await;
         let promise = "a record that was touched is there as long as `touch` said, as it was";
         gives(promise, store.read(&key).await, Some(text))?;
-        return gives("`touch` leaves the mark", store.remove(&key, Some(&a)).await, Done);
+        return gives("`touch` leaves the write ID", store.remove(&key, Some(&a)).await, Done);
     }
     Err(Broken("the store took seconds for a `create` and a `touch`".to_owned()))
 }
@@ -309,7 +301,7 @@ pub async fn touch_gives_a_new_life<S: Store>(store: S) -> Result<(), Broken> {
 /// # Errors
 /// [`Broken`]
 pub async fn a_record_without_an_end_is_kept<S: Store>(store: S) -> Result<(), Broken> {
-    let (key, a, b) = (fresh_key(), mark('A'), mark('B'));
+    let (key, a, b) = (fresh_key(), write_id('A'), write_id('B'));
     let (old, new) = (record(Some(&a), "{}"), record(Some(&b), "{}"));
     for life in [Ttl::Infinite, Ttl::Millis(u64::MAX)] {
         let created = store.create(&key, &old, life, false).await;
@@ -329,16 +321,16 @@ pub async fn a_record_without_an_end_is_kept<S: Store>(store: S) -> Result<(), B
 /// # Errors
 /// [`Broken`]
 pub async fn a_life_of_nothing_stores_nothing<S: Store>(store: S) -> Result<(), Broken> {
-    let (key, a, b, over) = (fresh_key(), mark('A'), mark('B'), Ttl::Millis(0));
+    let (key, a, b, over) = (fresh_key(), write_id('A'), write_id('B'), Ttl::Millis(0));
     let (old, new) = (record(Some(&a), "{}"), record(Some(&b), "{}"));
     let created = store.create(&key, &old, over, false).await;
     gives("`create` for a life of 0 where there is nothing", created, true)?;
     gives("`create` for a life of 0 stores nothing", store.read(&key).await, None)?;
     store.create(&key, &old, LONG, false).await?;
     let wrong = store.replace(&key, Some(&b), &new, over).await;
-    gives("`replace` for a life of 0 with another mark", wrong, Conflict)?;
+    gives("`replace` for a life of 0 with another write ID", wrong, Conflict)?;
     let replaced = store.replace(&key, Some(&a), &new, over).await;
-    gives("`replace` for a life of 0 with the mark that is there", replaced, Done)?;
+    gives("`replace` for a life of 0 with the expected write ID", replaced, Done)?;
     gives("after `replace` for a life of 0", store.read(&key).await, None)?;
     store.create(&key, &old, LONG, false).await?;
     gives("`touch` for a life of 0", store.touch(&key, over).await, true)?;

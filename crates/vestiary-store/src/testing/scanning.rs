@@ -8,7 +8,7 @@ use vestiary::Ttl;
 
 use super::{
     Broken,
-    support::{LONG, expires, fresh_key, gives, keeps, mark, millis, record},
+    support::{LONG, expires, fresh_key, gives, keeps, millis, record, write_id},
 };
 use crate::{Cursor, Entry, Outcome, Scan};
 
@@ -26,7 +26,7 @@ const COMING_AND_GOING: usize = 30;
 pub async fn scan_finds_everything_that_is_there_all_the_time<S: Scan>(
     store: S,
 ) -> Result<(), Broken> {
-    let (base, a) = (fresh_key(), mark('A'));
+    let (base, a) = (fresh_key(), write_id('A'));
     let ends = ["", "*", "[a]", "?", "\\", "_", "%", "{x}", "A", "a", "~", "'", "\""];
     let keys: BTreeSet<String> =
         (0..300).map(|n| format!("{base}{n}{}", ends.get(n % 13).unwrap_or(&""))).collect();
@@ -81,7 +81,7 @@ pub async fn scan_finds_everything_that_is_there_all_the_time<S: Scan>(
     }
     for key in &keys {
         let removed = store.remove(key, Some(&a)).await;
-        gives("`remove` with the mark that is there", removed, Outcome::Done)?;
+        gives("`remove` with the expected write ID", removed, Outcome::Done)?;
     }
     Ok(())
 }
@@ -91,7 +91,7 @@ pub async fn scan_finds_everything_that_is_there_all_the_time<S: Scan>(
 /// # Errors
 /// [`Broken`]
 pub async fn scan_finds_nothing_else<S: Scan>(store: S) -> Result<(), Broken> {
-    let (base, a) = (fresh_key(), mark('A'));
+    let (base, a) = (fresh_key(), write_id('A'));
     let [kept, removed, expired] =
         ["kept", "removed", "expired"].map(|end| format!("{base}-{end}"));
     let life = Duration::from_millis(250);

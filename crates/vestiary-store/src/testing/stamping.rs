@@ -6,7 +6,7 @@ use vestiary::WriteId;
 use super::{
     Broken,
     races::at_once,
-    support::{LONG, expires, fresh_key, gives, keeps, mark, millis, record},
+    support::{LONG, expires, fresh_key, gives, keeps, millis, record, write_id},
 };
 use crate::{Outcome::Done, Stamped, Store};
 
@@ -17,7 +17,7 @@ use crate::{Outcome::Done, Stamped, Store};
 /// [`Broken`]
 pub async fn stamp_dates_what_it_stores<S: Store>(store: S) -> Result<(), Broken> {
     let short = Duration::from_millis(250);
-    let (key, [a, b, c]) = (fresh_key(), ['A', 'B', 'C'].map(mark));
+    let (key, [a, b, c]) = (fresh_key(), ['A', 'B', 'C'].map(write_id));
     let began = store.now(&key).await?;
     let Some(first) = store.stamp(&key, &undated(&a), LONG).await? else {
         return gives("a `stamp` that answers `None` stores nothing", store.read(&key).await, None);
@@ -34,7 +34,7 @@ pub async fn stamp_dates_what_it_stores<S: Store>(store: S) -> Result<(), Broken
     let again = store.stamp(&key, &undated(&b), LONG).await?.ok_or(Broken(promise.to_owned()))?;
     keeps(promise, again.before == Some(stored))?;
     gives("`read` of what was stamped", store.read(&key).await, Some(dated(&b, &again)))?;
-    gives("`remove` with the mark that is there", store.remove(&key, Some(&b)).await, Done)?;
+    gives("`remove` with the expected write ID", store.remove(&key, Some(&b)).await, Done)?;
 
     let sealed = format!(r#"{{"v":"{}","sealed":"AQIDBAUGBwgJ"}}"#, a.as_str());
     for other in ["{}".to_owned(), record(Some(&a), "{}"), record(None, "{}"), sealed] {
@@ -51,7 +51,7 @@ pub async fn stamp_dates_what_it_stores<S: Store>(store: S) -> Result<(), Broken
     let late = store.stamp(&key, &undated(&c), LONG).await?;
     let promise = "`stamp` takes a record that has expired for none";
     keeps(promise, late.is_some_and(|late| late.before.is_none()))?;
-    gives("`remove` with the mark that is there", store.remove(&key, Some(&c)).await, Done)
+    gives("`remove` with the expected write ID", store.remove(&key, Some(&c)).await, Done)
 }
 
 /// Of many concurrent `stamp`s each succeeds, and each returns the record of another one: no write comes between what
@@ -60,7 +60,7 @@ pub async fn stamp_dates_what_it_stores<S: Store>(store: S) -> Result<(), Broken
 /// # Errors
 /// [`Broken`]
 pub async fn of_many_stamps_each_replaces_another_one<S: Store>(store: S) -> Result<(), Broken> {
-    let (store, key, a) = (Arc::new(store), fresh_key(), mark('A'));
+    let (store, key, a) = (Arc::new(store), fresh_key(), write_id('A'));
     let Some(first) = store.stamp(&key, &undated(&a), LONG).await? else { return Ok(()) };
     let answers = at_once(MANY, |n| {
         let (store, key) = (Arc::clone(&store), key.clone());
@@ -73,7 +73,7 @@ pub async fn of_many_stamps_each_replaces_another_one<S: Store>(store: S) -> Res
     let all = found.len() == MANY + 1 && found.contains(&dated(&a, &first));
     keeps("of many `stamp`s at once, each returns the record of another one", all)?;
     let last = store.read(&key).await?.and_then(|text| WriteId::parse(crate::write_id_of(&text)?));
-    gives("`remove` with the mark that is there", store.remove(&key, last.as_ref()).await, Done)
+    gives("`remove` with the expected write ID", store.remove(&key, last.as_ref()).await, Done)
 }
 
 /// The number of concurrent operations.
@@ -85,10 +85,10 @@ fn numbered(n: usize) -> WriteId {
     WriteId::from_entropy(&[n; WriteId::ENTROPY])
 }
 
-fn undated(mark: &WriteId) -> String {
-    format!(r#"{{"v":"{}","sessions":{{}},"after":"#, mark.as_str())
+fn undated(write_id: &WriteId) -> String {
+    format!(r#"{{"v":"{}","sessions":{{}},"after":"#, write_id.as_str())
 }
 
-fn dated(mark: &WriteId, stamped: &Stamped) -> String {
-    format!("{}{}}}", undated(mark), stamped.time.0)
+fn dated(write_id: &WriteId, stamped: &Stamped) -> String {
+    format!("{}{}}}", undated(write_id), stamped.time.0)
 }

@@ -21,15 +21,16 @@ pub(super) fn random() -> u32 {
 }
 
 /// A write ID of one repeated letter.
-pub(super) fn mark(letter: char) -> WriteId {
+pub(super) fn write_id(letter: char) -> WriteId {
     let text: String = std::iter::repeat_n(letter, WriteId::LENGTH).collect();
     WriteId::parse(&text).unwrap_or_else(|| WriteId::from_entropy(&[0; WriteId::ENTROPY]))
 }
 
 /// A record that has this write ID, or none.
-pub(super) fn record(mark: Option<&WriteId>, data: &str) -> String {
-    let mark = mark.map(|mark| format!("\"v\":\"{}\",", mark.as_str())).unwrap_or_default();
-    format!("{{{mark}\"cookie\":{{}},\"data\":{data},\"meta\":{{}}}}")
+pub(super) fn record(write_id: Option<&WriteId>, data: &str) -> String {
+    let write_id =
+        write_id.map(|write_id| format!("\"v\":\"{}\",", write_id.as_str())).unwrap_or_default();
+    format!("{{{write_id}\"cookie\":{{}},\"data\":{data},\"meta\":{{}}}}")
 }
 
 /// Checks a promise.

@@ -37,9 +37,9 @@ async fn while_a_service_migrates_a_record_that_does_not_open_is_no_session() {
     // Nor by what stands in clear beside what does not open.
     let key = sessions.options().store_key(theirs.id());
     let text = store.read(&key).await.unwrap().unwrap();
-    let mark = vestiary_store::write_id_of(&text).and_then(vestiary::WriteId::parse);
+    let write_id = vestiary_store::write_id_of(&text).and_then(vestiary::WriteId::parse);
     let beside = text.replace(r#""sealed""#, r#""cookie":{"path":"/"},"data":{"n":1},"sealed""#);
-    store.replace(&key, mark.as_ref(), &beside, vestiary::Ttl::Infinite).await.unwrap();
+    store.replace(&key, write_id.as_ref(), &beside, vestiary::Ttl::Infinite).await.unwrap();
     assert!(loaded(&sessions, theirs.id()).await.is_none());
     assert_eq!(taken(&events), ["unreadable"]);
 }
@@ -82,7 +82,7 @@ async fn a_plain_list_of_a_users_sessions_admits_no_session() {
     let user = of_user(&sealed, "ada", None).await;
     let key = sealed.options().user_key("ada");
     let list = store.read(&key).await.unwrap().unwrap();
-    let mark = vestiary_store::write_id_of(&list).and_then(vestiary::WriteId::parse);
+    let write_id = vestiary_store::write_id_of(&list).and_then(vestiary::WriteId::parse);
     // The same list as another service would have it that does not encrypt.
     let elsewhere = Watched::default();
     let (plain, _) = sessions(config(), &elsewhere);
@@ -90,7 +90,7 @@ async fn a_plain_list_of_a_users_sessions_admits_no_session() {
     let text = elsewhere.read(&plain.options().user_key("ada")).await.unwrap().unwrap();
     let text = text.replace(theirs.handle().unwrap().as_str(), user.handle().unwrap().as_str());
     let ttl = vestiary::Ttl::Infinite;
-    store.replace(&key, mark.as_ref(), &text, ttl).await.unwrap();
+    store.replace(&key, write_id.as_ref(), &text, ttl).await.unwrap();
     let list = sealed.of("ada").list().await;
     assert!(list.is_err() || list.is_ok_and(|list| list.is_empty()));
     // No session, or an error: not that of the planted list.

@@ -62,9 +62,9 @@ async fn a_list_that_cannot_be_read_is_left_alone_and_keeps_no_session_from_bein
     let (stored, id) = session(&sessions, false).await;
     let key = sessions.options().user_key("ada");
     let list = store.memory.read(&key).await.unwrap().unwrap();
-    let mark = vestiary_store::write_id_of(&list).and_then(vestiary::WriteId::parse);
+    let write_id = vestiary_store::write_id_of(&list).and_then(vestiary::WriteId::parse);
     let broken = r#"{"v":"AAAAAAAAAAAAAAAA","sessions":"#;
-    store.memory.replace(&key, mark.as_ref(), broken, vestiary::Ttl::Infinite).await.unwrap();
+    store.memory.replace(&key, write_id.as_ref(), broken, vestiary::Ttl::Infinite).await.unwrap();
     taken(&events);
     sessions.destroy(&stored).await.unwrap();
     assert_eq!(taken(&events), ["store_failed"]);

@@ -146,8 +146,8 @@ async fn a_use_that_cannot_be_noted_is_no_reason_to_refuse_the_session() {
         .filter(|number| **number <= *now)
         .fold(text.clone(), |text, number| text.replace(number, &hour_ago));
     assert_ne!(aged, text);
-    let mark = vestiary_store::write_id_of(&text).and_then(vestiary::WriteId::parse);
-    store.replace(&key, mark.as_ref(), &aged, vestiary::Ttl::Infinite).await.unwrap();
+    let write_id = vestiary_store::write_id_of(&text).and_then(vestiary::WriteId::parse);
+    store.replace(&key, write_id.as_ref(), &aged, vestiary::Ttl::Infinite).await.unwrap();
     taken(&events);
     store.disturb(|call| if call.operation == "replace" { Fault::Fails } else { Fault::Nothing });
     let found = loaded(&sessions, user.id()).await.unwrap();
@@ -177,9 +177,9 @@ async fn the_list_shows_no_session_that_has_expired() {
     let text = store.read(&key).await.unwrap().unwrap();
     let (before, after) = text.split_once(r#""until":"#).unwrap();
     let rest = after.trim_start_matches(|char: char| char.is_ascii_digit());
-    let mark = vestiary_store::write_id_of(&text).and_then(vestiary::WriteId::parse);
+    let write_id = vestiary_store::write_id_of(&text).and_then(vestiary::WriteId::parse);
     let aged = format!(r#"{before}"until":1{rest}"#);
-    store.replace(&key, mark.as_ref(), &aged, vestiary::Ttl::Infinite).await.unwrap();
+    store.replace(&key, write_id.as_ref(), &aged, vestiary::Ttl::Infinite).await.unwrap();
     assert_eq!(sessions.of("ada").list().await.unwrap().len(), 1);
 }
 
@@ -200,9 +200,9 @@ async fn a_session_whose_record_is_gone_leaves_the_list_when_it_is_written() {
     let stored = of_user(&sessions, "ada", None).await;
     let evict = async || {
         let key = sessions.options().store_key(stored.id());
-        let mark = store.read(&key).await.unwrap();
-        let mark = mark.as_deref().and_then(vestiary_store::write_id_of);
-        store.remove(&key, mark.and_then(vestiary::WriteId::parse).as_ref()).await.unwrap();
+        let write_id = store.read(&key).await.unwrap();
+        let write_id = write_id.as_deref().and_then(vestiary_store::write_id_of);
+        store.remove(&key, write_id.and_then(vestiary::WriteId::parse).as_ref()).await.unwrap();
     };
     evict().await;
     let write =

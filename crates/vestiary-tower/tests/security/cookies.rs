@@ -155,23 +155,23 @@ async fn at_most_four_cookies_of_the_name_are_tried_wherever_they_stand() {
     let (app, sessions) = app_and_sessions(&config(), store.clone());
     let mut browser = Browser::new(&app);
     browser.ok("/write").await;
-    let genuine = format!("sid={}", browser.cookie());
+    let valid = format!("sid={}", browser.cookie());
     // Signed, but unknown to the store.
     let unknown = || format!("sid={}", sessions.sign(&sessions.new_id().unwrap()));
     store.calls();
     for before in 0..4 {
         let mut all: Vec<String> = (0..before).map(|_| unknown()).collect();
-        all.push(genuine.clone());
+        all.push(valid.clone());
         assert_eq!(text(answered(&app, "/look", &all.join("; ")).await).await, "ada", "{before}");
         assert_eq!(store.calls(), [("read", before + 1)]);
     }
     let many: Vec<String> = (0..50).map(|_| unknown()).collect();
-    let response = answered(&app, "/look", &format!("{}; {genuine}", many.join("; "))).await;
+    let response = answered(&app, "/look", &format!("{}; {valid}", many.join("; "))).await;
     assert_eq!(text(response).await, "");
     assert_eq!(store.calls(), [("read", 4)]);
     // Also over several headers, as HTTP/2 sends them.
     let mut request = Request::get("/look");
-    for cookie in many.iter().chain([&genuine]) {
+    for cookie in many.iter().chain([&valid]) {
         request = request.header(header::COOKIE, cookie);
     }
     let response = app.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();

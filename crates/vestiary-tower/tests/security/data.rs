@@ -165,13 +165,13 @@ async fn with_encryption_a_plain_or_changed_record_is_no_session() {
     assert!(!store.knows("ada"));
     let id = SessionId::parse(&id_of(&browser)).unwrap();
     let plain = record("{}", r#"{"user":"eve"}"#);
-    let mark = text.split('"').nth(3).unwrap().to_owned();
+    let write_id = text.split('"').nth(3).unwrap().to_owned();
     let place = text.find("sealed").unwrap() + 40;
     let other = if text.as_bytes()[place] == b'A' { "B" } else { "A" };
     for forged in [
         plain.clone(),
-        plain.replace("AAAAAAAAAAAAAAAA", &mark),
-        text.replace(&mark, "AAAAAAAAAAAAAAAA"),
+        plain.replace("AAAAAAAAAAAAAAAA", &write_id),
+        text.replace(&write_id, "AAAAAAAAAAAAAAAA"),
         format!("{}{other}{}", &text[..place], &text[place + 1..]),
         format!("{}\"}}", &text[..text.len() - 8]),
     ] {
@@ -202,7 +202,7 @@ async fn with_encryption_a_plain_or_changed_record_is_no_session() {
 async fn replaced(store: &Told, sessions: &Sessions, id: &SessionId, record: &str) {
     let key = sessions.options().store_key(id);
     let found = store.inner.read(&key).await.unwrap().unwrap();
-    let expected = write_id_of(&found).map(|mark| WriteId::parse(mark).unwrap());
+    let expected = write_id_of(&found).map(|write_id| WriteId::parse(write_id).unwrap());
     let done = store.inner.remove(&key, expected.as_ref()).await.unwrap();
     assert_eq!(done, Outcome::Done);
     put(sessions, id, record).await;

@@ -47,12 +47,14 @@ async fn only_what_we_signed_becomes_a_key() {
     let mut browser = Browser::new(&app);
     browser.ok("/write").await;
     store.calls();
-    let (genuine, begin) = (browser.cookie(), id_of(&browser).len() + 1);
+    let (valid, begin) = (browser.cookie(), id_of(&browser).len() + 1);
     let other = |byte: u8| if byte == b'A' { 'B' } else { 'A' };
-    let mut forged = vec![format!("{genuine}A"), genuine[..genuine.len() - 1].to_owned()];
-    forged.extend((begin..genuine.len()).map(|at| {
-        format!("{}{}{}", &genuine[..at], other(genuine.as_bytes()[at]), &genuine[at + 1..])
-    }));
+    let mut forged = vec![format!("{valid}A"), valid[..valid.len() - 1].to_owned()];
+    forged.extend(
+        (begin..valid.len()).map(|at| {
+            format!("{}{}{}", &valid[..at], other(valid.as_bytes()[at]), &valid[at + 1..])
+        }),
+    );
     for cookie in forged {
         assert_eq!(Browser::with(&app, &cookie).ok("/look").await, "", "{cookie}");
     }

@@ -120,9 +120,10 @@ impl Store for Scheduled {
                 return self.0.replace(key, expected, record, ttl).await;
             }
             let Some(present) = self.0.read(key).await? else { return Ok(Outcome::Gone) };
-            let mark = present.split_once("\"v\":\"").and_then(|(_, rest)| rest.split_once('"'));
-            let mark = mark.and_then(|(mark, _)| WriteId::parse(mark));
-            self.0.replace(key, mark.as_ref(), record, ttl).await
+            let write_id =
+                present.split_once("\"v\":\"").and_then(|(_, rest)| rest.split_once('"'));
+            let write_id = write_id.and_then(|(write_id, _)| WriteId::parse(write_id));
+            self.0.replace(key, write_id.as_ref(), record, ttl).await
         })
         .await
     }

@@ -78,7 +78,7 @@ fn percent_decoded(text: &[u8]) -> Vec<u8> {
     decoded
 }
 
-/// A genuine value, and what was done to it.
+/// A valid value, and what was done to it.
 #[derive(Arbitrary, Debug)]
 struct Forgery<'a> {
     id: Id<'a>,
@@ -126,7 +126,7 @@ impl Forgery<'_> {
         let format = if self.express { Format::ExpressSession } else { Format::SvelteKitSessions };
         let signer = &SIGNERS[usize::from(self.signer) % SIGNERS.len()];
         let value = self.percent_encoded(&signer.sign(&id, format));
-        assert_eq!(RING.verify(value.as_bytes()), Some(id), "a genuine value");
+        assert_eq!(RING.verify(value.as_bytes()), Some(id), "a valid value");
         check(&edited(&value, &self.edits));
     }
 

@@ -1,4 +1,4 @@
-//! What an attacker, or a bad disk, does to something genuine.
+//! What an attacker, or a bad disk, does to something valid.
 
 use arbitrary::Arbitrary;
 

@@ -2,7 +2,7 @@
 //! (`cargo xtask fuzz`), `tests/bounded.rs` for a few seconds with every `cargo xtask test`.
 //!
 //! Each takes any bytes and panics if the core does what it must not. It reads them twice: as they
-//! stand, and as a recipe (`arbitrary`) for something genuine and what an attacker does to it. What
+//! stand, and as a recipe (`arbitrary`) for something valid and what an attacker does to it. What
 //! the core must answer is worked out a second time, the slow way, from the specification.
 
 mod cookie_header;

@@ -87,8 +87,8 @@ fn made_sessions(u: &mut Unstructured<'_>) -> Result<()> {
         };
         let lifetime = Lifetime { ttl, absolute: u.arbitrary()? };
         sessions.apply(&change, lifetime, now);
-        let mark = WriteId::from_entropy(&[9; WriteId::ENTROPY]);
-        let text = sessions.encode(&mark);
+        let write_id = WriteId::from_entropy(&[9; WriteId::ENTROPY]);
+        let text = sessions.encode(&write_id);
         let read = UserSessions::decode(&text);
         assert_eq!(read.as_ref().map(UserSessions::sessions), Ok(sessions.sessions()), "{text:?}");
         assert_eq!(read.map(|read| read.ttl(now)), Ok(sessions.ttl(now)), "{text:?}");
@@ -140,7 +140,7 @@ fn check_record(text: &str) {
     };
     // The record itself, and 32 levels.
     assert!(depth(text) <= 33, "{} levels in {text:?}", depth(text));
-    assert_eq!(record.write_id().map(WriteId::as_str), mark(text), "the mark of {text:?}");
+    assert_eq!(record.write_id().map(WriteId::as_str), write_id(text), "the write ID of {text:?}");
     if let Some(value) = parsed(text) {
         check_parts(&record, text, value);
     }
@@ -152,7 +152,7 @@ fn check_record(text: &str) {
         Err(error) => panic!("{error} when {text:?} is encoded"),
     };
     assert!(serde_json::from_str::<IgnoredAny>(&again).is_ok(), "not JSON: {again:?}");
-    assert_eq!(record.write_id().map(WriteId::as_str), mark(&again), "the mark of {again:?}");
+    assert_eq!(record.write_id().map(WriteId::as_str), write_id(&again), "the write ID of {again:?}");
     let read = Record::decode(&again, Limits::LOAD);
     let read = read.unwrap_or_else(|error| panic!("{error}: {again:?}, which was {text:?}"));
     assert_eq!(read.data(), record.data(), "{again:?}, which was {text:?}");
@@ -213,9 +213,9 @@ fn check_parts(record: &Record, text: &str, value: Value) {
         _ => (Format::SvelteKitSessions, "{\"v\"", members.remove("meta")),
     };
     assert_eq!(record.format(), format, "the format of {text:?}");
-    if let Some(mark) = record.write_id().filter(|_| text.starts_with(head)) {
+    if let Some(write_id) = record.write_id().filter(|_| text.starts_with(head)) {
         let named = if format == Format::ExpressSession { cookie.get("v") } else { members.get("v") };
-        assert_eq!(named, Some(&json!(mark.as_str())), "the mark of {text:?}");
+        assert_eq!(named, Some(&json!(write_id.as_str())), "the write ID of {text:?}");
     }
     assert_eq!(parsed(record.cookie()), Some(cookie), "the cookie of {text:?}");
     let data = if format == Format::ExpressSession {
@@ -237,9 +237,9 @@ fn check_parts(record: &Record, text: &str, value: Value) {
 /// one, whatever was in it.
 fn check_retired(record: &Record) {
     let [old, new, other] = [1, 2, 3].map(|n| SessionId::from_entropy(&[n; SessionId::ENTROPY]));
-    let mark = WriteId::from_entropy(&[7; WriteId::ENTROPY]);
+    let write_id = WriteId::from_entropy(&[7; WriteId::ENTROPY]);
     let grace = Some(UnixMillis(5));
-    let retired = match record.retired(mark.clone(), &old, &new, grace) {
+    let retired = match record.retired(write_id.clone(), &old, &new, grace) {
         Ok(retired) => retired,
         Err(Error::TooLarge { .. }) => return,
         Err(error) => panic!("{error} when {:?} is retired", record.cookie()),
@@ -247,13 +247,13 @@ fn check_retired(record: &Record) {
     let Ok(text) = retired.encode(Limits::LOAD) else { return };
     let read = Record::decode(&text, Limits::LOAD);
     let read = read.unwrap_or_else(|error| panic!("{error}: {text:?}, which was retired"));
-    assert_eq!(read.write_id(), Some(&mark), "{text:?}");
+    assert_eq!(read.write_id(), Some(&write_id), "{text:?}");
     assert_eq!(read.data(), "{}", "{text:?}");
     assert_eq!(read.next(&old), Ok(Some((new.clone(), grace))), "{text:?}");
     assert_ne!(read.next(&other).ok().flatten().map(|(id, _)| id), Some(new), "{text:?}");
 }
 
-/// What is express-session's in the cookie of its records: our mark and meta live there, too.
+/// What is express-session's in the cookie of its records: our write ID and meta live there, too.
 fn express_cookie(cookie: &str) -> Vec<(&str, &str)> {
     let Members(mut members) = Members::of(cookie);
     members.retain(|(name, _)| !["\"v\"", "\"meta\""].contains(name));
@@ -262,8 +262,8 @@ fn express_cookie(cookie: &str) -> Vec<(&str, &str)> {
 
 fn check_sessions(text: &str) {
     let Ok(sessions) = UserSessions::decode(text) else { return };
-    assert_eq!(sessions.mark().map(WriteId::as_str), mark(text), "the mark of {text:?}");
-    assert!(sessions.mark().is_some(), "a list without a mark: {text:?}");
+    assert_eq!(sessions.write_id().map(WriteId::as_str), write_id(text), "the write ID of {text:?}");
+    assert!(sessions.write_id().is_some(), "a list without a write ID: {text:?}");
     if let Some(value) = parsed(text) {
         let named = value.get("sessions").and_then(Value::as_object).expect("an object");
         for session in sessions.sessions() {
@@ -273,15 +273,15 @@ fn check_sessions(text: &str) {
         // Of two with one handle both count, until the next write.
         assert!(sessions.sessions().len() >= named.len(), "a forgotten session in {text:?}");
     }
-    let mark = WriteId::from_entropy(&[7; WriteId::ENTROPY]);
-    let again = sessions.encode(&mark);
+    let write_id = WriteId::from_entropy(&[7; WriteId::ENTROPY]);
+    let again = sessions.encode(&write_id);
     let _ = parsed(&again);
     let read = UserSessions::decode(&again);
     let read = read.unwrap_or_else(|error| panic!("{error}: {again:?}, which was {text:?}"));
-    assert_eq!(read.mark(), Some(&mark), "{again:?}");
+    assert_eq!(read.write_id(), Some(&write_id), "{again:?}");
     assert_eq!(read.sessions(), sessions.sessions(), "{again:?}, which was {text:?}");
-    // It says all that is known but the mark, so the deadlines have come back, too.
-    assert_eq!(read.encode(&mark), again, "from {text:?}");
+    // It says all that is known but the write ID, so the deadlines have come back, too.
+    assert_eq!(read.encode(&write_id), again, "from {text:?}");
     let now = UnixMillis(2);
     assert_eq!(read.ttl(now), sessions.ttl(now), "{again:?}, which was {text:?}");
 }
@@ -358,14 +358,14 @@ fn depth(text: &str) -> usize {
     deepest
 }
 
-/// The mark as a store finds it, which compares text.
-pub(crate) fn mark(text: &str) -> Option<&str> {
+/// The write ID as a store finds it, which compares text.
+pub(crate) fn write_id(text: &str) -> Option<&str> {
     let seed = text.strip_prefix("{\"v\":\"");
     let rest = seed.or_else(|| text.strip_prefix("{\"cookie\":{\"v\":\""))?;
-    let (mark, _) = rest.split_once('"')?;
-    let fits = mark.len() == 16
-        && mark.chars().all(|c| matches!(c, 'A'..='Z' | 'a'..='z' | '0'..='9' | '-' | '_'));
-    fits.then_some(mark)
+    let (write_id, _) = rest.split_once('"')?;
+    let fits = write_id.len() == 16
+        && write_id.chars().all(|c| matches!(c, 'A'..='Z' | 'a'..='z' | '0'..='9' | '-' | '_'));
+    fits.then_some(write_id)
 }
 
 /// The members of an object as they are spelled, names and values.

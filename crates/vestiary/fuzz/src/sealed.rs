@@ -5,7 +5,7 @@ use vestiary::{SealRing, SessionId, WriteId};
 
 use crate::{
     edit::{Edit, edited},
-    record::{Members, mark},
+    record::{Members, write_id},
 };
 
 /// Sealed records: what was sealed opens at its place, and nothing else opens anywhere.
@@ -83,10 +83,10 @@ impl<'t> Sealed<'t> {
         }
     }
 
-    /// With another box and the genuine mark. What is in the box may end the string, too.
+    /// With another box and the valid write ID. What is in the box may end the string, too.
     fn with_box(&self, other: &str) -> String {
-        let mark = mark(self.text).unwrap_or_default();
-        format!("{{\"v\":\"{mark}\",\"sealed\":\"{other}\"}}")
+        let write_id = write_id(self.text).unwrap_or_default();
+        format!("{{\"v\":\"{write_id}\",\"sealed\":\"{other}\"}}")
     }
 }
 
@@ -112,19 +112,19 @@ struct Forgery<'a> {
 #[derive(Arbitrary, Debug)]
 enum Text<'a> {
     Seed {
-        mark: [u8; WriteId::ENTROPY],
+        write_id: [u8; WriteId::ENTROPY],
         rest: &'a str,
     },
     Express {
-        mark: [u8; WriteId::ENTROPY],
+        write_id: [u8; WriteId::ENTROPY],
         rest: &'a str,
     },
-    /// With what is no mark, but for its length.
+    /// With what is no write ID, but for its length.
     Odd {
-        mark: [u8; WriteId::LENGTH],
+        write_id: [u8; WriteId::LENGTH],
         rest: &'a str,
     },
-    /// Most likely without a mark.
+    /// Most likely without a write ID.
     Any(&'a str),
 }
 
@@ -178,37 +178,37 @@ enum Place<'a> {
 impl Forgery<'_> {
     fn check(&self) {
         let text = match self.text {
-            Text::Seed { mark, rest } => {
-                format!("{{\"v\":\"{}\"{rest}", WriteId::from_entropy(&mark).as_str())
+            Text::Seed { write_id, rest } => {
+                format!("{{\"v\":\"{}\"{rest}", WriteId::from_entropy(&write_id).as_str())
             }
-            Text::Express { mark, rest } => {
-                format!("{{\"cookie\":{{\"v\":\"{}\"{rest}", WriteId::from_entropy(&mark).as_str())
+            Text::Express { write_id, rest } => {
+                format!("{{\"cookie\":{{\"v\":\"{}\"{rest}", WriteId::from_entropy(&write_id).as_str())
             }
-            Text::Odd { mark, rest } => {
-                let mark: String = mark.map(|byte| char::from(b' ' + byte % 95)).iter().collect();
-                format!("{{\"v\":\"{mark}\"{rest}")
+            Text::Odd { write_id, rest } => {
+                let write_id: String = write_id.map(|byte| char::from(b' ' + byte % 95)).iter().collect();
+                format!("{{\"v\":\"{write_id}\"{rest}")
             }
             Text::Any(text) => text.to_owned(),
         };
         let ring = if self.by_old { &*OLD_RING } else { &RINGS[0] };
-        let genuine = Sealed::new(ring, self.entropy, self.key, &text, self.nonce);
-        let Some(mark) = mark(&text) else {
-            assert_eq!(genuine.stored, "", "{text:?} has no mark and was sealed");
+        let valid = Sealed::new(ring, self.entropy, self.key, &text, self.nonce);
+        let Some(write_id) = write_id(&text) else {
+            assert_eq!(valid.stored, "", "{text:?} has no write ID and was sealed");
             return;
         };
-        assert_eq!(crate::record::mark(&genuine.stored), Some(mark), "of {:?}", genuine.stored);
-        genuine.check(&genuine.stored);
-        self.check_place(&genuine);
-        let sealed = members(&genuine.stored)[1].expect("a box").trim_matches('"');
-        genuine.check(&genuine.with_box(&self.spelling.of(sealed)));
-        if let Ok(presented) = String::from_utf8(edited(&genuine.stored, &self.edits)) {
-            genuine.check(&presented);
+        assert_eq!(crate::record::write_id(&valid.stored), Some(write_id), "of {:?}", valid.stored);
+        valid.check(&valid.stored);
+        self.check_place(&valid);
+        let sealed = members(&valid.stored)[1].expect("a box").trim_matches('"');
+        valid.check(&valid.with_box(&self.spelling.of(sealed)));
+        if let Ok(presented) = String::from_utf8(edited(&valid.stored, &self.edits)) {
+            valid.check(&presented);
         }
     }
 
     /// Nothing opens anywhere but where it was sealed.
-    fn check_place(&self, genuine: &Sealed<'_>) {
-        let Sealed { id, key, stored, .. } = genuine;
+    fn check_place(&self, valid: &Sealed<'_>) {
+        let Sealed { id, key, stored, .. } = valid;
         let opened = match self.place {
             Place::Session(entropy) if entropy != self.entropy => {
                 RINGS[0].open(&SessionId::from_entropy(&entropy), key, stored)

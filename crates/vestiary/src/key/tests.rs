@@ -70,7 +70,7 @@ fn a_value_is_taken_apart() {
 fn a_secret_beyond_ascii_verifies_its_latin1_form_and_never_signs_with_it() {
     let ring = KeyRing::new(&["sécret, assez long"]).unwrap();
     let signer = MacKey::new(b"s\xE9cret, assez long");
-    let latin1 = KeyRing { verifiers: vec![signer], marks: vec![] };
+    let latin1 = KeyRing { verifiers: vec![signer], tags: vec![] };
     let old = latin1.sign(&id(), Format::SvelteKitSessions);
     assert!(ring.verify(old.as_bytes()).is_some());
     assert_ne!(ring.sign(&id(), Format::SvelteKitSessions), old);
@@ -96,21 +96,22 @@ fn namespaces_do_not_take_each_others_cookies() {
 #[test]
 fn what_is_hidden_needs_the_old_id_and_the_mark() {
     let [old, other] = [1, 2].map(|n| SessionId::from_entropy(&[n; 24]));
-    let [mark, later] = [1, 2].map(|n| WriteId::from_entropy(&[n; 12]));
+    let [write_id, later] = [1, 2].map(|n| WriteId::from_entropy(&[n; 12]));
     // A custom ID may be longer than one block, and than two.
     let long = SessionId::parse(&"long".repeat(50)).unwrap();
     for id in [id(), long] {
-        let hidden = hide(id.expose().as_bytes(), &old, &mark);
+        let hidden = hide(id.expose().as_bytes(), &old, &write_id);
         assert!(!hidden.contains(&Base64UrlUnpadded::encode_string(&id.expose().as_bytes()[..16])));
-        assert_eq!(reveal(&hidden, &old, &mark).unwrap(), id.expose().as_bytes());
-        assert_ne!(reveal(&hidden, &other, &mark).unwrap(), id.expose().as_bytes());
+        assert_eq!(reveal(&hidden, &old, &write_id).unwrap(), id.expose().as_bytes());
+        assert_ne!(reveal(&hidden, &other, &write_id).unwrap(), id.expose().as_bytes());
         assert_ne!(reveal(&hidden, &old, &later).unwrap(), id.expose().as_bytes());
     }
     // Each block has a pad of its own.
     let zeros = [0; 64];
-    let pad = reveal(&hide(&zeros, &old, &mark), &old, &mark).map(|_| padded(&zeros, &old, &mark));
+    let pad = reveal(&hide(&zeros, &old, &write_id), &old, &write_id)
+        .map(|_| padded(&zeros, &old, &write_id));
     assert_ne!(pad.as_ref().map(|pad| &pad[..32]), pad.as_ref().map(|pad| &pad[32..]));
-    assert_eq!(reveal("no base64url!", &old, &mark), None);
+    assert_eq!(reveal("no base64url!", &old, &write_id), None);
 }
 
 #[test]

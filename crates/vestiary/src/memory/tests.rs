@@ -109,7 +109,7 @@ const OTHER: &str = r#"{"cookie":{"v":"BBBBBBBBBBBBBBBB"},"n":1}"#;
 const TTL: Ttl = Ttl::Millis(100);
 
 #[test]
-fn conditional_writes_compare_marks_and_never_create() {
+fn conditional_writes_compare_write_ids_and_never_create() {
     let mut table = MemoryTable::new(MemoryLimits::default());
     let now = UnixMillis(0);
     let [a, b] = ["A", "B"].map(|letter| letter.repeat(16));
@@ -125,7 +125,7 @@ fn conditional_writes_compare_marks_and_never_create() {
         assert_eq!(table.remove_marked("k", wrong, now), Outcome::Conflict);
     }
     assert_eq!(table.replace("k", a, OTHER, TTL, now), Ok(Outcome::Done));
-    // The mark of the other shape, and none at all.
+    // The write ID of the other shape, and none at all.
     assert_eq!(table.replace("k", b, "{}", TTL, now), Ok(Outcome::Done));
     assert_eq!(table.remove_marked("k", b, now), Outcome::Conflict);
     assert_eq!(table.remove_marked("k", None, now), Outcome::Done);
@@ -170,15 +170,15 @@ fn a_record_of_a_user_that_grows_evicts_anonymous_ones_and_no_other() {
     while table.create(&std::format!("bot{bots}"), &large(100), TTL, false, T0).is_ok() {
         bots += 1;
     }
-    let mark = Some("AAAAAAAAAAAAAAAA");
+    let write_id = Some("AAAAAAAAAAAAAAAA");
     // An anonymous record is refused, whether it is new or grows.
-    assert!(table.replace("bot3", mark, &large(5_000), TTL, T0).is_err());
+    assert!(table.replace("bot3", write_id, &large(5_000), TTL, T0).is_err());
     assert_eq!(table.len(), bots + 2);
-    assert_eq!(table.replace("user", mark, &large(5_000), TTL, T0), Ok(Outcome::Done));
+    assert_eq!(table.replace("user", write_id, &large(5_000), TTL, T0), Ok(Outcome::Done));
     assert!(table.get("other", T0).is_some() && table.len() > 3 && table.bytes() <= 10_000);
     // What does not fit without all of them evicts none of them.
     let left = table.len();
-    assert!(table.replace("user", mark, &large(20_000), TTL, T0).is_err());
+    assert!(table.replace("user", write_id, &large(20_000), TTL, T0).is_err());
     assert!(table.create("third", &large(20_000), TTL, true, T0).is_err());
     assert_eq!(table.len(), left);
     assert_eq!(table.get("user", T0).map(str::len), Some(large(5_000).len()));
@@ -192,10 +192,10 @@ fn a_record_of_a_user_that_grows_evicts_anonymous_ones_and_no_other() {
 #[test]
 fn a_touch_can_compare_the_write_id() {
     let mut table = table(10, 1 << 20);
-    let mark = Some("AAAAAAAAAAAAAAAA");
-    assert_eq!(table.touch_marked("sid", mark, TTL, T0), Outcome::Gone);
+    let write_id = Some("AAAAAAAAAAAAAAAA");
+    assert_eq!(table.touch_marked("sid", write_id, TTL, T0), Outcome::Gone);
     table.set("sid", MARKED, Ttl::Millis(10), T0).unwrap();
     assert_eq!(table.touch_marked("sid", None, TTL, T0), Outcome::Conflict);
-    assert_eq!(table.touch_marked("sid", mark, TTL, T0), Outcome::Done);
+    assert_eq!(table.touch_marked("sid", write_id, TTL, T0), Outcome::Done);
     assert_eq!(table.get("sid", T0.plus(99)), Some(MARKED));
 }

@@ -57,7 +57,7 @@ pub enum Written {
 /// A write that was tried.
 struct Attempt {
     expected: Option<WriteId>,
-    mark: WriteId,
+    write_id: WriteId,
     /// Whether it was done, or will be, is unknown.
     doubtful: bool,
     /// It was applied to what another request had written.
@@ -131,7 +131,7 @@ pub async fn commit<H: Host>(
         };
         let now = calls.host.now();
         if let Some((record, at)) = found {
-            let mut mine = attempts.iter().filter(|attempt| record.has_write(&attempt.mark));
+            let mut mine = attempts.iter().filter(|attempt| record.has_write(&attempt.write_id));
             done = done.or(mine.next().map(|attempt| attempt.merges));
             let follower = if admitted { Follower::Admitted } else { Follower::Cookie(now) };
             match fault::lead(&record, &id, follower, Fault::SaveFollowsLogin)? {
@@ -172,15 +172,15 @@ pub async fn commit<H: Host>(
                 Change::Merge { mine, .. } if seeded(Fault::SaveOverwrites) => mine.into(),
                 Change::Merge { base, mine } => merged_data(base, mine, current.data())?,
             };
-            let (mut mark, now) = (write_id(calls.host)?, calls.host.now());
+            let (mut write_id, now) = (write_id(calls.host)?, calls.host.now());
             if let Some(first) = attempts.first().filter(|_| seeded(Fault::OneWriteId)) {
-                mark = first.mark.clone();
+                write_id = first.write_id.clone();
             }
             let mut meta = current.meta().without_writes();
             if let Some(own) = &cookie {
                 meta.cookie.clone_from(own);
             }
-            let record = rules.rewritten(&current, mark.clone(), &data, meta, now)?;
+            let record = rules.rewritten(&current, write_id.clone(), &data, meta, now)?;
             let ttl = rules.ttl_of(record.meta(), now);
             let merges = current.data() != loaded.data();
             let expected = current.write_id();
@@ -192,7 +192,7 @@ pub async fn commit<H: Host>(
             }
             let doubtful = wrote == Wrote::Unknown && !seeded(Fault::SaveForgetsDoubt);
             let expected = expected.cloned();
-            attempts.push(Attempt { expected, mark, doubtful, merges });
+            attempts.push(Attempt { expected, write_id, doubtful, merges });
             wrote
         } else {
             // No record under this ID has, or will have, the write ID of one under another: this writes nothing,
@@ -231,7 +231,7 @@ fn merged_data<'a>(
 }
 
 impl Attempt {
-    /// Whether a record that has not its mark shows that it was not done: it remembers what was to be
+    /// Whether a record that has not its write ID shows that it was not done: it remembers what was to be
     /// replaced, or all writes that there ever were.
     fn is_settled_by(&self, record: &Record) -> bool {
         if !self.doubtful {

@@ -34,10 +34,10 @@ impl Draft {
         let now = host.now();
         let lifetime = rules.lifetime(meta, now);
         let made = change(&mut sessions, lifetime, now);
-        let mark = write_id(host)?;
+        let write_id = write_id(host)?;
         Ok(Self {
             made,
-            text: sessions.encode(&mark),
+            text: sessions.encode(&write_id),
             ttl: sessions.ttl(now),
             expected: text.and_then(write_id_of).and_then(WriteId::parse),
             creates: text.is_none(),

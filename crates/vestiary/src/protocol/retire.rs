@@ -103,14 +103,14 @@ pub(crate) enum Ended {
 mod tests {
     use super::*;
     use crate::protocol::testing::{
-        BEGIN, CONFLICT, DONE, Driven, NOW, id, mark, record, text, written,
+        BEGIN, CONFLICT, DONE, Driven, NOW, id, record, text, write_id, written,
     };
 
     #[test]
     fn a_record_that_is_read_again_is_as_old_as_the_question() {
         let mut driven = Driven::new(|mut host, rules| async move {
             let (new, current) = (id(2), record(1, "{}"));
-            let (read_at, retirement) = (NOW, mark(8));
+            let (read_at, retirement) = (NOW, write_id(8));
             let mut retiring = Retiring { current, read_at, new: &new, retirement, grace: None };
             let mut calls = Calls::new(&mut host, &rules);
             retire(&mut calls, &id(1), &mut retiring, Format::SvelteKitSessions, None).await?;

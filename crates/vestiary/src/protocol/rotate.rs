@@ -126,11 +126,11 @@ pub async fn rotate<H: Host>(
             // The data goes along, so what was written meanwhile goes, too. A write ID of its own: a request that has
             // read the new record as it was must not write over this one.
             at = calls.host.now();
-            let mut mark = write_id(calls.host)?;
+            let mut write_id = write_id(calls.host)?;
             if let Some(known) = successor.write_id().filter(|_| seeded(Fault::CarriesWriteId)) {
-                mark = known.clone();
+                write_id = known.clone();
             }
-            let (carried, ttl) = renewed(rules, &current, mark, at)?;
+            let (carried, ttl) = renewed(rules, &current, write_id, at)?;
             if !carry(&mut calls, &new, successor.write_id(), &carried, ttl, &mut tries).await? {
                 break 'ended Ended::GaveUp;
             }
@@ -176,16 +176,16 @@ async fn create<H: Host>(
         };
         let id = calls.new_id(user).await?;
         // Each attempt has its own write ID: under one there is never but one record.
-        let (mark, now) = (write_id(calls.host)?, calls.host.now());
+        let (write_id, now) = (write_id(calls.host)?, calls.host.now());
         let (record, ttl) = match reason {
             Reason::Login(record, longest) => {
                 let (cookie, data, meta) = (record.cookie(), record.data(), record.meta().clone());
                 let ttl = options.ttl(now).shorter(*longest);
                 let ttl = options.timeouts().ttl(ttl, &meta, now);
                 let limits = options.limits();
-                (Record::new(options.format(), mark, cookie, data, meta, limits)?, ttl)
+                (Record::new(options.format(), write_id, cookie, data, meta, limits)?, ttl)
             }
-            Reason::Renewal(_) => renewed(calls.rules, current, mark, now)?,
+            Reason::Renewal(_) => renewed(calls.rules, current, write_id, now)?,
         };
         let query = Query::Create(Body::Record(&record), ttl, owned);
         if calls.write(&id, query).await? == Wrote::Done {
@@ -278,11 +278,11 @@ pub(super) fn elsewhere(
 fn renewed(
     rules: &Rules,
     old: &Record,
-    mark: WriteId,
+    write_id: WriteId,
     now: UnixMillis,
 ) -> Result<(Record, Ttl), Error> {
     let meta = Meta { renewed: Some(now), ..old.meta().without_writes() };
-    let record = rules.rewritten(old, mark, old.data(), meta, now)?;
+    let record = rules.rewritten(old, write_id, old.data(), meta, now)?;
     let ttl = rules.ttl_of(record.meta(), now);
     Ok((record, ttl))
 }

@@ -68,28 +68,28 @@ impl Rules {
     /// The record of a new session with this data and metadata.
     pub(crate) fn first(
         &self,
-        mark: WriteId,
+        write_id: WriteId,
         data: &str,
         meta: Meta,
         now: UnixMillis,
     ) -> Result<Record, Error> {
         let (meta, cookie) = self.stamped(meta, now)?;
         let options = &*self.options;
-        Record::new(options.format(), mark, &cookie, data, meta, options.limits())
+        Record::new(options.format(), write_id, &cookie, data, meta, options.limits())
     }
 
     /// The record that takes the place of this one, with other data and other metadata.
     pub(crate) fn rewritten(
         &self,
         record: &Record,
-        mark: WriteId,
+        write_id: WriteId,
         data: &str,
         meta: Meta,
         now: UnixMillis,
     ) -> Result<Record, Error> {
         let (meta, cookie) = self.stamped(meta, now)?;
         let options = &*self.options;
-        record.rewritten(options.format(), mark, &cookie, data, meta, options.limits())
+        record.rewritten(options.format(), write_id, &cookie, data, meta, options.limits())
     }
 
     /// The metadata that a record which is written now has in place of this one, and what it shows of its cookie.

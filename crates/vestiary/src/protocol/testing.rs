@@ -9,7 +9,7 @@ use crate::{Limits, Options, OptionsInput, Record, SessionId, Ttl, UnixMillis, W
 
 pub(super) const NOW: UnixMillis = UnixMillis(1_000);
 
-pub(super) fn mark(n: u8) -> WriteId {
+pub(super) fn write_id(n: u8) -> WriteId {
     WriteId::from_entropy(&[n; 12])
 }
 
@@ -19,8 +19,8 @@ pub(super) fn id(n: u8) -> SessionId {
 
 /// A record with the write ID `n`, and the write IDs `writes` before it.
 pub(super) fn written(n: u8, writes: &[u8], data: &str) -> Record {
-    let writes: Vec<_> = writes.iter().map(|&n| format!("{:?}", mark(n).as_str())).collect();
-    let (v, writes) = (mark(n), writes.join(","));
+    let writes: Vec<_> = writes.iter().map(|&n| format!("{:?}", write_id(n).as_str())).collect();
+    let (v, writes) = (write_id(n), writes.join(","));
     let text = format!(r#"{{"v":"{}","meta":{{"writes":[{writes}]}},"data":{data}}}"#, v.as_str());
     Record::decode(&text, Limits::LOAD).unwrap()
 }
@@ -31,7 +31,7 @@ pub(super) fn record(n: u8, data: &str) -> Record {
 
 /// The tombstone under the ID `n` of the record with the write ID `n`: its session has the ID `n + 1`.
 pub(super) fn retired(n: u8, grace: Option<UnixMillis>) -> Record {
-    record(n, "{}").retired(mark(n + 1), &id(n), &id(n + 1), grace).unwrap()
+    record(n, "{}").retired(write_id(n + 1), &id(n), &id(n + 1), grace).unwrap()
 }
 
 pub(super) fn seen(n: u8, record: Record) -> Seen {
@@ -58,7 +58,7 @@ pub(super) struct Driven<T> {
     pending: Pending<T>,
     pub(super) now: UnixMillis,
     /// The next write ID.
-    pub(super) mark: u8,
+    pub(super) write_id: u8,
     pub(super) new_id: u8,
 }
 
@@ -68,12 +68,12 @@ impl<T: core::fmt::Debug> Driven<T> {
         F: Future<Output = Result<T, Stopped>> + 'static,
     {
         let pending = Pending::new(|host| operation(host, rules()));
-        Self { pending, now: NOW, mark: 9, new_id: 2 }
+        Self { pending, now: NOW, write_id: 9, new_id: 2 }
     }
 
     /// The next effect but pauses and new IDs.
     pub(super) fn effect(&mut self, answer: Answered) -> Effect<T> {
-        match self.pending.poll(answer, self.now, 0, &[self.mark; Pending::<()>::ENTROPY]) {
+        match self.pending.poll(answer, self.now, 0, &[self.write_id; Pending::<()>::ENTROPY]) {
             Effect::Sleep(_) => self.effect(Answered::Slept),
             Effect::NewId => {
                 self.new_id += 1;
@@ -94,7 +94,7 @@ impl<T: core::fmt::Debug> Driven<T> {
     /// The same after an answer that took longer than a client needs to lose its connection and to send again.
     pub(super) fn slow(&mut self, answer: Answered) {
         let effect =
-            self.pending.poll(answer, self.now, 30_000, &[self.mark; Pending::<()>::ENTROPY]);
+            self.pending.poll(answer, self.now, 30_000, &[self.write_id; Pending::<()>::ENTROPY]);
         let Effect::Call(asked) = effect else { panic!("{effect:?}") };
         assert_eq!(asked.kind, Question::Read);
     }
@@ -127,7 +127,7 @@ impl Asked {
     pub(super) fn brief(&self) -> (Question, u8, Option<u8>) {
         let number = (0..=255).find(|&n| id(n).expose() == self.key).unwrap();
         let expected = self.expected.as_ref();
-        (self.kind, number, expected.map(|by| (0..=255).find(|&n| mark(n) == *by).unwrap()))
+        (self.kind, number, expected.map(|by| (0..=255).find(|&n| write_id(n) == *by).unwrap()))
     }
 
     pub(super) fn record(&self) -> Record {

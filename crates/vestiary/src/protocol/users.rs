@@ -34,7 +34,7 @@ use crate::{
 /// ```
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct UserSessions {
-    mark: Option<WriteId>,
+    write_id: Option<WriteId>,
     /// When all were ended: a login that began before is too old.
     after: Option<UnixMillis>,
     sessions: Vec<UserSession>,
@@ -119,7 +119,7 @@ impl UserSessions {
     pub fn decode(text: &str) -> Result<Self, Error> {
         check_size(text.len(), Limits::LOAD)?;
         let mut read = Self {
-            mark: Some(write_id_of(text).and_then(WriteId::parse).ok_or(Error::Json)?),
+            write_id: Some(write_id_of(text).and_then(WriteId::parse).ok_or(Error::Json)?),
             ..Self::default()
         };
         let Limits { depth, .. } = Limits::LOAD;
@@ -158,9 +158,9 @@ impl UserSessions {
 
     /// The text to store.
     #[must_use]
-    pub fn encode(&self, mark: &WriteId) -> String {
+    pub fn encode(&self, write_id: &WriteId) -> String {
         let mut text = String::with_capacity(ROOM + LONGEST * self.sessions.len());
-        text.extend(["{\"v\":\"", mark.as_str(), "\""]);
+        text.extend(["{\"v\":\"", write_id.as_str(), "\""]);
         push_name(&mut text, "sessions");
         text.push('{');
         for session in &self.sessions {
@@ -176,8 +176,8 @@ impl UserSessions {
     }
 
     /// A list without sessions, up to the time at which they ended: for [`Call::Stamp`](super::Call::Stamp). And its TTL.
-    pub(crate) fn undated(mark: &WriteId) -> (String, Ttl) {
-        let text = ["{\"v\":\"", mark.as_str(), "\",\"sessions\":{},\"after\":"].concat();
+    pub(crate) fn undated(write_id: &WriteId) -> (String, Ttl) {
+        let text = ["{\"v\":\"", write_id.as_str(), "\",\"sessions\":{},\"after\":"].concat();
         (text, Ttl::Millis(Self::REMEMBERED + KEPT))
     }
 
@@ -199,10 +199,10 @@ impl UserSessions {
         self.after
     }
 
-    /// The mark of what was read.
+    /// The write ID of what was read.
     #[must_use]
-    pub fn mark(&self) -> Option<&WriteId> {
-        self.mark.as_ref()
+    pub fn write_id(&self) -> Option<&WriteId> {
+        self.write_id.as_ref()
     }
 
     /// The sessions, the last one used last.

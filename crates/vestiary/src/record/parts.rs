@@ -77,15 +77,15 @@ pub(crate) fn unreadable(text: &str, error: Error) -> Error {
     if SealRing::is_sealed(text) { Error::Unsealable } else { error }
 }
 
-/// The mark of a record, where a store looks for it without parsing: at the head of its text. One that
+/// The write ID of a record, where a store looks for it without parsing: at the head of its text. One that
 /// stands elsewhere does not count, for no store would find it.
 pub(crate) fn write_id_of(text: &str) -> Option<&str> {
     let rest = HEADS.into_iter().find_map(|head| text.strip_prefix(head))?;
-    let (mark, rest) = rest.split_at_checked(WriteId::LENGTH)?;
-    rest.starts_with('"').then_some(mark)
+    let (write_id, rest) = rest.split_at_checked(WriteId::LENGTH)?;
+    rest.starts_with('"').then_some(write_id)
 }
 
-/// The text before the mark, in either shape.
+/// The text before the write ID, in either shape.
 const HEADS: [&str; 2] = ["{\"v\":\"", "{\"cookie\":{\"v\":\""];
 
 /// Where the values of these members of an object are.

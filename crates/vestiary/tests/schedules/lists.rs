@@ -186,7 +186,8 @@ impl Schedule {
         match (asked.kind, present) {
             _ if self.careless => {}
             (Question::Create, None) => {}
-            (Question::Replace, Some(present)) if present.mark() == asked.expected.as_ref() => {}
+            (Question::Replace, Some(present)) if present.write_id() == asked.expected.as_ref() => {
+            }
             (Question::Replace, None) => return Reply::Gone,
             _ => return Reply::Conflict,
         }

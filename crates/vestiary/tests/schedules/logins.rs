@@ -315,11 +315,11 @@ impl Schedule {
             return self.stamp(asked);
         }
         let present = self.texts.get(&asked.key);
-        let mark = present.and_then(|text| Record::write_id_of(text)).and_then(WriteId::parse);
+        let write_id = present.and_then(|text| Record::write_id_of(text)).and_then(WriteId::parse);
         match (asked.kind, present) {
             (Question::Create, None) => {}
             (_, None) => return Reply::Gone,
-            (Question::Replace | Question::Remove, Some(_)) if mark == asked.expected => {}
+            (Question::Replace | Question::Remove, Some(_)) if write_id == asked.expected => {}
             _ => return Reply::Conflict,
         }
         if asked.kind == Question::Remove {

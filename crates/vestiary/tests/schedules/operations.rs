@@ -112,16 +112,17 @@ pub(crate) fn read(id: &SessionId) -> Asked {
     }
 }
 
-pub(crate) fn record(mark: WriteId, data: &str) -> Record {
-    Record::new(Format::SvelteKitSessions, mark, "{}", data, Meta::default(), Limits::SAVE).unwrap()
+pub(crate) fn record(write_id: WriteId, data: &str) -> Record {
+    Record::new(Format::SvelteKitSessions, write_id, "{}", data, Meta::default(), Limits::SAVE)
+        .unwrap()
 }
 
 /// The list of a user who has one session.
-pub(crate) fn list(handle: &Handle, mark: &WriteId) -> String {
+pub(crate) fn list(handle: &Handle, write_id: &WriteId) -> String {
     let mut sessions = UserSessions::default();
     let (handle, since) = (handle.clone(), UnixMillis(0));
     let login = UserChange::Add { handle, label: None, since, most: 100 };
     let lifetime = Lifetime { ttl: Ttl::Infinite, absolute: None };
     assert!(sessions.apply(&login, lifetime, since));
-    sessions.encode(mark)
+    sessions.encode(write_id)
 }

@@ -121,9 +121,9 @@ impl Schedule {
                 let (key, handle) = (rules.options.user_key("ada"), Handle::parse(HANDLE).unwrap());
                 store.put(&key, Some(list(&handle, &chance.write())), Ttl::Infinite);
                 owned = Some((key, handle));
-                let mark = chance.write();
+                let write_id = chance.write();
                 let meta = format!(r#"{{"user":"ada","handle":"{HANDLE}"}}"#);
-                format!(r#"{{"v":"{}","meta":{meta},"data":{{"log":[]}}}}"#, mark.as_str())
+                format!(r#"{{"v":"{}","meta":{meta},"data":{{"log":[]}}}}"#, write_id.as_str())
             }
             _ => record(chance.write(), r#"{"log":[]}"#).encode(Limits::SAVE).unwrap(),
         };
@@ -313,11 +313,11 @@ impl Schedule {
     /// Under one write ID there is never but one record. That of a tombstone is the same for all attempts, for a
     /// tombstone is never replaced.
     fn look_at_text(&mut self, asked: &Asked) {
-        let Some(mark) = write_id_of(&asked.text) else { return };
+        let Some(write_id) = write_id_of(&asked.text) else { return };
         if asked.text.contains("\"next\":") {
             return;
         }
-        let text = self.written.entry(mark.to_owned()).or_insert_with(|| asked.text.clone());
+        let text = self.written.entry(write_id.to_owned()).or_insert_with(|| asked.text.clone());
         if *text != asked.text {
             self.noticed.insert("two records have one write ID");
         }

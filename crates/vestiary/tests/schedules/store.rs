@@ -135,5 +135,5 @@ impl Store {
 /// The write ID in the text of a record or list of these tests, none of which has another `v`.
 pub(crate) fn write_id_of(text: &str) -> Option<&str> {
     let (_, rest) = text.split_once("\"v\":\"")?;
-    rest.split_once('"').map(|(mark, _)| mark)
+    rest.split_once('"').map(|(write_id, _)| write_id)
 }

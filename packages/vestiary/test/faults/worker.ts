@@ -181,7 +181,8 @@ function watched(inner: Store): Store {
 		const steps = trace.getStore();
 		try {
 			const said = await answer;
-			const text = typeof said === 'string' && said.length > 8 ? markOf(said) : String(said);
+			const text =
+				typeof said === 'string' && said.length > 8 ? writeIdOf(said) : String(said);
 			steps?.push(`${asked} -> ${text}`);
 			return said;
 		} catch (error) {
@@ -192,15 +193,15 @@ function watched(inner: Store): Store {
 	const operations: AtomicOperations = {
 		read: async (id) => noted(`read ${short(id)}`, atomic.read(id)),
 		create: async (id, text, ttl, owned) =>
-			noted(`create ${short(id)} ${markOf(text)}`, atomic.create(id, text, ttl, owned)),
-		replace: async (id, mark, text, ttl) =>
+			noted(`create ${short(id)} ${writeIdOf(text)}`, atomic.create(id, text, ttl, owned)),
+		replace: async (id, writeId, text, ttl) =>
 			noted(
-				`replace ${short(id)} ${short(mark ?? '')} by ${markOf(text)}`,
-				atomic.replace(id, mark, text, ttl)
+				`replace ${short(id)} ${short(writeId ?? '')} by ${writeIdOf(text)}`,
+				atomic.replace(id, writeId, text, ttl)
 			),
 		touch: async (id, ttl) => noted(`touch ${short(id)}`, atomic.touch(id, ttl)),
-		remove: async (id, mark) =>
-			noted(`remove ${short(id)} ${short(mark ?? '')}`, atomic.remove(id, mark))
+		remove: async (id, writeId) =>
+			noted(`remove ${short(id)} ${short(writeId ?? '')}`, atomic.remove(id, writeId))
 	};
 	return { ...plain(inner), atomic: operations };
 }
@@ -215,11 +216,11 @@ function plain(inner: Store): Store {
 	};
 }
 
-/** Enough of an ID or a mark to tell it from others in a trace, and not enough to use it. */
+/** Enough of an ID or a write ID to tell it from others in a trace, and not enough to use it. */
 function short(id: string): string {
 	return id.slice(0, id.startsWith('user:') ? 11 : 6);
 }
 
-function markOf(text: string): string {
+function writeIdOf(text: string): string {
 	return /^\{"v":"([\w-]+)"/.exec(text)?.[1]?.slice(0, 6) ?? 'text';
 }

@@ -17,12 +17,12 @@ export async function touchesInOneCall(store: Store): Promise<void> {
 	await session.touch();
 	expect(read).not.toHaveBeenCalled();
 	expect(touch).toHaveBeenCalledTimes(1);
-	const mark = /"v":"([\w-]{16})"/.exec((await atomic.read(old.id)) ?? '')?.[1] ?? '';
+	const writeId = /"v":"([\w-]{16})"/.exec((await atomic.read(old.id)) ?? '')?.[1] ?? '';
 	await session.login('ada');
 	touch.mockClear();
 	await late.touch();
 	expect(touch).toHaveBeenCalledTimes(1);
 	await expect(touch.mock.results[0]?.value).resolves.toBe('conflict');
-	expect(await atomic.touch(old.id, 60_000, mark)).toBe('conflict');
+	expect(await atomic.touch(old.id, 60_000, writeId)).toBe('conflict');
 	await session.destroy();
 }

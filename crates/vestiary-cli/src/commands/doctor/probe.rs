@@ -21,8 +21,8 @@ pub(super) async fn check<S: Store>(store: &S, checks: &mut Vec<Check>) -> Resul
     let key = format!("vestiary-doctor-{}", Base64UrlUnpadded::encode_string(&random));
     let [old, new, other] = [1, 2, 3].map(|n| WriteId::from_entropy(&[n; WriteId::ENTROPY]));
     let promises = promises(store, &key, [&old, &new, &other], checks).await;
-    for mark in [Some(&old), Some(&new), None] {
-        let _ = store.remove(&key, mark).await;
+    for write_id in [Some(&old), Some(&new), None] {
+        let _ = store.remove(&key, write_id).await;
     }
     if let Err(error) = promises {
         let advice = "a service with this store fails in the same way. In Redis, check that the user may run scripts \
@@ -41,7 +41,9 @@ async fn promises<S: Store>(
     [old, new, other]: [&WriteId; 3],
     checks: &mut Vec<Check>,
 ) -> Result<(), StoreError> {
-    let text = |mark: &WriteId| format!(r#"{{"v":"{}","cookie":{{}},"data":{{}}}}"#, mark.as_str());
+    let text = |write_id: &WriteId| {
+        format!(r#"{{"v":"{}","cookie":{{}},"data":{{}}}}"#, write_id.as_str())
+    };
     let (first, second) = (text(old), text(new));
     let mut broken = Vec::new();
     let mut keeps = |promise: &'static str, kept: bool| {

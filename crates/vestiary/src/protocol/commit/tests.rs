@@ -3,8 +3,8 @@ use alloc::{format, sync::Arc};
 use super::super::{
     Answered, Effect, Question, Reply, Stopped, TRIES, TRUSTED,
     testing::{
-        BEGIN, CONFLICT, DONE, Driven, GONE, LOST, NOW, doubts, id, mark, record, retired, seen,
-        text, written,
+        BEGIN, CONFLICT, DONE, Driven, GONE, LOST, NOW, doubts, id, record, retired, seen, text,
+        write_id, written,
     },
 };
 use super::*;
@@ -23,8 +23,8 @@ fn tried() -> Driven<Written> {
     let mut commit = running(record(1, r#"{"n":1}"#), change);
     let asked = commit.asks(BEGIN);
     assert_eq!(asked.brief(), (Question::Replace, 1, Some(1)));
-    assert_eq!(asked.record().write_id(), Some(&mark(9)));
-    commit.mark = 50;
+    assert_eq!(asked.record().write_id(), Some(&write_id(9)));
+    commit.write_id = 50;
     commit
 }
 
@@ -46,7 +46,7 @@ fn gone_is_trusted_after_a_write_but_not_after_a_read() {
 #[test]
 fn a_confirmed_write_keeps_its_write_id() {
     let (session, merged, reread) = saved(tried().ends(DONE));
-    assert_eq!((session.record.write_id(), merged, reread), (Some(&mark(9)), false, false));
+    assert_eq!((session.record.write_id(), merged, reread), (Some(&write_id(9)), false, false));
 }
 
 #[test]
@@ -138,11 +138,11 @@ fn a_write_whose_reply_was_lost_is_found_as_long_as_the_record_remembers_it() {
     };
     // Ours, and another one since.
     let done = written(40, &[9, 1], "{}");
-    assert_eq!(saved(lost().ends(text(&done))).0.record.write_id(), Some(&mark(40)));
+    assert_eq!(saved(lost().ends(text(&done))).0.record.write_id(), Some(&write_id(40)));
     // Another one in its place: again, under another write ID.
     let again = lost().asks(text(&written(40, &[1], "{}")));
     assert_eq!(again.brief(), (Question::Replace, 1, Some(40)));
-    assert_eq!(again.record().write_id(), Some(&mark(50)));
+    assert_eq!(again.record().write_id(), Some(&write_id(50)));
     // Not there yet, or nothing was written: again, and only one of both can be done.
     let again = lost().asks(text(&record(1, "{}")));
     assert_eq!(again.brief(), (Question::Replace, 1, Some(1)));
@@ -172,7 +172,7 @@ fn a_conflict_of_a_request_that_may_have_been_sent_twice_is_in_doubt() {
 
 #[test]
 fn of_a_record_without_a_write_id_all_later_writes_are_known_or_none() {
-    let doubt = Attempt { expected: None, mark: mark(9), doubtful: true, merges: false };
+    let doubt = Attempt { expected: None, write_id: write_id(9), doubtful: true, merges: false };
     let mut many = record(1, "{}");
     for n in 0..8 {
         assert!(doubt.is_settled_by(&many), "{n}");
@@ -180,7 +180,7 @@ fn of_a_record_without_a_write_id_all_later_writes_are_known_or_none() {
         many = many
             .rewritten(
                 crate::Format::SvelteKitSessions,
-                mark(60 + n),
+                write_id(60 + n),
                 "{}",
                 "{}",
                 meta,
@@ -227,8 +227,9 @@ fn a_record_that_is_read_again_is_as_old_as_the_question() {
 
 #[test]
 fn a_session_that_has_expired_meanwhile_is_ended_unless_another_request_is_faster() {
-    let (mark, over) = (mark(5), NOW.0);
-    let found = format!(r#"{{"v":"{}","data":{{}},"meta":{{"absolute":{over}}}}}"#, mark.as_str());
+    let (write_id, over) = (write_id(5), NOW.0);
+    let found =
+        format!(r#"{{"v":"{}","data":{{}},"meta":{{"absolute":{over}}}}}"#, write_id.as_str());
     let found = Record::decode(&found, Limits::LOAD).unwrap();
     for removed in [DONE, GONE] {
         let mut commit = tried();

@@ -1,8 +1,8 @@
 use super::super::{
     Answered, Asked, Effect, Question, Stopped, TRUSTED,
     testing::{
-        BEGIN, CONFLICT, DONE, Driven, GONE, LOST, NOW, doubts, id, mark, record, retired, seen,
-        text, written,
+        BEGIN, CONFLICT, DONE, Driven, GONE, LOST, NOW, doubts, id, record, retired, seen, text,
+        write_id, written,
     },
 };
 use super::*;
@@ -22,9 +22,9 @@ fn renewal() -> Driven<Moved> {
     assert_eq!((created.brief(), created.ttl), ((Question::Create, 2, None), Ttl::Infinite));
     let meta = created.record().meta().clone();
     assert_eq!((meta.created, meta.renewed), (Some(NOW), Some(NOW)));
-    rotate.mark = 11;
+    rotate.write_id = 11;
     assert_eq!(rotate.asks(DONE).brief(), (Question::Replace, 1, Some(1)));
-    rotate.mark = 4;
+    rotate.write_id = 4;
     rotate
 }
 
@@ -77,7 +77,10 @@ fn later_writes_of_the_old_record_go_along() {
     rotate.asks(CONFLICT);
     let carry = rotate.asks(text(&written(5, &[1], r#"{"n":5}"#)));
     assert_eq!(carry.brief(), (Question::Replace, 2, Some(9)));
-    assert_eq!((carry.record().data(), carry.record().write_id()), (r#"{"n":5}"#, Some(&mark(4))));
+    assert_eq!(
+        (carry.record().data(), carry.record().write_id()),
+        (r#"{"n":5}"#, Some(&write_id(4)))
+    );
     assert_eq!(rotate.asks(LOST), carry);
     // A conflict is with the first try.
     assert_eq!(rotate.asks(CONFLICT).brief(), (Question::Replace, 1, Some(5)));
@@ -109,7 +112,7 @@ fn once_the_old_id_is_retired_nothing_is_left_to_do() {
     // Also if the reply was lost.
     let rotate = &mut renewal();
     rotate.asks(LOST);
-    let tombstone = record(1, "{}").retired(mark(11), &id(1), &id(2), Some(NOW)).unwrap();
+    let tombstone = record(1, "{}").retired(write_id(11), &id(1), &id(2), Some(NOW)).unwrap();
     let Ok(Moved::To(session)) = rotate.ends(text(&tombstone)) else { panic!() };
     assert_eq!(session.id, id(2));
 }
@@ -182,9 +185,9 @@ fn the_new_record_is_as_old_as_its_last_write() {
 fn ending(record: &Record) -> Record {
     let deadline = Some(NOW.plus(5));
     let meta = Meta { absolute: deadline, ..record.meta().clone() };
-    let mark = record.write_id().cloned().unwrap();
+    let write_id = record.write_id().cloned().unwrap();
     record
-        .rewritten(Format::SvelteKitSessions, mark, "{}", record.data(), meta, Limits::SAVE)
+        .rewritten(Format::SvelteKitSessions, write_id, "{}", record.data(), meta, Limits::SAVE)
         .unwrap()
 }
 
@@ -198,7 +201,7 @@ fn a_session_that_expires_meanwhile_gets_no_new_id() {
     // While the new record was created. Another request may have moved the deadline.
     let later = record(1, "{}").rewritten(
         Format::SvelteKitSessions,
-        mark(5),
+        write_id(5),
         "{}",
         "{}",
         record(1, "{}").meta().clone(),

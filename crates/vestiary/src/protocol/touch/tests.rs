@@ -3,8 +3,8 @@ use alloc::format;
 use super::super::{
     Question, TRIES, TRUSTED,
     testing::{
-        BEGIN, CONFLICT, DONE, Driven, GONE, LOST, NOW, doubts, id, mark, record, retired, seen,
-        text,
+        BEGIN, CONFLICT, DONE, Driven, GONE, LOST, NOW, doubts, id, record, retired, seen, text,
+        write_id,
     },
 };
 use super::*;
@@ -37,7 +37,7 @@ fn a_session_that_was_renewed_is_touched_under_its_new_id_after_the_grace_period
         let again = touch.asks(text(&record(3, "{}")));
         assert_eq!(again.brief(), (Question::Touch, 2, Some(3)));
         let touched = touch.ends(DONE).unwrap().unwrap();
-        assert_eq!((touched.id, touched.record.write_id()), (id(2), Some(&mark(3))));
+        assert_eq!((touched.id, touched.record.write_id()), (id(2), Some(&write_id(3))));
     }
     // A request that comes with the old ID is not admitted after the grace period.
     assert_eq!(touching(retired(1, Some(NOW))).ends(BEGIN), Ok(None));
@@ -50,8 +50,9 @@ fn a_session_that_has_expired_meanwhile_is_not_touched() {
     let mut touch = touching(record(1, "{}"));
     touch.asks(BEGIN);
     touch.asks(CONFLICT);
-    let (mark, over) = (mark(3), NOW.0);
-    let found = format!(r#"{{"v":"{}","data":{{}},"meta":{{"absolute":{over}}}}}"#, mark.as_str());
+    let (write_id, over) = (write_id(3), NOW.0);
+    let found =
+        format!(r#"{{"v":"{}","data":{{}},"meta":{{"absolute":{over}}}}}"#, write_id.as_str());
     let found = Record::decode(&found, Limits::LOAD).unwrap();
     assert_eq!(touch.ends(text(&found)), Ok(None));
 }
@@ -93,7 +94,7 @@ fn a_record_that_is_read_again_is_as_old_as_the_question() {
 
 #[test]
 fn of_a_session_that_has_expired_another_request_may_have_moved_the_deadline() {
-    let over = format!(r#"{{"v":"{}","data":{{}},"meta":{{"absolute":1}}}}"#, mark(1).as_str());
+    let over = format!(r#"{{"v":"{}","data":{{}},"meta":{{"absolute":1}}}}"#, write_id(1).as_str());
     let mut touch = touching(Record::decode(&over, Limits::LOAD).unwrap());
     assert_eq!(touch.asks(BEGIN).brief(), (Question::Read, 1, None));
     assert_eq!(touch.asks(text(&record(5, "{}"))).brief(), (Question::Touch, 1, Some(5)));

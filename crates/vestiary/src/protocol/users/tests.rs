@@ -109,10 +109,10 @@ fn what_is_stored_comes_back_and_nothing_else_is_taken_for_it() {
     let change = UserChange::Add { handle: handle(2), label, since: UnixMillis(6), most: 9 };
     sessions.apply(&change, ENDLESS, UnixMillis(6));
     sessions.after = Some(UnixMillis(3));
-    let mark = WriteId::from_entropy(&[9; 12]);
-    let text = sessions.encode(&mark);
-    let read = UserSessions { mark: Some(mark.clone()), ..sessions };
-    assert_eq!(read.mark(), Some(&mark));
+    let write_id = WriteId::from_entropy(&[9; 12]);
+    let text = sessions.encode(&write_id);
+    let read = UserSessions { write_id: Some(write_id.clone()), ..sessions };
+    assert_eq!(read.write_id(), Some(&write_id));
     assert_eq!(UserSessions::decode(&text), Ok(read));
     let unnamed = text.replace(r#""label":"Firefox, \"old\"""#, r#""label":5"#);
     assert_ne!(unnamed, text);

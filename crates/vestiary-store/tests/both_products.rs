@@ -1,4 +1,4 @@
-//! One login for a SvelteKit app and a Rust service: both faces on one file, with everything on that could
+//! One login for a SvelteKit app and a Rust service: both products on one file, with everything on that could
 //! keep them apart.
 
 #![allow(
@@ -36,15 +36,15 @@ const APP: &str = r"
     console.log(JSON.stringify({ cookie: sends, said }));
 ";
 
-struct Faces {
+struct Products {
     file: String,
     options: Value,
     rust: Sessions,
 }
 
-impl Faces {
+impl Products {
     async fn new(options: Value, config: Config) -> Self {
-        let file = folder("faces").join("sessions.db").to_str().unwrap().to_owned();
+        let file = folder("products").join("sessions.db").to_str().unwrap().to_owned();
         let store = SqliteStore::open(&file).await.unwrap();
         Self { file, options, rust: Sessions::new(&config, store).unwrap() }
     }
@@ -73,15 +73,15 @@ impl Faces {
 }
 
 async fn both(options: Value, config: Config) {
-    let faces = Faces::new(options, config).await;
+    let products = Products::new(options, config).await;
     let odd = json!({ "f": 0.1, "e": 1e21, "t": "\u{e9}\u{2028}\u{1f600}\"\\", "n": null, "d": { "a": [1] } });
 
     // Logged in there, logged in here.
     let login = format!("await session.login('ada', {{ data: {odd}, label: 'an app' }})");
-    let (cookie, _) = faces.app("", &login);
-    let here = faces.found(&cookie).await.unwrap();
+    let (cookie, _) = products.app("", &login);
+    let here = products.found(&cookie).await.unwrap();
     assert_eq!(here.stored.user().as_deref(), Some("ada"));
-    assert_eq!(faces.data(&cookie).await, odd);
+    assert_eq!(products.data(&cookie).await, odd);
 
     // What both change is there for both.
     let mut add = |text: &str| {
@@ -89,51 +89,51 @@ async fn both(options: Value, config: Config) {
         data["rust"] = json!(1);
         Ok(data.to_string())
     };
-    faces.rust.update(&here.stored, &mut add).await.unwrap().unwrap();
+    products.rust.update(&here.stored, &mut add).await.unwrap().unwrap();
     let (cookie, seen) =
-        faces.app(&cookie, "session.data.svelte = 2; await session.save(); return session.data");
+        products.app(&cookie, "session.data.svelte = 2; await session.save(); return session.data");
     let mut expected = odd.clone();
     expected["rust"] = json!(1);
     expected["svelte"] = json!(2);
     assert_eq!(seen, expected);
-    assert_eq!(faces.data(&cookie).await, expected);
+    assert_eq!(products.data(&cookie).await, expected);
 
     // Renewed here, still known there, by the old ID and by the new one.
-    let here = faces.found(&cookie).await.unwrap();
-    let new = match faces.rust.renew(&here.stored).await {
-        Ok(renewed) => faces.cookie_of(&renewed.unwrap()),
+    let here = products.found(&cookie).await.unwrap();
+    let new = match products.rust.renew(&here.stored).await {
+        Ok(renewed) => products.cookie_of(&renewed.unwrap()),
         // In the express-session format sessions are not renewed.
         Err(error) if error.code() == "express_renewal" => cookie.clone(),
         Err(error) => panic!("{error}"),
     };
     for cookie in [&cookie, &new] {
-        let (sent, user) = faces.app(cookie, "return session.userId");
+        let (sent, user) = products.app(cookie, "return session.userId");
         assert_eq!((user, sent.split('=').next()), (json!("ada"), new.split('=').next()));
     }
 
     // One list of sessions.
-    let ada = faces.rust.of("ada");
+    let ada = products.rust.of("ada");
     let list = "return (await sessions(config).of('ada').list(session)).map(({ label }) => label)";
-    assert_eq!(faces.app(&new, list).1, json!(["an app"]));
+    assert_eq!(products.app(&new, list).1, json!(["an app"]));
     assert_eq!(ada.list().await.unwrap().len(), 1);
 
     // Logged out here, logged out there.
-    let here = faces.found(&new).await.unwrap();
-    faces.rust.destroy(&here.stored).await.unwrap();
-    assert_eq!(faces.app(&new, "return session.isNew").1, json!(true));
-    assert_eq!(faces.app(&new, list).1, json!([]));
+    let here = products.found(&new).await.unwrap();
+    products.rust.destroy(&here.stored).await.unwrap();
+    assert_eq!(products.app(&new, "return session.isNew").1, json!(true));
+    assert_eq!(products.app(&new, list).1, json!([]));
 
     // And the other way round.
     let owner = ada.admit(&Login { label: Some("a service".into()), ..Login::default() }).await;
-    let made = faces.rust.create(r#"{"made":"here"}"#, Some(owner.unwrap())).await.unwrap();
-    let cookie = faces.cookie_of(&made);
-    let (_, said) = faces.app(&cookie, "return [session.userId, session.data]");
+    let made = products.rust.create(r#"{"made":"here"}"#, Some(owner.unwrap())).await.unwrap();
+    let cookie = products.cookie_of(&made);
+    let (_, said) = products.app(&cookie, "return [session.userId, session.data]");
     assert_eq!(said, json!(["ada", { "made": "here" }]));
-    let (cleared, _) = faces.app(&cookie, "await session.destroy()");
+    let (cleared, _) = products.app(&cookie, "await session.destroy()");
     assert_eq!(cleared, "");
-    assert!(faces.found(&cookie).await.is_none());
+    assert!(products.found(&cookie).await.is_none());
     assert!(ada.list().await.unwrap().is_empty());
-    std::fs::remove_dir_all(std::path::Path::new(&faces.file).parent().unwrap()).unwrap();
+    std::fs::remove_dir_all(std::path::Path::new(&products.file).parent().unwrap()).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -23,18 +23,18 @@ async function visit(does: (session: Session) => Promise<unknown>): Promise<void
 	});
 }
 
-test('each write has a mark of its own, and asks for random bytes only now and then', async () => {
+test('each write has a write ID of its own, and asks for random bytes only now and then', async () => {
 	const random = vi.spyOn(crypto, 'getRandomValues');
-	const marks = new Set<string | undefined>();
+	const writeIds = new Set<string | undefined>();
 	await visit(async (session) => {
 		await session.save();
 		random.mockClear();
 		for (let n = 0; n < 1_000; n++) {
 			await session.save();
-			marks.add((await options.store.get(session.id))?.v);
+			writeIds.add((await options.store.get(session.id))?.v);
 		}
 	});
-	expect(marks.size).toBe(1_000);
+	expect(writeIds.size).toBe(1_000);
 	expect(random.mock.calls.length).toBeLessThan(20);
 });
 
