@@ -8,7 +8,7 @@ use std::{
 use crate::{
     api, bench, demo, fuzz, lanes,
     progress::{Log, NotStarted, Progress},
-    run::{Run, cargo},
+    run::{Run, cargo, with_clippy},
     tools,
 };
 
@@ -32,13 +32,18 @@ pub(crate) fn formatted(log: &Log) -> anyhow::Result<()> {
     cargo(&["fmt", "--check", "--manifest-path", bench::MANIFEST]).logged(log)
 }
 
+/// The dependencies of xtask were built when it was started. As a part of the workspace it would have them with more
+/// features, and so built again, which takes longer than all else that it needs.
+const WITHOUT_XTASK: [&str; 2] = ["--exclude", "xtask"];
+
 /// Without an exchange, the tests that need servers are left out.
 pub(crate) fn checks(progress: &Progress, exchange: Option<Exchange>) -> anyhow::Result<()> {
-    progress.check("clippy", clippy)?;
     let Some(Exchange { servers, service }) = exchange else {
+        progress.check("clippy", |log| clippy(log, &[]))?;
         progress.tests("Rust tests", tests_without_servers)?;
         return builds(progress);
     };
+    progress.check("clippy", |log| clippy(log, &WITHOUT_XTASK))?;
     let built = progress.step("Rust tests, build", build_tests)?;
     // Its receiver is gone only if the other lane has failed, which the next step notices.
     let _ = service.send(built);
@@ -50,8 +55,18 @@ pub(crate) fn checks(progress: &Progress, exchange: Option<Exchange>) -> anyhow:
                 tests_with_servers(log, &servers)
             })
         },
-        || builds(progress),
+        || {
+            progress.tests("tests of xtask", tests_of_xtask)?;
+            builds(progress)
+        },
     )
+}
+
+/// xtask by itself, with clippy.
+fn tests_of_xtask(log: &Log) -> anyhow::Result<usize> {
+    with_clippy(cargo(&["build", "--locked", "-p", "xtask"])).logged(log)?;
+    with_clippy(cargo(&["test", "--locked", "-p", "xtask"])).logged(log)?;
+    Ok(passed(log))
 }
 
 /// The checks that build more than they run.
@@ -85,9 +100,9 @@ fn tests_without_servers(log: &Log) -> anyhow::Result<usize> {
     Ok(passed(log))
 }
 
-fn clippy(log: &Log) -> anyhow::Result<()> {
+fn clippy(log: &Log, without: &[&str]) -> anyhow::Result<()> {
     let all = ["--workspace", "--all-targets", "--all-features", "--locked"];
-    cargo(&["clippy"]).args(all).args(["--", "-D", "warnings"]).logged(log)?;
+    cargo(&["clippy"]).args(all).args(without).args(["--", "-D", "warnings"]).logged(log)?;
     // That of the native benchmarks goes with their build: see `bench::smoke`.
     cargo(&["clippy", "--locked", "--all-targets", "--target-dir", "target/fuzz"])
         .args(["--manifest-path", fuzz::MANIFEST, "--", "-D", "warnings"])
@@ -101,6 +116,7 @@ fn clippy(log: &Log) -> anyhow::Result<()> {
 fn build_tests(log: &Log) -> anyhow::Result<PathBuf> {
     // In one command, so that all are built with the same features of what they depend on: once.
     cargo(&["build", "--locked", "--workspace", "--all-features", "--tests"])
+        .args(WITHOUT_XTASK)
         .args(["--bin", demo::SHARED_LOGIN_API])
         .logged(log)?;
     Ok(demo::shared_login_program())
@@ -109,6 +125,7 @@ fn build_tests(log: &Log) -> anyhow::Result<PathBuf> {
 /// All features switch on the tests that start servers.
 fn tests_with_servers(log: &Log, servers: &Servers) -> anyhow::Result<usize> {
     cargo(&["test", "--locked", "--workspace", "--all-features"])
+        .args(WITHOUT_XTASK)
         .env("REDIS_SERVER", &servers.redis)
         .env("POSTGRES_BIN", &servers.postgres)
         .env("PGBOUNCER", &servers.pgbouncer)
