@@ -1,9 +1,7 @@
 use alloc::{string::String, sync::Arc};
 use core::{fmt, ops::RangeInclusive};
 
-use base64ct::{Base64UrlUnpadded, Encoding as _};
-
-use crate::{Error, hash};
+use crate::{Error, base64, hash};
 
 /// A session ID. A browser that has it, signed, has the session, so it is never shown.
 ///
@@ -30,7 +28,7 @@ impl SessionId {
     pub fn from_entropy(entropy: &[u8; Self::ENTROPY]) -> Self {
         // The buffer has exactly the length of the text.
         let buffer = &mut [0; Self::ENTROPY / 3 * 4];
-        Self(Base64UrlUnpadded::encode(entropy, buffer).unwrap_or_default().into())
+        Self(base64::encode(base64::URL, entropy, buffer).into())
     }
 
     /// Validates an ID from a verified cookie, or from the application's own generator.
@@ -77,7 +75,7 @@ impl SessionId {
 /// The name of a user's session list in the store: base64url of `SHA-256("vestiary.user.v1" ‖ name)`.
 #[must_use]
 pub fn user_key(name: &str) -> String {
-    Base64UrlUnpadded::encode_string(&user_hash(name))
+    base64::url(&user_hash(name))
 }
 
 /// The hash in [`user_key`].
@@ -86,7 +84,7 @@ pub(crate) fn user_hash(name: &str) -> [u8; 32] {
 }
 
 fn hashed(purpose: &str, text: &str) -> String {
-    Base64UrlUnpadded::encode_string(&hash_for(purpose, text))
+    base64::url(&hash_for(purpose, text))
 }
 
 fn hash_for(purpose: &str, text: &str) -> [u8; 32] {
@@ -145,8 +143,7 @@ impl WriteId {
     #[must_use]
     pub fn from_entropy(entropy: &[u8; Self::ENTROPY]) -> Self {
         let mut id = Self([0; Self::LENGTH]);
-        // Encoding fails only if the text had another length.
-        let _fits = Base64UrlUnpadded::encode(entropy, &mut id.0).is_ok();
+        base64::encode(base64::URL, entropy, &mut id.0);
         id
     }
 

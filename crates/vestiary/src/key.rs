@@ -1,11 +1,10 @@
 use alloc::{string::String, vec::Vec};
 use core::fmt;
 
-use base64ct::{Base64Unpadded, Base64UrlUnpadded, Encoding as _};
 use subtle::{Choice, ConstantTimeEq as _};
 
 use crate::{
-    Error, Format, SessionId, WriteId,
+    Error, Format, SessionId, WriteId, base64,
     hash::{HASH, MacKey},
     id::user_hash,
 };
@@ -149,7 +148,7 @@ impl KeyRing {
         let mut hint = Vec::from(user_hash(user));
         hide_hint(&mut hint, key, own);
         hint.push(*tag);
-        let hinted = [own, "~", &Base64UrlUnpadded::encode_string(&hint)].concat();
+        let hinted = [own, "~", &base64::url(&hint)].concat();
         SessionId::from_bytes(hinted.as_bytes()).unwrap_or_else(|| id.clone())
     }
 
@@ -160,11 +159,11 @@ impl KeyRing {
     #[must_use]
     pub fn hint(&self, id: &SessionId) -> Option<String> {
         let (own, hint) = id.expose().split_at_checked(HINTED)?;
-        let mut hint = Base64UrlUnpadded::decode_vec(hint.strip_prefix('~')?).ok()?;
+        let mut hint = base64::decode_url(hint.strip_prefix('~')?)?;
         let tag = hint.pop().filter(|_| hint.len() == HASH)?;
         let at = self.tags.iter().position(|one| *one == tag)?;
         hide_hint(&mut hint, self.verifiers.get(at)?, own);
-        Some(Base64UrlUnpadded::encode_string(&hint))
+        Some(base64::url(&hint))
     }
 
     /// Compares text with text: decoding the presented signature first would accept several spellings of the same
@@ -302,7 +301,7 @@ fn signature<'b>(key: &MacKey, id: &SessionId, buffer: &'b mut [u8; SIGNATURE]) 
     let mac = key.mac(&[id.expose().as_bytes()]);
     // The buffer has exactly the length of the text, so this is never empty. Even an empty string would match nothing,
     // since a presented signature has `SIGNATURE` characters.
-    Base64Unpadded::encode(&mac, buffer).unwrap_or_default()
+    base64::encode(base64::STANDARD, &mac, buffer)
 }
 
 /// Compares in constant time, as [`ConstantTimeEq`] does for slices, but eight bytes at a time.
@@ -322,12 +321,12 @@ fn low_bytes(secret: &str) -> Vec<u8> {
 /// Hides bytes so that only the holder of `id` can read them: base64url of the bytes XOR
 /// `HMAC-SHA256(id, "vestiary.next.v1" ‖ write ID ‖ n)`, block by block. A write ID must be used only once.
 pub(crate) fn hide(bytes: &[u8], id: &SessionId, write_id: &WriteId) -> String {
-    Base64UrlUnpadded::encode_string(&padded(bytes, id, write_id))
+    base64::url(&padded(bytes, id, write_id))
 }
 
 /// Reveals hidden bytes; `None` if the text is not base64url.
 pub(crate) fn reveal(hidden: &str, id: &SessionId, write_id: &WriteId) -> Option<Vec<u8>> {
-    Some(padded(&Base64UrlUnpadded::decode_vec(hidden).ok()?, id, write_id))
+    Some(padded(&base64::decode_url(hidden)?, id, write_id))
 }
 
 fn padded(bytes: &[u8], id: &SessionId, write_id: &WriteId) -> Vec<u8> {

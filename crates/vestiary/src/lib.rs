@@ -36,6 +36,7 @@ pub mod response;
 pub mod session;
 pub mod visit;
 
+mod base64;
 mod cookie;
 mod cookie_options;
 mod cookie_overrides;

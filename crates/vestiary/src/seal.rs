@@ -1,13 +1,12 @@
 use alloc::{string::String, vec::Vec};
 use core::fmt;
 
-use base64ct::{Base64UrlUnpadded, Encoding as _};
 use chacha20poly1305::{
     KeyInit as _, XChaCha20Poly1305, XNonce,
     aead::{Aead as _, Payload},
 };
 
-use crate::{Error, Limits, SessionId, WriteId, hash::MacKey, json, record::write_id_of};
+use crate::{Error, Limits, SessionId, WriteId, base64, hash::MacKey, json, record::write_id_of};
 
 /// Encrypts records: XChaCha20-Poly1305, with a key for each session.
 ///
@@ -89,7 +88,7 @@ impl SealRing {
             sealed.extend(with.name);
             sealed.extend(nonce);
             sealed.extend(text);
-            let sealed = Base64UrlUnpadded::encode_string(&sealed);
+            let sealed = base64::url(&sealed);
             Some(["{\"v\":\"", write_id.as_str(), "\",\"sealed\":\"", &sealed, "\"}"].concat())
         });
         sealed.unwrap_or_default()
@@ -115,7 +114,7 @@ impl SealRing {
     pub fn open(&self, id: &SessionId, key: &str, text: &str) -> Result<String, Error> {
         let (write_id, sealed) = parts(text)?;
         let write_id = WriteId::parse(write_id).ok_or(Error::Unsealable)?;
-        let sealed = Base64UrlUnpadded::decode_vec(sealed).map_err(|_| Error::Unsealable)?;
+        let sealed = base64::decode_url(sealed).ok_or(Error::Unsealable)?;
         self.decrypt(id, key, &write_id, &sealed).ok_or(Error::Unsealable)
     }
 

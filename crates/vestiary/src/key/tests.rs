@@ -1,5 +1,7 @@
 use std::{format, string::ToString as _, vec};
 
+use base64ct::{Base64UrlUnpadded, Encoding as _};
+
 use super::*;
 use crate::user_key;
 
