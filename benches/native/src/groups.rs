@@ -103,57 +103,56 @@ impl Group {
             Self::Layer => Words {
                 title: "One request after the other",
                 unit: "ns",
-                method: "call on a ready axum Router with the same handlers, tokio's current-thread \
-                         runtime, each library's own memory store and signed cookies; rounds in random \
-                         order, each with a fresh application; median and quartiles, absolute and less \
-                         what the same request took without sessions in the same round",
+                method: "Calls a ready axum Router with the same handlers, on tokio's current-thread runtime, with \
+                         each library's own memory store and signed cookies. Rounds run in random order, each \
+                         with a fresh application. The cost is that over the same request without sessions in \
+                         the same round.",
             },
             Self::AtOnce => Words {
                 title: "64 requests at once",
                 unit: "ns",
-                method: "as native-layer, with 64 requests under way in one task, on each library's own \
-                         memory store and on a store of text whose every answer lets the others go first \
-                         eight times; the whole time, waiting included, for each request; storeOperations and \
-                         refused are for each request",
+                method: "As one request after the other, but with 64 requests in flight in one task, on each \
+                         library's own memory store and on a store of text that lets the other requests go first \
+                         eight times before each reply. The time is that of a request as a whole, waiting included.",
             },
             Self::Actix => Words {
                 title: "actix-session, and Vestiary on axum, each over its own framework",
                 unit: "ns",
-                method: "as native-layer; actix-session ships no store in memory and gets a map behind a \
-                         mutex; actix-bare is actix-web without sessions",
+                method: "As one request after the other. actix-session has no memory store and gets a map behind a \
+                         mutex. actix-bare is actix-web without sessions.",
             },
             Self::StoreOperations => Words {
-                title: "What a store is asked for each request",
+                title: "Store operations of each request",
                 unit: "operations",
-                method: "every library on the same counting store; inSequence is how many answers a request \
-                         waits for one after the other, by a paused clock on which each takes the same time",
+                method: "Every library runs on the same counting store.",
             },
             Self::Allocations => Words {
                 title: "Allocations of each request",
                 unit: "allocations",
-                method: "a counting global allocator, all threads, reallocations included, over 500 requests \
-                         after a warm-up; absolute and less those of the same request without sessions",
+                method: "A global allocator counts those of all threads, reallocations included, over 500 requests \
+                         after a warm-up. Those of the same request without sessions are subtracted.",
             },
             Self::Instructions => Words {
                 title: "Instructions of each request",
                 unit: "instructions",
-                method: "valgrind's callgrind over two runs of different lengths, and their difference for \
-                         each request, with the making of the request; valgrind has no SHA instructions, so \
-                         signatures weigh more here than on the processor",
+                method: "valgrind's callgrind counts two runs of different lengths; the number is their difference \
+                         per request, including the creation of the request. valgrind has no SHA instructions, so \
+                         signatures weigh more here than on the processor.",
             },
             Self::Micro => Words {
                 title: "The parts of a request",
                 unit: "ns",
-                method: "each part in a loop, interleaved as native-layer; the limit is the bare HMAC-SHA256 \
-                         with a key that was prepared, or the bare search for the separator; records are decoded \
-                         with all checks",
+                method: "Each part runs in a loop, in random order in each round. The limit is the bare HMAC-SHA256 \
+                         with a prepared key, or the bare search for the separator. Records are decoded with all \
+                         checks.",
             },
             Self::Scale => Words {
                 title: "Many sessions in memory",
                 unit: "ns",
-                method: "each store filled in a process of its own, keys not counted that the caller keeps; \
-                         operations on random sessions timed one by one, the clock's some 25 ns included; \
-                         quartiles of five repeats; all sessions expire at once by a clock of the benchmark's",
+                method: "Each store is filled in a process of its own; keys that the caller keeps do not count. \
+                         Operations on random sessions are timed one by one, including about 25 ns of the clock. \
+                         Quartiles are those of five repeats. All sessions expire at once by a clock of the \
+                         benchmark.",
             },
         }
     }

@@ -13,8 +13,8 @@ import { exactly, spread, write, type Measured, type Row } from './results.ts';
 export const IN_FLIGHT = 64;
 
 const METHOD =
-	'Handles called in one process, with events and responses made before and SvelteKit’s own ' +
-	'cookie jar; in each round all of them in random order. The cost is that over a handle that only ' +
+	'The handles run in one process, with prepared events and responses and SvelteKit’s own cookie jar. ' +
+	'Each round runs all of them, in random order. The number is the cost over a handle that only ' +
 	'resolves; for express-session, over a node:http request without middleware.';
 
 /** How a scene is run, over what. */
@@ -68,16 +68,16 @@ async function withLatency(context: Context, kit: Kit, peers: Peer[]): Promise<v
 	}
 	await save(context, storing, {
 		group: 'store-calls',
-		title: 'What a request asks of the store',
+		title: 'Store calls of a request',
 		unit: 'calls',
 		lowerIsBetter: true,
-		method: 'Each library’s own memory store, with its calls counted, over many requests.',
+		method: 'The calls of each library’s own memory store are counted, over many requests.',
 		rows: calls
 	});
 	const slow = {
 		unit: 'µs',
 		lowerIsBetter: true,
-		method: `${METHOD} Each call of the store waits ${Latency.MICROS} µs, for each library.`
+		method: `${METHOD} Each store call waits ${Latency.MICROS} µs, for each library.`
 	};
 	const title = `SvelteKit handle with a store that takes ${Latency.MICROS} µs`;
 	await save(context, storing, {

@@ -64,10 +64,10 @@ export async function micro(context: Context): Promise<void> {
 }
 
 const METHOD =
-	'Each called many times in a loop, in random order in each round, the way into WebAssembly and ' +
-	'back included. WebCrypto has its key imported before. SHA-256 of one block is the limit: an HMAC ' +
-	'with its key prepared is two of them. A record is made, and read, by the operation that creates a ' +
-	'session, and by the one that opens it, without a store.';
+	'Each step runs many times in a loop, in random order in each round. The time includes the way into ' +
+	'WebAssembly and back. The key of WebCrypto is imported before. SHA-256 of one block is the limit: an ' +
+	'HMAC with a prepared key is two of them. A record is created and read by the operations that create ' +
+	'and open a session, without a store.';
 
 /** Exported, so that no result can be optimised away. */
 export let last: unknown;

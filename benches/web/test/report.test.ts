@@ -4,6 +4,7 @@ import { join } from 'node:path';
 
 import { expect, test } from 'vitest';
 
+import { answersOf } from '../src/report/answers.ts';
 import { pageOf } from '../src/report/page.ts';
 import { plotOf } from '../src/report/plot.ts';
 import { Results } from '../src/report/results.ts';
@@ -75,8 +76,15 @@ test('what is told twice is told once: over what it was measured over', () => {
 test('what was subtracted from all is told beside them', () => {
 	const rows = [row('bare', 'bare', 100), { ...row('a', 'vestiary', 30), over: 'bare' }];
 	const page = pageOf(resultsOf(resultOf('handle-sequential', rows)), String);
-	expect(page).toContain('Itself, bare takes 100 µs.');
+	expect(page).toContain('bare itself takes 100 µs.');
 	expect(page).toContain('| a | 30 |');
+});
+
+test('the answers set the libraries side by side, with a dash for one that was not measured', () => {
+	const answers = answersOf(resultsOf(HANDLE));
+	expect(answers).toContain('| Read the session | 2.5 µs | 60 µs | – |');
+	expect(answers).toContain('| A visitor without a cookie | 0.7 µs | – | – |');
+	expect(answers).toContain('| Log in | – | – | – |');
 });
 
 test('the page has every group in its part, with its median and spread', () => {

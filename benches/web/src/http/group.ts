@@ -73,9 +73,9 @@ async function inRedis(context: Context, load: Load, port: number): Promise<void
 const VITE = fileURLToPath(new URL('bin/vite.js', import.meta.resolve('vite/package.json')));
 
 const THROUGHPUT =
-	`adapter-node, built for production, one process on one core; ${CONNECTIONS} connections that ` +
-	'each send the next request when they have an answer, from another process on another core; ' +
-	'the servers take turns in random order. All are sent a cookie of the same length where a visitor has one.';
+	'The servers are built with adapter-node for production, and have one process on one core. Another ' +
+	`process on another core holds ${CONNECTIONS} connections, which each send the next request when they ` +
+	'have a response. The servers take turns in random order. Visitors with a cookie send one of the same length.';
 
 /** The app once for each of the peers. */
 class Servers {
@@ -204,7 +204,7 @@ async function saveThroughput(context: Context, measured: Saturated[]): Promise<
 		title: 'SvelteKit over HTTP: processor time of the server',
 		unit: 'µs',
 		lowerIsBetter: true,
-		method: `${THROUGHPUT} What Linux counts for the process, garbage collection and thread pool too.`,
+		method: `${THROUGHPUT} Linux counts the time of the process, including garbage collection and thread pool.`,
 		rows: measured.map(({ row, processor }) => ({ ...row, ...spread(processor) }))
 	});
 }
@@ -252,9 +252,9 @@ async function saveLatency(
 			unit: 'ms',
 			lowerIsBetter: true,
 			method:
-				'The same servers, with requests that are due at a constant rate, half of what the ' +
-				'slowest of them can do; the time is that from when a request was due to its whole answer, ' +
-				'whether a connection was free or not.',
+				'The same servers get requests at a constant rate, half of the maximum of the slowest ' +
+				'server. The time counts from when a request was due to its complete response, whether or ' +
+				'not a connection was free.',
 			rows
 		},
 		PACKAGES

@@ -52,7 +52,7 @@ async function counted(context: Context, kit: Kit, redisPort: number): Promise<v
 	commands.push(...users.commands);
 	await proxy.stop();
 	const method =
-		'Counted by a proxy before a real Redis, over many requests, one after the other; commands ' +
+		'A proxy in front of a real Redis counts them, over many requests, one after the other. Commands ' +
 		'that are sent together are one round trip.';
 	await save(context, {
 		group: 'redis-round-trips',
@@ -76,9 +76,9 @@ async function timed(context: Context, kit: Kit, port: number): Promise<void> {
 	const { peers, close } = await redisPeers(kit, port);
 	const scenes = await scenesOf(context, peers, asked);
 	const method =
-		'The handle in process with a real Redis on the same machine; vestiary and ' +
-		'svelte-kit-sessions with ioredis, express-session with node-redis, for which its store is made. ' +
-		'The cost over a handle that only resolves.';
+		'The handle runs in process, with a real Redis on the same machine. vestiary and ' +
+		'svelte-kit-sessions use ioredis; express-session uses node-redis, for which its store is made. ' +
+		'The number is the cost over a handle that only resolves.';
 	await save(context, {
 		group: 'redis-sequential',
 		title: 'SvelteKit handle with Redis, one request after the other',

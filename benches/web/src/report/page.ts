@@ -39,9 +39,8 @@ function groupOf(result: Result, image: string): string {
 	]);
 	return [
 		`### ${title}`,
-		`${method} In ${unit}, ${lowerIsBetter ? 'less' : 'more'} is better: the median, and the ` +
-			'quartiles where it was measured often.',
-		bases.map((row) => `Itself, ${row.peer} takes ${cell(row)} ${unit}.`).join(' '),
+		`${method} Numbers are in ${unit}; ${lowerIsBetter ? 'less' : 'more'} is better.`,
+		bases.map((row) => `${row.peer} itself takes ${cell(row)} ${unit}.`).join(' '),
 		`![${title}, in ${unit}](${image})`,
 		table(['', ...peers], lines)
 	]

@@ -38,7 +38,7 @@ export async function scale(context: Context): Promise<void> {
 		}
 	}
 	const method =
-		'Each store with so many records of 200 bytes in a process of its own, several times in ' +
+		'Each store holds this number of records of 200 bytes, in a process of its own, several times in ' +
 		'random order.';
 	const rows = (of: (report: Report) => number | undefined, name: string): Row[] =>
 		all.flatMap(({ store, sessions, reports }) => {
@@ -51,7 +51,7 @@ export async function scale(context: Context): Promise<void> {
 		title: 'Memory stores: bytes of a session',
 		unit: 'bytes',
 		lowerIsBetter: true,
-		method: `${method} By how much the process has grown (resident, after garbage collection).`,
+		method: `${method} The number is the growth of the process (resident, after garbage collection).`,
 		rows: rows((report) => report.bytes, ' sessions').filter(
 			// Of a few, what the process takes anyway is most.
 			(row) => context.smoke || !row.case.startsWith('1,000 ')
@@ -62,7 +62,7 @@ export async function scale(context: Context): Promise<void> {
 		title: 'Memory stores: time of an operation, by sessions',
 		unit: 'µs',
 		lowerIsBetter: true,
-		method: `${method} Operations on random sessions, each timed by itself.`,
+		method: `${method} Each operation on a random session is timed by itself.`,
 		rows: (['get', 'set', 'touch'] as const).flatMap((operation) =>
 			(['p50', 'p99'] as const).flatMap((at) =>
 				rows((report) => report.times[operation][at], `, ${operation}, ${at}`)
@@ -71,13 +71,13 @@ export async function scale(context: Context): Promise<void> {
 	});
 	await save(context, {
 		group: 'scale-web-pauses',
-		title: 'Memory stores: what stands still',
+		title: 'Memory stores: longest pauses',
 		unit: 'ms',
 		lowerIsBetter: true,
 		method:
-			`${method} The longest pause of the garbage collector while they are asked; and ` +
-			'when all sessions expire at the same time, the longest turn of an event loop that reads ' +
-			'one session in each, by the clock or by its processor time, whichever is less.',
+			`${method} The first rows are the longest pause of the garbage collector during operations. The ` +
+			'last is the longest turn of an event loop that reads one session per turn, while all sessions ' +
+			'expire at the same time: by the clock or by processor time, whichever is less.',
 		rows: [
 			...rows((report) => report.longestPause, ', garbage collection'),
 			...rows((report) => report.longestStall, ', all expire at once')

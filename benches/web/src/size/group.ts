@@ -43,7 +43,7 @@ export async function size(context: Context): Promise<void> {
 			title: 'Size',
 			unit: 'kB',
 			lowerIsBetter: true,
-			method: 'Of the packed packages, as npm installs them; a kB is 1,000 bytes.',
+			method: 'The sizes of the packed packages, as npm installs them. A kB is 1,000 bytes.',
 			rows
 		},
 		PEERS
@@ -75,7 +75,7 @@ async function measureImport(context: Context): Promise<void> {
 			title: 'Import in Node.js',
 			unit: 'ms',
 			lowerIsBetter: true,
-			method: 'In a new process each time, in random order; reading the files included.',
+			method: 'Each import runs in a new process, in random order. The time includes reading the files.',
 			rows: imports.map(({ case: name, peer, times }) => ({
 				case: name,
 				peer,

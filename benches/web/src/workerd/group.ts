@@ -123,10 +123,10 @@ async function measureHandle(
 		unit: 'µs',
 		lowerIsBetter: true,
 		method:
-			`A Worker that runs the handle ${times} times in a request, timed from outside; the cost is ` +
-			'that over one without sessions, which makes the same events. vestiary with its memory ' +
-			'store; svelte-kit-sessions with a map of text, as timers of its memory store end with ' +
-			'the request that made them.',
+			`A Worker runs the handle ${times} times in a request, and is timed from outside. The number is ` +
+			'the cost over a Worker without sessions, which creates the same events. vestiary uses its ' +
+			'memory store, svelte-kit-sessions a map of text, because timers of its memory store end with ' +
+			'the request that created them.',
 		rows
 	});
 }
@@ -157,8 +157,8 @@ async function measureThroughput(
 		unit: 'requests/s',
 		lowerIsBetter: false,
 		method:
-			'The same Workers with one handle in a request; 16 connections that each send the next ' +
-			'request when they have an answer.',
+			'The same Workers run one handle per request. 16 connections each send the next request when ' +
+			'they have a response.',
 		rows: all.map(({ peer, perSecond }) => ({ case: READ.name, peer, ...spread(perSecond) }))
 	});
 }
@@ -187,8 +187,8 @@ async function measureStart(
 		unit: 'ms',
 		lowerIsBetter: true,
 		method:
-			'A new process each time: until it listens, and from then until it has answered one request, ' +
-			'which makes the handle.',
+			'A new process each time. The rows are the time until it listens, and from then until it has ' +
+			'answered one request, which creates the handle.',
 		rows: all.flatMap(({ peer, start, first }) => [
 			{ case: 'until it listens', peer, ...spread(start) },
 			{ case: 'first request', peer, ...spread(first) }
