@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_went_and_what_came_is_told() {
+    fn lines_that_went_and_lines_that_came_are_listed() {
         assert_eq!(difference("a\nb\n", "b\nc\n"), "- a\n+ c\n");
         assert_eq!(difference("a\nb\n", "b\na\n"), "");
     }

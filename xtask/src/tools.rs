@@ -1,4 +1,4 @@
-//! What the build needs beyond rustup, Node and a C compiler, found or installed.
+//! Finds or installs the programs that the build needs beyond rustup, npm and a C compiler.
 
 use std::{
     env,

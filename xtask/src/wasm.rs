@@ -14,7 +14,7 @@ use crate::{
     tools::Tools,
 };
 
-/// What the core may cost a bundle, gzipped.
+/// The largest size of the core in a bundle, gzipped.
 const LARGEST_GZIP: usize = 80 * 1024;
 
 /// The end of the stack lies below 1,024, where no address is computed.
@@ -72,7 +72,7 @@ fn compile(log: &Log, tools: &Tools) -> anyhow::Result<()> {
     let work = root().join("target/xtask/wasm");
     fs::create_dir_all(&work)?;
     // `omit_default_module_path` keeps out `new URL('….wasm', import.meta.url)`, which makes Vite
-    // emit a file that nobody loads.
+    // emit a file that no page loads.
     Bindgen::new()
         .input_path(root().join("target/wasm32-unknown-unknown/wasm/vestiary_wasm.wasm"))
         .out_name("vestiary")

@@ -35,7 +35,7 @@ pub(super) fn gone(list: &str, allowed: &Counts, has: impl Fn(&str) -> bool) -> 
 pub(super) fn write(list: &str, now: &Counts) -> anyhow::Result<()> {
     let before: usize = read(list)?.values().sum();
     let sum: usize = now.values().sum();
-    ensure!(sum <= before, "{sum} are more than the {before} of before: they may only get fewer");
+    ensure!(sum <= before, "{sum} are more than the previous {before}: they may only get fewer");
     let path = root().join(allowed::path(list));
     let mut text: String = fs::read_to_string(&path)?
         .split_inclusive('\n')

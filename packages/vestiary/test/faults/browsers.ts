@@ -44,12 +44,12 @@ interface Browser {
 	busy: boolean;
 	/** Sessions that it had. */
 	past: SessionHistory[];
-	/** Its user went away after a renewal that nobody knows the outcome of, and comes back at the end. */
+	/** Its user went away after a renewal whose outcome is unknown, and comes back at the end. */
 	asleep: boolean;
 }
 
 export class Browsers {
-	/** Requests whose effect nobody knows. */
+	/** Requests whose effect is unknown. */
 	unknown = 0;
 	/** Errors that the application was told of. */
 	errors = 0;
@@ -58,7 +58,7 @@ export class Browsers {
 	sleepers = 0;
 	/** Errors that none of the faults explains. */
 	readonly broken = new Set<string>();
-	/** Is told of each answer. */
+	/** Called with each answer. */
 	answered: (reply: Reply) => void = () => undefined;
 	readonly #browsers: Browser[];
 	readonly #history: History;
@@ -269,7 +269,7 @@ export function wasRead({ outcome }: Reply): boolean {
 	return outcome !== 'unread' && outcome !== 'died' && outcome !== 'broken';
 }
 
-/** What a trace says of a request. */
+/** A request, in a line of the trace. */
 function line(
 	act: Act,
 	operation: Operation,

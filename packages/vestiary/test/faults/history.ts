@@ -1,12 +1,12 @@
 /**
- * What browsers were told, and whether what they see later agrees with it.
+ * The answers that browsers got, and whether later answers agree with them.
  *
  * Times are ticks of one clock in the driver: what was acknowledged before a request was sent, the request
  * must see.
  */
 import { userName, type Found, type Outcome } from './messages.ts';
 
-/** What must never happen. */
+/** Outcomes that must never happen. */
 export type Violation =
 	/** An acknowledged write is not there, or the whole session. */
 	| 'lost'
@@ -25,7 +25,7 @@ export interface Act {
 	outcome: Fate;
 }
 
-/** What is known of an act; the last one means that it was certainly not done. */
+/** The known outcome of an act; the last one means that it was certainly not done. */
 export type Fate = 'pending' | 'acknowledged' | 'unknown' | 'refused';
 
 interface Write extends Act {
@@ -43,7 +43,7 @@ export class SessionHistory {
 	readonly appended = new Map<number, Write>();
 	/** By key, in their order: a key has one writer at a time. */
 	readonly set = new Map<string, Write[]>();
-	/** What may have ended it. */
+	/** Acts that may have ended it. */
 	readonly endings: Act[] = [];
 	/** Sessions that took its place: a logout by its cookies ends them, too; for certain, or perhaps. */
 	readonly successors: { session: SessionHistory; certain: boolean }[] = [];
@@ -88,7 +88,7 @@ export class History {
 	readonly counts: Record<Violation, number> = { lost: 0, twice: 0, resurrected: 0, mixed: 0 };
 	/** How often what a cookie led to was compared with what it had to lead to. */
 	comparisons = 0;
-	/** What happened, the last of it, to find out why. */
+	/** The last events, to find out why. */
 	readonly #lines: string[] = [];
 	#tick = 0;
 	readonly #known = new Set<string>();
@@ -133,7 +133,7 @@ export class History {
 		return session;
 	}
 
-	/** What a request found by a cookie of a session that it was sent with at this tick. */
+	/** The session that a request found by the cookie that it was sent with at this tick. */
 	opened(session: SessionHistory, cookie: string, sent: number, found: Found | undefined): void {
 		this.comparisons++;
 		if (!found) {
@@ -203,7 +203,7 @@ export class History {
 		if (!session.mayBeEnded) this.#vanish(session, 'a write was told that it was ended');
 	}
 
-	/** What is wrong with a session that was not found at all, at the very end. */
+	/** The fault of a session that was not found at all, at the very end. */
 	vanished(session: SessionHistory): void {
 		this.#vanish(session, 'none of its cookies leads to it');
 	}
@@ -277,7 +277,7 @@ export class History {
 	}
 }
 
-/** What the application was told of something that it asked for. */
+/** The result that the application got of an operation. */
 export function fateOf(outcome: Outcome): Fate {
 	switch (outcome) {
 		case 'done':

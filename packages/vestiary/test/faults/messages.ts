@@ -1,6 +1,6 @@
-/** What the driver and its worker processes say to each other. */
+/** Messages between the driver and its worker processes. */
 
-/** What a request does to its visitor's session. */
+/** An operation of a request on its visitor's session. */
 export type Operation =
 	/** Looks only. */
 	| 'read'
@@ -17,7 +17,7 @@ export type Operation =
 	/** Ends all sessions of the user: `revokeAll()`. */
 	| 'everywhere';
 
-/** What a worker is to do. */
+/** A task for a worker. */
 export interface Request {
 	number: number;
 	operation: Operation;
@@ -25,9 +25,9 @@ export interface Request {
 	cookie: string | undefined;
 	/** Who the visitor is. */
 	user: number;
-	/** What a session that begins here is called by the driver. */
+	/** The driver's name for a session that begins here. */
 	serial?: number;
-	/** What to append, or to set. */
+	/** The value to append, or to set. */
 	value?: number;
 	/** Where to set it. */
 	key?: string;
@@ -35,7 +35,7 @@ export interface Request {
 	renews?: boolean;
 }
 
-/** What became of it. */
+/** Its outcome. */
 export type Outcome =
 	/** The library said that it was done. */
 	| 'done'
@@ -49,7 +49,7 @@ export type Outcome =
 	| 'unread'
 	/** An error: it may have been done, or not. */
 	| 'failed'
-	/** The process was killed: the same, and nobody was told. */
+	/** The process was killed: the same, and no answer came. */
 	| 'died'
 	/** An error that should not be: of the runs, or of the library. */
 	| 'broken';
@@ -59,21 +59,21 @@ export interface Reply {
 	outcome: Outcome;
 	/** Code of the error, or what was broken. */
 	error?: string;
-	/** What the cookie led to. */
+	/** The session that the cookie led to. */
 	found?: Found;
-	/** What the response does to the browser's cookie: another `Cookie` header, or null to remove it. */
+	/** The change of the browser's cookie by the response: another `Cookie` header, or null to remove it. */
 	cookie?: string | null;
-	/** What the store was asked, and what it said, for a trace. */
+	/** The questions to the store and its answers, for a trace. */
 	steps: string[];
 }
 
-/** What a session holds: a canary, and what requests have written. */
+/** The data of a session: a canary, and what requests have written. */
 export interface Found {
 	owner: number;
 	serial: number;
 	log: number[];
 	keys: Record<string, number>;
-	/** What the library says whose session it is. */
+	/** The owner of the session, as the library reports it. */
 	userId?: string;
 }
 

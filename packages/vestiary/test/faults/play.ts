@@ -12,7 +12,7 @@ export interface PlayOptions {
 	seconds: number;
 	seed: number;
 	/**
-	 * Seconds of rest before the last check, in which nobody uses a session: longer than the minute that
+	 * Seconds of rest before the last check, in which no browser uses a session: longer than the minute that
 	 * the protocol gives what a crash leaves behind.
 	 */
 	rest: number;
@@ -24,7 +24,7 @@ export interface PlayOptions {
 	tell: (line: string) => void;
 }
 
-/** What came of it. */
+/** The result of a run. */
 export interface Result {
 	name: string;
 	faultsAre: string;
@@ -38,7 +38,7 @@ export interface Result {
 	faultsByKind: Record<string, number>;
 	/** Requests that ended with an error for the application. */
 	errors: number;
-	/** Writes, logins and logouts of which nobody knows whether they were done. */
+	/** Writes, logins and logouts that may or may not have been done. */
 	unknown: number;
 	/** How often what a cookie led to was compared with what it had to lead to. */
 	comparisons: number;

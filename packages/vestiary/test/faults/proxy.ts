@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { Chance } from './chance.ts';
 
-/** What can happen to a connection. */
+/** Faults of a connection. */
 export const TROUBLES = ['deaf', 'slow answers', 'slow requests', 'cut', 'torn'] as const;
 export type Trouble = (typeof TROUBLES)[number];
 
@@ -20,7 +20,7 @@ export class Proxy {
 		});
 	}
 
-	/** Listens on a free port, for whoever wants to talk to the target. */
+	/** Listens on a free port, for clients of the target. */
 	static async launch(target: number): Promise<Proxy> {
 		const proxy = new Proxy(target);
 		await new Promise<void>((resolve) => proxy.#server.listen(0, '127.0.0.1', resolve));
@@ -86,7 +86,7 @@ class Line {
 				this.#torn = true;
 				return;
 			case 'deaf':
-				// The server does what it is asked, and nobody hears of it. An answer that was lost
+				// The server does its work, and the client gets no answer. An answer that was lost
 				// is followed by none, or the next one would be taken for it.
 				this.#deaf = true;
 				await sleep(milliseconds);

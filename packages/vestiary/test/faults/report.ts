@@ -1,4 +1,4 @@
-/** What is told of the runs: a table, and a plot. */
+/** The report on the runs: a table, and a plot. */
 import { readFile, writeFile } from 'node:fs/promises';
 
 import { BIN, type Result } from './play.ts';

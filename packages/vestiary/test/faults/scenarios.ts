@@ -11,10 +11,10 @@ import { Proxy, TROUBLES } from './proxy.ts';
 import { RedisCluster, RedisServer } from './servers.ts';
 import type { Workers } from './workers.ts';
 
-/** What is to be run. */
+/** The parts of a run. */
 export interface Scenario {
 	name: string;
-	/** What is done to the store, or to the processes, in a sentence. */
+	/** The fault in the store, or in the processes, in a sentence. */
 	faults: string;
 	/** Whether nothing may go wrong here: an atomic store with one primary. */
 	strict: boolean;
@@ -26,14 +26,14 @@ export interface Scenario {
 /** A store that runs. */
 export interface Stage {
 	setups: Setup[];
-	/** Does faults until it is told to stop, and leaves everything healthy. */
+	/** Causes faults until the signal says stop, and leaves everything healthy. */
 	disturb: (run: Disturbed) => Promise<void>;
-	/** What is wrong with the store itself, once all processes have ended. */
+	/** Faults of the store itself, once all processes have ended. */
 	check?: () => string | undefined;
 	end: () => Promise<void>;
 }
 
-/** What is disturbed. */
+/** The target of the faults. */
 export interface Disturbed {
 	workers: Workers;
 	chance: Chance;

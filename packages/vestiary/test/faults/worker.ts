@@ -104,7 +104,7 @@ async function act(session: Session, request: Request): Promise<Outcome> {
 		await session.destroy();
 		return 'done';
 	}
-	// An application lets nobody in here who is not logged in.
+	// An application admits only users who are logged in here.
 	if (isOver(session)) return 'anonymous';
 	if (request.renews === true) await session.renew();
 	if (isOver(session)) return 'gone';

@@ -42,7 +42,7 @@ export class Workers {
 				if (!worker?.ready) continue;
 				return new Promise((resolve) => {
 					worker.waiting.set(number, resolve);
-					// That it cannot be sent to is told by its end.
+					// If nothing can be sent to it, its end says so.
 					worker.process.send({ ...request, number } satisfies Request, () => undefined);
 				});
 			}

@@ -16,7 +16,7 @@ beforeAll(async () => {
 });
 afterAll(() => chromium.close());
 
-/** What docs/how-to/write-a-store.md shows, and the same for atomic operations. */
+/** The store of docs/how-to/write-a-store.md, and the same for atomic operations. */
 const SUITES = `import { describe, test } from 'vitest';
 import { MemoryStore } from 'vestiary';
 import { testAtomicStore, testStore } from 'vestiary/testing';

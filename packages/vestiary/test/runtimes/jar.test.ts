@@ -169,7 +169,7 @@ test('SameSite: what a link and a form of another site send', async () => {
 		await page.goto(at('shop.test', `/set/${which}`));
 	expect(await sent(at('shop.test', '/sent'))).toBe('lax none strict');
 	const from = at('evil.test', `/?link=${encodeURIComponent(at('shop.test', '/sent'))}`);
-	// Chromium sends `Lax` cookies that are younger than two minutes with a form only if nobody said `Lax`.
+	// Chromium sends `Lax` cookies that are younger than two minutes with a form only if the cookie did not say `Lax`.
 	for (const [click, expected] of [
 		['a', 'lax none'],
 		['button', 'none']

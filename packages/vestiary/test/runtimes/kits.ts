@@ -3,7 +3,7 @@ import { join } from 'node:path';
 
 import { run } from './run.js';
 
-/** What `npm pack` made. */
+/** The tarball of `npm pack`. */
 export const TARBALL = process.env.VESTIARY_TARBALL ?? '';
 if (TARBALL === '') {
 	throw new Error(

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { freshChromium, type FreshChromium } from '../../../../examples/sveltekit/e2e/chromium.js';
 import type { Server } from './run.js';
 
-/** What a session must do in remote functions, called by a page of `remote/` in Chromium. */
+/** The behaviour of a session in remote functions, called by a page of `remote/` in Chromium. */
 export function remoteFunctions(start: () => Promise<Server>): void {
 	let server: Server;
 	let chromium: FreshChromium;

@@ -18,7 +18,7 @@ export async function run(
 		output += data.toString();
 	});
 	child.stderr?.on('data', (data: Buffer) => (output += data.toString()));
-	// Whoever is left of the group holds the pipes open.
+	// A process that is left of the group holds the pipes open.
 	child.once('exit', () => {
 		end(child);
 	});
@@ -72,7 +72,7 @@ export async function serve(
 	throw new Error(`no answer from ${command} ${args(port, nonce).join(' ')}:\n${output}`);
 }
 
-/** What may still have processes. */
+/** Programs that may still have processes. */
 const started = new Set<ChildProcess>();
 
 /**
@@ -95,7 +95,7 @@ function end(child: ChildProcess): void {
 	try {
 		if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
 	} catch {
-		// Nobody is left in the group.
+		// No process is left in the group.
 	}
 }
 

@@ -61,7 +61,7 @@ export default { plugins: [sveltekit({ adapter: adapter() })] };
 const TMPDIR = new URL('../../../../target/runtimes/tmp', import.meta.url).pathname;
 mkdirSync(TMPDIR, { recursive: true });
 
-/** The environment of wrangler: it asks nobody and tells nobody. */
+/** The environment of wrangler: it asks for no login and sends no telemetry. */
 export const WRANGLER_ENV = { CI: '1', TMPDIR, WRANGLER_SEND_METRICS: 'false' };
 
 /** Serves what the Cloudflare adapter built in workerd. */

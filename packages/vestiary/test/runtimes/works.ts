@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Server } from './run.js';
 
 /**
- * What a session must do in every server. SvelteKit looks at the origin of a form only in an app that was
+ * The behaviour of a session in every server. SvelteKit looks at the origin of a form only in an app that was
  * built, not in `vite dev`.
  */
 export function works(start: () => Promise<Server>, { built = true } = {}): void {

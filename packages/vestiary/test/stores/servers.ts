@@ -121,7 +121,7 @@ async function ended(server: ChildProcess): Promise<void> {
 	if (server.exitCode === null && server.kill()) await exit;
 }
 
-/** A port that nobody listens at. */
+/** A port at which no program listens. */
 export async function freePort(): Promise<number> {
 	const server = createServer();
 	const port = await listening(server);
