@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_none_is_not_repeated() {
+    fn an_invalid_url_is_not_repeated() {
         for url in [
             "",
             "redis",

@@ -48,7 +48,7 @@ async fn every_form_of_a_cookie_is_read() {
 }
 
 #[tokio::test]
-async fn it_tells_which_secret_has_signed() {
+async fn inspect_names_the_secret_that_signed_the_cookie() {
     let (folder, _, filled) = filled(&config()).await;
     let id = filled.anonymous.id();
     let by = |secret: &str, namespace| {
@@ -70,7 +70,7 @@ async fn it_tells_which_secret_has_signed() {
 }
 
 #[tokio::test]
-async fn it_tells_what_is_wrong_with_a_cookie() {
+async fn inspect_explains_why_a_cookie_is_invalid() {
     let (folder, _, filled) = filled(&config()).await;
     let value = filled.cookie(&filled.anonymous);
     for (cookie, signature, hint) in [
@@ -95,7 +95,7 @@ async fn it_tells_what_is_wrong_with_a_cookie() {
 }
 
 #[tokio::test]
-async fn it_tells_what_the_store_knows() {
+async fn inspect_shows_the_stored_session() {
     let (folder, store, filled) = filled(&config()).await;
     let store_of = |stored| {
         let (code, said) = inspected(&folder, &filled.cookie(stored), &[]);

@@ -104,7 +104,7 @@ async fn prefixes_and_tables_may_change() {
 }
 
 #[tokio::test]
-async fn what_is_newer_at_the_other_store_is_kept_unless_it_is_to_be_replaced() {
+async fn a_newer_record_at_the_target_is_kept_without_replace() {
     let (folder, store, filled, to) = stores(0).await;
     migrate(&folder, &to, &[]);
     let target = opened(&folder).await;
@@ -126,7 +126,7 @@ async fn what_is_newer_at_the_other_store_is_kept_unless_it_is_to_be_replaced() 
 
 /// The state says that nothing is missing before its cursor, and the verification finds that it is not so.
 #[tokio::test]
-async fn what_is_missing_in_the_end_is_told() {
+async fn records_missing_at_the_end_are_reported() {
     let (folder, _, filled, to) = stores(30).await;
     migrate(&folder, &to, &[]);
     let target = opened(&folder).await;

@@ -96,7 +96,7 @@ async fn a_mistyped_path_or_table_makes_no_store() {
 }
 
 #[tokio::test]
-async fn whoever_closes_the_pipe_is_told_nothing() {
+async fn a_closed_pipe_is_no_error() {
     let (folder, store) = Folder::new().await;
     let filled = fill(store, &config()).await;
     more(&filled, 3_000).await;

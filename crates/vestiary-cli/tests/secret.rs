@@ -19,7 +19,7 @@ async fn makes_another_one_each_time() {
 }
 
 #[tokio::test]
-async fn what_it_makes_is_good() {
+async fn a_generated_secret_is_strong() {
     let (folder, _) = Folder::new().await;
     let secret = folder.run(&["secret"]).ends(0).out;
     let env = [("SESSION_SECRET", "")];

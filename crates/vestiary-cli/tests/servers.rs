@@ -83,7 +83,7 @@ fn has(checks: &[(String, String)], name: &str, state: &str) {
 }
 
 #[tokio::test]
-async fn one_redis() {
+async fn every_command_works_on_one_redis_server_and_doctor_checks_it() {
     let (folder, _) = Folder::new().await;
     let server = Redis::start(&["--maxmemory-policy", "allkeys-lru", "--appendonly", "yes"]).await;
     let store = RedisStore::connect(&server.url()).await.unwrap();

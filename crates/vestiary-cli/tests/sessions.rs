@@ -118,7 +118,7 @@ async fn the_beginning_of_a_key_must_be_of_one_session() {
 }
 
 #[tokio::test]
-async fn what_is_encrypted_needs_the_secret_and_the_id() {
+async fn an_encrypted_session_needs_the_secret_and_the_id() {
     let (folder, _, filled) = filled(&encrypted().hash_ids(true)).await;
     let (id, key) = (filled.bob.id().expose(), filled.bob.id().hashed());
     let shown = folder.run(&["show", "--json", "--data", id]).ends(0).json();
@@ -199,7 +199,7 @@ async fn revoke_ends_those_of_a_user() {
 }
 
 #[tokio::test]
-async fn a_user_without_sessions_is_told_and_is_no_success() {
+async fn a_user_without_sessions_is_reported_and_exits_with_1() {
     let (folder, ..) = filled(&config()).await;
     for args in [&["--user", "typo"][..], &["--user", "typo", "--dry-run"]] {
         let ran = folder.run(&[&["revoke"], args].concat()).ends(1);
@@ -314,7 +314,7 @@ async fn stats_count_what_is_there() {
 }
 
 #[tokio::test]
-async fn what_comes_from_others_moves_no_cursor() {
+async fn text_from_the_store_moves_no_cursor() {
     let (folder, _, filled) = filled(&config()).await;
     let user = "eve\u{1b}[2J";
     let owner = filled.sessions.of(user).admit(&vestiary_store::Login::default()).await.unwrap();

@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn ends_of_a_request_are_told_from_those_of_others() {
+    fn revocations_by_a_request_are_told_apart_from_those_of_others() {
         let (notes, one) = (Revocations::default(), RequestId::current_or_new());
         let other = RequestId::current_or_new();
         let ended = |at, before| OwnEnd { at: UnixMillis(at), before: UnixMillis(before) };

@@ -115,7 +115,7 @@ async fn slow_among(rivals: usize, resends: bool) -> (Result<bool, SessionError>
 }
 
 #[tokio::test]
-async fn what_is_in_the_way_of_a_slow_write_may_be_the_same_sent_twice() {
+async fn a_slow_write_may_conflict_with_itself_if_the_client_resends() {
     let (told, data, _) = slow_among(20, true).await;
     assert_eq!(told.unwrap_err().code(), "store_failed");
     assert_eq!(data, r#"{"n":20}"#);
@@ -129,7 +129,7 @@ async fn but_not_if_nothing_is_sent_twice() {
 }
 
 #[tokio::test]
-async fn a_slow_write_that_was_done_is_not_asked_about() {
+async fn a_slow_write_that_succeeded_is_not_read_back() {
     let (told, data, reads) = slow_among(0, true).await;
     assert!(told.unwrap());
     assert_eq!((&*data, reads), (r#"{"n":1}"#, 0));

@@ -112,7 +112,7 @@ async fn many_may_make_the_table_at_once() {
 /// A request that waits for the row of another one decides by what that one has made of it, and not by what
 /// was there when it came: here the other one is stopped in the middle, so that it is sure to wait.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_had_to_wait_sees_what_was_done_meanwhile() {
+async fn a_write_that_waited_for_a_lock_sees_the_result_of_the_other_one() {
     let (store, pool) = alone("waiting").await;
     let update =
         |key: &str, set: &str| format!("UPDATE waiting SET {set} WHERE key = 'sess:{key}'");
@@ -171,7 +171,7 @@ async fn who_had_to_wait_sees_what_was_done_meanwhile() {
 
 /// Of an expired record, too, only one `create` makes a new one, although both have found it expired.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_had_to_wait_creates_nothing_over_a_new_record() {
+async fn a_creation_that_waited_for_a_lock_does_not_overwrite_a_new_record() {
     let (store, pool) = alone("creating").await;
     sqlx::query("INSERT INTO creating VALUES ('sess:key', '{}', 0)").execute(&pool).await.unwrap();
     let mut other = PgConnection::connect(&server().await.url()).await.unwrap();
@@ -193,7 +193,7 @@ async fn who_had_to_wait_creates_nothing_over_a_new_record() {
 }
 
 #[tokio::test]
-async fn what_has_expired_is_cleared_away_a_few_at_a_time() {
+async fn expired_records_are_removed_a_few_at_a_time() {
     let (store, pool) = alone("swept").await;
     let expired = "INSERT INTO swept SELECT 'sess:' || n, '{}', n FROM generate_series(1, 50) AS n";
     sqlx::query(expired).execute(&pool).await.unwrap();
@@ -255,7 +255,7 @@ async fn keys_are_found_by_the_index() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_said_and_holds_no_secret() {
+async fn errors_name_the_problem_and_contain_no_secret() {
     let server = server().await;
     let pool = PgPool::connect(&server.url()).await.unwrap();
     let missing = PostgresStore::with_pool(pool.clone(), "missing").unwrap();

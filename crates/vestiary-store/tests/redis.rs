@@ -316,7 +316,7 @@ async fn a_replica_that_hangs_confirms_nothing() {
 
 /// A replica that was made the primary too early brings back what was ended.
 #[tokio::test]
-async fn what_is_there_is_not_confirmed() {
+async fn an_existing_record_is_not_confirmed_as_removed() {
     let server = Redis::start(&[]).await;
     let store = RedisStore::connect(&server.url()).await.unwrap();
     assert_eq!(store.confirm("key").await.unwrap(), None);

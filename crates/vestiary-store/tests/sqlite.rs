@@ -302,7 +302,7 @@ async fn the_table_is_that_of_the_npm_package() {
 }
 
 #[tokio::test]
-async fn what_has_expired_is_cleared_away_a_few_at_a_time() {
+async fn expired_records_are_removed_a_few_at_a_time() {
     let pool = SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
     let pool = pool.connect("sqlite::memory:").await.unwrap();
     let store = SqliteStore::with_pool(pool.clone(), "sessions").await.unwrap();
@@ -351,7 +351,7 @@ async fn a_page_of_a_scan_has_as_many_records_as_were_asked_for() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_said() {
+async fn errors_name_the_problem() {
     let Folder(folder) = &Folder::new();
     let error = SqliteStore::open(folder.join("no/such/folder.db")).await.unwrap_err();
     assert_eq!(error.to_string(), "the session store failed: unable to open database file (14)");

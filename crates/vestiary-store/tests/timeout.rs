@@ -56,7 +56,7 @@ fn no_runtime_is_needed() {
 
 #[cfg(feature = "tokio")]
 #[tokio::test(start_paused = true)]
-async fn where_tokio_runs_it_is_tokios_clock() {
+async fn timeouts_use_tokios_clock_where_tokio_runs() {
     // It goes on by itself when everybody waits: by any other clock this would take an hour.
     let after = Duration::from_secs(3_600);
     let error = stored(after).await;

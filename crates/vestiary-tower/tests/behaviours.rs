@@ -88,7 +88,7 @@ async fn an_id_that_the_store_does_not_know_is_never_adopted() {
 }
 
 #[tokio::test]
-async fn to_destroy_and_to_write_in_one_request_begins_another_session() {
+async fn destroy_then_write_in_one_request_begins_another_session() {
     let app = app(&config(), Faulty::default());
     let mut browser = Browser::new(&app);
     browser.ok("/write").await;
@@ -257,7 +257,7 @@ async fn a_login_whose_handler_fails_afterwards_is_a_login() {
 }
 
 #[tokio::test]
-async fn a_cookie_of_another_path_or_domain_hides_nobody() {
+async fn a_cookie_of_another_path_or_domain_does_not_hide_the_session() {
     let app = app(&config(), Faulty::default());
     let mut browser = Browser::new(&app);
     browser.ok("/write").await;
@@ -338,7 +338,7 @@ async fn every_kind_of_change_is_stored() {
 }
 
 #[tokio::test]
-async fn a_copied_cookie_is_worth_nothing_once_its_time_is_over() {
+async fn a_copied_cookie_is_worthless_after_its_session_has_expired() {
     static NOW: AtomicU64 = AtomicU64::new(1_000);
     let store = MemoryStore::with_clock(MemoryLimits::default(), || {
         UnixMillis(NOW.load(Ordering::Relaxed))
@@ -353,7 +353,7 @@ async fn a_copied_cookie_is_worth_nothing_once_its_time_is_over() {
 }
 
 #[tokio::test]
-async fn a_write_does_not_change_how_long_the_cookie_lives() {
+async fn a_write_does_not_change_the_lifetime_of_the_cookie() {
     let config = config().max_age(Duration::from_secs(60));
     let app = app(&config, Faulty::default());
     let mut browser = Browser::new(&app);

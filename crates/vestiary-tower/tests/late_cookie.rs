@@ -194,7 +194,7 @@ fn leave_behind(
 }
 
 #[tokio::test]
-async fn what_is_under_way_when_the_visitor_goes_away_leaves_no_record() {
+async fn an_operation_in_progress_leaves_no_record_when_the_visitor_disconnects() {
     for (login, operations) in [(false, 1), (true, 2)] {
         let store = Faulty::default();
         let (tasks, mut spawned) = mpsc::unbounded_channel();

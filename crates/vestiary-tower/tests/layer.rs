@@ -80,7 +80,7 @@ async fn a_session_goes_on_from_request_to_request() {
 }
 
 #[tokio::test]
-async fn whoever_does_not_look_costs_nothing() {
+async fn a_handler_that_ignores_the_session_costs_nothing() {
     let store = Faulty::default();
     let app = app(&config(), store.clone());
     let mut browser = Browser::new(&app);
@@ -161,7 +161,7 @@ async fn there_is_one_cookie_of_the_name_and_others_stay() {
 }
 
 #[tokio::test]
-async fn what_was_changed_is_stored_whatever_the_response() {
+async fn changes_are_stored_whatever_the_status_of_the_response() {
     let app = routes()
         .route(
             "/error",
@@ -311,7 +311,7 @@ async fn requests_at_the_same_time_lose_nothing() {
 }
 
 #[tokio::test]
-async fn what_others_have_changed_meanwhile_stays() {
+async fn concurrent_changes_of_other_requests_stay() {
     let entered = Arc::new(Notify::new());
     let leave = Arc::new(Notify::new());
     let slow = {
@@ -398,7 +398,7 @@ fn async_stream(
 }
 
 #[tokio::test]
-async fn while_the_store_is_down_nothing_is_written_over_and_nobody_is_somebody_else() {
+async fn while_the_store_is_down_nothing_is_overwritten_and_no_visitor_is_taken_for_another() {
     for policy in [OnStoreError::Error, OnStoreError::Anonymous] {
         for fault in [Fault::Fails, Fault::Hangs] {
             let store = Faulty::default();
@@ -466,7 +466,7 @@ async fn an_answer_that_was_lost_is_found_and_nothing_is_done_twice() {
 }
 
 #[tokio::test]
-async fn nobody_gets_in_who_is_not_logged_in() {
+async fn anonymous_visitors_are_rejected() {
     let guarded = Router::new()
         .route("/account", get(|| async { "yours" }).post(|| async { "done" }))
         .route_layer(RequireLogin::at("/login"));
@@ -492,7 +492,7 @@ async fn nobody_gets_in_who_is_not_logged_in() {
 }
 
 #[tokio::test]
-async fn a_guard_outside_of_the_layer_names_the_cure_and_redirects_nobody() {
+async fn a_guard_outside_of_the_layer_explains_the_fix_and_does_not_redirect() {
     let layer = SessionLayer::new(&config(), Faulty::default()).unwrap();
     let app = routes().layer(layer).layer(RequireLogin::at("/login"));
     for method in [Method::GET, Method::POST] {

@@ -125,7 +125,7 @@ impl tracing::Subscriber for Levels {
 }
 
 #[tokio::test]
-async fn what_an_operator_should_look_at_is_logged_as_a_warning() {
+async fn events_for_operators_are_logged_as_warnings() {
     let levels = Levels::default();
     // For the whole process: a subscriber of one thread may come too late for what other tests have logged before.
     tracing::subscriber::set_global_default(levels.clone()).unwrap();

@@ -52,7 +52,7 @@ async fn two_layers_have_a_session_and_a_cookie_each() {
 }
 
 #[tokio::test]
-async fn of_two_layers_with_one_cookie_name_the_outer_one_keeps_its_cookie() {
+async fn the_outer_of_two_layers_with_one_cookie_name_keeps_its_cookie() {
     let (shop, admin) = (Faulty::default(), Faulty::default());
     let outer = SessionLayer::new(&config(), shop.clone()).unwrap();
     let inner = SessionLayer::new(&config().namespace("admin"), admin).unwrap();
@@ -119,7 +119,7 @@ async fn with_one_name(
 }
 
 #[tokio::test]
-async fn of_two_layers_with_one_cookie_name_only_one_stores_a_session_and_the_other_says_what_to_do()
+async fn only_one_of_two_layers_with_one_cookie_name_stores_a_session_and_the_other_explains_the_fix()
  {
     let cure = "two session layers use the cookie `sid`, and the visitor has a session of the other one: give one of \
                 them another name (`Config::name`)";
@@ -193,7 +193,7 @@ async fn a_logout_of_the_inner_layer_leaves_the_cookie_of_the_outer_one() {
 }
 
 #[tokio::test]
-async fn one_layer_that_is_there_twice_has_one_session() {
+async fn a_layer_that_is_applied_twice_has_one_session() {
     let store = Faulty::default();
     let layer = SessionLayer::new(&config(), store.clone()).unwrap();
     let looks = async |request: Request, next: Next| -> Response {

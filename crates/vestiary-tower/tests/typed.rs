@@ -224,7 +224,7 @@ async fn maps_with_keys_of_other_types_flattened_and_tagged_types_are_views_too(
 }
 
 #[tokio::test]
-async fn what_a_login_keeps_is_the_text_that_was_there() {
+async fn a_login_keeps_the_text_of_kept_members() {
     let layer = SessionLayer::new(&config(), Faulty::default()).unwrap();
     let sessions = layer.sessions().clone();
     let stored = sessions.create(SHARED, None).await.unwrap();
@@ -300,7 +300,7 @@ struct Order {
 }
 
 #[tokio::test]
-async fn a_written_value_takes_the_place_of_what_cannot_be_read_also_where_it_is_the_default() {
+async fn a_written_value_replaces_an_unreadable_one_even_if_it_is_the_default() {
     for (data, expected) in [
         (r#"{"number":"one","count":"two","o":1.50}"#, r#"{"number":0,"count":0,"o":1.50}"#),
         (r#"{"number":1e400,"count":null}"#, r#"{"number":0,"count":0}"#),

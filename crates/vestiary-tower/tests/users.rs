@@ -75,7 +75,7 @@ fn sessions(config: &Config, store: &Faulty) -> Sessions {
 }
 
 #[tokio::test]
-async fn while_old_and_new_instances_run_a_visit_to_an_old_one_logs_nobody_out() {
+async fn a_request_to_an_old_instance_logs_no_visitor_out_during_a_deployment() {
     for (old, fresh) in deployments() {
         let (store, events) = (Faulty::default(), Events::default());
         let old = old.on_event(events.listener());
@@ -126,7 +126,7 @@ async fn while_old_and_new_instances_run_a_visit_to_an_old_one_logs_nobody_out()
 }
 
 #[tokio::test]
-async fn the_steps_of_the_documentation_log_nobody_out() {
+async fn the_documented_steps_log_no_visitor_out() {
     let with = |secret: &str| Config::new(secret).name("sid").encrypt(Encrypt::On);
     let steps = [with(OLD), with(OLD).previous_secret(NEW), with(NEW).previous_secret(OLD)];
     let store = Faulty::default();
@@ -204,7 +204,7 @@ fn two(config: &Config) -> Two {
 }
 
 #[tokio::test]
-async fn what_holds_a_session_that_was_revoked_elsewhere_writes_nothing() {
+async fn a_request_with_a_session_revoked_elsewhere_writes_nothing() {
     for number in 0..4 {
         let Two { here, elsewhere, events, held } = two(&config());
         let mut browser = Browser::new(&here);
@@ -250,7 +250,7 @@ async fn a_response_whose_session_was_revoked_elsewhere_sets_no_cookie_and_store
 }
 
 #[tokio::test]
-async fn whatever_is_done_with_an_id_that_a_login_has_replaced_the_session_of_the_login_stays() {
+async fn no_operation_on_an_id_that_a_login_has_replaced_touches_the_new_session() {
     let app = app(&config(), Faulty::default());
     let mut victim = Browser::new(&app);
     victim.ok("/save").await;
@@ -263,7 +263,7 @@ async fn whatever_is_done_with_an_id_that_a_login_has_replaced_the_session_of_th
 }
 
 #[tokio::test]
-async fn a_logout_by_the_id_of_before_a_renewal_ends_the_session_and_its_entry_in_the_list() {
+async fn a_logout_by_the_id_before_a_renewal_ends_the_session_and_its_entry_in_the_list() {
     let config = config().renew_grace(std::time::Duration::ZERO);
     let store = Faulty::default();
     let app = app(&config, store.clone());

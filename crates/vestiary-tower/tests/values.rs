@@ -118,7 +118,7 @@ async fn an_error_names_the_kind_of_the_value_and_the_type_that_was_expected() {
 }
 
 #[tokio::test]
-async fn of_a_member_that_is_there_twice_the_last_one_counts() {
+async fn the_last_of_two_equal_members_counts() {
     let (mut browser, store) = with_data(r#"{"x":1,"x":2}"#).await;
     assert_eq!(browser.ok("/get").await, "Some(2)");
     browser.ok("/remove").await;

@@ -111,7 +111,7 @@ impl Store for ReadOnly {
 }
 
 #[tokio::test]
-async fn what_the_store_refuses_is_asked_once_and_is_not_busy() {
+async fn a_refused_write_is_tried_once_and_is_not_reported_as_busy() {
     use std::sync::atomic::Ordering;
     let store = ReadOnly::default();
     let sessions = Sessions::new(&config(), store.clone()).unwrap();
@@ -126,7 +126,7 @@ async fn what_the_store_refuses_is_asked_once_and_is_not_busy() {
 }
 
 #[tokio::test]
-async fn an_old_id_is_retired_however_many_others_are() {
+async fn an_old_id_goes_out_of_use_however_many_others_do() {
     let sessions = Sessions::new(&config(), MemoryStore::default()).unwrap();
     for n in 0..10_050 {
         let one = sessions.create("{}", None).await.unwrap();

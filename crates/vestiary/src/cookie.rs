@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn a_removal_repeats_every_attribute_but_is_over() {
+    fn a_removal_repeats_every_attribute_and_expires_the_cookie() {
         let cookie = SetCookie {
             domain: Some(Domain::new("example.com").unwrap()),
             expires: Some(UnixMillis(4_000_000_000_000)),

@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn tossed_cookies_do_not_hide_the_genuine_one() {
+    fn planted_cookies_do_not_hide_the_valid_one() {
         assert_eq!(values(b"__Host-id=evil; __Host-id=good"), [&b"evil"[..], b"good"]);
         assert_eq!(values(b"__Host-id=good; __Host-id=evil"), [&b"good"[..], b"evil"]);
         assert_eq!(values(&b"__Host-id=x; ".repeat(9)).len(), MOST_CANDIDATES);

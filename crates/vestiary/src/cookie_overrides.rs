@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_by_express_has_its_own_lifetime_and_the_other_attributes_of_before() {
+    fn a_record_by_express_session_has_its_own_lifetime_and_keeps_the_other_attributes() {
         let by_express = |ours, max_age| CookieOverrides::by_express(ours, max_age);
         let alone = by_express(None, "2500").unwrap();
         assert_eq!((alone.as_str(), alone.is_by_express()), (r#"{"maxAge":2}"#, true));

@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_over_ends_however_it_is_saved() {
+    fn an_expired_session_ends_however_it_is_saved() {
         for (policy, stage, operation, known) in every_case() {
             let saves = match operation {
                 Operation::Save | Operation::Touch => true,

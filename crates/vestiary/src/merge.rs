@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_or_too_large_is_refused() {
+    fn other_values_than_objects_and_large_results_are_refused() {
         assert!(merge("[]", "{}", "{}", Limits::SAVE).is_err());
         assert!(merge("{}", "{", "{}", Limits::SAVE).is_err());
         assert!(merge("{}", "{}", "1", Limits::SAVE).is_err());

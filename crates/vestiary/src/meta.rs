@@ -263,7 +263,7 @@ mod tests {
     use crate::{Limits, Record};
 
     #[test]
-    fn a_session_of_nobody_that_was_somebodys_is_none() {
+    fn a_record_with_an_unreadable_user_is_rejected() {
         let read = |user: &str| {
             let meta = format!(r#"{{"user":{user},"handle":"AAAAAAAAAAAAAAAA"}}"#);
             let text = format!(r#"{{"v":"AAAAAAAAAAAAAAAA","meta":{meta},"data":{{}}}}"#);

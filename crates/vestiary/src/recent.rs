@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_is_remembered_until_its_time_is_over() {
+    fn an_id_is_remembered_until_it_expires() {
         let mut ids = RecentIds::new(10);
         assert!(ids.is_empty());
         ids.remember("a", 10, NOW);
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_whose_time_is_over_are_freed() {
+    fn expired_ids_are_freed() {
         let mut ids = RecentIds::new(1_000);
         for n in 0..1_000 {
             ids.remember(&n.to_string(), 10, NOW);

@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_sealed_is_told_apart() {
+    fn unsealed_records_are_told_apart() {
         let ring = ring(&[OLD], None);
         assert_eq!(ring.open(&id(1), "k", TEXT), Err(Error::NotSealed));
         assert_eq!(ring.open(&id(1), "k", "{}"), Err(Error::NotSealed));

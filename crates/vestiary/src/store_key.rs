@@ -71,7 +71,7 @@ mod tests {
     use crate::{Options, OptionsInput, SessionId};
 
     #[test]
-    fn what_options_make_is_read_back() {
+    fn keys_of_options_are_parsed_back() {
         let id = SessionId::from_entropy(&[1; 24]);
         for (namespace, hash_ids) in
             [(None, false), (None, true), (Some("admin"), false), (Some("a.b-c_d"), true)]
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_looks_like_it_is_a_session() {
+    fn a_key_that_only_looks_like_a_list_is_a_session() {
         for key in ["user:short", "user:", ":", "a b:c", "", "é:x"] {
             assert!(!StoreKey::parse(key).is_user_list, "{key}");
         }

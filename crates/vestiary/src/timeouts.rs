@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_that_is_not_used_is_over_at_its_deadline() {
+    fn an_idle_session_expires_at_its_deadline() {
         let five = timeouts(Some(5.0), None);
         let meta = five.stamped(Meta::default(), UnixMillis(10_000));
         assert_eq!(meta.created, Some(UnixMillis(10_000)));
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_is_refused() {
+    fn invalid_timeouts_are_rejected() {
         for bad in [0.0, -1.0, 0.999, f64::NAN, f64::INFINITY, 1e12] {
             assert!(Timeouts::new(Some(bad), None, None, None).is_err(), "{bad}");
             assert!(Timeouts::new(None, Some(bad), None, None).is_err(), "{bad}");
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_time_for_another_id() {
+    fn a_session_is_due_for_a_renewal_after_its_time() {
         let hourly = Timeouts::new(None, None, Some(3_600.0), Some(10.0)).unwrap();
         let mut meta = Meta::created(UnixMillis(1_000));
         assert!(!hourly.wants_renewal(&meta, UnixMillis(3_600_999)));

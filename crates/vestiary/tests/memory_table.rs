@@ -20,7 +20,7 @@ fn bytes_of(record: &str) -> usize {
 }
 
 #[test]
-fn only_a_touch_with_the_mark_of_the_record_prolongs_it() {
+fn only_a_touch_with_the_write_id_of_the_record_prolongs_it() {
     for (write_id, outcome, lives) in
         [(Some(MARK), Outcome::Done, true), (None, Outcome::Conflict, false)]
     {
@@ -34,7 +34,7 @@ fn only_a_touch_with_the_mark_of_the_record_prolongs_it() {
 }
 
 #[test]
-fn what_has_expired_is_not_listed() {
+fn expired_records_are_not_listed() {
     let mut table = table(1 << 20);
     table.set("a", RECORD, Ttl::Millis(10), NOW).unwrap();
     table.set("b", RECORD, Ttl::Millis(20), NOW).unwrap();

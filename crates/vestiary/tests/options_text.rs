@@ -201,7 +201,7 @@ fn a_wrong_type_is_refused_by_the_name_of_the_option_and_without_its_value() {
 }
 
 #[test]
-fn what_is_no_option_is_refused_and_not_repeated() {
+fn unknown_options_are_rejected_and_not_repeated() {
     for text in [
         "",
         "null",
@@ -229,7 +229,7 @@ fn what_is_no_option_is_refused_and_not_repeated() {
 }
 
 #[test]
-fn a_number_that_is_none_is_refused_by_the_option_that_has_it() {
+fn an_invalid_number_is_reported_by_its_option() {
     for (text, expected) in [
         (r#"{"touchAfter":null}"#, Error::Timeout { name: "touchAfter" }),
         (r#"{"idleTimeout":null}"#, Error::Timeout { name: "idleTimeout" }),

@@ -225,7 +225,7 @@ proptest! {
     }
 
     #[test]
-    fn the_memory_table_is_a_map_with_lives(steps in prop::collection::vec((0..6usize, 0..4u8, 0..50u64, 0..9u64), 1..200)) {
+    fn the_memory_table_is_a_map_with_ttls(steps in prop::collection::vec((0..6usize, 0..4u8, 0..50u64, 0..9u64), 1..200)) {
         let limits = MemoryLimits { entries: 4, bytes: 1 << 20, default_ttl: 30 };
         let mut table = MemoryTable::new(limits);
         let mut model: BTreeMap<String, (String, u64)> = BTreeMap::default();

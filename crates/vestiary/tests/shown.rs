@@ -20,7 +20,7 @@ fn an_id_and_a_cookie_are_not_shown_and_the_write_id_is() {
 }
 
 #[test]
-fn what_is_wrong_with_a_cookie_is_said_without_it() {
+fn an_invalid_cookie_is_described_without_its_value() {
     let signature = "A".repeat(43);
     for (value, said) in [
         ("x".repeat(9_000), "longer than a cookie"),

@@ -68,7 +68,7 @@ fn with_save_uninitialized_a_visitor_gets_a_session_and_a_full_store_fails_no_re
 }
 
 #[test]
-fn what_cannot_be_read_is_not_written() {
+fn an_unreadable_session_is_not_overwritten() {
     let mut site = Site::new("{}");
     let id = site.session();
     site.fails = Some((READ, Answered::Lost(3)));
@@ -381,7 +381,7 @@ fn a_revocation_by_the_request_itself_removes_the_cookie_and_one_by_another_does
 }
 
 #[test]
-fn a_revocation_by_the_request_itself_removes_the_cookie_also_if_an_operation_has_found_it_out() {
+fn a_revocation_by_the_request_itself_removes_the_cookie_even_if_an_operation_noticed_it_first() {
     for (by_itself, sent) in [(true, r#"removal {"path":"/app"}"#), (false, "")] {
         let mut site = Site::new("{}");
         let id = site.session();

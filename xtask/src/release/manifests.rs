@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn metadata_that_registries_show_is_asked_for() {
+    fn missing_registry_metadata_is_reported() {
         let one = |repository: Value| json!([{ "name": "vestiary", "version": "1.0.0", "publish": null, "repository": repository, "dependencies": [] }]);
         let missing =
             manifests(&one(Value::Null), json!({ "version": "1.0.0" })).missing_metadata();

@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_random_is_good() {
+    fn a_random_secret_is_strong() {
         for seed in 0_u8..200 {
             let id = vestiary::SessionId::from_entropy(&[seed; 24]).hashed();
             let (short, long) = (id.split_at(16).0, &*id);
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_guessed_is_weak() {
+    fn a_guessable_secret_is_weak() {
         for (text, weak) in [
             ("", Weakness::Short),
             ("fifteen bytes..", Weakness::Short),

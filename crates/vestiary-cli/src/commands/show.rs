@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_is_spread_over_lines_and_nothing_in_it_is_spelled_anew() {
+    fn json_is_formatted_and_keeps_the_spelling_of_its_values() {
         let json = r#"{"a":1.50,"b":[ ],"c":{},"d":["]}\\\"",{"e":1e400}],"f":"é: ,"}"#;
         let expected = r#"{
   "a": 1.50,

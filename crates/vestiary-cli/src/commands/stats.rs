@@ -200,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percentiles_are_of_what_was_seen() {
+    fn percentiles_are_computed_from_the_counted_sizes() {
         let mut sizes = Sizes::default();
         assert_eq!(sizes.percentile(50), 0);
         (1..=100).for_each(|bytes| sizes.add(bytes));

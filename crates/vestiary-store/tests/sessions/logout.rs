@@ -24,7 +24,7 @@ async fn session(sessions: &Sessions, is_renewed: bool) -> (Stored, SessionId) {
 }
 
 #[tokio::test]
-async fn whatever_stops_a_logout_the_record_says_whose_session_it_is_as_long_as_it_is_listed() {
+async fn an_interrupted_logout_leaves_the_owner_in_the_record_while_the_session_is_listed() {
     for is_renewed in [false, true] {
         for fault in [Fault::Fails, Fault::LosesTheReply] {
             for done in 0.. {

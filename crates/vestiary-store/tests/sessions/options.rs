@@ -38,7 +38,7 @@ fn the_cookie_has_the_attributes_of_the_options() {
 }
 
 #[tokio::test]
-async fn the_record_says_what_its_cookie_was_and_lives_as_long() {
+async fn the_record_has_the_cookie_attributes_and_the_same_lifetime() {
     let store = Watched::default();
     let all = config()
         .domain("example.com")
@@ -177,7 +177,7 @@ async fn the_cookie_of_a_session_has_its_id_or_is_removed() {
 }
 
 #[tokio::test]
-async fn a_session_with_a_cookie_of_its_own_lives_as_long_as_that() {
+async fn a_session_with_its_own_cookie_attributes_has_their_lifetime() {
     let store = Watched::default();
     let (sessions, _) = sessions(config().max_age(MINUTE), &store);
     let id = planted(&sessions, r#"{"cookie":{"maxAge":120,"path":"/app"}}"#).await;

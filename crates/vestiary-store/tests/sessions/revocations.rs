@@ -86,7 +86,7 @@ async fn a_request_that_has_ended_all_sessions_may_log_in_with_what_was_proven_b
 }
 
 #[tokio::test]
-async fn a_proof_of_more_than_a_day_ago_is_none() {
+async fn a_proof_that_is_more_than_a_day_old_is_refused() {
     const HOUR: u64 = 3_600_000;
     let (sessions, _) = sessions(config(), &Watched::default());
     let ada = sessions.of("ada");

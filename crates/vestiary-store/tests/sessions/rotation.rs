@@ -57,7 +57,7 @@ async fn after_a_login_the_old_id_is_worth_nothing_but_a_logout() {
 }
 
 #[tokio::test]
-async fn a_late_request_with_the_id_of_before_a_login_does_nothing_to_the_new_session() {
+async fn a_late_request_with_the_id_before_a_login_does_not_touch_the_new_session() {
     let (sessions, _) = sessions(config(), &Watched::default());
     let first = sessions.create(r#"{"n":1}"#, None).await.unwrap();
     let second = sessions.rotate(&first, r#"{"n":2}"#, None).await.unwrap().unwrap();

@@ -24,7 +24,7 @@ async fn the_list_has_the_last_used_session_first() {
 }
 
 #[tokio::test]
-async fn one_the_others_or_all_of_them_end() {
+async fn one_session_the_others_or_all_can_be_revoked() {
     let store = Watched::default();
     let (sessions, events) = sessions(config(), &store);
     let [phone, laptop, desk] = [
@@ -184,7 +184,7 @@ async fn the_list_shows_no_session_that_has_expired() {
 }
 
 #[tokio::test]
-async fn an_encrypted_list_keeps_the_sessions_of_before() {
+async fn a_list_that_becomes_encrypted_keeps_its_sessions() {
     let store = Watched::default();
     let (sessions, _) = sessions(config().encrypt(vestiary_store::Encrypt::On), &store);
     let first = of_user(&sessions, "ada", None).await;

@@ -12,7 +12,7 @@ fn data(n: u8) -> String {
 }
 
 #[tokio::test]
-async fn a_store_that_fails_is_asked_twice_and_not_again() {
+async fn a_failing_store_is_retried_once() {
     let store = Watched::default();
     let (sessions, _) = sessions(config(), &store);
     let stored = sessions.create(&data(1), None).await.unwrap();
@@ -50,7 +50,7 @@ async fn a_store_that_fails_is_asked_twice_and_not_again() {
 }
 
 #[tokio::test]
-async fn a_store_that_answers_after_a_failure_is_asked_on() {
+async fn an_operation_continues_after_a_successful_retry() {
     let store = Watched::default();
     let (sessions, _) = sessions(config(), &store);
     let stored = sessions.create(&data(0), None).await.unwrap();
@@ -132,7 +132,7 @@ async fn a_full_store_says_so_at_once() {
 }
 
 #[tokio::test]
-async fn what_another_request_wrote_is_kept_and_told() {
+async fn a_concurrent_change_is_merged_and_reported() {
     let store = Watched::default();
     let (sessions, _) = sessions(config(), &store);
     let stored = sessions.create(r#"{"a":1,"b":1}"#, None).await.unwrap();

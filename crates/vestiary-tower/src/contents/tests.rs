@@ -21,7 +21,7 @@ fn values(contents: &Contents) -> Value {
 }
 
 #[test]
-fn what_nobody_has_touched_is_written_as_it_was() {
+fn unchanged_members_are_written_as_they_were() {
     let data = r#"{ "z":1.50, "a" : {"y":1,"x":[ ]}, "n":1e2 }"#;
     let mut contents = read(data);
     assert_eq!(contents.get::<f64>("z").unwrap(), Some(1.5));
@@ -58,7 +58,7 @@ struct B {
 }
 
 #[test]
-fn of_two_members_of_one_name_the_last_one_counts() {
+fn the_last_of_two_members_with_one_name_counts() {
     let mut contents = read(r#"{"b":1,"a":1,"a":2,"b":{"x":1,"x":2}}"#);
     assert_eq!(contents.get::<u8>("a").unwrap(), Some(2));
     assert_eq!(contents.get::<B>("b").unwrap().unwrap().x, 2);
@@ -114,7 +114,7 @@ enum Plan {
 }
 
 #[test]
-fn what_is_said_of_a_wrong_type_shows_no_value() {
+fn the_error_for_a_wrong_type_shows_no_value() {
     for (data, said) in [
         (r#"{"v":"secret"}"#, "expected `free` or `paid`"),
         (r#"{"v":{"paid":{}}}"#, "missing field `n`"),
@@ -140,7 +140,7 @@ fn nothing_is_the_default_of_a_type() {
 }
 
 #[test]
-fn what_javascript_has_stored_and_rust_cannot_read_concerns_nobody_who_does_not_ask() {
+fn a_value_that_rust_cannot_read_fails_only_its_own_key() {
     // Half of a UTF-16 surrogate pair: `JSON.stringify` writes it.
     let mut contents = read(r#"{"half":"\ud800","n":1}"#);
     assert!(matches!(contents.get::<String>("half"), Err(SessionError::Type(_))));

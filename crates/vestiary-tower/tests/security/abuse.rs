@@ -63,7 +63,7 @@ async fn a_chain_of_renewals_is_followed_only_so_far() {
 }
 
 #[tokio::test]
-async fn a_guarded_route_runs_for_nobody_who_is_not_logged_in() {
+async fn a_guarded_route_does_not_run_for_anonymous_visitors() {
     let guarded = axum::Router::new()
         .route("/secret", get(|| async { "secret" }))
         .route_layer(RequireLogin::new());

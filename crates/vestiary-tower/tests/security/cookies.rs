@@ -38,7 +38,7 @@ async fn without_options_the_cookie_is_as_strict_as_it_can_be() {
 }
 
 #[test]
-fn what_contradicts_a_prefix_is_refused() {
+fn options_that_contradict_a_prefix_are_rejected() {
     for config in [
         config().name("__Host-id").secure(false),
         config().name("__Host-id").path("/app"),
@@ -51,7 +51,7 @@ fn what_contradicts_a_prefix_is_refused() {
 }
 
 #[tokio::test]
-async fn what_a_browser_would_drop_otherwise_is_secure() {
+async fn cookies_that_a_browser_would_drop_become_secure() {
     for config in [
         config().same_site(SameSite::None),
         config().partitioned(true),
@@ -199,7 +199,7 @@ fn looks() -> Router {
 }
 
 #[tokio::test]
-async fn nobody_gets_the_page_of_another_visitor() {
+async fn no_visitor_gets_the_page_of_another_one() {
     let layer = SessionLayer::new(&config(), Faulty::default()).unwrap();
     let app = routes().merge(looks()).layer(layer);
     let mut browser = Browser::new(&app);
@@ -280,7 +280,7 @@ async fn a_cookie_that_only_rolls_is_kept_by_no_cache() {
 }
 
 #[tokio::test]
-async fn what_else_a_response_varies_by_stays() {
+async fn other_values_of_vary_stay() {
     for (varies, expected) in [
         (vec!["Accept", "Origin"], vec!["Accept, Origin, Cookie"]),
         (vec!["*"], vec!["*"]),
@@ -304,7 +304,7 @@ async fn what_else_a_response_varies_by_stays() {
 }
 
 #[tokio::test]
-async fn a_session_that_is_over_at_once_is_neither_stored_nor_told_to_the_browser() {
+async fn a_session_that_expires_at_once_is_neither_stored_nor_sent_to_the_browser() {
     let store = Faulty::default();
     let app = app(&config().max_age(Duration::ZERO), store.clone());
     let response = Browser::new(&app).send(Method::GET, "/write").await;

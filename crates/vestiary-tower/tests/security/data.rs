@@ -44,7 +44,7 @@ async fn a_visitor_who_only_looks_or_logs_out_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn too_large_and_too_deep_data_is_refused_before_the_store_is_asked() {
+async fn data_that_is_too_large_or_too_deep_is_refused_without_a_store_call() {
     let large = |session: Session| async move {
         session.insert("text", "x".repeat(70_000)).await?;
         session.save().await.map(drop)
@@ -129,7 +129,7 @@ async fn no_key_becomes_a_prototype_written_or_read() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_no_session() {
+async fn an_unreadable_record_is_no_session() {
     let events = Events::default();
     let config = config().on_event(events.listener());
     let (app, sessions) = app_and_sessions(&config, MemoryStore::default());
@@ -305,7 +305,7 @@ async fn why_a_response_was_replaced_is_logged() {
 }
 
 #[tokio::test]
-async fn no_id_secret_or_value_is_logged_thrown_or_told() {
+async fn no_id_secret_or_value_is_logged_or_in_an_error_or_event() {
     let log = Arc::new(Mutex::new(String::new()));
     let _guard = traced(&log);
     let told = Arc::new(Mutex::new(String::new()));
@@ -368,7 +368,7 @@ async fn no_id_secret_or_value_is_logged_thrown_or_told() {
 }
 
 #[tokio::test]
-async fn events_tell_the_life_of_a_session() {
+async fn events_report_the_life_of_a_session() {
     let events = Events::default();
     let config = config().on_event(events.listener());
     let (app, sessions) = app_and_sessions(&config, MemoryStore::default());

@@ -63,7 +63,7 @@ async fn only_what_we_signed_becomes_a_key() {
 }
 
 #[tokio::test]
-async fn with_hash_ids_the_store_never_hears_of_an_id() {
+async fn with_hash_ids_the_store_never_receives_an_id() {
     for hash_ids in [true, false] {
         let store = Told::default();
         let app = app(&config().hash_ids(hash_ids), store.clone());
@@ -186,7 +186,7 @@ async fn a_taken_id_is_left_alone_and_another_one_made() {
 }
 
 #[tokio::test]
-async fn a_failed_login_leaves_the_visitor_with_the_session_of_before() {
+async fn a_failed_login_leaves_the_visitor_with_the_previous_session() {
     // The list of the user's sessions is created before the session.
     for broken in ["create", "replace"] {
         let store = Faulty::default();

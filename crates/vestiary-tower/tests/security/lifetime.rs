@@ -286,7 +286,7 @@ async fn a_response_that_is_slower_than_a_login_does_not_overwrite_the_new_cooki
 }
 
 #[tokio::test]
-async fn a_write_that_finds_the_session_under_another_id_tells_the_browser() {
+async fn a_write_that_finds_the_session_under_another_id_sets_the_cookie() {
     for how in ["update", "save", "finish"] {
         let (entered, leave) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let (inside, go) = (entered.clone(), leave.clone());
@@ -424,7 +424,7 @@ async fn a_login_as_another_user_leaves_nothing_in_the_list_of_the_one_before() 
 }
 
 #[tokio::test]
-async fn one_session_of_a_user_ends_and_the_others_stay() {
+async fn revoking_one_session_leaves_the_others() {
     let one = |session: Session| async move {
         let current = session.handle().await?;
         for other in session.siblings().await? {

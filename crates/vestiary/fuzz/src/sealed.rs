@@ -224,7 +224,7 @@ impl Forgery<'_> {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn the_seed_is_genuine() {
+    fn the_seed_of_the_corpus_is_valid() {
         assert_eq!(include_str!("../corpus_seeds/sealed/genuine").trim_end(), super::seed().stored);
     }
 }

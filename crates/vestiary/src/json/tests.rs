@@ -99,7 +99,7 @@ fn says_of_values_what_the_grammar_says() {
 }
 
 #[test]
-fn what_a_string_cannot_have_it_has_nowhere() {
+fn invalid_characters_are_rejected_anywhere_in_a_string() {
     // Eight bytes are compared at once, and the remainder one by one.
     for at in 0..20 {
         for byte in 0..=0x7f_u8 {
@@ -113,7 +113,7 @@ fn what_a_string_cannot_have_it_has_nowhere() {
 }
 
 #[test]
-fn wants_an_object_and_nothing_else() {
+fn only_an_object_is_accepted() {
     for text in ["[]", "1", "\"a\"", "x"] {
         assert_eq!(walk(text), Err(Error::DataNotObject), "{text}");
     }

@@ -96,7 +96,7 @@ fn namespaces_do_not_take_each_others_cookies() {
 }
 
 #[test]
-fn what_is_hidden_needs_the_old_id_and_the_mark() {
+fn a_hidden_id_needs_the_old_id_and_the_write_id() {
     let [old, other] = [1, 2].map(|n| SessionId::from_entropy(&[n; 24]));
     let [write_id, later] = [1, 2].map(|n| WriteId::from_entropy(&[n; 12]));
     // A custom ID may be longer than one block, and than two.

@@ -26,7 +26,7 @@ fn expiry_frees() {
 }
 
 #[test]
-fn what_is_over_is_not_there_wherever_the_table_was_looking() {
+fn expired_records_are_missing_whatever_the_position_of_the_sweep() {
     let mut table = table(1_000, 1 << 20);
     for n in 0..100u64 {
         let ttl = if n == 50 { Ttl::Millis(10) } else { Ttl::Infinite };
@@ -50,7 +50,7 @@ fn touch_extends_and_never_creates() {
 }
 
 #[test]
-fn a_life_that_is_over_is_the_end() {
+fn a_record_does_not_exist_after_its_ttl() {
     let mut table = table(10, 1 << 20);
     table.set("sid", "{}", Ttl::Millis(10), T0).unwrap();
     table.set("sid", "{}", Ttl::Millis(0), T0).unwrap();
@@ -88,7 +88,7 @@ fn a_flood_of_a_full_table_does_not_make_it_slow() {
 }
 
 #[test]
-fn a_record_that_comes_back_is_not_expired_by_its_former_life() {
+fn a_recreated_record_is_not_expired_by_its_former_ttl() {
     let mut table = table(10, 1 << 20);
     table.set("sid", "1", Ttl::Millis(10), T0).unwrap();
     table.remove("sid");
@@ -137,7 +137,7 @@ fn conditional_writes_compare_write_ids_and_never_create() {
 }
 
 #[test]
-fn a_flood_of_visitors_keeps_nobody_from_logging_in_or_being_logged_in() {
+fn a_flood_of_visitors_neither_prevents_logins_nor_ends_them() {
     let limits = MemoryLimits { entries: 10, ..MemoryLimits::default() };
     let mut table = MemoryTable::new(limits);
     let now = UnixMillis(0);

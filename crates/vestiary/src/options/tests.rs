@@ -51,7 +51,7 @@ fn every_attribute_of_the_readme() {
 }
 
 #[test]
-fn what_a_browser_would_drop_is_refused_or_mended() {
+fn cookies_that_a_browser_would_drop_are_rejected_or_made_secure() {
     let insecure = || CookieOptions { secure: Some(false), ..cookie() };
     let none = CookieOptions { same_site: Some(SameSiteOption::Name("none")), ..cookie() };
     for (name, bad) in [
@@ -79,7 +79,7 @@ fn what_a_browser_would_drop_is_refused_or_mended() {
 }
 
 #[test]
-fn the_time_is_asked_for_only_where_a_cookie_has_an_end_of_its_own() {
+fn the_clock_is_read_only_if_expires_is_set() {
     let is_over = |cookie, now: &dyn Fn() -> UnixMillis| {
         let input = OptionsInput { cookie, ..OptionsInput::default() };
         Options::new(input).unwrap().is_over(now)

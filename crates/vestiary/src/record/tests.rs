@@ -13,7 +13,7 @@ fn data(data: &str) -> Result<(), Error> {
 }
 
 #[test]
-fn what_is_written_starts_with_the_write_id() {
+fn a_written_record_starts_with_the_write_id() {
     let meta = Meta::created(UnixMillis(1_700_000_000_000));
     let record = Record::new(
         Format::SvelteKitSessions,
@@ -33,7 +33,7 @@ fn what_is_written_starts_with_the_write_id() {
 }
 
 #[test]
-fn what_is_not_understood_is_left_alone() {
+fn unknown_members_are_left_alone() {
     let odd = r#" { "meta" : {"created":"yesterday","x":[]} , "v": 7, "next": null, "data" : { "a" : 1 } } "#;
     let record = Record::decode(odd, Limits::LOAD).unwrap();
     assert_eq!(
@@ -43,7 +43,7 @@ fn what_is_not_understood_is_left_alone() {
 }
 
 #[test]
-fn what_was_read_can_be_written_again_and_retired() {
+fn a_record_that_was_read_can_be_rewritten_and_turned_into_a_tombstone() {
     let [old, new] = [1, 2].map(|n| SessionId::from_entropy(&[n; 24]));
     for text in [
         r#"{"cookie":{"v":"AAAAAAAAAAAAAAAA","meta":{"created":5},"originalMaxAge":60000,"path":"/"},"userId":"7"}"#,
@@ -154,7 +154,7 @@ fn data_that_is_stored_already_can_be_written_again_whatever_the_limits_are() {
 }
 
 #[test]
-fn what_express_session_drops_is_kept_beside_the_data() {
+fn metadata_that_express_session_drops_is_kept_beside_the_data() {
     let user = UserRef { name: r#""ada""#.into(), handle: Handle::from_entropy(&[1; 12]) };
     let cookie = CookieOverrides::parse(r#"{"path":"/app"}"#).unwrap();
     let meta = Meta {
@@ -186,7 +186,7 @@ fn what_express_session_drops_is_kept_beside_the_data() {
 }
 
 #[test]
-fn what_is_no_record_is_refused() {
+fn text_that_is_no_record_is_refused() {
     for bad in [
         "",
         "null",

@@ -110,7 +110,7 @@ mod tests {
     };
 
     #[test]
-    fn of_a_session_that_has_expired_another_request_may_have_moved_the_deadline() {
+    fn an_expired_session_is_read_again_because_its_deadline_may_have_moved() {
         let text = |deadline| {
             let meta = format!(r#""meta":{{"absolute":{deadline}}}"#);
             [r#"{"v":"AAAAAAAAAAAAAAAA","cookie":{},"data":{},"#, &meta, "}"].concat()

@@ -480,13 +480,14 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_login_that_has_retired_the_session_before_takes_it_out_of_the_list() {
+    fn a_refused_login_that_has_replaced_the_previous_session_removes_it_from_the_list() {
         let written = refused(Answered::Reply(Reply::Done), &tombstone(5));
         assert!(written.contains(r#""sessions":{}"#), "{written}");
     }
 
     #[test]
-    fn a_refused_login_keeps_the_session_before_in_the_list_unless_another_login_has_replaced_it() {
+    fn a_refused_login_keeps_the_previous_session_in_the_list_unless_another_login_has_replaced_it()
+    {
         let conflict = || Answered::Reply(Reply::Conflict);
         let written = refused(conflict(), OLD);
         assert!(written.contains(r#""sessions":{"AQEBAQEBAQEBAQEB""#), "{written}");

@@ -14,7 +14,7 @@ use vestiary::{
 use crate::chance::Chance;
 
 #[test]
-fn nobody_survives_the_end_of_all_sessions_and_nobody_else_is_logged_out() {
+fn revoking_all_sessions_ends_every_one_and_no_other_users() {
     let faults = run(false);
     assert!(faults.is_empty(), "{faults:?}");
 }

@@ -41,7 +41,7 @@ fn a_session_that_was_stored_while_the_response_left_is_taken_back() {
 }
 
 #[test]
-fn where_no_cookie_can_leave_nothing_is_renewed_or_refreshed() {
+fn after_the_response_nothing_is_renewed_or_refreshed() {
     let mut site = Site::new(r#"{"renewAfter":60,"idleTimeout":600}"#);
     let id = site.session();
     (site.now, site.left) = (site.now + 500_000, true);
@@ -51,7 +51,7 @@ fn where_no_cookie_can_leave_nothing_is_renewed_or_refreshed() {
 }
 
 #[test]
-fn where_no_cookie_can_leave_the_use_of_a_session_is_not_written() {
+fn after_the_response_the_use_of_a_session_is_not_recorded() {
     let mut site = Site::new(r#"{"cookie":{"maxAge":600}}"#);
     let mut visit = site.visit(&[]);
     assert_eq!(site.does(&mut visit, Act::LogIn), Ok(true));

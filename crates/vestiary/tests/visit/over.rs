@@ -64,7 +64,7 @@ fn an_opening_leaves_alone_what_is_out_of_use_or_cannot_be_read() {
 }
 
 #[test]
-fn an_update_ends_the_session_also_with_changes_that_were_made_before_it() {
+fn an_update_that_expires_the_session_ends_it_despite_earlier_changes() {
     for before in [None, Some(change())] {
         let mut site = Site::new("{}");
         site.compute = str::to_owned;

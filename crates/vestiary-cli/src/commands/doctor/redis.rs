@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn what_loses_sessions_is_told() {
+    fn settings_that_lose_sessions_are_reported() {
         for (good, bad, name, state) in [
             ("7.0.15", "5.0.14", "version", State::Fail),
             ("role:master", "role:slave", "role", State::Fail),

@@ -60,7 +60,7 @@ fn a_change_is_made_again_until_it_is_made() {
 }
 
 #[test]
-fn a_list_that_cannot_be_read_is_not_written_over() {
+fn an_unreadable_list_is_not_overwritten() {
     let large = r#"{"v":"AAAAAAAAAAAAAAAA","sessions":{}}"#.to_owned() + &" ".repeat(2 << 20);
     let sealed = r#"{"v":"AAAAAAAAAAAAAAAA","sealed":"AAAA"}"#;
     let end = UserChange::End { keep: None, at: NOW };

@@ -98,7 +98,7 @@ fn a_change_is_merged_only_with_what_another_request_has_changed() {
 }
 
 #[test]
-fn where_it_follows_a_renewal_to_nothing_it_does_not_change_the_earlier_record() {
+fn a_pointer_that_leads_nowhere_leaves_the_earlier_record_unchanged() {
     let mut commit = running(retired(1, Some(NOW.plus(5))), Change::Rerun);
     assert_eq!(commit.asks(BEGIN).brief(), (Question::Read, 2, None));
     assert_eq!(commit.asks(GONE).brief(), (Question::Replace, 2, Some(2)));
@@ -110,7 +110,7 @@ fn where_it_follows_a_renewal_to_nothing_it_does_not_change_the_earlier_record()
 }
 
 #[test]
-fn a_tombstone_is_never_written_over() {
+fn a_tombstone_is_never_overwritten() {
     let tombstone = || retired(1, Some(NOW.plus(5)));
     assert_eq!(running(tombstone(), Change::Rerun).asks(BEGIN).brief(), (Question::Read, 2, None));
     let mut late = running(tombstone(), Change::Rerun);
@@ -119,7 +119,7 @@ fn a_tombstone_is_never_written_over() {
 }
 
 #[test]
-fn it_gives_up_after_so_many_looks() {
+fn it_gives_up_after_too_many_attempts() {
     let mut commit = tried();
     for n in 0..TRIES {
         assert_eq!(commit.asks(CONFLICT).brief(), (Question::Read, 1, None), "{n}");
@@ -171,7 +171,7 @@ fn a_conflict_of_a_request_that_may_have_been_sent_twice_is_in_doubt() {
 }
 
 #[test]
-fn of_a_record_without_a_write_id_all_later_writes_are_known_or_none() {
+fn a_record_without_a_write_id_remembers_all_later_writes_or_none() {
     let doubt = Attempt { expected: None, write_id: write_id(9), doubtful: true, merges: false };
     let mut many = record(1, "{}");
     for n in 0..8 {
@@ -201,7 +201,7 @@ fn the_absence_of_the_record_is_no_proof_once_a_tombstone_may_have_expired() {
 }
 
 #[test]
-fn a_host_that_does_not_keep_to_an_effect_is_told_so() {
+fn a_host_that_answers_another_effect_gets_an_error() {
     let mut commit = tried();
     assert_eq!(commit.ends(Answered::Slept), Err(Stopped::Misuse));
     assert_eq!(commit.ends(Answered::Reply(Reply::Done)), Err(Stopped::Misuse));

@@ -26,7 +26,7 @@ fn gone_is_trusted_after_a_remove_but_not_after_a_read() {
 }
 
 #[test]
-fn it_follows_every_change_of_the_id_and_removes_no_tombstone() {
+fn a_logout_follows_every_rotation_and_removes_no_tombstone() {
     let mut destroy = ending(renewed(1));
     assert_eq!(destroy.asks(BEGIN).brief(), (Question::Read, 2, None));
     assert_eq!(destroy.asks(text(&renewed(2))).brief(), (Question::Read, 3, None));
@@ -71,7 +71,7 @@ fn a_session_of_a_user_leaves_the_list_before_its_record_is_removed() {
 }
 
 #[test]
-fn it_says_so_when_the_store_does_not_answer() {
+fn a_logout_fails_if_the_store_does_not_reply() {
     let mut destroy = ending(record(1, "{}"));
     destroy.asks(BEGIN);
     destroy.asks(LOST);
@@ -79,7 +79,7 @@ fn it_says_so_when_the_store_does_not_answer() {
 }
 
 #[test]
-fn it_gives_up_after_so_many_looks() {
+fn it_gives_up_after_too_many_attempts() {
     let mut destroy = ending(record(1, "{}"));
     destroy.asks(BEGIN);
     for _ in 0..2 * TRIES {

@@ -46,7 +46,7 @@ fn asked(effect: Effect<Moved>) -> Asked {
 }
 
 #[test]
-fn it_gives_up_after_so_many_looks_and_removes_the_record_that_no_request_knows() {
+fn it_gives_up_after_too_many_attempts_and_removes_the_unknown_record() {
     let rotate = &mut renewal();
     assert_eq!(asked(busy(rotate, CONFLICT)).brief(), (Question::Remove, 2, Some(9)));
     assert_eq!(rotate.ends(DONE), doubts(Doubt::Busy));
@@ -65,7 +65,7 @@ fn the_record_that_a_late_request_may_still_lead_to_is_kept() {
 }
 
 #[test]
-fn a_tombstone_is_not_retired_again() {
+fn a_tombstone_is_not_replaced_again() {
     let tombstone = retired(1, Some(NOW.plus(5)));
     let login = Reason::Login(Box::new(record(2, "{}")), Ttl::Infinite);
     assert_eq!(rotating(tombstone, login).ends(BEGIN), Ok(Moved::Elsewhere(Some(id(2)))));
@@ -89,7 +89,7 @@ fn later_writes_of_the_old_record_go_along() {
 }
 
 #[test]
-fn an_older_record_than_the_one_that_was_seen_is_not_carried() {
+fn a_record_older_than_the_one_read_is_not_carried_over() {
     let rotate = &mut renewal();
     rotate.asks(CONFLICT);
     assert_eq!(rotate.asks(text(&record(6, "{}"))).brief(), (Question::Read, 1, None));
@@ -106,7 +106,7 @@ fn each_new_record_has_an_id_of_its_own() {
 }
 
 #[test]
-fn once_the_old_id_is_retired_nothing_is_left_to_do() {
+fn a_rotation_ends_when_the_old_id_is_out_of_use() {
     let Ok(Moved::To(session)) = renewal().ends(DONE) else { panic!() };
     assert_eq!(session.id, id(2));
     // Also if the reply was lost.

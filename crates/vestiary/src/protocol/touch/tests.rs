@@ -58,7 +58,7 @@ fn a_session_that_has_expired_meanwhile_is_not_touched() {
 }
 
 #[test]
-fn it_touches_the_record_of_another_request_and_gives_up_in_the_end() {
+fn a_touch_accepts_the_record_of_another_request_and_gives_up_in_the_end() {
     let mut touch = touching(record(1, "{}"));
     touch.asks(BEGIN);
     for n in 0..TRIES {
@@ -93,7 +93,7 @@ fn a_record_that_is_read_again_is_as_old_as_the_question() {
 }
 
 #[test]
-fn of_a_session_that_has_expired_another_request_may_have_moved_the_deadline() {
+fn an_expired_session_is_read_again_because_its_deadline_may_have_moved() {
     let over = format!(r#"{{"v":"{}","data":{{}},"meta":{{"absolute":1}}}}"#, write_id(1).as_str());
     let mut touch = touching(Record::decode(&over, Limits::LOAD).unwrap());
     assert_eq!(touch.asks(BEGIN).brief(), (Question::Read, 1, None));

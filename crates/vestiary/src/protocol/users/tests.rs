@@ -83,7 +83,7 @@ fn a_login_that_began_before_the_end_of_all_is_too_old() {
 }
 
 #[test]
-fn it_is_stored_longer_than_what_it_lists() {
+fn a_list_outlives_its_sessions_in_the_store() {
     let mut sessions = UserSessions::default();
     sessions.apply(&add(1, 5, 9), TTL, UnixMillis(5));
     assert_eq!(sessions.ttl(UnixMillis(5)), Ttl::Millis(11_000 + KEPT));
@@ -102,7 +102,7 @@ fn it_is_stored_longer_than_what_it_lists() {
 }
 
 #[test]
-fn what_is_stored_comes_back_and_nothing_else_is_taken_for_it() {
+fn a_stored_list_is_read_back_and_no_other_text_is_accepted() {
     let mut sessions = UserSessions::default();
     sessions.apply(&add(1, 5, 9), TTL, UnixMillis(5));
     let label = Some(r#""Firefox, \"old\"""#.to_owned());
