@@ -1,4 +1,4 @@
-//! What docs/reference/cli.md shows is what the program prints. `UPDATE_DOCS=1` writes it there.
+//! The transcripts in docs/reference/cli.md match the program's output. `UPDATE_DOCS=1` updates the page.
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
 mod support;
@@ -48,7 +48,7 @@ async fn the_transcripts_are_real() {
     assert_eq!(page, real);
 }
 
-/// What is printed for a line of the page.
+/// The output of one command of the page.
 fn run(folder: &Folder, command: &str) -> String {
     let mut shell = Command::new("sh");
     let bin = Path::new(env!("CARGO_BIN_EXE_vestiary")).parent().unwrap();
@@ -59,7 +59,7 @@ fn run(folder: &Folder, command: &str) -> String {
     finish(shell, "").out
 }
 
-/// Without what is different each time: numbers, how long ago something was, and a new secret.
+/// Replaces text that differs from run to run: numbers, ages, and a new secret.
 fn stable(text: &str) -> String {
     let mut stable = String::new();
     for line in text.lines() {
@@ -82,7 +82,7 @@ fn stable(text: &str) -> String {
     stable
 }
 
-/// An anonymous session, two of ada's, and the cookie of one of them in a file.
+/// Creates an anonymous session, two of ada's, and a file with the cookie of one of them.
 async fn prepare(folder: &Folder, store: &SqliteStore) {
     let sessions = Sessions::new(&Config::new(SECRET), MemoryStore::default()).unwrap();
     let now = sessions.now().0;

@@ -23,8 +23,8 @@ fn moves_no_cursor(ran: &Ran) {
     }
 }
 
-/// Four sessions, and values that are no records: not text, not text in a place that is compared, no JSON, and with
-/// what is no write ID where one stands.
+/// Four sessions, and values that are no records: bytes that are not text, also where a write ID is compared; text that
+/// is not JSON; and an invalid write ID.
 async fn with_values() -> (Folder, SqliteStore, Filled) {
     let (folder, store) = Folder::new().await;
     let filled = fill(store.clone(), &config()).await;
@@ -90,7 +90,7 @@ async fn values_that_are_no_records_are_removed_with_all_others() {
     assert!(store.scan(None, 100).await.unwrap().entries.is_empty());
 }
 
-/// `--replace` puts a record also in place of what is none.
+/// `--replace` also replaces values that are no records.
 #[tokio::test]
 async fn a_migration_replaces_values_that_are_no_records() {
     let (folder, ..) = with_values().await;
@@ -149,7 +149,7 @@ async fn nothing_that_comes_from_a_store_moves_a_cursor() {
     assert_eq!(listed["sessions"].as_array().unwrap().len(), 0);
 }
 
-/// In a document, what is escaped says the same.
+/// Escapes do not change the meaning of a document.
 #[tokio::test]
 async fn a_document_has_what_was_stored() {
     let (folder, store) = Folder::new().await;
@@ -161,7 +161,7 @@ async fn a_document_has_what_was_stored() {
     assert_eq!((&shown["user"], &shown["data"][ODD][0]), (&ODD.into(), &ODD.into()));
 }
 
-/// Numbers are shown as they are stored, those that a double cannot hold, too.
+/// Numbers are shown as they are stored, even if a double cannot represent them.
 #[tokio::test]
 async fn data_is_shown_as_it_is_stored() {
     let (folder, store) = Folder::new().await;

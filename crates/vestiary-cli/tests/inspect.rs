@@ -1,4 +1,4 @@
-//! `vestiary inspect`: which secret signed a cookie, why not, and what the store knows.
+//! `vestiary inspect`: the secret that signed a cookie, the reason why a cookie is invalid, and the stored session.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test may fail")]
 
 mod support;
@@ -13,7 +13,7 @@ async fn filled(config: &Config) -> (Folder, SqliteStore, Filled) {
     (folder, store, filled)
 }
 
-/// What is said of a cookie, with the store and both secrets.
+/// The result for a cookie, with the store and both secrets.
 fn inspected(folder: &Folder, cookie: &str, more: &[&str]) -> (i32, Value) {
     std::fs::write(folder.path("old"), OLD_SECRET).unwrap();
     let args = [&["inspect", "--json", "--secret-file", "old", "-"], more].concat();
@@ -63,7 +63,7 @@ async fn inspect_names_the_secret_that_signed_the_cookie() {
     assert_eq!((code, &said["signature"]), (1, &"other_namespace".into()));
     let (_, said) = inspected(&folder, &by(SECRET, Some("admin")), &["--namespace", "admin"]);
     assert_eq!((&said["signature"], &said["store"]["found"]), (&"valid".into(), &false.into()));
-    // Without secrets, and without a store.
+    // Without secrets and without a store.
     let env = [("SESSION_SECRET", "")];
     let unchecked = folder.run_with(&["inspect", "--json", "-"], &env, &by(SECRET, None)).ends(1);
     assert_eq!(unchecked.json()["cookies"][0]["signature"], "not_checked");
@@ -136,7 +136,7 @@ async fn hashed_ids_and_encrypted_records_are_found_too() {
     let known = &said["store"];
     assert_eq!((&known["encrypted"], &known["user"]), (&true.into(), &"ada".into()));
     assert_eq!(known["in_user_list"], true);
-    // With no secret it is there, and shut.
+    // Without a secret, the session is there but stays encrypted.
     let env = [("SESSION_SECRET", "")];
     let args = ["inspect", "--json", "--namespace", "admin", "-"];
     let shut = folder.run_with(&args, &env, &cookie).ends(1).json();

@@ -17,7 +17,7 @@ async fn every_linked_crate_is_named_with_its_license() {
         let line = notices.lines().find(|line| line.starts_with(&format!("{name}: ")));
         assert!(line.is_some_and(|line| line.len() > name.len() + 5), "{name} is missing");
     }
-    // A license that has to be reproduced, and a text that many share, which stands there once.
+    // A license that must be reproduced, and a text that several crates share, printed once.
     assert!(notices.contains("Redistributions in binary form must reproduce the above copyright"));
     assert!(notices.lines().any(|line| line.starts_with("subtle 2")));
     assert!(notices.contains("Permission is hereby granted, free of charge"));

@@ -1,4 +1,4 @@
-//! `vestiary migrate`: all records, what is left of their lives, and nothing twice.
+//! `vestiary migrate`: copies all records once, with their remaining TTLs.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test may fail")]
 
 mod support;
@@ -15,7 +15,7 @@ use vestiary_store::{
     sqlx::{self, SqlitePool},
 };
 
-/// A store with so many sessions more, and the address of one that is not there yet.
+/// A store with this many additional sessions, and the address of a store that does not exist yet.
 async fn stores(count: usize) -> (Folder, SqliteStore, Filled, String) {
     let (folder, store) = Folder::new().await;
     let filled = fill(store.clone(), &config()).await;
@@ -124,7 +124,7 @@ async fn a_newer_record_at_the_target_is_kept_without_replace() {
     assert_eq!(target.read(key).await.unwrap().unwrap(), old);
 }
 
-/// The state says that nothing is missing before its cursor, and the verification finds that it is not so.
+/// The state says that everything before its cursor was copied; the verification finds a missing record.
 #[tokio::test]
 async fn records_missing_at_the_end_are_reported() {
     let (folder, _, filled, to) = stores(30).await;
@@ -173,7 +173,7 @@ async fn a_migration_that_was_killed_goes_on() {
     assert!(ran.err.contains("continuing from state.json"), "{ran:?}");
     let said = ran.json();
     assert_eq!((&said["verified"], &said["missing"]), (&5_006.into(), &0.into()));
-    // What is counted twice was read twice, by the one that was killed.
+    // Records that are counted twice were read twice, by the run that was killed.
     assert!(said["copied"].as_u64().unwrap() + said["same"].as_u64().unwrap() >= 5_006);
     let mut from = None;
     loop {

@@ -1,4 +1,4 @@
-//! What holds for every command: exit codes, errors, pipes, and that nothing secret shows.
+//! Behaviour of every command: exit codes, errors, pipes, and output without secrets.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test may fail")]
 
 mod support;

@@ -1,4 +1,4 @@
-//! `vestiary secret`: what it makes, and what it says of others.
+//! `vestiary secret`: generates secrets, and rates existing ones.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test may fail")]
 
 mod support;

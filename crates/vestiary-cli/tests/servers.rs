@@ -1,4 +1,4 @@
-//! The program on real servers: Redis, a cluster of it, behind Sentinel, and Postgres.
+//! The program on real servers: one Redis server, a cluster, Sentinel, and Postgres.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -49,7 +49,7 @@ async fn works(folder: &Folder, url: &str, filled: &Filled) {
         assert!(matches!(found.unwrap(), Found::Nothing));
     }
 
-    // Away, and back again: 601 sessions and ada's list. That of bob, who has none, lasts a second.
+    // Copied away and back again: 601 sessions and ada's list. Bob's list is empty and expires within a second.
     let expected = 602..=603;
     let away = format!("sqlite:{}", folder.path("away.db").display());
     let said = run(folder, url, &["migrate", "--json", url, &away]).ends(0).json();
@@ -64,7 +64,7 @@ async fn works(folder: &Folder, url: &str, filled: &Filled) {
     assert!(expected.contains(&done["removed"].as_u64().unwrap()), "{done}");
     assert_eq!(done["empty"], true);
     assert!(run(folder, url, &["ls"]).ends(0).out.is_empty());
-    // What has another prefix is left alone.
+    // Records with another prefix are left alone.
     let listed = run(folder, url, &["ls", "--json", "--prefix", "back:", "--limit", "0"]);
     assert_eq!(listed.json()["sessions"].as_array().unwrap().len(), 601);
 }
@@ -101,7 +101,7 @@ async fn every_command_works_on_one_redis_server_and_doctor_checks_it() {
     let checks = checked(&folder, &server.url(), 0);
     has(&checks, "eviction", "ok");
     has(&checks, "persistence", "warn");
-    // How often what is not written is on the disk is no good news.
+    // Without an append-only file, `appendfsync` is irrelevant.
     assert!(!checks.iter().any(|check| check.0 == "fsync"), "{checks:?}");
     assert!(!run(&folder, &server.url(), &["doctor"]).out.contains("everysec"));
     for policy in ["volatile-ttl", "volatile-lru", "allkeys-lfu", "volatile-random"] {

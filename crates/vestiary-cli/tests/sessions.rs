@@ -187,10 +187,10 @@ async fn revoke_ends_those_of_a_user() {
         assert_eq!(revoked["sessions"], 1);
         assert!(!is_good(&filled, &filled.ada[1]).await);
         assert!(is_good(&filled, &filled.bob).await);
-        // A login that was under way is too late.
+        // A login that was in progress is refused.
         let login = vestiary_store::Login { label: None, proven };
         assert!(filled.sessions.of("ada").admit(&login).await.is_err());
-        // Of a user without a list, too.
+        // Also for a user without a list.
         let login = vestiary_store::Login { label: None, proven: Some(filled.sessions.now()) };
         tokio::time::sleep(Duration::from_millis(2)).await;
         folder.run(&["revoke", "--user", "eve"]).ends(1);

@@ -18,7 +18,7 @@ use vestiary_store::{Config, Cookies, Encrypt, Found, Loaded, Login, Sessions, S
 
 const SECRET: &str = "a secret that both know, of more than 32 bytes: \u{e9}";
 
-/// What an app does in one request; it prints the cookie that it sets, or what it was sent.
+/// Runs one request of a SvelteKit app. Prints the cookie that it sets, or else the one it was sent.
 const APP: &str = r"
     import { Session, sessions } from './dist/index.js';
     import { SqliteStore } from './dist/stores/sqlite.js';
@@ -83,7 +83,7 @@ async fn both(options: Value, config: Config) {
     assert_eq!(here.stored.user().as_deref(), Some("ada"));
     assert_eq!(products.data(&cookie).await, odd);
 
-    // What both change is there for both.
+    // Changes by both are merged.
     let mut add = |text: &str| {
         let mut data: Value = serde_json::from_str(text).unwrap();
         data["rust"] = json!(1);
@@ -102,7 +102,7 @@ async fn both(options: Value, config: Config) {
     let here = products.found(&cookie).await.unwrap();
     let new = match products.rust.renew(&here.stored).await {
         Ok(renewed) => products.cookie_of(&renewed.unwrap()),
-        // In the express-session format sessions are not renewed.
+        // The express-session format has no renewals.
         Err(error) if error.code() == "express_renewal" => cookie.clone(),
         Err(error) => panic!("{error}"),
     };

@@ -1,4 +1,4 @@
-//! The suite sees what is wrong with a store: each of these breaks one promise, as stores do.
+//! The conformance suite detects broken stores: each of these breaks one promise, in a way that real stores do.
 
 #![allow(
     clippy::expect_used,
@@ -21,7 +21,7 @@ use vestiary_store::{
     write_id_of,
 };
 
-/// A store, and what is wrong with it.
+/// A store with one fault.
 struct Faulty {
     fault: Fault,
     records: Mutex<BTreeMap<String, (String, UnixMillis)>>,
@@ -102,7 +102,7 @@ impl Faulty {
     fn get(&self, key: &str) -> Option<String> {
         let records = self.records();
         if self.is(KeysArePatterns) && key.contains('_') {
-            // As SQL's LIKE has it.
+            // As SQL's LIKE compares.
             let fits = |found: &str| {
                 found.chars().count() == key.chars().count()
                     && found.chars().zip(key.chars()).all(|(a, b)| a == b || b == '_')
@@ -263,7 +263,7 @@ impl Scan for Faulty {
     async fn scan(&self, from: Option<&Cursor>, most: usize) -> Result<Page, StoreError> {
         let records = self.records();
         let (place, now) = (from.map_or("", |Cursor(text)| text), now());
-        // By number, what is removed before moves the rest up.
+        // Places are counted, so removals move the later records up.
         let skipped = if self.is(ScanCountsPlaces) { place.parse().unwrap_or(0) } else { 0 };
         let rest =
             records.iter().filter(|(key, _)| self.is(ScanCountsPlaces) || key.as_str() > place);
@@ -305,8 +305,8 @@ fn now() -> UnixMillis {
     UnixMillis(u64::try_from(since.as_millis()).unwrap())
 }
 
-/// All at once, for most of the time is spent waiting. With one thread, a store gives way where it is broken,
-/// and nowhere else: the order is the same each time.
+/// Runs all faults concurrently, since most of the time is spent waiting. A single thread makes the order of operations
+/// the same each time.
 macro_rules! faults {
     ($($fault:ident is seen by $($check:ident),+;)*) => {
         #[tokio::test]

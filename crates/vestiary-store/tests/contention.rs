@@ -1,4 +1,4 @@
-//! What a refused write means depends on the store: one that was sent twice may be in its own way.
+//! The meaning of a refused write depends on the store: if the client resends, a write may conflict with itself.
 
 #![allow(
     clippy::expect_used,
@@ -22,12 +22,12 @@ use vestiary_store::{
 
 const SECRET: &str = "a secret of more than 32 bytes, for the tests";
 
-/// Of one write it takes its time, while others write.
+/// Delays one write while others write.
 #[derive(Clone)]
 struct Slow {
     memory: AnyStore,
     resends: bool,
-    /// So many others: the record forgets what was there before many of them.
+    /// The number of other writes: after many of them, the record no longer remembers the slow one.
     rivals: usize,
     reads: Arc<AtomicUsize>,
     others: Arc<OnceLock<(Sessions, Stored)>>,
@@ -86,7 +86,7 @@ fn increment(data: &str) -> String {
     format!(r#"{{"n":{}}}"#, n + 1)
 }
 
-/// What the slow one among these writes was told, what is there, and how often it has read.
+/// The reply to the slow write, the stored record, and the number of reads.
 async fn slow_among(rivals: usize, resends: bool) -> (Result<bool, SessionError>, String, usize) {
     let memory = AnyStore::new(MemoryStore::default());
     let config = Config::new(SECRET);

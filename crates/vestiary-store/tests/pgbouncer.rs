@@ -24,7 +24,7 @@ use vestiary_store::{
 
 const LIFE: Ttl = Ttl::Millis(600_000);
 
-/// Two connections for all clients, so that hardly two transactions of one client meet the same.
+/// Two connections for all clients, so that consecutive transactions of one client rarely use the same one.
 static SERVERS: OnceCell<(Postgres, PgBouncer)> = OnceCell::const_new();
 
 async fn servers() -> &'static (Postgres, PgBouncer) {

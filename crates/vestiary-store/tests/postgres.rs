@@ -60,8 +60,7 @@ async fn a_login_and_the_end_of_all_sessions_are_ordered_by_the_clock_of_the_ser
     servers::clock::orders_logins(&service.unwrap(), &store).await;
 }
 
-/// A request of a visitor who is logged in. The pool tests a connection when it is given back, and no request waits for
-/// that.
+/// A request of a logged-in visitor. The pool pings a connection when it is returned, which delays no request.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_of_a_user_and_the_list_are_one_round_trip() {
     let proxy = Proxy::before(server().await.port);
@@ -83,8 +82,8 @@ async fn a_session_of_a_user_and_the_list_are_one_round_trip() {
     }
     let trips = proxy.trips();
     let of = |kinds: &[u8]| trips.iter().filter(|trip| kinds.contains(&trip[0])).count();
-    // While a connection is tested, the pool may open another one, which prepares the statement and is tested, too; on a
-    // busy machine that happens more often. Two round trips for each request would be 100.
+    // While a connection is tested, the pool may open another one, which prepares the statement and is tested, too; on
+    // a busy machine that happens more often. Two round trips for each request would be 100.
     let connections = of(&[0]);
     assert!(of(b"BP") < 90 + 3 * connections, "{} statements, {connections}", of(b"BP"));
     assert!(of(b"S") < 90 + 3 * connections, "{} tests, {connections}", of(b"S"));
@@ -109,8 +108,8 @@ async fn many_may_make_the_table_at_once() {
     }
 }
 
-/// A request that waits for the row of another one decides by what that one has made of it, and not by what
-/// was there when it came: here the other one is stopped in the middle, so that it is sure to wait.
+/// A request that waits for a row which another request has locked decides by the result of that request, not by the
+/// row as it was before. The other request is paused here, so that this one certainly waits.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_write_that_waited_for_a_lock_sees_the_result_of_the_other_one() {
     let (store, pool) = alone("waiting").await;
@@ -169,7 +168,7 @@ async fn a_write_that_waited_for_a_lock_sees_the_result_of_the_other_one() {
     }
 }
 
-/// Of an expired record, too, only one `create` makes a new one, although both have found it expired.
+/// Of several concurrent `create`s that all find an expired record, only one succeeds.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_creation_that_waited_for_a_lock_does_not_overwrite_a_new_record() {
     let (store, pool) = alone("creating").await;
@@ -197,7 +196,7 @@ async fn expired_records_are_removed_a_few_at_a_time() {
     let (store, pool) = alone("swept").await;
     let expired = "INSERT INTO swept SELECT 'sess:' || n, '{}', n FROM generate_series(1, 50) AS n";
     sqlx::query(expired).execute(&pool).await.unwrap();
-    // What somebody else holds is left to the next one.
+    // A locked record is left to the next sweep.
     let mut other = PgConnection::connect(&server().await.url()).await.unwrap();
     let mut transaction = other.begin().await.unwrap();
     let held = "SELECT FROM swept WHERE expires <= 10 FOR UPDATE";
@@ -264,7 +263,7 @@ async fn errors_name_the_problem_and_contain_no_secret() {
     assert_eq!(error.to_string(), said);
     assert!(PostgresStore::with_pool(pool.clone(), "a\"; DROP").is_err());
 
-    // As Postgres has it, the details of this are the whole row.
+    // The details of Postgres's error contain the whole row.
     sqlx::query("CREATE TABLE strict (key text PRIMARY KEY, record text CHECK (record = ''), expires bigint)")
         .execute(&pool)
         .await
@@ -287,7 +286,7 @@ async fn errors_name_the_problem_and_contain_no_secret() {
     let mut errors =
         vec![error, strict.create("an-id", "a record", LIFE, false).await.unwrap_err()];
     errors.push(raising.create("an-id", "a record", LIFE, false).await.unwrap_err());
-    // Also if a store of the application hands on what the driver said.
+    // Also if a store of the application passes on the client's error.
     errors.push(StoreError::failed(raw));
     for url in [
         "postgres://app:s3cret@127.0.0.1:port/postgres",
@@ -306,7 +305,7 @@ async fn errors_name_the_problem_and_contain_no_secret() {
     }
 }
 
-/// In a database whose encoding is `SQL_ASCII`, any bytes are text.
+/// In a database with the encoding `SQL_ASCII`, any bytes are text.
 #[tokio::test]
 async fn a_value_that_is_not_text_is_unreadable_and_no_error() {
     let server = server().await;

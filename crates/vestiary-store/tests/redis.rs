@@ -107,7 +107,7 @@ mod behind_sentinel {
     }
 }
 
-/// A request of a visitor who is logged in, and what is asked before its cookie leaves.
+/// A request of a logged-in visitor, and the question before its cookie leaves.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_of_a_user_and_the_list_are_one_round_trip() {
     let server = Redis::start(&[]).await;
@@ -130,7 +130,7 @@ async fn a_session_of_a_user_and_the_list_are_one_round_trip() {
     }
 }
 
-/// A primary that is gone is refused at once, and one that hangs only says nothing.
+/// A primary that is gone refuses connections at once; one that hangs stays silent.
 #[tokio::test]
 async fn a_new_primary_is_found_after_a_failover() {
     for hangs in [false, true] {
@@ -153,7 +153,7 @@ async fn a_new_primary_is_found_after_a_failover() {
             wrote.ok()
         })
         .await;
-        // The store is as impatient as it is by default, and the machine may be busy.
+        // The store has its default timeout, and the machine may be busy.
         let read = until("it reads", async || store.read("before").await.ok()).await;
         assert_eq!(read.as_deref(), Some(OLD));
         let replaced = until("it writes", async || {
@@ -175,7 +175,7 @@ async fn a_server_that_was_started_again_is_found_again() {
     assert!(store.touch("key", LIFE).await.is_err());
     let _server = Redis::start_at(port, &[]).await;
     until("the store connects again", async || store.touch("key", LIFE).await.ok()).await;
-    // Without a file, it has forgotten everything; also the script.
+    // Without a file, the server has lost everything, scripts included.
     assert_eq!(store.read("key").await.unwrap(), None);
     assert!(store.create("key", OLD, LIFE, false).await.unwrap());
     assert_eq!(
@@ -220,7 +220,7 @@ async fn all_sessions_of_a_user_end_by_one_command() {
     server.ask("CONFIG RESETSTAT").await;
     ada.revoke_all().await.unwrap();
     let commands = server.info("commandstats").await;
-    // One, and those of its script.
+    // One command, and those that its script runs.
     for command in ["evalsha", "get", "time", "set"] {
         assert!(commands.contains(&format!("cmdstat_{command}:calls=1,")), "{commands}");
     }
@@ -314,7 +314,7 @@ async fn a_replica_that_hangs_confirms_nothing() {
     assert_eq!(store.confirm("key").await.unwrap(), Some(false));
 }
 
-/// A replica that was made the primary too early brings back what was ended.
+/// A replica that is promoted too early brings back ended sessions.
 #[tokio::test]
 async fn an_existing_record_is_not_confirmed_as_removed() {
     let server = Redis::start(&[]).await;
@@ -337,7 +337,7 @@ async fn a_full_server_keeps_what_it_has() {
     let replaced = store.replace("key", write_id('A').as_ref(), NEW, LIFE).await.unwrap_err();
     assert_eq!(replaced.to_string(), created.to_string());
     assert_eq!(store.read("key").await.unwrap().as_deref(), Some(OLD));
-    // Who is to be logged out is.
+    // The logout succeeds.
     assert_eq!(store.remove("key", write_id('A').as_ref()).await.unwrap(), Outcome::Done);
 }
 
@@ -359,7 +359,7 @@ async fn errors_hold_no_secret() {
     let store =
         until("Redis starts", async || RedisStore::connect(&url("s3cret")).await.ok()).await;
     let mut errors = vec![
-        // As it is in the message of the server, with its arguments.
+        // The server's message contains the arguments.
         store.replace("an-id-of-somebody", None, "a record", LIFE).await.unwrap_err(),
         RedisStore::connect("redis://:s3cret@:0:0").await.unwrap_err(),
         RedisStore::connect("s3cret").await.unwrap_err(),
@@ -372,7 +372,7 @@ async fn errors_hold_no_secret() {
     set.arg("sess:binary").arg(&b"s3cret\xff"[..]);
     set.query_async::<Value>(&mut connection).await.unwrap();
     errors.push(store.read("binary").await.unwrap_err());
-    // Also if a store of the application hands on what the driver said.
+    // Also if a store of the application passes on the client's error.
     let mut eval = cmd("EVAL");
     eval.arg("an-id-of-somebody a record");
     let raw = eval.query_async::<Value>(&mut connection).await.unwrap_err();

@@ -27,7 +27,7 @@ async fn sessions(server: &Redis) -> (Sessions, Events) {
     (Sessions::new(&config, store).unwrap(), events)
 }
 
-/// Calls of the scripts, but for those that were sent again because the server had not seen the script.
+/// The number of script calls, without those that were repeated because the server did not have the script.
 async fn writes(server: &Redis) -> usize {
     let commands = server.info("commandstats").await;
     commands.lines().filter(|line| line.starts_with("cmdstat_evalsha:")).map(calls).sum()

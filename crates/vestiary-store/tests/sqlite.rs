@@ -139,7 +139,7 @@ mod memory {
     conformance_tests!(scan in_memory);
 }
 
-/// As two processes have it.
+/// Two stores, as in two processes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_that_have_the_file_open_lose_no_change() {
     let folder = Arc::new(Folder::new());
@@ -169,8 +169,8 @@ async fn two_that_have_the_file_open_lose_no_change() {
     assert_eq!(both[1].read("key").await.unwrap(), Some(numbered(40)));
 }
 
-/// As another process may, for a while.
-/// Also where several connections write, and each of the two stores has its own.
+/// As another process may hold it for a while. Also with several writing connections, where each of the two stores has
+/// its own.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_touch_prolongs_the_record_of_another_write() {
     let folder = Folder::new();
@@ -203,7 +203,7 @@ async fn a_write_waits_for_the_lock_of_another_process_and_not_after_it_was_give
     assert!(!waiting.is_finished());
     sqlx::query("COMMIT").execute(&mut other).await.unwrap();
     assert!(waiting.await.unwrap().unwrap());
-    // What was given up was not written afterwards.
+    // The abandoned write did not happen afterwards.
     let page = store.scan(None, 10).await.unwrap();
     assert_eq!(page.entries.len(), 1);
 }
@@ -379,7 +379,7 @@ async fn a_file_that_it_makes_is_its_owners_alone() {
     let store = SqliteStore::open(folder.0.join("new.db")).await.unwrap();
     store.create("key", "{}", LIFE, false).await.unwrap();
     assert_eq!((mode("new.db"), mode("new.db-wal")), (0o600, 0o600));
-    // What somebody has decided is left as it is.
+    // An existing file keeps its mode.
     let there = folder.0.join("there.db");
     fs::write(&there, "").unwrap();
     fs::set_permissions(&there, fs::Permissions::from_mode(0o640)).unwrap();
@@ -395,14 +395,14 @@ async fn a_value_that_is_not_text_is_unreadable_and_no_error() {
         let folder = Folder::new();
         let store = SqliteStore::open(folder.file()).await.unwrap();
         let pool = SqlitePool::connect(&format!("sqlite:{}", folder.file())).await.unwrap();
-        // Nor does a key that is not text stop anything.
+        // A key that is not text stops nothing.
         let odd = "INSERT INTO sessions VALUES (CAST(x'736573733aff' AS TEXT), '{}', 9e15)";
         sqlx::query(odd).execute(&pool).await.unwrap();
         let put = async |key: &str| {
             let insert = format!("INSERT INTO sessions VALUES ('sess:{key}', {value}, 9e15)");
             sqlx::query(&insert).execute(&pool).await.unwrap();
         };
-        // A blob of ASCII is read as what it says, which is no record.
+        // A blob of ASCII characters is read as text, which is no record.
         if value.ends_with("2d31'") {
             put("blob").await;
             assert_eq!(store.read("blob").await.unwrap().as_deref(), Some("s3cret-1"));
@@ -412,7 +412,7 @@ async fn a_value_that_is_not_text_is_unreadable_and_no_error() {
     }
 }
 
-/// A value in the place of a write ID that is none: neither is it compared for ever.
+/// An invalid write ID does not make the comparison loop for ever.
 #[tokio::test]
 async fn a_record_with_an_odd_write_id_is_a_conflict() {
     let folder = Folder::new();

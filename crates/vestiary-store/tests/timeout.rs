@@ -41,7 +41,7 @@ impl Store for Silent {
     }
 }
 
-/// What comes of a session that is stored there.
+/// The error of storing a session there.
 async fn stored(after: Duration) -> SessionError {
     let config = Config::new("a long random secret, from the environment").store_timeout(after);
     Sessions::new(&config, Silent).unwrap().create("{}", None).await.unwrap_err()
@@ -57,7 +57,7 @@ fn no_runtime_is_needed() {
 #[cfg(feature = "tokio")]
 #[tokio::test(start_paused = true)]
 async fn timeouts_use_tokios_clock_where_tokio_runs() {
-    // It goes on by itself when everybody waits: by any other clock this would take an hour.
+    // Tokio's paused clock advances when all tasks wait; any other clock would take an hour.
     let after = Duration::from_secs(3_600);
     let error = stored(after).await;
     assert!(matches!(error, SessionError::Timeout { after: waited, .. } if waited == after));

@@ -1,4 +1,4 @@
-//! What has gone wrong with sessions in Rust services, and does not here: one test for each behaviour.
+//! Known faults of sessions in Rust services that this crate avoids: one test for each.
 
 #![allow(
     clippy::missing_docs_in_private_items,
@@ -162,7 +162,7 @@ async fn a_refresh_that_finds_the_session_renewed_by_another_process_sets_its_ne
 #[tokio::test]
 async fn a_slow_response_to_an_expired_cookie_does_not_remove_that_of_a_login() {
     let store = Faulty::default();
-    // So that both requests find the expired record.
+    // Both requests thus find the expired record.
     store.breaks("remove", Fault::Fails);
     let timed = config().absolute_timeout(Duration::from_secs(600));
     let layer = SessionLayer::new(&timed, store.clone()).unwrap();

@@ -1,5 +1,5 @@
-//! A slow request in one process, and a faster one of the same visitor in another: which IDs are out of use is known
-//! to each process for itself, so the store is asked before a cookie leaves.
+//! A slow request in one process, and a faster one of the same visitor in another. Each process only knows the IDs that
+//! it has taken out of use itself, so the store is asked before a cookie leaves.
 
 #![allow(
     clippy::missing_docs_in_private_items,
@@ -53,7 +53,7 @@ async fn again(session: Session) -> Done {
     session.login("ada").await
 }
 
-/// A process of the service. Its slow handler has acted when `acted` says so, and waits for `faster`.
+/// A process of the service. Its slow handler acts, notifies `acted`, and waits for `faster`.
 #[derive(Clone)]
 struct Process {
     app: Router,
@@ -215,7 +215,7 @@ async fn an_operation_in_progress_leaves_no_record_when_the_visitor_disconnects(
         assert!(matches!(task.await.unwrap(), Err(SessionError::ResponseSent)), "{login}");
         let sessions = Sessions::new(&config(), store.clone()).unwrap();
         assert!(sessions.of("ada").list().await.unwrap().is_empty());
-        // Of the user an empty list stays.
+        // A login leaves the user's empty list.
         assert_eq!(store.len(), usize::from(login));
     }
 }
@@ -266,7 +266,7 @@ async fn operations_at_once_leave_no_cookie_without_a_record() {
         .layer(layer);
     let mut browser = Browser::new(&app);
     browser.ok("/").await;
-    // In the order of the calls: the later login counts.
+    // Operations run in the order of the calls, so the later login counts.
     assert_eq!(browser.ok("/user").await, "eve");
     let sessions = Sessions::new(&config(), store).unwrap();
     assert!(sessions.of("ada").list().await.unwrap().is_empty());
@@ -291,7 +291,7 @@ async fn reading_changes_nothing_once_the_response_has_left() {
     let app = Router::new()
         .route("/socket", get(handler))
         .layer(SessionLayer::new(&config, store.clone()).unwrap());
-    // So old that another ID is due, and another deadline.
+    // Old enough that a renewal and a new deadline are due.
     let sessions = Sessions::new(&config, store.clone()).unwrap();
     let id = sessions.new_id().unwrap();
     let record =
@@ -301,7 +301,7 @@ async fn reading_changes_nothing_once_the_response_has_left() {
     Browser::with(&app, sessions.sign(&id)).ok("/socket").await;
     let (left, reading) = spawned.recv().await.unwrap();
     left.notify_one();
-    // To renew it needs a cookie.
+    // A renewal needs a cookie.
     assert!(matches!(reading.await.unwrap(), Err(SessionError::ResponseSent)));
     assert_eq!(store.calls(), [("read", 1)]);
 }

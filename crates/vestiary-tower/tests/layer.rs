@@ -1,4 +1,4 @@
-//! What the layer does to requests and responses.
+//! The effect of the layer on requests and responses.
 
 #![allow(
     clippy::missing_docs_in_private_items,
@@ -89,7 +89,7 @@ async fn a_handler_that_ignores_the_session_costs_nothing() {
     let response = browser.send(Method::GET, "/nothing").await;
     assert_eq!(store.calls(), []);
     assert!(set_cookies(&response).is_empty() && !response.headers().contains_key(header::VARY));
-    // Who has no cookie costs no store either, and what is only read is not written.
+    // A request without a cookie costs no store call, and a session that is only read is not written.
     Browser::new(&app).ok("/look").await;
     assert_eq!(store.calls(), []);
     let response = browser.send(Method::GET, "/look").await;
@@ -227,7 +227,7 @@ async fn a_logout_is_final_and_removes_the_cookie() {
     let response = browser.send(Method::GET, "/logout").await;
     assert!(set_cookies(&response)[0].contains("Max-Age=0"));
     assert_eq!(Browser::with(&app, cookie).ok("/whoami").await, "nobody");
-    // The user's list, which now knows of none.
+    // Only the user's empty list is left.
     assert_eq!(store.len(), 1);
 }
 
@@ -384,7 +384,7 @@ async fn once_the_response_has_left_only_what_is_stored_can_be_saved() {
     assert_eq!(browser.ok("/look").await, r#"{"n":1,"streamed":1}"#);
 }
 
-/// A body that is made after the response has left, and says what became of its change.
+/// A body that is created after the response has left, and reports the result of its change.
 fn async_stream(
     session: Session,
 ) -> impl futures_core::Stream<Item = Result<String, std::io::Error>> + Send {

@@ -1,5 +1,5 @@
-//! Logins, logouts and renewals of one user on random schedules, with lost replies, a store that fails and processes that
-//! die: a session is listed exactly if it is alive.
+//! Logins, logouts and renewals of one user on random schedules, with lost replies, a failing store and dying
+//! processes. A session is listed exactly if it is valid.
 //!
 //! Everything follows from a seed: `SEED=7 cargo test -p vestiary-tower --test listed_schedules`.
 

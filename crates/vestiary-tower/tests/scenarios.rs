@@ -1,5 +1,5 @@
-//! What the SvelteKit package and the Rust crates must answer alike: `packages/vestiary/test/scenarios.test.ts` plays
-//! the same file.
+//! Scenarios for which the SvelteKit package and the Rust crates must give the same answers:
+//! `packages/vestiary/test/scenarios.test.ts` plays the same file.
 
 #![allow(
     clippy::indexing_slicing,

@@ -40,7 +40,7 @@ fn a_rejection_says_why_and_has_the_error_of_the_store_as_its_source() {
     }
 }
 
-/// A service that is not ready before it is told so.
+/// A service that only becomes ready when the test says so.
 #[derive(Clone, Debug)]
 struct Inner {
     is_ready: bool,
@@ -127,7 +127,7 @@ impl tracing::Subscriber for Levels {
 #[tokio::test]
 async fn events_for_operators_are_logged_as_warnings() {
     let levels = Levels::default();
-    // For the whole process: a subscriber of one thread may come too late for what other tests have logged before.
+    // For the whole process: a subscriber of one thread could miss what other tests have logged before.
     tracing::subscriber::set_global_default(levels.clone()).unwrap();
     let store = Faulty::default();
     let layer = SessionLayer::new(&config(), store.clone()).unwrap();

@@ -66,8 +66,8 @@ async fn the_outer_of_two_layers_with_one_cookie_name_keeps_its_cookie() {
     assert_eq!(ids.len(), 1, "it is that of the outer layer");
 }
 
-/// Runs an operation on the inner layer's session, and one on the outer one's before or after it. Returns the numbers of
-/// records in both stores, the cookies, and the errors.
+/// Runs an operation on the inner layer's session, and one on the outer one's before or after it. Returns the numbers
+/// of records in both stores, the cookies, and the errors.
 async fn with_one_name(
     inside: &'static str,
     outside: &'static str,
@@ -124,7 +124,7 @@ async fn only_one_of_two_layers_with_one_cookie_name_stores_a_session_and_the_ot
     let cure = "two session layers use the cookie `sid`, and the visitor has a session of the other one: give one of \
                 them another name (`Config::name`)";
     let failed = "500 Internal Server Error";
-    // Of a login there is the user's list as well.
+    // A login also creates the user's list.
     for (inside, outside, records, error) in [
         ("save", "save|", (1, 0), cure),
         ("login", "save|", (1, 0), cure),

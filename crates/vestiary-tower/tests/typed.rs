@@ -122,7 +122,7 @@ async fn a_map_keeps_the_spelling_of_what_it_did_not_change() {
         session.write(&data).await
     };
     assert_eq!(after(data, write).await, expected);
-    // A map sees all members, so what it lacks goes.
+    // A map has all members, so those that it lacks are removed.
     let only = |session: Session| async move {
         session.write(&Data::from_iter([("a".to_owned(), 1.into())])).await
     };
@@ -158,7 +158,7 @@ async fn a_renamed_member_is_not_left_beside_its_new_name() {
         Ok(())
     };
     let data = r#"{"colour":"light","legacy":7,"other":1}"#;
-    // What is only read is not the type's to remove.
+    // A type does not remove members that it only reads.
     assert_eq!(after(data, dark).await, r#"{"legacy":7,"other":1,"theme":"dark"}"#);
     let other =
         |session: Session| async move { session.typed::<Renamed>().modify(|it| it.n = 5).await };

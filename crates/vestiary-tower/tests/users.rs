@@ -47,7 +47,7 @@ fn app(config: &Config, store: Faulty) -> Router {
     routes().layer(SessionLayer::new(config, store).unwrap())
 }
 
-/// Old and new instances while a deployment is under way.
+/// Old and new instances during a deployment.
 fn deployments() -> Vec<(Config, Config)> {
     let with = |secret: &str| Config::new(secret).name("sid");
     vec![
@@ -110,7 +110,7 @@ async fn a_request_to_an_old_instance_logs_no_visitor_out_during_a_deployment() 
         }
         assert_eq!(sessions(&fresh, &store).of("ada").list().await.unwrap().len(), 2);
 
-        // Another user logs in there, and what cannot be read stays; a logout takes the cookie, and says so.
+        // Another user logs in there, and the unreadable record stays; a logout removes the cookie, and fails.
         let [one, other] = devices;
         let old_app = app(&old, store.clone());
         let mut eve = Browser::with(&old_app, one.cookie());
@@ -323,9 +323,9 @@ async fn a_login_and_the_end_of_all_sessions_are_ordered_by_the_clock_of_the_sto
         let ada = Sessions::new(&config(), store).unwrap().of("ada");
         let began = here();
         ada.revoke_all().await.unwrap();
-        // By the clock of this server, a store that is ahead would have ended them after the login.
+        // If only this server's clock counted, a store that is ahead would have revoked them after the login.
         ada.admit(&Login::default()).await.unwrap();
-        // A proof that is dated ahead is one of now.
+        // A proof dated in the future counts as of now.
         let ahead = Login { proven: Some(UnixMillis(here().0 + HOUR)), label: None };
         ada.admit(&ahead).await.unwrap();
         let under_way = Login { proven: Some(UnixMillis(began.0 - 1_000)), label: None };
@@ -341,7 +341,7 @@ async fn a_login_whose_proof_is_older_than_the_list_remembers_is_refused() {
     }
     let store = MemoryStore::with_clock(MemoryLimits::default(), later);
     let ada = Sessions::new(&config(), store).unwrap().of("ada");
-    // Whether or not there was an end of all sessions: after so long the store knows of none.
+    // Whether or not there was a revocation: after so long, the store no longer knows.
     let proven = |ago| Login { proven: Some(UnixMillis(here().0 - ago)), label: None };
     for ago in [DAY + 60_000, 30 * DAY] {
         let refused = ada.admit(&proven(ago)).await;

@@ -1,4 +1,4 @@
-//! Writes that meet a renewal, a login, an update, or a store that refuses.
+//! Writes during a renewal, a login or an update, and with a store that refuses.
 
 #![allow(
     clippy::missing_docs_in_private_items,

@@ -1,4 +1,4 @@
-//! The table of the memory stores: what is alive in it, and what fits into it exactly.
+//! The table of the memory stores: unexpired records, and the exact limits.
 
 #![allow(clippy::missing_docs_in_private_items, clippy::unwrap_used, reason = "a test may fail")]
 

@@ -54,7 +54,7 @@ prop_compose! {
     }
 }
 
-/// Leaves out what was not given, as `JSON.stringify` does.
+/// Omits absent members, as `JSON.stringify` does.
 fn present(object: &Value) -> Map<String, Value> {
     let members = object.as_object().unwrap().iter();
     members

@@ -1,4 +1,4 @@
-//! Cookie attributes of one session, over those of the options; and the characters and lengths that are accepted.
+//! Cookie attributes of one session that override the options, and the accepted characters and lengths.
 
 #![allow(clippy::missing_docs_in_private_items, clippy::unwrap_used, reason = "a test may fail")]
 

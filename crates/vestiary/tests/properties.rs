@@ -86,7 +86,7 @@ proptest! {
         }
         let found: Vec<_> = cookie_header::candidates(&header, &name()).map(<[u8]>::to_vec).collect();
         prop_assert_eq!(&found, &expected);
-        // And nothing of it is verified unless we signed it.
+        // Nothing is verified that we have not signed.
         let valid = SessionId::from_entropy(&[3; 24]);
         for value in &found {
             if let Some(id) = ring().verify(value) {
@@ -248,7 +248,7 @@ proptest! {
                         model.insert(key, (now.to_string(), deadline));
                         prop_assert!(model.len() <= limits.entries);
                     } else {
-                        // Refused only when it is full of what lives, or was so within a second.
+                        // Refused only if it is full of unexpired records, or was within the last second.
                         prop_assert!(!model.contains_key(&key) && table.len() >= limits.entries);
                     }
                 }

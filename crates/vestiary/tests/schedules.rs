@@ -1,11 +1,11 @@
-//! The operations on records and lists on random schedules: requests of one visitor, interleaved by one request to the
-//! store at a time, with crashes, lost replies, lost and late requests, and stale reads.
+//! The operations on records and lists on random schedules: requests of one visitor, interleaved at each call to the
+//! store, with crashes, lost replies, lost and late requests, and stale reads.
 //!
-//! The operations are those of both products. Each is [`Pending`](vestiary::protocol::Pending): the scheduler decides
-//! which one goes on, and a process that dies drops its operation.
+//! The operations are those of both products. Each is a [`Pending`](vestiary::protocol::Pending): the scheduler decides
+//! which one continues, and a dying process drops its operation.
 //!
-//! Everything follows from a seed, which a failure prints: `SEED=… cargo test --test schedules`. As
-//! many schedules are run as `SCHEDULES` says.
+//! Everything follows from a seed, which a failure prints: `SEED=… cargo test --test schedules`. `SCHEDULES` sets the
+//! number of schedules.
 
 #![allow(
     clippy::expect_used,
@@ -81,7 +81,7 @@ fn the_same_seed_gives_the_same_run() {
     }
 }
 
-/// Runs the schedules; for each kind of fault the first seed that has it, and how many do.
+/// Runs the schedules. Returns for each kind of fault the first seed that finds it, and how many do.
 fn run(kin: Kin) -> BTreeMap<&'static str, (u64, usize)> {
     let number = |name: &str| env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     let count = number("SCHEDULES").unwrap_or(if cfg!(debug_assertions) { 4_000 } else { 100_000 });

@@ -1,4 +1,4 @@
-//! What `Debug` and error messages show: no ID, and nothing of a cookie.
+//! `Debug` output and error messages contain no ID and no part of a cookie.
 
 #![allow(clippy::missing_docs_in_private_items, clippy::unwrap_used, reason = "a test may fail")]
 

@@ -157,8 +157,8 @@ fn records() {
         let decoded = Record::decode(case["record"].as_str().unwrap(), Limits::LOAD);
         assert_eq!(decoded.as_ref().err().map(Error::code), case["fault"].as_str(), "{case}");
         if let Ok(record) = decoded {
-            // What we call JSON, another reader calls JSON; halves of surrogate pairs are
-            // JavaScript's own.
+            // Text that the core accepts as JSON, another parser accepts, too, except for lone surrogates, which only
+            // JavaScript writes.
             let data = serde_json::from_str::<Value>(record.data());
             assert!(data.is_ok() || record.data().contains("half"), "{case}");
             let express = case.get("express");
@@ -207,7 +207,7 @@ fn written_records() {
         assert_eq!(text.as_ref().err().map(Error::code), case["fault"].as_str(), "{case}");
         if let Ok(text) = text {
             let expected = case["record"].as_str().unwrap().replace("<16>", "AAAAAAAAAAAAAAAA");
-            // Values, since `Value` sorts the members of what went in; the write ID stands first.
+            // Compared as values, since `Value` sorts members; the write ID must come first.
             let parsed = |text: &str| serde_json::from_str::<Value>(text).unwrap();
             assert_eq!(parsed(&text), parsed(&expected), "{case}");
             assert_eq!(text.find("AAAA"), expected.find("AAAA"), "{case}");

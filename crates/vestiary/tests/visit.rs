@@ -1,5 +1,5 @@
-//! A request's view of its session, on a store that a test watches. Between two operations, the visit is text only, as the
-//! SvelteKit package keeps it.
+//! A request's view of its session, on a store that a test watches. Between two operations, the visit is text only, as
+//! the SvelteKit package keeps it.
 
 #![allow(
     dead_code,
@@ -230,7 +230,7 @@ fn an_id_that_another_request_may_have_ended_is_confirmed_before_it_leaves() {
     let (mut slow, mut fast) = (site.visit(&[&id]), site.visit(&[&id]));
     let change = || changes(r#"{"n":1}"#, r#"{"n":2}"#);
     assert_eq!(site.does(&mut slow, Act::Save(change())), Ok(true));
-    // By another process, whose IDs out of use this one does not know.
+    // By another process, whose IDs out of use are unknown to this one.
     assert_eq!(site.does(&mut fast, Act::LogIn), Ok(true));
     site.retired.clear();
     let (new, before) = (id_of(&fast), slow.clone());
@@ -396,7 +396,7 @@ fn a_revocation_by_the_request_itself_removes_the_cookie_even_if_an_operation_no
         assert_eq!(site.does(&mut visit, Act::Confirm), Ok(true));
         site.revokes(&mut visit, by_itself);
         assert_eq!((site.cookie(&visit).as_str(), visit.view), (sent, View::Kept));
-        // Not that of a session that has begun since.
+        // Not the cookie of a session that has begun since.
         assert_eq!(site.does(&mut visit, Act::LogIn), Ok(true));
         let mut other = visit.clone();
         other.state = State::Anonymous;
@@ -420,7 +420,7 @@ fn a_session_has_the_cookie_attributes_that_are_saved_with_it() {
 
     let id = site.session();
     let mut visit = site.visit(&[&id]);
-    // Saved, it would be over at once.
+    // It would expire as soon as it is saved.
     let saved = site.does(&mut visit, Act::Save(with(own(r#"{"maxAge":0}"#))));
     assert_eq!((saved, site.data(&id), site.cookie(&visit).as_str()), (Ok(false), None, "removal"));
 }
@@ -438,7 +438,7 @@ fn changes_are_saved_by_themselves_as_the_options_say() {
         let mut visit = site.visit(&[]);
         site.does(&mut visit, Act::Finish(Some(change.clone()))).unwrap();
         assert_eq!(site.table.len(), usize::from(is_saved), "{options}");
-        // Where no finish follows.
+        // A visit that no finish follows.
         let mut visit = site.visit(&[]);
         site.does(&mut visit, Act::Assigned(change)).unwrap();
     }

@@ -26,7 +26,7 @@ use vestiary_store::{Config, Encrypt, Login, Sessions, SqliteStore, Store, Store
 pub const SECRET: &str = "Jm4vQ0pTz8sWk1uXo6yRbN3cLd7hGf2a-new";
 pub const OLD_SECRET: &str = "b8NwPq5xVt0rYe9mKj2zHs6cUg4fLd1i-old";
 
-/// What no output may have in it.
+/// Session data that no output may contain.
 pub const DATA: &str = "canary-data";
 
 /// How one run of the program ended.
@@ -109,7 +109,7 @@ pub fn encrypted() -> Config {
     config().encrypt(Encrypt::On)
 }
 
-/// What is in a store, and must not show.
+/// The contents of a store.
 pub struct Filled {
     pub sessions: Sessions,
     pub anonymous: Stored,
@@ -123,13 +123,13 @@ impl Filled {
         [&self.anonymous, &self.ada[0], &self.ada[1], &self.bob]
     }
 
-    /// What a browser has.
+    /// The cookie of a session.
     pub fn cookie(&self, stored: &Stored) -> String {
         self.sessions.sign(stored.id())
     }
 }
 
-/// An anonymous session, two of ada's and one of bob's.
+/// Creates an anonymous session, two of ada's and one of bob's.
 pub async fn fill(store: impl Store, config: &Config) -> Filled {
     let sessions = Sessions::new(config, store).unwrap();
     let data = format!(r#"{{"note":"{DATA}"}}"#);
@@ -144,14 +144,14 @@ pub async fn fill(store: impl Store, config: &Config) -> Filled {
     Filled { sessions, anonymous, ada, bob }
 }
 
-/// So many anonymous sessions more.
+/// Creates this many further anonymous sessions.
 pub async fn more(filled: &Filled, count: usize) {
     for n in 0..count {
         filled.sessions.create(&format!(r#"{{"n":{n},"note":"{DATA}"}}"#), None).await.unwrap();
     }
 }
 
-/// A cookie of express-session.
+/// A cookie in the format of express-session.
 pub fn express(id: &SessionId) -> String {
     vestiary::KeyRing::new(&[SECRET]).unwrap().sign(id, Format::ExpressSession).replace(':', "%3A")
 }

@@ -8,7 +8,7 @@ pub async fn orders_logins(sessions: &Sessions, store: &impl Store) {
     let before = sessions.now();
     let now = store.now("key").await.unwrap().expect("the server has a clock");
     assert!(before <= now && now <= sessions.now());
-    // Not rounded up: a login would seem to be proven after the end of all sessions that it was proven before.
+    // Not rounded up: otherwise a login would seem to be proven after a revocation that it precedes.
     for _ in 0..200 {
         let now = store.now("key").await.unwrap();
         assert!(now <= Some(sessions.now()));

@@ -1,6 +1,6 @@
-//! Real servers, started for a test and stopped with it: also when the test process is killed.
+//! Real servers, started for a test and stopped with it, even if the test process is killed.
 //!
-//! A test that needs a server fails without it, and says what to install.
+//! A test fails if its server is not installed, and the message says what to install.
 
 #![allow(
     clippy::expect_used,
@@ -44,12 +44,13 @@ use std::{
 pub struct Server {
     pub folder: PathBuf,
     shell: Mutex<Child>,
-    /// Signals go here, and the end of it ends the server; a line comes back for each.
+    /// The input of the parent process, which receives signals; closing it ends the server. The output confirms each
+    /// signal.
     signals: Mutex<Option<(ChildStdin, BufReader<ChildStdout>)>>,
 }
 
-/// The parent of the server: it passes on signals, and when nobody can send one any more, which is also so when
-/// the test process was killed, it ends the server and removes its folder.
+/// The parent of the server: forwards signals. When its input closes, as it does when the test process is killed, it
+/// ends the server and removes its folder.
 const PARENT: &str = r#"
     folder=$1 end=$2
     shift 2
@@ -93,7 +94,7 @@ impl Server {
         self.shell.lock().unwrap().wait().unwrap();
     }
 
-    /// What it has written, for a failure.
+    /// The server's log, for the message of a failure.
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder.with_extension("log")).unwrap_or_default()
     }
@@ -105,7 +106,7 @@ impl Drop for Server {
     }
 }
 
-/// An empty folder. Others, of tests at the same time or of before, have other names.
+/// Creates an empty folder with a unique name, since tests run concurrently.
 pub fn folder(kind: &str) -> PathBuf {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     loop {
@@ -120,7 +121,7 @@ pub fn folder(kind: &str) -> PathBuf {
     }
 }
 
-/// A port that nobody listens at, another one each time.
+/// A free port, another one each time.
 pub fn free_port() -> u16 {
     static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
     loop {
@@ -133,7 +134,7 @@ pub fn free_port() -> u16 {
     }
 }
 
-/// A program that an environment variable names, or that is in one of these places, or in `PATH`.
+/// Finds a program by an environment variable, in these places, or in `PATH`.
 pub fn program(variable: &str, name: &str, places: &[PathBuf], advice: &str) -> PathBuf {
     if let Some(path) = env::var_os(variable) {
         return PathBuf::from(path);

@@ -1,10 +1,10 @@
-//! The TypeScript face.
+//! The SvelteKit package, run by Node.js.
 
 use std::process::Command;
 
 use super::{program, repository};
 
-/// Runs a module beside the sources of the npm package, and gives back what it has written.
+/// Runs a module beside the sources of the npm package, and returns its output.
 pub fn run(module: &str, arguments: &[&str]) -> String {
     let package = repository().join("packages/vestiary");
     assert!(

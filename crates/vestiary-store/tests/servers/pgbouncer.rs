@@ -16,7 +16,7 @@ pub struct PgBouncer {
 }
 
 impl PgBouncer {
-    /// Gives each transaction one of so many connections to the server, and otherwise does what it does by default.
+    /// Starts a pooler with this many server connections and transaction pooling.
     pub async fn start(postgres: &Postgres, connections: usize) -> Self {
         let (folder, port) = (folder("pgbouncer"), free_port());
         let configuration = folder.join("pgbouncer.ini");

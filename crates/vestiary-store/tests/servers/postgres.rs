@@ -33,7 +33,7 @@ impl Postgres {
         command.extend(prefix.iter().map(String::as_str));
         command.extend([postgres.to_str().unwrap(), "-D", &data, "-p", &port_text]);
         command.extend(["-h", "127.0.0.1", "-k", &sockets, "-F", "-c", "max_connections=200"]);
-        // At once; its processes end with it, and its folder is removed.
+        // An immediate shutdown ends its processes, and the folder is removed.
         let server = Server::start(&folder, "QUIT", &command);
         let started = Self { port, server };
         until("Postgres starts", async || {

@@ -1,4 +1,4 @@
-//! A proxy that notes what a client asks of a server, and when it waits for an answer.
+//! A proxy that records the requests of a client, and when the client waits for a reply.
 
 use std::{
     io::{Read as _, Write as _},
@@ -32,7 +32,7 @@ impl Proxy {
         Self { port, trips }
     }
 
-    /// The round trips since the last time: what was asked in each, before an answer came.
+    /// The round trips since the last call: the requests of each, before a reply came.
     pub fn trips(&self) -> Vec<Vec<u8>> {
         std::mem::take(&mut self.trips.lock().unwrap())
     }

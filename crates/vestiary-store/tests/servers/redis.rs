@@ -44,7 +44,7 @@ impl Redis {
             command.extend(["--save", ""]);
             command.extend(options);
         }
-        // Not gently: what is tested here is a server that fails.
+        // Killed, not shut down: the tests are about failing servers.
         let server = Server::start(&folder, "KILL", &command);
         Self { port, server }
     }
@@ -73,7 +73,7 @@ impl Redis {
     }
 }
 
-/// What was answered.
+/// The text of a reply.
 pub fn text(value: &Value) -> String {
     match value {
         Value::BulkString(bytes) => String::from_utf8(bytes.clone()).unwrap(),

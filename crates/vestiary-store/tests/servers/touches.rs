@@ -1,10 +1,10 @@
-//! Touches that meet another write.
+//! Touches during another write.
 
 use vestiary::{Ttl, WriteId};
 use vestiary_store::{Outcome, Scan, Store};
 
-/// A login leaves a tombstone while another request touches the session: the tombstone keeps its own TTL. A store
-/// that reads, compares and touches apart is caught out in one of the rounds.
+/// A login leaves a tombstone while another request touches the session. The tombstone must keep its own TTL. A store
+/// that reads, compares and touches in separate steps fails in one of the rounds.
 pub async fn prolong_no_other_record<S: Store + Scan>(one: &S, other: &S) {
     let [short, long] = [Ttl::Millis(60_000), Ttl::Millis(600_000)];
     let write_id = WriteId::parse("AAAAAAAAAAAAAAAA");

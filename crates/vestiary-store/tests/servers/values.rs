@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use vestiary::{SessionId, Ttl};
 use vestiary_store::{Config, Found, Login, Scan, SessionError, Sessions, Store, StoreError};
 
-/// Checks that a user's session list which is such a value is neither taken for an empty one nor written over.
+/// Checks that a session list with such a value is neither taken for an empty one nor overwritten.
 pub async fn a_list_is_left_alone<S: Store + Clone>(
     store: &S,
     put: &impl AsyncFn(&str),
@@ -29,8 +29,8 @@ pub async fn a_list_is_left_alone<S: Store + Clone>(
     clear(&key).await;
 }
 
-/// Checks that a visitor with this ID has no session and no error, can begin another session, and that the store goes on.
-/// `put` stores the value under a key.
+/// Checks that a visitor with this ID has no session and no error, can begin another session, and that the store goes
+/// on. `put` stores the value under a key.
 pub async fn is_unreadable_and_no_error<S: Store + Scan + Clone>(
     store: S,
     put: impl AsyncFn(&str),

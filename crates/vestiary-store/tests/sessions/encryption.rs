@@ -1,4 +1,4 @@
-//! Encrypted records, and those that are not.
+//! Encrypted and unencrypted records.
 
 use vestiary_store::{Encrypt, Store as _};
 
@@ -34,7 +34,7 @@ async fn while_a_service_migrates_a_record_that_does_not_open_is_no_session() {
     let (sessions, events) = sessions(config().encrypt(Encrypt::Migrate), &store);
     assert!(loaded(&sessions, theirs.id()).await.is_none());
     assert_eq!(taken(&events), ["unreadable"]);
-    // Nor by what stands in clear beside what does not open.
+    // Nor by plain members beside a part that cannot be decrypted.
     let key = sessions.options().store_key(theirs.id());
     let text = store.read(&key).await.unwrap().unwrap();
     let write_id = vestiary_store::write_id_of(&text).and_then(vestiary::WriteId::parse);

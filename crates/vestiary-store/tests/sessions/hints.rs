@@ -1,4 +1,4 @@
-//! A session ID that hints at its user's session list: both are read at once.
+//! A session ID with a hint of its user's session list: both are read at once.
 
 use std::{
     collections::HashSet,
@@ -10,7 +10,7 @@ use vestiary_store::{Config, Encrypt, MemoryStore, Outcome, ReadTwo, Sessions, S
 
 use crate::{Watched, config, loaded, of_user};
 
-/// A memory store that remembers what was read, and with what.
+/// A memory store that records which keys were read together.
 #[derive(Clone, Default)]
 struct Counting {
     memory: Arc<MemoryStore>,

@@ -42,7 +42,7 @@ async fn an_interrupted_logout_leaves_the_owner_in_the_record_while_the_session_
                 let (is_listed_yet, is_there) =
                     (is_listed(&sessions).await, has_record(&store, &sessions, &id).await);
                 assert!(is_there || !is_listed_yet, "{what}");
-                // Repeated from what was read before.
+                // Repeated with the session as it was read before.
                 sessions.destroy(&stored).await.unwrap();
                 assert!(!is_listed(&sessions).await, "{what}");
                 assert!(!has_record(&store, &sessions, &id).await, "{what}");

@@ -1,4 +1,4 @@
-//! Sessions without HTTP: what is asked of a store, and what is made of its answers.
+//! Sessions without HTTP: the calls to the store, and the interpretation of its replies.
 
 #![allow(
     clippy::indexing_slicing,
@@ -196,7 +196,7 @@ fn taken(events: &Mutex<Vec<&'static str>>) -> Vec<&'static str> {
     std::mem::take(&mut events.lock().unwrap())
 }
 
-/// Where the cookie of this session leads.
+/// Finds the session of this ID's cookie.
 async fn found(sessions: &Sessions, id: &SessionId) -> Found {
     let cookie = format!("sid={}", sessions.sign(id));
     sessions.find(&sessions.cookies([cookie.as_bytes()])).await.unwrap()

@@ -1,4 +1,4 @@
-//! Each option does what it says.
+//! The effect of each option.
 
 use std::time::Duration;
 
@@ -270,7 +270,7 @@ async fn without_an_option_the_store_has_five_seconds() {
     assert_eq!(after, Duration::from_secs(5));
 }
 
-/// Where the clock of tokio is used, nothing has to be waited for.
+/// Runs a future with tokio's paused clock, so that nothing waits.
 async fn paused<T>(waiting: impl Future<Output = T>) -> T {
     #[cfg(feature = "tokio")]
     tokio::time::pause();

@@ -31,7 +31,7 @@ async fn a_request_learns_whether_it_or_another_one_has_revoked_its_session() {
     for stays in [&laptop, &eve, &anonymous] {
         assert_eq!(by(0, stays, ours).await, None);
     }
-    // By the request for which the code runs, if no other one is named.
+    // On behalf of the request for which the code runs, if no other one is named.
     let list = ours.within(|| sessions.of("ada"));
     let mut ended = std::pin::pin!(list.revoke_all());
     std::future::poll_fn(|context| ours.within(|| ended.as_mut().poll(context))).await.unwrap();
@@ -75,7 +75,7 @@ async fn a_request_that_has_ended_all_sessions_may_log_in_with_what_was_proven_b
         assert!(matches!(refused, SessionError::LoginOutdated));
     }
     ada.clone().by(ours).admit(&proven).await.unwrap();
-    // Not if another request has ended them after that proof.
+    // Not if another request has revoked them after that proof.
     let later = sessions.now();
     while sessions.now() == later {}
     ada.clone().by(other).revoke_all().await.unwrap();

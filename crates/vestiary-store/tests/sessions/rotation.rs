@@ -1,4 +1,4 @@
-//! A session that gets another ID, and what the old one is worth.
+//! Sessions that get another ID, and operations on the old one.
 
 use std::time::Duration;
 
@@ -87,7 +87,7 @@ async fn a_second_cookie_counts_if_the_first_is_out_of_use() {
     };
     let Found::Session(session) = find(&[old.id(), good.id()]).await else { panic!() };
     assert_eq!(session.stored.id(), good.id());
-    // Of two tombstones the first one.
+    // The first of two tombstones.
     let Found::Tombstone(tombstone) = find(&[older.id(), old.id()]).await else { panic!() };
     assert_eq!(tombstone.id(), older.id());
 }
@@ -191,7 +191,7 @@ async fn a_store_that_is_down_while_an_id_changes_is_not_called_busy() {
         assert_eq!(error.unwrap().code(), "store_failed");
         assert_eq!(store.names(), ["create", "create"]);
     }
-    // One reply that is lost is none of its business.
+    // A single lost reply does not matter.
     let mut left = 1;
     store.disturb(move |call| {
         if call.operation == "create" && left > 0 {

@@ -34,7 +34,7 @@ async fn one_session_the_others_or_all_can_be_revoked() {
     ];
     let eve = of_user(&sessions, "eve", None).await;
     let ada = sessions.of("ada");
-    // Of another user's session there is nothing to end.
+    // The session of another user cannot be revoked.
     sessions.of("eve").revoke(laptop.handle().unwrap()).await.unwrap();
     assert!(loaded(&sessions, laptop.id()).await.is_some());
     ada.revoke(laptop.handle().unwrap()).await.unwrap();
@@ -142,7 +142,7 @@ async fn a_use_that_cannot_be_noted_is_no_reason_to_refuse_the_session() {
     let aged = text
         .split(|char: char| !char.is_ascii_digit())
         .filter(|number| number.len() == now.len() && number.starts_with(&digits[..4]))
-        // When the session ends stays as it is.
+        // The end of the session stays unchanged.
         .filter(|number| **number <= *now)
         .fold(text.clone(), |text, number| text.replace(number, &hour_ago));
     assert_ne!(aged, text);
@@ -152,7 +152,7 @@ async fn a_use_that_cannot_be_noted_is_no_reason_to_refuse_the_session() {
     store.disturb(|call| if call.operation == "replace" { Fault::Fails } else { Fault::Nothing });
     let found = loaded(&sessions, user.id()).await.unwrap();
     assert!(found.unseen);
-    // Reading leaves the list as it is.
+    // Reading leaves the list unchanged.
     assert_eq!(taken(&events), Vec::<&str>::new());
     assert!(sessions.note_use(&found.stored).await.unwrap_err().is_store());
     assert!(sessions.touch(&found.stored).await.unwrap().is_some());

@@ -142,7 +142,7 @@ async fn a_concurrent_change_is_merged_and_reported() {
         .unwrap()
         .unwrap();
     assert!(!alone.merged);
-    // By a request that has read what was there before.
+    // By a request that has read the session before.
     let late = sessions
         .commit(&stored, r#"{"a":1,"b":1}"#.to_owned(), r#"{"a":1,"b":2}"#.to_owned())
         .await
@@ -172,7 +172,7 @@ async fn a_write_that_others_come_before_waits_before_it_tries_again() {
     let stored = sessions.create(&data(0), None).await.unwrap();
     store
         .disturb(|call| if call.operation == "replace" { Fault::Conflict } else { Fault::Nothing });
-    // The store answers at once, so there is nothing else to wait for.
+    // The store replies immediately, so only the back-off waits.
     let mut write = std::pin::pin!(sessions.commit(&stored, data(0), data(1)));
     let first = std::future::poll_fn(|context| Poll::Ready(write.as_mut().poll(context))).await;
     assert!(first.is_pending());

@@ -10,7 +10,7 @@ use vestiary_tower::{Session, SessionLayer};
 
 use crate::support::scheduled::work;
 
-/// The data of a session: the request that began it, and those that have changed it.
+/// The data of a session: the request that began it, and those that changed it.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Log {
     #[serde(default)]
@@ -56,7 +56,7 @@ pub enum Want {
 }
 
 impl Want {
-    /// Whether it ends the visitor's session, or one of the user's.
+    /// Whether the request ends the visitor's session, or another one of the user.
     pub fn ends(self) -> bool {
         self.is_login() || matches!(self, Self::Begin | Self::LogOut) || self.revokes()
     }
@@ -74,7 +74,7 @@ impl Want {
         matches!(self, Self::Update | Self::Modify | Self::Finish | Self::Fill | Self::Slow)
     }
 
-    /// Whether an answer that names the session says that its record was written, or has its full TTL.
+    /// Whether a response that names the session confirms that its record was written, or has its full TTL.
     pub fn writes(self) -> bool {
         !matches!(self, Self::Finish | Self::Work | Self::RevokeOthers)
     }
@@ -84,7 +84,7 @@ impl Want {
         !self.ends()
     }
 
-    /// Whether a change of it is confirmed by an answer that names the session.
+    /// Whether a response that names the session confirms a change to it.
     pub fn changes(self) -> bool {
         matches!(self, Self::Update | Self::Modify | Self::Finish | Self::Slow | Self::LogIn)
     }
@@ -128,7 +128,7 @@ async fn answer(
     match want {
         Want::Update => return update(session, number).await,
         Want::Modify => {
-            // Two requests that set it at once would each be told another one.
+            // Two concurrent requests that set it would each get another value.
             if session.is_new().await? {
                 session.modify(|log| log.root = Some(number)).await?;
             }

@@ -45,7 +45,7 @@ impl Schedule {
             .sent
             .as_ref()
             .and_then(|sent| self.model.leads(sent, going.number, time, &self.settings));
-        // A request that meets another one, which moves the deadline, may find that it has passed.
+        // If a concurrent request moves the deadline, this one may find that it has passed.
         let is_fast = time - going.from < SLOW && time < going.until;
         if leads.is_some() && is_fast {
             if is_done && want.keeps() && root != leads {
@@ -92,7 +92,8 @@ impl Schedule {
         let time = self.tasks.clock.now;
         let mut faults = self.noticed.clone();
         let mut living = BTreeMap::new();
-        // To look at a session may tidy it up: the values of cookies are not repeatable, and give no order.
+        // Reading a session may remove records. The values of cookies are not reproducible, so they cannot give the
+        // order.
         let mut cookies: Vec<_> = self.model.cookies.iter().collect();
         cookies.sort_by_key(|(_, cookie)| cookie.place);
         for (value, cookie) in cookies {
@@ -151,7 +152,7 @@ impl Schedule {
         Some((usize::try_from(root.unwrap_or_default()).unwrap(), data))
     }
 
-    /// A session of a user is listed exactly if it lives, or else will be gone by itself.
+    /// A user's session is listed exactly if it is valid; an entry without one expires by itself.
     fn check_list(
         &self,
         user: &str,
@@ -162,7 +163,8 @@ impl Schedule {
         let listed = now(self.sessions[0].of(user).list()).unwrap();
         let listed: BTreeSet<_> =
             listed.into_iter().map(|one| one.handle.as_str().to_owned()).collect();
-        // The session before a login that failed stays, also if another login has taken its room meanwhile.
+        // After a failed login the previous session stays, even if another login has evicted it from the list
+        // meanwhile.
         let failed = self.model.failed_logins;
         // A slow request may list one again that had expired for a login meanwhile.
         let is_slow = self.model.slowest >= SLOW;
@@ -181,7 +183,7 @@ impl Schedule {
                 faults.insert("an ended session is listed");
             }
         }
-        // Where nothing fails, nothing is left over but what a record's TTL leaves behind.
+        // Without failures, only records remain whose TTL has not passed.
         if self.settings.is_calm && !self.settings.is_timed {
             let alive: BTreeSet<_> = self.store.entries().iter().filter_map(handle).collect();
             if !listed.is_subset(&alive) {
@@ -190,7 +192,7 @@ impl Schedule {
         }
     }
 
-    /// In the end all is gone by itself, without a session's being ended.
+    /// In the end all records expire, although no session was ended.
     fn check_end(&mut self, faults: &mut BTreeSet<&'static str>) {
         self.tasks.clock.pass(72 * 3_600_000);
         let is_listed = |user| !now(self.sessions[0].of(user).list()).unwrap().is_empty();
@@ -203,7 +205,7 @@ impl Schedule {
     }
 }
 
-/// The public name of the session in a record, if it is one of a user.
+/// The handle of the session in a record, if it has an owner.
 fn handle(entry: &Entry) -> Option<String> {
     let record = Record::decode(&entry.record, Limits::LOAD).ok()?;
     let meta = record.meta();

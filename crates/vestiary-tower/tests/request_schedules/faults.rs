@@ -1,4 +1,4 @@
-//! Faults are seeded into the operations, one at a time. The schedules have to find each of them.
+//! Seeds faults into the operations, one at a time. The schedules must find each of them.
 
 use vestiary::protocol::Fault;
 

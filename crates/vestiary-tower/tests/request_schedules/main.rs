@@ -1,5 +1,5 @@
-//! Whole requests of several browsers on random schedules, with their cookies: sessions are begun, changed, renewed,
-//! logged in, logged out and revoked at once, with lost replies, a store that fails and processes that die; time passes,
+//! Whole requests of several browsers on random schedules, with their cookies. Sessions are begun, changed, renewed,
+//! logged in, logged out and revoked concurrently, with lost replies, a failing store and dying processes. Time passes,
 //! responses arrive in another order, and data reaches its limits.
 //!
 //! Everything follows from a seed:
@@ -35,7 +35,7 @@ use std::{
 use schedule::Schedule;
 use support::scheduled::Care;
 
-/// As many as run in each test run.
+/// The number of schedules in each test run.
 const SCHEDULES: u64 = 4_000;
 
 #[test]

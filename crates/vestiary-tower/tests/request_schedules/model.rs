@@ -23,12 +23,12 @@ pub struct Life {
     pub doubts: BTreeSet<usize>,
     /// When its end was confirmed.
     pub ended: Option<u64>,
-    /// It lives until then for certain, if no request ends it.
+    /// The time until which it is certainly valid, unless a request ends it.
     pub until: u64,
-    /// By the TTL of its record, and by its idle deadline.
+    /// The lifetime by the TTL of its record and by its idle deadline.
     pub ttl: u64,
     pub idle: u64,
-    /// When the last request left that may have used it, and those that are under way.
+    /// When the last request left that may have used it, and the number of such requests in progress.
     pub used: u64,
     pub users: usize,
     /// Changes that were confirmed.
@@ -66,7 +66,7 @@ pub struct Reach {
 pub enum Of {
     Root(usize),
     User(&'static str),
-    /// Perhaps any, for no response has told which session its cookie leads to.
+    /// Possibly any session: no response has named the session of its cookie.
     Any,
 }
 
@@ -79,12 +79,12 @@ pub struct Going {
     pub sent: Option<String>,
     pub from: u64,
     pub is_troubled: bool,
-    /// No other request was under way.
+    /// Whether no other request was in progress.
     pub is_alone: bool,
     /// The session of its cookie, as far as that is known; ended, by a deadline or a request, before it was sent.
     pub root: Option<usize>,
     pub is_over: Option<&'static str>,
-    /// It lives until then for certain, by what was known when it was sent.
+    /// The time until which it was certainly valid when the request was sent.
     pub until: u64,
     /// Sessions of the user that were known when it was sent.
     pub before: Vec<usize>,
@@ -118,7 +118,7 @@ pub struct Model {
     pub failed_logins: usize,
     /// How long the slowest request took.
     pub slowest: u64,
-    /// When the last request left whose cookie's session is unknown, and those that are under way.
+    /// When the last request left whose cookie's session is unknown, and the number of such requests in progress.
     unknown: (u64, usize),
 }
 
@@ -184,7 +184,7 @@ impl Model {
         for of in ends {
             let reach = Reach { number: *number, of, from: *from, until: u64::MAX };
             for (other, life) in &mut self.lives {
-                // The session of the request itself is what the end of all others keeps.
+                // `revoke_others` keeps the session of the request itself.
                 let is_kept = *want == Want::RevokeOthers && Some(*other) == *root;
                 if reach.meets(*other, life) && !is_kept {
                     life.doubts.insert(*number);
@@ -253,7 +253,7 @@ impl Model {
             });
             let times: Vec<_> = others.map(|reach| reach.from.max(going.from)).collect();
             let (outdated, renewals) = (times.iter().min().copied(), times.len());
-            // Where the store fails, a response sets an ID that it could not ask about: it may be the earlier one.
+            // While the store fails, a response may set an ID that could not be confirmed: it may be the earlier one.
             for cookie in self.cookies.values_mut().filter(|_| !going.is_troubled) {
                 cookie.superseded |= root.is_some() && cookie.root == root;
             }
@@ -277,7 +277,7 @@ impl Model {
         let root = cookie.root?;
         let life = &self.lives[&root];
         let is_doubted = life.doubts.iter().any(|doubt| *doubt != number);
-        // Only so many pointers are followed.
+        // Only a limited number of pointers is followed.
         let is_near = cookie.renewals < RENEWALS;
         let is_current = is_near && cookie.outdated.is_none_or(|at| now < at + settings.grace);
         let lives = now < life.until && life.ended.is_none() && !cookie.dead;

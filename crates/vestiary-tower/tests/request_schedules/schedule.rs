@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// How long the tombstone of a login tells late requests of it for certain.
+/// How long the tombstone of a login certainly informs late requests.
 const REMEMBERED: u64 = 540_000;
 
 /// How long the user's session list tells them, while the tombstone is not there yet.
@@ -40,7 +40,7 @@ struct Browser {
     /// The cookie of the request whose response set it last, and when that was.
     by: Option<String>,
     at: u64,
-    /// The cookies that logins have replaced while they were good, and when those were sent and answered.
+    /// Valid cookies that logins have replaced, and when those logins were sent and answered.
     replaced: BTreeMap<String, [u64; 2]>,
 }
 
@@ -58,7 +58,7 @@ pub struct Schedule {
     apps: Vec<Router>,
     browsers: Vec<Browser>,
     numbers: usize,
-    /// Headers on their way to browsers.
+    /// Response headers in transit to the browsers.
     on_the_way: Vec<(usize, Vec<String>)>,
     /// Names of cookies in the log: their values are not repeatable.
     names: BTreeMap<String, usize>,
@@ -125,7 +125,7 @@ impl Schedule {
             Want::Fill => [500, 900, 3_000][self.chance.below(3)].to_string(),
             Want::RevokeOne => match self.handle() {
                 Some(handle) => handle,
-                // There is none to revoke yet.
+                // There is no session to revoke yet.
                 None => return,
             },
             _ => user.to_owned(),
@@ -275,8 +275,8 @@ impl Schedule {
         }
     }
 
-    /// A response to an earlier request leaves the cookie of a login alone, unless the visitor has ended a session: the
-    /// responses of a logout and a login at once count in the order in which they arrive.
+    /// A response to an earlier request must not replace the cookie of a login, unless the visitor has ended a session:
+    /// the responses of a concurrent logout and login count in the order of their arrival.
     fn late(&mut self, going: &Going, answer: &Answer) {
         let now = self.tasks.clock.now;
         let leads = going.sent.as_ref().and_then(|sent| {
@@ -314,9 +314,10 @@ impl Schedule {
         } else if is_login && is_kept {
             self.noticed.insert("a login set no cookie");
         }
-        // A login that finds the session expired leaves it alone, also if another request moves its deadline just then.
+        // A login that finds the session expired leaves it alone, even if another request moves its deadline at that
+        // moment.
         if is_login && now < going.until {
-            // Of a session that has ended already, the store keeps nothing that tells a late request of the login.
+            // The store keeps no tombstone of a session that had already ended.
             browser.replaced.extend(leads.map(|(sent, _)| (sent, [going.from, now])));
             let sent = going.sent.as_ref().and_then(|sent| self.model.cookies.get_mut(sent));
             if let Some(cookie) = sent {
@@ -325,7 +326,7 @@ impl Schedule {
         }
     }
 
-    /// Notes what a request has done.
+    /// Records the effects of a request.
     fn done(&mut self, going: &Going, told: &Told) {
         let now = self.tasks.clock.now;
         let Going { number, want, .. } = going;

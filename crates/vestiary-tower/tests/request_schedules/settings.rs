@@ -75,7 +75,7 @@ const ALL: [Want; 24] = [
     Want::RevokeAll,
 ];
 
-/// Those of visitors who come back, until their sessions expire.
+/// Requests of returning visitors, until their sessions expire.
 const RETURNS: [Want; 10] = [
     Want::Update,
     Want::Modify,
@@ -89,7 +89,7 @@ const RETURNS: [Want; 10] = [
     Want::RevokeOthers,
 ];
 
-/// Those that end sessions.
+/// Requests that end sessions.
 const ENDS: [Want; 13] = [
     Want::Update,
     Want::Work,
@@ -106,7 +106,7 @@ const ENDS: [Want; 13] = [
     Want::RevokeAll,
 ];
 
-/// Those that meet the new ID of a session.
+/// Requests during a rotation.
 const ROTATES: [Want; 8] = [
     Want::Update,
     Want::Finish,
@@ -118,7 +118,7 @@ const ROTATES: [Want; 8] = [
     Want::LogIn,
 ];
 
-/// Those of sessions whose data reaches its limit.
+/// Requests of sessions whose data reaches its limit.
 const FILLS: [Want; 9] = [
     Want::Update,
     Want::Finish,

@@ -1,4 +1,4 @@
-//! The language of `vectors/scenarios.json`, and a player of it.
+//! The language of `vectors/scenarios.json`, and its player.
 
 #![allow(
     clippy::missing_docs_in_private_items,

@@ -1,4 +1,4 @@
-//! What the application of a scenario does to the session of a request.
+//! The application's operations on a session in a scenario.
 
 use std::pin::Pin;
 
@@ -9,7 +9,7 @@ use vestiary_tower::{Data, Session, UnixMillis};
 
 use super::script::Operation;
 
-/// What operations answer, one after the other.
+/// The results of operations, run one after the other.
 pub async fn answers(session: &Session, ops: &[Operation]) -> Vec<Value> {
     let mut given = Vec::new();
     for operation in ops {

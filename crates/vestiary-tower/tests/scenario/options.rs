@@ -6,7 +6,7 @@ use vestiary_store::{Config, Encrypt, OnStoreError};
 
 use super::script::{InOrder, Options, Scenario};
 
-/// The options of the instances: those of the scenario, with their own in front.
+/// The options of the instances: their own take precedence over those of the scenario.
 pub fn instances(scenario: &Scenario) -> Result<Vec<(String, Options)>, serde_json::Error> {
     let here = || InOrder(vec![("here".to_owned(), Map::new())]);
     let InOrder(instances) = scenario.instances.clone().unwrap_or_else(here);

@@ -31,7 +31,7 @@ use super::{
     store::Shelf,
 };
 
-/// What a scenario expects and does not find.
+/// `Err` describes an expectation that was not met.
 pub type Played = Result<(), String>;
 
 /// An instance of the application, with sessions that no other instance has.
@@ -42,7 +42,7 @@ struct Instance {
     ahead: i64,
 }
 
-/// Operations for a request under way.
+/// Operations for a request in progress.
 struct Letter {
     ops: Vec<Operation>,
     answer: oneshot::Sender<Vec<Value>>,
@@ -55,7 +55,7 @@ struct Desk {
     session: Arc<Mutex<Option<Session>>>,
 }
 
-/// A request under way: it does what it is told, until it is told to end.
+/// A request in progress: runs operations that it receives, until its end.
 struct Running {
     browser: String,
     ahead: i64,
@@ -119,7 +119,7 @@ fn failed(error: &SessionError, response: Response<Body>) -> Response<Body> {
 async fn respond(session: Session, Extension(desk): Extension<Desk>) -> Response<Body> {
     *desk.session.lock().unwrap() = Some(session.clone());
     let mut letters = desk.letters.lock().await;
-    // As in JavaScript, a request has looked at its session before the application does anything.
+    // As in JavaScript, the request opens its session before the application runs.
     if let Err(error) = session.is_new().await {
         letters.close();
         while letters.try_recv().is_ok() {}

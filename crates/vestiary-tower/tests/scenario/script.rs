@@ -22,7 +22,7 @@ pub struct Scenario {
     pub title: String,
     #[serde(default)]
     pub options: Map<String, Value>,
-    /// What is different at each instance. The first one is asked if a step names none. Default: one, `here`.
+    /// Options by instance. A step without an instance uses the first one. Default: one instance, `here`.
     pub instances: Option<InOrder>,
     pub steps: Vec<Step>,
 }
@@ -31,7 +31,7 @@ pub struct Scenario {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Options {
     pub absolute_timeout: Option<u64>,
-    /// This product always saves by itself: a scenario without it stores all its changes itself.
+    /// This product always saves automatically; a scenario without it saves every change itself.
     #[expect(dead_code, reason = "only read by the other player")]
     pub auto_save: Option<bool>,
     pub clock_ahead: Option<i64>,
@@ -281,7 +281,7 @@ impl fmt::Debug for Options {
 }
 
 impl Operation {
-    /// What it has to answer.
+    /// The expected answer.
     pub fn expected(&self) -> Value {
         let gives = match self {
             Self::Read { data, user } => return serde_json::json!({ "data": data, "user": user }),

@@ -1,4 +1,4 @@
-//! A store that all instances of a scenario share, by a clock of its own. It fails as it is told.
+//! A store that all instances of a scenario share, with a clock of its own and faults on demand.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -35,7 +35,7 @@ impl Shelf {
         self.lock().now = now;
     }
 
-    /// How it answers from here on. What waits goes on.
+    /// Sets the faults from now on. Waiting operations continue.
     pub fn fail(&self, faults: BTreeMap<StoreOperation, Fault>) {
         self.lock().faults = faults;
         self.changed.notify_waiters();
@@ -56,7 +56,7 @@ impl Shelf {
         inner.entries.keys().find(|key| key.ends_with(&end)).cloned()
     }
 
-    /// What is under each key and has not expired.
+    /// The unexpired records, by key.
     pub fn texts(&self) -> Vec<(String, String)> {
         let inner = self.lock();
         let texts = inner.entries.iter().filter(|(_, (_, until))| *until > inner.now);

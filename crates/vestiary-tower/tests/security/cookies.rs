@@ -1,4 +1,4 @@
-//! The session cookie, and what caches are told.
+//! The session cookie, and the headers for caches.
 
 use std::time::Duration;
 
@@ -144,7 +144,7 @@ async fn no_other_name_is_taken_for_ours() {
             assert_eq!(text(response).await, "", "{header}");
         }
     }
-    // Blanks and tabs around a name or a value are none of it.
+    // Spaces and tabs around a name or a value are not part of it.
     let spaced = format!("a=1;\t __Host-id \t=\t {own} ; b=2");
     assert_eq!(text(answered(&app, "/look", &spaced).await).await, "ada");
 }
@@ -211,7 +211,7 @@ async fn no_visitor_gets_the_page_of_another_one() {
             assert_eq!(set_cookies(&response), Vec::<String>::new(), "{path}");
         }
     }
-    // What sets the cookie is kept by no cache, whatever the handler says.
+    // No cache stores a response that sets the cookie, whatever the handler's headers are.
     let first = Browser::new(&app).send(Method::GET, "/insert").await;
     let touched = browser.send(Method::GET, "/touch").await;
     let removed = browser.clone().send(Method::GET, "/logout").await;

@@ -67,7 +67,7 @@ async fn data_that_is_too_large_or_too_deep_is_refused_without_a_store_call() {
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR, "{path}");
         assert_eq!(set_cookies(&response), Vec::<String>::new(), "{path}");
         assert_eq!(store.calls(), [], "{path}");
-        // What is there already stays.
+        // The stored record stays unchanged.
         let mut browser = Browser::new(&app);
         browser.ok("/write").await;
         store.calls();
@@ -145,7 +145,7 @@ async fn an_unreadable_record_is_no_session() {
         let cookie = planted(&sessions, text).await;
         assert_eq!(Browser::with(&app, &cookie).ok("/look").await, "", "{text}");
         assert_eq!(events.take(), ["unreadable"], "{text}");
-        // It is left as it is, and the visitor gets another session.
+        // The record stays unchanged, and the visitor gets another session.
         let mut visitor = Browser::with(&app, &cookie);
         visitor.ok("/write").await;
         assert_ne!(visitor.cookie(), cookie);
@@ -180,11 +180,11 @@ async fn with_encryption_a_plain_or_changed_record_is_no_session() {
         assert_eq!(browser.clone().ok("/look").await, "", "{forged}");
         assert_eq!(events.take(), ["unreadable"], "{forged}");
     }
-    // What stands beside the encrypted part counts for nothing.
+    // Members beside the encrypted part are ignored.
     let beside = text.replace("\"sealed\"", r#""data":{"user":"eve"},"sealed""#);
     replaced(&store, &sessions, &id, &beside).await;
     assert_eq!(browser.clone().ok("/look").await, "ada");
-    // A record is good under its own ID alone.
+    // A record is only valid under its own ID.
     let elsewhere = planted(&sessions, &text).await;
     assert_eq!(Browser::with(&app, elsewhere).ok("/look").await, "");
     // While the service migrates, a plain record is read, and encrypted when it is written next.
@@ -232,7 +232,7 @@ async fn the_first_secret_writes_all_read_and_bad_ones_are_refused() {
     };
     assert_eq!(code(&Config::new("")), Some("secret_missing"));
     assert_eq!(code(&Config::new(new.clone()).previous_secret("")), Some("secret_missing"));
-    // In a debug build it will do, but never to encrypt.
+    // A debug build accepts it, but never for encryption.
     let in_release = (!cfg!(debug_assertions)).then_some("secret_short");
     assert_eq!(code(&Config::new("hunter2")), in_release);
     let sealed = Config::new("x".repeat(31)).encrypt(Encrypt::On);
@@ -241,7 +241,7 @@ async fn the_first_secret_writes_all_read_and_bad_ones_are_refused() {
     assert!(!error.to_string().contains("xxx"), "{error}");
 }
 
-/// Writes down all that `tracing` is told.
+/// Collects the output of `tracing`.
 struct Traced(Arc<Mutex<String>>);
 
 impl tracing::Subscriber for Traced {
@@ -268,11 +268,11 @@ impl tracing::Subscriber for Traced {
     fn exit(&self, _: &tracing::span::Id) {}
 }
 
-/// Writes down all that `tracing` is told on this thread.
+/// Collects the output of `tracing` on this thread.
 fn traced(log: &Arc<Mutex<String>>) -> tracing::subscriber::DefaultGuard {
     static EVERYWHERE: Once = Once::new();
-    // `tracing` remembers of each event whether it is wanted. If a thread without a subscriber comes upon it first, it is
-    // wanted nowhere, so all threads have one.
+    // `tracing` remembers of each event whether it is wanted. If a thread without a subscriber comes upon it first, it
+    // is wanted nowhere, so all threads have one.
     EVERYWHERE.call_once(|| {
         tracing::subscriber::set_global_default(Traced(Arc::default())).unwrap();
     });

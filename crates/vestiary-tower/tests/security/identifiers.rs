@@ -43,7 +43,7 @@ async fn only_what_we_signed_becomes_a_key() {
         }
     }
     assert_eq!(store.calls(), []);
-    // Nor with a signature that lacks a character, has one more, or another one.
+    // Nor with a signature that is shorter, longer or different.
     let mut browser = Browser::new(&app);
     browser.ok("/write").await;
     store.calls();
@@ -78,7 +78,7 @@ async fn with_hash_ids_the_store_never_receives_an_id() {
         assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), 4);
         for id in ids {
             assert_eq!(store.knows(&id), !hash_ids);
-            // As a key alone: no record names an ID, not even of a session that was renewed.
+            // No record names an ID, not even the one of a renewed session.
             assert!(store.records().iter().all(|record| !record.contains(&id)));
         }
     }
@@ -176,7 +176,8 @@ async fn a_taken_id_is_left_alone_and_another_one_made() {
         if path != "/login" {
             assert_eq!(new.ok("/look").await, "ada", "{path}");
         }
-        // A store that has a record under each: an error, and no cookie for what is another's.
+        // If the store has a record under each new ID, it is an error, and no cookie is set for the session of another
+        // visitor.
         store.taken.store(usize::MAX, SeqCst);
         let before = new.cookie.clone();
         let mut visitor = if path == "/write" { Browser::new(&app) } else { new.clone() };

@@ -206,7 +206,7 @@ async fn a_renewal_after_the_response_has_left_changes_no_id_that_the_browser_ca
     let late = |session: Session| async move {
         session.get::<String>("user").await?;
         let body = futures_util::stream::once(async move {
-            // With or without an error.
+            // Whether or not it fails.
             let _ = session.renew().await;
             Ok::<_, std::io::Error>("")
         });
@@ -236,7 +236,7 @@ async fn a_logout_is_final_for_a_request_under_way() {
             } else {
                 session.touch().await?;
             }
-            // Nothing that follows begins another session by itself.
+            // A later write does not begin another session.
             session.insert("user", "revived").await?;
             assert!(!write || !session.save().await?);
             assert!(!write || !session.update(serde_json::Map::clear).await?);
@@ -443,7 +443,7 @@ async fn revoking_one_session_leaves_the_others() {
     assert_eq!(laptop.ok("/whoami").await, "");
     assert_eq!(phone.ok("/whoami").await, "ada");
     assert_eq!(layer.sessions().of("ada").list().await.unwrap().len(), 1);
-    // A logout takes the last one off the list.
+    // A logout removes the last session from the list.
     phone.ok("/logout").await;
     assert_eq!(layer.sessions().of("ada").list().await.unwrap().len(), 0);
 }

@@ -1,5 +1,5 @@
-//! The requirements of `docs/explanation/security.md`, through the layer, as an application sees them. What the core alone
-//! decides is tested there; here is what the whole stack makes of it.
+//! The requirements of `docs/explanation/security.md`, through the layer, as an application sees them. Decisions of the
+//! core alone are tested there; these tests cover the whole stack.
 
 #![allow(
     clippy::indexing_slicing,
@@ -75,7 +75,7 @@ fn app(config: &Config, store: impl Store) -> Router {
     routes().layer(SessionLayer::new(config, store).unwrap())
 }
 
-/// An app, and what it keeps its sessions by.
+/// An app and its sessions.
 fn app_and_sessions(config: &Config, store: impl Store) -> (Router, Sessions) {
     let layer = SessionLayer::new(config, store).unwrap();
     (routes().layer(layer.clone()), layer.sessions().clone())
@@ -113,13 +113,13 @@ fn has(headers: &HeaderMap, name: header::HeaderName, value: &str) -> bool {
     headers.get(name).is_some_and(|found| found == value)
 }
 
-/// A store that writes down all that it is told.
+/// A store that records every call.
 #[derive(Clone)]
 struct Told {
     inner: AnyStore,
     keys: Arc<Mutex<Vec<String>>>,
     records: Arc<Mutex<Vec<String>>>,
-    /// As many new sessions it refuses, for there is one under their ID.
+    /// The number of creations to refuse, as if there were a record under each new ID.
     taken: Arc<AtomicUsize>,
 }
 

@@ -35,7 +35,7 @@ pub fn config() -> Config {
     Config::new("a secret of the tests, of more than 32 bytes").name("sid")
 }
 
-/// Keeps what it is sent for the cookie `sid`, and sends it.
+/// A browser that stores the cookie `sid` and sends it back.
 #[derive(Clone)]
 pub struct Browser {
     app: Router,
@@ -57,7 +57,7 @@ impl Browser {
         (status, text(response).await)
     }
 
-    /// The body of what has to be a success.
+    /// The body of a response that must be a success.
     pub async fn ok(&mut self, path: &str) -> String {
         let (status, text) = self.get(path).await;
         assert_eq!(status, StatusCode::OK, "{path}: {text}");
@@ -110,7 +110,7 @@ impl Events {
     }
 }
 
-/// A memory store that counts what it is asked, and does what it is told when it is asked that.
+/// A memory store that counts its calls, and injects faults.
 #[derive(Clone, Default)]
 pub struct Faulty {
     inner: Arc<MemoryStore>,
@@ -131,7 +131,7 @@ pub struct Gate {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Fault {
-    /// It does nothing, and says that it failed.
+    /// It does nothing, and returns an error.
     Fails,
     /// It never answers.
     Hangs,
@@ -153,7 +153,7 @@ impl Faulty {
         self.gates.lock().unwrap().entry(operation).or_default().clone()
     }
 
-    /// What it was asked since it was last looked at.
+    /// The calls since the last time.
     pub fn calls(&self) -> Vec<(&'static str, usize)> {
         std::mem::take(&mut *self.calls.lock().unwrap()).into_iter().collect()
     }

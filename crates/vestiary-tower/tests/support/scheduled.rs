@@ -1,5 +1,5 @@
-//! A store that lets other requests go first at each of its operations, and fails a request on demand: for schedules of
-//! requests that a seeded scheduler polls.
+//! A store that yields to other requests at each operation, and fails a request on demand: for schedules of requests
+//! that a seeded scheduler polls.
 
 use std::{
     cell::RefCell,
@@ -26,12 +26,12 @@ impl Chance {
     }
 }
 
-/// How the store fails the request that is polled: from one operation on, so many times.
+/// How the store fails the polled request: from which operation on, and how often.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Trouble {
     pub after: usize,
     pub times: usize,
-    /// It does what it was asked, and its reply is lost.
+    /// The operation is performed, but its reply is lost.
     pub loses: bool,
 }
 
@@ -148,19 +148,20 @@ impl Store for Scheduled {
 
 pub type Answering = Pin<Box<dyn Future<Output = Response<Body>>>>;
 
-/// A request that is being answered, and what the schedule knows of it.
+/// A request in progress, with the scheduler's notes.
 pub struct Task<T> {
     pub of: T,
     pub trouble: Trouble,
     pub answering: Answering,
 }
 
-/// The time of a schedule: that of the sessions and the store on this thread. It passes only when the scheduler goes on.
+/// The time of a schedule: that of the sessions and the store on this thread. It passes only when the scheduler goes
+/// on.
 pub struct Clock {
-    /// In milliseconds.
+    /// The time in milliseconds.
     pub now: u64,
-    /// Half of the steps while no request is under way take one of these times, and a thirtieth of the others; all else
-    /// takes a millisecond.
+    /// Time steps: half of the steps without a request in progress take one of these, and a thirtieth of the others.
+    /// All other steps take a millisecond.
     times: &'static [u64],
 }
 
@@ -199,15 +200,15 @@ impl Clock {
 pub struct Tasks<T> {
     pub clock: Clock,
     under_way: Vec<Task<T>>,
-    /// Those that were answered without waiting for the store.
+    /// Requests that were answered without waiting for the store.
     answered: VecDeque<(T, Response<Body>)>,
-    /// Those that have yet to begin.
+    /// The number of requests that have not begun.
     left: usize,
-    /// The most that are under way at once.
+    /// The maximum number of requests in progress.
     most: usize,
-    /// One step in so many begins another one while others are under way.
+    /// One step in this many begins another request while others are in progress.
     seldom: usize,
-    /// The process of a request dies in one step of so many; never if that is 0.
+    /// The process of a request dies in one step of this many; 0 for never.
     dies: usize,
 }
 
@@ -231,7 +232,7 @@ impl<T> Tasks<T> {
         Self { dies: 0, ..self }
     }
 
-    /// Number of requests under way.
+    /// The number of requests in progress.
     pub fn under_way(&self) -> usize {
         self.under_way.len()
     }
@@ -284,7 +285,8 @@ pub fn poll<T>(
     polled
 }
 
-/// Those of these faults that no schedule of so many finds. Prints the rows of the table in docs/explanation/reliability-tests.md.
+/// Returns the seeded faults that no schedule finds. Prints the rows of the table in
+/// docs/explanation/reliability-tests.md.
 #[cfg(feature = "seeded-faults")]
 pub fn missed<C: Ord + std::fmt::Display>(
     seeded: &[vestiary::protocol::Fault],

@@ -3,7 +3,7 @@ use vestiary::{CookieName, cookie_header as core};
 
 const NAMES: [&str; 2] = ["connect.sid", "__Host-id"];
 
-/// The `Cookie` header: what the core finds in it, and that it finds nothing else.
+/// Fuzzes the `Cookie` header: the core finds the session cookie, and nothing else.
 pub fn cookie_header(data: &[u8]) {
     check(data);
     if let Ok(pieces) = Unstructured::new(data).arbitrary::<Vec<Piece<'_>>>() {
@@ -25,7 +25,7 @@ fn check(header: &[u8]) {
             end = value.end;
         }
 
-        // What stands in one half does not depend on the other: nobody hides our cookie.
+        // The two halves do not affect each other, so no other cookie can hide ours.
         let (left, right) = header.split_at(header.len() / 2);
         let joined = [left, b";", right].concat();
         let mut halves = [candidates(left, name), candidates(right, name)].concat();
@@ -39,8 +39,8 @@ fn candidates<'h>(header: &'h [u8], name: &str) -> Vec<&'h [u8]> {
     core::candidates(header, &name).collect()
 }
 
-/// RFC 6265bis section 5.6, byte by byte, with nothing of the core in it. (What has no `=` has an
-/// empty name there, and so never ours.)
+/// RFC 6265bis section 5.6, byte by byte, without any code of the core. (A pair without `=` has an empty name there, so
+/// it is never ours.)
 fn expected(header: &[u8], name: &str) -> Vec<Vec<u8>> {
     let mut found = Vec::new();
     let (mut key, mut value, mut in_value) = (Vec::new(), Vec::new(), false);
@@ -70,7 +70,7 @@ fn stripped(bytes: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// What headers that matter are made of.
+/// The parts of interesting headers.
 #[derive(Arbitrary, Debug)]
 enum Piece<'a> {
     ConnectSid,
@@ -81,7 +81,7 @@ enum Piece<'a> {
     Semicolon,
     Space,
     Tab,
-    /// White space of Unicode, which is none of HTTP.
+    /// Unicode white space, which HTTP does not trim.
     NoBreakSpace,
     Quote,
     Bytes(&'a [u8]),

@@ -5,8 +5,7 @@ use vestiary::{Format, KeyRing, SessionId};
 
 use crate::edit::{Edit, edited};
 
-/// The signed value of the cookie: what was signed is accepted, however it is spelled, and nothing
-/// else is.
+/// Fuzzes the signed value of the cookie: a signed value is accepted in each spelling, and nothing else is.
 pub fn cookie_value(data: &[u8]) {
     check(data);
     if let Ok(forgery) = Unstructured::new(data).arbitrary::<Forgery<'_>>() {
@@ -43,8 +42,7 @@ fn check(value: &[u8]) {
     }
 }
 
-/// Whose value it is, worked out from [`KeyRing::sign`] alone: one of the signers would have written
-/// just this.
+/// The expected ID, derived from [`KeyRing::sign`] alone: one of the signers would have written exactly this value.
 fn expected(value: &[u8]) -> Option<SessionId> {
     if value.len() > 1024 {
         return None;
@@ -78,7 +76,7 @@ fn percent_decoded(text: &[u8]) -> Vec<u8> {
     decoded
 }
 
-/// A valid value, and what was done to it.
+/// A valid value, and edits of it.
 #[derive(Arbitrary, Debug)]
 struct Forgery<'a> {
     id: Id<'a>,
@@ -92,7 +90,7 @@ struct Forgery<'a> {
 #[derive(Arbitrary, Debug)]
 enum Id<'a> {
     Ours([u8; SessionId::ENTROPY]),
-    /// Of the application's own generator: visible ASCII, of which not all may be in a cookie.
+    /// An ID of the application's own generator: visible ASCII, of which a cookie allows only a part.
     Own {
         length: u16,
         characters: &'a [u8],
@@ -114,7 +112,7 @@ impl Id<'_> {
     }
 }
 
-/// RFC 6265 section 4.1.1, `cookie-octet`, a length that is ours, and not express-session's `s:`.
+/// RFC 6265 section 4.1.1, `cookie-octet`, with an allowed length and without express-session's `s:`.
 fn is_id(id: &[u8]) -> bool {
     let octet = |byte: &u8| byte.is_ascii_graphic() && !b"\",;\\".contains(byte);
     (16..=256).contains(&id.len()) && id.iter().all(octet) && !id.starts_with(b"s:")
@@ -130,7 +128,7 @@ impl Forgery<'_> {
         check(&edited(&value, &self.edits));
     }
 
-    /// As somebody would encode it who encodes more than he must. A `%` always is.
+    /// Percent-encodes more than necessary. A `%` is always encoded.
     fn percent_encoded(&self, value: &str) -> String {
         let hex = |byte| format!("%{byte:02x}");
         let mut encoded = String::new();

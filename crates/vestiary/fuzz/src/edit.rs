@@ -1,4 +1,4 @@
-//! What an attacker, or a bad disk, does to something valid.
+//! Edits of valid input, as by an attacker or a broken disk.
 
 use arbitrary::Arbitrary;
 

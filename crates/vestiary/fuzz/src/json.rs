@@ -1,5 +1,4 @@
-//! JSON text out of arbitrary bytes, with what is hard about it, and now and then what only looks
-//! like it.
+//! Generates JSON text from arbitrary bytes, with all difficult cases, and sometimes text that only looks like JSON.
 
 use std::ops::RangeInclusive;
 
@@ -64,7 +63,7 @@ const SCALARS: [&str; 22] = [
     "\"é\"",
 ];
 
-/// A value that goes at most `left` levels deep, but for those that go far too deep.
+/// A value nested at most `left` levels deep, with rare exceptions that are far too deep.
 pub(crate) fn value(u: &mut Unstructured<'_>, text: &mut String, left: usize) -> Result<()> {
     match u.int_in_range(0..=9)? {
         0..=4 => text.push_str(u.choose(&SCALARS)?),
@@ -86,7 +85,7 @@ pub(crate) fn value(u: &mut Unstructured<'_>, text: &mut String, left: usize) ->
     Ok(())
 }
 
-/// An object of so many members.
+/// An object with this many members.
 pub(crate) fn object(
     u: &mut Unstructured<'_>,
     text: &mut String,

@@ -1,9 +1,9 @@
-//! Fuzz targets for the core, as ordinary functions: libFuzzer calls them without end
-//! (`cargo xtask fuzz`), `tests/bounded.rs` for a few seconds with every `cargo xtask test`.
+//! Fuzz targets for the core, as ordinary functions. libFuzzer calls them endlessly (`cargo xtask fuzz`), and
+//! `tests/bounded.rs` for a few seconds in every `cargo xtask test`.
 //!
-//! Each takes any bytes and panics if the core does what it must not. It reads them twice: as they
-//! stand, and as a recipe (`arbitrary`) for something valid and what an attacker does to it. What
-//! the core must answer is worked out a second time, the slow way, from the specification.
+//! Each target takes arbitrary bytes, and panics if the core misbehaves. It uses the bytes twice: as they are, and as a
+//! recipe (`arbitrary`) for valid input and an attacker's edits. The expected answer of the core is computed
+//! independently from the specification, the slow way.
 
 mod cookie_header;
 mod cookie_value;

@@ -1,7 +1,7 @@
 use serde_json::Value;
 use vestiary::{Options, OptionsText, UnixMillis};
 
-/// The JSON text of options: whatever is in it, it is read or refused, and what is read is what another reader finds.
+/// Fuzzes the JSON text of options: it is parsed as another parser does, or rejected.
 pub fn options(data: &[u8]) {
     if let Ok(text) = str::from_utf8(data) {
         check_options(text);

@@ -13,18 +13,18 @@ use vestiary::{
 
 use crate::json;
 
-/// What a store returns: records, lists of a user's sessions, and data that is merged.
+/// Fuzzes the values that a store returns: records, users' session lists, and data that is merged.
 pub fn record(data: &[u8]) {
     if let Ok(text) = str::from_utf8(data) {
         check_record(text);
         check_sessions(text);
-        // Seeds have the three objects on a line each.
+        // Corpus seeds have the three objects on one line each.
         let mut lines = text.splitn(3, '\n');
         if let (Some(base), Some(mine), Some(theirs)) = (lines.next(), lines.next(), lines.next()) {
             check_merge(base, mine, theirs);
         }
     }
-    // Too few bytes for a recipe are none.
+    // Too few bytes make no recipe.
     let _ = made(&mut Unstructured::new(data));
 }
 
@@ -68,7 +68,7 @@ fn made(u: &mut Unstructured<'_>) -> Result<()> {
     Ok(())
 }
 
-/// A list as logins, logouts and use make it: what was written is read again.
+/// A list as logins, logouts and uses create it is read back as it was written.
 fn made_sessions(u: &mut Unstructured<'_>) -> Result<()> {
     let mut sessions = UserSessions::default();
     for _ in 0..u.int_in_range(1..=12)? {
@@ -147,7 +147,7 @@ fn check_record(text: &str) {
 
     let again = match record.encode(Limits::LOAD) {
         Ok(again) => again,
-        // What the meta says is spelled out, which may be longer.
+        // The metadata is written in full, which may be longer.
         Err(Error::TooLarge { .. }) if text.len() > Limits::LOAD.bytes / 2 => return,
         Err(error) => panic!("{error} when {text:?} is encoded"),
     };
@@ -167,13 +167,13 @@ fn check_record(text: &str) {
             "{again:?}, which was {text:?}"
         ),
     }
-    // And once more, for what was written is read again.
+    // A rewritten record is read back, too.
     assert_eq!(read.encode(Limits::LOAD).as_ref(), Ok(&again), "from {text:?}");
     check_retired(&record);
 }
 
-/// Whether this is a record beyond doubt: what it needs, each once, nothing that might be forbidden, and
-/// nothing in its meta of which the record depends.
+/// Whether this is certainly a record: it has each required member once, no key that might be forbidden, and no
+/// metadata on which its validity depends.
 fn is_record(text: &str) -> bool {
     let doubtful = ["\\u00", "__proto__", "constructor", "prototype", "\"user\"", "\"next\""];
     if text.len() > Limits::LOAD.bytes || doubtful.iter().any(|doubtful| text.contains(doubtful)) {
@@ -194,7 +194,7 @@ fn is_record(text: &str) -> bool {
             || value.get("data").is_some_and(Value::is_object))
 }
 
-/// The parts of a record are what a JSON parser finds there.
+/// The parts of a record are those that a JSON parser finds.
 fn check_parts(record: &Record, text: &str, value: Value) {
     let Value::Object(mut members) = value else { panic!("no object: {text:?}") };
     for name in ["\"v\"", "\"cookie\"", "\"data\"", "\"meta\""] {
@@ -203,7 +203,7 @@ fn check_parts(record: &Record, text: &str, value: Value) {
     }
     let cookie = members.remove("cookie").unwrap_or_else(|| json!({}));
     let (format, head, meta) = match cookie.get("originalMaxAge") {
-        // With two of one name the cookie is nobody's.
+        // With two members of one name, no visitor's cookie can be told.
         Some(_)
             if Members::of(record.cookie()).distinct().is_some()
                 || record.format() == Format::ExpressSession =>
@@ -233,8 +233,8 @@ fn check_parts(record: &Record, text: &str, value: Value) {
     }
 }
 
-/// A record whose session gets another ID leads whoever has the old one, and nobody else, to the new
-/// one, whatever was in it.
+/// A record turned into a tombstone leads the holder of the old ID, and no one else, to the new one, whatever it
+/// contained.
 fn check_retired(record: &Record) {
     let [old, new, other] = [1, 2, 3].map(|n| SessionId::from_entropy(&[n; SessionId::ENTROPY]));
     let write_id = WriteId::from_entropy(&[7; WriteId::ENTROPY]);
@@ -253,7 +253,7 @@ fn check_retired(record: &Record) {
     assert_ne!(read.next(&other).ok().flatten().map(|(id, _)| id), Some(new), "{text:?}");
 }
 
-/// What is express-session's in the cookie of its records: our write ID and meta live there, too.
+/// express-session's own part of the cookie in its records. The write ID and the metadata are in the cookie, too.
 fn express_cookie(cookie: &str) -> Vec<(&str, &str)> {
     let Members(mut members) = Members::of(cookie);
     members.retain(|(name, _)| !["\"v\"", "\"meta\""].contains(name));
@@ -270,7 +270,7 @@ fn check_sessions(text: &str) {
             let named = named.get(session.handle.as_str());
             assert!(named.is_some_and(Value::is_object), "an invented session in {text:?}");
         }
-        // Of two with one handle both count, until the next write.
+        // Of two entries with one handle both count, until the next write.
         assert!(sessions.sessions().len() >= named.len(), "a forgotten session in {text:?}");
     }
     let write_id = WriteId::from_entropy(&[7; WriteId::ENTROPY]);
@@ -280,7 +280,7 @@ fn check_sessions(text: &str) {
     let read = read.unwrap_or_else(|error| panic!("{error}: {again:?}, which was {text:?}"));
     assert_eq!(read.write_id(), Some(&write_id), "{again:?}");
     assert_eq!(read.sessions(), sessions.sessions(), "{again:?}, which was {text:?}");
-    // It says all that is known but the write ID, so the deadlines have come back, too.
+    // The text contains everything but the write ID, so the deadlines are restored, too.
     assert_eq!(read.encode(&write_id), again, "from {text:?}");
     let now = UnixMillis(2);
     assert_eq!(read.ttl(now), sessions.ttl(now), "{again:?}, which was {text:?}");
@@ -306,8 +306,7 @@ fn check_merge(base: &str, mine: &str, theirs: &str) {
     assert_eq!(Members::of(&merged).distinct(), Some(expected), "{shown}");
 }
 
-/// What others make of text that the core takes for JSON; `None` if `serde_json` has no value for it,
-/// though it is JSON.
+/// The value that `serde_json` parses from text that the core accepts; `None` if `serde_json` cannot represent it.
 fn parsed(text: &str) -> Option<Value> {
     assert!(serde_json::from_str::<IgnoredAny>(text).is_ok(), "not JSON to others: {text:?}");
     match serde_json::from_str(text) {
@@ -376,7 +375,7 @@ impl<'t> Members<'t> {
         serde_json::from_str(object).unwrap_or_else(|error| panic!("{error}: {object:?}"))
     }
 
-    /// Of several with one name, JSON parsers take the last.
+    /// Of several members with one name, JSON parsers take the last.
     pub(crate) fn last(&self, name: &str) -> Option<&'t str> {
         self.0.iter().rfind(|member| member.0 == name).map(|member| member.1)
     }

@@ -8,7 +8,7 @@ use crate::{
     record::{Members, write_id},
 };
 
-/// Sealed records: what was sealed opens at its place, and nothing else opens anywhere.
+/// Fuzzes sealed records: a sealed record opens at its place, and nothing else opens anywhere.
 pub fn sealed(data: &[u8]) {
     if let Ok(text) = str::from_utf8(data) {
         let seed = seed();
@@ -20,7 +20,7 @@ pub fn sealed(data: &[u8]) {
     }
 }
 
-/// Those that open what the others must not: another namespace, none, and another secret.
+/// Rings that open what others must not: of another namespace, of none, and with another secret.
 static RINGS: LazyLock<[SealRing; 4]> = LazyLock::new(|| {
     [
         (&[NEW, OLD][..], Some("a")),
@@ -31,14 +31,14 @@ static RINGS: LazyLock<[SealRing; 4]> = LazyLock::new(|| {
     .map(|(secrets, namespace)| SealRing::new(secrets, namespace).expect("good secrets"))
 });
 
-/// The ring of last year: what it sealed, that of this year opens.
+/// The ring with the previous secret: the current ring opens its records.
 static OLD_RING: LazyLock<SealRing> =
     LazyLock::new(|| SealRing::new(&[OLD], Some("a")).expect("a good secret"));
 
 const NEW: &str = "the secret of this year, 32 bytes and more";
 const OLD: &str = "the secret of last year, 32 bytes and more";
 
-// What `corpus_seeds/sealed/genuine` was made of.
+// The parts of `corpus_seeds/sealed/genuine`.
 const SEED_ENTROPY: [u8; SessionId::ENTROPY] = [7; SessionId::ENTROPY];
 const SEED_NONCE: [u8; SealRing::NONCE] = [9; SealRing::NONCE];
 const SEED_KEY: &str = "sess:7";
@@ -70,7 +70,7 @@ impl<'t> Sealed<'t> {
         Self { id, key, text, stored }
     }
 
-    /// `presented` opens only if it is what was sealed, and then it is the text.
+    /// `presented` opens only if it equals the sealed record, and then gives the text.
     fn check(&self, presented: &str) {
         match RINGS[0].open(&self.id, self.key, presented) {
             Ok(opened) => {
@@ -83,20 +83,20 @@ impl<'t> Sealed<'t> {
         }
     }
 
-    /// With another box and the valid write ID. What is in the box may end the string, too.
+    /// The record with other sealed bytes and the valid write ID. The bytes may contain a quote.
     fn with_box(&self, other: &str) -> String {
         let write_id = write_id(self.text).unwrap_or_default();
         format!("{{\"v\":\"{write_id}\",\"sealed\":\"{other}\"}}")
     }
 }
 
-/// Mark and box, with their quotes.
+/// The write ID and the sealed bytes, with their quotes.
 fn members(sealed: &str) -> [Option<&str>; 2] {
     let members = Members::of(sealed);
     ["\"v\"", "\"sealed\""].map(|name| members.last(name))
 }
 
-/// A sealed record, and what was done to it.
+/// A sealed record, and edits of it.
 #[derive(Arbitrary, Debug)]
 struct Forgery<'a> {
     text: Text<'a>,
@@ -119,7 +119,7 @@ enum Text<'a> {
         write_id: [u8; WriteId::ENTROPY],
         rest: &'a str,
     },
-    /// With what is no write ID, but for its length.
+    /// With an invalid write ID of the right length.
     Odd {
         write_id: [u8; WriteId::LENGTH],
         rest: &'a str,
@@ -133,7 +133,7 @@ enum Text<'a> {
 enum Spelling {
     Padded,
     Standard,
-    /// Bits after the last byte, which nobody reads.
+    /// Bits after the last byte, which decoding ignores.
     Trailing,
     LineBreak {
         at: u16,
@@ -167,7 +167,7 @@ impl Spelling {
     }
 }
 
-/// Where it is put.
+/// The place under which it is presented.
 #[derive(Arbitrary, Debug)]
 enum Place<'a> {
     Session([u8; SessionId::ENTROPY]),

@@ -1,8 +1,7 @@
-//! A bounded run of the targets, on stable: their seeds, and as many mutations of those as
-//! `MUTATIONS` says.
+//! A bounded run of the targets on stable Rust: their corpus seeds, and as many mutations of them as `MUTATIONS` says.
 //!
-//! Everything follows from a seed, which is printed: `SEED=… cargo test`. An input that libFuzzer
-//! found becomes a file in `corpus_seeds`, and is run here from then on.
+//! Everything follows from a random seed, which is printed: `SEED=… cargo test`. An input that libFuzzer finds becomes
+//! a file in `corpus_seeds`, and runs here from then on.
 
 use std::{
     env, fs,
@@ -49,7 +48,7 @@ fn run(name: &str, target: fn(&[u8])) {
     }
 }
 
-/// Runs the target, and says what it was given if it panics.
+/// Runs the target, and prints its input if it panics.
 fn attempt(target: fn(&[u8]), input: &[u8], what: &str) {
     if let Err(cause) = panic::catch_unwind(AssertUnwindSafe(|| target(input))) {
         println!("{what}: \"{}\"", input.escape_ascii());
@@ -78,7 +77,7 @@ fn number(name: &str, otherwise: u64) -> u64 {
     env::var(name).map_or(otherwise, |text| text.parse().unwrap())
 }
 
-/// `SplitMix64`: whoever repeats a seed gets the same run, whatever the versions of crates.
+/// `SplitMix64`: the same seed gives the same run, whatever the versions of crates.
 struct Random(u64);
 
 impl Random {
@@ -97,7 +96,7 @@ impl Random {
         self.next().to_le_bytes()[0]
     }
 
-    /// A seed after some changes; one of four times nothing of it is left, for the recipes.
+    /// A corpus seed after some edits. In a quarter of the cases nothing of it is left, for the recipes.
     fn mutated(&mut self, seeds: &[(String, Vec<u8>)]) -> Vec<u8> {
         if self.below(4) == 0 {
             let length = self.below(600);

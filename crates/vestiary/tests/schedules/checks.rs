@@ -23,7 +23,7 @@ impl Schedule {
         if self.retired_by_login.iter().any(|id| self.lives(id)) {
             faults.push("an old ID is good after a login");
         }
-        // In a slow schedule a tombstone expires that leads to a session whose renewal crashed before it was told.
+        // In a slow schedule, a tombstone can expire that leads to a session whose renewal crashed before its response.
         let is_slow = self.kind == Kind::Slow;
         if !is_slow && logins.iter().any(|root| !ids(root).iter().any(|id| self.lives(id))) {
             faults.push("the session of a login is ended by another request");

@@ -1,4 +1,4 @@
-//! Faults are seeded into the operations, one at a time. The schedules have to find each of them.
+//! Seeds faults into the operations, one at a time. The schedules must find each of them.
 
 use vestiary::protocol::Fault;
 
@@ -33,11 +33,11 @@ const RECORDS: [Fault; 25] = [
     Fault::LoginLeavesPointer,
 ];
 
-/// Those of users' session lists.
+/// Faults of users' session lists.
 const LISTS: [Fault; 4] =
     [Fault::ListTrustsLostReply, Fault::AdmitsOldLogin, Fault::ForgetsEnd, Fault::SeenRelists];
 
-/// Those of logins.
+/// Faults of logins.
 const LOGINS: [Fault; 10] = [
     Fault::LoginOverwritesList,
     Fault::LoginSkipsEnd,
@@ -51,7 +51,7 @@ const LOGINS: [Fault; 10] = [
     Fault::OneStamp,
 ];
 
-/// As many as run without a fault.
+/// The number of schedules, as without a fault.
 const SCHEDULES: u64 = 4_000;
 
 #[test]

@@ -1,5 +1,5 @@
-//! The list of a user's sessions on random schedules: logins, logouts and the end of all sessions at
-//! once, with crashes, lost replies, lost, late and doubled requests, and stale reads.
+//! A user's session list on random schedules: concurrent logins, logouts and revocations of all sessions, with crashes,
+//! lost replies, lost, late and doubled requests, and stale reads.
 
 use std::{env, sync::Arc};
 
@@ -63,7 +63,7 @@ pub(crate) struct Schedule {
     requests: Vec<Request>,
     late: Vec<Asked>,
     now: UnixMillis,
-    /// How each request ended, as far as it was told, and whether the change was made.
+    /// The end of each request as its client knows it, and whether the change was made.
     ended: Vec<(UnixMillis, UnixMillis, UserChange, bool)>,
     wanted: Vec<UserChange>,
     pub(crate) log: Vec<String>,
@@ -220,7 +220,7 @@ impl Schedule {
                 continue;
             }
             match change {
-                // Of logins that began while this was under way, either order is right.
+                // For logins that began during the revocation, either order is right.
                 UserChange::End { keep, .. } => {
                     let survivor = sinces.iter().any(|(handle, since)| {
                         keep.as_ref() != Some(*handle) && since < began && list.knows(handle)

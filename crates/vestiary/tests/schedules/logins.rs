@@ -1,5 +1,5 @@
-//! Logins of one user on random schedules, in place of a session or of none: beside saves and logouts of that session, and
-//! the end of all sessions, with crashes, lost replies, late and doubled requests, and stale reads.
+//! Logins of one user on random schedules, in place of a session or of none: beside saves and logouts of that session,
+//! and the end of all sessions, with crashes, lost replies, late and doubled requests, and stale reads.
 
 use std::{collections::BTreeMap, env, sync::Arc};
 
@@ -70,7 +70,7 @@ pub(crate) struct Schedule {
     stamps: bool,
     now: UnixMillis,
     ended: Vec<((UnixMillis, UnixMillis), End)>,
-    /// Logins that were never answered, and each of those that are under way.
+    /// The number of logins that were never answered, and those in progress.
     died: usize,
     /// Some request may end sessions that others began.
     ends: bool,
@@ -343,7 +343,7 @@ impl Schedule {
         Reply::Timed(self.texts.insert(asked.key.clone(), text), Some(self.now))
     }
 
-    /// The session that lives under this ID.
+    /// The valid session under this ID.
     fn living(&self, id: &SessionId) -> Option<Record> {
         let record = Record::decode(self.texts.get(id.expose())?, Limits::LOAD).unwrap();
         let lead = record.lead(id, Follower::Cookie(self.now));
@@ -392,7 +392,7 @@ impl Schedule {
         faults
     }
 
-    /// Of a session that a login has replaced, alone and without a failure that it survived.
+    /// Checks a session that a login has replaced, alone and without a failure.
     fn faults_of_old(&self, old: &Seen, alone: bool) -> Option<&'static str> {
         let mut id = old.id.clone();
         while let Some(text) = self.texts.get(id.expose()) {

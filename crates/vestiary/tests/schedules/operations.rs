@@ -117,7 +117,7 @@ pub(crate) fn record(write_id: WriteId, data: &str) -> Record {
         .unwrap()
 }
 
-/// The list of a user who has one session.
+/// The list of a user with one session.
 pub(crate) fn list(handle: &Handle, write_id: &WriteId) -> String {
     let mut sessions = UserSessions::default();
     let (handle, since) = (handle.clone(), UnixMillis(0));

@@ -38,7 +38,7 @@ enum State {
     Running(Pending<End>),
 }
 
-/// A request with its cookie, and what it asks the store for.
+/// A request with its cookie and its operation.
 struct Request {
     number: usize,
     cookie: SessionId,
@@ -256,7 +256,7 @@ impl Schedule {
         self.store.stale = if self.kind == Kind::Stale && !opens { 92 } else { 10 };
         self.look_at_text(&request.asked);
         let asked = request.asked.clone();
-        // The first write of the first request: its reply is lost, or another one is heard.
+        // The first write of the first request: its reply is lost, or the reply to another one arrives.
         let unlucky = matches!(self.kind, Kind::Busy | Kind::Stale)
             && request.number == 0
             && asked.kind == Question::Replace
@@ -292,7 +292,7 @@ impl Schedule {
                 self.late.push(asked.clone());
                 None
             }
-            // A client library sends it again when nothing was heard, and hears what became of that.
+            // Without a reply the client sends the write again, and gets the reply to the second one.
             17..19 => {
                 self.store.apply(&asked, &mut self.chance);
                 self.micros += 30_000;
@@ -340,7 +340,7 @@ impl Schedule {
                         request.state = State::Opening(want, next);
                         return self.requests.push(request);
                     }
-                    // Too late, or another visitor's: it may do nothing but log out.
+                    // Out of use, or another visitor's: it may only log out.
                     request.admitted &= leads;
                 } else {
                     request.is_open = true;
@@ -397,7 +397,7 @@ impl Schedule {
             }
             Ok(End::Touched(Some(session))) => self.reached_by(request, &session.id),
             Ok(End::Written(Written::Gone) | End::Touched(None) | End::Moved(Moved::Gone)) => {
-                // A request that has only seen a tombstone may find another one, whose grace period is over.
+                // A request that has only read a tombstone may find another one, whose grace period has ended.
                 self.given_up |= request.is_open && root == self.first;
             }
             Ok(End::Destroyed) => self.ended = true,

@@ -11,7 +11,7 @@ use crate::chance::Chance;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Kin {
     Atomic,
-    /// A write creates what is not there, and compares no write ID: `SET`.
+    /// A write creates missing records, and compares no write ID: `SET`.
     Upsert,
     /// A write asks for presence, but compares no write ID: `SET XX`.
     OnlyIfThere,
@@ -21,7 +21,7 @@ pub(crate) enum Kin {
     TouchesAny,
 }
 
-/// The store: texts until they expire, and all that a stale replica could still say.
+/// The store: texts with their expiry, and the previous texts that a stale replica may return.
 pub(crate) struct Store {
     pub(crate) kin: Kin,
     pub(crate) now: UnixMillis,
@@ -32,7 +32,7 @@ pub(crate) struct Store {
     past: BTreeMap<String, Vec<(UnixMillis, Option<String>)>>,
     /// Removals that have read, and not removed yet.
     pub(crate) half: Vec<String>,
-    /// A touch has prolonged the life of a tombstone.
+    /// Whether a touch has prolonged a tombstone.
     pub(crate) prolonged: bool,
 }
 

@@ -1,4 +1,4 @@
-//! A request's view of its session where the cookie's options say that a session is over the moment it is saved.
+//! A request's view of its session if the cookie's options make the session expire as soon as it is saved.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use vestiary::{
 
 const OVER: &str = r#"{"autoSave":true,"cookie":{"maxAge":0}}"#;
 
-/// The sessions of this site have these options from now on, as those of a new release.
+/// Gives the site's sessions these options from now on, as a new release does.
 fn release(site: &mut Site, options: &str) {
     let text = OptionsText::read(&options.replacen('{', r#"{"atomic":true,"#, 1)).unwrap();
     site.rules = Arc::new(text.rules(Options::new(text.input().unwrap()).unwrap()).unwrap());

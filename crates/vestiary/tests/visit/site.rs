@@ -61,7 +61,7 @@ pub(crate) enum Act {
 }
 
 impl Site {
-    /// With these options, JSON text of an object.
+    /// Creates a site with these options, the JSON text of an object.
     pub(crate) fn new(options: &str) -> Self {
         // The last of two members counts.
         let options = options.replacen('{', r#"{"atomic":true,"#, 1).replace(",}", "}");
