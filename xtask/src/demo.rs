@@ -78,7 +78,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let ended = server
         .env("OIDC_ISSUER", format!("http://127.0.0.1:{issuer_port}"))
         .env("OIDC_CLIENT_ID", "cloakroom")
-        .env("OIDC_CLIENT_SECRET", "known-to-everybody")
+        .env("OIDC_CLIENT_SECRET", "known-to-every-reader")
         .shown();
     drop(provider);
     ended

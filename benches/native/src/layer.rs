@@ -26,7 +26,7 @@ const WARM_UP: usize = 32;
 /// How many requests are under way at once.
 const AT_ONCE: usize = 64;
 
-/// What a store that makes everybody wait does with each answer.
+/// The delay of each answer, in a store that has one.
 const OTHERS_FIRST: Wait = Wait::Turns(8);
 
 /// One request after the other, on each library's own store in memory.
@@ -34,7 +34,7 @@ pub(crate) fn times(peers: &[Peer], effort: Effort, random: &mut fastrand::Rng) 
     Row::of(measure(cells(peers, Case::all(), Mode::OneByOne), effort, random))
 }
 
-/// Many requests at once, on each library's own store and on one that makes everybody wait.
+/// Many requests at once, on each library's own store and on one that delays each answer.
 pub(crate) fn at_once(peers: &[Peer], effort: Effort, random: &mut fastrand::Rng) -> Vec<Row> {
     let mut rows = Row::of(measure(cells(peers, Case::concurrent(), Mode::AtOnce), effort, random));
     let mut waiting = Case::concurrent();
@@ -254,7 +254,7 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     LocalSet::new().block_on(&runtime, future)
 }
 
-/// The same, with a clock that moves only when everybody waits.
+/// The same, with a clock that moves only when all requests wait.
 fn block_on_paused<T>(future: impl Future<Output = T>) -> T {
     let runtime = runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let runtime = runtime.expect("the system has a timer");

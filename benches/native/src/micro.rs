@@ -161,7 +161,8 @@ pub(crate) fn record(data: &str) -> Record {
     let cookie = r#"{"path":"/","secure":true,"maxAge":86400}"#;
     let write_id = WriteId::from_entropy(&[5; WriteId::ENTROPY]);
     let meta = Meta::created(UnixMillis(1_790_000_000_000));
-    Record::new(Format::SvelteKitSessions, write_id, cookie, data, meta, Limits::SAVE).expect("it is small enough")
+    Record::new(Format::SvelteKitSessions, write_id, cookie, data, meta, Limits::SAVE)
+        .expect("it is small enough")
 }
 
 fn seals() -> Vec<Cell<'static>> {

@@ -144,7 +144,7 @@ function cookiesOf(exchange: Exchange): string {
 	return set.map((cookie) => cookie.split(';', 1)[0] ?? '').join('; ');
 }
 
-/** A comparison counts only if everybody has done the work. */
+/** A comparison counts only if each library has done the work. */
 async function check(
 	peer: Peer,
 	made: Case,

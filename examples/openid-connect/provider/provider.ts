@@ -8,7 +8,7 @@ import { memoryAdapter } from './adapter.ts';
 import { consentPage, loginPage, logoutPage, messagePage } from './pages.ts';
 
 /** The one client. Its secret is no secret: this provider is for one machine. */
-export const CLIENT = { id: 'cloakroom', secret: 'known-to-everybody', name: 'The cloakroom' };
+export const CLIENT = { id: 'cloakroom', secret: 'known-to-every-reader', name: 'The cloakroom' };
 
 const HOUR = 60 * 60;
 

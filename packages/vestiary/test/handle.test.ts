@@ -68,7 +68,7 @@ describe('the cookie is on the response that leaves', () => {
 		]);
 	});
 
-	test('and on no other, though an endpoint returns one object to everybody', async () => {
+	test('and on no other, though an endpoint returns one object to every visitor', async () => {
 		const shared = new Response(null, { status: 204, headers: { 'x-own': 'yes' } });
 		const { response } = await run(async (session) => {
 			await session.save();

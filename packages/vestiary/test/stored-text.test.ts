@@ -20,7 +20,7 @@ beforeEach(() => {
 	({ store, options, events } = watched());
 });
 
-describe('what a store gets to know', () => {
+describe('the text that a store gets', () => {
 	let database: DatabaseSync;
 
 	/** Everything in the store. */

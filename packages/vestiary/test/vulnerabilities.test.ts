@@ -382,7 +382,7 @@ describe('caches', () => {
 			const response = await answered(cookie, look, respond);
 			expect(response.headers.get('vary')).toBe('Cookie');
 		}
-		// Of a page that did not look at the session, everybody may have the same.
+		// Of a page that did not look at the session, every visitor may have the same.
 		const plain = await answered(cookie, () => undefined);
 		expect(plain.headers.get('vary')).toBeNull();
 	});

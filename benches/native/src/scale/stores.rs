@@ -44,7 +44,9 @@ impl Texts {
             store: MemoryStore::new(LIMITS),
             keys: keys(sessions),
             record: record.to_owned(),
-            write_id: Record::write_id_of(record).and_then(WriteId::parse).expect("it has a write ID"),
+            write_id: Record::write_id_of(record)
+                .and_then(WriteId::parse)
+                .expect("it has a write ID"),
         }
     }
 }
