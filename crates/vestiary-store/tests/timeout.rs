@@ -57,11 +57,7 @@ fn no_runtime_is_needed() {
 #[cfg(feature = "tokio")]
 #[tokio::test(start_paused = true)]
 async fn timeouts_use_tokios_clock_where_tokio_runs() {
-<<<<<<< HEAD
     // Tokio's paused clock advances when all tasks wait; any other clock would take an hour.
-=======
-    // It goes on by itself when all tasks wait: by any other clock this would take an hour.
->>>>>>> 4a68963 (tidy: Find six more expressions, and replace most of them)
     let after = Duration::from_secs(3_600);
     let error = stored(after).await;
     assert!(matches!(error, SessionError::Timeout { after: waited, .. } if waited == after));
