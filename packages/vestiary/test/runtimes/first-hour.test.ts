@@ -26,6 +26,9 @@ testStore('my store', () => new MemoryStore(), options);
 testAtomicStore('my atomic store', () => new MemoryStore(), options);
 `;
 
+/** Guides whose files fit into the app of the tutorial. They read the environment as SvelteKit 2 does. */
+const GUIDES = ['protect-pages', 'roles', 'devices', 'flash-messages', 'idle-warning'];
+
 /** Fills in the login form, and logs in. */
 async function logIn(page: Page, fields: Record<string, string>): Promise<void> {
 	for (const [label, value] of Object.entries(fields)) await page.getByLabel(label).fill(value);
@@ -164,6 +167,13 @@ describe.each(NEW_APPS)('$name, made as the page says', (kit) => {
 			} finally {
 				await server.stop();
 			}
+		});
+
+		// After the others: it replaces files of the tutorial.
+		test.runIf(version === 2)('the guides compile in its app', async () => {
+			for (const guide of GUIDES)
+				expect(await follow(`docs/how-to/${guide}.md`, folder, version)).not.toEqual([]);
+			await check(folder);
 		});
 	});
 });
