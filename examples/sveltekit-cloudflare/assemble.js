@@ -7,7 +7,7 @@ const [, , folder] = process.argv;
 if (folder === undefined) throw new Error('usage: node assemble.js FOLDER');
 
 const here = import.meta.dirname;
-/** What this folder has its own of, or what only SvelteKit 3 knows. */
+/** Files that this folder replaces, or that only SvelteKit 3 knows. */
 const OTHERS = ['hooks.server.ts', 'env.ts'];
 const NOT_OURS = ['assemble.js', 'node_modules', '.svelte-kit', '.wrangler', '.dev.vars'];
 

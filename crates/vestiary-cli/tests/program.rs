@@ -19,7 +19,7 @@ async fn exit_codes_are_those_of_the_help() {
     }
     folder.run(&["--version"]).ends(0);
     folder.run(&["ls"]).ends(0);
-    folder.run(&["show", "nobody-has-this-id"]).ends(1);
+    folder.run(&["show", "unknown-session-id"]).ends(1);
     for args in [&[][..], &["no-such-command"], &["ls", "--limit", "x"], &["completions", "cmd"]] {
         folder.run(args).ends(2);
     }
@@ -40,7 +40,7 @@ async fn exit_codes_are_those_of_the_help() {
 #[tokio::test]
 async fn an_error_is_one_line_and_a_document() {
     let (folder, _) = Folder::new().await;
-    let ran = folder.run(&["show", "--json", "nobody-has-this-id"]).ends(1);
+    let ran = folder.run(&["show", "--json", "unknown-session-id"]).ends(1);
     assert_eq!(ran.err.lines().count(), 1);
     assert!(ran.err.starts_with("error: ") && ran.err.ends_with("[not_found]\n"));
     assert_eq!(ran.json()["error"]["code"], "not_found");
@@ -129,7 +129,7 @@ async fn no_command_shows_an_id_a_secret_a_password_or_data_unless_asked() {
         let id = filled.ada[0].id().expose().to_owned();
         let cookie = filled.cookie(&filled.ada[0]);
         let broken = format!("broken {DATA}");
-        store.create("an-id-that-nobody-reads", &broken, Ttl::Infinite, false).await.unwrap();
+        store.create("an-id-of-a-broken-record", &broken, Ttl::Infinite, false).await.unwrap();
         let mut secret: Vec<String> =
             [SECRET, OLD_SECRET, DATA, "canary-password"].map(str::to_owned).into();
         secret.extend(

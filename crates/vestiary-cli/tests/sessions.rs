@@ -62,8 +62,8 @@ async fn ls_of_a_user_is_what_the_list_says() {
         assert_eq!(listed["sessions"][1]["handle"], filled.ada[0].handle().unwrap().as_str());
         filled.sessions.of("ada").revoke(filled.ada[0].handle().unwrap()).await.unwrap();
         assert_eq!(folder.run(&args).json()["sessions"].as_array().unwrap().len(), 1);
-        let nobody = folder.run(&["ls", "--user", "eve", "--json"]).ends(0).json();
-        assert_eq!(nobody["sessions"].as_array().unwrap().len(), 0);
+        let none = folder.run(&["ls", "--user", "eve", "--json"]).ends(0).json();
+        assert_eq!(none["sessions"].as_array().unwrap().len(), 0);
     }
     let (folder, ..) = filled(&encrypted()).await;
     let shut = folder.run_with(&["ls", "--user", "ada"], &[("SESSION_SECRET", "")], "").ends(2);
@@ -281,7 +281,7 @@ async fn stats_count_what_is_there() {
     for (key, record) in [
         ("of-the-seed-itself", r#"{"cookie":{},"data":{}}"#),
         ("of-express-session", r#"{"cookie":{"originalMaxAge":null},"a":1}"#),
-        ("of-nobody-at-all-x", "broken"),
+        ("anonymous-session-x", "broken"),
     ] {
         store.create(key, record, hour, false).await.unwrap();
     }

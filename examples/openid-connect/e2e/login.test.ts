@@ -89,7 +89,7 @@ async function unusedCallback({ request }: BrowserContext, name: string): Promis
 	return address;
 }
 
-/** Whether whoever has this cookie is logged in. */
+/** Whether the holder of this cookie is logged in. */
 async function isIn(cookie: string | undefined): Promise<boolean> {
 	const response = await ask('/profile', cookie ?? '');
 	if (response.status === 303) {
@@ -181,7 +181,7 @@ test('a private page leads over the provider and back to it', async () => {
 	expect(after).toBeDefined();
 	expect(after).not.toBe(before);
 	expect(await isIn(after)).toBe(true);
-	// Whoever planted or read the cookie before the login has nothing.
+	// An attacker who planted or read the cookie before the login has nothing.
 	expect(await isIn(before)).toBe(false);
 });
 
@@ -279,7 +279,7 @@ test('a callback with another state, or none, is refused', async () => {
 	}
 });
 
-test("another browser's callback logs nobody in", async () => {
+test("another browser's callback does not log the visitor in", async () => {
 	const [mallory, victim] = [await visitor(), await visitor()];
 	const callback = await unusedCallback(mallory, 'Mallory');
 
@@ -316,7 +316,7 @@ test('a cookie planted before the login is not logged in by it', async () => {
 	await victim.close();
 });
 
-test('a login that is cancelled at the provider is told so, and can be tried again', async () => {
+test('a login that is cancelled at the provider is reported, and can be repeated', async () => {
 	const context = await visitor();
 	page = await context.newPage();
 	await page.goto(`${ORIGIN}/login?next=/profile`);

@@ -59,7 +59,7 @@ export function startBrowser(): Promise<Browser> {
 	return chromium.launch(LAUNCH);
 }
 
-/** Asks the app as whoever has this cookie, and follows no redirect. */
+/** Sends a request with this cookie, and follows no redirect. */
 export function ask(path: string, cookie?: string, init: RequestInit = {}): Promise<Response> {
 	const headers = new Headers(init.headers);
 	if (cookie !== undefined) headers.set('cookie', `${COOKIE}=${cookie}`);

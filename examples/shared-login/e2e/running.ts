@@ -16,7 +16,7 @@ export const ORIGIN = `http://localhost:${process.env.PORT ?? '3000'}`;
 
 const API = `http://127.0.0.1:${process.env.PROVIDER_PORT ?? '4000'}`;
 
-/** What both halves keep their sessions in. */
+/** The stores of both halves. */
 export interface Backend {
 	url: string;
 	stop: () => Promise<void>;

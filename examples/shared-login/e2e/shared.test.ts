@@ -57,7 +57,7 @@ describe.each(STORES)('with one $store', ({ store, start }) => {
 		await page.getByTestId('user').waitFor();
 	}
 
-	/** What the API of each half answers to somebody with this cookie. */
+	/** The answers of both APIs to a visitor with this cookie. */
 	async function answers(cookie: string): Promise<number[]> {
 		const ask = async ({ count }: { count: string }): Promise<number> =>
 			(await fetch(ORIGIN + count, { method: 'POST', headers: { cookie, origin: ORIGIN } }))
@@ -127,7 +127,7 @@ describe.each(STORES)('with one $store', ({ store, start }) => {
 		});
 	});
 
-	test('a name that will not do is told so by both', async () => {
+	test('both refuse an invalid name', async () => {
 		for (const half of HALVES) {
 			await page.goto(half.page);
 			await page.fill('input[name=name]', 'A');
@@ -137,7 +137,7 @@ describe.each(STORES)('with one $store', ({ store, start }) => {
 		expect(await cookie()).toBe('');
 	});
 
-	test('a form of another site logs nobody in', async () => {
+	test('a form of another site does not log the visitor in', async () => {
 		for (const half of [`${ORIGIN}/?/login`, `${ORIGIN}/api/login`]) {
 			const headers = {
 				origin: 'https://elsewhere.example',

@@ -1,7 +1,7 @@
 import 'vestiary';
 
 declare module 'vestiary' {
-	/** What the session holds: `Data` in api/src/main.rs is the same, in Rust. */
+	/** The data of the session: `Data` in api/src/main.rs is the same, in Rust. */
 	interface SessionData {
 		/** Which of the two logged the visitor in. */
 		by?: string;

@@ -4,7 +4,7 @@ import { sveltekitSessionHandle, type Store } from 'vestiary';
 import { RedisStore } from 'vestiary/redis';
 import { SqliteStore } from 'vestiary/sqlite';
 
-// What has to be the same in api/src/main.rs: the name, the secret, and the store. A function, so that
+// These must be the same in api/src/main.rs: the name, the secret, and the store. A function, so that
 // the store is opened by the first request and not while the app is built.
 export const handle = sveltekitSessionHandle(() => ({
 	name: 'session',

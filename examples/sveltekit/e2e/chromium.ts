@@ -18,7 +18,7 @@ export const LAUNCH = {
 	]
 };
 
-/** A Chromium that nobody has used before. */
+/** A fresh Chromium. */
 export interface FreshChromium {
 	browser: BrowserContext;
 	page: Page;

@@ -14,15 +14,15 @@ export interface Demo {
 	stop: () => Promise<void> | void;
 }
 
-/** What differs between the places that the demo runs in. */
+/** The differences between the platforms of the demo. */
 export interface Place {
-	/** What the names of the screenshots begin with. */
+	/** Prefix of the screenshots' names. */
 	shots: string;
 	/** Whether the demo counts visits there. */
 	visits: boolean;
 }
 
-/** What a browser must see of the demo, wherever it runs. */
+/** The demo in a browser, on any platform. */
 export function cloakroom(start: () => Promise<Demo>, { shots, visits }: Place): void {
 	let demo: Demo;
 	let origin: string;
@@ -70,7 +70,7 @@ export function cloakroom(start: () => Promise<Demo>, { shots, visits }: Place):
 		await shot('login');
 	});
 
-	test('a name that will not do is told so, and kept', async () => {
+	test('an invalid name is refused, and kept in the form', async () => {
 		await page.fill('input[name=name]', 'A');
 		await page.click('main button');
 		expect(await page.textContent('[role=alert]')).toContain('2 to 40');

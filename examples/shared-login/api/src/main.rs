@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use vestiary_store::{AnyStore, RedisStore, SqliteStore, StoreError};
 use vestiary_tower::{Config, RequireLogin, Session, SessionError, SessionLayer, UserId};
 
-/// What the session holds: `SessionData` in src/app.d.ts is the same, in TypeScript.
+/// The data of the session: `SessionData` in src/app.d.ts is the same, in TypeScript.
 #[derive(Default, Deserialize, Serialize)]
 #[serde(default)]
 struct Data {
@@ -32,7 +32,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let secret = env::var("SESSION_SECRET")
         .map_err(|_| "SESSION_SECRET is not set: use that of the SvelteKit app")?;
     let url = env::var("SESSION_STORE").unwrap_or_else(|_| "sqlite:sessions.db".to_owned());
-    // What has to be the same in src/hooks.server.ts: the name, the secret, and the store.
+    // These must be the same in src/hooks.server.ts: the name, the secret, and the store.
     let config = Config::new(secret).name("session").max_age(Duration::from_secs(24 * 60 * 60));
     let sessions = SessionLayer::new(&config, store(&url).await?)?;
 
@@ -157,7 +157,7 @@ fn document(visitor: &Markup, content: &Markup) -> Markup {
     }
 }
 
-/// Forms of other sites may not log anybody in or out: in the SvelteKit app, SvelteKit refuses them.
+/// Forms of other sites may not log a visitor in or out: in the SvelteKit app, SvelteKit refuses them.
 async fn same_origin(request: Request, next: Next) -> Response {
     let from = request.headers().get("sec-fetch-site").map(HeaderValue::as_bytes);
     if request.method().is_safe() || matches!(from, None | Some(b"same-origin" | b"none")) {

@@ -25,7 +25,7 @@ export function provider(): Promise<client.Configuration> {
 
 async function discover(): Promise<client.Configuration> {
 	const issuer = new URL(OIDC_ISSUER);
-	// What is sent over http can be read on the way; on one machine there is no way.
+	// Other machines can read http on the way. On one machine nothing leaves it.
 	const local = issuer.protocol === 'http:' && LOOPBACK.includes(issuer.hostname);
 	return client.discovery(
 		issuer,
@@ -85,7 +85,7 @@ export async function finishLogin(
 }
 
 /**
- * What the provider knows of the user now, with a new access token if the old one has expired.
+ * The provider's current data about the user. Gets a new access token if the old one has expired.
  * Undefined if there is none to be had: then the user has to log in again.
  */
 export async function userInfo(session: Session): Promise<client.UserInfoResponse | undefined> {

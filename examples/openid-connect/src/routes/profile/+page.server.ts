@@ -10,7 +10,7 @@ export const load: PageServerLoad = async ({ locals: { session }, setHeaders, ur
 		await session.destroy();
 		redirect(303, `/login?next=${encodeURIComponent(url.pathname)}`);
 	}
-	// What is shown here is one visitor's own.
+	// This data belongs to one visitor.
 	setHeaders({ 'cache-control': 'private, no-store' });
 	// Claim by claim: what else the provider may send is not for the page.
 	return { sub: info.sub, name: info.name, email: info.email };

@@ -8,7 +8,7 @@ export const GET: RequestHandler = async ({ locals, url }) => {
 	await locals.session.setData(rest);
 	await locals.session.save();
 	const { user, tokens } = await finishLogin(url, login);
-	// A new ID: whoever planted or knew the old one is not logged in with it.
+	// A new ID: an attacker who planted or knew the old one is not logged in with it.
 	const session = await locals.session.regenerate();
 	await session.setData({ user, tokens });
 	await session.save();

@@ -11,7 +11,7 @@ export const actions: Actions = {
 		if (name.length < 2 || name.length > 40) {
 			return fail(400, { name, error: 'Please enter a name of 2 to 40 letters.' });
 		}
-		// A new ID at login: whoever knew the old one knows nothing.
+		// A new ID at login, which makes the old one worthless.
 		const session = await locals.session.regenerate();
 		await session.setData({ user: { name, since: Date.now() }, todos: [] });
 		await session.save();

@@ -3,11 +3,11 @@ import type { PageServerLoad } from './$types';
 
 export const load: PageServerLoad = ({ locals: { session }, setHeaders }) => {
 	const { since } = requireUser();
-	// What is shown here is one visitor's own.
+	// This data belongs to one visitor.
 	setHeaders({ 'cache-control': 'private, no-store' });
 	const { encode: _, ...cookie } = session.cookie;
 	return {
-		// Never send a whole ID to a page: whoever reads it is the visitor.
+		// Never send a whole ID to a page: with it, an attacker could act as the visitor.
 		id: `${session.id.slice(0, 6)}…`,
 		cookieName: session.cookieName,
 		cookie,
