@@ -1,0 +1,282 @@
+import '../server-only.js';
+
+import { redacted } from '../cause.js';
+import { building } from '../environment.js';
+import { ConfigError, StoreError } from '../errors.js';
+import type {
+	AtomicOperations,
+	AtomicOutcome,
+	AtomicRead,
+	AtomicStamp,
+	Serializer,
+	SessionStoreData,
+	Store
+} from '../types.js';
+import { checkCommon, checkObject, has } from './check.js';
+import { isRemote } from './client.js';
+import { full, millis, parsed, type StoreOptions } from './options.js';
+import { OUTCOMES, statementsFor, SWEEP_EVERY, type Statements } from './postgres-sql.js';
+
+/**
+ * A client with `query(text, values)`: `Pool` or `Client` of `pg`, `Pool` or the HTTP function of
+ * `@neondatabase/serverless`, or PGlite.
+ */
+export interface QueryClient {
+	query(text: string, values?: unknown[]): PromiseLike<unknown>;
+}
+
+/** A client with `unsafe(text, values)`: that of `postgres` (postgres.js), or `Bun.sql`. */
+export interface UnsafeClient {
+	unsafe(text: string, values?: unknown[], options?: { prepare: boolean }): PromiseLike<unknown>;
+}
+
+/** Options of a {@link PostgresStore}. */
+export interface PostgresStoreOptions extends StoreOptions {
+	/** The client that the application has, such as a `Pool` of `pg`. With Drizzle it is `db.$client`. */
+	client: QueryClient | UnsafeClient;
+	/** The table's name. Default: `sessions`. */
+	table?: string | undefined;
+	/** The table's schema. Default: the first one of the `search_path` that has the table. */
+	schema?: string | undefined;
+}
+
+type Row = Readonly<Record<string, unknown>>;
+
+/**
+ * Keeps sessions in a table of Postgres (12 or newer), which {@link PostgresStore.migrate} creates.
+ *
+ * Each operation is one statement, and atomic at Postgres's default isolation level, `READ COMMITTED`. At a stricter
+ * level, concurrent requests get errors. TTLs and the order of logins go by the server's clock, so the clocks of the
+ * applications need not agree. Creations also remove expired records, a few at a time. Do not read from a replica: it
+ * would bring back ended sessions.
+ *
+ * The table is that of `PostgresStore` in the Rust crate `vestiary-store`, so both share their sessions.
+ */
+export class PostgresStore implements Store {
+	readonly client: QueryClient | UnsafeClient;
+	readonly prefix: string;
+	readonly serializer: Serializer;
+	readonly ttl: number;
+	readonly atomic: AtomicOperations | undefined;
+	readonly #name: string;
+	readonly #statements: Statements;
+	#created = 0;
+
+	constructor(options: PostgresStoreOptions) {
+		checkOptions(options);
+		({ prefix: this.prefix, serializer: this.serializer, ttl: this.ttl } = full(options));
+		const { client, table = 'sessions', schema } = options;
+		this.client = client;
+		this.#name = schema === undefined ? table : `${schema}.${table}`;
+		this.#statements = statementsFor(table, schema);
+		isRemote(this, {
+			kind: this.constructor,
+			prefix: JSON.stringify([schema, table, this.prefix]),
+			client
+		});
+		// A serializer may put the write ID where it cannot be found.
+		this.atomic = this.serializer === JSON ? this.#operations() : undefined;
+	}
+
+	/** The SQL that creates the table and its index, for an application that keeps its migrations in files. */
+	get schema(): string {
+		return this.#statements.schema;
+	}
+
+	/**
+	 * Creates the table and its index, unless they exist. Several processes may call it at once.
+	 * @throws {@link StoreError} if the user of the connection may not create them
+	 */
+	async migrate(): Promise<void> {
+		try {
+			await this.#query(this.#statements.migrate);
+		} catch (error) {
+			throw new StoreError(
+				'store_failed',
+				`the table \`${this.#name}\` could not be created: let a user who may create tables run the SQL of \`store.schema\``,
+				{ cause: redacted(error) }
+			);
+		}
+	}
+
+	async get(id: string): Promise<SessionStoreData | null> {
+		const text = await this.#read(id);
+		return text === null ? null : parsed(this.serializer, text);
+	}
+
+	async set(id: string, storeData: SessionStoreData, ttl: number): Promise<void> {
+		const life = millis(ttl, this.ttl);
+		if (life === 0) return this.destroy(id);
+		const text = this.serializer.stringify(storeData);
+		await this.#run(this.#statements.set, [this.prefix + id, text, life]);
+		await this.#sweep();
+	}
+
+	async destroy(id: string): Promise<void> {
+		await this.#run(this.#statements.destroy, [this.prefix + id]);
+	}
+
+	async touch(id: string, ttl: number): Promise<void> {
+		await this.#touch(id, ttl);
+	}
+
+	#operations(): AtomicOperations {
+		const statements = this.#statements;
+		const life = (ttl: number): number => millis(ttl, this.ttl);
+		return {
+			resends: false,
+			ttl: this.ttl,
+			now: async () => {
+				const [row] = await this.#run(statements.now, []);
+				return Number(row?.now);
+			},
+			read: async (id) => this.#read(id),
+			readTwo: async (one, other) => this.#readTwo(this.prefix + one, this.prefix + other),
+			create: async (id, text, ttl) => {
+				const rows = await this.#run(statements.create, [
+					this.prefix + id,
+					text,
+					life(ttl)
+				]);
+				await this.#sweep();
+				return rows.length > 0;
+			},
+			replace: async (id, writeId, text, ttl) =>
+				this.#compared(statements.replace, id, [writeId ?? '', text, life(ttl)]),
+			touchCompares: true,
+			touch: async (id, ttl, writeId) =>
+				writeId === undefined
+					? this.#touch(id, ttl)
+					: this.#compared(statements.touchExpected, id, [writeId ?? '', life(ttl)]),
+			remove: async (id, writeId) => this.#compared(statements.remove, id, [writeId ?? '']),
+			stamp: async (id, text, ttl) => this.#stamp(id, text, life(ttl))
+		};
+	}
+
+	async #read(id: string): Promise<string | null> {
+		const [row] = await this.#run(this.#statements.read, [this.prefix + id]);
+		return row ? textOf(row) : null;
+	}
+
+	async #readTwo(one: string, other: string): Promise<readonly [AtomicRead, AtomicRead]> {
+		const rows = await this.#run(this.#statements.readTwo, [one, other]);
+		const recordOf = (key: string): string | null => {
+			const row = rows.find((found) => found.key === key);
+			return row ? textOf(row) : null;
+		};
+		return [recordOf(one), recordOf(other)];
+	}
+
+	async #touch(id: string, ttl: number): Promise<boolean> {
+		const values = [this.prefix + id, millis(ttl, this.ttl)];
+		return (await this.#run(this.#statements.touch, values)).length > 0;
+	}
+
+	async #stamp(id: string, text: string, life: number): Promise<AtomicStamp | null> {
+		const values = [this.prefix + id, text, life];
+		const [first] = await this.#run(this.#statements.stamp, values);
+		// Of several requests that find no record, one creates it, and the others see it the second time.
+		const [row] = first ? [first] : await this.#run(this.#statements.stamp, values);
+		if (!row) return null;
+		const { now, record } = row;
+		return [Number(now), typeof record === 'string' ? record : null];
+	}
+
+	/** Runs a conditional write. */
+	async #compared(sql: string, id: string, values: unknown[]): Promise<AtomicOutcome> {
+		const [row] = await this.#run(sql, [this.prefix + id, ...values]);
+		const outcome = OUTCOMES.get(Number(row?.outcome));
+		if (outcome) return outcome;
+		throw new StoreError('store_failed', 'Postgres sent an unexpected reply');
+	}
+
+	/** Removes a few expired records now and then. The written record is stored, whatever becomes of it. */
+	async #sweep(): Promise<void> {
+		if (this.#created++ % SWEEP_EVERY !== 0) return;
+		await this.#run(this.#statements.sweep, []).catch(() => undefined);
+	}
+
+	async #run(sql: string, values: unknown[]): Promise<readonly Row[]> {
+		try {
+			return await this.#query(sql, values);
+		} catch (error) {
+			throw isMissing(error) ? this.#withoutTable(error) : error;
+		}
+	}
+
+	async #query(sql: string, values?: unknown[]): Promise<readonly Row[]> {
+		const { client } = this;
+		// postgres.js and Bun also have `query`-like members, so `unsafe` is looked for first. Without `prepare: true`
+		// postgres.js asks for the types of the values each time, which is a second round trip.
+		if ('unsafe' in client)
+			return rowsOf(
+				await (values ? client.unsafe(sql, values, { prepare: true }) : client.unsafe(sql))
+			);
+		return rowsOf(await client.query(sql, values));
+	}
+
+	#withoutTable(error: unknown): StoreError {
+		return new StoreError(
+			'store_failed',
+			`the table \`${this.#name}\` does not exist: call \`await store.migrate()\` once, or run the SQL of \`store.schema\``,
+			{ cause: redacted(error), refused: true }
+		);
+	}
+}
+
+/** Clients answer with a list of rows, or with an object that has one. */
+function rowsOf(answer: unknown): readonly Row[] {
+	if (Array.isArray(answer)) return answer as Row[];
+	const { rows } = (answer ?? {}) as { rows?: unknown };
+	if (Array.isArray(rows)) return rows as Row[];
+	throw new StoreError('store_failed', 'the Postgres client sent an unexpected reply');
+}
+
+/** The record in a row. This text stands for one that is not text. */
+function textOf({ record }: Row): string {
+	return typeof record === 'string' ? record : '\ufffd';
+}
+
+/** Whether the table or its schema does not exist. */
+function isMissing(error: unknown): boolean {
+	const { code, errno } = (error ?? {}) as { code?: unknown; errno?: unknown };
+	return [code, errno].some((one) => one === '42P01' || one === '3F000');
+}
+
+/** The most bytes of a name: Postgres truncates names to 63, and the index is named after the table. */
+const LONGEST_NAME = 54;
+
+function checkOptions(options: PostgresStoreOptions): void {
+	const usage = '`new PostgresStore({ client })`';
+	const isClient = (value: unknown): boolean => has(value, ['unsafe']) || has(value, ['query']);
+	if (isClient(options))
+		throw new ConfigError(
+			'options',
+			`\`new PostgresStore(client)\` must be ${usage}: the client is one of the options`
+		);
+	checkObject('PostgresStore', options, usage);
+	checkCommon('PostgresStore', options, ['client', 'table', 'schema']);
+	for (const name of ['table', 'schema'] as const) checkName(name, options[name]);
+	// Postgres stores no NUL in text.
+	if (options.prefix?.includes('\0') === true)
+		throw new ConfigError('options', '`prefix` must not have a NUL character');
+	const { client } = options as Partial<PostgresStoreOptions>;
+	if (isClient(client) || (building && client === undefined)) return;
+	throw new ConfigError(
+		'options',
+		`${usage}: \`client\` must be a client of Postgres, with \`query\` (pg, Neon, PGlite) or \`unsafe\` (postgres.js, Bun)`
+	);
+}
+
+function checkName(option: 'table' | 'schema', name: unknown): void {
+	if (name === undefined) return;
+	const length = typeof name === 'string' ? new TextEncoder().encode(name).length : 0;
+	const isName = typeof name === 'string' && !name.includes('\0');
+	if (isName && length > 0 && length <= LONGEST_NAME) return;
+	throw new ConfigError(
+		'options',
+		`\`${option}\` must be a name of 1 to ${LONGEST_NAME} bytes without a NUL character`
+	);
+}
+
+export default PostgresStore;

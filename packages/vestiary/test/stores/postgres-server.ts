@@ -1,0 +1,137 @@
+import { execFile, spawn } from 'node:child_process';
+import { chown, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+
+import pg from 'pg';
+
+import { freePort } from './servers.js';
+
+const run = promisify(execFile);
+
+/** A server of this test's own. */
+export interface PostgresServer {
+	readonly port: number;
+	readonly url: string;
+	stop(): Promise<void>;
+}
+
+/** A user of the system. */
+interface User {
+	readonly uid: number;
+	readonly gid: number;
+}
+
+/** Starts Postgres on a free port. */
+export async function startPostgres(): Promise<PostgresServer> {
+	const bin = await programs();
+	const user = await another();
+	const folder = await mkdtemp(join(tmpdir(), 'vestiary-postgres-'));
+	if (user) await chown(folder, user.uid, user.gid);
+	const data = join(folder, 'data');
+	const options = { cwd: folder, ...user };
+	await run(
+		join(bin, 'initdb'),
+		[
+			...['--pgdata', data, '--username=app', '--auth=trust', '--encoding=UTF8'],
+			...['--locale=C.UTF-8', '--no-sync', '--no-instructions']
+		],
+		options
+	);
+	const port = await freePort();
+	const server = spawn(
+		join(bin, 'postgres'),
+		['-D', data, '-p', `${port}`, '-h', '127.0.0.1', '-k', folder, '-F'],
+		{ stdio: 'ignore', ...options }
+	);
+	const url = `postgres://app@127.0.0.1:${port}/postgres`;
+	while (!(await answers(url))) await sleep(50);
+	return {
+		port,
+		url,
+		stop: async () => {
+			const exit = new Promise((resolve) => server.once('exit', resolve));
+			// At once, with its connections.
+			if (server.exitCode === null && server.kill('SIGQUIT')) await exit;
+			await rm(folder, { recursive: true, force: true });
+		}
+	};
+}
+
+/** The pooler of Debian, in front of a server: each transaction may get another connection. */
+export async function startPgBouncer(server: PostgresServer): Promise<PostgresServer> {
+	const folder = await mkdtemp(join(tmpdir(), 'vestiary-pgbouncer-'));
+	const user = await another();
+	if (user) await chown(folder, user.uid, user.gid);
+	const port = await freePort();
+	const file = join(folder, 'pgbouncer.ini');
+	const settings = {
+		listen_addr: '127.0.0.1',
+		listen_port: port,
+		unix_socket_dir: folder,
+		auth_type: 'any',
+		pool_mode: 'transaction',
+		default_pool_size: 2,
+		max_client_conn: 500
+	};
+	const lines = Object.entries(settings).map(([name, value]) => `${name} = ${value}`);
+	await writeFile(
+		file,
+		`[databases]
+postgres = host=127.0.0.1 port=${server.port} user=app
+[pgbouncer]
+${lines.join('\n')}
+`
+	);
+	const pooler = spawn(process.env.PGBOUNCER ?? '/usr/sbin/pgbouncer', [file], {
+		stdio: 'ignore',
+		cwd: folder,
+		...user
+	});
+	const url = `postgres://app@127.0.0.1:${port}/postgres`;
+	while (!(await answers(url))) await sleep(50);
+	return {
+		port,
+		url,
+		stop: async () => {
+			const exit = new Promise((resolve) => pooler.once('exit', resolve));
+			if (pooler.exitCode === null && pooler.kill('SIGTERM')) await exit;
+			await rm(folder, { recursive: true, force: true });
+		}
+	};
+}
+
+async function answers(url: string): Promise<boolean> {
+	const client = new pg.Client({ connectionString: url });
+	client.on('error', () => undefined);
+	try {
+		await client.connect();
+		await client.query('SELECT 1');
+		await client.end();
+		return true;
+	} catch {
+		return false;
+	}
+}
+
+/** The folder of its programs. Debian keeps them out of `PATH`, in a folder for each version. */
+async function programs(): Promise<string> {
+	if (process.env.POSTGRES_BIN !== undefined) return process.env.POSTGRES_BIN;
+	const versions = await readdir('/usr/lib/postgresql').catch(() => []);
+	const newest = versions.sort((one, other) => Number(other) - Number(one))[0];
+	if (newest === undefined) throw new Error('Postgres is missing: `apt-get install postgresql`');
+	return join('/usr/lib/postgresql', newest, 'bin');
+}
+
+/** The user to run it as: it refuses to run as root. */
+async function another(): Promise<User | undefined> {
+	if (process.getuid?.() !== 0) return undefined;
+	const users = (await readFile('/etc/passwd', 'utf8')).split('\n');
+	const line = users.find((one) => /^(?:postgres|nobody):/.test(one));
+	const [, , uid, gid] = (line ?? '').split(':').map(Number);
+	if (uid === undefined || gid === undefined)
+		throw new Error('a user `postgres` or `nobody` is needed: Postgres does not run as root');
+	return { uid, gid };
+}
