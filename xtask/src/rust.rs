@@ -13,6 +13,7 @@ use crate::{
 };
 
 /// Programs of the servers that the stores are tested against.
+#[derive(Clone)]
 pub(crate) struct Servers {
     pub(crate) redis: PathBuf,
     pub(crate) postgres: PathBuf,

@@ -4,7 +4,7 @@
 
 use std::{
     ffi::OsStr,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::mpsc::{self, Receiver, Sender},
 };
 
@@ -105,10 +105,19 @@ impl Package<'_> {
     }
 
     /// The checks that need servers, a browser, or fresh SvelteKit apps.
-    fn checks_with_servers(&self, redis: &Path, service: &Receiver<PathBuf>) -> anyhow::Result<()> {
+    fn checks_with_servers(
+        &self,
+        servers: &Servers,
+        service: &Receiver<PathBuf>,
+    ) -> anyhow::Result<()> {
         let Self { progress, tools, tarball } = self;
+        let Servers { redis, postgres, pgbouncer } = servers;
         progress.tests("stores against real servers", |log| {
-            let env = [("REDIS_SERVER", redis.as_os_str())];
+            let env = [
+                ("REDIS_SERVER", redis.as_os_str()),
+                ("POSTGRES_BIN", postgres.as_os_str()),
+                ("PGBOUNCER", pgbouncer.as_os_str()),
+            ];
             vitest(log, tools, "packages/vestiary", &["--project", "stores"], &env)
         })?;
         progress.tests("benchmarks, smoke", |log| bench::smoke(log, tools, redis.as_os_str()))?;
@@ -157,9 +166,10 @@ fn with_servers(
     let postgres = progress.step("Postgres", tools::postgres)?;
     let pgbouncer = progress.step("PgBouncer", tools::pgbouncer)?;
     // Its receiver is gone only if that lane has failed, which the next step notices.
-    let _ = to_rust.send(Servers { redis: redis.clone(), postgres, pgbouncer });
+    let servers = Servers { redis, postgres, pgbouncer };
+    let _ = to_rust.send(servers.clone());
     package.checks()?;
-    package.checks_with_servers(&redis, service)
+    package.checks_with_servers(&servers, service)
 }
 
 fn each_example(mut work: impl FnMut(&str) -> anyhow::Result<()>) -> anyhow::Result<()> {

@@ -101,6 +101,8 @@ describe('a store that is made wrong is refused, with what to write', () => {
 		['@upstash/redis', upstash, "of 'vestiary/upstash-redis'"],
 		['a namespace', namespace, 'new KvStore({ client })'],
 		['a database', database, 'new SqliteStore({ database })'],
+		['a Pool of pg', { connect: vi.fn(), query: vi.fn() }, 'new PostgresStore({ client })'],
+		['postgres.js', { unsafe: vi.fn() }, 'new PostgresStore({ client })'],
 		[
 			'a store of express-session',
 			Object.assign(Object.create({ createSession: vi.fn(), regenerate: vi.fn() }), {
@@ -306,6 +308,7 @@ describe('numbers that are none, out of range or without end are refused, or mea
 			'stores/redis.ts',
 			'stores/upstash-redis.ts',
 			'stores/cloudflare-kv.ts',
+			'stores/postgres.ts',
 			'stores/sqlite.ts'
 		].flatMap((file) => {
 			const source = readFileSync(new URL(`../src/${file}`, import.meta.url), 'utf8');

@@ -97,6 +97,10 @@ export function checkStore(store: object): void {
 		throw wrong(
 			'`store` is a store of express-session: wrap it, as in `store: fromExpressStore(store)`'
 		);
+	if (!has(store, STORE) && (has(store, ['query']) || has(store, ['unsafe'])))
+		throw wrong(
+			"`store` is a client and not a store: `new PostgresStore({ client })` of 'vestiary/postgres' makes one of a client of Postgres"
+		);
 	if (!has(store, STORE))
 		throw wrong(`\`store\` must be a store, with the functions ${listed(STORE)}`);
 	const { atomic } = store as { atomic?: unknown };

@@ -69,7 +69,7 @@ export function statementsFor(name: string, schema: string | undefined): Stateme
 	const [table, index] = [place + quoted(name), quoted(`${name}_expires`)];
 	// The second of two concurrent writers waits for the row here, then sees the first one's result. Its outcome refers to
 	// that, not to the row as it was when the statement began.
-	const found = `${CLOCK}, found AS (SELECT key, ${WRITE_ID} AS mark FROM ${table}, clock
+	const found = `${CLOCK}, found AS (SELECT key, ${WRITE_ID} AS write_id FROM ${table}, clock
 		WHERE key = $1 AND expires > now FOR UPDATE OF ${quoted(name)})`;
 	// Keys are only compared for equality, so the "C" collation suffices: its index survives a new libc.
 	const columns =
@@ -84,14 +84,14 @@ export function statementsFor(name: string, schema: string | undefined): Stateme
 			ON CONFLICT (key) DO UPDATE SET record = excluded.record, expires = excluded.expires
 			WHERE present.expires <= excluded.expires - $3::bigint RETURNING 1 AS created`,
 		replace: `WITH ${found}, done AS (UPDATE ${table} AS present SET record = $3, expires = now + $4::bigint
-			FROM found, clock WHERE present.key = found.key AND mark = $2 RETURNING 1) ${OUTCOME}`,
+			FROM found, clock WHERE present.key = found.key AND write_id = $2 RETURNING 1) ${OUTCOME}`,
 		touch: `WITH ${CLOCK} UPDATE ${table} SET expires = now + $2::bigint FROM clock
 			WHERE key = $1 AND expires > now RETURNING 1 AS touched`,
 		touchExpected: `WITH ${found}, done AS (UPDATE ${table} AS present SET expires = now + $3::bigint
-			FROM found, clock WHERE present.key = found.key AND mark = $2 RETURNING 1) ${OUTCOME}`,
+			FROM found, clock WHERE present.key = found.key AND write_id = $2 RETURNING 1) ${OUTCOME}`,
 		destroy: `DELETE FROM ${table} WHERE key = $1`,
 		remove: `WITH ${found}, done AS (DELETE FROM ${table} AS present USING found
-			WHERE present.key = found.key AND mark = $2 RETURNING 1) ${OUTCOME}`,
+			WHERE present.key = found.key AND write_id = $2 RETURNING 1) ${OUTCOME}`,
 		now: `WITH ${CLOCK} SELECT now FROM clock`,
 		// The clock is read after the row is locked, since another request may have held it. A row that was inserted
 		// meanwhile, and not seen, is left alone.

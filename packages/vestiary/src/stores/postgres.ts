@@ -25,7 +25,7 @@ export interface QueryClient {
 	query(text: string, values?: unknown[]): PromiseLike<unknown>;
 }
 
-/** A client with `unsafe(text, values)`: that of `postgres` (postgres.js), or `Bun.sql`. */
+/** A client with `unsafe(text, values)`: that of the package `postgres`, or `Bun.sql`. */
 export interface UnsafeClient {
 	unsafe(text: string, values?: unknown[], options?: { prepare: boolean }): PromiseLike<unknown>;
 }
@@ -206,8 +206,7 @@ export class PostgresStore implements Store {
 
 	async #query(sql: string, values?: unknown[]): Promise<readonly Row[]> {
 		const { client } = this;
-		// postgres.js and Bun also have `query`-like members, so `unsafe` is looked for first. Without `prepare: true`
-		// postgres.js asks for the types of the values each time, which is a second round trip.
+		// Without `prepare: true` the package `postgres` asks for the types of the values each time: a second round trip.
 		if ('unsafe' in client)
 			return rowsOf(
 				await (values ? client.unsafe(sql, values, { prepare: true }) : client.unsafe(sql))

@@ -125,13 +125,13 @@ async function programs(): Promise<string> {
 	return join('/usr/lib/postgresql', newest, 'bin');
 }
 
-/** The user to run it as: it refuses to run as root. */
+/** The user to run it as, since it refuses to run as root: its own, or one without any rights. */
 async function another(): Promise<User | undefined> {
 	if (process.getuid?.() !== 0) return undefined;
 	const users = (await readFile('/etc/passwd', 'utf8')).split('\n');
-	const line = users.find((one) => /^(?:postgres|nobody):/.test(one));
-	const [, , uid, gid] = (line ?? '').split(':').map(Number);
-	if (uid === undefined || gid === undefined)
-		throw new Error('a user `postgres` or `nobody` is needed: Postgres does not run as root');
+	const line = users.find((one) => one.startsWith('postgres:'));
+	const [, , uid = UNPRIVILEGED, gid = UNPRIVILEGED] = line?.split(':').map(Number) ?? [];
 	return { uid, gid };
 }
+
+const UNPRIVILEGED = 65_534;

@@ -92,7 +92,7 @@ describe('PostgresStore', () => {
 		await touchesInOneCall(await store(poolOf(server.url)));
 	});
 
-	test.each(['pg', 'postgres.js'])(
+	test.each(['pg', 'postgres'])(
 		'%s reads, writes and logs in by one round trip each',
 		async (name) => {
 			const proxy = await counting(server.port);
@@ -220,7 +220,7 @@ describe('PostgresStore', () => {
 		['an empty name', { client: { query: async () => [] }, table: '' }],
 		['a long name', { client: { query: async () => [] }, table: 'x'.repeat(55) }],
 		['a NUL in the prefix', { client: { query: async () => [] }, prefix: '\0' }],
-		['an unknown option', { client: { query: async () => [] }, tabel: 'x' }]
+		['an unknown option', { client: { query: async () => [] }, name: 'x' }]
 	])('%s is refused at once', (_, options) => {
 		expect(() => new PostgresStore(options as PostgresStoreOptions)).toThrow(ConfigError);
 	});
