@@ -116,7 +116,7 @@ describe('PostgresStore', () => {
 					),
 				async () => atomic.remove(id, 'A'.repeat(16))
 			];
-			// Once for the connection, the sweep, and the prepared statements of postgres.js.
+			// Once for the connection, the sweep, and the prepared statements of `postgres`.
 			for (const one of all) await one();
 			for (const one of all) {
 				const before = proxy.packets();
