@@ -1,6 +1,6 @@
 //! The session cookie: read, signed, set and removed, and what caches are told about it.
 
-use alloc::{borrow::ToOwned as _, string::String};
+use alloc::{borrow::ToOwned as _, string::String, vec::Vec};
 
 use vestiary::{CookieOverrides, SessionId, cookie_header, response};
 use wasm_bindgen::prelude::*;
@@ -14,8 +14,15 @@ impl Core {
     #[wasm_bindgen(js_name = readCookies)]
     pub fn read_cookies(&mut self, length: usize, long: Option<String>) -> i32 {
         let header = long.as_ref().map_or(self.input.get(..length), |long| Some(long.as_bytes()));
-        let ids = header.and_then(|header| self.ids(header));
-        ids.map_or(-1, |ids| put(&mut self.output, &ids) as i32)
+        let Some(ids) = header.and_then(|header| self.ids(header)) else { return -1 };
+        let mut lines = String::new();
+        for id in &ids {
+            if !lines.is_empty() {
+                lines.push('\n');
+            }
+            lines.push_str(id.expose());
+        }
+        put(&mut self.output, &lines) as i32
     }
 
     /// Makes an ID of the 24 random bytes in the input; returns its length in the output.
@@ -76,16 +83,13 @@ impl Core {
 }
 
 impl Core {
-    /// Lines of the IDs in the cookies of a header that one of our secrets signed. Nothing if no cookie has our name.
-    pub(crate) fn ids(&self, header: &[u8]) -> Option<String> {
+    /// The IDs in the cookies of a header that one of our secrets signed. Nothing if no cookie has our name.
+    pub(crate) fn ids(&self, header: &[u8]) -> Option<Vec<SessionId>> {
         let mut candidates = cookie_header::candidates(header, self.options.name()).peekable();
         candidates.peek()?;
-        let (keys, mut ids) = (self.rules.keys.as_deref(), String::new());
+        let (keys, mut ids) = (self.rules.keys.as_deref(), Vec::new());
         for id in candidates.filter_map(|value| keys?.verify(value)) {
-            if !ids.is_empty() {
-                ids.push('\n');
-            }
-            ids.push_str(id.expose());
+            ids.push(id);
         }
         Some(ids)
     }

@@ -113,6 +113,8 @@ pub(crate) struct Operation {
     pub(crate) numbers: [f64; 4],
     /// With a NUL between them.
     pub(crate) texts: String,
+    /// The IDs of the cookies, if they are not among the texts.
+    pub(crate) received: Vec<SessionId>,
 }
 
 /// Texts are not shown: IDs and data are among them.
@@ -125,19 +127,37 @@ impl core::fmt::Debug for Operation {
 /// Nothing, in place of an operation that was taken out.
 impl Default for Operation {
     fn default() -> Self {
-        Self { task: Task::Revoked, flags: 0, at: 0.0, numbers: [0.0; 4], texts: String::new() }
+        Self {
+            task: Task::Revoked,
+            flags: 0,
+            at: 0.0,
+            numbers: [0.0; 4],
+            texts: String::new(),
+            received: Vec::new(),
+        }
     }
 }
 
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 impl Operation {
-    /// The IDs that facts are about: of the session, of the cookie, and of the request's cookies.
-    pub(crate) fn ids(&self) -> impl Iterator<Item = &str> {
-        let mut texts = self.texts.split('\0');
-        let mut own = texts.next().unwrap_or_default().lines();
-        let received = texts.nth(2).filter(|_| matches!(self.task, Task::Open));
-        let own = [own.next(), own.next()].map(Option::unwrap_or_default);
-        own.into_iter().chain(received.unwrap_or_default().lines())
+    /// The ID that a fact is about: of the session, of the cookie, and of the request's cookies.
+    pub(crate) fn id(&self, place: usize) -> Option<SessionId> {
+        match place.checked_sub(2) {
+            Some(place) => self.received().into_iter().nth(place),
+            None => SessionId::parse(self.text(0).lines().nth(place)?).ok(),
+        }
+    }
+
+    /// The IDs of the cookies.
+    fn received(&self) -> Vec<SessionId> {
+        if !self.received.is_empty() || !matches!(self.task, Task::Open) {
+            return self.received.clone();
+        }
+        self.text(3).lines().filter_map(|id| SessionId::parse(id).ok()).collect()
+    }
+
+    fn text(&self, place: usize) -> &str {
+        self.texts.split('\0').nth(place).unwrap_or_default()
     }
 
     pub(crate) async fn run(&self, mut host: Post, own: &Own) -> Result<Ending, Stopped> {
@@ -211,7 +231,7 @@ impl Operation {
         let act = match self.task {
             Task::Open => Act::Open(Cookies {
                 present: self.is(Given::Present),
-                ids: next().lines().filter_map(|id| SessionId::parse(id).ok()).collect(),
+                ids: self.received(),
                 shared: self.is(Given::Shared),
             }),
             Task::Save => Act::Save(changes()?),
@@ -288,16 +308,16 @@ impl Core {
             input.unwrap_or_default().to_owned()
         });
         let numbers = [proven, ended, before, most];
-        self.start(Operation { task, flags, at, numbers, texts }, facts, now, elapsed)
+        let operation = Operation { task, flags, at, numbers, texts, received: Vec::new() };
+        self.start(operation, facts, now, elapsed)
     }
 
     /// Begins `Task::Open` with the cookies of the header of `length` bytes in the input. `Absent` if none has our name.
     pub fn open(&mut self, length: usize, flags: u32, facts: u32, now: f64, elapsed: f64) -> u32 {
-        let Some(ids) = self.input.get(..length).and_then(|header| self.ids(header)) else {
+        let Some(received) = self.input.get(..length).and_then(|header| self.ids(header)) else {
             return Step::Absent as u32;
         };
-        let texts = ["\0\0\0", &ids].concat();
-        let operation = Operation { task: Task::Open, flags, texts, ..Operation::default() };
+        let operation = Operation { task: Task::Open, flags, received, ..Operation::default() };
         self.start(operation, facts, now, elapsed)
     }
 

@@ -235,16 +235,12 @@ impl Running {
         let is = |bit: Fact| facts & bit as u32 != 0;
         let (left, taken) = (is(Fact::Left), is(Fact::Taken));
         let mut known = Known { left, taken, ..Known::default() };
-        let ids = facts / Fact::SessionRetired as u32;
-        if ids != 0 {
-            let operation = self.own.operation.take();
-            for (place, id) in operation.ids().enumerate() {
-                if ids >> place & 1 != 0 {
-                    let list = if place < 2 { &mut known.retired } else { &mut known.touched };
-                    list.extend(SessionId::parse(id));
-                }
-            }
-            self.own.operation.replace(operation);
+        let mut ids = facts / Fact::SessionRetired as u32;
+        while ids != 0 {
+            let place = ids.trailing_zeros() as usize;
+            let list = if place < 2 { &mut known.retired } else { &mut known.touched };
+            list.extend(self.own.operation.borrow().id(place));
+            ids &= ids - 1;
         }
         self.own.facts.learn(known);
     }

@@ -75,13 +75,21 @@ fn push_time(text: &mut String, before: u8, at: UnixMillis) {
 
 /// Appends a number with at least `width` digits. `core::fmt` would be the largest part of the WebAssembly core.
 pub(crate) fn push_number(text: &mut String, number: u64, width: usize) {
-    let mut digits = [b'0'; 20];
-    let (mut left, mut start) = (number, digits.len());
+    // In WebAssembly a division of 64 bits takes as long as ten of 32.
+    const BILLION: u64 = 1_000_000_000;
+    let (billions, mut left) = (number / BILLION, (number % BILLION) as u32);
+    let mut width = width;
+    if billions > 0 {
+        push_number(text, billions, width.saturating_sub(9));
+        width = 9;
+    }
+    let mut digits = [b'0'; 9];
+    let mut start = digits.len();
     for digit in digits.iter_mut().rev() {
         *digit += (left % 10) as u8;
         left /= 10;
         start -= 1;
-        if left == 0 && start + width <= 20 {
+        if left == 0 && start + width <= 9 {
             break;
         }
     }

@@ -4,7 +4,7 @@
 //! it is nested, and that no key becomes a prototype in JavaScript. It is written by hand because every request walks a
 //! record: a lexer from a library took four times as long, and `serde_json` doubles the size of the WebAssembly core.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{borrow::ToOwned as _, string::String, vec::Vec};
 use core::ops::Range;
 
 use crate::{Error, Limits};
@@ -48,6 +48,9 @@ pub(crate) fn quoted(text: &str) -> String {
     const DIGITS: [char; 16] =
         ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
     let digit = |place: u32| DIGITS.get(place as usize & 15).copied().unwrap_or('0');
+    if plain(text.as_bytes(), 0) == text.len() {
+        return ["\"", text, "\""].concat();
+    }
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
     for char in text.chars() {
@@ -67,6 +70,9 @@ pub(crate) fn quoted(text: &str) -> String {
 /// Decodes the JSON text of a string; `None` if it is not one, or contains half of a surrogate pair.
 pub(crate) fn unquoted(text: &str) -> Option<String> {
     let inner = text.strip_prefix('"')?.strip_suffix('"')?;
+    if plain(inner.as_bytes(), 0) == inner.len() {
+        return Some(inner.to_owned());
+    }
     let mut string = String::with_capacity(inner.len());
     let mut chars = inner.chars();
     while let Some(char) = chars.next() {

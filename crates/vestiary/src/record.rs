@@ -133,20 +133,8 @@ impl Record {
         meta: Meta,
         limits: Limits,
     ) -> Result<Self, Error> {
-        for (object, is_data) in [(cookie, false), (data, true)] {
-            check_size(object.len(), limits)?;
-            // The object is a level itself.
-            let depth = limits.depth.saturating_sub(1);
-            json::members(object, depth, limits.depth, &mut |key, _| {
-                // Flat, these keys would be taken for ours.
-                match RESERVED.into_iter().find(|name| name.as_bytes() == key) {
-                    Some(key) if is_data && format == Format::ExpressSession => {
-                        Err(Error::ForbiddenKey { key })
-                    }
-                    _ => Ok(()),
-                }
-            })?;
-        }
+        check_object(cookie, false, limits)?;
+        check_object(data, format == Format::ExpressSession, limits)?;
         Ok(Self::of(format, Some(write_id), cookie, data, meta))
     }
 
@@ -339,7 +327,11 @@ impl Record {
             self.write_id().into_iter().chain(&self.meta().writes).take(Meta::WRITES).cloned();
         let meta = Meta { writes: earlier.collect(), ..meta };
         if data != self.data() || seeded(Fault::RewriteChecks) {
-            return Self::new(format, write_id, cookie, data, meta, limits);
+            if cookie != self.cookie() {
+                check_object(cookie, false, limits)?;
+            }
+            check_object(data, format == Format::ExpressSession, limits)?;
+            return Ok(Self::of(format, Some(write_id), cookie, data, meta));
         }
         if format == self.format() {
             return Ok(Self::of(format, Some(write_id), cookie, data, meta));
@@ -437,6 +429,20 @@ impl fmt::Debug for Record {
 
 /// What a record needs beside cookie and data, mostly.
 const ROOM: usize = 256;
+
+/// Checks an object that is to be written; one that is `flat` stands beside names of ours.
+fn check_object(object: &str, flat: bool, limits: Limits) -> Result<(), Error> {
+    check_size(object.len(), limits)?;
+    // The object is a level itself.
+    let depth = limits.depth.saturating_sub(1);
+    json::members(object, depth, limits.depth, &mut |key, _| {
+        // Flat, these keys would be taken for ours.
+        match RESERVED.into_iter().find(|name| name.as_bytes() == key) {
+            Some(key) if flat => Err(Error::ForbiddenKey { key }),
+            _ => Ok(()),
+        }
+    })
+}
 
 fn push_write_id(text: &mut String, id: Option<&WriteId>) {
     if let Some(id) = id {

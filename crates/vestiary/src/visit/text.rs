@@ -103,10 +103,19 @@ impl<E> Visit<E> {
         failure: Option<E>,
         read: impl FnOnce(&str) -> Result<Record, Error>,
     ) -> Result<Self, Error> {
-        let mut lines = text.ids.lines();
-        let mut id = || lines.next().filter(|id| !id.is_empty()).map(SessionId::parse).transpose();
+        // Mostly all of them are the same.
+        let mut before: Option<SessionId> = None;
+        let mut ids = text.ids.lines().map(|line| match &before {
+            _ if line.is_empty() => Ok(None),
+            Some(before) if before.expose() == line => Ok(Some(before.clone())),
+            _ => {
+                before = Some(SessionId::parse(line)?);
+                Ok(before.clone())
+            }
+        });
+        let mut id = || ids.next().transpose().map(Option::flatten);
         let (session, cookie, certain) = (id()?, id()?, id()?);
-        let mut received = lines.map(SessionId::parse).collect::<Result<Vec<_>, _>>()?;
+        let mut received = ids.filter_map(Result::transpose).collect::<Result<Vec<_>, Error>>()?;
         let count = text.get(VisitText::RECEIVED) as usize;
         let lost = received.split_off(count.min(received.len()));
         let own = text.own.as_deref().map(CookieOverrides::parse).transpose()?.flatten();
