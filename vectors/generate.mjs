@@ -1,5 +1,5 @@
-// Makes the vectors that come from outside: `node vectors/generate.mjs`, with the npm packages
-// installed. A test makes them again and compares, so that nobody edits them by hand.
+// Generates the vectors that other packages define: `node vectors/generate.mjs`, with the npm packages installed. A
+// test generates them again and compares, so they must not be edited by hand.
 import { createCipheriv, createHash, createHmac, hkdfSync } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 
@@ -78,7 +78,7 @@ const COOKIES = [
 export function setCookies() {
 	return COOKIES.flatMap((cookie) =>
 		VALUES.map((value) => {
-			// What the caller leaves out is SvelteKit's choice, and always a path.
+			// Absent attributes are SvelteKit's choice; there is always a path.
 			const { expires, ...attributes } = {
 				path: '/',
 				httpOnly: true,
@@ -220,7 +220,7 @@ export function namespaces() {
 	);
 }
 
-/** What is left under an old ID: the new one, hidden by HMACs of the old one. */
+/** Tombstones: the new ID, hidden with HMACs of the old one. */
 export function retiredRecords() {
 	return IDS.flatMap((old) =>
 		[...IDS, 'long'.repeat(40)].map((next) => {

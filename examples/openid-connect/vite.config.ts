@@ -2,8 +2,8 @@ import adapter from '@sveltejs/adapter-node';
 import { sveltekit } from '@sveltejs/kit/vite';
 import { defineConfig } from 'vite';
 
-// Where the built app is reached, such as http://localhost:3000. Without it, adapter-node takes the
-// protocol for https, and SvelteKit refuses forms that were sent over http.
+// The address of the built app, such as http://localhost:3000. Without it, adapter-node assumes https, and SvelteKit
+// refuses forms that were sent over http.
 const origin = process.env['ORIGIN'];
 
 export default defineConfig({

@@ -1,4 +1,4 @@
-/** One origin for both, as any reverse proxy makes it: /api goes to the Rust service, the rest to SvelteKit. */
+/** One origin for both, as with any reverse proxy: /api goes to the Rust service, the rest to SvelteKit. */
 import { createServer, request } from 'node:http';
 import { env } from 'node:process';
 import { pipeline } from 'node:stream';

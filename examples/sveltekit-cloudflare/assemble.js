@@ -1,4 +1,4 @@
-// Makes an app of its own in a folder: the pages of ../sveltekit, and what is different on Cloudflare.
+// Assembles an app in a folder: the pages of ../sveltekit, and the files that differ on Cloudflare.
 import { cpSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import process from 'node:process';

@@ -1,13 +1,13 @@
 /*
- * Changes one thing at a time in the sources of the package, and runs the unit tests on it. A change that no test
- * notices is printed: it needs a test, or an explanation.
+ * Changes one thing at a time in the sources of the package, and runs the unit tests on it. Prints each change that no
+ * test notices: it needs a test, or an explanation.
  *
  *     node packages/vestiary/mutate.mjs [--sample 100] [--tests find,handle] [--slow] [--log file] src/records.ts …
  *
- * All changes are in the modules at once, behind switches, so that one process makes one after another; nothing is
- * written into the sources. A test is repeated with the changes that it reaches. Those that take longer than a second
- * are asked with `--slow` only. A change of what runs as modules are loaded gets a run of all tests of its own. With the
- * log of a run that was stopped it goes on there.
+ * All changes are in the modules at once, behind switches, so that one process makes one after another; the sources are
+ * not modified. A test is repeated with the changes that it reaches. Changes that take longer than a second only run
+ * with `--slow`. A change in code that runs while modules are loaded gets a run of all tests. With the log of a stopped
+ * run, the run continues there. log of a run that was stopped it goes on there.
  */
 import { spawn } from 'node:child_process';
 import {
@@ -28,10 +28,10 @@ import { parseArgs } from 'node:util';
 import { withChanges } from './mutate/changes.mjs';
 
 const ROOT = fileURLToPath(new URL('.', import.meta.url));
-/** Milliseconds: slower tests are asked last, and those that are still slower never. */
+/** In milliseconds: slower tests run last, and much slower ones never. */
 const SLOW = 150;
 const TOO_SLOW = 1_000;
-/** Milliseconds after which a test that goes on with a change is taken for an endless one. */
+/** In milliseconds: a test that runs longer with a change is taken for endless. */
 const HANGS = 20_000;
 /** The same of vitest as it starts, and of all tests on a change that is there from the start. */
 const STARTS = 120_000;
@@ -103,7 +103,7 @@ async function run(settings, ...args) {
 	return code === 0;
 }
 
-/** Asks the tests that take less than so long, and were not asked before, and goes on where a change has stopped the process. */
+/** Runs the remaining tests that take less time than this, and continues after a change that stops the process. */
 async function ask(slowest) {
 	// A run that was stopped goes on where it was.
 	if (!lines().some(([what, slow]) => what === 'pass' && Number(slow) === slowest))

@@ -20,7 +20,7 @@ const WEB: [&str; 7] = ["handle", "redis", "http", "workerd", "micro", "scale", 
 /// All that is measured in Rust.
 const NATIVE: &str = "native";
 pub(crate) const MANIFEST: &str = "benches/native/Cargo.toml";
-/// Where the packed package is laid for them.
+/// The folder into which the packed package is installed.
 pub(crate) const FOLDER: &str = "benches/web";
 
 #[derive(ClapArgs)]
@@ -66,7 +66,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     if args.smoke {
         println!("\nworks; measured nothing");
     } else {
-        // After the line that says what was run.
+        // After the line that names the command.
         println!();
         told.lines().skip(1).for_each(|line| println!("{line}"));
     }
@@ -93,7 +93,7 @@ struct Suite<'a> {
 }
 
 impl Suite<'_> {
-    /// Where the results go; a short run must not take the place of a long one.
+    /// The folder for results; a short run must not replace a long one.
     fn folder(&self) -> &'static str {
         if self.smoke { "target/bench-smoke" } else { "target/bench" }
     }
@@ -146,7 +146,7 @@ impl Suite<'_> {
 fn native(command: &str, smoke: bool) -> Run {
     let cargo = cargo(&[command, "--locked", "--manifest-path", MANIFEST])
         .args(["--target-dir", "target/bench-native"]);
-    // What is not measured need not be fast, and optimising takes minutes.
+    // A smoke run need not be fast, and optimising takes minutes.
     if smoke { with_clippy(cargo) } else { cargo.args(["--release"]) }
 }
 

@@ -72,11 +72,10 @@ fn version(package: &Path) -> anyhow::Result<String> {
 pub(crate) const EXAMPLES: [&str; 3] =
     ["examples/sveltekit", "examples/openid-connect", "examples/shared-login"];
 
-/// Lays the packed package into the apps: a real folder, as `npm install vestiary` makes it.
+/// Installs the packed package into the apps, as a real folder, as `npm install vestiary` does.
 ///
-/// A link to the workspace would be another thing: Vite compiles linked packages into the app, and
-/// the files that `npm pack` leaves out would be there. And the lock file cannot name a tarball
-/// whose hash changes with every build.
+/// A link to the workspace would differ: Vite compiles linked packages into the app, and files that `npm pack` leaves
+/// out would be there. The lock file cannot name a tarball, because its hash changes with every build.
 pub(crate) fn install(log: &Log, tarball: &Path, apps: &[&str]) -> anyhow::Result<()> {
     for app in apps {
         let modules = root().join(app).join("node_modules");

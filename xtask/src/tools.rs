@@ -56,7 +56,7 @@ impl Tools {
         self.program("npm").args(args)
     }
 
-    /// Installs what the lock file says, if that has changed since the last time.
+    /// Installs the packages of the lock file, if it has changed since the last time.
     fn npm_ci(&self, log: &Log) -> anyhow::Result<()> {
         let lock = fs::read_to_string(root().join("package-lock.json"))
             .context("package-lock.json is missing")?;
@@ -154,8 +154,8 @@ pub(crate) fn postgres(log: &Log) -> anyhow::Result<PathBuf> {
     })
 }
 
-/// A program that an environment variable names, or that is installed; Debian's package of it is
-/// installed where that is permitted.
+/// Finds a program that an environment variable names, or that is installed. If permitted, installs Debian's package of
+/// it.
 fn debian(log: &Log, variable: &str, names: &[&str], package: &str) -> anyhow::Result<PathBuf> {
     installed(log, variable, package, || {
         let chosen = env::var_os(variable).map(PathBuf::from);

@@ -19,8 +19,8 @@ const LARGEST_GZIP: usize = 80 * 1024;
 
 /// The end of the stack lies below 1,024, where no address is computed.
 ///
-/// The last three make the module larger, but a hundredth smaller when gzipped: functions that stay apart and expressions
-/// that are written twice repeat each other.
+/// The last three make the module larger, but a hundredth smaller when gzipped: functions that stay apart and
+/// expressions that are written twice repeat each other.
 const OPTIMISATIONS: [&str; 7] = [
     "-Oz",
     "--converge",
@@ -31,12 +31,13 @@ const OPTIMISATIONS: [&str; 7] = [
     "--skip-pass=local-cse",
 ];
 
-/// Flags that leave out the messages of panics and where they happen, which no reader sees. A panic ends the module all the same.
-/// With `core` and `alloc` compiled so, too, that is 3 KB gzipped. They are unstable, but the toolchain is pinned.
+/// Flags that leave out the messages of panics and where they happen, which no reader sees. A panic ends the module all
+/// the same. With `core` and `alloc` compiled so, too, that is 3 KB gzipped. They are unstable, but the toolchain is
+/// pinned.
 const WITHOUT_MESSAGES: [&str; 4] =
     ["-Zlocation-detail=none", "-Zfmt-debug=none", "-Zunstable-options", "-Cpanic=immediate-abort"];
 
-/// Where generated code goes; git ignores it.
+/// The folder for generated code, which git ignores.
 pub(crate) fn generated() -> PathBuf {
     root().join("packages/vestiary/src/generated")
 }

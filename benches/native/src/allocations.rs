@@ -1,4 +1,4 @@
-//! Counts allocations, while somebody wants to know.
+//! Counts allocations on demand.
 
 #![expect(
     unsafe_code,
@@ -10,14 +10,14 @@ use std::{
     sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
 };
 
-/// The system's allocator, with counters that are off while time is measured: what is then left of
-/// them is one branch. Published ones count always, which would favour whoever allocates least.
+/// The system's allocator, with counters that are off while time is measured, which leaves one branch. Published
+/// counters are always on, which would favour libraries with few allocations.
 pub(crate) struct Counting;
 
-/// What was allocated meanwhile, by all threads.
+/// The allocations of all threads while counting.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Allocated {
-    /// How many times, with those that only grew.
+    /// The number of allocations, including reallocations.
     pub(crate) times: u64,
     /// How many bytes.
     pub(crate) bytes: u64,
@@ -30,7 +30,7 @@ static TIMES: AtomicU64 = AtomicU64::new(0);
 static BYTES: AtomicU64 = AtomicU64::new(0);
 static KEPT: AtomicI64 = AtomicI64::new(0);
 
-/// Counts from now on. Not for two at once.
+/// Counts from now on. Only one can exist at a time.
 pub(crate) struct Counter(());
 
 impl Counter {

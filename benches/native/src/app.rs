@@ -6,7 +6,7 @@ use crate::{payload::Payload, store::Meter};
 
 /// How an application is made, with one library.
 pub(crate) trait Make {
-    /// What is made.
+    /// The app.
     type App: App;
 
     /// Makes one, with nothing in its store.
@@ -17,7 +17,7 @@ pub(crate) trait Make {
 pub(crate) trait App {
     /// A request, ready to be sent.
     type Request;
-    /// What comes back.
+    /// The response.
     type Response;
     /// Waits for it.
     type Future: Future<Output = Self::Response>;
@@ -28,7 +28,7 @@ pub(crate) trait App {
     /// Sends it.
     fn call(&mut self, request: Self::Request) -> Self::Future;
 
-    /// Whether the handler could do what it was asked.
+    /// Whether the handler succeeded.
     fn succeeded(response: &Self::Response) -> bool;
 
     /// Looks at what came back.
@@ -38,13 +38,13 @@ pub(crate) trait App {
 /// How the sessions of an application are kept.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Setup {
-    /// What a session holds beside its counter.
+    /// The data of a session beside its counter.
     pub(crate) payload: Payload,
     /// Whether a session is extended when it is used.
     pub(crate) rolling: Rolling,
     /// There is an old secret beside the one that signs.
     pub(crate) rotated: bool,
-    /// Where sessions are kept: with this meter, or as the library keeps them in memory.
+    /// The store: with this meter, or the library's own store in memory.
     pub(crate) metered: Option<Arc<Meter>>,
 }
 
@@ -53,9 +53,9 @@ pub(crate) struct Setup {
 pub(crate) enum Rolling {
     #[default]
     Off,
-    /// With each request.
+    /// In each request.
     Due,
-    /// Not in this request, where the library can put it off.
+    /// Not in this request, if the library can defer it.
     NotDue,
 }
 
@@ -67,7 +67,7 @@ pub(crate) struct Ask {
     pub(crate) cookie: Option<String>,
 }
 
-/// What the handler does.
+/// The handler's work.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Route {
     /// Does not look at the session.
@@ -76,7 +76,7 @@ pub(crate) enum Route {
     Read,
     /// Adds one to the counter.
     Write,
-    /// Sets the counter to what it was at the beginning.
+    /// Sets the counter to its previous value.
     Same,
     /// Begins a session: a counter at 1, and the payload.
     Begin,
@@ -100,7 +100,7 @@ impl Route {
     }
 }
 
-/// What came back.
+/// The relevant parts of a response.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,

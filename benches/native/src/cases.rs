@@ -1,4 +1,4 @@
-//! What visitors do.
+//! The requests of visitors.
 
 use crate::{
     app::{App, Ask, Make, Rolling, Route, Setup},
@@ -12,25 +12,25 @@ pub(crate) struct Case {
     pub(crate) name: String,
     pub(crate) route: Route,
     pub(crate) visitor: Visitor,
-    /// The session's cookie is one of 20, in a header of 4 KB.
+    /// Whether the session's cookie is one of 20, in a header of 4 KB.
     pub(crate) crowded: bool,
     pub(crate) setup: Setup,
 }
 
-/// Who sends it.
+/// The sender of a request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Visitor {
-    /// Somebody without a cookie.
-    Nobody,
-    /// So many with a session each, in turn.
+    /// A visitor without a cookie.
+    Anonymous,
+    /// This many visitors with a session each, in turn.
     Known(usize),
-    /// Each request somebody else, with a session.
+    /// Another visitor with a session for each request.
     Fresh,
-    /// Somebody whose cookie is genuine, and whose session the store does not have.
+    /// A visitor with a valid cookie, whose session is not in the store.
     Unknown,
-    /// Somebody whose cookie nobody has signed.
+    /// A visitor with a cookie of an invalid signature.
     Forged,
-    /// Somebody whose cookie the secret of before has signed.
+    /// A visitor whose cookie is signed with the previous secret.
     OldKey,
 }
 
@@ -47,19 +47,19 @@ impl Case {
     /// The cases in which a library is compared to others.
     pub(crate) fn all() -> Vec<Self> {
         use Route::{Begin, Login, Logout, Read, Same, Untouched, Write};
-        use Visitor::{Forged, Fresh, Known, Nobody, OldKey, Unknown};
+        use Visitor::{Forged, Fresh, Known, Anonymous, OldKey, Unknown};
 
         let rolling = |rolling| Setup { rolling, ..Setup::default() };
         let crowded = |case: Self| Self { crowded: true, ..case };
         let rotated = || Setup { rotated: true, ..Setup::default() };
         let mut cases = vec![
-            Self::new("no cookie, untouched", Untouched, Nobody),
-            Self::new("no cookie, read", Read, Nobody),
+            Self::new("no cookie, untouched", Untouched, Anonymous),
+            Self::new("no cookie, read", Read, Anonymous),
             Self::new("valid cookie, untouched", Untouched, Known(1)),
             Self::new("valid cookie, read", Read, Known(1)),
             Self::new("valid cookie, write the same value", Same, Known(1)),
             Self::new("valid cookie, write", Write, Known(1)),
-            Self::new("no cookie, begin a session", Begin, Nobody),
+            Self::new("no cookie, begin a session", Begin, Anonymous),
             Self::new("login (new ID)", Login, Fresh),
             Self::new("logout", Logout, Fresh),
             Self::new("unknown ID, read", Read, Unknown),
@@ -81,12 +81,12 @@ impl Case {
         cases
     }
 
-    /// Those that are worth a slower measurement.
+    /// The cases that are worth a slower measurement.
     pub(crate) fn chosen(names: &[&str]) -> Vec<Self> {
         Self::all().into_iter().filter(|case| names.contains(&case.name.as_str())).collect()
     }
 
-    /// Many requests at once, on one session or on many.
+    /// Many concurrent requests, on one session or on many.
     pub(crate) fn concurrent() -> Vec<Self> {
         let mut cases = Vec::new();
         for (ids, sessions) in [("one ID", 1), ("64 IDs", 64)] {
@@ -98,7 +98,7 @@ impl Case {
         cases
     }
 
-    /// So many requests, ready to be sent to `app`.
+    /// This many requests, ready to be sent to `app`.
     pub(crate) async fn requests<M: Make>(
         &self,
         make: &M,
@@ -121,7 +121,7 @@ impl Case {
         number: usize,
     ) -> Vec<Option<String>> {
         let visitors = match self.visitor {
-            Visitor::Nobody => return vec![None],
+            Visitor::Anonymous => return vec![None],
             Visitor::Known(visitors) => visitors,
             Visitor::Fresh => number,
             Visitor::Unknown => {
@@ -154,11 +154,11 @@ async fn begun<A: App>(app: &mut A) -> Option<String> {
     A::answer(response).await.cookie()
 }
 
-/// A cookie that nobody has set.
+/// A cookie that the app has not set.
 const STRANGER: &str =
     "id=VW5rbm93bi1pZC1vZi0zMi1jaGFyYWN0ZXJz.c2lnbmF0dXJlLW9mLTQ0LWNoYXJhY3RlcnMtaW4tYmFzZTY0LS0";
 
-/// The session's cookie with one letter another one, of its signature or of what is signed.
+/// The session's cookie with one letter changed, in the signature or in the signed part.
 fn forged(cookies: &str) -> String {
     let forge = |cookie: &str| {
         let Some(value) = cookie.strip_prefix("id=") else { return cookie.to_owned() };

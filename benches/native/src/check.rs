@@ -10,7 +10,7 @@ use crate::{
     store::Meter,
 };
 
-/// What a library did not do.
+/// A requirement that a library does not meet.
 #[derive(Debug, thiserror::Error)]
 #[error("{peer}, {case}: {wrong}")]
 pub(crate) struct Failed {

@@ -19,7 +19,7 @@ pub(crate) enum Group {
     Scale,
 }
 
-/// What is said of a group.
+/// The description of a group.
 struct Words {
     title: &'static str,
     unit: &'static str,

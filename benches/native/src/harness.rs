@@ -7,9 +7,9 @@ use std::time::Duration;
 pub(crate) struct Cell<'a> {
     pub(crate) case: String,
     pub(crate) peer: &'static str,
-    /// The peer that does the same without what is measured.
+    /// The peer that does the same without the measured part.
     pub(crate) over: Option<&'static str>,
-    /// Does it so many times, and says how long that took.
+    /// Runs it this many times, and returns the elapsed time.
     pub(crate) run: Box<dyn FnMut(usize) -> Duration + 'a>,
 }
 
@@ -23,15 +23,15 @@ pub(crate) struct Effort {
 }
 
 impl Effort {
-    /// For numbers. Many short batches and not few long ones: most are then over before the system gives
-    /// the processor to somebody else, and the median is one of those.
+    /// For published numbers. Many short batches instead of few long ones: most then end before the system switches to
+    /// another process, and the median is one of them.
     pub(crate) const FULL: Self =
         Self { rounds: 101, batch: Duration::from_micros(300), most: 20_000 };
     /// Whether it works.
     pub(crate) const SMOKE: Self = Self { rounds: 2, batch: Duration::from_micros(50), most: 8 };
 }
 
-/// What was measured: a median, and between which values half of the samples are.
+/// A measurement: the median, and the values between which half of the samples lie.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Spread {
     pub(crate) median: f64,
@@ -40,14 +40,14 @@ pub(crate) struct Spread {
     pub(crate) samples: usize,
 }
 
-/// What a [`Cell`] took.
+/// The measurement of a [`Cell`].
 #[derive(Clone, Debug)]
 pub(crate) struct Measured {
     pub(crate) case: String,
     pub(crate) peer: &'static str,
     /// Nanoseconds for one.
     pub(crate) each: Spread,
-    /// The same, less what the baseline took in the same round.
+    /// The same, minus the baseline in the same round.
     pub(crate) over: Option<(&'static str, Spread)>,
 }
 
@@ -80,7 +80,7 @@ pub(crate) fn measure(
     measured.collect()
 }
 
-/// How many times fill a batch; a first time that nobody counts goes before.
+/// The number of runs per batch, after an uncounted warm-up.
 fn calibrated(cell: &mut Cell<'_>, effort: Effort) -> usize {
     let few = effort.most.min(32);
     let first = (cell.run)(few).min((cell.run)(few));

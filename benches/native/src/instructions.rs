@@ -15,8 +15,7 @@ pub(crate) enum Uncounted {
     Silent,
 }
 
-/// Two runs of these lengths: what they have in common, as the start of the program, is in neither's
-/// favour.
+/// The lengths of two runs. The difference excludes their common part, such as the start of the program.
 const SHORT: usize = 100;
 const LONG: usize = 600;
 

@@ -1,4 +1,4 @@
-//! What a session costs in a request: time, allocations, what the store is asked.
+//! The cost of a session in a request: time, allocations, and calls to the store.
 
 use std::{
     future::Future,
@@ -20,10 +20,10 @@ use crate::{
     store::{Counts, Meter, Wait},
 };
 
-/// How many requests go before those that are measured.
+/// The number of unmeasured requests at the beginning.
 const WARM_UP: usize = 32;
 
-/// How many requests are under way at once.
+/// The number of concurrent requests.
 const AT_ONCE: usize = 64;
 
 /// The delay of each answer, in a store that has one.
@@ -73,7 +73,7 @@ pub(crate) fn allocations(peers: &[Peer], requests: usize) -> Vec<Row> {
     rows
 }
 
-/// What a store is asked for a request, and how often the request waits for it.
+/// The calls to a store during a request, and how often the request waits for it.
 pub(crate) fn store_operations(peers: &[Peer], requests: usize) -> Vec<Row> {
     let mut rows = Vec::new();
     for case in Case::all() {
@@ -149,7 +149,7 @@ impl Job for Timed<'_> {
             Mode::AtOnce => {
                 assert_eq!(all_at_once(&mut app, measured).await, 0, "no request fails");
             }
-            // Where all write the same session, a library may refuse some: that is reported beside.
+            // If all requests write the same session, a library may refuse some: that is reported, too.
             Mode::AtOnceWaiting => {
                 black_box(all_at_once(&mut app, measured).await);
             }

@@ -1,4 +1,4 @@
-//! What sessions cost in Rust services: Vestiary beside its peers, and beside no sessions at all.
+//! The cost of sessions in Rust services: Vestiary beside its peers, and beside no sessions at all.
 //!
 //! `cargo run --release -- [--smoke] [--seed N] [--out FOLDER] [GROUP…]`
 
@@ -26,12 +26,12 @@ use crate::{allocations::Counting, cases::Case, groups::Group, peers::Peer, scal
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// What somebody wants.
+/// The requested work.
 enum Wanted {
     Groups(Run),
-    /// One case of one peer, so many times: for valgrind and perf.
+    /// One case of one peer, this many times: for valgrind and perf.
     One(Peer, Box<Case>, usize),
-    /// A store with so many sessions, in this process.
+    /// A store with this many sessions, in this process.
     Fill(Subject, usize, u64),
 }
 

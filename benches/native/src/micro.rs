@@ -1,4 +1,4 @@
-//! What the parts of a request cost, beside the least that they could cost.
+//! The cost of the parts of a request, beside the least possible cost.
 
 use std::{hint::black_box, time::Duration};
 
@@ -21,7 +21,7 @@ use crate::{
 
 const VESTIARY: &str = "vestiary";
 const COOKIE_CRATE: &str = "cookie";
-/// What nobody can do without.
+/// The least possible cost.
 const LIMIT: &str = "limit";
 
 pub(crate) fn times(effort: Effort, random: &mut fastrand::Rng) -> Vec<Row> {
@@ -111,7 +111,7 @@ fn headers() -> Vec<Cell<'static>> {
         cells.push(cell(case.clone(), VESTIARY, move || {
             cookie_header::candidates(black_box(text.as_bytes()), &name).count()
         }));
-        // What those do that put all cookies into a jar, without the jar.
+        // The work of libraries that put all cookies into a jar, without the jar.
         let named = |header: &str| {
             let cookies = Cookie::split_parse_encoded(header);
             cookies.filter(|it| it.as_ref().is_ok_and(|it| it.name() == COOKIE)).count()
@@ -156,7 +156,7 @@ fn records() -> Vec<Cell<'static>> {
     cells
 }
 
-/// A record as it is after a first write.
+/// A record after its first write.
 pub(crate) fn record(data: &str) -> Record {
     let cookie = r#"{"path":"/","secure":true,"maxAge":86400}"#;
     let write_id = WriteId::from_entropy(&[5; WriteId::ENTROPY]);

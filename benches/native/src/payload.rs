@@ -8,8 +8,8 @@ use std::{
 
 use serde_json::{Value, json};
 
-/// What a session holds beside its counter: a cart, as an application would have it. Together with the
-/// counter the JSON text has about this many bytes.
+/// The data of a session beside its counter: a cart, as an application would have it. Together with the counter, the
+/// JSON text has about this many bytes.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) enum Payload {
     /// 200 bytes.
@@ -50,8 +50,8 @@ impl Payload {
     }
 }
 
-/// A user who was never there before.
-pub(crate) fn somebody() -> String {
+/// The name of a new user.
+pub(crate) fn new_user() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     format!("user-{:08}", NEXT.fetch_add(1, Ordering::Relaxed))
 }

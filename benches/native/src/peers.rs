@@ -27,13 +27,13 @@ pub(crate) enum Peer {
 
 /// Something that is done with an application, whatever made it.
 pub(crate) trait Job {
-    /// What comes of it.
+    /// The result.
     type Output;
 
     async fn run(self, make: &impl Make) -> Self::Output;
 }
 
-/// Signs cookies; one of before that signed them, too.
+/// The secret that signs cookies, and the previous one.
 pub(crate) const SECRET: &str = "a secret of benchmarks, 64 bytes long, that guards nothing at all";
 pub(crate) const OLD_SECRET: &str =
     "a secret of benchmarks that was in use before, and still is good.";
@@ -41,7 +41,7 @@ pub(crate) const OLD_SECRET: &str =
 /// Name of the cookie.
 pub(crate) const COOKIE: &str = "id";
 
-/// For how long a session lives, in seconds.
+/// The lifetime of a session, in seconds.
 pub(crate) const LIFE: u32 = 86_400;
 
 impl Peer {
@@ -53,7 +53,7 @@ impl Peer {
         Self::ActixBare,
         Self::ActixSession,
     ];
-    /// Those that run on axum.
+    /// The peers that run on axum.
     pub(crate) const AXUM: [Self; 4] =
         [Self::Bare, Self::Vestiary, Self::TowerSessions, Self::AxumSession];
 
@@ -80,7 +80,7 @@ impl Peer {
         self == self.baseline()
     }
 
-    /// Whether the library can do what the case is about.
+    /// Whether the library supports the case.
     pub(crate) fn can(self, case: &Case) -> bool {
         case.visitor != Visitor::OldKey || self.is_baseline() || self == Self::Vestiary
     }

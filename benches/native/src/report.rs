@@ -1,4 +1,4 @@
-//! What a group found, as JSON for the report and as a table for whoever waits.
+//! The results of a group, as JSON for the report and as a table for the terminal.
 
 use std::{collections::BTreeMap, fs, io, path::Path, process::Command};
 
@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::harness::{Measured, Spread};
 
-/// What a group of benchmarks found.
+/// The results of a group of benchmarks.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Report {
@@ -14,7 +14,7 @@ pub(crate) struct Report {
     pub(crate) title: &'static str,
     pub(crate) unit: &'static str,
     pub(crate) lower_is_better: bool,
-    /// In one sentence.
+    /// The method, in one sentence.
     pub(crate) method: &'static str,
     pub(crate) seed: u64,
     pub(crate) versions: BTreeMap<&'static str, String>,
@@ -30,13 +30,13 @@ pub(crate) struct Row {
     pub(crate) low: f64,
     pub(crate) high: f64,
     pub(crate) samples: usize,
-    /// Where it is not the group's.
+    /// The unit, if it is not the group's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) unit: Option<&'static str>,
     /// The peer whose cost was taken off.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) over: Option<&'static str>,
-    /// What the number is made of.
+    /// The components of the number.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) detail: BTreeMap<&'static str, f64>,
 }

@@ -1,6 +1,6 @@
-//! What many sessions in memory cost: bytes, and how long an operation takes among them.
+//! The cost of many sessions in memory: bytes, and the time of an operation among them.
 //!
-//! Each store is filled in a process of its own, so that none gets the memory another one has left.
+//! Each store is filled in a process of its own, so that none gets memory that another one has freed.
 
 mod stores;
 
@@ -33,11 +33,11 @@ use crate::{
 /// A store that is filled.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Subject {
-    /// Vestiary's, with sessions that hold 200 bytes of data. How they are composed does not matter to it.
+    /// Vestiary's store, with sessions of 200 bytes of data. Their composition does not matter to it.
     Data,
     /// Vestiary's, with records that have 200 bytes with everything that belongs to them.
     Record,
-    /// Vestiary's, whose sessions all expire at once.
+    /// Vestiary's store, with sessions that all expire at once.
     Expiry,
     /// That of tower-sessions, with sessions that hold one string.
     TowerString,
@@ -58,7 +58,7 @@ pub(crate) enum Unmeasured {
     Failed { subject: &'static str, sessions: usize, said: String },
 }
 
-/// What was found in a process.
+/// The results of a process.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Found {
     what: String,
@@ -109,7 +109,7 @@ impl Subject {
         }
     }
 
-    /// What the sessions are.
+    /// A description of the sessions.
     fn kind(self) -> &'static str {
         match self {
             Self::Record | Self::Map => "records of 200 B",
@@ -120,7 +120,7 @@ impl Subject {
     }
 }
 
-/// Fills all stores with so many sessions.
+/// Fills all stores with this many sessions.
 pub(crate) fn measure(sizes: &[usize], seed: u64) -> Result<Vec<Row>, Unmeasured> {
     let mut rows = Vec::new();
     for &sessions in sizes {
@@ -142,7 +142,7 @@ pub(crate) fn measure(sizes: &[usize], seed: u64) -> Result<Vec<Row>, Unmeasured
     Ok(rows)
 }
 
-/// Fills one store: what a process of its own does.
+/// Fills one store, in a process of its own.
 pub(crate) fn fill(subject: Subject, sessions: usize, seed: u64) -> Vec<Found> {
     let random = fastrand::Rng::with_seed(seed);
     let (whole, short) = (data_record(&Payload::Small.text()), short_record());
@@ -210,7 +210,7 @@ async fn filled(store: impl Filled, sessions: usize, mut random: fastrand::Rng) 
 
 static CLOCK: AtomicU64 = AtomicU64::new(1_790_000_000_000);
 
-/// All sessions expire at once, and then the store is used as before.
+/// Lets all sessions expire at once, and then uses the store as before.
 async fn expired(record: &str, sessions: usize, mut random: fastrand::Rng) -> Vec<Found> {
     let clock = || UnixMillis(CLOCK.load(Ordering::Relaxed));
     let mut store = Texts::new(record, 2 * sessions);
@@ -237,8 +237,8 @@ async fn expired(record: &str, sessions: usize, mut random: fastrand::Rng) -> Ve
         before.push(operation(&store).await);
     }
     CLOCK.fetch_add(2 * u64::from(LIFE) * 1000, Ordering::Relaxed);
-    // Half of the operations create sessions that live. How full the store is, is asked now and then only:
-    // that looks at all of its parts.
+    // Half of the operations create sessions that do not expire. The number of records is read only now and then,
+    // because that visits all shards.
     let few = (sessions / 100).max(10);
     while store.store.len() > after.len() / 2 && after.len() + some + few < sessions {
         for _ in 0..few {
@@ -289,7 +289,7 @@ fn data_record(data: &str) -> String {
     micro::record(data).encode(Limits::SAVE).expect("it is small enough")
 }
 
-/// 200 bytes, write ID and all.
+/// A record of 200 bytes, including its write ID.
 fn short_record() -> String {
     let (head, tail) = (r#"{"v":"AAAAAAAAAAAAAAAA","data":{"text":""#, r#""}}"#);
     format!("{head}{}{tail}", "x".repeat(200 - head.len() - tail.len()))
@@ -321,13 +321,13 @@ fn nanos(time: Duration) -> f64 {
     time.as_secs_f64() * 1e9
 }
 
-/// What this thread has computed: a stall is one of the store, and not of the machine.
+/// The processor time of this thread: a stall is then the store's and not the machine's.
 fn processor_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::try_from(time).unwrap_or_default()
 }
 
-/// What the process has in memory, in bytes.
+/// The resident memory of the process, in bytes.
 fn resident() -> usize {
     let pages = fs::read_to_string("/proc/self/statm").ok();
     let pages = pages.and_then(|text| text.split(' ').nth(1)?.parse::<usize>().ok());

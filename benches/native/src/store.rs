@@ -1,4 +1,4 @@
-//! A store that counts what it is asked, and takes its time.
+//! A store that counts its calls, and can delay them.
 
 use std::{
     collections::HashMap,
@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-/// Counts what a store is asked, and makes it wait. Adapted to the trait of each library.
+/// Counts calls to a store, and delays them. Adapted to the trait of each library.
 #[derive(Debug, Default)]
 pub(crate) struct Meter {
     wait: Wait,
@@ -22,14 +22,14 @@ pub(crate) struct Meter {
 pub(crate) enum Wait {
     #[default]
     Not,
-    /// Until everything else that is ready has run so many times: a delay that costs no clock.
+    /// Yields to all other ready tasks this many times: a delay without a timer.
     Turns(u32),
     /// For this time, on tokio's clock: with that clock paused, a request that waits twice in sequence
     /// takes exactly twice as long, however fast the machine is.
     Time(Duration),
 }
 
-/// What a store is asked.
+/// A store operation.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Operation {
     Load,
@@ -73,7 +73,7 @@ impl Meter {
         Counts { loads, creates, saves, touches, deletes }
     }
 
-    /// What is stored: text under keys, as Redis would have it.
+    /// The records: text under keys, as in Redis.
     pub(crate) fn records(&self) -> MutexGuard<'_, HashMap<String, String>> {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,4 +1,4 @@
-/** The requests that are measured, made for each library and checked for what they have to do. */
+/** The measured requests, created for each library, and checked for their effect. */
 import assert from 'node:assert/strict';
 
 import type { Candidate } from './measure.ts';
@@ -86,10 +86,10 @@ export const GROWTH: Record<'header' | 'secrets' | 'data', Case[]> = {
 	}))
 };
 
-/** Sessions that take turns: requests at the same time are those of different visitors. */
+/** Sessions that take turns, so that concurrent requests are those of different visitors. */
 export const VISITORS = 256;
 
-/** A case of a library, whose runs have been seen to do what they have to. */
+/** A case of a library, after a check of its effect. */
 export async function sceneOf(
 	peer: Peer,
 	made: Case,
@@ -138,7 +138,7 @@ async function login(app: App): Promise<string> {
 	return cookie;
 }
 
-/** What a response sets, as a browser sends it back. */
+/** The cookies that a response sets, as a browser sends them back. */
 function cookiesOf(exchange: Exchange): string {
 	const set = exchange.setCookies().filter((cookie) => !/; Max-Age=0(;|$)/i.test(cookie));
 	return set.map((cookie) => cookie.split(';', 1)[0] ?? '').join('; ');
@@ -164,7 +164,7 @@ async function check(
 		const seen = { userId: exchange.seen?.userId, cart: exchange.seen?.cart };
 		assert.deepEqual(seen, { userId, cart }, `${about}: seen`);
 	}
-	// What the browser sends next.
+	// The browser's next request.
 	const again = app.exchange(set === '' ? exchange.cookie : set, 'read');
 	await again.run();
 	assert.equal(again.seen?.userId, known ? userId : undefined, `${about}: afterwards`);
@@ -180,7 +180,7 @@ function isFor(peer: Peer, { cookie, options, bytes }: Case): boolean {
 	);
 }
 
-/** Another character in the middle of the signature, or of what is encrypted. */
+/** Changes a character in the middle of the signature, or of the encrypted part. */
 function tampered(cookie: string): string {
 	const at = cookie.length - 12;
 	return `${cookie.slice(0, at)}${cookie[at] === 'a' ? 'b' : 'a'}${cookie.slice(at + 1)}`;

@@ -1,11 +1,11 @@
-/** What every group is told. */
+/** The arguments of every group. */
 export interface Context {
-	/** Where the results go. */
+	/** The folder for results. */
 	folder: string;
-	/** Where something may be built. */
+	/** The folder for builds. */
 	build: string;
 	/** Only whether it works, with as little as possible of everything. */
 	smoke: boolean;
-	/** Counts what was checked. */
+	/** Counts a check. */
 	checked: (what: string) => void;
 }

@@ -1,4 +1,4 @@
-/** A handle called directly: what a session costs a request, in one process. */
+/** The cost of a session per request, with the handle called directly in one process. */
 import { CASES, GROWTH, sceneOf, VISITORS, type Case, type Scene } from './cases.ts';
 import type { Context } from './context.ts';
 import type { Kit } from './kit-request.ts';

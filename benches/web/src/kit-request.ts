@@ -1,4 +1,4 @@
-/** As much of SvelteKit as a handle meets: its own cookie jar, and what it does around a hook. */
+/** The part of SvelteKit that a handle meets: its own cookie jar, and its code around a hook. */
 import type { Cookies, RequestEvent } from '@sveltejs/kit';
 
 export type Handle = (input: {
@@ -6,7 +6,7 @@ export type Handle = (input: {
 	resolve: (event: RequestEvent) => Response | Promise<Response>;
 }) => Response | Promise<Response>;
 
-/** What SvelteKit keeps for a request, beside the event. */
+/** SvelteKit's state of a request, beside the event. */
 export interface KitRequest {
 	event: RequestEvent;
 	/** The page, made before the time is taken: it costs the same without sessions. */
@@ -64,14 +64,14 @@ export class Kit {
 		};
 	}
 
-	/** What SvelteKit does once an endpoint has answered. */
+	/** SvelteKit's work after an endpoint has answered. */
 	finish({ page, newCookies }: KitRequest): Response {
 		this.#jar.add_cookies_to_headers(page.headers, newCookies.values());
 		return page;
 	}
 }
 
-/** What browsers send beside the cookie. */
+/** Other headers that browsers send. */
 const HEADERS = {
 	accept: 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8',
 	'accept-encoding': 'gzip, deflate, br, zstd',

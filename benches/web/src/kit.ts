@@ -1,4 +1,4 @@
-/** The cookie jar of the installed SvelteKit, taken out of it. */
+/** The cookie jar of the installed SvelteKit, extracted from it. */
 import { fileURLToPath } from 'node:url';
 
 import { rolldown, type RolldownPlugin } from 'rolldown';
@@ -31,7 +31,7 @@ export async function bundle({
 	const made = await rolldown({
 		input,
 		platform,
-		// Of SvelteKit only the jar is wanted, not what else its modules set up.
+		// Only SvelteKit's jar is needed, without the side effects of its other modules.
 		treeshake: { moduleSideEffects: [{ test: /@sveltejs/, sideEffects: false }] },
 		transform: { define: { __SVELTEKIT_DEV__: 'false' } },
 		external: /^node:/,

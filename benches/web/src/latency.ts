@@ -1,7 +1,7 @@
 /**
- * A latency that is the same for every call of every store: 200 µs, what a Redis on the same network takes.
- * Timers of Node.js are a millisecond coarse, so the due time is looked at in each turn of the event loop; as
- * every call waits equally long, the first that came is the first that is due.
+ * A constant latency for every call of every store: 200 µs, as for a Redis on the same network. Timers of Node.js have
+ * a resolution of a millisecond, so the due time is checked in each turn of the event loop. Every call waits equally
+ * long, so the first call is also the first that is due.
  */
 export class Latency {
 	static readonly MICROS = 200;

@@ -2,9 +2,9 @@
 
 /** Something that handles requests, or does other things many times. */
 export interface Candidate {
-	/** Makes what so many runs need, outside of the measured time. */
+	/** Prepares this many runs, outside of the measured time. */
 	prepare: (runs: number) => Promise<(() => Promise<void>) | (() => void)>;
-	/** What is subtracted from it: measured in the same round. */
+	/** The baseline to subtract: measured in the same round. */
 	base?: Candidate;
 	/** Most runs in a round, where each needs a lot of preparation. */
 	most?: number;
@@ -14,7 +14,7 @@ export interface Plan {
 	rounds: number;
 	/** How long a candidate is to be measured in a round, in milliseconds. */
 	slice: number;
-	/** Runs are a multiple of it. */
+	/** The number of runs is a multiple of this. */
 	multiple: number;
 }
 
@@ -56,7 +56,7 @@ export async function measure(candidates: Candidate[], plan: Plan): Promise<Map<
 /** Microseconds for one run. */
 async function time(candidate: Candidate, runs: number): Promise<number> {
 	const run = await candidate.prepare(runs);
-	// What the preparation left behind is not to be paid for by the runs.
+	// The runs should not pay for garbage of the preparation.
 	globalThis.gc?.({ type: 'minor', execution: 'sync' });
 	const begin = performance.now();
 	await run();

@@ -19,9 +19,9 @@ const PACKAGES = ['vestiary', 'cookie', 'cookie-signature', 'iron-session'];
 interface Step {
 	case: string;
 	peer: string;
-	/** What it has to return, of many runs each. */
+	/** Returns the result of many runs. */
 	run: () => unknown;
-	/** Whether a result of it is right. */
+	/** Whether a result is right. */
 	right: (result: unknown) => boolean;
 }
 

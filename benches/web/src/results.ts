@@ -1,4 +1,4 @@
-/** What a group has measured, as it is written for the report. */
+/** The results of a group, as they are written for the report. */
 import { existsSync, readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { cpus, release, totalmem } from 'node:os';
@@ -22,7 +22,7 @@ export interface Row extends Spread {
 	peer: string;
 	/** If it is another one than the group's. */
 	unit?: string;
-	/** What has been subtracted, if something has. */
+	/** The baseline that was subtracted, if any. */
 	over?: string;
 	/** The median with nothing subtracted. */
 	absolute?: number;
@@ -37,7 +37,7 @@ export interface Spread {
 	samples: number;
 }
 
-/** A group: what it measures, and the rows. */
+/** A group: its description, and the rows. */
 export type Measured = Omit<Result, 'machine' | 'versions'>;
 
 export async function write(folder: string, measured: Measured, peers: string[]): Promise<void> {
@@ -64,7 +64,7 @@ export function exactly(value: number): Spread {
 	return { median: value, low: value, high: value, samples: 1 };
 }
 
-/** Of a sorted list, with linear interpolation. */
+/** A quantile of a sorted list, with linear interpolation. */
 export function quantile(sorted: ArrayLike<number>, at: number): number {
 	const place = (sorted.length - 1) * at;
 	const below = sorted[Math.floor(place)];
@@ -87,7 +87,7 @@ function versionOf(name: string): string {
 	return (JSON.parse(manifest) as { version: string }).version;
 }
 
-/** Where npm has put a package. */
+/** The folder in which npm has put a package. */
 export function folderOf(name: string): string {
 	for (const folder of ['../node_modules/', '../../../node_modules/']) {
 		const path = fileURLToPath(new URL(`${folder}${name}`, import.meta.url));

@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util';
 
 import type { Context } from './context.ts';
 
-/** Each measures, and writes what it found; loaded only when it runs. */
+/** The groups, loaded only when they run. Each writes its results. */
 const GROUPS: Record<string, () => Promise<(context: Context) => Promise<void>>> = {
 	handle: async () => (await import('./handle.ts')).handle,
 	workerd: async () => (await import('./workerd/group.ts')).workerd,

@@ -77,7 +77,7 @@ async function answerProvider(at: Page, name: string): Promise<void> {
 	await at.click('text=Allow');
 }
 
-/** Logs in at the provider, but leaves the callback alone: its code is good and not yet used. */
+/** Logs in at the provider, but skips the callback: its code is valid and not yet used. */
 async function unusedCallback({ request }: BrowserContext, name: string): Promise<URL> {
 	const login = await request.get(`${ORIGIN}/login`);
 	const consent = await request.post(login.url(), { form: { name, answer: 'yes' } });
@@ -273,7 +273,7 @@ test('a callback with another state, or none, is refused', async () => {
 		await expectRefusal(refused, 400, 'could not be verified');
 		expect(cookieOf(refused)).toBe(cookie);
 		expect(await isIn(cookie)).toBe(false);
-		// One callback for one login: now the right one comes too late.
+		// One callback per login: the valid one comes too late now.
 		await expectRefusal(await ask(right, cookie), 400, 'has expired');
 		await context.close();
 	}

@@ -1,8 +1,7 @@
 import type { Adapter, AdapterPayload } from 'oidc-provider';
 
 /**
- * Keeps what the provider knows, until the process ends. The provider itself checks what has
- * expired.
+ * Keeps the provider's state until the process ends. The provider itself checks what has expired.
  */
 export function memoryAdapter(): (model: string) => Adapter {
 	const models = new Map<string, Map<string, AdapterPayload>>();

@@ -1,4 +1,4 @@
-/** The pages that a provider shows: log in, consent, log out, and what went wrong. */
+/** The provider's pages: login, consent, logout, and errors. */
 
 export function loginPage(app: string): string {
 	return page(

@@ -21,8 +21,8 @@ export interface RunningProvider {
 
 /** Starts a provider on this machine for the apps at these origins. */
 export async function startProvider(port: number, apps: string[]): Promise<RunningProvider> {
-	// The app is on `localhost`. That `127.0.0.1` is another site to a browser makes this as it is in
-	// earnest: cookies are apart, and the callback comes from elsewhere.
+	// The app is on `localhost`. A browser takes `127.0.0.1` for another site, which makes this realistic: the cookies
+	// are separate, and the callback is a cross-site request.
 	const issuer = `http://127.0.0.1:${port}`;
 	const names = new Map<string, string>();
 	const provider = new Provider(issuer, configuration(apps, names));

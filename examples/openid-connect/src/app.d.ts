@@ -2,7 +2,7 @@ import 'vestiary';
 
 declare module 'vestiary' {
 	interface SessionData {
-		/** A login that has begun, and what its callback must match. Gone once a callback came. */
+		/** A login that has begun, with the values that its callback must match. Removed by the first callback. */
 		login?: PendingLogin;
 		/** Whose session it is; absent before the login. */
 		user?: User;

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { startRedis } from '../../../packages/vestiary/test/stores/servers.ts';
 
-/** The Rust half, as `cargo build -p shared-login-api` makes it. */
+/** The Rust service, built by `cargo build -p shared-login-api`. */
 const SERVICE =
 	process.env.SHARED_LOGIN_API ??
 	new URL('../../../target/debug/shared-login-api', import.meta.url).pathname;

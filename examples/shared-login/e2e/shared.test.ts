@@ -99,7 +99,7 @@ describe.each(STORES)('with one $store', ({ store, start }) => {
 			if (here.name === 'axum') {
 				await page.screenshot({ path: join(SHOTS, `shared-login-${store}.png`) });
 			}
-			// More at once than a browser sends, and each is answered.
+			// More concurrent requests than a browser sends, and each is answered.
 			const headers = { cookie: await cookie(), origin: ORIGIN };
 			const sent = Array.from({ length: 12 }, (_, n) =>
 				fetch(ORIGIN + HALVES[n % 2 ? 0 : 1].count, { method: 'POST', headers })

@@ -8,7 +8,7 @@ export const handle = sveltekitSessionHandle(({ platform }) => {
 		name: 'cloakroom',
 		secret: platform.env.SESSION_SECRET,
 		store: new KvStore({ client: platform.env.SESSIONS }),
-		// Not `rolling`: to prolong a life in KV is to write again what was read, and that may be old.
+		// Not `rolling`: KV can only restart a TTL by writing the record again, which may be stale.
 		cookie: { maxAge: 60 * 60 }
 	};
 });

@@ -8,7 +8,7 @@ import { freshChromium, type FreshChromium } from './chromium.js';
 
 const SHOTS = new URL('../../../target/screenshots/', import.meta.url).pathname;
 
-/** Where the demo is served. */
+/** A running demo. */
 export interface Demo {
 	origin: string;
 	stop: () => Promise<void> | void;

@@ -12,7 +12,7 @@ const session = sveltekitSessionHandle({
 const countVisits: Handle = async ({ event, resolve }) => {
 	const { session } = event.locals;
 	if (session.data.user && event.request.method === 'GET' && !event.isSubRequest) {
-		// Starts from what the store has now: two pages at once are two visits.
+		// Changes the stored data, so two concurrent pages count as two visits.
 		await session.update((data) => ({ ...data, visits: (data.visits ?? 0) + 1 }));
 	}
 	return resolve(event);

@@ -32,7 +32,7 @@ export function withChanges(text, first) {
 		return `__change(${first + changes.length - 1})`;
 	};
 
-	/** Text of a node with its children emitted, one of them with something around it. */
+	/** The text of a node with its children emitted, one of them wrapped. */
 	const inner = (node, wrapped, wrap) => {
 		let emitted = '';
 		let at = node.getStart(source);

@@ -1,7 +1,7 @@
 /*
- * Repeats each test: first without any change, which says what changes it reaches, and then with each of those that
- * no test has noticed yet. After one that it notices, it has to pass without a change again; if it does not, the
- * change has left something behind, and the process ends: what it said is worth nothing.
+ * Repeats each test: first without a change, to find the changes that it reaches, then with each of those that no test
+ * has noticed yet. After it notices one, it must pass without a change again. If it does not, the change has left
+ * something behind, and the process ends, because its results are worthless.
  */
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
@@ -14,7 +14,7 @@ const { log, slowest, only } = JSON.parse(readFileSync(process.env.MUTATE, 'utf8
 const NONE = -1;
 let active = only ?? NONE;
 let hits = 0;
-/** A change may make a loop endless: so many times as often as without a change, and more. */
+/** A change may make a loop endless. The limit, as a multiple of the iterations without a change. */
 const MOST = 20;
 let mostHits = Infinity;
 /** Whether this process has made a change yet. */
@@ -30,7 +30,7 @@ globalThis.__change = (number) => {
 	return number === active;
 };
 
-/** Changes that a test has noticed, also in a process before this one. */
+/** Changes that a test has noticed, also in a previous process. */
 const noticed = new Set();
 /** Tests and changes of which nothing can be said in one process. */
 const doubtful = new Set();
@@ -142,5 +142,5 @@ function nameOf(test) {
 	return `${test.file.name} ${names.join(' > ')}`;
 }
 
-// With a change that is there from the start the tests run as always.
+// With a change that is active from the start, the tests run as usual.
 export default only === undefined ? Repeating : TestRunner;

@@ -135,7 +135,7 @@ export const lazy: Handle = sveltekitSessionHandle(({ url }) => ({
 // @ts-expect-error -- the secret is required there, too
 sveltekitSessionHandle(() => ({}));
 
-// Without a handle: svelte-kit-sessions' events, which have `cookies` and no more, and those of a WebSocket upgrade.
+// Without a handle: the events of svelte-kit-sessions, which only have `cookies`, and those of a WebSocket upgrade.
 export async function withoutHandle(event: RequestEvent): Promise<Session[]> {
 	return [
 		new Session(event, everything),
@@ -179,7 +179,7 @@ export class MapStore implements Store {
 	}
 }
 
-// A store of express-session, as its types have it: with a session of its own, and optional callbacks.
+// A store of express-session, with its own session type and optional callbacks.
 declare const connectStore: {
 	get(sid: string, cb?: (err: Error | null, session?: { cookie: Date } | null) => void): unknown;
 	set(sid: string, session: { cookie: Date; user: string }, cb?: (err?: Error) => void): void;
@@ -191,7 +191,7 @@ export const adapted: Store = fromExpressStore(connectStore);
 // @ts-expect-error -- a Map is no store
 fromExpressStore(new Map());
 
-// Errors are told apart by class and by code.
+// Errors are distinguished by class and by code.
 export function explain(error: unknown): string {
 	if (error instanceof StoreError)
 		return error.code satisfies

@@ -1,5 +1,5 @@
 // @ts-check
-// What an editor knows in JavaScript: nothing here runs, it is right if it compiles.
+// The types that an editor infers in JavaScript. Nothing here runs; the test is that it compiles.
 import { sequence } from '@sveltejs/kit/hooks';
 import { MemoryStore, sveltekitSessionHandle } from 'vestiary';
 

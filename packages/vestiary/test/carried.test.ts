@@ -78,7 +78,7 @@ describe('no cookie of ours', () => {
 	});
 
 	test('is sent to a host below this one before one is set', async () => {
-		// SvelteKit adds those of the browser itself.
+		// SvelteKit adds the browser's own cookies.
 		const request = (fetch: Fetch): unknown => fetch('https://api.app.example/');
 		expect(await carried(request, () => undefined, 'theme=dark')).toBeNull();
 	});
@@ -134,7 +134,7 @@ test('of two pages of one visitor, a request by cookie alone is a part of neithe
 
 	const pages: Session[] = [];
 	const inside: Session[] = [];
-	/** As `handleFetch` may do it: it is another object. */
+	/** Sends another `Request` object, as `handleFetch` may do. */
 	const fetch: Fetch = async (input) => {
 		const request = new Request(input, { method: 'POST' });
 		const { event: sub } = testEvent(request.headers.get('cookie') ?? undefined);

@@ -27,7 +27,7 @@ afterEach(() => {
 
 const pass = (seconds: number): void => void vi.setSystemTime(Date.now() + seconds * 1_000);
 
-/** A store in the seed's shape whose records expire. */
+/** A store with the interface of svelte-kit-sessions, whose records expire. */
 class PlainStore extends CountingStore {
 	#deadline = Infinity;
 

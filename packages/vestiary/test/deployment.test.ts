@@ -165,7 +165,7 @@ test('the steps of docs/how-to/change-the-secret.md log nobody out: instances re
 	];
 	let devices = [(await visit(steps[0] ?? { secret: '' }, undefined, login)).cookie];
 	for (const [number, fresh] of steps.entries()) {
-		// During each deployment, both the instances of this step and those of the one before run.
+		// During each deployment, instances of this step and of the previous one run.
 		for (const instance of [fresh, steps[number - 1] ?? fresh, fresh]) {
 			const seen = await Promise.all(devices.map(async (one) => visit(instance, one)));
 			expect(seen.map(({ userId }) => userId)).toEqual(devices.map(() => 'ada'));

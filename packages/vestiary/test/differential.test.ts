@@ -7,8 +7,8 @@ import '../src/index.js';
 import { Core } from '../src/core.js';
 
 /*
- * Beside the packages that others use: npm `cookie` for headers, npm `cookie-signature` for values. fast-check
- * prints seed and path of what goes wrong.
+ * Compares with widely used packages: npm `cookie` for headers, npm `cookie-signature` for values. fast-check prints
+ * seed and path of a failure.
  */
 
 const RUNS = { numRuns: 2_000 };
@@ -98,7 +98,7 @@ test('the cookie that npm cookie finds in a header, we find', () => {
 				// It is not percent-encoded text.
 			}
 			if (first !== false) expect(found?.[0]).toBe(first);
-			// And nothing that nobody has signed.
+			// And no value without a valid signature.
 			for (const id of found ?? [])
 				expect(decodeURIComponent(header.replace(/%(?![0-9A-F]{2})/g, '%25'))).toContain(
 					sign(id, 'the secret')

@@ -58,7 +58,8 @@ test('every TypeScript sample of the documentation compiles', () => {
 	for (const page of PAGES) {
 		const pageFolder = join(FOLDER, page.replaceAll(/\W/g, '-'));
 		for (const code of samples(page, 'ts')) {
-			// The files of a page import each other. One of two that are for different versions is apart.
+			// The files of a page import each other. If two of them are for different versions, each is checked
+			// separately.
 			const [, name = `sample-${count}.ts`] =
 				/^\/\/ (src\/\S+?\.ts)(?:,|$)/m.exec(code) ?? [];
 			const together = join(pageFolder, name);
@@ -135,7 +136,7 @@ function requirements(): Map<number, string[]> {
 	);
 }
 
-/** Requirements that the application, or SvelteKit, meets, so that no test here can stand for them. */
+/** Requirements that the application, or SvelteKit, meets, so that no test here can prove them. */
 const WITHOUT_A_TEST = { svelteKit: [20, 31, 43], rust: [20, 31, 32, 43, 45, 47] };
 
 test('every requirement of docs/explanation/security.md names tests of both products, and they are there', () => {
@@ -164,7 +165,7 @@ test('every requirement of docs/explanation/security.md names tests of both prod
 		expect(here > 0, `${number}`).toBe(!WITHOUT_A_TEST.svelteKit.includes(number));
 		const there = named(rust, ['crates']).length;
 		expect(there > 0, `${number} in Rust`).toBe(!WITHOUT_A_TEST.rust.includes(number));
-		// A reason, where there is none.
+		// Requirements without a test give a reason.
 		expect(svelteKit.length > 5 && rust.length > 5, String(number)).toBe(true);
 		// The core's tests alone do not show that a product runs the rule.
 		if (here > 0) expect(svelteKit, String(number)).toMatch(/`test\//);

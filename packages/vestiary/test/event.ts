@@ -2,7 +2,7 @@ import type { RequestEvent } from '@sveltejs/kit';
 
 import type { SessionStoreData, Store } from '../src/index.js';
 
-/** What SvelteKit's cookie jar was told. */
+/** A call of SvelteKit's cookie jar. */
 export interface CookieCall {
 	method: 'set' | 'delete';
 	name: string;
@@ -53,11 +53,11 @@ export function testEvent(cookie?: string, url = 'https://app.example/'): TestEv
 	};
 }
 
-/** A store in the seed's shape that counts its calls. */
+/** A store with the interface of svelte-kit-sessions that counts its calls. */
 export class CountingStore implements Store {
 	readonly records = new Map<string, SessionStoreData>();
 	readonly calls: string[] = [];
-	/** What it throws, if it is to fail. */
+	/** The error that it throws, if it is to fail. */
 	failure: Error | undefined;
 	lastTtl: number | undefined;
 

@@ -12,10 +12,10 @@ import { testEvent } from './event.js';
 
 const RECORD: SessionStoreData = { cookie: { path: '/', maxAge: 60 }, data: {} };
 
-/** A store of express-session that keeps the text of its sessions, as most do. */
+/** A store of express-session that keeps its sessions as text, as most do. */
 class TextStore implements ExpressStore {
 	readonly texts = new Map<string, string>();
-	/** `cookie.maxAge` of what was stored or touched last. */
+	/** `cookie.maxAge` of the session that was stored or touched last. */
 	lastMaxAge: unknown;
 
 	get(sid: string, callback: (error: unknown, session?: unknown) => void): void {

@@ -37,7 +37,7 @@ interface Seen {
 	events: SessionEvent['type'][];
 }
 
-/** What a request with this cookie sees. */
+/** The state that a request with this cookie sees. */
 async function see(options: SveltekitSessionConfig, cookie?: string): Promise<Seen> {
 	const events: SessionEvent['type'][] = [];
 	const { event } = testEvent(cookie);
@@ -93,13 +93,13 @@ const SITUATIONS: {
 	what: string;
 	options?: Partial<SveltekitSessionConfig>;
 	does: (session: Session) => Promise<unknown>;
-	/** What becomes of the cookie. */
+	/** Changes the cookie. */
 	change?: (cookie: string) => string;
 	/** It takes something to wait for. */
 	waits?: boolean;
 	/** How much later the visitor comes, in seconds. */
 	later?: number;
-	/** What is done about it leaves another situation. */
+	/** Whether the request changes the situation, so that it cannot be repeated. */
 	once?: boolean;
 }[] = [
 	{ what: 'ASCII', does: storing({ n: 1, text: 'a "quoted" \\ text', list: [{}, []] }) },
@@ -170,7 +170,7 @@ const SITUATIONS: {
 		what: 'a user who has ended it',
 		does: async (session) => {
 			await session.login('ada');
-			// As another process does: in this request itself the cookie would go.
+			// As another process does it; in this request itself, the cookie would be removed.
 			if (!(session.store instanceof MemoryStore)) return;
 			const store = asked(session.store);
 			await sessions({ secret: SECRET, store }).of('ada').revokeAll();

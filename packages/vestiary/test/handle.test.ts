@@ -199,7 +199,7 @@ describe('what is thrown past the handle', () => {
 		expect([...store.records.values()].map(({ data }) => data)).toEqual([{ seen: true }]);
 	});
 
-	/** What SvelteKit's cookie jar has when a later hook threw. */
+	/** The contents of SvelteKit's cookie jar after a later hook threw. */
 	async function jar(
 		app: (session: Session, close: () => void) => Promise<void>,
 		cookie?: string
@@ -333,7 +333,7 @@ describe('while prerendering', () => {
 	test('the session is left alone', async () => {
 		options.saveUninitialized = true;
 		const { event, cookies } = testEvent();
-		// What SvelteKit does to the URL of a page that it prerenders.
+		// SvelteKit does this to the URL of a prerendered page.
 		Object.defineProperty(event.url, 'search', {
 			get: () => {
 				throw new Error('Cannot access url.search on a page with prerendering enabled');

@@ -40,7 +40,7 @@ function importsOf(file: ts.SourceFile): string[] {
 	return paths;
 }
 
-/** Each group of modules of which every one imports every other one, by itself or by others. */
+/** Groups of modules in which every module imports every other one, directly or indirectly. */
 function cycles(graph: ReadonlyMap<string, readonly string[]>): string[] {
 	const reachable = (from: string): Set<string> => {
 		const seen = new Set<string>();

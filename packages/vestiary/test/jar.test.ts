@@ -38,7 +38,7 @@ async function attributes(
 }
 
 test('`secure` is left to SvelteKit, unless the application says it', async () => {
-	// Also undefined would take the place of what SvelteKit decides.
+	// Even undefined would override SvelteKit's choice.
 	for (const given of await attributes({})) expect(Object.keys(given)).not.toContain('secure');
 	for (const secure of [true, false])
 		for (const given of await attributes({ secure })) expect(given.secure).toBe(secure);

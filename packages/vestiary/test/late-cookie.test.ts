@@ -13,8 +13,8 @@ import {
 import { CountingStore, testEvent } from './event.js';
 
 /*
- * A slow request in one process, and a faster one of the same visitor in another: each process has its own store
- * object, so they share what is stored, and nothing else.
+ * A slow request in one process, and a faster one of the same visitor in another. Each process has its own store
+ * object, so they share the stored records and nothing else.
  */
 
 interface Data extends SessionData {

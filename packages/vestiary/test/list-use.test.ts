@@ -30,7 +30,7 @@ afterEach(() => {
 	vi.useRealTimers();
 });
 
-/** A store as another process has it: what is revoked here is not known at once to requests there. */
+/** The store in another process: requests there do not learn of revocations at once. */
 function remote(of: Store = new MemoryStore()): Store & { atomic: AtomicOperations } {
 	if (!of.atomic) throw new Error('a memory store is atomic');
 	return {

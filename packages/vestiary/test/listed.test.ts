@@ -95,7 +95,7 @@ async function untilDone(logout: () => Promise<void>): Promise<void> {
 	}
 }
 
-/** Requests to sessions, at once and one after the other, while the store fails now and then. */
+/** Requests to sessions, concurrent and sequential, while the store fails now and then. */
 async function play(seed: number): Promise<{ listed: string[]; alive: string[] }> {
 	const random = chance(seed);
 	const store = new FailingStore();
@@ -230,7 +230,7 @@ describe('a session is listed exactly as long as it is alive', () => {
 });
 
 describe('servers whose clocks are apart, with a store that has its own clock', () => {
-	/** A store whose clock goes on by itself, whatever `Date` says. */
+	/** A store with a clock of its own, independent of `Date`. */
 	function clocked(): { options: SveltekitSessionConfig; pass: (ms: number) => void } {
 		const memory = new MemoryStore();
 		if (!memory.atomic) throw new Error('a memory store is atomic');

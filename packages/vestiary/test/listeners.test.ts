@@ -61,7 +61,7 @@ describe.each(LISTENERS)('a listener that %s', (_, listener) => {
 			}
 		});
 		expect(response.status).toBe(200);
-		// Also those of `onEvent`, though `telemetry` came first.
+		// Also the calls of `onEvent`, although `telemetry` came first.
 		expect(onEvent).toHaveBeenCalledTimes(3);
 	});
 

@@ -53,7 +53,7 @@ describe('login', () => {
 		const of = sessions(options).of('ada');
 		expect((await of.list()).map(({ label }) => label)).toEqual(['desk', 'laptop', 'phone']);
 		const handle = (await of.list()).find(({ label }) => label === 'laptop')?.handle ?? '';
-		// Of another user's session there is nothing to end.
+		// The session of another user cannot be revoked.
 		await sessions(options).of('eve').revoke(handle);
 		expect(await dataOf(laptop.cookie())).toEqual({ user: 'ada' });
 		await of.revoke(handle);
@@ -81,10 +81,10 @@ describe('login', () => {
 		await expect(slow.session.login('ada')).rejects.toBeInstanceOf(LoginOutdatedError);
 		expect(slow.cookies).toEqual([]);
 		expect(store.size).toBe(size);
-		// Who proves again who it is, comes in.
+		// A new proof is accepted.
 		await slow.session.login('ada', { provenAt: new Date() });
 		expect((await opened(slow.cookie())).session.userId).toBe('ada');
-		// Also in one request that ends all and logs in again, in one millisecond.
+		// Also in a request that revokes all sessions and logs in again within one millisecond.
 		const reset = await opened();
 		await sessions(options).of('ada').revokeAll();
 		await reset.session.login('ada', { provenAt: new Date() });
@@ -212,7 +212,7 @@ test('a flood of anonymous visitors keeps no user from logging in, or being logg
 	}
 	expect(refused).toBeGreaterThan(0);
 	expect(await dataOf(cookie())).toEqual({ user: 'ada' });
-	// Also one who has a session already, which must not make room for itself.
+	// Also a visitor who already has a session, which must not be evicted by its own login.
 	const late = await opened(admitted?.cookie());
 	await late.session.login('grace', { data: { user: 'grace' } });
 	expect(await dataOf(late.cookie())).toEqual({ user: 'grace' });

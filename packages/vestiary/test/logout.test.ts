@@ -15,7 +15,7 @@ const SECRET = 'a secret of the tests, of more than 32 bytes';
 let memory: MemoryStore;
 /** Operations that the store has been asked for, with the keys. */
 let calls: [operation: string, key: string][];
-/** Runs an operation, or fails instead of it or after it. */
+/** Runs an operation, or fails before or after it. */
 let fate: <T>(run: () => Promise<T>) => Promise<T>;
 let options: SveltekitSessionConfig;
 let events: string[];
@@ -181,7 +181,7 @@ test('what has left the list of its user is ended, under whatever ID it is', asy
 	const { session } = await opened(cookie);
 	const writeId = ((await atomic().read(idIn(cookie))) ?? '').slice('{"v":"'.length).slice(0, 16);
 	await atomic().remove(idIn(cookie), writeId);
-	// So long ago that a tombstone could have expired.
+	// Long enough ago that a tombstone could have expired.
 	vi.setSystemTime(Date.now() + 3_600_000);
 	await session.destroy();
 	expect(await isListed()).toBe(false);

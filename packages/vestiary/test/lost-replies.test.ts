@@ -56,7 +56,7 @@ describe('answers that get lost', () => {
 		};
 		await expect(session.save()).rejects.toMatchObject({ code: 'store_failed', cause: down });
 		store.before = undefined;
-		// Not lost: it is saved when the store is back.
+		// The change is not lost: it is saved when the store works again.
 		await session.save();
 		expect(await dataOf(cookie)).toEqual({ n: 1 });
 

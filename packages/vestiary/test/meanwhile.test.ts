@@ -24,7 +24,7 @@ beforeEach(() => {
 	options = { secret: SECRET, store };
 });
 
-/** An update whose function ends when it is told to. */
+/** An update whose function ends when the test says so. */
 function beginUpdate(session: Visited): { updated: Promise<boolean>; go: () => void } {
 	let go = (): void => undefined;
 	const gate = new Promise<void>((resolve) => (go = resolve));
@@ -159,7 +159,7 @@ test('a listener that opens another session does not mix it with this one', asyn
 });
 
 describe('while the handle waits for the store, with the response ready', () => {
-	/** A visitor whose session is being refreshed, and what the application does before that has ended. */
+	/** A visitor whose session is being refreshed, and the application's operations before that has ended. */
 	async function late(app: (session: Visited) => Promise<unknown>): Promise<Data> {
 		vi.useFakeTimers({ toFake: ['Date'] });
 		const config = { ...options, autoSave: true, rolling: true, cookie: { maxAge: 600 } };

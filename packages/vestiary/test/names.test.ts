@@ -11,7 +11,7 @@ interface Names {
 
 const ROOT = new URL('../../../', import.meta.url);
 
-/** The names that both products have, and those of each alone; the lists of Rust are compared with it, too. */
+/** The names that both products have, and those of each alone. The lists of Rust are compared with it, too. */
 const { cases } = JSON.parse(readFileSync(new URL('vectors/names.json', ROOT), 'utf8')) as Names;
 
 const events = cases.filter(({ event, npm }) => event !== undefined && npm !== undefined);

@@ -47,9 +47,9 @@ describe('a new ID', () => {
 		expect(late.cookies).toEqual([]);
 		expect(events).toEqual(['reuse', 'gone']);
 		expect(await dataOf(login.cookie())).toEqual({ user: 'ada' });
-		// To the seed's stores, and to whoever asks the store directly, the old one does not exist.
+		// In stores with the interface of svelte-kit-sessions, and for direct reads, the old session does not exist.
 		expect(await store.get(decodeURIComponent(cookie).split(/[=.]/)[2] ?? '')).toBeNull();
-		// A visitor who has nothing but the old cookie can log in.
+		// A visitor who only has the old cookie can log in.
 		await late.session.login('eve');
 		expect(late.cookies).toHaveLength(1);
 	});
@@ -131,7 +131,7 @@ describe('a new ID', () => {
 		again.session.data.n = 2;
 		await again.session.save();
 		expect(await dataOf(next)).toEqual({ n: 2 });
-		// After the grace it is nobody's.
+		// After the grace period it leads to no session.
 		vi.advanceTimersByTime(1_000);
 		events.length = 0;
 		expect(await dataOf(cookie)).toBeUndefined();

@@ -66,7 +66,7 @@ beforeEach(() => {
 	open = () => undefined;
 });
 
-/** From here on the writes of the store wait for {@link open}. */
+/** From now on, the store's writes wait for {@link open}. */
 function close(): void {
 	store.gate = new Promise((resolve) => {
 		open = resolve;

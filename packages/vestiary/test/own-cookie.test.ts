@@ -36,7 +36,7 @@ afterEach(() => {
 	vi.useRealTimers();
 });
 
-/** One request through a handle; what it sets, as a `Set-Cookie` header. */
+/** One request through a handle. Returns the cookie as a `Set-Cookie` header. */
 async function request(
 	cookie: string | undefined,
 	act: (session: Session & { data: Data }) => unknown = () => undefined,
@@ -217,7 +217,7 @@ describe('an attribute that is assigned to session.cookie', () => {
 			},
 			saving
 		);
-		// Without either nothing is stored by itself.
+		// Without either option, nothing is stored automatically.
 		await request(cookie, (session) => void (session.cookie.path = '/else'));
 		await request(cookie, (session) => {
 			expect(session.cookie.path).toBe('/app');
@@ -250,7 +250,7 @@ describe('an attribute that is assigned to session.cookie', () => {
 			await user.save();
 		});
 		expect(header).toContain(`; Max-Age=${MONTH};`);
-		// The user's session list keeps the session as long as the session lives.
+		// The user's session list keeps the session as long as its record lasts.
 		vi.setSystemTime(Date.now() + (MONTH - 60) * 1_000);
 		await request(pairOf(header), (session) => {
 			expect(session.userId).toBe('ada');
@@ -312,7 +312,7 @@ test("a maxAge that Express gave a session stays, and options reach those that h
 		.slice(2)
 		.split('.');
 	const saved = async (maxAge: number | null, config = express): Promise<string | undefined> => {
-		// As express-session writes it: it keeps what it knows of the cookie.
+		// As express-session writes it: it keeps only the attributes that it knows.
 		const record = { cookie: { originalMaxAge: maxAge, expires: null, path: '/' }, n: 1 };
 		await store.set(id, record as never, Infinity);
 		return request(cookie, (session) => session.save(), config);
@@ -329,7 +329,7 @@ test("a maxAge that Express gave a session stays, and options reach those that h
 		express
 	);
 	expect(await saved(null)).not.toContain('Max-Age');
-	// It has what the options say, and so the options go on.
+	// The record repeats the options, so later options still apply.
 	expect(await saved(60_000)).toContain('; Max-Age=60;');
 	const longer = { ...express, cookie: { maxAge: 600 } };
 	expect(await request(cookie, (session) => session.save(), longer)).toContain('; Max-Age=600;');

@@ -69,7 +69,7 @@ describe.each(ENDS)('%s in the session’s own request', (_, end) => {
 	test('ends the session at once and removes the cookie', async () => {
 		const cookie = await loggedIn();
 		const { setCookie } = await visit(cookie, async (session) => {
-			// By other options with the same store, too.
+			// Also by a handle with other options and the same store.
 			await end(session, { ...options, autoSave: true });
 			expect([session.userId, session.data, session.isNew]).toEqual([undefined, {}, true]);
 			events.length = 0;
@@ -221,7 +221,7 @@ test('nothing of a request is kept once it is over', async () => {
 	const cookie = await loggedIn();
 	const { session } = await visit(cookie, async () => undefined);
 	await sessions(options).of('ada').revokeAll();
-	// No request has it open: what still holds it learns of it when it writes.
+	// No request has it open; a reference that is still held notices it at its next write.
 	expect(session.userId).toBe('ada');
 	expect(await session.update((data) => data)).toBe(false);
 	expect(session.userId).toBeUndefined();

@@ -20,7 +20,7 @@ describe('parallel requests', () => {
 		await one.session.save();
 		await other.session.save();
 		expect(await dataOf(cookie)).toEqual({ user: 'ada', n: 1, theme: 'dark' });
-		// The slower one sees both, and is told.
+		// The slower one sees both changes, and gets the event.
 		expect(other.session.data).toEqual({ user: 'ada', n: 1, theme: 'dark' });
 		expect(events).toEqual(['conflict']);
 	});

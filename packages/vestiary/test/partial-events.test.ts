@@ -40,7 +40,7 @@ function only(parts: object): RequestEvent {
 	return parts as RequestEvent;
 }
 
-/** SvelteKit's cookie jar with this cookie in it, as far as it is read. */
+/** The readable part of SvelteKit's cookie jar, with this cookie in it. */
 function jar(value?: string): object {
 	const set = vi.fn((name: string, given: string, attributes: object) => [
 		name,
@@ -150,7 +150,7 @@ describe('where no cookie can leave, reading leaves everything as it is', () => 
 		expect(session.data).toEqual({ n: 1 });
 		expect(session.id).toBe(id);
 		expect((await options.store.get(id))?.v).toBe(before?.v);
-		// Nor is a new visitor's session stored.
+		// Nor is the session of a new visitor stored.
 		expect((await Session.initialize(event('a=1'), options)).isNew).toBe(true);
 		expect(options.store.size).toBe(1);
 		// A logout is a logout.

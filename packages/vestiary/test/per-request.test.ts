@@ -22,7 +22,7 @@ interface Data extends SessionData {
 	n?: number;
 }
 
-/** A namespace in a map, that counts what is written. */
+/** A KV namespace in a map that counts writes. */
 function namespace(): { kv: KvNamespace; puts: () => number } {
 	const values = new Map<string, { value: string; metadata: unknown }>();
 	let puts = 0;

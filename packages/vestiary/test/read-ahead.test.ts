@@ -32,7 +32,7 @@ beforeEach(() => {
 	options = { secret: SECRET, store: storeOf({}) };
 });
 
-/** A store of the application, which says what it was asked, but for its writes. */
+/** A store of the application that records its calls, except writes. */
 function storeOf(others: Partial<AtomicOperations>): Store {
 	const readTwo = memory.readTwo?.bind(memory);
 	const atomic: AtomicOperations = {
@@ -58,7 +58,7 @@ function storeOf(others: Partial<AtomicOperations>): Store {
 	};
 }
 
-/** The cookie that the browser has after a request; what it read stands in `calls`. */
+/** Runs a request and returns the browser's cookie; `calls` has the reads. */
 async function request(
 	cookie: string | undefined,
 	app: App = () => undefined,

@@ -89,7 +89,7 @@ async function during(
 describe('a cookie whose ID is out of use when the response leaves is not set', () => {
 	const rolling = { rolling: true, cookie: { maxAge: 60 } };
 	const here = (): SveltekitSessionConfig => ({ ...options, ...rolling });
-	/** As another process has it: options with other secrets share nothing with ours. */
+	/** A handle as in another process: handles with other secrets share no state with ours. */
 	const elsewhere = (): SveltekitSessionConfig => ({
 		...here(),
 		secret: [SECRET, 'a secret of before, of more than 32 bytes']
@@ -170,7 +170,7 @@ describe('a store', () => {
 		const { session } = await opened();
 		await expect(session.save()).rejects.toMatchObject({ code: 'store_full' });
 		expect(create).toHaveBeenCalledTimes(1);
-		// Nor is a record that grows tried again.
+		// Nor is a growing record retried.
 		store = new MemoryStore({ maxBytes: 1_000 });
 		options = { ...options, store };
 		const grows = await opened(await visitor({ n: 1 }));
@@ -303,7 +303,7 @@ describe('encryption', () => {
 		events.length = 0;
 		expect(await dataOf(cookieOf(taken), migrating)).toBeUndefined();
 		expect(events).toEqual(['unreadable']);
-		// Nor by what stands in clear beside what does not open.
+		// Nor by plain members beside a part that cannot be decrypted.
 		const sealed = (await store.get(session.id)) as unknown as { v: string; sealed: string };
 		await store.set(session.id, { ...sealed, cookie: { path: '/' }, data: { n: 1 } }, Infinity);
 		expect(await dataOf(cookieOf(taken), migrating)).toBeUndefined();

@@ -111,7 +111,7 @@ describe('it is too late for a cookie', () => {
 		let reads = 0;
 		let late: Promise<unknown> | undefined;
 		let session: Session | undefined;
-		/** As another process has it, so that it is asked. */
+		/** A store as in another process, so that it is asked. */
 		const remote = {
 			get: async (id: string) => store.get(id),
 			set: async (...args: Parameters<MemoryStore['set']>) => store.set(...args),

@@ -10,7 +10,7 @@ import type { Operation } from './scenario.js';
 
 type Data = Record<string, unknown>;
 
-/** What an operation has to answer. */
+/** The expected answer of an operation. */
 export function expected(operation: Operation): unknown {
 	if (operation.do === 'read')
 		return { data: operation.data ?? {}, user: operation.user ?? null };
@@ -21,7 +21,7 @@ export function expected(operation: Operation): unknown {
 	return inside ? { inside: expected(inside), gives } : gives;
 }
 
-/** What operations answer, one after the other. */
+/** The answers of operations, run one after the other. */
 export async function answers(
 	current: () => Session,
 	options: SveltekitSessionConfig,

@@ -29,7 +29,7 @@ interface Instance {
 	ahead: number;
 }
 
-/** A request under way: it does what it is told, until it is told to end. */
+/** A request in progress: runs operations that it receives, until its end. */
 interface Running {
 	browser: string;
 	instance: Instance;
@@ -46,7 +46,7 @@ export class Player {
 	readonly #shelf = new Shelf(() => this.#now);
 	readonly #instances = new Map<string, Instance>();
 	readonly #requests = new Map<string, Running>();
-	/** Those whose response has left. */
+	/** Requests whose response has left. */
 	readonly #left = new Map<string, Running>();
 	/** The cookies of the browsers. */
 	readonly #jars = new Map<string, string>();
@@ -71,7 +71,7 @@ export class Player {
 			const where = `step ${i + 1}: ${JSON.stringify(step)}`;
 			this.#shelf.asked = {};
 			await this.#step(step, where);
-			// What happens in the background is told with the next request.
+			// Events of the background are reported with the next request.
 			if (!('browser' in step || 'request' in step) || step.step === 'jar') continue;
 			const { events = [], asked } = step as Answered;
 			expect(this.#events.splice(0), `events of ${where}`).toEqual(events);

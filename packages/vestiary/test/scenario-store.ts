@@ -7,7 +7,7 @@ interface Entry {
 	until: number;
 }
 
-/** What all instances of a scenario store, by a clock of its own; it fails as it is told. */
+/** The store that all instances of a scenario share, with a clock of its own and faults on demand. */
 export class Shelf {
 	readonly entries = new Map<string, Entry>();
 	readonly #faults = new Map<StoreOperation, Fault>();
@@ -20,7 +20,7 @@ export class Shelf {
 		this.#now = now;
 	}
 
-	/** How it answers from here on. What waits goes on. */
+	/** Sets the faults from now on. Waiting operations continue. */
 	fail(faults: Partial<Record<StoreOperation, Fault>>): void {
 		this.#faults.clear();
 		for (const operation of STORE_OPERATIONS) {

@@ -66,7 +66,7 @@ export interface Answered {
 	events?: string[];
 	/** The error that the request fails with. */
 	fails?: string;
-	/** How often the store was asked, by operation; only those that are named are counted. */
+	/** The number of calls to the store, by operation. Only the named ones are counted. */
 	asked?: Partial<Record<StoreOperation, number>>;
 }
 
@@ -91,7 +91,7 @@ export type Step =
 			events?: string[];
 			asked?: Answered['asked'];
 	  }
-	/** What a request that has begun does next. */
+	/** The next operations of a request that has begun. */
 	| {
 			step: 'in';
 			request: string;
@@ -100,13 +100,13 @@ export type Step =
 			asked?: Answered['asked'];
 	  }
 	| ({ step: 'end'; request: string; ops?: Operation[] } & Answered)
-	/** What is done to the session of a request whose response has left. */
+	/** Operations on the session of a request whose response has left. */
 	| { step: 'after'; request: string; ops: Operation[]; events?: string[] }
 	/** Lets seconds pass. */
 	| { step: 'pass'; seconds: number }
 	/** Puts the cookie of a session into a browser; `forged` is one that no secret has signed. */
 	| { step: 'jar'; browser: string; holds: string | null }
-	/** How the store answers from here on. */
+	/** The faults of the store from now on. */
 	| ({ step: 'store' } & Partial<Record<StoreOperation, Fault>>)
 	/** Another text in place of a session's record, its data, or the cookie attributes that it has of its own. */
 	| { step: 'rewrite'; session: string; text?: string; data?: string; own?: object }
@@ -124,7 +124,7 @@ export type Step =
 export interface Scenario {
 	title: string;
 	options?: Options;
-	/** What is different at each instance. The first one is asked if a step names none. Default: one, `here`. */
+	/** Options by instance. A step without an instance uses the first one. Default: one instance, `here`. */
 	instances?: Record<string, Options>;
 	steps: Step[];
 }

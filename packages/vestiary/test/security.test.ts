@@ -282,7 +282,7 @@ test('a store that fails is asked twice, and not again', async () => {
 			throw new Error('down');
 		});
 	}
-	// With telemetry the store is asked, wherever its records lie.
+	// With telemetry, the store's functions are called, wherever its records are.
 	const telemetry = {
 		event: () => undefined,
 		store: async <T>(_: string, ask: () => Promise<T>) => ask()

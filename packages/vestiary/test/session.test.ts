@@ -115,7 +115,7 @@ describe('opening', () => {
 		const { session } = await opened(cookie);
 		expect(session.isNew).toBe(true);
 		expect(events).toEqual([{ type: 'unreadable', code: 'json' }]);
-		// But a write that fails so is a store that fails.
+		// A write that fails in this way is a failure of the store.
 		await expect(session.save()).rejects.toThrow(StoreError);
 	});
 

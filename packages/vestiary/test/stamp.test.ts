@@ -11,13 +11,13 @@ import {
 } from '../src/index.js';
 import { testEvent } from './event.js';
 
-/** All sessions of a user end in one round trip, if the store dates what it stores. */
+/** Revoking all sessions of a user takes one round trip if the store dates its writes. */
 
 const SECRET = '0123456789abcdef0123456789abcdef';
 
 let atomic: AtomicOperations;
 let calls: string[];
-/** By how many milliseconds the store's clock is ahead. */
+/** How far the store's clock is ahead, in milliseconds. */
 let ahead: number;
 
 beforeEach(() => {
@@ -28,7 +28,7 @@ beforeEach(() => {
 	ahead = 0;
 });
 
-/** A store that can do it, and says what it is asked. */
+/** A store that supports it, and records its calls. */
 function dating(stamp: AtomicOperations['stamp'] = stamped): SveltekitSessionConfig {
 	const heard: AtomicOperations = {
 		...atomic,

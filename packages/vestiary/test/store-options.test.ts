@@ -202,7 +202,7 @@ const handle = (options: object) => (): unknown =>
 	sveltekitSessionHandle({ secret: SECRET, ...options });
 const cookie = (options: object) => handle({ cookie: options, rolling: true });
 
-/** By option: how it is given, and which numbers are good beside those that are not. */
+/** By option: how to set it, and which numbers are valid. */
 const NUMBERS: Record<string, { make: (value: number) => () => unknown; good: number[] }> = {
 	'SveltekitSessionConfig.touchAfter': {
 		make: (touchAfter) => handle({ touchAfter, rolling: true, cookie: { maxAge: 60 } }),

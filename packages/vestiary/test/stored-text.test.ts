@@ -122,7 +122,7 @@ describe('the text that a store gets', () => {
 		session.data.n = 2;
 		await session.save();
 		expect(await dataOf(cookie, { ...options, encrypt: true })).toEqual({ n: 2 });
-		// And encrypted ones are none to whoever does not encrypt.
+		// Encrypted records are no sessions for a handle without encryption.
 		expect(await dataOf(cookie)).toBeUndefined();
 	});
 
@@ -161,7 +161,7 @@ describe('the text that a store gets', () => {
 		expect(await dataOf(cookie)).toBeUndefined();
 		expect(events).toEqual(['rejected', 'rejected']);
 		expect(await dataOf(await visitor({ n: 1 }), a)).toBeUndefined();
-		// Nor the lists of users of the same name.
+		// Nor the session lists of users with the same name.
 		const login = await opened(undefined, a);
 		await login.session.login('ada');
 		expect(await sessions(b).of('ada').list()).toEqual([]);

@@ -68,7 +68,7 @@ async function page(
 	const { event } = testEvent(cookie);
 	const inside: Visited[] = [];
 	const fetch: typeof event.fetch = async (input, init) => {
-		// SvelteKit hands a `Request` on as it is.
+		// SvelteKit passes on a `Request` unchanged.
 		const request =
 			input instanceof Request ? input : new Request(new URL(input, event.url), init);
 		sent.push(request.headers);
@@ -95,7 +95,7 @@ async function page(
 	return { response, inside };
 }
 
-/** The session that a request with these headers gets, and what the store was asked for it. */
+/** The session that a request with these headers gets, and the calls to the store. */
 async function visit(headers: Headers, isSubRequest: boolean): Promise<Visited> {
 	const { event } = requestOf(headers, isSubRequest);
 	store.calls.length = 0;
@@ -175,7 +175,7 @@ describe('a sub-request', () => {
 	test('finds the sessions of two handles in a sequence, each its own', async () => {
 		const names = ['shop', 'admin'];
 		const handles = names.map((name) => sveltekitSessionHandle({ ...options, name }));
-		/** Runs both, and what comes then; the session of each. */
+		/** Runs both handles and then the application. Returns the session of each. */
 		const sequence = async (
 			event: RequestEvent,
 			resolve: (visits: Visited[]) => unknown
@@ -268,7 +268,7 @@ describe('the session of a page is not handed out', () => {
 		expect(inside[0]?.data).toEqual({ n: 1 });
 		expect(stranger?.data).toEqual({ n: 0 });
 		expect(store.calls).toEqual(['get']);
-		// Once the page is answered, also what was a part of it.
+		// After the page was answered, its former sub-requests, too.
 		const late = await visit(new Headers({ cookie }), true);
 		expect(late).not.toBe(inside[0]);
 		expect(late.data).toEqual({ n: 0 });
@@ -494,7 +494,7 @@ describe('what a request to this app carries, wherever handleFetch sends it', ()
 	test('is none after a logout', async () => {
 		const cookie = `theme=dark; ${await visitor({ n: 1 })}`;
 		const after = await carried(async (session) => session.destroy(), cookie);
-		// With no value, as SvelteKit does it: it would add the browser's cookie again.
+		// Without a value, as SvelteKit does it: it would add the browser's cookie again.
 		expect(after.cookie).toBe('theme=dark; connect.sid=');
 		const fresh = async (session: Session): Promise<void> => {
 			await session.save();

@@ -27,7 +27,7 @@ const plain = (): SveltekitSessionConfig => ({
 
 const added = (data: Data): Data => ({ ...data, n: (data.n ?? 0) + 1 });
 
-/** Lets what was begun go on, by the clock that stands still otherwise. */
+/** Advances the clock, which otherwise stands still, and lets pending code run. */
 const wait = async (milliseconds: number): Promise<unknown> =>
 	vi.advanceTimersByTimeAsync(milliseconds);
 

@@ -108,7 +108,7 @@ test.each([
 		'an object of a class'
 	],
 	[{ a: Object.create(null) as object }, undefined],
-	// What it makes is not looked at: it may be meant for JSON.
+	// The result of `toJSON` is not checked: it may be meant for JSON.
 	[{ a: { toJSON: () => Symbol('made') } }, undefined]
 ])('what JSON changes or drops is named by its kind: %o', (data, kind) => {
 	expect(changedByJson(data)?.kind).toBe(kind);

@@ -89,7 +89,7 @@ test('cookie headers, seen through the IDs that are found in them', () => {
 	];
 	for (const { name, header, values } of cases) {
 		const reader = core({ name, secrets: [SECRET] });
-		// Values become valid ones, so that what is found can be told.
+		// Values are replaced with valid ones, so that the core can find them.
 		const ids = values.map((_, i) => `id-number-${i}-of-the-header`);
 		let text = header;
 		for (const [i, value] of values.entries()) {
@@ -247,7 +247,7 @@ test('retired records', () => {
 			return going(core(), Task.Destroy, having(from, record, Date.now())).asked[0];
 		};
 		expect(lead(id)).toBe(next);
-		// To the holder of another ID it is nobody's, or nothing at all.
+		// For the holder of another ID it leads to no session, or to nothing at all.
 		let other: string | undefined;
 		try {
 			other = lead('another-id-that-is-not-this-one');
@@ -266,7 +266,7 @@ test('lives', () => {
 		vi.setSystemTime(now);
 		const lives = core({ cookie });
 		const what = JSON.stringify({ maxAge, expires });
-		// One that is over at once is not stored.
+		// A record that expires at once is not stored.
 		const save = { flags: Flag.Changes, at: 0, texts: [...NEW, '{}', '{}', ''] };
 		if (ttl === 0) expect(lives.begin(Task.Save, save, 0).ended, what).toBeDefined();
 		else expect(created(lives, ID, '{}').ttl, what).toBe(ttl ?? Infinity);

@@ -9,7 +9,7 @@ export function vectors<T>(name: string): T[] {
 /** A cookie value and what signed it. */
 export interface SignedValue {
 	secrets: string[];
-	/** What stands in the cookie. */
+	/** The cookie's value. */
 	value: string;
 	/** The ID in it; null if the value is not valid. */
 	id: string | null;
@@ -50,9 +50,9 @@ export interface SetCookieHeader {
 /** The text of a stored record. */
 export interface StoredRecord {
 	record: string;
-	/** Code of what is wrong with it; null if nothing is. */
+	/** The code of the fault; null if there is none. */
 	fault: string | null;
-	/** The data of a record in the shape of express-session. */
+	/** The data of a record in the format of express-session. */
 	express?: object;
 }
 
@@ -83,7 +83,7 @@ export interface Decision {
 	};
 }
 
-/** Options of a cookie and how long a record lives with them. */
+/** The options of a cookie, and the TTL of a record with them. */
 export interface Life {
 	maxAge?: number;
 	/** Milliseconds since the epoch. */
@@ -106,7 +106,7 @@ export interface Sealed {
 	sealed: string;
 }
 
-/** What a namespace makes of an ID and a user. */
+/** The keys of an ID and a user in a namespace. */
 export interface Namespaced {
 	secret: string;
 	namespace: string | null;

@@ -19,7 +19,7 @@ export interface Data extends SessionData {
 
 export type Visited = Session & { data: Data };
 
-/** A request, and what came of it. */
+/** A request and its results. */
 export interface Visit {
 	/** Name and value of each cookie that the response sets. */
 	cookies: string[];
@@ -28,7 +28,7 @@ export interface Visit {
 	event: RequestEvent;
 }
 
-/** A store as another process has it: it shares what is stored, and nothing else. */
+/** The store in another process: it shares the stored records, and nothing else. */
 export function remote(store: MemoryStore): Store & { atomic: AtomicOperations } {
 	return {
 		get: async (id) => store.get(id),

@@ -17,8 +17,8 @@ import { SqliteStore } from '../src/stores/sqlite.js';
 import { CountingStore, testEvent, type TestEvent } from './event.js';
 
 /*
- * What went wrong elsewhere, and does not here: one test for each published vulnerability that a library
- * of this kind could share. docs/explanation/security.md lists them.
+ * One test for each published vulnerability that a library of this kind could share, and that this one does not have.
+ * docs/explanation/security.md lists them.
  */
 
 const SECRET = '0123456789abcdef0123456789abcdef';
@@ -72,7 +72,7 @@ function operations(): AtomicOperations {
 	return store.atomic;
 }
 
-/** What a handle answers to this request. */
+/** The handle's response to this request. */
 async function answered(
 	cookie: string | undefined,
 	run: (session: Session & { data: Data }) => unknown,
@@ -309,7 +309,7 @@ describe('cookies', () => {
 });
 
 describe('caches', () => {
-	/** A shared cache that does as it is told (RFC 9111). */
+	/** A shared cache that follows its instructions (RFC 9111). */
 	class Cache {
 		readonly #kept = new Map<string, { vary: string; cookie: string; body: string }>();
 

@@ -31,7 +31,7 @@ afterEach(() => {
 
 type Handle = Parameters<typeof sequence>[0];
 
-/** What SvelteKit's own code imports; it has no types. */
+/** Internal modules of SvelteKit, without types. */
 const INTERNAL = '@sveltejs/kit/internal/server';
 const { with_request_store } = (await import(/* @vite-ignore */ INTERNAL)) as {
 	with_request_store: <T>(store: object, run: () => T) => T;

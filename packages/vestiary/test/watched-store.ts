@@ -25,13 +25,13 @@ export type Operation = Exclude<keyof AtomicOperations, 'resends'>;
 /** A memory store that can be looked into, and disturbed. */
 export class WatchedStore implements Store {
 	readonly calls: Operation[] = [];
-	/** Runs before an operation; what it throws, the store throws, and nothing is done. */
+	/** Called before an operation. If it throws, the store throws the same, and nothing is done. */
 	before: ((operation: Operation) => unknown) | undefined;
 	/** Runs after an operation: its answer is lost if this throws. */
 	after: ((operation: Operation) => unknown) | undefined;
-	/** How long records may live, whatever they are given. */
+	/** The maximum TTL of records. */
 	ttl: number | undefined;
-	/** Whether its client may send a write again by itself. */
+	/** Whether the client may send a write again by itself. */
 	resends = false;
 	readonly memory: MemoryStore;
 	readonly atomic: AtomicOperations;

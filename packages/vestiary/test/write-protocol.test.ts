@@ -333,7 +333,7 @@ test.each([
 	const error = expect.objectContaining({ code }) as Error;
 	expect([session.isNew, cookie(), errors]).toEqual([true, '', [error]]);
 	vi.restoreAllMocks();
-	// The session is none, and nothing is wrong with it.
+	// There is no session any more, which is no error.
 	await session.save();
 	expect(session.isNew).toBe(false);
 });

@@ -26,14 +26,14 @@ use futures_util::future::LocalBoxFuture;
 use super::{COOKIE, LIFE, SECRET};
 use crate::{
     app::{Answer, App, Ask, HEADERS, Make, Rolling, Route, Setup},
-    payload::{Payload, somebody},
+    payload::{Payload, new_user},
     store::{Meter, Operation},
 };
 
 /// actix-web, without sessions.
 pub(crate) struct ActixBare;
 
-/// actix-session. It ships no store in memory, so it gets the cheapest one: a map of what it hands over.
+/// actix-session. It has no store in memory, so it gets the cheapest one: a map of the values that it passes.
 pub(crate) struct ActixSession;
 
 /// An application of actix-web's. The box around its future is in the baseline, too.
@@ -52,7 +52,7 @@ impl Make for ActixBare {
                 .route(Route::Write.path(), web::get().to(async || 2_u64.to_string()))
                 .route(Route::Same.path(), web::get().to(async || "same"))
                 .route(Route::Begin.path(), web::get().to(async || "begun"))
-                .route(Route::Login.path(), web::get().to(async || somebody()))
+                .route(Route::Login.path(), web::get().to(async || new_user()))
                 .route(Route::Logout.path(), web::get().to(async || "logged out"));
         };
         ActixApp::new(init_service(ActixWeb::new().configure(routes)).await)
@@ -165,7 +165,7 @@ async fn same(session: Session) -> Result<&'static str, SessionInsertError> {
 }
 
 async fn login(session: Session) -> Result<String, SessionInsertError> {
-    let user = somebody();
+    let user = new_user();
     session.insert("user", &user)?;
     session.renew();
     Ok(user)
@@ -226,7 +226,7 @@ impl SessionStore for Store {
     }
 }
 
-/// As long as those that actix-session makes for its own stores, but not random: that favours it.
+/// A key as long as those of actix-session's own stores, but not random, which favours it.
 fn new_key() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     format!("{:064}", NEXT.fetch_add(1, Ordering::Relaxed))

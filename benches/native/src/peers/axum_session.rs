@@ -11,11 +11,11 @@ use chrono::Duration;
 use super::{COOKIE, LIFE, SECRET, axum_app::AxumApp};
 use crate::{
     app::{Make, Rolling, Route, Setup},
-    payload::{Payload, somebody},
+    payload::{Payload, new_user},
     store::{Meter, Operation},
 };
 
-/// `axum_session`, with a key, in the mode that begins no session unless it is told to.
+/// `axum_session`, with a key, in the mode that only begins a session on demand.
 pub(crate) struct AxumSession;
 
 impl Make for AxumSession {
@@ -86,7 +86,7 @@ async fn same<T: Pool>(session: Session<T>) -> &'static str {
 }
 
 async fn login<T: Pool>(session: Session<T>) -> String {
-    let user = somebody();
+    let user = new_user();
     session.renew();
     session.set("user", &user);
     user

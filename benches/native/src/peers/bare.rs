@@ -3,7 +3,7 @@ use axum::{Router, routing::get};
 use super::axum_app::AxumApp;
 use crate::{
     app::{Make, Route, Setup},
-    payload::somebody,
+    payload::new_user,
 };
 
 /// Handlers of the same shape, and no sessions.
@@ -20,7 +20,7 @@ impl Make for Bare {
                 .route(Route::Write.path(), get(async || 2_u64.to_string()))
                 .route(Route::Same.path(), get(async || "same"))
                 .route(Route::Begin.path(), get(async || "begun"))
-                .route(Route::Login.path(), get(async || somebody()))
+                .route(Route::Login.path(), get(async || new_user()))
                 .route(Route::Logout.path(), get(async || "logged out")),
         )
     }

@@ -12,7 +12,7 @@ use tower_sessions::{
 use super::{COOKIE, LIFE, SECRET, axum_app::AxumApp};
 use crate::{
     app::{Make, Rolling, Route, Setup},
-    payload::{Payload, somebody},
+    payload::{Payload, new_user},
     store::{Meter, Operation},
 };
 
@@ -51,7 +51,7 @@ fn app(setup: &Setup, store: impl SessionStore + Clone) -> AxumApp {
     )
 }
 
-/// What a handler answers with when the session fails.
+/// A handler's response if the session fails.
 struct Failed;
 
 impl From<Error> for Failed {
@@ -88,7 +88,7 @@ async fn same(session: Session) -> Result<&'static str, Failed> {
 }
 
 async fn login(session: Session) -> Result<String, Failed> {
-    let user = somebody();
+    let user = new_user();
     session.cycle_id().await?;
     session.insert("user", &user).await?;
     Ok(user)

@@ -8,7 +8,7 @@ use vestiary_tower::{Config, Session, SessionError, SessionLayer};
 use super::{COOKIE, LIFE, OLD_SECRET, SECRET, axum_app::AxumApp};
 use crate::{
     app::{Make, Rolling, Route, Setup},
-    payload::{Payload, somebody},
+    payload::{Payload, new_user},
     store::{Meter, Operation},
 };
 
@@ -39,7 +39,7 @@ impl Make for Vestiary {
     }
 }
 
-/// The same cookie, signed with the secret of before; `None` if it is not one of Vestiary's.
+/// The same cookie, signed with the previous secret; `None` if it is not one of Vestiary's.
 pub(crate) fn with_old_signature(cookie: &str) -> Option<String> {
     let keys = |secret| KeyRing::new(&[secret]).expect("long enough");
     let (_, value) = cookie.split_once('=')?;
@@ -80,7 +80,7 @@ async fn same(session: Session) -> Result<&'static str, SessionError> {
 }
 
 async fn login(session: Session) -> Result<String, SessionError> {
-    let user = somebody();
+    let user = new_user();
     session.login(user.as_str()).keep(["count", "cart"]).await?;
     Ok(user)
 }

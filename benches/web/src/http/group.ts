@@ -102,7 +102,7 @@ class Servers {
 		return new Servers(all);
 	}
 
-	/** Logs the visitors in, and sees that each app does what it is measured for. */
+	/** Logs the visitors in, and checks that each app does its work. */
 	async check({ checked }: Context, asked: Asked[]): Promise<void> {
 		for (const [peer, server] of this.all) {
 			const cookies: string[] = [];
@@ -127,7 +127,7 @@ class Servers {
 	}
 }
 
-/** What a server has done of one thing, by round. */
+/** The throughput of a server for one case, by round. */
 interface Saturated {
 	row: { case: string; peer: Sessions };
 	asked: Asked;
@@ -149,7 +149,7 @@ async function saturate(
 		})
 	);
 	const milliseconds = smoke ? 50 : 600;
-	// Servers live for days; in their first seconds they are compiled, on the core that answers.
+	// Servers run for days. In their first seconds, code is compiled on the core that answers.
 	for (let round = smoke ? 0 : -6; round < (smoke ? 1 : 10); round++) {
 		for (const one of shuffled(all)) {
 			const { peer } = one.row;
@@ -209,7 +209,7 @@ async function saveThroughput(context: Context, measured: Saturated[]): Promise<
 	});
 }
 
-/** At half of what the slowest can do: what a visitor waits for. */
+/** The latency for a visitor, at half of the slowest server's throughput. */
 async function saveLatency(
 	{ smoke, folder }: Context,
 	load: Load,

@@ -1,4 +1,4 @@
-/** What the app of the HTTP benchmarks does: the same with each library, and without one. */
+/** The app of the HTTP benchmarks: the same with each library, and without one. */
 import type { RequestEvent } from '@sveltejs/kit';
 
 import type { Handle } from '../kit-request.ts';
@@ -36,7 +36,7 @@ export function answer(work: Work): (event: RequestEvent) => Promise<Response> {
 }
 
 export async function userOf(event: RequestEvent, work: Work): Promise<string> {
-	return (await endpoint(event, work))?.userId ?? 'nobody';
+	return (await endpoint(event, work))?.userId ?? 'anonymous';
 }
 
 type OurStore = Parameters<typeof import('../peers/vestiary.ts').handleOf>[1];

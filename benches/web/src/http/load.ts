@@ -4,11 +4,11 @@ import { connect, type Socket } from 'node:net';
 export interface Job {
 	port: number;
 	path: string;
-	/** Of each visitor; connections take them in turn. */
+	/** The cookies of the visitors; connections use them in turn. */
 	cookies: string[];
 	connections: number;
 	milliseconds: number;
-	/** Requests in a second, sent when they are due. Without it each connection sends the next at once. */
+	/** Requests per second, sent when they are due. Without a rate, each connection sends the next one at once. */
 	rate?: number;
 }
 
@@ -56,8 +56,8 @@ async function closed(connections: Connection[], { milliseconds }: Job): Promise
 }
 
 /**
- * Requests are due at a constant rate, whatever the server does. One that has to wait for a connection waits
- * on the clock, too: leaving that out is what is called coordinated omission.
+ * Sends requests at a constant rate, whatever the server does. The time for which a request waits for a connection
+ * counts, too: leaving it out is called coordinated omission.
  */
 function open(connections: Connection[], { milliseconds }: Job, rate: number): Promise<Outcome> {
 	const total = Math.floor((rate * milliseconds) / 1_000);
@@ -97,7 +97,7 @@ function open(connections: Connection[], { milliseconds }: Job, rate: number): P
 	});
 }
 
-/** One connection, with one request under way at most. */
+/** A connection with at most one request in progress. */
 class Connection {
 	readonly #socket: Socket;
 	readonly #request: Buffer;

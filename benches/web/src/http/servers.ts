@@ -19,11 +19,11 @@ export type Command = [program: string, ...args: string[]];
 export interface Answer {
 	status: number;
 	text: string;
-	/** Names and values of what it sets. */
+	/** Names and values of the cookies that it sets. */
 	cookie: string;
 }
 
-/** What a server answers to a browser that has this cookie. */
+/** A server's response to a browser with this cookie. */
 export async function answerOf(port: number, path: string, cookie?: string): Promise<Answer> {
 	const headers = cookie === undefined ? {} : { cookie };
 	const answer = await fetch(`http://127.0.0.1:${port}${path}`, { headers });
@@ -45,7 +45,7 @@ export class HttpServer {
 		this.#process = child;
 	}
 
-	/** Starts a program that listens where it is told, and waits until it answers. */
+	/** Starts a program that listens on the given port, and waits until it answers. */
 	static async start(
 		program: Command,
 		env: (port: number) => NodeJS.ProcessEnv,
@@ -85,7 +85,7 @@ export class HttpServer {
 	}
 }
 
-/** What Linux counts processor time in, on every machine there is. */
+/** The unit of processor time in Linux, the same on all machines. */
 const TICKS_PER_SECOND = 100;
 
 export class Load {

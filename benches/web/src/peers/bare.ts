@@ -1,4 +1,4 @@
-/** The same without sessions: what the cost of a library is taken over. */
+/** The same app without sessions: the baseline for the cost of a library. */
 import { Scene } from '../cases.ts';
 import type { Kit } from '../kit-request.ts';
 import { NodeApp } from './express-session.ts';

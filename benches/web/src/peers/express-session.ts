@@ -103,7 +103,7 @@ class NodeExchange implements Exchange {
 		return Array.isArray(header) ? header : header === undefined ? [] : [`${header}`];
 	}
 
-	/** What is set on the session is stored when the response ends. */
+	/** Changes to the session are stored when the response ends. */
 	#endpoint(failed: (error: unknown) => void): void {
 		const request = this.#request as unknown as Sessions;
 		if (this.#work === 'login') {
@@ -127,7 +127,7 @@ class NodeExchange implements Exchange {
 	}
 }
 
-/** A response that tells when all of it is written; nobody is connected. */
+/** A response that reports when it is completely written; it has no connection. */
 class Response extends ServerResponse {
 	sent: () => void = () => undefined;
 
@@ -140,7 +140,7 @@ class Response extends ServerResponse {
 
 const SOCKET = new Socket();
 
-/** A store whose calls wait before its own do what they do. */
+/** A store whose calls wait before they start. */
 function waiting(store: session.MemoryStore, wait: Wait): session.Store {
 	for (const name of ['get', 'set', 'touch', 'destroy'] as const) {
 		const call = store[name].bind(store) as (...args: unknown[]) => void;

@@ -3,7 +3,7 @@ import type { RequestEvent } from '@sveltejs/kit';
 import type { Handle, Kit, KitRequest } from '../kit-request.ts';
 import type { App, Data, Exchange, Work } from './peer.ts';
 
-/** What an endpoint does with the session; the data that it saw, or left. */
+/** An endpoint's work with the session; returns the data that it read or left. */
 export type Endpoint = (event: RequestEvent, work: Work) => Promise<Partial<Data> | undefined>;
 
 /** An app of SvelteKit with this hook. */

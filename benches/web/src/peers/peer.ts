@@ -1,14 +1,14 @@
-/** What the libraries have in common: an app that keeps a user in a session. */
+/** The common interface of the libraries: an app that keeps a user in a session. */
 
-/** What the app does with the session of a request. */
+/** The app's work with the session of a request. */
 export type Work = 'nothing' | 'read' | 'save' | 'login';
 
 /** One request, made before the time is taken. */
 export interface Exchange {
-	/** What the browser sent. */
+	/** The cookie that the browser sent. */
 	readonly cookie: string | undefined;
 	run: () => Promise<void>;
-	/** What the response sets, once it was run. */
+	/** The cookies that the response sets, after the request. */
 	setCookies: () => string[];
 	/** The data that the app saw, or left. */
 	readonly seen: Partial<Data> | undefined;
@@ -33,7 +33,7 @@ export interface Data {
 	cart?: string;
 }
 
-/** What every call of a store waits for. */
+/** The delay of every store call. */
 export type Wait = () => Promise<void>;
 
 export interface Peer<Store = unknown> {
@@ -48,14 +48,14 @@ export interface Peer<Store = unknown> {
 	keeps?: true;
 	/** Whether a cookie of an old secret is replaced when it is read. */
 	renews?: true;
-	/** What it can do that not all can. */
+	/** Optional capabilities. */
 	can?: ('hashIds' | 'encrypt')[];
 	/** Its own memory store, behind something that every call waits for. */
 	store: (wait?: Wait) => Store;
 	app: (options: Options, store: Store) => App;
 }
 
-/** Data whose JSON has so many bytes. */
+/** Data whose JSON has this many bytes. */
 export function dataOf(bytes: number): Data {
 	const small = { userId: 'u-8f14e45fceea167a', visits: 1 };
 	const missing = bytes - JSON.stringify({ ...small, cart: '' }).length;

@@ -16,7 +16,7 @@ export function vestiary(kit: Kit): Peer<Store> {
 		base: 'kit',
 		can: ['hashIds', 'encrypt'],
 		store: (wait) => {
-			// More than the benchmarks store; its bounds are for what nobody limits.
+			// More than the benchmarks store; the default limits are meant for applications.
 			const store = new MemoryStore({ maxEntries: 10_000_000, maxBytes: 2 ** 31 });
 			return wait ? waiting(store, wait) : store;
 		},

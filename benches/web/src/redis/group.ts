@@ -1,4 +1,4 @@
-/** The handle with sessions in a real Redis: what is asked of it, and what a request costs. */
+/** The handle with sessions in a real Redis: its commands, and the cost of a request. */
 import { startRedis } from '../../../../packages/vestiary/test/stores/servers.ts';
 import { CASES } from '../cases.ts';
 import type { Context } from '../context.ts';

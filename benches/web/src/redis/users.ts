@@ -20,7 +20,7 @@ import type { CountingProxy } from './counting-proxy.ts';
 interface UserCase {
 	name: string;
 	options: Partial<SveltekitSessionConfig>;
-	/** Who sends the request. */
+	/** The kind of visitor. */
 	visitor: 'logged in' | 'anonymous' | 'new';
 	/** The app's part in the request. */
 	work: (session: Session, user: string) => unknown;

@@ -1,4 +1,4 @@
-/** `node benches/web/src/report/main.ts --in=… [--write]`: the pages and the plots of what was measured. */
+/** `node benches/web/src/report/main.ts --in=… [--write]`: writes the pages and the plots of the results. */
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -21,7 +21,7 @@ const MARKERS = [
 const { values } = parseArgs({
 	options: {
 		in: { type: 'string', default: 'target/bench' },
-		/** Puts all of it into docs/, instead of beside the results. */
+		/** Writes into docs/, instead of beside the results. */
 		write: { type: 'boolean', default: false }
 	}
 });

@@ -28,7 +28,7 @@ function targetTable(results: Results): string {
 
 function groupOf(result: Result, image: string): string {
 	const { title, unit, method, lowerIsBetter, rows } = result;
-	// What has been subtracted from the others is told beside them, if it is the same for all.
+	// If the same baseline was subtracted from all others, it is printed beside them.
 	const subtracted = rows.filter(({ peer }) => rows.some(({ over }) => over === peer));
 	const bases = casesOf({ ...result, rows: subtracted }).length > 1 ? [] : subtracted;
 	const compared = { ...result, rows: rows.filter((row) => !bases.includes(row)) };

@@ -14,7 +14,7 @@ export async function plotOf(result: Result): Promise<string> {
 	return finished(svg, `${result.title}, in ${result.unit}`);
 }
 
-/** Colours on light paper, and what they are on dark. */
+/** Colours on a light and on a dark background. */
 const PAPER = ['#ffffff', '#0d1117'] as const;
 const INK = ['#1f2328', '#e6edf3'] as const;
 const QUIET = ['#59636e', '#9198a1'] as const;
@@ -39,7 +39,7 @@ const OTHERS = [
 ] as const;
 const BARE = ['#6e7781', '#8b949e'] as const;
 
-/** So that they can be told apart without colours. */
+/** Shapes, so that series can be told apart without colours. */
 const SHAPES = ['circle', 'square', 'diamond', 'triangle-up', 'cross', 'triangle-down'];
 
 function coloursOf(peers: string[]): (readonly [string, string])[] {
@@ -161,13 +161,13 @@ function shapeOf(peers: string[]): object {
 	};
 }
 
-/** What has a base is shown without it. */
+/** Rows with a baseline are shown without it. */
 function shownOf({ rows }: Result): Row[] {
 	const over = rows.filter((row) => row.over !== undefined);
 	return over.length > 0 ? over : rows;
 }
 
-/** Of a logarithm only the powers of ten. */
+/** On a logarithmic scale, only the powers of ten. */
 function ticksOf({ rows }: Result, { type }: { type: string }): object {
 	if (type !== 'log') return { tickCount: 6 };
 	const powers = Array.from({ length: 13 }, (_, at) => 10 ** (at - 4));
@@ -177,7 +177,7 @@ function ticksOf({ rows }: Result, { type }: { type: string }): object {
 	return { values: between };
 }
 
-/** Orders of magnitude want a logarithm, which has no place for what is not above nothing. */
+/** Values that span orders of magnitude need a logarithmic scale, which cannot show values of 0 or less. */
 function scaleOf({ rows }: Result): { type: 'log' | 'linear'; zero?: boolean } {
 	const values = rows.map(({ median }) => median).filter((value) => value > 0);
 	const wide = Math.max(...values) / Math.min(...values) > 20;
@@ -229,7 +229,7 @@ function aboveNothing(row: Row): Row {
 	return row.low > 0 ? row : { ...row, low: row.median };
 }
 
-/** With a title for who cannot see it, and other colours where the reader wants dark paper. */
+/** Adds a title for screen readers, and other colours for a dark background. */
 function finished(svg: string, title: string): string {
 	const pairs = [PAPER, INK, QUIET, RULE, BARE, ...OTHERS, ...Object.values(PEERS)];
 	const dark = pairs

@@ -1,4 +1,4 @@
-/** What the suites have written, the JavaScript and the native one. */
+/** The results of both suites, the JavaScript and the native one. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -46,7 +46,7 @@ function byUnit(result: Result): Result[] {
 	}));
 }
 
-/** One row for what is told twice: as it was measured, and over something. */
+/** Joins two rows of one measurement: the total, and the part over the baseline. */
 function joined(rows: Row[]): Row[] {
 	const same = (one: Row, other: Row): boolean =>
 		one.case === other.case && one.peer === other.peer;

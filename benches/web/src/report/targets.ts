@@ -1,4 +1,4 @@
-/** What was to be reached, and what was: computed from the results, nothing else. */
+/** The targets and whether they were reached: computed only from the results. */
 import type { Results } from './results.ts';
 
 export interface Target {

@@ -1,4 +1,4 @@
-/** One store with so many sessions, in a process of its own. */
+/** One store with this many sessions, in a process of its own. */
 import { PerformanceObserver } from 'node:perf_hooks';
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -6,9 +6,9 @@ import { parseArgs } from 'node:util';
 import { quantile } from '../results.ts';
 import { idOf, STORES, type Asked } from './stores.ts';
 
-/** What a process reports. */
+/** The report of a process. */
 export interface Report {
-	/** By which it has grown, for each session. */
+	/** The growth in bytes per session. */
 	bytes: number;
 	/** Microseconds. */
 	times: Record<'get' | 'set' | 'touch', { p50: number; p99: number }>;
@@ -28,7 +28,7 @@ const { values } = parseArgs({
 		store: { type: 'string', default: '' },
 		sessions: { type: 'string', default: '' },
 		asked: { type: 'string', default: '' },
-		/** Whether they expire in the end, all at once. */
+		/** Whether all sessions expire at once in the end. */
 		expire: { type: 'boolean', default: false }
 	}
 });
@@ -45,7 +45,7 @@ const pauses = new PerformanceObserver((list) => {
 });
 pauses.observe({ entryTypes: ['gc'] });
 const times = await timesOf(store, Number(values.asked));
-// They are told when nothing else is to be done.
+// The observers are called when the event loop is idle.
 await sleep(100);
 pauses.disconnect();
 const report: Report = {
@@ -88,7 +88,7 @@ async function fill(ttl: () => number): Promise<number> {
 	const begin = Date.now();
 	for (let n = 0; n < sessions; n++) {
 		await store.set(idOf(n), idOf(n + sessions), ttl());
-		// Stores that answer at once would never let anything else run.
+		// Stores that answer at once would never yield to other code.
 		if (n % 10_000 === 0) await turn();
 	}
 	return Date.now() - begin;
@@ -112,7 +112,7 @@ async function stallOf(filledIn: number): Promise<number> {
 		await store.get(idOf(Math.floor(Math.random() * sessions)));
 		await turn();
 		const now = clocks();
-		// What other programs take of a core is no stall of ours; but processor time counts in ticks.
+		// Processor time excludes stalls by other programs, but it is counted in ticks.
 		const atMost = now.processor - last.processor + TICK;
 		longest = Math.max(longest, Math.min(now.wall - last.wall, atMost));
 		last = now;

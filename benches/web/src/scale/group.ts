@@ -53,7 +53,7 @@ export async function scale(context: Context): Promise<void> {
 		lowerIsBetter: true,
 		method: `${method} The number is the growth of the process (resident, after garbage collection).`,
 		rows: rows((report) => report.bytes, ' sessions').filter(
-			// Of a few, what the process takes anyway is most.
+			// With few sessions, the process's own memory dominates.
 			(row) => context.smoke || !row.case.startsWith('1,000 ')
 		)
 	});

@@ -1,4 +1,4 @@
-/** Many requests without a cookie, in a process of its own: whether memory stays as it is. */
+/** Many requests without a cookie, in a process of its own: memory must not grow. */
 import { parseArgs } from 'node:util';
 
 import { loadKit } from '../kit.ts';

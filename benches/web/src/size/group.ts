@@ -1,4 +1,4 @@
-/** What the package weighs, and what importing it takes. */
+/** The size of the package, and the time to import it. */
 import { execFile } from 'node:child_process';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -95,7 +95,7 @@ async function timeOfImport(module: string): Promise<number> {
 	return Number(stdout);
 }
 
-/** Itself, and all that it brings. */
+/** A package and all its dependencies. */
 function dependenciesOf(name: string, found = new Set<string>()): Set<string> {
 	found.add(name);
 	const manifest = JSON.parse(readFileSync(`${folderOf(name)}/package.json`, 'utf8')) as {

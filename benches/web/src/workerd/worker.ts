@@ -1,4 +1,4 @@
-/** The Worker that is measured: it runs a handle as often as it is told, since its own clock stands still. */
+/** The measured Worker: it runs a handle as often as requested, since its own clock stands still. */
 import type { RequestEvent } from '@sveltejs/kit';
 
 import { Kit, type Handle, type Jar } from '../kit-request.ts';
@@ -39,7 +39,7 @@ export function worker(jar: Jar, make: (options: Options) => Hook): { fetch: typ
 			const headers = new Headers();
 			for (const set of response?.headers.getSetCookie() ?? [])
 				headers.append('set-cookie', set);
-			return new Response(user ?? 'nobody', { headers });
+			return new Response(user ?? 'anonymous', { headers });
 		}
 	};
 }

@@ -81,7 +81,7 @@ async fn logout(session: Session) -> Result<Redirect, SessionError> {
     Ok(Redirect::to("/api"))
 }
 
-/// Changes what the store has now: the SvelteKit app writes the same number at the same time.
+/// Changes the stored data: the SvelteKit app writes the same number concurrently.
 async fn count(session: Session<Data>) -> Result<Json<Data>, SessionError> {
     session
         .update(|data| {

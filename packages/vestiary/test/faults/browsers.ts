@@ -1,4 +1,4 @@
-/** Browsers: each has a cookie, and sends what its user does. Several of its requests are under way. */
+/** Browsers: each has a cookie, and sends its user's requests, several at a time. */
 import type { Chance } from './chance.ts';
 import { fateOf, type Act, type History, type SessionHistory } from './history.ts';
 import type { Operation, Reply, Request } from './messages.ts';
@@ -7,11 +7,11 @@ import type { Workers } from './workers.ts';
 export const USERS = 150;
 /** Some users have two. */
 export const BROWSERS = 200;
-/** So many get a third of all requests: parallel requests to one session are what goes wrong. */
+/** This many browsers send a third of all requests, since concurrent requests to one session find the most faults. */
 const BUSY = 2;
 /** Keys that requests set, each by one at a time. */
 const KEYS = 6;
-/** A session with so many updates is logged out, for records have a limit. */
+/** A session with this many updates is logged out, because records have a maximum size. */
 const LONGEST = 1_000;
 
 /** How often a browser with a session does what. */
@@ -32,7 +32,7 @@ type Habit = keyof typeof HABITS;
 
 const NEED_ATOMIC = new Set<Habit>(['renew', 'renewAndWrite', 'everywhere']);
 
-/** Those of a busy one: many requests to one session need a session that lasts. */
+/** The habits of a busy browser: many requests to one session need a session that lasts. */
 const BUSY_HABITS = { ...HABITS, read: 60, update: 180, save: 60, login: 1, logout: 1, thief: 1 };
 
 interface Browser {
@@ -51,7 +51,7 @@ interface Browser {
 export class Browsers {
 	/** Requests whose effect is unknown. */
 	unknown = 0;
-	/** Errors that the application was told of. */
+	/** The number of errors that the application received. */
 	errors = 0;
 	requests = 0;
 	acknowledged = 0;
@@ -65,7 +65,7 @@ export class Browsers {
 	readonly #workers: Workers;
 	/** Whether the store is atomic, so that there are logins, renewals and lists of sessions. */
 	readonly #atomic: boolean;
-	/** Numbers of sessions and of what is written: none is used twice. */
+	/** Numbers of sessions and of written values; each is used once. */
 	#numbers = 0;
 
 	constructor(history: History, workers: Workers, atomic: boolean) {
@@ -80,7 +80,7 @@ export class Browsers {
 		}));
 	}
 
-	/** Does one thing with one of them, by this worker. */
+	/** Lets one of the browsers send a request to this worker. */
 	async act(chance: Chance, worker: number): Promise<Reply | undefined> {
 		const all = this.#browsers;
 		const browser = all[chance.below(chance.percent(33) ? BUSY : all.length)];
@@ -211,7 +211,7 @@ export class Browsers {
 		return writes ? this.#update(thief, session, worker) : this.#send(thief, worker, 'read');
 	}
 
-	/** Sends a request with the cookie that there is, and writes down what comes of it. */
+	/** Sends a request with the current cookie, and records the result. */
 	async #send(
 		browser: Browser,
 		worker: number,
@@ -234,7 +234,7 @@ export class Browsers {
 		if (session && more.renews === true && reply.outcome === 'done') session.renewed++;
 		const begins = operation === 'login' || operation === 'create';
 		if (!(begins && reply.outcome === 'done')) this.#receive(browser, session, reply);
-		// What an application does with a visitor who is not logged in any more: it asks for a login.
+		// As an application does with a visitor who is logged out: it asks for a login.
 		const anonymous = reply.outcome === 'anonymous' || reply.outcome === 'gone';
 		if (anonymous && browser.cookie === cookie) browser.cookie = undefined;
 		this.answered(reply);

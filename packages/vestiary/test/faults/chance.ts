@@ -21,7 +21,7 @@ export class Chance {
 		return this.below(100) < percent;
 	}
 
-	/** One of these, each as often as its weight says. */
+	/** One of these names, each as often as its weight says. */
 	weighted<T extends string>(weights: Record<T, number>): T {
 		const entries = Object.entries(weights) as [T, number][];
 		let at = this.below(entries.reduce((sum, [, weight]) => sum + weight, 0));

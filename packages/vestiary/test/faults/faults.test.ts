@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { play, type Result } from './play.ts';
 import { SCENARIOS } from './scenarios.ts';
 
-/** A short run; what it does follows from the seed, and when it does it, from the machine. */
+/** A short run. Its requests follow from the seed, their timing from the machine. */
 async function run(name: string, more: Partial<Parameters<typeof play>[1]> = {}): Promise<Result> {
 	const scenario = SCENARIOS.find((one) => one.name === name);
 	if (!scenario) throw new Error(`there is no scenario \`${name}\``);

@@ -1,8 +1,7 @@
 /**
  * The answers that browsers got, and whether later answers agree with them.
  *
- * Times are ticks of one clock in the driver: what was acknowledged before a request was sent, the request
- * must see.
+ * Times are ticks of one clock in the driver: a request must see everything that was acknowledged before it was sent.
  */
 import { userName, type Found, type Outcome } from './messages.ts';
 
@@ -10,7 +9,7 @@ import { userName, type Found, type Outcome } from './messages.ts';
 export type Violation =
 	/** An acknowledged write is not there, or the whole session. */
 	| 'lost'
-	/** A write is there twice, or though the application was told that it was not done. */
+	/** A write was made twice, or although the application was told that it was not made. */
 	| 'twice'
 	/** A cookie works whose session was ended by an acknowledged logout or login. */
 	| 'resurrected'
@@ -41,19 +40,19 @@ export class SessionHistory {
 	/** The cookies that led to it, and how many renewals were done for certain before. */
 	readonly cookies = new Map<string, number>();
 	readonly appended = new Map<number, Write>();
-	/** By key, in their order: a key has one writer at a time. */
+	/** By key, in order: a key has one writer at a time. */
 	readonly set = new Map<string, Write[]>();
 	/** Acts that may have ended it. */
 	readonly endings: Act[] = [];
 	/** Sessions that took its place: a logout by its cookies ends them, too; for certain, or perhaps. */
 	readonly successors: { session: SessionHistory; certain: boolean }[] = [];
 	parent: SessionHistory | undefined;
-	/** Renewals that were asked for, and those that were acknowledged. */
+	/** Renewals that were requested, and those that were acknowledged. */
 	renewals = 0;
 	renewed = 0;
 	/** The tick of the acknowledgement that it was ended. */
 	ended = Infinity;
-	/** A request by one of its cookies found nothing. */
+	/** When a request with one of its cookies found no session. */
 	seenEnded = Infinity;
 
 	constructor(serial: number, user: number, owned: boolean) {
@@ -67,7 +66,7 @@ export class SessionHistory {
 		return this.endings.some(({ outcome }) => outcome !== 'refused');
 	}
 
-	/** Acknowledged writes: its beginning, what was appended, and what was set. */
+	/** Acknowledged writes: the beginning, appended values, and set values. */
 	get acknowledged(): number {
 		const writes = [...this.appended.values(), ...[...this.set.values()].flat()];
 		return 1 + writes.filter(({ outcome }) => outcome === 'acknowledged').length;
@@ -80,13 +79,13 @@ const LINES = 100_000;
 /** The record of a session in the store, in a line. */
 const KEY = /(?<=(?:read|create|replace|touch|remove) )(?!user:)[\w-]{6}(?= )/g;
 
-/** All of them, and what was found wrong. */
+/** All sessions, and the violations that were found. */
 export class History {
 	readonly sessions: SessionHistory[] = [];
 	/** Sessions that something is wrong with, once for each thing. */
 	readonly findings: { violation: Violation; what: string; session: SessionHistory }[] = [];
 	readonly counts: Record<Violation, number> = { lost: 0, twice: 0, resurrected: 0, mixed: 0 };
-	/** How often what a cookie led to was compared with what it had to lead to. */
+	/** The number of comparisons of a session with its expected state. */
 	comparisons = 0;
 	/** The last events, to find out why. */
 	readonly #lines: string[] = [];
@@ -156,7 +155,7 @@ export class History {
 		this.#compareKeys(session, sent, found);
 	}
 
-	/** A logout is sent: it may end this session, and those that took its place. */
+	/** A logout is sent: it may end this session, and its successors. */
 	ending(session: SessionHistory, act: Act): void {
 		session.endings.push(act);
 		for (const next of session.successors) this.ending(next.session, act);
@@ -177,7 +176,7 @@ export class History {
 	}
 
 	endedAll(act: Act): void {
-		// Not those whose login was under way: they may have been in time.
+		// Not sessions whose login was in progress: they may have been in time.
 		const all = this.#everywhere.find((one) => one.act === act)?.sessions ?? [];
 		for (const session of all) session.ended = Math.min(session.ended, act.resolved);
 	}
@@ -190,15 +189,15 @@ export class History {
 		if (!old) return;
 		session.parent = old;
 		old.ended = Math.min(old.ended, login.resolved);
-		// Another request may have ended the old session first: then nothing leads from it to the new
-		// one. Or it was under way, and followed.
+		// Another request may have ended the old session first: then no pointer leads from it to the new one. Or that
+		// request was in progress, and followed the pointer.
 		for (let one: SessionHistory | undefined = old; one; one = one.parent)
 			session.endings.push(...one.endings.filter((act) => met({ act })));
 		const certain = old.endings.every((act) => act === login || act.outcome === 'refused');
 		old.successors.push({ session, certain });
 	}
 
-	/** A write was told that the session was ended meanwhile. */
+	/** A write was refused, because the session was ended meanwhile. */
 	gone(session: SessionHistory): void {
 		if (!session.mayBeEnded) this.#vanish(session, 'a write was told that it was ended');
 	}
@@ -282,7 +281,7 @@ export function fateOf(outcome: Outcome): Fate {
 	switch (outcome) {
 		case 'done':
 			return 'acknowledged';
-		// Of a write whose answer was lost before the session was ended, `gone` says nothing.
+		// If the reply to a write was lost before the session was ended, `gone` proves nothing.
 		case 'gone':
 		case 'failed':
 		case 'died':

@@ -23,13 +23,13 @@ export interface Request {
 	operation: Operation;
 	/** The `Cookie` header. */
 	cookie: string | undefined;
-	/** Who the visitor is. */
+	/** The number of the user. */
 	user: number;
 	/** The driver's name for a session that begins here. */
 	serial?: number;
 	/** The value to append, or to set. */
 	value?: number;
-	/** Where to set it. */
+	/** The key to set. */
 	key?: string;
 	/** Whether the session gets another ID before. */
 	renews?: boolean;
@@ -43,7 +43,7 @@ export type Outcome =
 	| 'anonymous'
 	/** The library said that it was not done, for the session was ended meanwhile. */
 	| 'gone'
-	/** The library said that it was not done: a login that was too late, or a session that is too busy. */
+	/** The library refused it: an outdated login, or a session that is too busy. */
 	| 'refused'
 	/** The session could not be read, so nothing was tried. */
 	| 'unread'
@@ -57,7 +57,7 @@ export type Outcome =
 export interface Reply {
 	number: number;
 	outcome: Outcome;
-	/** Code of the error, or what was broken. */
+	/** The code of the error, or the broken part. */
 	error?: string;
 	/** The session that the cookie led to. */
 	found?: Found;
@@ -83,9 +83,9 @@ export interface Setup {
 		| { kind: 'redis'; client: 'ioredis' | 'node-redis'; port: number }
 		| { kind: 'cluster'; ports: number[] }
 		| { kind: 'sqlite'; file: string };
-	/** Hides what the store can do that compares before it writes. */
+	/** Whether to hide the store's atomic operations. */
 	plain: boolean;
-	/** With encrypted records and hashed IDs. */
+	/** Whether to encrypt records and hash IDs. */
 	sealed: boolean;
 }
 

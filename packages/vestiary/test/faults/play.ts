@@ -1,4 +1,4 @@
-/** Runs one scenario, and checks in the end what it has left. */
+/** Runs one scenario, and checks the final state. */
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { Browsers, wasRead } from './browsers.ts';
@@ -12,11 +12,11 @@ export interface PlayOptions {
 	seconds: number;
 	seed: number;
 	/**
-	 * Seconds of rest before the last check, in which no browser uses a session: longer than the minute that
-	 * the protocol gives what a crash leaves behind.
+	 * Seconds of rest before the last check, in which no browser uses a session: longer than the minute after which the
+	 * protocol has repaired the effects of a crash.
 	 */
 	rest: number;
-	/** Stops before the time is over. */
+	/** Ends the run early. */
 	enough?: (counts: Record<Violation, number>) => boolean;
 	/** Acknowledged writes without which it goes on, for a minute at most: a busy machine needs longer. */
 	least?: number;
@@ -32,7 +32,7 @@ export interface Result {
 	atomic: boolean;
 	seconds: number;
 	requests: number;
-	/** Writes, logins and logouts that the application was told to be done. */
+	/** Writes, logins and logouts that were acknowledged to the application. */
 	acknowledged: number;
 	faults: number;
 	faultsByKind: Record<string, number>;
@@ -40,23 +40,23 @@ export interface Result {
 	errors: number;
 	/** Writes, logins and logouts that may or may not have been done. */
 	unknown: number;
-	/** How often what a cookie led to was compared with what it had to lead to. */
+	/** The number of comparisons of a session with its expected state. */
 	comparisons: number;
 	sessions: number;
 	/** Browsers that slept from a renewal of unknown outcome until the end. */
 	sleepers: number;
 	counts: Record<Violation, number>;
-	/** Errors that no fault explains, and what is wrong with the store itself. */
+	/** Errors that no fault explains, and problems of the store itself. */
 	broken: string[];
 	/** The first of each kind of finding, with all that happened to the session. */
 	findings: { violation: Violation; what: string; trace: string[] }[];
-	/** By quarters of a second: requests that were answered, and errors. */
+	/** Per quarter of a second: answered requests, and errors. */
 	series: { answered: number; errors: number }[];
 	/** When there was a fault, in seconds. */
 	faultsAt: number[];
 }
 
-/** Requests under way; each by the same worker, so that the others go on while one waits. */
+/** Requests in progress; each browser stays with one worker, so that the others continue while one waits. */
 const PARALLEL = 24;
 /** Seconds that are counted together in `series`. */
 export const BIN = 0.25;
@@ -113,7 +113,7 @@ export async function play(scenario: Scenario, options: PlayOptions): Promise<Re
 			const own = chance.split();
 			while (!over()) {
 				const reply = await browsers.act(own, n % workers.count);
-				// A moment to think, so that not all of them meet all the time; longer after an error.
+				// A pause, so that requests do not always collide; longer after an error.
 				const failed = reply?.outcome === 'unread' || reply?.outcome === 'failed';
 				await sleep(own.below(failed ? 60 : 15));
 			}
@@ -122,7 +122,7 @@ export async function play(scenario: Scenario, options: PlayOptions): Promise<Re
 	await disturbing;
 	clearInterval(ticker);
 	const played = elapsed();
-	// What clients have queued while there was no server arrives yet.
+	// Commands that clients have queued while the server was down still arrive.
 	await sleep(Math.max(1, browsers.sleepers > 0 ? rest : 0) * 1_000);
 	await checkAll(history, workers);
 	tell(`checked at ${progress()}`);

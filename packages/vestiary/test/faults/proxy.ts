@@ -31,7 +31,7 @@ export class Proxy {
 		return (this.#server.address() as AddressInfo).port;
 	}
 
-	/** Troubles one of the connections; false if there is none. */
+	/** Disturbs one of the connections; false if there is none. */
 	trouble(trouble: Trouble, chance: Chance): boolean {
 		const healthy = [...this.#lines].filter((line) => !line.troubled);
 		const line = healthy[chance.below(healthy.length)];
@@ -86,8 +86,8 @@ class Line {
 				this.#torn = true;
 				return;
 			case 'deaf':
-				// The server does its work, and the client gets no answer. An answer that was lost
-				// is followed by none, or the next one would be taken for it.
+				// The server performs the command, but the client gets no reply. No other reply may follow, since it
+				// would be taken for the lost one.
 				this.#deaf = true;
 				await sleep(milliseconds);
 				this.cut();

@@ -9,7 +9,7 @@ const MARKERS = [
 	'<!-- end of what the runs have written -->'
 ];
 
-/** The runs, in Markdown as prettier wants it. */
+/** The runs as a Markdown table, formatted as prettier does. */
 export function tableOf(results: Result[]): string {
 	const head = [
 		'scenario',
@@ -72,7 +72,7 @@ const RIGHT = 250;
 const TOP = 62;
 const STRIP = 58;
 const GAP = 14;
-/** At most so many steps in a curve. */
+/** The maximum number of steps in a curve. */
 const STEPS = 150;
 
 const STYLE = `

@@ -73,7 +73,7 @@ const traces = join(FOLDER, 'faults.json');
 console.log(wrong.length > 0 ? `FAILED; the traces are in ${traces}` : 'as promised');
 process.exit(wrong.length > 0 ? 1 : 0);
 
-/** Where nothing may be wrong, and something is; or where something must be found, and nothing was. */
+/** Whether a run that must have no violation has one, or a run that must find one has none. */
 function isWrong({ strict, atomic, counts, broken }: Result): boolean {
 	const found = Object.values(counts).some((count) => count > 0);
 	return broken.length > 0 || (strict && found) || (!atomic && counts.lost === 0);

@@ -18,7 +18,7 @@ export interface Scenario {
 	faults: string;
 	/** Whether nothing may go wrong here: an atomic store with one primary. */
 	strict: boolean;
-	/** Whether the workers see what the store can do that compares before it writes. */
+	/** Whether the workers use the store's atomic operations. */
 	atomic: boolean;
 	begin: () => Promise<Stage>;
 }

@@ -59,7 +59,7 @@ export class RedisServer {
 		return this.#admin;
 	}
 
-	/** Starts it, and waits until it has read what it has on disk. */
+	/** Starts the server, and waits until it has loaded its data. */
 	async start(): Promise<void> {
 		const fixed = ['--port', `${this.port}`, '--bind', '127.0.0.1', '--save', ''];
 		const args = [...fixed, '--dir', this.#folder, ...this.#options];

@@ -74,7 +74,7 @@ async function answer(request: Request): Promise<Reply> {
 				error instanceof StoreError ? error.code : String((error as Error).stack ?? error);
 		}
 	});
-	// Also when an error was thrown: the page that says so carries the cookie.
+	// Also if an error was thrown: the error page carries the cookie.
 	const last = cookies.at(-1);
 	if (last) {
 		reply.cookie =
@@ -144,7 +144,7 @@ function isRefusal(error: unknown, operation: Operation): boolean {
 function found(session: Session): Found {
 	const { owner, serial, log, ...keys } = session.data as Data;
 	const { userId } = session;
-	// As it is now: what the request does to it is not what it found.
+	// Copied, because the request changes it afterwards.
 	return { owner, serial, log: [...log], keys, ...(userId !== undefined && { userId }) };
 }
 
@@ -206,7 +206,7 @@ function watched(inner: Store): Store {
 	return { ...plain(inner), atomic: operations };
 }
 
-/** The store as those of the seed are: of two writes the last one wins. */
+/** A store with the interface of svelte-kit-sessions, where the last of two writes wins. */
 function plain(inner: Store): Store {
 	return {
 		get: async (id) => inner.get(id),

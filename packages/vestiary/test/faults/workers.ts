@@ -42,7 +42,7 @@ export class Workers {
 				if (!worker?.ready) continue;
 				return new Promise((resolve) => {
 					worker.waiting.set(number, resolve);
-					// If nothing can be sent to it, its end says so.
+					// If it has already ended, its `exit` event reports that.
 					worker.process.send({ ...request, number } satisfies Request, () => undefined);
 				});
 			}
@@ -50,7 +50,7 @@ export class Workers {
 		}
 	}
 
-	/** Kills a worker in the middle of what it does, and starts another one. */
+	/** Kills a worker in the middle of its work, and starts another one. */
 	async replace(at: number): Promise<void> {
 		const worker = this.#workers[at];
 		if (worker) await killed(worker.process);
@@ -73,7 +73,7 @@ export class Workers {
 		const file = new URL('./worker.ts', import.meta.url).pathname;
 		const child = tied(
 			fork(file, [JSON.stringify(this.#setups[at])], {
-				// Not those of the test runner, which may be the parent.
+				// Not the arguments of the test runner, which may be the parent.
 				execArgv: [],
 				env: { ...process.env, NODE_ENV: 'production' }
 			})

@@ -11,7 +11,7 @@ import { CLOUDFLARE_KIT3, WRANGLER_ENV, wranglerDev } from './workers.js';
 const ROOT = new URL('../../../../', import.meta.url).pathname;
 const SECRET = 'the secret of the browser test, long enough';
 
-/** By this route the test knows that it is its own server that answers. */
+/** A route by which the test recognises its own server. */
 const NONCE = `export const GET = ({ platform, url }) =>
 	Response.json({ nonce: platform.env.NONCE, origin: url.origin });
 `;

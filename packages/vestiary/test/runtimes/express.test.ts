@@ -35,7 +35,7 @@ const PACKAGES = {
 const SECRET = 's\u00e9cret of the app, and of Express';
 const COOKIE = { maxAge: 3600, path: '/' };
 
-/** As much of Express and its sessions as the tests use. */
+/** The part of Express and its sessions that the tests use. */
 interface ExpressSession {
 	(options: object): unknown;
 	MemoryStore: new () => ExpressStore;
@@ -125,7 +125,7 @@ interface Answer {
 	cookie: string;
 }
 
-/** A request to the Express app. */
+/** Sends a request to the Express app. */
 async function toExpress(path: string, cookie?: string): Promise<Answer> {
 	const response = await fetch(origin + path, { headers: cookie ? { cookie } : {} });
 	const data = (await response.json()) as Record<string, unknown>;
@@ -207,7 +207,7 @@ describe.each([
 		const record = JSON.parse((await redis.get(key)) ?? '') as Record<string, object>;
 		expect(Object.keys(record)).toEqual(Object.keys(theirs));
 		const { originalMaxAge } = theirs.cookie as { originalMaxAge: number };
-		// Express takes it from `expires`, a moment later.
+		// Express derives it from `expires`, a moment later.
 		expect(Math.round(originalMaxAge / 1_000)).toBe(3_600);
 		expect(record.cookie).toEqual({
 			...theirs.cookie,
@@ -236,7 +236,7 @@ test('moving away from Express: its sessions are read, and become ours when they
 	const saved = await toUs(options, login.cookie, saving({ n: 1 }));
 	expect(saved.cookie).toMatch(/^connect\.sid=(?!s%3A)/);
 	expect((await toUs(options, saved.cookie)).data).toEqual({ user: 'ada', n: 1 });
-	// And back: the format only says what is written.
+	// And back: the format only concerns writes.
 	const back = { ...options, format: 'express-session' as const };
 	const returned = await toUs(back, saved.cookie, saving({ n: 2 }));
 	expect((await toExpress('/read', returned.cookie)).data).toEqual({ user: 'ada', n: 2 });

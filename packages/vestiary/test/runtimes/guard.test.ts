@@ -23,7 +23,7 @@ const wall: SessionHandle = async ({ event, resolve }) => {
 export const handle = sequence(session, wall);
 `;
 
-/** An app that has a wall by path, and what it does not hold back. */
+/** An app with a hook that guards paths, and the requests that it does not stop. */
 const FILES = {
 	'src/hooks.server.ts': WALL,
 	'src/routes/account/walled.remote.ts': `import { query } from '$app/server';
@@ -83,7 +83,7 @@ describe.each(NEW_APPS)(
 			await page.getByRole('button', { name: 'Log in' }).click();
 			await page.getByRole('link', { name: 'with load' }).waitFor();
 			await page.goto(`${server.url}/account/ask`, { waitUntil: 'networkidle' });
-			// The first visit makes Vite bundle what the page imports, and then load it again.
+			// At the first visit, Vite bundles the page's imports, and then reloads the page.
 			await page.reload({ waitUntil: 'networkidle' });
 			const press = async (name: string): Promise<{ url: string; text: string }> => {
 				const answered = page.waitForResponse((response) =>

@@ -17,9 +17,9 @@ import {
 } from '../../dist/index.js';
 
 /*
- * What a real browser makes of the cookies: a server of ours under two sites, https with a certificate of
- * its own, and handles whose cookies differ in their attributes. `/set/<which>` saves a session,
- * `/end/<which>` ends it, `/sent` answers with the names of the cookies that came.
+ * How a real browser treats the cookies. A server under two sites, with HTTPS and a certificate of its own, has handles
+ * whose cookies differ in their attributes. `/set/<which>` saves a session, `/end/<which>` ends it, and `/sent` answers
+ * with the names of the received cookies.
  */
 
 const HANDLES: Record<string, { name: string; cookie: CookieSerializeOptions }> = {

@@ -10,7 +10,7 @@ import { run } from './run.js';
 
 const FOLDER = new URL('../../../../target/runtimes/plain', import.meta.url).pathname;
 
-/** The versions that `engines` promises: the oldest, SvelteKit 3's oldest, and the one of today. */
+/** The versions that `engines` promises: the oldest, the oldest for SvelteKit 3, and the current one. */
 const VERSIONS = { node20: '20.20.2', node22: '22.17.0', node24: '24.21.0' };
 
 const SCRIPT = `

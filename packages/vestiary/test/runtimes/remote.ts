@@ -28,7 +28,7 @@ export function remoteFunctions(start: () => Promise<Server>): void {
 
 	test('a command, a form and a query save the session, and a query reads it', async () => {
 		await page.goto(`${server.url}/remote`, { waitUntil: 'networkidle' });
-		// The first visit makes Vite bundle what the page imports, and then load it again.
+		// At the first visit, Vite bundles the page's imports, and then reloads the page.
 		await page.reload({ waitUntil: 'networkidle' });
 		expect(await browser.cookies()).toEqual([]);
 		await press('increment', 'n = 10');

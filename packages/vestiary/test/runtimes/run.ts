@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { createServer, type AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Runs a program to its end; what it printed is in the error if it fails. */
+/** Runs a program to its end. If it fails, the error contains its output. */
 export async function run(
 	command: string,
 	args: string[],

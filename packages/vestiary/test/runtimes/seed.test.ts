@@ -86,7 +86,7 @@ async function request(
 	change?: object
 ): Promise<{ id: string; data: object; cookie: string | undefined }> {
 	const { event, cookies } = testEvent(cookie);
-	// What SvelteKit's jar gives for a cookie of this name.
+	// The value that SvelteKit's jar has for a cookie of this name.
 	const value = /connect\.sid=([^;]*)/.exec(cookie ?? '')?.[1];
 	Object.assign(event.cookies, { get: () => value && decodeURIComponent(value) });
 	const opened = await session.initialize(event, options);

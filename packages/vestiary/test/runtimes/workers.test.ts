@@ -25,7 +25,7 @@ const CONFIG = {
 	kv_namespaces: [{ binding: 'SESSIONS', id: 'sessions' }]
 };
 
-/** In place of `session.ts`, as `session.workers.ts`, but with sessions in Upstash. */
+/** Replaces `session.ts`, as `session.workers.ts` does, but with sessions in Upstash. */
 const UPSTASH_SESSION = `import { Redis } from '@upstash/redis/cloudflare';
 import { sveltekitSessionHandle } from 'vestiary';
 import { RedisStore } from 'vestiary/upstash-redis';

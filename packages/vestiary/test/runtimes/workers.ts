@@ -37,7 +37,7 @@ export default { kit: { adapter: adapter() } };
 	}
 };
 
-/** With the stand-in for an adapter that does not exist yet. */
+/** With a stand-in for an adapter that does not exist yet. */
 export const CLOUDFLARE_KIT3: Kit = {
 	name: 'cloudflare-kit3',
 	packages: {
@@ -57,14 +57,14 @@ export default { plugins: [sveltekit({ adapter: adapter() })] };
 	}
 };
 
-/** Here wrangler leaves what it would not take away when it is killed. */
+/** wrangler leaves files here that it would not remove when it is killed. */
 const TMPDIR = new URL('../../../../target/runtimes/tmp', import.meta.url).pathname;
 mkdirSync(TMPDIR, { recursive: true });
 
 /** The environment of wrangler: it asks for no login and sends no telemetry. */
 export const WRANGLER_ENV = { CI: '1', TMPDIR, WRANGLER_SEND_METRICS: 'false' };
 
-/** Serves what the Cloudflare adapter built in workerd. */
+/** Serves the output of the Cloudflare adapter in workerd. */
 export function wranglerDev(
 	folder: string,
 	more: string[] = [],

@@ -195,7 +195,8 @@ export function works(start: () => Promise<Server>, { built = true } = {}): void
 		expect(first.headers.getSetCookie()).toEqual([]);
 	});
 
-	// docs/reference/session.md says so, too: SvelteKit puts no other header on this response, not even those of `setHeaders`.
+	// As docs/reference/session.md says: SvelteKit puts no other header on this response, not even those of
+	// `setHeaders`.
 	test('a redirect that a later hook throws has the cookie, and nothing for caches', async () => {
 		const response = await get('/hook/redirect');
 		expect(response.headers.getSetCookie()).toHaveLength(1);
@@ -203,7 +204,7 @@ export function works(start: () => Promise<Server>, { built = true } = {}): void
 		expect(response.headers.get('vary') ?? '').not.toContain('Cookie');
 	});
 
-	// What SvelteKit makes of these is its own response, which no hook sees: docs/how-to/troubleshooting.md.
+	// SvelteKit turns these into its own responses, which no hook sees: docs/how-to/troubleshooting.md.
 	test.each([
 		['an error that a hook throws', '/hook/error', 418],
 		['a redirect that a hook returns to the client router', '/hook/immutable/__data.json', 200]

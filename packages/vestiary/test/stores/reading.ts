@@ -6,9 +6,9 @@ import type { Store } from '../../src/index.js';
 const RECORD = '{"v":"AAAAAAAAAAAAAAAA","cookie":{},"data":{}}';
 
 /**
- * Checks that two records are read in one round trip, and that one that cannot be read does not hide the other.
- * @param roundTrips Counts how often the client has waited for an answer
- * @param put Stores what is no record under an ID
+ * Checks that two records are read in one round trip, and that an unreadable one does not hide the other.
+ * @param roundTrips The number of times that the client has waited for a reply
+ * @param put Stores a value that is no record under an ID
  */
 export async function readsTwoAtOnce(
 	store: Store,

@@ -37,7 +37,7 @@ const CLIENTS: Record<string, () => Client & { connect?: unknown }> = {
 	'node-redis 6 Cluster': () => redis6.createCluster({ rootNodes: rootNodes() })
 };
 
-/** Ends a session; what its event says of the replicas. */
+/** Ends a session. Returns the confirmation in its event. */
 async function ending(store: RedisStore): Promise<boolean | undefined> {
 	const events: SessionEvent[] = [];
 	const { event } = testEvent();
@@ -65,7 +65,7 @@ for (const [name, connect] of Object.entries(CLIENTS)) {
 			for (let tries = 0; tries < 10 && confirmed !== true; tries++)
 				confirmed = await ending(new RedisStore({ client, confirm }));
 			expect(confirmed).toBe(true);
-			// There are not so many.
+			// There are fewer replicas.
 			const more = { replicas: 2, timeout: 50 };
 			expect(await ending(new RedisStore({ client, confirm: more }))).toBe(false);
 			expect(await ending(new RedisStore({ client }))).toBeUndefined();

@@ -13,7 +13,7 @@ const REDIS_SERVER = process.env.REDIS_SERVER ?? 'redis-server';
 
 export interface Servers {
 	ports: number[];
-	/** Sends a signal to each process; not all have one of their own. */
+	/** Sends a signal to each process; not all servers have one of their own. */
 	signal?: (signal: NodeJS.Signals) => void;
 	stop: () => Promise<void>;
 }
@@ -38,7 +38,7 @@ export async function startRedis(...options: string[]): Promise<Servers> {
 	};
 }
 
-/** Starts a Redis Cluster of three primaries, on free ports, with so many replicas each. */
+/** Starts a Redis Cluster of three primaries on free ports, with this many replicas each. */
 export async function startCluster(replicas = 0): Promise<Servers> {
 	const nodes: Servers[] = [];
 	for (let n = 0; n < 3 * (1 + replicas); n++) {

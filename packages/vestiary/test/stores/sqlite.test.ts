@@ -95,7 +95,7 @@ describe('SqliteStore', () => {
 		const store = new SqliteStore({ database });
 		const handle = sveltekitSessionHandle({ secret: SECRET, store });
 		await expect(stat(database)).rejects.toMatchObject({ code: 'ENOENT' });
-		// A visitor without a cookie does not make it, either.
+		// A visitor without a cookie does not create it, either.
 		const { event } = testEvent();
 		await handle({ event, resolve: async () => new Response() });
 		await expect(stat(database)).rejects.toMatchObject({ code: 'ENOENT' });

@@ -3,7 +3,7 @@ import { expect, vi } from 'vitest';
 import { Session, type Store } from '../../src/index.js';
 import { testEvent } from '../event.js';
 
-/** Checks that a touch is one question to the store, and leaves the tombstone of a login as it is. */
+/** Checks that a touch is a single call to the store, and leaves the tombstone of a login unchanged. */
 export async function touchesInOneCall(store: Store): Promise<void> {
 	const { atomic } = store;
 	if (!atomic) throw new Error('the store has no `atomic`');

@@ -41,7 +41,7 @@ const CLIENTS = {
 	'@upstash/redis without base64': () => new Redis({ ...at(), responseEncoding: false }),
 	'@upstash/redis that parses nothing': () =>
 		new Redis({ ...at(), automaticDeserialization: false }),
-	// As a stand-in for tests may be.
+	// As a test double may be.
 	'a client that has no getrange': () => {
 		const client = new Redis(at());
 		Object.defineProperty(client, 'getrange', { value: undefined });
@@ -161,7 +161,7 @@ test('an answer that is no JSON is a failure of the store, not a record that can
 	try {
 		const failed = await new RedisStore({ client }).get('id').catch((error: unknown) => error);
 		expect(failed).toBeInstanceOf(Error);
-		// Those are taken for the record's fault.
+		// A syntax error would be blamed on the record.
 		expect(failed).not.toBeInstanceOf(SyntaxError);
 		expect(failed).not.toBeInstanceOf(DataError);
 	} finally {

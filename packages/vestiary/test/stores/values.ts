@@ -20,8 +20,8 @@ const VALUES: Record<string, (redis: Redis | Cluster, key: string) => Promise<un
 };
 
 /**
- * Checks that a visitor whose key holds such a value has no session and no error, can begin another session, and that what is
- * there is never written over: neither the record of a session nor a user's session list.
+ * Checks that a visitor whose key holds such a value has no session and no error, that another session can begin, and
+ * that the value is never overwritten: neither as the record of a session nor as a user's session list.
  */
 export async function unreadableAndNoError(store: Store, redis: Redis | Cluster): Promise<void> {
 	const events: string[] = [];
@@ -79,7 +79,7 @@ export async function unreadableAndNoError(store: Store, redis: Redis | Cluster)
 	}
 }
 
-/** The key of a user's session list: the record of it that names the session. */
+/** The key of a user's session list: the record that contains the session's handle. */
 async function listOf(
 	redis: Redis | Cluster,
 	id: string,

@@ -93,7 +93,7 @@ const WORKER = `
 	};
 `;
 
-/** Before 2025 a Worker had no `FinalizationRegistry`: nothing in linear memory is freed by itself. */
+/** Before 2025, a Worker had no `FinalizationRegistry`, so linear memory is never freed automatically. */
 describe.each(['2024-09-23', '2026-07-30'])('in workerd, as of %s', (compatibilityDate) => {
 	let workerd: Miniflare;
 

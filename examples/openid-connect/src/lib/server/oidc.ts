@@ -36,7 +36,7 @@ async function discover(): Promise<client.Configuration> {
 	);
 }
 
-/** Where to send the browser, and what has to be remembered until it comes back. */
+/** The address for the browser, and the values to remember until the callback. */
 export async function beginLogin(
 	redirectUri: URL
 ): Promise<{ address: URL; login: Omit<PendingLogin, 'next'> }> {
@@ -111,7 +111,7 @@ export async function userInfo(session: Session): Promise<client.UserInfoRespons
 	}
 }
 
-/** Where the provider ends its own session; undefined if it cannot be asked, or has no such place. */
+/** The address at which the provider ends its own session; undefined if it has none, or cannot be asked. */
 export async function logoutAddress(idToken: string, home: URL): Promise<URL | undefined> {
 	const config = await provider().catch(() => undefined);
 	if (!config?.serverMetadata().end_session_endpoint) return undefined;
@@ -121,7 +121,7 @@ export async function logoutAddress(idToken: string, home: URL): Promise<URL | u
 	});
 }
 
-/** Tells the visitor what to do, and never what the library said: it may quote what is secret. */
+/** Tells the visitor what to do, without the library's message, which may quote secrets. */
 function refuse(cause: unknown): never {
 	if (cause instanceof client.AuthorizationResponseError) {
 		if (cause.error === 'access_denied') error(403, 'The login was cancelled.');

@@ -7,7 +7,7 @@ export const load: PageServerLoad = () => redirect(303, '/');
 export const actions: Actions = {
 	default: async ({ locals: { session }, url }) => {
 		const { tokens } = session.data;
-		// First here: whatever becomes of the provider, this session is over.
+		// Ended here first, so that it ends whatever the provider does.
 		await session.destroy();
 		const address = tokens && (await logoutAddress(tokens.id, new URL('/', url)));
 		if (!address) redirect(303, '/');

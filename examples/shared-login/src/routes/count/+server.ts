@@ -3,7 +3,7 @@ import type { RequestHandler } from './$types';
 
 export const POST: RequestHandler = async ({ locals: { session } }) => {
 	if (!session.userId) return json({ error: 'log in first' }, { status: 401 });
-	// Changes what the store has now: the Rust service writes the same number at the same time.
+	// Changes the stored data: the Rust service writes the same number concurrently.
 	await session.update((data) => ({
 		...data,
 		clicks: (data.clicks ?? 0) + 1,

@@ -3,8 +3,8 @@ import { redirect } from '@sveltejs/kit';
 import type { SessionData } from 'vestiary';
 
 /**
- * The user who is logged in; sends every other visitor to the login page. Each function that reads or changes private
- * data calls it: a hook that compares paths does not see every way to a function.
+ * The logged-in user; redirects every other visitor to the login page. Call it in each function that reads or changes
+ * private data: a hook that compares paths does not cover every way to a function.
  */
 export function requireUser(): NonNullable<SessionData['user']> {
 	const { locals, url } = getRequestEvent();

@@ -1,4 +1,4 @@
-// Serves a function that takes a Request: those that Vercel and Netlify run in Node.js.
+// Serves a function that takes a Request, as Vercel and Netlify run it in Node.js.
 import { createServer } from 'node:http';
 import process from 'node:process';
 import { pathToFileURL } from 'node:url';

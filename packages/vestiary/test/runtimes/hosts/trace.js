@@ -1,4 +1,4 @@
-// Copies a function and what it imports, as Netlify does when it deploys one, with the same tracer.
+// Copies a function and its imports, as Netlify does when it deploys one, with the same tracer.
 import { cp, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import process from 'node:process';

@@ -4,7 +4,7 @@ import { finishLogin } from '#lib/server/oidc.ts';
 export const GET: RequestHandler = async ({ locals, url }) => {
 	const { login, ...rest } = locals.session.data;
 	if (!login) error(400, 'This login has expired, or was begun in another browser.');
-	// Used up, whatever comes of it: no callback is listened to twice.
+	// Removed, whatever the result is: each login accepts one callback.
 	await locals.session.setData(rest);
 	await locals.session.save();
 	const { user, tokens } = await finishLogin(url, login);

@@ -4,7 +4,7 @@ import { session } from './session';
 
 type Handle = Parameters<typeof sequence>[0];
 
-/** Tells what is streamed that the response has left. */
+/** Tells a stream that the response has left. */
 const answered: Handle = async ({ event, resolve }) => {
 	let left = (): void => undefined;
 	event.locals.answered = new Promise((resolve) => (left = resolve));
@@ -52,7 +52,7 @@ const hooks: Handle = async ({ event, resolve }) => {
 
 export const handle = sequence(answered, session, hooks);
 
-/** Sends what is for the backend over the network: to this app, which has a page that answers as one. */
+/** Sends requests to the backend over the network: to this app, which has a page that acts as the backend. */
 export const handleFetch = async (input: {
 	request: Request;
 	fetch: typeof globalThis.fetch;

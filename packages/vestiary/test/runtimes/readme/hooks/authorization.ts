@@ -17,7 +17,7 @@ const client = new Redis({
 });
 
 const checkAuthorizationHandle: Handle = async ({ event, resolve }) => {
-	// The page that the sample redirects to, and what the test asks the server for.
+	// The page that the sample redirects to, and the route by which the test recognises its server.
 	if (['/login', '/api/nonce'].includes(event.url.pathname)) return resolve(event);
 	// `event.locals.session` is available
 	if (!event.locals.session.data.userId) throw redirect(302, '/login');

@@ -4,7 +4,7 @@ import type { PageServerLoad } from './$types';
 export const load: PageServerLoad = async ({ fetch, locals }) => {
 	const before = counts.reads;
 	await locals.session.setData({ n: 50 });
-	// The child sees what the parent has not saved yet, adds one, and saves.
+	// The sub-request sees the page's unsaved changes, adds one, and saves.
 	const child = (await (await fetch('/api/save')).json()) as { n: number };
 	const other = await fetch('/api/read', { credentials: 'omit' });
 	const stranger = (await other.json()) as { n: number };

@@ -1,6 +1,6 @@
 import type { PageServerLoad } from './$types';
 
-/** Logs in, or out, and asks a backend what it sees of that. */
+/** Logs in or out, and asks a backend which session it sees. */
 export const load: PageServerLoad = async ({ fetch, locals, url }) => {
 	if (url.searchParams.has('logout')) {
 		await locals.session.destroy();
