@@ -4,7 +4,7 @@
 
 use std::{
     ffi::OsStr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::mpsc::{self, Receiver, Sender},
 };
 
@@ -104,13 +104,17 @@ impl Package<'_> {
         })
     }
 
-    /// The checks that need servers, a browser, or fresh SvelteKit apps.
+    /// The checks that need servers, a browser, or fresh SvelteKit apps, in two lanes: each of them waits a lot.
     fn checks_with_servers(
         &self,
         servers: &Servers,
         service: &Receiver<PathBuf>,
     ) -> anyhow::Result<()> {
-        let Self { progress, tools, tarball } = self;
+        lanes::both(|| self.stores_and_benchmarks(servers), || self.apps(&servers.redis, service))
+    }
+
+    fn stores_and_benchmarks(&self, servers: &Servers) -> anyhow::Result<()> {
+        let Self { progress, tools, .. } = self;
         let Servers { redis, postgres, pgbouncer } = servers;
         progress.tests("stores against real servers", |log| {
             let env = [
@@ -120,35 +124,39 @@ impl Package<'_> {
             ];
             vitest(log, tools, "packages/vestiary", &["--project", "stores"], &env)
         })?;
-        progress.tests("benchmarks, smoke", |log| bench::smoke(log, tools, redis.as_os_str()))?;
+        progress.tests("benchmarks, smoke", |log| bench::smoke(log, tools, redis.as_os_str()))
+    }
+
+    fn apps(&self, redis: &Path, service: &Receiver<PathBuf>) -> anyhow::Result<()> {
+        let Self { progress, tools, tarball } = self;
         progress.check("examples, types", |log| {
             each_example(|example| {
                 tools.bin("svelte-check").args(["--fail-on-warnings"]).within(example).logged(log)
             })
         })?;
         let chromium = progress.step("Chromium", tools::chromium)?;
-        let service = service.recv().map_err(|_| NotStarted)?;
-        for example in npm::EXAMPLES {
-            let [port, provider_port] = demo::two_free_ports()?;
-            demo::build_app(progress, tools, example, &format!("http://localhost:{port}"))?;
-            progress.tests(&format!("{example} in Chromium"), |log| {
-                let env = [
-                    ("CHROMIUM", chromium.as_os_str()),
-                    ("PORT", port.as_ref()),
-                    ("PROVIDER_PORT", provider_port.as_ref()),
-                    ("SHARED_LOGIN_API", service.as_os_str()),
-                    ("REDIS_SERVER", redis.as_os_str()),
-                ];
-                vitest(log, tools, example, &[], &env)
-            })?;
-        }
+        let env = [("CHROMIUM", chromium.as_os_str()), ("REDIS_SERVER", redis.as_os_str())];
+        let [one, other, with_service] = npm::EXAMPLES;
+        self.example(one, &env)?;
+        self.example(other, &env)?;
         progress.tests("package in SvelteKit, on the edge, and alone", |log| {
-            let env = [
-                ("VESTIARY_TARBALL", tarball.as_os_str()),
-                ("REDIS_SERVER", redis.as_os_str()),
-                ("CHROMIUM", chromium.as_os_str()),
-            ];
+            let env = [&env[..], &[("VESTIARY_TARBALL", tarball.as_os_str())]].concat();
             vitest(log, tools, "packages/vestiary", &["--project", "runtimes"], &env)
+        })?;
+        // The lane of the crates has built it by now.
+        let service = service.recv().map_err(|_| NotStarted)?;
+        let env = [&env[..], &[("SHARED_LOGIN_API", service.as_os_str())]].concat();
+        self.example(with_service, &env)
+    }
+
+    /// Builds an example, and tests it in Chromium. Two steps.
+    fn example(&self, example: &str, env: &[(&str, &OsStr)]) -> anyhow::Result<()> {
+        let Self { progress, tools, .. } = self;
+        let [port, provider_port] = demo::two_free_ports()?;
+        demo::build_app(progress, tools, example, &format!("http://localhost:{port}"))?;
+        progress.tests(&format!("{example} in Chromium"), |log| {
+            let ports = [("PORT", port.as_ref()), ("PROVIDER_PORT", provider_port.as_ref())];
+            vitest(log, tools, example, &[], &[env, &ports].concat())
         })
     }
 }
@@ -184,7 +192,9 @@ fn vitest(
     args: &[&str],
     env: &[(&str, &OsStr)],
 ) -> anyhow::Result<usize> {
-    let report = root().join("target/xtask").join(format!("{}.json", folder.replace('/', "-")));
+    // The projects of a folder may run at the same time.
+    let name = [&[folder], args].concat().join("-").replace('/', "-");
+    let report = root().join("target/xtask").join(format!("{name}.json"));
     let output = format!("--outputFile.json={}", report.display());
     let run = tools
         .bin("vitest")
