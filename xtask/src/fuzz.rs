@@ -9,7 +9,7 @@ use clap::Args as ClapArgs;
 use crate::{
     progress::{Log, Progress},
     root,
-    run::{Run, cargo},
+    run::{Run, cargo, with_clippy},
     tools,
 };
 
@@ -57,11 +57,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 /// The targets on the seeds and on some thousand mutations of them, with the Rust that all is built
-/// with.
+/// with. Their own code, not that of the core, is built with clippy.
 pub(crate) fn bounded(log: &Log) -> anyhow::Result<()> {
-    cargo(&["test", "--locked", "--target-dir", "target/fuzz", "--manifest-path", MANIFEST])
-        .gently()
-        .logged(log)
+    let options = ["--locked", "--target-dir", "target/fuzz", "--manifest-path", MANIFEST];
+    for command in [&["build", "--all-targets"][..], &["test"]] {
+        with_clippy(cargo(command)).args(options).gently().logged(log)?;
+    }
+    Ok(())
 }
 
 /// The sanitizers that cargo-fuzz switches on are not in stable Rust.

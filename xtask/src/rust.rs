@@ -104,10 +104,7 @@ fn tests_without_servers(log: &Log) -> anyhow::Result<usize> {
 fn clippy(log: &Log, without: &[&str]) -> anyhow::Result<()> {
     let all = ["--workspace", "--all-targets", "--all-features", "--locked"];
     cargo(&["clippy"]).args(all).args(without).args(["--", "-D", "warnings"]).logged(log)?;
-    // That of the native benchmarks goes with their build: see `bench::smoke`.
-    cargo(&["clippy", "--locked", "--all-targets", "--target-dir", "target/fuzz"])
-        .args(["--manifest-path", fuzz::MANIFEST, "--", "-D", "warnings"])
-        .logged(log)?;
+    // The native benchmarks and the fuzz targets are built with clippy.
     let wasm =
         ["--target", "wasm32-unknown-unknown", "-p", "vestiary-wasm", "--", "-D", "warnings"];
     cargo(&["clippy", "--locked"]).args(wasm).logged(log)
