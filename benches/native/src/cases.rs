@@ -47,7 +47,7 @@ impl Case {
     /// The cases in which a library is compared to others.
     pub(crate) fn all() -> Vec<Self> {
         use Route::{Begin, Login, Logout, Read, Same, Untouched, Write};
-        use Visitor::{Forged, Fresh, Known, Anonymous, OldKey, Unknown};
+        use Visitor::{Anonymous, Forged, Fresh, Known, OldKey, Unknown};
 
         let rolling = |rolling| Setup { rolling, ..Setup::default() };
         let crowded = |case: Self| Self { crowded: true, ..case };
