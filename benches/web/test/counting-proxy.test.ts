@@ -52,7 +52,7 @@ test('commands that are sent together are one round trip', async () => {
 	expect(proxy).toMatchObject({ commands: 3, roundTrips: 1 });
 });
 
-test('a command is counted when all of it is there, also if a value looks like one', async () => {
+test('a command is counted when it is complete, even if a value looks like a command', async () => {
 	await send(SET.slice(0, 31));
 	expect(proxy.commands).toBe(0);
 	await send(SET.slice(0, 31), SET.slice(31));

@@ -61,7 +61,7 @@ test('a target is reached, missed, or was not measured', () => {
 	expect(of('handle, forged cookie, over bare')).toMatchObject({ ok: undefined });
 });
 
-test('what is told twice is told once: over what it was measured over', () => {
+test('two rows of one measurement become one, with the baseline', () => {
 	const rows = [
 		row('a', 'bare', 100),
 		row('b', 'bare', 200),
@@ -73,7 +73,7 @@ test('what is told twice is told once: over what it was measured over', () => {
 	expect(pageOf(results, String)).toContain('| a | 100 | 30 |');
 });
 
-test('what was subtracted from all is told beside them', () => {
+test('a baseline that was subtracted from all rows is named beside them', () => {
 	const rows = [row('bare', 'bare', 100), { ...row('a', 'vestiary', 30), over: 'bare' }];
 	const page = pageOf(resultsOf(resultOf('handle-sequential', rows)), String);
 	expect(page).toContain('bare itself takes 100 µs.');
@@ -106,12 +106,12 @@ test('every colour of a plot has another for dark paper', async () => {
 	expect(style).toContain('prefers-color-scheme: dark');
 });
 
-test('what is not above nothing is left out of a logarithm', async () => {
+test('values of 0 or less are left out of a logarithmic scale', async () => {
 	const rows = [row('a', 'vestiary', -1), row('a', 'iron-session', 1), row('b', 'vestiary', 500)];
 	expect(await plotOf(resultOf('handle-sequential', rows))).not.toContain('NaN');
 });
 
-test('what has another unit has a table of its own, and is found all the same', () => {
+test('rows with another unit have a table of their own, and are still found', () => {
 	const results = resultsOf(
 		resultOf('scale-native', [
 			{ ...row('read', 'vestiary', 5), unit: 'ns' },

@@ -160,7 +160,7 @@ test('a visitor who looks around gets no cookie', async () => {
 	await shot('start');
 });
 
-test('a private page leads over the provider and back to it', async () => {
+test('a private page redirects to the provider, and back after the login', async () => {
 	await page.goto(`${ORIGIN}/profile?tab=1`);
 	expect(page.url()).toMatch(`${ISSUER}/interaction/`);
 	const before = await ticket();
@@ -210,7 +210,7 @@ test('no token reaches the browser', async () => {
 	expect(await page.evaluate(() => document.cookie)).toBe('');
 });
 
-test('an access token that is no good any more is renewed', async () => {
+test('an expired access token is renewed', async () => {
 	const before = grants.length;
 	await forget('access');
 	await page.goto(`${ORIGIN}/profile`);

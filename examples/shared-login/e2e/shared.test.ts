@@ -89,7 +89,7 @@ describe.each(STORES)('with one $store', ({ store, start }) => {
 			expect(await answers(await cookie())).toEqual([200, 200]);
 		});
 
-		test('of what both write at once, nothing is lost', async () => {
+		test('concurrent writes of both services lose nothing', async () => {
 			await page.goto(HALVES[0].page);
 			const before = Number(await text('clicks'));
 			await page.click('text=30 each, at once');

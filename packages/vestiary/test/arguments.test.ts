@@ -87,7 +87,7 @@ describe('no session ends', () => {
 	);
 });
 
-test('what is no session cannot be the current one of a list', async () => {
+test('only a session can be the current one of a list', async () => {
 	const listing = sessions(options)
 		.of('ada')
 		.list({} as never);

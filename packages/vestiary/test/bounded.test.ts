@@ -31,7 +31,7 @@ describe('recent names', () => {
 		expect(names.size).toBe(0);
 	});
 
-	test('of too many the oldest is forgotten, and one that is added again is not the oldest', () => {
+	test('the oldest name is evicted beyond the limit, and a name that is added again is the newest', () => {
 		const names = new Recent(2);
 		for (const name of ['a', 'b', 'a', 'c']) names.add(name, 100, 0);
 		expect(['a', 'b', 'c'].map((name) => names.has(name, 1))).toEqual([true, false, true]);

@@ -102,7 +102,7 @@ test('cookies that the request has set go along, but those that an encoder could
 	expect(cookie).toMatch(new RegExp(`^theme=dark; sent=a b; set=plain; ${OURS}$`));
 });
 
-test('what is no URL is refused by SvelteKit, in its own words', async () => {
+test('an invalid URL is rejected by SvelteKit, in its own words', async () => {
 	const refused = new Error('Invalid URL');
 	const seen: unknown[] = [];
 	const fetch: Fetch = async (input) => {
@@ -121,7 +121,7 @@ test('an event without `fetch` gets none', async () => {
 	expect(event.fetch).toBeUndefined();
 });
 
-test('of two pages of one visitor, a request by cookie alone is a part of neither', async () => {
+test('with two pages of one visitor, a sub-request with only the cookie belongs to neither', async () => {
 	const { event: login } = testEvent();
 	const response = await handle({
 		event: login,

@@ -58,7 +58,7 @@ class PrismaClientKnownRequestError extends Error {
 	readonly meta = { target: [secretly] };
 }
 
-describe('of the error of a store, name and code are kept, and nothing else', () => {
+describe('only name and code of a store’s error are kept', () => {
 	test.each([
 		[
 			'a reply with its command',
@@ -117,7 +117,7 @@ describe('of the error of a store, name and code are kept, and nothing else', ()
 		expect(shown(error)).not.toContain(DATA);
 	});
 
-	test('also of those below, and of several at once', async () => {
+	test('in nested and aggregate errors, too', async () => {
 		const below = withMembers(new Error(secretly), { code: 'ECONNRESET' });
 		const fetching = new TypeError(`fetch failed ${ID}`, { cause: below });
 		const one = await failure(storeThat(fetching));
@@ -133,7 +133,7 @@ describe('of the error of a store, name and code are kept, and nothing else', ()
 		}
 	});
 
-	test('also if the application throws an error of this package', async () => {
+	test('even if the application throws an error of this package', async () => {
 		const own = new StoreError('store_failed', 'the table is missing', {
 			cause: new Error(secretly)
 		});
@@ -176,7 +176,7 @@ describe('of the error of a store, name and code are kept, and nothing else', ()
 	});
 });
 
-test('what a parser says of a record is not shown', async () => {
+test('the message of a parser is not shown', async () => {
 	const memory = new MemoryStore({
 		serializer: {
 			stringify: () => DATA,

@@ -77,7 +77,7 @@ const save = (session: Session & { data: Data }): Promise<void> => {
 };
 const pairOf = (header: string | undefined): string => header?.split(';', 1)[0] ?? '';
 
-describe('a session whose deadline is over', () => {
+describe('a session whose deadline has passed', () => {
 	test.each([
 		['idle', { idleTimeout: 60 }, 66],
 		['absolute', { absoluteTimeout: 60 }, 60],

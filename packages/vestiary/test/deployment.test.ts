@@ -91,7 +91,7 @@ describe.each(DEPLOYMENTS)('while old and new instances run: %s', (_, before, af
 		{ ...after, store }
 	];
 
-	test('a visit to an old instance logs nobody out', async () => {
+	test('a request to an old instance logs no visitor out', async () => {
 		const [old = { secret: '' }, fresh = { secret: '' }] = configs();
 		const devices = [await device(fresh), await device(fresh)];
 		const kept = await texts(devices);
@@ -111,7 +111,7 @@ describe.each(DEPLOYMENTS)('while old and new instances run: %s', (_, before, af
 		expect(await sessions(fresh).of('ada').list()).toHaveLength(2);
 	});
 
-	test('what an old instance is asked to write is a typed error, and nothing is written', async () => {
+	test('a write on an old instance is a typed error, and nothing is written', async () => {
 		const [old = { secret: '' }, fresh = { secret: '' }] = configs();
 		const cookie = await device(fresh);
 		const kept = await texts([cookie]);
@@ -157,7 +157,7 @@ describe.each(DEPLOYMENTS)('while old and new instances run: %s', (_, before, af
 	});
 });
 
-test('the steps of docs/how-to/change-the-secret.md log nobody out: instances read the new secret before one writes with it', async () => {
+test('the steps of docs/how-to/change-the-secret.md log no visitor out: instances read the new secret before one writes with it', async () => {
 	const steps: SveltekitSessionConfig[] = [
 		{ secret: OLD, encrypt: true, store },
 		{ secret: [OLD, NEW], encrypt: true, store },

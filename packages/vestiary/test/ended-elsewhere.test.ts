@@ -94,7 +94,7 @@ describe('a session that was ended', () => {
 		expect(await dataOf(victim.cookie())).toEqual({ user: 'ada' });
 	});
 
-	test('an ID whose grace period is over regenerates without ending the session that it led to', async () => {
+	test('regenerating an ID after its grace period does not end the session that it led to', async () => {
 		options = { ...options, renewGrace: 0 };
 		const cookie = await visitor({ user: 'ada' });
 		const current = await opened(cookie);
@@ -116,7 +116,7 @@ describe('a session that was ended', () => {
 		expect(store.size).toBe(0);
 	});
 
-	test('is ended although nobody can say whether replicas know it', async () => {
+	test('is ended even if the store cannot tell whether replicas have confirmed it', async () => {
 		const seen: unknown[] = [];
 		options.onEvent = (event) => seen.push(event);
 		for (const confirm of [

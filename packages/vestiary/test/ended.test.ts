@@ -207,7 +207,7 @@ test('a store that is down fails the page of a new visitor, unlike one that is f
 	await expect(visiting).rejects.toMatchObject({ code: 'store_failed' });
 });
 
-test('what a save could not store is stored when the request ends', async () => {
+test('a failed save is repeated when the request ends', async () => {
 	const { cookies } = await visit({ ...options, saveUninitialized: true }, async (session) => {
 		// Its first record is there.
 		await session.setData({ n: 1 });

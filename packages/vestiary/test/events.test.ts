@@ -9,7 +9,7 @@ beforeEach(() => {
 	({ store, options, events } = watched());
 });
 
-test('events tell the life of a session', async () => {
+test('events report the life of a session', async () => {
 	const { session, cookie } = await opened();
 	await session.save();
 	await (await opened(cookie())).session.renew();

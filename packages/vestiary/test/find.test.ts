@@ -101,7 +101,7 @@ async function expired(): Promise<string> {
 	return cookie;
 }
 
-describe('of two cookies of one name', () => {
+describe('two cookies of one name', () => {
 	test('the first that leads to a session decides, whatever the other one is', async () => {
 		for (const other of [expired, outOfUse, unreadable, async () => visitor(2)]) {
 			const second = await other();
@@ -146,7 +146,7 @@ test('a session that is found expired leaves the list of its user', async () => 
 	expect(await sessions(options).of('ada').list()).toEqual([]);
 });
 
-test('an expired cookie is not removed over a session that another request has begun', async () => {
+test('removing an expired cookie does not remove the session that another request has begun', async () => {
 	const cookie = await expired();
 	let release = (): void => undefined;
 	const gate = new Promise<void>((resolve) => (release = resolve));
@@ -187,7 +187,7 @@ test('a list that the store does not answer about is a failure, not a session th
 	expect(events).not.toContain('unreadable');
 });
 
-test('a stored value that is no text is no session, also where records are encrypted', async () => {
+test('a stored value that is not text is no session, with and without encryption', async () => {
 	const [first] = await request(undefined, (session) => session.save());
 	const cookie = pairOf(first ?? '');
 	vi.spyOn(atomic(), 'read').mockRejectedValueOnce(new SyntaxError('Unexpected token'));

@@ -183,7 +183,7 @@ beforeEach(() => vi.useFakeTimers({ toFake: ['Date'] }));
 
 afterEach(() => vi.useRealTimers());
 
-describe('what need not be waited for is what would have come', () => {
+describe('opening without waiting gives the same result as waiting', () => {
 	test.each(SITUATIONS)('$what', async (situation) => {
 		const { options, does, waits, once, later = 0 } = situation;
 		const change = situation.change ?? ((same: string): string => same);

@@ -95,7 +95,7 @@ describe('the cookie is on the response that leaves', () => {
 		expect(response.headers.getSetCookie()).toEqual([ours]);
 	});
 
-	test('once, whoever set it before, and other cookies stay', async () => {
+	test('once, even if it was set before, and other cookies stay', async () => {
 		const { response } = await run(async (session) => {
 			await session.save();
 			const headers = new Headers({ 'content-type': 'text/plain' });
@@ -182,7 +182,7 @@ describe('a response that has left', () => {
 	});
 });
 
-describe('what is thrown past the handle', () => {
+describe('exceptions that pass the handle', () => {
 	test('keeps the changes made before it, and is thrown on', async () => {
 		options.saveUninitialized = true;
 		const { event } = testEvent();
@@ -223,7 +223,7 @@ describe('what is thrown past the handle', () => {
 		expect(call?.value).toMatch(/^[\w-]{32}\.[A-Za-z0-9+/]{43}$/);
 	});
 
-	test('also after SvelteKit has closed its jar', async () => {
+	test('even after SvelteKit has closed its jar', async () => {
 		const calls = await jar(async (session, close) => {
 			await session.save();
 			close();
@@ -320,7 +320,7 @@ describe('event.fetch', () => {
 		expect(await carried('https://app.example:8443/')).toMatch(value);
 	});
 
-	test('tells nobody else, and nobody who shall not know', async () => {
+	test('sends the cookie to no other host', async () => {
 		expect(await carried('https://example/')).toBeNull();
 		expect(await carried('https://evilapp.example/')).toBeNull();
 		expect(await carried('https://api.app.example/', { credentials: 'omit' })).toBeNull();

@@ -63,7 +63,7 @@ test.each<[Partial<SveltekitSessionConfig>, string]>([
 	expect(warnings).toEqual([]);
 });
 
-test('secure over http is hinted at, but not on localhost', async () => {
+test('a secure cookie over http gives a hint, except on localhost', async () => {
 	await use({ cookie: { secure: true } });
 	expect(warnings).toEqual([]);
 	await use({ cookie: { secure: true } }, 'development', 'http://192.168.1.5/');
@@ -109,7 +109,7 @@ test('http gives no hint to this machine, whatever its name, nor to a cookie tha
 	expect(warnings).toEqual([]);
 });
 
-test('good options give no hint', async () => {
+test('valid options give no hint', async () => {
 	await use({ cookie: { maxAge: 31_536_000 } });
 	expect(warnings).toEqual([]);
 });

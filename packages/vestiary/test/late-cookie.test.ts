@@ -167,7 +167,7 @@ test.each(SLOW)(
 	}
 );
 
-test('a renewal in another process: the old ID is not set over the new one', async () => {
+test('a renewal in another process: the old ID does not replace the new one', async () => {
 	const cookie = await visitor({ rolling: true });
 	let newer: string[] = [];
 	const late = await request(
@@ -225,7 +225,7 @@ describe('the store is asked', () => {
 		}
 	});
 
-	test('not if autoSave has just heard of it', async () => {
+	test('not if autoSave has just written the session', async () => {
 		const cookie = await visitor();
 		reads = 0;
 		const options = { autoSave: true, rolling: true };

@@ -104,7 +104,7 @@ test('a store that fails is no reason to refuse the session', async () => {
 	expect(events).toEqual(['store_failed']);
 });
 
-test('what is open for long is written there, too, or the list would drop a session in use', async () => {
+test('the use of a long request is recorded, too, or the list would drop a session in use', async () => {
 	const { cookie } = await loggedIn();
 	const { session } = { session: await Session.initialize(testEvent(cookie).event, options) };
 	for (let hours = 0; hours < 60; hours += 12) {

@@ -38,7 +38,7 @@ async function login(options: Partial<SveltekitSessionConfig> = {}): Promise<str
 	return cookie;
 }
 
-describe('the life of cookie and record', () => {
+describe('the lifetimes of cookie and record', () => {
 	const expires = new Date(Date.now() + HOUR);
 
 	test('maxAge only', async () => {
@@ -56,7 +56,7 @@ describe('the life of cookie and record', () => {
 		expect(store.lastTtl).toBeLessThanOrEqual(HOUR + 1_000);
 	});
 
-	test('both: the cookie has both, and the record lives maxAge', async () => {
+	test('both: the cookie has both, and the record’s TTL is maxAge', async () => {
 		const header = await request({ cookie: { maxAge: 60, expires } }, { save: true });
 		expect(header).toContain('; Max-Age=60;');
 		expect(header).toContain(`; Expires=${expires.toUTCString()};`);

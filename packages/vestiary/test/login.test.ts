@@ -92,7 +92,7 @@ describe('login', () => {
 		expect(await sessions(options).of('ada').list()).toHaveLength(1);
 	});
 
-	test('of a sweep and logins at once, none that is older than the sweep survives', async () => {
+	test('no login that is older than a concurrent revocation of all sessions survives', async () => {
 		vi.useFakeTimers({ toFake: ['Date'] });
 		const early = await Promise.all(Array.from({ length: 20 }, async () => opened()));
 		vi.setSystemTime(Date.now() + 5);
@@ -110,7 +110,7 @@ describe('login', () => {
 		expect(await of.list()).toEqual([]);
 	});
 
-	test('as somebody else leaves nothing in the list of the one before', async () => {
+	test('as another user leaves nothing in the list of the previous user', async () => {
 		const first = await opened();
 		await first.session.login('ada');
 		const second = await opened(first.cookie());
@@ -162,7 +162,7 @@ describe('login', () => {
 		expect(store.size).toBe(0);
 	});
 
-	test('is good although a replica has not heard of it yet', async () => {
+	test('is valid although a replica does not have it yet', async () => {
 		const { session, cookie } = await opened();
 		await session.login('ada', { data: { user: 'ada' } });
 		const read = store.atomic.read.bind(store.atomic);

@@ -175,7 +175,7 @@ describe.each(ENDINGS)('%s takes the session out of the list of its user first',
 	});
 });
 
-test('what has left the list of its user is ended, under whatever ID it is', async () => {
+test('a session that has left its user’s list is ended, whatever its current ID', async () => {
 	vi.useFakeTimers({ toFake: ['Date'] });
 	const cookie = await visitor();
 	const { session } = await opened(cookie);

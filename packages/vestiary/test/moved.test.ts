@@ -58,7 +58,7 @@ describe('a session that another process renews meanwhile', () => {
 	});
 });
 
-test('an update takes over the cookie attributes that another request has set', async () => {
+test('an update adopts the cookie attributes that another request has set', async () => {
 	const cookie = await visitor(options, { n: 1 });
 	const { setCookie } = await visit(
 		options,
@@ -95,7 +95,7 @@ test('`session.cookie` may be assigned as a whole: without a path, it is that of
 	expect(paths).toEqual(['/', '/app']);
 });
 
-test('a save that met nobody leaves the application its objects', async () => {
+test('a save without a conflict leaves the application its objects', async () => {
 	const cookie = await visitor(options, { n: 1 });
 	await visit(
 		options,
@@ -143,7 +143,7 @@ test('a session that was saved a moment ago is not touched', async () => {
 	expect(touch).toHaveBeenCalledTimes(1);
 });
 
-test('touch() sets the cookie, also where it writes new deadlines', async () => {
+test('touch() sets the cookie, even when it writes new deadlines', async () => {
 	const idle = { ...options, idleTimeout: 1_000 };
 	const cookie = await visitor(idle, { n: 1 });
 	const { cookies } = await visit(
@@ -157,7 +157,7 @@ test('touch() sets the cookie, also where it writes new deadlines', async () => 
 	expect(cookies).toEqual([cookie]);
 });
 
-test('where no cookie can leave, reading does not prolong the session', async () => {
+test('after the response, reading does not prolong the session', async () => {
 	const idle = { ...options, idleTimeout: 1_000 };
 	const cookie = await visitor(idle, { n: 1 });
 	const [id = ''] = decodeURIComponent(cookie.slice('connect.sid='.length)).split('.');

@@ -30,7 +30,7 @@ describe('a new ID', () => {
 		expect(await dataOf(victim)).toEqual({ user: 'ada' });
 	});
 
-	test('after regenerate: the old one is nobody, and a late request on it sets no cookie', async () => {
+	test('after regenerate: the old one is anonymous, and a late request with it sets no cookie', async () => {
 		const cookie = await visitor({ user: 'guest' });
 		const login = await opened(cookie);
 		const session = await login.session.regenerate();
@@ -139,7 +139,7 @@ describe('a new ID', () => {
 		expect(await dataOf(next)).toEqual({ n: 2 });
 	});
 
-	test('of many renewals at once there is one, and what they write is kept', async () => {
+	test('concurrent renewals give one new ID, and their writes are kept', async () => {
 		vi.useFakeTimers({ toFake: ['Date'] });
 		const cookie = await visitor({ n: 0 }, { ...options, renewAfter: 60 });
 		vi.setSystemTime(Date.now() + 60_000);

@@ -67,7 +67,7 @@ test('a request that ends does not forget a user whose sessions were opened anew
 	await second.end();
 });
 
-describe('of so many users at once that not all are remembered', () => {
+describe('with more users than are tracked', () => {
 	const MOST = 10_000;
 
 	test('the oldest is dropped, and learns of it when it writes', () => {

@@ -36,7 +36,7 @@ afterEach(async () => {
 	metrics.disable();
 });
 
-test('OpenTelemetry is told what is asked of the store and what happens, and nothing secret', async () => {
+test('OpenTelemetry receives store operations and events, and no secret', async () => {
 	const store = new CountingStore();
 	const options = { secret: 'a secret that is long enough', store, telemetry: opentelemetry() };
 	const { event, cookies } = testEvent();

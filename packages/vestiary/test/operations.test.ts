@@ -182,7 +182,7 @@ describe('an operation that the application does not await', () => {
 		expect(await dataOf(cookie)).toBeUndefined();
 	});
 
-	test('also if a redirect was thrown', async () => {
+	test('even if a redirect was thrown', async () => {
 		const { event, cookies } = testEvent();
 		close();
 		const thrown = { status: 303, location: '/' };
@@ -207,7 +207,7 @@ describe('an operation that the application does not await', () => {
 		await expect(request).rejects.toMatchObject({ code: 'store_failed' });
 	});
 
-	test('fails the request also if it had failed before the application was ready', async () => {
+	test('fails the request even if it failed before the application was ready', async () => {
 		const request = run(async (session) => {
 			await session.setData({ n: 1n });
 			void session.save();
@@ -251,7 +251,7 @@ describe('when the response has left', () => {
 		expect(event.locals.session.data).toEqual({});
 	});
 
-	test('what needs another cookie is refused, and the session of the visitor stays', async () => {
+	test('an operation that needs another cookie is refused, and the visitor’s session stays', async () => {
 		const cookie = await visitor({ n: 1 });
 		const { event } = await run(() => undefined, cookie);
 		const { session } = event.locals;
@@ -261,7 +261,7 @@ describe('when the response has left', () => {
 		expect(await sessions(options).of('ada').list()).toEqual([]);
 	});
 
-	test('a failure that nobody awaits is an event, and ends no process', async () => {
+	test('a failure that is not awaited is an event, and does not end the process', async () => {
 		const { event } = await run(() => undefined);
 		void event.locals.session.save();
 		await turn();

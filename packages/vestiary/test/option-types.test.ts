@@ -108,7 +108,7 @@ test('the short names of the formats are still accepted', () => {
 	expect(() => refusalOf({ format: 'seed', renewAfter: 60 })).toThrow('accepted');
 });
 
-test('what the core adds to the options is no option', () => {
+test('members that the package adds for the core are not options', () => {
 	for (const name of ['secrets', 'sealSecrets', 'migrates', 'resends', 'storeTtl', 'production'])
 		expect(refusalOf({ [name]: [SECRET] }).message).toContain(`\`${name}\` is not an option`);
 });

@@ -81,7 +81,7 @@ describe('an attribute that is assigned to session.cookie', () => {
 		expect(await request(cookie, (session) => session.save(), longer)).toContain('Max-Age=600');
 	});
 
-	test('applies to the cookie and to the life of the record', async () => {
+	test('applies to the cookie and to the TTL of the record', async () => {
 		const cookie = await remembered();
 		vi.setSystemTime(Date.now() + (MONTH - 1) * 1_000);
 		expect(

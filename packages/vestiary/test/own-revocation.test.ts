@@ -217,7 +217,7 @@ test('a session that is kept, and one of another user or namespace, stays', asyn
 	});
 });
 
-test('nothing of a request is kept once it is over', async () => {
+test('nothing of a request is kept after its end', async () => {
 	const cookie = await loggedIn();
 	const { session } = await visit(cookie, async () => undefined);
 	await sessions(options).of('ada').revokeAll();
@@ -227,7 +227,7 @@ test('nothing of a request is kept once it is over', async () => {
 	expect(session.userId).toBeUndefined();
 });
 
-test('a stream whose session was revoked writes nothing, and is told so', async () => {
+test('a stream whose session was revoked writes nothing, and gets an error', async () => {
 	const cookie = await loggedIn();
 	const { session } = await visit(cookie, async (streaming) => {
 		await visit(cookie, async () => sessions(options).of('ada').revokeAll());

@@ -38,7 +38,7 @@ describe('parallel requests', () => {
 		expect(events).toEqual([]);
 	});
 
-	test('of setData the whole object counts: keys that it leaves out are removed', async () => {
+	test('setData replaces the whole object: absent keys are removed', async () => {
 		const cookie = await visitor({ user: 'ada', theme: 'light' });
 		const [one, other] = [await opened(cookie), await opened(cookie)];
 		await one.session.setData({ user: 'ada' });
@@ -48,7 +48,7 @@ describe('parallel requests', () => {
 		expect(await dataOf(cookie)).toEqual({ user: 'ada', n: 1 });
 	});
 
-	test('of one key the later value stays', async () => {
+	test('on the same key keep the later value', async () => {
 		const cookie = await visitor({ cart: [] });
 		const [one, other] = [await opened(cookie), await opened(cookie)];
 		one.session.data.cart = ['coat'];
@@ -58,7 +58,7 @@ describe('parallel requests', () => {
 		expect(await dataOf(cookie)).toEqual({ cart: ['hat'] });
 	});
 
-	test('lose no update, however many there are, and whoever is slow', async () => {
+	test('lose no update, however many there are, even if some are slow', async () => {
 		const cookie = await visitor({ n: 0 });
 		const all = await Promise.all(Array.from({ length: 60 }, async () => opened(cookie)));
 		const done = await Promise.all(
@@ -131,7 +131,7 @@ describe('parallel requests', () => {
 	});
 });
 
-test('what autoSave would save is not lost to an update', async () => {
+test('unsaved changes of autoSave are not lost in an update', async () => {
 	const cookie = await visitor({ n: 1 });
 	const saving = { ...options, autoSave: true };
 	const { session } = await opened(cookie, saving);

@@ -117,7 +117,7 @@ describe('an event with nothing but', () => {
 	});
 });
 
-describe('where no cookie can leave, reading leaves everything as it is', () => {
+describe('after the response, reading changes nothing', () => {
 	const JARS: [string, (cookie: string) => RequestEvent][] = [
 		[
 			'after the response has left',
@@ -158,7 +158,7 @@ describe('where no cookie can leave, reading leaves everything as it is', () => 
 		expect(options.store.size).toBe(0);
 	});
 
-	test.each(JARS)('%s: also the list of the user', async (_, event) => {
+	test.each(JARS)('%s: not even the user’s session list', async (_, event) => {
 		const { event: first, cookies } = testEvent();
 		await (await Session.initialize(first, options)).login('ada');
 		const value = cookies.at(-1)?.value ?? '';

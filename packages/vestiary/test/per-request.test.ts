@@ -173,7 +173,7 @@ describe('a rolling session is touched once in `touchAfter`', () => {
 		expect(puts()).toBe(2);
 	});
 
-	test('also if the binding is another object in every request, once that is noticed', async () => {
+	test('even if the binding is another object in every request, once that is noticed', async () => {
 		const { kv, puts } = namespace();
 		const store = (): Store => new KvStore({ client: { ...kv }, prefix: 'bindings:' });
 		const cookie = await request(options(store()), undefined, async (session) =>

@@ -121,7 +121,7 @@ describe('session and list of a logged-in visitor are one question', () => {
 		expect(calls).toEqual(['readTwo', 'read', 'readTwo']);
 	});
 
-	test('also before a cookie that rolls leaves', async () => {
+	test('even before the cookie of a rolling session leaves', async () => {
 		Object.assign(options, { rolling: true, cookie: { maxAge: 600 } });
 		const cookie = await request(undefined, login('ada'));
 		await request(cookie);

@@ -268,7 +268,7 @@ test('a login after the response has left is refused, and leaves nothing', async
 	expect(store.size).toBe(0);
 });
 
-test('of two cookies whose IDs are out of use, a logout ends the session of the first', async () => {
+test('with two cookies whose IDs are out of use, a logout ends the session of the first', async () => {
 	options = { ...options, renewGrace: 0 };
 	const [first, second] = await Promise.all([visitor({ n: 1 }), visitor({ n: 2 })]);
 	const renewed: Opened[] = [];

@@ -64,7 +64,7 @@ test('one that loses reads only is asked until two in a row are lost', async () 
 	);
 });
 
-describe('a reply that is none', () => {
+describe('an invalid reply', () => {
 	test.each([
 		['read', 7, 'a string or null'],
 		['create', 'yes', 'true or false'],
@@ -94,7 +94,7 @@ describe('a reply that is none', () => {
 	});
 });
 
-test('a refusal is told with its code, if it has one', async () => {
+test('a refusal is reported with its code, if it has one', async () => {
 	const cookie = await visitor(options, { n: 1 });
 	for (const [error, message] of [
 		[new Error('READONLY it is'), 'refused to write the session: it said READONLY'],
@@ -194,7 +194,7 @@ test('a store that is not atomic has no conflicts, and leaves the application it
 });
 
 describe('the list of a user', () => {
-	test('that there is none of is empty, also with encryption', async () => {
+	test('that does not exist is empty, with and without encryption', async () => {
 		for (const encrypt of [false, true])
 			expect(
 				await sessions({ ...options, encrypt })
@@ -203,7 +203,7 @@ describe('the list of a user', () => {
 			).toEqual([]);
 	});
 
-	test('has nothing under a handle that is none', async () => {
+	test('has nothing under an invalid handle', async () => {
 		const cookie = await loggedIn(options);
 		await sessions(options).of('ada').revoke('no handle');
 		expect((await visit(options, () => undefined, cookie)).session.userId).toBe('ada');

@@ -88,7 +88,7 @@ test('a hook that hands another event on does not hide the handle before it', as
 	expect(inner).toBe(outer);
 });
 
-describe('it is too late for a cookie', () => {
+describe('after the response has left', () => {
 	test('once the request has failed, although nothing could be saved', async () => {
 		options = { ...options, autoSave: true };
 		const made = testEvent();

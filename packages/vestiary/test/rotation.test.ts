@@ -90,7 +90,7 @@ describe('regenerate()', () => {
 		expect(events).toEqual(['rotated', 'created']);
 	});
 
-	test('twice leaves one record of the three, once the time of the others is over', async () => {
+	test('twice leaves one record of three, once the others have expired', async () => {
 		const cookie = await visitor(options, { n: 1 });
 		const { cookies } = await visit(
 			options,

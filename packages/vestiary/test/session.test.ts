@@ -119,7 +119,7 @@ describe('opening', () => {
 		await expect(session.save()).rejects.toThrow(StoreError);
 	});
 
-	test('what the store returned stays the store’s', async () => {
+	test('the object that the store returned is not modified', async () => {
 		const { id, cookie } = await saved({ user: 'ada' });
 		const { session } = await opened(cookie);
 		(session.data as Data).user = 'eve';
@@ -161,7 +161,7 @@ describe('save', () => {
 		);
 	});
 
-	test('what is done to the data afterwards does not reach the store', async () => {
+	test('later changes to the data do not reach the store', async () => {
 		const { session } = await opened();
 		const data: Data = { user: 'ada' };
 		await session.setData(data);
@@ -191,7 +191,7 @@ describe('save', () => {
 		[{ maxAge: 60 }, 60_000],
 		[{ maxAge: 60, expires: new Date(0) }, 60_000],
 		[{ maxAge: 1.9 }, 1_000]
-	])('%j lives %d ms', async (cookie, ttl) => {
+	])('%j gives a TTL of %d ms', async (cookie, ttl) => {
 		options = { ...options, cookie };
 		const { session, cookies } = await opened();
 		await session.save();
@@ -292,7 +292,7 @@ describe('destroy', () => {
 		expect(store.calls).toEqual([]);
 	});
 
-	test('a store that fails is told, and the cookie is cleared all the same', async () => {
+	test('a failure of the store is reported, and the cookie is cleared all the same', async () => {
 		const { cookie } = await saved({ user: 'ada' });
 		const { session, cookies } = await opened(cookie);
 		store.failure = new Error('down');
@@ -350,7 +350,7 @@ describe('isNew, update and touch', () => {
 		expect(slow.cookies).toEqual([]);
 	});
 
-	test('touch gives record and cookie their full life, and writes no data', async () => {
+	test('touch restarts the lifetimes of record and cookie, and writes no data', async () => {
 		options = { ...options, cookie: { maxAge: 60 } };
 		const { cookie } = await saved({ user: 'ada' });
 		const { session, cookies } = await opened(cookie);

@@ -182,7 +182,7 @@ describe('records of stores that are not atomic', () => {
 	test.each<[string, object]>([
 		['both', { cookie: { path: '/' } }],
 		['the whole cookie', {}]
-	])('whose store drops %s are told of, once', async (_, kept) => {
+	])('whose store drops %s are reported, once', async (_, kept) => {
 		const plain = new CountingStore();
 		const set = plain.set.bind(plain);
 		plain.set = async (key, { data }, ttl) => set(key, { ...kept, data } as never, ttl);

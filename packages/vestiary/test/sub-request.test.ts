@@ -400,7 +400,7 @@ describe('once the response of a page has left', () => {
 		expect(late?.session.id).toBe(event.locals.session.id);
 	});
 
-	test('what needs a cookie is refused there, too: SvelteKit drops it', async () => {
+	test('an operation that needs a cookie is refused there, too: SvelteKit drops the cookie', async () => {
 		const { event } = await streaming();
 		await event.locals.session.destroy();
 		const size = store.records.size;
@@ -408,7 +408,7 @@ describe('once the response of a page has left', () => {
 		expect(store.records.size).toBe(size);
 	});
 
-	test('what a sub-request under way changes is stored by it', async () => {
+	test('changes by a sub-request in progress are stored by it', async () => {
 		options = { ...options, autoSave: true };
 		handle = sveltekitSessionHandle(options);
 		const cookie = await visitor({ n: 1 });
@@ -431,7 +431,7 @@ describe('once the response of a page has left', () => {
 	});
 });
 
-describe('what a request to this app carries, wherever handleFetch sends it', () => {
+describe('the headers of a request to this app, wherever handleFetch sends it', () => {
 	interface Carried {
 		names: string[];
 		cookie: string | null;

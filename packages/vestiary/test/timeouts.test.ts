@@ -16,7 +16,7 @@ afterEach(() => {
 });
 
 describe('timeouts', () => {
-	test('end a session that nobody used, whatever the store says', async () => {
+	test('end an idle session, whatever the store says', async () => {
 		vi.useFakeTimers();
 		store.ttl = Infinity;
 		options = { ...options, idleTimeout: 60 };

@@ -151,7 +151,7 @@ describe('two handles with one cookie name', () => {
 		expect((locals.adminSession as Session).userId).toBe('root');
 	});
 
-	test('only one of them begins a session, also where both go on at the same moment', async () => {
+	test('only one of them begins a session, even if both continue at the same moment', async () => {
 		let ended: PromiseSettledResult<boolean>[] = [];
 		const { cookies } = await sequence(handles(), async (given) => {
 			const both = [given.session, given.adminSession] as Session[];

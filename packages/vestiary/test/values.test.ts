@@ -110,6 +110,6 @@ test.each([
 	[{ a: Object.create(null) as object }, undefined],
 	// The result of `toJSON` is not checked: it may be meant for JSON.
 	[{ a: { toJSON: () => Symbol('made') } }, undefined]
-])('what JSON changes or drops is named by its kind: %o', (data, kind) => {
+])('a value that JSON changes or drops is named by its kind: %o', (data, kind) => {
 	expect(changedByJson(data)?.kind).toBe(kind);
 });

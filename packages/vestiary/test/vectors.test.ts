@@ -240,7 +240,7 @@ test('namespaces', () => {
 	}
 });
 
-test('retired records', () => {
+test('tombstones', () => {
 	for (const { id, record, next } of vectors<Retired>('retired')) {
 		// A logout follows the tombstone of a renewal, however late it is.
 		const lead = (from: string): string | undefined => {
@@ -258,7 +258,7 @@ test('retired records', () => {
 	}
 });
 
-test('lives', () => {
+test('lifetimes', () => {
 	vi.useFakeTimers({ toFake: ['Date'] });
 	for (const { maxAge, expires, now, ttl } of vectors<Life>('lives')) {
 		const date = expires === undefined ? {} : { expires: new Date(expires) };

@@ -165,7 +165,7 @@ describe('an ID that should not be used', () => {
 		expect(headerOf(made)).not.toBe(cookie);
 	});
 
-	test('tower-sessions 0.12.0: a new ID that exists already overwrites nobody', async () => {
+	test('tower-sessions 0.12.0: a new ID that exists already overwrites no session', async () => {
 		const victim = await visitor({ user: 'ada' });
 		const taken = (await opened(victim)).session.id;
 		const ids = [taken, 'an-id-that-nobody-has'];
@@ -238,7 +238,7 @@ describe('cookies', () => {
 		}
 	});
 
-	test('cookie tossing: a forged one of the same name hides nobody', async () => {
+	test('cookie tossing: a forged cookie of the same name hides no session', async () => {
 		const valid = await visitor({ user: 'ada' });
 		const forged = 'connect.sid=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA.forged';
 		expect(await userOf(`${forged}; ${valid}`)).toBe('ada');
@@ -337,7 +337,7 @@ describe('caches', () => {
 	};
 
 	for (const [form, look] of Object.entries(LOOKS)) {
-		test(`CVE-2023-30861, CVE-2026-27205 (Flask), CVE-2026-35192 (Django), CVE-2024-26144 (Rails): nobody gets another one's page (${form})`, async () => {
+		test(`CVE-2023-30861, CVE-2026-27205 (Flask), CVE-2026-35192 (Django), CVE-2024-26144 (Rails): no visitor gets another one's page (${form})`, async () => {
 			const cache = new Cache();
 			for (const user of ['ada', 'eve']) {
 				const cookie = await visitor({ user });
@@ -401,7 +401,7 @@ describe('what is stored', () => {
 		expect(store.size).toBe(0);
 	});
 
-	test('CVE-2024-35220 (@fastify/session), tower-sessions 0.4.3: what has expired is not accepted, whoever kept it', async () => {
+	test('CVE-2024-35220 (@fastify/session), tower-sessions 0.4.3: an expired session is not accepted, whatever the store keeps', async () => {
 		vi.useFakeTimers();
 		const kept = new CountingStore();
 		options = {
@@ -481,7 +481,7 @@ describe('what is stored', () => {
 		expect(({} as Data).admin).toBeUndefined();
 	});
 
-	test('CVE-2023-20866 (Spring Session): no ID, secret or value is printed, thrown or told', async () => {
+	test('CVE-2023-20866 (Spring Session): no ID, secret or value is printed, thrown or in an event', async () => {
 		const printed: string[] = [];
 		for (const stream of ['stdout', 'stderr'] as const) {
 			vi.spyOn(process[stream], 'write').mockImplementation((text) => {

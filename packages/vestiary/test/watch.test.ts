@@ -160,7 +160,7 @@ test.each<[string, Partial<SveltekitSessionConfig>, Work]>([
 	expect(warnings).toEqual([expect.stringContaining('`session.data.userId` is new')]);
 });
 
-test('data at which nobody can look makes no request fail that does not store it', async () => {
+test('data that throws when it is read fails no request that does not store it', async () => {
 	const { proxy, revoke } = Proxy.revocable({}, {});
 	revoke();
 	for (const odd of [proxy, Object.create({ constructor: null }) as object])
@@ -168,7 +168,7 @@ test('data at which nobody can look makes no request fail that does not store it
 	await request((s) => s.setData(null as never));
 });
 
-test('what saves, or saves by itself, gives no hint', async () => {
+test('saving, explicitly or automatically, gives no hint', async () => {
 	const cookie = await request((s) => save(s, { n: 1, list: [{ a: null }], gone: undefined }));
 	await request((s) => s.update((d) => Object.assign(d, { n: 2 })), cookie);
 	await request((s) => s.setData(data({ n: 3 })), cookie, { autoSave: true });

@@ -38,7 +38,7 @@ test('each write has a write ID of its own, and asks for random bytes only now a
 	expect(random.mock.calls.length).toBeLessThan(20);
 });
 
-test('what a copy of the process has in memory is worth nothing after a second', async () => {
+test('random bytes in the memory of a copied process are worthless after a second', async () => {
 	const random = vi.spyOn(crypto, 'getRandomValues');
 	await visit(async (session) => {
 		await session.save();

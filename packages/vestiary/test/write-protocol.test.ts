@@ -66,7 +66,7 @@ function operations(): AtomicOperations {
 }
 
 describe('a request that had the session open before it got another ID', () => {
-	test('saves and touches under the new ID, also after the grace period', async () => {
+	test('saves and touches under the new ID, even after the grace period', async () => {
 		options.renewGrace = 0;
 		const cookie = await visitor({ n: 1 });
 		const [late, other] = [await opened(cookie), await opened(cookie)];
@@ -79,7 +79,7 @@ describe('a request that had the session open before it got another ID', () => {
 		expect(await dataOf(renewing.cookie())).toEqual({ n: 1, m: 2 });
 	});
 
-	test('touches nothing after a login, and hears that the session is gone', async () => {
+	test('touches nothing after a login, and gets the event that the session is gone', async () => {
 		const cookie = await visitor({ n: 1 });
 		const late = await opened(cookie);
 		await (await opened(cookie)).session.login('ada');

@@ -196,7 +196,7 @@ describe.each([
 		expect((await toExpress('/read', login.cookie)).data).toEqual({});
 	});
 
-	test('what is stored looks like what Express stores', async () => {
+	test('stored records look like those of Express', async () => {
 		await redis.flushall();
 		await toExpress('/set?user=ada');
 		const [theirKey = ''] = await redis.keys('*');

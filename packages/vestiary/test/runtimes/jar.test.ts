@@ -202,7 +202,7 @@ test('maxAge: the browser keeps it that long; without, until it closes', async (
 	expect((await kept('lax'))?.expires).toBe(-1);
 });
 
-test('what is ended cannot be had back by the browser’s old cookie', async () => {
+test('the browser’s old cookie does not bring back an ended session', async () => {
 	await page.goto(at('shop.test', '/set/lax'));
 	const before = await kept('lax');
 	await page.goto(at('shop.test', '/end/lax'));
