@@ -98,7 +98,19 @@ fn contents(log: &Log, tarball: &Path) -> anyhow::Result<()> {
         log.note(&path)?;
         paths.push(path.strip_prefix("package/").unwrap_or(&path).to_owned());
     }
+    let notices = fs::read_to_string(root().join("packages/vestiary/THIRD-PARTY-NOTICES"))?;
+    let without = without_a_text(&notices);
+    ensure!(without.is_empty(), "no text of the license of {}", without.join(", "));
     same(&paths, &IN_THE_PACKAGE)
+}
+
+/// The crates of the notices whose license has no text there.
+fn without_a_text(notices: &str) -> Vec<&str> {
+    let (list, texts) = notices.split_once("\n-----").unwrap_or((notices, ""));
+    // `name version: license, repository`, below the line of the standard library.
+    let crates = list.lines().filter_map(|line| Some(line.split_once(": ")?.0));
+    let named = |name: &str| texts.lines().any(|line| line.split(", ").any(|one| one == name));
+    crates.filter(|name| *name != "The Rust standard library" && !named(name)).collect()
 }
 
 fn same(paths: &[String], expected: &[&str]) -> anyhow::Result<()> {
@@ -141,6 +153,13 @@ mod tests {
         let changelog = "# Changelog\n\n## [Unreleased]\n\n## [1.2.3] - 2026-11-26\n\n## [1.2.2]\n";
         assert_eq!(section(changelog, "1.2.3"), None);
         assert!(section(changelog, "1.2.2").is_some() && section(changelog, "1.2.4").is_some());
+    }
+
+    #[test]
+    fn each_crate_has_the_text_of_its_license() {
+        let list = "The Rust standard library: MIT, r\na 1.0.0: MIT, r\nb 2.0.0: ISC, r\n";
+        assert_eq!(without_a_text(&format!("{list}\n-----\na 1.0.0, b 2.0.0\n\nT\n")), [""; 0]);
+        assert_eq!(without_a_text(&format!("{list}\n-----\na 1.0.0\n\nT\n")), ["b 2.0.0"]);
     }
 
     #[test]
