@@ -73,7 +73,7 @@ const lines = () =>
 		.split('\n')
 		.map((line) => line.split('\t'));
 
-/** Runs vitest, and stops it when nothing happens any more. Returns whether the tests pass. */
+/** Runs vitest, and stops it when it hangs. Returns whether the tests pass. */
 async function run(settings, ...args) {
 	writeFileSync(now, '');
 	writeFileSync(config, JSON.stringify({ log, sources, slow: values.slow, ...settings }));
@@ -105,7 +105,7 @@ async function run(settings, ...args) {
 
 /** Runs the remaining tests that take less time than this, and continues after a change that stops the process. */
 async function ask(slowest) {
-	// A run that was stopped goes on where it was.
+	// A stopped run continues where it was.
 	if (!lines().some(([what, slow]) => what === 'pass' && Number(slow) === slowest))
 		appendFileSync(log, `pass\t${slowest}\n`);
 	for (let before = -1, after = 0; before !== after;) {
@@ -139,7 +139,7 @@ function survivors() {
 await ask(SLOW);
 await ask(TOO_SLOW);
 if (values.slow) await ask(Number.MAX_SAFE_INTEGER);
-// A test that needs those before it, which a process that goes on there leaves out, says nothing.
+// A test that depends on earlier ones, which a continuing process skips, proves nothing.
 for (const [, , name] of lines().filter(([what]) => what === 'fails'))
 	console.log(`not asked, for it fails without a change: ${name}`);
 

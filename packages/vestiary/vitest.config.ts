@@ -4,7 +4,7 @@ export default defineConfig({
 	test: {
 		projects: [
 			{
-				// A busy machine does not decide a test.
+				// Generous, so that a busy machine does not fail a test.
 				test: {
 					name: 'unit',
 					include: ['test/*.test.ts'],

@@ -21,7 +21,7 @@ pub(crate) struct Allocated {
     pub(crate) times: u64,
     /// How many bytes.
     pub(crate) bytes: u64,
-    /// How many bytes of them were not freed.
+    /// The number of bytes that were not freed.
     pub(crate) kept: i64,
 }
 

@@ -1,15 +1,15 @@
-//! An application with sessions, whatever framework and library made it.
+//! An application with sessions, whatever its framework and library.
 
 use std::{future::Future, sync::Arc};
 
 use crate::{payload::Payload, store::Meter};
 
-/// How an application is made, with one library.
+/// Creates an application with one library.
 pub(crate) trait Make {
     /// The app.
     type App: App;
 
-    /// Makes one, with nothing in its store.
+    /// Creates an application with an empty store.
     async fn app(&self, setup: &Setup) -> Self::App;
 }
 
@@ -35,14 +35,14 @@ pub(crate) trait App {
     async fn answer(response: Self::Response) -> Answer;
 }
 
-/// How the sessions of an application are kept.
+/// The settings of an application's sessions.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Setup {
     /// The data of a session beside its counter.
     pub(crate) payload: Payload,
     /// Whether a session is extended when it is used.
     pub(crate) rolling: Rolling,
-    /// There is an old secret beside the one that signs.
+    /// Whether there is a previous secret beside the one that signs.
     pub(crate) rotated: bool,
     /// The store: with this meter, or the library's own store in memory.
     pub(crate) metered: Option<Arc<Meter>>,
@@ -70,9 +70,9 @@ pub(crate) struct Ask {
 /// The handler's work.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Route {
-    /// Does not look at the session.
+    /// Ignores the session.
     Untouched,
-    /// Answers with the counter.
+    /// Responds with the counter.
     Read,
     /// Adds one to the counter.
     Write,
@@ -80,7 +80,7 @@ pub(crate) enum Route {
     Same,
     /// Begins a session: a counter at 1, and the payload.
     Begin,
-    /// Another ID, and a user in the session.
+    /// Logs in: another ID, and a user in the session.
     Login,
     /// Ends the session.
     Logout,
@@ -110,7 +110,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// The `Cookie` header of a browser that got this answer.
+    /// The `Cookie` header of a browser after this response.
     pub(crate) fn cookie(&self) -> Option<String> {
         let pairs: Vec<_> = self.set_cookies.iter().filter_map(|it| it.split(';').next()).collect();
         (!pairs.is_empty()).then(|| pairs.join("; "))

@@ -6,7 +6,7 @@ use crate::{
     peers::vestiary::with_old_signature,
 };
 
-/// A request, over and over.
+/// A repeated request.
 #[derive(Clone, Debug)]
 pub(crate) struct Case {
     pub(crate) name: String,
@@ -147,7 +147,7 @@ impl Case {
     }
 }
 
-/// Begins a session; its cookie, where there are sessions.
+/// Begins a session and returns its cookie, if there are sessions.
 async fn begun<A: App>(app: &mut A) -> Option<String> {
     let begin = A::request(&Ask { route: Route::Begin, cookie: None });
     let response = app.call(begin).await;
@@ -162,7 +162,7 @@ const STRANGER: &str =
 fn forged(cookies: &str) -> String {
     let forge = |cookie: &str| {
         let Some(value) = cookie.strip_prefix("id=") else { return cookie.to_owned() };
-        // Escapes have capital letters.
+        // Escapes use capital letters.
         let letter = value.find(|letter: char| letter.is_ascii_lowercase()).unwrap_or_default();
         let (before, after) = value.split_at(letter);
         let (letter, after) = after.split_at(1);

@@ -1,4 +1,4 @@
-//! Whether a library really did the work that is measured. It is looked at before anything is.
+//! Checks, before anything is measured, that a library really does the measured work.
 
 use std::sync::Arc;
 
@@ -54,7 +54,7 @@ impl Job for Check<'_> {
         let cookies = self.case.cookies(make, &mut app, 3).await;
         let cookie = cookies.into_iter().next().flatten();
         let mut answers = Vec::new();
-        // A login or a logout is done once with a cookie.
+        // A login or a logout works only once with a cookie.
         for _ in 0..if self.case.visitor == Visitor::Fresh { 1 } else { 3 } {
             answers.push(ask(&mut app, self.case.route, cookie.clone()).await);
         }
@@ -93,7 +93,7 @@ impl Job for Check<'_> {
     }
 }
 
-/// Whether the library is known to set a cookie then.
+/// Whether the library is known to set a cookie in that case.
 fn sets_cookie(peer: Peer, case: &Case) -> bool {
     let rolls = case.setup.rolling != Rolling::Off;
     let begins_or_ends = matches!(case.route, Route::Begin | Route::Login | Route::Logout);

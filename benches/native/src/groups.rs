@@ -51,7 +51,7 @@ impl Group {
         }
     }
 
-    /// Runs it; `None` if this machine cannot, and that is no fault.
+    /// Runs the group; `None` if this machine does not support it, which is no failure.
     pub(crate) fn run(
         self,
         smoke: bool,

@@ -1,5 +1,5 @@
-//! Measures many things fairly: in rounds, each in a new random order, so that whatever disturbs the
-//! machine disturbs all of them.
+//! Measures many things fairly: in rounds with a new random order each, so that any disturbance of the machine affects
+//! all of them.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub(crate) struct Cell<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Effort {
     pub(crate) rounds: usize,
-    /// How long one cell runs in a round, about.
+    /// The approximate time for one cell per round.
     pub(crate) batch: Duration,
     pub(crate) most: usize,
 }
@@ -94,7 +94,7 @@ impl Spread {
         samples.sort_by(f64::total_cmp);
         let at = |quarters: usize| {
             let last = samples.len().saturating_sub(1);
-            // Between two samples, in proportion.
+            /// Interpolates between two samples.
             let (whole, rest) = (last * quarters / 4, last * quarters % 4);
             let one = samples.get(whole).copied().unwrap_or(f64::NAN);
             let next = samples.get(whole + 1).copied().unwrap_or(one);

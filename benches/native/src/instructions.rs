@@ -1,4 +1,4 @@
-//! How many instructions a request executes, counted by valgrind: the same on a busy machine.
+//! The number of instructions that a request executes, counted by valgrind: the same on a busy machine.
 
 use std::{env, io, process::Command};
 
@@ -19,7 +19,7 @@ pub(crate) enum Uncounted {
 const SHORT: usize = 100;
 const LONG: usize = 600;
 
-/// Cases in which each request is like the one before.
+/// Cases in which each request is like the previous one.
 const CASES: [&str; 6] = [
     "no cookie, untouched",
     "valid cookie, untouched",

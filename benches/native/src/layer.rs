@@ -55,7 +55,7 @@ pub(crate) fn at_once(peers: &[Peer], effort: Effort, random: &mut fastrand::Rng
     rows
 }
 
-/// How often a request allocates.
+/// The number of allocations per request.
 pub(crate) fn allocations(peers: &[Peer], requests: usize) -> Vec<Row> {
     let mut rows = Vec::new();
     for case in Case::all() {
@@ -93,7 +93,7 @@ pub(crate) fn store_operations(peers: &[Peer], requests: usize) -> Vec<Row> {
     rows
 }
 
-/// Runs a case, and nothing else: for a profiler.
+/// Runs only this case, for a profiler.
 pub(crate) fn one(peer: Peer, case: &Case, requests: usize) -> Duration {
     block_on(peer.run(Timed { case, requests, mode: Mode::OneByOne }))
 }
@@ -164,7 +164,7 @@ struct Contending<'a> {
 }
 
 impl Job for Contending<'_> {
-    /// And how many requests were refused.
+    /// Also returns the number of refused requests.
     type Output = (Counts, usize);
 
     async fn run(self, make: &impl Make) -> (Counts, usize) {
@@ -204,11 +204,11 @@ struct Asking<'a> {
 }
 
 impl Job for Asking<'_> {
-    /// And how often a request waits, one time after the other.
+    /// Also returns how often a request waits in sequence.
     type Output = (Counts, f64);
 
     async fn run(self, make: &impl Make) -> (Counts, f64) {
-        // A millisecond is what tokio's clock can tell apart.
+        // Tokio's timer has a resolution of a millisecond.
         let wait = Duration::from_millis(1);
         let meter = Arc::new(Meter::new(Wait::Time(wait)));
         let setup = Setup { metered: Some(Arc::clone(&meter)), ..self.case.setup.clone() };
@@ -247,7 +247,7 @@ fn each(count: u64, requests: usize) -> f64 {
     number(usize::try_from(count).unwrap_or(usize::MAX)) / number(requests)
 }
 
-/// A runtime of its own, so that no task of another library runs beside.
+// A runtime of its own, so that no task of another library runs at the same time.
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     let runtime = runtime::Builder::new_current_thread().enable_time().build();
     let runtime = runtime.expect("the system has a timer");

@@ -38,7 +38,7 @@ enum Wanted {
 /// Groups to run.
 struct Run {
     groups: Vec<Group>,
-    /// Only whether everything works: no number is worth anything.
+    /// Only checks that everything works; its numbers are meaningless.
     smoke: bool,
     seed: u64,
     out: Option<PathBuf>,

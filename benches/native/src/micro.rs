@@ -52,7 +52,7 @@ fn signatures() -> Vec<Cell<'static>> {
     let mut cells = Vec::new();
     for secrets in [1, 2, 4, 8] {
         let secrets: Vec<_> = (0..secrets).map(|number| format!("{SECRET} {number}")).collect();
-        // The oldest secret has signed it, so all are tried.
+        // The oldest secret has signed it, so all secrets are tried.
         let oldest = secrets.last().cloned().unwrap_or_default();
         let value = ring(&[oldest]).sign(&id(), Format::SvelteKitSessions);
         let keys = ring(&secrets);
@@ -84,7 +84,7 @@ fn signatures() -> Vec<Cell<'static>> {
         jar
     }));
 
-    // The key's two states are made once; for each value they are copied and finished.
+    // The key's two states are computed once; each value copies and finishes them.
     let mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).expect("any length is good");
     for case in ["verify a cookie", "sign a cookie"] {
         let mac = mac.clone();

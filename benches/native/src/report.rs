@@ -33,7 +33,7 @@ pub(crate) struct Row {
     /// The unit, if it is not the group's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) unit: Option<&'static str>,
-    /// The peer whose cost was taken off.
+    /// The peer whose cost was subtracted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) over: Option<&'static str>,
     /// The components of the number.
@@ -70,7 +70,7 @@ impl Row {
         self
     }
 
-    /// Absolute, and over the baseline where there is one.
+    /// The absolute value, and the one over the baseline if there is one.
     pub(crate) fn of(measured: Vec<Measured>) -> Vec<Self> {
         let rows = measured.into_iter().flat_map(|Measured { case, peer, each, over }| {
             let over = over.map(|(bare, spread)| Self::new(case.as_str(), peer, spread).over(bare));
@@ -88,7 +88,7 @@ impl Report {
         fs::write(folder.join(format!("{}.json", self.group)), text + "\n")
     }
 
-    /// Shows it: a line for each case and peer.
+    /// Prints the group: a line for each case and peer.
     pub(crate) fn print(&self) {
         println!("\n{} ({}): {}", self.group, self.unit, self.title);
         for row in &self.rows {
@@ -124,7 +124,7 @@ impl Machine {
     }
 }
 
-/// The versions that were measured, out of the lock file.
+/// The measured versions, from the lock file.
 pub(crate) fn versions() -> BTreeMap<&'static str, String> {
     const LOCK: &str = include_str!("../Cargo.lock");
     const NAMES: [&str; 11] = [

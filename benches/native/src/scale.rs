@@ -35,21 +35,21 @@ use crate::{
 pub(crate) enum Subject {
     /// Vestiary's store, with sessions of 200 bytes of data. Their composition does not matter to it.
     Data,
-    /// Vestiary's, with records that have 200 bytes with everything that belongs to them.
+    /// Vestiary's store, with records of 200 bytes in total.
     Record,
     /// Vestiary's store, with sessions that all expire at once.
     Expiry,
-    /// That of tower-sessions, with sessions that hold one string.
+    /// The store of tower-sessions, with sessions that hold one string.
     TowerString,
     /// The same, with sessions that hold a cart.
     TowerCart,
-    /// That of tower-sessions for moka, with sessions that hold one string.
+    /// tower-sessions' store for moka, with sessions that hold one string.
     MokaString,
-    /// The map of the standard library behind a mutex, which does nothing about expiry: about the least.
+    /// A `HashMap` behind a mutex, without expiry: about the minimum.
     Map,
 }
 
-/// Why nothing was measured.
+/// The reason why nothing was measured.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unmeasured {
     #[error("this program cannot be run again: {0}")]
@@ -73,7 +73,7 @@ enum Unit {
     Operations,
 }
 
-/// Operations of a kind that are timed one by one, and how many times over.
+// The operations of a kind are timed one by one, and this many times over.
 const TIMED: usize = 20_000;
 const REPEATS: usize = 5;
 
@@ -280,7 +280,7 @@ async fn expired(record: &str, sessions: usize, mut random: fastrand::Rng) -> Ve
     ]
 }
 
-/// 200 bytes of JSON that are one string.
+/// A JSON string of 200 bytes.
 fn string() -> HashMap<String, Value> {
     [("text".to_owned(), Value::String("x".repeat(189)))].into()
 }

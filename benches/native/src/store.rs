@@ -17,7 +17,7 @@ pub(crate) struct Meter {
     records: Mutex<HashMap<String, String>>,
 }
 
-/// How long a store takes to answer.
+/// The delay of a store's answers.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) enum Wait {
     #[default]
@@ -39,7 +39,7 @@ pub(crate) enum Operation {
     Delete,
 }
 
-/// How often a store was asked.
+/// The number of calls to a store.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Counts {
     pub(crate) loads: u64,

@@ -17,13 +17,13 @@ export interface Case {
 	work: Work;
 	cookie: 'none' | 'valid' | 'forged' | 'unknown' | 'signed by the last secret';
 	options: Partial<Omit<Options, 'data' | 'secrets'>>;
-	/** How many secrets there are. */
+	/** The number of secrets. */
 	secrets: number;
 	/** Bytes of the session's data as JSON. */
 	bytes: number;
 	/** Bytes of other cookies in the header. */
 	others?: number;
-	/** A response to this sets the cookie. */
+	/** Whether a response to this sets the cookie. */
 	sets: boolean;
 }
 
@@ -66,7 +66,7 @@ export const CASES: Case[] = [
 	}
 ];
 
-/** How the cost of a read grows with one thing. */
+/** Cases for the growth of a read's cost with one parameter. */
 export const GROWTH: Record<'header' | 'secrets' | 'data', Case[]> = {
 	header: [0, 1_024, 4_096, 16_384, 65_536].map((others) => ({
 		...READ,
@@ -120,7 +120,7 @@ export async function sceneOf(
 		cookies.push(made.cookie === 'forged' ? tampered(cookie) : cookie);
 	}
 	const others = otherCookies(made.others ?? 0);
-	// A login takes its session out of use.
+	/** A login takes its session's ID out of use, so each needs a session of its own. */
 	const once = made.work === 'login' && peer.stateless !== true;
 	const next = async (n: number): Promise<Exchange> => {
 		const own = once ? await login(app) : cookies[n % visitors];
@@ -172,7 +172,7 @@ async function check(
 	assert.equal(again.seen?.visits, known ? visits : undefined, `${about}: stored`);
 }
 
-/** Whether a library can do it at all. */
+/** Whether a library supports the case. */
 function isFor(peer: Peer, { cookie, options, bytes }: Case): boolean {
 	if (peer.stateless && (cookie === 'unknown' || bytes > 8_192)) return false;
 	return (['hashIds', 'encrypt'] as const).every(
@@ -200,7 +200,7 @@ function otherCookies(bytes: number): string {
 	return bytes === 0 ? '' : `${header.slice(0, Math.max(bytes - 2, 8))}; `;
 }
 
-/** Something that handles requests, one after the other or many at a time. */
+/** Handles requests, one after the other or many at a time. */
 export class Scene {
 	readonly #next: (n: number) => Promise<Exchange>;
 
@@ -236,7 +236,7 @@ export class Scene {
 		};
 	}
 
-	/** How often something happens in a request. */
+	/** The number of calls per request. */
 	async count(counter: () => number, runs: number): Promise<number> {
 		const exchanges = await this.#exchanges(runs);
 		const before = counter();

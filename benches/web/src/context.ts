@@ -4,7 +4,7 @@ export interface Context {
 	folder: string;
 	/** The folder for builds. */
 	build: string;
-	/** Only whether it works, with as little as possible of everything. */
+	/** Whether to check only that everything works, with as little as possible of everything. */
 	smoke: boolean;
 	/** Counts a check. */
 	checked: (what: string) => void;

@@ -5,19 +5,19 @@ import 'vestiary';
 export interface Core {
 	readCookies: (header: string | null) => string[] | undefined;
 	sign: (id: string) => string;
-	/** The record of a new session with these data, as a store gets it: an operation until its question to the store. */
+	/** The record of a new session with this data: runs an operation up to its first call to the store. */
 	encode: (id: string, data: string) => string;
-	/** The data of a record, as a store has it: an operation that opens it. */
+	/** The data of a stored record: an operation that opens it. */
 	decode: (id: string, record: string) => unknown;
 }
 
 interface Running {
-	/** The question to the store, with a NUL between its parts. */
+	/** The call to the store, with a NUL between its parts. */
 	readonly asked: string;
 	free(): void;
 }
 
-/** An operation that goes on, or has ended. */
+/** An operation in progress, or its end. */
 type Going =
 	| { readonly ended: { readonly texts: string[] } }
 	| { readonly ended?: undefined; readonly running: Running };
@@ -89,8 +89,8 @@ function unfinished(going: Going): Running {
 	return going.running;
 }
 
-/** The texts of a visit in which nothing has happened. */
+/** The texts of a visit before any operation. */
 const NEW = ['', '', ''];
 
-/** The place of the data among the texts of an end. */
+/** The position of the data among the texts of an end. */
 const DATA = 5;

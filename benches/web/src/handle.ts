@@ -17,7 +17,7 @@ const METHOD =
 	'Each round runs all of them, in random order. The number is the cost over a handle that only ' +
 	'resolves; for express-session, over a node:http request without middleware.';
 
-/** How a scene is run, over what. */
+/** How a scene is run, and its baseline. */
 type Way = (scene: Scene, base?: Candidate) => Candidate;
 export const sequential: Way = (scene, base) => scene.sequential(base);
 export const inFlight: Way = (scene, base) => scene.inFlight(IN_FLIGHT, base);
@@ -55,7 +55,7 @@ export async function handle(context: Context): Promise<void> {
 	await withLatency(context, kit, peers);
 }
 
-/** A store that takes its time, the same for all: what counts is how often it is asked. */
+/** A store with the same delay for all libraries: only the number of calls matters. */
 async function withLatency(context: Context, kit: Kit, peers: Peer[]): Promise<void> {
 	const latency = new Latency();
 	const storing = peers.filter((peer) => !peer.stateless);

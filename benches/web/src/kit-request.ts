@@ -9,7 +9,7 @@ export type Handle = (input: {
 /** SvelteKit's state of a request, beside the event. */
 export interface KitRequest {
 	event: RequestEvent;
-	/** The page, made before the time is taken: it costs the same without sessions. */
+	/** The page, created before the measurement: it costs the same without sessions. */
 	page: Response;
 	newCookies: Map<string, unknown>;
 }
@@ -34,7 +34,7 @@ export class Kit {
 		this.#jar = jar;
 	}
 
-	/** A request as a handle gets it. */
+	/** A request as a handle receives it. */
 	request(cookie: string | undefined, url = 'https://app.example/account'): KitRequest {
 		const headers = cookie === undefined ? HEADERS : { ...HEADERS, cookie };
 		const request = new Request(url, { headers });

@@ -5,7 +5,7 @@ import { rolldown, type RolldownPlugin } from 'rolldown';
 
 import { Kit, type Jar } from './kit-request.ts';
 
-/** Bundles the jar: SvelteKit's sources import what only the build of an app makes. */
+/** Bundles the jar: SvelteKit's sources import modules that only the build of an app creates. */
 export async function loadKit(folder: string): Promise<Kit> {
 	const file = `${folder}/kit-jar.mjs`;
 	await bundle({ input: KIT_JAR, file, platform: 'node' });
@@ -49,7 +49,7 @@ export const KIT_JAR = fileURLToPath(
 	new URL('src/runtime/server/cookie.js', import.meta.resolve('@sveltejs/kit/package.json'))
 );
 
-/** Modules that the build of an app makes are empty. */
+// Modules that the build of an app creates are empty.
 function generatedByAnApp(): RolldownPlugin {
 	const prefix = '<sveltekit:generated>';
 	return {

@@ -5,7 +5,7 @@
  */
 export class Latency {
 	static readonly MICROS = 200;
-	/** How often a store was asked. */
+	/** The number of calls to the store. */
 	calls = 0;
 	#waiting: { due: number; go: () => void }[] = [];
 	#looking = false;

@@ -1,18 +1,18 @@
-/** Interleaved rounds: everything that is compared is measured in each of them, in random order. */
+/** Interleaved rounds: each measures everything that is compared, in random order. */
 
-/** Something that handles requests, or does other things many times. */
+/** Something to measure, such as an app that handles requests. */
 export interface Candidate {
 	/** Prepares this many runs, outside of the measured time. */
 	prepare: (runs: number) => Promise<(() => Promise<void>) | (() => void)>;
 	/** The baseline to subtract: measured in the same round. */
 	base?: Candidate;
-	/** Most runs in a round, where each needs a lot of preparation. */
+	/** The maximum number of runs per round, if each needs much preparation. */
 	most?: number;
 }
 
 export interface Plan {
 	rounds: number;
-	/** How long a candidate is to be measured in a round, in milliseconds. */
+	/** How long a candidate is measured in a round, in milliseconds. */
 	slice: number;
 	/** The number of runs is a multiple of this. */
 	multiple: number;
@@ -21,7 +21,7 @@ export interface Plan {
 export interface Times {
 	/** Microseconds for one run, by round. */
 	absolute: number[];
-	/** The same, less that of the base in the round. */
+	/** The same, minus the baseline in the same round. */
 	over: number[];
 }
 
@@ -29,7 +29,7 @@ const LEAST = 16;
 const MOST = 2_000;
 const WARM_UP_ROUNDS = 3;
 
-/** One round, and only a few runs of each: whether it works. */
+/** One round with only a few runs of each, to check that it works. */
 export const SMOKE: Plan = { rounds: 1, slice: 0, multiple: 1 };
 
 export async function measure(candidates: Candidate[], plan: Plan): Promise<Map<Candidate, Times>> {
@@ -63,7 +63,7 @@ async function time(candidate: Candidate, runs: number): Promise<number> {
 	return ((performance.now() - begin) * 1_000) / runs;
 }
 
-/** How many runs fill the time that a candidate has in a round. */
+/** The number of runs that fill a candidate's time in a round. */
 async function calibrate(candidate: Candidate, { slice, multiple }: Plan): Promise<number> {
 	const atLeast = (runs: number): number => Math.ceil(runs / multiple) * multiple;
 	if (slice === 0) return atLeast(2);

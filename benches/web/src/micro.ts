@@ -1,4 +1,4 @@
-/** The steps of a request by themselves, in WebAssembly and in what else there is. */
+/** The single steps of a request, in WebAssembly and in alternatives. */
 import assert from 'node:assert/strict';
 import { createCipheriv, createDecipheriv, createHmac, hash, randomBytes } from 'node:crypto';
 
@@ -69,7 +69,7 @@ const METHOD =
 	'HMAC with a prepared key is two of them. A record is created and read by the operations that create ' +
 	'and open a session, without a store.';
 
-/** Exported, so that no result can be optimised away. */
+// Exported, so that no result can be optimised away.
 export let last: unknown;
 
 function candidateOf({ run }: Step): Candidate {
@@ -280,7 +280,7 @@ function named(bytes: number): string {
 const NONCE = 12;
 const TAG = 16;
 
-/** ChaCha20-Poly1305 with a key that is there, in base64 as a store gets it. */
+/** ChaCha20-Poly1305 with an existing key, in base64 as a store receives it. */
 function encrypt(key: Buffer, text: string): string {
 	const nonce = randomBytes(NONCE);
 	const cipher = createCipheriv('chacha20-poly1305', key, nonce, { authTagLength: TAG });

@@ -10,7 +10,7 @@ export interface Result {
 	title: string;
 	unit: string;
 	lowerIsBetter: boolean;
-	/** How it was measured, in a sentence or two. */
+	/** The method, in a sentence or two. */
 	method: string;
 	versions: Record<string, string>;
 	machine: Record<string, string>;
@@ -20,11 +20,11 @@ export interface Result {
 export interface Row extends Spread {
 	case: string;
 	peer: string;
-	/** If it is another one than the group's. */
+	/** The unit, if it differs from the group's. */
 	unit?: string;
 	/** The baseline that was subtracted, if any. */
 	over?: string;
-	/** The median with nothing subtracted. */
+	/** The median without subtraction. */
 	absolute?: number;
 }
 

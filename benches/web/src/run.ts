@@ -19,7 +19,7 @@ const { values } = parseArgs({
 	options: {
 		group: { type: 'string', multiple: true, default: Object.keys(GROUPS) },
 		out: { type: 'string', default: 'target/bench' },
-		/** Everything once, with as little as possible: whether it still works. */
+		/** Runs everything once, with as little as possible, to check that it works. */
 		smoke: { type: 'boolean', default: false }
 	}
 });

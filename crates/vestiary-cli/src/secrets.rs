@@ -8,7 +8,7 @@ use clap::Args;
 
 use crate::failure::Failure;
 
-/// Where the secrets come from: never the command line, which every user of the machine can see.
+/// Options for secrets. They never come from the command line, which every user of the machine can see.
 #[derive(Args, Debug)]
 pub(crate) struct SecretArgs {
     /// Environment variable with a secret; repeat the option for each older one. The first secret signs

@@ -9,7 +9,7 @@ use crate::{
     store::{OpenStore, StoreArgs},
 };
 
-/// How the service keeps its sessions: what its options say.
+/// Options of the service whose sessions they are.
 #[derive(Args, Debug)]
 pub(crate) struct ServiceArgs {
     #[command(flatten)]
@@ -20,7 +20,7 @@ pub(crate) struct ServiceArgs {
     pub(crate) secrets: SecretArgs,
 }
 
-/// What the keys and records of the service look like.
+/// Options for the keys and records of the service.
 #[derive(Args, Debug)]
 pub(crate) struct KeepingArgs {
     /// The `namespace` of the service

@@ -9,7 +9,7 @@ use support::{Folder, SECRET, finish};
 use vestiary::{Format, KeyRing, Options, OptionsInput, SessionId, Ttl};
 use vestiary_store::{Config, MemoryStore, Sessions, SqliteStore, Store as _};
 
-/// A week, but for a moment: so the page says `6d 23h` for an hour.
+// A moment less than a week, so the page says `6d 23h` for an hour.
 const WEEK: u64 = 604_700_000;
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use vestiary_store::{
     sqlx::{self, SqlitePool},
 };
 
-/// Clears a screen, ends a line, turns the direction of writing round, and hides.
+/// Text that clears the screen, breaks the line, reverses the direction of writing, and hides characters.
 const ODD: &str = "a\u{1b}[2J\r\n\u{202e}\u{2067}\u{9b}2J\u{7f}\u{200f}\u{2028}\u{e0041}";
 
 /// Checks that no control character is printed, in lines or in a document.

@@ -136,7 +136,7 @@ async fn records_missing_at_the_end_are_reported() {
     let state = interrupted(&folder, &to, "~");
     let (code, said) = migrate(&folder, &to, &["--state", &state]);
     assert_eq!((code, counts(&said)), (1, [0, 0, 0, 36, 1, 0]));
-    // It begins anew, and heals it.
+    // A new run starts from the beginning and copies it.
     let (code, said) = migrate(&folder, &to, &["--state", &state]);
     assert_eq!((code, counts(&said)), (0, [1, 35, 0, 36, 0, 0]));
 }
@@ -147,7 +147,7 @@ async fn a_migration_that_was_killed_goes_on() {
     let path = folder.path("state.json");
     let args = ["migrate", "--json", "--state", "state.json", &folder.url, &to];
     let mut command = folder.command(&args);
-    // It stops in the middle, however fast it is.
+    // Stopped in the middle, however fast it is.
     let target = opened(&folder).await;
     let pool = SqlitePool::connect(&to).await.unwrap();
     let endless = "CREATE TRIGGER endless BEFORE INSERT ON sessions \

@@ -119,7 +119,7 @@ async fn every_shell_gets_completions() {
     }
 }
 
-/// Runs everything there is, on records of all kinds, in both forms of output.
+/// Runs every command, on records of all kinds, with both forms of output.
 #[tokio::test]
 async fn no_command_shows_an_id_a_secret_a_password_or_data_unless_asked() {
     for config in [config(), config().hash_ids(true), encrypted(), encrypted().hash_ids(true)] {

@@ -28,7 +28,7 @@ fn run(folder: &Folder, url: &str, args: &[&str]) -> Ran {
     folder.run_with(args, &[("VESTIARY_STORE", url)], "")
 }
 
-/// Everything that reads and ends, on a store that has the four sessions of `fill` and 600 more.
+/// Runs every command that reads or ends sessions, on a store with the four sessions of `fill` and 600 more.
 async fn works(folder: &Folder, url: &str, filled: &Filled) {
     more(filled, 600).await;
     let listed = run(folder, url, &["ls", "--json", "--limit", "0"]).ends(0).json();
@@ -234,7 +234,7 @@ async fn postgres() {
     for name in ["version", "role", "isolation", "table", "clock", "probe", "latency"] {
         has(&checks, name, "ok");
     }
-    // The tests start it without fsync.
+    // The tests start the server without fsync.
     has(&checks, "commits", "warn");
     let url = format!("{}?options=-c%20default_transaction_read_only%3Don", server.url());
     let checks = checked(&folder, &url, 1);

@@ -164,7 +164,7 @@ async fn a_session_that_is_known_only_by_the_hash_of_its_id_is_ended_by_its_user
     let (folder, store, filled) = filled(&config().hash_ids(true)).await;
     let key = filled.bob.id().hashed();
     let renewed = filled.sessions.renew(&filled.bob).await.unwrap().unwrap();
-    // Its record says where it went only to the holder of the ID.
+    // The record reveals its successor only to the holder of the ID.
     assert!(folder.run(&["revoke", &key]).ends(2).err.contains("[tombstone]"));
     folder.run(&["revoke", &renewed.id().hashed()]).ends(0);
     assert!(!is_good(&filled, &renewed).await);
@@ -212,7 +212,7 @@ async fn a_user_without_sessions_is_reported_and_exits_with_1() {
     folder.run(&["revoke", "--user", "ada"]).ends(1);
 }
 
-/// Written over in clear, it would end all sessions of the user.
+// Written as plain text, the list would end all sessions of the user.
 #[tokio::test]
 async fn a_list_that_cannot_be_opened_is_left_alone() {
     let (folder, _, filled) = filled(&encrypted()).await;

@@ -134,7 +134,7 @@ impl SqliteStore {
 
     async fn on(readers: SqlitePool, writer: SqlitePool, name: &str) -> Result<Self, StoreError> {
         let name = table(name)?;
-        // Readers then wait for nobody. It fails while another process is doing it, and once is enough.
+        // With a write-ahead log, readers wait for no writer. It fails while another process switches; once is enough.
         let _ = sqlx::query("PRAGMA journal_mode = WAL").execute(&writer).await;
         let definition = format!(
             "CREATE TABLE IF NOT EXISTS {name} (

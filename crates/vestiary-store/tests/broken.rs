@@ -322,7 +322,7 @@ macro_rules! faults {
     };
 }
 
-/// The checks that do not see a fault, and should.
+/// The checks that fail to detect a fault.
 async fn unseen(fault: Fault, checks: Vec<&str>) -> Vec<String> {
     let make = || async move { Faulty::new(fault) };
     let found = [conformance(make).await, scan_conformance(make).await];

@@ -37,7 +37,7 @@ mod as_a_store_of_any_kind {
     conformance_tests!(store);
 }
 
-/// Number of users' sessions that fit into a store with these limits: all of the same size, and many more than that.
+/// The number of users' sessions that fit into a store with these limits: all of the same size, among many more.
 async fn capacity(limits: MemoryLimits) -> usize {
     let store = MemoryStore::new(limits);
     assert!(store.is_empty());

@@ -62,7 +62,7 @@ async fn a_login_and_the_end_of_all_sessions_are_ordered_by_the_clock_of_the_ser
     servers::clock::orders_logins(&service.unwrap(), &store).await;
 }
 
-/// Services prepare their statements in another order each. Under a name, one would run the statement of another.
+// Services prepare their statements in different orders, so a name would refer to the statement of another service.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_clients_share_a_few_connections_and_each_operation_does_what_it_says() {
     let _ = store().await;

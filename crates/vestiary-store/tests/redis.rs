@@ -149,7 +149,7 @@ async fn a_new_primary_is_found_after_a_failover() {
         }
         until("the replica is the primary", async || {
             let wrote = store.create("after", OLD, LIFE, true).await;
-            // It may have been done although it was not answered.
+            // It may have been done, although there was no reply.
             wrote.ok()
         })
         .await;
@@ -353,7 +353,7 @@ async fn errors_hold_no_secret() {
         "EVALSHA",
         "",
     ];
-    // It does not answer before it knows the password.
+    // It refuses all commands until it gets the password.
     let server = Redis::launch(servers::free_port(), &options);
     let url = |password: &str| format!("redis://:{password}@127.0.0.1:{}/", server.port);
     let store =
@@ -458,7 +458,7 @@ async fn a_login_and_the_end_of_all_sessions_are_ordered_by_the_clock_of_the_ser
 async fn confirms(store: &RedisStore, key: &str) {
     assert_eq!(store.confirm(key).await.unwrap(), None);
     let sure = store.clone().with_confirm(1, Duration::from_millis(300));
-    // A replica that has only just been made may need a moment.
+    // A new replica may need a moment.
     until("a replica confirms", async || {
         assert!(sure.create(key, OLD, LIFE, true).await.unwrap());
         assert_eq!(sure.remove(key, write_id('A').as_ref()).await.unwrap(), Outcome::Done);
@@ -477,7 +477,7 @@ fn behind(sentinel: &Redis, config: AsyncConnectionConfig) -> RedisStore {
     RedisStore::new(RedisConnection::behind_sentinel(client.unwrap(), config))
 }
 
-/// A machine that is busy does not decide a test.
+// Generous, so that a busy machine does not fail the test.
 fn patient() -> AsyncConnectionConfig {
     AsyncConnectionConfig::new().set_response_timeout(Some(LONG)).set_connection_timeout(Some(LONG))
 }

@@ -275,7 +275,7 @@ async fn a_file_is_shared_with_the_npm_package() {
     assert_eq!(store.remove("from-rust", write_id('B').as_ref()).await.unwrap(), Outcome::Done);
 }
 
-/// The same table, to the letter but for white space.
+// The same table definition, white space apart.
 #[tokio::test]
 async fn the_table_is_that_of_the_npm_package() {
     let folder = Folder::new();

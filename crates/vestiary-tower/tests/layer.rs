@@ -211,7 +211,7 @@ async fn a_login_changes_the_id_and_keeps_what_it_names() {
     browser.ok("/renew").await;
     assert_ne!(browser.cookie(), before);
     assert_eq!(browser.ok("/whoami").await, "ada");
-    // For a while the old one leads to it.
+    // During the grace period, the old ID leads to it.
     let mut late = Browser::with(&app, before);
     assert_eq!(late.ok("/whoami").await, "ada");
     assert_eq!(late.cookie, browser.cookie);

@@ -169,7 +169,7 @@ impl Schedule {
         match path {
             "/login" if is_done => {
                 self.known.insert(text.clone());
-                // That the entry of the session before could not be removed is an event, and fails no login.
+                // If the entry of the previous session could not be removed, it is an event, and the login succeeds.
                 self.spared.extend(sent.filter(|_| has_trouble));
                 // The earlier session has ended, unless its ID was out of use: then it stays.
                 handle = Some(text);

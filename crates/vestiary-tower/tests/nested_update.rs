@@ -1,4 +1,4 @@
-//! A session that is used inside of the function that changes it.
+//! A session that is used inside the function that changes it.
 
 #![allow(
     clippy::missing_docs_in_private_items,
@@ -19,7 +19,7 @@ use axum::{Router, routing::get};
 use support::{Browser, Faulty, config};
 use vestiary_tower::{Data, Session, SessionError, SessionLayer};
 
-/// The answer of what must not wait.
+/// The result of an operation that must not wait.
 fn at_once<T>(call: impl Future<Output = Result<T, SessionError>>) -> Result<T, SessionError> {
     match pin!(call).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(answer) => answer,
@@ -27,7 +27,7 @@ fn at_once<T>(call: impl Future<Output = Result<T, SessionError>>) -> Result<T, 
     }
 }
 
-/// Uses the session in each way there is, and says which of them were not refused.
+/// Uses the session in every possible way, and returns the operations that were not refused.
 fn not_refused(session: &Session) -> Vec<&'static str> {
     let nothing = |_: &mut Data| ();
     let answers = [
@@ -98,7 +98,7 @@ async fn is_refused_at_once_and_the_change_is_made() {
     }
 }
 
-/// The function of one request does not bar the session of another one.
+// The function of one request does not block the session of another one.
 #[tokio::test]
 async fn another_visitors_session_may_be_used() {
     let layer = SessionLayer::new(&config(), Faulty::default()).unwrap();

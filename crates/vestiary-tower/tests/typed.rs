@@ -101,7 +101,7 @@ async fn a_view_that_changes_nothing_writes_nothing() {
     assert_eq!(after(SHARED, nothing).await, SHARED);
 }
 
-/// Values that the handler did not touch are not spelled anew because another one was.
+// Untouched values keep their spelling when another one changes.
 #[tokio::test]
 async fn a_map_keeps_the_spelling_of_what_it_did_not_change() {
     let data = r#"{"discord":1234567890123456789,"price":1.50,"many":[12345678901234567890123],"theme":"light"}"#;

@@ -1,5 +1,5 @@
-//! Whatever an attacker sends, whatever a store returns: an answer, in bounded time, and the right
-//! one. This is fuzzing within bounds, of header, value and record, with every `cargo test`.
+//! Whatever an attacker sends and whatever a store returns, there is a correct answer in bounded time. This is bounded
+//! fuzzing of header, value and record, in every `cargo test`.
 
 #![allow(
     clippy::expect_used,
@@ -67,7 +67,7 @@ proptest! {
 
     #[test]
     fn a_header_is_split_as_the_specification_says(header in header()) {
-        // RFC 6265bis section 5.6, written the slow way.
+        /// RFC 6265bis section 5.6, implemented the slow way.
         let blank = |byte: &u8| *byte == b' ' || *byte == b'\t';
         let trim = |bytes: &[u8]| -> Vec<u8> {
             let start = bytes.iter().position(|b| !blank(b)).unwrap_or(bytes.len());

@@ -237,12 +237,12 @@ fn an_id_that_another_request_may_have_ended_is_confirmed_before_it_leaves() {
     site.take();
     site.does(&mut slow, Act::Confirm).unwrap();
     assert_eq!((site.questions(), site.cookie(&slow).as_str()), (vec![READ], ""));
-    // A browser does without a refresh, but not without an ID that it does not have.
+    // A browser does not need a refresh, but it needs an ID that it does not have yet.
     site.fails = Some((READ, Answered::Lost(1)));
     let mut visit = before;
     site.does(&mut visit, Act::Confirm).unwrap();
     assert_eq!((site.cookie(&visit).as_str(), site.take()), ("", vec!["store_failed"]));
-    // That of a login no other request can have found.
+    // No other request can have found the ID of a login.
     let mut visit = fast;
     site.does(&mut visit, Act::Confirm).unwrap();
     assert_eq!((site.cookie(&visit).as_str(), site.take()), ("session", vec![]));

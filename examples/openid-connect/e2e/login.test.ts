@@ -100,7 +100,7 @@ async function isIn(cookie: string | undefined): Promise<boolean> {
 	return true;
 }
 
-/** A refusal: its own status, words for people, a way on, and nothing of the machinery. */
+/** A refusal: the right status, an explanation, a way to continue, and no internals. */
 async function expectRefusal(response: Response, status: number, words: string): Promise<void> {
 	const text = await response.text();
 	expect(text).toContain(words);

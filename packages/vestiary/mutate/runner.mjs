@@ -21,7 +21,7 @@ let mostHits = Infinity;
 let made = false;
 /** Whether the test that runs is repeated with changes. */
 let isRepeated = false;
-/** Changes that were passed by while none was made. */
+/** Changes that were reached without being active. */
 let reached = new Set();
 
 globalThis.__change = (number) => {
@@ -32,9 +32,9 @@ globalThis.__change = (number) => {
 
 /** Changes that a test has noticed, also in a previous process. */
 const noticed = new Set();
-/** Tests and changes of which nothing can be said in one process. */
+/** Tests and changes that cannot be judged in one process. */
 const doubtful = new Set();
-/** Tests that this pass is done with. */
+/** Tests that this pass has finished. */
 const done = new Set();
 /** Tests that were repeated, in this pass or one before it. */
 const asked = new Set();

@@ -109,7 +109,7 @@ describe('a session whose deadline has passed', () => {
 		const gate = new Promise<void>((resolve) => (release = resolve));
 		let opened = (): void => undefined;
 		const isOpen = new Promise<void>((resolve) => (opened = resolve));
-		// Its record is read before the other one discards it.
+		// Its record is read before the other request removes it.
 		const slow = request(options, cookie, async () => {
 			opened();
 			await gate;

@@ -167,7 +167,7 @@ test('every requirement of docs/explanation/security.md names tests of both prod
 		expect(there > 0, `${number} in Rust`).toBe(!WITHOUT_A_TEST.rust.includes(number));
 		// Requirements without a test give a reason.
 		expect(svelteKit.length > 5 && rust.length > 5, String(number)).toBe(true);
-		// The core's tests alone do not show that a product runs the rule.
+		// Tests of the core alone do not prove that a product applies the rule.
 		if (here > 0) expect(svelteKit, String(number)).toMatch(/`test\//);
 		if (there > 0) expect(rust, String(number)).toMatch(/`vestiary-(tower|store)\//);
 	}

@@ -18,8 +18,8 @@ export interface TestEvent {
 }
 
 /**
- * As much of a request event as a session touches, with a cookie jar that records. What SvelteKit
- * itself does with it is tested in `runtimes/`, with the real one.
+ * The part of a request event that a session uses, with a cookie jar that records calls. SvelteKit's own jar is tested
+ * in `runtimes/`.
  */
 export function testEvent(cookie?: string, url = 'https://app.example/'): TestEvent {
 	const calls: CookieCall[] = [];

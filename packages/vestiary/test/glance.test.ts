@@ -14,7 +14,7 @@ import { testEvent } from './event.js';
 
 const SECRET = '0123456789abcdef0123456789abcdef';
 
-/** The same store, but one that has to be asked. */
+/** The same store, but asked by its functions. */
 function asked(memory: MemoryStore): Store {
 	const { atomic } = memory;
 	return {
@@ -27,7 +27,7 @@ function asked(memory: MemoryStore): Store {
 }
 
 interface Seen {
-	/** It was there before anything was waited for. */
+	// It was there before anything was awaited.
 	atOnce: boolean;
 	data: unknown;
 	id: string | undefined;
@@ -66,7 +66,7 @@ async function see(options: SveltekitSessionConfig, cookie?: string): Promise<Se
 	};
 }
 
-/** The cookie of a visitor for whom this was done. */
+/** The cookie of a visitor after this was done. */
 async function visitor(
 	options: SveltekitSessionConfig,
 	does: (session: Session) => Promise<unknown>
@@ -95,9 +95,9 @@ const SITUATIONS: {
 	does: (session: Session) => Promise<unknown>;
 	/** Changes the cookie. */
 	change?: (cookie: string) => string;
-	/** It takes something to wait for. */
+	/** Whether something must be awaited. */
 	waits?: boolean;
-	/** How much later the visitor comes, in seconds. */
+	/** How much later the visitor returns, in seconds. */
 	later?: number;
 	/** Whether the request changes the situation, so that it cannot be repeated. */
 	once?: boolean;

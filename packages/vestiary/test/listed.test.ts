@@ -48,7 +48,7 @@ function chance(seed: number): (limit: number) => number {
 	};
 }
 
-/** A memory store some of whose calls fail: before they did anything, or after it. */
+/** A memory store some of whose calls fail, before or after the operation. */
 class FailingStore implements Store {
 	readonly memory = new MemoryStore();
 	readonly atomic: AtomicOperations;
@@ -103,7 +103,7 @@ async function play(seed: number): Promise<{ listed: string[]; alive: string[] }
 	const cookies: string[] = [];
 	let sinceFailure = 0;
 	store.fate = () => {
-		// One failure is met by trying again. Of more, only a logout is repeated until it is done.
+		// A single failure is retried. After more, only a logout is repeated until it succeeds.
 		if (random(100) >= 12 || sinceFailure++ < 6) return 'done';
 		sinceFailure = 0;
 		return random(2) === 0 ? 'nothing' : 'lost';

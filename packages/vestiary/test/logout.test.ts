@@ -59,7 +59,7 @@ function watched(): Store {
 	};
 }
 
-/** A request without a handle, so that nothing but the operation asks the store. */
+/** A request without a handle, so that only the operation calls the store. */
 async function opened(cookie?: string): Promise<{ session: Session; cookie: () => string }> {
 	const { event, cookies } = testEvent(cookie);
 	const session = await Session.initialize(event, options);

@@ -75,7 +75,7 @@ test('an update adopts the cookie attributes that another request has set', asyn
 			);
 			await session.update((data) => ({ ...data, m: 1 }));
 			expect(session.cookie.maxAge).toBe(60);
-			// It is the object that the application has.
+			// It is the application's object.
 			expect(session.cookie).toBe(before);
 			await session.save();
 		},

@@ -50,7 +50,7 @@ test('a request that ends leaves those of other requests of the same user', asyn
 	const third = await open(await loggedIn());
 	await sessions(options).of('ada').revokeAll();
 	expect([second.session.userId, third.session.userId]).toEqual([undefined, undefined]);
-	// The one that was closed first says nothing about the user any more.
+	// The session that was closed first is not affected by the user any more.
 	await second.end();
 	await third.end();
 });

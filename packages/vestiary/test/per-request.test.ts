@@ -128,7 +128,7 @@ describe('linear memory does not grow', () => {
 				store,
 				cookie: { expires: new Date(Date.now() + 60_000 + i) }
 			});
-		// Until the allocator has found a place for each core of the bound: one page more on the way is no leak.
+		// The allocator may need a further page until it has found a place for each core; that is no leak.
 		for (let i = 0; i < 1_000; i++) await run(i);
 		const before = pages();
 		for (let i = 1_000; i < 3_000; i++) await run(i);
@@ -333,7 +333,7 @@ describe('without a store', () => {
 			expect(storeOf({})).toBe(storeOf({ name: 'connect.sid' }));
 			expect(storeOf({})).not.toBe(storeOf({ name: 'other' }));
 			expect(storeOf({})).not.toBe(storeOf({ namespace: 'admin' }));
-			// And so a login outlives the handle.
+			// A login therefore outlives the handle.
 			const login = testEvent();
 			const response = await handleOf({ secret: SECRET })({
 				event: login.event,

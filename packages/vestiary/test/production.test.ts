@@ -26,7 +26,7 @@ afterEach(() => {
 	vi.resetModules();
 });
 
-/** A request that does wrong all that a request can. */
+/** A request that makes every mistake that gives a hint in development. */
 async function request(errors: Error[]): Promise<void> {
 	const options: SveltekitSessionConfig = {
 		secret: '0123456789abcdef0123456789abcdef',

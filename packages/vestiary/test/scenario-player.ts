@@ -197,7 +197,7 @@ export class Player {
 		});
 		// A step expects it, or fails.
 		response.catch(() => undefined);
-		// Before it takes letters, it can fail.
+		// It can fail before it receives operations.
 		const tell = async (ops: Operation[]): Promise<unknown[]> =>
 			Promise.race([mail.send(ops), response.then(() => [])]);
 		const end = (): void => {

@@ -73,8 +73,8 @@ export interface Answered {
 export type StoreOperation = 'read' | 'create' | 'replace' | 'touch' | 'remove';
 
 /**
- * It does nothing and fails; loses the reply to the next one; answers that it does not; answers that it is full; does
- * not answer before the next step of this kind.
+ * The kinds of faults: does nothing and fails; loses the reply to the next call; refuses; is full; does not reply
+ * before the next step of this kind.
  */
 export type Fault = 'fails' | 'loses' | 'refuses' | 'full' | 'waits';
 
@@ -185,7 +185,7 @@ const STEPS: Record<Step['step'], string[]> = {
 	repeat: ['times', 'steps']
 };
 
-/** Refuses what no player would play, so that a misspelt word is an error and not a step that says nothing. */
+/** Rejects a scenario that no player could play, so that a misspelt word is an error. */
 export function check({ title, options = {}, instances = {}, steps, ...others }: Scenario): void {
 	if (typeof title !== 'string' || !Array.isArray(steps)) throw new Error('no scenario');
 	checkKeys(title, others, []);

@@ -27,7 +27,7 @@ describe('the text that a store gets', () => {
 	const dump = (): string =>
 		JSON.stringify(database.prepare('SELECT key, record FROM sessions').all());
 
-	/** All that can happen to a session; returns the raw IDs that it had. */
+	/** Runs every operation on a session; returns the raw IDs that it had. */
 	const live = async (withOptions: SveltekitSessionConfig): Promise<string[]> => {
 		const first = await opened(undefined, withOptions);
 		await first.session.setData({ user: 'canary' });

@@ -386,7 +386,7 @@ describe('once the response of a page has left', () => {
 		}
 		await new Promise((resolve) => setTimeout(resolve, 0));
 		collect();
-		// The last one may be in a register still.
+		// The last one may still be referenced by a register.
 		expect(pages.filter((page) => page.deref()).length).toBeLessThanOrEqual(2);
 	});
 

@@ -191,7 +191,7 @@ describe('the function of an update', () => {
 
 test('writers of one session that all take their time lose nothing', async () => {
 	for (const store of [new MemoryStore(), new CountingStore()]) {
-		// None of them waits until another one gives up.
+		// None of them waits until another one times out.
 		const config = { ...options, store, storeTimeout: 60_000 };
 		const cookie = await visitor(config, { n: 0 });
 		await Promise.all(

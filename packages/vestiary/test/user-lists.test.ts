@@ -23,7 +23,7 @@ beforeEach(() => {
 	options = { secret: SECRET, store: memory, onEvent: ({ type }) => events.push(type) };
 });
 
-/** The same store as another process sees it: nothing of this process is known there. */
+/** The store as another process sees it, which shares no other state. */
 function elsewhere(): SveltekitSessionConfig {
 	const { atomic } = memory;
 	if (!atomic) throw new Error('a memory store is atomic');

@@ -125,7 +125,7 @@ test('refused Set-Cookie headers', () => {
 	}
 });
 
-/** An operation of a core, and its first question to the store: of a visit in which nothing has happened. */
+/** An operation of a core and its first call to the store, in a visit before any operation. */
 function asked(
 	one: Core,
 	task: Task,
@@ -142,7 +142,7 @@ function going(one: Core, task: Task, given: Given): { running: Running; asked: 
 	return { running, asked: running.asked.split('\0') };
 }
 
-/** The texts of a visit in which nothing has happened. */
+/** The texts of a visit before any operation. */
 const NEW = ['', '', ''];
 
 /** A new session with these data, whose ID is asked for. */
@@ -212,7 +212,7 @@ test('written records', () => {
 });
 
 test('sealed records', () => {
-	// How they are sealed is a vector of the core; here, that records are.
+	// Their encryption is a vector of the core; here, only that records are encrypted.
 	for (const { secret, namespace, id } of vectors<Sealed>('sealed')) {
 		const options = { namespace: namespace ?? undefined, secrets: [secret] };
 		const [sealer, opener] = [0, 1].map(() => core({ ...options, sealSecrets: [secret] }));

@@ -119,7 +119,7 @@ export interface Namespaced {
 	userKey: string;
 }
 
-/** A record that says where its session went. */
+/** A tombstone. */
 export interface Retired {
 	id: string;
 	record: string;

@@ -37,7 +37,7 @@ const { with_request_store } = (await import(/* @vite-ignore */ INTERNAL)) as {
 	with_request_store: <T>(store: object, run: () => T) => T;
 };
 
-/** Runs something within a request of SvelteKit, which measures nothing. */
+/** Runs a function within a request of SvelteKit, without its tracing. */
 async function withinKit<T>(event: RequestEvent, run: () => Promise<T>): Promise<T> {
 	const span = { setAttributes: () => undefined };
 	const record_span = async ({ fn }: { fn: (span: unknown) => unknown }): Promise<unknown> =>

@@ -22,7 +22,7 @@ export interface Data extends SessionData {
 
 export type Operation = Exclude<keyof AtomicOperations, 'resends'>;
 
-/** A memory store that can be looked into, and disturbed. */
+/** A memory store that records its calls, and injects faults. */
 export class WatchedStore implements Store {
 	readonly calls: Operation[] = [];
 	/** Called before an operation. If it throws, the store throws the same, and nothing is done. */

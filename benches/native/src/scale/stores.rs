@@ -152,7 +152,7 @@ macro_rules! trees {
                     loaded.is_ok_and(|record| record.is_some())
                 }
 
-                /// Together with the making of the record, which is a clone of its data.
+                // Includes the creation of the record, which is a clone of its data.
                 async fn replace(&self, index: usize) -> bool {
                     self.store.save(&self.record(index)).await.is_ok()
                 }

@@ -118,7 +118,7 @@ class Servers {
 				checked(`${peer}: ${name}`);
 			}
 		}
-		// The app without sessions is sent as much, and reads as much.
+		// The app without sessions receives as many bytes, and reads as many.
 		this.cookies.set('bare', this.cookies.get('vestiary') ?? []);
 	}
 
@@ -132,7 +132,7 @@ interface Saturated {
 	row: { case: string; peer: Sessions };
 	asked: Asked;
 	perSecond: number[];
-	/** Microseconds of processor time for a request. */
+	/** Processor time per request, in microseconds. */
 	processor: number[];
 }
 

@@ -1,4 +1,4 @@
-/** The load generator: a process of its own, that gets jobs and sends back what came of them. */
+/** The load generator: a process of its own that receives jobs and returns their results. */
 import { connect, type Socket } from 'node:net';
 
 export interface Job {
@@ -15,7 +15,7 @@ export interface Job {
 export interface Outcome {
 	answered: number;
 	seconds: number;
-	/** Milliseconds from when each request was due to its whole answer. */
+	/** Milliseconds from when each request was due to its complete answer. */
 	latencies: number[];
 }
 
@@ -40,7 +40,7 @@ async function run(job: Job): Promise<Outcome> {
 	return outcome;
 }
 
-/** Every connection sends its next request when it has the answer: as much as the server can. */
+/** Every connection sends its next request when it has the answer: the maximum throughput. */
 async function closed(connections: Connection[], { milliseconds }: Job): Promise<Outcome> {
 	const begin = performance.now();
 	const end = begin + milliseconds;
@@ -90,7 +90,7 @@ function open(connections: Connection[], { milliseconds }: Job, rate: number): P
 				if (connection) send(connection, due);
 				else late.push(due);
 			}
-			// Timers are a millisecond coarse.
+			// Timers have a resolution of a millisecond.
 			if (sent < total) setImmediate(look);
 		};
 		look();
@@ -129,7 +129,7 @@ class Connection {
 		return new Connection(socket, Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1'));
 	}
 
-	/** Sends the request; resolves when all of the answer is there. */
+	/** Sends the request; resolves when the answer is complete. */
 	ask(): Promise<void> {
 		return new Promise((resolve, reject) => {
 			this.#done = { resolve, reject };

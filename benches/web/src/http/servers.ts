@@ -10,7 +10,7 @@ import type { Job, Outcome } from './load.ts';
 
 const CORES = { servers: '0', load: '1' };
 
-/** Whether processes can be kept to a core. */
+/** Whether processes can be pinned to a core. */
 const PINS = process.platform === 'linux' && availableParallelism() > 1;
 
 /** A program and its arguments. */
@@ -73,7 +73,7 @@ export class HttpServer {
 
 	/** Seconds of processor time that it has used. */
 	get processorTime(): number {
-		// The name of the program, in parentheses, may have spaces.
+		// The name of the program, in parentheses, may contain spaces.
 		const stat = readFileSync(`/proc/${this.#process.pid ?? 0}/stat`, 'utf8');
 		const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
 		const ticks = Number(fields[11]) + Number(fields[12]);

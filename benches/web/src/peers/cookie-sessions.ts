@@ -1,4 +1,4 @@
-/** Sessions that are in the cookie, encrypted. */
+/** Sessions that are stored in the cookie, encrypted. */
 import { getIronSession, type IronSession } from 'iron-session';
 import { handleSession } from 'svelte-kit-cookie-session';
 

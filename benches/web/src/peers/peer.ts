@@ -3,14 +3,14 @@
 /** The app's work with the session of a request. */
 export type Work = 'nothing' | 'read' | 'save' | 'login';
 
-/** One request, made before the time is taken. */
+/** One request, created before the measurement. */
 export interface Exchange {
 	/** The cookie that the browser sent. */
 	readonly cookie: string | undefined;
 	run: () => Promise<void>;
 	/** The cookies that the response sets, after the request. */
 	setCookies: () => string[];
-	/** The data that the app saw, or left. */
+	/** The data that the app read or left. */
 	readonly seen: Partial<Data> | undefined;
 }
 
@@ -40,17 +40,17 @@ export interface Peer<Store = unknown> {
 	name: string;
 	/** The npm package. */
 	package: string;
-	/** Which of the two bare handlers its cost is taken over. */
+	/** Which of the two bare handlers is its baseline. */
 	base: 'kit' | 'node';
 	/** Whether all data is in the cookie. */
 	stateless?: true;
-	/** Whether a save leaves the cookie alone that the browser has. */
+	/** Whether a save leaves the browser's cookie alone. */
 	keeps?: true;
-	/** Whether a cookie of an old secret is replaced when it is read. */
+	/** Whether reading replaces a cookie of a previous secret. */
 	renews?: true;
 	/** Optional capabilities. */
 	can?: ('hashIds' | 'encrypt')[];
-	/** Its own memory store, behind something that every call waits for. */
+	/** Its own memory store, with a delay before every call. */
 	store: (wait?: Wait) => Store;
 	app: (options: Options, store: Store) => App;
 }

@@ -1,9 +1,9 @@
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 
-/** A proxy before a Redis that counts what clients ask, and how often they wait for an answer. */
+/** A proxy before a Redis server that counts commands, and how often clients wait for a reply. */
 export class CountingProxy {
 	commands = 0;
-	/** Turns from answering to asking: commands that are sent together are one. */
+	/** The number of changes from replies to commands: commands that are sent together count as one. */
 	roundTrips = 0;
 	readonly #server: Server;
 	readonly #sockets = new Set<Socket>();

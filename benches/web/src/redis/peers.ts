@@ -1,4 +1,4 @@
-/** The libraries with their store for Redis, and the client that it wants. */
+/** The libraries with their stores for Redis, and the clients that these need. */
 import { RedisStore as ConnectRedisStore } from 'connect-redis';
 import { Redis } from 'ioredis';
 import { createClient } from 'redis';

@@ -1,4 +1,4 @@
-/** The questions to Redis for visitors who are logged in, by vestiary: no other library has their lists. */
+/** Redis commands for logged-in visitors, only for vestiary: no other library has session lists. */
 import assert from 'node:assert/strict';
 
 import { Redis } from 'ioredis';
@@ -24,7 +24,7 @@ interface UserCase {
 	visitor: 'logged in' | 'anonymous' | 'new';
 	/** The app's part in the request. */
 	work: (session: Session, user: string) => unknown;
-	/** Most round trips, checked in each run; undefined where that is not reached yet. */
+	/** The maximum number of round trips, checked in each run; undefined if that is not reached yet. */
 	most?: number;
 }
 

@@ -59,7 +59,7 @@ async function pageWith(name: string, title: string, written: string): Promise<s
 	return file;
 }
 
-/** The page with the results in place of those before. */
+/** Replaces the results in the page. */
 function between(file: string, text: string, written: string): string {
 	const [begin, end] = MARKERS;
 	const [before, rest] = text.split(begin);

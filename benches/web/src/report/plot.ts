@@ -5,7 +5,7 @@ import { compile, type TopLevelSpec } from 'vega-lite';
 import type { Result, Row } from '../results.ts';
 import { casesOf, peersOf } from './results.ts';
 
-/** A picture of a group that can be read on light and on dark paper. */
+/** A picture of a group, readable on light and on dark backgrounds. */
 export async function plotOf(result: Result): Promise<string> {
 	const { spec } = compile(isGrowth(result) ? linesOf(result) : dotsOf(result));
 	const view = new vega.View(vega.parse(spec), { renderer: 'none' });
@@ -50,7 +50,7 @@ function coloursOf(peers: string[]): (readonly [string, string])[] {
 	});
 }
 
-/** A line for each case, with a lane for each library: its median, and the quartiles. */
+/** A row for each case, with a lane for each library: its median and quartiles. */
 function dotsOf(result: Result): TopLevelSpec {
 	const shown = { ...result, rows: shownOf(result) };
 	const scale = scaleOf(shown);
@@ -95,7 +95,7 @@ function dotsOf(result: Result): TopLevelSpec {
 	};
 }
 
-/** A line for each library, over what grows. */
+/** A line for each library, over the growing parameter. */
 function linesOf(result: Result): TopLevelSpec {
 	const peers = peersOf(result).filter((peer) => !peer.startsWith('bare'));
 	const scale = { type: 'log' as const };

@@ -33,7 +33,7 @@ export class Results {
 	}
 }
 
-/** A table and a plot can have one unit only. */
+/** A table and a plot have a single unit. */
 function byUnit(result: Result): Result[] {
 	const units = [...new Set(result.rows.map(({ unit }) => unit ?? result.unit))];
 	if (units.length < 2) return [result];
@@ -66,7 +66,7 @@ export function casesOf({ rows }: Result): string[] {
 	return [...new Set(rows.map((row) => row.case))];
 }
 
-/** The parts of the page; a group belongs to the first whose beginning it has. */
+/** The parts of the page; a group belongs to the first whose prefix it has. */
 export const SECTIONS: { title: string; groups: string[] }[] = [
 	{ title: 'SvelteKit, in process', groups: ['handle-sequential', 'handle-in-flight', 'store-'] },
 	{ title: 'How the cost grows', groups: ['growth-'] },

@@ -5,7 +5,7 @@ export interface Target {
 	what: string;
 	/** Such as `≤ 3 µs`. */
 	wanted: string;
-	/** Undefined if the run has not measured it. */
+	/** Undefined if it was not measured. */
 	reached: number | undefined;
 	unit: string;
 	ok: boolean | undefined;
@@ -86,7 +86,7 @@ export function targetsOf(results: Results): Target[] {
 		atMost('Redis round trips, read', median('redis-round-trips', READ), 1, ''),
 		atMost(
 			'Redis round trips, rolling read',
-			// The second one asks whether the cookie may leave.
+			// The second call checks whether the cookie may leave.
 			median('redis-round-trips', 'rolling, read'),
 			2,
 			''
@@ -95,7 +95,7 @@ export function targetsOf(results: Results): Target[] {
 		...(
 			[
 				['logged in, read', 1],
-				// The second one asks whether the cookie may leave.
+				// The second call checks whether the cookie may leave.
 				['logged in, rolling, read', 2],
 				['login of a new visitor', 3],
 				['login of a visitor with a session', 3],

@@ -12,15 +12,15 @@ export interface Report {
 	bytes: number;
 	/** Microseconds. */
 	times: Record<'get' | 'set' | 'touch', { p50: number; p99: number }>;
-	/** The longest pause of the garbage collector while it was asked, in milliseconds. */
+	/** The longest pause of the garbage collector during the operations, in milliseconds. */
 	longestPause: number;
-	/** The longest turn of the event loop while all expired, in milliseconds. */
+	/** The longest turn of the event loop while all sessions expired, in milliseconds. */
 	longestStall?: number;
 }
 
 const DAY = 86_400_000;
 const LONGEST_WAIT = 120_000;
-/** Milliseconds by which Linux counts the time of a thread that runs. */
+/** The resolution of Linux's processor time of a thread, in milliseconds. */
 const TICK = 4;
 
 const { values } = parseArgs({
@@ -83,7 +83,7 @@ async function timesOf(store: Asked, asked: number): Promise<Report['times']> {
 	return { get: of('get'), set: of('set'), touch: of('touch') };
 }
 
-/** Stores all of them; how many milliseconds that took. */
+/** Stores all sessions; returns the time in milliseconds. */
 async function fill(ttl: () => number): Promise<number> {
 	const begin = Date.now();
 	for (let n = 0; n < sessions; n++) {
@@ -94,7 +94,7 @@ async function fill(ttl: () => number): Promise<number> {
 	return Date.now() - begin;
 }
 
-/** Gives all of them the same end, and sees how long the longest turn is when it comes. */
+/** Lets all sessions expire at once, and measures the longest turn of the event loop. */
 async function stallOf(filledIn: number): Promise<number> {
 	const quiet = 200;
 	let end = 0;
@@ -127,7 +127,7 @@ function clocks(): { wall: number; processor: number } {
 	return { wall: performance.now(), processor: (user + system) / 1_000 };
 }
 
-/** Bytes that the process holds once its garbage is gone. */
+/** The memory of the process after garbage collection, in bytes. */
 async function resident(): Promise<number> {
 	for (let n = 0; n < 3; n++) {
 		globalThis.gc?.();

@@ -1,4 +1,4 @@
-/** Many sessions in the memory stores: what each takes, how long they need, and what stands still. */
+/** Many sessions in the memory stores: memory per session, time per operation, and stalls. */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 

@@ -1,4 +1,4 @@
-/** The memory stores, asked in the same words. */
+/** The memory stores, with a common interface. */
 import { hash } from 'node:crypto';
 
 import session from 'express-session';
@@ -60,7 +60,7 @@ export const STORES: Record<string, () => Asked> = {
 	}
 };
 
-/** 32 characters; made again when they are needed, for a list of them would be in the way. */
+/** 32 characters, computed on demand, because a list of them would distort the result. */
 export function idOf(n: number): string {
 	return hash('sha256', `${n}`, 'buffer').toString('base64url', 0, 24);
 }

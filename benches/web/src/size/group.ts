@@ -51,7 +51,7 @@ export async function size(context: Context): Promise<void> {
 	await measureImport(context);
 }
 
-/** New processes that import something, and say how long that took. */
+/** Imports a module in new processes, and measures the time. */
 async function measureImport(context: Context): Promise<void> {
 	const url = (path: string): string => new URL(path, import.meta.resolve('vestiary')).href;
 	const imports = [

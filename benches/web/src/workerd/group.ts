@@ -1,4 +1,4 @@
-/** The handle in workerd, timed from outside: there, no clock goes on while code runs. */
+/** The handle in workerd, timed from outside: inside, the clock stands still while code runs. */
 import assert from 'node:assert/strict';
 import { copyFileSync, mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -163,7 +163,7 @@ async function measureThroughput(
 	});
 }
 
-/** How long a process takes until it listens, and then for its first answer. */
+/** The time until a process listens, and then until its first answer. */
 async function measureStart(
 	{ smoke, folder }: Context,
 	build: string,

@@ -3,7 +3,7 @@ import * as jar from 'kit-jar';
 import { endpointOf, handleOf, type Store } from '../peers/svelte-kit-sessions.ts';
 import { worker } from './worker.ts';
 
-/** Text in a map, without an end: the package's own memory store sets timers, which end with their request. */
+/** Text in a map, without expiry: the package's own memory store sets timers, which end with their request. */
 function mapStore(): Store {
 	const records = new Map<string, string>();
 	return {

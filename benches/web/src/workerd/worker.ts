@@ -12,7 +12,7 @@ export interface Hook {
 
 const OPTIONS: Options = { secrets: ['a secret of 32 characters, or so.'], data: dataOf(64) };
 
-/** A Worker with sessions of this library; made by the first request, as Workers want it. */
+/** A Worker with sessions of this library, created by the first request, as Workers require. */
 export function worker(jar: Jar, make: (options: Options) => Hook): { fetch: typeof fetch } {
 	const kit = new Kit(jar);
 	let made: Hook | undefined;

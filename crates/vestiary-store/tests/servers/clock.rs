@@ -1,9 +1,9 @@
-//! The clock of a server, by which logins and the end of all sessions are ordered.
+//! The server's clock, which orders logins and revocations of all sessions.
 
 use vestiary_store::{Login, SessionError, Sessions, Store};
 
-/// The server runs on this machine, so it reads the same clock; that it is the server's, the list shows, for the end
-/// of all sessions is dated by it.
+/// The server runs on this machine and reads the same clock. The list shows that it is the server's, because it dates
+/// the revocation of all sessions.
 pub async fn orders_logins(sessions: &Sessions, store: &impl Store) {
     let before = sessions.now();
     let now = store.now("key").await.unwrap().expect("the server has a clock");

@@ -148,7 +148,7 @@ pub fn program(variable: &str, name: &str, places: &[PathBuf], advice: &str) -> 
         .unwrap_or_else(|| panic!("`{name}` is needed: {advice}, or set {variable} to its path"))
 }
 
-/// Waits until something is there; a minute and a half, for a busy machine.
+/// Waits until a condition holds; for a minute and a half, because the machine may be busy.
 pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut look: impl FnMut() -> F) -> T {
     for _ in 0..1_800 {
         if let Some(found) = look().await {

@@ -118,7 +118,7 @@ pub async fn cluster() -> Vec<Redis> {
     nodes
 }
 
-/// A primary, a replica, and a sentinel that looks after them as `main`.
+/// A primary, a replica, and a sentinel that monitors them as `main`.
 pub async fn sentinel() -> (Redis, Redis, Redis) {
     let primary = Redis::start(&[]).await;
     let port = primary.port.to_string();

@@ -149,7 +149,7 @@ async fn hints_of_an_old_secret_still_lead_to_the_list() {
         assert!(loaded(sessions, stored.id()).await.is_some());
         assert_eq!(store.reads(), ["read_two"]);
     }
-    // Under a secret of which nothing is left, the right list is read afterwards.
+    // If no secret of the hint is left, the right list is read afterwards.
     let (elsewhere, _) = counted(&Config::new("a secret that is gone, and was long enough"));
     let id = of_user(&elsewhere, "ada", None).await.id().clone();
     let text = store.memory.read(stored.id().expose()).await.unwrap().unwrap();

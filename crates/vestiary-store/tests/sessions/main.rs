@@ -63,7 +63,7 @@ enum Fault {
     Fails,
     /// It is done, and the reply is lost.
     LosesTheReply,
-    /// Nothing is done: another one was faster.
+    /// Nothing is done: another request was faster.
     Conflict,
     /// There is a record already, or none at all.
     Refuses,
@@ -184,7 +184,7 @@ impl Store for Watched {
     }
 }
 
-/// Sessions in this store, and the names of what happens to them.
+/// Sessions in this store, and the names of their events.
 fn sessions(config: Config, store: &Watched) -> (Sessions, Arc<Mutex<Vec<&'static str>>>) {
     let events = Arc::new(Mutex::new(Vec::new()));
     let told = Arc::clone(&events);

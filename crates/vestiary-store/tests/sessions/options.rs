@@ -243,7 +243,7 @@ async fn timeouts_are_those_of_the_options() {
     for (created, idle, expected) in [
         // The deadline is a tenth later, so that no session expires early.
         (now, now + minutes(11), Some((false, false))),
-        // Less than the idle time is left, so its use has to be written down.
+        // Less than the idle timeout is left, so its use must be recorded.
         (now, now + minutes(8), Some((false, true))),
         (now - minutes(21), now + minutes(11), Some((true, false))),
         (now - minutes(60), now + minutes(10), None),

@@ -1,4 +1,4 @@
-//! Revocations of this process, and what requests that have the session open learn of them.
+//! Revocations in this process, and their effect on requests that have the session open.
 
 use vestiary::UnixMillis;
 use vestiary_store::{Login, OnStoreError, RequestId, RevokedBy, SessionError};
@@ -67,7 +67,7 @@ async fn a_request_that_has_ended_all_sessions_may_log_in_with_what_was_proven_b
     let (sessions, _) = sessions(config(), &Watched::default());
     let [ours, other] = requests();
     let ada = sessions.of("ada");
-    // Within the day for which the end of all sessions is remembered.
+    // Within the day for which a revocation of all sessions is remembered.
     let proven = Login { proven: Some(UnixMillis(sessions.now().0 - 60_000)), ..Login::default() };
     ada.clone().by(ours).revoke_all().await.unwrap();
     for refused in [ada.clone(), ada.clone().by(other)] {

@@ -228,7 +228,7 @@ async fn a_session_that_has_ended_is_removed_but_not_one_that_took_its_place() {
     assert!(loaded(&sessions, &id).await.is_none());
     assert!(is_there(&sessions, &id).await);
     taken(&events);
-    // That the store does not remove it is no reason to fail.
+    // A store that fails to remove it is no reason to fail.
     let id = planted(&sessions, &over).await;
     store.disturb(|call| if call.operation == "remove" { Fault::Fails } else { Fault::Nothing });
     assert!(loaded(&sessions, &id).await.is_none());

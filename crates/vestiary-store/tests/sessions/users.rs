@@ -41,7 +41,7 @@ async fn one_session_the_others_or_all_can_be_revoked() {
     taken(&events);
     assert!(loaded(&sessions, laptop.id()).await.is_none());
     assert_eq!(taken(&events), ["revoked"]);
-    // Its record is of no use any more.
+    // Its record is useless without the entry in the list.
     let key = sessions.options().store_key(laptop.id());
     assert_eq!(store.read(&key).await.unwrap(), None);
     ada.revoke_others(phone.handle().unwrap()).await.unwrap();
@@ -208,7 +208,7 @@ async fn a_session_whose_record_is_gone_leaves_the_list_when_it_is_written() {
     let write =
         async || sessions.commit(&stored, "{}".to_owned(), r#"{"n":1}"#.to_owned()).await.unwrap();
     taken(&events);
-    // That the list cannot be written is no reason to fail.
+    // A list that cannot be written is no reason to fail.
     store.disturb(|call| {
         let is_list = call.operation == "replace" && call.key.contains("user:");
         if is_list { Fault::Fails } else { Fault::Nothing }

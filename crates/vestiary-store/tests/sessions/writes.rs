@@ -104,7 +104,7 @@ async fn a_write_that_is_in_doubt_is_not_called_busy() {
     let store = Watched::default();
     let (sessions, _) = sessions(config(), &store);
     let stored = sessions.create(&data(0), None).await.unwrap();
-    // The first reply is lost, and then others are faster each time.
+    // The first reply is lost, and then every attempt conflicts.
     let mut is_first = true;
     store.disturb(move |call| match call.operation {
         "replace" if std::mem::replace(&mut is_first, false) => Fault::Fails,

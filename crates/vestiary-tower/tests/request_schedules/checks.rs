@@ -13,7 +13,7 @@ use crate::{
     support::scheduled::now,
 };
 
-/// An answer that took longer than this may be late in its own right.
+/// A response that took longer than this may be late for that reason alone.
 const SLOW: u64 = 60_000;
 
 impl Schedule {
@@ -87,7 +87,7 @@ impl Schedule {
         }
     }
 
-    /// The faults that are left in the end.
+    /// The faults in the final state.
     pub fn faults(&mut self) -> BTreeSet<&'static str> {
         let time = self.tasks.clock.now;
         let mut faults = self.noticed.clone();
@@ -166,7 +166,7 @@ impl Schedule {
         // After a failed login the previous session stays, even if another login has evicted it from the list
         // meanwhile.
         let failed = self.model.failed_logins;
-        // A slow request may list one again that had expired for a login meanwhile.
+        // A slow request may restore an entry that had expired when a login evicted it.
         let is_slow = self.model.slowest >= SLOW;
         if !is_slow && self.settings.per_user.is_some_and(|most| listed.len() > most + failed) {
             faults.insert("a user has too many sessions");
@@ -174,7 +174,7 @@ impl Schedule {
         for root in self.model.owned(user) {
             let life = &self.model.lives[&root];
             let Some(handle) = &life.handle else { continue };
-            // A login that dies on its way may hide the session that it was to replace.
+            // A login that dies halfway may hide the session that it was to replace.
             let is_sure = life.doubts.is_empty() && time < life.until;
             if is_sure && living.contains_key(&root) && !listed.contains(handle) {
                 faults.insert("a living session is not listed");

@@ -46,7 +46,7 @@ const FAULTS: [Fault; 36] = [
 
 #[test]
 fn the_schedules_find_each_fault_that_whole_requests_show() {
-    // Half as many as run, so that another order of chance still finds them.
+    // Half as many as run, so that another random order still finds them.
     let missed = missed(&FAULTS, SCHEDULES / 2, |seed| played(seed, Care::Compares).1);
     assert!(missed.is_empty(), "{missed:?}");
 }

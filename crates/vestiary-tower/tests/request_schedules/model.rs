@@ -287,7 +287,7 @@ impl Model {
     /// The session was used by a request that was sent then, and that had no trouble.
     pub fn uses(&mut self, root: usize, going: &Going, now: u64, settings: &Settings) {
         let (life, from) = (self.lives.get_mut(&root).unwrap(), going.from);
-        // A session that has expired while a request only looked at it was not refreshed at its end.
+        // The session expired during a request that only read it, so the end of the request did not refresh it.
         if !going.want.writes() && now >= life.until {
             return;
         }

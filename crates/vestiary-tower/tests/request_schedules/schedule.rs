@@ -26,7 +26,7 @@ use crate::{
 /// How long the tombstone of a login certainly informs late requests.
 const REMEMBERED: u64 = 540_000;
 
-/// How long the user's session list tells them, while the tombstone is not there yet.
+/// How long the user's session list informs late requests, while the tombstone is not there yet.
 const LEFT: u64 = 300_000;
 
 #[derive(Default)]
@@ -291,7 +291,7 @@ impl Schedule {
             now < sent + if going.from < *answered { LEFT } else { REMEMBERED }
         });
         let is_late = is_late && !going.want.ends();
-        // Which IDs led to no session is known to each process for itself, and for a while.
+        // Each process only knows for itself, and for a while, which IDs led to no session.
         let is_known = self.apps.len() == 1 && now < browser.at.min(going.from) + REMEMBERED;
         let newest = browser.newest.as_ref().filter(|_| browser.by == going.sent);
         let is_newer =

@@ -14,7 +14,7 @@ use crate::{
 
 const SECOND: u64 = 1_000;
 
-/// Steps of a schedule in which time passes: answers that are slow, grace periods, renewals and deadlines.
+/// Time steps of a schedule: slow replies, grace periods, renewals and deadlines.
 const TIMES: [u64; 6] =
     [SECOND, 20 * SECOND, 70 * SECOND, 310 * SECOND, 500 * SECOND, 700 * SECOND];
 

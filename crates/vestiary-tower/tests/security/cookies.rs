@@ -179,7 +179,7 @@ async fn at_most_four_cookies_of_the_name_are_tried_wherever_they_stand() {
     assert_eq!(store.calls(), [("read", 4)]);
 }
 
-/// Routes that look at the session in each way there is; their pages may be kept, they say.
+/// Routes that look at the session in every possible way, on pages that declare themselves cacheable.
 fn looks() -> Router {
     let page = || ([(header::CACHE_CONTROL, "public, max-age=60")], "page");
     Router::new()

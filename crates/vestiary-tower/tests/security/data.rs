@@ -338,7 +338,7 @@ async fn no_id_secret_or_value_is_logged_or_in_an_error_or_event() {
         shown.push_str(&browser.ok(path).await);
         ids.extend(browser.cookie.clone());
     }
-    // A tossed cookie, one that is out of use, a record that cannot be read, and a store that is down.
+    // A planted cookie, one that is out of use, an unreadable record, and a store that is down.
     for cookie in [format!("{}x", ids[0]), ids[0].clone(), ids[1].clone()] {
         shown.push_str(&Browser::with(&app, cookie).get("/look").await.1);
     }

@@ -1,4 +1,4 @@
-//! How long a session lasts, and what ends it.
+//! The lifetime of a session, and the ways to end it.
 
 use std::{
     sync::{
@@ -373,7 +373,7 @@ async fn all_sessions_of_a_user_end_at_once_and_a_login_under_way_is_refused() {
     let mut visitor = Browser::new(&app);
     assert_eq!(visitor.get("/old").await.0, StatusCode::CONFLICT);
     assert_eq!(layer.sessions().of("ada").list().await.unwrap().len(), 0);
-    // A visitor who proves again who it is comes in.
+    // A visitor with a new proof is admitted.
     visitor.ok("/again").await;
     assert_eq!(visitor.ok("/whoami").await, "ada");
 }

@@ -86,7 +86,7 @@ fn id_of(browser: &Browser) -> String {
     browser.cookie().split_once('.').unwrap().0.to_owned()
 }
 
-/// Puts a record into the store, as another service may have written it. The cookie that leads to it.
+/// Puts a record into the store, as another service may have written it. Returns its cookie.
 async fn planted(sessions: &Sessions, record: &str) -> String {
     let id = sessions.new_id().unwrap();
     put(sessions, &id, record).await;

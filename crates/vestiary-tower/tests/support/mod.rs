@@ -95,7 +95,7 @@ pub async fn text(response: Response<Body>) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// Writes down what happens.
+/// Records the events.
 #[derive(Clone, Default)]
 pub struct Events(Arc<Mutex<Vec<Event>>>);
 
@@ -135,7 +135,7 @@ pub enum Fault {
     Fails,
     /// It never answers.
     Hangs,
-    /// It does it, and the answer is lost.
+    /// It performs the operation, and loses the reply.
     Loses,
 }
 

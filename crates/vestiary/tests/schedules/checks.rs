@@ -7,7 +7,7 @@ use crate::{
 };
 
 impl Schedule {
-    /// The invariants that do not hold in the end.
+    /// The violated invariants in the final state.
     pub(crate) fn faults(&self) -> Vec<&'static str> {
         let mut faults: Vec<&'static str> = self.noticed.iter().copied().collect();
         let ids = |root: &SessionId| -> Vec<SessionId> {
@@ -57,7 +57,7 @@ impl Schedule {
         faults
     }
 
-    /// Whose changes are in the session that began with the ID `root`.
+    /// The requests whose changes are in the session that began with the ID `root`.
     fn check_data(&self, root: &SessionId, record: &Record, faults: &mut Vec<&'static str>) {
         let data: Value = serde_json::from_str(record.data()).unwrap();
         let log = data["log"].as_array().map_or(&[][..], Vec::as_slice);
@@ -87,7 +87,7 @@ impl Schedule {
     /// The session that a browser with this cookie has in the end, with time to spare.
     fn reached(&self, id: &SessionId) -> Option<Record> {
         let record = self.store.record(id)?;
-        // A broken store may have it under an ID that cannot read where it leads.
+        // A broken store may have it under an ID with which its pointer cannot be read.
         match record.next(id).ok()? {
             None => Some(record),
             Some((next, Some(_))) => self.reached(&next),

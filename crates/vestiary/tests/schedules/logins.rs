@@ -47,7 +47,7 @@ enum End {
     All,
 }
 
-/// Whether nothing is left to take back.
+/// Whether nothing is left to undo.
 type Clean = bool;
 
 struct Request {
@@ -378,7 +378,7 @@ impl Schedule {
         if let (Some(old), Some(is_clean)) = (&self.old, replaced) {
             faults.extend(self.faults_of_old(old, is_clean && self.logins == 1));
         }
-        // Each entry is that of a session that some visitor has, but for what could not be taken back.
+        /// Each entry belongs to a session that a visitor has, unless it could not be removed.
         let strangers = shown.sessions().iter().filter(|session| {
             let is_old = self.old.as_ref().and_then(|old| old.record.meta().user.as_ref());
             let is_old = is_old.is_some_and(|user| user.handle == session.handle);

@@ -71,7 +71,7 @@ impl Want {
                     let login = record(chance.write(), &data);
                     Reason::Login(Box::new(login), Ttl::Infinite)
                 } else {
-                    // Over before others write, or long after.
+                    // Finished before others write, or long after.
                     let grace = [0, 30, 600_000][chance.below(3)];
                     Reason::Renewal(now.plus(grace))
                 };

@@ -78,7 +78,7 @@ pub(crate) struct Schedule {
     chance: Chance,
     rules: Arc<Rules>,
     requests: Vec<Request>,
-    /// Requests to the store that no operation waits for any more, and that may arrive all the same.
+    /// Requests to the store that no operation waits for any more, but that may still arrive.
     late: Vec<Asked>,
     /// The text that was to be stored under each write ID.
     written: BTreeMap<String, String>,
@@ -221,7 +221,7 @@ impl Schedule {
             }
             self.pass();
             let mut place = self.chance.below(self.requests.len());
-            // The first one is of a process that gets no time, in a busy schedule after its first write.
+            // In a busy schedule, the process of the first request gets no time after its first write.
             if self.kind == Kind::Busy && !self.delayed {
                 let first = self.requests.iter().position(|request| request.number == 0);
                 place = first.unwrap_or(place);
@@ -251,7 +251,7 @@ impl Schedule {
 
     fn step(&mut self, request: Request) {
         self.asks += 1;
-        // Or hardly any request would find a session.
+        // Otherwise hardly any request would find a session.
         let opens = matches!(request.state, State::Opening(..));
         self.store.stale = if self.kind == Kind::Stale && !opens { 92 } else { 10 };
         self.look_at_text(&request.asked);
@@ -310,8 +310,8 @@ impl Schedule {
         self.log.push(format!("{now} {who}: {kind:?} {key} {expected:?} {text} -> {reply:?}"));
     }
 
-    /// Under one write ID there is never but one record. That of a tombstone is the same for all attempts, for a
-    /// tombstone is never replaced.
+    // No two records have the same write ID. All attempts to write a tombstone share one, because a tombstone is never
+    // replaced.
     fn look_at_text(&mut self, asked: &Asked) {
         let Some(write_id) = write_id_of(&asked.text) else { return };
         if asked.text.contains("\"next\":") {
@@ -330,11 +330,11 @@ impl Schedule {
                 let (want, id) = (*want, id.clone());
                 let Some(Reply::Text(text)) = reply else { return };
                 let found = Record::decode(&text, Limits::LOAD).unwrap();
-                // A broken store may have it under an ID that cannot read where it leads.
+                // A broken store may have it under an ID with which its pointer cannot be read.
                 let Ok(lead) = found.next(&id) else { return };
                 if let Some((next, grace)) = lead {
                     let leads = grace.is_some_and(|grace| self.now < grace);
-                    // Most requests follow it themselves. Else the operation has to.
+                    // Most requests follow the pointer themselves. Otherwise the operation must.
                     if leads && self.chance.percent(70) {
                         request.asked = read(&next);
                         request.state = State::Opening(want, next);

@@ -1,4 +1,4 @@
-//! A request's view of its session when the store fails, or another request was faster.
+//! A request's view of its session when the store fails, or another request is faster.
 
 use super::site::{Act, Site, Visit, changes, id_of};
 use vestiary::{

@@ -14,7 +14,7 @@ const KEYS = 6;
 /** A session with this many updates is logged out, because records have a maximum size. */
 const LONGEST = 1_000;
 
-/** How often a browser with a session does what. */
+/** How often a browser with a session does each thing. */
 const HABITS = {
 	read: 30,
 	update: 36,
@@ -196,7 +196,7 @@ export class Browsers {
 		return reply;
 	}
 
-	/** Tries a cookie of a session that this browser had, and a write as often as not. */
+	/** Tries a cookie of a previous session of this browser, half of the time with a write. */
 	async #steal(
 		browser: Browser,
 		worker: number,
@@ -264,7 +264,7 @@ export class Browsers {
 	}
 }
 
-/** Whether the process looked for the session, and lived to tell. */
+/** Whether the process looked for the session and survived. */
 export function wasRead({ outcome }: Reply): boolean {
 	return outcome !== 'unread' && outcome !== 'died' && outcome !== 'broken';
 }

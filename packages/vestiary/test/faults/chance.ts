@@ -32,7 +32,7 @@ export class Chance {
 		throw new Error('there is nothing to choose from');
 	}
 
-	/** A source of its own, for what runs beside this. */
+	/** An independent source, for code that runs concurrently. */
 	split(): Chance {
 		return new Chance(this.#next());
 	}

@@ -7,7 +7,7 @@ import { userName, type Found, type Outcome } from './messages.ts';
 
 /** Outcomes that must never happen. */
 export type Violation =
-	/** An acknowledged write is not there, or the whole session. */
+	/** An acknowledged write is missing, or the whole session is. */
 	| 'lost'
 	/** A write was made twice, or although the application was told that it was not made. */
 	| 'twice'
@@ -44,7 +44,7 @@ export class SessionHistory {
 	readonly set = new Map<string, Write[]>();
 	/** Acts that may have ended it. */
 	readonly endings: Act[] = [];
-	/** Sessions that took its place: a logout by its cookies ends them, too; for certain, or perhaps. */
+	/** Sessions that replaced it: a logout by its cookies ends them, too, certainly or possibly. */
 	readonly successors: { session: SessionHistory; certain: boolean }[] = [];
 	parent: SessionHistory | undefined;
 	/** Renewals that were requested, and those that were acknowledged. */
@@ -73,7 +73,7 @@ export class SessionHistory {
 	}
 }
 
-/** How many lines are kept at least. */
+/** The minimum number of lines to keep. */
 const LINES = 100_000;
 
 /** The record of a session in the store, in a line. */
@@ -82,7 +82,7 @@ const KEY = /(?<=(?:read|create|replace|touch|remove) )(?!user:)[\w-]{6}(?= )/g;
 /** All sessions, and the violations that were found. */
 export class History {
 	readonly sessions: SessionHistory[] = [];
-	/** Sessions that something is wrong with, once for each thing. */
+	/** Sessions with violations, once per violation. */
 	readonly findings: { violation: Violation; what: string; session: SessionHistory }[] = [];
 	readonly counts: Record<Violation, number> = { lost: 0, twice: 0, resurrected: 0, mixed: 0 };
 	/** The number of comparisons of a session with its expected state. */
@@ -98,13 +98,13 @@ export class History {
 		return ++this.#tick;
 	}
 
-	/** Writes down what happened to a session. */
+	/** Records an event of a session. */
 	note(session: SessionHistory | undefined, what: string): void {
 		this.#lines.push(`${this.tick()} session ${session?.serial ?? 'none'}: ${what}`);
 		if (this.#lines.length > 2 * LINES) this.#lines.splice(0, LINES);
 	}
 
-	/** All that happened to a session, and to the keys in the store that it had. */
+	/** All events of a session, and of its keys in the store. */
 	trace({ serial }: SessionHistory): string[] {
 		const own = this.#lines.filter((line) => line.includes(` session ${serial}: `));
 		const keys = new Set(own.flatMap((line) => line.match(KEY) ?? []));
@@ -259,7 +259,7 @@ export class History {
 		}
 	}
 
-	/** Counts each thing once, however many requests see it. */
+	/** Counts each violation once, however many requests see it. */
 	#found(
 		violation: Violation,
 		session: SessionHistory,

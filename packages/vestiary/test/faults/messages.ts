@@ -39,7 +39,7 @@ export interface Request {
 export type Outcome =
 	/** The library said that it was done. */
 	| 'done'
-	/** There was no session to do it to. */
+	/** There was no session. */
 	| 'anonymous'
 	/** The library said that it was not done, for the session was ended meanwhile. */
 	| 'gone'
@@ -47,11 +47,11 @@ export type Outcome =
 	| 'refused'
 	/** The session could not be read, so nothing was tried. */
 	| 'unread'
-	/** An error: it may have been done, or not. */
+	/** An error: the operation is in doubt. */
 	| 'failed'
 	/** The process was killed: the same, and no answer came. */
 	| 'died'
-	/** An error that should not be: of the runs, or of the library. */
+	/** An unexpected error of the test or of the library. */
 	| 'broken';
 
 export interface Reply {

@@ -18,7 +18,7 @@ export interface PlayOptions {
 	rest: number;
 	/** Ends the run early. */
 	enough?: (counts: Record<Violation, number>) => boolean;
-	/** Acknowledged writes without which it goes on, for a minute at most: a busy machine needs longer. */
+	/** The number of acknowledged writes without which the run continues, for a minute at most, on a busy machine. */
 	least?: number;
 	/** Gets a line every few seconds. */
 	tell: (line: string) => void;
@@ -152,7 +152,7 @@ export async function play(scenario: Scenario, options: PlayOptions): Promise<Re
 	};
 }
 
-/** Tries every cookie that there ever was. */
+/** Tries every cookie that ever existed. */
 async function checkAll(history: History, workers: Workers): Promise<void> {
 	const left = [...history.sessions];
 	await Promise.all(
@@ -179,7 +179,7 @@ async function check(
 	if (!found && !session.mayBeEnded) history.vanished(session);
 }
 
-/** The store is healthy now, so that sooner or later there is an answer. */
+// The store is healthy now, so there is an answer sooner or later.
 async function read(
 	cookie: string,
 	user: number,

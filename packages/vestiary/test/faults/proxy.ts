@@ -1,4 +1,4 @@
-/** A TCP proxy that loses answers, delays, and cuts connections. */
+/** A TCP proxy that loses replies, delays data, and cuts connections. */
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -67,7 +67,7 @@ class Line {
 		}
 		let requests = Promise.resolve();
 		let answers = Promise.resolve();
-		// One after another: TCP loses and turns round nothing, it only ends.
+		// In order: TCP loses and reorders nothing; it only ends.
 		client.on('data', (data) => {
 			requests = requests.then(async () => this.#forward('requests', data));
 		});

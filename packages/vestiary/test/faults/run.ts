@@ -20,7 +20,7 @@ const { values } = parseArgs({
 		seconds: { type: 'string', default: '60' },
 		/** Seconds without requests before the last check. */
 		rest: { type: 'string', default: '65' },
-		/** Whatever the requests do follows from it; when they do it does not. */
+		/** The requests follow from the seed; their timing does not. */
 		seed: { type: 'string', default: `${randomInt(1_000_000)}` },
 		/** Only scenarios with this in their name. */
 		only: { type: 'string', default: '' },
@@ -31,7 +31,7 @@ const { values } = parseArgs({
 const seconds = Number(values.seconds);
 const chosen = SCENARIOS.filter(({ name }) => name.includes(values.only));
 if (!(seconds > 0) || chosen.length === 0) throw new Error('nothing to run');
-// Old IDs are followed for ten minutes, and browsers that were away come back at the end.
+// Old IDs are followed for ten minutes, and sleeping browsers return at the end.
 if (seconds > 500) throw new Error('a scenario takes at most 500 seconds: run more seeds');
 if (values.write && chosen.length < SCENARIOS.length)
 	throw new Error('`--write` wants all of them');

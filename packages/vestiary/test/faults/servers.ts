@@ -11,7 +11,7 @@ import { Redis } from 'ioredis6';
 
 export const REDIS_SERVER = process.env.REDIS_SERVER ?? 'redis-server';
 
-/** Everything that was started here ends with this process, however that ends. */
+/** Everything that was started here ends with this process, in whatever way. */
 const running = new Set<ChildProcess>();
 process.once('exit', () => {
 	for (const child of running) child.kill('SIGKILL');

@@ -1,6 +1,6 @@
 /**
- * A process of an application: it handles the requests that the driver sends, each with an event of its
- * own, by the public API, on the built package. It remembers nothing, and may be killed at any time.
+ * A process of an application: it handles the driver's requests, each with an event of its own, with the public API of
+ * the built package. It keeps no state, and may be killed at any time.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 
@@ -45,7 +45,7 @@ const options: SveltekitSessionConfig = {
 	secret: 'a secret of the fault runs, of more than 32 bytes',
 	store: setup.plain ? plain(store) : store,
 	storeTimeout: STORE_TIMEOUT,
-	// Longer than any scenario: which of its IDs a browser has left does not depend on the time.
+	// Longer than any scenario, so that the validity of a browser's IDs does not depend on the time.
 	renewGrace: 600,
 	...(setup.sealed && { encrypt: true, hashIds: true })
 };
@@ -166,14 +166,14 @@ async function connect(to: Setup['store']): Promise<Store> {
 			}
 			const client = createClient({ url: `redis://127.0.0.1:${to.port}` });
 			client.on('error', () => undefined);
-			// A process that begins while there is no server goes on trying.
+			// A process that starts while there is no server keeps retrying.
 			void client.connect();
 			return new RedisStore({ client });
 		}
 	}
 }
 
-/** Writes down what each request asks of the store. */
+/** Records the store calls of each request. */
 function watched(inner: Store): Store {
 	const { atomic } = inner;
 	if (!atomic) throw new TypeError('these runs are about atomic stores');

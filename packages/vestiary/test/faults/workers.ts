@@ -57,7 +57,7 @@ export class Workers {
 		await this.#start(at);
 	}
 
-	/** Takes the processor from a worker for a while, as a machine does that is too busy. */
+	/** Suspends a worker for a while, as an overloaded machine does. */
 	async freeze(at: number, milliseconds: number): Promise<void> {
 		const process = this.#workers[at]?.process;
 		process?.kill('SIGSTOP');

@@ -3,8 +3,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Server } from './run.js';
 
 /**
- * Checks what requests to the app's own origin carry that its `handleFetch` sends to another server: to the page `echo` of the
- * same app, over the network, as a request of its own.
+ * Checks the headers of requests to the app's own origin that its `handleFetch` sends to another server: to the page
+ * `echo` of the same app, over the network, as a request of its own.
  */
 export function subRequests(start: () => Promise<Server>): void {
 	let server: Server;

@@ -299,7 +299,7 @@ describe('a Redis that hangs, is gone, and comes back', () => {
 		secret: 'a secret that is long enough',
 		store: new RedisStore({ client })
 	});
-	// Only where there is no answer: an answer may take as long as it likes.
+	// Only without a reply: a reply may take as long as it needs.
 	const hasty = { storeTimeout: 300 };
 
 	test('is a typed error, not a hang, and the session is there afterwards', async () => {

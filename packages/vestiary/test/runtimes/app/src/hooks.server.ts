@@ -59,7 +59,7 @@ export const handleFetch = async (input: {
 }): Promise<Response> => {
 	const { request, fetch } = input;
 	const { href, pathname } = new URL(request.url);
-	// A built app of SvelteKit 3 believes to be served over https.
+	// A built app of SvelteKit 3 assumes https.
 	const backend = href.replace('/backend/', '/echo/').replace('https:', 'http:');
 	return pathname.startsWith('/backend/')
 		? globalThis.fetch(new Request(backend, request))

@@ -2,7 +2,7 @@ import { command, form, getRequestEvent, query } from '$app/server';
 
 export const read = query(() => getRequestEvent().locals.session.data.n ?? 0);
 
-/** SvelteKit lets no query set a cookie through its jar; a session does not ask the jar. */
+// SvelteKit lets no query set a cookie with its jar; a session does not use the jar.
 export const begin = query(async () => add(1));
 
 export const increment = command('unchecked', (by: number) => add(by));
