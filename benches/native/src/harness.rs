@@ -94,7 +94,7 @@ impl Spread {
         samples.sort_by(f64::total_cmp);
         let at = |quarters: usize| {
             let last = samples.len().saturating_sub(1);
-            /// Interpolates between two samples.
+            // Interpolates between two samples.
             let (whole, rest) = (last * quarters / 4, last * quarters % 4);
             let one = samples.get(whole).copied().unwrap_or(f64::NAN);
             let next = samples.get(whole + 1).copied().unwrap_or(one);

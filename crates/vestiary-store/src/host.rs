@@ -65,7 +65,7 @@ impl Host for StoreHost<'_, '_> {
     }
 
     fn retire(&mut self, id: &SessionId) {
-        self.sessions.retire(id);
+        self.sessions.take_out_of_use(id);
     }
 
     fn touched(&mut self, session: &Seen) {
@@ -208,7 +208,7 @@ mod tests {
         assert!(matches!(touched, Err(SessionError::Unconfirmed)), "{touched:?}");
         let updated = sessions.update(&stored, &mut |data| Ok(data.to_owned())).await;
         assert!(matches!(updated, Ok(None)), "{updated:?}");
-        assert!(sessions.is_retired(stored.id()));
+        assert!(sessions.is_out_of_use(stored.id()));
         assert_eq!(sessions.of("ada").list().await.unwrap().len(), 1);
     }
 }

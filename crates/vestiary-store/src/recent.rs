@@ -7,7 +7,7 @@ use crate::{Sessions, clock};
 /// IDs that this process remembers for a while.
 pub(crate) struct Recent {
     /// IDs that this process has taken out of use.
-    retired: Mutex<RecentIds>,
+    out_of_use: Mutex<RecentIds>,
     /// IDs of rolling sessions that were refreshed.
     touched: Mutex<RecentIds>,
 }
@@ -15,15 +15,15 @@ pub(crate) struct Recent {
 impl Default for Recent {
     fn default() -> Self {
         let recent = || Mutex::new(RecentIds::new(RecentIds::MOST));
-        Self { retired: recent(), touched: recent() }
+        Self { out_of_use: recent(), touched: recent() }
     }
 }
 
 impl Sessions {
     /// Whether this process took the ID out of use while its cookie was on the way to a response.
     #[must_use]
-    pub fn is_retired(&self, id: &SessionId) -> bool {
-        lock(&self.inner.recent.retired).knows(id.expose(), clock::now())
+    pub fn is_out_of_use(&self, id: &SessionId) -> bool {
+        lock(&self.inner.recent.out_of_use).knows(id.expose(), clock::now())
     }
 
     /// Whether a rolling session was refreshed so recently that no touch is due.
@@ -33,8 +33,8 @@ impl Sessions {
     }
 
     /// Remembers that this ID is out of use: no response of this process sets its cookie any more.
-    pub fn retire(&self, id: &SessionId) {
-        lock(&self.inner.recent.retired).remember(id.expose(), RecentIds::RETIRED, clock::now());
+    pub fn take_out_of_use(&self, id: &SessionId) {
+        lock(&self.inner.recent.out_of_use).remember(id.expose(), RecentIds::RETIRED, clock::now());
     }
 
     /// Remembers that the record of this session got its full TTL at the time when the store was asked, however long

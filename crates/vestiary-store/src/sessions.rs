@@ -249,7 +249,7 @@ impl Sessions {
     /// Marks the ID as out of use if its record is gone, wherever its session went.
     fn traced<T>(&self, stored: &Stored, done: Result<T, SessionError>) -> Result<T, SessionError> {
         if matches!(done, Err(SessionError::Unconfirmed)) {
-            self.retire(&stored.id);
+            self.take_out_of_use(&stored.id);
         }
         done
     }

@@ -79,7 +79,7 @@ fn no_limit_and_a_limit_beyond_all_clocks_wait() {
 #[test]
 fn every_duration_of_the_options_is_checked_or_means_what_it_says() {
     type With = fn(Config, Duration) -> Config;
-    /// Zero disables the timeout, and a time beyond all clocks is accepted.
+    // Zero disables the timeout, and a time beyond all clocks is accepted.
     let options: [(&str, With, bool, bool); 7] = [
         ("max_age", |config, time| config.max_age(time), true, false),
         ("touch_after", |config, time| config.touch_after(time), true, false),

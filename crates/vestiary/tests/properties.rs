@@ -67,7 +67,7 @@ proptest! {
 
     #[test]
     fn a_header_is_split_as_the_specification_says(header in header()) {
-        /// RFC 6265bis section 5.6, implemented the slow way.
+        // RFC 6265bis section 5.6, implemented the slow way.
         let blank = |byte: &u8| *byte == b' ' || *byte == b'\t';
         let trim = |bytes: &[u8]| -> Vec<u8> {
             let start = bytes.iter().position(|b| !blank(b)).unwrap_or(bytes.len());

@@ -115,10 +115,10 @@ async fn a_touch_that_finds_nothing_takes_the_id_out_of_use() {
     let store = Watched::default();
     let (sessions, _) = sessions(config().max_age(MINUTE).rolling(true), &store);
     let stored = sessions.create("{}", None).await.unwrap();
-    assert!(!sessions.is_retired(stored.id()));
+    assert!(!sessions.is_out_of_use(stored.id()));
     store.disturb(|_| Fault::Refuses);
     sessions.touch(&stored).await.unwrap();
-    assert!(sessions.is_retired(stored.id()));
+    assert!(sessions.is_out_of_use(stored.id()));
 }
 
 #[tokio::test]
@@ -129,11 +129,11 @@ async fn a_touch_follows_the_session_and_takes_only_its_old_id_out_of_use() {
     let stored = sessions.create("{}", None).await.unwrap();
     let touched = sessions.touch(&stored).await.unwrap().unwrap();
     assert_eq!(touched.id(), stored.id());
-    assert!(!sessions.is_retired(stored.id()));
+    assert!(!sessions.is_out_of_use(stored.id()));
     let renewed = others.renew(&stored).await.unwrap().unwrap();
     let touched = sessions.touch(&stored).await.unwrap().unwrap();
     assert_eq!(touched.id(), renewed.id());
-    assert!(sessions.is_retired(stored.id()) && !sessions.is_retired(renewed.id()));
+    assert!(sessions.is_out_of_use(stored.id()) && !sessions.is_out_of_use(renewed.id()));
 }
 
 #[tokio::test]

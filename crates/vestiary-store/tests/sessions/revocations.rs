@@ -126,11 +126,11 @@ async fn a_write_of_a_revoked_session_takes_its_id_out_of_use_and_others_do_not(
         written.unwrap().is_some()
     };
     assert!(write().await);
-    assert!(!sessions.is_retired(stored.id()));
+    assert!(!sessions.is_out_of_use(stored.id()));
     sessions.of("ada").revoke_all().await.unwrap();
     taken(&events);
     assert!(!write().await);
-    assert!(sessions.is_retired(stored.id()));
+    assert!(sessions.is_out_of_use(stored.id()));
 }
 
 #[test]

@@ -14,7 +14,7 @@ async fn a_renewed_session_is_found_by_its_old_id_until_the_grace_period_ends() 
         let first = sessions.create(r#"{"n":1}"#, None).await.unwrap();
         let second = sessions.renew(&first).await.unwrap().unwrap();
         assert_ne!(first.id(), second.id());
-        assert!(sessions.is_retired(first.id()) && !sessions.is_retired(second.id()));
+        assert!(sessions.is_out_of_use(first.id()) && !sessions.is_out_of_use(second.id()));
         taken(&events);
         match found(&sessions, first.id()).await {
             Found::Session(session) => {
@@ -46,7 +46,7 @@ async fn after_a_login_the_old_id_is_worth_nothing_but_a_logout() {
     let second = sessions.rotate(&first, "{}", None).await.unwrap().unwrap();
     assert_eq!(taken(&events), ["rotated"]);
     assert_eq!(second.data(), "{}");
-    assert!(sessions.is_retired(first.id()));
+    assert!(sessions.is_out_of_use(first.id()));
     let Found::Tombstone(tombstone) = found(&sessions, first.id()).await else { panic!() };
     assert_eq!(taken(&events), ["reuse"]);
     assert_eq!(tombstone.id(), first.id());
@@ -65,7 +65,7 @@ async fn a_late_request_with_the_id_before_a_login_does_not_touch_the_new_sessio
     assert!(sessions.rotate(&first, "{}", None).await.unwrap().is_none());
     let session = loaded(&sessions, second.id()).await.unwrap();
     assert_eq!(session.stored.data(), r#"{"n":2}"#);
-    assert!(!sessions.is_retired(second.id()));
+    assert!(!sessions.is_out_of_use(second.id()));
 }
 
 #[tokio::test]
@@ -115,11 +115,11 @@ async fn a_change_follows_the_session_to_its_new_id_and_retires_the_old_one() {
     let (sessions, _) = sessions(config(), &ours);
     let first = sessions.create(r#"{"n":1}"#, None).await.unwrap();
     let renewed = theirs.renew(&first).await.unwrap().unwrap();
-    assert!(!sessions.is_retired(first.id()));
+    assert!(!sessions.is_out_of_use(first.id()));
     let data = |n: u8| format!(r#"{{"n":{n}}}"#);
     let written = sessions.commit(&first, data(1), data(2)).await.unwrap().unwrap();
     assert_eq!((written.stored.id(), written.stored.data()), (renewed.id(), &*data(2)));
-    assert!(sessions.is_retired(first.id()));
+    assert!(sessions.is_out_of_use(first.id()));
 }
 
 #[tokio::test]
@@ -131,7 +131,7 @@ async fn a_logout_ends_the_session_under_each_of_its_ids() {
     sessions.destroy(&first).await.unwrap();
     for id in [first.id(), second.id()] {
         assert!(loaded(&sessions, id).await.is_none());
-        assert!(sessions.is_retired(id));
+        assert!(sessions.is_out_of_use(id));
     }
     assert_eq!(sessions.of("ada").list().await.unwrap().len(), 0);
     let gone = sessions.commit(&second, "{}".to_owned(), r#"{"n":1}"#.to_owned()).await.unwrap();

@@ -49,7 +49,7 @@ impl<'a, 'c> Request for Asking<'a, 'c> {
     }
 
     fn is_retired(&self, id: &SessionId) -> bool {
-        self.visit.sessions.is_retired(id)
+        self.visit.sessions.is_out_of_use(id)
     }
 
     fn is_touched(&self, id: &SessionId) -> bool {

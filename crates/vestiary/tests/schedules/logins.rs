@@ -378,7 +378,7 @@ impl Schedule {
         if let (Some(old), Some(is_clean)) = (&self.old, replaced) {
             faults.extend(self.faults_of_old(old, is_clean && self.logins == 1));
         }
-        /// Each entry belongs to a session that a visitor has, unless it could not be removed.
+        // Each entry belongs to a session that a visitor has, unless it could not be removed.
         let strangers = shown.sessions().iter().filter(|session| {
             let is_old = self.old.as_ref().and_then(|old| old.record.meta().user.as_ref());
             let is_old = is_old.is_some_and(|user| user.handle == session.handle);
