@@ -159,7 +159,11 @@ async fn postgres_behind_a_pooler() {
     let filled = fill(store, &config()).await;
     works(&folder, &pooler.url(), &filled).await;
     has(&checked(&folder, &pooler.url(), 0), "pooler", "ok");
-    assert!(run(&folder, &pooler.url(), &["doctor"]).out.contains("there is one"));
+    assert!(
+        run(&folder, &pooler.url(), &["doctor"])
+            .out
+            .contains("present, so each operation is a transaction")
+    );
     assert!(run(&folder, &server.url(), &["doctor"]).out.contains("none"));
 }
 
