@@ -10,7 +10,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("cargo::rerun-if-changed={file}");
     }
     let manifest = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("Cargo.toml");
-    let (cargo, target) = (env::var("CARGO")?, env::var("TARGET")?);
+    let cargo = env::var("CARGO")?;
+    let target = env::var("TARGET")?;
     let of = |options: &[&str]| notices::of("vestiary-cli", &target, &cargo, &manifest, options);
     // Offline first: the linked crates are downloaded already, other crates of the workspace may not be.
     let notices = of(&["--offline", "--locked"]).or_else(|_| of(&[]))?;

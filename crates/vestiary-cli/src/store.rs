@@ -176,7 +176,8 @@ impl OpenStore {
                 sqlx::query_scalar(&count).bind(&self.prefix).fetch_one(pool).await?
             }
             Server::Postgres(pool) => {
-                let (table, prefix) = (&self.table, literal(&self.prefix));
+                let table = &self.table;
+                let prefix = literal(&self.prefix);
                 let count = format!(
                     "SELECT count(*) FROM \"{table}\" WHERE left(key, length({prefix})) = {prefix}"
                 );

@@ -107,7 +107,8 @@ impl Host for StoreHost<'_, '_> {
     }
 
     async fn call_all(&mut self, calls: &[Call<'_>]) -> Vec<Result<Reply, Failed<SessionError>>> {
-        let (sessions, operation) = (self.sessions, self.operation);
+        let sessions = self.sessions;
+        let operation = self.operation;
         all(calls.iter().map(|call| ask(sessions, operation, *call))).await
     }
 

@@ -118,7 +118,8 @@ impl Store for MemoryStore {
         record: &str,
         ttl: Ttl,
     ) -> Result<Outcome, StoreError> {
-        let (expected, now) = (expected.map(WriteId::as_str), (self.clock)());
+        let expected = expected.map(WriteId::as_str);
+        let now = (self.clock)();
         let replaced = self.table(key).replace(key, expected, record, ttl, now);
         replaced.map_err(StoreError::Full)
     }
@@ -134,12 +135,14 @@ impl Store for MemoryStore {
         expected: Option<&WriteId>,
         ttl: Ttl,
     ) -> Result<Outcome, StoreError> {
-        let (expected, now) = (expected.map(WriteId::as_str), (self.clock)());
+        let expected = expected.map(WriteId::as_str);
+        let now = (self.clock)();
         Ok(self.table(key).touch_marked(key, expected, ttl, now))
     }
 
     async fn remove(&self, key: &str, expected: Option<&WriteId>) -> Result<Outcome, StoreError> {
-        let (expected, now) = (expected.map(WriteId::as_str), (self.clock)());
+        let expected = expected.map(WriteId::as_str);
+        let now = (self.clock)();
         Ok(self.table(key).remove_marked(key, expected, now))
     }
 

@@ -136,7 +136,9 @@ impl PostgresStore {
     /// [`StoreError::Failed`] if the table's name has other characters than letters, digits and `_`.
     pub fn with_pool(pool: PgPool, name: &str) -> Result<Self, StoreError> {
         let statements = Arc::new(Statements::of(table(name)?));
-        let (options, created, way) = (StoreOptions::default(), Arc::default(), Arc::default());
+        let options = StoreOptions::default();
+        let created = Arc::default();
+        let way = Arc::default();
         Ok(Self { pool, options, statements, created, way })
     }
 

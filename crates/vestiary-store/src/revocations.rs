@@ -114,7 +114,8 @@ impl Revocations {
         revoked: impl FnOnce(&VecDeque<Note>) -> Revoked,
     ) {
         let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
-        let (number, revoked) = (self.count() + 1, revoked(&notes));
+        let number = self.count() + 1;
+        let revoked = revoked(&notes);
         if notes.len() == Self::MOST {
             notes.pop_front();
         }
@@ -181,7 +182,8 @@ mod tests {
 
     #[test]
     fn notes_are_bounded_and_say_when_they_no_longer_reach_back() {
-        let (notes, request) = (Revocations::default(), RequestId::current_or_new());
+        let notes = Revocations::default();
+        let request = RequestId::current_or_new();
         for _ in 0..Revocations::MOST {
             notes.one("bob", &handle(1), None);
         }
@@ -199,7 +201,8 @@ mod tests {
 
     #[test]
     fn revocations_by_a_request_are_told_apart_from_those_of_others() {
-        let (notes, one) = (Revocations::default(), RequestId::current_or_new());
+        let notes = Revocations::default();
+        let one = RequestId::current_or_new();
         let other = RequestId::current_or_new();
         let ended = |at, before| OwnEnd { at: UnixMillis(at), before: UnixMillis(before) };
         notes.all("ada", None, ended(5, 1), Some(one));

@@ -78,7 +78,8 @@ impl Sessions {
                 Some(Arc::new(SealRing::new(&config.secrets, namespace)?))
             }
         };
-        let (store, options) = (AnyStore::new(store), Arc::new(options));
+        let store = AnyStore::new(store);
+        let options = Arc::new(options);
         let rules = Rules {
             options,
             keys: Some(Arc::clone(&keys)),
@@ -181,7 +182,8 @@ impl Sessions {
     /// # Errors
     /// [`SessionError`] if the data is no JSON object within the limits, or the store failed.
     pub async fn create(&self, data: &str, owner: Option<UserRef>) -> Result<Stored, SessionError> {
-        let (mut host, rules) = (StoreHost::new(self, StoreOperation::Write), &self.inner.rules);
+        let mut host = StoreHost::new(self, StoreOperation::Write);
+        let rules = &self.inner.rules;
         let record = session::new_record(&mut host, rules, data, owner, None)?;
         Ok(Stored::from(*session::create(&mut host, rules, record).await?))
     }
@@ -291,7 +293,8 @@ impl Sessions {
         data: &str,
         owner: Option<UserRef>,
     ) -> Result<Option<Stored>, SessionError> {
-        let (mut host, rules) = (StoreHost::new(self, StoreOperation::Write), &self.inner.rules);
+        let mut host = StoreHost::new(self, StoreOperation::Write);
+        let rules = &self.inner.rules;
         let record = session::new_record(&mut host, rules, data, owner, None)?;
         let next = session::rotate(&mut host, rules, stored.into(), &record, Ttl::Infinite).await?;
         Ok(next.map(|next| Stored::from(*next)))

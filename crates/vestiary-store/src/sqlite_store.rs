@@ -271,7 +271,8 @@ impl Store for SqliteStore {
         ttl: Ttl,
         _bound: bool,
     ) -> Result<bool, StoreError> {
-        let (key, now) = (self.options.key(key), now());
+        let key = self.options.key(key);
+        let now = now();
         let create = || {
             let create = sqlx::query(&self.statements.create).bind(&key).bind(record);
             create.bind(now + self.options.life(ttl)).bind(now)
@@ -307,7 +308,8 @@ impl Store for SqliteStore {
     }
 
     async fn touch(&self, key: &str, ttl: Ttl) -> Result<bool, StoreError> {
-        let (key, now) = (self.options.key(key), now());
+        let key = self.options.key(key);
+        let now = now();
         let touch = || {
             let touch = sqlx::query(&self.statements.touch).bind(&key).bind(now);
             touch.bind(now + self.options.life(ttl))

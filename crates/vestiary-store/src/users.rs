@@ -162,7 +162,9 @@ impl UserSession {
     fn of(session: &protocol::UserSession) -> Self {
         // The list stores labels as JSON text.
         let label = session.label.as_deref().and_then(|label| serde_json::from_str(label).ok());
-        let (handle, created, seen) = (session.handle.clone(), session.created, session.seen);
+        let handle = session.handle.clone();
+        let created = session.created;
+        let seen = session.seen;
         Self { handle, created, seen, label }
     }
 }

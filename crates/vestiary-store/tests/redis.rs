@@ -169,7 +169,8 @@ async fn a_new_primary_is_found_after_a_failover() {
 #[tokio::test]
 async fn a_server_that_was_started_again_is_found_again() {
     let server = Redis::start(&[]).await;
-    let (port, store) = (server.port, RedisStore::connect(&server.url()).await.unwrap());
+    let port = server.port;
+    let store = RedisStore::connect(&server.url()).await.unwrap();
     assert!(store.create("key", OLD, LIFE, false).await.unwrap());
     server.server.stop();
     assert!(store.touch("key", LIFE).await.is_err());

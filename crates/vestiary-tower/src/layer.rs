@@ -97,7 +97,8 @@ impl<S, F: Clone> Layer<S> for SessionLayer<F> {
     type Service = SessionService<S, F>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        let (sessions, failure) = (self.sessions.clone(), self.failure.clone());
+        let sessions = self.sessions.clone();
+        let failure = self.failure.clone();
         SessionService { inner, sessions, failure }
     }
 }

@@ -158,7 +158,8 @@ impl Visit {
         else {
             return;
         };
-        let (seen, before) = (state.seen, before.into());
+        let seen = state.seen;
+        let before = before.into();
         // Boxed, so that the future of each handler does not grow by everything that can happen here.
         let by = Box::pin(self.sessions.revoked_since(seen, &before, self.request)).await;
         if matches!(by, Ok(Some(RevokedBy::Itself))) {
@@ -199,7 +200,8 @@ impl Visit {
     /// Stores the session and sets its cookie.
     pub(crate) async fn save(&self, state: &mut State) -> Result<bool, SessionError> {
         let changes = state.contents.changes();
-        let (mut asking, rules) = (self.asking(), self.sessions.rules());
+        let mut asking = self.asking();
+        let rules = self.sessions.rules();
         let before = state.session_of_user();
         let saved = visit::save(&mut asking, rules, &mut state.visit, changes).await;
         self.clear_if_revoked(state, before).await;
@@ -209,7 +211,8 @@ impl Visit {
 
     /// Restarts the session's lifetime, in store and cookie.
     pub(crate) async fn touch(&self, state: &mut State) -> Result<(), SessionError> {
-        let (mut asking, rules) = (self.asking(), self.sessions.rules());
+        let mut asking = self.asking();
+        let rules = self.sessions.rules();
         let before = state.session_of_user();
         let touched = visit::touch(&mut asking, rules, &mut state.visit).await;
         self.clear_if_revoked(state, before).await;
@@ -220,7 +223,8 @@ impl Visit {
     /// Ends the session.
     pub(crate) async fn destroy(&self) -> Result<(), SessionError> {
         let state = &mut *self.load().await?;
-        let (mut asking, rules) = (self.asking(), self.sessions.rules());
+        let mut asking = self.asking();
+        let rules = self.sessions.rules();
         let ended = visit::destroy(&mut asking, rules, &mut state.visit).await;
         state.settle();
         ended
@@ -228,7 +232,8 @@ impl Visit {
 
     /// Gives the session another ID and keeps its data.
     pub(crate) async fn renew(&self, state: &mut State) -> Result<(), SessionError> {
-        let (mut asking, rules) = (self.asking(), self.sessions.rules());
+        let mut asking = self.asking();
+        let rules = self.sessions.rules();
         let before = state.session_of_user();
         let renewed = visit::renew(&mut asking, rules, &mut state.visit).await;
         self.clear_if_revoked(state, before).await;
@@ -275,7 +280,8 @@ impl Visit {
         let login = Login { proven: login.proven.or(Some(self.began)), ..login };
         let list = self.sessions.of(user).by(self.request);
         let seen = self.sessions.revocations();
-        let (mut asking, rules) = (self.asking(), self.sessions.rules());
+        let mut asking = self.asking();
+        let rules = self.sessions.rules();
         // Boxed, so that the future of each handler does not grow by everything that can happen here.
         let join = list.join(&login);
         let logging_in = visit::log_in(&mut asking, rules, &mut state.visit, &join, data);
@@ -356,7 +362,8 @@ pub(crate) async fn finished(
     mut headers: HeaderMap,
 ) -> (HeaderMap, Result<(), SessionError>) {
     let state = &mut *visit.state.lock().await;
-    let (rules, mut asking) = (visit.sessions.rules(), visit.asking());
+    let rules = visit.sessions.rules();
+    let mut asking = visit.asking();
     visit.apply_revocations(state).await;
     let changes = state.contents.is_changed().then(|| state.contents.changes());
     let before = state.session_of_user();

@@ -213,7 +213,8 @@ async fn a_slow_request_brings_no_session_back_and_sets_no_cookie() {
         let app = routes().route("/slow", get(slow)).layer(layer.unwrap());
         let mut browser = Browser::new(&app);
         browser.ok("/write").await;
-        let (cookie, mut other) = (browser.cookie(), browser.clone());
+        let cookie = browser.cookie();
+        let mut other = browser.clone();
         let slow =
             tokio::spawn(async move { set_cookies(&other.send(Method::GET, "/slow").await) });
         entered.notified().await;

@@ -159,7 +159,8 @@ async fn the_store_is_asked_once_more_only_where_another_request_can_end_the_ses
 #[tokio::test]
 async fn a_store_that_fails_then_fails_no_response_and_keeps_a_new_id() {
     for (slow, cookies) in [(Slow::Looks, 0), (Slow::Renews, 1)] {
-        let (store, events) = (Faulty::default(), Events::default());
+        let store = Faulty::default();
+        let events = Events::default();
         let process = Process::new(&rolling().on_event(events.listener()), store.clone(), slow);
         let mut browser = Browser::new(&process.app);
         browser.ok("/set").await;

@@ -161,7 +161,8 @@ impl Schedule {
 
     fn answered(&mut self, going: Going, response: Response<Body>) {
         let Going { path, sent, cookie, has_trouble } = going;
-        let (status, set) = (response.status(), set_cookies(&response));
+        let status = response.status();
+        let set = set_cookies(&response);
         let text = futures_util::FutureExt::now_or_never(support::text(response)).unwrap();
         self.log.push(format!("{path} of {sent:?}: {status} {text}"));
         let is_done = status == StatusCode::OK;

@@ -233,7 +233,8 @@ fn an_id_that_another_request_may_have_ended_is_confirmed_before_it_leaves() {
     // By another process, whose IDs out of use are unknown to this one.
     assert_eq!(site.does(&mut fast, Act::LogIn), Ok(true));
     site.retired.clear();
-    let (new, before) = (id_of(&fast), slow.clone());
+    let new = id_of(&fast);
+    let before = slow.clone();
     site.take();
     site.does(&mut slow, Act::Confirm).unwrap();
     assert_eq!((site.questions(), site.cookie(&slow).as_str()), (vec![READ], ""));
@@ -356,7 +357,8 @@ fn the_use_of_a_session_is_written_at_the_end_and_a_session_that_was_revoked_end
     let mut site = Site::new(r#"{"cookie":{"maxAge":600}}"#);
     let mut visit = site.visit(&[]);
     assert_eq!(site.does(&mut visit, Act::LogIn), Ok(true));
-    let (id, list) = (id_of(&visit), site.rules.options.user_key("ada"));
+    let id = id_of(&visit);
+    let list = site.rules.options.user_key("ada");
     site.now += 300_000;
     let mut visit = site.visit(&[&id]);
     assert!(matches!(visit.state, State::Stored { unseen: true, .. }));

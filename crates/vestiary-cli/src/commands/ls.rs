@@ -63,7 +63,8 @@ async fn all(args: &Args, service: &Service, output: &mut Output) -> Result<Verd
         list.item(output, &Value::from(session.document(output)))?;
         let user = session.user().map_or_else(|| "–".to_owned(), |user| cut(&plain(&user)));
         let created = session.meta.created.map_or_else(|| "–".to_owned(), time::instant);
-        let (key, kind) = (plain(&output.key(&session.key)), session.kind.name());
+        let key = plain(&output.key(&session.key));
+        let kind = session.kind.name();
         let left = time::left(session.ttl);
         let bytes = session.bytes.map_or_else(|| "–".to_owned(), |bytes| bytes.to_string());
         output.line(format_args!(
@@ -82,7 +83,8 @@ async fn of_user(
     output: &mut Output,
 ) -> Result<Verdict, Failure> {
     let list = list_of(user, service).await?;
-    let (now, sessions) = (service.sessions(None, false, false)?.now(), list.list().await?);
+    let now = service.sessions(None, false, false)?.now();
+    let sessions = list.list().await?;
     let mut list = List::new(args.limit);
     output.part("{\"sessions\":[")?;
     for session in sessions {

@@ -228,7 +228,8 @@ async fn all(args: &Args, service: &Service, output: &mut Output) -> Result<Verd
         return Err(Failure::No("not_confirmed", "nothing was removed".to_owned()));
     }
     let bar = output.progress("removing", Some(sessions + lists));
-    let (mut removed, mut rest) = (0_u64, true);
+    let mut removed = 0_u64;
+    let mut rest = true;
     for _ in 0..PASSES {
         let mut found = 0_u64;
         each(&service.store, async |Entry { key, record, .. }| {

@@ -156,7 +156,8 @@ mod tests {
     fn a_random_secret_is_strong() {
         for seed in 0_u8..200 {
             let id = vestiary::SessionId::from_entropy(&[seed; 24]).hashed();
-            let (short, long) = (id.split_at(16).0, &*id);
+            let short = id.split_at(16).0;
+            let long = &*id;
             assert_eq!((weakness(short), weakness(long)), (None, None), "{id}");
         }
     }

@@ -74,7 +74,9 @@ fn data(
 /// Formats JSON on several lines, and keeps the spelling of each value.
 fn pretty(json: &str) -> String {
     let mut text = String::with_capacity(2 * json.len());
-    let (mut depth, mut in_string, mut is_escaped) = (0_usize, false, false);
+    let mut depth = 0_usize;
+    let mut in_string = false;
+    let mut is_escaped = false;
     let line = |text: &mut String, depth: usize| {
         text.push('\n');
         text.extend(std::iter::repeat_n("  ", depth));

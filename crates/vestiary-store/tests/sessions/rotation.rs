@@ -218,7 +218,8 @@ async fn a_session_that_has_ended_is_removed_but_not_one_that_took_its_place() {
     assert!(!is_there(&sessions, &id).await);
     // Another request has written in the meantime.
     let id = planted(&sessions, &over).await;
-    let (key, memory) = (sessions.options().store_key(&id), store.memory.clone());
+    let key = sessions.options().store_key(&id);
+    let memory = store.memory.clone();
     store.meanwhile("remove", async move {
         let [old, new] = ["AAAAAAAAAAAAAAAA", "BBBBBBBBBBBBBBBB"];
         let record = format!(r#"{{"v":"{new}","cookie":{{"path":"/"}},"data":{{}},"meta":{{}}}}"#);

@@ -138,7 +138,8 @@ async fn a_use_that_cannot_be_noted_is_no_reason_to_refuse_the_session() {
     let key = sessions.options().user_key("ada");
     let text = store.read(&key).await.unwrap().unwrap();
     let now = sessions.now().0.to_string();
-    let (digits, hour_ago) = (&now[..7], (sessions.now().0 - 3_600_000).to_string());
+    let digits = &now[..7];
+    let hour_ago = (sessions.now().0 - 3_600_000).to_string();
     let aged = text
         .split(|char: char| !char.is_ascii_digit())
         .filter(|number| number.len() == now.len() && number.starts_with(&digits[..4]))

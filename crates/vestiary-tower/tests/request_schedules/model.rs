@@ -252,7 +252,8 @@ impl Model {
                 is_of && reach.number != going.number && reach.until >= going.from
             });
             let times: Vec<_> = others.map(|reach| reach.from.max(going.from)).collect();
-            let (outdated, renewals) = (times.iter().min().copied(), times.len());
+            let outdated = times.iter().min().copied();
+            let renewals = times.len();
             // While the store fails, a response may set an ID that could not be confirmed: it may be the earlier one.
             for cookie in self.cookies.values_mut().filter(|_| !going.is_troubled) {
                 cookie.superseded |= root.is_some() && cookie.root == root;
@@ -286,7 +287,8 @@ impl Model {
 
     /// The session was used by a request that was sent then, and that had no trouble.
     pub fn uses(&mut self, root: usize, going: &Going, now: u64, settings: &Settings) {
-        let (life, from) = (self.lives.get_mut(&root).unwrap(), going.from);
+        let life = self.lives.get_mut(&root).unwrap();
+        let from = going.from;
         // The session expired during a request that only read it, so the end of the request did not refresh it.
         if !going.want.writes() && now >= life.until {
             return;

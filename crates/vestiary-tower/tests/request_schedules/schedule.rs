@@ -139,7 +139,8 @@ impl Schedule {
             _ => Trouble::default(),
         };
         self.numbers += 1;
-        let (number, from) = (self.numbers, self.tasks.clock.now);
+        let number = self.numbers;
+        let from = self.tasks.clock.now;
         let process = self.chance.below(self.apps.len());
         let root = self.model.root(sent.as_ref());
         let before = match want {
@@ -227,7 +228,8 @@ impl Schedule {
 
     fn answered(&mut self, going: &Going, response: Response<Body>) {
         let now = self.tasks.clock.now;
-        let (status, headers) = (response.status(), set_cookies(&response));
+        let status = response.status();
+        let headers = set_cookies(&response);
         if headers.len() > 1 {
             self.noticed.insert("a response has two cookies");
         }

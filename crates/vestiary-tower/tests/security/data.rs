@@ -333,7 +333,8 @@ async fn no_id_secret_or_value_is_logged_or_in_an_error_or_event() {
     let layer = SessionLayer::new(&config, store.clone()).unwrap();
     let app = routes().route("/secrets", get(secrets)).layer(layer.clone());
     let mut browser = Browser::new(&app);
-    let (mut ids, mut shown) = (Vec::new(), format!("{config:?} {layer:?}"));
+    let mut ids = Vec::new();
+    let mut shown = format!("{config:?} {layer:?}");
     for path in ["/secrets", "/renew", "/login", "/write", "/renew", "/logout", "/secrets"] {
         shown.push_str(&browser.ok(path).await);
         ids.extend(browser.cookie.clone());

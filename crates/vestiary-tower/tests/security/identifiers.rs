@@ -47,7 +47,8 @@ async fn only_what_we_signed_becomes_a_key() {
     let mut browser = Browser::new(&app);
     browser.ok("/write").await;
     store.calls();
-    let (valid, begin) = (browser.cookie(), id_of(&browser).len() + 1);
+    let valid = browser.cookie();
+    let begin = id_of(&browser).len() + 1;
     let other = |byte: u8| if byte == b'A' { 'B' } else { 'A' };
     let mut forged = vec![format!("{valid}A"), valid[..valid.len() - 1].to_owned()];
     forged.extend(

@@ -32,7 +32,8 @@ static NOW: AtomicU64 = AtomicU64::new(1_000_000);
 async fn idle_and_absolute_deadlines_of_the_record_are_looked_at_each_time() {
     let hour = Duration::from_millis(HOUR);
     let both = config().idle_timeout(hour).absolute_timeout(hour);
-    let (events, data) = (Events::default(), r#"{"user":"ada"}"#);
+    let events = Events::default();
+    let data = r#"{"user":"ada"}"#;
     let (app, sessions) =
         app_and_sessions(&both.on_event(events.listener()), MemoryStore::default());
     let now = sessions.now().0;
