@@ -220,7 +220,7 @@ function checkCapabilities(options: SveltekitSessionConfig, store: Store): void 
 	if (wanted === undefined || store.atomic) return;
 	throw new ConfigError(
 		'store_capability',
-		`${wanted} needs a store that compares before it writes, and this one does not (\`store.atomic\`): use MemoryStore, SqliteStore, PostgresStore, RedisStore or UpstashRedisStore, with the default serializer`
+		`${wanted} needs a store that compares before it writes, and this one does not (\`store.atomic\`): use MemoryStore, SqliteStore, PostgresStore, D1Store, RedisStore or UpstashRedisStore, with the default serializer`
 	);
 }
 

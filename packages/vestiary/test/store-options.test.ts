@@ -309,7 +309,8 @@ describe('numbers that are none, out of range or without end are refused, or mea
 			'stores/upstash-redis.ts',
 			'stores/cloudflare-kv.ts',
 			'stores/postgres.ts',
-			'stores/sqlite.ts'
+			'stores/sqlite.ts',
+			'stores/d1.ts'
 		].flatMap((file) => {
 			const source = readFileSync(new URL(`../src/${file}`, import.meta.url), 'utf8');
 			return [...source.matchAll(/^export interface (\w+)[^{]*\{\n([\s\S]*?)^\}/gm)]

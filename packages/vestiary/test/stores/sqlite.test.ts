@@ -4,6 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 
+import { createClient } from '@libsql/client';
+import { connect } from '@tursodatabase/database';
+import BetterSqlite from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 
 import {
@@ -12,7 +15,8 @@ import {
 	Session,
 	StoreError,
 	sveltekitSessionHandle,
-	type SessionEvent
+	type SessionEvent,
+	type Store
 } from '../../src/index.js';
 import DefaultStore, { SqliteStore } from '../../src/stores/sqlite.js';
 import { testAtomicStore, testStore } from '../../src/testing.js';
@@ -32,10 +36,16 @@ beforeAll(async () => {
 
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-const STORES = {
+const STORES: Record<string, () => Store | Promise<Store>> = {
 	MemoryStore: () => new MemoryStore(),
 	SqliteStore: () => new SqliteStore({ database: join(folder, 'suite.db') }),
-	'SqliteStore in memory': () => new SqliteStore({ database: new DatabaseSync(':memory:') })
+	'SqliteStore in memory': () => new SqliteStore({ database: new DatabaseSync(':memory:') }),
+	'SqliteStore with better-sqlite3': () =>
+		new SqliteStore({ database: new BetterSqlite(join(folder, 'better.db')) }),
+	'SqliteStore with @libsql/client': () =>
+		new SqliteStore({ database: createClient({ url: `file:${join(folder, 'libsql.db')}` }) }),
+	'SqliteStore with @tursodatabase/database': async () =>
+		new SqliteStore({ database: await connect(join(folder, 'turso.db')) })
 };
 
 for (const [name, factory] of Object.entries(STORES)) {

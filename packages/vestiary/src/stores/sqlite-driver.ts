@@ -1,0 +1,101 @@
+import { has } from './check.js';
+
+/** A value of a statement. */
+export type Value = string | number;
+
+export type Row = Readonly<Record<string, unknown>>;
+
+/** A connection to SQLite: runs a statement. */
+export interface Driver {
+	/** The rows of a query. */
+	rows(sql: string, ...values: Value[]): readonly Row[] | Promise<readonly Row[]>;
+	/** The number of rows that a statement has changed. */
+	changes(sql: string, ...values: Value[]): number | Promise<number>;
+	close(): unknown;
+}
+
+/**
+ * An open database with prepared statements: `DatabaseSync` of `node:sqlite`, `Database` of `better-sqlite3`,
+ * of `bun:sqlite` or of `@tursodatabase/database`.
+ */
+export interface PreparingDatabase {
+	prepare(sql: string): unknown;
+	exec(sql: string): unknown;
+	close(): unknown;
+}
+
+/** A client of `@libsql/client`, for a file or for a server such as Turso's. */
+export interface LibsqlClient {
+	execute(statement: { sql: string; args: Value[] }): Promise<unknown>;
+	close(): unknown;
+}
+
+/** A database that an application has opened. */
+export type OpenDatabase = PreparingDatabase | LibsqlClient;
+
+/** Whether a value is an open database. */
+export function isDatabase(value: unknown): value is OpenDatabase {
+	return has(value, ['prepare', 'exec']) || has(value, ['execute', 'close']);
+}
+
+/** The driver of an open database. */
+export function driverOf(database: OpenDatabase): Driver {
+	return 'execute' in database ? executing(database) : preparing(database);
+}
+
+/** A prepared statement. That of Turso answers with promises. */
+interface Prepared {
+	all(...values: Value[]): Row[] | Promise<Row[]>;
+	run(...values: Value[]): Changed | Promise<Changed>;
+	close?(): unknown;
+}
+
+interface Changed {
+	readonly changes: number | bigint;
+}
+
+function preparing(database: PreparingDatabase): Driver {
+	/** Statements that answer at once. */
+	const known = new Map<string, Prepared>();
+	/**
+	 * Runs a statement. One that answers later is used once: the values of two calls would meet in it, and mix up two
+	 * visitors' sessions.
+	 */
+	const run = async <T>(sql: string, ask: (one: Prepared) => T | Promise<T>): Promise<T> => {
+		const there = known.get(sql);
+		if (there) return ask(there);
+		const statement = await (database.prepare(sql) as Prepared | Promise<Prepared>);
+		const answer = ask(statement);
+		if (!(answer instanceof Promise)) {
+			known.set(sql, statement);
+			return answer;
+		}
+		try {
+			return await answer;
+		} finally {
+			statement.close?.();
+		}
+	};
+	return {
+		rows: async (sql, ...values) => run(sql, (one) => one.all(...values)),
+		changes: async (sql, ...values) =>
+			Number((await run(sql, (one) => one.run(...values))).changes),
+		close: () => database.close()
+	};
+}
+
+function executing(client: LibsqlClient): Driver {
+	return {
+		rows: async (sql, ...values) => {
+			const { rows } = (await client.execute({ sql, args: values })) as { rows: Row[] };
+			return rows;
+		},
+		changes: async (sql, ...values) => {
+			const answer = await client.execute({ sql, args: values });
+			return (answer as { rowsAffected: number }).rowsAffected;
+		},
+		close: () => {
+			client.close();
+		}
+	};
+}
