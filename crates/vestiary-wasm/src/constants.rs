@@ -47,7 +47,7 @@ pub fn constant(name: Constant) -> f64 {
         Constant::Reserved => f64::from(RESERVED),
         Constant::Several => f64::from(SEVERAL),
         Constant::RecentIds => RecentIds::MOST as f64,
-        Constant::Retired => RecentIds::RETIRED as f64,
+        Constant::Retired => RecentIds::OUT_OF_USE as f64,
         Constant::SessionsPerUser => constants::SESSIONS_PER_USER as f64,
         Constant::StoreTimeout => constants::STORE_TIMEOUT as f64,
         Constant::StoreTtl => constants::STORE_TTL as f64,

@@ -12,10 +12,10 @@ use crate::UnixMillis;
 ///
 /// ```
 /// # use vestiary::{RecentIds, UnixMillis};
-/// let mut retired = RecentIds::new(RecentIds::MOST);
-/// retired.remember("sid", 1_000, UnixMillis(0));
-/// assert!(retired.knows("sid", UnixMillis(999)));
-/// assert!(!retired.knows("sid", UnixMillis(1_000)));
+/// let mut replaced = RecentIds::new(RecentIds::MOST);
+/// replaced.remember("sid", 1_000, UnixMillis(0));
+/// assert!(replaced.knows("sid", UnixMillis(999)));
+/// assert!(!replaced.knows("sid", UnixMillis(1_000)));
 /// ```
 pub struct RecentIds {
     most: usize,
@@ -30,7 +30,7 @@ impl RecentIds {
 
     /// How long an ID that was taken out of use is remembered, in milliseconds: longer than any response takes that
     /// still has its cookie.
-    pub const RETIRED: u64 = 600_000;
+    pub const OUT_OF_USE: u64 = 600_000;
 
     /// Creates an empty table for this many IDs, at least one.
     #[must_use]

@@ -8,7 +8,7 @@ import { within } from './open-sessions.js';
 import { building, developing, refusePromise, runtimeOf, type Runtime } from './runtime.js';
 import { hasVisitor, partial, Scope, slots } from './scope.js';
 import { Session } from './session.js';
-import { markSubRequests, pageOf, unmark } from './sub-request.js';
+import { trackSubRequests, pageOf, untrack } from './sub-request.js';
 import type { SveltekitSessionConfig } from './types.js';
 import { checkOrder, Watch, watchPrerendered } from './watch.js';
 
@@ -82,7 +82,7 @@ export function sveltekitSessionHandle(
 		slots(event)[runtime.slot] = session;
 		if (building) watchPrerendered(event, session);
 		const watch = developing ? new Watch(event, runtime, session) : undefined;
-		markSubRequests(event, scope);
+		trackSubRequests(event, scope);
 		before.push(scope);
 		try {
 			let response: Response;
@@ -102,7 +102,7 @@ export function sveltekitSessionHandle(
 			scope.own.visit = undefined;
 			watch?.end();
 			scope.unwatch?.();
-			unmark(scope);
+			untrack(scope);
 			if (before.at(-1) === scope) before.pop();
 			else before.splice(before.indexOf(scope), 1);
 		}
@@ -117,7 +117,7 @@ async function respondWithin(
 	resolve: (event: RequestEvent) => Response | Promise<Response>
 ): Promise<Response> {
 	slots(event)[slot] = page.session;
-	markSubRequests(event, page);
+	trackSubRequests(event, page);
 	try {
 		return await resolve(event);
 	} finally {

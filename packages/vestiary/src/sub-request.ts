@@ -34,11 +34,11 @@ export function pagesOf({ application }: Runtime): Pages {
  * Requests to this app, and to other servers of this host or below it, carry the cookie that this request has set.
  * `handleFetch` may redirect any of them.
  */
-export function markSubRequests(event: RequestEvent, scope: Scope): void {
+export function trackSubRequests(event: RequestEvent, scope: Scope): void {
 	const { fetch, url } = partial(event);
 	if (typeof fetch !== 'function' || !url) return;
 
-	const marked: typeof fetch = async (input, init) => {
+	const tracked: typeof fetch = async (input, init) => {
 		const target = targetOf(input, url);
 		if (!target) return fetch(input, init);
 		// A handle that runs after this one has already wrapped it.
@@ -69,7 +69,7 @@ export function markSubRequests(event: RequestEvent, scope: Scope): void {
 		return fetch(request);
 	};
 	// Read-only by its type. SvelteKit passes this very object to `load`, actions and endpoints.
-	(event as { fetch: typeof fetch }).fetch = marked;
+	(event as { fetch: typeof fetch }).fetch = tracked;
 }
 
 /** The page to which this request belongs. */
@@ -97,7 +97,7 @@ function register(scope: Scope): void {
 }
 
 /** Unregisters a page whose response leaves: later requests do not belong to it. */
-export function unmark(scope: Scope): void {
+export function untrack(scope: Scope): void {
 	if (!scope.registered) return;
 	const pages = pagesOf(scope.runtime);
 	for (const id of scope.registered) {
