@@ -34,7 +34,11 @@ impl Sessions {
 
     /// Remembers that this ID is out of use: no response of this process sets its cookie any more.
     pub fn take_out_of_use(&self, id: &SessionId) {
-        lock(&self.inner.recent.out_of_use).remember(id.expose(), RecentIds::OUT_OF_USE, clock::now());
+        lock(&self.inner.recent.out_of_use).remember(
+            id.expose(),
+            RecentIds::OUT_OF_USE,
+            clock::now(),
+        );
     }
 
     /// Remembers that the record of this session got its full TTL at the time when the store was asked, however long
