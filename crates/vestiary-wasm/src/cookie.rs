@@ -35,11 +35,15 @@ impl Core {
     /// Signs the ID of `length` bytes in the input; returns the length of the cookie's value in
     /// the output, 0 without keys or an ID.
     pub fn sign(&mut self, length: usize) -> usize {
-        let id = self.input.get(..length).and_then(SessionId::from_bytes);
-        let value = id.and_then(|id| {
-            self.rules.keys.as_ref().map(|keys| keys.sign(&id, self.options.format()))
-        });
-        value.map_or(0, |value| put(&mut self.output, &value))
+        self.signed(length).map_or(0, |value| put(&mut self.output, &value))
+    }
+
+    /// The `Set-Cookie` header of the ID of `length` bytes in the input, signed; nothing without keys or an ID. `own` is the
+    /// session's own cookie attributes, JSON text.
+    #[wasm_bindgen(js_name = setId)]
+    pub fn set_id(&self, length: usize, secure_here: bool, own: Option<String>) -> Option<String> {
+        let value = self.signed(length)?;
+        Some(self.own(own.as_deref()).set_cookie(secure_here).with_value(&value))
     }
 
     /// The `Set-Cookie` header of a value; `encoded` if the application's own encoder made it. `own` is the
@@ -83,6 +87,11 @@ impl Core {
 }
 
 impl Core {
+    fn signed(&self, length: usize) -> Option<String> {
+        let id = self.input.get(..length).and_then(SessionId::from_bytes)?;
+        Some(self.rules.keys.as_ref()?.sign(&id, self.options.format()))
+    }
+
     /// The IDs in the cookies of a header that one of our secrets signed. Nothing if no cookie has our name.
     pub(crate) fn ids(&self, header: &[u8]) -> Option<Vec<SessionId>> {
         let mut candidates = cookie_header::candidates(header, self.options.name()).peekable();

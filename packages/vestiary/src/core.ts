@@ -2,6 +2,7 @@ import { marks } from './entropy.js';
 import { orThrow } from './errors.js';
 import {
 	type Answer,
+	cacheControl,
 	Constant,
 	constant,
 	Core as Bindings,
@@ -55,6 +56,8 @@ export class Core {
 	readonly secure: boolean | undefined;
 	/** The `Vary` of a response that has none. */
 	readonly vary: string;
+	/** The `Cache-Control` of a response that has none and sets the cookie. */
+	readonly cacheControl: string | undefined;
 	readonly #make: () => Bindings;
 	/** Its part in linear memory; undefined while it has none. */
 	#made: Bindings | undefined;
@@ -80,6 +83,7 @@ export class Core {
 		this.secure = this.#bindings.secure;
 		this.#touchAfter = this.#bindings.touchAfter();
 		this.vary = vary() ?? '';
+		this.cacheControl = cacheControl();
 	}
 
 	/**
@@ -140,10 +144,14 @@ export class Core {
 		return this.#read(this.#bindings.sign(written));
 	}
 
-	/**
-	 * The `Set-Cookie` header of a value, `encoded` if the application's encoder made it. `own` is the session's
-	 * own cookie attributes, as in all of the following.
-	 */
+	/** The `Set-Cookie` header of an ID. `own` is the session's own cookie attributes, as in all of the following. */
+	setId(id: string, secureHere: boolean, own?: OwnCookie): string {
+		this.#see();
+		const { written } = encoder.encodeInto(id, this.#input);
+		return this.#bindings.setId(written, secureHere, own) ?? '';
+	}
+
+	/** The `Set-Cookie` header of a value, `encoded` if the application's encoder made it. */
 	setCookie(value: string, encoded: boolean, secureHere: boolean, own?: OwnCookie): string {
 		return orThrow(() => this.#bindings.setCookie(value, encoded, secureHere, own));
 	}

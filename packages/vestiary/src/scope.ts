@@ -303,7 +303,8 @@ export class Scope implements Around {
 			for (const other of others) sealed.headers.append('set-cookie', other);
 			sealed.headers.append('set-cookie', this.#header(outgoing));
 		}
-		const control = cacheControl(headers.get('cache-control') ?? undefined);
+		const cached = headers.get('cache-control');
+		const control = cached === null ? this.runtime.core.cacheControl : cacheControl(cached);
 		if (control !== undefined) sealed.headers.set('cache-control', control);
 		return sealed;
 	}
@@ -331,12 +332,12 @@ export class Scope implements Around {
 
 	#header(outgoing: Cookie): string {
 		const { core, cookie } = this.runtime;
-		const { own } = outgoing;
-		const value = this.#valueOf(outgoing);
+		const { id, own } = outgoing;
 		const secureHere = core.secureOf(own) ?? this.#secureByKit();
-		if (value === null) return core.removeCookie(secureHere, own);
-		const encoded = cookie.encode?.(value);
-		return core.setCookie(encoded ?? value, encoded !== undefined, secureHere, own);
+		if (id === undefined) return core.removeCookie(secureHere, own);
+		const encoded = cookie.encode && (cookie.encode(core.sign(id)) as string | undefined);
+		if (encoded === undefined) return core.setId(id, secureHere, own);
+		return core.setCookie(encoded, true, secureHere, own);
 	}
 
 	/**
