@@ -152,7 +152,11 @@ fn check_record(text: &str) {
         Err(error) => panic!("{error} when {text:?} is encoded"),
     };
     assert!(serde_json::from_str::<IgnoredAny>(&again).is_ok(), "not JSON: {again:?}");
-    assert_eq!(record.write_id().map(WriteId::as_str), write_id(&again), "the write ID of {again:?}");
+    assert_eq!(
+        record.write_id().map(WriteId::as_str),
+        write_id(&again),
+        "the write ID of {again:?}"
+    );
     let read = Record::decode(&again, Limits::LOAD);
     let read = read.unwrap_or_else(|error| panic!("{error}: {again:?}, which was {text:?}"));
     assert_eq!(read.data(), record.data(), "{again:?}, which was {text:?}");
@@ -214,7 +218,8 @@ fn check_parts(record: &Record, text: &str, value: Value) {
     };
     assert_eq!(record.format(), format, "the format of {text:?}");
     if let Some(write_id) = record.write_id().filter(|_| text.starts_with(head)) {
-        let named = if format == Format::ExpressSession { cookie.get("v") } else { members.get("v") };
+        let named =
+            if format == Format::ExpressSession { cookie.get("v") } else { members.get("v") };
         assert_eq!(named, Some(&json!(write_id.as_str())), "the write ID of {text:?}");
     }
     assert_eq!(parsed(record.cookie()), Some(cookie), "the cookie of {text:?}");
@@ -262,7 +267,11 @@ fn express_cookie(cookie: &str) -> Vec<(&str, &str)> {
 
 fn check_sessions(text: &str) {
     let Ok(sessions) = UserSessions::decode(text) else { return };
-    assert_eq!(sessions.write_id().map(WriteId::as_str), write_id(text), "the write ID of {text:?}");
+    assert_eq!(
+        sessions.write_id().map(WriteId::as_str),
+        write_id(text),
+        "the write ID of {text:?}"
+    );
     assert!(sessions.write_id().is_some(), "a list without a write ID: {text:?}");
     if let Some(value) = parsed(text) {
         let named = value.get("sessions").and_then(Value::as_object).expect("an object");

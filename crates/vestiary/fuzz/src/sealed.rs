@@ -182,10 +182,14 @@ impl Forgery<'_> {
                 format!("{{\"v\":\"{}\"{rest}", WriteId::from_entropy(&write_id).as_str())
             }
             Text::Express { write_id, rest } => {
-                format!("{{\"cookie\":{{\"v\":\"{}\"{rest}", WriteId::from_entropy(&write_id).as_str())
+                format!(
+                    "{{\"cookie\":{{\"v\":\"{}\"{rest}",
+                    WriteId::from_entropy(&write_id).as_str()
+                )
             }
             Text::Odd { write_id, rest } => {
-                let write_id: String = write_id.map(|byte| char::from(b' ' + byte % 95)).iter().collect();
+                let write_id: String =
+                    write_id.map(|byte| char::from(b' ' + byte % 95)).iter().collect();
                 format!("{{\"v\":\"{write_id}\"{rest}")
             }
             Text::Any(text) => text.to_owned(),
