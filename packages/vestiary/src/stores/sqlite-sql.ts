@@ -58,7 +58,11 @@ export function statementsFor(table: string): Statements {
 		sweep: `DELETE FROM ${table} WHERE key IN
 			(SELECT key FROM ${table} WHERE expires <= ? ORDER BY expires LIMIT ${SWEEP})`,
 		schema: [
-			`CREATE TABLE IF NOT EXISTS ${table} (key TEXT PRIMARY KEY, record TEXT NOT NULL, expires INTEGER NOT NULL)${WITHOUT_ROWID}`,
+			`CREATE TABLE IF NOT EXISTS ${table} (
+	key TEXT PRIMARY KEY,
+	record TEXT NOT NULL,
+	expires INTEGER NOT NULL
+)${WITHOUT_ROWID}`,
 			`CREATE INDEX IF NOT EXISTS ${table}_expires ON ${table} (expires)`
 		]
 	};
