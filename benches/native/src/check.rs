@@ -83,7 +83,7 @@ impl Job for Check<'_> {
             Route::Logout => expect("what is read after a logout", &"0", &now.as_str()),
             Route::Begin | Route::Login => {
                 if self.case.route == Route::Login {
-                    expect("what is read with the ID of before", &"0", &now.as_str())?;
+                    expect("what is read with the previous ID", &"0", &now.as_str())?;
                 }
                 let new = answers.first().and_then(Answer::cookie);
                 let read = ask(&mut app, Route::Read, new).await.body;

@@ -361,7 +361,7 @@ async fn errors_hold_no_secret() {
         until("Redis starts", async || RedisStore::connect(&url("s3cret")).await.ok()).await;
     let mut errors = vec![
         // The server's message contains the arguments.
-        store.replace("an-id-of-somebody", None, "a record", LIFE).await.unwrap_err(),
+        store.replace("an-id-of-a-visitor", None, "a record", LIFE).await.unwrap_err(),
         RedisStore::connect("redis://:s3cret@:0:0").await.unwrap_err(),
         RedisStore::connect("s3cret").await.unwrap_err(),
         RedisStore::connect(&url("s3cret+wrong")).await.unwrap_err(),
@@ -375,7 +375,7 @@ async fn errors_hold_no_secret() {
     errors.push(store.read("binary").await.unwrap_err());
     // Also if a store of the application passes on the client's error.
     let mut eval = cmd("EVAL");
-    eval.arg("an-id-of-somebody a record");
+    eval.arg("an-id-of-a-visitor a record");
     let raw = eval.query_async::<Value>(&mut connection).await.unwrap_err();
     assert!(format!("{raw:?}").contains("an-id"));
     errors.push(StoreError::failed(raw));

@@ -50,7 +50,7 @@ async fn logout(session: Session) -> Answer {
 }
 
 async fn whoami(user: Option<UserId>) -> String {
-    user.map_or("nobody".to_owned(), |UserId(name)| name)
+    user.map_or("anonymous".to_owned(), |UserId(name)| name)
 }
 
 fn routes() -> Router {
@@ -226,7 +226,7 @@ async fn a_logout_is_final_and_removes_the_cookie() {
     let cookie = browser.cookie();
     let response = browser.send(Method::GET, "/logout").await;
     assert!(set_cookies(&response)[0].contains("Max-Age=0"));
-    assert_eq!(Browser::with(&app, cookie).ok("/whoami").await, "nobody");
+    assert_eq!(Browser::with(&app, cookie).ok("/whoami").await, "anonymous");
     // Only the user's empty list is left.
     assert_eq!(store.len(), 1);
 }
@@ -246,10 +246,10 @@ async fn all_sessions_of_a_user_end_by_one_call() {
     store.calls();
     ada.revoke_others(&devices[0].handle).await.unwrap();
     assert_eq!(store.calls(), [("read", 1), ("replace", 1)]);
-    assert_eq!(one.ok("/whoami").await, "nobody");
+    assert_eq!(one.ok("/whoami").await, "anonymous");
     assert_eq!(other.ok("/whoami").await, "ada");
     ada.revoke_all().await.unwrap();
-    assert_eq!(other.ok("/whoami").await, "nobody");
+    assert_eq!(other.ok("/whoami").await, "anonymous");
 }
 
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]

@@ -285,11 +285,11 @@ async fn names_labels_and_limits_are_checked() {
     assert_eq!(Error::SessionsPerUser.code(), "options");
     let store = Faulty::default();
     let sessions = sessions(&config().sessions_per_user(usize::MAX), &store);
-    let nobody = sessions.of("");
+    let unnamed = sessions.of("");
     let refused = |error: SessionError| matches!(error, SessionError::Data(Error::UserName));
-    assert!(refused(nobody.admit(&Login::default()).await.unwrap_err()));
-    assert!(refused(nobody.list().await.unwrap_err()));
-    assert!(refused(nobody.revoke_all().await.unwrap_err()));
+    assert!(refused(unnamed.admit(&Login::default()).await.unwrap_err()));
+    assert!(refused(unnamed.list().await.unwrap_err()));
+    assert!(refused(unnamed.revoke_all().await.unwrap_err()));
     let long = sessions.of(&"n".repeat(1_025));
     assert!(refused(long.admit(&Login::default()).await.unwrap_err()));
     let ada = sessions.of("ada");

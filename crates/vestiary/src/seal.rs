@@ -94,7 +94,7 @@ impl SealRing {
         sealed.unwrap_or_default()
     }
 
-    /// Whether this is a sealed record, whoever has the secret for it.
+    /// Whether this is a sealed record, with whatever secret.
     ///
     /// ```
     /// # use vestiary::SealRing;

@@ -9,7 +9,7 @@ import {
 import { CountingStore, testEvent } from './event.js';
 import { loggedIn } from './visits.js';
 
-/* What SvelteKit's cookie jar is told where no handle puts the cookie on the response. */
+/* Calls of SvelteKit's cookie jar if no handle puts the cookie on the response. */
 
 let store: CountingStore;
 let options: SveltekitSessionConfig;

@@ -19,14 +19,14 @@ describe('a new ID', () => {
 	test('that exists already is left alone, and another one taken', async () => {
 		const victim = await visitor({ user: 'ada' });
 		const taken = decodeURIComponent(victim).slice('connect.sid='.length).split('.')[0] ?? '';
-		const ids = [taken, 'another-id-that-nobody-has'];
+		const ids = [taken, 'another-id-that-is-unused'];
 		const { session } = await opened(undefined, {
 			...options,
 			genid: () => ids.shift() ?? ''
 		});
 		await session.setData({ user: 'eve' });
 		await session.save();
-		expect(session.id).toBe('another-id-that-nobody-has');
+		expect(session.id).toBe('another-id-that-is-unused');
 		expect(await dataOf(victim)).toEqual({ user: 'ada' });
 	});
 

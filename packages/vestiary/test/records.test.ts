@@ -92,7 +92,7 @@ describe('a cookie whose ID is out of use when the response leaves is not set', 
 	/** A handle as in another process: handles with other secrets share no state with ours. */
 	const elsewhere = (): SveltekitSessionConfig => ({
 		...here(),
-		secret: [SECRET, 'a secret of before, of more than 32 bytes']
+		secret: [SECRET, 'a previous secret, longer than 32 bytes']
 	});
 
 	test('after a logout', async () => {
@@ -214,7 +214,7 @@ describe('a store', () => {
 test('a login that another process forestalls by a renewal each time gives up', async () => {
 	let cookie = await visitor({ n: 1 });
 	const { session } = await opened(cookie);
-	const elsewhere = { ...options, secret: [SECRET, 'a secret of before, of more than 32 bytes'] };
+	const elsewhere = { ...options, secret: [SECRET, 'a previous secret, longer than 32 bytes'] };
 	const replace = operations().replace.bind(operations());
 	let renewals = 0;
 	let renewing = false;

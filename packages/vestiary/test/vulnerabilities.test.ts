@@ -168,7 +168,7 @@ describe('an ID that should not be used', () => {
 	test('tower-sessions 0.12.0: a new ID that exists already overwrites no session', async () => {
 		const victim = await visitor({ user: 'ada' });
 		const taken = (await opened(victim)).session.id;
-		const ids = [taken, 'an-id-that-nobody-has'];
+		const ids = [taken, 'an-id-that-is-unused'];
 		const genid = (): string => ids.shift() ?? '';
 		await (await opened(undefined, { ...options, genid })).session.save();
 		expect(await userOf(victim)).toBe('ada');
