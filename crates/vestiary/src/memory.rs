@@ -9,12 +9,11 @@ use rustc_hash::FxBuildHasher;
 
 use crate::{Error, Ttl, UnixMillis, constants, record};
 
-/// Records in memory, with a life each, a cap on their number and a cap on their bytes.
+/// Records in memory, each with a TTL, with limits for their number and their bytes.
 ///
-/// An expired record is never seen again, and is freed without a timer: every call looks at a few
-/// more records, in turn, and removes those that are over. A full table refuses an anonymous record, and
-/// evicts anonymous ones for a record of a user, created or replaced: it never ends a user's session to make
-/// room.
+/// Expired records are freed without a timer: every call checks a few more records, in turn, and removes the expired
+/// ones. A full table refuses an anonymous record, and evicts anonymous ones for a user's record, created or replaced.
+/// It never evicts a user's session.
 ///
 /// ```
 /// # use vestiary::{MemoryLimits, MemoryTable, Ttl, UnixMillis};
@@ -27,14 +26,14 @@ use crate::{Error, Ttl, UnixMillis, constants, record};
 /// ```
 pub struct MemoryTable {
     limits: MemoryLimits,
-    // The hash needs no secret seed: keys are IDs that we made, or that carry our signature.
+    // The hash needs no random seed: keys are IDs that we generated, or that carry our signature.
     entries: IndexSet<Entry, FxBuildHasher>,
-    /// The next entry to look at.
+    /// The position of the next entry to check.
     hand: usize,
-    /// When all of them were looked at.
+    /// When all entries were last checked.
     swept: UnixMillis,
     bytes: usize,
-    /// The bytes of records that belong to users: the part that cannot be evicted.
+    /// The bytes of owned records, which cannot be evicted.
     owned: Usage,
 }
 
@@ -45,19 +44,19 @@ struct Usage {
     bytes: usize,
 }
 
-/// How much a [`MemoryTable`] holds.
+/// The limits of a [`MemoryTable`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct MemoryLimits {
-    /// Records; 100,000 unless said otherwise.
+    /// The maximum number of records. Default: 100,000.
     pub entries: usize,
-    /// Bytes of keys and records with their bookkeeping; 64 MiB unless said otherwise.
+    /// The maximum number of bytes of keys, records and bookkeeping. Default: 64 MiB.
     pub bytes: usize,
-    /// The life of a record that is stored with [`Ttl::Infinite`], in milliseconds; a day unless
-    /// said otherwise, as in the seed's stores.
+    /// The TTL of a record that is stored with [`Ttl::Infinite`], in milliseconds. Default: one day, as in the stores
+    /// of svelte-kit-sessions.
     pub default_ttl: u64,
 }
 
-/// What became of a conditional write.
+/// The outcome of a conditional write.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Outcome {
     /// It was done.
@@ -70,28 +69,28 @@ pub enum Outcome {
 
 /// A record under its key, and known by it.
 struct Entry {
-    /// The key and behind it the record: of a million small texts, a good part would be bookkeeping.
+    /// The key, followed by the record: two texts would double the bookkeeping of small records.
     text: Box<str>,
     key: u32,
     deadline: UnixMillis,
-    /// It belongs to a user.
+    /// Whether the session is owned by a user.
     bound: bool,
 }
 
-/// What an entry is looked for by.
+/// The key by which an entry is found.
 struct Key<'k>(&'k str);
 
-/// What an entry needs beside key and text, roughly. Counted so that many tiny records are not free.
+/// The approximate size of an entry without key and text, counted so that many tiny records are not free.
 const OVERHEAD: usize = 96;
 
-/// How many entries a call looks at for expiry. More than one, so that freeing outruns filling.
+/// The number of entries that a call checks for expiry. More than one, so that freeing outruns filling.
 const LOOKS: usize = 8;
 
 /// A full table looks at all entries at most this often, in milliseconds.
 const SWEEP_INTERVAL: u64 = 1_000;
 
 impl MemoryTable {
-    /// An empty table.
+    /// Creates an empty table.
     #[must_use]
     pub fn new(limits: MemoryLimits) -> Self {
         let entries = IndexSet::with_hasher(FxBuildHasher);
@@ -99,25 +98,25 @@ impl MemoryTable {
         Self { limits, entries, hand: 0, swept: UnixMillis(0), bytes: 0, owned }
     }
 
-    /// The record under `key`, if it is there and alive.
+    /// The record under `key`, unless it has expired.
     pub fn get(&mut self, key: &str, now: UnixMillis) -> Option<&str> {
         let at = self.find(key, now)?;
         self.entries.get_index(at).map(Entry::record)
     }
 
-    /// Writes a record, new or over an old one. With a life that is over, removes it.
+    /// Writes a record, new or in place of an old one. Removes it if the TTL has passed.
     ///
     /// # Errors
-    /// [`Error::StoreFull`]; what was there before is there still.
+    /// [`Error::StoreFull`]; the previous record stays.
     pub fn set(&mut self, key: &str, text: &str, ttl: Ttl, now: UnixMillis) -> Result<(), Error> {
         let at = self.find(key, now);
         self.write(at, key, text, ttl, false, now)
     }
 
-    /// Writes a record if there is none. With a life that is over, does nothing and is `Ok`.
+    /// Writes a record if there is none. Does nothing, and is `Ok`, if the TTL has passed.
     ///
-    /// `bound` is for a record that belongs to a user: a full table makes room for it, now and when it is
-    /// replaced by a larger one, by evicting some that do not.
+    /// `bound` says that the session is owned by a user: a full table evicts anonymous records for it, now and when it
+    /// is replaced by a larger one.
     ///
     /// # Errors
     /// [`Error::StoreFull`]; nothing was evicted.
@@ -136,10 +135,10 @@ impl MemoryTable {
         Ok(Outcome::Done)
     }
 
-    /// Writes a record over the one whose mark is `expected` (`None`: it has none), and no other.
+    /// Replaces the record whose write ID is `expected` (`None`: no write ID).
     ///
     /// # Errors
-    /// [`Error::StoreFull`]; what was there before is there still.
+    /// [`Error::StoreFull`]; the previous record stays.
     pub fn replace(
         &mut self,
         key: &str,
@@ -156,7 +155,7 @@ impl MemoryTable {
         Ok(outcome)
     }
 
-    /// Removes the record whose mark is `expected` (`None`: it has none), and no other.
+    /// Removes the record whose write ID is `expected` (`None`: no write ID).
     pub fn remove_marked(&mut self, key: &str, expected: Option<&str>, now: UnixMillis) -> Outcome {
         let at = self.find(key, now);
         let outcome = self.compare(at, expected);
@@ -174,7 +173,7 @@ impl MemoryTable {
         }
     }
 
-    /// Gives a record a new life from `now` on. Never creates one: `false` if it is not there.
+    /// Restarts the TTL of a record. Never creates one: `false` if there is none.
     pub fn touch(&mut self, key: &str, ttl: Ttl, now: UnixMillis) -> bool {
         let Some(at) = self.find(key, now) else { return false };
         if ttl.is_over() {
@@ -186,7 +185,7 @@ impl MemoryTable {
         true
     }
 
-    /// Gives a new life to the record whose mark is `expected` (`None`: it has none), and to no other.
+    /// Restarts the TTL of the record whose write ID is `expected` (`None`: no write ID).
     pub fn touch_marked(
         &mut self,
         key: &str,
@@ -202,46 +201,46 @@ impl MemoryTable {
         outcome
     }
 
-    /// Removes a record; whether there was one.
+    /// Removes a record; returns whether there was one.
     pub fn remove(&mut self, key: &str) -> bool {
         let Some(at) = self.entries.get_index_of(&Key(key)) else { return false };
         self.remove_at(at);
         true
     }
 
-    /// Removes all that has expired.
+    /// Removes all expired records.
     pub fn sweep(&mut self, now: UnixMillis) {
         self.swept = now;
         self.hand = 0;
         while self.look(now) {}
     }
 
-    /// Key, text and what is left of the life of all records.
+    /// The keys, texts and remaining TTLs of all records.
     pub fn iter(&self, now: UnixMillis) -> impl Iterator<Item = (&str, &str, Ttl)> {
         let alive = self.entries.iter().filter(move |entry| entry.deadline > now);
         alive
             .map(move |entry| (entry.key(), entry.record(), Ttl::Millis(entry.deadline.since(now))))
     }
 
-    /// Number of records.
+    /// The number of records.
     #[must_use]
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether there is no record.
+    /// Whether the table is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// Bytes that count towards [`MemoryLimits::bytes`].
+    /// The number of bytes that count towards [`MemoryLimits::bytes`].
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Where the entry of `key` is, if it is alive. Looks at the next few others, too.
+    /// The position of the entry of `key`, unless it has expired. Also checks the next few entries.
     fn find(&mut self, key: &str, now: UnixMillis) -> Option<usize> {
         for _ in 0..LOOKS {
             if !self.look(now) {
@@ -257,7 +256,7 @@ impl MemoryTable {
         Some(at)
     }
 
-    /// Looks at the entry under the hand; `false` past the last one.
+    /// Checks the entry at the current position; `false` past the last one.
     fn look(&mut self, now: UnixMillis) -> bool {
         let Some(entry) = self.entries.get_index(self.hand) else { return false };
         if entry.deadline > now {
@@ -269,8 +268,8 @@ impl MemoryTable {
         true
     }
 
-    /// Writes a record in place of the one `at`, or a new one, which is `bound` to a user or not. One that was
-    /// stays so.
+    /// Writes a record in place of the one `at`, or a new one. `bound` says that it is owned; an owned record stays
+    /// owned.
     fn write(
         &mut self,
         mut at: Option<usize>,
@@ -311,7 +310,7 @@ impl MemoryTable {
         Ok(())
     }
 
-    /// Changes an entry, and not its key.
+    /// Changes an entry, except its key.
     fn change<T>(&mut self, at: usize, change: impl FnOnce(&mut Entry) -> T) -> Option<T> {
         self.entries.get_index_mut2(at).map(change)
     }
@@ -342,8 +341,8 @@ impl MemoryTable {
         }
     }
 
-    /// Evicts anonymous records until this one, of a user, fits in place of the one `at`. False, and nothing
-    /// is evicted, if it would not fit even without all of them.
+    /// Evicts anonymous records until this owned one fits in place of the one `at`. `false`, and nothing is evicted, if
+    /// it would not fit even without them.
     fn make_room(&mut self, at: Option<usize>, key: &str, text: &str) -> bool {
         let old = self.entry(at).filter(|entry| entry.bound).map(Entry::cost);
         let least = self.owned.bytes - old.unwrap_or(0) + cost(key.len() + text.len());
@@ -366,7 +365,7 @@ impl MemoryTable {
         true
     }
 
-    /// Why this record cannot take the place of the one `at`, or a place of its own.
+    /// The reason why this record cannot be stored in place of the one `at`, or as a new one.
     fn refusal(&self, at: Option<usize>, key: &str, text: &str) -> Option<Error> {
         let old = self.entry(at).map(Entry::cost);
         if self.bytes - old.unwrap_or(0) + cost(key.len() + text.len()) > self.limits.bytes {
@@ -452,7 +451,7 @@ impl Default for MemoryLimits {
     }
 }
 
-/// What key and record of so many bytes count.
+/// The cost of a key and a record of this many bytes.
 fn cost(text: usize) -> usize {
     OVERHEAD + text
 }

@@ -15,20 +15,20 @@ use crate::{
 use parts::{Parts, check_whole, text_at};
 pub(crate) use parts::{check_size, push_members, unreadable, write_id_of};
 
-/// What a store keeps under a session's key.
+/// The record of a session in a store.
 ///
-/// As JSON, in one of two shapes, which are told apart by what they are:
+/// It is JSON in one of two formats:
 ///
 /// - [`Format::SvelteKitSessions`], readable by svelte-kit-sessions and its stores:
 ///   `{"v":"<write id>","cookie":{…},"data":{…},"meta":{"created":ms,…}}`. `v` and `meta` are absent
-///   in records that the seed wrote.
+///   in records of svelte-kit-sessions.
 /// - [`Format::ExpressSession`], readable by express-session and its stores: the data lies flat beside
-///   `"cookie":{"v":…,"meta":{…},"originalMaxAge":ms,"expires":…,…}`, whose `originalMaxAge` gives
-///   the shape away. express-session drops `v` and `meta` when it writes, so what has to last (user,
-///   deadlines, cookie attributes) is also kept as `"vestiary":{…}` beside the data.
+///   `"cookie":{"v":…,"meta":{…},"originalMaxAge":ms,"expires":…,…}`, whose `originalMaxAge` identifies the format.
+///   express-session drops `v` and `meta` when it writes, so metadata that must survive (owner, deadlines, cookie
+///   attributes) is also stored as `"vestiary":{…}` beside the data.
 ///
-/// `v` comes first and has a fixed width. Data is kept as text: whoever wants values parses them,
-/// and text that was decoded here is safe to parse. A clone shares the text.
+/// `v` comes first and has a fixed width. Data stays text; text that was decoded here is safe to parse. A clone shares
+/// the text.
 ///
 /// ```
 /// # use vestiary::{Format, Limits, Record};
@@ -46,23 +46,23 @@ pub(crate) use parts::{check_size, push_members, unreadable, write_id_of};
 #[derive(Clone)]
 pub struct Record(Arc<Kept>);
 
-/// What a record holds.
+/// The contents of a record.
 struct Kept {
     format: Format,
     write_id: Option<WriteId>,
     meta: Meta,
-    /// Cookie and data are in there, so that they need no text of their own.
+    /// The text of the record; cookie and data are ranges of it.
     text: String,
-    /// `None` for an empty one that the text does not have.
+    /// `None` for an empty object that is not in the text.
     cookie: Option<Range<usize>>,
     data: Range<usize>,
-    /// The text is what a store keeps.
+    /// Whether the text is the stored one.
     is_encoded: bool,
-    /// Text that was read, and reads as this record, if `text` does not.
+    /// The text that was read, if `text` does not parse to this record.
     source: Option<String>,
 }
 
-/// Where a record leads: [`Record::lead`].
+/// The destination of a record: [`Record::lead`].
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Lead {
     /// It is the session's own record.
@@ -73,49 +73,47 @@ pub enum Lead {
     Nowhere,
 }
 
-/// The side that follows a tombstone to a session's new ID.
+/// Who follows a tombstone to a session's new ID.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Follower {
-    /// A request with the old ID in its cookie, at this time: only until the grace period is over.
+    /// A request with the old ID in its cookie, at this time: only until the end of the grace period.
     Cookie(UnixMillis),
-    /// A request that had the session open before it was renewed: as long as there is a tombstone. The
-    /// grace period limits cookies, not requests that were admitted.
+    /// A request that read the session before it was renewed: as long as the tombstone exists. The grace period limits
+    /// cookies, not requests that were admitted.
     Admitted,
 }
 
-/// What [`Record::inspect`] has seen.
+/// The result of [`Record::inspect`].
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Inspection<'t> {
-    /// The shape of the record.
+    /// The format of the record.
     pub format: Format,
-    /// What the library knows of the session.
+    /// The library's own metadata.
     pub meta: Meta,
-    /// The part of the text that is the session data; `None` in [`Format::ExpressSession`], where it has no place
-    /// of its own.
+    /// The session data in the text; `None` in [`Format::ExpressSession`], where it is not a separate object.
     pub data: Option<&'t str>,
 }
 
-/// How large and how deep the data in a record may be.
+/// The maximum size and depth of session data.
 ///
-/// Only the application's data counts: nothing that the library adds can make a session too large that was
-/// stored before.
+/// Only the application's data counts, so the library's own metadata never makes a stored session too large.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Limits {
-    /// Bytes of the data as JSON. The whole record may have 64 KiB more.
+    /// The maximum size in bytes of JSON. The whole record may be 64 KiB larger.
     pub bytes: usize,
-    /// Levels of nesting in the data; the data itself is the first.
+    /// The maximum number of nested levels, including the data itself.
     pub depth: usize,
 }
 
 impl Limits {
-    /// For a record that is read: wider in bytes, so that what is already in a store loads.
+    /// The limits for reading, which accept larger records that were stored before.
     pub const LOAD: Self = Self { bytes: 1 << 20, depth: 32 };
 
-    /// For data that is written: 64 KiB.
+    /// The limits for writing: 64 KiB.
     pub const SAVE: Self = Self { bytes: 64 << 10, depth: 32 };
 
-    /// Bytes that a record may have beside the data.
+    /// The maximum size of a record without its data.
     const BESIDE: usize = 64 << 10;
 }
 
