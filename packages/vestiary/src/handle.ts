@@ -22,8 +22,7 @@ export type SessionHandle = (input: {
 }) => Promise<Response>;
 
 /**
- * Makes the server hook that puts the visitor's session into `event.locals.session`. In a
- * `sequence`, put it first.
+ * Creates the server hook that sets `event.locals.session` to the visitor's session. In a `sequence`, put it first.
  *
  * ```ts
  * // src/hooks.server.ts
@@ -33,8 +32,8 @@ export type SessionHandle = (input: {
  * export const handle = sveltekitSessionHandle({ secret: env.SESSION_SECRET ?? '' });
  * ```
  *
- * Where the store or the secret comes with the request, as on Cloudflare Workers, pass a function. It
- * is called once, by the first request that has a visitor.
+ * If store or secret come with the request, as on Cloudflare Workers, pass a function. It is called once, by the first
+ * request of a visitor.
  *
  * ```ts
  * import { sveltekitSessionHandle } from 'vestiary';
@@ -46,7 +45,7 @@ export type SessionHandle = (input: {
  * }));
  * ```
  *
- * @throws {@link ConfigError} at once if an option is wrong; with a function, when it is called.
+ * @throws {@link ConfigError} at once if an option is invalid; with a function, when it is called.
  */
 export function sveltekitSessionHandle(
 	options: SveltekitSessionConfig | ((event: RequestEvent) => SveltekitSessionConfig)
@@ -59,7 +58,7 @@ export function sveltekitSessionHandle(
 		if (page?.session && !page.left) return respondWithin(page, runtime.slot, event, resolve);
 
 		const before = handlesBefore(event, runtime);
-		// The same handle once more in a `sequence`, or one that understands the same cookie.
+		// The same handle again in a `sequence`, or one that accepts the same cookie.
 		const same =
 			before.length > 0 &&
 			before.find((scope) => scope.runtime.application === runtime.application);
@@ -76,7 +75,7 @@ export function sveltekitSessionHandle(
 			scope.outer = before.find(({ runtime: { core } }) => core.name === runtime.core.name);
 		// No cookie of a sub-request reaches the browser once the response of its page has left.
 		if (page) scope.left = true;
-		// Most requests wait for nothing.
+		// Most requests need not wait.
 		const opening = Session[OPEN](scope);
 		const session = opening instanceof Promise ? await opening : opening;
 		slots(event)[runtime.slot] = session;
@@ -89,7 +88,7 @@ export function sveltekitSessionHandle(
 			try {
 				response = await within(scope.own, () => resolve(event));
 			} catch (thrown) {
-				// A redirect or an error of a later hook: what was changed before it is kept.
+				// A later hook threw a redirect or an error: earlier changes are kept.
 				await finishThrown(scope);
 				scope.hand();
 				throw thrown;
@@ -109,7 +108,7 @@ export function sveltekitSessionHandle(
 	};
 }
 
-/** Answers a request that a page makes to its own app, with the page's session. */
+/** Responds to a sub-request of a page, with the page's session. */
 async function respondWithin(
 	page: Scope,
 	slot: string,
@@ -121,13 +120,13 @@ async function respondWithin(
 	try {
 		return await resolve(event);
 	} finally {
-		// The page waits for this request no more, so this one stores what it has changed.
+		// The page no longer waits for this request, so this one stores its changes.
 		if (page.left) await Session[FINISH](page);
 	}
 }
 
 /**
- * Does what is left to do when the application has made its response, and asks whether its cookie may leave.
+ * Finishes the session when the application has made its response, and asks the store whether the cookie may leave.
  * Undefined if there is nothing to wait for.
  */
 function finishAll(scope: Scope): Promise<void> | undefined {
@@ -137,7 +136,7 @@ function finishAll(scope: Scope): Promise<void> | undefined {
 	return finishing ? finishing.finally(async () => leave(scope)) : leave(scope);
 }
 
-/** As {@link finishAll}, for a request that has done something to its session, perhaps without awaiting it. */
+/** As {@link finishAll}, for a request with operations on its session, perhaps not awaited. */
 async function finishUsed(scope: Scope): Promise<void> {
 	const { operations } = scope;
 	await operations.settled();
@@ -155,13 +154,13 @@ async function finishUsed(scope: Scope): Promise<void> {
 	if (failure) throw failure.error;
 }
 
-/** Operations that begin from here on come too late for the cookie, which the store is asked about for the last time. */
+/** Marks the response as left: later operations cannot set the cookie. Asks the store about the cookie a last time. */
 function leave(scope: Scope): Promise<void> | undefined {
 	scope.left = true;
 	return scope.confirm();
 }
 
-/** With `onStoreError: 'anonymous'` a store that fails does not replace what the application has thrown. */
+/** With `onStoreError: 'anonymous'`, a failing store does not replace the application's exception. */
 async function finishThrown(scope: Scope): Promise<void> {
 	try {
 		await finishAll(scope);
@@ -175,7 +174,7 @@ async function finishThrown(scope: Scope): Promise<void> {
 /** Whether the application wants no session for this request. */
 function skips(event: RequestEvent, { options }: Runtime): boolean {
 	const skipped: unknown = options.skip?.(event);
-	// Always true, if it were taken for an answer.
+	// A promise would always count as true.
 	refusePromise('`skip`', skipped);
 	return Boolean(skipped);
 }
@@ -198,7 +197,7 @@ class Handled extends Foreign {
 	}
 }
 
-/** The handles that this request has come through so far. They share `event.locals`, if not the event. */
+/** The handles through which this request has come so far. They share `event.locals`, even if not the event. */
 function handlesBefore(event: RequestEvent, runtime: Runtime): Scope[] {
 	const { locals } = partial(event);
 	const before = Handled.of(locals ?? event);
@@ -243,7 +242,7 @@ function runtimes(
 /** While a page is prerendered nothing is signed or stored, and platforms have no bindings. */
 const PRERENDERING = { secret: 'a prerendered page has no visitor', store: new MemoryStore() };
 
-/** What the emulated platform of `vite dev` says on a page that will be prerendered. */
+/** Recognises the error of `vite dev`'s emulated platform on a page that will be prerendered. */
 function isPrerendered(error: unknown): boolean {
 	return error instanceof Error && error.message.endsWith('in a prerenderable route');
 }

@@ -25,7 +25,7 @@ declare global {
 	// eslint-disable-next-line @typescript-eslint/no-namespace -- where SvelteKit looks for it
 	namespace App {
 		interface Locals {
-			/** The visitor's session, put here by `sveltekitSessionHandle`. */
+			/** The visitor's session, set by `sveltekitSessionHandle`. */
 			session: Session;
 		}
 	}
@@ -34,16 +34,16 @@ declare global {
 /**
  * A visitor's session: `event.locals.session`.
  *
- * An instance always speaks for the visitor's current session. After {@link Session.destroy} it is
- * a new, empty one with another ID; after {@link Session.regenerate} the old instance acts for the
- * new one. So no reference that somebody kept can bring an ended session back.
+ * An instance always stands for the visitor's current session. After {@link Session.destroy} it is a new, empty one
+ * with another ID; after {@link Session.regenerate} the old instance acts for the new session. So no stale reference
+ * can revive an ended session.
  */
 export class Session {
 	readonly #scope: Scope;
 	readonly #contents: Contents;
 	#successor: Session | undefined;
 
-	/** A new, empty session. To load the visitor's, use {@link Session.initialize}. */
+	/** Creates a new, empty session. Use {@link Session.initialize} to load the visitor's session. */
 	constructor(event: SessionRequest, options: SveltekitSessionConfig);
 	/** @internal */
 	constructor(
@@ -64,8 +64,8 @@ export class Session {
 	}
 
 	/**
-	 * The session of a request: loaded if its cookie is genuine and the store knows it, else new.
-	 * `sveltekitSessionHandle` does this for every request.
+	 * Loads the session of a request if its cookie has a valid signature and the store has its record; otherwise
+	 * creates a new one. `sveltekitSessionHandle` does this for every request.
 	 */
 	static async initialize(
 		event: SessionRequest,
@@ -74,31 +74,31 @@ export class Session {
 		return Session[OPEN](new Scope(whole(event), runtimeOf(options), false));
 	}
 
-	/** Session ID. */
+	/** The session ID. */
 	get id(): string {
 		return this.#current().#scope.visit.id;
 	}
 
-	/** Whether the store does not know it (yet). */
+	/** `true` until the session has been stored. */
 	get isNew(): boolean {
 		return this.#current().#scope.visit.state !== VisitState.Stored;
 	}
 
-	/** Whose session it is, after {@link Session.login}. */
+	/** The user who logged in with {@link Session.login}. */
 	get userId(): string | undefined {
 		return this.#current().#scope.visit.user?.name;
 	}
 
-	/** Name of the session cookie: `options.name`. */
+	/** The name of the session cookie: `options.name`. */
 	get cookieName(): string {
 		return this.#scope.runtime.core.name;
 	}
 
 	/**
-	 * Attributes of the session cookie. At first those of `options.cookie`, with a path; what is assigned here is
-	 * this session's own. {@link Session.save} validates it, keeps it in the record, and sets the cookie; it then
-	 * applies to every later cookie of the session, and to the life of its record. A login, and `regenerate()`,
-	 * begin with the options again.
+	 * The attributes of the session cookie. Default: those of `options.cookie`, with a path. Assigned attributes are
+	 * this session's own. {@link Session.save} validates them, stores them in the record, and sets the cookie; they
+	 * then apply to every later cookie of the session, and to the TTL of its record. A login and `regenerate()` restore
+	 * the options.
 	 *
 	 * ```ts
 	 * await session.login(user.id);
@@ -116,28 +116,28 @@ export class Session {
 		this.#current().#contents.cookie = cookie;
 	}
 
-	/** What the session holds. */
+	/** The session's data. */
 	get data(): SessionData {
 		return this.#current().#contents.data;
 	}
 
-	/** The store, to manipulate directly. */
+	/** The session store. */
 	get store(): Store {
 		return this.#scope.runtime.store;
 	}
 
 	/**
-	 * Sets the session's data, in place of what it held.
+	 * Replaces the session's data.
 	 *
-	 * With `autoSave` or `saveUninitialized` it is stored by itself when the request ends; without,
-	 * call {@link Session.save}.
+	 * With `autoSave` or `saveUninitialized` it is stored automatically when the request ends; otherwise call
+	 * {@link Session.save}.
 	 */
 	setData(data: SessionData): Promise<void> {
 		const set = (session: Session): void => {
 			session.#contents.assign(data);
 		};
 		const { isIdle, finishes, left } = this.#scope;
-		// Else it is stored when the response is ready, or by a `save()`.
+		// Otherwise it is stored when the response is ready, or by a `save()`.
 		const isStored = this.#contents.savesByItself && (!finishes || left);
 		if (isIdle && !nestedIn(this.#scope, this.#scope.visit.storedId)) {
 			set(this.#current());
@@ -152,26 +152,24 @@ export class Session {
 	/**
 	 * Saves the session: writes it to the store and sets the cookie.
 	 *
-	 * In an atomic store it writes what this request has changed, top-level key by top-level key, and
-	 * keeps what other requests have changed meanwhile: `data` has both then. If another request has renewed the
-	 * session meanwhile, it is saved under its new ID. If the session was ended meanwhile, nothing is written, and
-	 * the event `gone` is emitted.
-	 * @throws {@link StoreError} `store_unconfirmed` if the record is gone and this request has read it ten minutes
-	 * ago or more: then it cannot be told whether the session was ended, or has another ID
+	 * In an atomic store, the changes of this request are merged into the stored data per top-level key, and `data`
+	 * then includes the changes of other requests. If another request has renewed the session meanwhile, it is saved
+	 * under its new ID. If the session was ended meanwhile, nothing is written, and the event `gone` is emitted.
+	 * @throws {@link StoreError} `store_unconfirmed` if the record is gone and this request read it at least ten minutes
+	 * ago: it may have been ended, or have another ID
 	 */
 	save(): Promise<void> {
 		return this.#run((session) => session.#write(Task.Save));
 	}
 
 	/**
-	 * Changes what the store has **now**, and saves: for counters and lists, which parallel requests
-	 * change, too. What this request has changed before is saved first. In an atomic store no update is lost,
-	 * and no other request waits for the function. In another store none is lost within this process: other
-	 * writers of the session wait for an async function, for `storeTimeout` at most.
-	 * @param change Gets the data as it is in the store; changes it in place, or returns what is to
-	 * take its place. It may run more than once.
-	 * @returns False if the session was ended meanwhile, or by its cookie is over at once: then nothing is written.
-	 * @throws {@link UpdateNestedError} to the function, if it writes the session itself
+	 * Applies a function to the **stored** data and saves: for counters and lists, which concurrent requests change,
+	 * too. Earlier changes of this request are saved first. In an atomic store no update is lost, and no other request
+	 * waits for the function. In any other store no update of this process is lost: other writers of the session wait
+	 * for an async function, for at most `storeTimeout`.
+	 * @param change Gets the stored data; changes it in place or returns its replacement. It may run more than once
+	 * @returns False if the session was ended meanwhile, or its cookie makes it expire at once: nothing is written then
+	 * @throws {@link UpdateNestedError} inside the function, if it writes the session itself
 	 */
 	update(
 		change: (data: SessionData) => SessionData | undefined | Promise<SessionData | undefined>
@@ -189,17 +187,16 @@ export class Session {
 	}
 
 	/**
-	 * Gives the session its full lifetime again, in store and cookie, without writing its data. If it was ended
-	 * meanwhile, nothing is touched, and the event `gone` is emitted.
+	 * Restarts the lifetime of the session, in store and cookie, without writing its data. If it was ended meanwhile,
+	 * nothing is touched, and the event `gone` is emitted.
 	 */
 	touch(): Promise<void> {
 		return this.#run((session) => session.#act(Task.Touch));
 	}
 
 	/**
-	 * Ends the session and starts a new, empty one with another ID, which becomes
-	 * `event.locals.session`. Call it when a visitor logs in, so that whoever knew the old ID knows
-	 * nothing; or use {@link Session.login}, which does it.
+	 * Ends the session and starts a new, empty one with another ID, which becomes `event.locals.session`. Call it when
+	 * a visitor logs in, so that the old ID is worthless; or use {@link Session.login}, which includes it.
 	 */
 	regenerate(): Promise<Session> {
 		return this.#run((session) => session.#regenerate());
@@ -212,11 +209,10 @@ export class Session {
 	}
 
 	/**
-	 * Logs a user in: gives the session another ID, so that whoever knew the old one knows nothing, and
-	 * binds it to the user, whose sessions can be listed and ended (`sessions`). It is saved, and becomes
-	 * `event.locals.session`.
+	 * Logs a user in: the session gets a new ID, which makes the old one worthless, and joins the user's session list
+	 * (`sessions`). It is saved, and becomes `event.locals.session`.
 	 * @param userId The application's name for the user
-	 * @throws {@link LoginOutdatedError} if all sessions of the user were ended while the login was under way
+	 * @throws {@link LoginOutdatedError} if all sessions of the user were revoked while the login was in progress
 	 * @throws {@link ConfigError} if the store is not atomic
 	 */
 	login(userId: string, options: LoginOptions = {}): Promise<Session> {
@@ -235,8 +231,8 @@ export class Session {
 	}
 
 	/**
-	 * Gives the session another ID and keeps what it holds. For a while (`renewGrace`) the old ID still
-	 * leads to it. With `renewAfter` this happens by itself.
+	 * Gives the session another ID and keeps its data. During the grace period (`renewGrace`) the old ID still leads to
+	 * it. `renewAfter` does this automatically.
 	 * @throws {@link ConfigError} if the store is not atomic
 	 */
 	renew(): Promise<void> {
@@ -274,12 +270,12 @@ export class Session {
 		this.#opened();
 	}
 
-	/** Opens the session of the cookies. A promise if there is anything to wait for. */
+	/** Opens the session of the cookies. A promise if the store must be awaited. */
 	#open(): Promise<Session> | undefined {
 		const { visit, outer, cookieHeader, runtime } = this.#scope;
 		const { core, touched, options } = runtime;
 		const ids = core.readCookies(cookieHeader);
-		// A visitor without a cookie has no session, and gets none by looking.
+		// A visitor without a cookie has no session, and reading begins none.
 		if (!ids && options.saveUninitialized !== true) return undefined;
 		let isTouched = 0;
 		ids?.forEach((id, place) => {
@@ -301,7 +297,7 @@ export class Session {
 	}
 
 	/**
-	 * Does what is left to do when the response is ready. Undefined if there is nothing.
+	 * Finishes the session when the response is ready. Undefined if there is nothing to do.
 	 * @internal
 	 */
 	static [FINISH](scope: Scope): Promise<void> | undefined {
@@ -313,7 +309,7 @@ export class Session {
 	}
 
 	/**
-	 * Whether something was assigned to the cookie of a session that is not stored.
+	 * Whether attributes were assigned to the cookie of a session that is not stored.
 	 * @internal
 	 */
 	get [HAS_UNSAVED_COOKIE](): boolean {
@@ -321,7 +317,7 @@ export class Session {
 	}
 
 	/**
-	 * What the list of its user's sessions calls it.
+	 * The session's handle in its user's session list.
 	 * @internal
 	 */
 	get [HANDLE](): string | undefined {
@@ -337,13 +333,13 @@ export class Session {
 	[REVOKED](handle: string, by: OwnRequest | undefined): void {
 		const { visit, operations, own, isIdle } = this.#scope;
 		const end = (): void => {
-			// What was under way may have found it gone already.
+			// An operation in progress may have found it gone already.
 			const isOther = visit.user
 				? visit.user.handle !== handle
 				: visit.storedId !== undefined;
 			if (!isOther) void visit.act(Task.Revoked, { flags: by === own ? Given.More : 0 });
 		};
-		// What is under way must not take it for its session any more when it goes on.
+		// An operation in progress must not take it for its session any more.
 		if (isIdle) end();
 		else
 			void operations.behind(async () => {
@@ -351,7 +347,7 @@ export class Session {
 			});
 	}
 
-	/** Runs an operation of the application on the visitor's session, after those that it called before. */
+	/** Runs an operation of the application on the visitor's session, after those that were called before it. */
 	#run<T>(operation: (session: Session) => T | Promise<T>): Promise<T> {
 		const { operations } = this.#scope;
 		const nested = nestedIn(this.#scope, this.#current().#scope.visit.storedId);
@@ -359,7 +355,7 @@ export class Session {
 		return operations.run(() => operation(this.#current()));
 	}
 
-	/** Whoever asks has looked at the session. */
+	/** The current session, for the application, which has thereby looked at it. */
 	#current(): Session {
 		this.#scope.looked = true;
 		this.#scope.visit.open();
@@ -372,7 +368,7 @@ export class Session {
 		return successor === undefined ? this : successor.#latest;
 	}
 
-	/** The session that takes the place of this one, with the very object of its data, if the application has given it one. */
+	/** The session that replaces this one, with the application's own data object, if there is one. */
 	#replaced(data?: SessionData): Session {
 		const { event, runtime } = this.#scope;
 		const session = new Session(event, runtime.options, this.#scope, this.#contents);
@@ -399,7 +395,7 @@ export class Session {
 		return this;
 	}
 
-	/** Where the application wants so, a visitor is anonymous while the store fails. */
+	/** With `onStoreError: 'anonymous'`, a visitor is anonymous while the store fails. */
 	#checkOpened(): void {
 		const { visit, runtime } = this.#scope;
 		const { state, fault } = visit;
@@ -408,7 +404,7 @@ export class Session {
 			throw fault;
 	}
 
-	/** Does what is due while the page is made, so that it costs no time of its own. */
+	/** Refreshes the session in parallel with rendering. */
 	#refresh(): void {
 		const { visit, operations } = this.#scope;
 		if (!visit.isDue) return;
@@ -421,11 +417,11 @@ export class Session {
 		await refreshed;
 		if (!changes && !visit.isDue) return;
 		await operations.behind(async () => {
-			// Ended meanwhile: there is nothing of it any more.
+			// Ended meanwhile: there is nothing to save.
 			if (id !== undefined && visit.storedId === undefined) return;
 			const session = this.#latest;
 			const isSame = session === this && views === this.#contents.views;
-			// Another operation has stored them meanwhile, or has put another session in the place of this one.
+			// Another operation has stored the changes meanwhile, or has replaced the session.
 			const rest = isSame || !changes ? changes : session.#contents.changesAtEnd();
 			if (!rest && !visit.isDue) return;
 			await session.#inTurn(() => session.#written(Task.Finish, rest));
@@ -458,7 +454,7 @@ export class Session {
 		return this.#inTurn(() => this.#scope.visit.act(task, input));
 	}
 
-	/** Changes what the store has now. */
+	/** Applies a function to the stored data. */
 	async #update(change: Change, turn: Turn): Promise<boolean> {
 		const compute = computing(this.#scope, change, turn);
 		const changes = this.#contents.changes();
@@ -470,7 +466,7 @@ export class Session {
 		return isWritten;
 	}
 
-	/** Runs what writes this session after what writes it already, in this process. Undefined if it has ended without waiting. */
+	/** Runs a write after the session's other writes in this process. Undefined if it has ended without waiting. */
 	#inTurn(run: () => Promise<void> | undefined): Promise<void> | undefined {
 		const { writes, records } = this.#scope.runtime;
 		// On a table it ends before another writer can begin.
@@ -490,10 +486,10 @@ export class Session {
 	}
 }
 
-/** IDs in the cookies of a request about which bits of `Fact` say something. */
+/** The maximum number of IDs in a request's cookies about which `Fact` has bits. */
 const MOST_TOUCHED = 24;
 
-/** An event of which a scope reads only what is there. */
+/** An event of which a scope only reads members that exist. */
 function whole(event: SessionRequest): RequestEvent {
 	return event as RequestEvent;
 }

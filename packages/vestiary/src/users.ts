@@ -6,41 +6,41 @@ import { HANDLE } from './inside.js';
 import { Session } from './session.js';
 import type { SveltekitSessionConfig } from './types.js';
 
-/** One of a user's sessions, as it may be shown to the user. */
+/** One of a user's sessions, as a page of devices shows it. */
 export interface UserSession {
-	/** What to call it when it is to be ended: neither its ID nor a key in the store. */
+	/** The public name of the session, for `revoke`: neither its ID nor its key in the store. */
 	handle: string;
 	/** When the user logged in. */
 	created: Date;
-	/** When it was last used; up to five minutes old. */
+	/** When the session was last used; up to five minutes old. */
 	lastSeen: Date;
-	/** What it was called at the login. */
+	/** The label given at the login. */
 	label?: string;
-	/** Whether it is the one that asks. */
+	/** Whether it is the session of the request. */
 	current: boolean;
 }
 
-/** The sessions of one user. */
+/** The session list of one user. */
 export interface UserSessions {
 	/**
-	 * All of them, the one that was used last first.
+	 * The user's active sessions, the most recently used first.
 	 * @param current The session of the request, to mark it in the list
 	 */
 	list(current?: Session): Promise<UserSession[]>;
-	/** Ends one of them. */
+	/** Revokes one session. */
 	revoke(handle: string): Promise<void>;
-	/** Ends all but this one, and keeps logins out that are under way. */
+	/** Revokes all sessions except this one, and rejects logins in progress. */
 	revokeOthers(current: Session): Promise<void>;
 	/**
-	 * Ends all of them, and keeps logins out that are under way: after a password was changed, say.
-	 * However many there are, it is one write. Where requests of this process have them open, they end there at once;
-	 * in the request that calls it, the cookie is removed, and a later `login()` is let in.
+	 * Revokes all sessions, in one write, and rejects logins in progress: after a change of password, for example.
+	 * Requests of this process that have one of them open lose it at once. In the calling request, the cookie is
+	 * removed, and a later `login()` is accepted.
 	 */
 	revokeAll(): Promise<void>;
 }
 
 /**
- * The sessions of users who were logged in with `session.login()`, by the same options as the handle.
+ * The session lists of users who were logged in with `session.login()`. Pass the options of the handle.
  *
  * ```ts
  * import { sessions } from 'vestiary';
@@ -72,13 +72,13 @@ function sessionsOf({ records, store, options }: Runtime, userId: string): UserS
 
 	async function end(keep: string | undefined): Promise<void> {
 		const by = ownRequest();
-		// Its own cookie goes, if it is one of those that end.
+		// Opened, so that its own cookie is removed if it is one of them.
 		by?.visit?.open();
 		const ended = revoking(store, key);
 		const { at, before } = await records.endAll(userId, keep);
 		if (by) {
 			const own = by.ended?.get(key);
-			// What this request has ended earlier is not what another one has ended.
+			// A revocation by this request itself does not count as one by another request.
 			const earlier = own?.at === before ? own.before : before;
 			by.ended ??= new Map();
 			by.ended.set(key, { at: Math.max(at, before), before: earlier });
@@ -118,7 +118,7 @@ function sessionsOf({ records, store, options }: Runtime, userId: string): UserS
 	};
 }
 
-/** Without the session that is to stay, all would end. */
+/** Rejects another value than a session, since all sessions would end without the one to keep. */
 function checkSession(method: string, current: unknown): void {
 	if (current instanceof Session) return;
 	throw new ConfigError(
