@@ -170,10 +170,13 @@ describe.each(NEW_APPS)('$name, made as the page says', (kit) => {
 		});
 
 		// After the others: it replaces files of the tutorial.
-		test.runIf(version === 2)('the guides compile in its app', async () => {
-			for (const guide of GUIDES)
-				expect(await follow(`docs/how-to/${guide}.md`, folder, version)).not.toEqual([]);
-			await check(folder);
-		});
+		if (version === 2)
+			test('the guides compile in its app', async () => {
+				for (const guide of GUIDES)
+					expect(await follow(`docs/how-to/${guide}.md`, folder, version)).not.toEqual(
+						[]
+					);
+				await check(folder);
+			});
 	});
 });

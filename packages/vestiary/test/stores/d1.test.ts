@@ -1,28 +1,63 @@
 import { Miniflare } from 'miniflare';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { ConfigError, Session, sessions, StoreError } from '../../src/index.js';
-import DefaultStore, { D1Store, type D1Binding, type D1StoreOptions } from '../../src/stores/d1.js';
+import DefaultStore, {
+	D1Store,
+	type D1Binding,
+	type D1Statement,
+	type D1StoreOptions
+} from '../../src/stores/d1.js';
 import { testAtomicStore, testStore } from '../../src/testing.js';
 import { testEvent } from '../event.js';
 import { touchesInOneCall } from './touching.js';
 
 const RECORD = '{"v":"AAAAAAAAAAAAAAAA","cookie":{},"data":{}}';
 
-// Each statement is a request to workerd.
-vi.setConfig({ testTimeout: 120_000 });
+/** D1 as workerd has it: each statement is a request to a worker that runs it. */
+const WORKER = `export default {
+	async fetch(request, { DB }) {
+		const { sql, values, method } = await request.json();
+		const statement = DB.prepare(sql);
+		try {
+			const bound = values.length === 0 ? statement : statement.bind(...values);
+			return Response.json({ answer: await bound[method]() });
+		} catch (error) {
+			return Response.json({ message: error.message });
+		}
+	}
+};`;
 
-/** D1 as workerd has it. */
 let workerd: Miniflare;
-let client: D1Binding;
+
+interface Reply {
+	readonly message?: string;
+	readonly answer: { results: unknown[]; meta: { changes?: number } };
+}
+
+function statement(sql: string, values: unknown[]): D1Statement {
+	const ask = async (method: 'all' | 'run'): Promise<Reply['answer']> => {
+		const body = JSON.stringify({ sql, values, method });
+		const response = await workerd.dispatchFetch('https://d1.example/', {
+			method: 'POST',
+			body
+		});
+		const { message, answer } = (await response.json()) as Reply;
+		if (message !== undefined) throw new Error(message);
+		return answer;
+	};
+	return {
+		bind: (...bound) => statement(sql, bound),
+		all: async () => ask('all'),
+		run: async () => ask('run')
+	};
+}
+
+const client: D1Binding = { prepare: (sql) => statement(sql, []) };
 
 beforeAll(async () => {
-	workerd = new Miniflare({
-		modules: true,
-		script: 'export default { fetch: () => new Response() };',
-		d1Databases: ['DB']
-	});
-	client = (await workerd.getD1Database('DB')) as D1Binding;
+	workerd = new Miniflare({ modules: true, script: WORKER, d1Databases: ['DB'] });
+	await workerd.ready;
 });
 
 afterAll(() => workerd.dispose());
