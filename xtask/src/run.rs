@@ -116,7 +116,7 @@ pub(crate) fn cargo(args: &[&str]) -> Run {
 }
 
 /// Runs a program at the end of which all warnings of clippy are errors: cargo, building with clippy in place of rustc.
-/// What is checked so is built, so that what it depends on is compiled once, and not another time for `cargo clippy`.
+/// Builds what it checks, so that the dependencies are compiled once, and not another time for `cargo clippy`.
 pub(crate) fn with_clippy(cargo: Run) -> Run {
     let driver = std::env::var_os("CARGO").map_or_else(
         || "clippy-driver".into(),

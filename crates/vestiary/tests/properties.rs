@@ -1,5 +1,5 @@
-//! Whatever an attacker sends and whatever a store returns, there is a correct answer in bounded time. This is bounded
-//! fuzzing of header, value and record, in every `cargo test`.
+//! Bounded fuzzing of header, value and record, in every `cargo test`: each input of an attacker, and each reply of a
+//! store, has a correct answer in bounded time.
 
 #![allow(
     clippy::expect_used,
