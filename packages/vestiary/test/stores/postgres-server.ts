@@ -1,4 +1,4 @@
-import { execFile, spawn } from 'node:child_process';
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { chown, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 
 import pg from 'pg';
 
-import { freePort } from './servers.js';
+import { ended, freePort } from './servers.js';
 
 const run = promisify(execFile);
 
@@ -46,18 +46,8 @@ export async function startPostgres(): Promise<PostgresServer> {
 		['-D', data, '-p', `${port}`, '-h', '127.0.0.1', '-k', folder, '-F'],
 		{ stdio: 'ignore', ...options }
 	);
-	const url = `postgres://app@127.0.0.1:${port}/postgres`;
-	while (!(await answers(url))) await sleep(50);
-	return {
-		port,
-		url,
-		stop: async () => {
-			const exit = new Promise((resolve) => server.once('exit', resolve));
-			// At once, with its connections.
-			if (server.exitCode === null && server.kill('SIGQUIT')) await exit;
-			await rm(folder, { recursive: true, force: true });
-		}
-	};
+	// It ends at once, with its connections.
+	return started(server, folder, port, 'SIGQUIT');
 }
 
 /** The pooler of Debian, in front of a server: each transaction may get another connection. */
@@ -90,14 +80,23 @@ ${lines.join('\n')}
 		cwd: folder,
 		...user
 	});
+	return started(pooler, folder, port, 'SIGTERM');
+}
+
+/** A server, once it answers. Its folder goes with it. */
+async function started(
+	server: ChildProcess,
+	folder: string,
+	port: number,
+	end: NodeJS.Signals
+): Promise<PostgresServer> {
 	const url = `postgres://app@127.0.0.1:${port}/postgres`;
 	while (!(await answers(url))) await sleep(50);
 	return {
 		port,
 		url,
 		stop: async () => {
-			const exit = new Promise((resolve) => pooler.once('exit', resolve));
-			if (pooler.exitCode === null && pooler.kill('SIGTERM')) await exit;
+			await ended(server, end);
 			await rm(folder, { recursive: true, force: true });
 		}
 	};

@@ -116,9 +116,10 @@ async function json(request: IncomingMessage): Promise<unknown> {
 	return JSON.parse(Buffer.concat(chunks).toString()) as unknown;
 }
 
-async function ended(server: ChildProcess): Promise<void> {
+/** Ends a process that the tests have started. */
+export async function ended(server: ChildProcess, signal?: NodeJS.Signals): Promise<void> {
 	const exit = new Promise((resolve) => server.once('exit', resolve));
-	if (server.exitCode === null && server.kill()) await exit;
+	if (server.exitCode === null && server.kill(signal)) await exit;
 }
 
 /** A port at which no program listens. */
