@@ -6,7 +6,8 @@ import { ConfigError, StoreError } from '../errors.js';
 import { checkCommon, checkObject, has } from './check.js';
 import { isRemote } from './client.js';
 import type { StoreOptions } from './options.js';
-import type { Driver, Row, Value } from './sqlite-driver.js';
+import type { Row } from './rows.js';
+import type { Driver, Value } from './sqlite-driver.js';
 import { tableOf } from './sqlite-sql.js';
 import { SqliteTable } from './sqlite-table.js';
 

@@ -16,6 +16,7 @@ import { checkCommon, checkObject, has } from './check.js';
 import { isRemote } from './client.js';
 import { full, millis, parsed, type StoreOptions } from './options.js';
 import { OUTCOMES, statementsFor, SWEEP_EVERY, type Statements } from './postgres-sql.js';
+import { recordIn, recordsOf, type Row } from './rows.js';
 
 /**
  * A client with `query(text, values)`: `Pool` or `Client` of `pg`, `Pool` or the HTTP function of
@@ -39,8 +40,6 @@ export interface PostgresStoreOptions extends StoreOptions {
 	/** The table's schema. Default: the first one of the `search_path` that has the table. */
 	schema?: string | undefined;
 }
-
-type Row = Readonly<Record<string, unknown>>;
 
 /**
  * Keeps sessions in a table of Postgres (12 or newer), which {@link PostgresStore.migrate} creates.
@@ -155,16 +154,11 @@ export class PostgresStore implements Store {
 
 	async #read(id: string): Promise<string | null> {
 		const [row] = await this.#run(this.#statements.read, [this.prefix + id]);
-		return row ? textOf(row) : null;
+		return recordIn(row);
 	}
 
 	async #readTwo(one: string, other: string): Promise<readonly [AtomicRead, AtomicRead]> {
-		const rows = await this.#run(this.#statements.readTwo, [one, other]);
-		const recordOf = (key: string): string | null => {
-			const row = rows.find((found) => found.key === key);
-			return row ? textOf(row) : null;
-		};
-		return [recordOf(one), recordOf(other)];
+		return recordsOf(await this.#run(this.#statements.readTwo, [one, other]), one, other);
 	}
 
 	async #touch(id: string, ttl: number): Promise<boolean> {
@@ -206,12 +200,12 @@ export class PostgresStore implements Store {
 
 	async #query(sql: string, values?: unknown[]): Promise<readonly Row[]> {
 		const { client } = this;
+		// The function of Neon has both, and its `unsafe` runs nothing.
+		if ('query' in client) return rowsOf(await client.query(sql, values));
 		// Without `prepare: true` the package `postgres` asks for the types of the values each time: a second round trip.
-		if ('unsafe' in client)
-			return rowsOf(
-				await (values ? client.unsafe(sql, values, { prepare: true }) : client.unsafe(sql))
-			);
-		return rowsOf(await client.query(sql, values));
+		return rowsOf(
+			await (values ? client.unsafe(sql, values, { prepare: true }) : client.unsafe(sql))
+		);
 	}
 
 	#withoutTable(error: unknown): StoreError {
@@ -229,11 +223,6 @@ function rowsOf(answer: unknown): readonly Row[] {
 	const { rows } = (answer ?? {}) as { rows?: unknown };
 	if (Array.isArray(rows)) return rows as Row[];
 	throw new StoreError('store_failed', 'the Postgres client sent an unexpected reply');
-}
-
-/** The record in a row. This text stands for one that is not text. */
-function textOf({ record }: Row): string {
-	return typeof record === 'string' ? record : '\ufffd';
 }
 
 /** Whether the table or its schema does not exist. */

@@ -1,9 +1,8 @@
 import { has } from './check.js';
+import type { Row } from './rows.js';
 
 /** A value of a statement. */
 export type Value = string | number;
-
-export type Row = Readonly<Record<string, unknown>>;
 
 /** A connection to SQLite: runs a statement. */
 export interface Driver {

@@ -10,7 +10,8 @@ import type {
 } from '../types.js';
 import { full, millis, parsed, type StoreOptions } from './options.js';
 import { patienceOf } from './patience.js';
-import type { Driver, Row } from './sqlite-driver.js';
+import { recordIn, recordsOf, type Row } from './rows.js';
+import type { Driver, Value } from './sqlite-driver.js';
 import { statementsFor, type Statements } from './sqlite-sql.js';
 
 /** The longest pause between two attempts while another process writes, in milliseconds. */
@@ -69,7 +70,7 @@ export abstract class SqliteTable implements Store {
 			ttl: this.ttl,
 			read: async (id) => {
 				const [row] = await this.#rows(statements.read, this.prefix + id, Date.now());
-				return row ? textOf(row) : null;
+				return recordIn(row);
 			},
 			readTwo: async (one, other) => this.#readTwo(this.prefix + one, this.prefix + other),
 			create: async (id, text, ttl) => {
@@ -102,11 +103,7 @@ export abstract class SqliteTable implements Store {
 
 	async #readTwo(one: string, other: string): Promise<readonly [AtomicRead, AtomicRead]> {
 		const rows = await this.#rows(this.statements.readTwo, one, other, Date.now());
-		const recordOf = (key: string): string | null => {
-			const row = rows.find((found) => found.key === key);
-			return row ? textOf(row) : null;
-		};
-		return [recordOf(one), recordOf(other)];
+		return recordsOf(rows, one, other);
 	}
 
 	async #touch(id: string, ttl: number): Promise<boolean> {
@@ -132,11 +129,11 @@ export abstract class SqliteTable implements Store {
 		}
 	}
 
-	async #rows(sql: string, ...values: (string | number)[]): Promise<readonly Row[]> {
+	async #rows(sql: string, ...values: Value[]): Promise<readonly Row[]> {
 		return this.#run(async (driver) => driver.rows(sql, ...values));
 	}
 
-	async #changes(sql: string, ...values: (string | number)[]): Promise<number> {
+	async #changes(sql: string, ...values: Value[]): Promise<number> {
 		return this.#run(async (driver) => driver.changes(sql, ...values));
 	}
 
@@ -159,11 +156,6 @@ export abstract class SqliteTable implements Store {
 			}
 		}
 	}
-}
-
-/** The record in a row. A blob is no record; this text stands for an unreadable one. */
-function textOf({ record }: Row): string {
-	return typeof record === 'string' ? record : '\ufffd';
 }
 
 /**

@@ -45,8 +45,7 @@ export class SqliteStore extends SqliteTable {
 	/** Closes the database. */
 	close(): void {
 		this.#closed = true;
-		const driver = typeof this.#source === 'string' ? this.#driver : driverOf(this.#source);
-		void driver?.close();
+		void (typeof this.#source === 'string' ? this.#driver : this.#source)?.close();
 	}
 
 	protected async open(): Promise<Driver> {

@@ -18,6 +18,7 @@ import {
 	type SessionEvent,
 	type Store
 } from '../../src/index.js';
+import type { OpenDatabase } from '../../src/stores/sqlite-driver.js';
 import DefaultStore, { SqliteStore } from '../../src/stores/sqlite.js';
 import { testAtomicStore, testStore } from '../../src/testing.js';
 import { testEvent } from '../event.js';
@@ -148,6 +149,41 @@ describe('SqliteStore', () => {
 		await writing;
 		expect(await store.get('id')).toEqual({ ...record, data: { n: 1 } });
 		other.close();
+	});
+
+	test.each<[string, (file: string) => OpenDatabase]>([
+		['better-sqlite3', (file) => new BetterSqlite(file, { timeout: 0 })],
+		['@libsql/client', (file) => createClient({ url: `file:${file}` })]
+	])('with %s, too, it waits while another process writes', async (name, open) => {
+		const file = join(folder, `held by another, ${name.replace('/', '-')}.db`);
+		const store = new SqliteStore({ database: open(file) });
+		await store.set('id', record, 60_000);
+		const holder = spawn(
+			process.execPath,
+			[
+				'-e',
+				`const database = new (require('node:sqlite').DatabaseSync)(process.argv[1]);
+				database.exec('BEGIN IMMEDIATE');
+				console.log('held');
+				process.stdin.once('data', () => {
+					database.exec('COMMIT');
+					process.exit();
+				});`,
+				file
+			],
+			{ stdio: ['pipe', 'pipe', 'inherit'] }
+		);
+		await new Promise((resolve) => holder.stdout.once('data', resolve));
+		let done = false;
+		const writing = store.set('id', { ...record, data: { n: 1 } }, 60_000).then(() => {
+			done = true;
+		});
+		expect(await store.get('id')).toEqual(record);
+		expect(done).toBe(false);
+		holder.stdin.end('done');
+		await writing;
+		expect(await store.get('id')).toEqual({ ...record, data: { n: 1 } });
+		store.close();
 	});
 
 	test('a lock that lasts longer than `storeTimeout` is an error after it, and nothing is done', async () => {
