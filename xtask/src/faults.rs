@@ -19,11 +19,13 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let progress = Progress::new("faults", 7);
+    let progress = Progress::new("faults", 9);
     let tools = tools::set_up(&progress)?;
     wasm::build(&progress, &tools)?;
     npm::build(&progress, &tools)?;
     let redis = progress.step("Redis", tools::redis_server)?;
+    let postgres = progress.step("Postgres", tools::postgres)?;
+    let pgbouncer = progress.step("PgBouncer", tools::pgbouncer)?;
     let mut options = vec![format!("--seconds={}", args.seconds)];
     options.extend(args.seed.map(|seed| format!("--seed={seed}")));
     options.extend(args.write.then(|| "--write".to_owned()));
@@ -33,5 +35,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         .args(["packages/vestiary/test/faults/run.ts"])
         .args(options)
         .env("REDIS_SERVER", redis)
+        .env("POSTGRES_BIN", postgres)
+        .env("PGBOUNCER", pgbouncer)
         .shown()
 }

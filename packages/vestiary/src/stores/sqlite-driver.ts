@@ -13,6 +13,12 @@ export interface Driver {
 	close(): unknown;
 }
 
+/** A connection that an application can also configure. */
+export interface Connection extends Driver {
+	/** Runs a PRAGMA, outside of any transaction. */
+	set(pragma: string): unknown;
+}
+
 /**
  * An open database with prepared statements: `DatabaseSync` of `node:sqlite`, `Database` of `better-sqlite3`,
  * of `bun:sqlite` or of `@tursodatabase/database`.
@@ -25,8 +31,17 @@ export interface PreparingDatabase {
 
 /** A client of `@libsql/client`, for a file or for a server such as Turso's. */
 export interface LibsqlClient {
-	execute(statement: { sql: string; args: Value[] }): Promise<unknown>;
+	/** How it reaches its database: `file`, or the scheme of a server's URL. */
+	readonly protocol: string;
+	execute(statement: LibsqlStatement): Promise<unknown>;
+	batch(statements: LibsqlStatement[], mode: 'read' | 'write'): Promise<unknown[]>;
 	close(): unknown;
+}
+
+/** A statement of `@libsql/client`. */
+export interface LibsqlStatement {
+	sql: string;
+	args: Value[];
 }
 
 /** A database that an application has opened. */
@@ -38,7 +53,7 @@ export function isDatabase(value: unknown): value is OpenDatabase {
 }
 
 /** The driver of an open database. */
-export function driverOf(database: OpenDatabase): Driver {
+export function driverOf(database: OpenDatabase): Connection {
 	return 'execute' in database ? executing(database) : preparing(database);
 }
 
@@ -53,7 +68,7 @@ interface Changed {
 	readonly changes: number | bigint;
 }
 
-function preparing(database: PreparingDatabase): Driver {
+function preparing(database: PreparingDatabase): Connection {
 	/** Statements that answer at once. */
 	const known = new Map<string, Prepared>();
 	/**
@@ -79,20 +94,26 @@ function preparing(database: PreparingDatabase): Driver {
 		rows: async (sql, ...values) => run(sql, (one) => one.all(...values)),
 		changes: async (sql, ...values) =>
 			Number((await run(sql, (one) => one.run(...values))).changes),
+		set: (pragma) => database.exec(pragma),
 		close: () => database.close()
 	};
 }
 
-function executing(client: LibsqlClient): Driver {
+function executing(client: LibsqlClient): Connection {
+	/**
+	 * Runs a statement; on a file, in a transaction of its own. After `SQLITE_BUSY`, the client leaves the refused
+	 * statement unfinished until it is collected as garbage. Until then, its connection reads an old state, and what
+	 * `execute` acknowledges is not committed. The end of a transaction fails instead, and the store tries again.
+	 */
+	const run = async (mode: 'read' | 'write', sql: string, args: Value[]): Promise<unknown> =>
+		client.protocol === 'file'
+			? (await client.batch([{ sql, args }], mode))[0]
+			: client.execute({ sql, args });
 	return {
-		rows: async (sql, ...values) => {
-			const { rows } = (await client.execute({ sql, args: values })) as { rows: Row[] };
-			return rows;
-		},
-		changes: async (sql, ...values) => {
-			const answer = await client.execute({ sql, args: values });
-			return (answer as { rowsAffected: number }).rowsAffected;
-		},
+		rows: async (sql, ...values) => ((await run('read', sql, values)) as { rows: Row[] }).rows,
+		changes: async (sql, ...values) =>
+			((await run('write', sql, values)) as { rowsAffected: number }).rowsAffected,
+		set: async (pragma) => client.execute({ sql: pragma, args: [] }),
 		close: () => {
 			client.close();
 		}

@@ -4,7 +4,7 @@ import { building } from '../environment.js';
 import { ConfigError, StoreError } from '../errors.js';
 import { checkCommon, checkObject } from './check.js';
 import type { StoreOptions } from './options.js';
-import { driverOf, isDatabase, type Driver, type OpenDatabase } from './sqlite-driver.js';
+import { driverOf, isDatabase, type Connection, type OpenDatabase } from './sqlite-driver.js';
 import { opened } from './sqlite-file.js';
 import { tableOf, WITHOUT_ROWID } from './sqlite-sql.js';
 import { SqliteTable } from './sqlite-table.js';
@@ -31,8 +31,8 @@ export interface SqliteStoreOptions extends StoreOptions {
  */
 export class SqliteStore extends SqliteTable {
 	readonly #source: string | OpenDatabase;
-	#driver: Driver | undefined;
-	#ready: Promise<Driver> | undefined;
+	#driver: Connection | undefined;
+	#ready: Promise<Connection> | undefined;
 	#closed = false;
 
 	constructor(options: SqliteStoreOptions) {
@@ -48,7 +48,7 @@ export class SqliteStore extends SqliteTable {
 		void (typeof this.#source === 'string' ? this.#driver : this.#source)?.close();
 	}
 
-	protected async open(): Promise<Driver> {
+	protected async open(): Promise<Connection> {
 		if (this.#closed) throw new StoreError('store_failed', 'the store was closed');
 		const driver = (this.#driver ??= driverOf(
 			typeof this.#source === 'string' ? opened(this.#source) : this.#source
@@ -62,10 +62,10 @@ export class SqliteStore extends SqliteTable {
 		}
 	}
 
-	async #prepared(driver: Driver): Promise<Driver> {
+	async #prepared(driver: Connection): Promise<Connection> {
 		try {
 			// With a write-ahead log, readers wait for no writer.
-			await driver.rows('PRAGMA journal_mode = WAL');
+			await driver.set('PRAGMA journal_mode = WAL');
 		} catch {
 			// Another process is switching at the moment, and once is enough; a server decides it for itself.
 		}

@@ -17,8 +17,16 @@ async function run(name: string, more: Partial<Parameters<typeof play>[1]> = {})
 	});
 }
 
+/** One scenario for each way in which a store fails. */
+const STRICT = [
+	'Redis, killed',
+	'Redis, bad network',
+	'SQLite, processes killed',
+	'Postgres, killed'
+];
+
 describe('under real faults', () => {
-	for (const name of ['Redis, killed', 'Redis, bad network', 'SQLite, processes killed']) {
+	for (const name of STRICT) {
 		test(`${name}: nothing is lost, twice, back or mixed`, { timeout: 120_000 }, async () => {
 			const { findings, broken, ...result } = await run(name);
 			expect(findings).toEqual([]);

@@ -82,7 +82,10 @@ export interface Setup {
 	store:
 		| { kind: 'redis'; client: 'ioredis' | 'node-redis'; port: number }
 		| { kind: 'cluster'; ports: number[] }
-		| { kind: 'sqlite'; file: string };
+		| { kind: 'sqlite'; client: 'node:sqlite' | 'better-sqlite3' | 'libsql'; file: string }
+		| { kind: 'postgres'; client: 'pg' | 'postgres.js'; url: string }
+		/** `connect-pg-simple`, a store of express-session, which is not atomic. */
+		| { kind: 'connect-pg-simple'; url: string };
 	/** Whether to hide the store's atomic operations. */
 	plain: boolean;
 	/** Whether to encrypt records and hash IDs. */

@@ -5,7 +5,7 @@ import { Browsers, wasRead } from './browsers.ts';
 import { Chance } from './chance.ts';
 import { History, type SessionHistory, type Violation } from './history.ts';
 import type { Reply } from './messages.ts';
-import type { Scenario } from './scenarios.ts';
+import type { Scenario } from './stage.ts';
 import { Workers } from './workers.ts';
 
 export interface PlayOptions {

@@ -6,6 +6,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
+import { postgresVersion } from '../stores/postgres-server.ts';
 import { Chance } from './chance.ts';
 import { play, type Result } from './play.ts';
 import { tableOf, writeDocs } from './report.ts';
@@ -61,7 +62,10 @@ await writeFile(
 );
 console.log(`\n${tableOf(results)}\n`);
 if (values.write) {
-	const machine = `${redis}, SQLite ${process.versions.sqlite ?? ''}, Node.js ${process.version}`;
+	const sqlite = `SQLite ${process.versions.sqlite ?? ''}`;
+	const machine = [redis, await postgresVersion(), sqlite, `Node.js ${process.version}`].join(
+		', '
+	);
 	await writeDocs(results, `Seed ${seed}, on ${cores} cores, with ${machine}.`);
 }
 const wrong = results.filter(isWrong);

@@ -1,52 +1,19 @@
 /** The faults, each with the store that suffers them. */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import type { Chance } from './chance.ts';
+import {
+	connectPgSimple,
+	disturbNetwork,
+	postgresKilled,
+	postgresOverBadNetwork,
+	sqliteWithKilledProcesses
+} from './databases.ts';
 import type { Setup } from './messages.ts';
-import { Proxy, TROUBLES } from './proxy.ts';
+import { Proxy } from './proxy.ts';
 import { RedisCluster, RedisServer } from './servers.ts';
-import type { Workers } from './workers.ts';
-
-/** The parts of a run. */
-export interface Scenario {
-	name: string;
-	/** The fault in the store, or in the processes, in a sentence. */
-	faults: string;
-	/** Whether nothing may go wrong here: an atomic store with one primary. */
-	strict: boolean;
-	/** Whether the workers use the store's atomic operations. */
-	atomic: boolean;
-	begin: () => Promise<Stage>;
-}
-
-/** A store that runs. */
-export interface Stage {
-	setups: Setup[];
-	/** Causes faults until the signal says stop, and leaves everything healthy. */
-	disturb: (run: Disturbed) => Promise<void>;
-	/** Faults of the store itself, once all processes have ended. */
-	check?: () => string | undefined;
-	end: () => Promise<void>;
-}
-
-/** The target of the faults. */
-export interface Disturbed {
-	workers: Workers;
-	chance: Chance;
-	/** Whether it is time to stop. */
-	over: () => boolean;
-	/** Writes down that there was a fault. */
-	fault: (kind: string) => void;
-}
+import { WORKERS, type Scenario, type Stage } from './stage.ts';
 
 const DURABLE = ['--appendonly', 'yes', '--appendfsync', 'always'];
-
-/** How many processes the application has. */
-const WORKERS = 3;
 
 export const SCENARIOS: Scenario[] = [
 	{
@@ -111,13 +78,7 @@ export const SCENARIOS: Scenario[] = [
 			const proxy = await Proxy.launch(redis.port);
 			return {
 				setups: redisSetups(proxy.port, { sealed: true }),
-				disturb: async ({ chance, over, fault }) => {
-					while (!over()) {
-						await sleep(100 + chance.below(500));
-						const trouble = TROUBLES[chance.below(TROUBLES.length)] ?? 'cut';
-						if (proxy.trouble(trouble, chance)) fault(trouble);
-					}
-				},
+				disturb: async (disturbed) => disturbNetwork(proxy, disturbed),
 				end: async () => {
 					await proxy.stop();
 					await redis.stop();
@@ -130,33 +91,21 @@ export const SCENARIOS: Scenario[] = [
 		faults: 'SIGKILL of one of the processes that share the file, and another one in its place',
 		strict: true,
 		atomic: true,
-		begin: async () => {
-			const folder = await mkdtemp(join(tmpdir(), 'vestiary-faults-'));
-			const file = join(folder, 'sessions.db');
-			const store = { kind: 'sqlite', file } as const;
-			return {
-				setups: Array.from({ length: WORKERS }, () => ({
-					store,
-					plain: false,
-					sealed: true
-				})),
-				disturb: async ({ workers, chance, over, fault }) => {
-					while (!over()) {
-						await sleep(500 + chance.below(1_000));
-						fault('killed');
-						await workers.replace(chance.below(workers.count));
-					}
-				},
-				check: () => {
-					const database = new DatabaseSync(file);
-					const rows = database.prepare('PRAGMA integrity_check').all();
-					database.close();
-					const said = rows.map((row) => String(row.integrity_check)).join(', ');
-					return said === 'ok' ? undefined : said;
-				},
-				end: async () => rm(folder, { recursive: true, force: true })
-			};
-		}
+		begin: sqliteWithKilledProcesses
+	},
+	{
+		name: 'Postgres, killed',
+		faults: 'SIGKILL of the server and its connections, and a restart',
+		strict: true,
+		atomic: true,
+		begin: postgresKilled
+	},
+	{
+		name: 'PgBouncer, bad network',
+		faults: 'the proxy before PgBouncer in transaction mode, and SIGKILL of a process',
+		strict: true,
+		atomic: true,
+		begin: postgresOverBadNetwork
 	},
 	{
 		name: 'Cluster, primary killed',
@@ -194,6 +143,13 @@ export const SCENARIOS: Scenario[] = [
 				end: async () => redis.stop()
 			};
 		}
+	},
+	{
+		name: 'connect-pg-simple',
+		faults: 'none: the control on Postgres, a store of express-session in `fromExpressStore`',
+		strict: false,
+		atomic: false,
+		begin: connectPgSimple
 	}
 ];
 

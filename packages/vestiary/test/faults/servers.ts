@@ -1,13 +1,14 @@
 /** Servers that can be killed, stopped, and started again where they were. */
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 
 import { Redis } from 'ioredis6';
+
+import { freePort } from '../stores/servers.ts';
 
 export const REDIS_SERVER = process.env.REDIS_SERVER ?? 'redis-server';
 
@@ -143,13 +144,4 @@ function isComplete(replication: string): boolean {
 	return /^role:slave[^]*^master_link_status:up|^role:master[^]*^slave0:.*state=online/m.test(
 		replication
 	);
-}
-
-export async function freePort(): Promise<number> {
-	const server = createServer();
-	await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-	const { port } = server.address() as AddressInfo;
-	await new Promise((resolve) => server.close(resolve));
-	// A cluster node also listens ten thousand ports further up.
-	return port < 50_000 ? port : freePort();
 }

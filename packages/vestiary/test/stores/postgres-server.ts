@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 
 import pg from 'pg';
 
-import { ended, freePort } from './servers.js';
+import { ended, freePort } from './servers.ts';
 
 const run = promisify(execFile);
 
@@ -15,6 +15,10 @@ const run = promisify(execFile);
 export interface PostgresServer {
 	readonly port: number;
 	readonly url: string;
+	/** Kills the server and all processes of its connections. Its folder stays. */
+	kill(): Promise<void>;
+	/** Starts it again after {@link kill}, and waits until it answers. */
+	start(): Promise<void>;
 	stop(): Promise<void>;
 }
 
@@ -24,8 +28,8 @@ interface User {
 	readonly gid: number;
 }
 
-/** Starts Postgres on a free port. */
-export async function startPostgres(): Promise<PostgresServer> {
+/** Starts Postgres on a free port. Default options: it does not wait for the disk. */
+export async function startPostgres(...settings: string[]): Promise<PostgresServer> {
 	const bin = await programs();
 	const user = await another();
 	const folder = await mkdtemp(join(tmpdir(), 'vestiary-postgres-'));
@@ -41,13 +45,17 @@ export async function startPostgres(): Promise<PostgresServer> {
 		options
 	);
 	const port = await freePort();
-	const server = spawn(
-		join(bin, 'postgres'),
-		['-D', data, '-p', `${port}`, '-h', '127.0.0.1', '-k', folder, '-F'],
-		{ stdio: 'ignore', ...options }
-	);
+	const fixed = ['-D', data, '-p', `${port}`, '-h', '127.0.0.1', '-k', folder];
+	const more = settings.length > 0 ? settings : ['-F'];
+	const launch = (): ChildProcess =>
+		// A process group of its own, so that its connections' processes can be killed with it.
+		spawn(join(bin, 'postgres'), [...fixed, ...more], {
+			stdio: 'ignore',
+			detached: true,
+			...options
+		});
 	// It ends at once, with its connections.
-	return started(server, folder, port, 'SIGQUIT');
+	return started(launch, folder, port, 'SIGQUIT');
 }
 
 /** The pooler of Debian, in front of a server: each transaction may get another connection. */
@@ -75,27 +83,55 @@ postgres = host=127.0.0.1 port=${server.port} user=app
 ${lines.join('\n')}
 `
 	);
-	const pooler = spawn(process.env.PGBOUNCER ?? '/usr/sbin/pgbouncer', [file], {
-		stdio: 'ignore',
-		cwd: folder,
-		...user
-	});
-	return started(pooler, folder, port, 'SIGTERM');
+	const launch = (): ChildProcess =>
+		spawn(process.env.PGBOUNCER ?? '/usr/sbin/pgbouncer', [file], {
+			stdio: 'ignore',
+			cwd: folder,
+			detached: true,
+			...user
+		});
+	return started(launch, folder, port, 'SIGTERM');
+}
+
+/** The server's name and version. */
+export async function postgresVersion(): Promise<string> {
+	const { stdout } = await run(join(await programs(), 'postgres'), ['--version']);
+	return `Postgres ${/[\d.]+/.exec(stdout)?.[0] ?? ''}`;
 }
 
 /** A server, once it answers. Its folder goes with it. */
 async function started(
-	server: ChildProcess,
+	launch: () => ChildProcess,
 	folder: string,
 	port: number,
 	end: NodeJS.Signals
 ): Promise<PostgresServer> {
 	const url = `postgres://app@127.0.0.1:${port}/postgres`;
-	while (!(await answers(url))) await sleep(50);
+	let server = launch();
+	const killWithChildren = (): void => {
+		if (server.pid !== undefined && server.exitCode === null && server.signalCode === null)
+			process.kill(-server.pid, 'SIGKILL');
+	};
+	// A process group of its own does not end with that of the tests.
+	process.once('exit', killWithChildren);
+	const ready = async (): Promise<void> => {
+		while (!(await answers(url))) await sleep(50);
+	};
+	await ready();
 	return {
 		port,
 		url,
+		kill: async () => {
+			const exit = new Promise((resolve) => server.once('exit', resolve));
+			killWithChildren();
+			await exit;
+		},
+		start: async () => {
+			server = launch();
+			await ready();
+		},
 		stop: async () => {
+			process.off('exit', killWithChildren);
 			await ended(server, end);
 			await rm(folder, { recursive: true, force: true });
 		}

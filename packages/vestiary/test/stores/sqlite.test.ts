@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process';
 import { mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,7 +17,6 @@ import {
 	type SessionEvent,
 	type Store
 } from '../../src/index.js';
-import type { OpenDatabase } from '../../src/stores/sqlite-driver.js';
 import DefaultStore, { SqliteStore } from '../../src/stores/sqlite.js';
 import { testAtomicStore, testStore } from '../../src/testing.js';
 import { testEvent } from '../event.js';
@@ -151,41 +149,6 @@ describe('SqliteStore', () => {
 		other.close();
 	});
 
-	test.each<[string, (file: string) => OpenDatabase]>([
-		['better-sqlite3', (file) => new BetterSqlite(file, { timeout: 0 })],
-		['@libsql/client', (file) => createClient({ url: `file:${file}` })]
-	])('with %s, too, it waits while another process writes', async (name, open) => {
-		const file = join(folder, `held by another, ${name.replace('/', '-')}.db`);
-		const store = new SqliteStore({ database: open(file) });
-		await store.set('id', record, 60_000);
-		const holder = spawn(
-			process.execPath,
-			[
-				'-e',
-				`const database = new (require('node:sqlite').DatabaseSync)(process.argv[1]);
-				database.exec('BEGIN IMMEDIATE');
-				console.log('held');
-				process.stdin.once('data', () => {
-					database.exec('COMMIT');
-					process.exit();
-				});`,
-				file
-			],
-			{ stdio: ['pipe', 'pipe', 'inherit'] }
-		);
-		await new Promise((resolve) => holder.stdout.once('data', resolve));
-		let done = false;
-		const writing = store.set('id', { ...record, data: { n: 1 } }, 60_000).then(() => {
-			done = true;
-		});
-		expect(await store.get('id')).toEqual(record);
-		expect(done).toBe(false);
-		holder.stdin.end('done');
-		await writing;
-		expect(await store.get('id')).toEqual({ ...record, data: { n: 1 } });
-		store.close();
-	});
-
 	test('a lock that lasts longer than `storeTimeout` is an error after it, and nothing is done', async () => {
 		const database = join(folder, 'held.db');
 		const store = new SqliteStore({ database });
@@ -222,32 +185,6 @@ describe('SqliteStore', () => {
 		other.exec('COMMIT');
 		other.close();
 		expect(await store.get(session.id)).toEqual(before);
-	});
-
-	test('several processes that begin at once: every write is there', async () => {
-		const database = join(folder, 'shared.db');
-		const module = new URL('../../dist/stores/sqlite.js', import.meta.url).href;
-		const script = `
-			import { SqliteStore } from ${JSON.stringify(module)};
-			const [database, name] = process.argv.slice(1);
-			const store = new SqliteStore({ database });
-			for (let n = 0; n < 100; n++) {
-				await store.set(name + n, { cookie: { path: '/' }, data: { n } }, 60_000);
-				await store.touch(name + n, 90_000);
-			}
-		`;
-		const run = (name: string): Promise<number | null> =>
-			new Promise((resolve) => {
-				const args = ['--input-type=module', '-e', script, database, name];
-				spawn(process.execPath, args, { stdio: 'inherit' }).once('exit', resolve);
-			});
-		const names = ['a', 'b', 'c', 'd'];
-		expect(await Promise.all(names.map(run))).toEqual([0, 0, 0, 0]);
-		const store = new SqliteStore({ database });
-		for (const name of names) {
-			for (let n = 0; n < 100; n++)
-				expect((await store.get(`${name}${n}`))?.data).toEqual({ n });
-		}
 	});
 });
 

@@ -1,0 +1,137 @@
+/** The SQL databases of the scenarios. */
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import pg from 'pg';
+
+import { PostgresStore } from '../../dist/stores/postgres.js';
+import { startPgBouncer, startPostgres } from '../stores/postgres-server.ts';
+import type { Setup } from './messages.ts';
+import { Proxy, TROUBLES } from './proxy.ts';
+import { WORKERS, type Disturbed, type Stage } from './stage.ts';
+
+/** Processes that share a SQLite file, each with another driver, and are killed. */
+export async function sqliteWithKilledProcesses(): Promise<Stage> {
+	const folder = await mkdtemp(join(tmpdir(), 'vestiary-faults-'));
+	const file = join(folder, 'sessions.db');
+	const clients = ['node:sqlite', 'better-sqlite3', 'libsql'] as const;
+	return {
+		setups: Array.from({ length: WORKERS }, (_, n) => ({
+			store: { kind: 'sqlite', client: clients[n % clients.length] ?? 'node:sqlite', file },
+			plain: false,
+			sealed: true
+		})),
+		disturb: async ({ workers, chance, over, fault }) => {
+			while (!over()) {
+				await sleep(500 + chance.below(1_000));
+				fault('killed');
+				await workers.replace(chance.below(workers.count));
+			}
+		},
+		check: () => {
+			const database = new DatabaseSync(file);
+			const rows = database.prepare('PRAGMA integrity_check').all();
+			database.close();
+			const said = rows.map((row) => String(row.integrity_check)).join(', ');
+			return said === 'ok' ? undefined : said;
+		},
+		end: async () => rm(folder, { recursive: true, force: true })
+	};
+}
+
+/** A Postgres that is killed with all its connections, and recovers from its log. */
+export async function postgresKilled(): Promise<Stage> {
+	// One setting, so that it waits for the disk.
+	const server = await startPostgres('-c', 'fsync=on');
+	await migrate(server.url);
+	return {
+		setups: postgresSetups(server.url),
+		disturb: async ({ chance, over, fault }) => {
+			while (!over()) {
+				await sleep(1_500 + chance.below(1_000));
+				await server.kill();
+				fault('killed');
+				await sleep(chance.below(700));
+				await server.start();
+			}
+		},
+		end: async () => server.stop()
+	};
+}
+
+/** PgBouncer in transaction mode before a Postgres, over a bad network; processes are killed, too. */
+export async function postgresOverBadNetwork(): Promise<Stage> {
+	const server = await startPostgres('-c', 'fsync=on');
+	await migrate(server.url);
+	const pooler = await startPgBouncer(server);
+	const proxy = await Proxy.launch(pooler.port);
+	const url = pooler.url.replace(`:${pooler.port}`, `:${proxy.port}`);
+	return {
+		setups: postgresSetups(url, { sealed: true }),
+		disturb: async (disturbed) => disturbNetwork(proxy, disturbed),
+		end: async () => {
+			await proxy.stop();
+			await pooler.stop();
+			await server.stop();
+		}
+	};
+}
+
+/** The control: a store of express-session on a healthy Postgres. */
+export async function connectPgSimple(): Promise<Stage> {
+	const server = await startPostgres('-c', 'fsync=on');
+	const schema = import.meta.resolve('connect-pg-simple/table.sql');
+	const client = await connected(server.url);
+	await client.query(await readFile(new URL(schema), 'utf8'));
+	await client.end();
+	const store = { kind: 'connect-pg-simple', url: server.url } as const;
+	return {
+		setups: Array.from({ length: WORKERS }, () => ({ store, plain: true, sealed: false })),
+		disturb: async ({ over }) => {
+			while (!over()) await sleep(100);
+		},
+		end: async () => server.stop()
+	};
+}
+
+/** Disturbs connections, one after another; now and then a process is killed instead. */
+export async function disturbNetwork(
+	proxy: Proxy,
+	{ workers, chance, over, fault }: Disturbed
+): Promise<void> {
+	while (!over()) {
+		await sleep(100 + chance.below(500));
+		if (chance.percent(5)) {
+			fault('process killed');
+			await workers.replace(chance.below(workers.count));
+			continue;
+		}
+		const trouble = TROUBLES[chance.below(TROUBLES.length)] ?? 'cut';
+		if (proxy.trouble(trouble, chance)) fault(trouble);
+	}
+}
+
+/** The clients that most applications have, by turns. */
+function postgresSetups(url: string, more: { sealed?: boolean } = {}): Setup[] {
+	return Array.from({ length: WORKERS }, (_, n) => ({
+		store: { kind: 'postgres', client: n % 2 === 0 ? 'pg' : 'postgres.js', url },
+		plain: false,
+		sealed: false,
+		...more
+	}));
+}
+
+async function migrate(url: string): Promise<void> {
+	const client = await connected(url);
+	await new PostgresStore({ client }).migrate();
+	await client.end();
+}
+
+async function connected(url: string): Promise<pg.Client> {
+	const client = new pg.Client({ connectionString: url });
+	await client.connect();
+	return client;
+}
