@@ -144,10 +144,10 @@ for (const [, , name] of lines().filter(([what]) => what === 'fails'))
 	console.log(`not asked, for it fails without a change: ${name}`);
 
 const reached = numbers('reached', 3);
-const doubtful = numbers('left-behind', 1);
+const isolated = numbers('left-behind', 1);
 const loaded = numbers('modules', 1);
 for (const { number } of survivors()) {
-	const isAlone = doubtful.has(number) || (loaded.has(number) && !reached.has(number));
+	const isAlone = isolated.has(number) || (loaded.has(number) && !reached.has(number));
 	if (isAlone && !(await run({ only: number }, '--bail=1', ...filters)))
 		appendFileSync(log, `noticed\t${number}\tall\n`);
 }

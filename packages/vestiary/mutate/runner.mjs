@@ -33,7 +33,7 @@ globalThis.__change = (number) => {
 /** Changes that a test has noticed, also in a previous process. */
 const noticed = new Set();
 /** Tests and changes that cannot be judged in one process. */
-const doubtful = new Set();
+const isolated = new Set();
 /** Tests that this pass has finished. */
 const done = new Set();
 /** Tests that were repeated, in this pass or one before it. */
@@ -46,7 +46,7 @@ for (const line of readFileSync(log, 'utf8').split('\n')) {
 	if (what === 'noticed' || what === 'hangs') noticed.add(Number(subject));
 	if (what === 'left-behind') {
 		noticed.delete(Number(subject));
-		doubtful.add(`${subject} ${test}`);
+		isolated.add(`${subject} ${test}`);
 	}
 }
 
@@ -103,7 +103,7 @@ class Repeating extends TestRunner {
 			}
 			const isAsked = !failed && took < slowest;
 			isRepeated = isAsked;
-			const isLeft = (change) => !noticed.has(change) && !doubtful.has(`${change} ${name}`);
+			const isLeft = (change) => !noticed.has(change) && !isolated.has(`${change} ${name}`);
 			mostHits = 100_000 + hits * MOST;
 			this.#left = isAsked ? [...reached].filter(isLeft) : [];
 			note('reached', name, took, [...reached].join());

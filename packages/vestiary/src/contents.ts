@@ -1,4 +1,4 @@
-import type { OwnCookie } from './going.js';
+import type { OwnCookie } from './progress.js';
 import { Given, View } from './generated/vestiary.js';
 import { jsonOf } from './json.js';
 import { cookieWith, ownIn } from './own-cookie.js';
@@ -6,31 +6,33 @@ import type { Runtime } from './runtime.js';
 import type { CookieSerializeOptions, SessionCookieOptions, SessionData } from './types.js';
 import type { Input } from './visit.js';
 
-/** The application's changes since the session was read or written. */
+/** The application's changes since the session was last read or written. */
 export interface Changes extends Input {
+	/** Whether there are any changes. */
 	readonly isAny: boolean;
 }
 
-/** The data and cookie attributes of a session: as they were read or written, and as the application has them. */
+/** The data and cookie attributes of a session: as they are stored, and as the application has changed them. */
 export class Contents {
 	readonly #runtime: Runtime;
-	/** The data as it was read or written: JSON text. */
+	/** The data as it was last read or written, as JSON text. */
 	#text = '{}';
-	/** The same by the serialiser that compares it; made when it is needed. */
+	/** The same data in the spelling of `JSON.stringify`, for comparison; created on first use. */
 	#base: string | undefined;
-	/** The same as an object, which the application has; made when it is asked for. */
+	/** The application's object of the data; created on first use. */
 	#data: SessionData | undefined;
-	/** The data was replaced as a whole. */
+	/** Whether `setData` has replaced the data. */
 	#assigned = false;
-	/** The data that was written last: JSON text. */
+	/** The data of the last write, as JSON text. */
 	#sent = '{}';
+	/** The number of times that an operation has changed the contents. */
 	#views = 0;
-	/** The session's own cookie attributes, as they were read or written. */
+	/** The session's own cookie attributes, as they were last read or written. */
 	#own: OwnCookie | undefined;
-	/** Those that the application may have changed; made when they are asked for. */
+	/** The application's object of the cookie attributes; created on first use. */
 	#cookie: SessionCookieOptions | undefined;
 
-	/** @param before Those of the session before this one, whose data it has */
+	/** @param before The contents of the previous session, whose data this one takes over */
 	constructor(runtime: Runtime, before?: Contents) {
 		this.#runtime = runtime;
 		if (!before) return;
@@ -39,7 +41,7 @@ export class Contents {
 		this.#own = before.#own;
 	}
 
-	/** How often they were read, written or dropped. */
+	/** The number of times that the contents were read, written or dropped. */
 	get views(): number {
 		return this.#views;
 	}
@@ -52,7 +54,7 @@ export class Contents {
 		this.#cookie = { ...cookie, path: cookie.path ?? '/' };
 	}
 
-	/** The data, as the application has it. */
+	/** The application's data object. */
 	get data(): SessionData {
 		if (this.#data) return this.#data;
 		const data = JSON.parse(this.#text) as SessionData;
@@ -60,23 +62,23 @@ export class Contents {
 		return (this.#data = data);
 	}
 
-	/** Takes these data in place of those that it has. */
+	/** Replaces the data. */
 	assign(data: SessionData): void {
 		this.#data = data;
 		this.#assigned = true;
 	}
 
-	/** Takes the very object of the data that were written. */
+	/** Uses the application's own object for data that was just written. */
 	keep(data: SessionData): void {
 		this.#data = data;
 	}
 
-	/** The data as it was read or written, as JSON text of the serialiser that compares it. */
+	/** The data as it was last read or written, in the spelling of `JSON.stringify`. */
 	get base(): string {
 		return (this.#base ??= jsonOf(JSON.parse(this.#text)));
 	}
 
-	/** Hears what an operation has made of them. */
+	/** Applies the outcome of an operation. */
 	become(view: View, data: string, own: OwnCookie | undefined): void {
 		this.#own = own;
 		this.#views++;
@@ -86,19 +88,20 @@ export class Contents {
 		}
 		this.#text = view === View.Read ? data : '{}';
 		this.#base = undefined;
-		// Data that was assigned since the operation began takes the place of the data that it has read.
+		// Data that was assigned after the operation began replaces the data that the operation has read.
 		if (view === View.Dropped || !this.#assigned) this.#data = undefined;
 		if (view === View.Dropped) {
 			this.#assigned = false;
 			this.#cookie = undefined;
 		}
 		if (!this.#cookie) return;
-		// It is the object that the application has.
+		// The application may hold this object, so it is changed in place.
 		const now = cookieWith(this.#runtime.cookie, own);
 		for (const name of Object.keys(this.#cookie)) Reflect.deleteProperty(this.#cookie, name);
 		Object.assign(this.#cookie, now);
 	}
 
+	/** The application's changes. */
 	changes(): Changes {
 		const own = this.#wanted();
 		const { base } = this;
@@ -111,7 +114,7 @@ export class Contents {
 		};
 	}
 
-	/** The changes that may be stored without a `save()`, if there are any. */
+	/** The changes that are stored without a `save()`, if there are any. */
 	changesAtEnd(): Changes | undefined {
 		if (!this.savesByItself) return undefined;
 		const { autoSave } = this.#runtime.options;
@@ -122,32 +125,32 @@ export class Contents {
 		return changes.isAny ? changes : undefined;
 	}
 
-	/** Whether there are changes that are stored without a `save()`. */
+	/** Whether changes are stored without a `save()`. */
 	get savesByItself(): boolean {
 		const { autoSave, saveUninitialized } = this.#runtime.options;
 		return autoSave === true || saveUninitialized === true;
 	}
 
-	/** Whether something was assigned to the cookie that is not stored. */
+	/** Whether cookie attributes were assigned and not stored. */
 	get hasUnsavedCookie(): boolean {
 		return this.#wanted() !== this.#own;
 	}
 
 	/**
-	 * Hears which changes are about to be written.
-	 * @returns To be called if they could not be
+	 * Begins a write of these changes.
+	 * @returns Undoes the begin, if the write has failed
 	 */
 	send(changes: Input | undefined): () => void {
 		const assigned = this.#assigned;
 		this.#sent = changes?.texts?.[1] ?? this.#sent;
-		// Before the store answers: what is assigned meanwhile is not in this record.
+		// Reset before the store replies, because data that is assigned meanwhile is not in this record.
 		this.#assigned = false;
 		return () => {
 			this.#assigned ||= assigned;
 		};
 	}
 
-	/** The cookie attributes of its own that the application wants the session to have. */
+	/** The session's own cookie attributes, as the application has changed them. */
 	#wanted(): OwnCookie | undefined {
 		if (!this.#cookie) return this.#own;
 		const { core, cookie } = this.#runtime;

@@ -13,42 +13,42 @@ import {
 	Task,
 	vary
 } from './generated/vestiary.js';
-import type { Ended, Given, Going, OwnCookie } from './going.js';
+import type { Ended, Given, OwnCookie, Progress } from './progress.js';
 import type { SveltekitSessionConfig } from './types.js';
 import { memory } from './wasm/instance.js';
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
-/** Operations that begin without random bytes, since they mostly write nothing. */
+/** Operations that begin without random bytes, because they usually write nothing. */
 const MOSTLY_READ: ReadonlySet<Task> = new Set([Task.Open, Task.Confirm]);
 
-/** Where a step ends and a purpose begins, and the bits of a purpose. */
+/** The number of steps: progress is a step plus this number times a purpose. The others are bits of the purpose. */
 const STEPS = constant(Constant.Steps);
 const RESERVED = constant(Constant.Reserved);
 const SEVERAL = constant(Constant.Several);
 const TOLD = constant(Constant.Told);
 
-/** The options that the core reads; it refuses others. */
+/** The options that the core reads. It rejects any other. */
 export interface CoreOptions extends Partial<SveltekitSessionConfig> {
-	/** Absent only while building, when the secret may not exist. */
+	/** The secrets that sign and verify. Absent only during a build, when the secret may be missing. */
 	secrets: string[] | undefined;
-	/** Secrets to encrypt records with; none are encrypted without. */
+	/** The secrets that encrypt records. Absent if records are not encrypted. */
 	sealSecrets: string[] | undefined;
-	/** Records that are not encrypted are read, too. */
+	/** Whether unencrypted records are accepted beside encrypted ones. */
 	migrates: boolean;
-	/** The store's client sends a request again by itself. */
+	/** Whether the store's client may send a request again by itself. */
 	resends: boolean;
-	/** The store compares before it writes. */
+	/** Whether the store is atomic. */
 	atomic: boolean;
-	/** The TTL that the store gives to records that are written without one, in milliseconds. */
+	/** The TTL of a record that is written without one, in milliseconds. */
 	storeTtl: number;
 	production: boolean;
 }
 
 /**
- * The core, spoken to in JavaScript's types. Short text passes through a buffer in linear memory,
- * which costs a fraction of an ordinary string argument.
+ * The core's functions with JavaScript's types. Short text passes through a buffer in linear memory, which costs a
+ * fraction of a string argument.
  */
 export class Core {
 	readonly name: string;
@@ -59,16 +59,16 @@ export class Core {
 	/** The `Cache-Control` of a response that has none and sets the cookie. */
 	readonly cacheControl: string | undefined;
 	readonly #make: () => Bindings;
-	/** Its part in linear memory; undefined while it has none. */
+	/** The instance in linear memory; undefined while there is none. */
 	#made: Bindings | undefined;
 	readonly #touchAfter: number;
-	/** Records are sealed, so that random bytes of an operation may be a nonce. */
+	/** Whether records are encrypted, so that random bytes of an operation may become a nonce. */
 	readonly #seals: boolean;
-	/** The table that operations ask. */
+	/** The table on which operations run. */
 	#asked: MemoryTable | undefined;
 	#memory: Uint8Array<ArrayBuffer> = new Uint8Array();
 	#input: Uint8Array<ArrayBuffer> = this.#memory;
-	/** The input behind the random bytes of an operation and of a session ID. */
+	/** The part of the input after the random bytes of an operation and of a session ID. */
 	#texts: Uint8Array<ArrayBuffer> = this.#memory;
 	#output: Uint8Array<ArrayBuffer> = this.#memory;
 	#numbers: Float64Array<ArrayBuffer> = new Float64Array();
@@ -76,7 +76,7 @@ export class Core {
 	constructor(options: CoreOptions) {
 		this.#seals = options.sealSecrets !== undefined;
 		const expires = options.cookie?.expires?.getTime();
-		// A function is left out, and a number that is none becomes null, which the core refuses.
+		// JSON omits functions and turns NaN into null, which the core rejects.
 		const text = JSON.stringify({ ...options, cookie: { ...options.cookie, expires } });
 		this.#make = () => orThrow(() => new Bindings(text));
 		this.name = this.#bindings.name;
@@ -87,9 +87,8 @@ export class Core {
 	}
 
 	/**
-	 * Its part in linear memory, which never shrinks and where nothing is freed by itself in every runtime:
-	 * so only the most recently used cores have one, and another one is made of the same options when it is
-	 * needed again.
+	 * The instance in linear memory. Linear memory never shrinks, and not every runtime frees instances by itself, so only
+	 * the most recently used cores keep one. A new one is created from the same options when it is needed again.
 	 */
 	get #bindings(): Bindings {
 		return this.#made ?? this.#wake();
@@ -110,20 +109,19 @@ export class Core {
 		this.#input = new Uint8Array();
 	}
 
-	/** Notes that this core is used, so that others lose their memory before it does. */
+	/** Records that this core was recently used, so that others lose their instance first. */
 	use(): void {
 		if (awake.delete(this)) awake.add(this);
 	}
 
 	/**
-	 * The IDs that one of our secrets signed, from the `Cookie` header. Undefined if no cookie has
-	 * our name, empty if none of them is genuine.
+	 * The session IDs in a `Cookie` header that one of the secrets has signed. Undefined if no cookie has our name, empty
+	 * if none has a valid signature.
 	 */
 	readCookies(header: string | null): string[] | undefined {
 		if (header === null) return undefined;
 		this.#see();
-		// The core compares names as bytes and takes ASCII only, so it makes no difference that a
-		// byte beyond ASCII becomes two here.
+		// A byte beyond ASCII becomes two here. That makes no difference, because the core accepts only ASCII.
 		const { read, written } = encoder.encodeInto(header, this.#input);
 		const long = read === header.length ? undefined : header;
 		const length = this.#bindings.readCookies(written, long);
@@ -137,21 +135,27 @@ export class Core {
 		return this.#read(this.#bindings.newId());
 	}
 
-	/** The cookie value of an ID. */
+	/** The cookie's value for an ID. */
 	sign(id: string): string {
 		this.#see();
 		const { written } = encoder.encodeInto(id, this.#input);
 		return this.#read(this.#bindings.sign(written));
 	}
 
-	/** The `Set-Cookie` header of an ID. `own` is the session's own cookie attributes, as in all of the following. */
+	/**
+	 * The `Set-Cookie` header for an ID.
+	 * @param own The session's own cookie attributes, as in the methods below
+	 */
 	setId(id: string, secureHere: boolean, own?: OwnCookie): string {
 		this.#see();
 		const { written } = encoder.encodeInto(id, this.#input);
 		return this.#bindings.setId(written, secureHere, own) ?? '';
 	}
 
-	/** The `Set-Cookie` header of a value, `encoded` if the application's encoder made it. */
+	/**
+	 * The `Set-Cookie` header for a value.
+	 * @param encoded Whether the application's encoder has encoded the value
+	 */
 	setCookie(value: string, encoded: boolean, secureHere: boolean, own?: OwnCookie): string {
 		return orThrow(() => this.#bindings.setCookie(value, encoded, secureHere, own));
 	}
@@ -161,12 +165,12 @@ export class Core {
 		return this.#bindings.removeCookie(secureHere, own);
 	}
 
-	/** The option `secure`; undefined leaves it to SvelteKit. */
+	/** The attribute `secure` of a session's cookie; undefined leaves it to SvelteKit. */
 	secureOf(own?: OwnCookie): boolean | undefined {
 		return own === undefined ? this.secure : this.#bindings.secureOf(own);
 	}
 
-	/** Milliseconds in which a rolling session is touched at most once. */
+	/** The minimum time between two touches of a rolling session, in milliseconds. */
 	touchAfter(own?: OwnCookie): number {
 		return own === undefined ? this.#touchAfter : this.#bindings.touchAfter(own);
 	}
@@ -181,13 +185,13 @@ export class Core {
 		});
 	}
 
-	/** Begins an operation; on a table, which needs no driver, if there is one. */
+	/** Begins an operation. With a table it runs there, without store calls. */
 	begin(
 		task: Task,
 		{ flags, at, texts, login }: Given,
 		facts: number,
 		table?: MemoryTable
-	): Going {
+	): Progress {
 		const { proven = NaN, own, most = NaN } = login ?? {};
 		const { at: ended = NaN, before = NaN } = own ?? {};
 		this.#see();
@@ -214,24 +218,24 @@ export class Core {
 		if (table && MOSTLY_READ.has(task)) {
 			const progress = begin(here);
 			const step: Step = progress % STEPS;
-			if (step !== Step.Again) return this.#going(progress);
+			if (step !== Step.Again) return this.#progress(progress);
 		}
 		this.#fill(ENTROPY);
 		if ((flags & Flag.Identified) !== 0)
 			crypto.getRandomValues(this.#input.subarray(ENTROPY, ENTROPY + ID));
-		return this.#going(begin(here | Flag.Drawn));
+		return this.#progress(begin(here | Flag.Drawn));
 	}
 
 	/**
 	 * Begins `Task.Open` on a table with the cookies of a `Cookie` header. Undefined if none of them has our name.
-	 * @param flags Those of the task that the header does not tell
+	 * @param flags The flags of the task that do not depend on the header
 	 */
 	open(
 		header: string | null,
 		flags: number,
 		facts: number,
 		table: MemoryTable
-	): Going | undefined {
+	): Progress | undefined {
 		if (header === null) return undefined;
 		this.#see();
 		const present = flags | Flag.Present;
@@ -241,7 +245,7 @@ export class Core {
 			const progress = this.#bindings.open(written, here, facts, now, performance.now());
 			const step: Step = progress % STEPS;
 			if (step === Step.Absent) return undefined;
-			if (step !== Step.Again) return this.#going(progress);
+			if (step !== Step.Again) return this.#progress(progress);
 		}
 		const ids = this.readCookies(header);
 		if (!ids) return undefined;
@@ -249,7 +253,7 @@ export class Core {
 		return this.begin(Task.Open, { flags: present, at: 0, texts }, facts, table);
 	}
 
-	/** Has operations with this flag ask a table. */
+	/** Sets the table on which operations with the returned flag run. */
 	#ask(table: MemoryTable): Flag {
 		if (this.#asked !== table) {
 			this.#bindings.ask(table);
@@ -258,18 +262,19 @@ export class Core {
 		return Flag.Here;
 	}
 
-	#going(progress: number, again?: Running): Going {
-		const step: Step = progress % STEPS;
-		const purpose = Math.floor(progress / STEPS);
-		const running = again ?? (step === Step.Finished ? undefined : this.#bindings.running);
-		const told = (purpose & TOLD) === 0 ? '' : this.#bindings.told;
+	/** Unpacks the progress of an operation. */
+	#progress(packed: number, resumed?: Running): Progress {
+		const step: Step = packed % STEPS;
+		const purpose = Math.floor(packed / STEPS);
+		const running = resumed ?? (step === Step.Finished ? undefined : this.#bindings.running);
+		const reports = (purpose & TOLD) === 0 ? '' : this.#bindings.told;
 		const reserved = (purpose & RESERVED) !== 0;
-		if (step === Step.Finished || !running) return { told, reserved, ended: this.#ended };
+		if (step === Step.Finished || !running) return { reports, reserved, ended: this.#ended };
 		const several = (purpose & SEVERAL) !== 0;
-		return { told, reserved, running, step, purpose: purpose % RESERVED, several };
+		return { reports, reserved, running, step, purpose: purpose % RESERVED, several };
 	}
 
-	/** The end of the operation that has ended last. */
+	/** The result of the operation that ended last. */
 	get #ended(): Ended {
 		this.#see();
 		const numbers = this.#numbers;
@@ -284,14 +289,18 @@ export class Core {
 	}
 
 	/**
-	 * The data of a session that follows the one of this record: `kept`, members of its data `base`, as the record
-	 * spells them, and those of `others`. All are JSON text.
+	 * The data of the session that a login begins: the members `kept` of the data `base`, in the record's own spelling, and
+	 * those of `others`. All are JSON text.
+	 * @param text The record of the session before the login
 	 */
 	keep(text: string, base: string, kept: string, others: string): string {
 		return orThrow(() => this.#bindings.keep(text, base, kept, others));
 	}
 
-	/** Lets an operation go on with the answer to its last effect: texts, or the number of an error. */
+	/**
+	 * Resumes an operation with the answer to its last effect.
+	 * @param number The number of an error, a time, or a flag, depending on the answer
+	 */
 	answered(
 		running: Running,
 		facts: number,
@@ -299,34 +308,34 @@ export class Core {
 		text?: string,
 		number = 0,
 		list?: string
-	): Going {
+	): Progress {
 		this.#fill(ENTROPY);
 		const [now, elapsed] = [Date.now(), performance.now()];
 		const progress = orThrow(() =>
 			this.#bindings.answered(running, answer, text, list, number, facts, now, elapsed)
 		);
-		return this.#going(progress, running);
+		return this.#progress(progress, running);
 	}
 
-	/** Fills the input for an operation, after each answer anew: with the same random bytes, two writes would have the same write ID. */
+	/** Fills the input with new random bytes before each step: with the same ones, two writes would share a write ID. */
 	#fill(length: number): void {
 		if (this.#seals) this.#random(length);
 		else this.#marks(length);
 	}
 
-	/** Fills the input with random bytes: for IDs and nonces, which nobody may know or meet again. */
+	/** Fills the input with random bytes for session IDs, which no attacker may guess, and nonces, which must not repeat. */
 	#random(length: number): void {
 		this.#see();
 		crypto.getRandomValues(this.#input.subarray(0, length));
 	}
 
-	/** The same for the marks of writes, which have to be different from each other, and are no secret. */
+	/** Fills the input with random bytes for write IDs, which must differ from each other, but are no secret. */
 	#marks(length: number): void {
 		this.#see();
 		this.#input.set(marks(length));
 	}
 
-	/** Linear memory may have grown since, and then the old views of it are empty. */
+	/** Renews the views of linear memory, which become empty when it grows. */
 	#see(): void {
 		if (this.#input.byteLength > 0) return;
 		const { input, inputSize, output, outputSize, numbers } = this.#bindings;
@@ -343,15 +352,15 @@ export class Core {
 	}
 }
 
-/** Cores that have a part in linear memory, 66 KB each; the least recently used one first. */
+/** Cores with an instance in linear memory, of 66 KB each; the least recently used one first. */
 const awake = new Set<Core>();
 const AWAKE = 64;
 
-/** Numbers about the end of an operation. */
+/** The number of numbers in a result. */
 const NUMBERS = 6;
 
-/** Random bytes of a session ID. */
+/** The number of random bytes in a session ID. */
 const ID = constant(Constant.IdEntropy);
 
-/** Random bytes that an operation may use between two effects. */
+/** The number of random bytes that an operation may use between two effects. */
 const ENTROPY = constant(Constant.OperationEntropy);

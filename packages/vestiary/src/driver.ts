@@ -1,6 +1,4 @@
-import { Asking, type AskingOptions, type Heard, type Question } from './asking.js';
 import type { Core } from './core.js';
-import type { Ended, Given, Going } from './going.js';
 import {
 	errorOf,
 	LoginOutdatedError,
@@ -10,58 +8,60 @@ import {
 	type VestiaryError
 } from './errors.js';
 import { Answer, Step, type MemoryTable, type Running, type Task } from './generated/vestiary.js';
+import type { Ended, Given, Progress } from './progress.js';
+import { StoreCalls, type StoreCall, type StoreCallOptions, type StoreReply } from './store-calls.js';
 import type { SessionEvent, Store } from './types.js';
 
-/** An update: makes JSON text of the JSON text of a session's data. */
+/** An update: computes new data from a session's data. Both are JSON text. */
 export type Compute = (data: string) => Promise<Computed>;
 
-/** The data before and after an update: JSON text of the same serialiser. */
+/** The data before and after an update, as JSON text of one serialiser, so that the two can be compared. */
 export interface Computed {
 	readonly base: string;
 	readonly mine: string;
 }
 
-/** The request of an operation, as far as the operation needs it. */
+/** The parts of a request that an operation needs. */
 export interface Page {
-	/** Bits of `Fact`, as they are now. */
+	/** The current bits of `Fact`. */
 	readonly facts: number;
-	/** Why the session cannot be read, if it cannot. */
+	/** The reason why the session cannot be read, if there is one. */
 	readonly fault?: VestiaryError | undefined;
-	/** Makes a session ID: of the application's own making, or at random. */
+	/** Generates a session ID. `isOwn` is false if it is random, and true if the application chose it or has seen it. */
 	readonly newId?: () => { readonly id: string; readonly isOwn: boolean };
-	/** Hears of events, such as a failure that the operation survives. */
-	readonly tell?: (event: SessionEvent) => void;
-	/** Hears that a session has its full lifetime from now on. */
+	/** Emits an event, such as a failure that does not end the operation. */
+	readonly emit?: (event: SessionEvent) => void;
+	/** Called when a session has its full lifetime again. */
 	readonly touched?: (id: string) => void;
-	/** Hears whether a session is about to begin, whose cookie no other handle may take. */
+	/** Called after each step: whether a session is about to begin, whose cookie no other handle may take. */
 	readonly reserves?: (is: boolean) => void;
-	/** The error that a session of another handle has the cookie. */
+	/** Creates the error for a cookie that belongs to a session of another handle. */
 	readonly taken?: () => VestiaryError;
 }
 
-/** The end of an operation, with its errors. */
+/** The result of an operation, with its errors. */
 export interface End extends Ended {
-	/** Why it failed. */
+	/** The error with which the operation failed. */
 	readonly error: unknown;
-	/** Why its visit's session cannot be read. */
+	/** The reason why the session of its visit cannot be read. */
 	readonly fault: unknown;
 }
 
-/** Runs operations of the core: brings about what they need. */
+/** Runs operations of the core, and performs the effects that they need. */
 export class Driver {
 	readonly #core: Core;
-	readonly #asking: Asking;
+	readonly #store: StoreCalls;
 	readonly #retire: (id: string) => void;
 
 	constructor(core: Core, store: Store, options: DriverOptions) {
 		this.#core = core;
-		this.#asking = new Asking(store, options);
+		this.#store = new StoreCalls(store, options);
 		this.#retire = options.retire;
 	}
 
 	/**
-	 * Runs an operation of the core until it has ended: at once, as far as a table has all that it needs. `compute`
-	 * changes the data of a session, for an update.
+	 * Runs an operation of the core until it ends. On a table it ends without waiting, unless it needs another effect.
+	 * @param compute Computes the new data, for an update
 	 */
 	run(
 		task: Task,
@@ -71,10 +71,10 @@ export class Driver {
 		compute?: Compute
 	): End | Promise<End> {
 		const begun = this.#core.begin(task, given, page.facts, table);
-		return this.#begun(begun, page, compute);
+		return this.#begin(begun, page, compute);
 	}
 
-	/** Opens the session of a `Cookie` header on a table, as `run` does. Undefined if it has no cookie of ours. */
+	/** Opens the session of a `Cookie` header on a table, as `run` does. Undefined if the header lacks our cookie. */
 	open(
 		header: string | null,
 		flags: number,
@@ -82,72 +82,72 @@ export class Driver {
 		table: MemoryTable
 	): End | Promise<End> | undefined {
 		const begun = this.#core.open(header, flags, page.facts, table);
-		return begun && this.#begun(begun, page);
+		return begun && this.#begin(begun, page);
 	}
 
-	#begun(begun: Going, page: Page, compute?: Compute): End | Promise<End> {
+	#begin(begun: Progress, page: Page, compute?: Compute): End | Promise<End> {
 		const failures: unknown[] = [page.fault];
-		this.#hear(begun, page, failures);
+		this.#report(begun, page, failures);
 		if (begun.ended) return endOf(begun.ended, page, failures);
 		const { running, step } = begun;
-		const going = step === Step.NewId ? this.#newId(running, page, failures) : begun;
-		if (!going.ended) return this.#rest(going, page, failures, compute);
+		const progress = step === Step.NewId ? this.#newId(running, page, failures) : begun;
+		if (!progress.ended) return this.#finish(progress, page, failures, compute);
 		running.free();
-		return endOf(going.ended, page, failures);
+		return endOf(progress.ended, page, failures);
 	}
 
-	async #rest(
+	async #finish(
 		begun: Unfinished,
 		page: Page,
 		failures: unknown[],
 		compute: Compute | undefined
 	): Promise<End> {
-		let going: Going = begun;
+		let progress: Progress = begun;
 		try {
-			while (!going.ended) going = await this.#effect(going, page, failures, compute);
-			return endOf(going.ended, page, failures);
+			while (!progress.ended) progress = await this.#effect(progress, page, failures, compute);
+			return endOf(progress.ended, page, failures);
 		} finally {
 			begun.running.free();
 		}
 	}
 
-	/** Lets an operation go on. Its reports are heard at once: another one may go on before this one does. */
-	#goOn(
+	/** Resumes an operation. Its reports are handled at once, because another operation may run before its next step. */
+	#resume(
 		running: Running,
 		page: Page,
 		failures: unknown[],
-		{ answer, text, number, list }: Heard
-	): Going {
-		const going = this.#core.answered(running, page.facts, answer, text, number, list);
-		this.#hear(going, page, failures);
-		return going;
+		{ answer, text, number, list }: StoreReply
+	): Progress {
+		const progress = this.#core.answered(running, page.facts, answer, text, number, list);
+		this.#report(progress, page, failures);
+		return progress;
 	}
 
-	/** The reports of an operation. */
-	#hear({ told, reserved }: Going, page: Page, failures: unknown[]): void {
+	/** Handles the reports of an operation. */
+	#report({ reports, reserved }: Progress, page: Page, failures: unknown[]): void {
 		page.reserves?.(reserved);
-		if (told === '') return;
-		for (const line of told.slice(0, -1).split('\0')) {
+		if (reports === '') return;
+		for (const line of reports.slice(0, -1).split('\0')) {
 			const end = line.indexOf('\n');
 			const [word, rest] = [line.slice(0, end), line.slice(end + 1)];
 			if (word === 'retired') this.#retire(rest);
 			else if (word === 'touched') page.touched?.(rest);
-			else page.tell?.(eventOf(word, rest, failures));
+			else page.emit?.(eventOf(word, rest, failures));
 		}
 	}
 
 	async #effect(
-		going: Unfinished,
+		progress: Unfinished,
 		page: Page,
 		failures: unknown[],
 		compute: Compute | undefined
-	): Promise<Going> {
-		const { running, step } = going;
+	): Promise<Progress> {
+		const { running, step } = progress;
 		switch (step) {
 			case Step.Sleep: {
 				const { ttl } = running;
 				await new Promise((resolve) => setTimeout(resolve, ttl));
-				return this.#goOn(running, page, failures, { answer: Answer.Slept });
+				return this.#resume(running, page, failures, { answer: Answer.Slept });
 			}
 			case Step.NewId:
 				return this.#newId(running, page, failures);
@@ -160,13 +160,13 @@ export class Driver {
 				} catch (error) {
 					return this.#refused(running, page, failures, error);
 				}
-				return this.#goOn(running, page, failures, { answer: Answer.Computed });
+				return this.#resume(running, page, failures, { answer: Answer.Computed });
 			default:
-				return this.#call(going, page, failures);
+				return this.#call(progress, page, failures);
 		}
 	}
 
-	#newId(running: Running, page: Page, failures: unknown[]): Going {
+	#newId(running: Running, page: Page, failures: unknown[]): Progress {
 		let made: ReturnType<NonNullable<Page['newId']>> | undefined;
 		try {
 			made = page.newId?.();
@@ -174,38 +174,38 @@ export class Driver {
 			return this.#refused(running, page, failures, error);
 		}
 		const answer = made?.isOwn === true ? Answer.NewId : Answer.RandomId;
-		return this.#goOn(running, page, failures, { answer, text: made?.id });
+		return this.#resume(running, page, failures, { answer, text: made?.id });
 	}
 
-	/** Answers with an error of the application, which is the operation's to deal with. */
-	#refused(running: Running, page: Page, failures: unknown[], error: unknown): Going {
+	/** Resumes an operation with an error of the application, which the operation handles. */
+	#refused(running: Running, page: Page, failures: unknown[], error: unknown): Progress {
 		const number = failures.push(error) - 1;
-		return this.#goOn(running, page, failures, { answer: Answer.Refused, number });
+		return this.#resume(running, page, failures, { answer: Answer.Refused, number });
 	}
 
-	/** Asks the store for what an operation needs next, and lets it go on with the answers. */
-	async #call(begun: Unfinished, page: Page, failures: unknown[]): Promise<Going> {
+	/** Makes the store calls that an operation needs next, and resumes it with the replies. */
+	async #call(begun: Unfinished, page: Page, failures: unknown[]): Promise<Progress> {
 		const { running, step, purpose, several } = begun;
 		const action = PURPOSES[purpose] ?? 'read';
-		const ask = async (question: Question): Promise<Heard> =>
-			this.#asking.ask(question, action, failures);
-		const first = questionOf(running, step);
-		if (!several) return this.#goOn(running, page, failures, await ask(first));
-		const questions = [first];
+		const make = async (call: StoreCall): Promise<StoreReply> =>
+			this.#store.make(call, action, failures);
+		const first = callOf(running, step);
+		if (!several) return this.#resume(running, page, failures, await make(first));
+		const calls = [first];
 		for (let more = running.next(); more !== Step.Finished; more = running.next())
-			questions.push(questionOf(running, more));
-		let going: Going = begun;
-		for (const heard of await Promise.all(questions.map(ask)))
-			going = this.#goOn(running, page, failures, heard);
-		return going;
+			calls.push(callOf(running, more));
+		let progress: Progress = begun;
+		for (const reply of await Promise.all(calls.map(make)))
+			progress = this.#resume(running, page, failures, reply);
+		return progress;
 	}
 }
 
 /** An operation that has not ended. */
-type Unfinished = Extract<Going, { readonly ended?: undefined }>;
+type Unfinished = Extract<Progress, { readonly ended?: undefined }>;
 
 /** The options of a driver. */
-export interface DriverOptions extends AskingOptions {
+export interface DriverOptions extends StoreCallOptions {
 	/** Takes an ID out of use in this process. */
 	readonly retire: (id: string) => void;
 }
@@ -213,10 +213,10 @@ export interface DriverOptions extends AskingOptions {
 /** The names of purposes in errors and telemetry, in the order of `vestiary::visit::Purpose`. */
 const PURPOSES = ['read', 'write', 'touch', 'remove'] as const;
 
-function questionOf(running: Running, step: Step): Question {
+function callOf(running: Running, step: Step): StoreCall {
 	const { ttl, owned } = running;
-	const [key = '', text = '', mark = ''] = running.asked.split('\0');
-	return { step, key, text, expected: mark === '' ? null : mark, ttl, owned };
+	const [key = '', text = '', writeId = ''] = running.asked.split('\0');
+	return { step, key, text, expected: writeId === '' ? null : writeId, ttl, owned };
 }
 
 function endOf(ended: Ended, page: Page, failures: unknown[]): End {
@@ -226,10 +226,10 @@ function endOf(ended: Ended, page: Page, failures: unknown[]): End {
 	return { flags, at, before, writes, texts, error, fault };
 }
 
-/** The place of a visit's fault among the texts of an end. */
+/** The index of a visit's fault among the texts of a result. */
 const FAULT = 4;
 
-/** The error of a text: a word, and what belongs to it. Undefined if there is none. */
+/** The error in a text that consists of a word and its argument. Undefined if the text is empty. */
 function faultIn(
 	text: string | undefined,
 	page: Pick<Page, 'taken'>,
@@ -257,7 +257,7 @@ function faultIn(
 		case 'untraced':
 			return new StoreError(
 				'store_unconfirmed',
-				'the session was read long ago and its record is gone: whether it has ended, or has another ID now, cannot be told'
+				'the session was read long ago and its record is gone: it may have been ended, or have another ID'
 			);
 		default:
 			return new StoreError(
@@ -267,7 +267,7 @@ function faultIn(
 	}
 }
 
-/** The event in a report of an operation. */
+/** Converts a report of an operation to an event. */
 function eventOf(word: string, rest: string, failures: unknown[]): SessionEvent {
 	switch (word) {
 		case 'unreadable':
@@ -285,7 +285,7 @@ function eventOf(word: string, rest: string, failures: unknown[]): SessionEvent 
 			return { type: 'store_failed', error };
 		}
 		default:
-			// The events without anything else have the names that the core gives them.
+			// The core uses the names of the events that have no other fields.
 			return { type: word } as SessionEvent;
 	}
 }

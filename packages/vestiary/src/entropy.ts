@@ -1,9 +1,9 @@
 const pool = { bytes: new Uint8Array(16 << 10), used: Infinity, drawn: 0 };
 
 /**
- * Random bytes out of a pool: to ask the host for a few takes as long as for many, and longer than all else
- * that a write does. After a second it is filled anew, so that two processes that were made of one by
- * copying its memory do not write the same marks.
+ * Random bytes for write IDs, from a pool: the host takes as long for a few bytes as for many, and longer than the rest of
+ * a write. The pool is refilled after a second, so that two processes that were cloned from one memory image do not
+ * share write IDs.
  */
 export function marks(length: number): Uint8Array {
 	const now = Date.now();

@@ -90,12 +90,12 @@ export function sveltekitSessionHandle(
 			} catch (thrown) {
 				// A later hook threw a redirect or an error: earlier changes are kept.
 				await finishThrown(scope);
-				scope.hand();
+				scope.sendThrown();
 				throw thrown;
 			}
 			const finishing = finishAll(scope);
 			if (finishing) await finishing;
-			return scope.seal(response);
+			return scope.finalize(response);
 		} finally {
 			scope.left = scope.over = true;
 			scope.own.visit = undefined;
@@ -167,7 +167,7 @@ async function finishThrown(scope: Scope): Promise<void> {
 	} catch (error) {
 		const { onStoreError } = scope.runtime.options;
 		if (onStoreError !== 'anonymous' || !(error instanceof StoreError)) throw error;
-		scope.tell({ type: 'store_failed', error });
+		scope.emit({ type: 'store_failed', error });
 	}
 }
 
@@ -210,7 +210,7 @@ function handlesBefore(event: RequestEvent, runtime: Runtime): Scope[] {
 				);
 			if (other.slot === runtime.slot)
 				hint(
-					`two handles put their session into \`event.locals.${other.slot}\`, where only the last one stays: give one of them another \`as\``
+					`two handles set \`event.locals.${other.slot}\`, and the last one replaces the session of the first: give one of them another \`as\``
 				);
 		}
 	}

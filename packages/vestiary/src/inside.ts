@@ -1,4 +1,4 @@
-import type { OwnCookie } from './going.js';
+import type { OwnCookie } from './progress.js';
 import type { MemoryTable, View } from './generated/vestiary.js';
 import type { OwnRequest } from './open-sessions.js';
 

@@ -30,10 +30,10 @@ export function opentelemetry(): Telemetry {
 	const tracer = trace.getTracer(NAME);
 	const meter = metrics.getMeter(NAME);
 	const events = meter.createCounter('vestiary.session.events', {
-		description: 'What happened to sessions'
+		description: 'Session events'
 	});
 	const durations = meter.createHistogram('vestiary.store.duration', {
-		description: 'How long the session store took',
+		description: 'Duration of session store operations',
 		unit: 's'
 	});
 	return {

@@ -1,4 +1,4 @@
-import type { OwnCookie } from './going.js';
+import type { OwnCookie } from './progress.js';
 import { ConfigError } from './errors.js';
 import { ATTRIBUTE_TYPES, checkedCookie } from './option-types.js';
 import type { CookieSerializeOptions, SessionCookieOptions } from './types.js';

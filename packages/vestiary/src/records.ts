@@ -1,22 +1,22 @@
 import type { Recent } from './bounded.js';
 import type { Columns } from './columns.js';
 import type { Core } from './core.js';
-import type { Given, User } from './going.js';
+import type { Given, User } from './progress.js';
 import { Driver, type Compute, type DriverOptions, type End, type Page } from './driver.js';
 import { ConfigError, type StoreError } from './errors.js';
 import { constant, Constant, Given as Flag, Task, type MemoryTable } from './generated/vestiary.js';
 import { tableOf } from './memory-store.js';
 import type { SessionEvent, Store } from './types.js';
 
-/** A record that counts for nothing any more. */
+/** An invalid record, such as one past its deadline. */
 export interface Spent {
 	readonly id: string;
 	readonly text: string;
-	/** It has an entry in its user's session list. */
+	/** Whether its user's session list has an entry for it. */
 	readonly isListed: boolean;
 }
 
-/** One of a user's sessions, as the list has it. */
+/** An entry of a user's session list. */
 export interface ListedSession {
 	readonly handle: string;
 	readonly created: number;
@@ -24,13 +24,13 @@ export interface ListedSession {
 	readonly label?: string;
 }
 
-/** The sessions of one handle: runs the operations of the core on its store. */
+/** Runs the core's operations on the store of one handle. */
 export class Records {
 	readonly #store: Store;
 	readonly #driver: Driver;
-	/** The core may read and write records where they lie. */
+	/** Whether the core may read and write records directly in a table. */
 	readonly #mayBeHere: boolean;
-	/** IDs that this process has taken out of use lately. */
+	/** IDs that this process has recently taken out of use. */
 	readonly #retired: Recent;
 	readonly #columns: Columns;
 
@@ -42,56 +42,58 @@ export class Records {
 		this.#driver = new Driver(core, store, { ...options, retire });
 		this.#retired = options.retired;
 		this.#columns = options.columns;
-		// To decrypt takes longer than to wait.
+		// Decrypting takes longer than the wait that a table saves.
 		this.#mayBeHere = !options.encrypts && !options.telemetry;
 	}
 
-	/** Whether the store compares before it writes. */
+	/** Whether the store is atomic. */
 	get atomic(): boolean {
 		return !!this.#store.atomic;
 	}
 
-	/** Refuses an operation that the store cannot compare for. */
-	checkAtomic(what: string): void {
+	/**
+	 * Rejects an operation that needs an atomic store.
+	 * @throws ConfigError
+	 */
+	checkAtomic(operation: string): void {
 		if (this.atomic) return;
 		throw new ConfigError(
 			'store_capability',
-			`${what} needs a store that compares before it writes, and this one does not (\`store.atomic\`)`
+			`${operation} needs a store that compares before it writes, and this one does not (\`store.atomic\`)`
 		);
 	}
 
 	/**
-	 * Whether this ID was taken out of use while its cookie was on the way to a response. Other processes
-	 * cannot be asked without asking the store again.
+	 * Whether this process has recently taken the ID out of use, perhaps in another request. What other processes have
+	 * done, only a read of the store can tell.
 	 */
 	isRetired(id: string): boolean {
 		return this.#retired.has(id, Date.now());
 	}
 
-	/** Takes an ID out of use in this process: no response of it sets a cookie with this ID any more. */
+	/** Takes an ID out of use in this process: from now on, none of its responses sets a cookie with this ID. */
 	retire(id: string): void {
 		this.#retired.add(id, constant(Constant.Retired), Date.now());
 	}
 
-	/** An ID is in use from now on, also if the application has made it before. */
+	/** Puts an ID into use again: an application's `genid` may return an ID that was used before. */
 	use(id: string): void {
 		this.#retired.remove(id);
 	}
 
-	/** Where the core can read and write records without asking the store. */
+	/** The table in which the core can read and write records without store calls, if there is one. */
 	get table(): MemoryTable | undefined {
 		return this.#mayBeHere ? tableOf(this.#store) : undefined;
 	}
 
 	/**
-	 * How often something was written to the store, where that is known: as long as it stays the same, so does each
-	 * session.
+	 * The number of writes to the store, if it is known. While it stays the same, no session changes.
 	 */
 	get writes(): number | undefined {
 		return this.table?.writes;
 	}
 
-	/** Runs an operation on a visit. Its end, if there is nothing to wait for. */
+	/** Runs an operation on a visit. Returns a promise only if it must wait. */
 	act(
 		task: Task,
 		given: Given,
@@ -102,7 +104,7 @@ export class Records {
 		return this.#driver.run(task, given, page, table, compute);
 	}
 
-	/** Opens the session of a `Cookie` header on a table. Undefined if it has no cookie of ours. */
+	/** Opens the session of a `Cookie` header on a table. Undefined if the header lacks our cookie. */
 	open(
 		header: string | null,
 		flags: number,
@@ -112,13 +114,13 @@ export class Records {
 		return this.#driver.open(header, flags, page, table);
 	}
 
-	/** Removes a record that counts for nothing, and its entry in its user's session list. */
-	async tidy({ id, text, isListed }: Spent, tell: (event: SessionEvent) => void): Promise<void> {
-		await this.#run(Task.Tidy, [id, text], isListed ? Flag.More : 0, tell);
+	/** Removes an invalid record, and its entry in its user's session list. */
+	async tidy({ id, text, isListed }: Spent, emit: (event: SessionEvent) => void): Promise<void> {
+		await this.#run(Task.Tidy, [id, text], isListed ? Flag.More : 0, emit);
 	}
 
 	/**
-	 * The sessions of a user, the one that was used last first.
+	 * The active sessions of a user, the most recently used first.
 	 * @throws DataError if the list cannot be read
 	 */
 	async list(name: string): Promise<ListedSession[]> {
@@ -130,14 +132,14 @@ export class Records {
 		return Object.entries(sessions).map(([handle, session]) => ({ handle, ...session }));
 	}
 
-	/** Takes a session out of the list of its user. */
+	/** Revokes a session: removes it from its user's session list. */
 	async revoke({ name, handle }: User): Promise<void> {
 		await this.#run(Task.Revoke, [JSON.stringify(name), JSON.stringify(handle)]);
 	}
 
 	/**
-	 * Ends all sessions of a user but one.
-	 * @returns When, and when they had been ended before that; 0 if never
+	 * Revokes all sessions of a user, except the one with the handle `keep`.
+	 * @returns The time of the revocation, and that of the previous one; 0 if there was none
 	 */
 	async endAll(
 		name: string,
@@ -146,7 +148,7 @@ export class Records {
 		return this.#run(Task.EndAll, [JSON.stringify(name), keep ?? '']);
 	}
 
-	/** Why deadlines and cookie attributes of sessions are lost in this store, if they are: once. */
+	/** The error for a store that drops deadlines and cookie attributes, if it does; returned once. */
 	takeLoss(): StoreError | undefined {
 		return this.#columns.takeLoss();
 	}
@@ -155,18 +157,19 @@ export class Records {
 		task: Task,
 		texts: string[],
 		flags = 0,
-		tell?: (event: SessionEvent) => void
+		emit?: (event: SessionEvent) => void
 	): Promise<End> {
-		const page = { facts: 0, ...(tell && { tell }) };
+		const page = { facts: 0, ...(emit && { emit }) };
 		const end = await this.#driver.run(task, { flags, at: 0, texts }, page, this.table);
 		if (end.error !== undefined) throw end.error as Error;
 		return end;
 	}
 }
 
-/** The options that sessions depend on. */
+/** The options of {@link Records}. */
 export interface RecordsOptions extends Omit<DriverOptions, 'retire'> {
+	/** Whether records are encrypted. */
 	readonly encrypts: boolean;
-	/** IDs that this process has taken out of use lately. */
+	/** IDs that this process has recently taken out of use. */
 	readonly retired: Recent;
 }

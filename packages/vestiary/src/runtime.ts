@@ -1,7 +1,7 @@
 import { Constant, constant } from './generated/vestiary.js';
 import { Cache, type Recent } from './bounded.js';
 import { Core, type CoreOptions } from './core.js';
-import type { OwnCookie } from './going.js';
+import type { OwnCookie } from './progress.js';
 import { building, developing, testing } from './environment.js';
 import { ConfigError } from './errors.js';
 import { hint, hintsFor } from './hints.js';
@@ -21,9 +21,9 @@ import type {
 } from './types.js';
 
 /**
- * Options, checked, and what belongs to them. A runtime is cheap: an application may make its options anew
- * in every request. What is not cheap, or has to outlive a request, is shared by all runtimes whose options
- * have the same values.
+ * Validated options, with the core and the store that belong to them. A runtime is cheap, because an application may
+ * create its options in every request. Expensive or long-lived parts are shared by all runtimes whose options have the
+ * same values.
  */
 export interface Runtime {
 	readonly options: SveltekitSessionConfig;
@@ -32,23 +32,23 @@ export interface Runtime {
 	readonly slot: string;
 	readonly store: Store;
 	readonly records: Records;
-	/** `session.cookie` of a session without attributes of its own: the options as given, with a path. */
+	/** The cookie attributes of a session without its own: those of the options, with a path. */
 	readonly cookie: Readonly<SessionCookieOptions>;
-	/** Records that were written or touched so recently that they need not be touched again. */
+	/** Records that were written or touched so recently that no touch is due. */
 	readonly touched: {
-		/** Adds a record that got its full TTL when the store was asked for it, however long the store took. */
+		/** Adds a record that got its full TTL. `at` is when the store was called, however long it took. */
 		add(id: string, own: OwnCookie | undefined, at: number): void;
 		has(id: string): boolean;
 	};
 	/** The writers of sessions in this process, by ID. */
 	readonly writes: Turns;
-	/** Milliseconds that a writer waits for the function of another writer's update. */
+	/** The maximum time for which a writer waits for the function of another update, in milliseconds. */
 	readonly patience: number;
-	/** Nothing is done to a session that the application does not look at, and nothing is told of it: it need not be opened. */
+	/** Whether a session is opened at its first use. A session that the application does not look at is then never read. */
 	readonly opensLate: boolean;
-	/** Stands for the application: handles that understand one cookie have the same object. */
+	/** Identifies the application: handles that accept the same cookies have the same object. */
 	readonly application: object;
-	/** Whether SvelteKit makes cookies `Secure` at the origin that was asked for last. */
+	/** Whether SvelteKit makes cookies `Secure` at the origin of the last request. */
 	secureAt?: { origin: string; secure: boolean };
 }
 
@@ -56,7 +56,7 @@ export { building, developing };
 
 const runtimes = new WeakMap<SveltekitSessionConfig, Runtime>();
 
-/** The runtime of these options, made when they are first seen. */
+/** The runtime of these options, created on their first use. */
 export function runtimeOf(options: SveltekitSessionConfig): Runtime {
 	const known = runtimes.get(options);
 	if (known) return known;
@@ -82,7 +82,7 @@ export function runtimeOf(options: SveltekitSessionConfig): Runtime {
 			"`telemetry` must have the functions `event` and `store`, as `opentelemetry()` of 'vestiary/opentelemetry' has"
 		);
 	if (options.name === '')
-		throw new ConfigError('cookie_name', '`name` must have something in it: the cookie’s name');
+		throw new ConfigError('cookie_name', '`name` must not be empty: it is the name of the cookie');
 	const encrypts = options.encrypt === true || options.encrypt === 'migrate';
 	checkWellFormed('`namespace`', options.namespace);
 	const { path = '/', ...attributes } = checkedCookie(options.cookie);
@@ -123,7 +123,7 @@ export function runtimeOf(options: SveltekitSessionConfig): Runtime {
 		}),
 		cookie: Object.freeze(cookie),
 		touched: touchedBy(core, touched, `${cookie.maxAge}:${hashIds === true}:`),
-		// An atomic store finds out itself that another handle has written meanwhile.
+		// An atomic store itself detects a concurrent write of another handle.
 		writes: store.atomic ? new Turns() : sessions.writes,
 		patience: timeoutOf(options.storeTimeout) || LONGEST_TIMER,
 		opensLate: !developing && !isAlwaysUsed(options),
@@ -134,7 +134,7 @@ export function runtimeOf(options: SveltekitSessionConfig): Runtime {
 	return runtime;
 }
 
-/** Whether each request uses its session, whether the application looks at it or not. */
+/** Whether every request needs its session, even if the application does not look at it. */
 function isAlwaysUsed(options: SveltekitSessionConfig): boolean {
 	const { rolling, renewAfter, saveUninitialized, idleTimeout, onEvent } = options;
 	return (
@@ -146,15 +146,15 @@ function isAlwaysUsed(options: SveltekitSessionConfig): boolean {
 	);
 }
 
-/** Timers of JavaScript run at once after a longer time, in milliseconds. */
+/** The longest delay of a timer in JavaScript, in milliseconds. A longer one runs at once. */
 const LONGEST_TIMER = 2 ** 31 - 1;
 
-/** Milliseconds to wait for the store; 0 waits as long as it takes. */
+/** The timeout of a store call in milliseconds; 0 disables it. */
 function timeoutOf(storeTimeout = PATIENCE): number {
 	return storeTimeout === Infinity ? 0 : storeTimeout;
 }
 
-/** `storeTimeout`, in milliseconds, if the application does not set it. */
+/** The default of `storeTimeout`, in milliseconds. */
 const PATIENCE = constant(Constant.StoreTimeout);
 
 const OPTION_VALUES = {
@@ -162,25 +162,25 @@ const OPTION_VALUES = {
 	encrypt: [true, false, 'migrate']
 } as const;
 
-/** What only an atomic store can do. */
+/** Options that need an atomic store. */
 const NEED_ATOMIC = ['idleTimeout', 'renewAfter'] as const;
 
-/** The cure for an attribute of the cookie that stands among the options. */
+/** The advice for a cookie attribute that is written beside `cookie` instead of in it. */
 function inCookie(name: string): string | undefined {
 	return Object.hasOwn(COOKIE_TYPES, name) ? `write \`cookie: { ${name} }\`` : undefined;
 }
 
-/** By this, requests of this process find the open sessions of a user, whose handles have the same store. */
+/** The key under which this process tracks the open sessions of a user in a store. */
 export function userKey({ namespace }: SveltekitSessionConfig, name: string): string {
 	return `${namespace ?? ''}:${name}`;
 }
 
 /**
- * Refuses text that is not Unicode: all lone surrogates become the same bytes, so two users could share one list.
+ * Rejects text with a lone surrogate. Every lone surrogate becomes the same bytes, so two users could share one list.
  */
-export function checkWellFormed(what: string, text: string | undefined): void {
+export function checkWellFormed(name: string, text: string | undefined): void {
 	if (text === undefined || !/\p{Surrogate}/u.test(text)) return;
-	throw new ConfigError('options', `${what} must be well-formed: it has a lone surrogate`);
+	throw new ConfigError('options', `${name} must be well-formed: it has a lone surrogate`);
 }
 
 function checkValue(
@@ -200,17 +200,17 @@ function slotOf(name = 'session'): string {
 }
 
 /**
- * Refuses a promise where an answer is needed at once: it would count as true.
+ * Rejects a promise where a value is needed at once. A promise would always count as true.
  * @throws ConfigError
  */
 export function refusePromise(name: string, answer: unknown): void {
 	if (!(answer instanceof Promise)) return;
-	// It may reject, too.
+	// Its rejection must not count as unhandled.
 	answer.catch(() => undefined);
 	throw new ConfigError('options', `${name} must not be async: its answer is needed at once`);
 }
 
-/** A store that cannot do what the options count on is refused before it loses anything. */
+/** Rejects a store that lacks what the options need, before it loses a session. */
 function checkCapabilities(options: SveltekitSessionConfig, store: Store): void {
 	const required: readonly unknown[] = options.require ?? [];
 	if (!Array.isArray(required) || required.some((one) => one !== 'atomic'))
@@ -224,7 +224,7 @@ function checkCapabilities(options: SveltekitSessionConfig, store: Store): void 
 	);
 }
 
-/** What an encoder makes has to be read back: as it is, or percent-decoded. */
+/** Checks that an encoded cookie can be read back, as it is or percent-decoded. */
 function checkEncoder(core: Core, encode: CookieSerializeOptions['encode']): void {
 	if (!encode || building) return;
 	const id = 'A'.repeat(32);
@@ -250,12 +250,12 @@ function secretsOf(secret: unknown): string[] | undefined {
 	});
 }
 
-/** Most configurations whose cores are kept. */
+/** The maximum number of configurations whose cores are kept. */
 const CORES = 100;
 
 const cores = new Cache<string, Core>(CORES);
 
-/** The core of options with these values. The key holds a number for the secrets. */
+/** The core for these options. Options of the same values share one; the key has a number in place of the secrets. */
 function coreOf(secretsNumber: number, options: CoreOptions): Core {
 	const values = { ...options, secrets: secretsNumber, sealSecrets: !!options.sealSecrets };
 	const core = cores.get(JSON.stringify(values), () => new Core(options));
@@ -263,7 +263,7 @@ function coreOf(secretsNumber: number, options: CoreOptions): Core {
 	return core;
 }
 
-/** Touches are remembered with the lifetimes that they gave: another handle may give longer ones. */
+/** The touches of one handle. `kind` contains the lifetime, because another handle may give a longer one. */
 function touchedBy(core: Core, touched: Recent, kind: string): Runtime['touched'] {
 	return {
 		add: (id, own, at) => {

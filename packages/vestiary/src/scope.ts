@@ -1,6 +1,6 @@
 import type { RequestEvent } from '@sveltejs/kit';
 
-import type { OwnCookie, User } from './going.js';
+import type { OwnCookie, User } from './progress.js';
 import { ConfigError, ResponseSentError, VestiaryError } from './errors.js';
 import { cacheControl, Task, vary } from './generated/vestiary.js';
 import { hint, hintForEvent } from './hints.js';
@@ -15,66 +15,66 @@ import { Visit, type Around, type Cookie } from './visit.js';
 
 type Cookies = RequestEvent['cookies'];
 
-/** SvelteKit's options, whose types differ between its versions in what may be undefined. */
+/** SvelteKit's cookie options. Their types differ between its versions in the members that may be undefined. */
 type KitCookieOptions = Parameters<Cookies['set']>[2];
 
 /**
- * A request event as far as a session needs one. SvelteKit's has all of it; one that an application makes, for a
- * WebSocket or in a test, may have only `cookies` or only `request`.
+ * A request event whose members may be missing. SvelteKit's event has all of them; one that an application creates, for
+ * a WebSocket or in a test, may have only `cookies` or only `request`.
  */
 export type PartialEvent = Partial<RequestEvent>;
 
 /**
- * An event of which nothing is certain, whatever its type says.
- * @throws ConfigError if there is none at all
+ * The event, with a type that says which members may be missing.
+ * @throws ConfigError if there is no event
  */
 export function partial(event: RequestEvent): PartialEvent {
 	if (typeof (event as unknown) === 'object' && (event as unknown) !== null) return event;
 	throw new ConfigError('options', 'the event is missing: pass the one of the request');
 }
 
-/** SvelteKit takes `search` away from the URL of a page that it prerenders. */
+/** Whether a request comes from a visitor. SvelteKit removes `search` from the URL of a page that it prerenders. */
 export function hasVisitor(event: RequestEvent): boolean {
 	const { url } = partial(event);
 	return !building && !(url && Object.hasOwn(url, 'search'));
 }
 
-/** One request: its event, its current session, and the cookie that has to go out with it. */
+/** One request: its event, its current session, and the cookie of its response. */
 export class Scope implements Around {
 	readonly event: RequestEvent;
 	readonly runtime: Runtime;
-	/** The handle will finish this request, and put the cookie on the response if SvelteKit did not. */
+	/** Whether a handle finishes this request and sets the cookie on its response. False for `Session.initialize`. */
 	readonly finishes: boolean;
-	/** The session that `event.locals.session` is, or would be. */
+	/** The session for `event.locals.session`. */
 	session: Inside | undefined;
-	/** The session, as the core knows it. */
+	/** The core's state of the session. */
 	readonly visit: Visit;
-	/** No cookie can reach the browser any more: the head of the response has left, or there is none. */
+	/** Whether no cookie can reach the browser any more: the head of the response has left, or there is no response. */
 	left: boolean;
-	/** The application has made its response. */
+	/** Whether the application has created its response. */
 	finished = false;
-	/** The handle has returned it. */
+	/** Whether the handle has returned the response. */
 	over = false;
-	/** The application has looked at the session, so the response may depend on it. */
+	/** Whether the application has looked at the session, so that the response may depend on it. */
 	looked = false;
 	/** When the request began, in milliseconds since the epoch. */
 	readonly began: number = Date.now();
-	/** This request, as revocations know it. */
+	/** The parts of this request that a revocation needs. */
 	readonly own: OwnRequest = { ended: undefined, visit: undefined };
-	/** Forgets that this request has a session of a user open. */
+	/** Stops tracking that this request has a user's session open. */
 	unwatch: (() => void) | undefined;
-	/** What the store is asked while the page is made. */
-	refreshed: Promise<void> | undefined;
-	/** A handle before this one that uses the same cookie name. The cookie is its cookie. */
+	/** The work in the background: store calls in parallel with rendering. */
+	background: Promise<void> | undefined;
+	/** An earlier handle with the same cookie name, which owns the cookie. */
 	outer: Scope | undefined;
-	/** A handle after this one that uses the same cookie name has set the cookie. */
+	/** Whether a later handle with the same cookie name has set the cookie. */
 	takenInside = false;
 	/** The IDs under which a sub-request finds this request. */
 	registered: Set<string> | undefined;
 	#operations: Operations | undefined;
-	/** A session of this handle is about to begin. */
+	/** Whether a session of this handle is about to begin. */
 	#reserved = false;
-	/** SvelteKit puts another function in its place once the response is made. */
+	/** The function that fills SvelteKit's cookie jar. SvelteKit replaces it once there is a response. */
 	readonly #setInJar: Cookies['set'] | undefined;
 
 	constructor(event: RequestEvent, runtime: Runtime, finishes: boolean) {
@@ -90,25 +90,25 @@ export class Scope implements Around {
 	/** The application's operations on the session. */
 	get operations(): Operations {
 		return (this.#operations ??= new Operations(this.finishes && !this.finished, (error) => {
-			this.tell({ type: 'failed', error: asError(error) });
+			this.emit({ type: 'failed', error: asError(error) });
 			if (developing)
 				hint(`an operation of the session that was not awaited has failed: ${text(error)}`);
 		}));
 	}
 
-	/** Whether the application has done anything to the session. */
+	/** Whether the application has called an operation of the session. */
 	get isUsed(): boolean {
 		return this.#operations?.isUsed ?? false;
 	}
 
-	/** Whether an operation would begin at once. */
+	/** Whether an operation would begin without waiting. */
 	get isIdle(): boolean {
 		return this.#operations?.idle ?? true;
 	}
 
 	/**
-	 * The `Cookie` header of the request, or one made of SvelteKit's cookie jar if there is no request, or one of
-	 * another kind, such as that of `node:http`.
+	 * The `Cookie` header of the request. If there is no request, or one of another kind such as that of `node:http`, the
+	 * header is created from SvelteKit's cookie jar.
 	 * @throws ConfigError if the event has neither
 	 */
 	get cookieHeader(): string | null {
@@ -127,12 +127,12 @@ export class Scope implements Around {
 	}
 
 	/**
-	 * Puts the cookie where it can be put at once, without a handle: into SvelteKit's jar.
+	 * Puts the cookie into SvelteKit's jar at once, if there is no handle.
 	 *
-	 * A handle does it itself, with {@link seal}: from its cookie jar SvelteKit would put the cookie
-	 * on every response, and fails where an endpoint returned one with immutable headers, as `fetch()`
-	 * and `Response.redirect()` make them. Without a handle the jar is all there is.
-	 * @returns Why it cannot be put there
+	 * A handle sets the cookie itself, in {@link finalize}. From its jar SvelteKit would put the cookie onto every response,
+	 * and it fails on a response with immutable headers, as `fetch()` and `Response.redirect()` return them. Without a
+	 * handle there is only the jar.
+	 * @returns The reason why the cookie cannot be set, if there is one
 	 */
 	sendByJar(): VestiaryError | undefined {
 		if (this.finishes || this.left) return undefined;
@@ -145,33 +145,33 @@ export class Scope implements Around {
 			if (value === null) cookies.delete(this.runtime.core.name, options);
 			else cookies.set(this.runtime.core.name, value, options);
 		} catch (cause) {
-			// The jar is closed once SvelteKit has made the response.
+			// SvelteKit closes the jar once it has created the response.
 			this.left = true;
 			return new ResponseSentError({ cause });
 		}
 		return undefined;
 	}
 
-	/** Hears whether a session is about to begin, whose cookie no other handle may take. */
+	/** Records whether a session is about to begin, whose cookie no other handle may take. */
 	reserves(is: boolean): void {
 		this.#reserved = is;
 		if (this.outer) this.outer.takenInside = is || this.visit.cookie?.id !== undefined;
 	}
 
-	/** Whether another handle has the cookie. */
+	/** Whether the cookie belongs to another handle. */
 	get isTaken(): boolean {
 		return this.takenInside || (this.outer?.hasCookie ?? false);
 	}
 
-	/** The error for a session whose cookie another handle has. */
+	/** The error for a session whose cookie belongs to another handle. */
 	get sameName(): ConfigError {
 		return sameName(this.runtime.core.name);
 	}
 
 	/**
-	 * Whether a cookie can leave, as far as that can be found out before anything is done that needs one. A jar can only
-	 * be asked by using it; SvelteKit closes its own by another `set`, which takes no arguments. That of a mock may take
-	 * none either.
+	 * Whether a cookie can probably reach the browser: checked before an operation that needs one. Only the use of a jar
+	 * shows whether it is closed. SvelteKit closes its own by replacing `set` with a function of no arguments; the `set` of
+	 * a mock may have none, either.
 	 */
 	get canSend(): boolean {
 		if (this.left || this.finishes) return !this.left;
@@ -180,31 +180,31 @@ export class Scope implements Around {
 	}
 
 	/**
-	 * The same for a renewal, which is not taken back, and for the opening, which leaves everything as it is where no
-	 * cookie can leave: a jar that SvelteKit may have closed before this request had a session counts as closed.
+	 * As {@link canSend}, but a jar that may be closed counts as closed. For a renewal, which is not undone, and for the
+	 * opening of a session, which changes nothing if no cookie can reach the browser.
 	 */
 	get canSurelySend(): boolean {
 		if (this.left || this.finishes) return !this.left;
 		return this.event.cookies.set.length > 0;
 	}
 
-	/** Whether the browser has a cookie of this request's session, or will be sent one. */
+	/** Whether the browser has a cookie of this request's session, or receives one. */
 	get hasCookie(): boolean {
 		return this.#reserved || this.visit.hasCookie;
 	}
 
 	/**
-	 * Asks the store whether the ID in the cookie is still in use, where another request can have ended the session
-	 * or replaced its ID while this one worked. Undefined if there is nothing to wait for.
+	 * Checks in the store that the ID in the cookie is still in use, if another request can have ended the session or
+	 * replaced its ID meanwhile. Undefined if there is nothing to wait for.
 	 */
 	confirm(): Promise<void> | undefined {
-		return this.visit.isDoubtful ? this.visit.act(Task.Confirm) : undefined;
+		return this.visit.needsConfirm ? this.visit.act(Task.Confirm) : undefined;
 	}
 
-	/** Lets the session end at once when this process revokes it. */
+	/** Ensures that the session ends at once when this process revokes it. */
 	watch(user: User): void {
 		const { finishes, runtime, session, visit } = this;
-		// A session that is looked at for the first time by a stream.
+		// A stream looked at the session for the first time after the response had left.
 		if (this.over) return;
 		const open = {
 			handle: user.handle,
@@ -220,20 +220,20 @@ export class Scope implements Around {
 		this.unwatch = watch(runtime.store, key, open, finishes);
 	}
 
-	/** Removes a record that counts for nothing any more, while the page is made. */
+	/** Removes an invalid record in the background. */
 	tidy(spent: Spent): void {
-		this.later(async () =>
+		this.inBackground(async () =>
 			this.runtime.records.tidy(spent, (event) => {
-				this.tell(event);
+				this.emit(event);
 			})
 		);
 	}
 
 	/**
-	 * Puts the cookie where SvelteKit looks for it when a hook throws a redirect, and the handle never
-	 * sees a response.
+	 * Puts the cookie into SvelteKit's jar, for a hook that throws a redirect: SvelteKit then creates the response, which
+	 * does not pass through the handle.
 	 */
-	hand(): void {
+	sendThrown(): void {
 		const { cookie } = this.visit;
 		if (!cookie) return;
 		const { own } = cookie;
@@ -242,14 +242,14 @@ export class Scope implements Around {
 		this.#setInJar?.(this.runtime.core.name, value ?? '', options);
 	}
 
-	/** The cookie that this request sets: a pair for a `Cookie` header. With an empty value if it removes it. */
+	/** The cookie that this request sets, as a pair for a `Cookie` header. Its value is empty if the cookie is removed. */
 	get cookiePair(): string | undefined {
 		const { cookie } = this.visit;
 		return cookie && this.#header(cookie).split(';', 1)[0];
 	}
 
-	/** Emits an event. What a listener throws must not stop a logout. */
-	tell(happened: SessionEvent): void {
+	/** Emits an event. An exception of a listener is caught, so that it cannot block a logout. */
+	emit(happened: SessionEvent): void {
 		const { telemetry, onEvent } = this.runtime.options;
 		if (developing) hintForEvent(happened.type, this.runtime.core.name);
 		harmless('telemetry', () => telemetry?.event(happened.type));
@@ -257,34 +257,34 @@ export class Scope implements Around {
 	}
 
 	/**
-	 * Does something while the page is made, after what is being done so already. That the store fails is
-	 * told, and otherwise of no consequence.
+	 * Runs work in the background, after the work that already runs there. A failure of the store is emitted as an event,
+	 * and has no other effect.
 	 */
-	later(run: () => Promise<unknown>): void {
-		this.refreshed = (this.refreshed ?? Promise.resolve()).then(run).then(
+	inBackground(run: () => Promise<unknown>): void {
+		this.background = (this.background ?? Promise.resolve()).then(run).then(
 			() => undefined,
 			(error: unknown) => {
 				if (!(error instanceof VestiaryError)) throw error;
-				this.tell({ type: 'store_failed', error });
+				this.emit({ type: 'store_failed', error });
 			}
 		);
-		// Whoever waits for it gets it; until then it must not count as unhandled.
-		this.refreshed.catch(() => undefined);
+		// The handle rethrows the error when it awaits this promise. Until then the rejection must not count as unhandled.
+		this.background.catch(() => undefined);
 	}
 
-	/** Without a handle nobody else would wait. */
+	/** Waits for the work in the background, if no handle will. */
 	async settled(): Promise<void> {
-		if (!this.finishes) await this.refreshed;
+		if (!this.finishes) await this.background;
 	}
 
 	/**
-	 * The response as it must leave: with our cookie, and kept by no cache if it carries one; kept for no
-	 * other visitor if the session was looked at.
+	 * Finalizes the response: adds the session cookie, and the headers that caches need. No cache may store a response with
+	 * the cookie; one that depends on the session must not be served to another visitor.
 	 *
-	 * The application may return one object to every visitor. So the cookie goes onto a copy; `Vary`, which says the
-	 * same to all of them, goes onto the object itself, as far as it can be changed.
+	 * The application may return one object to every visitor, so the cookie goes onto a copy. `Vary` is the same for all
+	 * visitors, and goes onto the object itself if its headers can be changed.
 	 */
-	seal(response: Response): Response {
+	finalize(response: Response): Response {
 		const outgoing = this.visit.cookie;
 		const { headers } = response;
 		const cookies = headers.getSetCookie();
@@ -296,17 +296,17 @@ export class Scope implements Around {
 		const present = headers.get('vary');
 		const varies = present === null ? this.runtime.core.vary : vary(present);
 		if (!carries) return varies === undefined ? response : varying(response, varies);
-		const sealed = new Response(response.body, response);
-		if (varies !== undefined) sealed.headers.set('vary', varies);
+		const final = new Response(response.body, response);
+		if (varies !== undefined) final.headers.set('vary', varies);
 		if (outgoing) {
-			sealed.headers.delete('set-cookie');
-			for (const other of others) sealed.headers.append('set-cookie', other);
-			sealed.headers.append('set-cookie', this.#header(outgoing));
+			final.headers.delete('set-cookie');
+			for (const other of others) final.headers.append('set-cookie', other);
+			final.headers.append('set-cookie', this.#header(outgoing));
 		}
 		const cached = headers.get('cache-control');
 		const control = cached === null ? this.runtime.core.cacheControl : cacheControl(cached);
-		if (control !== undefined) sealed.headers.set('cache-control', control);
-		return sealed;
+		if (control !== undefined) final.headers.set('cache-control', control);
+		return final;
 	}
 
 	#jarOptions(value: string | null, own: OwnCookie | undefined): KitCookieOptions {
@@ -325,7 +325,7 @@ export class Scope implements Around {
 		return setCookie.startsWith(`${this.runtime.core.name}=`);
 	}
 
-	/** The signed ID; null if the cookie is removed. */
+	/** The cookie's value, a signed ID; null if the cookie is removed. */
 	#valueOf({ id }: Cookie): string | null {
 		return id === undefined ? null : this.runtime.core.sign(id);
 	}
@@ -341,8 +341,8 @@ export class Scope implements Around {
 	}
 
 	/**
-	 * SvelteKit decides by version, mode and origin, so it is asked for a sample; the next request is mostly
-	 * to the same origin.
+	 * Whether SvelteKit makes cookies `Secure`. That depends on its version, its mode and the origin, so it serializes a
+	 * sample. The result is kept for the next request, which usually has the same origin.
 	 */
 	#secureByKit(): boolean {
 		const { url, cookies } = partial(this.event);
@@ -356,7 +356,7 @@ export class Scope implements Around {
 	}
 }
 
-/** The response with this `Vary` header: a copy where headers cannot be changed, as those that `fetch()` returns. */
+/** Sets the `Vary` header of a response; on a copy if its headers are immutable, as those of `fetch()`. */
 function varying(response: Response, varies: string): Response {
 	try {
 		response.headers.set('vary', varies);
@@ -368,14 +368,14 @@ function varying(response: Response, varies: string): Response {
 	}
 }
 
-/** `event.locals`, where each handle has a property of its own. */
+/** `event.locals`, in which each handle has its own property. */
 export function slots(event: RequestEvent): Record<string, unknown> {
 	const { locals } = partial(event);
-	// Of an event without any, what is written is lost.
+	// An event without `locals` gets an object that is dropped.
 	return (locals ?? {}) as unknown as Record<string, unknown>;
 }
 
-/** Calls a listener of the application: what it throws, or a promise of it rejects with, is dropped. */
+/** Calls a listener of the application. Its exceptions and rejections are caught. */
 function harmless(name: string, listener: () => unknown): void {
 	const failed = (error: unknown): void => {
 		if (developing) hint(`\`${name}\` has thrown: ${text(error)}`);
@@ -388,7 +388,7 @@ function harmless(name: string, listener: () => unknown): void {
 	}
 }
 
-/** The text of something that was thrown, which may have none. */
+/** The text of a thrown value. Its conversion to text may throw, too. */
 function text(error: unknown): string {
 	try {
 		return String(error);
@@ -404,6 +404,6 @@ function asError(error: unknown): Error {
 function sameName(name: string): ConfigError {
 	return new ConfigError(
 		'options',
-		`two handles use the cookie \`${name}\`, and the visitor has a session of the other one: give one of them another \`name\``
+		`two handles use the cookie \`${name}\`, and the visitor has a session of the other handle: give one of them another \`name\``
 	);
 }

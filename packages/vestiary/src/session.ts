@@ -1,7 +1,7 @@
 import type { RequestEvent } from '@sveltejs/kit';
 
 import { Contents, type Changes } from './contents.js';
-import type { OwnCookie } from './going.js';
+import type { OwnCookie } from './progress.js';
 import { ConfigError, StoreError } from './errors.js';
 import { Fact, Given, type MemoryTable, Task, View, VisitState } from './generated/vestiary.js';
 import { FINISH, HANDLE, HAS_UNSAVED_COOKIE, LOOK, OPEN, REVOKED, SEEN } from './inside.js';
@@ -137,7 +137,7 @@ export class Session {
 			session.#contents.assign(data);
 		};
 		const { isIdle, finishes, left } = this.#scope;
-		// Otherwise it is stored when the response is ready, or by a `save()`.
+		// Otherwise the data is stored when the response is ready, or by a `save()`.
 		const isStored = this.#contents.savesByItself && (!finishes || left);
 		if (isIdle && !nestedIn(this.#scope, this.#scope.visit.storedId)) {
 			set(this.#current());
@@ -275,7 +275,7 @@ export class Session {
 		const { visit, outer, cookieHeader, runtime } = this.#scope;
 		const { core, touched, options } = runtime;
 		const ids = core.readCookies(cookieHeader);
-		// A visitor without a cookie has no session, and reading begins none.
+		// A visitor without a cookie has no session, and opening one creates no record.
 		if (!ids && options.saveUninitialized !== true) return undefined;
 		let isTouched = 0;
 		ids?.forEach((id, place) => {
@@ -301,10 +301,10 @@ export class Session {
 	 * @internal
 	 */
 	static [FINISH](scope: Scope): Promise<void> | undefined {
-		const { session, visit, refreshed } = scope;
+		const { session, visit, background } = scope;
 		if (!(session instanceof Session) || !hasVisitor(scope.event)) return undefined;
 		const changes = session.#contents.changesAtEnd();
-		if (!refreshed && !changes && !visit.isDue) return undefined;
+		if (!background && !changes && !visit.isDue) return undefined;
 		return session.#finished(changes);
 	}
 
@@ -333,13 +333,13 @@ export class Session {
 	[REVOKED](handle: string, by: OwnRequest | undefined): void {
 		const { visit, operations, own, isIdle } = this.#scope;
 		const end = (): void => {
-			// An operation in progress may have found it gone already.
+			// An operation in progress may already have found the session gone.
 			const isOther = visit.user
 				? visit.user.handle !== handle
 				: visit.storedId !== undefined;
 			if (!isOther) void visit.act(Task.Revoked, { flags: by === own ? Given.More : 0 });
 		};
-		// An operation in progress must not take it for its session any more.
+		// An operation in progress ends first; it must not use the revoked session afterwards.
 		if (isIdle) end();
 		else
 			void operations.behind(async () => {
@@ -355,7 +355,7 @@ export class Session {
 		return operations.run(() => operation(this.#current()));
 	}
 
-	/** The current session, for the application, which has thereby looked at it. */
+	/** The visitor's current session, for the application. The response then depends on it. */
 	#current(): Session {
 		this.#scope.looked = true;
 		this.#scope.visit.open();
@@ -388,7 +388,7 @@ export class Session {
 			await opening;
 		} finally {
 			const error = runtime.records.takeLoss();
-			if (error) this.#scope.tell({ type: 'store_failed', error });
+			if (error) this.#scope.emit({ type: 'store_failed', error });
 		}
 		this.#opened();
 		await this.#scope.settled();
@@ -408,16 +408,16 @@ export class Session {
 	#refresh(): void {
 		const { visit, operations } = this.#scope;
 		if (!visit.isDue) return;
-		this.#scope.later(async () => operations.behind(() => this.#act(Task.Refresh)));
+		this.#scope.inBackground(async () => operations.behind(() => this.#act(Task.Refresh)));
 	}
 
 	async #finished(changes: Changes | undefined): Promise<void> {
-		const { visit, operations, refreshed } = this.#scope;
+		const { visit, operations, background } = this.#scope;
 		const [id, views] = [visit.storedId, this.#contents.views];
-		await refreshed;
+		await background;
 		if (!changes && !visit.isDue) return;
 		await operations.behind(async () => {
-			// Ended meanwhile: there is nothing to save.
+			// The session was ended meanwhile.
 			if (id !== undefined && visit.storedId === undefined) return;
 			const session = this.#latest;
 			const isSame = session === this && views === this.#contents.views;
@@ -469,7 +469,7 @@ export class Session {
 	/** Runs a write after the session's other writes in this process. Undefined if it has ended without waiting. */
 	#inTurn(run: () => Promise<void> | undefined): Promise<void> | undefined {
 		const { writes, records } = this.#scope.runtime;
-		// On a table it ends before another writer can begin.
+		// A write on a table ends before another writer can begin.
 		if (records.table && writes.isFree(this.#scope.visit.storedId)) return run();
 		return this.#afterOthers(async () => run());
 	}

@@ -210,7 +210,7 @@ export type StoreCapability = 'atomic';
 /**
  * Short names of the formats.
  *
- * @deprecated Write `'svelte-kit-sessions'` for `'seed'`, and `'express-session'` for `'express'`.
+ * @deprecated Use `'svelte-kit-sessions'` and `'express-session'`.
  */
 export type DeprecatedFormat = 'seed' | 'express';
 
@@ -337,7 +337,7 @@ export type SessionRequest = Omit<Partial<RequestEvent>, 'request'> &
 export interface Telemetry {
 	/** Called for each event of a session. */
 	event(type: SessionEvent['type']): void;
-	/** Runs a store operation and measures it. Must return, or throw, what the operation does. */
+	/** Runs a store operation and measures it. Must return the operation's result, or throw its error. */
 	store<T>(operation: StoreOperation, run: () => Promise<T>): Promise<T>;
 }
 

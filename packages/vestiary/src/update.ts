@@ -9,7 +9,7 @@ export type Change = (
 	data: SessionData
 ) => SessionData | undefined | Promise<SessionData | undefined>;
 
-/** Runs the application's function of an update, as often as the core asks for it, within the turn of the update. */
+/** Runs the application's function as often as the core requires, within the turn of the update. */
 export function computing(scope: Scope, change: Change, turn: Turn): Compute {
 	let runs = 0;
 	return async (text) => {
@@ -22,11 +22,12 @@ export function computing(scope: Scope, change: Change, turn: Turn): Compute {
 	};
 }
 
-/** Waits for other updates that have to begin again, too. Other operations and requests do not. */
+/** Waits for other updates that must start again, too. Meanwhile, other operations and requests may run. */
 async function queued({ operations }: Scope, turn: Turn): Promise<void> {
 	const before = turn.queue();
 	if (!before) return;
-	// Both are given up, or none: the operation that comes next would wait for the turn, and this one for it.
+	// Gives up the turn and the place among the operations together: with only one of them, the next operation would wait
+	// for the turn, and this one for the operation.
 	turn.leave();
 	try {
 		await operations.outside(async () => before);
@@ -35,14 +36,14 @@ async function queued({ operations }: Scope, turn: Turn): Promise<void> {
 	}
 }
 
-/** Waits for code of the application. Other operations and requests do not. */
+/** Waits for code of the application. Meanwhile, other operations and requests may run. */
 async function outside<T>(scope: Scope, running: Promise<T>, turn: Turn): Promise<T> {
 	const { operations, runtime, visit } = scope;
 	if (await isPrompt(running)) return running;
 	turn.leave();
 	try {
-		// With a store that is not atomic they wait: an operation of this request would fail otherwise. So they do
-		// if there is nothing in the store yet: each would begin a session of its own.
+		// They must wait if the store is not atomic, where an operation of this request would fail, and if the session is
+		// not stored yet, because each would begin its own.
 		const isCompared = runtime.records.atomic && visit.storedId !== undefined;
 		const waits = !isCompared && knowsNested;
 		return await (waits ? running : operations.outside(async () => running));

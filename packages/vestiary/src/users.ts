@@ -8,7 +8,7 @@ import type { SveltekitSessionConfig } from './types.js';
 
 /** One of a user's sessions, as a page of devices shows it. */
 export interface UserSession {
-	/** The public name of the session, for `revoke`: neither its ID nor its key in the store. */
+	/** The public name of the session, for `revoke`. It reveals neither the session's ID nor its key in the store. */
 	handle: string;
 	/** When the user logged in. */
 	created: Date;
@@ -24,10 +24,10 @@ export interface UserSession {
 export interface UserSessions {
 	/**
 	 * The user's active sessions, the most recently used first.
-	 * @param current The session of the request, to mark it in the list
+	 * @param current The session of the request, whose entry gets `current: true`
 	 */
 	list(current?: Session): Promise<UserSession[]>;
-	/** Revokes one session. */
+	/** Revokes one session, by its handle. Without such a session it does nothing. */
 	revoke(handle: string): Promise<void>;
 	/** Revokes all sessions except this one, and rejects logins in progress. */
 	revokeOthers(current: Session): Promise<void>;
@@ -56,7 +56,7 @@ export function sessions(options: SveltekitSessionConfig): { of(userId: string):
 	if (!runtime.records.atomic) {
 		throw new ConfigError(
 			'store_capability',
-			'the sessions of a user can only be kept by a store that compares before it writes, and this one does not (`store.atomic`)'
+			'`sessions()` needs a store that compares before it writes, and this one does not (`store.atomic`)'
 		);
 	}
 	return {
@@ -72,7 +72,7 @@ function sessionsOf({ records, store, options }: Runtime, userId: string): UserS
 
 	async function end(keep: string | undefined): Promise<void> {
 		const by = ownRequest();
-		// Opened, so that its own cookie is removed if it is one of them.
+		// Opens the session of this request, so that its cookie is removed if the session is revoked.
 		by?.visit?.open();
 		const ended = revoking(store, key);
 		const { at, before } = await records.endAll(userId, keep);
@@ -102,7 +102,7 @@ function sessionsOf({ records, store, options }: Runtime, userId: string): UserS
 			if (typeof (handle as unknown) !== 'string')
 				throw new ConfigError(
 					'options',
-					'the handle of a session that is to be revoked must be a string: that of one in the list'
+					'`revoke()` takes the handle of a session as a string: `handle` of an entry in the list'
 				);
 			const by = ownRequest();
 			by?.visit?.open();
@@ -118,11 +118,11 @@ function sessionsOf({ records, store, options }: Runtime, userId: string): UserS
 	};
 }
 
-/** Rejects another value than a session, since all sessions would end without the one to keep. */
+/** Rejects a value that is not a session, because the session to keep would end as well. */
 function checkSession(method: string, current: unknown): void {
 	if (current instanceof Session) return;
 	throw new ConfigError(
 		'options',
-		`\`${method}()\` takes the session of the request, such as \`event.locals.session\`, of the same copy of this package`
+		`\`${method}()\` takes the session of the request, such as \`event.locals.session\`, created by the same copy of this package`
 	);
 }

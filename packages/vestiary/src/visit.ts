@@ -1,6 +1,6 @@
 import type { RequestEvent } from '@sveltejs/kit';
 
-import type { Given, OwnCookie, User } from './going.js';
+import type { Given, OwnCookie, User } from './progress.js';
 import type { Compute, End, Page } from './driver.js';
 import { ConfigError, orThrow, type VestiaryError } from './errors.js';
 import {
@@ -19,22 +19,22 @@ import type { Spent } from './records.js';
 import { refusePromise, type Runtime } from './runtime.js';
 import type { SessionEvent } from './types.js';
 
-/** The arguments of an operation on a visit, beside the visit itself. */
+/** The arguments of an operation, in addition to the visit itself. */
 export interface Input {
 	/** Bits of the core's `Given`. */
 	readonly flags?: number;
 	readonly texts?: readonly string[];
 	readonly login?: Given['login'];
-	/** Bits of `Fact` that say which sessions need not be touched. */
+	/** Bits of `Fact` that say which of the cookies' sessions need no touch. */
 	readonly touched?: number;
 	readonly compute?: Compute;
-	/** Hears whether the session is stored as the operation has left it. */
+	/** Called when the operation has ended: whether its session is stored. */
 	readonly ended?: (isStored: boolean) => void;
 }
 
-/** The cookie that a response is to have. */
+/** The session cookie of a response. */
 export interface Cookie {
-	/** The ID in it; undefined if it is removed. */
+	/** The session ID in it; undefined if the cookie is removed. */
 	readonly id: string | undefined;
 	/** The session's own cookie attributes. */
 	readonly own: OwnCookie | undefined;
@@ -42,36 +42,36 @@ export interface Cookie {
 
 const NOTHING: Input = {};
 
-/** Operations after those of the application, which set no cookie that is there already. */
+/** Operations that run after the application's. They set only a cookie that they have changed. */
 const AFTERWARDS = new Set([Task.Refresh, Task.Confirm, Task.Finish]);
 
-/** Operations that ask the store for the session, whatever it has. */
+/** Operations that always read the session from the store, or write it. */
 const ASKING: ReadonlySet<Task> = new Set([Task.Open, Task.Save, Task.LogIn]);
 
-/** Operations after which the visitor has another session, or none; also if they fail, since the cookie goes. */
+/** Operations after which the visitor has another session or none, even if they fail, because the cookie is removed. */
 const PARTING = new Set([Task.Regenerate, Task.Destroy, Task.Revoked]);
 
-/** Numbers of operations that had ended when another one began. */
+/** The counts of ended operations at the time when another one began. */
 interface Before {
 	readonly ended: number;
 	readonly sessions: number;
 }
 
-/** The request of a visit. */
+/** The parts of a request that its visit needs. */
 export interface Around {
 	readonly event: RequestEvent;
 	readonly runtime: Runtime;
-	/** The session that `event.locals.session` is, or would be. */
+	/** The session for `event.locals.session`. */
 	readonly session: Inside | undefined;
-	/** Whether a cookie can leave. */
+	/** Whether a cookie can probably reach the browser. */
 	readonly canSend: boolean;
-	/** The same, where a jar that may be closed counts as closed. */
+	/** As `canSend`, but a jar that may be closed counts as closed. */
 	readonly canSurelySend: boolean;
-	/** Whether another handle has the cookie. */
+	/** Whether the cookie belongs to another handle. */
 	readonly isTaken: boolean;
-	/** The error for a session whose cookie another handle has. */
+	/** The error for a session whose cookie belongs to another handle. */
 	readonly sameName: VestiaryError;
-	tell(event: SessionEvent): void;
+	emit(event: SessionEvent): void;
 	reserves(is: boolean): void;
 	watch(user: User): void;
 	tidy(spent: Spent): void;
@@ -79,47 +79,48 @@ export interface Around {
 }
 
 /**
- * A request's view of its visitor's session: what the core knows of it between two operations, as text and numbers
- * (`vestiary::visit`). It decides nothing.
+ * A request's view of its visitor's session. Between two operations it holds the core's state as text and numbers
+ * (`vestiary::visit`). It makes no decisions.
  */
 export class Visit implements Page {
 	readonly #scope: Around;
 	#flags = 0;
 	#at = 0;
-	/** Its IDs in lines, its record, and the own attributes of its cookie. */
+	/** The IDs, one per line; the record; the session's own attributes of the outgoing cookie. */
 	#texts: readonly [ids: string, record: string, own: string] = ['', '', ''];
-	/** The first of its IDs: of the session, in the cookie, the one that is certain. */
+	/** The first three IDs: of the session; of the outgoing cookie; the one that needs no confirmation. */
 	#ids: readonly string[] = [];
-	/** How often something had been written to the store when it was last asked for the session; NaN if that is not known. */
+	/** The number of writes to the store when the session was last read; NaN if it is not known. */
 	#writes = NaN;
-	/** Where the session lies, if it is left to open. */
+	/** The table that holds the session, while the session is not opened yet. */
 	#table: MemoryTable | undefined;
-	/** The operations that have ended. */
+	/** The number of operations that have ended. */
 	#ended = 0;
-	/** Those of them that have begun or ended a session. */
+	/** The number of those that have begun or ended a session. */
 	#sessions = 0;
+	/** The bits of `Fact` for sessions that need no touch, in the current operation. */
 	#touched = 0;
-	/** The operation under way does only what a cookie that can leave needs. */
+	/** Whether the current operation only acts if a cookie can certainly reach the browser. */
 	#isSure = false;
-	/** Sessions that have their full lifetime again, by the operation under way. */
+	/** The IDs of sessions that got their full lifetime again in the current operation. */
 	#prolonged: string[] = [];
-	/** The ID that a session will get that is not stored yet, once the application has seen it. */
+	/** The ID that the application has seen before the session was stored. */
 	#shown: string | undefined;
-	/** Whose session it is. */
+	/** The owner of the session. */
 	user: User | undefined;
-	/** Why the session cannot be read, nor written. */
+	/** The reason why the session can be neither read nor written. */
 	fault: VestiaryError | undefined;
 
 	constructor(scope: Around) {
 		this.#scope = scope;
 	}
 
-	/** Opens the session when something is asked of it first: for one that the application does not look at, nothing is read. */
+	/** Defers the opening of the session to its first use. A session that the application does not look at is never read. */
 	openLater(table: MemoryTable): void {
 		this.#table = table;
 	}
 
-	/** Opens the session, if that is left to do. */
+	/** Opens the session, unless it is already open. */
 	open(): void {
 		const table = this.#table;
 		if (!table) return;
@@ -137,21 +138,21 @@ export class Visit implements Page {
 		return this.state === VisitState.Stored ? this.#id(0) : undefined;
 	}
 
-	/** The ID of the session, or the one that it will get. */
+	/** The ID of the session, or the ID that it will get when it is stored. */
 	get id(): string {
 		const { state } = this;
 		if (state === VisitState.Stored || state === VisitState.Reserved) return this.#id(0);
-		// Made when first asked for, so that a visitor who only looks costs no randomness.
+		// Created on first use, so that a visitor who only reads costs no random bytes.
 		return (this.#shown ??= this.newId().id);
 	}
 
-	/** The record of the session: JSON text. */
+	/** The record of the session, as JSON text. */
 	get record(): string {
 		this.open();
 		return this.#texts[1];
 	}
 
-	/** Something is left to do for the session that does not concern the application. */
+	/** Whether the session needs work that the application does not see, such as a touch or a renewal. */
 	get isDue(): boolean {
 		return (this.#flags & (VisitFlag.Due | VisitFlag.Unseen)) !== 0;
 	}
@@ -166,18 +167,18 @@ export class Visit implements Page {
 		return { id: kind === Outgoing.Session ? id : undefined, own: textIn(own) };
 	}
 
-	/** Whether the browser has a cookie of this request's session, or will be sent one. */
+	/** Whether the browser has a cookie of this request's session, or receives one. */
 	get hasCookie(): boolean {
 		return this.state === VisitState.Stored || this.#cookieKind !== Outgoing.Nothing;
 	}
 
-	/** Whether the store has to be asked for the ID in the cookie before it leaves. */
-	get isDoubtful(): boolean {
+	/** Whether the ID in the outgoing cookie must be confirmed by the store before the response leaves. */
+	get needsConfirm(): boolean {
 		if (this.#cookieKind !== Outgoing.Session || this.#id(1) === this.#id(2)) return false;
 		return this.#writes !== this.#scope.runtime.records.writes;
 	}
 
-	/** Opens the session of a `Cookie` header on a table, where it waits for nothing. */
+	/** Opens the session of a `Cookie` header on a table, without waiting. */
 	openOn(table: MemoryTable, header: string | null, flags: number): void {
 		const before = this.#begin(Task.Open);
 		const end = this.#scope.runtime.records.open(header, flags, this, table);
@@ -220,17 +221,18 @@ export class Visit implements Page {
 		return this.#end(task, end, before, input);
 	}
 
-	/** Whether an operation will mostly make a session ID, and at random. */
+	/** Whether an operation will probably need a random session ID. */
 	#makesId(task: Task): boolean {
 		if (this.#shown !== undefined || this.#scope.runtime.options.genid) return false;
 		return task === Task.LogIn || (task === Task.Save && this.storedId === undefined);
 	}
 
-	/** Forgets the ID that the application has seen: the session that comes next is another one. */
+	/** Forgets the ID that the application has seen, because the next session is another one. */
 	forgetShown(): void {
 		this.#shown = undefined;
 	}
 
+	/** The current bits of `Fact`. */
 	get facts(): number {
 		const { isTaken } = this.#scope;
 		const canSend = this.#isSure ? this.#scope.canSurelySend : this.#scope.canSend;
@@ -250,7 +252,7 @@ export class Visit implements Page {
 		return id !== '' && this.#scope.runtime.records.isRetired(id);
 	}
 
-	/** An ID that no session has. */
+	/** Generates a session ID. */
 	newId(): { readonly id: string; readonly isOwn: boolean } {
 		const { event, runtime } = this.#scope;
 		const shown = this.#shown;
@@ -266,13 +268,13 @@ export class Visit implements Page {
 		orThrow(() => {
 			checkId(id);
 		});
-		// An application may make an ID twice.
+		// `genid` may return an ID that was used before.
 		runtime.records.use(id);
 		return { id, isOwn: true };
 	}
 
-	tell(event: SessionEvent): void {
-		this.#scope.tell(event);
+	emit(event: SessionEvent): void {
+		this.#scope.emit(event);
 	}
 
 	touched(id: string): void {
@@ -287,7 +289,7 @@ export class Visit implements Page {
 		return this.#scope.sameName;
 	}
 
-	/** @param before When it began */
+	/** @param before The counts when the operation began */
 	#end(task: Task, end: End, before: Before, input: Input): Promise<void> | undefined {
 		const { storedId } = this;
 		const isAfterwards = AFTERWARDS.has(task);
@@ -303,27 +305,28 @@ export class Visit implements Page {
 		const sends = !isAfterwards || this.#outgoing !== cookie;
 		const unsent = sends ? this.#scope.sendByJar() : undefined;
 		if (end.error !== undefined) throw end.error as Error;
-		// The browser has the cookie of a session that was stored before, unless a login has replaced it; that of an ended
-		// one is worth nothing.
+		// Only a new session, or one after a login, needs the cookie: the browser has that of any other stored session, and
+		// the cookie of an ended session is worthless.
 		const isNew =
 			this.storedId !== undefined && (storedId === undefined || task === Task.LogIn);
 		return unsent && isNew ? this.#takeBack(unsent) : undefined;
 	}
 
-	/** Stands for the cookie that is to leave. */
+	/** A text that identifies the outgoing cookie, for comparison. */
 	get #outgoing(): string {
 		return `${this.#cookieKind} ${this.#id(1)} ${this.#texts[2]}`;
 	}
 
-	/** Ends a session that the browser will never hear of: without this, it would stay until it expires. */
+	/** Ends a session whose cookie cannot reach the browser. Otherwise its record would stay until it expires. */
 	async #takeBack(unsent: VestiaryError): Promise<never> {
 		await this.act(Task.Destroy);
 		throw unsent;
 	}
 
 	/**
-	 * Whether an operation has ended with the session that the visit has. Others may have run while the application's
-	 * function did: if they have begun or ended a session, that stays. What failed since then has changed nothing.
+	 * Whether the result of an operation applies to the visit's current session. Other operations may have run during the
+	 * application's function. If they have begun or ended a session, their result stays. Of a stored session, a failed
+	 * operation has changed nothing.
 	 */
 	#isOfIt({ flags, error }: End, before: Before): boolean {
 		if (before.ended === this.#ended) return true;
@@ -368,10 +371,10 @@ export class Visit implements Page {
 	}
 }
 
-/** The place among the texts of an end from which on there are three of each record that counts for nothing. */
+/** The index of the first invalid record among the texts of a result. Each has three: its ID, its text, and `listed`. */
 const SPENT = 9;
 
-/** A text, if there is one. */
+/** The text; undefined if it is empty. */
 function textIn(text: string | undefined): string | undefined {
 	return text === '' ? undefined : text;
 }

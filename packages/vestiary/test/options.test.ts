@@ -55,7 +55,7 @@ describe('options are refused at once, with what to do', () => {
 		[{ secret: SECRET, maxAge: 5 }, 'options', 'write `cookie: { maxAge }`'],
 		[{ secret: SECRET, resave: true }, 'options', '`resave` is not an option: use'],
 		[{ secret: SECRET, cookie: { path: 'app' } }, 'cookie_option', 'an absolute path'],
-		[{ secret: SECRET, name: '' }, 'cookie_name', '`name` must have something in it'],
+		[{ secret: SECRET, name: '' }, 'cookie_name', '`name` must not be empty'],
 		[{ secret: SECRET, cookie: [] }, 'options', '`cookie` must be an object, not list'],
 		[{ secret: SECRET, require: 'atomic' }, 'options', '`require` must be a list, not string'],
 		[

@@ -198,7 +198,7 @@ describe('the list of a user', () => {
 		for (const encrypt of [false, true])
 			expect(
 				await sessions({ ...options, encrypt })
-					.of('nobody')
+					.of('ada')
 					.list()
 			).toEqual([]);
 	});

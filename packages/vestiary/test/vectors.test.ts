@@ -4,7 +4,7 @@ import { expect, test, vi } from 'vitest';
 
 import '../src/index.js';
 import { Core } from '../src/core.js';
-import type { Given } from '../src/going.js';
+import type { Given } from '../src/progress.js';
 import {
 	Answer,
 	Given as Flag,

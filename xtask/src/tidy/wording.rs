@@ -14,6 +14,8 @@ use super::{
 const LIST: &str = "wording";
 /// The words, and what to write in their place. One in backticks is found as it is spelled.
 const WORDS: &str = "words";
+/// Paths, each with a word that its file needs, such as a name in the changelog.
+const KEPT: &str = "kept";
 
 /// First words that documentation does not begin with.
 const BEGINNINGS: [&str; 2] = ["What", "Whoever"];
@@ -25,6 +27,8 @@ struct Use {
     line: usize,
     word: String,
     instead: String,
+    /// The word stands in backticks in the list.
+    is_spelling: bool,
 }
 
 /// A list of words, parsed.
@@ -60,14 +64,16 @@ impl Words {
                     part.first().filter(|_| same && rest.iter().all(|it| it.follows))
                 {
                     let word = phrase.join(" ");
-                    uses.push(Use { line: first.line, word, instead: instead.clone() });
+                    let (line, instead) = (first.line, instead.clone());
+                    uses.push(Use { line, word, instead, is_spelling: false });
                 }
             }
         }
         for (spelling, instead) in &self.spellings {
             for (line, text) in file.lines() {
                 for _ in text.matches(spelling.as_str()) {
-                    uses.push(Use { line, word: spelling.clone(), instead: instead.clone() });
+                    let (word, instead) = (spelling.clone(), instead.clone());
+                    uses.push(Use { line, word, instead, is_spelling: true });
                 }
             }
         }
@@ -76,7 +82,7 @@ impl Words {
             let first = comment.text.split(' ').next().unwrap_or_default();
             if BEGINNINGS.contains(&first) {
                 let (word, instead) = (format!("{first} …"), BEGIN_WITH_THE_THING.to_owned());
-                uses.push(Use { line: comment.line, word, instead });
+                uses.push(Use { line: comment.line, word, instead, is_spelling: false });
             }
         }
         uses.sort_by_key(|it| it.line);
@@ -85,9 +91,12 @@ impl Words {
 }
 
 pub(super) fn check(tree: &Tree) -> anyhow::Result<Vec<Finding>> {
-    let uses = uses(tree)?;
+    let (uses, kept) = (all_uses(tree)?, allowed::read(KEPT)?);
+    let unused = kept.keys().filter(|it| !uses.iter().any(|(path, of)| has_kept(path, of, it)));
+    let mut findings = allowed::unused(KEPT, unused);
+    let uses = without(uses, &kept);
     let allowed = ratchet::read(LIST)?;
-    let mut findings = ratchet::gone(LIST, &allowed, |path| tree.has(path));
+    findings.extend(ratchet::gone(LIST, &allowed, |path| tree.has(path)));
     let counts = counts(&uses);
     for (path, limit) in ratchet::above(&counts, &allowed) {
         let uses = uses.get(path).map_or(&[][..], Vec::as_slice);
@@ -114,13 +123,37 @@ pub(super) fn lower(tree: &Tree) -> anyhow::Result<()> {
     ratchet::write(LIST, &counts(&uses(tree)?))
 }
 
-fn uses(tree: &Tree) -> anyhow::Result<BTreeMap<String, Vec<Use>>> {
-    let words = Words::read()?;
-    let each = tree.files.iter().map(|file| (file.path.clone(), words.uses(file)));
-    Ok(each.filter(|(_, uses)| !uses.is_empty()).collect())
+/// The uses of the words in each file.
+type Uses = BTreeMap<String, Vec<Use>>;
+
+fn uses(tree: &Tree) -> anyhow::Result<Uses> {
+    Ok(without(all_uses(tree)?, &allowed::read(KEPT)?))
 }
 
-fn counts(uses: &BTreeMap<String, Vec<Use>>) -> Counts {
+fn all_uses(tree: &Tree) -> anyhow::Result<Uses> {
+    let words = Words::read()?;
+    Ok(tree.files.iter().map(|file| (file.path.clone(), words.uses(file))).collect())
+}
+
+/// The uses, without the words that a file needs.
+fn without(mut uses: Uses, kept: &allowed::Entries) -> Uses {
+    for (path, of) in &mut uses {
+        of.retain(|it| !kept.contains_key(&entry(path, it)));
+    }
+    uses.retain(|_, of| !of.is_empty());
+    uses
+}
+
+fn has_kept(path: &str, uses: &[Use], kept: &str) -> bool {
+    uses.iter().any(|it| entry(path, it) == kept)
+}
+
+/// The entry that lets a file keep this word.
+fn entry(path: &str, it: &Use) -> String {
+    if it.is_spelling { format!("{path} `{}`", it.word) } else { format!("{path} {}", it.word) }
+}
+
+fn counts(uses: &Uses) -> Counts {
     uses.iter().map(|(path, uses)| (path.clone(), uses.len())).collect()
 }
 
@@ -150,6 +183,22 @@ mod tests {
     #[test]
     fn a_spelling_is_found_as_it_stands() {
         assert_eq!(found("a.rs", "Format::Seed\nseed\n"), [(1, "::Seed".into())]);
+    }
+
+    #[test]
+    fn a_file_may_keep_a_word_that_it_needs() {
+        let it = |word: &str, is_spelling| {
+            let (word, instead) = (word.to_owned(), String::new());
+            Use { line: 1, word, instead, is_spelling }
+        };
+        let uses = || Uses::from([("a.md".into(), vec![it("mark", false), it("'seed'", true)])]);
+        let kept = |entries: &[&str]| {
+            let entries = entries.iter().map(|entry| ((*entry).into(), "why".into())).collect();
+            without(uses(), &entries).into_values().flatten().map(|it| it.word).collect::<Vec<_>>()
+        };
+        assert_eq!(kept(&["a.md mark"]), ["'seed'"]);
+        assert_eq!(kept(&["a.md `'seed'`", "b.md mark"]), ["mark"]);
+        assert!(kept(&["a.md `'seed'`", "a.md mark"]).is_empty());
     }
 
     #[test]

@@ -5,7 +5,7 @@ const yourOwnHandle = async ({ event, resolve }) => {
 	// `event.locals.session` is available
 	const { name } = event.locals.session.data;
 	const result = await resolve(event);
-	result.headers.set('x-name', name ?? 'nobody');
+	result.headers.set('x-name', name ?? 'anonymous');
 	return result;
 };
 

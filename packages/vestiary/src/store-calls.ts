@@ -8,35 +8,35 @@ import { readBoth } from './stores/both.js';
 import { WRITE_ID_HEADS } from './stores/options.js';
 import type { AtomicOperations, Store, StoreOperation, Telemetry } from './types.js';
 
-/** A question to the store. */
-export interface Question {
+/** A store call that an operation needs. */
+export interface StoreCall {
 	readonly step: Step;
 	readonly key: string;
 	readonly text: string;
-	/** The write ID that the record must have. */
+	/** The write ID that the record must have; null for a record without one. */
 	readonly expected: string | null;
 	readonly ttl: number;
 	readonly owned: boolean;
 }
 
-/** An answer in the parts in which the core takes it. */
-export interface Heard {
+/** A reply of the store, in the parts that the core takes. */
+export interface StoreReply {
 	readonly answer: Answer;
 	readonly text?: string | undefined;
 	readonly number?: number;
 	readonly list?: string | undefined;
 }
 
-/** Asks a store the questions of operations: with a timeout, and with telemetry. */
-export class Asking {
+/** Makes the store calls of operations, with a timeout and telemetry. */
+export class StoreCalls {
 	readonly #store: Store;
 	readonly #atomic: AtomicOperations | undefined;
 	readonly #timeout: number;
 	readonly #telemetry: Telemetry | undefined;
-	/** Records of stores that are not atomic. */
+	/** Converts records for stores that are not atomic. */
 	readonly #columns: Columns;
 
-	constructor(store: Store, options: AskingOptions) {
+	constructor(store: Store, options: StoreCallOptions) {
 		this.#store = store;
 		this.#atomic = store.atomic ?? undefined;
 		this.#timeout = options.timeout;
@@ -44,18 +44,18 @@ export class Asking {
 		this.#columns = options.columns;
 	}
 
-	/** The answer of the store to a question, also if it gives none: then its error is one of the failures. */
-	async ask(question: Question, action: StoreOperation, failures: unknown[]): Promise<Heard> {
-		// Not to be asked is no question to measure.
-		if (question.step === Step.Stamp && !this.#atomic?.stamp) return NOT_STAMPED;
+	/** Makes a store call. If it fails, adds the error to `failures` and returns its number there. */
+	async make(call: StoreCall, action: StoreOperation, failures: unknown[]): Promise<StoreReply> {
+		// Without `stamp` the store is not called, so there is nothing to measure.
+		if (call.step === Step.Stamp && !this.#atomic?.stamp) return NOT_STAMPED;
 		let reply: Reply;
 		try {
-			reply = await this.#measured(action, async () => this.#reply(question));
+			reply = await this.#measured(action, async () => this.#reply(call));
 		} catch (error) {
-			// The store has something else there, or an adapter of the application says so.
-			if (READS.has(question.step) && error instanceof DataError)
+			// The stored value is not a record, or the application's adapter says so.
+			if (READS.has(call.step) && error instanceof DataError)
 				return { answer: Answer.Unreadable };
-			// A store that is not atomic is not asked again: it could not tell whose record it has.
+			// The call is not repeated on a store that is not atomic: it could not tell which request wrote the record.
 			const isLost = this.#atomic && error instanceof StoreError && !error.refused;
 			const number = failures.push(error) - 1;
 			return { answer: isLost ? Answer.Lost : Answer.Refused, number };
@@ -67,7 +67,7 @@ export class Asking {
 		return { answer: Answer.Two, text: record, number: list ? 0 : 1, list: list?.text };
 	}
 
-	async #reply({ step, key, text, expected, ttl, owned }: Question): Promise<Reply> {
+	async #reply({ step, key, text, expected, ttl, owned }: StoreCall): Promise<Reply> {
 		const atomic = this.#atomic;
 		if (step === Step.Load) return (await this.#read(key)) ?? Answer.Gone;
 		if (step === Step.LoadTwo) return this.#two(key, text);
@@ -106,7 +106,7 @@ export class Asking {
 		}
 	}
 
-	/** Asks a store that is not atomic: it writes, whatever it has. */
+	/** Calls a store that is not atomic, which writes without comparing. */
 	async #plain(step: Step, key: string, text: string, ttl: number): Promise<Reply> {
 		switch (step) {
 			case Step.Touch:
@@ -124,28 +124,28 @@ export class Asking {
 	}
 
 	/**
-	 * A store that cannot compare the write ID itself is asked for the record first, so that no tombstone is
-	 * prolonged. Between the two another request may write.
+	 * Touches a record. If the store cannot compare the write ID itself, the record is read first, so that no tombstone is
+	 * prolonged. Another request may write in between.
 	 */
 	async #touch(
 		atomic: AtomicOperations,
 		key: string,
-		mark: string | null,
+		writeId: string | null,
 		ttl: number
 	): Promise<Answer> {
 		if (!atomic.touchCompares) {
 			const text = await this.#read(key);
 			if (text === undefined) return Answer.Gone;
-			if (markOf(text) !== mark) return Answer.Conflict;
+			if (writeIdOf(text) !== writeId) return Answer.Conflict;
 		}
 		const answer = atomic.touchCompares
-			? await atomic.touch(key, ttl, mark)
+			? await atomic.touch(key, ttl, writeId)
 			: await atomic.touch(key, ttl);
 		if (typeof answer === 'boolean') return answer ? Answer.Done : Answer.Gone;
 		return answerOf('touch', answer);
 	}
 
-	/** The text that the store has under a key, as it is. */
+	/** Reads the text under a key, unchanged. */
 	async #read(key: string): Promise<string | undefined> {
 		try {
 			if (this.#atomic) return textOf('read', await this.#atomic.read(key));
@@ -156,7 +156,7 @@ export class Asking {
 		}
 	}
 
-	/** The texts under two keys: of a record, and of a list, which is missing if it could not be read. */
+	/** Reads the texts of a record and of a user's session list. The list is missing if it cannot be read. */
 	async #two(record: string, list: string): Promise<Two> {
 		const atomic = this.#atomic;
 		const read = async (key: string): Promise<string | null> => (await this.#read(key)) ?? null;
@@ -170,46 +170,46 @@ export class Asking {
 			: { record: text, list: { text: textOf('readTwo', other) } };
 	}
 
-	/** Asks the store. Its own error becomes the cause of the library's, without keys and records. */
+	/** Measures a store call. The store's own error becomes the `cause` of the thrown one, without keys and records. */
 	async #measured<T>(action: StoreOperation, call: () => Promise<T>): Promise<T> {
-		// Also telemetry gets no other error: what it does with it is not known here.
-		const ask = async (): Promise<T> => {
+		// Telemetry gets the converted error, too, because it may log it.
+		const run = async (): Promise<T> => {
 			try {
 				return await within(this.#timeout, action, call());
 			} catch (error) {
 				throw failureOf(action, error);
 			}
 		};
-		if (!this.#telemetry) return ask();
+		if (!this.#telemetry) return run();
 		try {
-			return await measured(this.#telemetry, action, ask);
+			return await measured(this.#telemetry, action, run);
 		} catch (error) {
 			throw failureOf(action, error);
 		}
 	}
 }
 
-/** The options of {@link Asking}. */
-export interface AskingOptions {
-	/** Milliseconds to wait for the store; 0 waits as long as it takes. */
+/** The options of {@link StoreCalls}. */
+export interface StoreCallOptions {
+	/** The timeout of a store call in milliseconds; 0 disables it. */
 	readonly timeout: number;
 	readonly telemetry: Telemetry | undefined;
 	readonly columns: Columns;
 }
 
-/** The answer of the store: an outcome, a text, a number with its kind and perhaps a text, or two texts. */
-type Reply = Answer | string | (Heard & { readonly number: number }) | Two;
+/** A reply in its shortest form: an outcome, a text, a number with its kind and perhaps a text, or two texts. */
+type Reply = Answer | string | (StoreReply & { readonly number: number }) | Two;
 
-/** The texts of a record and of a list, which is missing if it could not be read. */
+/** The texts of a record and of a user's session list. The list is missing if it could not be read. */
 interface Two {
 	readonly record: string | undefined;
 	readonly list?: { readonly text: string | undefined };
 }
 
-/** The answer of a store that has not dated a text: it cannot, or has another text there. */
+/** The reply of a store that did not stamp a text: it cannot, or holds another record under the key. */
 const NOT_STAMPED = { answer: Answer.Timed, number: NaN } as const;
 
-/** The questions to which a text is the answer. */
+/** The steps whose reply is a text. */
 const READS: ReadonlySet<Step> = new Set([Step.Load, Step.LoadTwo, Step.LoadTimed]);
 
 const ANSWERS = { done: Answer.Done, conflict: Answer.Conflict, gone: Answer.Gone } as const;
@@ -234,7 +234,7 @@ function textOf(operation: string, text: unknown): string | undefined {
 	);
 }
 
-/** An application's store that does not keep to its type: whether it did what it was asked is not known. */
+/** The error for a store that violates its type. The operation is in doubt. */
 function misbehaved(operation: string, expected: string): StoreError {
 	return new StoreError(
 		'store_failed',
@@ -242,12 +242,12 @@ function misbehaved(operation: string, expected: string): StoreError {
 	);
 }
 
-/** The write ID at the head of a record's text. */
-function markOf(text: string): string | null {
+/** The write ID at the beginning of a record's text. */
+function writeIdOf(text: string): string | null {
 	const head = WRITE_ID_HEADS.find((one) => text.startsWith(one));
 	if (head === undefined) return null;
-	const [mark = ''] = text.slice(head.length).split('"', 1);
-	return mark.length === 16 ? mark : null;
+	const [writeId = ''] = text.slice(head.length).split('"', 1);
+	return writeId.length === 16 ? writeId : null;
 }
 
 function failureOf(action: StoreOperation, error: unknown): VestiaryError {
@@ -269,8 +269,8 @@ function failureOf(action: StoreOperation, error: unknown): VestiaryError {
 }
 
 /**
- * Whether a store says that it has a value which is not a record: what `JSON.parse` says of it, in a store that lets
- * that through; and what Redis says of a key that holds a list or a hash.
+ * Whether an error means that the stored value is not a record: an error of `JSON.parse`, or the one that Redis returns
+ * for a key that holds a list or a hash.
  */
 function isUnreadable(error: unknown): boolean {
 	return error instanceof SyntaxError || refusalOf(error)?.code === 'WRONGTYPE';
@@ -281,34 +281,34 @@ function unreadable(error: unknown): DataError {
 }
 
 /**
- * The answer of the store, whatever becomes of what measures it: telemetry that throws, drops the answer, or never
- * ends, fails no request and holds up none.
+ * Runs a store call within telemetry, and returns the call's own result. Telemetry that throws, drops the result, or
+ * never ends neither fails nor delays the request.
  */
 async function measured<T>(
 	telemetry: Telemetry,
 	action: StoreOperation,
-	ask: () => Promise<T>
+	run: () => Promise<T>
 ): Promise<T> {
-	let answer: Promise<T> | undefined;
+	let result: Promise<T> | undefined;
 	const once = (): Promise<T> => {
-		answer ??= ask();
-		// Whether or not telemetry waits for it, this function does.
-		answer.catch(() => undefined);
-		return answer;
+		result ??= run();
+		// Telemetry may ignore a rejection, which must not count as unhandled: the call below throws it.
+		result.catch(() => undefined);
+		return result;
 	};
 	try {
-		// Whatever it promises is not waited for: it may never be kept. What it throws or rejects with is its own
-		// failure, or the store's, which is thrown below.
+		// Its promise is not awaited, because it may never settle. An error in it is telemetry's own, or the store's, which
+		// is thrown below.
 		void Promise.resolve(telemetry.store(action, once)).catch(() => undefined);
 	} catch {
-		// The same.
+		// As above.
 	}
 	return once();
 }
 
-/** Waits for the store, but not for ever (0). */
-async function within<T>(timeout: number, action: string, answer: Promise<T>): Promise<T> {
-	if (timeout === 0) return answer;
+/** Waits for a store call, up to a timeout in milliseconds; 0 disables it. */
+async function within<T>(timeout: number, action: string, reply: Promise<T>): Promise<T> {
+	if (timeout === 0) return reply;
 	let timer: ReturnType<typeof setTimeout> | undefined;
 	const late = new Promise<never>((_, reject) => {
 		timer = setTimeout(() => {
@@ -317,7 +317,7 @@ async function within<T>(timeout: number, action: string, answer: Promise<T>): P
 		}, timeout);
 	});
 	try {
-		return await Promise.race([answer, late]);
+		return await Promise.race([reply, late]);
 	} finally {
 		clearTimeout(timer);
 	}

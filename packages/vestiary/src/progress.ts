@@ -1,0 +1,66 @@
+import type { Running, Step } from './generated/vestiary.js';
+
+/* The data that the core and its driver exchange about an operation. */
+
+/**
+ * The cookie attributes of a session that differ from the options, as the text of a JSON object: `maxAge` in seconds,
+ * `expires` in milliseconds since the epoch, null for an attribute that the session omits.
+ */
+export type OwnCookie = string;
+
+/** A user, and the handle of one of the user's sessions. */
+export interface User {
+	readonly name: string;
+	readonly handle: string;
+}
+
+/** The arguments of an operation. `Task` documents the ones that each operation needs. */
+export interface Given {
+	/** Bits of the core's `Given`, and the flags of the visit. */
+	readonly flags: number;
+	/** When the visit's session was read, in milliseconds since the epoch. */
+	readonly at: number;
+	readonly texts: readonly string[];
+	readonly login?: {
+		/** When the visitor proved their identity, in milliseconds since the epoch. */
+		readonly proven: number;
+		/** When this request revoked all sessions of the user, and the time of the previous revocation. */
+		readonly own: { readonly at: number; readonly before: number } | undefined;
+		/** The maximum number of the user's sessions. */
+		readonly most: number;
+	};
+}
+
+/** The result of an operation. */
+export interface Ended {
+	/** The flags of its visit. */
+	readonly flags: number;
+	/** When its visit's session was read, or when all sessions of a user were revoked. In milliseconds since the epoch. */
+	readonly at: number;
+	/** The time of the previous revocation of all the user's sessions; 0 if there was none. */
+	readonly before: number;
+	/** The number of writes to the operation's table at its end; NaN without a table. */
+	readonly writes: number;
+	/** The error, empty if there is none; then the texts of the operation. */
+	readonly texts: string[];
+}
+
+/** The state of an operation after a step: running or ended. */
+export type Progress = {
+	/** Its reports since the last step, each a word and its argument, followed by a NUL. */
+	readonly reports: string;
+	/** Whether a session is about to begin, whose cookie no other handle may take. */
+	readonly reserved: boolean;
+} & (
+	| { readonly ended: Ended }
+	| {
+			readonly ended?: undefined;
+			readonly running: Running;
+			/** The effect that the operation needs next. */
+			readonly step: Step;
+			/** The purpose of the store call, as in `PURPOSES`. */
+			readonly purpose: number;
+			/** Whether the operation needs several store calls at once. */
+			readonly several: boolean;
+	  }
+);
