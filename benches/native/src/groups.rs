@@ -111,9 +111,9 @@ impl Group {
             Self::AtOnce => Words {
                 title: "64 requests at once",
                 unit: "ns",
-                method: "As one request after the other, but with 64 requests in flight in one task, on each \
-                         library's own memory store and on a store of text that lets the other requests go first \
-                         eight times before each reply. The time is that of a request as a whole, waiting included.",
+                method: "As one request after the other, but with 64 requests in flight in one task. Each \
+                         library runs on its own memory store, and on a store of text that lets the other requests \
+                         go first eight times before each reply. The time is that of a request as a whole, waiting included.",
             },
             Self::Actix => Words {
                 title: "actix-session, and Vestiary on axum, each over its own framework",
@@ -135,7 +135,7 @@ impl Group {
             Self::Instructions => Words {
                 title: "Instructions of each request",
                 unit: "instructions",
-                method: "valgrind's callgrind counts two runs of different lengths; the number is their difference \
+                method: "valgrind's callgrind counts two runs of different lengths. The number is their difference \
                          per request, including the creation of the request. valgrind has no SHA instructions, so \
                          signatures weigh more here than on the processor.",
             },

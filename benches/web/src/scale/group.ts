@@ -77,7 +77,8 @@ export async function scale(context: Context): Promise<void> {
 		method:
 			`${method} The first rows are the longest pause of the garbage collector during operations. The ` +
 			'last is the longest turn of an event loop that reads one session per turn, while all sessions ' +
-			'expire at the same time: by the clock or by processor time, whichever is less.',
+			'expire at the same time. It is measured by the clock and by processor time, and the smaller ' +
+			'number counts.',
 		rows: [
 			...rows((report) => report.longestPause, ', garbage collection'),
 			...rows((report) => report.longestStall, ', all expire at once')

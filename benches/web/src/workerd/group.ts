@@ -125,8 +125,8 @@ async function measureHandle(
 		method:
 			`A Worker runs the handle ${times} times in a request, and is timed from outside. The number is ` +
 			'the cost over a Worker without sessions, which creates the same events. vestiary uses its ' +
-			'memory store, svelte-kit-sessions a map of text, because timers of its memory store end with ' +
-			'the request that created them.',
+			'memory store. svelte-kit-sessions uses a map of text, because the timers of its memory store ' +
+			'end with the request that created them.',
 		rows
 	});
 }
