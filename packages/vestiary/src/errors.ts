@@ -1,4 +1,4 @@
-/** Codes of a {@link ConfigError}: an option of a handle, a session or a store is invalid. */
+/** Codes of a {@link ConfigError}. */
 export type ConfigErrorCode =
 	| 'cookie_name'
 	| 'cookie_option'
@@ -12,7 +12,7 @@ export type ConfigErrorCode =
 	| 'secret_missing'
 	| 'secret_short';
 
-/** Codes of a {@link DataError}: the session data cannot be stored. */
+/** Codes of a {@link DataError}. */
 export type DataErrorCode =
 	| 'data_not_object'
 	| 'forbidden_key'
@@ -23,7 +23,7 @@ export type DataErrorCode =
 	| 'too_large'
 	| 'unsealable';
 
-/** Codes of a {@link StoreError}: the store failed. */
+/** Codes of a {@link StoreError}. */
 export type StoreErrorCode =
 	| 'store_busy'
 	| 'store_failed'
@@ -56,6 +56,7 @@ export type VestiaryErrorCode =
  */
 export class VestiaryError extends Error {
 	override name = 'VestiaryError';
+	/** The stable code of the error. */
 	readonly code: VestiaryErrorCode;
 
 	constructor(code: VestiaryErrorCode, message: string, options?: ErrorOptions) {
@@ -73,7 +74,7 @@ export class ConfigError extends VestiaryError {
 	declare readonly code: ConfigErrorCode;
 }
 
-/** The session data cannot be stored. The stored record stays unchanged. */
+/** The session data cannot be stored, or its record cannot be read here. The stored record stays unchanged. */
 export class DataError extends VestiaryError {
 	override name = 'DataError';
 	declare readonly code: DataErrorCode;

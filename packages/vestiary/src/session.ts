@@ -66,6 +66,9 @@ export class Session {
 	/**
 	 * Loads the session of a request if its cookie has a valid signature and the store has its record; otherwise
 	 * creates a new one. `sveltekitSessionHandle` does this for every request.
+	 * @param event The request event, or any object with its `cookies` or its `request`
+	 * @throws {@link ConfigError} if an option is invalid
+	 * @throws {@link StoreError} if the store fails, unless `onStoreError` is `'anonymous'`
 	 */
 	static async initialize(
 		event: SessionRequest,
@@ -84,7 +87,7 @@ export class Session {
 		return this.#current().#scope.visit.state !== VisitState.Stored;
 	}
 
-	/** The user who logged in with {@link Session.login}. */
+	/** The ID of the user who logged in with {@link Session.login}; undefined for an anonymous visitor. */
 	get userId(): string | undefined {
 		return this.#current().#scope.visit.user?.name;
 	}
@@ -155,8 +158,10 @@ export class Session {
 	 * In an atomic store, the changes of this request are merged into the stored data per top-level key, and `data`
 	 * then includes the changes of other requests. If another request has renewed the session meanwhile, it is saved
 	 * under its new ID. If the session was ended meanwhile, nothing is written, and the event `gone` is emitted.
-	 * @throws {@link StoreError} `store_unconfirmed` if the record is gone and this request read it at least ten minutes
-	 * ago: it may have been ended, or have another ID
+	 * @throws {@link DataError} if the data cannot be stored, for example because it is too large; the record stays
+	 * @throws {@link ResponseSentError} if the session is new and the response has left
+	 * @throws {@link StoreError} if the store fails; `store_unconfirmed` if the record is gone and this request read it at
+	 * least ten minutes ago: it may have been ended, or have another ID
 	 */
 	save(): Promise<void> {
 		return this.#run((session) => session.#write(Task.Save));
@@ -169,6 +174,7 @@ export class Session {
 	 * for an async function, for at most `storeTimeout`.
 	 * @param change Gets the stored data; changes it in place or returns its replacement. It may run more than once
 	 * @returns False if the session was ended meanwhile, or its cookie makes it expire at once: nothing is written then
+	 * @throws {@link DataError}, {@link ResponseSentError} and {@link StoreError} as {@link Session.save} does
 	 * @throws {@link UpdateNestedError} inside the function, if it writes the session itself
 	 */
 	update(
@@ -197,6 +203,15 @@ export class Session {
 	/**
 	 * Ends the session and starts a new, empty one with another ID, which becomes `event.locals.session`. Call it when
 	 * a visitor logs in, so that the old ID is worthless; or use {@link Session.login}, which includes it.
+	 *
+	 * ```ts
+	 * const session = await event.locals.session.regenerate();
+	 * await session.setData({ userId: user.id });
+	 * await session.save();
+	 * ```
+	 *
+	 * @throws {@link ResponseSentError} if the response has left; the session then stays
+	 * @throws {@link StoreError} if the store fails; the cookie is removed anyway
 	 */
 	regenerate(): Promise<Session> {
 		return this.#run((session) => session.#regenerate());
@@ -211,8 +226,15 @@ export class Session {
 	/**
 	 * Logs a user in: the session gets a new ID, which makes the old one worthless, and joins the user's session list
 	 * (`sessions`). It is saved, and becomes `event.locals.session`.
-	 * @param userId The application's name for the user
+	 *
+	 * ```ts
+	 * await event.locals.session.login(user.id, { keep: ['cart'], label: 'Firefox on Linux' });
+	 * ```
+	 *
+	 * @param userId The application's ID of the user, of at most 1,024 bytes
 	 * @throws {@link LoginOutdatedError} if all sessions of the user were revoked while the login was in progress
+	 * @throws {@link ResponseSentError} if the response has left
+	 * @throws {@link StoreError} if the store fails
 	 * @throws {@link ConfigError} if the store is not atomic
 	 */
 	login(userId: string, options: LoginOptions = {}): Promise<Session> {
@@ -242,7 +264,10 @@ export class Session {
 		});
 	}
 
-	/** Ends the session: removes it from the store and the cookie from the browser. */
+	/**
+	 * Ends the session: removes it from the store and the cookie from the browser.
+	 * @throws {@link StoreError} if the store fails; the cookie is removed anyway
+	 */
 	destroy(): Promise<void> {
 		return this.#run((session) => session.#act(Task.Destroy));
 	}

@@ -5,7 +5,9 @@ import type { AtomicOperations, AtomicOutcome, SessionStoreData, Store } from '.
 
 /** The functions of a test runner, such as vitest, jest, mocha or `node:test`. */
 export interface Runner {
+	/** Groups tests. */
 	describe: (name: string, define: () => void) => unknown;
+	/** Defines a test. */
 	test: (name: string, run: (...context: unknown[]) => Promise<void>) => unknown;
 }
 
@@ -18,7 +20,7 @@ export interface StoreTestOptions {
 }
 
 /**
- * Tests that a store behaves as sessions need: its units, its expiry, and how it treats missing and unusual records.
+ * Defines tests of a store: its units, its expiry, and how it treats missing and unusual records.
  * Every store of this package passes it.
  *
  * ```ts
@@ -29,7 +31,8 @@ export interface StoreTestOptions {
  * testStore('MemoryStore', () => new MemoryStore(), { runner: { describe, test } });
  * ```
  *
- * @param factory Creates a store, or several that share their records
+ * @param name The name of the store, for the titles of the tests
+ * @param factory Creates the store of a test. Each call may return a new store on the same records
  */
 export function testStore(
 	name: string,
@@ -146,8 +149,8 @@ export function testStore(
 }
 
 /**
- * Tests the atomic operations of a store: a write that expects another record does nothing, only `create` creates, of
- * many concurrent writes exactly one succeeds, and random operations behave as in a model.
+ * Defines tests of a store's atomic operations: a write that expects another record does nothing, only `create` creates,
+ * of many concurrent writes exactly one succeeds, and random operations behave as in a model.
  *
  * ```ts
  * import { describe, test } from 'vitest';
@@ -157,7 +160,8 @@ export function testStore(
  * testAtomicStore('MemoryStore', () => new MemoryStore(), { runner: { describe, test } });
  * ```
  *
- * @param factory Creates a store, or several that share their records
+ * @param name The name of the store, for the titles of the tests
+ * @param factory Creates the store of a test. Each call may return a new store on the same records
  */
 export function testAtomicStore(
 	name: string,

@@ -55,7 +55,9 @@ export interface SessionStoreData {
 
 /** Converts records to text and back. `JSON` is a serializer. */
 export interface Serializer {
+	/** Converts the stored text to a record. May be asynchronous. */
 	parse(text: string): SessionStoreData | Promise<SessionStoreData>;
+	/** Converts a record to the text to store. */
 	stringify(data: SessionStoreData): string;
 }
 

@@ -5,6 +5,7 @@ import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { freshChromium, type FreshChromium } from '../../../../examples/sveltekit/e2e/chromium.js';
+import { GUIDES } from './guides.js';
 import { NEW_APPS, newApp } from './new-app.js';
 import { follow } from './pages.js';
 import { freePort, run, serve, type Server } from './run.js';
@@ -25,9 +26,6 @@ const options = { runner: { describe, test }, shortestTtl: 300 };
 testStore('my store', () => new MemoryStore(), options);
 testAtomicStore('my atomic store', () => new MemoryStore(), options);
 `;
-
-/** Guides whose files fit into the app of the tutorial. They read the environment as SvelteKit 2 does. */
-const GUIDES = ['protect-pages', 'roles', 'devices', 'flash-messages', 'idle-warning'];
 
 /** Fills in the login form, and logs in. */
 async function logIn(page: Page, fields: Record<string, string>): Promise<void> {
@@ -171,11 +169,20 @@ describe.each(NEW_APPS)('$name, made as the page says', (kit) => {
 
 		// After the others: it replaces files of the tutorial.
 		if (version === 2)
-			test('the guides compile in its app', async () => {
-				for (const guide of GUIDES)
-					expect(await follow(`docs/how-to/${guide}.md`, folder, version)).not.toEqual(
-						[]
-					);
+			test('the guides run in its app, and compile', async () => {
+				for (const { pages, clicks } of GUIDES) {
+					for (const page of pages)
+						expect(await follow(`docs/how-to/${page}.md`, folder, 2)).not.toEqual([]);
+					const server = await dev(folder);
+					await chromium.browser.clearCookies();
+					const page = await chromium.browser.newPage();
+					try {
+						await clicks(page, server.url);
+					} finally {
+						await page.close();
+						await server.stop();
+					}
+				}
 				await check(folder);
 			});
 	});

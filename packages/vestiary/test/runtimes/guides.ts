@@ -1,0 +1,81 @@
+import type { Page } from 'playwright-core';
+import { expect } from 'vitest';
+
+/** Guides that are followed together in the app of the tutorial, and the clicks that try them. */
+export interface Guides {
+	/** Names of pages in docs/how-to. They read the environment as SvelteKit 2 does. */
+	readonly pages: readonly string[];
+	readonly clicks: (page: Page, url: string) => Promise<void>;
+}
+
+/** Later ones replace files of earlier ones. */
+export const GUIDES: readonly Guides[] = [
+	{
+		pages: ['protect-pages', 'roles', 'flash-messages', 'idle-warning'],
+		clicks: async (page, url) => {
+			await page.clock.install();
+			await page.goto(`${url}/admin`);
+			await logIn(page);
+			await page.getByRole('link', { name: 'Account' }).waitFor();
+			await page.goto(`${url}/admin`);
+			await page.getByText('User 1 is an administrator.').waitFor();
+
+			await page.goto(`${url}/todos`);
+			await page.getByRole('button', { name: 'Add' }).click();
+			await page.getByText('Saved.').waitFor();
+			await page.reload({ waitUntil: 'networkidle' });
+			expect(await page.getByText('Saved.').count()).toBe(0);
+
+			await page.clock.fastForward('14:01');
+			await page.getByRole('button', { name: 'Stay logged in' }).click();
+			await page.getByRole('alert').waitFor({ state: 'detached' });
+			await page.clock.fastForward('16:31');
+			await page.waitForURL(`${url}/login`);
+		}
+	},
+	{
+		pages: ['remember-me'],
+		clicks: async (page, url) => {
+			const expires = async (): Promise<number> => (await page.context().cookies())[0]?.expires ?? 0;
+			await page.goto(`${url}/login`);
+			await logIn(page);
+			await page.getByRole('link', { name: 'Account' }).waitFor();
+			expect(await expires()).toBe(-1);
+			await page.getByRole('button', { name: 'Log out' }).click();
+			await page.goto(`${url}/login`);
+			await page.getByLabel('Remember me').check();
+			await logIn(page);
+			await page.getByRole('link', { name: 'Account' }).waitFor();
+			expect(await expires()).toBeGreaterThan(Date.now() / 1000 + 29 * 86_400);
+		}
+	},
+	{
+		pages: ['devices'],
+		clicks: async (page, url) => {
+			const devices = page.locator('form[action="?/end"]');
+			const mine = devices.filter({ hasText: '(this device)' });
+			for (let device = 1; device <= 3; device++) {
+				await page.context().clearCookies();
+				await page.goto(`${url}/login`);
+				await logIn(page);
+				await mine.waitFor();
+				expect(await devices.count()).toBe(device);
+			}
+			const other = devices.filter({ hasNotText: '(this device)' }).first();
+			await other.getByRole('button').click();
+			await page.waitForURL(`${url}/devices?/end`);
+			expect(await devices.count()).toBe(2);
+			await page.getByRole('button', { name: 'Log out everywhere else' }).click();
+			await page.waitForURL(`${url}/devices?/endOthers`);
+			expect(await devices.count()).toBe(1);
+			await mine.getByRole('button').click();
+			await page.waitForURL(`${url}/login`);
+		}
+	}
+];
+
+async function logIn(page: Page): Promise<void> {
+	await page.getByLabel('Name').fill('ada');
+	await page.getByLabel('Password').fill('lovelace');
+	await page.getByRole('button', { name: 'Log in' }).click();
+}
