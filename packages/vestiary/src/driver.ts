@@ -9,7 +9,12 @@ import {
 } from './errors.js';
 import { Answer, Step, type MemoryTable, type Running, type Task } from './generated/vestiary.js';
 import type { Ended, Given, Progress } from './progress.js';
-import { StoreCalls, type StoreCall, type StoreCallOptions, type StoreReply } from './store-calls.js';
+import {
+	StoreCalls,
+	type StoreCall,
+	type StoreCallOptions,
+	type StoreReply
+} from './store-calls.js';
 import type { SessionEvent, Store } from './types.js';
 
 /** An update: computes new data from a session's data. Both are JSON text. */
@@ -104,7 +109,8 @@ export class Driver {
 	): Promise<End> {
 		let progress: Progress = begun;
 		try {
-			while (!progress.ended) progress = await this.#effect(progress, page, failures, compute);
+			while (!progress.ended)
+				progress = await this.#effect(progress, page, failures, compute);
 			return endOf(progress.ended, page, failures);
 		} finally {
 			begun.running.free();

@@ -82,7 +82,10 @@ export function runtimeOf(options: SveltekitSessionConfig): Runtime {
 			"`telemetry` must have the functions `event` and `store`, as `opentelemetry()` of 'vestiary/opentelemetry' has"
 		);
 	if (options.name === '')
-		throw new ConfigError('cookie_name', '`name` must not be empty: it is the name of the cookie');
+		throw new ConfigError(
+			'cookie_name',
+			'`name` must not be empty: it is the name of the cookie'
+		);
 	const encrypts = options.encrypt === true || options.encrypt === 'migrate';
 	checkWellFormed('`namespace`', options.namespace);
 	const { path = '/', ...attributes } = checkedCookie(options.cookie);

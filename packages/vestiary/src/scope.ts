@@ -1,8 +1,8 @@
 import type { RequestEvent } from '@sveltejs/kit';
 
 import type { OwnCookie, User } from './progress.js';
-import { ConfigError, ResponseSentError, VestiaryError } from './errors.js';
-import { cacheControl, Task, vary } from './generated/vestiary.js';
+import { ConfigError, ResponseSentError, StoreError, VestiaryError } from './errors.js';
+import { cacheControl, Task, vary, VisitState } from './generated/vestiary.js';
 import { hint, hintForEvent } from './hints.js';
 import { REVOKED, type Inside } from './inside.js';
 import { watch, type OwnRequest } from './open-sessions.js';
@@ -199,6 +199,14 @@ export class Scope implements Around {
 	 */
 	confirm(): Promise<void> | undefined {
 		return this.visit.needsConfirm ? this.visit.act(Task.Confirm) : undefined;
+	}
+
+	/** Throws if the session cannot be read. With `onStoreError: 'anonymous'`, a visitor is anonymous while the store fails. */
+	checkOpened(): void {
+		const { state, fault } = this.visit;
+		if (state !== VisitState.Unavailable || !fault) return;
+		const { onStoreError } = this.runtime.options;
+		if (onStoreError !== 'anonymous' || !(fault instanceof StoreError)) throw fault;
 	}
 
 	/** Ensures that the session ends at once when this process revokes it. */

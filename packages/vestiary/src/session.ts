@@ -2,8 +2,8 @@ import type { RequestEvent } from '@sveltejs/kit';
 
 import { Contents, type Changes } from './contents.js';
 import type { OwnCookie } from './progress.js';
-import { ConfigError, StoreError } from './errors.js';
-import { Fact, Given, type MemoryTable, Task, View, VisitState } from './generated/vestiary.js';
+import { ConfigError } from './errors.js';
+import { Given, type MemoryTable, Task, View, VisitState } from './generated/vestiary.js';
 import { FINISH, HANDLE, HAS_UNSAVED_COOKIE, LOOK, OPEN, REVOKED, SEEN } from './inside.js';
 import { checkLogin, loginOf, type LoginOptions } from './login-options.js';
 import type { OwnRequest } from './open-sessions.js';
@@ -19,7 +19,7 @@ import type {
 	SveltekitSessionConfig
 } from './types.js';
 import { computing, type Change } from './update.js';
-import type { Input } from './visit.js';
+import { touchedBits, type Input } from './visit.js';
 
 declare global {
 	// eslint-disable-next-line @typescript-eslint/no-namespace -- where SvelteKit looks for it
@@ -226,11 +226,6 @@ export class Session {
 	/**
 	 * Logs a user in: the session gets a new ID, which makes the old one worthless, and joins the user's session list
 	 * (`sessions`). It is saved, and becomes `event.locals.session`.
-	 *
-	 * ```ts
-	 * await event.locals.session.login(user.id, { keep: ['cart'], label: 'Firefox on Linux' });
-	 * ```
-	 *
 	 * @param userId The application's ID of the user, of at most 1,024 bytes
 	 * @throws {@link LoginOutdatedError} if all sessions of the user were revoked while the login was in progress
 	 * @throws {@link ResponseSentError} if the response has left
@@ -302,14 +297,10 @@ export class Session {
 		const ids = core.readCookies(cookieHeader);
 		// A visitor without a cookie has no session, and opening one creates no record.
 		if (!ids && options.saveUninitialized !== true) return undefined;
-		let isTouched = 0;
-		ids?.forEach((id, place) => {
-			if (place < MOST_TOUCHED && touched.has(id)) isTouched |= Fact.Touched << place;
-		});
 		const opening = visit.act(Task.Open, {
 			flags: (ids ? Given.Present : 0) | (outer ? Given.Shared : 0),
 			texts: [ids?.join('\n') ?? ''],
-			touched: isTouched
+			touched: ids ? touchedBits(ids, touched) : 0
 		});
 		if (opening) return this.#openedLater(opening);
 		this.#opened();
@@ -317,7 +308,7 @@ export class Session {
 	}
 
 	#opened(): void {
-		this.#checkOpened();
+		this.#scope.checkOpened();
 		this.#refresh();
 	}
 
@@ -420,15 +411,6 @@ export class Session {
 		return this;
 	}
 
-	/** With `onStoreError: 'anonymous'`, a visitor is anonymous while the store fails. */
-	#checkOpened(): void {
-		const { visit, runtime } = this.#scope;
-		const { state, fault } = visit;
-		if (state !== VisitState.Unavailable || !fault) return;
-		if (runtime.options.onStoreError !== 'anonymous' || !(fault instanceof StoreError))
-			throw fault;
-	}
-
 	/** Refreshes the session in parallel with rendering. */
 	#refresh(): void {
 		const { visit, operations } = this.#scope;
@@ -510,9 +492,6 @@ export class Session {
 		}
 	}
 }
-
-/** The maximum number of IDs in a request's cookies about which `Fact` has bits. */
-const MOST_TOUCHED = 24;
 
 /** An event of which a scope only reads members that exist. */
 function whole(event: SessionRequest): RequestEvent {

@@ -371,6 +371,17 @@ export class Visit implements Page {
 	}
 }
 
+/** The bits of `Fact` for those of a request's IDs that need no touch. */
+export function touchedBits(ids: readonly string[], touched: Runtime['touched']): number {
+	let bits = 0;
+	for (const [place, id] of ids.slice(0, MOST_TOUCHED).entries())
+		if (touched.has(id)) bits |= Fact.Touched << place;
+	return bits;
+}
+
+/** The maximum number of IDs in a request's cookies for which `Fact` has bits. */
+const MOST_TOUCHED = 24;
+
 /** The index of the first invalid record among the texts of a result. Each has three: its ID, its text, and `listed`. */
 const SPENT = 9;
 

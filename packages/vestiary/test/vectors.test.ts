@@ -159,7 +159,7 @@ function opened(
 	text: string
 ): { state: VisitState; data: string; told: string } {
 	const { running } = asked(one, Task.Open, [id], Flag.Present);
-	const { ended, told } = one.answered(running, 0, Answer.Text, text);
+	const { ended, reports: told } = one.answered(running, 0, Answer.Text, text);
 	if (!ended) throw new Error('more is asked');
 	const { flags, texts } = ended;
 	return { state: flags & VisitFlag.State, data: texts[5] ?? '', told };

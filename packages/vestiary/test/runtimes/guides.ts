@@ -36,7 +36,8 @@ export const GUIDES: readonly Guides[] = [
 	{
 		pages: ['remember-me'],
 		clicks: async (page, url) => {
-			const expires = async (): Promise<number> => (await page.context().cookies())[0]?.expires ?? 0;
+			const expires = async (): Promise<number> =>
+				(await page.context().cookies())[0]?.expires ?? 0;
 			await page.goto(`${url}/login`);
 			await logIn(page);
 			await page.getByRole('link', { name: 'Account' }).waitFor();
