@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: what sessions cost, beside other libraries. See `docs/explanation/performance.md`. A short run,
 //! which judges no time, is among the tests.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use anyhow::{Context as _, ensure};
 use clap::Args as ClapArgs;
@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Measured from JavaScript, in this order.
-const WEB: [&str; 7] = ["handle", "redis", "http", "workerd", "micro", "scale", "size"];
+const WEB: [&str; 8] = ["handle", "redis", "stores", "http", "workerd", "micro", "scale", "size"];
 /// All that is measured in Rust.
 const NATIVE: &str = "native";
 pub(crate) const MANIFEST: &str = "benches/native/Cargo.toml";
@@ -40,7 +40,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let chosen = |group: &str| args.groups.is_empty() || args.groups.iter().any(|it| it == group);
     let web: Vec<_> = WEB.into_iter().filter(|group| chosen(group)).collect();
     let in_rust = chosen(NATIVE);
-    let progress = Progress::new("bench", 9 + web.len() + usize::from(in_rust) * 2);
+    let progress = Progress::new("bench", 10 + web.len() + usize::from(in_rust) * 2);
     let tools = tools::set_up(&progress)?;
     wasm::build(&progress, &tools)?;
     let tarball = npm::build(&progress, &tools)?;
@@ -48,7 +48,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         npm::install(log, &tarball, &[FOLDER])
     })?;
     let redis = progress.step("Redis", tools::redis_server)?;
-    let suite = Suite { tools: &tools, redis: redis.as_os_str(), smoke: args.smoke };
+    let postgres = progress.step("Postgres", tools::postgres)?;
+    let suite = Suite { tools: &tools, redis: &redis, postgres: &postgres, smoke: args.smoke };
     if args.groups.is_empty() {
         suite.forget()?;
     }
@@ -74,8 +75,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 /// A short run of everything; how often it was seen that the work is done.
-pub(crate) fn smoke(log: &Log, tools: &Tools, redis: &std::ffi::OsStr) -> anyhow::Result<usize> {
-    let suite = Suite { tools, redis, smoke: true };
+pub(crate) fn smoke(
+    log: &Log,
+    tools: &Tools,
+    redis: &Path,
+    postgres: &Path,
+) -> anyhow::Result<usize> {
+    let suite = Suite { tools, redis, postgres, smoke: true };
     suite.forget()?;
     suite.web(log, &WEB)?;
     native("build", true).args(["--all-targets"]).logged(log)?;
@@ -88,7 +94,9 @@ pub(crate) fn smoke(log: &Log, tools: &Tools, redis: &std::ffi::OsStr) -> anyhow
 
 struct Suite<'a> {
     tools: &'a Tools,
-    redis: &'a std::ffi::OsStr,
+    redis: &'a Path,
+    /// The folder of its programs.
+    postgres: &'a Path,
     smoke: bool,
 }
 
@@ -121,6 +129,7 @@ impl Suite<'_> {
             .args(self.smoke.then_some("--smoke"))
             .env("NODE_ENV", "production")
             .env("REDIS_SERVER", self.redis)
+            .env("POSTGRES_BIN", self.postgres)
             .logged(log)
     }
 

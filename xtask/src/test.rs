@@ -124,7 +124,7 @@ impl Package<'_> {
             ];
             vitest(log, tools, "packages/vestiary", &["--project", "stores"], &env)
         })?;
-        progress.tests("benchmarks, smoke", |log| bench::smoke(log, tools, redis.as_os_str()))
+        progress.tests("benchmarks, smoke", |log| bench::smoke(log, tools, redis, postgres))
     }
 
     fn apps(&self, redis: &Path, service: &Receiver<PathBuf>) -> anyhow::Result<()> {

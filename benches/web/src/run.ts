@@ -12,7 +12,8 @@ const GROUPS: Record<string, () => Promise<(context: Context) => Promise<void>>>
 	micro: async () => (await import('./micro.ts')).micro,
 	scale: async () => (await import('./scale/group.ts')).scale,
 	size: async () => (await import('./size/group.ts')).size,
-	redis: async () => (await import('./redis/group.ts')).redis
+	redis: async () => (await import('./redis/group.ts')).redis,
+	stores: async () => (await import('./stores/group.ts')).stores
 };
 
 const { values } = parseArgs({

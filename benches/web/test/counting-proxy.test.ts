@@ -2,7 +2,7 @@ import { connect, createServer, type AddressInfo, type Server } from 'node:net';
 
 import { afterEach, beforeEach, expect, test } from 'vitest';
 
-import { CountingProxy } from '../src/redis/counting-proxy.ts';
+import { CountingProxy } from '../src/counting-proxy.ts';
 
 let redis: Server;
 let proxy: CountingProxy;

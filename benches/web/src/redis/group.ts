@@ -6,7 +6,7 @@ import { plan, rowsOf, scenesOf, inFlight, sequential, IN_FLIGHT } from '../hand
 import type { Kit } from '../kit-request.ts';
 import { loadKit } from '../kit.ts';
 import { exactly, write, type Measured, type Row } from '../results.ts';
-import { CountingProxy } from './counting-proxy.ts';
+import { CountingProxy } from '../counting-proxy.ts';
 import { redisPeers } from './peers.ts';
 import { userRows } from './users.ts';
 

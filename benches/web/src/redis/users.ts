@@ -15,7 +15,7 @@ import type { Kit } from '../kit-request.ts';
 import { KitApp } from '../peers/kit-app.ts';
 import { MAX_AGE, type Exchange } from '../peers/peer.ts';
 import { exactly, type Row } from '../results.ts';
-import type { CountingProxy } from './counting-proxy.ts';
+import type { CountingProxy } from '../counting-proxy.ts';
 
 interface UserCase {
 	name: string;

@@ -71,6 +71,7 @@ export const SECTIONS: { title: string; groups: string[] }[] = [
 	{ title: 'SvelteKit, in process', groups: ['handle-sequential', 'handle-in-flight', 'store-'] },
 	{ title: 'How the cost grows', groups: ['growth-'] },
 	{ title: 'Redis', groups: ['redis-'] },
+	{ title: 'Databases', groups: ['stores-'] },
 	{ title: 'SvelteKit over HTTP', groups: ['http-'] },
 	{ title: 'Cloudflare’s workerd', groups: ['workerd-'] },
 	{ title: 'Single steps', groups: ['micro-'] },

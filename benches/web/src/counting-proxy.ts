@@ -1,6 +1,6 @@
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 
-/** A proxy before a Redis server that counts commands, and how often clients wait for a reply. */
+/** A proxy before a server that counts how often clients wait for a reply; before Redis, commands, too. */
 export class CountingProxy {
 	commands = 0;
 	/** The number of changes from replies to commands: commands that are sent together count as one. */
@@ -8,15 +8,19 @@ export class CountingProxy {
 	readonly #server: Server;
 	readonly #sockets = new Set<Socket>();
 
-	private constructor(target: number) {
+	private constructor(target: number, server: 'Redis' | 'another') {
 		this.#server = createServer((client) => {
-			this.#join(client, connect(target, '127.0.0.1'));
+			const commands = server === 'Redis' ? new CommandCounter() : undefined;
+			this.#join(client, connect(target, '127.0.0.1'), commands);
 		});
 	}
 
 	/** Listens on a free port. */
-	static async launch(target: number): Promise<CountingProxy> {
-		const proxy = new CountingProxy(target);
+	static async launch(
+		target: number,
+		server: 'Redis' | 'another' = 'Redis'
+	): Promise<CountingProxy> {
+		const proxy = new CountingProxy(target, server);
 		await new Promise<void>((resolve) => proxy.#server.listen(0, '127.0.0.1', resolve));
 		return proxy;
 	}
@@ -30,13 +34,12 @@ export class CountingProxy {
 		await new Promise((resolve) => this.#server.close(resolve));
 	}
 
-	#join(client: Socket, server: Socket): void {
-		const commands = new CommandCounter();
+	#join(client: Socket, server: Socket, commands: CommandCounter | undefined): void {
 		let asking = false;
 		client.on('data', (chunk: Buffer) => {
 			if (!asking) this.roundTrips++;
 			asking = true;
-			this.commands += commands.in(chunk);
+			this.commands += commands?.in(chunk) ?? 0;
 			server.write(chunk);
 		});
 		server.on('data', (chunk: Buffer) => {
