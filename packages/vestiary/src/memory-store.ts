@@ -52,6 +52,7 @@ export function tableOf(store: Store): MemoryTable | undefined {
  * ```
  */
 export class MemoryStore implements Store {
+	/** The atomic operations; undefined with a `serializer` other than `JSON`. */
 	readonly atomic: AtomicOperations | undefined;
 	/** The store's original functions; undefined if it is not atomic. */
 	readonly #own: { readonly name: keyof AtomicOperations; readonly own: unknown }[] | undefined;

@@ -37,11 +37,22 @@ const BETWEEN_WRITES = 1_100;
  * KV is eventually consistent: for a minute or more, another location may read an old session, or one that was ended.
  * Of two concurrent writes the last one wins. KV accepts one write per second and key; a second write waits. If logouts
  * must take effect at once, use another store.
+ *
+ * ```ts
+ * export const handle = sveltekitSessionHandle(({ platform }) => ({
+ *   secret: platform.env.SESSION_SECRET,
+ *   store: new KvStore({ client: platform.env.SESSIONS })
+ * }));
+ * ```
  */
 export class KvStore implements Store {
+	/** The client of the options. */
 	readonly client: KvNamespace;
+	/** The prefix of every key. */
 	readonly prefix: string;
+	/** Converts records to text and back. */
 	readonly serializer: Serializer;
+	/** The TTL of a record whose cookie has neither `maxAge` nor `expires`, in milliseconds. */
 	readonly ttl: number;
 
 	constructor(options: KvStoreOptions) {

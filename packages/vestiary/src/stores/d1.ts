@@ -36,8 +36,16 @@ export interface D1StoreOptions extends StoreOptions {
  *
  * Each operation is one statement, and atomic. Pass the binding itself: a session of D1 (`withSession`) may read from a
  * replica, which would bring back ended sessions.
+ *
+ * ```ts
+ * export const handle = sveltekitSessionHandle(({ platform }) => ({
+ *   secret: platform.env.SESSION_SECRET,
+ *   store: new D1Store({ client: platform.env.DB })
+ * }));
+ * ```
  */
 export class D1Store extends SqliteTable {
+	/** The client of the options. */
 	readonly client: D1Binding;
 	readonly #table: string;
 

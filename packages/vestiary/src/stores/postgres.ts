@@ -50,12 +50,24 @@ export interface PostgresStoreOptions extends StoreOptions {
  * would bring back ended sessions.
  *
  * The table is that of `PostgresStore` in the Rust crate `vestiary-store`, so both share their sessions.
+ *
+ * ```ts
+ * import pg from 'pg';
+ * import { PostgresStore } from 'vestiary/postgres';
+ *
+ * const store = new PostgresStore({ client: new pg.Pool({ connectionString }) });
+ * ```
  */
 export class PostgresStore implements Store {
+	/** The client of the options. */
 	readonly client: QueryClient | UnsafeClient;
+	/** The prefix of every key. */
 	readonly prefix: string;
+	/** Converts records to text and back. */
 	readonly serializer: Serializer;
+	/** The TTL of a record whose cookie has neither `maxAge` nor `expires`, in milliseconds. */
 	readonly ttl: number;
+	/** The atomic operations; undefined with a `serializer` other than `JSON`. */
 	readonly atomic: AtomicOperations | undefined;
 	readonly #name: string;
 	readonly #statements: Statements;

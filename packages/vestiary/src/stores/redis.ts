@@ -89,12 +89,26 @@ export interface RedisStoreOptions extends StoreOptions {
 	confirm?: { replicas: number; timeout: number } | undefined;
 }
 
-/** Keeps sessions in Redis or Valkey. Every command concerns one key, so a cluster works. */
+/**
+ * Keeps sessions in Redis or Valkey. Every command concerns one key, so a cluster works.
+ *
+ * ```ts
+ * import { Redis } from 'ioredis';
+ * import { RedisStore } from 'vestiary/redis';
+ *
+ * const store = new RedisStore({ client: new Redis(url, { lazyConnect: true }) });
+ * ```
+ */
 export class RedisStore implements Store {
+	/** The client of the options. */
 	readonly client: IoRedisClient | NodeRedisClient;
+	/** The prefix of every key. */
 	readonly prefix: string;
+	/** Converts records to text and back. */
 	readonly serializer: Serializer;
+	/** The TTL of a record whose cookie has neither `maxAge` nor `expires`, in milliseconds. */
 	readonly ttl: number;
+	/** The atomic operations; undefined with a `serializer` other than `JSON`. */
 	readonly atomic: AtomicOperations | undefined;
 
 	readonly #confirm: RedisStoreOptions['confirm'];

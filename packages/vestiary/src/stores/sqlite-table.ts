@@ -19,9 +19,13 @@ const LONGEST_PAUSE = 50;
 
 /** A store whose records are in a table of SQLite, whatever its driver. */
 export abstract class SqliteTable implements Store {
+	/** The prefix of every key. */
 	readonly prefix: string;
+	/** Converts records to text and back. */
 	readonly serializer: Serializer;
+	/** The TTL of a record whose cookie has neither `maxAge` nor `expires`, in milliseconds. */
 	readonly ttl: number;
+	/** The atomic operations; undefined with a `serializer` other than `JSON`. */
 	readonly atomic: AtomicOperations | undefined;
 	protected readonly statements: Statements;
 

@@ -28,6 +28,12 @@ export interface SqliteStoreOptions extends StoreOptions {
  * until `storeTimeout`, and answers other requests meanwhile. SQLite's own work blocks with a synchronous driver:
  * reading and writing a record takes microseconds, but a slow disk delays all requests. So does the busy timeout of a
  * database that was passed open.
+ *
+ * ```ts
+ * import { SqliteStore } from 'vestiary/sqlite';
+ *
+ * const store = new SqliteStore({ database: 'sessions.db' });
+ * ```
  */
 export class SqliteStore extends SqliteTable {
 	readonly #source: string | OpenDatabase;

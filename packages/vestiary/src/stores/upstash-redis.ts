@@ -38,12 +38,26 @@ export interface UpstashRedisStoreOptions extends StoreOptions {
 	client: UpstashClient;
 }
 
-/** Keeps sessions in Upstash Redis, over HTTP, for runtimes without sockets. */
+/**
+ * Keeps sessions in Upstash Redis, over HTTP, for runtimes without sockets.
+ *
+ * ```ts
+ * import { Redis } from '@upstash/redis';
+ * import { RedisStore } from 'vestiary/upstash-redis';
+ *
+ * const store = new RedisStore({ client: Redis.fromEnv() });
+ * ```
+ */
 export class RedisStore implements Store {
+	/** The client of the options. */
 	readonly client: UpstashClient;
+	/** The prefix of every key. */
 	readonly prefix: string;
+	/** Converts records to text and back. */
 	readonly serializer: Serializer;
+	/** The TTL of a record whose cookie has neither `maxAge` nor `expires`, in milliseconds. */
 	readonly ttl: number;
+	/** The atomic operations; undefined with a `serializer` other than `JSON`. */
 	readonly atomic: AtomicOperations | undefined;
 
 	constructor(options: UpstashRedisStoreOptions) {
