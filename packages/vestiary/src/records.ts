@@ -59,7 +59,7 @@ export class Records {
 		if (this.atomic) return;
 		throw new ConfigError(
 			'store_capability',
-			`${operation} needs a store that compares before it writes, and this one does not (\`store.atomic\`)`
+			`${operation} needs an atomic store, and this one is not atomic (it has no \`atomic\`)`
 		);
 	}
 

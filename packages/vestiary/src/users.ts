@@ -56,7 +56,7 @@ export function sessions(options: SveltekitSessionConfig): { of(userId: string):
 	if (!runtime.records.atomic) {
 		throw new ConfigError(
 			'store_capability',
-			'`sessions()` needs a store that compares before it writes, and this one does not (`store.atomic`)'
+			'`sessions()` needs an atomic store, and this one is not atomic (it has no `atomic`)'
 		);
 	}
 	return {
