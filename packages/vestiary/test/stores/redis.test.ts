@@ -7,7 +7,7 @@ import * as redis5 from 'redis5';
 import * as redis6 from 'redis6';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 
-import { CountingProxy } from '../../../../benches/web/src/redis/counting-proxy.js';
+import { CountingProxy } from '../../../../benches/web/src/counting-proxy.js';
 import {
 	Session,
 	sessions,
