@@ -18,6 +18,7 @@ pub(crate) struct Servers {
     pub(crate) redis: PathBuf,
     pub(crate) postgres: PathBuf,
     pub(crate) pgbouncer: PathBuf,
+    pub(crate) mariadb: PathBuf,
 }
 
 /// The ends of the channels between the lanes: the servers that the other one installs once the npm package is
@@ -127,6 +128,7 @@ fn tests_with_servers(log: &Log, servers: &Servers) -> anyhow::Result<usize> {
         .env("REDIS_SERVER", &servers.redis)
         .env("POSTGRES_BIN", &servers.postgres)
         .env("PGBOUNCER", &servers.pgbouncer)
+        .env("MARIADB_SERVER", &servers.mariadb)
         .logged(log)?;
     Ok(passed(log))
 }

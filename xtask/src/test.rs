@@ -29,7 +29,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let progress = Progress::new("test", if args.quick { 24 } else { 40 });
+    let progress = Progress::new("test", if args.quick { 24 } else { 41 });
     let result = all(&progress, args.quick);
     println!("\n{}\n{:>7}          in all\n", progress.table(), progress.seconds());
     println!("{} passed, {} failed", progress.passed(), usize::from(result.is_err()));
@@ -115,12 +115,13 @@ impl Package<'_> {
 
     fn stores_and_benchmarks(&self, servers: &Servers) -> anyhow::Result<()> {
         let Self { progress, tools, .. } = self;
-        let Servers { redis, postgres, pgbouncer } = servers;
+        let Servers { redis, postgres, pgbouncer, mariadb } = servers;
         progress.tests("stores against real servers", |log| {
             let env = [
                 ("REDIS_SERVER", redis.as_os_str()),
                 ("POSTGRES_BIN", postgres.as_os_str()),
                 ("PGBOUNCER", pgbouncer.as_os_str()),
+                ("MARIADB_SERVER", mariadb.as_os_str()),
             ];
             vitest(log, tools, "packages/vestiary", &["--project", "stores"], &env)
         })?;
@@ -173,8 +174,9 @@ fn with_servers(
     let redis = progress.step("Redis", tools::redis_server)?;
     let postgres = progress.step("Postgres", tools::postgres)?;
     let pgbouncer = progress.step("PgBouncer", tools::pgbouncer)?;
+    let mariadb = progress.step("MariaDB", tools::mariadb)?;
     // Its receiver is gone only if that lane has failed, which the next step notices.
-    let servers = Servers { redis, postgres, pgbouncer };
+    let servers = Servers { redis, postgres, pgbouncer, mariadb };
     let _ = to_rust.send(servers.clone());
     package.checks()?;
     package.checks_with_servers(&servers, service)

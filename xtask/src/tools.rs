@@ -131,14 +131,14 @@ pub(crate) fn redis_server(log: &Log) -> anyhow::Result<PathBuf> {
     debian(log, "REDIS_SERVER", &["redis-server"], "redis-server")
 }
 
-/// A pooler to test with, in front of Postgres. Debian keeps it where only root looks for programs.
+/// A pooler to test with, in front of Postgres.
 pub(crate) fn pgbouncer(log: &Log) -> anyhow::Result<PathBuf> {
-    installed(log, "PGBOUNCER", "pgbouncer", || {
-        let chosen = env::var_os("PGBOUNCER").map(PathBuf::from);
-        let mut all = chosen.into_iter().chain(which("pgbouncer"));
-        all.find(|path| path.is_file())
-            .or_else(|| Some(PathBuf::from("/usr/sbin/pgbouncer")).filter(|path| path.is_file()))
-    })
+    debian(log, "PGBOUNCER", &["pgbouncer"], "pgbouncer")
+}
+
+/// A `MariaDB` server to test with.
+pub(crate) fn mariadb(log: &Log) -> anyhow::Result<PathBuf> {
+    debian(log, "MARIADB_SERVER", &["mariadbd"], "mariadb-server")
 }
 
 /// The folder of the programs of a Postgres server to test with. Debian keeps them out of `PATH`, in a
@@ -159,9 +159,12 @@ pub(crate) fn postgres(log: &Log) -> anyhow::Result<PathBuf> {
 fn debian(log: &Log, variable: &str, names: &[&str], package: &str) -> anyhow::Result<PathBuf> {
     installed(log, variable, package, || {
         let chosen = env::var_os(variable).map(PathBuf::from);
+        // Debian keeps some servers where only root looks for programs.
+        let system = names.iter().map(|name| Path::new("/usr/sbin").join(name));
         chosen
             .into_iter()
             .chain(names.iter().filter_map(|name| which(name)))
+            .chain(system)
             .find(|path| path.is_file())
     })
 }

@@ -19,6 +19,19 @@ const SQLITE_FULL = 13;
 /** Postgres: a lost connection, a shutdown, and a transaction whose end is unknown. */
 const LOST = /^(08|57P0[123]|40003)/;
 
+/** MySQL: a lost connection, and an interrupted statement. */
+const LOST_BY_MYSQL = /^(08|70)/;
+
+/** MySQL: errors of an unknown kind, of a commit, and of a connection that was idle for too long. */
+const IN_DOUBT_BY_MYSQL = new Set([
+	'ER_UNKNOWN_ERROR',
+	'ER_ERROR_DURING_COMMIT',
+	'ER_CLIENT_INTERACTION_TIMEOUT'
+]);
+
+/** The numbers from here on are those of errors that the client `mariadb` reports by itself. */
+const OF_MARIADB_CLIENT = 45_000;
+
 /**
  * Recognises a refusal in a store's error; undefined if the store did not reply, so that the operation is in doubt. It
  * knows the errors of Redis, SQLite, Postgres and MySQL. Other stores set `refused: true` on their errors, and
@@ -66,12 +79,17 @@ function ofSqlite({ code, errcode }: { code?: unknown; errcode?: unknown }): Ref
 	return code.startsWith('SQLITE_IOERR') ? undefined : { code, full: code === 'SQLITE_FULL' };
 }
 
-function ofSql(error: { code?: unknown }): Refusal | undefined {
-	const { code } = error;
+function ofSql(error: {
+	code?: unknown;
+	errno?: unknown;
+	sqlState?: unknown;
+}): Refusal | undefined {
+	const { code, errno, sqlState } = error;
 	if (typeof code !== 'string') return undefined;
 	if ('severity' in error && /^[0-9A-Z]{5}$/.test(code))
 		return LOST.test(code) ? undefined : { code, full: /^53[12]00$/.test(code) };
-	return 'sqlState' in error && /^ER_[A-Z_]+$/.test(code)
-		? { code, full: code === 'ER_DISK_FULL' || code === 'ER_RECORD_FILE_FULL' }
-		: undefined;
+	if (typeof sqlState !== 'string' || !/^ER_[A-Z\d_]+$/.test(code)) return undefined;
+	if (LOST_BY_MYSQL.test(sqlState) || IN_DOUBT_BY_MYSQL.has(code)) return undefined;
+	if (typeof errno === 'number' && errno >= OF_MARIADB_CLIENT) return undefined;
+	return { code, full: code === 'ER_DISK_FULL' || code === 'ER_RECORD_FILE_FULL' };
 }

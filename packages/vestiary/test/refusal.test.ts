@@ -42,7 +42,17 @@ test.each<[string, unknown, object | undefined]>([
 		{ sqlState: 'HY000', code: 'ER_RECORD_FILE_FULL' },
 		refused('ER_RECORD_FILE_FULL', true)
 	],
+	[
+		'MySQL',
+		{ sqlState: '40001', code: 'ER_LOCK_DEADLOCK', errno: 1_213 },
+		refused('ER_LOCK_DEADLOCK')
+	],
+	['MySQL', { sqlState: '08S01', code: 'ER_SERVER_SHUTDOWN', errno: 1_053 }, undefined],
+	['MySQL', { sqlState: '70100', code: 'ER_CONNECTION_KILLED', errno: 1_927 }, undefined],
+	['MySQL', { sqlState: 'HY000', code: 'ER_ERROR_DURING_COMMIT', errno: 1_180 }, undefined],
+	['MySQL', { sqlState: 'HY000', code: 'ER_UNKNOWN_ERROR', errno: 1_105 }, undefined],
 	['MySQL', { sqlState: 'HY000', code: 'PROTOCOL_CONNECTION_LOST' }, undefined],
+	['mariadb', { sqlState: 'HY000', code: 'ER_SOCKET_TIMEOUT', errno: 45_026 }, undefined],
 	['MySQL', { code: 'ER_DISK_FULL' }, undefined],
 	['a store of the application', { refused: true }, refused(undefined)],
 	['a store of the application', { refused: true, full: true }, refused(undefined, true)],

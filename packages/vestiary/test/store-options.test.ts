@@ -14,6 +14,8 @@ import {
 	sveltekitSessionHandle
 } from '../src/index.js';
 import { KvStore } from '../src/stores/cloudflare-kv.js';
+import { MySqlStore } from '../src/stores/mysql.js';
+import { PostgresStore } from '../src/stores/postgres.js';
 import { RedisStore } from '../src/stores/redis.js';
 import { SqliteStore } from '../src/stores/sqlite.js';
 import { UpstashRedisStore } from '../src/stores/upstash-redis.js';
@@ -33,6 +35,7 @@ const nodeCluster = nodeRedis.createCluster({ rootNodes: [] });
 const upstash = new UpstashClient({ url: 'https://example.com', token: 'token' });
 const namespace = { getWithMetadata: vi.fn(), put: vi.fn(), delete: vi.fn() };
 const database = new DatabaseSync(':memory:');
+const mysql = { query: vi.fn(), escapeId: vi.fn() };
 
 function refusal(make: () => unknown): string {
 	try {
@@ -57,7 +60,8 @@ describe('a store that is made wrong is refused, with what to write', () => {
 		['UpstashRedisStore', UpstashRedisStore, upstash, 'new UpstashRedisStore({ client })'],
 		['KvStore', KvStore, namespace, 'new KvStore({ client })'],
 		['SqliteStore', SqliteStore, database, 'new SqliteStore({ database })'],
-		['SqliteStore', SqliteStore, 'sessions.db', 'new SqliteStore({ database })']
+		['SqliteStore', SqliteStore, 'sessions.db', 'new SqliteStore({ database })'],
+		['MySqlStore', MySqlStore, mysql, 'new MySqlStore({ client })']
 	])('%s that gets the client itself', (_, Store, client, cure) => {
 		expect(refusal(() => made(Store, client))).toContain(cure);
 	});
@@ -66,6 +70,7 @@ describe('a store that is made wrong is refused, with what to write', () => {
 		['RedisStore', RedisStore],
 		['UpstashRedisStore', UpstashRedisStore],
 		['KvStore', KvStore],
+		['MySqlStore', MySqlStore],
 		['SqliteStore', SqliteStore]
 	])('%s without what it needs', (name, Store) => {
 		for (const options of [
@@ -84,7 +89,8 @@ describe('a store that is made wrong is refused, with what to write', () => {
 	test.each([
 		['RedisStore', RedisStore, { client: upstash }, 'vestiary/upstash-redis'],
 		['UpstashRedisStore', UpstashRedisStore, { client: ioClient }, 'vestiary/redis'],
-		['UpstashRedisStore', UpstashRedisStore, { client: nodeClient }, 'vestiary/redis']
+		['UpstashRedisStore', UpstashRedisStore, { client: nodeClient }, 'vestiary/redis'],
+		['PostgresStore', PostgresStore, { client: mysql }, 'vestiary/mysql']
 	])('%s with the client of another one', (_, Store, options, cure) => {
 		expect(refusal(() => made(Store, options))).toContain(cure);
 	});
@@ -103,6 +109,7 @@ describe('a store that is made wrong is refused, with what to write', () => {
 		['a database', database, 'new SqliteStore({ database })'],
 		['a Pool of pg', { connect: vi.fn(), query: vi.fn() }, 'new PostgresStore({ client })'],
 		['postgres.js', { unsafe: vi.fn() }, 'new PostgresStore({ client })'],
+		['a pool of mysql2', { query: vi.fn(), escapeId: vi.fn() }, 'new MySqlStore({ client })'],
 		[
 			'a store of express-session',
 			Object.assign(Object.create({ createSession: vi.fn(), regenerate: vi.fn() }), {
@@ -144,6 +151,7 @@ describe('a store that is made wrong is refused, with what to write', () => {
 		[UpstashRedisStore, { client: upstash, prefx: '' }, 'prefx', 'did you mean `prefix`?'],
 		[KvStore, { client: namespace, time: 5 }, 'time', 'use `client`'],
 		[SqliteStore, { database: ':memory:', name: 'x' }, 'name', 'use `database`, `table`'],
+		[MySqlStore, { client: mysql, schemas: 'x' }, 'schemas', 'did you mean `schema`?'],
 		[
 			RedisStore,
 			{ client: ioClient, confirm: { replicas: 1, timeout: 50, of: 2 } },
@@ -248,7 +256,8 @@ const NUMBERS: Record<string, { make: (value: number) => () => unknown; good: nu
 				() => new KvStore({ client: namespace, ttl }),
 				() => new RedisStore({ client: ioClient, ttl }),
 				() => new UpstashRedisStore({ client: upstash, ttl }),
-				() => new SqliteStore({ database, ttl })
+				() => new SqliteStore({ database, ttl }),
+				() => new MySqlStore({ client: mysql, ttl })
 			];
 			const refused = stores.filter((make) => {
 				try {

@@ -97,6 +97,10 @@ export function checkStore(store: object): void {
 		throw wrong(
 			'`store` is a store of express-session: wrap it, as in `store: fromExpressStore(store)`'
 		);
+	if (!has(store, STORE) && has(store, ['query', 'escapeId']))
+		throw wrong(
+			"`store` is a client and not a store: `new MySqlStore({ client })` of 'vestiary/mysql' makes one of a client of MySQL"
+		);
 	if (!has(store, STORE) && (has(store, ['query']) || has(store, ['unsafe'])))
 		throw wrong(
 			"`store` is a client and not a store: `new PostgresStore({ client })` of 'vestiary/postgres' makes one of a client of Postgres"

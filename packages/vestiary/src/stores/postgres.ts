@@ -261,6 +261,11 @@ function checkOptions(options: PostgresStoreOptions): void {
 	if (options.prefix?.includes('\0') === true)
 		throw new ConfigError('options', '`prefix` must not have a NUL character');
 	const { client } = options as Partial<PostgresStoreOptions>;
+	if (has(client, ['escapeId']))
+		throw new ConfigError(
+			'options',
+			"`client` is a client of MySQL: import `MySqlStore` from 'vestiary/mysql'"
+		);
 	if (isClient(client) || (building && client === undefined)) return;
 	throw new ConfigError(
 		'options',

@@ -78,7 +78,7 @@ describe.each(NEW_APPS)('$name', (kit) => {
 			await readFile(join(folder, 'node_modules/vestiary/package.json'), 'utf8')
 		) as { exports: Record<string, unknown> };
 		const entries = Object.keys(manifest.exports).filter((name) => name !== './package.json');
-		expect(entries).toHaveLength(9);
+		expect(entries).toHaveLength(10);
 		const names = entries.map((name) => JSON.stringify(name.replace('.', 'vestiary')));
 		const resolve = async (...conditions: string[]): Promise<string[]> => {
 			const script = `console.log([${names.join()}].map((one) => import.meta.resolve(one).split('/dist/')[1]).join())`;

@@ -1,5 +1,3 @@
-import { createServer, connect as connectTo, type Server, type AddressInfo } from 'node:net';
-
 import { PGlite } from '@electric-sql/pglite';
 import { neon, neonConfig } from '@neondatabase/serverless';
 import pg from 'pg';
@@ -13,6 +11,7 @@ import DefaultStore, {
 } from '../../src/stores/postgres.js';
 import { testAtomicStore, testStore } from '../../src/testing.js';
 import { testEvent } from '../event.js';
+import { counting } from './counting.js';
 import { startPgBouncer, startPostgres, type PostgresServer } from './postgres-server.js';
 import { touchesInOneCall } from './touching.js';
 
@@ -247,36 +246,3 @@ describe('PostgresStore', () => {
 		expect(() => new PostgresStore(options as PostgresStoreOptions)).toThrow(ConfigError);
 	});
 });
-
-interface Proxy {
-	readonly port: number;
-	/** The packets that the client has sent. */
-	packets(): number;
-	stop(): Promise<void>;
-}
-
-/** A proxy that counts how often the client sends something: once for each round trip. */
-async function counting(port: number): Promise<Proxy> {
-	let packets = 0;
-	const proxy: Server = createServer((socket) => {
-		const upstream = connectTo(port, '127.0.0.1');
-		socket.on('data', (chunk) => {
-			packets++;
-			upstream.write(chunk);
-		});
-		upstream.on('data', (chunk) => socket.write(chunk));
-		for (const one of [socket, upstream])
-			one.on('error', () => undefined).on(
-				'close',
-				() => (socket.destroy(), upstream.destroy())
-			);
-	});
-	await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
-	return {
-		port: (proxy.address() as AddressInfo).port,
-		packets: () => packets,
-		stop: async () => {
-			proxy.close();
-		}
-	};
-}

@@ -1,0 +1,105 @@
+import { execFile, spawn } from 'node:child_process';
+import { chown, mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, delimiter, dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+
+import { createConnection } from 'mysql2/promise';
+
+import { ended, freePort } from './servers.js';
+
+/** A MariaDB of this test's own. */
+export interface MySqlServer {
+	readonly port: number;
+	readonly url: string;
+	stop(): Promise<void>;
+}
+
+/** Starts MariaDB on a free port, with these settings. Its database and user are called `app`. */
+export async function startMySql(...settings: string[]): Promise<MySqlServer> {
+	const program = await found();
+	const user = await another();
+	const folder = await mkdtemp(join(tmpdir(), 'vestiary-mysql-'));
+	if (user) await chown(folder, user.uid, user.gid);
+	const data = join(folder, 'data');
+	const options = { cwd: folder, ...user };
+	await promisify(execFile)(
+		await beside(program, 'mariadb-install-db'),
+		[
+			...['--no-defaults', `--datadir=${data}`, '--auth-root-authentication-method=normal'],
+			...['--skip-test-db', '--skip-name-resolve']
+		],
+		options
+	);
+	const port = await freePort();
+	const server = spawn(
+		program,
+		[
+			...['--no-defaults', `--datadir=${data}`, `--port=${port}`, '--bind-address=127.0.0.1'],
+			...[`--socket=${join(folder, 'socket')}`, '--innodb-flush-log-at-trx-commit=0'],
+			...['--skip-name-resolve', '--max-connections=500', ...settings]
+		],
+		{ stdio: 'ignore', ...options }
+	);
+	while (!(await prepared(port))) await sleep(50);
+	return {
+		port,
+		url: `mysql://app@127.0.0.1:${port}/app`,
+		stop: async () => {
+			await ended(server, 'SIGKILL');
+			await rm(folder, { recursive: true, force: true });
+		}
+	};
+}
+
+/** Creates the database and its user, once the server answers. */
+async function prepared(port: number): Promise<boolean> {
+	try {
+		const root = await createConnection({ host: '127.0.0.1', port, user: 'root' });
+		await root.query('CREATE DATABASE app');
+		await root.query("CREATE USER app@'127.0.0.1'");
+		await root.query("GRANT ALL ON *.* TO app@'127.0.0.1' WITH GRANT OPTION");
+		await root.end();
+		return true;
+	} catch {
+		return false;
+	}
+}
+
+/** Debian keeps the server where only root looks for programs. */
+async function found(): Promise<string> {
+	const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin'];
+	const places = folders.map((folder) => join(folder, 'mariadbd'));
+	const all = [process.env.MARIADB_SERVER ?? '', ...places];
+	for (const place of all) if (await isFile(place)) return place;
+	throw new Error('MariaDB is missing: `apt-get install mariadb-server`, or set MARIADB_SERVER');
+}
+
+/** Another program of the same installation. */
+async function beside(program: string, name: string): Promise<string> {
+	const prefix = dirname(dirname(program));
+	for (const folder of ['bin', 'scripts', basename(dirname(program))]) {
+		const place = join(prefix, folder, name);
+		if (await isFile(place)) return place;
+	}
+	return name;
+}
+
+async function isFile(path: string): Promise<boolean> {
+	return stat(path).then(
+		(found) => found.isFile(),
+		() => false
+	);
+}
+
+/** The user to run it as, since it refuses to run as root: its own, or one without any rights. */
+async function another(): Promise<{ uid: number; gid: number } | undefined> {
+	if (process.getuid?.() !== 0) return undefined;
+	const users = (await readFile('/etc/passwd', 'utf8')).split('\n');
+	const line = users.find((one) => one.startsWith('mysql:'));
+	const [, , uid = UNPRIVILEGED, gid = UNPRIVILEGED] = line?.split(':').map(Number) ?? [];
+	return { uid, gid };
+}
+
+const UNPRIVILEGED = 65_534;
