@@ -158,7 +158,7 @@ export function xchacha20poly1305(key, nonce, text, aad) {
 	return Buffer.concat([cipher.update(text), cipher.final(), cipher.getAuthTag()]);
 }
 
-/** The scheme as crates/vestiary/src/seal.rs and docs/explanation/security.md describe it. */
+/** The scheme as crates/vestiary/src/crypto/seal.rs and docs/explanation/security.md describe it. */
 export function sealedRecords() {
 	const secrets = ['thirty-two bytes, or better more', 's\u00e9cret '.repeat(6)];
 	const data = ['{}', '{"user":"ada","text":"\u79d8\u5bc6 \ud83e\udde5"}'];
@@ -258,7 +258,7 @@ export const FILES = {
 		cases: cookieHeaders
 	},
 	sealed: {
-		origin: 'the scheme of seal.rs by node:crypto (HKDF, ChaCha20-Poly1305) and HChaCha20 of draft-irtf-cfrg-xchacha-03',
+		origin: 'the scheme of crypto/seal.rs by node:crypto (HKDF, ChaCha20-Poly1305) and HChaCha20 of draft-irtf-cfrg-xchacha-03',
 		cases: sealedRecords
 	},
 	namespaces: {

@@ -1,7 +1,7 @@
 use alloc::string::String;
 use core::fmt;
 
-use crate::date::push_number;
+use crate::time::date::push_number;
 
 /// An invalid option, or session data that cannot be stored or read.
 ///

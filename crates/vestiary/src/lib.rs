@@ -29,57 +29,38 @@ extern crate alloc;
 extern crate std;
 
 pub mod constants;
-pub mod cookie_header;
 pub mod decide;
 pub mod protocol;
 pub mod response;
 pub mod session;
 pub mod visit;
 
-mod base64;
 mod cookie;
-mod cookie_options;
-mod cookie_overrides;
-mod date;
+mod crypto;
 mod error;
 mod event;
-mod format;
-mod hash;
 mod id;
 mod json;
-mod key;
 mod memory;
-mod merge;
-mod meta;
 mod options;
-mod options_text;
-mod recent;
 mod record;
-mod seal;
-mod store_key;
 mod time;
-mod timeouts;
 
-pub use cookie::{CookieName, Domain, MaxAge, Path, Priority, SameSite, SetCookie};
-pub use cookie_options::{CookieOptions, SameSiteOption};
-pub use cookie_overrides::CookieOverrides;
+pub use cookie::{
+    CookieName, CookieOptions, CookieOverrides, Domain, MaxAge, Path, Priority, SameSite,
+    SameSiteOption, SetCookie, header as cookie_header,
+};
+pub use crypto::{CookieValue, KeyRing, MalformedCookie, SealRing};
 pub use error::Error;
 pub use event::{Event, Reason};
-pub use format::Format;
-pub use id::{Handle, SessionId, WriteId, user_key};
-pub use json::json_members;
-pub use key::{CookieValue, KeyRing, MalformedCookie};
+pub use id::{Handle, RecentIds, SessionId, StoreKey, WriteId, user_key};
+pub use json::{json_members, merge};
 pub use memory::{MemoryLimits, MemoryTable, Outcome};
-pub use merge::merge;
-pub use meta::{HiddenId, Meta, Next, UserRef};
-pub use options::{Options, OptionsInput};
-pub use options_text::{OptionType, OptionsText};
-pub use recent::RecentIds;
-pub use record::{Follower, Inspection, Lead, Limits, Record};
-pub use seal::SealRing;
-pub use store_key::StoreKey;
+pub use options::{OptionType, Options, OptionsInput, OptionsText, Timeouts};
+pub use record::{
+    Follower, Format, HiddenId, Inspection, Lead, Limits, Meta, Next, Record, UserRef,
+};
 pub use time::{Ttl, UnixMillis};
-pub use timeouts::Timeouts;
 
 /// Compiles the sample of the crate's README.
 #[cfg(doctest)]

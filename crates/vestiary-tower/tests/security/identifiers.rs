@@ -87,7 +87,7 @@ async fn with_hash_ids_the_store_never_receives_an_id() {
 
 #[test]
 fn signatures_are_compared_in_constant_time() {
-    let source = include_str!("../../../vestiary/src/key.rs");
+    let source = include_str!("../../../vestiary/src/crypto/key.rs");
     let part = |begin: &str, end: &str| {
         let rest = &source[source.find(begin).unwrap()..];
         rest[..rest.find(end).unwrap()].to_owned()

@@ -3,9 +3,9 @@ use core::cell::Cell;
 
 use super::{Fault, fault::seeded};
 use crate::{
-    Error, Handle, Limits, Ttl, UnixMillis, WriteId, date, json,
-    meta::{millis, push_name},
-    record::{check_size, unreadable, write_id_of},
+    Error, Handle, Limits, Ttl, UnixMillis, WriteId, json,
+    record::{check_size, millis, push_name, unreadable, write_id_of},
+    time::date,
 };
 
 /// The sessions of one user: what a store keeps under

@@ -3,7 +3,10 @@ use core::fmt;
 
 use crate::{
     CookieOptions, Error, Format, KeyRing, Limits, Options, OptionsInput, SealRing, Timeouts, Ttl,
-    UnixMillis, date, json, meta::push_name, protocol::Rules, record,
+    UnixMillis, json,
+    protocol::Rules,
+    record::{self, push_name},
+    time::date,
 };
 
 /// Options and secrets in one JSON text: the options of the npm package, as `JSON.stringify` writes them.

@@ -6,7 +6,12 @@ use chacha20poly1305::{
     aead::{Aead as _, Payload},
 };
 
-use crate::{Error, Limits, SessionId, WriteId, base64, hash::MacKey, json, record::write_id_of};
+use crate::{
+    Error, Limits, SessionId, WriteId,
+    crypto::{base64, hash::MacKey},
+    json,
+    record::write_id_of,
+};
 
 /// Encrypts records: XChaCha20-Poly1305, with a key for each session.
 ///

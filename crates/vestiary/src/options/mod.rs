@@ -1,17 +1,24 @@
+//! The options of sessions, and the deadlines that follow from them.
+
+mod text;
+mod timeouts;
+
 use alloc::{
     borrow::{Cow, ToOwned as _},
     string::String,
 };
-
 use core::ops::RangeInclusive;
+
+pub use text::{OptionType, OptionsText};
+pub use timeouts::Timeouts;
 
 use crate::{
     CookieName, CookieOptions, CookieOverrides, Error, Format, Limits, Meta, SessionId, SetCookie,
-    Timeouts, Ttl, UnixMillis,
-    cookie_options::{secure, set_attribute},
-    date,
+    Ttl, UnixMillis,
+    cookie::{secure, set_attribute},
     decide::Policy,
-    id, record, timeouts,
+    id, record,
+    time::date,
 };
 
 /// The options of sessions, validated.

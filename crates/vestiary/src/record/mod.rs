@@ -1,3 +1,7 @@
+//! A stored record of a session: its parts, and the metadata of the library in it.
+
+mod format;
+mod meta;
 mod parts;
 
 use alloc::{
@@ -8,10 +12,13 @@ use alloc::{
 use core::{fmt, ops::Range};
 
 use crate::{
-    Error, Format, HiddenId, Meta, Next, SessionId, UnixMillis, WriteId, json,
+    Error, SessionId, UnixMillis, WriteId, json,
     protocol::{Fault, seeded},
 };
 
+pub use format::Format;
+pub use meta::{HiddenId, Meta, Next, UserRef};
+pub(crate) use meta::{millis, push_name};
 use parts::{Parts, check_whole, text_at};
 pub(crate) use parts::{check_size, push_members, unreadable, write_id_of};
 

@@ -1,4 +1,8 @@
-use crate::cookie::MaxAge;
+//! Instants and lifetimes, and dates as text.
+
+pub(crate) mod date;
+
+use crate::MaxAge;
 
 /// Milliseconds since the Unix epoch, as `Date.now()` counts them.
 ///

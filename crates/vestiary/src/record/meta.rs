@@ -1,6 +1,8 @@
 use alloc::{borrow::ToOwned as _, string::String, vec::Vec};
 
-use crate::{CookieOverrides, Error, Handle, Limits, SessionId, UnixMillis, WriteId, date, json};
+use crate::{
+    CookieOverrides, Error, Handle, Limits, SessionId, UnixMillis, WriteId, json, time::date,
+};
 
 /// The library's own metadata of a session. It is stored outside of the data, so that no key of the application can
 /// collide with it.
@@ -84,14 +86,14 @@ impl HiddenId {
     /// it is unique, so nothing is hidden twice in the same way.
     #[must_use]
     pub fn new(id: &SessionId, old: &SessionId, write_id: &WriteId) -> Self {
-        Self(crate::key::hide(id.expose().as_bytes(), old, write_id))
+        Self(crate::crypto::hide(id.expose().as_bytes(), old, write_id))
     }
 
     /// The ID, if `old` and `write_id` are those with which it was hidden. With others, the result is `None`, or an ID
     /// that no session has.
     #[must_use]
     pub fn reveal(&self, old: &SessionId, write_id: &WriteId) -> Option<SessionId> {
-        SessionId::from_bytes(&crate::key::reveal(&self.0, old, write_id)?)
+        SessionId::from_bytes(&crate::crypto::reveal(&self.0, old, write_id)?)
     }
 }
 

@@ -4,8 +4,11 @@ use core::fmt;
 use subtle::{Choice, ConstantTimeEq as _};
 
 use crate::{
-    Error, Format, SessionId, WriteId, base64,
-    hash::{HASH, MacKey},
+    Error, Format, SessionId, WriteId,
+    crypto::{
+        base64,
+        hash::{HASH, MacKey},
+    },
     id::user_hash,
 };
 

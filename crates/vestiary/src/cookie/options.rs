@@ -1,6 +1,6 @@
 use crate::{
     CookieName, Domain, Error, MaxAge, OptionType, OptionsText, Path, Priority, SameSite,
-    SetCookie, UnixMillis, cookie_overrides::Value, date,
+    SetCookie, UnixMillis, cookie::Value, time::date,
 };
 
 /// The cookie options before validation.

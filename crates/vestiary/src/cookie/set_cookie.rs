@@ -1,6 +1,6 @@
 use alloc::{borrow::ToOwned as _, string::String};
 
-use crate::{Error, UnixMillis, date, id::is_cookie_octet};
+use crate::{Error, UnixMillis, id::is_cookie_octet, time::date};
 
 /// A `Set-Cookie` response header.
 ///

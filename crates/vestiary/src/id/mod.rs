@@ -1,7 +1,18 @@
+//! Session IDs, write IDs, handles and the keys of a store.
+
+mod recent;
+mod store_key;
+
 use alloc::{string::String, sync::Arc};
 use core::{fmt, ops::RangeInclusive};
 
-use crate::{Error, base64, hash};
+pub use recent::RecentIds;
+pub use store_key::StoreKey;
+
+use crate::{
+    Error,
+    crypto::{base64, hash},
+};
 
 /// A session ID. A browser that has it, signed, has the session, so it is never shown.
 ///

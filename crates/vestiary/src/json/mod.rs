@@ -4,8 +4,12 @@
 //! it is nested, and that no key becomes a prototype in JavaScript. It is written by hand because every request walks a
 //! record: a lexer from a library took four times as long, and `serde_json` doubles the size of the WebAssembly core.
 
+mod merge;
+
 use alloc::{borrow::ToOwned as _, string::String, vec::Vec};
 use core::ops::Range;
+
+pub use merge::merge;
 
 use crate::{Error, Limits};
 

@@ -1,6 +1,10 @@
 use alloc::{borrow::ToOwned as _, string::String, vec::Vec};
 
-use crate::{Error, Limits, UnixMillis, date, json, json_members, meta::push_name, record};
+use crate::{
+    Error, Limits, UnixMillis, json, json_members,
+    record::{self, push_name},
+    time::date,
+};
 
 /// The cookie attributes of one session that differ from the options, because the application assigned them to
 /// `session.cookie`.
