@@ -120,7 +120,7 @@ export function cookieHeaders() {
 }
 
 const NAMESPACES = [null, 'shop', 'admin.v2'];
-const MARK = 'bWFyay1vZi1hLXdy';
+const WRITE_ID = 'bWFyay1vZi1hLXdy';
 
 /** HChaCha20 (draft-irtf-cfrg-xchacha-03, section 2.2): the key for the rest of a long nonce. */
 function hchacha20(key, nonce) {
@@ -167,14 +167,14 @@ export function sealedRecords() {
 			data.map((json, d) => {
 				const id = IDS[(s + n + d) % IDS.length];
 				const key = `sess:${n}:${id}`;
-				const text = `{"v":"${MARK}","cookie":{"path":"/"},"data":${json},"meta":{"created":1}}`;
+				const text = `{"v":"${WRITE_ID}","cookie":{"path":"/"},"data":${json},"meta":{"created":1}}`;
 				const nonce = createHash('sha256').update(`${s}${n}${d}`).digest().subarray(0, 24);
 				const derived = (info, length) =>
 					Buffer.from(hkdfSync('sha256', secret, 'vestiary/v1', info, length));
 				const name = derived('vestiary.seal-name.v1', 4);
 				const box = derived(`vestiary.record.v1\0${namespace ?? ''}\0${id}`, 32);
 				const head = Buffer.concat([Buffer.from([1]), name]);
-				const place = `${namespace ?? ''}\0${key}\0${MARK}`;
+				const place = `${namespace ?? ''}\0${key}\0${WRITE_ID}`;
 				const aad = Buffer.concat([head, Buffer.from(place)]);
 				const body = xchacha20poly1305(box, nonce, Buffer.from(text), aad);
 				const sealed = Buffer.concat([head, nonce, body]).toString('base64url');
@@ -185,7 +185,7 @@ export function sealedRecords() {
 					key,
 					nonce: nonce.toString('hex'),
 					text,
-					sealed: `{"v":"${MARK}","sealed":"${sealed}"}`
+					sealed: `{"v":"${WRITE_ID}","sealed":"${sealed}"}`
 				};
 			})
 		)
@@ -221,13 +221,13 @@ export function namespaces() {
 }
 
 /** Tombstones: the new ID, hidden with HMACs of the old one. */
-export function retiredRecords() {
+export function tombstones() {
 	return IDS.flatMap((old) =>
 		[...IDS, 'long'.repeat(40)].map((next) => {
 			const bytes = Buffer.from(next);
 			for (let n = 0; n * 32 < bytes.length; n++) {
 				const pad = createHmac('sha256', old)
-					.update(`vestiary.next.v1${MARK}`)
+					.update(`vestiary.next.v1${WRITE_ID}`)
 					.update(Buffer.from([n]))
 					.digest();
 				for (let i = 32 * n; i < Math.min(bytes.length, 32 * n + 32); i++)
@@ -237,7 +237,7 @@ export function retiredRecords() {
 			const meta = `{"next":"${hidden}","grace":5}`;
 			return {
 				id: old,
-				record: `{"v":"${MARK}","cookie":{},"data":{},"meta":${meta}}`,
+				record: `{"v":"${WRITE_ID}","cookie":{},"data":{},"meta":${meta}}`,
 				next
 			};
 		})
@@ -265,9 +265,9 @@ export const FILES = {
 		origin: 'node:crypto, SHA-256 and HMAC-SHA256',
 		cases: namespaces
 	},
-	retired: {
+	tombstones: {
 		origin: 'node:crypto, HMAC-SHA256',
-		cases: retiredRecords
+		cases: tombstones
 	}
 };
 

@@ -64,7 +64,7 @@ impl Host for StoreHost<'_, '_> {
         self.sessions.emit(event);
     }
 
-    fn retire(&mut self, id: &SessionId) {
+    fn take_out_of_use(&mut self, id: &SessionId) {
         self.sessions.take_out_of_use(id);
     }
 
@@ -87,7 +87,7 @@ impl Host for StoreHost<'_, '_> {
         match doubt {
             Doubt::Busy => SessionError::Busy,
             Doubt::Untraced => SessionError::Unconfirmed,
-            Doubt::Unsaid => SessionError::Store {
+            Doubt::LostReply => SessionError::Store {
                 operation: self.operation,
                 source: StoreError::failed("it did not say whether it wrote the session"),
             },

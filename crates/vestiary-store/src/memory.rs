@@ -137,13 +137,13 @@ impl Store for MemoryStore {
     ) -> Result<Outcome, StoreError> {
         let expected = expected.map(WriteId::as_str);
         let now = (self.clock)();
-        Ok(self.table(key).touch_marked(key, expected, ttl, now))
+        Ok(self.table(key).touch_by_write_id(key, expected, ttl, now))
     }
 
     async fn remove(&self, key: &str, expected: Option<&WriteId>) -> Result<Outcome, StoreError> {
         let expected = expected.map(WriteId::as_str);
         let now = (self.clock)();
-        Ok(self.table(key).remove_marked(key, expected, now))
+        Ok(self.table(key).remove_by_write_id(key, expected, now))
     }
 
     fn resends(&self) -> bool {

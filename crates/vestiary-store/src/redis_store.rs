@@ -59,10 +59,10 @@ macro_rules! comparing {
         concat!(
             "local text = redis.call('GET', KEYS[1])\n",
             "if not text then return -1 end\n",
-            r#"local mark = string.match(text, '^{"v":"([%w_-]+)"') or string.match(text, '^{"cookie":{"v":"([%w_-]+)"') or ''"#,
+            r#"local write_id = string.match(text, '^{"v":"([%w_-]+)"') or string.match(text, '^{"cookie":{"v":"([%w_-]+)"') or ''"#,
             "\n",
-            "if #mark ~= 16 then mark = '' end\n",
-            "if mark ~= ARGV[1] then return 0 end\n",
+            "if #write_id ~= 16 then write_id = '' end\n",
+            "if write_id ~= ARGV[1] then return 0 end\n",
             $($rest),+
         )
     };

@@ -3,7 +3,7 @@
 use vestiary::{Limits, RecentIds, SessionId, constants, protocol::Pending};
 use wasm_bindgen::prelude::*;
 
-use crate::running::{RESERVED, SEVERAL, STEPS, TOLD};
+use crate::running::{REPORTS, RESERVED, SEVERAL, STEPS};
 
 /// The names of the numbers.
 #[wasm_bindgen]
@@ -22,11 +22,11 @@ pub enum Constant {
     /// Bit of a purpose: there are several questions.
     Several,
     /// Bit of a purpose: there are reports.
-    Told,
+    Reports,
     /// Session IDs that a process remembers.
     RecentIds,
     /// How long an ID is remembered that was taken out of use, in milliseconds.
-    Retired,
+    OutOfUse,
     /// `vestiary::constants::SESSIONS_PER_USER`.
     SessionsPerUser,
     /// `vestiary::constants::STORE_TIMEOUT`.
@@ -43,11 +43,11 @@ pub fn constant(name: Constant) -> f64 {
         Constant::IdEntropy => SessionId::ENTROPY as f64,
         Constant::OperationEntropy => Pending::<()>::ENTROPY as f64,
         Constant::Steps => f64::from(STEPS),
-        Constant::Told => f64::from(TOLD),
+        Constant::Reports => f64::from(REPORTS),
         Constant::Reserved => f64::from(RESERVED),
         Constant::Several => f64::from(SEVERAL),
         Constant::RecentIds => RecentIds::MOST as f64,
-        Constant::Retired => RecentIds::OUT_OF_USE as f64,
+        Constant::OutOfUse => RecentIds::OUT_OF_USE as f64,
         Constant::SessionsPerUser => constants::SESSIONS_PER_USER as f64,
         Constant::StoreTimeout => constants::STORE_TIMEOUT as f64,
         Constant::StoreTtl => constants::STORE_TTL as f64,

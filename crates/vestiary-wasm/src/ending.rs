@@ -121,7 +121,7 @@ pub(crate) fn fault(error: &Stopped) -> String {
         Stopped::Core(error) => ("thrown", thrown(error.clone())),
         Stopped::Host(number) => ("failed", decimal(*number)),
         Stopped::Doubt(Doubt::Untraced) => ("untraced", String::new()),
-        Stopped::Doubt(Doubt::Unsaid) => ("unsaid", String::new()),
+        Stopped::Doubt(Doubt::LostReply) => ("lost_reply", String::new()),
         Stopped::ResponseSent => ("sent", String::new()),
         Stopped::CookieTaken => ("taken", String::new()),
         Stopped::Doubt(Doubt::Busy) | Stopped::Misuse => ("busy", String::new()),

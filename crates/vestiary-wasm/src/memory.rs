@@ -82,12 +82,12 @@ impl MemoryTable {
         expected: &str,
         text: &str,
         ttl: f64,
-        bound: bool,
+        owned: bool,
         now: f64,
     ) -> Result<Answer, String> {
         let (key, ttl) = (self.0.key(key), ttl_of(ttl));
         let expected = (!expected.is_empty()).then_some(expected);
-        let outcome = self.0.outcome(step, &key, expected, text, ttl, bound, millis(now));
+        let outcome = self.0.outcome(step, &key, expected, text, ttl, owned, millis(now));
         outcome.map(Answer::from).map_err(thrown)
     }
 
@@ -172,8 +172,8 @@ impl Table {
         match step {
             Step::Create => table.create(key, text, ttl, owned, now),
             Step::Replace => table.replace(key, expected, text, ttl, now),
-            Step::Touch => Ok(table.touch_marked(key, expected, ttl, now)),
-            _ => Ok(table.remove_marked(key, expected, now)),
+            Step::Touch => Ok(table.touch_by_write_id(key, expected, ttl, now)),
+            _ => Ok(table.remove_by_write_id(key, expected, now)),
         }
     }
 

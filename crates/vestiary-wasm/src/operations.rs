@@ -97,9 +97,9 @@ pub enum Fact {
     /// The visitor has a session of another handle whose cookie has the same name.
     Taken = 2,
     /// This process has taken the ID of the visit's session out of use.
-    SessionRetired = 4,
+    SessionOutOfUse = 4,
     /// This process has taken the ID in the visit's cookie out of use.
-    CookieRetired = 8,
+    CookieOutOfUse = 8,
     /// The session of the first ID of the cookies need not be touched; each bit from here on is about the next one.
     Touched = 16,
 }
@@ -328,10 +328,10 @@ impl Core {
     }
 
     /// The reports of an operation that has gone on last, with a NUL after each: a word, and what belongs to it. The name of an
-    /// event and its code; an error that it has survived; `retired` or `touched`, and an ID.
+    /// event and its code; an error that it has survived; `out_of_use` or `touched`, and an ID.
     #[wasm_bindgen(getter)]
-    pub fn told(&mut self) -> String {
-        core::mem::take(&mut self.told)
+    pub fn reports(&mut self) -> String {
+        core::mem::take(&mut self.reports)
     }
 
     /// The data of a session that follows the one of this record: `kept`, members of `base`, as the record spells

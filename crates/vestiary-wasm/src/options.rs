@@ -32,7 +32,7 @@ pub struct Core {
     ended: String,
     /// Its numbers, and where its texts are.
     pub(crate) numbers: Box<[f64; NUMBERS]>,
-    pub(crate) told: String,
+    pub(crate) reports: String,
     /// The operation that has begun last, until the driver takes it.
     pub(crate) running: Option<Running>,
     /// The record that an operation has ended with last.
@@ -116,7 +116,7 @@ impl Core {
             output: [0; OUTPUT].into(),
             ended: String::new(),
             numbers: Box::default(),
-            told: String::new(),
+            reports: String::new(),
             running: None,
             record: Rc::default(),
             #[cfg(plain)]

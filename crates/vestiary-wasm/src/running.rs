@@ -5,7 +5,7 @@ use core::cell::RefCell;
 
 use vestiary::{
     Error, Event, Limits, Outcome, Record, SessionId, merge,
-    protocol::{Answered, Asked, Effect, NewId, Pending, Question, Reply, Rules, Told},
+    protocol::{Answered, Asked, Effect, NewId, Pending, Question, Reply, Report, Rules},
     visit::{Facts, Known},
 };
 use wasm_bindgen::prelude::*;
@@ -29,7 +29,7 @@ pub(crate) const RESERVED: u32 = 4;
 pub(crate) const SEVERAL: u32 = 8;
 
 /// Another one: there are reports.
-pub(crate) const TOLD: u32 = 16;
+pub(crate) const REPORTS: u32 = 16;
 
 /// An operation, and its last effect.
 #[wasm_bindgen]
@@ -139,8 +139,8 @@ impl Running {
         let Some(Asked { key, text, expected, .. }) = self.question() else {
             return self.data.clone();
         };
-        let mark = expected.as_ref().map_or("", |expected| expected.as_str());
-        [key, "\0", text, "\0", mark].concat()
+        let write_id = expected.as_ref().map_or("", |expected| expected.as_str());
+        [key, "\0", text, "\0", write_id].concat()
     }
 
     /// How long the text may stay, or a pause is to last, in milliseconds.
@@ -235,10 +235,10 @@ impl Running {
         let is = |bit: Fact| facts & bit as u32 != 0;
         let (left, taken) = (is(Fact::Left), is(Fact::Taken));
         let mut known = Known { left, taken, ..Known::default() };
-        let mut ids = facts / Fact::SessionRetired as u32;
+        let mut ids = facts / Fact::SessionOutOfUse as u32;
         while ids != 0 {
             let place = ids.trailing_zeros() as usize;
-            let list = if place < 2 { &mut known.retired } else { &mut known.touched };
+            let list = if place < 2 { &mut known.out_of_use } else { &mut known.touched };
             list.extend(self.own.operation.borrow().id(place));
             ids &= ids - 1;
         }
@@ -390,19 +390,19 @@ impl Core {
         if let Some(ended) = running.poll(answer, facts, now, elapsed, entropy) {
             self.end(ended);
         }
-        self.told.clear();
-        for told in running.pending.told() {
-            self.told.push_str(&line_of(told));
-            self.told.push('\0');
+        self.reports.clear();
+        for report in running.pending.reports() {
+            self.reports.push_str(&line_of(report));
+            self.reports.push('\0');
         }
-        let told = u32::from(!self.told.is_empty()) * TOLD;
-        running.progress() + told * STEPS
+        let reports = u32::from(!self.reports.is_empty()) * REPORTS;
+        running.progress() + reports * STEPS
     }
 }
 
-fn line_of(told: Told) -> String {
-    let (word, rest) = match &told {
-        Told::Event(event) => {
+fn line_of(report: Report) -> String {
+    let (word, rest) = match &report {
+        Report::Event(event) => {
             let code = match event {
                 Event::Unreadable { code } => code,
                 Event::Rotated { reason } => reason.name(),
@@ -412,9 +412,9 @@ fn line_of(told: Told) -> String {
             };
             (event.name(), code)
         }
-        Told::Touched(id) => ("touched", id.expose()),
-        Told::Retired(id) => ("retired", id.expose()),
-        Told::Failed(error) => return fault(error),
+        Report::Touched(id) => ("touched", id.expose()),
+        Report::OutOfUse(id) => ("out_of_use", id.expose()),
+        Report::Failed(error) => return fault(error),
     };
     [word, "\n", rest].concat()
 }

@@ -68,7 +68,7 @@ pub struct Known {
     /// The data has unsaved changes.
     pub unsaved: bool,
     /// The cookie's options end the session as soon as it is saved (`maxAge: 0`, or an `expires` in the past).
-    pub over: bool,
+    pub expired: bool,
     /// An [`Operation::Finish`] follows, so changes can wait for it.
     pub finishes: bool,
     /// The head of the response has left: no cookie reaches this browser any more.
@@ -127,7 +127,7 @@ pub fn decide(policy: Policy, stage: Stage, operation: Operation, known: Known) 
     match operation {
         Operation::Open => match stage {
             Stage::New if policy.save_uninitialized => save(stage, known),
-            Stage::Stored if policy.rolling && !known.over && !known.left => {
+            Stage::Stored if policy.rolling && !known.expired && !known.left => {
                 let store = if known.touched { Store::Keep } else { Store::Touch };
                 Plan { store, cookie: Cookie::Set, stage }
             }
@@ -138,7 +138,7 @@ pub fn decide(policy: Policy, stage: Stage, operation: Operation, known: Known) 
         Operation::Flush if known.unsaved => write(stage, known),
         Operation::Change | Operation::Finish | Operation::Flush => keep,
         Operation::Save => save(stage, known),
-        Operation::Touch if known.over => end(stage, known),
+        Operation::Touch if known.expired => end(stage, known),
         Operation::Touch => touch(stage, known),
         Operation::Destroy => end(stage, known),
     }
@@ -146,7 +146,7 @@ pub fn decide(policy: Policy, stage: Stage, operation: Operation, known: Known) 
 
 /// Stores the session and sets the cookie, as `save()` promises.
 fn save(stage: Stage, known: Known) -> Plan {
-    if known.over {
+    if known.expired {
         return end(stage, known);
     }
     let (store, cookie) = match (stage, known.left) {
@@ -175,7 +175,7 @@ fn touch(stage: Stage, known: Known) -> Plan {
 fn write(stage: Stage, known: Known) -> Plan {
     let plan = save(stage, known);
     match stage {
-        Stage::Stored if !known.over => Plan { cookie: CookieStep::Keep, ..plan },
+        Stage::Stored if !known.expired => Plan { cookie: CookieStep::Keep, ..plan },
         Stage::New | Stage::Stored => plan,
     }
 }
@@ -213,7 +213,7 @@ mod tests {
             let known = Known {
                 cookie_out: bit(2),
                 unsaved: bit(3),
-                over: bit(4),
+                expired: bit(4),
                 finishes: bit(5),
                 left: bit(6),
                 touched: bit(8),
@@ -230,7 +230,7 @@ mod tests {
             let plan = decide(policy, stage, operation, known);
             if plan.cookie == CookieStep::Set {
                 assert_eq!(plan.stage, Stage::Stored, "{operation:?} {known:?}");
-                assert!(!known.over, "{operation:?} {known:?}");
+                assert!(!known.expired, "{operation:?} {known:?}");
             }
             if plan.cookie == CookieStep::Clear {
                 assert!(known.cookie_out && plan.stage == Stage::New, "{operation:?} {known:?}");
@@ -287,7 +287,7 @@ mod tests {
                 Operation::Flush => known.unsaved,
                 Operation::Open | Operation::Destroy => false,
             };
-            if known.over && saves {
+            if known.expired && saves {
                 let plan = decide(policy, stage, operation, known);
                 assert_eq!(plan, decide(policy, stage, Operation::Destroy, known), "{operation:?}");
             }

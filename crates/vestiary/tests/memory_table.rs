@@ -5,7 +5,7 @@
 use vestiary::{MemoryLimits, MemoryTable, Outcome, Ttl, UnixMillis};
 
 const NOW: UnixMillis = UnixMillis(1_000);
-const MARK: &str = "AAAAAAAAAAAAAAAA";
+const WRITE_ID: &str = "AAAAAAAAAAAAAAAA";
 const RECORD: &str = r#"{"v":"AAAAAAAAAAAAAAAA","data":{}}"#;
 
 fn table(bytes: usize) -> MemoryTable {
@@ -22,13 +22,13 @@ fn bytes_of(record: &str) -> usize {
 #[test]
 fn only_a_touch_with_the_write_id_of_the_record_prolongs_it() {
     for (write_id, outcome, lives) in
-        [(Some(MARK), Outcome::Done, true), (None, Outcome::Conflict, false)]
+        [(Some(WRITE_ID), Outcome::Done, true), (None, Outcome::Conflict, false)]
     {
         let mut table = table(1 << 20);
         assert!(table.is_empty());
         table.set("a", RECORD, Ttl::Millis(10), NOW).unwrap();
         assert!(!table.is_empty());
-        assert_eq!(table.touch_marked("a", write_id, Ttl::Millis(100), NOW), outcome);
+        assert_eq!(table.touch_by_write_id("a", write_id, Ttl::Millis(100), NOW), outcome);
         assert_eq!(table.get("a", UnixMillis(1_050)).is_some(), lives);
     }
 }
@@ -55,7 +55,7 @@ fn a_record_that_fits_exactly_is_stored_and_replaced_and_takes_the_place_of_anon
     let mut exact = table(bytes);
     let stored = exact.create("a", RECORD, Ttl::Infinite, false, NOW);
     assert_eq!(stored, Ok(Outcome::Done));
-    assert_eq!(exact.replace("a", Some(MARK), RECORD, Ttl::Infinite, NOW), Ok(Outcome::Done));
+    assert_eq!(exact.replace("a", Some(WRITE_ID), RECORD, Ttl::Infinite, NOW), Ok(Outcome::Done));
     assert!(exact.create("b", RECORD, Ttl::Infinite, false, NOW).is_err());
     // A user's session of the same size.
     assert_eq!(exact.create("b", RECORD, Ttl::Infinite, true, NOW), Ok(Outcome::Done));

@@ -60,7 +60,7 @@ fn every_file_is_read() {
         "names",
         "namespaces",
         "records",
-        "retired",
+        "tombstones",
         // Played by the layer: crates/vestiary-tower/tests/scenarios.rs.
         "scenarios",
         "sealed",
@@ -253,8 +253,8 @@ fn namespaces() {
 }
 
 #[test]
-fn retired_records() {
-    for case in cases("retired") {
+fn tombstones() {
+    for case in cases("tombstones") {
         let text = |name: &str| case[name].as_str().unwrap();
         let record = Record::decode(text("record"), Limits::LOAD).unwrap();
         let old = SessionId::parse(text("id")).unwrap();
@@ -303,7 +303,7 @@ fn decisions() {
         let known = Known {
             cookie_out: has("known", "CookieOut"),
             unsaved: has("known", "Unsaved"),
-            over: has("known", "Over"),
+            expired: has("known", "Expired"),
             finishes: has("known", "Finishes"),
             left: has("known", "Left"),
             touched: has("known", "Touched"),

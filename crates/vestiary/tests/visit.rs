@@ -232,7 +232,7 @@ fn an_id_that_another_request_may_have_ended_is_confirmed_before_it_leaves() {
     assert_eq!(site.does(&mut slow, Act::Save(change())), Ok(true));
     // By another process, whose IDs out of use are unknown to this one.
     assert_eq!(site.does(&mut fast, Act::LogIn), Ok(true));
-    site.retired.clear();
+    site.out_of_use.clear();
     let new = id_of(&fast);
     let before = slow.clone();
     site.take();
@@ -336,7 +336,7 @@ fn a_session_that_may_have_another_id_now_counts_as_ended() {
     site.table.remove(id.expose());
     let saved = site.does(&mut visit, Act::Save(changes(r#"{"n":1}"#, r#"{"n":2}"#)));
     assert_eq!(saved, Err(Stopped::Doubt(Doubt::Untraced)));
-    assert!(matches!(visit.state, State::Ended) && site.retired.contains(&id));
+    assert!(matches!(visit.state, State::Ended) && site.out_of_use.contains(&id));
     assert_eq!((site.take(), site.cookie(&visit).as_str()), (vec!["gone"], ""));
 }
 
@@ -377,7 +377,7 @@ fn a_revocation_by_the_request_itself_removes_the_cookie_and_one_by_another_does
         let mut visit = site.visit(&[&id]);
         site.revokes(&mut visit, by_itself);
         assert_eq!((visit.view, site.cookie(&visit).as_str()), (View::Dropped, sent));
-        assert!(site.retired.contains(&id));
+        assert!(site.out_of_use.contains(&id));
         assert_eq!(site.does(&mut visit, Act::Save(changes("{}", "{}"))), Ok(false));
     }
 }

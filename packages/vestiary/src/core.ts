@@ -1,4 +1,4 @@
-import { marks } from './entropy.js';
+import { writeIdBytes } from './entropy.js';
 import { orThrow } from './errors.js';
 import {
 	type Answer,
@@ -27,7 +27,7 @@ const MOSTLY_READ: ReadonlySet<Task> = new Set([Task.Open, Task.Confirm]);
 const STEPS = constant(Constant.Steps);
 const RESERVED = constant(Constant.Reserved);
 const SEVERAL = constant(Constant.Several);
-const TOLD = constant(Constant.Told);
+const REPORTS = constant(Constant.Reports);
 
 /** The options that the core reads. It rejects any other. */
 export interface CoreOptions extends Partial<SveltekitSessionConfig> {
@@ -267,7 +267,7 @@ export class Core {
 		const step: Step = packed % STEPS;
 		const purpose = Math.floor(packed / STEPS);
 		const running = resumed ?? (step === Step.Finished ? undefined : this.#bindings.running);
-		const reports = (purpose & TOLD) === 0 ? '' : this.#bindings.told;
+		const reports = (purpose & REPORTS) === 0 ? '' : this.#bindings.reports;
 		const reserved = (purpose & RESERVED) !== 0;
 		if (step === Step.Finished || !running) return { reports, reserved, ended: this.#ended };
 		const several = (purpose & SEVERAL) !== 0;
@@ -320,7 +320,7 @@ export class Core {
 	/** Fills the input with new random bytes before each step: with the same ones, two writes would share a write ID. */
 	#fill(length: number): void {
 		if (this.#seals) this.#random(length);
-		else this.#marks(length);
+		else this.#writeIdBytes(length);
 	}
 
 	/** Fills the input with random bytes for session IDs, which no attacker may guess, and nonces, which must not repeat. */
@@ -330,9 +330,9 @@ export class Core {
 	}
 
 	/** Fills the input with random bytes for write IDs, which must differ from each other, but are no secret. */
-	#marks(length: number): void {
+	#writeIdBytes(length: number): void {
 		this.#see();
-		this.#input.set(marks(length));
+		this.#input.set(writeIdBytes(length));
 	}
 
 	/** Renews the views of linear memory, which become empty when it grows. */

@@ -56,12 +56,12 @@ export interface End extends Ended {
 export class Driver {
 	readonly #core: Core;
 	readonly #store: StoreCalls;
-	readonly #retire: (id: string) => void;
+	readonly #takeOutOfUse: (id: string) => void;
 
 	constructor(core: Core, store: Store, options: DriverOptions) {
 		this.#core = core;
 		this.#store = new StoreCalls(store, options);
-		this.#retire = options.retire;
+		this.#takeOutOfUse = options.takeOutOfUse;
 	}
 
 	/**
@@ -136,7 +136,7 @@ export class Driver {
 		for (const line of reports.slice(0, -1).split('\0')) {
 			const end = line.indexOf('\n');
 			const [word, rest] = [line.slice(0, end), line.slice(end + 1)];
-			if (word === 'retired') this.#retire(rest);
+			if (word === 'out_of_use') this.#takeOutOfUse(rest);
 			else if (word === 'touched') page.touched?.(rest);
 			else page.emit?.(eventOf(word, rest, failures));
 		}
@@ -213,7 +213,7 @@ type Unfinished = Extract<Progress, { readonly ended?: undefined }>;
 /** The options of a driver. */
 export interface DriverOptions extends StoreCallOptions {
 	/** Takes an ID out of use in this process. */
-	readonly retire: (id: string) => void;
+	readonly takeOutOfUse: (id: string) => void;
 }
 
 /** The names of purposes in errors and telemetry, in the order of `vestiary::visit::Purpose`. */
@@ -255,7 +255,7 @@ function faultIn(
 			return page.taken?.();
 		case 'outdated':
 			return new LoginOutdatedError();
-		case 'unsaid':
+		case 'lost_reply':
 			return new StoreError(
 				'store_failed',
 				'the session store did not say whether it wrote the session'
@@ -285,7 +285,7 @@ function eventOf(word: string, rest: string, failures: unknown[]): SessionEvent 
 		case 'failed':
 		case 'thrown':
 		case 'busy':
-		case 'unsaid':
+		case 'lost_reply':
 		case 'untraced': {
 			const error = faultIn(`${word}\n${rest}`, {}, failures) as VestiaryError;
 			return { type: 'store_failed', error };

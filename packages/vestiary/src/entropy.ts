@@ -5,7 +5,7 @@ const pool = { bytes: new Uint8Array(16 << 10), used: Infinity, drawn: 0 };
  * a write. The pool is refilled after a second, so that two processes that were cloned from one memory image do not
  * share write IDs.
  */
-export function marks(length: number): Uint8Array {
+export function writeIdBytes(length: number): Uint8Array {
 	const now = Date.now();
 	if (pool.used + length > pool.bytes.length || Math.abs(now - pool.drawn) > 1_000) {
 		crypto.getRandomValues(pool.bytes);

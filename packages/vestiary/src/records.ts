@@ -31,16 +31,16 @@ export class Records {
 	/** Whether the core may read and write records directly in a table. */
 	readonly #mayBeHere: boolean;
 	/** IDs that this process has recently taken out of use. */
-	readonly #retired: Recent;
+	readonly #outOfUse: Recent;
 	readonly #columns: Columns;
 
 	constructor(core: Core, store: Store, options: RecordsOptions) {
-		const retire = (id: string): void => {
-			this.retire(id);
+		const takeOutOfUse = (id: string): void => {
+			this.takeOutOfUse(id);
 		};
 		this.#store = store;
-		this.#driver = new Driver(core, store, { ...options, retire });
-		this.#retired = options.retired;
+		this.#driver = new Driver(core, store, { ...options, takeOutOfUse });
+		this.#outOfUse = options.outOfUse;
 		this.#columns = options.columns;
 		// Decrypting takes longer than the wait that a table saves.
 		this.#mayBeHere = !options.encrypts && !options.telemetry;
@@ -67,18 +67,18 @@ export class Records {
 	 * Whether this process has recently taken the ID out of use, perhaps in another request. What other processes have
 	 * done, only a read of the store can tell.
 	 */
-	isRetired(id: string): boolean {
-		return this.#retired.has(id, Date.now());
+	isOutOfUse(id: string): boolean {
+		return this.#outOfUse.has(id, Date.now());
 	}
 
 	/** Takes an ID out of use in this process: from now on, none of its responses sets a cookie with this ID. */
-	retire(id: string): void {
-		this.#retired.add(id, constant(Constant.Retired), Date.now());
+	takeOutOfUse(id: string): void {
+		this.#outOfUse.add(id, constant(Constant.OutOfUse), Date.now());
 	}
 
 	/** Puts an ID into use again: an application's `genid` may return an ID that was used before. */
 	use(id: string): void {
-		this.#retired.remove(id);
+		this.#outOfUse.remove(id);
 	}
 
 	/** The table in which the core can read and write records without store calls, if there is one. */
@@ -167,9 +167,9 @@ export class Records {
 }
 
 /** The options of {@link Records}. */
-export interface RecordsOptions extends Omit<DriverOptions, 'retire'> {
+export interface RecordsOptions extends Omit<DriverOptions, 'takeOutOfUse'> {
 	/** Whether records are encrypted. */
 	readonly encrypts: boolean;
 	/** IDs that this process has recently taken out of use. */
-	readonly retired: Recent;
+	readonly outOfUse: Recent;
 }

@@ -109,7 +109,7 @@ export function runtimeOf(options: SveltekitSessionConfig): Runtime {
 	const { hashIds, namespace, telemetry } = options;
 	const owner = { secrets: secretsNumber, name: core.name, namespace };
 	const { application, sessions } = sharedBy(owner, store);
-	const { retired, touched, columns } = sessions;
+	const { outOfUse, touched, columns } = sessions;
 	const timeout = store instanceof MemoryStore ? 0 : timeoutOf(options.storeTimeout);
 	limitPatience(store, timeout === 0 ? Infinity : timeout);
 	const runtime: Runtime = {
@@ -121,7 +121,7 @@ export function runtimeOf(options: SveltekitSessionConfig): Runtime {
 			timeout,
 			telemetry,
 			encrypts,
-			retired,
+			outOfUse,
 			columns
 		}),
 		cookie: Object.freeze(cookie),

@@ -23,7 +23,7 @@ export interface SessionState {
 	/** Records that were written or touched so recently that no touch is due. */
 	readonly touched: Recent;
 	/** IDs that this process has recently taken out of use. */
-	readonly retired: Recent;
+	readonly outOfUse: Recent;
 	/** The writers of sessions in this process, by ID. */
 	readonly writes: Turns;
 	/** Conversion of records for a store that is not atomic. */
@@ -50,7 +50,7 @@ export function sharedBy(owner: Owner, store: Store): Shared {
 	application.keys.set(store, key);
 	const sessions = application.stores.get(key, () => ({
 		touched: new Recent(constant(Constant.RecentIds)),
-		retired: new Recent(constant(Constant.RecentIds)),
+		outOfUse: new Recent(constant(Constant.RecentIds)),
 		writes: new Turns(),
 		columns: new Columns()
 	}));

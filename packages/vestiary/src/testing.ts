@@ -380,11 +380,11 @@ export function testAtomicStore(
 		});
 
 		check('returns a tombstone as no session', async (store, id, whole) => {
-			for (const retired of [
+			for (const tombstone of [
 				`{"v":"${A}","cookie":{},"data":{},"meta":{"next":"x"}}`,
 				`{"cookie":{"v":"${A}","meta":{"next":"x"},"originalMaxAge":null}}`
 			]) {
-				await store.create(id, retired, 60_000, false);
+				await store.create(id, tombstone, 60_000, false);
 				equal((await whole.get(id)) ?? null, null);
 				await store.remove(id, A);
 			}
@@ -394,14 +394,14 @@ export function testAtomicStore(
 			const [seed = 0] = crypto.getRandomValues(new Uint32Array(1));
 			const chance = chanceOf(seed);
 			const model = new Map<string, string>();
-			const marks = [A, B, null];
+			const writeIds = [A, B, null];
 			const shape = (m: string | null): string => (m === null ? '{"data":{}}' : text(m));
 			const trace: string[] = [];
 			for (let i = 0; i < 300; i++) {
 				const key = `${id}-${chance(3)}`;
 				const present = model.get(key);
-				const given = marks[chance(3)] ?? null;
-				const written = marks[chance(3)] ?? null;
+				const given = writeIds[chance(3)] ?? null;
+				const written = writeIds[chance(3)] ?? null;
 				const matches = present === shape(given);
 				const refused = present === undefined ? 'gone' : 'conflict';
 				let actual: unknown;

@@ -163,7 +163,7 @@ export class Visit implements Page {
 		if (kind === Outgoing.Nothing) return undefined;
 		const [, , own] = this.#texts;
 		const id = kind === Outgoing.Removal ? undefined : this.#id(1);
-		if (id !== undefined && this.#scope.runtime.records.isRetired(id)) return undefined;
+		if (id !== undefined && this.#scope.runtime.records.isOutOfUse(id)) return undefined;
 		return { id: kind === Outgoing.Session ? id : undefined, own: textIn(own) };
 	}
 
@@ -241,15 +241,15 @@ export class Visit implements Page {
 		if (ids === '') return facts;
 		return (
 			facts |
-			(this.#isRetired(0) ? Fact.SessionRetired : 0) |
-			(this.#isRetired(1) ? Fact.CookieRetired : 0)
+			(this.#isOutOfUse(0) ? Fact.SessionOutOfUse : 0) |
+			(this.#isOutOfUse(1) ? Fact.CookieOutOfUse : 0)
 		);
 	}
 
 	/** Whether this process has taken the ID of a line out of use. */
-	#isRetired(line: number): boolean {
+	#isOutOfUse(line: number): boolean {
 		const id = this.#id(line);
-		return id !== '' && this.#scope.runtime.records.isRetired(id);
+		return id !== '' && this.#scope.runtime.records.isOutOfUse(id);
 	}
 
 	/** Generates a session ID. */

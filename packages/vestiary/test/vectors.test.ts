@@ -19,7 +19,7 @@ import {
 	type CookieHeader,
 	type Life,
 	type Namespaced,
-	type Retired,
+	type Tombstone,
 	type Sealed,
 	type SetCookieHeader,
 	type SignedValue,
@@ -157,12 +157,12 @@ function opened(
 	one: Core,
 	id: string,
 	text: string
-): { state: VisitState; data: string; told: string } {
+): { state: VisitState; data: string; reports: string } {
 	const { running } = asked(one, Task.Open, [id], Flag.Present);
-	const { ended, reports: told } = one.answered(running, 0, Answer.Text, text);
+	const { ended, reports } = one.answered(running, 0, Answer.Text, text);
 	if (!ended) throw new Error('more is asked');
 	const { flags, texts } = ended;
-	return { state: flags & VisitFlag.State, data: texts[5] ?? '', told };
+	return { state: flags & VisitFlag.State, data: texts[5] ?? '', reports };
 }
 
 /** A visit that has this record. */
@@ -174,14 +174,14 @@ const ID = 'an-id-of-a-session';
 
 test('records', () => {
 	for (const { record, fault, express } of vectors<StoredRecord>('records')) {
-		const { state, data, told } = opened(core({}), ID, record);
+		const { state, data, reports } = opened(core({}), ID, record);
 		if (fault === null) {
 			expect(state, record).toBe(VisitState.Stored);
 			expect(JSON.parse(data), record).toEqual(
 				express ?? (JSON.parse(record) as { data: object }).data
 			);
 		} else {
-			expect(told, record.slice(0, 80)).toBe(`unreadable\n${fault}\0`);
+			expect(reports, record.slice(0, 80)).toBe(`unreadable\n${fault}\0`);
 		}
 	}
 });
@@ -220,7 +220,7 @@ test('sealed records', () => {
 		const [, sealed = ''] = created(sealer, id, '{"user":"ada"}').asked.split('\0');
 		expect(sealed).not.toContain('ada');
 		expect(opened(opener, id, sealed).data).toBe('{"user":"ada"}');
-		expect(opened(opener, `${id}x`, sealed).told).toBe('unreadable\nunsealable\0');
+		expect(opened(opener, `${id}x`, sealed).reports).toBe('unreadable\nunsealable\0');
 	}
 });
 
@@ -241,7 +241,7 @@ test('namespaces', () => {
 });
 
 test('tombstones', () => {
-	for (const { id, record, next } of vectors<Retired>('retired')) {
+	for (const { id, record, next } of vectors<Tombstone>('tombstones')) {
 		// A logout follows the tombstone of a renewal, however late it is.
 		const lead = (from: string): string | undefined => {
 			return going(core(), Task.Destroy, having(from, record, Date.now())).asked[0];

@@ -120,7 +120,7 @@ export interface Namespaced {
 }
 
 /** A tombstone. */
-export interface Retired {
+export interface Tombstone {
 	id: string;
 	record: string;
 	next: string;

@@ -93,7 +93,7 @@ async fn logout(session: Session) -> Result<&'static str, SessionError> {
 struct Metered(Arc<Meter>);
 
 impl Metered {
-    fn on_marked(
+    fn on_write_id(
         &self,
         key: &str,
         expected: Option<&WriteId>,
@@ -133,7 +133,7 @@ impl Store for Metered {
         _: Ttl,
     ) -> Result<Outcome, StoreError> {
         self.0.ask(Operation::Save).await;
-        Ok(self.on_marked(key, expected, |records| {
+        Ok(self.on_write_id(key, expected, |records| {
             records.insert(key.to_owned(), record.to_owned());
         }))
     }
@@ -145,7 +145,7 @@ impl Store for Metered {
 
     async fn remove(&self, key: &str, expected: Option<&WriteId>) -> Result<Outcome, StoreError> {
         self.0.ask(Operation::Delete).await;
-        Ok(self.on_marked(key, expected, |records| {
+        Ok(self.on_write_id(key, expected, |records| {
             records.remove(key);
         }))
     }

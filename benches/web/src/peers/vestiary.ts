@@ -59,9 +59,9 @@ function waiting(store: MemoryStore, wait: Wait): Store {
 			await wait();
 			return atomic.read(id);
 		},
-		create: async (id, text, ttl, bound) => {
+		create: async (id, text, ttl, owned) => {
 			await wait();
-			return atomic.create(id, text, ttl, bound);
+			return atomic.create(id, text, ttl, owned);
 		},
 		replace: async (id, writeId, text, ttl) => {
 			await wait();

@@ -48,7 +48,7 @@ impl<'a, 'c> Request for Asking<'a, 'c> {
         self.visit.left.load(Ordering::Relaxed)
     }
 
-    fn is_retired(&self, id: &SessionId) -> bool {
+    fn is_out_of_use(&self, id: &SessionId) -> bool {
         self.visit.sessions.is_out_of_use(id)
     }
 

@@ -98,7 +98,7 @@ impl fmt::Display for Want {
 
 /// The session of a response.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
-pub struct Told {
+pub struct Report {
     pub root: Option<usize>,
     /// The session's name in its user's session list.
     pub handle: Option<String>,
@@ -106,15 +106,15 @@ pub struct Told {
     pub detail: Option<u64>,
 }
 
-async fn told(session: &Session<Log>) -> Result<Told, SessionError> {
+async fn report(session: &Session<Log>) -> Result<Report, SessionError> {
     let root = session.read().await?.root;
     let handle = session.handle().await?.map(|handle| handle.as_str().to_owned());
-    Ok(Told { root, handle, detail: None })
+    Ok(Report { root, handle, detail: None })
 }
 
-async fn update(session: &Session<Log>, number: usize) -> Result<Told, SessionError> {
+async fn update(session: &Session<Log>, number: usize) -> Result<Report, SessionError> {
     let is_updated = session.update(|log| log.add(number)).await?;
-    if is_updated { told(session).await } else { Ok(Told::default()) }
+    if is_updated { report(session).await } else { Ok(Report::default()) }
 }
 
 /// Answers a request. `detail` is a user, the handle of a session, or a size.
@@ -123,7 +123,7 @@ async fn answer(
     want: Want,
     number: usize,
     detail: &str,
-) -> Result<Told, SessionError> {
+) -> Result<Report, SessionError> {
     let all: Session = session.typed();
     match want {
         Want::Update => return update(session, number).await,
@@ -134,20 +134,20 @@ async fn answer(
             }
             all.insert(&format!("key{number}"), number).await?;
             if !session.save().await? {
-                return Ok(Told::default());
+                return Ok(Report::default());
             }
         }
         Want::Finish => {
             if session.is_new().await? {
-                return Ok(Told::default());
+                return Ok(Report::default());
             }
-            let told = told(session).await?;
+            let report = report(session).await?;
             all.insert(&format!("key{number}"), number).await?;
-            return Ok(told);
+            return Ok(report);
         }
         Want::Fill | Want::Shrink => {
             if session.is_new().await? {
-                return Ok(Told::default());
+                return Ok(Report::default());
             }
             if want == Want::Fill {
                 all.insert("pad", "x".repeat(detail.parse().unwrap())).await?;
@@ -155,28 +155,28 @@ async fn answer(
                 session.remove_key("pad").await?;
             }
             if !session.save().await? {
-                return Ok(Told::default());
+                return Ok(Report::default());
             }
         }
         Want::Touch => session.touch().await?,
         Want::Work => {
-            let told = told(session).await?;
+            let report = report(session).await?;
             work().await;
-            return Ok(told);
+            return Ok(report);
         }
         Want::Slow => {
             if session.is_new().await? {
-                return Ok(Told::default());
+                return Ok(Report::default());
             }
             work().await;
             let began = session.sessions().now().0;
-            return Ok(Told { detail: Some(began), ..update(session, number).await? });
+            return Ok(Report { detail: Some(began), ..update(session, number).await? });
         }
         Want::Renew => session.renew().await?,
         Want::Begin => {
-            let detail = told(session).await?.root.map(|root| root as u64);
+            let detail = report(session).await?.root.map(|root| root as u64);
             session.destroy().await?;
-            return Ok(Told { detail, ..update(session, number).await? });
+            return Ok(Report { detail, ..update(session, number).await? });
         }
         Want::LogIn | Want::Enter => {
             let before: Option<usize> = all.get("root").await?;
@@ -193,35 +193,35 @@ async fn answer(
             }
         }
         Want::LogOut => {
-            let root = told(session).await.unwrap_or_default().root;
+            let root = report(session).await.unwrap_or_default().root;
             session.destroy().await?;
-            return Ok(Told { detail: root.map(|root| root as u64), ..Told::default() });
+            return Ok(Report { detail: root.map(|root| root as u64), ..Report::default() });
         }
         Want::RevokeOne => {
             let handle = Handle::parse(detail).unwrap();
             session.sessions_of("ada").revoke(&handle).await?;
-            return Ok(Told::default());
+            return Ok(Report::default());
         }
         Want::RevokeOthers => {
-            let told = told(session).await?;
+            let report = report(session).await?;
             if let Some(handle) = session.handle().await? {
                 session.sessions_of(detail).revoke_others(&handle).await?;
             }
-            return Ok(told);
+            return Ok(report);
         }
         Want::RevokeAll => {
             session.sessions_of(detail).revoke_all().await?;
-            return Ok(Told::default());
+            return Ok(Report::default());
         }
     }
-    told(session).await
+    report(session).await
 }
 
 pub fn app(sessions: &Sessions) -> Router {
     let answer = async |Path((want, number, detail)): Path<(Want, usize, String)>,
                         session: Session<Log>| {
-        let told = answer(&session, want, number, &detail).await?;
-        Ok::<_, SessionError>(serde_json::to_string(&told).unwrap())
+        let report = answer(&session, want, number, &detail).await?;
+        Ok::<_, SessionError>(serde_json::to_string(&report).unwrap())
     };
     Router::new()
         .route("/{want}/{number}/{detail}", get(answer))

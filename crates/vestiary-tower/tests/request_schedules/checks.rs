@@ -19,12 +19,12 @@ const SLOW: u64 = 60_000;
 impl Schedule {
     /// Looks at a response.
     pub fn check(&mut self, going: &Going, answer: &Answer) {
-        let Answer { status, told, sets } = answer;
+        let Answer { status, report, sets } = answer;
         let time = self.tasks.clock.now;
-        let (want, is_done, root) = (going.want, answer.is_done(), told.root);
+        let (want, is_done, root) = (going.want, answer.is_done(), report.root);
         let numbers = self.numbers();
         let mut notice = |fault| _ = self.noticed.insert(fault);
-        if let (Some(fault), true) = (going.is_over, root.is_some() && root == going.root) {
+        if let (Some(fault), true) = (going.is_expired, root.is_some() && root == going.root) {
             notice(fault);
         }
         if want == Want::LogOut && going.sent.is_some() && *sets != Sets::Removal {
@@ -34,7 +34,7 @@ impl Schedule {
                 "a logout that failed left its cookie"
             });
         }
-        if let (Want::Slow, Some(root), Some(began)) = (want, root, told.detail)
+        if let (Want::Slow, Some(root), Some(began)) = (want, root, report.detail)
             && self.model.lives[&root].ended.is_some_and(|ended| ended < began)
         {
             notice("a request wrote to a session that had ended");
@@ -62,7 +62,7 @@ impl Schedule {
         let Some(sent) = going.sent.as_ref().filter(|_| !going.is_troubled) else { return };
         let value = answer.value();
         let is_earlier =
-            |value| self.model.cookies.get(value).is_some_and(|cookie| cookie.superseded);
+            |value| self.model.cookies.get(value).is_some_and(|cookie| cookie.replaced);
         if value.is_some_and(is_earlier) {
             notice("a late response set an earlier ID of its session");
         }
@@ -72,7 +72,7 @@ impl Schedule {
         }
         let is_new = value.is_some_and(|value| value != sent);
         let known = &self.model.cookies[sent];
-        if known.superseded && !is_new {
+        if known.replaced && !is_new {
             notice("a visitor keeps an earlier ID of the session");
         }
         if want == Want::Renew && !is_new {
@@ -110,7 +110,7 @@ impl Schedule {
                 faults.insert("a cookie leads to another session");
             }
             let Some(life) = self.model.lives.get(&root) else { continue };
-            if let Some(fault) = self.model.is_over(root, time, &self.settings) {
+            if let Some(fault) = self.model.is_expired(root, time, &self.settings) {
                 faults.insert(fault);
             }
             if life.ended.is_some() {

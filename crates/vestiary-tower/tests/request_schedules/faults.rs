@@ -6,7 +6,7 @@ use crate::{Care, SCHEDULES, played, support::scheduled::missed};
 
 /// The faults that whole requests show.
 const FAULTS: [Fault; 36] = [
-    Fault::SendsRetiredCookie,
+    Fault::SendsOutOfUseCookie,
     Fault::ConfirmsNothing,
     Fault::EndRemovesCookie,
     Fault::FailedLogoutKeepsCookie,
@@ -37,7 +37,7 @@ const FAULTS: [Fault; 36] = [
     Fault::StopsAtGrace,
     Fault::TouchFollowsLogin,
     Fault::LogoutFollowsLogin,
-    Fault::RetiresFirst,
+    Fault::TombstoneFirst,
     Fault::LoginLeavesPointer,
     Fault::AdmitsOldLogin,
     Fault::SeenRelists,

@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use vestiary::constants::RENEWALS;
 
 use crate::{
-    app::{Told, Want},
+    app::{Report, Want},
     settings::{Settings, user_of},
 };
 
@@ -48,7 +48,7 @@ pub struct Cookie {
     /// Requests that may have renewed it since.
     pub renewals: usize,
     /// Another response has set a later ID of the session.
-    pub superseded: bool,
+    pub replaced: bool,
     /// A login took its ID out of use.
     pub dead: bool,
 }
@@ -83,7 +83,7 @@ pub struct Going {
     pub is_alone: bool,
     /// The session of its cookie, as far as that is known; ended, by a deadline or a request, before it was sent.
     pub root: Option<usize>,
-    pub is_over: Option<&'static str>,
+    pub is_expired: Option<&'static str>,
     /// The time until which it was certainly valid when the request was sent.
     pub until: u64,
     /// Sessions of the user that were known when it was sent.
@@ -93,7 +93,7 @@ pub struct Going {
 /// A response, as far as its session goes.
 pub struct Answer {
     pub status: StatusCode,
-    pub told: Told,
+    pub report: Report,
     pub sets: Sets,
 }
 
@@ -135,7 +135,7 @@ impl Model {
     }
 
     /// Why the session must be over for a request that is sent now.
-    pub fn is_over(&self, root: usize, now: u64, settings: &Settings) -> Option<&'static str> {
+    pub fn is_expired(&self, root: usize, now: u64, settings: &Settings) -> Option<&'static str> {
         let life = &self.lives[&root];
         if life.ended.is_some() {
             return Some("an ended session is back");
@@ -256,7 +256,7 @@ impl Model {
             let renewals = times.len();
             // While the store fails, a response may set an ID that could not be confirmed: it may be the earlier one.
             for cookie in self.cookies.values_mut().filter(|_| !going.is_troubled) {
-                cookie.superseded |= root.is_some() && cookie.root == root;
+                cookie.replaced |= root.is_some() && cookie.root == root;
             }
             let place = self.cookies.len();
             let cookie = Cookie { place, set: now, outdated, renewals, ..Cookie::default() };

@@ -14,7 +14,7 @@ use tower::ServiceExt as _;
 use vestiary_store::Sessions;
 
 use crate::{
-    app::{Told, Want, app},
+    app::{Report, Want, app},
     model::{Answer, Going, Life, Model, Sets},
     settings::{Settings, user_of},
     support::{
@@ -153,7 +153,7 @@ impl Schedule {
             want,
             is_troubled: trouble.times > 0,
             is_alone: self.tasks.under_way() == 0,
-            is_over: root.and_then(|root| self.model.is_over(root, from, &self.settings)),
+            is_expired: root.and_then(|root| self.model.is_expired(root, from, &self.settings)),
             until: root.map_or(u64::MAX, |root| self.model.lives[&root].until),
             root,
             before,
@@ -234,9 +234,9 @@ impl Schedule {
             self.noticed.insert("a response has two cookies");
         }
         let text = futures_util::FutureExt::now_or_never(text(response)).unwrap();
-        let told = match status {
+        let report = match status {
             StatusCode::OK => serde_json::from_str(&text).unwrap(),
-            _ => Told::default(),
+            _ => Report::default(),
         };
         let sets = match headers.last().map(|set| parsed(set)) {
             None => Sets::Nothing,
@@ -247,7 +247,7 @@ impl Schedule {
             Sets::Value(value) => format!("sets {}", self.name(Some(value))),
             sets => format!("{sets:?}"),
         };
-        let Told { root, handle, detail } = &told;
+        let Report { root, handle, detail } = &report;
         let (number, want) = (going.number, going.want);
         self.log.push(format!("{now}: {number} {want} {status} {root:?} {detail:?} {name}"));
         if let Some(root) = *root {
@@ -255,18 +255,18 @@ impl Schedule {
             let life = self.model.lives.get_mut(&root).unwrap();
             life.handle = life.handle.take().or_else(|| handle.clone());
         }
-        let answer = Answer { status, told, sets };
+        let answer = Answer { status, report, sets };
         self.check(going, &answer);
         self.late(going, &answer);
         if let Some(value) = answer.value() {
-            self.model.sets(value, answer.told.root, going, now);
+            self.model.sets(value, answer.report.root, going, now);
             self.browsers[going.browser].had.push(value.clone());
         }
-        if let Some(root) = answer.told.root.filter(|_| !going.is_troubled) {
+        if let Some(root) = answer.report.root.filter(|_| !going.is_troubled) {
             self.model.uses(root, going, now, &self.settings);
         }
         if answer.is_done() {
-            self.done(going, &answer.told);
+            self.done(going, &answer.report);
         } else {
             self.model.failed_logins += usize::from(going.want.is_login());
         }
@@ -285,7 +285,7 @@ impl Schedule {
             let root = self.model.leads(sent, going.number, now, &self.settings)?;
             Some((sent.clone(), root))
         });
-        let root = answer.told.root;
+        let root = answer.report.root;
         let is_kept = root.is_some_and(|root| self.model.lives[&root].doubts.is_empty());
         let browser = &mut self.browsers[going.browser];
         let replaced = going.sent.as_ref().and_then(|sent| browser.replaced.get(sent));
@@ -329,10 +329,10 @@ impl Schedule {
     }
 
     /// Records the effects of a request.
-    fn done(&mut self, going: &Going, told: &Told) {
+    fn done(&mut self, going: &Going, report: &Report) {
         let now = self.tasks.clock.now;
         let Going { number, want, .. } = going;
-        if let Some(root) = told.root
+        if let Some(root) = report.root
             && want.changes()
         {
             self.model.lives.get_mut(&root).unwrap().confirmed.push(*number);
@@ -341,7 +341,7 @@ impl Schedule {
         let mut ended: Vec<usize> = Vec::new();
         match want {
             Want::LogOut | Want::Begin => {
-                ended.extend(told.detail.and_then(|root| usize::try_from(root).ok()));
+                ended.extend(report.detail.and_then(|root| usize::try_from(root).ok()));
             }
             Want::RevokeAll => {
                 ended.extend(&going.before);
@@ -351,8 +351,8 @@ impl Schedule {
                 let is_old = |root: &usize| self.model.lives[root].sent < going.from;
                 ended.extend(self.model.owned(user).filter(is_old));
             }
-            Want::RevokeOthers if told.handle.is_some() => {
-                ended.extend(going.before.iter().filter(|root| told.root != Some(**root)));
+            Want::RevokeOthers if report.handle.is_some() => {
+                ended.extend(going.before.iter().filter(|root| report.root != Some(**root)));
             }
             Want::RevokeOne => {
                 let is_it = |life: &Life| life.handle.as_ref() == Some(&going.detail);

@@ -37,7 +37,7 @@ async fn idle_and_absolute_deadlines_of_the_record_are_looked_at_each_time() {
     let (app, sessions) =
         app_and_sessions(&both.on_event(events.listener()), MemoryStore::default());
     let now = sessions.now().0;
-    for (meta, is_over) in [
+    for (meta, is_expired) in [
         (format!(r#"{{"created":{now},"idle":{}}}"#, now + HOUR / 2), false),
         (format!(r#"{{"created":{now},"idle":{now}}}"#), true),
         (format!(r#"{{"created":{now},"idle":{},"absolute":{now}}}"#, now + HOUR), true),
@@ -47,8 +47,8 @@ async fn idle_and_absolute_deadlines_of_the_record_are_looked_at_each_time() {
         // The store would keep it for ever.
         let cookie = planted(&sessions, &record(&meta, data)).await;
         let found = Browser::with(&app, cookie).ok("/look").await;
-        assert_eq!(found.is_empty(), is_over, "{meta}");
-        assert_eq!(events.take().contains(&"expired"), is_over, "{meta}");
+        assert_eq!(found.is_empty(), is_expired, "{meta}");
+        assert_eq!(events.take().contains(&"expired"), is_expired, "{meta}");
     }
 }
 

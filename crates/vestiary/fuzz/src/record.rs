@@ -173,7 +173,7 @@ fn check_record(text: &str) {
     }
     // A rewritten record is read back, too.
     assert_eq!(read.encode(Limits::LOAD).as_ref(), Ok(&again), "from {text:?}");
-    check_retired(&record);
+    check_tombstone(&record);
 }
 
 /// Whether this is certainly a record: it has each required member once, no key that might be forbidden, and no
@@ -240,18 +240,18 @@ fn check_parts(record: &Record, text: &str, value: Value) {
 
 /// A record turned into a tombstone leads the holder of the old ID, and no one else, to the new one, whatever it
 /// contained.
-fn check_retired(record: &Record) {
+fn check_tombstone(record: &Record) {
     let [old, new, other] = [1, 2, 3].map(|n| SessionId::from_entropy(&[n; SessionId::ENTROPY]));
     let write_id = WriteId::from_entropy(&[7; WriteId::ENTROPY]);
     let grace = Some(UnixMillis(5));
-    let retired = match record.retired(write_id.clone(), &old, &new, grace) {
-        Ok(retired) => retired,
+    let tombstone = match record.tombstone(write_id.clone(), &old, &new, grace) {
+        Ok(tombstone) => tombstone,
         Err(Error::TooLarge { .. }) => return,
-        Err(error) => panic!("{error} when {:?} is retired", record.cookie()),
+        Err(error) => panic!("{error} for the tombstone of {:?}", record.cookie()),
     };
-    let Ok(text) = retired.encode(Limits::LOAD) else { return };
+    let Ok(text) = tombstone.encode(Limits::LOAD) else { return };
     let read = Record::decode(&text, Limits::LOAD);
-    let read = read.unwrap_or_else(|error| panic!("{error}: {text:?}, which was retired"));
+    let read = read.unwrap_or_else(|error| panic!("{error}: {text:?}, a tombstone"));
     assert_eq!(read.write_id(), Some(&write_id), "{text:?}");
     assert_eq!(read.data(), "{}", "{text:?}");
     assert_eq!(read.next(&old), Ok(Some((new.clone(), grace))), "{text:?}");

@@ -74,7 +74,7 @@ struct Entry {
     key: u32,
     deadline: UnixMillis,
     /// Whether the session is owned by a user.
-    bound: bool,
+    owned: bool,
 }
 
 /// The key by which an entry is found.
@@ -115,7 +115,7 @@ impl MemoryTable {
 
     /// Writes a record if there is none. Does nothing, and is `Ok`, if the TTL has passed.
     ///
-    /// `bound` says that the session is owned by a user: a full table evicts anonymous records for it, now and when it
+    /// `owned` says that the session is owned by a user: a full table evicts anonymous records for it, now and when it
     /// is replaced by a larger one.
     ///
     /// # Errors
@@ -125,13 +125,13 @@ impl MemoryTable {
         key: &str,
         text: &str,
         ttl: Ttl,
-        bound: bool,
+        owned: bool,
         now: UnixMillis,
     ) -> Result<Outcome, Error> {
         if self.find(key, now).is_some() {
             return Ok(Outcome::Conflict);
         }
-        self.write(None, key, text, ttl, bound, now)?;
+        self.write(None, key, text, ttl, owned, now)?;
         Ok(Outcome::Done)
     }
 
@@ -156,7 +156,12 @@ impl MemoryTable {
     }
 
     /// Removes the record whose write ID is `expected` (`None`: no write ID).
-    pub fn remove_marked(&mut self, key: &str, expected: Option<&str>, now: UnixMillis) -> Outcome {
+    pub fn remove_by_write_id(
+        &mut self,
+        key: &str,
+        expected: Option<&str>,
+        now: UnixMillis,
+    ) -> Outcome {
         let at = self.find(key, now);
         let outcome = self.compare(at, expected);
         if let (Outcome::Done, Some(at)) = (outcome, at) {
@@ -176,7 +181,7 @@ impl MemoryTable {
     /// Restarts the TTL of a record. Never creates one: `false` if there is none.
     pub fn touch(&mut self, key: &str, ttl: Ttl, now: UnixMillis) -> bool {
         let Some(at) = self.find(key, now) else { return false };
-        if ttl.is_over() {
+        if ttl.is_expired() {
             self.remove_at(at);
             return true;
         }
@@ -186,7 +191,7 @@ impl MemoryTable {
     }
 
     /// Restarts the TTL of the record whose write ID is `expected` (`None`: no write ID).
-    pub fn touch_marked(
+    pub fn touch_by_write_id(
         &mut self,
         key: &str,
         expected: Option<&str>,
@@ -268,7 +273,7 @@ impl MemoryTable {
         true
     }
 
-    /// Writes a record in place of the one `at`, or a new one. `bound` says that it is owned; an owned record stays
+    /// Writes a record in place of the one `at`, or a new one. `owned` says that it is owned; an owned record stays
     /// owned.
     fn write(
         &mut self,
@@ -276,10 +281,10 @@ impl MemoryTable {
         key: &str,
         text: &str,
         ttl: Ttl,
-        bound: bool,
+        owned: bool,
         now: UnixMillis,
     ) -> Result<(), Error> {
-        if ttl.is_over() {
+        if ttl.is_expired() {
             if let Some(at) = at {
                 self.remove_at(at);
             }
@@ -289,14 +294,14 @@ impl MemoryTable {
             self.sweep(now);
             at = self.entries.get_index_of(&Key(key));
         }
-        let bound = bound || self.entry(at).is_some_and(|entry| entry.bound);
+        let owned = owned || self.entry(at).is_some_and(|entry| entry.owned);
         if let Some(refusal) = self.refusal(at, key, text) {
-            if !bound || !self.make_room(at, key, text) {
+            if !owned || !self.make_room(at, key, text) {
                 return Err(refusal);
             }
             at = self.entries.get_index_of(&Key(key));
         }
-        let Some(entry) = Entry::new(key, text, self.deadline(ttl, now), bound) else {
+        let Some(entry) = Entry::new(key, text, self.deadline(ttl, now), owned) else {
             return Err(Error::StoreFull { limit: self.limits.bytes, unit: "bytes" });
         };
         self.count(&entry);
@@ -327,7 +332,7 @@ impl MemoryTable {
 
     fn count(&mut self, entry: &Entry) {
         self.bytes += entry.cost();
-        if entry.bound {
+        if entry.owned {
             self.owned.entries += 1;
             self.owned.bytes += entry.cost();
         }
@@ -335,7 +340,7 @@ impl MemoryTable {
 
     fn uncount(&mut self, entry: &Entry) {
         self.bytes -= entry.cost();
-        if entry.bound {
+        if entry.owned {
             self.owned.entries -= 1;
             self.owned.bytes -= entry.cost();
         }
@@ -344,7 +349,7 @@ impl MemoryTable {
     /// Evicts anonymous records until this owned one fits in place of the one `at`. `false`, and nothing is evicted, if
     /// it would not fit even without them.
     fn make_room(&mut self, at: Option<usize>, key: &str, text: &str) -> bool {
-        let old = self.entry(at).filter(|entry| entry.bound).map(Entry::cost);
+        let old = self.entry(at).filter(|entry| entry.owned).map(Entry::cost);
         let least = self.owned.bytes - old.unwrap_or(0) + cost(key.len() + text.len());
         let entries = self.owned.entries + usize::from(old.is_none());
         if least > self.limits.bytes || entries > self.limits.entries {
@@ -356,7 +361,7 @@ impl MemoryTable {
             if self.refusal(at, key, text).is_none() {
                 break;
             }
-            if entry.bound || Some(place) == at {
+            if entry.owned || Some(place) == at {
                 place += 1;
             } else {
                 self.remove_at(place);
@@ -382,11 +387,11 @@ impl MemoryTable {
 
 impl Entry {
     /// `None` for a key of 4 GiB.
-    fn new(key: &str, record: &str, deadline: UnixMillis, bound: bool) -> Option<Self> {
+    fn new(key: &str, record: &str, deadline: UnixMillis, owned: bool) -> Option<Self> {
         let length = u32::try_from(key.len()).ok()?;
         let mut text = String::with_capacity(key.len() + record.len());
         text.extend([key, record]);
-        Some(Self { text: text.into(), key: length, deadline, bound })
+        Some(Self { text: text.into(), key: length, deadline, owned })
     }
 
     #[inline]

@@ -115,20 +115,20 @@ fn conditional_writes_compare_write_ids_and_never_create() {
     let [a, b] = ["A", "B"].map(|letter| letter.repeat(16));
     let (a, b) = (Some(a.as_str()), Some(b.as_str()));
     assert_eq!(table.replace("k", a, MARKED, TTL, now), Ok(Outcome::Gone));
-    assert_eq!(table.remove_marked("k", a, now), Outcome::Gone);
+    assert_eq!(table.remove_by_write_id("k", a, now), Outcome::Gone);
     assert_eq!(table.len(), 0);
     assert_eq!(table.create("k", MARKED, TTL, false, now), Ok(Outcome::Done));
     assert_eq!(table.create("k", OTHER, TTL, false, now), Ok(Outcome::Conflict));
     assert_eq!(table.get("k", now), Some(MARKED));
     for wrong in [b, None, Some("")] {
         assert_eq!(table.replace("k", wrong, OTHER, TTL, now), Ok(Outcome::Conflict));
-        assert_eq!(table.remove_marked("k", wrong, now), Outcome::Conflict);
+        assert_eq!(table.remove_by_write_id("k", wrong, now), Outcome::Conflict);
     }
     assert_eq!(table.replace("k", a, OTHER, TTL, now), Ok(Outcome::Done));
     // The write ID of the other shape, and none at all.
     assert_eq!(table.replace("k", b, "{}", TTL, now), Ok(Outcome::Done));
-    assert_eq!(table.remove_marked("k", b, now), Outcome::Conflict);
-    assert_eq!(table.remove_marked("k", None, now), Outcome::Done);
+    assert_eq!(table.remove_by_write_id("k", b, now), Outcome::Conflict);
+    assert_eq!(table.remove_by_write_id("k", None, now), Outcome::Done);
     assert_eq!((table.len(), table.bytes()), (0, 0));
     // What has expired is not there.
     assert_eq!(table.create("k", MARKED, TTL, false, now), Ok(Outcome::Done));
@@ -193,9 +193,9 @@ fn a_record_of_a_user_that_grows_evicts_anonymous_ones_and_no_other() {
 fn a_touch_can_compare_the_write_id() {
     let mut table = table(10, 1 << 20);
     let write_id = Some("AAAAAAAAAAAAAAAA");
-    assert_eq!(table.touch_marked("sid", write_id, TTL, T0), Outcome::Gone);
+    assert_eq!(table.touch_by_write_id("sid", write_id, TTL, T0), Outcome::Gone);
     table.set("sid", MARKED, Ttl::Millis(10), T0).unwrap();
-    assert_eq!(table.touch_marked("sid", None, TTL, T0), Outcome::Conflict);
-    assert_eq!(table.touch_marked("sid", write_id, TTL, T0), Outcome::Done);
+    assert_eq!(table.touch_by_write_id("sid", None, TTL, T0), Outcome::Conflict);
+    assert_eq!(table.touch_by_write_id("sid", write_id, TTL, T0), Outcome::Done);
     assert_eq!(table.get("sid", T0.plus(99)), Some(MARKED));
 }

@@ -254,9 +254,9 @@ impl Options {
     }
 
     /// Whether a session expires as soon as it is saved. Reads the clock only if `expires` is set.
-    pub(crate) fn is_over(&self, now: impl FnOnce() -> UnixMillis) -> bool {
+    pub(crate) fn is_expired(&self, now: impl FnOnce() -> UnixMillis) -> bool {
         let now = if self.cookie.expires.is_some() { now() } else { UnixMillis(0) };
-        self.ttl(now).is_over()
+        self.ttl(now).is_expired()
     }
 
     /// The format of the cookies and records that are written.

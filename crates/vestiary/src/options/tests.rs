@@ -80,17 +80,17 @@ fn cookies_that_a_browser_would_drop_are_rejected_or_made_secure() {
 
 #[test]
 fn the_clock_is_read_only_if_expires_is_set() {
-    let is_over = |cookie, now: &dyn Fn() -> UnixMillis| {
+    let is_expired = |cookie, now: &dyn Fn() -> UnixMillis| {
         let input = OptionsInput { cookie, ..OptionsInput::default() };
-        Options::new(input).unwrap().is_over(now)
+        Options::new(input).unwrap().is_expired(now)
     };
     let unasked: &dyn Fn() -> UnixMillis = &|| panic!("it does not count");
-    assert!(!is_over(cookie(), unasked));
-    assert!(!is_over(CookieOptions { max_age: Some(1.0), ..cookie() }, unasked));
-    assert!(is_over(CookieOptions { max_age: Some(0.0), ..cookie() }, unasked));
+    assert!(!is_expired(cookie(), unasked));
+    assert!(!is_expired(CookieOptions { max_age: Some(1.0), ..cookie() }, unasked));
+    assert!(is_expired(CookieOptions { max_age: Some(0.0), ..cookie() }, unasked));
     let ending = || CookieOptions { expires: Some(2_000.0), ..cookie() };
-    assert!(!is_over(ending(), &|| UnixMillis(1_999)));
-    assert!(is_over(ending(), &|| UnixMillis(2_000)));
+    assert!(!is_expired(ending(), &|| UnixMillis(1_999)));
+    assert!(is_expired(ending(), &|| UnixMillis(2_000)));
 }
 
 #[test]

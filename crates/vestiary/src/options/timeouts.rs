@@ -1,6 +1,6 @@
 use crate::{
     Error, Meta, Ttl, UnixMillis,
-    protocol::{Lifetime, REMEMBERED},
+    protocol::{Lifetime, TOMBSTONE_TTL},
 };
 
 /// The timeouts of sessions, independent of cookies and stores. Deadlines are stored in the record and enforced on
@@ -10,11 +10,11 @@ use crate::{
 /// # use vestiary::{Meta, Timeouts, Ttl, UnixMillis};
 /// let timeouts = Timeouts::new(Some(60.0), Some(3_600.0), None, None)?;
 /// let meta = timeouts.stamped(Meta::created(UnixMillis(0)), UnixMillis(0));
-/// assert!(!timeouts.is_over(&meta, UnixMillis(65_999)));
-/// assert!(timeouts.is_over(&meta, UnixMillis(66_000)));
+/// assert!(!timeouts.is_expired(&meta, UnixMillis(65_999)));
+/// assert!(timeouts.is_expired(&meta, UnixMillis(66_000)));
 /// // However much it is used, it expires after an hour.
 /// let meta = timeouts.stamped(meta, UnixMillis(3_599_000));
-/// assert!(timeouts.is_over(&meta, UnixMillis(3_600_000)));
+/// assert!(timeouts.is_expired(&meta, UnixMillis(3_600_000)));
 /// # Ok::<(), vestiary::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -66,7 +66,7 @@ impl Timeouts {
     /// Whether the session has expired. An absolute deadline in the record counts even if these options have none,
     /// because another service may have set it.
     #[must_use]
-    pub fn is_over(&self, meta: &Meta, now: UnixMillis) -> bool {
+    pub fn is_expired(&self, meta: &Meta, now: UnixMillis) -> bool {
         let idle = meta.idle.filter(|_| self.has_idle());
         let is_past =
             |deadline: Option<UnixMillis>| deadline.is_some_and(|deadline| now >= deadline);
@@ -145,11 +145,11 @@ fn with_tenth(millis: u64) -> u64 {
     millis.saturating_add(millis / 10)
 }
 
-/// Validates the grace period of a renewal. If it were longer than [`REMEMBERED`], a tombstone could outlive those of
+/// Validates the grace period of a renewal. If it were longer than [`TOMBSTONE_TTL`], a tombstone could outlive those of
 /// later renewals, and a logout that finds only the first could not tell whether the session has ended.
 fn grace_of(grace: Option<u64>) -> Result<u64, Error> {
     match grace {
-        Some(grace) if grace > REMEMBERED => Err(Error::Timeout { name: "renewGrace" }),
+        Some(grace) if grace > TOMBSTONE_TTL => Err(Error::Timeout { name: "renewGrace" }),
         grace => Ok(grace.unwrap_or(GRACE)),
     }
 }
@@ -181,7 +181,7 @@ mod tests {
     fn an_old_id_leads_to_its_session_for_no_longer_than_its_tombstone_stays() {
         let grace = |seconds| Timeouts::new(None, None, Some(1.0), Some(seconds));
         let until = grace(600.0).map(|timeouts| timeouts.grace(UnixMillis(1)));
-        assert_eq!(until, Ok(UnixMillis(REMEMBERED + 1)));
+        assert_eq!(until, Ok(UnixMillis(TOMBSTONE_TTL + 1)));
         assert_eq!(grace(600.001), Err(Error::Timeout { name: "renewGrace" }));
     }
 
@@ -194,19 +194,19 @@ mod tests {
         let short = timeouts(Some(5.0), Some(60.0));
         let mut meta = short.stamped(Meta::created(UnixMillis(1_000)), UnixMillis(1_000));
         for now in (1_000..60_000).step_by(777) {
-            assert!(!short.is_over(&meta, UnixMillis(now)));
+            assert!(!short.is_expired(&meta, UnixMillis(now)));
             meta = short.stamped(meta, UnixMillis(now));
             assert_eq!(meta.absolute, Some(UnixMillis(61_000)));
         }
         // Neither with longer timeouts, nor with none.
         for other in [timeouts(None, Some(1e6)), timeouts(None, None)] {
-            assert!(!other.is_over(&meta, UnixMillis(60_999)));
-            assert!(other.is_over(&meta, UnixMillis(61_000)));
+            assert!(!other.is_expired(&meta, UnixMillis(60_999)));
+            assert!(other.is_expired(&meta, UnixMillis(61_000)));
             let again = other.stamped(meta.clone(), UnixMillis(60_999));
             assert_eq!(again.absolute, Some(UnixMillis(61_000)));
         }
         // But with a shorter one.
-        assert!(timeouts(None, Some(10.0)).is_over(&meta, UnixMillis(11_000)));
+        assert!(timeouts(None, Some(10.0)).is_expired(&meta, UnixMillis(11_000)));
     }
 
     #[test]
@@ -214,10 +214,10 @@ mod tests {
         let five = timeouts(Some(5.0), None);
         let meta = five.stamped(Meta::default(), UnixMillis(10_000));
         assert_eq!(meta.created, Some(UnixMillis(10_000)));
-        assert!(!five.is_over(&meta, UnixMillis(15_499)));
-        assert!(five.is_over(&meta, UnixMillis(15_500)));
+        assert!(!five.is_expired(&meta, UnixMillis(15_499)));
+        assert!(five.is_expired(&meta, UnixMillis(15_500)));
         // Without the option the deadline does not count, and the next write drops it.
-        assert!(!timeouts(None, None).is_over(&meta, UnixMillis(15_500)));
+        assert!(!timeouts(None, None).is_expired(&meta, UnixMillis(15_500)));
         assert_eq!(timeouts(None, None).stamped(meta, UnixMillis(15_500)).idle, None);
     }
 
@@ -243,13 +243,13 @@ mod tests {
             let mut now = UnixMillis(0);
             for _ in 0..20 {
                 now = now.plus(pause);
-                assert!(!ten.is_over(&meta, now), "{pause}");
+                assert!(!ten.is_expired(&meta, now), "{pause}");
                 if ten.is_stale(&meta, now) {
                     meta = ten.stamped(meta, now);
                 }
             }
-            assert!(!ten.is_over(&meta, now.plus(9_999)), "{pause}");
-            assert!(ten.is_over(&meta, now.plus(11_000)), "{pause}");
+            assert!(!ten.is_expired(&meta, now.plus(9_999)), "{pause}");
+            assert!(ten.is_expired(&meta, now.plus(11_000)), "{pause}");
         }
     }
 
@@ -281,7 +281,8 @@ mod tests {
             for created in [None, Some(UnixMillis(0)), Some(UnixMillis(u64::MAX))] {
                 let meta = Meta { created, ..Meta::default() };
                 let meta = both.stamped(meta, now);
-                let _ = (both.is_over(&meta, UnixMillis(0)), both.is_stale(&meta, UnixMillis(0)));
+                let _ =
+                    (both.is_expired(&meta, UnixMillis(0)), both.is_stale(&meta, UnixMillis(0)));
                 let _ = (both.ttl(Ttl::Infinite, &meta, now), both.wants_renewal(&meta, now));
                 let _ = both.grace(now);
             }

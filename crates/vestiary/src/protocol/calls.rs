@@ -113,12 +113,12 @@ impl<'h, H: Host> Calls<'h, H> {
         Ok(match self.ask(Place::Session(id), query).await? {
             Answer::Done => Wrote::Done,
             Answer::Gone => Wrote::Gone,
-            Answer::Unknown => Wrote::Unknown,
+            Answer::InDoubt => Wrote::InDoubt,
             Answer::Conflict | Answer::Text(_) => Wrote::Conflict,
         })
     }
 
-    /// Asks the store for several things at the same time, first of all. A reply that is lost ([`Answer::Unknown`]) says
+    /// Asks the store for several things at the same time, first of all. A reply that is lost ([`Answer::InDoubt`]) says
     /// nothing of the other keys: each is asked about again by itself. If all are lost, they count as one loss in a row.
     pub(crate) async fn ask_all(
         &mut self,
@@ -192,7 +192,7 @@ impl<'h, H: Host> Calls<'h, H> {
     pub(crate) async fn read_timed(&mut self, key: &str) -> Result<Answer, H::Error> {
         loop {
             let answer = self.ask(Place::List(key), Query::ReadTimed).await?;
-            if !matches!(answer, Answer::Unknown) {
+            if !matches!(answer, Answer::InDoubt) {
                 return Ok(answer);
             }
         }
@@ -286,7 +286,7 @@ impl<'h, H: Host> Calls<'h, H> {
                 self.found(place, key, text)?
             }
             // Asked for without this.
-            Ok(Reply::Confirmed(_)) => Answer::Unknown,
+            Ok(Reply::Confirmed(_)) => Answer::InDoubt,
             // The answer of a store is final.
             Err(Failed::Refused(error)) => return Err(error),
             Err(Failed::Lost(error)) => {
@@ -297,7 +297,7 @@ impl<'h, H: Host> Calls<'h, H> {
                 self.is_lost = true;
                 self.lost_writes += u8::from(writes);
                 self.failure = Some(error);
-                return Ok(Answer::Unknown);
+                return Ok(Answer::InDoubt);
             }
         };
         self.is_lost = false;
@@ -308,8 +308,8 @@ impl<'h, H: Host> Calls<'h, H> {
         if matches!(answer, Answer::Conflict) && self.took > RESENT && resends {
             // The client may have lost its connection, and sent it again: what was there may be ours.
             let host = &mut *self.host;
-            self.failure.get_or_insert_with(|| host.doubt(Doubt::Unsaid));
-            return Ok(Answer::Unknown);
+            self.failure.get_or_insert_with(|| host.doubt(Doubt::LostReply));
+            return Ok(Answer::InDoubt);
         }
         Ok(answer)
     }
@@ -400,7 +400,7 @@ pub(crate) enum Answer {
     /// The text, decrypted.
     Text(String),
     /// No answer came: it may have been done, or not.
-    Unknown,
+    InDoubt,
 }
 
 /// The record that was read once more.
@@ -420,7 +420,7 @@ pub(crate) enum Wrote {
     Conflict,
     Gone,
     /// No answer came: it may have been done, or not.
-    Unknown,
+    InDoubt,
 }
 
 impl<'a> Query<'a> {

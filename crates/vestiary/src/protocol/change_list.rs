@@ -75,7 +75,7 @@ pub(crate) async fn change_list_by<H: Host>(
         // Also where there is nothing to change: a replica may have said what was, and only what the store says of a
         // write is certain.
         let answer = calls.ask(Place::List(key), draft.query()).await?;
-        let trusts = seeded(Fault::ListTrustsLostReply) && matches!(answer, Answer::Unknown);
+        let trusts = seeded(Fault::ListTrustsLostReply) && matches!(answer, Answer::InDoubt);
         if matches!(answer, Answer::Done) || trusts {
             return Ok(changed);
         }

@@ -59,13 +59,13 @@ struct Attempt {
     expected: Option<WriteId>,
     write_id: WriteId,
     /// Whether it was done, or will be, is unknown.
-    doubtful: bool,
+    is_in_doubt: bool,
     /// It was applied to what another request had written.
     merges: bool,
 }
 
 /// How many records may not say what became of a write in doubt: a replica may have an old one.
-const SILENT: u8 = 2;
+const INCONCLUSIVE: u8 = 2;
 
 /// Writes the data of a session that is stored. `cookie` changes the session's own cookie attributes: to these, or to
 /// none.
@@ -115,10 +115,10 @@ pub async fn commit<H: Host>(
     let mut attempts: Vec<Attempt> = Vec::new();
     // One of them was done, and whether it was applied to what another request had written.
     let mut done = None;
-    let (mut tries, mut silent) = (0, 0);
+    let (mut tries, mut inconclusive) = (0, 0);
     // Of a session that is over, another request may have moved the deadline since.
-    let is_over = timeouts.is_over(loaded.meta(), calls.at);
-    let mut seen = (!is_over).then(|| (loaded.clone(), read_at));
+    let is_expired = timeouts.is_expired(loaded.meta(), calls.at);
+    let mut seen = (!is_expired).then(|| (loaded.clone(), read_at));
     loop {
         let found = match seen.take() {
             Some(found) => Some(found),
@@ -147,19 +147,19 @@ pub async fn commit<H: Host>(
                 let session = Seen { id, record, at: calls.at }.into();
                 return Ok(Written::Saved { session, merged, reread: true });
             }
-            if timeouts.is_over(record.meta(), now) {
+            if timeouts.is_expired(record.meta(), now) {
                 // It ends here, or a write of another request that is under way could bring it back without this change.
                 match calls.write(&id, Query::Remove(record.write_id())).await? {
                     Wrote::Done | Wrote::Gone => return Ok(Written::Gone),
-                    Wrote::Conflict | Wrote::Unknown => continue,
+                    Wrote::Conflict | Wrote::InDoubt => continue,
                 }
             }
             let is_settled = attempts.iter().all(|attempt| attempt.is_settled_by(&record));
             if !is_settled && !seeded(Fault::SettledIgnored) {
                 // A replica's old record; or so much was written since that it cannot be told any more. To try again could
                 // be to do it twice.
-                silent += 1;
-                if silent > SILENT {
+                inconclusive += 1;
+                if inconclusive > INCONCLUSIVE {
                     return Err(calls.gave_up());
                 }
                 continue;
@@ -190,9 +190,9 @@ pub async fn commit<H: Host>(
                 let session = Seen { id, record, at: calls.at }.into();
                 return Ok(Written::Saved { session, merged: merges, reread: calls.count > 1 });
             }
-            let doubtful = wrote == Wrote::Unknown && !seeded(Fault::SaveForgetsDoubt);
+            let is_in_doubt = wrote == Wrote::InDoubt && !seeded(Fault::SaveForgetsDoubt);
             let expected = expected.cloned();
-            attempts.push(Attempt { expected, write_id, doubtful, merges });
+            attempts.push(Attempt { expected, write_id, is_in_doubt, merges });
             wrote
         } else {
             // No record under this ID has, or will have, the write ID of one under another: this writes nothing,
@@ -234,7 +234,7 @@ impl Attempt {
     /// Whether a record that has not its write ID shows that it was not done: it remembers what was to be
     /// replaced, or all writes that there ever were.
     fn is_settled_by(&self, record: &Record) -> bool {
-        if !self.doubtful {
+        if !self.is_in_doubt {
             return true;
         }
         match &self.expected {

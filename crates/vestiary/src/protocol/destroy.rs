@@ -86,9 +86,9 @@ pub async fn destroy<H: Host>(
                 return Ok(id);
             }
             Wrote::Done => return Ok(id),
-            Wrote::Unknown if seeded(Fault::LogoutTrustsLostReply) => return Ok(id),
+            Wrote::InDoubt if seeded(Fault::LogoutTrustsLostReply) => return Ok(id),
             Wrote::Gone => break,
-            Wrote::Conflict | Wrote::Unknown => {}
+            Wrote::Conflict | Wrote::InDoubt => {}
         }
         looks = true;
     }

@@ -106,11 +106,11 @@ pub enum Stopped {
 
 /// A report of an operation to its host, which needs no answer.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Told {
+pub enum Report {
     /// An event.
     Event(Event),
     /// An ID that is out of use.
-    Retired(SessionId),
+    OutOfUse(SessionId),
     /// A session that has its full lifetime since the store was asked for it.
     Touched(SessionId),
     /// A failure that the operation has survived.

@@ -50,14 +50,14 @@ pub enum Fault {
     LogoutRemovesTombstone,
     /// A logout removes the record before the session leaves its user's list.
     RemovesBeforeLeaving,
-    /// The old record is retired before the new one is there.
-    RetiresFirst,
+    /// The old record is replaced by its tombstone before the new one is there.
+    TombstoneFirst,
     /// Later writes of the old record do not go along in a renewal.
     CarriesNothing,
     /// A record that was carried keeps the write ID of the one in its place.
     CarriesWriteId,
-    /// A tombstone is retired again.
-    RetiresTombstone,
+    /// A tombstone is replaced by another one.
+    ReplacesTombstone,
     /// A rotation whose reply was lost removes the new record when it gives up.
     RotationForgetsDoubt,
     /// A tombstone expires when the grace period is over.
@@ -89,7 +89,7 @@ pub enum Fault {
     /// A login does not write the list.
     LoginUnlisted,
     /// A response sets the cookie of an ID that another request has taken out of use.
-    SendsRetiredCookie,
+    SendsOutOfUseCookie,
     /// The store is not asked whether the ID in a cookie is still in use when the response leaves.
     ConfirmsNothing,
     /// A response to a session that another request has ended removes the cookie.

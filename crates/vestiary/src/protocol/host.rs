@@ -36,7 +36,7 @@ pub trait Host {
     fn emit(&mut self, event: Event);
 
     /// Remembers that an ID is out of use: no response of this process sets its cookie any more.
-    fn retire(&mut self, id: &SessionId);
+    fn take_out_of_use(&mut self, id: &SessionId);
 
     /// Remembers that a session has its full lifetime since the store was asked for it ([`Seen::at`]): it need not be
     /// touched for a while.
@@ -202,7 +202,7 @@ pub enum Doubt {
     /// Other requests were faster each time: nothing was written.
     Busy,
     /// The store did not say whether it has written.
-    Unsaid,
+    LostReply,
     /// There is no record, but the session was read so long ago that it may have got another ID, and the tombstone
     /// that led there has expired.
     Untraced,

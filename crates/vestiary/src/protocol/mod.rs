@@ -29,11 +29,11 @@ mod fault;
 mod host;
 mod pending;
 mod proof;
-mod retire;
 mod rotate;
 mod rules;
 #[cfg(test)]
 pub(crate) mod testing;
+mod tombstone;
 mod touch;
 mod users;
 
@@ -43,7 +43,7 @@ pub use change_list::{Changed, change_list};
 pub use commit::{Change, Seen, Written, commit};
 pub use destroy::destroy;
 pub(crate) use draft::Draft;
-pub use effect::{Answered, Asked, Effect, Question, Stopped, Told};
+pub use effect::{Answered, Asked, Effect, Question, Report, Stopped};
 #[cfg(not(feature = "seeded-faults"))]
 pub(crate) use fault::Fault;
 #[cfg(feature = "seeded-faults")]
@@ -53,10 +53,10 @@ pub(crate) use fault::seeded;
 pub use host::{Call, Doubt, Failed, Host, NewId, Reply};
 pub use pending::{Pending, Post, Source};
 pub use proof::{OwnEnd, Proof};
-pub(crate) use retire::{Ended, Retiring, retire};
 pub(crate) use rotate::IDS;
 pub use rotate::{Moved, Reason, rotate};
 pub use rules::Rules;
+pub(crate) use tombstone::{Ended, Replacement, replace_by_tombstone};
 pub use touch::touch;
 pub use users::{Lifetime, UserChange, UserSession, UserSessions};
 
@@ -86,11 +86,11 @@ pub const TRIES: u8 = 8;
 
 /// The TTL of each tombstone, in milliseconds: a logout that meets a rotation must find its way. It is the same for all, so
 /// that none outlives those of later rotations.
-pub(crate) const REMEMBERED: u64 = 600_000;
+pub(crate) const TOMBSTONE_TTL: u64 = 600_000;
 
 /// For how long after it was read a record's absence proves that its session was ended, in milliseconds. A
 /// rotation since then has left a tombstone, which is still there; the difference allows for slow answers.
-const TRUSTED: u64 = REMEMBERED - 60_000;
+const TRUSTED: u64 = TOMBSTONE_TTL - 60_000;
 
 /// Whether the absence of a record that was read at `read_at` proves that its session was ended. Later, a
 /// tombstone may have expired.

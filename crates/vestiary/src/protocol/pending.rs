@@ -9,7 +9,7 @@ use core::{
 
 use super::{
     Seen,
-    effect::{Answered, Asked, Effect, Stopped, Told},
+    effect::{Answered, Asked, Effect, Report, Stopped},
     host::{Call, Doubt, Failed, Host, NewId, Reply},
 };
 use crate::{Error, Event, SessionId, UnixMillis};
@@ -24,7 +24,7 @@ pub struct Pending<T> {
     mail: Rc<RefCell<Mail>>,
     running: Running<T>,
     /// It has finished: to poll it again would be a panic.
-    is_over: bool,
+    is_finished: bool,
 }
 
 #[cfg(not(plain))]
@@ -46,9 +46,9 @@ struct Mail {
     used: usize,
     /// The last error that was a refusal.
     refused: Option<u32>,
-    told: Vec<Told>,
-    /// So many reports were asked for.
-    heard: usize,
+    reports: Vec<Report>,
+    /// The number of reports that the driver has taken.
+    taken: usize,
     /// The store, if it answers at once.
     source: Option<Rc<dyn Source>>,
     /// It is only asked to read, and the operation is never polled again: no answer is kept for that.
@@ -97,13 +97,13 @@ impl<T> Pending<T> {
     {
         let mail = Rc::<RefCell<Mail>>::default();
         let running = Box::pin(operation(Post(Rc::clone(&mail))));
-        Self { mail, running, is_over: false }
+        Self { mail, running, is_finished: false }
     }
 
     /// An operation on the host that it is given. It begins with the first [`Pending::poll`].
     #[cfg(plain)]
     pub fn new(operation: impl Fn(Post) -> Result<T, Stopped> + 'static) -> Self {
-        Self { mail: Rc::default(), running: Box::new(operation), is_over: false }
+        Self { mail: Rc::default(), running: Box::new(operation), is_finished: false }
     }
 
     /// Is as new, and keeps the memory that it has.
@@ -112,9 +112,9 @@ impl<T> Pending<T> {
         let mail = &mut *self.mail.borrow_mut();
         mail.polls.clear();
         mail.moments.clear();
-        mail.told.clear();
-        (mail.effect, mail.source, mail.id, mail.heard, mail.reads) = (None, None, None, 0, false);
-        self.is_over = false;
+        mail.reports.clear();
+        (mail.effect, mail.source, mail.id, mail.taken, mail.reads) = (None, None, None, 0, false);
+        self.is_finished = false;
     }
 
     /// Lets the operation go on with the answer to its last effect: its next effect. `elapsed` is microseconds of a clock
@@ -126,7 +126,7 @@ impl<T> Pending<T> {
         elapsed: u64,
         entropy: &[u8; Pending::<()>::ENTROPY],
     ) -> Effect<T> {
-        if self.is_over {
+        if self.is_finished {
             return Effect::Finished(Err(Stopped::Misuse));
         }
         let poll = Poll { now, elapsed, entropy: *entropy };
@@ -144,7 +144,7 @@ impl<T> Pending<T> {
             Some(Effect::NewId) => Effect::NewId,
             Some(Effect::Finished(_)) => Effect::Finished(Err(Stopped::Misuse)),
         };
-        self.is_over = matches!(effect, Effect::Finished(_));
+        self.is_finished = matches!(effect, Effect::Finished(_));
         effect
     }
 }
@@ -177,16 +177,16 @@ impl<T> Pending<T> {
         self.mail.borrow_mut().id = id;
     }
 
-    /// The reports of the operation since this was asked last.
-    pub fn told(&mut self) -> Vec<Told> {
+    /// Takes the reports of the operation since the last call.
+    pub fn reports(&mut self) -> Vec<Report> {
         let mut mail = self.mail.borrow_mut();
-        let heard = mail.heard.min(mail.told.len());
-        let told = mail.told.drain(heard..).collect::<Vec<_>>();
+        let taken = mail.taken.min(mail.reports.len());
+        let reports = mail.reports.drain(taken..).collect::<Vec<_>>();
         // An operation that runs again from its beginning reports them once more.
         if cfg!(plain) {
-            mail.heard += told.len();
+            mail.taken += reports.len();
         }
-        told
+        reports
     }
 }
 
@@ -202,7 +202,7 @@ impl Mail {
         self.moments.push(Moment { answer, poll: self.polls.len() });
         self.polls.push(poll);
         (self.at, self.used, self.refused) = (0, 0, None);
-        self.told.clear();
+        self.reports.clear();
     }
 
     fn moment(&self) -> Option<&Moment> {
@@ -305,10 +305,10 @@ impl Post {
         }
     }
 
-    fn tell(&self, told: Told) {
+    fn report(&self, report: Report) {
         let mut mail = self.0.borrow_mut();
         if mail.effect.is_none() {
-            mail.told.push(told);
+            mail.reports.push(report);
         }
     }
 }
@@ -359,19 +359,19 @@ impl Host for Post {
     }
 
     fn emit(&mut self, event: Event) {
-        self.tell(Told::Event(event));
+        self.report(Report::Event(event));
     }
 
-    fn retire(&mut self, id: &SessionId) {
-        self.tell(Told::Retired(id.clone()));
+    fn take_out_of_use(&mut self, id: &SessionId) {
+        self.report(Report::OutOfUse(id.clone()));
     }
 
     fn touched(&mut self, session: &Seen) {
-        self.tell(Told::Touched(session.id.clone()));
+        self.report(Report::Touched(session.id.clone()));
     }
 
     fn failed(&mut self, error: Stopped) {
-        self.tell(Told::Failed(error));
+        self.report(Report::Failed(error));
     }
 
     fn unreadable(error: Stopped) -> Result<Error, Stopped> {

@@ -1,12 +1,12 @@
 use alloc::boxed::Box;
 
 use super::{
-    Fault, Host, REMEMBERED, Rules, Seen, TRIES,
+    Fault, Host, Rules, Seen, TOMBSTONE_TTL, TRIES,
     calls::{Again, Body, Calls, Query, Wrote, write_id},
     fault::seeded,
     host::Doubt,
     is_proof,
-    retire::Ended,
+    tombstone::Ended,
 };
 use crate::{Error, Follower, Format, Lead, Meta, Record, SessionId, Ttl, UnixMillis, WriteId};
 
@@ -32,8 +32,8 @@ pub enum Moved {
     Gone,
 }
 
-/// Gives a session another ID: the new record is there before the old one is retired. A crash between the two leaves a
-/// record whose ID no visitor has, and which expires.
+/// Gives a session another ID. The new record is stored before the old one is replaced by a tombstone. A crash between
+/// the two leaves a record whose ID no visitor has, and which expires.
 ///
 /// # Errors
 /// The host's error if the data cannot be stored, if the store failed, and if a [`Doubt`] remains.
@@ -47,7 +47,7 @@ pub async fn rotate<H: Host>(
 ) -> Result<Moved, H::Error> {
     let now = host.now();
     let Seen { id: old, record: mut current, at: mut read_at } = session;
-    // A record that only says where the session went, or that has expired, is nothing to retire.
+    // A tombstone, or an expired record, is not rotated.
     if let Some(elsewhere) = elsewhere(&current, &old, Follower::Cookie(now))? {
         return Ok(elsewhere);
     }
@@ -59,33 +59,33 @@ pub async fn rotate<H: Host>(
         Reason::Login(..) => seeded(Fault::LoginLeavesPointer).then(|| now.plus(30_000)),
     };
     let timeouts = rules.options.timeouts();
-    if timeouts.is_over(current.meta(), now) {
+    if timeouts.is_expired(current.meta(), now) {
         return Ok(Moved::Gone);
     }
     let mut calls = Calls::new(host, rules);
     #[cfg(feature = "seeded-faults")]
-    if seeded(Fault::RetiresFirst) {
-        return retired_first(calls, &old, &current, &reason, owned).await;
+    if seeded(Fault::TombstoneFirst) {
+        return tombstone_first(calls, &old, &current, &reason, owned).await;
     }
     let (new, mut successor) = create(&mut calls, &current, &reason, owned).await?;
-    // When the store was asked to write the new record: its TTL counts from then on, and not from the retirement.
+    // When the store was asked to write the new record. Its TTL counts from then on, not from the tombstone's write.
     let mut at = calls.at;
-    let retirement = write_id(calls.host)?;
-    // The old record may be retired, or be retired yet, by a request whose reply was lost.
+    let tombstone_write = write_id(calls.host)?;
+    // A request whose reply was lost may have replaced the old record by its tombstone, or may yet do so.
     let mut doubt = false;
     let mut tries = 0;
     let ended = 'ended: loop {
         // Of a session that expires meanwhile, another request may have moved the deadline: it is read first. Else it would
         // come back, after a request that has found it expired.
-        let is_over = timeouts.is_over(current.meta(), calls.host.now());
-        if !is_over {
-            let tombstone = current.retired(retirement.clone(), &old, &new, grace)?;
-            let life = life_of_tombstone(grace, calls.host.now());
-            let query = Query::Replace(current.write_id(), Body::Record(&tombstone), life);
+        let is_expired = timeouts.is_expired(current.meta(), calls.host.now());
+        if !is_expired {
+            let tombstone = current.tombstone(tombstone_write.clone(), &old, &new, grace)?;
+            let ttl = ttl_of_tombstone(grace, calls.host.now());
+            let query = Query::Replace(current.write_id(), Body::Record(&tombstone), ttl);
             match calls.write(&old, query).await? {
-                Wrote::Done => break Ended::Retired,
+                Wrote::Done => break Ended::Replaced,
                 Wrote::Gone => break Ended::Vanished,
-                Wrote::Unknown => doubt |= !seeded(Fault::RotationForgetsDoubt),
+                Wrote::InDoubt => doubt |= !seeded(Fault::RotationForgetsDoubt),
                 Wrote::Conflict => {}
             }
         }
@@ -93,15 +93,15 @@ pub async fn rotate<H: Host>(
         loop {
             let record = match calls.read_again(&old, &mut tries, TRIES).await? {
                 Again::Found(record) => record,
-                Again::Nothing if is_over && !doubt => break 'ended Ended::Vanished,
+                Again::Nothing if is_expired && !doubt => break 'ended Ended::Vanished,
                 Again::Nothing => break,
                 Again::Enough => break 'ended Ended::GaveUp,
             };
-            if record.has_write(&retirement) {
-                break 'ended Ended::Retired;
+            if record.has_write(&tombstone_write) {
+                break 'ended Ended::Replaced;
             }
             let elsewhere = elsewhere(&record, &old, Follower::Admitted)?;
-            if let Some(elsewhere) = elsewhere.filter(|_| !seeded(Fault::RetiresTombstone)) {
+            if let Some(elsewhere) = elsewhere.filter(|_| !seeded(Fault::ReplacesTombstone)) {
                 break 'ended Ended::Dropped(elsewhere);
             }
             let known = current.write_id();
@@ -110,9 +110,9 @@ pub async fn rotate<H: Host>(
                 continue;
             }
             let is_known = record.write_id() == known;
-            // Had the old record been retired by our lost request, no request could have written it after.
+            // After our lost request had stored the tombstone, no other request could have written the old record.
             doubt &= is_known;
-            if timeouts.is_over(record.meta(), calls.host.now()) {
+            if timeouts.is_expired(record.meta(), calls.host.now()) {
                 break 'ended if doubt { Ended::GaveUp } else { Ended::Dropped(Moved::Gone) };
             }
             if is_known {
@@ -139,17 +139,17 @@ pub async fn rotate<H: Host>(
         }
     };
     let moved = match ended {
-        Ended::Retired => {
+        Ended::Replaced => {
             if rules.options.format() == Format::ExpressSession {
                 // express-session would take the tombstone for a session.
-                calls.write(&old, Query::Remove(Some(&retirement))).await?;
+                calls.write(&old, Query::Remove(Some(&tombstone_write))).await?;
             }
             return Ok(Moved::To(Seen { id: new, record: successor, at }.into()));
         }
         Ended::Dropped(elsewhere) => Ok(elsewhere),
         Ended::Vanished if is_proof(read_at, calls.host.now()) => Ok(Moved::Gone),
-        // If the old record may be retired yet, by a request that is late, the new one has to be there then. And if it is
-        // gone, the tombstone may have been our own, and have expired.
+        // A late request may yet store the tombstone, and then the new record must exist. If the old record is gone, the
+        // tombstone may have been our own, and have expired.
         Ended::GaveUp | Ended::Vanished if doubt => return Err(calls.gave_up()),
         Ended::GaveUp => Err(calls.gave_up()),
         Ended::Vanished => Err(calls.host.doubt(Doubt::Untraced)),
@@ -199,7 +199,7 @@ async fn create<H: Host>(
 /// A rotation in the wrong order.
 #[cfg(feature = "seeded-faults")]
 #[cfg_attr(plain, maybe_async::must_be_sync)]
-async fn retired_first<H: Host>(
+async fn tombstone_first<H: Host>(
     mut calls: Calls<'_, H>,
     old: &SessionId,
     current: &Record,
@@ -214,9 +214,9 @@ async fn retired_first<H: Host>(
         }
         Reason::Login(record, _) => (None, (**record).clone()),
     };
-    let tombstone = current.retired(write_id(calls.host)?, old, &new, grace)?;
+    let tombstone = current.tombstone(write_id(calls.host)?, old, &new, grace)?;
     let query =
-        Query::Replace(current.write_id(), Body::Record(&tombstone), Ttl::Millis(REMEMBERED));
+        Query::Replace(current.write_id(), Body::Record(&tombstone), Ttl::Millis(TOMBSTONE_TTL));
     if calls.write(old, query).await? != Wrote::Done {
         return Err(calls.gave_up());
     }
@@ -238,7 +238,7 @@ async fn carry<H: Host>(
     loop {
         let query = Query::Replace(expected, Body::Record(carried), ttl);
         match calls.write(new, query).await? {
-            Wrote::Unknown => {}
+            Wrote::InDoubt => {}
             Wrote::Gone => return Ok(false),
             // A conflict is with our own first try, whose reply was lost.
             Wrote::Done | Wrote::Conflict => return Ok(true),
@@ -251,11 +251,11 @@ async fn carry<H: Host>(
 }
 
 /// The TTL of a tombstone: the same for all.
-fn life_of_tombstone(grace: Option<UnixMillis>, now: UnixMillis) -> Ttl {
+fn ttl_of_tombstone(grace: Option<UnixMillis>, now: UnixMillis) -> Ttl {
     if seeded(Fault::ShortTombstone) {
         return Ttl::Millis(grace.map_or(0, |grace| grace.since(now)).max(1_000));
     }
-    Ttl::Millis(REMEMBERED)
+    Ttl::Millis(TOMBSTONE_TTL)
 }
 
 /// New IDs that are tried.

@@ -30,8 +30,8 @@ pub(super) fn record(n: u8, data: &str) -> Record {
 }
 
 /// The tombstone under the ID `n` of the record with the write ID `n`: its session has the ID `n + 1`.
-pub(super) fn retired(n: u8, grace: Option<UnixMillis>) -> Record {
-    record(n, "{}").retired(write_id(n + 1), &id(n), &id(n + 1), grace).unwrap()
+pub(super) fn tombstone(n: u8, grace: Option<UnixMillis>) -> Record {
+    record(n, "{}").tombstone(write_id(n + 1), &id(n), &id(n + 1), grace).unwrap()
 }
 
 pub(super) fn seen(n: u8, record: Record) -> Seen {

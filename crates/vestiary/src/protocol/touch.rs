@@ -26,8 +26,8 @@ pub async fn touch<H: Host>(
     let mut expected = current.write_id().cloned();
     let mut admitted = current.meta().next.is_none();
     // Of a session that is over, another request may have moved the deadline since.
-    let is_over = rules.options.timeouts().is_over(current.meta(), calls.at);
-    let mut seen = (!is_over).then(|| (current.clone(), read_at));
+    let is_expired = rules.options.timeouts().is_expired(current.meta(), calls.at);
+    let mut seen = (!is_expired).then(|| (current.clone(), read_at));
     let mut tries = 0;
     loop {
         let found = match seen.take() {
@@ -51,7 +51,7 @@ pub async fn touch<H: Host>(
                     expected = record.write_id().cloned();
                     continue;
                 }
-                Lead::Here if rules.options.timeouts().is_over(record.meta(), now) => {
+                Lead::Here if rules.options.timeouts().is_expired(record.meta(), now) => {
                     return Ok(None);
                 }
                 Lead::Here => {}
@@ -66,7 +66,7 @@ pub async fn touch<H: Host>(
             }
             Wrote::Gone if is_proof(read_at, calls.host.now()) => return Ok(None),
             Wrote::Gone => return Err(calls.host.doubt(Doubt::Untraced)),
-            Wrote::Conflict | Wrote::Unknown => {}
+            Wrote::Conflict | Wrote::InDoubt => {}
         }
     }
 }

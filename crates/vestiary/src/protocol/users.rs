@@ -337,9 +337,9 @@ impl UserSessions {
         let mut over = sizes.saturating_sub(Limits::SAVE.bytes - ROOM);
         let last = self.sessions.len().saturating_sub(1);
         let evicted = self.sessions.iter().take(last).take_while(|session| {
-            let is_over = over > 0;
+            let is_in_excess = over > 0;
             over = over.saturating_sub(size(session));
-            is_over
+            is_in_excess
         });
         evicted.count()
     }

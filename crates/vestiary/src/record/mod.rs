@@ -358,7 +358,7 @@ impl Record {
     ///
     /// # Errors
     /// Those of [`Record::new`].
-    pub fn retired(
+    pub fn tombstone(
         &self,
         write_id: WriteId,
         old: &SessionId,

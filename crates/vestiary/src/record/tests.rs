@@ -61,10 +61,11 @@ fn a_record_that_was_read_can_be_rewritten_and_turned_into_a_tombstone() {
         assert_eq!(record.cookie().contains("path"), text.contains("path"), "{text}");
         let again = record.encode(Limits::LOAD).unwrap();
         assert_eq!(Record::decode(&again, Limits::LOAD).unwrap().data(), record.data(), "{again}");
-        let retired = record.retired(write_id(), &old, &new, None).unwrap();
-        let retired = Record::decode(&retired.encode(Limits::LOAD).unwrap(), Limits::LOAD).unwrap();
-        assert_eq!(retired.next(&old), Ok(Some((new.clone(), None))), "{text}");
-        assert_eq!(retired.write_id(), Some(&write_id()));
+        let tombstone = record.tombstone(write_id(), &old, &new, None).unwrap();
+        let tombstone =
+            Record::decode(&tombstone.encode(Limits::LOAD).unwrap(), Limits::LOAD).unwrap();
+        assert_eq!(tombstone.next(&old), Ok(Some((new.clone(), None))), "{text}");
+        assert_eq!(tombstone.write_id(), Some(&write_id()));
     }
 }
 
@@ -149,7 +150,7 @@ fn data_that_is_stored_already_can_be_written_again_whatever_the_limits_are() {
             assert!(read.data() == record.data(), "{format:?}");
             assert_eq!(read.meta().created, Some(UnixMillis(5)));
         }
-        assert!(record.retired(write_id(), &id(1), &id(2), None).is_ok());
+        assert!(record.tombstone(write_id(), &id(1), &id(2), None).is_ok());
     }
 }
 

@@ -19,7 +19,7 @@ pub async fn renew<H: Host>(
     session: Seen,
 ) -> Result<Option<Box<Seen>>, H::Error> {
     if !admit_write(host, rules, &session).await? {
-        host.retire(&session.id);
+        host.take_out_of_use(&session.id);
         return Ok(None);
     }
     let owned = session.record.meta().user.is_some();
@@ -77,17 +77,17 @@ async fn try_rotate<H: Host>(
 ) -> Result<Rotated, H::Error> {
     let mut session = session;
     // Another request may have moved the deadline of an expired session since.
-    if rules.options.timeouts().is_over(session.record.meta(), host.now()) {
+    if rules.options.timeouts().is_expired(session.record.meta(), host.now()) {
         let found = current(host, rules, session.id.clone()).await?;
         let Some(found) = found else {
-            host.retire(&session.id);
+            host.take_out_of_use(&session.id);
             return Ok(Rotated::Elsewhere(None));
         };
         session = found;
     }
     let old = session.id.clone();
     let moved = protocol::rotate(host, rules, session, reason, owned).await?;
-    host.retire(&old);
+    host.take_out_of_use(&old);
     Ok(match moved {
         Moved::To(session) => {
             host.touched(&session);

@@ -11,8 +11,8 @@ use crate::{
     constants::RENEWALS,
     protocol::{
         Answer, Body, Calls, Doubt, Draft, Ended, Fault, Host, IDS, Moved, Place, Proof, Query,
-        Retiring, Rules, Seen, TRIES, UserChange, UserSessions, change_list, is_proof, retire,
-        seeded, write_id,
+        Replacement, Rules, Seen, TRIES, UserChange, UserSessions, change_list, is_proof,
+        replace_by_tombstone, seeded, write_id,
     },
 };
 
@@ -25,7 +25,7 @@ use crate::{
 ///
 /// A login that fails removes the record it has stored. If the first round trip refuses the login, the old session
 /// stays. If all sessions are revoked between the two, or the store fails there, the old ID may be out of use;
-/// [`Host::retire`] is then called.
+/// [`Host::take_out_of_use`] is then called.
 ///
 /// # Errors
 /// The host's error if the name is invalid ([`UserSessions::check_name`]), if the list or the data cannot be read, if
@@ -144,7 +144,7 @@ impl Login<'_> {
                     queries.push((Place::List(key), Query::Read));
                 }
                 let mut answers = calls.ask_all(&queries).await?.into_iter();
-                let mut next = || answers.next().unwrap_or(Ok(Answer::Unknown));
+                let mut next = || answers.next().unwrap_or(Ok(Answer::InDoubt));
                 let created = next();
                 let list = next();
                 let left = matches!(self.leaving, Leaving::Other { .. }).then(next);
@@ -183,7 +183,7 @@ impl Login<'_> {
         let mut calls = Calls::new(host, rules);
         calls.time = asked.time;
         let list = match asked.list? {
-            Answer::Unknown => calls.read_timed(&self.key).await?,
+            Answer::InDoubt => calls.read_timed(&self.key).await?,
             read => read,
         };
         let list = calls.text(list)?;
@@ -224,11 +224,11 @@ impl Login<'_> {
             queries.push((Place::List(&self.key), draft.query()));
         }
         let tombstone = match &old {
-            Some(old) => Some(old.retiring.tombstone(&old.id)?),
+            Some(old) => Some(old.replacement.tombstone(&old.id)?),
             None => None,
         };
         if let (Some(old), Some(tombstone)) = (&old, &tombstone) {
-            let query = old.retiring.query(tombstone);
+            let query = old.replacement.query(tombstone);
             queries.push((Place::Session(&old.id), query));
         }
         if let (Some(left), Leaving::Other { key, .. }) = (&left, &self.leaving) {
@@ -236,25 +236,25 @@ impl Login<'_> {
         }
         (self.has_entry, self.has_left) = (true, true);
         let mut answers = Calls::new(host, rules).ask_all(&queries).await?.into_iter();
-        let mut next = || answers.next().unwrap_or(Ok(Answer::Unknown));
+        let mut next = || answers.next().unwrap_or(Ok(Answer::InDoubt));
         let listed = if is_unlisted { Ok(Answer::Done) } else { next() };
-        let retired = old.as_ref().map(|_| next());
+        let first = old.as_ref().map(|_| next());
         let has_left = left.as_ref().map(|_| next());
 
         // Also if the login fails.
-        let is_retired = matches!(retired, Some(Ok(Answer::Done)));
-        if let Some(old) = old.as_ref().filter(|_| is_retired) {
-            host.retire(&old.id);
+        let is_replaced = matches!(first, Some(Ok(Answer::Done)));
+        if let Some(old) = old.as_ref().filter(|_| is_replaced) {
+            host.take_out_of_use(&old.id);
         }
         if listed.is_err() {
             // The store has confirmed that it did not write the list.
             self.has_entry = false;
-            self.has_left = is_retired || matches!(self.leaving, Leaving::Other { .. });
+            self.has_left = is_replaced || matches!(self.leaving, Leaving::Other { .. });
         }
         let mut is_drafted = false;
         match listed? {
             Answer::Done => is_drafted = true,
-            Answer::Unknown if seeded(Fault::LoginTrustsLostList) => {}
+            Answer::InDoubt if seeded(Fault::LoginTrustsLostList) => {}
             #[cfg(feature = "seeded-faults")]
             _ if seeded(Fault::LoginOverwritesList) || seeded(Fault::LoginSkipsEnd) => {
                 self.list_carelessly(host, &draft).await?;
@@ -268,8 +268,8 @@ impl Login<'_> {
             }
         }
         let mut replaced = false;
-        if let (Some(old), Some(retired)) = (old, retired) {
-            replaced = old.retire(host, rules, new, retired?).await?;
+        if let (Some(old), Some(first)) = (old, first) {
+            replaced = old.replace(host, rules, new, first?).await?;
         }
         let (user, is_left) = match &self.leaving {
             Leaving::None => return Ok(Some(replaced)),
@@ -358,7 +358,7 @@ impl Login<'_> {
 /// The session that a login replaces.
 struct Old<'a> {
     id: SessionId,
-    retiring: Retiring<'a>,
+    replacement: Replacement<'a>,
 }
 
 #[cfg_attr(plain, maybe_async::must_be_sync)]
@@ -366,14 +366,14 @@ impl<'a> Old<'a> {
     fn new<H: Host>(host: &mut H, old: Seen, new: &'a SessionId) -> Result<Self, H::Error> {
         let Seen { id, record: current, at: read_at } = old;
         let grace = seeded(Fault::LoginLeavesPointer).then(|| host.now().plus(30_000));
-        let retirement = write_id(host)?;
-        let retiring = Retiring { current, read_at, new, retirement, grace };
-        Ok(Self { id, retiring })
+        let tombstone_write = write_id(host)?;
+        let replacement = Replacement { current, read_at, new, tombstone_write, grace };
+        Ok(Self { id, replacement })
     }
 
     /// Continues after the first attempt to replace the session. If another request renewed the session meanwhile, it
     /// ends under its new ID. Returns whether there was a session to replace.
-    async fn retire<H: Host>(
+    async fn replace<H: Host>(
         self,
         host: &mut H,
         rules: &Rules,
@@ -384,27 +384,27 @@ impl<'a> Old<'a> {
         let (mut old, mut first) = (self, Some(first));
         for _ in 0..=RENEWALS {
             let mut calls = Calls::new(host, rules);
-            let ended =
-                retire(&mut calls, &old.id, &mut old.retiring, format, first.take()).await?;
+            let (id, replacement, first) = (&old.id, &mut old.replacement, first.take());
+            let ended = replace_by_tombstone(&mut calls, id, replacement, format, first).await?;
             let next = match ended {
-                Ended::Retired => {
-                    host.retire(&old.id);
+                Ended::Replaced => {
+                    host.take_out_of_use(&old.id);
                     return Ok(true);
                 }
                 // Giving up silently would leave the old ID valid beside the new one.
                 Ended::GaveUp => return Err(calls.gave_up()),
-                Ended::Vanished if is_proof(old.retiring.read_at, calls.host.now()) => {
-                    host.retire(&old.id);
+                Ended::Vanished if is_proof(old.replacement.read_at, calls.host.now()) => {
+                    host.take_out_of_use(&old.id);
                     return Ok(false);
                 }
                 Ended::Vanished => return Err(calls.host.doubt(Doubt::Untraced)),
                 Ended::Dropped(Moved::Elsewhere(Some(next))) => next,
                 Ended::Dropped(_) => {
-                    host.retire(&old.id);
+                    host.take_out_of_use(&old.id);
                     return Ok(false);
                 }
             };
-            host.retire(&old.id);
+            host.take_out_of_use(&old.id);
             let Some(session) = current(host, rules, next).await? else { return Ok(false) };
             old = Old::new(host, session, new)?;
         }
@@ -421,9 +421,9 @@ mod tests {
     };
 
     /// A login that replaces a session of the same user and is refused, because another request has revoked all other
-    /// sessions of the user. The store answers `retired` to the replacement of the old session, and then returns the
+    /// sessions of the user. The store answers `first` to the replacement of the old session, and then returns the
     /// record `found`. Returns the list that is written last.
-    fn refused(retired: Answered, found: &str) -> String {
+    fn refused(first: Answered, found: &str) -> String {
         let rules = rules();
         let (id, at) = (SessionId::from_entropy(&[3; 24]), UnixMillis(1_000));
         let old = Seen { id, record: rules.record(OLD.into()).unwrap(), at };
@@ -450,7 +450,7 @@ mod tests {
             (done(), Question::ReadTimed),
             (timed, Question::Replace),
             (Answered::Reply(Reply::Conflict), Question::Replace),
-            (retired, Question::Read),
+            (first, Question::Read),
             (list(r#","after":2000"#), Question::Replace),
             (done(), Question::Read),
             (Answered::Reply(Reply::Text(found.into())), Question::Read),
@@ -475,7 +475,7 @@ mod tests {
     fn tombstone(n: u8) -> String {
         let [old, new] = [3, n].map(|n| SessionId::from_entropy(&[n; 24]));
         let write_id = WriteId::from_entropy(&[8; WriteId::ENTROPY]);
-        let tombstone = rules().record(OLD.into()).unwrap().retired(write_id, &old, &new, None);
+        let tombstone = rules().record(OLD.into()).unwrap().tombstone(write_id, &old, &new, None);
         tombstone.unwrap().encode(Limits::LOAD).unwrap()
     }
 

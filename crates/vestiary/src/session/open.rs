@@ -111,7 +111,7 @@ pub async fn tidy<H: Host>(host: &mut H, rules: &Rules, spent: &Spent) {
     let error = match calls.write(id, Query::Remove(record.write_id())).await {
         // A request that had the session open before it expired has written or renewed it since, so it is valid.
         Ok(Wrote::Conflict) => return,
-        Ok(Wrote::Unknown) => Some(calls.gave_up()),
+        Ok(Wrote::InDoubt) => Some(calls.gave_up()),
         removed => removed.err(),
     };
     if let Some(error) = error {
@@ -195,7 +195,7 @@ pub async fn is_revoked<H: Host>(
     if note_use(host, rules, session.record.meta()).await? {
         return Ok(false);
     }
-    host.retire(&session.id);
+    host.take_out_of_use(&session.id);
     host.emit(Event::Revoked);
     tidy(host, rules, &Spent { session: session.clone(), is_listed: false }).await;
     Ok(true)
@@ -288,7 +288,7 @@ async fn live<H: Host>(
     opening: &mut Opening,
 ) -> Result<Found, H::Error> {
     let (meta, timeouts) = (session.record.meta(), *calls.rules.options.timeouts());
-    if timeouts.is_over(meta, now) && !seeded(Fault::AdmitsExpired) {
+    if timeouts.is_expired(meta, now) && !seeded(Fault::AdmitsExpired) {
         calls.host.emit(Event::Expired);
         opening.spent.push(Spent { session: session.clone(), is_listed: true });
         return Ok(Found::Expired(session.into()));

@@ -130,7 +130,7 @@ pub async fn end_all<H: Host>(
         let (text, ttl) = UserSessions::undated(&write_id);
         let found = calls.ask(Place::List(&key), Query::Stamp(&text, ttl)).await?;
         let is_trusted = match found {
-            Answer::Unknown => seeded(Fault::TrustsLostStamp),
+            Answer::InDoubt => seeded(Fault::TrustsLostStamp),
             _ => seeded(Fault::TrustsNoStamp),
         };
         let at = if is_trusted { calls.time.or(Some(calls.host.now())) } else { calls.time };

@@ -46,8 +46,8 @@ pub async fn create<H: Host>(
                 return Ok(session.into());
             }
             // The creation is in doubt, but no visitor has the ID.
-            Wrote::Unknown if calls.is_lost() => return Err(calls.gave_up()),
-            Wrote::Conflict | Wrote::Gone | Wrote::Unknown => {}
+            Wrote::InDoubt if calls.is_lost() => return Err(calls.gave_up()),
+            Wrote::Conflict | Wrote::Gone | Wrote::InDoubt => {}
         }
     }
     Err(calls.gave_up())
@@ -76,7 +76,7 @@ pub async fn save<H: Host>(
         }
     };
     if !admitted {
-        host.retire(&session.id);
+        host.take_out_of_use(&session.id);
         return Ok(Written::Gone);
     }
     let (id, user) = (session.id.clone(), session.record.meta().user.clone());
@@ -84,7 +84,7 @@ pub async fn save<H: Host>(
     match &written {
         Written::Saved { session, reread, .. } => {
             if session.id != id {
-                host.retire(&id);
+                host.take_out_of_use(&id);
             }
             // After a lost reply, only the time is known at which the record was read again.
             if !reread {
@@ -92,7 +92,7 @@ pub async fn save<H: Host>(
             }
         }
         Written::Gone => {
-            host.retire(&id);
+            host.take_out_of_use(&id);
             if let Some(user) = &user
                 && let Err(error) = leave(host, rules, user).await
             {
@@ -120,7 +120,7 @@ pub async fn touch<H: Host>(
 ) -> Result<Option<Box<Seen>>, H::Error> {
     let (meta, timeouts, now) = (session.record.meta(), rules.options.timeouts(), host.now());
     // Deadlines are in the record, so moving them requires a write.
-    if timeouts.is_over(meta, now) || timeouts.is_stale(meta, now) {
+    if timeouts.is_expired(meta, now) || timeouts.is_stale(meta, now) {
         let nothing = Change::Merge { base: "{}".into(), mine: "{}".into() };
         return Ok(match save(host, rules, session, &nothing, None).await? {
             Written::Saved { session, .. } => Some(session),
@@ -134,7 +134,7 @@ pub async fn touch<H: Host>(
         None
     };
     if touched.as_ref().is_none_or(|touched| touched.id != id) {
-        host.retire(&id);
+        host.take_out_of_use(&id);
     }
     if let Some(touched) = &touched {
         host.touched(touched);
@@ -155,8 +155,8 @@ pub async fn destroy<H: Host>(
 ) -> Result<Option<bool>, H::Error> {
     let id = session.id.clone();
     let last = protocol::destroy(host, rules, session).await?;
-    host.retire(&id);
-    host.retire(&last);
+    host.take_out_of_use(&id);
+    host.take_out_of_use(&last);
     Ok(Calls::new(host, rules).confirm(&last).await)
 }
 
@@ -166,7 +166,8 @@ mod tests {
     use crate::{
         SessionId, UnixMillis,
         protocol::{
-            Answered, Asked, Effect, NewId, Pending, Question, Reply, Stopped, Told, testing::rules,
+            Answered, Asked, Effect, NewId, Pending, Question, Reply, Report, Stopped,
+            testing::rules,
         },
     };
 
@@ -227,7 +228,7 @@ mod tests {
             pending.poll(answer, UnixMillis(1), 0, &[7; Pending::<()>::ENTROPY])
         };
         let is_touched = |pending: &mut Pending<Written>| {
-            pending.told().into_iter().any(|told| matches!(told, Told::Touched(_)))
+            pending.reports().into_iter().any(|report| matches!(report, Report::Touched(_)))
         };
         let pending = &mut saving();
         poll(pending, Answered::Begin);

@@ -67,8 +67,8 @@ impl Day {
 
 fn push_time(text: &mut String, before: u8, at: UnixMillis) {
     let time = at.min(LATEST).0 / 1_000 % 86_400;
-    for (mark, part) in [(before, time / 3_600), (b':', time / 60 % 60), (b':', time % 60)] {
-        text.push(char::from(mark));
+    for (separator, part) in [(before, time / 3_600), (b':', time / 60 % 60), (b':', time % 60)] {
+        text.push(char::from(separator));
         push_number(text, part, 2);
     }
 }

@@ -85,7 +85,7 @@ impl Ttl {
 
     /// Whether the TTL has passed, so that nothing may be stored.
     #[must_use]
-    pub fn is_over(self) -> bool {
+    pub fn is_expired(self) -> bool {
         self == Self::Millis(0)
     }
 }

@@ -40,7 +40,7 @@ impl<E> Visit<E> {
     pub fn outgoing<R: Request>(&self, request: &R) -> &Outgoing {
         match &self.cookie {
             Outgoing::Session { id, .. } | Outgoing::Expired { id, .. }
-                if request.is_retired(id) && !seeded(protocol::Fault::SendsRetiredCookie) =>
+                if request.is_out_of_use(id) && !seeded(protocol::Fault::SendsOutOfUseCookie) =>
             {
                 &Outgoing::Nothing
             }
@@ -50,10 +50,10 @@ impl<E> Visit<E> {
 
     /// The ID in the cookie, if another request can have ended its session or replaced it while the application worked, and
     /// nothing has shown since that it has not.
-    pub(super) fn doubtful<R: Request>(&self, request: &R) -> Option<&SessionId> {
+    pub(super) fn unconfirmed<R: Request>(&self, request: &R) -> Option<&SessionId> {
         match &self.cookie {
             Outgoing::Session { id, .. } if self.certain.as_ref() != Some(id) => {
-                (!request.is_retired(id)).then_some(id)
+                (!request.is_out_of_use(id)).then_some(id)
             }
             _ => None,
         }
@@ -67,7 +67,7 @@ impl<E> Visit<E> {
                 // The visitor has this session now: no other response may remove its cookie.
                 for lost in core::mem::take(&mut self.lost) {
                     if !seeded(protocol::Fault::ForgetsLost) {
-                        request.host().retire(&lost);
+                        request.host().take_out_of_use(&lost);
                     }
                 }
                 self.cookie_out = true;
@@ -83,7 +83,7 @@ impl<E> Visit<E> {
     /// operation that was under way has found out before that the session is gone; in others, that could remove a newer one.
     pub fn revoked<R: Request>(&mut self, request: &mut R, by_itself: bool) {
         if let Some(id) = self.id() {
-            request.host().retire(id);
+            request.host().take_out_of_use(id);
             self.ended();
         }
         if by_itself && matches!((&self.state, &self.cookie), (State::Ended, Outgoing::Nothing)) {
@@ -96,7 +96,7 @@ impl<E> Visit<E> {
 /// which IDs are not is known to each process for itself.
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn confirm<R: Request>(request: &mut R, rules: &Rules, visit: &mut Visit<Fault<R>>) {
-    let Some(id) = visit.doubtful(request).cloned() else { return };
+    let Some(id) = visit.unconfirmed(request).cloned() else { return };
     if seeded(protocol::Fault::ConfirmsNothing) {
         return;
     }

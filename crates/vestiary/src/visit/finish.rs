@@ -16,7 +16,7 @@ impl<E> Visit<E> {
         match &self.state {
             State::Unreadable(_) | State::Unavailable(_) => true,
             State::Stored { due, unseen, .. } if *due || *unseen => false,
-            _ => self.doubtful(request).is_none(),
+            _ => self.unconfirmed(request).is_none(),
         }
     }
 
@@ -111,7 +111,7 @@ async fn prolong<R: Request>(
             if R::is_untraced(&error)
                 && let Some(id) = visit.id()
             {
-                request.host().retire(id);
+                request.host().take_out_of_use(id);
             }
             request.host().failed(error);
         }

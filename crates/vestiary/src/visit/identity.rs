@@ -145,7 +145,7 @@ pub async fn log_in<R: Request>(
         Ok(Some(session)) => logged_in(request, rules, visit, *session).await.map(|()| true),
         failed => {
             // All sessions were ended while it was under way, or the store failed then.
-            if id.is_some_and(|id| request.is_retired(&id)) {
+            if id.is_some_and(|id| request.is_out_of_use(&id)) {
                 visit.gone(request.host());
             }
             failed.map(|_| false)

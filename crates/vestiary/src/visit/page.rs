@@ -34,7 +34,7 @@ pub struct Known {
     /// The visitor has a session of another handle or layer whose cookie has the same name.
     pub taken: bool,
     /// Those of the visit's IDs that this process has taken out of use lately.
-    pub retired: Vec<SessionId>,
+    pub out_of_use: Vec<SessionId>,
     /// Those of them whose sessions need not be touched.
     pub touched: Vec<SessionId>,
 }
@@ -87,8 +87,8 @@ impl Request for Page {
         self.knows(|known| known.left)
     }
 
-    fn is_retired(&self, id: &SessionId) -> bool {
-        self.knows(|known| known.retired.contains(id))
+    fn is_out_of_use(&self, id: &SessionId) -> bool {
+        self.knows(|known| known.out_of_use.contains(id))
     }
 
     fn is_touched(&self, id: &SessionId) -> bool {

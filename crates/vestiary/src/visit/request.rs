@@ -17,7 +17,7 @@ pub trait Request {
     fn has_left(&self) -> bool;
 
     /// Whether this process has taken an ID out of use lately: another request of the visitor was faster.
-    fn is_retired(&self, id: &SessionId) -> bool;
+    fn is_out_of_use(&self, id: &SessionId) -> bool;
 
     /// Whether the record of a session was written or touched so recently that it need not be touched.
     fn is_touched(&self, id: &SessionId) -> bool;

@@ -141,7 +141,7 @@ impl<E> Visit<E> {
     /// The same, for a write that found it out.
     pub(super) fn gone<H: Host>(&mut self, host: &mut H) {
         if let Some(id) = self.id() {
-            host.retire(id);
+            host.take_out_of_use(id);
         }
         host.emit(crate::Event::Gone);
         self.ended();

@@ -369,7 +369,7 @@ impl<E> Visit<E> {
         let known = Known {
             cookie_out: self.cookie_out,
             unsaved,
-            over: options.is_over(|| request.host().now()),
+            expired: options.is_expired(|| request.host().now()),
             // Where one follows, nothing is to be done when data are assigned.
             finishes: false,
             left: request.has_left(),

@@ -20,7 +20,7 @@ impl Schedule {
         if self.ended && self.is_listed() && ids(&self.first).iter().any(|id| self.lives(id)) {
             faults.push("an ended session is back");
         }
-        if self.retired_by_login.iter().any(|id| self.lives(id)) {
+        if self.replaced_by_login.iter().any(|id| self.lives(id)) {
             faults.push("an old ID is good after a login");
         }
         // In a slow schedule, a tombstone can expire that leads to a session whose renewal crashed before its response.

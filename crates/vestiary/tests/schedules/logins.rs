@@ -7,8 +7,8 @@ use vestiary::{
     Follower, Handle, Lead, Limits, Options, OptionsInput, Record, SessionId, Ttl, UnixMillis,
     WriteId,
     protocol::{
-        Answered, Asked, Change, Effect, Host as _, NewId, Pending, Question, Reply, Rules, Seen,
-        Stopped, Told, UserSessions, Written,
+        Answered, Asked, Change, Effect, Host as _, NewId, Pending, Question, Reply, Report, Rules,
+        Seen, Stopped, UserSessions, Written,
     },
     session::{self, Join},
 };
@@ -277,8 +277,8 @@ impl Schedule {
     ) -> Option<Asked> {
         loop {
             let effect = request.running.poll(answer, now, now.0, &self.chance.bytes());
-            let told = request.running.told();
-            request.failed |= told.iter().any(|told| matches!(told, Told::Failed(_)));
+            let reports = request.running.reports();
+            request.failed |= reports.iter().any(|report| matches!(report, Report::Failed(_)));
             answer = match effect {
                 Effect::Calls(_) => panic!("one call after the other"),
                 Effect::Sleep(_) => Answered::Slept,

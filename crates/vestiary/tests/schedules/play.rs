@@ -70,7 +70,7 @@ pub(crate) struct Schedule {
     pub(crate) given_up: bool,
     /// The IDs that browsers have, each with the ID that began the session: the first one, or that of a login.
     pub(crate) roots: BTreeMap<String, SessionId>,
-    pub(crate) retired_by_login: Vec<SessionId>,
+    pub(crate) replaced_by_login: Vec<SessionId>,
     /// The session that each request has begun with.
     pub(crate) began_with: Vec<SessionId>,
     /// Faults that were seen on the way.
@@ -163,7 +163,7 @@ impl Schedule {
             ended: false,
             given_up: false,
             roots: BTreeMap::from([(first.expose().to_owned(), first.clone())]),
-            retired_by_login: Vec::new(),
+            replaced_by_login: Vec::new(),
             began_with: Vec::new(),
             noticed: BTreeSet::new(),
             chance,
@@ -408,7 +408,7 @@ impl Schedule {
                 }
                 if want == Want::LogIn {
                     self.roots.insert(id.expose().to_owned(), id.clone());
-                    self.retired_by_login.push(request.cookie.clone());
+                    self.replaced_by_login.push(request.cookie.clone());
                     for _ in 0..self.chance.below(3) {
                         let next = [Want::Save, Want::Update, Want::Touch, Want::Renew];
                         let want = next[self.chance.below(4)];

@@ -67,7 +67,7 @@ fn a_refresh_that_fails_is_an_event_and_the_session_stays() {
     site.take();
     assert_eq!(site.does(&mut visit, Act::Finish(None)), Ok(true));
     assert_eq!((site.take(), site.cookie(&visit).as_str()), (vec!["store_failed"], ""));
-    assert!(site.retired.contains(&id));
+    assert!(site.out_of_use.contains(&id));
 }
 
 #[test]

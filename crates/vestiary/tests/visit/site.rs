@@ -6,8 +6,8 @@ use vestiary::{
     CookieOverrides, Event, MemoryLimits, MemoryTable, Options, OptionsText, Outcome, SessionId,
     UnixMillis, WriteId,
     protocol::{
-        Answered, Asked, Effect, Host as _, NewId, Pending, Post, Question, Reply, Rules, Stopped,
-        Told,
+        Answered, Asked, Effect, Host as _, NewId, Pending, Post, Question, Reply, Report, Rules,
+        Stopped,
     },
     session::{self, Spent},
     visit::{
@@ -35,7 +35,7 @@ pub(crate) struct Site {
     /// The questions to the store, and their purposes.
     pub(crate) asked: Vec<(Question, Purpose)>,
     pub(crate) events: Vec<Event>,
-    pub(crate) retired: Vec<SessionId>,
+    pub(crate) out_of_use: Vec<SessionId>,
     pub(crate) touched: Vec<SessionId>,
     /// Numbers of random bytes so far.
     entropy: u8,
@@ -78,7 +78,7 @@ impl Site {
             fails: None,
             asked: Vec::new(),
             events: Vec::new(),
-            retired: Vec::new(),
+            out_of_use: Vec::new(),
             touched: Vec::new(),
             entropy: 0,
             compute: |_| panic!("no function of an update"),
@@ -171,8 +171,8 @@ impl Site {
     }
 
     fn known(&self) -> Known {
-        let (retired, touched) = (self.retired.clone(), self.touched.clone());
-        Known { left: self.left, taken: self.taken, retired, touched }
+        let (out_of_use, touched) = (self.out_of_use.clone(), self.touched.clone());
+        Known { left: self.left, taken: self.taken, out_of_use, touched }
     }
 
     fn page(&self) -> Page {
@@ -196,12 +196,12 @@ impl Site {
                 0,
                 &[self.entropy; Pending::<()>::ENTROPY],
             );
-            for told in pending.told() {
-                match told {
-                    Told::Event(event) => self.events.push(event),
-                    Told::Retired(id) => self.retired.push(id),
-                    Told::Touched(id) => self.touched.push(id),
-                    Told::Failed(_) => self.events.push(Event::StoreFailed { code: "" }),
+            for report in pending.reports() {
+                match report {
+                    Report::Event(event) => self.events.push(event),
+                    Report::OutOfUse(id) => self.out_of_use.push(id),
+                    Report::Touched(id) => self.touched.push(id),
+                    Report::Failed(_) => self.events.push(Event::StoreFailed { code: "" }),
                 }
             }
             answer = match effect {
@@ -256,8 +256,8 @@ impl Site {
             }
             Question::Create => self.table.create(key, text, asked.ttl, asked.owned, now).unwrap(),
             Question::Replace => self.table.replace(key, expected, text, asked.ttl, now).unwrap(),
-            Question::Touch => self.table.touch_marked(key, expected, asked.ttl, now),
-            Question::Remove => self.table.remove_marked(key, expected, now),
+            Question::Touch => self.table.touch_by_write_id(key, expected, asked.ttl, now),
+            Question::Remove => self.table.remove_by_write_id(key, expected, now),
         };
         match outcome {
             Outcome::Done => Reply::Done,

@@ -75,9 +75,9 @@ function comparing(...rest: string[]): string {
 	return [
 		"local text = redis.call('GET', KEYS[1])",
 		'if not text then return -1 end',
-		`local mark = ${WRITE_ID_HEADS.map(patternOf).join(' or ')} or ''`,
-		"if #mark ~= 16 then mark = '' end",
-		'if mark ~= ARGV[1] then return 0 end',
+		`local write_id = ${WRITE_ID_HEADS.map(patternOf).join(' or ')} or ''`,
+		"if #write_id ~= 16 then write_id = '' end",
+		'if write_id ~= ARGV[1] then return 0 end',
 		...rest
 	].join('\n');
 }

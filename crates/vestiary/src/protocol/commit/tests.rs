@@ -3,7 +3,7 @@ use alloc::{format, sync::Arc};
 use super::super::{
     Answered, Effect, Question, Reply, Stopped, TRIES, TRUSTED,
     testing::{
-        BEGIN, CONFLICT, DONE, Driven, GONE, LOST, NOW, doubts, id, record, retired, seen, text,
+        BEGIN, CONFLICT, DONE, Driven, GONE, LOST, NOW, doubts, id, record, seen, text, tombstone,
         write_id, written,
     },
 };
@@ -64,7 +64,7 @@ fn a_request_that_had_the_session_open_follows_a_renewal_after_the_grace_period_
     for grace in [NOW.plus(4), NOW] {
         let mut commit = tried();
         commit.asks(CONFLICT);
-        let look = commit.asks(text(&retired(1, Some(grace))));
+        let look = commit.asks(text(&tombstone(1, Some(grace))));
         assert_eq!(look.brief(), (Question::Read, 2, None));
         assert_eq!(
             commit.asks(text(&record(3, r#"{"n":1}"#))).brief(),
@@ -74,7 +74,7 @@ fn a_request_that_had_the_session_open_follows_a_renewal_after_the_grace_period_
     }
     let mut commit = tried();
     commit.asks(CONFLICT);
-    assert_eq!(commit.ends(text(&retired(1, None))), Ok(Written::Gone));
+    assert_eq!(commit.ends(text(&tombstone(1, None))), Ok(Written::Gone));
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn a_change_is_merged_only_with_what_another_request_has_changed() {
 
 #[test]
 fn a_pointer_that_leads_nowhere_leaves_the_earlier_record_unchanged() {
-    let mut commit = running(retired(1, Some(NOW.plus(5))), Change::Rerun);
+    let mut commit = running(tombstone(1, Some(NOW.plus(5))), Change::Rerun);
     assert_eq!(commit.asks(BEGIN).brief(), (Question::Read, 2, None));
     assert_eq!(commit.asks(GONE).brief(), (Question::Replace, 2, Some(2)));
     assert_eq!(commit.asks(CONFLICT).brief(), (Question::Read, 2, None));
@@ -111,7 +111,7 @@ fn a_pointer_that_leads_nowhere_leaves_the_earlier_record_unchanged() {
 
 #[test]
 fn a_tombstone_is_never_overwritten() {
-    let tombstone = || retired(1, Some(NOW.plus(5)));
+    let tombstone = || tombstone(1, Some(NOW.plus(5)));
     assert_eq!(running(tombstone(), Change::Rerun).asks(BEGIN).brief(), (Question::Read, 2, None));
     let mut late = running(tombstone(), Change::Rerun);
     late.now = NOW.plus(5);
@@ -147,32 +147,32 @@ fn a_write_whose_reply_was_lost_is_found_as_long_as_the_record_remembers_it() {
     let again = lost().asks(text(&record(1, "{}")));
     assert_eq!(again.brief(), (Question::Replace, 1, Some(1)));
     // So many since that the record does not say. It could be a replica that is behind, though.
-    let silent = written(40, &[31, 32, 33, 34, 35, 36, 37, 38], "{}");
+    let inconclusive = written(40, &[31, 32, 33, 34, 35, 36, 37, 38], "{}");
     let mut commit = lost();
-    for _ in 0..SILENT {
-        assert_eq!(commit.asks(text(&silent)).brief(), (Question::Read, 1, None));
+    for _ in 0..INCONCLUSIVE {
+        assert_eq!(commit.asks(text(&inconclusive)).brief(), (Question::Read, 1, None));
     }
-    assert_eq!(commit.ends(text(&silent)), Err(Stopped::Host(1)));
+    assert_eq!(commit.ends(text(&inconclusive)), Err(Stopped::Host(1)));
     // Of a conflict it is known that nothing was done, however much was written since.
     let mut commit = tried();
     commit.asks(CONFLICT);
-    assert_eq!(commit.asks(text(&silent)).kind, Question::Replace);
+    assert_eq!(commit.asks(text(&inconclusive)).kind, Question::Replace);
 }
 
 #[test]
 fn a_conflict_of_a_request_that_may_have_been_sent_twice_is_in_doubt() {
-    let silent = written(40, &[31, 32, 33, 34, 35, 36, 37, 38], "{}");
+    let inconclusive = written(40, &[31, 32, 33, 34, 35, 36, 37, 38], "{}");
     let mut commit = tried();
     commit.slow(CONFLICT);
-    for _ in 0..SILENT {
-        assert_eq!(commit.asks(text(&silent)).brief(), (Question::Read, 1, None));
+    for _ in 0..INCONCLUSIVE {
+        assert_eq!(commit.asks(text(&inconclusive)).brief(), (Question::Read, 1, None));
     }
-    assert_eq!(commit.ends(text(&silent)), doubts(Doubt::Unsaid));
+    assert_eq!(commit.ends(text(&inconclusive)), doubts(Doubt::LostReply));
 }
 
 #[test]
 fn a_record_without_a_write_id_remembers_all_later_writes_or_none() {
-    let doubt = Attempt { expected: None, write_id: write_id(9), doubtful: true, merges: false };
+    let doubt = Attempt { expected: None, write_id: write_id(9), is_in_doubt: true, merges: false };
     let mut many = record(1, "{}");
     for n in 0..8 {
         assert!(doubt.is_settled_by(&many), "{n}");
@@ -242,6 +242,6 @@ fn a_session_that_has_expired_meanwhile_is_ended_unless_another_request_is_faste
     commit.asks(text(&found));
     // It has renewed the session, before the deadline.
     assert_eq!(commit.asks(CONFLICT).brief(), (Question::Read, 1, None));
-    let look = commit.asks(text(&retired(1, Some(NOW))));
+    let look = commit.asks(text(&tombstone(1, Some(NOW))));
     assert_eq!(look.brief(), (Question::Read, 2, None));
 }

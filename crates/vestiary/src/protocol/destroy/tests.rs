@@ -1,7 +1,7 @@
 use super::super::{
     Question, Stopped, TRUSTED,
     testing::{
-        BEGIN, CONFLICT, DONE, Driven, GONE, LOST, NOW, doubts, id, record, retired, seen, text,
+        BEGIN, CONFLICT, DONE, Driven, GONE, LOST, NOW, doubts, id, record, seen, text, tombstone,
     },
 };
 use super::*;
@@ -13,7 +13,7 @@ fn ending(loaded: Record) -> Driven<SessionId> {
 
 /// The tombstone of a renewal, under the ID `n`.
 fn renewed(n: u8) -> Record {
-    retired(n, Some(crate::UnixMillis(0)))
+    tombstone(n, Some(crate::UnixMillis(0)))
 }
 
 #[test]
@@ -38,15 +38,15 @@ fn a_logout_follows_every_rotation_and_removes_no_tombstone() {
 
 #[test]
 fn the_session_of_a_login_is_not_ended_by_the_id_that_the_login_replaced() {
-    assert_eq!(ending(retired(1, None)).ends(BEGIN), Ok(id(1)));
+    assert_eq!(ending(tombstone(1, None)).ends(BEGIN), Ok(id(1)));
     let mut destroy = ending(record(1, "{}"));
     assert_eq!(destroy.asks(BEGIN).brief(), (Question::Remove, 1, Some(1)));
     assert_eq!(destroy.asks(CONFLICT).brief(), (Question::Read, 1, None));
-    assert_eq!(destroy.ends(text(&retired(1, None))), Ok(id(1)));
+    assert_eq!(destroy.ends(text(&tombstone(1, None))), Ok(id(1)));
     // Renewed first, then logged in.
     let mut destroy = ending(renewed(1));
     assert_eq!(destroy.asks(BEGIN).brief(), (Question::Read, 2, None));
-    assert_eq!(destroy.ends(text(&retired(2, None))), Ok(id(2)));
+    assert_eq!(destroy.ends(text(&tombstone(2, None))), Ok(id(2)));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 use super::super::{
     Answered, Asked, Effect, Question, Stopped, TRUSTED,
     testing::{
-        BEGIN, CONFLICT, DONE, Driven, GONE, LOST, NOW, doubts, id, record, retired, seen, text,
+        BEGIN, CONFLICT, DONE, Driven, GONE, LOST, NOW, doubts, id, record, seen, text, tombstone,
         write_id, written,
     },
 };
@@ -15,7 +15,7 @@ fn rotating(loaded: Record, reason: Reason) -> Driven<Moved> {
 }
 
 /// A renewal of the session 1 with the write ID 1 to the session 2, with the write ID 9, which was created. The old
-/// one is to be retired with the write ID 11.
+/// one gets a tombstone with the write ID 11.
 fn renewal() -> Driven<Moved> {
     let mut rotate = rotating(record(1, r#"{"n":1}"#), Reason::Renewal(NOW.plus(30_000)));
     let created = rotate.asks(BEGIN);
@@ -32,8 +32,8 @@ fn renewal() -> Driven<Moved> {
 fn busy(rotate: &mut Driven<Moved>, last: Answered) -> Effect<Moved> {
     for n in 1..=TRIES {
         assert_eq!(rotate.asks(CONFLICT).brief(), (Question::Read, 1, None), "{n}");
-        let retiring = rotate.asks(text(&record(1, r#"{"n":1}"#)));
-        assert_eq!(retiring.brief(), (Question::Replace, 1, Some(1)), "{n}");
+        let replacing = rotate.asks(text(&record(1, r#"{"n":1}"#)));
+        assert_eq!(replacing.brief(), (Question::Replace, 1, Some(1)), "{n}");
     }
     rotate.effect(last)
 }
@@ -66,7 +66,7 @@ fn the_record_that_a_late_request_may_still_lead_to_is_kept() {
 
 #[test]
 fn a_tombstone_is_not_replaced_again() {
-    let tombstone = retired(1, Some(NOW.plus(5)));
+    let tombstone = tombstone(1, Some(NOW.plus(5)));
     let login = Reason::Login(Box::new(record(2, "{}")), Ttl::Infinite);
     assert_eq!(rotating(tombstone, login).ends(BEGIN), Ok(Moved::Elsewhere(Some(id(2)))));
 }
@@ -112,7 +112,7 @@ fn a_rotation_ends_when_the_old_id_is_out_of_use() {
     // Also if the reply was lost.
     let rotate = &mut renewal();
     rotate.asks(LOST);
-    let tombstone = record(1, "{}").retired(write_id(11), &id(1), &id(2), Some(NOW)).unwrap();
+    let tombstone = record(1, "{}").tombstone(write_id(11), &id(1), &id(2), Some(NOW)).unwrap();
     let Ok(Moved::To(session)) = rotate.ends(text(&tombstone)) else { panic!() };
     assert_eq!(session.id, id(2));
 }
@@ -120,7 +120,7 @@ fn a_rotation_ends_when_the_old_id_is_out_of_use() {
 #[test]
 fn a_request_that_had_the_session_open_follows_a_renewal_after_the_grace_period_too() {
     for (grace, elsewhere) in [(Some(NOW), Some(id(2))), (None, None)] {
-        let theirs = retired(1, grace);
+        let theirs = tombstone(1, grace);
         let rotate = &mut renewal();
         rotate.asks(CONFLICT);
         assert_eq!(rotate.asks(text(&theirs)).brief(), (Question::Remove, 2, Some(9)));

@@ -3,7 +3,7 @@ use alloc::format;
 use super::super::{
     Question, TRIES, TRUSTED,
     testing::{
-        BEGIN, CONFLICT, DONE, Driven, GONE, LOST, NOW, doubts, id, record, retired, seen, text,
+        BEGIN, CONFLICT, DONE, Driven, GONE, LOST, NOW, doubts, id, record, seen, text, tombstone,
         write_id,
     },
 };
@@ -19,8 +19,8 @@ fn a_pointer_of_a_login_is_never_touched() {
     let mut touch = touching(record(1, "{}"));
     assert_eq!(touch.asks(BEGIN).brief(), (Question::Touch, 1, Some(1)));
     assert_eq!(touch.asks(CONFLICT).brief(), (Question::Read, 1, None));
-    assert_eq!(touch.ends(text(&retired(1, None))), Ok(None));
-    assert_eq!(touching(retired(1, None)).ends(BEGIN), Ok(None));
+    assert_eq!(touch.ends(text(&tombstone(1, None))), Ok(None));
+    assert_eq!(touching(tombstone(1, None)).ends(BEGIN), Ok(None));
 }
 
 #[test]
@@ -29,7 +29,7 @@ fn a_session_that_was_renewed_is_touched_under_its_new_id_after_the_grace_period
         let mut touch = touching(record(1, "{}"));
         touch.asks(BEGIN);
         touch.asks(CONFLICT);
-        let look = touch.asks(text(&retired(1, Some(grace))));
+        let look = touch.asks(text(&tombstone(1, Some(grace))));
         assert_eq!(look.brief(), (Question::Read, 2, None));
         // A stale replica does not know it. The probe touches no record.
         assert_eq!(touch.asks(GONE).brief(), (Question::Touch, 2, Some(2)));
@@ -40,8 +40,8 @@ fn a_session_that_was_renewed_is_touched_under_its_new_id_after_the_grace_period
         assert_eq!((touched.id, touched.record.write_id()), (id(2), Some(&write_id(3))));
     }
     // A request that comes with the old ID is not admitted after the grace period.
-    assert_eq!(touching(retired(1, Some(NOW))).ends(BEGIN), Ok(None));
-    let within = touching(retired(1, Some(NOW.plus(1)))).asks(BEGIN);
+    assert_eq!(touching(tombstone(1, Some(NOW))).ends(BEGIN), Ok(None));
+    let within = touching(tombstone(1, Some(NOW.plus(1)))).asks(BEGIN);
     assert_eq!(within.brief(), (Question::Read, 2, None));
 }
 

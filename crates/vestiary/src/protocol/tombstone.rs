@@ -1,32 +1,32 @@
 use super::{
-    Host, Moved, REMEMBERED, TRIES,
+    Host, Moved, TOMBSTONE_TTL, TRIES,
     calls::{Again, Answer, Body, Calls, Place, Query},
     rotate::elsewhere,
 };
 use crate::{Error, Follower, Format, Record, SessionId, Ttl, UnixMillis, WriteId};
 
-/// An old record that is being retired.
-pub(crate) struct Retiring<'a> {
-    /// The record, as it was read last.
+/// The replacement of an old record by its tombstone, in progress.
+pub(crate) struct Replacement<'a> {
+    /// The old record, as it was read last.
     pub(crate) current: Record,
     pub(crate) read_at: UnixMillis,
     /// The ID of the session that takes its place.
     pub(crate) new: &'a SessionId,
     /// The write ID of its tombstone.
-    pub(crate) retirement: WriteId,
+    pub(crate) tombstone_write: WriteId,
     /// Until when the tombstone leads to the new ID.
     pub(crate) grace: Option<UnixMillis>,
 }
 
-impl Retiring<'_> {
+impl Replacement<'_> {
     /// The tombstone.
     pub(crate) fn tombstone(&self, old: &SessionId) -> Result<Record, Error> {
-        self.current.retired(self.retirement.clone(), old, self.new, self.grace)
+        self.current.tombstone(self.tombstone_write.clone(), old, self.new, self.grace)
     }
 
-    /// How the tombstone takes the place of the record.
+    /// The write that puts the tombstone in the place of the record.
     pub(crate) fn query<'q>(&'q self, tombstone: &'q Record) -> Query<'q> {
-        Query::Replace(self.current.write_id(), Body::Record(tombstone), Ttl::Millis(REMEMBERED))
+        Query::Replace(self.current.write_id(), Body::Record(tombstone), Ttl::Millis(TOMBSTONE_TTL))
     }
 }
 
@@ -34,10 +34,10 @@ impl Retiring<'_> {
 /// [`rotate`](super::rotate) does, which also takes the data along. The first attempt may have been made already, with this
 /// answer.
 #[cfg_attr(plain, maybe_async::must_be_sync)]
-pub(crate) async fn retire<H: Host>(
+pub(crate) async fn replace_by_tombstone<H: Host>(
     calls: &mut Calls<'_, H>,
     old: &SessionId,
-    retiring: &mut Retiring<'_>,
+    replacement: &mut Replacement<'_>,
     format: Format,
     mut first: Option<Answer>,
 ) -> Result<Ended, H::Error> {
@@ -46,11 +46,11 @@ pub(crate) async fn retire<H: Host>(
         let answer = if let Some(answer) = first.take() {
             answer
         } else {
-            let tombstone = retiring.tombstone(old)?;
-            calls.ask(Place::Session(old), retiring.query(&tombstone)).await?
+            let tombstone = replacement.tombstone(old)?;
+            calls.ask(Place::Session(old), replacement.query(&tombstone)).await?
         };
         match answer {
-            Answer::Done => break Ended::Retired,
+            Answer::Done => break Ended::Replaced,
             Answer::Gone => break Ended::Vanished,
             _ => {}
         }
@@ -61,13 +61,13 @@ pub(crate) async fn retire<H: Host>(
                 Again::Nothing => break,
                 Again::Enough => break 'ended Ended::GaveUp,
             };
-            if record.has_write(&retiring.retirement) {
-                break 'ended Ended::Retired;
+            if record.has_write(&replacement.tombstone_write) {
+                break 'ended Ended::Replaced;
             }
             if let Some(elsewhere) = elsewhere(&record, old, Follower::Admitted)? {
                 break 'ended Ended::Dropped(elsewhere);
             }
-            let known = retiring.current.write_id();
+            let known = replacement.current.write_id();
             if record.write_id() == known {
                 break;
             }
@@ -75,22 +75,22 @@ pub(crate) async fn retire<H: Host>(
                 // Older than what was seen already.
                 continue;
             }
-            retiring.current = record;
-            retiring.read_at = calls.at;
+            replacement.current = record;
+            replacement.read_at = calls.at;
             break;
         }
     };
-    if matches!(ended, Ended::Retired) && format == Format::ExpressSession {
+    if matches!(ended, Ended::Replaced) && format == Format::ExpressSession {
         // express-session would take the tombstone for a session.
-        calls.ask(Place::Session(old), Query::Remove(Some(&retiring.retirement))).await?;
+        calls.ask(Place::Session(old), Query::Remove(Some(&replacement.tombstone_write))).await?;
     }
     Ok(ended)
 }
 
-/// How the retirement of the old record ended.
+/// How the replacement of the old record ended.
 pub(crate) enum Ended {
     /// Its tombstone is in its place.
-    Retired,
+    Replaced,
     /// There is no old record any more.
     Vanished,
     /// Other requests were faster each time, or replies were lost.
@@ -110,11 +110,19 @@ mod tests {
     fn a_record_that_is_read_again_is_as_old_as_the_question() {
         let mut driven = Driven::new(|mut host, rules| async move {
             let (new, current) = (id(2), record(1, "{}"));
-            let (read_at, retirement) = (NOW, write_id(8));
-            let mut retiring = Retiring { current, read_at, new: &new, retirement, grace: None };
+            let (read_at, tombstone_write) = (NOW, write_id(8));
+            let mut replacement =
+                Replacement { current, read_at, new: &new, tombstone_write, grace: None };
             let mut calls = Calls::new(&mut host, &rules);
-            retire(&mut calls, &id(1), &mut retiring, Format::SvelteKitSessions, None).await?;
-            Ok(retiring.read_at)
+            replace_by_tombstone(
+                &mut calls,
+                &id(1),
+                &mut replacement,
+                Format::SvelteKitSessions,
+                None,
+            )
+            .await?;
+            Ok(replacement.read_at)
         });
         driven.asks(BEGIN);
         driven.now = NOW.plus(3);
