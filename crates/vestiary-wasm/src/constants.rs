@@ -1,4 +1,4 @@
-//! Numbers that the rules fix, and the TypeScript side needs.
+//! Numbers of the core that the TypeScript package needs.
 
 use vestiary::{Limits, RecentIds, SessionId, constants, protocol::Pending};
 use wasm_bindgen::prelude::*;
@@ -9,23 +9,23 @@ use crate::running::{REPORTS, RESERVED, SEVERAL, STEPS};
 #[wasm_bindgen]
 #[derive(Clone, Copy, Debug)]
 pub enum Constant {
-    /// Levels of objects and lists that session data may have.
+    /// The maximum number of nested levels in session data.
     Levels,
-    /// Random bytes of a session ID.
+    /// The number of random bytes in a session ID.
     IdEntropy,
-    /// Random bytes that an operation may use between two effects.
+    /// The number of random bytes that an operation may use between two effects.
     OperationEntropy,
-    /// By which a purpose is multiplied where it stands beside a step.
+    /// The factor of a purpose in a number that also has a step.
     Steps,
-    /// Bit of a purpose: a session is about to begin.
+    /// The bit of a purpose for a session that is about to begin.
     Reserved,
-    /// Bit of a purpose: there are several questions.
+    /// The bit of a purpose for several store calls at the same time.
     Several,
-    /// Bit of a purpose: there are reports.
+    /// The bit of a purpose for reports.
     Reports,
-    /// Session IDs that a process remembers.
+    /// The number of session IDs that a process remembers.
     RecentIds,
-    /// How long an ID is remembered that was taken out of use, in milliseconds.
+    /// The time for which an ID that was taken out of use is remembered, in milliseconds.
     OutOfUse,
     /// `vestiary::constants::SESSIONS_PER_USER`.
     SessionsPerUser,
@@ -35,7 +35,7 @@ pub enum Constant {
     StoreTtl,
 }
 
-/// The number of this name.
+/// The number with this name.
 #[wasm_bindgen]
 pub fn constant(name: Constant) -> f64 {
     match name {

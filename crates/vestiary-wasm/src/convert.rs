@@ -4,7 +4,7 @@ use alloc::string::String;
 
 use vestiary::{Ttl, UnixMillis};
 
-/// `Date.now()`, or a duration. A negative number and NaN are 0.
+/// Converts `Date.now()`, or a duration. A negative number and NaN become 0.
 pub(crate) fn millis(value: f64) -> UnixMillis {
     UnixMillis(value as u64)
 }

@@ -1,4 +1,4 @@
-//! The session cookie: read, signed, set and removed, and what caches are told about it.
+//! The session cookie: read, signed, set and removed; and the headers for caches.
 
 use alloc::{borrow::ToOwned as _, string::String, vec::Vec};
 
@@ -9,8 +9,8 @@ use crate::{convert::thrown, options::Core};
 
 #[wasm_bindgen]
 impl Core {
-    /// Reads a `Cookie` header: `length` bytes in the input, or `long` if it does not fit there. The output gets the IDs that
-    /// one of our secrets signed, in lines. Returns their length, or -1 if no cookie has our name.
+    /// Reads a `Cookie` header: `length` bytes in the input, or `long` if it does not fit there. Writes the IDs with a valid
+    /// signature to the output, one a line. Returns their length, or -1 if no cookie has our name.
     #[wasm_bindgen(js_name = readCookies)]
     pub fn read_cookies(&mut self, length: usize, long: Option<String>) -> i32 {
         let header = long.as_ref().map_or(self.input.get(..length), |long| Some(long.as_bytes()));
@@ -25,29 +25,29 @@ impl Core {
         put(&mut self.output, &lines) as i32
     }
 
-    /// Makes an ID of the 24 random bytes in the input; returns its length in the output.
+    /// Makes an ID of the 24 random bytes in the input, and writes it to the output. Returns its length.
     #[wasm_bindgen(js_name = newId)]
     pub fn new_id(&mut self) -> usize {
         let id = self.input.first_chunk().map(SessionId::from_entropy);
         id.map_or(0, |id| put(&mut self.output, id.expose()))
     }
 
-    /// Signs the ID of `length` bytes in the input; returns the length of the cookie's value in
-    /// the output, 0 without keys or an ID.
+    /// Signs the ID of `length` bytes in the input, and writes the cookie's value to the output. Returns its length; 0
+    /// without keys or an ID.
     pub fn sign(&mut self, length: usize) -> usize {
         self.signed(length).map_or(0, |value| put(&mut self.output, &value))
     }
 
-    /// The `Set-Cookie` header of the ID of `length` bytes in the input, signed; nothing without keys or an ID. `own` is the
-    /// session's own cookie attributes, JSON text.
+    /// The `Set-Cookie` header of the signed ID of `length` bytes in the input; undefined without keys or an ID. `own` is
+    /// the JSON text of the session's own cookie attributes.
     #[wasm_bindgen(js_name = setId)]
     pub fn set_id(&self, length: usize, secure_here: bool, own: Option<String>) -> Option<String> {
         let value = self.signed(length)?;
         Some(self.own(own.as_deref()).set_cookie(secure_here).with_value(&value))
     }
 
-    /// The `Set-Cookie` header of a value; `encoded` if the application's own encoder made it. `own` is the
-    /// session's own cookie attributes, JSON text.
+    /// The `Set-Cookie` header of a value; `encoded` if the application's own encoder made it. `own` is the JSON text of the
+    /// session's own cookie attributes.
     #[wasm_bindgen(js_name = setCookie)]
     pub fn set_cookie(
         &self,
@@ -70,13 +70,13 @@ impl Core {
         self.own(own.as_deref()).set_cookie(secure_here).removal()
     }
 
-    /// The option `Secure` for a session with these attributes of its own.
+    /// The option `Secure` for a session with these cookie attributes of its own.
     #[wasm_bindgen(js_name = secureOf)]
     pub fn secure_of(&self, own: Option<String>) -> Option<bool> {
         self.own(own.as_deref()).secure()
     }
 
-    /// Validates a session's own cookie attributes: JSON text.
+    /// Validates the JSON text of a session's own cookie attributes.
     #[wasm_bindgen(js_name = checkCookie)]
     pub fn check_cookie(&self, own: &str) -> Result<(), String> {
         match CookieOverrides::parse(own).map_err(thrown)? {
@@ -92,7 +92,7 @@ impl Core {
         Some(self.rules.keys.as_ref()?.sign(&id, self.options.format()))
     }
 
-    /// The IDs in the cookies of a header that one of our secrets signed. Nothing if no cookie has our name.
+    /// The IDs with a valid signature in the cookies of a header. `None` if no cookie has our name.
     pub(crate) fn ids(&self, header: &[u8]) -> Option<Vec<SessionId>> {
         let mut candidates = cookie_header::candidates(header, self.options.name()).peekable();
         candidates.peek()?;
@@ -104,25 +104,25 @@ impl Core {
     }
 }
 
-/// Whether an ID of the application's own making may be one.
+/// Whether an ID that the application made is valid.
 #[wasm_bindgen(js_name = checkId)]
 pub fn check_id(id: &str) -> Result<(), String> {
     SessionId::parse(id).map(drop).map_err(thrown)
 }
 
-/// The `Cache-Control` of a response that sets the cookie; undefined if the present one will do.
+/// The `Cache-Control` of a response that sets the cookie; undefined if the present value suffices.
 #[wasm_bindgen(js_name = cacheControl)]
 pub fn cache_control(present: Option<String>) -> Option<String> {
     response::cache_control(present.as_deref()).map(str::to_owned)
 }
 
-/// The `Vary` of a response that sets the cookie; undefined if the present one will do.
+/// The `Vary` of a response that sets the cookie; undefined if the present value suffices.
 #[wasm_bindgen]
 pub fn vary(present: Option<String>) -> Option<String> {
     response::vary(present.as_deref())
 }
 
-/// Puts text into a buffer; returns where it ends.
+/// Writes text to a buffer; returns the position of its end.
 fn put(buffer: &mut [u8], text: &str) -> usize {
     if let Some(place) = buffer.get_mut(..text.len()) {
         place.copy_from_slice(text.as_bytes());

@@ -14,10 +14,10 @@ use crate::convert::{decimal, thrown};
 /// The end of an operation.
 #[derive(Debug)]
 pub(crate) enum Ending {
-    /// The visit after it; whether it was done, or is refused.
+    /// The visit after the operation, and whether the operation was done or refused.
     Visit {
         visit: Box<Visit<Stopped>>,
-        /// Records that count for nothing any more.
+        /// Obsolete records.
         spent: Vec<Spent>,
         done: Result<bool, Stopped>,
     },
@@ -28,16 +28,21 @@ pub(crate) enum Ending {
 /// The end of an operation, as JavaScript gets it.
 #[derive(Debug, Default)]
 pub(crate) struct Ended {
-    /// The visit's.
+    /// The flags of the visit.
     pub(crate) flags: u32,
-    /// The visit's, or when all sessions of a user were ended, in milliseconds since the epoch.
+    /// The time at which the visit's session was read, or all sessions of a user were ended, in milliseconds since the
+    /// epoch.
     pub(crate) at: f64,
-    /// When they had been ended before that.
+    /// The time at which all sessions of the user were ended before that.
     pub(crate) before: f64,
-    /// Texts with a NUL between them: why the operation failed, if it did. Then those of a visit: its IDs, its record, the
-    /// own attributes of its cookie; why it cannot be read; its data if the application is to have it, the session's own
-    /// cookie attributes, its user's name as JSON text and the handle; and three for each record that counts for nothing: ID, text, and
-    /// whether it is in its user's session list.
+    /// Texts with a NUL between them. The first is the error of the operation, empty if it has none. The texts of a visit
+    /// follow, in this order:
+    ///
+    /// - its IDs, its record, and the own attributes of its cookie
+    /// - the error with which its session could not be read
+    /// - its data, if the application is to get it, and the session's own cookie attributes
+    /// - its user's name as JSON text, and the handle
+    /// - three texts for each obsolete record: its ID, its text, and whether it is in its user's session list
     pub(crate) texts: String,
 }
 
@@ -73,7 +78,7 @@ impl Ended {
             Ok(false) => String::from("outdated\n"),
             Err(error) => fault(&error),
         };
-        // Often the data is there twice, in the record and by itself.
+        // Often the texts have the data twice: in the record and by itself.
         self.texts.reserve(2 * text.record.len() + text.ids.len() + ROOM);
         (self.flags, self.at) = (text.flags, text.at.0 as f64);
         self.push(&text.ids);
@@ -89,7 +94,7 @@ impl Ended {
         let own = meta.and_then(|meta| rules.options.own_cookie(meta));
         self.push(own.map_or("", |own| own.as_str()));
         let user = meta.and_then(|meta| meta.user.as_ref());
-        // Encoded by this library, whatever the record has.
+        // The library encodes the name itself, however the record spells it.
         let user = user.map(|user| UserRef::new(&user.decoded_name(), user.handle.clone()));
         let (name, handle) =
             user.as_ref().map_or(("", ""), |user| (&user.name, user.handle.as_str()));
@@ -108,14 +113,14 @@ impl Ended {
     }
 }
 
-/// Bytes of short texts beside the record of a visit.
+/// The usual number of bytes of a visit's texts beside the record.
 const ROOM: usize = 100;
 
-/// Records were read or stored, however large they are.
+/// Limits for records that were read or stored, of any size.
 const UNLIMITED: Limits = Limits { bytes: usize::MAX, ..Limits::LOAD };
 
-/// An error for the driver: a word, and what belongs to it. `failed` and the number of an error of its own; `thrown` and
-/// an error as it would be thrown.
+/// The text of an error for the driver: a word, and its argument in the next line. The argument of `failed` is the number
+/// under which the driver keeps the error. The argument of `thrown` is the error as it would be thrown.
 pub(crate) fn fault(error: &Stopped) -> String {
     let (word, rest) = match error {
         Stopped::Core(error) => ("thrown", thrown(error.clone())),

@@ -1,11 +1,11 @@
 //! WebAssembly bindings of `vestiary`: convert, call, convert. No decision is made here.
 //!
-//! Short text on the hot path (the `Cookie` header, IDs, signed values) passes through a buffer
-//! in linear memory that JavaScript reads and writes directly; the rest are ordinary strings.
-//! An error is thrown as the string `<code>\n<message>`, which the TypeScript side makes a class of.
+//! Short text on the hot path (the `Cookie` header, IDs, signed values) passes through a buffer in linear memory that
+//! JavaScript reads and writes directly. Other texts are ordinary strings. An error is thrown as the string
+//! `<code>\n<message>`, which the TypeScript package converts to an error class.
 
-// Without `std`, its panic messages and its allocator the module is a third smaller. On other targets
-// (clippy, rustdoc) `std` brings both.
+// Without `std`, its panic messages and its allocator, the module is a third smaller. On other targets (clippy, rustdoc)
+// `std` has both.
 #![cfg_attr(target_arch = "wasm32", no_std)]
 
 extern crate alloc;

@@ -28,13 +28,13 @@ pub struct MemoryTable(Rc<Table>);
 struct Table {
     records: RefCell<vestiary::MemoryTable>,
     prefix: Box<str>,
-    /// How often something was written.
+    /// The number of writes.
     writes: Cell<u32>,
 }
 
 #[wasm_bindgen]
 impl MemoryTable {
-    /// A table; undefined takes the default of a limit.
+    /// Creates a table. Undefined is the default of a limit.
     #[wasm_bindgen(constructor)]
     pub fn new(
         prefix: &str,
@@ -63,7 +63,7 @@ impl MemoryTable {
         self.0.written().set(&key, text, ttl, millis(now)).map_err(thrown)
     }
 
-    /// Extends a record's life; false if it is not there.
+    /// Restarts the TTL of a record; `false` if there is none.
     pub fn touch(&self, key: &str, ttl: f64, now: f64) -> bool {
         self.0.written().touch(&self.0.key(key), ttl_of(ttl), millis(now))
     }
@@ -73,7 +73,8 @@ impl MemoryTable {
         self.0.written().remove(&self.0.key(key))
     }
 
-    /// Writes the record that has the write ID `expected`, as a step of an operation does. An empty one is none.
+    /// Performs a step of an operation that writes the record with the write ID `expected`. An empty text expects a record
+    /// without a write ID.
     #[expect(clippy::too_many_arguments, reason = "an object would cost a JSON reader or js-sys")]
     pub fn write(
         &self,
@@ -91,13 +92,13 @@ impl MemoryTable {
         outcome.map(Answer::from).map_err(thrown)
     }
 
-    /// How often something was written, or might have been.
+    /// The number of writes, including those that changed nothing.
     #[wasm_bindgen(getter)]
     pub fn writes(&self) -> u32 {
         self.0.writes.get()
     }
 
-    /// Number of records alive.
+    /// The number of records.
     pub fn len(&self, now: f64) -> usize {
         let mut table = self.0.records.borrow_mut();
         table.sweep(millis(now));
@@ -123,7 +124,7 @@ impl Source for Table {
                 return Answered::Reply(Reply::Two(read(key), Some(read(list))));
             }
             Call::ReadTimed(key) => return Answered::Reply(Reply::Timed(read(key), None)),
-            // It has no clock of its own.
+            // The table has no clock of its own.
             Call::Stamp { .. } => return Answered::Reply(Reply::Timed(None, None)),
             Call::Confirm(_) => return Answered::Reply(Reply::Confirmed(None)),
             Call::Create { key, text, ttl, owned } => (Step::Create, key, None, text, ttl, owned),

@@ -18,16 +18,18 @@ use crate::{
     running::{Own, Running, Step},
 };
 
-/// The kind of an operation. Beside each stand its texts, in their order. Those of a visit follow the three texts of the
-/// visit, and its number `at`; a user is the application's name for it, and its handle what the application calls a session:
-/// both as JSON text, since they may have a NUL.
+/// The kind of an operation. The comments list its texts, in order.
+///
+/// The texts of an operation on a visit follow the three texts of the visit: its IDs, its record, and the own attributes of
+/// its cookie. A user is the application's name for it. Names, labels and handles are JSON text, because they may have a
+/// NUL.
 #[wasm_bindgen]
 #[derive(Clone, Copy, Debug)]
 pub enum Task {
     /// `vestiary::visit::open`: the IDs of the cookies, in lines.
     Open,
-    /// `save`, of changes: the data before and after, and the cookie attributes of its own that the session is to have, `{}`
-    /// for none, nothing if they were not changed.
+    /// `save`. Its texts are changes: the data before, the data after, and the session's own cookie attributes. `{}` removes
+    /// the attributes, and an empty text leaves them unchanged.
     Save,
     /// `assigned`, as `Save`.
     Assigned,
@@ -49,17 +51,17 @@ pub enum Task {
     Confirm,
     /// `Visit::revoked`
     Revoked,
-    /// `log_in`: a user, the data of its session, and the label as JSON text. The numbers are when the visitor proved who it is, when
-    /// the same request ended all sessions of the user and when they had been ended before that (NaN if not), and the most
-    /// sessions that a user may have.
+    /// `log_in`: a user, the data of the session, and the label. The numbers are the time of the visitor's proof, the time
+    /// at which the same request ended all sessions of the user, the time at which they were ended before (NaN if never),
+    /// and the maximum number of sessions of the user.
     LogIn,
-    /// Removes a record that counts for nothing: its ID and text.
+    /// Removes an obsolete record: its ID and text.
     Tidy,
-    /// The sessions of a user.
+    /// Lists the sessions of a user.
     List,
-    /// Ends one session of a user: the user, and a handle as JSON text.
+    /// Ends one session of a user: the user, and a handle.
     Revoke,
-    /// Ends all sessions of a user but one: the user and its handle, or nothing.
+    /// Ends all sessions of a user: the user, and the handle of a session that stays, or an empty text.
     EndAll,
 }
 
@@ -67,7 +69,7 @@ pub enum Task {
 #[wasm_bindgen]
 #[derive(Clone, Copy, Debug)]
 pub enum Given {
-    /// There are changes.
+    /// The texts have changes.
     Changes = 0x0100_0000,
     /// The data was replaced as a whole.
     Assigned = 0x0200_0000,
@@ -77,18 +79,18 @@ pub enum Given {
     Shared = 0x0800_0000,
     /// A login has a label; a revocation was made by the same request; a record is in its user's session list.
     More = 0x1000_0000,
-    /// There are random bytes in the input. Without them an operation only reads.
+    /// The input has random bytes. Without them an operation only reads.
     Drawn = 0x2000_0000,
-    /// The table of [`Core::ask`] answers, not the driver's store.
+    /// The table of [`Core::ask`] answers store calls, not the driver's store.
     Here = 0x4000_0000,
-    /// Behind the random bytes are those of a session ID, should the operation need one.
+    /// The input has the random bytes of a session ID after the others, in case the operation needs one.
     Identified = 0x8000,
 }
 
-/// Where in the input the texts of an operation begin: behind its random bytes, and those of a session ID.
+/// The position of an operation's texts in the input, after the random bytes of the operation and of a session ID.
 const TEXTS: usize = Pending::<()>::ENTROPY + SessionId::ENTROPY;
 
-/// Bits of the facts that a driver tells an operation each time that it goes on.
+/// Bits of the facts that a driver passes to an operation each time that it continues.
 #[wasm_bindgen]
 #[derive(Clone, Copy, Debug)]
 pub enum Fact {
@@ -100,31 +102,31 @@ pub enum Fact {
     SessionOutOfUse = 4,
     /// This process has taken the ID in the visit's cookie out of use.
     CookieOutOfUse = 8,
-    /// The session of the first ID of the cookies need not be touched; each bit from here on is about the next one.
+    /// The session of the cookies' first ID need not be touched. Each higher bit is about the next ID.
     Touched = 16,
 }
 
-/// An operation, with what it is given. One type, so that WebAssembly has one function for all of them.
+/// An operation with its arguments. All operations have one type, so that WebAssembly has one function for them.
 pub(crate) struct Operation {
     pub(crate) task: Task,
     pub(crate) flags: u32,
     pub(crate) at: f64,
-    /// Those of a login.
+    /// The numbers of a login.
     pub(crate) numbers: [f64; 4],
-    /// With a NUL between them.
+    /// The texts, with a NUL between them.
     pub(crate) texts: String,
     /// The IDs of the cookies, if they are not among the texts.
     pub(crate) received: Vec<SessionId>,
 }
 
-/// Texts are not shown: IDs and data are among them.
+/// Hides the texts, which have IDs and data.
 impl core::fmt::Debug for Operation {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Operation").field("task", &self.task).finish_non_exhaustive()
     }
 }
 
-/// Nothing, in place of an operation that was taken out.
+/// A placeholder for an operation that is running.
 impl Default for Operation {
     fn default() -> Self {
         Self {
@@ -140,7 +142,7 @@ impl Default for Operation {
 
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 impl Operation {
-    /// The ID that a fact is about: of the session, of the cookie, and of the request's cookies.
+    /// The ID that a bit of the facts is about: the session's, the cookie's, then those of the request's cookies.
     pub(crate) fn id(&self, place: usize) -> Option<SessionId> {
         match place.checked_sub(2) {
             Some(place) => self.received().into_iter().nth(place),
@@ -184,7 +186,7 @@ impl Operation {
             }
             Task::Revoke => {
                 let [name, handle] = [next(), next()].map(UserRef::decoded);
-                // No session has another handle.
+                // No session has a handle of another form.
                 if let Some(handle) = Handle::parse(&handle) {
                     session::revoke(&mut host, rules, &name, &handle).await?;
                 }
@@ -215,7 +217,7 @@ impl Operation {
             at: millis(self.at),
             own: (!cookie.is_empty()).then(|| cookie.into()),
         };
-        // The driver keeps the error of the visit's state under this number.
+        // The driver keeps the error of the visit's state under the number 0.
         let failure = Some(Stopped::Host(0));
         let visit = Visit::of_text(&text, failure, |text| match last {
             Some(last) if last.is_of(text) => Ok(last),
@@ -278,14 +280,16 @@ impl Operation {
 
 #[wasm_bindgen]
 impl Core {
-    /// Has operations with `Given::Here` ask this table from now on.
+    /// Lets this table answer the store calls of operations with `Given::Here` from now on.
     pub fn ask(&mut self, table: &MemoryTable) {
         self.table = Some(table.clone());
     }
 
-    /// Begins an operation. Its texts, with a NUL between them, are `length` bytes of the input behind all random bytes, or
-    /// `texts` if they do not fit there. As `answered`; if it has not ended, `running` has it. `Again` if there are no random
-    /// bytes, and it has something to write: then nothing has happened.
+    /// Begins an operation, and returns its progress as `answered` does. Its texts, with a NUL between them, are `length`
+    /// bytes of the input after all random bytes, or `texts` if they do not fit there.
+    ///
+    /// An operation that has not ended is in `running`. The step is `Again` if the operation has something to write, but no
+    /// random bytes; then it has done nothing.
     #[expect(clippy::too_many_arguments, reason = "an object would cost a JSON reader or js-sys")]
     pub fn begin(
         &mut self,
@@ -312,7 +316,8 @@ impl Core {
         self.start(operation, facts, now, elapsed)
     }
 
-    /// Begins `Task::Open` with the cookies of the header of `length` bytes in the input. `Absent` if none has our name.
+    /// Begins `Task::Open` with the cookies of the header of `length` bytes in the input. The step is `Absent` if no cookie
+    /// has our name.
     pub fn open(&mut self, length: usize, flags: u32, facts: u32, now: f64, elapsed: f64) -> u32 {
         let Some(received) = self.input.get(..length).and_then(|header| self.ids(header)) else {
             return Step::Absent as u32;
@@ -327,15 +332,16 @@ impl Core {
         self.running.take()
     }
 
-    /// The reports of an operation that has gone on last, with a NUL after each: a word, and what belongs to it. The name of an
-    /// event and its code; an error that it has survived; `out_of_use` or `touched`, and an ID.
+    /// The reports of the operation that has continued last, with a NUL after each. A report is a word, and its argument in
+    /// the next line: the name of an event and its code; an error that the operation has survived; `out_of_use` or
+    /// `touched`, and an ID.
     #[wasm_bindgen(getter)]
     pub fn reports(&mut self) -> String {
         core::mem::take(&mut self.reports)
     }
 
-    /// The data of a session that follows the one of this record: `kept`, members of `base`, as the record spells
-    /// them, and those of `others`. All are JSON text.
+    /// The data of the session that follows the one of this record, as JSON text. It has the members of `kept`, which come
+    /// from `base`, as the record spells them, and those of `others`.
     pub fn keep(
         &self,
         text: String,
@@ -377,7 +383,7 @@ impl Core {
         step
     }
 
-    /// Runs an operation, in the memory of one that has ended if there was one.
+    /// Runs an operation, in the memory of an ended one if there is one.
     fn run(&mut self, operation: Operation) -> Running {
         #[cfg(plain)]
         if let Some(mut running) = self.idle.take() {

@@ -1,4 +1,4 @@
-//! Options and keys of one handle, and the buffers through which short text passes.
+//! The options and keys of one handle, and the buffers for short text.
 
 use alloc::{borrow::ToOwned as _, boxed::Box, rc::Rc, string::String, sync::Arc};
 use core::cell::RefCell;
@@ -10,17 +10,17 @@ use wasm_bindgen::prelude::*;
 
 use crate::{convert::thrown, ending::Ended, memory::MemoryTable, running::Running};
 
-/// Bytes of the input buffer: more than Node's default limit for all headers of a request, and what a record may
-/// have that is written.
+/// The size of the input buffer, in bytes. It is larger than Node's default limit for all headers of a request, and than a
+/// record that may be written.
 const INPUT: usize = 64 << 10;
 
-/// Bytes of the output buffer: more than the longest IDs of all candidates, or a signed value.
+/// The size of the output buffer, in bytes. It is larger than the longest IDs of all candidates, or a signed value.
 const OUTPUT: usize = 2 << 10;
 
-/// Numbers about the end of an operation.
+/// The number of numbers about the end of an operation.
 const NUMBERS: usize = 6;
 
-/// Options and keys of one handle, checked and computed once.
+/// The options and keys of one handle, checked and computed once.
 #[wasm_bindgen]
 #[derive(Debug)]
 pub struct Core {
@@ -30,62 +30,67 @@ pub struct Core {
     pub(crate) output: Box<[u8]>,
     /// The texts of the operation that has ended last.
     ended: String,
-    /// Its numbers, and where its texts are.
+    /// The numbers of that operation, and the place of its texts.
     pub(crate) numbers: Box<[f64; NUMBERS]>,
     pub(crate) reports: String,
     /// The operation that has begun last, until the driver takes it.
     pub(crate) running: Option<Running>,
-    /// The record that an operation has ended with last.
+    /// The record with which the last operation has ended.
     pub(crate) record: Rc<RefCell<Option<Record>>>,
-    /// An operation that has ended, for the memory that it has.
+    /// An operation that has ended, whose memory the next one uses.
     #[cfg(plain)]
     pub(crate) idle: Option<Running>,
-    /// The table that operations may ask.
+    /// The table that may answer store calls.
     pub(crate) table: Option<MemoryTable>,
 }
 
 #[wasm_bindgen]
 impl Core {
-    /// Reads options and secrets, one JSON text: `vestiary::OptionsText`.
+    /// Reads options and secrets from one JSON text: `vestiary::OptionsText`.
     #[wasm_bindgen(constructor)]
     pub fn new(text: &str) -> Result<Core, String> {
         Self::read(text).map_err(thrown)
     }
 
-    /// Address of the input buffer in linear memory.
+    /// The address of the input buffer in linear memory.
     #[wasm_bindgen(getter)]
     pub fn input(&self) -> *const u8 {
         self.input.as_ptr()
     }
 
-    /// Size of the input buffer in bytes.
+    /// The size of the input buffer, in bytes.
     #[wasm_bindgen(getter, js_name = inputSize)]
     pub fn input_size(&self) -> usize {
         self.input.len()
     }
 
-    /// Address of the output buffer in linear memory.
+    /// The address of the output buffer in linear memory.
     #[wasm_bindgen(getter)]
     pub fn output(&self) -> *const u8 {
         self.output.as_ptr()
     }
 
-    /// Size of the output buffer in bytes.
+    /// The size of the output buffer, in bytes.
     #[wasm_bindgen(getter, js_name = outputSize)]
     pub fn output_size(&self) -> usize {
         self.output.len()
     }
 
-    /// Address in linear memory of six numbers about the operation that has ended last. The flags of its visit; when its
-    /// visit's session was read, or all sessions of a user were ended; when they had been ended before that, 0 if never, all in
-    /// milliseconds since the epoch; address and length of its texts (`Ended::texts`); how often its table was written, NaN
-    /// without one.
+    /// The address in linear memory of six numbers about the operation that has ended last:
+    ///
+    /// 1. the flags of its visit
+    /// 2. the time at which its visit's session was read, or all sessions of a user were ended, in milliseconds since the
+    ///    epoch
+    /// 3. the time at which they were ended before that, 0 if never
+    /// 4. the address of its texts (`Ended::texts`)
+    /// 5. the length of its texts
+    /// 6. the number of writes of its table, NaN without one
     #[wasm_bindgen(getter)]
     pub fn numbers(&self) -> *const f64 {
         self.numbers.as_ptr()
     }
 
-    /// Name of the cookie.
+    /// The name of the cookie.
     #[wasm_bindgen(getter)]
     pub fn name(&self) -> String {
         self.options.name().as_str().to_owned()
@@ -97,7 +102,7 @@ impl Core {
         self.options.secure()
     }
 
-    /// Milliseconds in which a rolling session is touched at most once.
+    /// The minimum time between two touches of a rolling session, in milliseconds.
     #[wasm_bindgen(js_name = touchAfter)]
     pub fn touch_after(&self, own: Option<String>) -> f64 {
         self.own(own.as_deref()).touch_after() as f64
@@ -141,7 +146,7 @@ impl Core {
     }
 }
 
-/// The options that the core reads, and the types of their values: a line for each, `<name> <type>`.
+/// The options that the core reads, with the types of their values: a line `<name> <type>` for each.
 #[wasm_bindgen(js_name = optionTypes)]
 pub fn option_types() -> String {
     let types = OptionsText::TYPES.iter().chain(&CookieOptions::TYPES);

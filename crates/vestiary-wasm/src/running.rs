@@ -1,4 +1,4 @@
-//! An operation under way.
+//! An operation in progress.
 
 use alloc::{rc::Rc, string::String, sync::Arc, vec::Vec};
 use core::cell::RefCell;
@@ -18,17 +18,17 @@ use crate::{
     options::Core,
 };
 
-/// By which a purpose is multiplied where it stands beside a step.
+/// The factor of a purpose in a number that also has a step.
 pub(crate) const STEPS: u32 = 16;
 
-/// Bit of a purpose, above those of `vestiary::visit::Purpose`: a session is about to begin, whose cookie no other handle may
-/// take.
+/// The bit of a purpose for a session that is about to begin, whose cookie no other handle may take. It is above the bits of
+/// `vestiary::visit::Purpose`.
 pub(crate) const RESERVED: u32 = 4;
 
-/// Another one: there are several questions.
+/// The bit of a purpose for several store calls at the same time.
 pub(crate) const SEVERAL: u32 = 8;
 
-/// Another one: there are reports.
+/// The bit of a purpose for reports.
 pub(crate) const REPORTS: u32 = 16;
 
 /// An operation, and its last effect.
@@ -38,12 +38,13 @@ pub struct Running {
     pending: Pending<Ending>,
     own: Rc<Own>,
     pub(crate) step: Step,
-    /// The questions to the store, and the one that getters are about.
+    /// The store calls to make.
     asked: Vec<Asked>,
+    /// The place of the call that the getters describe.
     place: usize,
     answers: Vec<Answered>,
     millis: f64,
-    /// The data to compute on.
+    /// The data for the application's function.
     data: String,
     computed: Option<String>,
 }
@@ -53,9 +54,9 @@ pub struct Running {
 pub(crate) struct Own {
     pub(crate) rules: Arc<Rules>,
     pub(crate) facts: Rc<Facts>,
-    /// The record that an operation has ended with last: mostly the next one begins with it.
+    /// The record with which the last operation has ended. Usually the next one begins with it.
     pub(crate) record: Rc<RefCell<Option<Record>>>,
-    /// Nothing while it runs.
+    /// The operation; a placeholder while it runs.
     operation: RefCell<Operation>,
 }
 
@@ -65,23 +66,24 @@ pub(crate) struct Own {
 pub enum Answer {
     /// The store did it.
     Done,
-    /// It has another record.
+    /// The store has another record.
     Conflict,
-    /// It has none.
+    /// The store has no record.
     Gone,
-    /// It has this text.
+    /// The store has this text.
     Text,
-    /// It has something there that is no text.
+    /// The store has a value that is not text.
     Unreadable,
-    /// It has this text, if any, and this list, if any; with a number other than 0 the list is not known.
+    /// The store has this text, if any, and this list, if any. With a number other than 0, the list could not be read.
     Two,
-    /// Replicas know it if the number is 1, and do not if it is 0; with NaN the store cannot say so.
+    /// The replicas have confirmed the removal if the number is 1, and have not if it is 0. With NaN the store cannot tell.
     Confirmed,
-    /// It has this text, if any, and its clock says so many milliseconds since the epoch; NaN if it has none.
+    /// The store has this text, if any. The number is the time by its clock, in milliseconds since the epoch; NaN without a
+    /// clock.
     Timed,
-    /// It did not answer; the error has this number.
+    /// The reply was lost. The number is that of the error.
     Lost,
-    /// It refused, with the error of this number.
+    /// The store or the application refused. The number is that of the error.
     Refused,
     /// The time has passed.
     Slept,
@@ -93,8 +95,7 @@ pub enum Answer {
     RandomId,
 }
 
-/// The effect that an operation needs next. The questions to the store have the order of `Question`: then [`step_of`] costs
-/// nothing.
+/// The effect that an operation needs next. The store calls have the order of `Question`, so that [`step_of`] costs nothing.
 #[wasm_bindgen]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Step {
@@ -102,11 +103,11 @@ pub enum Step {
     Load,
     /// Load the record, and the list that has the text as its key.
     LoadTwo,
-    /// Load the list, and ask for the time.
+    /// Load the list, and read the store's clock.
     LoadTimed,
-    /// Ask whether replicas know of the last write.
+    /// Ask whether the replicas have confirmed the last removal.
     Confirm,
-    /// Store the text, if there is none.
+    /// Store the text, if the key has none.
     Create,
     /// Store the text in place of the expected record.
     Replace,
@@ -118,22 +119,22 @@ pub enum Step {
     Remove,
     /// Run the application's function on the text.
     Compute,
-    /// Let some milliseconds pass.
+    /// Sleep for some milliseconds.
     Sleep,
     /// Make a session ID.
     NewId,
-    /// None: it has ended.
+    /// No effect: the operation has ended.
     Finished,
-    /// None: it has to begin again with random bytes, since it has something to write.
+    /// No effect: the operation must begin again with random bytes, because it has something to write.
     Again,
-    /// None: there is no session cookie.
+    /// No effect: the request has no session cookie.
     Absent,
 }
 
 #[wasm_bindgen]
 impl Running {
-    /// The question to the store, with a NUL between its parts: the key, the text to store, and the write ID that the record
-    /// must have, which is empty if it must have none. Of a computation, the text alone.
+    /// The parts of the store call, with a NUL between them: the key, the text to store, and the write ID that the record
+    /// must have. The write ID is empty for a record without one. For a computation, it is only the text.
     #[wasm_bindgen(getter)]
     pub fn asked(&mut self) -> String {
         let Some(Asked { key, text, expected, .. }) = self.question() else {
@@ -143,7 +144,7 @@ impl Running {
         [key, "\0", text, "\0", write_id].concat()
     }
 
-    /// How long the text may stay, or a pause is to last, in milliseconds.
+    /// The TTL of the text, or the time to sleep, in milliseconds.
     #[wasm_bindgen(getter)]
     pub fn ttl(&self) -> f64 {
         self.question().map_or(self.millis, |asked| ttl_number(asked.ttl))
@@ -155,14 +156,15 @@ impl Running {
         self.question().is_some_and(|asked| asked.owned)
     }
 
-    /// The next one of several questions, which the store is asked at the same time: `Finished` after the last one.
+    /// Goes to the next of several store calls that are made at the same time, and returns its step; `Finished` after the
+    /// last one.
     pub fn next(&mut self) -> Step {
         self.place += 1;
         self.question().map_or(Step::Finished, |asked| step_of(asked.kind))
     }
 
-    /// Takes the result of the application's function: `mine` of `base`, which is the text as the same serialiser
-    /// writes it. Members that the function did not change stay as they are spelled in the record.
+    /// Takes the result of the application's function. `base` is the data before and `mine` the data after, both written by
+    /// the same serialiser. Members that the function did not change keep their spelling in the record.
     pub fn computed(&mut self, base: &str, mine: &str) -> Result<(), String> {
         // The size is checked when the result is written.
         let limits = Limits { bytes: usize::MAX, ..Limits::LOAD };
@@ -175,7 +177,7 @@ impl Running {
 
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 impl Running {
-    /// Runs this operation.
+    /// Creates an operation in progress.
     pub(crate) fn new(
         rules: Arc<Rules>,
         record: Rc<RefCell<Option<Record>>>,
@@ -205,7 +207,7 @@ impl Running {
         }
     }
 
-    /// Forgets the operation, and keeps the memory of it for another one.
+    /// Forgets the operation, and keeps its memory for another one.
     #[cfg(plain)]
     pub(crate) fn forget(&mut self) {
         self.pending.renew();
@@ -214,23 +216,23 @@ impl Running {
         self.asked.clear();
     }
 
-    /// Runs this operation after one that was forgotten.
+    /// Takes this operation after one that was forgotten.
     #[cfg(plain)]
     pub(crate) fn renew(&mut self, operation: Operation) {
         self.own.operation.replace(operation);
     }
 
-    /// Has the store's calls answered by a table. If the operation only `reads`, it is never polled again.
+    /// Lets a table answer the store calls. If the operation only `reads`, it is never polled again.
     pub(crate) fn answer_by(&mut self, table: MemoryTable, reads: bool) {
         self.pending.answer_by(table.source(), reads);
     }
 
-    /// Has the first question for a session ID answered at once, by this one.
+    /// Provides the session ID that the operation gets when it first needs one.
     pub(crate) fn offer(&mut self, id: Option<SessionId>) {
         self.pending.offer(id);
     }
 
-    /// Takes what the driver knows at this moment: bits of `Fact`.
+    /// Takes the facts that the driver knows now: bits of `Fact`.
     fn learn(&self, facts: u32) {
         let is = |bit: Fact| facts & bit as u32 != 0;
         let (left, taken) = (is(Fact::Left), is(Fact::Taken));
@@ -245,7 +247,7 @@ impl Running {
         self.own.facts.learn(known);
     }
 
-    /// The answer to an effect, of the parts in which JavaScript gives it.
+    /// Assembles the answer to an effect from the parts that JavaScript passes.
     pub(crate) fn answer(
         &mut self,
         answer: Answer,
@@ -280,7 +282,7 @@ impl Running {
         })
     }
 
-    /// Lets the operation go on. Nothing while it has not ended.
+    /// Continues the operation. Returns its end; `None` until it has ended.
     pub(crate) fn poll(
         &mut self,
         answer: Answered,
@@ -324,19 +326,19 @@ impl Running {
         None
     }
 
-    /// The purpose for which the store is asked, and bits besides.
+    /// The purpose of the store calls, with the bits above it.
     fn purpose(&self) -> u32 {
         self.own.facts.purpose.get() as u32
             | (u32::from(self.own.facts.reserved.get()) * RESERVED)
             | (u32::from(self.asked.len() > 1) * SEVERAL)
     }
 
-    /// Its step, and above it the bits of its purpose.
+    /// The operation's step, and above it the bits of its purpose.
     fn progress(&self) -> u32 {
         self.purpose() * STEPS + self.step as u32
     }
 
-    /// The question to the store.
+    /// The store call that the getters describe.
     pub(crate) fn question(&self) -> Option<&Asked> {
         self.asked.get(self.place)
     }
@@ -344,10 +346,10 @@ impl Running {
 
 #[wasm_bindgen]
 impl Core {
-    /// Lets an operation go on with the answer to its last effect: texts, or a number. New random bytes are in the input.
-    /// Of several questions, it goes on with the last answer. When it has ended, `numbers` say how.
+    /// Continues an operation with the answer to its last effect: texts, or a number. New random bytes are in the input.
+    /// After several store calls, it continues with the last answer. When it has ended, `numbers` describe its end.
     ///
-    /// Its next step, and above it the bits of `purpose`.
+    /// Returns its next step, and above it the bits of its purpose.
     #[expect(clippy::too_many_arguments, reason = "an object would cost a JSON reader or js-sys")]
     pub fn answered(
         &mut self,
@@ -375,7 +377,7 @@ impl Core {
 }
 
 impl Core {
-    /// Lets an operation go on, with random bytes of the input if they were `drawn`.
+    /// Continues an operation, with the random bytes of the input if they were `drawn`.
     pub(crate) fn poll(
         &mut self,
         running: &mut Running,

@@ -1,4 +1,4 @@
-//! Numbers of a visit that JavaScript keeps: as in `vestiary::visit::VisitText`.
+//! The numbers of a visit that JavaScript keeps, as in `vestiary::visit::VisitText`.
 
 use vestiary::visit::VisitText;
 use wasm_bindgen::prelude::*;
@@ -9,9 +9,9 @@ use wasm_bindgen::prelude::*;
 pub enum VisitFlag {
     /// The state: a `VisitState`.
     State = 7,
-    /// The record has to get another TTL, or other deadlines.
+    /// Whether the lifetime of the session must be restarted.
     Due = 8,
-    /// The use of the session has to be written in its user's session list.
+    /// Whether the use of the session must be recorded in its user's session list.
     Unseen = 32,
     /// The fate of the data: a `View`, times 64.
     View = 192,

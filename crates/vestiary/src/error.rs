@@ -5,8 +5,8 @@ use crate::time::date::push_number;
 
 /// An invalid option, or session data that cannot be stored or read.
 ///
-/// A cookie never causes an error: an invalid cookie is `None`. Messages say how to fix the problem, and never contain
-/// a secret, an ID or session data. Messages say what to do, and never contain a secret, an ID or a session value.
+/// A cookie never causes an error: an invalid cookie is `None`. Messages say how to fix the problem, and never contain a
+/// secret, an ID or session data.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Error {

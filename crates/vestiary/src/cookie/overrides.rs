@@ -83,7 +83,7 @@ impl CookieOverrides {
         &self.text
     }
 
-    /// Whether express-session added them, not the application. They are then dropped if they repeat the options.
+    /// Whether express-session added the overrides, not the application. They are then dropped if they repeat the options.
     pub(crate) fn is_by_express(&self) -> bool {
         self.by_express
     }

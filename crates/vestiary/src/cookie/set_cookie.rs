@@ -158,7 +158,7 @@ impl CookieName {
     /// Validates a name.
     ///
     /// # Errors
-    /// [`Error::CookieName`] if it is no token or longer than 256 characters.
+    /// [`Error::CookieName`] unless it is a token of at most 256 characters.
     pub fn new(name: &str) -> Result<Self, Error> {
         let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
         if (1..=256).contains(&name.len()) && name.bytes().all(token) {

@@ -1,20 +1,22 @@
-//! base64 without padding (RFC 4648), four characters at a time. Like the crate base64ct, which the tests compare it with,
-//! this takes the same time whatever the bytes are: no branch and no address depends on them. It takes a third of the time
-//! of that crate, which works on one character at a time, and is smaller in the WebAssembly core.
+//! base64 without padding (RFC 4648), four characters at a time.
+//!
+//! No branch and no address depends on the bytes, so the time does not reveal them. The same holds for the crate base64ct,
+//! with which the tests compare every result. That crate works on one character at a time, takes three times as long, and
+//! is larger in the WebAssembly core.
 
 use alloc::{string::String, vec, vec::Vec};
 
-/// The characters of the values 62 and 63, as distances from those before them.
+/// The characters of the values 62 and 63, as distances from the preceding characters.
 #[derive(Clone, Copy)]
 pub(crate) struct Alphabet {
     minus: u32,
     plus: u32,
 }
 
-/// With `+` and `/`.
+/// The alphabet with `+` and `/`.
 pub(crate) const STANDARD: Alphabet = Alphabet { minus: 15, plus: 3 };
 
-/// With `-` and `_`.
+/// The alphabet with `-` and `_`.
 pub(crate) const URL: Alphabet = Alphabet { minus: 13, plus: 49 };
 
 /// A one in each byte of a word.
@@ -41,7 +43,7 @@ pub(crate) fn url(bytes: &[u8]) -> String {
     String::from_utf8(text).unwrap_or_default()
 }
 
-/// The bytes that [`url`] has encoded; `None` for any other text.
+/// Decodes a text of [`url`]; `None` for any other text.
 pub(crate) fn decode_url(text: &str) -> Option<Vec<u8>> {
     let mut decoded = Vec::with_capacity(text.len() / 4 * 3 + 2);
     let mut wrong = u32::from(text.len() % 4 == 1);
@@ -65,19 +67,19 @@ pub(crate) fn decode_url(text: &str) -> Option<Vec<u8>> {
         let bytes = (bits << 8).to_be_bytes();
         let (bytes, rest) = bytes.split_at(characters.len() * 3 / 4);
         decoded.extend(bytes);
-        // Bits that no byte has are zero.
+        // The unused bits of the last character must be zero.
         wrong |= rest.iter().fold(0, |rest, byte| rest | u32::from(*byte));
     }
     (wrong == 0).then_some(decoded)
 }
 
-/// A one in each byte of a word that is above this. Bytes have seven bits, so none overflows.
+/// A one in each byte of the word that is greater than `most`. Bytes have seven bits, so none overflows.
 fn above(word: u32, most: u8) -> u32 {
     (((word & (EACH * 127)) + EACH * u32::from(127 - most)) >> 7) & EACH
 }
 
 impl Alphabet {
-    /// The characters of four values of six bits each, in the bytes of a word from the lowest.
+    /// The characters of four values of six bits each, which are the bytes of a word, lowest first.
     fn characters(self, bits: u32) -> u32 {
         let value = |shift: u32| bits >> shift & 63;
         let values = value(18) | value(12) << 8 | value(6) << 16 | value(0) << 24;

@@ -1,19 +1,19 @@
-//! SHA-256, and HMAC and HKDF made of it.
+//! SHA-256, HMAC and HKDF.
 //!
-//! The crates that do so keep what was not hashed yet in buffers of their own, twice for each HMAC: half of the time of a
-//! signature, and a hundredth of the WebAssembly core. Here the two states of a key are computed once, and what follows is
-//! one block or two. The compression of a block is that of the crate sha2; the tests compare with the crates hmac and hkdf.
+//! The crates for HMAC and HKDF buffer their input, twice for each HMAC. That takes half of the time of a signature, and a
+//! hundredth of the WebAssembly core. Here the two states of a key are computed once, and a signature then takes one block
+//! or two. The crate sha2 compresses the blocks. The tests compare every result with the crates hmac and hkdf.
 
 use sha2::block_api::compress256;
 
-/// Bytes of a hash.
+/// The number of bytes in a hash.
 pub(crate) const HASH: usize = 32;
 
 const BLOCK: usize = 64;
 
 type State = [u32; 8];
 
-/// The first state (FIPS 180-4, section 5.3.3).
+/// The initial state (FIPS 180-4, section 5.3.3).
 const FIRST: State = [
     0x6A09_E667,
     0xBB67_AE85,
@@ -25,7 +25,7 @@ const FIRST: State = [
     0x5BE0_CD19,
 ];
 
-/// The hash of these parts, one behind the other.
+/// Computes the hash of these parts, concatenated.
 pub(crate) fn hash(parts: &[&[u8]]) -> [u8; HASH] {
     Hasher { state: FIRST, block: [0; BLOCK], length: 0 }.finish(parts)
 }
@@ -37,7 +37,7 @@ pub(crate) struct MacKey {
 }
 
 impl MacKey {
-    /// The key of these bytes, however many.
+    /// Creates a key from these bytes, of any number.
     pub(crate) fn new(secret: &[u8]) -> Self {
         let mut key = [0; BLOCK];
         let hashed;
@@ -56,30 +56,30 @@ impl MacKey {
         Self { inner: state(0x36), outer: state(0x5C) }
     }
 
-    /// The code of these parts, one behind the other.
+    /// Computes the authentication code of these parts, concatenated.
     #[inline(never)]
     pub(crate) fn mac(&self, parts: &[&[u8]]) -> [u8; HASH] {
         let after = |state| Hasher { state, block: [0; BLOCK], length: BLOCK };
         after(self.outer).finish(&[&after(self.inner).finish(parts)])
     }
 
-    /// The key that HKDF-Extract (RFC 5869) makes of a secret.
+    /// Derives a key from a secret by HKDF-Extract (RFC 5869).
     pub(crate) fn extracted(salt: &[u8], secret: &[u8]) -> Self {
         Self::new(&Self::new(salt).mac(&[secret]))
     }
 
-    /// The first bytes that HKDF-Expand makes of this key.
+    /// Computes the first bytes of HKDF-Expand with this key.
     pub(crate) fn expanded(&self, purpose: &[u8]) -> [u8; HASH] {
         self.mac(&[purpose, &[1]])
     }
 }
 
-/// A hash under way.
+/// A hash in progress.
 struct Hasher {
     state: State,
-    /// Bytes that are not in the state yet.
+    /// The bytes that are not in the state yet.
     block: [u8; BLOCK],
-    /// All bytes up to here.
+    /// The number of bytes so far.
     length: usize,
 }
 
@@ -90,7 +90,7 @@ impl Hasher {
             self.push(part);
         }
         let bits = (self.length as u64) << 3;
-        // Behind the bytes stands a bit, and at the end of a block their number.
+        // A one bit follows the bytes, and their number ends the last block.
         let zeros = (2 * BLOCK - 9 - self.length % BLOCK) % BLOCK;
         let mut end = [0; BLOCK + 8];
         end[0] = 0x80;

@@ -28,8 +28,8 @@ impl RecentIds {
     /// The number of IDs that both products remember. Each takes about 100 bytes.
     pub const MOST: usize = 10_000;
 
-    /// How long an ID that was taken out of use is remembered, in milliseconds: longer than any response takes that
-    /// still has its cookie.
+    /// The time for which an ID that was taken out of use is remembered, in milliseconds. It is longer than any response
+    /// takes that still has the cookie of this ID.
     pub const OUT_OF_USE: u64 = 600_000;
 
     /// Creates an empty table for this many IDs, at least one.

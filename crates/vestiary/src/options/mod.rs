@@ -52,7 +52,7 @@ pub struct Options {
     hash_ids: bool,
 }
 
-/// Options as they were given whose effect depends on the cookie's attributes, because a session may have its own.
+/// Options whose effect depends on the cookie's attributes, as they were given. A session may have its own attributes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 struct Asked {
     rolling: bool,
@@ -241,8 +241,8 @@ impl Options {
 
     /// The TTL of a record that is written or touched at `now`.
     ///
-    /// The record of a rolling session outlives its cookie by [`Options::touch_after`], because it may stay untouched
-    /// for so long while the cookie is refreshed.
+    /// The record of a rolling session outlives its cookie by [`Options::touch_after`], because it may stay untouched for
+    /// that long while the cookie is refreshed.
     #[must_use]
     pub fn ttl(&self, now: UnixMillis) -> Ttl {
         match Ttl::of(self.cookie.max_age, self.cookie.expires, now) {

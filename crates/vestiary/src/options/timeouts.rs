@@ -12,7 +12,7 @@ use crate::{
 /// let meta = timeouts.stamped(Meta::created(UnixMillis(0)), UnixMillis(0));
 /// assert!(!timeouts.is_expired(&meta, UnixMillis(65_999)));
 /// assert!(timeouts.is_expired(&meta, UnixMillis(66_000)));
-/// // However much it is used, it expires after an hour.
+/// // Even in constant use, it expires after an hour.
 /// let meta = timeouts.stamped(meta, UnixMillis(3_599_000));
 /// assert!(timeouts.is_expired(&meta, UnixMillis(3_600_000)));
 /// # Ok::<(), vestiary::Error>(())
@@ -110,9 +110,9 @@ impl Timeouts {
         }
     }
 
-    /// Whether the record must be written because the session is in use: once less than `idle` is left, which is at
-    /// most once in a tenth of `idle`. Also if the deadline is too far in the future, for example because a clock was
-    /// wrong.
+    /// Whether the record must be written because the session is in use. This is the case once less than `idle` is left,
+    /// which is at most once in a tenth of `idle`. It is also the case if the deadline is too far in the future, for
+    /// example because a clock was wrong.
     #[must_use]
     pub fn is_stale(&self, meta: &Meta, now: UnixMillis) -> bool {
         self.idle.is_some_and(|idle| {
@@ -198,14 +198,14 @@ mod tests {
             meta = short.stamped(meta, UnixMillis(now));
             assert_eq!(meta.absolute, Some(UnixMillis(61_000)));
         }
-        // Neither with longer timeouts, nor with none.
+        // Longer timeouts do not matter, nor does their absence.
         for other in [timeouts(None, Some(1e6)), timeouts(None, None)] {
             assert!(!other.is_expired(&meta, UnixMillis(60_999)));
             assert!(other.is_expired(&meta, UnixMillis(61_000)));
             let again = other.stamped(meta.clone(), UnixMillis(60_999));
             assert_eq!(again.absolute, Some(UnixMillis(61_000)));
         }
-        // But with a shorter one.
+        // A shorter timeout does.
         assert!(timeouts(None, Some(10.0)).is_expired(&meta, UnixMillis(11_000)));
     }
 

@@ -11,33 +11,33 @@ use super::{
 };
 use crate::{Record, SealRing, SessionId, Ttl, UnixMillis, UserRef, WriteId};
 
-/// The conversation of one operation with the store: what was lost, and when to stop.
+/// The store calls of one operation. Counts lost replies, and stops the operation after too many.
 pub(crate) struct Calls<'h, H: Host> {
     pub(crate) host: &'h mut H,
     pub(crate) rules: &'h Rules,
-    /// When the store was asked last.
+    /// The time of the last call.
     pub(crate) at: UnixMillis,
-    /// How often it was.
+    /// The number of calls.
     pub(crate) count: u32,
-    /// It was asked to write.
+    /// Whether one of the calls was a write.
     pub(crate) wrote: bool,
-    /// The time by the store's own clock when it was asked for it last, if it has one.
+    /// The time by the store's own clock in its last reply, if it has a clock.
     pub(crate) time: Option<UnixMillis>,
     /// A user's session list that was read together with a record: its key and its text.
     ahead: Option<(String, Option<String>)>,
-    looks: u32,
-    /// Microseconds that the last answer took.
+    /// The number of reads, for the back-off.
+    reads: u32,
+    /// The time that the last reply took, in microseconds.
     pub(crate) took: u64,
-    /// The last reply was lost.
+    /// Whether the last reply was lost.
     is_lost: bool,
-    /// So many replies to writes were in a row, whatever was read between them.
+    /// The number of lost replies to writes in a row, not counting the reads between them.
     lost_writes: u8,
-    /// Why one of them was.
+    /// The error with which a reply was lost.
     failure: Option<H::Error>,
 }
 
-/// A client that sends a request again has lost its connection, and needs longer than this for another one, in
-/// microseconds.
+/// The least time of a request that a client has sent again, in microseconds: it had to connect again before.
 const RESENT: u64 = 20_000;
 
 #[cfg_attr(plain, maybe_async::must_be_sync)]
@@ -53,7 +53,7 @@ impl<'h, H: Host> Calls<'h, H> {
             wrote: false,
             time: None,
             ahead: None,
-            looks: 0,
+            reads: 0,
             took: 0,
             is_lost: false,
             lost_writes: 0,
@@ -61,9 +61,9 @@ impl<'h, H: Host> Calls<'h, H> {
         }
     }
 
-    /// Asks the store.
+    /// Makes a store call.
     ///
-    /// All operations wait here and nowhere else: each function that awaits is code of its own in WebAssembly.
+    /// All operations wait here and nowhere else, because each function that awaits adds code to the WebAssembly.
     pub(crate) async fn ask(
         &mut self,
         place: Place<'_>,
@@ -82,11 +82,10 @@ impl<'h, H: Host> Calls<'h, H> {
         let began = self.host.elapsed();
         let reply = self.host.call(query.call(&key, &text)).await;
         self.took = self.host.elapsed().saturating_sub(began);
-        self.heard(place, &key, query, reply)
+        self.received(place, &key, query, reply)
     }
 
-    /// Reads the record of a session, again and again if replies are lost, but no more than `most` times with those that
-    /// were counted in `tries` already.
+    /// Reads the record of a session, again if a reply is lost. Counts the reads in `tries`, and stops at `most`.
     pub(crate) async fn read_again(
         &mut self,
         id: &SessionId,
@@ -104,7 +103,7 @@ impl<'h, H: Host> Calls<'h, H> {
         Ok(Again::Enough)
     }
 
-    /// Asks the store to write to a record.
+    /// Writes to the record of a session.
     pub(crate) async fn write(
         &mut self,
         id: &SessionId,
@@ -118,8 +117,8 @@ impl<'h, H: Host> Calls<'h, H> {
         })
     }
 
-    /// Asks the store for several things at the same time, first of all. A reply that is lost ([`Answer::InDoubt`]) says
-    /// nothing of the other keys: each is asked about again by itself. If all are lost, they count as one loss in a row.
+    /// Makes several store calls at the same time, before any other call. A lost reply ([`Answer::InDoubt`]) says nothing
+    /// about the other keys, so the caller asks again for each key by itself. If all replies are lost, they count as one.
     pub(crate) async fn ask_all(
         &mut self,
         asked: &[(Place<'_>, Query<'_>)],
@@ -141,7 +140,7 @@ impl<'h, H: Host> Calls<'h, H> {
         let mut is_down = true;
         for ((&(place, query), (key, _)), reply) in asked.iter().zip(&texts).zip(replies) {
             (self.is_lost, self.lost_writes) = (false, 0);
-            answers.push(self.heard(place, key, query, reply));
+            answers.push(self.received(place, key, query, reply));
             is_down &= self.is_lost;
         }
         (self.is_lost, self.lost_writes) = (is_down, 0);
@@ -151,18 +150,18 @@ impl<'h, H: Host> Calls<'h, H> {
         Ok(answers)
     }
 
-    /// Whether the store has not answered the last question, or any of the last ones.
+    /// Whether the store has answered neither the last call nor any of those made at the same time.
     pub(crate) fn is_down(&self) -> bool {
         self.is_lost
     }
 
-    /// Reads a text, in an operation that does not read again.
+    /// Reads a text, in an operation that does not retry.
     pub(crate) async fn look(&mut self, place: Place<'_>) -> Result<Option<String>, H::Error> {
         let answer = self.ask(place, Query::Read).await?;
         self.text(answer)
     }
 
-    /// The text of an answer to a reading, in an operation that does not read again.
+    /// The text in the answer to a read, in an operation that does not retry.
     pub(crate) fn text(&mut self, answer: Answer) -> Result<Option<String>, H::Error> {
         match answer {
             Answer::Text(text) => Ok(Some(text)),
@@ -171,7 +170,7 @@ impl<'h, H: Host> Calls<'h, H> {
         }
     }
 
-    /// The key of the list at which an ID hints, unless a list was read already.
+    /// The key of the session list that an ID hints at; `None` if a list was read already.
     pub(crate) fn hint(&self, id: &SessionId) -> Option<String> {
         if self.ahead.is_some() {
             return None;
@@ -180,7 +179,7 @@ impl<'h, H: Host> Calls<'h, H> {
         Some(self.rules.options.list_key(&hash))
     }
 
-    /// A session ID that was never used, for a session of this user.
+    /// Makes a session ID that was never used, for a session of this user.
     pub(crate) async fn new_id(&mut self, user: Option<&UserRef>) -> Result<SessionId, H::Error> {
         Ok(match (self.host.new_id().await?, &self.rules.keys, user) {
             (NewId::Random(id), Some(keys), Some(user)) => keys.hinted(&id, &user.decoded_name()),
@@ -188,7 +187,7 @@ impl<'h, H: Host> Calls<'h, H> {
         })
     }
 
-    /// Reads a list, and the time (`time`) by the clock of the node that holds it.
+    /// Reads a list, and sets `time` by the clock of the node that holds it.
     pub(crate) async fn read_timed(&mut self, key: &str) -> Result<Answer, H::Error> {
         loop {
             let answer = self.ask(Place::List(key), Query::ReadTimed).await?;
@@ -198,27 +197,28 @@ impl<'h, H: Host> Calls<'h, H> {
         }
     }
 
-    /// Whether replicas of the store know that the record of this session was removed; `None` if the store cannot say so.
+    /// Whether the replicas of the store have confirmed the removal of this session's record; `None` if the store cannot
+    /// tell.
     pub(crate) async fn confirm(&mut self, id: &SessionId) -> Option<bool> {
         let key = self.rules.options.store_key(id);
         match self.host.call(Call::Confirm(&key)).await {
             Ok(Reply::Confirmed(confirmed)) => confirmed,
-            // It was removed. If this fails, it is only unknown whether replicas know it.
+            // The record was removed. If this call fails, only the confirmation is missing.
             _ => Some(false),
         }
     }
 
-    /// Whether the reply to the last request was lost.
+    /// Whether the reply to the last call was lost.
     pub(crate) fn is_lost(&self) -> bool {
         self.is_lost
     }
 
-    /// Forgets what became of the requests so far: it says nothing of the keys that are asked about from now on.
+    /// Forgets the lost replies so far. They say nothing about the keys of later calls.
     pub(crate) fn forget(&mut self) {
-        (self.failure, self.looks) = (None, 0);
+        (self.failure, self.reads) = (None, 0);
     }
 
-    /// The error of an operation that gives up: that of a reply that was lost, since then it is unknown whether it was done.
+    /// The error of an operation that gives up. A lost reply comes first, because its write is in doubt.
     #[inline(never)]
     pub(crate) fn gave_up(&mut self) -> H::Error {
         match self.failure.take() {
@@ -227,7 +227,7 @@ impl<'h, H: Host> Calls<'h, H> {
         }
     }
 
-    /// The key, and the text to store.
+    /// The key and the text of a call.
     fn prepared<'q>(
         &mut self,
         place: Place<'q>,
@@ -259,8 +259,8 @@ impl<'h, H: Host> Calls<'h, H> {
         Ok((key, text.into()))
     }
 
-    /// The answer in a reply, or in its loss.
-    fn heard(
+    /// The answer in a reply, which may have been lost.
+    fn received(
         &mut self,
         place: Place<'_>,
         key: &str,
@@ -285,12 +285,13 @@ impl<'h, H: Host> Calls<'h, H> {
                 self.time = time;
                 self.found(place, key, text)?
             }
-            // Asked for without this.
+            // `confirm` makes its call without this function.
             Ok(Reply::Confirmed(_)) => Answer::InDoubt,
-            // The answer of a store is final.
+            // A refusal is final.
             Err(Failed::Refused(error)) => return Err(error),
             Err(Failed::Lost(error)) => {
-                // Two in a row: it is down; three writes: it answers reads only. An operation can be left at any step.
+                // After two lost replies in a row the store is down. After three lost replies to writes it answers only
+                // reads. An operation may stop at any step.
                 if self.is_lost || writes && self.lost_writes > 1 {
                     return Err(error);
                 }
@@ -306,7 +307,7 @@ impl<'h, H: Host> Calls<'h, H> {
         }
         let resends = self.rules.resends && !seeded(Fault::ResendCertain);
         if matches!(answer, Answer::Conflict) && self.took > RESENT && resends {
-            // The client may have lost its connection, and sent it again: what was there may be ours.
+            // The client may have lost its connection and sent the write again. The record that it met may be our own.
             let host = &mut *self.host;
             self.failure.get_or_insert_with(|| host.doubt(Doubt::LostReply));
             return Ok(Answer::InDoubt);
@@ -319,65 +320,67 @@ impl<'h, H: Host> Calls<'h, H> {
         Ok(Answer::Text(self.rules.opened(place, key, text)?))
     }
 
-    /// The pause before the store is asked, in microseconds.
+    /// The back-off before a call, in microseconds.
     fn pause(&mut self, query: &Query<'_>) -> Result<u64, H::Error> {
         self.at = self.host.now();
         if !matches!(query, Query::Read) {
             return Ok(0);
         }
-        self.looks += 1;
-        if self.looks < 2 {
+        self.reads += 1;
+        if self.reads < 2 {
             return Ok(0);
         }
         let mut random = [0];
         self.host.fill(&mut random)?;
         let [random] = random;
-        Ok(backoff(self.looks, self.took, random))
+        Ok(backoff(self.reads, self.took, random))
     }
 }
 
-/// The pause before a record is read again, in microseconds, after an answer that `took` so many: none before it is read
-/// first, and from then on a random part of a time that doubles, beginning with a millisecond and with four times what
-/// the answer took. It is never zero, so that the number of pauses does not depend on chance. To read again at once is best for two writers; of many, all but one would come too late again.
-fn backoff(looks: u32, took: u64, random: u8) -> u64 {
-    let Some(doublings) = looks.checked_sub(2) else { return 0 };
+/// The back-off before a read, in microseconds. `took` is the time of the last reply, also in microseconds.
+///
+/// The first read follows at once. Each later one waits for a random part of a time that doubles. The time begins with a
+/// millisecond, or with four times `took` if that is longer. It is never zero, so that the number of pauses does not depend
+/// on chance. Two writers would do best to retry at once; of many writers, all but one would conflict again.
+fn backoff(reads: u32, took: u64, random: u8) -> u64 {
+    let Some(doublings) = reads.checked_sub(2) else { return 0 };
     let least = 1_000 << doublings.min(8);
-    let most = took.saturating_mul(1 << looks.min(20)).clamp(least, LONGEST_PAUSE);
+    let most = took.saturating_mul(1 << reads.min(20)).clamp(least, LONGEST_PAUSE);
     (most * (u64::from(random) + 1)) >> 8
 }
 
 /// The longest pause between two attempts to write, in microseconds.
 const LONGEST_PAUSE: u64 = 1_000_000;
 
-/// A new write ID.
+/// Makes a new write ID.
 pub(crate) fn write_id<H: Host>(host: &mut H) -> Result<WriteId, H::Error> {
     let mut entropy = [0; WriteId::ENTROPY];
     host.fill(&mut entropy)?;
     Ok(WriteId::from_entropy(&entropy))
 }
 
-/// Where a text is stored.
+/// The place of a text in the store.
 #[derive(Clone, Copy)]
 pub(crate) enum Place<'a> {
     /// The record of this session.
     Session(&'a SessionId),
-    /// The list of a user, under this key.
+    /// The user's session list under this key.
     List(&'a str),
 }
 
-/// A question to the store, before keys and encryption.
+/// A store call, before keys and encryption.
 #[derive(Clone, Copy)]
 pub(crate) enum Query<'a> {
     Read,
-    /// A record, and the list under this key.
+    /// Reads a record, and the list under this key.
     ReadAhead(&'a str),
-    /// The list, and the time.
+    /// Reads a list, and the time.
     ReadTimed,
-    /// For so long, and whether it belongs to a user.
+    /// Creates a text with this TTL. The flag says whether it belongs to a user.
     Create(Body<'a>, Ttl, bool),
-    /// In place of what has this write ID.
+    /// Replaces the text that has this write ID.
     Replace(Option<&'a WriteId>, Body<'a>, Ttl),
-    /// A list that ends with the time. It is not encrypted.
+    /// Stores a list that ends with the time. It is not encrypted.
     Stamp(&'a str, Ttl),
     Touch(Option<&'a WriteId>, Ttl),
     Remove(Option<&'a WriteId>),
@@ -394,21 +397,21 @@ pub(crate) enum Body<'a> {
 #[derive(Debug)]
 pub(crate) enum Answer {
     Done,
-    /// There is another text than the expected one, or one where there was to be none.
+    /// The store has another text than the expected one, or a text where it was to create one.
     Conflict,
     Gone,
     /// The text, decrypted.
     Text(String),
-    /// No answer came: it may have been done, or not.
+    /// The reply was lost: the store may have done it, or not.
     InDoubt,
 }
 
-/// The record that was read once more.
+/// The result of reading a record again.
 pub(crate) enum Again {
     Found(Record),
-    /// There is none, or a replica does not have it yet. The answer to a write is certain.
+    /// The record does not exist, or a replica does not have it yet. Only the reply to a write is certain.
     Nothing,
-    /// It was read so often that the operation has to give up.
+    /// The operation has read so often that it must give up.
     Enough,
 }
 
@@ -416,10 +419,10 @@ pub(crate) enum Again {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Wrote {
     Done,
-    /// There is another record than the expected one, or one where there was to be none.
+    /// The store has another record than the expected one, or a record where it was to create one.
     Conflict,
     Gone,
-    /// No answer came: it may have been done, or not.
+    /// The reply was lost: the store may have done it, or not.
     InDoubt,
 }
 
@@ -443,26 +446,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_double_from_a_millisecond_or_from_four_answers_up_to_a_second() {
+    fn pauses_double_from_a_millisecond_or_from_four_replies_up_to_a_second() {
         let table = [
-            // None before the first look; then a store that answers at once.
+            // No pause before the first read; then a store that replies at once.
             ((1, 9_000, 255), 0),
             ((2, 0, 255), 1_000),
             ((3, 0, 255), 2_000),
             ((4, 0, 255), 4_000),
             ((10, 0, 255), 256_000),
             ((11, 0, 255), 256_000),
-            // One that takes its time.
+            // A slow store.
             ((2, 3_000, 255), 12_000),
             ((3, 3_000, 255), 24_000),
             ((9, 3_000, 255), 1_000_000),
             ((99, 3_000, 255), 1_000_000),
-            // A part of it.
+            // Other random parts.
             ((4, 0, 51), 812),
             ((4, 0, 0), 15),
         ];
-        for ((looks, took, random), expected) in table {
-            assert_eq!(backoff(looks, took, random), expected, "{looks} {took} {random}");
+        for ((reads, took, random), expected) in table {
+            assert_eq!(backoff(reads, took, random), expected, "{reads} {took} {random}");
         }
     }
 }

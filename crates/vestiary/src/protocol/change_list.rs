@@ -8,19 +8,19 @@ use crate::{Meta, UnixMillis};
 /// How a [`change_list`] ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Changed {
-    /// False if the change may not be made: see [`UserSessions::apply`](super::UserSessions::apply).
+    /// `false` if the change may not be made: see [`UserSessions::apply`](super::UserSessions::apply).
     pub made: bool,
-    /// When all sessions of the user had been ended last, before this change.
+    /// The time at which all sessions of the user were ended last, before this change.
     pub ended_before: Option<UnixMillis>,
 }
 
-/// Changes the list of a user's sessions, which the store has under this key. `meta` is the metadata of the session that
-/// the change is about, where that has cookie attributes of its own.
+/// Changes the user's session list that the store has under this key. `meta` is the metadata of the session that changes,
+/// which may have its own cookie attributes.
 ///
-/// A list that cannot be read is not taken for an empty one, which would end the sessions in it: it is left alone.
+/// An unreadable list does not count as empty, because that would end the sessions in it. It is left alone.
 ///
 /// # Errors
-/// The host's error if the list cannot be read, if the store failed, and if other requests were faster each time.
+/// The host's error if the list cannot be read, if the store failed, and if every attempt met a conflict.
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn change_list<H: Host>(
     host: &mut H,
@@ -32,8 +32,8 @@ pub async fn change_list<H: Host>(
     change_list_by(&mut Calls::new(host, rules), key, change, meta, None).await
 }
 
-/// [`change_list`], for an operation that wants to know whether the store was asked to write, or has read the list already:
-/// `read` is the answer.
+/// Does the same as [`change_list`], for an operation that reads the counts of its `calls` afterwards, or that has read the
+/// list already: `read` is that answer.
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 pub(crate) async fn change_list_by<H: Host>(
     calls: &mut Calls<'_, H>,
@@ -48,7 +48,7 @@ pub(crate) async fn change_list_by<H: Host>(
             Some(answer) => answer,
             None => calls.ask(Place::List(key), Query::Read).await?,
         };
-        // A list is changed by what it holds, so it is read again when the reply is lost.
+        // The change depends on the content of the list, so a lost reply means reading it again.
         let text = match answer {
             Answer::Text(text) => Some(text),
             Answer::Gone => None,
@@ -68,12 +68,12 @@ pub(crate) async fn change_list_by<H: Host>(
             },
         )?;
         let changed = Changed { made: draft.made, ended_before };
-        // The reply to an earlier write was lost, but the write was made: the store itself has said so.
+        // The reply to an earlier write was lost, but the list shows that the store has written it.
         if changed.made && is_listed {
             return Ok(changed);
         }
-        // Also where there is nothing to change: a replica may have said what was, and only what the store says of a
-        // write is certain.
+        // The list is written even if nothing changes. A replica may have returned an old list; only the reply to a write
+        // is certain.
         let answer = calls.ask(Place::List(key), draft.query()).await?;
         let trusts = seeded(Fault::ListTrustsLostReply) && matches!(answer, Answer::InDoubt);
         if matches!(answer, Answer::Done) || trusts {

@@ -11,67 +11,66 @@ use crate::{
     CookieOverrides, Follower, Lead, Limits, Meta, Record, SessionId, UnixMillis, WriteId, merge,
 };
 
-/// A session as a request has seen it.
+/// A session as a request has read or written it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Seen {
-    /// Its ID.
+    /// The ID of the session.
     pub id: SessionId,
-    /// Its record.
+    /// The record of the session.
     pub record: Record,
-    /// When the store was asked for the record, or to store it.
+    /// The time at which the store was asked for the record, or to store it.
     pub at: UnixMillis,
 }
 
 /// A request's change of the data.
 #[derive(Clone, Eq, PartialEq)]
 pub enum Change {
-    /// It set and removed keys: `mine` was made of `base`. See [`merge`].
+    /// Keys that the request has set or removed: the difference between `base` and `mine`. See [`merge`].
     Merge {
         /// The data that the request loaded.
         base: String,
-        /// The data that it wants to have.
+        /// The data that the request wants to store.
         mine: String,
     },
-    /// It has a function of the data, which runs again on the data that is there then.
+    /// The application's function of the data ([`Host::compute`]). It runs again on the current data after a conflict.
     Rerun,
 }
 
 /// How a [`commit`] ended.
 #[derive(Debug, Eq, PartialEq)]
 pub enum Written {
-    /// The change is in this record, which is, or was, the session's. Its ID is another one if the session was
-    /// renewed meanwhile.
+    /// The change is in this record, which is or was the session's. The session has another ID if another request has
+    /// renewed it.
     Saved {
         /// The session.
         session: Box<Seen>,
-        /// The change was applied to data that another request had written meanwhile. A write whose reply was lost is
-        /// no such conflict.
+        /// Whether the change was merged into data that another request had written meanwhile. A write whose reply was lost
+        /// does not count as such a conflict.
         merged: bool,
-        /// The record may hold more than the request has seen.
+        /// Whether the record may have more than the request has seen.
         reread: bool,
     },
-    /// The session was ended meanwhile, or is another visitor's now. Nothing was written, and no cookie may be sent.
+    /// The session has ended, or belongs to another visitor now. Nothing was written, and no cookie may be sent.
     Gone,
 }
 
-/// A write that was tried.
+/// An attempt to write.
 struct Attempt {
     expected: Option<WriteId>,
     write_id: WriteId,
-    /// Whether it was done, or will be, is unknown.
+    /// Whether the store may have written it, or may still do so.
     is_in_doubt: bool,
-    /// It was applied to what another request had written.
+    /// Whether it merges the change into the data of another request.
     merges: bool,
 }
 
-/// How many records may not say what became of a write in doubt: a replica may have an old one.
+/// The number of records that may leave a write in doubt. A replica may return an old record.
 const INCONCLUSIVE: u8 = 2;
 
-/// Writes the data of a session that is stored. `cookie` changes the session's own cookie attributes: to these, or to
-/// none.
+/// Writes the data of a stored session. `cookie` sets the session's own cookie attributes; `Some(None)` removes them.
 ///
-/// A record is replaced only by a write that was made from it. If another request was faster, the change is applied
-/// again, to the data that is there now. A write whose reply was lost is recognised by its write ID, and not done twice.
+/// A write replaces only the record that it was made from. After a conflict with another request, the change is applied
+/// again, to the current data. A write whose reply was lost is recognised by its write ID, and not done twice.
 ///
 /// ```
 /// # use vestiary::{Options, OptionsInput, Record, Limits, SessionId, UnixMillis, WriteId};
@@ -84,7 +83,7 @@ const INCONCLUSIVE: u8 = 2;
 /// let mut writing = Pending::new(async move |mut host| commit(&mut host, &rules, session, &change, None).await);
 /// let mut poll = |answer| writing.poll(answer, UnixMillis(5), 0, &[7; Pending::<()>::ENTROPY]);
 /// assert!(matches!(poll(Answered::Begin), Effect::Call(Asked { kind: Question::Replace, .. })));
-/// // Another request was faster: look at what it wrote.
+/// // Another request was faster: read its record.
 /// let look = poll(Answered::Reply(Reply::Conflict));
 /// assert!(matches!(look, Effect::Call(Asked { kind: Question::Read, .. })));
 /// let theirs = r#"{"v":"BBBBBBBBBBBBBBBB","data":{"n":1,"m":5}}"#.to_owned();
@@ -110,13 +109,13 @@ pub async fn commit<H: Host>(
     let mut calls = Calls::new(host, rules);
     let Seen { mut id, record: loaded, at: mut read_at } = session;
     let (mut current, mut here) = (loaded.clone(), true);
-    // The session's own record was seen, so a renewal is followed however late it is.
+    // The request has read the session's own record, so it follows a renewal even after the grace period.
     let mut admitted = loaded.meta().next.is_none();
     let mut attempts: Vec<Attempt> = Vec::new();
-    // One of them was done, and whether it was applied to what another request had written.
+    // Set once an attempt is known to be stored: whether it merged the change into the data of another request.
     let mut done = None;
     let (mut tries, mut inconclusive) = (0, 0);
-    // Of a session that is over, another request may have moved the deadline since.
+    // Another request may have moved the deadline of an expired session since.
     let is_expired = timeouts.is_expired(loaded.meta(), calls.at);
     let mut seen = (!is_expired).then(|| (loaded.clone(), read_at));
     loop {
@@ -135,7 +134,7 @@ pub async fn commit<H: Host>(
             done = done.or(mine.next().map(|attempt| attempt.merges));
             let follower = if admitted { Follower::Admitted } else { Follower::Cookie(now) };
             match fault::lead(&record, &id, follower, Fault::SaveFollowsLogin)? {
-                // A login took the ID away: a request that holds the old one may write nothing.
+                // A login has replaced the ID. A request with the old one may write nothing.
                 Lead::Nowhere => return Ok(Written::Gone),
                 Lead::To(next) => {
                     (id, here) = (next, false);
@@ -148,7 +147,8 @@ pub async fn commit<H: Host>(
                 return Ok(Written::Saved { session, merged, reread: true });
             }
             if timeouts.is_expired(record.meta(), now) {
-                // It ends here, or a write of another request that is under way could bring it back without this change.
+                // The session ends here. Otherwise a write of another request in flight could bring it back without this
+                // change.
                 match calls.write(&id, Query::Remove(record.write_id())).await? {
                     Wrote::Done | Wrote::Gone => return Ok(Written::Gone),
                     Wrote::Conflict | Wrote::InDoubt => continue,
@@ -156,8 +156,8 @@ pub async fn commit<H: Host>(
             }
             let is_settled = attempts.iter().all(|attempt| attempt.is_settled_by(&record));
             if !is_settled && !seeded(Fault::SettledIgnored) {
-                // A replica's old record; or so much was written since that it cannot be told any more. To try again could
-                // be to do it twice.
+                // The record comes from an old replica, or has had so many writes since that it does not say whether ours
+                // was one. A retry could make the change twice.
                 inconclusive += 1;
                 if inconclusive > INCONCLUSIVE {
                     return Err(calls.gave_up());
@@ -195,8 +195,8 @@ pub async fn commit<H: Host>(
             attempts.push(Attempt { expected, write_id, is_in_doubt, merges });
             wrote
         } else {
-            // No record under this ID has, or will have, the write ID of one under another: this writes nothing,
-            // however late it comes, and only finds out for certain whether there is a record.
+            // No record under this ID ever has the write ID of a record under another ID. So this call writes nothing,
+            // however late it arrives. It only shows for certain whether there is a record.
             let query =
                 Query::Replace(current.write_id(), Body::Record(&current), rules.default_ttl);
             calls.write(&id, query).await?
@@ -209,17 +209,17 @@ pub async fn commit<H: Host>(
                 Err(calls.host.doubt(Doubt::Untraced))
             };
         }
-        // Of all else the record says more: whether it was our own write that was faster.
+        // After a conflict or a lost reply, the record says whether our own write is in it.
     }
 }
 
-/// The data of a record with the change in it.
+/// The data of a record after the change.
 fn merged_data<'a>(
     base: &str,
     mine: &'a str,
     theirs: &'a str,
 ) -> Result<Cow<'a, str>, crate::Error> {
-    // Mostly no other request has written, and there is nothing to merge.
+    // Usually no other request has written, and there is nothing to merge.
     if base == theirs {
         return Ok(mine.into());
     }
@@ -231,8 +231,8 @@ fn merged_data<'a>(
 }
 
 impl Attempt {
-    /// Whether a record that has not its write ID shows that it was not done: it remembers what was to be
-    /// replaced, or all writes that there ever were.
+    /// Whether a record without this attempt's write ID proves that the attempt was not stored. It does if it remembers the
+    /// write that was to be replaced, or every write of the session.
     fn is_settled_by(&self, record: &Record) -> bool {
         if !self.is_in_doubt {
             return true;
@@ -244,7 +244,7 @@ impl Attempt {
     }
 }
 
-/// Session data is the application's secret, so it is not shown.
+/// Hides the session data, which is the application's secret.
 impl core::fmt::Debug for Change {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(match self {

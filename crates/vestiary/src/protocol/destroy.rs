@@ -8,18 +8,18 @@ use super::{
 };
 use crate::{Handle, SessionId, UserRef};
 
-/// Ends a session, also if its ID changes meanwhile: the ID under which it was last.
+/// Ends a session, also if its ID changes meanwhile. Returns its last ID.
 ///
-/// The tombstone of a renewal is followed, since the session is the same one. That of a login is not: the session
-/// that the login began is another one, and an attacker may have planted the old ID.
+/// It follows the tombstone of a renewal, because the session is the same one. It does not follow the tombstone of a login:
+/// the login began another session, and an attacker may have planted the old ID.
 ///
-/// Only the record of the session itself is removed. The tombstones of its renewals stay until they expire: of two
-/// logouts at once, one would else remove the only way to the new ID, lose the reply, and the other one find nothing and
-/// call it done.
+/// It removes only the record of the session itself. The tombstones of its renewals stay until they expire. Otherwise one
+/// of two simultaneous logouts could remove the only pointer to the new ID and lose the reply; the other one would find
+/// nothing and report success.
 ///
 /// # Errors
-/// The host's error if the store did not confirm it, and if a [`Doubt`] remains: tell the application; the cookie is
-/// removed all the same.
+/// The host's error if the store did not confirm the removal, and if a [`Doubt`] remains. The driver reports it to the
+/// application, and removes the cookie nevertheless.
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn destroy<H: Host>(
     host: &mut H,
@@ -31,7 +31,7 @@ pub async fn destroy<H: Host>(
     let mut expected = record.write_id().cloned();
     let mut owner = record.meta().user.clone();
     let mut leaving = Leaving::default();
-    // The ID whose pointer led here.
+    // The ID whose tombstone led here.
     let mut pointer = None;
     let mut looks = match fault::pointer(&record, &id) {
         Ok(Some((next, Some(_)))) => {
@@ -46,7 +46,7 @@ pub async fn destroy<H: Host>(
         Ok(Some((_, None))) => return Ok(id),
         _ => false,
     };
-    // Where the session is read first, that is no attempt.
+    // The first read of a session does not count as a retry.
     let mut tries = u8::from(!looks);
     loop {
         if looks {
@@ -99,7 +99,7 @@ pub async fn destroy<H: Host>(
     while tries < MOST {
         tries += 1;
         match calls.ask(Place::Session(&pointer), Query::Read).await? {
-            // As long as the pointer is there, so would be a tombstone that was written after it.
+            // This tombstone still exists, so a later one would exist, too.
             Answer::Text(_) => return Ok(id),
             Answer::Gone => return ended(calls.host, id, leaving.is_out),
             _ => {}
@@ -108,29 +108,29 @@ pub async fn destroy<H: Host>(
     Err(calls.gave_up())
 }
 
-/// The ID of a session without a record, if that proves that it has ended. A session that has left its user's list is
-/// ended under whatever ID it is.
+/// Returns the ID of a session without a record, if that proves that the session has ended. A session that has left its
+/// user's list has ended under each of its IDs.
 fn ended<H: Host>(host: &mut H, id: SessionId, is_proven: bool) -> Result<SessionId, H::Error> {
     if is_proven { Ok(id) } else { Err(host.doubt(Doubt::Untraced)) }
 }
 
-/// How often a session is read, before the first removal and after those that were not done.
+/// The maximum number of reads, before the first removal and after those that failed.
 const MOST: u8 = 2 * TRIES + 1;
 
-/// How a session that is being ended leaves its user's list.
+/// The removal of the session from its user's list.
 #[derive(Default)]
 struct Leaving {
-    /// The entry that was dealt with.
+    /// The last entry that was to be removed.
     left: Option<Handle>,
-    /// The entry is gone.
+    /// Whether an entry was removed.
     is_out: bool,
 }
 
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 impl Leaving {
-    /// Takes the session out of its user's list before its record is removed, unless that was done already: if this
-    /// fails, the record still says whose session it is when the removal is repeated. A list that is not written at all,
-    /// for it cannot be read or the store refuses to, does not keep the session from being ended.
+    /// Removes the session from its user's list, unless that was done already. This comes before the removal of the record:
+    /// if it fails, the record still names the owner when the application retries. A list that cannot be read, or that the
+    /// store refuses to write, does not keep the session alive.
     async fn leave<H: Host>(
         &mut self,
         host: &mut H,

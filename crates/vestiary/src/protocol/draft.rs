@@ -6,20 +6,20 @@ use super::{
 };
 use crate::{Meta, Ttl, UnixMillis, WriteId, record::write_id_of};
 
-/// The text of a list that was changed, to be stored in place of the one that was read.
+/// The text of a changed list, to be stored in place of the list that was read.
 pub(crate) struct Draft {
-    /// False if the change may not be made: see [`UserSessions::apply`].
+    /// `false` if the change may not be made: see [`UserSessions::apply`].
     pub(crate) made: bool,
     text: String,
     ttl: Ttl,
-    /// The write ID of the list that was read; `None` if there was no list, or one without.
+    /// The write ID of the list that was read; `None` if there was no list, or one without a write ID.
     expected: Option<WriteId>,
     creates: bool,
 }
 
 impl Draft {
-    /// The list of this text, if there is one, after this change. `meta` is the metadata of the session that the change is
-    /// about, where that has cookie attributes of its own.
+    /// Makes a change to the list in `text`, or to an empty list without one. `meta` is the metadata of the session that
+    /// changes, which may have its own cookie attributes.
     pub(crate) fn new<H: Host>(
         host: &mut H,
         rules: &Rules,
@@ -44,14 +44,14 @@ impl Draft {
         })
     }
 
-    /// The same text, to be stored in place of another one.
+    /// The same text, to be stored in place of another text.
     #[cfg(feature = "seeded-faults")]
     pub(crate) fn over(&self, text: Option<&str>) -> Self {
         let expected = text.and_then(write_id_of).and_then(WriteId::parse);
         Self { text: self.text.clone(), expected, creates: text.is_none(), ..*self }
     }
 
-    /// The write.
+    /// The write that stores the draft.
     pub(crate) fn query(&self) -> Query<'_> {
         let body = Body::List(&self.text);
         if self.creates {

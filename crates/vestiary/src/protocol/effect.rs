@@ -5,20 +5,20 @@ use alloc::{borrow::ToOwned as _, string::String, vec::Vec};
 use super::host::{Call, Doubt, NewId, Reply};
 use crate::{Error, Event, SessionId, Ttl, WriteId};
 
-/// An effect of an operation, for its host to bring about.
+/// An effect of an operation, for its host to perform.
 #[derive(Debug, Eq, PartialEq)]
 pub enum Effect<T> {
-    /// Ask the store, and answer with [`Answered::Reply`], [`Answered::Lost`] or [`Answered::Refused`].
+    /// Make this store call, and answer with [`Answered::Reply`], [`Answered::Lost`] or [`Answered::Refused`].
     Call(Asked),
-    /// Ask the store for all of these at the same time, and answer with [`Answered::All`], or as to a [`Effect::Call`] if it is one. With `cfg(plain)` only; else they
-    /// are asked one after the other.
+    /// Make all these store calls at the same time, and answer with [`Answered::All`], or as to an [`Effect::Call`] if it
+    /// is one call. Only with `cfg(plain)`: otherwise the operation makes one call after the other.
     Calls(Vec<Asked>),
-    /// Let so many microseconds pass, and answer with [`Answered::Slept`].
+    /// Sleep for this many microseconds, and answer with [`Answered::Slept`].
     Sleep(u64),
-    /// Run the application's function on these data, and answer with [`Answered::Computed`], or with
-    /// [`Answered::Refused`] if it fails.
+    /// Run the application's function on this data, and answer with [`Answered::Computed`], or with [`Answered::Refused`]
+    /// if it fails.
     Compute(String),
-    /// Make a session ID, and answer with [`Answered::NewId`], or with [`Answered::Refused`] if there is none.
+    /// Make a session ID, and answer with [`Answered::NewId`], or with [`Answered::Refused`] if that fails.
     NewId,
     /// The operation has ended.
     Finished(Result<T, Stopped>),
@@ -33,20 +33,20 @@ pub struct Asked {
     pub key: String,
     /// The write ID that the record must have.
     pub expected: Option<WriteId>,
-    /// The text to store; empty if there is none.
+    /// The text to store; empty if the call stores none.
     pub text: String,
-    /// How long it may stay.
+    /// The TTL of the record.
     pub ttl: Ttl,
-    /// It belongs to a user.
+    /// Whether the record belongs to a user.
     pub owned: bool,
 }
 
-/// The operations of a store, as [`Call`] has them.
+/// The kind of a [`Call`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Question {
     /// [`Call::Read`]
     Read,
-    /// [`Call::ReadTwo`], with the second key as the text.
+    /// [`Call::ReadTwo`]; [`Asked::text`] is the second key.
     ReadTwo,
     /// [`Call::ReadTimed`]
     ReadTimed,
@@ -69,15 +69,15 @@ pub enum Question {
 pub enum Answered {
     /// Begin the operation.
     Begin,
-    /// The store's answer.
+    /// The store's reply.
     Reply(Reply),
-    /// None came; the error has this number with the host.
+    /// The store's reply was lost. The host keeps the error under this number.
     Lost(u32),
-    /// The store has said that it does not do it, with the error of this number.
+    /// The store refused, or the application's function failed. The host keeps the error under this number.
     Refused(u32),
-    /// The store has said that it does not do it, for this reason; [`Error::Json`] if what it has there is no text.
+    /// The store refused for this reason; [`Error::Json`] if the key has a value that is not text.
     Failed(Error),
-    /// Answers to several questions, in their order.
+    /// The answers to several calls, in their order.
     All(Vec<Answered>),
     /// The time has passed.
     Slept,
@@ -90,17 +90,17 @@ pub enum Answered {
 /// Why an operation was stopped.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Stopped {
-    /// By a rule of the core.
+    /// A rule of the core.
     Core(Error),
-    /// By a doubt.
+    /// A doubt.
     Doubt(Doubt),
-    /// By an error of the host, of this number.
+    /// An error that the host keeps under this number.
     Host(u32),
-    /// By a host that does not keep to what an effect says.
+    /// An answer of the host that does not fit the effect.
     Misuse,
-    /// By a response that has left: no cookie can be set any more ([`visit::Page`](crate::visit::Page)).
+    /// A response that has left: it cannot set a cookie any more ([`visit::Page`](crate::visit::Page)).
     ResponseSent,
-    /// By another session whose cookie has the same name.
+    /// Another session whose cookie has the same name.
     CookieTaken,
 }
 
@@ -111,9 +111,9 @@ pub enum Report {
     Event(Event),
     /// An ID that is out of use.
     OutOfUse(SessionId),
-    /// A session that has its full lifetime since the store was asked for it.
+    /// A session whose lifetime began anew when the store was asked for it.
     Touched(SessionId),
-    /// A failure that the operation has survived.
+    /// An error that the operation has survived.
     Failed(Stopped),
 }
 

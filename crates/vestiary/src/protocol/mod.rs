@@ -1,23 +1,21 @@
-//! The write protocol: what to ask a store, and what its answers mean.
+//! The write protocol: the calls that an operation makes to a store, and the meaning of the replies.
 //!
-//! Each operation is an `async fn` over a [`Host`], without I/O of its own; in WebAssembly, which is built with `cfg(plain)`,
-//! it is a function without `async` ([`Pending`]). [`commit`] writes the data of a session,
-//! [`touch`] gives it another TTL, [`destroy`] ends it, [`rotate`] gives it another ID, [`change_list`] changes the
-//! list of a user's sessions. With a store that can do what [`Call`] says, atomically and for one key at a time:
+//! Each operation is an `async fn` over a [`Host`], without I/O of its own. In WebAssembly, which is built with
+//! `cfg(plain)`, it is a function without `async` ([`Pending`]). [`commit`] writes the data of a session, [`touch`] gives
+//! it another TTL, [`destroy`] ends it, [`rotate`] gives it another ID, and [`change_list`] changes a user's session list.
+//! If the store performs each [`Call`] atomically, on one key at a time, the operations guarantee:
 //!
-//! - no acknowledged change is lost: a write replaces only the very record that it was made from;
-//!   else the change is applied again, to what is there now;
-//! - no ended session comes back: only `create` creates, and only under an ID that was never used;
-//! - a logout that meets a change of the ID follows it, and does not take expired evidence for proof;
-//! - a request that had the session open before a renewal writes to the session, not to its tombstone, and
-//!   one that had it open before a login writes nothing;
-//! - a session is not lost by a crash while its ID changes: the new one is there before the old one
-//!   goes;
-//! - a write whose answer was lost is recognised by its [`WriteId`](crate::WriteId), and not done
-//!   twice.
+//! - No acknowledged change is lost. A write replaces only the record that it was made from; otherwise the change is
+//!   applied again, to the current record.
+//! - No ended session comes back. Only `create` creates, and only under an ID that was never used.
+//! - A logout that meets a change of the ID follows it, and does not take expired evidence for proof.
+//! - A request that read the session before a renewal writes to the session, not to its tombstone. A request that read it
+//!   before a login writes nothing.
+//! - A crash during a change of the ID loses no session: the new record exists before the old one goes.
+//! - A write whose reply was lost is recognised by its [`WriteId`](crate::WriteId), and not done twice.
 //!
-//! `tests/schedules.rs` proves it on random schedules with crashes, lost answers, duplicates and
-//! stale reads, and finds the faults that are seeded into the operations.
+//! `tests/schedules.rs` checks this on random schedules with crashes, lost replies, duplicates and stale reads, and finds
+//! the faults that are seeded into the operations.
 
 mod calls;
 mod change_list;
@@ -67,8 +65,8 @@ use core::{future::Future, pin::Pin};
 
 use crate::UnixMillis;
 
-/// A part of an operation that is taken rarely, or is large: its future lies in a box of its own, so that those around it
-/// need not have room for it.
+/// Boxes the future of a part of an operation that rarely runs, or is large. The futures around it then need no room for
+/// it.
 #[cfg(not(plain))]
 #[doc(hidden)]
 pub fn boxed<F: Future>(part: F) -> Pin<Box<F>> {
@@ -81,19 +79,19 @@ pub fn boxed<T>(done: T) -> T {
     done
 }
 
-/// How often an operation asks again before it gives up.
+/// The number of times that an operation asks again before it gives up.
 pub const TRIES: u8 = 8;
 
-/// The TTL of each tombstone, in milliseconds: a logout that meets a rotation must find its way. It is the same for all, so
-/// that none outlives those of later rotations.
+/// The TTL of each tombstone, in milliseconds. A logout that meets a rotation follows the tombstone. All have the same TTL,
+/// so that no tombstone outlives those of later rotations.
 pub(crate) const TOMBSTONE_TTL: u64 = 600_000;
 
-/// For how long after it was read a record's absence proves that its session was ended, in milliseconds. A
-/// rotation since then has left a tombstone, which is still there; the difference allows for slow answers.
+/// The time after the read of a record in which its absence proves that its session was ended, in milliseconds. A rotation
+/// since then has left a tombstone, which still exists. The difference to the tombstone's TTL allows for slow replies.
 const TRUSTED: u64 = TOMBSTONE_TTL - 60_000;
 
-/// Whether the absence of a record that was read at `read_at` proves that its session was ended. Later, a
-/// tombstone may have expired.
+/// Whether the absence of a record that was read at `read_at` proves that its session was ended. Later, a tombstone may
+/// have expired.
 pub(crate) fn is_proof(read_at: UnixMillis, now: UnixMillis) -> bool {
     now.since(read_at) < TRUSTED || seeded(Fault::ProofNeverAges)
 }

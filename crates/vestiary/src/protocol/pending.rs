@@ -14,16 +14,16 @@ use super::{
 };
 use crate::{Error, Event, SessionId, UnixMillis};
 
-/// An operation that is driven from outside, effect by effect: for a host that has no futures of its own, such as
-/// JavaScript or a test that decides which request goes on.
+/// An operation that a driver runs from outside, effect by effect. It is for a host that has no futures of its own, such as
+/// JavaScript, or a test that decides which request continues.
 ///
-/// With `cfg(plain)`, which WebAssembly is built with, an operation is no future but a function. It runs again from its
-/// beginning with each answer, and gets the earlier ones at once: without the states of futures, WebAssembly is a seventh
-/// smaller. An operation does the same each time, since all that it knows comes from its host.
+/// With `cfg(plain)`, which WebAssembly is built with, an operation is a function instead of a future. It runs again from
+/// its beginning with each answer, and gets the earlier answers at once. Without the states of futures, WebAssembly is a
+/// seventh smaller. An operation does the same in each run, because everything it knows comes from its host.
 pub struct Pending<T> {
     mail: Rc<RefCell<Mail>>,
     running: Running<T>,
-    /// It has finished: to poll it again would be a panic.
+    /// Whether the operation has finished. Polling its future again would panic.
     is_finished: bool,
 }
 
@@ -36,38 +36,38 @@ type Running<T> = Box<dyn Fn(Post) -> Result<T, Stopped>>;
 struct Mail {
     /// The effect that the operation waits for.
     effect: Option<Effect<()>>,
-    /// The last time that the operation was polled; each time if it runs again from its beginning.
+    /// The last poll of the operation; all polls if the operation runs again from its beginning.
     polls: Vec<Poll>,
-    /// The answers that it got in them.
+    /// The answers that the operation got in them.
     moments: Vec<Moment>,
-    /// The one that the operation has come to.
+    /// The place of the answer that the operation has reached.
     at: usize,
-    /// So many bytes of its poll's entropy are used.
+    /// The number of bytes of its poll's entropy that are used.
     used: usize,
-    /// The last error that was a refusal.
+    /// The number of the last error with which the store refused.
     refused: Option<u32>,
     reports: Vec<Report>,
     /// The number of reports that the driver has taken.
     taken: usize,
     /// The store, if it answers at once.
     source: Option<Rc<dyn Source>>,
-    /// It is only asked to read, and the operation is never polled again: no answer is kept for that.
+    /// Whether the operation only reads from it, and is never polled again, so that no answer has to be kept.
     reads: bool,
-    /// The answer to the first question for an ID.
+    /// The answer when the operation first needs a session ID.
     id: Option<SessionId>,
 }
 
 /// A store that answers an operation at once.
 pub trait Source {
-    /// The answer to a call.
+    /// Answers a call.
     fn answer(&self, call: &Call<'_>, now: UnixMillis) -> Answered;
 }
 
-/// An answer with which an operation goes on.
+/// An answer with which an operation continues.
 #[derive(Debug)]
 struct Moment {
     answer: Answered,
-    /// The number of the poll.
+    /// The number of the poll that brought it.
     poll: usize,
 }
 
@@ -79,17 +79,17 @@ struct Poll {
     entropy: [u8; Pending::<()>::ENTROPY],
 }
 
-/// An answer that is there at once, if there is one.
+/// A source of an answer without waiting, if it has one.
 type AtOnce<'a> = &'a dyn Fn(&mut Mail) -> Option<Answered>;
 
 /// The [`Host`] of a [`Pending`] operation.
 pub struct Post(Rc<RefCell<Mail>>);
 
 impl<T> Pending<T> {
-    /// Bytes of entropy for a poll. Between two effects an operation uses half of them at most.
+    /// The number of bytes of entropy for a poll. Between two effects an operation uses half of them at most.
     pub const ENTROPY: usize = 256;
 
-    /// An operation on the host that it is given. It begins with the first [`Pending::poll`].
+    /// Creates an operation that runs on the [`Post`] it is given. It begins with the first [`Pending::poll`].
     #[cfg(not(plain))]
     pub fn new<F>(operation: impl FnOnce(Post) -> F) -> Self
     where
@@ -100,13 +100,13 @@ impl<T> Pending<T> {
         Self { mail, running, is_finished: false }
     }
 
-    /// An operation on the host that it is given. It begins with the first [`Pending::poll`].
+    /// Creates an operation that runs on the [`Post`] it is given. It begins with the first [`Pending::poll`].
     #[cfg(plain)]
     pub fn new(operation: impl Fn(Post) -> Result<T, Stopped> + 'static) -> Self {
         Self { mail: Rc::default(), running: Box::new(operation), is_finished: false }
     }
 
-    /// Is as new, and keeps the memory that it has.
+    /// Resets the operation to its beginning, and keeps its memory.
     #[cfg(plain)]
     pub fn renew(&mut self) {
         let mail = &mut *self.mail.borrow_mut();
@@ -117,8 +117,8 @@ impl<T> Pending<T> {
         self.is_finished = false;
     }
 
-    /// Lets the operation go on with the answer to its last effect: its next effect. `elapsed` is microseconds of a clock
-    /// that is never set back; `entropy` is new and random.
+    /// Continues the operation with the answer to its last effect, and returns its next effect. `elapsed` is the time by a
+    /// monotonic clock in microseconds; `entropy` is new and random.
     pub fn poll(
         &mut self,
         answer: Answered,
@@ -149,7 +149,7 @@ impl<T> Pending<T> {
     }
 }
 
-/// The end of an operation that waits for nothing.
+/// The result of an operation that waits for no effect.
 #[cfg(not(plain))]
 fn end<T>(polled: task::Poll<Result<T, Stopped>>) -> Result<T, Stopped> {
     match polled {
@@ -164,15 +164,15 @@ fn end<T>(ended: Result<T, Stopped>) -> Result<T, Stopped> {
 }
 
 impl<T> Pending<T> {
-    /// Has the store's calls answered at once. With `cfg(plain)` only; else nothing is asked of `source`. An operation that
+    /// Lets `source` answer store calls at once. Only with `cfg(plain)`: otherwise `source` is not used. An operation that
     /// only `reads` waits where it would write, and is never polled again.
     pub fn answer_by(&mut self, source: Rc<dyn Source>, reads: bool) {
         let mut mail = self.mail.borrow_mut();
         (mail.source, mail.reads) = (Some(source), reads);
     }
 
-    /// Has the first question for a session ID answered at once, by one that was made at random. As `answer_by`, with
-    /// `cfg(plain)` only.
+    /// Provides the random session ID that the operation gets when it first needs one. Only with `cfg(plain)`, as
+    /// `answer_by`.
     pub fn offer(&mut self, id: Option<SessionId>) {
         self.mail.borrow_mut().id = id;
     }
@@ -182,7 +182,7 @@ impl<T> Pending<T> {
         let mut mail = self.mail.borrow_mut();
         let taken = mail.taken.min(mail.reports.len());
         let reports = mail.reports.drain(taken..).collect::<Vec<_>>();
-        // An operation that runs again from its beginning reports them once more.
+        // An operation that runs again from its beginning makes its earlier reports again.
         if cfg!(plain) {
             mail.taken += reports.len();
         }
@@ -213,7 +213,7 @@ impl Mail {
         self.polls.get(self.moment()?.poll)
     }
 
-    /// The answer to the effect that the operation has come to, from the poll in which it had none yet.
+    /// The answer to the effect that the operation has reached, if the driver has given it already.
     #[cfg(plain)]
     fn next(&mut self) -> Option<Answered> {
         let before = self.moment().map(|moment| moment.poll);
@@ -225,7 +225,7 @@ impl Mail {
         Some(next.answer.clone())
     }
 
-    /// The answers of the store, if it gives them at once.
+    /// The answers of the store, if it answers at once.
     fn ask(&self, calls: &[Call<'_>]) -> Option<Answered> {
         let (source, now) = (self.source.as_ref()?, self.poll()?.now);
         if self.reads && !calls.iter().all(Call::reads) {
@@ -235,7 +235,7 @@ impl Mail {
         if calls.len() == 1 { answers.next() } else { Some(Answered::All(answers.collect())) }
     }
 
-    /// Keeps an answer that was there at once for an operation that may run again.
+    /// Keeps an answer that came at once, because the operation may run again.
     #[cfg(plain)]
     fn keep(&mut self, answer: &Answered) {
         if !self.reads {
@@ -263,8 +263,8 @@ impl Post {
         self.0.borrow().moment().map(|moment| moment.answer.clone())
     }
 
-    /// The answer to an effect; nothing if the operation has to wait for it, or for an earlier one. Nothing that it does then
-    /// is of any consequence.
+    /// The answer to an effect; `None` if the operation has to wait for it, or for an earlier one. Everything that it does
+    /// until it returns has no effect then.
     #[cfg(plain)]
     fn post(&self, at_once: AtOnce<'_>, effect: &dyn Fn() -> Effect<()>) -> Option<Answered> {
         let mut mail = self.0.borrow_mut();
@@ -272,7 +272,7 @@ impl Post {
             return None;
         }
         let mut answer = mail.next();
-        // With half of the poll's entropy there is enough for what comes until the next effect.
+        // Half of the poll's entropy suffices until the next effect.
         if answer.is_none() && mail.used <= Pending::<()>::ENTROPY / 2 {
             answer = at_once(&mut mail).inspect(|answer| mail.keep(answer));
         }
@@ -282,12 +282,12 @@ impl Post {
         answer
     }
 
-    /// The number of the poll in which the operation is, among those that it knows.
+    /// The number of the poll that the operation has reached, among the polls that are kept.
     pub(crate) fn poll(&self) -> usize {
         self.0.borrow().moment().map_or(0, |moment| moment.poll)
     }
 
-    /// Whether the operation waits for an effect: what it does is of no consequence then.
+    /// Whether the operation waits for an effect. Everything that it does until it returns has no effect then.
     pub(crate) fn waits(&self) -> bool {
         self.0.borrow().effect.is_some()
     }

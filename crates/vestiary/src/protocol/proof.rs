@@ -1,8 +1,8 @@
 use super::UserSessions;
 use crate::UnixMillis;
 
-/// When a visitor who logs in proved who it is, and the clocks by which that is compared with the end of all sessions
-/// of the user.
+/// The time at which a visitor who logs in proved their identity, with the clocks that compare it with the end of all
+/// sessions of the user.
 ///
 /// ```
 /// # use vestiary::UnixMillis;
@@ -15,42 +15,41 @@ use crate::UnixMillis;
 /// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Proof {
-    /// When the visitor proved it, by the clock of this server.
+    /// The time of the proof, by the clock of this server.
     pub at: UnixMillis,
-    /// The time by the same clock, read after `store`: that it is read later makes the proof seem older, and not
-    /// younger, than it is.
+    /// The current time by the same clock, read after `store`. Reading it later makes the proof seem older, never younger.
     pub here: UnixMillis,
-    /// The time by the store's clock, if it has one.
+    /// The current time by the store's clock, if it has one.
     pub store: Option<UnixMillis>,
     /// The end of all sessions of the user by the same request that logs in.
     pub own_end: Option<OwnEnd>,
 }
 
-/// A request has ended all sessions of a user, by the clock that dates [`UserChange::End`](super::UserChange::End).
+/// The end of all sessions of a user by one request, by the clock that dates [`UserChange::End`](super::UserChange::End).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct OwnEnd {
-    /// When.
+    /// The time at which the request ended them.
     pub at: UnixMillis,
-    /// When another request had done so last.
+    /// The time at which another request had ended them last.
     pub before: UnixMillis,
 }
 
 impl Proof {
-    /// Since when the login counts, by the clock that dates the end of all sessions: for
-    /// [`UserChange::Add`](super::UserChange::Add). `None` if the proof is older than a user's session list remembers
-    /// the end of all sessions: the login is refused.
+    /// The time of the proof by the clock that dates the end of all sessions, for
+    /// [`UserChange::Add`](super::UserChange::Add). `None` if the login must be refused, because the proof is older than a
+    /// user's session list remembers the end of all sessions.
     #[must_use]
     pub fn since(self) -> Option<UnixMillis> {
         let age = self.here.since(self.at);
         if age > UserSessions::REMEMBERED {
             return None;
         }
-        // Without a clock of the store, one reading of the clock decides, and not how long it takes to get here.
+        // Without a clock of the store, the time of the proof decides, and not the time that the login has taken.
         let since = match self.store {
             Some(store) => UnixMillis(store.0.saturating_sub(age)),
             None => self.at.min(self.here),
         };
-        // The request's own end does not refuse its login; that of another one after the proof does.
+        // The request's own end of all sessions does not refuse its login. An end by another request after the proof does.
         let own_end = self.own_end.filter(|own| since >= own.before);
         Some(own_end.map_or(since, |own| since.max(own.at)))
     }
@@ -70,10 +69,10 @@ mod tests {
     fn a_proof_counts_by_the_clock_that_dates_the_end_of_all_sessions() {
         assert_eq!(since(1_000, 1_500, None), Some(1_000));
         assert_eq!(since(1_000, 1_500, Some(9_500)), Some(9_000));
-        // A proof that is dated ahead is one of now.
+        // A proof with a date in the future counts from now.
         assert_eq!(since(9_000, 1_500, None), Some(1_500));
         assert_eq!(since(9_000, 1_500, Some(700)), Some(700));
-        // A store whose clock has only just begun.
+        // A store whose clock is near the epoch.
         assert_eq!(since(1_000, 1_500, Some(3)), Some(0));
     }
 

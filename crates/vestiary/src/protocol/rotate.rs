@@ -13,11 +13,11 @@ use crate::{Error, Follower, Format, Lead, Meta, Record, SessionId, Ttl, UnixMil
 /// Why a session gets another ID.
 #[derive(Debug)]
 pub enum Reason {
-    /// A user logged in, or got other rights. The new record is this one, for so long at most; the old ID leads
-    /// nowhere at once, or an attacker who planted it would be logged in with it.
+    /// A user logged in, or got other rights. The session gets this record, with this TTL at most. The old ID leads nowhere
+    /// from then on; otherwise an attacker who planted it would be logged in with it.
     Login(Box<Record>, Ttl),
-    /// It is time. The data goes along; until this instant the old ID leads to the new one, for the requests that are
-    /// under way.
+    /// A renewal is due. The session keeps its data. Until this instant, the end of the grace period, the old ID leads to
+    /// the new one, for requests in flight.
     Renewal(UnixMillis),
 }
 
@@ -26,9 +26,10 @@ pub enum Reason {
 pub enum Moved {
     /// The session has the new ID now.
     To(Box<Seen>),
-    /// Another request was faster. A renewal's tombstone leads to this ID, a login's to none ([`Record::lead`]).
+    /// Another request has rotated the session first. A renewal's tombstone leads to this ID, a login's to none
+    /// ([`Record::lead`]).
     Elsewhere(Option<SessionId>),
-    /// The session was ended meanwhile. No cookie may be sent.
+    /// Another request has ended the session. No cookie may be sent.
     Gone,
 }
 
@@ -75,8 +76,8 @@ pub async fn rotate<H: Host>(
     let mut doubt = false;
     let mut tries = 0;
     let ended = 'ended: loop {
-        // Of a session that expires meanwhile, another request may have moved the deadline: it is read first. Else it would
-        // come back, after a request that has found it expired.
+        // If the session expires meanwhile, another request may have moved its deadline, so it is read first. Otherwise the
+        // session would come back after a request that has found it expired.
         let is_expired = timeouts.is_expired(current.meta(), calls.host.now());
         if !is_expired {
             let tombstone = current.tombstone(tombstone_write.clone(), &old, &new, grace)?;
@@ -106,7 +107,7 @@ pub async fn rotate<H: Host>(
             }
             let known = current.write_id();
             if !known.is_none_or(|known| record.has_write(known)) {
-                // Older than what was seen already.
+                // An older record than the one that was read before.
                 continue;
             }
             let is_known = record.write_id() == known;
@@ -123,8 +124,8 @@ pub async fn rotate<H: Host>(
             if grace.is_none() || seeded(Fault::CarriesNothing) {
                 break;
             }
-            // The data goes along, so what was written meanwhile goes, too. A write ID of its own: a request that has
-            // read the new record as it was must not write over this one.
+            // A renewal keeps the data, including later writes. This write of the new record has its own write ID, so that
+            // a request that has read the earlier one cannot overwrite it.
             at = calls.host.now();
             let mut write_id = write_id(calls.host)?;
             if let Some(known) = successor.write_id().filter(|_| seeded(Fault::CarriesWriteId)) {
@@ -154,13 +155,13 @@ pub async fn rotate<H: Host>(
         Ended::GaveUp => Err(calls.gave_up()),
         Ended::Vanished => Err(calls.host.doubt(Doubt::Untraced)),
     };
-    // No request knows the new ID, and none will. If this fails, the record expires soon.
+    // No other request knows the new ID, or ever will. If this fails, the record expires soon.
     calls.write(&new, Query::Remove(successor.write_id())).await?;
     moved
 }
 
-/// Creates the new record, under an ID that was never used. An ID whose record may or may not have been created is given
-/// up, for it may still be created after it was removed.
+/// Creates the new record, under an ID that was never used. An ID whose creation is in doubt is not used, because the store
+/// may still create its record after a removal.
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 async fn create<H: Host>(
     calls: &mut Calls<'_, H>,
@@ -175,7 +176,7 @@ async fn create<H: Host>(
             Reason::Renewal(_) => current.meta().user.as_ref(),
         };
         let id = calls.new_id(user).await?;
-        // Each attempt has its own write ID: under one there is never but one record.
+        // Each attempt has its own write ID, so that no two records share one.
         let (write_id, now) = (write_id(calls.host)?, calls.host.now());
         let (record, ttl) = match reason {
             Reason::Login(record, longest) => {
@@ -196,7 +197,7 @@ async fn create<H: Host>(
     Err(calls.gave_up())
 }
 
-/// A rotation in the wrong order.
+/// Rotates in the wrong order.
 #[cfg(feature = "seeded-faults")]
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 async fn tombstone_first<H: Host>(
@@ -225,7 +226,7 @@ async fn tombstone_first<H: Host>(
     Ok(Moved::To(Seen { id: new, record, at: calls.at }.into()))
 }
 
-/// Puts what was written under the old ID meanwhile into the new record. False if that did not come about.
+/// Carries the later writes of the old record into the new one. `false` if that failed.
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 async fn carry<H: Host>(
     calls: &mut Calls<'_, H>,
@@ -240,7 +241,7 @@ async fn carry<H: Host>(
         match calls.write(new, query).await? {
             Wrote::InDoubt => {}
             Wrote::Gone => return Ok(false),
-            // A conflict is with our own first try, whose reply was lost.
+            // The conflict is with our own first attempt, whose reply was lost.
             Wrote::Done | Wrote::Conflict => return Ok(true),
         }
         *tries += 1;
@@ -258,10 +259,10 @@ fn ttl_of_tombstone(grace: Option<UnixMillis>, now: UnixMillis) -> Ttl {
     Ttl::Millis(TOMBSTONE_TTL)
 }
 
-/// New IDs that are tried.
+/// The number of new IDs that an operation tries.
 pub(crate) const IDS: u8 = 3;
 
-/// How a rotation ends that meets a tombstone.
+/// The end of a rotation that meets a tombstone; `None` if the record is not a tombstone.
 pub(super) fn elsewhere(
     record: &Record,
     old: &SessionId,
@@ -274,7 +275,7 @@ pub(super) fn elsewhere(
     })
 }
 
-/// The session under another ID: data, deadlines, user and cookie attributes go along.
+/// The record of the session under another ID. It keeps data, deadlines, user and cookie attributes.
 fn renewed(
     rules: &Rules,
     old: &Record,

@@ -5,27 +5,27 @@ use crate::{
     Error, KeyRing, Meta, Options, Record, SealRing, SessionId, Ttl, UnixMillis, UserRef, WriteId,
 };
 
-/// The rules of one application, of which all operations are made.
+/// The rules of one application, which all operations follow.
 #[derive(Debug)]
 pub struct Rules {
-    /// Its options.
+    /// The options of sessions.
     pub options: Arc<Options>,
-    /// Its secrets to sign with; `None` while the application is built.
+    /// The signing keys; `None` while the application is built.
     pub keys: Option<Arc<KeyRing>>,
-    /// Its secrets to encrypt with, if records are encrypted.
+    /// The encryption keys, if records are encrypted.
     pub seals: Option<Arc<SealRing>>,
-    /// Records that are not encrypted are read, too.
+    /// Whether records that are not encrypted are accepted, too.
     pub migrates: bool,
-    /// The store compares before it writes.
+    /// Whether the store compares the write ID before it writes.
     pub atomic: bool,
-    /// The store's client sends a request again, by itself, when it has lost its connection.
+    /// Whether the store's client sends a request again by itself when it has lost its connection.
     pub resends: bool,
-    /// How long the store keeps a record that is stored without a TTL.
+    /// The TTL that the store gives to a record without one.
     pub default_ttl: Ttl,
 }
 
 impl Rules {
-    /// How long a session of a user lasts that is used now: one with this metadata.
+    /// The lifetime, from now on, of a user's session with this metadata.
     #[must_use]
     pub fn lifetime(&self, meta: Option<&Meta>, now: UnixMillis) -> Lifetime {
         let own = meta.map_or(Cow::Borrowed(&*self.options), |meta| self.options.for_session(meta));
@@ -41,7 +41,7 @@ impl Rules {
         self.options.user_key(&user.decoded_name())
     }
 
-    /// The text that the store has under `key`, decrypted.
+    /// Decrypts a text that the store has under `key`, if records are encrypted.
     pub(super) fn opened(
         &self,
         place: Place<'_>,
@@ -59,13 +59,13 @@ impl Rules {
         }
     }
 
-    /// How long the record of a session may stay in the store, by its own cookie attributes if it has some.
+    /// The TTL of a session's record, by the session's own cookie attributes if it has some.
     pub(crate) fn ttl_of(&self, meta: &Meta, now: UnixMillis) -> Ttl {
         let ttl = self.options.for_session(meta).ttl(now);
         self.options.timeouts().ttl(ttl, meta, now)
     }
 
-    /// The record of a new session with this data and metadata.
+    /// Creates the record of a new session with this data and metadata.
     pub(crate) fn first(
         &self,
         write_id: WriteId,
@@ -78,7 +78,7 @@ impl Rules {
         Record::new(options.format(), write_id, &cookie, data, meta, options.limits())
     }
 
-    /// The record that takes the place of this one, with other data and other metadata.
+    /// Creates the record that replaces this one, with other data and other metadata.
     pub(crate) fn rewritten(
         &self,
         record: &Record,
@@ -92,7 +92,7 @@ impl Rules {
         record.rewritten(options.format(), write_id, &cookie, data, meta, options.limits())
     }
 
-    /// The metadata that a record which is written now has in place of this one, and what it shows of its cookie.
+    /// The metadata of a record that is written now, and the cookie attributes that the record shows.
     fn stamped(&self, meta: Meta, now: UnixMillis) -> Result<(Meta, String), Error> {
         let mut options = Cow::Borrowed(&*self.options);
         let mut meta = options.timeouts().stamped(meta, now);
@@ -107,7 +107,7 @@ impl Rules {
         Ok((meta, cookie))
     }
 
-    /// The record of this text.
+    /// Decodes a record.
     pub(crate) fn record(&self, text: String) -> Result<Record, Error> {
         if seeded(Fault::ReadsAsItWrites) {
             return Record::decode_owned(text, self.options.limits());

@@ -14,7 +14,7 @@ pub(crate) struct Replacement<'a> {
     pub(crate) new: &'a SessionId,
     /// The write ID of its tombstone.
     pub(crate) tombstone_write: WriteId,
-    /// Until when the tombstone leads to the new ID.
+    /// The end of the grace period, in which the tombstone leads to the new ID. `None`: it never does.
     pub(crate) grace: Option<UnixMillis>,
 }
 
@@ -30,9 +30,9 @@ impl Replacement<'_> {
     }
 }
 
-/// Replaces the record of a session that a login ends by its tombstone, whatever other requests write meanwhile: as
-/// [`rotate`](super::rotate) does, which also takes the data along. The first attempt may have been made already, with this
-/// answer.
+/// Replaces the record of a session that a login ends by its tombstone, whatever other requests write meanwhile.
+/// [`rotate`](super::rotate) does the same, and also carries the data over. `first` is the answer to the first attempt, if
+/// the caller has made it already.
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 pub(crate) async fn replace_by_tombstone<H: Host>(
     calls: &mut Calls<'_, H>,
@@ -72,7 +72,7 @@ pub(crate) async fn replace_by_tombstone<H: Host>(
                 break;
             }
             if !known.is_none_or(|known| record.has_write(known)) {
-                // Older than what was seen already.
+                // An older record than the one that was read before.
                 continue;
             }
             replacement.current = record;
@@ -89,11 +89,11 @@ pub(crate) async fn replace_by_tombstone<H: Host>(
 
 /// How the replacement of the old record ended.
 pub(crate) enum Ended {
-    /// Its tombstone is in its place.
+    /// The tombstone is in the place of the record.
     Replaced,
-    /// There is no old record any more.
+    /// The old record does not exist any more.
     Vanished,
-    /// Other requests were faster each time, or replies were lost.
+    /// Every attempt met a conflict, or its reply was lost.
     GaveUp,
     /// Another request gave the session another ID first.
     Dropped(Moved),

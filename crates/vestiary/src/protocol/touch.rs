@@ -9,9 +9,10 @@ use super::{
 };
 use crate::{Follower, Lead};
 
-/// Gives the record of a session another TTL, and never a tombstone: of a session that was renewed meanwhile the
-/// successor, of one that a login has replaced nothing. `None` if the session was ended meanwhile, or is another
-/// visitor's now: no cookie may be sent.
+/// Gives the record of a session another TTL. It never touches a tombstone: if another request has renewed the session, it
+/// touches the successor, and if a login has replaced the session, it touches nothing.
+///
+/// Returns `None` if the session has ended, or belongs to another visitor now. No cookie may be sent then.
 ///
 /// # Errors
 /// The host's error if the store failed, and if a [`Doubt`] remains.
@@ -25,7 +26,7 @@ pub async fn touch<H: Host>(
     let Seen { mut id, record: mut current, at: mut read_at } = session;
     let mut expected = current.write_id().cloned();
     let mut admitted = current.meta().next.is_none();
-    // Of a session that is over, another request may have moved the deadline since.
+    // Another request may have moved the deadline of an expired session since.
     let is_expired = rules.options.timeouts().is_expired(current.meta(), calls.at);
     let mut seen = (!is_expired).then(|| (current.clone(), read_at));
     let mut tries = 0;
@@ -46,8 +47,7 @@ pub async fn touch<H: Host>(
                 Lead::Nowhere => return Ok(None),
                 Lead::To(next) => {
                     id = next;
-                    // No record under the new ID has this write ID, so a touch of it only finds out whether there is
-                    // a record.
+                    // No record under the new ID has this write ID, so a touch only shows whether there is a record.
                     expected = record.write_id().cloned();
                     continue;
                 }

@@ -8,11 +8,10 @@ use crate::{
     time::date,
 };
 
-/// The sessions of one user: what a store keeps under
-/// [`Options::user_key`](crate::Options::user_key).
+/// A user's session list. The store has it under [`Options::user_key`](crate::Options::user_key).
 ///
-/// A session that belongs to a user is good only as long as it stands here. So all of them are ended
-/// by one write, however many they are, and whatever becomes of their records:
+/// A session of a user is valid only while it is in the list. So one write ends all of them, however many there are, and
+/// whatever happens to their records. The list is JSON:
 /// `{"v":"<write id>","sessions":{"<handle>":{"created":ms,"seen":ms,"until":ms,"label":"…"}},"after":ms}`.
 ///
 /// ```
@@ -35,7 +34,7 @@ use crate::{
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct UserSessions {
     write_id: Option<WriteId>,
-    /// When all were ended: a login that began before is too old.
+    /// The time at which all sessions were ended. A login that began earlier is refused.
     after: Option<UnixMillis>,
     sessions: Vec<UserSession>,
 }
@@ -43,48 +42,46 @@ pub struct UserSessions {
 /// One of a user's sessions.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct UserSession {
-    /// What the list calls it.
+    /// The public name of the session.
     pub handle: Handle,
-    /// When it began.
+    /// The time at which the session began.
     pub created: UnixMillis,
-    /// When it was last used, as far as was written down.
+    /// The time of the last use that was recorded.
     pub seen: UnixMillis,
-    /// When the session has ended for certain.
+    /// The time from which the session has certainly ended.
     until: UnixMillis,
-    /// What the application calls it, as JSON text: a string with its quotes.
+    /// The application's label for the session, as JSON text: a string with its quotes.
     pub label: Option<String>,
 }
 
-/// What happens to the sessions of a user. Done twice, each is as if done once, so a lost answer does no
-/// harm.
+/// A change of a user's session list. Making it twice has the same result as making it once, so a lost reply does no harm.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum UserChange {
-    /// Somebody logged in.
+    /// The user logged in.
     Add {
         /// The new session.
         handle: Handle,
         /// The application's label for it, as JSON text: [`UserSessions::label`].
         label: Option<String>,
-        /// When the visitor proved who it is: [`Proof::since`](super::Proof::since).
+        /// The time at which the visitor proved their identity: [`Proof::since`](super::Proof::since).
         since: UnixMillis,
-        /// The most sessions a user may have: of more, those that were not used for the longest time
-        /// end.
+        /// The maximum number of sessions of the user. Beyond it, the least recently used ones end.
         most: usize,
     },
     /// A session was used.
     Seen(Handle),
-    /// One of them ends.
+    /// One session ends.
     Remove(Handle),
-    /// All of them end but one.
+    /// All sessions end, except perhaps one.
     End {
-        /// That one.
+        /// The session that stays, if any.
         keep: Option<Handle>,
-        /// When the end was asked for. A login that began earlier is refused.
+        /// The time of the request to end them. A login that began earlier is refused.
         at: UnixMillis,
     },
 }
 
-/// How long a session lasts that is used now.
+/// The lifetime, from now on, of a session that is in use.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Lifetime {
     /// The TTL of its record.
@@ -93,11 +90,11 @@ pub struct Lifetime {
     pub absolute: Option<u64>,
 }
 
-/// How often it is written down that a session was used, in milliseconds, at most.
+/// The maximum time between two records of a session's use, in milliseconds.
 const SEEN_EVERY: u64 = 300_000;
 
-/// How long a session is kept in the list after its end, in milliseconds: a server whose clock is ahead must not
-/// drop one that is alive.
+/// The time for which a session stays in the list after its end, in milliseconds. A server whose clock is ahead must not
+/// drop a live session.
 const KEPT: u64 = 300_000;
 
 /// The longest name of a user, in bytes.
@@ -107,15 +104,15 @@ const NAME: usize = 1_024;
 const LABEL: usize = 256;
 
 impl UserSessions {
-    /// How long it is remembered that all sessions were ended, in milliseconds: longer than any login takes. A login
-    /// whose proof is older is refused: [`Proof::since`](super::Proof::since).
+    /// The time for which a list remembers the end of all sessions, in milliseconds. It is longer than any login takes. A
+    /// login whose proof is older is refused: [`Proof::since`](super::Proof::since).
     pub const REMEMBERED: u64 = 86_400_000;
 
-    /// Reads what a store has.
+    /// Reads a list that a store has.
     ///
     /// # Errors
-    /// [`Error::Json`] if it is something else, [`Error::TooLarge`], and [`Error::Unsealable`] if it is encrypted.
-    /// Such a list is never written over: another instance of the application may be able to read it.
+    /// [`Error::Json`] if the text is not a list, [`Error::TooLarge`], and [`Error::Unsealable`] if it is encrypted. Such a
+    /// list is never overwritten, because another instance of the application may be able to read it.
     pub fn decode(text: &str) -> Result<Self, Error> {
         check_size(text.len(), Limits::LOAD)?;
         let mut read = Self {
@@ -143,7 +140,7 @@ impl UserSessions {
         Ok(read)
     }
 
-    /// Validates the application's name for a user: it stands in each record.
+    /// Validates the application's name for a user, which each record of the user contains.
     ///
     /// ```
     /// # use vestiary::protocol::UserSessions;
@@ -151,7 +148,7 @@ impl UserSessions {
     /// ```
     ///
     /// # Errors
-    /// [`Error::UserName`] for one that is empty, or longer than 1,024 bytes.
+    /// [`Error::UserName`] if the name is empty, or longer than 1,024 bytes.
     pub fn check_name(name: &str) -> Result<(), Error> {
         if (1..=NAME).contains(&name.len()) { Ok(()) } else { Err(Error::UserName) }
     }
@@ -175,13 +172,14 @@ impl UserSessions {
         text
     }
 
-    /// A list without sessions, up to the time at which they ended: for [`Call::Stamp`](super::Call::Stamp). And its TTL.
+    /// The text of a list without sessions, up to the time at which they ended, for [`Call::Stamp`](super::Call::Stamp); and
+    /// its TTL.
     pub(crate) fn undated(write_id: &WriteId) -> (String, Ttl) {
         let text = ["{\"v\":\"", write_id.as_str(), "\",\"sessions\":{},\"after\":"].concat();
         (text, Ttl::Millis(Self::REMEMBERED + KEPT))
     }
 
-    /// A label as the list keeps it: JSON text, of the first 256 characters.
+    /// Converts a label to the form in the list: JSON text of its first 256 characters.
     ///
     /// ```
     /// # use vestiary::protocol::UserSessions;
@@ -194,12 +192,12 @@ impl UserSessions {
         json::quoted(text.get(..end).unwrap_or_default())
     }
 
-    /// When all sessions of the user were ended last.
+    /// The time at which all sessions of the user were ended last.
     pub(crate) fn ended(&self) -> Option<UnixMillis> {
         self.after
     }
 
-    /// The write ID of what was read.
+    /// The write ID of the list that was read.
     #[must_use]
     pub fn write_id(&self) -> Option<&WriteId> {
         self.write_id.as_ref()
@@ -217,22 +215,22 @@ impl UserSessions {
         self.sessions
     }
 
-    /// Whether this session is good.
+    /// Whether the list has this session, so that the session is valid.
     #[must_use]
     pub fn knows(&self, handle: &Handle) -> bool {
         self.place_of(handle).is_some()
     }
 
-    /// Whether it has to be written down that this session is used, before its record is given more
-    /// life: now and then, and the more often the shorter it lives.
+    /// Whether the use of this session must be recorded in the list before its record gets a longer TTL. That is due every
+    /// few minutes, and more often for a session with a short lifetime.
     #[must_use]
     pub fn is_stale(&self, handle: &Handle, ttl: Ttl, now: UnixMillis) -> bool {
         let session = self.place_of(handle).and_then(|place| self.sessions.get(place));
         session.is_some_and(|session| now.since(session.seen) >= seen_every(ttl))
     }
 
-    /// Makes a change; false if it may not be made: a login that began before all sessions were ended,
-    /// or the use of a session that was ended.
+    /// Makes a change. Returns `false` for a change that may not be made: a login that began before all sessions were ended,
+    /// or the use of a session that has ended.
     pub fn apply(&mut self, change: &UserChange, lifetime: Lifetime, now: UnixMillis) -> bool {
         self.keep(&|session| now < session.until.plus(KEPT));
         match change {
@@ -243,7 +241,7 @@ impl UserSessions {
                 }
                 let (handle, label) = (handle.clone(), label.clone());
                 self.keep(&|session| session.handle != handle);
-                // One that a login replaces just now takes no room, and has to be known for a while.
+                // A session that a login is replacing takes no room, but must stay in the list for a while.
                 let living = self.sessions.iter().filter(|session| now < session.until).count();
                 let over = Cell::new(living.saturating_sub(most.saturating_sub(1)));
                 self.keep(&|session| {
@@ -272,7 +270,7 @@ impl UserSessions {
                     return false;
                 };
                 let session = self.sessions.remove(place);
-                // One that a login has replaced stays so.
+                // A session that a login has replaced stays replaced.
                 let is_left = session.until < session.seen;
                 let end = lifetime.end(session.created, now);
                 let until = if is_left { session.until } else { end };
@@ -289,8 +287,9 @@ impl UserSessions {
         true
     }
 
-    /// A login replaces a session. It is shown no more, takes no room, and is known for a while yet: a request that meets
-    /// it before its record is a tombstone must not take it for revoked, and begin a session that takes the login's place.
+    /// Records that a login replaces a session. The session is no longer shown, takes no room, and stays in the list for a
+    /// while. Otherwise a request that meets it before its record is a tombstone would take it for revoked, and begin a
+    /// session in the place of the login's.
     pub(crate) fn leave(&mut self, handle: &Handle, now: UnixMillis) {
         if let Some(place) = self.place_of(handle) {
             let session = self.sessions.remove(place);
@@ -299,7 +298,7 @@ impl UserSessions {
         }
     }
 
-    /// That login has failed.
+    /// Reverts [`UserSessions::leave`], after a login that failed.
     pub(crate) fn stay(&mut self, handle: &Handle, lifetime: Lifetime, now: UnixMillis) {
         if let Some(place) = self.place_of(handle) {
             let session = self.sessions.remove(place);
@@ -317,12 +316,12 @@ impl UserSessions {
         self.sessions.retain(is_kept);
     }
 
-    /// Evicts so many sessions: those that were not used for the longest time.
+    /// Evicts the least recently used sessions, of this number.
     fn evict(&mut self, count: usize) {
         self.sessions.drain(..count);
     }
 
-    /// How many sessions must be evicted for the list to be no larger than a record.
+    /// The number of sessions to evict so that the list is no larger than a record.
     fn too_many(&self) -> usize {
         let size = |session: &UserSession| {
             let mut text = String::from("{,");
@@ -349,21 +348,21 @@ impl UserSessions {
         self.keep(&|session| now < session.until);
     }
 
-    /// How long the store has to keep it: longer than any of the sessions.
+    /// The TTL of the list in the store. It is longer than the lifetime of each session.
     #[must_use]
     pub fn ttl(&self, now: UnixMillis) -> Ttl {
         let ended = self.after.map_or(0, |after| after.plus(Self::REMEMBERED + KEPT).since(now));
         let longest = self.sessions.iter().map(|session| session.until.plus(KEPT).since(now)).max();
         match longest.unwrap_or(0).max(ended) {
-            life if life >= u64::MAX - now.0 => Ttl::Infinite,
-            // Also of what has none any more: it is written, and then it expires.
-            life => Ttl::Millis(life.max(1_000)),
+            ttl if ttl >= u64::MAX - now.0 => Ttl::Infinite,
+            // A list without sessions is written, too, and expires then.
+            ttl => Ttl::Millis(ttl.max(1_000)),
         }
     }
 }
 
 impl UserSession {
-    /// JSON text of sessions: an object with a member for each, of the name of its handle.
+    /// The JSON text of sessions: an object that has a member for each session, named by its handle.
     #[must_use]
     pub fn json(sessions: &[Self]) -> String {
         let mut text = String::from("{");
@@ -390,8 +389,8 @@ impl UserSession {
 }
 
 impl Lifetime {
-    /// When a session has ended for certain that is used now: its record may be given its TTL again for as long as
-    /// its use need not be written down.
+    /// The time from which a session that is used now has certainly ended. Its record may get its TTL again as long as its
+    /// use need not be recorded.
     fn end(self, created: UnixMillis, now: UnixMillis) -> UnixMillis {
         let unused = match self.ttl {
             Ttl::Infinite => UnixMillis(u64::MAX),
@@ -401,13 +400,13 @@ impl Lifetime {
     }
 }
 
-/// Room for what stands beside the sessions in a list.
+/// The maximum number of bytes in a list beside the sessions.
 const ROOM: usize = 256;
 
-/// Bytes of one session in a list with a label, which is not counted, and the largest numbers, and some more.
+/// The maximum number of bytes of a session in a list, without its label.
 const LONGEST: usize = 150;
 
-/// How often it is written down at most that a session is used, in milliseconds.
+/// The time between two records of a session's use, in milliseconds.
 fn seen_every(ttl: Ttl) -> u64 {
     match ttl {
         Ttl::Infinite => SEEN_EVERY,

@@ -125,11 +125,11 @@ impl Limits {
 }
 
 impl Record {
-    /// A record to be written. `cookie` and `data` are texts of JSON objects; the cookie of an
-    /// [`Format::ExpressSession`] record is made by [`Options::record_cookie`](crate::Options::record_cookie).
+    /// Creates a record to write. `cookie` and `data` are texts of JSON objects.
+    /// [`Options::record_cookie`](crate::Options::record_cookie) makes the cookie of an [`Format::ExpressSession`] record.
     ///
     /// # Errors
-    /// [`Error`] says what about the data cannot be stored.
+    /// [`Error`] if the data cannot be stored.
     pub fn new(
         format: Format,
         write_id: WriteId,
@@ -143,7 +143,7 @@ impl Record {
         Ok(Self::of(format, Some(write_id), cookie, data, meta))
     }
 
-    /// A record of parts that were walked.
+    /// Creates a record of parts that were checked.
     fn of(format: Format, write_id: Option<WriteId>, cookie: &str, data: &str, meta: Meta) -> Self {
         let mut text = String::with_capacity(ROOM + cookie.len() + data.len());
         let is_encoded = format == Format::SvelteKitSessions;
@@ -166,17 +166,17 @@ impl Record {
         Self(Arc::new(Kept { format, write_id, meta, text, cookie, data, is_encoded, source }))
     }
 
-    /// Reads a record out of a store. What it does not know in there it leaves alone.
+    /// Reads a record of a store. It ignores unknown members.
     ///
     /// # Errors
-    /// [`Error`] if it is no record, too large, too deep or has a forbidden key. To a request that
-    /// means "no session".
+    /// [`Error`] if the text is not a record, is too large or too deep, or has a forbidden key. The request then has no
+    /// session.
     pub fn decode(text: &str, limits: Limits) -> Result<Self, Error> {
         Self::decode_owned(text.to_owned(), limits)
     }
 
-    /// [`Record::decode`] of a text that is not needed any more: it is kept, and nothing of it is copied
-    /// if data has its own place in it.
+    /// Reads a record as [`Record::decode`] does, and keeps the text. It copies nothing of it if the data is an object of
+    /// its own in the text.
     ///
     /// # Errors
     /// Those of [`Record::decode`].
@@ -198,7 +198,7 @@ impl Record {
         Ok(Self(Arc::new(Kept { format, write_id, meta, text, cookie, data, is_encoded, source })))
     }
 
-    /// What [`Record::decode`] would read, without a copy of it.
+    /// Reads a record as [`Record::decode`] does, without copying the data.
     ///
     /// # Errors
     /// Those of [`Record::decode`].
@@ -211,8 +211,8 @@ impl Record {
         })
     }
 
-    /// The write ID of a record, where a store looks for it without parsing: at the head of its text. One
-    /// that stands elsewhere does not count, for no store would find it.
+    /// The write ID at the head of a record's text, where a store finds it without parsing. A write ID elsewhere in the text
+    /// does not count, because no store would find it.
     ///
     /// ```
     /// # use vestiary::Record;
@@ -224,18 +224,18 @@ impl Record {
         write_id_of(text)
     }
 
-    /// The text that a store keeps.
+    /// The text to store.
     ///
     /// # Errors
-    /// [`Error::TooLarge`] if no such record could be read again.
+    /// [`Error::TooLarge`] if the record would be too large to read.
     pub fn encode(&self, limits: Limits) -> Result<String, Error> {
         self.encoded(limits).map(Cow::into_owned)
     }
 
-    /// The text that a store keeps, without a copy of it where there is one already.
+    /// The text to store, without a copy if the record has it already.
     ///
     /// # Errors
-    /// [`Error::TooLarge`] if no such record could be read again.
+    /// [`Error::TooLarge`] if the record would be too large to read.
     pub fn encoded(&self, limits: Limits) -> Result<Cow<'_, str>, Error> {
         let Kept { format, write_id, meta, text, is_encoded, .. } = &*self.0;
         if *is_encoded {
@@ -253,7 +253,7 @@ impl Record {
         push_write_id(&mut text, write_id.as_ref());
         text.push_str("\"meta\":");
         meta.push(&mut text);
-        // What was read has the write ID and the metadata of the write before.
+        // The cookie that was read has the write ID and the metadata of the previous write.
         push_members(&mut text, self.cookie(), &[b"v", b"meta"], limits)?;
         text.push('}');
         if let Some(lasting) = meta.lasting() {
@@ -266,7 +266,7 @@ impl Record {
         Ok(text.into())
     }
 
-    /// Whether this is the text that it was read from, or that a store keeps of it.
+    /// Whether `stored` is the text that the record was read from, or the text to store.
     #[must_use]
     pub fn is_of(&self, stored: &str) -> bool {
         match &*self.0 {
@@ -275,7 +275,7 @@ impl Record {
         }
     }
 
-    /// A text that reads as this record, without a copy of the one it was read from.
+    /// A text that decodes to this record, without a copy if it is the one that was read.
     ///
     /// # Errors
     /// As [`Record::encoded`].
@@ -287,7 +287,7 @@ impl Record {
         }
     }
 
-    /// The shape that it was read in, or is written in.
+    /// The format in which the record was read, or is to be written.
     #[must_use]
     pub fn format(&self) -> Format {
         self.0.format
@@ -299,23 +299,22 @@ impl Record {
         self.0.text.get(self.0.data.clone()).unwrap_or_default()
     }
 
-    /// What the library knows of the session.
+    /// The library's own metadata of the session.
     #[must_use]
     pub fn meta(&self) -> &Meta {
         &self.0.meta
     }
 
-    /// Whether this write made the record, or one of those before it.
+    /// Whether the record comes from this write, or remembers it as an earlier one.
     #[must_use]
     pub fn has_write(&self, id: &WriteId) -> bool {
         self.write_id() == Some(id) || self.meta().writes.contains(id)
     }
 
-    /// The record that is to take the place of this one: other data and other deadlines, the same
-    /// session.
+    /// Creates the record that replaces this one, with other data and other metadata of the same session.
     ///
-    /// Data that the record has already is within the limits, however they have changed since: a session that
-    /// could be read can be written, as long as the application changes nothing in it.
+    /// Unchanged data is always within the limits, even if they have become stricter. So a session that could be read can
+    /// be written, as long as the application changes nothing in it.
     ///
     /// # Errors
     /// Those of [`Record::new`].
@@ -341,7 +340,7 @@ impl Record {
         if format == self.format() {
             return Ok(Self::of(format, Some(write_id), cookie, data, meta));
         }
-        // The other format reserves other keys, and counts the levels from elsewhere.
+        // The other format reserves other keys, and counts the levels from another object.
         let loads = Self::new(
             format,
             write_id.clone(),
@@ -353,8 +352,8 @@ impl Record {
         loads.or_else(|_| Ok(Self::of(self.format(), Some(write_id), self.cookie(), data, meta)))
     }
 
-    /// The record that is to take the place of this one, under the ID `old`, when its session gets the
-    /// ID `new`.
+    /// Creates the tombstone that replaces this record under the ID `old`, when its session gets the ID `new`. With `grace`,
+    /// it leads to the new ID until then.
     ///
     /// # Errors
     /// Those of [`Record::new`].
@@ -370,26 +369,26 @@ impl Record {
         self.rewritten(self.format(), write_id, self.cookie(), "{}", meta, Limits::LOAD)
     }
 
-    /// The ID that the session has now, and until when the old one leads to it, if this record, which
-    /// was found under the ID `old`, only says so.
+    /// The pointer of a tombstone that was found under the ID `old`: the session's new ID, and the end of the grace period.
+    /// `None` if the record is not a tombstone.
     ///
     /// # Errors
-    /// [`Error::Json`] if it does not say it to the holder of `old`.
+    /// [`Error::Json`] if `old` does not reveal the new ID.
     pub fn next(&self, old: &SessionId) -> Result<Option<(SessionId, Option<UnixMillis>)>, Error> {
         let Some(Next { id, grace }) = &self.meta().next else { return Ok(None) };
         let id = self.write_id().and_then(|write_id| id.reveal(old, write_id));
         Ok(Some((id.ok_or(Error::Json)?, *grace)))
     }
 
-    /// Where this record, which was found under the ID `old`, leads `follower`: the one rule about
-    /// tombstones.
+    /// The destination to which this record, which was found under the ID `old`, leads `follower`. This is the only rule
+    /// about following tombstones.
     ///
     /// # Errors
-    /// [`Error::Json`] if it does not say it to the holder of `old`.
+    /// [`Error::Json`] if `old` does not reveal the new ID.
     pub fn lead(&self, old: &SessionId, follower: Follower) -> Result<Lead, Error> {
         let Some((next, grace)) = self.next(old)? else { return Ok(Lead::Here) };
         let follows = match (grace, follower) {
-            // After a login the old ID is worthless, so that an ID that was planted is.
+            // After a login the old ID is worthless, because an attacker may have planted it.
             (None, _) => false,
             (Some(grace), Follower::Cookie(now)) => now < grace,
             (Some(_), Follower::Admitted) => true,
@@ -421,7 +420,7 @@ impl PartialEq for Record {
     }
 }
 
-/// Session data is the application's secret, so it is not shown.
+/// Hides the session data, which is the application's secret.
 impl fmt::Debug for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Record")
@@ -432,16 +431,16 @@ impl fmt::Debug for Record {
     }
 }
 
-/// What a record needs beside cookie and data, mostly.
+/// The usual number of bytes in a record beside cookie and data.
 const ROOM: usize = 256;
 
-/// Checks an object that is to be written; one that is `flat` stands beside names of ours.
+/// Checks an object that is to be written. A `flat` one has its members beside the library's own.
 fn check_object(object: &str, flat: bool, limits: Limits) -> Result<(), Error> {
     check_size(object.len(), limits)?;
     // The object is a level itself.
     let depth = limits.depth.saturating_sub(1);
     json::members(object, depth, limits.depth, &mut |key, _| {
-        // Flat, these keys would be taken for ours.
+        // In a flat object, these keys would replace the library's own.
         match RESERVED.into_iter().find(|name| name.as_bytes() == key) {
             Some(key) if flat => Err(Error::ForbiddenKey { key }),
             _ => Ok(()),
@@ -455,14 +454,14 @@ fn push_write_id(text: &mut String, id: Option<&WriteId>) {
     }
 }
 
-/// Appends it; where it is then.
+/// Appends a part, and returns its place.
 fn push_placed(text: &mut String, part: &str) -> Range<usize> {
     let start = text.len();
     text.push_str(part);
     start..text.len()
 }
 
-/// Names that stand beside the data in a record of the express-session format.
+/// The library's names beside the data in a record of the express-session format.
 const RESERVED: [&str; 2] = ["cookie", "vestiary"];
 
 #[cfg(test)]

@@ -6,16 +6,16 @@ use core::ops::Range;
 use super::Limits;
 use crate::{CookieOverrides, Error, Format, Meta, SealRing, WriteId, json};
 
-/// The members of a stored record, and where they are in its text.
+/// The members of a stored record, and their places in its text.
 pub(super) struct Parts<'t> {
     text: &'t str,
     pub(super) format: Format,
-    /// `None` if it is no object.
+    /// `None` if it is not an object.
     pub(super) cookie: Option<Range<usize>>,
     /// An object; without meaning in [`Format::ExpressSession`].
     pub(super) data: Range<usize>,
     meta: Option<&'t str>,
-    /// In [`Format::ExpressSession`], where express-session wrote last: its `originalMaxAge`.
+    /// In [`Format::ExpressSession`], the `originalMaxAge` of express-session, if that wrote the record last.
     max_age: Option<&'t str>,
 }
 
@@ -27,7 +27,7 @@ impl<'t> Parts<'t> {
         let is_object = |place: &Range<usize>| text.as_bytes().get(place.start) == Some(&b'{');
         let cookie = cookie.filter(is_object);
         let inner = text_at(text, cookie.as_ref());
-        // Mostly the name is nowhere in there, which needs no walk. No key hides a letter.
+        // Usually the cookie does not contain the name, which shows without a walk, because no key escapes a letter.
         let may_be = inner.as_bytes().windows(MAX_AGE.len()).any(|part| part == MAX_AGE);
         if may_be
             && let Ok([_, meta, Some(max_age), _]) =
@@ -69,26 +69,26 @@ impl<'t> Parts<'t> {
     }
 }
 
-/// A member that only the shape of express-session has.
+/// A member that only the express-session format has.
 const MAX_AGE: &[u8; 14] = b"originalMaxAge";
 
-/// Why a text is not what it should be: an instance that does not encrypt finds what another one has sealed.
+/// The error of an unreadable text. If another instance has encrypted it, that is the reason, whatever `error` says.
 pub(crate) fn unreadable(text: &str, error: Error) -> Error {
     if SealRing::is_sealed(text) { Error::Unsealable } else { error }
 }
 
-/// The write ID of a record, where a store looks for it without parsing: at the head of its text. One that
-/// stands elsewhere does not count, for no store would find it.
+/// The write ID at the head of a record's text, where a store finds it without parsing. A write ID elsewhere in the text
+/// does not count, because no store would find it.
 pub(crate) fn write_id_of(text: &str) -> Option<&str> {
     let rest = HEADS.into_iter().find_map(|head| text.strip_prefix(head))?;
     let (write_id, rest) = rest.split_at_checked(WriteId::LENGTH)?;
     rest.starts_with('"').then_some(write_id)
 }
 
-/// The text before the write ID, in either shape.
+/// The text before the write ID, in either format.
 const HEADS: [&str; 2] = ["{\"v\":\"", "{\"cookie\":{\"v\":\""];
 
-/// Where the values of these members of an object are.
+/// Finds the places of these members' values in an object.
 fn find<const N: usize>(
     object: &str,
     names: [&[u8]; N],
@@ -98,7 +98,7 @@ fn find<const N: usize>(
     json::members(object, depth, depth, &mut |key, place| {
         let at = names.iter().position(|name| *name == key);
         let Some(value) = at.and_then(|at| found.get_mut(at)) else { return Ok(()) };
-        // Two of one name: readers would disagree which one counts.
+        // Of two members with one name, readers would disagree which one counts.
         match value.replace(place) {
             Some(_) => Err(Error::Json),
             None => Ok(()),
@@ -107,7 +107,7 @@ fn find<const N: usize>(
     Ok(found)
 }
 
-/// Appends the members of an object but some, a comma before each that is not the first.
+/// Appends the members of an object, except those in `without`. Puts a comma before each but the first.
 pub(crate) fn push_members(
     text: &mut String,
     object: &str,
@@ -129,7 +129,7 @@ pub(crate) fn push_members(
     })
 }
 
-/// The object there, or an empty one.
+/// The object at this place, or an empty one.
 pub(super) fn text_at<'t>(text: &'t str, place: Option<&Range<usize>>) -> &'t str {
     place.and_then(|place| text.get(place.clone())).unwrap_or("{}")
 }

@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn every_day_until_9999_is_as_httpdate_has_it() {
         for day in 0..=LATEST.0 / 86_400_000 {
-            // Each day with another second.
+            // Each day has another second.
             let at = UnixMillis((day * 86_400 + day * 7_919 % 86_400) * 1_000 + 999);
             let theirs = SystemTime::UNIX_EPOCH + Duration::from_secs(at.0 / 1_000);
             assert_eq!(date(at), httpdate::fmt_http_date(theirs));

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{decide::Operation, protocol::Rules, session::Spent};
 
-/// An operation of a visit, for a driver that has all of them run by one function.
+/// An operation of a visit, for a driver that runs all of them by one function.
 #[derive(Debug)]
 pub enum Act {
     /// [`open`]
@@ -34,10 +34,10 @@ pub enum Act {
     Confirm,
 }
 
-/// Runs an operation. Whether the session is stored after it is in the visit. The records that count for nothing any more
-/// are for [`session::tidy`](crate::session::tidy).
+/// Runs an operation. The visit says afterwards whether the session is stored. Returns the obsolete records, for
+/// [`session::tidy`](crate::session::tidy).
 ///
-/// In WebAssembly, operations that are called in one place only are much smaller than in several.
+/// In WebAssembly, operations that are called in only one place are much smaller.
 ///
 /// # Errors
 /// Those of the operation.

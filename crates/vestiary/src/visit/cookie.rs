@@ -9,7 +9,7 @@ use crate::{
 /// The fate of the cookie in a response.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub enum Outgoing {
-    /// Nothing.
+    /// It is left alone.
     #[default]
     Nothing,
     /// It is set to this ID.
@@ -24,7 +24,7 @@ pub enum Outgoing {
         /// The own cookie attributes of the session that it led to.
         own: Option<CookieOverrides>,
     },
-    /// It is removed since its session has expired, unless another request of the visitor has begun a new one meanwhile.
+    /// It is removed because its session has expired, unless another request of the visitor has begun a new session.
     Expired {
         /// The ID of the session.
         id: SessionId,
@@ -34,8 +34,8 @@ pub enum Outgoing {
 }
 
 impl<E> Visit<E> {
-    /// The fate of the cookie when the response leaves. A cookie whose ID was taken out of use before that, by a request
-    /// that was faster, stays here: it could overwrite the newer one.
+    /// The fate of the cookie when the response leaves. If a faster request has taken its ID out of use, the cookie is not
+    /// sent, because it could overwrite a newer one.
     #[must_use]
     pub fn outgoing<R: Request>(&self, request: &R) -> &Outgoing {
         match &self.cookie {
@@ -48,8 +48,8 @@ impl<E> Visit<E> {
         }
     }
 
-    /// The ID in the cookie, if another request can have ended its session or replaced it while the application worked, and
-    /// nothing has shown since that it has not.
+    /// The ID in the cookie, if it must be confirmed: another request may have ended or replaced its session since, and no
+    /// store reply has shown the contrary.
     pub(super) fn unconfirmed<R: Request>(&self, request: &R) -> Option<&SessionId> {
         match &self.cookie {
             Outgoing::Session { id, .. } if self.certain.as_ref() != Some(id) => {
@@ -79,8 +79,9 @@ impl<E> Visit<E> {
         }
     }
 
-    /// Ends the session at once, since this process has revoked it. The request that did so removes its cookie, also if an
-    /// operation that was under way has found out before that the session is gone; in others, that could remove a newer one.
+    /// Ends the session at once, because this process has revoked it. The request that revoked it (`by_itself`) removes the
+    /// cookie, even if one of its operations has found the session gone before. In another request, the removal could hit a
+    /// newer cookie.
     pub fn revoked<R: Request>(&mut self, request: &mut R, by_itself: bool) {
         if let Some(id) = self.id() {
             request.host().take_out_of_use(id);
@@ -92,8 +93,8 @@ impl<E> Visit<E> {
     }
 }
 
-/// Asks the store whether the ID in the cookie is still in use, when no cookie but that one reaches the browser any more:
-/// which IDs are not is known to each process for itself.
+/// Asks the store whether the ID in the cookie is still in use. This is the last operation of a request, after which no
+/// other cookie reaches the browser. Each process knows only the IDs that it has taken out of use itself.
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn confirm<R: Request>(request: &mut R, rules: &Rules, visit: &mut Visit<Fault<R>>) {
     let Some(id) = visit.unconfirmed(request).cloned() else { return };
@@ -105,7 +106,7 @@ pub async fn confirm<R: Request>(request: &mut R, rules: &Rules, visit: &mut Vis
         Ok(is_current) => is_current,
         Err(error) => {
             host.failed(error);
-            // The browser does without a refresh, but not without an ID that it does not have yet.
+            // The browser can do without a refresh of its cookie, but not without a new ID.
             !visit.received.contains(&id)
         }
     };

@@ -9,8 +9,7 @@ use crate::{
 };
 
 impl<E> Visit<E> {
-    /// Whether [`finish`] and [`confirm`](super::confirm) have nothing to ask the store, if the application has changed
-    /// nothing.
+    /// Whether [`finish`] and [`confirm`](super::confirm) need no store call, if the application has changed nothing.
     #[must_use]
     pub fn is_finished<R: Request>(&self, request: &R) -> bool {
         match &self.state {
@@ -20,7 +19,7 @@ impl<E> Visit<E> {
         }
     }
 
-    /// The store has failed, and the session is unknown.
+    /// Records that the store has failed, so the session is unknown.
     pub(super) fn fails<H: Host<Error = E>>(&mut self, host: &mut H, error: E)
     where
         E: Clone,
@@ -30,11 +29,10 @@ impl<E> Visit<E> {
     }
 }
 
-/// Does what a request leaves behind when its response is ready: writes the changes where the options say so, and
-/// [`refresh`]es the session.
+/// Ends a request whose response is ready: writes the changes if the options say so, and [`refresh`]es the session.
 ///
 /// # Errors
-/// As [`save`](super::save). A refresh that fails is an event: the session could be read, after all, and the next request
+/// As [`save`](super::save). A refresh that fails is only an event, because the session could be read, and the next request
 /// tries again.
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn finish<R: Request>(
@@ -53,7 +51,7 @@ pub async fn finish<R: Request>(
     let plan = visit.plan(request, rules, Operation::Finish, &edit);
     let finished = execute(request, rules, visit, Operation::Finish, edit).await.map(drop);
     let is_written = plan.store != StoreStep::Keep && finished.is_ok();
-    // The store has compared the record, and its user's list was read: no more need be asked.
+    // The store has compared the record, and the user's list was read, so the cookie needs no confirmation.
     let is_due = matches!(visit.state, State::Stored { due: true, .. });
     if is_written || is_due && boxed(prolong(request, rules, visit, false)).await {
         visit.certain = visit.id().cloned();
@@ -61,18 +59,18 @@ pub async fn finish<R: Request>(
     finished
 }
 
-/// Writes in its user's session list that the session is used, and gives it another TTL or other deadlines, as far as that
-/// is due. It may run while the application works, right after [`open`](super::open), so the user's list is not asked once
-/// more whether the session is still in it; [`finish`] does what is left.
+/// Records the use of the session in its user's session list, and restarts its lifetime, if that is due. It may run right
+/// after [`open`](super::open), while the application works, so it does not read the user's list again. [`finish`] does the
+/// rest.
 ///
-/// A store that fails is an event.
+/// A store failure is an event.
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn refresh<R: Request>(request: &mut R, rules: &Rules, visit: &mut Visit<Fault<R>>) {
     note_use(request, rules, visit).await;
     prolong(request, rules, visit, true).await;
 }
 
-/// Writes in the user's session list that the session is used. If it is not in the list any more, it was revoked.
+/// Records the use of the session in its user's session list. A session that is no longer in the list was revoked.
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 async fn note_use<R: Request>(request: &mut R, rules: &Rules, visit: &mut Visit<Fault<R>>) {
     let State::Stored { session, unseen, .. } = &mut visit.state else { return };
@@ -87,7 +85,7 @@ async fn note_use<R: Request>(request: &mut R, rules: &Rules, visit: &mut Visit<
     }
 }
 
-/// Gives the session another TTL or other deadlines, if that is due. True if the store has done so.
+/// Restarts the lifetime of the session, if that is due. Returns whether the store has done so.
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 async fn prolong<R: Request>(
     request: &mut R,
@@ -107,7 +105,7 @@ async fn prolong<R: Request>(
         }
         Ok(None) => visit.gone(request.host()),
         Err(error) => {
-            // An ID whose record is gone, wherever its session is.
+            // The record under this ID is gone, whatever ID the session has now.
             if R::is_untraced(&error)
                 && let Some(id) = visit.id()
             {

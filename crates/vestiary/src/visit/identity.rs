@@ -1,6 +1,8 @@
 use alloc::boxed::Box;
 
-use super::{Fault, Purpose, Request, State, View, Visit, host_for, open::opened, write::Edit};
+use super::{
+    Fault, Purpose, Request, State, View, Visit, host_for, open::follow_options, write::Edit,
+};
 use crate::{
     Ttl, constants,
     decide::{CookieStep, Operation},
@@ -8,10 +10,10 @@ use crate::{
     session::{self, Join},
 };
 
-/// Gives the session another ID and keeps its data. For a while the old ID still leads to it.
+/// Gives the session another ID and keeps its data. During the grace period, the old ID still leads to it.
 ///
 /// # Errors
-/// As [`session::renew`]; and [`Request::response_sent`], for the browser would not learn of the new ID.
+/// As [`session::renew`]; and [`Request::response_sent`], because the browser would not learn the new ID.
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn renew<R: Request>(
     request: &mut R,
@@ -25,8 +27,8 @@ pub async fn renew<R: Request>(
     }
     match session::renew(host_for(request, Purpose::Write), rules, session).await {
         Ok(Some(renewed)) => {
-            // The application has not seen the changes of other requests that the record has now: its data stays, and its own
-            // changes are still told by it.
+            // The record may have changes of other requests, which the application has not read. It keeps its data, and its
+            // own changes are still the difference from the data that it has read.
             visit.holds(*renewed, View::Kept);
             if !seeded(protocol::Fault::RenewalKeepsCookie) {
                 visit.cookie_step(request, CookieStep::Set);
@@ -46,12 +48,12 @@ pub async fn renew<R: Request>(
     }
 }
 
-/// Ends the session and begins a new, empty one with another ID, which is stored when it is saved. What cannot be read here
-/// is left alone.
+/// Ends the session and begins a new, empty one with another ID, which is stored when the application saves it. An
+/// unreadable session is left alone.
 ///
 /// # Errors
-/// As [`destroy`](super::destroy); [`Request::reserve`]'s, and [`Request::response_sent`], since the browser would not learn
-/// of the new ID: then the session stays.
+/// As [`destroy`](super::destroy); the error of [`Request::reserve`]; and [`Request::response_sent`], because the browser
+/// would not learn the new ID. In the last two cases the session stays.
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn regenerate<R: Request>(
     request: &mut R,
@@ -63,7 +65,7 @@ pub async fn regenerate<R: Request>(
     }
     let id = visit.id().cloned();
     request.reserve(id.as_ref()).await?;
-    // Reserved for good when it is saved.
+    // The cookie is reserved for good when the new session is saved.
     request.release();
     match &visit.state {
         State::Stored { session, .. } if rules.atomic => {
@@ -76,11 +78,11 @@ pub async fn regenerate<R: Request>(
             visit.forget(State::Anonymous);
         }
     }
-    opened(request, rules, visit, false).await;
+    follow_options(request, rules, visit, false).await;
     Ok(())
 }
 
-/// Lets the record of an empty session take the place of this one.
+/// Replaces the session by an empty one.
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 async fn replaced<R: Request>(
     request: &mut R,
@@ -91,17 +93,18 @@ async fn replaced<R: Request>(
     let plan = visit.plan(request, rules, Operation::Destroy, &Edit::None);
     let reserved = reserve(host_for(request, Purpose::Write), rules, session).await;
     if !matches!(reserved, Ok(None)) {
-        // Also as after a logout that the store did not confirm.
+        // If the store failed, the cookie is removed, as after a logout that the store did not confirm.
         visit.cookie_step(request, plan.cookie);
     }
-    // Of none, another request has ended the session, or logged in: the browser may have the newer cookie.
+    // Without a reserved session, another request has ended the session or logged in, and the browser may have a newer
+    // cookie.
     let state = reserved?.map_or(State::Anonymous, |reserved| State::Reserved(*reserved));
     visit.forget(state);
     Ok(())
 }
 
-/// The record of an empty session, under another ID, for as long as a session may wait for what is saved. `None` if the
-/// session was ended meanwhile.
+/// Rotates to an empty session, whose record lasts as long as a session may stay unsaved. `None` if another request has
+/// ended the session.
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 async fn reserve<H: Host>(
     host: &mut H,
@@ -111,7 +114,7 @@ async fn reserve<H: Host>(
     if let Some(user) = &session.record.meta().user
         && let Err(error) = session::leave(host, rules, user).await
     {
-        // A list that is not written at all does not keep the session from being ended.
+        // A list that cannot be written does not keep the session alive.
         host.survives(error)?;
     }
     let empty = session::new_record(host, rules, "{}", None, None)?;
@@ -119,13 +122,13 @@ async fn reserve<H: Host>(
     session::rotate(host, rules, session, &empty, longest).await
 }
 
-/// Logs a user in: a session with this data takes the place of the one before. False if the login is refused
-/// ([`session::log_in`]). A session that no browser will learn of, since the response has left while the store worked, is
-/// ended.
+/// Logs a user in: replaces the visitor's session by one with this data. Returns `false` if the login is refused
+/// ([`session::log_in`]). If the response has left while the store worked, no browser learns the new ID, so the new session
+/// is ended.
 ///
 /// # Errors
-/// As [`session::log_in`]; [`Request::reserve`]'s; [`Request::response_sent`]; that of the store if it did not confirm that
-/// end.
+/// As [`session::log_in`]; the error of [`Request::reserve`]; [`Request::response_sent`]; and the store's if it did not
+/// confirm the end of the new session.
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn log_in<R: Request>(
     request: &mut R,
@@ -144,7 +147,7 @@ pub async fn log_in<R: Request>(
     let logged_in = match session::log_in(host, rules, old, join, data).await {
         Ok(Some(session)) => logged_in(request, rules, visit, *session).await.map(|()| true),
         failed => {
-            // All sessions were ended while it was under way, or the store failed then.
+            // All sessions were ended during the login, or the store failed.
             if id.is_some_and(|id| request.is_out_of_use(&id)) {
                 visit.gone(request.host());
             }
@@ -157,11 +160,11 @@ pub async fn log_in<R: Request>(
     logged_in
 }
 
-/// Has the session of a user who has logged in, in place of the one before. A session that no browser will learn of, since
-/// the response has left while the store worked, is ended.
+/// Takes over the session of a user who has logged in. If the response has left while the store worked, no browser learns
+/// its ID, so the session is ended.
 ///
 /// # Errors
-/// [`Request::response_sent`]; that of the store if it did not confirm the end.
+/// [`Request::response_sent`]; and the store's error if it did not confirm the end of the session.
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 async fn logged_in<R: Request>(
     request: &mut R,
@@ -175,7 +178,7 @@ async fn logged_in<R: Request>(
         visit.forget(State::Anonymous);
         return Err(request.response_sent());
     }
-    // No other request can find it, for a login's tombstone leads nowhere: there is nothing to ask before its cookie leaves.
+    // No other request can find the session, because a login's tombstone leads nowhere. So its cookie needs no confirmation.
     visit.certain = Some(session.id.clone());
     visit.holds(session, View::Read);
     if !seeded(protocol::Fault::LoginKeepsCookie) {

@@ -1,18 +1,21 @@
 //! A request's view of its visitor's session.
 //!
-//! A [`Visit`] is a plain value: which session the visitor has, what becomes of the cookie, and what is left to do when
-//! the response is ready. Each operation is an `async fn` that changes the value: [`open`], [`save`], [`update`],
-//! [`touch`], [`renew`], [`log_in`], [`regenerate`], [`destroy`], [`finish`], [`confirm`]. The [`Request`] is what it needs to know
-//! of the response beside the [`Host`](crate::protocol::Host) of the operations in [`session`](crate::session).
+//! A [`Visit`] is a plain value. It has the visitor's session, the fate of the cookie, and the work that is left when the
+//! response is ready. Each operation is an `async fn` that changes the value: [`open`], [`save`], [`update`], [`touch`],
+//! [`renew`], [`log_in`], [`regenerate`], [`destroy`], [`finish`] and [`confirm`]. A [`Request`] gives it facts about the
+//! response, and the [`Host`](crate::protocol::Host) of the operations in [`session`](crate::session).
 //!
-//! A driver keeps the value from one operation to the next, lets one operation of a request run after the other, keeps
-//! the application's data ([`View`]), and puts the [`Outgoing`] cookie onto the response. It decides nothing.
+//! A driver keeps the value between operations, runs the operations of a request one after the other, keeps the
+//! application's data ([`View`]), and puts the [`Outgoing`] cookie onto the response. It decides nothing.
 //!
-//! The operations of a request follow each other like this: [`open`], when the application first asks for the session;
-//! what the application does; [`finish`], when its response is ready; then no cookie reaches the browser any more but the
-//! one that is on its way, so [`confirm`] asks whether it may leave; [`Visit::outgoing`] is the cookie.
+//! The operations of a request follow each other like this:
 //!
-//! A driver that is no Rust keeps the visit as [`VisitText`], and has [`act`] run each operation as
+//! 1. [`open`], when the application first asks for the session.
+//! 2. The operations of the application.
+//! 3. [`finish`], when the response is ready. From then on, no other cookie reaches the browser.
+//! 4. [`confirm`], which asks whether the cookie may leave. [`Visit::outgoing`] is that cookie.
+//!
+//! A driver that is not written in Rust keeps the visit as [`VisitText`], and lets [`act`] run each operation as
 //! [`Pending`](crate::protocol::Pending) on a [`Page`]:
 //!
 //! ```
@@ -26,7 +29,7 @@
 //! # let limits = rules.options.load_limits();
 //! let (base, mine) = ("{}".to_owned(), r#"{"n":1}"#.to_owned());
 //! let save = Act::Save(Changes { base, mine, cookie: None, assigned: false });
-//! // A new visit; the driver hands back the text of the operation before.
+//! // A new visit. For later operations, the driver passes the text that the previous one has returned.
 //! let mut visit = Visit::of_text(&VisitText::default(), None, |text| Record::decode(text, limits))?;
 //! let facts = Rc::new(Facts::default());
 //! facts.learn(Known::default());
@@ -53,7 +56,6 @@ mod page;
 mod request;
 mod state;
 mod text;
-
 mod write;
 
 pub use act::{Act, act};

@@ -14,19 +14,19 @@ use crate::{
 /// The session cookies of a request.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Cookies {
-    /// There is one of this name, genuine or not.
+    /// Whether the request has a cookie of this name, valid or not.
     pub present: bool,
-    /// The IDs in the genuine ones, in their order.
+    /// The IDs in the valid cookies, in their order.
     pub ids: Vec<SessionId>,
-    /// Another handle or layer around this one has the same cookie name: a cookie that is not genuine may be its own.
+    /// Whether another handle or layer around this one has the same cookie name. An invalid cookie may belong to it.
     pub shared: bool,
 }
 
-/// Finds the session of these cookies for a new visit, and does to it what every request does: renews it if that is due, and sets its
-/// cookie again if it rolls. Where the options say so, a visitor without a session gets one.
+/// Finds the session of these cookies for a new visit. Renews it if that is due, and sets its cookie again if it rolls. If
+/// the options say so, a visitor without a session gets one.
 ///
-/// A store that fails is an event, and makes the session [`State::Unavailable`]. The records that count for nothing any
-/// more are for [`session::tidy`], which may run in the background.
+/// A store failure is an event, and makes the session [`State::Unavailable`]. Returns the obsolete records, for
+/// [`session::tidy`], which may run in the background.
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn open<R: Request>(
     request: &mut R,
@@ -48,8 +48,8 @@ pub async fn open<R: Request>(
             Ok(opening) => {
                 (visit.lost, spent) = (opening.lost, opening.spent);
                 match opening.found {
-                    Found::Session(opened) => {
-                        is_fresh = begin(request, rules, visit, *opened).await;
+                    Found::Session(loaded) => {
+                        is_fresh = begin(request, rules, visit, *loaded).await;
                     }
                     Found::Tombstone(tombstone) => visit.state = State::Tombstone(*tombstone),
                     Found::Unreadable(error) => visit.state = State::Unreadable(error.into()),
@@ -64,20 +64,20 @@ pub async fn open<R: Request>(
         }
     }
     visit.received = ids;
-    opened(request, rules, visit, is_fresh).await;
+    follow_options(request, rules, visit, is_fresh).await;
     spent
 }
 
-/// Becomes the session that was found. True if it was renewed, so that its record has its full TTL.
+/// Takes over the session that was found. Returns whether it was renewed, so that its record has its full TTL.
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 async fn begin<R: Request>(
     request: &mut R,
     rules: &Rules,
     visit: &mut Visit<Fault<R>>,
-    opened: Loaded,
+    loaded: Loaded,
 ) -> bool {
-    let Loaded { session, renewed, due, stale, unseen } = opened;
-    // Where no cookie can leave, reading leaves everything as it is.
+    let Loaded { session, renewed, due, stale, unseen } = loaded;
+    // Without a way to send a cookie, reading changes nothing.
     let stays = request.has_left();
     let is_stale = stale && !due && rules.atomic && !stays;
     visit.state = State::Stored { session, due: is_stale, unseen: unseen && !stays };
@@ -88,21 +88,21 @@ async fn begin<R: Request>(
     if !due || !rules.atomic || stays {
         return false;
     }
-    // The session could be read, so a store that fails now is no reason to fail: the next request tries again.
+    // The session could be read, so a store that fails now does not fail the request. The next one tries again.
     let renewed = boxed(renew(request, rules, visit)).await;
     renewed.map_err(|error| request.host().failed(error)).is_ok()
 }
 
-/// Does what the options ask for at the beginning of a request, or of a session. `is_fresh` if its record was written just
-/// now.
+/// Follows the options at the beginning of a request, or of a session: creates, touches or refreshes the session.
+/// `is_fresh` if its record was written just now.
 #[cfg_attr(plain, maybe_async::must_be_sync)]
-pub(super) async fn opened<R: Request>(
+pub(super) async fn follow_options<R: Request>(
     request: &mut R,
     rules: &Rules,
     visit: &mut Visit<Fault<R>>,
     is_fresh: bool,
 ) {
-    // Nothing is begun in place of what cannot be read, or is out of use, nor is its cookie removed.
+    // A session that cannot be read, or is out of use, is not replaced by a new one, and its cookie is not removed.
     if !matches!(visit.state, State::Anonymous | State::Reserved(_) | State::Stored { .. }) {
         return;
     }
@@ -112,7 +112,7 @@ pub(super) async fn opened<R: Request>(
             let edit = Edit::Merge(Changes::none());
             let creating = boxed(execute(request, rules, visit, Operation::Open, edit));
             if let Err(error) = creating.await {
-                // A store that is full fails no request of a visitor who only looks: there is no session then.
+                // A full store does not fail the request of a visitor who only reads. There is no session then.
                 let host = request.host();
                 if let Err(error) = host.survives(error) {
                     visit.fails(host, error);

@@ -7,40 +7,41 @@ use crate::{
     protocol::{Doubt, Post, Stopped},
 };
 
-/// The [`Request`] of an operation that is [`Pending`](crate::protocol::Pending): for a driver that is no Rust, such as
-/// JavaScript, or a test.
+/// The [`Request`] of a [`Pending`](crate::protocol::Pending) operation, for a driver that is not written in Rust, such as
+/// JavaScript, or for a test.
 #[derive(Debug)]
 pub struct Page {
     host: Post,
     facts: Rc<Facts>,
 }
 
-/// Facts that a driver and the operation under way on its [`Page`] tell each other.
+/// Facts that a driver and the operation on its [`Page`] share.
 #[derive(Debug, Default)]
 pub struct Facts {
-    /// Those of the driver, for each poll of the operation.
+    /// The driver's facts, for each poll of the operation.
     known: RefCell<Vec<Known>>,
-    /// The operation is about to begin a session, whose cookie no other handle or layer may take.
+    /// Whether the operation is about to begin a session, whose cookie no other handle or layer may take.
     pub reserved: Cell<bool>,
-    /// The purpose for which the store is asked.
+    /// The purpose of the store calls.
     pub purpose: Cell<Purpose>,
 }
 
-/// The facts that a driver knows.
+/// Facts that a driver knows.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Known {
-    /// No cookie reaches the browser any more.
+    /// Whether the response has left, so that no cookie reaches the browser any more.
     pub left: bool,
-    /// The visitor has a session of another handle or layer whose cookie has the same name.
+    /// Whether the visitor has a session of another handle or layer whose cookie has the same name.
     pub taken: bool,
-    /// Those of the visit's IDs that this process has taken out of use lately.
+    /// The IDs of the visit that this process has recently taken out of use.
     pub out_of_use: Vec<SessionId>,
-    /// Those of them whose sessions need not be touched.
+    /// The IDs of the visit whose sessions need not be touched.
     pub touched: Vec<SessionId>,
 }
 
 impl Facts {
-    /// Takes what the driver knows now. It does so before each [`Pending::poll`](crate::protocol::Pending::poll).
+    /// Takes the facts that the driver knows now. The driver calls it before each
+    /// [`Pending::poll`](crate::protocol::Pending::poll).
     pub fn learn(&self, known: Known) {
         let mut all = self.known.borrow_mut();
         if cfg!(not(plain)) {
@@ -49,7 +50,7 @@ impl Facts {
         all.push(known);
     }
 
-    /// Is as new, and keeps the memory that it has.
+    /// Resets the facts, and keeps their memory.
     pub fn renew(&self) {
         self.known.borrow_mut().clear();
         self.reserved.set(false);
@@ -58,7 +59,7 @@ impl Facts {
 }
 
 impl Page {
-    /// The page of an operation on this host.
+    /// Creates the page of an operation on this host.
     #[must_use]
     pub fn new(host: Post, facts: Rc<Facts>) -> Self {
         Self { host, facts }

@@ -1,6 +1,6 @@
 use crate::{SessionId, protocol::Host};
 
-/// One request, as the operations on its visitor's session see it: their [`Host`], and its response.
+/// One request, with the parts that operations on its visitor's session need: their [`Host`], and facts about the response.
 #[cfg_attr(not(plain), expect(async_fn_in_trait, reason = "its host says whether it is `Send`"))]
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 pub trait Request {
@@ -10,49 +10,49 @@ pub trait Request {
     /// The host of the operations.
     fn host(&mut self) -> &mut Self::Host;
 
-    /// Notes the purpose for which the store is asked from now on, which errors and telemetry name.
+    /// Sets the purpose of the store calls from now on, which errors and telemetry name.
     fn begin(&mut self, purpose: Purpose);
 
-    /// Whether no cookie reaches the browser any more: the head of the response has left, or there is no response.
+    /// Whether no cookie reaches the browser any more, because the head of the response has left, or there is no response.
     fn has_left(&self) -> bool;
 
-    /// Whether this process has taken an ID out of use lately: another request of the visitor was faster.
+    /// Whether this process has recently taken an ID out of use, for another request of the visitor.
     fn is_out_of_use(&self, id: &SessionId) -> bool;
 
     /// Whether the record of a session was written or touched so recently that it need not be touched.
     fn is_touched(&self, id: &SessionId) -> bool;
 
     /// Reserves the cookie for a session that is about to begin. Of two handles or layers whose cookies have the same name,
-    /// only one may begin a session in a request; `session` is the one that this visit has already.
+    /// only one may begin a session in a request. `session` is the ID of the session that this visit already has.
     ///
     /// # Errors
-    /// That of the application's configuration, if the visitor has a session of the other one.
+    /// A configuration error, if the visitor has a session of the other handle or layer.
     async fn reserve(
         &mut self,
         session: Option<&SessionId>,
     ) -> Result<(), <Self::Host as Host>::Error>;
 
-    /// Gives up a reserved cookie: the session did not begin.
+    /// Releases a reserved cookie, because the session did not begin.
     fn release(&mut self);
 
-    /// The error that tells the application that the cookie of a new session cannot be set any more.
+    /// The error for an application that begins a session after the response has left, too late for its cookie.
     fn response_sent(&self) -> <Self::Host as Host>::Error;
 
-    /// Whether an error is that of [`Doubt::Untraced`](crate::protocol::Doubt::Untraced).
+    /// Whether an error reports [`Doubt::Untraced`](crate::protocol::Doubt::Untraced).
     fn is_untraced(error: &<Self::Host as Host>::Error) -> bool;
 }
 
-/// The purpose for which an operation asks the store.
+/// The purpose of a store call.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Purpose {
     /// To find a session.
     #[default]
     Read,
-    /// To write one, or to give it another ID.
+    /// To write a session, or to rotate it.
     Write,
-    /// To give one its full lifetime again.
+    /// To restart the lifetime of a session.
     Touch,
-    /// To end one.
+    /// To end a session.
     Remove,
 }
 

@@ -12,64 +12,64 @@ use crate::{
 pub struct Visit<E> {
     /// The session.
     pub state: State<E>,
-    /// The fate of the application's data. The driver does it after each operation, also after one that failed, and
-    /// sets it back ([`View::Kept`]).
+    /// The fate of the application's data. After each operation, even one that failed, the driver applies it and resets it
+    /// to [`View::Kept`].
     pub view: View,
     /// The fate of the cookie. [`Visit::outgoing`] says whether it may leave.
     pub cookie: Outgoing,
-    /// The own cookie attributes of the session that was ended meanwhile, in case that this request has revoked it.
+    /// The own cookie attributes of a session that has ended meanwhile. They are needed if this request has revoked it.
     pub parted: Option<CookieOverrides>,
-    /// The browser has a cookie of this name, or will be sent one.
+    /// Whether the browser has a cookie of this name, or will get one.
     pub cookie_out: bool,
     /// The IDs that the browser has sent.
     pub received: Vec<SessionId>,
-    /// Those of them whose sessions have ended, under each of their IDs. Once the visitor has another session, no late
-    /// response may remove its cookie because of them.
+    /// The IDs of ended sessions among them, including the other IDs of those sessions. Once the visitor has another
+    /// session, no late response may remove its cookie because of them.
     pub lost: Vec<SessionId>,
-    /// An ID that needs no question before it is sent: this request has created it, and no other one can know it, or the
-    /// store has confirmed it when the application was done.
+    /// An ID that needs no confirmation before it is sent. Either this request has created it, so no other request can know
+    /// it, or the store has confirmed it after the application's last operation.
     pub certain: Option<SessionId>,
 }
 
 /// The session of a [`Visit`].
 #[derive(Clone, Debug)]
 pub enum State<E> {
-    /// None: what is saved begins one.
+    /// No session. A save begins one.
     Anonymous,
-    /// None, but the record of one that [`regenerate`](super::regenerate) has begun waits for what is saved.
+    /// A new session of [`regenerate`](super::regenerate), whose empty record waits for the first save.
     Reserved(Seen),
-    /// A session that is stored.
+    /// A stored session.
     Stored {
-        /// As the store has it.
+        /// The session, as the store has it.
         session: Seen,
-        /// The record has to get another TTL, or other deadlines, when the response is ready, unless it is written until
-        /// then.
+        /// Whether the lifetime of the session must be restarted when the response is ready, unless it is written before.
         due: bool,
-        /// The use of the session has to be written in its user's session list, unless the session is written until then.
+        /// Whether the use of the session must be recorded in its user's session list, unless it is written before.
         unseen: bool,
     },
-    /// One that was ended meanwhile: nothing is written, and no cookie set, which could overwrite a newer one.
+    /// A session that has ended meanwhile. Nothing is written. No cookie is set, because it could overwrite a newer one.
     Ended,
-    /// The same, since the visitor's ID is out of use. The tombstone leads a logout to the session.
+    /// The visitor's ID is out of use. As [`State::Ended`], but the tombstone leads a logout to the session.
     Tombstone(Seen),
-    /// One that cannot be read here, but perhaps by another instance of the application: neither its record nor its
-    /// cookie is overwritten, unless by a login or a logout.
+    /// A session that cannot be read here, but perhaps by another instance of the application. Only a login or a logout
+    /// overwrites its record and its cookie.
     Unreadable(E),
-    /// It is unknown which, since the store has failed: nothing is written.
+    /// An unknown session, because the store has failed. Nothing is written.
     Unavailable(E),
 }
 
-/// The fate of the data that the application has of a session.
+/// The fate of the session data that the application has.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum View {
-    /// It stays as it is. The record may have more: its changes are still told by what the application has seen.
+    /// The data stays. The record may have more, so the application's changes are still the difference from the data that
+    /// it has read.
     #[default]
     Kept,
-    /// It was stored: the record has what the application has, and nothing else.
+    /// The data was stored, and the record has nothing else.
     Written,
-    /// It becomes what the record has.
+    /// The data is replaced by the record's.
     Read,
-    /// It is dropped, with the cookie attributes: there is no session any more.
+    /// The data and the cookie attributes are dropped, because there is no session any more.
     Dropped,
 }
 
@@ -78,11 +78,11 @@ pub enum View {
 pub struct Changes {
     /// The data that was read or written: text of a JSON object.
     pub base: String,
-    /// The data as it is now: text of a JSON object.
+    /// The current data: text of a JSON object.
     pub mine: String,
-    /// The session's own cookie attributes, if they were changed: to these, or to none.
+    /// The session's own cookie attributes, if they were changed; `Some(None)` removes them.
     pub cookie: Option<Option<CookieOverrides>>,
-    /// The data was replaced as a whole, which counts as a change whatever the data is.
+    /// Whether the data was replaced as a whole, which counts as a change whatever the data is.
     pub assigned: bool,
 }
 
@@ -109,27 +109,27 @@ impl<E> Visit<E> {
         self.session()?.record.meta().cookie.as_ref()
     }
 
-    /// The session was written just now: nothing is left to do for it.
+    /// Takes over a session that was written just now, for which nothing is left to do.
     pub(super) fn holds(&mut self, session: Seen, view: View) {
         self.state = State::Stored { session, due: false, unseen: false };
         self.view = match view {
             View::Kept => return,
-            // The application still has the data of the session before.
+            // The application still has the data of the previous session.
             View::Written if self.view == View::Dropped => View::Read,
             view => view,
         };
     }
 
-    /// There is no session any more.
+    /// Replaces the session by a state without data.
     pub(super) fn forget(&mut self, state: State<E>) {
         (self.state, self.view) = (state, View::Dropped);
     }
 
-    /// Another request has ended the session: nothing more is written, and no cookie set.
+    /// Records that another request has ended the session. Nothing more is written, and no cookie is set.
     pub(super) fn ended(&mut self) {
         self.parted = self.own_cookie().cloned();
         self.forget(State::Ended);
-        // A logout that the store did not confirm takes the cookie away all the same.
+        // A logout that the store did not confirm removes the cookie nevertheless.
         if !matches!(self.cookie, Outgoing::Removal { .. }) {
             self.cookie = Outgoing::Nothing;
         }
@@ -138,7 +138,7 @@ impl<E> Visit<E> {
         }
     }
 
-    /// The same, for a write that found it out.
+    /// Records that a write has found the session gone, and emits the event.
     pub(super) fn gone<H: Host>(&mut self, host: &mut H) {
         if let Some(id) = self.id() {
             host.take_out_of_use(id);
@@ -149,15 +149,15 @@ impl<E> Visit<E> {
 }
 
 impl<E: Clone> Visit<E> {
-    /// Checks that the session may be read, or counts as none, so that a login may replace it. `anonymous` if the visitor
-    /// has none while the store cannot be read.
+    /// Checks that the session may be read, or counts as anonymous, so that a login may replace it. With `anonymous`, a
+    /// visitor has no session while the store is unavailable.
     ///
     /// # Errors
-    /// Why it could not be read.
+    /// The error with which the store failed.
     pub fn readable(&self, anonymous: bool) -> Result<(), E> {
         match &self.state {
             State::Unavailable(error) if !anonymous => Err(error.clone()),
-            // A session that cannot be read here is no fault of the store.
+            // An unreadable session is not a failure of the store.
             _ => Ok(()),
         }
     }
@@ -165,7 +165,7 @@ impl<E: Clone> Visit<E> {
     /// Checks that the session may be written.
     ///
     /// # Errors
-    /// Why it could not be read.
+    /// The error with which it could not be read.
     pub fn writable(&self) -> Result<(), E> {
         match &self.state {
             State::Unreadable(error) | State::Unavailable(error) => Err(error.clone()),
@@ -190,12 +190,12 @@ impl<E> Default for Visit<E> {
 }
 
 impl Changes {
-    /// Whether there is anything to write before an update.
+    /// Whether an update has changes to write first.
     pub(super) fn is_any(&self) -> bool {
         self.assigned || self.cookie.is_some() || self.base != self.mine
     }
 
-    /// Whether there is anything that is written without a `save()`.
+    /// Whether there are changes to write without a `save()`.
     pub(super) fn is_saved_by_itself(&self, policy: Policy) -> bool {
         self.assigned || self.cookie.is_some() || policy.auto_save && self.base != self.mine
     }
@@ -206,7 +206,7 @@ impl Changes {
     }
 }
 
-/// Session data is the application's secret, so it is not shown.
+/// Hides the session data, which is the application's secret.
 impl core::fmt::Debug for Changes {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Changes").field("assigned", &self.assigned).finish_non_exhaustive()

@@ -3,38 +3,39 @@ use alloc::{borrow::Cow, string::String, vec::Vec};
 use super::{Outgoing, State, View, Visit};
 use crate::{CookieOverrides, Error, Limits, Record, SessionId, UnixMillis, protocol::Seen};
 
-/// A [`Visit`] as text and numbers, for a driver that keeps it outside of the core, such as JavaScript. Between two
-/// operations of a request nothing of it is in the core.
+/// A [`Visit`] as text and numbers, for a driver that keeps it outside the core, such as JavaScript. Between two operations
+/// of a request, the core keeps nothing of it.
 #[derive(Clone, Default, Eq, PartialEq)]
 pub struct VisitText<'t> {
-    /// [`VisitText::STATE`] and its neighbours say which bits are what.
+    /// Bits, defined by [`VisitText::STATE`] and the constants after it.
     pub flags: u32,
-    /// Lines: the ID of the session, or of its tombstone; that in the cookie; the one that is certain; those that were
-    /// received; those that are lost. One that is missing is an empty line.
+    /// One ID a line: of the session or its tombstone, in the cookie, and [`Visit::certain`]; then [`Visit::received`] and
+    /// [`Visit::lost`]. A line is empty if its ID is missing.
     pub ids: Cow<'t, str>,
     /// The record of the session, or the tombstone.
     pub record: Cow<'t, str>,
-    /// When the store was asked for it, or to store it.
+    /// The time at which the store was asked for the record, or to store it.
     pub at: UnixMillis,
-    /// The own cookie attributes with which the cookie leaves, or of the session that was ended: text of a JSON object.
+    /// The session's own cookie attributes, for the cookie that leaves or of the session that has ended: text of a JSON
+    /// object.
     pub own: Option<Cow<'t, str>>,
 }
 
-/// Bytes of mostly all IDs of a visit.
+/// The usual number of bytes of a visit's IDs.
 const IDS: usize = 120;
 
 impl VisitText<'_> {
     /// The state, in the order of [`State`].
     pub const STATE: u32 = 7;
-    /// The record has to get another TTL, or other deadlines.
+    /// Whether the lifetime of the session must be restarted.
     pub const DUE: u32 = 1 << 3;
-    /// The use of the session has to be written in its user's session list.
+    /// Whether the use of the session must be recorded in its user's session list.
     pub const UNSEEN: u32 = 1 << 5;
     /// The fate of the data, in the order of [`View`].
     pub const VIEW: u32 = 3 << 6;
     /// The fate of the cookie, in the order of [`Outgoing`].
     pub const COOKIE: u32 = 3 << 8;
-    /// The browser has a cookie.
+    /// Whether the browser has a cookie.
     pub const COOKIE_OUT: u32 = 1 << 10;
     /// The number of IDs that were received.
     const RECEIVED: u32 = 0xFF << 16;
@@ -49,7 +50,7 @@ impl VisitText<'_> {
 }
 
 impl<E> Visit<E> {
-    /// The visit as text. An error of the state is the driver's to keep.
+    /// Converts the visit to text. The driver keeps the error of the state, if it has one.
     ///
     /// # Errors
     /// As [`Record::source`].
@@ -94,16 +95,16 @@ impl<E> Visit<E> {
         Ok(text)
     }
 
-    /// The visit of a text; `failure` is the error of its state, and `read` reads the record.
+    /// Converts a text to the visit. `failure` is the error of its state, and `read` decodes the record.
     ///
     /// # Errors
-    /// [`Error`] if the text is none that [`Visit::text`] has made.
+    /// [`Error`] if [`Visit::text`] has not made the text.
     pub fn of_text(
         text: &VisitText<'_>,
         failure: Option<E>,
         read: impl FnOnce(&str) -> Result<Record, Error>,
     ) -> Result<Self, Error> {
-        // Mostly all of them are the same.
+        // Usually all IDs are the same.
         let mut before: Option<SessionId> = None;
         let mut ids = text.ids.lines().map(|line| match &before {
             _ if line.is_empty() => Ok(None),
@@ -133,7 +134,7 @@ impl<E> Visit<E> {
             (4, Some(tombstone), _) => State::Tombstone(tombstone),
             (5, _, Some(error)) => State::Unreadable(error),
             (6, _, Some(error)) => State::Unavailable(error),
-            // Nothing is written.
+            // In this state nothing is written.
             _ => State::Ended,
         };
         let mut parted = None;
@@ -157,7 +158,7 @@ impl<E> Visit<E> {
     }
 }
 
-/// IDs and data are not shown.
+/// Hides IDs and data.
 impl core::fmt::Debug for VisitText<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("VisitText").field("flags", &self.flags).finish_non_exhaustive()

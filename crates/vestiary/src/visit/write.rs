@@ -10,7 +10,7 @@ use crate::{
 
 /// The data that an operation writes.
 pub(super) enum Edit {
-    /// None.
+    /// No data.
     None,
     /// The data with these changes.
     Merge(Changes),
@@ -18,7 +18,8 @@ pub(super) enum Edit {
     Rerun,
 }
 
-/// Stores the session, and sets its cookie. False if the session was ended meanwhile, or by its cookie is over at once.
+/// Stores the session, and sets its cookie. Returns `false` if another request has ended the session, or if its cookie
+/// attributes let it expire at once.
 ///
 /// # Errors
 /// As [`session::save`] and [`session::create`]; and [`Request::response_sent`] for a new session whose cookie cannot be
@@ -34,8 +35,8 @@ pub async fn save<R: Request>(
     Ok(visit.session().is_some())
 }
 
-/// Stores data that the application has replaced as a whole, in a request that no [`finish`](super::finish) will follow,
-/// where the options say that changes are stored without a `save()`.
+/// Stores data that the application has replaced as a whole, if the options store changes without a `save()`. It is for a
+/// request that no [`finish`](super::finish) follows.
 ///
 /// # Errors
 /// As [`save`].
@@ -49,7 +50,7 @@ pub async fn assigned<R: Request>(
     execute(request, rules, visit, Operation::Change, Edit::Merge(changes)).await.map(drop)
 }
 
-/// Gives the session its full lifetime again, in store and cookie, without writing its data.
+/// Restarts the lifetime of the session in store and cookie, without writing its data.
 ///
 /// # Errors
 /// As [`session::touch`].
@@ -63,7 +64,7 @@ pub async fn touch<R: Request>(
 }
 
 /// Ends the session: removes its record from the store, and the cookie from the browser. A logout that the store did not
-/// confirm takes the cookie away all the same.
+/// confirm removes the cookie nevertheless.
 ///
 /// # Errors
 /// As [`session::destroy`], and if the session could not be read.
@@ -76,12 +77,14 @@ pub async fn destroy<R: Request>(
     execute(request, rules, visit, Operation::Destroy, Edit::None).await.map(drop)
 }
 
-/// Changes what the store has now, by the application's function ([`Host::compute`]), and sets the cookie. `changes`, which
-/// were made before, are stored first; without any there is nothing to store. False if the session was ended meanwhile,
-/// or by its cookie is over at once: then nothing is written. A new session has the changes only if it could be stored.
+/// Changes the stored data by the application's function ([`Host::compute`]), and sets the cookie. Stores earlier `changes`
+/// first, if there are any.
+///
+/// Returns `false`, and writes nothing, if another request has ended the session, or if its cookie attributes let it expire
+/// at once. A new session gets the changes only if it could be stored.
 ///
 /// # Errors
-/// That of the function; as [`save`], but if it cannot be told whether the session was ended, it counts as ended.
+/// The error of the function; as [`save`], except that a session counts as ended if the store does not show whether it has.
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn update<R: Request>(
     request: &mut R,
@@ -100,7 +103,7 @@ pub async fn update<R: Request>(
     if let Some(session) = visit.session() {
         edit = Edit::Rerun;
         if !rules.atomic {
-            // Such a store does not say that another request has written meanwhile.
+            // Such a store does not report the write of another request.
             let (host, id) = (host_for(request, Purpose::Read), session.id.clone());
             let Some(session) = boxed(session::load(host, rules, &id)).await? else {
                 visit.gone(request.host());
@@ -109,7 +112,7 @@ pub async fn update<R: Request>(
             visit.holds(session, View::Read);
         }
     } else if !visit.is_barred() {
-        // Before anything is changed that could not be stored.
+        // The function does not run if its result could not be stored.
         if visit.plan(request, rules, Operation::Save, &edit).cookie == CookieStep::Late {
             return Err(request.response_sent());
         }
@@ -131,8 +134,8 @@ pub async fn update<R: Request>(
     }
 }
 
-/// Does what [`decide`] says. The store comes first, so that no cookie promises too much. False if the session was ended
-/// meanwhile, or was no session of this visit any more.
+/// Carries out the plan of [`decide`]. The store comes first, so that a cookie never leads to a session that was not stored.
+/// Returns `false` if another request has ended the session, before or during this operation.
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 pub(super) async fn execute<R: Request>(
     request: &mut R,
@@ -142,7 +145,7 @@ pub(super) async fn execute<R: Request>(
     edit: Edit,
 ) -> Result<bool, Fault<R>> {
     if let Err(error) = visit.writable() {
-        // Nothing is overwritten, neither record nor cookie, unless by a logout.
+        // Only a logout may overwrite the record or the cookie.
         match operation {
             Operation::Open | Operation::Change | Operation::Finish => return Ok(false),
             Operation::Destroy => visit.cookie = Outgoing::Removal { own: None },
@@ -165,9 +168,9 @@ pub(super) async fn execute<R: Request>(
         Err(error) => {
             if plan.cookie == CookieStep::Clear && !seeded(protocol::Fault::FailedLogoutKeepsCookie)
             {
-                // A logout that the store did not confirm still takes the cookie away.
+                // A logout that the store did not confirm removes the cookie nevertheless.
                 visit.cookie_step(request, CookieStep::Clear);
-                // A refresh would take the removal back, or even set the cookie again.
+                // A refresh would revert the removal, or even set the cookie again.
                 if let State::Stored { due, unseen, .. } = &mut visit.state {
                     (*due, *unseen) = (false, false);
                 }
@@ -177,9 +180,9 @@ pub(super) async fn execute<R: Request>(
             return Err(error);
         }
     }
-    // It was renewed meanwhile, and may be known by its old ID to this browser.
+    // Another request has renewed the session, and this browser may have only the old ID.
     let moved = before.is_some() && visit.id().is_some() && before.as_ref() != visit.id();
-    // A logout that the store did not confirm takes the cookie away all the same.
+    // A logout that the store did not confirm removes the cookie nevertheless.
     let is_removed = matches!(visit.cookie, Outgoing::Removal { .. });
     let step = if moved && !is_removed { CookieStep::Set } else { plan.cookie };
     if step != CookieStep::Clear || !seeded(protocol::Fault::LogoutKeepsCookie) {
@@ -194,8 +197,8 @@ pub(super) async fn execute<R: Request>(
     Ok(true)
 }
 
-/// Whether this operation is dropped, for the visitor's cookie is not that of a session any more. A logout is not: it may
-/// lead to the session.
+/// Drops an operation of a visitor whose session has ended. Returns whether it was dropped. A logout is not dropped, because
+/// the tombstone may lead it to the session.
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 async fn drop_barred<R: Request>(
     request: &mut R,
@@ -216,8 +219,8 @@ async fn drop_barred<R: Request>(
         return Ok(false);
     }
     let Plan { store, cookie, .. } = visit.plan(request, rules, operation, edit);
-    // Also where the response has left, for another session is none that could be saved too late, and where the session
-    // would be over at once: the cookie that is removed could be a newer one.
+    // Two more cases are dropped. After the response has left, no other session can begin, so this save is not too late but
+    // for an ended session. And where the session would expire at once, the removal could hit a newer cookie.
     let acts = store != StoreStep::Keep || cookie != CookieStep::Keep;
     let is_dropped = acts || matches!(operation, Operation::Save | Operation::Touch);
     if is_dropped && operation != Operation::Open {
@@ -226,8 +229,8 @@ async fn drop_barred<R: Request>(
     Ok(is_dropped)
 }
 
-/// Asks the store. False if it says that the session was ended meanwhile. `confirmed` gets whether replicas know that it was
-/// ended here.
+/// Performs the step in the store. Returns `false` if another request has ended the session. Sets `confirmed` to whether the
+/// replicas have confirmed a removal.
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 async fn store_step<R: Request>(
     request: &mut R,
@@ -273,7 +276,7 @@ async fn store_step<R: Request>(
     Ok(true)
 }
 
-/// Stores a session that is new to the store, or that [`regenerate`](super::regenerate) has begun.
+/// Stores a new session, or one that [`regenerate`](super::regenerate) has begun.
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 async fn begin<R: Request>(
     request: &mut R,
@@ -297,7 +300,7 @@ async fn begin<R: Request>(
     }
     let Some(session) = visit.session().cloned() else { return Ok(false) };
     if request.has_left() {
-        // Left while the store worked: no browser will learn of it.
+        // The response has left while the store worked, so no browser learns the ID.
         (visit.state, visit.view) = (State::Anonymous, View::Kept);
         session::destroy(host_for(request, Purpose::Remove), rules, session).await?;
         return Err(request.response_sent());
@@ -335,7 +338,7 @@ async fn write<R: Request>(
 }
 
 impl<E> Visit<E> {
-    /// Has the session under the ID that a refresh found it by, which this browser may not know yet.
+    /// Takes over the session under the ID by which a refresh has found it. If that is another ID, the browser gets it.
     pub(super) fn moved<R: Request>(&mut self, request: &mut R, session: Seen) {
         let moved = self.id() != Some(&session.id);
         self.holds(session, View::Kept);
@@ -344,7 +347,7 @@ impl<E> Visit<E> {
         }
     }
 
-    /// Whether nothing may be written, nor a cookie set, which could overwrite a newer one.
+    /// Whether the session has ended, so that nothing may be written. A cookie could overwrite a newer one, so none is set.
     pub(super) fn is_barred(&self) -> bool {
         matches!(self.state, State::Ended | State::Tombstone(_))
             && !seeded(protocol::Fault::BarredBegins)
@@ -370,7 +373,7 @@ impl<E> Visit<E> {
             cookie_out: self.cookie_out,
             unsaved,
             expired: options.is_expired(|| request.host().now()),
-            // Where one follows, nothing is to be done when data are assigned.
+            // The driver does not call `assigned` if a `finish` follows.
             finishes: false,
             left: request.has_left(),
             touched: operation == Operation::Open
@@ -379,7 +382,7 @@ impl<E> Visit<E> {
         decide(options.policy(), self.stage(), operation, known)
     }
 
-    /// The options that apply to the session, with cookie attributes of its own, also those that are about to be stored.
+    /// The options of the session, with its own cookie attributes, including those that are about to be stored.
     fn options<'r>(&self, rules: &'r Rules, changes: Option<&Changes>) -> Cow<'r, Options> {
         let wanted = changes.and_then(|changes| changes.cookie.as_ref());
         let own = wanted.map_or_else(|| self.own_cookie(), Option::as_ref);
@@ -393,7 +396,7 @@ impl Edit {
         changes.map_or(Self::None, Self::Merge)
     }
 
-    /// The changes, from nothing to nothing if there are none.
+    /// The changes; without any, a change from no data to no data.
     fn into_changes(self) -> Changes {
         match self {
             Self::Merge(changes) => changes,
