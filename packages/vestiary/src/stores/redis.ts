@@ -201,7 +201,7 @@ export class RedisStore implements Store {
 		return textOf(await this.client.get(this.prefix + id));
 	}
 
-	/** Not by `MGET`, which reports no error for a value of another type, and needs a single node. */
+	/** Reads two records. `MGET` reports no error for a value of another type, and needs a single node. */
 	async #readTwo(one: string, other: string): Promise<readonly [AtomicRead, AtomicRead]> {
 		const { client, prefix } = this;
 		// node-redis sends the commands of one tick in one packet; a cluster asks two nodes concurrently.
