@@ -99,9 +99,9 @@ pub(crate) const STAMP: &str = concat!(
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The SHA-1 hashes by which the server finds scripts that it has cached.
-pub(crate) const COMPARE_AND_SET_HASH: &str = "84a4475e629a9ba5950e168b49f8940ff378723a";
+pub(crate) const COMPARE_AND_SET_HASH: &str = "07b18dd50bb8e310ff4d6e38ce86640100e36aa3";
 pub(crate) const STAMP_HASH: &str = "ee4732853cfb799f1114114640cecee7fe25d451";
-pub(crate) const COMPARE_AND_TOUCH_HASH: &str = "a6358bd1f422c1696a75d3f4f933ca10f815d672";
+pub(crate) const COMPARE_AND_TOUCH_HASH: &str = "51c7f35d95e47de321c82e71af6ae8a6d26ad982";
 
 impl RedisStore {
     /// Creates a store on the caller's connection: a [`ConnectionManager`](redis::aio::ConnectionManager), which
