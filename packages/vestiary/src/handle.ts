@@ -200,9 +200,9 @@ class Handled extends Foreign {
 /** The handles through which this request has come so far. They share `event.locals`, even if not the event. */
 function handlesBefore(event: RequestEvent, runtime: Runtime): Scope[] {
 	const { locals } = partial(event);
-	const before = Handled.of(locals ?? event);
+	const scopes = Handled.of(locals ?? event);
 	if (developing) {
-		for (const { runtime: other } of before) {
+		for (const { runtime: other } of scopes) {
 			if (other.application === runtime.application) continue;
 			if (other.core.name === runtime.core.name)
 				hint(
@@ -214,7 +214,7 @@ function handlesBefore(event: RequestEvent, runtime: Runtime): Scope[] {
 				);
 		}
 	}
-	return before;
+	return scopes;
 }
 
 function runtimes(
