@@ -1,5 +1,5 @@
-//! `cargo xtask api`: what the crates promise to others. Each crate has a list of it in the repository, so
-//! that nothing is added, changed or taken away unseen.
+//! `cargo xtask api`: checks the public API of the crates. Each crate has a list of it in the repository, so that every
+//! addition, change and removal is visible.
 
 use std::{
     collections::BTreeSet,
@@ -18,12 +18,12 @@ use crate::{
     run::cargo,
 };
 
-/// The crates that others use.
+/// The crates with a public API.
 const CRATES: [&str; 3] = ["vestiary", "vestiary-store", "vestiary-tower"];
 
 #[derive(ClapArgs)]
 pub(crate) struct Args {
-    /// Take what there is now as what is promised
+    /// Write the lists
     #[arg(long)]
     write: bool,
 }
@@ -39,7 +39,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     })
 }
 
-/// Whether the crates have what their lists say, and nothing else.
+/// Checks that the public API of each crate is exactly its list.
 pub(crate) fn check(log: &Log) -> anyhow::Result<()> {
     document(log)?;
     let mut changes = String::new();
@@ -61,9 +61,9 @@ fn snapshot(name: &str) -> PathBuf {
     root().join("crates").join(name).join("public-api.txt")
 }
 
-/// Writes the documentation of the crates as JSON, beside that for people.
+/// Writes the documentation of the crates as JSON, beside the HTML.
 fn document(log: &Log) -> anyhow::Result<()> {
-    // The format is unstable, but the toolchain is pinned, and `public-api` reads what that one writes.
+    // The format is unstable, but the toolchain is pinned, and `public-api` reads its version.
     cargo(&["doc", "--locked", "--lib", "--no-deps", "--all-features"])
         .args(CRATES.iter().flat_map(|name| ["-p", name]))
         .env("RUSTDOCFLAGS", "-Z unstable-options --output-format json --cap-lints allow")
@@ -72,20 +72,19 @@ fn document(log: &Log) -> anyhow::Result<()> {
         .logged(log)
 }
 
-/// Path of this program, as it was when the program began. The build of the Rust tests may link xtask again, with other
-/// features of its dependencies; Linux then calls the path of the running one "… (deleted)", while the same path
-/// without that leads to the new one.
+/// The path of this program when it began. The build of the Rust tests may link xtask again, with other features of its
+/// dependencies. Linux then adds "(deleted)" to the path of the running program, and the path itself leads to the new one.
 pub(crate) fn this_program() -> anyhow::Result<&'static Path> {
     static PATH: OnceLock<Option<PathBuf>> = OnceLock::new();
     let path = PATH.get_or_init(|| env::current_exe().ok());
     path.as_deref().context("the system does not tell where xtask lies")
 }
 
-/// Tells this program to be rustdoc. Cargo would give `RUSTC_BOOTSTRAP` to build scripts as well, and then compile
-/// everything that depends on one of them again.
+/// The variable that makes this program act as rustdoc. With `RUSTC_BOOTSTRAP`, cargo would also pass that to build
+/// scripts, and compile everything again that depends on one of them.
 const AS_RUSTDOC: &str = "VESTIARY_XTASK_AS_RUSTDOC";
 
-/// Runs rustdoc in place of this program, if cargo started it as that, with the features of nightly Rust.
+/// Runs rustdoc with the features of nightly Rust, if cargo has started this program as rustdoc.
 pub(crate) fn as_rustdoc() -> Option<anyhow::Result<ExitCode>> {
     env::var_os(AS_RUSTDOC)?;
     let mut rustdoc = Command::new("rustdoc");
@@ -94,7 +93,7 @@ pub(crate) fn as_rustdoc() -> Option<anyhow::Result<ExitCode>> {
     Some(status.map(|status| if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE }))
 }
 
-/// One line for each item.
+/// The public items of a crate, one a line.
 fn list(name: &str) -> anyhow::Result<String> {
     let target =
         env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
@@ -107,7 +106,7 @@ fn list(name: &str) -> anyhow::Result<String> {
     Ok(format!("{api}"))
 }
 
-/// Lines that were taken away, and lines that came.
+/// The lines that were removed, and those that were added.
 fn difference(before: &str, now: &str) -> String {
     let [before, now] = [before, now].map(|text| text.lines().collect::<BTreeSet<_>>());
     let gone = before.difference(&now).map(|line| format!("- {line}\n"));

@@ -1,5 +1,5 @@
-//! `cargo xtask bench`: what sessions cost, beside other libraries. See `docs/explanation/performance.md`. A short run,
-//! which judges no time, is among the tests.
+//! `cargo xtask bench`: measures the cost of sessions, beside other libraries. See `docs/explanation/performance.md`. The
+//! tests include a short run, which judges no time.
 
 use std::{fs, path::Path};
 
@@ -25,13 +25,13 @@ pub(crate) const FOLDER: &str = "benches/web";
 
 #[derive(ClapArgs)]
 pub(crate) struct Args {
-    /// Only these; default: all
+    /// The groups to measure. Default: all
     #[arg(value_parser = [WEB.as_slice(), &[NATIVE]].concat())]
     groups: Vec<String>,
-    /// Everything once, as short as possible: whether it still works
+    /// Run everything once and briefly, to see that it still works
     #[arg(long)]
     smoke: bool,
-    /// Put the tables and the plots into docs/
+    /// Write the tables and the plots to docs/
     #[arg(long, conflicts_with_all = ["smoke", "groups"])]
     write: bool,
 }
@@ -67,14 +67,14 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     if args.smoke {
         println!("\nworks; measured nothing");
     } else {
-        // After the line that names the command.
+        // The first line names the command.
         println!();
         told.lines().skip(1).for_each(|line| println!("{line}"));
     }
     Ok(())
 }
 
-/// A short run of everything; how often it was seen that the work is done.
+/// Runs everything briefly, and returns the number of checks that the work was done.
 pub(crate) fn smoke(
     log: &Log,
     tools: &Tools,
@@ -101,7 +101,7 @@ struct Suite<'a> {
 }
 
 impl Suite<'_> {
-    /// The folder for results; a short run must not replace a long one.
+    /// The folder for results. A short run has its own, so that it does not replace a long one.
     fn folder(&self) -> &'static str {
         if self.smoke { "target/bench-smoke" } else { "target/bench" }
     }
@@ -122,7 +122,7 @@ impl Suite<'_> {
     fn web(&self, log: &Log, groups: &[&str]) -> anyhow::Result<()> {
         self.tools
             .program("node")
-            // The one condition under which svelte-kit-sessions can be imported.
+            // svelte-kit-sessions can only be imported under this condition.
             .args(["--conditions=svelte", "--expose-gc", "benches/web/src/run.ts"])
             .args([format!("--out={}", self.folder())])
             .args(groups.iter().map(|group| format!("--group={group}")))
@@ -159,7 +159,7 @@ fn native(command: &str, smoke: bool) -> Run {
     if smoke { with_clippy(cargo) } else { cargo.args(["--release"]) }
 }
 
-/// How often both suites saw that a library does its work.
+/// The number of checks of both suites that a library does its work.
 fn checked(log: &str) -> usize {
     let web = log.lines().filter_map(|line| line.strip_suffix(" passed, 0 failed"));
     let native = log.lines().filter_map(|line| {

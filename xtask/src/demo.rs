@@ -16,19 +16,19 @@ use crate::{
 
 #[derive(ClapArgs)]
 pub(crate) struct Args {
-    /// Which one
+    /// The demo to serve
     #[arg(value_enum, default_value_t = Which::Sveltekit)]
     which: Which,
-    /// Port to serve on; a free one is taken if it is busy
+    /// The port; if it is busy, a free one is used
     #[arg(long, default_value_t = 3000)]
     port: u16,
     /// Serve with `vite dev` instead of the production build
     #[arg(long)]
     dev: bool,
-    /// Set up and build, but do not serve
+    /// Set up and build without serving
     #[arg(long)]
     no_serve: bool,
-    /// Where `shared-login` keeps its sessions: `sqlite:FILE` or `redis://HOST`
+    /// The store of `shared-login`: `sqlite:FILE` or `redis://HOST`
     #[arg(long, default_value = "sqlite:../../target/shared-login.db")]
     store: String,
 }
@@ -45,7 +45,7 @@ enum Which {
     SharedLogin,
 }
 
-/// The program that is the Rust half of `examples/shared-login`.
+/// The name of the program in the Rust half of `examples/shared-login`.
 pub(crate) const SHARED_LOGIN_API: &str = "shared-login-api";
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
@@ -84,7 +84,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     ended
 }
 
-/// Vite, or the program that serves the built app.
+/// The command that serves an app: Vite, or the built server.
 fn server(tools: &tools::Tools, program: &str, origin: &str, dev: bool) -> Run {
     let port = origin.rsplit(':').next().unwrap_or_default();
     if dev {
@@ -175,7 +175,7 @@ fn provider(tools: &tools::Tools, port: &str, app: &str) -> Run {
         .within("examples/openid-connect")
 }
 
-/// Builds the package, and an example with it. Five steps.
+/// Builds the package, and an example that uses it. Five steps.
 fn build(
     progress: &Progress,
     tools: &tools::Tools,
@@ -190,7 +190,7 @@ fn build(
     build_app(progress, tools, example, origin)
 }
 
-/// Builds an example for production, to be served at `origin`. One step.
+/// Builds an example for production at `origin`. One step.
 pub(crate) fn build_app(
     progress: &Progress,
     tools: &tools::Tools,
@@ -208,14 +208,14 @@ fn free_port(wanted: u16) -> anyhow::Result<u16> {
     Ok(listener.context("no free port on 127.0.0.1")?.local_addr()?.port())
 }
 
-/// Two ports that are free, and not the same.
+/// Two different free ports.
 pub(crate) fn two_free_ports() -> anyhow::Result<[String; 2]> {
     let bind = || TcpListener::bind(("127.0.0.1", 0)).context("no free port on 127.0.0.1");
     let (one, other) = (bind()?, bind()?);
     Ok([one.local_addr()?.port().to_string(), other.local_addr()?.port().to_string()])
 }
 
-/// The demo keeps its sessions in memory, so its secret need not outlive it either.
+/// Makes a secret for one run. The demo keeps its sessions in memory, so the secret need not outlive it.
 fn throwaway_secret() -> anyhow::Result<String> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).context("no random source")?;

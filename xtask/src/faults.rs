@@ -1,5 +1,5 @@
-//! `cargo xtask faults`: real servers and processes that are killed under load. See
-//! `docs/explanation/reliability.md`. A short run is among the tests of the stores.
+//! `cargo xtask faults`: kills real servers and processes under load. See `docs/explanation/reliability.md`. The tests of the
+//! stores include a short run.
 
 use clap::Args as ClapArgs;
 
@@ -7,13 +7,13 @@ use crate::{npm, progress::Progress, tools, wasm};
 
 #[derive(ClapArgs)]
 pub(crate) struct Args {
-    /// For how many seconds each scenario
+    /// The seconds for each scenario
     #[arg(default_value_t = 60)]
     seconds: u32,
-    /// Repeats what the requests of another run have done, though not when
+    /// The seed of another run, to repeat what its requests did, though not when
     #[arg(long)]
     seed: Option<u32>,
-    /// Put the table and the plot into docs/
+    /// Write the table and the plot to docs/
     #[arg(long)]
     write: bool,
 }

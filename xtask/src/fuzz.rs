@@ -1,5 +1,5 @@
-//! `cargo xtask fuzz`: libFuzzer on the core's targets, for as long as one likes. A bounded run of the
-//! same functions, without nightly, is a step of `cargo xtask test`.
+//! `cargo xtask fuzz`: runs libFuzzer on the core's targets. A bounded run of the same functions, without nightly Rust, is a
+//! step of `cargo xtask test`.
 
 use std::fs;
 
@@ -13,17 +13,17 @@ use crate::{
     tools,
 };
 
-/// They are in a workspace of their own: see its `Cargo.toml`.
+/// The workspace of the targets. Its `Cargo.toml` says why it is separate.
 const FOLDER: &str = "crates/vestiary/fuzz";
 pub(crate) const MANIFEST: &str = "crates/vestiary/fuzz/Cargo.toml";
 const TARGETS: [&str; 5] = ["cookie_header", "cookie_value", "options", "record", "sealed"];
 
 #[derive(ClapArgs)]
 pub(crate) struct Args {
-    /// Which target; all of them, if none is named
+    /// The target to fuzz. Default: all
     #[arg(value_parser = TARGETS)]
     target: Option<String>,
-    /// For how many seconds each
+    /// The seconds for each target
     #[arg(default_value_t = 60)]
     seconds: u32,
 }
@@ -56,8 +56,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The targets on the seeds and on some thousand mutations of them, with the Rust that all is built
-/// with. Their own code, not that of the core, is built with clippy.
+/// Runs the targets on the seeds and on some thousand mutations of them, with stable Rust. Clippy builds their own code, but
+/// not the core's.
 pub(crate) fn bounded(log: &Log) -> anyhow::Result<()> {
     let options = ["--locked", "--target-dir", "target/fuzz", "--manifest-path", MANIFEST];
     for command in [&["build", "--all-targets"][..], &["test"]] {
@@ -66,7 +66,7 @@ pub(crate) fn bounded(log: &Log) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The sanitizers that cargo-fuzz switches on are not in stable Rust.
+/// Finds or installs nightly Rust. Stable Rust lacks the sanitizers that cargo-fuzz uses.
 fn nightly(log: &Log) -> anyhow::Result<()> {
     let there = || Run::new("rustup").args(["run", "nightly", "rustc", "--version"]).output();
     if let Some(version) = there() {

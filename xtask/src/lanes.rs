@@ -1,10 +1,10 @@
-//! Steps that run side by side.
+//! Steps that run at the same time.
 
 use std::{panic, thread};
 
 use crate::progress::NotStarted;
 
-/// Runs both at the same time. No step begins in one of them after one of the other has failed.
+/// Runs two lanes at the same time. After a step of one lane has failed, no step of the other begins.
 pub(crate) fn both(
     one: impl FnOnce() -> anyhow::Result<()> + Send,
     other: impl FnOnce() -> anyhow::Result<()>,
@@ -14,7 +14,7 @@ pub(crate) fn both(
         let other = other();
         let one = one.join().unwrap_or_else(|panicked| panic::resume_unwind(panicked));
         match (one, other) {
-            // The other one is the reason.
+            // The other lane's error is the reason.
             (Err(error), Err(reason)) if error.is::<NotStarted>() => Err(reason),
             (Err(error), _) | (Ok(()), Err(error)) => Err(error),
             (Ok(()), Ok(())) => Ok(()),

@@ -1,5 +1,5 @@
-//! The only builder of this repository. `cargo xtask demo` sets everything up and serves the demo;
-//! `cargo xtask test` sets everything up and runs every test.
+//! The only builder of this repository. `cargo xtask demo` sets everything up and serves the demo; `cargo xtask test` sets
+//! everything up and runs every test.
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "talking to the terminal is what this program is for")]
 
@@ -43,15 +43,15 @@ enum Task {
     Test(test::Args),
     /// Check the sources themselves: lengths, words, spelling, links, the map
     Tidy(tidy::Args),
-    /// Check whether a release can be made, and say what it would do
+    /// Check whether a release can be made, and print its steps
     Release(release::Args),
     /// Fuzz the core, with nightly Rust
     Fuzz(fuzz::Args),
-    /// Kill real stores and processes under load, and see what they lose
+    /// Kill real stores and processes under load, and check that they lose nothing
     Faults(faults::Args),
-    /// Compare what the crates promise to others with what was promised before
+    /// Compare the public API of the crates with the committed lists
     Api(api::Args),
-    /// Measure what sessions cost, beside other libraries
+    /// Measure the cost of sessions, beside other libraries
     Bench(bench::Args),
     /// Build the WebAssembly core and the npm package, and pack it
     Build,
@@ -63,7 +63,7 @@ fn main() -> anyhow::Result<ExitCode> {
     if let Some(ended) = api::as_rustdoc() {
         return ended;
     }
-    // Before anything is built: a build may put another program in its place.
+    // This comes before any build, because a build may replace this program.
     api::this_program()?;
     run(&Cli::parse().task)?;
     Ok(ExitCode::SUCCESS)
@@ -97,7 +97,7 @@ fn run(task: &Task) -> anyhow::Result<()> {
     }
 }
 
-/// Root of the repository.
+/// The root of the repository.
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().map(PathBuf::from).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! The npm package: compiled, packed, and laid into the example as npm would.
+//! Compiles and packs the npm package, and installs it into the example as npm would.
 
 use std::{
     fs::{self, File},
@@ -50,7 +50,7 @@ fn pack(log: &Log, tools: &Tools) -> anyhow::Result<PathBuf> {
     Ok(folder.join(format!("vestiary-{}.tgz", version(&package)?)))
 }
 
-/// The notices that the licenses of the crates in the WebAssembly ask for.
+/// Writes the notices that the licenses of the crates in the WebAssembly require.
 fn third_party() -> anyhow::Result<String> {
     let manifest = root().join("Cargo.toml");
     let target = "wasm32-unknown-unknown";
@@ -68,7 +68,7 @@ fn version(package: &Path) -> anyhow::Result<String> {
         .context("package.json has no version")
 }
 
-/// Apps of the npm workspace that use the packed package.
+/// The apps of the npm workspace that use the packed package.
 pub(crate) const EXAMPLES: [&str; 3] =
     ["examples/sveltekit", "examples/openid-connect", "examples/shared-login"];
 

@@ -1,4 +1,4 @@
-//! Numbered steps on the terminal: what runs, for how long, and where its output went.
+//! Shows numbered steps on the terminal, with their names, times, and logs.
 
 use std::{
     fmt::Write as _,
@@ -35,7 +35,7 @@ struct Running {
     began: Instant,
 }
 
-/// A step that ended well.
+/// A step that succeeded.
 struct Ended {
     number: usize,
     name: String,
@@ -43,7 +43,7 @@ struct Ended {
     passed: Option<usize>,
 }
 
-/// The error of a step that was not started, because a step of another lane had failed.
+/// The error of a step that did not start, because a step of another lane had failed.
 #[derive(Debug)]
 pub(crate) struct NotStarted;
 
@@ -57,12 +57,12 @@ impl std::error::Error for NotStarted {}
 
 impl Progress {
     pub(crate) fn new(task: &'static str, steps: usize) -> Self {
-        // Steps may begin in another order than before, and logs are named by their numbers.
+        // Logs are named by the numbers of their steps, which may differ from the previous run.
         let _ = fs::remove_dir_all(logs(task));
         Self { task, steps, began: now(), board: Arc::default() }
     }
 
-    /// Runs a step whose output goes to a log file. If it fails, the end of the log is printed.
+    /// Runs a step with its output in a log file. If it fails, prints the end of the log.
     pub(crate) fn step<T>(
         &self,
         name: &str,
@@ -84,7 +84,7 @@ impl Progress {
         self.end(number, name, &label, &log, result).with_context(|| format!("{name} failed"))
     }
 
-    /// Runs a step that passes or not.
+    /// Runs a step that counts as one check.
     pub(crate) fn check(
         &self,
         name: &str,
@@ -149,17 +149,17 @@ impl Progress {
         Ok(value)
     }
 
-    /// Seconds since the first step, by what the clock on the wall says.
+    /// The seconds since the first step, by the wall clock.
     pub(crate) fn seconds(&self) -> u64 {
         self.began.elapsed().as_secs()
     }
 
-    /// How many checks and tests passed.
+    /// The number of checks and tests that passed.
     pub(crate) fn passed(&self) -> usize {
         locked(&self.board).ended.iter().filter_map(|step| step.passed).sum()
     }
 
-    /// A table of the steps that ended well: how long each took, and how much passed in it.
+    /// A table of the steps that succeeded, with their seconds and the number of checks that passed.
     pub(crate) fn table(&self) -> String {
         let mut board = locked(&self.board);
         board.ended.sort_by_key(|step| step.number);
@@ -182,12 +182,12 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// A step that panicked has said so itself.
+/// Locks a mutex, even after a panic in another step, which has printed its message itself.
 fn locked(board: &Mutex<Board>) -> MutexGuard<'_, Board> {
     board.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Takes the running count of a terminal away.
+/// Removes the running count from a terminal.
 fn clear_line() {
     if std::io::stdout().is_terminal() {
         print!("\r\x1b[2K");
@@ -227,7 +227,7 @@ impl Log {
         Ok(writeln!(file, "{line}")?)
     }
 
-    /// Has a line printed on the terminal below that of the step, once it ends.
+    /// Prints a line on the terminal below that of the step, once the step ends.
     pub(crate) fn say(&self, line: impl Into<String>) {
         self.said.lock().unwrap_or_else(PoisonError::into_inner).push(line.into());
     }
@@ -278,7 +278,7 @@ impl Ticker {
     }
 }
 
-/// The oldest running step, and how many others there are, or this step in a line of its own.
+/// The line about the oldest running step and the number of others, or about this step alone.
 fn show(board: &Board, number: usize, seconds: u64) {
     if std::io::stdout().is_terminal() {
         let [oldest, others @ ..] = board.running.as_slice() else { return };

@@ -1,5 +1,5 @@
-//! `cargo xtask release --dry-run`: whether everything is ready for a release, and what making it would do. The release
-//! itself is made by `.github/workflows/release.yml`, when a tag is pushed: no machine of a developer has the rights.
+//! `cargo xtask release --dry-run`: checks that everything is ready for a release, and prints the steps of making it.
+//! `.github/workflows/release.yml` makes the release when a tag is pushed. No developer's machine has the rights.
 
 mod manifests;
 
@@ -19,22 +19,22 @@ use crate::{
 
 use self::manifests::Manifests;
 
-/// The published crates, each after those that it depends on.
+/// The published crates. Each comes after its dependencies.
 const CRATES: [&str; 4] = ["vestiary", "vestiary-store", "vestiary-tower", "vestiary-cli"];
 
-/// Files that every crate is published with.
+/// The files that every published crate has.
 const IN_EACH_CRATE: [&str; 4] = ["Cargo.toml", "LICENSE-APACHE", "LICENSE-MIT", "README.md"];
 
-/// Files and folders that the npm package consists of.
+/// The files and folders of the npm package.
 const IN_THE_PACKAGE: [&str; 6] =
     ["LICENSE-APACHE", "LICENSE-MIT", "README.md", "THIRD-PARTY-NOTICES", "dist", "package.json"];
 
 #[derive(ClapArgs)]
 pub(crate) struct Args {
-    /// Check and pack everything, and say what the release would do
+    /// Check and pack everything, and print the steps of the release
     #[arg(long)]
     dry_run: bool,
-    /// The tag that makes the release, such as v1.2.3: then nothing may be left to do
+    /// The tag that makes the release, such as v1.2.3. With it, nothing may be left to do
     #[arg(long, requires = "dry_run")]
     tag: Option<String>,
 }
@@ -79,7 +79,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether the changelog has a section of the version, with a date.
+/// Whether the changelog has a dated section for the version.
 fn section(changelog: &str, version: &str) -> Option<String> {
     let heading = format!("## [{version}] - ");
     let has = changelog.lines().any(|line| {
@@ -89,7 +89,7 @@ fn section(changelog: &str, version: &str) -> Option<String> {
     (!has).then(|| format!("CHANGELOG.md: make `## [Unreleased]` the section `{heading}<date>`"))
 }
 
-/// The files of the packed package: nothing is missing, and nothing else is in it.
+/// Checks that the packed package has exactly the expected files.
 fn contents(log: &Log, tarball: &Path) -> anyhow::Result<()> {
     let mut archive = tar::Archive::new(GzDecoder::new(fs::File::open(tarball)?));
     let mut paths = Vec::new();
@@ -104,7 +104,7 @@ fn contents(log: &Log, tarball: &Path) -> anyhow::Result<()> {
     same(&paths, &IN_THE_PACKAGE)
 }
 
-/// The crates of the notices whose license has no text there.
+/// The crates in the notices whose license text is missing.
 fn without_a_text(notices: &str) -> Vec<&str> {
     let (list, texts) = notices.split_once("\n-----").unwrap_or((notices, ""));
     // `name version: license, repository`, below the line of the standard library.
@@ -123,7 +123,7 @@ fn same(paths: &[String], expected: &[&str]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Packs the crates, and compiles each from what was packed.
+/// Packs the crates, and compiles each packed one.
 fn package(log: &Log) -> anyhow::Result<()> {
     for name in CRATES {
         let list = cargo(&["package", "--list", "--allow-dirty", "-p", name]).output();
@@ -137,7 +137,7 @@ fn package(log: &Log) -> anyhow::Result<()> {
         // `cargo publish` refuses changes that are not committed.
         cargo(&["package", "--locked", "--allow-dirty"]).args(packages).gently()
     };
-    // The build of the tool asks cargo for the licenses of its dependencies, so they have to be published before it can
+    // The build of the tool asks cargo for the licenses of its dependencies, so they must be published before the tool can
     // be compiled.
     let (_, others) = CRATES.split_last().context("no crate is published")?;
     packed(others).logged(log)?;

@@ -1,4 +1,4 @@
-//! Running other programs.
+//! Runs other programs.
 
 use std::{
     ffi::OsStr,
@@ -38,7 +38,8 @@ impl Run {
         self
     }
 
-    /// Gives it a third of the processor's time beside another program: tests that run meanwhile have deadlines.
+    /// Gives the program only a third of the processor's time beside another one, because tests that run at the same time
+    /// have deadlines.
     pub(crate) fn gently(self) -> Self {
         if cfg!(not(unix)) {
             return self;
@@ -60,7 +61,7 @@ impl Run {
         Self { command: nice }
     }
 
-    /// Runs it with its output in the log.
+    /// Runs the program with its output in the log.
     pub(crate) fn logged(mut self, log: &Log) -> anyhow::Result<()> {
         log.note(&format!("$ {:?}", self.command))?;
         let out = File::options().append(true).open(log.path())?;
@@ -68,12 +69,12 @@ impl Run {
         self.finish()
     }
 
-    /// Runs it with its output on the terminal.
+    /// Runs the program with its output on the terminal.
     pub(crate) fn shown(mut self) -> anyhow::Result<()> {
         self.finish()
     }
 
-    /// Starts it beside this program, with its output on the terminal.
+    /// Starts the program in the background, with its output on the terminal.
     pub(crate) fn started(mut self) -> anyhow::Result<Running> {
         let program = self.command.get_program().to_string_lossy().into_owned();
         let child =
@@ -81,7 +82,7 @@ impl Run {
         Ok(Running(child))
     }
 
-    /// Its standard output, if it can be run and succeeds.
+    /// Runs the program, and returns its standard output if it succeeds.
     pub(crate) fn output(mut self) -> Option<String> {
         let output = self.command.stderr(Stdio::null()).output().ok()?;
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
@@ -109,20 +110,20 @@ impl Drop for Running {
     }
 }
 
-/// The cargo that runs this program.
+/// The `cargo` that runs this program.
 pub(crate) fn cargo(args: &[&str]) -> Run {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     Run::new(cargo).args(args)
 }
 
-/// Runs a program at the end of which all warnings of clippy are errors: cargo, building with clippy in place of rustc.
-/// Builds what it checks, so that the dependencies are compiled once, and not another time for `cargo clippy`.
+/// A `cargo` command that builds with clippy in place of rustc, and takes all warnings of clippy for errors. It builds the
+/// code that it checks, so that dependencies are not compiled a second time for `cargo clippy`.
 pub(crate) fn with_clippy(cargo: Run) -> Run {
     let driver = std::env::var_os("CARGO").map_or_else(
         || "clippy-driver".into(),
         |it| Path::new(&it).with_file_name("clippy-driver"),
     );
-    // As `cargo clippy` does it.
+    // `cargo clippy` does the same.
     cargo
         .env("RUSTC_WORKSPACE_WRAPPER", driver)
         .env("CLIPPY_ARGS", "-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__")

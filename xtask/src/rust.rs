@@ -1,4 +1,4 @@
-//! The checks of the crates: the lane of `cargo xtask test` that runs beside that of the npm package.
+//! The checks of the crates: one lane of `cargo xtask test`. The other one is the npm package's.
 
 use std::{
     path::PathBuf,
@@ -12,7 +12,7 @@ use crate::{
     tools,
 };
 
-/// Programs of the servers that the stores are tested against.
+/// The programs of the servers for tests of the stores.
 #[derive(Clone)]
 pub(crate) struct Servers {
     pub(crate) redis: PathBuf,
@@ -21,8 +21,8 @@ pub(crate) struct Servers {
     pub(crate) mariadb: PathBuf,
 }
 
-/// The ends of the channels between the lanes: the servers that the other one installs once the npm package is
-/// built, and the service of `examples/shared-login` that is built here.
+/// The ends of the channels between the lanes. The other lane installs the servers once the npm package is built; this lane
+/// builds the service of `examples/shared-login`.
 pub(crate) struct Exchange {
     pub(crate) servers: Receiver<Servers>,
     pub(crate) service: Sender<PathBuf>,
@@ -34,11 +34,11 @@ pub(crate) fn formatted(log: &Log) -> anyhow::Result<()> {
     cargo(&["fmt", "--check", "--manifest-path", bench::MANIFEST]).logged(log)
 }
 
-/// The dependencies of xtask were built when it was started. As a part of the workspace it would have them with more
-/// features, and so built again, which takes longer than all else that it needs.
+/// Checks xtask by itself. Its dependencies were built when it was started. As a part of the workspace they would have more
+/// features and be built again, which takes longer than the rest of its checks.
 const WITHOUT_XTASK: [&str; 2] = ["--exclude", "xtask"];
 
-/// Without an exchange, the tests that need servers are left out.
+/// Checks the crates. Without an exchange, it skips the tests that need servers.
 pub(crate) fn checks(progress: &Progress, exchange: Option<Exchange>) -> anyhow::Result<()> {
     let Some(Exchange { servers, service }) = exchange else {
         progress.check("clippy", |log| clippy(log, &[]))?;
@@ -47,9 +47,9 @@ pub(crate) fn checks(progress: &Progress, exchange: Option<Exchange>) -> anyhow:
     };
     progress.check("clippy", |log| clippy(log, &WITHOUT_XTASK))?;
     let built = progress.step("Rust tests, build", build_tests)?;
-    // Its receiver is gone only if the other lane has failed, which the next step notices.
+    // The receiver is gone only if the other lane has failed, which the next step notices.
     let _ = service.send(built);
-    // The tests wait for servers and clocks, and what is built meanwhile leaves them the processor.
+    // The tests wait for servers and clocks. Builds that run at the same time leave them the processor.
     lanes::both(
         move || {
             let servers = servers.recv().map_err(|_| NotStarted)?;
@@ -64,7 +64,7 @@ pub(crate) fn checks(progress: &Progress, exchange: Option<Exchange>) -> anyhow:
     )
 }
 
-/// xtask by itself, with clippy.
+/// Checks xtask by itself, with clippy.
 fn tests_of_xtask(log: &Log) -> anyhow::Result<usize> {
     with_clippy(cargo(&["build", "--locked", "-p", "xtask"])).logged(log)?;
     with_clippy(cargo(&["test", "--locked", "-p", "xtask"])).logged(log)?;
@@ -105,7 +105,7 @@ fn tests_without_servers(log: &Log) -> anyhow::Result<usize> {
 fn clippy(log: &Log, without: &[&str]) -> anyhow::Result<()> {
     let all = ["--workspace", "--all-targets", "--all-features", "--locked"];
     cargo(&["clippy"]).args(all).args(without).args(["--", "-D", "warnings"]).logged(log)?;
-    // The native benchmarks and the fuzz targets are built with clippy.
+    // Clippy builds the native benchmarks and the fuzz targets.
     let wasm =
         ["--target", "wasm32-unknown-unknown", "-p", "vestiary-wasm", "--", "-D", "warnings"];
     cargo(&["clippy", "--locked"]).args(wasm).logged(log)
@@ -113,7 +113,7 @@ fn clippy(log: &Log, without: &[&str]) -> anyhow::Result<()> {
 
 /// Builds all tests, and the service of `examples/shared-login`, whose path it returns.
 fn build_tests(log: &Log) -> anyhow::Result<PathBuf> {
-    // In one command, so that all are built with the same features of what they depend on: once.
+    // One command builds all tests, so that their dependencies have the same features and are built once.
     cargo(&["build", "--locked", "--workspace", "--all-features", "--tests"])
         .args(WITHOUT_XTASK)
         .args(["--bin", demo::SHARED_LOGIN_API])
@@ -121,7 +121,7 @@ fn build_tests(log: &Log) -> anyhow::Result<PathBuf> {
     Ok(demo::shared_login_program())
 }
 
-/// All features switch on the tests that start servers.
+/// Runs all tests with all features, which switch on the tests that start servers.
 fn tests_with_servers(log: &Log, servers: &Servers) -> anyhow::Result<usize> {
     cargo(&["test", "--locked", "--workspace", "--all-features"])
         .args(WITHOUT_XTASK)
@@ -133,16 +133,16 @@ fn tests_with_servers(log: &Log, servers: &Servers) -> anyhow::Result<usize> {
     Ok(passed(log))
 }
 
-/// Each feature compiles without the others, and the stores also where there are no threads. `default` is left out:
-/// it is another name of what is checked without it.
+/// Checks that each feature compiles without the others, and the stores also without threads. `default` is skipped, because
+/// it is only another name of a combination that is checked.
 fn each_feature(log: &Log) -> anyhow::Result<()> {
     let hack = tools::cargo_hack(log)?;
     let hack = |args: &[&str]| Run::new(&hack).args(["hack"]).args(args).gently();
     hack(&["clippy", "--locked", "--each-feature", "--exclude-features", "default"])
         .args(["-p", "vestiary-store", "-p", "vestiary-tower", "--", "-D", "warnings"])
         .logged(log)?;
-    // Tests, too, with each two of them. Three count as one: each of them adds code in a place of its own, which was
-    // checked alone above.
+    // Tests compile with each pair of features, too. Three features count as one, because each adds code in a place of its
+    // own, which was checked alone above.
     for (store, together) in
         [("vestiary-store", Some("--group-features=axum,clock,tracing")), ("vestiary-tower", None)]
     {
@@ -151,13 +151,13 @@ fn each_feature(log: &Log) -> anyhow::Result<()> {
             .args(together)
             .logged(log)?;
     }
-    // The others of this crate are only what the files that its tests have from vestiary-store ask for.
+    // The crate's other features only serve the files that its tests share with vestiary-store.
     for features in ["", "servers"] {
         cargo(&["check", "--locked", "--tests", "-p", "vestiary-cli", "--features", features])
             .gently()
             .logged(log)?;
     }
-    // Neither drivers nor threads.
+    // WebAssembly has neither drivers nor threads.
     hack(&["clippy", "--locked", "--each-feature", "-p", "vestiary-store"])
         .args(["--exclude-features", "default,redis,sqlite,postgres,tls,testing"])
         .args(["--exclude-all-features", "--target", "wasm32-unknown-unknown"])
@@ -165,7 +165,7 @@ fn each_feature(log: &Log) -> anyhow::Result<()> {
         .logged(log)
 }
 
-/// The version that `rust-version` promises.
+/// Checks that the crates compile with the version of `rust-version`.
 fn oldest_rust(log: &Log) -> anyhow::Result<()> {
     let version = format!("{}.0", env!("CARGO_PKG_RUST_VERSION"));
     tools::rust(log, &version)?;
@@ -176,7 +176,7 @@ fn oldest_rust(log: &Log) -> anyhow::Result<()> {
         .logged(log)
 }
 
-/// Bans, licenses and sources always; advisories where their database can be fetched.
+/// Checks bans, licenses and sources, and advisories where their database can be fetched.
 fn cargo_deny(log: &Log) -> anyhow::Result<()> {
     let deny = tools::cargo_deny(log)?;
     Run::new(&deny).args(["check", "bans", "licenses", "sources"]).logged(log)?;
@@ -188,7 +188,7 @@ fn cargo_deny(log: &Log) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// How many tests cargo ran.
+/// The number of tests that cargo ran.
 fn passed(log: &Log) -> usize {
     log.text().lines().filter_map(passed_of).sum()
 }

@@ -1,6 +1,6 @@
-//! `cargo xtask test`: every check there is, in lanes that run side by side, each in the order in which it fails
-//! fastest. The crates keep the processor busy; the npm package, and the tests of the crates, wait for downloads,
-//! servers and browsers as long as they compute.
+//! `cargo xtask test`: runs every check, in lanes at the same time. Each lane begins with the checks that fail fastest. The
+//! crates keep the processor busy; the npm package and the tests of the crates spend much of their time waiting for
+//! downloads, servers and browsers.
 
 use std::{
     ffi::OsStr,
@@ -23,7 +23,7 @@ use crate::{
 
 #[derive(ClapArgs)]
 pub(crate) struct Args {
-    /// Leave out what needs a browser or fresh SvelteKit apps (some minutes)
+    /// Skip the tests in a browser and in fresh SvelteKit apps, which take some minutes
     #[arg(long)]
     quick: bool,
 }
@@ -39,7 +39,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 fn all(progress: &Progress, quick: bool) -> anyhow::Result<()> {
     progress.check("rustfmt", rust::formatted)?;
     progress.check("tidy", tidy::check)?;
-    // Both lanes compile for it.
+    // Both lanes compile for WebAssembly.
     progress.step("Rust target wasm32-unknown-unknown", tools::wasm_target)?;
     if quick {
         return lanes::both(
@@ -76,7 +76,7 @@ impl Package<'_> {
         let Self { progress, tools, tarball } = self;
         progress
             .check("prettier", |log| tools.bin("prettier").args(["--check", "."]).logged(log))?;
-        // Before the checks that read the examples' TypeScript: their tsconfig is made by SvelteKit.
+        // SvelteKit makes the tsconfig of the examples, which the checks of their TypeScript need.
         progress.step("the packed package into examples and benchmarks", |log| {
             npm::install(log, tarball, &npm::EXAMPLES)?;
             npm::install(log, tarball, &[bench::FOLDER])?;
@@ -104,7 +104,7 @@ impl Package<'_> {
         })
     }
 
-    /// The checks that need servers, a browser, or fresh SvelteKit apps, in two lanes: each of them waits a lot.
+    /// The checks that need servers, a browser, or fresh SvelteKit apps. They run in two lanes, because they wait a lot.
     fn checks_with_servers(
         &self,
         servers: &Servers,
@@ -144,7 +144,7 @@ impl Package<'_> {
             let env = [&env[..], &[("VESTIARY_TARBALL", tarball.as_os_str())]].concat();
             vitest(log, tools, "packages/vestiary", &["--project", "runtimes"], &env)
         })?;
-        // The lane of the crates has built it by now.
+        // The lane of the crates has built the service by now.
         let service = service.recv().map_err(|_| NotStarted)?;
         let env = [&env[..], &[("SHARED_LOGIN_API", service.as_os_str())]].concat();
         self.example(with_service, &env)
@@ -170,12 +170,12 @@ fn with_servers(
 ) -> anyhow::Result<()> {
     let tools = tools::with_node(progress)?;
     let package = package(progress, &tools)?;
-    // First, for the other lane waits for them.
+    // The servers come first, because the other lane waits for them.
     let redis = progress.step("Redis", tools::redis_server)?;
     let postgres = progress.step("Postgres", tools::postgres)?;
     let pgbouncer = progress.step("PgBouncer", tools::pgbouncer)?;
     let mariadb = progress.step("MariaDB", tools::mariadb)?;
-    // Its receiver is gone only if that lane has failed, which the next step notices.
+    // The receiver is gone only if the other lane has failed, which the next step notices.
     let servers = Servers { redis, postgres, pgbouncer, mariadb };
     let _ = to_rust.send(servers.clone());
     package.checks()?;
@@ -186,7 +186,7 @@ fn each_example(mut work: impl FnMut(&str) -> anyhow::Result<()>) -> anyhow::Res
     npm::EXAMPLES.into_iter().try_for_each(&mut work)
 }
 
-/// Runs the tests of a folder; how many passed.
+/// Runs the tests of a folder, and returns the number that passed.
 fn vitest(
     log: &Log,
     tools: &Tools,

@@ -1,4 +1,4 @@
-//! `cargo xtask tidy`: the checks of the sources and pages themselves, in about a second.
+//! `cargo xtask tidy`: checks the sources and pages themselves, in a few seconds.
 //!
 //! Each check is a module that takes the [`Tree`] and returns its [`Finding`]s. Exceptions are listed in `xtask/tidy/`.
 
@@ -30,7 +30,7 @@ pub(crate) struct Args {
     write: bool,
 }
 
-/// A fault in a file, and how to mend it. Sorted by file and line.
+/// A fault in a file, with its correction. Sorted by file and line.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Finding {
     path: String,
@@ -66,7 +66,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     Progress::new("tidy", 1).check("tidy", check)
 }
 
-/// Runs all checks, and fails with every finding of them.
+/// Runs all checks, and fails with all their findings.
 pub(crate) fn check(log: &Log) -> anyhow::Result<()> {
     let tree = Tree::read()?;
     let mut findings = Vec::new();

@@ -15,15 +15,15 @@ use crate::{
     run::{Run, cargo},
 };
 
-/// `SvelteKit` 3 asks for 22.17, and 22.18 runs the TypeScript of the OpenID Connect provider; an
-/// older one gets company from the npm package `node`.
+/// The oldest Node.js that suffices. `SvelteKit` 3 requires 22.17, and the OpenID Connect provider is TypeScript, which
+/// 22.18 runs. Beside an older one, xtask installs the npm package `node`.
 const OLDEST_NODE: (u32, u32) = (22, 18);
 const NODE_PACKAGE: &str = "node@24.21.0";
 const CARGO_DENY: &str = "0.20.2";
 const CARGO_FUZZ: &str = "0.13.2";
 const CARGO_HACK: &str = "0.6.46";
 
-/// Programs that are there once [`set_up`] has run.
+/// The programs that exist once [`set_up`] has run.
 pub(crate) struct Tools {
     path: OsString,
 }
@@ -42,12 +42,12 @@ pub(crate) fn with_node(progress: &Progress) -> anyhow::Result<Tools> {
 }
 
 impl Tools {
-    /// A program that sees our Node first.
+    /// A program whose `PATH` begins with our Node.
     pub(crate) fn program(&self, program: impl AsRef<std::ffi::OsStr>) -> Run {
         Run::new(program).env("PATH", &self.path).env("NO_UPDATE_NOTIFIER", "1")
     }
 
-    /// A program out of an npm package.
+    /// A program of an npm package.
     pub(crate) fn bin(&self, name: &str) -> Run {
         self.program(root().join("node_modules/.bin").join(name))
     }
@@ -56,7 +56,7 @@ impl Tools {
         self.program("npm").args(args)
     }
 
-    /// Installs the packages of the lock file, if it has changed since the last time.
+    /// Installs the packages of the lock file, if it has changed since the last installation.
     fn npm_ci(&self, log: &Log) -> anyhow::Result<()> {
         let lock = fs::read_to_string(root().join("package-lock.json"))
             .context("package-lock.json is missing")?;
@@ -74,7 +74,7 @@ pub(crate) fn wasm_target(log: &Log) -> anyhow::Result<()> {
         let list = Run::new("rustup").args([kind, "list", "--installed"]).output();
         list.is_some_and(|list| list.lines().any(|line| line == name))
     };
-    // The source of `core` and `alloc`, which are compiled with the flags of the module.
+    // `core` and `alloc` are compiled from source, with the flags of the module.
     for (kind, name) in [("target", "wasm32-unknown-unknown"), ("component", "rust-src")] {
         if installed(kind, name) {
             log.note(&format!("{name} is installed"))?;
@@ -120,29 +120,29 @@ fn version(text: &str) -> Option<(u32, u32)> {
     Some((parts.next()?.ok()?, parts.next()?.ok()?))
 }
 
-/// A Chromium to test with.
+/// Finds or installs Chromium for tests.
 pub(crate) fn chromium(log: &Log) -> anyhow::Result<PathBuf> {
     let names = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
     debian(log, "CHROMIUM", &names, "chromium")
 }
 
-/// A Redis server to test with.
+/// Finds or installs a Redis server for tests.
 pub(crate) fn redis_server(log: &Log) -> anyhow::Result<PathBuf> {
     debian(log, "REDIS_SERVER", &["redis-server"], "redis-server")
 }
 
-/// A pooler to test with, in front of Postgres.
+/// Finds or installs `PgBouncer` for tests.
 pub(crate) fn pgbouncer(log: &Log) -> anyhow::Result<PathBuf> {
     debian(log, "PGBOUNCER", &["pgbouncer"], "pgbouncer")
 }
 
-/// A `MariaDB` server to test with.
+/// Finds or installs a `MariaDB` server for tests.
 pub(crate) fn mariadb(log: &Log) -> anyhow::Result<PathBuf> {
     debian(log, "MARIADB_SERVER", &["mariadbd"], "mariadb-server")
 }
 
-/// The folder of the programs of a Postgres server to test with. Debian keeps them out of `PATH`, in a
-/// folder for each version.
+/// Finds or installs a Postgres server for tests, and returns the folder of its programs. Debian keeps them out of `PATH`,
+/// in a folder for each version.
 pub(crate) fn postgres(log: &Log) -> anyhow::Result<PathBuf> {
     installed(log, "POSTGRES_BIN", "postgresql", || {
         let chosen = env::var_os("POSTGRES_BIN").map(PathBuf::from);
@@ -154,8 +154,8 @@ pub(crate) fn postgres(log: &Log) -> anyhow::Result<PathBuf> {
     })
 }
 
-/// Finds a program that an environment variable names, or that is installed. If permitted, installs Debian's package of
-/// it.
+/// Finds a program that an environment variable names, or that is installed. Otherwise installs Debian's package, if that
+/// is permitted.
 fn debian(log: &Log, variable: &str, names: &[&str], package: &str) -> anyhow::Result<PathBuf> {
     installed(log, variable, package, || {
         let chosen = env::var_os(variable).map(PathBuf::from);
@@ -197,7 +197,7 @@ pub(crate) fn cargo_hack(log: &Log) -> anyhow::Result<PathBuf> {
     cargo_tool(log, "cargo-hack", CARGO_HACK)
 }
 
-/// Installs this version of Rust, unless it is there.
+/// Installs this version of Rust if it is missing.
 pub(crate) fn rust(log: &Log, version: &str) -> anyhow::Result<()> {
     let installed = Run::new("rustup").args(["toolchain", "list"]).output();
     if installed.is_some_and(|list| list.lines().any(|line| line.starts_with(version))) {
@@ -206,7 +206,7 @@ pub(crate) fn rust(log: &Log, version: &str) -> anyhow::Result<()> {
     Run::new("rustup").args(["toolchain", "install", version, "--profile", "minimal"]).logged(log)
 }
 
-/// A program out of a crate, of the user's own or built into `target`.
+/// A program of a crate: the one in the user's `PATH`, or one that is built into `target`.
 fn cargo_tool(log: &Log, name: &str, version: &str) -> anyhow::Result<PathBuf> {
     let ours = root().join("target/tools/bin").join(name);
     if let Some(found) = which(name).or_else(|| ours.is_file().then(|| ours.clone())) {
@@ -215,7 +215,7 @@ fn cargo_tool(log: &Log, name: &str, version: &str) -> anyhow::Result<PathBuf> {
     let folder = root().join("target/tools");
     cargo(&["install", name, "--locked", "--version", version, "--profile", "dev", "--root"])
         .args([&folder])
-        // It is not debugged, and it is built in two thirds of the time.
+        // Without debug information, the build takes two thirds of the time.
         .env("CARGO_PROFILE_DEV_DEBUG", "0")
         .logged(log)?;
     Ok(ours)

@@ -1,4 +1,4 @@
-//! The WebAssembly core and its glue, into `packages/vestiary/src/generated`.
+//! Builds the WebAssembly core and its glue code into `packages/vestiary/src/generated`.
 
 use std::{env, fs, io::Write as _, path::PathBuf};
 
@@ -17,7 +17,7 @@ use crate::{
 /// The largest size of the core in a bundle, gzipped.
 const LARGEST_GZIP: usize = 80 * 1024;
 
-/// The end of the stack lies below 1,024, where no address is computed.
+/// The stack ends below 1,024, where no address is computed.
 ///
 /// The last three make the module larger, but a hundredth smaller when gzipped: functions that stay apart and
 /// expressions that are written twice repeat each other.
@@ -31,13 +31,12 @@ const OPTIMISATIONS: [&str; 7] = [
     "--skip-pass=local-cse",
 ];
 
-/// Flags that leave out the messages of panics and where they happen, which no reader sees. A panic ends the module all
-/// the same. With `core` and `alloc` compiled so, too, that is 3 KB gzipped. They are unstable, but the toolchain is
-/// pinned.
+/// Flags that omit the messages and places of panics, which no reader sees. A panic still ends the module. Applied to `core`
+/// and `alloc` as well, they save 3 KB gzipped. They are unstable, but the toolchain is pinned.
 const WITHOUT_MESSAGES: [&str; 4] =
     ["-Zlocation-detail=none", "-Zfmt-debug=none", "-Zunstable-options", "-Cpanic=immediate-abort"];
 
-/// The folder for generated code, which git ignores.
+/// The folder of generated code, which git ignores.
 pub(crate) fn generated() -> PathBuf {
     root().join("packages/vestiary/src/generated")
 }
@@ -50,9 +49,9 @@ pub(crate) fn build(progress: &Progress, tools: &Tools) -> anyhow::Result<()> {
 fn compile(log: &Log, tools: &Tools) -> anyhow::Result<()> {
     let mut flags = remapped()?;
     flags.extend(WITHOUT_MESSAGES.map(String::from));
-    // Expressions that repeat each other are smaller than what holds their values, when gzipped.
+    // When gzipped, repeated expressions are smaller than variables for their values.
     flags.push("-Cllvm-args=-enable-pre=0".into());
-    // Operations without futures: `vestiary::protocol::Pending`.
+    // Builds operations without futures: see `vestiary::protocol::Pending`.
     flags.push("--cfg=plain".into());
     let flags = format!("target.wasm32-unknown-unknown.rustflags={flags:?}");
     cargo(&[
@@ -117,7 +116,8 @@ fn compile(log: &Log, tools: &Tools) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Flags that take the folder of the dependencies out of the module: paths of this machine, a hundredth of its size.
+/// Flags that remove the folder of the dependencies from the module. These paths of this machine are a hundredth of its
+/// size.
 fn remapped() -> anyhow::Result<Vec<String>> {
     let home = env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| env::home_dir().map(|home| home.join(".cargo")));

@@ -11,7 +11,7 @@ use std::{
 
 use vestiary::{Handle, protocol::OwnEnd};
 
-/// Identifies one request, so that its own revocations are told apart from those of others.
+/// Identifies one request, to distinguish its own revocations from those of others.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct RequestId(u64);
 
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn revocations_by_a_request_are_told_apart_from_those_of_others() {
+    fn revocations_by_a_request_are_distinguished_from_those_of_others() {
         let notes = Revocations::default();
         let one = RequestId::current_or_new();
         let other = RequestId::current_or_new();

@@ -292,7 +292,7 @@ async fn errors_name_the_problem_and_contain_no_secret() {
         "postgres://app:s3cret@127.0.0.1:port/postgres",
         "postgres://app:s3cret@127.0.0.1:1/postgres?connect_timeout=s3cret&sslmode=s3cret",
         "s3cret",
-        &format!("postgres://nobody-like-this:s3cret@127.0.0.1:{}/postgres", server.port),
+        &format!("postgres://no-such-user:s3cret@127.0.0.1:{}/postgres", server.port),
     ] {
         errors.push(PostgresStore::connect(url).await.unwrap_err());
     }

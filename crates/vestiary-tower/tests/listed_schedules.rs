@@ -59,7 +59,7 @@ struct Schedule {
     /// Sessions whose logout was confirmed.
     ended: BTreeSet<String>,
     /// Sessions that some request may have ended.
-    doubtful: BTreeSet<String>,
+    in_doubt: BTreeSet<String>,
     /// Logins whose process died: each may leave one entry, and that of the session that it replaces.
     crashed: usize,
     spared: BTreeSet<String>,
@@ -99,7 +99,7 @@ impl Schedule {
             cookies: Vec::new(),
             known: BTreeSet::new(),
             ended: BTreeSet::new(),
-            doubtful: BTreeSet::new(),
+            in_doubt: BTreeSet::new(),
             crashed: 0,
             spared: BTreeSet::new(),
             log: Vec::new(),
@@ -136,7 +136,7 @@ impl Schedule {
         let answer = self.app.clone().oneshot(request.body(Body::empty()).unwrap());
         let answering = Box::pin(async { answer.await.unwrap() });
         if path == "/login" || path == "/logout" {
-            self.doubtful.extend(sent.clone());
+            self.in_doubt.extend(sent.clone());
         }
         let has_trouble = trouble.times > 0;
         let of = Going { path, sent, cookie, has_trouble };
@@ -215,7 +215,7 @@ impl Schedule {
             faults.push("a login that failed left an entry");
         }
         let lives = |handle: &String| listed.contains(handle) && alive.contains_key(handle);
-        if self.known.difference(&self.doubtful).any(|handle| !lives(handle)) {
+        if self.known.difference(&self.in_doubt).any(|handle| !lives(handle)) {
             faults.push("a session is missing");
         }
         faults

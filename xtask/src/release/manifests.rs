@@ -1,4 +1,4 @@
-//! The manifests of all packages: their versions, and what registries show of them.
+//! The manifests of all packages: their versions, and the fields that registries show.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{root, run::cargo};
 
-/// The npm package and what depends on it.
+/// The npm package, and the packages that depend on it.
 const PACKAGE: &str = "packages/vestiary/package.json";
 const DEPENDENTS: [&str; 6] = [
     "benches/web/app/package.json",
@@ -19,7 +19,7 @@ const DEPENDENTS: [&str; 6] = [
 ];
 
 pub(super) struct Manifests {
-    /// Places, and the version that stands there.
+    /// Each place in a manifest, with its version.
     pub(super) versions: Vec<(String, String)>,
     package: Value,
     /// The repository of the crates.
@@ -48,7 +48,7 @@ impl Manifests {
         let mut versions = vec![(PACKAGE.to_owned(), package.get("version")?.as_str()?.to_owned())];
         let mut repository = None;
         for one in metadata.get("packages")?.as_array()? {
-            // Those that are never published have a version of their own.
+            // Crates that are never published have versions of their own.
             if one.get("publish").is_some_and(Value::is_array) {
                 continue;
             }
@@ -58,7 +58,7 @@ impl Manifests {
             for dependency in one.get("dependencies")?.as_array()? {
                 let other = dependency.get("name")?.as_str()?;
                 let requirement = dependency.get("req")?.as_str()?.trim_start_matches('^');
-                // Without a version it is of tests alone.
+                // A dependency without a version is for tests only.
                 if dependency.get("path").is_some() && requirement != "*" {
                     versions.push((format!("{other} in {name}"), requirement.to_owned()));
                 }
@@ -67,13 +67,13 @@ impl Manifests {
         Some(Self { versions, package, repository })
     }
 
-    /// The version of the crate with the rules.
+    /// The version of the core crate.
     pub(super) fn version(&self) -> anyhow::Result<String> {
         let found = self.versions.iter().find(|(place, _)| place == "vestiary");
         found.map(|(_, version)| version.clone()).context("there is no crate `vestiary`")
     }
 
-    /// Places with another version.
+    /// The places with another version.
     pub(super) fn others(&self, version: &str) -> Vec<String> {
         let others = self.versions.iter().filter(|(_, it)| it != version);
         others.map(|(place, it)| format!("{place} has {it}, not {version}")).collect()

@@ -11,7 +11,7 @@ use super::Finding;
 /// The entries of a list, by name.
 pub(super) type Entries = BTreeMap<String, String>;
 
-/// Path of a list.
+/// The path of a list.
 pub(super) fn path(list: &str) -> String {
     format!("xtask/tidy/{list}.txt")
 }
@@ -33,7 +33,7 @@ fn parse(text: &str) -> anyhow::Result<Entries> {
     Ok(entries)
 }
 
-/// Entries that no file needs.
+/// The findings about entries that no file needs.
 pub(super) fn unused<'a>(list: &str, unused: impl Iterator<Item = &'a String>) -> Vec<Finding> {
     let finding = |name| Finding::new(&path(list), 0, format!("`{name}` is not needed: remove it"));
     unused.map(finding).collect()

@@ -1,4 +1,4 @@
-//! Every file that a comment, or a page for developers, names exists.
+//! Checks that every file exists that a comment or a page for developers names.
 
 use std::collections::BTreeSet;
 
@@ -7,13 +7,13 @@ use super::{
     tree::{File, Tree, folder, joined},
 };
 
-/// Names of files that are elsewhere, as in an application that uses Vestiary.
+/// The list of file names that are elsewhere, for example in an application that uses Vestiary.
 const LIST: &str = "citations";
 
 const EXTENSIONS: [&str; 10] =
     [".rs", ".ts", ".js", ".mjs", ".md", ".json", ".svelte", ".toml", ".css", ".lua"];
 
-/// Pages whose code in backticks names files of the repository.
+/// The pages whose code in backticks names files of the repository.
 const PAGES: [&str; 4] = ["ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "vectors/README.md"];
 
 pub(super) fn check(tree: &Tree) -> anyhow::Result<Vec<Finding>> {
@@ -59,7 +59,7 @@ fn names(text: &str) -> impl Iterator<Item = &str> {
     each.map(|name| name.trim_start_matches(['(', '[']).trim_end_matches(['.', ')', ']'])).filter(
         |name| {
             let stem = EXTENSIONS.iter().find_map(|extension| name.strip_suffix(extension));
-            // Neither `Node.js`, nor the address of another site, nor a place for a name.
+            // `Node.js`, addresses of other sites, and placeholders are not files.
             stem.is_some_and(|stem| {
                 !stem.is_empty()
                     && !stem.starts_with("//")
@@ -70,10 +70,10 @@ fn names(text: &str) -> impl Iterator<Item = &str> {
     )
 }
 
-/// Whether a file has this path, beside the citing one or with further folders before it.
+/// Whether a file has this path, relative to the citing file or to any folder.
 fn exists(tree: &Tree, from: &str, cited: &str) -> bool {
     let beside = joined(folder(from), cited).is_some_and(|path| tree.has(&path));
-    // The build and the tests make files, too.
+    // The build and the tests create files, too.
     let made = cited.split('/').any(|part| ["dist", "generated", "target"].contains(&part));
     let ending = format!("/{cited}");
     beside || made || tree.paths().any(|path| path == cited || path.ends_with(&ending))

@@ -6,7 +6,7 @@ use super::tree::File;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Comment<'a> {
     pub(super) line: usize,
-    /// Without the signs around it.
+    /// The text without the signs of the comment.
     pub(super) text: &'a str,
     /// Whether a documentation comment begins here.
     pub(super) opens_documentation: bool,
@@ -15,15 +15,15 @@ pub(super) struct Comment<'a> {
 /// All comments of a file of code.
 pub(super) fn of(file: &File) -> Vec<Comment<'_>> {
     let mut comments = Vec::new();
-    // The sign that ends the block that is open, and whether that is documentation.
+    // The sign that ends the current block, and whether the block is documentation.
     let mut open: Option<(&str, bool)> = None;
-    // Whether the lines before belong to the documentation of the same item.
+    // Whether the previous lines are documentation of the same item.
     let mut documented = false;
     for (line, whole) in file.lines() {
         let (text, documentation, block) = if let Some((sign, documentation)) = open {
             (whole.trim(), documentation, Some(sign))
         } else if let Some(Begun { text, documentation, block }) = begin(whole) {
-            // A block stands for itself; lines belong together.
+            // Each block is a comment of its own; consecutive lines are one.
             documented &= block.is_none() && documentation;
             (text, documentation, block)
         } else {
@@ -49,7 +49,7 @@ pub(super) fn of(file: &File) -> Vec<Comment<'_>> {
 struct Begun<'a> {
     text: &'a str,
     documentation: bool,
-    /// The sign that ends it, if that is not the end of the line.
+    /// The sign that ends the comment; `None` if the end of the line does.
     block: Option<&'static str>,
 }
 
@@ -70,7 +70,7 @@ fn begin(line: &str) -> Option<Begun<'_>> {
             return Some(Begun { text, documentation, block });
         }
     }
-    // Behind code, and not in a string, where an address has slashes, too.
+    // The comment follows code, and is not in a string, where an address has slashes, too.
     let (code, text) = line.split_once(" // ")?;
     let quoted = ['"', '`'].iter().any(|quote| !code.matches(*quote).count().is_multiple_of(2));
     (!quoted).then_some(Begun { text, documentation: false, block: None })

@@ -1,4 +1,4 @@
-//! Files that stand in several places, so that each place is complete by itself, are the same.
+//! Checks that copies of a file, which make each place complete by itself, are equal.
 
 use anyhow::Context as _;
 

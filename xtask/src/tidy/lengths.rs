@@ -1,4 +1,4 @@
-//! Files stay short enough to be read at a sitting.
+//! Checks that files stay short enough to be read at a sitting.
 
 use super::{
     Finding, allowed,
@@ -10,7 +10,7 @@ const LINES: usize = 500;
 const LINES_OF_A_TEST: usize = 600;
 const LIST: &str = "lengths";
 
-/// Folders whose files are tests.
+/// The folders whose files are tests.
 const TESTS: [&str; 5] = ["/tests/", "/test/", "/test-d/", "/e2e/", "/fuzz/"];
 
 pub(super) fn check(tree: &Tree) -> anyhow::Result<Vec<Finding>> {

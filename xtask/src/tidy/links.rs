@@ -1,4 +1,4 @@
-//! Every relative link in a Markdown file leads to a file, and every anchor to a heading.
+//! Checks that every relative link in a Markdown file leads to a file, and every anchor to a heading.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -42,12 +42,12 @@ pub(super) struct Link {
     pub(super) target: String,
 }
 
-/// Whether it leads out of the repository.
+/// Whether the link leads out of the repository.
 pub(super) fn is_absolute(target: &str) -> bool {
     target.contains("://") || target.starts_with("mailto:")
 }
 
-/// The links of a page, also those of HTML; not those in code.
+/// The links of a page, including those in HTML, but not those in code.
 pub(super) fn links(page: &File) -> Vec<Link> {
     let mut links = Vec::new();
     for (line, text) in prose(page) {
@@ -59,7 +59,7 @@ pub(super) fn links(page: &File) -> Vec<Link> {
                     links.push(Link { line, target });
                 }
             }
-            // The definition of a link that is used elsewhere.
+            // This defines a link that is used elsewhere.
             if let Some(target) = text.strip_prefix('[').and_then(|it| it.split_once("]: ")) {
                 links.push(Link { line, target: target.1.trim().to_owned() });
             }
@@ -106,7 +106,7 @@ fn anchors(page: &File) -> BTreeSet<String> {
 }
 
 fn anchor(heading: &str) -> String {
-    // Of a link only the text counts.
+    // Only the text of a link counts.
     let mut text = String::new();
     for (number, part) in heading.split("](").enumerate() {
         let part =

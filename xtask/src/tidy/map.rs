@@ -1,4 +1,4 @@
-//! The map in ARCHITECTURE.md has each source file and folder of the crates and of the package, and no others.
+//! Checks that the map in ARCHITECTURE.md has each source file and folder of the crates and of the package, and no others.
 
 use std::collections::BTreeSet;
 
@@ -8,13 +8,13 @@ use super::{Finding, tree::Tree};
 
 const PAGE: &str = "ARCHITECTURE.md";
 
-/// Listed although a fresh checkout lacks it.
+/// The folder that is in the map although a fresh checkout lacks it.
 const GENERATED: &str = "packages/vestiary/src/generated/";
 
-/// Folders whose folders are in the map.
+/// The folders whose subfolders are in the map.
 const FOLDERS: [&str; 4] = ["crates/", "packages/", "examples/", "benches/"];
 
-/// Of these, the ones whose contents are listed one by one.
+/// The folders among them whose contents are listed one by one.
 const ONE_BY_ONE: [&str; 2] = ["crates/", "packages/"];
 
 const SOURCES: [&str; 4] = [".rs", ".ts", ".js", ".mjs"];
@@ -29,7 +29,7 @@ pub(super) fn check(tree: &Tree) -> anyhow::Result<Vec<Finding>> {
     Ok(missing.chain(gone).map(|message| Finding::new(PAGE, 0, message)).collect())
 }
 
-/// Paths in the map, folders with a slash at the end.
+/// The paths in the map. Folders end with a slash.
 fn mapped(text: &str) -> Option<BTreeSet<String>> {
     let section = text.split("\n## The map\n").nth(1)?;
     let map = section.split("```").nth(1)?;
@@ -37,7 +37,7 @@ fn mapped(text: &str) -> Option<BTreeSet<String>> {
     let mut parent = "";
     for line in map.lines().filter(|line| !line.is_empty()) {
         let nested = line.starts_with(' ');
-        // A word of an explanation has neither a slash at its end nor an extension of sources.
+        // Words of the explanations have neither a slash at the end nor a source extension.
         let is_path = |column: &&str| column.ends_with('/') || is_source(column);
         for path in line.split(' ').filter(|column| !column.is_empty()).take_while(is_path) {
             if nested {
@@ -55,7 +55,7 @@ fn is_source(name: &str) -> bool {
     SOURCES.iter().any(|extension| name.ends_with(extension))
 }
 
-/// Entries of the map that a file of the tree asks for.
+/// The entries of the map that a file of the tree requires.
 fn expected(path: &str) -> Vec<String> {
     let mut entries = Vec::new();
     let parts: Vec<_> = path.split_inclusive('/').collect();

@@ -1,9 +1,9 @@
-//! The published packages, as registries show them: their manifests say what they are, and their pages have no relative
-//! links, which lead nowhere there.
+//! Checks the published packages as registries show them: the fields of their manifests, and their pages, in which relative
+//! links lead nowhere.
 
 use super::{Finding, links, tree::Tree};
 
-/// Manifests of published packages.
+/// The manifests of published packages.
 const PUBLISHED: [&str; 5] = [
     "crates/vestiary/Cargo.toml",
     "crates/vestiary-cli/Cargo.toml",
@@ -12,7 +12,7 @@ const PUBLISHED: [&str; 5] = [
     "packages/vestiary/package.json",
 ];
 
-/// Fields that a search in a registry, or its page, shows.
+/// The fields that a registry shows in searches and on its page.
 const FIELDS: [&str; 3] = ["description", "keywords", "license"];
 
 pub(super) fn check(tree: &Tree) -> anyhow::Result<Vec<Finding>> {
@@ -30,7 +30,7 @@ pub(super) fn check(tree: &Tree) -> anyhow::Result<Vec<Finding>> {
     Ok(findings)
 }
 
-/// Faults of the README beside a manifest.
+/// The findings about the README beside a manifest.
 fn page(tree: &Tree, manifest: &str) -> Vec<Finding> {
     let folder = manifest.rsplit_once('/').map_or("", |(folder, _)| folder);
     let path = format!("{folder}/README.md");

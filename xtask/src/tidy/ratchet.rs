@@ -8,7 +8,7 @@ use crate::root;
 
 use super::{Finding, allowed};
 
-/// How often something is in each file.
+/// The number of occurrences in each file.
 pub(super) type Counts = BTreeMap<String, usize>;
 
 pub(super) fn read(list: &str) -> anyhow::Result<Counts> {
@@ -19,19 +19,20 @@ pub(super) fn read(list: &str) -> anyhow::Result<Counts> {
     allowed::read(list)?.into_iter().map(number).collect()
 }
 
-/// The files that have more than the list allows, and what it allows them.
+/// The files that have more than the list allows, with the allowed numbers.
 pub(super) fn above<'a>(now: &'a Counts, allowed: &Counts) -> Vec<(&'a str, usize)> {
     let limit = |path: &str| allowed.get(path).copied().unwrap_or(0);
     let each = now.iter().filter(|(path, count)| **count > limit(path));
     each.map(|(path, _)| (path.as_str(), limit(path))).collect()
 }
 
-/// Files of the list that are not in the tree any more.
+/// The findings about files of the list that are not in the tree any more.
 pub(super) fn gone(list: &str, allowed: &Counts, has: impl Fn(&str) -> bool) -> Vec<Finding> {
     allowed::unused(list, allowed.keys().filter(|path| !has(path)))
 }
 
-/// Writes today's numbers. A file may have more than before, as when it is split, if all together have not.
+/// Writes the current numbers. A file may have more than before, for example after a split, as long as the sum is not
+/// higher.
 pub(super) fn write(list: &str, now: &Counts) -> anyhow::Result<()> {
     let before: usize = read(list)?.values().sum();
     let sum: usize = now.values().sum();

@@ -1,10 +1,10 @@
-//! Common misspellings, by the dictionary of the tool `typos`.
+//! Finds common misspellings, by the dictionary of the tool `typos`.
 
 use std::collections::BTreeSet;
 
 use super::{Finding, allowed, tree::Tree, words};
 
-/// Words that the dictionary takes for others.
+/// Correct words that the dictionary takes for misspellings.
 const LIST: &str = "spelling";
 
 pub(super) fn check(tree: &Tree) -> anyhow::Result<Vec<Finding>> {
@@ -26,7 +26,7 @@ pub(super) fn check(tree: &Tree) -> anyhow::Result<Vec<Finding>> {
     Ok(findings)
 }
 
-/// Correct words in place of this one, if it is a known mistake. Shorter ones stand in random text, too.
+/// The corrections of a word, if it is a known misspelling. Shorter words are skipped, because random text contains them.
 fn corrections(word: &str) -> Option<&'static [&'static str]> {
     if word.len() < 4 {
         return None;
@@ -40,7 +40,7 @@ mod tests {
 
     #[test]
     fn a_mistake_is_known_and_a_word_is_not() {
-        // In parts, so that they are not found here.
+        // The words are in parts, so that the check does not find them here.
         assert_eq!(corrections(concat!("rec", "ieve")), Some(&["receive"][..]));
         assert_eq!(corrections("receive"), None);
     }

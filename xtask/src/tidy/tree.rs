@@ -6,25 +6,25 @@ use anyhow::Context as _;
 
 use crate::{root, run::Run};
 
-/// Extensions of the files that people write.
+/// The extensions of the files that people write.
 const WRITTEN: [&str; 14] = [
     "css", "html", "js", "json", "lua", "md", "mjs", "rs", "sh", "svelte", "toml", "ts", "yaml",
     "yml",
 ];
 
-/// Extensions of source code with comments.
+/// The extensions of source code with comments.
 const CODE: [&str; 7] = ["css", "js", "lua", "mjs", "rs", "svelte", "ts"];
 
 /// All files that git does not ignore.
 pub(super) struct Tree {
     pub(super) files: Vec<File>,
-    /// Every path, also of files without text.
+    /// All paths, including those of files without text.
     paths: BTreeSet<String>,
 }
 
 /// A file that people write.
 pub(super) struct File {
-    /// Relative to the root of the repository.
+    /// The path, relative to the root of the repository.
     pub(super) path: String,
     pub(super) text: String,
 }
@@ -72,7 +72,7 @@ impl Tree {
         Ok(tree)
     }
 
-    /// A tree of a test.
+    /// Creates a tree for a test.
     #[cfg(test)]
     pub(super) fn of(files: &[(&str, &str)]) -> Self {
         let file =
@@ -106,7 +106,7 @@ fn extension(path: &str) -> &str {
     Path::new(path).extension().and_then(|extension| extension.to_str()).unwrap_or_default()
 }
 
-/// Joins a folder and a relative path, without `.` and `..`. `None` if it leads out of the repository.
+/// Joins a folder and a relative path, and resolves `.` and `..`. `None` if the path leads out of the repository.
 pub(super) fn joined(folder: &str, relative: &str) -> Option<String> {
     let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
     for part in relative.split('/') {

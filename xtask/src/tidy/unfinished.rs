@@ -1,14 +1,14 @@
-//! Nothing is left for later in the sources: an issue is the place for it. Nor is a conflict of a merge.
+//! Checks that the sources have no note of unfinished work, which belongs into an issue, and no conflict of a merge.
 
 use super::{
     Finding,
     tree::{File, Tree},
 };
 
-/// In two parts, so that they are not found here.
+/// The words of such notes, in two parts, so that the check does not find them here.
 const NOTES: [&str; 2] = [concat!("TO", "DO"), concat!("FIX", "ME")];
 
-/// Beginnings of the lines around a conflict.
+/// The beginnings of the lines around a conflict.
 const CONFLICT: [&str; 2] = ["<<<<<<< ", ">>>>>>> "];
 
 #[expect(clippy::unnecessary_wraps, reason = "as every other check")]

@@ -10,11 +10,11 @@ use super::{
     words,
 };
 
-/// The numbers.
+/// The list of the numbers.
 const LIST: &str = "wording";
-/// The words, and what to write in their place. One in backticks is found as it is spelled.
+/// The list of the words, with their replacements. A word in backticks is found in exactly this spelling.
 const WORDS: &str = "words";
-/// Paths, each with a word that its file needs, such as a name in the changelog.
+/// The list of paths, each with a word that its file needs, such as a name in the changelog.
 const KEPT: &str = "kept";
 
 /// First words that documentation does not begin with.
@@ -27,7 +27,7 @@ struct Use {
     line: usize,
     word: String,
     instead: String,
-    /// The word stands in backticks in the list.
+    /// Whether the list has the word in backticks.
     is_spelling: bool,
 }
 
@@ -109,7 +109,7 @@ pub(super) fn check(tree: &Tree) -> anyhow::Result<Vec<Finding>> {
     Ok(findings)
 }
 
-/// How many are left, in one line.
+/// The number of words that are left, in one line.
 pub(super) fn summary(tree: &Tree) -> anyhow::Result<String> {
     let counts = counts(&uses(tree)?);
     let allowed: usize = ratchet::read(LIST)?.values().sum();
@@ -118,7 +118,7 @@ pub(super) fn summary(tree: &Tree) -> anyhow::Result<String> {
     Ok(format!("{sum} words to replace, in {files} files; {allowed} are allowed{lower}"))
 }
 
-/// Lowers the numbers of the list to those of today.
+/// Lowers the numbers of the list to the current ones.
 pub(super) fn lower(tree: &Tree) -> anyhow::Result<()> {
     ratchet::write(LIST, &counts(&uses(tree)?))
 }
@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     fn found(path: &str, text: &str) -> Vec<(usize, String)> {
-        let list = [("whoever", "the actor"), ("look again", "retry"), ("`::Seed`", "the format")];
+        let list = [("whichever", "the one"), ("hang up", "store"), ("`::Coat`", "the format")];
         let words = Words::of(list.map(|(word, it)| (word.to_owned(), it.to_owned())).into());
         let file = File { path: path.into(), text: text.into() };
         words.uses(&file).into_iter().map(|it| (it.line, it.word)).collect()
@@ -170,19 +170,19 @@ mod tests {
 
     #[test]
     fn a_word_is_found_in_prose_and_in_identifiers() {
-        let text = "fn whoever_reads() {}\n// whoEver\nlet a = whoeverReads;\n// wherever\n";
-        assert_eq!(found("a.rs", text), [(1, "whoever".into()), (3, "whoever".into())]);
+        let text = "fn whichever_reads() {}\n// whichEver\nlet a = whicheverReads;\n// wherever\n";
+        assert_eq!(found("a.rs", text), [(1, "whichever".into()), (3, "whichever".into())]);
     }
 
     #[test]
     fn a_phrase_is_found_across_lines_and_not_across_sentences() {
-        assert_eq!(found("a.rs", "// to look\n// again\n"), [(1, "look again".into())]);
-        assert_eq!(found("a.md", "Look. Again, look"), []);
+        assert_eq!(found("a.rs", "// to hang\n// up\n"), [(1, "hang up".into())]);
+        assert_eq!(found("a.md", "Hang. Up, hang"), []);
     }
 
     #[test]
     fn a_spelling_is_found_as_it_stands() {
-        assert_eq!(found("a.rs", "Format::Seed\nseed\n"), [(1, "::Seed".into())]);
+        assert_eq!(found("a.rs", "Format::Coat\ncoat\n"), [(1, "::Coat".into())]);
     }
 
     #[test]

@@ -1,11 +1,11 @@
-//! The words of prose and of identifiers: `sessionOf_aUser` has four.
+//! Splits text into the words of prose and identifiers. `sessionOf_aUser` has four words.
 
 /// A word, in lower case.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Word {
     pub(super) line: usize,
     pub(super) text: String,
-    /// Whether only spaces, line breaks and the signs of comments are between it and the word before.
+    /// Whether only spaces, line breaks and the signs of comments separate it from the previous word.
     pub(super) follows: bool,
 }
 

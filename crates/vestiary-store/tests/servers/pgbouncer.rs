@@ -6,7 +6,7 @@ use vestiary_store::sqlx::{Connection as _, PgConnection, postgres::PgConnectOpt
 
 use super::{
     Server, folder, free_port,
-    postgres::{Postgres, as_somebody_else},
+    postgres::{Postgres, as_another_user},
     program, until,
 };
 
@@ -34,7 +34,7 @@ impl PgBouncer {
             postgres.port
         );
         fs::write(&configuration, settings).unwrap();
-        let prefix = as_somebody_else();
+        let prefix = as_another_user();
         if let Some(user) = prefix.iter().find_map(|word| word.strip_prefix("--reuid=")) {
             let owned = Command::new("chown").args(["-R", user]).arg(&folder).status().unwrap();
             assert!(owned.success());

@@ -16,7 +16,7 @@ impl Postgres {
         let (folder, port) = (folder("postgres"), free_port());
         let data = folder.join("data");
         let [data, sockets] = [&data, &folder].map(|path| path.to_str().unwrap().to_owned());
-        let prefix = as_somebody_else();
+        let prefix = as_another_user();
         if let Some(user) = prefix.iter().find_map(|word| word.strip_prefix("--reuid=")) {
             let owned = Command::new("chown").arg(user).arg(&folder).status().unwrap();
             assert!(owned.success());
@@ -48,8 +48,8 @@ impl Postgres {
     }
 }
 
-/// It refuses to run as root.
-pub fn as_somebody_else() -> Vec<String> {
+/// The arguments that run a program as another user than root, as Postgres and its pooler require.
+pub fn as_another_user() -> Vec<String> {
     let id = Command::new("id").arg("-u").output().expect("`id` is needed").stdout;
     if String::from_utf8_lossy(&id).trim() != "0" {
         return Vec::new();

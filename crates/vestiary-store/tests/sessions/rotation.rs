@@ -107,7 +107,7 @@ async fn a_login_ends_a_session_that_was_renewed_meanwhile() {
 }
 
 #[tokio::test]
-async fn a_change_follows_the_session_to_its_new_id_and_retires_the_old_one() {
+async fn a_change_follows_the_session_to_its_new_id_and_takes_the_old_one_out_of_use() {
     let (others, ours) = (Watched::default(), Watched::default());
     drop(others);
     // Another process has renewed it.

@@ -22,7 +22,7 @@ impl Visit {
             return Ok(());
         }
         // Reserved before the other layers are checked, so that a concurrent login finds it taken.
-        self.mark_outer(true);
+        self.set_taken_inside(true);
         let mut is_taken = self.is_taken_inside.load(Ordering::SeqCst);
         for outer in self.outer_of_this_name() {
             is_taken |= outer.has_cookie(session).await;
@@ -30,17 +30,17 @@ impl Visit {
         if !is_taken {
             return Ok(());
         }
-        self.mark_outer(false);
+        self.set_taken_inside(false);
         let name = self.sessions.options().name().as_str().to_owned();
         Err(SessionError::CookieNameTaken { name })
     }
 
     /// Releases the cookie, because the session was not begun.
     pub(super) fn release_cookie(&self) {
-        self.mark_outer(false);
+        self.set_taken_inside(false);
     }
 
-    fn mark_outer(&self, is_taken: bool) {
+    fn set_taken_inside(&self, is_taken: bool) {
         for outer in self.outer_of_this_name() {
             outer.is_taken_inside.store(is_taken, Ordering::SeqCst);
         }

@@ -179,8 +179,8 @@ fn check_record(text: &str) {
 /// Whether this is certainly a record: it has each required member once, no key that might be forbidden, and no
 /// metadata on which its validity depends.
 fn is_record(text: &str) -> bool {
-    let doubtful = ["\\u00", "__proto__", "constructor", "prototype", "\"user\"", "\"next\""];
-    if text.len() > Limits::LOAD.bytes || doubtful.iter().any(|doubtful| text.contains(doubtful)) {
+    let uncertain = ["\\u00", "__proto__", "constructor", "prototype", "\"user\"", "\"next\""];
+    if text.len() > Limits::LOAD.bytes || uncertain.iter().any(|part| text.contains(part)) {
         return false;
     }
     let Ok(value) = serde_json::from_str::<Value>(text) else { return false };
@@ -207,7 +207,7 @@ fn check_parts(record: &Record, text: &str, value: Value) {
     }
     let cookie = members.remove("cookie").unwrap_or_else(|| json!({}));
     let (format, head, meta) = match cookie.get("originalMaxAge") {
-        // With two members of one name, no visitor's cookie can be told.
+        // With two members of one name, it is not certain which one a reader takes.
         Some(_)
             if Members::of(record.cookie()).distinct().is_some()
                 || record.format() == Format::ExpressSession =>

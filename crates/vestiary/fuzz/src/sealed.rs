@@ -26,7 +26,7 @@ static RINGS: LazyLock<[SealRing; 4]> = LazyLock::new(|| {
         (&[NEW, OLD][..], Some("a")),
         (&[NEW, OLD], Some("b")),
         (&[NEW, OLD], None),
-        (&["a secret of somebody else, 32 bytes"], Some("a")),
+        (&["the secret of another app, 32 bytes"], Some("a")),
     ]
     .map(|(secrets, namespace)| SealRing::new(secrets, namespace).expect("good secrets"))
 });
@@ -38,7 +38,7 @@ static OLD_RING: LazyLock<SealRing> =
 const NEW: &str = "the secret of this year, 32 bytes and more";
 const OLD: &str = "the secret of last year, 32 bytes and more";
 
-// The parts of `corpus_seeds/sealed/genuine`.
+// The parts of `corpus_seeds/sealed/valid`.
 const SEED_ENTROPY: [u8; SessionId::ENTROPY] = [7; SessionId::ENTROPY];
 const SEED_NONCE: [u8; SealRing::NONCE] = [9; SealRing::NONCE];
 const SEED_KEY: &str = "sess:7";
@@ -229,6 +229,6 @@ impl Forgery<'_> {
 mod tests {
     #[test]
     fn the_seed_of_the_corpus_is_valid() {
-        assert_eq!(include_str!("../corpus_seeds/sealed/genuine").trim_end(), super::seed().stored);
+        assert_eq!(include_str!("../corpus_seeds/sealed/valid").trim_end(), super::seed().stored);
     }
 }

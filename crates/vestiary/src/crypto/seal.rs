@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn unsealed_records_are_told_apart() {
+    fn text_that_is_not_sealed_has_errors_of_its_own() {
         let ring = ring(&[OLD], None);
         assert_eq!(ring.open(&id(1), "k", TEXT), Err(Error::NotSealed));
         assert_eq!(ring.open(&id(1), "k", "{}"), Err(Error::NotSealed));
