@@ -79,7 +79,7 @@ export function revoking(
 	};
 }
 
-/** Absent on platforms without `AsyncLocalStorage`, where no revocation can be attributed to its request. */
+/** The context that attributes a revocation to its request. Undefined on platforms without `AsyncLocalStorage`. */
 const contexts = newContext<OwnRequest>();
 
 /** Runs the application for a request. */

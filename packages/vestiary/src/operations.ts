@@ -8,7 +8,7 @@ const TURNS = 20;
 
 /**
  * The operations of one request on its session, such as `save()`, `login()` and `destroy()`. They run one at a time, in
- * the order of the calls, so that the final record and cookie do not depend on the order of the store's replies.
+ * the order of the calls. So the final record and cookie do not depend on the order of the store's replies.
  *
  * An operation that the application does not await still counts: the handle waits for it before the response leaves,
  * and learns whether it failed.

@@ -61,7 +61,7 @@ export interface Serializer {
 	stringify(data: SessionStoreData): string;
 }
 
-/** Vestiary's own metadata of a session: JSON. Times are in milliseconds since the epoch. */
+/** Vestiary's own metadata of a session, as JSON. Times are in milliseconds since the epoch. */
 export interface SessionMeta {
 	/** When the session was created. */
 	created?: number;
@@ -138,8 +138,8 @@ export interface AtomicOperations {
 	/**
 	 * Reads two records at once: a session and its user's session list, which may be on different nodes of a cluster. A
 	 * store that can do it in one round trip should. Default: two concurrent calls of {@link read}.
-	 * @returns The result of {@link read} for each, in this order; an `Error` where `read` would reject, so that it does not
-	 * hide the other
+	 * @returns The result of {@link read} for each, in this order; an `Error` where `read` would reject, so that the other
+	 * record still counts
 	 */
 	readTwo?(one: string, other: string): Promise<readonly [AtomicRead, AtomicRead]>;
 	/**

@@ -22,7 +22,7 @@ export function computing(scope: Scope, change: Change, turn: Turn): Compute {
 	};
 }
 
-/** Waits for other updates that must start again, too. Meanwhile, other operations and requests may run. */
+/** Waits for the session's other updates that must also start again. Meanwhile, other operations and requests may run. */
 async function queued({ operations }: Scope, turn: Turn): Promise<void> {
 	const before = turn.queue();
 	if (!before) return;
@@ -42,8 +42,8 @@ async function outside<T>(scope: Scope, running: Promise<T>, turn: Turn): Promis
 	if (await isPrompt(running)) return running;
 	turn.leave();
 	try {
-		// They must wait if the store is not atomic, where an operation of this request would fail, and if the session is
-		// not stored yet, because each would begin its own.
+		// They must wait if the store is not atomic: an operation of this request would fail. They must also wait if the
+		// session is not stored yet: each would begin its own.
 		const isCompared = runtime.records.atomic && visit.storedId !== undefined;
 		const waits = !isCompared && knowsNested;
 		return await (waits ? running : operations.outside(async () => running));

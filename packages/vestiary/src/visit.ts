@@ -246,7 +246,7 @@ export class Visit implements Page {
 		);
 	}
 
-	/** Whether this process has taken the ID of a line out of use. */
+	/** Whether this process has taken the ID in a line out of use. */
 	#isOutOfUse(line: number): boolean {
 		const id = this.#id(line);
 		return id !== '' && this.#scope.runtime.records.isOutOfUse(id);
