@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: measures the cost of sessions, beside other libraries. See `docs/explanation/performance.md`. The
 //! tests include a short run, which judges no time.
 
-use std::{fs, path::Path};
+use std::{ffi::OsStr, fs};
 
 use anyhow::{Context as _, ensure};
 use clap::Args as ClapArgs;
@@ -40,7 +40,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let chosen = |group: &str| args.groups.is_empty() || args.groups.iter().any(|it| it == group);
     let web: Vec<_> = WEB.into_iter().filter(|group| chosen(group)).collect();
     let in_rust = chosen(NATIVE);
-    let progress = Progress::new("bench", 10 + web.len() + usize::from(in_rust) * 2);
+    let progress = Progress::new("bench", 11 + web.len() + usize::from(in_rust) * 2);
     let tools = tools::set_up(&progress)?;
     wasm::build(&progress, &tools)?;
     let tarball = npm::build(&progress, &tools)?;
@@ -49,7 +49,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     })?;
     let redis = progress.step("Redis", tools::redis_server)?;
     let postgres = progress.step("Postgres", tools::postgres)?;
-    let suite = Suite { tools: &tools, redis: &redis, postgres: &postgres, smoke: args.smoke };
+    let mariadb = progress.step("MariaDB", tools::mariadb)?;
+    let servers = [
+        ("REDIS_SERVER", redis.as_os_str()),
+        ("POSTGRES_BIN", postgres.as_os_str()),
+        ("MARIADB_SERVER", mariadb.as_os_str()),
+    ];
+    let suite = Suite { tools: &tools, servers: &servers, smoke: args.smoke };
     if args.groups.is_empty() {
         suite.forget()?;
     }
@@ -75,13 +81,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 /// Runs everything briefly, and returns the number of checks that the work was done.
-pub(crate) fn smoke(
-    log: &Log,
-    tools: &Tools,
-    redis: &Path,
-    postgres: &Path,
-) -> anyhow::Result<usize> {
-    let suite = Suite { tools, redis, postgres, smoke: true };
+pub(crate) fn smoke(log: &Log, tools: &Tools, servers: &[(&str, &OsStr)]) -> anyhow::Result<usize> {
+    let suite = Suite { tools, servers, smoke: true };
     suite.forget()?;
     suite.web(log, &WEB)?;
     native("build", true).args(["--all-targets"]).logged(log)?;
@@ -94,9 +95,8 @@ pub(crate) fn smoke(
 
 struct Suite<'a> {
     tools: &'a Tools,
-    redis: &'a Path,
-    /// The folder of its programs.
-    postgres: &'a Path,
+    /// Environment variables with the programs of the servers.
+    servers: &'a [(&'a str, &'a OsStr)],
     smoke: bool,
 }
 
@@ -128,8 +128,7 @@ impl Suite<'_> {
             .args(groups.iter().map(|group| format!("--group={group}")))
             .args(self.smoke.then_some("--smoke"))
             .env("NODE_ENV", "production")
-            .env("REDIS_SERVER", self.redis)
-            .env("POSTGRES_BIN", self.postgres)
+            .envs(self.servers)
             .logged(log)
     }
 

@@ -19,13 +19,14 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let progress = Progress::new("faults", 9);
+    let progress = Progress::new("faults", 10);
     let tools = tools::set_up(&progress)?;
     wasm::build(&progress, &tools)?;
     npm::build(&progress, &tools)?;
     let redis = progress.step("Redis", tools::redis_server)?;
     let postgres = progress.step("Postgres", tools::postgres)?;
     let pgbouncer = progress.step("PgBouncer", tools::pgbouncer)?;
+    let mariadb = progress.step("MariaDB", tools::mariadb)?;
     let mut options = vec![format!("--seconds={}", args.seconds)];
     options.extend(args.seed.map(|seed| format!("--seed={seed}")));
     options.extend(args.write.then(|| "--write".to_owned()));
@@ -37,5 +38,6 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         .env("REDIS_SERVER", redis)
         .env("POSTGRES_BIN", postgres)
         .env("PGBOUNCER", pgbouncer)
+        .env("MARIADB_SERVER", mariadb)
         .shown()
 }

@@ -33,6 +33,11 @@ impl Run {
         self
     }
 
+    pub(crate) fn envs(mut self, all: &[(&str, &OsStr)]) -> Self {
+        self.command.envs(all.iter().copied());
+        self
+    }
+
     pub(crate) fn within(mut self, folder: impl AsRef<Path>) -> Self {
         self.command.current_dir(crate::root().join(folder));
         self

@@ -116,16 +116,16 @@ impl Package<'_> {
     fn stores_and_benchmarks(&self, servers: &Servers) -> anyhow::Result<()> {
         let Self { progress, tools, .. } = self;
         let Servers { redis, postgres, pgbouncer, mariadb } = servers;
+        let env = [
+            ("REDIS_SERVER", redis.as_os_str()),
+            ("POSTGRES_BIN", postgres.as_os_str()),
+            ("PGBOUNCER", pgbouncer.as_os_str()),
+            ("MARIADB_SERVER", mariadb.as_os_str()),
+        ];
         progress.tests("stores against real servers", |log| {
-            let env = [
-                ("REDIS_SERVER", redis.as_os_str()),
-                ("POSTGRES_BIN", postgres.as_os_str()),
-                ("PGBOUNCER", pgbouncer.as_os_str()),
-                ("MARIADB_SERVER", mariadb.as_os_str()),
-            ];
             vitest(log, tools, "packages/vestiary", &["--project", "stores"], &env)
         })?;
-        progress.tests("benchmarks, smoke", |log| bench::smoke(log, tools, redis, postgres))
+        progress.tests("benchmarks, smoke", |log| bench::smoke(log, tools, &env))
     }
 
     fn apps(&self, redis: &Path, service: &Receiver<PathBuf>) -> anyhow::Result<()> {
@@ -203,7 +203,7 @@ fn vitest(
         .args(["run", "--reporter=verbose", "--reporter=json", &output])
         .args(args)
         .within(folder);
-    env.iter().fold(run, |run, (name, value)| run.env(name, value)).logged(log)?;
+    run.envs(env).logged(log)?;
 
     let report: serde_json::Value = serde_json::from_slice(&std::fs::read(report)?)?;
     let count = |name: &str| report.get(name).and_then(serde_json::Value::as_u64).unwrap_or(0);

@@ -8,8 +8,10 @@ import BetterSqlite from 'better-sqlite3';
 import connectPgSimple from 'connect-pg-simple';
 import session from 'express-session';
 import { Redis } from 'ioredis';
+import mysql from 'mysql2/promise';
 import pg from 'pg';
 import postgres from 'postgres';
+import { MySqlStore } from 'vestiary/mysql';
 import { PostgresStore } from 'vestiary/postgres';
 import { RedisStore } from 'vestiary/redis';
 import { SqliteStore } from 'vestiary/sqlite';
@@ -28,6 +30,7 @@ export interface StorePeers {
 /** Where the servers listen. */
 export interface Servers {
 	postgres: number;
+	mysql: number;
 	redis: number;
 }
 
@@ -50,6 +53,8 @@ export async function serverPeers(kit: Kit, servers: Servers): Promise<StorePeer
 	// better-auth has a table of the usual name.
 	await pool.query(schema.replaceAll('"session"', EXPRESS_TABLE));
 	await new PostgresStore({ client: pool }).migrate();
+	const mysqlPool = mysql.createPool({ uri: `mysql://app@127.0.0.1:${servers.mysql}/app` });
+	await new MySqlStore({ client: mysqlPool }).migrate();
 	let stores = 0;
 	const prefix = (): string => `bench${stores++}:`;
 	const peers = [
@@ -69,6 +74,11 @@ export async function serverPeers(kit: Kit, servers: Servers): Promise<StorePeer
 			store: () => new PostgresStore({ client: sql, prefix: prefix() })
 		},
 		{
+			...vestiary(kit),
+			name: 'vestiary, MariaDB (mysql2)',
+			store: () => new MySqlStore({ client: mysqlPool, prefix: prefix() })
+		},
+		{
 			...expressSession,
 			name: 'express-session, connect-pg-simple',
 			store: () =>
@@ -81,6 +91,7 @@ export async function serverPeers(kit: Kit, servers: Servers): Promise<StorePeer
 		close: async () => {
 			redis.disconnect();
 			await sql.end();
+			await mysqlPool.end();
 			await pool.end();
 		}
 	};

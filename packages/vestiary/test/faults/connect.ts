@@ -4,11 +4,14 @@ import BetterSqlite from 'better-sqlite3';
 import connectPgSimple from 'connect-pg-simple';
 import expressSession from 'express-session';
 import { Cluster, Redis } from 'ioredis6';
+import * as mariadb from 'mariadb';
+import mysql from 'mysql2/promise';
 import pg from 'pg';
 import postgres from 'postgres';
 import { createClient } from 'redis6';
 
 import { fromExpressStore, type Store } from '../../dist/index.js';
+import { MySqlStore } from '../../dist/stores/mysql.js';
 import { PostgresStore } from '../../dist/stores/postgres.js';
 import { RedisStore } from '../../dist/stores/redis.js';
 import { SqliteStore } from '../../dist/stores/sqlite.js';
@@ -20,6 +23,8 @@ export async function connect(to: Setup['store']): Promise<Store> {
 			return sqlite(to.client, to.file);
 		case 'postgres':
 			return new PostgresStore({ client: postgresClient(to.client, to.url) });
+		case 'mysql':
+			return new MySqlStore({ client: mysqlClient(to.client, to.url) });
 		case 'connect-pg-simple': {
 			const PgStore = connectPgSimple(expressSession);
 			const pool = poolOf(to.url);
@@ -51,6 +56,12 @@ function postgresClient(client: 'pg' | 'postgres.js', url: string): pg.Pool | po
 		? poolOf(url)
 		: // Without prepared statements, as PgBouncer needs it.
 			postgres(url, { prepare: false, max: 10, onnotice: () => undefined });
+}
+
+function mysqlClient(client: 'mysql2' | 'mariadb', url: string): mysql.Pool | mariadb.Pool {
+	return client === 'mysql2'
+		? mysql.createPool({ uri: url, connectionLimit: 10 })
+		: mariadb.createPool(url.replace(/^mysql/, 'mariadb'));
 }
 
 function poolOf(url: string): pg.Pool {

@@ -5,9 +5,13 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import { createConnection } from 'mysql2/promise';
 import pg from 'pg';
 
+import { MySqlStore } from '../../dist/stores/mysql.js';
 import { PostgresStore } from '../../dist/stores/postgres.js';
+import type { Killable } from '../stores/killable.ts';
+import { startMySql } from '../stores/mysql-server.ts';
 import { startPgBouncer, startPostgres } from '../stores/postgres-server.ts';
 import type { Setup } from './messages.ts';
 import { Proxy, TROUBLES } from './proxy.ts';
@@ -49,15 +53,24 @@ export async function postgresKilled(): Promise<Stage> {
 	await migrate(server.url);
 	return {
 		setups: postgresSetups(server.url),
-		disturb: async ({ chance, over, fault }) => {
-			while (!over()) {
-				await sleep(1_500 + chance.below(1_000));
-				await server.kill();
-				fault('killed');
-				await sleep(chance.below(700));
-				await server.start();
-			}
-		},
+		disturb: async (disturbed) => killAgainAndAgain(server, disturbed),
+		end: async () => server.stop()
+	};
+}
+
+/** A MariaDB that is killed, and recovers from its log. */
+export async function mariadbKilled(): Promise<Stage> {
+	const server = await startMySql('--innodb-flush-log-at-trx-commit=1');
+	const client = await createConnection(server.url);
+	await new MySqlStore({ client }).migrate();
+	await client.end();
+	return {
+		setups: Array.from({ length: WORKERS }, (_, n) => ({
+			store: { kind: 'mysql', client: n % 2 === 0 ? 'mysql2' : 'mariadb', url: server.url },
+			plain: false,
+			sealed: false
+		})),
+		disturb: async (disturbed) => killAgainAndAgain(server, disturbed),
 		end: async () => server.stop()
 	};
 }
@@ -95,6 +108,20 @@ export async function connectPgSimple(): Promise<Stage> {
 		},
 		end: async () => server.stop()
 	};
+}
+
+/** Kills a server, and starts it again after a moment. */
+export async function killAgainAndAgain(
+	server: Pick<Killable, 'kill' | 'start'>,
+	{ chance, over, fault }: Disturbed
+): Promise<void> {
+	while (!over()) {
+		await sleep(1_500 + chance.below(1_000));
+		await server.kill();
+		fault('killed');
+		await sleep(chance.below(700));
+		await server.start();
+	}
 }
 
 /** Disturbs connections, one after another; now and then a process is killed instead. */

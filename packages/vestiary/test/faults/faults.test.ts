@@ -22,7 +22,8 @@ const STRICT = [
 	'Redis, killed',
 	'Redis, bad network',
 	'SQLite, processes killed',
-	'Postgres, killed'
+	'Postgres, killed',
+	'MariaDB, killed'
 ];
 
 describe('under real faults', () => {

@@ -84,6 +84,7 @@ export interface Setup {
 		| { kind: 'cluster'; ports: number[] }
 		| { kind: 'sqlite'; client: 'node:sqlite' | 'better-sqlite3' | 'libsql'; file: string }
 		| { kind: 'postgres'; client: 'pg' | 'postgres.js'; url: string }
+		| { kind: 'mysql'; client: 'mysql2' | 'mariadb'; url: string }
 		/** `connect-pg-simple`, a store of express-session, which is not atomic. */
 		| { kind: 'connect-pg-simple'; url: string };
 	/** Whether to hide the store's atomic operations. */

@@ -4,6 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import {
 	connectPgSimple,
 	disturbNetwork,
+	killAgainAndAgain,
+	mariadbKilled,
 	postgresKilled,
 	postgresOverBadNetwork,
 	sqliteWithKilledProcesses
@@ -25,15 +27,7 @@ export const SCENARIOS: Scenario[] = [
 			const redis = await RedisServer.launch(...DURABLE);
 			return {
 				setups: redisSetups(redis.port),
-				disturb: async ({ chance, over, fault }) => {
-					while (!over()) {
-						await sleep(1_500 + chance.below(1_000));
-						await redis.kill();
-						fault('killed');
-						await sleep(chance.below(700));
-						await redis.start();
-					}
-				},
+				disturb: async (disturbed) => killAgainAndAgain(redis, disturbed),
 				end: async () => redis.stop()
 			};
 		}
@@ -99,6 +93,13 @@ export const SCENARIOS: Scenario[] = [
 		strict: true,
 		atomic: true,
 		begin: postgresKilled
+	},
+	{
+		name: 'MariaDB, killed',
+		faults: 'SIGKILL of the server, and a restart',
+		strict: true,
+		atomic: true,
+		begin: mariadbKilled
 	},
 	{
 		name: 'PgBouncer, bad network',

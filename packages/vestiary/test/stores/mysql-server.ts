@@ -1,25 +1,24 @@
-import { execFile, spawn } from 'node:child_process';
-import { chown, mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
+import { chown, mkdtemp, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, delimiter, dirname, join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 
 import { createConnection } from 'mysql2/promise';
 
-import { ended, freePort } from './servers.js';
+import { started, userFor, type Killable } from './killable.ts';
+import { freePort } from './servers.ts';
 
 /** A MariaDB of this test's own. */
-export interface MySqlServer {
+export interface MySqlServer extends Killable {
 	readonly port: number;
 	readonly url: string;
-	stop(): Promise<void>;
 }
 
-/** Starts MariaDB on a free port, with these settings. Its database and user are called `app`. */
+/** Starts MariaDB on a free port. Default settings: it does not wait for the disk. Its database and user are called `app`. */
 export async function startMySql(...settings: string[]): Promise<MySqlServer> {
 	const program = await found();
-	const user = await another();
+	const user = await userFor('mysql');
 	const folder = await mkdtemp(join(tmpdir(), 'vestiary-mysql-'));
 	if (user) await chown(folder, user.uid, user.gid);
 	const data = join(folder, 'data');
@@ -33,32 +32,28 @@ export async function startMySql(...settings: string[]): Promise<MySqlServer> {
 		options
 	);
 	const port = await freePort();
-	const server = spawn(
-		program,
-		[
-			...['--no-defaults', `--datadir=${data}`, `--port=${port}`, '--bind-address=127.0.0.1'],
-			...[`--socket=${join(folder, 'socket')}`, '--innodb-flush-log-at-trx-commit=0'],
-			...['--skip-name-resolve', '--max-connections=500', ...settings]
-		],
-		{ stdio: 'ignore', ...options }
-	);
-	while (!(await prepared(port))) await sleep(50);
-	return {
-		port,
-		url: `mysql://app@127.0.0.1:${port}/app`,
-		stop: async () => {
-			await ended(server, 'SIGKILL');
-			await rm(folder, { recursive: true, force: true });
-		}
-	};
+	const launch = (): ChildProcess =>
+		spawn(
+			program,
+			[
+				...['--no-defaults', `--datadir=${data}`, `--port=${port}`],
+				...['--bind-address=127.0.0.1', `--socket=${join(folder, 'socket')}`],
+				...['--skip-name-resolve', '--max-connections=500'],
+				...(settings.length > 0 ? settings : ['--innodb-flush-log-at-trx-commit=0'])
+			],
+			{ stdio: 'ignore', detached: true, ...options }
+		);
+	const answers = async (): Promise<boolean> => prepared(port);
+	const server = await started({ launch, answers, folder, end: 'SIGKILL' });
+	return { port, url: `mysql://app@127.0.0.1:${port}/app`, ...server };
 }
 
 /** Creates the database and its user, once the server answers. */
 async function prepared(port: number): Promise<boolean> {
 	try {
 		const root = await createConnection({ host: '127.0.0.1', port, user: 'root' });
-		await root.query('CREATE DATABASE app');
-		await root.query("CREATE USER app@'127.0.0.1'");
+		await root.query('CREATE DATABASE IF NOT EXISTS app');
+		await root.query("CREATE USER IF NOT EXISTS app@'127.0.0.1'");
 		await root.query("GRANT ALL ON *.* TO app@'127.0.0.1' WITH GRANT OPTION");
 		await root.end();
 		return true;
@@ -92,14 +87,3 @@ async function isFile(path: string): Promise<boolean> {
 		() => false
 	);
 }
-
-/** The user to run it as, since it refuses to run as root: its own, or one without any rights. */
-async function another(): Promise<{ uid: number; gid: number } | undefined> {
-	if (process.getuid?.() !== 0) return undefined;
-	const users = (await readFile('/etc/passwd', 'utf8')).split('\n');
-	const line = users.find((one) => one.startsWith('mysql:'));
-	const [, , uid = UNPRIVILEGED, gid = UNPRIVILEGED] = line?.split(':').map(Number) ?? [];
-	return { uid, gid };
-}
-
-const UNPRIVILEGED = 65_534;

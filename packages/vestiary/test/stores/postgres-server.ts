@@ -1,37 +1,26 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
-import { chown, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chown, mkdtemp, readdir, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 
 import pg from 'pg';
 
-import { ended, freePort } from './servers.ts';
+import { started, userFor, type Killable } from './killable.ts';
+import { freePort } from './servers.ts';
 
 const run = promisify(execFile);
 
 /** A server of this test's own. */
-export interface PostgresServer {
+export interface PostgresServer extends Killable {
 	readonly port: number;
 	readonly url: string;
-	/** Kills the server and all processes of its connections. Its folder stays. */
-	kill(): Promise<void>;
-	/** Starts it again after {@link kill}, and waits until it answers. */
-	start(): Promise<void>;
-	stop(): Promise<void>;
-}
-
-/** A user of the system. */
-interface User {
-	readonly uid: number;
-	readonly gid: number;
 }
 
 /** Starts Postgres on a free port. Default options: it does not wait for the disk. */
 export async function startPostgres(...settings: string[]): Promise<PostgresServer> {
 	const bin = await programs();
-	const user = await another();
+	const user = await userFor('postgres');
 	const folder = await mkdtemp(join(tmpdir(), 'vestiary-postgres-'));
 	if (user) await chown(folder, user.uid, user.gid);
 	const data = join(folder, 'data');
@@ -48,20 +37,19 @@ export async function startPostgres(...settings: string[]): Promise<PostgresServ
 	const fixed = ['-D', data, '-p', `${port}`, '-h', '127.0.0.1', '-k', folder];
 	const more = settings.length > 0 ? settings : ['-F'];
 	const launch = (): ChildProcess =>
-		// A process group of its own, so that its connections' processes can be killed with it.
 		spawn(join(bin, 'postgres'), [...fixed, ...more], {
 			stdio: 'ignore',
 			detached: true,
 			...options
 		});
 	// It ends at once, with its connections.
-	return started(launch, folder, port, 'SIGQUIT');
+	return reachable(launch, folder, port, 'SIGQUIT');
 }
 
 /** The pooler of Debian, in front of a server: each transaction may get another connection. */
 export async function startPgBouncer(server: PostgresServer): Promise<PostgresServer> {
 	const folder = await mkdtemp(join(tmpdir(), 'vestiary-pgbouncer-'));
-	const user = await another();
+	const user = await userFor('postgres');
 	if (user) await chown(folder, user.uid, user.gid);
 	const port = await freePort();
 	const file = join(folder, 'pgbouncer.ini');
@@ -90,7 +78,7 @@ ${lines.join('\n')}
 			detached: true,
 			...user
 		});
-	return started(launch, folder, port, 'SIGTERM');
+	return reachable(launch, folder, port, 'SIGTERM');
 }
 
 /** The server's name and version. */
@@ -99,43 +87,15 @@ export async function postgresVersion(): Promise<string> {
 	return `Postgres ${/[\d.]+/.exec(stdout)?.[0] ?? ''}`;
 }
 
-/** A server, once it answers. Its folder goes with it. */
-async function started(
+async function reachable(
 	launch: () => ChildProcess,
 	folder: string,
 	port: number,
 	end: NodeJS.Signals
 ): Promise<PostgresServer> {
 	const url = `postgres://app@127.0.0.1:${port}/postgres`;
-	let server = launch();
-	const killWithChildren = (): void => {
-		if (server.pid !== undefined && server.exitCode === null && server.signalCode === null)
-			process.kill(-server.pid, 'SIGKILL');
-	};
-	// A process group of its own does not end with that of the tests.
-	process.once('exit', killWithChildren);
-	const ready = async (): Promise<void> => {
-		while (!(await answers(url))) await sleep(50);
-	};
-	await ready();
-	return {
-		port,
-		url,
-		kill: async () => {
-			const exit = new Promise((resolve) => server.once('exit', resolve));
-			killWithChildren();
-			await exit;
-		},
-		start: async () => {
-			server = launch();
-			await ready();
-		},
-		stop: async () => {
-			process.off('exit', killWithChildren);
-			await ended(server, end);
-			await rm(folder, { recursive: true, force: true });
-		}
-	};
+	const server = await started({ launch, answers: async () => answers(url), folder, end });
+	return { port, url, ...server };
 }
 
 async function answers(url: string): Promise<boolean> {
@@ -159,14 +119,3 @@ async function programs(): Promise<string> {
 	if (newest === undefined) throw new Error('Postgres is missing: `apt-get install postgresql`');
 	return join('/usr/lib/postgresql', newest, 'bin');
 }
-
-/** The user to run it as, since it refuses to run as root: its own, or one without any rights. */
-async function another(): Promise<User | undefined> {
-	if (process.getuid?.() !== 0) return undefined;
-	const users = (await readFile('/etc/passwd', 'utf8')).split('\n');
-	const line = users.find((one) => one.startsWith('postgres:'));
-	const [, , uid = UNPRIVILEGED, gid = UNPRIVILEGED] = line?.split(':').map(Number) ?? [];
-	return { uid, gid };
-}
-
-const UNPRIVILEGED = 65_534;
