@@ -55,7 +55,7 @@ export class Columns {
 		if (meta?.absolute === undefined && meta?.cookie === undefined)
 			this.#loss = new StoreError(
 				'store_lossy',
-				'the session store keeps neither `meta` nor all of `cookie` of a record, so `absoluteTimeout` and what was assigned to `session.cookie` have no effect: let it keep the whole record'
+				'the session store keeps neither `meta` nor all of `cookie` of a record, so `absoluteTimeout` and attributes assigned to `session.cookie` have no effect: let it keep the whole record'
 			);
 	}
 

@@ -30,7 +30,7 @@ export type PartialEvent = Partial<RequestEvent>;
  */
 export function partial(event: RequestEvent): PartialEvent {
 	if (typeof (event as unknown) === 'object' && (event as unknown) !== null) return event;
-	throw new ConfigError('options', 'the event is missing: pass the one of the request');
+	throw new ConfigError('options', 'the event is missing: pass the event of the request');
 }
 
 /** Whether a request comes from a visitor. SvelteKit removes `search` from the URL of a page that it prerenders. */

@@ -21,7 +21,7 @@ export const TOO_DEEP = 'an object below too many others';
 export function unstorable(data: unknown): OddValue | undefined {
 	const judge: Judge = (value, above) => {
 		if (typeof value === 'bigint') return 'a BigInt';
-		if (above.includes(value)) return 'a reference to an object that it is in';
+		if (above.includes(value)) return 'a circular reference';
 		return above.length > DEEPEST && typeof value === 'object' && value !== null
 			? TOO_DEEP
 			: undefined;

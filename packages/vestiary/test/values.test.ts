@@ -15,7 +15,7 @@ function revoked(): object {
 
 test.each([
 	[{ cart: { items: [1, 2, 3, { price: 10n }] } }, '`cart.items[3].price` is a BigInt'],
-	[{ a: cycle }, '`a.list[0].self` is a reference to an object that it is in'],
+	[{ a: cycle }, '`a.list[0].self` is a circular reference'],
 	[{ 'two words': { n: 1n } }, '`["two words"].n` is a BigInt'],
 	[
 		{

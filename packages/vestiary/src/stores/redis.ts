@@ -287,7 +287,7 @@ function checkConfirm(confirm: RedisStoreOptions['confirm']): void {
 		most: 1_000,
 		whole: true
 	});
-	// `WAIT` with 0 blocks for ever.
+	// `WAIT` with 0 has no timeout.
 	checkNumber('confirm.timeout', timeout ?? NaN, {
 		unit: 'milliseconds',
 		least: 1,
