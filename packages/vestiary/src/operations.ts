@@ -21,7 +21,7 @@ export class Operations {
 	#calls = 0;
 	/** Whether the application has called an operation. */
 	isUsed = false;
-	#unheard: Watched<unknown>[] = [];
+	#unawaited: Watched<unknown>[] = [];
 	/** Called when an operation that is not awaited fails after the response has left. */
 	readonly #report: (error: unknown) => void;
 	#reports: boolean;
@@ -74,9 +74,9 @@ export class Operations {
 		);
 		void Promise.prototype.then.call(watched, undefined, (error: unknown) => {
 			watched.error = error;
-			if (watched.heard) return;
+			if (watched.awaited) return;
 			if (this.#reports) this.#report(error);
-			else this.#unheard.push(watched);
+			else this.#unawaited.push(watched);
 		});
 		return watched;
 	}
@@ -108,8 +108,8 @@ export class Operations {
 	 */
 	failure(): { error: unknown } | undefined {
 		this.#reports = true;
-		const [first] = this.#unheard.filter(({ heard }) => !heard);
-		this.#unheard = [];
+		const [first] = this.#unawaited.filter(({ awaited }) => !awaited);
+		this.#unawaited = [];
 		return first && { error: first.error };
 	}
 
@@ -173,14 +173,14 @@ class Watched<T> extends Promise<T> {
 		return Promise;
 	}
 
-	heard = false;
+	awaited = false;
 	error: unknown;
 
 	override then<A = T, B = never>(
 		fulfilled?: ((value: T) => A | PromiseLike<A>) | null,
 		rejected?: ((reason: unknown) => B | PromiseLike<B>) | null
 	): Promise<A | B> {
-		this.heard = true;
+		this.awaited = true;
 		return super.then(fulfilled, rejected);
 	}
 }

@@ -20,7 +20,7 @@ type Method = (typeof STORES)[number] | 'setData' | 'touch';
 type Change = (data: SessionData) => SessionData | undefined | Promise<SessionData | undefined>;
 
 /** The result of an operation, which records whether the application awaits it. */
-type Result = Promise<unknown> & { heard?: boolean };
+type Result = Promise<unknown> & { awaited?: boolean };
 
 /**
  * Watches, in development, how the application uses the session of one request, and hints at probable omissions. It
@@ -54,7 +54,7 @@ export class Watch {
 	#end(): void {
 		this.#checkSlot();
 		for (const { name, result } of this.#calls)
-			if (result.heard === false)
+			if (result.awaited === false)
 				hint(
 					`\`session.${name}()\` is not awaited: write \`await session.${name}()\`, or the code after it runs too early and misses its errors`
 				);
