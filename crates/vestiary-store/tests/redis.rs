@@ -64,6 +64,26 @@ mod one_server {
     }
 }
 
+mod a_server_of_valkey {
+    use super::*;
+
+    static SERVER: OnceCell<Redis> = OnceCell::const_new();
+
+    async fn store() -> RedisStore {
+        let server = SERVER.get_or_init(Redis::start_valkey).await;
+        RedisStore::connect(&server.url()).await.unwrap()
+    }
+
+    conformance_tests!(store);
+    conformance_tests!(scan store);
+
+    #[tokio::test]
+    async fn its_name_is_valkey() {
+        let server = SERVER.get_or_init(Redis::start_valkey).await;
+        assert!(server.info("server").await.contains("\nvalkey_version:9."));
+    }
+}
+
 mod a_cluster {
     use super::*;
 

