@@ -41,6 +41,10 @@ export default defineConfig(
 		languageOptions: { globals: { Buffer: false, URL: false, process: false } }
 	},
 	{
+		files: ['packages/vestiary/test/runtimes/hosts/bun-stores.js'],
+		languageOptions: { globals: { console: false, process: false } }
+	},
+	{
 		files: ['packages/vestiary/mutate.mjs'],
 		languageOptions: { globals: { URL: false, console: false } }
 	},
