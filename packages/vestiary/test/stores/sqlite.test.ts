@@ -20,6 +20,7 @@ import {
 import DefaultStore, { SqliteStore } from '../../src/stores/sqlite.js';
 import { testAtomicStore, testStore } from '../../src/testing.js';
 import { testEvent } from '../event.js';
+import { startLibsql, type LibsqlServer } from './libsql-server.js';
 import { touchesInOneCall } from './touching.js';
 
 const SECRET = '0123456789abcdef0123456789abcdef';
@@ -28,12 +29,17 @@ const record = { cookie: { path: '/' }, data: {} };
 type Writes = Record<'replace' | 'remove', () => unknown>;
 
 let folder: string;
+let libsql: LibsqlServer;
 
 beforeAll(async () => {
 	folder = await mkdtemp(join(tmpdir(), 'vestiary-sqlite-'));
+	libsql = await startLibsql();
 });
 
-afterAll(() => rm(folder, { recursive: true, force: true }));
+afterAll(async () => {
+	await libsql.stop();
+	await rm(folder, { recursive: true, force: true });
+});
 
 const STORES: Record<string, () => Store | Promise<Store>> = {
 	MemoryStore: () => new MemoryStore(),
@@ -43,6 +49,8 @@ const STORES: Record<string, () => Store | Promise<Store>> = {
 		new SqliteStore({ database: new BetterSqlite(join(folder, 'better.db')) }),
 	'SqliteStore with @libsql/client': () =>
 		new SqliteStore({ database: createClient({ url: `file:${join(folder, 'libsql.db')}` }) }),
+	'SqliteStore with @libsql/client, over HTTP to a simulated server': () =>
+		new SqliteStore({ database: createClient({ url: libsql.url }) }),
 	'SqliteStore with @tursodatabase/database': async () =>
 		new SqliteStore({ database: await connect(join(folder, 'turso.db')) })
 };
