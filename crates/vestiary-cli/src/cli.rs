@@ -1,6 +1,8 @@
 use clap::{Parser, Subcommand};
 
-use crate::commands::{completions, doctor, inspect, ls, migrate, revoke, secret, show, stats};
+use crate::commands::{
+    completions, doctor, inspect, ls, migrate, migrate_schema, revoke, schema, secret, show, stats,
+};
 
 const ABOUT: &str = "Inspects session stores and cookies, ends sessions, copies stores, and finds problems.
 
@@ -61,6 +63,12 @@ pub(crate) enum Command {
     /// You can stop the copy at any time and run it again: it continues where it was. Put a URL with a password into
     /// `VESTIARY_FROM` or `VESTIARY_TO`.
     Migrate(migrate::Args),
+    /// Print the SQL that creates the table of an SQL database
+    Schema(schema::Args),
+    /// Create the table of an SQL database and its index, unless they exist
+    ///
+    /// A missing file is created, too. Several processes may run it at once, for example when they deploy.
+    MigrateSchema(migrate_schema::Args),
     /// Check a store: its version, its setup, whether it works as it must, and how fast it is
     ///
     /// The check writes under a key of its own, for a minute at most, and removes it.

@@ -368,7 +368,7 @@ async fn postgres(url: &str, place: Place<'_>) -> Result<(Kind, Server), Failure
 
 fn no_table(place: Place<'_>) -> Failure {
     let message = format!(
-        "the table `{}` does not exist: choose it with --table; the service creates it when it starts",
+        "the table `{}` does not exist: choose it with --table, or create it with `vestiary migrate-schema`",
         place.table
     );
     Failure::Store("no_table", message)

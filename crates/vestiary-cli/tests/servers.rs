@@ -95,6 +95,8 @@ async fn every_command_works_on_one_redis_server_and_doctor_checks_it() {
     for name in ["version", "role", "persistence", "fsync", "clock", "probe", "latency"] {
         has(&checks, name, "ok");
     }
+    let schema = run(&folder, &server.url(), &["migrate-schema"]).ends(2);
+    assert!(schema.err.contains("[no_schema]"), "{schema:?}");
     server.ask("CONFIG SET maxmemory-policy noeviction").await;
     server.ask("CONFIG SET maxmemory 100mb").await;
     server.ask("CONFIG SET appendonly no").await;
@@ -229,8 +231,11 @@ async fn postgres() {
     let (folder, _) = Folder::new().await;
     let server = Postgres::start().await;
     assert!(run(&folder, &server.url(), &["ls"]).ends(3).err.contains("[no_table]"));
+    for _ in 0..2 {
+        let ran = run(&folder, &server.url(), &["migrate-schema"]).ends(0);
+        assert!(ran.out.starts_with("the table `sessions` and its index exist in postgres://"));
+    }
     let store = PostgresStore::connect(&server.url()).await.unwrap();
-    store.migrate().await.unwrap();
     let filled = fill(store.clone(), &config()).await;
     works(&folder, &server.url(), &filled).await;
 

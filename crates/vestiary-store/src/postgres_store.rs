@@ -52,6 +52,11 @@ pub struct PostgresStore {
     way: Arc<Way>,
 }
 
+/// The columns of the table. Keys are only compared for equality, so the "C" collation suffices: its index survives a
+/// new libc.
+const COLUMNS: &str =
+    "key text COLLATE \"C\" PRIMARY KEY, record text NOT NULL, expires bigint NOT NULL";
+
 /// Facts about the connection to the server.
 #[derive(Default)]
 struct Way {
@@ -148,26 +153,28 @@ impl PostgresStore {
         Self { options, ..self }
     }
 
-    /// Creates the table and its index, unless they exist. Several processes may call it at once.
+    /// The SQL that creates the table of this name and its index, for an application that keeps its migrations in files.
+    /// It is that of the npm package.
     ///
-    /// If the application's user may not create tables, run this instead:
-    ///
-    /// ```sql
-    /// CREATE TABLE sessions (key text COLLATE "C" PRIMARY KEY, record text NOT NULL, expires bigint NOT NULL);
-    /// CREATE INDEX sessions_expires ON sessions (expires);
-    /// ```
+    /// # Errors
+    /// [`StoreError::Failed`] if the table's name has other characters than letters, digits and `_`.
+    pub fn schema(name: &str) -> Result<String, StoreError> {
+        let table = table(name)?;
+        Ok(format!(
+            "CREATE TABLE \"{table}\" ({COLUMNS});\nCREATE INDEX \"{table}_expires\" ON \"{table}\" (expires);\n"
+        ))
+    }
+
+    /// Creates the table and its index, unless they exist. Several processes may call it at once. If the application's
+    /// user may not create tables, run [`schema`](Self::schema) as another user.
     ///
     /// # Errors
     /// [`StoreError::Failed`] if the user may not create them.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         let table = &self.statements.table;
-        // Keys are only compared for equality, so the "C" collation suffices: its index survives a new libc.
         let steps = [
             format!("SELECT pg_advisory_xact_lock({MIGRATION})"),
-            format!(
-                "CREATE TABLE IF NOT EXISTS \"{table}\" (key text COLLATE \"C\" PRIMARY KEY, record text NOT NULL,
-                expires bigint NOT NULL)"
-            ),
+            format!("CREATE TABLE IF NOT EXISTS \"{table}\" ({COLUMNS})"),
             format!("CREATE INDEX IF NOT EXISTS \"{table}_expires\" ON \"{table}\" (expires)"),
         ];
         let mut transaction = self.pool.begin().await.map_err(of_sqlx)?;

@@ -125,8 +125,20 @@ impl SqliteStore {
         let _ = options.open(path);
     }
 
+    /// The SQL that creates the table of this name and its index, unless they exist. It is that of the npm package, also
+    /// for Cloudflare D1.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] if the table's name has other characters than letters, digits and `_`.
+    pub fn schema(name: &str) -> Result<String, StoreError> {
+        let table = table(name)?;
+        Ok(format!(
+            "CREATE TABLE IF NOT EXISTS {table} (key TEXT PRIMARY KEY, record TEXT NOT NULL, expires INTEGER NOT NULL) \
+             WITHOUT ROWID;\nCREATE INDEX IF NOT EXISTS {table}_expires ON {table} (expires);\n"
+        ))
+    }
+
     /// Sets the prefix and the default TTL.
-    // With a write-ahead log, readers wait for no writer. It fails while another process switches; once is enough.
     #[must_use]
     pub fn with_options(self, options: StoreOptions) -> Self {
         Self { options, ..self }
@@ -136,14 +148,7 @@ impl SqliteStore {
         let name = table(name)?;
         // With a write-ahead log, readers wait for no writer. It fails while another process switches; once is enough.
         let _ = sqlx::query("PRAGMA journal_mode = WAL").execute(&writer).await;
-        let definition = format!(
-            "CREATE TABLE IF NOT EXISTS {name} (
-                key TEXT PRIMARY KEY,
-                record TEXT NOT NULL,
-                expires INTEGER NOT NULL
-            ) WITHOUT ROWID;
-            CREATE INDEX IF NOT EXISTS {name}_expires ON {name} (expires);"
-        );
+        let definition = Self::schema(name)?;
         patiently(|| sqlx::raw_sql(&definition).execute(&writer)).await?;
         let statements = Arc::new(Statements::of(name));
         Ok(Self { readers, writer, options: StoreOptions::default(), statements })
