@@ -1,3 +1,3 @@
 import adapter from '@sveltejs/adapter-cloudflare';
 
-export default { kit: { adapter: adapter() } };
+export default { kit: { adapter: adapter({ config: 'wrangler.build.jsonc' }) } };

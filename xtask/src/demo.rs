@@ -39,7 +39,7 @@ enum Which {
     Sveltekit,
     /// A login with OpenID Connect, and a provider for it
     OpenidConnect,
-    /// The demo on Cloudflare Workers: in workerd, with sessions in Workers KV
+    /// The demo on Cloudflare Workers: in workerd, with sessions in Durable Objects
     Workers,
     /// SvelteKit and axum on one origin, with one login for both
     SharedLogin,

@@ -1,13 +1,13 @@
 // The adapter's own types of the platform, such as `ctx`.
 import '@sveltejs/adapter-cloudflare';
-import type { KvNamespace } from 'vestiary/cloudflare-kv';
+import type { SessionObject } from 'vestiary/durable-objects/object';
 
 declare global {
 	namespace App {
 		interface Platform {
 			env: {
 				/** A binding of wrangler.jsonc. */
-				SESSIONS: KvNamespace;
+				SESSIONS: DurableObjectNamespace<SessionObject>;
 				/** A secret of the Worker; in development, of .dev.vars. */
 				SESSION_SECRET: string;
 			};

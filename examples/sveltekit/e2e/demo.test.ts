@@ -6,7 +6,7 @@ import { cloakroom, type Demo } from './cloakroom.js';
 const PORT = process.env.PORT ?? '3000';
 const FOLDER = new URL('..', import.meta.url).pathname;
 
-cloakroom(start, { shots: '', visits: true });
+cloakroom(start, '');
 
 async function start(): Promise<Demo> {
 	const origin = `http://localhost:${PORT}`;

@@ -223,7 +223,7 @@ function checkCapabilities(options: SveltekitSessionConfig, store: Store): void 
 	if (wanted === undefined || store.atomic) return;
 	throw new ConfigError(
 		'store_capability',
-		`${wanted} needs an atomic store, and this one is not atomic (it has no \`atomic\`): use MemoryStore, SqliteStore, PostgresStore, MySqlStore, D1Store, RedisStore or UpstashRedisStore, with the default serializer`
+		`${wanted} needs an atomic store, and this one is not atomic (it has no \`atomic\`): use MemoryStore, SqliteStore, PostgresStore, MySqlStore, DurableObjectStore, D1Store, RedisStore or UpstashRedisStore, with the default serializer`
 	);
 }
 

@@ -107,6 +107,13 @@ describe('a store that is made wrong is refused, with what to write', () => {
 		['@upstash/redis', upstash, "of 'vestiary/upstash-redis'"],
 		['a namespace', namespace, 'new KvStore({ client })'],
 		['a database', database, 'new SqliteStore({ database })'],
+		['a storage', { getItem: vi.fn(), getItemRaw: vi.fn() }, 'new UnstorageStore({ client })'],
+		['D1', { prepare: vi.fn(), withSession: vi.fn() }, 'new D1Store({ client })'],
+		[
+			'a namespace of objects',
+			{ idFromName: vi.fn(), get: vi.fn() },
+			'new DurableObjectStore({ client })'
+		],
 		['a Pool of pg', { connect: vi.fn(), query: vi.fn() }, 'new PostgresStore({ client })'],
 		['postgres.js', { unsafe: vi.fn() }, 'new PostgresStore({ client })'],
 		['a pool of mysql2', { query: vi.fn(), escapeId: vi.fn() }, 'new MySqlStore({ client })'],
@@ -319,7 +326,9 @@ describe('numbers that are none, out of range or without end are refused, or mea
 			'stores/cloudflare-kv.ts',
 			'stores/postgres.ts',
 			'stores/sqlite.ts',
-			'stores/d1.ts'
+			'stores/d1.ts',
+			'stores/durable-objects.ts',
+			'stores/unstorage.ts'
 		].flatMap((file) => {
 			const source = readFileSync(new URL(`../src/${file}`, import.meta.url), 'utf8');
 			return [...source.matchAll(/^export interface (\w+)[^{]*\{\n([\s\S]*?)^\}/gm)]

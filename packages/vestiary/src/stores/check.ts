@@ -146,6 +146,9 @@ const CLIENTS: readonly (readonly [method: string, cure: string])[] = [
 	['pexpire', "`new RedisStore({ client })` of 'vestiary/redis'"],
 	['pExpire', "`new RedisStore({ client })` of 'vestiary/redis'"],
 	['getWithMetadata', "`new KvStore({ client })` of 'vestiary/cloudflare-kv'"],
+	['getItemRaw', "`new UnstorageStore({ client })` of 'vestiary/unstorage'"],
+	['idFromName', "`new DurableObjectStore({ client })` of 'vestiary/durable-objects'"],
+	['withSession', "`new D1Store({ client })` of 'vestiary/d1'"],
 	['prepare', "`new SqliteStore({ database })` of 'vestiary/sqlite'"]
 ];
 

@@ -1,4 +1,4 @@
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -19,6 +19,30 @@ export const kind = query(async () => typeof MemoryStore);
 const UNIVERSAL = `import { MemoryStore } from 'vestiary';
 
 export const load = () => typeof MemoryStore;
+`;
+
+/** Each store says by a file beside the app that it was opened. */
+const STORES = `import { writeFileSync } from 'node:fs';
+import { sequence } from '@sveltejs/kit/hooks';
+import { sveltekitSessionHandle } from 'vestiary';
+import { MySqlStore } from 'vestiary/mysql';
+import { PostgresStore } from 'vestiary/postgres';
+import { SqliteStore } from 'vestiary/sqlite';
+import { UnstorageStore } from 'vestiary/unstorage';
+
+const opened = (name) => async () => writeFileSync('opened-' + name, '');
+const secret = '0123456789abcdef0123456789abcdef';
+const client = { getItem: opened('getItem'), setItem: opened('setItem'), removeItem: opened('removeItem') };
+const stores = [
+	new SqliteStore({ database: 'opened.db' }),
+	new PostgresStore({ client: { query: opened('query') } }),
+	new MySqlStore({ client: { query: opened('query'), execute: opened('execute') } }),
+	new UnstorageStore({ client })
+];
+
+export const handle = sequence(
+	...stores.map((store, n) => sveltekitSessionHandle({ name: 'store' + n, secret, store }))
+);
 `;
 
 const script = (text: string): string => `<script>\n\t${text}\n</script>\n`;
@@ -73,12 +97,22 @@ describe.each(NEW_APPS)('$name', (kit) => {
 		expect(await build()).toBe('built');
 	});
 
+	test('an app is built without opening its stores', async () => {
+		await writeFile(join(folder, 'src/hooks.server.ts'), STORES);
+		await page('+page.server.ts', 'export const prerender = true;');
+		await page('+page.svelte', '<p>page</p>');
+		expect(await build()).toBe('built');
+		expect((await readdir(folder)).filter((name) => name.startsWith('opened'))).toEqual([]);
+		await rm(join(folder, 'src/hooks.server.ts'));
+		await rm(join(folder, 'src/routes/+page.server.ts'));
+	});
+
 	test('the server resolves every entry, and a browser in production none', async () => {
 		const manifest = JSON.parse(
 			await readFile(join(folder, 'node_modules/vestiary/package.json'), 'utf8')
 		) as { exports: Record<string, unknown> };
 		const entries = Object.keys(manifest.exports).filter((name) => name !== './package.json');
-		expect(entries).toHaveLength(10);
+		expect(entries).toHaveLength(13);
 		const names = entries.map((name) => JSON.stringify(name.replace('.', 'vestiary')));
 		const resolve = async (...conditions: string[]): Promise<string[]> => {
 			const script = `console.log([${names.join()}].map((one) => import.meta.resolve(one).split('/dist/')[1]).join())`;
