@@ -25,7 +25,6 @@ export const load = () => typeof MemoryStore;
 const STORES = `import { writeFileSync } from 'node:fs';
 import { sequence } from '@sveltejs/kit/hooks';
 import { sveltekitSessionHandle } from 'vestiary';
-import { MySqlStore } from 'vestiary/mysql';
 import { PostgresStore } from 'vestiary/postgres';
 import { SqliteStore } from 'vestiary/sqlite';
 import { UnstorageStore } from 'vestiary/unstorage';
@@ -36,7 +35,6 @@ const client = { getItem: opened('getItem'), setItem: opened('setItem'), removeI
 const stores = [
 	new SqliteStore({ database: 'opened.db' }),
 	new PostgresStore({ client: { query: opened('query') } }),
-	new MySqlStore({ client: { query: opened('query'), execute: opened('execute') } }),
 	new UnstorageStore({ client })
 ];
 
