@@ -178,7 +178,7 @@ describe('PostgresStore with a real server', () => {
 		// The server reads its rules a moment later.
 		const error = (): Promise<unknown> =>
 			load(store, cookie).catch((thrown: unknown) => thrown);
-		await expect.poll(error).toBeInstanceOf(StoreError);
+		await expect.poll(error, { timeout: 20_000 }).toBeInstanceOf(StoreError);
 		expect(await error()).toMatchObject({ code: 'store_failed', cause: { code: '28P01' } });
 		expect(String(await error())).not.toContain('canary');
 		password = 'the right one';

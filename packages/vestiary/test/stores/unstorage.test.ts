@@ -86,7 +86,7 @@ describe('UnstorageStore', () => {
 		const client = createStorage();
 		const store = new UnstorageStore({ client });
 		await store.set('id', RECORD, 1);
-		await expect.poll(() => store.get('id')).toBeNull();
+		await expect.poll(() => store.get('id'), { timeout: 20_000 }).toBeNull();
 		expect(await client.getKeys()).toEqual([]);
 	});
 
