@@ -11,11 +11,14 @@ import postgres from 'postgres';
 import { createClient } from 'redis6';
 
 import { fromExpressStore, type Store } from '../../dist/index.js';
+import { D1Store } from '../../dist/stores/d1.js';
+import { DurableObjectStore } from '../../dist/stores/durable-objects.js';
 import { MySqlStore } from '../../dist/stores/mysql.js';
 import { PostgresStore } from '../../dist/stores/postgres.js';
 import { RedisStore } from '../../dist/stores/redis.js';
 import { SqliteStore } from '../../dist/stores/sqlite.js';
 import type { Setup } from './messages.ts';
+import { d1Of, objectsOf } from './workerd.ts';
 
 export async function connect(to: Setup['store']): Promise<Store> {
 	switch (to.kind) {
@@ -25,6 +28,10 @@ export async function connect(to: Setup['store']): Promise<Store> {
 			return new PostgresStore({ client: postgresClient(to.client, to.url) });
 		case 'mysql':
 			return new MySqlStore({ client: mysqlClient(to.client, to.url) });
+		case 'd1':
+			return new D1Store({ client: d1Of(to.url) });
+		case 'durable-objects':
+			return new DurableObjectStore({ client: objectsOf(to.url) });
 		case 'connect-pg-simple': {
 			const PgStore = connectPgSimple(expressSession);
 			const pool = poolOf(to.url);

@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createConnection } from 'mysql2/promise';
 import pg from 'pg';
 
+import { D1Store } from '../../dist/stores/d1.js';
 import { MySqlStore } from '../../dist/stores/mysql.js';
 import { PostgresStore } from '../../dist/stores/postgres.js';
 import type { Killable } from '../stores/killable.ts';
@@ -16,6 +17,7 @@ import { startPgBouncer, startPostgres } from '../stores/postgres-server.ts';
 import type { Setup } from './messages.ts';
 import { Proxy, TROUBLES } from './proxy.ts';
 import { WORKERS, type Disturbed, type Stage } from './stage.ts';
+import { d1Of, startWorkerd } from './workerd.ts';
 
 /** Processes that share a SQLite file, each with another driver, and are killed. */
 export async function sqliteWithKilledProcesses(): Promise<Stage> {
@@ -75,6 +77,25 @@ export async function mariadbKilled(): Promise<Stage> {
 	};
 }
 
+/** A workerd that is killed, with D1 or with Durable Objects. */
+export async function workerdKilled(kind: 'd1' | 'durable-objects'): Promise<Stage> {
+	const server = await startWorkerd();
+	if (kind === 'd1') await new D1Store({ client: d1Of(server.url) }).migrate();
+	const store = { kind, url: server.url };
+	return {
+		setups: Array.from({ length: WORKERS }, () => ({
+			store,
+			plain: false,
+			sealed: false,
+			// Their simulation takes hundreds of milliseconds on a busy machine.
+			storeTimeout: 2_000
+		})),
+		// It takes seconds to start.
+		disturb: async (disturbed) => killAgainAndAgain(server, disturbed, 5_000),
+		end: async () => server.stop()
+	};
+}
+
 /** PgBouncer in transaction mode before a Postgres, over a bad network; processes are killed, too. */
 export async function postgresOverBadNetwork(): Promise<Stage> {
 	const server = await startPostgres('-c', 'fsync=on');
@@ -110,13 +131,14 @@ export async function connectPgSimple(): Promise<Stage> {
 	};
 }
 
-/** Kills a server, and starts it again after a moment. */
+/** Kills a server that has run for so many milliseconds, and starts it again after a moment. */
 export async function killAgainAndAgain(
 	server: Pick<Killable, 'kill' | 'start'>,
-	{ chance, over, fault }: Disturbed
+	{ chance, over, fault }: Disturbed,
+	runs = 1_500
 ): Promise<void> {
 	while (!over()) {
-		await sleep(1_500 + chance.below(1_000));
+		await sleep(runs + chance.below(1_000));
 		await server.kill();
 		fault('killed');
 		await sleep(chance.below(700));

@@ -85,12 +85,15 @@ export interface Setup {
 		| { kind: 'sqlite'; client: 'node:sqlite' | 'better-sqlite3' | 'libsql'; file: string }
 		| { kind: 'postgres'; client: 'pg' | 'postgres.js'; url: string }
 		| { kind: 'mysql'; client: 'mysql2' | 'mariadb'; url: string }
+		| { kind: 'd1' | 'durable-objects'; url: string }
 		/** `connect-pg-simple`, a store of express-session, which is not atomic. */
 		| { kind: 'connect-pg-simple'; url: string };
 	/** Whether to hide the store's atomic operations. */
 	plain: boolean;
 	/** Whether to encrypt records and hash IDs. */
 	sealed: boolean;
+	/** Milliseconds after which a worker gives up waiting for the store. Default: {@link STORE_TIMEOUT}. */
+	storeTimeout?: number;
 }
 
 /** The name of a user, as the application calls it. */
@@ -98,5 +101,5 @@ export function userName(user: number): string {
 	return `user-${user}`;
 }
 
-/** Milliseconds after which a worker gives up waiting for the store. */
+/** Shorter than most faults. */
 export const STORE_TIMEOUT = 300;

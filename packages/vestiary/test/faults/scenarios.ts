@@ -8,7 +8,8 @@ import {
 	mariadbKilled,
 	postgresKilled,
 	postgresOverBadNetwork,
-	sqliteWithKilledProcesses
+	sqliteWithKilledProcesses,
+	workerdKilled
 } from './databases.ts';
 import type { Setup } from './messages.ts';
 import { Proxy } from './proxy.ts';
@@ -100,6 +101,20 @@ export const SCENARIOS: Scenario[] = [
 		strict: true,
 		atomic: true,
 		begin: mariadbKilled
+	},
+	{
+		name: 'D1, killed',
+		faults: 'SIGKILL of workerd, and a restart',
+		strict: true,
+		atomic: true,
+		begin: async () => workerdKilled('d1')
+	},
+	{
+		name: 'Durable Objects, killed',
+		faults: 'the same',
+		strict: true,
+		atomic: true,
+		begin: async () => workerdKilled('durable-objects')
 	},
 	{
 		name: 'PgBouncer, bad network',

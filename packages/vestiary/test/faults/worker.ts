@@ -40,7 +40,7 @@ const store = watched(await connect(setup.store));
 const options: SveltekitSessionConfig = {
 	secret: 'a secret of the fault runs, of more than 32 bytes',
 	store: setup.plain ? plain(store) : store,
-	storeTimeout: STORE_TIMEOUT,
+	storeTimeout: setup.storeTimeout ?? STORE_TIMEOUT,
 	// Longer than any scenario, so that the validity of a browser's IDs does not depend on the time.
 	renewGrace: 600,
 	...(setup.sealed && { encrypt: true, hashIds: true })
