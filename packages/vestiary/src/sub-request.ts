@@ -117,7 +117,7 @@ function targetOf(input: RequestInfo | URL, url: URL): URL | undefined {
 	}
 }
 
-/** Whether SvelteKit sends the visitor's cookies to this host. It merges them with those of a header. */
+/** Whether SvelteKit sends the visitor's cookies to this host. SvelteKit merges them with those of a header. */
 function isBelow(target: URL, url: URL): boolean {
 	return `.${target.hostname}`.endsWith(`.${url.hostname}`);
 }
