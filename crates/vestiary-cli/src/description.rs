@@ -132,7 +132,7 @@ impl Description {
         document
     }
 
-    /// Names and values for a terminal.
+    /// The names and values to print on a terminal.
     pub(crate) fn lines(&self, output: &Output, now: UnixMillis) -> Vec<(&'static str, String)> {
         let ago = |at: UnixMillis| {
             if at > now {

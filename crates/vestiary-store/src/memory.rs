@@ -40,7 +40,7 @@ impl MemoryStore {
         Self { has_own_clock: false, ..Self::with_clock(limits, clock::now) }
     }
 
-    /// As [`MemoryStore::new`], with a clock for tests.
+    /// Creates a store as [`MemoryStore::new`] does, with another clock for tests.
     #[must_use]
     pub fn with_clock(limits: MemoryLimits, clock: fn() -> UnixMillis) -> Self {
         // Shards never fill evenly, so each may hold somewhat more than its share. A small store has one shard.

@@ -107,7 +107,7 @@ impl MemoryTable {
 }
 
 impl MemoryTable {
-    /// The table, for an operation.
+    /// The table as the source of an operation's answers.
     pub(crate) fn source(self) -> Rc<dyn Source> {
         self.0
     }
@@ -151,7 +151,7 @@ impl Table {
         self.records.borrow_mut().get(&self.key(key), now).map(str::to_owned)
     }
 
-    /// The table, for a write.
+    /// Counts a write, and returns the table.
     fn written(&self) -> RefMut<'_, vestiary::MemoryTable> {
         self.writes.set(self.writes.get().wrapping_add(1));
         self.records.borrow_mut()

@@ -34,7 +34,7 @@ pub enum Fault {
     ProofNeverAges,
     /// A conflict of a request that may have been sent twice is certain.
     ResendCertain,
-    /// A touch prolongs the life of a login's tombstone.
+    /// A touch extends the TTL of a login's tombstone.
     TouchesTombstone,
     /// A touch follows the pointer of a login.
     TouchFollowsLogin,
@@ -132,7 +132,7 @@ pub enum Fault {
     OthersStay,
     /// A record is read within the limits in which it is written.
     ReadsAsItWrites,
-    /// Data that a record has already has to be within the limits when it is written.
+    /// Unchanged data must be within the limits when a record is written.
     RewriteChecks,
     /// A request that has begun a session does not remember the IDs in its cookies that led to none.
     ForgetsLost,

@@ -92,6 +92,7 @@ const TRUSTED: u64 = TOMBSTONE_TTL - 60_000;
 
 /// Whether the absence of a record that was read at `read_at` proves that its session was ended. Later, a tombstone may
 /// have expired.
+#[cfg_attr(plain, inline(never))]
 pub(crate) fn is_proof(read_at: UnixMillis, now: UnixMillis) -> bool {
     now.since(read_at) < TRUSTED || seeded(Fault::ProofNeverAges)
 }

@@ -83,7 +83,7 @@ impl<T: core::fmt::Debug> Driven<T> {
         }
     }
 
-    /// The next question to the store.
+    /// The next store call.
     pub(super) fn asks(&mut self, answer: Answered) -> Asked {
         match self.effect(answer) {
             Effect::Call(asked) => asked,

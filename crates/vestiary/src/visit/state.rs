@@ -105,6 +105,7 @@ impl<E> Visit<E> {
     }
 
     /// The session's own cookie attributes.
+    #[cfg_attr(plain, inline(never))]
     pub(super) fn own_cookie(&self) -> Option<&CookieOverrides> {
         self.session()?.record.meta().cookie.as_ref()
     }

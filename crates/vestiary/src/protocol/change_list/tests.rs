@@ -34,9 +34,9 @@ fn a_change_is_made_again_until_it_is_made() {
     let created = login.asks(GONE);
     assert!(created.kind == Question::Create && created.owned, "{created:?}");
     assert_eq!(login.asks(LOST).kind, Question::Read);
-    // It is there already: the reply was lost.
+    // The list has the change already: the reply was lost.
     assert_eq!(login.ends(text(&created.text)), MADE);
-    // Another one was faster, each time.
+    // Every attempt met a conflict.
     let mut other = changing(add(2));
     other.asks(BEGIN);
     for _ in 0..TRIES {
@@ -46,7 +46,7 @@ fn a_change_is_made_again_until_it_is_made() {
     }
     other.asks(text(&created.text));
     assert_eq!(other.ends(CONFLICT), Err(Stopped::Doubt(super::super::Doubt::Busy)));
-    // That a session is not listed, only a write makes certain.
+    // Only the reply to a write proves that a session is not listed.
     for (change, made) in
         [(UserChange::Remove(handle(7)), true), (UserChange::Seen(handle(7)), false)]
     {

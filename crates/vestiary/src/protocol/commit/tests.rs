@@ -52,7 +52,7 @@ fn a_confirmed_write_keeps_its_write_id() {
 #[test]
 fn a_lost_reply_to_a_read_leaves_no_doubt_about_a_write() {
     let mut commit = tried();
-    // The store has said that it did not do it.
+    // The store has refused.
     commit.asks(CONFLICT);
     assert_eq!(commit.asks(LOST).brief(), (Question::Read, 1, None));
     let again = commit.asks(text(&record(3, r#"{"n":3}"#)));
@@ -86,9 +86,9 @@ fn a_change_is_merged_only_with_what_another_request_has_changed() {
         saved(commit.ends(DONE)).1
     };
     assert!(merged(record(3, r#"{"n":1,"m":5}"#), CONFLICT));
-    // Such as a write of new deadlines.
+    // For example a write of new deadlines.
     assert!(!merged(record(3, r#"{"n":1}"#), CONFLICT));
-    // A lost reply is no conflict.
+    // A lost reply does not count as a conflict.
     assert!(!merged(record(1, r#"{"n":1}"#), LOST));
     let mut commit = tried();
     commit.asks(LOST);
@@ -136,24 +136,24 @@ fn a_write_whose_reply_was_lost_is_found_as_long_as_the_record_remembers_it() {
         commit.asks(LOST);
         commit
     };
-    // Ours, and another one since.
+    // Our write was stored, and another one since.
     let done = written(40, &[9, 1], "{}");
     assert_eq!(saved(lost().ends(text(&done))).0.record.write_id(), Some(&write_id(40)));
-    // Another one in its place: again, under another write ID.
+    // Another write is in its place, so ours is made again, with another write ID.
     let again = lost().asks(text(&written(40, &[1], "{}")));
     assert_eq!(again.brief(), (Question::Replace, 1, Some(40)));
     assert_eq!(again.record().write_id(), Some(&write_id(50)));
-    // Not there yet, or nothing was written: again, and only one of both can be done.
+    // Our write may have been lost or may still arrive. It is made again, and only one of the two can be stored.
     let again = lost().asks(text(&record(1, "{}")));
     assert_eq!(again.brief(), (Question::Replace, 1, Some(1)));
-    // So many since that the record does not say. It could be a replica that is behind, though.
+    // After so many writes, the record does not say whether ours was stored. It may also come from an old replica.
     let inconclusive = written(40, &[31, 32, 33, 34, 35, 36, 37, 38], "{}");
     let mut commit = lost();
     for _ in 0..INCONCLUSIVE {
         assert_eq!(commit.asks(text(&inconclusive)).brief(), (Question::Read, 1, None));
     }
     assert_eq!(commit.ends(text(&inconclusive)), Err(Stopped::Host(1)));
-    // Of a conflict it is known that nothing was done, however much was written since.
+    // After a conflict, our write is known not to be stored, however many writes followed.
     let mut commit = tried();
     commit.asks(CONFLICT);
     assert_eq!(commit.asks(text(&inconclusive)).kind, Question::Replace);
@@ -240,7 +240,7 @@ fn a_session_that_has_expired_meanwhile_is_ended_unless_another_request_is_faste
     let mut commit = tried();
     commit.asks(CONFLICT);
     commit.asks(text(&found));
-    // It has renewed the session, before the deadline.
+    // The other request has renewed the session before the deadline.
     assert_eq!(commit.asks(CONFLICT).brief(), (Question::Read, 1, None));
     let look = commit.asks(text(&tombstone(1, Some(NOW))));
     assert_eq!(look.brief(), (Question::Read, 2, None));

@@ -56,7 +56,7 @@ fn a_session_of_a_user_leaves_the_list_before_its_record_is_removed() {
         Limits::LOAD,
     )
     .unwrap();
-    // Also one whose owner is known only under its new ID.
+    // A session whose owner is known only under its new ID leaves the list, too.
     let mut found = ending(renewed(1));
     found.asks(BEGIN);
     let listed = ending(owned.clone()).asks(BEGIN);
@@ -97,7 +97,7 @@ fn the_absence_of_a_record_is_no_proof_once_a_tombstone_may_have_expired() {
         destroy.now = NOW.plus(later);
         assert_eq!(destroy.ends(GONE), ended);
     }
-    // It was there a moment ago.
+    // The record existed a moment ago.
     let mut destroy = ending(record(1, "{}"));
     destroy.asks(BEGIN);
     destroy.now = NOW.plus(TRUSTED);

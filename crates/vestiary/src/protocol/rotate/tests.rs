@@ -56,7 +56,7 @@ fn it_gives_up_after_too_many_attempts_and_removes_the_unknown_record() {
 fn the_record_that_a_late_request_may_still_lead_to_is_kept() {
     let rotate = &mut renewal();
     assert_eq!(busy(rotate, LOST), Effect::Finished(Err(Stopped::Host(1))));
-    // Another request has written the old record since: the late one is refused.
+    // Another request has written the old record since, so the late write is refused.
     let rotate = &mut renewal();
     rotate.asks(LOST);
     let carry = rotate.asks(text(&written(5, &[1], "{}")));
@@ -82,7 +82,7 @@ fn later_writes_of_the_old_record_go_along() {
         (r#"{"n":5}"#, Some(&write_id(4)))
     );
     assert_eq!(rotate.asks(LOST), carry);
-    // A conflict is with the first try.
+    // The conflict is with the first attempt.
     assert_eq!(rotate.asks(CONFLICT).brief(), (Question::Replace, 1, Some(5)));
     let Ok(Moved::To(session)) = rotate.ends(DONE) else { panic!() };
     assert_eq!((session.id, session.record), (id(2), carry.record()));
@@ -162,14 +162,14 @@ fn a_record_that_is_read_again_is_as_old_as_the_question() {
 
 #[test]
 fn the_new_record_is_as_old_as_its_last_write() {
-    // It was created when the renewal began.
+    // The new record was created when the renewal began.
     let rotate = &mut renewal();
     rotate.asks(CONFLICT);
     rotate.now = NOW.plus(5);
     rotate.asks(text(&record(1, r#"{"n":1}"#)));
     let Ok(Moved::To(session)) = rotate.ends(DONE) else { panic!() };
     assert_eq!(session.at, NOW);
-    // It was written once more; the reply to the first try was lost.
+    // The new record was written once more, because the reply to the first attempt was lost.
     let rotate = &mut renewal();
     rotate.asks(CONFLICT);
     rotate.now = NOW.plus(5);

@@ -46,7 +46,7 @@ fn a_session_that_a_login_replaces_is_known_but_not_shown_and_takes_no_room() {
     let mut shown = sessions.clone();
     shown.sweep(UnixMillis(5));
     assert_eq!([0, 1, 2].map(|n| shown.knows(&handle(n))), [true, true, false]);
-    // A late request of it does not put it back, and the failure of the login does.
+    // A late request does not restore the session. The failure of the login does.
     let is_shown = |mut shown: UserSessions| {
         shown.sweep(UnixMillis(6));
         shown.knows(&handle(2))
@@ -89,7 +89,7 @@ fn a_list_outlives_its_sessions_in_the_store() {
     assert_eq!(sessions.ttl(UnixMillis(5)), Ttl::Millis(11_000 + KEPT));
     assert!(!sessions.is_stale(&handle(1), TTL.ttl, UnixMillis(1_004)));
     assert!(sessions.is_stale(&handle(1), TTL.ttl, UnixMillis(1_005)));
-    // Of a session that is not in the list nothing is written down.
+    // The use of a session that is not in the list is not recorded.
     assert!(!sessions.is_stale(&handle(2), TTL.ttl, UnixMillis(1_005)));
     sessions.apply(&add(2, 5, 9), ENDLESS, UnixMillis(20_004));
     assert_eq!(sessions.sessions().len(), 2);
@@ -141,7 +141,7 @@ fn a_session_is_listed_until_its_record_has_ended_and_never_beyond_its_absolute_
     let mut sessions = UserSessions::default();
     sessions.apply(&add(1, 0, 9), TTL, UnixMillis(0));
     assert_eq!((listed(&sessions, 10_999), listed(&sessions, 11_000)), (1, 0));
-    // A server whose clock is ahead drops nothing that another one still takes for alive.
+    // A server whose clock is ahead drops no session that another server still takes for live.
     sessions.apply(&add(2, 0, 9), TTL, UnixMillis(KEPT + 10_999));
     assert!(sessions.knows(&handle(1)));
     sessions.apply(&add(3, 0, 9), TTL, UnixMillis(KEPT + 11_000));
@@ -182,7 +182,7 @@ fn no_more_sessions_are_evicted_than_a_list_has_to_lose() {
         assert!(length <= Limits::SAVE.bytes, "{n} {length}");
     }
     assert!(!sessions.knows(&handle(0)));
-    // Another one would not have fitted beside the room for what stands there.
+    // One more session would not have fitted beside the room for the other members.
     assert!(length + 400 > Limits::SAVE.bytes - ROOM, "{length}");
 }
 
