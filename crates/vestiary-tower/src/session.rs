@@ -140,7 +140,7 @@ impl<T> Session<T> {
     /// Ends the session: removes it from the store and its cookie from the browser. Later writes begin a new session.
     ///
     /// # Errors
-    /// [`SessionError`] if the store did not confirm the removal. The cookie is removed all the same, so the browser is
+    /// [`SessionError`] if the store did not confirm the removal. The cookie is removed nevertheless, so the browser is
     /// logged out; an attacker who has copied the cookie may not be.
     pub async fn destroy(&self) -> Result<(), SessionError> {
         self.visit.destroy().await
@@ -237,7 +237,7 @@ impl Session {
     /// Removes and returns the value under this key.
     ///
     /// # Errors
-    /// [`SessionError::Type`] if the value has another type; it is removed all the same. Other errors if the store
+    /// [`SessionError::Type`] if the value has another type; it is removed nevertheless. Other errors if the store
     /// failed.
     pub async fn remove<V: DeserializeOwned>(&self, key: &str) -> Result<Option<V>, SessionError> {
         let removed = self.visit.open_to_write().await?.contents.remove(key)?;

@@ -410,7 +410,7 @@ fn interruptions(word: u64) -> u64 {
 /// Keys that JavaScript could turn into a prototype.
 const FORBIDDEN: [&str; 3] = ["__proto__", "constructor", "prototype"];
 
-/// Whether an escape stands for a letter or `_`: U+0040 to U+007F.
+/// Whether an escape means a letter or `_`: U+0040 to U+007F.
 fn hides_a_letter(key: &[u8]) -> bool {
     key.windows(6).any(|escape| matches!(escape, [b'\\', b'u', b'0', b'0', b'4'..=b'7', _]))
 }

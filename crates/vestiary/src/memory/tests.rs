@@ -148,7 +148,7 @@ fn a_flood_of_visitors_neither_prevents_logins_nor_ends_them() {
         .filter(|n| table.create(&std::format!("bot{n}"), MARKED, TTL, false, now).is_ok())
         .count();
     assert_eq!(admitted, 7);
-    // Six more users take the places of bots, and what is written over keeps its place.
+    // Six more users take the places of bots, and a record that is replaced keeps its place.
     for n in 3..9 {
         let key = std::format!("user{n}");
         assert_eq!(table.create(&key, MARKED, TTL, true, now), Ok(Outcome::Done));
