@@ -161,7 +161,7 @@ fn each_feature(log: &Log) -> anyhow::Result<()> {
     }
     // WebAssembly has neither drivers nor threads.
     hack(&["clippy", "--locked", "--each-feature", "-p", "vestiary-store"])
-        .args(["--exclude-features", "default,redis,sqlite,postgres,tls,testing"])
+        .args(["--exclude-features", "default,redis,sqlite,postgres,mysql,tls,testing"])
         .args(["--exclude-all-features", "--target", "wasm32-unknown-unknown"])
         .args(["--", "-D", "warnings"])
         .logged(log)

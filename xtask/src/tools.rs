@@ -170,7 +170,7 @@ pub(crate) fn pgbouncer(log: &Log) -> anyhow::Result<PathBuf> {
     debian(log, "PGBOUNCER", &["pgbouncer"], "pgbouncer")
 }
 
-/// Finds or installs a `MariaDB` server for tests.
+/// Finds or installs a MariaDB server for tests.
 pub(crate) fn mariadb(log: &Log) -> anyhow::Result<PathBuf> {
     debian(log, "MARIADB_SERVER", &["mariadbd"], "mariadb-server")
 }

@@ -12,6 +12,8 @@ pub(crate) enum Address {
     Sentinel(Sentinel),
     Sqlite(PathBuf),
     Postgres(String),
+    /// MySQL or MariaDB.
+    MySql(String),
 }
 
 /// Sentinels, and the name of the primary that they monitor.
@@ -26,7 +28,7 @@ pub(crate) struct Sentinel {
 
 /// The URLs that are accepted.
 pub(crate) const FORMS: &str = "redis://, rediss://, redis+unix://, redis+cluster://, rediss+cluster://, \
-     redis+sentinel://, rediss+sentinel://, sqlite: or postgres://";
+     redis+sentinel://, rediss+sentinel://, sqlite:, postgres:// or mysql://";
 
 impl Address {
     /// Parses a URL. Errors do not repeat it, because it may hold a password.
@@ -46,6 +48,7 @@ impl Address {
         let (first, kind) = scheme.split_once('+').unwrap_or((&scheme, ""));
         match (first, kind) {
             ("postgres" | "postgresql", "") => Ok(Self::Postgres(url.to_owned())),
+            ("mysql" | "mariadb", "") => Ok(Self::MySql(url.to_owned())),
             ("redis" | "rediss" | "valkey" | "valkeys", "") | ("redis" | "valkey", "unix") => {
                 Ok(Self::Redis(url.to_owned()))
             }
@@ -135,6 +138,7 @@ mod tests {
         assert!(parsed("sqlite:a/b.db") == Address::Sqlite("a/b.db".into()));
         assert!(parsed("sqlite:///a/b.db") == Address::Sqlite("/a/b.db".into()));
         assert!(parsed("postgresql://h/d") == Address::Postgres("postgresql://h/d".into()));
+        assert!(parsed("mariadb://h/d") == Address::MySql("mariadb://h/d".into()));
         let nodes = ["rediss://u:p@a:1", "rediss://u:p@b:2"].map(str::to_owned);
         assert!(parsed("rediss+cluster://u:p@a:1,b:2/") == Address::Cluster(nodes.into()));
         let sentinel = Sentinel {
@@ -158,7 +162,7 @@ mod tests {
             "redis+cluster://u:canary@",
             "redis+cluster://u:canary@h/1",
             "redis+sentinel://canary",
-            "mysql://u:canary@h/d",
+            "oracle://u:canary@h/d",
         ] {
             let failure = Address::parse(url).err().unwrap();
             assert!(!failure.to_string().contains("canary"), "{url}");

@@ -1,11 +1,12 @@
-use std::{path::Path, time::Duration};
+mod databases;
+
+use std::time::Duration;
 
 use clap::Args;
-use tokio::time::timeout;
 use vestiary::{Ttl, UnixMillis, WriteId};
 use vestiary_store::{
-    Cursor, Entry, Outcome, Page, PostgresStore, RedisConnection, RedisStore, Scan, SqliteStore,
-    Stamped, Store, StoreError, StoreOptions,
+    Cursor, Entry, MySqlStore, Outcome, Page, PostgresStore, RedisConnection, RedisStore, Scan,
+    SqliteStore, Stamped, Store, StoreError, StoreOptions,
     redis::{
         AsyncConnectionConfig, Client, Cmd, IntoConnectionInfo as _, TlsMode, Value,
         aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection},
@@ -15,11 +16,7 @@ use vestiary_store::{
         cmd,
         sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType},
     },
-    sqlx::{
-        self, ConnectOptions as _, Connection as _, Executor as _, PgPool, Row as _, SqlitePool,
-        postgres::{PgConnectOptions, PgPoolOptions},
-        sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous},
-    },
+    sqlx::{self, Executor as _, MySqlPool, PgPool, Row as _, SqlitePool},
 };
 
 use crate::{
@@ -42,7 +39,7 @@ pub(crate) struct StoreArgs {
 }
 
 const STORE_HELP: &str = "The store: redis://, rediss://, redis+cluster://A,B, redis+sentinel://A,B/PRIMARY, \
-                          sqlite:FILE or postgres://";
+                          sqlite:FILE, postgres:// or mysql://";
 
 impl StoreArgs {
     pub(crate) fn is_named(&self) -> bool {
@@ -86,6 +83,7 @@ enum Kind {
     Redis(RedisStore),
     Sqlite(SqliteStore),
     Postgres(PostgresStore),
+    MySql(MySqlStore),
 }
 
 /// Runs an expression with the store of a [`Kind`]: they share a trait, but no type.
@@ -95,6 +93,7 @@ macro_rules! on {
             Kind::Redis($store) => $asked,
             Kind::Sqlite($store) => $asked,
             Kind::Postgres($store) => $asked,
+            Kind::MySql($store) => $asked,
         }
     };
 }
@@ -106,6 +105,7 @@ pub(crate) enum Server {
     /// Also holds the journal mode from before the store was opened, which switches to WAL.
     Sqlite(SqlitePool, String),
     Postgres(PgPool),
+    MySql(MySqlPool),
 }
 
 #[derive(Clone)]
@@ -119,9 +119,6 @@ pub(crate) enum RedisServer {
 /// The timeout of a reply, and of a connection attempt.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The busy timeout of a file: most writers take less.
-const BUSY: Duration = Duration::from_secs(10);
-
 impl OpenStore {
     pub(crate) async fn open(args: &StoreArgs) -> Result<Self, Failure> {
         Self::open_place(args.place()?).await
@@ -134,8 +131,9 @@ impl OpenStore {
             Address::Redis(url) => one(url).await.map_err(Failure::from),
             Address::Cluster(nodes) => cluster(nodes).await.map_err(Failure::from),
             Address::Sentinel(sentinel) => behind(sentinel).await.map_err(Failure::from),
-            Address::Sqlite(path) => sqlite(path, place).await,
-            Address::Postgres(url) => postgres(url, place).await,
+            Address::Sqlite(path) => databases::sqlite(path, place).await,
+            Address::Postgres(url) => databases::postgres(url, place).await,
+            Address::MySql(url) => databases::mysql(url, place).await,
         };
         let name = redacted(place.url);
         let (kind, server) = opened.map_err(|failure| match failure {
@@ -146,6 +144,7 @@ impl OpenStore {
             Kind::Redis(store) => Kind::Redis(store.with_options(options)),
             Kind::Sqlite(store) => Kind::Sqlite(store.with_options(options)),
             Kind::Postgres(store) => Kind::Postgres(store.with_options(options)),
+            Kind::MySql(store) => Kind::MySql(store.with_options(options)),
         };
         let [prefix, table] = [place.prefix, place.table].map(str::to_owned);
         Ok(Self { server, name, prefix, table, kind })
@@ -183,6 +182,14 @@ impl OpenStore {
                 );
                 pool.fetch_one(&*count).await?.try_get(0)?
             }
+            Server::MySql(pool) => {
+                let count = format!(
+                    "SELECT count(*) FROM `{}` WHERE LEFT(`key`, LENGTH(?)) = ?",
+                    self.table
+                );
+                let prefix = self.prefix.as_bytes();
+                sqlx::query_scalar(&count).bind(prefix).bind(prefix).fetch_one(pool).await?
+            }
         };
         Ok(u64::try_from(counted).unwrap_or_default())
     }
@@ -193,7 +200,7 @@ impl OpenStore {
     pub(crate) async fn is_pooled(&self) -> Result<Option<bool>, StoreError> {
         match &self.kind {
             Kind::Postgres(store) => store.is_pooled().await.map(Some),
-            Kind::Redis(_) | Kind::Sqlite(_) => Ok(None),
+            Kind::Redis(_) | Kind::Sqlite(_) | Kind::MySql(_) => Ok(None),
         }
     }
 
@@ -214,6 +221,11 @@ impl OpenStore {
                 let delete =
                     format!("DELETE FROM \"{}\" WHERE key = {}", self.table, literal(&key));
                 pool.execute(&*delete).await?.rows_affected() > 0
+            }
+            Server::MySql(pool) => {
+                let delete = format!("DELETE FROM `{}` WHERE `key` = ?", self.table);
+                let delete = sqlx::query(&delete).bind(key.as_bytes());
+                delete.execute(pool).await?.rows_affected() > 0
             }
         })
     }
@@ -315,63 +327,6 @@ async fn behind(address: &Sentinel) -> Result<(Kind, Server), StoreError> {
     let connection = client()?.get_async_connection_with_config(&config).await?;
     let store = RedisStore::new(RedisConnection::behind_sentinel(client()?, config));
     Ok((Kind::Redis(store), Server::Redis(RedisServer::Sentinel(connection))))
-}
-
-async fn sqlite(path: &Path, place: Place<'_>) -> Result<(Kind, Server), Failure> {
-    // A mistyped path must not create an empty store.
-    if !place.create && !path.is_file() {
-        return Err(Failure::Store("store_failed", "the file does not exist".to_owned()));
-    }
-    if place.create {
-        SqliteStore::make_file(path);
-    }
-    let options = SqliteConnectOptions::new()
-        .filename(path)
-        .create_if_missing(place.create)
-        .synchronous(if place.create { SqliteSynchronous::Normal } else { SqliteSynchronous::Full })
-        .busy_timeout(BUSY);
-    let pool = SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
-    let pool = pool.connect_with(options).await.map_err(StoreError::from)?;
-    let journal = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&pool).await;
-    let journal: String = journal.map_err(StoreError::from)?;
-    let tables = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?1";
-    let tables = sqlx::query_scalar(tables).bind(place.table).fetch_one(&pool).await;
-    let tables: i64 = tables.map_err(StoreError::from)?;
-    if tables == 0 && !place.create {
-        return Err(no_table(place));
-    }
-    let store = SqliteStore::with_pool(pool.clone(), place.table).await?;
-    Ok((Kind::Sqlite(store), Server::Sqlite(pool, journal)))
-}
-
-async fn postgres(url: &str, place: Place<'_>) -> Result<(Kind, Server), Failure> {
-    // A pool would retry until its timeout, and report only that.
-    let options: PgConnectOptions = url.parse().map_err(StoreError::from)?;
-    // A pooler refuses this setting.
-    let options = options.extra_float_digits(None);
-    let first = timeout(PATIENCE, options.connect()).await;
-    let first = first.map_err(|_| StoreError::failed("no answer in time"))?;
-    let _ = first.map_err(StoreError::from)?.close().await;
-    let pool = PgPoolOptions::new().max_connections(8).acquire_timeout(PATIENCE);
-    let pool = pool.connect_with(options).await.map_err(StoreError::from)?;
-    let store = PostgresStore::with_pool(pool.clone(), place.table)?;
-    if place.create {
-        store.migrate().await?;
-    }
-    let there = format!("SELECT to_regclass('\"{}\"') IS NOT NULL", place.table);
-    let there = pool.fetch_one(&*there).await.map_err(StoreError::from)?;
-    if !there.try_get::<bool, _>(0).map_err(StoreError::from)? {
-        return Err(no_table(place));
-    }
-    Ok((Kind::Postgres(store), Server::Postgres(pool)))
-}
-
-fn no_table(place: Place<'_>) -> Failure {
-    let message = format!(
-        "the table `{}` does not exist: choose it with --table, or create it with `vestiary migrate-schema`",
-        place.table
-    );
-    Failure::Store("no_table", message)
 }
 
 impl Store for OpenStore {

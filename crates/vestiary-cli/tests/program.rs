@@ -23,7 +23,7 @@ async fn exit_codes_are_those_of_the_help() {
     for args in [&[][..], &["no-such-command"], &["ls", "--limit", "x"], &["completions", "cmd"]] {
         folder.run(args).ends(2);
     }
-    for url in ["", "mysql://h/d", "sqlite:"] {
+    for url in ["", "oracle://h/d", "sqlite:"] {
         folder.run(&["ls", "--store", url]).ends(2);
     }
     let nowhere =
@@ -161,7 +161,7 @@ async fn no_command_shows_an_id_a_secret_a_password_or_data_unless_asked() {
             vec!["ls", "--store", cluster],
             vec!["doctor", "--store", sentinel],
             vec!["doctor", "--store", "redis://:canary-password@127.0.0.1:1"],
-            vec!["doctor", "--store", "mysql://u:canary-password@h"],
+            vec!["doctor", "--store", "oracle://u:canary-password@h"],
             vec!["migrate", &folder.url, hidden],
             vec!["revoke", "-"],
             vec!["revoke", "--user", "ada"],

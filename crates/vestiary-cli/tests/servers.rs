@@ -1,4 +1,4 @@
-//! The program on real servers: one Redis server, a cluster, Sentinel, and Postgres.
+//! The program on real servers: one Redis server, a cluster, Sentinel, Postgres, and MariaDB.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -12,15 +12,17 @@ mod support;
 
 use serde_json::Value;
 use servers::{
+    mysql::MySql,
     pgbouncer::PgBouncer,
     postgres::Postgres,
     redis::{Redis, cluster, sentinel},
 };
 use support::{Filled, Folder, Ran, config, fill, more};
 use vestiary_store::{
-    Found, PostgresStore, RedisStore, Store as _,
+    Found, MySqlStore, PostgresStore, RedisStore, Store as _,
     redis::cluster::ClusterClient,
     redis::sentinel::{SentinelClient, SentinelServerType},
+    sqlx::{Connection as _, Executor as _, MySqlConnection},
 };
 
 /// The program on another store.
@@ -250,4 +252,42 @@ async fn postgres() {
     has(&checks, "role", "fail");
     has(&checks, "probe", "fail");
     assert!(store.read("nothing").await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn mysql() {
+    let (folder, _) = Folder::new().await;
+    let server = MySql::start().await;
+    assert!(run(&folder, &server.url(), &["ls"]).ends(3).err.contains("[no_table]"));
+    let store = MySqlStore::connect(&server.url()).await.unwrap();
+    run(&folder, &server.url(), &["migrate-schema"]).ends(0);
+    let schema = run(&folder, "", &["schema", "--store", "mysql"]).ends(0).out;
+    assert!(schema.starts_with("CREATE TABLE IF NOT EXISTS `sessions` (`key` VARBINARY(767)"));
+    let filled = fill(store, &config()).await;
+    works(&folder, &server.url().replace("mysql:", "mariadb:"), &filled).await;
+
+    let checks = checked(&folder, &server.url(), 0);
+    for name in ["version", "role", "autocommit", "table", "clock", "probe", "latency"] {
+        has(&checks, name, "ok");
+    }
+    // The tests start the server so.
+    has(&checks, "commits", "warn");
+
+    let mut admin = MySqlConnection::connect(&server.url()).await.unwrap();
+    let put = "INSERT INTO sessions VALUES ('sess:a-value-of-others', X'FF', 9e15)";
+    admin.execute(put).await.unwrap();
+    run(&folder, &server.url(), &["revoke", "a-value-of-others"]).ends(0);
+    for (change, state, code) in [
+        ("DROP INDEX expires ON sessions", "warn", 0),
+        ("ALTER TABLE sessions MODIFY record LONGTEXT NOT NULL", "fail", 1),
+        ("ALTER TABLE sessions ENGINE = Aria", "warn", 0),
+    ] {
+        admin.execute(change).await.unwrap();
+        has(&checked(&folder, &server.url(), code), "table", state);
+    }
+    admin.execute("SET GLOBAL read_only = 1").await.unwrap();
+    has(&checked(&folder, &server.url(), 1), "role", "fail");
+    let stranger = server.url().replace("app@", "stranger:canary-password@");
+    let ran = run(&folder, &stranger, &["ls"]).ends(3);
+    assert!(!ran.err.contains("canary"), "{ran:?}");
 }

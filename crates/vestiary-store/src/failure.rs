@@ -1,6 +1,8 @@
 use std::{error::Error, fmt, sync::Arc};
 
 use crate::StoreError;
+#[cfg(feature = "mysql")]
+use mysql_errors::{COMMIT, DISK_FULL, IDLE, LOCK_WAIT, READ_ONLY, TABLE_FULL, UNKNOWN};
 
 /// A description of a client's error that is known to hold no key, record or password. The clients' own messages hold
 /// them: a server repeats the command, an invalid URL is shown, and so on.
@@ -12,13 +14,13 @@ impl Failure {
     }
 
     /// The server or the library has answered that it did nothing.
-    #[cfg(any(feature = "redis", feature = "sqlite", feature = "postgres"))]
-    fn refused(text: impl Into<String>) -> StoreError {
+    #[cfg(any(feature = "redis", feature = "sqlite", feature = "postgres", feature = "mysql"))]
+    pub(crate) fn refused(text: impl Into<String>) -> StoreError {
         StoreError::Refused(Arc::new(Self(text.into())))
     }
 
     /// The server or the library has answered that it did nothing, because it is full.
-    #[cfg(any(feature = "redis", feature = "sqlite", feature = "postgres"))]
+    #[cfg(any(feature = "redis", feature = "sqlite", feature = "postgres", feature = "mysql"))]
     fn out_of_space(text: impl Into<String>) -> StoreError {
         StoreError::OutOfSpace(Arc::new(Self(text.into())))
     }
@@ -47,7 +49,7 @@ pub(crate) fn described(
         Ok(error) => return Ok(of_redis(*error)),
         Err(error) => error,
     };
-    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
     let error = match error.downcast() {
         Ok(error) => return Ok(of_sqlx(*error)),
         Err(error) => error,
@@ -64,7 +66,7 @@ impl From<redis::RedisError> for StoreError {
 }
 
 /// Keeps only a description, because the error itself may hold keys, records or passwords.
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         of_sqlx(error)
@@ -96,13 +98,17 @@ pub(crate) fn of_redis(error: redis::RedisError) -> StoreError {
 }
 
 /// Describes an error of a database or of the connection to it.
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 #[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 pub(crate) fn of_sqlx(error: sqlx::Error) -> StoreError {
     use sqlx::Error as Sqlx;
     match &error {
         // Without its details, which may hold the whole row, and without a message about a value, which repeats it.
         Sqlx::Database(said) => {
+            #[cfg(feature = "mysql")]
+            if let Some(said) = said.try_downcast_ref() {
+                return of_mysql(said);
+            }
             let code = said.code().unwrap_or_default();
             let text = match &*code {
                 "" => said.message().to_owned(),
@@ -130,9 +136,47 @@ pub(crate) fn of_sqlx(error: sqlx::Error) -> StoreError {
     }
 }
 
+/// Describes an error of MySQL. Only messages about the server, the connection, the user and the table are shown:
+/// others repeat values.
+#[cfg(feature = "mysql")]
+fn of_mysql(said: &sqlx::mysql::MySqlDatabaseError) -> StoreError {
+    let number = said.number();
+    let text = match said.code() {
+        // A connection, a user, a transaction that was rolled back, and a statement or a table.
+        Some("08S01" | "28000" | "40001" | "42000" | "42S02") => {
+            format!("{} ({number})", said.message())
+        }
+        _ => match number {
+            LOCK_WAIT => "another transaction held a lock for too long (1205)".to_owned(),
+            READ_ONLY => "the server is read-only (1290)".to_owned(),
+            _ => format!("the server refused a statement or a value ({number})"),
+        },
+    };
+    match (said.code(), number) {
+        (Some("08S01" | "70100"), _) | (_, UNKNOWN | COMMIT | IDLE) => Failure::error(text),
+        (_, DISK_FULL | TABLE_FULL) => Failure::out_of_space(text),
+        _ => Failure::refused(text),
+    }
+}
+
+/// The numbers of some errors of MySQL.
+#[cfg(feature = "mysql")]
+mod mysql_errors {
+    pub(super) const DISK_FULL: u16 = 1021;
+    /// An error without a name.
+    pub(super) const UNKNOWN: u16 = 1105;
+    pub(super) const TABLE_FULL: u16 = 1114;
+    /// A commit that failed.
+    pub(super) const COMMIT: u16 = 1180;
+    pub(super) const LOCK_WAIT: u16 = 1205;
+    pub(super) const READ_ONLY: u16 = 1290;
+    /// A connection that the server has closed because it was idle.
+    pub(super) const IDLE: u16 = 4031;
+}
+
 /// Errors that leave the outcome in doubt. Postgres: a lost connection, a shutdown, a transaction whose end is
 /// unknown. `SQLite`: a file that cannot be read or written (`SQLITE_IOERR`).
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 fn is_lost(code: &str) -> bool {
     let of_postgres = ["08", "57P01", "57P02", "57P03", "40003"];
     let is_of_postgres = code.len() == 5 && of_postgres.iter().any(|class| code.starts_with(class));
@@ -140,13 +184,13 @@ fn is_lost(code: &str) -> bool {
 }
 
 /// Errors of a full disk or memory.
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 fn is_full(code: &str) -> bool {
     matches!(code, "53100" | "53200" | "13")
 }
 
 /// `SQLSTATE` classes of data exceptions, violated constraints, and errors that a trigger of the application raises.
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 fn is_about_values(code: &str) -> bool {
     code.len() == 5 && ["22", "23", "P0"].iter().any(|class| code.starts_with(class))
 }
@@ -205,7 +249,7 @@ mod tests_of_redis {
     }
 }
 
-#[cfg(all(test, any(feature = "sqlite", feature = "postgres")))]
+#[cfg(all(test, any(feature = "sqlite", feature = "postgres", feature = "mysql")))]
 mod tests_of_databases {
     use std::{borrow::Cow, io};
 

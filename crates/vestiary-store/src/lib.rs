@@ -28,6 +28,7 @@
 //! | `RedisStore`    | `redis`    | Redis and Valkey: one server, a cluster, behind Sentinel         |
 //! | `SqliteStore`   | `sqlite`   | a file that the SvelteKit package may have open at the same time |
 //! | `PostgresStore` | `postgres` | a table                                                          |
+//! | `MySqlStore`    | `mysql`    | a table of MySQL or MariaDB                                      |
 //!
 //! All of them use the keys and records of the SvelteKit package. [`Store`] is the contract for a store of your own,
 //! and the module `testing` (feature `testing`) checks it.
@@ -35,7 +36,7 @@
 //! # Features
 //! - `tokio`: store timeouts use tokio's timer where tokio runs, and its time driver must be enabled. The stores
 //!   outside the process enable this feature.
-//! - `tls`: encrypted connections to Redis and Postgres.
+//! - `tls`: encrypted connections to Redis, Postgres and MySQL.
 //! - `tracing`: emits events to `tracing`.
 //! - `axum`: implements `IntoResponse` for [`SessionError`].
 //! - `testing`: the conformance suite for stores.
@@ -61,16 +62,18 @@ mod trace;
 mod users;
 
 // Stores outside this process, and the conformance suite for all stores.
-#[cfg(any(feature = "redis", feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "redis", feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod failure;
 mod host;
-#[cfg(any(feature = "redis", feature = "sqlite", feature = "postgres"))]
+#[cfg(feature = "mysql")]
+mod mysql_store;
+#[cfg(any(feature = "redis", feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod options;
 #[cfg(feature = "postgres")]
 mod postgres_store;
 #[cfg(feature = "redis")]
 mod redis_store;
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite_store;
@@ -98,7 +101,9 @@ pub use vestiary::{
     Error, Format, Handle, MemoryLimits, SessionId, Ttl, UnixMillis, UserRef, WriteId,
 };
 
-#[cfg(any(feature = "redis", feature = "sqlite", feature = "postgres"))]
+#[cfg(feature = "mysql")]
+pub use mysql_store::MySqlStore;
+#[cfg(any(feature = "redis", feature = "sqlite", feature = "postgres", feature = "mysql"))]
 pub use options::StoreOptions;
 #[cfg(feature = "postgres")]
 pub use postgres_store::PostgresStore;
@@ -108,7 +113,7 @@ pub use redis;
 pub use redis_store::{RedisConnection, RedisStore};
 #[cfg(feature = "sqlite")]
 pub use sqlite_store::SqliteStore;
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 pub use sqlx;
 
 /// Compiles the sample of the crate's README.

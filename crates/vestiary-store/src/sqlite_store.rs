@@ -7,11 +7,9 @@ use sqlx::{
 use vestiary::{Ttl, UnixMillis, WriteId};
 
 use crate::{
-    Cursor, Entry, Outcome, Page, ReadTwo, Scan, Store, StoreError, StoreOptions,
-    clock::{self, Stopwatch},
+    Cursor, Entry, Outcome, Page, ReadTwo, Scan, Store, StoreError, StoreOptions, clock,
     failure::of_sqlx,
-    sessions::entropy,
-    sql::{SWEEP, TABLE, WRITE_ID, after_all, table},
+    sql::{self, SWEEP, TABLE, WRITE_ID, after_all, table},
     store::NOT_TEXT,
 };
 
@@ -58,13 +56,6 @@ struct Statements {
     scan: String,
     entry: String,
 }
-
-/// The time for which a write is retried while another process writes. The busy timeout of `SQLite` would go on after
-/// the request has given up, hold the only writing connection, and write in the end.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// The longest pause between two attempts.
-const PAUSE: Duration = Duration::from_millis(50);
 
 impl SqliteStore {
     /// Opens the table `sessions` in this file, and creates both if they are missing. Only the file's owner can read
@@ -214,25 +205,12 @@ impl Statements {
     }
 }
 
-/// Runs a statement, and retries it while another process writes. Nothing is in progress between two attempts, so
-/// giving up then means that nothing was done.
+/// Runs a statement, and retries it while another process writes.
 async fn patiently<T, F>(run: impl Fn() -> F) -> Result<T, StoreError>
 where
     F: Future<Output = Result<T, sqlx::Error>>,
 {
-    let watch = Stopwatch::start();
-    let mut pause = Duration::from_millis(1);
-    loop {
-        match run().await {
-            Err(error) if is_busy(&error) && watch.elapsed() < PATIENCE => {
-                let [byte] = entropy().unwrap_or_default();
-                // Jitter, so that several waiting writers do not return at once.
-                clock::pause(pause * (256 + u32::from(byte)) / 512).await;
-                pause = (pause * 2).min(PAUSE);
-            }
-            answer => return answer.map_err(of_sqlx),
-        }
-    }
+    sql::patiently(run, is_busy).await
 }
 
 /// `SQLITE_BUSY` and `SQLITE_LOCKED`, in the low byte of the code.

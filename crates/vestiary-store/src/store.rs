@@ -316,10 +316,20 @@ impl StoreError {
     /// Wraps an error of a store. Errors of the clients (`redis`, `sqlx`) repeat keys, records and passwords, so only a
     /// description of them is kept, as by `From`. The text of any other error is kept: it must contain no secrets.
     pub fn failed(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        #[cfg(any(feature = "redis", feature = "sqlite", feature = "postgres"))]
+        #[cfg(any(
+            feature = "redis",
+            feature = "sqlite",
+            feature = "postgres",
+            feature = "mysql"
+        ))]
         return crate::failure::described(source.into())
             .unwrap_or_else(|source| Self::Failed(Arc::from(source)));
-        #[cfg(not(any(feature = "redis", feature = "sqlite", feature = "postgres")))]
+        #[cfg(not(any(
+            feature = "redis",
+            feature = "sqlite",
+            feature = "postgres",
+            feature = "mysql"
+        )))]
         Self::Failed(Arc::from(source.into()))
     }
 

@@ -1,5 +1,5 @@
-//! One login for a SvelteKit app and a Rust service: both products on one file, with everything on that could
-//! keep them apart.
+//! One login for a SvelteKit app and a Rust service: both products on one file and on one table, with everything on
+//! that could keep them apart.
 
 #![allow(
     clippy::expect_used,
@@ -13,18 +13,34 @@
 mod servers;
 
 use serde_json::{Value, json};
-use servers::{folder, node};
-use vestiary_store::{Config, Cookies, Encrypt, Found, Loaded, Login, Sessions, SqliteStore};
+use servers::{folder, mysql::MySql, node, postgres::Postgres};
+use vestiary_store::{
+    Config, Cookies, Encrypt, Found, Loaded, Login, MySqlStore, PostgresStore, Sessions,
+    SqliteStore, Store,
+};
 
 const SECRET: &str = "a secret that both know, of more than 32 bytes: \u{e9}";
 
 /// Runs one request of a SvelteKit app. Prints the cookie that it sets, or else the one it was sent.
 const APP: &str = r"
     import { Session, sessions } from './dist/index.js';
+    import { MySqlStore } from './dist/stores/mysql.js';
+    import { PostgresStore } from './dist/stores/postgres.js';
     import { SqliteStore } from './dist/stores/sqlite.js';
     import { testEvent } from './test/event.ts';
-    const [file, options, cookie, does] = process.argv.slice(1);
-    const store = new SqliteStore({ database: file });
+    const [place, options, cookie, does] = process.argv.slice(1);
+    const open = {
+        sqlite: async () => ({ store: new SqliteStore({ database: place }), close: () => {} }),
+        postgres: async () => {
+            const client = new (await import('pg')).default.Pool({ connectionString: place });
+            return { store: new PostgresStore({ client }), close: () => client.end() };
+        },
+        mysql: async () => {
+            const client = (await import('mysql2/promise')).createPool(place);
+            return { store: new MySqlStore({ client }), close: () => client.end() };
+        }
+    };
+    const { store, close } = await (open[place.split(':')[0]] ?? open.sqlite)();
     const config = { ...JSON.parse(options), store };
     const { event, cookies } = testEvent(cookie || undefined);
     const session = await Session.initialize(event, config);
@@ -34,23 +50,19 @@ const APP: &str = r"
     const set = cookies.at(-1);
     const sends = !set ? cookie : set.method === 'delete' ? '' : `${set.name}=${encodeURIComponent(set.value)}`;
     console.log(JSON.stringify({ cookie: sends, said }));
+    await close();
 ";
 
 struct Products {
-    file: String,
+    /// The file, or the URL.
+    place: String,
     options: Value,
     rust: Sessions,
 }
 
 impl Products {
-    async fn new(options: Value, config: Config) -> Self {
-        let file = folder("products").join("sessions.db").to_str().unwrap().to_owned();
-        let store = SqliteStore::open(&file).await.unwrap();
-        Self { file, options, rust: Sessions::new(&config, store).unwrap() }
-    }
-
     fn app(&self, cookie: &str, does: &str) -> (String, Value) {
-        let said = node::run(APP, &[&self.file, &self.options.to_string(), cookie, does]);
+        let said = node::run(APP, &[&self.place, &self.options.to_string(), cookie, does]);
         let mut said: Value = serde_json::from_str(&said).unwrap();
         (said["cookie"].as_str().unwrap().to_owned(), said["said"].take())
     }
@@ -72,8 +84,19 @@ impl Products {
     }
 }
 
+/// Both products on one file.
 async fn both(options: Value, config: Config) {
-    let products = Products::new(options, config).await;
+    let folder = folder("products");
+    let file = folder.join("sessions.db");
+    let store = SqliteStore::open(&file).await.unwrap();
+    both_on(file.to_str().unwrap(), store, (options, config)).await;
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+/// Both products on the store at this place.
+async fn both_on(place: &str, store: impl Store, (options, config): (Value, Config)) {
+    let rust = Sessions::new(&config, store).unwrap();
+    let products = Products { place: place.to_owned(), options, rust };
     let odd = json!({ "f": 0.1, "e": 1e21, "t": "\u{e9}\u{2028}\u{1f600}\"\\", "n": null, "d": { "a": [1] } });
 
     // Logged in there, logged in here.
@@ -133,7 +156,6 @@ async fn both(options: Value, config: Config) {
     assert_eq!(cleared, "");
     assert!(products.found(&cookie).await.is_none());
     assert!(ada.list().await.unwrap().is_empty());
-    std::fs::remove_dir_all(std::path::Path::new(&products.file).parent().unwrap()).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -141,8 +163,8 @@ async fn with_the_defaults() {
     both(json!({ "secret": SECRET }), Config::new(SECRET)).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn with_everything_that_could_keep_them_apart() {
+/// Options of both products, with everything that could keep them apart.
+fn everything() -> (Value, Config) {
     let options = json!({
         "secret": ["a new secret of the app, of more than 32 bytes", SECRET],
         "name": "__Host-id",
@@ -160,7 +182,39 @@ async fn with_everything_that_could_keep_them_apart() {
         .encrypt(Encrypt::On)
         .idle_timeout(std::time::Duration::from_secs(600))
         .absolute_timeout(std::time::Duration::from_secs(6_000));
+    (options, config)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_everything_that_could_keep_them_apart() {
+    let (options, config) = everything();
     both(options, config).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_table_of_postgres() {
+    let server = Postgres::start().await;
+    let store = PostgresStore::connect(&server.url()).await.unwrap();
+    store.migrate().await.unwrap();
+    both_on(&server.url(), store, everything()).await;
+}
+
+/// The SvelteKit app creates the table.
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_table_of_mysql() {
+    let server = MySql::start().await;
+    let store = MySqlStore::connect(&server.url()).await.unwrap();
+    let migrate = "
+        import { createPool } from 'mysql2/promise';
+        import { MySqlStore } from './dist/stores/mysql.js';
+        const client = createPool(process.argv[1]);
+        await new MySqlStore({ client }).migrate();
+        await client.end();
+    ";
+    node::run(migrate, &[&server.url()]);
+    // Creates nothing else.
+    store.migrate().await.unwrap();
+    both_on(&server.url(), store, everything()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,6 @@
 use clap::ValueEnum;
 use serde_json::json;
-use vestiary_store::{PostgresStore, SqliteStore};
+use vestiary_store::{MySqlStore, PostgresStore, SqliteStore};
 
 use crate::{
     failure::{Failure, Verdict},
@@ -20,6 +20,8 @@ pub(crate) struct Args {
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Kind {
     Postgres,
+    /// Also for MariaDB
+    Mysql,
     Sqlite,
     D1,
 }
@@ -27,6 +29,7 @@ enum Kind {
 pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Verdict, Failure> {
     let sql = match args.store {
         Kind::Postgres => PostgresStore::schema(&args.table),
+        Kind::Mysql => MySqlStore::schema(&args.table),
         Kind::Sqlite | Kind::D1 => SqliteStore::schema(&args.table),
     };
     let sql = sql.map_err(|error| Failure::Usage("table_name", error.to_string()))?;

@@ -14,6 +14,8 @@
 )]
 
 pub mod clock;
+#[cfg(feature = "mysql")]
+pub mod mysql;
 pub mod node;
 #[cfg(feature = "postgres")]
 pub mod pgbouncer;
@@ -157,6 +159,25 @@ pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut look: impl 
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     panic!("{what}: it took too long");
+}
+
+/// Words before a command that run a server as this user, or without any rights: some refuse to run as root.
+pub fn as_another_user(name: &str) -> Vec<String> {
+    let id = Command::new("id").arg("-u").output().expect("`id` is needed").stdout;
+    if String::from_utf8_lossy(&id).trim() != "0" {
+        return Vec::new();
+    }
+    let users = fs::read_to_string("/etc/passwd").unwrap();
+    let fields: Vec<&str> = [name, "nobody"]
+        .into_iter()
+        .find_map(|name| users.lines().find(|line| line.starts_with(&format!("{name}:"))))
+        .unwrap_or_else(|| panic!("a user `{name}` or `nobody` is needed"))
+        .split(':')
+        .collect();
+    let [user, group] = [fields[2], fields[3]];
+    let switch =
+        ["setpriv", &format!("--reuid={user}"), &format!("--regid={group}")].map(str::to_owned);
+    switch.into_iter().chain(["--clear-groups".to_owned()]).collect()
 }
 
 /// The folder of the repository.

@@ -4,11 +4,7 @@ use std::{fs, path::PathBuf, process::Command};
 
 use vestiary_store::sqlx::{Connection as _, PgConnection, postgres::PgConnectOptions};
 
-use super::{
-    Server, folder, free_port,
-    postgres::{Postgres, as_another_user},
-    program, until,
-};
+use super::{Server, as_another_user, folder, free_port, postgres::Postgres, program, until};
 
 pub struct PgBouncer {
     pub port: u16,
@@ -34,7 +30,7 @@ impl PgBouncer {
             postgres.port
         );
         fs::write(&configuration, settings).unwrap();
-        let prefix = as_another_user();
+        let prefix = as_another_user("postgres");
         if let Some(user) = prefix.iter().find_map(|word| word.strip_prefix("--reuid=")) {
             let owned = Command::new("chown").args(["-R", user]).arg(&folder).status().unwrap();
             assert!(owned.success());

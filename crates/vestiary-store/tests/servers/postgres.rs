@@ -4,7 +4,7 @@ use std::{env, fs, path::PathBuf, process::Command};
 
 use vestiary_store::sqlx::{Connection as _, PgConnection};
 
-use super::{Server, folder, free_port, until};
+use super::{Server, as_another_user, folder, free_port, until};
 
 pub struct Postgres {
     pub port: u16,
@@ -16,7 +16,7 @@ impl Postgres {
         let (folder, port) = (folder("postgres"), free_port());
         let data = folder.join("data");
         let [data, sockets] = [&data, &folder].map(|path| path.to_str().unwrap().to_owned());
-        let prefix = as_another_user();
+        let prefix = as_another_user("postgres");
         if let Some(user) = prefix.iter().find_map(|word| word.strip_prefix("--reuid=")) {
             let owned = Command::new("chown").arg(user).arg(&folder).status().unwrap();
             assert!(owned.success());
@@ -46,25 +46,6 @@ impl Postgres {
     pub fn url(&self) -> String {
         format!("postgres://app@127.0.0.1:{}/postgres", self.port)
     }
-}
-
-/// The arguments that run a program as another user than root, as Postgres and its pooler require.
-pub fn as_another_user() -> Vec<String> {
-    let id = Command::new("id").arg("-u").output().expect("`id` is needed").stdout;
-    if String::from_utf8_lossy(&id).trim() != "0" {
-        return Vec::new();
-    }
-    let users = fs::read_to_string("/etc/passwd").unwrap();
-    let fields: Vec<&str> = ["postgres:", "nobody:"]
-        .into_iter()
-        .find_map(|user| users.lines().find(|line| line.starts_with(user)))
-        .expect("a user `postgres` or `nobody` is needed: Postgres does not run as root")
-        .split(':')
-        .collect();
-    let [user, group] = [fields[2], fields[3]];
-    let switch =
-        ["setpriv", &format!("--reuid={user}"), &format!("--regid={group}")].map(str::to_owned);
-    switch.into_iter().chain(["--clear-groups".to_owned()]).collect()
 }
 
 /// Debian keeps it out of `PATH`, with a folder for each version.

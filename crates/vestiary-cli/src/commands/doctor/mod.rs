@@ -1,3 +1,4 @@
+mod mysql;
 mod postgres;
 mod probe;
 mod redis;
@@ -27,6 +28,7 @@ pub(crate) async fn run(args: &Args, output: &mut Output) -> Result<Verdict, Fai
         Server::Redis(server) => redis::check(server, &mut checks).await?,
         Server::Sqlite(pool, journal) => sqlite::check(pool, journal, &mut checks).await?,
         Server::Postgres(pool) => postgres::check(pool, &store.table, &mut checks).await?,
+        Server::MySql(pool) => mysql::check(pool, &store.table, &mut checks).await?,
     }
     checks.extend(store.is_pooled().await?.map(|pooled| {
         let found = if pooled {

@@ -1,0 +1,500 @@
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use sqlx::{
+    Connection as _, Executor as _, MySql, MySqlPool, Row as _,
+    mysql::{MySqlArguments, MySqlConnectOptions, MySqlDatabaseError, MySqlPoolOptions, MySqlRow},
+    query::Query,
+};
+use vestiary::{Ttl, UnixMillis, WriteId};
+
+use crate::{
+    Cursor, Entry, Outcome, Page, ReadTwo, Scan, Stamped, Store, StoreError, StoreOptions,
+    begin_alike,
+    failure::{Failure, of_sqlx},
+    sql::{SWEEP, TABLE, after_all, patiently, table},
+    store::NOT_TEXT,
+    write_id_of,
+};
+
+/// Keeps sessions in a table of MySQL (8.0 or newer) or MariaDB (10.6 or newer), as the `MySqlStore` of the npm
+/// package does: with the same table, keys and records, so both can use it at once.
+///
+/// Each operation is one statement that is a transaction of its own, and atomic at every isolation level. TTLs and the
+/// order of logins go by the server's clock, so the clocks of the applications need not agree. Creations also remove
+/// expired records, a few at a time.
+///
+/// Do not read from a replica: it would bring back ended sessions. A clone is the same store.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), vestiary_store::StoreError> {
+/// use vestiary_store::MySqlStore;
+///
+/// let store = MySqlStore::connect("mysql://app:password@localhost/app").await?;
+/// store.migrate().await?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct MySqlStore {
+    pool: MySqlPool,
+    options: StoreOptions,
+    statements: Arc<Statements>,
+    created: Arc<AtomicU32>,
+}
+
+struct Statements {
+    table: String,
+    read: String,
+    read_two: String,
+    insert: String,
+    revive: String,
+    replace: String,
+    touch: String,
+    touch_if: String,
+    remove: String,
+    now: String,
+    expired: String,
+    sweep: String,
+    scan: String,
+    entry: String,
+}
+
+/// One creation in this many sweeps, and removes twice as many records as were created meanwhile.
+const SWEEP_EVERY: u32 = SWEEP / 2;
+
+/// The most bytes of a key: the limit of an index in every row format and page size. A server that is not strict would
+/// truncate a longer key, and mix up two sessions.
+const LONGEST_KEY: usize = 767;
+
+/// Stands for the write ID of a record without one. It is no write ID, because it is too short.
+const NO_WRITE_ID: &str = "-";
+
+/// Now, in milliseconds. The time zone of the connection has no influence; with a local time, an hour of each autumn
+/// would be ambiguous.
+const NOW: &str = "(TIMESTAMPDIFF(MICROSECOND, MAKEDATE(1970, 1), UTC_TIMESTAMP(3)) DIV 1000)";
+
+/// The write ID of a record, as an SQL expression. The literals are the bytes of `{"v":"`, `{"cookie":{"v":"`, `"` and
+/// `-`: no character set, collation or `sql_mode` has an influence on the comparison.
+const WRITE_ID: &str = "CASE
+    WHEN LEFT(record, 6) = X'7B2276223A22' AND SUBSTRING(record, 23, 1) = X'22' THEN SUBSTRING(record, 7, 16)
+    WHEN LEFT(record, 16) = X'7B22636F6F6B6965223A7B2276223A22' AND SUBSTRING(record, 33, 1) = X'22'
+    THEN SUBSTRING(record, 17, 16) ELSE X'2D' END";
+
+/// A connection used this recently is assumed to be alive: the pool tested it when it was returned.
+const RECENT: Duration = Duration::from_secs(1);
+
+/// A row with this key exists.
+const DUPLICATE: u16 = 1062;
+
+/// The statement was rolled back: it and another one waited for each other.
+const DEADLOCK: u16 = 1213;
+
+/// The number of times that a dated text is written, each time after another request has replaced the record.
+const STAMPS: u32 = 100;
+
+impl MySqlStore {
+    /// Connects with a pool of at most ten connections; the table is `sessions`. An encrypted connection needs the
+    /// feature `tls`.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] if the address is invalid or the server cannot be reached.
+    pub async fn connect(url: &str) -> Result<Self, StoreError> {
+        let options: MySqlConnectOptions = url.parse().map_err(of_sqlx)?;
+        // By default the pool pings each connection before use, which is a round trip.
+        let pool =
+            MySqlPoolOptions::new().test_before_acquire(false).before_acquire(|connection, of| {
+                Box::pin(async move {
+                    if of.idle_for > RECENT {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            });
+        Self::with_pool(pool.connect_with(options).await.map_err(of_sqlx)?, TABLE)
+    }
+
+    /// Creates a store on the caller's pool, with this table in the connections' database.
+    ///
+    /// By default the pool pings a connection before each use, which is a round trip. [`connect`](Self::connect) does
+    /// so only after the connection was idle for a second.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] if the table's name has other characters than letters, digits and `_`.
+    pub fn with_pool(pool: MySqlPool, name: &str) -> Result<Self, StoreError> {
+        let statements = Arc::new(Statements::of(table(name)?));
+        Ok(Self { pool, options: StoreOptions::default(), statements, created: Arc::default() })
+    }
+
+    /// Sets the prefix and the default TTL.
+    #[must_use]
+    pub fn with_options(self, options: StoreOptions) -> Self {
+        Self { options, ..self }
+    }
+
+    /// The SQL that creates the table and its index, unless they exist.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] if the table's name has other characters than letters, digits and `_`.
+    pub fn schema(name: &str) -> Result<String, StoreError> {
+        // Bytes, so that neither a collation makes two keys equal nor a character set changes a record.
+        Ok(format!(
+            "CREATE TABLE IF NOT EXISTS `{}` (`key` VARBINARY({LONGEST_KEY}) NOT NULL PRIMARY KEY, record LONGBLOB NOT NULL, expires BIGINT NOT NULL, KEY expires (expires)) ENGINE = InnoDB;\n",
+            table(name)?
+        ))
+    }
+
+    /// Creates the table and its index, unless they exist. Several processes may call it at once. If the application's
+    /// user may not create tables, run [`schema`](Self::schema) as another user.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] if the user may not create them.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        let create = Self::schema(&self.statements.table)?;
+        self.pool.execute(&*create).await.map_err(of_sqlx)?;
+        Ok(())
+    }
+
+    /// The key of a record.
+    fn key(&self, key: &str) -> Result<String, StoreError> {
+        let key = self.options.key(key);
+        if key.len() > LONGEST_KEY {
+            return Err(Failure::refused(format!(
+                "a key in MySQL has at most {LONGEST_KEY} bytes, and this one is longer: shorten the prefix"
+            )));
+        }
+        Ok(key)
+    }
+
+    async fn rows<'q>(
+        &self,
+        query: impl Fn() -> Query<'q, MySql, MySqlArguments>,
+    ) -> Result<Vec<MySqlRow>, StoreError> {
+        patiently(|| query().fetch_all(&self.pool), is_deadlock).await
+    }
+
+    /// Runs a statement, and again if the server has rolled it back in favour of another one. The number of rows that
+    /// it has changed.
+    async fn changes<'q>(
+        &self,
+        query: impl Fn() -> Query<'q, MySql, MySqlArguments>,
+    ) -> Result<u64, StoreError> {
+        let answer = patiently(|| query().execute(&self.pool), is_deadlock).await?;
+        Ok(answer.rows_affected())
+    }
+
+    /// Runs a conditional write. One that has changed nothing is explained by what is there afterwards.
+    async fn compared<'q>(
+        &self,
+        key: &str,
+        query: impl Fn() -> Query<'q, MySql, MySqlArguments>,
+    ) -> Result<Outcome, StoreError> {
+        if self.changes(query).await? > 0 {
+            return Ok(Outcome::Done);
+        }
+        let found = self.rows(|| sqlx::query(&self.statements.read).bind(key.as_bytes())).await?;
+        Ok(if found.is_empty() { Outcome::Gone } else { Outcome::Conflict })
+    }
+
+    /// Creates a record where none is, or an expired one, which is rare: that takes a second statement.
+    async fn insert(&self, key: &str, record: &str, life: i64) -> Result<bool, StoreError> {
+        let [key, record] = [key, record].map(str::as_bytes);
+        let insert = || {
+            let insert = sqlx::query(&self.statements.insert).bind(key).bind(record).bind(life);
+            let inserted = insert.execute(&self.pool);
+            async {
+                match inserted.await {
+                    Ok(_) => Ok(true),
+                    Err(error) if number_of(&error) == Some(DUPLICATE) => Ok(false),
+                    Err(error) => Err(error),
+                }
+            }
+        };
+        if patiently(insert, is_deadlock).await? {
+            return Ok(true);
+        }
+        let revive = || {
+            let revive = sqlx::query(&self.statements.revive).bind(record);
+            revive.bind(life).bind(life).bind(key)
+        };
+        Ok(self.changes(revive).await? > 0)
+    }
+
+    /// Removes a few expired records. One that is locked is being swept by another request, or created again.
+    async fn sweep(&self) -> Result<(), StoreError> {
+        let expired = self.rows(|| sqlx::query(&self.statements.expired)).await?;
+        let expired = expired.iter().map(|row| row.try_get(0));
+        let keys: Vec<Vec<u8>> = expired.collect::<Result<_, _>>().map_err(of_sqlx)?;
+        let Some(first) = keys.first() else { return Ok(()) };
+        let sweep = || {
+            let all = keys.iter().chain(std::iter::repeat(first)).take(SWEEP as usize);
+            all.fold(sqlx::query(&self.statements.sweep), |sweep, key| sweep.bind(&**key))
+        };
+        self.changes(sweep).await?;
+        Ok(())
+    }
+}
+
+fn is_deadlock(error: &sqlx::Error) -> bool {
+    number_of(error) == Some(DEADLOCK)
+}
+
+/// The number of a server's error.
+fn number_of(error: &sqlx::Error) -> Option<u16> {
+    let error = error.as_database_error()?.try_downcast_ref::<MySqlDatabaseError>()?;
+    Some(error.number())
+}
+
+impl Statements {
+    fn of(name: &str) -> Self {
+        let table = format!("`{name}`");
+        // In a small table, a server may otherwise read all rows, and wait for those that others have locked.
+        let by_key = format!("{table} FORCE INDEX (PRIMARY)");
+        let present = format!("`key` = ? AND expires > {NOW}");
+        let expected = format!("{present} AND {WRITE_ID} = ?");
+        // A write always changes the row, by a millisecond if need be: some connections count the rows that a statement
+        // has changed, and others those that it has found.
+        let expires = format!("expires = {NOW} + ? + (expires = {NOW} + ?)");
+        let keys = vec!["?"; SWEEP as usize].join(", ");
+        let entry = format!("SELECT `key`, record, expires - {NOW} FROM {table}");
+        Self {
+            table: name.to_owned(),
+            read: format!("SELECT record FROM {table} WHERE {present}"),
+            read_two: format!(
+                "SELECT `key`, record FROM {by_key} WHERE `key` IN (?, ?) AND expires > {NOW}"
+            ),
+            insert: format!(
+                "INSERT INTO {table} (`key`, record, expires) VALUES (?, ?, {NOW} + ?)"
+            ),
+            revive: format!(
+                "UPDATE {table} SET record = ?, {expires} WHERE `key` = ? AND expires <= {NOW}"
+            ),
+            replace: format!("UPDATE {table} SET record = ?, {expires} WHERE {expected}"),
+            touch: format!("UPDATE {table} SET {expires} WHERE {present}"),
+            touch_if: format!("UPDATE {table} SET {expires} WHERE {expected}"),
+            remove: format!("DELETE FROM {table} WHERE {expected}"),
+            now: format!("SELECT {NOW}"),
+            expired: format!(
+                "SELECT `key` FROM {table} WHERE expires <= {NOW} ORDER BY expires LIMIT {SWEEP}
+                FOR UPDATE SKIP LOCKED"
+            ),
+            sweep: format!(
+                "DELETE old FROM {table} AS old FORCE INDEX (PRIMARY)
+                WHERE `key` IN ({keys}) AND expires <= {NOW}"
+            ),
+            scan: format!(
+                "{entry} WHERE `key` > ? AND `key` < ? AND expires > {NOW} ORDER BY `key` LIMIT ?"
+            ),
+            entry: format!("{entry} WHERE {present}"),
+        }
+    }
+}
+
+impl Store for MySqlStore {
+    fn default_ttl(&self) -> Ttl {
+        self.options.default_ttl()
+    }
+
+    async fn read(&self, key: &str) -> Result<Option<String>, StoreError> {
+        let key = self.key(key)?;
+        let rows = self.rows(|| sqlx::query(&self.statements.read).bind(key.as_bytes())).await?;
+        rows.first().map(|row| text(row, 0)?.ok_or(StoreError::NotText)).transpose()
+    }
+
+    async fn read_two(&self, one: &str, other: &str) -> ReadTwo {
+        let read = async || {
+            let [one, other] = [self.key(one)?, self.key(other)?];
+            let read = || {
+                let read = sqlx::query(&self.statements.read_two);
+                read.bind(one.as_bytes()).bind(other.as_bytes())
+            };
+            let rows = self.rows(read).await?;
+            Ok::<_, StoreError>([one, other].map(|key| {
+                let is_of_key = |row: &&MySqlRow| {
+                    row.try_get::<&[u8], _>(0).is_ok_and(|found| found == key.as_bytes())
+                };
+                let row = rows.iter().find(is_of_key);
+                row.map(|row| text(row, 1)?.ok_or(StoreError::NotText)).transpose()
+            }))
+        };
+        read().await.unwrap_or_else(|error| [Err(error.clone()), Err(error)])
+    }
+
+    async fn create(
+        &self,
+        key: &str,
+        record: &str,
+        ttl: Ttl,
+        _owned: bool,
+    ) -> Result<bool, StoreError> {
+        let created = self.insert(&self.key(key)?, record, self.options.life(ttl)).await?;
+        if self.created.fetch_add(1, Ordering::Relaxed).is_multiple_of(SWEEP_EVERY) {
+            // The record is stored, whatever becomes of the sweep; a later creation sweeps again.
+            let _ = self.sweep().await;
+        }
+        Ok(created)
+    }
+
+    async fn replace(
+        &self,
+        key: &str,
+        expected: Option<&WriteId>,
+        record: &str,
+        ttl: Ttl,
+    ) -> Result<Outcome, StoreError> {
+        let (key, life) = (self.key(key)?, self.options.life(ttl));
+        let replace = || {
+            let replace = sqlx::query(&self.statements.replace).bind(record.as_bytes());
+            replace.bind(life).bind(life).bind(key.as_bytes()).bind(bytes_of(expected))
+        };
+        self.compared(&key, replace).await
+    }
+
+    async fn touch(&self, key: &str, ttl: Ttl) -> Result<bool, StoreError> {
+        let (key, life) = (self.key(key)?, self.options.life(ttl));
+        let touch = || {
+            let touch = sqlx::query(&self.statements.touch);
+            touch.bind(life).bind(life).bind(key.as_bytes())
+        };
+        Ok(self.changes(touch).await? > 0)
+    }
+
+    async fn touch_if(
+        &self,
+        key: &str,
+        expected: Option<&WriteId>,
+        ttl: Ttl,
+    ) -> Result<Outcome, StoreError> {
+        let (key, life) = (self.key(key)?, self.options.life(ttl));
+        let touch = || {
+            let touch = sqlx::query(&self.statements.touch_if).bind(life).bind(life);
+            touch.bind(key.as_bytes()).bind(bytes_of(expected))
+        };
+        self.compared(&key, touch).await
+    }
+
+    async fn remove(&self, key: &str, expected: Option<&WriteId>) -> Result<Outcome, StoreError> {
+        let key = self.key(key)?;
+        let remove =
+            || sqlx::query(&self.statements.remove).bind(key.as_bytes()).bind(bytes_of(expected));
+        self.compared(&key, remove).await
+    }
+
+    fn resends(&self) -> bool {
+        false
+    }
+
+    async fn now(&self, _: &str) -> Result<Option<UnixMillis>, StoreError> {
+        let rows = self.rows(|| sqlx::query(&self.statements.now)).await?;
+        let now: i64 = match rows.first() {
+            Some(row) => row.try_get(0).map_err(of_sqlx)?,
+            None => return Err(Failure::error("the database sent an unexpected reply")),
+        };
+        Ok(u64::try_from(now).ok().map(UnixMillis))
+    }
+
+    /// Takes three round trips. The clock is read after the record that the text replaces, and the text only replaces
+    /// that record. So of two dates in a record, the second one is never earlier.
+    async fn stamp(&self, key: &str, text: &str, ttl: Ttl) -> Result<Option<Stamped>, StoreError> {
+        let full_key = self.key(key)?;
+        let life = self.options.life(ttl);
+        for _ in 0..STAMPS {
+            let before = match self.read(key).await {
+                Err(StoreError::NotText) => return Ok(None),
+                before => before?,
+            };
+            if before.as_ref().is_some_and(|before| !begin_alike(before, text)) {
+                return Ok(None);
+            }
+            let Some(time) = self.now(key).await? else { return Ok(None) };
+            let record = format!("{text}{}}}", time.0);
+            let written = match before.as_deref() {
+                None => self.insert(&full_key, &record, life).await?,
+                Some(before) => {
+                    let expected = write_id_of(before).unwrap_or(NO_WRITE_ID).as_bytes();
+                    let replace = || {
+                        let replace = sqlx::query(&self.statements.replace).bind(record.as_bytes());
+                        replace.bind(life).bind(life).bind(full_key.as_bytes()).bind(expected)
+                    };
+                    self.changes(replace).await? > 0
+                }
+            };
+            if written {
+                return Ok(Some(Stamped { time, before }));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Scan for MySqlStore {
+    /// Lists records in the order of their keys.
+    async fn scan(&self, from: Option<&Cursor>, most: usize) -> Result<Page, StoreError> {
+        let prefix = &self.options.prefix;
+        let from = self.options.key(from.map_or("", |Cursor(key)| key));
+        let end = after_all(prefix);
+        let mut most = most.max(1);
+        let (entries, is_full) = loop {
+            let scan = || {
+                let scan = sqlx::query(&self.statements.scan);
+                let scan = scan.bind(from.as_bytes()).bind(end.as_bytes());
+                scan.bind(i64::try_from(most).unwrap_or(i64::MAX))
+            };
+            let rows = self.rows(scan).await?;
+            let entries = rows.iter().filter_map(|row| entry(row, prefix).transpose());
+            let entries: Vec<Entry> = entries.collect::<Result<_, _>>()?;
+            let is_full = rows.len() >= most;
+            if !is_full || !entries.is_empty() {
+                break (entries, is_full);
+            }
+            // No key of this page is text, but the next page needs one to start at.
+            most *= 2;
+        };
+        let next = entries.last().filter(|_| is_full);
+        let next = next.map(|last| Cursor(last.key.clone()));
+        Ok(Page { entries, next })
+    }
+
+    async fn entry(&self, key: &str) -> Result<Option<Entry>, StoreError> {
+        let key = self.key(key)?;
+        let rows = self.rows(|| sqlx::query(&self.statements.entry).bind(key.as_bytes())).await?;
+        let entry = rows.first().map(|row| entry(row, &self.options.prefix)).transpose()?;
+        Ok(entry.flatten())
+    }
+}
+
+impl fmt::Debug for MySqlStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MySqlStore")
+            .field("table", &self.statements.table)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The write ID to compare with.
+fn bytes_of(expected: Option<&WriteId>) -> &[u8] {
+    expected.map_or(NO_WRITE_ID, WriteId::as_str).as_bytes()
+}
+
+/// The text of a column, if its bytes are text.
+fn text(row: &MySqlRow, column: usize) -> Result<Option<String>, StoreError> {
+    let bytes: &[u8] = row.try_get(column).map_err(of_sqlx)?;
+    Ok(str::from_utf8(bytes).ok().map(str::to_owned))
+}
+
+/// `None` if the key is not text: it belongs to no session.
+fn entry(row: &MySqlRow, prefix: &str) -> Result<Option<Entry>, StoreError> {
+    let Some(key) = text(row, 0)? else { return Ok(None) };
+    let left: i64 = row.try_get(2).map_err(of_sqlx)?;
+    Ok(Some(Entry {
+        key: key.strip_prefix(prefix).unwrap_or(&key).to_owned(),
+        record: text(row, 1)?.unwrap_or_else(|| NOT_TEXT.to_owned()),
+        ttl: Ttl::Millis(u64::try_from(left).unwrap_or_default()),
+    }))
+}
