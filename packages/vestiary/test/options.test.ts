@@ -177,13 +177,14 @@ describe('MemoryStore', () => {
 	});
 });
 
-test('the package imports nothing but types of SvelteKit, and one subpath what it is for', () => {
+test('the package imports nothing but types of SvelteKit, and two subpaths what they are for', () => {
 	const lines = execFileSync('grep', ['-rE', "^import .* from '[^.]|^} from '[^.]", 'src'], {
 		encoding: 'utf8'
 	});
 	const imports = lines.split('\n').filter((line) => line && !line.startsWith('src/generated'));
 	const others = imports.filter((line) => !/import type .* from '@sveltejs\/kit'/.test(line));
 	expect(others.sort()).toEqual([
-		expect.stringMatching(/^src\/opentelemetry\.ts:.*'@opentelemetry\/api'/)
+		expect.stringMatching(/^src\/opentelemetry\.ts:.*'@opentelemetry\/api'/),
+		expect.stringMatching(/^src\/stores\/session-object\.ts:.*'cloudflare:workers'/)
 	]);
 });
