@@ -295,7 +295,7 @@ async fn the_table_is_that_of_the_npm_package() {
         let schema: String = sqlx::query_scalar(schema).fetch_one(&pool).await.unwrap();
         let mode: String =
             sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&pool).await.unwrap();
-        schemas.push((schema.split_whitespace().collect::<Vec<_>>().join(" "), mode));
+        schemas.push((schema.split_whitespace().collect::<String>(), mode));
     }
     assert_eq!(schemas[0], schemas[1]);
     assert_eq!(schemas[0].1, "wal");
