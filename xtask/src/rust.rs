@@ -143,14 +143,18 @@ fn each_feature(log: &Log) -> anyhow::Result<()> {
     hack(&["clippy", "--locked", "--each-feature", "--exclude-features", "default"])
         .args(["-p", "vestiary-store", "-p", "vestiary-tower", "--", "-D", "warnings"])
         .logged(log)?;
-    // Tests compile with each pair of features, too. Three features count as one, because each adds code in a place of its
-    // own, which was checked alone above.
-    for (store, together) in
-        [("vestiary-store", Some("--group-features=axum,clock,tracing")), ("vestiary-tower", None)]
-    {
+    // Tests compile with each pair of features, too. Features of one kind count as one, because each adds code in a place
+    // of its own, which was checked alone above.
+    let kinds = ["--group-features=axum,clock,tracing", "--group-features=sqlite,postgres,mysql"];
+    for (krate, kinds) in [("vestiary-store", &kinds[..]), ("vestiary-tower", &[])] {
         hack(&["check", "--locked", "--tests", "--feature-powerset", "--depth", "2"])
-            .args(["--exclude-features", "default", "-p", store])
-            .args(together)
+            .args(["--exclude-features", "default", "-p", krate])
+            .args(kinds)
+            .logged(log)?;
+    }
+    for driver in ["sqlite", "postgres", "mysql"] {
+        cargo(&["check", "--locked", "--tests", "-p", "vestiary-store", "--features", driver])
+            .gently()
             .logged(log)?;
     }
     // The crate's other features only serve the files that its tests share with vestiary-store.
