@@ -55,20 +55,23 @@ export const GUIDES: readonly Guides[] = [
 		clicks: async (page, url) => {
 			const devices = page.locator('form[action="?/end"]');
 			const mine = devices.filter({ hasText: '(this device)' });
+			// The page may still be loading when its first device is there.
+			const count = async (expected: number): Promise<void> =>
+				expect.poll(async () => devices.count(), { timeout: 30_000 }).toBe(expected);
 			for (let device = 1; device <= 3; device++) {
 				await page.context().clearCookies();
 				await page.goto(`${url}/login`);
 				await logIn(page);
 				await mine.waitFor();
-				expect(await devices.count()).toBe(device);
+				await count(device);
 			}
 			const other = devices.filter({ hasNotText: '(this device)' }).first();
 			await other.getByRole('button').click();
 			await page.waitForURL(`${url}/devices?/end`);
-			expect(await devices.count()).toBe(2);
+			await count(2);
 			await page.getByRole('button', { name: 'Log out everywhere else' }).click();
 			await page.waitForURL(`${url}/devices?/endOthers`);
-			expect(await devices.count()).toBe(1);
+			await count(1);
 			await mine.getByRole('button').click();
 			await page.waitForURL(`${url}/login`);
 		}
