@@ -8,7 +8,7 @@ async function run(name: string, more: Partial<Parameters<typeof play>[1]> = {})
 	const scenario = SCENARIOS.find((one) => one.name === name);
 	if (!scenario) throw new Error(`there is no scenario \`${name}\``);
 	return play(scenario, {
-		seconds: 5,
+		seconds: 3,
 		seed: 1,
 		rest: 0,
 		least: 101,
