@@ -156,8 +156,7 @@ impl MySqlStore {
     /// [`StoreError::Failed`] if the user may not create them.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         let create = Self::schema(&self.statements.table)?;
-        self.pool.execute(&*create).await.map_err(of_sqlx)?;
-        Ok(())
+        self.pool.execute(&*create).await.map(drop).map_err(of_sqlx)
     }
 
     /// The key of a record.
@@ -215,14 +214,17 @@ impl MySqlStore {
                 }
             }
         };
-        if patiently(insert, is_deadlock).await? {
-            return Ok(true);
-        }
         let revive = || {
             let revive = sqlx::query(&self.statements.revive).bind(record);
             revive.bind(life).bind(life).bind(key)
         };
-        Ok(self.changes(revive).await? > 0)
+        // Twice, because another request may sweep the expired row between the two statements.
+        for _ in 0..2 {
+            if patiently(insert, is_deadlock).await? || self.changes(revive).await? > 0 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Removes a few expired records. One that is locked is being swept by another request, or created again.

@@ -192,17 +192,26 @@ export class MySqlStore implements Store {
 
 	/** Creates a record where none is, or an expired one, which is rare: that takes a second statement. */
 	async #create(key: string, record: string, life: number): Promise<boolean> {
-		const { insert, revive } = this.#statements;
-		const inserted = await this.#run(async (driver) => {
+		const { revive } = this.#statements;
+		// Twice, because another request may sweep the expired row between the two statements.
+		for (let attempt = 0; attempt < 2; attempt++) {
+			if (await this.#insert(key, record, life)) return true;
+			if ((await this.#changes(revive, [record, life, life, key])) > 0) return true;
+		}
+		return false;
+	}
+
+	/** Creates a record where no row is, not even an expired one. */
+	async #insert(key: string, record: string, life: number): Promise<boolean> {
+		return this.#run(async (driver) => {
 			try {
-				await driver.changes(insert, [key, record, life]);
+				await driver.changes(this.#statements.insert, [key, record, life]);
 				return true;
 			} catch (error) {
 				if (errorNumberOf(error) === DUPLICATE) return false;
 				throw error;
 			}
 		});
-		return inserted || (await this.#changes(revive, [record, life, life, key])) > 0;
 	}
 
 	async #touch(id: string, ttl: number): Promise<boolean> {

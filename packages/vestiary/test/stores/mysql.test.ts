@@ -463,6 +463,20 @@ describe('MySqlStore', () => {
 		expect(await count()).toBe(40);
 	});
 
+	test('a record is created although another request sweeps the expired one meanwhile', async () => {
+		const pool = poolOf();
+		const table = `sessions_${++tables}`;
+		const query = async (sql: string, values?: never): Promise<unknown> =>
+			pool.query(sql, values).catch(async (error: unknown) => {
+				await pool.query(`DELETE FROM ${table}`);
+				throw error;
+			});
+		const client = { query, escapeId: (name: string) => pool.escapeId(name) };
+		const atomic = await atomicOf(client, { table });
+		await pool.query(`INSERT INTO ${table} VALUES ('sess:id', '{}', 1)`);
+		expect(await atomic.create('id', RECORD, 60_000, false)).toBe(true);
+	});
+
 	test('rows of others are left alone, and bytes that are no text are unreadable', async () => {
 		const client = poolOf();
 		const table = `sessions_${++tables}`;
