@@ -4,12 +4,11 @@ use std::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
-    time::Duration,
 };
 
 use sqlx::{
-    Connection as _, Executor as _, MySql, MySqlPool, Row as _,
-    mysql::{MySqlArguments, MySqlConnectOptions, MySqlDatabaseError, MySqlPoolOptions, MySqlRow},
+    Executor as _, MySql, MySqlPool, Row as _,
+    mysql::{MySqlArguments, MySqlConnectOptions, MySqlDatabaseError, MySqlRow},
     query::Query,
 };
 use vestiary::{Ttl, UnixMillis, WriteId};
@@ -18,15 +17,14 @@ use crate::{
     Cursor, Entry, Outcome, Page, ReadTwo, Scan, Stamped, Store, StoreError, StoreOptions,
     begin_alike,
     failure::{Failure, of_sqlx},
-    sql::{SWEEP, TABLE, after_all, patiently, table},
-    store::NOT_TEXT,
+    sql::{self, Rows, SWEEP, SWEEP_EVERY, TABLE, patiently, pool_options, table},
     write_id_of,
 };
 
 /// Keeps sessions in a table of MySQL (8.0 or newer) or MariaDB (10.6 or newer), as the `MySqlStore` of the npm
 /// package does: with the same table, keys and records, so both can use it at once.
 ///
-/// Each operation is one statement that is a transaction of its own, and atomic at every isolation level. TTLs and the
+/// Each write is one statement that is a transaction of its own, and atomic at every isolation level. TTLs and the
 /// order of logins go by the server's clock, so the clocks of the applications need not agree. Creations also remove
 /// expired records, a few at a time.
 ///
@@ -65,9 +63,6 @@ struct Statements {
     entry: String,
 }
 
-/// One creation in this many sweeps, and removes twice as many records as were created meanwhile.
-const SWEEP_EVERY: u32 = SWEEP / 2;
-
 /// The most bytes of a key: the limit of an index in every row format and page size. A server that is not strict would
 /// truncate a longer key, and mix up two sessions.
 const LONGEST_KEY: usize = 767;
@@ -86,9 +81,6 @@ const WRITE_ID: &str = "CASE
     WHEN LEFT(record, 16) = X'7B22636F6F6B6965223A7B2276223A22' AND SUBSTRING(record, 33, 1) = X'22'
     THEN SUBSTRING(record, 17, 16) ELSE X'2D' END";
 
-/// A connection used this recently is assumed to be alive: the pool tested it when it was returned.
-const RECENT: Duration = Duration::from_secs(1);
-
 /// A row with this key exists.
 const DUPLICATE: u16 = 1062;
 
@@ -106,17 +98,7 @@ impl MySqlStore {
     /// [`StoreError::Failed`] if the address is invalid or the server cannot be reached.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
         let options: MySqlConnectOptions = url.parse().map_err(of_sqlx)?;
-        // By default the pool pings each connection before use, which is a round trip.
-        let pool =
-            MySqlPoolOptions::new().test_before_acquire(false).before_acquire(|connection, of| {
-                Box::pin(async move {
-                    if of.idle_for > RECENT {
-                        connection.ping().await?;
-                    }
-                    Ok(true)
-                })
-            });
-        Self::with_pool(pool.connect_with(options).await.map_err(of_sqlx)?, TABLE)
+        Self::with_pool(pool_options().connect_with(options).await.map_err(of_sqlx)?, TABLE)
     }
 
     /// Creates a store on the caller's pool, with this table in the connections' database.
@@ -437,29 +419,15 @@ impl Store for MySqlStore {
 impl Scan for MySqlStore {
     /// Lists records in the order of their keys.
     async fn scan(&self, from: Option<&Cursor>, most: usize) -> Result<Page, StoreError> {
-        let prefix = &self.options.prefix;
-        let from = self.options.key(from.map_or("", |Cursor(key)| key));
-        let end = after_all(prefix);
-        let mut most = most.max(1);
-        let (entries, is_full) = loop {
+        let [from, end] = &sql::bounds(&self.options, from);
+        sql::page(most, |most| async move {
             let scan = || {
-                let scan = sqlx::query(&self.statements.scan);
-                let scan = scan.bind(from.as_bytes()).bind(end.as_bytes());
-                scan.bind(i64::try_from(most).unwrap_or(i64::MAX))
+                let scan = sqlx::query(&self.statements.scan).bind(from.as_bytes());
+                scan.bind(end.as_bytes()).bind(most)
             };
-            let rows = self.rows(scan).await?;
-            let entries = rows.iter().filter_map(|row| entry(row, prefix).transpose());
-            let entries: Vec<Entry> = entries.collect::<Result<_, _>>()?;
-            let is_full = rows.len() >= most;
-            if !is_full || !entries.is_empty() {
-                break (entries, is_full);
-            }
-            // No key of this page is text, but the next page needs one to start at.
-            most *= 2;
-        };
-        let next = entries.last().filter(|_| is_full);
-        let next = next.map(|last| Cursor(last.key.clone()));
-        Ok(Page { entries, next })
+            Rows::of(&self.rows(scan).await?, |row| entry(row, &self.options.prefix))
+        })
+        .await
     }
 
     async fn entry(&self, key: &str) -> Result<Option<Entry>, StoreError> {
@@ -490,13 +458,7 @@ fn text(row: &MySqlRow, column: usize) -> Result<Option<String>, StoreError> {
     Ok(str::from_utf8(bytes).ok().map(str::to_owned))
 }
 
-/// `None` if the key is not text: it belongs to no session.
 fn entry(row: &MySqlRow, prefix: &str) -> Result<Option<Entry>, StoreError> {
-    let Some(key) = text(row, 0)? else { return Ok(None) };
-    let left: i64 = row.try_get(2).map_err(of_sqlx)?;
-    Ok(Some(Entry {
-        key: key.strip_prefix(prefix).unwrap_or(&key).to_owned(),
-        record: text(row, 1)?.unwrap_or_else(|| NOT_TEXT.to_owned()),
-        ttl: Ttl::Millis(u64::try_from(left).unwrap_or_default()),
-    }))
+    let left = row.try_get(2).map_err(of_sqlx)?;
+    Ok(sql::entry(prefix, text(row, 0)?, text(row, 1)?, left))
 }

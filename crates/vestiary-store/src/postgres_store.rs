@@ -4,12 +4,11 @@ use std::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
-    time::Duration,
 };
 
 use sqlx::{
     ConnectOptions as _, Connection as _, Executor as _, PgPool, Postgres, Row as _, ValueRef as _,
-    postgres::{PgArguments, PgConnectOptions, PgPoolOptions, PgRow},
+    postgres::{PgArguments, PgConnectOptions, PgRow},
     query::Query,
 };
 use tokio::sync::{Mutex, OnceCell};
@@ -18,7 +17,7 @@ use vestiary::{Ttl, UnixMillis, WriteId};
 use crate::{
     Cursor, Entry, Outcome, Page, ReadTwo, Scan, Stamped, Store, StoreError, StoreOptions,
     failure::{Failure, of_sqlx},
-    sql::{SWEEP, TABLE, WRITE_ID, after_all, table},
+    sql::{self, Rows, SWEEP, SWEEP_EVERY, TABLE, WRITE_ID, pool_options, table},
     store::NOT_TEXT,
 };
 
@@ -82,17 +81,11 @@ struct Statements {
     entry: String,
 }
 
-/// One creation in this many sweeps, and removes twice as many records as were created meanwhile.
-const SWEEP_EVERY: u32 = SWEEP / 2;
-
 /// A setting that a pooler does not forward: it stays with the server's session.
 const SESSION: &str = "vestiary.session";
 
 /// The code with which `PgBouncer` refuses a setting that it does not forward.
 const REFUSED: &str = "08P01";
-
-/// A connection used this recently is assumed to be alive: the pool tested it when it was returned.
-const RECENT: Duration = Duration::from_secs(1);
 
 /// The advisory lock held while a process creates the table.
 const MIGRATION: i64 = i64::from_be_bytes(*b"vestiary");
@@ -107,17 +100,7 @@ impl PostgresStore {
         // sqlx sets the precision of floats, which a pooler refuses; sessions have none.
         let options: PgConnectOptions = url.parse().map_err(of_sqlx)?;
         let options = options.extra_float_digits(None);
-        // By default the pool pings each connection before use, which is a round trip.
-        let pool =
-            PgPoolOptions::new().test_before_acquire(false).before_acquire(|connection, of| {
-                Box::pin(async move {
-                    if of.idle_for > RECENT {
-                        connection.ping().await?;
-                    }
-                    Ok(true)
-                })
-            });
-        Self::with_pool(pool.connect_with(options).await.map_err(of_sqlx)?, TABLE)
+        Self::with_pool(pool_options().connect_with(options).await.map_err(of_sqlx)?, TABLE)
     }
 
     /// Creates a store on the caller's pool, with this table. For a table in another schema, set the user's
@@ -340,7 +323,7 @@ impl Store for PostgresStore {
         key: &str,
         record: &str,
         ttl: Ttl,
-        _bound: bool,
+        _owned: bool,
     ) -> Result<bool, StoreError> {
         let create = sqlx::query(&self.statements.create).bind(self.options.key(key)).bind(record);
         let created = !self.run(create.bind(self.options.life(ttl))).await?.is_empty();
@@ -412,25 +395,12 @@ impl Store for PostgresStore {
 impl Scan for PostgresStore {
     /// Lists records in the order of their keys.
     async fn scan(&self, from: Option<&Cursor>, most: usize) -> Result<Page, StoreError> {
-        let prefix = &self.options.prefix;
-        let mut most = most.max(1);
-        let (entries, is_full) = loop {
-            let scan = sqlx::query(&self.statements.scan);
-            let scan = scan.bind(self.options.key(from.map_or("", |Cursor(key)| key)));
-            let scan = scan.bind(after_all(prefix)).bind(i64::try_from(most).unwrap_or(i64::MAX));
-            let rows = self.run(scan).await?;
-            let entries = rows.iter().filter_map(|row| entry(row, prefix).transpose());
-            let entries: Vec<Entry> = entries.collect::<Result<_, _>>()?;
-            let is_full = rows.len() >= most;
-            if !is_full || !entries.is_empty() {
-                break (entries, is_full);
-            }
-            // No key of this page is text, but the next page needs one to start at.
-            most *= 2;
-        };
-        let next = entries.last().filter(|_| is_full);
-        let next = next.map(|last| Cursor(last.key.clone()));
-        Ok(Page { entries, next })
+        let [from, end] = &sql::bounds(&self.options, from);
+        sql::page(most, |most| async move {
+            let scan = sqlx::query(&self.statements.scan).bind(from).bind(end).bind(most);
+            Rows::of(&self.run(scan).await?, |row| entry(row, &self.options.prefix))
+        })
+        .await
     }
 
     async fn entry(&self, key: &str) -> Result<Option<Entry>, StoreError> {
@@ -468,13 +438,7 @@ fn text(row: &PgRow, column: usize) -> Result<Option<String>, StoreError> {
     Ok(str::from_utf8(bytes).ok().map(str::to_owned))
 }
 
-/// `None` if the key is not text: it belongs to no session.
 fn entry(row: &PgRow, prefix: &str) -> Result<Option<Entry>, StoreError> {
-    let Some(key) = text(row, 0)? else { return Ok(None) };
-    let left: i64 = row.try_get(2).map_err(of_sqlx)?;
-    Ok(Some(Entry {
-        key: key.strip_prefix(prefix).unwrap_or(&key).to_owned(),
-        record: text(row, 1)?.unwrap_or_else(|| NOT_TEXT.to_owned()),
-        ttl: Ttl::Millis(u64::try_from(left).unwrap_or_default()),
-    }))
+    let left = row.try_get(2).map_err(of_sqlx)?;
+    Ok(sql::entry(prefix, text(row, 0)?, text(row, 1)?, left))
 }

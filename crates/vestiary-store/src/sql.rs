@@ -1,7 +1,13 @@
-#[cfg(any(feature = "sqlite", feature = "mysql"))]
 use std::time::Duration;
 
-use crate::{StoreError, failure::Failure};
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+use sqlx::{
+    Connection as _, Database,
+    pool::{PoolConnectionMetadata, PoolOptions},
+};
+use vestiary::Ttl;
+
+use crate::{Cursor, Entry, Page, StoreError, StoreOptions, failure::Failure, store::NOT_TEXT};
 #[cfg(any(feature = "sqlite", feature = "mysql"))]
 use crate::{
     clock::{self, Stopwatch},
@@ -14,6 +20,14 @@ pub(crate) const TABLE: &str = "sessions";
 
 /// The number of expired records that one sweep removes: few, so that no request is slow.
 pub(crate) const SWEEP: u32 = 20;
+
+/// One creation in this many sweeps, and removes twice as many records as were created meanwhile.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(crate) const SWEEP_EVERY: u32 = SWEEP / 2;
+
+/// A connection used this recently is assumed to be alive: the pool tested it when it was returned.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+const RECENT: Duration = Duration::from_secs(1);
 
 /// The time for which a statement is retried that the database has not run. Its own timeout would go on after the request
 /// has given up, hold a connection, and write in the end.
@@ -46,8 +60,82 @@ pub(crate) fn table(name: &str) -> Result<&str, StoreError> {
     Ok(name)
 }
 
+/// Options of a pool that tests a connection only after it was idle for a moment. By default a pool pings each connection
+/// before use, which is a round trip.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(crate) fn pool_options<DB: Database>() -> PoolOptions<DB> {
+    PoolOptions::new().test_before_acquire(false).before_acquire(
+        |connection: &mut DB::Connection, of: PoolConnectionMetadata| {
+            Box::pin(async move {
+                if of.idle_for > RECENT {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        },
+    )
+}
+
+/// The rows of a page, as a database returns them.
+pub(crate) struct Rows {
+    count: usize,
+    /// The entries of the rows whose key is text.
+    entries: Vec<Entry>,
+}
+
+impl Rows {
+    pub(crate) fn of<R>(
+        rows: &[R],
+        entry: impl Fn(&R) -> Result<Option<Entry>, StoreError>,
+    ) -> Result<Self, StoreError> {
+        let entries = rows.iter().filter_map(|row| entry(row).transpose());
+        Ok(Self { count: rows.len(), entries: entries.collect::<Result<_, _>>()? })
+    }
+}
+
+/// The bounds of the keys that follow a cursor, neither of them included.
+pub(crate) fn bounds(options: &StoreOptions, from: Option<&Cursor>) -> [String; 2] {
+    [options.key(from.map_or("", |Cursor(key)| key)), after_all(&options.prefix)]
+}
+
+/// Reads one page of entries. `rows` reads at most so many rows.
+pub(crate) async fn page<F>(most: usize, rows: impl Fn(i64) -> F) -> Result<Page, StoreError>
+where
+    F: Future<Output = Result<Rows, StoreError>>,
+{
+    let mut most = most.max(1);
+    let (entries, is_full) = loop {
+        let Rows { count, entries } = rows(i64::try_from(most).unwrap_or(i64::MAX)).await?;
+        let is_full = count >= most;
+        if !is_full || !entries.is_empty() {
+            break (entries, is_full);
+        }
+        // No key of this page is text, but the next page needs one to start at.
+        most *= 2;
+    };
+    let next = entries.last().filter(|_| is_full);
+    let next = next.map(|last| Cursor(last.key.clone()));
+    Ok(Page { entries, next })
+}
+
+/// The entry of a row: its key, its record, and the rest of its TTL in milliseconds. `None` if the key is not text: it
+/// belongs to no session.
+pub(crate) fn entry(
+    prefix: &str,
+    key: Option<String>,
+    record: Option<String>,
+    left: i64,
+) -> Option<Entry> {
+    let key = key?;
+    Some(Entry {
+        key: key.strip_prefix(prefix).unwrap_or(&key).to_owned(),
+        record: record.unwrap_or_else(|| NOT_TEXT.to_owned()),
+        ttl: Ttl::Millis(u64::try_from(left).unwrap_or_default()),
+    })
+}
+
 /// An upper bound of all keys that begin with the prefix, where text is compared by its bytes.
-pub(crate) fn after_all(prefix: &str) -> String {
+fn after_all(prefix: &str) -> String {
     format!("{prefix}{}", char::MAX)
 }
 

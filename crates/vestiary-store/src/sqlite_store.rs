@@ -9,8 +9,7 @@ use vestiary::{Ttl, UnixMillis, WriteId};
 use crate::{
     Cursor, Entry, Outcome, Page, ReadTwo, Scan, Store, StoreError, StoreOptions, clock,
     failure::of_sqlx,
-    sql::{self, SWEEP, TABLE, WRITE_ID, after_all, table},
-    store::NOT_TEXT,
+    sql::{self, Rows, SWEEP, TABLE, WRITE_ID, table},
 };
 
 /// Keeps sessions in an `SQLite` file, as the `SqliteStore` of the npm package does: with the same table, keys and
@@ -228,7 +227,7 @@ impl Store for SqliteStore {
         let key = self.options.key(key);
         let read = || sqlx::query(&self.statements.read).bind(&key).bind(now());
         let row = patiently(|| read().fetch_optional(&self.readers)).await?;
-        row.map(|row| text(&row, 0).map_err(of_sqlx)?.ok_or(StoreError::NotText)).transpose()
+        row.map(|row| text(&row, 0)?.ok_or(StoreError::NotText)).transpose()
     }
 
     async fn read_two(&self, one: &str, other: &str) -> ReadTwo {
@@ -240,10 +239,7 @@ impl Store for SqliteStore {
         };
         [0, 1].map(|column| {
             let mut of_key = rows.iter().filter(|row| row.try_get(column).unwrap_or_default());
-            of_key
-                .next()
-                .map(|row| text(row, 2).map_err(of_sqlx)?.ok_or(StoreError::NotText))
-                .transpose()
+            of_key.next().map(|row| text(row, 2)?.ok_or(StoreError::NotText)).transpose()
         })
     }
 
@@ -252,7 +248,7 @@ impl Store for SqliteStore {
         key: &str,
         record: &str,
         ttl: Ttl,
-        _bound: bool,
+        _owned: bool,
     ) -> Result<bool, StoreError> {
         let key = self.options.key(key);
         let now = now();
@@ -347,32 +343,20 @@ impl Store for SqliteStore {
 impl Scan for SqliteStore {
     /// Lists records in the order of their keys.
     async fn scan(&self, from: Option<&Cursor>, most: usize) -> Result<Page, StoreError> {
-        let prefix = &self.options.prefix;
-        let mut most = most.max(1);
-        let (entries, is_full) = loop {
-            let scan = sqlx::query(&self.statements.scan).bind(now());
-            let scan = scan.bind(self.options.key(from.map_or("", |Cursor(key)| key)));
-            let scan = scan.bind(after_all(prefix)).bind(i64::try_from(most).unwrap_or(i64::MAX));
-            let rows = scan.fetch_all(&self.readers).await.map_err(of_sqlx)?;
-            let entries = rows.iter().filter_map(|row| entry(row, prefix).transpose());
-            let entries: Vec<Entry> = entries.collect::<Result<_, _>>().map_err(of_sqlx)?;
-            let is_full = rows.len() >= most;
-            if !is_full || !entries.is_empty() {
-                break (entries, is_full);
-            }
-            // No key of this page is text, but the next page needs one to start at.
-            most *= 2;
-        };
-        let next = entries.last().filter(|_| is_full);
-        let next = next.map(|last| Cursor(last.key.clone()));
-        Ok(Page { entries, next })
+        let [from, end] = &sql::bounds(&self.options, from);
+        sql::page(most, |most| async move {
+            let scan = sqlx::query(&self.statements.scan).bind(now()).bind(from).bind(end);
+            let rows = scan.bind(most).fetch_all(&self.readers).await.map_err(of_sqlx)?;
+            Rows::of(&rows, |row| entry(row, &self.options.prefix))
+        })
+        .await
     }
 
     async fn entry(&self, key: &str) -> Result<Option<Entry>, StoreError> {
         let find = sqlx::query(&self.statements.entry).bind(now()).bind(self.options.key(key));
         let row = find.fetch_optional(&self.readers).await.map_err(of_sqlx)?;
-        let entry = row.map(|row| entry(&row, &self.options.prefix)).transpose();
-        Ok(entry.map_err(of_sqlx)?.flatten())
+        let entry = row.map(|row| entry(&row, &self.options.prefix)).transpose()?;
+        Ok(entry.flatten())
     }
 }
 
@@ -382,21 +366,15 @@ impl fmt::Debug for SqliteStore {
     }
 }
 
-/// `None` if the key is not text: it belongs to no session.
-fn entry(row: &SqliteRow, prefix: &str) -> Result<Option<Entry>, sqlx::Error> {
-    let Some(key) = text(row, 0)? else { return Ok(None) };
+fn entry(row: &SqliteRow, prefix: &str) -> Result<Option<Entry>, StoreError> {
     // Another program may have stored any number.
-    let left = row.try_get::<i64, _>(2).unwrap_or_default();
-    Ok(Some(Entry {
-        key: key.strip_prefix(prefix).unwrap_or(&key).to_owned(),
-        record: text(row, 1)?.unwrap_or_else(|| NOT_TEXT.to_owned()),
-        ttl: Ttl::Millis(u64::try_from(left).unwrap_or_default()),
-    }))
+    let left = row.try_get(2).unwrap_or_default();
+    Ok(sql::entry(prefix, text(row, 0)?, text(row, 1)?, left))
 }
 
 /// The text of a column. Its value may be a blob, or text that is not UTF-8.
-fn text(row: &SqliteRow, column: usize) -> Result<Option<String>, sqlx::Error> {
-    let bytes: Vec<u8> = row.try_get_unchecked(column)?;
+fn text(row: &SqliteRow, column: usize) -> Result<Option<String>, StoreError> {
+    let bytes: Vec<u8> = row.try_get_unchecked(column).map_err(of_sqlx)?;
     Ok(String::from_utf8(bytes).ok())
 }
 

@@ -11,12 +11,15 @@
 
 mod servers;
 
-use servers::{mysql::MySql, proxy::Proxy, touches, until};
+use servers::{
+    mysql::MySql,
+    proxy::{Proxy, trips_of_a_user},
+    touches, until,
+};
 use tokio::sync::{Mutex, OnceCell};
 use vestiary::{Ttl, WriteId};
 use vestiary_store::{
-    Config, Found, Login, MySqlStore, Outcome, Scan as _, Sessions, Store as _, StoreError,
-    StoreOptions, conformance_tests,
+    MySqlStore, Outcome, Scan as _, Store as _, StoreError, StoreOptions, conformance_tests,
     sqlx::{
         self, Connection as _, Executor as _, MySqlConnection, MySqlPool, mysql::MySqlPoolOptions,
     },
@@ -56,10 +59,7 @@ async fn alone(table: &str) -> (MySqlStore, MySqlPool) {
 
 #[tokio::test]
 async fn a_login_and_the_end_of_all_sessions_are_ordered_by_the_clock_of_the_server() {
-    let store = store().await;
-    let service =
-        Sessions::new(&Config::new("a secret of more than 32 bytes for it"), store.clone());
-    servers::clock::orders_logins(&service.unwrap(), &store).await;
+    servers::clock::orders_logins(store().await).await;
 }
 
 /// A request of a logged-in visitor.
@@ -69,20 +69,8 @@ async fn a_session_of_a_user_and_the_list_are_one_round_trip() {
     let url = format!("mysql://app@127.0.0.1:{}/app", proxy.port);
     let store = MySqlStore::connect(&url).await.unwrap();
     store.migrate().await.unwrap();
-    let service = Sessions::new(&Config::new("a secret of more than 32 bytes for it"), store);
-    let service = service.unwrap();
-    let owner = service.of("trips").admit(&Login::default()).await.unwrap();
-    let stored = service.create("{}", Some(owner)).await.unwrap();
-    let cookie = format!("connect.sid={}", service.sign(stored.id()));
-    let cookies = service.cookies([cookie.as_bytes()]);
-    // Prepares the statement.
-    assert!(matches!(service.find(&cookies).await.unwrap(), Found::Session(_)));
-    proxy.trips();
-    for _ in 0..50 {
-        assert!(matches!(service.find(&cookies).await.unwrap(), Found::Session(_)));
-    }
     // The fifth byte of a packet is its command: 0x17 runs a statement, 0x0e tests a connection.
-    let trips = proxy.trips();
+    let trips = trips_of_a_user(store, &proxy).await;
     let of = |command: u8| trips.iter().filter(|trip| trip.get(4) == Some(&command)).count();
     // While a connection is tested, the pool may open another one, which is tested, too.
     assert!((50..60).contains(&of(0x17)), "{} statements of {}", of(0x17), trips.len());

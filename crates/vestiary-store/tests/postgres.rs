@@ -11,12 +11,15 @@
 
 mod servers;
 
-use servers::{postgres::Postgres, proxy::Proxy, touches, until};
+use servers::{
+    postgres::Postgres,
+    proxy::{Proxy, trips_of_a_user},
+    touches, until,
+};
 use tokio::sync::OnceCell;
 use vestiary::{Ttl, WriteId};
 use vestiary_store::{
-    Config, Found, Login, Outcome, PostgresStore, Scan as _, Sessions, Store as _, StoreError,
-    StoreOptions, conformance_tests,
+    Outcome, PostgresStore, Scan as _, Store as _, StoreError, StoreOptions, conformance_tests,
     sqlx::{self, Connection as _, Executor as _, PgConnection, PgPool, postgres::PgPoolOptions},
 };
 
@@ -54,10 +57,7 @@ async fn alone(table: &str) -> (PostgresStore, PgPool) {
 
 #[tokio::test]
 async fn a_login_and_the_end_of_all_sessions_are_ordered_by_the_clock_of_the_server() {
-    let store = store().await;
-    let service =
-        Sessions::new(&Config::new("a secret of more than 32 bytes for it"), store.clone());
-    servers::clock::orders_logins(&service.unwrap(), &store).await;
+    servers::clock::orders_logins(store().await).await;
 }
 
 /// A request of a logged-in visitor. The pool pings a connection when it is returned, which delays no request.
@@ -68,19 +68,7 @@ async fn a_session_of_a_user_and_the_list_are_one_round_trip() {
     let store = PostgresStore::connect(&url).await.unwrap();
     store.migrate().await.unwrap();
     assert!(!store.is_pooled().await.unwrap());
-    let service = Sessions::new(&Config::new("a secret of more than 32 bytes for it"), store);
-    let service = service.unwrap();
-    let owner = service.of("trips").admit(&Login::default()).await.unwrap();
-    let stored = service.create("{}", Some(owner)).await.unwrap();
-    let cookie = format!("connect.sid={}", service.sign(stored.id()));
-    let cookies = service.cookies([cookie.as_bytes()]);
-    // Prepares the statement.
-    assert!(matches!(service.find(&cookies).await.unwrap(), Found::Session(_)));
-    proxy.trips();
-    for _ in 0..50 {
-        assert!(matches!(service.find(&cookies).await.unwrap(), Found::Session(_)));
-    }
-    let trips = proxy.trips();
+    let trips = trips_of_a_user(store, &proxy).await;
     let of = |kinds: &[u8]| trips.iter().filter(|trip| kinds.contains(&trip[0])).count();
     // While a connection is tested, the pool may open another one, which prepares the statement and is tested, too; on
     // a busy machine that happens more often. Two round trips for each request would be 100.

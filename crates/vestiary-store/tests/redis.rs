@@ -472,10 +472,7 @@ async fn a_value_that_is_not_text_is_unreadable_and_no_error() {
 async fn a_login_and_the_end_of_all_sessions_are_ordered_by_the_clock_of_the_server() {
     let server = Redis::start(&[]).await;
     let store = RedisStore::connect(&server.url()).await.unwrap();
-    let service =
-        Sessions::new(&Config::new("a secret of more than 32 bytes for it"), store.clone());
-    let service = service.unwrap();
-    servers::clock::orders_logins(&service, &store).await;
+    servers::clock::orders_logins(store).await;
 }
 
 /// Whether replicas confirm that a record was removed.

@@ -1,10 +1,12 @@
 //! The server's clock, which orders logins and revocations of all sessions.
 
-use vestiary_store::{Login, SessionError, Sessions, Store};
+use vestiary_store::{Config, Login, SessionError, Sessions, Store};
 
 /// The server runs on this machine and reads the same clock. The list shows that it is the server's, because it dates
 /// the revocation of all sessions.
-pub async fn orders_logins(sessions: &Sessions, store: &impl Store) {
+pub async fn orders_logins(store: impl Store + Clone) {
+    let config = Config::new("a secret of more than 32 bytes for it");
+    let sessions = Sessions::new(&config, store.clone()).unwrap();
     let before = sessions.now();
     let now = store.now("key").await.unwrap().expect("the server has a clock");
     assert!(before <= now && now <= sessions.now());

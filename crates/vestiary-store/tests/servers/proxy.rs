@@ -10,6 +10,8 @@ use std::{
     thread,
 };
 
+use vestiary_store::{Config, Found, Login, Sessions, Store};
+
 pub struct Proxy {
     pub port: u16,
     trips: Arc<Mutex<Vec<Vec<u8>>>>,
@@ -36,6 +38,23 @@ impl Proxy {
     pub fn trips(&self) -> Vec<Vec<u8>> {
         std::mem::take(&mut self.trips.lock().unwrap())
     }
+}
+
+/// The round trips of fifty requests of a logged-in visitor, in a store behind the proxy.
+pub async fn trips_of_a_user(store: impl Store, proxy: &Proxy) -> Vec<Vec<u8>> {
+    let service = Sessions::new(&Config::new("a secret of more than 32 bytes for it"), store);
+    let service = service.unwrap();
+    let owner = service.of("trips").admit(&Login::default()).await.unwrap();
+    let stored = service.create("{}", Some(owner)).await.unwrap();
+    let cookie = format!("connect.sid={}", service.sign(stored.id()));
+    let cookies = service.cookies([cookie.as_bytes()]);
+    // Prepares the statement.
+    assert!(matches!(service.find(&cookies).await.unwrap(), Found::Session(_)));
+    proxy.trips();
+    for _ in 0..50 {
+        assert!(matches!(service.find(&cookies).await.unwrap(), Found::Session(_)));
+    }
+    proxy.trips()
 }
 
 fn join(client: &TcpStream, server: &TcpStream, trips: &Arc<Mutex<Vec<Vec<u8>>>>) {

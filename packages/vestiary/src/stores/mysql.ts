@@ -33,9 +33,9 @@ import {
 	SWEEP_EVERY,
 	type Statements
 } from './mysql-sql.js';
-import { full, millis, parsed, type StoreOptions } from './options.js';
+import { beginAlike, full, millis, parsed, type StoreOptions } from './options.js';
 import { patienceOf } from './patience.js';
-import { recordIn, recordsOf, type Row } from './rows.js';
+import { missing, notCreated, recordIn, recordsOf, type Row } from './rows.js';
 
 /** Options of a {@link MySqlStore}. */
 export interface MySqlStoreOptions extends StoreOptions {
@@ -54,7 +54,7 @@ export interface MySqlStoreOptions extends StoreOptions {
  * Keeps sessions in a table of MySQL (8.0 or newer) or MariaDB (10.6 or newer), which {@link MySqlStore.migrate}
  * creates.
  *
- * Each operation is one statement that is a transaction of its own, and atomic at every isolation level. The
+ * Each write is one statement that is a transaction of its own, and atomic at every isolation level. The
  * connections must commit by themselves (`autocommit`), as they do by default. TTLs and the order of logins go by the
  * server's clock, so the clocks of the applications need not agree. Creations also remove expired records, a few at a
  * time. Do not read from a replica: it would bring back ended sessions.
@@ -113,11 +113,7 @@ export class MySqlStore implements Store {
 		try {
 			await this.#open().changes(this.#statements.migrate, []);
 		} catch (error) {
-			throw new StoreError(
-				'store_failed',
-				`the table \`${this.#name}\` could not be created: let a user who may create tables run the SQL of \`store.schema\``,
-				{ cause: redacted(error) }
-			);
+			throw notCreated(this.#name, error);
 		}
 	}
 
@@ -303,11 +299,7 @@ export class MySqlStore implements Store {
 		const known = { cause: redacted(error), refused: true };
 		switch (errorNumberOf(error)) {
 			case NO_TABLE:
-				return new StoreError(
-					'store_failed',
-					`the table \`${this.#name}\` does not exist: call \`await store.migrate()\` once, or run the SQL of \`store.schema\``,
-					known
-				);
+				return missing(this.#name, error);
 			case NO_DATABASE:
 				return new StoreError(
 					'store_failed',
@@ -340,11 +332,6 @@ const NO_TABLE = 1_146;
 /** The write ID to compare with, in hexadecimal. */
 function expected(writeId: string | null): string {
 	return writeId === null || writeId === '' ? NO_WRITE_ID : hexOf(writeId);
-}
-
-/** Whether two records have the same beginning, apart from their write IDs. */
-function beginAlike(one: string, other: string): boolean {
-	return one.slice(0, 6) === other.slice(0, 6) && one.slice(22, 36) === other.slice(22, 36);
 }
 
 /** The most characters of a name in MySQL. */

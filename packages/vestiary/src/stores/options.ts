@@ -54,6 +54,11 @@ export async function parsed(
 /** The texts before the write ID of a record, in each format. */
 export const WRITE_ID_HEADS = ['{"v":"', '{"cookie":{"v":"'] as const;
 
+/** Whether two records have the same beginning, apart from their write IDs. */
+export function beginAlike(one: string, other: string): boolean {
+	return one.slice(0, 6) === other.slice(0, 6) && one.slice(22, 36) === other.slice(22, 36);
+}
+
 /** Whether a record is a tombstone. */
 export function isTombstone(record: unknown): boolean {
 	const { meta, cookie } = (record ?? {}) as Tombstone;

@@ -1,6 +1,5 @@
 import '../server-only.js';
 
-import { redacted } from '../cause.js';
 import { building } from '../environment.js';
 import { ConfigError, StoreError } from '../errors.js';
 import type {
@@ -16,7 +15,7 @@ import { checkCommon, checkObject, has } from './check.js';
 import { isRemote } from './client.js';
 import { full, millis, parsed, type StoreOptions } from './options.js';
 import { OUTCOMES, statementsFor, SWEEP_EVERY, type Statements } from './postgres-sql.js';
-import { recordIn, recordsOf, type Row } from './rows.js';
+import { missing, notCreated, recordIn, recordsOf, type Row } from './rows.js';
 
 /**
  * A client with `query(text, values)`: `Pool` or `Client` of `pg`, `Pool` or the HTTP function of
@@ -102,11 +101,7 @@ export class PostgresStore implements Store {
 		try {
 			await this.#query(this.#statements.migrate);
 		} catch (error) {
-			throw new StoreError(
-				'store_failed',
-				`the table \`${this.#name}\` could not be created: let a user who may create tables run the SQL of \`store.schema\``,
-				{ cause: redacted(error) }
-			);
+			throw notCreated(this.#name, error);
 		}
 	}
 
@@ -206,7 +201,7 @@ export class PostgresStore implements Store {
 		try {
 			return await this.#query(sql, values);
 		} catch (error) {
-			throw isMissing(error) ? this.#withoutTable(error) : error;
+			throw isMissing(error) ? missing(this.#name, error) : error;
 		}
 	}
 
@@ -217,14 +212,6 @@ export class PostgresStore implements Store {
 		// Without `prepare: true` the package `postgres` asks for the types of the values each time: a second round trip.
 		return rowsOf(
 			await (values ? client.unsafe(sql, values, { prepare: true }) : client.unsafe(sql))
-		);
-	}
-
-	#withoutTable(error: unknown): StoreError {
-		return new StoreError(
-			'store_failed',
-			`the table \`${this.#name}\` does not exist: call \`await store.migrate()\` once, or run the SQL of \`store.schema\``,
-			{ cause: redacted(error), refused: true }
 		);
 	}
 }

@@ -3,7 +3,7 @@ import '../server-only.js';
 import { DurableObject } from 'cloudflare:workers';
 
 import type { AtomicOutcome } from '../types.js';
-import { WRITE_ID_HEADS } from './options.js';
+import { beginAlike, WRITE_ID_HEADS } from './options.js';
 
 /**
  * The Durable Object of one record of a `DurableObjectStore`. Export it from the Worker's main module, and declare it
@@ -83,7 +83,7 @@ export class SessionObject extends DurableObject {
 		ttl: number
 	): Promise<{ readonly time: number; readonly before: string | null } | null> {
 		const before = this.#present()?.text ?? null;
-		if (before !== null && head(before) !== head(text)) return null;
+		if (before !== null && !beginAlike(before, text)) return null;
 		const time = Date.now();
 		await this.#store(`${text}${time}}`, ttl);
 		return { time, before };
@@ -146,9 +146,4 @@ const WRITE_ID = new RegExp(`^(?:${WRITE_ID_HEADS.join('|').replaceAll('{', '\\{
 /** The write ID of a record; null without one. */
 function writeIdOf(text: string): string | null {
 	return WRITE_ID.exec(text)?.[1] ?? null;
-}
-
-/** The beginning of a text, without the write ID. */
-function head(text: string): string {
-	return text.slice(0, 6) + text.slice(22, 36);
 }
