@@ -18,7 +18,7 @@ import { PostgresStore } from '../../dist/stores/postgres.js';
 import { RedisStore } from '../../dist/stores/redis.js';
 import { SqliteStore } from '../../dist/stores/sqlite.js';
 import type { Setup } from './messages.ts';
-import { d1Of, objectsOf } from './workerd.ts';
+import { d1At, objectsAt } from './workerd.ts';
 
 export async function connect(to: Setup['store']): Promise<Store> {
 	switch (to.kind) {
@@ -29,9 +29,9 @@ export async function connect(to: Setup['store']): Promise<Store> {
 		case 'mysql':
 			return new MySqlStore({ client: mysqlClient(to.client, to.url) });
 		case 'd1':
-			return new D1Store({ client: d1Of(to.url) });
+			return new D1Store({ client: d1At(to.url) });
 		case 'durable-objects':
-			return new DurableObjectStore({ client: objectsOf(to.url) });
+			return new DurableObjectStore({ client: objectsAt(to.url) });
 		case 'connect-pg-simple': {
 			const PgStore = connectPgSimple(expressSession);
 			const pool = poolOf(to.url);

@@ -17,7 +17,7 @@ import { startPgBouncer, startPostgres } from '../stores/postgres-server.ts';
 import type { Setup } from './messages.ts';
 import { Proxy, TROUBLES } from './proxy.ts';
 import { WORKERS, type Disturbed, type Stage } from './stage.ts';
-import { d1Of, startWorkerd } from './workerd.ts';
+import { d1At, startWorkerd } from './workerd.ts';
 
 /** Processes that share a SQLite file, each with another driver, and are killed. */
 export async function sqliteWithKilledProcesses(): Promise<Stage> {
@@ -80,7 +80,7 @@ export async function mariadbKilled(): Promise<Stage> {
 /** A workerd that is killed, with D1 or with Durable Objects. */
 export async function workerdKilled(kind: 'd1' | 'durable-objects'): Promise<Stage> {
 	const server = await startWorkerd();
-	if (kind === 'd1') await new D1Store({ client: d1Of(server.url) }).migrate();
+	if (kind === 'd1') await new D1Store({ client: d1At(server.url) }).migrate();
 	const store = { kind, url: server.url };
 	return {
 		setups: Array.from({ length: WORKERS }, () => ({

@@ -4,10 +4,11 @@ import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import type { D1Binding, D1Statement } from '../../dist/stores/d1.js';
-import type { SessionNamespace, SessionStub } from '../../dist/stores/durable-objects.js';
+import type { D1Binding } from '../../dist/stores/d1.js';
+import type { SessionNamespace } from '../../dist/stores/durable-objects.js';
 import { started, type Killable } from '../stores/killable.ts';
 import { freePort } from '../stores/servers.ts';
+import { d1Of, objectsOf } from '../stores/workerd-bindings.ts';
 
 /** A workerd that can be killed. */
 export interface Workerd extends Killable {
@@ -27,7 +28,7 @@ export async function startWorkerd(): Promise<Workerd> {
 			}),
 		answers: async () => {
 			try {
-				await d1Of(url).prepare('SELECT 1').all();
+				await d1At(url).prepare('SELECT 1').all();
 				return true;
 			} catch {
 				return false;
@@ -40,35 +41,13 @@ export async function startWorkerd(): Promise<Workerd> {
 }
 
 /** The D1 database of a workerd. */
-export function d1Of(url: string): D1Binding {
-	const statement = (sql: string, values: unknown[]): D1Statement => {
-		const run = async (method: 'all' | 'run'): Promise<never> =>
-			(await ask(url, { sql, values, method })) as never;
-		return {
-			bind: (...bound) => statement(sql, bound),
-			all: async () => run('all'),
-			run: async () => run('run')
-		};
-	};
-	return { prepare: (sql) => statement(sql, []) };
+export function d1At(url: string): D1Binding {
+	return d1Of(async (request) => ask(url, request));
 }
 
 /** The Durable Objects of a workerd. */
-export function objectsOf(url: string): SessionNamespace {
-	return {
-		idFromName: (name) => ({ name }),
-		get: (id) =>
-			new Proxy({} as SessionStub, {
-				get:
-					(_, method) =>
-					async (...args: unknown[]) =>
-						ask(url, {
-							name: (id as { name: string }).name,
-							method: String(method),
-							args
-						})
-			})
-	};
+export function objectsAt(url: string): SessionNamespace {
+	return objectsOf(async (request) => ask(url, request));
 }
 
 async function ask(url: string, request: object): Promise<unknown> {

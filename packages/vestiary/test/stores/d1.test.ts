@@ -2,15 +2,11 @@ import { Miniflare } from 'miniflare';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { ConfigError, Session, sessions, StoreError } from '../../src/index.js';
-import DefaultStore, {
-	D1Store,
-	type D1Binding,
-	type D1Statement,
-	type D1StoreOptions
-} from '../../src/stores/d1.js';
+import DefaultStore, { D1Store, type D1Binding, type D1StoreOptions } from '../../src/stores/d1.js';
 import { testAtomicStore, testStore } from '../../src/testing.js';
 import { testEvent } from '../event.js';
 import { touchesInOneCall } from './touching.js';
+import { d1Of } from './workerd-bindings.js';
 
 const RECORD = '{"v":"AAAAAAAAAAAAAAAA","cookie":{},"data":{}}';
 
@@ -32,28 +28,16 @@ let workerd: Miniflare;
 
 interface Reply {
 	readonly message?: string;
-	readonly answer: { results: unknown[]; meta: { changes?: number } };
+	readonly answer: unknown;
 }
 
-function statement(sql: string, values: unknown[]): D1Statement {
-	const ask = async (method: 'all' | 'run'): Promise<Reply['answer']> => {
-		const body = JSON.stringify({ sql, values, method });
-		const response = await workerd.dispatchFetch('https://d1.example/', {
-			method: 'POST',
-			body
-		});
-		const { message, answer } = (await response.json()) as Reply;
-		if (message !== undefined) throw new Error(message);
-		return answer;
-	};
-	return {
-		bind: (...bound) => statement(sql, bound),
-		all: async () => ask('all'),
-		run: async () => ask('run')
-	};
-}
-
-const client: D1Binding = { prepare: (sql) => statement(sql, []) };
+const client = d1Of(async (request) => {
+	const body = JSON.stringify(request);
+	const response = await workerd.dispatchFetch('https://d1.example/', { method: 'POST', body });
+	const { message, answer } = (await response.json()) as Reply;
+	if (message !== undefined) throw new Error(message);
+	return answer;
+});
 
 beforeAll(async () => {
 	workerd = new Miniflare({ modules: true, script: WORKER, d1Databases: ['DB'] });

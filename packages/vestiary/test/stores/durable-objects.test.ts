@@ -7,12 +7,12 @@ import { ConfigError, Session, sessions, StoreError } from '../../src/index.js';
 import DefaultStore, {
 	DurableObjectStore,
 	type DurableObjectStoreOptions,
-	type SessionNamespace,
-	type SessionStub
+	type SessionNamespace
 } from '../../src/stores/durable-objects.js';
 import { testAtomicStore, testStore } from '../../src/testing.js';
 import { testEvent } from '../event.js';
 import { touchesInOneCall } from './touching.js';
+import { nameOf, objectsOf } from './workerd-bindings.js';
 
 const dist = new URL('../../dist/', import.meta.url).pathname;
 
@@ -53,31 +53,17 @@ const APP = `export default {
 let workerd: Miniflare;
 let calls = 0;
 
-/** The name in the ID of an object, as the namespaces of this test make it. */
-const nameOf = (id: object): string => (id as { name: string }).name;
-
 /** A namespace of the app, from outside of workerd. */
 function namespaceOf(namespace: string): SessionNamespace {
-	const call = async (name: string, method: string, args: unknown[]): Promise<unknown> => {
+	return objectsOf(async (request) => {
 		calls++;
-		const body = JSON.stringify({ namespace, name, method, args });
+		const body = JSON.stringify({ namespace, ...request });
 		const url = 'https://objects.example/';
 		const response = await workerd.dispatchFetch(url, { method: 'POST', body });
 		const { answer, error } = (await response.json()) as { answer?: unknown; error?: Error };
 		if (error) throw Object.assign(new Error(error.message), error);
 		return answer;
-	};
-	return {
-		idFromName: (name) => ({ name }),
-		get: (id) =>
-			new Proxy({} as SessionStub, {
-				get: (_, method) =>
-					// A promise has a member of this name, and a stub has not.
-					method === 'then'
-						? undefined
-						: async (...args: unknown[]) => call(nameOf(id), String(method), args)
-			})
-	};
+	});
 }
 
 const client = namespaceOf('SESSIONS');
