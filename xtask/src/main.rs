@@ -1,7 +1,11 @@
 //! The only builder of this repository. `cargo xtask demo` sets everything up and serves the demo; `cargo xtask test` sets
 //! everything up and runs every test.
 #![forbid(unsafe_code)]
-#![expect(clippy::print_stdout, reason = "talking to the terminal is what this program is for")]
+#![expect(
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "talking to the terminal is what this program is for"
+)]
 
 mod api;
 mod bench;
@@ -65,8 +69,14 @@ fn main() -> anyhow::Result<ExitCode> {
     }
     // This comes before any build, because a build may replace this program.
     api::this_program()?;
-    run(&Cli::parse().task)?;
-    Ok(ExitCode::SUCCESS)
+    // A returned error would be printed with a backtrace where the environment asks for one, and bury what the steps said.
+    Ok(run(&Cli::parse().task).map_or_else(
+        |error| {
+            eprintln!("Error: {error:#}");
+            ExitCode::FAILURE
+        },
+        |()| ExitCode::SUCCESS,
+    ))
 }
 
 fn run(task: &Task) -> anyhow::Result<()> {

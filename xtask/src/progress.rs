@@ -26,7 +26,8 @@ struct Board {
     started: usize,
     running: Vec<Running>,
     ended: Vec<Ended>,
-    failed: bool,
+    /// The block of each step that failed.
+    failures: Vec<String>,
 }
 
 struct Running {
@@ -85,11 +86,11 @@ impl Progress {
     }
 
     /// Runs a step that counts as one check.
-    pub(crate) fn check(
+    pub(crate) fn check<T>(
         &self,
         name: &str,
-        work: impl FnOnce(&Log) -> anyhow::Result<()>,
-    ) -> anyhow::Result<()> {
+        work: impl FnOnce(&Log) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
         self.counted(name, |log| Ok((work(log)?, Some(1))))
     }
 
@@ -108,7 +109,7 @@ impl Progress {
 
     fn begin(&self, name: &str) -> anyhow::Result<(usize, String)> {
         let mut board = locked(&self.board);
-        if board.failed {
+        if !board.failures.is_empty() {
             return Err(NotStarted.into());
         }
         board.started += 1;
@@ -143,7 +144,9 @@ impl Progress {
         }
         clear_line();
         println!("{block}");
-        board.failed |= result.is_err();
+        if result.is_err() {
+            board.failures.push(block);
+        }
         let (value, passed) = result?;
         board.ended.push(Ended { number, name: name.to_owned(), seconds, passed });
         Ok(value)
@@ -157,6 +160,16 @@ impl Progress {
     /// The number of checks and tests that passed.
     pub(crate) fn passed(&self) -> usize {
         locked(&self.board).ended.iter().filter_map(|step| step.passed).sum()
+    }
+
+    /// The blocks of the steps that failed. Much may have been printed since they ended.
+    pub(crate) fn failures(&self) -> String {
+        locked(&self.board).failures.join("\n\n")
+    }
+
+    /// The number of steps that failed.
+    pub(crate) fn failed(&self) -> usize {
+        locked(&self.board).failures.len()
     }
 
     /// A table of the steps that succeeded, with their seconds and the number of checks that passed.
@@ -236,12 +249,18 @@ impl Log {
         self.said.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The last lines, without those of tests that passed.
     fn tail(&self) -> String {
         const LINES: usize = 80;
         let text = self.text();
-        let lines: Vec<_> = text.lines().collect();
+        let lines: Vec<_> = text.lines().filter(|line| !is_about_success(line)).collect();
         lines.get(lines.len().saturating_sub(LINES)..).unwrap_or_default().join("\n")
     }
+}
+
+/// Whether vitest or cargo says in this line that a test passed.
+fn is_about_success(line: &str) -> bool {
+    line.contains('\u{2713}') || (line.starts_with("test ") && line.ends_with("... ok"))
 }
 
 /// Shows that a step is alive: a running count on a terminal, a line every half minute elsewhere.
@@ -319,5 +338,18 @@ mod tests {
         assert!(!failed.unwrap_err().is::<NotStarted>());
         let next = progress.step("next", |_| Ok(()));
         assert!(next.unwrap_err().is::<NotStarted>());
+        assert_eq!(progress.failed(), 1);
+    }
+
+    #[test]
+    fn the_block_of_a_failure_leaves_out_the_tests_that_passed() {
+        let progress = Progress::new("test-of-a-summary", 1);
+        let failed = progress.step("fails", |log| {
+            log.note("test good ... ok\n \u{2713} fine\ntest bad ... FAILED")?;
+            anyhow::bail!("broken") as anyhow::Result<()>
+        });
+        failed.unwrap_err();
+        let said = progress.failures();
+        assert!(said.contains("bad") && !said.contains("good") && !said.contains("fine"), "{said}");
     }
 }

@@ -42,12 +42,11 @@ const WITHOUT_XTASK: [&str; 2] = ["--exclude", "xtask"];
 /// Checks the crates. Without an exchange, it skips the tests that need servers.
 pub(crate) fn checks(progress: &Progress, exchange: Option<Exchange>) -> anyhow::Result<()> {
     let Some(Exchange { servers, service }) = exchange else {
-        progress.check("clippy", |log| clippy(log, &[]))?;
+        progress.check("clippy", clippy)?;
         progress.tests("Rust tests", tests_without_servers)?;
         return builds(progress);
     };
-    progress.check("clippy", |log| clippy(log, &WITHOUT_XTASK))?;
-    let built = progress.step("Rust tests, build", build_tests)?;
+    let built = progress.check("Rust tests, build, with clippy", build_tests)?;
     // The receiver is gone only if the other lane has failed, which the next step notices.
     let _ = service.send(built);
     // The tests wait for servers and clocks. Builds that run at the same time leave them the processor.
@@ -103,28 +102,32 @@ fn tests_without_servers(log: &Log) -> anyhow::Result<usize> {
     Ok(passed(log))
 }
 
-fn clippy(log: &Log, without: &[&str]) -> anyhow::Result<()> {
-    let all = ["--workspace", "--all-targets", "--all-features", "--locked"];
-    cargo(&["clippy"]).args(all).args(without).args(["--", "-D", "warnings"]).logged(log)?;
-    // Clippy builds the native benchmarks and the fuzz targets.
+fn clippy(log: &Log) -> anyhow::Result<()> {
+    cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--locked"])
+        .args(["--", "-D", "warnings"])
+        .logged(log)?;
+    clippy_of_bindings(log)
+}
+
+/// Checks what only WebAssembly compiles. Clippy builds the native benchmarks and the fuzz targets.
+fn clippy_of_bindings(log: &Log) -> anyhow::Result<()> {
     let wasm =
         ["--target", "wasm32-unknown-unknown", "-p", "vestiary-wasm", "--", "-D", "warnings"];
     cargo(&["clippy", "--locked"]).args(wasm).logged(log)
 }
 
-/// Builds all tests, and the service of `examples/shared-login`, whose path it returns.
+/// Builds all tests with clippy, and the service of `examples/shared-login`, whose path it returns.
 fn build_tests(log: &Log) -> anyhow::Result<PathBuf> {
     // One command builds all tests, so that their dependencies have the same features and are built once.
-    cargo(&["build", "--locked", "--workspace", "--all-features", "--tests"])
-        .args(WITHOUT_XTASK)
-        .args(["--bin", demo::SHARED_LOGIN_API])
-        .logged(log)?;
+    let all = ["--workspace", "--all-features", "--all-targets"];
+    with_clippy(cargo(&["build", "--locked"])).args(all).args(WITHOUT_XTASK).logged(log)?;
+    clippy_of_bindings(log)?;
     Ok(demo::shared_login_program())
 }
 
 /// Runs all tests with all features, which switch on the tests that start servers.
 fn tests_with_servers(log: &Log, servers: &Servers) -> anyhow::Result<usize> {
-    cargo(&["test", "--locked", "--workspace", "--all-features"])
+    with_clippy(cargo(&["test", "--locked", "--workspace", "--all-features"]))
         .args(WITHOUT_XTASK)
         .env("REDIS_SERVER", &servers.redis)
         .env("VALKEY_SERVER", &servers.valkey)
@@ -135,7 +138,7 @@ fn tests_with_servers(log: &Log, servers: &Servers) -> anyhow::Result<usize> {
     Ok(passed(log))
 }
 
-/// Checks that each feature compiles without the others, and the stores also without threads. `default` is skipped, because
+/// Checks that each feature compiles without the others and with each other one, and the stores also without threads. `default` is skipped, because
 /// it is only another name of a combination that is checked.
 fn each_feature(log: &Log) -> anyhow::Result<()> {
     let hack = tools::cargo_hack(log)?;
@@ -143,15 +146,15 @@ fn each_feature(log: &Log) -> anyhow::Result<()> {
     hack(&["clippy", "--locked", "--each-feature", "--exclude-features", "default"])
         .args(["-p", "vestiary-store", "-p", "vestiary-tower", "--", "-D", "warnings"])
         .logged(log)?;
-    // Tests compile with each pair of features, too. Features of one kind count as one, because each adds code in a place
-    // of its own, which was checked alone above.
+    // Features of one kind count as one, because each adds code in a place of its own, which was checked alone above.
     let kinds = ["--group-features=axum,clock,tracing", "--group-features=sqlite,postgres,mysql"];
     for (krate, kinds) in [("vestiary-store", &kinds[..]), ("vestiary-tower", &[])] {
-        hack(&["check", "--locked", "--tests", "--feature-powerset", "--depth", "2"])
+        hack(&["check", "--locked", "--feature-powerset", "--depth", "2"])
             .args(["--exclude-features", "default", "-p", krate])
             .args(kinds)
             .logged(log)?;
     }
+    // Tests compile with each driver alone. They are built with all features above.
     for driver in ["sqlite", "postgres", "mysql"] {
         cargo(&["check", "--locked", "--tests", "-p", "vestiary-store", "--features", driver])
             .gently()

@@ -29,10 +29,13 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let progress = Progress::new("test", if args.quick { 24 } else { 41 });
+    let progress = Progress::new("test", if args.quick { 24 } else { 40 });
     let result = all(&progress, args.quick);
     println!("\n{}\n{:>7}          in all\n", progress.table(), progress.seconds());
-    println!("{} passed, {} failed", progress.passed(), usize::from(result.is_err()));
+    println!("{} passed, {} failed", progress.passed(), progress.failed());
+    if progress.failed() > 0 {
+        println!("\n{}\n", progress.failures());
+    }
     result
 }
 
@@ -46,7 +49,9 @@ fn all(progress: &Progress, quick: bool) -> anyhow::Result<()> {
             || rust::checks(progress, None),
             || {
                 let tools = tools::with_node(progress)?;
-                package(progress, &tools)?.checks()
+                let package = package(progress, &tools)?;
+                package.into_examples_and_benchmarks()?;
+                package.checks()
             },
         );
     }
@@ -71,19 +76,23 @@ fn package<'a>(progress: &'a Progress, tools: &'a Tools) -> anyhow::Result<Packa
 }
 
 impl Package<'_> {
-    /// The checks that need neither servers nor a browser.
-    fn checks(&self) -> anyhow::Result<()> {
+    /// SvelteKit makes the tsconfig of the examples, which the checks of their TypeScript need.
+    fn into_examples_and_benchmarks(&self) -> anyhow::Result<()> {
         let Self { progress, tools, tarball } = self;
-        progress
-            .check("prettier", |log| tools.bin("prettier").args(["--check", "."]).logged(log))?;
-        // SvelteKit makes the tsconfig of the examples, which the checks of their TypeScript need.
         progress.step("the packed package into examples and benchmarks", |log| {
             npm::install(log, tarball, &npm::EXAMPLES)?;
             npm::install(log, tarball, &[bench::FOLDER])?;
             each_example(|example| {
                 tools.bin("svelte-kit").args(["sync"]).within(example).logged(log)
             })
-        })?;
+        })
+    }
+
+    /// The checks that need neither servers nor a browser.
+    fn checks(&self) -> anyhow::Result<()> {
+        let Self { progress, tools, tarball } = self;
+        progress
+            .check("prettier", |log| tools.bin("prettier").args(["--check", "."]).logged(log))?;
         progress.check("eslint", |log| tools.bin("eslint").args(["."]).logged(log))?;
         progress.check("types", |log| {
             tools.bin("tsc").args(["-p", "packages/vestiary"]).logged(log)?;
@@ -102,15 +111,6 @@ impl Package<'_> {
         progress.check("attw", |log| {
             tools.bin("attw").args(["--profile", "esm-only"]).args([tarball]).logged(log)
         })
-    }
-
-    /// The checks that need servers, a browser, or fresh SvelteKit apps. They run in two lanes, because they wait a lot.
-    fn checks_with_servers(
-        &self,
-        servers: &Servers,
-        service: &Receiver<PathBuf>,
-    ) -> anyhow::Result<()> {
-        lanes::both(|| self.stores_and_benchmarks(servers), || self.apps(servers, service))
     }
 
     fn stores_and_benchmarks(&self, servers: &Servers) -> anyhow::Result<()> {
@@ -183,8 +183,15 @@ fn with_servers(
     // The receiver is gone only if the other lane has failed, which the next step notices.
     let servers = Servers { redis, valkey, postgres, pgbouncer, mariadb };
     let _ = to_rust.send(servers.clone());
-    package.checks()?;
-    package.checks_with_servers(&servers, service)
+    package.into_examples_and_benchmarks()?;
+    // Those with a browser and fresh SvelteKit apps take the longest, and wait a lot.
+    lanes::both(
+        || {
+            package.checks()?;
+            package.stores_and_benchmarks(&servers)
+        },
+        || package.apps(&servers, service),
+    )
 }
 
 fn each_example(mut work: impl FnMut(&str) -> anyhow::Result<()>) -> anyhow::Result<()> {

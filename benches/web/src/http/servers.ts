@@ -58,7 +58,7 @@ export class HttpServer {
 			stdio: ['ignore', 'inherit', 'inherit']
 		});
 		const server = new HttpServer(port, guarded(child));
-		for (let tries = 0; tries < 1_000 && child.exitCode === null; tries++) {
+		for (let tries = 0; tries < 6_000 && child.exitCode === null; tries++) {
 			const answer = await server.get(path).catch(() => undefined);
 			if (answer?.status === 200) return server;
 			await sleep(10);

@@ -1,4 +1,4 @@
-import { createServer, type AddressInfo } from 'node:net';
+import { connect as connectTo, createServer, type AddressInfo } from 'node:net';
 
 import pg from 'pg';
 import postgres from 'postgres';
@@ -36,6 +36,18 @@ async function someCookie(): Promise<string> {
 	const session = await Session.initialize(event, { secret: SECRET });
 	await session.save();
 	return `connect.sid=${encodeURIComponent(cookies.at(-1)?.value ?? '')}`;
+}
+
+/** Whether a program accepts connections there. A killed server's last process can do so for a moment. */
+async function listens(port: number): Promise<boolean> {
+	return new Promise((resolve) => {
+		const socket = connectTo(port, '127.0.0.1');
+		socket.once('error', () => resolve(false));
+		socket.once('connect', () => {
+			socket.destroy();
+			resolve(true);
+		});
+	});
 }
 
 /** A client whose calls are counted, and fail until its server is there. */
@@ -141,6 +153,7 @@ describe('PostgresStore with a real server', () => {
 	])('%s: a server that starts later is found without a restart', async (_, connect) => {
 		const late = await startPostgres();
 		await late.kill();
+		await expect.poll(async () => listens(late.port)).toBe(false);
 		const store = new PostgresStore({ client: connect(late.url) });
 		try {
 			await expect(load(store, await someCookie())).rejects.toMatchObject({
