@@ -42,7 +42,9 @@ async function someCookie(): Promise<string> {
 async function listens(port: number): Promise<boolean> {
 	return new Promise((resolve) => {
 		const socket = connectTo(port, '127.0.0.1');
-		socket.once('error', () => resolve(false));
+		socket.once('error', () => {
+			resolve(false);
+		});
 		socket.once('connect', () => {
 			socket.destroy();
 			resolve(true);
