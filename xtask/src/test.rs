@@ -50,7 +50,7 @@ fn all(progress: &Progress, quick: bool) -> anyhow::Result<()> {
             || {
                 let tools = tools::with_node(progress)?;
                 let package = package(progress, &tools)?;
-                package.into_examples_and_benchmarks()?;
+                package.install_packed()?;
                 package.checks()
             },
         );
@@ -77,7 +77,7 @@ fn package<'a>(progress: &'a Progress, tools: &'a Tools) -> anyhow::Result<Packa
 
 impl Package<'_> {
     /// SvelteKit makes the tsconfig of the examples, which the checks of their TypeScript need.
-    fn into_examples_and_benchmarks(&self) -> anyhow::Result<()> {
+    fn install_packed(&self) -> anyhow::Result<()> {
         let Self { progress, tools, tarball } = self;
         progress.step("the packed package into examples and benchmarks", |log| {
             npm::install(log, tarball, &npm::EXAMPLES)?;
@@ -183,7 +183,7 @@ fn with_servers(
     // The receiver is gone only if the other lane has failed, which the next step notices.
     let servers = Servers { redis, valkey, postgres, pgbouncer, mariadb };
     let _ = to_rust.send(servers.clone());
-    package.into_examples_and_benchmarks()?;
+    package.install_packed()?;
     // Those with a browser and fresh SvelteKit apps take the longest, and wait a lot.
     lanes::both(
         || {
