@@ -168,6 +168,38 @@ impl Sessions {
         Ok(opening.found.into())
     }
 
+    /// As [`Sessions::find`], for code that answers no request, such as a WebSocket upgrade or a job: it only reads.
+    /// Removes no record, and does not note the use of the session. `None` if there is no valid session.
+    ///
+    /// # Errors
+    /// As [`Sessions::find`].
+    pub async fn read(&self, cookies: &Cookies) -> Result<Option<Stored>, SessionError> {
+        if cookies.present && cookies.ids.is_empty() {
+            self.emit(Event::Rejected);
+        }
+        let mut host = StoreHost::new(self, StoreOperation::Read);
+        match session::read(&mut host, &self.inner.rules, &cookies.ids).await.map(|read| read.found)
+        {
+            Ok(session::Found::Session(loaded)) => Ok(Some(loaded.session.into())),
+            Ok(_) => Ok(None),
+            Err(error) => {
+                self.emit(Event::StoreFailed { code: error.code() });
+                Err(error)
+            }
+        }
+    }
+
+    /// The session under its current ID, if it was neither ended nor revoked and has not expired. Only reads. Call it
+    /// every few minutes with its last result, because it follows a session to its next ID only for ten minutes.
+    ///
+    /// # Errors
+    /// [`SessionError`] if the store failed, or a record or the user's session list is unreadable.
+    pub async fn alive(&self, stored: &Stored) -> Result<Option<Stored>, SessionError> {
+        let mut host = StoreHost::new(self, StoreOperation::Read);
+        let alive = session::alive(&mut host, &self.inner.rules, &stored.id).await?;
+        Ok(alive.map(|session| Stored::from(*session)))
+    }
+
     /// Loads the record under this ID, a tombstone included.
     ///
     /// # Errors

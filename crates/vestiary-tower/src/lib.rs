@@ -24,6 +24,7 @@
 //! | use a session in a handler         | [`Session`], `Session<T>` for a type of your own     |
 //! | log users in, protect routes       | [`Session::login`], `UserId`, [`RequireLogin`]       |
 //! | list and revoke a user's sessions  | [`Session::sessions_of`]                             |
+//! | read a session without a request   | [`ReadOnlySession`]                                  |
 //! | handle errors                      | [`SessionError`], `Rejection`, [`Failure`]           |
 //! | observe sessions                   | [`Event`], and `tracing`                             |
 //! | use Redis, `SQLite` or Postgres    | the crate `vestiary-store`                           |
@@ -41,6 +42,7 @@ mod contents;
 #[cfg(feature = "axum")]
 mod extract;
 mod layer;
+mod read_only;
 mod require;
 mod session;
 mod typed;
@@ -51,6 +53,7 @@ pub use contents::Data;
 #[cfg(feature = "axum")]
 pub use extract::{Rejection, UserId};
 pub use layer::{Failure, ResponseFuture, SessionLayer, SessionService, Unavailable};
+pub use read_only::ReadOnlySession;
 pub use require::{RequireLogin, RequireLoginFuture, RequireLoginService};
 pub use session::{LogIn, Session};
 pub use vestiary::{Error, Format, Handle, MemoryLimits, SessionId, UnixMillis};

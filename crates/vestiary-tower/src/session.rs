@@ -127,6 +127,18 @@ impl<T> Session<T> {
         self.visit.touch(&mut *self.visit.open_to_write().await?).await
     }
 
+    /// Asks the store whether the session is still valid: neither ended nor revoked nor expired, in whatever request or
+    /// process. Writes nothing. For code that outlives its request, such as a stream or a WebSocket; call it every few
+    /// minutes there, because it follows a session to its next ID only for ten minutes.
+    ///
+    /// `false` also for a session that is not stored. After a `false`, the session stays as this request has read it.
+    ///
+    /// # Errors
+    /// [`SessionError`] if the store failed, or the session cannot be read.
+    pub async fn is_alive(&self) -> Result<bool, SessionError> {
+        self.visit.is_alive(&mut *self.visit.open_to_write().await?).await
+    }
+
     /// Gives the session another ID and keeps its data. During the grace period, the old ID still leads to the session,
     /// for requests in flight. [`Config::renew_after`](crate::Config::renew_after) does this automatically.
     ///

@@ -109,7 +109,7 @@ impl Visit {
             // Without a cookie there is nothing to find, and no option of a Rust service begins a session.
             if present {
                 let shared = self.outer_of_this_name().next().is_some();
-                let cookies = visit::Cookies { present, ids, shared };
+                let cookies = visit::Cookies { present, ids, shared, reads_only: false };
                 // Boxed, so that the future of each handler does not grow by everything that can happen here.
                 Box::pin(self.find(&mut state, cookies)).await;
             }
@@ -218,6 +218,12 @@ impl Visit {
         self.clear_if_revoked(state, before).await;
         state.settle();
         touched
+    }
+
+    /// Whether the session is still valid.
+    pub(crate) async fn is_alive(&self, state: &mut State) -> Result<bool, SessionError> {
+        let rules = self.sessions.rules();
+        visit::is_alive(&mut self.asking(), rules, &mut state.visit).await
     }
 
     /// Ends the session.

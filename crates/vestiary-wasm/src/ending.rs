@@ -23,6 +23,7 @@ pub(crate) enum Ending {
     },
     Text(String),
     Ends(OwnEnd),
+    Nothing,
 }
 
 /// The end of an operation, as JavaScript gets it.
@@ -60,6 +61,7 @@ impl Ended {
             Ok(Ending::Ends(OwnEnd { at, before })) => {
                 (ended.at, ended.before) = (at.0 as f64, before.0 as f64);
             }
+            Ok(Ending::Nothing) => {}
             Err(error) => ended.texts = fault(&error),
         }
         ended

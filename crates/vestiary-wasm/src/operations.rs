@@ -49,6 +49,8 @@ pub enum Task {
     Finish,
     /// `confirm`
     Confirm,
+    /// `is_alive`. It ends without a visit if the session is not.
+    IsAlive,
     /// `Visit::revoked`
     Revoked,
     /// `log_in`: a user, the data of the session, and the label. The numbers are the time of the visitor's proof, the time
@@ -77,7 +79,8 @@ pub enum Given {
     Present = 0x0400_0000,
     /// Another handle around this one has the same cookie name.
     Shared = 0x0800_0000,
-    /// A login has a label; a revocation was made by the same request; a record is in its user's session list.
+    /// A login has a label; a revocation was made by the same request; a record is in its user's session list; the opening of
+    /// a session only reads.
     More = 0x1000_0000,
     /// The input has random bytes. Without them an operation only reads.
     Drawn = 0x2000_0000,
@@ -235,6 +238,7 @@ impl Operation {
                 present: self.is(Given::Present),
                 ids: self.received(),
                 shared: self.is(Given::Shared),
+                reads_only: self.is(Given::More),
             }),
             Task::Save => Act::Save(changes()?),
             Task::Assigned => Act::Assigned(changes()?),
@@ -259,6 +263,12 @@ impl Operation {
                 };
                 let done = boxed(visit::log_in(page, rules, &mut visit, &join, data)).await;
                 return Ok(Ending::Visit { visit, spent: Vec::new(), done });
+            }
+            Task::IsAlive => {
+                return Ok(match boxed(visit::is_alive(page, rules, &mut visit)).await {
+                    Ok(false) => Ending::Nothing,
+                    done => Ending::Visit { visit, spent: Vec::new(), done },
+                });
             }
             Task::Revoked => {
                 visit.revoked(page, self.is(Given::More));

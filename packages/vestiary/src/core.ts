@@ -21,7 +21,7 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
 /** Operations that begin without random bytes, because they usually write nothing. */
-const MOSTLY_READ: ReadonlySet<Task> = new Set([Task.Open, Task.Confirm]);
+const MOSTLY_READ: ReadonlySet<Task> = new Set([Task.Open, Task.Confirm, Task.IsAlive]);
 
 /** The number of steps: progress is a step plus this number times a purpose. The others are bits of the purpose. */
 const STEPS = constant(Constant.Steps);

@@ -12,6 +12,16 @@ import { trackSubRequests, pageOf, untrack } from './sub-request.js';
 import type { SveltekitSessionConfig } from './types.js';
 import { checkOrder, Watch, watchPrerendered } from './watch.js';
 
+declare global {
+	// eslint-disable-next-line @typescript-eslint/no-namespace -- where SvelteKit looks for it
+	namespace App {
+		interface Locals {
+			/** The visitor's session, set by `sveltekitSessionHandle`. */
+			session: Session;
+		}
+	}
+}
+
 /**
  * SvelteKit's `Handle`, spelled out: it is exported by `@sveltejs/kit` in version 2 and by
  * `@sveltejs/kit/hooks` in version 3.

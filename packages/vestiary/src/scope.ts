@@ -2,7 +2,7 @@ import type { RequestEvent } from '@sveltejs/kit';
 
 import type { OwnCookie, User } from './progress.js';
 import { ConfigError, ResponseSentError, StoreError, VestiaryError } from './errors.js';
-import { cacheControl, Task, vary, VisitState } from './generated/vestiary.js';
+import { cacheControl, Given, Task, vary, VisitState } from './generated/vestiary.js';
 import { hint, hintForEvent } from './hints.js';
 import { REVOKED, type Inside } from './inside.js';
 import { watch, type OwnRequest } from './open-sessions.js';
@@ -55,6 +55,8 @@ export class Scope implements Around {
 	finished = false;
 	/** Whether the handle has returned the response. */
 	over = false;
+	/** Whether the store is only read, because no request of the visitor is answered. */
+	readonly readsOnly: boolean;
 	/** Whether the application has looked at the session, so that the response may depend on it. */
 	looked = false;
 	/** When the request began, in milliseconds since the epoch. */
@@ -77,11 +79,12 @@ export class Scope implements Around {
 	/** The function that fills SvelteKit's cookie jar. SvelteKit replaces it once there is a response. */
 	readonly #setInJar: Cookies['set'] | undefined;
 
-	constructor(event: RequestEvent, runtime: Runtime, finishes: boolean) {
+	constructor(event: RequestEvent, runtime: Runtime, finishes: boolean, readsOnly = false) {
 		const { cookies } = partial(event);
 		this.event = event;
 		this.runtime = runtime;
 		this.finishes = finishes;
+		this.readsOnly = readsOnly;
 		this.#setInJar = cookies?.set;
 		this.visit = new Visit(this);
 		this.left = !finishes && typeof cookies?.set !== 'function';
@@ -150,6 +153,11 @@ export class Scope implements Around {
 			return new ResponseSentError({ cause });
 		}
 		return undefined;
+	}
+
+	/** The bits of the core's `Given` with which the session is opened. */
+	get openFlags(): number {
+		return (this.outer ? Given.Shared : 0) | (this.readsOnly ? Given.More : 0);
 	}
 
 	/** Records whether a session is about to begin, whose cookie no other handle may take. */

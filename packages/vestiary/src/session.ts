@@ -21,16 +21,6 @@ import type {
 import { computing, type Change } from './update.js';
 import { touchedBits, type Input } from './visit.js';
 
-declare global {
-	// eslint-disable-next-line @typescript-eslint/no-namespace -- where SvelteKit looks for it
-	namespace App {
-		interface Locals {
-			/** The visitor's session, set by `sveltekitSessionHandle`. */
-			session: Session;
-		}
-	}
-}
-
 /**
  * A visitor's session: `event.locals.session`.
  *
@@ -201,6 +191,17 @@ export class Session {
 	}
 
 	/**
+	 * Asks the store whether the session is still valid: neither ended nor revoked nor expired, in whatever request or
+	 * process. Writes nothing. For code that outlives its request, such as a stream; call it every few minutes there,
+	 * because it follows a session to its next ID only for ten minutes.
+	 * @returns False also for a session that is not stored. The session then stays as this request has read it
+	 * @throws {@link DataError} and {@link StoreError} if the session cannot be read
+	 */
+	isAlive(): Promise<boolean> {
+		return this.#run((session) => session.#scope.visit.isAlive());
+	}
+
+	/**
 	 * Ends the session and starts a new, empty one with another ID, which becomes `event.locals.session`. Call it when
 	 * a visitor logs in, so that the old ID is worthless; or use {@link Session.login}, which includes it.
 	 *
@@ -285,20 +286,20 @@ export class Session {
 
 	/** @internal */
 	[LOOK](table: MemoryTable): void {
-		const { visit, outer, cookieHeader } = this.#scope;
-		visit.openOn(table, cookieHeader, outer ? Given.Shared : 0);
+		const { visit, cookieHeader, openFlags } = this.#scope;
+		visit.openOn(table, cookieHeader, openFlags);
 		this.#opened();
 	}
 
 	/** Opens the session of the cookies. A promise if the store must be awaited. */
 	#open(): Promise<Session> | undefined {
-		const { visit, outer, cookieHeader, runtime } = this.#scope;
+		const { visit, cookieHeader, runtime, openFlags } = this.#scope;
 		const { core, touched, options } = runtime;
 		const ids = core.readCookies(cookieHeader);
 		// A visitor without a cookie has no session, and opening one creates no record.
 		if (!ids && options.saveUninitialized !== true) return undefined;
 		const opening = visit.act(Task.Open, {
-			flags: (ids ? Given.Present : 0) | (outer ? Given.Shared : 0),
+			flags: (ids ? Given.Present : 0) | openFlags,
 			texts: [ids?.join('\n') ?? ''],
 			touched: ids ? touchedBits(ids, touched) : 0
 		});
@@ -481,15 +482,9 @@ export class Session {
 		return this.#afterOthers(async () => run());
 	}
 
-	async #afterOthers<T>(run: (turn: Turn) => Promise<T>): Promise<T> {
+	#afterOthers<T>(run: (turn: Turn) => Promise<T>): Promise<T> {
 		const { writes, records, patience } = this.#scope.runtime;
-		const turn = writes.take(this.#scope.visit.storedId, records.atomic, patience);
-		try {
-			if (turn.ready) await turn.ready;
-			return await run(turn);
-		} finally {
-			turn.end();
-		}
+		return writes.after(this.#scope.visit.storedId, records.atomic, patience, run);
 	}
 }
 

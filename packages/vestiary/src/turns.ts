@@ -109,6 +109,22 @@ export class Turns {
 		};
 	}
 
+	/** Runs a write in its turn. */
+	async after<T>(
+		id: string | undefined,
+		atomic: boolean,
+		patience: number,
+		run: (turn: Turn) => Promise<T>
+	): Promise<T> {
+		const turn = this.take(id, atomic, patience);
+		try {
+			if (turn.ready) await turn.ready;
+			return await run(turn);
+		} finally {
+			turn.end();
+		}
+	}
+
 	#stand(line: string): Place {
 		const last = this.#last.get(line);
 		const ready = last?.ended;

@@ -1,5 +1,11 @@
 import { checkUser } from './login-options.js';
 import { ownRequest, revoking } from './open-sessions.js';
+import {
+	cookieHeaderOf,
+	readSession,
+	type CookieRequest,
+	type ReadOnlySession
+} from './read-only.js';
 import { runtimeOf, userKey, type Runtime } from './runtime.js';
 import { ConfigError } from './errors.js';
 import { HANDLE } from './inside.js';
@@ -39,8 +45,30 @@ export interface UserSessions {
 	revokeAll(): Promise<void>;
 }
 
+/** The sessions of a handle, for code that answers no request: {@link sessions}. */
+export interface Sessions {
+	/**
+	 * The session list of a user who was logged in with `session.login()`.
+	 * @throws {@link ConfigError} if the store is not atomic
+	 */
+	of(userId: string): UserSessions;
+	/**
+	 * Reads the session of a `Cookie` header, for a WebSocket upgrade, a job or a test. Nothing is renewed, refreshed or
+	 * written, and no cookie is set.
+	 * @returns Undefined if the header has no cookie of a valid session
+	 * @throws {@link StoreError} if the store fails, whatever `onStoreError` says
+	 */
+	read(cookieHeader: string | null | undefined): Promise<ReadOnlySession | undefined>;
+	/**
+	 * Reads the session of a request, as {@link Sessions.read} does.
+	 * @param request A `Request`, or one of `node:http`
+	 */
+	open(request: CookieRequest): Promise<ReadOnlySession | undefined>;
+}
+
 /**
- * The session lists of users who were logged in with `session.login()`. Pass the options of the handle.
+ * The sessions of a handle, for code that answers no request: a user's session list, and the session of a `Cookie`
+ * header. Pass the options of the handle.
  *
  * ```ts
  * import { sessions } from 'vestiary';
@@ -49,21 +77,18 @@ export interface UserSessions {
  * const devices = await sessions(options).of('ada').list(event.locals.session);
  * ```
  *
- * @throws {@link ConfigError} if the store is not atomic
+ * @throws {@link ConfigError} if an option is invalid
  */
-export function sessions(options: SveltekitSessionConfig): { of(userId: string): UserSessions } {
+export function sessions(options: SveltekitSessionConfig): Sessions {
 	const runtime = runtimeOf(options);
-	if (!runtime.records.atomic) {
-		throw new ConfigError(
-			'store_capability',
-			'`sessions()` needs an atomic store, and this one is not atomic (it has no `atomic`)'
-		);
-	}
 	return {
 		of: (userId) => {
+			runtime.records.checkAtomic('`sessions().of()`');
 			checkUser(userId);
 			return sessionsOf(runtime, userId);
-		}
+		},
+		read: async (cookieHeader) => readSession(runtime, cookieHeader),
+		open: async (request) => readSession(runtime, cookieHeaderOf(request))
 	};
 }
 

@@ -14,8 +14,9 @@ export {
 export { sveltekitSessionHandle, type SessionHandle } from './handle.js';
 export { type LoginOptions } from './login-options.js';
 export { MemoryStore, type MemoryStoreOptions } from './memory-store.js';
+export { type CookieRequest, type ReadOnlySession } from './read-only.js';
 export { Session } from './session.js';
 export { fromExpressStore, type ExpressStore } from './stores/express.js';
 // Not by name: only so can applications merge a re-exported interface (`declare module 'vestiary'`).
 export * from './types.js';
-export { sessions, type UserSession, type UserSessions } from './users.js';
+export { sessions, type Sessions, type UserSession, type UserSessions } from './users.js';

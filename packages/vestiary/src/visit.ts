@@ -42,8 +42,8 @@ export interface Cookie {
 
 const NOTHING: Input = {};
 
-/** Operations that run after the application's. They set only a cookie that they have changed. */
-const AFTERWARDS = new Set([Task.Refresh, Task.Confirm, Task.Finish]);
+/** Operations that only read, or run after the application's. They set only a cookie that they have changed. */
+const AFTERWARDS = new Set([Task.Refresh, Task.Confirm, Task.Finish, Task.IsAlive]);
 
 /** Operations that always read the session from the store, or write it. */
 const ASKING: ReadonlySet<Task> = new Set([Task.Open, Task.Save, Task.LogIn]);
@@ -199,6 +199,16 @@ export class Visit implements Page {
 		};
 		const end = this.#scope.runtime.records.act(task, given, this, compute);
 		return this.#ending(task, end, before, input);
+	}
+
+	/** Whether the session is still valid. */
+	async isAlive(): Promise<boolean> {
+		let isAlive = false;
+		const ended = (isStored: boolean): void => {
+			isAlive = isStored;
+		};
+		await this.act(Task.IsAlive, { ended });
+		return isAlive;
 	}
 
 	#begin(task: Task): Before {

@@ -14,6 +14,7 @@ import {
 	type SessionCookieOptions,
 	type SessionData,
 	type SessionStoreData,
+	type ReadOnlySession,
 	type Store,
 	type SveltekitSessionConfig,
 	type UserSession,
@@ -74,6 +75,26 @@ export async function devices(event: RequestEvent): Promise<string[]> {
 	await of.revokeOthers();
 	const list: UserSession[] = await of.list();
 	return list.map(({ label, lastSeen }) => label ?? lastSeen.toISOString());
+}
+
+// The session of a cookie, without an event.
+export async function socket(request: {
+	headers: { cookie?: string; host?: string };
+}): Promise<string | undefined> {
+	const found: ReadOnlySession | undefined = await sessions(everything).open(request);
+	await sessions(everything).open(new Request('https://app.example'));
+	await sessions(everything).open({ headers: new Headers() });
+	await sessions(everything).read(request.headers.cookie);
+	const name: string | undefined = found?.data.name;
+	const user: string | undefined = found?.userId ?? found?.handle;
+	if (found && (await found.isAlive())) return name;
+	// @ts-expect-error -- it has no ID
+	const id: unknown = found?.id;
+	// @ts-expect-error -- it is only read
+	if (found) found.data.name = 'Ada';
+	// @ts-expect-error -- a request is no header
+	await sessions(everything).read(request);
+	return user ?? String(id);
 }
 
 // Every option of the README.

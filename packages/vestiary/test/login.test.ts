@@ -192,7 +192,7 @@ describe('login', () => {
 		const weak = await opened(undefined, plain);
 		await expect(weak.session.login('ada')).rejects.toMatchObject({ code: 'store_capability' });
 		await expect(weak.session.renew()).rejects.toMatchObject({ code: 'store_capability' });
-		expect(() => sessions(plain)).toThrow(ConfigError);
+		expect(() => sessions(plain).of('ada')).toThrow(ConfigError);
 	});
 });
 

@@ -16,7 +16,7 @@ export function expected(operation: Operation): unknown {
 		return { data: operation.data ?? {}, user: operation.user ?? null };
 	if (operation.do === 'list') return operation.labels;
 	if (operation.do === 'together') return operation.ops.map(expected);
-	const gives = operation.gives ?? 'done';
+	const gives = operation.gives ?? (operation.do === 'isAlive' ? 'yes' : 'done');
 	const inside = operation.do === 'update' ? operation.inside : undefined;
 	return inside ? { inside: expected(inside), gives } : gives;
 }
@@ -73,6 +73,8 @@ async function act(
 		case 'remove':
 			Reflect.deleteProperty(data, operation.key);
 			return 'done';
+		case 'isAlive':
+			return (await session.isAlive()) ? 'yes' : 'no';
 		case 'save':
 			await session.save();
 			return kept();

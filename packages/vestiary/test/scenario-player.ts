@@ -2,8 +2,10 @@ import { expect, vi } from 'vitest';
 
 import {
 	ConfigError,
+	sessions,
 	sveltekitSessionHandle,
 	VestiaryError,
+	type ReadOnlySession,
 	type Session,
 	type SessionEvent,
 	type SessionHandle,
@@ -48,6 +50,8 @@ export class Player {
 	readonly #requests = new Map<string, Running>();
 	/** Requests whose response has left. */
 	readonly #left = new Map<string, Running>();
+	/** Sessions that were read without a request, and how to set the clock of their instances. */
+	readonly #sockets = new Map<string, { session: ReadOnlySession; instance: Instance }>();
 	/** The cookies of the browsers. */
 	readonly #jars = new Map<string, string>();
 	/** The last cookie of each session, by its name in the scenario. */
@@ -72,7 +76,8 @@ export class Player {
 			this.#shelf.asked = {};
 			await this.#step(step, where);
 			// Events of the background are reported with the next request.
-			if (!('browser' in step || 'request' in step) || step.step === 'jar') continue;
+			const asks = 'browser' in step || 'request' in step || 'socket' in step;
+			if (!asks || step.step === 'jar') continue;
 			const { events = [], asked } = step as Answered;
 			expect(this.#events.splice(0), `events of ${where}`).toEqual(events);
 			for (const [operation, times] of Object.entries(asked ?? {}))
@@ -125,6 +130,17 @@ export class Player {
 				);
 				return;
 			}
+			case 'open':
+				await this.#open(step, where);
+				return;
+			case 'isAlive': {
+				const socket = this.#sockets.get(step.socket);
+				if (!socket) throw new Error(`${step.socket} has no session`);
+				this.#setClock(socket.instance);
+				const alive = socket.session.isAlive().then((is) => (is ? 'yes' : 'no'));
+				expect(await alive.catch(codeOf), where).toBe(step.gives);
+				return;
+			}
 			case 'pass':
 				this.#now += step.seconds * 1_000;
 				return;
@@ -174,11 +190,36 @@ export class Player {
 		this.#events.push(detail === undefined ? event.type : `${event.type}:${detail}`);
 	};
 
-	#begin(browser: string, at: string | undefined): Running {
+	/** Reads a session without a request. */
+	async #open(step: Extract<Step, { step: 'open' }>, where: string): Promise<void> {
+		const instance = this.#instance(step.at);
+		const cookie = this.#jars.get(step.browser);
+		const header = cookie && `theme=dark; sid=${cookie}`;
+		let [found, failed]: [ReadOnlySession?, string?] = [];
+		try {
+			found = await sessions(instance.options).read(header);
+		} catch (error) {
+			failed = codeOf(error as Error);
+		}
+		expect(failed, `error of ${where}`).toBe(step.fails);
+		const { data = {}, user = null } = step.finds ?? {};
+		expect(found && { data: found.data, user: found.userId ?? null }, where).toEqual(
+			step.finds ? { data, user } : undefined
+		);
+		if (found) this.#sockets.set(step.socket, { session: found, instance });
+	}
+
+	/** An instance, with its clock. */
+	#instance(at: string | undefined): Instance {
 		const name = at ?? [...this.#instances.keys()][0] ?? '';
 		const instance = this.#instances.get(name);
 		if (!instance) throw new Error(`there is no instance \`${name}\``);
 		this.#setClock(instance);
+		return instance;
+	}
+
+	#begin(browser: string, at: string | undefined): Running {
+		const instance = this.#instance(at);
 		const cookie = this.#jars.get(browser);
 		const { event } = testEvent(cookie && `sid=${cookie}`);
 		const { handle } = instance;

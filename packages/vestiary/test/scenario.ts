@@ -27,6 +27,8 @@ export interface Options {
 export type Operation =
 	/** The session's data and its user; null if it has none. */
 	| { do: 'read'; data?: object; user?: string | null }
+	/** Whether the session is still valid: `yes`, `no`, or the code of an error. Default: `yes`. */
+	| { do: 'isAlive'; gives?: string }
 	/** Changes the data, and stores nothing yet. `size` is the length of a text. */
 	| { do: 'set'; key: string; value?: unknown; size?: number; gives?: string }
 	| { do: 'remove'; key: string; gives?: string }
@@ -102,6 +104,25 @@ export type Step =
 	| ({ step: 'end'; request: string; ops?: Operation[] } & Answered)
 	/** Operations on the session of a request whose response has left. */
 	| { step: 'after'; request: string; ops: Operation[]; events?: string[] }
+	/** Reads the session of a browser's cookie without a request. `finds` is null if there is none. */
+	| {
+			step: 'open';
+			socket: string;
+			browser: string;
+			at?: string;
+			finds?: { data?: object; user?: string | null } | null;
+			fails?: string;
+			events?: string[];
+			asked?: Answered['asked'];
+	  }
+	/** Whether the session that a socket has opened is still valid: `yes`, `no`, or the code of an error. */
+	| {
+			step: 'isAlive';
+			socket: string;
+			gives: string;
+			events?: string[];
+			asked?: Answered['asked'];
+	  }
 	/** Lets seconds pass. */
 	| { step: 'pass'; seconds: number }
 	/** Puts the cookie of a session into a browser; `forged` is one that no secret has signed. */
@@ -150,6 +171,7 @@ const OPTIONS = [
 
 const OPERATIONS: Record<Operation['do'], string[]> = {
 	read: ['data', 'user'],
+	isAlive: ['gives'],
 	set: ['key', 'value', 'size', 'gives'],
 	remove: ['key', 'gives'],
 	save: ['gives'],
@@ -175,6 +197,8 @@ const STEPS: Record<Step['step'], string[]> = {
 	in: ['request', 'ops', 'events', 'asked'],
 	end: ['request', 'ops', ...ANSWERED],
 	after: ['request', 'ops', 'events'],
+	open: ['socket', 'browser', 'at', 'finds', 'fails', 'events', 'asked'],
+	isAlive: ['socket', 'gives', 'events', 'asked'],
 	pass: ['seconds'],
 	jar: ['browser', 'holds'],
 	store: STORE_OPERATIONS,

@@ -50,6 +50,9 @@ async fn act(
             let (data, user) = (session.data().await?, session.user_id().await?);
             return Ok(json!({ "data": data, "user": user }));
         }
+        Operation::IsAlive { .. } => {
+            return Ok(if session.is_alive().await? { "yes".into() } else { "no".into() });
+        }
         Operation::Set { key, value, size, .. } => {
             let value = size.map_or_else(|| json!(value), |size| "x".repeat(size).into());
             session.insert(key, value).await?;

@@ -22,12 +22,12 @@ use tokio::{
 use tower::ServiceExt as _;
 use vestiary::UnixMillis;
 use vestiary_store::{Event, Reason, SessionError, Sessions, set_clock};
-use vestiary_tower::{Session, SessionLayer};
+use vestiary_tower::{ReadOnlySession, Session, SessionLayer};
 
 use super::{
     operations::answers,
     options::{config_of, instances},
-    script::{Operation, Options, Scenario, Step, StoreOperation, Stored},
+    script::{Finds, Operation, Options, Scenario, Step, StoreOperation, Stored},
     store::Shelf,
 };
 
@@ -38,6 +38,7 @@ pub type Played = Result<(), String>;
 struct Instance {
     name: String,
     app: Router,
+    sessions: Sessions,
     /// Milliseconds.
     ahead: i64,
 }
@@ -70,6 +71,8 @@ pub struct Player {
     requests: BTreeMap<String, Running>,
     /// The sessions of requests whose response has left, with the clocks of their instances.
     left: BTreeMap<String, (Session, i64)>,
+    /// Sessions that were read without a request, with the clocks of their instances.
+    sockets: BTreeMap<String, (ReadOnlySession, i64)>,
     /// The cookies of the browsers.
     jars: BTreeMap<String, String>,
     /// The last cookie of each session, by its name in the scenario.
@@ -139,8 +142,9 @@ impl Player {
             let config = config_of(&options)
                 .on_event(move |event| events.lock().unwrap().push(name_of(event)));
             let layer = SessionLayer::new(&config, shelf.clone()).unwrap().on_failure(failed);
+            let sessions = layer.sessions().clone();
             let app = Router::new().route("/", get(respond)).layer(layer);
-            Instance { name, app, ahead: options.clock_ahead.unwrap_or_default() * 1_000 }
+            Instance { name, app, sessions, ahead: options.clock_ahead.unwrap_or_default() * 1_000 }
         };
         let instances = instances(scenario)?.into_iter().map(instance).collect();
         Ok(Self {
@@ -148,6 +152,7 @@ impl Player {
             instances,
             requests: BTreeMap::new(),
             left: BTreeMap::new(),
+            sockets: BTreeMap::new(),
             jars: BTreeMap::new(),
             cookies: BTreeMap::new(),
             ids: BTreeMap::new(),
@@ -217,6 +222,17 @@ impl Player {
                 same_answers(&answers(session, ops).await, ops)?;
                 self.noted(events, &BTreeMap::new())
             }
+            Step::Open { socket, browser, at, finds, fails, events, asked } => {
+                let found = self.open(socket, browser, at.as_deref(), finds.as_ref()).await;
+                let failed = found.as_ref().err().map(SessionError::code);
+                same("error", &failed, &fails.as_deref())?;
+                found.unwrap_or(Ok(()))?;
+                self.noted(events, asked)
+            }
+            Step::IsAlive { socket, gives, events, asked } => {
+                self.ask(socket, gives).await?;
+                self.noted(events, asked)
+            }
             Step::Pass { seconds } => {
                 #[expect(clippy::cast_possible_truncation, reason = "they are few")]
                 let millis = (seconds * 1_000.0).round() as i64;
@@ -285,7 +301,8 @@ impl Player {
         Ok(())
     }
 
-    fn begin(&self, browser: &str, at: Option<&str>) -> Result<Running, String> {
+    /// An instance, with its clock.
+    fn instance(&self, at: Option<&str>) -> Result<&Instance, String> {
         let mut instances = self.instances.iter();
         let instance = match at {
             None => instances.next(),
@@ -293,6 +310,48 @@ impl Player {
         };
         let instance = instance.ok_or("there is no such instance")?;
         self.set_clock(instance.ahead);
+        Ok(instance)
+    }
+
+    /// Reads a session without a request.
+    async fn open(
+        &mut self,
+        socket: &str,
+        browser: &str,
+        at: Option<&str>,
+        finds: Option<&Finds>,
+    ) -> Result<Played, SessionError> {
+        let instance = match self.instance(at) {
+            Ok(instance) => instance,
+            Err(how) => return Ok(Err(how)),
+        };
+        let ahead = instance.ahead;
+        let cookie = self.jars.get(browser).map(|cookie| format!("theme=dark; sid={cookie}"));
+        let header = cookie.unwrap_or_default();
+        let found = ReadOnlySession::read(&instance.sessions, &header).await?;
+        let seen = match &found {
+            Some(session) => Some((session.data()?, session.user_id())),
+            None => None,
+        };
+        let expected = finds.map(|finds| (finds.data.clone(), finds.user.clone()));
+        if let Some(session) = found {
+            self.sockets.insert(socket.to_owned(), (session, ahead));
+        }
+        Ok(same("finds", &seen, &expected))
+    }
+
+    /// Asks whether a session that was read without a request is still valid.
+    async fn ask(&mut self, socket: &str, gives: &str) -> Played {
+        let (mut session, ahead) = self.sockets.remove(socket).ok_or("it has no session")?;
+        self.set_clock(ahead);
+        let alive = session.is_alive().await;
+        let found = alive.map_or_else(|error| error.code(), |is| if is { "yes" } else { "no" });
+        self.sockets.insert(socket.to_owned(), (session, ahead));
+        same("it is alive", &found, &gives)
+    }
+
+    fn begin(&self, browser: &str, at: Option<&str>) -> Result<Running, String> {
+        let instance = self.instance(at)?;
         let (letters, received) = mpsc::unbounded_channel();
         let (received, session) = (Arc::new(Waiting::new(received)), Arc::default());
         let desk = Desk { letters: received, session };

@@ -58,6 +58,9 @@ pub enum Operation {
         data: Map<String, Value>,
         user: Option<String>,
     },
+    IsAlive {
+        gives: Option<String>,
+    },
     Set {
         key: String,
         value: Option<Value>,
@@ -196,6 +199,25 @@ pub enum Step {
         #[serde(default)]
         events: Vec<String>,
     },
+    Open {
+        socket: String,
+        browser: String,
+        at: Option<String>,
+        finds: Option<Finds>,
+        fails: Option<String>,
+        #[serde(default)]
+        events: Vec<String>,
+        #[serde(default)]
+        asked: BTreeMap<StoreOperation, usize>,
+    },
+    IsAlive {
+        socket: String,
+        gives: String,
+        #[serde(default)]
+        events: Vec<String>,
+        #[serde(default)]
+        asked: BTreeMap<StoreOperation, usize>,
+    },
     Pass {
         seconds: f64,
     },
@@ -230,6 +252,15 @@ pub enum Step {
         times: usize,
         steps: Vec<Step>,
     },
+}
+
+/// The session that is read without a request.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Finds {
+    #[serde(default)]
+    pub data: Map<String, Value>,
+    pub user: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -287,6 +318,7 @@ impl Operation {
             Self::Read { data, user } => return serde_json::json!({ "data": data, "user": user }),
             Self::List { labels, .. } => return serde_json::json!(labels),
             Self::Together { ops } => return ops.iter().map(Self::expected).collect(),
+            Self::IsAlive { gives } => gives.as_deref().unwrap_or("yes"),
             Self::Set { gives, .. }
             | Self::Remove { gives, .. }
             | Self::Save { gives }

@@ -24,6 +24,23 @@ pub(super) async fn admit<H: Host>(
     calls: &mut Calls<'_, H>,
     meta: &Meta,
 ) -> Result<Admission, H::Error> {
+    let admission = look(calls, meta).await?;
+    // A replica may not have the login yet. The reply to a write is certain.
+    if admission == Admission::Revoked
+        && calls.rules.atomic
+        && note_use(calls.host, calls.rules, meta).await?
+    {
+        return Ok(Admission::Listed);
+    }
+    Ok(admission)
+}
+
+/// As [`admit`], but only reads. A replica that does not have a login yet counts as having revoked it.
+#[cfg_attr(plain, maybe_async::must_be_sync)]
+pub(super) async fn look<H: Host>(
+    calls: &mut Calls<'_, H>,
+    meta: &Meta,
+) -> Result<Admission, H::Error> {
     let Some(user) = &meta.user else { return Ok(Admission::Listed) };
     let key = calls.rules.list_key(user);
     calls.forget();
@@ -33,9 +50,7 @@ pub(super) async fn admit<H: Host>(
         None => UserSessions::default(),
     };
     if !sessions.knows(&user.handle) && !seeded(Fault::AdmitsRevoked) {
-        // A replica may not have the login yet. The reply to a write is certain.
-        let is_listed = calls.rules.atomic && note_use(calls.host, calls.rules, meta).await?;
-        return Ok(if is_listed { Admission::Listed } else { Admission::Revoked });
+        return Ok(Admission::Revoked);
     }
     let now = calls.host.now();
     let ttl = calls.rules.lifetime(Some(meta), now).ttl;

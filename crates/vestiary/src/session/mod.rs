@@ -16,6 +16,8 @@ pub use admission::is_listed;
 pub(crate) use admission::leave;
 pub use identity::{renew, rotate};
 pub use login::log_in;
-pub use open::{Found, Loaded, Opening, Spent, current, is_current, is_revoked, load, open, tidy};
+pub use open::{
+    Found, Loaded, Opening, Spent, alive, current, is_current, is_revoked, load, open, read, tidy,
+};
 pub use user::{Join, end_all, enter, list, revoke};
 pub use write::{create, destroy, new_record, save, touch};

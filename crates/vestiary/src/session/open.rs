@@ -1,6 +1,6 @@
 use alloc::{boxed::Box, vec::Vec};
 
-use super::admission::{Admission, admit, leave, note_use};
+use super::admission::{Admission, admit, leave, look, note_use};
 use crate::{
     Error, Event, Follower, Lead, SessionId, UnixMillis,
     constants::RENEWALS,
@@ -74,9 +74,43 @@ pub async fn open<H: Host>(
     rules: &Rules,
     ids: &[SessionId],
 ) -> Result<Opening, H::Error> {
+    find(host, rules, ids, Reads::AsNeeded).await
+}
+
+/// As [`open`], for code that answers no request of the visitor: it writes nothing, and no record is obsolete for
+/// [`tidy`]. A replica that lags behind can make it miss a login.
+///
+/// # Errors
+/// As [`open`].
+#[cfg_attr(plain, maybe_async::must_be_sync)]
+pub async fn read<H: Host>(
+    host: &mut H,
+    rules: &Rules,
+    ids: &[SessionId],
+) -> Result<Opening, H::Error> {
+    let opening = find(host, rules, ids, Reads::Only).await?;
+    Ok(Opening { spent: Vec::new(), ..opening })
+}
+
+/// Whether an operation may write in order to find out.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Reads {
+    /// It writes where only the reply to a write is certain.
+    AsNeeded,
+    /// It only reads.
+    Only,
+}
+
+#[cfg_attr(plain, maybe_async::must_be_sync)]
+async fn find<H: Host>(
+    host: &mut H,
+    rules: &Rules,
+    ids: &[SessionId],
+    reads: Reads,
+) -> Result<Opening, H::Error> {
     let mut opening = Opening { found: Found::Nothing, spent: Vec::new(), lost: Vec::new() };
     for id in ids {
-        let found = follow(host, rules, id, &mut opening).await?;
+        let found = follow(host, rules, id, reads, &mut opening).await?;
         if let Found::Expired(session) = &found
             && session.id != *id
         {
@@ -157,6 +191,44 @@ pub async fn current<H: Host>(
     Err(host.doubt(Doubt::Busy))
 }
 
+/// The session under its current ID, over renewals, for code that has read it before; `None` if it was ended or revoked,
+/// or has expired. Only reads.
+///
+/// It is also `None` if the session was renewed so long ago that the tombstone of this ID has expired. So call it with the
+/// ID that it returned last.
+///
+/// # Errors
+/// The host's error if a record or the user's session list cannot be read, or the store failed.
+#[cfg_attr(plain, maybe_async::must_be_sync)]
+pub async fn alive<H: Host>(
+    host: &mut H,
+    rules: &Rules,
+    id: &SessionId,
+) -> Result<Option<Box<Seen>>, H::Error> {
+    let mut calls = Calls::new(host, rules);
+    let mut next = id.clone();
+    for _ in 0..=TRIES {
+        let Some(session) = load_ahead(&mut calls, &next).await? else { return Ok(None) };
+        match session.record.lead(&next, Follower::Admitted)? {
+            Lead::Here => {
+                let meta = session.record.meta();
+                if rules.options.timeouts().is_expired(meta, calls.host.now())
+                    || look(&mut calls, meta).await? == Admission::Revoked
+                {
+                    return Ok(None);
+                }
+                return Ok(Some(session.into()));
+            }
+            Lead::To(after) => {
+                next = after;
+                calls.forget();
+            }
+            Lead::Nowhere => return Ok(None),
+        }
+    }
+    Err(host.doubt(Doubt::Busy))
+}
+
 /// Whether this is the current ID of a stored session: it was neither ended nor given another ID.
 ///
 /// # Errors
@@ -211,7 +283,7 @@ pub async fn load<H: Host>(
     rules: &Rules,
     id: &SessionId,
 ) -> Result<Option<Seen>, H::Error> {
-    read(&mut Calls::new(host, rules), id, Query::Read).await
+    read_record(&mut Calls::new(host, rules), id, Query::Read).await
 }
 
 /// As [`load`], and reads the list at which the ID hints in the same round trip, for [`admit`].
@@ -221,11 +293,11 @@ async fn load_ahead<H: Host>(
     id: &SessionId,
 ) -> Result<Option<Seen>, H::Error> {
     let hint = calls.hint(id);
-    read(calls, id, hint.as_deref().map_or(Query::Read, Query::ReadAhead)).await
+    read_record(calls, id, hint.as_deref().map_or(Query::Read, Query::ReadAhead)).await
 }
 
 #[cfg_attr(plain, maybe_async::must_be_sync)]
-async fn read<H: Host>(
+async fn read_record<H: Host>(
     calls: &mut Calls<'_, H>,
     id: &SessionId,
     query: Query<'_>,
@@ -242,6 +314,7 @@ async fn follow<H: Host>(
     host: &mut H,
     rules: &Rules,
     id: &SessionId,
+    reads: Reads,
     opening: &mut Opening,
 ) -> Result<Found, H::Error> {
     let mut calls = Calls::new(host, rules);
@@ -257,7 +330,7 @@ async fn follow<H: Host>(
         };
         let now = calls.host.now();
         match session.record.lead(&next, Follower::Cookie(now)) {
-            Ok(Lead::Here) => return live(calls, session, now, id, opening).await,
+            Ok(Lead::Here) => return live(calls, session, now, id, reads, opening).await,
             Ok(Lead::To(after)) => {
                 next = after;
                 calls.forget();
@@ -285,6 +358,7 @@ async fn live<H: Host>(
     session: Seen,
     now: UnixMillis,
     cookie: &SessionId,
+    reads: Reads,
     opening: &mut Opening,
 ) -> Result<Found, H::Error> {
     let (meta, timeouts) = (session.record.meta(), *calls.rules.options.timeouts());
@@ -293,7 +367,11 @@ async fn live<H: Host>(
         opening.spent.push(Spent { session: session.clone(), is_listed: true });
         return Ok(Found::Expired(session.into()));
     }
-    let unseen = match admit(&mut calls, meta).await {
+    let admission = match reads {
+        Reads::AsNeeded => admit(&mut calls, meta).await,
+        Reads::Only => look(&mut calls, meta).await,
+    };
+    let unseen = match admission {
         Ok(admission @ (Admission::Listed | Admission::Unseen)) => admission == Admission::Unseen,
         Ok(Admission::Revoked) => {
             calls.host.emit(Event::Revoked);

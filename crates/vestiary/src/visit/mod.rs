@@ -62,7 +62,7 @@ pub use act::{Act, act};
 pub use cookie::{Outgoing, confirm};
 pub use finish::{finish, refresh};
 pub use identity::{log_in, regenerate, renew};
-pub use open::{Cookies, open};
+pub use open::{Cookies, is_alive, open};
 pub use page::{Facts, Known, Page};
 pub use request::{Purpose, Request};
 pub use state::{Changes, State, View, Visit};

@@ -20,6 +20,8 @@ pub struct Cookies {
     pub ids: Vec<SessionId>,
     /// Whether another handle or layer around this one has the same cookie name. An invalid cookie may belong to it.
     pub shared: bool,
+    /// Whether the store may only be read, because the code answers no request of the visitor.
+    pub reads_only: bool,
 }
 
 /// Finds the session of these cookies for a new visit. Renews it if that is due, and sets its cookie again if it rolls. If
@@ -34,7 +36,7 @@ pub async fn open<R: Request>(
     visit: &mut Visit<Fault<R>>,
     cookies: Cookies,
 ) -> Vec<Spent> {
-    let Cookies { present, ids, shared } = cookies;
+    let Cookies { present, ids, shared, reads_only } = cookies;
     let cookie_out = present && !(shared && ids.is_empty());
     *visit = Visit { cookie_out, ..Visit::default() };
     let (mut spent, mut is_fresh) = (Vec::new(), false);
@@ -44,7 +46,12 @@ pub async fn open<R: Request>(
         }
     } else {
         let host = host_for(request, Purpose::Read);
-        match session::open(host, rules, &ids).await {
+        let opening = if reads_only {
+            session::read(host, rules, &ids).await
+        } else {
+            session::open(host, rules, &ids).await
+        };
+        match opening {
             Ok(opening) => {
                 (visit.lost, spent) = (opening.lost, opening.spent);
                 match opening.found {
@@ -66,6 +73,29 @@ pub async fn open<R: Request>(
     visit.received = ids;
     follow_options(request, rules, visit, is_fresh).await;
     spent
+}
+
+/// Whether the session of the visit is still valid: it was not ended or revoked, and has not expired. Only reads the store.
+/// From then on, the visit has the session under its current ID.
+///
+/// `false` if the visit has no session. A `false` changes nothing in the visit; the next write finds the session gone.
+///
+/// # Errors
+/// The error with which the session could not be read when it was opened; and as [`session::alive`].
+#[cfg_attr(plain, maybe_async::must_be_sync)]
+pub async fn is_alive<R: Request>(
+    request: &mut R,
+    rules: &Rules,
+    visit: &mut Visit<Fault<R>>,
+) -> Result<bool, Fault<R>> {
+    visit.writable()?;
+    let Some(id) = visit.id().cloned() else { return Ok(false) };
+    let found = session::alive(host_for(request, Purpose::Read), rules, &id).await?;
+    if let (State::Stored { session, .. }, Some(found)) = (&mut visit.state, found) {
+        *session = *found;
+        return Ok(true);
+    }
+    Ok(false)
 }
 
 /// Takes over the session that was found. Returns whether it was renewed, so that its record has its full TTL.

@@ -85,7 +85,7 @@ fn a_cookie_of_another_handle_is_neither_replaced_nor_removed() {
     let mut site = Site::new("{}");
     site.taken = true;
     let mut visit = Visit::default();
-    let cookies = Cookies { present: true, ids: Vec::new(), shared: true };
+    let cookies = Cookies { present: true, shared: true, ..Cookies::default() };
     site.does(&mut visit, Act::Open(cookies)).unwrap();
     let taken = Err(Stopped::CookieTaken);
     assert_eq!(site.does(&mut visit, Act::Save(changes("{}", "{}"))), taken);

@@ -89,7 +89,7 @@ impl Site {
     pub(crate) fn visit(&mut self, ids: &[&SessionId]) -> Visit {
         let ids: Vec<_> = ids.iter().map(|&id| id.clone()).collect();
         let mut visit = Visit::default();
-        let cookies = Cookies { present: !ids.is_empty(), ids, shared: false };
+        let cookies = Cookies { present: !ids.is_empty(), ids, ..Cookies::default() };
         self.does(&mut visit, Act::Open(cookies)).unwrap();
         visit
     }
