@@ -3,7 +3,7 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc};
 use vestiary::{Ttl, UnixMillis, WriteId};
 
 use crate::{
-    Outcome, ReadTwo, Stamped, Store, StoreError,
+    Outcome, ReadTwo, Stamped, Store, StoreError, StoreInfo,
     store::{MaybeSend, MaybeSync, NOT_TEXT},
 };
 
@@ -85,6 +85,10 @@ impl Store for AnyStore {
     async fn stamp(&self, key: &str, text: &str, ttl: Ttl) -> Result<Option<Stamped>, StoreError> {
         self.0.stamp(key, text, ttl).await
     }
+
+    async fn check(&self) -> Result<StoreInfo, StoreError> {
+        self.0.check().await
+    }
 }
 
 impl fmt::Debug for AnyStore {
@@ -138,6 +142,7 @@ trait Erased: MaybeSend + MaybeSync {
     fn default_ttl(&self) -> Ttl;
     fn now<'a>(&'a self, key: &'a str) -> Boxed<'a, Option<UnixMillis>>;
     fn stamp<'a>(&'a self, key: &'a str, text: &'a str, ttl: Ttl) -> Boxed<'a, Option<Stamped>>;
+    fn check(&self) -> Boxed<'_, StoreInfo>;
 }
 
 impl<S: Store> Erased for S {
@@ -204,5 +209,9 @@ impl<S: Store> Erased for S {
 
     fn stamp<'a>(&'a self, key: &'a str, text: &'a str, ttl: Ttl) -> Boxed<'a, Option<Stamped>> {
         Box::pin(Store::stamp(self, key, text, ttl))
+    }
+
+    fn check(&self) -> Boxed<'_, StoreInfo> {
+        Box::pin(Store::check(self))
     }
 }

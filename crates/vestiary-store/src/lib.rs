@@ -64,6 +64,7 @@ mod users;
 // Stores outside this process, and the conformance suite for all stores.
 #[cfg(any(feature = "redis", feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod failure;
+mod health;
 mod host;
 #[cfg(feature = "mysql")]
 mod mysql_store;
@@ -87,13 +88,14 @@ pub use cookies::Cookies;
 pub use erased::AnyStore;
 pub use error::{SessionError, StoreOperation, WrongType};
 pub use event::{Event, Reason};
+pub use health::Health;
 pub use host::{Compute, StoreHost};
 pub use memory::MemoryStore;
 pub use revocations::{RequestId, RevokedBy};
 pub use sessions::Sessions;
 pub use store::{
     Cursor, Entry, MaybeSend, MaybeSync, Outcome, Page, ReadTwo, Scan, Stamped, Store, StoreError,
-    begin_alike, write_id_of,
+    StoreInfo, begin_alike, write_id_of,
 };
 pub use stored::{Found, Loaded, Stored, Written};
 pub use users::{Login, UserList, UserSession};

@@ -6,7 +6,7 @@ use std::{
 
 use vestiary::{MemoryLimits, MemoryTable, Ttl, UnixMillis, WriteId};
 
-use crate::{Cursor, Entry, Outcome, Page, ReadTwo, Scan, Store, StoreError, clock};
+use crate::{Cursor, Entry, Outcome, Page, ReadTwo, Scan, Store, StoreError, StoreInfo, clock};
 
 /// Keeps sessions in the memory of this process: for tests, for development, and for a single process whose
 /// sessions may end with it.
@@ -83,6 +83,10 @@ impl Default for MemoryStore {
 impl Store for MemoryStore {
     fn default_ttl(&self) -> Ttl {
         self.default_ttl
+    }
+
+    async fn check(&self) -> Result<StoreInfo, StoreError> {
+        Ok(StoreInfo::in_process())
     }
 
     async fn now(&self, _: &str) -> Result<Option<UnixMillis>, StoreError> {

@@ -14,8 +14,8 @@ use sqlx::{
 use vestiary::{Ttl, UnixMillis, WriteId};
 
 use crate::{
-    Cursor, Entry, Outcome, Page, ReadTwo, Scan, Stamped, Store, StoreError, StoreOptions,
-    begin_alike,
+    Cursor, Entry, Outcome, Page, ReadTwo, Scan, Stamped, Store, StoreError, StoreInfo,
+    StoreOptions, begin_alike,
     failure::{Failure, of_sqlx},
     sql::{self, Rows, SWEEP, SWEEP_EVERY, TABLE, patiently, pool_options, table},
     write_id_of,
@@ -282,6 +282,15 @@ impl Statements {
 impl Store for MySqlStore {
     fn default_ttl(&self) -> Ttl {
         self.options.default_ttl()
+    }
+
+    async fn check(&self) -> Result<StoreInfo, StoreError> {
+        let rows = self.rows(|| sqlx::query("SELECT VERSION()")).await?;
+        let version = rows.first().map(|row| row.try_get::<String, _>(0)).transpose();
+        let version = version.map_err(of_sqlx)?.unwrap_or_default();
+        let name = if version.contains("MariaDB") { "MariaDB" } else { "MySQL" };
+        let number = version.split('-').next().unwrap_or_default();
+        Ok(StoreInfo::server(format!("{name} {number}")))
     }
 
     async fn read(&self, key: &str) -> Result<Option<String>, StoreError> {

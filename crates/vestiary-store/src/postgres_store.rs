@@ -15,7 +15,8 @@ use tokio::sync::{Mutex, OnceCell};
 use vestiary::{Ttl, UnixMillis, WriteId};
 
 use crate::{
-    Cursor, Entry, Outcome, Page, ReadTwo, Scan, Stamped, Store, StoreError, StoreOptions,
+    Cursor, Entry, Outcome, Page, ReadTwo, Scan, Stamped, Store, StoreError, StoreInfo,
+    StoreOptions,
     failure::{Failure, of_sqlx},
     sql::{self, Rows, SWEEP, SWEEP_EVERY, TABLE, WRITE_ID, pool_options, table},
     store::NOT_TEXT,
@@ -298,6 +299,13 @@ impl Statements {
 impl Store for PostgresStore {
     fn default_ttl(&self) -> Ttl {
         self.options.default_ttl()
+    }
+
+    async fn check(&self) -> Result<StoreInfo, StoreError> {
+        let rows = self.run(sqlx::query("SELECT current_setting('server_version')")).await?;
+        let version = rows.first().map(|row| row.try_get::<String, _>(0)).transpose();
+        let version = version.map_err(of_sqlx)?.unwrap_or_default();
+        Ok(StoreInfo::server(format!("Postgres {version}")))
     }
 
     async fn read(&self, key: &str) -> Result<Option<String>, StoreError> {

@@ -15,7 +15,7 @@ use vestiary::{Ttl, UnixMillis, WriteId};
 
 pub use self::connection::RedisConnection;
 use crate::{
-    Outcome, ReadTwo, Stamped, Store, StoreError, StoreOptions,
+    Outcome, ReadTwo, Stamped, Store, StoreError, StoreInfo, StoreOptions,
     failure::{Failure, of_redis},
     store::{NOT_TEXT, both},
 };
@@ -94,6 +94,9 @@ pub(crate) const STAMP: &str = concat!(
     "redis.call('SET', KEYS[1], ARGV[1] .. string.format('%.0f', time) .. '}', 'PX', ARGV[2])\n",
     "return {time, '=' .. (text or '')}",
 );
+
+/// Reads the `INFO` of the node that holds a key. The key routes the script to that node in a cluster.
+const INFO: &str = "return redis.call('INFO')";
 
 /// The timeout of a reply, and the idle time after which a connection is probed.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -240,6 +243,22 @@ impl Store for RedisStore {
             Value::Int(millis) => Ok(u64::try_from(millis).ok().map(UnixMillis)),
             _ => Err(unexpected()),
         }
+    }
+
+    async fn check(&self) -> Result<StoreInfo, StoreError> {
+        let mut info = cmd("EVAL");
+        info.arg(INFO).arg(1).arg(self.options.key(""));
+        let answer = self.connection.ask(&info).await.map_err(of_redis)?;
+        let text = text_of(answer)?.unwrap_or_default();
+        let value = |name: &str| {
+            let lines = text.lines().filter_map(|line| line.split_once(':'));
+            lines.filter(|(found, _)| *found == name).map(|(_, value)| value.to_owned()).next()
+        };
+        let valkey = value("valkey_version").map(|version| format!("Valkey {version}"));
+        let version =
+            valkey.or_else(|| value("redis_version").map(|version| format!("Redis {version}")));
+        let eviction_policy = value("maxmemory_policy");
+        Ok(StoreInfo { version, eviction_policy, ..StoreInfo::default() })
     }
 
     async fn read(&self, key: &str) -> Result<Option<String>, StoreError> {

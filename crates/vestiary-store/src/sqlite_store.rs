@@ -7,7 +7,7 @@ use sqlx::{
 use vestiary::{Ttl, UnixMillis, WriteId};
 
 use crate::{
-    Cursor, Entry, Outcome, Page, ReadTwo, Scan, Store, StoreError, StoreOptions, clock,
+    Cursor, Entry, Outcome, Page, ReadTwo, Scan, Store, StoreError, StoreInfo, StoreOptions, clock,
     failure::of_sqlx,
     sql::{self, Rows, SWEEP, TABLE, WRITE_ID, table},
 };
@@ -221,6 +221,13 @@ fn is_busy(error: &sqlx::Error) -> bool {
 impl Store for SqliteStore {
     fn default_ttl(&self) -> Ttl {
         self.options.default_ttl()
+    }
+
+    async fn check(&self) -> Result<StoreInfo, StoreError> {
+        let version = || sqlx::query("SELECT sqlite_version()");
+        let row = patiently(|| version().fetch_one(&self.readers)).await?;
+        let version: String = row.try_get(0).map_err(of_sqlx)?;
+        Ok(StoreInfo::server(format!("SQLite {version}")))
     }
 
     async fn read(&self, key: &str) -> Result<Option<String>, StoreError> {

@@ -155,6 +155,38 @@ pub trait Store: MaybeSend + MaybeSync + 'static {
         let _ = (key, text, ttl);
         std::future::ready(Ok(None))
     }
+
+    /// Asks the server what it is, for a health check. Default: nothing is known.
+    fn check(&self) -> impl Future<Output = Result<StoreInfo, StoreError>> + MaybeSend {
+        std::future::ready(Ok(StoreInfo::default()))
+    }
+}
+
+/// What a store knows about its server: [`Store::check`].
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct StoreInfo {
+    /// Its name and version, such as `Redis 7.2.4`.
+    pub version: Option<String>,
+    /// What it drops when its memory is full. With any policy but `noeviction`, a full server drops sessions that are in
+    /// use.
+    pub eviction_policy: Option<String>,
+    /// Whether the records are in this process, so that the store cannot be out of reach.
+    pub in_process: bool,
+}
+
+impl StoreInfo {
+    /// A server with this name and version.
+    #[must_use]
+    pub fn server(version: impl Into<String>) -> Self {
+        Self { version: Some(version.into()), ..Self::default() }
+    }
+
+    /// A store in this process.
+    #[must_use]
+    pub fn in_process() -> Self {
+        Self { in_process: true, ..Self::default() }
+    }
 }
 
 /// The result of [`Store::stamp`].

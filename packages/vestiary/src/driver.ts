@@ -55,12 +55,13 @@ export interface End extends Ended {
 /** Runs operations of the core, and performs the effects that they need. */
 export class Driver {
 	readonly #core: Core;
-	readonly #store: StoreCalls;
+	/** The store calls of its operations. */
+	readonly calls: StoreCalls;
 	readonly #takeOutOfUse: (id: string) => void;
 
 	constructor(core: Core, store: Store, options: DriverOptions) {
 		this.#core = core;
-		this.#store = new StoreCalls(store, options);
+		this.calls = new StoreCalls(store, options);
 		this.#takeOutOfUse = options.takeOutOfUse;
 	}
 
@@ -194,7 +195,7 @@ export class Driver {
 		const { running, step, purpose, several } = begun;
 		const action = PURPOSES[purpose] ?? 'read';
 		const make = async (call: StoreCall): Promise<StoreReply> =>
-			this.#store.make(call, action, failures);
+			this.calls.make(call, action, failures);
 		const first = callOf(running, step);
 		if (!several) return this.#resume(running, page, failures, await make(first));
 		const calls = [first];

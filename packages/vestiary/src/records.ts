@@ -6,6 +6,7 @@ import { Driver, type Compute, type DriverOptions, type End, type Page } from '.
 import { ConfigError, type StoreError } from './errors.js';
 import { constant, Constant, Given as Flag, Task, type MemoryTable } from './generated/vestiary.js';
 import { tableOf } from './memory-store.js';
+import type { StoreCalls } from './store-calls.js';
 import type { SessionEvent, Store } from './types.js';
 
 /** An invalid record, such as one past its deadline. */
@@ -44,6 +45,11 @@ export class Records {
 		this.#columns = options.columns;
 		// Decrypting takes longer than the wait that a table saves.
 		this.#mayBeHere = !options.encrypts && !options.telemetry;
+	}
+
+	/** The store calls of the operations. */
+	get calls(): StoreCalls {
+		return this.#driver.calls;
 	}
 
 	/** Whether the store is atomic. */

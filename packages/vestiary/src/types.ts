@@ -125,6 +125,19 @@ export interface Store {
 	 * and `session.login()` work. Without them, the last of two writes wins.
 	 */
 	readonly atomic?: AtomicOperations | undefined;
+	/** Asks the server what it is, for a health check. */
+	check?(): Promise<StoreInfo>;
+}
+
+/** What a store knows about its server. */
+export interface StoreInfo {
+	/** Its name and version, such as `Redis 7.2.4`. */
+	readonly version?: string | undefined;
+	/**
+	 * What it drops when its memory is full. With any policy but `noeviction`, a full server drops sessions that are in
+	 * use.
+	 */
+	readonly evictionPolicy?: string | undefined;
 }
 
 /**

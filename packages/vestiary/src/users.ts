@@ -8,6 +8,7 @@ import {
 } from './read-only.js';
 import { runtimeOf, userKey, type Runtime } from './runtime.js';
 import { ConfigError } from './errors.js';
+import { healthOf, type Health } from './health.js';
 import { HANDLE } from './inside.js';
 import { Session } from './session.js';
 import type { SveltekitSessionConfig } from './types.js';
@@ -64,6 +65,11 @@ export interface Sessions {
 	 * @param request A `Request`, or one of `node:http`
 	 */
 	open(request: CookieRequest): Promise<ReadOnlySession | undefined>;
+	/**
+	 * Checks whether the store works, for `/healthz`: stores, reads and removes a small record of its own. A failure of
+	 * the store is part of the result.
+	 */
+	health(): Promise<Health>;
 }
 
 /**
@@ -88,7 +94,8 @@ export function sessions(options: SveltekitSessionConfig): Sessions {
 			return sessionsOf(runtime, userId);
 		},
 		read: async (cookieHeader) => readSession(runtime, cookieHeader),
-		open: async (request) => readSession(runtime, cookieHeaderOf(request))
+		open: async (request) => readSession(runtime, cookieHeaderOf(request)),
+		health: async () => healthOf(runtime)
 	};
 }
 

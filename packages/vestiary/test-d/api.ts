@@ -14,8 +14,10 @@ import {
 	type SessionCookieOptions,
 	type SessionData,
 	type SessionStoreData,
+	type Health,
 	type ReadOnlySession,
 	type Store,
+	type StoreInfo,
 	type SveltekitSessionConfig,
 	type UserSession,
 	type UserSessions
@@ -95,6 +97,21 @@ export async function socket(request: {
 	// @ts-expect-error -- a request is no header
 	await sessions(everything).read(request);
 	return user ?? String(id);
+}
+
+export async function healthz(event: RequestEvent): Promise<number> {
+	const {
+		writable,
+		latency = Infinity,
+		version,
+		evictionPolicy,
+		error
+	}: Health = await sessions(everything).health();
+	const alive: boolean = await event.locals.session.isAlive();
+	const info: StoreInfo = { version, evictionPolicy };
+	// @ts-expect-error -- a message is no code
+	if (error?.code === 'it failed') return 500;
+	return writable && alive && info.version !== '' ? latency : 503;
 }
 
 // Every option of the README.

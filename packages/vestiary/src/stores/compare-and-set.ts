@@ -1,4 +1,4 @@
-import type { AtomicOutcome, AtomicStamp } from '../types.js';
+import type { AtomicOutcome, AtomicStamp, StoreInfo } from '../types.js';
 import { WRITE_ID_HEADS } from './options.js';
 
 /**
@@ -50,6 +50,19 @@ export function outcomeOf(answer: unknown): AtomicOutcome {
 	const number = Number(answer);
 	if (number === 1) return 'done';
 	return number === -1 ? 'gone' : 'conflict';
+}
+
+/** Reads the `INFO` of the node that holds a key, as all clients can. */
+export const INFO = "return redis.call('INFO')";
+
+/** Finds the version and the eviction policy in the server's `INFO`. */
+export function infoIn(answer: unknown): StoreInfo {
+	const text = String(answer);
+	const value = (name: string): string | undefined =>
+		new RegExp(`^${name}:(.+?)\\r?$`, 'm').exec(text)?.[1];
+	const [valkey, redis] = [value('valkey_version'), value('redis_version')];
+	const version = valkey === undefined ? redis && `Redis ${redis}` : `Valkey ${valkey}`;
+	return { version, evictionPolicy: value('maxmemory_policy') };
 }
 
 const hashes = new Map<string, Promise<string>>();

@@ -10,7 +10,8 @@ import type {
 	AtomicStamp,
 	Serializer,
 	SessionStoreData,
-	Store
+	Store,
+	StoreInfo
 } from '../types.js';
 import { checkCommon, checkObject } from './check.js';
 import { isRemote } from './client.js';
@@ -136,6 +137,13 @@ export class MySqlStore implements Store {
 
 	async touch(id: string, ttl: number): Promise<void> {
 		await this.#touch(id, ttl);
+	}
+
+	async check(): Promise<StoreInfo> {
+		const [row] = await this.#rows('SELECT VERSION() AS version', []);
+		const version = String(row?.version);
+		const [number] = version.split('-', 1);
+		return { version: `${version.includes('MariaDB') ? 'MariaDB' : 'MySQL'} ${number}` };
 	}
 
 	#operations(): AtomicOperations {

@@ -9,7 +9,8 @@ import type {
 	AtomicStamp,
 	Serializer,
 	SessionStoreData,
-	Store
+	Store,
+	StoreInfo
 } from '../types.js';
 import { checkCommon, checkObject, has } from './check.js';
 import { isRemote } from './client.js';
@@ -124,6 +125,11 @@ export class PostgresStore implements Store {
 
 	async touch(id: string, ttl: number): Promise<void> {
 		await this.#touch(id, ttl);
+	}
+
+	async check(): Promise<StoreInfo> {
+		const [row] = await this.#run(`SELECT current_setting('server_version') AS version`, []);
+		return { version: `Postgres ${String(row?.version)}` };
 	}
 
 	#operations(): AtomicOperations {

@@ -6,12 +6,15 @@ import type {
 	AtomicRead,
 	Serializer,
 	SessionStoreData,
-	Store
+	Store,
+	StoreInfo
 } from '../types.js';
 import {
 	COMPARE_AND_SET,
 	COMPARE_AND_TOUCH,
 	hashOfScript,
+	INFO,
+	infoIn,
 	outcomeOf,
 	STAMP,
 	stampOf,
@@ -152,6 +155,10 @@ export class RedisStore implements Store {
 		await ('pExpire' in this.client
 			? this.client.pExpire(key, life)
 			: this.client.pexpire(key, life));
+	}
+
+	async check(): Promise<StoreInfo> {
+		return infoIn(await this.#run('EVAL', INFO, this.prefix, []));
 	}
 
 	#operations(): AtomicOperations {

@@ -6,7 +6,8 @@ import type {
 	AtomicRead,
 	Serializer,
 	SessionStoreData,
-	Store
+	Store,
+	StoreInfo
 } from '../types.js';
 import { full, millis, parsed, type StoreOptions } from './options.js';
 import { patienceOf } from './patience.js';
@@ -64,6 +65,11 @@ export abstract class SqliteTable implements Store {
 
 	async touch(id: string, ttl: number): Promise<void> {
 		await this.#touch(id, ttl);
+	}
+
+	async check(): Promise<StoreInfo> {
+		const [row] = await this.#rows('SELECT sqlite_version() AS version');
+		return { version: `SQLite ${String(row?.version)}` };
 	}
 
 	#operations(): AtomicOperations {
