@@ -12,7 +12,7 @@ pub struct Health {
     pub writable: bool,
     /// The round-trip time of a read; `None` if the store did not reply.
     pub latency: Option<Duration>,
-    /// What the store knows about its server.
+    /// The information that the store has about its server.
     pub info: StoreInfo,
     /// Why sessions do not work.
     pub error: Option<SessionError>,

@@ -162,14 +162,14 @@ pub trait Store: MaybeSend + MaybeSync + 'static {
     }
 }
 
-/// What a store knows about its server: [`Store::check`].
+/// The information that a store has about its server: [`Store::check`].
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct StoreInfo {
     /// Its name and version, such as `Redis 7.2.4`.
     pub version: Option<String>,
-    /// What it drops when its memory is full. With any policy but `noeviction`, a full server drops sessions that are in
-    /// use.
+    /// The policy by which it drops records when its memory is full. With any but `noeviction`, a full server drops
+    /// sessions that are in use.
     pub eviction_policy: Option<String>,
     /// Whether the records are in this process, so that the store cannot be out of reach.
     pub in_process: bool,

@@ -54,7 +54,7 @@ export async function healthOf({ store, core, records }: Runtime): Promise<Healt
 	return { ...info, writable: isFound && !error, latency, ...(error && { error }) };
 }
 
-/** What the store knows of its server. A server that does not tell may be sound nevertheless. */
+/** The information that the store has about its server. A server that does not tell may be sound nevertheless. */
 async function infoOf(check: (() => Promise<StoreInfo>) | undefined): Promise<StoreInfo> {
 	try {
 		return (await check?.()) ?? {};

@@ -129,13 +129,13 @@ export interface Store {
 	check?(): Promise<StoreInfo>;
 }
 
-/** What a store knows about its server. */
+/** The information that a store has about its server. */
 export interface StoreInfo {
 	/** Its name and version, such as `Redis 7.2.4`. */
 	readonly version?: string | undefined;
 	/**
-	 * What it drops when its memory is full. With any policy but `noeviction`, a full server drops sessions that are in
-	 * use.
+	 * The policy by which it drops records when its memory is full. With any but `noeviction`, a full server drops
+	 * sessions that are in use.
 	 */
 	readonly evictionPolicy?: string | undefined;
 }

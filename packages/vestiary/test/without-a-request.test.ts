@@ -62,7 +62,7 @@ async function logIn(user: string): Promise<string> {
 	return response.headers.getSetCookie()[0]?.split(';')[0] ?? '';
 }
 
-/** What a socket receives, or the status with which it is refused; and the code with which it is closed. */
+/** The first message of a socket, or the status with which it is refused; and the code with which it is closed. */
 async function connect(
 	headers: Record<string, string>
 ): Promise<{ first: string | number; closed: Promise<number> }> {
