@@ -126,6 +126,7 @@ impl Description {
         put("renewed", json!(at(self.meta.renewed)));
         put("idle_deadline", json!(at(self.meta.idle)));
         put("absolute_deadline", json!(at(self.meta.absolute)));
+        put("cookie_end", json!(at(self.meta.until)));
         put("ttl_ms", json!(time::millis(self.ttl)));
         put("bytes", json!(self.bytes));
         put("error", json!(self.problem().map(|(code, _)| code)));
@@ -153,6 +154,7 @@ impl Description {
         push("renewed", self.meta.renewed.map(ago));
         push("idle deadline", self.meta.idle.map(ago));
         push("absolute deadline", self.meta.absolute.map(ago));
+        push("cookie ends", self.meta.until.map(ago));
         push("expires", Some(format!("in {}", time::left(self.ttl))));
         push("size", self.bytes.map(|bytes| format!("{bytes} bytes")));
         push("reason", self.problem().map(|(_, message)| message));

@@ -7,7 +7,7 @@ use std::{
 
 use vestiary::{
     Error, KeyRing, Options, SealRing, SessionId, Ttl, UnixMillis, UserRef,
-    protocol::{self, Change, Rules, Seen},
+    protocol::{self, Change, CookieEdit, Rules, Seen},
     session,
 };
 
@@ -260,7 +260,13 @@ impl Sessions {
         compute: &mut Compute<'_>,
     ) -> Result<Option<Written>, SessionError> {
         let mut host = StoreHost::new(self, StoreOperation::Write).computing(compute);
-        let saving = session::save(&mut host, &self.inner.rules, stored.into(), &change, None);
+        let saving = session::save(
+            &mut host,
+            &self.inner.rules,
+            stored.into(),
+            &change,
+            CookieEdit::default(),
+        );
         Ok(match self.traced(stored, saving.await)? {
             protocol::Written::Gone => None,
             protocol::Written::Saved { session, merged, .. } => {
@@ -276,7 +282,7 @@ impl Sessions {
     /// [`SessionError::Unconfirmed`] as for [`Sessions::commit`]; others if the store failed.
     pub async fn touch(&self, stored: &Stored) -> Result<Option<Stored>, SessionError> {
         let mut host = StoreHost::new(self, StoreOperation::Touch);
-        let touching = session::touch(&mut host, &self.inner.rules, stored.into(), false);
+        let touching = session::touch(&mut host, &self.inner.rules, stored.into(), false, false);
         Ok(self.traced(stored, touching.await)?.map(|touched| Stored::from(*touched)))
     }
 

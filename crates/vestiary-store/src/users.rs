@@ -1,7 +1,7 @@
 use std::fmt;
 
 use vestiary::{
-    Handle, UnixMillis, UserRef,
+    CookieOverrides, Handle, UnixMillis, UserRef,
     protocol::{self, OwnEnd},
     session::{self, Join},
 };
@@ -57,6 +57,9 @@ pub struct Login {
     /// When the visitor proved their identity. The login is refused if all sessions of the user were ended since, or if
     /// the proof is more than a day old. Default (`None`): now.
     pub proven: Option<UnixMillis>,
+    /// The cookie attributes of the session alone, such as how long it lasts ([`CookieOverrides::lasting`]). Default
+    /// (`None`): those of the options.
+    pub cookie: Option<CookieOverrides>,
 }
 
 impl UserList {
@@ -136,6 +139,7 @@ impl UserList {
             proven: login.proven.unwrap_or_else(clock::now),
             own_end: self.own_end(),
             most: self.sessions.inner.sessions_per_user,
+            cookie: login.cookie.clone(),
         }
     }
 

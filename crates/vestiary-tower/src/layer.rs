@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header, request::Parts};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -41,7 +41,11 @@ use crate::{
 pub struct SessionLayer<F = Unavailable> {
     sessions: Sessions,
     failure: F,
+    passive: Option<Passive>,
 }
+
+/// Says whether a request is no use of its session.
+type Passive = Arc<dyn Fn(&Parts) -> bool + Send + Sync>;
 
 /// The service that a [`SessionLayer`] creates.
 #[derive(Clone)]
@@ -49,6 +53,7 @@ pub struct SessionService<S, F = Unavailable> {
     inner: S,
     sessions: Sessions,
     failure: F,
+    passive: Option<Passive>,
 }
 
 /// Creates the response for a session that could not be stored.
@@ -76,14 +81,30 @@ impl SessionLayer {
     /// Creates a layer for existing [`Sessions`], which other code may share.
     #[must_use]
     pub fn of(sessions: Sessions) -> Self {
-        Self { sessions, failure: Unavailable }
+        Self { sessions, failure: Unavailable, passive: None }
     }
 }
 
 impl<F> SessionLayer<F> {
     /// Sets the response for a session that could not be stored. Default: [`Unavailable`].
     pub fn on_failure<G>(self, failure: G) -> SessionLayer<G> {
-        SessionLayer { sessions: self.sessions, failure }
+        SessionLayer { sessions: self.sessions, failure, passive: self.passive }
+    }
+
+    /// Selects requests that are no use of their session, such as the polls of a page that stays open. They read the
+    /// session, and neither extend nor renew it, nor set its cookie, unless the handler itself writes it. The cookie of an
+    /// expired session is removed, as in any request. Default: each request that looks at its session uses it.
+    ///
+    /// ```
+    /// # use vestiary_tower::{Config, MemoryStore, SessionLayer};
+    /// # let config = Config::new("a long random secret, from the environment");
+    /// let layer = SessionLayer::new(&config, MemoryStore::default())?
+    ///     .passive(|request| request.uri.path() == "/unread");
+    /// # Ok::<(), vestiary_tower::Error>(())
+    /// ```
+    #[must_use]
+    pub fn passive(self, is_passive: impl Fn(&Parts) -> bool + Send + Sync + 'static) -> Self {
+        Self { passive: Some(Arc::new(is_passive)), ..self }
     }
 
     /// The sessions, for code outside of requests, such as jobs and operators' tools.
@@ -98,8 +119,8 @@ impl<S, F: Clone> Layer<S> for SessionLayer<F> {
 
     fn layer(&self, inner: S) -> Self::Service {
         let sessions = self.sessions.clone();
-        let failure = self.failure.clone();
-        SessionService { inner, sessions, failure }
+        let (failure, passive) = (self.failure.clone(), self.passive.clone());
+        SessionService { inner, sessions, failure, passive }
     }
 }
 
@@ -121,7 +142,13 @@ where
         let sessions = self.sessions.clone();
         let began = sessions.now();
         let outer = Session::<crate::Data>::of(request.extensions()).map(Session::into_visit);
-        let visit = Visit::new(sessions, request.headers(), secure_here, began, outer);
+        let mut passive = false;
+        if let Some(is_passive) = &self.passive {
+            let (parts, body) = request.into_parts();
+            passive = is_passive(&parts);
+            request = Request::from_parts(parts, body);
+        }
+        let visit = Visit::new(sessions, request.headers(), secure_here, began, passive, outer);
         let visit = Arc::new(visit);
         request.extensions_mut().insert(Session::<crate::Data>::new(Arc::clone(&visit)));
         let inner = visit.request.within(|| self.inner.call(request));

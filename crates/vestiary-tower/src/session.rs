@@ -1,8 +1,8 @@
-use std::{fmt, future::IntoFuture, marker::PhantomData, pin::Pin, sync::Arc};
+use std::{fmt, future::IntoFuture, marker::PhantomData, pin::Pin, sync::Arc, time::Duration};
 
 use http::Extensions;
 use serde::{Serialize, de::DeserializeOwned};
-use vestiary::{Handle, SessionId, UnixMillis, UserRef};
+use vestiary::{CookieOverrides, Handle, SessionId, UnixMillis, UserRef};
 use vestiary_store::{Login, SessionError, Sessions, UserSession};
 
 use crate::{
@@ -109,6 +109,26 @@ impl<T> Session<T> {
         Ok(user.map(|user| user.handle.clone()))
     }
 
+    /// When the session ends unless it is used, this request included: the first of its idle deadline, its absolute
+    /// deadline and the end of its cookie. `None` if it has none of them, and for a session that is not stored.
+    ///
+    /// A rolling cookie counts if this response sets it. In [`Format::ExpressSession`](crate::Format::ExpressSession), the
+    /// same holds for every cookie.
+    ///
+    /// # Errors
+    /// [`SessionError`] if the store failed.
+    pub async fn expires(&self) -> Result<Option<UnixMillis>, SessionError> {
+        Ok(self.visit.open().await?.ends(&self.visit).expires)
+    }
+
+    /// The idle deadline: when the session ends unless another request uses it.
+    ///
+    /// # Errors
+    /// [`SessionError`] if the store failed.
+    pub async fn idle_until(&self) -> Result<Option<UnixMillis>, SessionError> {
+        Ok(self.visit.open().await?.ends(&self.visit).idle)
+    }
+
     /// Stores the changes and sets the cookie now, without waiting for the response. `false` if the session was ended
     /// meanwhile: nothing was written.
     ///
@@ -189,6 +209,7 @@ impl<T> Session<T> {
             visit: Arc::clone(&self.visit),
             user: user.into(),
             keep: Vec::new(),
+            max_age: None,
             login: Login::default(),
         }
     }
@@ -352,6 +373,7 @@ pub struct LogIn {
     visit: Arc<Visit>,
     user: String,
     keep: Vec<String>,
+    max_age: Option<Option<Duration>>,
     login: Login,
 }
 
@@ -368,6 +390,24 @@ impl LogIn {
         self
     }
 
+    /// How long the cookie of this session lasts, in whole seconds; `None` for as long as the browser is open. It is kept
+    /// in the record, so each later cookie of the session has it, whichever service sets it, until the next login.
+    /// Default: [`Config::max_age`](crate::Config::max_age).
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use vestiary_tower::{Session, SessionError};
+    /// # async fn handler(session: Session, remember: bool) -> Result<(), SessionError> {
+    /// let month = Duration::from_secs(30 * 86_400);
+    /// session.login("ada").max_age(remember.then_some(month)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn max_age(mut self, age: impl Into<Option<Duration>>) -> Self {
+        self.max_age = Some(age.into());
+        self
+    }
+
     /// When the visitor proved their identity. The login is refused if another request has revoked all sessions of the
     /// user since, or if the proof is more than a day old. Default: when the request began.
     pub fn proven_at(mut self, at: UnixMillis) -> Self {
@@ -381,8 +421,11 @@ impl IntoFuture for LogIn {
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        let Self { visit, user, keep, login } = self;
+        let Self { visit, user, keep, max_age, mut login } = self;
         Box::pin(async move {
+            if let Some(age) = max_age {
+                login.cookie = Some(CookieOverrides::lasting(age.map(|age| age.as_secs()))?);
+            }
             let mut state = visit.open_to_log_in().await?;
             let kept = state.contents.only(&keep)?;
             visit.login(&mut state, &user, &kept, login).await

@@ -16,7 +16,7 @@ use async_lock::{Mutex, MutexGuard};
 use http::{HeaderMap, HeaderValue, header};
 use vestiary::{
     UnixMillis,
-    protocol::Seen,
+    protocol::{Ends, Seen},
     session::tidy,
     visit::{self, Purpose, Request as _, View},
 };
@@ -36,6 +36,8 @@ pub(crate) struct Visit {
     looked: AtomicBool,
     /// Whether the head of the response has left.
     left: AtomicBool,
+    /// Whether the request is no use of the session.
+    passive: bool,
     /// The visit of a surrounding layer for the same request.
     outer: Option<Arc<Visit>>,
     /// Whether an inner layer has begun a session whose cookie has the same name.
@@ -58,6 +60,7 @@ impl Visit {
         headers: &HeaderMap,
         secure_here: bool,
         began: UnixMillis,
+        passive: bool,
         outer: Option<Arc<Self>>,
     ) -> Self {
         Self {
@@ -68,6 +71,7 @@ impl Visit {
             began,
             looked: AtomicBool::new(false),
             left: AtomicBool::new(false),
+            passive,
             outer,
             is_taken_inside: AtomicBool::new(false),
             state: Mutex::default(),
@@ -109,7 +113,8 @@ impl Visit {
             // Without a cookie there is nothing to find, and no option of a Rust service begins a session.
             if present {
                 let shared = self.outer_of_this_name().next().is_some();
-                let cookies = visit::Cookies { present, ids, shared, reads_only: false };
+                let passive = self.passive;
+                let cookies = visit::Cookies { present, ids, shared, passive, reads_only: false };
                 // Boxed, so that the future of each handler does not grow by everything that can happen here.
                 Box::pin(self.find(&mut state, cookies)).await;
             }
@@ -308,6 +313,11 @@ impl State {
     /// The session, if it is stored.
     pub(crate) fn session(&self) -> Option<&Seen> {
         self.visit.session()
+    }
+
+    /// When the session ends unless it is used.
+    pub(crate) fn ends(&self, of: &Visit) -> Ends {
+        self.visit.ends(of.sessions.rules())
     }
 
     /// The session, if it is stored and owned by a user.

@@ -53,7 +53,8 @@ pub enum Task {
     IsAlive,
     /// `Visit::revoked`
     Revoked,
-    /// `log_in`: a user, the data of the session, and the label. The numbers are the time of the visitor's proof, the time
+    /// `log_in`: a user, the data of the session, the label, and how long the cookie lasts: in seconds, `null` for as long as
+    /// the browser is open, or nothing for the options' choice. The numbers are the time of the visitor's proof, the time
     /// at which the same request ended all sessions of the user, the time at which they were ended before (NaN if never),
     /// and the maximum number of sessions of the user.
     LogIn,
@@ -88,6 +89,8 @@ pub enum Given {
     Here = 0x4000_0000,
     /// The input has the random bytes of a session ID after the others, in case the operation needs one.
     Identified = 0x8000,
+    /// The request is no use of the session.
+    Passive = 0x4000,
 }
 
 /// The position of an operation's texts in the input, after the random bytes of the operation and of a session ID.
@@ -239,6 +242,7 @@ impl Operation {
                 ids: self.received(),
                 shared: self.is(Given::Shared),
                 reads_only: self.is(Given::More),
+                passive: self.is(Given::Passive),
             }),
             Task::Save => Act::Save(changes()?),
             Task::Assigned => Act::Assigned(changes()?),
@@ -250,7 +254,7 @@ impl Operation {
             Task::Destroy => Act::Destroy,
             Task::Refresh => Act::Refresh,
             Task::LogIn => {
-                let (name, data, label) = (next(), next(), next());
+                let (name, data, label, max_age) = (next(), next(), next(), next());
                 let [name, label] = [name, label].map(UserRef::decoded);
                 let [proven, ended, before, most] = self.numbers;
                 let join = Join {
@@ -260,6 +264,14 @@ impl Operation {
                     own_end: (!ended.is_nan())
                         .then(|| OwnEnd { at: millis(ended), before: millis(before) }),
                     most: most as usize,
+                    cookie: match max_age {
+                        "" => None,
+                        "null" => Some(CookieOverrides::lasting(None)?),
+                        // A number of another form is none of seconds.
+                        seconds => {
+                            Some(CookieOverrides::lasting(Some(seconds.parse().unwrap_or(0)))?)
+                        }
+                    },
                 };
                 let done = boxed(visit::log_in(page, rules, &mut visit, &join, data)).await;
                 return Ok(Ending::Visit { visit, spent: Vec::new(), done });

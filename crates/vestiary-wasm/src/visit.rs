@@ -1,7 +1,11 @@
 //! The numbers of a visit that JavaScript keeps, as in `vestiary::visit::VisitText`.
 
+use alloc::string::String;
+
 use vestiary::visit::VisitText;
 use wasm_bindgen::prelude::*;
+
+use crate::{convert::millis, options::Core};
 
 /// Bits of a visit's flags.
 #[wasm_bindgen]
@@ -65,6 +69,20 @@ pub enum Outgoing {
     Removal = 512,
     /// `Expired`
     Expired = 768,
+}
+
+#[wasm_bindgen]
+impl Core {
+    /// When the session of a visit ends: its idle deadline if `idle`, otherwise the first of its ends. Undefined without
+    /// one. In milliseconds since the epoch.
+    #[wasm_bindgen(js_name = endOf)]
+    pub fn end_of(&self, flags: u32, at: f64, record: String, idle: bool) -> Option<f64> {
+        let (record, at) = (record.into(), millis(at));
+        let visit = VisitText { flags, record, at, ..VisitText::default() };
+        let ends = visit.ends(&self.rules).ok()?;
+        let end = if idle { ends.idle } else { ends.expires };
+        end.map(|end| end.0 as f64)
+    }
 }
 
 const _: () = assert!(

@@ -9,6 +9,8 @@
     reason = "a test may fail, and uses some of the site"
 )]
 
+#[path = "visit/ends.rs"]
+mod ends;
 #[path = "visit/late.rs"]
 mod late;
 #[path = "visit/meets.rs"]

@@ -155,6 +155,8 @@ export class Contents {
 		if (!this.#cookie) return this.#own;
 		const { core, cookie } = this.#runtime;
 		const own = ownIn(cookie, this.#cookie);
+		// A login may have given the session attributes that the options have, too. They stay its own.
+		if (own === ownIn(cookie, cookieWith(cookie, this.#own))) return this.#own;
 		if (own !== undefined && own !== this.#own) core.checkCookie(own);
 		return own;
 	}

@@ -185,6 +185,14 @@ export class Core {
 		});
 	}
 
+	/**
+	 * When the session of a visit ends: its idle deadline with `idle`, otherwise the first of its ends. Undefined without
+	 * one. In milliseconds since the epoch.
+	 */
+	endOf(flags: number, at: number, record: string, idle: boolean): number | undefined {
+		return this.#bindings.endOf(flags, at, record, idle);
+	}
+
 	/** Begins an operation. With a table it runs there, without store calls. */
 	begin(
 		task: Task,

@@ -18,13 +18,19 @@ export interface LoginOptions {
 	/** A label by which the user recognises the session: a device or a place. */
 	label?: string | undefined;
 	/**
+	 * How long the cookie of this session lasts, in whole seconds; null for as long as the browser is open. It is kept in
+	 * the record, so each later cookie of the session has it, whichever handle sets it, until the next login. Default:
+	 * `cookie.maxAge` of the options.
+	 */
+	maxAge?: number | null | undefined;
+	/**
 	 * When the visitor proved their identity. The login is refused if another request has revoked all sessions of the
 	 * user since, or if the proof is more than a day old. Default: when the request began.
 	 */
 	provenAt?: Date | undefined;
 }
 
-const NAMES = ['data', 'keep', 'label', 'provenAt'];
+const NAMES = ['data', 'keep', 'label', 'maxAge', 'provenAt'];
 
 /**
  * Rejects an invalid user ID and unknown options, before anything is done.
@@ -35,11 +41,13 @@ export function checkLogin(userId: unknown, options: unknown): void {
 	if (typeof options !== 'object' || options === null)
 		throw wrong('the options of `session.login()` must be an object');
 	checkNames(options, NAMES, { kind: 'an option of `session.login()`' });
-	const { keep, label } = options as { keep?: unknown; label?: unknown };
+	const { keep, label, maxAge } = options as Record<keyof LoginOptions, unknown>;
 	// A missing header is null.
 	if (label !== undefined && label !== null && typeof label !== 'string')
 		throw wrong('`label` of `session.login()` must be a string');
 	checkWellFormed('the label of a session', label ?? undefined);
+	if (maxAge !== undefined && maxAge !== null && typeof maxAge !== 'number')
+		throw wrong('`maxAge` of `session.login()` must be a number of seconds, or null');
 	if (keep !== undefined && keep !== null && !Array.isArray(keep))
 		throw wrong('`keep` of `session.login()` must be a list of keys');
 }
@@ -75,7 +83,7 @@ export function loginOf(
 	const most = config.sessionsPerUser ?? constant(Constant.SessionsPerUser);
 	const input = {
 		flags: label === undefined ? 0 : Given.More,
-		texts: [JSON.stringify(userId), text, JSON.stringify(label ?? '')],
+		texts: [JSON.stringify(userId), text, JSON.stringify(label ?? ''), secondsIn(options)],
 		login: {
 			proven: provenAt(options) ?? began,
 			own: own.ended?.get(userKey(config, userId)),
@@ -88,6 +96,12 @@ export function loginOf(
 
 /** More sessions of a user than a list can hold. */
 const MOST = 2 ** 32 - 1;
+
+/** How long the cookie lasts, as text for the core. */
+function secondsIn({ maxAge }: LoginOptions): string {
+	if (maxAge === undefined) return '';
+	return String(maxAge === null ? null : Math.floor(maxAge));
+}
 
 /** When the visitor proved their identity, in milliseconds since the epoch. Rejects an invalid Date. */
 function provenAt({ provenAt: date }: LoginOptions): number | undefined {

@@ -15,6 +15,7 @@ const OWN_TYPES = {
 	require: 'list',
 	genid: 'function',
 	skip: 'function',
+	passive: 'function',
 	onEvent: 'function',
 	telemetry: 'object',
 	onStoreError: 'string',

@@ -9,7 +9,7 @@ import { watch, type OwnRequest } from './open-sessions.js';
 import { Operations } from './operations.js';
 import { cookieWith } from './own-cookie.js';
 import type { Spent } from './records.js';
-import { building, developing, userKey, type Runtime } from './runtime.js';
+import { building, developing, refusePromise, userKey, type Runtime } from './runtime.js';
 import type { SessionEvent } from './types.js';
 import { Visit, type Around, type Cookie } from './visit.js';
 
@@ -157,7 +157,12 @@ export class Scope implements Around {
 
 	/** The bits of the core's `Given` with which the session is opened. */
 	get openFlags(): number {
-		return (this.outer ? Given.Shared : 0) | (this.readsOnly ? Given.More : 0);
+		const shared = this.outer ? Given.Shared : 0;
+		if (this.readsOnly) return shared | Given.More;
+		const passive: unknown = this.runtime.options.passive?.(this.event);
+		// A promise would always count as true.
+		refusePromise('`passive`', passive);
+		return shared | (passive ? Given.Passive : 0);
 	}
 
 	/** Records whether a session is about to begin, whose cookie no other handle may take. */

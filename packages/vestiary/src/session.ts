@@ -9,7 +9,7 @@ import { checkLogin, loginOf, type LoginOptions } from './login-options.js';
 import type { OwnRequest } from './open-sessions.js';
 import { runtimeOf } from './runtime.js';
 import { hasVisitor, Scope, slots } from './scope.js';
-import { nestedIn, type Turn } from './turns.js';
+import { nestedIn } from './turns.js';
 import type {
 	CookieSerializeOptions,
 	SessionCookieOptions,
@@ -18,8 +18,8 @@ import type {
 	Store,
 	SveltekitSessionConfig
 } from './types.js';
-import { computing, type Change } from './update.js';
-import { touchedBits, type Input } from './visit.js';
+import { touchedBits } from './visit.js';
+import { Writer } from './writer.js';
 
 /**
  * A visitor's session: `event.locals.session`.
@@ -31,6 +31,7 @@ import { touchedBits, type Input } from './visit.js';
 export class Session {
 	readonly #scope: Scope;
 	readonly #contents: Contents;
+	readonly #writer: Writer;
 	#successor: Session | undefined;
 
 	/** Creates a new, empty session. Use {@link Session.initialize} to load the visitor's session. */
@@ -51,6 +52,7 @@ export class Session {
 	) {
 		this.#scope = scope ?? new Scope(whole(event), runtimeOf(options), false);
 		this.#contents = new Contents(this.#scope.runtime, before);
+		this.#writer = new Writer(this.#scope, this.#contents);
 	}
 
 	/**
@@ -82,6 +84,21 @@ export class Session {
 		return this.#current().#scope.visit.user?.name;
 	}
 
+	/**
+	 * When the session ends unless it is used, this request included: the first of its idle deadline, its absolute
+	 * deadline and the end of its cookie. Null if it has none of them, and for a session that is not stored.
+	 *
+	 * A rolling cookie counts if this response sets it. With `format: 'express-session'`, the same holds for every cookie.
+	 */
+	get expires(): Date | null {
+		return this.#current().#scope.visit.endOf(false);
+	}
+
+	/** The idle deadline: when the session ends unless another request uses it. Null without `idleTimeout`. */
+	get idleUntil(): Date | null {
+		return this.#current().#scope.visit.endOf(true);
+	}
+
 	/** The name of the session cookie: `options.name`. */
 	get cookieName(): string {
 		return this.#scope.runtime.core.name;
@@ -91,13 +108,7 @@ export class Session {
 	 * The attributes of the session cookie. Default: those of `options.cookie`, with a path. Assigned attributes are
 	 * this session's own. {@link Session.save} validates them, stores them in the record, and sets the cookie; they
 	 * then apply to every later cookie of the session, and to the TTL of its record. A login and `regenerate()` restore
-	 * the options.
-	 *
-	 * ```ts
-	 * await session.login(user.id);
-	 * if (remember) session.cookie.maxAge = 30 * 86_400;
-	 * await session.save();
-	 * ```
+	 * the options. A login can set `maxAge` itself: {@link LoginOptions.maxAge}.
 	 */
 	get cookie(): SessionCookieOptions {
 		return this.#current().#contents.cookie;
@@ -138,7 +149,7 @@ export class Session {
 		}
 		return this.#run((session) => {
 			set(session);
-			return isStored ? session.#write(Task.Assigned) : undefined;
+			return isStored ? session.#writer.write(Task.Assigned) : undefined;
 		});
 	}
 
@@ -154,7 +165,7 @@ export class Session {
 	 * least ten minutes ago: it may have been ended, or have another ID
 	 */
 	save(): Promise<void> {
-		return this.#run((session) => session.#write(Task.Save));
+		return this.#run((session) => session.#writer.write(Task.Save));
 	}
 
 	/**
@@ -177,9 +188,7 @@ export class Session {
 					'`session.update()` needs a function that changes the data'
 				)
 			);
-		return this.#run(async (session) =>
-			session.#afterOthers(async (turn) => session.#update(change, turn))
-		);
+		return this.#run((session) => session.#writer.update(change));
 	}
 
 	/**
@@ -187,7 +196,7 @@ export class Session {
 	 * nothing is touched, and the event `gone` is emitted.
 	 */
 	touch(): Promise<void> {
-		return this.#run((session) => session.#act(Task.Touch));
+		return this.#run((session) => session.#writer.act(Task.Touch));
 	}
 
 	/**
@@ -220,7 +229,7 @@ export class Session {
 
 	#regenerate(): Session | Promise<Session> {
 		this.#scope.visit.forgetShown();
-		const acting = this.#act(Task.Regenerate);
+		const acting = this.#writer.act(Task.Regenerate);
 		return acting ? acting.then(() => this.#replaced()) : this.#replaced();
 	}
 
@@ -244,7 +253,7 @@ export class Session {
 		if (visit.state === VisitState.Unavailable && visit.fault) throw visit.fault;
 		const { data, input } = loginOf(this.#scope, this.#contents, userId, options);
 		visit.forgetShown();
-		const acting = this.#act(Task.LogIn, input);
+		const acting = this.#writer.act(Task.LogIn, input);
 		return acting ? acting.then(() => this.#replaced(data)) : this.#replaced(data);
 	}
 
@@ -256,7 +265,7 @@ export class Session {
 	renew(): Promise<void> {
 		return this.#run((session) => {
 			session.#scope.runtime.records.checkAtomic('session.renew()');
-			return session.#act(Task.Renew);
+			return session.#writer.act(Task.Renew);
 		});
 	}
 
@@ -265,7 +274,7 @@ export class Session {
 	 * @throws {@link StoreError} if the store fails; the cookie is removed anyway
 	 */
 	destroy(): Promise<void> {
-		return this.#run((session) => session.#act(Task.Destroy));
+		return this.#run((session) => session.#writer.act(Task.Destroy));
 	}
 
 	/**
@@ -416,7 +425,7 @@ export class Session {
 	#refresh(): void {
 		const { visit, operations } = this.#scope;
 		if (!visit.isDue) return;
-		this.#scope.inBackground(async () => operations.behind(() => this.#act(Task.Refresh)));
+		this.#scope.inBackground(async () => operations.behind(() => this.#writer.act(Task.Refresh)));
 	}
 
 	async #finished(changes: Changes | undefined): Promise<void> {
@@ -432,59 +441,8 @@ export class Session {
 			// Another operation has stored the changes meanwhile, or has replaced the session.
 			const rest = isSame || !changes ? changes : session.#contents.changesAtEnd();
 			if (!rest && !visit.isDue) return;
-			await session.#inTurn(() => session.#written(Task.Finish, rest));
+			await session.#writer.finish(rest);
 		});
-	}
-
-	/** Runs an operation that writes the data. */
-	#write(task: Task): Promise<void> | undefined {
-		const changes = this.#contents.changes();
-		return this.#inTurn(() => this.#written(task, changes));
-	}
-
-	/** Runs an operation that may write these changes. */
-	#written(task: Task, changes: Input | undefined): Promise<void> | undefined {
-		const { visit } = this.#scope;
-		const unsent = this.#contents.send(changes);
-		const failed = (error: unknown): never => {
-			unsent();
-			throw error;
-		};
-		try {
-			return visit.act(task, changes)?.catch(failed);
-		} catch (error) {
-			return failed(error);
-		}
-	}
-
-	/** Runs an operation that writes the session. */
-	#act(task: Task, input?: Input): Promise<void> | undefined {
-		return this.#inTurn(() => this.#scope.visit.act(task, input));
-	}
-
-	/** Applies a function to the stored data. */
-	async #update(change: Change, turn: Turn): Promise<boolean> {
-		const compute = computing(this.#scope, change, turn);
-		const changes = this.#contents.changes();
-		let isWritten = false;
-		const ended = (isStored: boolean): void => {
-			isWritten = isStored;
-		};
-		await this.#written(Task.Update, { ...(changes.isAny && changes), compute, ended });
-		return isWritten;
-	}
-
-	/** Runs a write after the session's other writes in this process. Undefined if it has ended without waiting. */
-	#inTurn(run: () => Promise<void> | undefined): Promise<void> | undefined {
-		const { writes, records } = this.#scope.runtime;
-		// A write on a table ends before another writer can begin.
-		if (records.table && writes.isFree(this.#scope.visit.storedId)) return run();
-		return this.#afterOthers(async () => run());
-	}
-
-	#afterOthers<T>(run: (turn: Turn) => Promise<T>): Promise<T> {
-		const { writes, records, patience } = this.#scope.runtime;
-		return writes.after(this.#scope.visit.storedId, records.atomic, patience, run);
 	}
 }
 

@@ -71,6 +71,8 @@ export interface SessionMeta {
 	idle?: number;
 	/** The absolute deadline. */
 	absolute?: number;
+	/** When the browser drops the cookie, if the cookie has a `maxAge` and does not roll. */
+	until?: number;
 	/** The owner of the session, after `session.login()`. */
 	user?: string;
 	/** The session's handle in its user's session list. */
@@ -323,6 +325,12 @@ export interface SveltekitSessionConfig {
 	genid?: ((event: RequestEvent) => string) | undefined;
 	/** Selects requests that need no session: `locals.session` is not set for them. */
 	skip?: ((event: RequestEvent) => boolean) | undefined;
+	/**
+	 * Selects requests that are no use of their session, such as the polls of a page that stays open. They read the
+	 * session, and neither extend nor renew it, nor set its cookie, unless the application itself writes it. The cookie
+	 * of an expired session is removed, as in any request. Requests by `event.fetch` belong to their page. Default: none.
+	 */
+	passive?: ((event: RequestEvent) => boolean) | undefined;
 	/**
 	 * Called for each event of a request's session, for logs and metrics. Exceptions and rejections of it are ignored.
 	 */

@@ -146,6 +146,14 @@ export class Visit implements Page {
 		return (this.#shown ??= this.newId().id);
 	}
 
+	/** When the session ends: its idle deadline with `idle`, otherwise the first of its ends. Null if there is none. */
+	endOf(idle: boolean): Date | null {
+		this.open();
+		const { core } = this.#scope.runtime;
+		const end = core.endOf(this.#flags, this.#at, this.#texts[1], idle);
+		return end === undefined ? null : new Date(end);
+	}
+
 	/** The record of the session, as JSON text. */
 	get record(): string {
 		this.open();

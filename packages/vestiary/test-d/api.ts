@@ -62,8 +62,11 @@ export async function devices(event: RequestEvent): Promise<string[]> {
 		data: { userId: '7' },
 		keep: ['name'],
 		label: 'a browser',
+		maxAge: 60,
 		provenAt: new Date()
 	});
+	const ends: (Date | null)[] = [session.expires, session.idleUntil];
+	await session.login(String(ends), { maxAge: null });
 	await session.renew();
 	const of: UserSessions = sessions(everything).of(session.userId ?? '');
 	await of.revoke((await of.list(session))[0]?.handle ?? '');
@@ -71,6 +74,10 @@ export async function devices(event: RequestEvent): Promise<string[]> {
 	await of.revokeAll();
 	// @ts-expect-error -- a number is no user
 	await session.login(7);
+	// @ts-expect-error -- a number of seconds, or null
+	await session.login('7', { maxAge: '60' });
+	// @ts-expect-error -- the deadline is not for writing
+	session.expires = null;
 	// @ts-expect-error -- there is no such key to keep
 	await session.login('7', { keep: ['email'] });
 	// @ts-expect-error -- which one is to stay
@@ -137,6 +144,7 @@ export const everything: SveltekitSessionConfig = {
 	touchAfter: 60,
 	genid: (event) => event.url.href,
 	skip: ({ url }) => url.pathname === '/health',
+	passive: ({ url }) => url.pathname === '/unread',
 	onEvent: ({ type }, event) => [type, event.url],
 	onStoreError: 'anonymous',
 	storeTimeout: 1000,

@@ -130,6 +130,7 @@ test.each(STORES)('telemetry that %s changes no answer of the store', async (_, 
 
 test.each([
 	['skip', { skip: rejects }],
+	['passive', { passive: rejects }],
 	['genid', { genid: rejects }],
 	['encode', { cookie: { encode: rejects } }]
 ])('a promise of `%s` is refused: it would be taken for an answer', async (_, options) => {

@@ -14,6 +14,8 @@ type Data = Record<string, unknown>;
 export function expected(operation: Operation): unknown {
 	if (operation.do === 'read')
 		return { data: operation.data ?? {}, user: operation.user ?? null };
+	if (operation.do === 'ends')
+		return { expires: operation.expires ?? null, idle: operation.idle ?? null };
 	if (operation.do === 'list') return operation.labels;
 	if (operation.do === 'together') return operation.ops.map(expected);
 	const gives = operation.gives ?? (operation.do === 'isAlive' ? 'yes' : 'done');
@@ -100,14 +102,20 @@ async function act(
 			return kept();
 		}
 		case 'login': {
-			const { user, keep, label, provenAgo } = operation;
+			const { user, keep, label, maxAge, provenAgo } = operation;
 			await session.login(user, {
 				keep: keep as never,
 				label,
+				maxAge,
 				provenAt:
 					provenAgo === undefined ? undefined : new Date(Date.now() - provenAgo * 1_000)
 			});
 			return 'done';
+		}
+		case 'ends': {
+			const left = (end: Date | null): number | null =>
+				end && Math.round((end.getTime() - Date.now()) / 1_000);
+			return { expires: left(session.expires), idle: left(session.idleUntil) };
 		}
 		case 'revoke': {
 			const found = (await of(operation.user).list()).find(

@@ -399,11 +399,17 @@ function idIn(value: string): string {
 	return decodeURIComponent(value).replace(/^s:/, '').split('.')[0] ?? '';
 }
 
-function configOf({ maxAge, secrets = ['one'], ...options }: Options): SveltekitSessionConfig {
+function configOf({
+	maxAge,
+	passive = false,
+	secrets = ['one'],
+	...options
+}: Options): SveltekitSessionConfig {
 	return {
 		name: 'sid',
 		secret: secrets.map((name) => `the secret of the scenarios that is called ${name}`),
 		autoSave: true,
+		passive: () => passive,
 		...(maxAge !== undefined && { cookie: { maxAge } }),
 		...options
 	};

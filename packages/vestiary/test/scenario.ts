@@ -14,6 +14,8 @@ export interface Options {
 	maxBytes?: number;
 	namespace?: string;
 	onStoreError?: 'throw' | 'anonymous';
+	/** Whether all requests of the instance are passive. */
+	passive?: boolean;
 	renewAfter?: number;
 	renewGrace?: number;
 	rolling?: boolean;
@@ -47,9 +49,12 @@ export type Operation =
 			user: string;
 			keep?: string[];
 			label?: string;
+			maxAge?: number | null;
 			provenAgo?: number;
 			gives?: string;
 	  }
+	/** The seconds until the session and its idle deadline end; null if it has no end. Default: null. */
+	| { do: 'ends'; expires?: number | null; idle?: number | null }
 	/** Ends the session of a user that has this label. */
 	| { do: 'revoke'; user: string; label: string; gives?: string }
 	| { do: 'revokeOthers' | 'revokeAll'; user: string; gives?: string }
@@ -161,6 +166,7 @@ const OPTIONS = [
 	'maxBytes',
 	'namespace',
 	'onStoreError',
+	'passive',
 	'renewAfter',
 	'renewGrace',
 	'rolling',
@@ -179,7 +185,8 @@ const OPERATIONS: Record<Operation['do'], string[]> = {
 	renew: ['gives'],
 	destroy: ['gives'],
 	update: ['add', 'put', 'inside', 'gives'],
-	login: ['user', 'keep', 'label', 'provenAgo', 'gives'],
+	login: ['user', 'keep', 'label', 'maxAge', 'provenAgo', 'gives'],
+	ends: ['expires', 'idle'],
 	revoke: ['user', 'label', 'gives'],
 	revokeOthers: ['user', 'gives'],
 	revokeAll: ['user', 'gives'],

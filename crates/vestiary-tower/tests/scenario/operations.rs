@@ -1,6 +1,6 @@
 //! The application's operations on a session in a scenario.
 
-use std::pin::Pin;
+use std::{pin::Pin, time::Duration};
 
 use futures_util::{FutureExt as _, future::join_all};
 use serde_json::{Value, json};
@@ -90,15 +90,25 @@ async fn act(
             assert_eq!(written, !session.is_new().await?, "what `update` returns");
             return kept(session).await;
         }
-        Operation::Login { user, keep, label, proven_ago, .. } => {
+        Operation::Login { user, keep, label, max_age, proven_ago, .. } => {
             let mut login = session.login(user).keep(keep.clone());
             if let Some(label) = label {
                 login = login.label(label);
+            }
+            if let Some(age) = max_age {
+                login = login.max_age(age.map(Duration::from_secs));
             }
             if let Some(ago) = proven_ago {
                 login = login.proven_at(UnixMillis(session.sessions().now().0 - ago * 1_000));
             }
             login.await?;
+        }
+        Operation::Ends { .. } => {
+            let now = session.sessions().now();
+            // Seconds, rounded: a test waits for nothing.
+            let left = |end: Option<UnixMillis>| end.map(|end| (end.since(now) + 500) / 1_000);
+            let (expires, idle) = (session.expires().await?, session.idle_until().await?);
+            return Ok(json!({ "expires": left(expires), "idle": left(idle) }));
         }
         Operation::Revoke { user, label, .. } => {
             let list = session.sessions_of(user);

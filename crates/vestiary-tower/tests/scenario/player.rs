@@ -141,7 +141,9 @@ impl Player {
             let events: Arc<Mutex<Vec<String>>> = Arc::clone(&events);
             let config = config_of(&options)
                 .on_event(move |event| events.lock().unwrap().push(name_of(event)));
+            let passive = options.passive.unwrap_or_default();
             let layer = SessionLayer::new(&config, shelf.clone()).unwrap().on_failure(failed);
+            let layer = layer.passive(move |_| passive);
             let sessions = layer.sessions().clone();
             let app = Router::new().route("/", get(respond)).layer(layer);
             Instance { name, app, sessions, ahead: options.clock_ahead.unwrap_or_default() * 1_000 }

@@ -42,6 +42,8 @@ pub struct Options {
     pub max_bytes: Option<usize>,
     pub namespace: Option<String>,
     pub on_store_error: Option<String>,
+    /// Whether all requests of the instance are passive.
+    pub passive: Option<bool>,
     pub renew_after: Option<u64>,
     pub renew_grace: Option<u64>,
     pub rolling: Option<bool>,
@@ -96,8 +98,14 @@ pub enum Operation {
         #[serde(default)]
         keep: Vec<String>,
         label: Option<String>,
+        #[serde(default, deserialize_with = "present")]
+        max_age: Option<Option<u64>>,
         proven_ago: Option<u64>,
         gives: Option<String>,
+    },
+    Ends {
+        expires: Option<u64>,
+        idle: Option<u64>,
     },
     Revoke {
         user: String,
@@ -301,7 +309,9 @@ impl<'de> Deserialize<'de> for InOrder {
 }
 
 /// `null` is something else than no member.
-fn present<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<String>>, D::Error> {
+fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    from: D,
+) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(from).map(Some)
 }
 
@@ -316,6 +326,9 @@ impl Operation {
     pub fn expected(&self) -> Value {
         let gives = match self {
             Self::Read { data, user } => return serde_json::json!({ "data": data, "user": user }),
+            Self::Ends { expires, idle } => {
+                return serde_json::json!({ "expires": expires, "idle": idle });
+            }
             Self::List { labels, .. } => return serde_json::json!(labels),
             Self::Together { ops } => return ops.iter().map(Self::expected).collect(),
             Self::IsAlive { gives } => gives.as_deref().unwrap_or("yes"),

@@ -45,6 +45,9 @@ pub(crate) enum Value<'t> {
     Other,
 }
 
+/// The seconds of a century.
+const CENTURY: u64 = 3_153_600_000;
+
 impl CookieOverrides {
     /// Parses the text of a JSON object; `None` if it is empty. [`Options::overridden`](crate::Options::overridden)
     /// checks the values, because their validity depends on the options.
@@ -56,6 +59,30 @@ impl CookieOverrides {
         let mut is_empty = true;
         json_members(text, Limits::LOAD, &mut |_, _| is_empty = false)?;
         Ok((!is_empty).then(|| Self { text: text.to_owned(), by_express: false }))
+    }
+
+    /// The overrides for a cookie that lasts this many seconds, or as long as the browser is open.
+    ///
+    /// # Errors
+    /// [`Error::Timeout`] unless it is from one second to a century. More was probably meant in milliseconds.
+    ///
+    /// ```
+    /// # use vestiary::CookieOverrides;
+    /// assert_eq!(CookieOverrides::lasting(Some(60))?.as_str(), r#"{"maxAge":60,"expires":null}"#);
+    /// assert_eq!(CookieOverrides::lasting(None)?.as_str(), r#"{"maxAge":null,"expires":null}"#);
+    /// assert!(CookieOverrides::lasting(Some(0)).is_err());
+    /// # Ok::<(), vestiary::Error>(())
+    /// ```
+    #[cold]
+    pub fn lasting(seconds: Option<u64>) -> Result<Self, Error> {
+        let mut text = String::from("{\"maxAge\":");
+        match seconds {
+            None => text.push_str("null"),
+            Some(seconds @ 1..=CENTURY) => date::push_number(&mut text, seconds, 1),
+            Some(_) => return Err(Error::Timeout { name: "maxAge" }),
+        }
+        text.push_str(",\"expires\":null}");
+        Ok(Self { text, by_express: false })
     }
 
     /// The overrides in a record that express-session wrote last, which keeps only `maxAge`.

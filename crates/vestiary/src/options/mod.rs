@@ -13,8 +13,8 @@ pub use text::{OptionType, OptionsText};
 pub use timeouts::Timeouts;
 
 use crate::{
-    CookieName, CookieOptions, CookieOverrides, Error, Format, Limits, Meta, SessionId, SetCookie,
-    Ttl, UnixMillis,
+    CookieName, CookieOptions, CookieOverrides, Error, Format, Limits, MaxAge, Meta, SessionId,
+    SetCookie, Ttl, UnixMillis,
     cookie::{secure, set_attribute},
     decide::Policy,
     id, record,
@@ -250,6 +250,27 @@ impl Options {
                 Ttl::Millis(millis.saturating_add(self.touch_after))
             }
             ttl => ttl,
+        }
+    }
+
+    /// The lifetime of the cookie from the moment it is set, in milliseconds, if a record says when that was. A rolling
+    /// cookie is set with every response, and express-session keeps its own deadline.
+    pub(crate) fn lasting(&self) -> Option<u64> {
+        let is_counted = !self.policy.rolling && self.format == Format::SvelteKitSessions;
+        self.cookie.max_age.filter(|_| is_counted).map(MaxAge::millis)
+    }
+
+    /// When the browser drops the cookie. `set` is the time at which it is set, if that is now; `until` is when a cookie
+    /// ends that was set before.
+    pub(crate) fn cookie_end(
+        &self,
+        set: Option<UnixMillis>,
+        until: Option<UnixMillis>,
+    ) -> Option<UnixMillis> {
+        match (self.cookie.max_age, set) {
+            (Some(max_age), Some(at)) => Some(at.plus(max_age.millis())),
+            (Some(_), None) => until.filter(|_| self.lasting().is_some()),
+            (None, _) => self.cookie.expires,
         }
     }
 

@@ -81,8 +81,12 @@ impl Timeouts {
     pub fn stamped(&self, meta: Meta, now: UnixMillis) -> Meta {
         let created = meta.created.or(Some(now));
         let meta = Meta { created, ..meta };
-        let idle = self.idle.map(|idle| now.plus(with_tenth(idle)));
-        Meta { idle, absolute: self.absolute(&meta), ..meta }
+        Meta { idle: self.idle_from(now), absolute: self.absolute(&meta), ..meta }
+    }
+
+    /// The idle deadline of a session that is used at `now`.
+    pub(crate) fn idle_from(&self, now: UnixMillis) -> Option<UnixMillis> {
+        self.idle.map(|idle| now.plus(with_tenth(idle)))
     }
 
     /// The lifetime of a user's session that is used now and whose record gets this TTL.
@@ -135,7 +139,7 @@ impl Timeouts {
     }
 
     /// The earlier of the record's and the options' absolute deadline.
-    fn absolute(&self, meta: &Meta) -> Option<UnixMillis> {
+    pub(crate) fn absolute(&self, meta: &Meta) -> Option<UnixMillis> {
         let by_options = meta.created.and_then(|at| Some(at.plus(self.absolute?)));
         [meta.absolute, by_options].into_iter().flatten().min()
     }

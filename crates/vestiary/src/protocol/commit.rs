@@ -36,6 +36,15 @@ pub enum Change {
     Rerun,
 }
 
+/// The cookie of a session that is written.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct CookieEdit {
+    /// The session's own cookie attributes, if they change; `Some(None)` removes them.
+    pub own: Option<Option<CookieOverrides>>,
+    /// Whether the response sets the cookie, whose lifetime then begins again.
+    pub is_set: bool,
+}
+
 /// How a [`commit`] ended.
 #[derive(Debug, Eq, PartialEq)]
 pub enum Written {
@@ -67,20 +76,22 @@ struct Attempt {
 /// The number of records that may leave a write in doubt. A replica may return an old record.
 const INCONCLUSIVE: u8 = 2;
 
-/// Writes the data of a stored session. `cookie` sets the session's own cookie attributes; `Some(None)` removes them.
+/// Writes the data of a stored session, and what becomes of its `cookie`.
 ///
 /// A write replaces only the record that it was made from. After a conflict with another request, the change is applied
 /// again, to the current data. A write whose reply was lost is recognised by its write ID, and not done twice.
 ///
 /// ```
 /// # use vestiary::{Options, OptionsInput, Record, Limits, SessionId, UnixMillis, WriteId};
-/// # use vestiary::protocol::{Answered, Asked, Change, Effect, Pending, Question, Reply, Rules, Seen, Written, commit};
+/// # use vestiary::protocol::{Answered, Asked, Change, CookieEdit, Effect, Pending, Question, Reply, Rules, Seen, Written, commit};
 /// # let options = Options::new(OptionsInput::default())?;
 /// # let rules = Rules { options: options.into(), keys: None, seals: None, atomic: true, migrates: false, resends: false, default_ttl: vestiary::Ttl::Infinite };
 /// let record = Record::decode(r#"{"v":"AAAAAAAAAAAAAAAA","data":{"n":1}}"#, Limits::LOAD)?;
 /// let session = Seen { id: SessionId::from_entropy(&[1; 24]), record, at: UnixMillis(0) };
 /// let change = Change::Merge { base: r#"{"n":1}"#.into(), mine: r#"{"n":2}"#.into() };
-/// let mut writing = Pending::new(async move |mut host| commit(&mut host, &rules, session, &change, None).await);
+/// let mut writing = Pending::new(async move |mut host| {
+///     commit(&mut host, &rules, session, &change, CookieEdit::default()).await
+/// });
 /// let mut poll = |answer| writing.poll(answer, UnixMillis(5), 0, &[7; Pending::<()>::ENTROPY]);
 /// assert!(matches!(poll(Answered::Begin), Effect::Call(Asked { kind: Question::Replace, .. })));
 /// // Another request was faster: read its record.
@@ -103,7 +114,7 @@ pub async fn commit<H: Host>(
     rules: &Rules,
     session: Seen,
     change: &Change,
-    cookie: Option<Option<CookieOverrides>>,
+    cookie: CookieEdit,
 ) -> Result<Written, H::Error> {
     let timeouts = rules.options.timeouts();
     let mut calls = Calls::new(host, rules);
@@ -177,8 +188,11 @@ pub async fn commit<H: Host>(
                 write_id = first.write_id.clone();
             }
             let mut meta = current.meta().without_writes();
-            if let Some(own) = &cookie {
+            if let Some(own) = &cookie.own {
                 meta.cookie.clone_from(own);
+            }
+            if cookie.is_set {
+                meta.until = None;
             }
             let record = rules.rewritten(&current, write_id.clone(), &data, meta, now)?;
             let ttl = rules.ttl_of(record.meta(), now);

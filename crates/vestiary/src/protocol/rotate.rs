@@ -282,7 +282,8 @@ fn renewed(
     write_id: WriteId,
     now: UnixMillis,
 ) -> Result<(Record, Ttl), Error> {
-    let meta = Meta { renewed: Some(now), ..old.meta().without_writes() };
+    // The new ID comes with a new cookie.
+    let meta = Meta { renewed: Some(now), until: None, ..old.meta().without_writes() };
     let record = rules.rewritten(old, write_id, old.data(), meta, now)?;
     let ttl = rules.ttl_of(record.meta(), now);
     Ok((record, ttl))

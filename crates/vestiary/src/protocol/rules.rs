@@ -5,6 +5,16 @@ use crate::{
     Error, KeyRing, Meta, Options, Record, SealRing, SessionId, Ttl, UnixMillis, UserRef, WriteId,
 };
 
+/// When a session ends unless it is used.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Ends {
+    /// The first of the idle deadline, the absolute deadline and the end of the cookie; `None` if it has none of them, or
+    /// only a cookie whose end no record says.
+    pub expires: Option<UnixMillis>,
+    /// The idle deadline.
+    pub idle: Option<UnixMillis>,
+}
+
 /// The rules of one application, which all operations follow.
 #[derive(Debug)]
 pub struct Rules {
@@ -65,6 +75,20 @@ impl Rules {
         self.options.timeouts().ttl(ttl, meta, now)
     }
 
+    /// When the session of a record, which was read or stored at `at`, ends unless it is used. `is_due` if its lifetime is restarted when the response is ready, `is_set` if
+    /// the response sets its cookie.
+    #[cold]
+    pub(crate) fn ends(&self, record: &Record, at: UnixMillis, is_due: bool, is_set: bool) -> Ends {
+        let (meta, timeouts) = (record.meta(), self.options.timeouts());
+        let mut idle = meta.idle.filter(|_| timeouts.has_idle());
+        if is_due && timeouts.is_stale(meta, at) {
+            idle = timeouts.idle_from(at);
+        }
+        let cookie = self.options.for_session(meta).cookie_end(is_set.then_some(at), meta.until);
+        let expires = [idle, timeouts.absolute(meta), cookie].into_iter().flatten().min();
+        Ends { expires, idle }
+    }
+
     /// Creates the record of a new session with this data and metadata.
     pub(crate) fn first(
         &self,
@@ -103,6 +127,8 @@ impl Rules {
                 options = Cow::Owned(overridden);
             }
         }
+        // The cookie is set with this write, unless the record says when it was set.
+        meta.until = options.lasting().map(|lasting| meta.until.unwrap_or(now.plus(lasting)));
         let cookie = options.shown_cookie(now)?.into_owned();
         Ok((meta, cookie))
     }

@@ -17,6 +17,8 @@ pub struct Meta {
     pub idle: Option<UnixMillis>,
     /// The absolute deadline. Nothing moves it.
     pub absolute: Option<UnixMillis>,
+    /// When the browser drops the cookie, if the cookie has a `Max-Age` and does not roll.
+    pub until: Option<UnixMillis>,
     /// The owner of the session.
     pub user: Option<UserRef>,
     /// The cookie attributes of this session that differ from the options.
@@ -109,12 +111,13 @@ impl Meta {
 
     /// A copy without the previous writes, for a new write.
     pub(crate) fn without_writes(&self) -> Self {
-        let Self { created, renewed, idle, absolute, user, cookie, writes: _, next } = self;
+        let Self { created, renewed, idle, absolute, until, user, cookie, writes: _, next } = self;
         Self {
             created: *created,
             renewed: *renewed,
             idle: *idle,
             absolute: *absolute,
+            until: *until,
             user: user.clone(),
             cookie: cookie.clone(),
             writes: Vec::new(),
@@ -139,6 +142,7 @@ impl Meta {
             ("renewed", self.renewed),
             ("idle", self.idle),
             ("absolute", self.absolute),
+            ("until", self.until),
         ] {
             if let Some(instant) = instant {
                 push_name(text, name);
@@ -191,6 +195,7 @@ impl Meta {
                 b"renewed" => meta.renewed = millis(value),
                 b"idle" => meta.idle = millis(value),
                 b"absolute" => meta.absolute = millis(value),
+                b"until" => meta.until = millis(value),
                 b"user" => user = Some(value),
                 b"handle" => handle = unquoted(value).and_then(Handle::parse),
                 b"cookie" => meta.cookie = CookieOverrides::parse(value).ok().flatten(),

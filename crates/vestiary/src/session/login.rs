@@ -7,7 +7,7 @@ use super::{
     write::new_record,
 };
 use crate::{
-    Event, Reason, SessionId, UnixMillis, UserRef,
+    Event, Meta, Reason, SessionId, UnixMillis, UserRef,
     constants::RENEWALS,
     protocol::{
         Answer, Body, Calls, Doubt, Draft, Ended, Fault, Host, IDS, Moved, Place, Proof, Query,
@@ -51,6 +51,7 @@ pub async fn log_in<H: Host>(
             most: join.most,
         },
         user,
+        meta: Meta { cookie: join.cookie.clone(), ..Meta::default() },
         has_entry: false,
         has_left: false,
     };
@@ -92,6 +93,8 @@ struct Login<'a> {
     /// The key of the user's session list.
     key: String,
     user: UserRef,
+    /// The metadata of the new session that its lifetime follows from.
+    meta: Meta,
     change: UserChange,
     leaving: Leaving,
     /// Whether the list may have an entry of the new session.
@@ -133,7 +136,8 @@ impl Login<'_> {
         for _ in 0..IDS {
             let id = calls.new_id(Some(&self.user)).await?;
             // Each attempt has its own write ID, so that no two records share one.
-            let record = new_record(calls.host, rules, data, Some(self.user.clone()), None)?;
+            let (user, cookie) = (Some(self.user.clone()), self.meta.cookie.clone());
+            let record = new_record(calls.host, rules, data, user, cookie)?;
             let now = calls.host.now();
             let ttl = rules.ttl_of(record.meta(), now);
             let creation = (Place::Session(&id), Query::Create(Body::Record(&record), ttl, true));
@@ -193,13 +197,13 @@ impl Login<'_> {
         if let UserChange::Add { since, .. } = &mut self.change {
             *since = proven;
         }
-        let draft =
-            Draft::new(host, rules, list.as_deref(), None, &mut |sessions, lifetime, now| {
-                if let Leaving::Same(user) = &self.leaving {
-                    sessions.leave(&user.handle, now);
-                }
-                sessions.apply(&self.change, lifetime, now)
-            })?;
+        let mut enter = |sessions: &mut UserSessions, lifetime, now| {
+            if let Leaving::Same(user) = &self.leaving {
+                sessions.leave(&user.handle, now);
+            }
+            sessions.apply(&self.change, lifetime, now)
+        };
+        let draft = Draft::new(host, rules, list.as_deref(), Some(&self.meta), &mut enter)?;
         if !draft.made {
             return Ok(None);
         }
@@ -260,7 +264,8 @@ impl Login<'_> {
                 self.list_carelessly(host, &draft).await?;
             }
             _ => {
-                let drafted = change_list(host, rules, &self.key, &self.change, None).await?;
+                let (change, meta) = (&self.change, Some(&self.meta));
+                let drafted = change_list(host, rules, &self.key, change, meta).await?;
                 self.has_entry = drafted.made;
                 if !drafted.made {
                     return Ok(None);
@@ -430,7 +435,14 @@ mod tests {
         let mut logging_in = Pending::new(move |mut host| {
             let (rules, old) = (rules.clone(), old.clone());
             async move {
-                let join = Join { name: "ada", label: None, proven: at, own_end: None, most: 9 };
+                let join = Join {
+                    name: "ada",
+                    label: None,
+                    proven: at,
+                    own_end: None,
+                    most: 9,
+                    cookie: None,
+                };
                 log_in(&mut host, &rules, Some(old), &join, "{}").await
             }
         });

@@ -2,7 +2,7 @@ use alloc::vec::Vec;
 
 use super::admission::leave;
 use crate::{
-    Handle, UnixMillis, UserRef, WriteId,
+    CookieOverrides, Handle, Meta, UnixMillis, UserRef, WriteId,
     protocol::{
         Answer, Calls, Fault, Host, OwnEnd, Place, Proof, Query, Rules, UserChange, UserSession,
         UserSessions, change_list, change_list_by, seeded, write_id,
@@ -21,6 +21,8 @@ pub struct Join<'a> {
     pub own_end: Option<OwnEnd>,
     /// The maximum number of sessions per user.
     pub most: usize,
+    /// The session's own cookie attributes.
+    pub cookie: Option<CookieOverrides>,
 }
 
 /// Adds a new session to its user's session list, before it is stored. `None` if all sessions of the user were revoked
@@ -49,7 +51,8 @@ pub async fn enter<H: Host>(
         since,
         most: join.most,
     };
-    let changed = change_list_by(&mut calls, &key, &change, None, Some(read)).await;
+    let meta = Meta { cookie: join.cookie.clone(), ..Meta::default() };
+    let changed = change_list_by(&mut calls, &key, &change, Some(&meta), Some(read)).await;
     let may_be_listed = calls.wrote;
     match changed {
         Ok(changed) => Ok(changed.made.then_some(user)),

@@ -3,7 +3,9 @@ use alloc::boxed::Box;
 use super::admission::{admit_write, leave, note_use};
 use crate::{
     CookieOverrides, Meta, Record, UserRef,
-    protocol::{self, Body, Calls, Change, Host, Query, Rules, Seen, Written, Wrote, write_id},
+    protocol::{
+        self, Body, Calls, Change, CookieEdit, Host, Query, Rules, Seen, Written, Wrote, write_id,
+    },
 };
 
 /// Creates the record of a new session, with this data (JSON text of an object), this owner, and these cookie
@@ -53,8 +55,8 @@ pub async fn create<H: Host>(
     Err(calls.gave_up())
 }
 
-/// Writes the data of a session and, with `cookie`, its own cookie attributes (`Some(None)` removes them). If the
-/// session's record is gone, for example because it was evicted, the session leaves its user's session list.
+/// Writes the data of a session, and what becomes of its `cookie`. If the session's record is gone, for example because
+/// it was evicted, the session leaves its user's session list.
 ///
 /// # Errors
 /// As [`protocol::commit`].
@@ -64,10 +66,10 @@ pub async fn save<H: Host>(
     rules: &Rules,
     session: Seen,
     change: &Change,
-    cookie: Option<Option<CookieOverrides>>,
+    cookie: CookieEdit,
 ) -> Result<Written, H::Error> {
     // The list must not drop a session whose lifetime was just extended.
-    let admitted = match &cookie {
+    let admitted = match &cookie.own {
         None => admit_write(host, rules, &session).await?,
         Some(own) => {
             let mut meta = session.record.meta().clone();
@@ -106,6 +108,8 @@ pub async fn save<H: Host>(
 /// Restarts a session's lifetime: the TTL of its record, and its idle deadline if it has one. `None` if the session was
 /// ended meanwhile.
 ///
+/// `is_set` if the response sets the cookie. If the cookie does not roll, the record then says when it ends.
+///
 /// With `is_fresh`, this request has just read the session and its user's list, so the list is not read again for a
 /// TTL. If the session was revoked since, its record only lasts longer, but is still not valid.
 ///
@@ -117,12 +121,15 @@ pub async fn touch<H: Host>(
     rules: &Rules,
     session: Seen,
     is_fresh: bool,
+    is_set: bool,
 ) -> Result<Option<Box<Seen>>, H::Error> {
     let (meta, timeouts, now) = (session.record.meta(), rules.options.timeouts(), host.now());
+    let moves_end = is_set && rules.atomic && meta.until.is_some();
     // Deadlines are in the record, so moving them requires a write.
-    if timeouts.is_expired(meta, now) || timeouts.is_stale(meta, now) {
+    if timeouts.is_expired(meta, now) || timeouts.is_stale(meta, now) || moves_end {
         let nothing = Change::Merge { base: "{}".into(), mine: "{}".into() };
-        return Ok(match save(host, rules, session, &nothing, None).await? {
+        let cookie = CookieEdit { own: None, is_set };
+        return Ok(match save(host, rules, session, &nothing, cookie).await? {
             Written::Saved { session, .. } => Some(session),
             Written::Gone => None,
         });
@@ -221,7 +228,7 @@ mod tests {
             let session = Seen { id, record: record.unwrap(), at: UnixMillis(1) };
             let change = Change::Merge { base: "{}".into(), mine: r#"{"n":2}"#.into() };
             Pending::new(async move |mut host| {
-                save(&mut host, &rules, session, &change, None).await
+                save(&mut host, &rules, session, &change, CookieEdit::default()).await
             })
         };
         let poll = |pending: &mut Pending<Written>, answer| {

@@ -98,7 +98,7 @@ async fn prolong<R: Request>(
         return false;
     }
     let session = session.clone();
-    match session::touch(host_for(request, Purpose::Touch), rules, session, is_fresh).await {
+    match session::touch(host_for(request, Purpose::Touch), rules, session, is_fresh, false).await {
         Ok(Some(session)) => {
             visit.moved(request, *session);
             return true;

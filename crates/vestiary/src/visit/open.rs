@@ -20,6 +20,9 @@ pub struct Cookies {
     pub ids: Vec<SessionId>,
     /// Whether another handle or layer around this one has the same cookie name. An invalid cookie may belong to it.
     pub shared: bool,
+    /// Whether the request is no use of the session, such as a poll of a page that stays open. It reads the session, and
+    /// neither extends nor renews it, nor sets its cookie, unless the application itself writes it.
+    pub passive: bool,
     /// Whether the store may only be read, because the code answers no request of the visitor.
     pub reads_only: bool,
 }
@@ -36,7 +39,7 @@ pub async fn open<R: Request>(
     visit: &mut Visit<Fault<R>>,
     cookies: Cookies,
 ) -> Vec<Spent> {
-    let Cookies { present, ids, shared, reads_only } = cookies;
+    let Cookies { present, ids, shared, passive, reads_only } = cookies;
     let cookie_out = present && !(shared && ids.is_empty());
     *visit = Visit { cookie_out, ..Visit::default() };
     let (mut spent, mut is_fresh) = (Vec::new(), false);
@@ -56,7 +59,7 @@ pub async fn open<R: Request>(
                 (visit.lost, spent) = (opening.lost, opening.spent);
                 match opening.found {
                     Found::Session(loaded) => {
-                        is_fresh = begin(request, rules, visit, *loaded).await;
+                        is_fresh = begin(request, rules, visit, *loaded, passive).await;
                     }
                     Found::Tombstone(tombstone) => visit.state = State::Tombstone(*tombstone),
                     Found::Unreadable(error) => visit.state = State::Unreadable(error.into()),
@@ -71,7 +74,9 @@ pub async fn open<R: Request>(
         }
     }
     visit.received = ids;
-    follow_options(request, rules, visit, is_fresh).await;
+    if !passive {
+        follow_options(request, rules, visit, is_fresh).await;
+    }
     spent
 }
 
@@ -105,14 +110,15 @@ async fn begin<R: Request>(
     rules: &Rules,
     visit: &mut Visit<Fault<R>>,
     loaded: Loaded,
+    passive: bool,
 ) -> bool {
     let Loaded { session, renewed, due, stale, unseen } = loaded;
-    // Without a way to send a cookie, reading changes nothing.
-    let stays = request.has_left();
+    // Without a way to send a cookie, reading changes nothing, as in a passive request.
+    let stays = passive || request.has_left();
     let is_stale = stale && !due && rules.atomic && !stays;
     visit.state = State::Stored { session, due: is_stale, unseen: unseen && !stays };
     visit.view = View::Read;
-    if renewed && !seeded(protocol::Fault::EarlierIdStays) {
+    if renewed && !passive && !seeded(protocol::Fault::EarlierIdStays) {
         visit.cookie_step(request, CookieStep::Set);
     }
     if !due || !rules.atomic || stays {

@@ -4,7 +4,7 @@ use super::Outgoing;
 use crate::{
     CookieOverrides, SessionId,
     decide::{Policy, Stage},
-    protocol::{self, Host, Seen, seeded},
+    protocol::{self, Ends, Host, Rules, Seen, seeded},
 };
 
 /// A request's view of its visitor's session, from [`open`](super::open) on.
@@ -94,6 +94,14 @@ impl<E> Visit<E> {
             State::Stored { session, .. } => Some(session),
             _ => None,
         }
+    }
+
+    /// When the session ends unless it is used, this request included.
+    #[must_use]
+    pub fn ends(&self, rules: &Rules) -> Ends {
+        let State::Stored { session, due, .. } = &self.state else { return Ends::default() };
+        let is_set = matches!(self.cookie, Outgoing::Session { .. });
+        rules.ends(&session.record, session.at, *due, is_set)
     }
 
     pub(super) fn stage(&self) -> Stage {

@@ -1,7 +1,10 @@
 use alloc::{borrow::Cow, string::String, vec::Vec};
 
 use super::{Outgoing, State, View, Visit};
-use crate::{CookieOverrides, Error, Limits, Record, SessionId, UnixMillis, protocol::Seen};
+use crate::{
+    CookieOverrides, Error, Limits, Record, SessionId, UnixMillis,
+    protocol::{Ends, Rules, Seen},
+};
 
 /// A [`Visit`] as text and numbers, for a driver that keeps it outside the core, such as JavaScript. Between two operations
 /// of a request, the core keeps nothing of it.
@@ -39,6 +42,19 @@ impl VisitText<'_> {
     pub const COOKIE_OUT: u32 = 1 << 10;
     /// The number of IDs that were received.
     const RECEIVED: u32 = 0xFF << 16;
+
+    /// [`Visit::ends`].
+    ///
+    /// # Errors
+    /// [`Error`] if [`Visit::text`] has not made the text.
+    pub fn ends(self, rules: &Rules) -> Result<Ends, Error> {
+        if self.get(Self::STATE) != 2 {
+            return Ok(Ends::default());
+        }
+        let (is_due, is_set) = (self.get(Self::DUE) > 0, self.get(Self::COOKIE) == 1);
+        let record = rules.record(self.record.into_owned())?;
+        Ok(rules.ends(&record, self.at, is_due, is_set))
+    }
 
     fn get(&self, mask: u32) -> u32 {
         (self.flags & mask) >> mask.trailing_zeros()

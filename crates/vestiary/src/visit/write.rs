@@ -4,7 +4,7 @@ use super::{Changes, Fault, Outgoing, Purpose, Request, State, View, Visit, host
 use crate::{
     Event, Options,
     decide::{CookieStep, Known, Operation, Plan, Stage, StoreStep, decide},
-    protocol::{self, Change, Host, Rules, Seen, Written, boxed, seeded},
+    protocol::{self, Change, CookieEdit, Host, Rules, Seen, Written, boxed, seeded},
     session,
 };
 
@@ -162,7 +162,8 @@ pub(super) async fn execute<R: Request>(
     }
     let before = visit.id().cloned();
     let mut confirmed = None;
-    match store_step(request, rules, visit, plan.store, edit, &mut confirmed).await {
+    let is_set = plan.cookie == CookieStep::Set;
+    match store_step(request, rules, visit, plan.store, edit, is_set, &mut confirmed).await {
         Ok(true) => {}
         Ok(false) => return Ok(false),
         Err(error) => {
@@ -229,8 +230,8 @@ async fn drop_barred<R: Request>(
     Ok(is_dropped)
 }
 
-/// Performs the step in the store. Returns `false` if another request has ended the session. Sets `confirmed` to whether the
-/// replicas have confirmed a removal.
+/// Performs the step in the store; `is_set` if the response sets the cookie. Returns `false` if another request has ended
+/// the session. Sets `confirmed` to whether the replicas have confirmed a removal.
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 async fn store_step<R: Request>(
     request: &mut R,
@@ -238,6 +239,7 @@ async fn store_step<R: Request>(
     visit: &mut Visit<Fault<R>>,
     step: StoreStep,
     edit: Edit,
+    is_set: bool,
     confirmed: &mut Option<bool>,
 ) -> Result<bool, Fault<R>> {
     match step {
@@ -252,13 +254,14 @@ async fn store_step<R: Request>(
         }
         StoreStep::Replace => {
             if let Some(session) = visit.session().cloned() {
-                return boxed(write(request, rules, visit, session, edit)).await;
+                return boxed(write(request, rules, visit, session, edit, is_set)).await;
             }
         }
         StoreStep::Touch => {
             if let Some(session) = visit.session().cloned() {
                 let host = host_for(request, Purpose::Touch);
-                let Some(touched) = boxed(session::touch(host, rules, session, false)).await?
+                let Some(touched) =
+                    boxed(session::touch(host, rules, session, false, is_set)).await?
                 else {
                     visit.gone(request.host());
                     return Ok(false);
@@ -286,7 +289,7 @@ async fn begin<R: Request>(
 ) -> Result<bool, Fault<R>> {
     if let State::Reserved(session) = &visit.state {
         let session = session.clone();
-        if !write(request, rules, visit, session, edit).await? {
+        if !write(request, rules, visit, session, edit, true).await? {
             return Ok(false);
         }
     } else {
@@ -316,13 +319,14 @@ async fn write<R: Request>(
     visit: &mut Visit<Fault<R>>,
     session: Seen,
     edit: Edit,
+    is_set: bool,
 ) -> Result<bool, Fault<R>> {
-    let (change, cookie) = match edit {
+    let (change, own) = match edit {
         Edit::None | Edit::Rerun => (Change::Rerun, None),
         Edit::Merge(Changes { base, mine, cookie, .. }) => (Change::Merge { base, mine }, cookie),
     };
     let host = host_for(request, Purpose::Write);
-    match session::save(host, rules, session, &change, cookie).await? {
+    match session::save(host, rules, session, &change, CookieEdit { own, is_set }).await? {
         Written::Saved { session, merged, reread } => {
             if merged {
                 request.host().emit(Event::Conflict);

@@ -7,8 +7,8 @@ use vestiary::{
     Follower, Handle, Lead, Limits, Options, OptionsInput, Record, SessionId, Ttl, UnixMillis,
     WriteId,
     protocol::{
-        Answered, Asked, Change, Effect, Host as _, NewId, Pending, Question, Reply, Report, Rules,
-        Seen, Stopped, UserSessions, Written,
+        Answered, Asked, Change, CookieEdit, Effect, Host as _, NewId, Pending, Question, Reply,
+        Report, Rules, Seen, Stopped, UserSessions, Written,
     },
     session::{self, Join},
 };
@@ -132,7 +132,9 @@ impl Schedule {
                 (2, Some(old)) => Pending::new(async move |mut host| {
                     let (base, mine) = ("{}".to_owned(), r#"{"n":1}"#.to_owned());
                     let merge = Change::Merge { base, mine };
-                    match session::save(&mut host, &rules, old, &merge, None).await? {
+                    match session::save(&mut host, &rules, old, &merge, CookieEdit::default())
+                        .await?
+                    {
                         Written::Saved { .. } | Written::Gone => Ok(End::Saved),
                     }
                 }),
@@ -147,7 +149,14 @@ impl Schedule {
                 }
                 (_, old) => Pending::new(async move |mut host| {
                     let proven = host.now();
-                    let join = Join { name: "ada", label: None, proven, own_end: None, most: 100 };
+                    let join = Join {
+                        name: "ada",
+                        label: None,
+                        proven,
+                        own_end: None,
+                        most: 100,
+                        cookie: None,
+                    };
                     let done = session::log_in(&mut host, &rules, old, &join, "{}").await?;
                     Ok(done.map_or(End::Refused(true), |session| End::LoggedIn(session, true)))
                 }),
@@ -181,7 +190,8 @@ impl Schedule {
         let mut pending = Pending::new(async move |mut host| {
             let user = if let Some(name) = owner {
                 let proven = host.now();
-                let join = Join { name, label: None, proven, own_end: None, most: 100 };
+                let join =
+                    Join { name, label: None, proven, own_end: None, most: 100, cookie: None };
                 session::enter(&mut host, &shared, &join).await?
             } else {
                 None

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use vestiary::{
     Format, Handle, Limits, Meta, Record, SessionId, Ttl, UnixMillis, WriteId,
     protocol::{
-        self, Asked, Change, Lifetime, Moved, Pending, Question, Reason, Rules, Seen, Stopped,
-        UserChange, UserSessions, Written,
+        self, Asked, Change, CookieEdit, Lifetime, Moved, Pending, Question, Reason, Rules, Seen,
+        Stopped, UserChange, UserSessions, Written,
     },
 };
 
@@ -55,7 +55,9 @@ impl Want {
                     _ => Change::Merge { base: base.to_string(), mine: mine.to_string() },
                 };
                 Pending::new(async move |mut host| {
-                    let written = protocol::commit(&mut host, &rules, seen, &edit, None).await;
+                    let written =
+                        protocol::commit(&mut host, &rules, seen, &edit, CookieEdit::default())
+                            .await;
                     written.map(End::Written)
                 })
             }

@@ -113,6 +113,11 @@ impl Site {
         self.asked.drain(..).map(|(question, _)| question).collect()
     }
 
+    /// The record of this ID.
+    pub(crate) fn text(&mut self, id: &SessionId) -> String {
+        self.table.get(id.expose(), UnixMillis(self.now)).unwrap().to_owned()
+    }
+
     /// The data in the record of this ID.
     pub(crate) fn data(&mut self, id: &SessionId) -> Option<String> {
         let text = self.table.get(id.expose(), UnixMillis(self.now))?;
@@ -306,7 +311,14 @@ async fn run(
 /// A login of the user `ada`.
 async fn log_in(page: &mut Page, rules: &Rules, visit: &mut Visit) -> Result<bool, Stopped> {
     let now = page.host().now();
-    let join = session::Join { name: "ada", label: None, proven: now, own_end: None, most: 100 };
+    let join = session::Join {
+        name: "ada",
+        label: None,
+        proven: now,
+        own_end: None,
+        most: 100,
+        cookie: None,
+    };
     visit::log_in(page, rules, visit, &join, "{}").await
 }
 

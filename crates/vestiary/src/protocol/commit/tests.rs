@@ -12,7 +12,7 @@ use super::*;
 fn running(record: Record, change: Change) -> Driven<Written> {
     Driven::new(|mut host, rules| async move {
         let rules = Arc::clone(&rules);
-        commit(&mut host, &rules, seen(1, record), &change, None).await
+        commit(&mut host, &rules, seen(1, record), &change, CookieEdit::default()).await
     })
 }
 

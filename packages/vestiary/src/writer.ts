@@ -1,0 +1,75 @@
+import type { Contents } from './contents.js';
+import { Task } from './generated/vestiary.js';
+import type { Scope } from './scope.js';
+import type { Turn } from './turns.js';
+import { computing, type Change } from './update.js';
+import type { Input } from './visit.js';
+
+/** Runs the operations that may write a session, after the session's other writes in this process. */
+export class Writer {
+	readonly #scope: Scope;
+	readonly #contents: Contents;
+
+	constructor(scope: Scope, contents: Contents) {
+		this.#scope = scope;
+		this.#contents = contents;
+	}
+
+	/** Runs an operation. Undefined if it has ended without waiting. */
+	act(task: Task, input?: Input): Promise<void> | undefined {
+		return this.#inTurn(() => this.#scope.visit.act(task, input));
+	}
+
+	/** Runs an operation that writes the application's changes. */
+	write(task: Task): Promise<void> | undefined {
+		const changes = this.#contents.changes();
+		return this.#inTurn(() => this.#written(task, changes));
+	}
+
+	/** Writes what is left when the response is ready. */
+	finish(changes: Input | undefined): Promise<void> | undefined {
+		return this.#inTurn(() => this.#written(Task.Finish, changes));
+	}
+
+	/** Applies a function to the stored data. Returns whether it was written. */
+	update(change: Change): Promise<boolean> {
+		return this.#afterOthers(async (turn) => {
+			const compute = computing(this.#scope, change, turn);
+			const changes = this.#contents.changes();
+			let isWritten = false;
+			const ended = (isStored: boolean): void => {
+				isWritten = isStored;
+			};
+			await this.#written(Task.Update, { ...(changes.isAny && changes), compute, ended });
+			return isWritten;
+		});
+	}
+
+	/** Runs an operation that may write these changes. */
+	#written(task: Task, changes: Input | undefined): Promise<void> | undefined {
+		const { visit } = this.#scope;
+		const unsent = this.#contents.send(changes);
+		const failed = (error: unknown): never => {
+			unsent();
+			throw error;
+		};
+		try {
+			return visit.act(task, changes)?.catch(failed);
+		} catch (error) {
+			return failed(error);
+		}
+	}
+
+	/** Runs a write in its turn. Undefined if it has ended without waiting. */
+	#inTurn(run: () => Promise<void> | undefined): Promise<void> | undefined {
+		const { writes, records } = this.#scope.runtime;
+		// A write on a table ends before another writer can begin.
+		if (records.table && writes.isFree(this.#scope.visit.storedId)) return run();
+		return this.#afterOthers(async () => run());
+	}
+
+	#afterOthers<T>(run: (turn: Turn) => Promise<T>): Promise<T> {
+		const { writes, records, patience } = this.#scope.runtime;
+		return writes.after(this.#scope.visit.storedId, records.atomic, patience, run);
+	}
+}
