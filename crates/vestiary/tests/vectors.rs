@@ -191,7 +191,8 @@ fn written_records() {
         .unwrap();
         let now = UnixMillis(case["now"].as_u64().unwrap());
         let meta = case["created"].as_u64().map(|at| Meta::created(UnixMillis(at)));
-        let meta = meta.unwrap_or_default();
+        let mut meta = meta.unwrap_or_default();
+        meta.until = case["until"].as_u64().map(UnixMillis);
         let attributes = attributes.to_string();
         let text = options.record_cookie(&attributes, now).and_then(|cookie| {
             Record::new(

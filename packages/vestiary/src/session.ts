@@ -425,7 +425,9 @@ export class Session {
 	#refresh(): void {
 		const { visit, operations } = this.#scope;
 		if (!visit.isDue) return;
-		this.#scope.inBackground(async () => operations.behind(() => this.#writer.act(Task.Refresh)));
+		this.#scope.inBackground(async () =>
+			operations.behind(() => this.#writer.act(Task.Refresh))
+		);
 	}
 
 	async #finished(changes: Changes | undefined): Promise<void> {

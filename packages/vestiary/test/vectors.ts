@@ -64,6 +64,8 @@ export interface WrittenRecord {
 	data: unknown;
 	created: number;
 	now: number;
+	/** When the cookie ends, if the record says so. */
+	until?: number;
 	/** Its text, `<16>` for the write ID. */
 	record?: string;
 	/** Code of the refusal. */
