@@ -188,10 +188,13 @@ async fn revoke_ends_those_of_a_user() {
         assert!(!is_good(&filled, &filled.ada[1]).await);
         assert!(is_good(&filled, &filled.bob).await);
         // A login that was in progress is refused.
-        let login = vestiary_store::Login { label: None, proven };
+        let login = vestiary_store::Login { proven, ..vestiary_store::Login::default() };
         assert!(filled.sessions.of("ada").admit(&login).await.is_err());
         // Also for a user without a list.
-        let login = vestiary_store::Login { label: None, proven: Some(filled.sessions.now()) };
+        let login = vestiary_store::Login {
+            proven: Some(filled.sessions.now()),
+            ..vestiary_store::Login::default()
+        };
         tokio::time::sleep(Duration::from_millis(2)).await;
         folder.run(&["revoke", "--user", "eve"]).ends(1);
         assert!(filled.sessions.of("eve").admit(&login).await.is_err());

@@ -2,7 +2,7 @@ use std::{fmt, future::IntoFuture, marker::PhantomData, pin::Pin, sync::Arc, tim
 
 use http::Extensions;
 use serde::{Serialize, de::DeserializeOwned};
-use vestiary::{CookieOverrides, Handle, SessionId, UnixMillis, UserRef};
+use vestiary::{CookieOverrides, Error, Handle, SessionId, UnixMillis, UserRef};
 use vestiary_store::{Login, SessionError, Sessions, UserSession};
 
 use crate::{
@@ -209,7 +209,7 @@ impl<T> Session<T> {
             visit: Arc::clone(&self.visit),
             user: user.into(),
             keep: Vec::new(),
-            max_age: None,
+            cookie: None,
             login: Login::default(),
         }
     }
@@ -373,7 +373,8 @@ pub struct LogIn {
     visit: Arc<Visit>,
     user: String,
     keep: Vec<String>,
-    max_age: Option<Option<Duration>>,
+    /// The cookie attributes of the session alone, if they are valid.
+    cookie: Option<Result<CookieOverrides, Error>>,
     login: Login,
 }
 
@@ -404,7 +405,7 @@ impl LogIn {
     /// # }
     /// ```
     pub fn max_age(mut self, age: impl Into<Option<Duration>>) -> Self {
-        self.max_age = Some(age.into());
+        self.cookie = Some(CookieOverrides::lasting(age.into().map(|age| age.as_secs())));
         self
     }
 
@@ -421,11 +422,9 @@ impl IntoFuture for LogIn {
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        let Self { visit, user, keep, max_age, mut login } = self;
+        let Self { visit, user, keep, cookie, mut login } = self;
         Box::pin(async move {
-            if let Some(age) = max_age {
-                login.cookie = Some(CookieOverrides::lasting(age.map(|age| age.as_secs()))?);
-            }
+            login.cookie = cookie.transpose()?;
             let mut state = visit.open_to_log_in().await?;
             let kept = state.contents.only(&keep)?;
             visit.login(&mut state, &user, &kept, login).await

@@ -276,7 +276,7 @@ async fn a_login_is_refused_if_another_request_has_ended_all_sessions_since() {
     kept.sessions_of("ada").revoke_all().await.unwrap();
     later(&app.service).await;
     kept.sessions_of("ada").revoke_all().await.unwrap();
-    let login = vestiary_store::Login { proven: Some(proven), label: None };
+    let login = vestiary_store::Login { proven: Some(proven), ..vestiary_store::Login::default() };
     // Both ends were its own.
     kept.sessions_of("ada").admit(&login).await.unwrap();
     later(&app.service).await;

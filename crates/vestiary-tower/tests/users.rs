@@ -298,7 +298,7 @@ async fn names_labels_and_limits_are_checked() {
     let long = sessions.of(&"n".repeat(1_025));
     assert!(refused(long.admit(&Login::default()).await.unwrap_err()));
     let ada = sessions.of("ada");
-    let login = Login { label: Some("😀".repeat(1_000)), proven: None };
+    let login = Login { label: Some("😀".repeat(1_000)), ..Login::default() };
     for _ in 0..100 {
         ada.admit(&login).await.unwrap();
     }
@@ -331,9 +331,9 @@ async fn a_login_and_the_end_of_all_sessions_are_ordered_by_the_clock_of_the_sto
         // If only this server's clock counted, a store that is ahead would have revoked them after the login.
         admitted_in_the_end(&ada, &Login::default()).await;
         // A proof dated in the future counts as of now.
-        let ahead = Login { proven: Some(UnixMillis(here().0 + HOUR)), label: None };
+        let ahead = Login { proven: Some(UnixMillis(here().0 + HOUR)), ..Login::default() };
         admitted_in_the_end(&ada, &ahead).await;
-        let under_way = Login { proven: Some(UnixMillis(began.0 - 1_000)), label: None };
+        let under_way = Login { proven: Some(UnixMillis(began.0 - 1_000)), ..Login::default() };
         assert!(matches!(ada.admit(&under_way).await, Err(SessionError::LoginOutdated)));
     }
 }
@@ -358,7 +358,7 @@ async fn a_login_whose_proof_is_older_than_the_list_remembers_is_refused() {
     let store = MemoryStore::with_clock(MemoryLimits::default(), later);
     let ada = Sessions::new(&config(), store).unwrap().of("ada");
     // Whether or not there was a revocation: after so long, the store no longer knows.
-    let proven = |ago| Login { proven: Some(UnixMillis(here().0 - ago)), label: None };
+    let proven = |ago| Login { proven: Some(UnixMillis(here().0 - ago)), ..Login::default() };
     for ago in [DAY + 60_000, 30 * DAY] {
         let refused = ada.admit(&proven(ago)).await;
         assert!(matches!(refused, Err(SessionError::LoginOutdated)), "{ago}");

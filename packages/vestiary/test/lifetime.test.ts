@@ -115,7 +115,7 @@ describe('maxAge of a login', () => {
 });
 
 describe('a passive request', () => {
-	const passive: SveltekitSessionConfig['passive'] = ({ url }) => url?.pathname === '/poll';
+	const passive: SveltekitSessionConfig['passive'] = ({ url }) => url.pathname === '/poll';
 	const poll = 'https://app.example/poll';
 
 	test('begins no session, although the options store every one', async () => {

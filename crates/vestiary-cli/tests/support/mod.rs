@@ -134,7 +134,7 @@ pub async fn fill(store: impl Store, config: &Config) -> Filled {
     let sessions = Sessions::new(config, store).unwrap();
     let data = format!(r#"{{"note":"{DATA}"}}"#);
     let login = async |user: &str, label: &str| {
-        let login = Login { label: Some(label.to_owned()), proven: None };
+        let login = Login { label: Some(label.to_owned()), ..Login::default() };
         let owner = sessions.of(user).admit(&login).await.unwrap();
         sessions.create(&data, Some(owner)).await.unwrap()
     };

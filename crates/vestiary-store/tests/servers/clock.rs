@@ -24,6 +24,6 @@ pub async fn orders_logins(store: impl Store + Clone) {
     let list = vestiary::protocol::UserSessions::decode(&list).unwrap();
     assert_eq!(list.sessions(), []);
     user.admit(&Login::default()).await.unwrap();
-    let refused = user.admit(&Login { proven, label: None }).await;
+    let refused = user.admit(&Login { proven, ..Login::default() }).await;
     assert!(matches!(refused, Err(SessionError::LoginOutdated)));
 }

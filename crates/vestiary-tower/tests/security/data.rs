@@ -325,7 +325,7 @@ async fn no_id_secret_or_value_is_logged_or_in_an_error_or_event() {
             "{wrong} {wrong:?} {large} {large:?} {session:?} {:?} {:?} {:?}",
             session.login("canary-user"),
             session.sessions_of("canary-user"),
-            Login { label: Some("canary-label".to_owned()), proven: None }
+            Login { label: Some("canary-label".to_owned()), ..Login::default() }
         ))
     };
     let store = Faulty::default();
