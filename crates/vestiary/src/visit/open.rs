@@ -13,6 +13,10 @@ use crate::{
 
 /// The session cookies of a request.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts, not the states of one machine"
+)]
 pub struct Cookies {
     /// Whether the request has a cookie of this name, valid or not.
     pub present: bool,
