@@ -63,6 +63,9 @@ export const GUIDES: readonly Guides[] = [
 			await logIn(page);
 			await page.getByRole('link', { name: 'Account' }).waitFor();
 			expect(await expires()).toBeGreaterThan(Date.now() / 1000 + 29 * 86_400);
+			// The next guide lists the user's sessions, in the same store.
+			await page.getByRole('button', { name: 'Log out' }).click();
+			await page.getByRole('link', { name: 'Log in' }).waitFor();
 		}
 	},
 	{
