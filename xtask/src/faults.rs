@@ -10,6 +10,9 @@ pub(crate) struct Args {
     /// The seconds for each scenario
     #[arg(default_value_t = 60)]
     seconds: u32,
+    /// Continue each scenario until it has made so many requests, for at most 500 seconds
+    #[arg(long)]
+    requests: Option<u32>,
     /// The seed of another run, to repeat what its requests did, though not when
     #[arg(long)]
     seed: Option<u32>,
@@ -28,6 +31,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let pgbouncer = progress.step("PgBouncer", tools::pgbouncer)?;
     let mariadb = progress.step("MariaDB", tools::mariadb)?;
     let mut options = vec![format!("--seconds={}", args.seconds)];
+    options.extend(args.requests.map(|requests| format!("--requests={requests}")));
     options.extend(args.seed.map(|seed| format!("--seed={seed}")));
     options.extend(args.write.then(|| "--write".to_owned()));
     println!();

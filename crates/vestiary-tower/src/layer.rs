@@ -148,7 +148,7 @@ where
             passive = is_passive(&parts);
             request = Request::from_parts(parts, body);
         }
-        let visit = Visit::new(sessions, request.headers(), secure_here, began, passive, outer);
+        let visit = Visit::new(sessions, &request, secure_here, began, passive, outer);
         let visit = Arc::new(visit);
         request.extensions_mut().insert(Session::<crate::Data>::new(Arc::clone(&visit)));
         let inner = visit.request.within(|| self.inner.call(request));

@@ -56,7 +56,7 @@ pub use layer::{Failure, ResponseFuture, SessionLayer, SessionService, Unavailab
 pub use read_only::ReadOnlySession;
 pub use require::{RequireLogin, RequireLoginFuture, RequireLoginService};
 pub use session::{LogIn, Session};
-pub use vestiary::{Error, Format, Handle, MemoryLimits, SessionId, UnixMillis};
+pub use vestiary::{Error, Format, Handle, MemoryLimits, SessionId, UnixMillis, way_back};
 pub use vestiary_store::{
     Config, Encrypt, Event, MemoryStore, OnStoreError, Reason, SameSite, SessionError, Sessions,
     UserList, UserSession, WrongType,

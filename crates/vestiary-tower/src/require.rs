@@ -5,14 +5,17 @@ use std::{
 };
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
+use vestiary::way_back;
 use vestiary_store::SessionError;
 
 use crate::{Session, layer::status_of};
 
-/// Protects routes: anonymous visitors get 401 or are redirected to a login page.
+/// Protects routes: anonymous visitors get 401 or are redirected to a login page. No cache keeps the responses to users
+/// ([`Session::private`]).
 ///
 /// Place it inside the [`SessionLayer`](crate::SessionLayer). Outside of it there are no sessions: every request gets
 /// 500, with a message if the body is axum's, and an error for `tracing`.
@@ -29,16 +32,40 @@ use crate::{Session, layer::status_of};
 ///     .layer(SessionLayer::new(&config, MemoryStore::default())?);
 /// # Ok::<(), vestiary_tower::Error>(())
 /// ```
+///
+/// With [`returning`](Self::returning), the login page can send the visitor back:
+///
+/// ```
+/// use axum::{extract::Query, response::Redirect};
+/// use serde::Deserialize;
+/// use vestiary_tower::{RequireLogin, Session, SessionError, way_back};
+///
+/// # fn guard() -> RequireLogin {
+/// RequireLogin::at("/login").returning("next")
+/// # }
+///
+/// #[derive(Deserialize)]
+/// struct Login {
+///     next: Option<String>,
+/// }
+///
+/// async fn log_in(session: Session, login: Query<Login>) -> Result<Redirect, SessionError> {
+///     session.login("7").await?; // after the password was checked
+///     // Anyone can write a link to the login page: `way_back` accepts only paths of this site.
+///     Ok(Redirect::to(login.next.as_deref().and_then(way_back).unwrap_or("/")))
+/// }
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct RequireLogin {
-    page: Option<HeaderValue>,
+    page: Option<&'static str>,
+    returning: Option<&'static str>,
 }
 
 /// The service that a [`RequireLogin`] creates.
 #[derive(Clone, Debug)]
 pub struct RequireLoginService<S> {
     inner: S,
-    page: Option<HeaderValue>,
+    guard: RequireLogin,
 }
 
 impl RequireLogin {
@@ -54,7 +81,29 @@ impl RequireLogin {
     /// If the page is not a valid `Location`: it is a constant of the program, not input.
     #[must_use]
     pub fn at(page: &'static str) -> Self {
-        Self { page: Some(HeaderValue::from_static(page)) }
+        // Here, and not in the first request.
+        let _ = HeaderValue::from_static(page);
+        Self { page: Some(page), returning: None }
+    }
+
+    /// Tells the login page the path and the query of the request, in a parameter of its own query. Default: without one.
+    #[must_use]
+    pub fn returning(self, parameter: &'static str) -> Self {
+        Self { returning: Some(parameter), ..self }
+    }
+
+    /// The login page for this request, if it is one for a page.
+    fn page_for<Q>(&self, request: &Request<Q>) -> Option<HeaderValue> {
+        let page = self.page.filter(|_| matches!(*request.method(), Method::GET | Method::HEAD))?;
+        let Some(parameter) = self.returning else { return Some(HeaderValue::from_static(page)) };
+        // Nested routers remove the beginning of the path.
+        let asked = Session::<crate::Data>::of(request.extensions())?.into_visit();
+        let Some(back) = asked.page().and_then(way_back) else {
+            return Some(HeaderValue::from_static(page));
+        };
+        let join = if page.contains('?') { '&' } else { '?' };
+        let back = utf8_percent_encode(back, &UNSAFE);
+        HeaderValue::try_from(format!("{page}{join}{parameter}={back}")).ok()
     }
 }
 
@@ -62,7 +111,7 @@ impl<S> Layer<S> for RequireLogin {
     type Service = RequireLoginService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        RequireLoginService { inner, page: self.page.clone() }
+        RequireLoginService { inner, guard: self.clone() }
     }
 }
 
@@ -83,18 +132,27 @@ where
         // `self.inner` is the service that is ready. The clone in its place becomes ready for the next request.
         let next = self.inner.clone();
         let inner = std::mem::replace(&mut self.inner, next);
-        let is_page = matches!(*request.method(), Method::GET | Method::HEAD);
-        let page = self.page.clone().filter(|_| is_page);
+        let page = self.guard.page_for(&request);
         let session = Session::<crate::Data>::of(request.extensions());
         let user: Asking = Box::pin(async move {
             match session {
-                Some(session) => Ok(Some(session.user_id().await?.is_some())),
+                Some(session) => {
+                    let is_user = session.user_id().await?.is_some();
+                    if is_user {
+                        session.private();
+                    }
+                    Ok(Some(is_user))
+                }
                 None => Ok(None),
             }
         });
         RequireLoginFuture { step: Step::Asking { user, next: Some((inner, request)), page } }
     }
 }
+
+/// All that would end the value of a query parameter, or be read as something else.
+const UNSAFE: AsciiSet =
+    NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Whether the visitor is logged in; `None` without a session layer.
 type Asking = Pin<Box<dyn Future<Output = Result<Option<bool>, SessionError>> + Send>>;

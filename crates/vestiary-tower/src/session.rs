@@ -129,6 +129,13 @@ impl<T> Session<T> {
         Ok(self.visit.open().await?.ends(&self.visit).idle)
     }
 
+    /// Keeps the response out of every cache (`Cache-Control: no-store`), the browser's too. So the Back button does not show
+    /// it after a logout, but asks the server again. [`RequireLogin`](crate::RequireLogin) does it for the routes that it
+    /// guards.
+    pub fn private(&self) {
+        self.visit.keep_private();
+    }
+
     /// Stores the changes and sets the cookie now, without waiting for the response. `false` if the session was ended
     /// meanwhile: nothing was written.
     ///

@@ -13,7 +13,7 @@ use std::{
 };
 
 use async_lock::{Mutex, MutexGuard};
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderValue, Request, header, uri::PathAndQuery};
 use vestiary::{
     UnixMillis,
     protocol::{Ends, Seen},
@@ -29,11 +29,15 @@ pub(crate) struct Visit {
     pub(crate) sessions: Sessions,
     pub(crate) request: RequestId,
     headers: Vec<HeaderValue>,
+    /// The path and the query, as they came in.
+    page: Option<PathAndQuery>,
     secure_here: bool,
     /// When the request arrived.
     began: UnixMillis,
     /// Whether the application has looked at the session, so that the response may depend on it.
     looked: AtomicBool,
+    /// Whether no cache may keep the response: [`Session::private`](crate::Session::private).
+    private: AtomicBool,
     /// Whether the head of the response has left.
     left: AtomicBool,
     /// Whether the request is no use of the session.
@@ -55,9 +59,9 @@ pub(crate) struct State {
 }
 
 impl Visit {
-    pub(crate) fn new(
+    pub(crate) fn new<Q>(
         sessions: Sessions,
-        headers: &HeaderMap,
+        request: &Request<Q>,
         secure_here: bool,
         began: UnixMillis,
         passive: bool,
@@ -66,16 +70,23 @@ impl Visit {
         Self {
             sessions,
             request: RequestId::current_or_new(),
-            headers: headers.get_all(header::COOKIE).iter().cloned().collect(),
+            headers: request.headers().get_all(header::COOKIE).iter().cloned().collect(),
+            page: request.uri().path_and_query().cloned(),
             secure_here,
             began,
             looked: AtomicBool::new(false),
+            private: AtomicBool::new(false),
             left: AtomicBool::new(false),
             passive,
             outer,
             is_taken_inside: AtomicBool::new(false),
             state: Mutex::default(),
         }
+    }
+
+    /// The path and the query of the request, before any router removed a part.
+    pub(crate) fn page(&self) -> Option<&str> {
+        self.page.as_ref().map(PathAndQuery::as_str)
     }
 
     /// Opens the session: reads the store at the first call. Fails if that failed and the options do not allow for it.
@@ -195,6 +206,16 @@ impl Visit {
     /// Whether the application has looked at the session, so that there may be something to finish.
     pub(crate) fn was_looked_at(&self) -> bool {
         self.looked.load(Ordering::Relaxed)
+    }
+
+    /// Keeps the response out of every cache.
+    pub(crate) fn keep_private(&self) {
+        self.looked.store(true, Ordering::Relaxed);
+        self.private.store(true, Ordering::Relaxed);
+    }
+
+    fn is_private(&self) -> bool {
+        self.private.load(Ordering::Relaxed)
     }
 
     /// Records that the response has left: no cookie reaches this browser any more.

@@ -485,10 +485,32 @@ async fn anonymous_visitors_are_rejected() {
     assert_eq!(browser.send(Method::POST, "/account").await.status(), StatusCode::UNAUTHORIZED);
     assert_eq!(browser.get("/api").await.0, StatusCode::UNAUTHORIZED);
     browser.ok("/login").await;
-    assert_eq!(browser.ok("/account").await, "yours");
+    let response = browser.send(Method::GET, "/account").await;
+    assert_eq!(response.headers()[header::CACHE_CONTROL], "no-store");
+    assert_eq!(text(response).await, "yours");
     assert_eq!(browser.ok("/api").await, "ada");
     store.breaks("read", Fault::Fails);
     assert_eq!(browser.get("/account").await.0, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn a_guard_tells_the_login_page_the_way_back() {
+    let guarded = |guard: RequireLogin| {
+        Router::new().route("/orders", get(|| async { "yours" })).route_layer(guard)
+    };
+    let app = Router::new()
+        .nest("/shop", guarded(RequireLogin::at("/login").returning("next")))
+        .merge(guarded(RequireLogin::at("/login?by=mail").returning("to")))
+        .layer(SessionLayer::new(&config(), Faulty::default()).unwrap());
+    for (asked, sent) in [
+        ("/shop/orders", "/login?next=/shop/orders"),
+        ("/shop/orders?page=2&q=a%20b", "/login?next=/shop/orders%3Fpage%3D2%26q%3Da%2520b"),
+        ("/orders?a#b", "/login?by=mail&to=/orders%3Fa"),
+        ("https://app.example/shop/orders", "/login?next=/shop/orders"),
+    ] {
+        let response = Browser::new(&app).send(Method::GET, asked).await;
+        assert_eq!(response.headers()[header::LOCATION], sent);
+    }
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use alloc::{borrow::ToOwned as _, string::String, vec::Vec};
 
-use vestiary::{CookieOverrides, SessionId, cookie_header, response};
+use vestiary::{CookieOverrides, SessionId, cookie_header, response, way_back};
 use wasm_bindgen::prelude::*;
 
 use crate::{convert::thrown, options::Core};
@@ -84,6 +84,13 @@ impl Core {
             None => Ok(()),
         }
     }
+}
+
+/// Whether a login may send its visitor back there: a page of this app.
+#[wasm_bindgen(js_name = isWayBack)]
+#[must_use]
+pub fn is_way_back(text: &str) -> bool {
+    way_back(text).is_some()
 }
 
 impl Core {

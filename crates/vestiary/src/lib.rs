@@ -45,6 +45,7 @@ mod memory;
 mod options;
 mod record;
 mod time;
+mod way_back;
 
 pub use cookie::{
     CookieName, CookieOptions, CookieOverrides, Domain, MaxAge, Path, Priority, SameSite,
@@ -61,6 +62,7 @@ pub use record::{
     Follower, Format, HiddenId, Inspection, Lead, Limits, Meta, Next, Record, UserRef,
 };
 pub use time::{Ttl, UnixMillis};
+pub use way_back::way_back;
 
 /// Compiles the sample of the crate's README.
 #[cfg(doctest)]

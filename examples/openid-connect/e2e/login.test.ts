@@ -93,7 +93,7 @@ async function unusedCallback({ request }: BrowserContext, name: string): Promis
 async function isIn(cookie: string | undefined): Promise<boolean> {
 	const response = await ask('/profile', cookie ?? '');
 	if (response.status === 303) {
-		expect(locationOf(response).href).toBe(`${ORIGIN}/login?next=%2Fprofile`);
+		expect(locationOf(response).href).toBe(`${ORIGIN}/login?next=/profile`);
 		return false;
 	}
 	expect(response.status).toBe(200);

@@ -59,7 +59,7 @@ export function cloakroom(start: () => Promise<Demo>, shots: string): void {
 
 	test('a private page sends the visitor to the login, and the API too', async () => {
 		await page.goto(`${origin}/todos`);
-		expect(page.url()).toBe(`${origin}/login?next=%2Ftodos`);
+		expect(page.url()).toBe(`${origin}/login?next=/todos`);
 		const api = await fetch(`${origin}/api/todos`, { redirect: 'manual' });
 		expect(api.status).toBe(303);
 		await shot('login');
@@ -74,7 +74,7 @@ export function cloakroom(start: () => Promise<Demo>, shots: string): void {
 	});
 
 	test('logging in sets the cookie and leads to the page that was asked for', async () => {
-		await page.goto(`${origin}/login?next=%2Ftodos`);
+		await page.goto(`${origin}/login?next=/todos`);
 		await page.fill('input[name=name]', 'Ada');
 		await page.click('main button');
 		await page.waitForURL(`${origin}/todos`);

@@ -59,6 +59,8 @@ export class Scope implements Around {
 	readonly readsOnly: boolean;
 	/** Whether the application has looked at the session, so that the response may depend on it. */
 	looked = false;
+	/** Whether no cache may keep the response: `session.private()`. */
+	private = false;
 	/** When the request began, in milliseconds since the epoch. */
 	readonly began: number = Date.now();
 	/** The parts of this request that a revocation needs. */
@@ -300,7 +302,8 @@ export class Scope implements Around {
 
 	/**
 	 * Finalizes the response: adds the session cookie, and the headers that caches need. No cache may store a response with
-	 * the cookie; one that depends on the session must not be served to another visitor.
+	 * the cookie, or one that the application keeps private; one that depends on the session must not be served to another
+	 * visitor.
 	 *
 	 * The application may return one object to every visitor, so the cookie goes onto a copy. `Vary` is the same for all
 	 * visitors, and goes onto the object itself if its headers can be changed.
@@ -314,9 +317,10 @@ export class Scope implements Around {
 		// A sub-request that has a session of its own leaves its cookie to SvelteKit's jar.
 		const carries = outgoing !== undefined || others.length < cookies.length;
 		if (!carries && !this.looked) return response;
+		const hides = carries || this.private;
 		const present = headers.get('vary');
 		const varies = present === null ? this.runtime.core.vary : vary(present);
-		if (!carries) return varies === undefined ? response : varying(response, varies);
+		if (!hides) return varies === undefined ? response : varying(response, varies);
 		const final = new Response(response.body, response);
 		if (varies !== undefined) final.headers.set('vary', varies);
 		if (outgoing) {

@@ -125,6 +125,14 @@ export class Session {
 		return this.#current().#contents.data;
 	}
 
+	/**
+	 * Keeps the response out of every cache (`Cache-Control: no-store`), the browser's too. So the Back button does not
+	 * show it after a logout, but asks the server again.
+	 */
+	private(): void {
+		this.#scope.looked = this.#scope.private = true;
+	}
+
 	/** The session store. */
 	get store(): Store {
 		return this.#scope.runtime.store;

@@ -21,3 +21,4 @@ export { fromExpressStore, type ExpressStore } from './stores/express.js';
 // Not by name: only so can applications merge a re-exported interface (`declare module 'vestiary'`).
 export * from './types.js';
 export { sessions, type Sessions, type UserSession, type UserSessions } from './users.js';
+export { loginPage, wayBack } from './way-back.js';

@@ -4,6 +4,7 @@ import { sequence, type Handle } from '@sveltejs/kit/hooks';
 import {
 	ConfigError,
 	fromExpressStore,
+	loginPage,
 	LoginOutdatedError,
 	MemoryStore,
 	Session,
@@ -11,6 +12,7 @@ import {
 	StoreError,
 	sveltekitSessionHandle,
 	VestiaryError,
+	wayBack,
 	type SessionCookieOptions,
 	type SessionData,
 	type SessionStoreData,
@@ -54,6 +56,14 @@ export async function login(event: RequestEvent): Promise<unknown> {
 	// @ts-expect-error -- an attribute that cookies do not have
 	session.cookie.maxage = 5;
 	return email;
+}
+
+// The way to a login, and back.
+export function addresses(event: RequestEvent, form: FormData): string[] {
+	// @ts-expect-error -- it takes the event
+	loginPage(event.url);
+	event.locals.session.private();
+	return [loginPage(event), loginPage(event, '/in', 'to'), wayBack(form.get('next'), '/home')];
 }
 
 // Users and their sessions.

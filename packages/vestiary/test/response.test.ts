@@ -50,6 +50,23 @@ describe('headers that say already what they should', () => {
 	});
 });
 
+test('a private response is kept by no cache, and sets no cookie', async () => {
+	const shared = new Response('mine', { headers: { 'cache-control': 'max-age=60', etag: '1' } });
+	const response = await respond((session) => {
+		session.private();
+		return shared;
+	});
+	expect(Object.fromEntries(response.headers)).toMatchObject({
+		'cache-control': 'no-store',
+		vary: 'Cookie',
+		etag: '1'
+	});
+	expect(response.headers.getSetCookie()).toEqual([]);
+	expect(await response.text()).toBe('mine');
+	// Another visitor may get the same object.
+	expect(shared.headers.get('cache-control')).toBe('max-age=60');
+});
+
 describe('the cookie is Secure if SvelteKit cannot be asked', () => {
 	test.each([
 		['there is no URL', { url: undefined }],

@@ -9,11 +9,14 @@ impl Visit {
     /// Adds the cookie and the headers for caches to a response.
     pub(super) fn add_cookie(&self, state: &State, headers: &mut HeaderMap) {
         vary_by_cookie(headers);
-        let Some(cookie) = self.outgoing(state) else { return };
-        let control = list_of(headers, header::CACHE_CONTROL);
-        if let Some(control) = response::cache_control(Some(&control)) {
-            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(control));
+        let cookie = self.outgoing(state);
+        if cookie.is_some() || self.is_private() {
+            let control = list_of(headers, header::CACHE_CONTROL);
+            if let Some(control) = response::cache_control(Some(&control)) {
+                headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(control));
+            }
         }
+        let Some(cookie) = cookie else { return };
         let name = self.sessions.options().name().as_str();
         let others: Vec<_> = headers
             .get_all(header::SET_COOKIE)

@@ -8,6 +8,9 @@ import type { Reply } from './messages.ts';
 import type { Scenario } from './stage.ts';
 import { Workers } from './workers.ts';
 
+/** The longest run in seconds: old IDs are followed for ten minutes, and sleeping browsers return at the end. */
+export const LONGEST = 500;
+
 export interface PlayOptions {
 	seconds: number;
 	seed: number;
@@ -20,6 +23,8 @@ export interface PlayOptions {
 	enough?: (counts: Record<Violation, number>) => boolean;
 	/** The number of acknowledged writes without which the run continues, for a minute at most, on a busy machine. */
 	least?: number;
+	/** The number of requests without which the run continues, for {@link LONGEST} at most. Default: 0. */
+	requests?: number;
 	/** Gets a line every few seconds. */
 	tell: (line: string) => void;
 }
@@ -79,7 +84,8 @@ export async function play(scenario: Scenario, options: PlayOptions): Promise<Re
 	const elapsed = (): number => (performance.now() - began) / 1_000;
 	const over = (): boolean => {
 		if (options.enough?.(history.counts)) return true;
-		const { least } = options;
+		const { least, requests = 0 } = options;
+		if (browsers.requests < requests) return elapsed() >= LONGEST;
 		const goesOn =
 			least !== undefined && (browsers.acknowledged < least || faultsAt.length === 0);
 		return elapsed() >= (goesOn ? Math.max(seconds, 60) : seconds);

@@ -6,9 +6,10 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
+import { mySqlVersion } from '../stores/mysql-server.ts';
 import { postgresVersion } from '../stores/postgres-server.ts';
 import { Chance } from './chance.ts';
-import { play, type Result } from './play.ts';
+import { LONGEST, play, type Result } from './play.ts';
 import { tableOf, writeDocs } from './report.ts';
 import { SCENARIOS } from './scenarios.ts';
 import { REDIS_SERVER } from './servers.ts';
@@ -19,6 +20,8 @@ const { values } = parseArgs({
 	options: {
 		/** How long each scenario lasts. */
 		seconds: { type: 'string', default: '60' },
+		/** Continues each scenario until it has made so many requests, for at most 500 seconds. */
+		requests: { type: 'string', default: '0' },
 		/** Seconds without requests before the last check. */
 		rest: { type: 'string', default: '65' },
 		/** The requests follow from the seed; their timing does not. */
@@ -32,8 +35,8 @@ const { values } = parseArgs({
 const seconds = Number(values.seconds);
 const chosen = SCENARIOS.filter(({ name }) => name.includes(values.only));
 if (!(seconds > 0) || chosen.length === 0) throw new Error('nothing to run');
-// Old IDs are followed for ten minutes, and sleeping browsers return at the end.
-if (seconds > 500) throw new Error('a scenario takes at most 500 seconds: run more seeds');
+if (seconds > LONGEST)
+	throw new Error(`a scenario takes at most ${LONGEST} seconds: run more seeds`);
 if (values.write && chosen.length < SCENARIOS.length)
 	throw new Error('`--write` wants all of them');
 
@@ -46,6 +49,7 @@ for (const scenario of chosen) {
 	const result = await play(scenario, {
 		seconds,
 		seed,
+		requests: Number(values.requests),
 		rest: Number(values.rest),
 		tell: (line) => {
 			console.log(`[${scenario.name}] ${line}`);
@@ -63,9 +67,8 @@ await writeFile(
 console.log(`\n${tableOf(results)}\n`);
 if (values.write) {
 	const sqlite = `SQLite ${process.versions.sqlite ?? ''}`;
-	const machine = [redis, await postgresVersion(), sqlite, `Node.js ${process.version}`].join(
-		', '
-	);
+	const servers = [redis, await postgresVersion(), await mySqlVersion(), sqlite];
+	const machine = [...servers, `Node.js ${process.version}`].join(', ');
 	await writeDocs(results, `Seed ${seed}, on ${cores} cores, with ${machine}.`);
 }
 const wrong = results.filter(isWrong);

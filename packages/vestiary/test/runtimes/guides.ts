@@ -16,8 +16,7 @@ export const GUIDES: readonly Guides[] = [
 			await page.clock.install();
 			await page.goto(`${url}/admin`);
 			await logIn(page);
-			await page.getByRole('link', { name: 'Account' }).waitFor();
-			await page.goto(`${url}/admin`);
+			// The login leads back to the page that was asked for.
 			await page.getByText('User 1 is an administrator.').waitFor();
 
 			await page.goto(`${url}/todos`);
@@ -46,6 +45,14 @@ export const GUIDES: readonly Guides[] = [
 			);
 			await page.clock.fastForward('00:31');
 			await page.waitForURL(`${url}/login`);
+
+			// Only the clock of the browser was moved.
+			await page.goto(`${url}/admin`);
+			await page.getByText('User 1 is an administrator.').waitFor();
+			await page.getByRole('button', { name: 'Log out' }).click();
+			await page.getByRole('link', { name: 'Log in' }).waitFor();
+			await page.goBack();
+			await page.waitForURL(`${url}/login?next=/admin`);
 		}
 	},
 	{

@@ -62,6 +62,12 @@ async function prepared(port: number): Promise<boolean> {
 	}
 }
 
+/** The server's name and version. */
+export async function mySqlVersion(): Promise<string> {
+	const { stdout } = await promisify(execFile)(await found(), ['--version']);
+	return `MariaDB ${/Ver ([\d.]+)/.exec(stdout)?.[1] ?? ''}`;
+}
+
 /** Debian keeps the server where only root looks for programs. */
 async function found(): Promise<string> {
 	const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin'];

@@ -1,12 +1,17 @@
 import { getRequestEvent } from '$app/server';
 import { redirect } from '@sveltejs/kit';
+import { loginPage, type SessionData } from 'vestiary';
 
 /**
- * Redirects a visitor who is not logged in to the provider. Call it in each function that reads or changes private
- * data: a hook that compares paths does not cover every way to a function.
+ * The logged-in user; redirects every other visitor to the provider. Call it in each function that reads or changes
+ * private data: a hook that compares paths does not cover every way to a function.
  */
-export function requireLogin(): void {
-	const { locals, url } = getRequestEvent();
-	if (locals.session.data.user) return;
-	redirect(303, `/login?next=${encodeURIComponent(url.pathname + url.search)}`);
+export function requireUser(): NonNullable<SessionData['user']> {
+	const event = getRequestEvent();
+	const { session } = event.locals;
+	const { user } = session.data;
+	if (!user) redirect(303, loginPage(event));
+	// The Back button does not show the page after a logout.
+	session.private();
+	return user;
 }

@@ -1,14 +1,14 @@
 import { redirect } from '@sveltejs/kit';
-import { requireLogin } from '#lib/server/guard.ts';
+import { requireUser } from '#lib/server/guard.ts';
 import { userInfo } from '#lib/server/oidc.ts';
 import type { PageServerLoad } from './$types';
 
 export const load: PageServerLoad = async ({ locals: { session }, setHeaders, url }) => {
-	requireLogin();
+	requireUser();
 	const info = await userInfo(session);
 	if (!info) {
 		await session.destroy();
-		redirect(303, `/login?next=${encodeURIComponent(url.pathname)}`);
+		redirect(303, `/login?next=${url.pathname}`);
 	}
 	// This data belongs to one visitor.
 	setHeaders({ 'cache-control': 'private, no-store' });

@@ -1,4 +1,5 @@
 import { fail, redirect } from '@sveltejs/kit';
+import { wayBack } from 'vestiary';
 import type { Actions, PageServerLoad } from './$types';
 
 export const load: PageServerLoad = ({ locals }) => {
@@ -15,7 +16,8 @@ export const actions: Actions = {
 		const session = await locals.session.regenerate();
 		await session.setData({ user: { name, since: Date.now() }, todos: [] });
 		await session.save();
-		redirect(303, localPath(url.searchParams.get('next')));
+		// Only to a page of this app: anyone can write a link to this one.
+		redirect(303, wayBack(url.searchParams.get('next'), '/todos'));
 	},
 
 	logout: async ({ locals }) => {
@@ -23,12 +25,3 @@ export const actions: Actions = {
 		redirect(303, '/');
 	}
 };
-
-const HERE = 'http://here.invalid';
-
-/** Only a path of this site, as a browser reads it: `//x`, `/\x` and `/.//x` are addresses, too. */
-function localPath(next: string | null): string {
-	const url = next?.startsWith('/') ? URL.parse(next, HERE) : null;
-	if (url?.origin !== HERE || url.pathname.startsWith('//')) return '/todos';
-	return url.pathname + url.search;
-}
