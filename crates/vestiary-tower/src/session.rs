@@ -330,6 +330,36 @@ impl<T: Serialize + DeserializeOwned + Default> Session<T> {
         self.visit.open().await?.contents.read()
     }
 
+    /// Removes the keys whose values do not fit the type, so that no visitor is locked out after the type has changed. If a
+    /// key is missing that the type needs, all keys of the type are removed, and it reads as its default. Other keys stay.
+    /// Returns the removed keys; none if the data fits. The change is stored with the response.
+    ///
+    /// With `#[serde(default)]` on the type, a missing key has its default, and only values of another type are removed.
+    ///
+    /// ```
+    /// # use serde::{Deserialize, Serialize};
+    /// # use vestiary_tower::{Session, SessionError};
+    /// #[derive(Default, Deserialize, Serialize)]
+    /// #[serde(default)]
+    /// struct Visitor {
+    ///     clicks: u64,
+    ///     theme: Option<String>,
+    /// }
+    ///
+    /// async fn visitor(session: &Session<Visitor>) -> Result<Visitor, SessionError> {
+    ///     for key in session.discard_invalid().await? {
+    ///         eprintln!("dropped `{key}` of a session");
+    ///     }
+    ///     session.read().await
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// [`SessionError::Type`] if no data fits the type. Other errors if the store failed.
+    pub async fn discard_invalid(&self) -> Result<Vec<String>, SessionError> {
+        self.visit.open_to_write().await?.contents.discard::<T>()
+    }
+
     /// Sets the keys that the type has, even if the stored values do not fit the type. Other keys stay;
     /// [`Session::clear`] removes all.
     ///

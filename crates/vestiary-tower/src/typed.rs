@@ -92,6 +92,31 @@ impl Contents {
         self.remove_old_names::<T>(&seen.taken, |name| before.has(name) || after.has(name))
     }
 
+    /// Removes the members that do not fit the type. If a member is missing that the type needs, removes all members of the
+    /// type, so that it reads as its default. Returns the names of the removed members.
+    pub(crate) fn discard<T: DeserializeOwned + Default>(
+        &mut self,
+    ) -> Result<Vec<String>, SessionError> {
+        let mut discarded = Vec::new();
+        while let Err(misfit) = self.seen::<T>() {
+            let names = match &misfit.key {
+                Some(key) if misfit.why != Why::Missing => vec![key.clone()],
+                _ => self.with_texts(|members| names_of::<T>(&members))?,
+            };
+            let before = discarded.len();
+            for name in names {
+                if self.remove(&name)?.is_some() {
+                    discarded.push(name);
+                }
+            }
+            // Without a member to remove, no data fits the type.
+            if discarded.len() == before {
+                return Err(self.wrong_type::<T>(misfit));
+            }
+        }
+        Ok(discarded)
+    }
+
     /// Applies the difference between two texts of one type: removes the members that only the first one has, and sets
     /// those of the second one that have another value or are always wanted.
     fn take_over(
@@ -196,6 +221,15 @@ fn seen<T: DeserializeOwned + Default>(members: &[(&str, &str)]) -> Result<Seen<
         Err(Misfit { why: Why::Missing, .. }) if !taken.contains(&true) => Ok(Seen::begun()),
         Err(misfit) => Err(misfit),
     }
+}
+
+/// The names of the members that the type takes.
+fn names_of<T: DeserializeOwned>(members: &[(&str, &str)]) -> Vec<String> {
+    let mut taken = Vec::with_capacity(members.len());
+    // Its error is known.
+    let _ = view::read::<T>(members, &mut taken);
+    let names = members.iter().zip(&taken).filter(|(_, taken)| **taken);
+    names.map(|((name, _), _)| (*name).to_owned()).collect()
 }
 
 /// Serialises a value, which must be an object, to JSON text.

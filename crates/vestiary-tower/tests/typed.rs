@@ -349,3 +349,38 @@ async fn a_session_of_another_shape_is_put_right_by_the_key_that_is_named() {
     };
     assert_eq!(after(data, map).await, r#"{"clicks":4,"other":1.50}"#);
 }
+
+#[tokio::test]
+async fn members_that_do_not_fit_a_type_are_discarded_and_all_others_stay() {
+    let discard = |session: Session| async move {
+        let discarded = session.typed::<Visitor>().discard_invalid().await?;
+        assert_eq!(discarded, ["clicks", "theme"]);
+        assert_eq!(session.typed::<Visitor>().read().await?.clicks, 0);
+        assert!(session.typed::<Visitor>().discard_invalid().await?.is_empty());
+        Ok(())
+    };
+    let data = r#"{"clicks":"many","theme":["light"],"other":1.50}"#;
+    assert_eq!(after(data, discard).await, r#"{"other":1.50}"#);
+    let fits = |session: Session| async move {
+        assert!(session.typed::<Visitor>().discard_invalid().await?.is_empty());
+        Ok(())
+    };
+    assert_eq!(after(SHARED, fits).await, SHARED);
+}
+
+#[tokio::test]
+async fn without_a_member_that_it_needs_all_members_of_a_type_are_discarded() {
+    let discard = |session: Session| async move {
+        let orders = session.typed::<Order>();
+        assert_eq!(orders.discard_invalid().await?, ["count", "note"]);
+        assert_eq!(orders.read().await?.number, 0);
+        Ok(())
+    };
+    assert_eq!(after(r#"{"count":7,"o":1.50,"note":"old"}"#, discard).await, r#"{"o":1.50}"#);
+    let none = |session: Session| async move {
+        let discarded = session.typed::<Vec<u8>>().discard_invalid().await;
+        assert!(matches!(discarded, Err(SessionError::Type(_))), "{discarded:?}");
+        Ok(())
+    };
+    assert_eq!(after(SHARED, none).await, SHARED);
+}
