@@ -92,6 +92,11 @@ impl Description {
         serde_json::from_str(&user.name).ok()
     }
 
+    /// The number of values beside its data, including those that have ended since the record was written.
+    fn slots(&self) -> usize {
+        self.meta.slots.count(UnixMillis(0))
+    }
+
     /// The reason why it cannot be read: a code, and a message.
     fn problem(&self) -> Option<(&'static str, String)> {
         match (self.bytes, &self.error) {
@@ -127,6 +132,7 @@ impl Description {
         put("idle_deadline", json!(at(self.meta.idle)));
         put("absolute_deadline", json!(at(self.meta.absolute)));
         put("cookie_end", json!(at(self.meta.until)));
+        put("slots", json!(self.slots()));
         put("ttl_ms", json!(time::millis(self.ttl)));
         put("bytes", json!(self.bytes));
         put("error", json!(self.problem().map(|(code, _)| code)));
@@ -155,6 +161,7 @@ impl Description {
         push("idle deadline", self.meta.idle.map(ago));
         push("absolute deadline", self.meta.absolute.map(ago));
         push("cookie ends", self.meta.until.map(ago));
+        push("slots", Some(self.slots()).filter(|count| *count > 0).map(|count| count.to_string()));
         push("expires", Some(format!("in {}", time::left(self.ttl))));
         push("size", self.bytes.map(|bytes| format!("{bytes} bytes")));
         push("reason", self.problem().map(|(_, message)| message));

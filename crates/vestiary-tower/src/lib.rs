@@ -23,6 +23,7 @@
 //! | add sessions to a service          | [`SessionLayer`], configured by [`Config`]           |
 //! | use a session in a handler         | [`Session`], `Session<T>` for a type of your own     |
 //! | log users in, protect routes       | [`Session::login`], `UserId`, [`RequireLogin`]       |
+//! | keep a value for a while, once     | [`Session::put`], [`Session::flash`]                 |
 //! | list and revoke a user's sessions  | [`Session::sessions_of`]                             |
 //! | read a session without a request   | [`ReadOnlySession`]                                  |
 //! | handle errors                      | [`SessionError`], `Rejection`, [`Failure`]           |
@@ -45,6 +46,7 @@ mod layer;
 mod read_only;
 mod require;
 mod session;
+mod slots;
 mod typed;
 mod view;
 mod visit;
@@ -67,6 +69,9 @@ pub use vestiary_store::{
 mod documentation {
     #[doc = include_str!("../../../docs/reference/rust.md")]
     struct RustServices;
+
+    #[doc = include_str!("../../../docs/how-to/one-time-values.md")]
+    struct OneTimeValues;
 
     #[doc = include_str!("../../../README.md")]
     struct Readme;

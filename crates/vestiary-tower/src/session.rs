@@ -57,6 +57,10 @@ impl<T> Session<T> {
         Self { visit, holds: PhantomData }
     }
 
+    pub(crate) fn visit(&self) -> &Visit {
+        &self.visit
+    }
+
     pub(crate) fn into_visit(self) -> Arc<Visit> {
         self.visit
     }

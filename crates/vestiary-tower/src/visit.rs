@@ -10,6 +10,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use async_lock::{Mutex, MutexGuard};
@@ -250,6 +251,42 @@ impl Visit {
     pub(crate) async fn is_alive(&self, state: &mut State) -> Result<bool, SessionError> {
         let rules = self.sessions.rules();
         visit::is_alive(&mut self.asking(), rules, &mut state.visit).await
+    }
+
+    /// Puts a value, given as JSON text, into a slot.
+    pub(crate) async fn put(
+        &self,
+        state: &mut State,
+        key: &str,
+        text: String,
+        lifetime: Duration,
+    ) -> Result<bool, SessionError> {
+        let (mut asking, rules) = (self.asking(), self.sessions.rules());
+        let before = state.session_of_user();
+        let (key, millis) = (key.to_owned(), u64::try_from(lifetime.as_millis()));
+        let millis = millis.unwrap_or(u64::MAX);
+        let putting = visit::put(&mut asking, rules, &mut state.visit, key, text, millis);
+        // Boxed, so that the future of each handler does not grow by everything that can happen here.
+        let put = Box::pin(putting).await;
+        self.clear_if_revoked(state, before).await;
+        state.settle();
+        put
+    }
+
+    /// Takes the value out of a slot: JSON text.
+    pub(crate) async fn take(
+        &self,
+        state: &mut State,
+        key: &str,
+    ) -> Result<Option<String>, SessionError> {
+        let (mut asking, rules) = (self.asking(), self.sessions.rules());
+        let before = state.session_of_user();
+        let taking = visit::take(&mut asking, rules, &mut state.visit, key.to_owned());
+        // Boxed, as in `put`.
+        let taken = Box::pin(taking).await;
+        self.clear_if_revoked(state, before).await;
+        state.settle();
+        taken.map(|()| state.visit.taken.take())
     }
 
     /// Ends the session.

@@ -43,6 +43,7 @@ pub(crate) struct Ended {
     /// - the error with which its session could not be read
     /// - its data, if the application is to get it, and the session's own cookie attributes
     /// - its user's name as JSON text, and the handle
+    /// - the value that the operation has taken from a slot
     /// - three texts for each obsolete record: its ID, its text, and whether it is in its user's session list
     pub(crate) texts: String,
 }
@@ -102,6 +103,7 @@ impl Ended {
             user.as_ref().map_or(("", ""), |user| (&user.name, user.handle.as_str()));
         self.push(name);
         self.push(handle);
+        self.push(visit.taken.as_deref().unwrap_or_default());
         for Spent { session, is_listed } in spent {
             self.push(session.id.expose());
             self.push(&session.record.source(UNLIMITED).map(Cow::into_owned).unwrap_or_default());

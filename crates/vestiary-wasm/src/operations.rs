@@ -21,8 +21,8 @@ use crate::{
 /// The kind of an operation. The comments list its texts, in order.
 ///
 /// The texts of an operation on a visit follow the three texts of the visit: its IDs, its record, and the own attributes of
-/// its cookie. A user is the application's name for it. Names, labels and handles are JSON text, because they may have a
-/// NUL.
+/// its cookie. A user is the application's name for it. Names, labels, keys and handles are JSON text, because they may
+/// have a NUL.
 #[wasm_bindgen]
 #[derive(Clone, Copy, Debug)]
 pub enum Task {
@@ -58,6 +58,10 @@ pub enum Task {
     /// at which the same request ended all sessions of the user, the time at which they were ended before (NaN if never),
     /// and the maximum number of sessions of the user.
     LogIn,
+    /// `put`: a key, and a value. The first number is its lifetime in milliseconds.
+    Put,
+    /// `take`: a key.
+    Take,
     /// Removes an obsolete record: its ID and text.
     Tidy,
     /// Lists the sessions of a user.
@@ -117,7 +121,7 @@ pub(crate) struct Operation {
     pub(crate) task: Task,
     pub(crate) flags: u32,
     pub(crate) at: f64,
-    /// The numbers of a login.
+    /// The numbers of a login, or of a slot.
     pub(crate) numbers: [f64; 4],
     /// The texts, with a NUL between them.
     pub(crate) texts: String,
@@ -252,6 +256,11 @@ impl Operation {
             Task::Renew => Act::Renew,
             Task::Regenerate => Act::Regenerate,
             Task::Destroy => Act::Destroy,
+            Task::Put => {
+                let [lifetime, ..] = self.numbers;
+                Act::Put(UserRef::decoded(next()), next().to_owned(), lifetime as u64)
+            }
+            Task::Take => Act::Take(UserRef::decoded(next())),
             Task::Refresh => Act::Refresh,
             Task::LogIn => {
                 let (name, data, label, max_age) = (next(), next(), next(), next());

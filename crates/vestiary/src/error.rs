@@ -91,6 +91,9 @@ pub enum Error {
         /// `__proto__`, `constructor` or `prototype`; in the express-session format also `cookie` and `vestiary`.
         key: &'static str,
     },
+    /// Too many slots in a session, or too large ones ([`Slots::MOST`](crate::Slots::MOST),
+    /// [`Slots::BYTES`](crate::Slots::BYTES)).
+    SlotsFull,
     /// A memory table at its limit.
     StoreFull {
         /// The limit.
@@ -102,7 +105,7 @@ pub enum Error {
 
 impl Error {
     /// All codes of [`Error::code`].
-    pub const CODES: [&'static str; 19] = [
+    pub const CODES: [&'static str; 20] = [
         "cookie_name",
         "cookie_option",
         "cookie_prefix",
@@ -118,6 +121,7 @@ impl Error {
         "json",
         "not_sealed",
         "session_id",
+        "slots_full",
         "too_deep",
         "too_large",
         "unsealable",
@@ -157,6 +161,7 @@ impl Error {
             Self::TooDeep { .. } => "too_deep",
             Self::TooLarge { .. } => "too_large",
             Self::ForbiddenKey { .. } => "forbidden_key",
+            Self::SlotsFull => "slots_full",
             Self::StoreFull { .. } => "store_full",
         }
     }
@@ -231,6 +236,7 @@ impl Error {
                 "the session data has % bytes, more than the % allowed: keep large values in your database and their key in the session, or raise `maxBytes`"
             }
             Self::ForbiddenKey { .. } => "session data must not have a key named `%`",
+            Self::SlotsFull => "a session has room for 32 slots, of 16384 bytes of JSON in all",
             Self::StoreFull { .. } => {
                 "the memory store is full (% %): raise its limit or use a store outside the process"
             }
@@ -332,6 +338,7 @@ mod tests {
             Error::TooLarge { size: 0, limit: 0 },
             Error::ForbiddenKey { key: "" },
             Error::StoreFull { limit: 0, unit: "" },
+            Error::SlotsFull,
         ];
         // A new error fails to compile here until the list above has it.
         let place = |error: &Error| match error {
@@ -358,6 +365,7 @@ mod tests {
             Error::TooLarge { .. } => 20,
             Error::ForbiddenKey { .. } => 21,
             Error::StoreFull { .. } => 22,
+            Error::SlotsFull => 23,
         };
         assert!(each.iter().map(place).eq(0..each.len()));
         let codes: BTreeSet<_> = each.iter().map(Error::code).collect();

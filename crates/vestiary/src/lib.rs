@@ -59,7 +59,7 @@ pub use json::{json_members, merge};
 pub use memory::{MemoryLimits, MemoryTable, Outcome};
 pub use options::{OptionType, Options, OptionsInput, OptionsText, Timeouts};
 pub use record::{
-    Follower, Format, HiddenId, Inspection, Lead, Limits, Meta, Next, Record, UserRef,
+    Follower, Format, HiddenId, Inspection, Lead, Limits, Meta, Next, Record, Slots, UserRef,
 };
 pub use time::{Ttl, UnixMillis};
 pub use way_back::way_back;

@@ -19,6 +19,8 @@ mod meets;
 mod over;
 #[path = "visit/site.rs"]
 mod site;
+#[path = "visit/slots.rs"]
+mod slots;
 
 use site::{Act, Site, changes, id_of};
 use vestiary::{

@@ -19,6 +19,7 @@ export type DataErrorCode =
 	| 'json'
 	| 'not_sealed'
 	| 'session_id'
+	| 'slots_full'
 	| 'too_deep'
 	| 'too_large'
 	| 'unsealable';
@@ -177,6 +178,7 @@ const CLASS_OF: Record<
 	json: DataError,
 	not_sealed: DataError,
 	session_id: DataError,
+	slots_full: DataError,
 	too_deep: DataError,
 	too_large: DataError,
 	unsealable: DataError,

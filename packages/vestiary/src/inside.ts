@@ -11,6 +11,7 @@ export const LOOK: unique symbol = Symbol('look');
 export const FINISH: unique symbol = Symbol('finish');
 export const SEEN: unique symbol = Symbol('seen');
 export const REVOKED: unique symbol = Symbol('revoked');
+export const SLOT: unique symbol = Symbol('slot');
 
 /** A session as its request sees it. */
 export interface Inside {

@@ -29,6 +29,8 @@ export interface Given {
 		/** The maximum number of the user's sessions. */
 		readonly most: number;
 	};
+	/** The lifetime of a slot, in milliseconds. */
+	readonly lifetime?: number;
 }
 
 /** The result of an operation. */

@@ -10,7 +10,7 @@ import { Operations } from './operations.js';
 import { cookieWith } from './own-cookie.js';
 import type { Spent } from './records.js';
 import { building, developing, refusePromise, userKey, type Runtime } from './runtime.js';
-import type { SessionEvent } from './types.js';
+import type { SessionEvent, SessionRequest } from './types.js';
 import { Visit, type Around, type Cookie } from './visit.js';
 
 type Cookies = RequestEvent['cookies'];
@@ -431,4 +431,9 @@ function sameName(name: string): ConfigError {
 		'options',
 		`two handles use the cookie \`${name}\`, and the visitor has a session of the other handle: give one of them another \`name\``
 	);
+}
+
+/** An event of which a scope only reads members that exist. */
+export function whole(event: SessionRequest): RequestEvent {
+	return event as RequestEvent;
 }

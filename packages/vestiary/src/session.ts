@@ -1,14 +1,13 @@
-import type { RequestEvent } from '@sveltejs/kit';
-
 import { Contents, type Changes } from './contents.js';
 import type { OwnCookie } from './progress.js';
 import { ConfigError } from './errors.js';
 import { Given, type MemoryTable, Task, View, VisitState } from './generated/vestiary.js';
-import { FINISH, HANDLE, HAS_UNSAVED_COOKIE, LOOK, OPEN, REVOKED, SEEN } from './inside.js';
+import { FINISH, HANDLE, HAS_UNSAVED_COOKIE, LOOK, OPEN, REVOKED, SEEN, SLOT } from './inside.js';
 import { checkLogin, loginOf, type LoginOptions } from './login-options.js';
 import type { OwnRequest } from './open-sessions.js';
 import { runtimeOf } from './runtime.js';
-import { hasVisitor, Scope, slots } from './scope.js';
+import { hasVisitor, Scope, slots, whole } from './scope.js';
+import { Slots } from './slots.js';
 import { nestedIn } from './turns.js';
 import type {
 	CookieSerializeOptions,
@@ -28,7 +27,7 @@ import { Writer } from './writer.js';
  * with another ID; after {@link Session.regenerate} the old instance acts for the new session. So no stale reference
  * can revive an ended session.
  */
-export class Session {
+export class Session extends Slots {
 	readonly #scope: Scope;
 	readonly #contents: Contents;
 	readonly #writer: Writer;
@@ -50,6 +49,7 @@ export class Session {
 		scope?: Scope,
 		before?: Contents
 	) {
+		super();
 		this.#scope = scope ?? new Scope(whole(event), runtimeOf(options), false);
 		this.#contents = new Contents(this.#scope.runtime, before);
 		this.#writer = new Writer(this.#scope, this.#contents);
@@ -381,6 +381,15 @@ export class Session {
 			});
 	}
 
+	/** @internal */
+	override [SLOT]<T>(task: Task, name: string, input: () => Input, end: () => T): Promise<T> {
+		return this.#run(async (session) => {
+			session.#scope.runtime.records.checkAtomic(name);
+			await session.#writer.act(task, input());
+			return end();
+		});
+	}
+
 	/** Runs an operation of the application on the visitor's session, after those that were called before it. */
 	#run<T>(operation: (session: Session) => T | Promise<T>): Promise<T> {
 		const { operations } = this.#scope;
@@ -454,9 +463,4 @@ export class Session {
 			await session.#writer.finish(rest);
 		});
 	}
-}
-
-/** An event of which a scope only reads members that exist. */
-function whole(event: SessionRequest): RequestEvent {
-	return event as RequestEvent;
 }

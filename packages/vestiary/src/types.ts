@@ -14,6 +14,54 @@ import type { RequestEvent } from '@sveltejs/kit';
 // eslint-disable-next-line @typescript-eslint/no-empty-object-type -- made to be merged
 export interface SessionData {}
 
+/**
+ * The values of `session.put()` and `session.take()`, by key. Merge their types into it. A key that it does not have may
+ * have any value, which is `unknown` when it is taken.
+ *
+ * ```ts
+ * declare module 'vestiary' {
+ *   interface SessionSlots {
+ *     challenge: string;
+ *   }
+ * }
+ * ```
+ */
+// eslint-disable-next-line @typescript-eslint/no-empty-object-type -- made to be merged
+export interface SessionSlots {}
+
+/**
+ * The message of `session.flash()`. Merge its type into it. Without one, any value may be the message, which is `unknown`
+ * when it is taken.
+ *
+ * ```ts
+ * declare module 'vestiary' {
+ *   interface SessionFlash {
+ *     kind: 'success' | 'error';
+ *     text: string;
+ *   }
+ * }
+ * ```
+ */
+// eslint-disable-next-line @typescript-eslint/no-empty-object-type -- made to be merged
+export interface SessionFlash {}
+
+/** The type of a message. */
+export type Flash = [keyof SessionFlash] extends [never] ? unknown : SessionFlash;
+
+/** The type of the value under a key. */
+export type SlotValue<Key extends string> = Key extends keyof SessionSlots
+	? SessionSlots[Key]
+	: unknown;
+
+/** A value that was taken; undefined if there was none. */
+export type Taken<Value> = Value | undefined;
+
+/** Options of `session.put()`. */
+export interface SlotOptions {
+	/** The lifetime of the value, in seconds. */
+	for: number;
+}
+
 /** The options of a cookie, as in `cookie.serialize` of the npm package `cookie`. */
 export interface CookieSerializeOptions {
 	/** `Domain`: this host and its subdomains. Default: only the host that answered. */
@@ -79,6 +127,8 @@ export interface SessionMeta {
 	handle?: string;
 	/** The cookie attributes that differ from the options, because they were assigned to `session.cookie`. */
 	cookie?: Record<string, string | number | boolean | null>;
+	/** The values of `session.put()`, each with its end. */
+	slots?: Record<string, { until: number; value: unknown }>;
 	/** The write IDs of previous writes. */
 	writes?: string[];
 	/** Present in a tombstone: the session's new ID, which only the holder of this one can read. */

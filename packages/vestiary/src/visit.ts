@@ -25,11 +25,13 @@ export interface Input {
 	readonly flags?: number;
 	readonly texts?: readonly string[];
 	readonly login?: Given['login'];
+	/** The lifetime of a slot, in milliseconds. */
+	readonly lifetime?: number;
 	/** Bits of `Fact` that say which of the cookies' sessions need no touch. */
 	readonly touched?: number;
 	readonly compute?: Compute;
-	/** Called when the operation has ended: whether its session is stored. */
-	readonly ended?: (isStored: boolean) => void;
+	/** Called when the operation has ended: whether its session is stored, and the value that it has taken from a slot. */
+	readonly ended?: (isStored: boolean, taken: string) => void;
 }
 
 /** The session cookie of a response. */
@@ -47,6 +49,9 @@ const AFTERWARDS = new Set([Task.Refresh, Task.Confirm, Task.Finish, Task.IsAliv
 
 /** Operations that always read the session from the store, or write it. */
 const ASKING: ReadonlySet<Task> = new Set([Task.Open, Task.Save, Task.LogIn]);
+
+/** Operations that begin a session for an anonymous visitor. */
+const CREATING: ReadonlySet<Task> = new Set([Task.Save, Task.Put]);
 
 /** Operations after which the visitor has another session or none, even if they fail, because the cookie is removed. */
 const PARTING = new Set([Task.Regenerate, Task.Destroy, Task.Revoked]);
@@ -197,13 +202,14 @@ export class Visit implements Page {
 	act(task: Task, input: Input = NOTHING): Promise<void> | undefined {
 		this.open();
 		const before = this.#begin(task);
-		const { flags = 0, texts = [], login, touched = 0, compute } = input;
+		const { flags = 0, texts = [], login, lifetime, touched = 0, compute } = input;
 		this.#touched = touched;
 		const given = {
 			flags: this.#flags | flags | (this.#makesId(task) ? Flag.Identified : 0),
 			at: this.#at,
 			texts: [...this.#texts, ...texts],
-			...(login && { login })
+			...(login && { login }),
+			...(lifetime !== undefined && { lifetime })
 		};
 		const end = this.#scope.runtime.records.act(task, given, this, compute);
 		return this.#ending(task, end, before, input);
@@ -242,7 +248,7 @@ export class Visit implements Page {
 	/** Whether an operation will probably need a random session ID. */
 	#makesId(task: Task): boolean {
 		if (this.#shown !== undefined || this.#scope.runtime.options.genid) return false;
-		return task === Task.LogIn || (task === Task.Save && this.storedId === undefined);
+		return task === Task.LogIn || (CREATING.has(task) && this.storedId === undefined);
 	}
 
 	/** Forgets the ID that the application has seen, because the next session is another one. */
@@ -319,7 +325,7 @@ export class Visit implements Page {
 			(task === Task.LogIn && end.error === undefined) ||
 			(storedId === undefined) !== (this.storedId === undefined);
 		if (counts && isOther) this.#sessions++;
-		input.ended?.(counts && this.storedId !== undefined);
+		input.ended?.(counts && this.storedId !== undefined, end.texts[TAKEN] ?? '');
 		const sends = !isAfterwards || this.#outgoing !== cookie;
 		const unsent = sends ? this.#scope.sendByJar() : undefined;
 		if (end.error !== undefined) throw end.error as Error;
@@ -400,8 +406,11 @@ export function touchedBits(ids: readonly string[], touched: Runtime['touched'])
 /** The maximum number of IDs in a request's cookies for which `Fact` has bits. */
 const MOST_TOUCHED = 24;
 
+/** The index of the value that was taken from a slot, among the texts of a result. */
+const TAKEN = 9;
+
 /** The index of the first invalid record among the texts of a result. Each has three: its ID, its text, and `listed`. */
-const SPENT = 9;
+const SPENT = 10;
 
 /** The text; undefined if it is empty. */
 function textIn(text: string | undefined): string | undefined {

@@ -14,7 +14,10 @@ const LOGIN_KEY =
 /** The methods that store the data. */
 const STORES = ['save', 'update', 'regenerate', 'login', 'destroy', 'renew'] as const;
 
-type Method = (typeof STORES)[number] | 'setData' | 'touch';
+/** The methods that leave the data as it is. */
+const KEEPS = ['touch', 'put', 'take', 'flash', 'takeFlash'] as const;
+
+type Method = (typeof STORES)[number] | (typeof KEEPS)[number] | 'setData';
 
 /** The application's function of an update. */
 type Change = (data: SessionData) => SessionData | undefined | Promise<SessionData | undefined>;
@@ -85,7 +88,7 @@ export class Watch {
 				return dataOf(session);
 			}
 		});
-		const names: Method[] = [...STORES, 'setData', 'touch'];
+		const names: Method[] = [...STORES, ...KEEPS, 'setData'];
 		for (const name of names) {
 			Object.defineProperty(session, name, {
 				configurable: true,
@@ -116,7 +119,7 @@ export class Watch {
 					this.#isOld = false;
 					this.#attach(returned);
 				}
-				if (name !== 'setData' && name !== 'touch')
+				if (name !== 'setData' && !KEEPS.some((keeps) => keeps === name))
 					this.#stored = textOf(dataOf(this.#session));
 			},
 			() => {

@@ -31,6 +31,13 @@ declare module 'vestiary' {
 		userId: string;
 		name: string;
 	}
+	interface SessionSlots {
+		challenge: string;
+	}
+	interface SessionFlash {
+		kind: 'success' | 'error';
+		text: string;
+	}
 }
 
 // Merged declarations type the data.
@@ -64,6 +71,23 @@ export function addresses(event: RequestEvent, form: FormData): string[] {
 	loginPage(event.url);
 	event.locals.session.private();
 	return [loginPage(event), loginPage(event, '/in', 'to'), wayBack(form.get('next'), '/home')];
+// Values beside the data, typed by their keys.
+export async function slots({ locals: { session } }: RequestEvent): Promise<unknown> {
+	const isStored: boolean = await session.put('challenge', 'x', { for: 60 });
+	const challenge: string | undefined = await session.take('challenge');
+	await session.put('another key', { any: [1] }, { for: 0.5 });
+	const other: unknown = await session.take('another key');
+	await session.flash({ kind: 'error', text: String(isStored) });
+	const text: string | undefined = (await session.takeFlash())?.text;
+	// @ts-expect-error -- the value has another type
+	await session.put('challenge', 7, { for: 60 });
+	// @ts-expect-error -- for how long
+	await session.put('challenge', 'x');
+	// @ts-expect-error -- there is no such kind of message
+	await session.flash({ kind: 'warning', text });
+	// @ts-expect-error -- what it is, is not known
+	const none: string = other;
+	return [challenge, none];
 }
 
 // Users and their sessions.

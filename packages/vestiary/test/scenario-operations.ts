@@ -16,6 +16,7 @@ export function expected(operation: Operation): unknown {
 		return { data: operation.data ?? {}, user: operation.user ?? null };
 	if (operation.do === 'ends')
 		return { expires: operation.expires ?? null, idle: operation.idle ?? null };
+	if (operation.do === 'take') return operation.gives ?? { value: operation.value ?? null };
 	if (operation.do === 'list') return operation.labels;
 	if (operation.do === 'together') return operation.ops.map(expected);
 	const gives = operation.gives ?? (operation.do === 'isAlive' ? 'yes' : 'done');
@@ -131,6 +132,14 @@ async function act(
 		case 'revokeAll':
 			await of(operation.user).revokeAll();
 			return 'done';
+		case 'put': {
+			const { key, value, for: seconds } = operation;
+			const isStored = await session.put(key, value, { for: seconds });
+			expect(isStored, 'what `put()` returns').toBe(!current().isNew);
+			return kept();
+		}
+		case 'take':
+			return { value: (await session.take(operation.key)) ?? null };
 		case 'list':
 			return (await of(operation.user).list()).map(({ label }) => label ?? null);
 	}

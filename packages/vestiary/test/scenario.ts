@@ -58,6 +58,10 @@ export type Operation =
 	/** Ends the session of a user that has this label. */
 	| { do: 'revoke'; user: string; label: string; gives?: string }
 	| { do: 'revokeOthers' | 'revokeAll'; user: string; gives?: string }
+	/** Puts a value into a slot for some seconds. */
+	| { do: 'put'; key: string; value: unknown; for: number; gives?: string }
+	/** Takes the value out of a slot. `value` is what it has; null if there is none. */
+	| { do: 'take'; key: string; value?: unknown; gives?: string }
 	/** The labels of a user's sessions, the one that was used last first. */
 	| { do: 'list'; user: string; labels: (string | null)[] }
 	/** Calls all of these before the first one has answered. */
@@ -190,6 +194,8 @@ const OPERATIONS: Record<Operation['do'], string[]> = {
 	revoke: ['user', 'label', 'gives'],
 	revokeOthers: ['user', 'gives'],
 	revokeAll: ['user', 'gives'],
+	put: ['key', 'value', 'for', 'gives'],
+	take: ['key', 'value', 'gives'],
 	list: ['user', 'labels'],
 	together: ['ops']
 };

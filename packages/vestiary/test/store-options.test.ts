@@ -345,8 +345,9 @@ describe('numbers that are none, out of range or without end are refused, or mea
 					)
 				);
 		});
-		// They have tests of their own, with the lists of a user's sessions and the size of data.
+		// They have tests of their own, with the lists of a user's sessions, the size of data, and slots.
 		const others = [
+			'SlotOptions.for',
 			'SveltekitSessionConfig.sessionsPerUser',
 			'SveltekitSessionConfig.maxBytes'
 		];

@@ -121,6 +121,15 @@ async fn act(
             session.sessions_of(user).revoke_others(&handle).await?;
         }
         Operation::RevokeAll { user, .. } => session.sessions_of(user).revoke_all().await?,
+        Operation::Put { key, value, r#for: seconds, .. } => {
+            let stored = session.put(key, value, Duration::from_secs_f64(*seconds)).await?;
+            assert_eq!(stored, !session.is_new().await?, "what `put` returns");
+            return kept(session).await;
+        }
+        Operation::Take { key, .. } => {
+            let value: Option<Value> = session.take(key).await?;
+            return Ok(json!({ "value": value }));
+        }
         Operation::List { user, .. } => {
             let list = session.sessions_of(user).list().await?;
             return Ok(list.into_iter().map(|one| json!(one.label)).collect());

@@ -120,6 +120,17 @@ pub enum Operation {
         user: String,
         gives: Option<String>,
     },
+    Put {
+        key: String,
+        value: Value,
+        r#for: f64,
+        gives: Option<String>,
+    },
+    Take {
+        key: String,
+        value: Option<Value>,
+        gives: Option<String>,
+    },
     List {
         user: String,
         labels: Vec<Option<String>>,
@@ -329,6 +340,9 @@ impl Operation {
             Self::Ends { expires, idle } => {
                 return serde_json::json!({ "expires": expires, "idle": idle });
             }
+            Self::Take { value, gives: None, .. } => {
+                return serde_json::json!({ "value": value });
+            }
             Self::List { labels, .. } => return serde_json::json!(labels),
             Self::Together { ops } => return ops.iter().map(Self::expected).collect(),
             Self::IsAlive { gives } => gives.as_deref().unwrap_or("yes"),
@@ -339,6 +353,8 @@ impl Operation {
             | Self::Renew { gives }
             | Self::Destroy { gives }
             | Self::Update { gives, .. }
+            | Self::Put { gives, .. }
+            | Self::Take { gives, .. }
             | Self::Login { gives, .. }
             | Self::Revoke { gives, .. }
             | Self::RevokeOthers { gives, .. }

@@ -30,18 +30,18 @@ pub fn merge(base: &str, mine: &str, theirs: &str, limits: Limits) -> Result<Str
     for (key, value) in &theirs {
         let (before, after) = (find(&base, key), find(&mine, key));
         if before == after {
-            push(&mut merged, key, value);
+            push_member(&mut merged, key, value);
         } else if let Some(after) = after
             && !done.iter().any(|done| is_same_key(done, key))
         {
-            push(&mut merged, key, after);
+            push_member(&mut merged, key, after);
             done.push(key);
         }
     }
     for (key, value) in &mine {
         let is_new = find(&base, key) != Some(value) && find(&theirs, key).is_none();
         if is_new {
-            push(&mut merged, key, value);
+            push_member(&mut merged, key, value);
         }
     }
     merged.push('}');
@@ -68,8 +68,9 @@ fn find<'t>(members: &[Member<'t>], key: &str) -> Option<&'t str> {
     members.iter().rev().find(|(name, _)| is_same_key(name, key)).map(|(_, value)| *value)
 }
 
+/// Appends a member to an object that is not closed.
 #[inline(never)]
-fn push(object: &mut String, key: &str, value: &str) {
+pub(crate) fn push_member(object: &mut String, key: &str, value: &str) {
     if object.len() > 1 {
         object.push(',');
     }
@@ -77,7 +78,7 @@ fn push(object: &mut String, key: &str, value: &str) {
 }
 
 /// Whether two keys are equal, however they are escaped.
-fn is_same_key(one: &str, other: &str) -> bool {
+pub(crate) fn is_same_key(one: &str, other: &str) -> bool {
     one == other || (one.contains('\\') || other.contains('\\')) && are_same_escaped(one, other)
 }
 

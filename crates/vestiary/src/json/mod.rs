@@ -10,6 +10,7 @@ use alloc::{borrow::ToOwned as _, string::String, vec::Vec};
 use core::ops::Range;
 
 pub use merge::merge;
+pub(crate) use merge::{is_same_key, push_member};
 
 use crate::{Error, Limits};
 

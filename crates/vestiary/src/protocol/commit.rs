@@ -8,7 +8,8 @@ use super::{
     is_proof,
 };
 use crate::{
-    CookieOverrides, Follower, Lead, Limits, Meta, Record, SessionId, UnixMillis, WriteId, merge,
+    CookieOverrides, Follower, Lead, Limits, Meta, Record, SessionId, Slots, UnixMillis, WriteId,
+    merge,
 };
 
 /// A session as a request has read or written it.
@@ -22,7 +23,7 @@ pub struct Seen {
     pub at: UnixMillis,
 }
 
-/// A request's change of the data.
+/// A request's change of the data, or of a slot beside it.
 #[derive(Clone, Eq, PartialEq)]
 pub enum Change {
     /// Keys that the request has set or removed: the difference between `base` and `mine`. See [`merge`].
@@ -34,6 +35,18 @@ pub enum Change {
     },
     /// The application's function of the data ([`Host::compute`]). It runs again on the current data after a conflict.
     Rerun,
+    /// A value to put into a slot, in place of the one that it has. The data stays.
+    Put {
+        /// The key of the slot.
+        key: String,
+        /// The value: JSON text.
+        value: String,
+        /// The end of the slot.
+        until: UnixMillis,
+    },
+    /// A slot to remove, by its key. The data stays. Of several requests that take a value at the same time, one gets it,
+    /// because only one write has removed it.
+    Take(String),
 }
 
 /// The cookie of a session that is written.
@@ -58,6 +71,8 @@ pub enum Written {
         merged: bool,
         /// Whether the record may have more than the request has seen.
         reread: bool,
+        /// The value that this change has removed from a slot: JSON text.
+        taken: Option<String>,
     },
     /// The session has ended, or belongs to another visitor now. Nothing was written, and no cookie may be sent.
     Gone,
@@ -71,12 +86,14 @@ struct Attempt {
     is_in_doubt: bool,
     /// Whether it merges the change into the data of another request.
     merges: bool,
+    /// The value that it removes from a slot.
+    taken: Option<String>,
 }
 
 /// The number of records that may leave a write in doubt. A replica may return an old record.
 const INCONCLUSIVE: u8 = 2;
 
-/// Writes the data of a stored session, and what becomes of its `cookie`.
+/// Writes the data of a stored session, or one of its slots, and what becomes of its `cookie`.
 ///
 /// A write replaces only the record that it was made from. After a conflict with another request, the change is applied
 /// again, to the current data. A write whose reply was lost is recognised by its write ID, and not done twice.
@@ -123,7 +140,8 @@ pub async fn commit<H: Host>(
     // The request has read the session's own record, so it follows a renewal even after the grace period.
     let mut admitted = loaded.meta().next.is_none();
     let mut attempts: Vec<Attempt> = Vec::new();
-    // Set once an attempt is known to be stored: whether it merged the change into the data of another request.
+    // Set once an attempt is known to be stored: whether it merged the change into the data of another request, and the
+    // value that it removed from a slot.
     let mut done = None;
     let (mut tries, mut inconclusive) = (0, 0);
     // Another request may have moved the deadline of an expired session since.
@@ -142,7 +160,7 @@ pub async fn commit<H: Host>(
         let now = calls.host.now();
         if let Some((record, at)) = found {
             let mut mine = attempts.iter().filter(|attempt| record.has_write(&attempt.write_id));
-            done = done.or(mine.next().map(|attempt| attempt.merges));
+            done = done.or_else(|| mine.next().map(|done| (done.merges, done.taken.clone())));
             let follower = if admitted { Follower::Admitted } else { Follower::Cookie(now) };
             match fault::lead(&record, &id, follower, Fault::SaveFollowsLogin)? {
                 // A login has replaced the ID. A request with the old one may write nothing.
@@ -153,9 +171,9 @@ pub async fn commit<H: Host>(
                 }
                 Lead::Here => admitted = true,
             }
-            if let Some(merged) = done {
+            if let Some((merged, taken)) = done {
                 let session = Seen { id, record, at: calls.at }.into();
-                return Ok(Written::Saved { session, merged, reread: true });
+                return Ok(Written::Saved { session, merged, reread: true, taken });
             }
             if timeouts.is_expired(record.meta(), now) {
                 // The session ends here. Otherwise a write of another request in flight could bring it back without this
@@ -178,35 +196,33 @@ pub async fn commit<H: Host>(
             (current, read_at, here) = (record, at, true);
         }
         let wrote = if here {
+            let Some((meta, taken)) = changed_meta(change, &cookie, &current, &loaded, now)? else {
+                let session = Seen { id, record: current, at: read_at }.into();
+                return Ok(Written::Saved { session, merged: false, reread: true, taken: None });
+            };
             let data = match change {
                 Change::Rerun => calls.host.compute(current.data()).await?.into(),
                 Change::Merge { mine, .. } if seeded(Fault::SaveOverwrites) => mine.into(),
                 Change::Merge { base, mine } => merged_data(base, mine, current.data())?,
+                Change::Put { .. } | Change::Take(_) => current.data().into(),
             };
             let (mut write_id, now) = (write_id(calls.host)?, calls.host.now());
             if let Some(first) = attempts.first().filter(|_| seeded(Fault::OneWriteId)) {
                 write_id = first.write_id.clone();
             }
-            let mut meta = current.meta().without_writes();
-            if let Some(own) = &cookie.own {
-                meta.cookie.clone_from(own);
-            }
-            if cookie.is_set {
-                meta.until = None;
-            }
             let record = rules.rewritten(&current, write_id.clone(), &data, meta, now)?;
             let ttl = rules.ttl_of(record.meta(), now);
-            let merges = current.data() != loaded.data();
-            let expected = current.write_id();
-            let query = Query::Replace(expected, Body::Record(&record), ttl);
+            let merges = change.is_of_data() && current.data() != loaded.data();
+            let expected = current.write_id().cloned();
+            let query = Query::Replace(expected.as_ref(), Body::Record(&record), ttl);
             let wrote = calls.write(&id, query).await?;
             if wrote == Wrote::Done {
                 let session = Seen { id, record, at: calls.at }.into();
-                return Ok(Written::Saved { session, merged: merges, reread: calls.count > 1 });
+                let reread = calls.count > 1;
+                return Ok(Written::Saved { session, merged: merges, reread, taken });
             }
             let is_in_doubt = wrote == Wrote::InDoubt && !seeded(Fault::SaveForgetsDoubt);
-            let expected = expected.cloned();
-            attempts.push(Attempt { expected, write_id, is_in_doubt, merges });
+            attempts.push(Attempt { expected, write_id, is_in_doubt, merges, taken });
             wrote
         } else {
             // No record under this ID ever has the write ID of a record under another ID. So this call writes nothing,
@@ -227,6 +243,36 @@ pub async fn commit<H: Host>(
     }
 }
 
+/// The metadata of a record after the change, and the value that it removes from a slot. `None` if another request has taken
+/// the value, so that there is nothing to write.
+fn changed_meta(
+    change: &Change,
+    cookie: &CookieEdit,
+    current: &Record,
+    loaded: &Record,
+    now: UnixMillis,
+) -> Result<Option<(Meta, Option<String>)>, crate::Error> {
+    let mut meta = current.meta().without_writes();
+    if let Some(own) = &cookie.own {
+        meta.cookie.clone_from(own);
+    }
+    if cookie.is_set {
+        meta.until = None;
+    }
+    let slots = if seeded(Fault::SlotsOverwrite) { &loaded.meta().slots } else { &meta.slots };
+    let Some((slots, mut taken)) = change.slots(slots, now)? else { return Ok(Some((meta, None))) };
+    meta.slots = slots;
+    if let Change::Take(key) = change {
+        if seeded(Fault::TakesTwice) {
+            taken = loaded.meta().slots.take(key, now).1;
+        }
+        if taken.is_none() {
+            return Ok(None);
+        }
+    }
+    Ok(Some((meta, taken)))
+}
+
 /// The data of a record after the change.
 fn merged_data<'a>(
     base: &str,
@@ -244,6 +290,25 @@ fn merged_data<'a>(
     merge(base, mine, theirs, Limits { bytes: usize::MAX, ..Limits::LOAD }).map(Cow::from)
 }
 
+impl Change {
+    fn is_of_data(&self) -> bool {
+        matches!(self, Self::Merge { .. } | Self::Rerun)
+    }
+
+    /// These slots after the change, and the value that it removes. `None` if it changes none.
+    pub(crate) fn slots(
+        &self,
+        slots: &Slots,
+        now: UnixMillis,
+    ) -> Result<Option<(Slots, Option<String>)>, crate::Error> {
+        Ok(match self {
+            Self::Merge { .. } | Self::Rerun => None,
+            Self::Put { key, value, until } => Some((slots.put(key, value, *until, now)?, None)),
+            Self::Take(key) => Some(slots.take(key, now)),
+        })
+    }
+}
+
 impl Attempt {
     /// Whether a record without this attempt's write ID proves that the attempt was not stored. It does if it remembers the
     /// write that was to be replaced, or every write of the session.
@@ -258,12 +323,14 @@ impl Attempt {
     }
 }
 
-/// Hides the session data, which is the application's secret.
+/// Hides the session data and the slots, which are the application's secrets.
 impl core::fmt::Debug for Change {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(match self {
             Self::Merge { .. } => "Merge",
             Self::Rerun => "Rerun",
+            Self::Put { .. } => "Put",
+            Self::Take(_) => "Take",
         })
     }
 }

@@ -142,6 +142,10 @@ pub enum Fault {
     WritesUnlisted,
     /// A logout leaves the cookie where it is.
     LogoutKeepsCookie,
+    /// A take returns the value that its request has read, although another request has taken it meanwhile.
+    TakesTwice,
+    /// A change of one slot writes over the changes of other requests to the others.
+    SlotsOverwrite,
 }
 
 #[cfg(all(feature = "seeded-faults", any(target_family = "wasm", not(debug_assertions))))]

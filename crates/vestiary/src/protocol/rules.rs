@@ -120,6 +120,9 @@ impl Rules {
     fn stamped(&self, meta: Meta, now: UnixMillis) -> Result<(Meta, String), Error> {
         let mut options = Cow::Borrowed(&*self.options);
         let mut meta = options.timeouts().stamped(meta, now);
+        if !meta.slots.is_empty() {
+            meta.slots = meta.slots.pruned(now);
+        }
         if let Some(own) = &meta.cookie {
             if options.are_repeated_by(own) {
                 meta.cookie = None;

@@ -1,5 +1,6 @@
 use alloc::{borrow::ToOwned as _, string::String, vec::Vec};
 
+use super::Slots;
 use crate::{
     CookieOverrides, Error, Handle, Limits, SessionId, UnixMillis, WriteId, json, time::date,
 };
@@ -23,6 +24,8 @@ pub struct Meta {
     pub user: Option<UserRef>,
     /// The cookie attributes of this session that differ from the options.
     pub cookie: Option<CookieOverrides>,
+    /// Values beside the data, each with an end of its own.
+    pub slots: Slots,
     /// The write IDs of previous writes, newest first, at most [`Meta::WRITES`]. With them, a request whose reply was
     /// lost can tell whether its write succeeded.
     pub writes: Vec<WriteId>,
@@ -111,7 +114,8 @@ impl Meta {
 
     /// A copy without the previous writes, for a new write.
     pub(crate) fn without_writes(&self) -> Self {
-        let Self { created, renewed, idle, absolute, until, user, cookie, writes: _, next } = self;
+        let Self { created, renewed, idle, absolute, until, user, cookie, slots, writes: _, next } =
+            self;
         Self {
             created: *created,
             renewed: *renewed,
@@ -120,6 +124,7 @@ impl Meta {
             until: *until,
             user: user.clone(),
             cookie: cookie.clone(),
+            slots: slots.clone(),
             writes: Vec::new(),
             next: next.clone(),
         }
@@ -128,9 +133,11 @@ impl Meta {
     /// The part that must survive a write by another library: all except the write protocol's own. `None` if there is
     /// no such part.
     pub(crate) fn lasting(&self) -> Option<Self> {
-        let Self { renewed, idle, absolute, user, cookie, .. } = self;
-        let is_needed =
-            idle.or(*absolute).or(*renewed).is_some() || user.is_some() || cookie.is_some();
+        let Self { renewed, idle, absolute, user, cookie, slots, .. } = self;
+        let is_needed = idle.or(*absolute).or(*renewed).is_some()
+            || user.is_some()
+            || cookie.is_some()
+            || !slots.is_empty();
         is_needed.then(|| Self { next: None, ..self.without_writes() })
     }
 
@@ -157,6 +164,10 @@ impl Meta {
         if let Some(cookie) = &self.cookie {
             push_name(text, "cookie");
             text.push_str(cookie.as_str());
+        }
+        if !self.slots.is_empty() {
+            push_name(text, "slots");
+            text.push_str(self.slots.as_str());
         }
         let mut before = "[\"";
         for write in &self.writes {
@@ -199,6 +210,7 @@ impl Meta {
                 b"user" => user = Some(value),
                 b"handle" => handle = unquoted(value).and_then(Handle::parse),
                 b"cookie" => meta.cookie = CookieOverrides::parse(value).ok().flatten(),
+                b"slots" => meta.slots = Slots::read(value),
                 b"writes" => {
                     meta.writes.reserve_exact(Self::WRITES);
                     meta.writes.extend(
@@ -298,6 +310,7 @@ mod tests {
             r#"{"absolute":5}"#,
             r#"{"user":"ada","handle":"AAAAAAAAAAAAAAAA"}"#,
             r#"{"cookie":{"maxAge":5}}"#,
+            r#"{"slots":{"a":{"until":5,"value":1}}}"#,
         ] {
             let meta = read(meta);
             let lasting = meta.lasting();

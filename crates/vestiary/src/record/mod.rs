@@ -3,6 +3,7 @@
 mod format;
 mod meta;
 mod parts;
+mod slots;
 
 use alloc::{
     borrow::{Cow, ToOwned as _},
@@ -21,6 +22,7 @@ pub use meta::{HiddenId, Meta, Next, UserRef};
 pub(crate) use meta::{millis, push_name};
 use parts::{Parts, check_whole, text_at};
 pub(crate) use parts::{check_size, push_members, unreadable, write_id_of};
+pub use slots::Slots;
 
 /// The record of a session in a store.
 ///

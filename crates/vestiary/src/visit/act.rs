@@ -1,8 +1,8 @@
-use alloc::vec::Vec;
+use alloc::{string::String, vec::Vec};
 
 use super::{
-    Changes, Cookies, Fault, Request, Visit, confirm, finish, open, refresh, regenerate, renew,
-    update,
+    Changes, Cookies, Fault, Request, Visit, confirm, finish, open, put, refresh, regenerate,
+    renew, take, update,
     write::{Edit, execute},
 };
 use crate::{decide::Operation, protocol::Rules, session::Spent};
@@ -26,6 +26,10 @@ pub enum Act {
     Regenerate,
     /// [`destroy`](super::destroy)
     Destroy,
+    /// [`put`]: the key, the value, and its lifetime in milliseconds.
+    Put(String, String, u64),
+    /// [`take`]: the key.
+    Take(String),
     /// [`refresh`]
     Refresh,
     /// [`finish`]
@@ -72,6 +76,14 @@ pub async fn act<R: Request>(
         }
         Act::Confirm => {
             confirm(request, rules, visit).await;
+            return Ok(Vec::new());
+        }
+        Act::Put(key, value, millis) => {
+            put(request, rules, visit, key, value, millis).await?;
+            return Ok(Vec::new());
+        }
+        Act::Take(key) => {
+            take(request, rules, visit, key).await?;
             return Ok(Vec::new());
         }
         Act::Save(changes) => (Operation::Save, Edit::Merge(changes)),

@@ -2,7 +2,7 @@
 //!
 //! A [`Visit`] is a plain value. It has the visitor's session, the fate of the cookie, and the work that is left when the
 //! response is ready. Each operation is an `async fn` that changes the value: [`open`], [`save`], [`update`], [`touch`],
-//! [`renew`], [`log_in`], [`regenerate`], [`destroy`], [`finish`] and [`confirm`]. A [`Request`] gives it facts about the
+//! [`renew`], [`log_in`], [`regenerate`], [`destroy`], [`put`], [`take`], [`finish`] and [`confirm`]. A [`Request`] gives it facts about the
 //! response, and the [`Host`](crate::protocol::Host) of the operations in [`session`](crate::session).
 //!
 //! A driver keeps the value between operations, runs the operations of a request one after the other, keeps the
@@ -54,6 +54,7 @@ mod identity;
 mod open;
 mod page;
 mod request;
+mod slots;
 mod state;
 mod text;
 mod write;
@@ -65,6 +66,7 @@ pub use identity::{log_in, regenerate, renew};
 pub use open::{Cookies, is_alive, open};
 pub use page::{Facts, Known, Page};
 pub use request::{Purpose, Request};
+pub use slots::{put, take};
 pub use state::{Changes, State, View, Visit};
 pub use text::VisitText;
 pub use write::{assigned, destroy, save, touch, update};

@@ -170,7 +170,7 @@ impl<E> Visit<E> {
             _ => View::Dropped,
         };
         let cookie_out = text.get(VisitText::COOKIE_OUT) > 0;
-        Ok(Self { state, view, cookie, parted, cookie_out, received, lost, certain })
+        Ok(Self { state, view, cookie, parted, cookie_out, received, lost, certain, taken: None })
     }
 }
 

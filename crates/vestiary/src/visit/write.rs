@@ -2,7 +2,7 @@ use alloc::borrow::Cow;
 
 use super::{Changes, Fault, Outgoing, Purpose, Request, State, View, Visit, host_for};
 use crate::{
-    Event, Options,
+    Event, Meta, Options, Slots,
     decide::{CookieStep, Known, Operation, Plan, Stage, StoreStep, decide},
     protocol::{self, Change, CookieEdit, Host, Rules, Seen, Written, boxed, seeded},
     session,
@@ -16,6 +16,8 @@ pub(super) enum Edit {
     Merge(Changes),
     /// The result of the application's function ([`Host::compute`]).
     Rerun,
+    /// A slot, and not the data.
+    Slot(Change),
 }
 
 /// Stores the session, and sets its cookie. Returns `false` if another request has ended the session, or if its cookie
@@ -293,13 +295,19 @@ async fn begin<R: Request>(
             return Ok(false);
         }
     } else {
-        let changes = edit.into_changes();
         let host = host_for(request, Purpose::Write);
-        let cookie = changes.cookie.flatten();
-        let record = session::new_record(host, rules, &changes.mine, None, cookie)?;
+        let (slots, view) = match &edit {
+            // The application's changes are stored by its next save.
+            Edit::Slot(change) => (change.slots(&Slots::default(), host.now())?, View::Kept),
+            _ => (None, View::Written),
+        };
+        let changes = edit.into_changes();
+        let (cookie, slots) = (changes.cookie.flatten(), slots.unwrap_or_default().0);
+        let (meta, now) = (Meta { cookie, slots, ..Meta::default() }, host.now());
+        let record = rules.first(protocol::write_id(host)?, &changes.mine, meta, now)?;
         let created = session::create(host, rules, record).await?;
         visit.certain = Some(created.id.clone());
-        visit.holds(*created, View::Written);
+        visit.holds(*created, view);
     }
     let Some(session) = visit.session().cloned() else { return Ok(false) };
     if request.has_left() {
@@ -321,17 +329,28 @@ async fn write<R: Request>(
     edit: Edit,
     is_set: bool,
 ) -> Result<bool, Fault<R>> {
+    let is_slot = matches!(edit, Edit::Slot(_));
     let (change, own) = match edit {
+        Edit::Slot(change) => (change, None),
         Edit::None | Edit::Rerun => (Change::Rerun, None),
         Edit::Merge(Changes { base, mine, cookie, .. }) => (Change::Merge { base, mine }, cookie),
     };
     let host = host_for(request, Purpose::Write);
     match session::save(host, rules, session, &change, CookieEdit { own, is_set }).await? {
-        Written::Saved { session, merged, reread } => {
+        Written::Saved { session, merged, reread, taken } => {
             if merged {
                 request.host().emit(Event::Conflict);
             }
-            visit.holds(*session, if reread { View::Read } else { View::Written });
+            visit.taken = taken;
+            visit.holds(
+                *session,
+                match (is_slot, reread) {
+                    // The record may have more than the application has read.
+                    (true, _) => View::Kept,
+                    (false, true) => View::Read,
+                    (false, false) => View::Written,
+                },
+            );
             Ok(true)
         }
         Written::Gone => {
@@ -366,13 +385,17 @@ impl<E> Visit<E> {
     ) -> Plan {
         let changes = match edit {
             Edit::Merge(changes) => Some(changes),
-            Edit::None | Edit::Rerun => None,
+            Edit::None | Edit::Rerun | Edit::Slot(_) => None,
         };
         let options = self.options(rules, changes);
-        let unsaved = changes.is_some_and(|changes| match operation {
-            Operation::Finish => changes.is_saved_by_itself(options.policy()),
-            _ => changes.is_any(),
-        });
+        let unsaved = match (edit, operation) {
+            (Edit::Slot(_), _) => true,
+            (Edit::Merge(changes), Operation::Finish) => {
+                changes.is_saved_by_itself(options.policy())
+            }
+            (Edit::Merge(changes), _) => changes.is_any(),
+            (Edit::None | Edit::Rerun, _) => false,
+        };
         let known = Known {
             cookie_out: self.cookie_out,
             unsaved,
@@ -404,7 +427,7 @@ impl Edit {
     fn into_changes(self) -> Changes {
         match self {
             Self::Merge(changes) => changes,
-            Self::None | Self::Rerun => Changes::none(),
+            Self::None | Self::Rerun | Self::Slot(_) => Changes::none(),
         }
     }
 }

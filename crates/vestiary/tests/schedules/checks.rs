@@ -1,8 +1,8 @@
 use serde_json::{Value, json};
-use vestiary::{Record, SessionId, protocol::UserSessions};
+use vestiary::{Record, SessionId, UnixMillis, protocol::UserSessions};
 
 use crate::{
-    operations::Want,
+    operations::{SHARED, Want, slot},
     play::{Kind, Schedule},
 };
 
@@ -43,6 +43,9 @@ impl Schedule {
                 faults.push("an ended session is listed");
             }
         }
+        if self.taken > 1 {
+            faults.push("a value was taken twice");
+        }
         if self.store.prolonged {
             faults.push("a tombstone was given more life");
         }
@@ -60,6 +63,10 @@ impl Schedule {
     /// The requests whose changes are in the session that began with the ID `root`.
     fn check_data(&self, root: &SessionId, record: &Record, faults: &mut Vec<&'static str>) {
         let data: Value = serde_json::from_str(record.data()).unwrap();
+        let has_slot = |key: &str| record.meta().slots.value(key, UnixMillis(0)).is_some();
+        if self.taken > 0 && has_slot(SHARED) {
+            faults.push("a value that was taken is back");
+        }
         let log = data["log"].as_array().map_or(&[][..], Vec::as_slice);
         for (number, want) in self.wants.iter().enumerate() {
             let entries = log.iter().filter(|entry| **entry == json!(number)).count();
@@ -76,7 +83,8 @@ impl Schedule {
             let there = match want {
                 Want::Update | Want::RenewAndUpdate => entries == 1,
                 Want::Save => is_set,
-                Want::Touch | Want::LogOut | Want::LogIn | Want::Renew => continue,
+                Want::Put => has_slot(&slot(number)),
+                Want::Touch | Want::LogOut | Want::LogIn | Want::Renew | Want::Take => continue,
             };
             if self.saved.contains(&number) && !there {
                 faults.push("an acknowledged change is lost");

@@ -5,7 +5,7 @@ use vestiary::protocol::Fault;
 use crate::{lists, logins, play, store::Kin};
 
 /// The faults of the operations on records.
-const RECORDS: [Fault; 25] = [
+const RECORDS: [Fault; 27] = [
     Fault::OneWriteId,
     Fault::SaveFollowsLogin,
     Fault::SettledIgnored,
@@ -31,6 +31,8 @@ const RECORDS: [Fault; 25] = [
     Fault::RotationForgetsDoubt,
     Fault::ShortTombstone,
     Fault::LoginLeavesPointer,
+    Fault::TakesTwice,
+    Fault::SlotsOverwrite,
 ];
 
 /// Faults of users' session lists.

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use vestiary::{
-    Format, Handle, Limits, Meta, Record, SessionId, Ttl, UnixMillis, WriteId,
+    Format, Handle, Limits, Meta, Record, SessionId, Slots, Ttl, UnixMillis, WriteId,
     protocol::{
         self, Asked, Change, CookieEdit, Lifetime, Moved, Pending, Question, Reason, Rules, Seen,
         Stopped, UserChange, UserSessions, Written,
@@ -25,6 +25,10 @@ pub(crate) enum Want {
     Renew,
     /// Append to the list, under another ID.
     RenewAndUpdate,
+    /// Put a value into a slot of its own.
+    Put,
+    /// Take the value out of the slot that all share.
+    Take,
 }
 
 /// How an operation has ended.
@@ -61,6 +65,17 @@ impl Want {
                     written.map(End::Written)
                 })
             }
+            Self::Put | Self::Take => {
+                let until = UnixMillis(u64::MAX);
+                let edit = match self {
+                    Self::Put => Change::Put { key: slot(number), value: "1".into(), until },
+                    _ => Change::Take(SHARED.into()),
+                };
+                Pending::new(async move |mut host| {
+                    let written = protocol::commit(&mut host, &rules, seen, &edit, None).await;
+                    written.map(End::Written)
+                })
+            }
             Self::Touch => Pending::new(async move |mut host| {
                 protocol::touch(&mut host, &rules, seen).await.map(End::Touched)
             }),
@@ -86,11 +101,19 @@ impl Want {
     }
 }
 
+/// The key of the slot that all requests share.
+pub(crate) const SHARED: &str = "shared";
+
+/// The key of a request's own slot.
+pub(crate) fn slot(number: usize) -> String {
+    format!("slot{number}")
+}
+
 pub(crate) fn shown(ended: &Result<End, Stopped>) -> String {
     match ended {
         Err(error) => format!("{error:?}"),
-        Ok(End::Written(Written::Saved { session, merged, .. })) => {
-            format!("saved {} {merged}", session.id.expose())
+        Ok(End::Written(Written::Saved { session, merged, taken, .. })) => {
+            format!("saved {} {merged} {taken:?}", session.id.expose())
         }
         Ok(End::Written(Written::Gone) | End::Touched(None)) => "gone".to_owned(),
         Ok(End::Touched(Some(session))) => format!("touched {}", session.id.expose()),
@@ -117,6 +140,15 @@ pub(crate) fn read(id: &SessionId) -> Asked {
 pub(crate) fn record(write_id: WriteId, data: &str) -> Record {
     Record::new(Format::SvelteKitSessions, write_id, "{}", data, Meta::default(), Limits::SAVE)
         .unwrap()
+}
+
+/// The text of a record with a value in the slot that all requests share.
+pub(crate) fn with_slot(write_id: WriteId) -> String {
+    let (data, mut meta) = (r#"{"log":[]}"#, Meta::default());
+    meta.slots = Slots::default().put(SHARED, "1", UnixMillis(u64::MAX), UnixMillis(0)).unwrap();
+    let record =
+        Record::new(Format::SvelteKitSessions, write_id, "{}", data, meta, Limits::SAVE).unwrap();
+    record.encode(Limits::SAVE).unwrap()
 }
 
 /// The list of a user with one session.

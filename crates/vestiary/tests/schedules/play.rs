@@ -14,7 +14,7 @@ use vestiary::{
 
 use crate::{
     chance::Chance,
-    operations::{End, Want, list, read, record, shown},
+    operations::{End, Want, list, read, record, shown, with_slot},
     store::{Kin, Store, write_id_of},
 };
 
@@ -30,6 +30,8 @@ pub(crate) enum Kind {
     Stale,
     /// Several logouts while the session is renewed, by processes that die more often.
     Ending,
+    /// Several requests take one value, and others put values of their own beside it.
+    Slots,
 }
 
 enum State {
@@ -66,6 +68,8 @@ pub(crate) struct Schedule {
     pub(crate) saved: BTreeSet<usize>,
     /// ... a logout has ended the first session, ...
     pub(crate) ended: bool,
+    /// ... this many requests have got the value of the slot that all share, ...
+    pub(crate) taken: usize,
     /// ... and a request found a living session ended.
     pub(crate) given_up: bool,
     /// The IDs that browsers have, each with the ID that began the session: the first one, or that of a login.
@@ -99,6 +103,7 @@ impl Schedule {
             4 | 5 => Kind::Busy,
             6 | 7 => Kind::Slow,
             8 => Kind::Stale,
+            9 if seed % 20 == 19 => Kind::Slots,
             _ => Kind::Ending,
         };
         let options = OptionsInput { hash_ids: false, ..OptionsInput::default() };
@@ -127,6 +132,7 @@ impl Schedule {
             }
             _ => record(chance.write(), r#"{"log":[]}"#).encode(Limits::SAVE).unwrap(),
         };
+        let text = if kind == Kind::Slots { with_slot(chance.write()) } else { text };
         store.put(first.expose(), Some(text), Ttl::Infinite);
         let many = if kind == Kind::Busy { 14 + chance.below(8) } else { 2 + chance.below(4) };
         let mut wants: Vec<Want> = (0..many)
@@ -146,6 +152,11 @@ impl Schedule {
                 wants = vec![Want::LogOut; 3 + chance.below(3)];
                 wants.push(Want::Renew);
             }
+            Kind::Slots => {
+                wants = vec![Want::Take; 2 + chance.below(3)];
+                wants.extend(vec![Want::Put; 1 + chance.below(3)]);
+                wants.extend([Want::Update, Want::Renew].into_iter().take(chance.below(3)));
+            }
             Kind::Slow => wants.push(Want::Renew),
             Kind::Stale => wants[0] = Want::Renew,
             Kind::Plain => {}
@@ -161,6 +172,7 @@ impl Schedule {
             owned,
             saved: BTreeSet::new(),
             ended: false,
+            taken: 0,
             given_up: false,
             roots: BTreeMap::from([(first.expose().to_owned(), first.clone())]),
             replaced_by_login: Vec::new(),
@@ -391,8 +403,9 @@ impl Schedule {
         let want = self.wants[request.number];
         let root = self.began_with[request.number].clone();
         match ended {
-            Ok(End::Written(Written::Saved { session, .. })) => {
+            Ok(End::Written(Written::Saved { session, taken, .. })) => {
                 self.saved.insert(request.number);
+                self.taken += usize::from(taken.is_some());
                 self.reached_by(request, &session.id);
             }
             Ok(End::Touched(Some(session))) => self.reached_by(request, &session.id),

@@ -55,6 +55,9 @@ pub(crate) enum Act {
     Regenerate,
     Destroy,
     LogIn,
+    /// The key, the value, and its lifetime in milliseconds.
+    Put(&'static str, &'static str, u64),
+    Take(&'static str),
     Refresh,
     Finish(Option<Changes>),
     Confirm,
@@ -295,6 +298,10 @@ async fn run(
         Act::Regenerate => visit::regenerate(page, rules, seen).await.map(|()| true),
         Act::Destroy => visit::destroy(page, rules, seen).await.map(|()| true),
         Act::LogIn => log_in(page, rules, seen).await,
+        Act::Put(key, value, millis) => {
+            visit::put(page, rules, seen, key.to_owned(), value.to_owned(), millis).await
+        }
+        Act::Take(key) => visit::take(page, rules, seen, key.to_owned()).await.map(|()| true),
         Act::Refresh => {
             visit::refresh(page, rules, seen).await;
             Ok(true)

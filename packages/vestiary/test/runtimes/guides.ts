@@ -11,7 +11,7 @@ export interface Guides {
 /** Later ones replace files of earlier ones. */
 export const GUIDES: readonly Guides[] = [
 	{
-		pages: ['protect-pages', 'roles', 'flash-messages', 'idle-warning'],
+		pages: ['protect-pages', 'roles', 'flash-messages', 'one-time-values', 'idle-warning'],
 		clicks: async (page, url) => {
 			await page.clock.install();
 			await page.goto(`${url}/admin`);
@@ -24,6 +24,14 @@ export const GUIDES: readonly Guides[] = [
 			await page.getByText('Saved.').waitFor();
 			await page.reload({ waitUntil: 'networkidle' });
 			expect(await page.getByText('Saved.').count()).toBe(0);
+			await withoutJavaScript(page, async (plain) => {
+				await plain.goto(`${url}/todos`);
+				await plain.getByRole('button', { name: 'Add' }).click();
+				await plain.getByText('Saved.').waitFor();
+				await plain.reload();
+				expect(await plain.getByText('Saved.').count()).toBe(0);
+			});
+			await answerOnce(page, `${url}/challenge`);
 
 			const left = await page.evaluate(
 				async () => ((await (await fetch('/session-end')).json()) as { left: number }).left
@@ -116,4 +124,25 @@ async function logIn(page: Page): Promise<void> {
 	await page.getByLabel('Name').fill('ada');
 	await page.getByLabel('Password').fill('lovelace');
 	await page.getByRole('button', { name: 'Log in' }).click();
+}
+
+/** Runs the clicks of a visitor whose browser runs no scripts. */
+async function withoutJavaScript(
+	page: Page,
+	clicks: (plain: Page) => Promise<void>
+): Promise<void> {
+	const context = await page.context().browser()?.newContext({ javaScriptEnabled: false });
+	if (!context) throw new Error('the page has no browser');
+	await clicks(await context.newPage());
+	await context.close();
+}
+
+/** Sends the same answer to a challenge several times at once: one of them is accepted. */
+async function answerOnce(page: Page, url: string): Promise<void> {
+	const { request } = page.context();
+	const { challenge } = (await (await request.get(url)).json()) as { challenge: string };
+	const answered = await Promise.all(
+		[1, 2, 3].map(async () => request.post(url, { data: { answer: challenge } }))
+	);
+	expect(answered.map((answer) => answer.status()).sort()).toEqual([200, 409, 409]);
 }

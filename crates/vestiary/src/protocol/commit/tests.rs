@@ -30,7 +30,7 @@ fn tried() -> Driven<Written> {
 
 fn saved(ended: Result<Written, Stopped>) -> (Box<Seen>, bool, bool) {
     match ended {
-        Ok(Written::Saved { session, merged, reread }) => (session, merged, reread),
+        Ok(Written::Saved { session, merged, reread, .. }) => (session, merged, reread),
         ended => panic!("{ended:?}"),
     }
 }
@@ -172,7 +172,13 @@ fn a_conflict_of_a_request_that_may_have_been_sent_twice_is_in_doubt() {
 
 #[test]
 fn a_record_without_a_write_id_remembers_all_later_writes_or_none() {
-    let doubt = Attempt { expected: None, write_id: write_id(9), is_in_doubt: true, merges: false };
+    let doubt = Attempt {
+        expected: None,
+        write_id: write_id(9),
+        is_in_doubt: true,
+        merges: false,
+        taken: None,
+    };
     let mut many = record(1, "{}");
     for n in 0..8 {
         assert!(doubt.is_settled_by(&many), "{n}");
@@ -211,6 +217,9 @@ fn a_host_that_answers_another_effect_gets_an_error() {
 fn debug_shows_no_data() {
     let change = Change::Merge { base: r#"{"n":"secret"}"#.into(), mine: "{}".into() };
     assert_eq!(format!("{change:?} {:?}", Change::Rerun), "Merge Rerun");
+    let (key, value) = (String::from("secret"), String::from("secret"));
+    let put = Change::Put { key: key.clone(), value, until: NOW };
+    assert_eq!(format!("{put:?} {:?}", Change::Take(key)), "Put Take");
 }
 
 #[test]
@@ -244,4 +253,81 @@ fn a_session_that_has_expired_meanwhile_is_ended_unless_another_request_is_faste
     assert_eq!(commit.asks(CONFLICT).brief(), (Question::Read, 1, None));
     let look = commit.asks(text(&tombstone(1, Some(NOW))));
     assert_eq!(look.brief(), (Question::Read, 2, None));
+}
+
+/// The session's record with the write ID `n`, after the write ID `before`, with the slots `slots`.
+fn with_slots(n: u8, before: u8, slots: &str) -> Record {
+    let (v, before) = (write_id(n), write_id(before));
+    let meta = format!(r#"{{"slots":{slots},"writes":["{}"]}}"#, before.as_str());
+    let text = format!(r#"{{"v":"{}","data":{{}},"meta":{meta}}}"#, v.as_str());
+    Record::decode(&text, Limits::LOAD).unwrap()
+}
+
+const SLOT: &str = r#"{"a":{"until":5000,"value":7},"b":{"until":5000,"value":8}}"#;
+
+/// A take of the value 7 under the key `a`, whose first write was sent.
+fn taking() -> Driven<Written> {
+    let mut take = running(with_slots(1, 2, SLOT), Change::Take("a".into()));
+    let asked = take.asks(BEGIN);
+    assert_eq!(asked.brief(), (Question::Replace, 1, Some(1)));
+    let slots = &asked.record().meta().slots.clone();
+    assert_eq!((slots.value("a", NOW), slots.value("b", NOW)), (None, Some("8")));
+    take.write_id = 50;
+    take
+}
+
+fn taken(ended: Result<Written, Stopped>) -> Option<String> {
+    match ended {
+        Ok(Written::Saved { taken, .. }) => taken,
+        ended => panic!("{ended:?}"),
+    }
+}
+
+#[test]
+fn a_value_is_taken_by_the_request_whose_write_has_removed_it() {
+    assert_eq!(taken(taking().ends(DONE)).as_deref(), Some("7"));
+    // Another request has taken it: no write follows.
+    let mut take = taking();
+    assert_eq!(take.asks(CONFLICT).brief(), (Question::Read, 1, None));
+    assert_eq!(
+        taken(take.ends(text(&with_slots(3, 1, r#"{"b":{"until":5000,"value":8}}"#)))),
+        None
+    );
+    // Another request has written something else.
+    let mut take = taking();
+    take.asks(CONFLICT);
+    assert_eq!(take.asks(text(&with_slots(3, 1, SLOT))).brief(), (Question::Replace, 1, Some(3)));
+    assert_eq!(taken(take.ends(DONE)).as_deref(), Some("7"));
+    // A new value is under the key meanwhile.
+    let mut take = taking();
+    take.asks(CONFLICT);
+    take.asks(text(&with_slots(3, 1, r#"{"a":{"until":5000,"value":9}}"#)));
+    assert_eq!(taken(take.ends(DONE)).as_deref(), Some("9"));
+}
+
+#[test]
+fn a_take_whose_reply_was_lost_returns_what_it_has_taken() {
+    let mut take = taking();
+    assert_eq!(take.asks(LOST).brief(), (Question::Read, 1, None));
+    // Its write is in the record, and another request has put a new value since.
+    let later = with_slots(3, 9, r#"{"a":{"until":5000,"value":9}}"#);
+    assert_eq!(taken(take.ends(text(&later))).as_deref(), Some("7"));
+    // Without its write in the record, it is not known whether it took the value.
+    let mut take = taking();
+    take.asks(LOST);
+    let other = with_slots(3, 4, "{}");
+    assert_eq!(take.asks(text(&other)).brief(), (Question::Read, 1, None));
+}
+
+#[test]
+fn a_value_is_put_beside_what_other_requests_have_put() {
+    let change = Change::Put { key: "a".into(), value: "1".into(), until: NOW.plus(5) };
+    let mut put = running(record(1, r#"{"n":1}"#), change);
+    put.asks(BEGIN);
+    put.asks(CONFLICT);
+    let theirs = with_slots(3, 1, r#"{"a":{"until":5000,"value":7},"b":{"until":1000,"value":8}}"#);
+    let asked = put.asks(text(&theirs));
+    assert!(asked.text.contains(r#""slots":{"a":{"until":1005,"value":1}}"#), "{}", asked.text);
+    let (session, merged, _) = saved(put.ends(DONE));
+    assert_eq!((session.record.data(), merged), ("{}", false));
 }
