@@ -17,7 +17,7 @@ import type {
 	Store,
 	SveltekitSessionConfig
 } from './types.js';
-import { touchedBits } from './visit.js';
+import { touchedBits, type Input } from './visit.js';
 import { Writer } from './writer.js';
 
 /**

@@ -72,7 +72,9 @@ impl Want {
                     _ => Change::Take(SHARED.into()),
                 };
                 Pending::new(async move |mut host| {
-                    let written = protocol::commit(&mut host, &rules, seen, &edit, None).await;
+                    let written =
+                        protocol::commit(&mut host, &rules, seen, &edit, CookieEdit::default())
+                            .await;
                     written.map(End::Written)
                 })
             }
