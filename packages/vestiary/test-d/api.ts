@@ -71,6 +71,8 @@ export function addresses(event: RequestEvent, form: FormData): string[] {
 	loginPage(event.url);
 	event.locals.session.private();
 	return [loginPage(event), loginPage(event, '/in', 'to'), wayBack(form.get('next'), '/home')];
+}
+
 // Values beside the data, typed by their keys.
 export async function slots({ locals: { session } }: RequestEvent): Promise<unknown> {
 	const isStored: boolean = await session.put('challenge', 'x', { for: 60 });
