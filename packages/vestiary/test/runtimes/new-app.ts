@@ -74,6 +74,9 @@ export const NEW_APPS: Kit[] = KITS.map(({ name, packages }) => ({
 export async function newApp(kit: Kit): Promise<string> {
 	const folder = join(TARGET, kit.name);
 	await rm(join(folder, '.env'), { force: true });
+	// Sessions of another run.
+	for (const end of ['', '-shm', '-wal'])
+		await rm(join(folder, `sessions.db${end}`), { force: true });
 	await install(kit, folder, 'new/');
 	return folder;
 }
