@@ -133,6 +133,7 @@ impl Description {
         put("absolute_deadline", json!(at(self.meta.absolute)));
         put("cookie_end", json!(at(self.meta.until)));
         put("slots", json!(self.slots()));
+        put("version", json!(self.meta.version));
         put("ttl_ms", json!(time::millis(self.ttl)));
         put("bytes", json!(self.bytes));
         put("error", json!(self.problem().map(|(code, _)| code)));
@@ -162,6 +163,7 @@ impl Description {
         push("absolute deadline", self.meta.absolute.map(ago));
         push("cookie ends", self.meta.until.map(ago));
         push("slots", Some(self.slots()).filter(|count| *count > 0).map(|count| count.to_string()));
+        push("version of data", self.meta.version.map(|version| version.to_string()));
         push("expires", Some(format!("in {}", time::left(self.ttl))));
         push("size", self.bytes.map(|bytes| format!("{bytes} bytes")));
         push("reason", self.problem().map(|(_, message)| message));

@@ -1,10 +1,11 @@
 use std::{fmt, sync::Arc, time::Duration};
 
+use serde_json::{Map, Value};
 use vestiary::{
     CookieOptions, Error, Format, Options, OptionsInput, SameSiteOption, Timeouts, constants,
 };
 
-use crate::{Event, event::Listener};
+use crate::{Event, event::Listener, migration::Migration};
 
 /// Options of sessions and their cookies. They have the names and the meaning of the SvelteKit package's options.
 ///
@@ -44,6 +45,8 @@ pub struct Config {
     namespace: Option<String>,
     hash_ids: bool,
     max_bytes: Option<usize>,
+    version: Option<u32>,
+    pub(crate) migration: Option<Migration>,
     format: Format,
     pub(crate) encrypt: Encrypt,
     pub(crate) sessions_per_user: usize,
@@ -101,6 +104,8 @@ impl Config {
             namespace: None,
             hash_ids: false,
             max_bytes: None,
+            version: None,
+            migration: None,
             format: Format::SvelteKitSessions,
             encrypt: Encrypt::Off,
             sessions_per_user: constants::SESSIONS_PER_USER,
@@ -216,6 +221,34 @@ impl Config {
         Self { max_bytes: Some(bytes), ..self }
     }
 
+    /// The version of the session data that this service writes: a number from 1, stored in the record. Increase it when
+    /// the meaning of stored data changes. Default: none.
+    ///
+    /// All services that share sessions should number their versions alike.
+    pub fn version(self, version: u32) -> Self {
+        Self { version: Some(version), ..self }
+    }
+
+    /// Migrates data of an older [`version`](Config::version), 0 for records without one. It runs when the data is read,
+    /// and again when it is stored. Default: the data stays as it is.
+    ///
+    /// ```
+    /// # use vestiary_store::Config;
+    /// let config = Config::new("a long random secret, from the environment").version(2).migrate(
+    ///     |data, version| {
+    ///         if version < 2 && let Some(theme) = data.remove("colour") {
+    ///             data.insert("theme".to_owned(), theme);
+    ///         }
+    ///     },
+    /// );
+    /// ```
+    pub fn migrate(
+        self,
+        migrate: impl Fn(&mut Map<String, Value>, u32) + Send + Sync + 'static,
+    ) -> Self {
+        Self { migration: Some(Arc::new(migrate)), ..self }
+    }
+
     /// Whether records are encrypted. Default: [`Encrypt::Off`].
     pub fn encrypt(self, encrypt: Encrypt) -> Self {
         Self { encrypt, ..self }
@@ -292,6 +325,7 @@ impl Config {
             sessions_per_user: Some(self.sessions_per_user)
                 .filter(|most| *most < usize::MAX)
                 .map(|most| most as f64),
+            version: self.version.map(f64::from),
             attributes: None,
         };
         let attributes = self.record_cookie(&Options::new(input.clone())?);
@@ -302,8 +336,7 @@ impl Config {
     fn record_cookie(&self, options: &Options) -> String {
         let cookie = options.set_cookie(false);
         // Escapes quotes and backslashes, which a path may contain.
-        let text =
-            |name: &str, value: &str| format!("\"{name}\":{}", serde_json::Value::from(value));
+        let text = |name: &str, value: &str| format!("\"{name}\":{}", Value::from(value));
         let mut members = Vec::new();
         members
             .extend(cookie.domain.as_ref().and(self.domain.as_ref()).map(|it| text("domain", it)));

@@ -119,6 +119,10 @@ impl Host for StoreHost<'_, '_> {
     async fn compute(&mut self, data: &str) -> Result<String, SessionError> {
         self.compute.as_mut().map_or(Err(SessionError::Busy), |compute| compute(data))
     }
+
+    async fn migrate(&mut self, data: &str, version: u32) -> Result<String, SessionError> {
+        Ok(self.sessions.migrate(data, version))
+    }
 }
 
 /// Performs one call on the store.

@@ -52,6 +52,7 @@ mod erased;
 mod error;
 mod event;
 mod memory;
+mod migration;
 mod recent;
 mod revocations;
 mod sessions;

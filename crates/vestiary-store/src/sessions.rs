@@ -16,6 +16,7 @@ use crate::{
     StoreOperation, Stored, UserList, Written, clock,
     event::Listener,
     host::{Compute, StoreHost},
+    migration::Migration,
     recent::Recent,
     revocations::{RequestId, Revocations, RevokedBy},
 };
@@ -52,6 +53,7 @@ pub(crate) struct Inner {
     pub(crate) sessions_per_user: usize,
     pub(crate) keys: Arc<KeyRing>,
     pub(crate) rules: Rules,
+    pub(crate) migration: Option<Migration>,
     on_store_error: OnStoreError,
     listener: Option<Listener>,
     pub(crate) recent: Recent,
@@ -96,6 +98,7 @@ impl Sessions {
                 sessions_per_user: config.sessions_per_user,
                 keys,
                 rules,
+                migration: config.migration.clone(),
                 on_store_error: config.on_store_error,
                 listener: config.on_event.clone(),
                 recent: Recent::default(),

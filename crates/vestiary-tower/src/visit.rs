@@ -133,7 +133,7 @@ impl Visit {
             state.is_loaded = true;
         }
         // A cancelled operation may have left the state in the middle.
-        state.settle();
+        state.settle(&self.sessions);
         self.apply_revocations(&mut state).await;
         Ok(state)
     }
@@ -161,7 +161,7 @@ impl Visit {
             Ok(None) => state.seen = count,
             Ok(Some(by)) => {
                 state.visit.revoked(&mut self.asking(), by == RevokedBy::Itself);
-                state.settle();
+                state.settle(&self.sessions);
             }
             // Each write asks again.
             Err(error) => self.sessions.emit(Event::StoreFailed { code: error.code() }),
@@ -232,7 +232,7 @@ impl Visit {
         let before = state.session_of_user();
         let saved = visit::save(&mut asking, rules, &mut state.visit, changes).await;
         self.clear_if_revoked(state, before).await;
-        state.settle();
+        state.settle(&self.sessions);
         saved
     }
 
@@ -243,7 +243,7 @@ impl Visit {
         let before = state.session_of_user();
         let touched = visit::touch(&mut asking, rules, &mut state.visit).await;
         self.clear_if_revoked(state, before).await;
-        state.settle();
+        state.settle(&self.sessions);
         touched
     }
 
@@ -295,7 +295,7 @@ impl Visit {
         let mut asking = self.asking();
         let rules = self.sessions.rules();
         let ended = visit::destroy(&mut asking, rules, &mut state.visit).await;
-        state.settle();
+        state.settle(&self.sessions);
         ended
     }
 
@@ -306,7 +306,7 @@ impl Visit {
         let before = state.session_of_user();
         let renewed = visit::renew(&mut asking, rules, &mut state.visit).await;
         self.clear_if_revoked(state, before).await;
-        state.settle();
+        state.settle(&self.sessions);
         renewed
     }
 
@@ -327,7 +327,7 @@ impl Visit {
         let before = state.session_of_user();
         let updated = visit::update(&mut asking, rules, &mut state.visit, changes).await;
         self.clear_if_revoked(state, before).await;
-        state.settle();
+        state.settle(&self.sessions);
         updated
     }
 
@@ -362,7 +362,7 @@ impl Visit {
             Ok(false) => Err(SessionError::LoginOutdated),
             Err(error) => Err(error),
         };
-        state.settle();
+        state.settle(&self.sessions);
         logged_in
     }
 }
@@ -384,11 +384,13 @@ impl State {
     }
 
     /// Applies the outcome of an operation to the contents.
-    fn settle(&mut self) {
+    fn settle(&mut self, sessions: &Sessions) {
         match (std::mem::take(&mut self.visit.view), self.visit.session()) {
             (View::Kept, _) => {}
             (View::Read | View::Written, Some(session)) => {
-                self.contents = Contents::of(session.clone().into());
+                let stored = session.clone().into();
+                let migrated = sessions.migrated(&stored).as_deref().map(Contents::of_text);
+                self.contents = migrated.unwrap_or_else(|| Contents::of(stored));
             }
             _ => self.contents = Contents::default(),
         }

@@ -36,6 +36,8 @@ pub(crate) struct Ended {
     pub(crate) at: f64,
     /// The time at which all sessions of the user were ended before that.
     pub(crate) before: f64,
+    /// The version of the visit's data; 0 without one.
+    pub(crate) version: u32,
     /// Texts with a NUL between them. The first is the error of the operation, empty if it has none. The texts of a visit
     /// follow, in this order:
     ///
@@ -94,6 +96,7 @@ impl Ended {
         let session = visit.session().map(|session| &session.record);
         self.push(session.filter(|_| visit.view == View::Read).map_or("", Record::data));
         let meta = session.map(Record::meta);
+        self.version = meta.and_then(|meta| meta.version).unwrap_or_default();
         let own = meta.and_then(|meta| rules.options.own_cookie(meta));
         self.push(own.map_or("", |own| own.as_str()));
         let user = meta.and_then(|meta| meta.user.as_ref());

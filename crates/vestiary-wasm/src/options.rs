@@ -18,7 +18,7 @@ const INPUT: usize = 64 << 10;
 const OUTPUT: usize = 2 << 10;
 
 /// The number of numbers about the end of an operation.
-const NUMBERS: usize = 6;
+const NUMBERS: usize = 7;
 
 /// The options and keys of one handle, checked and computed once.
 #[wasm_bindgen]
@@ -76,7 +76,7 @@ impl Core {
         self.output.len()
     }
 
-    /// The address in linear memory of six numbers about the operation that has ended last:
+    /// The address in linear memory of seven numbers about the operation that has ended last:
     ///
     /// 1. the flags of its visit
     /// 2. the time at which its visit's session was read, or all sessions of a user were ended, in milliseconds since the
@@ -84,7 +84,8 @@ impl Core {
     /// 3. the time at which they were ended before that, 0 if never
     /// 4. the address of its texts (`Ended::texts`)
     /// 5. the length of its texts
-    /// 6. the number of writes of its table, NaN without one
+    /// 6. the version of its visit's data, 0 without one
+    /// 7. the number of writes of its table, NaN without one
     #[wasm_bindgen(getter)]
     pub fn numbers(&self) -> *const f64 {
         self.numbers.as_ptr()
@@ -131,10 +132,11 @@ impl Core {
     }
 
     /// Keeps the end of an operation until the driver has read it.
-    pub(crate) fn end(&mut self, Ended { flags, at, before, texts }: Ended) {
+    pub(crate) fn end(&mut self, Ended { flags, at, before, version, texts }: Ended) {
         self.ended = texts;
         let (start, length) = (self.ended.as_ptr().addr(), self.ended.len());
-        *self.numbers = [flags.into(), at, before, start as f64, length as f64, f64::NAN];
+        let [start, length] = [start, length].map(|it| it as f64);
+        *self.numbers = [flags.into(), at, before, start, length, version.into(), f64::NAN];
     }
 
     /// The options with a session's own cookie attributes.

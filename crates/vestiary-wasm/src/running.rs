@@ -129,6 +129,8 @@ pub enum Step {
     Again,
     /// No effect: the request has no session cookie.
     Absent,
+    /// Migrate the text, which has the version of `ttl`.
+    Migrate,
 }
 
 #[wasm_bindgen]
@@ -144,7 +146,7 @@ impl Running {
         [key, "\0", text, "\0", write_id].concat()
     }
 
-    /// The TTL of the text, or the time to sleep, in milliseconds.
+    /// The TTL of the text, or the time to sleep, in milliseconds; the version of the data to migrate.
     #[wasm_bindgen(getter)]
     pub fn ttl(&self) -> f64 {
         self.question().map_or(self.millis, |asked| ttl_number(asked.ttl))
@@ -313,6 +315,10 @@ impl Running {
             Effect::Compute(data) => {
                 self.data = data;
                 Step::Compute
+            }
+            Effect::Migrate(data, version) => {
+                (self.data, self.millis) = (data, version.into());
+                Step::Migrate
             }
             Effect::NewId => Step::NewId,
             Effect::Finished(ending) => {

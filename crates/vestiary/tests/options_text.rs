@@ -107,6 +107,7 @@ fn input<'a>(
         max_bytes: options["maxBytes"].as_f64(),
         encrypts: options["sealSecrets"].is_array(),
         sessions_per_user: options["sessionsPerUser"].as_f64(),
+        version: options["version"].as_f64(),
         attributes: Some(attributes),
     })
 }
@@ -131,6 +132,7 @@ proptest! {
                 prop_assert_eq!(read.touch_after(), expected.touch_after());
                 prop_assert_eq!(read.ttl(now), expected.ttl(now));
                 prop_assert_eq!(read.namespace(), expected.namespace());
+                prop_assert_eq!(read.version(), expected.version());
                 prop_assert_eq!(read.user_key("ada"), expected.user_key("ada"));
                 let shown: Value = serde_json::from_str(&read.shown_cookie(now).unwrap()).unwrap();
                 prop_assert_eq!(&shown["path"], &present(&cookie).get("path").cloned().unwrap_or_default());

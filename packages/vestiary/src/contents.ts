@@ -1,10 +1,24 @@
 import type { OwnCookie } from './progress.js';
 import { Given, View } from './generated/vestiary.js';
-import { jsonOf } from './json.js';
+import { DataError } from './errors.js';
+import { jsonOf, refuse } from './json.js';
 import { cookieWith, ownIn } from './own-cookie.js';
 import type { Runtime } from './runtime.js';
-import type { CookieSerializeOptions, SessionCookieOptions, SessionData } from './types.js';
+import type { ReadData, Shape } from './shape.js';
+import type {
+	CookieSerializeOptions,
+	SessionCookieOptions,
+	SessionData,
+	SessionEvent
+} from './types.js';
+import { changedByJson, type OddValue } from './values.js';
 import type { Input } from './visit.js';
+
+/** The parts of a request that its session's contents need. */
+interface Around {
+	readonly runtime: Runtime;
+	emit(event: SessionEvent): void;
+}
 
 /** The application's changes since the session was last read or written. */
 export interface Changes extends Input {
@@ -15,8 +29,13 @@ export interface Changes extends Input {
 /** The data and cookie attributes of a session: as they are stored, and as the application has changed them. */
 export class Contents {
 	readonly #runtime: Runtime;
+	readonly #around: Around;
 	/** The data as it was last read or written, as JSON text. */
 	#text = '{}';
+	/** The version of that text. */
+	#version: number;
+	/** Whether this instance must not change the data, because a newer one has written it in another form. */
+	#isLocked = false;
 	/** The same data in the spelling of `JSON.stringify`, for comparison; created on first use. */
 	#base: string | undefined;
 	/** The application's object of the data; created on first use. */
@@ -33,8 +52,11 @@ export class Contents {
 	#cookie: SessionCookieOptions | undefined;
 
 	/** @param before The contents of the previous session, whose data this one takes over */
-	constructor(runtime: Runtime, before?: Contents) {
+	constructor(around: Around, before?: Contents) {
+		const { runtime } = around;
+		this.#around = around;
 		this.#runtime = runtime;
+		this.#version = before ? before.#version : (runtime.shape?.version ?? 0);
 		if (!before) return;
 		this.#text = before.#text;
 		this.#base = before.#base;
@@ -44,6 +66,18 @@ export class Contents {
 	/** The number of times that the contents were read, written or dropped. */
 	get views(): number {
 		return this.#views;
+	}
+
+	/** The first value that the application has set and that JSON changes. */
+	#changed(data: SessionData, base: string): OddValue | undefined {
+		const odd = changedByJson(data);
+		if (!odd) return undefined;
+		// A member that the application has not changed stays as it is spelled: JavaScript reads `1e400` as `Infinity`.
+		const before = new Map(Object.entries(JSON.parse(base) as object));
+		const set = Object.entries(data).filter(
+			([key, value]) => !before.has(key) || jsonOf(value) !== jsonOf(before.get(key))
+		);
+		return changedByJson(Object.fromEntries(set));
 	}
 
 	get cookie(): SessionCookieOptions {
@@ -57,9 +91,55 @@ export class Contents {
 	/** The application's data object. */
 	get data(): SessionData {
 		if (this.#data) return this.#data;
-		const data = JSON.parse(this.#text) as SessionData;
-		if (this.#runtime.options.autoSave) this.#base ??= jsonOf(data);
-		return (this.#data = data);
+		return (this.#data = this.#parsed());
+	}
+
+	/** The data of the record. */
+	#parsed(): SessionData {
+		const { shape, options } = this.#runtime;
+		if (!shape) {
+			const data = JSON.parse(this.#text) as SessionData;
+			if (options.autoSave) this.#base ??= jsonOf(data);
+			return data;
+		}
+		const { data, base } = this.#shaped(shape, this.#text, this.#version);
+		this.#base = base;
+		return data;
+	}
+
+	#shaped(shape: Shape, text: string, version: number): ReadData {
+		const read = shape.read(text, version);
+		if (read.invalid) this.#around.emit({ type: 'invalid_data', keys: read.invalid });
+		this.#isLocked = read.isLocked;
+		return read;
+	}
+
+	/** The data of a text that the core has migrated, for an update: an object, and its text before the update. */
+	read(text: string): { readonly data: SessionData; readonly base: string } {
+		const { shape } = this.#runtime;
+		if (shape) return this.#shaped(shape, text, Math.max(this.#version, shape.version));
+		const data = JSON.parse(text) as SessionData;
+		return { data, base: jsonOf(data) };
+	}
+
+	/**
+	 * The JSON text of data that is about to be stored.
+	 * @param base The text of the data before the change
+	 * @throws DataError if the data cannot be stored
+	 */
+	checked(data: SessionData, base?: string): string {
+		const text = jsonOf(data);
+		if (text === base) return text;
+		if (this.#isLocked && base !== undefined)
+			throw new DataError(
+				'newer_version',
+				'the session data must not be changed: a newer version of the application has written it, and it does not fit the schema of this one'
+			);
+		const { shape } = this.#runtime;
+		if (shape) shape.check(data, text);
+		// Data that is no object has an error of its own.
+		else if (typeof data === 'object') refuse(this.#changed(data, base ?? this.base));
+		return text;
 	}
 
 	/** Replaces the data. */
@@ -75,19 +155,30 @@ export class Contents {
 
 	/** The data as it was last read or written, in the spelling of `JSON.stringify`. */
 	get base(): string {
-		return (this.#base ??= jsonOf(JSON.parse(this.#text)));
+		if (this.#base === undefined) this.#readBase();
+		return this.#base ?? '{}';
+	}
+
+	#readBase(): void {
+		const { shape } = this.#runtime;
+		if (shape && this.#data) this.#parsed();
+		else if (shape) this.#data = this.#parsed();
+		else this.#base = jsonOf(JSON.parse(this.#text));
 	}
 
 	/** Applies the outcome of an operation. */
-	become(view: View, data: string, own: OwnCookie | undefined): void {
+	become(view: View, data: string, version: number, own: OwnCookie | undefined): void {
 		this.#own = own;
 		this.#views++;
 		if (view === View.Written) {
 			this.#base = this.#sent;
 			return;
 		}
-		this.#text = view === View.Read ? data : '{}';
+		const isRead = view === View.Read;
+		this.#text = isRead ? data : '{}';
+		this.#version = isRead ? version : (this.#runtime.shape?.version ?? 0);
 		this.#base = undefined;
+		this.#isLocked = false;
 		// Data that was assigned after the operation began replaces the data that the operation has read.
 		if (view === View.Dropped || !this.#assigned) this.#data = undefined;
 		if (view === View.Dropped) {
@@ -105,7 +196,7 @@ export class Contents {
 	changes(): Changes {
 		const own = this.#wanted();
 		const { base } = this;
-		const mine = this.#data ? jsonOf(this.#data) : base;
+		const mine = this.#data ? this.checked(this.#data, base) : base;
 		const cookie = own === this.#own ? '' : (own ?? '{}');
 		return {
 			flags: Given.Changes | (this.#assigned ? Given.Assigned : 0),

@@ -291,7 +291,8 @@ export class Core {
 			flags: numbers[0] ?? 0,
 			at: numbers[1] ?? 0,
 			before: numbers[2] ?? 0,
-			writes: numbers[5] ?? NaN,
+			version: numbers[5] ?? 0,
+			writes: numbers[6] ?? NaN,
 			texts: decoder.decode(this.#memory.subarray(start, start + length)).split('\0')
 		};
 	}
@@ -365,7 +366,7 @@ const awake = new Set<Core>();
 const AWAKE = 64;
 
 /** The number of numbers in a result. */
-const NUMBERS = 6;
+const NUMBERS = 7;
 
 /** The number of random bytes in a session ID. */
 const ID = constant(Constant.IdEntropy);

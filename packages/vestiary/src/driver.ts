@@ -58,10 +58,12 @@ export class Driver {
 	/** The store calls of its operations. */
 	readonly calls: StoreCalls;
 	readonly #takeOutOfUse: (id: string) => void;
+	readonly #migrate: DriverOptions['migrate'];
 
 	constructor(core: Core, store: Store, options: DriverOptions) {
 		this.#core = core;
 		this.calls = new StoreCalls(store, options);
+		this.#migrate = options.migrate;
 		this.#takeOutOfUse = options.takeOutOfUse;
 	}
 
@@ -159,18 +161,36 @@ export class Driver {
 			case Step.NewId:
 				return this.#newId(running, page, failures);
 			case Step.Compute:
-				try {
-					const computed = await compute?.(running.asked);
-					orThrow(() => {
-						running.computed(computed?.base ?? '', computed?.mine ?? '');
-					});
-				} catch (error) {
-					return this.#refused(running, page, failures, error);
-				}
-				return this.#resume(running, page, failures, { answer: Answer.Computed });
+				return this.#computed(running, page, failures, async () =>
+					compute?.(running.asked)
+				);
+			case Step.Migrate: {
+				const { asked, ttl: version } = running;
+				const migrate = async (): Promise<Computed | undefined> =>
+					this.#migrate?.(asked, version);
+				return this.#computed(running, page, failures, migrate);
+			}
 			default:
 				return this.#call(progress, page, failures);
 		}
+	}
+
+	/** Runs a function of the application that computes data. */
+	async #computed(
+		running: Running,
+		page: Page,
+		failures: unknown[],
+		compute: () => Promise<Computed | undefined>
+	): Promise<Progress> {
+		try {
+			const computed = await compute();
+			orThrow(() => {
+				running.computed(computed?.base ?? '', computed?.mine ?? '');
+			});
+		} catch (error) {
+			return this.#refused(running, page, failures, error);
+		}
+		return this.#resume(running, page, failures, { answer: Answer.Computed });
 	}
 
 	#newId(running: Running, page: Page, failures: unknown[]): Progress {
@@ -215,6 +235,8 @@ type Unfinished = Extract<Progress, { readonly ended?: undefined }>;
 export interface DriverOptions extends StoreCallOptions {
 	/** Takes an ID out of use in this process. */
 	readonly takeOutOfUse: (id: string) => void;
+	/** Migrates data of an older version, as JSON text. */
+	readonly migrate?: ((data: string, version: number) => Computed) | undefined;
 }
 
 /** The names of purposes in errors and telemetry, in the order of `vestiary::visit::Purpose`. */
@@ -227,10 +249,10 @@ function callOf(running: Running, step: Step): StoreCall {
 }
 
 function endOf(ended: Ended, page: Page, failures: unknown[]): End {
-	const { flags, at, before, writes, texts } = ended;
+	const { flags, at, before, version, writes, texts } = ended;
 	const error = faultIn(texts[0], page, failures);
 	const fault = faultIn(texts[FAULT], page, failures);
-	return { flags, at, before, writes, texts, error, fault };
+	return { flags, at, before, version, writes, texts, error, fault };
 }
 
 /** The index of a visit's fault among the texts of a result. */

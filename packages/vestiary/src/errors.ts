@@ -16,7 +16,9 @@ export type ConfigErrorCode =
 export type DataErrorCode =
 	| 'data_not_object'
 	| 'forbidden_key'
+	| 'invalid_data'
 	| 'json'
+	| 'newer_version'
 	| 'not_sealed'
 	| 'session_id'
 	| 'slots_full'
@@ -79,6 +81,20 @@ export class ConfigError extends VestiaryError {
 export class DataError extends VestiaryError {
 	override name = 'DataError';
 	declare readonly code: DataErrorCode;
+	/**
+	 * The path of the value that is the problem: `cart.items[3].price`, or an empty text for all of the data. Undefined if
+	 * the problem is not one value's.
+	 */
+	readonly path: string | undefined;
+
+	constructor(
+		code: DataErrorCode,
+		message: string,
+		{ path, ...options }: ErrorOptions & { path?: string | undefined } = {}
+	) {
+		super(code, message, options);
+		this.path = path;
+	}
 }
 
 /**
@@ -175,7 +191,9 @@ const CLASS_OF: Record<
 	timeout_option: ConfigError,
 	data_not_object: DataError,
 	forbidden_key: DataError,
+	invalid_data: DataError,
 	json: DataError,
+	newer_version: DataError,
 	not_sealed: DataError,
 	session_id: DataError,
 	slots_full: DataError,

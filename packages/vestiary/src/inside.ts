@@ -18,7 +18,7 @@ export interface Inside {
 	/** Opens it on this table, when the application looks at it for the first time. */
 	[LOOK](table: MemoryTable): void;
 	/** Applies the outcome of an operation to the session's data and its own cookie attributes. */
-	[SEEN](view: View, data: string, own: OwnCookie | undefined): void;
+	[SEEN](view: View, data: string, version: number, own: OwnCookie | undefined): void;
 	/** Called when a session of this handle was revoked. `by` is the request that did it, if known. */
 	[REVOKED](handle: string, by: OwnRequest | undefined): void;
 }

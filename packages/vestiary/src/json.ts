@@ -1,5 +1,5 @@
 import { DataError } from './errors.js';
-import { DEEPEST, TOO_DEEP, unstorable } from './values.js';
+import { DEEPEST, TOO_DEEP, unstorable, type OddValue } from './values.js';
 
 /**
  * The JSON text of a value that an application wants to store.
@@ -16,6 +16,20 @@ export function jsonOf(value: unknown): string {
 			throw new DataError('too_deep', `session data is nested deeper than ${DEEPEST} levels`);
 		const name = odd?.path === '' ? 'it' : `\`${odd?.path}\``;
 		const found = odd ? `${name} is ${odd.kind}` : 'its text is too long';
-		throw new DataError('json', `session data must be JSON: ${found}`);
+		throw new DataError('json', `session data must be JSON: ${found}`, { path: odd?.path });
 	}
+}
+
+/**
+ * Refuses a value that JSON changes.
+ * @throws DataError that names its path
+ */
+export function refuse(odd: OddValue | undefined): void {
+	if (!odd) return;
+	const name = odd.path === '' ? 'it' : `\`${odd.path}\``;
+	throw new DataError(
+		'json',
+		`session data must be JSON: ${name} is ${odd.kind}, which JSON does not preserve: store a string, a number, a list or a plain object instead`,
+		{ path: odd.path }
+	);
 }

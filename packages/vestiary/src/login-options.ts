@@ -5,16 +5,16 @@ import { jsonOf } from './json.js';
 import { checkNames } from './names.js';
 import { checkWellFormed, userKey } from './runtime.js';
 import type { Scope } from './scope.js';
-import type { SessionData } from './types.js';
+import type { RegisteredData, SessionData } from './types.js';
 import type { Input } from './visit.js';
 
 /** Options of `Session.login`. */
 export interface LoginOptions {
 	/** The data of the new session. Default: none. */
 	// eslint-disable-next-line @typescript-eslint/no-generated-empty-object-type -- applications merge it
-	data?: Partial<SessionData> | undefined;
+	data?: Partial<RegisteredData> | undefined;
 	/** Keys of the anonymous session's data to keep, such as a cart. Default: none. */
-	keep?: (keyof SessionData)[] | undefined;
+	keep?: (keyof RegisteredData)[] | undefined;
 	/** A label by which the user recognises the session: a device or a place. */
 	label?: string | undefined;
 	/**
@@ -75,9 +75,11 @@ export function loginOf(
 	);
 	const more = options.data ?? {};
 	const data: SessionData = { ...kept, ...more };
+	const checked = contents.checked(data);
+	// A schema or a migration has made the data anew, so the record's own spelling is of no use.
 	const text =
-		visit.storedId === undefined
-			? jsonOf(data)
+		visit.storedId === undefined || runtime.shape
+			? checked
 			: core.keep(visit.record, contents.base, jsonOf(kept), jsonOf(more));
 	const label = options.label ?? undefined;
 	const most = config.sessionsPerUser ?? constant(Constant.SessionsPerUser);

@@ -11,6 +11,8 @@ const OWN_TYPES = {
 	as: 'string',
 	cookie: 'object',
 	store: 'object',
+	schema: 'object or function',
+	migrate: 'function',
 	encrypt: 'boolean or string',
 	require: 'list',
 	genid: 'function',

@@ -41,6 +41,8 @@ export interface Ended {
 	readonly at: number;
 	/** The time of the previous revocation of all the user's sessions; 0 if there was none. */
 	readonly before: number;
+	/** The version of its visit's data; 0 without one. */
+	readonly version: number;
 	/** The number of writes to the operation's table at its end; NaN without a table. */
 	readonly writes: number;
 	/** The error, empty if there is none; then the texts of the operation. */

@@ -6,7 +6,7 @@ import { HANDLE, OPEN } from './inside.js';
 import type { Runtime } from './runtime.js';
 import { Scope } from './scope.js';
 import { Session } from './session.js';
-import type { SessionData } from './types.js';
+import type { RegisteredData } from './types.js';
 
 /**
  * A session that was read from a `Cookie` header, without a request to answer: by {@link sessions}. It is as it was when
@@ -15,7 +15,7 @@ import type { SessionData } from './types.js';
 export interface ReadOnlySession {
 	/** The data of the session. A change of this object changes nothing in the store. */
 	// eslint-disable-next-line @typescript-eslint/no-generated-empty-object-type -- made to be merged
-	readonly data: Readonly<SessionData>;
+	readonly data: Readonly<RegisteredData>;
 	/** The ID of the user who logged in; undefined for an anonymous visitor. */
 	readonly userId: string | undefined;
 	/** The session's handle in its user's session list, for `revoke`; undefined for an anonymous visitor. */

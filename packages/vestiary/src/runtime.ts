@@ -9,6 +9,7 @@ import { checkNames } from './names.js';
 import { MemoryStore } from './memory-store.js';
 import { checkedCookie, checkType, COOKIE_TYPES, forCore, OPTION_TYPES } from './option-types.js';
 import { Records } from './records.js';
+import { Shape } from './shape.js';
 import { defaultStore, numberOfSecrets, sharedBy } from './shared.js';
 import { checkNumber, checkStore, has } from './stores/check.js';
 import { limitPatience } from './stores/patience.js';
@@ -32,6 +33,8 @@ export interface Runtime {
 	readonly slot: string;
 	readonly store: Store;
 	readonly records: Records;
+	/** The form of session data, if the options describe one. */
+	readonly shape: Shape | undefined;
 	/** The cookie attributes of a session without its own: those of the options, with a path. */
 	readonly cookie: Readonly<SessionCookieOptions>;
 	/** Records that were written or touched so recently that no touch is due. */
@@ -110,6 +113,7 @@ export function runtimeOf(options: SveltekitSessionConfig): Runtime {
 	const owner = { secrets: secretsNumber, name: core.name, namespace };
 	const { application, sessions } = sharedBy(owner, store);
 	const { outOfUse, touched, columns } = sessions;
+	const shape = Shape.of(options);
 	const timeout = store instanceof MemoryStore ? 0 : timeoutOf(options.storeTimeout);
 	limitPatience(store, timeout === 0 ? Infinity : timeout);
 	const runtime: Runtime = {
@@ -117,7 +121,9 @@ export function runtimeOf(options: SveltekitSessionConfig): Runtime {
 		core,
 		slot: slotOf(options.as),
 		store,
+		shape,
 		records: new Records(core, store, {
+			migrate: shape && ((data, version) => shape.migrated(data, version)),
 			timeout,
 			telemetry,
 			encrypts,

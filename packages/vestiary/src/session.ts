@@ -11,12 +11,14 @@ import { Slots } from './slots.js';
 import { nestedIn } from './turns.js';
 import type {
 	CookieSerializeOptions,
+	RegisteredData,
 	SessionCookieOptions,
 	SessionData,
 	SessionRequest,
 	Store,
 	SveltekitSessionConfig
 } from './types.js';
+import type { Change } from './update.js';
 import { touchedBits, type Input } from './visit.js';
 import { Writer } from './writer.js';
 
@@ -51,7 +53,7 @@ export class Session extends Slots {
 	) {
 		super();
 		this.#scope = scope ?? new Scope(whole(event), runtimeOf(options), false);
-		this.#contents = new Contents(this.#scope.runtime, before);
+		this.#contents = new Contents(this.#scope, before);
 		this.#writer = new Writer(this.#scope, this.#contents);
 	}
 
@@ -121,7 +123,7 @@ export class Session extends Slots {
 	}
 
 	/** The session's data. */
-	get data(): SessionData {
+	get data(): RegisteredData {
 		return this.#current().#contents.data;
 	}
 
@@ -144,7 +146,7 @@ export class Session extends Slots {
 	 * With `autoSave` or `saveUninitialized` it is stored automatically when the request ends; otherwise call
 	 * {@link Session.save}.
 	 */
-	setData(data: SessionData): Promise<void> {
+	setData(data: RegisteredData): Promise<void> {
 		const set = (session: Session): void => {
 			session.#contents.assign(data);
 		};
@@ -186,9 +188,7 @@ export class Session extends Slots {
 	 * @throws {@link DataError}, {@link ResponseSentError} and {@link StoreError} as {@link Session.save} does
 	 * @throws {@link UpdateNestedError} inside the function, if it writes the session itself
 	 */
-	update(
-		change: (data: SessionData) => SessionData | undefined | Promise<SessionData | undefined>
-	): Promise<boolean> {
+	update(change: Change): Promise<boolean> {
 		if (typeof (change as unknown) !== 'function')
 			return this.#scope.operations.refuse(
 				new ConfigError(
@@ -359,8 +359,8 @@ export class Session extends Slots {
 	}
 
 	/** @internal */
-	[SEEN](view: View, data: string, own: OwnCookie | undefined): void {
-		this.#contents.become(view, data, own);
+	[SEEN](view: View, data: string, version: number, own: OwnCookie | undefined): void {
+		this.#contents.become(view, data, version, own);
 	}
 
 	/** @internal */

@@ -62,6 +62,58 @@ export interface SlotOptions {
 	for: number;
 }
 
+/**
+ * Names the schema of your handle, which then types `session.data`:
+ *
+ * ```ts
+ * import type { schema } from '$lib/server/session';
+ *
+ * declare module 'vestiary' {
+ *   interface Register {
+ *     schema: typeof schema;
+ *   }
+ * }
+ * ```
+ *
+ * Or name its options: `options: typeof options`.
+ */
+// eslint-disable-next-line @typescript-eslint/no-empty-object-type -- made to be merged
+export interface Register {}
+
+/** The data of a session: the output of the registered schema, or else {@link SessionData}. */
+export type RegisteredData = Register extends { schema: infer Schema extends StandardSchema }
+	? SchemaOutput<Schema>
+	: Register extends { options: { schema: infer Schema extends StandardSchema } }
+		? SchemaOutput<Schema>
+		: SessionData;
+
+/** The data that a schema makes. */
+export type SchemaOutput<Schema extends StandardSchema> = NonNullable<
+	Schema['~standard']['types']
+>['output'];
+
+/** A schema of any library that implements Standard Schema 1, such as zod, valibot or arktype. */
+export interface StandardSchema<Input = unknown, Output = Input> {
+	readonly '~standard': {
+		readonly version: 1;
+		readonly vendor: string;
+		/** Checks a value. Must not be asynchronous. */
+		readonly validate: (value: unknown) => SchemaResult<Output> | Promise<SchemaResult<Output>>;
+		readonly types?: { readonly input: Input; readonly output: Output } | undefined;
+	};
+}
+
+/** The result of a check: a value, or the issues because of which there is none. */
+export type SchemaResult<Output> =
+	| { readonly value: Output; readonly issues?: undefined }
+	| {
+			readonly issues: readonly {
+				readonly message: string;
+				readonly path?:
+					readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
+			}[];
+	  };
+
 /** The options of a cookie, as in `cookie.serialize` of the npm package `cookie`. */
 export interface CookieSerializeOptions {
 	/** `Domain`: this host and its subdomains. Default: only the host that answered. */
@@ -129,6 +181,8 @@ export interface SessionMeta {
 	cookie?: Record<string, string | number | boolean | null>;
 	/** The values of `session.put()`, each with its end. */
 	slots?: Record<string, { until: number; value: unknown }>;
+	/** The version of the data, if the application numbers them: the option `version`. */
+	version?: number;
 	/** The write IDs of previous writes. */
 	writes?: string[];
 	/** Present in a tombstone: the session's new ID, which only the holder of this one can read. */
@@ -356,6 +410,23 @@ export interface SveltekitSessionConfig {
 	 * Default: 65,536.
 	 */
 	maxBytes?: number | undefined;
+	/**
+	 * The schema of `session.data`, of any library that implements Standard Schema. Data is checked when the application
+	 * reads it and when it is saved. Top-level members of stored data that do not fit are dropped, and the event
+	 * `invalid_data` is emitted. The schema must accept an empty object, and what it returns, as JSON. Default: none.
+	 */
+	schema?: StandardSchema | undefined;
+	/**
+	 * The version of the data that this application writes: a whole number from 1, stored in the record. Increase it when
+	 * the meaning of stored data changes. Default: none.
+	 */
+	version?: number | undefined;
+	/**
+	 * Migrates data of an older `version`, 0 for records without one. Changes it in place or returns its replacement. It
+	 * runs when the application reads the data, and again when the data is saved. If it throws, the data counts as not
+	 * migrated, and the event `invalid_data` is emitted.
+	 */
+	migrate?: ((data: Record<string, unknown>, version: number) => unknown) | undefined;
 	/** Stores hashes of IDs, so that a leaked dump of the store cannot be used as cookies. Default: false. */
 	hashIds?: boolean | undefined;
 	/**
@@ -451,6 +522,11 @@ export type SessionEvent =
 	 * `regenerate()` and `destroy()` replace it.
 	 */
 	| { type: 'unreadable'; code: string }
+	/**
+	 * Stored data does not fit the `schema`, or `migrate` has thrown. `keys` are the top-level members that were dropped
+	 * from `session.data`. The next save removes them from the record, unless a newer version has written it.
+	 */
+	| { type: 'invalid_data'; keys: readonly string[] }
 	/**
 	 * The store failed in the background, for example while it refreshed a rolling session, or while a session was
 	 * opened, whatever `onStoreError` says.

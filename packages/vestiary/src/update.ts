@@ -1,24 +1,23 @@
+import type { Contents } from './contents.js';
 import type { Compute } from './driver.js';
-import { jsonOf } from './json.js';
 import type { Scope } from './scope.js';
 import { isPrompt, knowsNested, runUpdate, type Turn } from './turns.js';
-import type { SessionData } from './types.js';
+import type { RegisteredData } from './types.js';
 
 /** The application's function of an update. */
 export type Change = (
-	data: SessionData
-) => SessionData | undefined | Promise<SessionData | undefined>;
+	data: RegisteredData
+) => RegisteredData | undefined | Promise<RegisteredData | undefined>;
 
 /** Runs the application's function as often as the core requires, within the turn of the update. */
-export function computing(scope: Scope, change: Change, turn: Turn): Compute {
+export function computing(scope: Scope, contents: Contents, change: Change, turn: Turn): Compute {
 	let runs = 0;
 	return async (text) => {
 		if (++runs > 1) await queued(scope, turn);
-		const data = JSON.parse(text) as SessionData;
-		const base = jsonOf(data);
+		const { data, base } = contents.read(text);
 		const running = runUpdate(scope, scope.visit.storedId, () => change(data));
 		const made = running instanceof Promise ? await outside(scope, running, turn) : running;
-		return { base, mine: jsonOf(made ?? data) };
+		return { base, mine: contents.checked(made ?? data, base) };
 	};
 }
 

@@ -22,16 +22,19 @@ export function unstorable(data: unknown): OddValue | undefined {
 	const judge: Judge = (value, above) => {
 		if (typeof value === 'bigint') return 'a BigInt';
 		if (above.includes(value)) return 'a circular reference';
-		return above.length > DEEPEST && typeof value === 'object' && value !== null
-			? TOO_DEEP
-			: undefined;
+		return above.length > DEEPEST && isObject(value) ? TOO_DEEP : undefined;
 	};
-	return search(data, '', [], judge, true);
+	return search(data, '', [], judge, true, {});
 }
 
-/** Finds the first value that JSON silently changes or drops, such as a `Date` or a `Map`. */
-export function changedByJson(data: unknown): OddValue | undefined {
-	const judge: Judge = (value, _, inList) => {
+/**
+ * Finds the first value that JSON silently changes or drops, such as a `Date` or a `Map`.
+ * @param again The data as the application will read it. An object with a `toJSON` that has the same class there is
+ * preserved: the application's schema makes it anew
+ */
+export function changedByJson(data: unknown, again?: unknown): OddValue | undefined {
+	if (isPreserved(data, false)) return undefined;
+	const judge: Judge = (value, _, inList, made) => {
 		switch (typeof value) {
 			case 'function':
 				return 'a function';
@@ -43,12 +46,56 @@ export function changedByJson(data: unknown): OddValue | undefined {
 				// As a property it is dropped, and reads as undefined again.
 				return inList ? 'undefined in a list' : undefined;
 			case 'object':
-				return value === null || Array.isArray(value) ? undefined : classOf(value);
+				if (value === null || Array.isArray(value) || isMadeAnew(value, made))
+					return undefined;
+				return classOf(value);
 			default:
 				return undefined;
 		}
 	};
-	return search(data, '', [], judge, false);
+	return search(data, '', [], judge, false, { again });
+}
+
+/** The path of the value to which these keys lead. */
+export function pathOf(keys: readonly PropertyKey[]): string {
+	return keys.reduce<string>(
+		(path, key) => (typeof key === 'number' ? `${path}[${key}]` : join(path, String(key), {})),
+		''
+	);
+}
+
+/** Whether JSON preserves a value that has a JSON text. False also for a value that only a search can judge. */
+function isPreserved(value: unknown, inList: boolean, depth = 0): boolean {
+	switch (typeof value) {
+		case 'string':
+		case 'boolean':
+			return true;
+		case 'number':
+			return Number.isFinite(value);
+		case 'undefined':
+			return !inList;
+		case 'object':
+			// Data that is too deep has an error of its own.
+			if (value === null || depth > DEEPEST) return true;
+			return Array.isArray(value)
+				? !value.includes(undefined) &&
+						value.every((one) => isPreserved(one, true, depth + 1))
+				: isPlain(value) &&
+						Object.values(value).every((one) => isPreserved(one, false, depth + 1));
+		default:
+			return false;
+	}
+}
+
+function isPlain(value: object): boolean {
+	const prototype: unknown = Object.getPrototypeOf(value);
+	return (prototype === Object.prototype || prototype === null) && !('toJSON' in value);
+}
+
+/** Whether an object has a JSON text of its own, from which an object of the same class was made. */
+function isMadeAnew(value: object, made: unknown): boolean {
+	if (!('toJSON' in value) || typeof value.toJSON !== 'function') return false;
+	return isObject(made) && Object.getPrototypeOf(made) === Object.getPrototypeOf(value);
 }
 
 /** The kind of an object that is not a plain one. */
@@ -61,7 +108,20 @@ function classOf(value: object): string | undefined {
 	return /^(?:Date|Map|Set)$/.test(name) ? `a ${name}` : `an object of the class ${name}`;
 }
 
-type Judge = (value: unknown, above: readonly unknown[], inList: boolean) => string | undefined;
+/** @param made The same value, as the application will read it */
+type Judge = (
+	value: unknown,
+	above: readonly unknown[],
+	inList: boolean,
+	made: unknown
+) => string | undefined;
+
+/** The surroundings of a value. */
+interface Around {
+	readonly inList?: boolean;
+	/** The same value, as the application will read it. */
+	readonly again?: unknown;
+}
 
 /** The kind of a value whose code throws. */
 const THROWS = 'something that throws when it is read';
@@ -77,32 +137,41 @@ function search(
 	above: readonly unknown[],
 	judge: Judge,
 	calls: boolean,
-	inList = false
+	{ inList = false, again }: Around
 ): OddValue | undefined {
 	try {
-		const kind = judge(value, above, inList);
+		const kind = judge(value, above, inList, again);
 		if (kind !== undefined) return { path, kind };
-		if (typeof value !== 'object' || value === null || above.includes(value)) return undefined;
+		if (!isObject(value) || above.includes(value)) return undefined;
 		if (above.length > DEEPEST) return undefined;
 		const around = [...above, value];
 		if ('toJSON' in value && typeof value.toJSON === 'function') {
 			if (!calls) return undefined;
 			const made = called(value as Convertible, path);
 			return made
-				? search(made.value, path, around, judge, calls, inList)
+				? search(made.value, path, around, judge, calls, { inList })
 				: { path, kind: TO_JSON };
 		}
-		for (const key of Object.keys(value)) {
+		const isList = Array.isArray(value);
+		// JSON writes also the holes of a list.
+		const keys = isList ? [...value.keys()].map(String) : Object.keys(value);
+		for (const key of keys) {
 			const below = join(path, key, value);
 			const inner = read(value, key);
 			if (!inner) return { path: below, kind: THROWS };
-			const found = search(inner.value, below, around, judge, calls, Array.isArray(value));
+			const made = isObject(again) ? read(again, key)?.value : undefined;
+			const here = { inList: isList, again: made };
+			const found = search(inner.value, below, around, judge, calls, here);
 			if (found) return found;
 		}
 		return undefined;
 	} catch {
 		return { path, kind: THROWS };
 	}
+}
+
+function isObject(value: unknown): value is object {
+	return typeof value === 'object' && value !== null;
 }
 
 interface Convertible {

@@ -377,7 +377,7 @@ export class Visit implements Page {
 		if (this.#prolonged.length > 0)
 			for (const id of this.#prolonged.splice(0))
 				scope.runtime.touched.add(id, textIn(ofSession), at);
-		if (view !== View.Kept) scope.session?.[SEEN](view, data, textIn(ofSession));
+		if (view !== View.Kept) scope.session?.[SEEN](view, data, end.version, textIn(ofSession));
 		if (this.user && handle !== before) scope.watch(this.user);
 		for (let place = SPENT; place < texts.length; place += 3) {
 			const [id = '', text = '', listed] = texts.slice(place, place + 3);

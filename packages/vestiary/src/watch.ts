@@ -5,7 +5,6 @@ import type { Runtime } from './runtime.js';
 import { HAS_UNSAVED_COOKIE } from './inside.js';
 import { Session } from './session.js';
 import type { SessionData } from './types.js';
-import { changedByJson } from './values.js';
 
 /** Names of properties in which applications store the logged-in user. */
 const LOGIN_KEY =
@@ -69,7 +68,6 @@ export class Watch {
 			);
 		if (this.#stored === undefined || this.#failed) return;
 		const data = dataOf(this.#session);
-		this.#checkValues(data);
 		if (savesByItself) this.#checkLogin(data);
 		const key = savesByItself ? undefined : changedKey(this.#stored, data);
 		if (key !== undefined)
@@ -100,8 +98,7 @@ export class Watch {
 
 	#call(session: Session, name: Method, args: unknown[]): Result {
 		this.#used();
-		if (name === 'setData') this.#checkValues(args[0]);
-		if (name === 'save') this.#checkSaved(dataOf(session));
+		if (name === 'save') this.#checkLogin(dataOf(session));
 		const method = Reflect.get(Session.prototype, name) as (...args: unknown[]) => Result;
 		const [change, ...others] = args;
 		const watched =
@@ -134,7 +131,7 @@ export class Watch {
 		return (data) => {
 			const made = change(data);
 			const check = (one: SessionData | undefined): void => {
-				this.#checkSaved(one ?? data);
+				this.#checkLogin(one ?? data);
 			};
 			// Not awaited, so that the wrapper does not change when the function returns.
 			if (made instanceof Promise) void made.then(check, () => undefined);
@@ -143,24 +140,11 @@ export class Watch {
 		};
 	}
 
-	#checkSaved(data: SessionData): void {
-		this.#checkValues(data);
-		this.#checkLogin(data);
-	}
-
 	/** Called when the application uses the session for the first time. */
 	#used(): void {
 		if (this.#stored !== undefined) return;
 		this.#stored = textOf(dataOf(this.#session));
 		this.#isOld = !this.#session.isNew;
-	}
-
-	#checkValues(data: unknown): void {
-		const odd = changedByJson(data);
-		if (odd)
-			hint(
-				`\`session.data${odd.path.startsWith('[') ? '' : '.'}${odd.path}\` is ${odd.kind}, which JSON does not preserve: store a string, a number, a list or a plain object instead`
-			);
 	}
 
 	/** Hints at a login without a new ID: an attacker may have planted the ID that the visitor had before. */

@@ -34,7 +34,7 @@ export class Writer {
 	/** Applies a function to the stored data. Returns whether it was written. */
 	update(change: Change): Promise<boolean> {
 		return this.#afterOthers(async (turn) => {
-			const compute = computing(this.#scope, change, turn);
+			const compute = computing(this.#scope, this.#contents, change, turn);
 			const changes = this.#contents.changes();
 			let isWritten = false;
 			const ended = (isStored: boolean): void => {

@@ -83,14 +83,29 @@ test('every TypeScript sample of the documentation compiles', () => {
 				redis: [join(ROOT, 'node_modules/redis6/dist/index.d.ts')]
 			},
 			types: ['node']
-		},
-		include: ['**/*.ts'],
-		exclude: []
+		}
 	};
-	writeFileSync(join(FOLDER, 'tsconfig.json'), JSON.stringify(config));
+	// A registered schema types the data of all samples that are compiled with it.
+	const folders = PAGES.map((page) => page.replaceAll(/\W/g, '-'));
+	const registers = PAGES.flatMap((page, place) =>
+		samples(page, 'ts').some((code) => code.includes('interface Register'))
+			? [`${folders[place]}`]
+			: []
+	);
+	expect(registers).toEqual(['docs-how-to-typed-data-md']);
 	const tsc = join(ROOT, 'node_modules/.bin/tsc');
-	const { stdout } = spawnSync(tsc, ['-p', FOLDER], { encoding: 'utf8' });
-	expect(stdout).toBe('');
+	for (const include of [
+		['**/*.ts'],
+		...registers.map((one) => ['app.d.ts', `${one}/**/*.ts`])
+	]) {
+		const exclude = include.length === 1 ? registers : [];
+		writeFileSync(
+			join(FOLDER, 'tsconfig.json'),
+			JSON.stringify({ ...config, include, exclude })
+		);
+		const { stdout } = spawnSync(tsc, ['-p', FOLDER], { encoding: 'utf8' });
+		expect(stdout).toBe('');
+	}
 }, 300_000);
 
 test('every JavaScript sample of the documentation parses', () => {

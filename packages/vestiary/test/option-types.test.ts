@@ -42,7 +42,7 @@ test.each(cases)('%s of another type than %s is refused', (name, type, prefix) =
 	for (const [actual, value] of VALUES) {
 		if (type.split(' or ').includes(actual)) continue;
 		const error = refusalOf(prefix === '' ? { [name]: value } : { cookie: { [name]: value } });
-		const article = type === 'object' ? 'an' : 'a';
+		const article = type.startsWith('object') ? 'an' : 'a';
 		expect(error.code).toBe('options');
 		expect(error.message).toBe(
 			`\`${prefix}${name}\` must be ${article} ${type}, not ${actual}`

@@ -48,7 +48,7 @@ async function request(errors: Error[]): Promise<void> {
 				event,
 				resolve: async () => {
 					const { session } = event.locals;
-					await session.setData({ at: new Date() });
+					await session.setData({ at: 1 });
 					await session.save();
 					return new Response();
 				}

@@ -172,9 +172,8 @@ test.each([
 	options = { ...options, store: new MemoryStore(), autoSave: true };
 	let read = 0;
 	const data = {
-		get n(): number {
-			return ++read;
-		}
+		n: 1,
+		toJSON: () => ({ n: ++read })
 	};
 	const first = isStored
 		? await respond(async (session) => {

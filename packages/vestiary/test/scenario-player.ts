@@ -20,7 +20,7 @@ interface StoredRecord {
 	v: string;
 	cookie: object;
 	data: object;
-	meta: { user?: string; next?: string };
+	meta: { user?: string; next?: string; version?: number };
 }
 
 /** An instance of the application: a handle, and a store object, that no other instance has. */
@@ -380,11 +380,13 @@ export class Player {
 		expect(Object.keys(found).sort(), `sessions of ${where}`).toEqual(
 			Object.keys(expectations).sort()
 		);
-		for (const [name, { data, text, user }] of Object.entries(expectations)) {
+		for (const [name, { data, text, user, version }] of Object.entries(expectations)) {
 			const stored = found[name];
 			if (data) expect(stored?.record.data, `data of ${name}, ${where}`).toEqual(data);
 			if (text !== undefined) expect(stored?.text, where).toContain(`"data":${text},"meta"`);
 			if (user !== undefined) expect(stored?.record.meta.user ?? null, where).toBe(user);
+			if (version !== undefined)
+				expect(stored?.record.meta.version ?? null, where).toBe(version);
 		}
 	}
 
@@ -399,18 +401,19 @@ function idIn(value: string): string {
 	return decodeURIComponent(value).replace(/^s:/, '').split('.')[0] ?? '';
 }
 
-function configOf({
-	maxAge,
-	passive = false,
-	secrets = ['one'],
-	...options
-}: Options): SveltekitSessionConfig {
+function configOf(given: Options): SveltekitSessionConfig {
+	const { maxAge, passive = false, secrets = ['one'], renames, ...options } = given;
+	const migrate = (data: Record<string, unknown>): object =>
+		Object.fromEntries(
+			Object.entries(data).map(([name, value]) => [renames?.[name] ?? name, value])
+		);
 	return {
 		name: 'sid',
 		secret: secrets.map((name) => `the secret of the scenarios that is called ${name}`),
 		autoSave: true,
 		passive: () => passive,
 		...(maxAge !== undefined && { cookie: { maxAge } }),
+		...(renames && { migrate }),
 		...options
 	};
 }

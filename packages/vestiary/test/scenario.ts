@@ -23,6 +23,9 @@ export interface Options {
 	secrets?: string[];
 	sessionsPerUser?: number;
 	touchAfter?: number;
+	version?: number;
+	/** The migration to this version: new names of members, by their old names. */
+	renames?: Record<string, string>;
 }
 
 /** A call of the application. `gives` is `done`, `gone` if no session is stored after it, or the code of an error. */
@@ -145,7 +148,10 @@ export type Step =
 	/** The sessions that the store has, by name; and the texts of the data of some. */
 	| {
 			step: 'stored';
-			sessions: Record<string, { data?: object; text?: string; user?: string | null }>;
+			sessions: Record<
+				string,
+				{ data?: object; text?: string; user?: string | null; version?: number | null }
+			>;
 	  }
 	/** Options that are refused, with the code of the error. */
 	| { step: 'refused'; options: Options; code: string }
@@ -176,7 +182,9 @@ const OPTIONS = [
 	'rolling',
 	'secrets',
 	'sessionsPerUser',
-	'touchAfter'
+	'touchAfter',
+	'version',
+	'renames'
 ];
 
 const OPERATIONS: Record<Operation['do'], string[]> = {
@@ -238,7 +246,7 @@ function checkStep(step: Step): void {
 	if (step.step === 'repeat') step.steps.forEach(checkStep);
 	if (step.step === 'stored')
 		for (const one of Object.values(step.sessions))
-			checkKeys('a stored session', one, ['data', 'text', 'user']);
+			checkKeys('a stored session', one, ['data', 'text', 'user', 'version']);
 }
 
 function checkOperation(operation: Operation): void {

@@ -345,11 +345,13 @@ describe('numbers that are none, out of range or without end are refused, or mea
 					)
 				);
 		});
-		// They have tests of their own, with the lists of a user's sessions, the size of data, and slots.
+		// They have tests of their own, with the lists of a user's sessions, the size and the versions of data, and slots.
 		const others = [
 			'SlotOptions.for',
 			'SveltekitSessionConfig.sessionsPerUser',
-			'SveltekitSessionConfig.maxBytes'
+			'SveltekitSessionConfig.maxBytes',
+			'SveltekitSessionConfig.version',
+			'SveltekitSessionConfig.migrate'
 		];
 		expect(declared.sort()).toEqual([...Object.keys(NUMBERS), ...others].sort());
 	});

@@ -84,32 +84,6 @@ test.each<[string, Work, string]>([
 		'`session.data.n` was changed and not saved'
 	],
 	[
-		'a Date',
-		(s) => save(s, { at: { last: [new Date()] } }),
-		'`session.data.at.last[0]` is a Date'
-	],
-	['a Map', (s) => save(s, { m: new Map() }), '`session.data.m` is a Map'],
-	['a Set', (s) => save(s, { 'a b': new Set() }), '`session.data["a b"]` is a Set'],
-	[
-		'an object of a class',
-		(s) => save(s, { url: new URL('http://x/') }),
-		'`session.data.url` is an object of the class URL'
-	],
-	['a function', (s) => save(s, { f: () => 1 }), '`session.data.f` is a function'],
-	['NaN', (s) => save(s, { n: NaN }), '`session.data.n` is NaN'],
-	['Infinity', (s) => save(s, { n: Infinity }), '`session.data.n` is Infinity'],
-	['undefined in a list', (s) => save(s, { l: [undefined] }), '`session.data.l[0]` is undefined'],
-	[
-		'a Date in an update',
-		(s) => s.update((d) => Object.assign(d, { updated: new Date() })),
-		'`session.data.updated` is a Date'
-	],
-	[
-		'a Map in an update that is async',
-		(s) => s.update(async () => data({ later: new Map() })),
-		'`session.data.later` is a Map'
-	],
-	[
 		'an attribute of the cookie without save',
 		(s) => {
 			s.cookie.maxAge = 60;

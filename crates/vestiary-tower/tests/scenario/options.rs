@@ -45,6 +45,7 @@ pub fn config_of(options: &Options) -> Config {
         rolling std::convert::identity;
         sessions_per_user std::convert::identity;
         touch_after seconds;
+        version std::convert::identity;
         encrypt |encrypt| match encrypt {
             Value::Bool(true) => Encrypt::On,
             Value::Bool(false) => Encrypt::Off,
@@ -61,6 +62,15 @@ pub fn config_of(options: &Options) -> Config {
             "throw" => OnStoreError::Error,
             other => panic!("onStoreError: {other}"),
         };
+    }
+    if let Some(renames) = options.renames.clone() {
+        config = config.migrate(move |data, _| {
+            for (old, new) in &renames {
+                if let Some(value) = data.remove(old) {
+                    data.insert(new.clone(), value);
+                }
+            }
+        });
     }
     config
 }

@@ -508,6 +508,10 @@ impl Player {
                 let found = record.meta.get("user").and_then(Value::as_str);
                 same(&format!("user of {name}"), &found, &user.as_deref())?;
             }
+            if let Some(version) = &expected.version {
+                let found = record.meta.get("version").and_then(Value::as_u64);
+                same(&format!("version of {name}"), &found, &version.map(u64::from))?;
+            }
         }
         Ok(())
     }

@@ -50,6 +50,9 @@ pub struct Options {
     pub secrets: Option<Vec<String>>,
     pub sessions_per_user: Option<usize>,
     pub touch_after: Option<u64>,
+    pub version: Option<u32>,
+    /// The migration to this version: new names of members, by their old names.
+    pub renames: Option<BTreeMap<String, String>>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -289,6 +292,8 @@ pub struct Stored {
     pub text: Option<String>,
     #[serde(default, deserialize_with = "present")]
     pub user: Option<Option<String>>,
+    #[serde(default, deserialize_with = "present")]
+    pub version: Option<Option<u32>>,
 }
 
 /// The members of an object in the order of the file.

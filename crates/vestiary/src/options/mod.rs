@@ -50,6 +50,7 @@ pub struct Options {
     timeouts: Timeouts,
     namespace: Option<String>,
     hash_ids: bool,
+    version: Option<u32>,
 }
 
 /// Options whose effect depends on the cookie's attributes, as they were given. A session may have its own attributes.
@@ -93,6 +94,8 @@ pub struct OptionsInput<'a> {
     /// The maximum number of sessions per user: a whole number of 32 bits. It is only validated here; the caller
     /// enforces it. Default: not checked.
     pub sessions_per_user: Option<f64>,
+    /// The version of the data that the application writes: a whole number of 32 bits, at least 1. Default: none.
+    pub version: Option<f64>,
     /// The cookie attributes for records: text of a JSON object, as for [`Options::record_cookie`]. Default: none.
     pub attributes: Option<&'a str>,
 }
@@ -126,6 +129,7 @@ impl Options {
             timeouts: input.timeouts,
             namespace: None,
             hash_ids: input.hash_ids,
+            version: None,
         };
         options.settle()?;
         if options.format == Format::ExpressSession && options.timeouts.has_renewal() {
@@ -139,6 +143,10 @@ impl Options {
         }
         if let Some(bytes) = input.max_bytes {
             options.limits.bytes = whole(bytes, &BYTES, Error::MaxBytes)? as usize;
+        }
+        if let Some(version) = input.version {
+            let refusal = Error::OptionType { name: "version", expected: "a whole number from 1" };
+            options.version = Some(whole(version, &(1..=u32::MAX), refusal)?);
         }
         options.namespace = input.namespace.map(namespace).transpose()?;
         Ok(options)
@@ -322,6 +330,19 @@ impl Options {
     #[must_use]
     pub fn timeouts(&self) -> &Timeouts {
         &self.timeouts
+    }
+
+    /// The version of the data that the application writes; `None` if it does not number its versions.
+    #[must_use]
+    pub fn version(&self) -> Option<u32> {
+        self.version
+    }
+
+    /// The version of a record's data, if it is older than the application's: 0 if the record has none.
+    #[must_use]
+    pub fn outdated(&self, meta: &Meta) -> Option<u32> {
+        let version = meta.version.unwrap_or_default();
+        self.version.filter(|current| version < *current).map(|_| version)
     }
 
     /// The namespace of the sessions.

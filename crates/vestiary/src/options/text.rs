@@ -58,7 +58,7 @@ const COOKIE: &str = "cookie.";
 
 impl OptionsText {
     /// The members of the text besides `cookie`, with the types of their values.
-    pub const TYPES: [(&'static str, OptionType); 21] = [
+    pub const TYPES: [(&'static str, OptionType); 22] = [
         ("name", OptionType::String),
         ("rolling", OptionType::Boolean),
         ("saveUninitialized", OptionType::Boolean),
@@ -73,6 +73,7 @@ impl OptionsText {
         ("hashIds", OptionType::Boolean),
         ("maxBytes", OptionType::Number),
         ("sessionsPerUser", OptionType::Number),
+        ("version", OptionType::Number),
         ("secrets", OptionType::Strings),
         ("sealSecrets", OptionType::Strings),
         ("migrates", OptionType::Boolean),
@@ -129,6 +130,7 @@ impl OptionsText {
             max_bytes: self.number("maxBytes"),
             encrypts: self.strings("sealSecrets").is_some(),
             sessions_per_user: self.number("sessionsPerUser"),
+            version: self.number("version"),
             attributes: Some(&self.attributes),
         })
     }

@@ -47,6 +47,8 @@ pub enum Change {
     /// A slot to remove, by its key. The data stays. Of several requests that take a value at the same time, one gets it,
     /// because only one write has removed it.
     Take(String),
+    /// No change of the data, as for another deadline. Data of an older version stays as it is.
+    Keep,
 }
 
 /// The cookie of a session that is written.
@@ -196,16 +198,16 @@ pub async fn commit<H: Host>(
             (current, read_at, here) = (record, at, true);
         }
         let wrote = if here {
-            let Some((meta, taken)) = changed_meta(change, &cookie, &current, &loaded, now)? else {
+            let Some((mut meta, taken)) = changed_meta(change, &cookie, &current, &loaded, now)?
+            else {
                 let session = Seen { id, record: current, at: read_at }.into();
                 return Ok(Written::Saved { session, merged: false, reread: true, taken: None });
             };
-            let data = match change {
-                Change::Rerun => calls.host.compute(current.data()).await?.into(),
-                Change::Merge { mine, .. } if seeded(Fault::SaveOverwrites) => mine.into(),
-                Change::Merge { base, mine } => merged_data(base, mine, current.data())?,
-                Change::Put { .. } | Change::Take(_) => current.data().into(),
-            };
+            if change.is_of_data() {
+                // A newer version stays: another instance of the application has written it.
+                meta.version = meta.version.max(rules.options.version());
+            }
+            let data = changed(calls.host, rules, change, &current).await?;
             let (mut write_id, now) = (write_id(calls.host)?, calls.host.now());
             if let Some(first) = attempts.first().filter(|_| seeded(Fault::OneWriteId)) {
                 write_id = first.write_id.clone();
@@ -273,21 +275,42 @@ fn changed_meta(
     Ok(Some((meta, taken)))
 }
 
-/// The data of a record after the change.
+/// The data that a change makes of a record's.
+#[cfg_attr(plain, maybe_async::must_be_sync)]
+async fn changed<'a, H: Host>(
+    host: &mut H,
+    rules: &Rules,
+    change: &'a Change,
+    record: &'a Record,
+) -> Result<Cow<'a, str>, H::Error> {
+    // The request's view of older data is the migrated one, so its changes are merged into that.
+    let theirs = match rules.options.outdated(record.meta()) {
+        Some(version) if change.is_of_data() => host.migrate(record.data(), version).await?.into(),
+        _ => Cow::Borrowed(record.data()),
+    };
+    Ok(match change {
+        Change::Keep | Change::Put { .. } | Change::Take(_) => theirs,
+        Change::Rerun => host.compute(&theirs).await?.into(),
+        Change::Merge { mine, .. } if seeded(Fault::SaveOverwrites) => mine.into(),
+        Change::Merge { base, mine } => merged_data(base, mine, theirs)?,
+    })
+}
+
+/// The data of a record after a merge.
 fn merged_data<'a>(
     base: &str,
     mine: &'a str,
-    theirs: &'a str,
+    theirs: Cow<'a, str>,
 ) -> Result<Cow<'a, str>, crate::Error> {
     // Usually no other request has written, and there is nothing to merge.
     if base == theirs {
         return Ok(mine.into());
     }
     if base == mine {
-        return Ok(theirs.into());
+        return Ok(theirs);
     }
     // The result is checked when it is written.
-    merge(base, mine, theirs, Limits { bytes: usize::MAX, ..Limits::LOAD }).map(Cow::from)
+    merge(base, mine, &theirs, Limits { bytes: usize::MAX, ..Limits::LOAD }).map(Cow::from)
 }
 
 impl Change {
@@ -331,6 +354,7 @@ impl core::fmt::Debug for Change {
             Self::Rerun => "Rerun",
             Self::Put { .. } => "Put",
             Self::Take(_) => "Take",
+            Self::Keep => "Keep",
         })
     }
 }

@@ -18,6 +18,8 @@ pub enum Effect<T> {
     /// Run the application's function on this data, and answer with [`Answered::Computed`], or with [`Answered::Refused`]
     /// if it fails.
     Compute(String),
+    /// Migrate this data, which has this older version, and answer as to an [`Effect::Compute`].
+    Migrate(String, u32),
     /// Make a session ID, and answer with [`Answered::NewId`], or with [`Answered::Refused`] if that fails.
     NewId,
     /// The operation has ended.

@@ -1,4 +1,4 @@
-use alloc::{string::String, vec::Vec};
+use alloc::{borrow::ToOwned as _, string::String, vec::Vec};
 
 use super::Seen;
 use crate::{Error, Event, SessionId, Ttl, UnixMillis, WriteId};
@@ -83,6 +83,18 @@ pub trait Host {
     /// # Errors
     /// The function's.
     async fn compute(&mut self, data: &str) -> Result<String, Self::Error>;
+
+    /// Migrates data of an older `version` to the application's: [`Options::outdated`](crate::Options::outdated). Takes
+    /// and returns JSON text.
+    ///
+    /// Default: leaves the data as it is.
+    ///
+    /// # Errors
+    /// The host's, if the data cannot be migrated.
+    async fn migrate(&mut self, data: &str, version: u32) -> Result<String, Self::Error> {
+        let _ = version;
+        Ok(data.to_owned())
+    }
 }
 
 /// A session ID that was never used.

@@ -141,6 +141,7 @@ impl<T> Pending<T> {
             Some(Effect::Calls(asked)) => Effect::Calls(asked),
             Some(Effect::Sleep(micros)) => Effect::Sleep(micros),
             Some(Effect::Compute(data)) => Effect::Compute(data),
+            Some(Effect::Migrate(data, version)) => Effect::Migrate(data, version),
             Some(Effect::NewId) => Effect::NewId,
             Some(Effect::Finished(_)) => Effect::Finished(Err(Stopped::Misuse)),
         };
@@ -403,11 +404,22 @@ impl Host for Post {
     }
 
     async fn compute(&mut self, data: &str) -> Result<String, Stopped> {
-        match self.post(&|_| None, &|| Effect::Compute(data.to_owned())).await {
-            Some(Answered::Computed(data)) => Ok(data),
-            Some(Answered::Refused(number)) => Err(Stopped::Host(number)),
-            _ => Err(Stopped::Misuse),
-        }
+        let answer = self.post(&|_| None, &|| Effect::Compute(data.to_owned())).await;
+        computed(answer)
+    }
+
+    async fn migrate(&mut self, data: &str, version: u32) -> Result<String, Stopped> {
+        let answer = self.post(&|_| None, &|| Effect::Migrate(data.to_owned(), version)).await;
+        computed(answer)
+    }
+}
+
+/// The result of a function of the application.
+fn computed(answer: Option<Answered>) -> Result<String, Stopped> {
+    match answer {
+        Some(Answered::Computed(data)) => Ok(data),
+        Some(Answered::Refused(number)) => Err(Stopped::Host(number)),
+        _ => Err(Stopped::Misuse),
     }
 }
 

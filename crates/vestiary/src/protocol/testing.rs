@@ -39,7 +39,11 @@ pub(super) fn seen(n: u8, record: Record) -> Seen {
 }
 
 pub(crate) fn rules() -> Arc<Rules> {
-    let options = OptionsInput { hash_ids: false, ..OptionsInput::default() };
+    rules_of(OptionsInput::default())
+}
+
+/// The rules of an application with these options.
+pub(crate) fn rules_of(options: OptionsInput<'_>) -> Arc<Rules> {
     let options = Arc::new(Options::new(options).unwrap());
     let default_ttl = Ttl::Millis(10_000);
     Arc::new(Rules {

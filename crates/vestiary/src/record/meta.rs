@@ -26,6 +26,8 @@ pub struct Meta {
     pub cookie: Option<CookieOverrides>,
     /// Values beside the data, each with an end of its own.
     pub slots: Slots,
+    /// The version of the data, if the application numbers them: [`Options::version`](crate::Options::version).
+    pub version: Option<u32>,
     /// The write IDs of previous writes, newest first, at most [`Meta::WRITES`]. With them, a request whose reply was
     /// lost can tell whether its write succeeded.
     pub writes: Vec<WriteId>,
@@ -114,8 +116,19 @@ impl Meta {
 
     /// A copy without the previous writes, for a new write.
     pub(crate) fn without_writes(&self) -> Self {
-        let Self { created, renewed, idle, absolute, until, user, cookie, slots, writes: _, next } =
-            self;
+        let Self {
+            created,
+            renewed,
+            idle,
+            absolute,
+            until,
+            user,
+            cookie,
+            slots,
+            version,
+            writes: _,
+            next,
+        } = self;
         Self {
             created: *created,
             renewed: *renewed,
@@ -125,6 +138,7 @@ impl Meta {
             user: user.clone(),
             cookie: cookie.clone(),
             slots: slots.clone(),
+            version: *version,
             writes: Vec::new(),
             next: next.clone(),
         }
@@ -133,11 +147,12 @@ impl Meta {
     /// The part that must survive a write by another library: all except the write protocol's own. `None` if there is
     /// no such part.
     pub(crate) fn lasting(&self) -> Option<Self> {
-        let Self { renewed, idle, absolute, user, cookie, slots, .. } = self;
+        let Self { renewed, idle, absolute, user, cookie, slots, version, .. } = self;
         let is_needed = idle.or(*absolute).or(*renewed).is_some()
             || user.is_some()
             || cookie.is_some()
-            || !slots.is_empty();
+            || !slots.is_empty()
+            || version.is_some();
         is_needed.then(|| Self { next: None, ..self.without_writes() })
     }
 
@@ -168,6 +183,10 @@ impl Meta {
         if !self.slots.is_empty() {
             push_name(text, "slots");
             text.push_str(self.slots.as_str());
+        }
+        if let Some(version) = self.version {
+            push_name(text, "version");
+            date::push_number(text, version.into(), 1);
         }
         let mut before = "[\"";
         for write in &self.writes {
@@ -211,6 +230,7 @@ impl Meta {
                 b"handle" => handle = unquoted(value).and_then(Handle::parse),
                 b"cookie" => meta.cookie = CookieOverrides::parse(value).ok().flatten(),
                 b"slots" => meta.slots = Slots::read(value),
+                b"version" => meta.version = json::whole(value).and_then(|it| it.try_into().ok()),
                 b"writes" => {
                     meta.writes.reserve_exact(Self::WRITES);
                     meta.writes.extend(
@@ -311,6 +331,7 @@ mod tests {
             r#"{"user":"ada","handle":"AAAAAAAAAAAAAAAA"}"#,
             r#"{"cookie":{"maxAge":5}}"#,
             r#"{"slots":{"a":{"until":5,"value":1}}}"#,
+            r#"{"version":5}"#,
         ] {
             let meta = read(meta);
             let lasting = meta.lasting();

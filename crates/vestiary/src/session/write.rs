@@ -21,7 +21,7 @@ pub fn new_record<H: Host>(
     cookie: Option<CookieOverrides>,
 ) -> Result<Record, H::Error> {
     let now = host.now();
-    let meta = Meta { user, cookie, ..Meta::default() };
+    let meta = Meta { user, cookie, version: rules.options.version(), ..Meta::default() };
     Ok(rules.first(write_id(host)?, data, meta, now)?)
 }
 
@@ -127,9 +127,8 @@ pub async fn touch<H: Host>(
     let moves_end = is_set && rules.atomic && meta.until.is_some();
     // Deadlines are in the record, so moving them requires a write.
     if timeouts.is_expired(meta, now) || timeouts.is_stale(meta, now) || moves_end {
-        let nothing = Change::Merge { base: "{}".into(), mine: "{}".into() };
         let cookie = CookieEdit { own: None, is_set };
-        return Ok(match save(host, rules, session, &nothing, cookie).await? {
+        return Ok(match save(host, rules, session, &Change::Keep, cookie).await? {
             Written::Saved { session, .. } => Some(session),
             Written::Gone => None,
         });

@@ -312,7 +312,7 @@ impl Schedule {
                     }
                     return None;
                 }
-                effect @ Effect::Compute(_) => panic!("{effect:?}"),
+                effect @ (Effect::Compute(_) | Effect::Migrate(..)) => panic!("{effect:?}"),
             }
         }
     }

@@ -378,6 +378,7 @@ impl Schedule {
                 Effect::Calls(_) => panic!("one call after the other"),
                 Effect::Sleep(_) => Answered::Slept,
                 Effect::NewId => Answered::NewId(NewId::Random(self.chance.id())),
+                Effect::Migrate(..) => panic!("the application has no versions"),
                 Effect::Compute(data) => {
                     let mut data: Value = serde_json::from_str(&data).unwrap();
                     if !data["log"].is_array() {

@@ -224,6 +224,7 @@ impl Site {
                 Effect::Calls(_) => panic!("one call after the other"),
                 Effect::Sleep(_) => Answered::Slept,
                 Effect::Compute(data) => Answered::Computed((self.compute)(&data)),
+                Effect::Migrate(data, _) => Answered::Computed(data),
                 Effect::NewId => {
                     Answered::NewId(NewId::Random(SessionId::from_entropy(&[self.entropy; 24])))
                 }

@@ -3,11 +3,12 @@ use alloc::{format, sync::Arc};
 use super::super::{
     Answered, Effect, Question, Reply, Stopped, TRIES, TRUSTED,
     testing::{
-        BEGIN, CONFLICT, DONE, Driven, GONE, LOST, NOW, doubts, id, record, seen, text, tombstone,
-        write_id, written,
+        BEGIN, CONFLICT, DONE, Driven, GONE, LOST, NOW, doubts, id, record, rules_of, seen, text,
+        tombstone, write_id, written,
     },
 };
 use super::*;
+use crate::OptionsInput;
 
 fn running(record: Record, change: Change) -> Driven<Written> {
     Driven::new(|mut host, rules| async move {
@@ -330,4 +331,67 @@ fn a_value_is_put_beside_what_other_requests_have_put() {
     assert!(asked.text.contains(r#""slots":{"a":{"until":1005,"value":1}}"#), "{}", asked.text);
     let (session, merged, _) = saved(put.ends(DONE));
     assert_eq!((session.record.data(), merged), ("{}", false));
+}
+
+/// A change in an application that writes the version 2, of a session with this record.
+fn of_version_2(record: Record, change: Change) -> Driven<Written> {
+    let rules = rules_of(OptionsInput { version: Some(2.0), ..OptionsInput::default() });
+    Driven::new(|mut host, _| async move {
+        commit(&mut host, &rules, seen(1, record), &change, CookieEdit::default()).await
+    })
+}
+
+/// A record with the write ID `n`, and data of this version.
+fn of_version(n: u8, version: u32, data: &str) -> Record {
+    let (v, meta) = (write_id(n), format!(r#"{{"version":{version}}}"#));
+    let text = format!(r#"{{"v":"{}","meta":{meta},"data":{data}}}"#, v.as_str());
+    Record::decode(&text, Limits::LOAD).unwrap()
+}
+
+/// The data that a write stores, and its version.
+fn stored(record: &Record) -> (&str, Option<u32>) {
+    (record.data(), record.meta().version)
+}
+
+#[test]
+fn a_change_is_merged_into_the_migrated_data_of_an_older_version() {
+    let base = r#"{"name":"Ada Byron","n":1}"#;
+    let change = Change::Merge { base: base.into(), mine: base.replace('1', "2") };
+    for (old, version) in [(record(1, r#"{"first":"Ada"}"#), 0), (of_version(1, 1, "{}"), 1)] {
+        let mut commit = of_version_2(old.clone(), change.clone());
+        assert_eq!(commit.effect(BEGIN), Effect::Migrate(old.data().into(), version));
+        let asked = commit.asks(Answered::Computed(base.into()));
+        assert_eq!(asked.brief(), (Question::Replace, 1, Some(1)));
+        assert_eq!(stored(&asked.record()), (r#"{"name":"Ada Byron","n":2}"#, Some(2)));
+        // Another request has migrated and renamed the session meanwhile: the name of the migration is not put over it.
+        commit.asks(CONFLICT);
+        let theirs = of_version(3, 2, r#"{"name":"Countess","n":1}"#);
+        let asked = commit.asks(text(&theirs));
+        assert_eq!(stored(&asked.record()), (r#"{"name":"Countess","n":2}"#, Some(2)));
+    }
+}
+
+#[test]
+fn a_function_of_the_application_gets_migrated_data() {
+    let mut commit = of_version_2(record(1, r#"{"n":1}"#), Change::Rerun);
+    assert_eq!(commit.effect(BEGIN), Effect::Migrate(r#"{"n":1}"#.into(), 0));
+    let migrated = Answered::Computed(r#"{"count":1}"#.into());
+    assert_eq!(commit.effect(migrated), Effect::Compute(r#"{"count":1}"#.into()));
+    let asked = commit.asks(Answered::Computed(r#"{"count":2}"#.into()));
+    assert_eq!(stored(&asked.record()), (r#"{"count":2}"#, Some(2)));
+}
+
+#[test]
+fn a_write_without_data_neither_migrates_nor_numbers_it() {
+    let asked = of_version_2(record(1, r#"{"n":1}"#), Change::Keep).asks(BEGIN);
+    assert_eq!(stored(&asked.record()), (r#"{"n":1}"#, None));
+    let asked = of_version_2(of_version(1, 1, r#"{"n":1}"#), Change::Keep).asks(BEGIN);
+    assert_eq!(stored(&asked.record()), (r#"{"n":1}"#, Some(1)));
+}
+
+#[test]
+fn data_of_a_newer_version_keeps_its_number_and_its_other_members() {
+    let change = Change::Merge { base: r#"{"n":1}"#.into(), mine: r#"{"n":2}"#.into() };
+    let asked = of_version_2(of_version(1, 3, r#"{"n":1,"new":[1.50]}"#), change).asks(BEGIN);
+    assert_eq!(stored(&asked.record()), (r#"{"n":2,"new":[1.50]}"#, Some(3)));
 }
