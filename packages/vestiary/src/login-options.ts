@@ -5,7 +5,8 @@ import { jsonOf } from './json.js';
 import { checkNames } from './names.js';
 import { checkWellFormed, userKey } from './runtime.js';
 import type { Scope } from './scope.js';
-import type { RegisteredData, SessionData } from './types.js';
+import type { RegisteredData } from './registered.js';
+import type { SessionData } from './types.js';
 import type { Input } from './visit.js';
 
 /** Options of `Session.login`. */

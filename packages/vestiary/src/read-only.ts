@@ -6,7 +6,7 @@ import { HANDLE, OPEN } from './inside.js';
 import type { Runtime } from './runtime.js';
 import { Scope } from './scope.js';
 import { Session } from './session.js';
-import type { RegisteredData } from './types.js';
+import type { RegisteredData } from './registered.js';
 
 /**
  * A session that was read from a `Cookie` header, without a request to answer: by {@link sessions}. It is as it was when

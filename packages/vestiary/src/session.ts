@@ -9,9 +9,9 @@ import { runtimeOf } from './runtime.js';
 import { hasVisitor, Scope, slots, whole } from './scope.js';
 import { Slots } from './slots.js';
 import { nestedIn } from './turns.js';
+import type { RegisteredData } from './registered.js';
 import type {
 	CookieSerializeOptions,
-	RegisteredData,
 	SessionCookieOptions,
 	SessionData,
 	SessionRequest,

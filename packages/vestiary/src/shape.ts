@@ -1,7 +1,8 @@
 import { ConfigError, DataError } from './errors.js';
 import type { Computed } from './driver.js';
 import { jsonOf, refuse } from './json.js';
-import type { SessionData, StandardSchema, SveltekitSessionConfig } from './types.js';
+import type { StandardSchema } from './standard-schema.js';
+import type { SessionData, SveltekitSessionConfig } from './types.js';
 import { changedByJson, pathOf } from './values.js';
 
 type Members = Record<string, unknown>;

@@ -1,5 +1,7 @@
 import type { RequestEvent } from '@sveltejs/kit';
 
+import type { StandardSchema } from './standard-schema.js';
+
 /**
  * The data of a session. Declare your own properties by merging:
  *
@@ -61,58 +63,6 @@ export interface SlotOptions {
 	/** The lifetime of the value, in seconds. */
 	for: number;
 }
-
-/**
- * Names the schema of your handle, which then types `session.data`:
- *
- * ```ts
- * import type { schema } from '$lib/server/session';
- *
- * declare module 'vestiary' {
- *   interface Register {
- *     schema: typeof schema;
- *   }
- * }
- * ```
- *
- * Or name its options: `options: typeof options`.
- */
-// eslint-disable-next-line @typescript-eslint/no-empty-object-type -- made to be merged
-export interface Register {}
-
-/** The data of a session: the output of the registered schema, or else {@link SessionData}. */
-export type RegisteredData = Register extends { schema: infer Schema extends StandardSchema }
-	? SchemaOutput<Schema>
-	: Register extends { options: { schema: infer Schema extends StandardSchema } }
-		? SchemaOutput<Schema>
-		: SessionData;
-
-/** The data that a schema makes. */
-export type SchemaOutput<Schema extends StandardSchema> = NonNullable<
-	Schema['~standard']['types']
->['output'];
-
-/** A schema of any library that implements Standard Schema 1, such as zod, valibot or arktype. */
-export interface StandardSchema<Input = unknown, Output = Input> {
-	readonly '~standard': {
-		readonly version: 1;
-		readonly vendor: string;
-		/** Checks a value. Must not be asynchronous. */
-		readonly validate: (value: unknown) => SchemaResult<Output> | Promise<SchemaResult<Output>>;
-		readonly types?: { readonly input: Input; readonly output: Output } | undefined;
-	};
-}
-
-/** The result of a check: a value, or the issues because of which there is none. */
-export type SchemaResult<Output> =
-	| { readonly value: Output; readonly issues?: undefined }
-	| {
-			readonly issues: readonly {
-				readonly message: string;
-				readonly path?:
-					readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
-			}[];
-	  };
 
 /** The options of a cookie, as in `cookie.serialize` of the npm package `cookie`. */
 export interface CookieSerializeOptions {

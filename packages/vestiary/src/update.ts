@@ -2,7 +2,7 @@ import type { Contents } from './contents.js';
 import type { Compute } from './driver.js';
 import type { Scope } from './scope.js';
 import { isPrompt, knowsNested, runUpdate, type Turn } from './turns.js';
-import type { RegisteredData } from './types.js';
+import type { RegisteredData } from './registered.js';
 
 /** The application's function of an update. */
 export type Change = (

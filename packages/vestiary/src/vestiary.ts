@@ -19,6 +19,8 @@ export { type CookieRequest, type ReadOnlySession } from './read-only.js';
 export { Session } from './session.js';
 export { fromExpressStore, type ExpressStore } from './stores/express.js';
 // Not by name: only so can applications merge a re-exported interface (`declare module 'vestiary'`).
+export * from './registered.js';
+export { type SchemaResult, type StandardSchema } from './standard-schema.js';
 export * from './types.js';
 export { sessions, type Sessions, type UserSession, type UserSessions } from './users.js';
 export { loginPage, wayBack } from './way-back.js';

@@ -325,7 +325,7 @@ impl Change {
         now: UnixMillis,
     ) -> Result<Option<(Slots, Option<String>)>, crate::Error> {
         Ok(match self {
-            Self::Merge { .. } | Self::Rerun => None,
+            Self::Merge { .. } | Self::Rerun | Self::Keep => None,
             Self::Put { key, value, until } => Some((slots.put(key, value, *until, now)?, None)),
             Self::Take(key) => Some(slots.take(key, now)),
         })
