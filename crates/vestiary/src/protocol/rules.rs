@@ -97,6 +97,7 @@ impl Rules {
         meta: Meta,
         now: UnixMillis,
     ) -> Result<Record, Error> {
+        let meta = Meta { version: self.options.version(), ..meta };
         let (meta, cookie) = self.stamped(meta, now)?;
         let options = &*self.options;
         Record::new(options.format(), write_id, &cookie, data, meta, options.limits())

@@ -21,7 +21,7 @@ pub fn new_record<H: Host>(
     cookie: Option<CookieOverrides>,
 ) -> Result<Record, H::Error> {
     let now = host.now();
-    let meta = Meta { user, cookie, version: rules.options.version(), ..Meta::default() };
+    let meta = Meta { user, cookie, ..Meta::default() };
     Ok(rules.first(write_id(host)?, data, meta, now)?)
 }
 
