@@ -269,7 +269,7 @@ impl Visit {
         // Boxed, so that the future of each handler does not grow by everything that can happen here.
         let put = Box::pin(putting).await;
         self.clear_if_revoked(state, before).await;
-        state.settle();
+        state.settle(&self.sessions);
         put
     }
 
@@ -285,7 +285,7 @@ impl Visit {
         // Boxed, as in `put`.
         let taken = Box::pin(taking).await;
         self.clear_if_revoked(state, before).await;
-        state.settle();
+        state.settle(&self.sessions);
         taken.map(|()| state.visit.taken.take())
     }
 
