@@ -9,25 +9,30 @@ import {
 /** A proxy before a server. */
 export interface Proxy {
 	readonly port: number;
-	/** The number of packets that the client has sent. */
-	packets(): number;
+	/** The number of times that the client has sent something after a reply: round trips. */
+	roundTrips(): number;
 	/** Closes all connections. */
 	cut(): void;
 	stop(): Promise<void>;
 }
 
-/** A proxy that counts how often the client sends something: once for each round trip. */
+/** A proxy that counts round trips: what is sent in several pieces, without a reply between them, counts once. */
 export async function counting(port: number, at = 0): Promise<Proxy> {
-	let packets = 0;
+	let trips = 0;
 	const sockets = new Set<Socket>();
 	const proxy: Server = createServer((socket) => {
 		const upstream = connectTo(port, '127.0.0.1');
 		sockets.add(socket).add(upstream);
+		let asking = false;
 		socket.on('data', (chunk) => {
-			packets++;
+			if (!asking) trips++;
+			asking = true;
 			upstream.write(chunk);
 		});
-		upstream.on('data', (chunk) => socket.write(chunk));
+		upstream.on('data', (chunk) => {
+			asking = false;
+			socket.write(chunk);
+		});
 		for (const one of [socket, upstream])
 			one.on('error', () => undefined).on(
 				'close',
@@ -37,7 +42,7 @@ export async function counting(port: number, at = 0): Promise<Proxy> {
 	await new Promise<void>((resolve) => proxy.listen(at, '127.0.0.1', resolve));
 	return {
 		port: (proxy.address() as AddressInfo).port,
-		packets: () => packets,
+		roundTrips: () => trips,
 		cut: () => {
 			for (const socket of sockets) socket.destroy();
 			sockets.clear();

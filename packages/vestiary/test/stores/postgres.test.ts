@@ -140,9 +140,9 @@ describe('PostgresStore', () => {
 			// Once for the connection, the sweep, and the prepared statements of `postgres`.
 			for (const one of all) await one();
 			for (const one of all) {
-				const before = proxy.packets();
+				const before = proxy.roundTrips();
 				await one();
-				expect(proxy.packets() - before, one.toString()).toBe(1);
+				expect(proxy.roundTrips() - before, one.toString()).toBe(1);
 			}
 			await proxy.stop();
 		}
