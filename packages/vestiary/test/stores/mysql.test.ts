@@ -162,7 +162,6 @@ describe('MySqlStore', () => {
 			const before = proxy.roundTrips();
 			await atomic.stamp?.('list', '{"v":"BBBBBBBBBBBBBBBB","sessions":{},"at":', 60_000);
 			expect(proxy.roundTrips() - before).toBe(3);
-			await proxy.stop();
 		}
 	);
 
