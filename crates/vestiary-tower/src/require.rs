@@ -5,11 +5,10 @@ use std::{
 };
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
-use vestiary::way_back;
+use vestiary::login_page;
 use vestiary_store::SessionError;
 
 use crate::{Session, layer::status_of};
@@ -55,7 +54,7 @@ use crate::{Session, layer::status_of};
 ///     Ok(Redirect::to(login.next.as_deref().and_then(way_back).unwrap_or("/")))
 /// }
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct RequireLogin {
     page: Option<&'static str>,
     returning: Option<&'static str>,
@@ -87,23 +86,22 @@ impl RequireLogin {
     }
 
     /// Tells the login page the path and the query of the request, in a parameter of its own query. Default: without one.
+    ///
+    /// # Panics
+    /// If the name of the parameter is not valid in a `Location`.
     #[must_use]
     pub fn returning(self, parameter: &'static str) -> Self {
+        let _ = HeaderValue::from_static(parameter);
         Self { returning: Some(parameter), ..self }
     }
 
     /// The login page for this request, if it is one for a page.
-    fn page_for<Q>(&self, request: &Request<Q>) -> Option<HeaderValue> {
+    fn page_for<Q>(self, request: &Request<Q>) -> Option<HeaderValue> {
         let page = self.page.filter(|_| matches!(*request.method(), Method::GET | Method::HEAD))?;
         let Some(parameter) = self.returning else { return Some(HeaderValue::from_static(page)) };
-        // Nested routers remove the beginning of the path.
-        let asked = Session::<crate::Data>::of(request.extensions())?.into_visit();
-        let Some(back) = asked.page().and_then(way_back) else {
-            return Some(HeaderValue::from_static(page));
-        };
-        let join = if page.contains('?') { '&' } else { '?' };
-        let back = utf8_percent_encode(back, &UNSAFE);
-        HeaderValue::try_from(format!("{page}{join}{parameter}={back}")).ok()
+        // Nested routers have removed the beginning of the path from the request itself.
+        let visit = Session::<crate::Data>::of(request.extensions())?.into_visit();
+        HeaderValue::try_from(login_page(page, parameter, visit.page().unwrap_or_default())).ok()
     }
 }
 
@@ -111,7 +109,7 @@ impl<S> Layer<S> for RequireLogin {
     type Service = RequireLoginService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        RequireLoginService { inner, guard: self.clone() }
+        RequireLoginService { inner, guard: *self }
     }
 }
 
@@ -132,7 +130,6 @@ where
         // `self.inner` is the service that is ready. The clone in its place becomes ready for the next request.
         let next = self.inner.clone();
         let inner = std::mem::replace(&mut self.inner, next);
-        let page = self.guard.page_for(&request);
         let session = Session::<crate::Data>::of(request.extensions());
         let user: Asking = Box::pin(async move {
             match session {
@@ -146,13 +143,10 @@ where
                 None => Ok(None),
             }
         });
-        RequireLoginFuture { step: Step::Asking { user, next: Some((inner, request)), page } }
+        let guard = self.guard;
+        RequireLoginFuture { step: Step::Asking { user, next: Some((inner, request)), guard } }
     }
 }
-
-/// All that would end the value of a query parameter, or be read as something else.
-const UNSAFE: AsciiSet =
-    NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Whether the visitor is logged in; `None` without a session layer.
 type Asking = Pin<Box<dyn Future<Output = Result<Option<bool>, SessionError>> + Send>>;
@@ -168,7 +162,7 @@ pin_project! {
 pin_project! {
     #[project = StepProjection]
     enum Step<S, F, Q> {
-        Asking { user: Asking, next: Option<(S, Request<Q>)>, page: Option<HeaderValue> },
+        Asking { user: Asking, next: Option<(S, Request<Q>)>, guard: RequireLogin },
         Handling { #[pin] inner: F },
     }
 }
@@ -184,20 +178,20 @@ where
         let mut step = self.project().step;
         loop {
             match step.as_mut().project() {
-                StepProjection::Asking { user, next, page } => {
-                    let refusal = match ready!(user.as_mut().poll(context)) {
-                        Ok(None) => return Poll::Ready(Ok(misplaced())),
-                        Ok(Some(true)) => None,
-                        Ok(Some(false)) if page.is_some() => Some(StatusCode::SEE_OTHER),
-                        Ok(Some(false)) => Some(StatusCode::UNAUTHORIZED),
-                        Err(error) => Some(status_of(&error)),
-                    };
-                    if let Some(status) = refusal {
-                        return Poll::Ready(Ok(refused(status, page.take())));
-                    }
+                StepProjection::Asking { user, next, guard } => {
+                    let is_user = ready!(user.as_mut().poll(context));
                     let Some((mut inner, request)) = next.take() else { return Poll::Pending };
-                    let inner = inner.call(request);
-                    step.set(Step::Handling { inner });
+                    let response = match is_user {
+                        Ok(Some(true)) => {
+                            let inner = inner.call(request);
+                            step.set(Step::Handling { inner });
+                            continue;
+                        }
+                        Ok(Some(false)) => rejected(guard.page_for(&request)),
+                        Ok(None) => misplaced(),
+                        Err(error) => failed(&error),
+                    };
+                    return Poll::Ready(Ok(response));
                 }
                 StepProjection::Handling { inner } => return inner.poll(context),
             }
@@ -229,18 +223,22 @@ fn misplaced<B: Default + 'static>() -> Response<B> {
     response
 }
 
-fn refused<B: Default>(status: StatusCode, page: Option<HeaderValue>) -> Response<B> {
+/// The response to an anonymous visitor: a redirect if there is a page to go to.
+fn rejected<B: Default>(page: Option<HeaderValue>) -> Response<B> {
     let mut response = Response::new(B::default());
-    *response.status_mut() = status;
-    match (status, page) {
-        (StatusCode::SEE_OTHER, Some(page)) => {
-            response.headers_mut().insert(header::LOCATION, page);
-        }
-        (StatusCode::SERVICE_UNAVAILABLE, _) => {
-            let soon = HeaderValue::from_static("1");
-            response.headers_mut().insert(header::RETRY_AFTER, soon);
-        }
-        _ => {}
+    *response.status_mut() = StatusCode::UNAUTHORIZED;
+    if let Some(page) = page {
+        *response.status_mut() = StatusCode::SEE_OTHER;
+        response.headers_mut().insert(header::LOCATION, page);
+    }
+    response
+}
+
+fn failed<B: Default>(error: &SessionError) -> Response<B> {
+    let mut response = Response::new(B::default());
+    *response.status_mut() = status_of(error);
+    if response.status() == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
     response
 }

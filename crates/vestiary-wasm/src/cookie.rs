@@ -86,6 +86,13 @@ impl Core {
     }
 }
 
+/// `login_page`
+#[wasm_bindgen(js_name = loginPage)]
+#[must_use]
+pub fn login_page(at: &str, parameter: &str, asked: &str) -> String {
+    vestiary::login_page(at, parameter, asked)
+}
+
 /// Whether a login may send its visitor back there: a page of this app.
 #[wasm_bindgen(js_name = isWayBack)]
 #[must_use]

@@ -62,7 +62,7 @@ pub use record::{
     Follower, Format, HiddenId, Inspection, Lead, Limits, Meta, Next, Record, Slots, UserRef,
 };
 pub use time::{Ttl, UnixMillis};
-pub use way_back::way_back;
+pub use way_back::{login_page, way_back};
 
 /// Compiles the sample of the crate's README.
 #[cfg(doctest)]

@@ -1,6 +1,6 @@
 import type { RequestEvent } from '@sveltejs/kit';
 
-import { isWayBack } from './generated/vestiary.js';
+import { isWayBack, loginPage as pageOf } from './generated/vestiary.js';
 
 /**
  * Returns the address of the login page, with the way back to the page that a request asked for: `/login?next=/orders`.
@@ -29,15 +29,10 @@ export function loginPage(
 ): string {
 	const url = urlOf(event);
 	if (!url) return at;
-	const { pathname, searchParams } = url;
 	// SvelteKit has the names of form actions there: `?/save`.
-	const query = [...searchParams].filter(([name]) => !name.startsWith('/'));
+	const query = [...url.searchParams].filter(([name]) => !name.startsWith('/'));
 	const search = query.length > 0 ? `?${new URLSearchParams(query).toString()}` : '';
-	const back = `${pathname}${search}`;
-	// The login page would lead to itself.
-	if (!isWayBack(back) || pathname === at.split('?', 1)[0]) return at;
-	const value = encodeURIComponent(back).replaceAll('%2F', '/');
-	return `${at}${at.includes('?') ? '&' : '?'}${parameter}=${value}`;
+	return pageOf(at, parameter, `${url.pathname}${search}`);
 }
 
 /**

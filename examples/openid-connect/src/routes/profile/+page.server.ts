@@ -1,6 +1,7 @@
 import { redirect } from '@sveltejs/kit';
 import { requireUser } from '#lib/server/guard.ts';
 import { userInfo } from '#lib/server/oidc.ts';
+import { loginPage } from 'vestiary';
 import type { PageServerLoad } from './$types';
 
 export const load: PageServerLoad = async ({ locals: { session }, setHeaders, url }) => {
@@ -8,7 +9,7 @@ export const load: PageServerLoad = async ({ locals: { session }, setHeaders, ur
 	const info = await userInfo(session);
 	if (!info) {
 		await session.destroy();
-		redirect(303, `/login?next=${url.pathname}`);
+		redirect(303, loginPage({ url }));
 	}
 	// This data belongs to one visitor.
 	setHeaders({ 'cache-control': 'private, no-store' });
