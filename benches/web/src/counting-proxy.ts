@@ -1,63 +1,38 @@
-import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { counting, type Proxy } from '../../../packages/vestiary/test/stores/counting.ts';
 
 /** A proxy before a server that counts how often clients wait for a reply; before Redis, commands, too. */
 export class CountingProxy {
 	commands = 0;
-	/** The number of changes from replies to commands: commands that are sent together count as one. */
-	roundTrips = 0;
-	readonly #server: Server;
-	readonly #sockets = new Set<Socket>();
-
-	private constructor(target: number, server: 'Redis' | 'another') {
-		this.#server = createServer((client) => {
-			const commands = server === 'Redis' ? new CommandCounter() : undefined;
-			this.#join(client, connect(target, '127.0.0.1'), commands);
-		});
-	}
+	#proxy: Proxy | undefined;
 
 	/** Listens on a free port. */
 	static async launch(
 		target: number,
 		server: 'Redis' | 'another' = 'Redis'
 	): Promise<CountingProxy> {
-		const proxy = new CountingProxy(target, server);
-		await new Promise<void>((resolve) => proxy.#server.listen(0, '127.0.0.1', resolve));
+		const proxy = new CountingProxy();
+		const watch = (): ((chunk: Buffer) => void) => {
+			const counter = new CommandCounter();
+			return (chunk) => {
+				proxy.commands += counter.in(chunk);
+			};
+		};
+		proxy.#proxy = await counting(target, 0, server === 'Redis' ? watch : undefined);
 		return proxy;
 	}
 
 	get port(): number {
-		return (this.#server.address() as AddressInfo).port;
+		return this.#proxy?.port ?? 0;
+	}
+
+	/** The number of changes from replies to commands: commands that are sent together count as one. */
+	get roundTrips(): number {
+		return this.#proxy?.roundTrips() ?? 0;
 	}
 
 	async stop(): Promise<void> {
-		for (const socket of this.#sockets) socket.destroy();
-		await new Promise((resolve) => this.#server.close(resolve));
-	}
-
-	#join(client: Socket, server: Socket, commands: CommandCounter | undefined): void {
-		let asking = false;
-		client.on('data', (chunk: Buffer) => {
-			if (!asking) this.roundTrips++;
-			asking = true;
-			this.commands += commands?.in(chunk) ?? 0;
-			server.write(chunk);
-		});
-		server.on('data', (chunk: Buffer) => {
-			asking = false;
-			client.write(chunk);
-		});
-		for (const [one, other] of [
-			[client, server],
-			[server, client]
-		] as const) {
-			one.setNoDelay(true);
-			one.on('error', () => undefined);
-			one.on('close', () => {
-				other.destroy();
-				this.#sockets.delete(one);
-			});
-			this.#sockets.add(one);
-		}
+		this.#proxy?.cut();
+		await this.#proxy?.stop();
 	}
 }
 

@@ -16,17 +16,27 @@ export interface Proxy {
 	stop(): Promise<void>;
 }
 
-/** A proxy that counts round trips: what is sent in several pieces, without a reply between them, counts once. */
-export async function counting(port: number, at = 0): Promise<Proxy> {
+/**
+ * A proxy that counts round trips: what is sent in several pieces, without a reply between them, counts once.
+ * @param at The port on which it listens; 0 for a free one
+ * @param watch Called for each connection; the result gets all that the client sends
+ */
+export async function counting(
+	port: number,
+	at = 0,
+	watch?: () => (chunk: Buffer) => void
+): Promise<Proxy> {
 	let trips = 0;
 	const sockets = new Set<Socket>();
 	const proxy: Server = createServer((socket) => {
 		const upstream = connectTo(port, '127.0.0.1');
 		sockets.add(socket).add(upstream);
+		const see = watch?.();
 		let asking = false;
 		socket.on('data', (chunk) => {
 			if (!asking) trips++;
 			asking = true;
+			see?.(chunk);
 			upstream.write(chunk);
 		});
 		upstream.on('data', (chunk) => {
@@ -34,10 +44,9 @@ export async function counting(port: number, at = 0): Promise<Proxy> {
 			socket.write(chunk);
 		});
 		for (const one of [socket, upstream])
-			one.on('error', () => undefined).on(
-				'close',
-				() => (socket.destroy(), upstream.destroy())
-			);
+			one.setNoDelay(true)
+				.on('error', () => undefined)
+				.on('close', () => (socket.destroy(), upstream.destroy()));
 	});
 	await new Promise<void>((resolve) => proxy.listen(at, '127.0.0.1', resolve));
 	return {
