@@ -68,18 +68,6 @@ export class Contents {
 		return this.#views;
 	}
 
-	/** The first value that the application has set and that JSON changes. */
-	#changed(data: SessionData, base: string): OddValue | undefined {
-		const odd = changedByJson(data);
-		if (!odd) return undefined;
-		// A member that the application has not changed stays as it is spelled: JavaScript reads `1e400` as `Infinity`.
-		const before = new Map(Object.entries(JSON.parse(base) as object));
-		const set = Object.entries(data).filter(
-			([key, value]) => !before.has(key) || jsonOf(value) !== jsonOf(before.get(key))
-		);
-		return changedByJson(Object.fromEntries(set));
-	}
-
 	get cookie(): SessionCookieOptions {
 		return (this.#cookie ??= cookieWith(this.#runtime.cookie, this.#own));
 	}
@@ -138,8 +126,20 @@ export class Contents {
 		const { shape } = this.#runtime;
 		if (shape) shape.check(data, text);
 		// Data that is no object has an error of its own.
-		else if (typeof data === 'object') refuse(this.#changed(data, base ?? this.base));
+		else if (typeof data === 'object') refuse(this.#changed(data, base));
 		return text;
+	}
+
+	/** The first value that the application has set and that JSON changes. */
+	#changed(data: SessionData, base: string | undefined): OddValue | undefined {
+		const odd = changedByJson(data);
+		if (!odd) return undefined;
+		// A member that the application has not changed stays as it is spelled: JavaScript reads `1e400` as `Infinity`.
+		const before = new Map(Object.entries(JSON.parse(base ?? this.base) as object));
+		const set = Object.entries(data).filter(
+			([key, value]) => !before.has(key) || jsonOf(value) !== jsonOf(before.get(key))
+		);
+		return changedByJson(Object.fromEntries(set));
 	}
 
 	/** Replaces the data. */
@@ -160,10 +160,12 @@ export class Contents {
 	}
 
 	#readBase(): void {
-		const { shape } = this.#runtime;
-		if (shape && this.#data) this.#parsed();
-		else if (shape) this.#data = this.#parsed();
-		else this.#base = jsonOf(JSON.parse(this.#text));
+		if (!this.#runtime.shape) {
+			this.#base = jsonOf(JSON.parse(this.#text));
+			return;
+		}
+		const data = this.#parsed();
+		this.#data ??= data;
 	}
 
 	/** Applies the outcome of an operation. */

@@ -19,7 +19,7 @@ import type {
 	SveltekitSessionConfig
 } from './types.js';
 import type { Change } from './update.js';
-import { touchedBits, type Input } from './visit.js';
+import { outcomeOf, touchedBits, type Input, type Outcome } from './visit.js';
 import { Writer } from './writer.js';
 
 /**
@@ -382,11 +382,16 @@ export class Session extends Slots {
 	}
 
 	/** @internal */
-	override [SLOT]<T>(task: Task, name: string, input: () => Input, end: () => T): Promise<T> {
+	override [SLOT]<T>(
+		task: Task,
+		name: string,
+		input: () => Input,
+		end: (outcome: Outcome) => T
+	): Promise<T> {
 		return this.#run(async (session) => {
 			session.#scope.runtime.records.checkAtomic(name);
-			await session.#writer.act(task, input());
-			return end();
+			const given = input();
+			return end(await outcomeOf((ended) => session.#writer.act(task, { ...given, ended })));
 		});
 	}
 

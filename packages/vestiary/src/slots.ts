@@ -4,12 +4,17 @@ import { SLOT } from './inside.js';
 import { jsonOf } from './json.js';
 import { checkWellFormed } from './runtime.js';
 import type { Flash, SlotOptions, SlotValue, Taken } from './types.js';
-import type { Input } from './visit.js';
+import type { Input, Outcome } from './visit.js';
 
 /** Values beside the data of a session, each for some seconds, to be taken once: the base class of `Session`. */
 export abstract class Slots {
 	/** @internal */
-	abstract [SLOT]<T>(task: Task, name: string, input: () => Input, end: () => T): Promise<T>;
+	abstract [SLOT]<T>(
+		task: Task,
+		name: string,
+		input: () => Input,
+		end: (outcome: Outcome) => T
+	): Promise<T>;
 
 	/**
 	 * Keeps a value beside the session's data for some seconds, until {@link Slots.take} takes it: a WebAuthn challenge,
@@ -80,28 +85,21 @@ function putInto(
 	value: unknown,
 	options: SlotOptions
 ): Promise<boolean> {
-	let isStored = false;
-	const ended = (is: boolean): void => {
-		isStored = is;
-	};
 	const input = (): Input => {
 		const text = keyText(name, key);
 		const lifetime = lifetimeOf(name, options);
 		if (value === undefined)
 			throw new DataError('json', `the value of \`${name}\` must be JSON: it is undefined`);
-		return { texts: [text, jsonOf(value)], lifetime, ended };
+		return { texts: [text, jsonOf(value)], lifetime };
 	};
-	return session[SLOT](Task.Put, name, input, () => isStored);
+	return session[SLOT](Task.Put, name, input, ({ isStored }) => isStored);
 }
 
 function takeFrom(session: Slots, name: string, key: string): Promise<unknown> {
-	let taken = '';
-	const ended = (_: boolean, value: string): void => {
-		taken = value;
-	};
-	const input = (): Input => ({ texts: [keyText(name, key)], ended });
-	const end = (): unknown => (taken === '' ? undefined : (JSON.parse(taken) as unknown));
-	return session[SLOT](Task.Take, name, input, end);
+	const input = (): Input => ({ texts: [keyText(name, key)] });
+	return session[SLOT](Task.Take, name, input, ({ taken }): unknown =>
+		taken === '' ? undefined : JSON.parse(taken)
+	);
 }
 
 /** The JSON text of a key. */

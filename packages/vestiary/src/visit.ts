@@ -30,8 +30,16 @@ export interface Input {
 	/** Bits of `Fact` that say which of the cookies' sessions need no touch. */
 	readonly touched?: number;
 	readonly compute?: Compute;
-	/** Called when the operation has ended: whether its session is stored, and the value that it has taken from a slot. */
-	readonly ended?: (isStored: boolean, taken: string) => void;
+	/** Called when the operation has ended. */
+	readonly ended?: (outcome: Outcome) => void;
+}
+
+/** How an operation has ended. */
+export interface Outcome {
+	/** Whether its session is stored. */
+	readonly isStored: boolean;
+	/** The value that it has taken from a slot, as JSON text; empty without one. */
+	readonly taken: string;
 }
 
 /** The session cookie of a response. */
@@ -217,12 +225,8 @@ export class Visit implements Page {
 
 	/** Whether the session is still valid. */
 	async isAlive(): Promise<boolean> {
-		let isAlive = false;
-		const ended = (isStored: boolean): void => {
-			isAlive = isStored;
-		};
-		await this.act(Task.IsAlive, { ended });
-		return isAlive;
+		const { isStored } = await outcomeOf((ended) => this.act(Task.IsAlive, { ended }));
+		return isStored;
 	}
 
 	#begin(task: Task): Before {
@@ -325,7 +329,8 @@ export class Visit implements Page {
 			(task === Task.LogIn && end.error === undefined) ||
 			(storedId === undefined) !== (this.storedId === undefined);
 		if (counts && isOther) this.#sessions++;
-		input.ended?.(counts && this.storedId !== undefined, end.texts[TAKEN] ?? '');
+		const isStored = counts && this.storedId !== undefined;
+		input.ended?.({ isStored, taken: end.texts[TAKEN] ?? '' });
 		const sends = !isAfterwards || this.#outgoing !== cookie;
 		const unsent = sends ? this.#scope.sendByJar() : undefined;
 		if (end.error !== undefined) throw end.error as Error;
@@ -401,6 +406,17 @@ export function touchedBits(ids: readonly string[], touched: Runtime['touched'])
 	for (const [place, id] of ids.slice(0, MOST_TOUCHED).entries())
 		if (touched.has(id)) bits |= Fact.Touched << place;
 	return bits;
+}
+
+/** Waits for an operation, and returns how it has ended. */
+export async function outcomeOf(
+	act: (ended: (outcome: Outcome) => void) => Promise<void> | undefined
+): Promise<Outcome> {
+	let outcome: Outcome = { isStored: false, taken: '' };
+	await act((ended) => {
+		outcome = ended;
+	});
+	return outcome;
 }
 
 /** The maximum number of IDs in a request's cookies for which `Fact` has bits. */

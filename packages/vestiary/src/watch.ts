@@ -5,6 +5,7 @@ import type { Runtime } from './runtime.js';
 import { HAS_UNSAVED_COOKIE } from './inside.js';
 import { Session } from './session.js';
 import type { SessionData } from './types.js';
+import type { Change } from './update.js';
 
 /** Names of properties in which applications store the logged-in user. */
 const LOGIN_KEY =
@@ -17,9 +18,6 @@ const STORES = ['save', 'update', 'regenerate', 'login', 'destroy', 'renew'] as 
 const KEEPS = ['touch', 'put', 'take', 'flash', 'takeFlash'] as const;
 
 type Method = (typeof STORES)[number] | (typeof KEEPS)[number] | 'setData';
-
-/** The application's function of an update. */
-type Change = (data: SessionData) => SessionData | undefined | Promise<SessionData | undefined>;
 
 /** The result of an operation, which records whether the application awaits it. */
 type Result = Promise<unknown> & { awaited?: boolean };

@@ -3,7 +3,7 @@ import { Task } from './generated/vestiary.js';
 import type { Scope } from './scope.js';
 import type { Turn } from './turns.js';
 import { computing, type Change } from './update.js';
-import type { Input } from './visit.js';
+import { outcomeOf, type Input } from './visit.js';
 
 /** Runs the operations that may write a session, after the session's other writes in this process. */
 export class Writer {
@@ -36,12 +36,10 @@ export class Writer {
 		return this.#afterOthers(async (turn) => {
 			const compute = computing(this.#scope, this.#contents, change, turn);
 			const changes = this.#contents.changes();
-			let isWritten = false;
-			const ended = (isStored: boolean): void => {
-				isWritten = isStored;
-			};
-			await this.#written(Task.Update, { ...(changes.isAny && changes), compute, ended });
-			return isWritten;
+			const { isStored } = await outcomeOf((ended) =>
+				this.#written(Task.Update, { ...(changes.isAny && changes), compute, ended })
+			);
+			return isStored;
 		});
 	}
 
