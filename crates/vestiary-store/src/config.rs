@@ -270,7 +270,8 @@ impl Config {
     pub fn store_timeout(self, after: impl Into<Option<Duration>>) -> Self {
         // A longer one would overflow the clock.
         let after = after.into().filter(|after| !after.is_zero());
-        Self { store_timeout: after.map(|after| after.min(CENTURY)), ..self }
+        let longest = Duration::from_secs(constants::CENTURY.into());
+        Self { store_timeout: after.map(|after| after.min(longest)), ..self }
     }
 
     /// How to treat requests while the store is unavailable. Default: fail them.
@@ -351,8 +352,6 @@ impl Config {
         format!("{{{}}}", members.join(","))
     }
 }
-
-const CENTURY: Duration = Duration::from_secs(3_153_600_000);
 
 fn name_of(same_site: SameSite) -> &'static str {
     match same_site {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use vestiary::{
-    Error, KeyRing, Options, SealRing, SessionId, Ttl, UnixMillis, UserRef,
+    Error, KeyRing, Meta, Options, SealRing, SessionId, Ttl, UnixMillis, UserRef,
     protocol::{self, Change, CookieEdit, Rules, Seen},
     session,
 };
@@ -219,7 +219,7 @@ impl Sessions {
     pub async fn create(&self, data: &str, owner: Option<UserRef>) -> Result<Stored, SessionError> {
         let mut host = StoreHost::new(self, StoreOperation::Write);
         let rules = &self.inner.rules;
-        let record = session::new_record(&mut host, rules, data, owner, None)?;
+        let record = session::new_record(&mut host, rules, data, Meta::owned(owner))?;
         Ok(Stored::from(*session::create(&mut host, rules, record).await?))
     }
 
@@ -336,7 +336,7 @@ impl Sessions {
     ) -> Result<Option<Stored>, SessionError> {
         let mut host = StoreHost::new(self, StoreOperation::Write);
         let rules = &self.inner.rules;
-        let record = session::new_record(&mut host, rules, data, owner, None)?;
+        let record = session::new_record(&mut host, rules, data, Meta::owned(owner))?;
         let next = session::rotate(&mut host, rules, stored.into(), &record, Ttl::Infinite).await?;
         Ok(next.map(|next| Stored::from(*next)))
     }

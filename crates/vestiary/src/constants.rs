@@ -1,5 +1,8 @@
 //! Numbers that both products need and that belong to no type.
 
+/// The seconds of a century: the longest timeout and cookie lifetime. More was probably meant in milliseconds.
+pub const CENTURY: u32 = 3_153_600_000;
+
 /// The maximum number of consecutive renewals that a request follows from the ID in its cookie: as many IDs as the
 /// session can have got while the cookie was on its way.
 pub const RENEWALS: usize = 4;

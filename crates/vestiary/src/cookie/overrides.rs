@@ -1,7 +1,9 @@
 use alloc::{borrow::ToOwned as _, string::String, vec::Vec};
 
 use crate::{
-    Error, Limits, UnixMillis, json, json_members,
+    Error, Limits, UnixMillis,
+    constants::CENTURY,
+    json, json_members,
     record::{self, push_name},
     time::date,
 };
@@ -45,9 +47,6 @@ pub(crate) enum Value<'t> {
     Other,
 }
 
-/// The seconds of a century.
-const CENTURY: u64 = 3_153_600_000;
-
 impl CookieOverrides {
     /// Parses the text of a JSON object; `None` if it is empty. [`Options::overridden`](crate::Options::overridden)
     /// checks the values, because their validity depends on the options.
@@ -78,7 +77,9 @@ impl CookieOverrides {
         let mut text = String::from("{\"maxAge\":");
         match seconds {
             None => text.push_str("null"),
-            Some(seconds @ 1..=CENTURY) => date::push_number(&mut text, seconds, 1),
+            Some(seconds) if (1..=CENTURY.into()).contains(&seconds) => {
+                date::push_number(&mut text, seconds, 1);
+            }
             Some(_) => return Err(Error::Timeout { name: "maxAge" }),
         }
         text.push_str(",\"expires\":null}");

@@ -1,5 +1,6 @@
 use crate::{
     Error, Meta, Ttl, UnixMillis,
+    constants::CENTURY,
     protocol::{Lifetime, TOMBSTONE_TTL},
 };
 
@@ -165,8 +166,7 @@ pub(crate) fn millis(
     least: f64,
 ) -> Result<Option<u64>, Error> {
     let Some(seconds) = seconds else { return Ok(None) };
-    // A value beyond a century was probably meant in milliseconds.
-    if !(least..=3_153_600_000.0).contains(&seconds) {
+    if !(least..=f64::from(CENTURY)).contains(&seconds) {
         return Err(Error::Timeout { name });
     }
     #[expect(

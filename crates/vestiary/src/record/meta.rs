@@ -114,6 +114,12 @@ impl Meta {
         Self { created: Some(created), ..Self::default() }
     }
 
+    /// Creates the metadata of a session that belongs to this user, if there is one.
+    #[must_use]
+    pub fn owned(user: Option<UserRef>) -> Self {
+        Self { user, ..Self::default() }
+    }
+
     /// A copy without the previous writes, for a new write.
     pub(crate) fn without_writes(&self) -> Self {
         let Self {

@@ -50,8 +50,8 @@ pub async fn log_in<H: Host>(
             since: join.proven,
             most: join.most,
         },
+        meta: Meta { cookie: join.cookie.clone(), ..Meta::owned(Some(user.clone())) },
         user,
-        meta: Meta { cookie: join.cookie.clone(), ..Meta::default() },
         has_entry: false,
         has_left: false,
     };
@@ -93,7 +93,7 @@ struct Login<'a> {
     /// The key of the user's session list.
     key: String,
     user: UserRef,
-    /// The metadata of the new session that its lifetime follows from.
+    /// The metadata of the new session.
     meta: Meta,
     change: UserChange,
     leaving: Leaving,
@@ -136,8 +136,7 @@ impl Login<'_> {
         for _ in 0..IDS {
             let id = calls.new_id(Some(&self.user)).await?;
             // Each attempt has its own write ID, so that no two records share one.
-            let (user, cookie) = (Some(self.user.clone()), self.meta.cookie.clone());
-            let record = new_record(calls.host, rules, data, user, cookie)?;
+            let record = new_record(calls.host, rules, data, self.meta.clone())?;
             let now = calls.host.now();
             let ttl = rules.ttl_of(record.meta(), now);
             let creation = (Place::Session(&id), Query::Create(Body::Record(&record), ttl, true));

@@ -2,14 +2,14 @@ use alloc::boxed::Box;
 
 use super::admission::{admit_write, leave, note_use};
 use crate::{
-    CookieOverrides, Meta, Record, UserRef,
+    Meta, Record,
     protocol::{
         self, Body, Calls, Change, CookieEdit, Host, Query, Rules, Seen, Written, Wrote, write_id,
     },
 };
 
-/// Creates the record of a new session, with this data (JSON text of an object), this owner, and these cookie
-/// attributes of its own.
+/// Creates the record of a new session, with this data (JSON text of an object), and this metadata: its owner, its own
+/// cookie attributes, its slots.
 ///
 /// # Errors
 /// The host's error if the data is not a JSON object within the limits.
@@ -17,11 +17,9 @@ pub fn new_record<H: Host>(
     host: &mut H,
     rules: &Rules,
     data: &str,
-    user: Option<UserRef>,
-    cookie: Option<CookieOverrides>,
+    meta: Meta,
 ) -> Result<Record, H::Error> {
     let now = host.now();
-    let meta = Meta { user, cookie, ..Meta::default() };
     Ok(rules.first(write_id(host)?, data, meta, now)?)
 }
 
@@ -180,7 +178,7 @@ mod tests {
     fn creating() -> Pending<Box<Seen>> {
         let rules = rules();
         Pending::new(async move |mut host| {
-            let record = new_record(&mut host, &rules, "{}", None, None)?;
+            let record = new_record(&mut host, &rules, "{}", Meta::default())?;
             create(&mut host, &rules, record).await
         })
     }

@@ -4,7 +4,7 @@ use super::{
     Fault, Purpose, Request, State, View, Visit, host_for, open::follow_options, write::Edit,
 };
 use crate::{
-    Ttl, constants,
+    Meta, Ttl, constants,
     decide::{CookieStep, Operation},
     protocol::{self, Host, Rules, Seen, boxed, seeded},
     session::{self, Join},
@@ -117,7 +117,7 @@ async fn reserve<H: Host>(
         // A list that cannot be written does not keep the session alive.
         host.survives(error)?;
     }
-    let empty = session::new_record(host, rules, "{}", None, None)?;
+    let empty = session::new_record(host, rules, "{}", Meta::default())?;
     let longest = Ttl::Millis(constants::UNSAVED);
     session::rotate(host, rules, session, &empty, longest).await
 }

@@ -48,7 +48,7 @@ pub async fn take<R: Request>(
     visit.taken = None;
     let now = request.host().now();
     let session = visit.session();
-    if session.is_none_or(|session| session.record.meta().slots.take(&key, now).1.is_none()) {
+    if session.and_then(|session| session.record.meta().slots.value(&key, now)).is_none() {
         return Ok(());
     }
     execute(request, rules, visit, Operation::Flush, Edit::Slot(Change::Take(key))).await.map(drop)

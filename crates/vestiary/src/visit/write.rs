@@ -303,8 +303,8 @@ async fn begin<R: Request>(
         };
         let changes = edit.into_changes();
         let (cookie, slots) = (changes.cookie.flatten(), slots.unwrap_or_default().0);
-        let (meta, now) = (Meta { cookie, slots, ..Meta::default() }, host.now());
-        let record = rules.first(protocol::write_id(host)?, &changes.mine, meta, now)?;
+        let meta = Meta { cookie, slots, ..Meta::default() };
+        let record = session::new_record(host, rules, &changes.mine, meta)?;
         let created = session::create(host, rules, record).await?;
         visit.certain = Some(created.id.clone());
         visit.holds(*created, view);

@@ -4,8 +4,8 @@
 use std::{collections::BTreeMap, env, sync::Arc};
 
 use vestiary::{
-    Follower, Handle, Lead, Limits, Options, OptionsInput, Record, SessionId, Ttl, UnixMillis,
-    WriteId,
+    Follower, Handle, Lead, Limits, Meta, Options, OptionsInput, Record, SessionId, Ttl,
+    UnixMillis, WriteId,
     protocol::{
         Answered, Asked, Change, CookieEdit, Effect, Host as _, NewId, Pending, Question, Reply,
         Report, Rules, Seen, Stopped, UserSessions, Written,
@@ -196,7 +196,7 @@ impl Schedule {
             } else {
                 None
             };
-            let record = session::new_record(&mut host, &shared, "{}", user, None)?;
+            let record = session::new_record(&mut host, &shared, "{}", Meta::owned(user))?;
             session::create(&mut host, &shared, record).await
         });
         let mut answer = Answered::Begin;
