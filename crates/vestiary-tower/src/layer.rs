@@ -41,11 +41,21 @@ use crate::{
 pub struct SessionLayer<F = Unavailable> {
     sessions: Sessions,
     failure: F,
+    by_request: ByRequest,
+}
+
+/// The choices that the application makes for each request.
+#[derive(Clone, Default)]
+struct ByRequest {
     passive: Option<Passive>,
+    tenant: Option<Tenant>,
 }
 
 /// Says whether a request is no use of its session.
 type Passive = Arc<dyn Fn(&Parts) -> bool + Send + Sync>;
+
+/// The sessions of a request's tenant, if they are not those of the layer.
+type Tenant = Arc<dyn Fn(&Parts) -> Option<Sessions> + Send + Sync>;
 
 /// The service that a [`SessionLayer`] creates.
 #[derive(Clone)]
@@ -53,7 +63,7 @@ pub struct SessionService<S, F = Unavailable> {
     inner: S,
     sessions: Sessions,
     failure: F,
-    passive: Option<Passive>,
+    by_request: ByRequest,
 }
 
 /// Creates the response for a session that could not be stored.
@@ -81,14 +91,14 @@ impl SessionLayer {
     /// Creates a layer for existing [`Sessions`], which other code may share.
     #[must_use]
     pub fn of(sessions: Sessions) -> Self {
-        Self { sessions, failure: Unavailable, passive: None }
+        Self { sessions, failure: Unavailable, by_request: ByRequest::default() }
     }
 }
 
 impl<F> SessionLayer<F> {
     /// Sets the response for a session that could not be stored. Default: [`Unavailable`].
     pub fn on_failure<G>(self, failure: G) -> SessionLayer<G> {
-        SessionLayer { sessions: self.sessions, failure, passive: self.passive }
+        SessionLayer { sessions: self.sessions, failure, by_request: self.by_request }
     }
 
     /// Selects requests that are no use of their session, such as the polls of a page that stays open. They read the
@@ -103,8 +113,40 @@ impl<F> SessionLayer<F> {
     /// # Ok::<(), vestiary_tower::Error>(())
     /// ```
     #[must_use]
-    pub fn passive(self, is_passive: impl Fn(&Parts) -> bool + Send + Sync + 'static) -> Self {
-        Self { passive: Some(Arc::new(is_passive)), ..self }
+    pub fn passive(mut self, is_passive: impl Fn(&Parts) -> bool + Send + Sync + 'static) -> Self {
+        self.by_request.passive = Some(Arc::new(is_passive));
+        self
+    }
+
+    /// Chooses the sessions of a request's tenant, where tenants have their own secret, store or cookie. `None` means the
+    /// sessions of the layer. `sessions_of` is called for each request: make the [`Sessions`] of a tenant once, and return
+    /// a clone, which is cheap. Default: all requests have the sessions of the layer.
+    ///
+    /// A tenant refuses the cookies of another one if it has its own secret or [`namespace`](Config::namespace).
+    ///
+    /// ```
+    /// # use std::collections::HashMap;
+    /// # use vestiary_tower::{Config, MemoryStore, SessionLayer, Sessions};
+    /// let store = MemoryStore::default();
+    /// let config = Config::new("a long random secret, from the environment");
+    /// let mut tenants = HashMap::new();
+    /// for host in ["blue.example", "green.example"] {
+    ///     let config = config.clone().namespace(host).domain(host);
+    ///     tenants.insert(host, Sessions::new(&config, store.clone())?);
+    /// }
+    /// let layer = SessionLayer::new(&config, store)?.tenant(move |request| {
+    ///     let host = request.headers.get("host")?.to_str().ok()?;
+    ///     tenants.get(host).cloned()
+    /// });
+    /// # Ok::<(), vestiary_tower::Error>(())
+    /// ```
+    #[must_use]
+    pub fn tenant(
+        mut self,
+        sessions_of: impl Fn(&Parts) -> Option<Sessions> + Send + Sync + 'static,
+    ) -> Self {
+        self.by_request.tenant = Some(Arc::new(sessions_of));
+        self
     }
 
     /// The sessions, for code outside of requests, such as jobs and operators' tools.
@@ -114,13 +156,19 @@ impl<F> SessionLayer<F> {
     }
 }
 
+impl ByRequest {
+    fn is_same_for_all(&self) -> bool {
+        self.passive.is_none() && self.tenant.is_none()
+    }
+}
+
 impl<S, F: Clone> Layer<S> for SessionLayer<F> {
     type Service = SessionService<S, F>;
 
     fn layer(&self, inner: S) -> Self::Service {
         let sessions = self.sessions.clone();
-        let (failure, passive) = (self.failure.clone(), self.passive.clone());
-        SessionService { inner, sessions, failure, passive }
+        let (failure, by_request) = (self.failure.clone(), self.by_request.clone());
+        SessionService { inner, sessions, failure, by_request }
     }
 }
 
@@ -139,15 +187,16 @@ where
 
     fn call(&mut self, mut request: Request<Q>) -> Self::Future {
         let secure_here = !is_local(request.uri(), request.headers());
-        let sessions = self.sessions.clone();
-        let began = sessions.now();
-        let outer = Session::<crate::Data>::of(request.extensions()).map(Session::into_visit);
-        let mut passive = false;
-        if let Some(is_passive) = &self.passive {
+        let (mut passive, mut tenant) = (false, None);
+        if !self.by_request.is_same_for_all() {
             let (parts, body) = request.into_parts();
-            passive = is_passive(&parts);
+            passive = self.by_request.passive.as_ref().is_some_and(|choose| choose(&parts));
+            tenant = self.by_request.tenant.as_ref().and_then(|choose| choose(&parts));
             request = Request::from_parts(parts, body);
         }
+        let sessions = tenant.unwrap_or_else(|| self.sessions.clone());
+        let began = sessions.now();
+        let outer = Session::<crate::Data>::of(request.extensions()).map(Session::into_visit);
         let visit = Visit::new(sessions, &request, secure_here, began, passive, outer);
         let visit = Arc::new(visit);
         request.extensions_mut().insert(Session::<crate::Data>::new(Arc::clone(&visit)));

@@ -1,4 +1,4 @@
-//! Two layers around one handler, and listeners that panic.
+//! Two layers around one handler, the tenants of one layer, and listeners that panic.
 
 #![allow(
     clippy::missing_docs_in_private_items,
@@ -13,14 +13,16 @@ use std::sync::{Arc, Mutex};
 
 use axum::{
     Router,
+    body::Body,
     extract::Request,
-    http::{Method, StatusCode},
+    http::{Method, StatusCode, header},
     middleware::{Next, from_fn},
     response::Response,
     routing::get,
 };
-use support::{Browser, Fault, Faulty, config, set_cookies};
-use vestiary_tower::{Session, SessionLayer};
+use support::{Browser, Fault, Faulty, config, set_cookies, text};
+use tower::ServiceExt as _;
+use vestiary_tower::{Session, SessionLayer, Sessions};
 
 /// A handler that changes the session of the inner layer, and a middleware between the two that changes that of the
 /// outer one.
@@ -190,6 +192,49 @@ async fn a_logout_of_the_inner_layer_leaves_the_cookie_of_the_outer_one() {
     let response = browser.send(Method::GET, "/").await;
     assert_eq!((response.status(), set_cookies(&response)), (StatusCode::OK, Vec::new()));
     assert!(browser.cookie.is_some());
+}
+
+/// The user of the session at a host, who logs in at `/login`. Returns the user and the cookies of the response.
+async fn at(app: &Router, host: &str, path: &str, cookie: &str) -> (String, Vec<String>) {
+    let request = Request::builder().uri(path).header(header::HOST, host);
+    let request = request.header(header::COOKIE, cookie).body(Body::empty()).unwrap();
+    let response = app.clone().oneshot(request).await.unwrap();
+    let cookies = set_cookies(&response);
+    (text(response).await, cookies)
+}
+
+#[tokio::test]
+async fn each_tenant_has_its_own_sessions_and_a_host_without_a_tenant_those_of_the_layer() {
+    let store = Faulty::default();
+    let tenants = ["blue.example", "green.example"].map(|host| {
+        let config = config().namespace(host).domain(host);
+        (host, Sessions::new(&config, store.clone()).unwrap())
+    });
+    let layer = SessionLayer::new(&config(), store).unwrap().tenant(move |request| {
+        let host = request.headers.get(header::HOST)?;
+        tenants.iter().find(|(name, _)| host == name).map(|(_, sessions)| sessions.clone())
+    });
+    let user = async |session: Session| session.user_id().await.unwrap().unwrap_or_default();
+    let app = Router::new()
+        .route("/", get(user))
+        .route("/login", get(async |session: Session| session.login("ada").await))
+        .layer(layer);
+    let hosts = [
+        ("blue.example", "; Domain=blue.example"),
+        ("green.example", "; Domain=green.example"),
+        ("red.example", ""),
+    ];
+    for (host, domain) in hosts {
+        let (_, cookies) = at(&app, host, "/login", "").await;
+        let [cookie] = &cookies[..] else { panic!("{host}: {cookies:?}") };
+        assert!(domain.is_empty() != cookie.contains("; Domain="), "{host}: {cookie}");
+        assert!(cookie.contains(domain), "{host}: {cookie}");
+        let (cookie, _) = cookie.split_once(';').unwrap();
+        for (other, _) in hosts {
+            let (user, _) = at(&app, other, "/", cookie).await;
+            assert_eq!(user, if other == host { "ada" } else { "" }, "{host} at {other}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -3,10 +3,10 @@ import type { RequestEvent } from '@sveltejs/kit';
 import { StoreError } from './errors.js';
 import { hint, hintForUse } from './hints.js';
 import { FINISH, OPEN } from './inside.js';
-import { MemoryStore } from './memory-store.js';
 import { within } from './open-sessions.js';
-import { building, developing, refusePromise, runtimeOf, type Runtime } from './runtime.js';
-import { hasVisitor, partial, Scope, slots } from './scope.js';
+import { building, developing, refusePromise, type Runtime } from './runtime.js';
+import { runtimes, type TenantOptions } from './runtimes.js';
+import { partial, Scope, slots } from './scope.js';
 import { Session } from './session.js';
 import { trackSubRequests, pageOf, untrack } from './sub-request.js';
 import type { SveltekitSessionConfig } from './types.js';
@@ -55,12 +55,24 @@ export type SessionHandle = (input: {
  * }));
  * ```
  *
+ * If many tenants have their own secret, store or cookie, say which tenant a request belongs to.
+ *
+ * ```ts
+ * import { sveltekitSessionHandle } from 'vestiary';
+ * import { optionsOf } from './lib/server/tenants';
+ *
+ * export const handle = sveltekitSessionHandle(({ url }) => optionsOf(url.hostname), {
+ *   tenant: ({ url }) => url.hostname
+ * });
+ * ```
+ *
  * @throws {@link ConfigError} at once if an option is invalid; with a function, when it is called.
  */
 export function sveltekitSessionHandle(
-	options: SveltekitSessionConfig | ((event: RequestEvent) => SveltekitSessionConfig)
+	options: SveltekitSessionConfig | ((event: RequestEvent) => SveltekitSessionConfig),
+	tenants?: TenantOptions
 ): SessionHandle {
-	const runtimeFor = runtimes(options);
+	const runtimeFor = runtimes(options, tenants);
 	return async ({ event, resolve }) => {
 		const runtime = runtimeFor(event);
 		if (skips(event, runtime)) return resolve(event);
@@ -225,34 +237,4 @@ function handlesBefore(event: RequestEvent, runtime: Runtime): Scope[] {
 		}
 	}
 	return scopes;
-}
-
-function runtimes(
-	options: SveltekitSessionConfig | ((event: RequestEvent) => SveltekitSessionConfig)
-): (event: RequestEvent) => Runtime {
-	if (typeof options !== 'function') {
-		const runtime = runtimeOf(options);
-		return () => runtime;
-	}
-	let runtime: Runtime | undefined;
-	return (event) => {
-		if (runtime) return runtime;
-		if (!hasVisitor(event)) return runtimeOf(PRERENDERING);
-		try {
-			const made = options(event);
-			refusePromise('the function of options', made);
-			return (runtime = runtimeOf(made));
-		} catch (error) {
-			if (!isPrerendered(error)) throw error;
-			return runtimeOf(PRERENDERING);
-		}
-	};
-}
-
-/** While a page is prerendered nothing is signed or stored, and platforms have no bindings. */
-const PRERENDERING = { secret: 'a prerendered page has no visitor', store: new MemoryStore() };
-
-/** Recognises the error of `vite dev`'s emulated platform on a page that will be prerendered. */
-function isPrerendered(error: unknown): boolean {
-	return error instanceof Error && error.message.endsWith('in a prerenderable route');
 }

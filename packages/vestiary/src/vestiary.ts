@@ -12,6 +12,7 @@ export {
 	type VestiaryErrorCode
 } from './errors.js';
 export { sveltekitSessionHandle, type SessionHandle } from './handle.js';
+export type { TenantOptions } from './runtimes.js';
 export { type Health } from './health.js';
 export { type LoginOptions } from './login-options.js';
 export { MemoryStore, type MemoryStoreOptions } from './memory-store.js';

@@ -210,6 +210,12 @@ sveltekitSessionHandle({ secret: 's', require: ['durable'] });
 export const handle: Handle = sveltekitSessionHandle(everything);
 export const together: Handle = sequence(handle, ({ event, resolve }) => resolve(event));
 
+export const byTenant: Handle = sveltekitSessionHandle(() => everything, {
+	tenant: ({ url }) => url.hostname
+});
+// @ts-expect-error -- the key of a tenant is a string
+sveltekitSessionHandle(() => everything, { tenant: ({ url }) => url });
+
 export const lazy: Handle = sveltekitSessionHandle(({ url }) => ({
 	...everything,
 	name: url.host
