@@ -127,14 +127,13 @@ impl<F> SessionLayer<F> {
     /// ```
     /// # use std::collections::HashMap;
     /// # use vestiary_tower::{Config, MemoryStore, SessionLayer, Sessions};
-    /// let store = MemoryStore::default();
     /// let config = Config::new("a long random secret, from the environment");
     /// let mut tenants = HashMap::new();
     /// for host in ["blue.example", "green.example"] {
     ///     let config = config.clone().namespace(host).domain(host);
-    ///     tenants.insert(host, Sessions::new(&config, store.clone())?);
+    ///     tenants.insert(host, Sessions::new(&config, MemoryStore::default())?);
     /// }
-    /// let layer = SessionLayer::new(&config, store)?.tenant(move |request| {
+    /// let layer = SessionLayer::new(&config, MemoryStore::default())?.tenant(move |request| {
     ///     let host = request.headers.get("host")?.to_str().ok()?;
     ///     tenants.get(host).cloned()
     /// });
