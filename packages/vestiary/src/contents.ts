@@ -116,14 +116,14 @@ export class Contents {
 	 * @throws DataError if the data cannot be stored
 	 */
 	checked(data: SessionData, base?: string): string {
-		const text = jsonOf(data);
+		const { shape } = this.#runtime;
+		const text = shape ? shape.textOf(data) : jsonOf(data);
 		if (text === base) return text;
 		if (this.#isLocked && base !== undefined)
 			throw new DataError(
 				'newer_version',
 				'the session data must not be changed: a newer version of the application has written it, and it does not fit the schema of this one'
 			);
-		const { shape } = this.#runtime;
 		if (shape) shape.check(data, text);
 		// Data that is no object has an error of its own.
 		else if (typeof data === 'object') refuse(this.#changed(data, base));

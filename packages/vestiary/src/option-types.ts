@@ -12,6 +12,7 @@ const OWN_TYPES = {
 	cookie: 'object',
 	store: 'object',
 	schema: 'object or function',
+	transformer: 'object or function',
 	migrate: 'function',
 	encrypt: 'boolean or string',
 	require: 'list',

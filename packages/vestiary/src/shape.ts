@@ -1,6 +1,7 @@
 import { ConfigError, DataError } from './errors.js';
 import type { Computed } from './driver.js';
 import { jsonOf, refuse } from './json.js';
+import { RichValues } from './rich-values.js';
 import type { StandardSchema } from './standard-schema.js';
 import type { SessionData, SveltekitSessionConfig } from './types.js';
 import { changedByJson, pathOf } from './values.js';
@@ -20,29 +21,34 @@ export interface ReadData {
 	readonly isLocked: boolean;
 }
 
-/** The form of an application's session data: its schema, its version, and the migration from older versions. */
+/**
+ * The form of an application's session data: its schema, its version, the migration from older versions, and the values
+ * that JSON lacks.
+ */
 export class Shape {
 	readonly #schema: StandardSchema | undefined;
+	readonly #rich: RichValues | undefined;
 	readonly #migrate: SveltekitSessionConfig['migrate'];
 	/** The version of the data that the application writes; 0 if it does not number its versions. */
 	readonly version: number;
 
 	/**
 	 * The form that these options describe. Undefined if they describe none.
-	 * @throws ConfigError if the schema cannot be used
+	 * @throws ConfigError if the schema or the transformer cannot be used
 	 */
 	static of(options: SveltekitSessionConfig): Shape | undefined {
-		const { schema, version, migrate } = options;
+		const { schema, transformer, version, migrate } = options;
 		if (migrate && version === undefined)
 			throw new ConfigError(
 				'options',
 				'`migrate` needs `version`: the number of the current version'
 			);
-		return schema || version !== undefined ? new Shape(options) : undefined;
+		return schema || transformer || version !== undefined ? new Shape(options) : undefined;
 	}
 
-	private constructor({ schema, version = 0, migrate }: SveltekitSessionConfig) {
+	private constructor({ schema, transformer, version = 0, migrate }: SveltekitSessionConfig) {
 		this.#schema = schema;
+		this.#rich = transformer && new RichValues(transformer);
 		this.#migrate = migrate;
 		this.version = version;
 		if (!schema) return;
@@ -52,28 +58,48 @@ export class Shape {
 		this.#empty();
 	}
 
+	/**
+	 * The JSON text of data.
+	 * @throws DataError if there is none
+	 */
+	textOf(data: unknown): string {
+		return jsonOf(this.#rich ? this.#rich.packed(data) : data);
+	}
+
 	/** Reads stored data of a version. What does not fit is dropped, so that no visitor is locked out. */
 	read(text: string, version: number): ReadData {
-		const stored = membersOf(text);
+		const { members: stored, broken } = this.#unpacked(text);
 		const now = version < this.version ? this.#migrated(stored, version) : stored;
 		const { data, invalid } = this.#fitting(now ?? stored);
 		const isNewer = version > this.version;
-		const isInvalid = !now || invalid.length > 0;
-		const base = jsonOf(data);
+		const dropped = [...invalid, ...broken.keys()];
+		const isInvalid = !now || dropped.length > 0;
+		const base = this.textOf(data);
 		return {
 			data,
 			// With the dropped members in the base, the next write removes them. A newer instance still needs them.
 			base:
-				isNewer || invalid.length === 0 ? base : withMembers(base, now ?? stored, invalid),
-			invalid: isInvalid ? invalid : undefined,
+				isNewer || dropped.length === 0
+					? base
+					: withMembers(base, [
+							...broken,
+							...members(this.textOf(now ?? stored)).filter(([key]) =>
+								invalid.includes(key)
+							)
+						]),
+			invalid: isInvalid ? dropped : undefined,
 			isLocked: isNewer && isInvalid
 		};
 	}
 
 	/** Migrates stored data of an older version, for a write. Data that cannot be migrated stays as it is. */
 	migrated(text: string, version: number): Computed {
-		const stored = membersOf(text);
-		return { base: jsonOf(stored), mine: jsonOf(this.#migrated(stored, version) ?? stored) };
+		const { members: stored, broken } = this.#unpacked(text);
+		const made = this.#migrated(stored, version) ?? stored;
+		const [base, mine] = [stored, made].map((data) =>
+			withMembers(this.textOf(data), [...broken])
+		);
+		return { base: base ?? text, mine: mine ?? text };
 	}
 
 	/**
@@ -82,13 +108,17 @@ export class Shape {
 	 * @throws DataError that names the path of a value that does not fit
 	 */
 	check(data: unknown, text: string): void {
+		const { members: again, broken } = this.#unpacked(text);
+		const [lost] = broken.keys();
+		if (lost !== undefined) refuse({ path: pathOf([lost]), kind: UNREADABLE });
+		const restores = this.#rich !== undefined;
 		if (!this.#schema) {
-			refuse(changedByJson(data));
+			refuse(restores ? changedByJson(data, again, true) : changedByJson(data));
 			return;
 		}
-		const { issues, value } = this.#validated(JSON.parse(text)) as Result & { value?: unknown };
+		const { issues, value } = this.#validated(again) as Result & { value?: unknown };
 		if (!issues) {
-			refuse(changedByJson(data, value));
+			refuse(changedByJson(data, value, restores));
 			return;
 		}
 		const path = pathOf(keysOf(issues[0]));
@@ -99,14 +129,21 @@ export class Shape {
 		);
 	}
 
+	/** Stored data with the values that it stands for, and the stored form of the members that cannot be read. */
+	#unpacked(text: string): { members: Members; broken: Map<string, unknown> } {
+		const stored = membersOf(text);
+		return this.#rich ? this.#rich.unpacked(stored) : { members: stored, broken: new Map() };
+	}
+
 	/** The migrated data, as JSON preserves it. Undefined if it cannot be migrated. */
 	#migrated(stored: Members, version: number): Members | undefined {
 		if (!this.#migrate) return stored;
-		const data = membersOf(jsonOf(stored));
+		const copy = (value: unknown): Members => this.#unpacked(this.textOf(value)).members;
+		const data = copy(stored);
 		let made: unknown;
 		try {
 			made = this.#migrate(data, version) ?? data;
-			if (!(made instanceof Promise)) return membersOf(jsonOf(made));
+			if (!(made instanceof Promise)) return copy(made);
 		} catch {
 			return undefined;
 		}
@@ -161,10 +198,16 @@ function keysOf(issue: NonNullable<Result['issues']>[number] | undefined): Prope
 }
 
 /** The text of an object, with other members in addition. */
-function withMembers(text: string, from: Members, keys: readonly string[]): string {
-	const members = Object.fromEntries(keys.map((key) => [key, from[key]]));
-	return jsonOf({ ...membersOf(text), ...members });
+function withMembers(text: string, more: readonly (readonly [string, unknown])[]): string {
+	return more.length === 0 ? text : jsonOf({ ...membersOf(text), ...Object.fromEntries(more) });
 }
+
+function members(text: string): [string, unknown][] {
+	return Object.entries(membersOf(text));
+}
+
+/** The kind of a value that the transformer writes and cannot read. */
+const UNREADABLE = 'a value that the transformer cannot read again';
 
 function membersOf(text: string): Members {
 	const value: unknown = JSON.parse(text);

@@ -1,5 +1,6 @@
 import type { RequestEvent } from '@sveltejs/kit';
 
+import type { Transformer } from './rich-values.js';
 import type { StandardSchema } from './standard-schema.js';
 
 /**
@@ -366,6 +367,11 @@ export interface SveltekitSessionConfig {
 	 * `invalid_data` is emitted. The schema must accept an empty object, and what it returns, as JSON. Default: none.
 	 */
 	schema?: StandardSchema | undefined;
+	/**
+	 * Converts values that JSON does not preserve, such as a `Map` or a `Date`, and back: `superjson`, or an object like
+	 * it. Only members of the data with such a value are converted. Default: none, and they are refused.
+	 */
+	transformer?: Transformer | undefined;
 	/**
 	 * The version of the data that this application writes: a whole number from 1, stored in the record. Increase it when
 	 * the meaning of stored data changes. Default: none.

@@ -31,15 +31,24 @@ export function unstorable(data: unknown): OddValue | undefined {
  * Finds the first value that JSON silently changes or drops, such as a `Date` or a `Map`.
  * @param again The data as the application will read it. An object with a `toJSON` that has the same class there is
  * preserved: the application's schema makes it anew
+ * @param restores Whether `again` comes from a library that restores values: then each value that is the same there, or
+ * has the same class, is preserved
  */
-export function changedByJson(data: unknown, again?: unknown): OddValue | undefined {
+export function changedByJson(
+	data: unknown,
+	again?: unknown,
+	restores = false
+): OddValue | undefined {
 	if (isPreserved(data, false)) return undefined;
 	const judge: Judge = (value, _, inList, made) => {
+		if (restores && isRestored(value, made)) return undefined;
 		switch (typeof value) {
 			case 'function':
 				return 'a function';
 			case 'symbol':
 				return 'a symbol';
+			case 'bigint':
+				return 'a BigInt';
 			case 'number':
 				return Number.isFinite(value) ? undefined : String(value);
 			case 'undefined':
@@ -90,6 +99,12 @@ function isPreserved(value: unknown, inList: boolean, depth = 0): boolean {
 function isPlain(value: object): boolean {
 	const prototype: unknown = Object.getPrototypeOf(value);
 	return (prototype === Object.prototype || prototype === null) && !('toJSON' in value);
+}
+
+/** Whether a library has restored a value. The members of a plain object, and of a list, are judged by themselves. */
+function isRestored(value: unknown, made: unknown): boolean {
+	if (!isObject(value)) return Object.is(value, made);
+	return isObject(made) && Object.getPrototypeOf(made) === Object.getPrototypeOf(value);
 }
 
 /** Whether an object has a JSON text of its own, from which an object of the same class was made. */

@@ -17,6 +17,7 @@ export { type Health } from './health.js';
 export { type LoginOptions } from './login-options.js';
 export { MemoryStore, type MemoryStoreOptions } from './memory-store.js';
 export { type CookieRequest, type ReadOnlySession } from './read-only.js';
+export type { Transformer } from './rich-values.js';
 export { Session } from './session.js';
 export { fromExpressStore, type ExpressStore } from './stores/express.js';
 // Not by name: only so can applications merge a re-exported interface (`declare module 'vestiary'`).

@@ -1,6 +1,7 @@
 // Nothing here runs: it is right if it compiles, and if every `@ts-expect-error` is needed.
 import type { RequestEvent } from '@sveltejs/kit';
 import { sequence, type Handle } from '@sveltejs/kit/hooks';
+import superjson from 'superjson';
 import {
 	ConfigError,
 	fromExpressStore,
@@ -209,6 +210,10 @@ sveltekitSessionHandle({ secret: 's', require: ['durable'] });
 // The handle is SvelteKit's, alone and in a sequence.
 export const handle: Handle = sveltekitSessionHandle(everything);
 export const together: Handle = sequence(handle, ({ event, resolve }) => resolve(event));
+
+sveltekitSessionHandle({ secret: 's', transformer: superjson });
+// @ts-expect-error -- a transformer also reads what it has written
+sveltekitSessionHandle({ secret: 's', transformer: { serialize: () => ({ json: 1 }) } });
 
 export const byTenant: Handle = sveltekitSessionHandle(() => everything, {
 	tenant: ({ url }) => url.hostname
