@@ -12,7 +12,7 @@ use crate::{
     notices,
     progress::{Log, Progress},
     root,
-    tools::Tools,
+    tools::{Compiler, Tools},
     wasm,
 };
 
@@ -28,7 +28,11 @@ fn compile(log: &Log, tools: &Tools) -> anyhow::Result<()> {
     if dist.exists() {
         fs::remove_dir_all(&dist)?;
     }
-    tools.bin("tsc").args(["-p", "tsconfig.build.json"]).within(&package).logged(log)?;
+    tools
+        .tsc(Compiler::JavaScript)
+        .args(["-p", "tsconfig.build.json"])
+        .within(&package)
+        .logged(log)?;
     let generated = dist.join("generated");
     fs::create_dir_all(&generated)?;
     for entry in fs::read_dir(wasm::generated())? {

@@ -25,6 +25,13 @@ const CARGO_DENY: &str = "0.20.2";
 const CARGO_FUZZ: &str = "0.13.2";
 const CARGO_HACK: &str = "0.6.46";
 
+/// The compilers of TypeScript: version 6, whose API eslint, svelte-check and tests use; and version 7, which has none yet.
+#[derive(Clone, Copy)]
+pub(crate) enum Compiler {
+    JavaScript,
+    Native,
+}
+
 /// The programs that exist once [`set_up`] has run.
 pub(crate) struct Tools {
     path: OsString,
@@ -52,6 +59,15 @@ impl Tools {
     /// A program of an npm package.
     pub(crate) fn bin(&self, name: &str) -> Run {
         self.program(root().join("node_modules/.bin").join(name))
+    }
+
+    /// TypeScript's compiler. Both packages have a program `tsc`, of which npm links one or the other.
+    pub(crate) fn tsc(&self, compiler: Compiler) -> Run {
+        let package = match compiler {
+            Compiler::JavaScript => "typescript",
+            Compiler::Native => "typescript-native",
+        };
+        self.program(root().join("node_modules").join(package).join("bin/tsc"))
     }
 
     pub(crate) fn npm(&self, args: &[&str]) -> Run {
