@@ -128,6 +128,7 @@ impl Description {
         put("user", json!(self.user()));
         put("handle", json!(handle));
         put("created", json!(at(self.meta.created)));
+        put("confirmed", json!(at(self.meta.confirmed)));
         put("renewed", json!(at(self.meta.renewed)));
         put("idle_deadline", json!(at(self.meta.idle)));
         put("absolute_deadline", json!(at(self.meta.absolute)));
@@ -158,6 +159,7 @@ impl Description {
         push("user", self.user());
         push("handle", self.meta.user.as_ref().map(|user| user.handle.as_str().to_owned()));
         push("created", self.meta.created.map(ago));
+        push("confirmed", self.meta.confirmed.map(ago));
         push("renewed", self.meta.renewed.map(ago));
         push("idle deadline", self.meta.idle.map(ago));
         push("absolute deadline", self.meta.absolute.map(ago));

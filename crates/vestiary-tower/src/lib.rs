@@ -23,6 +23,7 @@
 //! | add sessions to a service          | [`SessionLayer`], configured by [`Config`]           |
 //! | use a session in a handler         | [`Session`], `Session<T>` for a type of your own     |
 //! | log users in, protect routes       | [`Session::login`], `UserId`, [`RequireLogin`]       |
+//! | ask for the password again         | [`Session::confirm`], [`RequireFresh`]               |
 //! | keep a value for a while, once     | [`Session::put`], [`Session::flash`]                 |
 //! | list and revoke a user's sessions  | [`Session::sessions_of`]                             |
 //! | read a session without a request   | [`ReadOnlySession`]                                  |
@@ -42,6 +43,7 @@
 mod contents;
 #[cfg(feature = "axum")]
 mod extract;
+mod freshness;
 mod layer;
 mod read_only;
 mod require;
@@ -56,7 +58,7 @@ pub use contents::Data;
 pub use extract::{Rejection, UserId};
 pub use layer::{Failure, ResponseFuture, SessionLayer, SessionService, Unavailable};
 pub use read_only::ReadOnlySession;
-pub use require::{RequireLogin, RequireLoginFuture, RequireLoginService};
+pub use require::{GuardFuture, GuardService, RequireFresh, RequireLogin};
 pub use session::{LogIn, Session};
 pub use vestiary::{Error, Format, Handle, MemoryLimits, SessionId, UnixMillis, way_back};
 pub use vestiary_store::{
@@ -72,6 +74,9 @@ mod documentation {
 
     #[doc = include_str!("../../../docs/how-to/one-time-values.md")]
     struct OneTimeValues;
+
+    #[doc = include_str!("../../../docs/how-to/confirm.md")]
+    struct Confirm;
 
     #[doc = include_str!("../../../README.md")]
     struct Readme;

@@ -2,6 +2,7 @@ use std::{
     future::Future,
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
@@ -56,15 +57,50 @@ use crate::{Session, layer::status_of};
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RequireLogin {
-    page: Option<&'static str>,
-    returning: Option<&'static str>,
+    guard: Guard,
 }
 
-/// The service that a [`RequireLogin`] creates.
+/// Protects routes that need more than a session, such as a change of the password: users who have proven their identity
+/// too long ago get 401 or are redirected to a page that asks for their password again ([`Session::is_fresh`]). So are
+/// anonymous visitors. No cache keeps the responses to users ([`Session::private`]).
+///
+/// Place it inside the [`SessionLayer`](crate::SessionLayer), as [`RequireLogin`].
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use axum::{Router, routing::get};
+/// use vestiary_tower::{Config, MemoryStore, RequireFresh, RequireLogin, SessionLayer};
+///
+/// let config = Config::new("a long random secret, from the environment");
+/// let ten_minutes = Duration::from_secs(600);
+/// let app: Router = Router::new()
+///     .route("/password", get(|| async { "a new password?" }))
+///     .route_layer(RequireFresh::within(ten_minutes).at("/confirm").returning("next"))
+///     .route("/confirm", get(|| async { "your password?" }))
+///     .route_layer(RequireLogin::at("/login").returning("next"))
+///     .layer(SessionLayer::new(&config, MemoryStore::default())?);
+/// # Ok::<(), vestiary_tower::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct RequireFresh {
+    guard: Guard,
+}
+
+/// The service that a [`RequireLogin`] or a [`RequireFresh`] creates.
 #[derive(Clone, Debug)]
-pub struct RequireLoginService<S> {
+pub struct GuardService<S> {
     inner: S,
-    guard: RequireLogin,
+    guard: Guard,
+}
+
+/// The visitors whom a guard lets in, and the page to which it sends the others.
+#[derive(Clone, Copy, Debug, Default)]
+struct Guard {
+    /// How long ago a user may have proven their identity. Without it, every user is let in.
+    within: Option<Duration>,
+    page: Option<&'static str>,
+    returning: Option<&'static str>,
 }
 
 impl RequireLogin {
@@ -80,9 +116,7 @@ impl RequireLogin {
     /// If the page is not a valid `Location`: it is a constant of the program, not input.
     #[must_use]
     pub fn at(page: &'static str) -> Self {
-        // Here, and not in the first request.
-        let _ = HeaderValue::from_static(page);
-        Self { page: Some(page), returning: None }
+        Self { guard: Guard::default().at(page) }
     }
 
     /// Tells the login page the path and the query of the request, in a parameter of its own query. Default: without one.
@@ -91,11 +125,63 @@ impl RequireLogin {
     /// If the name of the parameter is not valid in a `Location`.
     #[must_use]
     pub fn returning(self, parameter: &'static str) -> Self {
+        Self { guard: self.guard.returning(parameter) }
+    }
+}
+
+impl RequireFresh {
+    /// Creates a guard that lets users in who have logged in or confirmed their identity within this time, and responds to
+    /// others with 401.
+    #[must_use]
+    pub fn within(period: Duration) -> Self {
+        Self { guard: Guard { within: Some(period), ..Guard::default() } }
+    }
+
+    /// Redirects `GET` and `HEAD` requests to this page (303) instead, which calls [`Session::confirm`] after it has checked
+    /// the password. Other requests still get 401.
+    ///
+    /// # Panics
+    /// If the page is not a valid `Location`: it is a constant of the program, not input.
+    #[must_use]
+    pub fn at(self, page: &'static str) -> Self {
+        Self { guard: self.guard.at(page) }
+    }
+
+    /// Tells the page the path and the query of the request, in a parameter of its own query. Default: without one.
+    ///
+    /// # Panics
+    /// If the name of the parameter is not valid in a `Location`.
+    #[must_use]
+    pub fn returning(self, parameter: &'static str) -> Self {
+        Self { guard: self.guard.returning(parameter) }
+    }
+}
+
+impl Guard {
+    fn at(self, page: &'static str) -> Self {
+        // Here, and not in the first request.
+        let _ = HeaderValue::from_static(page);
+        Self { page: Some(page), ..self }
+    }
+
+    fn returning(self, parameter: &'static str) -> Self {
         let _ = HeaderValue::from_static(parameter);
         Self { returning: Some(parameter), ..self }
     }
 
-    /// The login page for this request, if it is one for a page.
+    /// Whether the visitor of a session is let in.
+    async fn admits(self, session: &Session) -> Result<bool, SessionError> {
+        let is_admitted = match self.within {
+            Some(period) => session.is_fresh(period).await?,
+            None => session.user_id().await?.is_some(),
+        };
+        if is_admitted {
+            session.private();
+        }
+        Ok(is_admitted)
+    }
+
+    /// The page for this request, if it is one for a page.
     fn page_for<Q>(self, request: &Request<Q>) -> Option<HeaderValue> {
         let page = self.page.filter(|_| matches!(*request.method(), Method::GET | Method::HEAD))?;
         let Some(parameter) = self.returning else { return Some(HeaderValue::from_static(page)) };
@@ -106,21 +192,29 @@ impl RequireLogin {
 }
 
 impl<S> Layer<S> for RequireLogin {
-    type Service = RequireLoginService<S>;
+    type Service = GuardService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        RequireLoginService { inner, guard: *self }
+        GuardService { inner, guard: self.guard }
     }
 }
 
-impl<S, Q, B> Service<Request<Q>> for RequireLoginService<S>
+impl<S> Layer<S> for RequireFresh {
+    type Service = GuardService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        GuardService { inner, guard: self.guard }
+    }
+}
+
+impl<S, Q, B> Service<Request<Q>> for GuardService<S>
 where
     S: Service<Request<Q>, Response = Response<B>> + Clone,
     B: Default + 'static,
 {
     type Response = Response<B>;
     type Error = S::Error;
-    type Future = RequireLoginFuture<S, Q>;
+    type Future = GuardFuture<S, Q>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(context)
@@ -130,30 +224,23 @@ where
         // `self.inner` is the service that is ready. The clone in its place becomes ready for the next request.
         let next = self.inner.clone();
         let inner = std::mem::replace(&mut self.inner, next);
-        let session = Session::<crate::Data>::of(request.extensions());
-        let user: Asking = Box::pin(async move {
+        let (guard, session) = (self.guard, Session::of(request.extensions()));
+        let admitted: Asking = Box::pin(async move {
             match session {
-                Some(session) => {
-                    let is_user = session.user_id().await?.is_some();
-                    if is_user {
-                        session.private();
-                    }
-                    Ok(Some(is_user))
-                }
+                Some(session) => guard.admits(&session).await.map(Some),
                 None => Ok(None),
             }
         });
-        let guard = self.guard;
-        RequireLoginFuture { step: Step::Asking { user, next: Some((inner, request)), guard } }
+        GuardFuture { step: Step::Asking { admitted, next: Some((inner, request)), guard } }
     }
 }
 
-/// Whether the visitor is logged in; `None` without a session layer.
+/// Whether the visitor is let in; `None` without a session layer.
 type Asking = Pin<Box<dyn Future<Output = Result<Option<bool>, SessionError>> + Send>>;
 
 pin_project! {
-    /// The response of a [`RequireLoginService`].
-    pub struct RequireLoginFuture<S: Service<Request<Q>>, Q> {
+    /// The response of a [`GuardService`].
+    pub struct GuardFuture<S: Service<Request<Q>>, Q> {
         #[pin]
         step: Step<S, S::Future, Q>,
     }
@@ -162,12 +249,12 @@ pin_project! {
 pin_project! {
     #[project = StepProjection]
     enum Step<S, F, Q> {
-        Asking { user: Asking, next: Option<(S, Request<Q>)>, guard: RequireLogin },
+        Asking { admitted: Asking, next: Option<(S, Request<Q>)>, guard: Guard },
         Handling { #[pin] inner: F },
     }
 }
 
-impl<S, Q, B> Future for RequireLoginFuture<S, Q>
+impl<S, Q, B> Future for GuardFuture<S, Q>
 where
     S: Service<Request<Q>, Response = Response<B>>,
     B: Default + 'static,
@@ -178,10 +265,10 @@ where
         let mut step = self.project().step;
         loop {
             match step.as_mut().project() {
-                StepProjection::Asking { user, next, guard } => {
-                    let is_user = ready!(user.as_mut().poll(context));
+                StepProjection::Asking { admitted, next, guard } => {
+                    let is_admitted = ready!(admitted.as_mut().poll(context));
                     let Some((mut inner, request)) = next.take() else { return Poll::Pending };
-                    let response = match is_user {
+                    let response = match is_admitted {
                         Ok(Some(true)) => {
                             let inner = inner.call(request);
                             step.set(Step::Handling { inner });
@@ -199,14 +286,14 @@ where
     }
 }
 
-impl<S: Service<Request<Q>>, Q> std::fmt::Debug for RequireLoginFuture<S, Q> {
+impl<S: Service<Request<Q>>, Q> std::fmt::Debug for GuardFuture<S, Q> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RequireLoginFuture").finish_non_exhaustive()
+        f.debug_struct("GuardFuture").finish_non_exhaustive()
     }
 }
 
 /// The message for a guard outside of the session layer.
-const MISPLACED: &str = "`RequireLogin` is outside of the `SessionLayer`, where there are no sessions: add the \
+const MISPLACED: &str = "a guard (`RequireLogin`, `RequireFresh`) is outside of the `SessionLayer`, where there are no sessions: add the \
                          `SessionLayer` after it with `Router::layer`, so that it is around it";
 
 fn misplaced<B: Default + 'static>() -> Response<B> {
@@ -223,7 +310,7 @@ fn misplaced<B: Default + 'static>() -> Response<B> {
     response
 }
 
-/// The response to an anonymous visitor: a redirect if there is a page to go to.
+/// The response to a visitor who is not let in: a redirect if there is a page to go to.
 fn rejected<B: Default>(page: Option<HeaderValue>) -> Response<B> {
     let mut response = Response::new(B::default());
     *response.status_mut() = StatusCode::UNAUTHORIZED;

@@ -289,6 +289,18 @@ impl Visit {
         taken.map(|()| state.visit.taken.take())
     }
 
+    /// Records that the user has just proven their identity.
+    pub(crate) async fn confirm_user(&self, state: &mut State) -> Result<bool, SessionError> {
+        let (mut asking, rules) = (self.asking(), self.sessions.rules());
+        let before = state.session_of_user();
+        // Boxed, as in `put`.
+        let confirming = Box::pin(visit::confirm_user(&mut asking, rules, &mut state.visit));
+        let confirmed = confirming.await;
+        self.clear_if_revoked(state, before).await;
+        state.settle(&self.sessions);
+        confirmed
+    }
+
     /// Ends the session.
     pub(crate) async fn destroy(&self) -> Result<(), SessionError> {
         let state = &mut *self.load().await?;
@@ -376,6 +388,11 @@ impl State {
     /// When the session ends unless it is used.
     pub(crate) fn ends(&self, of: &Visit) -> Ends {
         self.visit.ends(of.sessions.rules())
+    }
+
+    /// Whether the user has proven their identity within this time.
+    pub(crate) fn is_fresh(&self, millis: u64, now: UnixMillis) -> bool {
+        self.visit.is_fresh(millis, now)
     }
 
     /// The session, if it is stored and owned by a user.

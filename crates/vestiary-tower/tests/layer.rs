@@ -23,7 +23,7 @@ use support::{Browser, Events, Fault, Faulty, config, set_cookies, text};
 use tokio::sync::Notify;
 use tower::ServiceExt as _;
 use vestiary_tower::{
-    Config, OnStoreError, RequireLogin, Session, SessionError, SessionLayer, UserId,
+    Config, OnStoreError, RequireFresh, RequireLogin, Session, SessionError, SessionLayer, UserId,
 };
 
 type Answer = Result<String, SessionError>;
@@ -511,6 +511,41 @@ async fn a_guard_tells_the_login_page_the_way_back() {
         let response = Browser::new(&app).send(Method::GET, asked).await;
         assert_eq!(response.headers()[header::LOCATION], sent);
     }
+}
+
+#[tokio::test]
+async fn a_guard_asks_users_again_who_have_proven_their_identity_too_long_ago() {
+    let guarded = |path: &str, guard: RequireFresh| {
+        Router::new().route(path, get(|| async { "yours" }).post(|| async {})).route_layer(guard)
+    };
+    let early = async |session: Session| {
+        let at = UnixMillis(session.sessions().now().0 - 60_000);
+        session.login("ada").proven_at(at).await
+    };
+    let confirm = async |session: Session| session.confirm().await.map(|done| done.to_string());
+    let guard = RequireFresh::within(Duration::from_secs(60));
+    let app = guarded("/password", guard.at("/confirm").returning("next"))
+        .merge(routes().merge(guarded("/api", guard)))
+        .route("/early", get(early))
+        .route("/confirm", get(confirm))
+        .layer(SessionLayer::new(&config(), Faulty::default()).unwrap());
+    let mut browser = Browser::new(&app);
+    // Anonymous, and logged in a minute ago.
+    for path in ["/count", "/early"] {
+        browser.ok(path).await;
+        let response = browser.send(Method::GET, "/password?a=1").await;
+        assert_eq!(response.status(), StatusCode::SEE_OTHER);
+        assert_eq!(response.headers()[header::LOCATION], "/confirm?next=/password%3Fa%3D1");
+        assert!(!response.headers().contains_key(header::CACHE_CONTROL));
+        let response = browser.send(Method::POST, "/password").await;
+        assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+        assert_eq!(browser.get("/api").await.0, StatusCode::UNAUTHORIZED);
+        assert_eq!(browser.ok("/confirm").await, (path == "/early").to_string());
+    }
+    let response = browser.send(Method::GET, "/password").await;
+    assert_eq!(response.headers()[header::CACHE_CONTROL], "no-store");
+    assert_eq!(text(response).await, "yours");
+    assert_eq!(browser.ok("/api").await, "yours");
 }
 
 #[tokio::test]

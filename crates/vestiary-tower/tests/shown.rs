@@ -84,7 +84,7 @@ async fn debug_output_names_the_type_and_shows_no_session() {
         (format!("{layer:?}"), "SessionLayer { sessions: Sessions {"),
         (format!("{service:?}"), "SessionService { inner: Inner {"),
         (format!("{future:?}"), "ResponseFuture { .. }"),
-        (format!("{asking:?}"), "RequireLoginFuture { .. }"),
+        (format!("{asking:?}"), "GuardFuture { .. }"),
     ] {
         assert!(shown.starts_with(name), "{shown}");
     }

@@ -62,6 +62,8 @@ pub enum Task {
     Put,
     /// `take`: a key.
     Take,
+    /// `confirm_user`
+    ConfirmUser,
     /// Removes an obsolete record: its ID and text.
     Tidy,
     /// Lists the sessions of a user.
@@ -261,6 +263,7 @@ impl Operation {
                 Act::Put(UserRef::decoded(next()), next().to_owned(), lifetime as u64)
             }
             Task::Take => Act::Take(UserRef::decoded(next())),
+            Task::ConfirmUser => Act::ConfirmUser,
             Task::Refresh => Act::Refresh,
             Task::LogIn => {
                 let (name, data, label, max_age) = (next(), next(), next(), next());

@@ -83,6 +83,13 @@ impl Core {
         let end = if idle { ends.idle } else { ends.expires };
         end.map(|end| end.0 as f64)
     }
+
+    /// Whether the user of a visit has proven their identity within this number of milliseconds.
+    #[wasm_bindgen(js_name = isFresh)]
+    pub fn is_fresh(&self, flags: u32, record: String, period: f64, now: f64) -> bool {
+        let visit = VisitText { flags, record: record.into(), ..VisitText::default() };
+        visit.is_fresh(&self.rules, period as u64, millis(now)).unwrap_or(false)
+    }
 }
 
 const _: () = assert!(

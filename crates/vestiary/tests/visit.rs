@@ -11,6 +11,8 @@
 
 #[path = "visit/ends.rs"]
 mod ends;
+#[path = "visit/fresh.rs"]
+mod fresh;
 #[path = "visit/late.rs"]
 mod late;
 #[path = "visit/meets.rs"]

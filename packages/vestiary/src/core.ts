@@ -193,6 +193,11 @@ export class Core {
 		return this.#bindings.endOf(flags, at, record, idle);
 	}
 
+	/** Whether the user of a visit's session has proven their identity within this number of milliseconds. */
+	isFresh(flags: number, record: string, period: number): boolean {
+		return this.#bindings.isFresh(flags, record, period, Date.now());
+	}
+
 	/** Begins an operation. With a table it runs there, without store calls. */
 	begin(
 		task: Task,

@@ -12,6 +12,7 @@ export const FINISH: unique symbol = Symbol('finish');
 export const SEEN: unique symbol = Symbol('seen');
 export const REVOKED: unique symbol = Symbol('revoked');
 export const SLOT: unique symbol = Symbol('slot');
+export const FRESH: unique symbol = Symbol('fresh');
 
 /** A session as its request sees it. */
 export interface Inside {

@@ -2,12 +2,22 @@ import { Contents, type Changes } from './contents.js';
 import type { OwnCookie } from './progress.js';
 import { ConfigError } from './errors.js';
 import { Given, type MemoryTable, Task, View, VisitState } from './generated/vestiary.js';
-import { FINISH, HANDLE, HAS_UNSAVED_COOKIE, LOOK, OPEN, REVOKED, SEEN, SLOT } from './inside.js';
+import {
+	FINISH,
+	FRESH,
+	HANDLE,
+	HAS_UNSAVED_COOKIE,
+	LOOK,
+	OPEN,
+	REVOKED,
+	SEEN,
+	SLOT
+} from './inside.js';
+import { Freshness } from './freshness.js';
 import { checkLogin, loginOf, type LoginOptions } from './login-options.js';
 import type { OwnRequest } from './open-sessions.js';
 import { runtimeOf } from './runtime.js';
 import { hasVisitor, Scope, slots, whole } from './scope.js';
-import { Slots } from './slots.js';
 import { nestedIn } from './turns.js';
 import type { RegisteredData } from './registered.js';
 import type {
@@ -29,7 +39,7 @@ import { Writer } from './writer.js';
  * with another ID; after {@link Session.regenerate} the old instance acts for the new session. So no stale reference
  * can revive an ended session.
  */
-export class Session extends Slots {
+export class Session extends Freshness {
 	readonly #scope: Scope;
 	readonly #contents: Contents;
 	readonly #writer: Writer;
@@ -82,7 +92,7 @@ export class Session extends Slots {
 	}
 
 	/** The ID of the user who logged in with {@link Session.login}; undefined for an anonymous visitor. */
-	get userId(): string | undefined {
+	override get userId(): string | undefined {
 		return this.#current().#scope.visit.user?.name;
 	}
 
@@ -379,6 +389,11 @@ export class Session extends Slots {
 			void operations.behind(async () => {
 				end();
 			});
+	}
+
+	/** @internal */
+	override [FRESH](period: number): boolean {
+		return this.#current().#scope.visit.isFresh(period);
 	}
 
 	/** @internal */

@@ -167,6 +167,12 @@ export class Visit implements Page {
 		return end === undefined ? null : new Date(end);
 	}
 
+	/** Whether the user has proven their identity within this number of milliseconds. */
+	isFresh(period: number): boolean {
+		this.open();
+		return this.#scope.runtime.core.isFresh(this.#flags, this.#texts[1], period);
+	}
+
 	/** The record of the session, as JSON text. */
 	get record(): string {
 		this.open();

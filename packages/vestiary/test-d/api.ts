@@ -76,6 +76,11 @@ export function addresses(event: RequestEvent, form: FormData): string[] {
 
 // Values beside the data, typed by their keys.
 export async function slots({ locals: { session } }: RequestEvent): Promise<unknown> {
+	const isConfirmed: boolean = await session.confirm();
+	const isFresh: boolean = isConfirmed && session.isFresh(600);
+	void isFresh;
+	// @ts-expect-error -- the time is not optional
+	session.isFresh();
 	const isStored: boolean = await session.put('challenge', 'x', { for: 60 });
 	const challenge: string | undefined = await session.take('challenge');
 	await session.put('another key', { any: [1] }, { for: 0.5 });

@@ -10,6 +10,9 @@ import type { Operation } from './scenario.js';
 
 type Data = Record<string, unknown>;
 
+/** Operations that give `yes` or `no`. */
+const QUESTIONS: ReadonlySet<Operation['do']> = new Set(['isAlive', 'confirm', 'isFresh']);
+
 /** The expected answer of an operation. */
 export function expected(operation: Operation): unknown {
 	if (operation.do === 'read')
@@ -19,7 +22,7 @@ export function expected(operation: Operation): unknown {
 	if (operation.do === 'take') return operation.gives ?? { value: operation.value ?? null };
 	if (operation.do === 'list') return operation.labels;
 	if (operation.do === 'together') return operation.ops.map(expected);
-	const gives = operation.gives ?? (operation.do === 'isAlive' ? 'yes' : 'done');
+	const gives = operation.gives ?? (QUESTIONS.has(operation.do) ? 'yes' : 'done');
 	const inside = operation.do === 'update' ? operation.inside : undefined;
 	return inside ? { inside: expected(inside), gives } : gives;
 }
@@ -113,6 +116,10 @@ async function act(
 			});
 			return 'done';
 		}
+		case 'confirm':
+			return (await session.confirm()) ? 'yes' : 'no';
+		case 'isFresh':
+			return session.isFresh(operation.within) ? 'yes' : 'no';
 		case 'ends': {
 			const left = (end: Date | null): number | null =>
 				end && Math.round((end.getTime() - Date.now()) / 1_000);

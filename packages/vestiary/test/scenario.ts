@@ -56,6 +56,10 @@ export type Operation =
 			provenAgo?: number;
 			gives?: string;
 	  }
+	/** The user proves who they are: `yes`, `no`, or the code of an error. Default: `yes`. */
+	| { do: 'confirm'; gives?: string }
+	/** Whether the user has done so within this number of seconds. Default: `yes`. */
+	| { do: 'isFresh'; within: number; gives?: string }
 	/** The seconds until the session and its idle deadline end; null if it has no end. Default: null. */
 	| { do: 'ends'; expires?: number | null; idle?: number | null }
 	/** Ends the session of a user that has this label. */
@@ -198,6 +202,8 @@ const OPERATIONS: Record<Operation['do'], string[]> = {
 	destroy: ['gives'],
 	update: ['add', 'put', 'inside', 'gives'],
 	login: ['user', 'keep', 'label', 'maxAge', 'provenAgo', 'gives'],
+	confirm: ['gives'],
+	isFresh: ['within', 'gives'],
 	ends: ['expires', 'idle'],
 	revoke: ['user', 'label', 'gives'],
 	revokeOthers: ['user', 'gives'],

@@ -103,6 +103,13 @@ async fn act(
             }
             login.await?;
         }
+        Operation::Confirm { .. } => {
+            return Ok(if session.confirm().await? { "yes".into() } else { "no".into() });
+        }
+        Operation::IsFresh { within, .. } => {
+            let is_fresh = session.is_fresh(Duration::from_secs_f64(*within)).await?;
+            return Ok(if is_fresh { "yes".into() } else { "no".into() });
+        }
         Operation::Ends { .. } => {
             let now = session.sessions().now();
             // Seconds, rounded: a test waits for nothing.

@@ -106,6 +106,13 @@ pub enum Operation {
         proven_ago: Option<u64>,
         gives: Option<String>,
     },
+    Confirm {
+        gives: Option<String>,
+    },
+    IsFresh {
+        within: f64,
+        gives: Option<String>,
+    },
     Ends {
         expires: Option<u64>,
         idle: Option<u64>,
@@ -350,7 +357,9 @@ impl Operation {
             }
             Self::List { labels, .. } => return serde_json::json!(labels),
             Self::Together { ops } => return ops.iter().map(Self::expected).collect(),
-            Self::IsAlive { gives } => gives.as_deref().unwrap_or("yes"),
+            Self::IsAlive { gives } | Self::Confirm { gives } | Self::IsFresh { gives, .. } => {
+                gives.as_deref().unwrap_or("yes")
+            }
             Self::Set { gives, .. }
             | Self::Remove { gives, .. }
             | Self::Save { gives }

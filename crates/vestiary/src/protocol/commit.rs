@@ -23,7 +23,7 @@ pub struct Seen {
     pub at: UnixMillis,
 }
 
-/// A request's change of the data, or of a slot beside it.
+/// A request's change of the data, or of something beside it.
 #[derive(Clone, Eq, PartialEq)]
 pub enum Change {
     /// Keys that the request has set or removed: the difference between `base` and `mine`. See [`merge`].
@@ -47,6 +47,8 @@ pub enum Change {
     /// A slot to remove, by its key. The data stays. Of several requests that take a value at the same time, one gets it,
     /// because only one write has removed it.
     Take(String),
+    /// The user has proven their identity again, at this time. The data stays.
+    Confirm(UnixMillis),
     /// No change of the data, as for another deadline. Data of an older version stays as it is.
     Keep,
 }
@@ -95,7 +97,7 @@ struct Attempt {
 /// The number of records that may leave a write in doubt. A replica may return an old record.
 const INCONCLUSIVE: u8 = 2;
 
-/// Writes the data of a stored session, or one of its slots, and what becomes of its `cookie`.
+/// Writes the data of a stored session, or something beside it, and what becomes of its `cookie`.
 ///
 /// A write replaces only the record that it was made from. After a conflict with another request, the change is applied
 /// again, to the current data. A write whose reply was lost is recognised by its write ID, and not done twice.
@@ -261,6 +263,14 @@ fn changed_meta(
     if cookie.is_set {
         meta.until = None;
     }
+    if seeded(Fault::SaveRevertsConfirmation) {
+        meta.confirmed = loaded.meta().confirmed;
+    }
+    if let Change::Confirm(at) = change {
+        meta.confirmed = meta.confirmed.max(Some(*at));
+    } else if seeded(Fault::SaveConfirms) {
+        meta.confirmed = Some(now);
+    }
     let slots = if seeded(Fault::SlotsOverwrite) { &loaded.meta().slots } else { &meta.slots };
     let Some((slots, mut taken)) = change.slots(slots, now)? else { return Ok(Some((meta, None))) };
     meta.slots = slots;
@@ -289,7 +299,7 @@ async fn changed<'a, H: Host>(
         _ => Cow::Borrowed(record.data()),
     };
     Ok(match change {
-        Change::Keep | Change::Put { .. } | Change::Take(_) => theirs,
+        Change::Keep | Change::Put { .. } | Change::Take(_) | Change::Confirm(_) => theirs,
         Change::Rerun => host.compute(&theirs).await?.into(),
         Change::Merge { mine, .. } if seeded(Fault::SaveOverwrites) => mine.into(),
         Change::Merge { base, mine } => merged_data(base, mine, theirs)?,
@@ -325,7 +335,7 @@ impl Change {
         now: UnixMillis,
     ) -> Result<Option<(Slots, Option<String>)>, crate::Error> {
         Ok(match self {
-            Self::Merge { .. } | Self::Rerun | Self::Keep => None,
+            Self::Merge { .. } | Self::Rerun | Self::Keep | Self::Confirm(_) => None,
             Self::Put { key, value, until } => Some((slots.put(key, value, *until, now)?, None)),
             Self::Take(key) => Some(slots.take(key, now)),
         })
@@ -354,6 +364,7 @@ impl core::fmt::Debug for Change {
             Self::Rerun => "Rerun",
             Self::Put { .. } => "Put",
             Self::Take(_) => "Take",
+            Self::Confirm(_) => "Confirm",
             Self::Keep => "Keep",
         })
     }

@@ -146,6 +146,12 @@ pub enum Fault {
     TakesTwice,
     /// A change of one slot writes over the changes of other requests to the others.
     SlotsOverwrite,
+    /// A write that is no confirmation moves the time at which the user last proved their identity.
+    SaveConfirms,
+    /// A renewal moves the time at which the user last proved their identity.
+    RenewalConfirms,
+    /// A write takes back what another request has confirmed meanwhile.
+    SaveRevertsConfirmation,
 }
 
 #[cfg(all(feature = "seeded-faults", any(target_family = "wasm", not(debug_assertions))))]

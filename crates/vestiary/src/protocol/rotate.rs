@@ -283,7 +283,10 @@ fn renewed(
     now: UnixMillis,
 ) -> Result<(Record, Ttl), Error> {
     // The new ID comes with a new cookie.
-    let meta = Meta { renewed: Some(now), until: None, ..old.meta().without_writes() };
+    let mut meta = Meta { renewed: Some(now), until: None, ..old.meta().without_writes() };
+    if seeded(Fault::RenewalConfirms) {
+        meta.confirmed = Some(now);
+    }
     let record = rules.rewritten(old, write_id, old.data(), meta, now)?;
     let ttl = rules.ttl_of(record.meta(), now);
     Ok((record, ttl))

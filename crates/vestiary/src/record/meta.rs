@@ -12,6 +12,8 @@ use crate::{
 pub struct Meta {
     /// When the session was created; `None` in records of svelte-kit-sessions.
     pub created: Option<UnixMillis>,
+    /// When the user last proved their identity, if that is not the time of the login.
+    pub confirmed: Option<UnixMillis>,
     /// When the session got its current ID, if that is not the first one.
     pub renewed: Option<UnixMillis>,
     /// The idle deadline.
@@ -120,10 +122,18 @@ impl Meta {
         Self { user, ..Self::default() }
     }
 
+    /// Whether the user has proven their identity within this time: at the login, or since. Never without a user.
+    #[must_use]
+    pub fn is_fresh(&self, millis: u64, now: UnixMillis) -> bool {
+        let since = self.user.as_ref().and(self.confirmed.or(self.created));
+        since.is_some_and(|since| now < since.plus(millis))
+    }
+
     /// A copy without the previous writes, for a new write.
     pub(crate) fn without_writes(&self) -> Self {
         let Self {
             created,
+            confirmed,
             renewed,
             idle,
             absolute,
@@ -137,6 +147,7 @@ impl Meta {
         } = self;
         Self {
             created: *created,
+            confirmed: *confirmed,
             renewed: *renewed,
             idle: *idle,
             absolute: *absolute,
@@ -167,6 +178,7 @@ impl Meta {
         text.push('{');
         for (name, instant) in [
             ("created", self.created),
+            ("confirmed", self.confirmed),
             ("renewed", self.renewed),
             ("idle", self.idle),
             ("absolute", self.absolute),
@@ -228,6 +240,7 @@ impl Meta {
             let value = text.get(place).unwrap_or_default();
             match key {
                 b"created" => meta.created = millis(value),
+                b"confirmed" => meta.confirmed = millis(value),
                 b"renewed" => meta.renewed = millis(value),
                 b"idle" => meta.idle = millis(value),
                 b"absolute" => meta.absolute = millis(value),

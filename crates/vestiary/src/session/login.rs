@@ -50,7 +50,12 @@ pub async fn log_in<H: Host>(
             since: join.proven,
             most: join.most,
         },
-        meta: Meta { cookie: join.cookie.clone(), ..Meta::owned(Some(user.clone())) },
+        meta: Meta {
+            cookie: join.cookie.clone(),
+            // A proof of less than a second ago is as new as the session.
+            confirmed: Some(join.proven).filter(|at| host.now().since(*at) >= 1_000),
+            ..Meta::owned(Some(user.clone()))
+        },
         user,
         has_entry: false,
         has_left: false,

@@ -1,8 +1,8 @@
 use alloc::{string::String, vec::Vec};
 
 use super::{
-    Changes, Cookies, Fault, Request, Visit, confirm, finish, open, put, refresh, regenerate,
-    renew, take, update,
+    Changes, Cookies, Fault, Request, Visit, confirm, confirm_user, finish, open, put, refresh,
+    regenerate, renew, take, update,
     write::{Edit, execute},
 };
 use crate::{decide::Operation, protocol::Rules, session::Spent};
@@ -30,6 +30,8 @@ pub enum Act {
     Put(String, String, u64),
     /// [`take`]: the key.
     Take(String),
+    /// [`confirm_user`]
+    ConfirmUser,
     /// [`refresh`]
     Refresh,
     /// [`finish`]
@@ -84,6 +86,10 @@ pub async fn act<R: Request>(
         }
         Act::Take(key) => {
             take(request, rules, visit, key).await?;
+            return Ok(Vec::new());
+        }
+        Act::ConfirmUser => {
+            confirm_user(request, rules, visit).await?;
             return Ok(Vec::new());
         }
         Act::Save(changes) => (Operation::Save, Edit::Merge(changes)),

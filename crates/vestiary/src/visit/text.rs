@@ -48,12 +48,17 @@ impl VisitText<'_> {
     /// # Errors
     /// [`Error`] if [`Visit::text`] has not made the text.
     pub fn ends(self, rules: &Rules) -> Result<Ends, Error> {
-        if self.get(Self::STATE) != 2 {
+        if !self.is_stored() {
             return Ok(Ends::default());
         }
         let (is_due, is_set) = (self.get(Self::DUE) > 0, self.get(Self::COOKIE) == 1);
         let record = rules.record(self.record.into_owned())?;
         Ok(rules.ends(&record, self.at, is_due, is_set))
+    }
+
+    /// Whether the visit has a stored session.
+    pub(super) fn is_stored(&self) -> bool {
+        self.get(Self::STATE) == 2
     }
 
     fn get(&self, mask: u32) -> u32 {

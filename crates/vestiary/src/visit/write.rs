@@ -16,7 +16,7 @@ pub(super) enum Edit {
     Merge(Changes),
     /// The result of the application's function ([`Host::compute`]).
     Rerun,
-    /// A slot, and not the data.
+    /// A slot or a confirmation, and not the data.
     Slot(Change),
 }
 

@@ -63,6 +63,16 @@ impl Schedule {
     /// The requests whose changes are in the session that began with the ID `root`.
     fn check_data(&self, root: &SessionId, record: &Record, faults: &mut Vec<&'static str>) {
         let data: Value = serde_json::from_str(record.data()).unwrap();
+        let confirms =
+            self.confirms.iter().filter(|(number, _)| self.began_with[**number] == *root);
+        let confirmed = record.meta().confirmed;
+        if confirmed.is_some_and(|at| !confirms.clone().any(|(_, time)| *time == at)) {
+            faults.push("an operation that confirms no user has done so");
+        }
+        let done = confirms.filter(|(number, _)| self.saved.contains(number));
+        if confirmed < done.map(|(_, time)| *time).max() {
+            faults.push("an acknowledged confirmation is lost");
+        }
         let has_slot = |key: &str| record.meta().slots.value(key, UnixMillis(0)).is_some();
         if self.taken > 0 && has_slot(SHARED) {
             faults.push("a value that was taken is back");
@@ -84,7 +94,12 @@ impl Schedule {
                 Want::Update | Want::RenewAndUpdate => entries == 1,
                 Want::Save => is_set,
                 Want::Put => has_slot(&slot(number)),
-                Want::Touch | Want::LogOut | Want::LogIn | Want::Renew | Want::Take => continue,
+                Want::Touch
+                | Want::LogOut
+                | Want::LogIn
+                | Want::Renew
+                | Want::Take
+                | Want::Confirm => continue,
             };
             if self.saved.contains(&number) && !there {
                 faults.push("an acknowledged change is lost");

@@ -5,7 +5,7 @@ use vestiary::protocol::Fault;
 use crate::{lists, logins, play, store::Kin};
 
 /// The faults of the operations on records.
-const RECORDS: [Fault; 27] = [
+const RECORDS: [Fault; 30] = [
     Fault::OneWriteId,
     Fault::SaveFollowsLogin,
     Fault::SettledIgnored,
@@ -33,6 +33,9 @@ const RECORDS: [Fault; 27] = [
     Fault::LoginLeavesPointer,
     Fault::TakesTwice,
     Fault::SlotsOverwrite,
+    Fault::SaveConfirms,
+    Fault::RenewalConfirms,
+    Fault::SaveRevertsConfirmation,
 ];
 
 /// Faults of users' session lists.

@@ -29,6 +29,8 @@ pub(crate) enum Want {
     Put,
     /// Take the value out of the slot that all share.
     Take,
+    /// The user proves their identity.
+    Confirm,
 }
 
 /// How an operation has ended.
@@ -65,9 +67,10 @@ impl Want {
                     written.map(End::Written)
                 })
             }
-            Self::Put | Self::Take => {
+            Self::Put | Self::Take | Self::Confirm => {
                 let until = UnixMillis(u64::MAX);
                 let edit = match self {
+                    Self::Confirm => Change::Confirm(now),
                     Self::Put => Change::Put { key: slot(number), value: "1".into(), until },
                     _ => Change::Take(SHARED.into()),
                 };

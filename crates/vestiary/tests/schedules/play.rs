@@ -32,6 +32,8 @@ pub(crate) enum Kind {
     Ending,
     /// Several requests take one value, and others put values of their own beside it.
     Slots,
+    /// Requests confirm the user of the session that others write and renew.
+    Confirms,
 }
 
 enum State {
@@ -75,6 +77,8 @@ pub(crate) struct Schedule {
     /// The IDs that browsers have, each with the ID that began the session: the first one, or that of a login.
     pub(crate) roots: BTreeMap<String, SessionId>,
     pub(crate) replaced_by_login: Vec<SessionId>,
+    /// When each request that confirms the user has begun to.
+    pub(crate) confirms: BTreeMap<usize, UnixMillis>,
     /// The session that each request has begun with.
     pub(crate) began_with: Vec<SessionId>,
     /// Faults that were seen on the way.
@@ -104,6 +108,7 @@ impl Schedule {
             6 | 7 => Kind::Slow,
             8 => Kind::Stale,
             9 if seed % 20 == 19 => Kind::Slots,
+            9 if seed % 40 == 9 => Kind::Confirms,
             _ => Kind::Ending,
         };
         let options = OptionsInput { hash_ids: false, ..OptionsInput::default() };
@@ -157,6 +162,11 @@ impl Schedule {
                 wants.extend(vec![Want::Put; 1 + chance.below(3)]);
                 wants.extend([Want::Update, Want::Renew].into_iter().take(chance.below(3)));
             }
+            Kind::Confirms => {
+                wants = vec![Want::Confirm; 1 + chance.below(2)];
+                let others = [Want::Save, Want::Update, Want::Renew, Want::Touch, Want::LogIn];
+                wants.extend((0..2 + chance.below(3)).map(|_| others[chance.below(5)]));
+            }
             Kind::Slow => wants.push(Want::Renew),
             Kind::Stale => wants[0] = Want::Renew,
             Kind::Plain => {}
@@ -176,6 +186,7 @@ impl Schedule {
             given_up: false,
             roots: BTreeMap::from([(first.expose().to_owned(), first.clone())]),
             replaced_by_login: Vec::new(),
+            confirms: BTreeMap::new(),
             began_with: Vec::new(),
             noticed: BTreeSet::new(),
             chance,
@@ -397,6 +408,9 @@ impl Schedule {
     }
 
     fn begun(&mut self, number: usize, want: Want, seen: Seen) -> Pending<End> {
+        if want == Want::Confirm {
+            self.confirms.insert(number, self.now);
+        }
         want.begun(number, seen, Arc::clone(&self.rules), self.now, &mut self.chance)
     }
 

@@ -55,9 +55,12 @@ pub(crate) enum Act {
     Regenerate,
     Destroy,
     LogIn,
+    /// The milliseconds since the visitor has proven their identity.
+    LogInProven(u64),
     /// The key, the value, and its lifetime in milliseconds.
     Put(&'static str, &'static str, u64),
     Take(&'static str),
+    ConfirmUser,
     Refresh,
     Finish(Option<Changes>),
     Confirm,
@@ -298,11 +301,13 @@ async fn run(
         Act::Renew => visit::renew(page, rules, seen).await.map(|()| true),
         Act::Regenerate => visit::regenerate(page, rules, seen).await.map(|()| true),
         Act::Destroy => visit::destroy(page, rules, seen).await.map(|()| true),
-        Act::LogIn => log_in(page, rules, seen).await,
+        Act::LogIn => log_in(page, rules, seen, 0).await,
+        Act::LogInProven(ago) => log_in(page, rules, seen, ago).await,
         Act::Put(key, value, millis) => {
             visit::put(page, rules, seen, key.to_owned(), value.to_owned(), millis).await
         }
         Act::Take(key) => visit::take(page, rules, seen, key.to_owned()).await.map(|()| true),
+        Act::ConfirmUser => visit::confirm_user(page, rules, seen).await,
         Act::Refresh => {
             visit::refresh(page, rules, seen).await;
             Ok(true)
@@ -317,12 +322,17 @@ async fn run(
 }
 
 /// A login of the user `ada`.
-async fn log_in(page: &mut Page, rules: &Rules, visit: &mut Visit) -> Result<bool, Stopped> {
+async fn log_in(
+    page: &mut Page,
+    rules: &Rules,
+    visit: &mut Visit,
+    ago: u64,
+) -> Result<bool, Stopped> {
     let now = page.host().now();
     let join = session::Join {
         name: "ada",
         label: None,
-        proven: now,
+        proven: UnixMillis(now.0 - ago),
         own_end: None,
         most: 100,
         cookie: None,
