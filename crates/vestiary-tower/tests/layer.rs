@@ -519,7 +519,7 @@ async fn a_guard_asks_users_again_who_have_proven_their_identity_too_long_ago() 
         Router::new().route(path, get(|| async { "yours" }).post(|| async {})).route_layer(guard)
     };
     let early = async |session: Session| {
-        let at = UnixMillis(session.sessions().now().0 - 60_000);
+        let at = vestiary_tower::UnixMillis(session.sessions().now().0 - 60_000);
         session.login("ada").proven_at(at).await
     };
     let confirm = async |session: Session| session.confirm().await.map(|done| done.to_string());

@@ -78,7 +78,7 @@ export function addresses(event: RequestEvent, form: FormData): string[] {
 export async function slots({ locals: { session } }: RequestEvent): Promise<unknown> {
 	const isConfirmed: boolean = await session.confirm();
 	const isFresh: boolean = isConfirmed && session.isFresh(600);
-	void isFresh;
+	if (!isFresh) return;
 	// @ts-expect-error -- the time is not optional
 	session.isFresh();
 	const isStored: boolean = await session.put('challenge', 'x', { for: 60 });
