@@ -21,6 +21,8 @@ export interface Act {
 	sent: number;
 	/** When its answer came. */
 	resolved: number;
+	/** The same in milliseconds, by `performance.now()`. */
+	resolvedAt: number;
 	outcome: Fate;
 }
 
@@ -116,11 +118,12 @@ export class History {
 	}
 
 	act(): Act {
-		return { sent: this.tick(), resolved: Infinity, outcome: 'pending' };
+		return { sent: this.tick(), resolved: Infinity, resolvedAt: Infinity, outcome: 'pending' };
 	}
 
 	resolve(act: Act, fate: Fate): void {
 		act.resolved = this.tick();
+		act.resolvedAt = performance.now();
 		act.outcome = fate;
 	}
 
@@ -184,7 +187,9 @@ export class History {
 	/** A login was acknowledged; if it found a session, the new one is in its place. */
 	loggedIn(session: SessionHistory, login: Act, old: SessionHistory | undefined): void {
 		const met = ({ act }: { act: Act }): boolean => act !== login && overlap(act, login);
-		const perhaps = this.#everywhere.filter((one) => one.user === session.user && met(one));
+		const perhaps = this.#everywhere.filter(
+			(one) => one.user === session.user && (met(one) || isStillUnderWay(one.act))
+		);
 		session.endings.push(...perhaps.map(({ act }) => act));
 		if (!old) return;
 		session.parent = old;
@@ -283,6 +288,7 @@ export function fateOf(outcome: Outcome): Fate {
 			return 'acknowledged';
 		// If the reply to a write was lost before the session was ended, `gone` proves nothing.
 		case 'gone':
+		case 'outdated':
 		case 'failed':
 		case 'died':
 		case 'broken':
@@ -291,6 +297,14 @@ export function fateOf(outcome: Outcome): Fate {
 			return 'refused';
 	}
 }
+
+/** Whether the store may yet do what the application was told to have failed: docs/reference/session.md. */
+function isStillUnderWay({ outcome, resolvedAt }: Act): boolean {
+	return outcome === 'unknown' && performance.now() - resolvedAt < LONGEST_DELAY;
+}
+
+/** More milliseconds than proxies and clients hold a command. */
+const LONGEST_DELAY = 10_000;
 
 function overlap(one: Act, other: Act): boolean {
 	const done = one.outcome !== 'refused' && other.outcome !== 'refused';

@@ -43,8 +43,10 @@ export type Outcome =
 	| 'anonymous'
 	/** The library said that it was not done, for the session was ended meanwhile. */
 	| 'gone'
-	/** The library refused it: an outdated login, or a session that is too busy. */
+	/** The library refused it: the session is too busy. */
 	| 'refused'
+	/** The library refused the login, because all sessions of the user were ended. The one before it may have ended. */
+	| 'outdated'
 	/** The session could not be read, so nothing was tried. */
 	| 'unread'
 	/** An error: the operation is in doubt. */

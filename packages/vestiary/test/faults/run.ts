@@ -43,6 +43,8 @@ if (values.write && chosen.length < SCENARIOS.length)
 const version = execFileSync(REDIS_SERVER, ['--version'], { encoding: 'utf8' });
 const redis = `Redis ${/v=(\S+)/.exec(version)?.[1] ?? ''}`;
 console.log(`seed ${values.seed}: ${chosen.length} scenarios of ${seconds} seconds`);
+await mkdir(FOLDER, { recursive: true });
+const traces = join(FOLDER, 'faults.json');
 const results: Result[] = [];
 for (const scenario of chosen) {
 	const seed = new Chance(Number(values.seed) + SCENARIOS.indexOf(scenario)).below(2 ** 32);
@@ -56,27 +58,30 @@ for (const scenario of chosen) {
 		}
 	});
 	results.push(result);
+	// After each scenario, so that a finding can be looked at while the others run.
+	const run = {
+		seed: Number(values.seed),
+		node: process.version,
+		redis,
+		cores: availableParallelism(),
+		results
+	};
+	await writeFile(traces, JSON.stringify(run, undefined, '\t'));
+	for (const { violation, what } of result.findings)
+		console.log(`[${scenario.name}] ${violation}: ${what}; the trace is in ${traces}`);
 }
-await mkdir(FOLDER, { recursive: true });
-const cores = availableParallelism();
-const seed = Number(values.seed);
-await writeFile(
-	join(FOLDER, 'faults.json'),
-	JSON.stringify({ seed, node: process.version, redis, cores, results }, undefined, '\t')
-);
 console.log(`\n${tableOf(results)}\n`);
 if (values.write) {
 	const sqlite = `SQLite ${process.versions.sqlite ?? ''}`;
 	const servers = [redis, await postgresVersion(), await mySqlVersion(), sqlite];
 	const machine = [...servers, `Node.js ${process.version}`].join(', ');
-	await writeDocs(results, `Seed ${seed}, on ${cores} cores, with ${machine}.`);
+	await writeDocs(
+		results,
+		`Seed ${values.seed}, on ${availableParallelism()} cores, with ${machine}.`
+	);
 }
 const wrong = results.filter(isWrong);
-for (const { name, findings, broken } of wrong) {
-	for (const { violation, what } of findings) console.log(`${name}: ${violation}: ${what}`);
-	for (const what of broken) console.log(`${name}: ${what}`);
-}
-const traces = join(FOLDER, 'faults.json');
+for (const { name, broken } of wrong) for (const what of broken) console.log(`${name}: ${what}`);
 console.log(wrong.length > 0 ? `FAILED; the traces are in ${traces}` : 'as promised');
 process.exit(wrong.length > 0 ? 1 : 0);
 

@@ -64,7 +64,8 @@ async function answer(request: Request): Promise<Reply> {
 			reply.outcome = 'failed';
 			reply.outcome = await act(session, request);
 		} catch (error) {
-			if (isRefusal(error, request.operation)) reply.outcome = 'refused';
+			if (error instanceof LoginOutdatedError) reply.outcome = 'outdated';
+			else if (isRefusal(error, request.operation)) reply.outcome = 'refused';
 			else if (!(error instanceof StoreError)) reply.outcome = 'broken';
 			reply.error =
 				error instanceof StoreError ? error.code : String((error as Error).stack ?? error);
@@ -132,7 +133,6 @@ function isOver(session: Session): boolean {
 
 /** Whether the error says that nothing was done. */
 function isRefusal(error: unknown, operation: Operation): boolean {
-	if (error instanceof LoginOutdatedError) return true;
 	const writes = operation === 'update' || operation === 'save';
 	return writes && error instanceof StoreError && error.code === 'store_busy';
 }
@@ -153,16 +153,18 @@ function watched(inner: Store): Store {
 		const steps = trace.getStore();
 		try {
 			const said = await answer;
-			const text =
-				typeof said === 'string' && said.length > 8 ? writeIdOf(said) : String(said);
-			steps?.push(`${asked} -> ${text}`);
+			steps?.push(`${asked} -> ${[said].flat().map(shown).join(' and ')}`);
 			return said;
 		} catch (error) {
 			steps?.push(`${asked} -> ${error instanceof Error ? error.message : 'failed'}`);
 			throw error;
 		}
 	};
+	const readTwo = atomic.readTwo?.bind(atomic);
+	const stamp = atomic.stamp?.bind(atomic);
 	const operations: AtomicOperations = {
+		// Everything that the store can do, as the library uses it.
+		...atomic,
 		read: async (id) => noted(`read ${short(id)}`, atomic.read(id)),
 		create: async (id, text, ttl, owned) =>
 			noted(`create ${short(id)} ${writeIdOf(text)}`, atomic.create(id, text, ttl, owned)),
@@ -171,9 +173,21 @@ function watched(inner: Store): Store {
 				`replace ${short(id)} ${short(writeId ?? '')} by ${writeIdOf(text)}`,
 				atomic.replace(id, writeId, text, ttl)
 			),
-		touch: async (id, ttl) => noted(`touch ${short(id)}`, atomic.touch(id, ttl)),
+		touch: async (id, ttl, writeId) =>
+			noted(
+				`touch ${short(id)} ${short(writeId ?? '')}`,
+				Promise.resolve(atomic.touch(id, ttl, writeId))
+			),
 		remove: async (id, writeId) =>
-			noted(`remove ${short(id)} ${short(writeId ?? '')}`, atomic.remove(id, writeId))
+			noted(`remove ${short(id)} ${short(writeId ?? '')}`, atomic.remove(id, writeId)),
+		...(readTwo && {
+			readTwo: async (one, other) =>
+				noted(`read ${short(one)} and ${short(other)}`, readTwo(one, other))
+		}),
+		...(stamp && {
+			stamp: async (id, text, ttl) =>
+				noted(`stamp ${short(id)} ${writeIdOf(text)}`, stamp(id, text, ttl))
+		})
 	};
 	return { ...plain(inner), atomic: operations };
 }
@@ -186,6 +200,12 @@ function plain(inner: Store): Store {
 		destroy: async (id) => inner.destroy(id),
 		touch: async (id, ttl) => inner.touch(id, ttl)
 	};
+}
+
+/** The reply of a store, in a trace: of a record, its write ID. */
+function shown(said: unknown): string {
+	if (typeof said === 'string') return said.length > 8 ? writeIdOf(said) : said;
+	return typeof said === 'object' && said !== null ? 'done' : String(said);
 }
 
 /** Enough of an ID or a write ID to tell it from others in a trace, and not enough to use it. */
