@@ -33,7 +33,12 @@ export async function started({ launch, answers, folder, end }: Launch): Promise
 	// The group does not end with that of the tests.
 	process.once('exit', killGroup);
 	const ready = async (): Promise<void> => {
-		while (!(await answers())) await sleep(50);
+		for (let launches = 1; !(await answers()); await sleep(50)) {
+			if (server.exitCode === null && server.signalCode === null) continue;
+			// It refuses to start while a process of the killed one still ends.
+			if (++launches > LAUNCHES) throw new Error('the server ends while it starts');
+			server = launch();
+		}
 	};
 	await ready();
 	return {
@@ -53,6 +58,9 @@ export async function started({ launch, answers, folder, end }: Launch): Promise
 		}
 	};
 }
+
+/** How often a server is launched until it answers. */
+const LAUNCHES = 100;
 
 /** A user of the system. */
 export interface SystemUser {
