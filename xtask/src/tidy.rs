@@ -12,6 +12,7 @@ mod map;
 mod packages;
 mod ratchet;
 mod spelling;
+mod test_programs;
 mod tree;
 mod unfinished;
 mod wording;
@@ -47,13 +48,14 @@ impl Finding {
 /// A check of all files.
 type Check = fn(&Tree) -> anyhow::Result<Vec<Finding>>;
 
-const CHECKS: [Check; 9] = [
+const CHECKS: [Check; 10] = [
     lengths::check,
     map::check,
     citations::check,
     links::check,
     packages::check,
     copies::check,
+    |tree| Ok(test_programs::check(tree)),
     unfinished::check,
     spelling::check,
     wording::check,

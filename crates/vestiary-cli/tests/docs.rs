@@ -1,11 +1,9 @@
 //! The transcripts in docs/reference/cli.md match the program's output. `UPDATE_DOCS=1` updates the page.
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
-mod support;
-
 use std::{fs, path::Path, process::Command};
 
-use support::{Folder, SECRET, finish};
+use crate::support::{Folder, SECRET, finish};
 use vestiary::{Format, KeyRing, Options, OptionsInput, SessionId, Ttl};
 use vestiary_store::{Config, MemoryStore, Sessions, SqliteStore, Store as _};
 

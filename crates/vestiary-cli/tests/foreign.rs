@@ -1,9 +1,7 @@
 //! Records of other programs: values that are no records, and text that means something to a terminal.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test may fail")]
 
-mod support;
-
-use support::{Filled, Folder, Ran, config, fill};
+use crate::support::{Filled, Folder, Ran, config, fill};
 use vestiary::Ttl;
 use vestiary_store::{
     Login, Scan as _, SqliteStore, Store as _,

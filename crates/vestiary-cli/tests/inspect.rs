@@ -1,10 +1,8 @@
 //! `vestiary inspect`: the secret that signed a cookie, the reason why a cookie is invalid, and the stored session.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test may fail")]
 
-mod support;
-
+use crate::support::{Filled, Folder, OLD_SECRET, SECRET, config, encrypted, express, fill};
 use serde_json::Value;
-use support::{Filled, Folder, OLD_SECRET, SECRET, config, encrypted, express, fill};
 use vestiary_store::{Config, SqliteStore, Store as _};
 
 async fn filled(config: &Config) -> (Folder, SqliteStore, Filled) {

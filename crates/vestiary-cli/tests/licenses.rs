@@ -1,11 +1,9 @@
 //! The notices of everything that is linked are in the program.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
-mod support;
-
 use std::{collections::BTreeSet, process::Command};
 
-use support::Folder;
+use crate::support::Folder;
 
 #[tokio::test]
 async fn every_linked_crate_is_named_with_its_license() {

@@ -1,14 +1,12 @@
 //! `vestiary migrate`: copies all records once, with their remaining TTLs.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test may fail")]
 
-mod support;
-
 use std::{fs, process::Stdio};
 
+use crate::support::{Filled, Folder, config, fill, finish, more};
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use support::{Filled, Folder, config, fill, finish, more};
 use vestiary::{Ttl, WriteId};
 use vestiary_store::{
     Found, Scan as _, Sessions, SqliteStore, Store as _,

@@ -1,11 +1,11 @@
 //! Behaviour of every command: exit codes, errors, pipes, and output without secrets.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test may fail")]
 
-mod support;
-
 use std::process::{Command, Stdio};
 
-use support::{DATA, Folder, OLD_SECRET, Ran, SECRET, config, encrypted, fill, finish, more};
+use crate::support::{
+    DATA, Folder, OLD_SECRET, Ran, SECRET, config, encrypted, fill, finish, more,
+};
 use vestiary::Ttl;
 use vestiary_store::{Scan as _, Store as _};
 

@@ -1,11 +1,9 @@
 //! The table of an SQL database: its SQL, and its creation.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test may fail")]
 
-mod support;
-
 use std::{fs, path::Path};
 
-use support::Folder;
+use crate::support::Folder;
 use vestiary::Ttl;
 use vestiary_store::{SqliteStore, Store as _, sqlx};
 

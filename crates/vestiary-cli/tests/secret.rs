@@ -1,11 +1,9 @@
 //! `vestiary secret`: generates secrets, and rates existing ones.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test may fail")]
 
-mod support;
-
 use std::fs;
 
-use support::{Folder, SECRET};
+use crate::support::{Folder, SECRET};
 
 #[tokio::test]
 async fn makes_another_one_each_time() {

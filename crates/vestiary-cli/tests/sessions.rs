@@ -1,11 +1,9 @@
 //! `ls`, `show`, `revoke` and `stats`, on a file with sessions in it.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test may fail")]
 
-mod support;
-
 use std::time::Duration;
 
-use support::{DATA, Filled, Folder, config, encrypted, fill, more};
+use crate::support::{DATA, Filled, Folder, config, encrypted, fill, more};
 use vestiary::Ttl;
 use vestiary_store::{Config, Found, Scan as _, SqliteStore, Store as _};
 

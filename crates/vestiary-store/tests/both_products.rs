@@ -10,10 +10,8 @@
     reason = "a test may fail"
 )]
 
-mod servers;
-
+use crate::servers::{folder, mysql::MySql, node, postgres::Postgres};
 use serde_json::{Value, json};
-use servers::{folder, mysql::MySql, node, postgres::Postgres};
 use vestiary_store::{
     Config, Cookies, Encrypt, Found, Loaded, Login, MySqlStore, PostgresStore, Sessions,
     SqliteStore, Store,

@@ -9,9 +9,7 @@
     reason = "a test may fail"
 )]
 
-mod servers;
-
-use servers::{folder, mysql::MySql, postgres::Postgres, redis::Redis};
+use crate::servers::{folder, mysql::MySql, postgres::Postgres, redis::Redis};
 use vestiary::Ttl;
 use vestiary_store::{
     Config, Health, MemoryStore, MySqlStore, PostgresStore, RedisStore, Scan, Sessions,

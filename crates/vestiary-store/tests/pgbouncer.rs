@@ -9,9 +9,7 @@
     reason = "a test may fail"
 )]
 
-mod servers;
-
-use servers::{pgbouncer::PgBouncer, postgres::Postgres};
+use crate::servers::{self, pgbouncer::PgBouncer, postgres::Postgres};
 use tokio::sync::OnceCell;
 use vestiary::{Ttl, WriteId};
 use vestiary_store::{

@@ -9,9 +9,8 @@
     reason = "a test may fail"
 )]
 
-mod servers;
-
-use servers::{
+use crate::servers::{
+    self,
     postgres::Postgres,
     proxy::{Proxy, trips_of_a_user},
     touches, until,

@@ -9,12 +9,10 @@
     reason = "a test may fail"
 )]
 
-mod servers;
-
 use std::{collections::BTreeSet, time::Duration};
 
-use servers::{
-    node,
+use crate::servers::{
+    self, node,
     proxy::Proxy,
     redis::{Redis, cluster, sentinel},
     touches, until,

@@ -9,11 +9,9 @@
     reason = "a test may fail"
 )]
 
-mod servers;
-
 use std::sync::{Arc, Mutex};
 
-use servers::{redis::Redis, until};
+use crate::servers::{redis::Redis, until};
 use vestiary_store::{Config, Found, Login, RedisStore, SessionError, Sessions, Store as _};
 
 type Events = Arc<Mutex<Vec<&'static str>>>;

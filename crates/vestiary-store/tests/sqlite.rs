@@ -9,11 +9,9 @@
     reason = "a test may fail"
 )]
 
-mod servers;
-
 use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
-use servers::{folder, node, touches};
+use crate::servers::{self, folder, node, touches};
 use tokio::sync::OnceCell;
 use vestiary::{Ttl, WriteId};
 use vestiary_store::{

@@ -2,7 +2,7 @@
 
 use vestiary_store::{Encrypt, Store as _};
 
-use crate::{Watched, config, found, loaded, of_user, planted, sessions, taken};
+use super::{Watched, config, found, loaded, of_user, planted, sessions, taken};
 
 #[tokio::test]
 async fn a_plain_record_is_no_session_unless_the_service_migrates() {

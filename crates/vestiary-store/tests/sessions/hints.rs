@@ -8,7 +8,7 @@ use std::{
 use vestiary::{KeyRing, SessionId, Ttl, WriteId};
 use vestiary_store::{Config, Encrypt, MemoryStore, Outcome, ReadTwo, Sessions, Store, StoreError};
 
-use crate::{Watched, config, loaded, of_user};
+use super::{Watched, config, loaded, of_user};
 
 /// A memory store that records which keys were read together.
 #[derive(Clone, Default)]
@@ -185,7 +185,7 @@ async fn two_ids_of_one_user_have_nothing_in_common() {
 #[tokio::test]
 async fn a_store_of_the_application_reads_both_at_the_same_time() {
     let store = Watched::default();
-    let (sessions, _) = crate::sessions(config(), &store);
+    let (sessions, _) = super::sessions(config(), &store);
     let stored = of_user(&sessions, "ada", None).await;
     store.calls();
     assert!(loaded(&sessions, stored.id()).await.is_some());

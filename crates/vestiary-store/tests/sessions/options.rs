@@ -5,7 +5,7 @@ use std::time::Duration;
 use vestiary::{Ttl, UnixMillis};
 use vestiary_store::{Config, Format, SameSite};
 
-use crate::{Fault, Watched, config, loaded, planted, sessions, taken};
+use super::{Fault, Watched, config, loaded, planted, sessions, taken};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -125,7 +125,7 @@ async fn a_touch_that_finds_nothing_takes_the_id_out_of_use() {
 async fn a_touch_follows_the_session_and_takes_only_its_old_id_out_of_use() {
     let store = Watched::default();
     let (sessions, _) = sessions(config().max_age(MINUTE), &store);
-    let (others, _) = crate::sessions(config().max_age(MINUTE), &store);
+    let (others, _) = super::sessions(config().max_age(MINUTE), &store);
     let stored = sessions.create("{}", None).await.unwrap();
     let touched = sessions.touch(&stored).await.unwrap().unwrap();
     assert_eq!(touched.id(), stored.id());

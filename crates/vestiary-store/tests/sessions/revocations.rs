@@ -3,7 +3,7 @@
 use vestiary::UnixMillis;
 use vestiary_store::{Login, OnStoreError, RequestId, RevokedBy, SessionError};
 
-use crate::{Fault, Watched, config, of_user, sessions, taken};
+use super::{Fault, Watched, config, of_user, sessions, taken};
 
 /// Two requests.
 fn requests() -> [RequestId; 2] {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use vestiary_store::{Found, Sessions, Store as _};
 
-use crate::{Fault, Watched, config, found, loaded, of_user, planted, sessions, taken};
+use super::{Fault, Watched, config, found, loaded, of_user, planted, sessions, taken};
 
 #[tokio::test]
 async fn a_renewed_session_is_found_by_its_old_id_until_the_grace_period_ends() {

@@ -3,7 +3,7 @@
 use vestiary::UnixMillis;
 use vestiary_store::{Login, SessionError, Store as _};
 
-use crate::{Fault, Watched, config, loaded, of_user, sessions, taken};
+use super::{Fault, Watched, config, loaded, of_user, sessions, taken};
 
 #[tokio::test]
 async fn the_list_has_the_last_used_session_first() {

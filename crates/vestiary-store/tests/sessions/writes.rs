@@ -4,7 +4,7 @@ use std::task::Poll;
 
 use vestiary_store::SessionError;
 
-use crate::{Fault, Watched, config, loaded, of_user, sessions, taken};
+use super::{Fault, Watched, config, loaded, of_user, sessions, taken};
 
 /// The data of a session that counts.
 fn data(n: u8) -> String {
@@ -159,7 +159,7 @@ async fn a_confirmation_that_fails_leaves_the_logout_done() {
     let stored = of_user(&sessions, "ada", None).await;
     assert_eq!(sessions.destroy(&stored).await.unwrap(), Some(false));
     assert!(loaded(&sessions, stored.id()).await.is_none());
-    let (plain, _) = crate::sessions(config(), &Watched::default());
+    let (plain, _) = super::sessions(config(), &Watched::default());
     let stored = plain.create("{}", None).await.unwrap();
     assert_eq!(plain.destroy(&stored).await.unwrap(), None);
     taken(&events);

@@ -6,18 +6,14 @@
     reason = "a test may fail"
 )]
 
-#[path = "../../vestiary-store/tests/servers/mod.rs"]
-mod servers;
-mod support;
-
-use serde_json::Value;
-use servers::{
+use crate::servers::{
     mysql::MySql,
     pgbouncer::PgBouncer,
     postgres::Postgres,
     redis::{Redis, cluster, sentinel},
 };
-use support::{Filled, Folder, Ran, config, fill, more};
+use crate::support::{Filled, Folder, Ran, config, fill, more};
+use serde_json::Value;
 use vestiary_store::{
     Found, MySqlStore, PostgresStore, RedisStore, Store as _,
     redis::cluster::ClusterClient,
