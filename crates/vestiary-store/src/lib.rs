@@ -48,6 +48,7 @@
 mod clock;
 mod config;
 mod cookies;
+mod device;
 mod erased;
 mod error;
 mod event;
@@ -86,6 +87,7 @@ pub mod testing;
 pub use clock::set_clock;
 pub use config::{Config, Encrypt, OnStoreError, SameSite};
 pub use cookies::Cookies;
+pub use device::{Device, LoginDevice};
 pub use erased::AnyStore;
 pub use error::{SessionError, StoreOperation, WrongType};
 pub use event::{Event, Reason};

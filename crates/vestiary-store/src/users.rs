@@ -7,7 +7,8 @@ use vestiary::{
 };
 
 use crate::{
-    SessionError, Sessions, StoreOperation, clock, host::StoreHost, revocations::RequestId,
+    Device, LoginDevice, SessionError, Sessions, StoreOperation, clock, host::StoreHost,
+    revocations::RequestId,
 };
 
 /// The session list of one user: [`Sessions::of`].
@@ -47,6 +48,8 @@ pub struct UserSession {
     pub seen: UnixMillis,
     /// The label given at the login ([`Login::label`]).
     pub label: Option<String>,
+    /// The device given at the login ([`Login::device`]).
+    pub device: Option<Device>,
 }
 
 /// Options of a login.
@@ -54,6 +57,8 @@ pub struct UserSession {
 pub struct Login {
     /// A label by which the user recognises the session: a device or a place. Truncated to 256 characters.
     pub label: Option<String>,
+    /// The device by which the user recognises the session. Default (`None`): unknown.
+    pub device: Option<LoginDevice>,
     /// When the visitor proved their identity. The login is refused if all sessions of the user were ended since, or if
     /// the proof is more than a day old. Default (`None`): now.
     pub proven: Option<UnixMillis>,
@@ -136,6 +141,7 @@ impl UserList {
         Join {
             name: &self.name,
             label: login.label.as_deref(),
+            device: login.device.as_ref().map(LoginDevice::known).unwrap_or_default(),
             proven: login.proven.unwrap_or_else(clock::now),
             own_end: self.own_end(),
             most: self.sessions.inner.sessions_per_user,
@@ -164,12 +170,13 @@ impl UserList {
 
 impl UserSession {
     fn of(session: &protocol::UserSession) -> Self {
-        // The list stores labels as JSON text.
+        // The list stores labels and devices as JSON text.
         let label = session.label.as_deref().and_then(|label| serde_json::from_str(label).ok());
+        let device = session.device.as_deref().and_then(Device::of_json);
         let handle = session.handle.clone();
         let created = session.created;
         let seen = session.seen;
-        Self { handle, created, seen, label }
+        Self { handle, created, seen, label, device }
     }
 }
 
@@ -180,7 +187,7 @@ impl fmt::Debug for UserList {
     }
 }
 
-/// Hides the label, which is application data.
+/// Hides the label and the device, which are application data.
 impl fmt::Debug for Login {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Login").field("proven", &self.proven).finish_non_exhaustive()

@@ -62,8 +62,8 @@ pub use require::{GuardFuture, GuardService, RequireFresh, RequireLogin};
 pub use session::{LogIn, Session};
 pub use vestiary::{Error, Format, Handle, MemoryLimits, SessionId, UnixMillis, way_back};
 pub use vestiary_store::{
-    Config, Encrypt, Event, MemoryStore, OnStoreError, Reason, SameSite, SessionError, Sessions,
-    UserList, UserSession, WrongType,
+    Config, Device, Encrypt, Event, LoginDevice, MemoryStore, OnStoreError, Reason, SameSite,
+    SessionError, Sessions, UserList, UserSession, WrongType,
 };
 
 /// Compiles the samples of the documentation.

@@ -3,7 +3,7 @@ use std::{fmt, future::IntoFuture, marker::PhantomData, pin::Pin, sync::Arc, tim
 use http::Extensions;
 use serde::{Serialize, de::DeserializeOwned};
 use vestiary::{CookieOverrides, Error, Handle, SessionId, UnixMillis, UserRef};
-use vestiary_store::{Login, SessionError, Sessions, UserSession};
+use vestiary_store::{Login, LoginDevice, SessionError, Sessions, UserSession};
 
 use crate::{
     contents::{Data, text_of, value_of},
@@ -429,6 +429,12 @@ impl LogIn {
     /// A label by which the user recognises the session: a device or a place.
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.login.label = Some(label.into());
+        self
+    }
+
+    /// The device by which the user recognises the session. Default: unknown.
+    pub fn device(mut self, device: LoginDevice) -> Self {
+        self.login.device = Some(device);
         self
     }
 

@@ -3,7 +3,7 @@
 use alloc::{borrow::ToOwned as _, boxed::Box, rc::Rc, string::String, sync::Arc, vec::Vec};
 
 use vestiary::{
-    CookieOverrides, Handle, Record, SessionId, UserRef, merge,
+    CookieOverrides, Device, Handle, Record, SessionId, UserRef, merge,
     protocol::{Answered, OwnEnd, Pending, Post, Seen, Stopped, UserSession, UserSessions, boxed},
     session::{self, Join, Spent},
     visit::{self, Act, Changes, Cookies, Page, Purpose, Visit, VisitText},
@@ -21,8 +21,8 @@ use crate::{
 /// The kind of an operation. The comments list its texts, in order.
 ///
 /// The texts of an operation on a visit follow the three texts of the visit: its IDs, its record, and the own attributes of
-/// its cookie. A user is the application's name for it. Names, labels, keys and handles are JSON text, because they may
-/// have a NUL.
+/// its cookie. A user is the application's name for it. Names, labels, devices, keys and handles are JSON text, because
+/// they may have a NUL.
 #[wasm_bindgen]
 #[derive(Clone, Copy, Debug)]
 pub enum Task {
@@ -54,7 +54,8 @@ pub enum Task {
     /// `Visit::revoked`
     Revoked,
     /// `log_in`: a user, the data of the session, the label, and how long the cookie lasts: in seconds, `null` for as long as
-    /// the browser is open, or nothing for the options' choice. The numbers are the time of the visitor's proof, the time
+    /// the browser is open, or nothing for the options' choice. Then the browser, the system and the address of the device, if
+    /// any is known. The numbers are the time of the visitor's proof, the time
     /// at which the same request ended all sessions of the user, the time at which they were ended before (NaN if never),
     /// and the maximum number of sessions of the user.
     LogIn,
@@ -267,11 +268,13 @@ impl Operation {
             Task::Refresh => Act::Refresh,
             Task::LogIn => {
                 let (name, data, label, max_age) = (next(), next(), next(), next());
-                let [name, label] = [name, label].map(UserRef::decoded);
+                let [name, label, browser, system, address] =
+                    [name, label, next(), next(), next()].map(UserRef::decoded);
                 let [proven, ended, before, most] = self.numbers;
                 let join = Join {
                     name: &name,
                     label: self.is(Given::More).then_some(&*label),
+                    device: Device { browser: &browser, system: &system, address: &address },
                     proven: millis(proven),
                     own_end: (!ended.is_nan())
                         .then(|| OwnEnd { at: millis(ended), before: millis(before) }),

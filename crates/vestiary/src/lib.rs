@@ -37,6 +37,7 @@ pub mod visit;
 
 mod cookie;
 mod crypto;
+mod device;
 mod error;
 mod event;
 mod id;
@@ -52,6 +53,7 @@ pub use cookie::{
     SameSiteOption, SetCookie, header as cookie_header,
 };
 pub use crypto::{CookieValue, KeyRing, MalformedCookie, SealRing};
+pub use device::Device;
 pub use error::Error;
 pub use event::{Event, Reason};
 pub use id::{Handle, RecentIds, SessionId, StoreKey, WriteId, user_key};

@@ -1,4 +1,5 @@
 import type { Contents } from './contents.js';
+import { checkDevice, textsOf, type LoginDevice } from './device.js';
 import { ConfigError, orThrow } from './errors.js';
 import { checkName, constant, Constant, Given } from './generated/vestiary.js';
 import { jsonOf } from './json.js';
@@ -18,6 +19,8 @@ export interface LoginOptions {
 	keep?: (keyof RegisteredData)[] | undefined;
 	/** A label by which the user recognises the session: a device or a place. */
 	label?: string | undefined;
+	/** The device by which the user recognises the session. Default: unknown. */
+	device?: LoginDevice | undefined;
 	/**
 	 * How long the cookie of this session lasts, in whole seconds; null for as long as the browser is open. It is kept in
 	 * the record, so each later cookie of the session has it, whichever handle sets it, until the next login. Default:
@@ -31,7 +34,7 @@ export interface LoginOptions {
 	provenAt?: Date | undefined;
 }
 
-const NAMES = ['data', 'keep', 'label', 'maxAge', 'provenAt'];
+const NAMES = ['data', 'keep', 'label', 'device', 'maxAge', 'provenAt'];
 
 /**
  * Rejects an invalid user ID and unknown options, before anything is done.
@@ -42,11 +45,12 @@ export function checkLogin(userId: unknown, options: unknown): void {
 	if (typeof options !== 'object' || options === null)
 		throw wrong('the options of `session.login()` must be an object');
 	checkNames(options, NAMES, { kind: 'an option of `session.login()`' });
-	const { keep, label, maxAge } = options as Record<keyof LoginOptions, unknown>;
+	const { keep, label, device, maxAge } = options as Record<keyof LoginOptions, unknown>;
 	// A missing header is null.
 	if (label !== undefined && label !== null && typeof label !== 'string')
 		throw wrong('`label` of `session.login()` must be a string');
 	checkWellFormed('the label of a session', label ?? undefined);
+	checkDevice(device);
 	if (maxAge !== undefined && maxAge !== null && typeof maxAge !== 'number')
 		throw wrong('`maxAge` of `session.login()` must be a number of seconds, or null');
 	if (keep !== undefined && keep !== null && !Array.isArray(keep))
@@ -86,7 +90,13 @@ export function loginOf(
 	const most = config.sessionsPerUser ?? constant(Constant.SessionsPerUser);
 	const input = {
 		flags: label === undefined ? 0 : Given.More,
-		texts: [JSON.stringify(userId), text, JSON.stringify(label ?? ''), secondsIn(options)],
+		texts: [
+			JSON.stringify(userId),
+			text,
+			JSON.stringify(label ?? ''),
+			secondsIn(options),
+			...textsOf(options.device)
+		],
 		login: {
 			proven: provenAt(options) ?? began,
 			own: own.ended?.get(userKey(config, userId)),

@@ -2,6 +2,7 @@ import type { Recent } from './bounded.js';
 import type { Columns } from './columns.js';
 import type { Core } from './core.js';
 import type { Given, User } from './progress.js';
+import type { Device } from './device.js';
 import { Driver, type Compute, type DriverOptions, type End, type Page } from './driver.js';
 import { ConfigError, type StoreError } from './errors.js';
 import { constant, Constant, Given as Flag, Task, type MemoryTable } from './generated/vestiary.js';
@@ -23,6 +24,7 @@ export interface ListedSession {
 	readonly created: number;
 	readonly seen: number;
 	readonly label?: string;
+	readonly device?: Device;
 }
 
 /** Runs the core's operations on the store of one handle. */

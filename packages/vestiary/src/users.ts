@@ -1,3 +1,4 @@
+import type { Device } from './device.js';
 import { checkUser } from './login-options.js';
 import { ownRequest, revoking } from './open-sessions.js';
 import {
@@ -23,6 +24,8 @@ export interface UserSession {
 	lastSeen: Date;
 	/** The label given at the login. */
 	label?: string;
+	/** The device given at the login. */
+	device?: Device;
 	/** Whether it is the session of the request. */
 	current: boolean;
 }
@@ -122,11 +125,13 @@ function sessionsOf({ records, store, options }: Runtime, userId: string): UserS
 		list: async (current) => {
 			if ((current ?? undefined) !== undefined) checkSession('list', current);
 			const handle = current?.[HANDLE];
-			return (await records.list(userId)).map(({ handle: one, created, seen, label }) => ({
+			const listed = await records.list(userId);
+			return listed.map(({ handle: one, created, seen, label, device }) => ({
 				handle: one,
 				created: new Date(created),
 				lastSeen: new Date(seen),
 				...(label !== undefined && { label }),
+				...(device && { device }),
 				current: one === handle
 			}));
 		},

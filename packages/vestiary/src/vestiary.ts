@@ -1,3 +1,4 @@
+export { type Device, type LoginDevice } from './device.js';
 export {
 	ConfigError,
 	DataError,

@@ -104,6 +104,7 @@ export async function devices(event: RequestEvent): Promise<string[]> {
 		data: { userId: '7' },
 		keep: ['name'],
 		label: 'a browser',
+		device: { browser: 'Firefox', system: undefined, address: event.getClientAddress() },
 		maxAge: 60,
 		provenAt: new Date()
 	});
@@ -116,6 +117,8 @@ export async function devices(event: RequestEvent): Promise<string[]> {
 	await of.revokeAll();
 	// @ts-expect-error -- a number is no user
 	await session.login(7);
+	// @ts-expect-error -- the network is made from the address
+	await session.login('7', { device: { network: '203.0.113.0/24' } });
 	// @ts-expect-error -- a number of seconds, or null
 	await session.login('7', { maxAge: '60' });
 	// @ts-expect-error -- the deadline is not for writing
@@ -125,7 +128,10 @@ export async function devices(event: RequestEvent): Promise<string[]> {
 	// @ts-expect-error -- which one is to stay
 	await of.revokeOthers();
 	const list: UserSession[] = await of.list();
-	return list.map(({ label, lastSeen }) => label ?? lastSeen.toISOString());
+	return list.map(
+		({ label, device, lastSeen }) =>
+			label ?? device?.browser ?? device?.network ?? lastSeen.toISOString()
+	);
 }
 
 // The session of a cookie, without an event.

@@ -44,6 +44,13 @@ describe('a login is refused, and nothing is done, whose options', () => {
 		],
 		[{ label: 5 }, '`label` of `session.login()` must be a string'],
 		[{ label: Symbol('phone') }, '`label` of `session.login()` must be a string'],
+		[{ device: 'phone' }, '`device` of `session.login()` must be an object with `browser`'],
+		[{ device: { browser: 5 } }, 'must have a string as its `browser`'],
+		[{ device: { system: '\ud83d' } }, '`device.system` of a login must be well-formed'],
+		[
+			{ device: { adress: '::1' } },
+			'`device.adress` is not a part of the device at a login: did you mean `device.address`?'
+		],
 		[{ keep: 'cart' }, '`keep` of `session.login()` must be a list of keys'],
 		[{ keep: {} }, '`keep` of `session.login()` must be a list of keys']
 	])('are %o', async (login, message) => {
@@ -62,6 +69,17 @@ describe('a login is refused, and nothing is done, whose options', () => {
 test('a header that is missing is no label', async () => {
 	await visit(async (session) => session.login('ada', { label: null as never }));
 	expect((await sessions(options).of('ada').list())[0]).not.toHaveProperty('label');
+});
+
+test.each([
+	null,
+	undefined,
+	{},
+	{ browser: '', system: null, address: undefined },
+	{ address: 'unix:/run/app.sock' }
+])('a device of which nothing is known is none: %o', async (device) => {
+	await visit(async (session) => session.login('ada', { device: device as never }));
+	expect((await sessions(options).of('ada').list())[0]).not.toHaveProperty('device');
 });
 
 describe('no session ends', () => {

@@ -21,6 +21,7 @@ export function expected(operation: Operation): unknown {
 		return { expires: operation.expires ?? null, idle: operation.idle ?? null };
 	if (operation.do === 'take') return operation.gives ?? { value: operation.value ?? null };
 	if (operation.do === 'list') return operation.labels;
+	if (operation.do === 'devices') return operation.devices;
 	if (operation.do === 'together') return operation.ops.map(expected);
 	const gives = operation.gives ?? (QUESTIONS.has(operation.do) ? 'yes' : 'done');
 	const inside = operation.do === 'update' ? operation.inside : undefined;
@@ -106,10 +107,11 @@ async function act(
 			return kept();
 		}
 		case 'login': {
-			const { user, keep, label, maxAge, provenAgo } = operation;
+			const { user, keep, label, device, maxAge, provenAgo } = operation;
 			await session.login(user, {
 				keep: keep as never,
 				label,
+				device,
 				maxAge,
 				provenAt:
 					provenAgo === undefined ? undefined : new Date(Date.now() - provenAgo * 1_000)
@@ -149,5 +151,7 @@ async function act(
 			return { value: (await session.take(operation.key)) ?? null };
 		case 'list':
 			return (await of(operation.user).list()).map(({ label }) => label ?? null);
+		case 'devices':
+			return (await of(operation.user).list()).map(({ device }) => device ?? null);
 	}
 }

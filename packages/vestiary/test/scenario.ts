@@ -1,5 +1,7 @@
 /** `vectors/scenarios.json`, as both products read it. `vectors/README.md` explains the language. */
 
+import type { Device, LoginDevice } from '../src/vestiary.js';
+
 /** Options of the sessions of one instance, as both products have them. */
 export interface Options {
 	absoluteTimeout?: number;
@@ -52,6 +54,7 @@ export type Operation =
 			user: string;
 			keep?: string[];
 			label?: string;
+			device?: LoginDevice;
 			maxAge?: number | null;
 			provenAgo?: number;
 			gives?: string;
@@ -71,6 +74,8 @@ export type Operation =
 	| { do: 'take'; key: string; value?: unknown; gives?: string }
 	/** The labels of a user's sessions, the one that was used last first. */
 	| { do: 'list'; user: string; labels: (string | null)[] }
+	/** The devices of a user's sessions, in the same order; null where none is known. */
+	| { do: 'devices'; user: string; devices: (Device | null)[] }
 	/** Calls all of these before the first one has answered. */
 	| { do: 'together'; ops: Operation[] };
 
@@ -201,7 +206,7 @@ const OPERATIONS: Record<Operation['do'], string[]> = {
 	renew: ['gives'],
 	destroy: ['gives'],
 	update: ['add', 'put', 'inside', 'gives'],
-	login: ['user', 'keep', 'label', 'maxAge', 'provenAgo', 'gives'],
+	login: ['user', 'keep', 'label', 'device', 'maxAge', 'provenAgo', 'gives'],
 	confirm: ['gives'],
 	isFresh: ['within', 'gives'],
 	ends: ['expires', 'idle'],
@@ -211,6 +216,7 @@ const OPERATIONS: Record<Operation['do'], string[]> = {
 	put: ['key', 'value', 'for', 'gives'],
 	take: ['key', 'value', 'gives'],
 	list: ['user', 'labels'],
+	devices: ['user', 'devices'],
 	together: ['ops']
 };
 

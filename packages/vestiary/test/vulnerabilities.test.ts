@@ -502,7 +502,10 @@ describe('what is stored', () => {
 		ids.push(made.session.id);
 		await made.session.renew();
 		ids.push(made.session.id);
-		await made.session.login('canary-user', { label: 'canary-label' });
+		await made.session.login('canary-user', {
+			label: 'canary-label',
+			device: { browser: 'canary-browser', address: '198.51.100.77' }
+		});
 		ids.push(made.event.locals.session.id);
 		const broken = vi.spyOn(operations(), 'read').mockRejectedValue(new Error('down'));
 		const failed = await opened(headerOf(made)).catch((error: unknown) => error as Error);
@@ -521,7 +524,15 @@ describe('what is stored', () => {
 		const all = [...printed, ...errors, JSON.stringify(told)].join('\n');
 		vi.restoreAllMocks();
 		expect(errors.join()).toContain('prototype');
-		for (const secret of [...ids, SECRET, 'canary-value', 'canary-user', 'canary-label'])
+		for (const secret of [
+			...ids,
+			SECRET,
+			'canary-value',
+			'canary-user',
+			'canary-label',
+			'canary-browser',
+			'198.51.100'
+		])
 			expect(all).not.toContain(secret);
 	});
 });

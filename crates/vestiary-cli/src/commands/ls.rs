@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use vestiary::{Ttl, UnixMillis};
+use vestiary_store::Device;
 
 use crate::{
     commands::revoke::list_of,
@@ -100,16 +101,22 @@ async fn of_user(
                 "HANDLE", "CREATED", "LAST USED"
             ))?;
         }
-        let label = session.label.clone();
+        let (label, device) = (session.label.clone(), session.device.clone());
+        let Device { browser, system, network, .. } = device.clone().unwrap_or_default();
         let [created, seen] = [session.created, session.seen].map(time::instant);
         let handle = session.handle.as_str();
         list.item(
             output,
             &json!({
                 "handle": handle, "created": created, "last_used": seen, "label": label,
+                "device": device.map(|_| json!({
+                    "browser": &browser, "system": &system, "network": &network,
+                })),
             }),
         )?;
-        let label = label.unwrap_or_else(|| "–".to_owned());
+        let known: Vec<_> = [browser, system, network].into_iter().flatten().collect();
+        let device = (!known.is_empty()).then(|| known.join(", "));
+        let label = label.or(device).unwrap_or_else(|| "–".to_owned());
         output.line(format_args!("{handle:<16} {created:<20} {seen:<20} {label}"))?;
     }
     list.end(output)

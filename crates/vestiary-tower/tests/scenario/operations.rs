@@ -5,9 +5,9 @@ use std::{pin::Pin, time::Duration};
 use futures_util::{FutureExt as _, future::join_all};
 use serde_json::{Value, json};
 use vestiary_store::SessionError;
-use vestiary_tower::{Data, Session, UnixMillis};
+use vestiary_tower::{Data, Device, LoginDevice, Session, UnixMillis};
 
-use super::script::Operation;
+use super::script::{Known, Operation};
 
 /// The results of operations, run one after the other.
 pub async fn answers(session: &Session, ops: &[Operation]) -> Vec<Value> {
@@ -90,10 +90,17 @@ async fn act(
             assert_eq!(written, !session.is_new().await?, "what `update` returns");
             return kept(session).await;
         }
-        Operation::Login { user, keep, label, max_age, proven_ago, .. } => {
+        Operation::Login { user, keep, label, device, max_age, proven_ago, .. } => {
             let mut login = session.login(user).keep(keep.clone());
             if let Some(label) = label {
                 login = login.label(label);
+            }
+            if let Some(Known { browser, system, address }) = device.clone() {
+                let device = LoginDevice::new().browser(browser).system(system);
+                login = login.device(match address {
+                    Some(address) => device.address(address),
+                    None => device,
+                });
             }
             if let Some(age) = max_age {
                 login = login.max_age(age.map(Duration::from_secs));
@@ -141,9 +148,21 @@ async fn act(
             let list = session.sessions_of(user).list().await?;
             return Ok(list.into_iter().map(|one| json!(one.label)).collect());
         }
+        Operation::Devices { user, .. } => {
+            let list = session.sessions_of(user).list().await?;
+            return Ok(list.into_iter().map(|one| one.device.map(shown)).collect());
+        }
         Operation::Together { .. } => panic!("these are called by `answer`"),
     }
     Ok("done".into())
+}
+
+/// A device, as JavaScript has it.
+fn shown(device: Device) -> Value {
+    let Device { browser, system, network, .. } = device;
+    let members = [("browser", browser), ("system", system), ("network", network)];
+    let known = members.into_iter().filter_map(|(name, value)| Some((name.into(), value?.into())));
+    Value::Object(known.collect())
 }
 
 /// Whether a session is stored.

@@ -1,6 +1,6 @@
 //! `vectors/scenarios.json`, as both products read it. `vectors/README.md` explains the language.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, net::IpAddr};
 
 use serde::{
     Deserialize, Deserializer,
@@ -101,6 +101,7 @@ pub enum Operation {
         #[serde(default)]
         keep: Vec<String>,
         label: Option<String>,
+        device: Option<Known>,
         #[serde(default, deserialize_with = "present")]
         max_age: Option<Option<u64>>,
         proven_ago: Option<u64>,
@@ -145,9 +146,22 @@ pub enum Operation {
         user: String,
         labels: Vec<Option<String>>,
     },
+    Devices {
+        user: String,
+        devices: Vec<serde_json::Value>,
+    },
     Together {
         ops: Vec<Operation>,
     },
+}
+
+/// The device of a login.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Known {
+    pub browser: String,
+    pub system: String,
+    pub address: Option<IpAddr>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd)]
@@ -356,6 +370,7 @@ impl Operation {
                 return serde_json::json!({ "value": value });
             }
             Self::List { labels, .. } => return serde_json::json!(labels),
+            Self::Devices { devices, .. } => return serde_json::json!(devices),
             Self::Together { ops } => return ops.iter().map(Self::expected).collect(),
             Self::IsAlive { gives } | Self::Confirm { gives } | Self::IsFresh { gives, .. } => {
                 gives.as_deref().unwrap_or("yes")

@@ -7,7 +7,8 @@ use serde::{
 };
 use serde_json::{Value, json, value::RawValue};
 use vestiary::{
-    Error, Format, Handle, Limits, Meta, Record, SessionId, Ttl, UnixMillis, WriteId, merge,
+    Device, Error, Format, Handle, Limits, Meta, Record, SessionId, Ttl, UnixMillis, WriteId,
+    merge,
     protocol::{Lifetime, UserChange, UserSessions},
 };
 
@@ -79,7 +80,9 @@ fn made_sessions(u: &mut Unstructured<'_>) -> Result<()> {
             0 => {
                 let label: Option<&str> = u.arbitrary()?;
                 let label = label.map(UserSessions::label);
-                UserChange::Add { handle, label, since, most: u.int_in_range(0..=4)? }
+                let (browser, system, address) = (u.arbitrary()?, u.arbitrary()?, u.arbitrary()?);
+                let device = Device { browser, system, address }.json();
+                UserChange::Add { handle, label, device, since, most: u.int_in_range(0..=4)? }
             }
             1 => UserChange::Seen(handle),
             2 => UserChange::Remove(handle),

@@ -3,7 +3,9 @@ use core::cell::Cell;
 
 use super::{Fault, fault::seeded};
 use crate::{
-    Error, Handle, Limits, Ttl, UnixMillis, WriteId, json,
+    Error, Handle, Limits, Ttl, UnixMillis, WriteId,
+    device::cut,
+    json,
     record::{check_size, millis, push_name, unreadable, write_id_of},
     time::date,
 };
@@ -12,13 +14,14 @@ use crate::{
 ///
 /// A session of a user is valid only while it is in the list. So one write ends all of them, however many there are, and
 /// whatever happens to their records. The list is JSON:
-/// `{"v":"<write id>","sessions":{"<handle>":{"created":ms,"seen":ms,"until":ms,"label":"…"}},"after":ms}`.
+/// `{"v":"<write id>","sessions":{"<handle>":{"created":ms,"seen":ms,"until":ms,"label":"…","device":{…}}},"after":ms}`.
 ///
 /// ```
 /// # use vestiary::{Handle, Ttl, UnixMillis, WriteId};
 /// # use vestiary::protocol::{Lifetime, UserChange, UserSessions};
 /// let phone = Handle::from_entropy(&[1; 12]);
-/// let login = UserChange::Add { handle: phone.clone(), label: None, since: UnixMillis(5), most: 100 };
+/// let (handle, since) = (phone.clone(), UnixMillis(5));
+/// let login = UserChange::Add { handle, label: None, device: None, since, most: 100 };
 /// let lifetime = Lifetime { ttl: Ttl::Millis(60_000), absolute: None };
 /// let mut sessions = UserSessions::default();
 /// assert!(sessions.apply(&login, lifetime, UnixMillis(5)));
@@ -52,6 +55,8 @@ pub struct UserSession {
     until: UnixMillis,
     /// The application's label for the session, as JSON text: a string with its quotes.
     pub label: Option<String>,
+    /// The device of the login, as JSON text: [`Device::json`](crate::Device::json).
+    pub device: Option<String>,
 }
 
 /// A change of a user's session list. Making it twice has the same result as making it once, so a lost reply does no harm.
@@ -63,6 +68,8 @@ pub enum UserChange {
         handle: Handle,
         /// The application's label for it, as JSON text: [`UserSessions::label`].
         label: Option<String>,
+        /// Its device, as JSON text: [`Device::json`](crate::Device::json).
+        device: Option<String>,
         /// The time at which the visitor proved their identity: [`Proof::since`](super::Proof::since).
         since: UnixMillis,
         /// The maximum number of sessions of the user. Beyond it, the least recently used ones end.
@@ -188,8 +195,7 @@ impl UserSessions {
     /// ```
     #[must_use]
     pub fn label(text: &str) -> String {
-        let end = text.char_indices().nth(LABEL).map_or(text.len(), |(end, _)| end);
-        json::quoted(text.get(..end).unwrap_or_default())
+        json::quoted(cut(text, LABEL))
     }
 
     /// The time at which all sessions of the user were ended last.
@@ -234,12 +240,12 @@ impl UserSessions {
     pub fn apply(&mut self, change: &UserChange, lifetime: Lifetime, now: UnixMillis) -> bool {
         self.keep(&|session| now < session.until.plus(KEPT));
         match change {
-            UserChange::Add { handle, label, since, most } => {
+            UserChange::Add { handle, label, device, since, most } => {
                 let is_old = self.after.is_some_and(|after| *since < after);
                 if is_old && !seeded(Fault::AdmitsOldLogin) {
                     return false;
                 }
-                let (handle, label) = (handle.clone(), label.clone());
+                let (handle, label, device) = (handle.clone(), label.clone(), device.clone());
                 self.keep(&|session| session.handle != handle);
                 // A session that a login is replacing takes no room, but must stay in the list for a while.
                 let living = self.sessions.iter().filter(|session| now < session.until).count();
@@ -250,7 +256,8 @@ impl UserSessions {
                     !is_evicted
                 });
                 let until = lifetime.end(now, now);
-                let session = UserSession { handle, created: now, seen: now, until, label };
+                let (created, seen) = (now, now);
+                let session = UserSession { handle, created, seen, until, label, device };
                 self.sessions.push(session);
                 self.evict(self.too_many());
             }
@@ -265,6 +272,7 @@ impl UserSessions {
                             seen,
                             until,
                             label: None,
+                            device: None,
                         });
                     }
                     return false;
@@ -328,7 +336,10 @@ impl UserSessions {
             session.push(&mut text);
             text.len() - 1
         };
-        let most = |session: &UserSession| LONGEST + session.label.as_ref().map_or(0, String::len);
+        let most = |session: &UserSession| {
+            let texts = [&session.label, &session.device].into_iter().flatten();
+            LONGEST + texts.map(String::len).sum::<usize>()
+        };
         if self.sessions.iter().map(most).sum::<usize>() <= Limits::SAVE.bytes - ROOM {
             return 0;
         }
@@ -380,9 +391,11 @@ impl UserSession {
             push_name(text, name);
             date::push_number(text, at.0, 1);
         }
-        if let Some(label) = &self.label {
-            push_name(text, "label");
-            text.push_str(label);
+        for (name, value) in [("label", &self.label), ("device", &self.device)] {
+            if let Some(value) = value {
+                push_name(text, name);
+                text.push_str(value);
+            }
         }
         text.push('}');
     }
@@ -403,8 +416,8 @@ impl Lifetime {
 /// The maximum number of bytes in a list beside the sessions.
 const ROOM: usize = 256;
 
-/// The maximum number of bytes of a session in a list, without its label.
-const LONGEST: usize = 150;
+/// The maximum number of bytes of a session in a list, without its label and device.
+const LONGEST: usize = 160;
 
 /// The time between two records of a session's use, in milliseconds.
 fn seen_every(ttl: Ttl) -> u64 {
@@ -416,7 +429,7 @@ fn seen_every(ttl: Ttl) -> u64 {
 
 fn session(handle: Option<Handle>, text: &str) -> Result<UserSession, Error> {
     let mut instants = [None; 3];
-    let mut label = None;
+    let (mut label, mut device) = (None, None);
     let Limits { depth, .. } = Limits::LOAD;
     json::members(text, depth, depth, &mut |key, place| {
         let value = text.get(place).unwrap_or_default();
@@ -426,13 +439,14 @@ fn session(handle: Option<Handle>, text: &str) -> Result<UserSession, Error> {
             b"seen" => *seen = millis(value),
             b"until" => *until = millis(value),
             b"label" if value.starts_with('"') => label = Some(value.to_owned()),
+            b"device" if value.starts_with('{') => device = Some(value.to_owned()),
             _ => {}
         }
         Ok(())
     })?;
     match (handle, instants) {
         (Some(handle), [Some(created), Some(seen), Some(until)]) => {
-            Ok(UserSession { handle, created, seen, until, label })
+            Ok(UserSession { handle, created, seen, until, label, device })
         }
         _ => Err(Error::Json),
     }

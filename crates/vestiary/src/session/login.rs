@@ -47,6 +47,7 @@ pub async fn log_in<H: Host>(
         change: UserChange::Add {
             handle: user.handle.clone(),
             label: join.label.map(UserSessions::label),
+            device: join.device.json(),
             since: join.proven,
             most: join.most,
         },

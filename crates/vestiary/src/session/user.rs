@@ -2,7 +2,7 @@ use alloc::vec::Vec;
 
 use super::admission::leave;
 use crate::{
-    CookieOverrides, Handle, Meta, UnixMillis, UserRef, WriteId,
+    CookieOverrides, Device, Handle, Meta, UnixMillis, UserRef, WriteId,
     protocol::{
         Answer, Calls, Fault, Host, OwnEnd, Place, Proof, Query, Rules, UserChange, UserSession,
         UserSessions, change_list, change_list_by, seeded, write_id,
@@ -15,6 +15,8 @@ pub struct Join<'a> {
     pub name: &'a str,
     /// The application's label for the session.
     pub label: Option<&'a str>,
+    /// The device of the session.
+    pub device: Device<'a>,
     /// When the visitor proved their identity, by this server's clock.
     pub proven: UnixMillis,
     /// The revocation of all sessions of the user by the same request.
@@ -48,6 +50,7 @@ pub async fn enter<H: Host>(
     let change = UserChange::Add {
         handle: user.handle.clone(),
         label: join.label.map(UserSessions::label),
+        device: join.device.json(),
         since,
         most: join.most,
     };
@@ -173,7 +176,7 @@ pub(super) fn new_handle<H: Host>(host: &mut H) -> Result<Handle, H::Error> {
     Ok(Handle::from_entropy(&entropy))
 }
 
-/// Hides the label, which is application data.
+/// Hides the label and the device, which are application data.
 impl core::fmt::Debug for Join<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Join").field("proven", &self.proven).finish_non_exhaustive()

@@ -97,7 +97,7 @@ impl Schedule {
                 _ => {
                     let handle = Handle::from_entropy(&[u8::try_from(number).unwrap(); 12]);
                     handles.push(handle.clone());
-                    UserChange::Add { handle, label: None, since: began, most: 100 }
+                    UserChange::Add { handle, label: None, device: None, since: began, most: 100 }
                 }
             };
             let (rules, wanted) = (Arc::clone(&rules), wish.clone());

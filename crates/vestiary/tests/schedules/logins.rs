@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, env, sync::Arc};
 
 use vestiary::{
-    Follower, Handle, Lead, Limits, Meta, Options, OptionsInput, Record, SessionId, Ttl,
+    Device, Follower, Handle, Lead, Limits, Meta, Options, OptionsInput, Record, SessionId, Ttl,
     UnixMillis, WriteId,
     protocol::{
         Answered, Asked, Change, CookieEdit, Effect, Host as _, NewId, Pending, Question, Reply,
@@ -152,6 +152,7 @@ impl Schedule {
                     let join = Join {
                         name: "ada",
                         label: None,
+                        device: Device::default(),
                         proven,
                         own_end: None,
                         most: 100,
@@ -190,8 +191,15 @@ impl Schedule {
         let mut pending = Pending::new(async move |mut host| {
             let user = if let Some(name) = owner {
                 let proven = host.now();
-                let join =
-                    Join { name, label: None, proven, own_end: None, most: 100, cookie: None };
+                let join = Join {
+                    name,
+                    label: None,
+                    device: Device::default(),
+                    proven,
+                    own_end: None,
+                    most: 100,
+                    cookie: None,
+                };
                 session::enter(&mut host, &shared, &join).await?
             } else {
                 None

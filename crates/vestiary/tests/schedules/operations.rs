@@ -160,7 +160,7 @@ pub(crate) fn with_slot(write_id: WriteId) -> String {
 pub(crate) fn list(handle: &Handle, write_id: &WriteId) -> String {
     let mut sessions = UserSessions::default();
     let (handle, since) = (handle.clone(), UnixMillis(0));
-    let login = UserChange::Add { handle, label: None, since, most: 100 };
+    let login = UserChange::Add { handle, label: None, device: None, since, most: 100 };
     let lifetime = Lifetime { ttl: Ttl::Infinite, absolute: None };
     assert!(sessions.apply(&login, lifetime, since));
     sessions.encode(write_id)

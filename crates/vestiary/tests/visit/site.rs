@@ -332,6 +332,7 @@ async fn log_in(
     let join = session::Join {
         name: "ada",
         label: None,
+        device: vestiary::Device::default(),
         proven: UnixMillis(now.0 - ago),
         own_end: None,
         most: 100,

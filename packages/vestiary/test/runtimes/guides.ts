@@ -106,6 +106,10 @@ export const GUIDES: readonly Guides[] = [
 			const count = async (expected: number): Promise<void> =>
 				expect.poll(async () => devices.count(), { timeout: 30_000 }).toBe(expected);
 			await mine.waitFor();
+			// Their browser, and the network of this machine.
+			expect(await mine.textContent()).toMatch(
+				/Chrome on Linux\s+\(this device\)\s+from (127\.0\.0\.0\/24|::\/48),/
+			);
 			await count(3);
 			const other = devices.filter({ hasNotText: '(this device)' }).first();
 			await other.getByRole('button').click();

@@ -18,7 +18,7 @@ fn handle(n: u8) -> Handle {
 }
 
 fn add(n: u8) -> UserChange {
-    UserChange::Add { handle: handle(n), label: None, since: NOW, most: 9 }
+    UserChange::Add { handle: handle(n), label: None, device: None, since: NOW, most: 9 }
 }
 
 fn text(text: &str) -> Answered {

@@ -1,6 +1,7 @@
 use alloc::format;
 
 use super::*;
+use crate::Device;
 
 const TTL: Lifetime = Lifetime { ttl: Ttl::Millis(10_000), absolute: None };
 
@@ -15,7 +16,8 @@ fn end(at: u64) -> UserChange {
 }
 
 fn add(n: u8, since: u64, most: usize) -> UserChange {
-    UserChange::Add { handle: handle(n), label: None, since: UnixMillis(since), most }
+    let since = UnixMillis(since);
+    UserChange::Add { handle: handle(n), label: None, device: None, since, most }
 }
 
 #[test]
@@ -106,7 +108,9 @@ fn a_stored_list_is_read_back_and_no_other_text_is_accepted() {
     let mut sessions = UserSessions::default();
     sessions.apply(&add(1, 5, 9), TTL, UnixMillis(5));
     let label = Some(r#""Firefox, \"old\"""#.to_owned());
-    let change = UserChange::Add { handle: handle(2), label, since: UnixMillis(6), most: 9 };
+    let (handle, since) = (handle(2), UnixMillis(6));
+    let device = Device { browser: "Firefox", system: "Linux", address: "2001:db8::1" }.json();
+    let change = UserChange::Add { handle, label, device, since, most: 9 };
     sessions.apply(&change, ENDLESS, UnixMillis(6));
     sessions.after = Some(UnixMillis(3));
     let write_id = WriteId::from_entropy(&[9; 12]);
@@ -117,6 +121,9 @@ fn a_stored_list_is_read_back_and_no_other_text_is_accepted() {
     let unnamed = text.replace(r#""label":"Firefox, \"old\"""#, r#""label":5"#);
     assert_ne!(unnamed, text);
     assert_eq!(UserSessions::decode(&unnamed).unwrap().sessions()[1].label, None);
+    let other = text.replace(r#""device":{"#, r#""device":5,"other":{"#);
+    assert_ne!(other, text);
+    assert_eq!(UserSessions::decode(&other).unwrap().sessions()[1].device, None);
     for end in 0..text.len() {
         assert!(UserSessions::decode(text.get(..end).unwrap_or("")).is_err(), "{end}");
     }
@@ -156,11 +163,14 @@ fn a_session_is_listed_until_its_record_has_ended_and_never_beyond_its_absolute_
 
 #[test]
 fn a_list_is_no_larger_than_a_record_and_the_longest_unused_session_makes_room() {
-    let label = Some(UserSessions::label(&"\u{1}".repeat(100_000)));
+    let long = "\u{1}".repeat(100_000);
+    let label = Some(UserSessions::label(&long));
+    let device = Device { browser: &long, ..Device::default() }.json();
     let mut sessions = UserSessions::default();
     for n in 0..=255 {
-        let (handle, label) = (handle(n), label.clone());
-        let change = UserChange::Add { handle, label, since: UnixMillis(0), most: usize::MAX };
+        let (handle, label, device) = (handle(n), label.clone(), device.clone());
+        let (since, most) = (UnixMillis(0), usize::MAX);
+        let change = UserChange::Add { handle, label, device, since, most };
         assert!(sessions.apply(&change, TTL, UnixMillis(0)));
         assert!(sessions.encode(&WriteId::from_entropy(&[0; 12])).len() <= Limits::SAVE.bytes);
     }
@@ -175,8 +185,13 @@ fn no_more_sessions_are_evicted_than_a_list_has_to_lose() {
     let mut length = 0;
     for n in 0..=255 {
         let label = Some(UserSessions::label(&"x".repeat(200 + usize::from(n) % 40)));
-        let change =
-            UserChange::Add { handle: handle(n), label, since: UnixMillis(0), most: usize::MAX };
+        let change = UserChange::Add {
+            handle: handle(n),
+            label,
+            device: None,
+            since: UnixMillis(0),
+            most: usize::MAX,
+        };
         assert!(sessions.apply(&change, TTL, UnixMillis(0)));
         length = sessions.encode(&WriteId::from_entropy(&[0; 12])).len();
         assert!(length <= Limits::SAVE.bytes, "{n} {length}");

@@ -14,8 +14,15 @@ fn refused(first: Answered, found: &str) -> String {
     let mut logging_in = Pending::new(move |mut host| {
         let (rules, old) = (rules.clone(), old.clone());
         async move {
-            let join =
-                Join { name: "ada", label: None, proven: at, own_end: None, most: 9, cookie: None };
+            let join = Join {
+                name: "ada",
+                label: None,
+                device: crate::Device::default(),
+                proven: at,
+                own_end: None,
+                most: 9,
+                cookie: None,
+            };
             log_in(&mut host, &rules, Some(old), &join, "{}").await
         }
     });
