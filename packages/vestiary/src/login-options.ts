@@ -1,5 +1,5 @@
 import type { Contents } from './contents.js';
-import { checkDevice, textsOf, type LoginDevice } from './device.js';
+import type { LoginDevice } from './device.js';
 import { ConfigError, orThrow } from './errors.js';
 import { checkName, constant, Constant, Given } from './generated/vestiary.js';
 import { jsonOf } from './json.js';
@@ -36,6 +36,9 @@ export interface LoginOptions {
 
 const NAMES = ['data', 'keep', 'label', 'device', 'maxAge', 'provenAt'];
 
+/** The parts of a device. */
+const PARTS = ['browser', 'system', 'address'] as const;
+
 /**
  * Rejects an invalid user ID and unknown options, before anything is done.
  * @throws ConfigError
@@ -55,6 +58,28 @@ export function checkLogin(userId: unknown, options: unknown): void {
 		throw wrong('`maxAge` of `session.login()` must be a number of seconds, or null');
 	if (keep !== undefined && keep !== null && !Array.isArray(keep))
 		throw wrong('`keep` of `session.login()` must be a list of keys');
+}
+
+/** Rejects an invalid device. */
+function checkDevice(device: unknown): void {
+	if (device === undefined || device === null) return;
+	const refuse = (problem: string): never => {
+		throw new ConfigError('options', `\`device\` of \`session.login()\` ${problem}`);
+	};
+	if (typeof device !== 'object')
+		return refuse('must be an object with `browser`, `system` and `address`');
+	checkNames(device, PARTS, { kind: 'a part of the device at a login', prefix: 'device.' });
+	for (const name of PARTS) {
+		const value: unknown = (device as Record<string, unknown>)[name] ?? undefined;
+		if (value !== undefined && typeof value !== 'string')
+			refuse(`must have a string as its \`${name}\``);
+		checkWellFormed(`\`device.${name}\` of a login`, value as string | undefined);
+	}
+}
+
+/** The texts of a device for the core: none if no device was given. */
+function textsOf(device: LoginDevice | null | undefined): string[] {
+	return device ? PARTS.map((name) => JSON.stringify(device[name] ?? '')) : [];
 }
 
 /** Rejects an invalid user ID. */

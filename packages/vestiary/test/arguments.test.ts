@@ -48,8 +48,8 @@ describe('a login is refused, and nothing is done, whose options', () => {
 		[{ device: { browser: 5 } }, 'must have a string as its `browser`'],
 		[{ device: { system: '\ud83d' } }, '`device.system` of a login must be well-formed'],
 		[
-			{ device: { adress: '::1' } },
-			'`device.adress` is not a part of the device at a login: did you mean `device.address`?'
+			{ device: { browsers: 'x' } },
+			'`device.browsers` is not a part of the device at a login: did you mean `device.browser`?'
 		],
 		[{ keep: 'cart' }, '`keep` of `session.login()` must be a list of keys'],
 		[{ keep: {} }, '`keep` of `session.login()` must be a list of keys']

@@ -95,12 +95,8 @@ async fn act(
             if let Some(label) = label {
                 login = login.label(label);
             }
-            if let Some(Known { browser, system, address }) = device.clone() {
-                let device = LoginDevice::new().browser(browser).system(system);
-                login = login.device(match address {
-                    Some(address) => device.address(address),
-                    None => device,
-                });
+            if let Some(known) = device {
+                login = login.device(device_of(known));
             }
             if let Some(age) = max_age {
                 login = login.max_age(age.map(Duration::from_secs));
@@ -155,6 +151,11 @@ async fn act(
         Operation::Together { .. } => panic!("these are called by `answer`"),
     }
     Ok("done".into())
+}
+
+fn device_of(Known { browser, system, address }: &Known) -> LoginDevice {
+    let device = LoginDevice::new().browser(browser).system(system);
+    address.map_or(device.clone(), |address| device.address(address))
 }
 
 /// A device, as JavaScript has it.

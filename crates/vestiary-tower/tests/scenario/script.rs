@@ -148,7 +148,7 @@ pub enum Operation {
     },
     Devices {
         user: String,
-        devices: Vec<serde_json::Value>,
+        devices: Vec<Value>,
     },
     Together {
         ops: Vec<Operation>,
