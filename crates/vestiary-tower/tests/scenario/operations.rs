@@ -120,6 +120,24 @@ async fn act(
             let (expires, idle) = (session.expires().await?, session.idle_until().await?);
             return Ok(json!({ "expires": left(expires), "idle": left(idle) }));
         }
+        Operation::Put { key, value, r#for: seconds, .. } => {
+            let stored = session.put(key, value, Duration::from_secs_f64(*seconds)).await?;
+            assert_eq!(stored, !session.is_new().await?, "what `put` returns");
+            return kept(session).await;
+        }
+        Operation::Take { key, .. } => {
+            let value: Option<Value> = session.take(key).await?;
+            return Ok(json!({ "value": value }));
+        }
+        Operation::Together { .. } => panic!("these are called by `answer`"),
+        _ => return act_on_list(session, operation).await,
+    }
+    Ok("done".into())
+}
+
+/// An operation on a user's session list.
+async fn act_on_list(session: &Session, operation: &Operation) -> Result<Value, SessionError> {
+    match operation {
         Operation::Revoke { user, label, .. } => {
             let list = session.sessions_of(user);
             let sessions = list.list().await?;
@@ -131,15 +149,6 @@ async fn act(
             session.sessions_of(user).revoke_others(&handle).await?;
         }
         Operation::RevokeAll { user, .. } => session.sessions_of(user).revoke_all().await?,
-        Operation::Put { key, value, r#for: seconds, .. } => {
-            let stored = session.put(key, value, Duration::from_secs_f64(*seconds)).await?;
-            assert_eq!(stored, !session.is_new().await?, "what `put` returns");
-            return kept(session).await;
-        }
-        Operation::Take { key, .. } => {
-            let value: Option<Value> = session.take(key).await?;
-            return Ok(json!({ "value": value }));
-        }
         Operation::List { user, .. } => {
             let list = session.sessions_of(user).list().await?;
             return Ok(list.into_iter().map(|one| json!(one.label)).collect());
@@ -148,7 +157,7 @@ async fn act(
             let list = session.sessions_of(user).list().await?;
             return Ok(list.into_iter().map(|one| one.device.map(shown)).collect());
         }
-        Operation::Together { .. } => panic!("these are called by `answer`"),
+        _ => panic!("this is no operation on a list"),
     }
     Ok("done".into())
 }
