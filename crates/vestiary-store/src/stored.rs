@@ -114,6 +114,13 @@ impl Stored {
         self.record.meta().user.as_ref().map(|user| &user.handle)
     }
 
+    /// A name of the session for logs: 16 characters that stay the same until the session ends, also over renewals, and
+    /// reveal nothing of its ID. For the session of a user, it is the handle.
+    #[must_use]
+    pub fn log_id(&self) -> String {
+        Seen::from(self).log_id()
+    }
+
     /// The library's own metadata in the record.
     #[must_use]
     pub fn meta(&self) -> &Meta {

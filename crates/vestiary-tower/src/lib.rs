@@ -45,6 +45,7 @@ mod contents;
 mod extract;
 mod freshness;
 mod layer;
+mod log_id;
 mod read_only;
 mod require;
 mod session;

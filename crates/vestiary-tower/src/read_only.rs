@@ -62,6 +62,10 @@ impl ReadOnlySession {
         Self::find(sessions, [cookie_header.as_bytes()]).await
     }
 
+    pub(crate) fn stored(&self) -> &Stored {
+        &self.stored
+    }
+
     async fn find<'h>(
         sessions: &Sessions,
         headers: impl IntoIterator<Item = &'h [u8]>,

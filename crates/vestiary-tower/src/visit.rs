@@ -390,6 +390,11 @@ impl State {
         self.visit.ends(of.sessions.rules())
     }
 
+    /// The session's name for logs.
+    pub(crate) fn log_id(&self) -> Option<String> {
+        self.visit.log_id()
+    }
+
     /// Whether the user has proven their identity within this time.
     pub(crate) fn is_fresh(&self, millis: u64, now: UnixMillis) -> bool {
         self.visit.is_fresh(millis, now)

@@ -30,6 +30,7 @@ async fn a_session_is_read_from_the_headers_of_a_request() {
     assert_eq!(session.user_id().as_deref(), Some("ada"));
     let listed = sessions.of("ada").list().await.unwrap();
     assert_eq!(session.handle(), Some(&listed.first().unwrap().handle));
+    assert_eq!(session.log_id(), listed.first().unwrap().handle.as_str());
     assert_eq!(format!("{session:?}"), "ReadOnlySession { .. }");
 }
 

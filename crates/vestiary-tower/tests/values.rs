@@ -131,3 +131,28 @@ async fn a_session_without_data_is_the_default_of_the_type() {
     let (mut browser, _) = with_data("{}").await;
     assert_eq!(browser.ok("/begun").await, "7");
 }
+
+#[tokio::test]
+async fn a_session_has_one_name_for_logs_until_it_ends() {
+    let name = async |session: Session| {
+        let name = session.log_id().await?;
+        Ok::<_, SessionError>(name.unwrap_or_else(|| "none".to_owned()))
+    };
+    let app = Router::new()
+        .route("/name", get(name))
+        .route("/begin", get(async |session: Session| session.insert("n", 1).await))
+        .route("/renew", get(async |session: Session| session.renew().await))
+        .route("/login", get(async |session: Session| session.login("ada").await))
+        .layer(SessionLayer::new(&config(), Faulty::default()).unwrap());
+    let mut browser = Browser::new(&app);
+    assert_eq!(browser.ok("/name").await, "none");
+    for path in ["/begin", "/login"] {
+        browser.ok(path).await;
+        let (named, cookie) = (browser.ok("/name").await, browser.cookie());
+        assert_eq!(named.len(), 16);
+        assert!(!cookie.contains(&named[..4]));
+        browser.ok("/renew").await;
+        assert_eq!(browser.ok("/name").await, named);
+        assert_ne!(browser.cookie(), cookie);
+    }
+}

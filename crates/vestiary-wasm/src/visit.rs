@@ -84,6 +84,14 @@ impl Core {
         end.map(|end| end.0 as f64)
     }
 
+    /// The name for logs of a visit's session; undefined without one.
+    #[wasm_bindgen(js_name = logId)]
+    pub fn log_id(&self, flags: u32, ids: String, record: String) -> Option<String> {
+        let (ids, record) = (ids.into(), record.into());
+        let visit = VisitText { flags, ids, record, ..VisitText::default() };
+        visit.log_id(&self.rules).ok().flatten()
+    }
+
     /// Whether the user of a visit has proven their identity within this number of milliseconds.
     #[wasm_bindgen(js_name = isFresh)]
     pub fn is_fresh(&self, flags: u32, record: String, period: f64, now: f64) -> bool {

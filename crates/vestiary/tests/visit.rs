@@ -15,6 +15,8 @@ mod ends;
 mod fresh;
 #[path = "visit/late.rs"]
 mod late;
+#[path = "visit/log_id.rs"]
+mod log_id;
 #[path = "visit/meets.rs"]
 mod meets;
 #[path = "visit/over.rs"]

@@ -193,6 +193,11 @@ export class Core {
 		return this.#bindings.endOf(flags, at, record, idle);
 	}
 
+	/** The name for logs of a visit's session; undefined without one. */
+	logId(flags: number, ids: string, record: string): string | undefined {
+		return this.#bindings.logId(flags, ids, record);
+	}
+
 	/** Whether the user of a visit's session has proven their identity within this number of milliseconds. */
 	isFresh(flags: number, record: string, period: number): boolean {
 		return this.#bindings.isFresh(flags, record, period, Date.now());

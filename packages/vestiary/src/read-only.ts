@@ -20,6 +20,8 @@ export interface ReadOnlySession {
 	readonly userId: string | undefined;
 	/** The session's handle in its user's session list, for `revoke`; undefined for an anonymous visitor. */
 	readonly handle: string | undefined;
+	/** A name of the session for logs, which reveals nothing of its ID and stays the same over renewals. */
+	readonly logId: string | undefined;
 	/**
 	 * Asks the store whether the session is still valid: neither ended nor revoked nor expired. Writes nothing. Call it
 	 * every few minutes, because it follows a session to its next ID only for ten minutes.
@@ -67,6 +69,6 @@ export async function readSession(
 	// Even with `onStoreError: 'anonymous'`: there is no page that could be shown without a session.
 	if (state === VisitState.Unavailable && fault) throw fault;
 	if (state !== VisitState.Stored) return undefined;
-	const { data, userId } = session;
-	return { data, userId, handle: session[HANDLE], isAlive: async () => session.isAlive() };
+	const { data, userId, logId } = session;
+	return { data, userId, logId, handle: session[HANDLE], isAlive: async () => session.isAlive() };
 }

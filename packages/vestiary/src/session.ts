@@ -86,6 +86,14 @@ export class Session extends Freshness {
 		return this.#current().#scope.visit.id;
 	}
 
+	/**
+	 * A name of the session for logs: 16 characters that stay the same until the session ends, also over renewals, and
+	 * reveal nothing of its ID. For the session of a user, it is the handle. Undefined if the session is not stored.
+	 */
+	get logId(): string | undefined {
+		return this.#current().#scope.visit.logId;
+	}
+
 	/** `true` until the session has been stored. */
 	get isNew(): boolean {
 		return this.#current().#scope.visit.state !== VisitState.Stored;

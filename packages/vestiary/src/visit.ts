@@ -167,6 +167,13 @@ export class Visit implements Page {
 		return end === undefined ? null : new Date(end);
 	}
 
+	/** The session's name for logs; undefined if it is not stored. */
+	get logId(): string | undefined {
+		this.open();
+		const [ids, record] = this.#texts;
+		return this.#scope.runtime.core.logId(this.#flags, ids, record);
+	}
+
 	/** Whether the user has proven their identity within this number of milliseconds. */
 	isFresh(period: number): boolean {
 		this.open();

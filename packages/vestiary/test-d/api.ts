@@ -76,6 +76,8 @@ export function addresses(event: RequestEvent, form: FormData): string[] {
 
 // Values beside the data, typed by their keys.
 export async function slots({ locals: { session } }: RequestEvent): Promise<unknown> {
+	const logId: string | undefined = session.logId;
+	if (logId === undefined) return;
 	const isConfirmed: boolean = await session.confirm();
 	const isFresh: boolean = isConfirmed && session.isFresh(600);
 	if (!isFresh) return;

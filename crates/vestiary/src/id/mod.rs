@@ -119,6 +119,12 @@ impl Handle {
         Self(WriteId::from_entropy(entropy))
     }
 
+    /// Creates the name for logs of a session that no user has. It follows from the ID, and reveals nothing of it.
+    pub(crate) fn of(id: &SessionId) -> Self {
+        let hash = hash_for("vestiary.log.v1", id.expose());
+        Self::from_entropy(hash.first_chunk().unwrap_or(&[0; WriteId::ENTROPY]))
+    }
+
     /// Parses a handle from a record or from an operator; `None` if it has another form.
     #[must_use]
     pub fn parse(handle: &str) -> Option<Self> {

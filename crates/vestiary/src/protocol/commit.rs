@@ -23,6 +23,15 @@ pub struct Seen {
     pub at: UnixMillis,
 }
 
+impl Seen {
+    /// The session's name for logs: 16 characters that stay the same until the session ends, also over renewals, and reveal
+    /// nothing of its ID. For the session of a user, it is the handle.
+    #[must_use]
+    pub fn log_id(&self) -> String {
+        self.record.meta().log_id(&self.id).as_str().into()
+    }
+}
+
 /// A request's change of the data, or of something beside it.
 #[derive(Clone, Eq, PartialEq)]
 pub enum Change {

@@ -68,7 +68,7 @@ pub async fn rotate<H: Host>(
     if seeded(Fault::TombstoneFirst) {
         return tombstone_first(calls, &old, &current, &reason, owned).await;
     }
-    let (new, mut successor) = create(&mut calls, &current, &reason, owned).await?;
+    let (new, mut successor) = create(&mut calls, &old, &current, &reason, owned).await?;
     // When the store was asked to write the new record. Its TTL counts from then on, not from the tombstone's write.
     let mut at = calls.at;
     let tombstone_write = write_id(calls.host)?;
@@ -131,7 +131,7 @@ pub async fn rotate<H: Host>(
             if let Some(known) = successor.write_id().filter(|_| seeded(Fault::CarriesWriteId)) {
                 write_id = known.clone();
             }
-            let (carried, ttl) = renewed(rules, &current, write_id, at)?;
+            let (carried, ttl) = renewed(rules, &old, &current, write_id, at)?;
             if !carry(&mut calls, &new, successor.write_id(), &carried, ttl, &mut tries).await? {
                 break 'ended Ended::GaveUp;
             }
@@ -165,6 +165,7 @@ pub async fn rotate<H: Host>(
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 async fn create<H: Host>(
     calls: &mut Calls<'_, H>,
+    old: &SessionId,
     current: &Record,
     reason: &Reason,
     owned: bool,
@@ -186,7 +187,7 @@ async fn create<H: Host>(
                 let limits = options.limits();
                 (Record::new(options.format(), write_id, cookie, data, meta, limits)?, ttl)
             }
-            Reason::Renewal(_) => renewed(calls.rules, current, write_id, now)?,
+            Reason::Renewal(_) => renewed(calls.rules, old, current, write_id, now)?,
         };
         let query = Query::Create(Body::Record(&record), ttl, owned);
         if calls.write(&id, query).await? == Wrote::Done {
@@ -211,7 +212,7 @@ async fn tombstone_first<H: Host>(
     let now = calls.host.now();
     let (grace, record) = match reason {
         Reason::Renewal(grace) => {
-            (Some(*grace), renewed(calls.rules, current, write_id(calls.host)?, now)?.0)
+            (Some(*grace), renewed(calls.rules, old, current, write_id(calls.host)?, now)?.0)
         }
         Reason::Login(record, _) => (None, (**record).clone()),
     };
@@ -275,15 +276,19 @@ pub(super) fn elsewhere(
     })
 }
 
-/// The record of the session under another ID. It keeps data, deadlines, user and cookie attributes.
+/// The record of the session under another ID than this one. It keeps data, deadlines, user and cookie attributes.
 fn renewed(
     rules: &Rules,
+    id: &SessionId,
     old: &Record,
     write_id: WriteId,
     now: UnixMillis,
 ) -> Result<(Record, Ttl), Error> {
     // The new ID comes with a new cookie.
     let mut meta = Meta { renewed: Some(now), until: None, ..old.meta().without_writes() };
+    if meta.user.is_none() {
+        meta.log = Some(meta.log_id(id));
+    }
     if seeded(Fault::RenewalConfirms) {
         meta.confirmed = Some(now);
     }

@@ -16,6 +16,9 @@ pub struct Meta {
     pub confirmed: Option<UnixMillis>,
     /// When the session got its current ID, if that is not the first one.
     pub renewed: Option<UnixMillis>,
+    /// The name of the session for logs, if it follows neither from its ID nor from its user, because no user has it and it
+    /// has been renewed.
+    pub log: Option<Handle>,
     /// The idle deadline.
     pub idle: Option<UnixMillis>,
     /// The absolute deadline. Nothing moves it.
@@ -129,12 +132,19 @@ impl Meta {
         since.is_some_and(|since| now < since.plus(millis))
     }
 
+    /// The name for logs of the session that has this ID: it stays the same over renewals.
+    pub(crate) fn log_id(&self, id: &SessionId) -> Handle {
+        let known = self.user.as_ref().map(|user| &user.handle).or(self.log.as_ref());
+        known.cloned().unwrap_or_else(|| Handle::of(id))
+    }
+
     /// A copy without the previous writes, for a new write.
     pub(crate) fn without_writes(&self) -> Self {
         let Self {
             created,
             confirmed,
             renewed,
+            log,
             idle,
             absolute,
             until,
@@ -149,6 +159,7 @@ impl Meta {
             created: *created,
             confirmed: *confirmed,
             renewed: *renewed,
+            log: log.clone(),
             idle: *idle,
             absolute: *absolute,
             until: *until,
@@ -188,6 +199,9 @@ impl Meta {
                 push_name(text, name);
                 date::push_number(text, instant.0, 1);
             }
+        }
+        if let Some(log) = &self.log {
+            push_text(text, "log", log.as_str());
         }
         if let Some(UserRef { name, handle }) = &self.user {
             push_name(text, "user");
@@ -241,6 +255,7 @@ impl Meta {
             match key {
                 b"created" => meta.created = millis(value),
                 b"confirmed" => meta.confirmed = millis(value),
+                b"log" => meta.log = unquoted(value).and_then(Handle::parse),
                 b"renewed" => meta.renewed = millis(value),
                 b"idle" => meta.idle = millis(value),
                 b"absolute" => meta.absolute = millis(value),
@@ -345,6 +360,8 @@ mod tests {
         };
         for meta in [
             r#"{"renewed":5}"#,
+            r#"{"renewed":5,"log":"AAAAAAAAAAAAAAAA"}"#,
+            r#"{"confirmed":5,"user":"ada","handle":"AAAAAAAAAAAAAAAA"}"#,
             r#"{"idle":5}"#,
             r#"{"absolute":5}"#,
             r#"{"user":"ada","handle":"AAAAAAAAAAAAAAAA"}"#,

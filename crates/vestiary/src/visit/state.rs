@@ -98,6 +98,12 @@ impl<E> Visit<E> {
         }
     }
 
+    /// The session's name for logs ([`Seen::log_id`]), if it is stored.
+    #[must_use]
+    pub fn log_id(&self) -> Option<String> {
+        self.session().map(Seen::log_id)
+    }
+
     /// When the session ends unless it is used, this request included.
     #[must_use]
     pub fn ends(&self, rules: &Rules) -> Ends {

@@ -56,6 +56,19 @@ impl VisitText<'_> {
         Ok(rules.ends(&record, self.at, is_due, is_set))
     }
 
+    /// [`Visit::log_id`].
+    ///
+    /// # Errors
+    /// [`Error`] if [`Visit::text`] has not made the text.
+    pub fn log_id(self, rules: &Rules) -> Result<Option<String>, Error> {
+        if !self.is_stored() {
+            return Ok(None);
+        }
+        let id = SessionId::parse(self.ids.lines().next().unwrap_or_default())?;
+        let record = rules.record(self.record.into_owned())?;
+        Ok(Some(Seen { id, record, at: self.at }.log_id()))
+    }
+
     /// Whether the visit has a stored session.
     pub(super) fn is_stored(&self) -> bool {
         self.get(Self::STATE) == 2
