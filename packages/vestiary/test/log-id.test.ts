@@ -87,6 +87,6 @@ test('in a listener it is that of the session before the operation', async () =>
 	expect(named).toEqual([
 		['created', undefined],
 		['rotated', logId],
-		['destroyed', undefined]
+		['destroyed', logId]
 	]);
 });

@@ -99,6 +99,43 @@ pub(crate) struct Schedule {
 
 const HANDLE: &str = "BBBBBBBBBBBBBBBB";
 
+/// The wishes of the requests that begin a schedule.
+fn wants(kind: Kind, chance: &mut Chance) -> Vec<Want> {
+    let many = if kind == Kind::Busy { 14 + chance.below(8) } else { 2 + chance.below(4) };
+    let mut wants: Vec<Want> = (0..many)
+        .map(|_| match chance.below(if kind == Kind::Busy { 7 } else { 12 }) {
+            0..=2 => Want::Save,
+            3..=5 => Want::Update,
+            6 | 7 => Want::Touch,
+            8 => Want::LogOut,
+            9 => Want::LogIn,
+            10 => Want::RenewAndUpdate,
+            _ => Want::Renew,
+        })
+        .collect();
+    match kind {
+        Kind::Busy => wants[0] = Want::Update,
+        Kind::Ending => {
+            wants = vec![Want::LogOut; 3 + chance.below(3)];
+            wants.push(Want::Renew);
+        }
+        Kind::Slots => {
+            wants = vec![Want::Take; 2 + chance.below(3)];
+            wants.extend(vec![Want::Put; 1 + chance.below(3)]);
+            wants.extend([Want::Update, Want::Renew].into_iter().take(chance.below(3)));
+        }
+        Kind::Confirms => {
+            wants = vec![Want::Confirm; 1 + chance.below(2)];
+            let others = [Want::Save, Want::Update, Want::Renew, Want::Touch, Want::LogIn];
+            wants.extend((0..2 + chance.below(3)).map(|_| others[chance.below(5)]));
+        }
+        Kind::Slow => wants.push(Want::Renew),
+        Kind::Stale => wants[0] = Want::Renew,
+        Kind::Plain => {}
+    }
+    wants
+}
+
 impl Schedule {
     pub(crate) fn new(seed: u64, kin: Kin) -> Self {
         let mut chance = Chance(seed);
@@ -139,38 +176,7 @@ impl Schedule {
         };
         let text = if kind == Kind::Slots { with_slot(chance.write()) } else { text };
         store.put(first.expose(), Some(text), Ttl::Infinite);
-        let many = if kind == Kind::Busy { 14 + chance.below(8) } else { 2 + chance.below(4) };
-        let mut wants: Vec<Want> = (0..many)
-            .map(|_| match chance.below(if kind == Kind::Busy { 7 } else { 12 }) {
-                0..=2 => Want::Save,
-                3..=5 => Want::Update,
-                6 | 7 => Want::Touch,
-                8 => Want::LogOut,
-                9 => Want::LogIn,
-                10 => Want::RenewAndUpdate,
-                _ => Want::Renew,
-            })
-            .collect();
-        match kind {
-            Kind::Busy => wants[0] = Want::Update,
-            Kind::Ending => {
-                wants = vec![Want::LogOut; 3 + chance.below(3)];
-                wants.push(Want::Renew);
-            }
-            Kind::Slots => {
-                wants = vec![Want::Take; 2 + chance.below(3)];
-                wants.extend(vec![Want::Put; 1 + chance.below(3)]);
-                wants.extend([Want::Update, Want::Renew].into_iter().take(chance.below(3)));
-            }
-            Kind::Confirms => {
-                wants = vec![Want::Confirm; 1 + chance.below(2)];
-                let others = [Want::Save, Want::Update, Want::Renew, Want::Touch, Want::LogIn];
-                wants.extend((0..2 + chance.below(3)).map(|_| others[chance.below(5)]));
-            }
-            Kind::Slow => wants.push(Want::Renew),
-            Kind::Stale => wants[0] = Want::Renew,
-            Kind::Plain => {}
-        }
+        let wants = wants(kind, &mut chance);
         let starved = matches!(kind, Kind::Busy | Kind::Slow) || chance.percent(30);
         let mut schedule = Self {
             seed,
