@@ -7,8 +7,8 @@ const [, , folder] = process.argv;
 if (folder === undefined) throw new Error('usage: node assemble.js FOLDER');
 
 const here = import.meta.dirname;
-/** Files that this folder replaces, or that only SvelteKit 3 knows. */
-const OTHERS = ['hooks.server.ts', 'env.ts'];
+/** Files that only SvelteKit 3 knows. */
+const OTHERS = ['env.ts'];
 const NOT_OURS = ['assemble.js', 'node_modules', '.svelte-kit', '.wrangler', '.dev.vars'];
 
 cpSync(join(here, '../sveltekit/src'), join(folder, 'src'), {

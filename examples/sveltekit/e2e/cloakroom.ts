@@ -11,14 +11,24 @@ const SHOTS = new URL('../../../target/screenshots/', import.meta.url).pathname;
 /** A running demo. */
 export interface Demo {
 	origin: string;
+	/** Lets time pass on the server, in seconds, if the test can move its clock. */
+	pass?: (seconds: number) => Promise<void>;
 	stop: () => Promise<void> | void;
 }
+
+/** Firefox on another computer. */
+const ELSEWHERE = 'Mozilla/5.0 (X11; Ubuntu; Linux x86_64; rv:148.0) Gecko/20100101 Firefox/148.0';
 
 /**
  * The demo in a browser, on any platform.
  * @param shots The prefix of the screenshots' names
+ * @param movesClock Whether {@link Demo.pass} can move the clock of the server
  */
-export function cloakroom(start: () => Promise<Demo>, shots: string): void {
+export function cloakroom(
+	start: () => Promise<Demo>,
+	shots: string,
+	{ movesClock = false } = {}
+): void {
 	let demo: Demo;
 	let origin: string;
 	let chromium: FreshChromium;
@@ -46,6 +56,43 @@ export function cloakroom(start: () => Promise<Demo>, shots: string): void {
 
 	async function shot(name: string): Promise<void> {
 		await page.screenshot({ path: join(SHOTS, `${shots}${name}.png`) });
+	}
+
+	/** Screenshots in light and dark colours, and of a phone. */
+	async function shotsOf(name: string): Promise<void> {
+		await shot(name);
+		await page.emulateMedia({ colorScheme: 'dark' });
+		await shot(`${name}-dark`);
+		await page.setViewportSize({ width: 390, height: 700 });
+		expect(await page.evaluate(() => document.body.scrollWidth)).toBeLessThanOrEqual(390);
+		await shot(`${name}-phone-dark`);
+		await page.emulateMedia({ colorScheme: 'light' });
+		await shot(`${name}-phone`);
+		await page.setViewportSize({ width: 960, height: 640 });
+	}
+
+	async function logIn(on: Page, name: string, remember = false): Promise<void> {
+		await on.goto(`${origin}/login`);
+		await on.fill('input[name=name]', name);
+		if (remember) await on.check('input[name=remember]');
+		await on.click('main button');
+		await on.waitForURL(`${origin}/todos`);
+	}
+
+	/** Logs in with another browser, and closes it. */
+	async function elsewhere(name: string, then: (on: Page) => Promise<void>): Promise<void> {
+		const context = await browser.browser()?.newContext({ userAgent: ELSEWHERE });
+		if (!context) throw new Error('the page has no browser');
+		const other = await context.newPage();
+		await logIn(other, name, true);
+		await then(other);
+		await context.close();
+	}
+
+	/** Visits a private page, and tells whether the visitor was sent to the login. */
+	async function isLoggedOut(on: Page): Promise<boolean> {
+		await on.goto(`${origin}/todos`);
+		return on.url() === `${origin}/login?next=/todos`;
 	}
 
 	test('a visitor who looks around gets no cookie', async () => {
@@ -84,8 +131,12 @@ export function cloakroom(start: () => Promise<Demo>, shots: string): void {
 			name: 'cloakroom',
 			httpOnly: true,
 			sameSite: 'Lax',
-			path: '/'
+			path: '/',
+			expires: -1
 		});
+		expect(await page.textContent('[role=status]')).toContain('Hello, Ada.');
+		await page.reload();
+		expect(await page.locator('[role=status]').count()).toBe(0);
 		expect(await page.evaluate(() => document.cookie)).toBe('');
 	});
 
@@ -122,6 +173,83 @@ export function cloakroom(start: () => Promise<Demo>, shots: string): void {
 		expect(await page.textContent('[data-testid=expires]')).toMatch(/\d/);
 		await shot('session');
 	});
+
+	test('the page of devices shows this one and others, and ends one or all others', async () => {
+		const devices = page.locator('.devices li');
+		await elsewhere('Ada', async (other) => {
+			// "Remember me" lasts a month.
+			const [cookie] = await other.context().cookies();
+			expect(cookie?.expires).toBeGreaterThan(Date.now() / 1_000 + 29 * 86_400);
+			await page.click('nav >> text=Devices');
+			await page.waitForURL(`${origin}/devices`);
+			await devices.nth(1).waitFor();
+			const mine = devices.filter({ hasText: 'this device' });
+			expect(await mine.textContent()).toContain('Chrome on Linux');
+			const firefox = devices.filter({ hasText: 'Firefox on Linux' });
+			expect(await firefox.textContent()).not.toContain('this device');
+			await shotsOf('devices');
+			await firefox.getByRole('button').click();
+			await page.locator('[role=status]', { hasText: 'Firefox is logged out.' }).waitFor();
+			expect(await devices.count()).toBe(1);
+			expect(await isLoggedOut(other)).toBe(true);
+		});
+		await elsewhere('Ada', async (other) => {
+			await page.reload();
+			await page.getByRole('button', { name: 'Log out all others' }).click();
+			await page.locator('[role=status]', { hasText: 'All other devices' }).waitFor();
+			expect(await devices.count()).toBe(1);
+			expect(await isLoggedOut(other)).toBe(true);
+		});
+	});
+
+	if (movesClock) {
+		const pass = async (seconds: number): Promise<void> => demo.pass?.(seconds);
+
+		test('logging out everywhere asks for the name again, some minutes after the login', async () => {
+			await elsewhere('Ada', async (other) => {
+				await pass(301);
+				await page.goto(`${origin}/devices`);
+				await page.getByRole('button', { name: 'Log out everywhere' }).click();
+				await page.waitForURL(`${origin}/confirm?next=/devices`);
+				await shotsOf('confirm');
+				await page.fill('input[name=name]', 'Eve');
+				await page.click('main button');
+				expect(await page.textContent('[role=alert]')).toContain('not the name');
+				await page.fill('input[name=name]', 'Ada');
+				await page.click('main button');
+				await page.waitForURL(`${origin}/devices`);
+				await page.locator('[role=status]', { hasText: 'Thank you.' }).waitFor();
+				await page.getByRole('button', { name: 'Log out everywhere' }).click();
+				await page.waitForURL(`${origin}/`);
+				expect(await ticket()).toBeUndefined();
+				expect(await isLoggedOut(other)).toBe(true);
+			});
+			await logIn(page, 'Ada');
+		});
+
+		test('the page warns before the session expires, and notices when it has', async () => {
+			const left = async (): Promise<number> =>
+				page.evaluate(
+					async () =>
+						((await (await fetch('/session-end')).json()) as { left: number }).left
+				);
+			const warning = page.getByText('You will be logged out in less than two minutes.');
+			await page.clock.install();
+			await page.goto(`${origin}/todos`);
+			await pass((await left()) / 1_000 - 90);
+			await page.clock.fastForward('00:31');
+			await warning.waitFor();
+			await shotsOf('warning');
+			await page.getByRole('button', { name: 'Stay logged in' }).click();
+			await warning.waitFor({ state: 'detached' });
+			expect(await left()).toBeGreaterThan(600_000);
+
+			await pass((await left()) / 1_000 + 1);
+			await page.clock.fastForward('00:31');
+			await page.waitForURL(`${origin}/login`);
+			await logIn(page, 'Ada');
+		});
+	}
 
 	test('a second login changes the ID, and the old ticket is worthless', async () => {
 		const before = await ticket();

@@ -2,11 +2,13 @@ import 'vestiary';
 
 declare module 'vestiary' {
 	interface SessionData {
-		/** Whose session it is; absent before the login. */
-		user?: { name: string; since: number };
 		/** Pages seen since the session began. */
 		visits?: number;
 		todos?: Todo[];
+	}
+
+	interface SessionFlash {
+		text: string;
 	}
 
 	interface Todo {

@@ -58,7 +58,7 @@ async function moveToD1(folder: string): Promise<void> {
 		'wrangler.jsonc',
 		'migrations/0001_sessions.sql',
 		'src/platform.d.ts',
-		'src/hooks.server.ts'
+		'src/lib/server/session.ts'
 	]);
 	const config = join(folder, 'vite.config.ts');
 	const text = await readFile(config, 'utf8');

@@ -1,6 +1,6 @@
 import type { LayoutServerLoad } from './$types';
 
-export const load: LayoutServerLoad = ({ locals }) => {
-	const { user, visits } = locals.session.data;
-	return { user: user?.name, visits };
-};
+export const load: LayoutServerLoad = ({ locals: { session } }) => ({
+	user: session.userId,
+	visits: session.data.visits
+});

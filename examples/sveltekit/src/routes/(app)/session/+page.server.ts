@@ -2,7 +2,7 @@ import { requireUser } from '../../../lib/server/guard';
 import type { PageServerLoad } from './$types';
 
 export const load: PageServerLoad = ({ locals: { session }, setHeaders }) => {
-	const { since } = requireUser();
+	requireUser();
 	// This data belongs to one visitor.
 	setHeaders({ 'cache-control': 'private, no-store' });
 	const { encode: _, ...cookie } = session.cookie;
@@ -11,8 +11,8 @@ export const load: PageServerLoad = ({ locals: { session }, setHeaders }) => {
 		id: `${session.id.slice(0, 6)}…`,
 		cookieName: session.cookieName,
 		cookie,
-		expires: Date.now() + (session.cookie.maxAge ?? 0) * 1000,
-		since,
+		expires: session.expires,
+		isFresh: session.isFresh(300),
 		visits: session.data.visits ?? 0,
 		keys: Object.keys(session.data)
 	};

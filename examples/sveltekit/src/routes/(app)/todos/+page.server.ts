@@ -2,9 +2,9 @@ import { fail } from '@sveltejs/kit';
 import { requireUser } from '../../../lib/server/guard';
 import type { Actions, PageServerLoad } from './$types';
 
-export const load: PageServerLoad = ({ locals }) => {
+export const load: PageServerLoad = async ({ locals: { session } }) => {
 	requireUser();
-	return { todos: locals.session.data.todos ?? [] };
+	return { todos: session.data.todos ?? [], flash: await session.takeFlash() };
 };
 
 export const actions: Actions = {
