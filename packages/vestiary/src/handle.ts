@@ -1,6 +1,7 @@
 import type { RequestEvent } from '@sveltejs/kit';
 
 import { StoreError } from './errors.js';
+import { VisitState } from './generated/vestiary.js';
 import { hint, hintForUse } from './hints.js';
 import { FINISH, OPEN } from './inside.js';
 import { within } from './open-sessions.js';
@@ -98,8 +99,14 @@ export function sveltekitSessionHandle(
 		// No cookie of a sub-request reaches the browser once the response of its page has left.
 		if (page) scope.left = true;
 		// Most requests need not wait.
-		const opening = Session[OPEN](scope);
-		const session = opening instanceof Promise ? await opening : opening;
+		let session: Session;
+		try {
+			const opening = Session[OPEN](scope);
+			session = opening instanceof Promise ? await opening : opening;
+		} catch (error) {
+			leaveUnavailable(scope);
+			throw error;
+		}
 		slots(event)[runtime.slot] = session;
 		if (building) watchPrerendered(event, session);
 		const watch = developing ? new Watch(event, runtime, session) : undefined;
@@ -128,6 +135,13 @@ export function sveltekitSessionHandle(
 			else before.splice(before.indexOf(scope), 1);
 		}
 	};
+}
+
+/** Leaves the application's `handleError` an empty session, which says that it is unavailable and cannot be saved. */
+function leaveUnavailable(scope: Scope): void {
+	scope.left = scope.over = true;
+	if (scope.session && scope.visit.state === VisitState.Unavailable)
+		slots(scope.event)[scope.runtime.slot] = scope.session;
 }
 
 /** Responds to a sub-request of a page, with the page's session. */

@@ -99,6 +99,11 @@ export class Session extends Freshness {
 		return this.#current().#scope.visit.state !== VisitState.Stored;
 	}
 
+	/** Whether the store could not be read, so that the session is empty and cannot be saved. */
+	get isUnavailable(): boolean {
+		return this.#current().#scope.visit.state === VisitState.Unavailable;
+	}
+
 	/** The ID of the user who logged in with {@link Session.login}; undefined for an anonymous visitor. */
 	override get userId(): string | undefined {
 		return this.#current().#scope.visit.user?.name;

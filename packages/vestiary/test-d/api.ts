@@ -110,8 +110,9 @@ export async function devices(event: RequestEvent): Promise<string[]> {
 		maxAge: 60,
 		provenAt: new Date()
 	});
+	const isUnavailable: boolean = session.isUnavailable;
 	const ends: (Date | null)[] = [session.expires, session.idleUntil];
-	await session.login(String(ends), { maxAge: null });
+	await session.login(String([ends, isUnavailable]), { maxAge: null });
 	await session.renew();
 	const of: UserSessions = sessions(everything).of(session.userId ?? '');
 	await of.revoke((await of.list(session))[0]?.handle ?? '');

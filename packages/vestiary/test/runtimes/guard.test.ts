@@ -1,3 +1,4 @@
+import { createHmac } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
@@ -8,9 +9,19 @@ import { NEW_APPS, newApp } from './new-app.js';
 import { follow } from './pages.js';
 import { serve, type Server } from './run.js';
 
-const WALL = `import { redirect } from '@sveltejs/kit';
+const SECRET = '0123456789abcdef0123456789abcdef';
+
+const WALL = `import { redirect, type RequestEvent } from '@sveltejs/kit';
 import { sequence } from '@sveltejs/kit/hooks';
-import { sveltekitSessionHandle, type SessionHandle } from 'vestiary';
+import { sveltekitSessionHandle, type Session, type SessionHandle } from 'vestiary';
+
+declare global {
+	namespace App {
+		interface Locals {
+			down: Session;
+		}
+	}
+}
 
 const session = sveltekitSessionHandle({ secret: '0123456789abcdef0123456789abcdef' });
 
@@ -20,7 +31,25 @@ const wall: SessionHandle = async ({ event, resolve }) => {
 	return resolve(event);
 };
 
-export const handle = sequence(session, wall);
+/** A second session, whose store is down. */
+const fail = async () => {
+	throw new Error('down');
+};
+const down = sveltekitSessionHandle({
+	name: 'down',
+	as: 'down',
+	secret: '0123456789abcdef0123456789abcdef',
+	store: { get: fail, set: fail, destroy: fail, touch: fail },
+	skip: ({ url }) => url.pathname !== '/down'
+});
+
+export const handle = sequence(session, down, wall);
+
+export const handleError = ({ event: { locals, url } }: { event: RequestEvent }) => {
+	if (url.pathname !== '/down') return undefined;
+	const { isUnavailable, isNew } = locals.down;
+	return { message: JSON.stringify([isUnavailable, isNew, locals.session.isUnavailable]) };
+};
 `;
 
 /** An app with a hook that guards paths, and the requests that it does not stop. */
@@ -110,6 +139,19 @@ describe.each(NEW_APPS)(
 				expect(text).not.toContain('order');
 				expect(text).toContain('/login');
 			}
+		});
+
+		test('while the store is down, handleError has a session that says so', async () => {
+			const id = 'an-id-that-was-signed-by-this-app';
+			const mac = createHmac('sha256', SECRET).update(id).digest('base64');
+			const cookie = `down=${encodeURIComponent(`${id}.${mac.replace(/=+$/, '')}`)}`;
+			const headers = { cookie, accept: 'application/json' };
+			const response = await fetch(`${server.url}/down`, { headers });
+			expect(response.status).toBe(500);
+			expect(response.headers.getSetCookie()).toEqual([]);
+			expect(await response.json()).toMatchObject({
+				message: '[true,true,false]'
+			});
 		});
 
 		test('a link leads past the wall to a page without load, and not past the guard', async () => {
