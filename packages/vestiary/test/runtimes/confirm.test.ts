@@ -8,7 +8,7 @@ import { NEW_APPS, newApp } from './new-app.js';
 import { follow } from './pages.js';
 import { serve, type Server } from './run.js';
 
-/** What the page leaves to the reader, and a login whose proof is an hour old. */
+/** The files that the guide leaves to the reader, and a login whose proof is an hour old. */
 const FILES = {
 	'src/hooks.server.ts': `import { sveltekitSessionHandle } from 'vestiary';
 
