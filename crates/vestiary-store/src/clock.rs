@@ -82,10 +82,7 @@ impl Stopwatch {
 ///
 /// Every other answer of a server does. A runtime's timer is an entry in its list. The portable timer wakes a thread
 /// twice, which takes longer than all else that a request does here.
-pub(crate) async fn within<T>(
-    after: Option<Duration>,
-    answer: impl Future<Output = T>,
-) -> Option<T> {
+pub async fn within<T>(after: Option<Duration>, answer: impl Future<Output = T>) -> Option<T> {
     let mut answer = pin!(answer);
     let mut alarm: Option<Alarm> = None;
     std::future::poll_fn(|context| {

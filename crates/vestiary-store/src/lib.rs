@@ -85,6 +85,8 @@ pub mod testing;
 
 #[cfg(all(feature = "clock", not(target_arch = "wasm32")))]
 pub use clock::set_clock;
+#[doc(hidden)]
+pub use clock::within;
 pub use config::{Config, Encrypt, OnStoreError, SameSite};
 pub use cookies::Cookies;
 pub use device::{Device, LoginDevice};

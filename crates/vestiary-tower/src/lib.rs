@@ -25,6 +25,7 @@
 //! | log users in, protect routes       | [`Session::login`], `UserId`, [`RequireLogin`]       |
 //! | ask for the password again         | [`Session::confirm`], [`RequireFresh`]               |
 //! | keep a value for a while, once     | [`Session::put`], [`Session::flash`]                 |
+//! | do something in one request only   | [`Session::once`]                                    |
 //! | list and revoke a user's sessions  | [`Session::sessions_of`]                             |
 //! | read a session without a request   | [`ReadOnlySession`]                                  |
 //! | handle errors                      | [`SessionError`], `Rejection`, [`Failure`]           |
@@ -46,6 +47,7 @@ mod extract;
 mod freshness;
 mod layer;
 mod log_id;
+mod once;
 mod read_only;
 mod require;
 mod session;
@@ -58,6 +60,7 @@ pub use contents::Data;
 #[cfg(feature = "axum")]
 pub use extract::{Rejection, UserId};
 pub use layer::{Failure, ResponseFuture, SessionLayer, SessionService, Unavailable};
+pub use once::OnceError;
 pub use read_only::ReadOnlySession;
 pub use require::{GuardFuture, GuardService, RequireFresh, RequireLogin};
 pub use session::{LogIn, Session};

@@ -2,6 +2,7 @@
 
 mod asking;
 mod headers;
+mod once;
 mod same_name;
 
 use std::{

@@ -6,12 +6,12 @@ use vestiary::{
     CookieOverrides, Device, Handle, Record, SessionId, UserRef, merge,
     protocol::{Answered, OwnEnd, Pending, Post, Seen, Stopped, UserSession, UserSessions, boxed},
     session::{self, Join, Spent},
-    visit::{self, Act, Changes, Cookies, Page, Purpose, Visit, VisitText},
+    visit::{self, Act, Changes, Claim, Cookies, Page, Purpose, Visit, VisitText},
 };
 use wasm_bindgen::prelude::*;
 
 use crate::{
-    convert::{millis, thrown},
+    convert::{decimal, millis, thrown},
     ending::Ending,
     memory::MemoryTable,
     options::Core,
@@ -65,6 +65,12 @@ pub enum Task {
     Take,
     /// `confirm_user`
     ConfirmUser,
+    /// `claim`: changes as of `Save`, if there are any, and a name. The first number is the lease, and the last one the time
+    /// waited, in milliseconds. The value taken is a word, and its argument in the next line.
+    Claim,
+    /// `settle`: a name, the token, and the result. It failed with `Given::More`. The value taken is `held` if it was
+    /// settled.
+    Settle,
     /// Removes an obsolete record: its ID and text.
     Tidy,
     /// Lists the sessions of a user.
@@ -88,7 +94,7 @@ pub enum Given {
     /// Another handle around this one has the same cookie name.
     Shared = 0x0800_0000,
     /// A login has a label; a revocation was made by the same request; a record is in its user's session list; the opening of
-    /// a session only reads.
+    /// a session only reads; the function of a lease has failed.
     More = 0x1000_0000,
     /// The input has random bytes. Without them an operation only reads.
     Drawn = 0x2000_0000,
@@ -124,7 +130,7 @@ pub(crate) struct Operation {
     pub(crate) task: Task,
     pub(crate) flags: u32,
     pub(crate) at: f64,
-    /// The numbers of a login, or of a slot.
+    /// The numbers of a login, of a slot, or of a lease.
     pub(crate) numbers: [f64; 4],
     /// The texts, with a NUL between them.
     pub(crate) texts: String,
@@ -291,6 +297,27 @@ impl Operation {
                 let done = boxed(visit::log_in(page, rules, &mut visit, &join, data)).await;
                 return Ok(Ending::Visit { visit, spent: Vec::new(), done });
             }
+            Task::Claim => {
+                let changes = self.is(Given::Changes).then(changes).transpose()?;
+                let ([lease, .., waited], name) = (self.numbers, UserRef::decoded(next()));
+                let (lease, waited) = (lease as u64, waited as u64);
+                let claiming = visit::claim(page, rules, &mut visit, changes, &name, lease, waited);
+                let done = boxed(claiming).await.map(|found| {
+                    visit.taken = Some(claimed(found));
+                    true
+                });
+                return Ok(Ending::Visit { visit, spent: Vec::new(), done });
+            }
+            Task::Settle => {
+                let (name, token) = (UserRef::decoded(next()), next().to_owned());
+                let result = if self.is(Given::More) { Err(()) } else { Ok(next()) };
+                let settling = visit::settle(page, rules, &mut visit, &name, token, result);
+                let done = boxed(settling).await.map(|settled| {
+                    visit.taken = settled.then(|| "held".to_owned());
+                    true
+                });
+                return Ok(Ending::Visit { visit, spent: Vec::new(), done });
+            }
             Task::IsAlive => {
                 return Ok(match boxed(visit::is_alive(page, rules, &mut visit)).await {
                     Ok(false) => Ending::Nothing,
@@ -313,6 +340,19 @@ impl Operation {
     fn is(&self, bit: Given) -> bool {
         self.flags & bit as u32 != 0
     }
+}
+
+/// The state of a lease: a word, and its argument in the next line.
+fn claimed(found: Claim) -> String {
+    let (word, rest) = match found {
+        Claim::Held(token) => ("held", token),
+        Claim::Wait(millis) => ("wait", decimal(millis as u32)),
+        Claim::Done(result) => ("done", result.unwrap_or_default()),
+        Claim::Failed => ("once_failed", String::new()),
+        Claim::Busy => ("once_busy", String::new()),
+        Claim::Ended => ("once_ended", String::new()),
+    };
+    [word, "\n", &rest].concat()
 }
 
 #[wasm_bindgen]

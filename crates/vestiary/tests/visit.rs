@@ -19,6 +19,8 @@ mod late;
 mod log_id;
 #[path = "visit/meets.rs"]
 mod meets;
+#[path = "visit/once.rs"]
+mod once;
 #[path = "visit/over.rs"]
 mod over;
 #[path = "visit/site.rs"]

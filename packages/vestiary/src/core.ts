@@ -206,11 +206,11 @@ export class Core {
 	/** Begins an operation. With a table it runs there, without store calls. */
 	begin(
 		task: Task,
-		{ flags, at, texts, login, lifetime = NaN }: Given,
+		{ flags, at, texts, login, lifetime = NaN, waited = NaN }: Given,
 		facts: number,
 		table?: MemoryTable
 	): Progress {
-		const { proven = lifetime, own, most = NaN } = login ?? {};
+		const { proven = lifetime, own, most = waited } = login ?? {};
 		const { at: ended = NaN, before = NaN } = own ?? {};
 		this.#see();
 		const text = texts.join('\0');

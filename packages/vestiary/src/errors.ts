@@ -35,11 +35,15 @@ export type StoreErrorCode =
 	| 'store_timeout'
 	| 'store_unconfirmed';
 
+/** Codes of a {@link OnceError}. */
+export type OnceErrorCode = 'once_busy' | 'once_ended' | 'once_failed' | 'once_lost';
+
 /** All codes of a {@link VestiaryError}. They are stable: test for them, not for messages. */
 export type VestiaryErrorCode =
 	| ConfigErrorCode
 	| DataErrorCode
 	| StoreErrorCode
+	| OnceErrorCode
 	| 'login_outdated'
 	| 'response_sent'
 	| 'update_nested';
@@ -172,10 +176,39 @@ export class LoginOutdatedError extends VestiaryError {
 	}
 }
 
+const ONCE: Record<OnceErrorCode, string> = {
+	once_busy: 'other requests have run the function of `session.once()` for too long: try again',
+	once_ended: 'the session was ended while a request waited for `session.once()`',
+	once_failed:
+		'the request that ran the function of `session.once()` has failed: its log has the error',
+	once_lost:
+		'the lease of `session.once()` has ended before its function, so its result was not kept: make the function faster, or `lease` longer'
+};
+
+/**
+ * `session.once()` has no result:
+ *
+ * - `once_failed`: another request has run the function, and it failed. Its error is only in that request.
+ * - `once_busy`: other requests have run the function for twice the lease.
+ * - `once_lost`: this request has run the function, but its lease or its session has ended. The result was not kept.
+ * - `once_ended`: the session was ended meanwhile.
+ */
+export class OnceError extends VestiaryError {
+	override name = 'OnceError';
+	declare readonly code: OnceErrorCode;
+
+	constructor(code: OnceErrorCode) {
+		super(code, ONCE[code]);
+	}
+}
+
 type Subclass = new (code: never, message: string, options?: ErrorOptions) => VestiaryError;
 
 const CLASS_OF: Record<
-	Exclude<VestiaryErrorCode, 'login_outdated' | 'response_sent' | 'update_nested'>,
+	Exclude<
+		VestiaryErrorCode,
+		OnceErrorCode | 'login_outdated' | 'response_sent' | 'update_nested'
+	>,
 	Subclass
 > = {
 	cookie_name: ConfigError,

@@ -13,6 +13,7 @@ export const SEEN: unique symbol = Symbol('seen');
 export const REVOKED: unique symbol = Symbol('revoked');
 export const SLOT: unique symbol = Symbol('slot');
 export const FRESH: unique symbol = Symbol('fresh');
+export const OUTSIDE: unique symbol = Symbol('outside');
 
 /** A session as its request sees it. */
 export interface Inside {

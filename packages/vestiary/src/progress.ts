@@ -29,8 +29,10 @@ export interface Given {
 		/** The maximum number of the user's sessions. */
 		readonly most: number;
 	};
-	/** The lifetime of a slot, in milliseconds. */
+	/** The lifetime of a slot, or a lease, in milliseconds. */
 	readonly lifetime?: number;
+	/** How long a request has waited for a lease, in milliseconds. */
+	readonly waited?: number;
 }
 
 /** The result of an operation. */

@@ -9,6 +9,7 @@ import {
 	HAS_UNSAVED_COOKIE,
 	LOOK,
 	OPEN,
+	OUTSIDE,
 	REVOKED,
 	SEEN,
 	SLOT
@@ -419,8 +420,14 @@ export class Session extends Freshness {
 		return this.#run(async (session) => {
 			session.#scope.runtime.records.checkAtomic(name);
 			const given = input();
+			if (task === Task.Claim) return end(await session.#writer.claim(given));
 			return end(await outcomeOf((ended) => session.#writer.act(task, { ...given, ended })));
 		});
+	}
+
+	/** @internal */
+	override [OUTSIDE]<T>(code: () => Promise<T>): Promise<T> {
+		return this.#run((session) => session.#scope.operations.outside(code));
 	}
 
 	/** Runs an operation of the application on the visitor's session, after those that were called before it. */

@@ -1,8 +1,9 @@
-import { ConfigError, DataError } from './errors.js';
+import { DataError } from './errors.js';
 import { Task } from './generated/vestiary.js';
-import { SLOT } from './inside.js';
+import { OUTSIDE, SLOT } from './inside.js';
 import { jsonOf } from './json.js';
-import { checkWellFormed } from './runtime.js';
+import { runOnce, type OnceOptions } from './once.js';
+import { keyText, secondsOf } from './slot-arguments.js';
 import type { Flash, SlotOptions, SlotValue, Taken } from './types.js';
 import type { Input, Outcome } from './visit.js';
 
@@ -15,6 +16,43 @@ export abstract class Slots {
 		input: () => Input,
 		end: (outcome: Outcome) => T
 	): Promise<T>;
+
+	/**
+	 * Runs code of the application as an operation of the request. Other operations do not wait for it.
+	 * @internal
+	 */
+	abstract [OUTSIDE]<T>(code: () => Promise<T>): Promise<T>;
+
+	/**
+	 * Runs a function in one request of all processes. Other requests of the session that call it with the same name wait,
+	 * and get the same result. For work that must not be done twice at the same time, such as the refresh of an OAuth token.
+	 *
+	 * Changes of `data` are saved first, and `data` is then as the store has it, when the function runs and when a result
+	 * arrives. So look there first whether the work is still to be done.
+	 *
+	 * The request that runs the function holds a lease. If its process dies, another request runs the function when the
+	 * lease has ended. A result is kept for ten seconds, a failure for two: meanwhile the function does not run again. An
+	 * anonymous visitor gets a session.
+	 *
+	 * ```ts
+	 * const tokens = await session.once('refresh', () => refreshed(session), { lease: 10 });
+	 * ```
+	 *
+	 * @param run Returns a value that JSON preserves, or nothing. Its signal is aborted when the lease ends
+	 * @throws The error of the function, in the request that runs it
+	 * @throws {@link OnceError} in other requests if the function failed, and after twice the lease; and in the request
+	 * that runs it if its lease has ended
+	 * @throws {@link DataError} if the result has no JSON text, or the session has no room for it (`slots_full`)
+	 * @throws {@link StoreError} if the store fails
+	 * @throws {@link ConfigError} if the store is not atomic
+	 */
+	once<T>(
+		name: string,
+		run: (signal: AbortSignal) => T | Promise<T>,
+		options: OnceOptions
+	): Promise<T> {
+		return this[OUTSIDE](async () => runOnce(this, name, run, options));
+	}
 
 	/**
 	 * Keeps a value beside the session's data for some seconds, until {@link Slots.take} takes it: a WebAuthn challenge,
@@ -102,21 +140,7 @@ function takeFrom(session: Slots, name: string, key: string): Promise<unknown> {
 	);
 }
 
-/** The JSON text of a key. */
-function keyText(name: string, key: unknown): string {
-	if (typeof key !== 'string')
-		throw new ConfigError('options', `the key of \`${name}\` must be a string`);
-	checkWellFormed('the key of a slot', key);
-	return JSON.stringify(key);
-}
-
 /** The lifetime of a slot, in milliseconds. */
 function lifetimeOf(name: string, options: unknown): number {
-	const seconds = (options as { for?: unknown } | undefined | null)?.for;
-	if (typeof seconds === 'number' && Number.isFinite(seconds) && seconds > 0)
-		return seconds * 1_000;
-	throw new ConfigError(
-		'options',
-		`\`for\` of \`${name}\` must be a number of seconds, greater than 0`
-	);
+	return secondsOf(name, 'for', (options as { for?: unknown } | undefined | null)?.for);
 }

@@ -3,12 +3,14 @@ export {
 	ConfigError,
 	DataError,
 	LoginOutdatedError,
+	OnceError,
 	ResponseSentError,
 	StoreError,
 	UpdateNestedError,
 	VestiaryError,
 	type ConfigErrorCode,
 	type DataErrorCode,
+	type OnceErrorCode,
 	type StoreErrorCode,
 	type VestiaryErrorCode
 } from './errors.js';
@@ -17,6 +19,7 @@ export type { TenantOptions } from './runtimes.js';
 export { type Health } from './health.js';
 export { type LoginOptions } from './login-options.js';
 export { MemoryStore, type MemoryStoreOptions } from './memory-store.js';
+export { type OnceOptions } from './once.js';
 export { type CookieRequest, type ReadOnlySession } from './read-only.js';
 export type { Transformer } from './rich-values.js';
 export { Session } from './session.js';

@@ -25,8 +25,10 @@ export interface Input {
 	readonly flags?: number;
 	readonly texts?: readonly string[];
 	readonly login?: Given['login'];
-	/** The lifetime of a slot, in milliseconds. */
+	/** The lifetime of a slot, or a lease, in milliseconds. */
 	readonly lifetime?: number;
+	/** How long the request has waited for a lease, in milliseconds. */
+	readonly waited?: number;
 	/** Bits of `Fact` that say which of the cookies' sessions need no touch. */
 	readonly touched?: number;
 	readonly compute?: Compute;
@@ -38,7 +40,7 @@ export interface Input {
 export interface Outcome {
 	/** Whether its session is stored. */
 	readonly isStored: boolean;
-	/** The value that it has taken from a slot, as JSON text; empty without one. */
+	/** The value that it has taken from a slot, as JSON text; empty without one. Of a lease, its state. */
 	readonly taken: string;
 }
 
@@ -59,7 +61,7 @@ const AFTERWARDS = new Set([Task.Refresh, Task.Confirm, Task.Finish, Task.IsAliv
 const ASKING: ReadonlySet<Task> = new Set([Task.Open, Task.Save, Task.LogIn]);
 
 /** Operations that begin a session for an anonymous visitor. */
-const CREATING: ReadonlySet<Task> = new Set([Task.Save, Task.Put]);
+const CREATING: ReadonlySet<Task> = new Set([Task.Save, Task.Put, Task.Claim]);
 
 /** Operations after which the visitor has another session or none, even if they fail, because the cookie is removed. */
 const PARTING = new Set([Task.Regenerate, Task.Destroy, Task.Revoked]);
@@ -223,14 +225,15 @@ export class Visit implements Page {
 	act(task: Task, input: Input = NOTHING): Promise<void> | undefined {
 		this.open();
 		const before = this.#begin(task);
-		const { flags = 0, texts = [], login, lifetime, touched = 0, compute } = input;
+		const { flags = 0, texts = [], login, lifetime, waited, touched = 0, compute } = input;
 		this.#touched = touched;
 		const given = {
 			flags: this.#flags | flags | (this.#makesId(task) ? Flag.Identified : 0),
 			at: this.#at,
 			texts: [...this.#texts, ...texts],
 			...(login && { login }),
-			...(lifetime !== undefined && { lifetime })
+			...(lifetime !== undefined && { lifetime }),
+			...(waited !== undefined && { waited })
 		};
 		const end = this.#scope.runtime.records.act(task, given, this, compute);
 		return this.#ending(task, end, before, input);

@@ -3,7 +3,7 @@ import { Task } from './generated/vestiary.js';
 import type { Scope } from './scope.js';
 import type { Turn } from './turns.js';
 import { computing, type Change } from './update.js';
-import { outcomeOf, type Input } from './visit.js';
+import { outcomeOf, type Input, type Outcome } from './visit.js';
 
 /** Runs the operations that may write a session, after the session's other writes in this process. */
 export class Writer {
@@ -43,8 +43,24 @@ export class Writer {
 		});
 	}
 
+	/** Claims a lease, after the application's changes are stored. */
+	claim(input: Input): Promise<Outcome> {
+		return this.#afterOthers(async () => {
+			const changes = this.#contents.changes();
+			const first = changes.isAny ? changes : undefined;
+			const texts = [...(first?.texts ?? []), ...(input.texts ?? [])];
+			return outcomeOf((ended) =>
+				this.#written(Task.Claim, first, { ...input, ...first, texts, ended })
+			);
+		});
+	}
+
 	/** Runs an operation that may write these changes. */
-	#written(task: Task, changes: Input | undefined): Promise<void> | undefined {
+	#written(
+		task: Task,
+		changes: Input | undefined,
+		input: Input | undefined = changes
+	): Promise<void> | undefined {
 		const { visit } = this.#scope;
 		const unsent = this.#contents.send(changes);
 		const failed = (error: unknown): never => {
@@ -52,7 +68,7 @@ export class Writer {
 			throw error;
 		};
 		try {
-			return visit.act(task, changes)?.catch(failed);
+			return visit.act(task, input)?.catch(failed);
 		} catch (error) {
 			return failed(error);
 		}

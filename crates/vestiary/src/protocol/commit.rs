@@ -58,6 +58,18 @@ pub enum Change {
     Take(String),
     /// The user has proven their identity again, at this time. The data stays.
     Confirm(UnixMillis),
+    /// A value to put into a slot, if the slot has the expected one. The data stays. Of several requests that swap the same
+    /// value at the same time, one does.
+    Swap {
+        /// The key of the slot.
+        key: String,
+        /// The value that the slot must have: JSON text. `None` for an empty slot.
+        expected: Option<String>,
+        /// The value: JSON text.
+        value: String,
+        /// The end of the slot.
+        until: UnixMillis,
+    },
     /// No change of the data, as for another deadline. Data of an older version stays as it is.
     Keep,
 }
@@ -84,7 +96,7 @@ pub enum Written {
         merged: bool,
         /// Whether the record may have more than the request has seen.
         reread: bool,
-        /// The value that this change has removed from a slot: JSON text.
+        /// The value that this change has removed from a slot, or put there in a swap: JSON text.
         taken: Option<String>,
     },
     /// The session has ended, or belongs to another visitor now. Nothing was written, and no cookie may be sent.
@@ -99,7 +111,7 @@ struct Attempt {
     is_in_doubt: bool,
     /// Whether it merges the change into the data of another request.
     merges: bool,
-    /// The value that it removes from a slot.
+    /// The value that it removes from a slot, or swaps in.
     taken: Option<String>,
 }
 
@@ -173,7 +185,7 @@ pub async fn commit<H: Host>(
         let now = calls.host.now();
         if let Some((record, at)) = found {
             let mut mine = attempts.iter().filter(|attempt| record.has_write(&attempt.write_id));
-            done = done.or_else(|| mine.next().map(|done| (done.merges, done.taken.clone())));
+            done = done.or_else(|| mine.next().map(Attempt::done));
             let follower = if admitted { Follower::Admitted } else { Follower::Cookie(now) };
             match fault::lead(&record, &id, follower, Fault::SaveFollowsLogin)? {
                 // A login has replaced the ID. A request with the old one may write nothing.
@@ -256,8 +268,8 @@ pub async fn commit<H: Host>(
     }
 }
 
-/// The metadata of a record after the change, and the value that it removes from a slot. `None` if another request has taken
-/// the value, so that there is nothing to write.
+/// The metadata of a record after the change, and the value that it removes from a slot or swaps in. `None` if another
+/// request has taken or swapped the value, so that there is nothing to write.
 fn changed_meta(
     change: &Change,
     cookie: &CookieEdit,
@@ -283,13 +295,14 @@ fn changed_meta(
     let slots = if seeded(Fault::SlotsOverwrite) { &loaded.meta().slots } else { &meta.slots };
     let Some((slots, mut taken)) = change.slots(slots, now)? else { return Ok(Some((meta, None))) };
     meta.slots = slots;
-    if let Change::Take(key) = change {
-        if seeded(Fault::TakesTwice) {
-            taken = loaded.meta().slots.take(key, now).1;
-        }
-        if taken.is_none() {
-            return Ok(None);
-        }
+    if let Change::Take(key) = change
+        && seeded(Fault::TakesTwice)
+    {
+        taken = loaded.meta().slots.take(key, now).1;
+    }
+    let is_made = taken.is_some() || matches!(change, Change::Put { .. });
+    if !is_made {
+        return Ok(None);
     }
     Ok(Some((meta, taken)))
 }
@@ -308,7 +321,11 @@ async fn changed<'a, H: Host>(
         _ => Cow::Borrowed(record.data()),
     };
     Ok(match change {
-        Change::Keep | Change::Put { .. } | Change::Take(_) | Change::Confirm(_) => theirs,
+        Change::Keep
+        | Change::Put { .. }
+        | Change::Take(_)
+        | Change::Swap { .. }
+        | Change::Confirm(_) => theirs,
         Change::Rerun => host.compute(&theirs).await?.into(),
         Change::Merge { mine, .. } if seeded(Fault::SaveOverwrites) => mine.into(),
         Change::Merge { base, mine } => merged_data(base, mine, theirs)?,
@@ -337,7 +354,7 @@ impl Change {
         matches!(self, Self::Merge { .. } | Self::Rerun)
     }
 
-    /// These slots after the change, and the value that it removes. `None` if it changes none.
+    /// These slots after the change, and the value that it removes or swaps in. `None` if it changes none.
     pub(crate) fn slots(
         &self,
         slots: &Slots,
@@ -347,11 +364,27 @@ impl Change {
             Self::Merge { .. } | Self::Rerun | Self::Keep | Self::Confirm(_) => None,
             Self::Put { key, value, until } => Some((slots.put(key, value, *until, now)?, None)),
             Self::Take(key) => Some(slots.take(key, now)),
+            Self::Swap { key, expected, value, until } => {
+                let skips = match expected {
+                    None => Fault::SwapTakesOver,
+                    Some(_) => Fault::SwapUnfenced,
+                };
+                Some(if slots.value(key, now) == expected.as_deref() || seeded(skips) {
+                    (slots.put(key, value, *until, now)?, Some(value.clone()))
+                } else {
+                    (slots.clone(), None)
+                })
+            }
         })
     }
 }
 
 impl Attempt {
+    /// Whether it has merged the change into the data of another request, and the value of a slot.
+    fn done(&self) -> (bool, Option<String>) {
+        (self.merges, self.taken.clone().filter(|_| !seeded(Fault::SwapForgetsOwn)))
+    }
+
     /// Whether a record without this attempt's write ID proves that the attempt was not stored. It does if it remembers the
     /// write that was to be replaced, or every write of the session.
     fn is_settled_by(&self, record: &Record) -> bool {
@@ -374,6 +407,7 @@ impl core::fmt::Debug for Change {
             Self::Put { .. } => "Put",
             Self::Take(_) => "Take",
             Self::Confirm(_) => "Confirm",
+            Self::Swap { .. } => "Swap",
             Self::Keep => "Keep",
         })
     }

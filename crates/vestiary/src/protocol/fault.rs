@@ -152,6 +152,12 @@ pub enum Fault {
     RenewalConfirms,
     /// A write takes back what another request has confirmed meanwhile.
     SaveRevertsConfirmation,
+    /// A swap that needs an empty slot replaces the value of another request.
+    SwapTakesOver,
+    /// A swap replaces a value that is not the expected one.
+    SwapUnfenced,
+    /// A swap whose reply was lost counts as made by another request.
+    SwapForgetsOwn,
 }
 
 #[cfg(all(feature = "seeded-faults", any(target_family = "wasm", not(debug_assertions))))]

@@ -2,7 +2,8 @@
 //!
 //! A [`Visit`] is a plain value. It has the visitor's session, the fate of the cookie, and the work that is left when the
 //! response is ready. Each operation is an `async fn` that changes the value: [`open`], [`save`], [`update`], [`touch`],
-//! [`renew`], [`log_in`], [`confirm_user`], [`regenerate`], [`destroy`], [`put`], [`take`], [`finish`] and [`confirm`]. A [`Request`] gives it facts about the
+//! [`renew`], [`log_in`], [`confirm_user`], [`regenerate`], [`destroy`], [`put`], [`take`], [`claim`], [`settle`],
+//! [`finish`] and [`confirm`]. A [`Request`] gives it facts about the
 //! response, and the [`Host`](crate::protocol::Host) of the operations in [`session`](crate::session).
 //!
 //! A driver keeps the value between operations, runs the operations of a request one after the other, keeps the
@@ -52,6 +53,7 @@ mod cookie;
 mod finish;
 mod fresh;
 mod identity;
+mod once;
 mod open;
 mod page;
 mod request;
@@ -65,6 +67,7 @@ pub use cookie::{Outgoing, confirm};
 pub use finish::{finish, refresh};
 pub use fresh::confirm_user;
 pub use identity::{log_in, regenerate, renew};
+pub use once::{Claim, claim, settle};
 pub use open::{Cookies, is_alive, open};
 pub use page::{Facts, Known, Page};
 pub use request::{Purpose, Request};

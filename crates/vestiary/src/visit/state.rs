@@ -29,7 +29,8 @@ pub struct Visit<E> {
     /// An ID that needs no confirmation before it is sent. Either this request has created it, so no other request can know
     /// it, or the store has confirmed it after the application's last operation.
     pub certain: Option<SessionId>,
-    /// The value that the last [`take`](super::take) has removed from its slot, as JSON text. The driver takes it.
+    /// The value that the last [`take`](super::take) has removed from its slot, or a swap has put there, as JSON text. The
+    /// driver takes it.
     pub taken: Option<String>,
 }
 

@@ -302,11 +302,12 @@ async fn begin<R: Request>(
             _ => (None, View::Written),
         };
         let changes = edit.into_changes();
-        let (cookie, slots) = (changes.cookie.flatten(), slots.unwrap_or_default().0);
+        let (cookie, (slots, taken)) = (changes.cookie.flatten(), slots.unwrap_or_default());
         let meta = Meta { cookie, slots, ..Meta::default() };
         let record = session::new_record(host, rules, &changes.mine, meta)?;
         let created = session::create(host, rules, record).await?;
         visit.certain = Some(created.id.clone());
+        visit.taken = taken;
         visit.holds(*created, view);
     }
     let Some(session) = visit.session().cloned() else { return Ok(false) };

@@ -46,6 +46,9 @@ impl Schedule {
         if self.taken > 1 {
             faults.push("a value was taken twice");
         }
+        if self.settled > 1 || self.lease == u64::MAX && self.holders.len() > 1 {
+            faults.push("a lease was held twice");
+        }
         if self.store.prolonged {
             faults.push("a tombstone was given more life");
         }
@@ -77,6 +80,11 @@ impl Schedule {
         if self.taken > 0 && has_slot(SHARED) {
             faults.push("a value that was taken is back");
         }
+        let holder = record.meta().slots.value(SHARED, UnixMillis(0));
+        let holder = holder.and_then(|token| token.parse().ok());
+        if holder.is_some_and(|holder| self.refused.contains(&holder)) {
+            faults.push("a request does not know of its lease");
+        }
         let log = data["log"].as_array().map_or(&[][..], Vec::as_slice);
         for (number, want) in self.wants.iter().enumerate() {
             let entries = log.iter().filter(|entry| **entry == json!(number)).count();
@@ -99,6 +107,8 @@ impl Schedule {
                 | Want::LogIn
                 | Want::Renew
                 | Want::Take
+                | Want::Claim
+                | Want::Settle
                 | Want::Confirm => continue,
             };
             if self.saved.contains(&number) && !there {

@@ -5,7 +5,7 @@ use vestiary::protocol::Fault;
 use crate::{lists, logins, play, store::Kin};
 
 /// The faults of the operations on records.
-const RECORDS: [Fault; 30] = [
+const RECORDS: [Fault; 33] = [
     Fault::OneWriteId,
     Fault::SaveFollowsLogin,
     Fault::SettledIgnored,
@@ -36,6 +36,9 @@ const RECORDS: [Fault; 30] = [
     Fault::SaveConfirms,
     Fault::RenewalConfirms,
     Fault::SaveRevertsConfirmation,
+    Fault::SwapTakesOver,
+    Fault::SwapUnfenced,
+    Fault::SwapForgetsOwn,
 ];
 
 /// Faults of users' session lists.

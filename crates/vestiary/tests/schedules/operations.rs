@@ -31,6 +31,10 @@ pub(crate) enum Want {
     Take,
     /// The user proves their identity.
     Confirm,
+    /// Claim the slot that all share if it is empty, then settle it.
+    Claim,
+    /// Settle it.
+    Settle,
 }
 
 /// How an operation has ended.
@@ -49,6 +53,7 @@ impl Want {
         seen: Seen,
         rules: Arc<Rules>,
         now: UnixMillis,
+        lease: u64,
         chance: &mut Chance,
     ) -> Pending<End> {
         match self {
@@ -67,12 +72,21 @@ impl Want {
                     written.map(End::Written)
                 })
             }
-            Self::Put | Self::Take | Self::Confirm => {
-                let until = UnixMillis(u64::MAX);
+            Self::Put | Self::Take | Self::Claim | Self::Settle | Self::Confirm => {
+                let (key, until) = (SHARED.into(), UnixMillis(u64::MAX));
+                let token = number.to_string();
                 let edit = match self {
                     Self::Confirm => Change::Confirm(now),
                     Self::Put => Change::Put { key: slot(number), value: "1".into(), until },
-                    _ => Change::Take(SHARED.into()),
+                    Self::Take => Change::Take(key),
+                    Self::Claim => {
+                        let until = now.plus(lease);
+                        Change::Swap { key, expected: None, value: token, until }
+                    }
+                    _ => {
+                        let value = format!("[{token}]");
+                        Change::Swap { key, expected: Some(token), value, until }
+                    }
                 };
                 Pending::new(async move |mut host| {
                     let written =

@@ -34,6 +34,8 @@ pub(crate) enum Kind {
     Slots,
     /// Requests confirm the user of the session that others write and renew.
     Confirms,
+    /// Several requests claim one lease, which in half of the schedules ends soon.
+    Leases,
 }
 
 enum State {
@@ -72,6 +74,11 @@ pub(crate) struct Schedule {
     pub(crate) ended: bool,
     /// ... this many requests have got the value of the slot that all share, ...
     pub(crate) taken: usize,
+    /// ... these have got the lease, and these have not, in the order of the replies, ...
+    pub(crate) holders: Vec<usize>,
+    pub(crate) refused: BTreeSet<usize>,
+    /// ... this many have settled it, ...
+    pub(crate) settled: usize,
     /// ... and a request found a living session ended.
     pub(crate) given_up: bool,
     /// The IDs that browsers have, each with the ID that began the session: the first one, or that of a login.
@@ -83,6 +90,8 @@ pub(crate) struct Schedule {
     pub(crate) began_with: Vec<SessionId>,
     /// Faults that were seen on the way.
     pub(crate) noticed: BTreeSet<&'static str>,
+    /// The lease, in milliseconds.
+    pub(crate) lease: u64,
     chance: Chance,
     rules: Arc<Rules>,
     requests: Vec<Request>,
@@ -129,6 +138,10 @@ fn wants(kind: Kind, chance: &mut Chance) -> Vec<Want> {
             let others = [Want::Save, Want::Update, Want::Renew, Want::Touch, Want::LogIn];
             wants.extend((0..2 + chance.below(3)).map(|_| others[chance.below(5)]));
         }
+        Kind::Leases => {
+            wants = vec![Want::Claim; 3 + chance.below(3)];
+            wants.extend([Want::Update, Want::Renew].into_iter().take(chance.below(3)));
+        }
         Kind::Slow => wants.push(Want::Renew),
         Kind::Stale => wants[0] = Want::Renew,
         Kind::Plain => {}
@@ -140,6 +153,7 @@ impl Schedule {
     pub(crate) fn new(seed: u64, kin: Kin) -> Self {
         let mut chance = Chance(seed);
         let kind = match seed % 10 {
+            0 if seed % 20 == 10 => Kind::Leases,
             0..=3 => Kind::Plain,
             4 | 5 => Kind::Busy,
             6 | 7 => Kind::Slow,
@@ -189,6 +203,10 @@ impl Schedule {
             saved: BTreeSet::new(),
             ended: false,
             taken: 0,
+            holders: Vec::new(),
+            refused: BTreeSet::new(),
+            settled: 0,
+            lease: [u64::MAX, 60][usize::from(seed % 40 == 30)],
             given_up: false,
             roots: BTreeMap::from([(first.expose().to_owned(), first.clone())]),
             replaced_by_login: Vec::new(),
@@ -407,7 +425,7 @@ impl Schedule {
                 }
                 Effect::Finished(ended) => {
                     self.log.push(format!("{}: {}", request.number, shown(&ended)));
-                    return self.finished(&request, ended);
+                    return self.finished(request, ended);
                 }
             };
         }
@@ -417,19 +435,34 @@ impl Schedule {
         if want == Want::Confirm {
             self.confirms.insert(number, self.now);
         }
-        want.begun(number, seen, Arc::clone(&self.rules), self.now, &mut self.chance)
+        let (rules, lease) = (Arc::clone(&self.rules), self.lease);
+        want.begun(number, seen, rules, self.now, lease, &mut self.chance)
     }
 
-    fn finished(&mut self, request: &Request, ended: Result<End, Stopped>) {
+    fn finished(&mut self, request: Request, ended: Result<End, Stopped>) {
         let want = self.wants[request.number];
         let root = self.began_with[request.number].clone();
         match ended {
+            Ok(End::Written(Written::Saved { session, taken, .. })) if want == Want::Claim => {
+                self.reached_by(&request, &session.id);
+                match taken {
+                    None if self.holders.contains(&request.number) => {}
+                    None => _ = self.refused.insert(request.number),
+                    Some(token) if token.starts_with('[') => self.settled += 1,
+                    Some(_) => {
+                        self.holders.push(request.number);
+                        let settling = self.begun(request.number, Want::Settle, *session);
+                        let state = State::Running(settling);
+                        self.go_on(Request { state, ..request }, Answered::Begin);
+                    }
+                }
+            }
             Ok(End::Written(Written::Saved { session, taken, .. })) => {
                 self.saved.insert(request.number);
                 self.taken += usize::from(taken.is_some());
-                self.reached_by(request, &session.id);
+                self.reached_by(&request, &session.id);
             }
-            Ok(End::Touched(Some(session))) => self.reached_by(request, &session.id),
+            Ok(End::Touched(Some(session))) => self.reached_by(&request, &session.id),
             Ok(End::Written(Written::Gone) | End::Touched(None) | End::Moved(Moved::Gone)) => {
                 // A request that has only read a tombstone may find another one, whose grace period has ended.
                 self.given_up |= request.is_open && root == self.first;
@@ -460,7 +493,7 @@ impl Schedule {
                 }
             }
             Ok(End::Moved(Moved::Elsewhere(Some(id)))) => {
-                self.reached_by(request, &id);
+                self.reached_by(&request, &id);
                 if want == Want::RenewAndUpdate {
                     let (number, cookie, asked) = (request.number, id.clone(), read(&id));
                     let state = State::Opening(Want::Update, id);

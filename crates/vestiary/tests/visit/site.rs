@@ -11,7 +11,8 @@ use vestiary::{
     },
     session::{self, Spent},
     visit::{
-        self, Changes, Cookies, Facts, Known, Outgoing, Page, Purpose, Request as _, State, View,
+        self, Changes, Claim, Cookies, Facts, Known, Outgoing, Page, Purpose, Request as _, State,
+        View,
     },
 };
 
@@ -61,6 +62,10 @@ pub(crate) enum Act {
     Put(&'static str, &'static str, u64),
     Take(&'static str),
     ConfirmUser,
+    /// The lease and the time that was waited, in milliseconds. [`Visit::taken`] then shows how it was found.
+    Claim(Option<Changes>, u64, u64),
+    /// The token, and the result.
+    Settle(String, Result<&'static str, ()>),
     Refresh,
     Finish(Option<Changes>),
     Confirm,
@@ -308,6 +313,19 @@ async fn run(
         }
         Act::Take(key) => visit::take(page, rules, seen, key.to_owned()).await.map(|()| true),
         Act::ConfirmUser => visit::confirm_user(page, rules, seen).await,
+        Act::Claim(changes, lease, waited) => {
+            let claimed = visit::claim(page, rules, seen, changes, "a", lease, waited).await;
+            claimed.map(|found| {
+                seen.taken = Some(match found {
+                    Claim::Held(token) => format!("held {token}"),
+                    Claim::Wait(millis) => format!("wait {millis}"),
+                    Claim::Done(result) => format!("done {result:?}"),
+                    found => format!("{found:?}"),
+                });
+                true
+            })
+        }
+        Act::Settle(token, result) => visit::settle(page, rules, seen, "a", token, result).await,
         Act::Refresh => {
             visit::refresh(page, rules, seen).await;
             Ok(true)

@@ -1,0 +1,49 @@
+//! The lease of a function that one request of all processes runs.
+
+use std::time::Duration;
+
+use vestiary::visit::{self, Claim};
+use vestiary_store::SessionError;
+
+use super::{State, Visit};
+
+impl Visit {
+    /// Claims a lease. The application's changes are stored first.
+    pub(crate) async fn claim(
+        &self,
+        state: &mut State,
+        name: &str,
+        lease: Duration,
+        waited: u64,
+    ) -> Result<Claim, SessionError> {
+        let changes = state.contents.is_changed().then(|| state.contents.changes());
+        let (mut asking, rules) = (self.asking(), self.sessions.rules());
+        let before = state.session_of_user();
+        let lease = u64::try_from(lease.as_millis()).unwrap_or(u64::MAX);
+        let visit = &mut state.visit;
+        let claiming = visit::claim(&mut asking, rules, visit, changes, name, lease, waited);
+        // Boxed, so that the future of each handler does not grow by everything that can happen here.
+        let claimed = Box::pin(claiming).await;
+        self.clear_if_revoked(state, before).await;
+        state.settle(&self.sessions);
+        claimed
+    }
+
+    /// Settles a lease: keeps the result, JSON text or nothing, for the requests that wait for it.
+    pub(crate) async fn settle(
+        &self,
+        state: &mut State,
+        name: &str,
+        token: String,
+        result: Result<&str, ()>,
+    ) -> Result<bool, SessionError> {
+        let (mut asking, rules) = (self.asking(), self.sessions.rules());
+        let before = state.session_of_user();
+        let settling = visit::settle(&mut asking, rules, &mut state.visit, name, token, result);
+        // Boxed, as in `claim`.
+        let settled = Box::pin(settling).await;
+        self.clear_if_revoked(state, before).await;
+        state.settle(&self.sessions);
+        settled
+    }
+}

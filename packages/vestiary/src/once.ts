@@ -1,0 +1,140 @@
+import { OnceError, type OnceErrorCode } from './errors.js';
+import { Given, Task } from './generated/vestiary.js';
+import { SLOT } from './inside.js';
+import { jsonOf, refuse } from './json.js';
+import { keyText, secondsOf } from './slot-arguments.js';
+import type { Input, Outcome } from './visit.js';
+import { changedByJson } from './values.js';
+
+/** Options of `session.once()`. */
+export interface OnceOptions {
+	/**
+	 * The time that the function may take, in seconds, in any request. After a crash, the other requests wait that long
+	 * before one of them runs it.
+	 */
+	lease: number;
+}
+
+/** The function of a `session.once()`. */
+type Run<T> = (signal: AbortSignal) => T | Promise<T>;
+
+/** A session that can claim a lease. */
+interface Claiming {
+	[SLOT]<T>(
+		task: Task,
+		name: string,
+		input: () => Input,
+		end: (outcome: Outcome) => T
+	): Promise<T>;
+}
+
+/** The state of a lease, as a claim has found it. */
+interface Claimed {
+	/** `held`, `wait`, `done`, or the code of an error. */
+	readonly word: string;
+	/** The token, the pause in milliseconds, or the result as JSON text. */
+	readonly rest: string;
+}
+
+const NAME = 'session.once()';
+
+/** Claims the lease until this request holds it, or another one has settled it. */
+export async function runOnce<T>(
+	session: Claiming,
+	name: string,
+	run: Run<T>,
+	options: OnceOptions
+): Promise<T> {
+	const key = keyText(NAME, name);
+	const lease = secondsOf(NAME, 'lease', (options as OnceOptions | undefined)?.lease);
+	const began = performance.now();
+	for (let waited = 0; ; waited = performance.now() - began) {
+		const since = performance.now();
+		const { word, rest } = await claimed(session, key, lease, waited);
+		switch (word) {
+			case 'held':
+				return hold(session, key, rest, run, since + lease);
+			case 'wait':
+				await new Promise((resolve) => setTimeout(resolve, Number(rest)));
+				break;
+			case 'done':
+				return valueOf(rest) as T;
+			default:
+				throw new OnceError(word as OnceErrorCode);
+		}
+	}
+}
+
+function claimed(
+	session: Claiming,
+	key: string,
+	lifetime: number,
+	waited: number
+): Promise<Claimed> {
+	const input = { texts: [key], lifetime, waited };
+	return session[SLOT](
+		Task.Claim,
+		NAME,
+		() => input,
+		({ taken }) => {
+			const end = taken.indexOf('\n');
+			return { word: taken.slice(0, end), rest: taken.slice(end + 1) };
+		}
+	);
+}
+
+/** Runs the function while this request holds the lease, and settles it. */
+async function hold<T>(
+	session: Claiming,
+	key: string,
+	token: string,
+	run: Run<T>,
+	end: number
+): Promise<T> {
+	const settle = (text: string, flags = 0): Promise<boolean> =>
+		session[SLOT](
+			Task.Settle,
+			NAME,
+			() => ({ texts: [key, token, text], flags }),
+			({ taken }) => taken !== ''
+		);
+	const lost = new OnceError('once_lost');
+	try {
+		const text = textOf(await within(run, end - performance.now(), lost));
+		if (!(await settle(text))) throw lost;
+		return valueOf(text) as T;
+	} catch (error) {
+		// The requests that wait need not wait for the end of the lease. If this cannot be stored, they do.
+		if (error !== lost) await settle('', Given.More).catch(() => false);
+		throw error;
+	}
+}
+
+/** Runs the function, but not after the end of the lease. */
+async function within<T>(run: Run<T>, milliseconds: number, lost: OnceError): Promise<T> {
+	const bound = new AbortController();
+	let timer: ReturnType<typeof setTimeout> | undefined;
+	const late = new Promise<never>((_, reject) => {
+		timer = setTimeout(() => {
+			bound.abort(lost);
+			reject(lost);
+		}, milliseconds);
+	});
+	try {
+		return await Promise.race([run(bound.signal), late]);
+	} finally {
+		clearTimeout(timer);
+	}
+}
+
+/** The JSON text of a result; empty without one. */
+function textOf(value: unknown): string {
+	if (value === undefined) return '';
+	refuse(changedByJson(value));
+	return jsonOf(value);
+}
+
+/** The result as other requests get it. */
+function valueOf(text: string): unknown {
+	return text === '' ? undefined : JSON.parse(text);
+}
