@@ -4,7 +4,7 @@ import type { OwnRequest } from './open-sessions.js';
 
 /* Symbols under which other modules of the package use a `Session`, hidden from applications. */
 
-export const HAS_UNSAVED_COOKIE: unique symbol = Symbol('hasUnsavedCookie');
+export const UNSAVED: unique symbol = Symbol('hasUnsavedCookie');
 export const HANDLE: unique symbol = Symbol('handle');
 export const OPEN: unique symbol = Symbol('open');
 export const LOOK: unique symbol = Symbol('look');
@@ -13,7 +13,7 @@ export const SEEN: unique symbol = Symbol('seen');
 export const REVOKED: unique symbol = Symbol('revoked');
 export const SLOT: unique symbol = Symbol('slot');
 export const FRESH: unique symbol = Symbol('fresh');
-export const OUTSIDE: unique symbol = Symbol('outside');
+export const CALL: unique symbol = Symbol('call');
 
 /** A session as its request sees it. */
 export interface Inside {

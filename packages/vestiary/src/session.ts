@@ -2,18 +2,7 @@ import { Contents, type Changes } from './contents.js';
 import type { OwnCookie } from './progress.js';
 import { ConfigError } from './errors.js';
 import { Given, type MemoryTable, Task, View, VisitState } from './generated/vestiary.js';
-import {
-	FINISH,
-	FRESH,
-	HANDLE,
-	HAS_UNSAVED_COOKIE,
-	LOOK,
-	OPEN,
-	OUTSIDE,
-	REVOKED,
-	SEEN,
-	SLOT
-} from './inside.js';
+import { FINISH, FRESH, HANDLE, LOOK, OPEN, CALL, REVOKED, SEEN, SLOT, UNSAVED } from './inside.js';
 import { Freshness } from './freshness.js';
 import { checkLogin, loginOf, type LoginOptions } from './login-options.js';
 import type { OwnRequest } from './open-sessions.js';
@@ -30,7 +19,7 @@ import type {
 	SveltekitSessionConfig
 } from './types.js';
 import type { Change } from './update.js';
-import { outcomeOf, touchedBits, type Input, type Outcome } from './visit.js';
+import { touchedBits, type Input, type Outcome } from './visit.js';
 import { Writer } from './writer.js';
 
 /**
@@ -370,7 +359,7 @@ export class Session extends Freshness {
 	 * Whether attributes were assigned to the cookie of a session that is not stored.
 	 * @internal
 	 */
-	get [HAS_UNSAVED_COOKIE](): boolean {
+	get [UNSAVED](): boolean {
 		return this.#contents.hasUnsavedCookie;
 	}
 
@@ -419,14 +408,12 @@ export class Session extends Freshness {
 	): Promise<T> {
 		return this.#run(async (session) => {
 			session.#scope.runtime.records.checkAtomic(name);
-			const given = input();
-			if (task === Task.Claim) return end(await session.#writer.claim(given));
-			return end(await outcomeOf((ended) => session.#writer.act(task, { ...given, ended })));
+			return end(await session.#writer.beside(task, input()));
 		});
 	}
 
 	/** @internal */
-	override [OUTSIDE]<T>(code: () => Promise<T>): Promise<T> {
+	override [CALL]<T>(code: () => Promise<T>): Promise<T> {
 		return this.#run((session) => session.#scope.operations.outside(code));
 	}
 
@@ -466,11 +453,10 @@ export class Session extends Freshness {
 	}
 
 	async #openedLater(opening: Promise<void>): Promise<Session> {
-		const { runtime } = this.#scope;
 		try {
 			await opening;
 		} finally {
-			const error = runtime.records.takeLoss();
+			const error = this.#scope.runtime.records.takeLoss();
 			if (error) this.#scope.emit({ type: 'store_failed', error });
 		}
 		this.#opened();

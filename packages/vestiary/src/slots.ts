@@ -1,6 +1,6 @@
 import { DataError } from './errors.js';
 import { Task } from './generated/vestiary.js';
-import { OUTSIDE, SLOT } from './inside.js';
+import { CALL, SLOT } from './inside.js';
 import { jsonOf } from './json.js';
 import { runOnce, type OnceOptions } from './once.js';
 import { keyText, secondsOf } from './slot-arguments.js';
@@ -21,7 +21,7 @@ export abstract class Slots {
 	 * Runs code of the application as an operation of the request. Other operations do not wait for it.
 	 * @internal
 	 */
-	abstract [OUTSIDE]<T>(code: () => Promise<T>): Promise<T>;
+	abstract [CALL]<T>(code: () => Promise<T>): Promise<T>;
 
 	/**
 	 * Runs a function in one request of all processes. Other requests of the session that call it with the same name wait,
@@ -51,7 +51,7 @@ export abstract class Slots {
 		run: (signal: AbortSignal) => T | Promise<T>,
 		options: OnceOptions
 	): Promise<T> {
-		return this[OUTSIDE](async () => runOnce(this, name, run, options));
+		return this[CALL](async () => runOnce(this, name, run, options));
 	}
 
 	/**

@@ -2,7 +2,7 @@ import type { RequestEvent } from '@sveltejs/kit';
 
 import { hint } from './hints.js';
 import type { Runtime } from './runtime.js';
-import { HAS_UNSAVED_COOKIE } from './inside.js';
+import { UNSAVED } from './inside.js';
 import { Session } from './session.js';
 import type { SessionData } from './types.js';
 import type { Change } from './update.js';
@@ -60,7 +60,7 @@ export class Watch {
 				);
 		const { autoSave, saveUninitialized } = this.#runtime.options;
 		const savesByItself = autoSave === true || saveUninitialized === true;
-		if (!savesByItself && !this.#failed && this.#session[HAS_UNSAVED_COOKIE])
+		if (!savesByItself && !this.#failed && this.#session[UNSAVED])
 			hint(
 				'`session.cookie` was changed and not saved: call `await session.save()` after the change'
 			);

@@ -43,8 +43,14 @@ export class Writer {
 		});
 	}
 
+	/** Runs an operation on something beside the data. */
+	async beside(task: Task, input: Input): Promise<Outcome> {
+		if (task === Task.Claim) return this.#claim(input);
+		return outcomeOf((ended) => this.act(task, { ...input, ended }));
+	}
+
 	/** Claims a lease, after the application's changes are stored. */
-	claim(input: Input): Promise<Outcome> {
+	#claim(input: Input): Promise<Outcome> {
 		return this.#afterOthers(async () => {
 			const changes = this.#contents.changes();
 			const first = changes.isAny ? changes : undefined;

@@ -175,11 +175,20 @@ describe.each([
 	});
 
 	test('an anonymous visitor gets a session', async () => {
-		let value: unknown;
+		let value: number | undefined;
 		const { cookies } = await visit(options, async (session) => {
-			value = await session.once('look', async () => Promise.resolve(undefined), LEASE);
+			value = await session.once('look', () => 1, LEASE);
 		});
-		expect({ value, cookies: cookies.length }).toEqual({ value: undefined, cookies: 1 });
+		expect({ value, cookies: cookies.length }).toEqual({ value: 1, cookies: 1 });
+	});
+
+	test('a function without a result has none in the other requests, either', async () => {
+		const cookie = await visitor({});
+		const looks = async (session: Visited): Promise<boolean> => {
+			const value: unknown = await session.once('look', (): unknown => undefined, LEASE);
+			return value === undefined;
+		};
+		expect([await request(cookie, looks), await request(cookie, looks)]).toEqual([true, true]);
 	});
 
 	test('a session that was ended meanwhile has no result', async () => {

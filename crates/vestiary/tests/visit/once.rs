@@ -157,9 +157,9 @@ fn a_session_that_was_ended_has_no_lease() {
     assert_eq!(settle(&mut site, &mut one, &token, Ok("1")), Ok(false));
     assert!(matches!((&one.state, &two.state), (State::Ended, State::Ended)));
     assert_eq!(settle(&mut site, &mut one, &token, Ok("1")), Ok(false));
-    let mut nobody = site.visit(&[]);
-    assert_eq!(settle(&mut site, &mut nobody, &token, Ok("1")), Ok(false));
-    assert!(nobody.session().is_none());
+    let mut stranger = site.visit(&[]);
+    assert_eq!(settle(&mut site, &mut stranger, &token, Ok("1")), Ok(false));
+    assert!(stranger.session().is_none());
 }
 
 #[test]

@@ -33,11 +33,14 @@ export async function started({ launch, answers, folder, end }: Launch): Promise
 	// The group does not end with that of the tests.
 	process.once('exit', killGroup);
 	const ready = async (): Promise<void> => {
-		for (let launches = 1; !(await answers()); await sleep(50)) {
-			if (server.exitCode === null && server.signalCode === null) continue;
+		let launches = 1;
+		while (!(await answers())) {
 			// It refuses to start while a process of the killed one still ends.
-			if (++launches > LAUNCHES) throw new Error('the server ends while it starts');
-			server = launch();
+			if (server.exitCode !== null || server.signalCode !== null) {
+				if (++launches > LAUNCHES) throw new Error('the server ends while it starts');
+				server = launch();
+			}
+			await sleep(50);
 		}
 	};
 	await ready();

@@ -24,7 +24,7 @@ interface Tokens {
 }
 
 interface Sample {
-	accessToken(session: Session, grant: (refresh: string) => Promise<Tokens>): Promise<string>;
+	accessToken: (session: Session, grant: (refresh: string) => Promise<Tokens>) => Promise<string>;
 }
 
 const [port, sample] = process.argv.slice(2);
@@ -48,7 +48,7 @@ async function handle(message: ToWorker): Promise<void> {
 			const { event, cookies } = testEvent();
 			const session = await Session.initialize(event, options);
 			const tokens = { access: 'none', refresh: message.refresh, expires: 0 };
-			await session.setData({ tokens } as never);
+			await session.setData({ grant: tokens });
 			await session.save();
 			const { name = '', value = '' } = cookies.at(-1) ?? {};
 			tell({ kind: 'begun', number, cookie: `${name}=${encodeURIComponent(value)}` });
