@@ -168,3 +168,27 @@ impl<T> Session<T> {
         Err(result)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test may fail")]
+
+    use std::{collections::BTreeSet, fs};
+
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn the_codes_are_those_of_the_npm_package() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../vectors/names.json");
+        let file: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+        let cases = file["cases"].as_array().unwrap().iter();
+        let listed = cases.filter(|case| case["rust"] == "OnceError");
+        let listed: BTreeSet<_> = listed.map(|case| case["code"].as_str().unwrap()).collect();
+        let own = [OnceError::Busy, OnceError::Ended, OnceError::Failed, OnceError::Lost];
+        let own: BTreeSet<_> = own.iter().filter_map(OnceError::<&str>::code).collect();
+        assert_eq!(own, listed);
+        assert_eq!(own, OnceError::<&str>::CODES.into_iter().collect());
+    }
+}

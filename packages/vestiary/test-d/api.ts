@@ -97,7 +97,11 @@ export async function slots({ locals: { session } }: RequestEvent): Promise<unkn
 	await session.flash({ kind: 'warning', text });
 	// @ts-expect-error -- what it is, is not known
 	const none: string = other;
-	return [challenge, none];
+	// A function that one request runs.
+	const length: number = await session.once('measure', async () => 5, { lease: 5 });
+	// @ts-expect-error -- how long the function may take
+	await session.once('measure', () => 1);
+	return [challenge, none, length];
 }
 
 // Users and their sessions.
