@@ -133,8 +133,8 @@ impl Progress {
         let seconds = began.map_or(0, |began| began.elapsed().as_secs());
         let mut block = match &result {
             Ok(_) => format!("{label}  ok, {seconds} s"),
-            Err(_) => format!(
-                "{label}  FAILED after {seconds} s\n{}\n(all of it: {})",
+            Err(error) => format!(
+                "{label}  FAILED after {seconds} s\n{}\n{error:#}\n(all of it: {})",
                 log.tail(),
                 log.path.display()
             ),
@@ -351,5 +351,6 @@ mod tests {
         failed.unwrap_err();
         let said = progress.failures();
         assert!(said.contains("bad") && !said.contains("good") && !said.contains("fine"), "{said}");
+        assert!(said.contains("broken"), "{said}");
     }
 }
