@@ -44,13 +44,7 @@ pub async fn log_in<H: Host>(
         rules,
         key: rules.options.user_key(join.name),
         leaving: Leaving::None,
-        change: UserChange::Add {
-            handle: user.handle.clone(),
-            label: join.label.map(UserSessions::label),
-            device: join.device.json(),
-            since: join.proven,
-            most: join.most,
-        },
+        change: join.entry(&user, join.proven),
         meta: Meta {
             cookie: join.cookie.clone(),
             // A proof of less than a second ago is as new as the session.

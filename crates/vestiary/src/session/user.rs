@@ -27,6 +27,19 @@ pub struct Join<'a> {
     pub cookie: Option<CookieOverrides>,
 }
 
+impl Join<'_> {
+    /// The entry of the new session in its user's session list, for a proof of this time by the clock that dates the list.
+    pub(super) fn entry(&self, user: &UserRef, since: UnixMillis) -> UserChange {
+        UserChange::Add {
+            handle: user.handle.clone(),
+            label: self.label.map(UserSessions::label),
+            device: self.device.json(),
+            since,
+            most: self.most,
+        }
+    }
+}
+
 /// Adds a new session to its user's session list, before it is stored. `None` if all sessions of the user were revoked
 /// since the visitor proved their identity.
 ///
@@ -47,13 +60,7 @@ pub async fn enter<H: Host>(
     let (here, store) = (calls.host.now(), calls.time);
     let proof = Proof { at: join.proven, here, store, own_end: join.own_end };
     let Some(since) = proof.since() else { return Ok(None) };
-    let change = UserChange::Add {
-        handle: user.handle.clone(),
-        label: join.label.map(UserSessions::label),
-        device: join.device.json(),
-        since,
-        most: join.most,
-    };
+    let change = join.entry(&user, since);
     let meta = Meta { cookie: join.cookie.clone(), ..Meta::default() };
     let changed = change_list_by(&mut calls, &key, &change, Some(&meta), Some(read)).await;
     let may_be_listed = calls.wrote;
