@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { freshChromium, type FreshChromium } from '../../../../examples/sveltekit/e2e/chromium.js';
 import { NEW_APPS, newApp } from './new-app.js';
 import { follow } from './pages.js';
-import { serve, type Server } from './run.js';
+import { serveDev, type Server } from './run.js';
 
 /** The files that the guide leaves to the reader, and a login whose proof is an hour old. */
 const FILES = {
@@ -52,12 +52,7 @@ describe.each(APPS)('$name, with the pages of docs/how-to/confirm.md', (kit) => 
 			await writeFile(join(folder, name), text);
 		}
 		chromium = await freshChromium();
-		server = await serve(
-			join(folder, 'node_modules/.bin/vite'),
-			(port) => ['dev', '--port', `${port}`, '--strictPort'],
-			folder,
-			() => ({ NODE_ENV: 'development' })
-		);
+		server = await serveDev(folder);
 	});
 	afterAll(async () => {
 		await chromium.close();

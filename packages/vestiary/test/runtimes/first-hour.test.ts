@@ -8,7 +8,7 @@ import { freshChromium, type FreshChromium } from '../../../../examples/svelteki
 import { GUIDES } from './guides.js';
 import { NEW_APPS, newApp } from './new-app.js';
 import { follow } from './pages.js';
-import { freePort, run, serve, type Server } from './run.js';
+import { freePort, run, serve, serveDev, type Server } from './run.js';
 
 let chromium: FreshChromium;
 
@@ -37,14 +37,6 @@ async function logIn(page: Page, fields: Record<string, string>): Promise<void> 
 async function cookies(): Promise<string[]> {
 	return (await chromium.browser.cookies()).map(({ name }) => name);
 }
-
-const dev = (folder: string): Promise<Server> =>
-	serve(
-		join(folder, 'node_modules/.bin/vite'),
-		(port) => ['dev', '--port', `${port}`, '--strictPort'],
-		folder,
-		() => ({ NODE_ENV: 'development' })
-	);
 
 const built = async (folder: string): Promise<Server> => {
 	const port = await freePort();
@@ -104,7 +96,7 @@ describe.each(NEW_APPS)('$name, made as the page says', (kit) => {
 		});
 
 		test.each([
-			['vite dev', dev],
+			['vite dev', serveDev],
 			['vite build', built]
 		])('%s: logs in and out in Chromium', async (_, start) => {
 			const server = await start(folder);
@@ -138,7 +130,7 @@ describe.each(NEW_APPS)('$name, made as the page says', (kit) => {
 		test('compiles', () => check(folder));
 
 		test.each([
-			['vite dev', dev],
+			['vite dev', serveDev],
 			['vite build', built]
 		])('%s: logs in and out in Chromium', async (name, start) => {
 			let server = await start(folder);
@@ -173,7 +165,7 @@ describe.each(NEW_APPS)('$name, made as the page says', (kit) => {
 				for (const { pages, clicks } of GUIDES) {
 					for (const page of pages)
 						expect(await follow(`docs/how-to/${page}.md`, folder, 2)).not.toEqual([]);
-					const server = await dev(folder);
+					const server = await serveDev(folder);
 					await chromium.browser.clearCookies();
 					const page = await chromium.browser.newPage();
 					try {

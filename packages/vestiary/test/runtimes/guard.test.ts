@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { freshChromium, type FreshChromium } from '../../../../examples/sveltekit/e2e/chromium.js';
 import { NEW_APPS, newApp } from './new-app.js';
 import { follow } from './pages.js';
-import { serve, type Server } from './run.js';
+import { serveDev, type Server } from './run.js';
 
 const SECRET = '0123456789abcdef0123456789abcdef';
 
@@ -92,12 +92,7 @@ describe.each(NEW_APPS)(
 				await writeFile(join(folder, name), text);
 			}
 			chromium = await freshChromium();
-			server = await serve(
-				join(folder, 'node_modules/.bin/vite'),
-				(port) => ['dev', '--port', `${port}`, '--strictPort'],
-				folder,
-				() => ({ NODE_ENV: 'development' })
-			);
+			server = await serveDev(folder);
 		});
 		afterAll(async () => {
 			await chromium.close();

@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { createServer, type AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Runs a program to its end. If it fails, the error contains its output. */
@@ -35,6 +36,16 @@ export interface Server {
 	/** The origin that the app believes to have. */
 	origin: string;
 	stop: () => Promise<void>;
+}
+
+/** Starts `vite dev` of the app in this folder. */
+export async function serveDev(folder: string): Promise<Server> {
+	return serve(
+		join(folder, 'node_modules/.bin/vite'),
+		(port) => ['dev', '--port', `${port}`, '--strictPort'],
+		folder,
+		() => ({ NODE_ENV: 'development' })
+	);
 }
 
 /** Starts a server on a free port and waits until it answers as itself: with the nonce in its environment. */

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { freshChromium, type FreshChromium } from '../../../../examples/sveltekit/e2e/chromium.js';
 import { NEW_APPS, newApp } from './new-app.js';
-import { run, serve, type Server } from './run.js';
+import { run, serveDev, type Server } from './run.js';
 
 const REFUSED =
 	'vestiary is for the server only: import it in hooks.server.ts, +page.server.ts, +server.ts or src/lib/server, and its types with `import type`';
@@ -142,12 +142,7 @@ describe.each(NEW_APPS)('$name', (kit) => {
 		beforeAll(async () => {
 			await page('+page.svelte', script("import { sessions } from 'vestiary';\n\tsessions;"));
 			chromium = await freshChromium();
-			server = await serve(
-				join(folder, 'node_modules/.bin/vite'),
-				(port) => ['dev', '--port', `${port}`, '--strictPort'],
-				folder,
-				() => ({ NODE_ENV: 'development' })
-			);
+			server = await serveDev(folder);
 		});
 		afterAll(async () => {
 			await chromium.close();

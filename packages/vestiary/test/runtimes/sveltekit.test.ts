@@ -6,7 +6,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { install, KITS } from './kits.js';
 import { installOthers } from './others.js';
 import { remoteFunctions } from './remote.js';
-import { run, serve, type Server } from './run.js';
+import { run, serve, serveDev, type Server } from './run.js';
 import { subRequests } from './sub-requests.js';
 import { works } from './works.js';
 
@@ -34,13 +34,7 @@ for (const kit of KITS) {
 		});
 
 		describe('vite dev', () => {
-			const start = (): Promise<Server> =>
-				serve(
-					join(folder, 'node_modules/.bin/vite'),
-					(port) => ['dev', '--port', `${port}`, '--strictPort'],
-					folder,
-					() => ({ NODE_ENV: 'development' })
-				);
+			const start = (): Promise<Server> => serveDev(folder);
 			works(start, { built: false });
 			remoteFunctions(start);
 			subRequests(start);
