@@ -82,6 +82,9 @@ mod documentation {
     #[doc = include_str!("../../../docs/how-to/confirm.md")]
     struct Confirm;
 
+    #[doc = include_str!("../../../docs/how-to/form-post.md")]
+    struct FormPost;
+
     #[doc = include_str!("../../../README.md")]
     struct Readme;
 

@@ -8,7 +8,7 @@ import { freshChromium, type FreshChromium } from '../../../../examples/svelteki
 import { GUIDES } from './guides.js';
 import { NEW_APPS, newApp } from './new-app.js';
 import { follow } from './pages.js';
-import { freePort, run, serve, serveDev, type Server } from './run.js';
+import { run, serveBuilt, serveDev } from './run.js';
 
 let chromium: FreshChromium;
 
@@ -37,25 +37,6 @@ async function logIn(page: Page, fields: Record<string, string>): Promise<void> 
 async function cookies(): Promise<string[]> {
 	return (await chromium.browser.cookies()).map(({ name }) => name);
 }
-
-const built = async (folder: string): Promise<Server> => {
-	const port = await freePort();
-	const origin = `http://localhost:${port}`;
-	await run('node_modules/.bin/vite', ['build'], folder, {
-		NODE_ENV: 'production',
-		ORIGIN: origin
-	});
-	const env = { NODE_ENV: 'production', HOST: 'localhost', PORT: `${port}`, ORIGIN: origin };
-	const args = ['--env-file=.env', 'build'];
-	return serve(
-		process.execPath,
-		() => args,
-		folder,
-		() => env,
-		'/api/nonce',
-		port
-	);
-};
 
 const check = async (folder: string): Promise<void> => {
 	await run('node_modules/.bin/svelte-kit', ['sync'], folder);
@@ -97,7 +78,7 @@ describe.each(NEW_APPS)('$name, made as the page says', (kit) => {
 
 		test.each([
 			['vite dev', serveDev],
-			['vite build', built]
+			['vite build', serveBuilt]
 		])('%s: logs in and out in Chromium', async (_, start) => {
 			const server = await start(folder);
 			try {
@@ -131,7 +112,7 @@ describe.each(NEW_APPS)('$name, made as the page says', (kit) => {
 
 		test.each([
 			['vite dev', serveDev],
-			['vite build', built]
+			['vite build', serveBuilt]
 		])('%s: logs in and out in Chromium', async (name, start) => {
 			let server = await start(folder);
 			try {

@@ -48,6 +48,26 @@ export async function serveDev(folder: string): Promise<Server> {
 	);
 }
 
+/** Builds the app in this folder with adapter-node, and starts it. */
+export async function serveBuilt(folder: string, given?: number): Promise<Server> {
+	const port = given ?? (await freePort());
+	const origin = `http://localhost:${port}`;
+	await run('node_modules/.bin/vite', ['build'], folder, {
+		NODE_ENV: 'production',
+		ORIGIN: origin
+	});
+	const env = { NODE_ENV: 'production', HOST: 'localhost', PORT: `${port}`, ORIGIN: origin };
+	const args = ['--env-file=.env', 'build'];
+	return serve(
+		process.execPath,
+		() => args,
+		folder,
+		() => env,
+		'/api/nonce',
+		port
+	);
+}
+
 /** Starts a server on a free port and waits until it answers as itself: with the nonce in its environment. */
 export async function serve(
 	command: string,
