@@ -7,8 +7,6 @@
     reason = "a test may fail"
 )]
 
-mod support;
-
 use std::{
     sync::{
         Arc,
@@ -23,12 +21,13 @@ use axum::{
     http::{Method, Request, StatusCode, header},
     routing::get,
 };
-use support::{Browser, Events, Fault, Faulty, config, set_cookies, text};
 use tokio::sync::Notify;
 use tower::ServiceExt as _;
 use vestiary::{MemoryLimits, SessionId, UnixMillis};
 use vestiary_store::{MemoryStore, Sessions, Store as _};
 use vestiary_tower::{Config, Session, SessionError, SessionLayer};
+
+use crate::support::{Browser, Events, Fault, Faulty, config, set_cookies, text};
 
 type Answer = Result<String, SessionError>;
 

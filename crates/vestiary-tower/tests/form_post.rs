@@ -8,9 +8,7 @@
 )]
 
 #[allow(unreachable_pub, reason = "the guide shows it as a module of an application")]
-#[path = "form_post/app.rs"]
 mod app;
-mod support;
 
 use axum::{
     Router,
@@ -18,9 +16,10 @@ use axum::{
     http::{Method, Request, Response, StatusCode, header},
     routing::get,
 };
-use support::{Faulty, config, set_cookies};
 use tower::ServiceExt as _;
 use vestiary_tower::{SessionLayer, UserId};
+
+use crate::support::{Faulty, config, set_cookies, text};
 
 const CALLBACK: &str = "/login/callback";
 
@@ -92,7 +91,7 @@ async fn a_login_by_post_has_the_session_in_the_request_that_follows() {
     let user = only_cookie(&response);
     assert_ne!(user, session);
     let home = send(&app, Method::GET, "/", &user, "").await;
-    assert_eq!(support::text(home).await, "ada");
+    assert_eq!(text(home).await, "ada");
 }
 
 #[tokio::test]
@@ -125,7 +124,7 @@ async fn answers_that_are_forged_repeated_or_of_another_browser_log_no_one_in() 
         assert_eq!(set_cookies(&again), Vec::<String>::new());
     }
     let home = send(&app, Method::GET, "/", &user, "").await;
-    assert_eq!(support::text(home).await, "ada");
+    assert_eq!(text(home).await, "ada");
 }
 
 #[tokio::test]

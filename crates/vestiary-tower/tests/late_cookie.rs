@@ -8,8 +8,6 @@
     reason = "a test may fail"
 )]
 
-mod support;
-
 use std::{sync::Arc, time::Duration};
 
 use axum::{
@@ -18,7 +16,6 @@ use axum::{
     http::{Method, Response, StatusCode},
     routing::get,
 };
-use support::{Browser, Events, Fault, Faulty, config, set_cookies};
 use tokio::{
     sync::{Notify, mpsc},
     task::JoinHandle,
@@ -26,6 +23,8 @@ use tokio::{
 use vestiary::Ttl;
 use vestiary_store::{Sessions, Store as _};
 use vestiary_tower::{Config, Session, SessionError, SessionLayer};
+
+use crate::support::{Browser, Events, Fault, Faulty, config, set_cookies};
 
 type Done = Result<(), SessionError>;
 

@@ -7,8 +7,6 @@
     reason = "a test may fail"
 )]
 
-mod support;
-
 use std::{sync::Arc, time::Duration};
 
 use axum::{
@@ -19,12 +17,13 @@ use axum::{
     routing::get,
 };
 use serde::{Deserialize, Serialize};
-use support::{Browser, Events, Fault, Faulty, config, set_cookies, text};
 use tokio::sync::Notify;
 use tower::ServiceExt as _;
 use vestiary_tower::{
     Config, OnStoreError, RequireFresh, RequireLogin, Session, SessionError, SessionLayer, UserId,
 };
+
+use crate::support::{Browser, Events, Fault, Faulty, config, set_cookies, text};
 
 type Answer = Result<String, SessionError>;
 
@@ -592,7 +591,7 @@ async fn a_rolling_session_is_refreshed_once_in_a_while() {
     assert_eq!(set_cookies(&browser.send(Method::GET, "/look").await).len(), 1);
     assert_eq!(store.calls(), [("read", 2)]);
     // By another process.
-    let app = crate::app(&config, store.clone());
+    let app = self::app(&config, store.clone());
     let mut browser = Browser::with(&app, browser.cookie());
     assert_eq!(set_cookies(&browser.send(Method::GET, "/look").await).len(), 1);
     // The touch answers that question, too.

@@ -8,17 +8,16 @@
     reason = "a test may fail"
 )]
 
-mod support;
-
 use std::{sync::Arc, time::Duration};
 
 use axum::{Router, http::Method, routing::get};
 use serde_json::Value;
-use support::{Browser, Events, Fault, Faulty, config, set_cookies};
 use tokio::sync::Notify;
 use vestiary::{Ttl, WriteId};
 use vestiary_store::{Outcome, SessionError, Sessions, Store as _};
 use vestiary_tower::{Session, SessionLayer};
+
+use crate::support::{Browser, Events, Fault, Faulty, config, set_cookies, text};
 
 /// A browser that is logged in, whose use was written in the list ten minutes ago.
 async fn logged_in(store: &Faulty, events: &Events) -> (Browser, Sessions, Arc<Notify>) {
@@ -89,7 +88,7 @@ async fn a_handler_does_not_wait_for_it_and_a_session_that_was_revoked_meanwhile
     gate.open.notify_one();
     let response = visit.await.unwrap();
     assert_eq!(set_cookies(&response), Vec::<String>::new());
-    assert_eq!(support::text(response).await, "ada");
+    assert_eq!(text(response).await, "ada");
     assert_eq!(events.take(), ["revoked"]);
     let cookie = format!("sid={}", browser.cookie());
     let [id] = &sessions.cookies([cookie.as_bytes()]).ids[..] else { panic!() };

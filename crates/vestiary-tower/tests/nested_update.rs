@@ -7,8 +7,6 @@
     reason = "a test may fail"
 )]
 
-mod support;
-
 use std::{
     future::{Future, IntoFuture as _},
     pin::pin,
@@ -16,8 +14,9 @@ use std::{
 };
 
 use axum::{Router, routing::get};
-use support::{Browser, Faulty, config};
 use vestiary_tower::{Data, Session, SessionError, SessionLayer};
+
+use crate::support::{Browser, Faulty, config};
 
 /// The result of an operation that must not wait.
 fn at_once<T>(call: impl Future<Output = Result<T, SessionError>>) -> Result<T, SessionError> {

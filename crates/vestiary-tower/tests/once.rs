@@ -7,8 +7,6 @@
     reason = "a test may fail"
 )]
 
-mod support;
-
 use std::{
     sync::{
         Arc,
@@ -18,9 +16,10 @@ use std::{
 };
 
 use axum::{Router, extract::Path, routing::get};
-use support::{Browser, Faulty, config};
 use tokio::task::JoinSet;
 use vestiary_tower::{OnceError, Session, SessionError, SessionLayer};
+
+use crate::support::{Browser, Faulty, config};
 
 const LEASE: Duration = Duration::from_secs(10);
 

@@ -8,15 +8,14 @@
     reason = "a test may fail"
 )]
 
-mod support;
-
 use std::sync::{Arc, Mutex};
 
 use axum::{Extension, Router, http::Method, routing::get};
-use support::{Browser, Events, Faulty, config, set_cookies};
 use vestiary::Handle;
 use vestiary_store::{SessionError, Sessions};
 use vestiary_tower::{Session, SessionLayer, UserList};
+
+use crate::support::{Browser, Events, Faulty, config, set_cookies, text};
 
 type Held = Arc<Mutex<Option<Session>>>;
 
@@ -212,7 +211,7 @@ async fn a_request_that_has_revoked_its_own_session_may_log_in_again() {
         let mut browser = logged_in(&app).await;
         let before = browser.cookie();
         let response = browser.send(Method::GET, &format!("/again/{number}")).await;
-        assert!(response.status().is_success(), "{number}: {}", support::text(response).await);
+        assert!(response.status().is_success(), "{number}: {}", text(response).await);
         assert_eq!(set_cookies(&response).len(), 1);
         assert_eq!(browser.ok("/whoami").await, "ada");
         assert_eq!(Browser::with(&app.router, before).ok("/whoami").await, "");

@@ -7,8 +7,6 @@
     reason = "a test may fail"
 )]
 
-mod support;
-
 use std::task::Poll;
 
 use axum::{
@@ -17,14 +15,15 @@ use axum::{
     http::{Request, Response, StatusCode, header},
     routing::get,
 };
-use support::{
+use tower::ServiceExt as _;
+use vestiary_store::{Login, Sessions};
+use vestiary_tower::{Session, SessionLayer};
+
+use crate::support::{
     config,
     scheduled::{Scheduled, Trouble, poll},
     set_cookies,
 };
-use tower::ServiceExt as _;
-use vestiary_store::{Login, Sessions};
-use vestiary_tower::{Session, SessionLayer};
 
 struct Site(Router);
 

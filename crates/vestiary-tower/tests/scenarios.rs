@@ -8,17 +8,24 @@
     reason = "a test may fail"
 )]
 
-mod scenario;
-
 use std::{collections::BTreeSet, fs};
 
-use scenario::{
+use serde_json::{Value, json};
+use vestiary_store::set_clock;
+
+use crate::scenario::{
     player::{Played, Player},
     script::{File, Scenario},
 };
-use serde_json::{Value, json};
 
 async fn play(scenario: &Scenario) -> Played {
+    let played = played(scenario).await;
+    // Other tests run on this thread if there is only one.
+    set_clock(None);
+    played
+}
+
+async fn played(scenario: &Scenario) -> Played {
     let mut player = Player::new(scenario).map_err(|error| error.to_string())?;
     player.play(&scenario.steps).await?;
     player.end()

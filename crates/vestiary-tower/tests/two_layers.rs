@@ -7,8 +7,6 @@
     reason = "a test may fail"
 )]
 
-mod support;
-
 use std::sync::{Arc, Mutex};
 
 use axum::{
@@ -20,9 +18,10 @@ use axum::{
     response::Response,
     routing::get,
 };
-use support::{Browser, Fault, Faulty, config, set_cookies, text};
 use tower::ServiceExt as _;
 use vestiary_tower::{Session, SessionLayer, Sessions};
+
+use crate::support::{Browser, Fault, Faulty, config, set_cookies, text};
 
 /// A handler that changes the session of the inner layer, and a middleware between the two that changes that of the
 /// outer one.

@@ -7,15 +7,14 @@
     reason = "a test may fail"
 )]
 
-mod support;
-
 use std::{collections::BTreeMap, future::Future};
 
 use axum::{Router, http::StatusCode, routing::get};
 use serde::{Deserialize, Serialize};
-use support::{Browser, Faulty, config};
 use vestiary_store::{Found, Sessions};
 use vestiary_tower::{Data, Session, SessionError, SessionLayer};
+
+use crate::support::{Browser, Faulty, config};
 
 /// The record of a SvelteKit app: members that the types of these tests do not have, and numbers that a
 /// JSON value cannot hold.

@@ -8,8 +8,6 @@
     reason = "a test may fail"
 )]
 
-mod support;
-
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
@@ -20,12 +18,13 @@ use axum::{
     http::{Method, StatusCode},
     routing::get,
 };
-use support::{Browser, Events, Fault, Faulty, config, set_cookies};
 use vestiary::{Error, MemoryLimits, UnixMillis, WriteId};
 use vestiary_store::{
     Encrypt, Login, MemoryStore, Outcome, SessionError, Sessions, Store as _, UserList,
 };
 use vestiary_tower::{Config, Session, SessionLayer};
+
+use crate::support::{Browser, Events, Fault, Faulty, config, set_cookies, text};
 
 const OLD: &str = "the old secret, of more than 32 bytes";
 const NEW: &str = "the new secret, of more than 32 bytes";
@@ -94,7 +93,7 @@ async fn a_request_to_an_old_instance_logs_no_visitor_out_during_a_deployment() 
                 let mut device = Browser::with(&instance, device.cookie());
                 let response = device.send(Method::GET, "/whoami").await;
                 assert_eq!(set_cookies(&response), Vec::<String>::new());
-                assert_eq!(support::text(response).await, "");
+                assert_eq!(text(response).await, "");
                 assert_eq!(events.take(), ["unreadable"]);
                 for path in ["/write", "/touch", "/renew", "/save", "/login"] {
                     events.take();

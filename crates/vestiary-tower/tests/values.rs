@@ -7,13 +7,12 @@
     reason = "a test may fail"
 )]
 
-mod support;
-
 use axum::{Router, extract::Path, routing::get};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use support::{Browser, Faulty, config};
 use vestiary_tower::{Session, SessionError, SessionLayer};
+
+use crate::support::{Browser, Faulty, config};
 
 /// A browser with a session that holds this data, and its store.
 async fn with_data(data: &str) -> (Browser, Faulty) {

@@ -7,15 +7,14 @@
     reason = "a test may fail"
 )]
 
-mod support;
-
 use std::future::Future;
 
 use axum::{Router, http::StatusCode, routing::get};
 use serde::{Deserialize, Serialize};
-use support::{Browser, Faulty, config};
 use vestiary_store::{Config, Found, Sessions};
 use vestiary_tower::{Session, SessionError, SessionLayer};
+
+use crate::support::{Browser, Faulty, config};
 
 #[derive(Default, Deserialize, Serialize)]
 #[serde(default)]

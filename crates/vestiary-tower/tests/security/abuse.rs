@@ -11,10 +11,8 @@ use tower::ServiceExt as _;
 use vestiary_store::MemoryStore;
 use vestiary_tower::{RequireLogin, Session, SessionError, SessionLayer, UserId};
 
-use crate::{
-    Browser, answered, app, app_and_sessions, has, planted, record, routes,
-    support::{Events, Fault, Faulty, config, text},
-};
+use super::{Browser, answered, app, app_and_sessions, has, planted, record, routes};
+use crate::support::{Events, Fault, Faulty, config, text};
 
 #[tokio::test]
 async fn neither_numbers_nor_depth_nor_size_of_a_request_or_a_record_drive_a_loop() {

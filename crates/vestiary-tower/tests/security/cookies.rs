@@ -13,10 +13,8 @@ use tower::ServiceExt as _;
 use vestiary_store::{Config, MemoryStore, SameSite};
 use vestiary_tower::{Session, SessionError, SessionLayer};
 
-use crate::{
-    Browser, Done, answered, app, app_and_sessions, has, routes,
-    support::{Faulty, config, set_cookies, text},
-};
+use super::{Browser, Done, answered, app, app_and_sessions, has, routes};
+use crate::support::{Faulty, config, set_cookies, text};
 
 /// The error of a config that a browser would not obey.
 fn refusal(config: &Config) -> String {

@@ -16,10 +16,8 @@ use vestiary_store::{
 };
 use vestiary_tower::{Session, SessionError, SessionLayer};
 
-use crate::{
-    Browser, Told, app, app_and_sessions, id_of, planted, put, record, routes,
-    support::{Events, Fault, Faulty, config, set_cookies},
-};
+use super::{Browser, Told, app, app_and_sessions, id_of, planted, put, record, routes};
+use crate::support::{Events, Fault, Faulty, config, set_cookies};
 
 #[tokio::test]
 async fn a_visitor_who_only_looks_or_logs_out_leaves_nothing() {

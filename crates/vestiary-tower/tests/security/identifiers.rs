@@ -10,10 +10,8 @@ use tower::ServiceExt as _;
 use vestiary_store::MemoryStore;
 use vestiary_tower::SessionLayer;
 
-use crate::{
-    Browser, Told, app, id_of, routes,
-    support::{Fault, Faulty, config, text},
-};
+use super::{Browser, Told, app, id_of, routes};
+use crate::support::{Fault, Faulty, config, text};
 
 #[tokio::test]
 async fn every_character_appears_at_every_place_of_an_id() {

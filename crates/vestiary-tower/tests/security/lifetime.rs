@@ -18,10 +18,8 @@ use vestiary::{MemoryLimits, SessionId, UnixMillis};
 use vestiary_store::{Config, MemoryStore, Sessions};
 use vestiary_tower::{Session, SessionError, SessionLayer};
 
-use crate::{
-    Browser, app, app_and_sessions, id_of, planted, record, routes,
-    support::{Events, Fault, Faulty, config, set_cookies},
-};
+use super::{Browser, app, app_and_sessions, id_of, planted, record, routes};
+use crate::support::{Events, Fault, Faulty, config, set_cookies};
 
 const HOUR: u64 = 3_600_000;
 
@@ -311,7 +309,7 @@ async fn a_write_that_finds_the_session_under_another_id_sets_the_cookie() {
         let layer = SessionLayer::new(&config(), store.clone()).unwrap();
         let app = routes().route("/slow", get(slow)).layer(layer);
         // Another process renews it meanwhile.
-        let elsewhere = crate::app(&config(), store.clone());
+        let elsewhere = super::app(&config(), store.clone());
         let mut browser = Browser::new(&app);
         browser.ok("/write").await;
         let mut other = Browser::with(&elsewhere, browser.cookie());

@@ -15,8 +15,6 @@ mod cookies;
 mod data;
 mod identifiers;
 mod lifetime;
-#[path = "../support/mod.rs"]
-mod support;
 
 use std::sync::{
     Arc, Mutex,
@@ -29,11 +27,12 @@ use axum::{
     http::{HeaderMap, Request, Response, header},
     routing::get,
 };
-use support::Browser;
 use tower::ServiceExt as _;
 use vestiary::{SessionId, Ttl, WriteId};
 use vestiary_store::{AnyStore, MemoryStore, Outcome, Sessions, Store, StoreError};
 use vestiary_tower::{Config, Session, SessionError, SessionLayer, UserId};
+
+use crate::support::Browser;
 
 type Done = Result<(), SessionError>;
 
