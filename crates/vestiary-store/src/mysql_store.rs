@@ -1,7 +1,9 @@
+mod statements;
+
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU32, Ordering},
     },
 };
@@ -13,6 +15,7 @@ use sqlx::{
 };
 use vestiary::{Ttl, UnixMillis, WriteId};
 
+use self::statements::{CAUSAL, Statements};
 use crate::{
     Cursor, Entry, Outcome, Page, ReadTwo, Scan, Stamped, Store, StoreError, StoreInfo,
     StoreOptions, begin_alike,
@@ -28,7 +31,8 @@ use crate::{
 /// order of logins go by the server's clock, so the clocks of the applications need not agree. Creations also remove
 /// expired records, a few at a time.
 ///
-/// Do not read from a replica: it would bring back ended sessions. A clone is the same store.
+/// Do not read from a replica: it would bring back ended sessions. The servers of a MariaDB cluster (Galera) wait for
+/// each other's writes, so each of them may be asked. A clone is the same store.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), vestiary_store::StoreError> {
@@ -42,25 +46,11 @@ use crate::{
 pub struct MySqlStore {
     pool: MySqlPool,
     options: StoreOptions,
-    statements: Arc<Statements>,
+    /// For a server alone, and for one in a cluster.
+    statements: Arc<[Statements; 2]>,
+    /// Whether the server is in a cluster; empty until it was asked.
+    is_clustered: Arc<OnceLock<bool>>,
     created: Arc<AtomicU32>,
-}
-
-struct Statements {
-    table: String,
-    read: String,
-    read_two: String,
-    insert: String,
-    revive: String,
-    replace: String,
-    touch: String,
-    touch_if: String,
-    remove: String,
-    now: String,
-    expired: String,
-    sweep: String,
-    scan: String,
-    entry: String,
 }
 
 /// The most bytes of a key: the limit of an index in every row format and page size. A server that is not strict would
@@ -70,22 +60,14 @@ const LONGEST_KEY: usize = 767;
 /// Stands for the write ID of a record without one. It is no write ID, because it is too short.
 const NO_WRITE_ID: &str = "-";
 
-/// Now, in milliseconds. The time zone of the connection has no influence; with a local time, an hour of each autumn
-/// would be ambiguous.
-const NOW: &str = "(TIMESTAMPDIFF(MICROSECOND, MAKEDATE(1970, 1), UTC_TIMESTAMP(3)) DIV 1000)";
-
-/// The write ID of a record, as an SQL expression. The literals are the bytes of `{"v":"`, `{"cookie":{"v":"`, `"` and
-/// `-`: no character set, collation or `sql_mode` has an influence on the comparison.
-const WRITE_ID: &str = "CASE
-    WHEN LEFT(record, 6) = X'7B2276223A22' AND SUBSTRING(record, 23, 1) = X'22' THEN SUBSTRING(record, 7, 16)
-    WHEN LEFT(record, 16) = X'7B22636F6F6B6965223A7B2276223A22' AND SUBSTRING(record, 33, 1) = X'22'
-    THEN SUBSTRING(record, 17, 16) ELSE X'2D' END";
-
 /// A row with this key exists.
 const DUPLICATE: u16 = 1062;
 
-/// The statement was rolled back: it and another one waited for each other.
+/// The statement was rolled back: it and another one waited for each other, or met in two servers of a cluster.
 const DEADLOCK: u16 = 1213;
+
+/// Asks whether the server is in a cluster (Galera). A server that was built without clusters has no such variable.
+const CLUSTERED: &str = "SHOW VARIABLES LIKE 'wsrep_on'";
 
 /// The number of times that a dated text is written, each time after another request has replaced the record.
 const STAMPS: u32 = 100;
@@ -109,8 +91,16 @@ impl MySqlStore {
     /// # Errors
     /// [`StoreError::Failed`] if the table's name has other characters than letters, digits and `_`.
     pub fn with_pool(pool: MySqlPool, name: &str) -> Result<Self, StoreError> {
-        let statements = Arc::new(Statements::of(table(name)?));
-        Ok(Self { pool, options: StoreOptions::default(), statements, created: Arc::default() })
+        let name = table(name)?;
+        let statements = Arc::new(["", CAUSAL].map(|begin| Statements::of(name, begin)));
+        let options = StoreOptions::default();
+        Ok(Self {
+            pool,
+            options,
+            statements,
+            is_clustered: Arc::default(),
+            created: Arc::default(),
+        })
     }
 
     /// Sets the prefix and the default TTL.
@@ -137,8 +127,25 @@ impl MySqlStore {
     /// # Errors
     /// [`StoreError::Failed`] if the user may not create them.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        let create = Self::schema(&self.statements.table)?;
+        let create = Self::schema(&self.statements().table)?;
         self.pool.execute(&*create).await.map(drop).map_err(of_sqlx)
+    }
+
+    /// The statements for this server, once it was [asked](Self::ask).
+    fn statements(&self) -> &Statements {
+        let [alone, clustered] = &*self.statements;
+        if self.is_clustered.get() == Some(&true) { clustered } else { alone }
+    }
+
+    /// Asks whether the server is in a cluster, unless it was asked before.
+    async fn ask(&self) -> Result<(), StoreError> {
+        if self.is_clustered.get().is_none() {
+            let answer =
+                sqlx::query(CLUSTERED).fetch_optional(&self.pool).await.map_err(of_sqlx)?;
+            let value = answer.map(|row| row.try_get::<String, _>(1)).transpose();
+            let _ = self.is_clustered.set(value.map_err(of_sqlx)?.as_deref() == Some("ON"));
+        }
+        Ok(())
     }
 
     /// The key of a record.
@@ -156,6 +163,7 @@ impl MySqlStore {
         &self,
         query: impl Fn() -> Query<'q, MySql, MySqlArguments>,
     ) -> Result<Vec<MySqlRow>, StoreError> {
+        self.ask().await?;
         patiently(|| query().fetch_all(&self.pool), is_deadlock).await
     }
 
@@ -165,6 +173,7 @@ impl MySqlStore {
         &self,
         query: impl Fn() -> Query<'q, MySql, MySqlArguments>,
     ) -> Result<u64, StoreError> {
+        self.ask().await?;
         let answer = patiently(|| query().execute(&self.pool), is_deadlock).await?;
         Ok(answer.rows_affected())
     }
@@ -178,15 +187,16 @@ impl MySqlStore {
         if self.changes(query).await? > 0 {
             return Ok(Outcome::Done);
         }
-        let found = self.rows(|| sqlx::query(&self.statements.read).bind(key.as_bytes())).await?;
+        let found = self.rows(|| sqlx::query(&self.statements().read).bind(key.as_bytes())).await?;
         Ok(if found.is_empty() { Outcome::Gone } else { Outcome::Conflict })
     }
 
     /// Creates a record where none is, or an expired one, which is rare: that takes a second statement.
     async fn insert(&self, key: &str, record: &str, life: i64) -> Result<bool, StoreError> {
+        self.ask().await?;
         let [key, record] = [key, record].map(str::as_bytes);
         let insert = || {
-            let insert = sqlx::query(&self.statements.insert).bind(key).bind(record).bind(life);
+            let insert = sqlx::query(&self.statements().insert).bind(key).bind(record).bind(life);
             let inserted = insert.execute(&self.pool);
             async {
                 match inserted.await {
@@ -197,7 +207,7 @@ impl MySqlStore {
             }
         };
         let revive = || {
-            let revive = sqlx::query(&self.statements.revive).bind(record);
+            let revive = sqlx::query(&self.statements().revive).bind(record);
             revive.bind(life).bind(life).bind(key)
         };
         // Twice, because another request may sweep the expired row between the two statements.
@@ -211,13 +221,13 @@ impl MySqlStore {
 
     /// Removes a few expired records. One that is locked is being swept by another request, or created again.
     async fn sweep(&self) -> Result<(), StoreError> {
-        let expired = self.rows(|| sqlx::query(&self.statements.expired)).await?;
+        let expired = self.rows(|| sqlx::query(&self.statements().expired)).await?;
         let expired = expired.iter().map(|row| row.try_get(0));
         let keys: Vec<Vec<u8>> = expired.collect::<Result<_, _>>().map_err(of_sqlx)?;
         let Some(first) = keys.first() else { return Ok(()) };
         let sweep = || {
             let all = keys.iter().chain(std::iter::repeat(first)).take(SWEEP as usize);
-            all.fold(sqlx::query(&self.statements.sweep), |sweep, key| sweep.bind(&**key))
+            all.fold(sqlx::query(&self.statements().sweep), |sweep, key| sweep.bind(&**key))
         };
         self.changes(sweep).await?;
         Ok(())
@@ -232,51 +242,6 @@ fn is_deadlock(error: &sqlx::Error) -> bool {
 fn number_of(error: &sqlx::Error) -> Option<u16> {
     let error = error.as_database_error()?.try_downcast_ref::<MySqlDatabaseError>()?;
     Some(error.number())
-}
-
-impl Statements {
-    fn of(name: &str) -> Self {
-        let table = format!("`{name}`");
-        // In a small table, a server may otherwise read all rows, and wait for those that others have locked.
-        let by_key = format!("{table} FORCE INDEX (PRIMARY)");
-        let present = format!("`key` = ? AND expires > {NOW}");
-        let expected = format!("{present} AND {WRITE_ID} = ?");
-        // A write always changes the row, by a millisecond if need be: some connections count the rows that a statement
-        // has changed, and others those that it has found.
-        let expires = format!("expires = {NOW} + ? + (expires = {NOW} + ?)");
-        let keys = vec!["?"; SWEEP as usize].join(", ");
-        let entry = format!("SELECT `key`, record, expires - {NOW} FROM {table}");
-        Self {
-            table: name.to_owned(),
-            read: format!("SELECT record FROM {table} WHERE {present}"),
-            read_two: format!(
-                "SELECT `key`, record FROM {by_key} WHERE `key` IN (?, ?) AND expires > {NOW}"
-            ),
-            insert: format!(
-                "INSERT INTO {table} (`key`, record, expires) VALUES (?, ?, {NOW} + ?)"
-            ),
-            revive: format!(
-                "UPDATE {table} SET record = ?, {expires} WHERE `key` = ? AND expires <= {NOW}"
-            ),
-            replace: format!("UPDATE {table} SET record = ?, {expires} WHERE {expected}"),
-            touch: format!("UPDATE {table} SET {expires} WHERE {present}"),
-            touch_if: format!("UPDATE {table} SET {expires} WHERE {expected}"),
-            remove: format!("DELETE FROM {table} WHERE {expected}"),
-            now: format!("SELECT {NOW}"),
-            expired: format!(
-                "SELECT `key` FROM {table} WHERE expires <= {NOW} ORDER BY expires LIMIT {SWEEP}
-                FOR UPDATE SKIP LOCKED"
-            ),
-            sweep: format!(
-                "DELETE old FROM {table} AS old FORCE INDEX (PRIMARY)
-                WHERE `key` IN ({keys}) AND expires <= {NOW}"
-            ),
-            scan: format!(
-                "{entry} WHERE `key` > ? AND `key` < ? AND expires > {NOW} ORDER BY `key` LIMIT ?"
-            ),
-            entry: format!("{entry} WHERE {present}"),
-        }
-    }
 }
 
 impl Store for MySqlStore {
@@ -295,7 +260,7 @@ impl Store for MySqlStore {
 
     async fn read(&self, key: &str) -> Result<Option<String>, StoreError> {
         let key = self.key(key)?;
-        let rows = self.rows(|| sqlx::query(&self.statements.read).bind(key.as_bytes())).await?;
+        let rows = self.rows(|| sqlx::query(&self.statements().read).bind(key.as_bytes())).await?;
         rows.first().map(|row| text(row, 0)?.ok_or(StoreError::NotText)).transpose()
     }
 
@@ -303,7 +268,7 @@ impl Store for MySqlStore {
         let read = async || {
             let [one, other] = [self.key(one)?, self.key(other)?];
             let read = || {
-                let read = sqlx::query(&self.statements.read_two);
+                let read = sqlx::query(&self.statements().read_two);
                 read.bind(one.as_bytes()).bind(other.as_bytes())
             };
             let rows = self.rows(read).await?;
@@ -342,7 +307,7 @@ impl Store for MySqlStore {
     ) -> Result<Outcome, StoreError> {
         let (key, life) = (self.key(key)?, self.options.life(ttl));
         let replace = || {
-            let replace = sqlx::query(&self.statements.replace).bind(record.as_bytes());
+            let replace = sqlx::query(&self.statements().replace).bind(record.as_bytes());
             replace.bind(life).bind(life).bind(key.as_bytes()).bind(bytes_of(expected))
         };
         self.compared(&key, replace).await
@@ -351,7 +316,7 @@ impl Store for MySqlStore {
     async fn touch(&self, key: &str, ttl: Ttl) -> Result<bool, StoreError> {
         let (key, life) = (self.key(key)?, self.options.life(ttl));
         let touch = || {
-            let touch = sqlx::query(&self.statements.touch);
+            let touch = sqlx::query(&self.statements().touch);
             touch.bind(life).bind(life).bind(key.as_bytes())
         };
         Ok(self.changes(touch).await? > 0)
@@ -365,7 +330,7 @@ impl Store for MySqlStore {
     ) -> Result<Outcome, StoreError> {
         let (key, life) = (self.key(key)?, self.options.life(ttl));
         let touch = || {
-            let touch = sqlx::query(&self.statements.touch_if).bind(life).bind(life);
+            let touch = sqlx::query(&self.statements().touch_if).bind(life).bind(life);
             touch.bind(key.as_bytes()).bind(bytes_of(expected))
         };
         self.compared(&key, touch).await
@@ -374,7 +339,7 @@ impl Store for MySqlStore {
     async fn remove(&self, key: &str, expected: Option<&WriteId>) -> Result<Outcome, StoreError> {
         let key = self.key(key)?;
         let remove =
-            || sqlx::query(&self.statements.remove).bind(key.as_bytes()).bind(bytes_of(expected));
+            || sqlx::query(&self.statements().remove).bind(key.as_bytes()).bind(bytes_of(expected));
         self.compared(&key, remove).await
     }
 
@@ -383,7 +348,7 @@ impl Store for MySqlStore {
     }
 
     async fn now(&self, _: &str) -> Result<Option<UnixMillis>, StoreError> {
-        let rows = self.rows(|| sqlx::query(&self.statements.now)).await?;
+        let rows = self.rows(|| sqlx::query(&self.statements().now)).await?;
         let now: i64 = match rows.first() {
             Some(row) => row.try_get(0).map_err(of_sqlx)?,
             None => return Err(Failure::error("the database sent an unexpected reply")),
@@ -411,7 +376,8 @@ impl Store for MySqlStore {
                 Some(before) => {
                     let expected = write_id_of(before).unwrap_or(NO_WRITE_ID).as_bytes();
                     let replace = || {
-                        let replace = sqlx::query(&self.statements.replace).bind(record.as_bytes());
+                        let replace =
+                            sqlx::query(&self.statements().replace).bind(record.as_bytes());
                         replace.bind(life).bind(life).bind(full_key.as_bytes()).bind(expected)
                     };
                     self.changes(replace).await? > 0
@@ -431,7 +397,7 @@ impl Scan for MySqlStore {
         let [from, end] = &sql::bounds(&self.options, from);
         sql::page(most, |most| async move {
             let scan = || {
-                let scan = sqlx::query(&self.statements.scan).bind(from.as_bytes());
+                let scan = sqlx::query(&self.statements().scan).bind(from.as_bytes());
                 scan.bind(end.as_bytes()).bind(most)
             };
             Rows::of(&self.rows(scan).await?, |row| entry(row, &self.options.prefix))
@@ -441,7 +407,7 @@ impl Scan for MySqlStore {
 
     async fn entry(&self, key: &str) -> Result<Option<Entry>, StoreError> {
         let key = self.key(key)?;
-        let rows = self.rows(|| sqlx::query(&self.statements.entry).bind(key.as_bytes())).await?;
+        let rows = self.rows(|| sqlx::query(&self.statements().entry).bind(key.as_bytes())).await?;
         let entry = rows.first().map(|row| entry(row, &self.options.prefix)).transpose()?;
         Ok(entry.flatten())
     }
@@ -450,7 +416,7 @@ impl Scan for MySqlStore {
 impl fmt::Debug for MySqlStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MySqlStore")
-            .field("table", &self.statements.table)
+            .field("table", &self.statements().table)
             .field("options", &self.options)
             .finish_non_exhaustive()
     }

@@ -7,6 +7,8 @@ mod both_products;
 #[cfg(feature = "testing")]
 mod broken;
 mod contention;
+#[cfg(feature = "mysql")]
+mod galera;
 #[cfg(all(feature = "mysql", feature = "postgres", feature = "redis", feature = "sqlite"))]
 mod health;
 #[cfg(feature = "testing")]

@@ -77,6 +77,18 @@ async fn a_session_of_a_user_and_the_list_are_one_round_trip() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_was_built_without_clusters_keeps_sessions() {
+    let proxy = Proxy::changing(server().await.port, b"wsrep_on", b"wsrep_no");
+    let url = format!("mysql://app@127.0.0.1:{}/app", proxy.port);
+    let store = MySqlStore::connect(&url).await.unwrap();
+    store.migrate().await.unwrap();
+    let (one, other) =
+        tokio::join!(store.create("alone", OLD, LIFE, false), store.read("no record"));
+    assert_eq!((one.unwrap(), other.unwrap()), (true, None));
+    assert_eq!(store.read("alone").await.unwrap().as_deref(), Some(OLD));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_may_make_the_table_at_once() {
     let url = server().await.url();
     let tasks = (0..8).map(|_| {

@@ -17,6 +17,11 @@ pub struct MySql {
 impl MySql {
     /// Its database and user are called `app`.
     pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// As `start`, with more settings.
+    async fn start_with(settings: &[String]) -> Self {
         let (folder, port) = (folder("mysql"), free_port());
         let places = [PathBuf::from("/usr/sbin/mariadbd")];
         let server =
@@ -27,9 +32,16 @@ impl MySql {
             assert!(owned.success());
         }
         let data = format!("--datadir={}", folder.join("data").display());
+        // A server removes temporary tables that it finds where it starts, also those of others.
+        let temporary = format!("--tmpdir={}", folder.display());
         let mut setup = Command::new("env");
         setup.args(&prefix).arg(beside(&server, "mariadb-install-db"));
-        setup.args(["--no-defaults", &data, "--auth-root-authentication-method=normal"]);
+        setup.args([
+            "--no-defaults",
+            &data,
+            &temporary,
+            "--auth-root-authentication-method=normal",
+        ]);
         setup.args(["--skip-test-db", "--skip-name-resolve"]);
         let made = setup.current_dir(&folder).output().unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
@@ -38,16 +50,22 @@ impl MySql {
             [format!("--port={port}"), format!("--socket={}", folder.join("socket").display())];
         let mut command: Vec<&str> = vec!["env"];
         command.extend(prefix.iter().map(String::as_str));
-        command.extend([server.to_str().unwrap(), "--no-defaults", &data, &port_text, &socket]);
-        command.extend(["--bind-address=127.0.0.1", "--innodb-flush-log-at-trx-commit=0"]);
+        command.extend([server.to_str().unwrap(), "--no-defaults", &data, &temporary]);
+        command.extend([
+            &port_text,
+            &socket,
+            "--bind-address=127.0.0.1",
+            "--innodb-flush-log-at-trx-commit=0",
+        ]);
         command.extend(["--skip-name-resolve", "--max-connections=500"]);
+        command.extend(settings.iter().map(String::as_str));
         let started = Self { port, server: Server::start(&folder, "KILL", &command) };
         let root = format!("mysql://root@127.0.0.1:{port}/mysql");
         let mut root =
             until("MariaDB starts", async || MySqlConnection::connect(&root).await.ok()).await;
         for statement in [
-            "CREATE DATABASE app",
-            "CREATE USER app@'127.0.0.1'",
+            "CREATE DATABASE IF NOT EXISTS app",
+            "CREATE USER IF NOT EXISTS app@'127.0.0.1'",
             "GRANT ALL ON *.* TO app@'127.0.0.1'",
         ] {
             root.execute(statement).await.unwrap();
@@ -58,6 +76,35 @@ impl MySql {
     pub fn url(&self) -> String {
         format!("mysql://app@127.0.0.1:{}/app", self.port)
     }
+}
+
+/// A cluster of two servers, which both take writes (Galera). Debian installs its library with MariaDB.
+pub async fn cluster() -> [MySql; 2] {
+    let [first, second] = [free_port(), free_port()].map(|port| format!("127.0.0.1:{port}"));
+    let one = MySql::start_with(&membership(&first, "")).await;
+    [one, MySql::start_with(&membership(&second, &first)).await]
+}
+
+/// The settings of a server with this address that joins the cluster at another one; without one, it begins a cluster.
+fn membership(address: &str, joins: &str) -> Vec<String> {
+    let [transfer, changes] = [free_port(), free_port()];
+    let library = std::env::var("GALERA_LIBRARY");
+    let library = library.unwrap_or_else(|_| "/usr/lib/galera/libgalera_smm.so".to_owned());
+    vec![
+        "--wsrep-on=ON".to_owned(),
+        format!("--wsrep-provider={library}"),
+        format!("--wsrep-cluster-address=gcomm://{joins}"),
+        "--wsrep-cluster-name=vestiary".to_owned(),
+        "--wsrep-node-address=127.0.0.1".to_owned(),
+        "--wsrep-sst-method=rsync".to_owned(),
+        format!("--wsrep-sst-receive-address=127.0.0.1:{transfer}"),
+        // A server that a busy machine has stopped for a few seconds does not count as lost.
+        format!(
+            "--wsrep-provider-options=gmcast.listen_addr=tcp://{address};ist.recv_addr=127.0.0.1:{changes};gcache.size=16M;evs.suspect_timeout=PT30S;evs.inactive_timeout=PT60S"
+        ),
+        "--binlog-format=ROW".to_owned(),
+        "--innodb-autoinc-lock-mode=2".to_owned(),
+    ]
 }
 
 /// Another program of the same installation.

@@ -20,6 +20,11 @@ pub struct Proxy {
 impl Proxy {
     /// Stands before the server on this port until the test ends.
     pub fn before(server: u16) -> Self {
+        Self::changing(server, b"", b"")
+    }
+
+    /// As `before`, and replaces bytes in the requests by as many others.
+    pub fn changing(server: u16, from: &'static [u8], to: &'static [u8]) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let trips = Arc::new(Mutex::new(Vec::new()));
@@ -28,7 +33,7 @@ impl Proxy {
             for client in listener.incoming() {
                 let client = client.unwrap();
                 let server = TcpStream::connect(("127.0.0.1", server)).unwrap();
-                join(&client, &server, &noted);
+                join(&client, &server, &noted, (from, to));
             }
         });
         Self { port, trips }
@@ -57,10 +62,19 @@ pub async fn trips_of_a_user(store: impl Store, proxy: &Proxy) -> Vec<Vec<u8>> {
     proxy.trips()
 }
 
-fn join(client: &TcpStream, server: &TcpStream, trips: &Arc<Mutex<Vec<Vec<u8>>>>) {
+fn join(
+    client: &TcpStream,
+    server: &TcpStream,
+    trips: &Arc<Mutex<Vec<Vec<u8>>>>,
+    (replaced, by): (&'static [u8], &'static [u8]),
+) {
     let asking = Arc::new(AtomicBool::new(false));
     let (answered, trips) = (asking.clone(), trips.clone());
     pass(client, server, move |bytes| {
+        let at = bytes.windows(replaced.len().max(1)).position(|window| window == replaced);
+        if let Some(found) = at.and_then(|at| bytes.get_mut(at..at + by.len())) {
+            found.copy_from_slice(by);
+        }
         let mut trips = trips.lock().unwrap();
         if asking.swap(true, Ordering::SeqCst)
             && let Some(last) = trips.last_mut()
@@ -73,13 +87,13 @@ fn join(client: &TcpStream, server: &TcpStream, trips: &Arc<Mutex<Vec<Vec<u8>>>>
     pass(server, client, move |_| answered.store(false, Ordering::SeqCst));
 }
 
-fn pass(from: &TcpStream, to: &TcpStream, note: impl Fn(&[u8]) + Send + 'static) {
+fn pass(from: &TcpStream, to: &TcpStream, note: impl Fn(&mut [u8]) + Send + 'static) {
     let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
     to.set_nodelay(true).unwrap();
     thread::spawn(move || {
         let mut buffer = [0; 16 << 10];
         while let Ok(read @ 1..) = from.read(&mut buffer) {
-            note(&buffer[..read]);
+            note(&mut buffer[..read]);
             if to.write_all(&buffer[..read]).is_err() {
                 break;
             }

@@ -38,6 +38,16 @@ export interface Statements {
 	readonly migrate: Sql;
 }
 
+/** Asks whether the server is in a cluster (Galera). A server that was built without clusters has no such variable. */
+export const CLUSTERED: Sql = "SHOW VARIABLES LIKE 'wsrep_on'";
+
+/**
+ * The beginning of a statement that first waits for the writes of the other servers in a cluster. Otherwise a server
+ * could read a session that another one has ended, and not find one that another one has created. Only MariaDB reads
+ * such a comment.
+ */
+export const CAUSAL = '/*M! SET STATEMENT wsrep_sync_wait = 7 FOR */ ';
+
 /** The write ID, in hexadecimal, that stands for a record without one. It is no write ID, because it is too short. */
 export const NO_WRITE_ID = '2D';
 

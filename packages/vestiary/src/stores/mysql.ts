@@ -27,6 +27,8 @@ import {
 	type Value
 } from './mysql-client.js';
 import {
+	CAUSAL,
+	CLUSTERED,
 	LONGEST_KEY,
 	NO_WRITE_ID,
 	statementsFor,
@@ -58,7 +60,8 @@ export interface MySqlStoreOptions extends StoreOptions {
  * Each write is one statement that is a transaction of its own, and atomic at every isolation level. The
  * connections must commit by themselves (`autocommit`), as they do by default. TTLs and the order of logins go by the
  * server's clock, so the clocks of the applications need not agree. Creations also remove expired records, a few at a
- * time. Do not read from a replica: it would bring back ended sessions.
+ * time. Do not read from a replica: it would bring back ended sessions. The servers of a MariaDB cluster (Galera)
+ * wait for each other's writes, so each of them may be asked.
  *
  * The table is that of `MySqlStore` in the Rust crate `vestiary-store`, so both share their sessions.
  *
@@ -83,6 +86,8 @@ export class MySqlStore implements Store {
 	readonly #name: string;
 	readonly #statements: Statements;
 	#driver: Driver | undefined;
+	/** The beginning of each statement on a record; undefined until a server was asked. */
+	#begin: string | undefined;
 	#created = 0;
 
 	constructor(options: MySqlStoreOptions) {
@@ -207,9 +212,10 @@ export class MySqlStore implements Store {
 
 	/** Creates a record where no row is, not even an expired one. */
 	async #insert(key: string, record: string, life: number): Promise<boolean> {
-		return this.#run(async (driver) => {
+		return this.#run(async (driver, begin) => {
 			try {
-				await driver.changes(this.#statements.insert, [key, record, life]);
+				const insert = begin + this.#statements.insert;
+				await driver.changes(insert, [key, record, life]);
 				return true;
 			} catch (error) {
 				if (errorNumberOf(error) === DUPLICATE) return false;
@@ -276,20 +282,21 @@ export class MySqlStore implements Store {
 	}
 
 	async #rows(sql: string, values: Value[]): Promise<readonly Row[]> {
-		return this.#run(async (driver) => driver.rows(sql, values));
+		return this.#run(async (driver, begin) => driver.rows(begin + sql, values));
 	}
 
 	async #changes(sql: string, values: Value[]): Promise<number> {
-		return this.#run(async (driver) => driver.changes(sql, values));
+		return this.#run(async (driver, begin) => driver.changes(begin + sql, values));
 	}
 
 	/** Runs a statement, and again if the server has rolled it back in favour of another one. */
-	async #run<T>(run: (driver: Driver) => Promise<T>): Promise<T> {
+	async #run<T>(run: (driver: Driver, begin: string) => Promise<T>): Promise<T> {
 		const patience = patienceOf(this);
 		const began = performance.now();
 		for (let pause = 1; ; pause *= 2) {
 			try {
-				return await run(this.#open());
+				const driver = this.#open();
+				return await run(driver, (this.#begin ??= await beginningOn(driver)));
 			} catch (error) {
 				const waited = performance.now() - began + pause;
 				if (errorNumberOf(error) !== DEADLOCK || waited > patience)
@@ -325,8 +332,15 @@ export class MySqlStore implements Store {
 /** A row with this key exists. */
 const DUPLICATE = 1_062;
 
-/** The statement was rolled back: it and another one waited for each other. */
+/** The statement was rolled back: it and another one waited for each other, or met in two servers of a cluster. */
 const DEADLOCK = 1_213;
+
+/** The beginning of each statement on this server. */
+async function beginningOn(driver: Driver): Promise<string> {
+	const [row] = await driver.rows(CLUSTERED, []);
+	const { Value: value } = (row ?? {}) as { Value?: unknown };
+	return value === 'ON' ? CAUSAL : '';
+}
 
 /** The number of times that a dated text is written, each time after another request has replaced the record. */
 const STAMPS = 100;

@@ -19,7 +19,7 @@ export interface Proxy {
 /**
  * A proxy that counts round trips: what is sent in several pieces, without a reply between them, counts once.
  * @param at The port on which it listens; 0 for a free one
- * @param watch Called for each connection; the result gets all that the client sends
+ * @param watch Called for each connection; the result gets all that the client sends, and may change it in place
  */
 export async function counting(
 	port: number,

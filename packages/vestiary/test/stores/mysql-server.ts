@@ -21,12 +21,13 @@ export async function startMySql(...settings: string[]): Promise<MySqlServer> {
 	const user = await userFor('mysql');
 	const folder = await mkdtemp(join(tmpdir(), 'vestiary-mysql-'));
 	if (user) await chown(folder, user.uid, user.gid);
-	const data = join(folder, 'data');
+	// A server removes temporary tables that it finds where it starts, also those of others.
+	const own = [`--datadir=${join(folder, 'data')}`, `--tmpdir=${folder}`];
 	const options = { cwd: folder, ...user };
 	await promisify(execFile)(
 		await beside(program, 'mariadb-install-db'),
 		[
-			...['--no-defaults', `--datadir=${data}`, '--auth-root-authentication-method=normal'],
+			...['--no-defaults', ...own, '--auth-root-authentication-method=normal'],
 			...['--skip-test-db', '--skip-name-resolve']
 		],
 		options
@@ -36,7 +37,7 @@ export async function startMySql(...settings: string[]): Promise<MySqlServer> {
 		spawn(
 			program,
 			[
-				...['--no-defaults', `--datadir=${data}`, `--port=${port}`],
+				...['--no-defaults', ...own, `--port=${port}`],
 				...['--bind-address=127.0.0.1', `--socket=${join(folder, 'socket')}`],
 				...['--skip-name-resolve', '--max-connections=500'],
 				...(settings.length > 0 ? settings : ['--innodb-flush-log-at-trx-commit=0'])

@@ -166,6 +166,22 @@ describe('MySqlStore', () => {
 	);
 
 	test.each(['mysql2', 'mariadb'])(
+		'%s works with a server that was built without clusters',
+		async (name) => {
+			const proxy = await counting(server.port, 0, () => (chunk) => {
+				const at = chunk.indexOf('wsrep_on');
+				if (at >= 0) chunk.write('wsrep_no', at);
+			});
+			const client = name === 'mysql2' ? poolOf({}, proxy.port) : mariadbOf({}, proxy.port);
+			const atomic = await atomicOf(client);
+			const ids = ['a', 'b', 'c'];
+			const created = ids.map(async (id) => atomic.create(id, RECORD, 60_000, false));
+			expect(await Promise.all(created)).toEqual([true, true, true]);
+			expect(await atomic.read('a')).toBe(RECORD);
+		}
+	);
+
+	test.each(['mysql2', 'mariadb'])(
 		'%s connects for the first request, and again when its server comes later',
 		async (name) => {
 			const port = await freePort();
@@ -518,6 +534,7 @@ describe('MySqlStore', () => {
 		await client.query(
 			`INSERT INTO ${table} SELECT CONCAT('sess:', MD5(seq)), '{}', 1e15 FROM seq_1_to_5000`
 		);
+		await made.get('one');
 		const spy = vi.spyOn(client, 'query');
 		await made.atomic?.readTwo?.('one', 'other');
 		expect(spy).toHaveBeenCalledTimes(1);
