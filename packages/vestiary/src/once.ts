@@ -1,10 +1,8 @@
 import { OnceError, type OnceErrorCode } from './errors.js';
 import { Given, Task } from './generated/vestiary.js';
 import { SLOT } from './inside.js';
-import { jsonOf, refuse } from './json.js';
-import { keyText, secondsOf } from './slot-arguments.js';
+import { keyText, secondsOf, valueText } from './slot-arguments.js';
 import type { Input, Outcome } from './visit.js';
-import { changedByJson } from './values.js';
 
 /** Options of `session.once()`. */
 export interface OnceOptions {
@@ -110,15 +108,21 @@ async function hold<T>(
 	}
 }
 
+/** The longest timer of JavaScript, in milliseconds: 24 days. It would end a longer one at once. */
+const LONGEST_TIMER = 2 ** 31 - 1;
+
 /** Runs the function, but not after the end of the lease. */
 async function within<T>(run: Run<T>, milliseconds: number, lost: OnceError): Promise<T> {
 	const bound = new AbortController();
 	let timer: ReturnType<typeof setTimeout> | undefined;
 	const late = new Promise<never>((_, reject) => {
-		timer = setTimeout(() => {
-			bound.abort(lost);
-			reject(lost);
-		}, milliseconds);
+		timer = setTimeout(
+			() => {
+				bound.abort(lost);
+				reject(lost);
+			},
+			Math.min(milliseconds, LONGEST_TIMER)
+		);
 	});
 	try {
 		return await Promise.race([run(bound.signal), late]);
@@ -129,9 +133,7 @@ async function within<T>(run: Run<T>, milliseconds: number, lost: OnceError): Pr
 
 /** The JSON text of a result; empty without one. */
 function textOf(value: unknown): string {
-	if (value === undefined) return '';
-	refuse(changedByJson(value));
-	return jsonOf(value);
+	return value === undefined ? '' : valueText(value);
 }
 
 /** The result as other requests get it. */

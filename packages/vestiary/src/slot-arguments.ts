@@ -1,5 +1,7 @@
 import { ConfigError } from './errors.js';
+import { jsonOf, refuse } from './json.js';
 import { checkWellFormed } from './runtime.js';
+import { changedByJson } from './values.js';
 
 /** The JSON text of a key. */
 export function keyText(name: string, key: unknown): string {
@@ -7,6 +9,16 @@ export function keyText(name: string, key: unknown): string {
 		throw new ConfigError('options', `the key of \`${name}\` must be a string`);
 	checkWellFormed('the key of a slot', key);
 	return JSON.stringify(key);
+}
+
+/**
+ * The JSON text of a value.
+ * @throws DataError if there is none, or it stands for another value
+ */
+export function valueText(value: unknown): string {
+	const text = jsonOf(value);
+	refuse(changedByJson(value));
+	return text;
 }
 
 /** An option that is a number of seconds, in milliseconds. */

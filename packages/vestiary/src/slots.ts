@@ -1,9 +1,8 @@
 import { DataError } from './errors.js';
 import { Task } from './generated/vestiary.js';
 import { CALL, SLOT } from './inside.js';
-import { jsonOf } from './json.js';
 import { runOnce, type OnceOptions } from './once.js';
-import { keyText, secondsOf } from './slot-arguments.js';
+import { keyText, secondsOf, valueText } from './slot-arguments.js';
 import type { Flash, SlotOptions, SlotValue, Taken } from './types.js';
 import type { Input, Outcome } from './visit.js';
 
@@ -67,7 +66,7 @@ export abstract class Slots {
 	 * ```
 	 *
 	 * @returns False if the session was ended meanwhile: nothing is stored then
-	 * @throws {@link DataError} if the value has no JSON text, or the session has no room for it (`slots_full`)
+	 * @throws {@link DataError} if JSON does not preserve the value, or the session has no room for it (`slots_full`)
 	 * @throws {@link ResponseSentError} if the session is new and the response has left
 	 * @throws {@link StoreError} if the store fails
 	 * @throws {@link ConfigError} if the store is not atomic
@@ -128,7 +127,7 @@ function putInto(
 		const lifetime = lifetimeOf(name, options);
 		if (value === undefined)
 			throw new DataError('json', `the value of \`${name}\` must be JSON: it is undefined`);
-		return { texts: [text, jsonOf(value)], lifetime };
+		return { texts: [text, valueText(value)], lifetime };
 	};
 	return session[SLOT](Task.Put, name, input, ({ isStored }) => isStored);
 }

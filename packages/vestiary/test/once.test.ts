@@ -161,6 +161,14 @@ describe.each([
 		await expect(other).rejects.toMatchObject({ code: 'once_failed' });
 	});
 
+	test('a lease longer than a timer of JavaScript is not over at once', async () => {
+		const cookie = await visitor({});
+		const lease = { lease: 100 * 365 * 86_400 };
+		const slow = async (): Promise<number> =>
+			new Promise((resolve) => setTimeout(resolve, 5, 1));
+		expect(await request(cookie, async (session) => session.once('look', slow, lease))).toBe(1);
+	});
+
 	test('functions of different names do not wait for each other', async () => {
 		const cookie = await visitor({});
 		const { opened, open } = gate();

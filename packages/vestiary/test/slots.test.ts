@@ -30,6 +30,12 @@ afterEach(() => {
 
 const MINUTE = { for: 60 };
 
+function circular(): unknown {
+	const value: Record<string, unknown> = {};
+	value['self'] = value;
+	return value;
+}
+
 /** The value of a visitor who comes again. */
 async function taken(cookie: string, config = options): Promise<unknown> {
 	let value: unknown;
@@ -151,6 +157,19 @@ test.each([
 	['a lifetime without an end', 'a', 1, { for: Infinity }, 'options'],
 	['no value', 'a', undefined, MINUTE, 'json'],
 	['a value without JSON text', 'a', 5n, MINUTE, 'json'],
+	['a circular value', 'a', circular(), MINUTE, 'json'],
+	['a function', 'a', () => 1, MINUTE, 'json'],
+	['a date, which would become a text', 'a', { on: new Date(0) }, MINUTE, 'json'],
+	['a map, which would become empty', 'a', new Map([[1, 2]]), MINUTE, 'json'],
+	['a number that JSON lacks', 'a', [NaN], MINUTE, 'json'],
+	[
+		'a member that would be a prototype',
+		'a',
+		JSON.parse('{"__proto__":1}'),
+		MINUTE,
+		'forbidden_key'
+	],
+	['a key that would be a prototype', '__proto__', 1, MINUTE, 'forbidden_key'],
 	['a value that is too large', 'a', 'x'.repeat(16_384), MINUTE, 'slots_full']
 ])('%s is refused, and nothing is stored', async (_, key, value, lifetime, code) => {
 	const { cookies } = await visit(options, async (session) => {
