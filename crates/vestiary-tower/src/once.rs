@@ -63,8 +63,8 @@ impl<E: fmt::Display> fmt::Display for OnceError<E> {
                 "other requests have run the function of `once` for too long: try again"
             }
             Self::Lost => {
-                "the lease of `once` has ended before its function, so its result was not kept: make the function \
-                 faster, or the lease longer"
+                "the result of `once` was not kept: its lease or its session has ended before its function. Make \
+                 the function faster or the lease longer, and end or replace the session after it"
             }
             Self::Ended => "the session was ended while a request waited for `once`",
         })

@@ -182,7 +182,7 @@ const ONCE: Record<OnceErrorCode, string> = {
 	once_failed:
 		'the request that ran the function of `session.once()` has failed: its log has the error',
 	once_lost:
-		'the lease of `session.once()` has ended before its function, so its result was not kept: make the function faster, or `lease` longer'
+		'the result of `session.once()` was not kept: its lease or its session has ended before its function. Make the function faster or `lease` longer, and end or replace the session after it'
 };
 
 /**

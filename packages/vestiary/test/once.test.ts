@@ -208,6 +208,26 @@ describe.each([
 		});
 		await expect(made).rejects.toMatchObject({ code: 'once_ended' });
 	});
+
+	test.each(['login', 'regenerate', 'destroy'] as const)(
+		'a function that calls %s() has no result, and the session is as it says',
+		async (method) => {
+			const cookie = await visitor({ n: 1 });
+			const replaced = async (session: Visited): Promise<unknown> => {
+				const made = session.once(
+					'look',
+					async () => {
+						await session[method]('ada');
+					},
+					LEASE
+				);
+				await expect(made).rejects.toMatchObject({ code: 'once_lost' });
+				return [session.userId, session.data];
+			};
+			const user = method === 'login' ? 'ada' : undefined;
+			expect(await request(cookie, replaced)).toEqual([user, {}]);
+		}
+	);
 });
 
 describe('a lease that ends', () => {

@@ -31,8 +31,8 @@ afterEach(() => {
 const MINUTE = { for: 60 };
 
 function circular(): unknown {
-	const value: Record<string, unknown> = {};
-	value['self'] = value;
+	const value: { self?: unknown } = {};
+	value.self = value;
 	return value;
 }
 
