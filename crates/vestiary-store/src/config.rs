@@ -2,7 +2,8 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use serde_json::{Map, Value};
 use vestiary::{
-    CookieOptions, Error, Format, Options, OptionsInput, SameSiteOption, Timeouts, constants,
+    CookieOptions, Error, Format, OnReuse, Options, OptionsInput, SameSiteOption, Timeouts,
+    constants,
 };
 
 use crate::{Event, event::Listener, migration::Migration};
@@ -42,6 +43,7 @@ pub struct Config {
     absolute_timeout: Option<Duration>,
     renew_after: Option<Duration>,
     renew_grace: Option<Duration>,
+    on_reuse: OnReuse,
     namespace: Option<String>,
     hash_ids: bool,
     max_bytes: Option<usize>,
@@ -101,6 +103,7 @@ impl Config {
             absolute_timeout: None,
             renew_after: None,
             renew_grace: None,
+            on_reuse: OnReuse::Report,
             namespace: None,
             hash_ids: false,
             max_bytes: None,
@@ -201,6 +204,12 @@ impl Config {
     /// Default: 30 seconds.
     pub fn renew_grace(self, grace: Duration) -> Self {
         Self { renew_grace: Some(grace), ..self }
+    }
+
+    /// The answer to a request that uses an ID which a renewal has replaced, and whose grace period is over. With
+    /// [`OnReuse::Revoke`] the session ends for every browser that has its cookie. Default: [`OnReuse::Report`].
+    pub fn on_reuse(self, on_reuse: OnReuse) -> Self {
+        Self { on_reuse, ..self }
     }
 
     /// Separates these sessions from others with the same secret and store: cookies and records of one namespace are
@@ -317,6 +326,7 @@ impl Config {
             touch_after: seconds(self.touch_after),
             format: self.format,
             timeouts,
+            on_reuse: self.on_reuse,
             namespace: self.namespace.as_deref(),
             hash_ids: self.hash_ids,
             #[expect(clippy::cast_precision_loss, reason = "what is beyond 2^53 is refused")]

@@ -61,7 +61,7 @@ impl Host for StoreHost<'_, '_> {
     }
 
     fn emit(&mut self, event: Event) {
-        self.sessions.emit(event);
+        self.sessions.emit(&event);
     }
 
     fn take_out_of_use(&mut self, id: &SessionId) {
@@ -73,7 +73,7 @@ impl Host for StoreHost<'_, '_> {
     }
 
     fn failed(&mut self, error: SessionError) {
-        self.sessions.emit(Event::StoreFailed { code: error.code() });
+        self.sessions.emit(&Event::StoreFailed { code: error.code() });
     }
 
     fn unreadable(error: SessionError) -> Result<Error, SessionError> {

@@ -105,7 +105,7 @@ pub use store::{
 pub use stored::{Found, Loaded, Stored, Written};
 pub use users::{Login, UserList, UserSession};
 pub use vestiary::{
-    Error, Format, Handle, MemoryLimits, SessionId, Ttl, UnixMillis, UserRef, WriteId,
+    Error, Format, Handle, MemoryLimits, OnReuse, SessionId, Ttl, UnixMillis, UserRef, WriteId,
 };
 
 #[cfg(feature = "mysql")]

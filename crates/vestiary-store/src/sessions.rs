@@ -159,7 +159,7 @@ impl Sessions {
     /// event.
     pub async fn find(&self, cookies: &Cookies) -> Result<Found, SessionError> {
         if cookies.present && cookies.ids.is_empty() {
-            self.emit(Event::Rejected);
+            self.emit(&Event::Rejected);
         }
         let mut host = StoreHost::new(self, StoreOperation::Read);
         let rules = &self.inner.rules;
@@ -178,7 +178,7 @@ impl Sessions {
     /// As [`Sessions::find`].
     pub async fn read(&self, cookies: &Cookies) -> Result<Option<Stored>, SessionError> {
         if cookies.present && cookies.ids.is_empty() {
-            self.emit(Event::Rejected);
+            self.emit(&Event::Rejected);
         }
         let mut host = StoreHost::new(self, StoreOperation::Read);
         match session::read(&mut host, &self.inner.rules, &cookies.ids).await.map(|read| read.found)
@@ -186,7 +186,7 @@ impl Sessions {
             Ok(session::Found::Session(loaded)) => Ok(Some(loaded.session.into())),
             Ok(_) => Ok(None),
             Err(error) => {
-                self.emit(Event::StoreFailed { code: error.code() });
+                self.emit(&Event::StoreFailed { code: error.code() });
                 Err(error)
             }
         }
@@ -385,11 +385,11 @@ impl Sessions {
     }
 
     /// Emits an event to the listener and to `tracing`.
-    pub fn emit(&self, event: Event) {
+    pub fn emit(&self, event: &Event) {
         #[cfg(feature = "tracing")]
         crate::trace::event(event);
         if let Some(listener) = &self.inner.listener {
-            let _ = catch_unwind(AssertUnwindSafe(|| listener(&event)));
+            let _ = catch_unwind(AssertUnwindSafe(|| listener(event)));
         }
     }
 

@@ -1,13 +1,14 @@
 use tracing::{debug, info, warn};
 
-use crate::{Event, event::Reason};
+use crate::{Event, Handle, event::Reason};
 
 /// Emits an event to `tracing`: as a warning if an operator should look at it, logins and logouts as information.
-pub(crate) fn event(event: Event) {
+pub(crate) fn event(event: &Event) {
     let name = event.name();
     match event {
-        Event::Reuse => {
-            warn!(target: "vestiary", event = name, "a request used an ID that is out of use");
+        Event::Reuse { log_id, revoked } => {
+            let log_id = log_id.as_ref().map(Handle::as_str);
+            warn!(target: "vestiary", event = name, log_id, revoked, "a request used an ID that is out of use");
         }
         Event::Unreadable { code } => {
             warn!(target: "vestiary", event = name, code, "a session record cannot be read");

@@ -64,7 +64,7 @@ pub use once::OnceError;
 pub use read_only::ReadOnlySession;
 pub use require::{GuardFuture, GuardService, RequireFresh, RequireLogin};
 pub use session::{LogIn, Session};
-pub use vestiary::{Error, Format, Handle, MemoryLimits, SessionId, UnixMillis, way_back};
+pub use vestiary::{Error, Format, Handle, MemoryLimits, OnReuse, SessionId, UnixMillis, way_back};
 pub use vestiary_store::{
     Config, Device, Encrypt, Event, LoginDevice, MemoryStore, OnStoreError, Reason, SameSite,
     SessionError, Sessions, UserList, UserSession, WrongType,
@@ -84,6 +84,9 @@ mod documentation {
 
     #[doc = include_str!("../../../docs/how-to/form-post.md")]
     struct FormPost;
+
+    #[doc = include_str!("../../../docs/how-to/stolen-cookies.md")]
+    struct StolenCookies;
 
     #[doc = include_str!("../../../README.md")]
     struct Readme;

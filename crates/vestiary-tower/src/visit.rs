@@ -165,7 +165,7 @@ impl Visit {
                 state.settle(&self.sessions);
             }
             // Each write asks again.
-            Err(error) => self.sessions.emit(Event::StoreFailed { code: error.code() }),
+            Err(error) => self.sessions.emit(&Event::StoreFailed { code: error.code() }),
         }
     }
 

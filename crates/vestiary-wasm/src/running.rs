@@ -416,6 +416,11 @@ fn line_of(report: Report) -> String {
                 Event::Rotated { reason } => reason.name(),
                 Event::Destroyed { confirmed: Some(true) } => "yes",
                 Event::Destroyed { confirmed: Some(false) } => "no",
+                Event::Reuse { log_id, revoked } => {
+                    let log_id = log_id.as_ref().map_or("", |log_id| log_id.as_str());
+                    let sign = if *revoked { "!" } else { "" };
+                    return [event.name(), "\n", log_id, sign].concat();
+                }
                 _ => "",
             };
             (event.name(), code)

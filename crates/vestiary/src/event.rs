@@ -1,10 +1,12 @@
+use crate::Handle;
+
 /// An event in the life of a session, the same in both products. It contains no ID and no session data.
 ///
 /// ```
 /// # use vestiary::{Event, Reason};
 /// assert_eq!(Event::Rotated { reason: Reason::Login }.name(), "rotated");
 /// ```
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Event {
     /// A session was stored for the first time.
@@ -37,7 +39,13 @@ pub enum Event {
     /// A session was ended while a request changed it: the change was dropped.
     Gone,
     /// A cookie has an ID that is out of use: a very late request, or a stolen cookie.
-    Reuse,
+    Reuse {
+        /// The session's name for logs, in the case of a renewal. For the session of a user it is the handle in the user's
+        /// session list.
+        log_id: Option<Handle>,
+        /// Whether the session has been revoked for it: [`OnReuse::Revoke`](crate::OnReuse::Revoke).
+        revoked: bool,
+    },
     /// The store failed while the session was read, or in the background, as during a refresh.
     StoreFailed {
         /// The error's code.
@@ -78,7 +86,7 @@ impl Event {
         Self::Unreadable { code: "json" },
         Self::Conflict,
         Self::Gone,
-        Self::Reuse,
+        Self::Reuse { log_id: None, revoked: false },
         Self::StoreFailed { code: "store_failed" },
     ];
 
@@ -88,6 +96,7 @@ impl Event {
         match self {
             Self::Rotated { reason: _ } => &["reason"],
             Self::Destroyed { confirmed: _ } => &["confirmed"],
+            Self::Reuse { log_id: _, revoked: _ } => &["log_id", "revoked"],
             Self::Unreadable { code: _ } | Self::StoreFailed { code: _ } => &["code"],
             Self::Created
             | Self::Expired
@@ -95,8 +104,7 @@ impl Event {
             | Self::Rejected
             | Self::Unknown
             | Self::Conflict
-            | Self::Gone
-            | Self::Reuse => &[],
+            | Self::Gone => &[],
         }
     }
 
@@ -114,7 +122,7 @@ impl Event {
             Self::Unreadable { .. } => "unreadable",
             Self::Conflict => "conflict",
             Self::Gone => "gone",
-            Self::Reuse => "reuse",
+            Self::Reuse { .. } => "reuse",
             Self::StoreFailed { .. } => "store_failed",
         }
     }
@@ -138,7 +146,7 @@ mod tests {
             Event::Unreadable { .. } => 7,
             Event::Conflict => 8,
             Event::Gone => 9,
-            Event::Reuse => 10,
+            Event::Reuse { .. } => 10,
             Event::StoreFailed { .. } => 11,
         };
         assert!(Event::ALL.iter().map(place).eq(0..Event::ALL.len()));

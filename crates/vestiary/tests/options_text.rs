@@ -5,8 +5,8 @@
 use proptest::{option, prelude::*};
 use serde_json::{Map, Value, json};
 use vestiary::{
-    CookieOptions, Error, Format, OptionType, Options, OptionsInput, OptionsText, SameSiteOption,
-    Timeouts, UnixMillis,
+    CookieOptions, Error, Format, OnReuse, OptionType, Options, OptionsInput, OptionsText,
+    SameSiteOption, Timeouts, UnixMillis,
 };
 
 const SECRET: &str = "hunter2-hunter2-hunter2-hunter2-hunter2";
@@ -36,6 +36,7 @@ prop_compose! {
         flags in prop::array::uniform7(option::of(any::<bool>())),
         numbers in prop::array::uniform8(option::of(number())),
         express in option::of(any::<bool>()),
+        reuse in option::of(prop_oneof![Just("report"), Just("revoke")]),
     ) -> (Value, Value) {
         let (name, domain, path, namespace) = texts;
         let [http_only, partitioned, secure, rolling, uninitialized, auto_save, hash_ids] = flags;
@@ -49,6 +50,7 @@ prop_compose! {
             "touchAfter": touch_after, "format": express.map(|is| if is { "express-session" } else { "svelte-kit-sessions" }),
             "idleTimeout": idle, "absoluteTimeout": absolute, "renewAfter": renew_after,
             "renewGrace": renew_grace, "namespace": namespace, "hashIds": hash_ids, "maxBytes": max_bytes,
+            "onReuse": reuse,
         });
         (options, cookie)
     }
@@ -108,6 +110,7 @@ fn input<'a>(
         encrypts: options["sealSecrets"].is_array(),
         sessions_per_user: options["sessionsPerUser"].as_f64(),
         version: options["version"].as_f64(),
+        on_reuse: if options["onReuse"] == "revoke" { OnReuse::Revoke } else { OnReuse::Report },
         attributes: Some(attributes),
     })
 }
@@ -133,6 +136,7 @@ proptest! {
                 prop_assert_eq!(read.ttl(now), expected.ttl(now));
                 prop_assert_eq!(read.namespace(), expected.namespace());
                 prop_assert_eq!(read.version(), expected.version());
+                prop_assert_eq!(read.on_reuse(), expected.on_reuse());
                 prop_assert_eq!(read.user_key("ada"), expected.user_key("ada"));
                 let shown: Value = serde_json::from_str(&read.shown_cookie(now).unwrap()).unwrap();
                 prop_assert_eq!(&shown["path"], &present(&cookie).get("path").cloned().unwrap_or_default());

@@ -23,6 +23,8 @@ mod meets;
 mod once;
 #[path = "visit/over.rs"]
 mod over;
+#[path = "visit/reuse.rs"]
+mod reuse;
 #[path = "visit/site.rs"]
 mod site;
 #[path = "visit/slots.rs"]

@@ -305,6 +305,10 @@ function eventOf(word: string, rest: string, failures: unknown[]): SessionEvent 
 			return { type: 'rotated', reason: rest as 'login' | 'renewal' };
 		case 'destroyed':
 			return { type: 'destroyed', ...(rest !== '' && { confirmed: rest === 'yes' }) };
+		case 'reuse': {
+			const logId = rest.replace('!', '');
+			return { type: 'reuse', ...(logId && { logId }), revoked: rest.endsWith('!') };
+		}
 		case 'failed':
 		case 'thrown':
 		case 'busy':

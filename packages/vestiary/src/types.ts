@@ -351,6 +351,11 @@ export interface SveltekitSessionConfig {
 	 */
 	renewGrace?: number | undefined;
 	/**
+	 * A request whose ID was replaced by a renewal longer ago has no session, and the event is `reuse`. With `'revoke'`,
+	 * the session itself ends, too. Default: `'report'`.
+	 */
+	onReuse?: 'report' | 'revoke' | undefined;
+	/**
 	 * The maximum number of sessions per user (`session.login()`). A login beyond it ends the session that has been
 	 * idle longest. With `Infinity` only the size of the session list is a limit: 64 KiB, several hundred sessions.
 	 * Default: 100.
@@ -463,10 +468,8 @@ export type SessionEvent =
 	| { type: 'conflict' }
 	/** The session was ended meanwhile: this request's changes were dropped, and no cookie was set. */
 	| { type: 'gone' }
-	/**
-	 * An ID was used that a login or a renewal has taken out of use: by a very late request, or with a stolen cookie.
-	 */
-	| { type: 'reuse' }
+	/** A replaced ID was used. `logId` names the session of a renewal; `revoked`: it was ended for that (`onReuse`). */
+	| { type: 'reuse'; logId?: string; revoked: boolean }
 	/** The request has a cookie of this name, but none with a valid signature. */
 	| { type: 'rejected' }
 	/** A cookie has a valid signature, but the store has no record of its session: it expired, ended, or was lost. */

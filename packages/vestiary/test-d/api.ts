@@ -208,6 +208,7 @@ export const everything: SveltekitSessionConfig = {
 	absoluteTimeout: 43_200,
 	renewAfter: 3_600,
 	renewGrace: 20,
+	onReuse: 'revoke',
 	sessionsPerUser: 5,
 	hashIds: true,
 	encrypt: 'migrate',

@@ -186,7 +186,9 @@ export class Player {
 					? event.code
 					: 'error' in event
 						? codeOf(event.error)
-						: undefined;
+						: 'revoked' in event && event.revoked
+							? 'revoked'
+							: undefined;
 		this.#events.push(detail === undefined ? event.type : `${event.type}:${detail}`);
 	};
 

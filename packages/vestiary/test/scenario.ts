@@ -15,6 +15,7 @@ export interface Options {
 	maxAge?: number;
 	maxBytes?: number;
 	namespace?: string;
+	onReuse?: 'report' | 'revoke';
 	onStoreError?: 'throw' | 'anonymous';
 	/** Whether all requests of the instance are passive. */
 	passive?: boolean;
@@ -184,6 +185,7 @@ const OPTIONS = [
 	'maxAge',
 	'maxBytes',
 	'namespace',
+	'onReuse',
 	'onStoreError',
 	'passive',
 	'renewAfter',

@@ -1,8 +1,11 @@
 //! Sessions that get another ID, and operations on the old one.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
-use vestiary_store::{Found, Sessions, Store as _};
+use vestiary_store::{Event, Found, Login, OnReuse, Sessions, Store as _};
 
 use super::{Fault, Watched, config, found, loaded, of_user, planted, sessions, taken};
 
@@ -35,6 +38,30 @@ async fn a_renewed_session_is_found_by_its_old_id_until_the_grace_period_ends() 
         }
         let session = loaded(&sessions, second.id()).await.unwrap();
         assert!(!session.renewed);
+    }
+}
+
+#[tokio::test]
+async fn the_reuse_of_an_id_names_the_session_and_revokes_it_if_the_options_say_so() {
+    for on_reuse in [OnReuse::Report, OnReuse::Revoke] {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let events = Arc::clone(&told);
+        let config = config().renew_grace(Duration::ZERO).on_reuse(on_reuse);
+        let config = config.on_event(move |event| events.lock().unwrap().push(event.clone()));
+        let sessions = Sessions::new(&config, Watched::default()).unwrap();
+        let owner = sessions.of("ada").admit(&Login::default()).await.unwrap();
+        let handle = owner.handle.clone();
+        let first = sessions.create("{}", Some(owner)).await.unwrap();
+        let second = sessions.renew(&first).await.unwrap().unwrap();
+        told.lock().unwrap().clear();
+        let found = found(&sessions, first.id()).await;
+        let revoked = on_reuse == OnReuse::Revoke;
+        assert_eq!(matches!(found, Found::Nothing), revoked, "{found:?}");
+        let reuse = Event::Reuse { log_id: Some(handle.clone()), revoked };
+        assert_eq!(told.lock().unwrap()[..], [reuse]);
+        let listed = sessions.of("ada").list().await.unwrap();
+        assert_eq!(listed.iter().any(|session| session.handle == handle), !revoked);
+        assert_eq!(loaded(&sessions, second.id()).await.is_none(), revoked);
     }
 }
 

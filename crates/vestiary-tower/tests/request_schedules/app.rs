@@ -102,6 +102,8 @@ pub struct Report {
     pub root: Option<usize>,
     /// The session's name in its user's session list.
     pub handle: Option<String>,
+    /// The session's name for logs.
+    pub log_id: Option<String>,
     /// The session that was ended, or the time at which a slow request began to write.
     pub detail: Option<u64>,
 }
@@ -109,7 +111,8 @@ pub struct Report {
 async fn report(session: &Session<Log>) -> Result<Report, SessionError> {
     let root = session.read().await?.root;
     let handle = session.handle().await?.map(|handle| handle.as_str().to_owned());
-    Ok(Report { root, handle, detail: None })
+    let log_id = session.log_id().await?;
+    Ok(Report { root, handle, log_id, detail: None })
 }
 
 async fn update(session: &Session<Log>, number: usize) -> Result<Report, SessionError> {

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use axum::http::StatusCode;
 use vestiary::{Limits, Record};
-use vestiary_store::{Entry, Found};
+use vestiary_store::{Entry, Found, Sessions};
 
 use crate::{
     app::{Log, Want},
     model::{Answer, Going, Sets},
     schedule::Schedule,
+    settings::Settings,
     support::scheduled::now,
 };
 
@@ -144,7 +145,8 @@ impl Schedule {
 
     /// The session to which a cookie leads, and its data.
     fn read(&self, value: &str) -> Option<(usize, serde_json::Value)> {
-        let sessions = &self.sessions[0];
+        let settings = Settings { revokes_reuse: false, ..self.settings };
+        let sessions = Sessions::new(&settings.config(0), self.store.clone()).unwrap();
         let cookies = sessions.cookies([format!("sid={value}").as_bytes()]);
         let Found::Session(found) = now(sessions.find(&cookies)).unwrap() else { return None };
         let data: serde_json::Value = serde_json::from_str(found.stored.data()).unwrap();

@@ -5,7 +5,7 @@ use vestiary::protocol::Fault;
 use crate::{Care, SCHEDULES, played, support::scheduled::missed};
 
 /// The faults that whole requests show.
-const FAULTS: [Fault; 36] = [
+const FAULTS: [Fault; 38] = [
     Fault::SendsOutOfUseCookie,
     Fault::ConfirmsNothing,
     Fault::EndRemovesCookie,
@@ -42,6 +42,8 @@ const FAULTS: [Fault; 36] = [
     Fault::AdmitsOldLogin,
     Fault::SeenRelists,
     Fault::LoginOverwritesList,
+    Fault::ReuseSparesSession,
+    Fault::GraceCountsAsReuse,
 ];
 
 #[test]

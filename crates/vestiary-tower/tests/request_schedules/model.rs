@@ -16,6 +16,7 @@ use crate::{
 pub struct Life {
     pub user: Option<&'static str>,
     pub handle: Option<String>,
+    pub log_id: Option<String>,
     /// When the request was sent that began it, and when the first response named it.
     pub sent: u64,
     pub known: u64,
@@ -116,6 +117,8 @@ pub struct Model {
     /// When the last end of all sessions of a user was sent that was confirmed.
     pub refused: BTreeMap<&'static str, u64>,
     pub failed_logins: usize,
+    /// When sessions were revoked because an ID was used again, by their names for logs.
+    pub reused: BTreeMap<String, u64>,
     /// How long the slowest request took.
     pub slowest: u64,
     /// When the last request left whose cookie's session is unknown, and the number of such requests in progress.
@@ -240,6 +243,24 @@ impl Model {
             life
         });
         life.used = now;
+    }
+
+    /// The sessions that were revoked because an ID was used again have ended. Returns those of which no ID had outlived its
+    /// grace period.
+    pub fn revokes_reused(&mut self, grace: u64) -> Vec<usize> {
+        let mut too_early = Vec::new();
+        for (root, life) in &mut self.lives {
+            let Some(at) = life.log_id.as_ref().and_then(|log_id| self.reused.remove(log_id))
+            else {
+                continue;
+            };
+            life.ended.get_or_insert(at);
+            let mut renewals = self.renewals.iter();
+            if !renewals.any(|reach| reach.from + grace <= at && reach.meets(*root, life)) {
+                too_early.push(*root);
+            }
+        }
+        too_early
     }
 
     /// A response sets a cookie of this session.

@@ -2,7 +2,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    mem::take,
+    sync::{Arc, Mutex},
 };
 
 use axum::{
@@ -11,7 +12,7 @@ use axum::{
     http::{Request, Response, StatusCode, header},
 };
 use tower::ServiceExt as _;
-use vestiary_store::Sessions;
+use vestiary_store::{Event, Sessions};
 
 use crate::{
     app::{Report, Want, app},
@@ -54,6 +55,7 @@ pub struct Schedule {
     /// The events of the schedule, for the statistics.
     pub seen: BTreeMap<&'static str, u64>,
     pub(crate) noticed: BTreeSet<&'static str>,
+    events: Arc<Mutex<Vec<Event>>>,
     chance: Chance,
     apps: Vec<Router>,
     browsers: Vec<Browser>,
@@ -69,8 +71,14 @@ impl Schedule {
         let mut chance = Chance(seed);
         let settings = Settings::new(&mut chance);
         let store = Scheduled(Arc::default(), care);
+        let events: Arc<Mutex<Vec<Event>>> = Arc::default();
+        let listens = || {
+            let events = Arc::clone(&events);
+            move |event: &Event| events.lock().unwrap().push(event.clone())
+        };
         let sessions: Vec<_> = (0..settings.processes)
-            .map(|process| Sessions::new(&settings.config(process), store.clone()).unwrap())
+            .map(|process| settings.config(process).on_event(listens()))
+            .map(|config| Sessions::new(&config, store.clone()).unwrap())
             .collect();
         let mut tasks = Tasks::new(settings.requests, settings.at_once, 8);
         if settings.is_calm {
@@ -87,6 +95,7 @@ impl Schedule {
             log: vec![format!("{:?}", Settings { mix: &[], ..settings })],
             seen: BTreeMap::new(),
             noticed: BTreeSet::new(),
+            events,
             chance,
             numbers: 0,
             on_the_way: Vec::new(),
@@ -247,14 +256,16 @@ impl Schedule {
             Sets::Value(value) => format!("sets {}", self.name(Some(value))),
             sets => format!("{sets:?}"),
         };
-        let Report { root, handle, detail } = &report;
+        let Report { root, handle, log_id, detail } = &report;
         let (number, want) = (going.number, going.want);
         self.log.push(format!("{now}: {number} {want} {status} {root:?} {detail:?} {name}"));
         if let Some(root) = *root {
             self.model.names(root, now);
             let life = self.model.lives.get_mut(&root).unwrap();
             life.handle = life.handle.take().or_else(|| handle.clone());
+            life.log_id = life.log_id.take().or_else(|| log_id.clone());
         }
+        self.note_reuse();
         let answer = Answer { status, report, sets };
         self.check(going, &answer);
         self.late(going, &answer);
@@ -274,6 +285,20 @@ impl Schedule {
         self.on_the_way.push((going.browser, headers));
         if !self.settings.reorders {
             self.arrive();
+        }
+    }
+
+    /// Learns from the events which sessions were revoked because an ID was used again.
+    fn note_reuse(&mut self) {
+        for event in take(&mut *self.events.lock().unwrap()) {
+            if let Event::Reuse { log_id: Some(log_id), revoked: true } = event {
+                *self.seen.entry("sessions revoked because of a reuse").or_default() += 1;
+                let now = self.tasks.clock.now;
+                self.model.reused.entry(log_id.as_str().to_owned()).or_insert(now);
+            }
+        }
+        if !self.model.revokes_reused(self.settings.grace).is_empty() {
+            self.noticed.insert("a session was revoked within the grace period");
         }
     }
 

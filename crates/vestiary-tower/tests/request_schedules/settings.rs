@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use vestiary_store::Config;
+use vestiary_store::{Config, OnReuse};
 
 use crate::{
     app::Want,
@@ -38,6 +38,8 @@ pub struct Settings {
     pub absolute: Option<u64>,
     pub renew_after: Option<u64>,
     pub grace: u64,
+    /// The reuse of an ID that a renewal has replaced revokes the session.
+    pub revokes_reuse: bool,
     /// The largest data of a session, in each process: one is newer than the other.
     pub max_bytes: Option<[usize; 2]>,
     pub per_user: Option<usize>,
@@ -144,11 +146,15 @@ impl Settings {
         let is_timed = returns || mix == ALL && chance.below(2) == 0;
         let mut timed = |time: u64| (chance.below(2) == 0 && is_timed).then_some(time * SECOND);
         let (idle, absolute, renew_after) = (timed(600), timed(1_500), timed(300));
+        let is_calm = fills || chance.below(if mix == ENDS { 4 } else { 2 }) == 0;
+        let reorders = chance.below(3) == 0;
+        // A request that fails or dies halfway may have revoked the session, and emitted no event.
+        let revokes_reuse = is_calm && is_timed && reorders;
         Self {
             mix,
-            is_calm: fills || chance.below(if mix == ENDS { 4 } else { 2 }) == 0,
+            is_calm,
             is_timed,
-            reorders: chance.below(3) == 0,
+            reorders,
             is_rolling: chance.below(2) == 0,
             max_age: if is_timed { 900 } else { 3_600 } * SECOND,
             touch_after: 60 * SECOND * chance.below(2) as u64,
@@ -156,6 +162,7 @@ impl Settings {
             absolute,
             renew_after,
             grace: 60 * SECOND,
+            revokes_reuse,
             max_bytes: (fills || chance.below(8) == 0).then_some([4_096, 1_024]),
             per_user: (chance.below(4) == 0).then_some(2),
             processes: if fills { 2 } else { 1 + chance.below(2) },
@@ -177,6 +184,9 @@ impl Settings {
             .rolling(self.is_rolling)
             .max_age(Duration::from_millis(self.max_age))
             .touch_after(Duration::from_millis(self.touch_after));
+        if self.revokes_reuse {
+            config = config.on_reuse(OnReuse::Revoke);
+        }
         if let Some(idle) = self.idle {
             config = config.idle_timeout(Duration::from_millis(idle));
         }

@@ -1,7 +1,7 @@
 //! The options of a scenario, as the crates have them.
 
 use serde_json::{Map, Value};
-use vestiary::Format;
+use vestiary::{Format, OnReuse};
 use vestiary_store::{Config, Encrypt, OnStoreError};
 
 use super::script::{InOrder, Options, Scenario};
@@ -51,6 +51,11 @@ pub fn config_of(options: &Options) -> Config {
             Value::Bool(false) => Encrypt::Off,
             Value::String(migrate) if migrate == "migrate" => Encrypt::Migrate,
             other => panic!("encrypt: {other}"),
+        };
+        on_reuse |on_reuse: String| match on_reuse.as_str() {
+            "report" => OnReuse::Report,
+            "revoke" => OnReuse::Revoke,
+            other => panic!("onReuse: {other}"),
         };
         format |format: String| match format.as_str() {
             "express-session" => Format::ExpressSession,

@@ -107,6 +107,7 @@ fn name_of(event: &Event) -> String {
     let detail = match event {
         Event::Rotated { reason: Reason::Login } => "login",
         Event::Rotated { reason: Reason::Renewal } => "renewal",
+        Event::Reuse { revoked: true, .. } => "revoked",
         Event::Unreadable { code } | Event::StoreFailed { code } => code,
         _ => return event.name().to_owned(),
     };

@@ -43,6 +43,7 @@ pub struct Options {
     pub namespace: Option<String>,
     pub on_store_error: Option<String>,
     /// Whether all requests of the instance are passive.
+    pub on_reuse: Option<String>,
     pub passive: Option<bool>,
     pub renew_after: Option<u64>,
     pub renew_grace: Option<u64>,

@@ -102,7 +102,7 @@ pub struct Events(Arc<Mutex<Vec<Event>>>);
 impl Events {
     pub fn listener(&self) -> impl Fn(&Event) + Send + Sync + 'static {
         let Self(events) = self.clone();
-        move |event| events.lock().unwrap().push(*event)
+        move |event| events.lock().unwrap().push(event.clone())
     }
 
     pub fn take(&self) -> Vec<&'static str> {

@@ -51,6 +51,7 @@ pub struct Options {
     namespace: Option<String>,
     hash_ids: bool,
     version: Option<u32>,
+    on_reuse: OnReuse,
 }
 
 /// Options whose effect depends on the cookie's attributes, as they were given. A session may have its own attributes.
@@ -59,6 +60,16 @@ struct Asked {
     rolling: bool,
     secure: Option<bool>,
     touch_after: Option<u64>,
+}
+
+/// The answer to a request that uses an ID which a renewal has replaced, and whose grace period is over.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum OnReuse {
+    /// The request has no session, and the event says so.
+    #[default]
+    Report,
+    /// The session is revoked, too: if the cookie was stolen, the thief may have the later ID, and the visitor this one.
+    Revoke,
 }
 
 /// The options before validation. They have the meaning that svelte-kit-sessions documents. `secret` is not among them:
@@ -96,6 +107,8 @@ pub struct OptionsInput<'a> {
     pub sessions_per_user: Option<f64>,
     /// The version of the data that the application writes: a whole number of 32 bits, at least 1. Default: none.
     pub version: Option<f64>,
+    /// The answer to a request that uses an ID which a renewal has replaced, and whose grace period is over.
+    pub on_reuse: OnReuse,
     /// The cookie attributes for records: text of a JSON object, as for [`Options::record_cookie`]. Default: none.
     pub attributes: Option<&'a str>,
 }
@@ -130,6 +143,7 @@ impl Options {
             namespace: None,
             hash_ids: input.hash_ids,
             version: None,
+            on_reuse: input.on_reuse,
         };
         options.settle()?;
         if options.format == Format::ExpressSession && options.timeouts.has_renewal() {
@@ -343,6 +357,12 @@ impl Options {
     pub fn outdated(&self, meta: &Meta) -> Option<u32> {
         let version = meta.version.unwrap_or_default();
         self.version.filter(|current| version < *current).map(|_| version)
+    }
+
+    /// The answer to a request that uses an ID which a renewal has replaced, and whose grace period is over.
+    #[must_use]
+    pub fn on_reuse(&self) -> OnReuse {
+        self.on_reuse
     }
 
     /// The namespace of the sessions.

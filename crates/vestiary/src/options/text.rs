@@ -2,8 +2,8 @@ use alloc::{string::String, sync::Arc, vec::Vec};
 use core::fmt;
 
 use crate::{
-    CookieOptions, Error, Format, KeyRing, Limits, Options, OptionsInput, SealRing, Timeouts, Ttl,
-    UnixMillis, json,
+    CookieOptions, Error, Format, KeyRing, Limits, OnReuse, Options, OptionsInput, SealRing,
+    Timeouts, Ttl, UnixMillis, json,
     protocol::Rules,
     record::{self, push_name},
     time::date,
@@ -58,7 +58,7 @@ const COOKIE: &str = "cookie.";
 
 impl OptionsText {
     /// The members of the text besides `cookie`, with the types of their values.
-    pub const TYPES: [(&'static str, OptionType); 22] = [
+    pub const TYPES: [(&'static str, OptionType); 23] = [
         ("name", OptionType::String),
         ("rolling", OptionType::Boolean),
         ("saveUninitialized", OptionType::Boolean),
@@ -74,6 +74,7 @@ impl OptionsText {
         ("maxBytes", OptionType::Number),
         ("sessionsPerUser", OptionType::Number),
         ("version", OptionType::Number),
+        ("onReuse", OptionType::String),
         ("secrets", OptionType::Strings),
         ("sealSecrets", OptionType::Strings),
         ("migrates", OptionType::Boolean),
@@ -131,6 +132,7 @@ impl OptionsText {
             encrypts: self.strings("sealSecrets").is_some(),
             sessions_per_user: self.number("sessionsPerUser"),
             version: self.number("version"),
+            on_reuse: self.on_reuse()?,
             attributes: Some(&self.attributes),
         })
     }
@@ -184,6 +186,14 @@ impl OptionsText {
                 let expected = "'svelte-kit-sessions' or 'express-session'";
                 Err(Error::OptionType { name: "format", expected })
             }
+        }
+    }
+
+    fn on_reuse(&self) -> Result<OnReuse, Error> {
+        match self.string("onReuse") {
+            None | Some("report") => Ok(OnReuse::Report),
+            Some("revoke") => Ok(OnReuse::Revoke),
+            Some(_) => Err(Error::OptionType { name: "onReuse", expected: "'report' or 'revoke'" }),
         }
     }
 

@@ -158,6 +158,10 @@ pub enum Fault {
     SwapUnfenced,
     /// A swap whose reply was lost counts as made by another request.
     SwapForgetsOwn,
+    /// The reuse of an ID that is to revoke its session revokes nothing.
+    ReuseSparesSession,
+    /// A request within the grace period of a renewal counts as reuse.
+    GraceCountsAsReuse,
 }
 
 #[cfg(all(feature = "seeded-faults", any(target_family = "wasm", not(debug_assertions))))]

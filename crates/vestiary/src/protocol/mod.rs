@@ -82,8 +82,8 @@ pub fn boxed<T>(done: T) -> T {
 /// The number of times that an operation asks again before it gives up.
 pub const TRIES: u8 = 8;
 
-/// The TTL of each tombstone, in milliseconds. A logout that meets a rotation follows the tombstone. All have the same TTL,
-/// so that no tombstone outlives those of later rotations.
+/// The TTL of tombstones, in milliseconds. A logout that meets a rotation follows the tombstone. All have the same TTL,
+/// so that no tombstone outlives those of later rotations, except those that name the user.
 pub(crate) const TOMBSTONE_TTL: u64 = 600_000;
 
 /// The time after the read of a record in which its absence proves that its session was ended, in milliseconds. A rotation

@@ -8,7 +8,10 @@ use super::{
     is_proof,
     tombstone::Ended,
 };
-use crate::{Error, Follower, Format, Lead, Meta, Record, SessionId, Ttl, UnixMillis, WriteId};
+use crate::{
+    Error, Follower, Format, Lead, Meta, OnReuse, Record, SessionId, Ttl, UnixMillis, UserRef,
+    WriteId,
+};
 
 /// Why a session gets another ID.
 #[derive(Debug)]
@@ -80,8 +83,9 @@ pub async fn rotate<H: Host>(
         // session would come back after a request that has found it expired.
         let is_expired = timeouts.is_expired(current.meta(), calls.host.now());
         if !is_expired {
-            let tombstone = current.tombstone(tombstone_write.clone(), &old, &new, grace)?;
-            let ttl = ttl_of_tombstone(grace, calls.host.now());
+            let (user, ttl) = reuse(rules, successor.meta(), grace, calls.host.now());
+            let tombstone =
+                current.tombstone_of(user, tombstone_write.clone(), &old, &new, grace)?;
             let query = Query::Replace(current.write_id(), Body::Record(&tombstone), ttl);
             match calls.write(&old, query).await? {
                 Wrote::Done => break Ended::Replaced,
@@ -127,10 +131,8 @@ pub async fn rotate<H: Host>(
             // A renewal keeps the data, including later writes. This write of the new record has its own write ID, so that
             // a request that has read the earlier one cannot overwrite it.
             at = calls.host.now();
-            let mut write_id = write_id(calls.host)?;
-            if let Some(known) = successor.write_id().filter(|_| seeded(Fault::CarriesWriteId)) {
-                write_id = known.clone();
-            }
+            let same = successor.write_id().filter(|_| seeded(Fault::CarriesWriteId)).cloned();
+            let write_id = same.map_or_else(|| write_id(calls.host), Ok)?;
             let (carried, ttl) = renewed(rules, &old, &current, write_id, at)?;
             if !carry(&mut calls, &new, successor.write_id(), &carried, ttl, &mut tries).await? {
                 break 'ended Ended::GaveUp;
@@ -252,12 +254,30 @@ async fn carry<H: Host>(
     }
 }
 
-/// The TTL of a tombstone: the same for all.
-fn ttl_of_tombstone(grace: Option<UnixMillis>, now: UnixMillis) -> Ttl {
+/// The user that a tombstone names, and its TTL. All tombstones have the same TTL, so that none outlives those of later
+/// rotations. An exception are those of renewals that name the user, for the revocation of a session whose ID is used
+/// again: they last as long as the new record with this metadata does without use. A logout or a revocation by them only
+/// needs the user's session list.
+fn reuse(
+    rules: &Rules,
+    meta: &Meta,
+    grace: Option<UnixMillis>,
+    now: UnixMillis,
+) -> (Option<UserRef>, Ttl) {
     if seeded(Fault::ShortTombstone) {
-        return Ttl::Millis(grace.map_or(0, |grace| grace.since(now)).max(1_000));
+        return (None, Ttl::Millis(grace.map_or(0, |grace| grace.since(now)).max(1_000)));
     }
-    Ttl::Millis(TOMBSTONE_TTL)
+    let names_user = rules.options.on_reuse() == OnReuse::Revoke && grace.is_some();
+    let Some(user) = meta.user.as_ref().filter(|_| names_user) else {
+        return (None, Ttl::Millis(TOMBSTONE_TTL));
+    };
+    let ttl = match (rules.ttl_of(meta, now), rules.default_ttl) {
+        (Ttl::Millis(millis), _) | (Ttl::Infinite, Ttl::Millis(millis)) => {
+            Ttl::Millis(millis.max(TOMBSTONE_TTL))
+        }
+        (Ttl::Infinite, Ttl::Infinite) => Ttl::Infinite,
+    };
+    (Some(user.clone()), ttl)
 }
 
 /// The number of new IDs that an operation tries.

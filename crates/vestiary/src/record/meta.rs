@@ -134,8 +134,12 @@ impl Meta {
 
     /// The name for logs of the session that has this ID: it stays the same over renewals.
     pub(crate) fn log_id(&self, id: &SessionId) -> Handle {
-        let known = self.user.as_ref().map(|user| &user.handle).or(self.log.as_ref());
-        known.cloned().unwrap_or_else(|| Handle::of(id))
+        self.known_log_id().cloned().unwrap_or_else(|| Handle::of(id))
+    }
+
+    /// The name for logs that the record has, which does not follow from its ID.
+    pub(crate) fn known_log_id(&self) -> Option<&Handle> {
+        self.user.as_ref().map(|user| &user.handle).or(self.log.as_ref())
     }
 
     /// A copy without the previous writes, for a new write.

@@ -366,8 +366,22 @@ impl Record {
         new: &SessionId,
         grace: Option<UnixMillis>,
     ) -> Result<Self, Error> {
+        self.tombstone_of(None, write_id, old, new, grace)
+    }
+
+    /// [`Record::tombstone`] that names the user of the session, and so the entry in the user's session list.
+    pub(crate) fn tombstone_of(
+        &self,
+        user: Option<UserRef>,
+        write_id: WriteId,
+        old: &SessionId,
+        new: &SessionId,
+        grace: Option<UnixMillis>,
+    ) -> Result<Self, Error> {
         let next = Some(Next { id: HiddenId::new(new, old, &write_id), grace });
-        let meta = Meta { next, ..Meta::default() };
+        // So the session whose ID is used again after a renewal is known without another read.
+        let log = grace.filter(|_| user.is_none()).map(|_| self.meta().log_id(old));
+        let meta = Meta { log, user, next, ..Meta::default() };
         self.rewritten(self.format(), write_id, self.cookie(), "{}", meta, Limits::LOAD)
     }
 

@@ -1,10 +1,13 @@
 use alloc::{boxed::Box, vec::Vec};
 
-use super::admission::{Admission, admit, leave, look, note_use};
+use super::{
+    admission::{Admission, admit, leave, look, note_use},
+    reuse::report_reuse,
+};
 use crate::{
     Error, Event, Follower, Lead, SessionId, UnixMillis,
     constants::RENEWALS,
-    protocol::{Calls, Doubt, Fault, Host, Place, Query, Rules, Seen, TRIES, Wrote, seeded},
+    protocol::{Calls, Doubt, Fault, Host, Place, Query, Rules, Seen, TRIES, Wrote, boxed, seeded},
 };
 
 /// The result of [`open`].
@@ -109,8 +112,12 @@ async fn find<H: Host>(
     reads: Reads,
 ) -> Result<Opening, H::Error> {
     let mut opening = Opening { found: Found::Nothing, spent: Vec::new(), lost: Vec::new() };
+    let mut reused = Vec::new();
     for id in ids {
         let found = follow(host, rules, id, reads, &mut opening).await?;
+        if let Found::Tombstone(tombstone) = &found {
+            reused.push((**tombstone).clone());
+        }
         if let Found::Expired(session) = &found
             && session.id != *id
         {
@@ -132,6 +139,9 @@ async fn find<H: Host>(
         if is_better {
             opening.found = found;
         }
+    }
+    if !reused.is_empty() {
+        boxed(report_reuse(host, rules, reused, reads == Reads::Only, &mut opening)).await;
     }
     Ok(opening)
 }
@@ -331,18 +341,17 @@ async fn follow<H: Host>(
         let now = calls.host.now();
         match session.record.lead(&next, Follower::Cookie(now)) {
             Ok(Lead::Here) => return live(calls, session, now, id, reads, opening).await,
-            Ok(Lead::To(after)) => {
+            Ok(Lead::To(after)) if !seeded(Fault::GraceCountsAsReuse) => {
                 next = after;
                 calls.forget();
             }
-            Ok(Lead::Nowhere) => {
+            Ok(Lead::To(_) | Lead::Nowhere) => {
                 if seeded(Fault::CookieFollowsLogin)
                     && let Ok(Some((after, None))) = session.record.next(&next)
                 {
                     next = after;
                     continue;
                 }
-                host.emit(Event::Reuse);
                 return Ok(Found::Tombstone(session.into()));
             }
             Err(error) => return Ok(unreadable(host, error)),
