@@ -91,9 +91,5 @@ test('a browser that also sends the later cookie is no thief', async () => {
 
 test('another value of onReuse is refused', () => {
 	const wrong = { ...options, onReuse: 'end' } as unknown as SveltekitSessionConfig;
-	const refusal = expect.objectContaining({
-		code: 'options',
-		message: "`onReuse` must be 'report' or 'revoke'"
-	});
-	expect(() => sveltekitSessionHandle(wrong)).toThrow(refusal as Error);
+	expect(() => sveltekitSessionHandle(wrong)).toThrow("`onReuse` must be 'report' or 'revoke'");
 });
