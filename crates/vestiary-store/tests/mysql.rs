@@ -170,8 +170,11 @@ async fn a_creation_that_waited_for_a_lock_does_not_overwrite_a_new_record() {
 #[tokio::test]
 async fn expired_records_are_removed_a_few_at_a_time() {
     let (store, pool) = alone("swept").await;
-    let expired = "INSERT INTO swept SELECT CONCAT('sess:', seq), '{}', seq FROM seq_1_to_50";
-    sqlx::query(expired).execute(&pool).await.unwrap();
+    let rows: Vec<_> = (1..=50).map(|n| format!("('sess:{n}', '{{}}', {n})")).collect();
+    sqlx::query(&format!("INSERT INTO swept VALUES {}", rows.join(", ")))
+        .execute(&pool)
+        .await
+        .unwrap();
     // A locked record is left to the next sweep.
     let mut other = MySqlConnection::connect(&server().await.url()).await.unwrap();
     let mut transaction = other.begin().await.unwrap();

@@ -24,6 +24,8 @@ export async function connect(to: Setup['store']): Promise<Store> {
 	switch (to.kind) {
 		case 'sqlite':
 			return sqlite(to.client, to.file);
+		case 'libsql':
+			return new SqliteStore({ database: createLibsql({ url: to.url }) });
 		case 'postgres':
 			return new PostgresStore({ client: postgresClient(to.client, to.url) });
 		case 'mysql':

@@ -11,7 +11,9 @@ import pg from 'pg';
 import { D1Store } from '../../dist/stores/d1.js';
 import { MySqlStore } from '../../dist/stores/mysql.js';
 import { PostgresStore } from '../../dist/stores/postgres.js';
+import { startGalera } from '../stores/galera-server.ts';
 import type { Killable } from '../stores/killable.ts';
+import { startLibsql } from '../stores/libsql-server.ts';
 import { startMySql } from '../stores/mysql-server.ts';
 import { startPgBouncer, startPostgres } from '../stores/postgres-server.ts';
 import type { Setup } from './messages.ts';
@@ -72,6 +74,57 @@ export async function mariadbKilled(): Promise<Stage> {
 			plain: false,
 			sealed: false
 		})),
+		disturb: async (disturbed) => killAgainAndAgain(server, disturbed),
+		end: async () => server.stop()
+	};
+}
+
+/** Two servers of a MariaDB cluster, which both take writes; one or the other stays behind for a while. */
+export async function galeraBehind(): Promise<Stage> {
+	const cluster = await startGalera();
+	const urls = cluster.servers.map(({ url }) => url);
+	const [first = ''] = urls;
+	const client = await createConnection(first);
+	await new MySqlStore({ client }).migrate();
+	await client.end();
+	return {
+		setups: Array.from({ length: WORKERS }, (_, n) => ({
+			store: {
+				kind: 'mysql',
+				client: n % 2 === 0 ? 'mysql2' : 'mariadb',
+				url: urls[n % urls.length] ?? first
+			},
+			plain: false,
+			sealed: false
+		})),
+		disturb: async ({ workers, chance, over, fault }) => {
+			const servers = await Promise.all(urls.map(async (url) => createConnection(url)));
+			while (!over()) {
+				await sleep(300 + chance.below(900));
+				if (chance.percent(20)) {
+					fault('process killed');
+					await workers.replace(chance.below(workers.count));
+					continue;
+				}
+				const server = servers[chance.below(servers.length)];
+				fault('behind');
+				// It neither applies nor makes writes meanwhile.
+				await server?.query('FLUSH TABLES WITH READ LOCK');
+				await sleep(chance.below(700));
+				await server?.query('UNLOCK TABLES');
+			}
+			for (const server of servers) await server.end();
+		},
+		end: async () => cluster.stop()
+	};
+}
+
+/** A server of libSQL that is killed, over HTTP. */
+export async function libsqlKilled(): Promise<Stage> {
+	const server = await startLibsql();
+	const store = { kind: 'libsql', url: server.url } as const;
+	return {
+		setups: Array.from({ length: WORKERS }, () => ({ store, plain: false, sealed: false })),
 		disturb: async (disturbed) => killAgainAndAgain(server, disturbed),
 		end: async () => server.stop()
 	};

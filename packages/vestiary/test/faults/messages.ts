@@ -87,7 +87,7 @@ export interface Setup {
 		| { kind: 'sqlite'; client: 'node:sqlite' | 'better-sqlite3' | 'libsql'; file: string }
 		| { kind: 'postgres'; client: 'pg' | 'postgres.js'; url: string }
 		| { kind: 'mysql'; client: 'mysql2' | 'mariadb'; url: string }
-		| { kind: 'd1' | 'durable-objects'; url: string }
+		| { kind: 'd1' | 'durable-objects' | 'libsql'; url: string }
 		/** `connect-pg-simple`, a store of express-session, which is not atomic. */
 		| { kind: 'connect-pg-simple'; url: string };
 	/** Whether to hide the store's atomic operations. */

@@ -4,7 +4,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import {
 	connectPgSimple,
 	disturbNetwork,
+	galeraBehind,
 	killAgainAndAgain,
+	libsqlKilled,
 	mariadbKilled,
 	postgresKilled,
 	postgresOverBadNetwork,
@@ -101,6 +103,20 @@ export const SCENARIOS: Scenario[] = [
 		strict: true,
 		atomic: true,
 		begin: mariadbKilled
+	},
+	{
+		name: 'MariaDB cluster, one behind',
+		faults: 'one of two servers (Galera) writes nothing for up to 700 ms, and SIGKILL of a process',
+		strict: true,
+		atomic: true,
+		begin: galeraBehind
+	},
+	{
+		name: 'libSQL, killed',
+		faults: 'SIGKILL of the server, which is asked over HTTP, and a restart',
+		strict: true,
+		atomic: true,
+		begin: libsqlKilled
 	},
 	{
 		name: 'D1, killed',

@@ -1,5 +1,5 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
-import { chown, mkdtemp, stat } from 'node:fs/promises';
+import { chown, mkdtemp, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, delimiter, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -15,7 +15,10 @@ export interface MySqlServer extends Killable {
 	readonly url: string;
 }
 
-/** Starts MariaDB on a free port. Default settings: it does not wait for the disk. Its database and user are called `app`. */
+/**
+ * Starts MariaDB on a free port, or the server of MySQL that `MARIADB_SERVER` names. Default settings: it does not wait
+ * for the disk. Its database and user are called `app`.
+ */
 export async function startMySql(...settings: string[]): Promise<MySqlServer> {
 	const program = await found();
 	const user = await userFor('mysql');
@@ -24,14 +27,8 @@ export async function startMySql(...settings: string[]): Promise<MySqlServer> {
 	// A server removes temporary tables that it finds where it starts, also those of others.
 	const own = [`--datadir=${join(folder, 'data')}`, `--tmpdir=${folder}`];
 	const options = { cwd: folder, ...user };
-	await promisify(execFile)(
-		await beside(program, 'mariadb-install-db'),
-		[
-			...['--no-defaults', ...own, '--auth-root-authentication-method=normal'],
-			...['--skip-test-db', '--skip-name-resolve']
-		],
-		options
-	);
+	const makes = await initialisation(program, folder);
+	await promisify(execFile)(makes.program, ['--no-defaults', ...own, ...makes.options], options);
 	const port = await freePort();
 	const launch = (): ChildProcess =>
 		spawn(
@@ -39,7 +36,7 @@ export async function startMySql(...settings: string[]): Promise<MySqlServer> {
 			[
 				...['--no-defaults', ...own, `--port=${port}`],
 				...['--bind-address=127.0.0.1', `--socket=${join(folder, 'socket')}`],
-				...['--skip-name-resolve', '--max-connections=500'],
+				...['--skip-name-resolve', '--max-connections=500', ...makes.later],
 				...(settings.length > 0 ? settings : ['--innodb-flush-log-at-trx-commit=0'])
 			],
 			{ stdio: 'ignore', detached: true, ...options }
@@ -47,6 +44,32 @@ export async function startMySql(...settings: string[]): Promise<MySqlServer> {
 	const answers = async (): Promise<boolean> => prepared(port);
 	const server = await started({ launch, answers, folder, end: 'SIGKILL' });
 	return { port, url: `mysql://app@127.0.0.1:${port}/app`, ...server };
+}
+
+/** Whether this is the server of MySQL itself. No package that CI can install has it. */
+export function isMySql(program = process.env.MARIADB_SERVER ?? ''): boolean {
+	return basename(program) === 'mysqld';
+}
+
+/** How the server's data is created: with a user `root`, who needs no password. */
+async function initialisation(
+	program: string,
+	folder: string
+): Promise<{ program: string; options: string[]; later: string[] }> {
+	if (isMySql(program)) {
+		const file = join(folder, 'init.sql');
+		const root = "root@'127.0.0.1'";
+		const grant = `GRANT ALL ON *.* TO ${root} WITH GRANT OPTION;`;
+		await writeFile(file, `CREATE USER IF NOT EXISTS ${root};\n${grant}\n`);
+		const later = [`--init-file=${file}`, '--mysqlx=OFF', '--secure-file-priv='];
+		return { program, options: ['--initialize-insecure'], later };
+	}
+	const options = ['--auth-root-authentication-method=normal', '--skip-test-db'];
+	return {
+		program: await beside(program, 'mariadb-install-db'),
+		options: [...options, '--skip-name-resolve'],
+		later: []
+	};
 }
 
 /** Creates the database and its user, once the server answers. */
@@ -66,7 +89,8 @@ async function prepared(port: number): Promise<boolean> {
 /** The server's name and version. */
 export async function mySqlVersion(): Promise<string> {
 	const { stdout } = await promisify(execFile)(await found(), ['--version']);
-	return `MariaDB ${/Ver ([\d.]+)/.exec(stdout)?.[1] ?? ''}`;
+	const version = /Ver ([\d.]+)/.exec(stdout)?.[1] ?? '';
+	return `${isMySql() ? 'MySQL' : 'MariaDB'} ${version}`;
 }
 
 /** Debian keeps the server where only root looks for programs. */

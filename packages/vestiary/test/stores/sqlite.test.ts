@@ -49,7 +49,7 @@ const STORES: Record<string, () => Store | Promise<Store>> = {
 		new SqliteStore({ database: new BetterSqlite(join(folder, 'better.db')) }),
 	'SqliteStore with @libsql/client': () =>
 		new SqliteStore({ database: createClient({ url: `file:${join(folder, 'libsql.db')}` }) }),
-	'SqliteStore with @libsql/client, over HTTP to a simulated server': () =>
+	'SqliteStore with @libsql/client, over HTTP': () =>
 		new SqliteStore({ database: createClient({ url: libsql.url }) }),
 	'SqliteStore with @tursodatabase/database': async () =>
 		new SqliteStore({ database: await connect(join(folder, 'turso.db')) })
