@@ -142,8 +142,10 @@ export class Shape {
 		const data = copy(stored);
 		let made: unknown;
 		try {
-			made = this.#migrate(data, version) ?? data;
-			if (!(made instanceof Promise)) return copy(made);
+			made = this.#migrate(data, version);
+			// An arrow function returns what its last expression is, such as the `true` of `delete`.
+			if (typeof made !== 'object' || made === null) return copy(data);
+			if (!(made instanceof Promise)) return isPlain(made) ? copy(made) : undefined;
 		} catch {
 			return undefined;
 		}
@@ -185,11 +187,22 @@ export class Shape {
 
 	#validated(value: unknown): Result {
 		if (!this.#schema) return { value };
-		const result = this.#schema['~standard'].validate(value);
+		let result: Result | Promise<Result>;
+		try {
+			result = this.#schema['~standard'].validate(value);
+		} catch {
+			// Its error may quote the value. It refuses the data as a whole.
+			return { issues: [{ message: '' }] };
+		}
 		if (!(result instanceof Promise)) return result;
 		result.catch(() => undefined);
 		throw wrong('must not be async: `session.data` is needed at once');
 	}
+}
+
+/** Whether an object has members, unlike a list or a `Map`. */
+function isPlain(value: object): boolean {
+	return Object.prototype.toString.call(value) === '[object Object]';
 }
 
 /** The keys that lead to the value that an issue is about. */

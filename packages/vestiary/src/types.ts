@@ -383,9 +383,10 @@ export interface SveltekitSessionConfig {
 	 */
 	version?: number | undefined;
 	/**
-	 * Migrates data of an older `version`, 0 for records without one. Changes it in place or returns its replacement. It
-	 * runs when the application reads the data, and again when the data is saved. If it throws, the data counts as not
-	 * migrated, and the event `invalid_data` is emitted.
+	 * Migrates data of an older `version`, 0 for records without one. Changes it in place, or returns an object that
+	 * replaces it: any other value that it returns is ignored. It runs when the application reads the data, and again when
+	 * the data is saved. If it throws, or returns a list or a `Map`, the data counts as not migrated, and the event
+	 * `invalid_data` is emitted.
 	 */
 	migrate?: ((data: Record<string, unknown>, version: number) => unknown) | undefined;
 	/** Stores hashes of IDs, so that a leaked dump of the store cannot be used as cookies. Default: false. */

@@ -13,6 +13,8 @@ import {
 } from '../src/index.js';
 import { operationsOf, remote, visit } from './visits.js';
 
+type Members = Record<string, unknown>;
+
 /** The data of the schemas below. */
 interface Data {
 	theme?: string;
@@ -235,6 +237,30 @@ describe('a schema', () => {
 			}).toThrow(ConfigError);
 	});
 
+	test('that throws refuses the data as a whole, and its error does not show a value', async () => {
+		const cookie = await visitor({ secret: 'canary' });
+		const validate = (value: unknown): { value: object } => {
+			if ('secret' in (value as object)) throw new Error(JSON.stringify(value));
+			return { value: value as object };
+		};
+		const schema: StandardSchema = { '~standard': { version: 1, vendor: 'test', validate } };
+		await visit(
+			{ ...options, schema },
+			async (session) => {
+				expect(session.data).toEqual({});
+				const refused: unknown = await session
+					.setData({ secret: 'a new canary' })
+					.then(async () => session.save())
+					.catch((error: unknown) => error);
+				expect(refused).toMatchObject({ code: 'invalid_data' });
+				expect(String(refused)).not.toContain('canary');
+			},
+			cookie
+		);
+		expect(invalid()).toEqual([['secret']]);
+		expect((await stored(cookie)).data).toEqual({ secret: 'canary' });
+	});
+
 	test('that refuses the data as a whole leaves an empty session, and its visitor logged in', async () => {
 		const schema = z.object({ low: z.number().optional(), high: z.number().optional() });
 		const ordered = schema.refine(({ low = 0, high = 9 }) => low <= high);
@@ -404,6 +430,41 @@ describe('a version', () => {
 		expect(session.isNew).toBe(false);
 		expect(invalid()).toEqual([['name']]);
 		expect(await stored(cookie)).toEqual({ data: { n: 1 }, version: 2 });
+	});
+
+	test.each([
+		['`true`, as an arrow function with `delete` does', (data: Members) => delete data.old],
+		['a text, as one with an assignment does', (data: Members) => (data.name = 'Ada')],
+		['null', (data: Members) => ((data.name = 'Ada'), null)]
+	])('a migration that returns %s has changed the data in place', async (_, migrate) => {
+		const cookie = await visitor({ n: 1, name: 'Ada', old: 2 });
+		await visit(
+			{ ...options, version: 1, migrate },
+			async (session) => {
+				expect(session.data).toMatchObject({ n: 1, name: 'Ada' });
+				await session.save();
+			},
+			cookie
+		);
+		expect(invalid()).toEqual([]);
+		expect((await stored(cookie)).data).toMatchObject({ n: 1, name: 'Ada' });
+	});
+
+	test.each([
+		['a list', () => [1]],
+		['a Map', () => new Map([['n', 1]])]
+	])('a migration that returns %s has failed', async (_, migrate) => {
+		const cookie = await visitor({ n: 1 });
+		await visit(
+			{ ...options, version: 1, migrate },
+			async (session) => {
+				expect(session.data).toEqual({ n: 1 });
+				await session.save();
+			},
+			cookie
+		);
+		expect(invalid()).toEqual([[]]);
+		expect((await stored(cookie)).data).toEqual({ n: 1 });
 	});
 
 	test('options that cannot be right are refused', () => {
