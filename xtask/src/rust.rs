@@ -1,6 +1,7 @@
 //! The checks of the crates: one lane of `cargo xtask test`. The other one is the npm package's.
 
 use std::{
+    ffi::OsStr,
     path::PathBuf,
     sync::mpsc::{Receiver, Sender},
 };
@@ -20,6 +21,19 @@ pub(crate) struct Servers {
     pub(crate) postgres: PathBuf,
     pub(crate) pgbouncer: PathBuf,
     pub(crate) mariadb: PathBuf,
+}
+
+impl Servers {
+    /// The environment variables by which tests find them.
+    pub(crate) fn env(&self) -> [(&'static str, &OsStr); 5] {
+        [
+            ("REDIS_SERVER", self.redis.as_os_str()),
+            ("VALKEY_SERVER", self.valkey.as_os_str()),
+            ("POSTGRES_BIN", self.postgres.as_os_str()),
+            ("PGBOUNCER", self.pgbouncer.as_os_str()),
+            ("MARIADB_SERVER", self.mariadb.as_os_str()),
+        ]
+    }
 }
 
 /// The ends of the channels between the lanes. The other lane installs the servers once the npm package is built; this lane
@@ -73,14 +87,22 @@ fn tests_of_xtask(log: &Log) -> anyhow::Result<usize> {
 
 /// The checks that build more than they run.
 fn builds(progress: &Progress) -> anyhow::Result<()> {
-    progress.tests("fuzz targets, bounded", |log| {
-        fuzz::bounded(log)?;
-        Ok(passed(log))
-    })?;
-    progress.check("rustdoc and the public API", api::check)?;
-    progress.check("each feature alone", each_feature)?;
-    progress.check("the oldest Rust", oldest_rust)?;
-    progress.check("cargo deny", cargo_deny)
+    // Cargo locks a target folder, so each lane has its own. Much of each build is one long compilation, beside which the
+    // other lane has a processor.
+    lanes::both(
+        || {
+            progress.check("the oldest Rust", oldest_rust)?;
+            progress.tests("fuzz targets, bounded", |log| {
+                fuzz::bounded(log)?;
+                Ok(passed(log))
+            })?;
+            progress.check("cargo deny", cargo_deny)
+        },
+        || {
+            progress.check("rustdoc and the public API", api::check)?;
+            progress.check("each feature alone", each_feature)
+        },
+    )
 }
 
 fn tests_without_servers(log: &Log) -> anyhow::Result<usize> {
@@ -122,11 +144,7 @@ fn build_tests(log: &Log) -> anyhow::Result<PathBuf> {
 fn tests_with_servers(log: &Log, servers: &Servers) -> anyhow::Result<usize> {
     with_clippy(cargo(&["test", "--locked", "--workspace", "--all-features"]))
         .args(WITHOUT_XTASK)
-        .env("REDIS_SERVER", &servers.redis)
-        .env("VALKEY_SERVER", &servers.valkey)
-        .env("POSTGRES_BIN", &servers.postgres)
-        .env("PGBOUNCER", &servers.pgbouncer)
-        .env("MARIADB_SERVER", &servers.mariadb)
+        .envs(&servers.env())
         .logged(log)?;
     Ok(passed(log))
 }
@@ -171,13 +189,14 @@ fn each_feature(log: &Log) -> anyhow::Result<()> {
         .logged(log)
 }
 
-/// Checks that the crates compile with the version of `rust-version`.
+/// Checks that the crates compile with the version of `rust-version`. It shares nothing with what another compiler has built,
+/// so it has a target folder of its own, and waits for no other build.
 fn oldest_rust(log: &Log) -> anyhow::Result<()> {
     let version = format!("{}.0", env!("CARGO_PKG_RUST_VERSION"));
     tools::rust(log, &version)?;
     Run::new("rustup")
         .args(["run", &version, "cargo", "check", "--locked", "--all-features"])
-        .args(["-p", "vestiary-tower", "-p", "vestiary-cli"])
+        .args(["-p", "vestiary-tower", "-p", "vestiary-cli", "--target-dir", "target/oldest"])
         .gently()
         .logged(log)
 }

@@ -119,22 +119,18 @@ impl Package<'_> {
         })
     }
 
-    fn stores_and_benchmarks(&self, servers: &Servers) -> anyhow::Result<()> {
+    fn stores(&self, servers: &Servers) -> anyhow::Result<()> {
         let Self { progress, tools, .. } = self;
-        let Servers { redis, valkey, postgres, pgbouncer, mariadb } = servers;
         let libsql = progress.step("libSQL", |log| tools::libsql_server(log, tools))?;
-        let env = [
-            ("REDIS_SERVER", redis.as_os_str()),
-            ("VALKEY_SERVER", valkey.as_os_str()),
-            ("POSTGRES_BIN", postgres.as_os_str()),
-            ("PGBOUNCER", pgbouncer.as_os_str()),
-            ("MARIADB_SERVER", mariadb.as_os_str()),
-            ("SQLD_SERVER", libsql.as_os_str()),
-        ];
+        let env = [&servers.env()[..], &[("SQLD_SERVER", libsql.as_os_str())]].concat();
         progress.tests("stores against real servers", |log| {
             vitest(log, tools, "packages/vestiary", &["--project", "stores"], &env)
-        })?;
-        progress.tests("benchmarks, smoke", |log| bench::smoke(log, tools, &env))
+        })
+    }
+
+    fn benchmarks(&self, servers: &Servers) -> anyhow::Result<()> {
+        let Self { progress, tools, .. } = self;
+        progress.tests("benchmarks, smoke", |log| bench::smoke(log, tools, &servers.env()))
     }
 
     fn apps(&self, servers: &Servers, service: &Receiver<PathBuf>) -> anyhow::Result<()> {
@@ -192,13 +188,13 @@ fn with_servers(
     let servers = Servers { redis, valkey, postgres, pgbouncer, mariadb };
     let _ = to_rust.send(servers.clone());
     package.install_packed()?;
-    // Those with a browser and fresh SvelteKit apps take the longest, and wait a lot.
+    // Those with a browser and fresh SvelteKit apps take the longest, and wait a lot. Those of the stores wait, too.
     lanes::both(
         || {
             package.checks()?;
-            package.stores_and_benchmarks(&servers)
+            package.benchmarks(&servers)
         },
-        || package.apps(&servers, service),
+        || lanes::both(|| package.stores(&servers), || package.apps(&servers, service)),
     )
 }
 
