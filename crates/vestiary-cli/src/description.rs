@@ -1,8 +1,8 @@
 use serde_json::{Map, Value, json};
-use vestiary::{Format, Limits, Meta, Record, SealRing, SessionId, StoreKey, UnixMillis};
+use vestiary::{Format, Handle, Limits, Meta, Record, SealRing, SessionId, StoreKey, UnixMillis};
 use vestiary_store::Entry;
 
-use crate::{output::Output, service::Service, time};
+use crate::{locate::HASH, output::Output, service::Service, time};
 
 /// A description of a record, never its data.
 pub(crate) struct Description {
@@ -17,6 +17,8 @@ pub(crate) struct Description {
     pub(crate) ttl: vestiary::Ttl,
     /// `None` if the value is not text.
     pub(crate) bytes: Option<usize>,
+    /// The session's name for logs, as far as it is known: for the session of a user, the handle.
+    pub(crate) log_id: Option<Handle>,
     /// The reason why it cannot be read.
     pub(crate) error: Option<vestiary::Error>,
 }
@@ -62,6 +64,7 @@ impl Description {
             meta: Meta::default(),
             ttl: entry.ttl,
             bytes: entry.is_text().then_some(entry.record.len()),
+            log_id: None,
             error: None,
         };
         if key.is_user_list {
@@ -76,6 +79,13 @@ impl Description {
                 let is_tombstone = seen.meta.next.is_some();
                 description.kind = if is_tombstone { Kind::Tombstone } else { Kind::Session };
                 description.format = Some(seen.format);
+                if !is_tombstone {
+                    // Without a user, it may follow from the ID, which the key has unless IDs are hashed.
+                    let in_key = SessionId::parse(key.name).ok().filter(|_| key.name.len() != HASH);
+                    let known = seen.meta.known_log_id().cloned();
+                    let id = id.or(in_key.as_ref());
+                    description.log_id = known.or_else(|| id.map(|id| seen.meta.log_id(id)));
+                }
                 description.meta = seen.meta;
             }
             Err(error) => {
@@ -127,6 +137,7 @@ impl Description {
         put("format", json!(self.written_by()));
         put("user", json!(self.user()));
         put("handle", json!(handle));
+        put("log_id", json!(self.log_id.as_ref().map(Handle::as_str)));
         put("created", json!(at(self.meta.created)));
         put("confirmed", json!(at(self.meta.confirmed)));
         put("renewed", json!(at(self.meta.renewed)));
@@ -158,6 +169,8 @@ impl Description {
         push("encrypted", self.sealed.then(|| "yes".to_owned()));
         push("user", self.user());
         push("handle", self.meta.user.as_ref().map(|user| user.handle.as_str().to_owned()));
+        let log_id = self.log_id.as_ref().filter(|_| self.meta.user.is_none());
+        push("name for logs", log_id.map(|log_id| log_id.as_str().to_owned()));
         push("created", self.meta.created.map(ago));
         push("confirmed", self.meta.confirmed.map(ago));
         push("renewed", self.meta.renewed.map(ago));

@@ -91,7 +91,7 @@ fn ids(text: &str) -> Vec<SessionId> {
 }
 
 /// The length of a hashed ID, which few IDs have.
-const HASH: usize = 43;
+pub(crate) const HASH: usize = 43;
 
 fn by_key(entry: Entry) -> Located {
     let name = StoreKey::parse(&entry.key).name;
@@ -100,14 +100,14 @@ fn by_key(entry: Entry) -> Located {
     Located { entry, id, hash_ids }
 }
 
-/// Finds the only record whose key begins with this text, or which has this handle.
+/// Finds the only record whose key begins with this text, or whose session has this handle or name for logs.
 async fn by_beginning(text: &str, service: &Service) -> Result<Option<Located>, Failure> {
     let mut found: Option<Entry> = None;
     let mut several = false;
     each(&service.store, async |entry| {
         let fits = entry.key.starts_with(text) || {
-            let user = Description::of(&entry, None, service).meta.user;
-            user.is_some_and(|user| user.handle.as_str() == text)
+            let log_id = Description::of(&entry, None, service).log_id;
+            log_id.is_some_and(|log_id| log_id.as_str() == text)
         };
         if fits {
             // The same record may be on two pages.

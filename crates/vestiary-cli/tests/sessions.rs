@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::support::{DATA, Filled, Folder, config, encrypted, fill, more};
 use vestiary::Ttl;
-use vestiary_store::{Config, Found, Scan as _, SqliteStore, Store as _};
+use vestiary_store::{Config, Found, OnReuse, Scan as _, SqliteStore, Store as _};
 
 async fn filled(config: &Config) -> (Folder, SqliteStore, Filled) {
     let (folder, store) = Folder::new().await;
@@ -80,6 +80,25 @@ async fn namespaces_are_kept_apart_if_one_is_named() {
     folder.run(&["revoke", "--all", "--yes", "--namespace", "admin"]).ends(0);
     assert_eq!(count(&["ls", "--json"]), 4);
     folder.run(&["ls", "--namespace", "a b"]).ends(2);
+}
+
+#[tokio::test]
+async fn show_finds_a_session_by_its_name_for_logs_and_no_tombstone_of_it() {
+    let (folder, _, filled) = filled(&config().on_reuse(OnReuse::Revoke)).await;
+    let anonymous = filled.sessions.create("{}", None).await.unwrap();
+    for _ in 0..2 {
+        for before in [&anonymous, &filled.ada[0]] {
+            let current = filled.sessions.renew(before).await.unwrap().unwrap();
+            let log_id = before.log_id();
+            let shown = folder.run(&["show", "--json", &log_id]).ends(0).json();
+            assert_eq!((&shown["kind"], &shown["log_id"]), (&"session".into(), &log_id.into()));
+            let shown = folder.run(&["show", "--json", current.id().expose()]).ends(0).json();
+            assert_eq!(shown["log_id"], before.log_id());
+        }
+    }
+    let name = filled.sessions.create("{}", None).await.unwrap().log_id();
+    let shown = folder.run(&["show", &name]).ends(0).out;
+    assert!(shown.contains("name for logs") && shown.contains(&name), "{shown}");
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use vestiary_store::SessionError;
 
-use crate::Session;
+use crate::{ReadOnlySession, Session};
 
 impl<T> Session<T> {
     /// Whether the user has logged in or confirmed their identity ([`Session::confirm`]) within this time. `false` for an
@@ -17,9 +17,8 @@ impl<T> Session<T> {
     /// # Errors
     /// [`SessionError`] if the store failed.
     pub async fn is_fresh(&self, within: Duration) -> Result<bool, SessionError> {
-        let millis = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
         let now = self.sessions().now();
-        Ok(self.visit().open().await?.is_fresh(millis, now))
+        Ok(self.visit().open().await?.is_fresh(millis(within), now))
     }
 
     /// Records that the user has just proven their identity again, for [`Session::is_fresh`]: call it after the password, or
@@ -40,4 +39,17 @@ impl<T> Session<T> {
     pub async fn confirm(&self) -> Result<bool, SessionError> {
         self.visit().confirm_user(&mut *self.visit().open_to_write().await?).await
     }
+}
+
+impl ReadOnlySession {
+    /// Whether the user has logged in or confirmed their identity ([`Session::confirm`]) within this time before now. The
+    /// age is that in the session as it was read, or found by [`is_alive`](Self::is_alive).
+    #[must_use]
+    pub fn is_fresh(&self, within: Duration) -> bool {
+        self.stored().meta().is_fresh(millis(within), self.sessions().now())
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -62,6 +62,10 @@ impl ReadOnlySession {
         Self::find(sessions, [cookie_header.as_bytes()]).await
     }
 
+    pub(crate) fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
     pub(crate) fn stored(&self) -> &Stored {
         &self.stored
     }

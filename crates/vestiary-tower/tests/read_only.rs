@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
+use std::time::Duration;
+
 use axum::http::{HeaderMap, HeaderValue, header};
 use serde::Deserialize;
 use vestiary_store::Login;
@@ -63,4 +65,17 @@ async fn a_revoked_session_is_not_alive_and_stays_as_it_was_read() {
     assert!(!session.is_alive().await.unwrap());
     assert_eq!(session.user_id().as_deref(), Some("ada"));
     assert!(ReadOnlySession::read(&sessions, &cookie).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn it_tells_how_long_ago_the_user_has_proven_their_identity() {
+    let sessions = sessions();
+    let cookie = cookie(&sessions, "{}").await;
+    let session = ReadOnlySession::read(&sessions, &cookie).await.unwrap().unwrap();
+    assert!(session.is_fresh(Duration::MAX) && session.is_fresh(Duration::from_secs(3_600)));
+    assert!(!session.is_fresh(Duration::ZERO));
+    let anonymous = sessions.create("{}", None).await.unwrap();
+    let cookie = format!("sid={}", sessions.sign(anonymous.id()));
+    let session = ReadOnlySession::read(&sessions, &cookie).await.unwrap().unwrap();
+    assert!(!session.is_fresh(Duration::MAX));
 }

@@ -23,6 +23,12 @@ export interface ReadOnlySession {
 	/** A name of the session for logs, which reveals nothing of its ID and stays the same over renewals. */
 	readonly logId: string | undefined;
 	/**
+	 * Whether the user has logged in or confirmed their identity within this number of seconds before now. The age is
+	 * that in the session as it was read, or as `isAlive()` has found it.
+	 * @throws {@link ConfigError} if it is not a number of seconds greater than 0
+	 */
+	isFresh(seconds: number): boolean;
+	/**
 	 * Asks the store whether the session is still valid: neither ended nor revoked nor expired. Writes nothing. Call it
 	 * every few minutes, because it follows a session to its next ID only for ten minutes.
 	 * @throws {@link DataError} and {@link StoreError} if the session cannot be read
@@ -70,5 +76,12 @@ export async function readSession(
 	if (state === VisitState.Unavailable && fault) throw fault;
 	if (state !== VisitState.Stored) return undefined;
 	const { data, userId, logId } = session;
-	return { data, userId, logId, handle: session[HANDLE], isAlive: async () => session.isAlive() };
+	return {
+		data,
+		userId,
+		logId,
+		handle: session[HANDLE],
+		isFresh: (seconds) => session.isFresh(seconds),
+		isAlive: async () => session.isAlive()
+	};
 }

@@ -14,8 +14,8 @@ const LOGIN_KEY =
 /** The methods that store the data. */
 const STORES = ['save', 'update', 'regenerate', 'login', 'destroy', 'renew'] as const;
 
-/** The methods that leave the data as it is. */
-const KEEPS = ['touch', 'put', 'take', 'flash', 'takeFlash'] as const;
+/** The methods that leave the data as it is. `once` stores it before its function runs. */
+const KEEPS = ['touch', 'put', 'take', 'flash', 'takeFlash', 'confirm', 'once'] as const;
 
 type Method = (typeof STORES)[number] | (typeof KEEPS)[number] | 'setData';
 
@@ -98,11 +98,19 @@ export class Watch {
 		this.#used();
 		if (name === 'save') this.#checkLogin(dataOf(session));
 		const method = Reflect.get(Session.prototype, name) as (...args: unknown[]) => Result;
-		const [change, ...others] = args;
-		const watched =
-			name === 'update' && typeof change === 'function'
-				? [this.#watchedChange(change as Change), ...others]
-				: args;
+		let isStored = name !== 'setData' && !KEEPS.some((keeps) => keeps === name);
+		const watched = args.map((argument) => {
+			if (typeof argument !== 'function') return argument;
+			if (name === 'update') return this.#watchedChange(argument as Change);
+			if (name !== 'once') return argument;
+			return (...given: unknown[]): unknown => {
+				this.#stored = textOf(dataOf(this.#session));
+				isStored = false;
+				return (argument as (...given: unknown[]) => unknown)(...given);
+			};
+		});
+		// Unless its function runs, `once` reads what another request has stored.
+		if (name === 'once') isStored = true;
 		const result = method.apply(session, watched);
 		// `setData` has finished when the call returns, unless the session is saved automatically.
 		if (name !== 'setData') this.#calls.push({ name, result });
@@ -114,8 +122,7 @@ export class Watch {
 					this.#isOld = false;
 					this.#attach(returned);
 				}
-				if (name !== 'setData' && !KEEPS.some((keeps) => keeps === name))
-					this.#stored = textOf(dataOf(this.#session));
+				if (isStored) this.#stored = textOf(dataOf(this.#session));
 			},
 			() => {
 				this.#failed = true;

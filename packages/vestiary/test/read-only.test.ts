@@ -210,3 +210,26 @@ describe('`isAlive()` of the session of a request', () => {
 		expect(await session.isAlive()).toBe(false);
 	});
 });
+
+test('it tells how long ago the user has proven who they are', async () => {
+	vi.useFakeTimers({ toFake: ['Date'] });
+	const { cookie } = await visitor(async (session) => session.login('ada'));
+	const read = await sessions(options).read(cookie);
+	vi.setSystemTime(Date.now() + 60_000);
+	expect([read?.isFresh(61), read?.isFresh(60)]).toEqual([true, false]);
+	expect(() => read?.isFresh(0)).toThrow(ConfigError);
+	const { event } = testEvent(cookie);
+	await sveltekitSessionHandle(options)({
+		event,
+		resolve: async () => {
+			await event.locals.session.confirm();
+			return new Response();
+		}
+	});
+	expect(read?.isFresh(60)).toBe(false);
+	expect(await read?.isAlive()).toBe(true);
+	expect(read?.isFresh(60)).toBe(true);
+	const anonymous = await sessions(options).read((await visitor(save)).cookie);
+	expect(anonymous?.isFresh(60)).toBe(false);
+	vi.useRealTimers();
+});

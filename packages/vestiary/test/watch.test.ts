@@ -103,6 +103,20 @@ test.each<[string, Work, string]>([
 		(s) => void s.regenerate(),
 		'`session.regenerate()` is not awaited'
 	],
+	['confirm without await', (s) => void s.confirm(), '`session.confirm()` is not awaited'],
+	[
+		'a change beside a confirmation',
+		async (s) => {
+			Object.assign(s.data, { n: 1 });
+			await s.confirm();
+		},
+		'`session.data.n` was changed and not saved'
+	],
+	[
+		'a change by the function of once',
+		(s) => s.once('work', () => void Object.assign(s.data, { n: 1 }), { lease: 10 }),
+		'`session.data.n` was changed and not saved'
+	],
 	[
 		'another value in locals',
 		(_, e) => void Object.assign(e.locals, { session: { user: 1 } }),
@@ -149,6 +163,23 @@ test('saving, explicitly or automatically, gives no hint', async () => {
 	await request(async (s) => await s.login('ada', { data: data({ user: 'Ada' }) }), cookie);
 	await request((s) => s.destroy(), cookie);
 	await request((s) => s.data);
+	expect(warnings).toEqual([]);
+});
+
+test('changes that once() stores, or reads, give no hint', async () => {
+	const cookie = await request((s) => save(s, { n: 1 }));
+	await request(async (s) => {
+		Object.assign(s.data, { n: 2 });
+		await s.once('one', () => 1, { lease: 10 });
+	}, cookie);
+	await request(async (s) => {
+		expect(s.data).toEqual({ n: 2 });
+		const save = async (other: Session): Promise<unknown> =>
+			other.once('two', () => other.update((d) => Object.assign(d, { n: 3 })), { lease: 10 });
+		await request(save, cookie);
+		await s.once('two', () => expect.unreachable(), { lease: 10 });
+		expect(s.data).toEqual({ n: 3 });
+	}, cookie);
 	expect(warnings).toEqual([]);
 });
 

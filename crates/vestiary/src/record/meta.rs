@@ -133,12 +133,14 @@ impl Meta {
     }
 
     /// The name for logs of the session that has this ID: it stays the same over renewals.
-    pub(crate) fn log_id(&self, id: &SessionId) -> Handle {
+    #[must_use]
+    pub fn log_id(&self, id: &SessionId) -> Handle {
         self.known_log_id().cloned().unwrap_or_else(|| Handle::of(id))
     }
 
-    /// The name for logs that the record has, which does not follow from its ID.
-    pub(crate) fn known_log_id(&self) -> Option<&Handle> {
+    /// The name for logs that the record has; `None` if it follows from the session's ID.
+    #[must_use]
+    pub fn known_log_id(&self) -> Option<&Handle> {
         self.user.as_ref().map(|user| &user.handle).or(self.log.as_ref())
     }
 
