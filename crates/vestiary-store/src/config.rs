@@ -51,7 +51,7 @@ pub struct Config {
     pub(crate) migration: Option<Migration>,
     format: Format,
     pub(crate) encrypt: Encrypt,
-    pub(crate) sessions_per_user: usize,
+    sessions_per_user: SessionsPerUser,
     pub(crate) store_timeout: Option<Duration>,
     pub(crate) on_store_error: OnStoreError,
     pub(crate) on_event: Option<Listener>,
@@ -59,6 +59,8 @@ pub struct Config {
 
 /// Whether browsers send the cookie with requests from other sites.
 pub use vestiary::SameSite;
+/// The limit of a user's sessions, and its effect.
+pub use vestiary::{SessionsPerUser, WhenFull};
 
 /// Whether records are encrypted (XChaCha20-Poly1305), with a key derived from the secret and the session's ID.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -111,7 +113,7 @@ impl Config {
             migration: None,
             format: Format::SvelteKitSessions,
             encrypt: Encrypt::Off,
-            sessions_per_user: constants::SESSIONS_PER_USER,
+            sessions_per_user: SessionsPerUser::default(),
             store_timeout: Some(Duration::from_millis(constants::STORE_TIMEOUT)),
             on_store_error: OnStoreError::Error,
             on_event: None,
@@ -269,10 +271,18 @@ impl Config {
     }
 
     /// The maximum number of sessions per user, from 1 to 4,294,967,295; `usize::MAX` for no limit. A login beyond it
-    /// ends the session that has been idle longest. The size of the user's session list, 64 KiB, is a second limit:
-    /// several hundred sessions. Default: 100.
-    pub fn sessions_per_user(self, most: usize) -> Self {
-        Self { sessions_per_user: most, ..self }
+    /// ends the session that has been idle longest, or is refused ([`WhenFull::Refuse`]). The size of the user's session
+    /// list, 64 KiB, is a second limit: several hundred sessions. Default: 100.
+    ///
+    /// ```
+    /// # use vestiary_store::{Config, SessionsPerUser, WhenFull};
+    /// # let config = || Config::new("a long random secret, from the environment");
+    /// let evicts = config().sessions_per_user(3);
+    /// let refuses =
+    ///     config().sessions_per_user(SessionsPerUser { most: 3, when_full: WhenFull::Refuse });
+    /// ```
+    pub fn sessions_per_user(self, limit: impl Into<SessionsPerUser>) -> Self {
+        Self { sessions_per_user: limit.into(), ..self }
     }
 
     /// The timeout of a store operation. `None` and zero disable it. Default: 5 seconds.
@@ -333,9 +343,12 @@ impl Config {
             max_bytes: self.max_bytes.map(|bytes| bytes as f64),
             encrypts: self.encrypt != Encrypt::Off,
             #[expect(clippy::cast_precision_loss, reason = "what is beyond 2^32 is refused")]
-            sessions_per_user: Some(self.sessions_per_user)
-                .filter(|most| *most < usize::MAX)
-                .map(|most| most as f64),
+            sessions_per_user: Some(match self.sessions_per_user.most {
+                // More sessions than a list can hold.
+                usize::MAX => f64::from(u32::MAX),
+                most => most as f64,
+            }),
+            when_full: self.sessions_per_user.when_full,
             version: self.version.map(f64::from),
             attributes: None,
         };

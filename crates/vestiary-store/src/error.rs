@@ -54,7 +54,7 @@ pub enum SessionError {
     },
     /// An option is invalid, or the data cannot be stored.
     #[error(transparent)]
-    Data(#[from] vestiary::Error),
+    Data(vestiary::Error),
     /// The session data does not match the application's type, or the value has no JSON form. [`WrongType`] names the
     /// key.
     #[error(transparent)]
@@ -63,6 +63,11 @@ pub enum SessionError {
     /// as a password, may have changed since. Nothing was stored.
     #[error("all sessions of this user were ended while the login was in progress: log in again")]
     LoginOutdated,
+    /// The user already has as many sessions as [`Config::sessions_per_user`](crate::Config::sessions_per_user) allows,
+    /// and a login beyond it is refused ([`WhenFull::Refuse`](crate::WhenFull::Refuse)). Nothing was stored, and the
+    /// visitor keeps the session from before.
+    #[error("{}", vestiary::Error::TooManySessions)]
+    TooManySessions,
     /// A new session was saved after the response had left, when its cookie could no longer be set. Nothing was stored.
     #[error(
         "the response has already left, so the cookie of a new session cannot be set and the session was not stored: save it before the handler returns"
@@ -133,16 +138,18 @@ impl SessionError {
             Self::Data(error) => error.code(),
             Self::Type(_) => "type",
             Self::LoginOutdated => "login_outdated",
+            Self::TooManySessions => vestiary::Error::TooManySessions.code(),
             Self::ResponseSent => "response_sent",
             Self::Entropy => "entropy",
         }
     }
 
-    /// The HTTP status for this error: 503 if the store is at fault, 409 for an outdated login, otherwise 500.
+    /// The HTTP status for this error: 503 if the store is at fault, 409 for a login that is outdated or one too many,
+    /// otherwise 500.
     #[must_use]
     pub fn status(&self) -> u16 {
         match self {
-            Self::LoginOutdated => 409,
+            Self::LoginOutdated | Self::TooManySessions => 409,
             error if error.is_store() => 503,
             _ => 500,
         }
@@ -158,6 +165,15 @@ impl SessionError {
     #[must_use]
     pub fn is_store(&self) -> bool {
         matches!(self, Self::Store { .. } | Self::Timeout { .. } | Self::Busy | Self::Unconfirmed)
+    }
+}
+
+impl From<vestiary::Error> for SessionError {
+    fn from(error: vestiary::Error) -> Self {
+        match error {
+            vestiary::Error::TooManySessions => Self::TooManySessions,
+            error => Self::Data(error),
+        }
     }
 }
 
@@ -225,6 +241,7 @@ mod tests {
             SessionError::Data(vestiary::Error::Json),
             SessionError::Type(WrongType::new(None, String::new())),
             SessionError::LoginOutdated,
+            SessionError::TooManySessions,
             SessionError::ResponseSent,
             SessionError::Entropy,
         ];
@@ -239,8 +256,9 @@ mod tests {
             SessionError::Data(_) => 6,
             SessionError::Type(_) => 7,
             SessionError::LoginOutdated => 8,
-            SessionError::ResponseSent => 9,
-            SessionError::Entropy => 10,
+            SessionError::TooManySessions => 9,
+            SessionError::ResponseSent => 10,
+            SessionError::Entropy => 11,
         };
         assert!(each.iter().map(place).eq(0..each.len()));
         let codes: BTreeSet<_> = each.iter().map(SessionError::code).collect();

@@ -87,7 +87,7 @@ pub mod testing;
 pub use clock::set_clock;
 #[doc(hidden)]
 pub use clock::within;
-pub use config::{Config, Encrypt, OnStoreError, SameSite};
+pub use config::{Config, Encrypt, OnStoreError, SameSite, SessionsPerUser, WhenFull};
 pub use cookies::Cookies;
 pub use device::{Device, LoginDevice};
 pub use erased::AnyStore;

@@ -50,7 +50,6 @@ pub struct Sessions {
 pub(crate) struct Inner {
     pub(crate) store: AnyStore,
     pub(crate) timeout: Option<Duration>,
-    pub(crate) sessions_per_user: usize,
     pub(crate) keys: Arc<KeyRing>,
     pub(crate) rules: Rules,
     pub(crate) migration: Option<Migration>,
@@ -95,7 +94,6 @@ impl Sessions {
             inner: Arc::new(Inner {
                 store,
                 timeout: config.store_timeout,
-                sessions_per_user: config.sessions_per_user,
                 keys,
                 rules,
                 migration: config.migration.clone(),

@@ -127,7 +127,8 @@ impl UserList {
     /// Adds a new session to the list, before it is stored.
     ///
     /// # Errors
-    /// [`SessionError::LoginOutdated`] as described at [`Login::proven`]; other errors if the store failed.
+    /// [`SessionError::LoginOutdated`] as described at [`Login::proven`]; [`SessionError::TooManySessions`] if the list is
+    /// full and refuses logins; other errors if the store failed.
     pub async fn admit(&self, login: &Login) -> Result<UserRef, SessionError> {
         let mut host = StoreHost::new(&self.sessions, StoreOperation::Write);
         let join = self.join(login);
@@ -144,7 +145,6 @@ impl UserList {
             device: login.device.as_ref().map(LoginDevice::known).unwrap_or_default(),
             proven: login.proven.unwrap_or_else(clock::now),
             own_end: self.own_end(),
-            most: self.sessions.inner.sessions_per_user,
             cookie: login.cookie.clone(),
         }
     }

@@ -67,7 +67,7 @@ pub use session::{LogIn, Session};
 pub use vestiary::{Error, Format, Handle, MemoryLimits, OnReuse, SessionId, UnixMillis, way_back};
 pub use vestiary_store::{
     Config, Device, Encrypt, Event, LoginDevice, MemoryStore, OnStoreError, Reason, SameSite,
-    SessionError, Sessions, UserList, UserSession, WrongType,
+    SessionError, Sessions, SessionsPerUser, UserList, UserSession, WhenFull, WrongType,
 };
 
 /// Compiles the samples of the documentation.
@@ -87,6 +87,9 @@ mod documentation {
 
     #[doc = include_str!("../../../docs/how-to/stolen-cookies.md")]
     struct StolenCookies;
+
+    #[doc = include_str!("../../../docs/how-to/limit-devices.md")]
+    struct LimitDevices;
 
     #[doc = include_str!("../../../README.md")]
     struct Readme;

@@ -212,8 +212,8 @@ impl<T> Session<T> {
     /// ```
     ///
     /// # Errors
-    /// [`SessionError::LoginOutdated`] if all sessions of the user were revoked while the login was in progress. Other
-    /// errors if the store failed. After an error, the visitor keeps the previous session.
+    /// [`SessionError::LoginOutdated`] if all sessions of the user were revoked meanwhile, or
+    /// [`SessionError::TooManySessions`]. Others if the store failed. After one, the visitor keeps the previous session.
     #[must_use = "a login does nothing unless it is awaited"]
     pub fn login(&self, user: impl Into<String>) -> LogIn {
         LogIn {

@@ -20,7 +20,8 @@ use axum::{
 };
 use vestiary::{Error, MemoryLimits, UnixMillis, WriteId};
 use vestiary_store::{
-    Encrypt, Login, MemoryStore, Outcome, SessionError, Sessions, Store as _, UserList,
+    Encrypt, Login, MemoryStore, Outcome, SessionError, Sessions, SessionsPerUser, Store as _,
+    UserList, WhenFull,
 };
 use vestiary_tower::{Config, Session, SessionLayer};
 
@@ -35,6 +36,10 @@ async fn whoami(session: Session) -> Result<String, SessionError> {
     Ok(session.user_id().await?.unwrap_or_default())
 }
 
+async fn n_of(session: Session) -> Result<String, SessionError> {
+    Ok(session.get::<u8>("n").await?.unwrap_or_default().to_string())
+}
+
 fn routes() -> Router {
     Router::new()
         .route("/whoami", get(whoami))
@@ -42,6 +47,7 @@ fn routes() -> Router {
         .route("/login-eve", get(|session: Session| async move { session.login("eve").await }))
         .route("/logout", get(|session: Session| async move { session.destroy().await }))
         .route("/write", get(|session: Session| async move { session.insert("n", 1).await }))
+        .route("/n", get(n_of))
         .route("/touch", get(|session: Session| async move { session.touch().await }))
         .route("/renew", get(|session: Session| async move { session.renew().await }))
         .route("/save", get(|session: Session| async move { session.save().await.map(drop) }))
@@ -278,6 +284,43 @@ async fn a_logout_by_the_id_before_a_renewal_ends_the_session_and_its_entry_in_t
     Browser::with(&app, &before).ok("/logout").await;
     assert_eq!(browser.ok("/whoami").await, "");
     assert_eq!(sessions(&config, &store).of("ada").list().await.unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_many_logins_at_once_a_full_list_admits_so_many_and_the_others_keep_their_sessions() {
+    let limit = SessionsPerUser { most: 2, when_full: WhenFull::Refuse };
+    let (config, store) = (config().sessions_per_user(limit), Faulty::default());
+    // Two processes.
+    let apps = [app(&config, store.clone()), app(&config, store.clone())];
+    let mut logins = Vec::new();
+    for n in 0..8 {
+        let mut browser = Browser::new(&apps[n % 2]);
+        if n < 4 {
+            browser.ok("/write").await;
+        }
+        logins.push(tokio::spawn(async move {
+            let before = browser.cookie.clone();
+            let response = browser.send(Method::GET, "/login").await;
+            (browser, before, response)
+        }));
+    }
+    let mut admitted = 0;
+    for login in logins {
+        let (mut browser, before, response) = login.await.unwrap();
+        if response.status() == StatusCode::OK {
+            admitted += 1;
+            assert_eq!(browser.ok("/whoami").await, "ada");
+            continue;
+        }
+        assert_eq!((response.status(), set_cookies(&response)), (StatusCode::CONFLICT, vec![]));
+        let n = browser.ok("/n").await;
+        assert_eq!(
+            (n.as_str(), &browser.cookie),
+            (if before.is_some() { "1" } else { "0" }, &before)
+        );
+    }
+    assert_eq!(admitted, 2);
+    assert_eq!(sessions(&config, &store).of("ada").list().await.unwrap().len(), 2);
 }
 
 #[tokio::test]

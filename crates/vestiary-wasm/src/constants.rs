@@ -27,8 +27,6 @@ pub enum Constant {
     RecentIds,
     /// The time for which an ID that was taken out of use is remembered, in milliseconds.
     OutOfUse,
-    /// `vestiary::constants::SESSIONS_PER_USER`.
-    SessionsPerUser,
     /// `vestiary::constants::STORE_TIMEOUT`.
     StoreTimeout,
     /// `vestiary::constants::STORE_TTL`.
@@ -48,7 +46,6 @@ pub fn constant(name: Constant) -> f64 {
         Constant::Several => f64::from(SEVERAL),
         Constant::RecentIds => RecentIds::MOST as f64,
         Constant::OutOfUse => RecentIds::OUT_OF_USE as f64,
-        Constant::SessionsPerUser => constants::SESSIONS_PER_USER as f64,
         Constant::StoreTimeout => constants::STORE_TIMEOUT as f64,
         Constant::StoreTtl => constants::STORE_TTL as f64,
     }

@@ -56,8 +56,8 @@ pub enum Task {
     /// `log_in`: a user, the data of the session, the label, and how long the cookie lasts: in seconds, `null` for as long as
     /// the browser is open, or nothing for the options' choice. Then the browser, the system and the address of the device, if
     /// any is known. The numbers are the time of the visitor's proof, the time
-    /// at which the same request ended all sessions of the user, the time at which they were ended before (NaN if never),
-    /// and the maximum number of sessions of the user.
+    /// at which the same request ended all sessions of the user, and the time at which they were ended before (NaN if
+    /// never).
     LogIn,
     /// `put`: a key, and a value. The first number is its lifetime in milliseconds.
     Put,
@@ -276,7 +276,7 @@ impl Operation {
                 let (name, data, label, max_age) = (next(), next(), next(), next());
                 let [name, label, browser, system, address] =
                     [name, label, next(), next(), next()].map(UserRef::decoded);
-                let [proven, ended, before, most] = self.numbers;
+                let [proven, ended, before, _] = self.numbers;
                 let join = Join {
                     name: &name,
                     label: self.is(Given::More).then_some(&*label),
@@ -284,7 +284,6 @@ impl Operation {
                     proven: millis(proven),
                     own_end: (!ended.is_nan())
                         .then(|| OwnEnd { at: millis(ended), before: millis(before) }),
-                    most: most as usize,
                     cookie: match max_age {
                         "" => None,
                         "null" => Some(CookieOverrides::lasting(None)?),
@@ -376,7 +375,7 @@ impl Core {
         proven: f64,
         ended: f64,
         before: f64,
-        most: f64,
+        waited: f64,
         facts: u32,
         now: f64,
         elapsed: f64,
@@ -388,7 +387,7 @@ impl Core {
                 self.input.get(TEXTS..TEXTS + length).and_then(|text| str::from_utf8(text).ok());
             input.unwrap_or_default().to_owned()
         });
-        let numbers = [proven, ended, before, most];
+        let numbers = [proven, ended, before, waited];
         let operation = Operation { task, flags, at, numbers, texts, received: Vec::new() };
         self.start(operation, facts, now, elapsed)
     }

@@ -94,6 +94,8 @@ pub enum Error {
     /// Too many slots in a session, or too large ones ([`Slots::MOST`](crate::Slots::MOST),
     /// [`Slots::BYTES`](crate::Slots::BYTES)).
     SlotsFull,
+    /// A login of a user who has as many sessions as the options allow ([`WhenFull::Refuse`](crate::WhenFull::Refuse)).
+    TooManySessions,
     /// A memory table at its limit.
     StoreFull {
         /// The limit.
@@ -105,7 +107,7 @@ pub enum Error {
 
 impl Error {
     /// All codes of [`Error::code`].
-    pub const CODES: [&'static str; 20] = [
+    pub const CODES: [&'static str; 21] = [
         "cookie_name",
         "cookie_option",
         "cookie_prefix",
@@ -126,6 +128,7 @@ impl Error {
         "too_large",
         "unsealable",
         "store_full",
+        "too_many_sessions",
     ];
 
     /// The codes of the errors for which [`Error::may_be_read_elsewhere`] is true.
@@ -162,6 +165,7 @@ impl Error {
             Self::TooLarge { .. } => "too_large",
             Self::ForbiddenKey { .. } => "forbidden_key",
             Self::SlotsFull => "slots_full",
+            Self::TooManySessions => "too_many_sessions",
             Self::StoreFull { .. } => "store_full",
         }
     }
@@ -237,6 +241,9 @@ impl Error {
             }
             Self::ForbiddenKey { .. } => "session data must not have a key named `%`",
             Self::SlotsFull => "a session has room for 32 slots, of 16384 bytes of JSON in all",
+            Self::TooManySessions => {
+                "the user has as many sessions as `sessionsPerUser` allows: end one of them before this login"
+            }
             Self::StoreFull { .. } => {
                 "the memory store is full (% %): raise its limit or use a store outside the process"
             }
@@ -339,6 +346,7 @@ mod tests {
             Error::ForbiddenKey { key: "" },
             Error::StoreFull { limit: 0, unit: "" },
             Error::SlotsFull,
+            Error::TooManySessions,
         ];
         // A new error fails to compile here until the list above has it.
         let place = |error: &Error| match error {
@@ -366,6 +374,7 @@ mod tests {
             Error::ForbiddenKey { .. } => 21,
             Error::StoreFull { .. } => 22,
             Error::SlotsFull => 23,
+            Error::TooManySessions => 24,
         };
         assert!(each.iter().map(place).eq(0..each.len()));
         let codes: BTreeSet<_> = each.iter().map(Error::code).collect();

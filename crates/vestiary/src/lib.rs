@@ -59,7 +59,9 @@ pub use event::{Event, Reason};
 pub use id::{Handle, RecentIds, SessionId, StoreKey, WriteId, user_key};
 pub use json::{json_members, merge};
 pub use memory::{MemoryLimits, MemoryTable, Outcome};
-pub use options::{OnReuse, OptionType, Options, OptionsInput, OptionsText, Timeouts};
+pub use options::{
+    OnReuse, OptionType, Options, OptionsInput, OptionsText, SessionsPerUser, Timeouts, WhenFull,
+};
 pub use record::{
     Follower, Format, HiddenId, Inspection, Lead, Limits, Meta, Next, Record, Slots, UserRef,
 };

@@ -6,7 +6,7 @@ use proptest::{option, prelude::*};
 use serde_json::{Map, Value, json};
 use vestiary::{
     CookieOptions, Error, Format, OnReuse, OptionType, Options, OptionsInput, OptionsText,
-    SameSiteOption, Timeouts, UnixMillis,
+    SameSiteOption, SessionsPerUser, Timeouts, UnixMillis, WhenFull,
 };
 
 const SECRET: &str = "hunter2-hunter2-hunter2-hunter2-hunter2";
@@ -109,6 +109,7 @@ fn input<'a>(
         max_bytes: options["maxBytes"].as_f64(),
         encrypts: options["sealSecrets"].is_array(),
         sessions_per_user: options["sessionsPerUser"].as_f64(),
+        when_full: WhenFull::Evict,
         version: options["version"].as_f64(),
         on_reuse: if options["onReuse"] == "revoke" { OnReuse::Revoke } else { OnReuse::Report },
         attributes: Some(attributes),
@@ -269,6 +270,23 @@ fn an_invalid_number_is_reported_by_its_option() {
         );
     }
     assert!(read(r#"{"cookie":{"maxAge":9007199254740991}}"#).is_ok());
+}
+
+#[test]
+fn a_full_list_evicts_unless_it_is_to_refuse() {
+    for (text, most, when_full) in [
+        ("{}", 100, WhenFull::Evict),
+        (r#"{"sessionsPerUser":3}"#, 3, WhenFull::Evict),
+        (r#"{"whenFull":"refuse"}"#, 100, WhenFull::Refuse),
+        (r#"{"sessionsPerUser":4294967295,"whenFull":"evict"}"#, 4_294_967_295, WhenFull::Evict),
+    ] {
+        let limit = SessionsPerUser { most, when_full };
+        assert_eq!(read(text).unwrap().sessions_per_user(), limit, "{text}");
+    }
+    assert_eq!(
+        read(r#"{"whenFull":"queue"}"#).unwrap_err().to_string(),
+        "`sessionsPerUser.whenFull` must be 'evict' or 'refuse'"
+    );
 }
 
 #[test]

@@ -30,7 +30,11 @@ const SEVERAL = constant(Constant.Several);
 const REPORTS = constant(Constant.Reports);
 
 /** The options that the core reads. It rejects any other. */
-export interface CoreOptions extends Partial<SveltekitSessionConfig> {
+export interface CoreOptions extends Partial<Omit<SveltekitSessionConfig, 'sessionsPerUser'>> {
+	/** The maximum number of sessions per user. */
+	sessionsPerUser?: number | undefined;
+	/** The effect of a login beyond it. */
+	whenFull?: string | undefined;
 	/** The secrets that sign and verify. Absent only during a build, when the secret may be missing. */
 	secrets: string[] | undefined;
 	/** The secrets that encrypt records. Absent if records are not encrypted. */
@@ -210,7 +214,7 @@ export class Core {
 		facts: number,
 		table?: MemoryTable
 	): Progress {
-		const { proven = lifetime, own, most = waited } = login ?? {};
+		const { proven = lifetime, own } = login ?? {};
 		const { at: ended = NaN, before = NaN } = own ?? {};
 		this.#see();
 		const text = texts.join('\0');
@@ -225,7 +229,7 @@ export class Core {
 				proven,
 				ended,
 				before,
-				most,
+				waited,
 				facts,
 				Date.now(),
 				performance.now(),

@@ -46,6 +46,7 @@ export type VestiaryErrorCode =
 	| OnceErrorCode
 	| 'login_outdated'
 	| 'response_sent'
+	| 'too_many_sessions'
 	| 'update_nested';
 
 /**
@@ -176,6 +177,16 @@ export class LoginOutdatedError extends VestiaryError {
 	}
 }
 
+/**
+ * The user already has as many sessions as `sessionsPerUser` allows, and a login beyond it is refused
+ * (`whenFull: 'refuse'`). Nothing was stored, and the visitor keeps the session from before. Let the user end one of the
+ * others (`sessions(options).of(userId)`), and log in again.
+ */
+export class TooManySessionsError extends VestiaryError {
+	override name = 'TooManySessionsError';
+	declare readonly code: 'too_many_sessions';
+}
+
 const ONCE: Record<OnceErrorCode, string> = {
 	once_busy: 'other requests have run the function of `session.once()` for too long: try again',
 	once_ended: 'the session was ended while a request waited for `session.once()`',
@@ -232,6 +243,7 @@ const CLASS_OF: Record<
 	slots_full: DataError,
 	too_deep: DataError,
 	too_large: DataError,
+	too_many_sessions: TooManySessionsError,
 	unsealable: DataError,
 	store_busy: StoreError,
 	store_failed: StoreError,

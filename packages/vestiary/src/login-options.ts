@@ -1,7 +1,7 @@
 import type { Contents } from './contents.js';
 import type { LoginDevice } from './device.js';
 import { ConfigError, orThrow } from './errors.js';
-import { checkName, constant, Constant, Given } from './generated/vestiary.js';
+import { checkName, Given } from './generated/vestiary.js';
 import { jsonOf } from './json.js';
 import { checkNames } from './names.js';
 import { checkWellFormed, userKey } from './runtime.js';
@@ -112,7 +112,6 @@ export function loginOf(
 			? checked
 			: core.keep(visit.record, contents.base, jsonOf(kept), jsonOf(more));
 	const label = options.label ?? undefined;
-	const most = config.sessionsPerUser ?? constant(Constant.SessionsPerUser);
 	const input = {
 		flags: label === undefined ? 0 : Given.More,
 		texts: [
@@ -124,16 +123,11 @@ export function loginOf(
 		],
 		login: {
 			proven: provenAt(options) ?? began,
-			own: own.ended?.get(userKey(config, userId)),
-			// A larger limit is pointless: the size of the list is a limit, too.
-			most: Math.min(most, MOST)
+			own: own.ended?.get(userKey(config, userId))
 		}
 	};
 	return { data, input };
 }
-
-/** More sessions of a user than a list can hold. */
-const MOST = 2 ** 32 - 1;
 
 /** How long the cookie lasts, as text for the core. */
 function secondsIn({ maxAge }: LoginOptions): string {

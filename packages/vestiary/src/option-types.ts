@@ -1,6 +1,7 @@
 import { ConfigError } from './errors.js';
 import { optionTypes } from './generated/vestiary.js';
 import { checkNames } from './names.js';
+import { LIMIT_TYPES } from './session-limit.js';
 import type { CookieSerializeOptions, SveltekitSessionConfig } from './types.js';
 
 /** The types of values, by the names of the options. */
@@ -10,6 +11,7 @@ type Types = Readonly<Record<string, string>>;
 const OWN_TYPES = {
 	as: 'string',
 	cookie: 'object',
+	sessionsPerUser: 'number or object',
 	store: 'object',
 	schema: 'object or function',
 	transformer: 'object or function',
@@ -40,7 +42,7 @@ function inCore(pattern: RegExp): Types {
 
 /** The options that the core reads, without those that {@link CoreOptions} adds. */
 const CORE_TYPES = inCore(
-	/^(?!secrets|sealSecrets|migrates|atomic|resends|storeTtl|production)(\w+) a (.*)/
+	/^(?!secrets|sealSecrets|whenFull|migrates|atomic|resends|storeTtl|production)(\w+) a (.*)/
 );
 
 /** All options with the types of their values, except `secret`, which is checked separately. */
@@ -55,9 +57,28 @@ export const COOKIE_TYPES: Types = { ...ATTRIBUTE_TYPES, encode: 'function' };
 /** The part of the options that the core reads. */
 export function forCore(options: SveltekitSessionConfig): Partial<SveltekitSessionConfig> {
 	const names = Object.keys(CORE_TYPES) as (keyof SveltekitSessionConfig)[];
-	const given = Object.fromEntries(names.map((name) => [name, options[name]]));
-	// JSON has no Infinity, and without a limit there is nothing to check.
-	return options.sessionsPerUser === Infinity ? { ...given, sessionsPerUser: undefined } : given;
+	return Object.fromEntries(names.map((name) => [name, options[name]]));
+}
+
+/** More sessions of a user than a list can hold. JSON has no Infinity. */
+const MOST = 2 ** 32 - 1;
+
+/**
+ * Checks the names and types in the limit of a user's sessions, and converts it to the two members that the core reads.
+ * @throws ConfigError for an unknown member or a wrong type
+ */
+export function checkedLimit(limit: SveltekitSessionConfig['sessionsPerUser']): {
+	sessionsPerUser: number | undefined;
+	whenFull: string | undefined;
+} {
+	const { most, whenFull } = typeof limit === 'object' ? limit : { most: limit };
+	if (typeof limit === 'object') {
+		const kind = { kind: 'a member of `sessionsPerUser`', prefix: 'sessionsPerUser.' };
+		checkNames(limit, Object.keys(LIMIT_TYPES), kind);
+		checkType('sessionsPerUser.most', most, LIMIT_TYPES.most);
+		checkType('sessionsPerUser.whenFull', whenFull, LIMIT_TYPES.whenFull);
+	}
+	return { sessionsPerUser: most === Infinity ? MOST : most, whenFull };
 }
 
 /**

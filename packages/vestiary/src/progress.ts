@@ -26,8 +26,6 @@ export interface Given {
 		readonly proven: number;
 		/** When this request revoked all sessions of the user, and the time of the previous revocation. */
 		readonly own: { readonly at: number; readonly before: number } | undefined;
-		/** The maximum number of the user's sessions. */
-		readonly most: number;
 	};
 	/** The lifetime of a slot, or a lease, in milliseconds. */
 	readonly lifetime?: number;

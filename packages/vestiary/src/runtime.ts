@@ -7,7 +7,14 @@ import { ConfigError } from './errors.js';
 import { hint, hintsFor } from './hints.js';
 import { checkNames } from './names.js';
 import { MemoryStore } from './memory-store.js';
-import { checkedCookie, checkType, COOKIE_TYPES, forCore, OPTION_TYPES } from './option-types.js';
+import {
+	checkedCookie,
+	checkedLimit,
+	checkType,
+	COOKIE_TYPES,
+	forCore,
+	OPTION_TYPES
+} from './option-types.js';
 import { Records } from './records.js';
 import { Shape } from './shape.js';
 import { defaultStore, numberOfSecrets, sharedBy } from './shared.js';
@@ -97,6 +104,7 @@ export function runtimeOf(options: SveltekitSessionConfig): Runtime {
 	const secretsNumber = numberOfSecrets(secrets);
 	const core = coreOf(secretsNumber, {
 		...forCore(options),
+		...checkedLimit(options.sessionsPerUser),
 		cookie,
 		secrets,
 		sealSecrets: encrypts ? secrets : undefined,

@@ -259,6 +259,7 @@ export class Session extends Freshness {
 	 * (`sessions`). It is saved, and becomes `event.locals.session`.
 	 * @param userId The application's ID of the user, of at most 1,024 bytes
 	 * @throws {@link LoginOutdatedError} if all sessions of the user were revoked while the login was in progress
+	 * @throws {@link TooManySessionsError} if the user has too many sessions, and `sessionsPerUser` refuses one more
 	 * @throws {@link ResponseSentError} if the response has left
 	 * @throws {@link StoreError} if the store fails
 	 * @throws {@link ConfigError} if the store is not atomic

@@ -1,6 +1,7 @@
 import type { RequestEvent } from '@sveltejs/kit';
 
 import type { Transformer } from './rich-values.js';
+import type { SessionsPerUser } from './session-limit.js';
 import type { StandardSchema } from './standard-schema.js';
 
 /**
@@ -357,10 +358,10 @@ export interface SveltekitSessionConfig {
 	onReuse?: 'report' | 'revoke' | undefined;
 	/**
 	 * The maximum number of sessions per user (`session.login()`). A login beyond it ends the session that has been
-	 * idle longest. With `Infinity` only the size of the session list is a limit: 64 KiB, several hundred sessions.
-	 * Default: 100.
+	 * idle longest, or is refused with `whenFull: 'refuse'`. With `Infinity` only the size of the session list is a
+	 * limit: 64 KiB, several hundred sessions. Default: 100.
 	 */
-	sessionsPerUser?: number | undefined;
+	sessionsPerUser?: number | SessionsPerUser | undefined;
 	/**
 	 * The maximum size of `session.data`, in bytes of JSON: at least 1,024. Vestiary's own metadata does not count.
 	 * Default: 65,536.

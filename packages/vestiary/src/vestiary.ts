@@ -6,6 +6,7 @@ export {
 	OnceError,
 	ResponseSentError,
 	StoreError,
+	TooManySessionsError,
 	UpdateNestedError,
 	VestiaryError,
 	type ConfigErrorCode,
@@ -23,6 +24,7 @@ export { type OnceOptions } from './once.js';
 export { type CookieRequest, type ReadOnlySession } from './read-only.js';
 export type { Transformer } from './rich-values.js';
 export { Session } from './session.js';
+export { type SessionsPerUser } from './session-limit.js';
 export { fromExpressStore, type ExpressStore } from './stores/express.js';
 // Not by name: only so can applications merge a re-exported interface (`declare module 'vestiary'`).
 export * from './registered.js';

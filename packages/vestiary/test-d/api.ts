@@ -7,6 +7,7 @@ import {
 	fromExpressStore,
 	loginPage,
 	LoginOutdatedError,
+	TooManySessionsError,
 	MemoryStore,
 	Session,
 	sessions,
@@ -17,6 +18,7 @@ import {
 	type SessionCookieOptions,
 	type SessionData,
 	type SessionStoreData,
+	type SessionsPerUser,
 	type Health,
 	type ReadOnlySession,
 	type Store,
@@ -219,6 +221,14 @@ export const everything: SveltekitSessionConfig = {
 
 // @ts-expect-error -- the secret is required
 sveltekitSessionHandle({});
+for (const sessionsPerUser of [3, Infinity, undefined, {}, { most: 3 }] as const)
+	sveltekitSessionHandle({ secret: '', sessionsPerUser });
+const limit: SessionsPerUser = { most: 3, whenFull: 'refuse' };
+sveltekitSessionHandle({ secret: '', sessionsPerUser: limit });
+// @ts-expect-error -- a full list evicts or refuses
+sveltekitSessionHandle({ secret: '', sessionsPerUser: { most: 3, whenFull: 'queue' } });
+// @ts-expect-error -- the number is `most`
+sveltekitSessionHandle({ secret: '', sessionsPerUser: { max: 3 } });
 // @ts-expect-error -- no such option of the cookie
 sveltekitSessionHandle({ secret: 's', cookie: { httponly: true } });
 // @ts-expect-error -- no such value
@@ -315,6 +325,7 @@ export function explain(error: unknown): string {
 			| 'store_unconfirmed';
 	if (error instanceof ConfigError) return error.message;
 	if (error instanceof LoginOutdatedError) return error.code satisfies 'login_outdated';
+	if (error instanceof TooManySessionsError) return error.code satisfies 'too_many_sessions';
 	if (error instanceof VestiaryError && error.code === 'response_sent') return 'too late';
 	return 'unknown';
 }

@@ -20,11 +20,16 @@ test('each constant has a value', () => {
 
 test('docs/reference/options.md has the defaults of the core', () => {
 	const page = readFileSync(new URL('reference/options.md', DOCS), 'utf8');
+	const core = readFileSync(
+		new URL('../crates/vestiary/src/constants.rs', DOCS),
+		'utf8'
+	).replaceAll('_', '');
 	for (const [option, name] of [
-		['sessionsPerUser', Constant.SessionsPerUser],
-		['storeTimeout', Constant.StoreTimeout]
+		['sessionsPerUser', 'SESSIONSPERUSER'],
+		['storeTimeout', 'STORETIMEOUT']
 	] as const) {
+		const [, value] = new RegExp(`${name}: \\w+ = (\\d+);`).exec(core) ?? [];
 		const [row = ''] = new RegExp(`^\\| \`${option}\`.*$`, 'm').exec(page) ?? [];
-		expect(row.replaceAll(',', '')).toContain(`\`${constant(name)}\``);
+		expect(row.replaceAll(',', '')).toContain(`\`${value}\``);
 	}
 });

@@ -39,10 +39,12 @@ test('the codes in the types are those in the list, each under its class', () =>
 });
 
 test('each class of one code has the code in the list', () => {
-	const { LoginOutdatedError, ResponseSentError, UpdateNestedError } = vestiary;
+	const { LoginOutdatedError, ResponseSentError, TooManySessionsError, UpdateNestedError } =
+		vestiary;
 	for (const error of [
 		new LoginOutdatedError(),
 		new ResponseSentError(),
+		new TooManySessionsError('too_many_sessions', ''),
 		new UpdateNestedError()
 	]) {
 		const listed = codes.filter(({ npm }) => npm === error.constructor.name);

@@ -24,7 +24,7 @@ export interface Options {
 	rolling?: boolean;
 	/** Names of secrets, the one that signs first. */
 	secrets?: string[];
-	sessionsPerUser?: number;
+	sessionsPerUser?: number | { most?: number; whenFull?: 'evict' | 'refuse' };
 	touchAfter?: number;
 	version?: number;
 	/** The migration to this version: new names of members, by their old names. */

@@ -1,7 +1,7 @@
 //! The sessions of a user.
 
 use vestiary::UnixMillis;
-use vestiary_store::{Login, SessionError, Store as _};
+use vestiary_store::{Login, SessionError, SessionsPerUser, Store as _, WhenFull};
 
 use super::{Fault, Watched, config, loaded, of_user, sessions, taken};
 
@@ -66,6 +66,35 @@ async fn a_login_that_was_proven_before_all_sessions_ended_is_refused() {
     let later = UnixMillis(sessions.now().0 + 3_600_000);
     ada.admit(&Login { proven: Some(later), ..Login::default() }).await.unwrap();
     assert_eq!(ada.list().await.unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_full_list_refuses_a_login_and_of_many_at_once_so_many_get_in() {
+    let limit = SessionsPerUser { most: 2, when_full: WhenFull::Refuse };
+    let (sessions, _) = sessions(config().sessions_per_user(limit), &Watched::default());
+    let ada = sessions.of("ada");
+    let logins: Vec<_> = (0..8)
+        .map(|_| {
+            let ada = ada.clone();
+            tokio::spawn(async move { ada.admit(&Login::default()).await })
+        })
+        .collect();
+    let mut admitted = 0;
+    for login in logins {
+        match login.await.unwrap() {
+            Ok(_) => admitted += 1,
+            Err(error) => {
+                assert!(matches!(error, SessionError::TooManySessions), "{error:?}");
+                assert_eq!((error.code(), error.status()), ("too_many_sessions", 409));
+            }
+        }
+    }
+    assert_eq!(admitted, 2);
+    let listed = ada.list().await.unwrap();
+    assert_eq!(listed.len(), 2);
+    ada.revoke(&listed[0].handle).await.unwrap();
+    ada.admit(&Login::default()).await.unwrap();
+    assert!(ada.list().await.unwrap().iter().any(|one| one.handle == listed[1].handle));
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 use vestiary::{Format, OnReuse};
-use vestiary_store::{Config, Encrypt, OnStoreError};
+use vestiary_store::{Config, Encrypt, OnStoreError, SessionsPerUser, WhenFull};
 
 use super::script::{InOrder, Options, Scenario};
 
@@ -43,7 +43,18 @@ pub fn config_of(options: &Options) -> Config {
         renew_after seconds;
         renew_grace seconds;
         rolling std::convert::identity;
-        sessions_per_user std::convert::identity;
+        sessions_per_user |limit: Value| match &limit {
+            Value::Number(most) => usize::try_from(most.as_u64().unwrap()).unwrap().into(),
+            Value::Object(limit) => SessionsPerUser {
+                most: usize::try_from(limit["most"].as_u64().unwrap()).unwrap(),
+                when_full: match limit.get("whenFull").and_then(Value::as_str) {
+                    None | Some("evict") => WhenFull::Evict,
+                    Some("refuse") => WhenFull::Refuse,
+                    other => panic!("whenFull: {other:?}"),
+                },
+            },
+            other => panic!("sessionsPerUser: {other}"),
+        };
         touch_after seconds;
         version std::convert::identity;
         encrypt |encrypt| match encrypt {

@@ -49,7 +49,7 @@ pub struct Options {
     pub renew_grace: Option<u64>,
     pub rolling: Option<bool>,
     pub secrets: Option<Vec<String>>,
-    pub sessions_per_user: Option<usize>,
+    pub sessions_per_user: Option<Value>,
     pub touch_after: Option<u64>,
     pub version: Option<u32>,
     /// The migration to this version: new names of members, by their old names.

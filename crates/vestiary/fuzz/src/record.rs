@@ -7,8 +7,8 @@ use serde::{
 };
 use serde_json::{Value, json, value::RawValue};
 use vestiary::{
-    Device, Error, Format, Handle, Limits, Meta, Record, SessionId, Ttl, UnixMillis, WriteId,
-    merge,
+    Device, Error, Format, Handle, Limits, Meta, Record, SessionId, SessionsPerUser, Ttl,
+    UnixMillis, WhenFull, WriteId, merge,
     protocol::{Lifetime, UserChange, UserSessions},
 };
 
@@ -82,7 +82,11 @@ fn made_sessions(u: &mut Unstructured<'_>) -> Result<()> {
                 let label = label.map(UserSessions::label);
                 let (browser, system, address) = (u.arbitrary()?, u.arbitrary()?, u.arbitrary()?);
                 let device = Device { browser, system, address }.json();
-                UserChange::Add { handle, label, device, since, most: u.int_in_range(0..=4)? }
+                let replaces = Handle::from_entropy(&[u.int_in_range(0..=5)?; WriteId::ENTROPY]);
+                let replaces = u.arbitrary::<bool>()?.then_some(replaces);
+                let when_full = if u.arbitrary()? { WhenFull::Refuse } else { WhenFull::Evict };
+                let limit = SessionsPerUser { most: u.int_in_range(0..=4)?, when_full };
+                UserChange::Add { handle, replaces, label, device, since, limit }
             }
             1 => UserChange::Seen(handle),
             2 => UserChange::Remove(handle),

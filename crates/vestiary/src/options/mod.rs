@@ -14,7 +14,7 @@ pub use timeouts::Timeouts;
 
 use crate::{
     CookieName, CookieOptions, CookieOverrides, Error, Format, Limits, MaxAge, Meta, SessionId,
-    SetCookie, Ttl, UnixMillis,
+    SetCookie, Ttl, UnixMillis, constants,
     cookie::{secure, set_attribute},
     decide::Policy,
     id, record,
@@ -52,6 +52,26 @@ pub struct Options {
     hash_ids: bool,
     version: Option<u32>,
     on_reuse: OnReuse,
+    sessions_per_user: SessionsPerUser,
+}
+
+/// The limit of the number of sessions that a user has at the same time.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct SessionsPerUser {
+    /// The maximum number of sessions. Default: 100.
+    pub most: usize,
+    /// The effect of a login beyond it. Default: [`WhenFull::Evict`].
+    pub when_full: WhenFull,
+}
+
+/// The effect of a login of a user who already has the maximum number of sessions.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum WhenFull {
+    /// It ends the session that has been idle longest.
+    #[default]
+    Evict,
+    /// It is refused with [`Error::TooManySessions`].
+    Refuse,
 }
 
 /// Options whose effect depends on the cookie's attributes, as they were given. A session may have its own attributes.
@@ -102,9 +122,10 @@ pub struct OptionsInput<'a> {
     pub max_bytes: Option<f64>,
     /// Encrypt records.
     pub encrypts: bool,
-    /// The maximum number of sessions per user: a whole number of 32 bits. It is only validated here; the caller
-    /// enforces it. Default: not checked.
+    /// The maximum number of sessions per user: a whole number of 32 bits, at least 1. Default: 100.
     pub sessions_per_user: Option<f64>,
+    /// The effect of a login beyond it.
+    pub when_full: WhenFull,
     /// The version of the data that the application writes: a whole number of 32 bits, at least 1. Default: none.
     pub version: Option<f64>,
     /// The answer to a request that uses an ID which a renewal has replaced, and whose grace period is over.
@@ -144,6 +165,10 @@ impl Options {
             hash_ids: input.hash_ids,
             version: None,
             on_reuse: input.on_reuse,
+            sessions_per_user: SessionsPerUser {
+                when_full: input.when_full,
+                ..SessionsPerUser::default()
+            },
         };
         options.settle()?;
         if options.format == Format::ExpressSession && options.timeouts.has_renewal() {
@@ -153,7 +178,8 @@ impl Options {
             return Err(Error::EncryptExpress);
         }
         if let Some(most) = input.sessions_per_user {
-            whole(most, &(1..=u32::MAX), Error::SessionsPerUser)?;
+            let most = whole(most, &(1..=u32::MAX), Error::SessionsPerUser)?;
+            options.sessions_per_user.most = most as usize;
         }
         if let Some(bytes) = input.max_bytes {
             options.limits.bytes = whole(bytes, &BYTES, Error::MaxBytes)? as usize;
@@ -346,6 +372,12 @@ impl Options {
         &self.timeouts
     }
 
+    /// The limit of the number of a user's sessions.
+    #[must_use]
+    pub fn sessions_per_user(&self) -> SessionsPerUser {
+        self.sessions_per_user
+    }
+
     /// The version of the data that the application writes; `None` if it does not number its versions.
     #[must_use]
     pub fn version(&self) -> Option<u32> {
@@ -410,6 +442,19 @@ impl Options {
     #[must_use]
     pub fn touch_after(&self) -> u64 {
         self.touch_after
+    }
+}
+
+impl Default for SessionsPerUser {
+    fn default() -> Self {
+        constants::SESSIONS_PER_USER.into()
+    }
+}
+
+/// So many sessions, of which the one that has been idle longest makes room.
+impl From<usize> for SessionsPerUser {
+    fn from(most: usize) -> Self {
+        Self { most, when_full: WhenFull::Evict }
     }
 }
 

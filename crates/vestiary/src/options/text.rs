@@ -3,7 +3,7 @@ use core::fmt;
 
 use crate::{
     CookieOptions, Error, Format, KeyRing, Limits, OnReuse, Options, OptionsInput, SealRing,
-    Timeouts, Ttl, UnixMillis, json,
+    Timeouts, Ttl, UnixMillis, WhenFull, json,
     protocol::Rules,
     record::{self, push_name},
     time::date,
@@ -58,7 +58,7 @@ const COOKIE: &str = "cookie.";
 
 impl OptionsText {
     /// The members of the text besides `cookie`, with the types of their values.
-    pub const TYPES: [(&'static str, OptionType); 23] = [
+    pub const TYPES: [(&'static str, OptionType); 24] = [
         ("name", OptionType::String),
         ("rolling", OptionType::Boolean),
         ("saveUninitialized", OptionType::Boolean),
@@ -73,6 +73,7 @@ impl OptionsText {
         ("hashIds", OptionType::Boolean),
         ("maxBytes", OptionType::Number),
         ("sessionsPerUser", OptionType::Number),
+        ("whenFull", OptionType::String),
         ("version", OptionType::Number),
         ("onReuse", OptionType::String),
         ("secrets", OptionType::Strings),
@@ -131,6 +132,7 @@ impl OptionsText {
             max_bytes: self.number("maxBytes"),
             encrypts: self.strings("sealSecrets").is_some(),
             sessions_per_user: self.number("sessionsPerUser"),
+            when_full: self.when_full()?,
             version: self.number("version"),
             on_reuse: self.on_reuse()?,
             attributes: Some(&self.attributes),
@@ -194,6 +196,17 @@ impl OptionsText {
             None | Some("report") => Ok(OnReuse::Report),
             Some("revoke") => Ok(OnReuse::Revoke),
             Some(_) => Err(Error::OptionType { name: "onReuse", expected: "'report' or 'revoke'" }),
+        }
+    }
+
+    fn when_full(&self) -> Result<WhenFull, Error> {
+        match self.string("whenFull") {
+            None | Some("evict") => Ok(WhenFull::Evict),
+            Some("refuse") => Ok(WhenFull::Refuse),
+            Some(_) => {
+                let name = "sessionsPerUser.whenFull";
+                Err(Error::OptionType { name, expected: "'evict' or 'refuse'" })
+            }
         }
     }
 

@@ -1,5 +1,5 @@
 use super::{
-    Draft, Fault, Host, Rules, TRIES, UserChange,
+    Draft, Fault, Host, Rules, TRIES, UserChange, Verdict,
     calls::{Answer, Calls, Place, Query},
     fault::seeded,
 };
@@ -8,8 +8,8 @@ use crate::{Meta, UnixMillis};
 /// How a [`change_list`] ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Changed {
-    /// `false` if the change may not be made: see [`UserSessions::apply`](super::UserSessions::apply).
-    pub made: bool,
+    /// Whether the change was made.
+    pub verdict: Verdict,
     /// The time at which all sessions of the user were ended last, before this change.
     pub ended_before: Option<UnixMillis>,
 }
@@ -67,9 +67,12 @@ pub(crate) async fn change_list_by<H: Host>(
                 sessions.apply(change, lifetime, now)
             },
         )?;
-        let changed = Changed { made: draft.made, ended_before };
+        let changed = Changed { verdict: draft.verdict, ended_before };
         // The reply to an earlier write was lost, but the list shows that the store has written it.
-        if changed.made && is_listed {
+        if changed.verdict == Verdict::Made && is_listed {
+            return Ok(changed);
+        }
+        if changed.verdict == Verdict::Full && seeded(Fault::RefusalTrustsReplica) {
             return Ok(changed);
         }
         // The list is written even if nothing changes. A replica may have returned an old list; only the reply to a write

@@ -1,15 +1,15 @@
 use alloc::string::String;
 
 use super::{
-    Host, Lifetime, Rules, UserSessions,
+    Host, Lifetime, Rules, UserSessions, Verdict,
     calls::{Body, Query, write_id},
 };
 use crate::{Meta, Ttl, UnixMillis, WriteId, record::write_id_of};
 
 /// The text of a changed list, to be stored in place of the list that was read.
 pub(crate) struct Draft {
-    /// `false` if the change may not be made: see [`UserSessions::apply`].
-    pub(crate) made: bool,
+    /// Whether the change may be made.
+    pub(crate) verdict: Verdict,
     text: String,
     ttl: Ttl,
     /// The write ID of the list that was read; `None` if there was no list, or one without a write ID.
@@ -25,7 +25,7 @@ impl Draft {
         rules: &Rules,
         text: Option<&str>,
         meta: Option<&Meta>,
-        change: &mut dyn FnMut(&mut UserSessions, Lifetime, UnixMillis) -> bool,
+        change: &mut dyn FnMut(&mut UserSessions, Lifetime, UnixMillis) -> Verdict,
     ) -> Result<Self, H::Error> {
         let mut sessions = match text {
             Some(text) => UserSessions::decode(text)?,
@@ -33,10 +33,10 @@ impl Draft {
         };
         let now = host.now();
         let lifetime = rules.lifetime(meta, now);
-        let made = change(&mut sessions, lifetime, now);
+        let verdict = change(&mut sessions, lifetime, now);
         let write_id = write_id(host)?;
         Ok(Self {
-            made,
+            verdict,
             text: sessions.encode(&write_id),
             ttl: sessions.ttl(now),
             expected: text.and_then(write_id_of).and_then(WriteId::parse),

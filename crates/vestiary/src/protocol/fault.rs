@@ -88,6 +88,14 @@ pub enum Fault {
     LoginLeavesEntry,
     /// A login does not write the list.
     LoginUnlisted,
+    /// A login whose list another request has written meanwhile does not count the sessions again.
+    LoginCountsOnce,
+    /// The session that a login replaces takes a place beside the new one.
+    CountsReplaced,
+    /// A login that is refused because the list is full ends the session before.
+    RefusalEndsOld,
+    /// For a login that is refused because the list is full, a replica is proof.
+    RefusalTrustsReplica,
     /// A response sets the cookie of an ID that another request has taken out of use.
     SendsOutOfUseCookie,
     /// The store is not asked whether the ID in a cookie is still in use when the response leaves.

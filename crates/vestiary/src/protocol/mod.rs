@@ -33,6 +33,7 @@ mod rules;
 pub(crate) mod testing;
 mod tombstone;
 mod touch;
+mod user_change;
 mod users;
 
 pub(crate) use calls::{Answer, Body, Calls, Place, Query, Wrote, write_id};
@@ -56,7 +57,8 @@ pub use rotate::{Moved, Reason, rotate};
 pub use rules::{Ends, Rules};
 pub(crate) use tombstone::{Ended, Replacement, replace_by_tombstone};
 pub use touch::touch;
-pub use users::{Lifetime, UserChange, UserSession, UserSessions};
+pub use user_change::{UserChange, Verdict};
+pub use users::{Lifetime, UserSession, UserSessions};
 
 #[cfg(not(plain))]
 use alloc::boxed::Box;

@@ -1,9 +1,9 @@
 use alloc::{borrow::ToOwned as _, string::String, vec::Vec};
 use core::cell::Cell;
 
-use super::{Fault, fault::seeded};
+use super::{Fault, UserChange, Verdict, fault::seeded};
 use crate::{
-    Error, Handle, Limits, Ttl, UnixMillis, WriteId,
+    Error, Handle, Limits, SessionsPerUser, Ttl, UnixMillis, WhenFull, WriteId,
     device::cut,
     json,
     record::{check_size, millis, push_name, unreadable, write_id_of},
@@ -17,20 +17,21 @@ use crate::{
 /// `{"v":"<write id>","sessions":{"<handle>":{"created":ms,"seen":ms,"until":ms,"label":"…","device":{…}}},"after":ms}`.
 ///
 /// ```
-/// # use vestiary::{Handle, Ttl, UnixMillis, WriteId};
-/// # use vestiary::protocol::{Lifetime, UserChange, UserSessions};
+/// # use vestiary::{Handle, SessionsPerUser, Ttl, UnixMillis, WriteId};
+/// # use vestiary::protocol::{Lifetime, UserChange, UserSessions, Verdict};
 /// let phone = Handle::from_entropy(&[1; 12]);
 /// let (handle, since) = (phone.clone(), UnixMillis(5));
-/// let login = UserChange::Add { handle, label: None, device: None, since, most: 100 };
+/// let limit = SessionsPerUser::default();
+/// let login = UserChange::Add { handle, replaces: None, label: None, device: None, since, limit };
 /// let lifetime = Lifetime { ttl: Ttl::Millis(60_000), absolute: None };
 /// let mut sessions = UserSessions::default();
-/// assert!(sessions.apply(&login, lifetime, UnixMillis(5)));
+/// assert_eq!(sessions.apply(&login, lifetime, UnixMillis(5)), Verdict::Made);
 /// assert!(sessions.knows(&phone));
 ///
 /// let text = sessions.encode(&WriteId::from_entropy(&[0; 12]));
 /// let mut read = UserSessions::decode(&text)?;
 /// let end = UserChange::End { keep: None, at: UnixMillis(6) };
-/// assert!(read.apply(&end, lifetime, UnixMillis(6)));
+/// assert_eq!(read.apply(&end, lifetime, UnixMillis(6)), Verdict::Made);
 /// assert!(!read.knows(&phone));
 /// # Ok::<(), vestiary::Error>(())
 /// ```
@@ -57,35 +58,6 @@ pub struct UserSession {
     pub label: Option<String>,
     /// The device of the login, as JSON text: [`Device::json`](crate::Device::json).
     pub device: Option<String>,
-}
-
-/// A change of a user's session list. Making it twice has the same result as making it once, so a lost reply does no harm.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum UserChange {
-    /// The user logged in.
-    Add {
-        /// The new session.
-        handle: Handle,
-        /// The application's label for it, as JSON text: [`UserSessions::label`].
-        label: Option<String>,
-        /// Its device, as JSON text: [`Device::json`](crate::Device::json).
-        device: Option<String>,
-        /// The time at which the visitor proved their identity: [`Proof::since`](super::Proof::since).
-        since: UnixMillis,
-        /// The maximum number of sessions of the user. Beyond it, the least recently used ones end.
-        most: usize,
-    },
-    /// A session was used.
-    Seen(Handle),
-    /// One session ends.
-    Remove(Handle),
-    /// All sessions end, except perhaps one.
-    End {
-        /// The session that stays, if any.
-        keep: Option<Handle>,
-        /// The time of the request to end them. A login that began earlier is refused.
-        at: UnixMillis,
-    },
 }
 
 /// The lifetime, from now on, of a session that is in use.
@@ -235,31 +207,33 @@ impl UserSessions {
         session.is_some_and(|session| now.since(session.seen) >= seen_every(ttl))
     }
 
-    /// Makes a change. Returns `false` for a change that may not be made: a login that began before all sessions were ended,
-    /// or the use of a session that has ended.
-    pub fn apply(&mut self, change: &UserChange, lifetime: Lifetime, now: UnixMillis) -> bool {
+    /// Makes a change, unless it may not be made.
+    pub fn apply(&mut self, change: &UserChange, lifetime: Lifetime, now: UnixMillis) -> Verdict {
         self.keep(&|session| now < session.until.plus(KEPT));
         match change {
-            UserChange::Add { handle, label, device, since, most } => {
+            UserChange::Add { handle, replaces, label, device, since, limit } => {
                 let is_old = self.after.is_some_and(|after| *since < after);
                 if is_old && !seeded(Fault::AdmitsOldLogin) {
-                    return false;
+                    return Verdict::Outdated;
                 }
                 let (handle, label, device) = (handle.clone(), label.clone(), device.clone());
-                self.keep(&|session| session.handle != handle);
-                // A session that a login is replacing takes no room, but must stay in the list for a while.
-                let living = self.sessions.iter().filter(|session| now < session.until).count();
-                let over = Cell::new(living.saturating_sub(most.saturating_sub(1)));
-                self.keep(&|session| {
-                    let is_evicted = over.get() > 0 && now < session.until;
-                    over.set(over.get() - usize::from(is_evicted));
-                    !is_evicted
-                });
                 let until = lifetime.end(now, now);
                 let (created, seen) = (now, now);
                 let session = UserSession { handle, created, seen, until, label, device };
-                self.sessions.push(session);
-                self.evict(self.too_many());
+                return self.add(session, replaces.as_ref(), *limit, now);
+            }
+            UserChange::Stay { handle, instead } => {
+                // The write that was to replace the session has listed the new one, unless all sessions were ended since.
+                // Without it, another login may have replaced the session.
+                let is_ours = |(new, since): &_| self.knows(new) || self.after > Some(*since);
+                if instead.as_ref().is_none_or(is_ours) {
+                    self.stay(handle, lifetime, now);
+                }
+                if let Some((new, _)) =
+                    instead.as_ref().filter(|_| !seeded(Fault::LoginLeavesEntry))
+                {
+                    self.keep(&|session| session.handle != *new);
+                }
             }
             UserChange::Seen(handle) => {
                 let Some(place) = self.place_of(handle) else {
@@ -275,7 +249,7 @@ impl UserSessions {
                             device: None,
                         });
                     }
-                    return false;
+                    return Verdict::Outdated;
                 };
                 let session = self.sessions.remove(place);
                 // A session that a login has replaced stays replaced.
@@ -292,7 +266,53 @@ impl UserSessions {
                 }
             }
         }
-        true
+        Verdict::Made
+    }
+
+    /// Adds the session of a login.
+    fn add(
+        &mut self,
+        new: UserSession,
+        replaces: Option<&Handle>,
+        limit: SessionsPerUser,
+        now: UnixMillis,
+    ) -> Verdict {
+        let refuses = limit.when_full == WhenFull::Refuse;
+        let before = refuses.then(|| (self.sessions.clone(), self.living(now)));
+        if let Some(replaced) = replaces.filter(|_| !seeded(Fault::CountsReplaced)) {
+            self.leave(replaced, now);
+        }
+        self.keep(&|session| session.handle != new.handle);
+        // A session that a login is replacing takes no room, but must stay in the list for a while.
+        let living = self.living(now);
+        let over = living.saturating_sub(limit.most.saturating_sub(1));
+        self.sessions.push(new);
+        if let Some((before, count)) = before {
+            // A login that replaces a session needs no other place, even if there are too many sessions already.
+            let mut is_full = over > 0 && living == count;
+            if self.too_many() > 0 {
+                self.sweep(now);
+                is_full |= self.too_many() > 0;
+            }
+            if is_full {
+                self.sessions = before;
+                return Verdict::Full;
+            }
+            return Verdict::Made;
+        }
+        let over = Cell::new(over);
+        self.keep(&|session| {
+            let is_evicted = over.get() > 0 && now < session.until;
+            over.set(over.get() - usize::from(is_evicted));
+            !is_evicted
+        });
+        self.evict(self.too_many());
+        Verdict::Made
+    }
+
+    /// The number of sessions that have not ended.
+    fn living(&self, now: UnixMillis) -> usize {
+        self.sessions.iter().filter(|session| now < session.until).count()
     }
 
     /// Records that a login replaces a session. The session is no longer shown, takes no room, and stays in the list for a

@@ -1,7 +1,8 @@
 use crate::{
     Meta, UserRef,
     protocol::{
-        Calls, Fault, Host, Place, Rules, Seen, UserChange, UserSessions, change_list, seeded,
+        Calls, Fault, Host, Place, Rules, Seen, UserChange, UserSessions, Verdict, change_list,
+        seeded,
     },
 };
 
@@ -113,7 +114,8 @@ pub(super) async fn note_use<H: Host>(
 ) -> Result<bool, H::Error> {
     let Some(user) = &meta.user else { return Ok(true) };
     let change = UserChange::Seen(user.handle.clone());
-    Ok(change_list(host, rules, &rules.list_key(user), &change, Some(meta)).await?.made)
+    let changed = change_list(host, rules, &rules.list_key(user), &change, Some(meta)).await?;
+    Ok(changed.verdict == Verdict::Made)
 }
 
 /// Removes a session from its user's session list.

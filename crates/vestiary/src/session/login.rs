@@ -7,12 +7,12 @@ use super::{
     write::new_record,
 };
 use crate::{
-    Event, Meta, Reason, SessionId, UnixMillis, UserRef,
+    Event, Meta, Reason, SessionId, UnixMillis, UserRef, WhenFull,
     constants::RENEWALS,
     protocol::{
         Answer, Body, Calls, Doubt, Draft, Ended, Fault, Host, IDS, Moved, Place, Proof, Query,
-        Replacement, Rules, Seen, TRIES, UserChange, UserSessions, change_list, is_proof,
-        replace_by_tombstone, seeded, write_id,
+        Replacement, Rules, Seen, UserChange, UserSessions, Verdict, change_list, change_list_by,
+        is_proof, replace_by_tombstone, seeded, write_id,
     },
 };
 
@@ -20,7 +20,7 @@ use crate::{
 /// The old ID dies at once. `None` if all sessions of the user were revoked since the visitor proved their identity.
 ///
 /// It takes two round trips: one for the list, the store's clock and the new record; and one that writes the list and
-/// replaces the old session with a tombstone. Writing the list makes the login valid: before, no list has the new
+/// replaces the old session with a tombstone. These are two if a full list refuses logins ([`WhenFull::Refuse`]). Writing the list makes the login valid: before, no list has the new
 /// session, and no visitor has its ID.
 ///
 /// A login that fails removes the record it has stored. If the first round trip refuses the login, the old session
@@ -29,7 +29,8 @@ use crate::{
 ///
 /// # Errors
 /// The host's error if the name is invalid ([`UserSessions::check_name`]), if the list or the data cannot be read, if
-/// the store failed, or if every attempt conflicted with another request.
+/// the store failed, or if every attempt conflicted with another request; and [`Error::TooManySessions`] if the list is
+/// full. Then the old session stays.
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn log_in<H: Host>(
     host: &mut H,
@@ -44,7 +45,7 @@ pub async fn log_in<H: Host>(
         rules,
         key: rules.options.user_key(join.name),
         leaving: Leaving::None,
-        change: join.entry(&user, join.proven),
+        change: join.entry(rules, &user, join.proven),
         meta: Meta {
             cookie: join.cookie.clone(),
             // A proof of less than a second ago is as new as the session.
@@ -58,6 +59,9 @@ pub async fn log_in<H: Host>(
     if let Some(before) = old.as_ref().and_then(|old| old.record.meta().user.clone()) {
         let key = rules.list_key(&before);
         login.leaving = if key == login.key {
+            if let UserChange::Add { replaces, .. } = &mut login.change {
+                *replaces = Some(before.handle.clone());
+            }
             Leaving::Same(before)
         } else {
             Leaving::Other { key, user: before }
@@ -189,23 +193,31 @@ impl Login<'_> {
             Answer::InDoubt => calls.read_timed(&self.key).await?,
             read => read,
         };
-        let list = calls.text(list)?;
         let (here, store) = (calls.host.now(), calls.time);
         let proof = Proof { at: join.proven, here, store, own_end: join.own_end };
         let Some(proven) = proof.since() else { return Ok(None) };
         if let UserChange::Add { since, .. } = &mut self.change {
             *since = proven;
         }
-        let mut enter = |sessions: &mut UserSessions, lifetime, now| {
-            if let Leaving::Same(user) = &self.leaving {
-                sessions.leave(&user.handle, now);
+        let refuses = rules.options.sessions_per_user().when_full == WhenFull::Refuse;
+        let is_hasty = seeded(Fault::RefusalEndsOld) || seeded(Fault::LoginCountsOnce);
+        let draft = if refuses && !is_hasty {
+            // A full list must not refuse a login whose old session has ended.
+            if !self.list(&mut calls, Some(list)).await? {
+                return Ok(None);
             }
-            sessions.apply(&self.change, lifetime, now)
+            None
+        } else {
+            let list = calls.text(list)?;
+            let mut enter = |sessions: &mut UserSessions, lifetime, now| {
+                sessions.apply(&self.change, lifetime, now)
+            };
+            let draft = Draft::new(host, rules, list.as_deref(), Some(&self.meta), &mut enter)?;
+            if !draft.verdict.admits()? {
+                return Ok(None);
+            }
+            Some(draft)
         };
-        let draft = Draft::new(host, rules, list.as_deref(), Some(&self.meta), &mut enter)?;
-        if !draft.made {
-            return Ok(None);
-        }
         let old = match old {
             Some(old) => Some(Old::new(host, old, new)?),
             None => None,
@@ -215,21 +227,18 @@ impl Login<'_> {
             (Some(Ok(Answer::Text(text))), Leaving::Other { user, .. }) => {
                 Draft::new(host, rules, Some(&text), None, &mut |sessions, _, now| {
                     sessions.leave(&user.handle, now);
-                    true
+                    Verdict::Made
                 })
                 .ok()
             }
             _ => None,
         };
-        let is_unlisted = seeded(Fault::LoginUnlisted);
+        let draft = draft.filter(|_| !seeded(Fault::LoginUnlisted));
         let mut queries = Vec::new();
-        if !is_unlisted {
+        if let Some(draft) = &draft {
             queries.push((Place::List(&self.key), draft.query()));
         }
-        let tombstone = match &old {
-            Some(old) => Some(old.replacement.tombstone(&old.id)?),
-            None => None,
-        };
+        let tombstone = old.as_ref().map(|old| old.replacement.tombstone(&old.id)).transpose()?;
         if let (Some(old), Some(tombstone)) = (&old, &tombstone) {
             let query = old.replacement.query(tombstone);
             queries.push((Place::Session(&old.id), query));
@@ -240,7 +249,7 @@ impl Login<'_> {
         (self.has_entry, self.has_left) = (true, true);
         let mut answers = Calls::new(host, rules).ask_all(&queries).await?.into_iter();
         let mut next = || answers.next().unwrap_or(Ok(Answer::InDoubt));
-        let listed = if is_unlisted { Ok(Answer::Done) } else { next() };
+        let listed = draft.as_ref().map_or(Ok(Answer::Done), |_| next());
         let first = old.as_ref().map(|_| next());
         let has_left = left.as_ref().map(|_| next());
 
@@ -254,19 +263,15 @@ impl Login<'_> {
             self.has_entry = false;
             self.has_left = is_replaced || matches!(self.leaving, Leaving::Other { .. });
         }
-        let mut is_drafted = false;
         match listed? {
-            Answer::Done => is_drafted = true,
+            Answer::Done => {}
             Answer::InDoubt if seeded(Fault::LoginTrustsLostList) => {}
             #[cfg(feature = "seeded-faults")]
-            _ if seeded(Fault::LoginOverwritesList) || seeded(Fault::LoginSkipsEnd) => {
-                self.list_carelessly(host, &draft).await?;
+            _ if CARELESS.into_iter().any(seeded) => {
+                self.list_carelessly(host, draft.as_ref()).await?;
             }
             _ => {
-                let (change, meta) = (&self.change, Some(&self.meta));
-                let drafted = change_list(host, rules, &self.key, change, meta).await?;
-                self.has_entry = drafted.made;
-                if !drafted.made {
+                if !self.list(&mut Calls::new(host, rules), None).await? {
                     return Ok(None);
                 }
             }
@@ -275,22 +280,42 @@ impl Login<'_> {
         if let (Some(old), Some(first)) = (old, first) {
             replaced = old.replace(host, rules, new, first?).await?;
         }
-        let (user, is_left) = match &self.leaving {
-            Leaving::None => return Ok(Some(replaced)),
-            Leaving::Same(user) => (user, is_drafted),
-            Leaving::Other { user, .. } => (user, matches!(has_left, Some(Ok(Answer::Done)))),
-        };
         // The session has no record any more, so the entry is harmless and expires by itself.
-        if !is_left && let Err(error) = leave(host, rules, user).await {
+        if let Leaving::Other { user, .. } = &self.leaving
+            && !matches!(has_left, Some(Ok(Answer::Done)))
+            && let Err(error) = leave(host, rules, user).await
+        {
             host.failed(error);
         }
         Ok(Some(replaced))
     }
 
+    /// Writes the list alone. Returns `false` if the login is outdated.
+    async fn list<H: Host>(
+        &mut self,
+        calls: &mut Calls<'_, H>,
+        read: Option<Answer>,
+    ) -> Result<bool, H::Error> {
+        let (change, meta) = (&self.change, Some(&self.meta));
+        let listed = change_list_by(calls, &self.key, change, meta, read).await;
+        self.has_entry = match &listed {
+            Ok(listed) => listed.verdict == Verdict::Made,
+            Err(_) => self.has_entry || calls.wrote,
+        };
+        self.has_left |= self.has_entry && matches!(self.leaving, Leaving::Same(_));
+        Ok(listed?.verdict.admits()?)
+    }
+
     /// Overwrites the list although another request has written it: a seeded fault, which no login may have.
     #[cfg(feature = "seeded-faults")]
-    async fn list_carelessly<H: Host>(&self, host: &mut H, draft: &Draft) -> Result<(), H::Error> {
-        if seeded(Fault::LoginOverwritesList) {
+    async fn list_carelessly<H: Host>(
+        &self,
+        host: &mut H,
+        draft: Option<&Draft>,
+    ) -> Result<(), H::Error> {
+        if seeded(Fault::LoginOverwritesList)
+            && let Some(draft) = draft
+        {
             let mut calls = Calls::new(host, self.rules);
             let found = calls.look(Place::List(&self.key)).await?;
             let draft = draft.over(found.as_deref());
@@ -298,58 +323,54 @@ impl Login<'_> {
             return Ok(());
         }
         let mut change = self.change.clone();
-        if let UserChange::Add { since, .. } = &mut change {
-            *since = UnixMillis(u64::MAX);
+        if let UserChange::Add { since, limit, .. } = &mut change {
+            if seeded(Fault::LoginSkipsEnd) {
+                *since = UnixMillis(u64::MAX);
+            } else {
+                *limit = usize::MAX.into();
+            }
         }
         change_list(host, self.rules, &self.key, &change, None).await.map(drop)
     }
 
-    /// Keeps the old session in its list.
+    /// Keeps the old session in its list. If the new one is in the same list, it leaves with the same write: between two
+    /// writes, another login could take its place.
     async fn stay<H: Host>(&self, host: &mut H) -> Result<(), H::Error> {
-        let (key, user) = match &self.leaving {
+        let (key, user, instead) = match &self.leaving {
             Leaving::None => return Ok(()),
-            Leaving::Same(user) => (&self.key, user),
-            Leaving::Other { key, user } => (key, user),
+            Leaving::Same(user) => (&self.key, user, true),
+            Leaving::Other { key, user } => (key, user, false),
         };
-        let mut calls = Calls::new(host, self.rules);
-        for _ in 0..TRIES {
-            let text = match calls.ask(Place::List(key), Query::Read).await? {
-                Answer::Text(text) => text,
-                Answer::Gone => return Ok(()),
-                _ => continue,
-            };
-            let mut stay = |sessions: &mut UserSessions, lifetime, now| {
-                sessions.stay(&user.handle, lifetime, now);
-                true
-            };
-            let draft = Draft::new(calls.host, self.rules, Some(&text), None, &mut stay)?;
-            let answer = calls.ask(Place::List(key), draft.query()).await?;
-            if matches!(answer, Answer::Done) {
-                return Ok(());
-            }
-        }
-        Err(calls.gave_up())
+        let UserChange::Add { handle: new, since, .. } = &self.change else { return Ok(()) };
+        let instead = instead.then(|| (new.clone(), *since));
+        let change = UserChange::Stay { handle: user.handle.clone(), instead };
+        change_list(host, self.rules, key, &change, None).await.map(drop)
     }
 
     /// Undoes a failed login. If this fails, an event is emitted: the record that is left is no valid session, or no
     /// visitor has its ID.
     async fn undo<H: Host>(&self, host: &mut H, session: &Seen, before: Option<SessionId>) {
+        let old = match (&self.leaving, before) {
+            (Leaving::Same(user) | Leaving::Other { user, .. }, Some(before)) if self.has_left => {
+                Some((user, current(host, self.rules, before).await))
+            }
+            _ => None,
+        };
+        let stays = matches!(old, Some((_, Ok(Some(_)))));
+        let is_removed = stays && matches!(self.leaving, Leaving::Same(_));
         if self.has_entry
+            && !is_removed
             && !seeded(Fault::LoginLeavesEntry)
             && let Err(error) = leave(host, self.rules, &self.user).await
         {
             host.failed(error);
         }
-        let settled = match (&self.leaving, before) {
-            (Leaving::Same(user) | Leaving::Other { user, .. }, Some(before)) if self.has_left => {
-                match current(host, self.rules, before).await {
-                    // This login or another one has replaced the session, so its entry is harmless.
-                    Ok(None) => leave(host, self.rules, user).await,
-                    Ok(Some(_)) => self.stay(host).await,
-                    Err(error) => Err(error),
-                }
-            }
-            _ => Ok(()),
+        let settled = match old {
+            Some((_, Ok(Some(_)))) => self.stay(host).await,
+            // This login or another one has replaced the session, so its entry is harmless.
+            Some((user, Ok(None))) => leave(host, self.rules, user).await,
+            Some((_, Err(error))) => Err(error),
+            None => Ok(()),
         };
         if let Err(error) = settled {
             host.failed(error);
@@ -358,6 +379,11 @@ impl Login<'_> {
         tidy(host, self.rules, &spent).await;
     }
 }
+
+/// The faults of a login whose list another request has written meanwhile.
+#[cfg(feature = "seeded-faults")]
+const CARELESS: [Fault; 3] =
+    [Fault::LoginOverwritesList, Fault::LoginSkipsEnd, Fault::LoginCountsOnce];
 
 /// The session that a login replaces.
 struct Old<'a> {

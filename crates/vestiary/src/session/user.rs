@@ -21,21 +21,20 @@ pub struct Join<'a> {
     pub proven: UnixMillis,
     /// The revocation of all sessions of the user by the same request.
     pub own_end: Option<OwnEnd>,
-    /// The maximum number of sessions per user.
-    pub most: usize,
     /// The session's own cookie attributes.
     pub cookie: Option<CookieOverrides>,
 }
 
 impl Join<'_> {
     /// The entry of the new session in its user's session list, for a proof of this time by the clock that dates the list.
-    pub(super) fn entry(&self, user: &UserRef, since: UnixMillis) -> UserChange {
+    pub(super) fn entry(&self, rules: &Rules, user: &UserRef, since: UnixMillis) -> UserChange {
         UserChange::Add {
             handle: user.handle.clone(),
+            replaces: None,
             label: self.label.map(UserSessions::label),
             device: self.device.json(),
             since,
-            most: self.most,
+            limit: rules.options.sessions_per_user(),
         }
     }
 }
@@ -44,8 +43,9 @@ impl Join<'_> {
 /// since the visitor proved their identity.
 ///
 /// # Errors
-/// The host's error if the name is invalid ([`UserSessions::check_name`]), or the store failed. No entry is left unless
-/// the store failed twice.
+/// The host's error if the name is invalid ([`UserSessions::check_name`]), if the list is full
+/// ([`Error::TooManySessions`](crate::Error::TooManySessions)), or if the store failed. No entry is left unless the store
+/// failed twice.
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn enter<H: Host>(
     host: &mut H,
@@ -60,12 +60,12 @@ pub async fn enter<H: Host>(
     let (here, store) = (calls.host.now(), calls.time);
     let proof = Proof { at: join.proven, here, store, own_end: join.own_end };
     let Some(since) = proof.since() else { return Ok(None) };
-    let change = join.entry(&user, since);
+    let change = join.entry(rules, &user, since);
     let meta = Meta { cookie: join.cookie.clone(), ..Meta::default() };
     let changed = change_list_by(&mut calls, &key, &change, Some(&meta), Some(read)).await;
     let may_be_listed = calls.wrote;
     match changed {
-        Ok(changed) => Ok(changed.made.then_some(user)),
+        Ok(changed) => Ok(changed.verdict.admits()?.then_some(user)),
         Err(error) => {
             // The session is not stored. A second failure must not hide the first.
             if may_be_listed {

@@ -1,6 +1,6 @@
 //! Seeds faults into the operations, one at a time. The schedules must find each of them.
 
-use vestiary::protocol::Fault;
+use vestiary::{WhenFull, protocol::Fault};
 
 use crate::{lists, logins, play, store::Kin};
 
@@ -59,6 +59,14 @@ const LOGINS: [Fault; 10] = [
     Fault::OneStamp,
 ];
 
+/// Faults of logins that a full list refuses.
+const FULL: [Fault; 4] = [
+    Fault::LoginCountsOnce,
+    Fault::CountsReplaced,
+    Fault::RefusalEndsOld,
+    Fault::RefusalTrustsReplica,
+];
+
 /// The number of schedules, as without a fault.
 const SCHEDULES: u64 = 4_000;
 
@@ -75,14 +83,16 @@ fn the_schedules_find_each_fault_that_is_seeded_into_an_operation() {
         schedule.faults()
     };
     let records = RECORDS.map(|fault| found(fault, of_record));
-    let of_login = |seed| {
-        let mut schedule = logins::Schedule::new(seed);
+    let of_logins = |seed, when_full| {
+        let mut schedule = logins::Schedule::new(seed, when_full);
         schedule.play();
         schedule.faults()
     };
     let lists = LISTS.map(|fault| found(fault, of_list));
-    let logins = LOGINS.map(|fault| found(fault, of_login));
-    let missed: Vec<_> = records.into_iter().chain(lists).chain(logins).flatten().collect();
+    let logins = LOGINS.map(|fault| found(fault, |seed| of_logins(seed, WhenFull::Evict)));
+    let full = FULL.map(|fault| found(fault, |seed| of_logins(seed, WhenFull::Refuse)));
+    let missed = records.into_iter().chain(lists).chain(logins).chain(full);
+    let missed: Vec<_> = missed.flatten().collect();
     assert!(missed.is_empty(), "not found in {SCHEDULES} schedules: {missed:?}");
 }
 

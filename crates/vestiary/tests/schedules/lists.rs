@@ -4,10 +4,10 @@
 use std::{env, sync::Arc};
 
 use vestiary::{
-    Handle, Options, OptionsInput, Ttl, UnixMillis,
+    Handle, Options, OptionsInput, SessionsPerUser, Ttl, UnixMillis,
     protocol::{
         Answered, Asked, Changed, Effect, Pending, Question, Reply, Rules, UserChange,
-        UserSessions, change_list,
+        UserSessions, Verdict, change_list,
     },
 };
 
@@ -97,7 +97,15 @@ impl Schedule {
                 _ => {
                     let handle = Handle::from_entropy(&[u8::try_from(number).unwrap(); 12]);
                     handles.push(handle.clone());
-                    UserChange::Add { handle, label: None, device: None, since: began, most: 100 }
+                    let (since, limit) = (began, SessionsPerUser::default());
+                    UserChange::Add {
+                        handle,
+                        replaces: None,
+                        label: None,
+                        device: None,
+                        since,
+                        limit,
+                    }
                 }
             };
             let (rules, wanted) = (Arc::clone(&rules), wish.clone());
@@ -172,7 +180,12 @@ impl Schedule {
                     self.log.push(format!("{}: {ended:?}", request.number));
                     if let Ok(changed) = ended {
                         let Request { began, change, .. } = request;
-                        self.ended.push((began, self.now, change, changed.made));
+                        self.ended.push((
+                            began,
+                            self.now,
+                            change,
+                            changed.verdict == Verdict::Made,
+                        ));
                     }
                     return;
                 }
@@ -212,7 +225,7 @@ impl Schedule {
             self.wanted.iter().any(|change| match change {
                 UserChange::End { keep, .. } => keep.as_ref() != Some(handle),
                 UserChange::Remove(removed) => removed == handle,
-                UserChange::Add { .. } | UserChange::Seen(_) => false,
+                UserChange::Add { .. } | UserChange::Stay { .. } | UserChange::Seen(_) => false,
             })
         };
         for (began, at, change, made) in &self.ended {
@@ -245,7 +258,7 @@ impl Schedule {
                         faults.push("a session that was ended is listed");
                     }
                 }
-                UserChange::Seen(_) => {}
+                UserChange::Stay { .. } | UserChange::Seen(_) => {}
             }
         }
         faults.sort_unstable();

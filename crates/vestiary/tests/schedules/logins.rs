@@ -4,8 +4,8 @@
 use std::{collections::BTreeMap, env, sync::Arc};
 
 use vestiary::{
-    Device, Follower, Handle, Lead, Limits, Meta, Options, OptionsInput, Record, SessionId, Ttl,
-    UnixMillis, WriteId,
+    Device, Error, Follower, Handle, Lead, Limits, Meta, Options, OptionsInput, Record, SessionId,
+    Ttl, UnixMillis, WhenFull, WriteId,
     protocol::{
         Answered, Asked, Change, CookieEdit, Effect, Host as _, NewId, Pending, Question, Reply,
         Report, Rules, Seen, Stopped, UserSessions, Written,
@@ -17,24 +17,37 @@ use crate::chance::Chance;
 
 #[test]
 fn a_login_begins_a_listed_session_in_place_of_the_old_one_or_leaves_nothing() {
+    let counts = run(WhenFull::Evict);
+    assert!(counts[..3].iter().all(|&some| some > 100), "{counts:?}");
+}
+
+#[test]
+fn a_full_list_refuses_a_login_and_the_old_session_stays() {
+    let counts = run(WhenFull::Refuse);
+    assert!(counts.iter().all(|&some| some > 100), "{counts:?}");
+}
+
+/// Plays the schedules. Returns the numbers of logins, failed logins, other requests, and logins that a full list refused.
+fn run(when_full: WhenFull) -> [usize; 4] {
     let number = |name: &str| env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     let count = number("SCHEDULES").unwrap_or(if cfg!(debug_assertions) { 4_000 } else { 100_000 });
-    let mut counts = [0; 3];
+    let mut counts = [0; 4];
     for seed in number("SEED").map_or(0..count, |seed| seed..seed + 1) {
-        let mut schedule = Schedule::new(seed);
+        let mut schedule = Schedule::new(seed, when_full);
         schedule.play();
         for (_, end) in &schedule.ended {
             counts[match end {
                 End::LoggedIn(..) => 0,
                 End::Refused(_) => 1,
+                End::Full(_) => 3,
                 _ => 2,
             }] += 1;
         }
         let faults = schedule.faults();
         assert!(faults.is_empty(), "seed {seed}: {faults:?}\n{}", schedule.log.join("\n"));
     }
-    println!("{count} schedules: logins, refused, others: {counts:?}");
-    assert!(count < 4_000 || counts.iter().all(|&some| some > 100), "{counts:?}");
+    println!("{count} schedules: logins, refused, others, full: {counts:?}");
+    if env::var("SEED").is_ok() || count < 4_000 { [usize::MAX; 4] } else { counts }
 }
 
 /// How a request ended.
@@ -42,6 +55,8 @@ fn a_login_begins_a_listed_session_in_place_of_the_old_one_or_leaves_nothing() {
 enum End {
     LoggedIn(Box<Seen>, Clean),
     Refused(Clean),
+    /// The user has too many sessions.
+    Full(Clean),
     Saved,
     Out,
     All,
@@ -58,6 +73,8 @@ struct Request {
     is_login: bool,
     /// Some of the undoing failed.
     failed: bool,
+    /// At some time since its first store call, the list had no place for a login. `None` before.
+    met_full: Option<bool>,
 }
 
 pub(crate) struct Schedule {
@@ -74,17 +91,29 @@ pub(crate) struct Schedule {
     died: usize,
     /// Some request may end sessions that others began.
     ends: bool,
+    /// Some request may end the old session.
+    logs_out: bool,
     logins: usize,
     old: Option<Seen>,
+    /// Other sessions of the user from the start.
+    others: Vec<Seen>,
+    noticed: Vec<&'static str>,
     list: String,
     options: Arc<Options>,
     log: Vec<String>,
 }
 
 impl Schedule {
-    pub(crate) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64, when_full: WhenFull) -> Self {
         let mut chance = Chance(seed);
-        let options = OptionsInput { hash_ids: false, ..OptionsInput::default() };
+        let refuses = when_full == WhenFull::Refuse;
+        let most = if refuses { [1.0, 2.0, 3.0][chance.below(3)] } else { 100.0 };
+        let options = OptionsInput {
+            hash_ids: false,
+            sessions_per_user: Some(most),
+            when_full,
+            ..OptionsInput::default()
+        };
         let rules = Arc::new(Rules {
             options: Options::new(options).unwrap().into(),
             keys: None,
@@ -106,8 +135,11 @@ impl Schedule {
             ended: Vec::new(),
             died: 0,
             ends: false,
+            logs_out: false,
             logins: 0,
             old: None,
+            others: Vec::new(),
+            noticed: Vec::new(),
             list,
             options: Arc::clone(&rules.options),
             log: Vec::new(),
@@ -119,70 +151,90 @@ impl Schedule {
             }
         };
         schedule.old.clone_from(&old);
+        if refuses {
+            let left =
+                schedule.options.sessions_per_user().most - schedule.listed().sessions().len();
+            let others =
+                (0..chance.below(left + 1)).map(|_| schedule.old_session(&rules, Some("ada")));
+            schedule.others = others.collect();
+        }
         for number in 0..=chance.below(4) {
             let began = schedule.now.plus(chance.below(20) as u64);
-            let (rules, old) = (Arc::clone(&rules), old.clone());
-            let kind = if number == 0 { 0 } else { chance.below(7) };
-            let is_login = !matches!(kind, 3 | 6) && (old.is_none() || !matches!(kind, 2 | 4 | 5));
-            schedule.logins += usize::from(is_login);
-            let running = match (kind, old) {
-                (4, Some(old)) => Pending::new(async move |mut host| {
-                    session::destroy(&mut host, &rules, old).await.map(|_| End::Out)
-                }),
-                (2, Some(old)) => Pending::new(async move |mut host| {
-                    let (base, mine) = ("{}".to_owned(), r#"{"n":1}"#.to_owned());
-                    let merge = Change::Merge { base, mine };
-                    match session::save(&mut host, &rules, old, &merge, CookieEdit::default())
-                        .await?
-                    {
-                        Written::Saved { .. } | Written::Gone => Ok(End::Saved),
-                    }
-                }),
-                (5, Some(old)) => Pending::new(async move |mut host| {
-                    session::renew(&mut host, &rules, old).await.map(|_| End::Saved)
-                }),
-                (3 | 6, _) => {
-                    schedule.ends = true;
-                    Pending::new(async move |mut host| {
-                        session::end_all(&mut host, &rules, "ada", None).await.map(|_| End::All)
-                    })
-                }
-                (_, old) => Pending::new(async move |mut host| {
-                    let proven = host.now();
-                    let join = Join {
-                        name: "ada",
-                        label: None,
-                        device: Device::default(),
-                        proven,
-                        own_end: None,
-                        most: 100,
-                        cookie: None,
-                    };
-                    let done = session::log_in(&mut host, &rules, old, &join, "{}").await?;
-                    Ok(done.map_or(End::Refused(true), |session| End::LoggedIn(session, true)))
-                }),
-            };
-            let mut request = Request {
-                number,
-                began,
-                running,
-                asked: Asked {
-                    kind: Question::Read,
-                    key: String::new(),
-                    expected: None,
-                    text: String::new(),
-                    ttl: Ttl::Infinite,
-                    owned: false,
-                },
-                is_login,
-                failed: false,
-            };
-            if let Some(asked) = schedule.next(&mut request, Answered::Begin, began) {
-                request.asked = asked;
-                schedule.requests.push(request);
-            }
+            let kinds = if refuses { 10 } else { 7 };
+            let kind = if number == 0 { 0 } else { chance.below(kinds) };
+            schedule.begin(&rules, number, began, kind);
         }
         schedule
+    }
+
+    /// Begins a request of this kind.
+    fn begin(&mut self, rules: &Arc<Rules>, number: usize, began: UnixMillis, kind: usize) {
+        let old = self.old.clone();
+        let other = self.others.first().filter(|_| kind >= 7).cloned();
+        let is_login = !matches!(kind, 3 | 6)
+            && (old.is_none() || !matches!(kind, 2 | 4 | 5))
+            && other.is_none();
+        self.logins += usize::from(is_login);
+        self.logs_out |= kind == 4;
+        self.ends |= matches!(kind, 3 | 6);
+        let running = Self::running(rules, kind, old, other);
+        let mut request = Request {
+            number,
+            began,
+            running,
+            asked: Asked {
+                kind: Question::Read,
+                key: String::new(),
+                expected: None,
+                text: String::new(),
+                ttl: Ttl::Infinite,
+                owned: false,
+            },
+            is_login,
+            failed: false,
+            met_full: None,
+        };
+        if let Some(asked) = self.next(&mut request, Answered::Begin, began) {
+            request.asked = asked;
+            self.requests.push(request);
+        }
+    }
+
+    /// A request of this kind: mostly a login.
+    fn running(
+        rules: &Arc<Rules>,
+        kind: usize,
+        old: Option<Seen>,
+        other: Option<Seen>,
+    ) -> Pending<End> {
+        let rules = Arc::clone(rules);
+        match (kind, old) {
+            (7.., _) if other.is_some() => Pending::new(async move |mut host| {
+                let handle = other.as_ref().and_then(handle_of).unwrap();
+                session::revoke(&mut host, &rules, "ada", handle).await.map(|()| End::Saved)
+            }),
+            (4, Some(old)) => Pending::new(async move |mut host| {
+                session::destroy(&mut host, &rules, old).await.map(|_| End::Out)
+            }),
+            (2, Some(old)) => Pending::new(async move |mut host| {
+                let (base, mine) = ("{}".to_owned(), r#"{"n":1}"#.to_owned());
+                let merge = Change::Merge { base, mine };
+                match session::save(&mut host, &rules, old, &merge, CookieEdit::default()).await? {
+                    Written::Saved { .. } | Written::Gone => Ok(End::Saved),
+                }
+            }),
+            (5, Some(old)) => Pending::new(async move |mut host| {
+                session::renew(&mut host, &rules, old).await.map(|_| End::Saved)
+            }),
+            (3 | 6, _) => Pending::new(async move |mut host| {
+                session::end_all(&mut host, &rules, "ada", None).await.map(|_| End::All)
+            }),
+            (_, old) => Pending::new(async move |mut host| {
+                let join = join("ada", host.now());
+                let done = session::log_in(&mut host, &rules, old, &join, "{}").await?;
+                Ok(done.map_or(End::Refused(true), |session| End::LoggedIn(session, true)))
+            }),
+        }
     }
 
     /// A stored session, of the same user or of none.
@@ -190,16 +242,7 @@ impl Schedule {
         let shared = Arc::clone(rules);
         let mut pending = Pending::new(async move |mut host| {
             let user = if let Some(name) = owner {
-                let proven = host.now();
-                let join = Join {
-                    name,
-                    label: None,
-                    device: Device::default(),
-                    proven,
-                    own_end: None,
-                    most: 100,
-                    cookie: None,
-                };
+                let join = join(name, host.now());
                 session::enter(&mut host, &shared, &join).await?
             } else {
                 None
@@ -234,6 +277,7 @@ impl Schedule {
             if !self.late.is_empty() && (self.requests.is_empty() || self.chance.percent(15)) {
                 let asked = self.late.swap_remove(self.chance.below(self.late.len()));
                 self.write(&asked);
+                self.look(None);
                 continue;
             }
             let at = self.chance.below(self.requests.len());
@@ -244,6 +288,7 @@ impl Schedule {
     }
 
     fn step(&mut self, mut request: Request) {
+        request.met_full = Some(request.met_full.unwrap_or_default() || self.is_full());
         let asked = request.asked.clone();
         let luck = self.chance.below(100);
         if luck < 2 {
@@ -280,6 +325,7 @@ impl Schedule {
         };
         self.log.push(format!("{} {:?}: {asked:?} -> {answer:?}", request.number, self.now));
         let now = self.now;
+        self.look(Some(&mut request));
         if let Some(asked) = self.next(&mut request, answer, now) {
             request.asked = asked;
             self.requests.push(request);
@@ -311,10 +357,17 @@ impl Schedule {
                         Ok(End::Refused(_)) => Some(End::Refused(!request.failed)),
                         Ok(end) => Some(end),
                         Err(Stopped::Misuse) => panic!("misuse"),
+                        Err(Stopped::Core(Error::TooManySessions)) => {
+                            if request.met_full != Some(true) {
+                                self.noticed.push("a login was refused although there was a place");
+                            }
+                            Some(End::Full(!request.failed))
+                        }
                         Err(_) if request.is_login => Some(End::Refused(!request.failed)),
                         Err(_) => None,
                     };
-                    self.died += usize::from(matches!(end, Some(End::Refused(false))));
+                    self.died +=
+                        usize::from(matches!(end, Some(End::Refused(false) | End::Full(false))));
                     if let Some(end) = end {
                         self.ended.push(((request.began, now), end));
                     }
@@ -369,12 +422,12 @@ impl Schedule {
     }
 
     pub(crate) fn faults(&self) -> Vec<&'static str> {
-        let mut faults = Vec::new();
+        let mut faults = self.noticed.clone();
         let text = self.texts.get(&self.list);
         let list = text.map(|text| UserSessions::decode(text).unwrap()).unwrap_or_default();
         let mut shown = list.clone();
         shown.sweep(self.now.plus(1));
-        let mut known: Vec<&Handle> = Vec::new();
+        let mut known: Vec<&Handle> = self.others.iter().filter_map(handle_of).collect();
         let ends: Vec<_> = self
             .ended
             .iter()
@@ -396,10 +449,19 @@ impl Schedule {
         if let (Some(old), Some(is_clean)) = (&self.old, replaced) {
             faults.extend(self.faults_of_old(old, is_clean && self.logins == 1));
         }
+        let may_stay = |(_, end): &(_, End)| matches!(end, End::Full(_) | End::Saved);
+        if let Some(old) = &self.old
+            && !(self.ends || self.logs_out)
+            && self.died == 0
+            && self.ended.iter().all(may_stay)
+            && self.ended.iter().any(|(_, end)| matches!(end, End::Full(_)))
+            && !self.stays(old)
+        {
+            faults.push("a login that was refused ended the old session");
+        }
         // Each entry belongs to a session that a visitor has, unless it could not be removed.
         let strangers = shown.sessions().iter().filter(|session| {
-            let is_old = self.old.as_ref().and_then(|old| old.record.meta().user.as_ref());
-            let is_old = is_old.is_some_and(|user| user.handle == session.handle);
+            let is_old = self.old.as_ref().and_then(handle_of) == Some(&session.handle);
             !is_old && !known.contains(&&session.handle)
         });
         if strangers.count() > self.died {
@@ -408,6 +470,52 @@ impl Schedule {
         faults.sort_unstable();
         faults.dedup();
         faults
+    }
+
+    /// The sessions of the user that take a place.
+    fn listed(&self) -> UserSessions {
+        let text = self.texts.get(&self.list);
+        let mut list = text.map(|text| UserSessions::decode(text).unwrap()).unwrap_or_default();
+        list.sweep(self.now);
+        list
+    }
+
+    /// Whether the list has no place for a login.
+    fn is_full(&self) -> bool {
+        let list = self.listed();
+        let replaced = self.old.as_ref().and_then(handle_of).is_some_and(|old| list.knows(old));
+        list.sessions().len() >= self.options.sessions_per_user().most && !replaced
+    }
+
+    /// Looks at the list after a step.
+    fn look(&mut self, stepping: Option<&mut Request>) {
+        if self.listed().sessions().len() > self.options.sessions_per_user().most {
+            self.noticed.push("a user has too many sessions");
+        }
+        let is_full = self.is_full();
+        for request in self.requests.iter_mut().chain(stepping) {
+            request.met_full = request.met_full.map(|met| met || is_full);
+        }
+    }
+
+    /// Whether the old session is still valid, perhaps under the ID of a renewal.
+    fn stays(&self, old: &Seen) -> bool {
+        let mut id = old.id.clone();
+        while let Some(text) = self.texts.get(id.expose()) {
+            let record = Record::decode(text, Limits::LOAD).unwrap();
+            match record.lead(&id, Follower::Admitted).unwrap() {
+                Lead::Here => {
+                    let Some(user) = &record.meta().user else { return true };
+                    let list = self.texts.get(&self.options.user_key(&user.decoded_name()));
+                    let mut list = UserSessions::decode(list.unwrap()).unwrap();
+                    list.sweep(self.now);
+                    return list.knows(&user.handle);
+                }
+                Lead::To(next) => id = next,
+                Lead::Nowhere => return false,
+            }
+        }
+        false
     }
 
     /// Checks a session that a login has replaced, alone and without a failure.
@@ -437,4 +545,13 @@ impl Schedule {
             _ => None,
         })
     }
+}
+
+/// The handle of a user's session.
+fn handle_of(session: &Seen) -> Option<&Handle> {
+    session.record.meta().user.as_ref().map(|user| &user.handle)
+}
+
+fn join(name: &str, proven: UnixMillis) -> Join<'_> {
+    Join { name, label: None, device: Device::default(), proven, own_end: None, cookie: None }
 }

@@ -2,10 +2,11 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use vestiary::{
-    Format, Handle, Limits, Meta, Record, SessionId, Slots, Ttl, UnixMillis, WriteId,
+    Format, Handle, Limits, Meta, Record, SessionId, SessionsPerUser, Slots, Ttl, UnixMillis,
+    WriteId,
     protocol::{
         self, Asked, Change, CookieEdit, Lifetime, Moved, Pending, Question, Reason, Rules, Seen,
-        Stopped, UserChange, UserSessions, Written,
+        Stopped, UserChange, UserSessions, Verdict, Written,
     },
 };
 
@@ -174,8 +175,9 @@ pub(crate) fn with_slot(write_id: WriteId) -> String {
 pub(crate) fn list(handle: &Handle, write_id: &WriteId) -> String {
     let mut sessions = UserSessions::default();
     let (handle, since) = (handle.clone(), UnixMillis(0));
-    let login = UserChange::Add { handle, label: None, device: None, since, most: 100 };
+    let limit = SessionsPerUser::default();
+    let login = UserChange::Add { handle, replaces: None, label: None, device: None, since, limit };
     let lifetime = Lifetime { ttl: Ttl::Infinite, absolute: None };
-    assert!(sessions.apply(&login, lifetime, since));
+    assert_eq!(sessions.apply(&login, lifetime, since), Verdict::Made);
     sessions.encode(write_id)
 }

@@ -353,7 +353,6 @@ async fn log_in(
         device: vestiary::Device::default(),
         proven: UnixMillis(now.0 - ago),
         own_end: None,
-        most: 100,
         cookie: None,
     };
     visit::log_in(page, rules, visit, &join, "{}").await

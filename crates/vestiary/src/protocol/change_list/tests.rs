@@ -5,7 +5,7 @@ use super::super::{
     testing::{BEGIN, CONFLICT, DONE, Driven, GONE, LOST, NOW},
 };
 use super::*;
-use crate::{Error, Handle};
+use crate::{Error, Handle, SessionsPerUser, WhenFull};
 
 fn changing(change: UserChange) -> Driven<Changed> {
     Driven::new(|mut host, rules| async move {
@@ -18,14 +18,15 @@ fn handle(n: u8) -> Handle {
 }
 
 fn add(n: u8) -> UserChange {
-    UserChange::Add { handle: handle(n), label: None, device: None, since: NOW, most: 9 }
+    let (handle, limit) = (handle(n), SessionsPerUser::default());
+    UserChange::Add { handle, replaces: None, label: None, device: None, since: NOW, limit }
 }
 
 fn text(text: &str) -> Answered {
     Answered::Reply(Reply::Text(text.to_owned()))
 }
 
-const MADE: Result<Changed, Stopped> = Ok(Changed { made: true, ended_before: None });
+const MADE: Result<Changed, Stopped> = Ok(Changed { verdict: Verdict::Made, ended_before: None });
 
 #[test]
 fn a_change_is_made_again_until_it_is_made() {
@@ -47,16 +48,44 @@ fn a_change_is_made_again_until_it_is_made() {
     other.asks(text(&created.text));
     assert_eq!(other.ends(CONFLICT), Err(Stopped::Doubt(super::super::Doubt::Busy)));
     // Only the reply to a write proves that a session is not listed.
-    for (change, made) in
-        [(UserChange::Remove(handle(7)), true), (UserChange::Seen(handle(7)), false)]
-    {
+    for (change, verdict) in [
+        (UserChange::Remove(handle(7)), Verdict::Made),
+        (UserChange::Seen(handle(7)), Verdict::Outdated),
+    ] {
         for found in [GONE, text(&created.text)] {
             let mut absent = changing(change.clone());
             absent.asks(BEGIN);
             assert_ne!(absent.asks(found).kind, Question::Read);
-            assert_eq!(absent.ends(DONE), Ok(Changed { made, ended_before: None }));
+            assert_eq!(absent.ends(DONE), Ok(Changed { verdict, ended_before: None }));
         }
     }
+}
+
+#[test]
+fn only_the_reply_to_a_write_proves_that_a_list_is_full() {
+    let login = |n| {
+        let limit = SessionsPerUser { most: 1, when_full: WhenFull::Refuse };
+        let (handle, device) = (handle(n), None);
+        changing(UserChange::Add { handle, replaces: None, label: None, device, since: NOW, limit })
+    };
+    let mut first = login(1);
+    first.asks(BEGIN);
+    let full = first.asks(GONE).text;
+    let mut refused = login(2);
+    refused.asks(BEGIN);
+    let replaced = refused.asks(text(&full));
+    assert_eq!(replaced.kind, Question::Replace);
+    let sessions = |text| super::super::UserSessions::decode(text).unwrap().sessions().to_vec();
+    assert_eq!(sessions(&replaced.text), sessions(&full));
+    let verdict = Verdict::Full;
+    assert_eq!(refused.ends(DONE), Ok(Changed { verdict, ended_before: None }));
+    // A replica has returned an old list.
+    let mut admitted = login(2);
+    admitted.asks(BEGIN);
+    admitted.asks(text(&full));
+    assert_eq!(admitted.asks(CONFLICT).kind, Question::Read);
+    assert_eq!(admitted.asks(GONE).kind, Question::Create);
+    assert_eq!(admitted.ends(DONE), MADE);
 }
 
 #[test]

@@ -20,7 +20,6 @@ fn refused(first: Answered, found: &str) -> String {
                 device: crate::Device::default(),
                 proven: at,
                 own_end: None,
-                most: 9,
                 cookie: None,
             };
             log_in(&mut host, &rules, Some(old), &join, "{}").await
