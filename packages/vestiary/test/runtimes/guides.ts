@@ -86,18 +86,8 @@ export const GUIDES: readonly Guides[] = [
 	{
 		pages: ['devices'],
 		clicks: async (page, url) => {
-			// Each device has cookies of its own. Were those of one browser cleared, a late response could set one again.
-			const logInElsewhere = async (): Promise<void> => {
-				const context = await page.context().browser()?.newContext();
-				const other = await context?.newPage();
-				if (!other) throw new Error('the page has no browser');
-				await other.goto(`${url}/login`);
-				await logIn(other);
-				await other.getByText('(this device)').waitFor();
-				await context?.close();
-			};
-			await logInElsewhere();
-			await logInElsewhere();
+			await logInElsewhere(page, url);
+			await logInElsewhere(page, url);
 			await page.goto(`${url}/login`);
 			await logIn(page);
 			const devices = page.locator('form[action="?/end"]');
@@ -121,8 +111,53 @@ export const GUIDES: readonly Guides[] = [
 			await mine.getByRole('button').click();
 			await page.waitForURL(`${url}/login`);
 		}
+	},
+	{
+		pages: ['limit-devices'],
+		clicks: async (page, url) => {
+			await logInElsewhere(page, url);
+			await logInElsewhere(page, url);
+			for (const refused of [false, true]) {
+				// Without JavaScript, in a browser that has no session.
+				await withoutJavaScript(page, async (plain) => {
+					await plain.goto(`${url}/login`);
+					await logIn(plain);
+					await plain.getByText('Which one do you want to log out?').waitFor();
+					expect(await plain.getByRole('radio').count()).toBe(2);
+					expect(await plain.context().cookies()).toEqual([]);
+					if (refused) return;
+					await plain.getByRole('radio').first().check();
+					await logIn(plain);
+					await plain.getByText('(this device)').waitFor();
+					expect(await plain.locator('form[action="?/end"]').count()).toBe(2);
+				});
+			}
+			await page.goto(`${url}/login`, { waitUntil: 'networkidle' });
+			await logIn(page);
+			await page.getByRole('radio').last().check();
+			// The form has kept the password.
+			await page.getByRole('button', { name: 'Log in' }).click();
+			await page.getByText('(this device)').waitFor();
+			// A login of the same browser needs no other place.
+			await page.goto(`${url}/login`, { waitUntil: 'networkidle' });
+			await logIn(page);
+			await page.getByText('(this device)').waitFor();
+			await page.getByRole('button', { name: 'Log out everywhere', exact: true }).click();
+			await page.waitForURL(`${url}/login`);
+		}
 	}
 ];
+
+/** Each device has cookies of its own. Were those of one browser cleared, a late response could set one again. */
+async function logInElsewhere(page: Page, url: string): Promise<void> {
+	const context = await page.context().browser()?.newContext();
+	const other = await context?.newPage();
+	if (!other) throw new Error('the page has no browser');
+	await other.goto(`${url}/login`);
+	await logIn(other);
+	await other.getByText('(this device)').waitFor();
+	await context?.close();
+}
 
 async function logIn(page: Page): Promise<void> {
 	await page.getByLabel('Name').fill('ada');
