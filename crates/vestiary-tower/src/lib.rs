@@ -41,6 +41,7 @@
 //!   Redis, `SQLite` and Postgres enable this feature.
 #![forbid(unsafe_code)]
 
+mod availability;
 mod contents;
 #[cfg(feature = "axum")]
 mod extract;

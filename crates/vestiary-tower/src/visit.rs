@@ -98,6 +98,11 @@ impl Visit {
         Ok(state)
     }
 
+    /// Whether the store could not be read.
+    pub(crate) async fn is_unavailable(&self) -> Result<bool, SessionError> {
+        Ok(matches!(self.load().await?.visit.state, visit::State::Unavailable(_)))
+    }
+
     /// As [`Visit::open`], for a write: also fails if the session could not be read.
     pub(crate) async fn open_to_write(&self) -> Result<MutexGuard<'_, State>, SessionError> {
         let state = self.load().await?;

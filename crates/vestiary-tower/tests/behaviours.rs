@@ -25,7 +25,7 @@ use tokio::sync::Notify;
 use tower::ServiceExt as _;
 use vestiary::{MemoryLimits, SessionId, UnixMillis};
 use vestiary_store::{MemoryStore, Sessions, Store as _};
-use vestiary_tower::{Config, Session, SessionError, SessionLayer};
+use vestiary_tower::{Config, OnStoreError, Session, SessionError, SessionLayer};
 
 use crate::support::{Browser, Events, Fault, Faulty, config, set_cookies, text};
 
@@ -382,4 +382,23 @@ async fn nothing_secret_is_shown() {
         assert!(!shown.contains(secret), "{shown}");
     }
     assert!(!format!("{:?}", config()).contains("secret of"));
+}
+
+#[tokio::test]
+async fn a_handler_can_tell_a_store_that_is_down_from_a_visitor_without_a_session() {
+    let asks =
+        async |session: Session| -> Answer { Ok(session.is_unavailable().await?.to_string()) };
+    for policy in [OnStoreError::Error, OnStoreError::Anonymous] {
+        let store = Faulty::default();
+        let layer = SessionLayer::new(&config().on_store_error(policy), store.clone()).unwrap();
+        let app = routes().route("/asks", get(asks)).layer(layer);
+        let mut browser = Browser::new(&app);
+        assert_eq!(browser.ok("/asks").await, "false");
+        browser.ok("/write").await;
+        assert_eq!(browser.ok("/asks").await, "false");
+        store.breaks("read", Fault::Fails);
+        assert_eq!(browser.ok("/asks").await, "true");
+        store.is_well();
+        assert_eq!(browser.ok("/asks").await, "false");
+    }
 }

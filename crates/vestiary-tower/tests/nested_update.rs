@@ -50,6 +50,7 @@ fn not_refused(session: &Session) -> Vec<&'static str> {
         ("renew", at_once(session.renew()).err()),
         ("destroy", at_once(session.destroy()).err()),
         ("login", at_once(session.login("ada").into_future()).err()),
+        ("is_unavailable", at_once(session.is_unavailable()).err()),
     ];
     let refused = |error: &Option<SessionError>| {
         error.as_ref().is_some_and(|error| error.code() == "update_nested")
