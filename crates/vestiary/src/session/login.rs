@@ -29,8 +29,8 @@ use crate::{
 ///
 /// # Errors
 /// The host's error if the name is invalid ([`UserSessions::check_name`]), if the list or the data cannot be read, if
-/// the store failed, or if every attempt conflicted with another request; and [`Error::TooManySessions`] if the list is
-/// full. Then the old session stays.
+/// the store failed, or if every attempt conflicted with another request; and [`crate::Error::TooManySessions`] if the
+/// list is full. Then the old session stays.
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn log_in<H: Host>(
     host: &mut H,
