@@ -10,9 +10,12 @@ pub(crate) struct Args {
     /// The seconds for each scenario
     #[arg(default_value_t = 60)]
     seconds: u32,
-    /// Continue each scenario until it has made so many requests, for at most 500 seconds
+    /// Continue each scenario until it has made so many requests
     #[arg(long)]
     requests: Option<u32>,
+    /// The seconds after which a scenario ends without that number of requests: at most 500
+    #[arg(long, default_value_t = 500)]
+    longest: u32,
     /// The seed of another run, to repeat what its requests did, though not when
     #[arg(long)]
     seed: Option<u32>,
@@ -32,6 +35,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let mariadb = progress.step("MariaDB", tools::mariadb)?;
     let libsql = progress.step("libSQL", |log| tools::libsql_server(log, &tools))?;
     let mut options = vec![format!("--seconds={}", args.seconds)];
+    options.push(format!("--longest={}", args.longest));
     options.extend(args.requests.map(|requests| format!("--requests={requests}")));
     options.extend(args.seed.map(|seed| format!("--seed={seed}")));
     options.extend(args.write.then(|| "--write".to_owned()));

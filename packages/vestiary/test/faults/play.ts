@@ -23,8 +23,10 @@ export interface PlayOptions {
 	enough?: (counts: Record<Violation, number>) => boolean;
 	/** The number of acknowledged writes without which the run continues, for a minute at most, on a busy machine. */
 	least?: number;
-	/** The number of requests without which the run continues, for {@link LONGEST} at most. Default: 0. */
+	/** The number of requests without which the run continues. Default: 0. */
 	requests?: number;
+	/** The seconds after which the run ends without that number of requests. Default: {@link LONGEST}. */
+	longest?: number;
 	/** Gets a line every few seconds. */
 	tell: (line: string) => void;
 }
@@ -84,8 +86,8 @@ export async function play(scenario: Scenario, options: PlayOptions): Promise<Re
 	const elapsed = (): number => (performance.now() - began) / 1_000;
 	const over = (): boolean => {
 		if (options.enough?.(history.counts)) return true;
-		const { least, requests = 0 } = options;
-		if (browsers.requests < requests) return elapsed() >= LONGEST;
+		const { least, requests = 0, longest = LONGEST } = options;
+		if (browsers.requests < requests) return elapsed() >= longest;
 		const goesOn =
 			least !== undefined && (browsers.acknowledged < least || faultsAt.length === 0);
 		return elapsed() >= (goesOn ? Math.max(seconds, 60) : seconds);

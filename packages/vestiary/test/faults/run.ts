@@ -20,8 +20,10 @@ const { values } = parseArgs({
 	options: {
 		/** How long each scenario lasts. */
 		seconds: { type: 'string', default: '60' },
-		/** Continues each scenario until it has made so many requests, for at most 500 seconds. */
+		/** Continues each scenario until it has made so many requests. */
 		requests: { type: 'string', default: '0' },
+		/** The seconds after which a scenario ends without that number of requests. */
+		longest: { type: 'string', default: `${LONGEST}` },
 		/** Seconds without requests before the last check. */
 		rest: { type: 'string', default: '65' },
 		/** The requests follow from the seed; their timing does not. */
@@ -35,7 +37,8 @@ const { values } = parseArgs({
 const seconds = Number(values.seconds);
 const chosen = SCENARIOS.filter(({ name }) => name.includes(values.only));
 if (!(seconds > 0) || chosen.length === 0) throw new Error('nothing to run');
-if (seconds > LONGEST)
+const longest = Number(values.longest);
+if (seconds > LONGEST || !(longest > 0 && longest <= LONGEST))
 	throw new Error(`a scenario takes at most ${LONGEST} seconds: run more seeds`);
 if (values.write && chosen.length < SCENARIOS.length)
 	throw new Error('`--write` wants all of them');
@@ -52,6 +55,7 @@ for (const scenario of chosen) {
 		seconds,
 		seed,
 		requests: Number(values.requests),
+		longest,
 		rest: Number(values.rest),
 		tell: (line) => {
 			console.log(`[${scenario.name}] ${line}`);
