@@ -189,13 +189,12 @@ fn with_servers(
     let _ = to_rust.send(servers.clone());
     package.install_packed()?;
     // Those with a browser and fresh SvelteKit apps take the longest, and wait a lot. Those of the stores wait, too.
-    lanes::both(
-        || {
-            package.checks()?;
-            package.benchmarks(&servers)
-        },
-        || lanes::both(|| package.stores(&servers), || package.apps(&servers, service)),
-    )
+    let stores = || {
+        package.stores(&servers)?;
+        // Not at the same time: the faults of the stores' tests free ports that a benchmark's server could get.
+        package.benchmarks(&servers)
+    };
+    lanes::both(|| package.checks(), || lanes::both(stores, || package.apps(&servers, service)))
 }
 
 fn each_example(mut work: impl FnMut(&str) -> anyhow::Result<()>) -> anyhow::Result<()> {

@@ -181,6 +181,11 @@ impl Model {
             _ if want.ends() => ends.extend(own),
             _ => {}
         }
+        // The reuse of an ID ends the session before the event says so.
+        let cookie = sent.as_ref().and_then(|sent| self.cookies.get(sent));
+        let outdated = cookie.and_then(|cookie| cookie.outdated);
+        let is_reuse = outdated.is_some_and(|at| *from >= at + settings.grace);
+        ends.extend(own.filter(|_| settings.revokes_reuse && is_reuse));
         if want.is_login() && settings.per_user.is_some() {
             ends.push(Of::User(user_of(&going.detail)));
         }
