@@ -60,6 +60,7 @@ pub(crate) fn cut(text: &str, chars: usize) -> &str {
 ///
 /// The parser of `core::net` would take 0.9 KB more of the WebAssembly.
 fn network(address: &str) -> Option<String> {
+    let address = bare(address)?;
     let mut text = String::new();
     // A server that listens on both families sees IPv4 as a part of IPv6.
     let four = address.strip_prefix("::ffff:").unwrap_or(address);
@@ -85,6 +86,28 @@ fn network(address: &str) -> Option<String> {
     }
     text.push_str(if used == 0 { "::/48" } else { ":/48" });
     Some(text)
+}
+
+/// An address without the brackets, the port and the zone that some servers and proxies add to it.
+fn bare(text: &str) -> Option<&str> {
+    let is_four = |address: &str| address.contains('.') && !address.contains(':');
+    let (address, port) = match text.strip_prefix('[') {
+        Some(rest) => rest.split_once(']').filter(|(address, _)| !is_four(address))?,
+        // An IPv6 address with a port has brackets.
+        None => match text.find(':').and_then(|end| text.split_at_checked(end)) {
+            Some((address, port)) if is_four(address) => (address, port),
+            _ => (text, ""),
+        },
+    };
+    let is_port =
+        |port: &str| port.strip_prefix(':').and_then(json::whole).is_some_and(|port| port < 65_536);
+    if !port.is_empty() && !is_port(port) {
+        return None;
+    }
+    match address.split_once('%') {
+        Some((address, zone)) => (address.contains(':') && !zone.is_empty()).then_some(address),
+        None => Some(address),
+    }
 }
 
 /// The first three groups of an IPv6 address.
@@ -144,7 +167,7 @@ fn push_hex(text: &mut String, group: u32) {
 
 #[cfg(test)]
 mod tests {
-    use core::net::IpAddr;
+    use core::net::{IpAddr, SocketAddr};
 
     use super::*;
 
@@ -165,6 +188,12 @@ mod tests {
             ("::2:3:4:5:6:7:8", "0:2:3::/48"),
             ("10:20:30::", "10:20:30::/48"),
             ("1:2:3:4:5:6:7::", "1:2:3::/48"),
+            ("203.0.113.7:5678", "203.0.113.0/24"),
+            ("[2001:db8::1]", "2001:db8::/48"),
+            ("[2001:db8::1]:80", "2001:db8::/48"),
+            ("fe80::1%eth0", "fe80::/48"),
+            ("[fe80::1%2]:65535", "fe80::/48"),
+            ("[::ffff:203.0.113.7]:80", "203.0.113.0/24"),
         ] {
             assert_eq!(network(address).as_deref(), Some(expected), "{address}");
             // Each is a valid address, of the same network.
@@ -180,11 +209,13 @@ mod tests {
             let mut text = String::new();
             for _ in 0..random % 24 {
                 random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                let parts = ["0", "1", ":", "::", "a", "fff", ".", "25", ":1"];
+                let parts = ["0", "1", ":", "::", "a", "fff", ".", "25", ":1", "[", "]:"];
                 text.push_str(parts[(random >> 8) as usize % parts.len()]);
             }
             random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223) >> 1;
-            let expected = match text.parse::<IpAddr>() {
+            let address =
+                text.parse().or_else(|_| text.parse().map(|socket: SocketAddr| socket.ip()));
+            let expected = match address {
                 Ok(IpAddr::V4(address)) => Some(u32::from(address.octets()[2])),
                 Ok(IpAddr::V6(address)) if !text.contains('.') => {
                     Some(address.segments()[2].into())
@@ -206,9 +237,27 @@ mod tests {
 
     #[test]
     fn a_text_that_is_no_address_is_unknown() {
-        for text in
-            ["", "unknown", "203.0.113", "203.0.113.7:80", "[::1]", "fe80::1%eth0", "_gazonk"]
-        {
+        for text in [
+            "",
+            "unknown",
+            "203.0.113",
+            "203.0.113.7:",
+            "203.0.113.7:http",
+            "203.0.113.7:65536",
+            "203.0.113.7:1:2",
+            "203.0.113.7%eth0",
+            "[203.0.113.7]",
+            "[203.0.113.7]:80",
+            "[::1",
+            "[::1]80",
+            "[[::1]]",
+            "::1]",
+            "fe80::1%",
+            "[]:80",
+            "%eth0",
+            ":80",
+            "_gazonk",
+        ] {
             assert_eq!(network(text), None, "{text}");
         }
     }

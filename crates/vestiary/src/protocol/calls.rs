@@ -212,6 +212,11 @@ impl<'h, H: Host> Calls<'h, H> {
         }
     }
 
+    /// Whether a reply was lost.
+    pub(crate) fn was_in_doubt(&self) -> bool {
+        self.failure.is_some()
+    }
+
     /// Whether the reply to the last call was lost.
     pub(crate) fn is_lost(&self) -> bool {
         self.is_lost

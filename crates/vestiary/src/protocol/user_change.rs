@@ -31,6 +31,8 @@ pub enum UserChange {
     Seen(Handle),
     /// One session ends.
     Remove(Handle),
+    /// One session ends whose replaced ID was used again, unless a login has replaced the session.
+    Reused(Handle),
     /// All sessions end, except perhaps one.
     End {
         /// The session that stays, if any.
@@ -47,8 +49,8 @@ pub enum Verdict {
     Made,
     /// It may not be made: a login that began before all sessions were ended, or the use of a session that has ended.
     Outdated,
-    /// It may not be made: a login of a user who has the maximum number of sessions ([`WhenFull::Refuse`](crate::WhenFull::Refuse)). The list has
-    /// not changed.
+    /// It may not be made: a login of a user who has the maximum number of sessions
+    /// ([`WhenFull::Refuse`](crate::WhenFull::Refuse)). The list has not changed.
     Full,
 }
 

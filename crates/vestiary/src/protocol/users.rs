@@ -253,12 +253,19 @@ impl UserSessions {
                 };
                 let session = self.sessions.remove(place);
                 // A session that a login has replaced stays replaced.
-                let is_left = session.until < session.seen;
                 let end = lifetime.end(session.created, now);
-                let until = if is_left { session.until } else { end };
+                let until = if session.is_left() { session.until } else { end };
                 self.sessions.push(UserSession { seen: now, until, ..session });
             }
             UserChange::Remove(handle) => self.keep(&|session| session.handle != *handle),
+            UserChange::Reused(handle) => {
+                // Requests must not take the session of a login in progress for revoked.
+                let is_it = |session: &&UserSession| session.handle == *handle;
+                if self.sessions.iter().find(is_it).is_none_or(UserSession::is_left) {
+                    return Verdict::Outdated;
+                }
+                self.keep(&|session| session.handle != *handle);
+            }
             UserChange::End { keep, at } => {
                 self.keep(&|session| Some(&session.handle) == keep.as_ref());
                 if !seeded(Fault::ForgetsEnd) {
@@ -402,6 +409,11 @@ impl UserSession {
         }
         text.push('}');
         text
+    }
+
+    /// Whether a login has replaced the session ([`UserSessions::leave`]).
+    fn is_left(&self) -> bool {
+        self.until < self.seen
     }
 
     fn push(&self, text: &mut String) {

@@ -1,12 +1,11 @@
 use alloc::vec::Vec;
 
-use super::{
-    admission::{Admission, leave, look},
-    open::{Found, Opening},
-};
+use super::open::{Found, Opening};
 use crate::{
     Event, OnReuse,
-    protocol::{self, Calls, Fault, Host, Query, Rules, Seen, seeded},
+    protocol::{
+        self, Calls, Fault, Host, Query, Rules, Seen, UserChange, Verdict, change_list_by, seeded,
+    },
 };
 
 /// Emits the event for each cookie whose ID is out of use, and revokes the sessions if the options say so. A failure to
@@ -76,11 +75,12 @@ async fn revoke_reused<H: Host>(
         host.take_out_of_use(&last);
         return Ok(Ended::Removed);
     };
-    let admission = look(&mut Calls::new(host, rules), tombstone.record.meta()).await?;
-    // A replica may not have the login yet.
-    leave(host, rules, user).await?;
-    if admission == Admission::Revoked {
-        return Ok(Ended::Not);
+    let change = UserChange::Reused(user.handle.clone());
+    let mut calls = Calls::new(host, rules);
+    let changed = change_list_by(&mut calls, &rules.list_key(user), &change, None, None).await?;
+    if changed.verdict != Verdict::Made {
+        // The lost reply may be that to the write that has ended it.
+        return Ok(if calls.was_in_doubt() { Ended::Removed } else { Ended::Not });
     }
     let query = Query::Remove(tombstone.record.write_id());
     if let Err(error) = Calls::new(host, rules).write(&tombstone.id, query).await {

@@ -225,7 +225,8 @@ impl Schedule {
             self.wanted.iter().any(|change| match change {
                 UserChange::End { keep, .. } => keep.as_ref() != Some(handle),
                 UserChange::Remove(removed) => removed == handle,
-                UserChange::Add { .. } | UserChange::Stay { .. } | UserChange::Seen(_) => false,
+                UserChange::Reused(_) | UserChange::Add { .. } => false,
+                UserChange::Stay { .. } | UserChange::Seen(_) => false,
             })
         };
         for (began, at, change, made) in &self.ended {
@@ -258,7 +259,7 @@ impl Schedule {
                         faults.push("a session that was ended is listed");
                     }
                 }
-                UserChange::Stay { .. } | UserChange::Seen(_) => {}
+                UserChange::Stay { .. } | UserChange::Seen(_) | UserChange::Reused(_) => {}
             }
         }
         faults.sort_unstable();

@@ -99,3 +99,22 @@ fn the_tombstone_of_an_older_version_still_leads_to_the_session() {
     let ended = late.visit(&[&id_of(&current)]);
     assert!(matches!(ended.state, State::Anonymous));
 }
+
+#[test]
+fn a_session_that_a_login_has_replaced_is_not_ended_again() {
+    let mut site = Site::new(r#"{"onReuse":"revoke"}"#);
+    let (mut current, old) = renewed(&mut site, Act::LogIn);
+    site.does(&mut current, Act::LogIn).unwrap();
+    let login = id_of(&current);
+    // At once, and when the list has forgotten the session that the login has replaced.
+    for later in [1_000, 400_000] {
+        site.now += later;
+        let (late, _, revoked) = reuse(&mut site, &[&old]);
+        assert!(!revoked, "after {later} ms");
+        // Another session's cookie would take the place of the login's in the browser.
+        assert!(matches!(late.state, State::Tombstone(_)), "after {later} ms: {:?}", late.state);
+        assert_eq!(late.lost, []);
+        let visit = site.visit(&[&login]);
+        assert!(matches!(visit.state, State::Stored { .. }));
+    }
+}
