@@ -44,7 +44,6 @@ enum Key {
     /// The key as it stands in the text that was read, without escapes.
     Plain(Range<usize>),
     /// The key, and its spelling.
-    /// The state of a member.
     Spelled(String, String),
 }
 

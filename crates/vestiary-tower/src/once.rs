@@ -9,6 +9,7 @@ use vestiary_store::{SessionError, StoreOperation, within};
 use crate::{
     Session,
     contents::{text_of, value_of},
+    slots::millis_of,
 };
 
 /// The reason why [`Session::once`] has no result.
@@ -112,7 +113,7 @@ impl<T> Session<T> {
     ///
     /// # Errors
     /// [`OnceError::Run`] with the error of the function, in the request that runs it. The other kinds of [`OnceError`] if
-    /// there is no result.
+    /// there is no result, or if `lease` is zero.
     pub async fn once<V, E, F>(
         &self,
         name: &str,
@@ -123,13 +124,14 @@ impl<T> Session<T> {
         V: Serialize + DeserializeOwned,
         F: Future<Output = Result<V, E>>,
     {
+        let millis = millis_of("lease", lease)?;
         let visit = self.visit();
         let mut host = self.sessions().host(StoreOperation::Read);
         let (mut waited, mut since) = (0, host.elapsed());
         let began = since;
         let token = loop {
             let claimed = visit
-                .claim(&mut *visit.open_to_write().await?, name, lease, waited / 1_000)
+                .claim(&mut *visit.open_to_write().await?, name, millis, waited / 1_000)
                 .await?;
             match claimed {
                 Claim::Held(token) => break token,

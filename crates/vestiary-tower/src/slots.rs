@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::{Serialize, de::DeserializeOwned};
+use vestiary::Error;
 use vestiary_store::SessionError;
 
 use crate::{
@@ -36,14 +37,16 @@ impl<T> Session<T> {
     /// ```
     ///
     /// # Errors
-    /// [`SessionError::Type`] if the value has no JSON form; [`SessionError::Data`] if the session has no room for it;
-    /// [`SessionError::ResponseSent`] if the session is new and the response has left. Other errors if the store failed.
+    /// [`SessionError::Type`] if the value has no JSON form; [`SessionError::Data`] if the session has no room for it, or if
+    /// `lifetime` is zero; [`SessionError::ResponseSent`] if the session is new and the response has left. Other errors if
+    /// the store failed.
     pub async fn put(
         &self,
         key: &str,
         value: impl Serialize,
         lifetime: Duration,
     ) -> Result<bool, SessionError> {
+        let lifetime = millis_of("lifetime", lifetime)?;
         let text = text_of(key, &value)?;
         self.visit().put(&mut *self.visit().open_to_write().await?, key, text, lifetime).await
     }
@@ -81,3 +84,14 @@ impl<T> Session<T> {
 /// The key of a message, and its lifetime; the npm package has the same.
 const FLASH: &str = "flash";
 const FLASH_LIFETIME: Duration = Duration::from_secs(600);
+
+/// A time in milliseconds, at least one.
+///
+/// # Errors
+/// [`SessionError::Data`] if it is zero. The npm package refuses that, too.
+pub(crate) fn millis_of(name: &'static str, time: Duration) -> Result<u64, SessionError> {
+    if time.is_zero() {
+        return Err(Error::OptionType { name, expected: "greater than 0" }.into());
+    }
+    Ok(u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1))
+}

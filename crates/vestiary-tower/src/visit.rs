@@ -11,7 +11,6 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
 
 use async_lock::{Mutex, MutexGuard};
@@ -265,12 +264,11 @@ impl Visit {
         state: &mut State,
         key: &str,
         text: String,
-        lifetime: Duration,
+        millis: u64,
     ) -> Result<bool, SessionError> {
         let (mut asking, rules) = (self.asking(), self.sessions.rules());
         let before = state.session_of_user();
-        let (key, millis) = (key.to_owned(), u64::try_from(lifetime.as_millis()));
-        let millis = millis.unwrap_or(u64::MAX);
+        let key = key.to_owned();
         let putting = visit::put(&mut asking, rules, &mut state.visit, key, text, millis);
         // Boxed, so that the future of each handler does not grow by everything that can happen here.
         let put = Box::pin(putting).await;

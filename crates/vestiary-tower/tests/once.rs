@@ -165,3 +165,30 @@ async fn a_session_that_was_ended_has_no_lease() {
     let ended = Browser::with(&app, browser.cookie()).ok("/").await;
     assert!(ended.starts_with("once_ended"), "{ended}");
 }
+
+#[tokio::test]
+async fn a_lifetime_and_a_lease_of_no_time_are_refused_as_in_the_npm_package() {
+    let store = Faulty::default();
+    let run = async || Ok::<u8, String>(1);
+    let app = Router::new()
+        .route(
+            "/put/{micros}",
+            get(async |Path(micros): Path<u64>, session: Session| {
+                let put = session.put("a", 1, Duration::from_micros(micros)).await;
+                put.map_or_else(
+                    |error| format!("{} ({error})", error.code()),
+                    |put| put.to_string(),
+                )
+            }),
+        )
+        .route(
+            "/once",
+            get(async move |session: Session| shown(session.once("a", Duration::ZERO, run).await)),
+        )
+        .layer(SessionLayer::new(&config(), store.clone()).unwrap());
+    let mut browser = Browser::new(&app);
+    assert_eq!(browser.ok("/put/0").await, "options (`lifetime` must be greater than 0)");
+    assert_eq!(browser.ok("/once").await, "options (`lease` must be greater than 0)");
+    assert_eq!(store.len(), 0);
+    assert_eq!(browser.ok("/put/1").await, "true");
+}

@@ -1,25 +1,22 @@
 //! The lease of a function that one request of all processes runs.
 
-use std::time::Duration;
-
 use vestiary::visit::{self, Claim};
 use vestiary_store::SessionError;
 
 use super::{State, Visit};
 
 impl Visit {
-    /// Claims a lease. The application's changes are stored first.
+    /// Claims a lease, in milliseconds. The application's changes are stored first.
     pub(crate) async fn claim(
         &self,
         state: &mut State,
         name: &str,
-        lease: Duration,
+        lease: u64,
         waited: u64,
     ) -> Result<Claim, SessionError> {
         let changes = state.contents.is_changed().then(|| state.contents.changes());
         let (mut asking, rules) = (self.asking(), self.sessions.rules());
         let before = state.session_of_user();
-        let lease = u64::try_from(lease.as_millis()).unwrap_or(u64::MAX);
         let visit = &mut state.visit;
         let claiming = visit::claim(&mut asking, rules, visit, changes, name, lease, waited);
         // Boxed, so that the future of each handler does not grow by everything that can happen here.
