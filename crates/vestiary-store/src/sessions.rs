@@ -301,7 +301,6 @@ impl Sessions {
     /// If the list cannot be read, or the store refuses to write it (because its memory is full, for example), the
     /// record is removed all the same. The event is `store_failed`, and the entry stays on the list until the session
     /// would have expired.
-    /// expired.
     ///
     /// # Errors
     /// [`SessionError`] if the store did not confirm the removal: the session may still exist.

@@ -134,7 +134,9 @@ impl<F> SessionLayer<F> {
     ///     tenants.insert(host, Sessions::new(&config, MemoryStore::default())?);
     /// }
     /// let layer = SessionLayer::new(&config, MemoryStore::default())?.tenant(move |request| {
-    ///     let host = request.headers.get("host")?.to_str().ok()?;
+    ///     // HTTP/2 has the host in the address, HTTP/1 has it in a header.
+    ///     let named = request.headers.get("host").and_then(|host| host.to_str().ok());
+    ///     let host = request.uri.host().or(named)?;
     ///     tenants.get(host).cloned()
     /// });
     /// # Ok::<(), vestiary_tower::Error>(())

@@ -13,7 +13,7 @@ use axum::{
     Router,
     body::Body,
     extract::Request,
-    http::{Method, StatusCode, header},
+    http::{Method, StatusCode, Version, header},
     middleware::{Next, from_fn},
     response::Response,
     routing::get,
@@ -194,8 +194,17 @@ async fn a_logout_of_the_inner_layer_leaves_the_cookie_of_the_outer_one() {
 }
 
 /// The user of the session at a host, who logs in at `/login`. Returns the user and the cookies of the response.
-async fn at(app: &Router, host: &str, path: &str, cookie: &str) -> (String, Vec<String>) {
-    let request = Request::builder().uri(path).header(header::HOST, host);
+async fn at(
+    app: &Router,
+    version: Version,
+    host: &str,
+    path: &str,
+    cookie: &str,
+) -> (String, Vec<String>) {
+    let request = match version {
+        Version::HTTP_2 => Request::builder().uri(format!("https://{host}{path}")),
+        _ => Request::builder().uri(path).header(header::HOST, host),
+    };
     let request = request.header(header::COOKIE, cookie).body(Body::empty()).unwrap();
     let response = app.clone().oneshot(request).await.unwrap();
     let cookies = set_cookies(&response);
@@ -210,8 +219,10 @@ async fn each_tenant_has_its_own_sessions_and_a_host_without_a_tenant_those_of_t
         (host, Sessions::new(&config, store.clone()).unwrap())
     });
     let layer = SessionLayer::new(&config(), store).unwrap().tenant(move |request| {
-        let host = request.headers.get(header::HOST)?;
-        tenants.iter().find(|(name, _)| host == name).map(|(_, sessions)| sessions.clone())
+        // As the guide does.
+        let named = request.headers.get("host").and_then(|host| host.to_str().ok());
+        let host = request.uri.host().or(named)?;
+        tenants.iter().find(|(name, _)| host == *name).map(|(_, sessions)| sessions.clone())
     });
     let user = async |session: Session| session.user_id().await.unwrap().unwrap_or_default();
     let app = Router::new()
@@ -223,14 +234,17 @@ async fn each_tenant_has_its_own_sessions_and_a_host_without_a_tenant_those_of_t
         ("green.example", "; Domain=green.example"),
         ("red.example", ""),
     ];
-    for (host, domain) in hosts {
-        let (_, cookies) = at(&app, host, "/login", "").await;
+    let versions = [Version::HTTP_11, Version::HTTP_2];
+    for (version, (host, domain)) in
+        versions.into_iter().flat_map(|it| hosts.map(|host| (it, host)))
+    {
+        let (_, cookies) = at(&app, version, host, "/login", "").await;
         let [cookie] = &cookies[..] else { panic!("{host}: {cookies:?}") };
         assert!(domain.is_empty() != cookie.contains("; Domain="), "{host}: {cookie}");
         assert!(cookie.contains(domain), "{host}: {cookie}");
         let (cookie, _) = cookie.split_once(';').unwrap();
         for (other, _) in hosts {
-            let (user, _) = at(&app, other, "/", cookie).await;
+            let (user, _) = at(&app, version, other, "/", cookie).await;
             assert_eq!(user, if other == host { "ada" } else { "" }, "{host} at {other}");
         }
     }
