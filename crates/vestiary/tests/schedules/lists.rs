@@ -225,8 +225,10 @@ impl Schedule {
             self.wanted.iter().any(|change| match change {
                 UserChange::End { keep, .. } => keep.as_ref() != Some(handle),
                 UserChange::Remove(removed) => removed == handle,
-                UserChange::Reused(_) | UserChange::Add { .. } => false,
-                UserChange::Stay { .. } | UserChange::Seen(_) => false,
+                UserChange::Add { .. }
+                | UserChange::Stay { .. }
+                | UserChange::Seen(_)
+                | UserChange::Reused(_) => false,
             })
         };
         for (began, at, change, made) in &self.ended {
