@@ -54,8 +54,11 @@ export const GUIDES: readonly Guides[] = [
 			await page.clock.fastForward('00:31');
 			await page.waitForURL(`${url}/login`);
 
-			// Only the clock of the browser was moved. With the made-up answer, each page would leave for the login.
-			await page.unroute('**/session-end');
+			// Only the clock of the browser was moved. A page that learned of the end, as from a true answer that comes while
+			// the visitor logs out, would leave for the login, and Back would lead there.
+			await page.route('**/session-end', async (route) =>
+				route.fulfill({ json: { left: 600_000 } })
+			);
 			await page.goto(`${url}/admin`);
 			await page.getByText('User 1 is an administrator.').waitFor();
 			await page.getByRole('button', { name: 'Log out' }).click();
