@@ -136,6 +136,7 @@ impl Suite<'_> {
         native("run", self.smoke)
             .args(["--", "--out", self.folder()])
             .args(self.smoke.then_some("--smoke"))
+            .envs(self.servers)
             .logged(log)
     }
 

@@ -28,11 +28,7 @@ pub(crate) fn check(peers: &[Peer]) -> Result<usize, Failed> {
             for metered in [None, Some(Arc::new(Meter::default()))] {
                 let setup = Setup { metered, ..case.setup.clone() };
                 let check = Check { peer, case: &case, setup };
-                block_on(peer.run(check)).map_err(|wrong| Failed {
-                    peer: peer.name(),
-                    case: case.name.clone(),
-                    wrong,
-                })?;
+                block_on(peer.run(check)).map_err(|wrong| Failed::of(peer, &case, wrong))?;
                 checked += 1;
             }
         }
@@ -40,10 +36,17 @@ pub(crate) fn check(peers: &[Peer]) -> Result<usize, Failed> {
     Ok(checked)
 }
 
-struct Check<'a> {
-    peer: Peer,
-    case: &'a Case,
-    setup: Setup,
+/// The check of a case.
+pub(crate) struct Check<'a> {
+    pub(crate) peer: Peer,
+    pub(crate) case: &'a Case,
+    pub(crate) setup: Setup,
+}
+
+impl Failed {
+    pub(crate) fn of(peer: Peer, case: &Case, wrong: String) -> Self {
+        Self { peer: peer.name(), case: case.name.clone(), wrong }
+    }
 }
 
 impl Job for Check<'_> {

@@ -2,6 +2,7 @@ use crate::{
     harness::Effort,
     instructions, layer, micro,
     peers::Peer,
+    postgres::{self, AT_ONCE, Postgres},
     report::{Machine, Report, Row, versions},
     scale,
 };
@@ -15,8 +16,20 @@ pub(crate) enum Group {
     StoreOperations,
     Allocations,
     Instructions,
+    Postgres,
+    PostgresAtOnce,
+    PostgresRoundTrips,
     Micro,
     Scale,
+}
+
+/// The reason why a group was not measured.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failed {
+    #[error(transparent)]
+    Scale(#[from] scale::Unmeasured),
+    #[error(transparent)]
+    Postgres(#[from] postgres::Failed),
 }
 
 /// The description of a group.
@@ -27,13 +40,16 @@ struct Words {
 }
 
 impl Group {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Layer,
         Self::AtOnce,
         Self::Actix,
         Self::StoreOperations,
         Self::Allocations,
         Self::Instructions,
+        Self::Postgres,
+        Self::PostgresAtOnce,
+        Self::PostgresRoundTrips,
         Self::Micro,
         Self::Scale,
     ];
@@ -46,6 +62,9 @@ impl Group {
             Self::StoreOperations => "native-store-ops",
             Self::Allocations => "native-allocations",
             Self::Instructions => "native-instructions",
+            Self::Postgres => "native-postgres",
+            Self::PostgresAtOnce => "native-postgres-16",
+            Self::PostgresRoundTrips => "native-postgres-round-trips",
             Self::Micro => "micro-native",
             Self::Scale => "scale-native",
         }
@@ -57,8 +76,9 @@ impl Group {
         smoke: bool,
         random: &mut fastrand::Rng,
         seed: u64,
-    ) -> Result<Option<Report>, scale::Unmeasured> {
-        let Some(rows) = self.rows(smoke, random, seed)? else { return Ok(None) };
+        postgres: &Postgres,
+    ) -> Result<Option<Report>, Failed> {
+        let Some(rows) = self.rows(smoke, random, seed, postgres)? else { return Ok(None) };
         let Words { title, unit, method } = self.words();
         Ok(Some(Report {
             group: self.name(),
@@ -78,7 +98,8 @@ impl Group {
         smoke: bool,
         random: &mut fastrand::Rng,
         seed: u64,
-    ) -> Result<Option<Vec<Row>>, scale::Unmeasured> {
+        postgres: &Postgres,
+    ) -> Result<Option<Vec<Row>>, Failed> {
         const ACTIX: [Peer; 4] = [Peer::Bare, Peer::Vestiary, Peer::ActixBare, Peer::ActixSession];
         let effort = if smoke { Effort::SMOKE } else { Effort::FULL };
         let requests = if smoke { 4 } else { 500 };
@@ -92,10 +113,28 @@ impl Group {
             Self::Instructions => instructions::instructions(&Peer::AXUM)
                 .inspect_err(|why| println!("\n{} left out: {why}", self.name()))
                 .ok(),
+            Self::Postgres => self.if_installed(postgres.times(1, smoke, random))?,
+            Self::PostgresAtOnce => self.if_installed(postgres.times(AT_ONCE, smoke, random))?,
+            Self::PostgresRoundTrips => {
+                self.if_installed(postgres.round_trips(requests.min(100)))?
+            }
             Self::Micro => Some(micro::times(effort, random)),
             Self::Scale if smoke => Some(scale::measure(&[1_000], seed)?),
             Self::Scale => Some(scale::measure(&[1_000, 100_000, 1_000_000], seed)?),
         })
+    }
+
+    fn if_installed(
+        self,
+        measured: Result<Vec<Row>, postgres::Failed>,
+    ) -> Result<Option<Vec<Row>>, Failed> {
+        match measured {
+            Err(why @ postgres::Failed::Missing) => {
+                println!("\n{} left out: {why}", self.name());
+                Ok(None)
+            }
+            measured => Ok(Some(measured?)),
+        }
     }
 
     fn words(self) -> Words {
@@ -138,6 +177,29 @@ impl Group {
                 method: "valgrind's callgrind counts two runs of different lengths. The number is their difference \
                          per request, including the creation of the request. valgrind has no SHA instructions, so \
                          signatures weigh more here than on the processor.",
+            },
+            Self::Postgres => Words {
+                title: "Sessions in Postgres, one request after the other",
+                unit: "µs",
+                method: "The same applications with sessions in a real Postgres on the same machine, which waits for \
+                         the disk at each commit. tower-sessions is 0.14 here, the version that \
+                         tower-sessions-sqlx-store is for. Each library has a pool of ten connections, all of them \
+                         there before, which asks nothing before it gives one out. A login of Vestiary also adds \
+                         the session to its user's session list. The cost is that over the same request without \
+                         sessions in the same round.",
+            },
+            Self::PostgresAtOnce => Words {
+                title: "Sessions in Postgres, 16 visitors at once",
+                unit: "µs",
+                method: "As sessions in Postgres, one request after the other, but from 16 visitors, each with a \
+                         request under way at all times. The time is that of all requests divided by their number.",
+            },
+            Self::PostgresRoundTrips => Words {
+                title: "Round trips to Postgres of each request",
+                unit: "round trips",
+                method: "A proxy before Postgres counts how often a request waits for it, over many requests, one \
+                         after the other. The test that sqlx makes of a connection which a request has returned to \
+                         the pool does not count: no request waits for it.",
             },
             Self::Micro => Words {
                 title: "The parts of a request",

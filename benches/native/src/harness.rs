@@ -19,6 +19,8 @@ pub(crate) struct Effort {
     pub(crate) rounds: usize,
     /// The approximate time for one cell per round.
     pub(crate) batch: Duration,
+    /// The fewest and the most runs of a batch.
+    pub(crate) least: usize,
     pub(crate) most: usize,
 }
 
@@ -26,9 +28,10 @@ impl Effort {
     /// For published numbers. Many short batches instead of few long ones: most then end before the system switches to
     /// another process, and the median is one of them.
     pub(crate) const FULL: Self =
-        Self { rounds: 101, batch: Duration::from_micros(300), most: 20_000 };
+        Self { rounds: 101, batch: Duration::from_micros(300), least: 8, most: 20_000 };
     /// Whether it works.
-    pub(crate) const SMOKE: Self = Self { rounds: 2, batch: Duration::from_micros(50), most: 8 };
+    pub(crate) const SMOKE: Self =
+        Self { rounds: 2, batch: Duration::from_micros(50), least: 8, most: 8 };
 }
 
 /// A measurement: the median, and the values between which half of the samples lie.
@@ -86,7 +89,7 @@ fn calibrated(cell: &mut Cell<'_>, effort: Effort) -> usize {
     let first = (cell.run)(few).min((cell.run)(few));
     let each = (first.as_nanos() / few as u128).max(1);
     let times = usize::try_from(effort.batch.as_nanos() / each).unwrap_or(effort.most);
-    times.clamp(few.min(8), effort.most)
+    times.clamp(effort.least, effort.most)
 }
 
 impl Spread {

@@ -221,7 +221,7 @@ impl Job for Asking<'_> {
     }
 }
 
-async fn one_by_one<A: App>(app: &mut A, requests: Vec<A::Request>) {
+pub(crate) async fn one_by_one<A: App>(app: &mut A, requests: Vec<A::Request>) {
     for request in requests {
         let response = black_box(app.call(request).await);
         assert!(A::succeeded(&response), "a request failed");

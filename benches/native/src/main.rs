@@ -13,6 +13,7 @@ mod layer;
 mod micro;
 mod payload;
 mod peers;
+mod postgres;
 mod report;
 mod scale;
 mod store;
@@ -21,7 +22,10 @@ use std::{path::PathBuf, process::ExitCode};
 
 use lexopt::{Arg, Parser, ValueExt as _};
 
-use crate::{allocations::Counting, cases::Case, groups::Group, peers::Peer, scale::Subject};
+use crate::{
+    allocations::Counting, cases::Case, groups::Group, peers::Peer, postgres::Postgres,
+    scale::Subject,
+};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -71,8 +75,11 @@ fn run(wanted: Wanted) -> Result<(), Box<dyn std::error::Error>> {
     println!("seed {}", run.seed);
     println!("checked that the work is done: {} times", check::check(&Peer::ALL)?);
     let mut random = fastrand::Rng::with_seed(run.seed);
+    let postgres = Postgres::default();
     for group in run.groups {
-        let Some(report) = group.run(run.smoke, &mut random, run.seed)? else { continue };
+        let Some(report) = group.run(run.smoke, &mut random, run.seed, &postgres)? else {
+            continue;
+        };
         if run.smoke {
             println!("{}: {} rows", report.group, report.rows.len());
         } else {

@@ -5,6 +5,7 @@ pub(crate) mod axum_app;
 pub(crate) mod axum_session;
 pub(crate) mod bare;
 pub(crate) mod tower_sessions;
+pub(crate) mod tower_sessions_sqlx;
 pub(crate) mod vestiary;
 
 use crate::{

@@ -127,7 +127,7 @@ impl Machine {
 /// The measured versions, from the lock file.
 pub(crate) fn versions() -> BTreeMap<&'static str, String> {
     const LOCK: &str = include_str!("../Cargo.lock");
-    const NAMES: [&str; 11] = [
+    const NAMES: [&str; 12] = [
         "actix-session",
         "actix-web",
         "axum",
@@ -138,6 +138,7 @@ pub(crate) fn versions() -> BTreeMap<&'static str, String> {
         "tokio",
         "tower-sessions",
         "tower-sessions-moka-store",
+        "tower-sessions-sqlx-store",
         "vestiary",
     ];
     let version = |name: &str| {
@@ -161,6 +162,6 @@ mod tests {
     fn the_lock_file_names_the_versions() {
         let versions = versions();
         assert_eq!(versions["tower-sessions"], "0.15.0");
-        assert_eq!(versions.len(), 11);
+        assert_eq!(versions.len(), 12);
     }
 }

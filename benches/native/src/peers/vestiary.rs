@@ -2,7 +2,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use axum::{Router, routing::get};
 use vestiary::{Format, KeyRing, Record, Ttl, WriteId};
-use vestiary_store::{MemoryStore, Outcome, Store, StoreError};
+use vestiary_store::{MemoryStore, Outcome, PostgresStore, Store, StoreError, sqlx::PgPool};
 use vestiary_tower::{Config, Session, SessionError, SessionLayer};
 
 use super::{COOKIE, LIFE, OLD_SECRET, SECRET, axum_app::AxumApp};
@@ -19,24 +19,47 @@ impl Make for Vestiary {
     type App = AxumApp;
 
     async fn app(&self, setup: &Setup) -> AxumApp {
-        let config = config(setup);
-        let layer = match &setup.metered {
-            None => SessionLayer::new(&config, MemoryStore::default()),
-            Some(meter) => SessionLayer::new(&config, Metered(Arc::clone(meter))),
-        };
-        let payload = setup.payload;
-        AxumApp(
-            Router::new()
-                .route(Route::Untouched.path(), get(async || "untouched"))
-                .route(Route::Read.path(), get(read))
-                .route(Route::Write.path(), get(write))
-                .route(Route::Same.path(), get(same))
-                .route(Route::Begin.path(), get(move |session| begin(session, payload)))
-                .route(Route::Login.path(), get(login))
-                .route(Route::Logout.path(), get(logout))
-                .layer(layer.expect("the options are right")),
-        )
+        match &setup.metered {
+            None => app(setup, MemoryStore::default()),
+            Some(meter) => app(setup, Metered(Arc::clone(meter))),
+        }
     }
+}
+
+/// The same, with sessions in Postgres.
+pub(crate) struct InPostgres(PostgresStore);
+
+impl InPostgres {
+    /// On these connections, with its table.
+    pub(crate) async fn on(pool: PgPool) -> Result<Self, StoreError> {
+        let store = PostgresStore::with_pool(pool, "sessions")?;
+        store.migrate().await?;
+        Ok(Self(store))
+    }
+}
+
+impl Make for InPostgres {
+    type App = AxumApp;
+
+    async fn app(&self, setup: &Setup) -> AxumApp {
+        app(setup, self.0.clone())
+    }
+}
+
+fn app(setup: &Setup, store: impl Store) -> AxumApp {
+    let layer = SessionLayer::new(&config(setup), store).expect("the options are right");
+    let payload = setup.payload;
+    AxumApp(
+        Router::new()
+            .route(Route::Untouched.path(), get(async || "untouched"))
+            .route(Route::Read.path(), get(read))
+            .route(Route::Write.path(), get(write))
+            .route(Route::Same.path(), get(same))
+            .route(Route::Begin.path(), get(move |session| begin(session, payload)))
+            .route(Route::Login.path(), get(login))
+            .route(Route::Logout.path(), get(logout))
+            .layer(layer),
+    )
 }
 
 /// The same cookie, signed with the previous secret; `None` if it is not one of Vestiary's.
