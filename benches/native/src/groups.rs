@@ -198,8 +198,8 @@ impl Group {
                 title: "Round trips to Postgres of each request",
                 unit: "round trips",
                 method: "A proxy before Postgres counts how often a request waits for it, over many requests, one \
-                         after the other. The test that sqlx makes of a connection which a request has returned to \
-                         the pool does not count: no request waits for it.",
+                         after the other. Calls that a request makes at once count as one. The test that sqlx makes of \
+                         a connection which a request has returned to the pool does not count: no request waits for it.",
             },
             Self::Micro => Words {
                 title: "The parts of a request",

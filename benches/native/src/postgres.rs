@@ -56,6 +56,12 @@ pub(crate) const AT_ONCE: usize = 16;
 /// The connections of each library. All of them are there before anything is measured.
 const CONNECTIONS: u32 = 10;
 
+/// The connections of each library while round trips are counted: enough for the calls that a request makes at once.
+const COUNTED_CONNECTIONS: u32 = 4;
+
+/// The number of unmeasured requests before round trips are counted. Each connection prepares its statements.
+const COUNTED_WARM_UP: usize = 64;
+
 /// The number of unmeasured requests before each batch. The statements are prepared before the first one.
 const WARM_UP: usize = 8;
 
@@ -98,8 +104,7 @@ impl Postgres {
     /// How often a request waits for the server.
     pub(crate) fn round_trips(&self, requests: usize) -> Result<Vec<Row>, Failed> {
         let proxy = Proxy::before(self.server()?.port())?;
-        // On one connection, where each statement is prepared only once.
-        let apps = Apps::on(&server::url(proxy.port()), 1)?;
+        let apps = Apps::on(&server::url(proxy.port()), COUNTED_CONNECTIONS)?;
         let rows = cases(1).into_iter().flat_map(|case| {
             let peers = PEERS.into_iter().filter(|peer| !peer.is_baseline());
             let of = |peer: Peer| {
@@ -225,8 +230,9 @@ impl Job for Counted<'_> {
 
     async fn run(self, make: &impl Make) -> f64 {
         let mut app = make.app(&self.case.setup).await;
-        let mut requests = self.case.requests(make, &mut app, WARM_UP + self.requests).await;
-        let measured = requests.split_off(WARM_UP);
+        let mut requests =
+            self.case.requests(make, &mut app, COUNTED_WARM_UP + self.requests).await;
+        let measured = requests.split_off(COUNTED_WARM_UP);
         one_by_one(&mut app, requests).await;
         let before = self.proxy.round_trips();
         one_by_one(&mut app, measured).await;
