@@ -44,6 +44,7 @@ pub struct Config {
     renew_after: Option<Duration>,
     renew_grace: Option<Duration>,
     on_reuse: OnReuse,
+    recheck_after: Option<Duration>,
     namespace: Option<String>,
     hash_ids: bool,
     max_bytes: Option<usize>,
@@ -106,6 +107,7 @@ impl Config {
             renew_after: None,
             renew_grace: None,
             on_reuse: OnReuse::Report,
+            recheck_after: None,
             namespace: None,
             hash_ids: false,
             max_bytes: None,
@@ -212,6 +214,12 @@ impl Config {
     /// [`OnReuse::Revoke`] the session ends for every browser that has its cookie. Default: [`OnReuse::Report`].
     pub fn on_reuse(self, on_reuse: OnReuse) -> Self {
         Self { on_reuse, ..self }
+    }
+
+    /// The time between two checks of a session that a stream watches: from 1 to 300 seconds. A logout of which this
+    /// process learns in no other way ends its streams that much later. Default: 10 seconds.
+    pub fn recheck_after(self, after: Duration) -> Self {
+        Self { recheck_after: Some(after), ..self }
     }
 
     /// Separates these sessions from others with the same secret and store: cookies and records of one namespace are
@@ -337,6 +345,7 @@ impl Config {
             format: self.format,
             timeouts,
             on_reuse: self.on_reuse,
+            recheck_after: seconds(self.recheck_after),
             namespace: self.namespace.as_deref(),
             hash_ids: self.hash_ids,
             #[expect(clippy::cast_precision_loss, reason = "what is beyond 2^53 is refused")]

@@ -27,6 +27,8 @@ pub enum Constant {
     RecentIds,
     /// The time for which an ID that was taken out of use is remembered, in milliseconds.
     OutOfUse,
+    /// `vestiary::constants::RECHECK_AFTER`.
+    RecheckAfter,
     /// `vestiary::constants::STORE_TIMEOUT`.
     StoreTimeout,
     /// `vestiary::constants::STORE_TTL`.
@@ -46,6 +48,7 @@ pub fn constant(name: Constant) -> f64 {
         Constant::Several => f64::from(SEVERAL),
         Constant::RecentIds => RecentIds::MOST as f64,
         Constant::OutOfUse => RecentIds::OUT_OF_USE as f64,
+        Constant::RecheckAfter => constants::RECHECK_AFTER as f64,
         Constant::StoreTimeout => constants::STORE_TIMEOUT as f64,
         Constant::StoreTtl => constants::STORE_TTL as f64,
     }

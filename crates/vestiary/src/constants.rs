@@ -3,6 +3,13 @@
 /// The seconds of a century: the longest timeout and cookie lifetime. More was probably meant in milliseconds.
 pub const CENTURY: u32 = 3_153_600_000;
 
+/// The longest time between two checks of a watched session, in seconds. A session is followed to its next ID for ten
+/// minutes only.
+pub const LONGEST_RECHECK: u64 = 300;
+
+/// The time between two checks of a session that a stream watches, in seconds. Default of the option `recheckAfter`.
+pub const RECHECK_AFTER: u64 = 10;
+
 /// The maximum number of consecutive renewals that a request follows from the ID in its cookie: as many IDs as the
 /// session can have got while the cookie was on its way.
 pub const RENEWALS: usize = 4;

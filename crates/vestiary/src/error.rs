@@ -211,7 +211,7 @@ impl Error {
                 "`secret` number % has fewer than % bytes: in production pass a long random string, for example from `openssl rand -base64 32`"
             }
             Self::Timeout { .. } => {
-                "`%` must be a number of seconds, at least 1 (`renewGrace` and `touchAfter`: 0) and at most a century (`renewGrace`: 600)"
+                "`%` must be a number of seconds, at least 1 (`renewGrace` and `touchAfter`: 0) and at most a century (`renewGrace`: 600, `recheckAfter`: 300)"
             }
             Self::Namespace => "`namespace` must be 1 to 64 letters, digits, `-`, `_` or `.`",
             Self::SessionsPerUser => {

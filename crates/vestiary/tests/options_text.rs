@@ -34,13 +34,13 @@ prop_compose! {
         texts in (option::of(text()), option::of(text()), option::of(text()), option::of(text())),
         same_site in option::of(prop_oneof![Just(json!(true)), Just(json!(false)), Just(json!("lax")), text().prop_map(Value::from)]),
         flags in prop::array::uniform7(option::of(any::<bool>())),
-        numbers in prop::array::uniform8(option::of(number())),
+        numbers in prop::array::uniform9(option::of(number())),
         express in option::of(any::<bool>()),
         reuse in option::of(prop_oneof![Just("report"), Just("revoke")]),
     ) -> (Value, Value) {
         let (name, domain, path, namespace) = texts;
         let [http_only, partitioned, secure, rolling, uninitialized, auto_save, hash_ids] = flags;
-        let [expires, max_age, touch_after, idle, absolute, renew_after, renew_grace, max_bytes] = numbers;
+        let [expires, max_age, touch_after, idle, absolute, renew_after, renew_grace, max_bytes, recheck] = numbers;
         let cookie = json!({
             "domain": domain, "expires": expires, "httpOnly": http_only, "maxAge": max_age,
             "partitioned": partitioned, "path": path, "sameSite": same_site, "secure": secure,
@@ -50,7 +50,7 @@ prop_compose! {
             "touchAfter": touch_after, "format": express.map(|is| if is { "express-session" } else { "svelte-kit-sessions" }),
             "idleTimeout": idle, "absoluteTimeout": absolute, "renewAfter": renew_after,
             "renewGrace": renew_grace, "namespace": namespace, "hashIds": hash_ids, "maxBytes": max_bytes,
-            "onReuse": reuse,
+            "onReuse": reuse, "recheckAfter": recheck,
         });
         (options, cookie)
     }
@@ -112,6 +112,7 @@ fn input<'a>(
         when_full: WhenFull::Evict,
         version: options["version"].as_f64(),
         on_reuse: if options["onReuse"] == "revoke" { OnReuse::Revoke } else { OnReuse::Report },
+        recheck_after: options["recheckAfter"].as_f64(),
         attributes: Some(attributes),
     })
 }
@@ -243,6 +244,7 @@ fn an_invalid_number_is_reported_by_its_option() {
         (r#"{"absoluteTimeout":null}"#, Error::Timeout { name: "absoluteTimeout" }),
         (r#"{"renewAfter":1e999}"#, Error::Timeout { name: "renewAfter" }),
         (r#"{"renewGrace":-1e-3}"#, Error::Timeout { name: "renewGrace" }),
+        (r#"{"recheckAfter":301}"#, Error::Timeout { name: "recheckAfter" }),
         (r#"{"maxBytes":null}"#, Error::MaxBytes),
         (r#"{"maxBytes":1024.5}"#, Error::MaxBytes),
         (r#"{"sessionsPerUser":0}"#, Error::SessionsPerUser),

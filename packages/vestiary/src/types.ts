@@ -356,6 +356,8 @@ export interface SveltekitSessionConfig {
 	 * the session itself ends, too. Default: `'report'`.
 	 */
 	onReuse?: 'report' | 'revoke' | undefined;
+	/** Seconds between two checks of a session that a stream watches, from 1 to 300. Default: 10. */
+	recheckAfter?: number | undefined;
 	/**
 	 * The maximum number of sessions per user (`session.login()`). A login beyond it ends the session that has been
 	 * idle longest, or is refused with `whenFull: 'refuse'`. With `Infinity` only the size of the session list is a
@@ -415,9 +417,7 @@ export interface SveltekitSessionConfig {
 	 * of an expired session is removed, as in any request. Requests by `event.fetch` belong to their page. Default: none.
 	 */
 	passive?: ((event: RequestEvent) => boolean) | undefined;
-	/**
-	 * Called for each event of a request's session, for logs and metrics. Exceptions and rejections of it are ignored.
-	 */
+	/** Called for each event of a request's session, for logs and metrics. Its exceptions and rejections are ignored. */
 	onEvent?: ((event: SessionEvent, request: RequestEvent) => void) | undefined;
 	/** Receives metrics and traces: `opentelemetry()` of `vestiary/opentelemetry`. */
 	telemetry?: Telemetry | undefined;

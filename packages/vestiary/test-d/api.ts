@@ -211,6 +211,7 @@ export const everything: SveltekitSessionConfig = {
 	renewAfter: 3_600,
 	renewGrace: 20,
 	onReuse: 'revoke',
+	recheckAfter: 5,
 	sessionsPerUser: 5,
 	hashIds: true,
 	encrypt: 'migrate',

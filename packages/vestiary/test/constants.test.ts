@@ -26,6 +26,7 @@ test('docs/reference/options.md has the defaults of the core', () => {
 	).replaceAll('_', '');
 	for (const [option, name] of [
 		['sessionsPerUser', 'SESSIONSPERUSER'],
+		['recheckAfter', 'RECHECKAFTER'],
 		['storeTimeout', 'STORETIMEOUT']
 	] as const) {
 		const [, value] = new RegExp(`${name}: \\w+ = (\\d+);`).exec(core) ?? [];

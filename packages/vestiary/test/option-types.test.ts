@@ -51,7 +51,7 @@ test.each(cases)('%s of another type than %s is refused', (name, type, prefix) =
 });
 
 const CENTURY =
-	'must be a number of seconds, at least 1 (`renewGrace` and `touchAfter`: 0) and at most a century (`renewGrace`: 600)';
+	'must be a number of seconds, at least 1 (`renewGrace` and `touchAfter`: 0) and at most a century (`renewGrace`: 600, `recheckAfter`: 300)';
 
 test('a grace period that is longer than the tombstone of an old ID stays is refused', () => {
 	expect(refusalOf({ renewGrace: 601 })).toMatchObject({
@@ -61,10 +61,27 @@ test('a grace period that is longer than the tombstone of an old ID stays is ref
 	expect(() => new Session(testEvent().event, { secret: SECRET, renewGrace: 600 })).not.toThrow();
 });
 
+test('a check of streams that comes too seldom to follow a session to its next ID is refused', () => {
+	for (const recheckAfter of [0, 0.999, 300.001])
+		expect(refusalOf({ recheckAfter })).toMatchObject({
+			code: 'timeout_option',
+			message: `\`recheckAfter\` ${CENTURY}`
+		});
+	for (const recheckAfter of [1, 300])
+		expect(
+			() => new Session(testEvent().event, { secret: SECRET, recheckAfter })
+		).not.toThrow();
+});
+
 test.each([
-	...['touchAfter', 'idleTimeout', 'absoluteTimeout', 'renewAfter', 'renewGrace'].map(
-		(name) => [{ name }, 'timeout_option', `\`${name}\` ${CENTURY}`] as const
-	),
+	...[
+		'touchAfter',
+		'idleTimeout',
+		'absoluteTimeout',
+		'renewAfter',
+		'renewGrace',
+		'recheckAfter'
+	].map((name) => [{ name }, 'timeout_option', `\`${name}\` ${CENTURY}`] as const),
 	[{ name: 'maxBytes' }, 'max_bytes_option', '`maxBytes` must be a whole number of bytes'],
 	[
 		{ name: 'maxAge', inCookie: true },

@@ -239,6 +239,10 @@ const NUMBERS: Record<string, { make: (value: number) => () => unknown; good: nu
 		make: (renewGrace) => handle({ renewGrace }),
 		good: [0, 60]
 	},
+	'SveltekitSessionConfig.recheckAfter': {
+		make: (recheckAfter) => handle({ recheckAfter }),
+		good: [1, 300]
+	},
 	'SveltekitSessionConfig.storeTimeout': {
 		make: (storeTimeout) => handle({ storeTimeout }),
 		good: [0, 1, 2 ** 31 - 1, Infinity]

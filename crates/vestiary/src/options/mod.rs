@@ -53,6 +53,8 @@ pub struct Options {
     version: Option<u32>,
     on_reuse: OnReuse,
     sessions_per_user: SessionsPerUser,
+    /// The maximum time between two checks of a watched session, in milliseconds.
+    recheck_after: u64,
 }
 
 /// The limit of the number of sessions that a user has at the same time.
@@ -130,6 +132,8 @@ pub struct OptionsInput<'a> {
     pub version: Option<f64>,
     /// The answer to a request that uses an ID which a renewal has replaced, and whose grace period is over.
     pub on_reuse: OnReuse,
+    /// The maximum time between two checks of a session that a stream watches, in seconds: 1 to 300. Default: 10.
+    pub recheck_after: Option<f64>,
     /// The cookie attributes for records: text of a JSON object, as for [`Options::record_cookie`]. Default: none.
     pub attributes: Option<&'a str>,
 }
@@ -169,6 +173,7 @@ impl Options {
                 when_full: input.when_full,
                 ..SessionsPerUser::default()
             },
+            recheck_after: timeouts::recheck(input.recheck_after)?,
         };
         options.settle()?;
         if options.format == Format::ExpressSession && options.timeouts.has_renewal() {
@@ -395,6 +400,12 @@ impl Options {
     #[must_use]
     pub fn on_reuse(&self) -> OnReuse {
         self.on_reuse
+    }
+
+    /// The maximum time between two checks of a session that a stream watches, in milliseconds.
+    #[must_use]
+    pub fn recheck_after(&self) -> u64 {
+        self.recheck_after
     }
 
     /// The namespace of the sessions.

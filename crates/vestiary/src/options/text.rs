@@ -58,7 +58,7 @@ const COOKIE: &str = "cookie.";
 
 impl OptionsText {
     /// The members of the text besides `cookie`, with the types of their values.
-    pub const TYPES: [(&'static str, OptionType); 24] = [
+    pub const TYPES: [(&'static str, OptionType); 25] = [
         ("name", OptionType::String),
         ("rolling", OptionType::Boolean),
         ("saveUninitialized", OptionType::Boolean),
@@ -76,6 +76,7 @@ impl OptionsText {
         ("whenFull", OptionType::String),
         ("version", OptionType::Number),
         ("onReuse", OptionType::String),
+        ("recheckAfter", OptionType::Number),
         ("secrets", OptionType::Strings),
         ("sealSecrets", OptionType::Strings),
         ("migrates", OptionType::Boolean),
@@ -135,6 +136,7 @@ impl OptionsText {
             when_full: self.when_full()?,
             version: self.number("version"),
             on_reuse: self.on_reuse()?,
+            recheck_after: self.number("recheckAfter"),
             attributes: Some(&self.attributes),
         })
     }

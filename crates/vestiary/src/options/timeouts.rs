@@ -1,6 +1,6 @@
 use crate::{
     Error, Meta, Ttl, UnixMillis,
-    constants::CENTURY,
+    constants::{CENTURY, LONGEST_RECHECK, RECHECK_AFTER},
     protocol::{Lifetime, TOMBSTONE_TTL},
 };
 
@@ -159,6 +159,16 @@ fn grace_of(grace: Option<u64>) -> Result<u64, Error> {
     }
 }
 
+/// Validates the time between two checks of a watched session.
+pub(super) fn recheck(seconds: Option<f64>) -> Result<u64, Error> {
+    match millis("recheckAfter", seconds, 1.0)? {
+        Some(recheck) if recheck > LONGEST_RECHECK * 1_000 => {
+            Err(Error::Timeout { name: "recheckAfter" })
+        }
+        recheck => Ok(recheck.unwrap_or(RECHECK_AFTER * 1_000)),
+    }
+}
+
 /// Converts an option in seconds to milliseconds.
 pub(crate) fn millis(
     name: &'static str,
@@ -187,6 +197,18 @@ mod tests {
         let until = grace(600.0).map(|timeouts| timeouts.grace(UnixMillis(1)));
         assert_eq!(until, Ok(UnixMillis(TOMBSTONE_TTL + 1)));
         assert_eq!(grace(600.001), Err(Error::Timeout { name: "renewGrace" }));
+    }
+
+    #[test]
+    fn a_watched_session_is_checked_while_its_old_id_still_leads_to_it() {
+        assert_eq!(recheck(None), Ok(10_000));
+        assert_eq!([recheck(Some(1.0)), recheck(Some(300.0))], [Ok(1_000), Ok(300_000)]);
+        // Half of the time for which it is followed, so that one check may fail.
+        assert_eq!(LONGEST_RECHECK * 1_000 * 2, TOMBSTONE_TTL);
+        for wrong in [0.0, 0.999, 300.001, -1.0, f64::NAN, f64::INFINITY] {
+            let refused = Err(Error::Timeout { name: "recheckAfter" });
+            assert_eq!(recheck(Some(wrong)), refused, "{wrong}");
+        }
     }
 
     fn timeouts(idle: Option<f64>, absolute: Option<f64>) -> Timeouts {
