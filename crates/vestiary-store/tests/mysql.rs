@@ -197,6 +197,39 @@ async fn expired_records_are_removed_a_few_at_a_time() {
     assert_eq!(count().await, 0);
 }
 
+/// The creation of a session must not take longer, the more sessions there are.
+#[tokio::test]
+async fn no_operation_reads_all_records() {
+    alone("large").await;
+    let options = MySqlPoolOptions::new().min_connections(1).max_connections(1);
+    let pool = options.connect(&server().await.url()).await.unwrap();
+    let store = MySqlStore::with_pool(pool.clone(), "large").unwrap();
+    let rows: Vec<_> =
+        (0..20_000).map(|n| format!("('sess:{n}', '{{}}', {})", 1_u64 << 52)).collect();
+    for statement in
+        [&*format!("INSERT INTO large VALUES {}", rows.join(", ")), "ANALYZE TABLE large"]
+    {
+        pool.execute(statement).await.unwrap();
+    }
+    let read = async || -> u64 {
+        let counts = "SHOW SESSION STATUS LIKE 'Handler_read_%'";
+        let counts = sqlx::query_as::<_, (String, String)>(counts).fetch_all(&pool).await.unwrap();
+        counts.iter().map(|(_, count)| count.parse::<u64>().unwrap()).sum()
+    };
+    let before = read().await;
+    for n in 0..20 {
+        let key = format!("key-{n}");
+        assert!(store.create(&key, OLD, LIFE, false).await.unwrap());
+        let [one, other] = store.read_two(&key, "none").await;
+        assert_eq!((one.unwrap().as_deref(), other.unwrap()), (Some(OLD), None));
+        let old = write_id('A');
+        assert_eq!(store.replace(&key, old.as_ref(), NEW, LIFE).await.unwrap(), Outcome::Done);
+        assert_eq!(store.remove(&key, write_id('B').as_ref()).await.unwrap(), Outcome::Done);
+    }
+    let count = read().await - before;
+    assert!((20..1_000).contains(&count), "{count}");
+}
+
 #[tokio::test]
 async fn keys_are_bytes_and_stores_of_one_table_are_kept_apart_by_prefix() {
     let (store, _) = alone("prefixed").await;

@@ -205,6 +205,41 @@ async fn expired_records_are_removed_a_few_at_a_time() {
     assert_eq!(count().await, 0);
 }
 
+/// The creation of a session must not take longer, the more sessions there are.
+#[tokio::test]
+async fn no_operation_reads_all_records() {
+    alone("large").await;
+    let options = PgPoolOptions::new().min_connections(1).max_connections(1);
+    let pool = options.connect(&server().await.url()).await.unwrap();
+    let store = PostgresStore::with_pool(pool.clone(), "large").unwrap();
+    let many = format!(
+        "INSERT INTO large SELECT 'sess:' || md5(n::text), '{OLD}', {} FROM generate_series(1, 20000) AS n",
+        i64::MAX
+    );
+    for statement in [&*many, "ANALYZE large"] {
+        sqlx::query(statement).execute(&pool).await.unwrap();
+    }
+    // The pool has one connection: a server tells of the reads of others only later.
+    let read = async || -> i64 {
+        let count =
+            "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_user_tables WHERE relname = 'large'";
+        sqlx::query("SELECT pg_stat_force_next_flush()").execute(&pool).await.unwrap();
+        sqlx::query_scalar(count).fetch_one(&pool).await.unwrap()
+    };
+    let before = read().await;
+    for n in 0..20 {
+        let key = format!("key-{n}");
+        assert!(store.create(&key, OLD, LIFE, false).await.unwrap());
+        let [one, other] = store.read_two(&key, "none").await;
+        assert_eq!((one.unwrap().as_deref(), other.unwrap()), (Some(OLD), None));
+        let old = write_id('A');
+        assert_eq!(store.replace(&key, old.as_ref(), NEW, LIFE).await.unwrap(), Outcome::Done);
+        assert_eq!(store.remove(&key, write_id('B').as_ref()).await.unwrap(), Outcome::Done);
+    }
+    let count = read().await - before;
+    assert!((20..1_000).contains(&count), "{count}");
+}
+
 #[tokio::test]
 async fn stores_of_one_table_are_kept_apart_by_prefix() {
     let (store, _) = alone("prefixed").await;

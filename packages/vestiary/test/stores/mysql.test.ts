@@ -493,6 +493,31 @@ describe('MySqlStore', () => {
 		expect(await count()).toBe(40);
 	});
 
+	test('no operation reads all records', async () => {
+		const client = poolOf({ connectionLimit: 1 });
+		const table = `sessions_${++tables}`;
+		const atomic = await atomicOf(client, { table });
+		await client.query(
+			`INSERT INTO ${table} VALUES ${rows(20_000, (n) => `('sess:old-${n}', '{}', ${2 ** 52})`)}`
+		);
+		await client.query(`ANALYZE TABLE ${table}`);
+		const read = async (): Promise<number> => {
+			const status = "SHOW SESSION STATUS LIKE 'Handler_read_%'";
+			const [counts] = await client.query<mysql2.RowDataPacket[]>(status);
+			return counts.reduce((sum, { Value }) => sum + Number(Value), 0);
+		};
+		const before = await read();
+		for (let n = 0; n < 20; n++) {
+			expect(await atomic.create(`new-${n}`, RECORD, 60_000, false)).toBe(true);
+			expect(await atomic.readTwo?.(`new-${n}`, 'none')).toEqual([RECORD, null]);
+			expect(await atomic.replace(`new-${n}`, 'A'.repeat(16), RECORD, 60_000)).toBe('done');
+			expect(await atomic.remove(`new-${n}`, 'A'.repeat(16))).toBe('done');
+		}
+		const count = (await read()) - before;
+		expect(count).toBeGreaterThan(20);
+		expect(count).toBeLessThan(1_000);
+	});
+
 	test('a record is created although another request sweeps the expired one meanwhile', async () => {
 		const pool = poolOf();
 		const table = `sessions_${++tables}`;

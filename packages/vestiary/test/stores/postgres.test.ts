@@ -223,6 +223,35 @@ describe('PostgresStore', () => {
 		expect(rows[0]?.n).toBe(30);
 	});
 
+	test('no operation reads all records', async () => {
+		// One connection: a server tells of the reads of others only later.
+		const client = new pg.Pool({ connectionString: server.url, max: 1 });
+		closing.push(async () => client.end());
+		const { atomic } = await store(client);
+		const table = `sessions_${tables}`;
+		await client.query(`INSERT INTO ${table} SELECT 'sess:' || md5(n::text), '${RECORD}', ${2 ** 52}
+			FROM generate_series(1, 20000) AS n`);
+		await client.query(`ANALYZE ${table}`);
+		const read = async (): Promise<number> => {
+			await client.query('SELECT pg_stat_force_next_flush()');
+			const { rows } = await client.query<{ n: number }>(
+				`SELECT (seq_tup_read + idx_tup_fetch)::int AS n FROM pg_stat_user_tables WHERE relname = $1`,
+				[table]
+			);
+			return rows[0]?.n ?? NaN;
+		};
+		const before = await read();
+		for (let n = 0; n < 20; n++) {
+			expect(await atomic?.create(`new-${n}`, RECORD, 60_000, false)).toBe(true);
+			expect(await atomic?.readTwo?.(`new-${n}`, 'none')).toEqual([RECORD, null]);
+			expect(await atomic?.replace(`new-${n}`, 'A'.repeat(16), RECORD, 60_000)).toBe('done');
+			expect(await atomic?.remove(`new-${n}`, 'A'.repeat(16))).toBe('done');
+		}
+		const count = (await read()) - before;
+		expect(count).toBeGreaterThan(20);
+		expect(count).toBeLessThan(1_000);
+	});
+
 	test('sessions, lists and revocations work on it', async () => {
 		const options = { secret: SECRET, store: await store(poolOf(server.url)) };
 		const { event } = testEvent();
