@@ -38,6 +38,8 @@ export interface Page {
 	readonly emit?: (event: SessionEvent) => void;
 	/** Called when a session has its full lifetime again. */
 	readonly touched?: (id: string) => void;
+	/** Called before the store reads a record, with its key. */
+	readonly reading?: (key: string) => Promise<void>;
 	/** Called after each step: whether a session is about to begin, whose cookie no other handle may take. */
 	readonly reserves?: (is: boolean) => void;
 	/** Creates the error for a cookie that belongs to a session of another handle. */
@@ -214,8 +216,13 @@ export class Driver {
 	async #call(begun: Unfinished, page: Page, failures: unknown[]): Promise<Progress> {
 		const { running, step, purpose, several } = begun;
 		const action = PURPOSES[purpose] ?? 'read';
-		const make = async (call: StoreCall): Promise<StoreReply> =>
-			this.calls.make(call, action, failures);
+		const make = async (call: StoreCall): Promise<StoreReply> => {
+			if (page.reading) {
+				await page.reading(call.key);
+				if (call.step === Step.LoadTwo) await page.reading(call.text);
+			}
+			return this.calls.make(call, action, failures);
+		};
 		const first = callOf(running, step);
 		if (!several) return this.#resume(running, page, failures, await make(first));
 		const calls = [first];

@@ -10,6 +10,10 @@ export const developing: boolean = environment('NODE_ENV') === 'development';
 /** Whether tests of an application are running, where a short secret is accepted. */
 export const testing: boolean = environment('NODE_ENV') === 'test';
 
+/** Whether requests must not share timers, connections and promises, as on Cloudflare Workers. */
+export const isolated: boolean =
+	typeof navigator === 'object' && navigator.userAgent === 'Cloudflare-Workers';
+
 function environment(name: 'NODE_ENV' | 'SVELTEKIT_FORK'): string | undefined {
 	return typeof process === 'undefined' ? undefined : process.env[name];
 }

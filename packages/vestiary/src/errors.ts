@@ -46,6 +46,7 @@ export type VestiaryErrorCode =
 	| OnceErrorCode
 	| 'login_outdated'
 	| 'response_sent'
+	| 'session_ended'
 	| 'too_many_sessions'
 	| 'update_nested';
 
@@ -213,12 +214,22 @@ export class OnceError extends VestiaryError {
 	}
 }
 
+/** The session has ended: the reason with which `session.signal` aborts, and with which the source of a stream is cancelled. */
+export class SessionEndedError extends VestiaryError {
+	override name = 'SessionEndedError';
+	declare readonly code: 'session_ended';
+
+	constructor() {
+		super('session_ended', 'the session has ended');
+	}
+}
+
 type Subclass = new (code: never, message: string, options?: ErrorOptions) => VestiaryError;
 
 const CLASS_OF: Record<
 	Exclude<
 		VestiaryErrorCode,
-		OnceErrorCode | 'login_outdated' | 'response_sent' | 'update_nested'
+		OnceErrorCode | 'login_outdated' | 'response_sent' | 'session_ended' | 'update_nested'
 	>,
 	Subclass
 > = {

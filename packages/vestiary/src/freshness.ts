@@ -1,13 +1,10 @@
 import { ConfigError } from './errors.js';
 import { Task } from './generated/vestiary.js';
-import { FRESH, SLOT } from './inside.js';
+import { SCOPE, SLOT } from './inside.js';
 import { Slots } from './slots.js';
 
 /** How long ago the user has proven their identity: a base class of `Session`. */
 export abstract class Freshness extends Slots {
-	/** @internal */
-	abstract [FRESH](period: number): boolean;
-
 	/**
 	 * Whether the user has logged in or confirmed their identity ({@link Freshness.confirm}) within this number of
 	 * seconds. False for an anonymous visitor. Ask before an action that needs more than a session, such as a change of
@@ -27,7 +24,7 @@ export abstract class Freshness extends Slots {
 				'options',
 				'`session.isFresh()` needs a number of seconds, greater than 0'
 			);
-		return this[FRESH](seconds * 1_000);
+		return this[SCOPE].visit.isFresh(seconds * 1_000);
 	}
 
 	/**

@@ -5,15 +5,14 @@ import type { OwnRequest } from './open-sessions.js';
 /* Symbols under which other modules of the package use a `Session`, hidden from applications. */
 
 export const UNSAVED: unique symbol = Symbol('hasUnsavedCookie');
-export const HANDLE: unique symbol = Symbol('handle');
 export const OPEN: unique symbol = Symbol('open');
 export const LOOK: unique symbol = Symbol('look');
 export const FINISH: unique symbol = Symbol('finish');
 export const SEEN: unique symbol = Symbol('seen');
 export const REVOKED: unique symbol = Symbol('revoked');
 export const SLOT: unique symbol = Symbol('slot');
-export const FRESH: unique symbol = Symbol('fresh');
 export const CALL: unique symbol = Symbol('call');
+export const SCOPE: unique symbol = Symbol('scope');
 
 /** A session as its request sees it. */
 export interface Inside {

@@ -2,7 +2,7 @@ import type { RequestEvent } from '@sveltejs/kit';
 
 import { ConfigError } from './errors.js';
 import { VisitState } from './generated/vestiary.js';
-import { HANDLE, OPEN } from './inside.js';
+import { OPEN } from './inside.js';
 import type { Runtime } from './runtime.js';
 import { Scope } from './scope.js';
 import { Session } from './session.js';
@@ -34,6 +34,13 @@ export interface ReadOnlySession {
 	 * @throws {@link DataError} and {@link StoreError} if the session cannot be read
 	 */
 	isAlive(): Promise<boolean>;
+	/**
+	 * Aborts when the session has ended, in whatever request or process, with a {@link SessionEndedError} as its reason: as
+	 * `session.signal` does.
+	 */
+	readonly signal: AbortSignal;
+	/** The same stream, until the session ends. Then it ends, too, without an error: as `session.until()` does. */
+	readonly until: Session['until'];
 }
 
 /** A request with a `Cookie` header: a `Request`, or one of `node:http`. */
@@ -76,12 +83,17 @@ export async function readSession(
 	if (state === VisitState.Unavailable && fault) throw fault;
 	if (state !== VisitState.Stored) return undefined;
 	const { data, userId, logId } = session;
-	return {
+	const read = {
 		data,
 		userId,
 		logId,
-		handle: session[HANDLE],
-		isFresh: (seconds) => session.isFresh(seconds),
+		handle: scope.visit.user?.handle,
+		isFresh: (seconds: number) => session.isFresh(seconds),
 		isAlive: async () => session.isAlive()
 	};
+	// Not shown by a log of the whole object, which would begin to watch the session.
+	return Object.defineProperties(read as ReadOnlySession, {
+		signal: { get: () => session.signal },
+		until: { value: session.until.bind(session) }
+	});
 }

@@ -4,8 +4,23 @@ import type { Core } from './core.js';
 import type { Given, User } from './progress.js';
 import type { Device } from './device.js';
 import { Driver, type Compute, type DriverOptions, type End, type Page } from './driver.js';
+import { isolated } from './environment.js';
 import { ConfigError, type StoreError } from './errors.js';
-import { constant, Constant, Given as Flag, Task, type MemoryTable } from './generated/vestiary.js';
+import {
+	constant,
+	Constant,
+	Given as Flag,
+	Task,
+	VisitState,
+	type MemoryTable
+} from './generated/vestiary.js';
+import {
+	LiveSessions,
+	type Asking,
+	type Listener,
+	type Living,
+	type Watched
+} from './live-sessions.js';
 import { tableOf } from './memory-store.js';
 import type { StoreCalls } from './store-calls.js';
 import type { SessionEvent, Store } from './types.js';
@@ -36,6 +51,10 @@ export class Records {
 	/** IDs that this process has recently taken out of use. */
 	readonly #outOfUse: Recent;
 	readonly #columns: Columns;
+	readonly #core: Core;
+	/** The sessions of the store that outlive their requests. */
+	readonly #live: LiveSessions;
+	readonly #asking: Asking;
 
 	constructor(core: Core, store: Store, options: RecordsOptions) {
 		const takeOutOfUse = (id: string): void => {
@@ -45,6 +64,12 @@ export class Records {
 		this.#driver = new Driver(core, store, { ...options, takeOutOfUse });
 		this.#outOfUse = options.outOfUse;
 		this.#columns = options.columns;
+		this.#core = core;
+		this.#live = options.live;
+		this.#asking = {
+			recheckAfter: options.recheckAfter,
+			alive: async (id, reading) => this.#alive(id, reading)
+		};
 		// Decrypting takes longer than the wait that a table saves.
 		this.#mayBeHere = !options.encrypts && !options.telemetry;
 	}
@@ -91,7 +116,8 @@ export class Records {
 
 	/** The table in which the core can read and write records without store calls, if there is one. */
 	get table(): MemoryTable | undefined {
-		return this.#mayBeHere ? tableOf(this.#store) : undefined;
+		// The writes of a table name no keys, by which those who wait for the end of a session would learn of it.
+		return this.#mayBeHere && this.#live.size === 0 ? tableOf(this.#store) : undefined;
 	}
 
 	/**
@@ -156,6 +182,25 @@ export class Records {
 		return this.#run(Task.EndAll, [JSON.stringify(name), keep ?? '']);
 	}
 
+	/** Watches a session that outlives its request. */
+	watch(id: string, listener: Listener): Watched {
+		// A request of a Worker must not wait for the store call of another one, nor for its timer.
+		const live = isolated ? new LiveSessions() : this.#live;
+		return live.watch(id, this.#asking, listener);
+	}
+
+	/** Asks the store whether a session is still valid. Only its ID need be known. */
+	async #alive(id: string, reading: Page['reading']): Promise<Living | undefined> {
+		const given = { flags: VisitState.Stored, at: Date.now(), texts: [id, EMPTY, ''] };
+		const page = { facts: 0, ...(reading && { reading }) };
+		const { error, texts, flags, at } = await this.#driver.run(Task.IsAlive, given, page);
+		if (error !== undefined) throw error as Error;
+		const [, ids, record = ''] = texts;
+		if (ids === undefined) return undefined;
+		const [current = ''] = ids.split('\n', 1);
+		return { id: current, end: this.#core.endOf(flags, at, record, false) };
+	}
+
 	/** The error for a store that drops deadlines and cookie attributes, if it does; returned once. */
 	takeLoss(): StoreError | undefined {
 		return this.#columns.takeLoss();
@@ -174,8 +219,13 @@ export class Records {
 	}
 }
 
+/** A record without data, in place of one that is not known. */
+const EMPTY = '{"cookie":{},"data":{}}';
+
 /** The options of {@link Records}. */
 export interface RecordsOptions extends Omit<DriverOptions, 'takeOutOfUse'> {
+	/** The maximum time between two questions about a session that outlives its request, in milliseconds. */
+	readonly recheckAfter: number;
 	/** Whether records are encrypted. */
 	readonly encrypts: boolean;
 	/** IDs that this process has recently taken out of use. */

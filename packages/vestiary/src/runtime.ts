@@ -120,7 +120,7 @@ export function runtimeOf(options: SveltekitSessionConfig): Runtime {
 	const { hashIds, namespace, telemetry } = options;
 	const owner = { secrets: secretsNumber, name: core.name, namespace };
 	const { application, sessions } = sharedBy(owner, store);
-	const { outOfUse, touched, columns } = sessions;
+	const { outOfUse, touched, columns, live } = sessions;
 	const shape = Shape.of(options);
 	const timeout = store instanceof MemoryStore ? 0 : timeoutOf(options.storeTimeout);
 	limitPatience(store, timeout === 0 ? Infinity : timeout);
@@ -136,7 +136,9 @@ export function runtimeOf(options: SveltekitSessionConfig): Runtime {
 			telemetry,
 			encrypts,
 			outOfUse,
-			columns
+			columns,
+			live,
+			recheckAfter: (options.recheckAfter ?? constant(Constant.RecheckAfter)) * 1_000
 		}),
 		cookie: Object.freeze(cookie),
 		touched: touchedBy(core, touched, `${cookie.maxAge}:${hashIds === true}:`),

@@ -5,6 +5,7 @@ import { ConfigError, ResponseSentError, StoreError, VestiaryError } from './err
 import { cacheControl, Given, Task, vary, VisitState } from './generated/vestiary.js';
 import { hint, hintForEvent } from './hints.js';
 import { REVOKED, type Inside } from './inside.js';
+import { Life } from './life.js';
 import { watch, type OwnRequest } from './open-sessions.js';
 import { Operations } from './operations.js';
 import { cookieWith } from './own-cookie.js';
@@ -76,6 +77,7 @@ export class Scope implements Around {
 	/** The IDs under which a sub-request finds this request. */
 	registered: Set<string> | undefined;
 	#operations: Operations | undefined;
+	#life: Life | undefined;
 	/** Whether a session of this handle is about to begin. */
 	#reserved = false;
 	/** The function that fills SvelteKit's cookie jar. SvelteKit replaces it once there is a response. */
@@ -241,6 +243,20 @@ export class Scope implements Around {
 		this.unwatch?.();
 		const key = userKey(runtime.options, user.name);
 		this.unwatch = watch(runtime.store, key, open, finishes);
+	}
+
+	/** The life of the visitor's current session, for code that lasts as long. */
+	get life(): Life {
+		return (this.#life ??= new Life(this));
+	}
+
+	moved(hasBegun: boolean): void {
+		if (hasBegun) this.#life?.begin();
+		else {
+			const life = this.#life;
+			this.#life = undefined;
+			life?.ended();
+		}
 	}
 
 	/** Removes an invalid record in the background. */

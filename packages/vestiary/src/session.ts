@@ -2,7 +2,7 @@ import { Contents, type Changes } from './contents.js';
 import type { OwnCookie } from './progress.js';
 import { ConfigError } from './errors.js';
 import { Given, type MemoryTable, Task, View, VisitState } from './generated/vestiary.js';
-import { FINISH, FRESH, HANDLE, LOOK, OPEN, CALL, REVOKED, SEEN, SLOT, UNSAVED } from './inside.js';
+import { CALL, FINISH, LOOK, OPEN, REVOKED, SCOPE, SEEN, SLOT, UNSAVED } from './inside.js';
 import { Freshness } from './freshness.js';
 import { checkLogin, loginOf, type LoginOptions } from './login-options.js';
 import type { OwnRequest } from './open-sessions.js';
@@ -365,11 +365,11 @@ export class Session extends Freshness {
 	}
 
 	/**
-	 * The session's handle in its user's session list.
+	 * The request, with the session that the visitor has now.
 	 * @internal
 	 */
-	get [HANDLE](): string | undefined {
-		return this.#current().#scope.visit.user?.handle;
+	override get [SCOPE](): Scope {
+		return this.#current().#scope;
 	}
 
 	/** @internal */
@@ -393,11 +393,6 @@ export class Session extends Freshness {
 			void operations.behind(async () => {
 				end();
 			});
-	}
-
-	/** @internal */
-	override [FRESH](period: number): boolean {
-		return this.#current().#scope.visit.isFresh(period);
 	}
 
 	/** @internal */

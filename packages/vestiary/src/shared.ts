@@ -1,6 +1,7 @@
 import { Cache, Recent } from './bounded.js';
 import { Columns } from './columns.js';
 import { constant, Constant } from './generated/vestiary.js';
+import { LiveSessions } from './live-sessions.js';
 import { MemoryStore } from './memory-store.js';
 import { clientOf } from './stores/client.js';
 import { Turns } from './turns.js';
@@ -28,6 +29,8 @@ export interface SessionState {
 	readonly writes: Turns;
 	/** Conversion of records for a store that is not atomic. */
 	readonly columns: Columns;
+	/** Sessions that outlive their requests. */
+	readonly live: LiveSessions;
 }
 
 /** The options that separate the sessions of two handles. */
@@ -52,7 +55,8 @@ export function sharedBy(owner: Owner, store: Store): Shared {
 		touched: new Recent(constant(Constant.RecentIds)),
 		outOfUse: new Recent(constant(Constant.RecentIds)),
 		writes: new Turns(),
-		columns: new Columns()
+		columns: new Columns(),
+		live: new LiveSessions(store.atomic)
 	}));
 	return { application, sessions };
 }

@@ -1,13 +1,14 @@
 import { DataError } from './errors.js';
 import { Task } from './generated/vestiary.js';
 import { CALL, SLOT } from './inside.js';
+import { Live } from './live.js';
 import { runOnce, type OnceOptions } from './once.js';
 import { keyText, secondsOf, valueText } from './slot-arguments.js';
-import type { Flash, SlotOptions, SlotValue, Taken } from './types.js';
+import type { Flash, SlotOptions, SlotValue, Taken } from './slot-types.js';
 import type { Input, Outcome } from './visit.js';
 
 /** Values beside the data of a session, each for some seconds, to be taken once: the base class of `Session`. */
-export abstract class Slots {
+export abstract class Slots extends Live {
 	/** @internal */
 	abstract [SLOT]<T>(
 		task: Task,

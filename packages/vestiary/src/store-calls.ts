@@ -3,6 +3,7 @@ import type { Columns } from './columns.js';
 import { DataError, StoreError, VestiaryError } from './errors.js';
 import { Answer, Step } from './generated/vestiary.js';
 import { jsonOf } from './json.js';
+import type { LiveSessions } from './live-sessions.js';
 import { refusalOf } from './refusal.js';
 import { readBoth } from './stores/both.js';
 import { WRITE_ID_HEADS } from './stores/options.js';
@@ -35,6 +36,7 @@ export class StoreCalls {
 	readonly #telemetry: Telemetry | undefined;
 	/** Converts records for stores that are not atomic. */
 	readonly #columns: Columns;
+	readonly #live: LiveSessions;
 
 	constructor(store: Store, options: StoreCallOptions) {
 		this.#store = store;
@@ -42,6 +44,7 @@ export class StoreCalls {
 		this.#timeout = options.timeout;
 		this.#telemetry = options.telemetry;
 		this.#columns = options.columns;
+		this.#live = options.live;
 	}
 
 	/** Makes a store call. If it fails, adds the error to `failures` and returns its number there. */
@@ -59,6 +62,9 @@ export class StoreCalls {
 			const isLost = this.#atomic && error instanceof StoreError && !error.refused;
 			const number = failures.push(error) - 1;
 			return { answer: isLost ? Answer.Lost : Answer.Refused, number };
+		} finally {
+			// Also after an error: the store may have written.
+			if (this.#live.size > 0 && CHANGES.has(call.step)) this.#live.wrote(call.key);
 		}
 		if (typeof reply === 'number') return { answer: reply };
 		if (typeof reply === 'string') return { answer: Answer.Text, text: reply };
@@ -195,6 +201,8 @@ export interface StoreCallOptions {
 	readonly timeout: number;
 	readonly telemetry: Telemetry | undefined;
 	readonly columns: Columns;
+	/** Sessions that depend on the records. */
+	readonly live: LiveSessions;
 }
 
 /** A reply in its shortest form: an outcome, a text, a number with its kind and perhaps a text, or two texts. */
@@ -211,6 +219,9 @@ const NOT_STAMPED = { answer: Answer.Timed, number: NaN } as const;
 
 /** The steps whose reply is a text. */
 const READS: ReadonlySet<Step> = new Set([Step.Load, Step.LoadTwo, Step.LoadTimed]);
+
+/** The steps that may end a session, or give it another ID. */
+const CHANGES: ReadonlySet<Step> = new Set([Step.Replace, Step.Remove, Step.Stamp]);
 
 const ANSWERS = { done: Answer.Done, conflict: Answer.Conflict, gone: Answer.Gone } as const;
 

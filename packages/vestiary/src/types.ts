@@ -18,54 +18,6 @@ import type { StandardSchema } from './standard-schema.js';
 // eslint-disable-next-line @typescript-eslint/no-empty-object-type -- made to be merged
 export interface SessionData {}
 
-/**
- * The values of `session.put()` and `session.take()`, by key. Merge their types into it. A key that it does not have may
- * have any value, which is `unknown` when it is taken.
- *
- * ```ts
- * declare module 'vestiary' {
- *   interface SessionSlots {
- *     challenge: string;
- *   }
- * }
- * ```
- */
-// eslint-disable-next-line @typescript-eslint/no-empty-object-type -- made to be merged
-export interface SessionSlots {}
-
-/**
- * The message of `session.flash()`. Merge its type into it. Without one, any value may be the message, which is `unknown`
- * when it is taken.
- *
- * ```ts
- * declare module 'vestiary' {
- *   interface SessionFlash {
- *     kind: 'success' | 'error';
- *     text: string;
- *   }
- * }
- * ```
- */
-// eslint-disable-next-line @typescript-eslint/no-empty-object-type -- made to be merged
-export interface SessionFlash {}
-
-/** The type of a message. */
-export type Flash = [keyof SessionFlash] extends [never] ? unknown : SessionFlash;
-
-/** The type of the value under a key. */
-export type SlotValue<Key extends string> = Key extends keyof SessionSlots
-	? SessionSlots[Key]
-	: unknown;
-
-/** A value that was taken; undefined if there was none. */
-export type Taken<Value> = Value | undefined;
-
-/** Options of `session.put()`. */
-export interface SlotOptions {
-	/** The lifetime of the value, in seconds. */
-	for: number;
-}
-
 /** The options of a cookie, as in `cookie.serialize` of the npm package `cookie`. */
 export interface CookieSerializeOptions {
 	/** `Domain`: this host and its subdomains. Default: only the host that answered. */
@@ -266,6 +218,24 @@ export interface AtomicOperations {
 	 * @returns The time, and the replaced record or null; null if there is another record, and nothing was done
 	 */
 	stamp?(id: string, text: string, ttl: number): Promise<AtomicStamp | null>;
+	/**
+	 * Connects to the feed of the store's changes, and resolves when it is connected. From then on the listener gets each
+	 * record that {@link replace}, {@link remove} or {@link stamp} has written, also in other processes. It is a hint: the
+	 * store is then asked about the sessions that depend on the record. Lost, late and doubled ones do no harm. Needs
+	 * {@link nameOf}. Default: no feed; the store is asked after `recheckAfter`.
+	 * @returns Disconnects
+	 */
+	watch?(listener: ChangeListener): Promise<() => void>;
+	/** The name of a record in the feed. It reveals nothing of the key, which may be a session ID. */
+	nameOf?(id: string): string | Promise<string>;
+}
+
+/** A listener of a store's feed of changes. */
+export interface ChangeListener {
+	/** A record has changed. */
+	changed(name: string): void;
+	/** The connection is lost. The feed is connected again later, by another call of `watch`. */
+	lost(): void;
 }
 
 /** The result of `stamp`: the time in milliseconds, and the text of the replaced record; null if there was none. */
@@ -339,6 +309,11 @@ export interface SveltekitSessionConfig {
 	 * tenth of this time later. Needs an atomic store. Default: none.
 	 */
 	idleTimeout?: number | undefined;
+	/**
+	 * The maximum time in seconds after which the store is asked whether the session of a stream or a signal is still valid:
+	 * `session.until()` and `session.signal`. From 1 to 300. Default: 10.
+	 */
+	recheckAfter?: number | undefined;
 	/** Seconds after which a session expires, however much it is used. Default: none. */
 	absoluteTimeout?: number | undefined;
 	/**

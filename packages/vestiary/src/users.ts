@@ -10,7 +10,7 @@ import {
 import { runtimeOf, userKey, type Runtime } from './runtime.js';
 import { ConfigError } from './errors.js';
 import { healthOf, type Health } from './health.js';
-import { HANDLE } from './inside.js';
+import { SCOPE } from './inside.js';
 import { Session } from './session.js';
 import type { SveltekitSessionConfig } from './types.js';
 
@@ -124,7 +124,7 @@ function sessionsOf({ records, store, options }: Runtime, userId: string): UserS
 	return {
 		list: async (current) => {
 			if ((current ?? undefined) !== undefined) checkSession('list', current);
-			const handle = current?.[HANDLE];
+			const handle = current?.[SCOPE].visit.user?.handle;
 			const listed = await records.list(userId);
 			return listed.map(({ handle: one, created, seen, label, device }) => ({
 				handle: one,
@@ -149,7 +149,7 @@ function sessionsOf({ records, store, options }: Runtime, userId: string): UserS
 		},
 		revokeOthers: async (current) => {
 			checkSession('revokeOthers', current);
-			await end(current[HANDLE]);
+			await end(current[SCOPE].visit.user?.handle);
 		},
 		revokeAll: async () => end(undefined)
 	};

@@ -5,6 +5,7 @@ export {
 	LoginOutdatedError,
 	OnceError,
 	ResponseSentError,
+	SessionEndedError,
 	StoreError,
 	TooManySessionsError,
 	UpdateNestedError,
@@ -28,6 +29,7 @@ export { type SessionsPerUser } from './session-limit.js';
 export { fromExpressStore, type ExpressStore } from './stores/express.js';
 // Not by name: only so can applications merge a re-exported interface (`declare module 'vestiary'`).
 export * from './registered.js';
+export * from './slot-types.js';
 export { type SchemaResult, type StandardSchema } from './standard-schema.js';
 export * from './types.js';
 export { sessions, type Sessions, type UserSession, type UserSessions } from './users.js';

@@ -88,6 +88,8 @@ export interface Around {
 	readonly sameName: VestiaryError;
 	emit(event: SessionEvent): void;
 	reserves(is: boolean): void;
+	/** Called when a session has been stored for the first time, or when the visitor has another one or none. */
+	moved(hasBegun: boolean): void;
 	watch(user: User): void;
 	tidy(spent: Spent): void;
 	sendByJar(): VestiaryError | undefined;
@@ -344,7 +346,10 @@ export class Visit implements Page {
 			PARTING.has(task) ||
 			(task === Task.LogIn && end.error === undefined) ||
 			(storedId === undefined) !== (this.storedId === undefined);
-		if (counts && isOther) this.#sessions++;
+		if (counts && isOther) {
+			this.#sessions++;
+			this.#scope.moved(this.storedId !== undefined && task !== Task.LogIn);
+		}
 		const isStored = counts && this.storedId !== undefined;
 		input.ended?.({ isStored, taken: end.texts[TAKEN] ?? '' });
 		const sends = !isAfterwards || this.#outgoing !== cookie;
