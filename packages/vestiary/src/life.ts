@@ -37,7 +37,8 @@ export class Life implements Listener {
 		const known = this.#signal?.deref();
 		if (known) return known;
 		const signal = this.#newSignal();
-		this.#signal = typeof WeakRef === 'function' ? new WeakRef(signal) : { deref: () => signal };
+		this.#signal =
+			typeof WeakRef === 'function' ? new WeakRef(signal) : { deref: () => signal };
 		return signal;
 	}
 

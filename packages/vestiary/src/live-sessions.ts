@@ -17,10 +17,7 @@ export interface Asking {
 	 * Asks whether a session is still valid. Undefined if it is not.
 	 * @param reading Called before the store reads a record on which the answer depends, with its key
 	 */
-	alive(
-		id: string,
-		reading: (key: string) => Promise<void>
-	): Promise<Living | undefined>;
+	alive(id: string, reading: (key: string) => Promise<void>): Promise<Living | undefined>;
 }
 
 /** Code that wants to know when a session has ended. */
@@ -38,7 +35,7 @@ export interface Watched {
 /**
  * The sessions of one store that outlive their requests, such as those of open streams.
  *
- * The store is asked about each of them: when it is entered, at the latest after `recheckAfter`, when its time is up, and
+ * The store is asked about each of them: when it is entered, at the latest after `recheckAfter`, when it should expire, and
  * after each write of a record on which its life depends, by this process or, if the store has a feed, by another one.
  * Only the reply of the store ends a session. So a forged, lost, late or doubled hint does no harm.
  */
@@ -386,7 +383,9 @@ const MOST_QUESTIONS = 64;
 
 /** The pause after a failed question, in milliseconds: longer after each, with jitter. */
 function pauseAfter(failures: number, longest: number): number {
-	return Math.min(longest, SHORTEST_PAUSE * 2 ** Math.min(failures, 20)) * (0.5 + Math.random() / 2);
+	return (
+		Math.min(longest, SHORTEST_PAUSE * 2 ** Math.min(failures, 20)) * (0.5 + Math.random() / 2)
+	);
 }
 
 const SHORTEST_PAUSE = 200;

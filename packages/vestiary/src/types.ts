@@ -309,11 +309,6 @@ export interface SveltekitSessionConfig {
 	 * tenth of this time later. Needs an atomic store. Default: none.
 	 */
 	idleTimeout?: number | undefined;
-	/**
-	 * The maximum time in seconds after which the store is asked whether the session of a stream or a signal is still valid:
-	 * `session.until()` and `session.signal`. From 1 to 300. Default: 10.
-	 */
-	recheckAfter?: number | undefined;
 	/** Seconds after which a session expires, however much it is used. Default: none. */
 	absoluteTimeout?: number | undefined;
 	/**
@@ -331,7 +326,10 @@ export interface SveltekitSessionConfig {
 	 * the session itself ends, too. Default: `'report'`.
 	 */
 	onReuse?: 'report' | 'revoke' | undefined;
-	/** Seconds between two checks of a session that a stream watches, from 1 to 300. Default: 10. */
+	/**
+	 * The maximum time in seconds between two questions to the store about a session that a stream or a signal watches:
+	 * `session.until()` and `session.signal`. From 1 to 300. Default: 10.
+	 */
 	recheckAfter?: number | undefined;
 	/**
 	 * The maximum number of sessions per user (`session.login()`). A login beyond it ends the session that has been

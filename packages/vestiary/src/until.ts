@@ -65,7 +65,7 @@ class Ending<T> implements AsyncIterableIterator<T> {
 	#isOver = false;
 	#stop: (() => void) | undefined;
 	/** The calls of `next` that wait for a value. */
-	readonly #waiting = new Set<(result: IteratorResult<T>) => void>();
+	readonly #waiting = new Set<(result: IteratorResult<T> | Promise<IteratorResult<T>>) => void>();
 
 	constructor(source: AsyncIterable<T>, listen: Listen) {
 		this.#source = source;
@@ -83,19 +83,20 @@ class Ending<T> implements AsyncIterableIterator<T> {
 		if (this.#isOver) return done();
 		const iterator = (this.#iterator ??= this.#source[Symbol.asyncIterator]());
 		// Not a race with a promise of the end, which would keep the results of all calls.
-		return new Promise((resolve, reject) => {
+		return new Promise((resolve) => {
 			this.#waiting.add(resolve);
-			const next = async (): Promise<IteratorResult<T>> => iterator.next();
-			next().then(
+			const next = (async (): Promise<IteratorResult<T>> => iterator.next())();
+			next.then(
 				(result) => {
 					if (!this.#waiting.delete(resolve)) return;
 					if (result.done) this.#leave();
 					resolve(result);
 				},
-				(error: unknown) => {
+				() => {
 					if (!this.#waiting.delete(resolve)) return;
 					this.#leave();
-					reject(error as Error);
+					// With its error.
+					resolve(next);
 				}
 			);
 		});

@@ -10,6 +10,7 @@ import {
 	TooManySessionsError,
 	MemoryStore,
 	Session,
+	SessionEndedError,
 	sessions,
 	StoreError,
 	sveltekitSessionHandle,
@@ -333,3 +334,23 @@ export function explain(error: unknown): string {
 
 export const path = (cookie: SessionCookieOptions): string => cookie.path;
 export const nothingYet = (data: SessionData): string => data.name;
+
+// A stream or an iterable stays what it is, until its session ends.
+export async function* live(
+	{ locals }: RequestEvent,
+	read: ReadOnlySession
+): AsyncGenerator<number> {
+	const bytes: ReadableStream<Uint8Array> = locals.session.until(
+		new ReadableStream<Uint8Array>()
+	);
+	await fetch('https://example.com', { body: bytes, signal: locals.session.signal });
+	const source = async function* (): AsyncGenerator<number> {
+		yield 1;
+	};
+	yield* locals.session.until(source());
+	yield* read.until(source());
+	const signal: AbortSignal = read.signal;
+	const ended: boolean = signal.reason instanceof SessionEndedError;
+	// @ts-expect-error -- neither a stream nor an async iterable
+	locals.session.until([ended]);
+}

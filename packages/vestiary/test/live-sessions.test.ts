@@ -15,8 +15,8 @@ const settled = async (): Promise<unknown> => vi.advanceTimersByTimeAsync(0);
 
 interface Question {
 	id: string;
-	answer(living: Living | undefined): Promise<unknown>;
-	fail(): Promise<unknown>;
+	answer: (living: Living | undefined) => Promise<unknown>;
+	fail: () => Promise<unknown>;
 }
 
 /** A store whose replies the test gives. */
@@ -27,10 +27,7 @@ class Questions implements Asking {
 	readonly open: Question[] = [];
 	count = 0;
 
-	async alive(
-		id: string,
-		reading: (key: string) => Promise<void>
-	): Promise<Living | undefined> {
+	async alive(id: string, reading: (key: string) => Promise<void>): Promise<Living | undefined> {
 		this.count++;
 		for (const key of this.keys.get(id) ?? [id]) await reading(key);
 		return new Promise((resolve, reject) => {
@@ -127,7 +124,7 @@ describe('the store is asked about a session', () => {
 		await questions.none();
 	});
 
-	test('when its time is up', async () => {
+	test('when it should expire', async () => {
 		watch('a');
 		await questions.lives(Date.now() + 3_000);
 		await vi.advanceTimersByTimeAsync(2_900);
@@ -270,8 +267,7 @@ describe('a session that is left', () => {
 		for (let n = 0; n < 64; n++) watch(`${n}`);
 		watch('a')();
 		await settled();
-		for (const { id, answer } of questions.open.splice(0))
-			await answer({ id, end: undefined });
+		for (const { id, answer } of questions.open.splice(0)) await answer({ id, end: undefined });
 		await questions.none();
 		expect(live.size).toBe(64);
 	});
@@ -306,8 +302,7 @@ describe('the feed of a store', () => {
 		expect(store.opened.length).toBe(0);
 		const leaves = [watch('a'), watch('b')];
 		await settled();
-		for (const { answer, id } of questions.open.splice(0))
-			await answer({ id, end: undefined });
+		for (const { answer, id } of questions.open.splice(0)) await answer({ id, end: undefined });
 		expect(store.opened.length).toBe(1);
 		for (const leave of leaves) leave();
 		// A visitor goes to the next page.

@@ -1,9 +1,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
-import type { RequestEvent } from '@sveltejs/kit';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-
 import {
 	MemoryStore,
 	SessionEndedError,
@@ -80,7 +78,9 @@ const ENDINGS: Record<string, (cookie: string, config: SveltekitSessionConfig) =
 	'`revokeAll()`': async (_, config) => sessions(config).of('ada').revokeAll(),
 	'`revoke()`': async (_, config) => {
 		const [device] = await sessions(config).of('ada').list();
-		await sessions(config).of('ada').revoke(device?.handle ?? '');
+		await sessions(config)
+			.of('ada')
+			.revoke(device?.handle ?? '');
 	},
 	'a login beyond the limit': async (_, config) => loggedIn({ ...config, sessionsPerUser: 1 })
 };
@@ -347,7 +347,7 @@ describe('`until()`', () => {
 		const { event } = testEvent(cookie);
 		const partial = { cookies: event.cookies, request: { headers: event.request.headers } };
 		const { Session } = await import('../src/index.js');
-		const session = await Session.initialize(partial as unknown as RequestEvent, options);
+		const session = await Session.initialize(partial, options);
 		const { signal } = session;
 		await visit(options, async (one) => one.destroy(), cookie);
 		await aborted(signal);

@@ -323,6 +323,7 @@ describe('numbers that are none, out of range or without end are refused, or mea
 	test('none of them is forgotten', () => {
 		const declared = [
 			'types.ts',
+			'slot-types.ts',
 			'memory-store.ts',
 			'stores/options.ts',
 			'stores/redis.ts',
