@@ -96,7 +96,7 @@ pub async fn within<T>(after: Option<Duration>, answer: impl Future<Output = T>)
 }
 
 /// A timer that fires once.
-enum Alarm {
+pub(crate) enum Alarm {
     /// Tokio's timer. Boxed, because few answers need one.
     #[cfg(feature = "tokio")]
     Tokio(Pin<Box<tokio::time::Sleep>>),
@@ -105,12 +105,22 @@ enum Alarm {
 }
 
 impl Alarm {
-    fn after(time: Duration) -> Self {
+    pub(crate) fn after(time: Duration) -> Self {
         #[cfg(feature = "tokio")]
         if tokio::runtime::Handle::try_current().is_ok() {
             return Self::Tokio(Box::pin(tokio::time::sleep(time)));
         }
         Self::Thread(Delay::new(time))
+    }
+
+    /// Starts the timer. From then on it wakes once, when it fires or its runtime ends, also if it is not polled again.
+    pub(crate) fn start(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        match self {
+            // A task that has done much already would be woken at once, and the timer not be started.
+            #[cfg(feature = "tokio")]
+            Self::Tokio(sleep) => pin!(tokio::task::unconstrained(sleep.as_mut())).poll(context),
+            Self::Thread(delay) => Pin::new(delay).poll(context),
+        }
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {

@@ -10,6 +10,7 @@ use crate::{
     clock::{self, Stopwatch},
     sessions::fill,
     store::{all, both},
+    watched::Watched,
 };
 
 /// The function of an update: computes new JSON text from the JSON text of a session's data.
@@ -132,6 +133,7 @@ async fn ask(
     call: Call<'_>,
 ) -> Result<Reply, Failed<SessionError>> {
     let store = &sessions.inner.store;
+    let _written = Written::of(&sessions.inner.watched, call);
     let answer = async {
         Ok(match call {
             Call::Read(key) => store.read(key).await?.map_or(Reply::Gone, Reply::Text),
@@ -164,6 +166,31 @@ async fn ask(
     sessions.ask(operation, answer).await.map_err(|error| {
         if error.is_refusal() { Failed::Refused(error) } else { Failed::Lost(error) }
     })
+}
+
+/// Has the watched sessions checked that depend on a record, after the call that writes it: also if the reply was lost,
+/// or the caller waits for it no longer.
+struct Written<'a> {
+    watched: &'a Watched,
+    key: &'a str,
+}
+
+impl<'a> Written<'a> {
+    /// `None` unless the call may end a session.
+    fn of(watched: &'a Watched, call: Call<'a>) -> Option<Self> {
+        match call {
+            Call::Replace { key, .. } | Call::Remove { key, .. } | Call::Stamp { key, .. } => {
+                Some(Self { watched, key })
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Drop for Written<'_> {
+    fn drop(&mut self) {
+        self.watched.written(self.key);
+    }
 }
 
 fn reply_of(outcome: Outcome) -> Reply {

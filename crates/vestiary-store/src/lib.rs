@@ -62,6 +62,7 @@ mod stored;
 #[cfg(feature = "tracing")]
 mod trace;
 mod users;
+mod watched;
 
 // Stores outside this process, and the conformance suite for all stores.
 #[cfg(any(feature = "redis", feature = "sqlite", feature = "postgres", feature = "mysql"))]
@@ -107,6 +108,7 @@ pub use users::{Login, UserList, UserSession};
 pub use vestiary::{
     Error, Format, Handle, MemoryLimits, OnReuse, SessionId, Ttl, UnixMillis, UserRef, WriteId,
 };
+pub use watched::Ended;
 
 #[cfg(feature = "mysql")]
 pub use mysql_store::MySqlStore;

@@ -19,6 +19,7 @@ use crate::{
     migration::Migration,
     recent::Recent,
     revocations::{RequestId, Revocations, RevokedBy},
+    watched::Watched,
 };
 
 /// The sessions of a service: options, keys and store. Cheap to clone.
@@ -57,6 +58,7 @@ pub(crate) struct Inner {
     listener: Option<Listener>,
     pub(crate) recent: Recent,
     pub(crate) revocations: Revocations,
+    pub(crate) watched: Watched,
 }
 
 impl Sessions {
@@ -80,6 +82,7 @@ impl Sessions {
             }
         };
         let store = AnyStore::new(store);
+        let watched = Watched::new(options.recheck_after());
         let options = Arc::new(options);
         let rules = Rules {
             options,
@@ -101,6 +104,7 @@ impl Sessions {
                 listener: config.on_event.clone(),
                 recent: Recent::default(),
                 revocations: Revocations::default(),
+                watched,
             }),
         })
     }

@@ -29,3 +29,4 @@ mod sessions;
 #[cfg(all(feature = "sqlite", feature = "testing"))]
 mod sqlite;
 mod timeout;
+mod watched;

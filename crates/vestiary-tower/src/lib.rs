@@ -28,6 +28,7 @@
 //! | do something in one request only   | [`Session::once`]                                    |
 //! | list and revoke a user's sessions  | [`Session::sessions_of`]                             |
 //! | read a session without a request   | [`ReadOnlySession`]                                  |
+//! | end a stream with its session      | [`Session::until`], [`Session::ended`]               |
 //! | handle errors                      | [`SessionError`], `Rejection`, [`Failure`]           |
 //! | observe sessions                   | [`Event`], and `tracing`                             |
 //! | use Redis, `SQLite` or Postgres    | the crate `vestiary-store`                           |
@@ -43,6 +44,7 @@
 
 mod availability;
 mod contents;
+mod ended;
 #[cfg(feature = "axum")]
 mod extract;
 mod freshness;
@@ -58,6 +60,7 @@ mod view;
 mod visit;
 
 pub use contents::Data;
+pub use ended::{Ended, Until};
 #[cfg(feature = "axum")]
 pub use extract::{Rejection, UserId};
 pub use layer::{Failure, ResponseFuture, SessionLayer, SessionService, Unavailable};

@@ -4,6 +4,7 @@ mod asking;
 mod headers;
 mod once;
 mod same_name;
+mod stored;
 
 use std::{
     cell::RefCell,
@@ -55,6 +56,8 @@ pub(crate) struct State {
     is_loaded: bool,
     visit: visit::Visit<SessionError>,
     pub(crate) contents: Contents,
+    /// Notified when the session is stored.
+    stored: event_listener::Event,
     /// The number of this process's revocations that are known not to concern this session.
     seen: u64,
 }
@@ -420,6 +423,7 @@ impl State {
             }
             _ => self.contents = Contents::default(),
         }
+        self.announce();
     }
 }
 
@@ -471,6 +475,7 @@ pub(crate) async fn finished(
     let before = state.session_of_user();
     let finished = visit::finish(&mut asking, rules, &mut state.visit, changes).await;
     visit.clear_if_revoked(state, before).await;
+    state.announce();
     visit.leave();
     visit::confirm(&mut asking, rules, &mut state.visit).await;
     visit.apply_revocations(state).await;

@@ -7,6 +7,8 @@
 #[cfg(feature = "axum")]
 mod behaviours;
 #[cfg(feature = "axum")]
+mod ended;
+#[cfg(feature = "axum")]
 mod examples;
 #[cfg(feature = "axum")]
 mod form_post;

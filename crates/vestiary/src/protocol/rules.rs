@@ -78,7 +78,8 @@ impl Rules {
     /// When the session of a record, which was read or stored at `at`, ends unless it is used. `is_due` if its lifetime is restarted when the response is ready, `is_set` if
     /// the response sets its cookie.
     #[cold]
-    pub(crate) fn ends(&self, record: &Record, at: UnixMillis, is_due: bool, is_set: bool) -> Ends {
+    #[must_use]
+    pub fn ends(&self, record: &Record, at: UnixMillis, is_due: bool, is_set: bool) -> Ends {
         let (meta, timeouts) = (record.meta(), self.options.timeouts());
         let mut idle = meta.idle.filter(|_| timeouts.has_idle());
         if is_due && timeouts.is_stale(meta, at) {

@@ -1,0 +1,376 @@
+//! Sessions that streams watch: the store is asked about each of them when it may have ended.
+
+mod bell;
+mod wheel;
+
+use std::{
+    collections::{BTreeMap, hash_map::RandomState},
+    fmt,
+    future::Future,
+    hash::BuildHasher as _,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use vestiary::{SessionId, protocol::Seen, session};
+
+use self::{
+    bell::{Bell, Hint},
+    wheel::{Slot, Wheel},
+};
+use crate::{
+    Event, SessionError, Sessions, StoreOperation, Stored,
+    clock::{self, Stopwatch},
+    host::StoreHost,
+};
+
+/// The sessions that streams of this process watch.
+pub(crate) struct Watched {
+    /// Their number, so that a write looks into the table only if there are any.
+    count: AtomicUsize,
+    table: Mutex<Table>,
+    hasher: RandomState,
+    wheel: Wheel,
+    /// The maximum time between two checks, in milliseconds.
+    recheck: u64,
+}
+
+#[derive(Default)]
+struct Table {
+    /// The number of the next session.
+    next: u64,
+    /// By the hash of a record's name, and the number of the session that depends on the record. Two names with one hash
+    /// only cause a check more.
+    sessions: BTreeMap<(u64, u64), Weak<Entry>>,
+}
+
+/// A watched session.
+struct Entry {
+    sessions: Sessions,
+    number: u64,
+    bell: Arc<Bell>,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// The session's ID when it was last found.
+    id: SessionId,
+    records: Records,
+    /// How often the store has failed since it last gave an answer.
+    failures: u8,
+    step: Step,
+}
+
+/// The hashes of the names of the records on which a session depends: its own, and its user's session list.
+#[derive(Clone, Copy, Eq, PartialEq)]
+struct Records {
+    own: u64,
+    list: u64,
+}
+
+enum Step {
+    /// Waits for the next check, or for a hint.
+    Waiting(Arc<Slot>),
+    /// Waits for the store. With `Hint::Written`, the streams wait, too.
+    Asking(Hint, Asking),
+    Over,
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+type Asking = Pin<Box<dyn Future<Output = Result<Option<Alive>, SessionError>> + Send>>;
+#[cfg(target_arch = "wasm32")]
+type Asking = Pin<Box<dyn Future<Output = Result<Option<Alive>, SessionError>>>>;
+
+/// A session that the store has.
+struct Alive {
+    id: SessionId,
+    records: Records,
+    /// The milliseconds until the next check.
+    wait: u64,
+}
+
+impl Sessions {
+    /// Waits until this session has ended: until it was destroyed or revoked, was replaced by a login, or has expired.
+    /// Follows it over renewals. Only reads, so an open stream does not extend the session.
+    ///
+    /// The store is asked again at once when this process writes a record of the session by these [`Sessions`] or their
+    /// clones, and at the latest after [`Config::recheck_after`](crate::Config::recheck_after). So a logout ends the future
+    /// at once in this process, and within that time in others. While the store cannot be reached, nothing is known, and
+    /// the future goes on waiting.
+    ///
+    /// It holds no connection and no lock, and needs no executor: the store is asked while the future is polled.
+    ///
+    /// ```
+    /// use vestiary_store::{Config, MemoryStore, Sessions};
+    ///
+    /// # futures_executor::block_on(async {
+    /// let config = Config::new("a long random secret, from the environment");
+    /// let sessions = Sessions::new(&config, MemoryStore::default())?;
+    /// let session = sessions.create("{}", None).await?;
+    ///
+    /// let ended = sessions.ended(&session);
+    /// sessions.destroy(&session).await?;
+    /// ended.await;
+    /// # Ok::<(), vestiary_store::SessionError>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn ended(&self, stored: &Stored) -> Ended {
+        let entry = self.inner.watched.enter(self, &Seen::from(stored));
+        let number = entry.bell.join();
+        // It may have ended since it was read.
+        entry.bell.hint(Hint::Maybe);
+        Ended { entry, number }
+    }
+
+    /// Asks the store whether the session is still valid.
+    async fn recheck(self, id: SessionId) -> Result<Option<Alive>, SessionError> {
+        let (watch, watched) = (Stopwatch::start(), &self.inner.watched);
+        let rules = &self.inner.rules;
+        let mut host = StoreHost::new(&self, StoreOperation::Read);
+        let asking = session::alive(&mut host, rules, &id);
+        let after = Duration::from_millis(watched.recheck);
+        let Some(alive) = clock::within(Some(after), asking).await else {
+            return Err(SessionError::Timeout { operation: StoreOperation::Read, after });
+        };
+        let Some(seen) = alive? else { return Ok(None) };
+        let now = clock::now();
+        let end = rules.ends(&seen.record, seen.at, false, false).expires;
+        // The store keeps a record for longer than its cookie lasts.
+        if end.is_some_and(|end| end <= now) {
+            return Ok(None);
+        }
+        // It counts from when the store was asked, however long that took.
+        let took = u64::try_from(watch.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let next = watched.pause(&seen.id).saturating_sub(took);
+        let wait = end.map_or(next, |end| next.min(end.since(now)));
+        let records = self.records(&seen);
+        Ok(Some(Alive { id: seen.id, records, wait }))
+    }
+
+    fn records(&self, seen: &Seen) -> Records {
+        let options = self.options();
+        let hash = |key: &str| self.inner.watched.hasher.hash_one(key);
+        let own = hash(&options.store_key(&seen.id));
+        let user = seen.record.meta().user.as_ref();
+        let list = user.map_or(own, |user| hash(&options.user_key(&user.decoded_name())));
+        Records { own, list }
+    }
+}
+
+impl Watched {
+    pub(crate) fn new(recheck: u64) -> Self {
+        let wheel = Wheel::new((recheck / 64).min(250));
+        let (count, table) = (AtomicUsize::new(0), Mutex::default());
+        Self { count, table, hasher: RandomState::new(), wheel, recheck }
+    }
+
+    /// Has the sessions checked that depend on this record, because this process has written it.
+    pub(crate) fn written(&self, key: &str) {
+        if self.count.load(Ordering::Acquire) > 0 {
+            self.hint(key, Hint::Written);
+        }
+    }
+
+    fn hint(&self, name: &str, hint: Hint) {
+        let hash = self.hasher.hash_one(name);
+        // The last reference to an entry must not be dropped under the lock.
+        let entries: Vec<_> = {
+            let table = self.table();
+            let found = table.sessions.range((hash, 0)..=(hash, u64::MAX));
+            found.filter_map(|(_, entry)| entry.upgrade()).collect()
+        };
+        for entry in &entries {
+            entry.bell.hint(hint);
+        }
+    }
+
+    /// The entry of this session: the one that another stream has made, or a new one.
+    #[cfg_attr(
+        target_arch = "wasm32",
+        expect(clippy::arc_with_non_send_sync, reason = "there are no threads to send it to")
+    )]
+    fn enter(&self, sessions: &Sessions, seen: &Seen) -> Arc<Entry> {
+        let records = sessions.records(seen);
+        let known: Vec<_> = {
+            let table = self.table();
+            let found = table.sessions.range((records.own, 0)..=(records.own, u64::MAX));
+            found.filter_map(|(_, entry)| entry.upgrade()).collect()
+        };
+        if let Some(entry) = known.into_iter().find(|entry| entry.is_of(&seen.id)) {
+            return entry;
+        }
+        let bell = Arc::new(Bell::default());
+        let step = Step::Waiting(self.wheel.ring(&bell, self.recheck));
+        let state = State { id: seen.id.clone(), records, failures: 0, step };
+        let mut table = self.table();
+        let number = table.next;
+        table.next += 1;
+        let (sessions, state) = (sessions.clone(), Mutex::new(state));
+        let entry = Arc::new(Entry { sessions, number, bell, state });
+        table.add(&entry, records);
+        self.count.fetch_add(1, Ordering::AcqRel);
+        entry
+    }
+
+    /// The time from one check to the next, in milliseconds. It differs by up to a tenth, so that streams that began
+    /// together do not ask together for ever.
+    fn pause(&self, id: &SessionId) -> u64 {
+        let part = self.hasher.hash_one(id.expose()) % 64;
+        (self.recheck - self.recheck / 10 * part / 64).saturating_sub(self.wheel.slice())
+    }
+
+    /// The time until the next attempt after the store has failed, in milliseconds.
+    fn back_off(&self, failures: u8) -> u64 {
+        (100 << failures.min(20)).min(self.recheck)
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    fn add(&mut self, entry: &Arc<Entry>, records: Records) {
+        for record in [records.own, records.list] {
+            self.sessions.insert((record, entry.number), Arc::downgrade(entry));
+        }
+    }
+
+    fn remove(&mut self, number: u64, records: Records) {
+        for record in [records.own, records.list] {
+            self.sessions.remove(&(record, number));
+        }
+    }
+}
+
+impl Entry {
+    /// Goes on with the check, or waits for the next one. Whichever stream is polled does it for all.
+    fn poll(self: &Arc<Self>) -> Poll<()> {
+        let waker = Waker::from(Arc::clone(&self.bell));
+        let context = &mut Context::from_waker(&waker);
+        let state = &mut *self.state();
+        loop {
+            match &mut state.step {
+                Step::Over => return Poll::Ready(()),
+                Step::Waiting(slot) => {
+                    // Taken before the store is asked: a later hint asks again.
+                    let hint = self.bell.take();
+                    if hint == Hint::None && !slot.has_fired() {
+                        return Poll::Pending;
+                    }
+                    let asking = self.sessions.clone().recheck(state.id.clone());
+                    state.step = Step::Asking(hint, Box::pin(asking));
+                }
+                Step::Asking(_, asking) => {
+                    let Poll::Ready(answer) = asking.as_mut().poll(context) else {
+                        return Poll::Pending;
+                    };
+                    self.settle(state, answer);
+                }
+            }
+        }
+    }
+
+    fn settle(self: &Arc<Self>, state: &mut State, answer: Result<Option<Alive>, SessionError>) {
+        let watched = &self.sessions.inner.watched;
+        let wait = match answer {
+            Ok(None) => return self.end(state),
+            Ok(Some(Alive { id, records, wait })) => {
+                (state.id, state.failures) = (id, 0);
+                if records != state.records {
+                    let mut table = watched.table();
+                    table.remove(self.number, state.records);
+                    table.add(self, records);
+                    state.records = records;
+                    // It may have been written after it was read, and before it was entered.
+                    self.bell.hint(Hint::Maybe);
+                }
+                wait
+            }
+            Err(error) => {
+                if state.failures == 0 {
+                    self.sessions.emit(&Event::StoreFailed { code: error.code() });
+                }
+                let wait = watched.back_off(state.failures);
+                state.failures = state.failures.saturating_add(1);
+                wait
+            }
+        };
+        state.step = Step::Waiting(watched.wheel.ring(&self.bell, wait));
+    }
+
+    fn end(&self, state: &mut State) {
+        let watched = &self.sessions.inner.watched;
+        watched.table().remove(self.number, state.records);
+        watched.count.fetch_sub(1, Ordering::AcqRel);
+        state.step = Step::Over;
+        self.bell.ring();
+    }
+
+    /// Whether this is a session under its current ID, and it has not ended.
+    fn is_of(&self, id: &SessionId) -> bool {
+        let state = self.state();
+        state.id == *id && !matches!(state.step, Step::Over)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if !matches!(state.step, Step::Over) {
+            let records = state.records;
+            let watched = &self.sessions.inner.watched;
+            watched.table().remove(self.number, records);
+            watched.count.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+}
+
+/// Waits for the end of a session: [`Sessions::ended`].
+#[must_use = "futures do nothing unless they are polled"]
+pub struct Ended {
+    entry: Arc<Entry>,
+    number: u32,
+}
+
+impl Ended {
+    /// Whether this process has written a record of the session and the store has not said yet whether it has ended. A
+    /// stream that sends nothing meanwhile sends nothing after the logout has returned.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn is_in_doubt(&self) -> bool {
+        self.entry.bell.has(Hint::Written)
+            || matches!(self.entry.state().step, Step::Asking(Hint::Written, _))
+    }
+}
+
+impl Future for Ended {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        self.entry.bell.wait(self.number, context.waker());
+        self.entry.poll()
+    }
+}
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.entry.bell.leave(self.number);
+    }
+}
+
+/// Shows nothing of the session.
+impl fmt::Debug for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ended").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,101 @@
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU8, Ordering},
+    },
+    task::{Wake, Waker},
+};
+
+/// Wakes the streams of one watched session, and remembers why.
+#[derive(Default)]
+pub(super) struct Bell {
+    asked: AtomicU8,
+    sleepers: Mutex<Sleepers>,
+}
+
+/// The reason for a check besides the time that has passed.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum Hint {
+    None = 0,
+    /// The session may have ended.
+    Maybe = 1,
+    /// This process has written one of its records, so a caller may know already that it has ended.
+    Written = 2,
+}
+
+/// The streams that wait. Most sessions have one.
+#[derive(Default)]
+struct Sleepers {
+    next: u32,
+    wakers: Vec<(u32, Option<Waker>)>,
+}
+
+impl Bell {
+    /// Adds a stream, and returns its number.
+    pub(super) fn join(&self) -> u32 {
+        let mut sleepers = self.sleepers();
+        let number = sleepers.next;
+        sleepers.next = number.wrapping_add(1);
+        sleepers.wakers.reserve_exact(1);
+        sleepers.wakers.push((number, None));
+        number
+    }
+
+    /// Sets the waker of a stream.
+    pub(super) fn wait(&self, number: u32, waker: &Waker) {
+        let mut sleepers = self.sleepers();
+        let place = sleepers.wakers.iter_mut().find(|(other, _)| *other == number);
+        if let Some((_, place)) = place
+            && !place.as_ref().is_some_and(|known| known.will_wake(waker))
+        {
+            *place = Some(waker.clone());
+        }
+    }
+
+    /// Removes a stream.
+    pub(super) fn leave(&self, number: u32) {
+        self.sleepers().wakers.retain(|(other, _)| *other != number);
+    }
+
+    /// Asks for a check.
+    pub(super) fn hint(&self, hint: Hint) {
+        self.asked.fetch_max(hint as u8, Ordering::AcqRel);
+        self.ring();
+    }
+
+    /// Takes the reason for a check. A later hint asks for another one.
+    pub(super) fn take(&self) -> Hint {
+        match self.asked.swap(0, Ordering::AcqRel) {
+            0 => Hint::None,
+            1 => Hint::Maybe,
+            _ => Hint::Written,
+        }
+    }
+
+    /// Whether a hint of this kind is left.
+    pub(super) fn has(&self, hint: Hint) -> bool {
+        self.asked.load(Ordering::Acquire) >= hint as u8
+    }
+
+    /// Wakes all streams. Each one that is polled goes on with the check, so none depends on another one.
+    pub(super) fn ring(&self) {
+        // Not under the lock: a waker may run anything.
+        let wakers: Vec<_> =
+            self.sleepers().wakers.iter().filter_map(|(_, waker)| waker.clone()).collect();
+        wakers.iter().for_each(Waker::wake_by_ref);
+    }
+
+    fn sleepers(&self) -> MutexGuard<'_, Sleepers> {
+        self.sleepers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.ring();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.ring();
+    }
+}
