@@ -63,8 +63,16 @@ const CLOCK =
 const OUTCOME = `SELECT CASE WHEN EXISTS (SELECT FROM done) THEN 1
 	WHEN EXISTS (SELECT FROM found) THEN 0 ELSE -1 END AS outcome`;
 
-/** The statements for a table of this name, in this schema or in the first one of the `search_path`. */
-export function statementsFor(name: string, schema: string | undefined): Statements {
+/** The channel for the changes of a table. Those of other tables of this name only cost a question. */
+export function channelOf(name: string): string {
+	return `vestiary_${name.replaceAll('"', '')}`;
+}
+
+/**
+ * The statements for a table of this name, in this schema or in the first one of the `search_path`.
+ * @param feed Whether each write notifies the channel of the table
+ */
+export function statementsFor(name: string, schema: string | undefined, feed: boolean): Statements {
 	const place = schema === undefined ? '' : `${quoted(schema)}.`;
 	const [table, index] = [place + quoted(name), quoted(`${name}_expires`)];
 	// The second of two concurrent writers waits for the row here, then sees the first one's result. Its outcome refers to
@@ -72,6 +80,9 @@ export function statementsFor(name: string, schema: string | undefined): Stateme
 	const found = `${CLOCK}, found AS (SELECT key, ${WRITE_ID} AS write_id FROM ${table}, clock
 		WHERE key = $1 AND expires > now FOR UPDATE OF ${quoted(name)})`;
 	// Keys are only compared for equality, so the "C" collation suffices: its index survives a new libc.
+	const told = feed
+		? `pg_notify('${channelOf(name).replaceAll("'", "''")}', encode(sha256(convert_to($1, 'UTF8')), 'hex'))`
+		: '1';
 	const columns =
 		'key text COLLATE "C" PRIMARY KEY, record text NOT NULL, expires bigint NOT NULL';
 	return {
@@ -84,14 +95,14 @@ export function statementsFor(name: string, schema: string | undefined): Stateme
 			ON CONFLICT (key) DO UPDATE SET record = excluded.record, expires = excluded.expires
 			WHERE present.expires <= excluded.expires - $3::bigint RETURNING 1 AS created`,
 		replace: `WITH ${found}, done AS (UPDATE ${table} AS present SET record = $3, expires = now + $4::bigint
-			FROM found, clock WHERE present.key = found.key AND write_id = $2 RETURNING 1) ${OUTCOME}`,
+			FROM found, clock WHERE present.key = found.key AND write_id = $2 RETURNING ${told}) ${OUTCOME}`,
 		touch: `WITH ${CLOCK} UPDATE ${table} SET expires = now + $2::bigint FROM clock
 			WHERE key = $1 AND expires > now RETURNING 1 AS touched`,
 		touchExpected: `WITH ${found}, done AS (UPDATE ${table} AS present SET expires = now + $3::bigint
 			FROM found, clock WHERE present.key = found.key AND write_id = $2 RETURNING 1) ${OUTCOME}`,
 		destroy: `DELETE FROM ${table} WHERE key = $1`,
 		remove: `WITH ${found}, done AS (DELETE FROM ${table} AS present USING found
-			WHERE present.key = found.key AND write_id = $2 RETURNING 1) ${OUTCOME}`,
+			WHERE present.key = found.key AND write_id = $2 RETURNING ${told}) ${OUTCOME}`,
 		now: `WITH ${CLOCK} SELECT now FROM clock`,
 		// The clock is read after the row is locked, since another request may have held it. A row that was inserted
 		// meanwhile, and not seen, is left alone.
@@ -104,7 +115,7 @@ export function statementsFor(name: string, schema: string | undefined): Stateme
 				WHERE NOT EXISTS (SELECT FROM present WHERE left(record, 6) <> left($2, 6)
 					OR substr(record, 23, 14) <> substr($2, 23, 14))
 				ON CONFLICT (key) DO UPDATE SET record = excluded.record, expires = excluded.expires
-				WHERE EXISTS (SELECT FROM found) RETURNING 1)
+				WHERE EXISTS (SELECT FROM found) RETURNING ${told})
 			SELECT now, (SELECT record FROM present) AS record FROM clock WHERE EXISTS (SELECT FROM done)`,
 		// A locked row is being swept by another request, or created again. The time is a subquery: with a join, the
 		// server would read the whole index for each sweep.

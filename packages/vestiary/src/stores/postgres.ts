@@ -15,7 +15,15 @@ import type {
 import { checkCommon, checkObject, has } from './check.js';
 import { isRemote } from './client.js';
 import { full, millis, parsed, type StoreOptions } from './options.js';
-import { OUTCOMES, statementsFor, SWEEP_EVERY, type Statements } from './postgres-sql.js';
+import { listenOf, type Listen } from './postgres-feed.js';
+import {
+	channelOf,
+	OUTCOMES,
+	statementsFor,
+	SWEEP_EVERY,
+	type Statements
+} from './postgres-sql.js';
+import { checkNames } from '../names.js';
 import { missing, notCreated, recordIn, recordsOf, type Row } from './rows.js';
 
 /**
@@ -39,6 +47,13 @@ export interface PostgresStoreOptions extends StoreOptions {
 	table?: string | undefined;
 	/** The table's schema. Default: the first one of the `search_path` that has the table. */
 	schema?: string | undefined;
+	/**
+	 * Tells other processes of changes (`NOTIFY`), so that the streams of an ended session end within a second. All
+	 * processes with this table need it. A process with open streams listens on one further connection; behind a pooler
+	 * such as PgBouncer, `{ client }` is the client for it, connected to Postgres itself. Postgres commits one transaction
+	 * with a notification after the other. Default: false; streams end after `recheckAfter`.
+	 */
+	feed?: boolean | { client: QueryClient | UnsafeClient } | undefined;
 }
 
 /**
@@ -71,15 +86,19 @@ export class PostgresStore implements Store {
 	readonly atomic: AtomicOperations | undefined;
 	readonly #name: string;
 	readonly #statements: Statements;
+	readonly #channel: string;
+	readonly #listen: Listen | undefined;
 	#created = 0;
 
 	constructor(options: PostgresStoreOptions) {
 		checkOptions(options);
 		({ prefix: this.prefix, serializer: this.serializer, ttl: this.ttl } = full(options));
-		const { client, table = 'sessions', schema } = options;
+		const { client, table = 'sessions', schema, feed } = options;
 		this.client = client;
 		this.#name = schema === undefined ? table : `${schema}.${table}`;
-		this.#statements = statementsFor(table, schema);
+		this.#statements = statementsFor(table, schema, isWanted(feed));
+		this.#channel = channelOf(table);
+		this.#listen = isWanted(feed) ? listenOf(listening(options)) : undefined;
 		isRemote(this, {
 			kind: this.constructor,
 			prefix: JSON.stringify([schema, table, this.prefix]),
@@ -134,6 +153,7 @@ export class PostgresStore implements Store {
 
 	#operations(): AtomicOperations {
 		const statements = this.#statements;
+		const listen = this.#listen;
 		const life = (ttl: number): number => millis(ttl, this.ttl);
 		return {
 			resends: false,
@@ -161,7 +181,11 @@ export class PostgresStore implements Store {
 					? this.#touch(id, ttl)
 					: this.#compared(statements.touchExpected, id, [writeId ?? '', life(ttl)]),
 			remove: async (id, writeId) => this.#compared(statements.remove, id, [writeId ?? '']),
-			stamp: async (id, text, ttl) => this.#stamp(id, text, life(ttl))
+			stamp: async (id, text, ttl) => this.#stamp(id, text, life(ttl)),
+			...(listen && {
+				watch: async (listener) => listen(this.#channel, listener),
+				nameOf: async (id) => hashOf(this.prefix + id)
+			})
 		};
 	}
 
@@ -222,6 +246,21 @@ export class PostgresStore implements Store {
 	}
 }
 
+function isWanted(feed: PostgresStoreOptions['feed']): boolean {
+	return feed !== undefined && feed !== false;
+}
+
+/** The client that listens. */
+function listening({ client, feed }: PostgresStoreOptions): unknown {
+	return typeof feed === 'object' ? feed.client : client;
+}
+
+/** The SHA-256 of a key, in hexadecimal: its name on the channel. */
+async function hashOf(key: string): Promise<string> {
+	const hash = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(key));
+	return Array.from(new Uint8Array(hash), (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
 /** Clients answer with a list of rows, or with an object that has one. */
 function rowsOf(answer: unknown): readonly Row[] {
 	if (Array.isArray(answer)) return answer as Row[];
@@ -248,7 +287,7 @@ function checkOptions(options: PostgresStoreOptions): void {
 			`\`new PostgresStore(client)\` must be ${usage}: the client is one of the options`
 		);
 	checkObject('PostgresStore', options, usage);
-	checkCommon('PostgresStore', options, ['client', 'table', 'schema']);
+	checkCommon('PostgresStore', options, ['client', 'table', 'schema', 'feed']);
 	for (const name of ['table', 'schema'] as const) checkName(name, options[name]);
 	// Postgres stores no NUL in text.
 	if (options.prefix?.includes('\0') === true)
@@ -259,10 +298,34 @@ function checkOptions(options: PostgresStoreOptions): void {
 			'options',
 			"`client` is a client of MySQL: import `MySqlStore` from 'vestiary/mysql'"
 		);
-	if (isClient(client) || (building && client === undefined)) return;
+	if (building && client === undefined) return;
+	if (isClient(client)) {
+		checkFeed(options);
+		return;
+	}
 	throw new ConfigError(
 		'options',
 		`${usage}: \`client\` must be a client of Postgres, with \`query\` (pg, Neon, PGlite) or \`unsafe\` (postgres.js, Bun)`
+	);
+}
+
+function checkFeed(options: PostgresStoreOptions): void {
+	const { feed } = options as { feed?: unknown };
+	if (feed === undefined || typeof feed === 'boolean') {
+		if (feed !== true || listenOf(options.client)) return;
+	} else if (has(feed, ['query']) || has(feed, ['unsafe'])) {
+		throw new ConfigError('options', '`feed` must be `{ client }`, not the client itself');
+	} else {
+		checkObject('PostgresStore', feed, '`feed: { client }`');
+		checkNames(feed as object, ['client'], {
+			kind: 'an option of `PostgresStore`',
+			prefix: 'feed.'
+		});
+		if (listenOf((feed as { client?: unknown }).client)) return;
+	}
+	throw new ConfigError(
+		'options',
+		'`feed` needs a client that can listen: a `Pool` or `Client` of `pg`, a `Pool` of Neon, the package `postgres`, or PGlite. Give one as `feed: { client }`, or leave `feed` out'
 	);
 }
 
