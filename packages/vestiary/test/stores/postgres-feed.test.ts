@@ -193,8 +193,6 @@ test.each<[string, object, RegExp]>([
 	['an unknown option', { feed: { clients: {} } }, /did you mean `feed.client`/]
 ])('%s is refused at once', (_, given, message) => {
 	const client = new pg.Pool();
-	expect(() => new PostgresStore({ client, ...given })).toThrow(
-		ConfigError
-	);
+	expect(() => new PostgresStore({ client, ...given })).toThrow(ConfigError);
 	expect(() => new PostgresStore({ client, ...given })).toThrow(message);
 });
