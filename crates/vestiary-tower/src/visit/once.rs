@@ -3,7 +3,7 @@
 use vestiary::visit::{self, Claim};
 use vestiary_store::SessionError;
 
-use super::{State, Visit};
+use super::{State, Visit, apart};
 
 impl Visit {
     /// Claims a lease, in milliseconds. The application's changes are stored first.
@@ -19,8 +19,7 @@ impl Visit {
         let before = state.session_of_user();
         let visit = &mut state.visit;
         let claiming = visit::claim(&mut asking, rules, visit, changes, name, lease, waited);
-        // Boxed, so that the future of each handler does not grow by everything that can happen here.
-        let claimed = Box::pin(claiming).await;
+        let claimed = apart(claiming).await;
         self.clear_if_revoked(state, before).await;
         state.settle(&self.sessions);
         claimed
@@ -37,8 +36,7 @@ impl Visit {
         let (mut asking, rules) = (self.asking(), self.sessions.rules());
         let before = state.session_of_user();
         let settling = visit::settle(&mut asking, rules, &mut state.visit, name, token, result);
-        // Boxed, as in `claim`.
-        let settled = Box::pin(settling).await;
+        let settled = apart(settling).await;
         self.clear_if_revoked(state, before).await;
         state.settle(&self.sessions);
         settled
