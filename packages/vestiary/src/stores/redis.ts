@@ -12,19 +12,24 @@ import type {
 import {
 	COMPARE_AND_SET,
 	COMPARE_AND_TOUCH,
+	COMPARE_SET_AND_PUBLISH,
 	hashOfScript,
 	INFO,
 	infoIn,
 	outcomeOf,
+	sha1,
 	STAMP,
+	STAMP_AND_PUBLISH,
 	stampOf,
 	TIME
 } from './compare-and-set.js';
+import { ConfigError } from '../errors.js';
 import { readBoth } from './both.js';
 import { checkNames } from '../names.js';
 import { checkClient, checkCommon, checkNumber, checkObject } from './check.js';
 import { isRemote } from './client.js';
 import { full, millis, parsed, type StoreOptions } from './options.js';
+import { canSubscribe, keyPrefixOf, subscribe } from './redis-feed.js';
 
 /** The methods of ioredis 5 or 6 (`Redis` or `Cluster`) that the store uses. */
 export interface IoRedisClient {
@@ -90,6 +95,13 @@ export interface RedisStoreOptions extends StoreOptions {
 	 * rare, not impossible. Default: no wait.
 	 */
 	confirm?: { replicas: number; timeout: number } | undefined;
+	/**
+	 * Publishes each change of a record on the channel `<prefix>feed`, with a hash in place of its key, and listens there
+	 * while sessions are watched (`session.until()`, `session.signal`). So a stream ends at once when its session is ended
+	 * by another process. All processes need it. It takes one more connection per process, a duplicate of the client.
+	 * Needs the default serializer. Default: false.
+	 */
+	feed?: boolean | undefined;
 }
 
 /**
@@ -115,14 +127,17 @@ export class RedisStore implements Store {
 	readonly atomic: AtomicOperations | undefined;
 
 	readonly #confirm: RedisStoreOptions['confirm'];
+	/** The channel of the feed; undefined without one. */
+	readonly #channel: string | undefined;
 
 	constructor(options: RedisStoreOptions) {
 		checkClient('RedisStore', options, ['get', 'set', 'del']);
-		checkCommon('RedisStore', options, ['client', 'confirm']);
+		checkCommon('RedisStore', options, ['client', 'confirm', 'feed']);
 		checkConfirm(options.confirm);
 		this.#confirm = options.confirm;
 		this.client = options.client;
 		({ prefix: this.prefix, serializer: this.serializer, ttl: this.ttl } = full(options));
+		this.#channel = channelOf(options, this);
 		isRemote(this, { kind: this.constructor, prefix: this.prefix, client: this.client });
 		// A serializer may put the write ID where it cannot be found.
 		this.atomic = this.serializer === JSON ? this.#operations() : undefined;
@@ -177,11 +192,7 @@ export class RedisStore implements Store {
 				return answer !== null;
 			},
 			replace: async (id, writeId, text, ttl) =>
-				this.#compared(COMPARE_AND_SET, id, [
-					writeId ?? '',
-					life(ttl) === 0 ? '' : text,
-					String(life(ttl))
-				]),
+				this.#set(id, [writeId ?? '', life(ttl) === 0 ? '' : text, String(life(ttl))]),
 			touchCompares: true,
 			touch: async (id, ttl, writeId) => {
 				if (writeId !== undefined) {
@@ -195,13 +206,39 @@ export class RedisStore implements Store {
 				return Number(answer) === 1;
 			},
 			stamp: async (id, text, ttl) =>
-				stampOf(await this.#script(STAMP, id, [text, String(life(ttl))])),
-			remove: async (id, writeId) =>
-				this.#compared(COMPARE_AND_SET, id, [writeId ?? '', '', '0']),
+				stampOf(await this.#stamp(id, [text, String(life(ttl))])),
+			remove: async (id, writeId) => this.#set(id, [writeId ?? '', '', '0']),
+			...this.#feed(),
 			...(this.#confirm && {
 				confirm: async (id) => this.#replicated(this.prefix + id, this.#confirm)
 			})
 		};
+	}
+
+	/** The feed of changes, with the option `feed`. */
+	#feed(): Pick<AtomicOperations, 'watch' | 'nameOf'> {
+		const channel = this.#channel;
+		if (channel === undefined) return {};
+		const { client } = this;
+		return {
+			watch: async (listener) => subscribe(client, channel, listener),
+			nameOf: async (id) => sha1(keyPrefixOf(client) + this.prefix + id)
+		};
+	}
+
+	/** Replaces or removes the record that has the expected write ID. */
+	async #set(id: string, values: string[]): Promise<AtomicOutcome> {
+		const channel = this.#channel;
+		return channel === undefined
+			? this.#compared(COMPARE_AND_SET, id, values)
+			: this.#compared(COMPARE_SET_AND_PUBLISH, id, [...values, channel]);
+	}
+
+	async #stamp(id: string, values: string[]): Promise<unknown> {
+		const channel = this.#channel;
+		return channel === undefined
+			? this.#script(STAMP, id, values)
+			: this.#script(STAMP_AND_PUBLISH, id, [...values, channel]);
 	}
 
 	async #text(id: string): Promise<string | null> {
@@ -278,6 +315,27 @@ export class RedisStore implements Store {
 			? client.eval(script, 1, key, ...values)
 			: client.evalsha(script, 1, key, ...values);
 	}
+}
+
+/** The channel of the feed. Other stores with this prefix, also of the Rust crates, have the same. */
+function channelOf(
+	{ feed, client, serializer }: RedisStoreOptions,
+	{ prefix }: RedisStore
+): string | undefined {
+	if (feed !== undefined && typeof (feed as unknown) !== 'boolean')
+		throw new ConfigError('options', '`feed` of `RedisStore` must be true or false');
+	if (feed !== true) return undefined;
+	if (serializer !== undefined && serializer !== JSON)
+		throw new ConfigError(
+			'store_capability',
+			'`feed` of `RedisStore` needs the default `serializer`'
+		);
+	if (!canSubscribe(client))
+		throw new ConfigError(
+			'options',
+			'`feed` of `RedisStore` needs a client with `duplicate`, as `ioredis` and `redis` have'
+		);
+	return `${keyPrefixOf(client)}${prefix}feed`;
 }
 
 function checkConfirm(confirm: RedisStoreOptions['confirm']): void {
