@@ -28,7 +28,6 @@ beforeAll(async () => {
 	}
 	process.env.SESSION_SECRET = 'a secret of the tests for WebSockets';
 	process.env.SESSIONS = join(FOLDER, 'sessions.db');
-	process.env.CHECK_EVERY = '10';
 	({ options } = (await import(join(FOLDER, 'session.ts'))) as {
 		options: SveltekitSessionConfig;
 	});
