@@ -194,10 +194,14 @@ export function cloakroom(
 			expect(await isLoggedOut(other)).toBe(true);
 		});
 		await elsewhere('Ada', async (other) => {
+			// It does not ask the server by itself, and learns of the logout by its stream.
+			await other.addInitScript('setInterval = () => 0');
+			await other.reload();
 			await page.reload();
 			await page.getByRole('button', { name: 'Log out all others' }).click();
 			await page.locator('[role=status]', { hasText: 'All other devices' }).waitFor();
 			expect(await devices.count()).toBe(1);
+			await other.waitForURL(`${origin}/login`);
 			expect(await isLoggedOut(other)).toBe(true);
 		});
 	});

@@ -18,6 +18,6 @@ function make({ platform }: RequestEvent): SveltekitSessionConfig {
 		cookie: { maxAge: 60 * 60 },
 		rolling: true,
 		idleTimeout: 15 * 60,
-		passive: ({ url }) => url.pathname === '/session-end'
+		passive: ({ url }) => ['/alive', '/session-end'].includes(url.pathname)
 	};
 }

@@ -11,6 +11,6 @@ const options: SveltekitSessionConfig = {
 	cookie: { maxAge: 60 * 60 },
 	rolling: true,
 	idleTimeout: 15 * 60,
-	// The page asks how much time is left. That is no use of the session.
-	passive: ({ url }) => url.pathname === '/session-end'
+	// The page asks by itself whether the session has ended, and how much time is left. That is no use of the session.
+	passive: ({ url }) => ['/alive', '/session-end'].includes(url.pathname)
 };
