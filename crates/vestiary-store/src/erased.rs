@@ -3,7 +3,7 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc};
 use vestiary::{Ttl, UnixMillis, WriteId};
 
 use crate::{
-    Outcome, ReadTwo, Stamped, Store, StoreError, StoreInfo,
+    ChangeListener, Outcome, ReadTwo, Stamped, Store, StoreError, StoreInfo,
     store::{MaybeSend, MaybeSync, NOT_TEXT},
 };
 
@@ -86,6 +86,14 @@ impl Store for AnyStore {
         self.0.stamp(key, text, ttl).await
     }
 
+    async fn watch(&self, listener: &dyn ChangeListener) -> Result<(), StoreError> {
+        self.0.watch(listener).await
+    }
+
+    fn name_of(&self, key: &str) -> Option<String> {
+        self.0.name_of(key)
+    }
+
     async fn check(&self) -> Result<StoreInfo, StoreError> {
         self.0.check().await
     }
@@ -142,6 +150,8 @@ trait Erased: MaybeSend + MaybeSync {
     fn default_ttl(&self) -> Ttl;
     fn now<'a>(&'a self, key: &'a str) -> Boxed<'a, Option<UnixMillis>>;
     fn stamp<'a>(&'a self, key: &'a str, text: &'a str, ttl: Ttl) -> Boxed<'a, Option<Stamped>>;
+    fn watch<'a>(&'a self, listener: &'a dyn ChangeListener) -> Boxed<'a, ()>;
+    fn name_of(&self, key: &str) -> Option<String>;
     fn check(&self) -> Boxed<'_, StoreInfo>;
 }
 
@@ -209,6 +219,14 @@ impl<S: Store> Erased for S {
 
     fn stamp<'a>(&'a self, key: &'a str, text: &'a str, ttl: Ttl) -> Boxed<'a, Option<Stamped>> {
         Box::pin(Store::stamp(self, key, text, ttl))
+    }
+
+    fn watch<'a>(&'a self, listener: &'a dyn ChangeListener) -> Boxed<'a, ()> {
+        Box::pin(Store::watch(self, listener))
+    }
+
+    fn name_of(&self, key: &str) -> Option<String> {
+        Store::name_of(self, key)
     }
 
     fn check(&self) -> Boxed<'_, StoreInfo> {

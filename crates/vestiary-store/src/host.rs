@@ -10,7 +10,6 @@ use crate::{
     clock::{self, Stopwatch},
     sessions::fill,
     store::{all, both},
-    watched::Watched,
 };
 
 /// The function of an update: computes new JSON text from the JSON text of a session's data.
@@ -133,7 +132,7 @@ async fn ask(
     call: Call<'_>,
 ) -> Result<Reply, Failed<SessionError>> {
     let store = &sessions.inner.store;
-    let _written = Written::of(&sessions.inner.watched, call);
+    let _written = Written::of(sessions, call);
     let answer = async {
         Ok(match call {
             Call::Read(key) => store.read(key).await?.map_or(Reply::Gone, Reply::Text),
@@ -171,16 +170,16 @@ async fn ask(
 /// Has the watched sessions checked that depend on a record, after the call that writes it: also if the reply was lost,
 /// or the caller waits for it no longer.
 struct Written<'a> {
-    watched: &'a Watched,
+    sessions: &'a Sessions,
     key: &'a str,
 }
 
 impl<'a> Written<'a> {
     /// `None` unless the call may end a session.
-    fn of(watched: &'a Watched, call: Call<'a>) -> Option<Self> {
+    fn of(sessions: &'a Sessions, call: Call<'a>) -> Option<Self> {
         match call {
             Call::Replace { key, .. } | Call::Remove { key, .. } | Call::Stamp { key, .. } => {
-                Some(Self { watched, key })
+                Some(Self { sessions, key })
             }
             _ => None,
         }
@@ -189,7 +188,8 @@ impl<'a> Written<'a> {
 
 impl Drop for Written<'_> {
     fn drop(&mut self) {
-        self.watched.written(self.key);
+        let inner = &self.sessions.inner;
+        inner.watched.written(&inner.store, self.key);
     }
 }
 

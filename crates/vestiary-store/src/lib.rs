@@ -100,8 +100,8 @@ pub use memory::MemoryStore;
 pub use revocations::{RequestId, RevokedBy};
 pub use sessions::Sessions;
 pub use store::{
-    Cursor, Entry, MaybeSend, MaybeSync, Outcome, Page, ReadTwo, Scan, Stamped, Store, StoreError,
-    StoreInfo, begin_alike, write_id_of,
+    ChangeListener, Cursor, Entry, MaybeSend, MaybeSync, Outcome, Page, ReadTwo, Scan, Stamped,
+    Store, StoreError, StoreInfo, begin_alike, write_id_of,
 };
 pub use stored::{Found, Loaded, Stored, Written};
 pub use users::{Login, UserList, UserSession};
@@ -119,7 +119,7 @@ pub use postgres_store::PostgresStore;
 #[cfg(feature = "redis")]
 pub use redis;
 #[cfg(feature = "redis")]
-pub use redis_store::{RedisConnection, RedisStore};
+pub use redis_store::{RedisConnection, RedisFeed, RedisStore};
 #[cfg(feature = "sqlite")]
 pub use sqlite_store::SqliteStore;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]

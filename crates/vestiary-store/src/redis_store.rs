@@ -1,5 +1,7 @@
 mod connection;
+mod feed;
 mod scan;
+mod scripts;
 mod sentinel;
 
 use std::{fmt, time::Duration};
@@ -13,9 +15,12 @@ use redis::{
 };
 use vestiary::{Ttl, UnixMillis, WriteId};
 
-pub use self::connection::RedisConnection;
+use self::scripts::{
+    COMPARE_AND_SET, COMPARE_AND_TOUCH, COMPARE_SET_AND_PUBLISH, STAMP, STAMP_AND_PUBLISH, Script,
+};
+pub use self::{connection::RedisConnection, feed::RedisFeed};
 use crate::{
-    Outcome, ReadTwo, Stamped, Store, StoreError, StoreInfo, StoreOptions,
+    ChangeListener, Outcome, ReadTwo, Stamped, Store, StoreError, StoreInfo, StoreOptions,
     failure::{Failure, of_redis},
     store::{NOT_TEXT, both},
 };
@@ -45,6 +50,7 @@ pub struct RedisStore {
     connection: RedisConnection,
     options: StoreOptions,
     confirm: Option<Confirm>,
+    feed: Option<RedisFeed>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -53,58 +59,11 @@ struct Confirm {
     timeout: Duration,
 }
 
-/// A script that goes on only if the record has the write ID `ARGV[1]`.
-macro_rules! comparing {
-    ($($rest:literal),+ $(,)?) => {
-        concat!(
-            "local text = redis.call('GET', KEYS[1])\n",
-            "if not text then return -1 end\n",
-            r#"local write_id = string.match(text, '^{"v":"([%w_-]+)"') or string.match(text, '^{"cookie":{"v":"([%w_-]+)"') or ''"#,
-            "\n",
-            "if #write_id ~= 16 then write_id = '' end\n",
-            "if write_id ~= ARGV[1] then return 0 end\n",
-            $($rest),+
-        )
-    };
-}
-
-/// Compares the write ID of a record and, if it is the expected one, replaces the record, or removes it (empty text).
-/// Byte by byte the script of the npm package, so that the server caches only one: a test compares them.
-pub(crate) const COMPARE_AND_SET: &str = comparing!(
-    "if ARGV[2] == '' then redis.call('DEL', KEYS[1])\n",
-    "else redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end\n",
-    "return 1",
-);
-
-/// Compares the write ID of a record and, if it is the expected one, restarts the record's TTL. Also byte by byte the
-/// script of the npm package.
-pub(crate) const COMPARE_AND_TOUCH: &str =
-    comparing!("redis.call('PEXPIRE', KEYS[1], ARGV[2])\n", "return 1");
-
-/// Stores a text with the clock of the node that holds the key ([`Store::stamp`]), if there is no record or one that
-/// begins alike. Also byte by byte the script of the npm package.
-pub(crate) const STAMP: &str = concat!(
-    "local text = redis.pcall('GET', KEYS[1])\n",
-    "if type(text) == 'table' then return {} end\n",
-    "local function head(of) return string.sub(of, 1, 6) .. string.sub(of, 23, 36) end\n",
-    "if text and head(text) ~= head(ARGV[1]) then return {} end\n",
-    "if redis.replicate_commands then redis.replicate_commands() end\n",
-    "local now = redis.call('TIME')\n",
-    "local time = now[1] * 1000 + math.floor(now[2] / 1000)\n",
-    "redis.call('SET', KEYS[1], ARGV[1] .. string.format('%.0f', time) .. '}', 'PX', ARGV[2])\n",
-    "return {time, '=' .. (text or '')}",
-);
-
 /// Reads the `INFO` of the node that holds a key. The key routes the script to that node in a cluster.
 const INFO: &str = "return redis.call('INFO')";
 
 /// The timeout of a reply, and the idle time after which a connection is probed.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// The SHA-1 hashes by which the server finds scripts that it has cached.
-pub(crate) const COMPARE_AND_SET_HASH: &str = "07b18dd50bb8e310ff4d6e38ce86640100e36aa3";
-pub(crate) const STAMP_HASH: &str = "ee4732853cfb799f1114114640cecee7fe25d451";
-pub(crate) const COMPARE_AND_TOUCH_HASH: &str = "51c7f35d95e47de321c82e71af6ae8a6d26ad982";
 
 impl RedisStore {
     /// Creates a store on the caller's connection: a [`ConnectionManager`](redis::aio::ConnectionManager), which
@@ -134,7 +93,8 @@ impl RedisStore {
     /// ```
     #[must_use]
     pub fn new(connection: impl Into<RedisConnection>) -> Self {
-        Self { connection: connection.into(), options: StoreOptions::default(), confirm: None }
+        let options = StoreOptions::default();
+        Self { connection: connection.into(), options, confirm: None, feed: None }
     }
 
     /// Connects to one server, and reconnects after a lost connection. `rediss://` (encrypted) needs the feature `tls`.
@@ -179,6 +139,26 @@ impl RedisStore {
         Self { confirm: Some(Confirm { replicas, timeout }), ..self }
     }
 
+    /// Publishes each change of a record on the channel `<prefix>feed`, with a hash in place of its key, and listens there
+    /// while streams watch sessions ([`Sessions::ended`](crate::Sessions::ended)). So a stream ends at once when another
+    /// process ends its session. All processes need it; the `RedisStore` of the npm package has the option `feed`.
+    ///
+    /// The client opens one more connection, in the runtime of tokio. Give the clients of several nodes of a cluster, so
+    /// that one of them may fail; any node gets the messages of all.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use vestiary_store::{RedisStore, redis::Client};
+    ///
+    /// let url = "redis://localhost";
+    /// let store = RedisStore::connect(url).await?.with_feed(Client::open(url)?);
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn with_feed(self, client: impl Into<RedisFeed>) -> Self {
+        Self { feed: Some(client.into()), ..self }
+    }
+
     async fn compare_and_set(
         &self,
         key: &str,
@@ -186,44 +166,55 @@ impl RedisStore {
         text: &str,
         life: i64,
     ) -> Result<Outcome, StoreError> {
-        let run = |command: &str, script: &str| -> Cmd {
-            let mut cmd = self.compare(command, script, key, expected);
-            cmd.arg(text).arg(life);
-            cmd
+        let script = self.either(COMPARE_AND_SET, COMPARE_SET_AND_PUBLISH);
+        let arguments = |cmd: &mut Cmd| {
+            cmd.arg(write_id(expected)).arg(text).arg(life).arg(self.channel());
         };
-        let (script, hash) = (COMPARE_AND_SET, COMPARE_AND_SET_HASH);
-        self.compared(&run("EVALSHA", hash), || run("EVAL", script)).await
-    }
-
-    /// A call of a script, up to the expected write ID.
-    fn compare(&self, command: &str, script: &str, key: &str, expected: Option<&WriteId>) -> Cmd {
-        let mut cmd = cmd(command);
-        cmd.arg(script).arg(1).arg(self.options.key(key));
-        cmd.arg(expected.map_or("", WriteId::as_str));
-        cmd
+        outcome_of(&self.run(script, key, arguments).await?)
     }
 
     /// Runs a script by its hash, or with its text if the server does not have it.
-    async fn run(&self, by_hash: &Cmd, whole: impl Fn() -> Cmd) -> Result<Value, StoreError> {
-        let mut answer = self.connection.ask(by_hash).await;
+    async fn run(
+        &self,
+        script: Script,
+        key: &str,
+        arguments: impl Fn(&mut Cmd),
+    ) -> Result<Value, StoreError> {
+        let call = |command: &str, script: &str| {
+            let mut cmd = cmd(command);
+            cmd.arg(script).arg(1).arg(self.options.key(key));
+            arguments(&mut cmd);
+            cmd
+        };
+        let mut answer = self.connection.ask(&call("EVALSHA", script.hash)).await;
         // The server has not seen the script yet, or has dropped it.
         if answer.as_ref().is_err_and(|error| error.code() == Some("NOSCRIPT")) {
-            answer = self.connection.ask(&whole()).await;
+            answer = self.connection.ask(&call("EVAL", script.text)).await;
         }
         answer.map_err(of_redis)
     }
 
-    async fn compared(
-        &self,
-        by_hash: &Cmd,
-        whole: impl Fn() -> Cmd,
-    ) -> Result<Outcome, StoreError> {
-        match self.run(by_hash, whole).await? {
-            Value::Int(1) => Ok(Outcome::Done),
-            Value::Int(0) => Ok(Outcome::Conflict),
-            Value::Int(-1) => Ok(Outcome::Gone),
-            _ => Err(unexpected()),
-        }
+    /// The script that is run with a feed, or without one.
+    fn either(&self, without: Script, with: Script) -> Script {
+        if self.feed.is_some() { with } else { without }
+    }
+
+    /// The channel of the feed; `None`, which is no argument, without one.
+    fn channel(&self) -> Option<String> {
+        self.feed.as_ref().map(|_| self.options.key("feed"))
+    }
+}
+
+fn write_id(expected: Option<&WriteId>) -> &str {
+    expected.map_or("", WriteId::as_str)
+}
+
+fn outcome_of(answer: &Value) -> Result<Outcome, StoreError> {
+    match answer {
+        Value::Int(1) => Ok(Outcome::Done),
+        Value::Int(0) => Ok(Outcome::Conflict),
+        Value::Int(-1) => Ok(Outcome::Gone),
+        _ => Err(unexpected()),
     }
 }
 
@@ -333,13 +324,10 @@ impl Store for RedisStore {
         expected: Option<&WriteId>,
         ttl: Ttl,
     ) -> Result<Outcome, StoreError> {
-        let run = |command: &str, script: &str| -> Cmd {
-            let mut cmd = self.compare(command, script, key, expected);
-            cmd.arg(self.options.life(ttl));
-            cmd
+        let arguments = |cmd: &mut Cmd| {
+            cmd.arg(write_id(expected)).arg(self.options.life(ttl));
         };
-        let (script, hash) = (COMPARE_AND_TOUCH, COMPARE_AND_TOUCH_HASH);
-        self.compared(&run("EVALSHA", hash), || run("EVAL", script)).await
+        outcome_of(&self.run(COMPARE_AND_TOUCH, key, arguments).await?)
     }
 
     async fn remove(&self, key: &str, expected: Option<&WriteId>) -> Result<Outcome, StoreError> {
@@ -368,15 +356,11 @@ impl Store for RedisStore {
     }
 
     async fn stamp(&self, key: &str, text: &str, ttl: Ttl) -> Result<Option<Stamped>, StoreError> {
-        let run = |command: &str, script: &str| -> Cmd {
-            let mut cmd = cmd(command);
-            cmd.arg(script).arg(1).arg(self.options.key(key));
-            cmd.arg(text).arg(self.options.life(ttl));
-            cmd
+        let script = self.either(STAMP, STAMP_AND_PUBLISH);
+        let arguments = |cmd: &mut Cmd| {
+            cmd.arg(text).arg(self.options.life(ttl)).arg(self.channel());
         };
-        let Value::Array(mut answers) =
-            self.run(&run("EVALSHA", STAMP_HASH), || run("EVAL", STAMP)).await?
-        else {
+        let Value::Array(mut answers) = self.run(script, key, arguments).await? else {
             return Err(unexpected());
         };
         match (answers.pop(), answers.pop()) {
@@ -391,6 +375,17 @@ impl Store for RedisStore {
             (None, None) => Ok(None),
             _ => Err(unexpected()),
         }
+    }
+
+    async fn watch(&self, listener: &dyn ChangeListener) -> Result<(), StoreError> {
+        match (&self.feed, self.channel()) {
+            (Some(feed), Some(channel)) => feed.watch(&channel, listener).await,
+            _ => Ok(()),
+        }
+    }
+
+    fn name_of(&self, key: &str) -> Option<String> {
+        self.feed.as_ref().map(|_| feed::sha1(&self.options.key(key)))
     }
 
     /// Only the cluster client does.

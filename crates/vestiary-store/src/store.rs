@@ -156,10 +156,40 @@ pub trait Store: MaybeSend + MaybeSync + 'static {
         std::future::ready(Ok(None))
     }
 
+    /// Connects to the store's feed of changes, and stays connected until the connection is lost or the future is dropped.
+    /// Calls [`ChangeListener::connected`] when no change is missed any more. From then on the listener gets each record that
+    /// [`replace`](Self::replace), [`remove`](Self::remove) or [`stamp`](Self::stamp) has written, also in other processes.
+    ///
+    /// It is a hint: the store is then asked about the sessions that depend on the record. Lost, late and doubled ones do no
+    /// harm. It is called again after a pause, and runs in the runtime of tokio. Needs [`name_of`](Self::name_of). Default:
+    /// no feed.
+    fn watch(
+        &self,
+        listener: &dyn ChangeListener,
+    ) -> impl Future<Output = Result<(), StoreError>> + MaybeSend {
+        let _ = listener;
+        std::future::ready(Ok(()))
+    }
+
+    /// The name of a record in the feed. It reveals nothing of the key, which may be a session ID. `None` if the store has no
+    /// feed. Default: `None`.
+    fn name_of(&self, key: &str) -> Option<String> {
+        let _ = key;
+        None
+    }
+
     /// Asks the server what it is, for a health check. Default: nothing is known.
     fn check(&self) -> impl Future<Output = Result<StoreInfo, StoreError>> + MaybeSend {
         std::future::ready(Ok(StoreInfo::default()))
     }
+}
+
+/// A listener of a store's feed of changes: [`Store::watch`].
+pub trait ChangeListener: MaybeSend + MaybeSync {
+    /// A record with this name ([`Store::name_of`]) has changed.
+    fn changed(&self, name: &str);
+    /// From now on no change is missed. Any earlier one may have been.
+    fn connected(&self);
 }
 
 /// The information that a store has about its server: [`Store::check`].

@@ -1,6 +1,8 @@
 //! Sessions that streams watch: the store is asked about each of them when it may have ended.
 
 mod bell;
+#[cfg(all(feature = "tokio", not(target_arch = "wasm32")))]
+mod feed;
 mod wheel;
 
 use std::{
@@ -24,7 +26,7 @@ use self::{
     wheel::{Slot, Wheel},
 };
 use crate::{
-    Event, SessionError, Sessions, StoreOperation, Stored,
+    AnyStore, Event, SessionError, Sessions, Store as _, StoreOperation, Stored,
     clock::{self, Stopwatch},
     host::StoreHost,
 };
@@ -36,6 +38,8 @@ pub(crate) struct Watched {
     table: Mutex<Table>,
     hasher: RandomState,
     wheel: Wheel,
+    #[cfg(all(feature = "tokio", not(target_arch = "wasm32")))]
+    feed: feed::Feed,
     /// The maximum time between two checks, in milliseconds.
     recheck: u64,
 }
@@ -154,10 +158,13 @@ impl Sessions {
 
     fn records(&self, seen: &Seen) -> Records {
         let options = self.options();
-        let hash = |key: &str| self.inner.watched.hasher.hash_one(key);
-        let own = hash(&options.store_key(&seen.id));
+        let hash = |key: String| {
+            let name = self.inner.store.name_of(&key).unwrap_or(key);
+            self.inner.watched.hasher.hash_one(&*name)
+        };
+        let own = hash(options.store_key(&seen.id));
         let user = seen.record.meta().user.as_ref();
-        let list = user.map_or(own, |user| hash(&options.user_key(&user.decoded_name())));
+        let list = user.map_or(own, |user| hash(options.user_key(&user.decoded_name())));
         Records { own, list }
     }
 }
@@ -165,14 +172,36 @@ impl Sessions {
 impl Watched {
     pub(crate) fn new(recheck: u64) -> Self {
         let wheel = Wheel::new((recheck / 64).min(250));
-        let (count, table) = (AtomicUsize::new(0), Mutex::default());
-        Self { count, table, hasher: RandomState::new(), wheel, recheck }
+        Self {
+            count: AtomicUsize::new(0),
+            table: Mutex::default(),
+            hasher: RandomState::new(),
+            wheel,
+            #[cfg(all(feature = "tokio", not(target_arch = "wasm32")))]
+            feed: feed::Feed::default(),
+            recheck,
+        }
     }
 
     /// Has the sessions checked that depend on this record, because this process has written it.
-    pub(crate) fn written(&self, key: &str) {
-        if self.count.load(Ordering::Acquire) > 0 {
-            self.hint(key, Hint::Written);
+    pub(crate) fn written(&self, store: &AnyStore, key: &str) {
+        if self.is_any() {
+            let name = store.name_of(key);
+            self.hint(name.as_deref().unwrap_or(key), Hint::Written);
+        }
+    }
+
+    /// Whether any session is watched.
+    fn is_any(&self) -> bool {
+        self.count.load(Ordering::Acquire) > 0
+    }
+
+    /// Has all sessions checked.
+    #[cfg(all(feature = "tokio", not(target_arch = "wasm32")))]
+    fn hint_all(&self) {
+        let entries: Vec<_> = self.table().sessions.values().filter_map(Weak::upgrade).collect();
+        for entry in &entries {
+            entry.bell.hint(Hint::Maybe);
         }
     }
 
@@ -213,8 +242,24 @@ impl Watched {
         let (sessions, state) = (sessions.clone(), Mutex::new(state));
         let entry = Arc::new(Entry { sessions, number, bell, state });
         table.add(&entry, records);
+        drop(table);
         self.count.fetch_add(1, Ordering::AcqRel);
+        #[cfg(all(feature = "tokio", not(target_arch = "wasm32")))]
+        if entry.sessions.inner.store.name_of("").is_some() {
+            self.feed.open(&entry.sessions);
+        }
         entry
+    }
+
+    /// Records that a session is not watched any more.
+    fn leave(&self, number: u64, records: Records) {
+        self.table().remove(number, records);
+        let left = self.count.fetch_sub(1, Ordering::AcqRel) - 1;
+        #[cfg(all(feature = "tokio", not(target_arch = "wasm32")))]
+        if left == 0 {
+            self.feed.close();
+        }
+        let _ = left;
     }
 
     /// The time from one check to the next, in milliseconds. It differs by up to a tenth, so that streams that began
@@ -306,8 +351,7 @@ impl Entry {
 
     fn end(&self, state: &mut State) {
         let watched = &self.sessions.inner.watched;
-        watched.table().remove(self.number, state.records);
-        watched.count.fetch_sub(1, Ordering::AcqRel);
+        watched.leave(self.number, state.records);
         state.step = Step::Over;
         self.bell.ring();
     }
@@ -328,9 +372,7 @@ impl Drop for Entry {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         if !matches!(state.step, Step::Over) {
             let records = state.records;
-            let watched = &self.sessions.inner.watched;
-            watched.table().remove(self.number, records);
-            watched.count.fetch_sub(1, Ordering::AcqRel);
+            self.sessions.inner.watched.leave(self.number, records);
         }
     }
 }

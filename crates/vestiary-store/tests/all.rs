@@ -22,6 +22,8 @@ mod postgres;
 #[cfg(all(feature = "redis", feature = "testing"))]
 mod redis;
 #[cfg(all(feature = "redis", feature = "testing"))]
+mod redis_feed;
+#[cfg(all(feature = "redis", feature = "testing"))]
 mod redis_refusals;
 mod servers;
 #[path = "sessions/main.rs"]

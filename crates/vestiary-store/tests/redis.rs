@@ -206,24 +206,34 @@ async fn a_server_that_was_started_again_is_found_again() {
 #[tokio::test]
 async fn the_scripts_are_those_of_the_npm_package_and_are_sent_once() {
     let module = "const script = await import('./dist/stores/compare-and-set.js');
-        const scripts = [script.COMPARE_AND_SET, script.COMPARE_AND_TOUCH, script.STAMP];
+        const scripts = [script.COMPARE_AND_SET, script.COMPARE_AND_TOUCH, script.STAMP,
+            script.COMPARE_SET_AND_PUBLISH, script.STAMP_AND_PUBLISH];
         console.log((await Promise.all(scripts.map(script.hashOfScript))).join(' '))";
     let hashes = node::run(module, &[]);
     let server = Redis::start(&[]).await;
     let store = RedisStore::connect(&server.url()).await.unwrap();
     let known = format!("SCRIPT EXISTS {}", hashes.trim());
-    let all = |known| Value::Array(vec![Value::Int(known); 3]);
-    assert_eq!(server.ask(&known).await, all(0));
+    // The last two are those of a store with a feed.
+    let are = |known: [i64; 2]| {
+        let [plain, publishing] = known.map(Value::Int);
+        let [one, two, three] = [(); 3].map(|()| plain.clone());
+        Value::Array(vec![one, two, three, publishing.clone(), publishing])
+    };
+    assert_eq!(server.ask(&known).await, are([0, 0]));
     for _ in 0..2 {
         server.ask("CONFIG RESETSTAT").await;
         assert_eq!(store.remove("key", None).await.unwrap(), Outcome::Gone);
         assert_eq!(store.touch_if("key", None, LIFE).await.unwrap(), Outcome::Gone);
         assert!(store.stamp("list", OLD, LIFE).await.unwrap().is_some());
-        assert_eq!(server.ask(&known).await, all(1));
+        assert_eq!(server.ask(&known).await, are([1, 0]));
     }
     let commands = server.info("commandstats").await;
     assert!(commands.contains("cmdstat_evalsha:calls=3"), "{commands}");
     assert!(!commands.contains("cmdstat_eval:"), "{commands}");
+    let store = store.with_feed(Client::open(server.url()).unwrap());
+    assert_eq!(store.remove("key", None).await.unwrap(), Outcome::Gone);
+    assert!(store.stamp("list", OLD, LIFE).await.unwrap().is_some());
+    assert_eq!(server.ask(&known).await, are([1, 1]));
 }
 
 #[tokio::test]
