@@ -1,3 +1,5 @@
+mod feed;
+
 use std::{
     fmt,
     sync::{
@@ -15,8 +17,8 @@ use tokio::sync::{Mutex, OnceCell};
 use vestiary::{Ttl, UnixMillis, WriteId};
 
 use crate::{
-    Cursor, Entry, Outcome, Page, ReadTwo, Scan, Stamped, Store, StoreError, StoreInfo,
-    StoreOptions,
+    ChangeListener, Cursor, Entry, Outcome, Page, ReadTwo, Scan, Stamped, Store, StoreError,
+    StoreInfo, StoreOptions,
     failure::{Failure, of_sqlx},
     sql::{self, Rows, SWEEP, SWEEP_EVERY, TABLE, WRITE_ID, pool_options, table},
     store::NOT_TEXT,
@@ -50,7 +52,12 @@ pub struct PostgresStore {
     statements: Arc<Statements>,
     created: Arc<AtomicU32>,
     way: Arc<Way>,
+    feed: Option<Feed>,
 }
+
+/// The server to listen to, unless it is that of the pool.
+#[derive(Clone)]
+struct Feed(Option<Box<PgConnectOptions>>);
 
 /// The columns of the table. Keys are only compared for equality, so the "C" collation suffices: its index survives a
 /// new libc.
@@ -124,17 +131,38 @@ impl PostgresStore {
     /// # Errors
     /// [`StoreError::Failed`] if the table's name has other characters than letters, digits and `_`.
     pub fn with_pool(pool: PgPool, name: &str) -> Result<Self, StoreError> {
-        let statements = Arc::new(Statements::of(table(name)?));
+        let statements = Arc::new(Statements::of(table(name)?, "1"));
         let options = StoreOptions::default();
         let created = Arc::default();
         let way = Arc::default();
-        Ok(Self { pool, options, statements, created, way })
+        Ok(Self { pool, options, statements, created, way, feed: None })
     }
 
     /// Sets the prefix and the default TTL.
     #[must_use]
     pub fn with_options(self, options: StoreOptions) -> Self {
         Self { options, ..self }
+    }
+
+    /// Notifies of each change of a record, with a hash in place of its key, and listens while streams watch sessions
+    /// ([`Sessions::ended`](crate::Sessions::ended)). So a stream ends at once when another process ends its session. All
+    /// processes need it; the `PostgresStore` of the npm package has the option `feed`.
+    ///
+    /// It listens on one more connection: to `server`, which is only needed if the pool goes through a pooler such as
+    /// `PgBouncer`. Postgres commits one transaction with a notification after the other.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), vestiary_store::StoreError> {
+    /// use vestiary_store::PostgresStore;
+    ///
+    /// let store = PostgresStore::connect("postgres://app@localhost/app").await?.with_feed(None);
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn with_feed(self, server: Option<PgConnectOptions>) -> Self {
+        let table = &self.statements.table;
+        let statements = Arc::new(Statements::of(table, &feed::notify(table)));
+        Self { statements, feed: Some(Feed(server.map(Box::new))), ..self }
     }
 
     /// The SQL that creates the table of this name and its index, for an application that keeps its migrations in files.
@@ -214,7 +242,8 @@ impl PostgresStore {
 }
 
 impl Statements {
-    fn of(name: &str) -> Self {
+    /// The statements on this table. A change also computes `changed`.
+    fn of(name: &str, changed: &str) -> Self {
         let table = format!("\"{name}\"");
         let clock =
             "clock AS (SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now)";
@@ -248,7 +277,7 @@ impl Statements {
             ),
             replace: format!(
                 "WITH {found}, done AS (UPDATE {table} SET record = $3, expires = now + $4 FROM found, clock
-                WHERE {table}.key = found.key AND write_id = $2 RETURNING 1) {outcome}"
+                WHERE {table}.key = found.key AND write_id = $2 RETURNING {changed}) {outcome}"
             ),
             touch: format!(
                 "WITH {clock} UPDATE {table} SET expires = now + $2 FROM clock
@@ -260,7 +289,7 @@ impl Statements {
             ),
             remove: format!(
                 "WITH {found}, done AS (DELETE FROM {table} USING found
-                WHERE {table}.key = found.key AND write_id = $2 RETURNING 1) {outcome}"
+                WHERE {table}.key = found.key AND write_id = $2 RETURNING {changed}) {outcome}"
             ),
             now: format!("WITH {clock} SELECT now FROM clock"),
             // The clock is read after the row is locked, since another request may have held it. A row that was
@@ -275,7 +304,7 @@ impl Statements {
                 WHERE NOT EXISTS (SELECT FROM present WHERE left(record, 6) <> left($2, 6)
                 OR substr(record, 23, 14) <> substr($2, 23, 14))
                 ON CONFLICT (key) DO UPDATE SET record = excluded.record, expires = excluded.expires
-                WHERE EXISTS (SELECT FROM found) RETURNING 1)
+                WHERE EXISTS (SELECT FROM found) RETURNING {changed})
                 SELECT now, (SELECT {record} FROM present) FROM clock WHERE EXISTS (SELECT FROM done)"
             ),
             // A locked row is being swept by another request, or created again. The time is a subquery: with a join, the
@@ -375,6 +404,18 @@ impl Store for PostgresStore {
     async fn remove(&self, key: &str, expected: Option<&WriteId>) -> Result<Outcome, StoreError> {
         let remove = sqlx::query(&self.statements.remove).bind(self.options.key(key));
         outcome(&self.run(remove.bind(expected.map_or("", WriteId::as_str))).await?)
+    }
+
+    async fn watch(&self, listener: &dyn ChangeListener) -> Result<(), StoreError> {
+        let Some(Feed(server)) = &self.feed else { return Ok(()) };
+        let server = server.as_deref().cloned();
+        let server =
+            server.unwrap_or_else(|| PgConnectOptions::clone(&self.pool.connect_options()));
+        feed::watch(server, &feed::channel(&self.statements.table), listener).await
+    }
+
+    fn name_of(&self, key: &str) -> Option<String> {
+        self.feed.as_ref().map(|_| feed::name_of(&self.options.key(key)))
     }
 
     fn resends(&self) -> bool {

@@ -19,6 +19,8 @@ mod mysql;
 mod pgbouncer;
 #[cfg(all(feature = "postgres", feature = "testing"))]
 mod postgres;
+#[cfg(feature = "postgres")]
+mod postgres_feed;
 #[cfg(all(feature = "redis", feature = "testing"))]
 mod redis;
 #[cfg(all(feature = "redis", feature = "testing"))]
