@@ -11,7 +11,7 @@
 
 use std::{future::Future, time::Duration};
 
-use crate::servers::{pgbouncer::PgBouncer, postgres::Postgres, until};
+use crate::servers::{node, pgbouncer::PgBouncer, postgres::Postgres, until};
 use tokio::sync::OnceCell;
 use vestiary_store::{
     Config, Ended, Login, PostgresStore, Sessions, Store as _, Stored,
@@ -153,4 +153,37 @@ async fn behind_a_pooler_it_listens_to_the_server_itself() {
     listening("pooled", 1).await;
     there.of("ada").revoke_all().await.unwrap();
     soon(ended).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_svelte_kit_process_ends_the_streams_of_a_rust_process_and_the_other_way_round() {
+    let url = server().await.url();
+    let rust = process(&url, "shared", |store| store.with_feed(None)).await;
+    let (ada, eve) = (login(&rust, "ada").await, login(&rust, "eve").await);
+    let mut ended = rust.ended(&ada);
+    let mut stays = rust.ended(&eve);
+    begins(&mut ended).await;
+    listening("shared", 1).await;
+    let module = "import pg from 'pg';
+        import { sessions } from './dist/index.js';
+        import { PostgresStore } from './dist/stores/postgres.js';
+        const [, connectionString, secret, cookie] = process.argv;
+        const client = new pg.Pool({ connectionString });
+        const store = new PostgresStore({ client, table: 'shared', feed: true });
+        const options = { secret, store, recheckAfter: 300 };
+        const session = await sessions(options).read(cookie);
+        const ended = new Promise((resolve) => session.signal.addEventListener('abort', resolve));
+        await sessions(options).of('ada').revokeAll();
+        await ended;
+        console.log(session.signal.reason.code);
+        await client.end();";
+    let cookie = format!("connect.sid={}", rust.sign(eve.id()));
+    let at = url.clone();
+    let kit = tokio::task::spawn_blocking(move || node::run(module, &[&at, SECRET, &cookie]));
+    soon(ended).await;
+    begins(&mut stays).await;
+    listening("shared", 2).await;
+    rust.of("eve").revoke_all().await.unwrap();
+    soon(stays).await;
+    assert_eq!(kit.await.unwrap().trim(), "session_ended");
 }
