@@ -174,7 +174,7 @@ function report(run: string, { ends, data }: { ends: number[]; data: number[] })
 	const at = (share: number): string =>
 		(sorted[Math.ceil(share * sorted.length) - 1] ?? NaN).toFixed(0);
 	const latest = Math.max(...data).toFixed(0);
-	 
+
 	console.log(
 		`${run}: ${ends.length} streams ended after p50 ${at(0.5)}, p99 ${at(0.99)}, max ${at(1)} ms, with data of at most ${latest} ms`
 	);
