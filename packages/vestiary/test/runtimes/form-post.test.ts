@@ -85,8 +85,7 @@ describe.each(NEW_APPS)('$name, with the pages of docs/how-to/form-post.md', (ki
 	let server: Server;
 
 	beforeAll(async () => {
-		const packages = { ...kit.packages, 'openid-client': '6.9.0' };
-		folder = await newApp({ ...kit, packages });
+		folder = await newApp(kit);
 		const port = await freePort();
 		// A browser takes 127.0.0.1 and localhost for two sites.
 		provider = await startProvider(`http://localhost:${port}`);

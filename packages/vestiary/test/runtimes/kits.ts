@@ -1,4 +1,5 @@
-import { cp, mkdir, rm, writeFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { run } from './run.js';
@@ -70,20 +71,26 @@ export async function install(kit: Kit, folder: string, source = 'app/'): Promis
 	await installPackages(kit.packages, folder);
 }
 
-/** Installs the packed package, and these for development. */
+/** Installs the packed package, and these for development, unless another test of this folder has installed the same. */
 export async function installPackages(
 	packages: Record<string, string>,
 	folder: string
 ): Promise<void> {
-	const manifest = {
+	const manifest = JSON.stringify({
 		private: true,
 		type: 'module',
 		dependencies: { vestiary: `file:${TARBALL}` },
 		devDependencies: packages
-	};
-	await writeFile(join(folder, 'package.json'), JSON.stringify(manifest));
-	// The tarball has the same name with every build, but not the same hash.
+	});
+	// The tarball has the same name with every build, but not the same contents.
+	const hash = createHash('sha256').update(await readFile(TARBALL));
+	const wanted = `${hash.digest('hex')} ${manifest}`;
+	const record = join(folder, 'node_modules/.installed-by-tests');
+	if ((await readFile(record, 'utf8').catch(() => '')) === wanted) return;
+	await writeFile(join(folder, 'package.json'), manifest);
 	await rm(join(folder, 'package-lock.json'), { force: true });
 	await rm(join(folder, 'node_modules/vestiary'), { recursive: true, force: true });
+	await rm(record, { force: true });
 	await run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline'], folder);
+	await writeFile(record, wanted);
 }

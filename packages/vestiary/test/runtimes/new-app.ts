@@ -60,7 +60,14 @@ const OPTIONS = `"compilerOptions": {
  */
 export const NEW_APPS: Kit[] = KITS.map(({ name, packages }) => ({
 	name: `new-${name}`,
-	packages: { ...packages, 'svelte-check': '4.6.0', bowser: '2.15.1', vitest: '5.1.1' },
+	packages: {
+		...packages,
+		'svelte-check': '4.6.0',
+		// What the pages install that are tested in these apps.
+		bowser: '2.15.1',
+		'openid-client': '6.9.0',
+		vitest: '5.1.1'
+	},
 	files: {
 		'vite.config.ts': name === 'kit3' ? VITE_CONFIG : VITE_CONFIG.replace(ORIGIN, ''),
 		'tsconfig.json':
