@@ -95,6 +95,9 @@ mod documentation {
     #[doc = include_str!("../../../docs/how-to/limit-devices.md")]
     struct LimitDevices;
 
+    #[doc = include_str!("../../../docs/how-to/live-streams.md")]
+    struct LiveStreams;
+
     #[doc = include_str!("../../../README.md")]
     struct Readme;
 

@@ -3,6 +3,7 @@
 #![allow(clippy::missing_docs_in_private_items, clippy::unwrap_used, reason = "a test may fail")]
 
 use std::{
+    convert::Infallible,
     pin::{Pin, pin},
     sync::{
         Arc, Mutex,
@@ -11,9 +12,24 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use axum::{Router, routing::get};
+use axum::{
+    Router,
+    extract::ws::{WebSocket, WebSocketUpgrade},
+    http::Method,
+    response::{
+        Response,
+        sse::{Event, Sse},
+    },
+    routing::get,
+};
 use futures_core::Stream;
-use futures_util::{FutureExt as _, StreamExt as _, stream};
+use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _, stream};
+use http_body_util::BodyExt as _;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_tungstenite::{
+    client_async,
+    tungstenite::{self, client::IntoClientRequest as _},
+};
 use vestiary_tower::{
     Config, Ended, MemoryStore, OnStoreError, ReadOnlySession, Session, SessionLayer, Sessions,
 };
@@ -35,6 +51,8 @@ fn app(config: &Config, store: Faulty) -> (Router, Held) {
         .route("/hold", get(hand_over))
         .route("/hold-and-write", get(write))
         .route("/begin", get(begins))
+        .route("/events", get(events))
+        .route("/socket", get(socket))
         .route("/login", get(|session: Session| async move { session.login("ada").await }))
         .route("/renew", get(|session: Session| async move { session.renew().await }))
         .route("/logout", get(|session: Session| async move { session.destroy().await }));
@@ -210,4 +228,55 @@ async fn a_future_outlives_its_request_and_holds_no_lock() {
     drop(session);
     let poll = Pin::new(&mut ended).poll(&mut Context::from_waker(Waker::noop()));
     assert!(poll.is_pending());
+}
+
+#[tokio::test]
+async fn an_event_stream_and_a_web_socket_end_with_the_logout() {
+    let (app, _) = app(&config(), Faulty::default());
+    let mut browser = Browser::new(&app);
+    browser.ok("/login").await;
+    let mut events = browser.send(Method::GET, "/events").await.into_body();
+    let first = events.frame().await.unwrap().unwrap().into_data().unwrap();
+    assert_eq!(first, "data: 1\n\n");
+
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    let mut request = format!("ws://{address}/socket").into_client_request().unwrap();
+    let cookie = format!("sid={}", browser.cookie()).parse().unwrap();
+    request.headers_mut().insert("cookie", cookie);
+    let stream = TcpStream::connect(address).await.unwrap();
+    let (mut socket, _) = client_async(request, stream).await.unwrap();
+    socket.send(tungstenite::Message::text("hello")).await.unwrap();
+    assert_eq!(socket.next().await.unwrap().unwrap(), tungstenite::Message::text("hello"));
+
+    browser.ok("/logout").await;
+    assert!(events.frame().await.is_none());
+    // Without a message in between.
+    assert!(!matches!(socket.next().await, Some(Ok(tungstenite::Message::Text(_)))));
+}
+
+async fn events(session: Session) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+    // It never waits, so an event too many would be seen.
+    let numbers = Numbers(0, Arc::default());
+    Sse::new(session.until(numbers.map(|n| Ok(Event::default().data(n.to_string())))))
+}
+
+async fn socket(session: Session, upgrade: WebSocketUpgrade) -> Response {
+    upgrade.on_upgrade(|socket| echo(socket, session))
+}
+
+async fn echo(mut socket: WebSocket, session: Session) {
+    let mut ended = session.ended();
+    loop {
+        tokio::select! {
+            () = &mut ended => break,
+            message = socket.recv() => {
+                let Some(Ok(message)) = message else { break };
+                if socket.send(message).await.is_err() {
+                    break;
+                }
+            }
+        }
+    }
 }
