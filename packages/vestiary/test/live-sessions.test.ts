@@ -155,6 +155,72 @@ describe('the store is asked about a session', () => {
 		expect(ended).toEqual(['a']);
 	});
 
+	test('by each of the records that its last question has read', async () => {
+		const followed = ['a', 'b', 'c', 'list'];
+		questions.keys.set('a', followed);
+		watch('a');
+		await (await questions.one()).answer({ id: 'a', end: undefined });
+		for (const key of followed) {
+			live.wrote(key);
+			await questions.lives();
+		}
+		// A question that fails has not found that the session depends on others now.
+		questions.keys.set('a', ['d']);
+		live.wrote('a');
+		await (await questions.one()).fail();
+		for (const key of ['list', 'd']) {
+			live.wrote(key);
+			await (await questions.one()).fail();
+		}
+		live.wrote('d');
+		await questions.lives();
+		live.wrote('list');
+		await questions.none();
+	});
+
+	test('together with the other sessions of its user, until it leaves', async () => {
+		const asked = async (...ids: string[]): Promise<void> => {
+			await settled();
+			expect(questions.open.map(({ id }) => id).sort()).toEqual(ids);
+			for (const { id, answer } of questions.open.splice(0))
+				await answer({ id, end: undefined });
+		};
+		for (const id of ['a', 'b', 'c']) questions.keys.set(id, [id, 'list']);
+		const [a, b, c] = [watch('a'), watch('b'), watch('c')];
+		await asked('a', 'b', 'c');
+		live.wrote('list');
+		await asked('a', 'b', 'c');
+		live.wrote('b');
+		await asked('b');
+		a();
+		live.wrote('list');
+		await asked('b', 'c');
+		b();
+		live.wrote('list');
+		await asked('c');
+		c();
+		live.wrote('list');
+		await asked();
+	});
+
+	test('once with a stream that was opened with its next ID', async () => {
+		questions.keys.set('a', ['a', 'b']);
+		watch('a');
+		await (await questions.one()).answer({ id: 'b', end: undefined });
+		watch('b', 'second');
+		expect(live.size).toBe(1);
+		await questions.none();
+		// The old ID is another session, until the store says that it leads to the same.
+		watch('a', 'late');
+		expect(live.size).toBe(2);
+		await (await questions.one()).answer({ id: 'b', end: undefined });
+		live.wrote('b');
+		await settled();
+		for (const { answer } of questions.open.splice(0)) await answer(undefined);
+		expect(ended.sort()).toEqual(['a', 'late', 'second']);
+		expect(live.size).toBe(0);
+	});
+
 	test('as often as the handle says that asks most often', async () => {
 		watch('a');
 		await questions.lives();
@@ -249,6 +315,19 @@ describe('a session that is left', () => {
 		live.wrote('a');
 		await questions.none();
 		leave();
+		expect(live.size).toBe(0);
+	});
+
+	test('by one of its streams, is watched for the others', async () => {
+		const [first, second] = [watch('a', 'first'), watch('a', 'second')];
+		await questions.lives();
+		first();
+		first();
+		live.wrote('a');
+		await questions.lives();
+		second();
+		live.wrote('a');
+		await questions.none();
 		expect(live.size).toBe(0);
 	});
 

@@ -115,6 +115,19 @@ describe.each(Object.entries(ENDINGS))('the signal of a session aborts after %s'
 	});
 });
 
+test('all sessions of a user end with `revokeAll()`, and those of another user go on', async () => {
+	const streams = [];
+	for (const user of ['ada', 'ada', 'ada', 'bea'])
+		streams.push(await streaming(await loggedIn(options, user)));
+	await asked();
+	await sessions(options).of('ada').revokeAll();
+	const [other] = streams.splice(3);
+	for (const { signal } of streams) await aborted(signal);
+	await asked();
+	expect(other?.signal.aborted).toBe(false);
+	other?.leave();
+});
+
 describe('the signal of a session', () => {
 	test('aborts before the operation of the same request has ended', async () => {
 		for (const end of [
