@@ -78,10 +78,12 @@ struct Records {
 }
 
 enum Step {
+    /// Waits for its first check, of which a hint tells.
+    New,
     /// Waits for the next check, or for a hint.
     Waiting(Arc<Slot>),
-    /// Waits for the store. With `Hint::Written`, the streams wait, too.
-    Asking(Hint, Asking),
+    /// Waits for the store. Boxed, because few sessions do at a time.
+    Asking(Box<Question>),
     Over,
 }
 
@@ -89,6 +91,12 @@ enum Step {
 type Asking = Pin<Box<dyn Future<Output = Result<Option<Alive>, SessionError>> + Send>>;
 #[cfg(target_arch = "wasm32")]
 type Asking = Pin<Box<dyn Future<Output = Result<Option<Alive>, SessionError>>>>;
+
+struct Question {
+    /// Its reason. With [`Hint::Written`], the streams wait, too.
+    hint: Hint,
+    asking: Asking,
+}
 
 /// A session that the store has.
 struct Alive {
@@ -234,8 +242,7 @@ impl Watched {
             return entry;
         }
         let bell = Arc::new(Bell::default());
-        let step = Step::Waiting(self.wheel.ring(&bell, self.recheck));
-        let state = State { id: seen.id.clone(), records, failures: 0, step };
+        let state = State { id: seen.id.clone(), records, failures: 0, step: Step::New };
         let mut table = self.table();
         let number = table.next;
         table.next += 1;
@@ -302,17 +309,18 @@ impl Entry {
         loop {
             match &mut state.step {
                 Step::Over => return Poll::Ready(()),
-                Step::Waiting(slot) => {
+                Step::New | Step::Waiting(_) => {
                     // Taken before the store is asked: a later hint asks again.
                     let hint = self.bell.take();
-                    if hint == Hint::None && !slot.has_fired() {
+                    let is_due = matches!(&state.step, Step::Waiting(slot) if slot.has_fired());
+                    if hint == Hint::None && !is_due {
                         return Poll::Pending;
                     }
-                    let asking = self.sessions.clone().recheck(state.id.clone());
-                    state.step = Step::Asking(hint, Box::pin(asking));
+                    let asking = Box::pin(self.sessions.clone().recheck(state.id.clone()));
+                    state.step = Step::Asking(Box::new(Question { hint, asking }));
                 }
-                Step::Asking(_, asking) => {
-                    let Poll::Ready(answer) = asking.as_mut().poll(context) else {
+                Step::Asking(question) => {
+                    let Poll::Ready(answer) = question.asking.as_mut().poll(context) else {
                         return Poll::Pending;
                     };
                     self.settle(state, answer);
@@ -391,7 +399,7 @@ impl Ended {
     #[must_use]
     pub fn is_in_doubt(&self) -> bool {
         self.entry.bell.has(Hint::Written)
-            || matches!(self.entry.state().step, Step::Asking(Hint::Written, _))
+            || matches!(&self.entry.state().step, Step::Asking(question) if question.hint == Hint::Written)
     }
 }
 

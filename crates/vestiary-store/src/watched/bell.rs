@@ -23,11 +23,25 @@ pub(super) enum Hint {
     Written = 2,
 }
 
-/// The streams that wait. Most sessions have one.
+/// The streams that wait. Most sessions have one, and a list would take twice the memory for it.
 #[derive(Default)]
 struct Sleepers {
     next: u32,
-    wakers: Vec<(u32, Option<Waker>)>,
+    streams: Streams,
+}
+
+#[derive(Default)]
+enum Streams {
+    #[default]
+    None,
+    One(Sleeper),
+    Many(Vec<Sleeper>),
+}
+
+/// A stream, by its number. It has a waker once it was polled.
+struct Sleeper {
+    number: u32,
+    waker: Option<Waker>,
 }
 
 impl Bell {
@@ -36,25 +50,38 @@ impl Bell {
         let mut sleepers = self.sleepers();
         let number = sleepers.next;
         sleepers.next = number.wrapping_add(1);
-        sleepers.wakers.reserve_exact(1);
-        sleepers.wakers.push((number, None));
+        let sleeper = Sleeper { number, waker: None };
+        sleepers.streams = match std::mem::take(&mut sleepers.streams) {
+            Streams::None => Streams::One(sleeper),
+            Streams::One(first) => Streams::Many(vec![first, sleeper]),
+            Streams::Many(mut all) => {
+                all.push(sleeper);
+                Streams::Many(all)
+            }
+        };
         number
     }
 
     /// Sets the waker of a stream.
     pub(super) fn wait(&self, number: u32, waker: &Waker) {
         let mut sleepers = self.sleepers();
-        let place = sleepers.wakers.iter_mut().find(|(other, _)| *other == number);
-        if let Some((_, place)) = place
-            && !place.as_ref().is_some_and(|known| known.will_wake(waker))
+        let all = sleepers.streams.all_mut();
+        let sleeper = all.iter_mut().find(|sleeper| sleeper.number == number);
+        if let Some(Sleeper { waker: known, .. }) = sleeper
+            && !known.as_ref().is_some_and(|known| known.will_wake(waker))
         {
-            *place = Some(waker.clone());
+            *known = Some(waker.clone());
         }
     }
 
     /// Removes a stream.
     pub(super) fn leave(&self, number: u32) {
-        self.sleepers().wakers.retain(|(other, _)| *other != number);
+        let mut sleepers = self.sleepers();
+        match &mut sleepers.streams {
+            Streams::One(one) if one.number == number => sleepers.streams = Streams::None,
+            Streams::Many(all) => all.retain(|sleeper| sleeper.number != number),
+            Streams::None | Streams::One(_) => {}
+        }
     }
 
     /// Asks for a check.
@@ -80,13 +107,25 @@ impl Bell {
     /// Wakes all streams. Each one that is polled goes on with the check, so none depends on another one.
     pub(super) fn ring(&self) {
         // Not under the lock: a waker may run anything.
-        let wakers: Vec<_> =
-            self.sleepers().wakers.iter().filter_map(|(_, waker)| waker.clone()).collect();
+        let wakers: Vec<_> = {
+            let mut sleepers = self.sleepers();
+            sleepers.streams.all_mut().iter().filter_map(|sleeper| sleeper.waker.clone()).collect()
+        };
         wakers.iter().for_each(Waker::wake_by_ref);
     }
 
     fn sleepers(&self) -> MutexGuard<'_, Sleepers> {
         self.sleepers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Streams {
+    fn all_mut(&mut self) -> &mut [Sleeper] {
+        match self {
+            Self::None => &mut [],
+            Self::One(one) => std::slice::from_mut(one),
+            Self::Many(all) => all,
+        }
     }
 }
 
