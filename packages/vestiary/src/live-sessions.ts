@@ -99,9 +99,15 @@ export class LiveSessions {
 	wrote(key: string): void {
 		if (!this.#feed) this.#changed(key);
 		else
-			void this.#feed.nameOf(key).then((name) => {
-				this.#changed(name);
-			});
+			this.#feed.nameOf(key).then(
+				(name) => {
+					this.#changed(name);
+				},
+				() => {
+					// The store fails to name it, so it may be a record of any session.
+					this.#all();
+				}
+			);
 	}
 
 	/** Asks about the sessions that depend on a record. */
@@ -199,7 +205,10 @@ export class LiveSessions {
 
 	/** Enters a session under a record, before the store reads it. So no write after the read is missed. */
 	async #reading(live: LiveSession, key: string, keys: number[]): Promise<void> {
-		const number = numberOf(this.#feed ? await this.#feed.nameOf(key) : key);
+		const name = this.#feed ? await this.#feed.nameOf(key).catch(() => undefined) : key;
+		// Without its name, the session is asked about after `recheckAfter`.
+		if (name === undefined) return;
+		const number = numberOf(name);
 		if (isOver(live) || keys.includes(number)) return;
 		keys.push(number);
 		const there = this.#index.get(number);

@@ -416,6 +416,18 @@ describe('the feed of a store', () => {
 		await questions.none();
 	});
 
+	test('a store that fails to name its records is asked after the time of the options', async () => {
+		store.atomic.nameOf = async () => Promise.reject(new Error('no name'));
+		watch('a');
+		await questions.lives();
+		live.wrote('a');
+		await questions.none();
+		await vi.advanceTimersByTimeAsync(10_000);
+		const question = await questions.one();
+		await question.answer(undefined);
+		expect(ended).toEqual(['a']);
+	});
+
 	test('is connected again after it was lost, and all sessions are asked about', async () => {
 		watch('a');
 		watch('b');

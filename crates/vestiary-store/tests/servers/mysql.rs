@@ -61,15 +61,19 @@ impl MySql {
         command.extend(settings.iter().map(String::as_str));
         let started = Self { port, server: Server::start(&folder, "KILL", &command) };
         let root = format!("mysql://root@127.0.0.1:{port}/mysql");
-        let mut root =
-            until("MariaDB starts", async || MySqlConnection::connect(&root).await.ok()).await;
-        for statement in [
-            "CREATE DATABASE IF NOT EXISTS app",
-            "CREATE USER IF NOT EXISTS app@'127.0.0.1'",
-            "GRANT ALL ON *.* TO app@'127.0.0.1'",
-        ] {
-            root.execute(statement).await.unwrap();
-        }
+        until("MariaDB starts", async || {
+            let mut root = MySqlConnection::connect(&root).await.ok()?;
+            for statement in [
+                "CREATE DATABASE IF NOT EXISTS app",
+                "CREATE USER IF NOT EXISTS app@'127.0.0.1'",
+                "GRANT ALL ON *.* TO app@'127.0.0.1'",
+            ] {
+                // A server that joins a cluster takes connections before it takes statements.
+                root.execute(statement).await.ok()?;
+            }
+            Some(())
+        })
+        .await;
         started
     }
 

@@ -9,26 +9,25 @@ export function listenOf(client: unknown): Listen | undefined {
 	if (has(client, ['unsafe', 'listen'])) return ofPostgresJs(client as PostgresJs);
 	if (has(client, ['query', 'listen'])) return ofPGlite(client as PGlite);
 	if (!has(client, ['query', 'connect', 'on'])) return undefined;
-	if ('totalCount' in (client as object)) return ofPool(client as Pool);
-	return async (channel, listener) =>
-		listening(client as Connection, channel, listener, (connection) => {
-			connection.query(`UNLISTEN "${channel}"`).then(undefined, () => undefined);
-		});
+	return has(client, ['Client']) ? ofPool(client as Pool) : ofClient(client as Connection);
 }
 
-/** The part of a connection of `pg` or of Neon that is used. */
+/** The part of a `Client` of `pg` or of Neon that is used. */
 interface Connection {
 	query(text: string): PromiseLike<unknown>;
 	on(event: string, listener: (message: never) => void): unknown;
 	off(event: string, listener: (message: never) => void): unknown;
 }
 
-interface PooledConnection extends Connection {
-	release(isBroken: boolean): void;
+interface OwnConnection extends Connection {
+	connect(): Promise<unknown>;
+	end(): Promise<void>;
 }
 
 interface Pool {
-	connect(): Promise<PooledConnection>;
+	/** The class of the connections, and the argument with which the pool makes them. */
+	readonly Client: new (options: unknown) => OwnConnection;
+	readonly options: unknown;
 }
 
 interface Message {
@@ -48,40 +47,60 @@ interface PGlite {
 	listen(channel: string, changed: (name: string) => void): Promise<() => Promise<void>>;
 }
 
-/** Takes a connection out of the pool. No other request gets it afterwards, since it would still listen. */
-function ofPool(pool: Pool): Listen {
+/** Opens a connection beside those of the pool, which may have only one. */
+function ofPool({ Client, options }: Pool): Listen {
+	return async (channel, listener) => {
+		const connection = new Client(options);
+		// It stays, because an error without a listener ends the process.
+		connection.on('error', () => undefined);
+		const end = (): void => {
+			connection.end().catch(() => undefined);
+		};
+		try {
+			await connection.connect();
+		} catch (error) {
+			end();
+			throw error;
+		}
+		return listening(connection, channel, listener, end);
+	};
+}
+
+/** Listens on the connection of the application. */
+function ofClient(client: Connection): Listen {
 	return async (channel, listener) =>
-		listening(await pool.connect(), channel, listener, (connection) => {
-			connection.release(true);
+		listening(client, channel, listener, () => {
+			client.query(`UNLISTEN "${channel}"`).then(undefined, () => undefined);
 		});
 }
 
-async function listening<C extends Connection>(
-	connection: C,
+async function listening(
+	connection: Connection,
 	channel: string,
 	listener: ChangeListener,
-	leave: (connection: C) => void
+	leave: () => void
 ): Promise<() => void> {
 	let isOver = false;
-	const told = ({ channel: from, payload }: Message): void => {
+	const hears = ({ channel: from, payload }: Message): void => {
 		if (from === channel && payload !== undefined) listener.changed(payload);
-	};
-	const stop = (): void => {
-		if (isOver) return;
-		isOver = true;
-		connection.off('notification', told);
-		connection.off('end', lost);
-		leave(connection);
 	};
 	const lost = (): void => {
 		if (isOver) return;
 		stop();
 		listener.lost();
 	};
-	connection.on('notification', told);
-	connection.on('end', lost);
-	// It stays, because an error without a listener ends the process.
-	connection.on('error', lost);
+	const listeners = [
+		['notification', hears],
+		['error', lost],
+		['end', lost]
+	] as const;
+	const stop = (): void => {
+		if (isOver) return;
+		isOver = true;
+		for (const [event, one] of listeners) connection.off(event, one);
+		leave();
+	};
+	for (const [event, one] of listeners) connection.on(event, one);
 	try {
 		await connection.query(`LISTEN "${channel}"`);
 	} catch (error) {

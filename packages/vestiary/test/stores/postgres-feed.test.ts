@@ -32,8 +32,8 @@ afterAll(async () => {
 	await server.stop();
 });
 
-function poolOf({ url }: PostgresServer = server): pg.Pool {
-	const pool = new pg.Pool({ connectionString: url, max: 5 });
+function poolOf({ url }: PostgresServer = server, max = 5): pg.Pool {
+	const pool = new pg.Pool({ connectionString: url, max });
 	pool.on('error', () => undefined);
 	closing.push(async () => pool.end());
 	return pool;
@@ -46,7 +46,8 @@ function postgresOf(): postgres.Sql {
 }
 
 const CLIENTS: Record<string, () => Promise<Client>> = {
-	'a Pool of pg': async () => poolOf(),
+	// Its only connection is for the store.
+	'a Pool of pg': async () => poolOf(server, 1),
 	'a Client of pg': async () => {
 		const client = new pg.Client({ connectionString: server.url });
 		client.on('error', () => undefined);
