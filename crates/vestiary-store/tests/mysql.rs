@@ -13,7 +13,7 @@ use crate::servers::{
     self,
     mysql::MySql,
     proxy::{Proxy, trips_of_a_user},
-    touches, until,
+    rounds, touches, until,
 };
 use tokio::sync::{Mutex, OnceCell};
 use vestiary::{Ttl, WriteId};
@@ -217,15 +217,7 @@ async fn no_operation_reads_all_records() {
         counts.iter().map(|(_, count)| count.parse::<u64>().unwrap()).sum()
     };
     let before = read().await;
-    for n in 0..20 {
-        let key = format!("key-{n}");
-        assert!(store.create(&key, OLD, LIFE, false).await.unwrap());
-        let [one, other] = store.read_two(&key, "none").await;
-        assert_eq!((one.unwrap().as_deref(), other.unwrap()), (Some(OLD), None));
-        let old = write_id('A');
-        assert_eq!(store.replace(&key, old.as_ref(), NEW, LIFE).await.unwrap(), Outcome::Done);
-        assert_eq!(store.remove(&key, write_id('B').as_ref()).await.unwrap(), Outcome::Done);
-    }
+    rounds::of_each_operation(&store).await;
     let count = read().await - before;
     assert!((20..1_000).contains(&count), "{count}");
 }

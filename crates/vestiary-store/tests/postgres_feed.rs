@@ -9,19 +9,21 @@
     reason = "a test may fail"
 )]
 
-use std::{future::Future, time::Duration};
-
-use crate::servers::{node, pgbouncer::PgBouncer, postgres::Postgres, until};
+use crate::servers::{
+    node,
+    pgbouncer::PgBouncer,
+    postgres::Postgres,
+    streams::{SECRET, begins, config, login, soon},
+    until,
+};
 use tokio::sync::OnceCell;
 use vestiary_store::{
-    Config, Ended, Login, PostgresStore, Sessions, Store as _, Stored,
+    PostgresStore, Sessions, Store as _,
     sqlx::{
         self, PgPool,
         postgres::{PgConnectOptions, PgListener},
     },
 };
-
-const SECRET: &str = "a secret of the tests, of more than 32 bytes";
 
 static SERVER: OnceCell<Postgres> = OnceCell::const_new();
 
@@ -40,28 +42,7 @@ async fn process(
     let pool = PgPool::connect_lazy_with(options.extra_float_digits(None));
     let store = PostgresStore::with_pool(pool, table).unwrap();
     store.migrate().await.unwrap();
-    let config = Config::new(SECRET).recheck_after(Duration::from_secs(300));
-    Sessions::new(&config, feed(store)).unwrap()
-}
-
-async fn login(sessions: &Sessions, user: &str) -> Stored {
-    until("the proof is newer than the last revocation", async || {
-        let owner = sessions.of(user).admit(&Login::default()).await.ok()?;
-        sessions.create("{}", Some(owner)).await.ok()
-    })
-    .await
-}
-
-/// Waits for it, for longer than any test takes but the time between two checks.
-async fn soon(ended: impl Future<Output = ()>) {
-    tokio::time::timeout(Duration::from_secs(120), ended).await.expect("the feed is late");
-}
-
-/// Waits until it has been asked about once.
-async fn begins(ended: &mut Ended) {
-    for _ in 0..20 {
-        tokio::time::timeout(Duration::from_millis(5), &mut *ended).await.unwrap_err();
-    }
+    Sessions::new(&config(), feed(store)).unwrap()
 }
 
 /// Waits until this number of connections listen to the table's channel, and returns their numbers.

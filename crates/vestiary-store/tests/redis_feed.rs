@@ -10,16 +10,17 @@
     reason = "a test may fail"
 )]
 
-use std::{future::Future, time::Duration};
+use std::time::Duration;
 
 use crate::servers::{
     node,
     redis::{Redis, cluster, sentinel, text},
+    streams::{SECRET, begins, config, login, soon},
     until,
 };
 use futures_util::StreamExt as _;
 use vestiary_store::{
-    Config, Ended, Login, RedisFeed, RedisStore, Sessions, Store as _, StoreOptions, Stored,
+    RedisFeed, RedisStore, Sessions, Store as _, StoreOptions,
     redis::{
         Client, Value,
         cluster::ClusterClient,
@@ -28,37 +29,11 @@ use vestiary_store::{
     },
 };
 
-const SECRET: &str = "a secret of the tests, of more than 32 bytes";
-
-fn config() -> Config {
-    Config::new(SECRET).recheck_after(Duration::from_secs(300))
-}
-
 /// A process that has the feed.
 async fn process(server: &Redis) -> Sessions {
     let store = RedisStore::connect(&server.url()).await.unwrap();
     let store = store.with_feed(Client::open(server.url()).unwrap());
     Sessions::new(&config(), store).unwrap()
-}
-
-async fn login(sessions: &Sessions, user: &str) -> Stored {
-    until("the proof is newer than the last revocation", async || {
-        let owner = sessions.of(user).admit(&Login::default()).await.ok()?;
-        sessions.create("{}", Some(owner)).await.ok()
-    })
-    .await
-}
-
-/// Waits for it, for longer than any test takes but the time between two checks.
-async fn soon(ended: impl Future<Output = ()>) {
-    tokio::time::timeout(Duration::from_secs(90), ended).await.expect("the feed is late");
-}
-
-/// Waits until it has been asked about once.
-async fn begins(ended: &mut Ended) {
-    for _ in 0..20 {
-        tokio::time::timeout(Duration::from_millis(5), &mut *ended).await.unwrap_err();
-    }
 }
 
 async fn subscribers(server: &Redis) -> usize {

@@ -24,6 +24,8 @@ pub mod postgres;
 pub mod proxy;
 #[cfg(feature = "redis")]
 pub mod redis;
+pub mod rounds;
+pub mod streams;
 pub mod touches;
 pub mod values;
 

@@ -1,4 +1,5 @@
 import type { AtomicOutcome, AtomicStamp, StoreInfo } from '../types.js';
+import { hashed } from './hash.js';
 import { WRITE_ID_HEADS } from './options.js';
 
 /**
@@ -62,18 +63,10 @@ const hashes = new Map<string, Promise<string>>();
 export async function hashOfScript(script: string): Promise<string> {
 	let hash = hashes.get(script);
 	if (!hash) {
-		hash = sha1(script);
+		hash = hashed('SHA-1', script);
 		hashes.set(script, hash);
 	}
 	return hash;
-}
-
-/** The SHA-1 of a text, in hexadecimal digits, as Redis computes it. */
-export async function sha1(text: string): Promise<string> {
-	const digest = await crypto.subtle.digest('SHA-1', new TextEncoder().encode(text));
-	return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, '0')).join(
-		''
-	);
 }
 
 /** A script that goes on only if the record has the write ID `ARGV[1]`. */

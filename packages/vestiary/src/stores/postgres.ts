@@ -14,6 +14,7 @@ import type {
 } from '../types.js';
 import { checkCommon, checkObject, has } from './check.js';
 import { isRemote } from './client.js';
+import { hashed } from './hash.js';
 import { full, millis, parsed, type StoreOptions } from './options.js';
 import { listenOf, type Listen } from './postgres-feed.js';
 import {
@@ -184,7 +185,7 @@ export class PostgresStore implements Store {
 			stamp: async (id, text, ttl) => this.#stamp(id, text, life(ttl)),
 			...(listen && {
 				watch: async (listener) => listen(this.#channel, listener),
-				nameOf: async (id) => hashOf(this.prefix + id)
+				nameOf: async (id) => hashed('SHA-256', this.prefix + id)
 			})
 		};
 	}
@@ -253,12 +254,6 @@ function isWanted(feed: PostgresStoreOptions['feed']): boolean {
 /** The client that listens. */
 function listening({ client, feed }: PostgresStoreOptions): unknown {
 	return typeof feed === 'object' ? feed.client : client;
-}
-
-/** The SHA-256 of a key, in hexadecimal: its name on the channel. */
-async function hashOf(key: string): Promise<string> {
-	const hash = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(key));
-	return Array.from(new Uint8Array(hash), (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
 /** Clients answer with a list of rows, or with an object that has one. */

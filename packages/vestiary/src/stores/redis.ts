@@ -17,7 +17,6 @@ import {
 	INFO,
 	infoIn,
 	outcomeOf,
-	sha1,
 	STAMP,
 	STAMP_AND_PUBLISH,
 	stampOf,
@@ -28,6 +27,7 @@ import { readBoth } from './both.js';
 import { checkNames } from '../names.js';
 import { checkClient, checkCommon, checkNumber, checkObject } from './check.js';
 import { isRemote } from './client.js';
+import { hashed } from './hash.js';
 import { full, millis, parsed, type StoreOptions } from './options.js';
 import { canSubscribe, keyPrefixOf, subscribe } from './redis-feed.js';
 
@@ -222,7 +222,7 @@ export class RedisStore implements Store {
 		const { client } = this;
 		return {
 			watch: async (listener) => subscribe(client, channel, listener),
-			nameOf: async (id) => sha1(keyPrefixOf(client) + this.prefix + id)
+			nameOf: async (id) => hashed('SHA-1', keyPrefixOf(client) + this.prefix + id)
 		};
 	}
 

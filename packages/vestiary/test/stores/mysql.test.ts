@@ -22,6 +22,7 @@ import { counting } from './counting.js';
 import { isMySql, startMySql, type MySqlServer } from './mysql-server.js';
 import { planetScaleOf } from './planetscale.js';
 import { freePort } from './servers.js';
+import { eachOperation } from './rounds.js';
 import { touchesInOneCall } from './touching.js';
 
 const SECRET = '0123456789abcdef0123456789abcdef';
@@ -507,12 +508,7 @@ describe('MySqlStore', () => {
 			return counts.reduce((sum, { Value }) => sum + Number(Value), 0);
 		};
 		const before = await read();
-		for (let n = 0; n < 20; n++) {
-			expect(await atomic.create(`new-${n}`, RECORD, 60_000, false)).toBe(true);
-			expect(await atomic.readTwo?.(`new-${n}`, 'none')).toEqual([RECORD, null]);
-			expect(await atomic.replace(`new-${n}`, 'A'.repeat(16), RECORD, 60_000)).toBe('done');
-			expect(await atomic.remove(`new-${n}`, 'A'.repeat(16))).toBe('done');
-		}
+		await eachOperation(atomic);
 		const count = (await read()) - before;
 		expect(count).toBeGreaterThan(20);
 		expect(count).toBeLessThan(1_000);

@@ -13,6 +13,7 @@ import { testAtomicStore, testStore } from '../../src/testing.js';
 import { testEvent } from '../event.js';
 import { counting } from './counting.js';
 import { startPgBouncer, startPostgres, type PostgresServer } from './postgres-server.js';
+import { eachOperation } from './rounds.js';
 import { touchesInOneCall } from './touching.js';
 
 const SECRET = '0123456789abcdef0123456789abcdef';
@@ -241,12 +242,7 @@ describe('PostgresStore', () => {
 			return rows[0]?.n ?? NaN;
 		};
 		const before = await read();
-		for (let n = 0; n < 20; n++) {
-			expect(await atomic?.create(`new-${n}`, RECORD, 60_000, false)).toBe(true);
-			expect(await atomic?.readTwo?.(`new-${n}`, 'none')).toEqual([RECORD, null]);
-			expect(await atomic?.replace(`new-${n}`, 'A'.repeat(16), RECORD, 60_000)).toBe('done');
-			expect(await atomic?.remove(`new-${n}`, 'A'.repeat(16))).toBe('done');
-		}
+		await eachOperation(atomic);
 		const count = (await read()) - before;
 		expect(count).toBeGreaterThan(20);
 		expect(count).toBeLessThan(1_000);
