@@ -10,6 +10,7 @@ use crate::{
     clock::{self, Stopwatch},
     sessions::fill,
     store::{all, both},
+    turns::Turn,
 };
 
 /// The function of an update: computes new JSON text from the JSON text of a session's data.
@@ -21,11 +22,12 @@ pub struct StoreHost<'a, 'c> {
     operation: StoreOperation,
     compute: Option<&'a mut Compute<'c>>,
     watch: Option<Stopwatch>,
+    turn: Turn<'a>,
 }
 
 impl<'a, 'c> StoreHost<'a, 'c> {
     pub(crate) fn new(sessions: &'a Sessions, operation: StoreOperation) -> Self {
-        Self { sessions, operation, compute: None, watch: None }
+        Self { sessions, operation, compute: None, watch: None, turn: Turn::Free }
     }
 
     /// Sets the function that the operation calls.
@@ -102,8 +104,16 @@ impl Host for StoreHost<'_, '_> {
         Ok(())
     }
 
+    async fn turn(&mut self, key: &str, writes: bool) {
+        self.turn.wait(self.sessions, key, writes).await;
+    }
+
     async fn call(&mut self, call: Call<'_>) -> Result<Reply, Failed<SessionError>> {
-        ask(self.sessions, self.operation, call).await
+        let reply = ask(self.sessions, self.operation, call).await;
+        if let Ok(Reply::Conflict) = reply {
+            self.turn.conflicted();
+        }
+        reply
     }
 
     async fn call_all(&mut self, calls: &[Call<'_>]) -> Vec<Result<Reply, Failed<SessionError>>> {

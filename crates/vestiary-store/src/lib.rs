@@ -61,6 +61,7 @@ mod store;
 mod stored;
 #[cfg(feature = "tracing")]
 mod trace;
+mod turns;
 mod users;
 mod watched;
 

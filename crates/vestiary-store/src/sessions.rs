@@ -19,6 +19,7 @@ use crate::{
     migration::Migration,
     recent::Recent,
     revocations::{RequestId, Revocations, RevokedBy},
+    turns::Turns,
     watched::Watched,
 };
 
@@ -59,6 +60,7 @@ pub(crate) struct Inner {
     pub(crate) recent: Recent,
     pub(crate) revocations: Revocations,
     pub(crate) watched: Watched,
+    pub(crate) turns: Turns,
 }
 
 impl Sessions {
@@ -105,6 +107,7 @@ impl Sessions {
                 recent: Recent::default(),
                 revocations: Revocations::default(),
                 watched,
+                turns: Turns::default(),
             }),
         })
     }

@@ -1,4 +1,5 @@
-//! The meaning of a refused write depends on the store: if the client resends, a write may conflict with itself.
+//! The meaning of a refused write depends on the store: if the client resends, a write may conflict with itself. Many
+//! writers of one session take turns.
 
 #![allow(
     clippy::expect_used,
@@ -133,4 +134,66 @@ async fn a_slow_write_that_succeeded_is_not_read_back() {
     let (told, data, reads) = slow_among(0, true).await;
     assert!(told.unwrap());
     assert_eq!((&*data, reads), (r#"{"n":1}"#, 0));
+}
+
+/// Lets the other tasks run before each reply.
+#[derive(Clone)]
+struct Remote(AnyStore);
+
+impl Store for Remote {
+    async fn read(&self, key: &str) -> Result<Option<String>, StoreError> {
+        tokio::task::yield_now().await;
+        self.0.read(key).await
+    }
+
+    async fn create(
+        &self,
+        key: &str,
+        record: &str,
+        ttl: Ttl,
+        owned: bool,
+    ) -> Result<bool, StoreError> {
+        self.0.create(key, record, ttl, owned).await
+    }
+
+    async fn replace(
+        &self,
+        key: &str,
+        expected: Option<&WriteId>,
+        record: &str,
+        ttl: Ttl,
+    ) -> Result<Outcome, StoreError> {
+        tokio::task::yield_now().await;
+        self.0.replace(key, expected, record, ttl).await
+    }
+
+    async fn touch(&self, key: &str, ttl: Ttl) -> Result<bool, StoreError> {
+        self.0.touch(key, ttl).await
+    }
+
+    async fn remove(&self, key: &str, expected: Option<&WriteId>) -> Result<Outcome, StoreError> {
+        self.0.remove(key, expected).await
+    }
+}
+
+#[tokio::test]
+async fn of_a_hundred_writers_none_is_too_slow_each_time() {
+    let store = Remote(AnyStore::new(MemoryStore::default()));
+    let sessions = Sessions::new(&Config::new(SECRET), store).unwrap();
+    let stored = sessions.create(r#"{"n":0}"#, None).await.unwrap();
+    let id = stored.id().clone();
+    let writers = (0..100).map(|_| {
+        let (sessions, id) = (sessions.clone(), id.clone());
+        tokio::spawn(async move {
+            for _ in 0..10 {
+                let loaded = sessions.load(&id).await.unwrap().unwrap();
+                let written = sessions.update(&loaded, &mut |data| Ok(increment(data))).await;
+                assert!(written.unwrap().is_some());
+            }
+        })
+    });
+    for writer in writers.collect::<Vec<_>>() {
+        writer.await.unwrap();
+    }
+    assert_eq!(sessions.load(&id).await.unwrap().unwrap().data(), r#"{"n":1000}"#);
 }

@@ -79,6 +79,7 @@ impl<'h, H: Host> Calls<'h, H> {
             self.host.sleep(micros).await;
         }
         let (key, text) = self.prepared(place, &query)?;
+        self.host.turn(&key, query.writes()).await;
         let began = self.host.elapsed();
         let reply = self.host.call(query.call(&key, &text)).await;
         self.took = self.host.elapsed().saturating_sub(began);
@@ -277,7 +278,7 @@ impl<'h, H: Host> Calls<'h, H> {
         reply: Result<Reply, Failed<H::Error>>,
     ) -> Result<Answer, H::Error> {
         self.count += 1;
-        let writes = !matches!(query, Query::Read | Query::ReadAhead(_) | Query::ReadTimed);
+        let writes = query.writes();
         self.wrote |= writes;
         let answer = match reply {
             Ok(Reply::Done) => Answer::Done,
@@ -436,6 +437,10 @@ pub(crate) enum Wrote {
 }
 
 impl<'a> Query<'a> {
+    fn writes(&self) -> bool {
+        !matches!(self, Self::Read | Self::ReadAhead(_) | Self::ReadTimed)
+    }
+
     fn call(self, key: &'a str, text: &'a str) -> Call<'a> {
         match self {
             Self::Read => Call::Read(key),

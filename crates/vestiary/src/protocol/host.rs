@@ -60,6 +60,14 @@ pub trait Host {
     /// Any other error, unchanged.
     fn survives(&mut self, error: Self::Error) -> Result<(), Self::Error>;
 
+    /// Waits for the other operations of this process that have met a conflict under this key. Called before each store
+    /// call, of whose time it is no part. Only fairness depends on it: the store compares each write.
+    ///
+    /// Default: does not wait.
+    async fn turn(&mut self, key: &str, writes: bool) {
+        let _ = (key, writes);
+    }
+
     /// Makes one store call: one atomic operation on one key.
     async fn call(&mut self, call: Call<'_>) -> Result<Reply, Failed<Self::Error>>;
 

@@ -13,11 +13,12 @@ import {
 	SessionEndedError,
 	sessions,
 	type AtomicOperations,
+	type Store,
 	type SveltekitSessionConfig
 } from '../../src/index.js';
 import { hashOfScript, STAMP, COMPARE_AND_SET } from '../../src/stores/compare-and-set.js';
 import { RedisStore, type RedisStoreOptions } from '../../src/stores/redis.js';
-import { loggedIn, visit } from '../visits.js';
+import { loggedIn, operationsOf, visit } from '../visits.js';
 import { startCluster, startRedis, type Servers } from './servers.js';
 
 type Client = RedisStoreOptions['client'];
@@ -234,7 +235,7 @@ describe('a feed', () => {
 
 describe('a stream', () => {
 	/** The options of a process. Without the feed, its streams would end after five minutes. */
-	function process(prefix: string): SveltekitSessionConfig {
+	function process(prefix: string): SveltekitSessionConfig & { store: Store } {
 		return {
 			secret: 'a secret of the tests for the feed of Redis',
 			store: new RedisStore({ client: ioredis(), prefix, feed: true }),
@@ -274,10 +275,13 @@ describe('a stream', () => {
 
 	test('ends after a logout that its process learned nothing of, when it is connected again', async () => {
 		const [here, elsewhere] = [process('cut:'), process('cut:')];
+		const pending = counted(operationsOf(here.store));
 		const cookie = await loggedIn(here);
 		const { session } = await visit(here, () => undefined, cookie);
 		const { signal } = session;
 		while ((await subscribers()) === 0) await sleep(5);
+		// The questions since it was watched and connected are answered: only another connection leads to the next one.
+		for (let idle = 0; idle < 5; idle = pending() > 0 ? 0 : idle + 1) await sleep(1);
 		// No connection can be opened for this long.
 		await admin.acl('SETUSER', 'default', 'resetchannels');
 		await admin.client('KILL', 'TYPE', 'PUBSUB');
@@ -289,3 +293,20 @@ describe('a stream', () => {
 		expect(signal.reason).toBeInstanceOf(SessionEndedError);
 	});
 });
+
+/** Counts the calls of the operations that have not ended. */
+function counted(operations: AtomicOperations): () => number {
+	let pending = 0;
+	for (const [name, run] of Object.entries(operations) as [string, unknown][]) {
+		if (typeof run !== 'function') continue;
+		Reflect.set(operations, name, async (...given: unknown[]): Promise<unknown> => {
+			pending++;
+			try {
+				return await (Reflect.apply(run, operations, given) as unknown);
+			} finally {
+				pending--;
+			}
+		});
+	}
+	return () => pending;
+}
