@@ -9,5 +9,7 @@ const origin = process.env['ORIGIN'];
 export default defineConfig({
 	plugins: [sveltekit({ adapter: adapter(), ...(origin && { paths: { origin } }) })],
 	// `vite dev`: one origin for both, as in serve.js.
-	server: { proxy: { '/api': process.env['API'] ?? 'http://127.0.0.1:4000' } }
+	server: {
+		proxy: { '/api': { target: process.env['API'] ?? 'http://127.0.0.1:4000', ws: true } }
+	}
 });

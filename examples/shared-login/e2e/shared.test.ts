@@ -1,11 +1,13 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { BrowserContext, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { freshChromium, type FreshChromium } from '../../sveltekit/e2e/chromium.ts';
 import { ORIGIN, redis, sqlite, startBoth, type Backend, type Both } from './running.ts';
+import { events, loggedIn, post, socket } from './visitors.ts';
 
 const SHOTS = new URL('../../../target/screenshots/', import.meta.url).pathname;
 
@@ -114,6 +116,24 @@ describe.each(STORES)('with one $store', ({ store, start }) => {
 			}
 		});
 
+		test('its open pages at both leave by themselves when the other one logs it out', async () => {
+			await page.goto(here.page);
+			const old = await cookie();
+			const tabs = await Promise.all(HALVES.map(async () => browser.newPage()));
+			for (const [at, tab] of tabs.entries()) {
+				await tab.goto(HALVES[at]?.page ?? '');
+				await tab.getByText('for 1 seconds now').waitFor();
+			}
+			await page.goto(there.page);
+			await page.click('text=Log out');
+			for (const tab of tabs) {
+				await tab.getByText('Log in here').waitFor();
+				await tab.close();
+			}
+			expect(await answers(old)).toEqual([401, 401]);
+			await logIn(here, 'Ada & <Grace>');
+		});
+
 		test('is logged out at both by the other one', async () => {
 			const old = await cookie();
 			await page.goto(there.page);
@@ -148,6 +168,54 @@ describe.each(STORES)('with one $store', ({ store, start }) => {
 			expect(answer.status).toBe(403);
 			expect(answer.headers.get('set-cookie')).toBeNull();
 		}
+	});
+
+	test('the streams of visitors who log out end at both, and all others go on', async () => {
+		const visitors = await Promise.all(
+			Array.from({ length: 20 }, async (_, n) => {
+				const cookie = await loggedIn(
+					n % 2 === 0 ? '/?/login' : '/api/login',
+					`Visitor ${n}`
+				);
+				return { cookie, streams: [await events(cookie), await socket(cookie)] };
+			})
+		);
+		const leaving = visitors.filter((_, n) => n % 4 < 2);
+		const staying = visitors.filter((visitor) => !leaving.includes(visitor));
+		await Promise.all(
+			leaving.map(async ({ cookie, streams }, n) => {
+				await post(n % 2 === 0 ? '/api/logout' : '/?/logout', cookie);
+				await Promise.all(streams.map(async ({ end }) => end));
+			})
+		);
+		for (const { streams } of staying)
+			for (const stream of streams) {
+				const { count } = stream;
+				while (stream.count === count) await sleep(20);
+				expect(stream.isOver).toBe(false);
+				stream.leave();
+			}
+	});
+
+	test('a page of another site gets no socket, and a visitor without a session no stream', async () => {
+		const headers = {
+			cookie: await loggedIn('/api/login', 'Ada'),
+			origin: 'https://elsewhere.example'
+		};
+		for (const refused of [{ headers }, { headers: {} }]) {
+			const socket = new WebSocket(
+				`${ORIGIN.replace('http', 'ws')}/api/live`,
+				refused as never
+			);
+			const event = await new Promise<string>((resolve) => {
+				for (const type of ['open', 'error'])
+					socket.addEventListener(type, () => {
+						resolve(type);
+					});
+			});
+			expect(event).toBe('error');
+		}
+		expect((await fetch(`${ORIGIN}/events`)).status).toBe(401);
 	});
 
 	test('without the Rust half, the other one goes on', async () => {

@@ -15,6 +15,7 @@ export const handle = sveltekitSessionHandle(() => ({
 }));
 
 function store(url: string): Store {
-	if (/^rediss?:/.test(url)) return new RedisStore({ client: new Redis(url) });
+	// With the feed, the streams of one service end as soon as the other one logs the visitor out.
+	if (/^rediss?:/.test(url)) return new RedisStore({ client: new Redis(url), feed: true });
 	return new SqliteStore({ database: url.replace(/^sqlite:/, '') });
 }

@@ -5,16 +5,19 @@ use std::{env, error::Error, time::Duration};
 
 use axum::{
     Form, Json, Router,
-    extract::Request,
-    http::{HeaderValue, StatusCode},
+    extract::{
+        Request,
+        ws::{Message, WebSocket, WebSocketUpgrade},
+    },
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse as _, Redirect, Response},
     routing::{get, post},
 };
-use maud::{DOCTYPE, Markup, html};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
-use vestiary_store::{AnyStore, RedisStore, SqliteStore, StoreError};
+use vestiary_store::{AnyStore, RedisStore, SqliteStore, redis::Client};
 use vestiary_tower::{Config, RequireLogin, Session, SessionError, SessionLayer, UserId};
 
 /// The data of the session: `SessionData` in src/app.d.ts is the same, in TypeScript.
@@ -38,6 +41,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let app = Router::new()
         .route("/api/count", post(count))
+        .route("/api/live", get(live))
         .route_layer(RequireLogin::new())
         .route("/api", get(page))
         .route("/api/login", post(login))
@@ -50,11 +54,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-async fn store(url: &str) -> Result<AnyStore, StoreError> {
+async fn store(url: &str) -> Result<AnyStore, Box<dyn Error>> {
     if url.starts_with("redis") {
-        return RedisStore::connect(url).await.map(AnyStore::new);
+        // With the feed, the sockets here end as soon as SvelteKit logs the visitor out.
+        let store = RedisStore::connect(url).await?.with_feed(Client::open(url)?);
+        return Ok(AnyStore::new(store));
     }
-    SqliteStore::open(url.trim_start_matches("sqlite:")).await.map(AnyStore::new)
+    Ok(AnyStore::new(SqliteStore::open(url.trim_start_matches("sqlite:")).await?))
 }
 
 #[derive(Deserialize)]
@@ -92,6 +98,36 @@ async fn count(session: Session<Data>) -> Result<Json<Data>, SessionError> {
     Ok(Json(session.read().await?))
 }
 
+/// A WebSocket that is open for as long as the session lives, whichever half ends it.
+async fn live(session: Session, headers: HeaderMap, upgrade: WebSocketUpgrade) -> Response {
+    if !is_own(&headers) {
+        return (StatusCode::FORBIDDEN, "this page is of another site").into_response();
+    }
+    upgrade.on_upgrade(|socket| counting(socket, session))
+}
+
+/// Sends the seconds for which the socket is open. It closes when the session ends, or the visitor goes.
+async fn counting(mut socket: WebSocket, session: Session) {
+    let mut ended = session.ended();
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    let mut seconds: u64 = 0;
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut ended => break,
+            message = socket.recv() => if !matches!(message, Some(Ok(_))) { return },
+            _ = second.tick() => {
+                if socket.send(Message::text(seconds.to_string())).await.is_err() {
+                    return;
+                }
+                seconds += 1;
+            }
+        }
+    }
+    // If the visitor is gone, too, there is no page to tell.
+    let _ = socket.send(Message::Close(None)).await;
+}
+
 async fn page(user: Option<UserId>, session: Session<Data>) -> Result<Markup, SessionError> {
     let Some(UserId(user)) = user else { return Ok(front(None)) };
     let data = session.read().await?;
@@ -106,14 +142,30 @@ async fn page(user: Option<UserId>, session: Session<Data>) -> Result<Markup, Se
         &html! {
             h1 { "Hello " (user) ", says axum" }
             p class="lead" { "Logged in at " b data-testid="by" { (by) } ", and so at both: they share a store." }
+            p class="lead" {
+                "Log out in another tab, at either service, and this page leaves by itself. "
+                span id="live" {}
+            }
             dl class="card" {
                 dt { "Counted by SvelteKit" } dd data-testid="sveltekit" { (data.sveltekit) }
                 dt { "Counted by axum" } dd data-testid="axum" { (data.axum) }
                 dt { "Together" } dd data-testid="clicks" { (data.clicks) }
             }
+            script { (PreEscaped(LIVE)) }
         },
     ))
 }
+
+/// Shows for how long the socket is open, and loads the page again when it closes, unless the visitor leaves it already: that
+/// would abort the response to the form.
+const LIVE: &str = "
+    const socket = new WebSocket(location.origin.replace('http', 'ws') + '/api/live');
+    socket.onmessage = ({ data }) => {
+        document.getElementById('live').textContent = `It has a socket to axum, for ${data} seconds now.`;
+        socket.onclose = () => location.reload();
+    };
+    addEventListener('beforeunload', () => { socket.onmessage = socket.onclose = null; });
+";
 
 fn front(error: Option<&str>) -> Markup {
     document(
@@ -164,4 +216,12 @@ async fn same_origin(request: Request, next: Next) -> Response {
         return next.run(request).await;
     }
     (StatusCode::FORBIDDEN, "this form is of another site").into_response()
+}
+
+/// Whether a socket was opened by a page of this site. A browser sends the cookie with those of other sites, too.
+fn is_own(headers: &HeaderMap) -> bool {
+    let Some(origin) = headers.get(header::ORIGIN) else { return true };
+    let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    origin.map(|(_, at)| at) == host
 }
