@@ -3,7 +3,7 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc};
 use vestiary::{Ttl, UnixMillis, WriteId};
 
 use crate::{
-    ChangeListener, Outcome, ReadTwo, Stamped, Store, StoreError, StoreInfo,
+    ChangeListener, Outcome, Polling, ReadTwo, Stamped, Store, StoreError, StoreInfo,
     store::{MaybeSend, MaybeSync, NOT_TEXT},
 };
 
@@ -94,6 +94,18 @@ impl Store for AnyStore {
         self.0.name_of(key)
     }
 
+    fn polling(&self) -> Option<Polling> {
+        self.0.polling()
+    }
+
+    async fn write_ids(&self, keys: &[String]) -> Result<Vec<Option<String>>, StoreError> {
+        self.0.write_ids(keys).await
+    }
+
+    async fn state(&self) -> Result<Option<String>, StoreError> {
+        self.0.state().await
+    }
+
     async fn check(&self) -> Result<StoreInfo, StoreError> {
         self.0.check().await
     }
@@ -152,6 +164,9 @@ trait Erased: MaybeSend + MaybeSync {
     fn stamp<'a>(&'a self, key: &'a str, text: &'a str, ttl: Ttl) -> Boxed<'a, Option<Stamped>>;
     fn watch<'a>(&'a self, listener: &'a dyn ChangeListener) -> Boxed<'a, ()>;
     fn name_of(&self, key: &str) -> Option<String>;
+    fn polling(&self) -> Option<Polling>;
+    fn write_ids<'a>(&'a self, keys: &'a [String]) -> Boxed<'a, Vec<Option<String>>>;
+    fn state(&self) -> Boxed<'_, Option<String>>;
     fn check(&self) -> Boxed<'_, StoreInfo>;
 }
 
@@ -227,6 +242,18 @@ impl<S: Store> Erased for S {
 
     fn name_of(&self, key: &str) -> Option<String> {
         Store::name_of(self, key)
+    }
+
+    fn polling(&self) -> Option<Polling> {
+        Store::polling(self)
+    }
+
+    fn write_ids<'a>(&'a self, keys: &'a [String]) -> Boxed<'a, Vec<Option<String>>> {
+        Box::pin(Store::write_ids(self, keys))
+    }
+
+    fn state(&self) -> Boxed<'_, Option<String>> {
+        Box::pin(Store::state(self))
     }
 
     fn check(&self) -> Boxed<'_, StoreInfo> {

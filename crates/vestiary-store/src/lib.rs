@@ -45,6 +45,7 @@
 //! The crate compiles for `wasm32-unknown-unknown`, where nothing has to be `Send`.
 #![forbid(unsafe_code)]
 
+mod changes;
 mod clock;
 mod config;
 mod cookies;
@@ -85,6 +86,7 @@ mod sqlite_store;
 #[cfg(all(feature = "testing", not(target_arch = "wasm32")))]
 pub mod testing;
 
+pub use changes::{ChangeListener, Polling};
 #[cfg(all(feature = "clock", not(target_arch = "wasm32")))]
 pub use clock::set_clock;
 #[doc(hidden)]
@@ -101,8 +103,8 @@ pub use memory::MemoryStore;
 pub use revocations::{RequestId, RevokedBy};
 pub use sessions::Sessions;
 pub use store::{
-    ChangeListener, Cursor, Entry, MaybeSend, MaybeSync, Outcome, Page, ReadTwo, Scan, Stamped,
-    Store, StoreError, StoreInfo, begin_alike, write_id_of,
+    Cursor, Entry, MaybeSend, MaybeSync, Outcome, Page, ReadTwo, Scan, Stamped, Store, StoreError,
+    StoreInfo, begin_alike, write_id_of,
 };
 pub use stored::{Found, Loaded, Stored, Written};
 pub use users::{Login, UserList, UserSession};

@@ -6,6 +6,7 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicU32, Ordering},
     },
+    time::Duration,
 };
 
 use sqlx::{
@@ -15,12 +16,12 @@ use sqlx::{
 };
 use vestiary::{Ttl, UnixMillis, WriteId};
 
-use self::statements::{CAUSAL, Statements};
+use self::statements::{CAUSAL, SIZES, Statements};
 use crate::{
-    Cursor, Entry, Outcome, Page, ReadTwo, Scan, Stamped, Store, StoreError, StoreInfo,
+    Cursor, Entry, Outcome, Page, Polling, ReadTwo, Scan, Stamped, Store, StoreError, StoreInfo,
     StoreOptions, begin_alike,
     failure::{Failure, of_sqlx},
-    sql::{self, Rows, SWEEP, SWEEP_EVERY, TABLE, patiently, pool_options, table},
+    sql::{self, Rows, SWEEP, SWEEP_EVERY, TABLE, patiently, polling, pool_options, table},
     write_id_of,
 };
 
@@ -51,6 +52,7 @@ pub struct MySqlStore {
     /// Whether the server is in a cluster; empty until it was asked.
     is_clustered: Arc<OnceLock<bool>>,
     created: Arc<AtomicU32>,
+    polling: Option<Polling>,
 }
 
 /// The most bytes of a key: the limit of an index in every row format and page size. A server that is not strict would
@@ -100,6 +102,7 @@ impl MySqlStore {
             statements,
             is_clustered: Arc::default(),
             created: Arc::default(),
+            polling: None,
         })
     }
 
@@ -107,6 +110,17 @@ impl MySqlStore {
     #[must_use]
     pub fn with_options(self, options: StoreOptions) -> Self {
         Self { options, ..self }
+    }
+
+    /// Looks for changes by other processes while streams watch sessions ([`Sessions::ended`](crate::Sessions::ended)): each
+    /// half second (`None`), or this often, at most ten times in a second. So a stream ends within a second when another
+    /// process ends its session. Only processes with streams need it, and writes stay as they are. The `MySqlStore` of the
+    /// npm package has the option `feed`.
+    ///
+    /// Each time, it reads the write IDs of all watched records by their keys, in statements of up to 500.
+    #[must_use]
+    pub fn with_feed(self, every: Option<Duration>) -> Self {
+        Self { polling: Some(polling(every)), ..self }
     }
 
     /// The SQL that creates the table and its index, unless they exist.
@@ -345,6 +359,24 @@ impl Store for MySqlStore {
 
     fn resends(&self) -> bool {
         false
+    }
+
+    fn polling(&self) -> Option<Polling> {
+        self.polling
+    }
+
+    async fn write_ids(&self, keys: &[String]) -> Result<Vec<Option<String>>, StoreError> {
+        let keys: Vec<_> = keys.iter().map(|key| self.key(key)).collect::<Result<_, _>>()?;
+        let Some(first) = keys.first() else { return Ok(Vec::new()) };
+        let size = SIZES.into_iter().find(|size| *size >= keys.len()).unwrap_or(keys.len());
+        self.ask().await?;
+        let sql = self.statements().write_ids(size);
+        let read = || {
+            let all = keys.iter().chain(std::iter::repeat(first)).take(size);
+            all.fold(sqlx::query(&sql), |read, key| read.bind(key.as_bytes()))
+        };
+        let rows = self.rows(read).await?;
+        sql::write_ids(&keys, &rows, |row| Ok((text(row, 0)?, text(row, 1)?)))
     }
 
     async fn now(&self, _: &str) -> Result<Option<UnixMillis>, StoreError> {

@@ -1,3 +1,5 @@
+#[cfg(any(feature = "sqlite", feature = "mysql"))]
+use std::collections::HashMap;
 use std::time::Duration;
 
 #[cfg(any(feature = "postgres", feature = "mysql"))]
@@ -10,6 +12,7 @@ use vestiary::Ttl;
 use crate::{Cursor, Entry, Page, StoreError, StoreOptions, failure::Failure, store::NOT_TEXT};
 #[cfg(any(feature = "sqlite", feature = "mysql"))]
 use crate::{
+    Polling,
     clock::{self, Stopwatch},
     failure::of_sqlx,
     sessions::entropy,
@@ -132,6 +135,41 @@ pub(crate) fn entry(
         record: record.unwrap_or_else(|| NOT_TEXT.to_owned()),
         ttl: Ttl::Millis(u64::try_from(left).unwrap_or_default()),
     })
+}
+
+/// How a table is asked about changes.
+#[cfg(any(feature = "sqlite", feature = "mysql"))]
+pub(crate) fn polling(every: Option<Duration>) -> Polling {
+    let every = every.map_or(EVERY, |every| every.max(MOST_OFTEN));
+    Polling { every, most: MOST_KEYS }
+}
+
+/// The time between two questions, unless the caller wants another one.
+#[cfg(any(feature = "sqlite", feature = "mysql"))]
+const EVERY: Duration = Duration::from_millis(500);
+
+/// The shortest time between two questions.
+#[cfg(any(feature = "sqlite", feature = "mysql"))]
+const MOST_OFTEN: Duration = Duration::from_millis(100);
+
+/// The maximum number of keys in one question.
+#[cfg(any(feature = "sqlite", feature = "mysql"))]
+pub(crate) const MOST_KEYS: usize = 500;
+
+/// The write IDs of these keys, in their order, from rows with a key and a write ID each.
+#[cfg(any(feature = "sqlite", feature = "mysql"))]
+pub(crate) fn write_ids<R>(
+    keys: &[String],
+    rows: &[R],
+    columns: impl Fn(&R) -> Result<(Option<String>, Option<String>), StoreError>,
+) -> Result<Vec<Option<String>>, StoreError> {
+    let mut found = HashMap::with_capacity(rows.len());
+    for row in rows {
+        if let (Some(key), written) = columns(row)? {
+            found.insert(key, written.unwrap_or_default());
+        }
+    }
+    Ok(keys.iter().map(|key| found.get(key).cloned()).collect())
 }
 
 /// An upper bound of all keys that begin with the prefix, where text is compared by its bytes.

@@ -1,3 +1,5 @@
+mod changes;
+
 use std::{fmt, fs::OpenOptions, path::Path, sync::Arc, time::Duration};
 
 use sqlx::{
@@ -6,10 +8,12 @@ use sqlx::{
 };
 use vestiary::{Ttl, UnixMillis, WriteId};
 
+use self::changes::Changes;
 use crate::{
-    Cursor, Entry, Outcome, Page, ReadTwo, Scan, Store, StoreError, StoreInfo, StoreOptions, clock,
+    Cursor, Entry, Outcome, Page, Polling, ReadTwo, Scan, Store, StoreError, StoreInfo,
+    StoreOptions, clock,
     failure::of_sqlx,
-    sql::{self, Rows, SWEEP, TABLE, WRITE_ID, table},
+    sql::{self, Rows, SWEEP, TABLE, WRITE_ID, polling, table},
 };
 
 /// Keeps sessions in an `SQLite` file, as the `SqliteStore` of the npm package does: with the same table, keys and
@@ -40,6 +44,8 @@ pub struct SqliteStore {
     writer: SqlitePool,
     options: StoreOptions,
     statements: Arc<Statements>,
+    polling: Option<Polling>,
+    changes: Arc<Changes>,
 }
 
 struct Statements {
@@ -54,6 +60,7 @@ struct Statements {
     sweep: String,
     scan: String,
     entry: String,
+    write_ids: String,
 }
 
 impl SqliteStore {
@@ -76,7 +83,9 @@ impl SqliteStore {
         // Testing a connection before each use is pointless for a file.
         let pool = SqlitePoolOptions::new().test_before_acquire(false);
         let writer = pool.clone().max_connections(1).connect_with(options.clone()).await;
-        Self::on(pool.connect_lazy_with(options), writer.map_err(of_sqlx)?, TABLE).await
+        let changes = Changes::of(options.clone());
+        let store = Self::on(pool.connect_lazy_with(options), writer.map_err(of_sqlx)?, TABLE);
+        Ok(Self { changes: Arc::new(changes), ..store.await? })
     }
 
     /// Creates a store on the caller's connections, and the table if it is missing. All connections must see one
@@ -134,6 +143,18 @@ impl SqliteStore {
         Self { options, ..self }
     }
 
+    /// Looks for changes by other processes while streams watch sessions ([`Sessions::ended`](crate::Sessions::ended)): each
+    /// half second (`None`), or this often, at most ten times in a second. So a stream ends within a second when another
+    /// process ends its session. Only processes with streams need it, and writes stay as they are. The `SqliteStore` of the
+    /// npm package has the option `feed`.
+    ///
+    /// A store of [`open`](Self::open) first looks whether the file has changed, which takes microseconds. One of
+    /// [`with_pool`](Self::with_pool) asks about all watched records each time.
+    #[must_use]
+    pub fn with_feed(self, every: Option<Duration>) -> Self {
+        Self { polling: Some(polling(every)), ..self }
+    }
+
     async fn on(readers: SqlitePool, writer: SqlitePool, name: &str) -> Result<Self, StoreError> {
         let name = table(name)?;
         // With a write-ahead log, readers wait for no writer. It fails while another process switches; once is enough.
@@ -141,7 +162,8 @@ impl SqliteStore {
         let definition = Self::schema(name)?;
         patiently(|| sqlx::raw_sql(&definition).execute(&writer)).await?;
         let statements = Arc::new(Statements::of(name));
-        Ok(Self { readers, writer, options: StoreOptions::default(), statements })
+        let options = StoreOptions::default();
+        Ok(Self { readers, writer, options, statements, polling: None, changes: Arc::default() })
     }
 
     /// Explains why a statement changed nothing. Each statement is a transaction of its own, so this reads afterwards;
@@ -199,6 +221,9 @@ impl Statements {
             ),
             entry: format!(
                 "SELECT key, record, expires - ?1 FROM {table} WHERE key = ?2 AND expires > ?1"
+            ),
+            write_ids: format!(
+                "SELECT key, {WRITE_ID} FROM {table} WHERE key IN (SELECT value FROM json_each(?1))"
             ),
         }
     }
@@ -344,6 +369,22 @@ impl Store for SqliteStore {
 
     fn resends(&self) -> bool {
         false
+    }
+
+    fn polling(&self) -> Option<Polling> {
+        self.polling
+    }
+
+    async fn write_ids(&self, keys: &[String]) -> Result<Vec<Option<String>>, StoreError> {
+        let keys: Vec<_> = keys.iter().map(|key| self.options.key(key)).collect();
+        let list = serde_json::to_string(&keys).map_err(StoreError::failed)?;
+        let read = || sqlx::query(&self.statements.write_ids).bind(&list);
+        let rows = patiently(|| read().fetch_all(&self.readers)).await?;
+        sql::write_ids(&keys, &rows, |row| Ok((text(row, 0)?, text(row, 1)?)))
+    }
+
+    async fn state(&self) -> Result<Option<String>, StoreError> {
+        self.changes.state().await
     }
 }
 

@@ -9,6 +9,8 @@ use std::{
 
 use vestiary::{Ttl, UnixMillis, WriteId};
 
+use crate::{ChangeListener, Polling};
+
 /// A store of session records: text under keys, each with a TTL.
 ///
 /// Each operation is atomic and concerns one key. A store need not understand sessions or records. Two promises carry
@@ -178,18 +180,40 @@ pub trait Store: MaybeSend + MaybeSync + 'static {
         None
     }
 
+    /// How to find changes in a store that has no [`watch`](Self::watch): by asking about all watched records, again and
+    /// again ([`write_ids`](Self::write_ids)). It needs the runtime of tokio. Default: `None`.
+    fn polling(&self) -> Option<Polling> {
+        None
+    }
+
+    /// Reads the write IDs of some records at once, in the order of the keys: any text for a record without one, `None` for
+    /// one that does not exist. It is asked while sessions are watched, if the store has [`polling`](Self::polling), and its
+    /// answers are hints, as those of [`watch`](Self::watch). Default: reads one record after the other.
+    fn write_ids(
+        &self,
+        keys: &[String],
+    ) -> impl Future<Output = Result<Vec<Option<String>>, StoreError>> + MaybeSend {
+        async move {
+            let mut found = Vec::with_capacity(keys.len());
+            for key in keys {
+                let record = self.read(key).await?;
+                let written = record.as_deref().map(|record| write_id_of(record).unwrap_or(record));
+                found.push(written.map(str::to_owned));
+            }
+            Ok(found)
+        }
+    }
+
+    /// A text that changes with each write to the store, if it is cheaper to read than the records: while it stays the same,
+    /// they are not asked about. Default: `None`, unknown.
+    fn state(&self) -> impl Future<Output = Result<Option<String>, StoreError>> + MaybeSend {
+        std::future::ready(Ok(None))
+    }
+
     /// Asks the server what it is, for a health check. Default: nothing is known.
     fn check(&self) -> impl Future<Output = Result<StoreInfo, StoreError>> + MaybeSend {
         std::future::ready(Ok(StoreInfo::default()))
     }
-}
-
-/// A listener of a store's feed of changes: [`Store::watch`].
-pub trait ChangeListener: MaybeSend + MaybeSync {
-    /// A record with this name ([`Store::name_of`]) has changed.
-    fn changed(&self, name: &str);
-    /// From now on no change is missed. Any earlier one may have been.
-    fn connected(&self);
 }
 
 /// The information that a store has about its server: [`Store::check`].

@@ -3,6 +3,9 @@
 mod bell;
 #[cfg(all(feature = "tokio", not(target_arch = "wasm32")))]
 mod feed;
+#[cfg(all(feature = "tokio", not(target_arch = "wasm32")))]
+mod poll;
+mod turns;
 mod wheel;
 
 use std::{
@@ -23,6 +26,7 @@ use vestiary::{SessionId, protocol::Seen, session};
 
 use self::{
     bell::{Bell, Hint},
+    turns::{Turn, Turns},
     wheel::{Slot, Wheel},
 };
 use crate::{
@@ -38,6 +42,7 @@ pub(crate) struct Watched {
     table: Mutex<Table>,
     hasher: RandomState,
     wheel: Wheel,
+    turns: Turns,
     #[cfg(all(feature = "tokio", not(target_arch = "wasm32")))]
     feed: feed::Feed,
     /// The maximum time between two checks, in milliseconds.
@@ -47,16 +52,16 @@ pub(crate) struct Watched {
 #[derive(Default)]
 struct Table {
     /// The number of the next session.
-    next: u64,
+    next: u32,
     /// By the hash of a record's name, and the number of the session that depends on the record. Two names with one hash
     /// only cause a check more.
-    sessions: BTreeMap<(u64, u64), Weak<Entry>>,
+    sessions: BTreeMap<(u32, u32), Weak<Entry>>,
 }
 
 /// A watched session.
 struct Entry {
     sessions: Sessions,
-    number: u64,
+    number: u32,
     bell: Arc<Bell>,
     state: Mutex<State>,
 }
@@ -65,16 +70,24 @@ struct State {
     /// The session's ID when it was last found.
     id: SessionId,
     records: Records,
+    /// Numbers for the write IDs that the two records had when the store was polled; 0 before that.
+    digests: [u32; 2],
+    /// The key of the user's list, if the store is polled and the ID does not tell it.
+    list: Option<Box<ListKey>>,
     /// How often the store has failed since it last gave an answer.
     failures: u8,
     step: Step,
 }
 
+/// The key of a user's session list. Boxed, because few sessions need it.
+#[derive(Eq, PartialEq)]
+struct ListKey(String);
+
 /// The hashes of the names of the records on which a session depends: its own, and its user's session list.
 #[derive(Clone, Copy, Eq, PartialEq)]
 struct Records {
-    own: u64,
-    list: u64,
+    own: u32,
+    list: u32,
 }
 
 enum Step {
@@ -96,12 +109,14 @@ struct Question {
     /// Its reason. With [`Hint::Written`], the streams wait, too.
     hint: Hint,
     asking: Asking,
+    _turn: Turn,
 }
 
 /// A session that the store has.
 struct Alive {
     id: SessionId,
     records: Records,
+    list: Option<Box<ListKey>>,
     /// The milliseconds until the next check.
     wait: u64,
 }
@@ -160,15 +175,24 @@ impl Sessions {
         let took = u64::try_from(watch.elapsed().as_millis()).unwrap_or(u64::MAX);
         let next = watched.pause(&seen.id).saturating_sub(took);
         let wait = end.map_or(next, |end| next.min(end.since(now)));
-        let records = self.records(&seen);
-        Ok(Some(Alive { id: seen.id, records, wait }))
+        let (records, list) = (self.records(&seen), self.list_of(&seen));
+        Ok(Some(Alive { id: seen.id, records, list, wait }))
+    }
+
+    /// The key of the session's list, if it must be kept: the store is polled, and the ID does not tell it.
+    fn list_of(&self, seen: &Seen) -> Option<Box<ListKey>> {
+        self.inner.store.polling()?;
+        let name = seen.record.meta().user.as_ref()?.decoded_name();
+        let hash = vestiary::user_key(&name);
+        let is_known = self.inner.keys.hint(&seen.id).is_some_and(|hint| hint == hash);
+        (!is_known).then(|| Box::new(ListKey(self.options().list_key(&hash))))
     }
 
     fn records(&self, seen: &Seen) -> Records {
         let options = self.options();
         let hash = |key: String| {
             let name = self.inner.store.name_of(&key).unwrap_or(key);
-            self.inner.watched.hasher.hash_one(&*name)
+            self.inner.watched.hash_of(&name)
         };
         let own = hash(options.store_key(&seen.id));
         let user = seen.record.meta().user.as_ref();
@@ -185,6 +209,7 @@ impl Watched {
             table: Mutex::default(),
             hasher: RandomState::new(),
             wheel,
+            turns: Turns::default(),
             #[cfg(all(feature = "tokio", not(target_arch = "wasm32")))]
             feed: feed::Feed::default(),
             recheck,
@@ -204,6 +229,24 @@ impl Watched {
         self.count.load(Ordering::Acquire) > 0
     }
 
+    /// A number that another process or another moment has not.
+    #[cfg(all(feature = "tokio", not(target_arch = "wasm32")))]
+    fn random(&self) -> u64 {
+        self.hasher.hash_one(clock::now())
+    }
+
+    /// All sessions.
+    #[cfg(all(feature = "tokio", not(target_arch = "wasm32")))]
+    fn entries(&self) -> Vec<Weak<Entry>> {
+        let mut entries: Vec<_> = {
+            let table = self.table();
+            table.sessions.iter().map(|((_, number), entry)| (*number, entry.clone())).collect()
+        };
+        entries.sort_unstable_by_key(|(number, _)| *number);
+        entries.dedup_by_key(|(number, _)| *number);
+        entries.into_iter().map(|(_, entry)| entry).collect()
+    }
+
     /// Has all sessions checked.
     #[cfg(all(feature = "tokio", not(target_arch = "wasm32")))]
     fn hint_all(&self) {
@@ -214,16 +257,21 @@ impl Watched {
     }
 
     fn hint(&self, name: &str, hint: Hint) {
-        let hash = self.hasher.hash_one(name);
+        let hash = self.hash_of(name);
         // The last reference to an entry must not be dropped under the lock.
         let entries: Vec<_> = {
             let table = self.table();
-            let found = table.sessions.range((hash, 0)..=(hash, u64::MAX));
+            let found = table.sessions.range((hash, 0)..=(hash, u32::MAX));
             found.filter_map(|(_, entry)| entry.upgrade()).collect()
         };
         for entry in &entries {
             entry.bell.hint(hint);
         }
+    }
+
+    /// A hash of a text. Half of its bits, because sessions have several of them.
+    fn hash_of(&self, text: &str) -> u32 {
+        u32::try_from(self.hasher.hash_one(text) >> 32).unwrap_or_default()
     }
 
     /// The entry of this session: the one that another stream has made, or a new one.
@@ -235,31 +283,32 @@ impl Watched {
         let records = sessions.records(seen);
         let known: Vec<_> = {
             let table = self.table();
-            let found = table.sessions.range((records.own, 0)..=(records.own, u64::MAX));
+            let found = table.sessions.range((records.own, 0)..=(records.own, u32::MAX));
             found.filter_map(|(_, entry)| entry.upgrade()).collect()
         };
         if let Some(entry) = known.into_iter().find(|entry| entry.is_of(&seen.id)) {
             return entry;
         }
         let bell = Arc::new(Bell::default());
-        let state = State { id: seen.id.clone(), records, failures: 0, step: Step::New };
+        let (id, list) = (seen.id.clone(), sessions.list_of(seen));
+        let state = State { id, records, digests: [0; 2], list, failures: 0, step: Step::New };
         let mut table = self.table();
         let number = table.next;
-        table.next += 1;
+        table.next = number.wrapping_add(1);
         let (sessions, state) = (sessions.clone(), Mutex::new(state));
         let entry = Arc::new(Entry { sessions, number, bell, state });
         table.add(&entry, records);
         drop(table);
         self.count.fetch_add(1, Ordering::AcqRel);
         #[cfg(all(feature = "tokio", not(target_arch = "wasm32")))]
-        if entry.sessions.inner.store.name_of("").is_some() {
+        if feed::is_there(&entry.sessions.inner.store) {
             self.feed.open(&entry.sessions);
         }
         entry
     }
 
     /// Records that a session is not watched any more.
-    fn leave(&self, number: u64, records: Records) {
+    fn leave(&self, number: u32, records: Records) {
         self.table().remove(number, records);
         let left = self.count.fetch_sub(1, Ordering::AcqRel) - 1;
         #[cfg(all(feature = "tokio", not(target_arch = "wasm32")))]
@@ -293,7 +342,7 @@ impl Table {
         }
     }
 
-    fn remove(&mut self, number: u64, records: Records) {
+    fn remove(&mut self, number: u32, records: Records) {
         for record in [records.own, records.list] {
             self.sessions.remove(&(record, number));
         }
@@ -316,8 +365,15 @@ impl Entry {
                     if hint == Hint::None && !is_due {
                         return Poll::Pending;
                     }
+                    let watched = &self.sessions.inner.watched;
+                    let Some(turn) = Turns::take(&self.sessions, &self.bell, hint) else {
+                        // Another question that is answered wakes it, or this timer.
+                        self.bell.keep(hint.max(Hint::Maybe));
+                        state.step = Step::Waiting(watched.wheel.ring(&self.bell, RETRY));
+                        return Poll::Pending;
+                    };
                     let asking = Box::pin(self.sessions.clone().recheck(state.id.clone()));
-                    state.step = Step::Asking(Box::new(Question { hint, asking }));
+                    state.step = Step::Asking(Box::new(Question { hint, asking, _turn: turn }));
                 }
                 Step::Asking(question) => {
                     let Poll::Ready(answer) = question.asking.as_mut().poll(context) else {
@@ -333,8 +389,11 @@ impl Entry {
         let watched = &self.sessions.inner.watched;
         let wait = match answer {
             Ok(None) => return self.end(state),
-            Ok(Some(Alive { id, records, wait })) => {
-                (state.id, state.failures) = (id, 0);
+            Ok(Some(Alive { id, records, list, wait })) => {
+                if state.id != id || state.list != list {
+                    state.digests = [0; 2];
+                }
+                (state.id, state.list, state.failures) = (id, list, 0);
                 if records != state.records {
                     let mut table = watched.table();
                     table.remove(self.number, state.records);
@@ -384,6 +443,9 @@ impl Drop for Entry {
         }
     }
 }
+
+/// The milliseconds after which a check that was put off tries again.
+const RETRY: u64 = 250;
 
 /// Waits for the end of a session: [`Sessions::ended`].
 #[must_use = "futures do nothing unless they are polled"]

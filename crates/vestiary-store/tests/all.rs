@@ -17,6 +17,8 @@ mod memory;
 mod mysql;
 #[cfg(all(feature = "postgres", feature = "testing"))]
 mod pgbouncer;
+#[cfg(any(feature = "mysql", feature = "sqlite"))]
+mod polling;
 #[cfg(all(feature = "postgres", feature = "testing"))]
 mod postgres;
 #[cfg(feature = "postgres")]

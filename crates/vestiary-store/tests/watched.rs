@@ -1,6 +1,7 @@
 //! Sessions that streams watch, on a store that the test holds, cuts off and lets go.
 
 #![allow(
+    clippy::indexing_slicing,
     clippy::missing_docs_in_private_items,
     clippy::panic,
     clippy::unwrap_used,
@@ -283,6 +284,51 @@ fn streams_of_one_session_share_a_check() {
         drop(two);
         sessions.destroy(&session).await.unwrap();
         assert!(polls(&mut three));
+    });
+}
+
+#[test]
+fn the_store_is_asked_about_at_most_64_sessions_at_a_time() {
+    futures_executor::block_on(async {
+        let store = Held::default();
+        let sessions = sessions(&store);
+        let mut all = Vec::new();
+        for _ in 0..200 {
+            all.push(sessions.create("{}", None).await.unwrap());
+        }
+        let (last, written) = (all.pop().unwrap(), all.pop().unwrap());
+        store.holds(true);
+        let before = store.reads();
+        let woken: Vec<_> = all.iter().map(|_| Arc::new(Woken::default())).collect();
+        let mut ended: Vec<_> = all.iter().map(|session| sessions.ended(session)).collect();
+        for (ended, woken) in ended.iter_mut().zip(&woken) {
+            assert!(woken.polls(ended).is_pending());
+        }
+        assert_eq!(store.reads() - before, 64);
+        // One that this process has written comes before the others that wait.
+        let (mut urgent, mut waits) = (sessions.ended(&written), sessions.ended(&last));
+        let [first, second] = [(); 2].map(|()| Arc::new(Woken::default()));
+        assert!(second.polls(&mut waits).is_pending());
+        store.holds(false);
+        sessions.destroy(&written).await.unwrap();
+        store.holds(true);
+        assert!(first.polls(&mut urgent).is_pending());
+        assert_eq!(store.reads() - before, 64);
+        store.holds(false);
+        assert!(woken[0].polls(&mut ended[0]).is_pending());
+        assert!(first.count() > 0 && second.count() == 0);
+        assert!(first.polls(&mut urgent).is_ready());
+        // A stream that goes away makes room, too.
+        drop(ended.drain(..32));
+        for (ended, woken) in ended.iter_mut().zip(&woken[32..]) {
+            assert!(woken.polls(ended).is_pending());
+        }
+        assert!(second.polls(&mut waits).is_pending());
+        for session in &all[32..] {
+            sessions.destroy(session).await.unwrap();
+        }
+        sessions.destroy(&last).await.unwrap();
+        assert!(ended.iter_mut().all(polls) && polls(&mut waits));
     });
 }
 

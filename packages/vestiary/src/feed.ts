@@ -68,10 +68,7 @@ export class Feed {
 					pause = SHORTEST_PAUSE;
 				});
 			} catch {
-				if (developing)
-					hint(
-						'the feed of the session store cannot be reached: streams of ended sessions end after `recheckAfter`'
-					);
+				if (developing) lost();
 			}
 			if (!this.#isWanted()) break;
 			await unreferenced(pause * (0.5 + Math.random() / 2));
@@ -115,7 +112,14 @@ const LINGER = 1_000;
 
 /** The pauses before a lost connection is opened again, in milliseconds. */
 const SHORTEST_PAUSE = 100;
-const LONGEST_PAUSE = 5_000;
+export const LONGEST_PAUSE = 5_000;
+
+/** Hints at a feed that fails. */
+export function lost(): void {
+	hint(
+		'the feed of the session store cannot be reached: streams of ended sessions end after `recheckAfter`'
+	);
+}
 
 /** Waits, without keeping the process alive. */
 async function unreferenced(milliseconds: number): Promise<void> {

@@ -1,7 +1,7 @@
 import type { RequestEvent } from '@sveltejs/kit';
 
 import { SessionEndedError } from './errors.js';
-import type { Listener, Watched } from './live-sessions.js';
+import type { Listener, Watched } from './live-session.js';
 import { ending, endingStream } from './until.js';
 
 /** The parts of a request that the life of its session needs. */

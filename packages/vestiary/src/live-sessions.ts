@@ -1,36 +1,18 @@
 import { Feed, feedOf, unref } from './feed.js';
+import {
+	isOver,
+	LiveSession,
+	NEVER,
+	type Asking,
+	type Listener,
+	type Living,
+	type Name,
+	type Phase,
+	type Questions,
+	type Watched
+} from './live-session.js';
+import { numberOf, Poll } from './poll.js';
 import type { AtomicOperations } from './types.js';
-
-/** A session that the store has. */
-export interface Living {
-	/** Its current ID. */
-	readonly id: string;
-	/** When it ends unless it is used, in milliseconds since the epoch; undefined if never. */
-	readonly end: number | undefined;
-}
-
-/** Asks a store about sessions. */
-export interface Asking {
-	/** The maximum time between two questions about a session, in milliseconds. */
-	readonly recheckAfter: number;
-	/**
-	 * Asks whether a session is still valid. Undefined if it is not.
-	 * @param reading Called before the store reads a record on which the answer depends, with its key
-	 */
-	alive(id: string, reading: (key: string) => Promise<void>): Promise<Living | undefined>;
-}
-
-/** Code that wants to know when a session has ended. */
-export interface Listener {
-	/** Called once. */
-	ended(): void;
-}
-
-/** A session that is watched. */
-export interface Watched {
-	/** Stops watching it for a listener. */
-	leave(listener: Listener): void;
-}
 
 /**
  * The sessions of one store that outlive their requests, such as those of open streams.
@@ -44,11 +26,8 @@ export class LiveSessions {
 	size = 0;
 	/** By their IDs, so that the streams of one session ask once. */
 	readonly #sessions = new Map<string, LiveSession>();
-	/**
-	 * By the numbers of the names of the records on which they depend. Names would take more memory, and two names with one
-	 * number cost no more than a question.
-	 */
-	readonly #index = new Map<number, LiveSession | Set<LiveSession>>();
+	/** By the names of the records on which they depend. */
+	readonly #index = new Map<Name, LiveSession | Set<LiveSession>>();
 	/** By the tick at which the store is to be asked. An entry counts if the session names the tick as well. */
 	readonly #ticks = new Map<number, LiveSession[]>();
 	/** The tick at which the timer runs. */
@@ -58,20 +37,43 @@ export class LiveSessions {
 	readonly #due = new Queue<LiveSession>();
 	/** The number of questions that the store has not answered yet. */
 	#asked = 0;
-	readonly #feed: Feed | undefined;
+	readonly #questions = new WeakMap<Asking, Questions>();
+	/** Tells of changes by other processes. */
+	#changes: Feed | Poll | undefined;
 
 	constructor(atomic?: AtomicOperations) {
+		this.follow(atomic);
+	}
+
+	/** Follows the changes of a store, if it has a feed or can be polled, and no other one is followed. */
+	follow(atomic: AtomicOperations | undefined): void {
+		if (this.#changes || !atomic) return;
+		this.#changes = this.#changesOf(atomic);
+		if (!this.#changes || this.size === 0) return;
+		// The records have other names now, under which the questions enter the sessions.
+		this.#changes.open();
+		this.#all();
+	}
+
+	#changesOf(atomic: AtomicOperations): Feed | Poll | undefined {
 		const source = feedOf(atomic);
-		this.#feed =
-			source &&
-			new Feed(source, {
+		if (source)
+			return new Feed(source, {
 				changed: (name) => {
-					this.#changed(name);
+					this.#changed(numberOf(name));
 				},
 				connected: () => {
 					this.#all();
 				}
 			});
+		if (!atomic.polling) return undefined;
+		return new Poll(atomic.polling, {
+			keys: () => this.#keys(),
+			found: (key, digest) => {
+				for (const live of this.#dependents(key))
+					if (live.notes(key, digest)) this.#ask(live, this.#urgent);
+			}
+		});
 	}
 
 	/** Watches a session. */
@@ -81,27 +83,34 @@ export class LiveSessions {
 			live.enter(listener);
 			// Another handle asks more often.
 			if (asking.recheckAfter < live.asking.recheckAfter) {
-				live.asking = asking;
+				live.questions = this.#questionsOf(asking);
 				this.#ask(live, this.#due);
 			}
 		} else {
-			live = new LiveSession(id, asking, listener, this);
+			live = new LiveSession(id, this.#questionsOf(asking), listener);
 			this.#sessions.set(id, live);
 			this.size++;
-			this.#feed?.open();
+			this.#changes?.open();
 			// Between the request and now it may have ended.
 			this.#ask(live, this.#urgent);
 		}
 		return live;
 	}
 
+	#questionsOf(asking: Asking): Questions {
+		const questions = this.#questions.get(asking) ?? { asking, of: this };
+		this.#questions.set(asking, questions);
+		return questions;
+	}
+
 	/** Called after this process has written a record. */
 	wrote(key: string): void {
-		if (!this.#feed) this.#changed(key);
+		const name = this.#nameOf(key);
+		if (!(name instanceof Promise)) this.#changed(name);
 		else
-			this.#feed.nameOf(key).then(
-				(name) => {
-					this.#changed(name);
+			name.then(
+				(known) => {
+					this.#changed(known);
 				},
 				() => {
 					// The store fails to name it, so it may be a record of any session.
@@ -110,12 +119,27 @@ export class LiveSessions {
 			);
 	}
 
+	/** The name of a record. A store is polled by keys; otherwise a number takes less memory. */
+	#nameOf(key: string): Name | Promise<Name> {
+		const changes = this.#changes;
+		if (changes instanceof Poll) return key;
+		return changes ? changes.nameOf(key).then(numberOf) : numberOf(key);
+	}
+
 	/** Asks about the sessions that depend on a record. */
-	#changed(name: string): void {
-		const found = this.#index.get(numberOf(name));
-		if (!found) return;
-		for (const live of found instanceof Set ? [...found] : [found])
-			this.#ask(live, this.#urgent);
+	#changed(name: Name): void {
+		for (const live of this.#dependents(name)) this.#ask(live, this.#urgent);
+	}
+
+	#dependents(name: Name): readonly LiveSession[] {
+		const found = this.#index.get(name);
+		if (!found) return [];
+		return found instanceof Set ? [...found] : [found];
+	}
+
+	/** The keys of the records on which sessions depend. */
+	*#keys(): Generator<string> {
+		for (const name of this.#index.keys()) if (typeof name === 'string') yield name;
 	}
 
 	/** Asks about all sessions. The store is not asked about more of them at a time than usual. */
@@ -167,7 +191,7 @@ export class LiveSessions {
 	async #question(live: LiveSession): Promise<void> {
 		live.phase = 'asked';
 		const began = performance.now();
-		const keys: number[] = [];
+		const keys: Name[] = [];
 		let found: Living | undefined;
 		try {
 			found = await live.asking.alive(live.id, (key) => this.#reading(live, key, keys));
@@ -185,7 +209,7 @@ export class LiveSessions {
 			return;
 		}
 		live.failures = 0;
-		for (const number of live.depends) if (!keys.includes(number)) this.#leave(live, number);
+		for (const name of live.depends) if (!keys.includes(name)) this.#leave(live, name);
 		live.depends = keys;
 		if (found.id !== live.id) this.#rename(live, found.id);
 		const { recheckAfter } = live.asking;
@@ -204,27 +228,32 @@ export class LiveSessions {
 	}
 
 	/** Enters a session under a record, before the store reads it. So no write after the read is missed. */
-	async #reading(live: LiveSession, key: string, keys: number[]): Promise<void> {
-		const name = this.#feed ? await this.#feed.nameOf(key).catch(() => undefined) : key;
-		// Without its name, the session is asked about after `recheckAfter`.
-		if (name === undefined) return;
-		const number = numberOf(name);
-		if (isOver(live) || keys.includes(number)) return;
-		keys.push(number);
-		const there = this.#index.get(number);
+	async #reading(live: LiveSession, key: string, keys: Name[]): Promise<void> {
+		let name: Name;
+		try {
+			name = await this.#nameOf(key);
+		} catch {
+			// Without its name, the session is asked about after `recheckAfter`.
+			return;
+		}
+		if (isOver(live) || keys.includes(name)) return;
+		// One copy of the text for both.
+		if (name === live.id) name = live.id;
+		keys.push(name);
+		const there = this.#index.get(name);
 		if (there instanceof Set) there.add(live);
-		else if (there && there !== live) this.#index.set(number, new Set([there, live]));
-		else this.#index.set(number, live);
+		else if (there && there !== live) this.#index.set(name, new Set([there, live]));
+		else this.#index.set(name, live);
 		// Known at once, so that it is left if the session leaves meanwhile.
-		if (!live.depends.includes(number)) live.depends = [...live.depends, number];
+		if (!live.depends.includes(name)) live.depends = [...live.depends, name];
 	}
 
-	#leave(live: LiveSession, number: number): void {
-		const there = this.#index.get(number);
+	#leave(live: LiveSession, name: Name): void {
+		const there = this.#index.get(name);
 		if (there instanceof Set) {
 			there.delete(live);
-			if (there.size === 0) this.#index.delete(number);
-		} else if (there === live) this.#index.delete(number);
+			if (there.size === 0) this.#index.delete(name);
+		} else if (there === live) this.#index.delete(name);
 	}
 
 	#rename(live: LiveSession, id: string): void {
@@ -243,13 +272,13 @@ export class LiveSessions {
 		if (isOver(live)) return;
 		live.phase = 'over';
 		this.#unname(live);
-		for (const number of live.depends) this.#leave(live, number);
+		for (const name of live.depends) this.#leave(live, name);
 		live.due = NEVER;
 		if (--this.size > 0) return;
 		clearTimeout(this.#timer);
 		this.#next = Infinity;
 		this.#ticks.clear();
-		this.#feed?.close();
+		this.#changes?.close();
 	}
 
 	/** Asks about a session at this time, unless it is asked about earlier. */
@@ -295,72 +324,6 @@ export class LiveSessions {
 	}
 }
 
-/**
- * Where a session is: it waits for its next question (`idle`), is in a queue (`due`, or `urgent` after a hint), the store is
- * asked (`asked`), a hint has come meanwhile (`again`), or it is not watched any more (`over`).
- */
-type Phase = 'idle' | 'due' | 'urgent' | 'asked' | 'again' | 'over';
-
-/** A session and its listeners. Applications have many of them, so it has no part that is not needed. */
-class LiveSession implements Watched {
-	readonly #all: LiveSessions;
-	id: string;
-	asking: Asking;
-	phase: Phase = 'idle';
-	/** The tick at which the store is to be asked. */
-	due: number = NEVER;
-	/** The number of questions in succession that have failed. */
-	failures = 0;
-	/** The first two of the numbers of records on which it depends, and the others, if there are any. */
-	#record = NONE;
-	#list = NONE;
-	#others: readonly number[] | undefined;
-	/** Mostly there is one, and a set would be larger than all the rest. */
-	#listeners: Listener | Set<Listener>;
-
-	constructor(id: string, asking: Asking, listener: Listener, all: LiveSessions) {
-		this.id = id;
-		this.asking = asking;
-		this.#listeners = listener;
-		this.#all = all;
-	}
-
-	/** The numbers of the records on which it depends. */
-	get depends(): number[] {
-		return [this.#record, this.#list, ...(this.#others ?? [])].filter((one) => one !== NONE);
-	}
-
-	set depends(numbers: readonly number[]) {
-		const [record = NONE, list = NONE, ...others] = numbers;
-		this.#record = record;
-		this.#list = list;
-		this.#others = others.length > 0 ? others : undefined;
-	}
-
-	enter(listener: Listener): void {
-		if (this.#listeners instanceof Set) this.#listeners.add(listener);
-		else this.#listeners = new Set([this.#listeners, listener]);
-	}
-
-	leave(listener: Listener): void {
-		if (this.#listeners instanceof Set) {
-			this.#listeners.delete(listener);
-			if (this.#listeners.size > 0) return;
-		} else if (this.#listeners !== listener) return;
-		this.#all.forget(this);
-	}
-
-	end(): void {
-		const all = this.#listeners instanceof Set ? [...this.#listeners] : [this.#listeners];
-		for (const listener of all) listener.ended();
-	}
-}
-
-/** A function, because it changes while the store is asked. */
-function isOver(live: LiveSession): boolean {
-	return live.phase === 'over';
-}
-
 /** First in, first out. */
 class Queue<T> {
 	#items: T[] = [];
@@ -381,12 +344,6 @@ class Queue<T> {
 /** The unit of the schedule, in milliseconds. */
 const TICK = 100;
 
-/** No tick. */
-const NEVER = -1;
-
-/** No number of a record. */
-const NONE = -1;
-
 /** The maximum number of questions at a time. */
 const MOST_QUESTIONS = 64;
 
@@ -398,11 +355,3 @@ function pauseAfter(failures: number, longest: number): number {
 }
 
 const SHORTEST_PAUSE = 200;
-
-/** A number of 30 bits for a name, by FNV-1a. JavaScript engines keep it in place of a pointer. */
-function numberOf(name: string): number {
-	let hash = 0x811c9dc5;
-	for (let place = 0; place < name.length; place++)
-		hash = Math.imul(hash ^ name.charCodeAt(place), 0x01000193);
-	return hash >>> 2;
-}

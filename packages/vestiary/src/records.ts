@@ -14,13 +14,8 @@ import {
 	VisitState,
 	type MemoryTable
 } from './generated/vestiary.js';
-import {
-	LiveSessions,
-	type Asking,
-	type Listener,
-	type Living,
-	type Watched
-} from './live-sessions.js';
+import type { Asking, Listener, Living, Watched } from './live-session.js';
+import { LiveSessions } from './live-sessions.js';
 import { tableOf } from './memory-store.js';
 import type { StoreCalls } from './store-calls.js';
 import type { SessionEvent, Store } from './types.js';

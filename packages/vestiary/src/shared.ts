@@ -56,8 +56,10 @@ export function sharedBy(owner: Owner, store: Store): Shared {
 		outOfUse: new Recent(constant(Constant.RecentIds)),
 		writes: new Turns(),
 		columns: new Columns(),
-		live: new LiveSessions(store.atomic)
+		live: new LiveSessions()
 	}));
+	// Of the handles that share it, only a later one may have a store with a feed.
+	sessions.live.follow(store.atomic);
 	return { application, sessions };
 }
 

@@ -1,6 +1,7 @@
 import './server-only.js';
 
 import { assertOnce, equal, expiry, inTime, same, sleep } from './testing-checks.js';
+import { testFeed } from './testing-feed.js';
 import type { AtomicOperations, AtomicOutcome, SessionStoreData, Store } from './types.js';
 
 /** The functions of a test runner, such as vitest, jest, mocha or `node:test`. */
@@ -378,6 +379,8 @@ export function testAtomicStore(
 			equal((JSON.parse((await store.read(id)) ?? '') as Identified).data.n, 50);
 			equal(await store.remove(id, writeId(50)), 'done');
 		});
+
+		testFeed(check, factory);
 
 		check('returns a tombstone as no session', async (store, id, whole) => {
 			for (const tombstone of [

@@ -220,6 +220,30 @@ export interface AtomicOperations {
 	watch?(listener: ChangeListener): Promise<() => void>;
 	/** The name of a record in the feed. It reveals nothing of the key, which may be a session ID. */
 	nameOf?(id: string): string | Promise<string>;
+	/** Questions by which changes are found in a store that has no {@link watch}. Default: none. */
+	readonly polling?: Polling | undefined;
+}
+
+/**
+ * Questions to a store about the changes of its records. They are asked while sessions are watched, and their answers are
+ * hints, as those of `watch`.
+ */
+export interface Polling {
+	/** The time between two questions about a record, in milliseconds. */
+	readonly every: number;
+	/** The maximum number of records in one question. */
+	readonly most: number;
+	/**
+	 * Reads the write IDs of some records at once.
+	 * @returns For each record that exists, by its ID, its write ID or a text that stands for it; any text for a record
+	 * without one
+	 */
+	writeIds(ids: readonly string[]): Promise<ReadonlyMap<string, string>>;
+	/**
+	 * A text that changes with each write to the store, if it is cheaper to read than the records: while it stays the same,
+	 * they are not asked about. Undefined: unknown. Default: unknown.
+	 */
+	state?(): Promise<string | undefined>;
 }
 
 /** A listener of a store's feed of changes. */

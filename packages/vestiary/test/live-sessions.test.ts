@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 
-import { LiveSessions, type Asking, type Living } from '../src/live-sessions.js';
+import type { Asking, Living } from '../src/live-session.js';
+import { LiveSessions } from '../src/live-sessions.js';
 import type { AtomicOperations, ChangeListener } from '../src/index.js';
 
 beforeEach(() => {

@@ -1,4 +1,4 @@
-use crate::sql::SWEEP;
+use crate::sql::{MOST_KEYS, SWEEP};
 
 /// The statements on one table.
 pub(super) struct Statements {
@@ -16,7 +16,12 @@ pub(super) struct Statements {
     pub(super) sweep: String,
     pub(super) scan: String,
     pub(super) entry: String,
+    /// The beginning of [`write_ids`](Self::write_ids).
+    written: String,
 }
+
+/// The numbers of keys in a question about write IDs: the server prepares a statement for each.
+pub(super) const SIZES: [usize; 3] = [8, 64, MOST_KEYS];
 
 /// The beginning of a statement that first waits for the writes of the other servers in a cluster. Otherwise a server
 /// could read a session that another one has ended, and not find one that another one has created. Only MariaDB
@@ -76,6 +81,12 @@ impl Statements {
                 "{entry} WHERE `key` > ? AND `key` < ? AND expires > {NOW} ORDER BY `key` LIMIT ?"
             ),
             entry: format!("{entry} WHERE {present}"),
+            written: format!("{begin}SELECT `key`, {WRITE_ID} FROM {by_key} WHERE `key` IN"),
         }
+    }
+
+    /// Reads the write IDs of so many keys.
+    pub(super) fn write_ids(&self, size: usize) -> String {
+        format!("{} ({})", self.written, vec!["?"; size].join(", "))
     }
 }

@@ -1,7 +1,7 @@
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU8, Ordering},
+        atomic::{AtomicBool, AtomicU8, Ordering},
     },
     task::{Wake, Waker},
 };
@@ -10,6 +10,8 @@ use std::{
 #[derive(Default)]
 pub(super) struct Bell {
     asked: AtomicU8,
+    /// Whether the session is in the queue for a check.
+    pub(super) is_queued: AtomicBool,
     sleepers: Mutex<Sleepers>,
 }
 
@@ -86,8 +88,13 @@ impl Bell {
 
     /// Asks for a check.
     pub(super) fn hint(&self, hint: Hint) {
-        self.asked.fetch_max(hint as u8, Ordering::AcqRel);
+        self.keep(hint);
         self.ring();
+    }
+
+    /// Keeps the reason for a check that cannot be made yet.
+    pub(super) fn keep(&self, hint: Hint) {
+        self.asked.fetch_max(hint as u8, Ordering::AcqRel);
     }
 
     /// Takes the reason for a check. A later hint asks for another one.

@@ -2,7 +2,6 @@
 
 use std::{
     future::{Future, poll_fn},
-    hash::BuildHasher as _,
     pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
@@ -14,8 +13,8 @@ use std::{
 
 use tokio::{runtime::Handle, sync::Notify, time::sleep};
 
-use super::bell::Hint;
-use crate::{ChangeListener, Sessions, Store as _, clock, sessions::Inner};
+use super::{bell::Hint, poll};
+use crate::{AnyStore, ChangeListener, Sessions, Store as _, sessions::Inner};
 
 /// The connection to the feed. Its failures reach no request: without it, the store is only asked less often.
 #[derive(Default)]
@@ -30,6 +29,11 @@ const LINGER: Duration = Duration::from_secs(1);
 /// The pauses before a lost connection is opened again, in milliseconds.
 const SHORTEST_PAUSE: u64 = 100;
 const LONGEST_PAUSE: u64 = 5_000;
+
+/// Whether a store has a feed, or is polled.
+pub(super) fn is_there(store: &AnyStore) -> bool {
+    store.name_of("").is_some() || store.polling().is_some()
+}
 
 impl Feed {
     /// Connects, unless it is connected or there is no runtime of tokio that could keep the connection.
@@ -87,14 +91,20 @@ async fn run(running: Running) {
     let mut pause = SHORTEST_PAUSE;
     while !running.is_over() {
         let hears = Hears { inner: Arc::downgrade(&inner), connected: AtomicBool::new(false) };
-        if until_unwanted(&running, inner.store.watch(&hears)).await {
+        let watching = async {
+            match inner.store.polling() {
+                Some(polling) => poll::run(&inner, polling).await,
+                None => drop(inner.store.watch(&hears).await),
+            }
+        };
+        if until_unwanted(&running, watching).await {
             break;
         }
         if hears.connected.load(Ordering::Relaxed) {
             pause = SHORTEST_PAUSE;
         }
         // With jitter, so that not all processes connect at once.
-        let part = inner.watched.hasher.hash_one(clock::now()) % 64;
+        let part = inner.watched.random() % 64;
         sleep(Duration::from_millis(pause / 2 + pause * part / 128)).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }

@@ -138,7 +138,7 @@ const STORE = ['get', 'set', 'destroy', 'touch'];
 
 const ATOMIC = ['read', 'create', 'replace', 'touch', 'remove'];
 
-const OPTIONAL = ['readTwo', 'confirm', 'now', 'stamp'];
+const OPTIONAL = ['readTwo', 'confirm', 'now', 'stamp', 'watch', 'nameOf'];
 
 /** Methods that only one kind of client has, with advice. */
 const CLIENTS: readonly (readonly [method: string, cure: string])[] = [

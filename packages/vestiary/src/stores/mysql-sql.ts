@@ -1,5 +1,6 @@
 import { hexOf } from './mysql-client.js';
 import { WRITE_ID_HEADS } from './options.js';
+import { MOST } from './polling.js';
 
 /** A statement. Keys, records and write IDs are hexadecimal digits, TTLs are numbers of milliseconds. */
 export type Sql = string;
@@ -28,6 +29,8 @@ export interface Statements {
 	readonly remove: Sql;
 	/** `now`. */
 	readonly now: Sql;
+	/** As many keys as a number of {@link SIZES}: `key`, in hexadecimal, and `written`. */
+	readonly writeIds: (size: number) => Sql;
 	/** `key`, in hexadecimal, of a few expired records. */
 	readonly expired: Sql;
 	/** As many keys as {@link SWEEP}: removes those that have expired. */
@@ -56,6 +59,9 @@ export const SWEEP_EVERY = 10;
 
 /** The number of expired records that one sweep removes: few, so that no request is slow. */
 export const SWEEP: number = 2 * SWEEP_EVERY;
+
+/** The numbers of keys in a question about write IDs. A server or client that caches statements has one of each. */
+export const SIZES: readonly number[] = [8, 64, MOST];
 
 /**
  * The most bytes of a key: the limit of an index in every row format and page size. A server that is not strict would
@@ -106,12 +112,18 @@ export function statementsFor(name: string, schema: string | undefined): Stateme
 		destroy: `DELETE FROM ${table} WHERE \`key\` = UNHEX(?)`,
 		remove: `DELETE FROM ${table} WHERE ${expected}`,
 		now: `SELECT ${NOW} AS now`,
+		writeIds: (size) =>
+			`SELECT HEX(\`key\`) AS \`key\`, HEX(${WRITE_ID}) AS written FROM ${byKey} WHERE \`key\` IN (${hexadecimals(size)})`,
 		// A locked row is being swept by another request, or created again.
 		expired: `SELECT HEX(\`key\`) AS \`key\` FROM ${table} WHERE expires <= ${NOW} ORDER BY expires LIMIT ${SWEEP} FOR UPDATE SKIP LOCKED`,
-		sweep: `DELETE old FROM ${table} AS old FORCE INDEX (PRIMARY) WHERE \`key\` IN (${Array<string>(SWEEP).fill('UNHEX(?)').join(', ')}) AND expires <= ${NOW}`,
+		sweep: `DELETE old FROM ${table} AS old FORCE INDEX (PRIMARY) WHERE \`key\` IN (${hexadecimals(SWEEP)}) AND expires <= ${NOW}`,
 		schema: `CREATE TABLE ${table} (${columns}) ENGINE = InnoDB;`,
 		migrate: `CREATE TABLE IF NOT EXISTS ${table} (${columns}) ENGINE = InnoDB`
 	};
+}
+
+function hexadecimals(count: number): Sql {
+	return Array<string>(count).fill('UNHEX(?)').join(', ');
 }
 
 /** A name as an identifier, whatever its characters. */

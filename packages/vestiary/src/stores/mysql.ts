@@ -8,6 +8,7 @@ import type {
 	AtomicOutcome,
 	AtomicRead,
 	AtomicStamp,
+	Polling,
 	Serializer,
 	SessionStoreData,
 	Store,
@@ -31,6 +32,7 @@ import {
 	CLUSTERED,
 	LONGEST_KEY,
 	NO_WRITE_ID,
+	SIZES,
 	statementsFor,
 	SWEEP,
 	SWEEP_EVERY,
@@ -38,6 +40,7 @@ import {
 } from './mysql-sql.js';
 import { beginAlike, full, millis, parsed, type StoreOptions } from './options.js';
 import { patienceOf } from './patience.js';
+import { everyOf, MOST, type PollingOptions } from './polling.js';
 import { missing, notCreated, recordIn, recordsOf, type Row } from './rows.js';
 
 /** Options of a {@link MySqlStore}. */
@@ -51,6 +54,13 @@ export interface MySqlStoreOptions extends StoreOptions {
 	table?: string | undefined;
 	/** The table's schema, which MySQL also calls a database. Default: that of the connection. */
 	schema?: string | undefined;
+	/**
+	 * Looks for changes by other processes while sessions are watched (`session.until()`, `session.signal`): twice in a second,
+	 * or each `{ every }` milliseconds. So a stream ends within a second when another process ends its session. Only processes
+	 * with streams need it, and writes stay as they are. Needs the default serializer. Default: false; streams end after
+	 * `recheckAfter`.
+	 */
+	feed?: boolean | PollingOptions | undefined;
 }
 
 /**
@@ -103,7 +113,8 @@ export class MySqlStore implements Store {
 			client
 		});
 		// A serializer may put the write ID where it cannot be found.
-		this.atomic = this.serializer === JSON ? this.#operations() : undefined;
+		const every = everyOf('MySqlStore', options);
+		this.atomic = this.serializer === JSON ? this.#operations(every) : undefined;
 	}
 
 	/** The SQL that creates the table and its index, for an application that keeps its migrations in files. */
@@ -151,7 +162,7 @@ export class MySqlStore implements Store {
 		return { version: `${version.includes('MariaDB') ? 'MariaDB' : 'MySQL'} ${number}` };
 	}
 
-	#operations(): AtomicOperations {
+	#operations(every: number | undefined): AtomicOperations {
 		const statements = this.#statements;
 		const life = (ttl: number): number => millis(ttl, this.ttl);
 		return {
@@ -181,8 +192,25 @@ export class MySqlStore implements Store {
 				const key = this.#key(id);
 				return this.#compared(statements.remove, [key, expected(writeId)], key);
 			},
-			stamp: async (id, text, ttl) => this.#stamp(this.#key(id), text, life(ttl))
+			stamp: async (id, text, ttl) => this.#stamp(this.#key(id), text, life(ttl)),
+			...(every !== undefined && { polling: this.#polling(every) })
 		};
+	}
+
+	#polling(every: number): Polling {
+		return { every, most: MOST, writeIds: async (ids) => this.#writeIds(ids) };
+	}
+
+	async #writeIds(ids: readonly string[]): Promise<ReadonlyMap<string, string>> {
+		const keys = new Map(ids.map((id) => [this.#key(id), id]));
+		const size = SIZES.find((one) => one >= keys.size) ?? MOST;
+		const [first = ''] = keys.keys();
+		const values = [...keys.keys(), ...Array<string>(size - keys.size).fill(first)];
+		const rows = await this.#rows(this.#statements.writeIds(size), values);
+		const found = rows.map(({ key, written }) => [keys.get(String(key)), written] as const);
+		return new Map(
+			found.flatMap(([id, written]) => (id === undefined ? [] : [[id, String(written)]]))
+		);
 	}
 
 	async #now(): Promise<number> {
@@ -373,7 +401,7 @@ function checkOptions(options: MySqlStoreOptions): void {
 			'options',
 			`${usage}: \`client\` must be a pool or a connection of mysql2 or mariadb, or a client of @planetscale/database`
 		);
-	checkCommon('MySqlStore', options, ['client', 'table', 'schema']);
+	checkCommon('MySqlStore', options, ['client', 'table', 'schema', 'feed']);
 	for (const name of ['table', 'schema'] as const) checkName(name, options[name]);
 }
 

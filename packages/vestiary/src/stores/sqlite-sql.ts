@@ -25,10 +25,19 @@ export interface Statements {
 	readonly sweep: string;
 	/** Create the table and its index, unless they exist. */
 	readonly schema: readonly [table: string, index: string];
+	/** A list of keys, as JSON: `key`, `written`. */
+	readonly writeIds: string;
 }
 
 /** The end of the statement that creates the table: it needs one tree less than with numbers of its rows. */
 export const WITHOUT_ROWID = ' WITHOUT ROWID';
+
+/**
+ * A text that changes with each write: the changes of this connection, and a number that changes with those of others. A
+ * database that is open in several stores may have one connection for all of them.
+ */
+export const STATE =
+	"SELECT total_changes() || ' ' || data_version AS state FROM pragma_data_version";
 
 /** The number of expired records that a write removes: few, so that no write is slow. */
 const SWEEP = 20;
@@ -57,6 +66,8 @@ export function statementsFor(table: string): Statements {
 		remove: `DELETE FROM ${table} WHERE ${present} AND ${WRITE_ID} = ?`,
 		sweep: `DELETE FROM ${table} WHERE key IN
 			(SELECT key FROM ${table} WHERE expires <= ? ORDER BY expires LIMIT ${SWEEP})`,
+		writeIds: `SELECT key, ${WRITE_ID} AS written FROM ${table}
+			WHERE key IN (SELECT value FROM json_each(?))`,
 		schema: [
 			`CREATE TABLE IF NOT EXISTS ${table} (
 	key TEXT PRIMARY KEY,

@@ -4,6 +4,7 @@ import type {
 	AtomicOperations,
 	AtomicOutcome,
 	AtomicRead,
+	Polling,
 	Serializer,
 	SessionStoreData,
 	Store,
@@ -11,6 +12,7 @@ import type {
 } from '../types.js';
 import { full, millis, parsed, type StoreOptions } from './options.js';
 import { patienceOf } from './patience.js';
+import { MOST } from './polling.js';
 import { recordIn, recordsOf, type Row } from './rows.js';
 import type { Driver, Value } from './sqlite-driver.js';
 import { statementsFor, type Statements } from './sqlite-sql.js';
@@ -30,11 +32,12 @@ export abstract class SqliteTable implements Store {
 	readonly atomic: AtomicOperations | undefined;
 	protected readonly statements: Statements;
 
-	constructor(options: StoreOptions, table: string) {
+	/** @param every The time between two questions about watched records, in milliseconds; undefined for none */
+	constructor(options: StoreOptions, table: string, every?: number) {
 		({ prefix: this.prefix, serializer: this.serializer, ttl: this.ttl } = full(options));
 		this.statements = statementsFor(table);
 		// A serializer may put the write ID where it cannot be found.
-		this.atomic = this.serializer === JSON ? this.#operations() : undefined;
+		this.atomic = this.serializer === JSON ? this.#operations(every) : undefined;
 	}
 
 	/** Opens the database, unless it is open. After a failure, the next call tries again. */
@@ -46,7 +49,7 @@ export abstract class SqliteTable implements Store {
 	}
 
 	async get(id: string): Promise<SessionStoreData | null> {
-		const [row] = await this.#rows(this.statements.read, this.prefix + id, Date.now());
+		const [row] = await this.rows(this.statements.read, this.prefix + id, Date.now());
 		return typeof row?.record === 'string' ? parsed(this.serializer, row.record) : null;
 	}
 
@@ -68,18 +71,23 @@ export abstract class SqliteTable implements Store {
 	}
 
 	async check(): Promise<StoreInfo> {
-		const [row] = await this.#rows('SELECT sqlite_version() AS version');
+		const [row] = await this.rows('SELECT sqlite_version() AS version');
 		return { version: `SQLite ${String(row?.version)}` };
 	}
 
-	#operations(): AtomicOperations {
+	/** The state of the database, which changes with each write; undefined if it is unknown. */
+	protected async state(): Promise<string | undefined> {
+		return Promise.resolve(undefined);
+	}
+
+	#operations(every: number | undefined): AtomicOperations {
 		const { statements } = this;
 		const until = (now: number, ttl: number): number => now + millis(ttl, this.ttl);
 		return {
 			resends: false,
 			ttl: this.ttl,
 			read: async (id) => {
-				const [row] = await this.#rows(statements.read, this.prefix + id, Date.now());
+				const [row] = await this.rows(statements.read, this.prefix + id, Date.now());
 				return recordIn(row);
 			},
 			readTwo: async (one, other) => this.#readTwo(this.prefix + one, this.prefix + other),
@@ -107,12 +115,31 @@ export abstract class SqliteTable implements Store {
 				const [key, now] = [this.prefix + id, Date.now()];
 				const changes = await this.#changes(statements.remove, key, now, writeId ?? '');
 				return this.#outcome(changes, key, now);
-			}
+			},
+			...(every !== undefined && { polling: this.#polling(every) })
+		};
+	}
+
+	#polling(every: number): Polling {
+		return {
+			every,
+			most: MOST,
+			writeIds: async (ids) => {
+				const keys = JSON.stringify(ids.map((id) => this.prefix + id));
+				const rows = await this.rows(this.statements.writeIds, keys);
+				return new Map(
+					rows.map(({ key, written }) => [
+						String(key).slice(this.prefix.length),
+						String(written)
+					])
+				);
+			},
+			state: async () => this.state()
 		};
 	}
 
 	async #readTwo(one: string, other: string): Promise<readonly [AtomicRead, AtomicRead]> {
-		const rows = await this.#rows(this.statements.readTwo, one, other, Date.now());
+		const rows = await this.rows(this.statements.readTwo, one, other, Date.now());
 		return recordsOf(rows, one, other);
 	}
 
@@ -125,7 +152,7 @@ export abstract class SqliteTable implements Store {
 	/** Explains why a statement changed nothing. Each statement is a transaction of its own, so this reads afterwards. */
 	async #outcome(changes: number, key: string, now: number): Promise<AtomicOutcome> {
 		if (changes > 0) return 'done';
-		const [row] = await this.#rows(this.statements.read, key, now);
+		const [row] = await this.rows(this.statements.read, key, now);
 		return row ? 'conflict' : 'gone';
 	}
 
@@ -139,7 +166,7 @@ export abstract class SqliteTable implements Store {
 		}
 	}
 
-	async #rows(sql: string, ...values: Value[]): Promise<readonly Row[]> {
+	protected async rows(sql: string, ...values: Value[]): Promise<readonly Row[]> {
 		return this.#run(async (driver) => driver.rows(sql, ...values));
 	}
 

@@ -5,8 +5,9 @@ import { ConfigError, StoreError } from '../errors.js';
 import { checkCommon, checkObject } from './check.js';
 import type { StoreOptions } from './options.js';
 import { driverOf, isDatabase, type Connection, type OpenDatabase } from './sqlite-driver.js';
+import { everyOf, type PollingOptions } from './polling.js';
 import { opened } from './sqlite-file.js';
-import { tableOf, WITHOUT_ROWID } from './sqlite-sql.js';
+import { STATE, tableOf, WITHOUT_ROWID } from './sqlite-sql.js';
 import { SqliteTable } from './sqlite-table.js';
 
 /** Options of a {@link SqliteStore}. */
@@ -19,6 +20,13 @@ export interface SqliteStoreOptions extends StoreOptions {
 	database: string | OpenDatabase;
 	/** The table's name: letters, digits and `_`. It is created if it is missing. Default: `sessions`. */
 	table?: string | undefined;
+	/**
+	 * Looks for changes by other processes while sessions are watched (`session.until()`, `session.signal`): twice in a second,
+	 * or each `{ every }` milliseconds. So a stream ends within a second when another process ends its session. Only processes
+	 * with streams need it, and writes stay as they are. Needs the default serializer. Default: false; streams end after
+	 * `recheckAfter`.
+	 */
+	feed?: boolean | PollingOptions | undefined;
 }
 
 /**
@@ -43,8 +51,8 @@ export class SqliteStore extends SqliteTable {
 
 	constructor(options: SqliteStoreOptions) {
 		checkDatabase(options);
-		checkCommon('SqliteStore', options, ['database', 'table']);
-		super(options, tableOf(options.table));
+		checkCommon('SqliteStore', options, ['database', 'table', 'feed']);
+		super(options, tableOf(options.table), everyOf('SqliteStore', options));
 		this.#source = options.database;
 	}
 
@@ -65,6 +73,18 @@ export class SqliteStore extends SqliteTable {
 		} catch (error) {
 			this.#ready = undefined;
 			throw error;
+		}
+	}
+
+	protected override async state(): Promise<string | undefined> {
+		// The client of libSQL changes its connection, and numbers of two connections cannot be compared.
+		if (typeof this.#source !== 'string' && 'execute' in this.#source) return undefined;
+		try {
+			const [row] = await this.rows(STATE);
+			return typeof row?.state === 'string' ? row.state : undefined;
+		} catch {
+			// The database does not know it.
+			return undefined;
 		}
 	}
 

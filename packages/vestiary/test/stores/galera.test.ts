@@ -39,7 +39,7 @@ function mysqlOf(port: number): Pool {
 /** A store on each server of the cluster. */
 async function stores(table: string, client = mysqlOf as (port: number) => Client) {
 	const [one, other] = cluster.servers.map(
-		({ port }) => new MySqlStore({ client: client(port), table })
+		({ port }) => new MySqlStore({ client: client(port), table, feed: true })
 	);
 	await one?.migrate();
 	if (!one || !other) throw new Error('a cluster has two servers');

@@ -131,7 +131,7 @@ async function atomicOf(
 for (const [name, connect] of Object.entries(CLIENTS)) {
 	let made: Promise<MySqlStore> | undefined;
 	const factory = async (): Promise<MySqlStore> =>
-		(made ??= Promise.resolve(connect()).then(async (client) => store(client)));
+		(made ??= Promise.resolve(connect()).then(async (client) => store(client, { feed: true })));
 	// At the same time, since most of them wait for the end of a record.
 	const runner = { describe, test: test.concurrent };
 	testStore(`MySqlStore with ${name}`, factory, { runner });

@@ -43,16 +43,20 @@ afterAll(async () => {
 
 const STORES: Record<string, () => Store | Promise<Store>> = {
 	MemoryStore: () => new MemoryStore(),
-	SqliteStore: () => new SqliteStore({ database: join(folder, 'suite.db') }),
-	'SqliteStore in memory': () => new SqliteStore({ database: new DatabaseSync(':memory:') }),
+	SqliteStore: () => new SqliteStore({ database: join(folder, 'suite.db'), feed: true }),
+	'SqliteStore in memory': () =>
+		new SqliteStore({ database: new DatabaseSync(':memory:'), feed: true }),
 	'SqliteStore with better-sqlite3': () =>
-		new SqliteStore({ database: new BetterSqlite(join(folder, 'better.db')) }),
+		new SqliteStore({ database: new BetterSqlite(join(folder, 'better.db')), feed: true }),
 	'SqliteStore with @libsql/client': () =>
-		new SqliteStore({ database: createClient({ url: `file:${join(folder, 'libsql.db')}` }) }),
+		new SqliteStore({
+			database: createClient({ url: `file:${join(folder, 'libsql.db')}` }),
+			feed: true
+		}),
 	'SqliteStore with @libsql/client, over HTTP': () =>
-		new SqliteStore({ database: createClient({ url: libsql.url }) }),
+		new SqliteStore({ database: createClient({ url: libsql.url }), feed: true }),
 	'SqliteStore with @tursodatabase/database': async () =>
-		new SqliteStore({ database: await connect(join(folder, 'turso.db')) })
+		new SqliteStore({ database: await connect(join(folder, 'turso.db')), feed: true })
 };
 
 for (const [name, factory] of Object.entries(STORES)) {

@@ -59,7 +59,7 @@ for (const [name, connect] of Object.entries(CLIENTS)) {
 	let client: Client | undefined;
 	const factory = async (): Promise<RedisStore> => {
 		client ??= await connect();
-		return new RedisStore({ client });
+		return new RedisStore({ client, feed: true });
 	};
 	testStore(`RedisStore on Valkey with ${name}`, factory, { runner: { describe, test } });
 	testAtomicStore(`RedisStore on Valkey with ${name}`, factory, { runner: { describe, test } });
