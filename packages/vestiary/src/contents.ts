@@ -11,7 +11,7 @@ import type {
 	SessionData,
 	SessionEvent
 } from './types.js';
-import { changedByJson, type OddValue } from './values.js';
+import { changedSince, isJson } from './values.js';
 import type { Input } from './visit.js';
 
 /** The parts of a request that its session's contents need. */
@@ -112,13 +112,15 @@ export class Contents {
 
 	/**
 	 * The JSON text of data that is about to be stored.
-	 * @param base The text of the data before the change
+	 * @param base The text of the data before the change, in the spelling of `JSON.stringify`
+	 * @param stored The data as it was last read: only members of it may be values that JSON changes
 	 * @throws DataError if the data cannot be stored
 	 */
-	checked(data: SessionData, base?: string): string {
+	checked(data: SessionData, base?: string, stored: string = this.#text): string {
 		const { shape } = this.#runtime;
 		const text = shape ? shape.textOf(data) : jsonOf(data);
-		if (text === base) return text;
+		// The text says nothing of values that JSON drops.
+		if (text === base && (this.#isLocked || isJson(data))) return text;
 		if (this.#isLocked && base !== undefined)
 			throw new DataError(
 				'newer_version',
@@ -126,20 +128,8 @@ export class Contents {
 			);
 		if (shape) shape.check(data, text);
 		// Data that is no object has an error of its own.
-		else if (typeof data === 'object') refuse(this.#changed(data, base));
+		else if (typeof data === 'object') refuse(changedSince(data, stored));
 		return text;
-	}
-
-	/** The first value that the application has set and that JSON changes. */
-	#changed(data: SessionData, base: string | undefined): OddValue | undefined {
-		const odd = changedByJson(data);
-		if (!odd) return undefined;
-		// A member that the application has not changed stays as it is spelled: JavaScript reads `1e400` as `Infinity`.
-		const before = new Map(Object.entries(JSON.parse(base ?? this.base) as object));
-		const set = Object.entries(data).filter(
-			([key, value]) => !before.has(key) || jsonOf(value) !== jsonOf(before.get(key))
-		);
-		return changedByJson(Object.fromEntries(set));
 	}
 
 	/** Replaces the data. */

@@ -17,7 +17,7 @@ export function computing(scope: Scope, contents: Contents, change: Change, turn
 		const { data, base } = contents.read(text);
 		const running = runUpdate(scope, scope.visit.storedId, () => change(data));
 		const made = running instanceof Promise ? await outside(scope, running, turn) : running;
-		return { base, mine: contents.checked(made ?? data, base) };
+		return { base, mine: contents.checked(made ?? data, base, text) };
 	};
 }
 

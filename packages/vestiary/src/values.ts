@@ -65,6 +65,37 @@ export function changedByJson(
 	return search(data, '', [], judge, false, { again });
 }
 
+/** Whether JSON preserves data that has a JSON text. */
+export function isJson(data: unknown): boolean {
+	return isPreserved(data, false);
+}
+
+/**
+ * Finds the first value in data that the application has set, and that JSON silently changes or drops. A member that is as
+ * it was stored stays as it is spelled there: JavaScript reads `1e400` as `Infinity`.
+ */
+export function changedSince(data: object, stored: string): OddValue | undefined {
+	const odd = changedByJson(data);
+	if (!odd) return undefined;
+	const before = JSON.parse(stored) as Record<string, unknown>;
+	const set = Object.entries(data).filter(
+		([key, value]) => !Object.hasOwn(before, key) || !isSame(value, before[key])
+	);
+	return changedByJson(Object.fromEntries(set));
+}
+
+/** Whether a value is as JSON text was parsed. */
+function isSame(value: unknown, parsed: unknown): boolean {
+	if (!isObject(value) || !isObject(parsed)) return Object.is(value, parsed);
+	const keys = Object.keys(value) as (keyof typeof value)[];
+	return (
+		isPlain(value) === isPlain(parsed) &&
+		Array.isArray(value) === Array.isArray(parsed) &&
+		keys.length === Object.keys(parsed).length &&
+		keys.every((key) => isSame(value[key], parsed[key]))
+	);
+}
+
 /** The path of the value to which these keys lead. */
 export function pathOf(keys: readonly PropertyKey[]): string {
 	return keys.reduce<string>(

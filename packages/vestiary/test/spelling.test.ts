@@ -1,3 +1,4 @@
+import * as z from 'zod';
 import { beforeEach, describe, expect, test } from 'vitest';
 
 import {
@@ -198,5 +199,60 @@ describe('records of stores that are not atomic', () => {
 		const sent = await request(undefined, (session) => session.save(), { ...config });
 		for (let i = 0; i < 3; i++) await request(sent, (session) => session.save(), { ...config });
 		expect(errors).toEqual([expect.objectContaining({ code: 'store_lossy' })]);
+	});
+});
+
+describe('a value that JSON drops is refused, although the text stays the same', () => {
+	const cases: [string, object, string][] = [
+		['a function', { f: () => 1 }, 'f'],
+		['a symbol', { s: Symbol('s') }, 's'],
+		['NaN in place of null', { none: NaN }, 'none'],
+		['a function below', { theme: { at: null, f: () => 1 } }, 'theme.f'],
+		['undefined in a list in place of null', { list: [undefined] }, 'list[0]'],
+		['a Date in place of its text', { at: new Date(0) }, 'at']
+	];
+	const before = (): object => ({
+		none: null,
+		theme: { at: null },
+		list: [null],
+		at: '1970-01-01T00:00:00.000Z'
+	});
+
+	test.each(cases)('%s', async (_, odd, path) => {
+		const visitor = await request(undefined, async (session) => {
+			await session.setData(before());
+			await session.save();
+			// Also compared with what this request has just written.
+			Object.assign(session.data, odd);
+			await expect(session.save()).rejects.toMatchObject({ code: 'json', path });
+			await session.setData(before());
+		});
+		await request(visitor, async (session) => {
+			Object.assign(session.data, odd);
+			await expect(session.save()).rejects.toMatchObject({ code: 'json', path });
+			const change = (data: object): object => Object.assign(data, odd);
+			await session.setData(before());
+			await expect(session.update(change)).rejects.toMatchObject({ code: 'json', path });
+		});
+		const auto = request(visitor, (session) => void Object.assign(session.data, odd), {
+			...options,
+			autoSave: true
+		});
+		await expect(auto).rejects.toMatchObject({ code: 'json', path });
+		expect(JSON.parse((await dataIn(idIn(visitor))) ?? '')).toEqual(before());
+	});
+
+	test('with a schema', async () => {
+		const schema = z.looseObject({ n: z.number().optional() });
+		const config = { ...options, schema };
+		const visitor = await request(undefined, async (session) => session.save(), config);
+		await request(
+			visitor,
+			async (session) => {
+				Object.assign(session.data, { f: () => 1 });
+				await expect(session.save()).rejects.toMatchObject({ code: 'json', path: 'f' });
+			},
+			config
+		);
 	});
 });
