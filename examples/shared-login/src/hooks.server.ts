@@ -15,7 +15,7 @@ export const handle = sveltekitSessionHandle(() => ({
 }));
 
 function store(url: string): Store {
-	// With the feed, the streams of one service end as soon as the other one logs the visitor out.
+	// With the feed, the streams here end soon after the Rust service has logged the visitor out.
 	if (/^rediss?:/.test(url)) return new RedisStore({ client: new Redis(url), feed: true });
-	return new SqliteStore({ database: url.replace(/^sqlite:/, '') });
+	return new SqliteStore({ database: url.replace(/^sqlite:/, ''), feed: true });
 }

@@ -55,12 +55,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 async fn store(url: &str) -> Result<AnyStore, Box<dyn Error>> {
+    // With the feed, the sockets here end soon after SvelteKit has logged the visitor out.
     if url.starts_with("redis") {
-        // With the feed, the sockets here end as soon as SvelteKit logs the visitor out.
         let store = RedisStore::connect(url).await?.with_feed(Client::open(url)?);
         return Ok(AnyStore::new(store));
     }
-    Ok(AnyStore::new(SqliteStore::open(url.trim_start_matches("sqlite:")).await?))
+    let store = SqliteStore::open(url.trim_start_matches("sqlite:")).await?;
+    Ok(AnyStore::new(store.with_feed(None)))
 }
 
 #[derive(Deserialize)]
