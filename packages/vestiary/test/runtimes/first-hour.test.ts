@@ -66,7 +66,7 @@ describe.each(NEW_APPS)('$name, made as the page says', (kit) => {
 			};
 			await follow('docs/how-to/test-your-app.md', folder, version);
 			const passed = await vitest(SUITES);
-			expect(passed).toContain('counts the visits of each visitor');
+			expect(passed).toContain('keeps the cart of a user');
 			expect(passed).toContain('forgets an idle visitor');
 			expect(passed).toContain('my store is a store > returns the stored record');
 			expect(passed).toContain(
