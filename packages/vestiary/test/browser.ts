@@ -9,6 +9,7 @@ export interface Server {
 	answer: ClientAnswer | undefined;
 	/** Called for each question, before its answer. */
 	asked: (method: string) => unknown;
+	status: number;
 	readonly requests: string[];
 }
 
@@ -98,7 +99,12 @@ export interface TestTab {
 /** A browser, whose globals replace those of Node.js until the test unstubs them. */
 export class Browser {
 	readonly streams: Streams = new Streams();
-	readonly server: Server = { answer: undefined, asked: () => undefined, requests: [] };
+	readonly server: Server = {
+		answer: undefined,
+		asked: () => undefined,
+		status: 200,
+		requests: []
+	};
 	readonly window: EventTarget = new EventTarget();
 	readonly document: EventTarget & { hidden: boolean } = Object.assign(new EventTarget(), {
 		hidden: false
@@ -119,7 +125,7 @@ export class Browser {
 			await this.server.asked(method);
 			const { answer } = this.server;
 			if (!answer) throw new TypeError('fetch failed');
-			return Response.json(answer);
+			return Response.json(answer, { status: this.server.status });
 		});
 	}
 
