@@ -80,12 +80,17 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Builds the native suite for a short run.
+pub(crate) fn build_native(log: &Log) -> anyhow::Result<()> {
+    native("build", true).args(["--all-targets"]).gently().logged(log)
+}
+
 /// Runs everything briefly, and returns the number of checks that the work was done.
 pub(crate) fn smoke(log: &Log, tools: &Tools, servers: &[(&str, &OsStr)]) -> anyhow::Result<usize> {
     let suite = Suite { tools, servers, smoke: true };
     suite.forget()?;
     suite.web(log, &WEB)?;
-    native("build", true).args(["--all-targets"]).logged(log)?;
+    // Builds what [`build_native`] has not built yet.
     suite.native(log)?;
     suite.report(log, false)?;
     let checked = checked(&log.text());
@@ -151,12 +156,16 @@ impl Suite<'_> {
     }
 }
 
-/// A command of cargo for the native suite, which has a workspace of its own. A short run is built with clippy.
+/// A command of cargo for the native suite, which has a workspace of its own.
 fn native(command: &str, smoke: bool) -> Run {
-    let cargo = cargo(&[command, "--locked", "--manifest-path", MANIFEST])
-        .args(["--target-dir", "target/bench-native"]);
-    // A smoke run need not be fast, and optimising takes minutes.
-    if smoke { with_clippy(cargo) } else { cargo.args(["--release"]) }
+    let cargo = cargo(&[command, "--locked", "--manifest-path", MANIFEST, "--target-dir"]);
+    // A short run need not be fast, and optimising takes minutes. It is built with clippy, and with the half of its
+    // dependencies that the tests of the crates were built with.
+    if smoke {
+        with_clippy(cargo.args(["target"]))
+    } else {
+        cargo.args(["target/bench-native", "--release"])
+    }
 }
 
 /// The number of checks of both suites that a library does its work.

@@ -55,27 +55,39 @@ const WITHOUT_XTASK: [&str; 2] = ["--exclude", "xtask"];
 
 /// Checks the crates. Without an exchange, it skips the tests that need servers.
 pub(crate) fn checks(progress: &Progress, exchange: Option<Exchange>) -> anyhow::Result<()> {
+    // Cargo locks a target folder. This check has its own, so that it waits for no other build.
+    let with_oldest = || progress.check("each feature, with the oldest Rust", each_feature);
     let Some(Exchange { servers, service }) = exchange else {
-        progress.check("clippy", clippy)?;
-        progress.tests("Rust tests", tests_without_servers)?;
-        return builds(progress);
-    };
-    let built = progress.check("Rust tests, build, with clippy", build_tests)?;
-    // The receiver is gone only if the other lane has failed, which the next step notices.
-    let _ = service.send(built);
-    // The tests wait for servers and clocks. Builds that run at the same time leave them the processor.
-    lanes::both(
-        move || {
-            let servers = servers.recv().map_err(|_| NotStarted)?;
-            progress.tests("Rust tests, also against real servers", |log| {
-                tests_with_servers(log, &servers)
-            })
-        },
-        || {
-            progress.tests("tests of xtask", tests_of_xtask)?;
+        return lanes::both(with_oldest, || {
+            progress.check("clippy", clippy)?;
+            progress.tests("Rust tests", tests_without_servers)?;
+            progress.check("rustdoc and the public API", api::check)?;
             builds(progress)
-        },
-    )
+        });
+    };
+    lanes::both(with_oldest, || {
+        let built = progress.check("Rust tests, build, with clippy", build_tests)?;
+        // The receiver is gone only if the other lane has failed, which the next step notices.
+        let _ = service.send(built);
+        // The tests wait for servers and clocks. Builds that run at the same time leave them the processor.
+        lanes::both(
+            move || {
+                let servers = servers.recv().map_err(|_| NotStarted)?;
+                progress.tests("Rust tests, also against real servers", |log| {
+                    tests_with_servers(log, &servers)
+                })
+            },
+            || {
+                progress.tests("rustdoc, its examples and the public API", |log| {
+                    api::check_with_examples(log, all_tests())?;
+                    Ok(passed(log))
+                })?;
+                progress.tests("tests of xtask", tests_of_xtask)?;
+                progress.check("native benchmarks, build", bench::build_native)?;
+                builds(progress)
+            },
+        )
+    })
 }
 
 /// Checks xtask by itself, with clippy.
@@ -87,22 +99,12 @@ fn tests_of_xtask(log: &Log) -> anyhow::Result<usize> {
 
 /// The checks that build more than they run.
 fn builds(progress: &Progress) -> anyhow::Result<()> {
-    // Cargo locks a target folder, so each lane has its own. Much of each build is one long compilation, beside which the
-    // other lane has a processor.
-    lanes::both(
-        || {
-            progress.check("the oldest Rust", oldest_rust)?;
-            progress.tests("fuzz targets, bounded", |log| {
-                fuzz::bounded(log)?;
-                Ok(passed(log))
-            })?;
-            progress.check("cargo deny", cargo_deny)
-        },
-        || {
-            progress.check("rustdoc and the public API", api::check)?;
-            progress.check("each feature alone", each_feature)
-        },
-    )
+    progress.check("in place of features, with clippy", without_features)?;
+    progress.tests("fuzz targets, bounded", |log| {
+        fuzz::bounded(log)?;
+        Ok(passed(log))
+    })?;
+    progress.check("cargo deny", cargo_deny)
 }
 
 fn tests_without_servers(log: &Log) -> anyhow::Result<usize> {
@@ -140,66 +142,70 @@ fn build_tests(log: &Log) -> anyhow::Result<PathBuf> {
     Ok(demo::shared_login_program())
 }
 
-/// Runs all tests with all features, which switch on the tests that start servers.
+/// The command that runs all tests with all features, which switch on the tests that start servers.
+fn all_tests() -> Run {
+    with_clippy(cargo(&["test", "--locked", "--workspace", "--all-features"])).args(WITHOUT_XTASK)
+}
+
+/// Runs them, but for the examples of the documentation, which rustdoc runs while it checks them.
 fn tests_with_servers(log: &Log, servers: &Servers) -> anyhow::Result<usize> {
-    with_clippy(cargo(&["test", "--locked", "--workspace", "--all-features"]))
-        .args(WITHOUT_XTASK)
-        .envs(&servers.env())
-        .logged(log)?;
+    all_tests().args(["--tests"]).envs(&servers.env()).logged(log)?;
     Ok(passed(log))
 }
 
-/// Checks that each feature compiles without the others and with each other one, and the stores also without threads.
-/// `default` is skipped, because it is only another name of a combination that is checked.
+/// Checks that each feature compiles without the others and with each other one, with the version of `rust-version` and
+/// without a warning. `default` is skipped, because it is only another name of a combination that is checked. This compiler
+/// shares nothing with what another one has built, so it has a target folder of its own, and waits for no other build.
 fn each_feature(log: &Log) -> anyhow::Result<()> {
+    let version = format!("{}.0", env!("CARGO_PKG_RUST_VERSION"));
+    tools::rust(log, &version)?;
     let hack = tools::cargo_hack(log)?;
-    // All by clippy: a combination that was checked before is not checked again.
-    let hack = |args: &[&str]| {
-        // A combination's dependencies are linted where they are the ones to check.
-        let hack = Run::new(&hack).args(["hack", "clippy", "--locked", "--no-deps"]);
-        let hack = hack.args(["--exclude-features"]);
-        hack.args(args).gently()
+    let run = |program: &OsStr, args: &[&str]| {
+        let run = Run::new("rustup").args(["run", &version]).args([program]).args(args);
+        let run = run.args(["--locked", "--target-dir", "target/oldest"]);
+        // cargo-hack starts the cargo that this variable names, which is the one that has started xtask.
+        run.env("CARGO", "cargo").env("RUSTFLAGS", "-D warnings").gently().logged(log)
     };
-    let denied = ["--", "-D", "warnings"];
-    let alone = ["default", "--each-feature", "-p", "vestiary", "-p", "vestiary-store"];
-    hack(&alone).args(denied).logged(log)?;
+    let hack = |args: &[&str]| {
+        let check = ["hack", "check", "--exclude-features", "default"];
+        run(hack.as_os_str(), &[&check, args].concat())
+    };
+    let check = |args: &[&str]| run("cargo".as_ref(), &[&["check"], args].concat());
+    check(&["--all-features", "-p", "vestiary-tower", "-p", "vestiary-cli"])?;
+    hack(&["--each-feature", "-p", "vestiary", "-p", "vestiary-store"])?;
     // Features of one kind count as one, because each adds code in a place of its own, which was checked alone above.
     let kinds =
         ["--group-features=axum,clock,tls,tracing", "--group-features=sqlite,postgres,mysql"];
-    for (krate, kinds) in [("vestiary-store", &kinds[..]), ("vestiary-tower", &[])] {
-        hack(&["default", "--feature-powerset", "--depth", "2", "-p", krate])
-            .args(kinds)
-            .args(denied)
-            .logged(log)?;
-    }
-    // Tests compile with each driver alone. They are built with all features above.
+    let pairs = ["--feature-powerset", "--depth", "2", "-p"];
+    hack(&[&pairs[..], &["vestiary-store"], &kinds].concat())?;
+    hack(&[&pairs[..], &["vestiary-tower"]].concat())?;
+    // Tests compile with each driver alone. They are built with all features for the run.
     for driver in ["sqlite,testing", "postgres,testing", "mysql,testing"] {
-        cargo(&["check", "--locked", "--tests", "-p", "vestiary-store", "--features", driver])
-            .gently()
-            .logged(log)?;
+        check(&["--tests", "-p", "vestiary-store", "--features", driver])?;
     }
     // The crate's other features only serve the files that its tests share with vestiary-store.
     for features in ["", "servers"] {
-        cargo(&["check", "--locked", "--tests", "-p", "vestiary-cli", "--features", features])
+        check(&["--tests", "-p", "vestiary-cli", "--features", features])?;
+    }
+    Ok(())
+}
+
+/// Checks with clippy what only compiles in place of a feature, and the stores in WebAssembly, which has neither drivers nor
+/// threads. All other code was checked when the tests were built.
+fn without_features(log: &Log) -> anyhow::Result<()> {
+    let denied = ["--", "-D", "warnings"];
+    for krate in ["vestiary", "vestiary-store", "vestiary-tower"] {
+        cargo(&["clippy", "--locked", "--no-deps", "--no-default-features", "-p", krate])
+            .args(denied)
             .gently()
             .logged(log)?;
     }
-    // WebAssembly has neither drivers nor threads.
-    hack(&["default,redis,sqlite,postgres,mysql,tls,testing", "--each-feature"])
-        .args(["-p", "vestiary-store", "--exclude-all-features"])
-        .args(["--target", "wasm32-unknown-unknown"])
+    let hack = tools::cargo_hack(log)?;
+    Run::new(&hack)
+        .args(["hack", "clippy", "--locked", "--no-deps", "--each-feature", "--exclude-features"])
+        .args(["default,redis,sqlite,postgres,mysql,tls,testing", "--exclude-all-features"])
+        .args(["-p", "vestiary-store", "--target", "wasm32-unknown-unknown"])
         .args(denied)
-        .logged(log)
-}
-
-/// Checks that the crates compile with the version of `rust-version`. It shares nothing with what another compiler has built,
-/// so it has a target folder of its own, and waits for no other build.
-fn oldest_rust(log: &Log) -> anyhow::Result<()> {
-    let version = format!("{}.0", env!("CARGO_PKG_RUST_VERSION"));
-    tools::rust(log, &version)?;
-    Run::new("rustup")
-        .args(["run", &version, "cargo", "check", "--locked", "--all-features"])
-        .args(["-p", "vestiary-tower", "-p", "vestiary-cli", "--target-dir", "target/oldest"])
         .gently()
         .logged(log)
 }

@@ -29,7 +29,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let progress = Progress::new("test", if args.quick { 23 } else { 41 });
+    let progress = Progress::new("test", if args.quick { 23 } else { 42 });
     let result = all(&progress, args.quick);
     println!("\n{}\n{:>7}          in all\n", progress.table(), progress.seconds());
     println!("{} passed, {} failed", progress.passed(), progress.failed());
