@@ -23,13 +23,15 @@ export default defineConfig({
 				}
 			},
 			{
-				// Each installs the packed tarball into a fresh app, builds it and runs it.
+				// Each installs the packed tarball into a fresh app, builds it and runs it. While one waits for a server or a
+				// browser, another one builds.
 				test: {
 					name: 'runtimes',
 					include: ['test/runtimes/*.test.ts'],
 					testTimeout: 180_000,
 					hookTimeout: 300_000,
-					fileParallelism: false
+					maxWorkers: 2,
+					sequence: { groupOrder: 1 }
 				}
 			}
 		]

@@ -1,12 +1,12 @@
-import { cp, mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import { startPostgres, type PostgresServer } from '../stores/postgres-server.js';
-import { installPackages } from './kits.js';
 import { installOthers } from './others.js';
+import { installPackages } from './packages.js';
 import { run } from './run.js';
 
 const FOLDER = new URL('../../../../target/runtimes/bun', import.meta.url).pathname;
@@ -17,7 +17,6 @@ let files: string;
 beforeAll(async () => {
 	postgres = await startPostgres();
 	files = await mkdtemp(join(tmpdir(), 'vestiary-bun-'));
-	await mkdir(FOLDER, { recursive: true });
 	await installPackages({}, FOLDER);
 	await cp(new URL('hosts/bun-stores.js', import.meta.url).pathname, join(FOLDER, 'stores.js'));
 });

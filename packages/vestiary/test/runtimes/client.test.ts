@@ -50,7 +50,7 @@ describe.each(NEW_APPS)('$name, with the app of docs/how-to/session-in-the-brows
 	let withClient = 0;
 
 	beforeAll(async () => {
-		folder = await newApp(kit);
+		folder = await newApp(kit, 'client');
 		await follow('docs/tutorial.md', folder, version);
 		await follow('docs/how-to/session-in-the-browser.md', folder, version);
 		if (version === 3) {

@@ -5,7 +5,8 @@ import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { cloakroom } from '../../../../examples/sveltekit/e2e/cloakroom.js';
-import { installPackages, type Kit } from './kits.js';
+import type { Kit } from './kits.js';
+import { installPackages } from './packages.js';
 import { run, serve, type Server } from './run.js';
 import { CLOUDFLARE_KIT3, WRANGLER_ENV, wranglerDev } from './workers.js';
 

@@ -45,7 +45,7 @@ describe.each(APPS)('$name, with the pages of docs/how-to/confirm.md', (kit) => 
 	let server: Server;
 
 	beforeAll(async () => {
-		const folder = await newApp(kit);
+		const folder = await newApp(kit, 'confirm');
 		await follow('docs/how-to/confirm.md', folder, 3);
 		for (const [name, text] of Object.entries(FILES)) {
 			await mkdir(dirname(join(folder, name)), { recursive: true });

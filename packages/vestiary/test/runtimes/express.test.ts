@@ -1,4 +1,3 @@
-import { mkdir, writeFile } from 'node:fs/promises';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { createRequire } from 'node:module';
 import type { AddressInfo } from 'node:net';
@@ -19,9 +18,7 @@ import { RedisStore } from '../../src/stores/redis.js';
 import { testStore } from '../../src/testing.js';
 import { startRedis, type Servers } from '../stores/servers.js';
 import { testEvent } from '../event.js';
-import { run } from './run.js';
-
-const FOLDER = new URL('../../../../target/runtimes/express/', import.meta.url).pathname;
+import { installed } from './packages.js';
 
 /** The published packages, unmodified. */
 const PACKAGES = {
@@ -58,11 +55,8 @@ const stores: Record<string, () => ExpressStore> = {};
 const closing: (() => unknown)[] = [];
 
 beforeAll(async () => {
-	await mkdir(FOLDER, { recursive: true });
-	const manifest = { private: true, type: 'module', dependencies: PACKAGES };
-	await writeFile(join(FOLDER, 'package.json'), JSON.stringify(manifest));
-	await run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline'], FOLDER);
-	const require = createRequire(join(FOLDER, 'index.js'));
+	const folder = await installed({ type: 'module', dependencies: PACKAGES });
+	const require = createRequire(join(folder, 'index.js'));
 	const resolved = (name: string): string => pathToFileURL(require.resolve(name)).href;
 	const published = async (name: string): Promise<unknown> => import(resolved(name));
 

@@ -49,7 +49,7 @@ describe.each(NEW_APPS)('$name, made as the page says', (kit) => {
 
 	describe('README.md, and the login page of docs/how-to/log-in.md', () => {
 		beforeAll(async () => {
-			folder = await newApp(kit);
+			folder = await newApp(kit, 'first-hour');
 			const files = await follow('README.md', folder, version);
 			expect(files).toContain('src/hooks.server.ts');
 			const login = await follow('docs/how-to/log-in.md', folder, version);
@@ -102,7 +102,7 @@ describe.each(NEW_APPS)('$name, made as the page says', (kit) => {
 
 	describe('docs/tutorial.md', () => {
 		beforeAll(async () => {
-			folder = await newApp(kit);
+			folder = await newApp(kit, 'first-hour');
 			const files = await follow('docs/tutorial.md', folder, version);
 			expect(files).toContain('src/routes/account/+page.server.ts');
 			expect(files.includes('src/env.ts')).toBe(version === 3);

@@ -85,7 +85,7 @@ describe.each(NEW_APPS)('$name, with the pages of docs/how-to/form-post.md', (ki
 	let server: Server;
 
 	beforeAll(async () => {
-		folder = await newApp(kit);
+		folder = await newApp(kit, 'form-post');
 		const port = await freePort();
 		// A browser takes 127.0.0.1 and localhost for two sites.
 		provider = await startProvider(`http://localhost:${port}`);

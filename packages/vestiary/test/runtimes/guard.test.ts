@@ -84,7 +84,7 @@ describe.each(NEW_APPS)(
 		let server: Server;
 
 		beforeAll(async () => {
-			const folder = await newApp(kit);
+			const folder = await newApp(kit, 'guard');
 			for (const page of ['docs/tutorial.md', 'docs/how-to/protect-pages.md'])
 				await follow(page, folder, kit.name === 'new-kit3' ? 3 : 2);
 			for (const [name, text] of Object.entries(FILES)) {

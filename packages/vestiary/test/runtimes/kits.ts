@@ -1,16 +1,7 @@
-import { createHash } from 'node:crypto';
-import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { run } from './run.js';
-
-/** The tarball of `npm pack`. */
-export const TARBALL = process.env.VESTIARY_TARBALL ?? '';
-if (TARBALL === '') {
-	throw new Error(
-		'VESTIARY_TARBALL is not set: `cargo xtask test` packs the package and sets it'
-	);
-}
+import { installPackages } from './packages.js';
 
 /** A SvelteKit that the packed package is installed beside: what differs between the versions. */
 export interface Kit {
@@ -27,11 +18,21 @@ export const TOOLS = {
 	vite: '8.3.8'
 };
 
+/** With what the pages and the samples of the README install that are tested in these apps: npm runs once for all of them. */
+const NODE = {
+	...TOOLS,
+	bowser: '2.15.1',
+	ioredis: '5.11.1',
+	'openid-client': '6.9.0',
+	'svelte-check': '4.6.0',
+	vitest: '5.1.1'
+};
+
 export const COMPILER_OPTIONS = '"compilerOptions": { "strict": true, "types": ["node"] }';
 
 const KIT3: Kit = {
 	name: 'kit3',
-	packages: { ...TOOLS, '@sveltejs/kit': '3.2.0', '@sveltejs/adapter-node': '6.0.1' },
+	packages: { ...NODE, '@sveltejs/kit': '3.2.0', '@sveltejs/adapter-node': '6.0.1' },
 	files: {
 		'vite.config.ts': `import adapter from '@sveltejs/adapter-node';
 import { sveltekit } from '@sveltejs/kit/vite';
@@ -46,7 +47,7 @@ export default {
 
 export const KIT2: Kit = {
 	name: 'kit2',
-	packages: { ...TOOLS, '@sveltejs/kit': '2.70.4', '@sveltejs/adapter-node': '5.5.7' },
+	packages: { ...NODE, '@sveltejs/kit': '2.70.4', '@sveltejs/adapter-node': '5.5.7' },
 	files: {
 		'vite.config.ts': `import { sveltekit } from '@sveltejs/kit/vite';
 
@@ -69,28 +70,4 @@ export async function install(kit: Kit, folder: string, source = 'app/'): Promis
 	await cp(new URL(source, import.meta.url).pathname, folder, { recursive: true });
 	for (const [name, text] of Object.entries(kit.files)) await writeFile(join(folder, name), text);
 	await installPackages(kit.packages, folder);
-}
-
-/** Installs the packed package, and these for development, unless another test of this folder has installed the same. */
-export async function installPackages(
-	packages: Record<string, string>,
-	folder: string
-): Promise<void> {
-	const manifest = JSON.stringify({
-		private: true,
-		type: 'module',
-		dependencies: { vestiary: `file:${TARBALL}` },
-		devDependencies: packages
-	});
-	// The tarball has the same name with every build, but not the same contents.
-	const hash = createHash('sha256').update(await readFile(TARBALL));
-	const wanted = `${hash.digest('hex')} ${manifest}`;
-	const record = join(folder, 'node_modules/.installed-by-tests');
-	if ((await readFile(record, 'utf8').catch(() => '')) === wanted) return;
-	await writeFile(join(folder, 'package.json'), manifest);
-	await rm(join(folder, 'package-lock.json'), { force: true });
-	await rm(join(folder, 'node_modules/vestiary'), { recursive: true, force: true });
-	await rm(record, { force: true });
-	await run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline'], folder);
-	await writeFile(record, wanted);
 }

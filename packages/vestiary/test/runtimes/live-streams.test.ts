@@ -35,7 +35,7 @@ describe.each(NEW_APPS)('$name, with the streams of docs/how-to/live-streams.md'
 	let server: Server;
 
 	beforeAll(async () => {
-		const folder = await newApp(kit);
+		const folder = await newApp(kit, 'live-streams');
 		for (const page of ['docs/tutorial.md', 'docs/how-to/live-streams.md'])
 			await follow(page, folder, kit.name === 'new-kit3' ? 3 : 2);
 		for (const [name, text] of Object.entries(LEAK)) {

@@ -60,14 +60,7 @@ const OPTIONS = `"compilerOptions": {
  */
 export const NEW_APPS: Kit[] = KITS.map(({ name, packages }) => ({
 	name: `new-${name}`,
-	packages: {
-		...packages,
-		'svelte-check': '4.6.0',
-		// What the pages install that are tested in these apps.
-		bowser: '2.15.1',
-		'openid-client': '6.9.0',
-		vitest: '5.1.1'
-	},
+	packages,
 	files: {
 		'vite.config.ts': name === 'kit3' ? VITE_CONFIG : VITE_CONFIG.replace(ORIGIN, ''),
 		'tsconfig.json':
@@ -77,9 +70,9 @@ export const NEW_APPS: Kit[] = KITS.map(({ name, packages }) => ({
 	}
 }));
 
-/** Makes the app anew, with the packed package installed; gives its folder. */
-export async function newApp(kit: Kit): Promise<string> {
-	const folder = join(TARGET, kit.name);
+/** Makes the app anew for the tests of a file, with the packed package installed; gives its folder. */
+export async function newApp(kit: Kit, tests: string): Promise<string> {
+	const folder = join(TARGET, `${kit.name}-${tests}`);
 	await rm(join(folder, '.env'), { force: true });
 	// Sessions of another run.
 	for (const end of ['', '-shm', '-wal'])

@@ -1,11 +1,11 @@
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { Miniflare } from 'miniflare';
 import { beforeAll, expect, test } from 'vitest';
 
 import { installOthers, OTHERS } from './others.js';
-import { TARBALL } from './kits.js';
+import { link, TARBALL } from './packages.js';
 import { run } from './run.js';
 
 const FOLDER = new URL('../../../../target/runtimes/plain', import.meta.url).pathname;
@@ -35,25 +35,16 @@ console.log(JSON.stringify({ same: again.id === session.id, data: again.data, ve
 `;
 
 beforeAll(async () => {
-	await mkdir(FOLDER, { recursive: true });
 	const nodes = Object.entries(VERSIONS).map(([name, version]) => [name, `npm:node@${version}`]);
 	const manifest = {
-		private: true,
 		type: 'module',
 		dependencies: {
 			vestiary: `file:${TARBALL}`,
 			...(Object.fromEntries(nodes) as Record<string, string>)
 		}
 	};
-	await writeFile(join(FOLDER, 'package.json'), JSON.stringify(manifest));
+	await link(manifest, FOLDER, ['--legacy-peer-deps']);
 	await writeFile(join(FOLDER, 'script.mjs'), SCRIPT);
-	await rm(join(FOLDER, 'package-lock.json'), { force: true });
-	await rm(join(FOLDER, 'node_modules/vestiary'), { recursive: true, force: true });
-	await run(
-		'npm',
-		['install', '--no-audit', '--no-fund', '--prefer-offline', '--legacy-peer-deps'],
-		FOLDER
-	);
 });
 
 test.each(Object.entries(VERSIONS))('plain ESM in %s', async (name, version) => {

@@ -15,8 +15,7 @@ let redis: Servers;
 beforeAll(async () => {
 	redis = await startRedis();
 	// SvelteKit 3 exports `Handle` from another place than the samples import it from.
-	const packages = { ...KIT2.packages, ioredis: '5.11.1' };
-	await install({ ...KIT2, packages }, FOLDER, 'readme/');
+	await install(KIT2, FOLDER, 'readme/');
 	await run('node_modules/.bin/svelte-kit', ['sync'], FOLDER);
 });
 
@@ -43,11 +42,10 @@ describe.each(['basic.ts', 'sequence.ts', 'authorization.ts', 'basic.js', 'seque
 
 		if (hooks.endsWith('.ts')) {
 			test('compiles', async () => {
-				await run(
-					'node_modules/.bin/tsc',
-					['--noEmit', '--allowImportingTsExtensions'],
-					FOLDER
-				);
+				// The declarations of the packages are the same for all.
+				const skipped = hooks === 'basic.ts' ? [] : ['--skipLibCheck'];
+				const args = ['--noEmit', '--allowImportingTsExtensions', ...skipped];
+				await run('node_modules/.bin/tsc', args, FOLDER);
 			});
 		}
 

@@ -1,4 +1,3 @@
-import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
@@ -11,9 +10,7 @@ import { KvStore, type KvNamespace } from '../../src/stores/cloudflare-kv.js';
 import { RedisStore } from '../../src/stores/redis.js';
 import { startRedis, type Servers } from '../stores/servers.js';
 import { testEvent } from '../event.js';
-import { run } from './run.js';
-
-const FOLDER = new URL('../../../../target/runtimes/seed', import.meta.url).pathname;
+import { installed } from './packages.js';
 
 /** The published packages, unmodified. */
 const PACKAGES = {
@@ -25,6 +22,7 @@ const PACKAGES = {
 type SessionClass = Pick<typeof Ours, 'initialize'>;
 type StoreClass = new (options: { client: unknown }) => Store;
 
+let folder: string;
 let Theirs: SessionClass;
 let server: Servers;
 let redis: Redis;
@@ -32,17 +30,14 @@ let workerd: Miniflare;
 const stores: Record<string, () => Store> = {};
 
 async function published<T>(name: keyof typeof PACKAGES): Promise<T> {
-	const file = join(FOLDER, 'node_modules', name, 'dist/index.js');
+	const file = join(folder, 'node_modules', name, 'dist/index.js');
 	return (await import(pathToFileURL(file).href)) as T;
 }
 
 beforeAll(async () => {
-	await mkdir(FOLDER, { recursive: true });
-	const manifest = { private: true, type: 'module', dependencies: PACKAGES };
-	await writeFile(join(FOLDER, 'package.json'), JSON.stringify(manifest));
 	// Their peers are older than the SvelteKit of these tests, and not needed here.
-	const quiet = ['--no-audit', '--no-fund', '--prefer-offline', '--legacy-peer-deps'];
-	await run('npm', ['install', ...quiet], FOLDER);
+	const manifest = { type: 'module', dependencies: PACKAGES };
+	folder = await installed(manifest, ['--legacy-peer-deps']);
 	Theirs = (await published<{ Session: SessionClass }>('svelte-kit-sessions')).Session;
 	const theirRedis = await published<{ default: StoreClass }>('svelte-kit-connect-redis');
 	const theirKv = await published<{ default: StoreClass }>('svelte-kit-connect-cloudflare-kv');
@@ -57,7 +52,7 @@ beforeAll(async () => {
 	const kv = (await workerd.getKVNamespace('SESSIONS')) as unknown as KvNamespace;
 	// The published store tells the clients apart by `instanceof`, so it gets its own ioredis.
 	const { Redis: TheirRedis } = (await import(
-		pathToFileURL(join(FOLDER, 'node_modules/ioredis/built/index.js')).href
+		pathToFileURL(join(folder, 'node_modules/ioredis/built/index.js')).href
 	)) as { Redis: typeof Redis };
 	const theirClient = new TheirRedis(server.ports[0] ?? 0, '127.0.0.1');
 	closing.push(() => {

@@ -16,6 +16,19 @@ import { MemoryStore } from 'vestiary';
 export const kind = query(async () => typeof MemoryStore);
 `;
 
+const TYPES = `<script lang="ts">
+	import { type Session } from 'vestiary';
+	import type { Store } from 'vestiary';
+
+	import { kind } from './kind.remote';
+
+	let seen: Session | Store | undefined;
+	const ask = () => kind();
+</script>
+
+<button onclick={ask}>{typeof seen}</button>
+`;
+
 const UNIVERSAL = `import { MemoryStore } from 'vestiary';
 
 export const load = () => typeof MemoryStore;
@@ -61,7 +74,7 @@ describe.each(NEW_APPS)('$name', (kit) => {
 	};
 
 	beforeAll(async () => {
-		folder = await newApp(kit);
+		folder = await newApp(kit, 'server-only');
 	});
 
 	test.each([
@@ -75,34 +88,30 @@ describe.each(NEW_APPS)('$name', (kit) => {
 		await rm(join(folder, 'src/routes', name));
 	});
 
-	test('an app is built if its pages import types, and its remote functions the package', async () => {
-		await page(
-			'+page.svelte',
-			`<script lang="ts">
-	import { type Session } from 'vestiary';
-	import type { Store } from 'vestiary';
+	describe('an app whose pages import types, its remote functions the package, and its hooks stores', () => {
+		let built: string;
 
-	import { kind } from './kind.remote';
+		beforeAll(async () => {
+			await page('+page.svelte', TYPES);
+			await page('+page.server.ts', 'export const prerender = true;');
+			await page('kind.remote.ts', REMOTE);
+			await writeFile(join(folder, 'src/hooks.server.ts'), STORES);
+			built = await build();
+		});
+		afterAll(async () => {
+			for (const name of ['hooks.server.ts', 'routes/+page.server.ts'])
+				await rm(join(folder, 'src', name));
+		});
 
-	let seen: Session | Store | undefined;
-	const ask = () => kind();
-</script>
+		test('is built', () => {
+			expect(built).toBe('built');
+		});
 
-<button onclick={ask}>{typeof seen}</button>
-`
-		);
-		await page('kind.remote.ts', REMOTE);
-		expect(await build()).toBe('built');
-	});
-
-	test('an app is built without opening its stores', async () => {
-		await writeFile(join(folder, 'src/hooks.server.ts'), STORES);
-		await page('+page.server.ts', 'export const prerender = true;');
-		await page('+page.svelte', '<p>page</p>');
-		expect(await build()).toBe('built');
-		expect((await readdir(folder)).filter((name) => name.startsWith('opened'))).toEqual([]);
-		await rm(join(folder, 'src/hooks.server.ts'));
-		await rm(join(folder, 'src/routes/+page.server.ts'));
+		test('its stores are not opened', async () => {
+			const names = await readdir(folder);
+			expect(names).toContain('build');
+			expect(names.filter((name) => name.startsWith('opened'))).toEqual([]);
+		});
 	});
 
 	test('the server resolves every entry, and a browser in production none', async () => {

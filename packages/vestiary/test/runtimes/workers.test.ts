@@ -149,8 +149,7 @@ describe('cloudflare-kit2, sessions in Upstash, which is a REST bridge to Redis 
 			'wrangler.json': JSON.stringify(CONFIG),
 			'src/session.ts': UPSTASH_SESSION
 		};
-		const packages = { ...CLOUDFLARE_KIT2.packages, '@upstash/redis': '1.39.0' };
-		await install({ ...CLOUDFLARE_KIT2, packages, files }, folder);
+		await install({ ...CLOUDFLARE_KIT2, files }, folder);
 		await build(folder);
 	});
 	afterAll(async () => {

@@ -4,7 +4,12 @@ import { join } from 'node:path';
 import { COMPILER_OPTIONS, TOOLS, type Kit } from './kits.js';
 import { serve, type Server } from './run.js';
 
-const CLOUDFLARE = { ...TOOLS, bowser: '2.15.1', wrangler: '4.164.0' };
+const CLOUDFLARE = {
+	...TOOLS,
+	'@upstash/redis': '1.39.0',
+	bowser: '2.15.1',
+	wrangler: '4.164.0'
+};
 
 /**
  * Dates and flags to be compatible with. Before 2025-06-01 workerd refuses to compile WebAssembly that
