@@ -1,5 +1,5 @@
-//! `cargo xtask faults`: kills real servers and processes under load. See `docs/explanation/reliability.md`. The tests of the
-//! stores include a short run.
+//! `cargo xtask faults`: kills real servers and processes under load, or measures with `--streams` how soon streams end. See
+//! `docs/explanation/reliability.md`. The tests of the stores include a short run of both.
 
 use clap::Args as ClapArgs;
 
@@ -22,6 +22,9 @@ pub(crate) struct Args {
     /// Write the table and the plot to docs/
     #[arg(long)]
     write: bool,
+    /// Measure instead how soon streams end with their sessions
+    #[arg(long, conflicts_with = "requests")]
+    streams: bool,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
@@ -34,15 +37,20 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let pgbouncer = progress.step("PgBouncer", tools::pgbouncer)?;
     let mariadb = progress.step("MariaDB", tools::mariadb)?;
     let libsql = progress.step("libSQL", |log| tools::libsql_server(log, &tools))?;
-    let mut options = vec![format!("--seconds={}", args.seconds)];
-    options.push(format!("--longest={}", args.longest));
-    options.extend(args.requests.map(|requests| format!("--requests={requests}")));
-    options.extend(args.seed.map(|seed| format!("--seed={seed}")));
+    let mut options = Vec::new();
+    if !args.streams {
+        options.push(format!("--seconds={}", args.seconds));
+        options.push(format!("--longest={}", args.longest));
+        options.extend(args.requests.map(|requests| format!("--requests={requests}")));
+        options.extend(args.seed.map(|seed| format!("--seed={seed}")));
+    }
     options.extend(args.write.then(|| "--write".to_owned()));
+    let program = if args.streams { "streams.ts" } else { "run.ts" };
+    let program = format!("packages/vestiary/test/faults/{program}");
     println!();
     tools
         .program("node")
-        .args(["packages/vestiary/test/faults/run.ts"])
+        .args([program])
         .args(options)
         .env("REDIS_SERVER", redis)
         .env("POSTGRES_BIN", postgres)

@@ -279,6 +279,12 @@ impl RedisServer {
     }
 }
 
+/// A store that tells the services of its changes, whether they listen or not. Where the user may not publish, it writes
+/// nevertheless. The program itself listens to no server.
+fn publishing(store: RedisStore) -> RedisStore {
+    store.with_feed(Vec::<Client>::new())
+}
+
 /// The text of a reply from Redis.
 pub(crate) fn text_of(value: &Value) -> Option<String> {
     match value {
@@ -296,7 +302,7 @@ async fn one(url: &str) -> Result<(Kind, Server), StoreError> {
         .set_connection_timeout(Some(PATIENCE))
         .set_response_timeout(Some(PATIENCE));
     let connection = client.get_connection_manager_with_config(config).await?;
-    let store = RedisStore::new(connection.clone());
+    let store = publishing(RedisStore::new(connection.clone()));
     Ok((Kind::Redis(store), Server::Redis(RedisServer::One(connection))))
 }
 
@@ -306,7 +312,7 @@ async fn cluster(nodes: &[String]) -> Result<(Kind, Server), StoreError> {
         .response_timeout(PATIENCE)
         .build()?;
     let connection = client.get_async_connection().await?;
-    let store = RedisStore::new(connection.clone());
+    let store = publishing(RedisStore::new(connection.clone()));
     Ok((Kind::Redis(store), Server::Redis(RedisServer::Cluster(connection))))
 }
 
@@ -325,7 +331,7 @@ async fn behind(address: &Sentinel) -> Result<(Kind, Server), StoreError> {
         .set_connection_timeout(Some(PATIENCE))
         .set_response_timeout(Some(PATIENCE));
     let connection = client()?.get_async_connection_with_config(&config).await?;
-    let store = RedisStore::new(RedisConnection::behind_sentinel(client()?, config));
+    let store = publishing(RedisStore::new(RedisConnection::behind_sentinel(client()?, config)));
     Ok((Kind::Redis(store), Server::Redis(RedisServer::Sentinel(connection))))
 }
 

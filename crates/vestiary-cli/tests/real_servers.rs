@@ -11,11 +11,13 @@ use crate::servers::{
     pgbouncer::PgBouncer,
     postgres::Postgres,
     redis::{Redis, cluster, sentinel},
+    streams::{begins, soon},
 };
 use crate::support::{Filled, Folder, Ran, config, fill, more};
 use serde_json::Value;
+use std::time::Duration;
 use vestiary_store::{
-    Found, MySqlStore, PostgresStore, RedisStore, Store as _,
+    Found, MySqlStore, PostgresStore, RedisStore, Store,
     redis::cluster::ClusterClient,
     redis::sentinel::{SentinelClient, SentinelServerType},
     sqlx::{Connection as _, Executor as _, MySqlConnection},
@@ -110,6 +112,58 @@ async fn every_command_works_on_one_redis_server_and_doctor_checks_it() {
     }
 }
 
+/// Ends sessions that another process watches. It asks the store by itself only after five minutes.
+async fn ends_streams(url: &str, store: impl Store) {
+    let (folder, _) = Folder::new().await;
+    let config = config().recheck_after(Duration::from_secs(300));
+    let filled = fill(store, &config).await;
+    let [mut first, mut second, mut bob] =
+        [&filled.ada[0], &filled.ada[1], &filled.bob].map(|session| filled.sessions.ended(session));
+    for ended in [&mut first, &mut second, &mut bob] {
+        begins(ended).await;
+    }
+    run(&folder, url, &["revoke", filled.ada[0].id().expose()]).ends(0);
+    // It may have been asked about because the feed was connected only now. The others were not.
+    soon(&mut first).await;
+    begins(&mut second).await;
+    run(&folder, url, &["revoke", "--user", "ada"]).ends(0);
+    soon(&mut second).await;
+    begins(&mut bob).await;
+    run(&folder, url, &["revoke", "--all", "--yes"]).ends(0);
+    soon(&mut bob).await;
+}
+
+#[tokio::test]
+async fn the_streams_of_a_service_end_with_a_session_that_is_revoked_in_redis() {
+    let server = Redis::start(&[]).await;
+    let client = vestiary_store::redis::Client::open(server.url()).unwrap();
+    let store = RedisStore::connect(&server.url()).await.unwrap().with_feed(client);
+    ends_streams(&server.url(), store).await;
+    // A user who may not publish revokes nevertheless.
+    let (folder, _) = Folder::new().await;
+    let filled = fill(RedisStore::connect(&server.url()).await.unwrap(), &config()).await;
+    server.ask("ACL SETUSER service on >word ~* +@all resetchannels").await;
+    let url = format!("redis://service:word@127.0.0.1:{}", server.port);
+    run(&folder, &url, &["revoke", filled.bob.id().expose()]).ends(0);
+    run(&folder, &url, &["revoke", "--user", "ada"]).ends(0);
+}
+
+#[tokio::test]
+async fn the_streams_of_a_service_end_with_a_session_that_is_revoked_in_postgres() {
+    let server = Postgres::start().await;
+    let store = PostgresStore::connect(&server.url()).await.unwrap();
+    store.migrate().await.unwrap();
+    ends_streams(&server.url(), store.with_feed(None)).await;
+}
+
+#[tokio::test]
+async fn the_streams_of_a_service_end_with_a_session_that_is_revoked_in_mariadb() {
+    let server = MySql::start().await;
+    let store = MySqlStore::connect(&server.url()).await.unwrap();
+    store.migrate().await.unwrap();
+    ends_streams(&server.url(), store.with_feed(None)).await;
+}
+
 /// A value that is not text is a row, and can be removed.
 #[tokio::test]
 async fn a_value_of_redis_that_is_no_record_stops_nothing() {
@@ -178,7 +232,7 @@ async fn a_redis_user_without_scripts_is_found_out_and_no_password_shows() {
     let ran = run(&folder, &url, &["doctor"]).ends(1);
     assert!(ran.out.contains("EVAL") && !ran.out.contains("canary-password"), "{ran:?}");
     // Nothing is left of the probe, though it could not be removed.
-    tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    tokio::time::sleep(Duration::from_millis(1)).await;
     let wrong = format!("redis://service:canary-other@127.0.0.1:{}", server.port);
     let ran = run(&folder, &wrong, &["ls"]).ends(3);
     assert!(!ran.err.contains("canary"), "{ran:?}");

@@ -20,6 +20,7 @@
 //! fails.
 //!
 //! [`Store`]: crate::Store
+mod changes;
 mod model;
 mod races;
 mod records;
@@ -35,6 +36,7 @@ use crate::{Scan, Store, StoreError};
 /// of each.
 pub mod checks {
     pub use super::{
+        changes::{a_feed_tells_of_each_change, write_ids_show_each_change},
         model::does_what_a_model_does,
         races::{
             of_many_creations_at_once_one_is_done, of_many_writes_at_once_one_is_done,
@@ -126,6 +128,8 @@ macro_rules! conformance_tests {
             what_was_removed_stays_removed_whatever_else_happens
             stamp_dates_what_it_stores
             of_many_stamps_each_replaces_another_one
+            a_feed_tells_of_each_change
+            write_ids_show_each_change
             does_what_a_model_does
         }
     };

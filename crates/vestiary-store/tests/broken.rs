@@ -12,11 +12,13 @@
 use std::{
     collections::BTreeMap,
     sync::{Mutex, MutexGuard},
+    time::Duration,
 };
 
 use vestiary::{Ttl, UnixMillis, WriteId};
 use vestiary_store::{
-    Cursor, Entry, Outcome, Page, ReadTwo, Scan, Stamped, Store, StoreError, begin_alike,
+    ChangeListener, Cursor, Entry, Outcome, Page, Polling, ReadTwo, Scan, Stamped, Store,
+    StoreError, begin_alike,
     testing::{Broken, conformance, scan_conformance},
     write_id_of,
 };
@@ -25,6 +27,8 @@ use vestiary_store::{
 struct Faulty {
     fault: Fault,
     records: Mutex<BTreeMap<String, (String, UnixMillis)>>,
+    /// The names of the changed records.
+    changed: Mutex<Vec<String>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -67,13 +71,18 @@ enum Fault {
     ScanNeverEnds,
     EntryTellsNoLife,
     EntryShowsExpired,
+    FeedShowsKeys,
+    FeedEnds,
+    WriteIdsHaveTheirOwnOrder,
+    WriteIdsKeepWhatIsGone,
+    StateForgetsRemovals,
 }
 
 use Fault::*;
 
 impl Faulty {
     fn new(fault: Fault) -> Self {
-        Self { fault, records: Mutex::default() }
+        Self { fault, records: Mutex::default(), changed: Mutex::default() }
     }
 
     fn is(&self, fault: Fault) -> bool {
@@ -209,6 +218,7 @@ impl Store for Faulty {
         }
         if outcome == Outcome::Done {
             self.put(key, record, ttl);
+            self.changed.lock().unwrap().extend(self.name_of(key));
         }
         Ok(outcome)
     }
@@ -238,6 +248,9 @@ impl Store for Faulty {
         }
         if outcome == Outcome::Done {
             self.records().remove(&self.key(key));
+            if !self.is(StateForgetsRemovals) {
+                self.changed.lock().unwrap().extend(self.name_of(key));
+            }
         }
         Ok(outcome)
     }
@@ -256,6 +269,39 @@ impl Store for Faulty {
         let shown = if self.is(StampForgetsTheTime) { 0 } else { time.0 };
         self.put(key, &format!("{text}{shown}}}"), ttl);
         Ok(Some(Stamped { time, before }))
+    }
+
+    async fn watch(&self, listener: &dyn ChangeListener) -> Result<(), StoreError> {
+        let mut told = self.changed.lock().unwrap().len();
+        listener.connected();
+        while !self.is(FeedEnds) {
+            let changed = self.changed.lock().unwrap().clone();
+            changed[told..].iter().for_each(|name| listener.changed(name));
+            told = changed.len();
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        Ok(())
+    }
+
+    fn name_of(&self, key: &str) -> Option<String> {
+        Some(if self.is(FeedShowsKeys) { key.to_owned() } else { key.chars().rev().collect() })
+    }
+
+    fn polling(&self) -> Option<Polling> {
+        Some(Polling { every: Duration::from_secs(1), most: 10 })
+    }
+
+    async fn write_ids(&self, keys: &[String]) -> Result<Vec<Option<String>>, StoreError> {
+        let mut keys = keys.to_vec();
+        if self.is(WriteIdsHaveTheirOwnOrder) {
+            keys.sort_unstable();
+        }
+        let gone = self.is(WriteIdsKeepWhatIsGone).then(String::new);
+        Ok(keys.iter().map(|key| self.get(key).or_else(|| gone.clone())).collect())
+    }
+
+    async fn state(&self) -> Result<Option<String>, StoreError> {
+        Ok(Some(self.changed.lock().unwrap().len().to_string()))
     }
 }
 
@@ -384,6 +430,11 @@ faults! {
     ScanNeverEnds is seen by scan_finds_nothing_else;
     EntryTellsNoLife is seen by scan_finds_everything_that_is_there_all_the_time;
     EntryShowsExpired is seen by scan_finds_nothing_else;
+    FeedShowsKeys is seen by a_feed_tells_of_each_change;
+    FeedEnds is seen by a_feed_tells_of_each_change;
+    WriteIdsHaveTheirOwnOrder is seen by write_ids_show_each_change;
+    WriteIdsKeepWhatIsGone is seen by write_ids_show_each_change;
+    StateForgetsRemovals is seen by write_ids_show_each_change;
 }
 
 #[tokio::test]

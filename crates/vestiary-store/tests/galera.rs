@@ -39,6 +39,7 @@ async fn knows_at_once(one: &MySqlStore, other: &MySqlStore) {
         let key = format!("session {n}");
         assert!(one.create(&key, OLD, LIFE, false).await.unwrap());
         assert_eq!(other.remove(&key, expected.as_ref()).await.unwrap(), Outcome::Done);
+        assert_eq!(one.write_ids(std::slice::from_ref(&key)).await.unwrap(), [None]);
         assert_eq!(one.read(&key).await.unwrap(), None);
     }
 }

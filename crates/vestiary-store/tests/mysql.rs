@@ -37,7 +37,7 @@ async fn server() -> &'static MySql {
 async fn store() -> MySqlStore {
     let store = MySqlStore::connect(&server().await.url()).await.unwrap();
     store.migrate().await.unwrap();
-    store
+    store.with_feed(None)
 }
 
 conformance_tests!(store);

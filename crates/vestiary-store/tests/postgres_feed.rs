@@ -168,3 +168,13 @@ async fn a_svelte_kit_process_ends_the_streams_of_a_rust_process_and_the_other_w
     soon(stays).await;
     assert_eq!(kit.await.unwrap().trim(), "session_ended");
 }
+
+#[cfg(feature = "testing")]
+#[tokio::test]
+async fn the_feed_keeps_the_promises_of_stores() {
+    let store = PostgresStore::connect(&server().await.url()).await.unwrap();
+    store.migrate().await.unwrap();
+    vestiary_store::testing::checks::a_feed_tells_of_each_change(store.with_feed(None))
+        .await
+        .unwrap();
+}

@@ -69,7 +69,8 @@ mod a_server_of_valkey {
 
     async fn store() -> RedisStore {
         let server = SERVER.get_or_init(Redis::start_valkey).await;
-        RedisStore::connect(&server.url()).await.unwrap()
+        let client = Client::open(server.url()).unwrap();
+        RedisStore::connect(&server.url()).await.unwrap().with_feed(client)
     }
 
     conformance_tests!(store);

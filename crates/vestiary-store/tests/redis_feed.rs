@@ -260,3 +260,11 @@ async fn a_svelte_kit_process_ends_the_streams_of_a_rust_process_and_the_other_w
     rust.of("eve").revoke_all().await.unwrap();
     assert_eq!(kit.await.unwrap().trim(), "session_ended");
 }
+
+#[tokio::test]
+async fn the_feed_keeps_the_promises_of_stores() {
+    let server = Redis::start(&[]).await;
+    let store = RedisStore::connect(&server.url()).await.unwrap();
+    let store = store.with_feed(Client::open(server.url()).unwrap());
+    Box::pin(vestiary_store::testing::checks::a_feed_tells_of_each_change(store)).await.unwrap();
+}

@@ -15,7 +15,7 @@ use crate::servers::{self, folder, node, touches};
 use tokio::sync::OnceCell;
 use vestiary::{Ttl, WriteId};
 use vestiary_store::{
-    Config, Cursor, Outcome, Scan, Sessions, SqliteStore, Store, StoreError, StoreOptions,
+    Config, Cursor, Outcome, Polling, Scan, Sessions, SqliteStore, Store, StoreError, StoreOptions,
     conformance_tests,
     sqlx::{self, Connection as _, SqliteConnection, SqlitePool, sqlite::SqlitePoolOptions},
     write_id_of,
@@ -78,6 +78,18 @@ impl<S: Store> Store for Kept<S> {
     async fn remove(&self, key: &str, expected: Option<&WriteId>) -> Result<Outcome, StoreError> {
         self.0.remove(key, expected).await
     }
+
+    fn polling(&self) -> Option<Polling> {
+        self.0.polling()
+    }
+
+    async fn write_ids(&self, keys: &[String]) -> Result<Vec<Option<String>>, StoreError> {
+        self.0.write_ids(keys).await
+    }
+
+    async fn state(&self) -> Result<Option<String>, StoreError> {
+        self.0.state().await
+    }
 }
 
 impl<S: Scan> Scan for Kept<S> {
@@ -96,7 +108,7 @@ impl<S: Scan> Scan for Kept<S> {
 
 async fn opened() -> Kept<SqliteStore> {
     let folder = Folder::new();
-    Kept(SqliteStore::open(folder.file()).await.unwrap(), folder)
+    Kept(SqliteStore::open(folder.file()).await.unwrap().with_feed(None), folder)
 }
 
 /// Several connections that write, as the pools of most applications have them.
@@ -106,7 +118,8 @@ async fn of_a_pool() -> Kept<SqliteStore> {
     let pool = SqlitePoolOptions::new().max_connections(4).connect(&address).await.unwrap();
     let store = SqliteStore::with_pool(pool, "web_sessions").await.unwrap();
     let prefix = String::new();
-    Kept(store.with_options(StoreOptions { prefix, ..StoreOptions::default() }), folder)
+    let store = store.with_options(StoreOptions { prefix, ..StoreOptions::default() });
+    Kept(store.with_feed(None), folder)
 }
 
 async fn in_memory() -> SqliteStore {

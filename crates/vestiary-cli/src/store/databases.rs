@@ -54,7 +54,8 @@ pub(super) async fn postgres(url: &str, place: Place<'_>) -> Result<(Kind, Serve
     let _ = first.map_err(StoreError::from)?.close().await;
     let pool = PgPoolOptions::new().max_connections(8).acquire_timeout(PATIENCE);
     let pool = pool.connect_with(options).await.map_err(StoreError::from)?;
-    let store = PostgresStore::with_pool(pool.clone(), place.table)?;
+    // It tells the services of its changes, whether they listen or not.
+    let store = PostgresStore::with_pool(pool.clone(), place.table)?.with_feed(None);
     if place.create {
         store.migrate().await?;
     }

@@ -41,15 +41,19 @@ export function tableOf(results: Result[]): string {
 			counts.mixed
 		].map((count) => count.toLocaleString('en'))
 	]);
-	const widths = head.map((_, at) =>
-		Math.max(...[head, ...rows].map((row) => row[at]?.length ?? 0))
-	);
-	const line = (row: string[]): string =>
+	return paddedTable([head, ...rows]);
+}
+
+/** A Markdown table, formatted as prettier does. */
+export function paddedTable(rows: readonly (readonly string[])[]): string {
+	const [head = [], ...others] = rows;
+	const widths = head.map((_, at) => Math.max(...rows.map((row) => row[at]?.length ?? 0)));
+	const line = (row: readonly string[]): string =>
 		`| ${row.map((cell, at) => pad(cell, at, widths)).join(' | ')} |`;
 	const rule = widths.map((width, at) =>
 		at === 0 ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`
 	);
-	return [line(head), line(rule), ...rows.map(line)].join('\n');
+	return [line(head), line(rule), ...others.map(line)].join('\n');
 }
 
 /** Puts the table and the plot into docs/. */
@@ -75,7 +79,8 @@ const GAP = 14;
 /** The maximum number of steps in a curve. */
 const STEPS = 150;
 
-const STYLE = `
+/** The colours of the plots, in the light and in the dark. */
+export const STYLE = `
 	svg { --paper: #ffffff; --ink: #1f2328; --quiet: #59636e; --rule: #d1d9e0; --answers: #2f6fd0;
 		--errors: #c2410c; --fault: #1f2328; }
 	@media (prefers-color-scheme: dark) {
@@ -174,7 +179,7 @@ function linesOf(name: string): string[] {
 	return name.replaceAll('`', '').split(/(?<=,) /);
 }
 
-function text(x: number, y: number, words: string, kind = ''): string {
+export function text(x: number, y: number, words: string, kind = ''): string {
 	return `<text x="${x}" y="${y}"${kind === '' ? '' : ` class="${kind}"`}>${words}</text>`;
 }
 

@@ -1,4 +1,4 @@
-/** A TCP proxy for Redis that drops messages of channels. */
+/** A TCP proxy for Redis or Postgres that drops messages of channels. */
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 
 export class DroppingProxy {
@@ -7,10 +7,12 @@ export class DroppingProxy {
 	/** The number of messages that it has passed on, and dropped. */
 	passed = 0;
 	dropped = 0;
+	readonly #isMessage: Framing;
 	readonly #server: Server;
 	readonly #sockets = new Set<Socket>();
 
-	private constructor(target: number) {
+	private constructor(target: number, framing: Framing) {
+		this.#isMessage = framing;
 		this.#server = createServer((client) => {
 			const redis = connect(target, '127.0.0.1');
 			for (const [socket, other] of [
@@ -32,8 +34,8 @@ export class DroppingProxy {
 		});
 	}
 
-	static async launch(target: number): Promise<DroppingProxy> {
-		const proxy = new DroppingProxy(target);
+	static async launch(target: number, framing: Framing = ofRedis): Promise<DroppingProxy> {
+		const proxy = new DroppingProxy(target, framing);
 		await new Promise<void>((resolve) => proxy.#server.listen(0, '127.0.0.1', resolve));
 		return proxy;
 	}
@@ -50,21 +52,42 @@ export class DroppingProxy {
 	/** Passes replies on. Returns a message that has not arrived as a whole. */
 	#filtered(text: string, client: Socket): string {
 		let rest = text;
-		while (HEADS.some((head) => rest.startsWith(head))) {
-			// Its parts: the word, the channel, and the message, each after its length.
-			const end = rest.split('\r\n', PARTS).join('\r\n').length + 2;
-			if (rest.split('\r\n', PARTS + 1).length <= PARTS) return rest;
-			if (Math.random() < this.drops) this.dropped++;
+		for (;;) {
+			const frame = this.#isMessage(rest);
+			if (frame === 'incomplete') return rest;
+			if (frame.isMessage && Math.random() < this.drops) this.dropped++;
 			else {
-				this.passed++;
-				client.write(rest.slice(0, end), 'latin1');
+				if (frame.isMessage) this.passed++;
+				client.write(rest.slice(0, frame.end), 'latin1');
 			}
-			rest = rest.slice(end);
+			rest = rest.slice(frame.end);
+			if (rest === '') return rest;
 		}
-		if (HEADS.some((head) => head.startsWith(rest))) return rest;
-		client.write(rest, 'latin1');
-		return '';
 	}
+}
+
+/** The first frame of a server's data, or all of the data that is no message. */
+type Framing = (
+	text: string
+) => { readonly isMessage: boolean; readonly end: number } | 'incomplete';
+
+/** Redis: a message is its own piece of a connection that is subscribed. */
+function ofRedis(text: string): ReturnType<Framing> {
+	if (!HEADS.some((head) => text.startsWith(head)))
+		return HEADS.some((head) => head.startsWith(text))
+			? 'incomplete'
+			: { isMessage: false, end: text.length };
+	// Its parts: the word, the channel, and the message, each after its length.
+	const lines = text.split('\r\n', PARTS + 1);
+	if (lines.length <= PARTS) return 'incomplete';
+	return { isMessage: true, end: lines.slice(0, PARTS).join('\r\n').length + 2 };
+}
+
+/** Postgres: each frame has a letter and its length; `A` is a notification. */
+export function ofPostgres(text: string): ReturnType<Framing> {
+	if (text.length < 5) return 'incomplete';
+	const end = 1 + Buffer.from(text.slice(1, 5), 'latin1').readUInt32BE();
+	return text.length < end ? 'incomplete' : { isMessage: text.startsWith('A'), end };
 }
 
 /** The beginnings of a message in RESP 2 and 3, and the number of its lines. */

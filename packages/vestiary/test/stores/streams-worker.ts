@@ -4,20 +4,50 @@ import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
 
 import { Redis } from 'ioredis6';
+import { createPool } from 'mysql2/promise';
+import pg from 'pg';
 
-import { sessions, sveltekitSessionHandle, type SveltekitSessionConfig } from '../../dist/index.js';
+import {
+	sessions,
+	sveltekitSessionHandle,
+	type Store,
+	type SveltekitSessionConfig
+} from '../../dist/index.js';
+import { MySqlStore } from '../../dist/stores/mysql.js';
+import { PostgresStore } from '../../dist/stores/postgres.js';
 import { RedisStore } from '../../dist/stores/redis.js';
+import { SqliteStore } from '../../dist/stores/sqlite.js';
 import { testEvent } from '../event.ts';
 
-const [port, recheckAfter] = process.argv.slice(2).map(Number);
-const client = new Redis(port ?? 0, '127.0.0.1', { retryStrategy: () => 50 });
-client.on('error', () => undefined);
+const [kind = '', address = '', recheckAfter] = process.argv.slice(2);
 const options: SveltekitSessionConfig = {
 	secret: 'a secret of the tests for streams, 32 bytes',
-	store: new RedisStore({ client, feed: true }),
-	recheckAfter
+	store: storeOf(),
+	recheckAfter: Number(recheckAfter)
 };
 const handle = sveltekitSessionHandle(options);
+
+function storeOf(): Store {
+	switch (kind) {
+		case 'Postgres': {
+			const client = new pg.Pool({ connectionString: address, max: 10 });
+			client.on('error', () => undefined);
+			return new PostgresStore({ client, feed: true });
+		}
+		case 'MariaDB':
+			return new MySqlStore({
+				client: createPool({ uri: address, connectionLimit: 10 }),
+				feed: true
+			});
+		case 'SQLite':
+			return new SqliteStore({ database: address, feed: true });
+		default: {
+			const client = new Redis(Number(address), '127.0.0.1', { retryStrategy: () => 50 });
+			client.on('error', () => undefined);
+			return new RedisStore({ client, feed: true });
+		}
+	}
+}
 
 /** The time of the machine, in milliseconds with fractions. */
 const now = (): number => performance.timeOrigin + performance.now();
