@@ -159,19 +159,20 @@ fn tests_with_servers(log: &Log, servers: &Servers) -> anyhow::Result<usize> {
 fn each_feature(log: &Log) -> anyhow::Result<()> {
     let version = format!("{}.0", env!("CARGO_PKG_RUST_VERSION"));
     tools::rust(log, &version)?;
-    let hack = tools::cargo_hack(log)?;
     let run = |program: &OsStr, args: &[&str]| {
         let run = Run::new("rustup").args(["run", &version]).args([program]).args(args);
         let run = run.args(["--locked", "--target-dir", "target/oldest"]);
         // cargo-hack starts the cargo that this variable names, which is the one that has started xtask.
         run.env("CARGO", "cargo").env("RUSTFLAGS", "-D warnings").gently().logged(log)
     };
-    let hack = |args: &[&str]| {
-        let check = ["hack", "check", "--exclude-features", "default"];
-        run(hack.as_os_str(), &[&check, args].concat())
-    };
     let check = |args: &[&str]| run("cargo".as_ref(), &[&["check"], args].concat());
     check(&["--all-features", "-p", "vestiary-tower", "-p", "vestiary-cli"])?;
+    // Not before: the lane of the npm package installs pip where it is missing, and without pip this would be compiled.
+    let program = tools::cargo_hack(log)?;
+    let hack = |args: &[&str]| {
+        let check = ["hack", "check", "--exclude-features", "default"];
+        run(program.as_os_str(), &[&check, args].concat())
+    };
     hack(&["--each-feature", "-p", "vestiary", "-p", "vestiary-store"])?;
     // Features of one kind count as one, because each adds code in a place of its own, which was checked alone above.
     let kinds =
