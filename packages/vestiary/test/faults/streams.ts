@@ -107,7 +107,8 @@ async function sqlite(): Promise<Subject> {
 }
 
 async function mariadb(): Promise<Subject> {
-	const server = await startMySql();
+	// A server that is killed must keep the sessions.
+	const server = await startMySql('--innodb-flush-log-at-trx-commit=1');
 	const client = mysql.createPool({ uri: server.url, connectionLimit: 1 });
 	await new MySqlStore({ client }).migrate();
 	await client.end();
