@@ -6,7 +6,7 @@ use std::{
 };
 
 use futures_timer::Delay;
-use vestiary::UnixMillis;
+use vestiary::{Moment, UnixMillis};
 
 #[cfg(not(target_arch = "wasm32"))]
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -76,6 +76,16 @@ impl Stopwatch {
     pub(crate) fn elapsed(&self) -> Duration {
         self.0.elapsed()
     }
+}
+
+/// The current moment. If a test has set the time, both clocks show it.
+pub(crate) fn moment(watch: &Stopwatch) -> Moment {
+    #[cfg(all(feature = "clock", not(target_arch = "wasm32")))]
+    if let Some(now) = SET.get() {
+        return Moment { now, elapsed: now.0.saturating_mul(1_000) };
+    }
+    let elapsed = u64::try_from(watch.elapsed().as_micros()).unwrap_or(u64::MAX);
+    Moment { now: now(), elapsed }
 }
 
 /// Awaits an answer with a timeout; `None` when it runs out. An answer that is ready at once needs no timer.

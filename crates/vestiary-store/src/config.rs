@@ -45,6 +45,7 @@ pub struct Config {
     renew_grace: Option<Duration>,
     on_reuse: OnReuse,
     recheck_after: Option<Duration>,
+    cache: Option<Cache>,
     namespace: Option<String>,
     hash_ids: bool,
     max_bytes: Option<usize>,
@@ -74,6 +75,28 @@ pub enum Encrypt {
     On,
     /// As [`On`](Encrypt::On), but unencrypted records are still accepted, and encrypted at their next write.
     Migrate,
+}
+
+/// A near cache: [`Config::cache`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[must_use]
+pub struct Cache {
+    max_stale: Duration,
+    max_entries: Option<usize>,
+}
+
+impl Cache {
+    /// A cache whose entries answer for this long, in whole milliseconds: at most a minute. The time counts from when the
+    /// store was asked.
+    pub fn new(max_stale: Duration) -> Self {
+        Self { max_stale, max_entries: None }
+    }
+
+    /// The maximum number of entries: from 1 to 1,000,000. A session takes one, and its user's session list another one.
+    /// All entries together take at most 2 KiB for each, so larger records leave room for fewer. Default: 10,000.
+    pub fn max_entries(self, most: usize) -> Self {
+        Self { max_entries: Some(most), ..self }
+    }
 }
 
 /// How to treat requests while the store is unavailable.
@@ -108,6 +131,7 @@ impl Config {
             renew_grace: None,
             on_reuse: OnReuse::Report,
             recheck_after: None,
+            cache: None,
             namespace: None,
             hash_ids: false,
             max_bytes: None,
@@ -220,6 +244,20 @@ impl Config {
     /// process learns in no other way ends its streams that much later. Default: 10 seconds.
     pub fn recheck_after(self, after: Duration) -> Self {
         Self { recheck_after: Some(after), ..self }
+    }
+
+    /// Answers requests about the sessions that this process has read just now without asking the store. Another process
+    /// that ends a session is noticed at the latest after [`Cache::max_stale`], and at once if the store has a feed that is
+    /// connected. What these [`Sessions`](crate::Sessions) and their clones write counts at once. Default: no cache.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use vestiary_store::{Cache, Config};
+    /// let config = Config::new("a long random secret, from the environment")
+    ///     .cache(Cache::new(Duration::from_secs(1)));
+    /// ```
+    pub fn cache(self, cache: Cache) -> Self {
+        Self { cache: Some(cache), ..self }
     }
 
     /// Separates these sessions from others with the same secret and store: cookies and records of one namespace are
@@ -346,6 +384,10 @@ impl Config {
             timeouts,
             on_reuse: self.on_reuse,
             recheck_after: seconds(self.recheck_after),
+            #[expect(clippy::cast_precision_loss, reason = "what is beyond 2^53 is refused")]
+            max_stale: self.cache.map(|cache| cache.max_stale.as_millis() as f64),
+            #[expect(clippy::cast_precision_loss, reason = "what is beyond 2^53 is refused")]
+            max_entries: self.cache.and_then(|cache| cache.max_entries).map(|most| most as f64),
             namespace: self.namespace.as_deref(),
             hash_ids: self.hash_ids,
             #[expect(clippy::cast_precision_loss, reason = "what is beyond 2^53 is refused")]

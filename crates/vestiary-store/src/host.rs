@@ -122,6 +122,10 @@ impl Host for StoreHost<'_, '_> {
         all(calls.iter().map(|call| ask(sessions, operation, *call))).await
     }
 
+    fn cached(&mut self, key: &str, max_stale: u64) -> Option<(String, UnixMillis)> {
+        self.sessions.inner.near.as_ref()?.get(key, max_stale)
+    }
+
     async fn sleep(&mut self, micros: u64) {
         clock::back_off(Duration::from_micros(micros)).await;
     }
@@ -143,6 +147,8 @@ async fn ask(
 ) -> Result<Reply, Failed<SessionError>> {
     let store = &sessions.inner.store;
     let _written = Written::of(sessions, call);
+    let near = sessions.inner.near.as_ref();
+    let readings = near.map(|near| near.readings(store, call));
     let answer = async {
         Ok(match call {
             Call::Read(key) => store.read(key).await?.map_or(Reply::Gone, Reply::Text),
@@ -172,25 +178,33 @@ async fn ask(
             Call::Remove { key, expected } => reply_of(store.remove(key, expected).await?),
         })
     };
-    sessions.ask(operation, answer).await.map_err(|error| {
-        if error.is_refusal() { Failed::Refused(error) } else { Failed::Lost(error) }
-    })
+    let answer = sessions.ask(operation, answer).await;
+    if let (Some(near), Some(readings), Ok(reply)) = (near, readings, &answer) {
+        near.keep(readings, reply);
+        sessions.inner.watched.open_feed(sessions);
+    }
+    answer.map_err(
+        |error| if error.is_refusal() { Failed::Refused(error) } else { Failed::Lost(error) },
+    )
 }
 
-/// Has the watched sessions checked that depend on a record, after the call that writes it: also if the reply was lost,
-/// or the caller waits for it no longer.
+/// After the call that writes a record, drops it from the near cache, and has the watched sessions checked that depend on
+/// it: also if the reply was lost, or the caller waits for it no longer.
 struct Written<'a> {
     sessions: &'a Sessions,
     key: &'a str,
+    /// Whether the call may end a session.
+    ends: bool,
 }
 
 impl<'a> Written<'a> {
-    /// `None` unless the call may end a session.
+    /// `None` unless the call may change the text.
     fn of(sessions: &'a Sessions, call: Call<'a>) -> Option<Self> {
         match call {
             Call::Replace { key, .. } | Call::Remove { key, .. } | Call::Stamp { key, .. } => {
-                Some(Self { sessions, key })
+                Some(Self { sessions, key, ends: true })
             }
+            Call::Create { key, .. } => Some(Self { sessions, key, ends: false }),
             _ => None,
         }
     }
@@ -199,7 +213,12 @@ impl<'a> Written<'a> {
 impl Drop for Written<'_> {
     fn drop(&mut self) {
         let inner = &self.sessions.inner;
-        inner.watched.written(&inner.store, self.key);
+        if let Some(near) = &inner.near {
+            near.changed(self.key);
+        }
+        if self.ends {
+            inner.watched.written(&inner.store, self.key);
+        }
     }
 }
 

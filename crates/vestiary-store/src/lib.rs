@@ -55,6 +55,7 @@ mod error;
 mod event;
 mod memory;
 mod migration;
+mod near;
 mod recent;
 mod revocations;
 mod sessions;
@@ -91,7 +92,7 @@ pub use changes::{ChangeListener, Polling};
 pub use clock::set_clock;
 #[doc(hidden)]
 pub use clock::within;
-pub use config::{Config, Encrypt, OnStoreError, SameSite, SessionsPerUser, WhenFull};
+pub use config::{Cache, Config, Encrypt, OnStoreError, SameSite, SessionsPerUser, WhenFull};
 pub use cookies::Cookies;
 pub use device::{Device, LoginDevice};
 pub use erased::AnyStore;

@@ -17,6 +17,7 @@ use crate::{
     event::Listener,
     host::{Compute, StoreHost},
     migration::Migration,
+    near::Near,
     recent::Recent,
     revocations::{RequestId, Revocations, RevokedBy},
     turns::Turns,
@@ -61,6 +62,7 @@ pub(crate) struct Inner {
     pub(crate) revocations: Revocations,
     pub(crate) watched: Watched,
     pub(crate) turns: Turns,
+    pub(crate) near: Option<Near>,
 }
 
 impl Sessions {
@@ -85,6 +87,7 @@ impl Sessions {
         };
         let store = AnyStore::new(store);
         let watched = Watched::new(options.recheck_after());
+        let near = options.cache().map(Near::new);
         let options = Arc::new(options);
         let rules = Rules {
             options,
@@ -108,6 +111,7 @@ impl Sessions {
                 revocations: Revocations::default(),
                 watched,
                 turns: Turns::default(),
+                near,
             }),
         })
     }
@@ -157,7 +161,8 @@ impl Sessions {
         Ok(SessionId::from_entropy(&entropy()?))
     }
 
-    /// Finds the session of these cookies.
+    /// Finds the session of these cookies. With [`Config::cache`], the store is not asked about a session that this process
+    /// has read just now.
     ///
     /// # Errors
     /// [`SessionError`] if the store failed. An unreadable record is not an error but [`Found::Unreadable`] or an

@@ -307,6 +307,15 @@ impl Watched {
         entry
     }
 
+    /// Connects the feed of the store, if it has one and it is not connected.
+    pub(crate) fn open_feed(&self, sessions: &Sessions) {
+        #[cfg(all(feature = "tokio", not(target_arch = "wasm32")))]
+        if sessions.inner.store.name_of("").is_some() {
+            self.feed.open(sessions);
+        }
+        let _ = (self, sessions);
+    }
+
     /// Records that a session is not watched any more.
     fn leave(&self, number: u32, records: Records) {
         self.table().remove(number, records);

@@ -15,6 +15,8 @@ mod health;
 mod memory;
 #[cfg(all(feature = "mysql", feature = "testing"))]
 mod mysql;
+#[cfg(feature = "clock")]
+mod near;
 #[cfg(all(feature = "postgres", feature = "testing"))]
 mod pgbouncer;
 #[cfg(any(feature = "mysql", feature = "sqlite"))]
@@ -27,6 +29,8 @@ mod postgres_feed;
 mod redis;
 #[cfg(all(feature = "redis", feature = "testing"))]
 mod redis_feed;
+#[cfg(all(feature = "redis", feature = "testing"))]
+mod redis_near;
 #[cfg(all(feature = "redis", feature = "testing"))]
 mod redis_refusals;
 mod servers;

@@ -2,11 +2,16 @@
 
 use alloc::string::String;
 
-use vestiary::{Ttl, UnixMillis};
+use vestiary::{Moment, Ttl, UnixMillis};
 
 /// Converts `Date.now()`, or a duration. A negative number and NaN become 0.
 pub(crate) fn millis(value: f64) -> UnixMillis {
     UnixMillis(value as u64)
+}
+
+/// Converts `Date.now()` and `performance.now()`.
+pub(crate) fn moment(now: f64, elapsed: f64) -> Moment {
+    Moment { now: millis(now), elapsed: (elapsed * 1_000.0) as u64 }
 }
 
 pub(crate) fn ttl_of(value: f64) -> Ttl {

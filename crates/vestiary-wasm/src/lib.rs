@@ -15,6 +15,7 @@ mod convert;
 mod cookie;
 mod ending;
 mod memory;
+mod near;
 mod operations;
 mod options;
 mod running;

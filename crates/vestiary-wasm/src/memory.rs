@@ -114,19 +114,19 @@ impl MemoryTable {
 }
 
 impl Source for Table {
-    fn answer(&self, call: &Call<'_>, now: UnixMillis) -> Answered {
+    fn answer(&self, call: &Call<'_>, now: UnixMillis) -> Option<Answered> {
         let read = |key| self.get(key, now);
         let (step, key, expected, text, ttl, owned) = match *call {
             Call::Read(key) => {
-                return Answered::Reply(read(key).map_or(Reply::Gone, Reply::Text));
+                return Some(Answered::Reply(read(key).map_or(Reply::Gone, Reply::Text)));
             }
             Call::ReadTwo(key, list) => {
-                return Answered::Reply(Reply::Two(read(key), Some(read(list))));
+                return Some(Answered::Reply(Reply::Two(read(key), Some(read(list)))));
             }
-            Call::ReadTimed(key) => return Answered::Reply(Reply::Timed(read(key), None)),
+            Call::ReadTimed(key) => return Some(Answered::Reply(Reply::Timed(read(key), None))),
             // The table has no clock of its own.
-            Call::Stamp { .. } => return Answered::Reply(Reply::Timed(None, None)),
-            Call::Confirm(_) => return Answered::Reply(Reply::Confirmed(None)),
+            Call::Stamp { .. } => return Some(Answered::Reply(Reply::Timed(None, None))),
+            Call::Confirm(_) => return Some(Answered::Reply(Reply::Confirmed(None))),
             Call::Create { key, text, ttl, owned } => (Step::Create, key, None, text, ttl, owned),
             Call::Replace { key, expected, text, ttl } => {
                 (Step::Replace, key, expected, text, ttl, false)
@@ -137,12 +137,12 @@ impl Source for Table {
             }
         };
         let expected = expected.map(WriteId::as_str);
-        match self.outcome(step, &self.key(key), expected, text, ttl, owned, now) {
+        Some(match self.outcome(step, &self.key(key), expected, text, ttl, owned, now) {
             Ok(Outcome::Done) => Answered::Reply(Reply::Done),
             Ok(Outcome::Conflict) => Answered::Reply(Reply::Conflict),
             Ok(Outcome::Gone) => Answered::Reply(Reply::Gone),
             Err(error) => Answered::Failed(error),
-        }
+        })
     }
 }
 

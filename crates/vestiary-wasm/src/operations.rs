@@ -14,6 +14,7 @@ use crate::{
     convert::{decimal, millis, thrown},
     ending::Ending,
     memory::MemoryTable,
+    near::NearCache,
     options::Core,
     running::{Own, Running, Step},
 };
@@ -361,6 +362,11 @@ impl Core {
         self.table = Some(table.clone());
     }
 
+    /// Lets this cache find sessions for operations that are begun without random bytes, from now on.
+    pub fn remember(&mut self, cache: &NearCache) {
+        self.near = Some(cache.clone());
+    }
+
     /// Begins an operation, and returns its progress as `answered` does. Its texts, with a NUL between them, are `length`
     /// bytes of the input after all random bytes, or `texts` if they do not fit there.
     ///
@@ -441,7 +447,9 @@ impl Core {
         let mut running = self.run(operation);
         running.offer(id);
         if let Some(table) = &table {
-            running.answer_by(table.clone(), reads);
+            running.answer_by(table.clone().source(), reads);
+        } else if let Some(near) = self.near.clone().filter(|_| reads) {
+            running.answer_by(near.source(), reads);
         }
         let step = self.poll(&mut running, Answered::Begin, !reads, facts, now, elapsed);
         if running.step != Step::Finished && !reads {

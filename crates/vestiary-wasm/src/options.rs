@@ -8,7 +8,9 @@ use vestiary::{
 };
 use wasm_bindgen::prelude::*;
 
-use crate::{convert::thrown, ending::Ended, memory::MemoryTable, running::Running};
+use crate::{
+    convert::thrown, ending::Ended, memory::MemoryTable, near::NearCache, running::Running,
+};
 
 /// The size of the input buffer, in bytes. It is larger than Node's default limit for all headers of a request, and than a
 /// record that may be written.
@@ -42,6 +44,8 @@ pub struct Core {
     pub(crate) idle: Option<Running>,
     /// The table that may answer store calls.
     pub(crate) table: Option<MemoryTable>,
+    /// The near cache of the process.
+    pub(crate) near: Option<NearCache>,
 }
 
 #[wasm_bindgen]
@@ -128,6 +132,7 @@ impl Core {
             #[cfg(plain)]
             idle: None,
             table: None,
+            near: None,
         })
     }
 

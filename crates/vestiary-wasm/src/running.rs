@@ -5,7 +5,7 @@ use core::cell::RefCell;
 
 use vestiary::{
     Error, Event, Limits, Outcome, Record, SessionId, merge,
-    protocol::{Answered, Asked, Effect, NewId, Pending, Question, Reply, Report, Rules},
+    protocol::{Answered, Asked, Effect, NewId, Pending, Question, Reply, Report, Rules, Source},
     visit::{Facts, Known},
 };
 use wasm_bindgen::prelude::*;
@@ -13,7 +13,6 @@ use wasm_bindgen::prelude::*;
 use crate::{
     convert::{millis, thrown, ttl_number},
     ending::{Ended, Ending, fault},
-    memory::MemoryTable,
     operations::{Fact, Operation},
     options::Core,
 };
@@ -224,9 +223,10 @@ impl Running {
         self.own.operation.replace(operation);
     }
 
-    /// Lets a table answer the store calls. If the operation only `reads`, it is never polled again.
-    pub(crate) fn answer_by(&mut self, table: MemoryTable, reads: bool) {
-        self.pending.answer_by(table.source(), reads);
+    /// Lets a table answer the store calls, or a near cache find the session. If the operation only `reads`, it is never
+    /// polled again.
+    pub(crate) fn answer_by(&mut self, source: Rc<dyn Source>, reads: bool) {
+        self.pending.answer_by(source, reads);
     }
 
     /// Provides the session ID that the operation gets when it first needs one.

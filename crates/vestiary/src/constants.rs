@@ -7,6 +7,12 @@ pub const CENTURY: u32 = 3_153_600_000;
 /// minutes only.
 pub const LONGEST_RECHECK: u64 = 300;
 
+/// The longest time for which a near cache may answer in place of the store, in milliseconds.
+pub const LONGEST_STALE: u32 = 60_000;
+
+/// The maximum number of texts in a near cache. Default of the option `cache.maxEntries`.
+pub const CACHE_ENTRIES: u32 = 10_000;
+
 /// The time between two checks of a session that a stream watches, in seconds. Default of the option `recheckAfter`.
 pub const RECHECK_AFTER: u64 = 10;
 

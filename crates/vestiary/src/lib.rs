@@ -35,6 +35,7 @@ pub mod response;
 pub mod session;
 pub mod visit;
 
+mod cache;
 mod cookie;
 mod crypto;
 mod device;
@@ -48,6 +49,7 @@ mod record;
 mod time;
 mod way_back;
 
+pub use cache::{Moment, NearCache, Reading};
 pub use cookie::{
     CookieName, CookieOptions, CookieOverrides, Domain, MaxAge, Path, Priority, SameSite,
     SameSiteOption, SetCookie, header as cookie_header,
@@ -60,7 +62,8 @@ pub use id::{Handle, RecentIds, SessionId, StoreKey, WriteId, user_key};
 pub use json::{json_members, merge};
 pub use memory::{MemoryLimits, MemoryTable, Outcome};
 pub use options::{
-    OnReuse, OptionType, Options, OptionsInput, OptionsText, SessionsPerUser, Timeouts, WhenFull,
+    CacheOptions, OnReuse, OptionType, Options, OptionsInput, OptionsText, SessionsPerUser,
+    Timeouts, WhenFull,
 };
 pub use record::{
     Follower, Format, HiddenId, Inspection, Lead, Limits, Meta, Next, Record, Slots, UserRef,

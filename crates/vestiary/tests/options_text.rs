@@ -37,6 +37,7 @@ prop_compose! {
         numbers in prop::array::uniform9(option::of(number())),
         express in option::of(any::<bool>()),
         reuse in option::of(prop_oneof![Just("report"), Just("revoke")]),
+        max_stale in option::of(0_u32..70_000),
     ) -> (Value, Value) {
         let (name, domain, path, namespace) = texts;
         let [http_only, partitioned, secure, rolling, uninitialized, auto_save, hash_ids] = flags;
@@ -50,7 +51,7 @@ prop_compose! {
             "touchAfter": touch_after, "format": express.map(|is| if is { "express-session" } else { "svelte-kit-sessions" }),
             "idleTimeout": idle, "absoluteTimeout": absolute, "renewAfter": renew_after,
             "renewGrace": renew_grace, "namespace": namespace, "hashIds": hash_ids, "maxBytes": max_bytes,
-            "onReuse": reuse, "recheckAfter": recheck,
+            "onReuse": reuse, "recheckAfter": recheck, "maxStale": max_stale,
         });
         (options, cookie)
     }
@@ -113,6 +114,8 @@ fn input<'a>(
         version: options["version"].as_f64(),
         on_reuse: if options["onReuse"] == "revoke" { OnReuse::Revoke } else { OnReuse::Report },
         recheck_after: options["recheckAfter"].as_f64(),
+        max_stale: options["maxStale"].as_f64(),
+        max_entries: options["maxEntries"].as_f64(),
         attributes: Some(attributes),
     })
 }
@@ -245,6 +248,13 @@ fn an_invalid_number_is_reported_by_its_option() {
         (r#"{"renewAfter":1e999}"#, Error::Timeout { name: "renewAfter" }),
         (r#"{"renewGrace":-1e-3}"#, Error::Timeout { name: "renewGrace" }),
         (r#"{"recheckAfter":301}"#, Error::Timeout { name: "recheckAfter" }),
+        (
+            r#"{"maxStale":60001}"#,
+            Error::OptionType {
+                name: "cache.maxStale",
+                expected: "a whole number of milliseconds from 1 to 60000",
+            },
+        ),
         (r#"{"maxBytes":null}"#, Error::MaxBytes),
         (r#"{"maxBytes":1024.5}"#, Error::MaxBytes),
         (r#"{"sessionsPerUser":0}"#, Error::SessionsPerUser),

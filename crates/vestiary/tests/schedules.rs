@@ -28,6 +28,8 @@ mod faults;
 mod lists;
 #[path = "schedules/logins.rs"]
 mod logins;
+#[path = "schedules/near.rs"]
+mod near;
 #[path = "schedules/operations.rs"]
 mod operations;
 #[path = "schedules/play.rs"]

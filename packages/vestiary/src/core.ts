@@ -8,6 +8,7 @@ import {
 	Core as Bindings,
 	Given as Flag,
 	type MemoryTable,
+	type NearCache,
 	type Running,
 	Step,
 	Task,
@@ -30,11 +31,17 @@ const SEVERAL = constant(Constant.Several);
 const REPORTS = constant(Constant.Reports);
 
 /** The options that the core reads. It rejects any other. */
-export interface CoreOptions extends Partial<Omit<SveltekitSessionConfig, 'sessionsPerUser'>> {
+export interface CoreOptions extends Partial<
+	Omit<SveltekitSessionConfig, 'sessionsPerUser' | 'cache'>
+> {
 	/** The maximum number of sessions per user. */
 	sessionsPerUser?: number | undefined;
 	/** The effect of a login beyond it. */
 	whenFull?: string | undefined;
+	/** The age at which an entry of the near cache answers no longer, in milliseconds. */
+	maxStale?: number | undefined;
+	/** The maximum number of entries of the near cache. */
+	maxEntries?: number | undefined;
 	/** The secrets that sign and verify. Absent only during a build, when the secret may be missing. */
 	secrets: string[] | undefined;
 	/** The secrets that encrypt records. Absent if records are not encrypted. */
@@ -70,6 +77,8 @@ export class Core {
 	readonly #seals: boolean;
 	/** The table on which operations run. */
 	#asked: MemoryTable | undefined;
+	/** The near cache in which operations find sessions. */
+	#near: NearCache | undefined;
 	#memory: Uint8Array<ArrayBuffer> = new Uint8Array();
 	#input: Uint8Array<ArrayBuffer> = this.#memory;
 	/** The part of the input after the random bytes of an operation and of a session ID. */
@@ -109,7 +118,7 @@ export class Core {
 	#sleep(): void {
 		awake.delete(this);
 		this.#made?.free();
-		this.#made = this.#asked = undefined;
+		this.#made = this.#asked = this.#near = undefined;
 		this.#input = new Uint8Array();
 	}
 
@@ -207,12 +216,16 @@ export class Core {
 		return this.#bindings.isFresh(flags, record, period, Date.now());
 	}
 
-	/** Begins an operation. With a table it runs there, without store calls. */
+	/**
+	 * Begins an operation. With a table it runs there, without store calls. A session that the near cache shows to be valid
+	 * is opened without store calls, too.
+	 */
 	begin(
 		task: Task,
 		{ flags, at, texts, login, lifetime = NaN, waited = NaN }: Given,
 		facts: number,
-		table?: MemoryTable
+		table?: MemoryTable,
+		near?: NearCache
 	): Progress {
 		const { proven = lifetime, own } = login ?? {};
 		const { at: ended = NaN, before = NaN } = own ?? {};
@@ -237,7 +250,8 @@ export class Core {
 				long
 			);
 		const here = table ? flags | this.#ask(table) : flags;
-		if (table && MOSTLY_READ.has(task)) {
+		if (table ? MOSTLY_READ.has(task) : near && task === Task.Open) {
+			this.#remember(near);
 			const progress = begin(here);
 			const step: Step = progress % STEPS;
 			if (step !== Step.Again) return this.#progress(progress);
@@ -282,6 +296,13 @@ export class Core {
 			this.#asked = table;
 		}
 		return Flag.Here;
+	}
+
+	/** Sets the near cache in which operations without random bytes find sessions. */
+	#remember(near: NearCache | undefined): void {
+		if (!near || this.#near === near) return;
+		this.#bindings.remember(near);
+		this.#near = near;
 	}
 
 	/** Unpacks the progress of an operation. */

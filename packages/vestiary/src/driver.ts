@@ -61,16 +61,19 @@ export class Driver {
 	readonly calls: StoreCalls;
 	readonly #takeOutOfUse: (id: string) => void;
 	readonly #migrate: DriverOptions['migrate'];
+	readonly #near: DriverOptions['near'];
 
 	constructor(core: Core, store: Store, options: DriverOptions) {
 		this.#core = core;
 		this.calls = new StoreCalls(store, options);
 		this.#migrate = options.migrate;
+		this.#near = options.near;
 		this.#takeOutOfUse = options.takeOutOfUse;
 	}
 
 	/**
-	 * Runs an operation of the core until it ends. On a table it ends without waiting, unless it needs another effect.
+	 * Runs an operation of the core until it ends. On a table, and for a session in the near cache, it ends without waiting,
+	 * unless it needs another effect.
 	 * @param compute Computes the new data, for an update
 	 */
 	run(
@@ -80,7 +83,7 @@ export class Driver {
 		table?: MemoryTable,
 		compute?: Compute
 	): End | Promise<End> {
-		const begun = this.#core.begin(task, given, page.facts, table);
+		const begun = this.#core.begin(task, given, page.facts, table, this.#near?.texts);
 		return this.#begin(begun, page, compute);
 	}
 

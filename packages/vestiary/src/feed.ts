@@ -19,13 +19,13 @@ export function feedOf(atomic: AtomicOperations | undefined): FeedSource | undef
 }
 
 /**
- * The feed of a store, connected while it is wanted. A lost connection is opened again, after a pause that grows. Its
+ * The feed of a store, connected while a listener wants it. A lost connection is opened again, after a pause that grows. Its
  * failures reach no request: without it, sessions are only asked about less often.
  */
 export class Feed {
 	readonly #source: FeedSource;
-	readonly #listener: FeedListener;
-	#wanted = false;
+	/** The listeners that want it. */
+	readonly #listeners = new Set<FeedListener>();
 	/** Whether a connection is open, or to be opened. */
 	#running = false;
 	/** Closes the connection. */
@@ -33,9 +33,8 @@ export class Feed {
 	/** Ends the connection when it has not been wanted for a while. */
 	#linger: ReturnType<typeof setTimeout> | undefined;
 
-	constructor(source: FeedSource, listener: FeedListener) {
+	constructor(source: FeedSource) {
 		this.#source = source;
-		this.#listener = listener;
 	}
 
 	/** The name of a key in the feed. */
@@ -43,26 +42,29 @@ export class Feed {
 		return this.#source.nameOf(key);
 	}
 
-	/** Connects, unless it is connected. */
-	open(): void {
-		this.#wanted = true;
+	/** Connects, unless it is connected. A listener that joins others may have missed changes. */
+	open(listener: FeedListener): void {
+		const isLate = this.#stop !== undefined && !this.#listeners.has(listener);
+		this.#listeners.add(listener);
 		clearTimeout(this.#linger);
 		if (!this.#running) void this.#run();
+		else if (isLate) listener.connected();
 	}
 
 	/** Disconnects, unless it is opened again at once, as when a visitor goes to the next page. */
-	close(): void {
-		this.#wanted = false;
+	close(listener: FeedListener): void {
+		this.#listeners.delete(listener);
+		if (this.#isWanted()) return;
 		clearTimeout(this.#linger);
 		this.#linger = setTimeout(() => {
-			if (!this.#wanted) this.#stop?.();
+			if (!this.#isWanted()) this.#stop?.();
 		}, LINGER);
 	}
 
 	async #run(): Promise<void> {
 		this.#running = true;
 		let pause = SHORTEST_PAUSE;
-		while (this.#wanted) {
+		while (this.#isWanted()) {
 			try {
 				await this.#connection(() => {
 					pause = SHORTEST_PAUSE;
@@ -85,7 +87,7 @@ export class Feed {
 		});
 		const stop = await this.#source.watch({
 			changed: (name) => {
-				this.#listener.changed(name);
+				for (const listener of this.#listeners) listener.changed(name);
 			},
 			lost: lose
 		});
@@ -95,15 +97,15 @@ export class Feed {
 		};
 		opened();
 		// It may not be wanted any more. A connection that took long to open need not linger.
-		if (this.#isWanted()) this.#listener.connected();
-		else this.#stop();
+		if (!this.#isWanted()) this.#stop();
+		for (const listener of this.#listeners) listener.connected();
 		await lost;
 		this.#stop = undefined;
 	}
 
 	/** A function, because it changes while the connection is awaited. */
 	#isWanted(): boolean {
-		return this.#wanted;
+		return this.#listeners.size > 0;
 	}
 }
 

@@ -1,4 +1,4 @@
-import { Feed, feedOf, unref } from './feed.js';
+import { Feed, feedOf, unref, type FeedListener } from './feed.js';
 import {
 	isOver,
 	LiveSession,
@@ -40,6 +40,14 @@ export class LiveSessions {
 	readonly #questions = new WeakMap<Asking, Questions>();
 	/** Tells of changes by other processes. */
 	#changes: Feed | Poll | undefined;
+	readonly #hears: FeedListener = {
+		changed: (name) => {
+			this.#changed(numberOf(name));
+		},
+		connected: () => {
+			this.#all();
+		}
+	};
 
 	constructor(atomic?: AtomicOperations) {
 		this.follow(atomic);
@@ -51,21 +59,23 @@ export class LiveSessions {
 		this.#changes = this.#changesOf(atomic);
 		if (!this.#changes || this.size === 0) return;
 		// The records have other names now, under which the questions enter the sessions.
-		this.#changes.open();
+		this.#open();
 		this.#all();
+	}
+
+	/** The feed of the store, if it has one. */
+	get feed(): Feed | undefined {
+		return this.#changes instanceof Feed ? this.#changes : undefined;
+	}
+
+	#open(): void {
+		if (this.#changes instanceof Feed) this.#changes.open(this.#hears);
+		else this.#changes?.open();
 	}
 
 	#changesOf(atomic: AtomicOperations): Feed | Poll | undefined {
 		const source = feedOf(atomic);
-		if (source)
-			return new Feed(source, {
-				changed: (name) => {
-					this.#changed(numberOf(name));
-				},
-				connected: () => {
-					this.#all();
-				}
-			});
+		if (source) return new Feed(source);
 		if (!atomic.polling) return undefined;
 		return new Poll(atomic.polling, {
 			keys: () => this.#keys(),
@@ -90,7 +100,7 @@ export class LiveSessions {
 			live = new LiveSession(id, this.#questionsOf(asking), listener);
 			this.#sessions.set(id, live);
 			this.size++;
-			this.#changes?.open();
+			this.#open();
 			// Between the request and now it may have ended.
 			this.#ask(live, this.#urgent);
 		}
@@ -278,7 +288,8 @@ export class LiveSessions {
 		clearTimeout(this.#timer);
 		this.#next = Infinity;
 		this.#ticks.clear();
-		this.#changes?.close();
+		if (this.#changes instanceof Feed) this.#changes.close(this.#hears);
+		else this.#changes?.close();
 	}
 
 	/** Asks about a session at this time, unless it is asked about earlier. */

@@ -1,6 +1,7 @@
 import { ConfigError } from './errors.js';
 import { optionTypes } from './generated/vestiary.js';
 import { checkNames } from './names.js';
+import { CACHE_TYPES, type CacheOptions } from './cache-options.js';
 import { LIMIT_TYPES } from './session-limit.js';
 import type { CookieSerializeOptions, SveltekitSessionConfig } from './types.js';
 
@@ -12,6 +13,7 @@ const OWN_TYPES = {
 	as: 'string',
 	cookie: 'object',
 	sessionsPerUser: 'number or object',
+	cache: 'object',
 	store: 'object',
 	schema: 'object or function',
 	transformer: 'object or function',
@@ -44,7 +46,7 @@ function inCore(pattern: RegExp): Types {
 
 /** The options that the core reads, without those that {@link CoreOptions} adds. */
 const CORE_TYPES = inCore(
-	/^(?!secrets|sealSecrets|whenFull|migrates|atomic|resends|storeTtl|production)(\w+) a (.*)/
+	/^(?!secrets|sealSecrets|whenFull|maxStale|maxEntries|migrates|atomic|resends|storeTtl|production)(\w+) a (.*)/
 );
 
 /** All options with the types of their values, except `secret`, which is checked separately. */
@@ -81,6 +83,29 @@ export function checkedLimit(limit: SveltekitSessionConfig['sessionsPerUser']): 
 		checkType('sessionsPerUser.whenFull', whenFull, LIMIT_TYPES.whenFull);
 	}
 	return { sessionsPerUser: most === Infinity ? MOST : most, whenFull };
+}
+
+/**
+ * Checks the names and types in the options of the near cache, and converts them to the two members that the core reads.
+ * @throws ConfigError for an unknown or missing member, or a wrong type
+ */
+export function checkedCache(cache: SveltekitSessionConfig['cache']): {
+	maxStale: number | undefined;
+	maxEntries: number | undefined;
+} {
+	const { maxStale, maxEntries }: Partial<CacheOptions> = cache ?? {};
+	if (cache) {
+		const kind = { kind: 'a member of `cache`', prefix: 'cache.' };
+		checkNames(cache, Object.keys(CACHE_TYPES), kind);
+		if (maxStale === undefined)
+			throw new ConfigError(
+				'options',
+				'`cache.maxStale` is missing: say for how many milliseconds an entry may answer, such as 1000'
+			);
+		checkType('cache.maxStale', maxStale, CACHE_TYPES.maxStale);
+		checkType('cache.maxEntries', maxEntries, CACHE_TYPES.maxEntries);
+	}
+	return { maxStale, maxEntries };
 }
 
 /**

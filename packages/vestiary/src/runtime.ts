@@ -8,6 +8,7 @@ import { hint, hintsFor } from './hints.js';
 import { checkNames } from './names.js';
 import { MemoryStore } from './memory-store.js';
 import {
+	checkedCache,
 	checkedCookie,
 	checkedLimit,
 	checkType,
@@ -107,6 +108,7 @@ export function runtimeOf(options: SveltekitSessionConfig): Runtime {
 	const core = coreOf(secretsNumber, {
 		...forCore(options),
 		...checkedLimit(options.sessionsPerUser),
+		...checkedCache(options.cache),
 		cookie,
 		secrets,
 		sealSecrets: encrypts ? secrets : undefined,
@@ -142,6 +144,11 @@ export function runtimeOf(options: SveltekitSessionConfig): Runtime {
 			outOfUse,
 			columns,
 			live,
+			// A memory store answers as fast.
+			near:
+				options.cache && !(store instanceof MemoryStore)
+					? sessions.near(options.cache.maxEntries)
+					: undefined,
 			recheckAfter: (options.recheckAfter ?? constant(Constant.RecheckAfter)) * 1_000
 		}),
 		cookie: Object.freeze(cookie),
@@ -186,7 +193,7 @@ const OPTION_VALUES = {
 } as const;
 
 /** Options that need an atomic store. */
-const NEED_ATOMIC = ['idleTimeout', 'renewAfter'] as const;
+const NEED_ATOMIC = ['idleTimeout', 'renewAfter', 'cache'] as const;
 
 /** The advice for a cookie attribute that is written beside `cookie` instead of in it. */
 function inCookie(name: string): string | undefined {

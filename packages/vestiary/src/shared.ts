@@ -1,8 +1,10 @@
 import { Cache, Recent } from './bounded.js';
 import { Columns } from './columns.js';
+import { isolated } from './environment.js';
 import { constant, Constant } from './generated/vestiary.js';
 import { LiveSessions } from './live-sessions.js';
 import { MemoryStore } from './memory-store.js';
+import { NearCache } from './near-cache.js';
 import { clientOf } from './stores/client.js';
 import { Turns } from './turns.js';
 import type { Store } from './types.js';
@@ -31,6 +33,8 @@ export interface SessionState {
 	readonly columns: Columns;
 	/** Sessions that outlive their requests. */
 	readonly live: LiveSessions;
+	/** The near cache, created for the first handle that wants one of this many entries. */
+	near(most: number | undefined): NearCache;
 }
 
 /** The options that separate the sessions of two handles. */
@@ -51,16 +55,25 @@ export function sharedBy(owner: Owner, store: Store): Shared {
 	}));
 	const key = application.keys.get(store) ?? keyOf(application, store);
 	application.keys.set(store, key);
-	const sessions = application.stores.get(key, () => ({
+	const sessions = application.stores.get(key, newState);
+	// Of the handles that share it, only a later one may have a store with a feed.
+	sessions.live.follow(store.atomic);
+	return { application, sessions };
+}
+
+function newState(): SessionState {
+	const live = new LiveSessions();
+	let near: NearCache | undefined;
+	return {
 		touched: new Recent(constant(Constant.RecentIds)),
 		outOfUse: new Recent(constant(Constant.RecentIds)),
 		writes: new Turns(),
 		columns: new Columns(),
-		live: new LiveSessions()
-	}));
-	// Of the handles that share it, only a later one may have a store with a feed.
-	sessions.live.follow(store.atomic);
-	return { application, sessions };
+		live,
+		// A connection of a Worker belongs to the request that opened it.
+		near: (most) =>
+			(near ??= new NearCache(most, () => (isolated ? undefined : live.feed)))
+	};
 }
 
 /**

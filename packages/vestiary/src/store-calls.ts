@@ -5,6 +5,7 @@ import { Answer, Step } from './generated/vestiary.js';
 import { jsonOf } from './json.js';
 import type { LiveSessions } from './live-sessions.js';
 import { refusalOf } from './refusal.js';
+import type { NearCache } from './near-cache.js';
 import { readBoth } from './stores/both.js';
 import { WRITE_ID_HEADS } from './stores/options.js';
 import type { AtomicOperations, Store, StoreOperation, Telemetry } from './types.js';
@@ -37,6 +38,7 @@ export class StoreCalls {
 	/** Converts records for stores that are not atomic. */
 	readonly #columns: Columns;
 	readonly #live: LiveSessions;
+	readonly #near: NearCache | undefined;
 
 	constructor(store: Store, options: StoreCallOptions) {
 		this.#store = store;
@@ -45,12 +47,14 @@ export class StoreCalls {
 		this.#telemetry = options.telemetry;
 		this.#columns = options.columns;
 		this.#live = options.live;
+		this.#near = options.near;
 	}
 
 	/** Makes a store call. If it fails, adds the error to `failures` and returns its number there. */
 	async make(call: StoreCall, action: StoreOperation, failures: unknown[]): Promise<StoreReply> {
 		// Without `stamp` the store is not called, so there is nothing to measure.
 		if (call.step === Step.Stamp && !this.#atomic?.stamp) return NOT_STAMPED;
+		const readings = this.#near && (await this.#near.begin(call.step, call.key, call.text));
 		let reply: Reply;
 		try {
 			reply = await this.#measured(action, async () => this.#reply(call));
@@ -64,8 +68,10 @@ export class StoreCalls {
 			return { answer: isLost ? Answer.Lost : Answer.Refused, number };
 		} finally {
 			// Also after an error: the store may have written.
+			this.#near?.wrote(call.step, call.key);
 			if (this.#live.size > 0 && CHANGES.has(call.step)) this.#live.wrote(call.key);
 		}
+		if (readings?.length) this.#near?.keep(readings, textsOf(reply));
 		if (typeof reply === 'number') return { answer: reply };
 		if (typeof reply === 'string') return { answer: Answer.Text, text: reply };
 		if ('number' in reply) return reply;
@@ -203,6 +209,8 @@ export interface StoreCallOptions {
 	readonly columns: Columns;
 	/** Sessions that depend on the records. */
 	readonly live: LiveSessions;
+	/** The near cache, if there is one. */
+	readonly near: NearCache | undefined;
 }
 
 /** A reply in its shortest form: an outcome, a text, a number with its kind and perhaps a text, or two texts. */
@@ -212,6 +220,13 @@ type Reply = Answer | string | (StoreReply & { readonly number: number }) | Two;
 interface Two {
 	readonly record: string | undefined;
 	readonly list?: { readonly text: string | undefined };
+}
+
+/** The texts in a reply to a read, in the order of the keys. */
+function textsOf(reply: Reply): readonly (string | undefined)[] {
+	if (typeof reply === 'number') return [];
+	if (typeof reply === 'string') return [reply];
+	return 'number' in reply ? [reply.text] : [reply.record, reply.list?.text];
 }
 
 /** The reply of a store that did not stamp a text: it cannot, or holds another record under the key. */

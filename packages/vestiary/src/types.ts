@@ -4,6 +4,7 @@ import type { ClientOptions, ClientSource } from './client-session.js';
 import type { PublicData, RegisteredData } from './registered.js';
 import type { Transformer } from './rich-values.js';
 import type { SessionData } from './session-data.js';
+import type { CacheOptions } from './cache-options.js';
 import type { SessionsPerUser } from './session-limit.js';
 import type { StandardSchema } from './standard-schema.js';
 
@@ -347,6 +348,12 @@ export interface SveltekitSessionConfig {
 	 * `session.until()` and `session.signal`. From 1 to 300. Default: 10.
 	 */
 	recheckAfter?: number | undefined;
+	/**
+	 * Answers requests about the sessions that this process has read just now without asking the store. A session that
+	 * another process ends is noticed at the latest after `maxStale` milliseconds, and at once if the store has a feed that
+	 * is connected. What this process writes counts at once. Needs an atomic store. Default: no cache.
+	 */
+	cache?: CacheOptions | undefined;
 	/**
 	 * The maximum number of sessions per user (`session.login()`). A login beyond it ends the session that has been
 	 * idle longest, or is refused with `whenFull: 'refuse'`. With `Infinity` only the size of the session list is a

@@ -26,6 +26,7 @@ export { type OnceOptions } from './once.js';
 export { type CookieRequest, type ReadOnlySession } from './read-only.js';
 export type { Transformer } from './rich-values.js';
 export { Session } from './session.js';
+export { type CacheOptions } from './cache-options.js';
 export { type SessionsPerUser } from './session-limit.js';
 export { fromExpressStore, type ExpressStore } from './stores/express.js';
 // Not by name: only so can applications merge a re-exported interface (`declare module 'vestiary'`).

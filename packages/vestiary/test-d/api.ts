@@ -263,6 +263,12 @@ export const everything: SveltekitSessionConfig = {
 
 // @ts-expect-error -- the secret is required
 sveltekitSessionHandle({});
+for (const cache of [{ maxStale: 1_000 }, { maxStale: 1, maxEntries: 5 }, undefined])
+	sveltekitSessionHandle({ secret: '', cache });
+// @ts-expect-error Its bound is missing.
+sveltekitSessionHandle({ secret: '', cache: { maxEntries: 5 } });
+// @ts-expect-error It has no such member.
+sveltekitSessionHandle({ secret: '', cache: { maxStale: 1, ttl: 5 } });
 for (const sessionsPerUser of [3, Infinity, undefined, {}, { most: 3 }] as const)
 	sveltekitSessionHandle({ secret: '', sessionsPerUser });
 const limit: SessionsPerUser = { most: 3, whenFull: 'refuse' };

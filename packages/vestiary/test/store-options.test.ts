@@ -243,6 +243,14 @@ const NUMBERS: Record<string, { make: (value: number) => () => unknown; good: nu
 		make: (recheckAfter) => handle({ recheckAfter }),
 		good: [1, 300]
 	},
+	'CacheOptions.maxStale': {
+		make: (maxStale) => handle({ cache: { maxStale } }),
+		good: [1, 60_000]
+	},
+	'CacheOptions.maxEntries': {
+		make: (maxEntries) => handle({ cache: { maxStale: 1, maxEntries } }),
+		good: [1, 1_000_000]
+	},
 	'SveltekitSessionConfig.storeTimeout': {
 		make: (storeTimeout) => handle({ storeTimeout }),
 		good: [0, 1, 2 ** 31 - 1, Infinity]
@@ -323,6 +331,7 @@ describe('numbers that are none, out of range or without end are refused, or mea
 	test('none of them is forgotten', () => {
 		const declared = [
 			'types.ts',
+			'cache-options.ts',
 			'slot-types.ts',
 			'memory-store.ts',
 			'stores/options.ts',

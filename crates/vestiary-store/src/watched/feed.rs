@@ -1,4 +1,4 @@
-//! The feed of a store's changes, connected while sessions are watched.
+//! The feed of a store's changes, connected while sessions are watched, or the near cache is in use.
 
 use std::{
     future::{Future, poll_fn},
@@ -11,10 +11,14 @@ use std::{
     time::Duration,
 };
 
-use tokio::{runtime::Handle, sync::Notify, time::sleep};
+use tokio::{
+    runtime::Handle,
+    sync::Notify,
+    time::{sleep, timeout},
+};
 
 use super::{bell::Hint, poll};
-use crate::{AnyStore, ChangeListener, Sessions, Store as _, sessions::Inner};
+use crate::{AnyStore, ChangeListener, Sessions, Store as _, near::Near, sessions::Inner};
 
 /// The connection to the feed. Its failures reach no request: without it, the store is only asked less often.
 #[derive(Default)]
@@ -25,6 +29,9 @@ pub(super) struct Feed {
 
 /// The time for which a connection stays that is not wanted.
 const LINGER: Duration = Duration::from_secs(1);
+
+/// The time between two questions whether the near cache is still in use.
+const LOOKS: Duration = Duration::from_secs(5);
 
 /// The pauses before a lost connection is opened again, in milliseconds.
 const SHORTEST_PAUSE: u64 = 100;
@@ -66,12 +73,12 @@ struct Running {
 }
 
 impl Running {
-    /// Whether no session is watched. The task has ended then.
+    /// Whether no session is watched, and the near cache is not in use. The task has ended then.
     fn is_over(&self) -> bool {
-        let watched = &self.inner.watched;
+        let Inner { watched, near, .. } = &*self.inner;
         let mut is_running = watched.feed.is_running();
         // A session that is entered now opens the feed after this.
-        *is_running = watched.is_any();
+        *is_running = watched.is_any() || near.as_ref().is_some_and(Near::is_warm);
         self.is_over.store(!*is_running, Ordering::Relaxed);
         !*is_running
     }
@@ -114,7 +121,13 @@ async fn run(running: Running) {
 async fn until_unwanted<T>(running: &Running, watching: impl Future<Output = T>) -> bool {
     let unwanted = async {
         loop {
-            running.inner.watched.feed.unwanted.notified().await;
+            let notified = running.inner.watched.feed.unwanted.notified();
+            // A cache that is used no longer does not say so.
+            if running.inner.near.is_some() {
+                let _ = timeout(LOOKS, notified).await;
+            } else {
+                notified.await;
+            }
             sleep(LINGER).await;
             if running.is_over() {
                 break;
@@ -131,7 +144,7 @@ async fn until_unwanted<T>(running: &Running, watching: impl Future<Output = T>)
     .await
 }
 
-/// Has sessions checked as the feed says.
+/// Has sessions checked, and entries of the near cache dropped, as the feed says.
 struct Hears {
     inner: Weak<Inner>,
     connected: AtomicBool,
@@ -140,6 +153,9 @@ struct Hears {
 impl ChangeListener for Hears {
     fn changed(&self, name: &str) {
         if let Some(inner) = self.inner.upgrade() {
+            if let Some(near) = &inner.near {
+                near.changed(name);
+            }
             inner.watched.hint(name, Hint::Maybe);
         }
     }
@@ -147,6 +163,9 @@ impl ChangeListener for Hears {
     fn connected(&self) {
         self.connected.store(true, Ordering::Relaxed);
         if let Some(inner) = self.inner.upgrade() {
+            if let Some(near) = &inner.near {
+                near.clear();
+            }
             inner.watched.hint_all();
         }
     }

@@ -1,5 +1,7 @@
 //! The options of sessions, and the deadlines that follow from them.
 
+mod cache;
+mod per_user;
 mod text;
 mod timeouts;
 
@@ -9,12 +11,14 @@ use alloc::{
 };
 use core::ops::RangeInclusive;
 
+pub use cache::CacheOptions;
+pub use per_user::{SessionsPerUser, WhenFull};
 pub use text::{OptionType, OptionsText};
 pub use timeouts::Timeouts;
 
 use crate::{
     CookieName, CookieOptions, CookieOverrides, Error, Format, Limits, MaxAge, Meta, SessionId,
-    SetCookie, Ttl, UnixMillis, constants,
+    SetCookie, Ttl, UnixMillis,
     cookie::{secure, set_attribute},
     decide::Policy,
     id, record,
@@ -55,25 +59,7 @@ pub struct Options {
     sessions_per_user: SessionsPerUser,
     /// The maximum time between two checks of a watched session, in milliseconds.
     recheck_after: u64,
-}
-
-/// The limit of the number of sessions that a user has at the same time.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct SessionsPerUser {
-    /// The maximum number of sessions. Default: 100.
-    pub most: usize,
-    /// The effect of a login beyond it. Default: [`WhenFull::Evict`].
-    pub when_full: WhenFull,
-}
-
-/// The effect of a login of a user who already has the maximum number of sessions.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum WhenFull {
-    /// It ends the session that has been idle longest.
-    #[default]
-    Evict,
-    /// It is refused with [`Error::TooManySessions`].
-    Refuse,
+    cache: Option<CacheOptions>,
 }
 
 /// Options whose effect depends on the cookie's attributes, as they were given. A session may have its own attributes.
@@ -134,6 +120,10 @@ pub struct OptionsInput<'a> {
     pub on_reuse: OnReuse,
     /// The maximum time between two checks of a session that a stream watches, in seconds: 1 to 300. Default: 10.
     pub recheck_after: Option<f64>,
+    /// The age at which an entry of the near cache answers no longer, in milliseconds: 1 to 60,000. Default: no cache.
+    pub max_stale: Option<f64>,
+    /// The maximum number of entries of the near cache: 1 to 1,000,000. Default: 10,000.
+    pub max_entries: Option<f64>,
     /// The cookie attributes for records: text of a JSON object, as for [`Options::record_cookie`]. Default: none.
     pub attributes: Option<&'a str>,
 }
@@ -174,6 +164,7 @@ impl Options {
                 ..SessionsPerUser::default()
             },
             recheck_after: timeouts::recheck(input.recheck_after)?,
+            cache: cache::checked(input.max_stale, input.max_entries)?,
         };
         options.settle()?;
         if options.format == Format::ExpressSession && options.timeouts.has_renewal() {
@@ -408,6 +399,12 @@ impl Options {
         self.recheck_after
     }
 
+    /// The near cache of a process, if it has one.
+    #[must_use]
+    pub fn cache(&self) -> Option<CacheOptions> {
+        self.cache
+    }
+
     /// The namespace of the sessions.
     #[must_use]
     pub fn namespace(&self) -> Option<&str> {
@@ -453,19 +450,6 @@ impl Options {
     #[must_use]
     pub fn touch_after(&self) -> u64 {
         self.touch_after
-    }
-}
-
-impl Default for SessionsPerUser {
-    fn default() -> Self {
-        constants::SESSIONS_PER_USER.into()
-    }
-}
-
-/// So many sessions, of which the one that has been idle longest makes room.
-impl From<usize> for SessionsPerUser {
-    fn from(most: usize) -> Self {
-        Self { most, when_full: WhenFull::Evict }
     }
 }
 

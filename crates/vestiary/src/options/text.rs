@@ -58,7 +58,7 @@ const COOKIE: &str = "cookie.";
 
 impl OptionsText {
     /// The members of the text besides `cookie`, with the types of their values.
-    pub const TYPES: [(&'static str, OptionType); 25] = [
+    pub const TYPES: [(&'static str, OptionType); 27] = [
         ("name", OptionType::String),
         ("rolling", OptionType::Boolean),
         ("saveUninitialized", OptionType::Boolean),
@@ -77,6 +77,8 @@ impl OptionsText {
         ("version", OptionType::Number),
         ("onReuse", OptionType::String),
         ("recheckAfter", OptionType::Number),
+        ("maxStale", OptionType::Number),
+        ("maxEntries", OptionType::Number),
         ("secrets", OptionType::Strings),
         ("sealSecrets", OptionType::Strings),
         ("migrates", OptionType::Boolean),
@@ -137,6 +139,8 @@ impl OptionsText {
             version: self.number("version"),
             on_reuse: self.on_reuse()?,
             recheck_after: self.number("recheckAfter"),
+            max_stale: self.number("maxStale"),
+            max_entries: self.number("maxEntries"),
             attributes: Some(&self.attributes),
         })
     }

@@ -79,6 +79,13 @@ impl<'h, H: Host> Calls<'h, H> {
             self.host.sleep(micros).await;
         }
         let (key, text) = self.prepared(place, &query)?;
+        if seeded(Fault::RereadsCache)
+            && self.wrote
+            && matches!(query, Query::Read)
+            && let Some((text, _)) = self.host.cached(&key, u64::MAX)
+        {
+            return self.found(place, &key, Some(text));
+        }
         self.host.turn(&key, query.writes()).await;
         let began = self.host.elapsed();
         let reply = self.host.call(query.call(&key, &text)).await;

@@ -170,6 +170,16 @@ pub enum Fault {
     ReuseSparesSession,
     /// A request within the grace period of a renewal counts as reuse.
     GraceCountsAsReuse,
+    /// The near cache takes the text of a read that began before a write and ended after it.
+    CacheKeepsLateReads,
+    /// The age of an entry of the near cache counts from its last use.
+    CacheCountsFromHit,
+    /// The near cache keeps an entry whose record has changed.
+    CacheSparesChanged,
+    /// A session from the near cache is admitted without its user's session list.
+    CacheSparesList,
+    /// A record is read again from the near cache after a write, although it may have changed.
+    RereadsCache,
 }
 
 #[cfg(all(feature = "seeded-faults", any(target_family = "wasm", not(debug_assertions))))]

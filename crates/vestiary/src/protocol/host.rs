@@ -83,6 +83,15 @@ pub trait Host {
         replies
     }
 
+    /// The text under a key in the near cache of the process ([`NearCache`](crate::NearCache)), and when the store was
+    /// asked for it. `None` unless that was less than `max_stale` milliseconds ago.
+    ///
+    /// Default: none.
+    fn cached(&mut self, key: &str, max_stale: u64) -> Option<(String, UnixMillis)> {
+        let _ = (key, max_stale);
+        None
+    }
+
     /// Sleeps for this many microseconds.
     async fn sleep(&mut self, micros: u64);
 

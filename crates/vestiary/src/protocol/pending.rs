@@ -12,7 +12,7 @@ use super::{
     effect::{Answered, Asked, Effect, Report, Stopped},
     host::{Call, Doubt, Failed, Host, NewId, Reply},
 };
-use crate::{Error, Event, SessionId, UnixMillis};
+use crate::{Error, Event, SessionId, UnixMillis, cache};
 
 /// An operation that a driver runs from outside, effect by effect. It is for a host that has no futures of its own, such as
 /// JavaScript, or a test that decides which request continues.
@@ -57,10 +57,23 @@ struct Mail {
     id: Option<SessionId>,
 }
 
-/// A store that answers an operation at once.
+/// A store that answers an operation at once, or the near cache of a process.
 pub trait Source {
-    /// Answers a call.
-    fn answer(&self, call: &Call<'_>, now: UnixMillis) -> Answered;
+    /// Answers a call. `None` if the operation has to wait for the answer.
+    ///
+    /// Default: answers none.
+    fn answer(&self, call: &Call<'_>, now: UnixMillis) -> Option<Answered> {
+        let _ = (call, now);
+        None
+    }
+
+    /// The text under a key in the near cache: [`Host::cached`].
+    ///
+    /// Default: none.
+    fn cached(&self, key: &str, max_stale: u64, at: cache::Moment) -> Option<(String, UnixMillis)> {
+        let _ = (key, max_stale, at);
+        None
+    }
 }
 
 /// An answer with which an operation continues.
@@ -165,8 +178,9 @@ fn end<T>(ended: Result<T, Stopped>) -> Result<T, Stopped> {
 }
 
 impl<T> Pending<T> {
-    /// Lets `source` answer store calls at once. Only with `cfg(plain)`: otherwise `source` is not used. An operation that
-    /// only `reads` waits where it would write, and is never polled again.
+    /// Lets `source` answer store calls at once. Only with `cfg(plain)`: otherwise it is only a near cache. An operation
+    /// that only `reads` waits where it would write, and is never polled again. With `cfg(plain)`, only such an operation
+    /// uses a near cache.
     pub fn answer_by(&mut self, source: Rc<dyn Source>, reads: bool) {
         let mut mail = self.mail.borrow_mut();
         (mail.source, mail.reads) = (Some(source), reads);
@@ -233,7 +247,10 @@ impl Mail {
             return None;
         }
         let mut answers = calls.iter().map(|call| source.answer(call, now));
-        if calls.len() == 1 { answers.next() } else { Some(Answered::All(answers.collect())) }
+        if calls.len() == 1 {
+            return answers.next()?;
+        }
+        answers.collect::<Option<_>>().map(Answered::All)
     }
 
     /// Keeps an answer that came at once, because the operation may run again.
@@ -397,6 +414,16 @@ impl Host for Post {
         };
         let mut answers = answers.into_iter();
         calls.iter().map(|_| self.replied(answers.next())).collect()
+    }
+
+    fn cached(&mut self, key: &str, max_stale: u64) -> Option<(String, UnixMillis)> {
+        let mail = self.0.borrow();
+        // An operation that runs again from its beginning would find another entry there, or none.
+        if cfg!(plain) && !mail.reads {
+            return None;
+        }
+        let (source, poll) = (mail.source.as_ref()?, mail.poll()?);
+        source.cached(key, max_stale, cache::Moment { now: poll.now, elapsed: poll.elapsed })
     }
 
     async fn sleep(&mut self, micros: u64) {

@@ -52,7 +52,7 @@ impl Rules {
     }
 
     /// Decrypts a text that the store has under `key`, if records are encrypted.
-    pub(super) fn opened(
+    pub(crate) fn opened(
         &self,
         place: Place<'_>,
         key: &str,

@@ -9,6 +9,7 @@ mod admission;
 mod identity;
 mod login;
 mod open;
+mod remembered;
 mod reuse;
 mod user;
 mod write;

@@ -2,6 +2,7 @@ use alloc::{boxed::Box, vec::Vec};
 
 use super::{
     admission::{Admission, admit, leave, look, note_use},
+    remembered::remembered,
     reuse::report_reuse,
 };
 use crate::{
@@ -67,7 +68,8 @@ pub struct Spent {
 
 /// Finds the first valid session among these IDs, which come from cookies with valid signatures.
 ///
-/// Emits an event for each ID that leads to no session. Follows pointers during their grace period.
+/// Emits an event for each ID that leads to no session. Follows pointers during their grace period. If the near cache of
+/// the process shows that the session of the first ID is valid ([`Host::cached`]), the store is not asked.
 ///
 /// # Errors
 /// The host's error if the store failed. An unreadable record is not an error.
@@ -77,6 +79,10 @@ pub async fn open<H: Host>(
     rules: &Rules,
     ids: &[SessionId],
 ) -> Result<Opening, H::Error> {
+    if let Some(session) = ids.first().and_then(|id| remembered(host, rules, id)) {
+        let found = Found::Session(session);
+        return Ok(Opening { found, spent: Vec::new(), lost: Vec::new() });
+    }
     find(host, rules, ids, Reads::AsNeeded).await
 }
 

@@ -1,0 +1,117 @@
+import { unref, type Feed } from './feed.js';
+import { NearCache as Texts, Step } from './generated/vestiary.js';
+
+/** A read that is under way. */
+interface Reading {
+	readonly key: string;
+	/** The record's name in the feed, or its key without one. */
+	readonly name: string;
+	/** The changes of the record before the read, as the core counts them. */
+	readonly changes: number;
+	readonly now: number;
+	readonly elapsed: number;
+}
+
+/**
+ * The texts that this process has recently read from one store. The core decides which of them still answer. The feed of
+ * the store is connected while there are new ones.
+ */
+export class NearCache {
+	readonly #most: number | undefined;
+	readonly #feedNow: () => Feed | undefined;
+	/** The feed that is connected for this cache. */
+	#feed: Feed | undefined;
+	#made: Texts | undefined;
+	/** When a text was last added, by the monotonic clock. */
+	#added = 0;
+	#timer: ReturnType<typeof setTimeout> | undefined;
+
+	/** @param feed The feed of the store, if it has one by now */
+	constructor(most: number | undefined, feed: () => Feed | undefined) {
+		this.#most = most;
+		this.#feedNow = feed;
+	}
+
+	/** The texts, for the core. Created with the first read, since not every runtime frees linear memory by itself. */
+	get texts(): Texts {
+		return (this.#made ??= new Texts(this.#most));
+	}
+
+	/**
+	 * Begins the reads of a store call; none if it reads nothing. Call it before the store is asked.
+	 * @param other The key of the list that the store is asked for at the same time
+	 */
+	async begin(step: Step, key: string, other: string): Promise<readonly (Reading | undefined)[]> {
+		if (!READS.has(step)) return [];
+		return Promise.all(
+			(step === Step.LoadTwo ? [key, other] : [key]).map((one) => this.#read(one))
+		);
+	}
+
+	/** Keeps the texts that the store has returned, unless they may have changed meanwhile. */
+	keep(readings: readonly (Reading | undefined)[], texts: readonly (string | undefined)[]): void {
+		this.#stayConnected();
+		for (const [place, reading] of readings.entries()) {
+			const text = texts[place];
+			if (!reading || text === undefined) continue;
+			const { key, name, changes, now, elapsed } = reading;
+			this.texts.put(key, name, changes, text, now, elapsed);
+		}
+	}
+
+	/** Called after this process may have changed a record. */
+	wrote(step: Step, key: string): void {
+		if (CHANGES.has(step)) this.changed(key);
+	}
+
+	/** A record has changed, by its key or its name in the feed. */
+	changed(name: string): void {
+		this.#made?.changed(name);
+	}
+
+	/** Earlier changes may have been missed. */
+	connected(): void {
+		this.#made?.clear();
+	}
+
+	async #read(key: string): Promise<Reading | undefined> {
+		let name = key;
+		try {
+			name = (await this.#feedNow()?.nameOf(key)) ?? key;
+		} catch {
+			// No message would drop it.
+			return undefined;
+		}
+		const changes = this.texts.reading(key, name);
+		return { key, name, changes, now: Date.now(), elapsed: performance.now() };
+	}
+
+	/** Connects the feed, until no text has been added for a while. */
+	#stayConnected(): void {
+		this.#added = performance.now();
+		if (this.#timer !== undefined) return;
+		this.#feed = this.#feedNow();
+		if (!this.#feed) return;
+		this.#feed.open(this);
+		this.#arm(WARM);
+	}
+
+	#arm(wait: number): void {
+		this.#timer = setTimeout(() => {
+			const left = this.#added + WARM - performance.now();
+			this.#timer = undefined;
+			if (left > 0) this.#arm(left);
+			else this.#feed?.close(this);
+		}, wait);
+		unref(this.#timer);
+	}
+}
+
+/** The steps whose replies are texts. */
+const READS: ReadonlySet<Step> = new Set([Step.Load, Step.LoadTwo, Step.LoadTimed]);
+
+/** The steps that may change a text. */
+const CHANGES: ReadonlySet<Step> = new Set([Step.Create, Step.Replace, Step.Remove, Step.Stamp]);
+
+/** The time after the last text for which the feed stays connected, in milliseconds. */
+const WARM = 10_000;
