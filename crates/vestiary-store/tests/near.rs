@@ -121,7 +121,7 @@ async fn request(sessions: &Sessions, session: &Stored) -> Option<Stored> {
 }
 
 #[test]
-fn the_store_is_asked_once_in_the_time_of_the_cache_whoever_the_session_belongs_to() {
+fn the_store_is_asked_once_in_the_time_of_the_cache_for_a_users_session_and_for_an_anonymous_one() {
     futures_executor::block_on(async {
         let store = Counted::default();
         let sessions = process(&store, &cached());

@@ -49,9 +49,14 @@ async fn out(sessions: &Sessions, session: &Stored) -> Duration {
 /// The number of times that the server was asked for a text.
 async fn reads(server: &Redis) -> usize {
     let info = server.info("commandstats").await;
-    let line = info.lines().find(|line| line.starts_with("cmdstat_get:"));
-    let calls = line.and_then(|line| line.split_once("calls=")?.1.split(',').next()?.parse().ok());
-    calls.unwrap_or_default()
+    let calls = info.lines().filter_map(|line| {
+        let (command, rest) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
+        let reads = ["get", "mget", "getrange", "eval", "evalsha"].contains(&command);
+        rest.split(',').next()?.parse::<usize>().ok().filter(|_| reads)
+    });
+    let calls = calls.sum();
+    assert!(calls > 0, "{info}");
+    calls
 }
 
 async fn subscribed(server: &Redis, number: usize) {

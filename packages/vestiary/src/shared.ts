@@ -71,8 +71,7 @@ function newState(): SessionState {
 		columns: new Columns(),
 		live,
 		// A connection of a Worker belongs to the request that opened it.
-		near: (most) =>
-			(near ??= new NearCache(most, () => (isolated ? undefined : live.feed)))
+		near: (most) => (near ??= new NearCache(most, () => (isolated ? undefined : live.feed)))
 	};
 }
 

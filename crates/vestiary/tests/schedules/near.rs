@@ -22,6 +22,7 @@ use vestiary::{
 
 use crate::{
     chance::Chance,
+    operations,
     store::{Kin, Store},
 };
 
@@ -48,7 +49,7 @@ fn near_caches_lose_nothing_and_admit_no_ended_session_beyond_the_bound() {
 
 /// How often sessions were opened without and with the store, or after they had ended; and the number of saves.
 #[derive(Debug, Default)]
-pub(crate) struct Counts {
+struct Counts {
     hits: usize,
     misses: usize,
     stale: usize,
@@ -93,15 +94,12 @@ enum Want {
     EndAll,
 }
 
+#[derive(Debug)]
 enum End {
+    Opened(session::Opening),
     Written(Written),
     Renewed(Option<Box<Seen>>),
     Over,
-}
-
-enum State {
-    Opening(Pending<session::Opening>),
-    Running(Pending<End>),
 }
 
 /// An ID that a browser has.
@@ -125,7 +123,7 @@ struct Request {
     writes: usize,
     /// Whether it has asked the store.
     asked_store: bool,
-    state: State,
+    running: Pending<End>,
     asked: Asked,
     /// The read that is under way.
     reading: Option<Reading>,
@@ -314,8 +312,9 @@ impl Schedule {
         let cookie = self.cookies[self.cookies.len() - 1 - last].clone();
         let id = cookie.id.clone();
         let rules = Arc::clone(&self.rules);
-        let opening =
-            Pending::new(async move |mut host| session::open(&mut host, &rules, &[id]).await);
+        let running = Pending::new(async move |mut host| {
+            session::open(&mut host, &rules, &[id]).await.map(End::Opened)
+        });
         self.number += 1;
         let request = Request {
             number: self.number,
@@ -326,8 +325,8 @@ impl Schedule {
             knew_end: self.processes[process].knows_end,
             writes: self.writes,
             asked_store: false,
-            state: State::Opening(opening),
-            asked: nothing(),
+            running,
+            asked: operations::read(&self.cookies[0].id),
             reading: None,
             answer: None,
         };
@@ -400,30 +399,15 @@ impl Schedule {
         let source: Rc<dyn Source> = Rc::clone(&self.processes[request.process].cache) as _;
         loop {
             let (entropy, moment) = (self.chance.bytes(), self.moment());
-            let effect = match &mut request.state {
-                State::Opening(opening) => {
-                    opening.answer_by(Rc::clone(&source), false);
-                    match opening.poll(answer, moment.now, moment.elapsed, &entropy) {
-                        Effect::Finished(opening) => {
-                            match self.opened(&request, opening) {
-                                Some(running) => request.state = State::Running(running),
-                                None => return,
-                            }
-                            answer = Answered::Begin;
-                            continue;
-                        }
-                        effect => without_end(effect),
-                    }
+            request.running.answer_by(Rc::clone(&source), false);
+            let (now, elapsed) = (moment.now, moment.elapsed);
+            answer = match request.running.poll(answer, now, elapsed, &entropy) {
+                Effect::Finished(Ok(End::Opened(opening))) => {
+                    let Some(running) = self.opened(&request, opening) else { return };
+                    request.running = running;
+                    Answered::Begin
                 }
-                State::Running(running) => {
-                    running.answer_by(Rc::clone(&source), false);
-                    match running.poll(answer, moment.now, moment.elapsed, &entropy) {
-                        Effect::Finished(end) => return self.finished(&request, end),
-                        effect => without_end(effect),
-                    }
-                }
-            };
-            answer = match effect {
+                Effect::Finished(end) => return self.finished(&request, end),
                 Effect::Call(asked) => {
                     let cache = self.processes[request.process].cache.0.borrow();
                     let name = name_of(&asked.key);
@@ -446,12 +430,7 @@ impl Schedule {
     }
 
     /// The session of a request was looked for. Returns the operation on it, if it was found.
-    fn opened(
-        &mut self,
-        request: &Request,
-        opening: Result<session::Opening, Stopped>,
-    ) -> Option<Pending<End>> {
-        let Ok(opening) = opening else { return None };
+    fn opened(&mut self, request: &Request, opening: session::Opening) -> Option<Pending<End>> {
         let number = request.number;
         let Found::Session(loaded) = opening.found else {
             self.log.push(format!("{number}: not admitted"));
@@ -541,7 +520,7 @@ impl Schedule {
             Err(Stopped::Doubt(Doubt::Busy)) if self.writes - request.writes < TRIES.into() => {
                 self.noticed.insert("a request gave up, although hardly any other wrote");
             }
-            Err(_) => {}
+            Ok(End::Opened(_)) | Err(_) => {}
         }
     }
 
@@ -597,20 +576,4 @@ fn is_read(asked: &Asked) -> bool {
 /// The name of a key in the feed.
 fn name_of(key: &str) -> String {
     format!("the name of {key}")
-}
-
-fn nothing() -> Asked {
-    let (key, text) = (String::new(), String::new());
-    Asked { kind: Question::Read, key, expected: None, text, ttl: Ttl::Infinite, owned: false }
-}
-
-/// The effect of an operation that has not ended.
-fn without_end<T>(effect: Effect<T>) -> Effect<()> {
-    match effect {
-        Effect::Call(asked) => Effect::Call(asked),
-        Effect::Sleep(micros) => Effect::Sleep(micros),
-        Effect::Compute(data) => Effect::Compute(data),
-        Effect::NewId => Effect::NewId,
-        _ => panic!("another effect"),
-    }
 }
