@@ -1,4 +1,7 @@
-/** The near cache of a process. */
+/**
+ * The near cache of a process. A session that another process ends is noticed at the latest after `maxStale` milliseconds,
+ * and at once if the store has a feed that is connected. What this process writes counts at once.
+ */
 export interface CacheOptions {
 	/**
 	 * The age at which an entry answers no longer, in milliseconds, counted from when the store was asked: a whole number

@@ -75,7 +75,7 @@ export class NearCache {
 	}
 
 	async #read(key: string): Promise<Reading | undefined> {
-		let name = key;
+		let name: string;
 		try {
 			name = (await this.#feedNow()?.nameOf(key)) ?? key;
 		} catch {

@@ -343,16 +343,9 @@ export interface SveltekitSessionConfig {
 	 * the session itself ends, too. Default: `'report'`.
 	 */
 	onReuse?: 'report' | 'revoke' | undefined;
-	/**
-	 * The maximum time in seconds between two questions to the store about a session that a stream or a signal watches:
-	 * `session.until()` and `session.signal`. From 1 to 300. Default: 10.
-	 */
+	/** The seconds between two questions about a session that a stream watches. From 1 to 300. Default: 10. */
 	recheckAfter?: number | undefined;
-	/**
-	 * Answers requests about the sessions that this process has read just now without asking the store. A session that
-	 * another process ends is noticed at the latest after `maxStale` milliseconds, and at once if the store has a feed that
-	 * is connected. What this process writes counts at once. Needs an atomic store. Default: no cache.
-	 */
+	/** A near cache: sessions that were read just now are opened without the store. Needs an atomic store. Default: none. */
 	cache?: CacheOptions | undefined;
 	/**
 	 * The maximum number of sessions per user (`session.login()`). A login beyond it ends the session that has been
