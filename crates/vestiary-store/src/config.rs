@@ -247,7 +247,7 @@ impl Config {
     }
 
     /// Answers requests about the sessions that this process has read just now without asking the store. Another process
-    /// that ends a session is noticed at the latest after [`Cache::max_stale`], and at once if the store has a feed that is
+    /// that ends a session is noticed at the latest after the time of [`Cache::new`], and at once if the store has a feed that is
     /// connected. What these [`Sessions`](crate::Sessions) and their clones write counts at once. Default: no cache.
     ///
     /// ```

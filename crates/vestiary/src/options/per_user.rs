@@ -15,7 +15,7 @@ pub enum WhenFull {
     /// It ends the session that has been idle longest.
     #[default]
     Evict,
-    /// It is refused with [`Error::TooManySessions`].
+    /// It is refused with [`Error::TooManySessions`](crate::Error::TooManySessions).
     Refuse,
 }
 
