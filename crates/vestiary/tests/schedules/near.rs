@@ -445,7 +445,9 @@ impl Schedule {
         self.log.push(format!("{number}: admitted at {} by {}", self.now.0, request.process));
         self.counts.hits += usize::from(!request.asked_store);
         self.counts.misses += usize::from(request.asked_store);
-        if request.knew_end {
+        // An anonymous session has no list. Its process may not know that another one has renewed it under an earlier ID.
+        let is_last = request.cookie.renewals == self.renewals;
+        if request.knew_end && (self.handle.is_some() || is_last) {
             self.noticed.insert("a process admitted a session that it knew to have ended");
         }
         if let Some(ended) = self.ended.filter(|ended| request.began > *ended) {
