@@ -109,7 +109,7 @@ export async function scenesOf(
 	const scenes: Staged[] = [];
 	for (const made of cases) {
 		for (const peer of peers) {
-			const scene = await sceneOf(peer, made, context.smoke ? 2 : VISITORS, latency?.wait);
+			const scene = await sceneOf(peer, made, context.smoke ? FEW : VISITORS, latency?.wait);
 			if (!scene) continue;
 			scenes.push({ made, peer, scene });
 			context.checked(`${peer.name}: ${made.name}`);
@@ -117,6 +117,9 @@ export async function scenesOf(
 	}
 	return scenes;
 }
+
+/** The visitors of a short run. With fewer, many requests in flight would outrun each other in the session of one. */
+const FEW = 16;
 
 export async function rowsOf(kit: Kit, scenes: Staged[], way: Way, plan: Plan): Promise<Row[]> {
 	const bare = bareScenes(kit);

@@ -7,6 +7,7 @@ import type { Kit } from '../kit-request.ts';
 import { loadKit } from '../kit.ts';
 import { exactly, write, type Measured, type Row } from '../results.ts';
 import { CountingProxy } from '../counting-proxy.ts';
+import { nearRoundTrips, nearTimes } from './near-cache.ts';
 import { redisPeers } from './peers.ts';
 import { userRows } from './users.ts';
 
@@ -50,6 +51,7 @@ async function counted(context: Context, kit: Kit, redisPort: number): Promise<v
 	const users = await userRows(context, kit, proxy);
 	roundTrips.push(...users.roundTrips);
 	commands.push(...users.commands);
+	const near = await nearRoundTrips(context, kit, proxy);
 	await proxy.stop();
 	const method =
 		'A proxy in front of a real Redis counts them, over many requests, one after the other. Commands ' +
@@ -70,6 +72,7 @@ async function counted(context: Context, kit: Kit, redisPort: number): Promise<v
 		method,
 		rows: commands
 	});
+	await save(context, near);
 }
 
 async function timed(context: Context, kit: Kit, port: number): Promise<void> {
@@ -96,6 +99,7 @@ async function timed(context: Context, kit: Kit, port: number): Promise<void> {
 		rows: await rowsOf(kit, scenes, inFlight, plan(context, 20, 10, IN_FLIGHT))
 	});
 	close();
+	await save(context, await nearTimes(context, kit, port));
 }
 
 function save({ folder }: Context, measured: Measured): Promise<void> {
