@@ -9,7 +9,6 @@ export interface Server {
 	answer: ClientAnswer | undefined;
 	/** Called for each question, before its answer. */
 	asked: (method: string) => unknown;
-	status: number;
 	readonly requests: string[];
 }
 
@@ -99,12 +98,7 @@ export interface TestTab {
 /** A browser, whose globals replace those of Node.js until the test unstubs them. */
 export class Browser {
 	readonly streams: Streams = new Streams();
-	readonly server: Server = {
-		answer: undefined,
-		asked: () => undefined,
-		status: 200,
-		requests: []
-	};
+	readonly server: Server = { answer: undefined, asked: () => undefined, requests: [] };
 	readonly window: EventTarget = new EventTarget();
 	readonly document: EventTarget & { hidden: boolean } = Object.assign(new EventTarget(), {
 		hidden: false
@@ -125,7 +119,7 @@ export class Browser {
 			await this.server.asked(method);
 			const { answer } = this.server;
 			if (!answer) throw new TypeError('fetch failed');
-			return Response.json(answer, { status: this.server.status });
+			return Response.json(answer);
 		});
 	}
 

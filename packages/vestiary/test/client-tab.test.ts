@@ -213,41 +213,6 @@ describe('the stream', () => {
 	});
 });
 
-describe('the end of a session', () => {
-	test.each([
-		['of a user, whose next session is anonymous', true, 'anonymous', true],
-		['of an anonymous visitor', false, undefined, true],
-		['of an anonymous visitor, whose next session is that of a user', false, 'user', false]
-	] as const)('%s', async (_, signedIn, next, hasEnded) => {
-		const onEnded = vi.fn();
-		browser.open(session('one', { signedIn }), { onEnded });
-		await settled();
-		browser.server.answer = answer(next, { signedIn: next === 'user' });
-		browser.streams.end();
-		await settled();
-		expect(onEnded).toHaveBeenCalledTimes(hasEnded ? 1 : 0);
-	});
-
-	test('is not what a server says that knows nothing', async () => {
-		const tab = browser.open(session('one'));
-		await settled();
-		browser.server.status = 503;
-		browser.server.answer = answer(undefined);
-		browser.streams.end();
-		await settled();
-		expect([tab.refreshed, tab.seen?.gone.size]).toEqual([0, 0]);
-	});
-});
-
-test('a change of a Map is a change of public data', async () => {
-	const data = (count: number): Map<string, number> => new Map([['hats', count]]);
-	const [one, other] = [1, 2].map(() => browser.open(session('one', { data: data(1) })));
-	await settled();
-	one?.show(session('one', { data: data(2) }));
-	await settled();
-	expect(other?.refreshed).toBe(1);
-});
-
 describe('late answers', () => {
 	test('data that was asked for before a logout is not shown after it, and is loaded again', async () => {
 		const tab = browser.open(session('one', { data: 'mine' }));
