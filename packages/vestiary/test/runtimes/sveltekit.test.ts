@@ -35,7 +35,7 @@ for (const kit of KITS) {
 
 		describe('vite dev', () => {
 			const start = (): Promise<Server> => serveDev(folder);
-			works(start, { built: false, client: true });
+			works(start, { built: false });
 			remoteFunctions(start);
 			subRequests(start);
 		});
@@ -80,7 +80,7 @@ for (const kit of KITS) {
 							ORIGIN: `http://localhost:${port}`
 						})
 					);
-				works(start, { client: true });
+				works(start);
 				subRequests(start);
 			});
 		});
