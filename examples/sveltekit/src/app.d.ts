@@ -7,10 +7,6 @@ declare module 'vestiary' {
 		todos?: Todo[];
 	}
 
-	interface Register {
-		public: { user: string | undefined };
-	}
-
 	interface SessionFlash {
 		text: string;
 	}
@@ -25,6 +21,7 @@ declare module 'vestiary' {
 declare global {
 	namespace App {
 		interface PageData {
+			user?: string | undefined;
 			visits?: number | undefined;
 		}
 	}

@@ -55,25 +55,6 @@ export function works(start: () => Promise<Server>, { built = true } = {}): void
 		expect(await (await get('/__data.json', cookie)).text()).toContain('"n"');
 	});
 
-	test('the stream for the pages of a session ends with it, and no answer to them sets a cookie', async () => {
-		const cookie = cookieOf(await get('/api/save'));
-		const key = async (): Promise<unknown> => {
-			const asked = await get('/_session', cookie);
-			expect(asked.headers.getSetCookie()).toEqual([]);
-			expect(asked.headers.get('cache-control')).toBe('no-store');
-			return ((await asked.json()) as { key?: unknown }).key;
-		};
-		expect(await key()).toMatch(/^[\w-]{16}$/);
-		const headers = { cookie, accept: 'text/event-stream' };
-		const { body, status } = await fetch(`${server.url}/_session`, { headers });
-		expect(status).toBe(200);
-		const reader = body?.getReader();
-		expect(new TextDecoder().decode((await reader?.read())?.value)).toContain(':');
-		await get('/api/destroy', cookie);
-		while (!(await reader?.read())?.done);
-		expect(await key()).toBeUndefined();
-	});
-
 	test('a forged cookie is a visitor without a session', async () => {
 		const cookie = cookieOf(await get('/api/save'));
 		const forged = cookie.replace(/.$/, (last) => (last === 'A' ? 'B' : 'A'));

@@ -18,7 +18,6 @@ function make({ platform }: RequestEvent): SveltekitSessionConfig {
 		cookie: { maxAge: 60 * 60 },
 		rolling: true,
 		idleTimeout: 15 * 60,
-		public: (_, { userId }) => ({ user: userId }),
-		client: true
+		passive: ({ url }) => ['/alive', '/session-end'].includes(url.pathname)
 	};
 }

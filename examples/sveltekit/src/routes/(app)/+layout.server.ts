@@ -1,7 +1,6 @@
 import type { LayoutServerLoad } from './$types';
 
 export const load: LayoutServerLoad = ({ locals: { session } }) => ({
-	session: session.forClient(),
-	// Not in the session for the browser: each page that one tab shows would load the pages of the others again.
+	user: session.userId,
 	visits: session.data.visits
 });
