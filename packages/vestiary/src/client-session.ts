@@ -34,12 +34,6 @@ export interface ClientAnswer extends Pick<ClientSession, 'key' | 'signedIn'>, C
 /** The header of requests of `useSession()`. A page of another site cannot send it. */
 export const CLIENT_HEADER = 'x-vestiary';
 
-/** How the handle answers the pages that use `vestiary/client`. */
-export interface ClientOptions {
-	/** The path of a URL, with SvelteKit's `paths.base` in it. */
-	readonly path: string;
-}
-
 /** The part of a session that `public` gets beside its data. */
 export interface ClientSource {
 	/** The ID of the logged-in user; undefined for an anonymous visitor. */

@@ -1,6 +1,6 @@
 import type { RequestEvent } from '@sveltejs/kit';
 
-import type { ClientOptions, ClientSource } from './client-session.js';
+import type { ClientSource } from './client-session.js';
 import type { PublicData, RegisteredData } from './registered.js';
 import type { Transformer } from './rich-values.js';
 import type { SessionData } from './session-data.js';
@@ -382,16 +382,16 @@ export interface SveltekitSessionConfig {
 	 */
 	migrate?: ((data: Record<string, unknown>, version: number) => unknown) | undefined;
 	/**
-	 * Selects what the visitor's browser may know of the session, for `session.forClient()`: values that SvelteKit can
+	 * Selects what the visitor's browser may know of the session, for {@link Session.forClient}: values that SvelteKit can
 	 * serialise. Not async. Called for stored sessions only. Default: nothing.
 	 */
 	public?: ((data: RegisteredData, session: ClientSource) => PublicData) | undefined;
 	/**
 	 * Lets the handle answer requests of `useSession()` (`vestiary/client`): whether the session has ended, when it will,
-	 * and requests to extend it. `true` is the path `/_session`, or `/_` and the name in `as`. With
+	 * and requests to extend it. `true` is the path `/_session`, or `/_` and {@link SveltekitSessionConfig.as}. With
 	 * SvelteKit's `paths.base`, give the whole path. Default: false; the handle then has no route of its own.
 	 */
-	client?: boolean | ClientOptions | undefined;
+	client?: boolean | { path: string } | undefined;
 	/** Stores hashes of IDs, so that a leaked dump of the store cannot be used as cookies. Default: false. */
 	hashIds?: boolean | undefined;
 	/**
