@@ -18,7 +18,7 @@ export default defineConfig({
 				test: {
 					name: 'stores',
 					include: ['test/stores/*.test.ts', 'test/faults/*.test.ts'],
-					testTimeout: 30_000,
+					testTimeout: 120_000,
 					hookTimeout: 60_000
 				}
 			},

@@ -18,8 +18,6 @@ const OWN_TYPES = {
 	schema: 'object or function',
 	transformer: 'object or function',
 	migrate: 'function',
-	public: 'function',
-	client: 'boolean or object',
 	encrypt: 'boolean or string',
 	require: 'list',
 	genid: 'function',

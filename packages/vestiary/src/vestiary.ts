@@ -1,4 +1,3 @@
-export { type ClientSession, type ClientSource } from './client-session.js';
 export { type Device, type LoginDevice } from './device.js';
 export {
 	ConfigError,

@@ -67,7 +67,7 @@ describe.each(NEW_APPS)('$name, made as the page says', (kit) => {
 			await follow('docs/how-to/test-your-app.md', folder, version);
 			const passed = await vitest(SUITES);
 			expect(passed).toContain('keeps the cart of a user');
-			expect(passed).toContain('forgets an idle visitor');
+			expect(passed).toContain('forgets an idle user');
 			expect(passed).toContain('my store is a store > returns the stored record');
 			expect(passed).toContain(
 				'my atomic store is an atomic store > creates a record only once'
