@@ -28,6 +28,7 @@ pub(crate) struct Near {
 pub(crate) type Readings<'a> = [Option<(&'a str, Reading)>; 2];
 
 /// The time after its last entry in which the feed of the store stays connected, in milliseconds.
+#[cfg(all(feature = "tokio", not(target_arch = "wasm32")))]
 const WARM: u64 = 10_000;
 
 impl Near {
@@ -83,11 +84,13 @@ impl Near {
     }
 
     /// Records that all records may have changed.
+    #[cfg(all(feature = "tokio", not(target_arch = "wasm32")))]
     pub(crate) fn clear(&self) {
         self.cache().clear();
     }
 
     /// Whether entries have been added of late, so that the feed of the store is of use.
+    #[cfg(all(feature = "tokio", not(target_arch = "wasm32")))]
     pub(crate) fn is_warm(&self) -> bool {
         let added = self.added.load(Ordering::Relaxed);
         added > 0 && self.millis().saturating_sub(added) < WARM
