@@ -174,6 +174,11 @@ impl Store for Remote {
     async fn remove(&self, key: &str, expected: Option<&WriteId>) -> Result<Outcome, StoreError> {
         self.0.remove(key, expected).await
     }
+
+    /// Otherwise a refusal that is slow, as on a busy machine, may have met a write of the same request.
+    fn resends(&self) -> bool {
+        false
+    }
 }
 
 #[tokio::test]
