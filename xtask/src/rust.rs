@@ -162,8 +162,9 @@ fn each_feature(log: &Log) -> anyhow::Result<()> {
     let run = |program: &OsStr, args: &[&str]| {
         let run = Run::new("rustup").args(["run", &version]).args([program]).args(args);
         let run = run.args(["--locked", "--target-dir", "target/oldest"]);
-        // cargo-hack starts the cargo that this variable names, which is the one that has started xtask.
-        run.env("CARGO", "cargo").env("RUSTFLAGS", "-D warnings").gently().logged(log)
+        // cargo-hack starts the cargo that this variable names, which is the one that has started xtask. It does not run
+        // gently: this is the longest step, and would go on alone when all others have ended.
+        run.env("CARGO", "cargo").env("RUSTFLAGS", "-D warnings").logged(log)
     };
     let check = |args: &[&str]| run("cargo".as_ref(), &[&["check"], args].concat());
     check(&["--all-features", "-p", "vestiary-tower", "-p", "vestiary-cli"])?;
