@@ -1,5 +1,5 @@
 import './server-only.js';
 import './wasm/inline.js';
 
-export { fakeEvent, type FakeEvent, type FakeRequest, type FakeVisitor } from './fake-event.js';
-export { testAtomicStore, testStore, type Runner, type StoreTestOptions } from './store-suites.js';
+export * from './fake-event.js';
+export * from './store-suites.js';
