@@ -3,11 +3,11 @@ import { readFile, writeFile } from 'node:fs/promises';
 
 import { BIN, type Result } from './play.ts';
 
-const DOCS = new URL('../../../../docs/', import.meta.url);
+export const DOCS = new URL('../../../../docs/', import.meta.url);
 const MARKERS = [
 	'<!-- faults: written by the runs -->',
 	'<!-- end of what the runs have written -->'
-];
+] as const;
 
 /** The runs as a Markdown table, formatted as prettier does. */
 export function tableOf(results: Result[]): string {
@@ -59,15 +59,21 @@ export function paddedTable(rows: readonly (readonly string[])[]): string {
 /** Puts the table and the plot into docs/. */
 export async function writeDocs(results: Result[], notes: string): Promise<void> {
 	await writeFile(new URL('images/reliability.svg', DOCS), plotOf(results));
+	await writePage(MARKERS, [tableOf(results), notes]);
+}
+
+/** Replaces the paragraphs between two markers of docs/explanation/reliability.md. */
+export async function writePage(
+	[begin, end]: readonly [string, string],
+	paragraphs: readonly string[]
+): Promise<void> {
 	const page = new URL('explanation/reliability.md', DOCS);
 	const text = await readFile(page, 'utf8');
-	const [begin = '', end = ''] = MARKERS;
 	const [before, rest] = text.split(begin);
 	const after = rest?.split(end)[1];
 	if (before === undefined || after === undefined)
-		throw new Error('docs/explanation/reliability.md has lost the markers of the table');
-	const written = [begin, tableOf(results), notes, end].join('\n\n');
-	await writeFile(page, `${before}${written}${after}`);
+		throw new Error(`docs/explanation/reliability.md has lost the markers: ${begin}`);
+	await writeFile(page, `${before}${[begin, ...paragraphs, end].join('\n\n')}${after}`);
 }
 
 const WIDTH = 960;

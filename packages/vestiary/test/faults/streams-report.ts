@@ -1,14 +1,13 @@
 /** The report on the streams that end with their sessions: a table, and a plot. */
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 
 import { within, type Ends } from '../stores/streams-run.ts';
-import { paddedTable, STYLE as COMMON, text } from './report.ts';
+import { DOCS, paddedTable, STYLE as COMMON, text, writePage } from './report.ts';
 
-const DOCS = new URL('../../../../docs/', import.meta.url);
 const MARKERS = [
 	'<!-- streams: written by the runs -->',
 	'<!-- end of what the runs of streams have written -->'
-];
+] as const;
 
 /** One run of one store. */
 export interface StreamResult {
@@ -28,14 +27,7 @@ export function tableOf(results: readonly StreamResult[]): string {
 /** Puts the table and the plot into docs/. */
 export async function writeDocs(results: readonly StreamResult[], notes: string): Promise<void> {
 	await writeFile(new URL('images/streams.svg', DOCS), plotOf(results));
-	const page = new URL('explanation/reliability.md', DOCS);
-	const before = await readFile(page, 'utf8');
-	const [begin = '', end = ''] = MARKERS;
-	const [head, rest] = before.split(begin);
-	const tail = rest?.split(end)[1];
-	if (head === undefined || tail === undefined)
-		throw new Error('docs/explanation/reliability.md has lost the markers of the streams');
-	await writeFile(page, `${head}${[begin, tableOf(results), notes, end].join('\n\n')}${tail}`);
+	await writePage(MARKERS, [tableOf(results), notes]);
 }
 
 const WIDTH = 960;
