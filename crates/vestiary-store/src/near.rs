@@ -27,9 +27,10 @@ pub(crate) struct Near {
 /// The reads of a store call that are under way, with the keys: of a record, and of a user's session list.
 pub(crate) type Readings<'a> = [Option<(&'a str, Reading)>; 2];
 
-/// The time after its last entry in which the feed of the store stays connected, in milliseconds.
+/// The time after its last entry in which the feed of the store stays connected, in milliseconds: as long as an entry may
+/// answer.
 #[cfg(all(feature = "tokio", not(target_arch = "wasm32")))]
-const WARM: u64 = 10_000;
+const WARM: u64 = vestiary::constants::LONGEST_STALE as u64;
 
 impl Near {
     pub(crate) fn new(options: CacheOptions) -> Self {
@@ -89,7 +90,7 @@ impl Near {
         self.cache().clear();
     }
 
-    /// Whether entries have been added of late, so that the feed of the store is of use.
+    /// Whether an entry may still answer, so that the feed of the store is of use.
     #[cfg(all(feature = "tokio", not(target_arch = "wasm32")))]
     pub(crate) fn is_warm(&self) -> bool {
         let added = self.added.load(Ordering::Relaxed);

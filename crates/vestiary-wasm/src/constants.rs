@@ -33,6 +33,8 @@ pub enum Constant {
     StoreTimeout,
     /// `vestiary::constants::STORE_TTL`.
     StoreTtl,
+    /// `vestiary::constants::LONGEST_STALE`.
+    LongestStale,
 }
 
 /// The number with this name.
@@ -51,5 +53,6 @@ pub fn constant(name: Constant) -> f64 {
         Constant::RecheckAfter => constants::RECHECK_AFTER as f64,
         Constant::StoreTimeout => constants::STORE_TIMEOUT as f64,
         Constant::StoreTtl => constants::STORE_TTL as f64,
+        Constant::LongestStale => f64::from(constants::LONGEST_STALE),
     }
 }

@@ -1,5 +1,5 @@
 import { unref, type Feed } from './feed.js';
-import { NearCache as Texts, Step } from './generated/vestiary.js';
+import { Constant, constant, NearCache as Texts, Step } from './generated/vestiary.js';
 
 /** A read that is under way. */
 interface Reading {
@@ -14,7 +14,7 @@ interface Reading {
 
 /**
  * The texts that this process has recently read from one store. The core decides which of them still answer. The feed of
- * the store is connected while there are new ones.
+ * the store is connected while one of them may.
  */
 export class NearCache {
 	readonly #most: number | undefined;
@@ -113,5 +113,5 @@ const READS: ReadonlySet<Step> = new Set([Step.Load, Step.LoadTwo, Step.LoadTime
 /** The steps that may change a text. */
 const CHANGES: ReadonlySet<Step> = new Set([Step.Create, Step.Replace, Step.Remove, Step.Stamp]);
 
-/** The time after the last text for which the feed stays connected, in milliseconds. */
-const WARM = 10_000;
+/** The time after the last text for which the feed stays connected, in milliseconds: as long as a text may answer. */
+const WARM = constant(Constant.LongestStale);

@@ -334,13 +334,19 @@ describe('the feed of a store', () => {
 		}
 	});
 
-	test('is left when nothing has been read for a while', async () => {
+	test('is left when no entry can answer any more', async () => {
 		vi.useFakeTimers();
 		const cookie = await visitor(options, { n: 1 });
 		await request(cookie);
-		await vi.advanceTimersByTimeAsync(9_000);
-		expect(listeners.length).toBe(1);
-		await vi.advanceTimersByTimeAsync(60_000);
+		await vi.advanceTimersByTimeAsync(0);
+		// The connection drops what was read before.
+		await request(cookie);
+		await vi.advanceTimersByTimeAsync(59_000);
+		expect(await reads(async () => request(cookie))).toBe(0);
+		await visit(elsewhere, (session) => session.destroy(), cookie);
+		for (const listener of listeners) listener.changed(`the name of ${key(cookie)}`);
+		expect(await request(cookie)).toBeUndefined();
+		await vi.advanceTimersByTimeAsync(70_000);
 		expect(listeners.length).toBe(0);
 		expect(vi.getTimerCount()).toBe(0);
 		await request(cookie);
