@@ -30,6 +30,7 @@ extern crate std;
 
 pub mod constants;
 pub mod decide;
+pub mod jwt;
 pub mod protocol;
 pub mod response;
 pub mod session;
