@@ -110,7 +110,8 @@ export class Poll {
 /** The time after which a question counts as failed, in milliseconds. */
 const PATIENCE = 5_000;
 
-async function within<T>(answer: Promise<T> | undefined): Promise<T | undefined> {
+/** Waits for an answer of a store, and throws if it takes too long. */
+export async function within<T>(answer: PromiseLike<T> | undefined): Promise<T | undefined> {
 	let timer: ReturnType<typeof setTimeout> | undefined;
 	const late = new Promise<never>((_, reject) => {
 		timer = setTimeout(() => {

@@ -1,5 +1,6 @@
 import type { ChangeListener } from '../types.js';
 import { has } from './check.js';
+import { Probe } from './probe.js';
 
 /** Listens on a channel, and resolves when it does. Returns a function with which it stops. */
 export type Listen = (channel: string, listener: ChangeListener) => Promise<() => void>;
@@ -97,9 +98,11 @@ async function listening(
 	const stop = (): void => {
 		if (isOver) return;
 		isOver = true;
+		probe.stop();
 		for (const [event, one] of listeners) connection.off(event, one);
 		leave();
 	};
+	const probe = new Probe(() => connection.query('SELECT 1'), lost);
 	for (const [event, one] of listeners) connection.on(event, one);
 	try {
 		await connection.query(`LISTEN "${channel}"`);
@@ -107,10 +110,14 @@ async function listening(
 		stop();
 		throw error;
 	}
+	probe.start();
 	return stop;
 }
 
-/** The client connects again by itself. What has changed meanwhile is lost, so the feed begins anew. */
+/**
+ * The client connects again by itself. What has changed meanwhile is lost, so the feed begins anew. It is not probed: only the
+ * client can end its connection.
+ */
 function ofPostgresJs(sql: PostgresJs): Listen {
 	return async (channel, listener) => {
 		let isConnected = false;

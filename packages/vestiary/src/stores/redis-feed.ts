@@ -1,10 +1,12 @@
 import type { ChangeListener } from '../types.js';
+import { Probe } from './probe.js';
 
 /** The methods of an ioredis client for one server that a subscription uses. */
 interface IoRedis {
 	duplicate(options: object): IoRedis;
 	connect(): Promise<unknown>;
 	subscribe(channel: string): Promise<unknown>;
+	ping(): Promise<unknown>;
 	disconnect(): void;
 	on(event: string, listener: (channel: string, message: string) => void): unknown;
 }
@@ -15,6 +17,7 @@ interface NodeRedis {
 	duplicate(options: object): NodeRedis;
 	connect(): Promise<unknown>;
 	subscribe(channel: string, listener: (message: string) => void): Promise<unknown>;
+	ping(): Promise<unknown>;
 	/** Absent in version 4. */
 	destroy?(): void;
 	disconnect(): Promise<void>;
@@ -69,18 +72,18 @@ async function subscribeIoRedis(
 		retryStrategy: () => null,
 		reconnectOnError: () => false
 	});
+	const subscription = new Subscription(connection, listener, () => {
+		connection.disconnect();
+	});
 	// Without a listener, an error would be printed, or end the process.
 	connection.on('error', () => undefined);
 	connection.on('end', () => {
-		listener.lost();
+		subscription.lost();
 	});
 	connection.on('message', (_, name) => {
 		listener.changed(name);
 	});
-	const stop = (): void => {
-		connection.disconnect();
-	};
-	return connected(stop, async () => {
+	return subscription.begin(async () => {
 		await connection.connect();
 		await connection.subscribe(channel);
 	});
@@ -94,19 +97,15 @@ async function subscribeNodeRedis(
 	const connection = client.duplicate({
 		socket: { ...client.options?.socket, reconnectStrategy: false }
 	});
+	const subscription = new Subscription(connection, listener, () => {
+		if (connection.destroy) connection.destroy();
+		else void connection.disconnect().catch(() => undefined);
+	});
 	for (const event of ['error', 'end'])
 		connection.on(event, () => {
-			listener.lost();
+			subscription.lost();
 		});
-	const stop = (): void => {
-		try {
-			if (connection.destroy) connection.destroy();
-			else void connection.disconnect().catch(() => undefined);
-		} catch {
-			// It was closed already.
-		}
-	};
-	return connected(stop, async () => {
+	return subscription.begin(async () => {
 		await connection.connect();
 		await connection.subscribe(channel, (name) => {
 			listener.changed(name);
@@ -114,15 +113,59 @@ async function subscribeNodeRedis(
 	});
 }
 
-/** Connects, and ends the connection if that fails. */
-async function connected(stop: () => void, connect: () => Promise<void>): Promise<() => void> {
-	try {
-		await connect();
-	} catch (error) {
-		stop();
-		throw error;
+/** A connection that is subscribed. It is probed until it is lost or stopped. */
+class Subscription {
+	readonly #listener: ChangeListener;
+	readonly #disconnect: () => void;
+	readonly #probe: Probe;
+
+	constructor(
+		connection: { ping(): Promise<unknown> },
+		listener: ChangeListener,
+		disconnect: () => void
+	) {
+		this.#listener = listener;
+		this.#disconnect = disconnect;
+		this.#probe = new Probe(
+			async () => connection.ping(),
+			() => {
+				this.#stop();
+				listener.lost();
+			}
+		);
 	}
-	return stop;
+
+	/**
+	 * Connects, and disconnects if that fails.
+	 * @returns Ends the subscription
+	 */
+	async begin(connect: () => Promise<void>): Promise<() => void> {
+		try {
+			await connect();
+		} catch (error) {
+			this.#stop();
+			throw error;
+		}
+		this.#probe.start();
+		return () => {
+			this.#stop();
+		};
+	}
+
+	/** Called when the client says that the connection is lost. */
+	lost(): void {
+		this.#probe.stop();
+		this.#listener.lost();
+	}
+
+	#stop(): void {
+		this.#probe.stop();
+		try {
+			this.#disconnect();
+		} catch {
+			// It was closed already.
+		}
+	}
 }
 
 /** The client for one server, or for a node of the cluster. */

@@ -9,6 +9,7 @@ import type { AtomicOperations } from '../../src/types.js';
 import { testEvent } from '../event.js';
 import { loggedIn } from '../visits.js';
 import { startPgBouncer, startPostgres, type PostgresServer } from './postgres-server.js';
+import { SilentProxy } from './silent-proxy.js';
 
 const SECRET = '0123456789abcdef0123456789abcdef';
 const RECORD = '{"v":"AAAAAAAAAAAAAAAA","cookie":{},"data":{}}';
@@ -32,7 +33,7 @@ afterAll(async () => {
 	await server.stop();
 });
 
-function poolOf({ url }: PostgresServer = server, max = 5): pg.Pool {
+function poolOf({ url }: Pick<PostgresServer, 'url'> = server, max = 5): pg.Pool {
 	const pool = new pg.Pool({ connectionString: url, max });
 	pool.on('error', () => undefined);
 	closing.push(async () => pool.end());
@@ -152,6 +153,30 @@ describe.each(Object.entries(CLIENTS))('the feed of Postgres with %s', (name, co
 		expect(rowCount).toBe(1);
 		await expect.poll(() => told.lost, { timeout: 30_000 }).toBe(1);
 	});
+});
+
+test.each<[string, (url: string) => Promise<Client>]>([
+	['a Pool of pg', async (url) => poolOf({ url })],
+	[
+		'a Client of pg',
+		async (url) => {
+			const client = new pg.Client({ connectionString: url });
+			client.on('error', () => undefined);
+			await client.connect();
+			return client;
+		}
+	]
+])('%s notices that its connection was cut off without a word', async (_, connect) => {
+	const url = new URL(server.url);
+	const proxy = await SilentProxy.launch(Number(url.port));
+	url.hostname = '127.0.0.1';
+	url.port = String(proxy.port);
+	const store = new PostgresStore({ client: await connect(url.href), feed: true });
+	const told = new Told();
+	await operationsOf(store).watch(told.listener);
+	proxy.silence();
+	await expect.poll(() => told.lost, { timeout: 30_000 }).toBe(1);
+	await proxy.stop();
 });
 
 test('a session that another process has ended ends its stream here, also behind PgBouncer', async () => {

@@ -20,6 +20,7 @@ import { hashOfScript, STAMP, COMPARE_AND_SET } from '../../src/stores/compare-a
 import { RedisStore, type RedisStoreOptions } from '../../src/stores/redis.js';
 import { loggedIn, operationsOf, visit } from '../visits.js';
 import { startCluster, startRedis, type Servers } from './servers.js';
+import { SilentProxy } from './silent-proxy.js';
 
 type Client = RedisStoreOptions['client'];
 
@@ -220,6 +221,35 @@ describe('a feed', () => {
 		await expect(listening(fedBy(gone))).rejects.toThrow();
 		const client = redis6.createClient({ url: url(1) });
 		await expect(listening(fedBy(client))).rejects.toThrow();
+	});
+
+	test('notices that its connection was cut off without a word', async () => {
+		const proxy = await SilentProxy.launch(port());
+		closing.unshift(() => proxy.stop());
+		const clients: Record<string, Client> = {
+			'ioredis 5': opened(new ioredis5.Redis(proxy.port, '127.0.0.1')),
+			'ioredis 6': opened(new ioredis6.Redis(proxy.port, '127.0.0.1')),
+			'node-redis 4': redis4.createClient({ url: url(proxy.port) }),
+			'node-redis 5': redis5.createClient({ url: url(proxy.port) }),
+			'node-redis 6': redis6.createClient({ url: url(proxy.port) })
+		};
+		const cutOff = Object.entries(clients).map(async ([name, client]) => {
+			const prefix = `${name} silent:`;
+			const fed = fedBy(client, { prefix });
+			return { prefix, fed, heard: await listening(fed) };
+		});
+		const feeds = await Promise.all(cutOff);
+		// Longer than the pause between two questions, so each client has got a reply to one.
+		await sleep(6_000);
+		expect(feeds.map(({ heard }) => heard.lost)).toEqual([0, 0, 0, 0, 0]);
+		proxy.silence();
+		for (const { prefix, fed, heard } of feeds) {
+			while (heard.lost === 0) await sleep(20);
+			const again = await listening(fed);
+			await admin.publish(`${prefix}feed`, 'last');
+			await again.until('last');
+			again.stop();
+		}
 	});
 
 	test('needs a client that it can duplicate, and the default serializer', () => {
