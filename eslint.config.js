@@ -20,6 +20,7 @@ export default defineConfig(
 	{
 		files: [
 			'packages/vestiary/**/*.ts',
+			'packages/sv/**/*.ts',
 			'benches/web/{src,test}/**/*.ts',
 			'examples/sveltekit/e2e/*.ts',
 			'examples/openid-connect/{e2e,provider}/*.ts',
@@ -43,6 +44,10 @@ export default defineConfig(
 	{
 		files: ['packages/vestiary/test/runtimes/hosts/bun-stores.js'],
 		languageOptions: { globals: { console: false, process: false } }
+	},
+	{
+		files: ['packages/sv/rolldown.config.js'],
+		languageOptions: { globals: { URL: false } }
 	},
 	{
 		files: ['packages/vestiary/mutate.mjs'],

@@ -20,6 +20,7 @@ mod progress;
 mod release;
 mod run;
 mod rust;
+mod sv;
 mod test;
 mod tidy;
 mod tools;
@@ -53,6 +54,8 @@ enum Task {
     Fuzz(fuzz::Args),
     /// Kill real stores and processes under load, and check that they lose nothing
     Faults(faults::Args),
+    /// Make apps with the add-on for sv, one for each store, language and version, and try them in Chromium
+    Sv(sv::Args),
     /// Compare the public API of the crates with the committed lists
     Api(api::Args),
     /// Measure the cost of sessions, beside other libraries
@@ -87,6 +90,7 @@ fn run(task: &Task) -> anyhow::Result<()> {
         Task::Release(args) => release::run(args),
         Task::Fuzz(args) => fuzz::run(args),
         Task::Faults(args) => faults::run(args),
+        Task::Sv(args) => sv::run(args),
         Task::Api(args) => api::run(args),
         Task::Bench(args) => bench::run(args),
         Task::Build => {

@@ -22,6 +22,25 @@ pub(crate) fn build(progress: &Progress, tools: &Tools) -> anyhow::Result<PathBu
     progress.step("npm pack", |log| pack(log, tools))
 }
 
+/// The folder of the add-on for `sv`.
+pub(crate) const ADD_ON: &str = "packages/sv";
+
+/// Bundles the add-on for `sv` into one file. One step.
+pub(crate) fn build_add_on(progress: &Progress, tools: &Tools) -> anyhow::Result<()> {
+    progress.step("the add-on for sv", |log| {
+        tools.bin("rolldown").args(["-c", "rolldown.config.js"]).within(ADD_ON).logged(log)
+    })
+}
+
+/// Packs the add-on for `sv`. One step. Returns the tarball.
+pub(crate) fn pack_add_on(progress: &Progress, tools: &Tools) -> anyhow::Result<PathBuf> {
+    let folder = root().join("target/npm");
+    progress.step("npm pack, the add-on for sv", |log| {
+        tools.npm(&["pack", "--pack-destination"]).args([&folder]).within(ADD_ON).logged(log)
+    })?;
+    Ok(folder.join(format!("vestiary-sv-{}.tgz", version(&root().join(ADD_ON))?)))
+}
+
 fn compile(log: &Log, tools: &Tools) -> anyhow::Result<()> {
     let package = root().join("packages/vestiary");
     let dist = package.join("dist");

@@ -25,7 +25,7 @@ const CRATES: [&str; 4] = ["vestiary", "vestiary-store", "vestiary-tower", "vest
 /// The files that every published crate has.
 const IN_EACH_CRATE: [&str; 4] = ["Cargo.toml", "LICENSE-APACHE", "LICENSE-MIT", "README.md"];
 
-/// The files and folders of the npm package.
+/// The files and folders of both npm packages.
 const IN_THE_PACKAGE: [&str; 6] =
     ["LICENSE-APACHE", "LICENSE-MIT", "README.md", "THIRD-PARTY-NOTICES", "dist", "package.json"];
 
@@ -46,7 +46,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
              `cargo xtask release --dry-run` says what is left to do, and which tag that is"
         );
     }
-    let progress = Progress::new("release", 9);
+    let progress = Progress::new("release", 12);
     let manifests = Manifests::read()?;
     let version = manifests.version()?;
     let mut left = Vec::new();
@@ -61,7 +61,15 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let tools = tools::set_up(&progress)?;
     wasm::build(&progress, &tools)?;
     let tarball = npm::build(&progress, &tools)?;
-    progress.check("what the npm package has", |log| contents(log, &tarball))?;
+    progress.check("what the npm package has", |log| {
+        let notices = fs::read_to_string(root().join("packages/vestiary/THIRD-PARTY-NOTICES"))?;
+        let without = without_a_text(&notices);
+        ensure!(without.is_empty(), "no text of the license of {}", without.join(", "));
+        contents(log, &tarball)
+    })?;
+    npm::build_add_on(&progress, &tools)?;
+    let add_on = npm::pack_add_on(&progress, &tools)?;
+    progress.check("what the add-on for sv has", |log| contents(log, &add_on))?;
     progress.check("cargo package, and the crates compiled from their packages", package)?;
 
     let tag = format!("v{version}");
@@ -71,7 +79,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     }
     println!("\nA release of {version} would:");
     println!("1. publish the crates {}, in this order", CRATES.join(", "));
-    println!("2. publish the npm package vestiary, {}, with its provenance", tarball.display());
+    println!("2. publish the npm packages vestiary, {}, and", tarball.display());
+    println!("   @vestiary/sv, {}, with their provenance", add_on.display());
     println!("It is made by `git tag -s {tag} && git push origin {tag}`.");
     if !left.is_empty() {
         println!("\nLeft to do before:\n- {}", left.join("\n- "));
@@ -98,9 +107,6 @@ fn contents(log: &Log, tarball: &Path) -> anyhow::Result<()> {
         log.note(&path)?;
         paths.push(path.strip_prefix("package/").unwrap_or(&path).to_owned());
     }
-    let notices = fs::read_to_string(root().join("packages/vestiary/THIRD-PARTY-NOTICES"))?;
-    let without = without_a_text(&notices);
-    ensure!(without.is_empty(), "no text of the license of {}", without.join(", "));
     same(&paths, &IN_THE_PACKAGE)
 }
 

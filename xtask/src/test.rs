@@ -29,7 +29,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let progress = Progress::new("test", if args.quick { 23 } else { 42 });
+    let progress = Progress::new("test", if args.quick { 25 } else { 45 });
     let result = all(&progress, args.quick);
     println!("\n{}\n{:>7}          in all\n", progress.table(), progress.seconds());
     println!("{} passed, {} failed", progress.passed(), progress.failed());
@@ -72,7 +72,9 @@ struct Package<'a> {
 
 fn package<'a>(progress: &'a Progress, tools: &'a Tools) -> anyhow::Result<Package<'a>> {
     wasm::build(progress, tools)?;
-    Ok(Package { progress, tools, tarball: npm::build(progress, tools)? })
+    let tarball = npm::build(progress, tools)?;
+    npm::build_add_on(progress, tools)?;
+    Ok(Package { progress, tools, tarball })
 }
 
 impl Package<'_> {
@@ -101,13 +103,17 @@ impl Package<'_> {
             // Each of the last three has its own declarations of the data's type.
             let visible = ["test-d", "test-d/schema", "test-d/options"];
             let visible = visible.map(|folder| format!("{package}/{folder}"));
-            for project in visible.iter().map(String::as_str).chain([package, bench::FOLDER]) {
+            let folders = [package, npm::ADD_ON, bench::FOLDER];
+            for project in visible.iter().map(String::as_str).chain(folders) {
                 tools.tsc(Compiler::Native).args(["-p", project]).logged(log)?;
             }
             tools.tsc(Compiler::JavaScript).args(["-p", &visible[0]]).logged(log)
         })?;
         progress.tests("TypeScript tests", |log| {
             vitest(log, tools, "packages/vestiary", &["--project", "unit"], &[])
+        })?;
+        progress.tests("the add-on for sv, unit tests", |log| {
+            vitest(log, tools, npm::ADD_ON, &["--project", "unit"], &[])
         })?;
         progress.tests("the benchmarks' own tests", |log| {
             vitest(log, tools, bench::FOLDER, &[], &[])
@@ -152,6 +158,10 @@ impl Package<'_> {
                 [("VESTIARY_TARBALL", tarball.as_os_str()), ("POSTGRES_BIN", postgres.as_os_str())];
             let env = [&env[..], &more].concat();
             vitest(log, tools, "packages/vestiary", &["--project", "runtimes"], &env)
+        })?;
+        progress.tests("the commands of the tutorial, by sv", |log| {
+            let env = [&env[..], &[("VESTIARY_TARBALL", tarball.as_os_str())]].concat();
+            vitest(log, tools, npm::ADD_ON, &["--project", "tutorial"], &env)
         })?;
         // The lane of the crates has built the service by now.
         let service = service.recv().map_err(|_| NotStarted)?;
@@ -203,7 +213,7 @@ fn each_example(mut work: impl FnMut(&str) -> anyhow::Result<()>) -> anyhow::Res
 }
 
 /// Runs the tests of a folder, and returns the number that passed.
-fn vitest(
+pub(crate) fn vitest(
     log: &Log,
     tools: &Tools,
     folder: &str,

@@ -7,6 +7,8 @@ use serde_json::Value;
 
 use crate::{root, run::cargo};
 
+/// The add-on for `sv`, which has the version of the npm package.
+const ADD_ON: &str = "packages/sv/package.json";
 /// The npm package, and the packages that depend on it.
 const PACKAGE: &str = "packages/vestiary/package.json";
 const DEPENDENTS: [&str; 6] = [
@@ -33,6 +35,9 @@ impl Manifests {
         let package = json(PACKAGE)?;
         let mut manifests =
             Self::of_crates(&serde_json::from_str(&metadata)?, package).context("no metadata")?;
+        let add_on = json(ADD_ON)?;
+        let version = add_on.get("version").and_then(Value::as_str).context(ADD_ON)?;
+        manifests.versions.push((ADD_ON.to_owned(), version.to_owned()));
         for path in DEPENDENTS {
             let manifest = json(path)?;
             let fields =

@@ -4,11 +4,12 @@
 use super::{Finding, links, tree::Tree};
 
 /// The manifests of published packages.
-const PUBLISHED: [&str; 5] = [
+const PUBLISHED: [&str; 6] = [
     "crates/vestiary/Cargo.toml",
     "crates/vestiary-cli/Cargo.toml",
     "crates/vestiary-store/Cargo.toml",
     "crates/vestiary-tower/Cargo.toml",
+    "packages/sv/package.json",
     "packages/vestiary/package.json",
 ];
 
@@ -62,9 +63,9 @@ mod tests {
     fn a_package_has_a_page_and_no_relative_link_on_it() {
         let pages =
             PUBLISHED.map(|path| path.replace(path.rsplit('/').next().unwrap(), "README.md"));
-        let texts = ["[a](#b), [c](https://d.org)\n[e](../f.md)", "", "", ""];
+        let texts = ["[a](#b), [c](https://d.org)\n[e](../f.md)", "", "", "", ""];
         let files: Vec<_> = pages.iter().map(String::as_str).zip(texts).collect();
-        let expected = [(pages[0].clone(), 2), (pages[4].clone(), 0)];
+        let expected = [(pages[0].clone(), 2), (pages[5].clone(), 0)];
         assert_eq!(found(&files), expected);
     }
 

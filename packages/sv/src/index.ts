@@ -1,0 +1,85 @@
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { color, defineEnv, fileExists, isKit3, loadFile } from '@sveltejs/sv-utils';
+import { defineAddon, defineAddonOptions, type SelectQuestion, type Workspace } from 'sv';
+
+import { plan } from './plan.ts';
+import type { Project } from './project.ts';
+import { detectStore, STORES, type StoreKind } from './stores.ts';
+
+/** The first question, with the answer that fits the project. */
+function storeQuestion(store: StoreKind): SelectQuestion<StoreKind> & { question: string } {
+	const choices = STORES.map((choice) => ({ ...choice }));
+	return {
+		question: 'Where do the sessions live?',
+		type: 'select',
+		default: store,
+		options: choices
+	};
+}
+
+const options = defineAddonOptions()
+	.add('store', storeQuestion('sqlite'))
+	.add('demo', {
+		question: 'Do you want pages to log in and out, with a list of devices?',
+		type: 'boolean',
+		default: true
+	})
+	.add('oidc', {
+		question: 'Should users log in by OpenID Connect?',
+		type: 'boolean',
+		default: false
+	})
+	.build();
+
+/** Notes of the run, for the next steps, which `sv` asks for in another call. */
+let notes: readonly string[] = [];
+
+export default defineAddon({
+	id: '@vestiary/sv',
+	shortDescription: 'sessions that survive restarts, logins and devices',
+	options,
+	setup: (workspace) => {
+		const { isKit, unsupported, addOption } = workspace;
+		if (!isKit) {
+			unsupported('Sessions need SvelteKit');
+			return;
+		}
+		addOption('store', storeQuestion(detectStore(project(workspace))));
+	},
+	run: ({ sv, cancel, options: answers, ...workspace }) => {
+		const { store, demo, oidc } = answers;
+		const planned = plan(project(workspace), { store, demo, oidc });
+		if (planned.kind === 'refused') {
+			cancel(planned.reason);
+			return;
+		}
+		const { written, dependencies } = planned.draft;
+		for (const [path, text] of written) sv.file(path, () => text);
+		for (const [name, version] of dependencies) sv.dependency(name, version);
+		({ notes } = planned.draft);
+	},
+	nextSteps: () =>
+		notes.map((note) => note.replace(/`([^`]+)`/g, (_, code: string) => color.command(code)))
+});
+
+/** The project in the folder of `sv`. */
+function project({ cwd, language, directory, dependencyVersion }: Workspace): Project {
+	const kit = dependencyVersion('@sveltejs/kit');
+	const sv = { file: () => undefined };
+	return {
+		language,
+		kit: isKit3(kit) ? 3 : 2,
+		declaresEnvironment: defineEnv({ sv, cwd, dependencyVersion }).mode === 'declared',
+		src: directory.src,
+		lib: directory.lib,
+		routes: directory.kitRoutes,
+		version: dependencyVersion,
+		read: (path) => (fileExists(cwd, path) ? loadFile(cwd, path) : undefined),
+		sources: () =>
+			readdirSync(join(cwd, directory.src), { recursive: true, encoding: 'utf8' }).map(
+				(name) => `${directory.src}/${name}`
+			)
+	};
+}

@@ -1,0 +1,56 @@
+import { declareData } from './app-types.ts';
+import { writeDemo } from './demo.ts';
+import { withHandles, type NewHandle } from './hooks.ts';
+import { optionsModule, writeOptions } from './options.ts';
+import { Draft, importPath, type Project } from './project.ts';
+import { Refusal } from './refusal.ts';
+import { VERSIONS, type StoreKind } from './stores.ts';
+
+/** The answers to the add-on's questions. */
+export interface Answers {
+	readonly store: StoreKind;
+	readonly demo: boolean;
+	readonly oidc: boolean;
+}
+
+/** The changes of a project, or the reason why there are none. */
+export type Plan = { kind: 'changes'; draft: Draft } | { kind: 'refused'; reason: string };
+
+/** Plans all changes before the first one is made, so that a refusal leaves the project as it was. */
+export function plan(project: Project, answers: Answers): Plan {
+	const draft = new Draft(project);
+	try {
+		draft.depend('vestiary', VERSIONS.vestiary);
+		declareData(draft);
+		addHandle(draft, answers.store);
+		if (answers.demo || answers.oidc)
+			writeDemo(draft, answers.store, answers.oidc ? 'openid-connect' : 'password');
+	} catch (error) {
+		if (error instanceof Refusal) return { kind: 'refused', reason: error.message };
+		throw error;
+	}
+	return { kind: 'changes', draft };
+}
+
+/** Gives the app the session's handle, and the options that it needs. */
+function addHandle(draft: Draft, store: StoreKind): void {
+	const { project } = draft;
+	const path = draft.existing(`${project.src}/hooks.server`);
+	const options = importPath(path, optionsModule(project));
+	const handles: NewHandle[] = [
+		{
+			known: 'sveltekitSessionHandle',
+			name: 'handleSession',
+			imports: [
+				"import { sveltekitSessionHandle } from 'vestiary';",
+				`import { options } from '${options}';`
+			],
+			value: 'sveltekitSessionHandle(options)'
+		}
+	];
+	const source = draft.read(path) ?? '';
+	const merged = withHandles(source, handles);
+	if (merged === source) return;
+	writeOptions(draft, store);
+	draft.write(path, merged);
+}

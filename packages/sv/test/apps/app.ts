@@ -1,0 +1,128 @@
+import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { expect } from 'vitest';
+import type { Page } from 'playwright-core';
+
+import type { FreshChromium } from '../../../../examples/sveltekit/e2e/chromium.ts';
+import { link, TARBALL } from '../../../vestiary/test/runtimes/packages.ts';
+import { run, serve, type Server } from '../../../vestiary/test/runtimes/run.ts';
+
+export const ROOT = new URL('../../../../', import.meta.url).pathname;
+const TARGET = join(ROOT, 'target/sv');
+const SV = join(ROOT, 'node_modules/.bin/sv');
+const ADD_ON = `file:${join(ROOT, 'packages/sv')}`;
+
+interface Manifest {
+	dependencies?: Record<string, string>;
+	devDependencies?: Record<string, string>;
+}
+
+/** Runs `sv`, which must ask nothing. */
+export async function sv(args: string[], folder: string): Promise<string> {
+	return run(SV, args, folder, { CI: '1', NO_COLOR: '1' });
+}
+
+/** An empty folder for an app of this name, which is made in it. */
+export async function emptyFolder(name: string): Promise<string> {
+	const folder = join(TARGET, name);
+	await rm(folder, { recursive: true, force: true });
+	await mkdir(folder, { recursive: true });
+	return folder;
+}
+
+/** Adds Vestiary to an app with these answers. */
+export async function addVestiary(folder: string, answers: string): Promise<string> {
+	const args = ['--no-git-check', '--no-download-check', '--no-install'];
+	return sv(['add', `${ADD_ON}=${answers}`, ...args], folder);
+}
+
+/** Installs the packages of an app, with the packed package in place of the published one. */
+export async function install(folder: string, pinned: Record<string, string> = {}): Promise<void> {
+	const manifest = await readManifest(folder);
+	for (const kind of ['dependencies', 'devDependencies'] as const) {
+		const packages = manifest[kind] ?? {};
+		for (const name of Object.keys(packages))
+			packages[name] = pinned[name] ?? packages[name] ?? '';
+		if (packages.vestiary !== undefined) packages.vestiary = `file:${TARBALL}`;
+	}
+	await link(manifest, folder);
+	// By which a test knows that its own server answers.
+	const nonce = join(ROOT, 'packages/vestiary/test/runtimes/new/src/routes/api');
+	await cp(nonce, join(folder, 'src/routes/api'), { recursive: true });
+}
+
+export async function readManifest(folder: string): Promise<Manifest & Record<string, unknown>> {
+	const text = await readFile(join(folder, 'package.json'), 'utf8');
+	return JSON.parse(text) as Manifest & Record<string, unknown>;
+}
+
+/** Changes a file of an app. */
+export async function change(
+	folder: string,
+	name: string,
+	edit: (text: string) => string
+): Promise<void> {
+	const file = join(folder, name);
+	await writeFile(file, edit(await readFile(file, 'utf8').catch(() => '')));
+}
+
+/** Runs an npm script of the app. */
+export async function script(folder: string, name: string): Promise<string> {
+	return run('npm', ['run', name], folder, { NO_COLOR: '1' });
+}
+
+/** Serves the built app with \`vite preview\`, which needs no adapter. */
+export async function servePreview(folder: string, port?: number): Promise<Server> {
+	return serve(
+		join(folder, 'node_modules/.bin/vite'),
+		(free) => ['preview', '--port', `${free}`, '--strictPort'],
+		folder,
+		() => ({ NODE_ENV: 'production' }),
+		'/api/nonce',
+		port
+	);
+}
+
+/** Fills in the login form, and logs in. */
+export async function logIn(page: Page, password: string): Promise<void> {
+	await page.getByLabel('Name').fill('ada');
+	await page.getByLabel('Password').fill(password);
+	await page.getByRole('button', { name: 'Log in' }).click();
+}
+
+/** Clicks through the demo, and restarts the server while the visitor is logged in. */
+export async function tryDemo(
+	{ browser, page }: FreshChromium,
+	start: () => Promise<Server>,
+	survives: boolean
+): Promise<void> {
+	let server = await start();
+	try {
+		await browser.clearCookies();
+		await page.goto(`${server.url}/account`);
+		await page.waitForURL(`${server.url}/login?next=/account`);
+		expect(await browser.cookies()).toEqual([]);
+		await page.waitForLoadState('networkidle');
+		await logIn(page, 'wrong');
+		await page.getByText('Wrong name or password').waitFor();
+		await logIn(page, 'lovelace');
+		await page.getByText('You are user 1.').waitFor();
+		await page.goto(`${server.url}/devices`);
+		await page.getByText('Chrome on Linux (this device)').waitFor();
+
+		await server.stop();
+		server = await start();
+		await page.goto(`${server.url}/account`);
+		if (!survives) {
+			await page.waitForURL(`${server.url}/login?next=/account`);
+			return;
+		}
+		await page.getByText('You are user 1.').waitFor();
+		await page.getByRole('button', { name: 'Log out' }).click();
+		await page.waitForURL(`${server.url}/login`);
+		expect(await browser.cookies()).toEqual([]);
+	} finally {
+		await server.stop();
+	}
+}

@@ -1,0 +1,141 @@
+import { join } from 'node:path';
+
+import { afterAll, beforeAll, expect, test } from 'vitest';
+
+import { freshChromium, type FreshChromium } from '../../../../examples/sveltekit/e2e/chromium.ts';
+import { run, serveDev } from '../../../vestiary/test/runtimes/run.ts';
+import { startPostgres } from '../../../vestiary/test/stores/postgres-server.ts';
+import { startRedis } from '../../../vestiary/test/stores/servers.ts';
+import {
+	addVestiary,
+	change,
+	emptyFolder,
+	install,
+	readManifest,
+	script,
+	servePreview,
+	sv,
+	tryDemo
+} from './app.ts';
+
+let chromium: FreshChromium;
+beforeAll(async () => {
+	chromium = await freshChromium();
+});
+afterAll(() => chromium.close());
+
+/** An app that `sv create` makes and the add-on completes. */
+interface App {
+	readonly name: string;
+	readonly types?: 'ts' | 'jsdoc' | 'none';
+	readonly kit?: 2 | 3;
+	/** Other add-ons, with their answers. */
+	readonly others?: readonly string[];
+	readonly store: string;
+	/** Changes the app before Vestiary is added. */
+	readonly before?: (folder: string) => Promise<void>;
+	/** Starts what the app needs, and returns the function that ends it. */
+	readonly serve?: (folder: string) => Promise<() => Promise<unknown>>;
+	readonly survives?: boolean;
+}
+
+const env = (name: string, value: string) => async (folder: string) =>
+	change(folder, '.env', (text) => text.replace(new RegExp(`${name}=.*`), `${name}="${value}"`));
+
+const redis = async (folder: string) => {
+	const servers = await startRedis();
+	await env('REDIS_URL', `redis://localhost:${servers.ports[0] ?? 0}`)(folder);
+	return () => servers.stop();
+};
+
+const postgres = async (folder: string) => {
+	const server = await startPostgres();
+	await env('DATABASE_URL', server.url)(folder);
+	return () => server.stop();
+};
+
+const HOOKS = `import type { Handle } from '@sveltejs/kit';
+
+export const handle: Handle = async ({ event, resolve }) => {
+	const response = await resolve(event);
+	response.headers.set('x-visitor', event.locals.session.isNew ? 'new' : 'known');
+	return response;
+};
+`;
+
+const APPS: readonly App[] = [
+	{ name: 'sqlite-kit3', kit: 3, store: 'sqlite' },
+	{ name: 'sqlite-js', types: 'jsdoc', store: 'sqlite' },
+	{ name: 'sqlite-js-kit3', types: 'jsdoc', kit: 3, store: 'sqlite' },
+	{ name: 'memory-no-types', types: 'none', store: 'memory', survives: false },
+	{
+		name: 'sqlite-with-a-handle',
+		store: 'sqlite',
+		before: (folder) => change(folder, 'src/hooks.server.ts', () => HOOKS)
+	},
+	{ name: 'redis', store: 'redis', serve: redis },
+	{ name: 'redis-kit3', kit: 3, store: 'redis', serve: redis },
+	{
+		name: 'postgres',
+		store: 'postgres',
+		serve: async (folder) => {
+			const stop = await postgres(folder);
+			await script(folder, 'db:sessions');
+			return stop;
+		}
+	},
+	{
+		name: 'drizzle-libsql-with-tools',
+		others: ['prettier', 'eslint', 'drizzle=database:sqlite+sqlite:libsql'],
+		store: 'sqlite',
+		serve: async (folder) => {
+			await run('node_modules/.bin/prettier', ['--write', '.'], folder);
+			await script(folder, 'lint');
+			await run('npm', ['run', 'db:push', '--', '--force'], folder);
+			return async () => undefined;
+		}
+	},
+	{
+		name: 'drizzle-postgres',
+		others: ['drizzle=database:postgresql+postgresql:postgres.js+docker:no'],
+		store: 'postgres',
+		serve: async (folder) => {
+			const stop = await postgres(folder);
+			await run('npm', ['run', 'db:push', '--', '--force'], folder);
+			return stop;
+		}
+	}
+];
+
+test.each(APPS)('$name', async (app) => {
+	const { name, types = 'ts', kit = 2, others = [], store, survives = true } = app;
+	const folder = await emptyFolder(name);
+	const typed = types === 'none' ? ['--no-types'] : ['--types', types];
+	await sv(
+		['create', '--template', 'minimal', ...typed, '--no-add-ons', '--no-install', '.'],
+		folder
+	);
+	const addOns = [...others, ...(kit === 3 ? ['experimental=versions:kit+features:none'] : [])];
+	if (addOns.length > 0) await sv(['add', ...addOns, '--no-git-check', '--no-install'], folder);
+	await app.before?.(folder);
+	const answers = `store:${store}+demo:yes+oidc:no`;
+	await addVestiary(folder, answers);
+	const wanted = await readManifest(folder);
+	await addVestiary(folder, answers);
+	expect(await readManifest(folder)).toEqual(wanted);
+
+	await install(
+		folder,
+		kit === 3 ? { '@sveltejs/kit': '3.2.0', '@sveltejs/adapter-auto': 'latest' } : {}
+	);
+	const stop = await app.serve?.(folder);
+	try {
+		if (types !== 'none') await script(folder, 'check');
+		await tryDemo(chromium, () => serveDev(folder), survives);
+		await script(folder, 'build');
+		await tryDemo(chromium, () => servePreview(folder), survives);
+	} finally {
+		await stop?.();
+	}
+	expect(join(folder, '.env')).not.toBe('');
+});

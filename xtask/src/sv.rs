@@ -1,0 +1,36 @@
+//! `cargo xtask sv`: makes an app with `sv create` and the add-on for each store, language and version of SvelteKit, checks
+//! and builds it, and logs in with Chromium. One such app is a part of `cargo xtask test`.
+
+use clap::Args as ClapArgs;
+
+use crate::{npm, progress::Progress, test::vitest, tools, wasm};
+
+#[derive(ClapArgs)]
+pub(crate) struct Args {
+    /// Only the apps whose name contains this
+    only: Option<String>,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let progress = Progress::new("sv", 12);
+    let tools = tools::set_up(&progress)?;
+    wasm::build(&progress, &tools)?;
+    let tarball = npm::build(&progress, &tools)?;
+    npm::build_add_on(&progress, &tools)?;
+    // The tests start their browser as those of this example do, whose tsconfig SvelteKit makes.
+    progress.step("the example whose browser the tests use", |log| {
+        tools.bin("svelte-kit").args(["sync"]).within(npm::EXAMPLES[0]).logged(log)
+    })?;
+    let redis = progress.step("Redis", tools::redis_server)?;
+    let postgres = progress.step("Postgres", tools::postgres)?;
+    let chromium = progress.step("Chromium", tools::chromium)?;
+    let env = [
+        ("CHROMIUM", chromium.as_os_str()),
+        ("REDIS_SERVER", redis.as_os_str()),
+        ("POSTGRES_BIN", postgres.as_os_str()),
+        ("VESTIARY_TARBALL", tarball.as_os_str()),
+    ];
+    let mut options = vec!["--project", "matrix"];
+    options.extend(args.only.iter().flat_map(|name| ["-t", name.as_str()]));
+    progress.tests("apps by sv", |log| vitest(log, &tools, npm::ADD_ON, &options, &env))
+}
