@@ -64,7 +64,9 @@ export async function change(
 	edit: (text: string) => string
 ): Promise<void> {
 	const file = join(folder, name);
-	await writeFile(file, edit(await readFile(file, 'utf8').catch(() => '')));
+	const text = await readFile(file, 'utf8').catch(() => '');
+	const changed = edit(text);
+	if (changed !== text) await writeFile(file, changed);
 }
 
 /** Runs an npm script of the app. */
