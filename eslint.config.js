@@ -11,6 +11,7 @@ export default defineConfig(
 		'target',
 		// Compiled inside the apps that it is copied into.
 		'packages/vestiary/test/runtimes/app',
+		'packages/vestiary/test/runtimes/client',
 		'packages/vestiary/test/runtimes/readme',
 		'packages/vestiary/test/runtimes/elsewhere',
 		'packages/vestiary/test/runtimes/new',

@@ -52,6 +52,7 @@ fn compile(log: &Log, tools: &Tools) -> anyhow::Result<()> {
         .args(["-p", "tsconfig.build.json"])
         .within(&package)
         .logged(log)?;
+    to_component(&dist.join("client/use-session.svelte"))?;
     let generated = dist.join("generated");
     fs::create_dir_all(&generated)?;
     for entry in fs::read_dir(wasm::generated())? {
@@ -59,6 +60,21 @@ fn compile(log: &Log, tools: &Tools) -> anyhow::Result<()> {
         fs::copy(entry.path(), generated.join(entry.file_name()))?;
     }
     Ok(())
+}
+
+/// Turns a compiled module that has Svelte's runes into a component with that module.
+///
+/// Vite gives a file with the ending `.svelte` to Svelte's compiler, in every app, for the server and for the browser. It
+/// leaves the rest of the package to the server as it is. A condition `svelte` in `exports`, and Svelte as a peer
+/// dependency, would make it bundle the whole package with the entry for Node.js, whatever the app is built for.
+fn to_component(component: &Path) -> anyhow::Result<()> {
+    let module = component.with_extension("svelte.js");
+    let text = fs::read_to_string(&module)?.replace("</script", r"<\/script");
+    fs::write(
+        component,
+        format!("<svelte:options runes />\n\n<script module>\n{text}</script>\n"),
+    )?;
+    Ok(fs::remove_file(module)?)
 }
 
 fn pack(log: &Log, tools: &Tools) -> anyhow::Result<PathBuf> {

@@ -7,6 +7,10 @@ declare module 'vestiary' {
 		todos?: Todo[];
 	}
 
+	interface Register {
+		public: { user: string | undefined };
+	}
+
 	interface SessionFlash {
 		text: string;
 	}
@@ -21,7 +25,6 @@ declare module 'vestiary' {
 declare global {
 	namespace App {
 		interface PageData {
-			user?: string | undefined;
 			visits?: number | undefined;
 		}
 	}

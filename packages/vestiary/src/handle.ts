@@ -1,5 +1,6 @@
 import type { RequestEvent } from '@sveltejs/kit';
 
+import { answerExtended, answerPassively, isForClient } from './client-endpoint.js';
 import { StoreError } from './errors.js';
 import { VisitState } from './generated/vestiary.js';
 import { hint, hintForUse } from './hints.js';
@@ -77,6 +78,9 @@ export function sveltekitSessionHandle(
 	return async ({ event, resolve }) => {
 		const runtime = runtimeFor(event);
 		if (skips(event, runtime)) return resolve(event);
+		const forClient = isForClient(event, runtime);
+		const passively = forClient && answerPassively(event, runtime);
+		if (passively) return passively;
 		const page = pageOf(event, runtime);
 		if (page?.session && !page.left) return respondWithin(page, runtime.slot, event, resolve);
 
@@ -115,7 +119,9 @@ export function sveltekitSessionHandle(
 		try {
 			let response: Response;
 			try {
-				response = await within(scope.own, () => resolve(event));
+				response = await within(scope.own, () =>
+					forClient ? answerExtended(scope) : resolve(event)
+				);
 			} catch (thrown) {
 				// A later hook threw a redirect or an error: earlier changes are kept.
 				await finishThrown(scope);

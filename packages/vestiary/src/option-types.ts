@@ -18,6 +18,8 @@ const OWN_TYPES = {
 	schema: 'object or function',
 	transformer: 'object or function',
 	migrate: 'function',
+	public: 'function',
+	client: 'boolean or object',
 	encrypt: 'boolean or string',
 	require: 'list',
 	genid: 'function',

@@ -1,5 +1,5 @@
 import type { StandardSchema } from './standard-schema.js';
-import type { SessionData } from './types.js';
+import type { SessionData } from './session-data.js';
 
 /**
  * Names the schema of your handle, which then types `session.data`:
@@ -15,6 +15,9 @@ import type { SessionData } from './types.js';
  * ```
  *
  * Or name its options: `options: typeof options`.
+ *
+ * `public` is the type of the data for the browser, or of the function that makes it:
+ * `public: { name: string }` or `public: typeof toPublic`.
  */
 // eslint-disable-next-line @typescript-eslint/no-empty-object-type -- made to be merged
 export interface Register {}
@@ -25,6 +28,13 @@ export type RegisteredData = Register extends { schema: infer Schema extends Sta
 	: Register extends { options: { schema: infer Schema extends StandardSchema } }
 		? SchemaOutput<Schema>
 		: SessionData;
+
+/** The data of a session that its visitor's browser may know: as registered under `public`, or else unknown. */
+export type PublicData = Register extends { public: infer Public }
+	? Public extends (...args: never[]) => infer Made
+		? Made
+		: Public
+	: unknown;
 
 /** The data that a schema makes. */
 export type SchemaOutput<Schema extends StandardSchema> = NonNullable<

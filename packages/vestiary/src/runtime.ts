@@ -39,6 +39,8 @@ export interface Runtime {
 	readonly core: Core;
 	/** The property of `event.locals` that holds the session. */
 	readonly slot: string;
+	/** The path at which the handle answers `useSession()` (`vestiary/client`), if it does. */
+	readonly clientPath: string | undefined;
 	readonly store: Store;
 	readonly records: Records;
 	/** The form of session data, if the options describe one. */
@@ -126,10 +128,12 @@ export function runtimeOf(options: SveltekitSessionConfig): Runtime {
 	const shape = Shape.of(options);
 	const timeout = store instanceof MemoryStore ? 0 : timeoutOf(options.storeTimeout);
 	limitPatience(store, timeout === 0 ? Infinity : timeout);
+	const slot = slotOf(options.as);
 	const runtime: Runtime = {
 		options,
 		core,
-		slot: slotOf(options.as),
+		slot,
+		clientPath: clientPathOf(options.client, slot),
 		store,
 		shape,
 		records: new Records(core, store, {
@@ -223,6 +227,28 @@ function slotOf(name = 'session'): string {
 	if (name === '' || name === '__proto__')
 		throw new ConfigError('options', '`as` must be the name of a property of `event.locals`');
 	return name;
+}
+
+/** The path at which the handle answers `useSession()`. */
+function clientPathOf(client: SveltekitSessionConfig['client'], slot: string): string | undefined {
+	if (typeof client !== 'object') return client === true ? `/_${slot}` : undefined;
+	checkNames(client, ['path'], { kind: 'a member of `client`', prefix: 'client.' });
+	const { path } = client as { path: unknown };
+	// As SvelteKit has it in `event.url.pathname`.
+	if (typeof path === 'string' && pathIn(path) === path) return path;
+	throw new ConfigError(
+		'options',
+		'`client.path` must be the path of a URL, such as `/_session`'
+	);
+}
+
+/** The path of a URL that was written without its origin; undefined if it is invalid. */
+function pathIn(url: string): string | undefined {
+	try {
+		return new URL(url, 'http://app/').pathname;
+	} catch {
+		return undefined;
+	}
 }
 
 /**

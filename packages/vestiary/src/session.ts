@@ -3,7 +3,7 @@ import type { OwnCookie } from './progress.js';
 import { ConfigError } from './errors.js';
 import { Given, type MemoryTable, Task, View, VisitState } from './generated/vestiary.js';
 import { CALL, FINISH, LOOK, OPEN, REVOKED, SCOPE, SEEN, SLOT, UNSAVED } from './inside.js';
-import { Freshness } from './freshness.js';
+import { ForClient } from './for-client.js';
 import { checkLogin, loginOf, type LoginOptions } from './login-options.js';
 import type { OwnRequest } from './open-sessions.js';
 import { runtimeOf } from './runtime.js';
@@ -29,7 +29,7 @@ import { Writer } from './writer.js';
  * with another ID; after {@link Session.regenerate} the old instance acts for the new session. So no stale reference
  * can revive an ended session.
  */
-export class Session extends Freshness {
+export class Session extends ForClient {
 	readonly #scope: Scope;
 	readonly #contents: Contents;
 	readonly #writer: Writer;
@@ -136,7 +136,7 @@ export class Session extends Freshness {
 	}
 
 	/** The session's data. */
-	get data(): RegisteredData {
+	override get data(): RegisteredData {
 		return this.#current().#contents.data;
 	}
 

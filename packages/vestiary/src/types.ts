@@ -1,23 +1,15 @@
 import type { RequestEvent } from '@sveltejs/kit';
 
+import type { ClientOptions, ClientSource } from './client-session.js';
+import type { PublicData, RegisteredData } from './registered.js';
 import type { Transformer } from './rich-values.js';
+import type { SessionData } from './session-data.js';
 import type { CacheOptions } from './cache-options.js';
 import type { SessionsPerUser } from './session-limit.js';
 import type { StandardSchema } from './standard-schema.js';
 
-/**
- * The data of a session. Declare your own properties by merging:
- *
- * ```ts
- * declare module 'vestiary' {
- *   interface SessionData {
- *     userId: string;
- *   }
- * }
- * ```
- */
-// eslint-disable-next-line @typescript-eslint/no-empty-object-type -- made to be merged
-export interface SessionData {}
+// Not by name: only so can applications merge it.
+export * from './session-data.js';
 
 /** The options of a cookie, as in `cookie.serialize` of the npm package `cookie`. */
 export interface CookieSerializeOptions {
@@ -389,6 +381,17 @@ export interface SveltekitSessionConfig {
 	 * `invalid_data` is emitted.
 	 */
 	migrate?: ((data: Record<string, unknown>, version: number) => unknown) | undefined;
+	/**
+	 * Selects what the visitor's browser may know of the session, for `session.forClient()`: values that SvelteKit can
+	 * serialise. Not async. Called for stored sessions only. Default: nothing.
+	 */
+	public?: ((data: RegisteredData, session: ClientSource) => PublicData) | undefined;
+	/**
+	 * Lets the handle answer requests of `useSession()` (`vestiary/client`): whether the session has ended, when it will,
+	 * and requests to extend it. `true` is the path `/_session`, or `/_` and the name in `as`. With
+	 * SvelteKit's `paths.base`, give the whole path. Default: false; the handle then has no route of its own.
+	 */
+	client?: boolean | ClientOptions | undefined;
 	/** Stores hashes of IDs, so that a leaked dump of the store cannot be used as cookies. Default: false. */
 	hashIds?: boolean | undefined;
 	/**

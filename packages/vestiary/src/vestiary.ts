@@ -1,3 +1,4 @@
+export { type ClientOptions, type ClientSession, type ClientSource } from './client-session.js';
 export { type Device, type LoginDevice } from './device.js';
 export {
 	ConfigError,

@@ -16,6 +16,7 @@ import {
 	sveltekitSessionHandle,
 	VestiaryError,
 	wayBack,
+	type ClientSession,
 	type SessionCookieOptions,
 	type SessionData,
 	type SessionStoreData,
@@ -28,6 +29,7 @@ import {
 	type UserSession,
 	type UserSessions
 } from 'vestiary';
+import { useSession, type UsedSession } from 'vestiary/client';
 import { opentelemetry } from 'vestiary/opentelemetry';
 
 declare module 'vestiary' {
@@ -41,6 +43,9 @@ declare module 'vestiary' {
 	interface SessionFlash {
 		kind: 'success' | 'error';
 		text: string;
+	}
+	interface Register {
+		public: { name: string; isFresh: boolean };
 	}
 }
 
@@ -67,6 +72,41 @@ export async function login(event: RequestEvent): Promise<unknown> {
 	// @ts-expect-error -- an attribute that cookies do not have
 	session.cookie.maxage = 5;
 	return email;
+}
+
+// The data for the browser has the registered type, on the server and in a component.
+sveltekitSessionHandle({
+	secret: '',
+	client: { path: '/session' },
+	public: ({ name }, session) => ({ name, isFresh: session.isFresh(60) })
+});
+// @ts-expect-error -- `isFresh` is missing
+sveltekitSessionHandle({ secret: '', client: true, public: ({ name }) => ({ name }) });
+// @ts-expect-error -- not async
+sveltekitSessionHandle({ secret: '', public: async ({ name }) => ({ name, isFresh: true }) });
+// @ts-expect-error -- the path is missing
+sveltekitSessionHandle({ secret: '', client: {} });
+export function inBrowser({ locals }: RequestEvent): string {
+	const given: ClientSession | undefined = locals.session.forClient();
+	const used: UsedSession = useSession({
+		warnBefore: 120,
+		onExpiring: (seconds) => {
+			seconds.toFixed();
+		},
+		onEnded: () => undefined,
+		as: 'session'
+	});
+	const name: string | undefined = used.data?.name ?? given?.data?.name;
+	// @ts-expect-error -- not in the public data
+	const userId: unknown = used.data?.userId;
+	// @ts-expect-error -- there may be no session
+	const length: number = used.data.name.length;
+	const ends: (Date | number | null | undefined)[] = [used.expires, given?.expires];
+	// @ts-expect-error -- not for writing
+	used.signedIn = true;
+	// @ts-expect-error -- the ID is not for the browser
+	const id: unknown = given?.id;
+	return String([name, userId, length, ends, id, used.secondsLeft, used.key, used.isKnown]);
 }
 
 // The way to a login, and back.

@@ -177,13 +177,19 @@ describe('MemoryStore', () => {
 	});
 });
 
-test('the package imports nothing but types of SvelteKit, and two subpaths what they are for', () => {
+test('the package imports nothing but types of SvelteKit, and three subpaths what they are for', () => {
 	const lines = execFileSync('grep', ['-rE', "^import .* from '[^.]|^} from '[^.]", 'src'], {
 		encoding: 'utf8'
 	});
 	const imports = lines.split('\n').filter((line) => line && !line.startsWith('src/generated'));
 	const others = imports.filter((line) => !/import type .* from '@sveltejs\/kit'/.test(line));
 	expect(others.sort()).toEqual([
+		...['$app/state', '$app/navigation', 'svelte'].map(
+			(name) =>
+				expect.stringMatching(
+					`^src/client/use-session.*'${name.replace('$', '\\$')}'`
+				) as unknown
+		),
 		expect.stringMatching(/^src\/opentelemetry\.ts:.*'@opentelemetry\/api'/),
 		expect.stringMatching(/^src\/stores\/session-object\.ts:.*'cloudflare:workers'/)
 	]);

@@ -67,7 +67,14 @@ export const KITS: Kit[] = [KIT3, KIT2];
 export async function install(kit: Kit, folder: string, source = 'app/'): Promise<void> {
 	await rm(join(folder, 'src'), { recursive: true, force: true });
 	await mkdir(folder, { recursive: true });
-	await cp(new URL(source, import.meta.url).pathname, folder, { recursive: true });
+	const sources = source === 'app/' && isForClient(kit) ? [source, 'client/'] : [source];
+	for (const one of sources)
+		await cp(new URL(one, import.meta.url).pathname, folder, { recursive: true });
 	for (const [name, text] of Object.entries(kit.files)) await writeFile(join(folder, name), text);
 	await installPackages(kit.packages, folder);
+}
+
+/** Whether `vestiary/client` is for the Svelte of an app. */
+function isForClient({ packages }: Kit): boolean {
+	return !packages.svelte?.startsWith('4.');
 }

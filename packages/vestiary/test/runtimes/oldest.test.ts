@@ -51,17 +51,19 @@ describe('SvelteKit 2.0.0, Svelte 4, built with adapter-node 2.0.0', () => {
 		expect(await run('node_modules/.bin/tsc', ['--noEmit'], FOLDER)).toBe('');
 	});
 
-	works(() =>
-		serve(
-			process.execPath,
-			() => ['build'],
-			FOLDER,
-			(port) => ({
-				NODE_ENV: 'production',
-				HOST: 'localhost',
-				PORT: `${port}`,
-				ORIGIN: `http://localhost:${port}`
-			})
-		)
+	works(
+		() =>
+			serve(
+				process.execPath,
+				() => ['build'],
+				FOLDER,
+				(port) => ({
+					NODE_ENV: 'production',
+					HOST: 'localhost',
+					PORT: `${port}`,
+					ORIGIN: `http://localhost:${port}`
+				})
+			),
+		{ client: false }
 	);
 });

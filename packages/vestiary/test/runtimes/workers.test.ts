@@ -43,6 +43,8 @@ export const session = sveltekitSessionHandle(({ platform }) => {
 	return {
 		secret: 'the fixed secret of the runtime tests',
 		cookie: { maxAge: 600 },
+		client: true,
+		recheckAfter: 1,
 		store: new CountingRedisStore({ client: new Redis({ url: env.URL, token: env.TOKEN }) })
 	};
 });

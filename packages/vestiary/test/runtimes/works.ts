@@ -4,9 +4,9 @@ import type { Server } from './run.js';
 
 /**
  * The behaviour of a session in every server. SvelteKit looks at the origin of a form only in an app that was
- * built, not in `vite dev`.
+ * built, not in `vite dev`. `vestiary/client` is for Svelte 5.
  */
-export function works(start: () => Promise<Server>, { built = true } = {}): void {
+export function works(start: () => Promise<Server>, { built = true, client = true } = {}): void {
 	let server: Server;
 
 	beforeAll(async () => {
@@ -54,6 +54,35 @@ export function works(start: () => Promise<Server>, { built = true } = {}): void
 		expect(await (await get('/', cookie)).text()).toContain('n = 2');
 		expect(await (await get('/__data.json', cookie)).text()).toContain('"n"');
 	});
+
+	test('the stream for the pages of a session ends with it, and no answer to them sets a cookie', async () => {
+		const cookie = cookieOf(await get('/api/save'));
+		const key = async (): Promise<unknown> => {
+			const asked = await get('/_session', cookie);
+			expect(asked.headers.getSetCookie()).toEqual([]);
+			expect(asked.headers.get('cache-control')).toBe('no-store');
+			return ((await asked.json()) as { key?: unknown }).key;
+		};
+		expect(await key()).toMatch(/^[\w-]{16}$/);
+		const headers = { cookie, accept: 'text/event-stream' };
+		const { body, status } = await fetch(`${server.url}/_session`, { headers });
+		expect(status).toBe(200);
+		const reader = body?.getReader();
+		expect(new TextDecoder().decode((await reader?.read())?.value)).toContain(':');
+		await get('/api/destroy', cookie);
+		while (!(await reader?.read())?.done);
+		expect(await key()).toBeUndefined();
+	});
+
+	if (client)
+		test('the server renders a page that uses the client', async () => {
+			expect(await (await get('/client')).text()).toContain('no session');
+			const cookie = cookieOf(await get('/api/save'));
+			const { key } = (await (await get('/_session', cookie)).json()) as { key: string };
+			const page = await get('/client', cookie);
+			expect(await page.text()).toContain(`session ${key}`);
+			expect(page.headers.get('cache-control')).toContain('no-store');
+		});
 
 	test('a forged cookie is a visitor without a session', async () => {
 		const cookie = cookieOf(await get('/api/save'));

@@ -18,6 +18,7 @@ function make({ platform }: RequestEvent): SveltekitSessionConfig {
 		cookie: { maxAge: 60 * 60 },
 		rolling: true,
 		idleTimeout: 15 * 60,
-		passive: ({ url }) => ['/alive', '/session-end'].includes(url.pathname)
+		public: (_, { userId }) => ({ user: userId }),
+		client: true
 	};
 }

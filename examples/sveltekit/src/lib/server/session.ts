@@ -11,6 +11,7 @@ const options: SveltekitSessionConfig = {
 	cookie: { maxAge: 60 * 60 },
 	rolling: true,
 	idleTimeout: 15 * 60,
-	// The page asks by itself whether the session has ended, and how much time is left. That is no use of the session.
-	passive: ({ url }) => ['/alive', '/session-end'].includes(url.pathname)
+	// For the pages, which learn by themselves when the session ends.
+	public: (_, { userId }) => ({ user: userId }),
+	client: true
 };

@@ -1,6 +1,7 @@
 import type { LayoutServerLoad } from './$types';
 
 export const load: LayoutServerLoad = ({ locals: { session } }) => ({
-	user: session.userId,
+	session: session.forClient(),
+	// Not in the session for the browser: each page that one tab shows would load the pages of the others again.
 	visits: session.data.visits
 });

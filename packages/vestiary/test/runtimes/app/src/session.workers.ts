@@ -15,6 +15,8 @@ export const session = sveltekitSessionHandle(({ platform }) => {
 	return {
 		secret: 'the fixed secret of the runtime tests',
 		cookie: { maxAge: 600 },
+		client: true,
+		recheckAfter: 1,
 		store: new CountingKvStore({ client: env.SESSIONS })
 	};
 });
