@@ -51,6 +51,10 @@ export default defineConfig(
 		languageOptions: { globals: { URL: false } }
 	},
 	{
+		files: ['packages/vestiary/bin/*.js'],
+		languageOptions: { globals: { URL: false, console: false, process: false } }
+	},
+	{
 		files: ['packages/vestiary/mutate.mjs'],
 		languageOptions: { globals: { URL: false, console: false } }
 	},

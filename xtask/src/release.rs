@@ -26,7 +26,7 @@ const CRATES: [&str; 4] = ["vestiary", "vestiary-store", "vestiary-tower", "vest
 const IN_EACH_CRATE: [&str; 4] = ["Cargo.toml", "LICENSE-APACHE", "LICENSE-MIT", "README.md"];
 
 /// The files and folders of both npm packages.
-const IN_THE_PACKAGE: [&str; 6] =
+const IN_BOTH_PACKAGES: [&str; 6] =
     ["LICENSE-APACHE", "LICENSE-MIT", "README.md", "THIRD-PARTY-NOTICES", "dist", "package.json"];
 
 #[derive(ClapArgs)]
@@ -65,11 +65,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         let notices = fs::read_to_string(root().join("packages/vestiary/THIRD-PARTY-NOTICES"))?;
         let without = without_a_text(&notices);
         ensure!(without.is_empty(), "no text of the license of {}", without.join(", "));
-        contents(log, &tarball)
+        contents(log, &tarball, &["bin"])
     })?;
     npm::build_add_on(&progress, &tools)?;
     let add_on = npm::pack_add_on(&progress, &tools)?;
-    progress.check("what the add-on for sv has", |log| contents(log, &add_on))?;
+    progress.check("what the add-on for sv has", |log| contents(log, &add_on, &[]))?;
     progress.check("cargo package, and the crates compiled from their packages", package)?;
 
     let tag = format!("v{version}");
@@ -98,8 +98,8 @@ fn section(changelog: &str, version: &str) -> Option<String> {
     (!has).then(|| format!("CHANGELOG.md: make `## [Unreleased]` the section `{heading}<date>`"))
 }
 
-/// Checks that the packed package has exactly the expected files.
-fn contents(log: &Log, tarball: &Path) -> anyhow::Result<()> {
+/// Checks that a packed package has exactly the files of both packages, and these.
+fn contents(log: &Log, tarball: &Path, more: &[&str]) -> anyhow::Result<()> {
     let mut archive = tar::Archive::new(GzDecoder::new(fs::File::open(tarball)?));
     let mut paths = Vec::new();
     for entry in archive.entries()? {
@@ -107,7 +107,7 @@ fn contents(log: &Log, tarball: &Path) -> anyhow::Result<()> {
         log.note(&path)?;
         paths.push(path.strip_prefix("package/").unwrap_or(&path).to_owned());
     }
-    same(&paths, &IN_THE_PACKAGE)
+    same(&paths, &[&IN_BOTH_PACKAGES, more].concat())
 }
 
 /// The crates in the notices whose license text is missing.

@@ -29,6 +29,13 @@ export function writeDemo(draft: Draft, store: StoreKind, login: Login): void {
 			);
 		return;
 	}
+	if (draft.read(draft.existing(optionsModule(project))) === undefined) {
+		const path = draft.script(optionsModule(project));
+		draft.notes.push(
+			`For the demo pages, export the options of the handle as \`options\` in ${path}, and run this again.`
+		);
+		return;
+	}
 	const print = printer(project);
 	const modules = [
 		device(lib, print),

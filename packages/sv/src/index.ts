@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { color, defineEnv, fileExists, isKit3, loadFile } from '@sveltejs/sv-utils';
 import { defineAddon, defineAddonOptions, type SelectQuestion, type Workspace } from 'sv';
 
+import { detectFormer, FORMERS, type Former } from './former.ts';
 import { plan } from './plan.ts';
 import type { Project } from './project.ts';
 import { detectStore, STORES, type StoreKind } from './stores.ts';
@@ -19,6 +20,13 @@ function storeQuestion(store: StoreKind): SelectQuestion<StoreKind> & { question
 	};
 }
 
+/** The last question, with the library that the project uses. */
+function formerQuestion(former: Former): SelectQuestion<Former> & { question: string } {
+	const choices = FORMERS.map((choice) => ({ ...choice }));
+	const question = 'Which library for sessions does the app leave?';
+	return { question, type: 'select', default: former, options: choices };
+}
+
 const options = defineAddonOptions()
 	.add('store', storeQuestion('sqlite'))
 	.add('demo', {
@@ -31,6 +39,7 @@ const options = defineAddonOptions()
 		type: 'boolean',
 		default: false
 	})
+	.add('from', formerQuestion('none'))
 	.build();
 
 /** Notes of the run, for the next steps, which `sv` asks for in another call. */
@@ -47,10 +56,11 @@ export default defineAddon({
 			return;
 		}
 		addOption('store', storeQuestion(detectStore(project(workspace))));
+		addOption('from', formerQuestion(detectFormer(workspace.dependencyVersion)));
 	},
 	run: ({ sv, cancel, options: answers, ...workspace }) => {
-		const { store, demo, oidc } = answers;
-		const planned = plan(project(workspace), { store, demo, oidc });
+		const { store, demo, oidc, from } = answers;
+		const planned = plan(project(workspace), { store, demo, oidc, from });
 		if (planned.kind === 'refused') {
 			cancel(planned.reason);
 			return;

@@ -1,5 +1,6 @@
 import { declareData } from './app-types.ts';
 import { writeDemo } from './demo.ts';
+import { leave, type Former } from './former.ts';
 import { withHandles, type NewHandle } from './hooks.ts';
 import { optionsModule, writeOptions } from './options.ts';
 import { Draft, importPath, type Project } from './project.ts';
@@ -11,6 +12,7 @@ export interface Answers {
 	readonly store: StoreKind;
 	readonly demo: boolean;
 	readonly oidc: boolean;
+	readonly from: Former;
 }
 
 /** The changes of a project, or the reason why there are none. */
@@ -20,7 +22,8 @@ export type Plan = { kind: 'changes'; draft: Draft } | { kind: 'refused'; reason
 export function plan(project: Project, answers: Answers): Plan {
 	const draft = new Draft(project);
 	try {
-		draft.depend('vestiary', VERSIONS.vestiary);
+		leave(draft, answers.from);
+		if (!hasDependency(draft, 'vestiary')) draft.depend('vestiary', VERSIONS.vestiary);
 		declareData(draft);
 		addHandle(draft, answers.store);
 		if (answers.demo || answers.oidc)
@@ -32,24 +35,29 @@ export function plan(project: Project, answers: Answers): Plan {
 	return { kind: 'changes', draft };
 }
 
-/** Gives the app the session's handle, and the options that it needs. */
+/** Whether package.json names a package by now. */
+function hasDependency(draft: Draft, name: string): boolean {
+	const { dependencies } = JSON.parse(draft.written.get('package.json') ?? '{}') as {
+		dependencies?: object;
+	};
+	return Object.hasOwn(dependencies ?? {}, name);
+}
+
+/** Gives the app the session's handle, and the options that it needs, unless it has one. */
 function addHandle(draft: Draft, store: StoreKind): void {
 	const { project } = draft;
 	const path = draft.existing(`${project.src}/hooks.server`);
-	const options = importPath(path, optionsModule(project));
-	const handles: NewHandle[] = [
-		{
-			known: 'sveltekitSessionHandle',
-			name: 'handleSession',
-			imports: [
-				"import { sveltekitSessionHandle } from 'vestiary';",
-				`import { options } from '${options}';`
-			],
-			value: 'sveltekitSessionHandle(options)'
-		}
-	];
+	const session: NewHandle = {
+		known: 'sveltekitSessionHandle',
+		name: 'handleSession',
+		imports: [
+			"import { sveltekitSessionHandle } from 'vestiary';",
+			`import { options } from '${importPath(path, optionsModule(project))}';`
+		],
+		value: 'sveltekitSessionHandle(options)'
+	};
 	const source = draft.read(path) ?? '';
-	const merged = withHandles(source, handles);
+	const merged = withHandles(source, [session]);
 	if (merged === source) return;
 	writeOptions(draft, store);
 	draft.write(path, merged);

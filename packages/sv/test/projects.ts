@@ -17,11 +17,7 @@ export {};
 /** A project of these files. A new app, unless they say otherwise. */
 export function project(files: Record<string, string> = {}, more: Partial<Project> = {}): Project {
 	const all = new Map(Object.entries({ 'package.json': '{\n\t"name": "app"\n}\n', ...files }));
-	const manifest = JSON.parse(all.get('package.json') ?? '{}') as Record<string, object>;
-	const versions = { ...manifest.devDependencies, ...manifest.dependencies } as Record<
-		string,
-		string
-	>;
+	const versions = versionsOf(all.get('package.json') ?? '{}');
 	return {
 		language: 'ts',
 		kit: 2,
@@ -36,7 +32,12 @@ export function project(files: Record<string, string> = {}, more: Partial<Projec
 	};
 }
 
-export const ANSWERS: Answers = { store: 'sqlite', demo: false, oidc: false };
+function versionsOf(text: string): Partial<Record<string, string>> {
+	const manifest = JSON.parse(text) as Record<string, Record<string, string>>;
+	return { ...manifest.devDependencies, ...manifest.dependencies };
+}
+
+export const ANSWERS: Answers = { store: 'sqlite', demo: false, oidc: false, from: 'none' };
 
 /** The changes of a project. */
 export function changes(from: Project, answers: Partial<Answers> = {}): Draft {
@@ -47,10 +48,13 @@ export function changes(from: Project, answers: Partial<Answers> = {}): Draft {
 
 /** The project after its changes. */
 export function changed(from: Project, draft: Draft): Project {
+	const manifest = draft.written.get('package.json');
+	const version = manifest ? (name: string) => versionsOf(manifest)[name] : from.version;
 	return {
 		...from,
+		sources: () => [...new Set([...from.sources(), ...draft.written.keys()])],
 		read: (path) => draft.written.get(path) ?? from.read(path),
-		version: (name) => draft.dependencies.get(name) ?? from.version(name)
+		version: (name) => draft.dependencies.get(name) ?? version(name)
 	};
 }
 

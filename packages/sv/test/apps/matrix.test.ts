@@ -126,7 +126,7 @@ test.each(APPS)('$name', async (app) => {
 	if (addOns.length > 0) await sv(['add', ...addOns, '--no-git-check', '--no-install'], folder);
 	if (kit === 3) await useAdapterNode(folder);
 	await app.before?.(folder);
-	const answers = `store:${store}+demo:yes+oidc:no`;
+	const answers = `store:${store}+demo:yes+oidc:no+from:none`;
 	await addVestiary(folder, answers);
 	const wanted = await readManifest(folder);
 	await addVestiary(folder, answers);

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import { freshChromium, type FreshChromium } from '../../../../examples/sveltekit/e2e/chromium.ts';
-import { serveDev } from '../../../vestiary/test/runtimes/run.ts';
+import { run, serveDev } from '../../../vestiary/test/runtimes/run.ts';
 import {
 	addVestiary,
 	emptyFolder,
@@ -54,6 +54,9 @@ test('the commands of the tutorial make an app whose login survives a restart', 
 
 	await install(folder);
 	await script(folder, 'check');
+	// The program of the packed package, by the name of the package.
+	const migrated = await run('npx', ['--no', 'vestiary', 'migrate'], folder);
+	expect(migrated).toBe('Nothing here uses svelte-kit-sessions.\n');
 	await tryDemo(chromium, () => serveDev(folder), true);
 	await script(folder, 'build');
 	await tryDemo(chromium, () => servePreview(folder), true);
