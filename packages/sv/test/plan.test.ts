@@ -202,6 +202,11 @@ describe('the demo', () => {
 		expect(notes).toContain('The app has /login already, so there are no demo pages.');
 	});
 
+	test('uses modules of the application that have its names', () => {
+		const from = project({ ...LOCKED, 'src/lib/server/users.ts': 'mine' });
+		expect(settled(from, { demo: true }).written.has('src/lib/server/users.ts')).toBe(false);
+	});
+
 	test('stays as the application has changed it', () => {
 		const from = project(LOCKED);
 		const mine = changed(from, settled(from, { demo: true }));
