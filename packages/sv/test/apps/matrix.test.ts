@@ -83,12 +83,12 @@ const APPS: readonly App[] = [
 		}
 	},
 	{
-		name: 'drizzle-libsql-with-tools',
-		others: ['prettier', 'eslint', 'drizzle=database:sqlite+sqlite:libsql'],
+		name: 'drizzle-libsql-with-prettier',
+		others: ['prettier', 'drizzle=database:sqlite+sqlite:libsql'],
 		store: 'sqlite',
 		serve: async (folder) => {
 			await run('node_modules/.bin/prettier', ['--write', '.'], folder);
-			await script(folder, 'lint');
+			await run('node_modules/.bin/prettier', ['--check', 'src'], folder);
 			await run('npm', ['run', 'db:push', '--', '--force'], folder);
 			return async () => undefined;
 		}
