@@ -13,8 +13,7 @@ impl Core {
     /// signature to the output, one a line. Returns their length, or -1 if no cookie has our name.
     #[wasm_bindgen(js_name = readCookies)]
     pub fn read_cookies(&mut self, length: usize, long: Option<String>) -> i32 {
-        let header = long.as_ref().map_or(self.input.get(..length), |long| Some(long.as_bytes()));
-        let Some(ids) = header.and_then(|header| self.ids(header)) else { return -1 };
+        let Some(ids) = self.ids(length, long) else { return -1 };
         let mut lines = String::new();
         for id in &ids {
             if !lines.is_empty() {
@@ -106,12 +105,15 @@ impl Core {
         Some(self.rules.keys.as_ref()?.sign(&id, self.options.format()))
     }
 
-    /// The IDs with a valid signature in the cookies of a header. `None` if no cookie has our name.
-    pub(crate) fn ids(&self, header: &[u8]) -> Option<Vec<SessionId>> {
+    /// The IDs with a valid signature in the cookies of a header: `length` bytes in the input, or `long`. `None` if no
+    /// cookie has our name.
+    pub(crate) fn ids(&mut self, length: usize, long: Option<String>) -> Option<Vec<SessionId>> {
+        let header =
+            long.as_ref().map_or(self.input.get(..length), |long| Some(long.as_bytes()))?;
         let mut candidates = cookie_header::candidates(header, self.options.name()).peekable();
         candidates.peek()?;
-        let (keys, mut ids) = (self.rules.keys.as_deref(), Vec::new());
-        for id in candidates.filter_map(|value| keys?.verify(value)) {
+        let mut ids = Vec::new();
+        for id in candidates.filter_map(|value| self.cookies.as_mut()?.verify(value)) {
             ids.push(id);
         }
         Some(ids)

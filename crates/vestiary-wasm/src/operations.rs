@@ -401,9 +401,7 @@ impl Core {
     /// Begins `Task::Open` with the cookies of the header of `length` bytes in the input. The step is `Absent` if no cookie
     /// has our name.
     pub fn open(&mut self, length: usize, flags: u32, facts: u32, now: f64, elapsed: f64) -> u32 {
-        let Some(received) = self.input.get(..length).and_then(|header| self.ids(header)) else {
-            return Step::Absent as u32;
-        };
+        let Some(received) = self.ids(length, None) else { return Step::Absent as u32 };
         let operation = Operation { task: Task::Open, flags, received, ..Operation::default() };
         self.start(operation, facts, now, elapsed)
     }

@@ -4,7 +4,8 @@ use alloc::{borrow::ToOwned as _, boxed::Box, rc::Rc, string::String, sync::Arc}
 use core::cell::RefCell;
 
 use vestiary::{
-    CookieOptions, CookieOverrides, Error, Options, OptionsText, Record, protocol::Rules,
+    CookieOptions, CookieOverrides, Error, Options, OptionsText, Record, VerifiedCookies,
+    protocol::Rules,
 };
 use wasm_bindgen::prelude::*;
 
@@ -46,6 +47,8 @@ pub struct Core {
     pub(crate) table: Option<MemoryTable>,
     /// The near cache of the process.
     pub(crate) near: Option<NearCache>,
+    /// Cookies that were verified; `None` while the application is built.
+    pub(crate) cookies: Option<VerifiedCookies>,
 }
 
 #[wasm_bindgen]
@@ -72,12 +75,6 @@ impl Core {
     #[wasm_bindgen(getter)]
     pub fn output(&self) -> *const u8 {
         self.output.as_ptr()
-    }
-
-    /// The size of the output buffer, in bytes.
-    #[wasm_bindgen(getter, js_name = outputSize)]
-    pub fn output_size(&self) -> usize {
-        self.output.len()
     }
 
     /// The address in linear memory of seven numbers about the operation that has ended last:
@@ -119,6 +116,7 @@ impl Core {
         let text = OptionsText::read(text)?;
         let options = Options::new(text.input()?)?;
         let rules = text.rules(options)?;
+        let cookies = rules.keys.clone().map(VerifiedCookies::new);
         Ok(Self {
             options: Arc::clone(&rules.options),
             rules: rules.into(),
@@ -133,6 +131,7 @@ impl Core {
             idle: None,
             table: None,
             near: None,
+            cookies,
         })
     }
 

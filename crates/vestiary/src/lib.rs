@@ -55,7 +55,7 @@ pub use cookie::{
     CookieName, CookieOptions, CookieOverrides, Domain, MaxAge, Path, Priority, SameSite,
     SameSiteOption, SetCookie, header as cookie_header,
 };
-pub use crypto::{CookieValue, KeyRing, MalformedCookie, SealRing};
+pub use crypto::{CookieValue, KeyRing, MalformedCookie, SealRing, VerifiedCookies};
 pub use device::Device;
 pub use error::Error;
 pub use event::{Event, Reason};

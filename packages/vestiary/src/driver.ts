@@ -87,14 +87,22 @@ export class Driver {
 		return this.#begin(begun, page, compute);
 	}
 
-	/** Opens the session of a `Cookie` header on a table, as `run` does. Undefined if the header lacks our cookie. */
+	/** Whether sessions are found in a near cache. */
+	get hasNear(): boolean {
+		return this.#near !== undefined;
+	}
+
+	/**
+	 * Opens the session of a `Cookie` header, as `run` does, in one call into the core if it is on the table or in the near
+	 * cache. Undefined if the header lacks our cookie.
+	 */
 	open(
 		header: string | null,
 		flags: number,
 		page: Page,
-		table: MemoryTable
+		table: MemoryTable | undefined
 	): End | Promise<End> | undefined {
-		const begun = this.#core.open(header, flags, page.facts, table);
+		const begun = this.#core.open(header, flags, page.facts, table, this.#near?.texts);
 		return begun && this.#begin(begun, page);
 	}
 

@@ -55,7 +55,7 @@ export class MemoryStore implements Store {
 	/** The atomic operations; undefined with a `serializer` other than `JSON`. */
 	readonly atomic: AtomicOperations | undefined;
 	/** The store's original functions; undefined if it is not atomic. */
-	readonly #own: { readonly name: keyof AtomicOperations; readonly own: unknown }[] | undefined;
+	readonly #own: AtomicOperations | undefined;
 	readonly #limits: ConstructorParameters<typeof MemoryTable>;
 	#made: MemoryTable | undefined;
 	readonly #serializer: Serializer;
@@ -80,12 +80,7 @@ export class MemoryStore implements Store {
 		this.#limits = [options.prefix ?? '', limitOf(maxEntries), limitOf(maxBytes), ttl];
 		// A serializer may put the write ID where it cannot be found.
 		this.atomic = this.#serializer === JSON ? this.#operations() : undefined;
-		this.#own =
-			this.atomic &&
-			Object.entries(this.atomic).map(([name, own]) => ({
-				name: name as keyof AtomicOperations,
-				own: own as unknown
-			}));
+		this.#own = this.atomic && { ...this.atomic };
 	}
 
 	async get(id: string): Promise<SessionStoreData | null> {
@@ -112,9 +107,7 @@ export class MemoryStore implements Store {
 		tableIn = (store) => {
 			if (!(#own in store) || !store.#own) return undefined;
 			const { atomic } = store;
-			if (!atomic) return undefined;
-			for (const one of store.#own) if (atomic[one.name] !== one.own) return undefined;
-			return store.#made;
+			return atomic && isSame(atomic, store.#own) ? store.#made : undefined;
 		};
 	}
 
@@ -151,6 +144,21 @@ export class MemoryStore implements Store {
 			remove: async (id, writeId) => write(this.#made, Step.Remove, id, writeId)
 		};
 	}
+}
+
+/** Whether all members are the same. Written out, because each request asks, and a loop over names takes a while. */
+function isSame(one: AtomicOperations, other: AtomicOperations): boolean {
+	return (
+		one.read === other.read &&
+		one.readTwo === other.readTwo &&
+		one.create === other.create &&
+		one.replace === other.replace &&
+		one.touch === other.touch &&
+		one.remove === other.remove &&
+		one.touchCompares === other.touchCompares &&
+		one.resends === other.resends &&
+		one.ttl === other.ttl
+	);
 }
 
 /** An unreachable limit: linear memory has at most 4 GiB. */

@@ -21,16 +21,19 @@ export interface Given {
 	/** When the visit's session was read, in milliseconds since the epoch. */
 	readonly at: number;
 	readonly texts: readonly string[];
-	readonly login?: {
-		/** When the visitor proved their identity, in milliseconds since the epoch. */
-		readonly proven: number;
-		/** When this request revoked all sessions of the user, and the time of the previous revocation. */
-		readonly own: { readonly at: number; readonly before: number } | undefined;
-	};
+	readonly login?: NewLogin | undefined;
 	/** The lifetime of a slot, or a lease, in milliseconds. */
-	readonly lifetime?: number;
+	readonly lifetime?: number | undefined;
 	/** How long a request has waited for a lease, in milliseconds. */
-	readonly waited?: number;
+	readonly waited?: number | undefined;
+}
+
+/** The numbers of a login. */
+export interface NewLogin {
+	/** When the visitor proved their identity, in milliseconds since the epoch. */
+	readonly proven: number;
+	/** When this request revoked all sessions of the user, and the time of the previous revocation. */
+	readonly own: { readonly at: number; readonly before: number } | undefined;
 }
 
 /** The result of an operation. */

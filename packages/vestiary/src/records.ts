@@ -133,12 +133,17 @@ export class Records {
 		return this.#driver.run(task, given, page, table, compute);
 	}
 
-	/** Opens the session of a `Cookie` header on a table. Undefined if the header lacks our cookie. */
+	/** Whether sessions are found in a near cache. */
+	get hasNear(): boolean {
+		return this.#driver.hasNear;
+	}
+
+	/** Opens the session of a `Cookie` header. Undefined if the header lacks our cookie. */
 	open(
 		header: string | null,
 		flags: number,
 		page: Page,
-		table: MemoryTable
+		table: MemoryTable | undefined
 	): End | Promise<End> | undefined {
 		return this.#driver.open(header, flags, page, table);
 	}

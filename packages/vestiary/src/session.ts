@@ -318,25 +318,33 @@ export class Session extends ForClient {
 	/** @internal */
 	[LOOK](table: MemoryTable): void {
 		const { visit, cookieHeader, openFlags } = this.#scope;
-		visit.openOn(table, cookieHeader, openFlags);
+		void visit.openFrom(cookieHeader, openFlags, table);
 		this.#opened();
 	}
 
 	/** Opens the session of the cookies. A promise if the store must be awaited. */
 	#open(): Promise<Session> | undefined {
 		const { visit, cookieHeader, runtime, openFlags } = this.#scope;
-		const { core, touched, options } = runtime;
-		const ids = core.readCookies(cookieHeader);
-		// A visitor without a cookie has no session, and opening one creates no record.
-		if (!ids && options.saveUninitialized !== true) return undefined;
-		const opening = visit.act(Task.Open, {
-			flags: (ids ? Given.Present : 0) | openFlags,
-			texts: [ids?.join('\n') ?? ''],
-			touched: ids ? touchedBits(ids, touched) : 0
-		});
+		// With these options no opening creates or touches a session, so the IDs need not be known here.
+		const opening =
+			runtime.opensLate && runtime.records.hasNear
+				? visit.openFrom(cookieHeader, openFlags, undefined)
+				: this.#openIds(runtime.core.readCookies(cookieHeader), openFlags);
 		if (opening) return this.#openedLater(opening);
 		this.#opened();
 		return undefined;
+	}
+
+	/** Opens the session of these IDs. */
+	#openIds(ids: readonly string[] | undefined, flags: number): Promise<void> | undefined {
+		const { visit, runtime } = this.#scope;
+		// A visitor without a cookie has no session, and opening one creates no record.
+		if (!ids && runtime.options.saveUninitialized !== true) return undefined;
+		return visit.act(Task.Open, {
+			flags: (ids ? Given.Present : 0) | flags,
+			texts: [ids?.join('\n') ?? ''],
+			touched: ids ? touchedBits(ids, runtime.touched) : 0
+		});
 	}
 
 	#opened(): void {
@@ -350,10 +358,10 @@ export class Session extends ForClient {
 	 */
 	static [FINISH](scope: Scope): Promise<void> | undefined {
 		const { session, visit, background } = scope;
-		if (!(session instanceof Session) || !hasVisitor(scope.event)) return undefined;
+		if (!(session instanceof Session)) return undefined;
 		const changes = session.#contents.changesAtEnd();
 		if (!background && !changes && !visit.isDue) return undefined;
-		return session.#finished(changes);
+		return hasVisitor(scope.event) ? session.#finished(changes) : undefined;
 	}
 
 	/**
@@ -462,10 +470,9 @@ export class Session extends ForClient {
 
 	/** Refreshes the session in parallel with rendering. */
 	#refresh(): void {
-		const { visit, operations } = this.#scope;
-		if (!visit.isDue) return;
+		if (!this.#scope.visit.isDue) return;
 		this.#scope.inBackground(async () =>
-			operations.behind(() => this.#writer.act(Task.Refresh))
+			this.#scope.operations.behind(() => this.#writer.act(Task.Refresh))
 		);
 	}
 

@@ -216,11 +216,18 @@ export class Visit implements Page {
 		return this.#writes !== this.#scope.runtime.records.writes;
 	}
 
-	/** Opens the session of a `Cookie` header on a table, without waiting. */
-	openOn(table: MemoryTable, header: string | null, flags: number): void {
+	/**
+	 * Opens the session of a `Cookie` header: on a table, or of a session that may be in the near cache. Undefined if it has
+	 * ended without waiting, as on a table.
+	 */
+	openFrom(
+		header: string | null,
+		flags: number,
+		table: MemoryTable | undefined
+	): Promise<void> | undefined {
 		const before = this.#begin(Task.Open);
 		const end = this.#scope.runtime.records.open(header, flags, this, table);
-		if (end) void this.#ending(Task.Open, end, before, NOTHING);
+		return end && this.#ending(Task.Open, end, before, NOTHING);
 	}
 
 	/** Runs an operation. Undefined if it has ended without waiting. */
@@ -233,9 +240,9 @@ export class Visit implements Page {
 			flags: this.#flags | flags | (this.#makesId(task) ? Flag.Identified : 0),
 			at: this.#at,
 			texts: [...this.#texts, ...texts],
-			...(login && { login }),
-			...(lifetime !== undefined && { lifetime }),
-			...(waited !== undefined && { waited })
+			login,
+			lifetime,
+			waited
 		};
 		const end = this.#scope.runtime.records.act(task, given, this, compute);
 		return this.#ending(task, end, before, input);
@@ -387,23 +394,26 @@ export class Visit implements Page {
 
 	#become(end: End): void {
 		const { texts, flags, at } = end;
-		const [, ids = '', record = '', own = '', , data = '', ofSession, name = '', handle = ''] =
-			texts;
+		// By index: each request comes here, and a pattern would iterate.
+		const ids = texts[1] ?? '';
+		const ofSession = textIn(texts[6]);
+		const handle = texts[8] ?? '';
 		const before = this.user?.handle;
 		this.#ended++;
 		this.#flags = flags & ~VisitFlag.View;
 		this.#at = at;
-		this.#texts = [ids, record, own];
+		this.#texts = [ids, texts[2] ?? '', texts[3] ?? ''];
 		this.#ids = ids.split('\n', 3);
 		this.fault = end.fault as VestiaryError | undefined;
-		this.user = handle === '' ? undefined : { name: JSON.parse(name) as string, handle };
+		this.user =
+			handle === '' ? undefined : { name: JSON.parse(texts[7] ?? '') as string, handle };
 		const view = (flags & VisitFlag.View) as View;
 		if (view === View.Dropped) this.#shown = undefined;
 		const scope = this.#scope;
 		if (this.#prolonged.length > 0)
 			for (const id of this.#prolonged.splice(0))
-				scope.runtime.touched.add(id, textIn(ofSession), at);
-		if (view !== View.Kept) scope.session?.[SEEN](view, data, end.version, textIn(ofSession));
+				scope.runtime.touched.add(id, ofSession, at);
+		if (view !== View.Kept) scope.session?.[SEEN](view, texts[5] ?? '', end.version, ofSession);
 		if (this.user && handle !== before) scope.watch(this.user);
 		for (let place = SPENT; place < texts.length; place += 3) {
 			const [id = '', text = '', listed] = texts.slice(place, place + 3);

@@ -5,7 +5,9 @@ pub(crate) mod hash;
 
 mod key;
 mod seal;
+mod verified;
 
 pub use key::{CookieValue, KeyRing, MalformedCookie};
 pub(crate) use key::{hide, reveal};
 pub use seal::SealRing;
+pub use verified::VerifiedCookies;
