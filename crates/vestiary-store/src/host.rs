@@ -108,6 +108,10 @@ impl Host for StoreHost<'_, '_> {
         self.turn.wait(self.sessions, key, writes).await;
     }
 
+    async fn behind(&mut self, id: &SessionId) -> bool {
+        self.turn.wait_behind(self.sessions, id).await
+    }
+
     async fn call(&mut self, call: Call<'_>) -> Result<Reply, Failed<SessionError>> {
         let reply = ask(self.sessions, self.operation, call).await;
         if let Ok(Reply::Conflict) = reply {

@@ -9,6 +9,8 @@ use std::{
 
 use futures_util::lock::{Mutex as Line, OwnedMutexGuard};
 
+use vestiary::SessionId;
+
 use crate::{Sessions, clock};
 
 /// The turns of this process's operations under the keys where two of them have met a conflict.
@@ -47,12 +49,34 @@ impl<'a> Turn<'a> {
             Self::Needed => Some(turns.new_place(key)),
             Self::Free | Self::Taken { .. } | Self::Missed => None,
         };
-        let Some(place) = place else { return };
+        if let Some(place) = place {
+            self.take(sessions, place).await;
+        }
+    }
+
+    /// Waits for the turn to write this session, if other operations have met a conflict there. Returns whether it had to
+    /// wait, so that another operation has probably written meanwhile.
+    pub(crate) async fn wait_behind(&mut self, sessions: &'a Sessions, id: &SessionId) -> bool {
+        let turns = &sessions.inner.turns;
+        if !matches!(self, Self::Free) || turns.is_empty() {
+            return false;
+        }
+        let Some(place) = turns.place(&sessions.options().store_key(id)) else { return false };
+        self.take(sessions, place).await
+    }
+
+    /// Takes this place in a line. Returns whether another operation had the turn.
+    async fn take(&mut self, sessions: &'a Sessions, place: Place<'a>) -> bool {
+        if let Some(held) = place.line.try_lock_owned() {
+            *self = Self::Taken { _held: held, _place: place };
+            return false;
+        }
         let line = Arc::clone(&place.line);
         *self = match clock::within(sessions.inner.timeout, line.lock_owned()).await {
             Some(held) => Self::Taken { _held: held, _place: place },
             None => Self::Missed,
         };
+        true
     }
 
     /// Notes that the operation has met a conflict.
@@ -64,9 +88,14 @@ impl<'a> Turn<'a> {
 }
 
 impl Turns {
+    /// Whether there are no lines.
+    fn is_empty(&self) -> bool {
+        self.count.load(Ordering::Relaxed) == 0
+    }
+
     /// A place in the line of a key, if there is one.
     fn place(&self, key: &str) -> Option<Place<'_>> {
-        if self.count.load(Ordering::Relaxed) == 0 {
+        if self.is_empty() {
             return None;
         }
         let line = Arc::clone(self.lines().get(key)?);

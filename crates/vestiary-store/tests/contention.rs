@@ -9,13 +9,17 @@
 )]
 
 use std::{
+    future::poll_fn,
+    pin::{Pin, pin},
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    task::Poll,
     time::Duration,
 };
 
+use tokio::sync::Semaphore;
 use vestiary::{Ttl, WriteId};
 use vestiary_store::{
     AnyStore, Config, MemoryStore, Outcome, SessionError, Sessions, Store, StoreError, Stored,
@@ -201,4 +205,100 @@ async fn of_a_hundred_writers_none_is_too_slow_each_time() {
         writer.await.unwrap();
     }
     assert_eq!(sessions.load(&id).await.unwrap().unwrap().data(), r#"{"n":1000}"#);
+}
+
+/// Notes the calls, and lets none of them through without a permit.
+#[derive(Clone)]
+struct Gate {
+    memory: AnyStore,
+    permits: Arc<Semaphore>,
+    calls: Arc<Mutex<Vec<&'static str>>>,
+}
+
+impl Gate {
+    async fn passes(&self) {
+        self.permits.acquire().await.unwrap().forget();
+    }
+
+    fn note(&self, call: &'static str) {
+        self.calls.lock().unwrap().push(call);
+    }
+}
+
+impl Store for Gate {
+    async fn read(&self, key: &str) -> Result<Option<String>, StoreError> {
+        self.passes().await;
+        self.note("read");
+        self.memory.read(key).await
+    }
+
+    async fn create(
+        &self,
+        key: &str,
+        record: &str,
+        ttl: Ttl,
+        owned: bool,
+    ) -> Result<bool, StoreError> {
+        self.memory.create(key, record, ttl, owned).await
+    }
+
+    async fn replace(
+        &self,
+        key: &str,
+        expected: Option<&WriteId>,
+        record: &str,
+        ttl: Ttl,
+    ) -> Result<Outcome, StoreError> {
+        self.passes().await;
+        let outcome = self.memory.replace(key, expected, record, ttl).await?;
+        self.note(if outcome == Outcome::Done { "done" } else { "conflict" });
+        Ok(outcome)
+    }
+
+    async fn touch(&self, key: &str, ttl: Ttl) -> Result<bool, StoreError> {
+        self.memory.touch(key, ttl).await
+    }
+
+    async fn remove(&self, key: &str, expected: Option<&WriteId>) -> Result<Outcome, StoreError> {
+        self.memory.remove(key, expected).await
+    }
+}
+
+/// Whether this has not ended after another step.
+async fn is_pending(future: &mut Pin<&mut impl Future>) -> bool {
+    poll_fn(|context| Poll::Ready(future.as_mut().poll(context).is_pending())).await
+}
+
+#[tokio::test]
+async fn a_writer_that_has_waited_for_its_turn_reads_before_it_writes() {
+    let memory = AnyStore::new(MemoryStore::default());
+    let (permits, calls) = (Arc::new(Semaphore::new(0)), Arc::default());
+    let store = Gate { memory, permits, calls };
+    let sessions = Sessions::new(&Config::new(SECRET), store.clone()).unwrap();
+    let stored = sessions.create(r#"{"n":0}"#, None).await.unwrap();
+    // How often the function of an update has run.
+    let write = async || {
+        let mut runs = 0;
+        let mut change = |data: &str| {
+            runs += 1;
+            Ok(increment(data))
+        };
+        assert!(sessions.update(&stored, &mut change).await.unwrap().is_some());
+        runs
+    };
+    let (mut first, mut second, mut third) = (pin!(write()), pin!(write()), pin!(write()));
+
+    // The first two write at the same time, and the second one meets a conflict. From then on, writers take turns.
+    assert!(is_pending(&mut first).await);
+    assert!(is_pending(&mut second).await);
+    store.permits.add_permits(2);
+    assert_eq!(first.await, 1);
+    assert!(is_pending(&mut second).await);
+    // The third one has read the session before the second one writes.
+    assert!(is_pending(&mut third).await);
+    store.permits.add_permits(10);
+    assert_eq!(second.await, 2);
+    assert_eq!(third.await, 1);
+    assert_eq!(*store.calls.lock().unwrap(), ["done", "conflict", "read", "done", "read", "done"]);
+    assert_eq!(sessions.load(stored.id()).await.unwrap().unwrap().data(), r#"{"n":3}"#);
 }

@@ -105,6 +105,8 @@ pub enum Given {
     Identified = 0x8000,
     /// The request is no use of the session.
     Passive = 0x4000,
+    /// The operation has waited for another one that writes the same session.
+    Behind = 0x2000,
 }
 
 /// The position of an operation's texts in the input, after the random bytes of the operation and of a session ID.
@@ -442,8 +444,10 @@ impl Core {
         let table = self.table.clone().filter(|_| operation.is(Given::Here));
         let id = self.input.get(Pending::<()>::ENTROPY..).and_then(<[u8]>::first_chunk);
         let id = id.filter(|_| operation.is(Given::Identified)).map(SessionId::from_entropy);
+        let is_behind = operation.is(Given::Behind);
         let mut running = self.run(operation);
         running.offer(id);
+        running.waited(is_behind);
         if let Some(table) = &table {
             running.answer_by(table.clone().source(), reads);
         } else if let Some(near) = self.near.clone().filter(|_| reads) {

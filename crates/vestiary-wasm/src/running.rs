@@ -234,6 +234,11 @@ impl Running {
         self.pending.offer(id);
     }
 
+    /// Says whether the operation has waited for another one that writes the same session.
+    pub(crate) fn waited(&mut self, has_waited: bool) {
+        self.pending.waited(has_waited);
+    }
+
     /// Takes the facts that the driver knows now: bits of `Fact`.
     fn learn(&self, facts: u32) {
         let is = |bit: Fact| facts & bit as u32 != 0;

@@ -1,10 +1,16 @@
 import { newContext } from './async-context.js';
 import { StoreError, UpdateNestedError } from './errors.js';
+import { Given } from './generated/vestiary.js';
 
 /** A writer's turn at a session. */
 export interface Turn {
 	/** Resolves when the previous writers have ended; undefined if there are none. */
 	readonly ready: Promise<void> | undefined;
+	/**
+	 * The flag `Behind` after a wait for another writer of an atomic store, otherwise 0: the record of this request is old,
+	 * so a write that expects it would only conflict, and it is read first.
+	 */
+	readonly behind: number;
 	/** Gives up the turn while code of the application runs. With a store that is not atomic, the turn is kept. */
 	leave(): void;
 	/** Takes the turn again. */
@@ -87,6 +93,7 @@ export class Turns {
 		let again: Place | undefined;
 		return {
 			ready: place.ready && this.#wait(key, place.ready, patience),
+			behind: atomic && place.ready ? Given.Behind : 0,
 			leave: () => {
 				if (atomic) place.end();
 				else this.#left.set(key, performance.now());

@@ -17,18 +17,20 @@ export class Writer {
 
 	/** Runs an operation. Undefined if it has ended without waiting. */
 	act(task: Task, input?: Input): Promise<void> | undefined {
-		return this.#inTurn(() => this.#scope.visit.act(task, input));
+		return this.#inTurn((behind) => this.#scope.visit.act(task, flagged(input, behind)));
 	}
 
 	/** Runs an operation that writes the application's changes. */
 	write(task: Task): Promise<void> | undefined {
 		const changes = this.#contents.changes();
-		return this.#inTurn(() => this.#written(task, changes));
+		return this.#inTurn((behind) => this.#written(task, changes, flagged(changes, behind)));
 	}
 
 	/** Writes what is left when the response is ready. */
 	finish(changes: Input | undefined): Promise<void> | undefined {
-		return this.#inTurn(() => this.#written(Task.Finish, changes));
+		return this.#inTurn((behind) =>
+			this.#written(Task.Finish, changes, flagged(changes, behind))
+		);
 	}
 
 	/** Applies a function to the stored data. Returns whether it was written. */
@@ -36,8 +38,9 @@ export class Writer {
 		return this.#afterOthers(async (turn) => {
 			const compute = computing(this.#scope, this.#contents, change, turn);
 			const changes = this.#contents.changes();
+			const input = flagged(changes.isAny ? changes : undefined, turn.behind);
 			const { isStored } = await outcomeOf((ended) =>
-				this.#written(Task.Update, { ...(changes.isAny && changes), compute, ended })
+				this.#written(Task.Update, { ...input, compute, ended })
 			);
 			return isStored;
 		});
@@ -51,12 +54,16 @@ export class Writer {
 
 	/** Claims a lease, after the application's changes are stored. */
 	#claim(input: Input): Promise<Outcome> {
-		return this.#afterOthers(async () => {
+		return this.#afterOthers(async ({ behind }) => {
 			const changes = this.#contents.changes();
 			const first = changes.isAny ? changes : undefined;
 			const texts = [...(first?.texts ?? []), ...(input.texts ?? [])];
 			return outcomeOf((ended) =>
-				this.#written(Task.Claim, first, { ...input, ...first, texts, ended })
+				this.#written(Task.Claim, first, {
+					...flagged({ ...input, ...first }, behind),
+					texts,
+					ended
+				})
 			);
 		});
 	}
@@ -81,15 +88,20 @@ export class Writer {
 	}
 
 	/** Runs a write in its turn. Undefined if it has ended without waiting. */
-	#inTurn(run: () => Promise<void> | undefined): Promise<void> | undefined {
+	#inTurn(run: (behind: number) => Promise<void> | undefined): Promise<void> | undefined {
 		const { writes, records } = this.#scope.runtime;
 		// A write on a table ends before another writer can begin.
-		if (records.table && writes.isFree(this.#scope.visit.storedId)) return run();
-		return this.#afterOthers(async () => run());
+		if (records.table && writes.isFree(this.#scope.visit.storedId)) return run(0);
+		return this.#afterOthers(async ({ behind }) => run(behind));
 	}
 
 	#afterOthers<T>(run: (turn: Turn) => Promise<T>): Promise<T> {
 		const { writes, records, patience } = this.#scope.runtime;
 		return writes.after(this.#scope.visit.storedId, records.atomic, patience, run);
 	}
+}
+
+/** The input of an operation with another flag, if there is one. */
+function flagged(input: Input | undefined, flag: number): Input | undefined {
+	return flag === 0 ? input : { ...input, flags: (input?.flags ?? 0) | flag };
 }

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 
 import { MemoryStore, UpdateNestedError, type SveltekitSessionConfig } from '../src/index.js';
 import { CountingStore } from './event.js';
-import { visit, visitor, type Data } from './visits.js';
+import { operationsOf, remote, visit, visitor, type Data } from './visits.js';
 
 /* Writers of one session in this process, and the functions of their updates. */
 
@@ -209,4 +209,68 @@ test('writers of one session that all take their time lose nothing', async () =>
 		);
 		expect((await visit(config, () => undefined, cookie)).session.data).toEqual({ n: 5 });
 	}
+});
+
+describe('writers of one session that have read it at the same time', () => {
+	/** Runs the writes of this many requests, which have all read the session before. Returns the store calls of the writes. */
+	async function together(many: number, latency = 0): Promise<string[]> {
+		const memory = new MemoryStore();
+		const store = remote(memory);
+		// Otherwise a conflict would be certain, however late its reply is.
+		const operations = operationsOf(memory);
+		const calls: string[] = [];
+		const reply = async (): Promise<unknown> =>
+			latency === 0 ? undefined : new Promise((resolve) => setTimeout(resolve, latency));
+		store.atomic = {
+			...store.atomic,
+			resends: true,
+			read: async (id) => {
+				calls.push('read');
+				return operations.read(id);
+			},
+			replace: async (...write) => {
+				const outcome = await operations.replace(...write);
+				calls.push(outcome);
+				await reply();
+				return outcome;
+			}
+		};
+		const config = { ...options, store };
+		const cookie = await visitor(config, { n: 0 });
+		let [reading, begin] = [many, (): void => undefined];
+		const allHaveRead = new Promise<void>((resolve) => (begin = resolve));
+		const writers = Array.from({ length: many }, async () =>
+			visit(
+				config,
+				async (session) => {
+					expect(session.data).toEqual({ n: 0 });
+					if (--reading === 0) {
+						calls.length = 0;
+						begin();
+					}
+					await allHaveRead;
+					await session.update(added);
+				},
+				cookie
+			)
+		);
+		if (latency > 0) await wait(many * latency + 1_000);
+		await Promise.all(writers);
+		const written = [...calls];
+		expect((await visit(config, () => undefined, cookie)).session.data).toEqual({ n: many });
+		return written;
+	}
+
+	test('read it again in their turns, so that no write is in vain', async () => {
+		const calls = await together(4);
+		expect(calls.filter((call) => call !== 'read')).toEqual(['done', 'done', 'done', 'done']);
+		// Three read it again, and each of the four asks the store before its cookie leaves.
+		expect(calls.filter((call) => call === 'read')).toHaveLength(3 + 4);
+	});
+
+	test('are never in doubt, however late the replies are', async () => {
+		vi.useFakeTimers();
+		const calls = await together(64, 30);
+		expect(calls.filter((call) => call === 'conflict')).toEqual([]);
+	});
 });

@@ -171,7 +171,8 @@ pub async fn commit<H: Host>(
     let (mut tries, mut inconclusive) = (0, 0);
     // Another request may have moved the deadline of an expired session since.
     let is_expired = timeouts.is_expired(loaded.meta(), calls.at);
-    let mut seen = (!is_expired).then(|| (loaded.clone(), read_at));
+    let is_old = calls.host.behind(&id).await || is_expired;
+    let mut seen = (!is_old).then(|| (loaded.clone(), read_at));
     loop {
         let found = match seen.take() {
             Some(found) => Some(found),

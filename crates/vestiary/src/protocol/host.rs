@@ -68,6 +68,16 @@ pub trait Host {
         let _ = (key, writes);
     }
 
+    /// Waits for the other operations of this process that write this session before this one, if the host has such turns.
+    /// Returns whether it had to wait. The record that the operation begins with is old then, and a write that expects it
+    /// would only conflict, so the operation reads first. Only that round trip depends on it: the store compares each write.
+    ///
+    /// Default: does not wait.
+    async fn behind(&mut self, id: &SessionId) -> bool {
+        let _ = id;
+        false
+    }
+
     /// Makes one store call: one atomic operation on one key.
     async fn call(&mut self, call: Call<'_>) -> Result<Reply, Failed<Self::Error>>;
 

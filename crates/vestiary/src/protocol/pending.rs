@@ -55,6 +55,10 @@ struct Mail {
     reads: bool,
     /// The answer when the operation first needs a session ID.
     id: Option<SessionId>,
+    /// Whether the operation has waited for another one that writes the same session.
+    has_waited: bool,
+    /// Whether it begins with a record that is old because of that.
+    is_behind: bool,
 }
 
 /// A store that answers an operation at once, or the near cache of a process.
@@ -127,6 +131,7 @@ impl<T> Pending<T> {
         mail.moments.clear();
         mail.reports.clear();
         (mail.effect, mail.source, mail.id, mail.taken, mail.reads) = (None, None, None, 0, false);
+        mail.has_waited = false;
         self.is_finished = false;
     }
 
@@ -192,6 +197,13 @@ impl<T> Pending<T> {
         self.mail.borrow_mut().id = id;
     }
 
+    /// Says whether the operation has waited for another one of this process that writes the same session. Its first
+    /// [`commit`](super::commit) then reads the record before it writes ([`Host::behind`]). Call it before the first poll.
+    pub fn waited(&mut self, has_waited: bool) {
+        let mut mail = self.mail.borrow_mut();
+        (mail.has_waited, mail.is_behind) = (has_waited, has_waited);
+    }
+
     /// Takes the reports of the operation since the last call.
     pub fn reports(&mut self) -> Vec<Report> {
         let mut mail = self.mail.borrow_mut();
@@ -217,6 +229,7 @@ impl Mail {
         self.moments.push(Moment { answer, poll: self.polls.len() });
         self.polls.push(poll);
         (self.at, self.used, self.refused) = (0, 0, None);
+        self.is_behind = self.has_waited;
         self.reports.clear();
     }
 
@@ -397,6 +410,10 @@ impl Host for Post {
             Stopped::Core(error) => Ok(error),
             error => Err(error),
         }
+    }
+
+    async fn behind(&mut self, _: &SessionId) -> bool {
+        core::mem::take(&mut self.0.borrow_mut().is_behind)
     }
 
     async fn call(&mut self, call: Call<'_>) -> Result<Reply, Failed<Stopped>> {
