@@ -89,10 +89,15 @@ function candidateOf({ run }: Step): Candidate {
 	};
 }
 
+/** More visitors than a core remembers the cookies of, so that each cookie is verified as that of a new one. */
+const VISITORS = 8_192;
+
 async function signatures(): Promise<Step[]> {
 	const core = await loadCore(SECRET, false);
+	const visitors = Array.from({ length: VISITORS }, (_, n) => `${n}`.padStart(ID.length, 'A'));
 	const value = core.sign(ID);
-	const header = `connect.sid=${encodeURIComponent(value)}`;
+	const cookies = visitors.map((id) => `connect.sid=${encodeURIComponent(core.sign(id))}`);
+	let visit = 0;
 	const key = await crypto.subtle.importKey(
 		'raw',
 		new TextEncoder().encode(SECRET),
@@ -109,8 +114,9 @@ async function signatures(): Promise<Step[]> {
 		{
 			case: 'verify',
 			peer: 'vestiary',
-			run: () => core.readCookies(header),
-			right: (result) => Array.isArray(result) && result[0] === ID
+			run: () => core.readCookies(cookies[visit++ % cookies.length] ?? ''),
+			right: (result) =>
+				Array.isArray(result) && result[0] === visitors[(visit - 1) % cookies.length]
 		},
 		{ case: 'verify', peer: 'createHmac', run: createHmacOnly, right: isMac },
 		{
