@@ -17,20 +17,23 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     wasm::build(&progress, &tools)?;
     let tarball = npm::build(&progress, &tools)?;
     npm::build_add_on(&progress, &tools)?;
-    // The tests start their browser as those of this example do, whose tsconfig SvelteKit makes.
-    progress.step("the example whose browser the tests use", |log| {
-        tools.bin("svelte-kit").args(["sync"]).within(npm::EXAMPLES[0]).logged(log)
+    // The tests start the browser and the provider of these examples, whose tsconfig SvelteKit makes.
+    progress.step("the examples with the tests' browser and provider", |log| {
+        npm::EXAMPLES.iter().try_for_each(|example| {
+            tools.bin("svelte-kit").args(["sync"]).within(example).logged(log)
+        })
     })?;
     let redis = progress.step("Redis", tools::redis_server)?;
     let postgres = progress.step("Postgres", tools::postgres)?;
     let chromium = progress.step("Chromium", tools::chromium)?;
+    let only = args.only.clone().unwrap_or_default();
     let env = [
         ("CHROMIUM", chromium.as_os_str()),
         ("REDIS_SERVER", redis.as_os_str()),
         ("POSTGRES_BIN", postgres.as_os_str()),
+        ("SV_APPS", only.as_ref()),
         ("VESTIARY_TARBALL", tarball.as_os_str()),
     ];
-    let mut options = vec!["--project", "matrix"];
-    options.extend(args.only.iter().flat_map(|name| ["-t", name.as_str()]));
-    progress.tests("apps by sv", |log| vitest(log, &tools, npm::ADD_ON, &options, &env))
+    progress
+        .tests("apps by sv", |log| vitest(log, &tools, npm::ADD_ON, &["--project", "matrix"], &env))
 }

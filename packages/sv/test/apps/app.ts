@@ -74,13 +74,22 @@ export async function script(folder: string, name: string): Promise<string> {
 	return run('npm', ['run', name], folder, { NO_COLOR: '1' });
 }
 
-/** Serves the built app with \`vite preview\`, which needs no adapter. */
-export async function servePreview(folder: string, port?: number): Promise<Server> {
+/** Starts `vite dev` of the app. */
+export async function serveDev(folder: string, port?: number): Promise<Server> {
+	return vite('dev', 'development', folder, port);
+}
+
+/** Serves the built app with `vite preview`, which needs no adapter. */
+export async function servePreview(folder: string): Promise<Server> {
+	return vite('preview', 'production', folder);
+}
+
+async function vite(command: string, mode: string, folder: string, port?: number): Promise<Server> {
 	return serve(
 		join(folder, 'node_modules/.bin/vite'),
-		(free) => ['preview', '--port', `${free}`, '--strictPort'],
+		(free) => [command, '--port', `${free}`, '--strictPort'],
 		folder,
-		() => ({ NODE_ENV: 'production' }),
+		() => ({ NODE_ENV: mode }),
 		'/api/nonce',
 		port
 	);

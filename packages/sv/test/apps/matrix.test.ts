@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import { freshChromium, type FreshChromium } from '../../../../examples/sveltekit/e2e/chromium.ts';
-import { run, serveDev } from '../../../vestiary/test/runtimes/run.ts';
+import { CLIENT, startProvider } from '../../../../examples/openid-connect/provider/provider.ts';
+import { freePort, run } from '../../../vestiary/test/runtimes/run.ts';
 import { startPostgres } from '../../../vestiary/test/stores/postgres-server.ts';
 import { startRedis } from '../../../vestiary/test/stores/servers.ts';
 import {
@@ -11,6 +12,7 @@ import {
 	install,
 	readManifest,
 	script,
+	serveDev,
 	servePreview,
 	sv,
 	tryDemo
@@ -105,6 +107,11 @@ const APPS: readonly App[] = [
 	}
 ];
 
+/** Whether an app is among those that the environment names. A skipped test would count as a failure. */
+function wanted({ name }: { name: string }): boolean {
+	return name.includes(process.env.SV_APPS ?? '');
+}
+
 /** There is no adapter-auto for SvelteKit 3 yet. */
 async function useAdapterNode(folder: string): Promise<void> {
 	const manifest = (text: string): string =>
@@ -114,7 +121,7 @@ async function useAdapterNode(folder: string): Promise<void> {
 	await change(folder, 'vite.config.js', (text) => text.replace('adapter-auto', 'adapter-node'));
 }
 
-test.each(APPS)('$name', async (app) => {
+test.each(APPS.filter(wanted))('$name', async (app) => {
 	const { name, types = 'ts', kit = 2, others = [], store, survives = true } = app;
 	const folder = await emptyFolder(name);
 	const typed = types === 'none' ? ['--no-types'] : ['--types', types];
@@ -141,5 +148,58 @@ test.each(APPS)('$name', async (app) => {
 		await tryDemo(chromium, () => servePreview(folder), survives);
 	} finally {
 		await stop?.();
+	}
+});
+
+const PROVIDED = [
+	{ name: 'openid-connect', types: 'ts', kit: 2 },
+	{ name: 'openid-connect-js-kit3', types: 'jsdoc', kit: 3 }
+];
+
+test.each(PROVIDED.filter(wanted))('$name', async ({ name, types, kit }) => {
+	const folder = await emptyFolder(name);
+	const create = ['create', '--template', 'minimal', '--types', types];
+	await sv([...create, '--no-add-ons', '--no-install', '.'], folder);
+	if (kit === 3) {
+		await sv(
+			['add', 'experimental=versions:kit+features:none', '--no-git-check', '--no-install'],
+			folder
+		);
+		await useAdapterNode(folder);
+	}
+	await addVestiary(folder, 'store:sqlite+demo:yes+oidc:yes+from:none');
+	await install(folder, kit === 3 ? { '@sveltejs/kit': '3.2.0' } : {});
+	await script(folder, 'check');
+
+	const [port, at] = [await freePort(), await freePort()];
+	const provider = await startProvider(at, [`http://localhost:${port}`]);
+	await env('OIDC_ISSUER', provider.issuer)(folder);
+	await env('OIDC_CLIENT_ID', CLIENT.id)(folder);
+	await env('OIDC_CLIENT_SECRET', CLIENT.secret)(folder);
+	// Only this provider has no https.
+	const login = `src/lib/server/login.${types === 'ts' ? 'ts' : 'js'}`;
+	const basic = /(client\.ClientSecretBasic\(.*\))\n/;
+	await change(folder, login, (text) =>
+		text.replace(basic, '$1,\n{ execute: [client.allowInsecureRequests] }\n')
+	);
+	const server = await serveDev(folder, port);
+	try {
+		const { browser, page } = chromium;
+		await browser.clearCookies();
+		await page.goto(`${server.url}/devices`);
+		await page.fill('input[name=name]', 'Ada Lovelace');
+		await page.click('text=Log in');
+		await page.click('text=Allow');
+		await page.waitForURL(`${server.url}/devices`);
+		await page.getByText('Chrome on Linux (this device)').waitFor();
+		await page.goto(`${server.url}/account`);
+		await page.getByText('You are user').waitFor();
+		await page.getByRole('button', { name: 'Log out' }).click();
+		await page.waitForURL(`${provider.issuer}/**`);
+		const cookies = await browser.cookies(server.url);
+		expect(cookies.filter(({ name: cookie }) => cookie === 'connect.sid')).toEqual([]);
+	} finally {
+		await server.stop();
+		await provider.close();
 	}
 });

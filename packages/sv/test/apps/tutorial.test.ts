@@ -5,13 +5,14 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import { freshChromium, type FreshChromium } from '../../../../examples/sveltekit/e2e/chromium.ts';
-import { run, serveDev } from '../../../vestiary/test/runtimes/run.ts';
+import { run } from '../../../vestiary/test/runtimes/run.ts';
 import {
 	addVestiary,
 	emptyFolder,
 	install,
 	ROOT,
 	script,
+	serveDev,
 	servePreview,
 	sv,
 	tryDemo
