@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import type { BrowserContext, Page } from 'playwright-core';
+import { loginAs } from 'vestiary/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import { freshChromium, type FreshChromium } from './chromium.js';
@@ -22,12 +23,12 @@ const ELSEWHERE = 'Mozilla/5.0 (X11; Ubuntu; Linux x86_64; rv:148.0) Gecko/20100
 /**
  * The demo in a browser, on any platform.
  * @param shots The prefix of the screenshots' names
- * @param movesClock Whether {@link Demo.pass} can move the clock of the server
+ * @param isTestServer Whether the server was started with `vestiary/testing/server`, and {@link Demo.pass} moves its clock
  */
 export function cloakroom(
 	start: () => Promise<Demo>,
 	shots: string,
-	{ movesClock = false } = {}
+	{ isTestServer = false } = {}
 ): void {
 	let demo: Demo;
 	let origin: string;
@@ -204,7 +205,7 @@ export function cloakroom(
 		});
 	});
 
-	if (movesClock) {
+	if (isTestServer) {
 		const pass = async (seconds: number): Promise<void> => demo.pass?.(seconds);
 
 		test('logging out everywhere asks for the name again, some minutes after the login', async () => {
@@ -226,7 +227,6 @@ export function cloakroom(
 				expect(await ticket()).toBeUndefined();
 				expect(await isLoggedOut(other)).toBe(true);
 			});
-			await logIn(page, 'Ada');
 		});
 
 		test('the page warns before the session expires, and notices when it has', async () => {
@@ -241,6 +241,7 @@ export function cloakroom(
 				await pass(milliseconds / 1_000);
 				await page.clock.fastForward(milliseconds);
 			};
+			await loginAs(browser, 'Ada', { todos: [] }, { url: origin });
 			const warning = page.getByText('You will be logged out in less than two minutes.');
 			await page.clock.install();
 			await page.goto(`${origin}/todos`);
@@ -253,7 +254,8 @@ export function cloakroom(
 
 			await passBoth((await left()) + 1_000);
 			await page.waitForURL(`${origin}/login`);
-			await logIn(page, 'Ada');
+			await loginAs(browser, 'Ada', { todos: [] }, { url: origin });
+			await page.goto(`${origin}/todos`);
 		});
 	}
 

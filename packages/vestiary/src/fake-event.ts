@@ -4,6 +4,7 @@ import { ConfigError } from './errors.js';
 import { browserAfter, cookieHeader, FakeCookies, type Browser } from './fake-cookies.js';
 import { sveltekitSessionHandle, type SessionHandle } from './handle.js';
 import { MemoryStore } from './memory-store.js';
+import { checkNames } from './names.js';
 import type { RegisteredData } from './registered.js';
 import { slots } from './scope.js';
 import { Session } from './session.js';
@@ -88,6 +89,7 @@ export interface FakeEvent extends Omit<RequestEvent, 'params' | 'route'> {
  * @throws {@link ConfigError} if an option is invalid
  */
 export async function fakeEvent(given: FakeRequest & FakeVisitor = {}): Promise<FakeEvent> {
+	checkGiven(given);
 	const { session, user, cookies = {}, options, ...request } = given;
 	const browser = new Map(
 		Object.entries(cookies).map(([name, value]) => [name, encodeURIComponent(value)])
@@ -98,8 +100,10 @@ export async function fakeEvent(given: FakeRequest & FakeVisitor = {}): Promise<
 		...options
 	};
 	const handle = sveltekitSessionHandle(config);
-	const open = async (to: FakeRequest, from: Browser): Promise<FakeEvent> =>
-		opened({ handle, open }, to, from);
+	const open = async (to: FakeRequest, from: Browser): Promise<FakeEvent> => {
+		checkNames(to, REQUEST, PART);
+		return opened({ handle, open }, to, from);
+	};
 	if (session === undefined && user === undefined) return open(request, browser);
 	const before = await open({}, browser);
 	const visitor = slots(before)[config.as ?? 'session'];
@@ -110,6 +114,38 @@ export async function fakeEvent(given: FakeRequest & FakeVisitor = {}): Promise<
 		await visitor.save();
 	} else await visitor.login(user, session && { data: session });
 	return before.next(request);
+}
+
+const REQUEST = [
+	...['url', 'method', 'headers', 'form', 'json', 'body', 'params', 'route', 'locals'],
+	...['platform', 'clientAddress', 'fetch', 'parent']
+];
+
+const PART = { kind: 'a part of a fake event', cure: insteadOf };
+
+/** The advice for a part of SvelteKit's event, which a test would write by hand. */
+function insteadOf(part: string): string | undefined {
+	if (part === 'request') return 'write `url`, `method`, `headers`, and `form`, `json` or `body`';
+	if (part === 'userId') return 'write `user`';
+	if (part === 'data') return 'write `session: { … }`';
+	if (part === 'getClientAddress') return 'write `clientAddress`';
+	return undefined;
+}
+
+/** Rejects parts of an event that would be ignored, or that the event makes itself. */
+function checkGiven(given: object): void {
+	checkNames(given, [...REQUEST, 'session', 'user', 'cookies', 'options'], PART);
+	const { cookies, locals } = given as { cookies?: { get?: unknown }; locals?: object };
+	if (typeof cookies?.get === 'function')
+		throw new ConfigError(
+			'options',
+			"`cookies` must be an object with the values of the browser's cookies: the event has a jar of its own"
+		);
+	if (locals && 'session' in locals)
+		throw new ConfigError(
+			'options',
+			'`locals.session` is made by the event: write `session: { … }` for its data, and `user`'
+		);
 }
 
 /** The application of a fake event. */

@@ -11,6 +11,7 @@ import { runtimes, type TenantOptions } from './runtimes.js';
 import { partial, Scope, slots } from './scope.js';
 import { Session } from './session.js';
 import { trackSubRequests, pageOf, untrack } from './sub-request.js';
+import { testServer } from './test-server.js';
 import type { SveltekitSessionConfig } from './types.js';
 import { checkOrder, Watch, watchPrerendered } from './watch.js';
 
@@ -75,8 +76,9 @@ export function sveltekitSessionHandle(
 	tenants?: TenantOptions
 ): SessionHandle {
 	const runtimeFor = runtimes(options, tenants);
-	return async ({ event, resolve }) => {
+	return async ({ event, resolve: resolveByApp }) => {
 		const runtime = runtimeFor(event);
+		const resolve = testServer?.answerTo(event, runtime.slot) ?? resolveByApp;
 		if (skips(event, runtime)) return resolve(event);
 		const forClient = isForClient(event, runtime);
 		const passively = forClient && answerPassively(event, runtime);

@@ -21,6 +21,7 @@ import { Shape } from './shape.js';
 import { defaultStore, numberOfSecrets, sharedBy } from './shared.js';
 import { checkNumber, checkStore, has } from './stores/check.js';
 import { limitPatience } from './stores/patience.js';
+import { testServer } from './test-server.js';
 import { Turns } from './turns.js';
 import type {
 	CookieSerializeOptions,
@@ -103,7 +104,8 @@ export function runtimeOf(options: SveltekitSessionConfig): Runtime {
 	checkWellFormed('`namespace`', options.namespace);
 	const { path = '/', ...attributes } = checkedCookie(options.cookie);
 	const cookie = { path, ...attributes };
-	const secrets = secretsOf(options.secret);
+	const given = secretsOf(options.secret);
+	const secrets = given?.map((one) => testServer?.secretOf(one) ?? one);
 	const secretsNumber = numberOfSecrets(secrets);
 	const core = coreOf(secretsNumber, {
 		...forCore(options),
@@ -111,7 +113,7 @@ export function runtimeOf(options: SveltekitSessionConfig): Runtime {
 		...checkedCache(options.cache),
 		cookie,
 		secrets,
-		sealSecrets: encrypts ? secrets : undefined,
+		sealSecrets: encrypts ? given : undefined,
 		migrates: options.encrypt === 'migrate',
 		atomic: !options.store || !!options.store.atomic,
 		resends: options.store !== undefined && options.store.atomic?.resends !== false,

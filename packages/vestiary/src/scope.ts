@@ -129,7 +129,7 @@ export class Scope implements Around {
 		}
 		throw new ConfigError(
 			'options',
-			'the session cookie cannot be read: the event has neither `request` (with `headers`, such as `new Headers()`) nor `cookies` (with `get`)'
+			'the session cookie cannot be read: the event has neither `request` (with `headers`, such as `new Headers()`) nor `cookies` (with `get`); in a test, use `fakeEvent()` of `vestiary/testing`'
 		);
 	}
 

@@ -28,7 +28,7 @@ const event = (cookie) => ({
 const session = await Session.initialize(event(), options);
 await session.setData({ user: 'Ada' });
 await session.save();
-for (const store of ['redis', 'postgres', 'mysql', 'sqlite', 'd1', 'durable-objects', 'unstorage', 'upstash-redis', 'cloudflare-kv', 'testing']) await import('vestiary/' + store);
+for (const store of ['redis', 'postgres', 'mysql', 'sqlite', 'd1', 'durable-objects', 'unstorage', 'upstash-redis', 'cloudflare-kv', 'testing', 'testing/server']) await import('vestiary/' + store);
 const { bun, deno, node } = process.versions;
 const again = await Session.initialize(event(sent[0]), options);
 console.log(JSON.stringify({ same: again.id === session.id, data: again.data, version: bun ?? deno ?? node }));

@@ -122,7 +122,7 @@ describe.each(NEW_APPS)('$name', (kit) => {
 		const entries = Object.keys(manifest.exports).filter(
 			(name) => !['./package.json', './client'].includes(name)
 		);
-		expect(entries).toHaveLength(13);
+		expect(entries).toHaveLength(14);
 		const names = entries.map((name) => JSON.stringify(name.replace('.', 'vestiary')));
 		const resolve = async (...conditions: string[]): Promise<string[]> => {
 			const script = `console.log([${names.join()}].map((one) => import.meta.resolve(one).split('/dist/')[1]).join())`;
