@@ -202,7 +202,7 @@ pub(crate) fn build_app(
     })
 }
 
-fn free_port(wanted: u16) -> anyhow::Result<u16> {
+pub(crate) fn free_port(wanted: u16) -> anyhow::Result<u16> {
     let listener =
         TcpListener::bind(("127.0.0.1", wanted)).or_else(|_| TcpListener::bind(("127.0.0.1", 0)));
     Ok(listener.context("no free port on 127.0.0.1")?.local_addr()?.port())

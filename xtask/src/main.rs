@@ -10,6 +10,7 @@
 mod api;
 mod bench;
 mod demo;
+mod docs;
 mod faults;
 mod fuzz;
 mod lanes;
@@ -44,6 +45,8 @@ struct Cli {
 enum Task {
     /// Set everything up, build, and serve the SvelteKit demo
     Demo(demo::Args),
+    /// Build the documentation as a site, and serve it
+    Docs(docs::Args),
     /// Set everything up and run every test
     Test(test::Args),
     /// Check the sources themselves: lengths, words, spelling, links, the map
@@ -85,6 +88,7 @@ fn main() -> anyhow::Result<ExitCode> {
 fn run(task: &Task) -> anyhow::Result<()> {
     match task {
         Task::Demo(args) => demo::run(args),
+        Task::Docs(args) => docs::run(args),
         Task::Test(args) => test::run(args),
         Task::Tidy(args) => tidy::run(args),
         Task::Release(args) => release::run(args),

@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use clap::Args as ClapArgs;
 
 use crate::{
-    bench, demo, lanes, npm,
+    bench, demo, docs, lanes, npm,
     progress::{Log, NotStarted, Progress},
     root,
     rust::{self, Exchange, Servers},
@@ -29,7 +29,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let progress = Progress::new("test", if args.quick { 25 } else { 45 });
+    let progress = Progress::new("test", if args.quick { 25 } else { 47 });
     let result = all(&progress, args.quick);
     println!("\n{}\n{:>7}          in all\n", progress.table(), progress.seconds());
     println!("{} passed, {} failed", progress.passed(), progress.failed());
@@ -148,6 +148,10 @@ impl Package<'_> {
             })
         })?;
         let chromium = progress.step("Chromium", tools::chromium)?;
+        progress.step("the site of the documentation", |log| docs::build(log, tools))?;
+        progress.tests("the site in Chromium", |log| {
+            vitest(log, tools, docs::SITE, &[], &[("CHROMIUM", chromium.as_os_str())])
+        })?;
         let Servers { redis, postgres, .. } = servers;
         let env = [("CHROMIUM", chromium.as_os_str()), ("REDIS_SERVER", redis.as_os_str())];
         let [one, other, with_service] = npm::EXAMPLES;
