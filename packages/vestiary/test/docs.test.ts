@@ -12,7 +12,7 @@ const PAGES = [
 	'README.md',
 	'packages/vestiary/README.md',
 	...readdirSync(join(ROOT, 'docs'), { recursive: true, encoding: 'utf8' })
-		.filter((name) => name.endsWith('.md'))
+		.filter((name) => name.endsWith('.md') && !name.startsWith('site/'))
 		.map((name) => `docs/${name}`)
 ];
 
@@ -21,6 +21,13 @@ const APP = `
 declare module '$app/env/private' { export const SESSION_SECRET: string; }
 declare module '$app/env' { export const building: boolean; }
 declare module '$env/dynamic/private' { export const env: Record<string, string | undefined>; }
+declare module '@playwright/test' {
+	import type { BrowserContext, Locator, Page } from 'playwright-core';
+	type Run = (fixtures: { page: Page; context: BrowserContext }) => Promise<void>;
+	export const test: ((name: string, run: Run) => void) & { afterEach(run: Run): void };
+	export const expect: (locator: Locator) => { toBeVisible(): Promise<void> };
+	export function defineConfig(config: object): object;
+}
 `;
 
 /** The types that SvelteKit makes beside each route. */

@@ -141,7 +141,7 @@ function signatureOf({ value, name, secrets, namespace }: Signed): Finding {
 	};
 }
 
-/** What a request with the cookie would find, if the store had this record. */
+/** The session that a request with the cookie would find, if the store had this record. */
 async function recordOf(
 	{ value, name, secrets, namespace }: Signed,
 	record: string
