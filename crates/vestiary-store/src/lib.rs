@@ -109,6 +109,7 @@ pub use store::{
 };
 pub use stored::{Found, Loaded, Stored, Written};
 pub use users::{Login, UserList, UserSession};
+pub use vestiary::session::Provider;
 pub use vestiary::{
     Error, Format, Handle, MemoryLimits, OnReuse, SessionId, Ttl, UnixMillis, UserRef, WriteId,
 };

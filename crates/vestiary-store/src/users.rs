@@ -1,9 +1,9 @@
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use vestiary::{
     CookieOverrides, Handle, UnixMillis, UserRef,
     protocol::{self, OwnEnd},
-    session::{self, Join},
+    session::{self, Join, Provider},
 };
 
 use crate::{
@@ -65,6 +65,9 @@ pub struct Login {
     /// The cookie attributes of the session alone, such as how long it lasts ([`CookieOverrides::lasting`]). Default
     /// (`None`): those of the options.
     pub cookie: Option<CookieOverrides>,
+    /// The provider of OpenID Connect at which the visitor has logged in, so that it can end the session
+    /// ([`Sessions::logged_out`]). Default (`None`): none.
+    pub provider: Option<Provider>,
 }
 
 impl UserList {
@@ -100,10 +103,21 @@ impl UserList {
     /// # Errors
     /// [`SessionError`] if the store failed: the session may still be valid.
     pub async fn revoke(&self, handle: &Handle) -> Result<(), SessionError> {
+        self.revoke_each(vec![handle.clone()]).await
+    }
+
+    /// Revokes several sessions, in one write.
+    ///
+    /// # Errors
+    /// [`SessionError`] if the store failed: the sessions may still be valid.
+    pub async fn revoke_each(&self, handles: Vec<Handle>) -> Result<(), SessionError> {
         let by = self.request();
         let mut host = StoreHost::new(&self.sessions, StoreOperation::Write);
-        session::revoke(&mut host, &self.sessions.inner.rules, &self.name, handle).await?;
-        self.sessions.inner.revocations.one(&self.key, handle, by);
+        let rules = &self.sessions.inner.rules;
+        session::revoke_each(&mut host, rules, &self.name, handles.clone()).await?;
+        for handle in &handles {
+            self.sessions.inner.revocations.one(&self.key, handle, by);
+        }
         Ok(())
     }
 
@@ -146,6 +160,7 @@ impl UserList {
             proven: login.proven.unwrap_or_else(clock::now),
             own_end: self.own_end(),
             cookie: login.cookie.clone(),
+            provider: login.provider.clone(),
         }
     }
 
@@ -165,6 +180,35 @@ impl UserList {
     /// The revocation of all sessions of the user by this request itself.
     fn own_end(&self) -> Option<OwnEnd> {
         self.sessions.inner.revocations.ended(&self.key, self.request()?)
+    }
+}
+
+impl Sessions {
+    /// Revokes the sessions in a list of a provider ([`session::provider_list`]), which were logged in with
+    /// [`Login::provider`], and refuses logins in progress. Returns whether the provider's token, for which `receipt` stands
+    /// ([`session::provider_receipt`]), was used before.
+    ///
+    /// # Errors
+    /// [`SessionError`] if the store failed: the sessions may still be valid.
+    pub async fn logged_out(
+        &self,
+        hash: &str,
+        receipt: Option<Handle>,
+    ) -> Result<bool, SessionError> {
+        let mut host = StoreHost::new(self, StoreOperation::Write);
+        let ended = session::logged_out(&mut host, &self.inner.rules, hash, receipt).await?;
+        let mut users: BTreeMap<String, Vec<Handle>> = BTreeMap::new();
+        for entry in ended.entries {
+            // An entry without a label is no session.
+            let user = entry.label.as_deref().and_then(|label| serde_json::from_str(label).ok());
+            if let Some(user) = user {
+                users.entry(user).or_default().push(entry.handle);
+            }
+        }
+        for (user, handles) in users {
+            self.of(&user).revoke_each(handles).await?;
+        }
+        Ok(ended.is_replayed)
     }
 }
 

@@ -27,6 +27,7 @@
 //! | keep a value for a while, once     | [`Session::put`], [`Session::flash`]                 |
 //! | do something in one request only   | [`Session::once`]                                    |
 //! | list and revoke a user's sessions  | [`Session::sessions_of`]                             |
+//! | let an OpenID provider log out     | [`LogIn::provider`], `BackChannelLogout`             |
 //! | read a session without a request   | [`ReadOnlySession`]                                  |
 //! | end a stream with its session      | [`Session::until`], [`Session::ended`]               |
 //! | handle errors                      | [`SessionError`], `Rejection`, [`Failure`]           |
@@ -38,6 +39,7 @@
 //!
 //! # Features
 //! - `axum` (default): extractors for axum 0.8.
+//! - `openid-connect`: logout by a provider of OpenID Connect, whose signatures are checked with `ring`.
 //! - `tokio`: store timeouts use tokio's timer where tokio runs, and its time driver must be enabled. The stores for
 //!   Redis, `SQLite` and Postgres enable this feature.
 #![forbid(unsafe_code)]
@@ -51,6 +53,11 @@ mod freshness;
 mod layer;
 mod log_id;
 mod once;
+mod provider;
+#[cfg(feature = "openid-connect")]
+mod provider_keys;
+#[cfg(feature = "openid-connect")]
+mod provider_logout;
 mod read_only;
 mod require;
 mod session;
@@ -65,13 +72,15 @@ pub use ended::{Ended, Until};
 pub use extract::{Rejection, UserId};
 pub use layer::{Failure, ResponseFuture, SessionLayer, SessionService, Unavailable};
 pub use once::OnceError;
+#[cfg(feature = "openid-connect")]
+pub use provider_logout::{BackChannelLogout, FrontChannelLogout, ProviderLogoutError};
 pub use read_only::ReadOnlySession;
 pub use require::{GuardFuture, GuardService, RequireFresh, RequireLogin};
 pub use session::{LogIn, Session};
 pub use vestiary::{Error, Format, Handle, MemoryLimits, OnReuse, SessionId, UnixMillis, way_back};
 pub use vestiary_store::{
-    Config, Device, Encrypt, Event, LoginDevice, MemoryStore, OnStoreError, Reason, SameSite,
-    SessionError, Sessions, SessionsPerUser, UserList, UserSession, WhenFull, WrongType,
+    Config, Device, Encrypt, Event, LoginDevice, MemoryStore, OnStoreError, Provider, Reason,
+    SameSite, SessionError, Sessions, SessionsPerUser, UserList, UserSession, WhenFull, WrongType,
 };
 
 /// Compiles the samples of the documentation.
@@ -97,6 +106,10 @@ mod documentation {
 
     #[doc = include_str!("../../../docs/how-to/live-streams.md")]
     struct LiveStreams;
+
+    #[cfg(feature = "openid-connect")]
+    #[doc = include_str!("../../../docs/how-to/provider-logout.md")]
+    struct ProviderLogout;
 
     #[doc = include_str!("../../../README.md")]
     struct Readme;

@@ -416,7 +416,7 @@ pub struct LogIn {
     keep: Vec<String>,
     /// The cookie attributes of the session alone, if they are valid.
     cookie: Option<Result<CookieOverrides, Error>>,
-    login: Login,
+    pub(crate) login: Login,
 }
 
 impl LogIn {

@@ -24,6 +24,8 @@ mod nested_update;
 mod once;
 #[cfg(feature = "axum")]
 mod own_revocation;
+#[cfg(all(feature = "axum", feature = "openid-connect"))]
+mod provider_logout;
 mod read_only;
 #[cfg(feature = "axum")]
 mod round_trips;

@@ -19,6 +19,7 @@ mod near;
 mod operations;
 mod options;
 mod running;
+mod token;
 mod visit;
 
 #[cfg(target_arch = "wasm32")]

@@ -5,7 +5,7 @@ use alloc::{borrow::ToOwned as _, boxed::Box, rc::Rc, string::String, sync::Arc,
 use vestiary::{
     CookieOverrides, Device, Handle, Record, SessionId, UserRef, merge,
     protocol::{Answered, OwnEnd, Pending, Post, Seen, Stopped, UserSession, UserSessions, boxed},
-    session::{self, Join, Spent},
+    session::{self, Join, Provider, Spent},
     visit::{self, Act, Changes, Claim, Cookies, Page, Purpose, Visit, VisitText},
 };
 use wasm_bindgen::prelude::*;
@@ -56,9 +56,9 @@ pub enum Task {
     Revoked,
     /// `log_in`: a user, the data of the session, the label, and how long the cookie lasts: in seconds, `null` for as long as
     /// the browser is open, or nothing for the options' choice. Then the browser, the system and the address of the device, if
-    /// any is known. The numbers are the time of the visitor's proof, the time
-    /// at which the same request ended all sessions of the user, and the time at which they were ended before (NaN if
-    /// never).
+    /// any is known; and the issuer, the `sub` and the `sid` of the provider, if there is one. The numbers are the time of the
+    /// visitor's proof, the time at which the same request ended all sessions of the user, and the time at which they were
+    /// ended before (NaN if never).
     LogIn,
     /// `put`: a key, and a value. The first number is its lifetime in milliseconds.
     Put,
@@ -76,10 +76,13 @@ pub enum Task {
     Tidy,
     /// Lists the sessions of a user.
     List,
-    /// Ends one session of a user: the user, and a handle.
+    /// Ends sessions of a user: the user, and their handles, of any number.
     Revoke,
     /// Ends all sessions of a user: the user, and the handle of a session that stays, or an empty text.
     EndAll,
+    /// Finds the sessions that a provider has ended: the hash of its list, and the receipt of its token, if any. Returns the
+    /// entries, as `List` does, after a `!` if the token was used before, and otherwise a space.
+    LoggedOut,
 }
 
 /// Bits of the flags of an operation. The others are those of a visit (`vestiary::visit::VisitText`).
@@ -190,7 +193,7 @@ impl Operation {
         let mut next = || texts.next().unwrap_or_default();
         facts.purpose.set(match self.task {
             Task::Tidy => Purpose::Remove,
-            Task::Revoke | Task::EndAll => Purpose::Write,
+            Task::Revoke | Task::EndAll | Task::LoggedOut => Purpose::Write,
             _ => Purpose::Read,
         });
         match self.task {
@@ -203,20 +206,28 @@ impl Operation {
             }
             Task::List => {
                 let name = UserRef::decoded(next());
-                let sessions = session::list(&mut host, rules, &name).await?;
-                return Ok(Ending::Text(UserSession::json(&sessions)));
+                let listed = session::list(&mut host, rules, &name).await?;
+                return Ok(Ending::Text(UserSession::json(&listed)));
             }
             Task::Revoke => {
-                let [name, handle] = [next(), next()].map(UserRef::decoded);
+                let name = UserRef::decoded(next());
                 // No session has a handle of another form.
-                if let Some(handle) = Handle::parse(&handle) {
-                    session::revoke(&mut host, rules, &name, &handle).await?;
+                let read = |text| Handle::parse(&UserRef::decoded(text));
+                let handles = Vec::from_iter(texts.filter_map(read));
+                if !handles.is_empty() {
+                    session::revoke_each(&mut host, rules, &name, handles).await?;
                 }
             }
             Task::EndAll => {
                 let (name, keep) = (UserRef::decoded(next()), Handle::parse(next()));
                 let end = boxed(session::end_all(&mut host, rules, &name, keep)).await?;
                 return Ok(Ending::Ends(end));
+            }
+            Task::LoggedOut => {
+                let (hash, token) = (next(), Handle::parse(next()));
+                let ended = session::logged_out(&mut host, rules, hash, token).await?;
+                let first = if ended.is_replayed { "!" } else { " " };
+                return Ok(Ending::Text([first, &UserSession::json(&ended.entries)].concat()));
             }
             _ => {
                 let page = &mut Page::new(host, Rc::clone(facts));
@@ -277,13 +288,16 @@ impl Operation {
             Task::Refresh => Act::Refresh,
             Task::LogIn => {
                 let (name, data, label, max_age) = (next(), next(), next(), next());
-                let [name, label, browser, system, address] =
-                    [name, label, next(), next(), next()].map(UserRef::decoded);
+                let [name, label, browser, system, address, issuer, sub, sid] =
+                    [name, label, next(), next(), next(), next(), next(), next()]
+                        .map(UserRef::decoded);
                 let [proven, ended, before, _] = self.numbers;
                 let join = Join {
                     name: &name,
                     label: self.is(Given::More).then_some(&*label),
                     device: Device { browser: &browser, system: &system, address: &address },
+                    provider: (!issuer.is_empty())
+                        .then(|| Provider::new(&issuer, &sub, (!sid.is_empty()).then_some(&*sid))),
                     proven: millis(proven),
                     own_end: (!ended.is_nan())
                         .then(|| OwnEnd { at: millis(ended), before: millis(before) }),
@@ -291,9 +305,7 @@ impl Operation {
                         "" => None,
                         "null" => Some(CookieOverrides::lasting(None)?),
                         // A number of another form is none of seconds.
-                        seconds => {
-                            Some(CookieOverrides::lasting(Some(seconds.parse().unwrap_or(0)))?)
-                        }
+                        text => Some(CookieOverrides::lasting(Some(text.parse().unwrap_or(0)))?),
                     },
                 };
                 let done = boxed(visit::log_in(page, rules, &mut visit, &join, data)).await;

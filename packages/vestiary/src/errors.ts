@@ -38,12 +38,34 @@ export type StoreErrorCode =
 /** Codes of a {@link OnceError}. */
 export type OnceErrorCode = 'once_busy' | 'once_ended' | 'once_failed' | 'once_lost';
 
+/** Codes of a {@link LogoutError}. */
+export type LogoutErrorCode =
+	| 'keys_unavailable'
+	| 'logout_request'
+	| 'token_algorithm'
+	| 'token_audience'
+	| 'token_critical'
+	| 'token_events'
+	| 'token_expired'
+	| 'token_id'
+	| 'token_issued'
+	| 'token_issuer'
+	| 'token_key'
+	| 'token_lifetime'
+	| 'token_malformed'
+	| 'token_nonce'
+	| 'token_replayed'
+	| 'token_signature'
+	| 'token_subject'
+	| 'token_type';
+
 /** All codes of a {@link VestiaryError}. They are stable: test for them, not for messages. */
 export type VestiaryErrorCode =
 	| ConfigErrorCode
 	| DataErrorCode
 	| StoreErrorCode
 	| OnceErrorCode
+	| LogoutErrorCode
 	| 'login_outdated'
 	| 'response_sent'
 	| 'session_ended'
@@ -214,6 +236,40 @@ export class OnceError extends VestiaryError {
 	}
 }
 
+/**
+ * A provider's logout is refused: {@link backChannelLogout}. The code says which check has failed. `keys_unavailable` if the
+ * token could not be checked, because the provider's keys could not be fetched; `cause` is then the reason.
+ */
+export class LogoutError extends VestiaryError {
+	override name = 'LogoutError';
+	declare readonly code: LogoutErrorCode;
+
+	constructor(code: LogoutErrorCode, options?: ErrorOptions) {
+		super(code, `the logout by the provider is refused: ${REFUSED[code]}`, options);
+	}
+}
+
+const REFUSED: Record<LogoutErrorCode, string> = {
+	keys_unavailable: "the provider's keys could not be fetched",
+	logout_request: 'the request has another form',
+	token_algorithm: 'the token is signed by an algorithm that is not allowed',
+	token_audience: 'the token is for another client',
+	token_critical: 'the token requires an extension that is not supported',
+	token_events: 'the token has no event of a logout',
+	token_expired: 'the token has expired, or does not say when it does',
+	token_id: 'the token has no ID (`jti`)',
+	token_issued: 'the token has no time of issue, or one in the future',
+	token_issuer: 'it is of another issuer',
+	token_key: 'the token is signed by a key that the provider does not have',
+	token_lifetime: 'the token expires too late: in more than 23 hours',
+	token_malformed: 'the token is not a signed JWT in compact form',
+	token_nonce: 'the token has a nonce',
+	token_replayed: 'the token was used before',
+	token_signature: 'the token is not signed by the provider',
+	token_subject: 'the token names neither a session nor a user',
+	token_type: 'the token is of another type'
+};
+
 /** The session has ended: the reason with which `session.signal` aborts, and with which the source of a stream is cancelled. */
 export class SessionEndedError extends VestiaryError {
 	override name = 'SessionEndedError';
@@ -229,7 +285,12 @@ type Subclass = new (code: never, message: string, options?: ErrorOptions) => Ve
 const CLASS_OF: Record<
 	Exclude<
 		VestiaryErrorCode,
-		OnceErrorCode | 'login_outdated' | 'response_sent' | 'session_ended' | 'update_nested'
+		| OnceErrorCode
+		| LogoutErrorCode
+		| 'login_outdated'
+		| 'response_sent'
+		| 'session_ended'
+		| 'update_nested'
 	>,
 	Subclass
 > = {

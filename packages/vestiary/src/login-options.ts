@@ -32,9 +32,24 @@ export interface LoginOptions {
 	 * user since, or if the proof is more than a day old. Default: when the request began.
 	 */
 	provenAt?: Date | undefined;
+	/**
+	 * The claims of the provider's ID token, so that the provider can end the session: {@link backChannelLogout}. Default:
+	 * none.
+	 */
+	provider?: ProviderClaims | undefined;
 }
 
-const NAMES = ['data', 'keep', 'label', 'device', 'maxAge', 'provenAt'];
+/** The claims of an ID token that name a session at its provider. Others are ignored, so that all claims can be given. */
+export interface ProviderClaims {
+	/** The provider. */
+	readonly iss: string;
+	/** The provider's name for the user. */
+	readonly sub: string;
+	/** The user's session at the provider, if it has a name. */
+	readonly sid?: unknown;
+}
+
+const NAMES = ['data', 'keep', 'label', 'device', 'maxAge', 'provenAt', 'provider'];
 
 /** The parts of a device. */
 const PARTS = ['browser', 'system', 'address'] as const;
@@ -48,12 +63,16 @@ export function checkLogin(userId: unknown, options: unknown): void {
 	if (typeof options !== 'object' || options === null)
 		throw wrong('the options of `session.login()` must be an object');
 	checkNames(options, NAMES, { kind: 'an option of `session.login()`' });
-	const { keep, label, device, maxAge } = options as Record<keyof LoginOptions, unknown>;
+	const { keep, label, device, maxAge, provider } = options as Record<
+		keyof LoginOptions,
+		unknown
+	>;
 	// A missing header is null.
 	if (label !== undefined && label !== null && typeof label !== 'string')
 		throw wrong('`label` of `session.login()` must be a string');
 	checkWellFormed('the label of a session', label ?? undefined);
 	checkDevice(device);
+	checkProvider(provider);
 	if (maxAge !== undefined && maxAge !== null && typeof maxAge !== 'number')
 		throw wrong('`maxAge` of `session.login()` must be a number of seconds, or null');
 	if (keep !== undefined && keep !== null && !Array.isArray(keep))
@@ -77,9 +96,29 @@ function checkDevice(device: unknown): void {
 	}
 }
 
-/** The texts of a device for the core: none if no device was given. */
-function textsOf(device: LoginDevice | null | undefined): string[] {
-	return device ? PARTS.map((name) => JSON.stringify(device[name] ?? '')) : [];
+/** Rejects claims by which a provider could not end the session. */
+function checkProvider(provider: unknown): void {
+	if (provider === undefined || provider === null) return;
+	const claims = (typeof provider === 'object' ? provider : {}) as Record<string, unknown>;
+	for (const name of CLAIMS) {
+		const value = claims[name] ?? (name === 'sid' ? 'absent' : undefined);
+		if (typeof value !== 'string' || value === '')
+			throw wrong(
+				'`provider` of `session.login()` must be the claims of an ID token: `iss`, `sub`, and `sid` if it has one'
+			);
+		checkWellFormed(`\`${name}\` of a provider`, value);
+	}
+}
+
+/** The claims that name a session at its provider, in the order of the core. */
+const CLAIMS = ['iss', 'sub', 'sid'] as const;
+
+/** The texts of the device and the provider for the core: none if neither was given. */
+function textsOf({ device, provider }: LoginOptions): string[] {
+	if (!device && !provider) return [];
+	const parts = PARTS.map((name) => device?.[name] ?? '');
+	const claims = provider ? CLAIMS.map((name) => provider[name] ?? '') : [];
+	return [...parts, ...claims].map((text) => JSON.stringify(text));
 }
 
 /** Rejects an invalid user ID. */
@@ -119,7 +158,7 @@ export function loginOf(
 			text,
 			JSON.stringify(label ?? ''),
 			secondsIn(options),
-			...textsOf(options.device)
+			...textsOf(options)
 		],
 		login: {
 			proven: provenAt(options) ?? began,

@@ -1,7 +1,7 @@
 import type { Recent } from './bounded.js';
 import type { Columns } from './columns.js';
 import type { Core } from './core.js';
-import type { Given, User } from './progress.js';
+import type { Given } from './progress.js';
 import type { Device } from './device.js';
 import { Driver, type Compute, type DriverOptions, type End, type Page } from './driver.js';
 import { isolated } from './environment.js';
@@ -159,16 +159,29 @@ export class Records {
 	 */
 	async list(name: string): Promise<ListedSession[]> {
 		const { texts } = await this.#run(Task.List, [JSON.stringify(name)]);
-		const sessions = JSON.parse(texts[1] ?? '{}') as Record<
-			string,
-			Omit<ListedSession, 'handle'>
-		>;
-		return Object.entries(sessions).map(([handle, session]) => ({ handle, ...session }));
+		return entriesOf(texts[1] ?? '{}');
 	}
 
-	/** Revokes a session: removes it from its user's session list. */
-	async revoke({ name, handle }: User): Promise<void> {
-		await this.#run(Task.Revoke, [JSON.stringify(name), JSON.stringify(handle)]);
+	/** Revokes sessions: removes them from their user's session list, in one write. */
+	async revoke(name: string, handles: readonly string[]): Promise<void> {
+		await this.#run(
+			Task.Revoke,
+			[name, ...handles].map((text) => JSON.stringify(text))
+		);
+	}
+
+	/**
+	 * Finds the sessions that a provider has ended. The label of an entry is the name of its user; an entry without one is
+	 * no session.
+	 * @param receipt Stands for the provider's token, if there is one
+	 */
+	async loggedOut(
+		list: string,
+		receipt: string
+	): Promise<{ readonly isReplayed: boolean; readonly entries: ListedSession[] }> {
+		const { texts } = await this.#run(Task.LoggedOut, [list, receipt]);
+		const { 1: text = '' } = texts;
+		return { isReplayed: text.startsWith('!'), entries: entriesOf(text.slice(1)) };
 	}
 
 	/**
@@ -217,6 +230,12 @@ export class Records {
 		if (end.error !== undefined) throw end.error as Error;
 		return end;
 	}
+}
+
+/** The entries of a list, from JSON text. */
+function entriesOf(text: string): ListedSession[] {
+	const sessions = JSON.parse(text) as Record<string, Omit<ListedSession, 'handle'>>;
+	return Object.entries(sessions).map(([handle, session]) => ({ handle, ...session }));
 }
 
 /** A record without data, in place of one that is not known. */

@@ -102,8 +102,40 @@ export function sessions(options: SveltekitSessionConfig): Sessions {
 	};
 }
 
-function sessionsOf({ records, store, options }: Runtime, userId: string): UserSessions {
+/**
+ * Revokes the sessions in a list of a provider.
+ * @param receipt Stands for the provider's token, if there is one
+ * @returns Whether the token was used before
+ */
+export async function endedByProvider(
+	runtime: Runtime,
+	list: string,
+	receipt: string
+): Promise<boolean> {
+	const { isReplayed, entries } = await runtime.records.loggedOut(list, receipt);
+	const users = new Map<string, string[]>();
+	for (const { handle, label } of entries) {
+		if (label === undefined) continue;
+		const handles = users.get(label) ?? [];
+		users.set(label, [...handles, handle]);
+	}
+	for (const [user, handles] of users) await sessionsOf(runtime, user).revokeEach(handles);
+	return isReplayed;
+}
+
+function sessionsOf(
+	{ records, store, options }: Runtime,
+	userId: string
+): UserSessions & { revokeEach(handles: readonly string[]): Promise<void> } {
 	const key = userKey(options, userId);
+
+	async function revoke(handles: readonly string[]): Promise<void> {
+		const by = ownRequest();
+		by?.visit?.open();
+		const ended = revoking(store, key);
+		await records.revoke(userId, handles);
+		ended((one) => handles.includes(one), by);
+	}
 
 	async function end(keep: string | undefined): Promise<void> {
 		const by = ownRequest();
@@ -141,17 +173,14 @@ function sessionsOf({ records, store, options }: Runtime, userId: string): UserS
 					'options',
 					'`revoke()` takes the handle of a session as a string: `handle` of an entry in the list'
 				);
-			const by = ownRequest();
-			by?.visit?.open();
-			const ended = revoking(store, key);
-			await records.revoke({ name: userId, handle });
-			ended((one) => one === handle, by);
+			await revoke([handle]);
 		},
 		revokeOthers: async (current) => {
 			checkSession('revokeOthers', current);
 			await end(current[SCOPE].visit.user?.handle);
 		},
-		revokeAll: async () => end(undefined)
+		revokeAll: async () => end(undefined),
+		revokeEach: revoke
 	};
 }
 

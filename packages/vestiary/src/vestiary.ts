@@ -4,6 +4,7 @@ export {
 	ConfigError,
 	DataError,
 	LoginOutdatedError,
+	LogoutError,
 	OnceError,
 	ResponseSentError,
 	SessionEndedError,
@@ -13,6 +14,7 @@ export {
 	VestiaryError,
 	type ConfigErrorCode,
 	type DataErrorCode,
+	type LogoutErrorCode,
 	type OnceErrorCode,
 	type StoreErrorCode,
 	type VestiaryErrorCode
@@ -20,9 +22,17 @@ export {
 export { sveltekitSessionHandle, type SessionHandle } from './handle.js';
 export type { TenantOptions } from './runtimes.js';
 export { type Health } from './health.js';
-export { type LoginOptions } from './login-options.js';
+export { type LoginOptions, type ProviderClaims } from './login-options.js';
 export { MemoryStore, type MemoryStoreOptions } from './memory-store.js';
 export { type OnceOptions } from './once.js';
+export { type KeySet, type KeySource } from './provider-keys.js';
+export {
+	backChannelLogout,
+	frontChannelLogout,
+	type BackChannelOptions,
+	type FrontChannelOptions,
+	type LogoutEndpoint
+} from './provider-logout.js';
 export { type CookieRequest, type ReadOnlySession } from './read-only.js';
 export type { Transformer } from './rich-values.js';
 export { Session } from './session.js';

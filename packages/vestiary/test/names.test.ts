@@ -24,7 +24,7 @@ test('the events in the types are those in the list, with the same fields', () =
 });
 
 test('the codes in the types are those in the list, each under its class', () => {
-	for (const name of ['ConfigError', 'DataError', 'StoreError', 'OnceError']) {
+	for (const name of ['ConfigError', 'DataError', 'StoreError', 'OnceError', 'LogoutError']) {
 		const listed = codes.filter(({ npm }) => npm === name).map(({ code }) => code);
 		expect(stringsOf(`${name}Code`).sort(), name).toEqual(listed.sort());
 		codes.forEach(({ npm }) => {
@@ -33,7 +33,7 @@ test('the codes in the types are those in the list, each under its class', () =>
 	}
 	// Classes of one code have no type of their own.
 	const others = codes.filter(
-		({ npm }) => !/^(?:Config|Data|Store|Once)Error$/.test(String(npm))
+		({ npm }) => !/^(?:Config|Data|Store|Once|Logout)Error$/.test(String(npm))
 	);
 	expect(stringsOf('VestiaryErrorCode').sort()).toEqual(others.map(({ code }) => code).sort());
 });

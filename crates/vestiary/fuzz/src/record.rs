@@ -86,7 +86,7 @@ fn made_sessions(u: &mut Unstructured<'_>) -> Result<()> {
                 let replaces = u.arbitrary::<bool>()?.then_some(replaces);
                 let when_full = if u.arbitrary()? { WhenFull::Refuse } else { WhenFull::Evict };
                 let limit = SessionsPerUser { most: u.int_in_range(0..=4)?, when_full };
-                UserChange::Add { handle, replaces, label, device, since, limit }
+                UserChange::Add { handle, replaces, label, device, provider: None, since, limit }
             }
             1 => UserChange::Seen(handle),
             2 => UserChange::Remove(handle),

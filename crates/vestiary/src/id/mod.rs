@@ -94,11 +94,11 @@ pub(crate) fn user_hash(name: &str) -> [u8; 32] {
     hash_for("vestiary.user.v1", name)
 }
 
-fn hashed(purpose: &str, text: &str) -> String {
+pub(crate) fn hashed(purpose: &str, text: &str) -> String {
     base64::url(&hash_for(purpose, text))
 }
 
-fn hash_for(purpose: &str, text: &str) -> [u8; 32] {
+pub(crate) fn hash_for(purpose: &str, text: &str) -> [u8; 32] {
     hash::hash(&[purpose.as_bytes(), text.as_bytes()])
 }
 

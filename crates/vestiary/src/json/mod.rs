@@ -155,6 +155,23 @@ pub(crate) fn strings(list: &str) -> Option<Vec<String>> {
     (walk.byte(at) == Some(b']')).then_some(found)
 }
 
+/// The places of the values in a JSON array that was checked before; `None` if it is another value.
+pub(crate) fn elements(list: &str) -> Option<Vec<Range<usize>>> {
+    let Limits { depth, .. } = Limits::LOAD;
+    let mut walk = Walk { text: list.as_bytes(), limit: depth, fault: Error::Json };
+    let mut at = walk.skip(list.starts_with('[').then_some(1)?);
+    let mut found = Vec::new();
+    while walk.byte(at)? != b']' {
+        let end = walk.value(at, depth)?;
+        found.push(at..end);
+        at = walk.skip(end);
+        if walk.byte(at) == Some(b',') {
+            at = walk.skip(at + 1);
+        }
+    }
+    Some(found)
+}
+
 /// Parses a number that was checked before; `None` if it is another value.
 ///
 /// Whole numbers up to 2^53 and numbers of at most 15 digits are exact; further digits of a fraction are dropped.

@@ -3,11 +3,17 @@
 //! The core checks the form of a token, and which algorithm signs it. A driver checks the signature, with the platform's
 //! cryptography. Then the core judges the claims.
 
+mod form;
+mod key;
+mod logout;
 mod object;
 
 use alloc::{string::String, vec::Vec};
 use core::fmt;
 
+pub use form::form_value;
+pub use key::Key;
+pub use logout::{LogoutError, LogoutToken, Relying};
 pub use object::Object;
 
 use crate::crypto::base64;

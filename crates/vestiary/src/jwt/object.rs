@@ -67,6 +67,16 @@ impl Object {
         json::strings(self.text(name)?)
     }
 
+    /// A member that is a list of objects; `None` if one of them is not an object.
+    #[must_use]
+    pub fn objects(&self, name: &str) -> Option<Vec<Self>> {
+        let list = self.text(name)?;
+        json::elements(list)?
+            .into_iter()
+            .map(|place| Self::parse(list.get(place)?.into()))
+            .collect()
+    }
+
     /// A member that is an object.
     #[must_use]
     pub fn object(&self, name: &str) -> Option<Self> {

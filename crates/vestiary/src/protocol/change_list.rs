@@ -1,17 +1,19 @@
 use super::{
-    Draft, Fault, Host, Rules, TRIES, UserChange, Verdict,
+    Draft, Fault, Host, Rules, TRIES, UserChange, UserSessions, Verdict,
     calls::{Answer, Calls, Place, Query},
     fault::seeded,
 };
 use crate::{Meta, UnixMillis};
 
 /// How a [`change_list`] ended.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Changed {
     /// Whether the change was made.
     pub verdict: Verdict,
     /// The time at which all sessions of the user were ended last, before this change.
     pub ended_before: Option<UnixMillis>,
+    /// The list after the change.
+    pub list: UserSessions,
 }
 
 /// Changes the user's session list that the store has under this key. `meta` is the metadata of the session that changes,
@@ -55,7 +57,7 @@ pub(crate) async fn change_list_by<H: Host>(
             _ => continue,
         };
         let (mut ended_before, mut is_listed) = (None, false);
-        let draft = Draft::new(
+        let mut draft = Draft::new(
             calls.host,
             calls.rules,
             text.as_deref(),
@@ -67,7 +69,8 @@ pub(crate) async fn change_list_by<H: Host>(
                 sessions.apply(change, lifetime, now)
             },
         )?;
-        let changed = Changed { verdict: draft.verdict, ended_before };
+        let list = core::mem::take(&mut draft.sessions);
+        let changed = Changed { verdict: draft.verdict, ended_before, list };
         // The reply to an earlier write was lost, but the list shows that the store has written it.
         if changed.verdict == Verdict::Made && is_listed {
             return Ok(changed);

@@ -10,6 +10,8 @@ use crate::{Meta, Ttl, UnixMillis, WriteId, record::write_id_of};
 pub(crate) struct Draft {
     /// Whether the change may be made.
     pub(crate) verdict: Verdict,
+    /// The list after the change.
+    pub(crate) sessions: UserSessions,
     text: String,
     ttl: Ttl,
     /// The write ID of the list that was read; `None` if there was no list, or one without a write ID.
@@ -41,6 +43,7 @@ impl Draft {
             ttl: sessions.ttl(now),
             expected: text.and_then(write_id_of).and_then(WriteId::parse),
             creates: text.is_none(),
+            sessions,
         })
     }
 
@@ -48,7 +51,13 @@ impl Draft {
     #[cfg(feature = "seeded-faults")]
     pub(crate) fn over(&self, text: Option<&str>) -> Self {
         let expected = text.and_then(write_id_of).and_then(WriteId::parse);
-        Self { text: self.text.clone(), expected, creates: text.is_none(), ..*self }
+        Self {
+            text: self.text.clone(),
+            expected,
+            creates: text.is_none(),
+            sessions: self.sessions.clone(),
+            ..*self
+        }
     }
 
     /// The write that stores the draft.

@@ -25,6 +25,7 @@ mod draft;
 mod effect;
 mod fault;
 mod host;
+mod lifetime;
 mod pending;
 mod proof;
 mod rotate;
@@ -50,6 +51,7 @@ pub(crate) use fault::Fault;
 pub use fault::Fault;
 pub(crate) use fault::seeded;
 pub use host::{Call, Doubt, Failed, Host, NewId, Reply};
+pub use lifetime::Lifetime;
 pub use pending::{Pending, Post, Source};
 pub use proof::{OwnEnd, Proof};
 pub(crate) use rotate::IDS;
@@ -58,7 +60,7 @@ pub use rules::{Ends, Rules};
 pub(crate) use tombstone::{Ended, Replacement, replace_by_tombstone};
 pub use touch::touch;
 pub use user_change::{UserChange, Verdict};
-pub use users::{Lifetime, UserSession, UserSessions};
+pub use users::{UserSession, UserSessions};
 
 #[cfg(not(plain))]
 use alloc::boxed::Box;

@@ -1,4 +1,4 @@
-use alloc::string::String;
+use alloc::{string::String, vec::Vec};
 
 use crate::{Error, Handle, SessionsPerUser, UnixMillis};
 
@@ -15,6 +15,8 @@ pub enum UserChange {
         label: Option<String>,
         /// Its device, as JSON text: [`Device::json`](crate::Device::json).
         device: Option<String>,
+        /// The lists of its provider that have it, too, as JSON text: the hashes in their keys.
+        provider: Option<String>,
         /// The time at which the visitor proved their identity: [`Proof::since`](super::Proof::since).
         since: UnixMillis,
         /// The limit of the number of the user's sessions.
@@ -31,6 +33,8 @@ pub enum UserChange {
     Seen(Handle),
     /// One session ends.
     Remove(Handle),
+    /// Several sessions end.
+    RemoveEach(Vec<Handle>),
     /// One session ends whose replaced ID was used again, unless a login has replaced the session.
     Reused(Handle),
     /// All sessions end, except perhaps one.
@@ -39,6 +43,14 @@ pub enum UserChange {
         keep: Option<Handle>,
         /// The time of the request to end them. A login that began earlier is refused.
         at: UnixMillis,
+    },
+    /// The provider has ended the sessions in this list of a provider. They stay in it until they have expired, so that
+    /// the logout can be repeated after a crash.
+    LoggedOut {
+        /// The time. A login that began earlier is refused.
+        at: UnixMillis,
+        /// The entry that stands for the provider's token, so that the token counts only once.
+        receipt: Option<Handle>,
     },
 }
 

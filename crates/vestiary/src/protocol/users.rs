@@ -1,7 +1,7 @@
 use alloc::{borrow::ToOwned as _, string::String, vec::Vec};
 use core::cell::Cell;
 
-use super::{Fault, UserChange, Verdict, fault::seeded};
+use super::{Fault, Lifetime, UserChange, Verdict, fault::seeded, lifetime::seen_every};
 use crate::{
     Error, Handle, Limits, SessionsPerUser, Ttl, UnixMillis, WhenFull, WriteId,
     device::cut,
@@ -14,7 +14,7 @@ use crate::{
 ///
 /// A session of a user is valid only while it is in the list. So one write ends all of them, however many there are, and
 /// whatever happens to their records. The list is JSON:
-/// `{"v":"<write id>","sessions":{"<handle>":{"created":ms,"seen":ms,"until":ms,"label":"…","device":{…}}},"after":ms}`.
+/// `{"v":"<write id>","sessions":{"<handle>":{"created":ms,"seen":ms,"until":ms,"label":"…","device":{…},"provider":[…]}},"after":ms}`.
 ///
 /// ```
 /// # use vestiary::{Handle, SessionsPerUser, Ttl, UnixMillis, WriteId};
@@ -22,7 +22,9 @@ use crate::{
 /// let phone = Handle::from_entropy(&[1; 12]);
 /// let (handle, since) = (phone.clone(), UnixMillis(5));
 /// let limit = SessionsPerUser::default();
-/// let login = UserChange::Add { handle, replaces: None, label: None, device: None, since, limit };
+/// let login = UserChange::Add {
+///     handle, replaces: None, label: None, device: None, provider: None, since, limit,
+/// };
 /// let lifetime = Lifetime { ttl: Ttl::Millis(60_000), absolute: None };
 /// let mut sessions = UserSessions::default();
 /// assert_eq!(sessions.apply(&login, lifetime, UnixMillis(5)), Verdict::Made);
@@ -58,19 +60,9 @@ pub struct UserSession {
     pub label: Option<String>,
     /// The device of the login, as JSON text: [`Device::json`](crate::Device::json).
     pub device: Option<String>,
+    /// The lists of its provider that have it, too, as JSON text: the hashes in their keys.
+    pub(crate) provider: Option<String>,
 }
-
-/// The lifetime, from now on, of a session that is in use.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Lifetime {
-    /// The TTL of its record.
-    pub ttl: Ttl,
-    /// The absolute timeout, in milliseconds since the login.
-    pub absolute: Option<u64>,
-}
-
-/// The maximum time between two records of a session's use, in milliseconds.
-const SEEN_EVERY: u64 = 300_000;
 
 /// The time for which a session stays in the list after its end, in milliseconds. A server whose clock is ahead must not
 /// drop a live session.
@@ -187,6 +179,11 @@ impl UserSessions {
         &self.sessions
     }
 
+    /// The lists of its provider that have the session that was used last, too.
+    pub(crate) fn latest_provider(&self) -> Option<&str> {
+        self.sessions.last()?.provider.as_deref()
+    }
+
     /// The sessions, the last one used first.
     pub(crate) fn into_latest(mut self) -> Vec<UserSession> {
         self.sessions.reverse();
@@ -211,15 +208,17 @@ impl UserSessions {
     pub fn apply(&mut self, change: &UserChange, lifetime: Lifetime, now: UnixMillis) -> Verdict {
         self.keep(&|session| now < session.until.plus(KEPT));
         match change {
-            UserChange::Add { handle, replaces, label, device, since, limit } => {
+            UserChange::Add { handle, replaces, label, device, provider, since, limit } => {
                 let is_old = self.after.is_some_and(|after| *since < after);
                 if is_old && !seeded(Fault::AdmitsOldLogin) {
                     return Verdict::Outdated;
                 }
-                let (handle, label, device) = (handle.clone(), label.clone(), device.clone());
-                let until = lifetime.end(now, now);
-                let (created, seen) = (now, now);
-                let session = UserSession { handle, created, seen, until, label, device };
+                let session = UserSession {
+                    label: label.clone(),
+                    device: device.clone(),
+                    provider: provider.clone(),
+                    ..UserSession::bare(handle, now, lifetime.end(now, now))
+                };
                 return self.add(session, replaces.as_ref(), *limit, now);
             }
             UserChange::Stay { handle, instead } => {
@@ -238,16 +237,7 @@ impl UserSessions {
             UserChange::Seen(handle) => {
                 let Some(place) = self.place_of(handle) else {
                     if seeded(Fault::SeenRelists) {
-                        let (handle, until) = (handle.clone(), lifetime.end(now, now));
-                        let (created, seen) = (now, now);
-                        self.sessions.push(UserSession {
-                            handle,
-                            created,
-                            seen,
-                            until,
-                            label: None,
-                            device: None,
-                        });
+                        self.sessions.push(UserSession::bare(handle, now, lifetime.end(now, now)));
                     }
                     return Verdict::Outdated;
                 };
@@ -258,6 +248,9 @@ impl UserSessions {
                 self.sessions.push(UserSession { seen: now, until, ..session });
             }
             UserChange::Remove(handle) => self.keep(&|session| session.handle != *handle),
+            UserChange::RemoveEach(handles) => {
+                self.keep(&|session| !handles.contains(&session.handle));
+            }
             UserChange::Reused(handle) => {
                 // Requests must not take the session of a login in progress for revoked.
                 let is_it = |session: &&UserSession| session.handle == *handle;
@@ -271,6 +264,16 @@ impl UserSessions {
                 if !seeded(Fault::ForgetsEnd) {
                     self.after = Some((*at).max(self.after.unwrap_or_default()));
                 }
+            }
+            UserChange::LoggedOut { at, receipt } => {
+                if receipt.as_ref().is_some_and(|receipt| self.knows(receipt)) {
+                    return Verdict::Outdated;
+                }
+                self.after = Some((*at).max(self.after.unwrap_or_default()));
+                let until = now.plus(Self::REMEMBERED);
+                let receipt =
+                    receipt.as_ref().map(|receipt| UserSession::bare(receipt, now, until));
+                self.sessions.extend(receipt);
             }
         }
         Verdict::Made
@@ -364,7 +367,7 @@ impl UserSessions {
             text.len() - 1
         };
         let most = |session: &UserSession| {
-            let texts = [&session.label, &session.device].into_iter().flatten();
+            let texts = [&session.label, &session.device, &session.provider].into_iter().flatten();
             LONGEST + texts.map(String::len).sum::<usize>()
         };
         if self.sessions.iter().map(most).sum::<usize>() <= Limits::SAVE.bytes - ROOM {
@@ -411,6 +414,12 @@ impl UserSession {
         text
     }
 
+    /// An entry without a label.
+    fn bare(handle: &Handle, now: UnixMillis, until: UnixMillis) -> Self {
+        let handle = handle.clone();
+        Self { handle, created: now, seen: now, until, label: None, device: None, provider: None }
+    }
+
     /// Whether a login has replaced the session ([`UserSessions::leave`]).
     fn is_left(&self) -> bool {
         self.until < self.seen
@@ -423,7 +432,9 @@ impl UserSession {
             push_name(text, name);
             date::push_number(text, at.0, 1);
         }
-        for (name, value) in [("label", &self.label), ("device", &self.device)] {
+        let texts =
+            [("label", &self.label), ("device", &self.device), ("provider", &self.provider)];
+        for (name, value) in texts {
             if let Some(value) = value {
                 push_name(text, name);
                 text.push_str(value);
@@ -433,35 +444,15 @@ impl UserSession {
     }
 }
 
-impl Lifetime {
-    /// The time from which a session that is used now has certainly ended. Its record may get its TTL again as long as its
-    /// use need not be recorded.
-    fn end(self, created: UnixMillis, now: UnixMillis) -> UnixMillis {
-        let unused = match self.ttl {
-            Ttl::Infinite => UnixMillis(u64::MAX),
-            Ttl::Millis(millis) => now.plus(millis.saturating_add(seen_every(self.ttl))),
-        };
-        self.absolute.map_or(unused, |absolute| unused.min(created.plus(absolute)))
-    }
-}
-
 /// The maximum number of bytes in a list beside the sessions.
 const ROOM: usize = 256;
 
 /// The maximum number of bytes of a session in a list, without its label and device.
 const LONGEST: usize = 160;
 
-/// The time between two records of a session's use, in milliseconds.
-fn seen_every(ttl: Ttl) -> u64 {
-    match ttl {
-        Ttl::Infinite => SEEN_EVERY,
-        Ttl::Millis(millis) => SEEN_EVERY.min(millis / 10),
-    }
-}
-
 fn session(handle: Option<Handle>, text: &str) -> Result<UserSession, Error> {
     let mut instants = [None; 3];
-    let (mut label, mut device) = (None, None);
+    let (mut label, mut device, mut provider) = (None, None, None);
     let Limits { depth, .. } = Limits::LOAD;
     json::members(text, depth, depth, &mut |key, place| {
         let value = text.get(place).unwrap_or_default();
@@ -472,13 +463,14 @@ fn session(handle: Option<Handle>, text: &str) -> Result<UserSession, Error> {
             b"until" => *until = millis(value),
             b"label" if value.starts_with('"') => label = Some(value.to_owned()),
             b"device" if value.starts_with('{') => device = Some(value.to_owned()),
+            b"provider" if value.starts_with('[') => provider = Some(value.to_owned()),
             _ => {}
         }
         Ok(())
     })?;
     match (handle, instants) {
         (Some(handle), [Some(created), Some(seen), Some(until)]) => {
-            Ok(UserSession { handle, created, seen, until, label, device })
+            Ok(UserSession { handle, created, seen, until, label, device, provider })
         }
         _ => Err(Error::Json),
     }

@@ -1,5 +1,5 @@
 use crate::{
-    Meta, UserRef,
+    Meta, UserRef, json,
     protocol::{
         Calls, Fault, Host, Place, Rules, Seen, UserChange, UserSessions, Verdict, change_list,
         seeded,
@@ -115,7 +115,17 @@ pub(super) async fn note_use<H: Host>(
     let Some(user) = &meta.user else { return Ok(true) };
     let change = UserChange::Seen(user.handle.clone());
     let changed = change_list(host, rules, &rules.list_key(user), &change, Some(meta)).await?;
-    Ok(changed.verdict == Verdict::Made)
+    if changed.verdict != Verdict::Made {
+        return Ok(false);
+    }
+    // The provider's lists must not drop the session either. They are asked only when the provider ends a session.
+    for hash in changed.list.latest_provider().and_then(json::strings).unwrap_or_default() {
+        let key = rules.options.list_key(&hash);
+        if let Err(error) = change_list(host, rules, &key, &change, Some(meta)).await {
+            host.failed(error);
+        }
+    }
+    Ok(true)
 }
 
 /// Removes a session from its user's session list.

@@ -3,6 +3,7 @@ use alloc::{boxed::Box, string::String, vec, vec::Vec};
 use super::{
     admission::leave,
     open::{Spent, current, tidy},
+    provider::index,
     user::{Join, new_handle},
     write::new_record,
 };
@@ -70,7 +71,15 @@ pub async fn log_in<H: Host>(
     let (session, asked) = login.begin(host, data).await?;
     let before = old.as_ref().map(|old| old.id.clone());
     let old = old.filter(|_| !seeded(Fault::LoginSparesOld));
-    match login.enter(host, &session.id, old, join, asked).await {
+    let mut entered = login.enter(host, &session.id, old, join, asked).await;
+    if matches!(entered, Ok(Some(_))) {
+        match index(host, rules, join, &login.user, &login.meta).await {
+            Ok(true) => {}
+            Ok(false) => entered = Ok(None),
+            Err(error) => entered = Err(error),
+        }
+    }
+    match entered {
         Ok(Some(replaced)) => {
             host.touched(&session);
             host.emit(if before.is_some() && replaced {

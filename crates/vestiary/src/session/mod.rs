@@ -9,6 +9,7 @@ mod admission;
 mod identity;
 mod login;
 mod open;
+mod provider;
 mod remembered;
 mod reuse;
 mod user;
@@ -21,5 +22,6 @@ pub use login::log_in;
 pub use open::{
     Found, Loaded, Opening, Spent, alive, current, is_current, is_revoked, load, open, read, tidy,
 };
-pub use user::{Join, end_all, enter, list, revoke};
+pub use provider::{LoggedOut, Provider, logged_out, provider_list, provider_receipt};
+pub use user::{Join, end_all, enter, list, revoke, revoke_each};
 pub use write::{create, destroy, new_record, save, touch};

@@ -1,6 +1,9 @@
-use alloc::vec::Vec;
+use alloc::{vec, vec::Vec};
 
-use super::admission::leave;
+use super::{
+    admission::leave,
+    provider::{Provider, index},
+};
 use crate::{
     CookieOverrides, Device, Handle, Meta, UnixMillis, UserRef, WriteId,
     protocol::{
@@ -23,6 +26,8 @@ pub struct Join<'a> {
     pub own_end: Option<OwnEnd>,
     /// The session's own cookie attributes.
     pub cookie: Option<CookieOverrides>,
+    /// The provider at which the visitor logged in.
+    pub provider: Option<Provider>,
 }
 
 impl Join<'_> {
@@ -33,6 +38,7 @@ impl Join<'_> {
             replaces: None,
             label: self.label.map(UserSessions::label),
             device: self.device.json(),
+            provider: self.provider.as_ref().map(|provider| provider.lists.clone()),
             since,
             limit: rules.options.sessions_per_user(),
         }
@@ -65,7 +71,18 @@ pub async fn enter<H: Host>(
     let changed = change_list_by(&mut calls, &key, &change, Some(&meta), Some(read)).await;
     let may_be_listed = calls.wrote;
     match changed {
-        Ok(changed) => Ok(changed.verdict.admits()?.then_some(user)),
+        Ok(changed) => {
+            if !changed.verdict.admits()? {
+                return Ok(None);
+            }
+            let indexed = index(host, rules, join, &user, &meta).await;
+            if !matches!(indexed, Ok(true))
+                && let Err(error) = leave(host, rules, &user).await
+            {
+                host.failed(error);
+            }
+            Ok(indexed?.then_some(user))
+        }
         Err(error) => {
             // The session is not stored. A second failure must not hide the first.
             if may_be_listed {
@@ -106,12 +123,26 @@ pub async fn revoke<H: Host>(
     name: &str,
     handle: &Handle,
 ) -> Result<(), H::Error> {
+    revoke_each(host, rules, name, vec![handle.clone()]).await
+}
+
+/// Revokes several sessions of a user, in one write.
+///
+/// # Errors
+/// As [`list`].
+#[cfg_attr(plain, maybe_async::must_be_sync)]
+pub async fn revoke_each<H: Host>(
+    host: &mut H,
+    rules: &Rules,
+    name: &str,
+    handles: Vec<Handle>,
+) -> Result<(), H::Error> {
     UserSessions::check_name(name)?;
     if seeded(Fault::RevokesNothing) {
         return Ok(());
     }
     let key = rules.options.user_key(name);
-    change_list(host, rules, &key, &UserChange::Remove(handle.clone()), None).await.map(drop)
+    change_list(host, rules, &key, &UserChange::RemoveEach(handles), None).await.map(drop)
 }
 
 /// Revokes all sessions of a user except `keep`, and rejects logins that are in progress. Returns the time, and the

@@ -103,6 +103,7 @@ impl Schedule {
                         replaces: None,
                         label: None,
                         device: None,
+                        provider: None,
                         since,
                         limit,
                     }
@@ -228,7 +229,9 @@ impl Schedule {
                 UserChange::Add { .. }
                 | UserChange::Stay { .. }
                 | UserChange::Seen(_)
-                | UserChange::Reused(_) => false,
+                | UserChange::Reused(_)
+                | UserChange::RemoveEach(_)
+                | UserChange::LoggedOut { .. } => false,
             })
         };
         for (began, at, change, made) in &self.ended {
@@ -261,7 +264,11 @@ impl Schedule {
                         faults.push("a session that was ended is listed");
                     }
                 }
-                UserChange::Stay { .. } | UserChange::Seen(_) | UserChange::Reused(_) => {}
+                UserChange::Stay { .. }
+                | UserChange::Seen(_)
+                | UserChange::Reused(_)
+                | UserChange::RemoveEach(_)
+                | UserChange::LoggedOut { .. } => {}
             }
         }
         faults.sort_unstable();

@@ -553,5 +553,13 @@ fn handle_of(session: &Seen) -> Option<&Handle> {
 }
 
 fn join(name: &str, proven: UnixMillis) -> Join<'_> {
-    Join { name, label: None, device: Device::default(), proven, own_end: None, cookie: None }
+    Join {
+        name,
+        label: None,
+        device: Device::default(),
+        proven,
+        own_end: None,
+        cookie: None,
+        provider: None,
+    }
 }

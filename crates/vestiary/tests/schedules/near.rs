@@ -217,8 +217,15 @@ impl Schedule {
         let proven = self.now;
         let mut pending = Pending::new(async move |mut host| {
             let device = Device { browser: "", system: "", address: "" };
-            let join =
-                Join { name: "ada", label: None, device, proven, own_end: None, cookie: None };
+            let join = Join {
+                name: "ada",
+                label: None,
+                device,
+                proven,
+                own_end: None,
+                cookie: None,
+                provider: None,
+            };
             let user =
                 if is_owned { session::enter(&mut host, &rules, &join).await? } else { None };
             let data = r#"{"log":[]}"#;

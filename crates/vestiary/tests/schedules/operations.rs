@@ -176,7 +176,15 @@ pub(crate) fn list(handle: &Handle, write_id: &WriteId) -> String {
     let mut sessions = UserSessions::default();
     let (handle, since) = (handle.clone(), UnixMillis(0));
     let limit = SessionsPerUser::default();
-    let login = UserChange::Add { handle, replaces: None, label: None, device: None, since, limit };
+    let login = UserChange::Add {
+        handle,
+        replaces: None,
+        label: None,
+        device: None,
+        provider: None,
+        since,
+        limit,
+    };
     let lifetime = Lifetime { ttl: Ttl::Infinite, absolute: None };
     assert_eq!(sessions.apply(&login, lifetime, since), Verdict::Made);
     sessions.encode(write_id)

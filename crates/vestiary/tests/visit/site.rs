@@ -354,6 +354,7 @@ async fn log_in(
         proven: UnixMillis(now.0 - ago),
         own_end: None,
         cookie: None,
+        provider: None,
     };
     visit::log_in(page, rules, visit, &join, "{}").await
 }

@@ -7,9 +7,13 @@ use super::super::{
 use super::*;
 use crate::{Error, Handle, SessionsPerUser, WhenFull};
 
-fn changing(change: UserChange) -> Driven<Changed> {
+/// The verdict, and the time at which all sessions were ended before.
+type Outcome = (Verdict, Option<UnixMillis>);
+
+fn changing(change: UserChange) -> Driven<Outcome> {
     Driven::new(|mut host, rules| async move {
-        change_list(&mut host, &rules, "user:AAAAAAAA", &change, None).await
+        let changed = change_list(&mut host, &rules, "user:AAAAAAAA", &change, None).await?;
+        Ok((changed.verdict, changed.ended_before))
     })
 }
 
@@ -19,14 +23,22 @@ fn handle(n: u8) -> Handle {
 
 fn add(n: u8) -> UserChange {
     let (handle, limit) = (handle(n), SessionsPerUser::default());
-    UserChange::Add { handle, replaces: None, label: None, device: None, since: NOW, limit }
+    UserChange::Add {
+        handle,
+        replaces: None,
+        label: None,
+        device: None,
+        provider: None,
+        since: NOW,
+        limit,
+    }
 }
 
 fn text(text: &str) -> Answered {
     Answered::Reply(Reply::Text(text.to_owned()))
 }
 
-const MADE: Result<Changed, Stopped> = Ok(Changed { verdict: Verdict::Made, ended_before: None });
+const MADE: Result<Outcome, Stopped> = Ok((Verdict::Made, None));
 
 #[test]
 fn a_change_is_made_again_until_it_is_made() {
@@ -56,7 +68,7 @@ fn a_change_is_made_again_until_it_is_made() {
             let mut absent = changing(change.clone());
             absent.asks(BEGIN);
             assert_ne!(absent.asks(found).kind, Question::Read);
-            assert_eq!(absent.ends(DONE), Ok(Changed { verdict, ended_before: None }));
+            assert_eq!(absent.ends(DONE), Ok((verdict, None)));
         }
     }
 }
@@ -66,7 +78,15 @@ fn only_the_reply_to_a_write_proves_that_a_list_is_full() {
     let login = |n| {
         let limit = SessionsPerUser { most: 1, when_full: WhenFull::Refuse };
         let (handle, device) = (handle(n), None);
-        changing(UserChange::Add { handle, replaces: None, label: None, device, since: NOW, limit })
+        changing(UserChange::Add {
+            handle,
+            replaces: None,
+            label: None,
+            device,
+            provider: None,
+            since: NOW,
+            limit,
+        })
     };
     let mut first = login(1);
     first.asks(BEGIN);
@@ -75,10 +95,10 @@ fn only_the_reply_to_a_write_proves_that_a_list_is_full() {
     refused.asks(BEGIN);
     let replaced = refused.asks(text(&full));
     assert_eq!(replaced.kind, Question::Replace);
-    let sessions = |text| super::super::UserSessions::decode(text).unwrap().sessions().to_vec();
+    let sessions = |text| UserSessions::decode(text).unwrap().sessions().to_vec();
     assert_eq!(sessions(&replaced.text), sessions(&full));
     let verdict = Verdict::Full;
-    assert_eq!(refused.ends(DONE), Ok(Changed { verdict, ended_before: None }));
+    assert_eq!(refused.ends(DONE), Ok((verdict, None)));
     // A replica has returned an old list.
     let mut admitted = login(2);
     admitted.asks(BEGIN);

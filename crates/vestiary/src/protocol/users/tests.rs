@@ -21,7 +21,15 @@ fn add(n: u8, since: u64, most: usize) -> UserChange {
 
 fn entry(n: u8, since: u64, limit: SessionsPerUser) -> UserChange {
     let since = UnixMillis(since);
-    UserChange::Add { handle: handle(n), replaces: None, label: None, device: None, since, limit }
+    UserChange::Add {
+        handle: handle(n),
+        replaces: None,
+        label: None,
+        device: None,
+        provider: None,
+        since,
+        limit,
+    }
 }
 
 #[test]
@@ -73,7 +81,15 @@ fn a_session_that_a_login_replaces_is_known_but_not_shown_and_takes_no_room() {
 fn join(n: u8, replaces: Option<u8>, most: usize) -> UserChange {
     let limit = SessionsPerUser { most, when_full: WhenFull::Refuse };
     let (replaces, since) = (replaces.map(handle), UnixMillis(9));
-    UserChange::Add { handle: handle(n), replaces, label: None, device: None, since, limit }
+    UserChange::Add {
+        handle: handle(n),
+        replaces,
+        label: None,
+        device: None,
+        provider: None,
+        since,
+        limit,
+    }
 }
 
 #[test]
@@ -204,7 +220,7 @@ fn a_stored_list_is_read_back_and_no_other_text_is_accepted() {
     let (handle, since) = (handle(2), UnixMillis(6));
     let device = Device { browser: "Firefox", system: "Linux", address: "2001:db8::1" }.json();
     let (replaces, limit) = (None, SessionsPerUser::default());
-    let change = UserChange::Add { handle, replaces, label, device, since, limit };
+    let change = UserChange::Add { handle, replaces, label, device, provider: None, since, limit };
     sessions.apply(&change, ENDLESS, UnixMillis(6));
     sessions.after = Some(UnixMillis(3));
     let write_id = WriteId::from_entropy(&[9; 12]);
@@ -267,7 +283,8 @@ fn a_list_is_no_larger_than_a_record_and_the_longest_unused_session_makes_room()
     for n in 0..=255 {
         let (handle, label, device) = (handle(n), label.clone(), device.clone());
         let (since, limit) = (UnixMillis(0), usize::MAX.into());
-        let change = UserChange::Add { handle, replaces: None, label, device, since, limit };
+        let change =
+            UserChange::Add { handle, replaces: None, label, device, provider: None, since, limit };
         assert_eq!(sessions.apply(&change, TTL, UnixMillis(0)), Verdict::Made);
         assert!(sessions.encode(&WriteId::from_entropy(&[0; 12])).len() <= Limits::SAVE.bytes);
     }
@@ -287,6 +304,7 @@ fn no_more_sessions_are_evicted_than_a_list_has_to_lose() {
             replaces: None,
             label,
             device: None,
+            provider: None,
             since: UnixMillis(0),
             limit: usize::MAX.into(),
         };

@@ -21,6 +21,7 @@ fn refused(first: Answered, found: &str) -> String {
                 proven: at,
                 own_end: None,
                 cookie: None,
+                provider: None,
             };
             log_in(&mut host, &rules, Some(old), &join, "{}").await
         }
