@@ -5,6 +5,7 @@ import { StoreError } from './errors.js';
 import { VisitState } from './generated/vestiary.js';
 import { hint, hintForUse } from './hints.js';
 import { FINISH, OPEN } from './inside.js';
+import { observer } from './observed.js';
 import { within } from './open-sessions.js';
 import { building, developing, refusePromise, type Runtime } from './runtime.js';
 import { runtimes, type TenantOptions } from './runtimes.js';
@@ -79,7 +80,10 @@ export function sveltekitSessionHandle(
 	return async ({ event, resolve: resolveByApp }) => {
 		const runtime = runtimeFor(event);
 		const resolve = testServer?.answerTo(event, runtime.slot) ?? resolveByApp;
-		if (skips(event, runtime)) return resolve(event);
+		if (skips(event, runtime)) {
+			if (developing) observer()?.skipped(event);
+			return resolve(event);
+		}
 		const forClient = isForClient(event, runtime);
 		const passively = forClient && answerPassively(event, runtime);
 		if (passively) return passively;
@@ -104,6 +108,7 @@ export function sveltekitSessionHandle(
 			scope.outer = before.find(({ runtime: { core } }) => core.name === runtime.core.name);
 		// No cookie of a sub-request reaches the browser once the response of its page has left.
 		if (page) scope.left = true;
+		const observation = developing ? observer()?.begin(scope) : undefined;
 		// Most requests need not wait.
 		let session: Session;
 		try {
@@ -111,13 +116,16 @@ export function sveltekitSessionHandle(
 			session = opening instanceof Promise ? await opening : opening;
 		} catch (error) {
 			leaveUnavailable(scope);
+			observation?.ended(undefined);
 			throw error;
 		}
 		slots(event)[runtime.slot] = session;
+		observation?.opened();
 		if (building) watchPrerendered(event, session);
 		const watch = developing ? new Watch(event, runtime, session) : undefined;
 		trackSubRequests(event, scope);
 		before.push(scope);
+		let final: Response | undefined;
 		try {
 			let response: Response;
 			try {
@@ -132,11 +140,12 @@ export function sveltekitSessionHandle(
 			}
 			const finishing = finishAll(scope);
 			if (finishing) await finishing;
-			return scope.finalize(response);
+			return (final = scope.finalize(response));
 		} finally {
 			scope.left = scope.over = true;
 			scope.own.visit = undefined;
 			watch?.end();
+			observation?.ended(final);
 			scope.unwatch?.();
 			untrack(scope);
 			if (before.at(-1) === scope) before.pop();

@@ -1,6 +1,7 @@
 import type { RequestEvent } from '@sveltejs/kit';
 
 import type { Core } from './core.js';
+import { observer } from './observed.js';
 import type { SessionCookieOptions, SveltekitSessionConfig } from './types.js';
 
 /** The longest lifetime that browsers accept for a cookie (RFC 6265bis section 5.5), in seconds: 400 days. */
@@ -146,6 +147,7 @@ const given = new Set<string>();
 
 /** Prints a hint, once. */
 export function hint(text: string): void {
+	observer()?.hint(text);
 	if (given.has(text)) return;
 	given.add(text);
 	// eslint-disable-next-line no-console -- for the developer who watches the terminal

@@ -118,10 +118,9 @@ describe.each(NEW_APPS)('$name', (kit) => {
 		const manifest = JSON.parse(
 			await readFile(join(folder, 'node_modules/vestiary/package.json'), 'utf8')
 		) as { exports: Record<string, unknown> };
-		// The client is for the browser, and compiled with the app.
-		const entries = Object.keys(manifest.exports).filter(
-			(name) => !['./package.json', './client'].includes(name)
-		);
+		// The client is for the browser, and compiled with the app. The plugin is for Vite alone.
+		const others = ['./package.json', './client', './vite'];
+		const entries = Object.keys(manifest.exports).filter((name) => !others.includes(name));
 		expect(entries).toHaveLength(14);
 		const names = entries.map((name) => JSON.stringify(name.replace('.', 'vestiary')));
 		const resolve = async (...conditions: string[]): Promise<string[]> => {

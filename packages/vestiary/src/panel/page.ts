@@ -1,0 +1,206 @@
+/** The page of the panel. It has no text of a request in it: its script asks for the log, and inserts text only. */
+export function pageOf(nonce: string): string {
+	return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>Vestiary: sessions of this app</title>
+<style nonce="${nonce}">${STYLE}</style>
+</head>
+<body>
+<header>
+<h1>Vestiary</h1>
+<p>Sessions of the requests to this app, in <code>vite dev</code> only</p>
+<label><input type="checkbox" id="problems"> Problems only</label>
+</header>
+<main>
+<nav aria-label="Requests"><ol id="list"></ol></nav>
+<section id="detail" aria-live="polite"><p class="empty">Load a page of your app: its requests appear here.</p></section>
+</main>
+<script nonce="${nonce}">${SCRIPT}</script>
+</body>
+</html>
+`;
+}
+
+const STYLE = `
+:root {
+	--text: #1d2433; --soft: #5b6478; --ground: #f6f7f9; --card: #fff; --line: #e3e6ec; --chosen: #eaf0fd;
+	--accent: #2f5fd0; --good: #1d7a46; --good-ground: #e5f5eb; --problem: #a33a12; --problem-ground: #fdece4;
+	--note-ground: #eef0f4;
+}
+@media (prefers-color-scheme: dark) {
+	:root {
+		--text: #e4e8f1; --soft: #9aa4b8; --ground: #14171d; --card: #1b1f27; --line: #2b313c; --chosen: #222c42;
+		--accent: #8fb0ff; --good: #7fd6a2; --good-ground: #17301f; --problem: #ffab87; --problem-ground: #3a2118;
+		--note-ground: #262b35;
+	}
+}
+* { box-sizing: border-box; }
+body {
+	margin: 0; height: 100vh; display: flex; flex-direction: column; background: var(--ground); color: var(--text);
+	font: 15px/1.5 system-ui, sans-serif;
+}
+code, .mono { font: 13px/1.5 ui-monospace, 'Cascadia Mono', Menlo, Consolas, monospace; }
+header {
+	display: flex; align-items: baseline; gap: 16px; padding: 14px 24px; border-bottom: 1px solid var(--line);
+	background: var(--card);
+}
+h1 { margin: 0; font-size: 17px; letter-spacing: -0.01em; }
+header p { margin: 0; color: var(--soft); flex: 1; }
+label { color: var(--soft); display: flex; gap: 8px; align-items: center; }
+main { flex: 1; min-height: 0; display: grid; grid-template-columns: minmax(300px, 30%) 1fr; }
+nav { overflow-y: auto; border-right: 1px solid var(--line); background: var(--card); }
+ol { list-style: none; margin: 0; padding: 0; }
+li button {
+	display: grid; grid-template-columns: 1fr auto; gap: 2px 12px; width: 100%; padding: 10px 24px; border: 0;
+	border-bottom: 1px solid var(--line); background: none; color: inherit; font: inherit; text-align: left; cursor: pointer;
+}
+li button:hover { background: var(--ground); }
+li button[aria-current] { background: var(--chosen); box-shadow: inset 3px 0 var(--accent); }
+li button:focus-visible, input:focus-visible { outline: 2px solid var(--accent); outline-offset: -2px; }
+.path { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.small { color: var(--soft); font-size: 13px; }
+.chip {
+	align-self: start; padding: 0 9px; border-radius: 99px; background: var(--note-ground); color: var(--soft); font-size: 12.5px;
+	line-height: 21px; white-space: nowrap;
+}
+.chip.good { background: var(--good-ground); color: var(--good); }
+.chip.problem { background: var(--problem-ground); color: var(--problem); }
+#detail { overflow-y: auto; padding: 24px 32px 48px; }
+#detail > * { max-width: 800px; }
+h2 { margin: 0; font-size: 20px; letter-spacing: -0.01em; overflow-wrap: anywhere; }
+h3 { margin: 28px 0 8px; font-size: 13px; font-weight: 600; color: var(--soft); }
+.card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; }
+.reason { padding: 11px 16px; border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
+.reason:last-child { border-bottom: 0; }
+.reason::before { content: '·'; display: inline-block; width: 20px; color: var(--soft); font-weight: 700; }
+.reason.good::before { content: '✓'; color: var(--good); }
+.reason.problem::before { content: '!'; color: var(--problem); }
+.cure { display: block; padding-left: 20px; color: var(--soft); }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: 4px 20px; margin: 0; padding: 14px 16px; }
+dt { color: var(--soft); }
+dd { margin: 0; overflow-wrap: anywhere; }
+.tree { padding: 12px 16px; border-top: 1px solid var(--line); }
+.tree details > div { padding-left: 18px; border-left: 1px solid var(--line); margin-left: 4px; }
+.tree summary { cursor: pointer; }
+.key { color: var(--accent); }
+.empty { color: var(--soft); }
+@media (max-width: 760px) {
+	main { grid-template-columns: 1fr; grid-template-rows: 40% 1fr; }
+	nav { border-right: 0; border-bottom: 1px solid var(--line); }
+	header p { display: none; }
+	h1 { flex: 1; }
+	#detail { padding: 20px 24px 40px; }
+}
+`;
+
+const SCRIPT = `
+const list = document.getElementById('list');
+const detail = document.getElementById('detail');
+const onlyProblems = document.getElementById('problems');
+let entries = [];
+let chosen;
+let seen = '';
+
+const make = (name, className, ...children) => {
+	const element = document.createElement(name);
+	if (className) element.className = className;
+	element.append(...children);
+	return element;
+};
+
+/** A text in which pieces between backticks are code. */
+const prose = (text) => text.split('\\x60').map((piece, n) => (n % 2 ? make('code', '', piece) : piece));
+
+const reasonsOf = (entry) => [...entry.cookie, ...entry.steps, ...entry.response];
+const isProblem = (entry) => entry.hints.length > 0 || reasonsOf(entry).some(({ kind }) => kind === 'problem');
+const WORDS = { none: 'no session', valid: 'session' };
+
+function chip(entry) {
+	const kind = isProblem(entry) ? 'problem' : entry.session ? 'good' : '';
+	const word = entry.state === 'none' && entry.session ? 'new session' : WORDS[entry.state] ?? entry.state;
+	return make('span', 'chip ' + kind, word);
+}
+
+const time = (at) => new Date(at).toLocaleTimeString();
+const facts = (entry) =>
+	[entry.status, entry.took === undefined ? undefined : Math.round(entry.took) + ' ms', time(entry.at)]
+		.filter((fact) => fact !== undefined).join(' · ');
+
+function row(entry) {
+	const button = make('button', '', make('span', 'path mono', entry.method + ' ' + entry.path), chip(entry),
+		make('span', 'small', facts(entry)));
+	if (entry.n === chosen) button.setAttribute('aria-current', 'true');
+	button.onclick = () => { chosen = entry.n; show(); };
+	return make('li', '', button);
+}
+
+function block(title, reasons) {
+	if (reasons.length === 0) return [];
+	const rows = reasons.map(({ kind, text, cure }) =>
+		make('div', 'reason ' + kind, ...prose(text), ...(cure ? [make('span', 'cure', ...prose(cure))] : [])));
+	return [make('h3', '', title), make('div', 'card', ...rows)];
+}
+
+function tree(key, value) {
+	const name = make('span', 'key mono', key);
+	if (typeof value !== 'object' || value === null)
+		return make('div', '', name, make('span', 'mono', ': ' + JSON.stringify(value)));
+	const members = Object.entries(value);
+	const size = Array.isArray(value) ? '[' + members.length + ']' : '{' + members.length + '}';
+	const branch = make('details', '', make('summary', '', name, make('span', 'small', '  ' + size)),
+		make('div', '', ...members.map(([one, member]) => tree(one, member))));
+	branch.open = members.length < 20;
+	return branch;
+}
+
+const until = (at) => at === undefined ? 'never' : new Date(at).toLocaleString();
+
+function session(entry) {
+	const { session } = entry;
+	if (!session) return [];
+	const rows = [['Name for logs', session.logId], ['User', session.userId ?? 'none by login()'],
+		['Ends unless used', until(session.expires)],
+		...(session.idleUntil === undefined ? [] : [['Idle until', until(session.idleUntil)]])];
+	const terms = rows.flatMap(([term, value]) => [make('dt', '', term), make('dd', '', value ?? '')]);
+	const data = make('div', 'tree', tree('data', session.data));
+	return [make('h3', '', 'Session after the request'), make('div', 'card', make('dl', '', ...terms), data)];
+}
+
+function show() {
+	const shown = entries.filter((entry) => !onlyProblems.checked || isProblem(entry)).reverse();
+	list.replaceChildren(...shown.map(row));
+	const entry = shown.find(({ n }) => n === chosen) ?? shown[0];
+	if (!entry) return;
+	const hints = entry.hints.map((text) => ({ kind: 'problem', text }));
+	detail.replaceChildren(
+		make('h2', '', entry.method + ' ' + entry.path),
+		make('p', 'small', entry.origin + ' · ' + facts(entry)),
+		...block('Hints', hints),
+		...block('Cookie of the request', entry.cookie),
+		...block('In the app', entry.steps),
+		...block('Cookie of the response', entry.response),
+		...session(entry));
+}
+
+async function load() {
+	try {
+		const response = await fetch('/__vestiary/log', { headers: { accept: 'application/json' } });
+		const text = await response.text();
+		if (response.ok && text !== seen) {
+			seen = text;
+			entries = JSON.parse(text);
+			show();
+		}
+	} catch {
+		// Vite restarts.
+	}
+	setTimeout(load, document.hidden ? 5000 : 700);
+}
+
+onlyProblems.onchange = show;
+load();
+`;
