@@ -74,12 +74,12 @@ li button:focus-visible, input:focus-visible { outline: 2px solid var(--accent);
 h2 { margin: 0; font-size: 20px; letter-spacing: -0.01em; overflow-wrap: anywhere; }
 h3 { margin: 28px 0 8px; font-size: 13px; font-weight: 600; color: var(--soft); }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; }
-.reason { padding: 11px 16px; border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
+.reason { padding: 11px 16px 11px 36px; border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
 .reason:last-child { border-bottom: 0; }
-.reason::before { content: '·'; display: inline-block; width: 20px; color: var(--soft); font-weight: 700; }
+.reason::before { content: '·'; float: left; margin-left: -20px; color: var(--soft); font-weight: 700; }
 .reason.good::before { content: '✓'; color: var(--good); }
 .reason.problem::before { content: '!'; color: var(--problem); }
-.cure { display: block; padding-left: 20px; color: var(--soft); }
+.cure { display: block; color: var(--soft); }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 4px 20px; margin: 0; padding: 14px 16px; }
 dt { color: var(--soft); }
 dd { margin: 0; overflow-wrap: anywhere; }

@@ -73,6 +73,14 @@ describe.each(NEW_APPS)('$name, with the app of the tutorial and the dev panel',
 			.waitFor();
 		expect(await detail.textContent()).toContain('userId: "1"');
 
+		await mkdir(SHOTS, { recursive: true });
+		for (const colorScheme of ['light', 'dark'] as const) {
+			await panel.emulateMedia({ colorScheme });
+			await panel.screenshot({
+				path: join(SHOTS, `dev-panel-${kit.name}-${colorScheme}.png`)
+			});
+		}
+
 		// It follows the app by itself.
 		const [cookie] = await page.context().cookies();
 		await fetch(`${server.url}/account`, {
@@ -81,13 +89,6 @@ describe.each(NEW_APPS)('$name, with the app of the tutorial and the dev panel',
 		const forged = panel.getByRole('button', { name: /GET \/account rejected/ });
 		await forged.click();
 		await detail.getByText('The cookie is forged').waitFor();
-		await mkdir(SHOTS, { recursive: true });
-		for (const colorScheme of ['light', 'dark'] as const) {
-			await panel.emulateMedia({ colorScheme });
-			await panel.screenshot({
-				path: join(SHOTS, `dev-panel-${kit.name}-${colorScheme}.png`)
-			});
-		}
 		const log = await (await fetch(`${server.url}/__vestiary/log`)).text();
 		expect(log.includes(cookie?.value ?? '-')).toBe(false);
 		expect(problems).toEqual([]);
