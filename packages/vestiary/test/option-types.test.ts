@@ -145,8 +145,10 @@ function filesNaming(option: string): string[] {
 	const folders =
 		'{crates/{vestiary,vestiary-store,vestiary-wasm},packages/vestiary}/src/**/*.{rs,ts}';
 	return globSync(folders, { cwd: ROOT }).filter((file) => {
-		// Hints about values that are probably wrong, and the cookie jar for unit tests, are no part of an option.
-		if (/generated|fake-cookies\.ts|hints\.ts|\btests(?:\.rs|\/)/.test(file)) return false;
+		// Hints about values that are probably wrong, those of the dev panel too, and the cookie jar for unit tests, are no
+		// part of an option.
+		if (/generated|panel\/|fake-cookies\.ts|hints\.ts|\btests(?:\.rs|\/)/.test(file))
+			return false;
 		const code = readFileSync(new URL(file, ROOT), 'utf8')
 			.replace(/#\[cfg\(test\)\]\nmod [^]*/, '')
 			.replace(/\/\*[^]*?\*\/|\/\/.*/g, '')
