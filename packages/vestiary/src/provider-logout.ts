@@ -52,7 +52,7 @@ const LONGEST = 32_768;
  * export const POST = backChannelLogout({ issuer: 'https://login.example.com', clientId: 'my-app' });
  * ```
  *
- * SvelteKit refuses forms without the header `Origin`, which no provider sends: docs/how-to/openid-connect.md has what to
+ * SvelteKit refuses forms without the header `Origin`, which no provider sends: docs/how-to/provider-logout.md has what to
  * do.
  * @throws {@link ConfigError} if an option is invalid
  */

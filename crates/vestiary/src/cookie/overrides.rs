@@ -98,7 +98,10 @@ impl CookieOverrides {
         record::push_members(&mut text, before, &[b"maxAge", b"expires"], Limits::LOAD).ok()?;
         push_name(&mut text, "maxAge");
         match max_age {
-            Value::Number(millis) => date::push_number(&mut text, magnitude(millis) / 1_000, 1),
+            // express-session counts the time from `expires`, some milliseconds after it has set that.
+            Value::Number(millis) => {
+                date::push_number(&mut text, magnitude(millis).saturating_add(499) / 1_000, 1);
+            }
             _ => text.push_str("null"),
         }
         text.push('}');

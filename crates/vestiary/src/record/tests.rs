@@ -173,12 +173,17 @@ fn metadata_that_express_session_drops_is_kept_beside_the_data() {
     assert_eq!((read.data(), read.meta()), (record.data(), &meta));
     // express-session keeps the attributes of the cookie that it knows, and all data.
     let start = text.find(r#","vestiary""#).unwrap();
-    let theirs = format!(r#"{{"cookie":{{"originalMaxAge":120500}}{}"#, text.split_at(start).1);
-    let read = Record::decode(&theirs, Limits::LOAD).unwrap();
-    assert_eq!((read.data(), read.write_id()), (data, None));
-    let own = read.meta().cookie.as_ref().map(CookieOverrides::as_str);
-    assert_eq!(own, Some(r#"{"path":"/app","maxAge":120}"#));
-    assert_eq!(Meta { cookie: None, ..read.meta().clone() }, Meta { cookie: None, ..meta });
+    let rest = text.split_at(start).1;
+    // It measures the lifetime some milliseconds after it has set it.
+    for millis in ["120500", "119990"] {
+        let theirs = format!(r#"{{"cookie":{{"originalMaxAge":{millis}}}{rest}"#);
+        let read = Record::decode(&theirs, Limits::LOAD).unwrap();
+        assert_eq!((read.data(), read.write_id()), (data, None));
+        let own = read.meta().cookie.as_ref().map(CookieOverrides::as_str);
+        assert_eq!(own, Some(r#"{"path":"/app","maxAge":120}"#));
+        let [mine, theirs] = [&meta, read.meta()].map(|it| Meta { cookie: None, ..it.clone() });
+        assert_eq!(theirs, mine);
+    }
     for key in ["cookie", "vestiary"] {
         let data = format!(r#"{{"{key}":1}}"#);
         let written = Record::new(format, write_id(), "{}", &data, Meta::default(), Limits::SAVE);
