@@ -1,52 +1,31 @@
-/** A TCP proxy for Redis or Postgres that drops messages of channels. */
-import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 
-export class DroppingProxy {
+import { TcpProxy } from './tcp-proxy.ts';
+
+/** A TCP proxy for Redis or Postgres that drops messages of channels. */
+export class DroppingProxy extends TcpProxy {
 	/** The share of messages that it drops, from 0 to 1. */
 	drops = 0;
 	/** The number of messages that it has passed on, and dropped. */
 	passed = 0;
 	dropped = 0;
 	readonly #isMessage: Framing;
-	readonly #server: Server;
-	readonly #sockets = new Set<Socket>();
 
 	private constructor(target: number, framing: Framing) {
+		super(target);
 		this.#isMessage = framing;
-		this.#server = createServer((client) => {
-			const redis = connect(target, '127.0.0.1');
-			for (const [socket, other] of [
-				[client, redis],
-				[redis, client]
-			] as const) {
-				this.#sockets.add(socket);
-				socket.on('error', () => undefined);
-				socket.on('close', () => {
-					this.#sockets.delete(socket);
-					other.destroy();
-				});
-			}
-			client.pipe(redis);
-			let rest = '';
-			redis.on('data', (data: Buffer) => {
-				rest = this.#filtered(rest + data.toString('latin1'), client);
-			});
-		});
 	}
 
 	static async launch(target: number, framing: Framing = ofRedis): Promise<DroppingProxy> {
-		const proxy = new DroppingProxy(target, framing);
-		await new Promise<void>((resolve) => proxy.#server.listen(0, '127.0.0.1', resolve));
-		return proxy;
+		return new DroppingProxy(target, framing).listening();
 	}
 
-	get port(): number {
-		return (this.#server.address() as AddressInfo).port;
-	}
-
-	async stop(): Promise<void> {
-		for (const socket of this.#sockets) socket.destroy();
-		await new Promise((resolve) => this.#server.close(resolve));
+	protected override join(client: Socket, server: Socket): void {
+		client.pipe(server);
+		let rest = '';
+		server.on('data', (data: Buffer) => {
+			rest = this.#filtered(rest + data.toString('latin1'), client);
+		});
 	}
 
 	/** Passes replies on. Returns a message that has not arrived as a whole. */
