@@ -2,6 +2,7 @@ import type { RequestEvent } from '@sveltejs/kit';
 
 import type { Core } from './core.js';
 import { observer } from './observed.js';
+import { isLocalHost } from './this-machine.js';
 import type { SessionCookieOptions, SveltekitSessionConfig } from './types.js';
 
 /** The longest lifetime that browsers accept for a cookie (RFC 6265bis section 5.5), in seconds: 400 days. */
@@ -109,7 +110,7 @@ export function hintForUse(event: RequestEvent, { options, core, cookie }: Used)
 		);
 	used.add(options);
 	const { url, cookies } = event as Partial<RequestEvent>;
-	if (url?.protocol !== 'http:' || isLocal(url.hostname)) return;
+	if (url?.protocol !== 'http:' || isLocalHost(url.hostname)) return;
 	if (core.secure === true)
 		hint(
 			`\`cookie.secure\` is true, but this page came over http from ${url.hostname}: the browser will not keep the cookie`
@@ -122,11 +123,6 @@ export function hintForUse(event: RequestEvent, { options, core, cookie }: Used)
 		hint(
 			`SvelteKit makes cookies \`Secure\`, but this page came over http from ${url.hostname}: the browser will not keep the cookie. Use https or localhost, or set \`cookie: { secure: false }\` in development`
 		);
-}
-
-/** Whether browsers keep a `Secure` cookie of this host over HTTP. */
-function isLocal(hostname: string): boolean {
-	return /^(?:localhost|.+\.localhost|127\.0\.0\.1|\[::1\])$/.test(hostname);
 }
 
 /** The number of requests with a cookie of an invalid signature, by the cookie's name. */

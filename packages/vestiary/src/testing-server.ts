@@ -9,6 +9,7 @@ import {
 	type TestRequest,
 	type TestServer
 } from './test-requests.js';
+import { isLocalAddress } from './this-machine.js';
 
 /*
  * Makes a server a test server, when Node.js or Bun loads it before the application: tests may then log visitors in and
@@ -53,7 +54,7 @@ const server: TestServer = {
 /** Whether the request comes from this machine, and through no proxy. */
 function isLocal(event: RequestEvent): boolean {
 	if (event.request.headers.has('x-forwarded-for')) return false;
-	return /^(?:127\.|::1$|::ffff:127\.)/.test(event.getClientAddress());
+	return isLocalAddress(event.getClientAddress());
 }
 
 if (process.env.NODE_ENV !== 'production') global[TEST_SERVER] = server;

@@ -1,7 +1,7 @@
-import { isLocalHost } from './panel/cookie-reasons.js';
 import { Log } from './panel/log.js';
 import { pageOf } from './panel/page.js';
 import { OBSERVER, type Observer } from './observed.js';
+import { isLocalAddress, isLocalHost } from './this-machine.js';
 
 /** Options of the Vite plugin. */
 export interface VestiaryPluginOptions {
@@ -106,7 +106,7 @@ function refusalOf({ headers, socket }: Incoming): string | undefined {
 	const site = headers['sec-fetch-site'];
 	if (!isLocalHost(host.replace(/:\d+$/, '').toLowerCase()))
 		return 'The dev panel is for localhost only';
-	if (!/^(?:::1|(?:::ffff:)?127\.\d+\.\d+\.\d+)$/.test(socket.remoteAddress ?? ''))
+	if (!isLocalAddress(socket.remoteAddress ?? ''))
 		return 'The dev panel is for this machine only';
 	if (site !== undefined && site !== 'same-origin' && site !== 'none')
 		return 'The dev panel is not for pages of other sites';

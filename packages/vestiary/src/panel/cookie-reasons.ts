@@ -1,4 +1,5 @@
 import type { Scope } from '../scope.js';
+import { isLocalHost } from '../this-machine.js';
 
 /** A statement about a request, with the cure if it is a problem. */
 export interface Reason {
@@ -149,9 +150,4 @@ export function unsent({ runtime, event }: Scope): Reason[] {
 /** Whether a cookie with this path is sent to a page (RFC 6265bis section 5.1.4). */
 function covers(path: string, page: string): boolean {
 	return page === path || page.startsWith(path.endsWith('/') ? path : `${path}/`);
-}
-
-/** Whether a host is this machine. Browsers keep its `Secure` cookies over HTTP. */
-export function isLocalHost(hostname: string): boolean {
-	return /^(?:localhost|.+\.localhost|127\.0\.0\.1|\[::1\])$/.test(hostname);
 }
