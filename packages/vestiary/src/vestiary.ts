@@ -19,6 +19,15 @@ export {
 	type StoreErrorCode,
 	type VestiaryErrorCode
 } from './errors.js';
+export { takeOver, type FormerSession, type FormerSessions } from './former.js';
+export {
+	fromCookieSession,
+	fromIronSession,
+	type CookieSessionOptions,
+	type IronSessionEnd,
+	type IronSessionOptions,
+	type UnsealData
+} from './former-libraries.js';
 export { sveltekitSessionHandle, type SessionHandle } from './handle.js';
 export type { TenantOptions } from './runtimes.js';
 export { type Health } from './health.js';
