@@ -4,6 +4,19 @@ import type { FormerSession, FormerSessions } from './former.js';
 /** A secret of svelte-kit-cookie-session. */
 type FormerSecret = string | ArrayBuffer | ArrayBufferView;
 
+/** The attributes that name a cookie beside its name. Others are ignored. */
+interface FormerCookie {
+	readonly path?: string | undefined;
+	readonly domain?: string | undefined;
+	readonly maxAge?: number | undefined;
+	readonly expires?: unknown;
+	readonly httpOnly?: unknown;
+	readonly secure?: unknown;
+	readonly sameSite?: unknown;
+	readonly priority?: unknown;
+	readonly partitioned?: unknown;
+}
+
 interface NumberedSecret {
 	readonly id: number;
 	readonly secret: FormerSecret;
@@ -15,8 +28,10 @@ export interface CookieSessionOptions {
 		FormerSecret | readonly { readonly id: number; readonly secret: FormerSecret }[];
 	readonly key?: string | undefined;
 	readonly chunked?: boolean | undefined;
-	readonly cookie?:
-		{ readonly path?: string | undefined; readonly domain?: string | undefined } | undefined;
+	readonly cookie?: FormerCookie | undefined;
+	readonly expires?: unknown;
+	readonly expires_in?: unknown;
+	readonly rolling?: unknown;
 }
 
 /**
@@ -89,13 +104,7 @@ export interface IronSessionOptions {
 	readonly cookieName: string;
 	readonly password: string | Readonly<Record<string, string>>;
 	readonly ttl?: number | undefined;
-	readonly cookieOptions?:
-		| {
-				readonly path?: string | undefined;
-				readonly domain?: string | undefined;
-				readonly maxAge?: number | undefined;
-		  }
-		| undefined;
+	readonly cookieOptions?: FormerCookie | undefined;
 }
 
 /** `unsealData` of iron-session. */
@@ -156,10 +165,7 @@ function ironSession(seal: string, data: object, until: Date | undefined): Forme
 	return { id: parts.join('*'), data: data, expires };
 }
 
-/** The attributes that name a cookie beside its name. */
-function attributesOf(
-	cookie: { readonly path?: string | undefined; readonly domain?: string | undefined } | undefined
-): { path?: string; domain?: string } {
+function attributesOf(cookie: FormerCookie | undefined): { path?: string; domain?: string } {
 	const { path, domain } = cookie ?? {};
 	return { ...(path && { path }), ...(domain && { domain }) };
 }

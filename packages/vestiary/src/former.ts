@@ -1,7 +1,7 @@
 import type { RequestEvent } from '@sveltejs/kit';
 
 import { StoreError } from './errors.js';
-import { FormerMark } from './former-mark.js';
+import { FormerLead } from './former-lead.js';
 import type { SessionHandle } from './handle.js';
 import type { RegisteredData } from './registered.js';
 import { runtimeOf } from './runtime.js';
@@ -113,18 +113,18 @@ async function take(
 	if (!found || !(ttl > 0)) return { header: undefined };
 
 	const { records, core } = runtimeOf(options);
-	const mark = await FormerMark.of(records.calls, core.name, found.id, cookies);
-	const known = await mark.read();
+	const lead = await FormerLead.of(records.calls, core.name, found.id, cookies);
+	const known = await lead.read();
 	if (known !== undefined) return { header: await living(event, options, known) };
 	if (found.userId === undefined) {
 		await session.setData(found.data ?? {});
 		await session.save();
 	} else await session.login(found.userId, { data: found.data });
 	const { header } = jar;
-	if (header === undefined || (await mark.write(pairOf(header), ttl))) return { header };
+	if (header === undefined || (await lead.write(pairOf(header), ttl))) return { header };
 	// Another request with the same cookie was faster. One session takes the place of the old one, so that one ends.
 	await session.destroy();
-	return { header: await living(event, options, await mark.read()) };
+	return { header: await living(event, options, await lead.read()) };
 }
 
 /** The cookie of the session to which an old cookie leads, as long as that session lives. */

@@ -22,7 +22,7 @@ const SECRET = '0123456789abcdef0123456789abcdef';
 const OTHER = 'fedcba9876543210fedcba9876543210';
 const options = () => ({ secret: SECRET, store: new MemoryStore(), autoSave: true });
 
-/** What an application does with a request. */
+/** The application's part of a request. */
 type Page = (session: Session) => unknown;
 
 /** A browser, and the hooks of the server that it asks. */
@@ -172,7 +172,7 @@ describe('a session that is taken over', () => {
 		expect(await sessions(given).of('ada').list(session)).toHaveLength(1);
 	});
 
-	test('leads nobody to the new session who only has the store', async () => {
+	test('cannot be found with a dump of the store alone', async () => {
 		const store = new CountingStore();
 		const visitor = await byCookieSession();
 		const handle = hooks(COOKIE_SESSION, { ...options(), store } as never);
@@ -180,10 +180,10 @@ describe('a session that is taken over', () => {
 		const texts = [...store.records].map((record) => JSON.stringify(record));
 		const value = decodeURIComponent(visitor.browser.get('connect.sid') ?? '');
 		const [id = ''] = value.split('.');
-		const marks = texts.filter((text) => text.includes('former-'));
-		expect(marks).toHaveLength(1);
-		expect(marks[0]).not.toContain(id);
-		expect(atob(/"former":"([^"]+)/.exec(marks[0] ?? '')?.[1] ?? '')).not.toContain(id);
+		const leads = texts.filter((text) => text.includes('former-'));
+		expect(leads).toHaveLength(1);
+		expect(leads[0]).not.toContain(id);
+		expect(atob(/"former":"([^"]+)/.exec(leads[0] ?? '')?.[1] ?? '')).not.toContain(id);
 	});
 });
 

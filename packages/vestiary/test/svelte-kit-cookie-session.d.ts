@@ -2,7 +2,9 @@
 declare module 'svelte-kit-cookie-session' {
 	import type { RequestEvent } from '@sveltejs/kit';
 
-	export function handleSession(options: object): (input: {
+	export function handleSession(
+		options: object
+	): (input: {
 		event: RequestEvent;
 		resolve: (event: RequestEvent) => Response | Promise<Response>;
 	}) => Promise<Response>;

@@ -3,9 +3,9 @@ import type { StoreCall, StoreCalls } from './store-calls.js';
 
 /**
  * The record that leads from a session of another library to the one that has taken its place. Its key is a hash of the
- * session's name, and the cookie in it is encrypted with a key from the old cookie: a dump of the store logs nobody in.
+ * session's name, and the cookie in it is encrypted with a key from the old cookie: a dump of the store is not enough to log in.
  */
-export class FormerMark {
+export class FormerLead {
 	readonly #calls: StoreCalls;
 	readonly #key: string;
 	readonly #cipher: CryptoKey;
@@ -21,14 +21,14 @@ export class FormerMark {
 		name: string,
 		id: string,
 		cookies: ReadonlyMap<string, string>
-	): Promise<FormerMark> {
+	): Promise<FormerLead> {
 		const key = await digest(`vestiary former session\n${name}\n${id}`);
 		const secret = await digest(`vestiary former cookie\n${JSON.stringify([...cookies])}`);
 		const cipher = await crypto.subtle.importKey('raw', secret, 'AES-GCM', false, [
 			'encrypt',
 			'decrypt'
 		]);
-		return new FormerMark(calls, `former-${base64(key)}`, cipher);
+		return new FormerLead(calls, `former-${base64(key)}`, cipher);
 	}
 
 	/** The cookie, as a browser sends it. Undefined if the session was not taken over; empty if the cookie cannot be read. */
