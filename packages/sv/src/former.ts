@@ -1,11 +1,17 @@
+import { leaveCookieSession } from './former-cookie-session.ts';
+import { formerModule, leaveIronSession } from './former-iron-session.ts';
+import type { NewHandle } from './hooks.ts';
+import { checkVersion } from './sources.ts';
 import { migrateManifest, migrateSource } from '../../vestiary/src/codemod/svelte-kit-sessions.ts';
-import type { Draft } from './project.ts';
-import { VERSIONS } from './stores.ts';
+import { importPath, type Draft } from './project.ts';
+import { VERSIONS, type StoreKind } from './stores.ts';
 
 /** The libraries whose sessions an app may have had. */
 export const FORMERS = [
 	{ value: 'none', label: 'none' },
-	{ value: 'svelte-kit-sessions', label: 'svelte-kit-sessions' }
+	{ value: 'svelte-kit-sessions', label: 'svelte-kit-sessions' },
+	{ value: 'svelte-kit-cookie-session', label: 'svelte-kit-cookie-session' },
+	{ value: 'iron-session', label: 'iron-session' }
 ] as const;
 
 export type Former = (typeof FORMERS)[number]['value'];
@@ -15,9 +21,39 @@ export function detectFormer(version: (name: string) => string | undefined): For
 	return FORMERS.find(({ value }) => version(value) !== undefined)?.value ?? 'none';
 }
 
-/** Leaves a library, so that logged-in visitors stay so. */
-export function leave(draft: Draft, former: Former): void {
-	if (former === 'svelte-kit-sessions') migrate(draft);
+/** The handle that takes sessions over, with the name of Vestiary's options in hooks.server. */
+export type TakingOver = (options: string) => NewHandle;
+
+/** Leaves a library, so that logged-in visitors stay so. Returns the handle that takes their sessions over, if it is new. */
+export function leave(draft: Draft, former: Former, store: StoreKind): TakingOver | undefined {
+	switch (former) {
+		case 'none':
+			return undefined;
+		case 'svelte-kit-sessions':
+			migrate(draft);
+			return undefined;
+		case 'svelte-kit-cookie-session':
+			checkVersion(draft, former, [4]);
+			leaveCookieSession(draft, store);
+			return undefined;
+		case 'iron-session':
+			checkVersion(draft, former, [8, 9]);
+			return leaveIronSession(draft) ? takingOver(draft) : undefined;
+	}
+}
+
+/** The handle that takes over the sessions of the app's module. */
+function takingOver({ project }: Draft): TakingOver {
+	const hooks = `${project.src}/hooks.server`;
+	return (options) => ({
+		known: 'takeOver',
+		name: 'takeOverSessions',
+		imports: [
+			"import { takeOver } from 'vestiary';",
+			`import { former } from '${importPath(hooks, formerModule(project))}';`
+		],
+		value: `takeOver(${options}, former)`
+	});
 }
 
 const SOURCE = /\.(?:[cm]?[jt]s|svelte)$/;

@@ -1,6 +1,6 @@
 import { declareData } from './app-types.ts';
 import { writeDemo } from './demo.ts';
-import { leave, type Former } from './former.ts';
+import { leave, type Former, type TakingOver } from './former.ts';
 import { withHandles, type NewHandle } from './hooks.ts';
 import { optionsModule, writeOptions } from './options.ts';
 import { Draft, importPath, type Project } from './project.ts';
@@ -22,10 +22,10 @@ export type Plan = { kind: 'changes'; draft: Draft } | { kind: 'refused'; reason
 export function plan(project: Project, answers: Answers): Plan {
 	const draft = new Draft(project);
 	try {
-		leave(draft, answers.from);
+		const takingOver = leave(draft, answers.from, answers.store);
 		if (!hasDependency(draft, 'vestiary')) draft.depend('vestiary', VERSIONS.vestiary);
 		declareData(draft);
-		addHandle(draft, answers.store);
+		addHandle(draft, answers.store, takingOver);
 		if (answers.demo || answers.oidc)
 			writeDemo(draft, answers.store, answers.oidc ? 'openid-connect' : 'password');
 	} catch (error) {
@@ -44,20 +44,23 @@ function hasDependency(draft: Draft, name: string): boolean {
 }
 
 /** Gives the app the session's handle, and the options that it needs, unless it has one. */
-function addHandle(draft: Draft, store: StoreKind): void {
+function addHandle(draft: Draft, store: StoreKind, takingOver: TakingOver | undefined): void {
 	const { project } = draft;
 	const path = draft.existing(`${project.src}/hooks.server`);
+	const source = draft.read(path) ?? '';
+	// The app may have options of its own there.
+	const local = /\boptions\b/.test(source) ? 'sessionOptions' : 'options';
+	const named = local === 'options' ? local : `options as ${local}`;
 	const session: NewHandle = {
 		known: 'sveltekitSessionHandle',
 		name: 'handleSession',
 		imports: [
 			"import { sveltekitSessionHandle } from 'vestiary';",
-			`import { options } from '${importPath(path, optionsModule(project))}';`
+			`import { ${named} } from '${importPath(path, optionsModule(project))}';`
 		],
-		value: 'sveltekitSessionHandle(options)'
+		value: `sveltekitSessionHandle(${local})`
 	};
-	const source = draft.read(path) ?? '';
-	const merged = withHandles(source, [session]);
+	const merged = withHandles(source, takingOver ? [takingOver(local), session] : [session]);
 	if (merged === source) return;
 	writeOptions(draft, store);
 	draft.write(path, merged);

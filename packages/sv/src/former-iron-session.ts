@@ -1,0 +1,278 @@
+import { edited, type Edit } from './edits.ts';
+import { renamed } from './locals.ts';
+import { importPath, printer, type Draft } from './project.ts';
+import { Refusal } from './refusal.ts';
+import { Script } from './script.ts';
+import { sourcesOf, type Source } from './sources.ts';
+import {
+	constant,
+	importsOf,
+	lineOf,
+	membersOf,
+	nameOf,
+	nodesOf,
+	untyped,
+	within,
+	type Import,
+	type Node
+} from './syntax.ts';
+
+const LIBRARY = 'iron-session';
+const AGAIN = 'and run this again';
+
+/** The module that has Vestiary's session in the form of iron-session, and that of the former sessions. */
+const ownModule = ({ lib }: { lib: string }): string => `${lib}/server/iron-session`;
+export const formerModule = ({ lib }: { lib: string }): string => `${lib}/server/former-sessions`;
+
+/** Leaves iron-session 8 or 9. Returns whether the app has used it. */
+export function leaveIronSession(draft: Draft): boolean {
+	const sources = sourcesOf(draft).filter(({ text }) => imports(text));
+	const using = sources.filter(
+		({ path }) => path !== `${ownModule(draft.project)}.${draft.project.language}`
+	);
+	const calling = using.flatMap((source) => callsIn(source));
+	if (calling.length === 0) return false;
+	const texts = new Map(calling.map((call) => [optionsText(draft, call), call] as const));
+	const [options, ...others] = texts.keys();
+	if (options === undefined || others.length > 0)
+		throw new Refusal(
+			`\`getIronSession\` is called with different options (${[...texts.values()].map(({ at }) => at).join(', ')}): give all calls the same, ${AGAIN}`
+		);
+	writeModules(draft, options);
+	for (const source of using) changeImports(draft, source);
+	renameLocals(draft);
+	draft.notes.push(
+		`When the last session of ${LIBRARY} has expired, remove \`takeOverSessions\` from hooks.server, ${draft.existing(formerModule(draft.project))}, and ${LIBRARY}.`
+	);
+	return true;
+}
+
+function imports(text: string): boolean {
+	return /(['"])iron-session\1/.test(text) && /\bgetIronSession\b/.test(text);
+}
+
+/** A call of \`getIronSession\`. */
+interface Call {
+	readonly at: string;
+	readonly source: Source;
+	readonly script: Script;
+	readonly options: Node;
+}
+
+function callsIn(source: Source): Call[] {
+	const { path, text } = source;
+	if (path.endsWith('.svelte'))
+		throw new Refusal(`${path} names ${LIBRARY}: move that into a module, ${AGAIN}`);
+	const script = new Script(text);
+	const local = importsOf(script).find(
+		({ from, imported }) => from === LIBRARY && imported === 'getIronSession'
+	)?.local;
+	if (local === undefined) {
+		if (!importsOf(script).some(({ from, imported }) => from === LIBRARY && imported === '*'))
+			return [];
+		throw new Refusal(
+			`${path} must import \`getIronSession\` by its name: change that, ${AGAIN}`
+		);
+	}
+	return [...nodesOf(script)].flatMap(({ node, around }) => {
+		if (nameOf(node) !== local || around[0]?.type === 'ImportSpecifier') return [];
+		const [call] = around;
+		const options = call?.callee === node ? (call.arguments as Node[]).at(-1) : undefined;
+		const at = `${path}:${lineOf(script, node)}`;
+		if (!options)
+			throw new Refusal(
+				`${at} uses \`getIronSession\` without calling it: call it there, ${AGAIN}`
+			);
+		return [{ at, source, script, options: untyped(options) }];
+	});
+}
+
+/** The statements that make the options of a call in the module of the former sessions: imports, and a constant. */
+function optionsText(draft: Draft, { at, source, script, options }: Call): string {
+	const name = nameOf(options);
+	const found =
+		name === undefined ? undefined : importsOf(script).find(({ local }) => local === name);
+	if (found) return `${importText(draft, source.path, { ...found, local: 'ironOptions' })}\n`;
+	const object = name === undefined ? options : constant(script, name);
+	if (object?.type !== 'ObjectExpression')
+		throw new Refusal(
+			`${at} makes the options of \`getIronSession\` in a way that cannot be followed: write them as an object, or import them from a module, ${AGAIN}`
+		);
+	if (!membersOf(object))
+		throw new Refusal(
+			`${at} takes some of the options of \`getIronSession\` from another object: write them out, ${AGAIN}`
+		);
+	const known = new Map(importsOf(script).map((one) => [one.local, one]));
+	const lines = new Set<string>();
+	for (const { node, around } of within(object, [])) {
+		const variable = nameOf(node);
+		const [outer] = around;
+		if (variable === undefined) continue;
+		if (outer?.type === 'Property' && outer.key === node && outer.shorthand !== true) continue;
+		if (
+			outer?.type === 'MemberExpression' &&
+			outer.property === node &&
+			outer.computed !== true
+		)
+			continue;
+		const from = known.get(variable);
+		if (from) lines.add(importText(draft, source.path, from));
+		else if (!GLOBALS.has(variable))
+			throw new Refusal(
+				`${at} has options with \`${variable}\`, which is neither imported nor global: move the options into a module of ${draft.project.lib}/server, ${AGAIN}`
+			);
+	}
+	return `${[...lines].join('\n')}\n\nconst ironOptions = ${script.text(object)};\n`;
+}
+
+/** Names that mean the same in each module. */
+const GLOBALS: ReadonlySet<string> = new Set([
+	'process',
+	'undefined',
+	'Number',
+	'String',
+	'Boolean',
+	'Date',
+	'Infinity'
+]);
+
+/** An import of a file, as the module of the former sessions has it. */
+function importText(draft: Draft, path: string, { from, imported, local }: Import): string {
+	const target = from.startsWith('.')
+		? importPath(formerModule(draft.project), joined(path, from))
+		: from;
+	if (imported === '*') return `import * as ${local} from '${target}';`;
+	if (imported === 'default') return `import ${local} from '${target}';`;
+	return `import { ${imported === local ? local : `${imported} as ${local}`} } from '${target}';`;
+}
+
+/** The path of a module, by its relative name in a file. */
+function joined(path: string, relative: string): string {
+	const folders = path.split('/').slice(0, -1);
+	for (const part of relative.split('/')) {
+		if (part === '..') folders.pop();
+		else if (part !== '.') folders.push(part);
+	}
+	return folders.join('/');
+}
+
+function writeModules(draft: Draft, options: string): void {
+	const { project } = draft;
+	const { ts, js } = printer(project);
+	draft.add(
+		draft.script(formerModule(project)),
+		`import { unsealData } from 'iron-session';
+import { fromIronSession } from 'vestiary';
+${options}
+/** The sessions of iron-session, which Vestiary takes over. Without them, this file and iron-session can go. */
+export const former = fromIronSession(unsealData, ironOptions);
+`.replace(/^(import .*\n)\n+(import )/gm, '$1$2')
+	);
+	draft.add(
+		draft.script(ownModule(project)),
+		`import { getRequestEvent } from '$app/server';
+
+/**
+ * A session as iron-session has it: its data, and these functions.${js('\n *\n * @template T\n * @typedef {T & {\n *   save(): Promise<void>;\n *   destroy(): void;\n *   updateConfig(options: unknown): void;\n * }} IronSession')}
+ */${ts(`
+export type IronSession<T> = T & {
+	save(): Promise<void>;
+	destroy(): void;
+	updateConfig(options: unknown): void;
+};
+`)}
+/**
+ * The visitor's session, with its data as properties, as iron-session has them. The arguments say nothing any more: the
+ * options are those of Vestiary's handle.${js('\n *\n * @param {...unknown} _former\n * @returns {Promise<any>}')}
+ */
+export async function getIronSession${ts('<T extends object>')}(..._former${ts(': unknown[]')})${ts(': Promise<IronSession<T>>')} {
+	const { session } = getRequestEvent().locals;
+	const data = copy(session.data);
+	let ended = false;
+	return Object.defineProperties(data, {
+		save: {
+			value: async () => {
+				if (ended && Object.keys(data).length === 0) return;
+				await session.update(() => copy(data));
+			}
+		},
+		destroy: {
+			value: () => {
+				ended = true;
+				for (const key of Object.keys(data)) delete data[key];
+				// The handle waits for it before the response leaves.
+				void session.destroy();
+			}
+		},
+		updateConfig: { value: () => undefined }
+	})${ts(' as IronSession<T>')};
+}
+
+/** A copy of JSON, without members that are undefined.${js(' @param {unknown} data')} */
+function copy(data${ts(': unknown')})${ts(': any')} {
+	return JSON.parse(JSON.stringify(data));
+}
+`
+	);
+}
+
+/** Imports \`getIronSession\` and its type from the app's own module. */
+function changeImports(draft: Draft, { path, text }: Source): void {
+	const script = new Script(text);
+	const own = importsOf(script).filter(({ from }) => from === LIBRARY);
+	const statements = [...new Set(own.map(({ statement }) => statement))];
+	const module = importPath(path, ownModule(draft.project));
+	const edits: Edit[] = statements.map((statement) => {
+		const all = own.filter((one) => one.statement === statement);
+		const kind = statement.importKind === 'type' ? 'import type' : 'import';
+		const moved = all.filter(
+			({ imported }) => imported === 'getIronSession' || imported === 'IronSession'
+		);
+		const line = (some: readonly Import[], from: string): string =>
+			`${kind} { ${some.map(({ specifier }) => script.text(specifier)).join(', ')} } from '${from}';`;
+		const rest = all.filter((one) => !moved.includes(one));
+		const lines = [
+			...(moved.length > 0 ? [line(moved, module)] : []),
+			...(rest.length > 0 ? [line(rest, LIBRARY)] : [])
+		];
+		return { ...script.place(statement), text: lines.join('\n') };
+	});
+	draft.write(path, edited(text, edits));
+}
+
+/** Gives the app's own \`locals.session\` another name, because Vestiary's session has that one. */
+function renameLocals(draft: Draft): void {
+	const types = `${draft.project.src}/app.d.ts`;
+	const name = 'ironSession';
+	for (const { path, text } of sourcesOf(draft)) {
+		if (!/\.[cm]?[jt]s$/.test(path) || path.endsWith('.d.ts') || !/\blocals\b/.test(text))
+			continue;
+		if (path.startsWith(ownModule(draft.project))) continue;
+		const script = new Script(text);
+		const { edits, unclear } = renamed(script, name);
+		const [unknown] = unclear;
+		if (unknown)
+			throw new Refusal(
+				`${path}:${lineOf(script, unknown)} takes a member out of \`locals\` by a name that is not known: write \`locals.session\` there, ${AGAIN}`
+			);
+		draft.write(path, edited(text, edits));
+	}
+	const source = draft.read(types);
+	if (source === undefined) return;
+	const changed = source.replace(/\binterface Locals\s*\{[^}]*\}/, (body) =>
+		body.replace(/(^|[\s;{,])session(\s*\??\s*:)/g, `$1${name}$2`)
+	);
+	const module = importPath(types, ownModule(draft.project));
+	draft.write(
+		types,
+		changed
+			.replace(
+				/import\((['"])iron-session\1\)\.IronSession\b/g,
+				`import('${module}').IronSession`
+			)
+			.replace(
+				/\{\s*(?:type )?IronSession\s*\} from (['"])iron-session\1/,
+				`{ IronSession } from '${module}'`
+			)
+	);
+}

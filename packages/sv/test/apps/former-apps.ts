@@ -1,0 +1,166 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+
+/** An app that has sessions of another library: its files, and the packages that they need. */
+export interface FormerApp {
+	readonly packages: Readonly<Record<string, string>>;
+	readonly files: Readonly<Record<string, string>>;
+}
+
+type Language = 'ts' | 'js';
+
+/** Parts of a file that only one language has. */
+function printer(language: Language): {
+	ts: (text: string) => string;
+	js: (text: string) => string;
+} {
+	return {
+		ts: (text) => (language === 'ts' ? text : ''),
+		js: (text) => (language === 'js' ? text : '')
+	};
+}
+
+const PAGE = `<script>
+	let { data } = $props();
+</script>
+
+<p>user: {data.user ?? 'anonymous'}, visits: {data.visits ?? 0}</p>
+`;
+
+/** An app with svelte-kit-cookie-session, as its README has it. */
+export function cookieSessionApp(language: Language): FormerApp {
+	const { ts, js } = printer(language);
+	return {
+		packages: { 'svelte-kit-cookie-session': '4.1.1' },
+		files: {
+			'.env': 'FORMER_SECRET=0123456789abcdef0123456789abcdef\n',
+			[`src/hooks.server.${language}`]: `import { env } from '$env/dynamic/private';
+import { handleSession } from 'svelte-kit-cookie-session';
+
+export const handle = handleSession(
+	{
+		secret: env.FORMER_SECRET ?? '',
+		expires: 2,
+		rolling: true
+	},
+	async ({ event, resolve }) => {
+		// The app's own hook.
+		const response = await resolve(event);
+		response.headers.set('x-user', event.locals.session.data.user ?? 'anonymous');
+		return response;
+	}
+);
+`,
+			'src/app.d.ts': `import type { Session } from 'svelte-kit-cookie-session';
+
+type SessionData = {
+	user?: string;
+	visits?: number;
+};
+
+declare global {
+	namespace App {
+		interface Locals {
+			session: Session<SessionData>;
+		}
+		interface PageData {
+			user?: string;
+			visits?: number;
+		}
+	}
+}
+
+export {};
+`,
+			[`src/routes/+page.server.${language}`]: `${ts("import type { Actions, PageServerLoad } from './$types';\n\n")}${js("/** @type {import('./$types').PageServerLoad} */\n")}export const load${ts(': PageServerLoad')} = ({ locals: { session } }) => ({
+	user: session.data.user,
+	visits: session.data.visits
+});
+
+${js("/** @type {import('./$types').Actions} */\n")}export const actions${ts(': Actions')} = {
+	login: async ({ locals, request }) => {
+		await locals.session.set({ user: String((await request.formData()).get('name')), visits: 0 });
+	},
+	visit: async ({ locals }) => {
+		await locals.session.update(({ visits }) => ({ visits: (visits ?? 0) + 1 }));
+	},
+	logout: async ({ locals }) => {
+		await locals.session.destroy();
+	}
+};
+`,
+			'src/routes/+page.svelte': PAGE
+		}
+	};
+}
+
+/** An app with iron-session, whose session is in \`locals\`. */
+export function ironSessionApp(language: Language, version: string): FormerApp {
+	const { ts, js } = printer(language);
+	return {
+		packages: { 'iron-session': version },
+		files: {
+			'.env': 'FORMER_PASSWORD=0123456789abcdef0123456789abcdef\n',
+			[`src/lib/server/session.${language}`]: `import { env } from '$env/dynamic/private';
+${ts("import type { SessionOptions } from 'iron-session';\n")}
+${ts('export interface SessionData {\n\tuser?: string;\n\tvisits?: number;\n}\n\n')}export const sessionOptions${ts(': SessionOptions')} = {
+	cookieName: 'app_session',
+	password: env.FORMER_PASSWORD ?? 'a password that the build does not use',
+	ttl: 60 * 60 * 24 * 2
+};
+`,
+			[`src/hooks.server.${language}`]: `import { getIronSession } from 'iron-session';
+${ts("import type { Handle } from '@sveltejs/kit';\n")}import { sessionOptions${ts(', type SessionData')} } from './lib/server/session';
+
+${js("/** @type {import('@sveltejs/kit').Handle} */\n")}export const handle${ts(': Handle')} = async ({ event, resolve }) => {
+	const written = new Response();
+	event.locals.session = await getIronSession${ts('<SessionData>')}(event.request, written, sessionOptions);
+	const response = await resolve(event);
+	for (const cookie of written.headers.getSetCookie()) response.headers.append('set-cookie', cookie);
+	return response;
+};
+`,
+			'src/app.d.ts': `import type { IronSession } from 'iron-session';
+
+declare global {
+	namespace App {
+		interface Locals {
+			session: IronSession<{ user?: string; visits?: number }>;
+		}
+	}
+}
+
+export {};
+`,
+			[`src/routes/+page.server.${language}`]: `${ts("import type { Actions, PageServerLoad } from './$types';\n\n")}${js("/** @type {import('./$types').PageServerLoad} */\n")}export const load${ts(': PageServerLoad')} = ({ locals }) => {
+	const { session } = locals;
+	return { user: session.user, visits: session.visits };
+};
+
+${js("/** @type {import('./$types').Actions} */\n")}export const actions${ts(': Actions')} = {
+	login: async ({ locals, request }) => {
+		locals.session.user = String((await request.formData()).get('name'));
+		locals.session.visits = 0;
+		await locals.session.save();
+	},
+	visit: async ({ locals: { session } }) => {
+		session.visits = (session.visits ?? 0) + 1;
+		await session.save();
+	},
+	logout: async ({ locals }) => {
+		locals.session.destroy();
+	}
+};
+`,
+			'src/routes/+page.svelte': PAGE
+		}
+	};
+}
+
+/** Writes the files of an app. */
+export async function write(folder: string, files: FormerApp['files']): Promise<void> {
+	for (const [name, text] of Object.entries(files)) {
+		await mkdir(dirname(join(folder, name)), { recursive: true });
+		await writeFile(join(folder, name), text);
+	}
+}
