@@ -26,6 +26,7 @@
 //! | ask for the password again         | [`Session::confirm`], [`RequireFresh`]               |
 //! | keep a value for a while, once     | [`Session::put`], [`Session::flash`]                 |
 //! | do something in one request only   | [`Session::once`]                                    |
+//! | refresh a provider's tokens once   | [`Session::tokens`]                                  |
 //! | list and revoke a user's sessions  | [`Session::sessions_of`]                             |
 //! | let an OpenID provider log out     | [`LogIn::provider`], `BackChannelLogout`             |
 //! | read a session without a request   | [`ReadOnlySession`]                                  |
@@ -62,6 +63,7 @@ mod read_only;
 mod require;
 mod session;
 mod slots;
+mod tokens;
 mod typed;
 mod view;
 mod visit;
@@ -77,6 +79,7 @@ pub use provider_logout::{BackChannelLogout, FrontChannelLogout, ProviderLogoutE
 pub use read_only::ReadOnlySession;
 pub use require::{GuardFuture, GuardService, RequireFresh, RequireLogin};
 pub use session::{LogIn, Session};
+pub use tokens::{TokenOptions, TokenResponse, Tokens};
 pub use vestiary::{Error, Format, Handle, MemoryLimits, OnReuse, SessionId, UnixMillis, way_back};
 pub use vestiary_store::{
     Config, Device, Encrypt, Event, LoginDevice, MemoryStore, OnStoreError, Provider, Reason,
@@ -91,6 +94,9 @@ mod documentation {
 
     #[doc = include_str!("../../../docs/how-to/one-time-values.md")]
     struct OneTimeValues;
+
+    #[doc = include_str!("../../../docs/how-to/refresh-tokens.md")]
+    struct RefreshTokens;
 
     #[doc = include_str!("../../../docs/how-to/confirm.md")]
     struct Confirm;

@@ -59,15 +59,15 @@ impl<E: fmt::Display> fmt::Display for OnceError<E> {
         f.write_str(match self {
             Self::Run(error) => return error.fmt(f),
             Self::Session(error) => return error.fmt(f),
-            Self::Failed => "the request that ran the function of `once` has failed: its log has the error",
+            Self::Failed => "the request that ran the function of `once` or `tokens` has failed: its log has the error",
             Self::Busy => {
-                "other requests have run the function of `once` for too long: try again"
+                "other requests have run the function of `once` or `tokens` for too long: try again"
             }
             Self::Lost => {
-                "the result of `once` was not kept: its lease or its session has ended before its function. Make \
-                 the function faster or the lease longer, and end or replace the session after it"
+                "the result of `once` or `tokens` was not kept: its lease or its session has ended before its function. \
+                 Make the function faster or the lease longer, and end or replace the session after it"
             }
-            Self::Ended => "the session was ended while a request waited for `once`",
+            Self::Ended => "the session was ended while a request waited for `once` or `tokens`",
         })
     }
 }

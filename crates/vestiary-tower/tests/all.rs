@@ -38,6 +38,8 @@ mod scenarios;
 mod security;
 mod support;
 #[cfg(feature = "axum")]
+mod tokens;
+#[cfg(feature = "axum")]
 mod two_layers;
 #[cfg(feature = "axum")]
 mod typed;

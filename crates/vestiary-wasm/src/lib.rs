@@ -14,6 +14,7 @@ mod constants;
 mod convert;
 mod cookie;
 mod ending;
+mod lease;
 mod memory;
 mod near;
 mod operations;

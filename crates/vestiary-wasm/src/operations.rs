@@ -6,12 +6,12 @@ use vestiary::{
     CookieOverrides, Device, Handle, Record, SessionId, UserRef, merge,
     protocol::{Answered, OwnEnd, Pending, Post, Seen, Stopped, UserSession, UserSessions, boxed},
     session::{self, Join, Provider, Spent},
-    visit::{self, Act, Changes, Claim, Cookies, Page, Purpose, Visit, VisitText},
+    visit::{self, Act, Changes, Cookies, Page, Purpose, Visit, VisitText},
 };
 use wasm_bindgen::prelude::*;
 
 use crate::{
-    convert::{decimal, millis, thrown},
+    convert::{millis, thrown},
     ending::Ending,
     memory::MemoryTable,
     near::NearCache,
@@ -72,6 +72,14 @@ pub enum Task {
     /// `settle`: a name, the token, and the result. It failed with `Given::More`. The value taken is `held` if it was
     /// settled.
     Settle,
+    /// `tokens`: an access token that was refused, or an empty text. The numbers are the lease, how early a token is
+    /// refreshed, and the time waited, in milliseconds. The value taken is that of `Claim`; `held` and `done` have the tokens.
+    Tokens,
+    /// `keep_tokens`: the tokens of `Tokens` that are refreshed, or an empty text; then the access token, the refresh token and
+    /// the ID token, each empty if there is none. The provider has refused without an access token. It failed with
+    /// `Given::More`. The first number is the lifetime in milliseconds, NaN if it is unknown. The value taken is `held` if the
+    /// tokens were kept.
+    KeepTokens,
     /// Removes an obsolete record: its ID and text.
     Tidy,
     /// Lists the sessions of a user.
@@ -311,26 +319,13 @@ impl Operation {
                 let done = boxed(visit::log_in(page, rules, &mut visit, &join, data)).await;
                 return Ok(Ending::Visit { visit, spent: Vec::new(), done });
             }
-            Task::Claim => {
-                let changes = self.is(Given::Changes).then(changes).transpose()?;
-                let ([lease, .., waited], name) = (self.numbers, UserRef::decoded(next()));
-                let (lease, waited) = (lease as u64, waited as u64);
-                let claiming = visit::claim(page, rules, &mut visit, changes, &name, lease, waited);
-                let done = boxed(claiming).await.map(|found| {
-                    visit.taken = Some(claimed(found));
-                    true
-                });
-                return Ok(Ending::Visit { visit, spent: Vec::new(), done });
-            }
-            Task::Settle => {
-                let (name, token) = (UserRef::decoded(next()), next().to_owned());
-                let result = if self.is(Given::More) { Err(()) } else { Ok(next()) };
-                let settling = visit::settle(page, rules, &mut visit, &name, token, result);
-                let done = boxed(settling).await.map(|settled| {
-                    visit.taken = settled.then(|| "held".to_owned());
-                    true
-                });
-                return Ok(Ending::Visit { visit, spent: Vec::new(), done });
+            Task::Claim | Task::Settle | Task::Tokens | Task::KeepTokens => {
+                let first = if matches!(self.task, Task::Claim) && self.is(Given::Changes) {
+                    Some(changes()?)
+                } else {
+                    None
+                };
+                return self.lease(page, rules, visit, first, &mut next).await;
             }
             Task::IsAlive => {
                 return Ok(match boxed(visit::is_alive(page, rules, &mut visit)).await {
@@ -351,22 +346,9 @@ impl Operation {
         Ok(Ending::Visit { visit, spent, done })
     }
 
-    fn is(&self, bit: Given) -> bool {
+    pub(crate) fn is(&self, bit: Given) -> bool {
         self.flags & bit as u32 != 0
     }
-}
-
-/// The state of a lease: a word, and its argument in the next line.
-fn claimed(found: Claim) -> String {
-    let (word, rest) = match found {
-        Claim::Held(token) => ("held", token),
-        Claim::Wait(millis) => ("wait", decimal(millis as u32)),
-        Claim::Done(result) => ("done", result.unwrap_or_default()),
-        Claim::Failed => ("once_failed", String::new()),
-        Claim::Busy => ("once_busy", String::new()),
-        Claim::Ended => ("once_ended", String::new()),
-    };
-    [word, "\n", &rest].concat()
 }
 
 #[wasm_bindgen]

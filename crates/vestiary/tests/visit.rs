@@ -29,6 +29,8 @@ mod reuse;
 mod site;
 #[path = "visit/slots.rs"]
 mod slots;
+#[path = "visit/tokens.rs"]
+mod tokens;
 
 use site::{Act, Site, changes, id_of};
 use vestiary::{

@@ -230,13 +230,13 @@ export class Core {
 	 */
 	begin(
 		task: Task,
-		{ flags, at, texts, login, lifetime = NaN, waited = NaN }: Given,
+		{ flags, at, texts, login, lifetime = NaN, early = NaN, waited = NaN }: Given,
 		facts: number,
 		table?: MemoryTable,
 		near?: NearCache
 	): Progress {
 		const { proven = lifetime, own } = login ?? {};
-		const { at: ended = NaN, before = NaN } = own ?? {};
+		const { at: ended = early, before = NaN } = own ?? {};
 		this.#see();
 		const text = texts.join('\0');
 		const { read, written } = encoder.encodeInto(text, this.#texts);

@@ -211,16 +211,18 @@ export class TooManySessionsError extends VestiaryError {
 }
 
 const ONCE: Record<OnceErrorCode, string> = {
-	once_busy: 'other requests have run the function of `session.once()` for too long: try again',
-	once_ended: 'the session was ended while a request waited for `session.once()`',
+	once_busy:
+		'other requests have run the function of `session.once()` or `session.tokens()` for too long: try again',
+	once_ended:
+		'the session was ended while a request waited for `session.once()` or `session.tokens()`',
 	once_failed:
-		'the request that ran the function of `session.once()` has failed: its log has the error',
+		'the request that ran the function of `session.once()` or `session.tokens()` has failed: its log has the error',
 	once_lost:
-		'the result of `session.once()` was not kept: its lease or its session has ended before its function. Make the function faster or `lease` longer, and end or replace the session after it'
+		'the result of `session.once()` or `session.tokens()` was not kept: its lease or its session has ended before its function. Make the function faster or `lease` longer, and end or replace the session after it'
 };
 
 /**
- * `session.once()` has no result:
+ * `session.once()` or `session.tokens()` has no result:
  *
  * - `once_failed`: another request has run the function, and it failed. Its error is only in that request.
  * - `once_busy`: other requests have run the function for twice the lease.

@@ -1,10 +1,10 @@
 import { ConfigError } from './errors.js';
 import { Task } from './generated/vestiary.js';
 import { SCOPE, SLOT } from './inside.js';
-import { Slots } from './slots.js';
+import { Tokened } from './tokens.js';
 
 /** How long ago the user has proven their identity: a base class of `Session`. */
-export abstract class Freshness extends Slots {
+export abstract class Freshness extends Tokened {
 	/**
 	 * Whether the user has logged in or confirmed their identity ({@link Freshness.confirm}) within this number of
 	 * seconds. False for an anonymous visitor. Ask before an action that needs more than a session, such as a change of

@@ -14,10 +14,10 @@ export interface OnceOptions {
 }
 
 /** The function of a `session.once()`. */
-type Run<T> = (signal: AbortSignal) => T | Promise<T>;
+export type Run<T> = (signal: AbortSignal) => T | Promise<T>;
 
 /** A session that can claim a lease. */
-interface Claiming {
+export interface Claiming {
 	[SLOT]<T>(
 		task: Task,
 		name: string,
@@ -45,40 +45,52 @@ export async function runOnce<T>(
 ): Promise<T> {
 	const key = keyText(NAME, name);
 	const lease = secondsOf(NAME, 'lease', (options as OnceOptions | undefined)?.lease);
-	const began = performance.now();
-	for (let waited = 0; ; waited = performance.now() - began) {
+	const claimed = await settled(session, Task.Claim, NAME, { texts: [key], lifetime: lease });
+	if (claimed.isHeld) return hold(session, key, claimed.rest, run, claimed.since + lease);
+	return valueOf(claimed.rest) as T;
+}
+
+/** A lease that this request holds, or a result. */
+export interface Settled {
+	readonly isHeld: boolean;
+	/** The token, or the result as JSON text; empty without one. */
+	readonly rest: string;
+	/** When it was claimed. */
+	readonly since: number;
+}
+
+/**
+ * Claims a lease until this request holds it, or another one has a result.
+ * @throws OnceError if there will be none
+ */
+export async function settled(
+	session: Claiming,
+	task: Task,
+	name: string,
+	input: Input,
+	began: number = performance.now()
+): Promise<Settled> {
+	for (;;) {
 		const since = performance.now();
-		const { word, rest } = await claimed(session, key, lease, waited);
+		const given = { ...input, waited: since - began };
+		const { word, rest } = await session[SLOT](task, name, () => given, claimOf);
 		switch (word) {
 			case 'held':
-				return hold(session, key, rest, run, since + lease);
+				return { isHeld: true, rest, since };
+			case 'done':
+				return { isHeld: false, rest, since };
 			case 'wait':
 				await new Promise((resolve) => setTimeout(resolve, Number(rest)));
 				break;
-			case 'done':
-				return valueOf(rest) as T;
 			default:
 				throw new OnceError(word as OnceErrorCode);
 		}
 	}
 }
 
-function claimed(
-	session: Claiming,
-	key: string,
-	lifetime: number,
-	waited: number
-): Promise<Claimed> {
-	const input = { texts: [key], lifetime, waited };
-	return session[SLOT](
-		Task.Claim,
-		NAME,
-		() => input,
-		({ taken }) => {
-			const end = taken.indexOf('\n');
-			return { word: taken.slice(0, end), rest: taken.slice(end + 1) };
-		}
-	);
+function claimOf({ taken }: Outcome): Claimed {
+	const end = taken.indexOf('\n');
+	return { word: taken.slice(0, end), rest: taken.slice(end + 1) };
 }
 
 /** Runs the function while this request holds the lease, and settles it. */
@@ -112,7 +124,7 @@ async function hold<T>(
 const LONGEST_TIMER = 2 ** 31 - 1;
 
 /** Runs the function, but not after the end of the lease. */
-async function within<T>(run: Run<T>, milliseconds: number, lost: OnceError): Promise<T> {
+export async function within<T>(run: Run<T>, milliseconds: number, lost: OnceError): Promise<T> {
 	const bound = new AbortController();
 	let timer: ReturnType<typeof setTimeout> | undefined;
 	const late = new Promise<never>((_, reject) => {

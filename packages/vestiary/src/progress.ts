@@ -24,6 +24,8 @@ export interface Given {
 	readonly login?: NewLogin | undefined;
 	/** The lifetime of a slot, or a lease, in milliseconds. */
 	readonly lifetime?: number | undefined;
+	/** How early tokens are refreshed, in milliseconds. */
+	readonly early?: number | undefined;
 	/** How long a request has waited for a lease, in milliseconds. */
 	readonly waited?: number | undefined;
 }

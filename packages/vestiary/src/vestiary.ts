@@ -52,6 +52,7 @@ export { fromExpressStore, type ExpressStore } from './stores/express.js';
 export * from './registered.js';
 export * from './slot-types.js';
 export { type SchemaResult, type StandardSchema } from './standard-schema.js';
+export { type Refresh, type TokenOptions, type TokenResponse, type Tokens } from './tokens.js';
 export * from './types.js';
 export { sessions, type Sessions, type UserSession, type UserSessions } from './users.js';
 export { loginPage, wayBack } from './way-back.js';

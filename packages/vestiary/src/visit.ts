@@ -27,6 +27,8 @@ export interface Input {
 	readonly login?: Given['login'];
 	/** The lifetime of a slot, or a lease, in milliseconds. */
 	readonly lifetime?: number;
+	/** How early tokens are refreshed, in milliseconds. */
+	readonly early?: number;
 	/** How long the request has waited for a lease, in milliseconds. */
 	readonly waited?: number;
 	/** Bits of `Fact` that say which of the cookies' sessions need no touch. */
@@ -61,7 +63,7 @@ const AFTERWARDS = new Set([Task.Refresh, Task.Confirm, Task.Finish, Task.IsAliv
 const ASKING: ReadonlySet<Task> = new Set([Task.Open, Task.Save, Task.LogIn]);
 
 /** Operations that begin a session for an anonymous visitor. */
-const CREATING: ReadonlySet<Task> = new Set([Task.Save, Task.Put, Task.Claim]);
+const CREATING: ReadonlySet<Task> = new Set([Task.Save, Task.Put, Task.Claim, Task.KeepTokens]);
 
 /** Operations after which the visitor has another session or none, even if they fail, because the cookie is removed. */
 const PARTING = new Set([Task.Regenerate, Task.Destroy, Task.Revoked]);
@@ -234,7 +236,16 @@ export class Visit implements Page {
 	act(task: Task, input: Input = NOTHING): Promise<void> | undefined {
 		this.open();
 		const before = this.#begin(task);
-		const { flags = 0, texts = [], login, lifetime, waited, touched = 0, compute } = input;
+		const {
+			flags = 0,
+			texts = [],
+			login,
+			lifetime,
+			early,
+			waited,
+			touched = 0,
+			compute
+		} = input;
 		this.#touched = touched;
 		const given = {
 			flags: this.#flags | flags | (this.#makesId(task) ? Flag.Identified : 0),
@@ -242,6 +253,7 @@ export class Visit implements Page {
 			texts: [...this.#texts, ...texts],
 			login,
 			lifetime,
+			early,
 			waited
 		};
 		const end = this.#scope.runtime.records.act(task, given, this, compute);

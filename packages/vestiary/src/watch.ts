@@ -15,7 +15,18 @@ const LOGIN_KEY =
 const STORES = ['save', 'update', 'regenerate', 'login', 'destroy', 'renew'] as const;
 
 /** The methods that leave the data as it is. `once` stores it before its function runs. */
-const KEEPS = ['touch', 'put', 'take', 'flash', 'takeFlash', 'confirm', 'once'] as const;
+const KEEPS = [
+	'touch',
+	'put',
+	'take',
+	'flash',
+	'takeFlash',
+	'confirm',
+	'once',
+	'keepTokens',
+	'tokens',
+	'storedTokens'
+] as const;
 
 type Method = (typeof STORES)[number] | (typeof KEEPS)[number] | 'setData';
 

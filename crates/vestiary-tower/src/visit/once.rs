@@ -1,6 +1,6 @@
-//! The lease of a function that one request of all processes runs.
+//! The lease of a function that one request of all processes runs, and that of the session's tokens.
 
-use vestiary::visit::{self, Claim};
+use vestiary::visit::{self, Answer, Claim, Wanted};
 use vestiary_store::SessionError;
 
 use super::{State, Visit, apart};
@@ -40,5 +40,36 @@ impl Visit {
         self.clear_if_revoked(state, before).await;
         state.settle(&self.sessions);
         settled
+    }
+
+    /// Finds tokens that are still valid, or claims the lease on them.
+    pub(crate) async fn tokens(
+        &self,
+        state: &mut State,
+        wanted: Wanted<'_>,
+    ) -> Result<Claim, SessionError> {
+        let (mut asking, rules) = (self.asking(), self.sessions.rules());
+        let before = state.session_of_user();
+        let finding = visit::tokens(&mut asking, rules, &mut state.visit, wanted);
+        let found = apart(finding).await;
+        self.clear_if_revoked(state, before).await;
+        state.settle(&self.sessions);
+        found
+    }
+
+    /// Keeps tokens, or settles the lease on those in `held`.
+    pub(crate) async fn keep_tokens(
+        &self,
+        state: &mut State,
+        held: Option<String>,
+        answer: Answer,
+    ) -> Result<bool, SessionError> {
+        let (mut asking, rules) = (self.asking(), self.sessions.rules());
+        let before = state.session_of_user();
+        let keeping = visit::keep_tokens(&mut asking, rules, &mut state.visit, held, answer);
+        let kept = apart(keeping).await;
+        self.clear_if_revoked(state, before).await;
+        state.settle(&self.sessions);
+        kept
     }
 }

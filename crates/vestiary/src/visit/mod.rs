@@ -3,7 +3,7 @@
 //! A [`Visit`] is a plain value. It has the visitor's session, the fate of the cookie, and the work that is left when the
 //! response is ready. Each operation is an `async fn` that changes the value: [`open`], [`save`], [`update`], [`touch`],
 //! [`renew`], [`log_in`], [`confirm_user`], [`regenerate`], [`destroy`], [`put`], [`take`], [`claim`], [`settle`],
-//! [`finish`] and [`confirm`]. A [`Request`] gives it facts about the
+//! [`tokens`], [`keep_tokens`], [`finish`] and [`confirm`]. A [`Request`] gives it facts about the
 //! response, and the [`Host`](crate::protocol::Host) of the operations in [`session`](crate::session).
 //!
 //! A driver keeps the value between operations, runs the operations of a request one after the other, keeps the
@@ -60,6 +60,7 @@ mod request;
 mod slots;
 mod state;
 mod text;
+mod tokens;
 mod write;
 
 pub use act::{Act, act};
@@ -74,6 +75,7 @@ pub use request::{Purpose, Request};
 pub use slots::{put, take};
 pub use state::{Changes, State, View, Visit};
 pub use text::VisitText;
+pub use tokens::{Answer, Grant, Tokens, Wanted, keep_tokens, tokens};
 pub use write::{assigned, destroy, save, touch, update};
 
 use request::{Fault, host_for};

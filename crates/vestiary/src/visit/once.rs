@@ -32,7 +32,7 @@ const PREFIX: &str = "once:";
 
 /// The times for which a result and a failure are kept for other requests, in milliseconds.
 const RESULT: u64 = 10_000;
-const FAILURE: u64 = 2_000;
+pub(super) const FAILURE: u64 = 2_000;
 
 /// The shortest and the longest pause between two claims of a request, in milliseconds.
 const PAUSES: [u64; 2] = [20, 500];
@@ -84,16 +84,13 @@ pub async fn claim<R: Request>(
             return Ok(Claim::Held(token));
         }
     }
-    let [shortest, longest] = PAUSES;
     let found = match visit.slot(&key, now) {
         // It has ended meanwhile.
-        None => Claim::Wait(shortest),
+        None => Claim::soon(),
         Some("null") => Claim::Failed,
         Some(value) => match value.strip_prefix('[').and_then(|value| value.strip_suffix(']')) {
             Some(value) => Claim::Done((!value.is_empty()).then(|| value.to_owned())),
-            // After the crash of one holder, another one has time to run.
-            None if waited >= lease.saturating_mul(2) => Claim::Busy,
-            None => Claim::Wait((waited / 2).clamp(shortest, longest)),
+            None => Claim::later(lease, waited),
         },
     };
     if !matches!(found, Claim::Wait(_)) {
@@ -130,9 +127,27 @@ pub async fn settle<R: Request>(
     Ok(visit.taken.take().is_some())
 }
 
+impl Claim {
+    /// Claim again after the shortest pause.
+    pub(super) fn soon() -> Self {
+        let [shortest, _] = PAUSES;
+        Self::Wait(shortest)
+    }
+
+    /// Claim again after a pause, unless the request has waited long enough: after the crash of one holder, another one has
+    /// time to run.
+    pub(super) fn later(lease: u64, waited: u64) -> Self {
+        let [shortest, longest] = PAUSES;
+        if waited >= lease.saturating_mul(2) {
+            return Self::Busy;
+        }
+        Self::Wait((waited / 2).clamp(shortest, longest))
+    }
+}
+
 impl<E> Visit<E> {
     /// The value in a slot of the session.
-    fn slot(&self, key: &str, now: crate::UnixMillis) -> Option<&str> {
+    pub(super) fn slot(&self, key: &str, now: crate::UnixMillis) -> Option<&str> {
         self.session()?.record.meta().slots.value(key, now)
     }
 

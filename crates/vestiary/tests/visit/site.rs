@@ -11,8 +11,8 @@ use vestiary::{
     },
     session::{self, Spent},
     visit::{
-        self, Changes, Claim, Cookies, Facts, Known, Outgoing, Page, Purpose, Request as _, State,
-        View,
+        self, Answer, Changes, Claim, Cookies, Facts, Known, Outgoing, Page, Purpose, Request as _,
+        State, View, Wanted,
     },
 };
 
@@ -66,6 +66,10 @@ pub(crate) enum Act {
     Claim(Option<Changes>, u64, u64),
     /// The token, and the result.
     Settle(String, Result<&'static str, ()>),
+    /// Finds tokens. [`Visit::taken`] then shows how.
+    Tokens(Wanted<'static>),
+    /// The text of the tokens that are refreshed, if any are.
+    KeepTokens(Option<String>, Answer),
     Refresh,
     Finish(Option<Changes>),
     Confirm,
@@ -284,6 +288,15 @@ impl Site {
     }
 }
 
+fn shown_claim(found: Claim) -> String {
+    match found {
+        Claim::Held(token) => format!("held {token}"),
+        Claim::Wait(millis) => format!("wait {millis}"),
+        Claim::Done(result) => format!("done {result:?}"),
+        found => format!("{found:?}"),
+    }
+}
+
 async fn run(
     post: Post,
     facts: Rc<Facts>,
@@ -316,15 +329,18 @@ async fn run(
         Act::Claim(changes, lease, waited) => {
             let claimed = visit::claim(page, rules, seen, changes, "a", lease, waited).await;
             claimed.map(|found| {
-                seen.taken = Some(match found {
-                    Claim::Held(token) => format!("held {token}"),
-                    Claim::Wait(millis) => format!("wait {millis}"),
-                    Claim::Done(result) => format!("done {result:?}"),
-                    found => format!("{found:?}"),
-                });
+                seen.taken = Some(shown_claim(found));
                 true
             })
         }
+        Act::Tokens(wanted) => {
+            let found = visit::tokens(page, rules, seen, wanted).await;
+            found.map(|found| {
+                seen.taken = Some(shown_claim(found));
+                true
+            })
+        }
+        Act::KeepTokens(held, answer) => visit::keep_tokens(page, rules, seen, held, answer).await,
         Act::Settle(token, result) => visit::settle(page, rules, seen, "a", token, result).await,
         Act::Refresh => {
             visit::refresh(page, rules, seen).await;

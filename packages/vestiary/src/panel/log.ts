@@ -58,6 +58,8 @@ const STEPS: Readonly<Partial<Record<Task, string>>> = {
 	[Task.Take]: 'a value beside the data was taken',
 	[Task.ConfirmUser]: 'confirm()',
 	[Task.Claim]: 'once()',
+	[Task.Tokens]: 'tokens()',
+	[Task.KeepTokens]: 'tokens were kept beside the data',
 	[Task.Revoked]: 'the session was revoked during the request'
 };
 

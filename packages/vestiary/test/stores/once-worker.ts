@@ -1,9 +1,10 @@
-/** A process of an app that refreshes tokens as docs/how-to/refresh-tokens.md does. It may be killed at any time. */
+/** A process of an app that refreshes tokens by `session.once()`. It may be killed at any time. */
 import { Redis } from 'ioredis6';
 
 import { Session, type SveltekitSessionConfig } from '../../dist/index.js';
 import { RedisStore } from '../../dist/stores/redis.js';
 import { testEvent } from '../event.ts';
+import { accessToken, type Tokens } from './once-by-hand.ts';
 
 /** From the test: a request to handle, or the provider's reply to a grant. */
 export type ToWorker =
@@ -17,18 +18,7 @@ export type FromWorker =
 	| { kind: 'answered'; number: number; access?: string; error?: string }
 	| { kind: 'grant'; number: number; refresh: string };
 
-interface Tokens {
-	access: string;
-	refresh: string;
-	expires: number;
-}
-
-interface Sample {
-	accessToken: (session: Session, grant: (refresh: string) => Promise<Tokens>) => Promise<string>;
-}
-
-const [port, sample] = process.argv.slice(2);
-const { accessToken } = (await import(sample ?? '')) as Sample;
+const [port] = process.argv.slice(2);
 const options: SveltekitSessionConfig = {
 	secret: 'a secret of the tests for tokens, 32 bytes',
 	store: new RedisStore({ client: new Redis(Number(port), '127.0.0.1') })

@@ -1,18 +1,13 @@
 import { fork, type ChildProcess } from 'node:child_process';
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import type { FromWorker, ToWorker } from './once-worker.ts';
 import { startRedis, type Servers } from './servers.js';
 
-/* The code of docs/how-to/refresh-tokens.md in three processes with one Redis. The provider rotates refresh tokens, and
-   takes the second use of one for a theft. */
+/* `session.once()` in three processes with one Redis. The provider rotates refresh tokens, and takes the second use of one
+   for a theft. */
 
-const PAGE = new URL('../../../../docs/how-to/refresh-tokens.md', import.meta.url);
-const FOLDER = new URL('generated', import.meta.url).pathname;
-const SAMPLE = join(FOLDER, 'tokens.ts');
 const WORKER = new URL('once-worker.ts', import.meta.url).pathname;
 const PROCESSES = 3;
 const REQUESTS = 8;
@@ -22,16 +17,11 @@ let workers: Worker[];
 
 beforeAll(async () => {
 	redis = await startRedis();
-	mkdirSync(FOLDER, { recursive: true });
-	const page = readFileSync(PAGE, 'utf8');
-	const code = /^\/\/ src\/lib\/server\/tokens\.ts\n.*?(?=^```)/ms.exec(page)?.[0] ?? '';
-	writeFileSync(SAMPLE, code.replace('lease: 10', 'lease: 3'));
 	workers = Array.from({ length: PROCESSES }, () => new Worker());
 });
 
 afterAll(async () => {
 	for (const worker of workers) worker.kill();
-	rmSync(FOLDER, { recursive: true });
 	await redis.stop();
 });
 
@@ -42,7 +32,7 @@ class Worker {
 	told: (message: FromWorker) => void = () => undefined;
 
 	constructor() {
-		this.#process = fork(WORKER, [`${redis.ports[0]}`, SAMPLE]);
+		this.#process = fork(WORKER, [`${redis.ports[0]}`]);
 		this.#process.on('message', (message: FromWorker) => {
 			this.told(message);
 		});
