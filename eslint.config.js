@@ -9,7 +9,8 @@ export default defineConfig(
 		'**/build',
 		'**/.svelte-kit',
 		'target',
-		// Compiled inside the apps that it is copied into.
+		// Compiled as apps, or inside the apps that they are copied into.
+		'packages/vestiary/test/faults/live-app',
 		'packages/vestiary/test/runtimes/app',
 		'packages/vestiary/test/runtimes/client',
 		'packages/vestiary/test/runtimes/readme',

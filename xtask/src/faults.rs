@@ -3,7 +3,7 @@
 
 use clap::Args as ClapArgs;
 
-use crate::{npm, progress::Progress, tools, wasm};
+use crate::{demo, npm, progress::Progress, tools, wasm};
 
 #[derive(ClapArgs)]
 pub(crate) struct Args {
@@ -28,7 +28,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let progress = Progress::new("faults", 11);
+    let progress = Progress::new("faults", if args.streams { 12 } else { 11 });
     let tools = tools::set_up(&progress)?;
     wasm::build(&progress, &tools)?;
     npm::build(&progress, &tools)?;
@@ -45,17 +45,20 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         options.extend(args.seed.map(|seed| format!("--seed={seed}")));
     }
     options.extend(args.write.then(|| "--write".to_owned()));
+    let mut env = vec![
+        ("REDIS_SERVER", redis),
+        ("POSTGRES_BIN", postgres),
+        ("PGBOUNCER", pgbouncer),
+        ("MARIADB_SERVER", mariadb),
+        ("SQLD_SERVER", libsql),
+    ];
+    if args.streams {
+        let service = progress.step("the Rust service", demo::shared_login_api)?;
+        env.push(("SHARED_LOGIN_API", service));
+    }
     let program = if args.streams { "streams.ts" } else { "run.ts" };
     let program = format!("packages/vestiary/test/faults/{program}");
     println!();
-    tools
-        .program("node")
-        .args([program])
-        .args(options)
-        .env("REDIS_SERVER", redis)
-        .env("POSTGRES_BIN", postgres)
-        .env("PGBOUNCER", pgbouncer)
-        .env("MARIADB_SERVER", mariadb)
-        .env("SQLD_SERVER", libsql)
-        .shown()
+    let env: Vec<_> = env.iter().map(|(name, value)| (*name, value.as_os_str())).collect();
+    tools.program("node").args([program]).args(options).envs(&env).shown()
 }

@@ -17,8 +17,10 @@ import { mySqlVersion, startMySql } from '../stores/mysql-server.ts';
 import { postgresVersion, startPostgres } from '../stores/postgres-server.ts';
 import { freePort } from '../stores/servers.ts';
 import { DroppingProxy, ofPostgres } from '../stores/streams-proxy.ts';
-import { goOn, StreamRun, type StreamStore } from '../stores/streams-run.ts';
+import { goOn, StreamRun, within } from '../stores/streams-run.ts';
+import { eventStreams, type StreamStore } from '../stores/streams.ts';
 import { REDIS_SERVER } from './servers.ts';
+import { buildLiveApp, liveQueries, webSockets } from './streams-mixed.ts';
 import { tableOf, writeDocs, type StreamResult } from './streams-report.ts';
 
 const { values } = parseArgs({
@@ -37,6 +39,8 @@ if (values.write && values.only !== '') throw new Error('`--write` wants all of 
 interface Subject extends StreamStore {
 	readonly server?: Killable;
 	readonly proxy?: DroppingProxy;
+	/** Whether all kinds of processes have it. The others are tried with three processes of one kind. */
+	readonly mixed?: true;
 	stop(): Promise<unknown>;
 }
 
@@ -57,6 +61,7 @@ async function redis(): Promise<Subject> {
 	const proxy = await DroppingProxy.launch(port);
 	return {
 		kind: 'Redis',
+		mixed: true,
 		address: `${proxy.port}`,
 		server,
 		proxy,
@@ -101,6 +106,7 @@ async function sqlite(): Promise<Subject> {
 	const folder = await mkdtemp(join(tmpdir(), 'vestiary-streams-'));
 	return {
 		kind: 'SQLite',
+		mixed: true,
 		address: join(folder, 'sessions.db'),
 		stop: async () => rm(folder, { recursive: true, force: true })
 	};
@@ -120,7 +126,17 @@ const results: StreamResult[] = [];
 /** Plays all that can go wrong with a store. */
 async function play(subject: Subject): Promise<void> {
 	const { kind, server, proxy } = subject;
-	const run = await StreamRun.launch(subject, Number(values.recheck));
+	const recheckAfter = Number(values.recheck);
+	const run = subject.mixed
+		? new StreamRun(
+				subject,
+				await Promise.all([
+					eventStreams(subject, recheckAfter),
+					liveQueries(subject, recheckAfter),
+					webSockets(subject)
+				])
+			)
+		: await StreamRun.launch(subject, recheckAfter);
 	const measure = async (how: string, fault?: () => Promise<void>): Promise<void> => {
 		const name = `${kind}, ${how}`;
 		const streams = await run.openAll(`${kind}-${results.length}`);
@@ -129,9 +145,13 @@ async function play(subject: Subject): Promise<void> {
 			await run.connected();
 			await goOn(streams);
 		}
-		const ends = await run.revokeHalf(streams);
-		results.push({ name, ends });
-		console.log(`${name}: ${ends.ends.length} streams ended`);
+		for (const [streamKind, ends] of await run.revokeHalf(streams)) {
+			results.push({ name: subject.mixed ? `${name}: ${streamKind}` : name, ends });
+			const [median, all] = [within(ends, 0.5), within(ends, 1)];
+			console.log(
+				`${name}: ${ends.ends.length} ${streamKind} ended within ${all} ms, half of them within ${median}`
+			);
+		}
 	};
 	await measure(proxy ? 'connected' : 'looked at twice in a second');
 	if (proxy) {
@@ -153,6 +173,7 @@ async function play(subject: Subject): Promise<void> {
 	await subject.stop();
 }
 
+await buildLiveApp();
 for (const start of [redis, postgres, sqlite, mariadb])
 	if (start.name.includes(values.only)) await play(await start());
 console.log(`\n${tableOf(results)}\n`);

@@ -1,31 +1,10 @@
-/** Event streams of three processes with one store, while users are logged out everywhere. */
-import { fork, type ChildProcess } from 'node:child_process';
+/** Streams of three processes with one store, while users are logged out everywhere. */
 import { setTimeout as sleep } from 'node:timers/promises';
+
+import { eventStreams, type Stream, type StreamProcess, type StreamStore } from './streams.ts';
 
 const PROCESSES = 3;
 const USERS = 100;
-const WORKER = new URL('streams-worker.ts', import.meta.url).pathname;
-
-/** The store of the processes. */
-export interface StreamStore {
-	/** Its kind, and where the processes find it. */
-	readonly kind: 'Redis' | 'Postgres' | 'SQLite' | 'MariaDB';
-	readonly address: string;
-	/** The number of processes that listen to its feed, if it has one. */
-	listeners?(): Promise<number>;
-}
-
-/** An open stream of a user. */
-export interface Stream {
-	readonly user: string;
-	chunks: number;
-	/** The time that the last chunk names, in milliseconds since the epoch. */
-	last: number;
-	isOver: boolean;
-	/** When it has ended. */
-	end: Promise<number>;
-	readonly leave: () => void;
-}
 
 /** How long the streams of ended sessions went on after the call had returned, in milliseconds. */
 export interface Ends {
@@ -34,42 +13,48 @@ export interface Ends {
 	readonly data: number;
 }
 
+/** A stream that was opened for a user. */
+interface Opened extends Stream {
+	readonly user: string;
+	/** The process that serves it. */
+	readonly by: StreamProcess;
+}
+
 export class StreamRun {
 	readonly #store: StreamStore;
-	readonly #workers: { child: ChildProcess; url: string }[];
+	readonly #processes: readonly StreamProcess[];
+	/** Where users log in and out. */
+	readonly #urls: readonly string[];
 
-	private constructor(store: StreamStore, workers: { child: ChildProcess; url: string }[]) {
+	/** These processes have the store; some of them let users log in and out. */
+	constructor(store: StreamStore, processes: readonly StreamProcess[]) {
 		this.#store = store;
-		this.#workers = workers;
+		this.#processes = processes;
+		this.#urls = processes.flatMap(({ logins }) => logins ?? []);
 	}
 
-	/** Starts the processes. */
+	/** Starts three processes of one kind. */
 	static async launch(store: StreamStore, recheckAfter: number): Promise<StreamRun> {
-		const workers = await Promise.all(
-			Array.from({ length: PROCESSES }, async () => {
-				const child = fork(WORKER, [store.kind, store.address, `${recheckAfter}`]);
-				const at = await new Promise((resolve) => child.once('message', resolve));
-				return { child, url: `http://127.0.0.1:${String(at)}` };
-			})
-		);
-		return new StreamRun(store, workers);
+		const starting = Array.from({ length: PROCESSES }, () => eventStreams(store, recheckAfter));
+		return new StreamRun(store, await Promise.all(starting));
 	}
 
 	stop(): void {
-		for (const { child } of this.#workers) child.kill();
+		for (const process of this.#processes) process.stop();
 	}
 
 	/** Opens three streams of each user, in each process one. Two of them have the same session. */
-	async openAll(run: string): Promise<Stream[]> {
+	async openAll(run: string): Promise<Opened[]> {
 		const opening = Array.from({ length: USERS }, async (_, number) => {
 			const user = `${run}-${number}`;
 			const one = await this.#logIn(number, user);
 			const other = await this.#logIn(number + 1, user);
-			return Promise.all([
-				this.#open(number, user, one),
-				this.#open(number + 1, user, one),
-				this.#open(number + 2, user, other)
-			]);
+			const opening = [one, one, other].map(async (cookie, place) => {
+				const by = this.#processes[(number + place) % PROCESSES];
+				if (!by) throw new Error('a process is missing');
+				return Object.assign(await by.open(cookie), { user, by });
+			});
+			return Promise.all(opening);
 		});
 		const streams = (await Promise.all(opening)).flat();
 		while (streams.some(({ chunks }) => chunks === 0)) await sleep(20);
@@ -83,8 +68,11 @@ export class StreamRun {
 		while ((await this.#store.listeners()) !== PROCESSES) await sleep(20);
 	}
 
-	/** Logs half of the users out everywhere, each in one of the processes. The others go on, and leave at the end. */
-	async revokeHalf(streams: readonly Stream[]): Promise<Ends> {
+	/**
+	 * Logs half of the users out everywhere, each in one of the processes, and tells how each kind of stream ended. The
+	 * others go on, and leave at the end.
+	 */
+	async revokeHalf(streams: readonly Opened[]): Promise<Map<string, Ends>> {
 		const users = [...new Set(streams.map(({ user }) => user))];
 		const ended = await Promise.all(
 			users.slice(0, USERS / 2).map(async (user, number) => {
@@ -94,74 +82,65 @@ export class StreamRun {
 				return Promise.all(
 					theirs.map(async (stream) => {
 						const end = await stream.end;
-						return [Math.max(0, end - revoked), stream.last - revoked] as const;
+						return {
+							kind: stream.by.kind,
+							end: Math.max(0, end - revoked),
+							data: stream.last - revoked
+						};
 					})
 				);
 			})
 		);
-		const all = ended.flat();
 		const others = streams.filter(({ user }) => users.indexOf(user) >= USERS / 2);
 		await goOn(others);
 		for (const { leave } of others) leave();
-		return {
-			ends: all.map(([end]) => end).sort((one, other) => one - other),
-			data: Math.max(0, ...all.map(([, data]) => data))
-		};
+		const all = ended.flat();
+		const kinds = new Set(all.map(({ kind }) => kind));
+		return new Map(
+			[...kinds].map((kind) => [kind, endsOf(all.filter((one) => one.kind === kind))])
+		);
 	}
 
 	/** Logs a user out everywhere, and returns when that was done. */
 	async #revoke(url: string): Promise<number> {
 		for (;;) {
-			const response = await fetch(url, { method: 'POST' });
+			const response = await post(url);
 			if (response.ok) return Number(await response.text());
 			await sleep(100);
 		}
 	}
 
-	#urlOf(process: number): string {
-		return this.#workers[process % PROCESSES]?.url ?? '';
+	#urlOf(number: number): string {
+		return this.#urls[number % this.#urls.length] ?? '';
 	}
 
-	/** Logs a user in. A store that is busy may refuse it for a while. */
-	async #logIn(process: number, user: string): Promise<string> {
-		const url = `${this.#urlOf(process)}/login?user=${user}`;
+	/** Logs a user in. */
+	async #logIn(number: number, user: string): Promise<string> {
+		const url = `${this.#urlOf(number)}/login?user=${user}`;
 		for (;;) {
-			const { headers } = await fetch(url, { method: 'POST' });
+			const { headers } = await post(url);
 			const cookie = headers.getSetCookie()[0]?.split(';')[0];
 			if (cookie !== undefined) return cookie;
 			await sleep(100);
 		}
 	}
+}
 
-	async #open(process: number, user: string, cookie: string): Promise<Stream> {
-		const leaving = new AbortController();
-		const { status, body } = await fetch(`${this.#urlOf(process)}/events`, {
-			headers: { cookie },
-			signal: leaving.signal
-		});
-		if (status !== 200 || !body) throw new Error(`a stream was refused: ${status}`);
-		const stream: Stream = {
-			user,
-			chunks: 0,
-			last: 0,
-			isOver: false,
-			end: Promise.resolve(0),
-			leave: () => {
-				leaving.abort();
-			}
-		};
-		stream.end = (async () => {
-			for await (const chunk of body as unknown as AsyncIterable<Uint8Array>) {
-				stream.chunks++;
-				stream.last = Number(/[\d.]+(?=\n\n$)/.exec(Buffer.from(chunk).toString())?.[0]);
-			}
-			stream.isOver = true;
-			return performance.timeOrigin + performance.now();
-		})();
-		// The end of the run.
-		stream.end.catch(() => undefined);
-		return stream;
-	}
+function endsOf(streams: readonly { end: number; data: number }[]): Ends {
+	return {
+		ends: streams.map(({ end }) => end).sort((one, other) => one - other),
+		data: Math.max(0, ...streams.map(({ data }) => data))
+	};
+}
+
+/** Asks for an operation. A store that is busy or away may refuse it for a while. */
+async function post(url: string): Promise<Response> {
+	// SvelteKit refuses what could be a form of another site.
+	const headers = { 'content-type': 'application/json' };
+	const response = await fetch(url, { method: 'POST', headers });
+	if (response.status >= 400 && response.status < 500)
+		throw new Error(`${url} was refused: ${response.status}`);
+	return response;
 }
 
 /** Waits until each of these streams has more data. None may have ended. */

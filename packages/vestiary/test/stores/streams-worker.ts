@@ -18,10 +18,12 @@ import { PostgresStore } from '../../dist/stores/postgres.js';
 import { RedisStore } from '../../dist/stores/redis.js';
 import { SqliteStore } from '../../dist/stores/sqlite.js';
 import { testEvent } from '../event.ts';
+import { COOKIE, now, SECRET } from './streams.ts';
 
 const [kind = '', address = '', recheckAfter] = process.argv.slice(2);
 const options: SveltekitSessionConfig = {
-	secret: 'a secret of the tests for streams, 32 bytes',
+	name: COOKIE,
+	secret: SECRET,
 	store: storeOf(),
 	recheckAfter: Number(recheckAfter)
 };
@@ -48,9 +50,6 @@ function storeOf(): Store {
 		}
 	}
 }
-
-/** The time of the machine, in milliseconds with fractions. */
-const now = (): number => performance.timeOrigin + performance.now();
 
 /** The time, again and again. */
 function times(): ReadableStream<Uint8Array> {
