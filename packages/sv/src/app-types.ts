@@ -1,4 +1,5 @@
 import { edited, insertion } from './edits.ts';
+import { sessionInLocals } from './locals.ts';
 import type { Draft } from './project.ts';
 import { Refusal } from './refusal.ts';
 import { Script } from './script.ts';
@@ -47,11 +48,11 @@ const DATA = `declare module 'vestiary' {
 
 /** A property \`session\` of another type would be neither that one nor Vestiary's. */
 function checkLocals(source: string): void {
-	const [, body = ''] = /\binterface Locals\s*\{([^}]*)\}/.exec(source) ?? [];
-	const code = body.replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, '');
-	if (!/(?:^|[\s;{,])session\s*\??\s*:/.test(code)) return;
+	const place = sessionInLocals(source);
+	if (place === undefined) return;
+	const code = source.slice(place);
 	if (
-		/session\s*:\s*(?:import\((['"])vestiary\1\)\.)?Session\b/.test(code) &&
+		/^session\s*:\s*(?:import\((['"])vestiary\1\)\.)?Session\b/.test(code) &&
 		source.includes('vestiary')
 	)
 		return;

@@ -235,7 +235,7 @@ function argumentsEnd(source: string, start: number): number {
 	return start;
 }
 
-/** Declares the data that \`App.Locals\` had as that of Vestiary's session. */
+/** Declares the data that `App.Locals` had as that of Vestiary's session. */
 function declareFormerData(draft: Draft, path: string): void {
 	const source = draft.read(path);
 	if (source?.includes(LIBRARY) !== true) return;

@@ -1,5 +1,6 @@
 import { edited, type Edit } from './edits.ts';
-import { renamed } from './locals.ts';
+import { renameSession } from './locals.ts';
+import { formerModule, importText, portable } from './portable.ts';
 import { importPath, printer, type Draft } from './project.ts';
 import { Refusal } from './refusal.ts';
 import { Script } from './script.ts';
@@ -12,7 +13,6 @@ import {
 	nameOf,
 	nodesOf,
 	untyped,
-	within,
 	type Import,
 	type Node
 } from './syntax.ts';
@@ -20,9 +20,8 @@ import {
 const LIBRARY = 'iron-session';
 const AGAIN = 'and run this again';
 
-/** The module that has Vestiary's session in the form of iron-session, and that of the former sessions. */
+/** The module that has Vestiary's session in the form of iron-session. */
 const ownModule = ({ lib }: { lib: string }): string => `${lib}/server/iron-session`;
-export const formerModule = ({ lib }: { lib: string }): string => `${lib}/server/former-sessions`;
 
 /** Leaves iron-session 8 or 9. Returns whether the app has used it. */
 export function leaveIronSession(draft: Draft): boolean {
@@ -40,7 +39,8 @@ export function leaveIronSession(draft: Draft): boolean {
 		);
 	writeModules(draft, options);
 	for (const source of using) changeImports(draft, source);
-	renameLocals(draft);
+	renameSession(draft, 'ironSession', ownModule(draft.project));
+	changeTypes(draft);
 	draft.notes.push(
 		`When the last session of ${LIBRARY} has expired, remove \`takeOverSessions\` from hooks.server, ${draft.existing(formerModule(draft.project))}, and ${LIBRARY}.`
 	);
@@ -51,7 +51,7 @@ function imports(text: string): boolean {
 	return /(['"])iron-session\1/.test(text) && /\bgetIronSession\b/.test(text);
 }
 
-/** A call of \`getIronSession\`. */
+/** A call of `getIronSession`. */
 interface Call {
 	readonly at: string;
 	readonly source: Source;
@@ -92,7 +92,8 @@ function optionsText(draft: Draft, { at, source, script, options }: Call): strin
 	const name = nameOf(options);
 	const found =
 		name === undefined ? undefined : importsOf(script).find(({ local }) => local === name);
-	if (found) return `${importText(draft, source.path, { ...found, local: 'ironOptions' })}\n`;
+	if (found)
+		return `${importText(draft.project, source.path, { ...found, local: 'ironOptions' })}\n`;
 	const object = name === undefined ? options : constant(script, name);
 	if (object?.type !== 'ObjectExpression')
 		throw new Refusal(
@@ -102,58 +103,8 @@ function optionsText(draft: Draft, { at, source, script, options }: Call): strin
 		throw new Refusal(
 			`${at} takes some of the options of \`getIronSession\` from another object: write them out, ${AGAIN}`
 		);
-	const known = new Map(importsOf(script).map((one) => [one.local, one]));
-	const lines = new Set<string>();
-	for (const { node, around } of within(object, [])) {
-		const variable = nameOf(node);
-		const [outer] = around;
-		if (variable === undefined) continue;
-		if (outer?.type === 'Property' && outer.key === node && outer.shorthand !== true) continue;
-		if (
-			outer?.type === 'MemberExpression' &&
-			outer.property === node &&
-			outer.computed !== true
-		)
-			continue;
-		const from = known.get(variable);
-		if (from) lines.add(importText(draft, source.path, from));
-		else if (!GLOBALS.has(variable))
-			throw new Refusal(
-				`${at} has options with \`${variable}\`, which is neither imported nor global: move the options into a module of ${draft.project.lib}/server, ${AGAIN}`
-			);
-	}
-	return `${[...lines].join('\n')}\n\nconst ironOptions = ${script.text(object)};\n`;
-}
-
-/** Names that mean the same in each module. */
-const GLOBALS: ReadonlySet<string> = new Set([
-	'process',
-	'undefined',
-	'Number',
-	'String',
-	'Boolean',
-	'Date',
-	'Infinity'
-]);
-
-/** An import of a file, as the module of the former sessions has it. */
-function importText(draft: Draft, path: string, { from, imported, local }: Import): string {
-	const target = from.startsWith('.')
-		? importPath(formerModule(draft.project), joined(path, from))
-		: from;
-	if (imported === '*') return `import * as ${local} from '${target}';`;
-	if (imported === 'default') return `import ${local} from '${target}';`;
-	return `import { ${imported === local ? local : `${imported} as ${local}`} } from '${target}';`;
-}
-
-/** The path of a module, by its relative name in a file. */
-function joined(path: string, relative: string): string {
-	const folders = path.split('/').slice(0, -1);
-	for (const part of relative.split('/')) {
-		if (part === '..') folders.pop();
-		else if (part !== '.') folders.push(part);
-	}
-	return folders.join('/');
+	const lines = portable(draft, { path: source.path, at, script }, object);
+	return `${lines.join('\n')}\n\nconst ironOptions = ${script.text(object)};\n`;
 }
 
 function writeModules(draft: Draft, options: string): void {
@@ -216,7 +167,7 @@ function copy(data${ts(': unknown')})${ts(': any')} {
 	);
 }
 
-/** Imports \`getIronSession\` and its type from the app's own module. */
+/** Imports `getIronSession` and its type from the app's own module. */
 function changeImports(draft: Draft, { path, text }: Source): void {
 	const script = new Script(text);
 	const own = importsOf(script).filter(({ from }) => from === LIBRARY);
@@ -240,32 +191,15 @@ function changeImports(draft: Draft, { path, text }: Source): void {
 	draft.write(path, edited(text, edits));
 }
 
-/** Gives the app's own \`locals.session\` another name, because Vestiary's session has that one. */
-function renameLocals(draft: Draft): void {
+/** Takes the type of `App.Locals` from the app's own module. */
+function changeTypes(draft: Draft): void {
 	const types = `${draft.project.src}/app.d.ts`;
-	const name = 'ironSession';
-	for (const { path, text } of sourcesOf(draft)) {
-		if (!/\.[cm]?[jt]s$/.test(path) || path.endsWith('.d.ts') || !/\blocals\b/.test(text))
-			continue;
-		if (path.startsWith(ownModule(draft.project))) continue;
-		const script = new Script(text);
-		const { edits, unclear } = renamed(script, name);
-		const [unknown] = unclear;
-		if (unknown)
-			throw new Refusal(
-				`${path}:${lineOf(script, unknown)} takes a member out of \`locals\` by a name that is not known: write \`locals.session\` there, ${AGAIN}`
-			);
-		draft.write(path, edited(text, edits));
-	}
 	const source = draft.read(types);
 	if (source === undefined) return;
-	const changed = source.replace(/\binterface Locals\s*\{[^}]*\}/, (body) =>
-		body.replace(/(^|[\s;{,])session(\s*\??\s*:)/g, `$1${name}$2`)
-	);
 	const module = importPath(types, ownModule(draft.project));
 	draft.write(
 		types,
-		changed
+		source
 			.replace(
 				/import\((['"])iron-session\1\)\.IronSession\b/g,
 				`import('${module}').IronSession`

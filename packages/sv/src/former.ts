@@ -1,8 +1,10 @@
 import { leaveCookieSession } from './former-cookie-session.ts';
-import { formerModule, leaveIronSession } from './former-iron-session.ts';
+import { leaveIronSession } from './former-iron-session.ts';
+import { leaveLucia } from './former-lucia.ts';
 import type { NewHandle } from './hooks.ts';
 import { checkVersion } from './sources.ts';
 import { migrateManifest, migrateSource } from '../../vestiary/src/codemod/svelte-kit-sessions.ts';
+import { formerModule } from './portable.ts';
 import { importPath, type Draft } from './project.ts';
 import { VERSIONS, type StoreKind } from './stores.ts';
 
@@ -11,7 +13,8 @@ export const FORMERS = [
 	{ value: 'none', label: 'none' },
 	{ value: 'svelte-kit-sessions', label: 'svelte-kit-sessions' },
 	{ value: 'svelte-kit-cookie-session', label: 'svelte-kit-cookie-session' },
-	{ value: 'iron-session', label: 'iron-session' }
+	{ value: 'iron-session', label: 'iron-session' },
+	{ value: 'lucia', label: 'lucia' }
 ] as const;
 
 export type Former = (typeof FORMERS)[number]['value'];
@@ -39,6 +42,9 @@ export function leave(draft: Draft, former: Former, store: StoreKind): TakingOve
 		case 'iron-session':
 			checkVersion(draft, former, [8, 9]);
 			return leaveIronSession(draft) ? takingOver(draft) : undefined;
+		case 'lucia':
+			checkVersion(draft, former, [3]);
+			return leaveLucia(draft, store) ? takingOver(draft) : undefined;
 	}
 }
 

@@ -1,8 +1,12 @@
-import { insertion, type Edit } from './edits.ts';
-import type { Script } from './script.ts';
+import { edited, insertion, type Edit } from './edits.ts';
+import type { Draft } from './project.ts';
+import { Refusal } from './refusal.ts';
+import { Script } from './script.ts';
+import { sourcesOf } from './sources.ts';
 import {
 	isNode,
 	keyOf,
+	lineOf,
 	memberOf,
 	nameOf,
 	nodesOf,
@@ -97,8 +101,49 @@ function isDeclared(outer: Node, node: Node, around: readonly Node[]): boolean {
 	return outer.type === 'Property' && around[1]?.type === 'ObjectPattern';
 }
 
+/** Gives the app's own `locals.session` another name, in all files but one, because Vestiary's session has that one. */
+export function renameSession(draft: Draft, name: string, except: string): void {
+	for (const { path, text } of sourcesOf(draft)) {
+		if (!/\.[cm]?[jt]s$/.test(path) || path.endsWith('.d.ts') || !/\blocals\b/.test(text))
+			continue;
+		if (path.startsWith(except)) continue;
+		const script = new Script(text);
+		const { edits, unclear } = renamed(script, name);
+		const [unknown] = unclear;
+		if (unknown)
+			throw new Refusal(
+				`${path}:${lineOf(script, unknown)} takes a member out of \`locals\` by a name that is not known: write \`locals.session\` there, and run this again`
+			);
+		draft.write(path, edited(text, edits));
+	}
+	const types = `${draft.project.src}/app.d.ts`;
+	const source = draft.read(types);
+	if (source === undefined) return;
+	const place = sessionInLocals(source);
+	if (place === undefined) return;
+	draft.write(
+		types,
+		edited(source, [{ start: place, end: place + 'session'.length, text: name }])
+	);
+}
+
+/** The place of the property `session` of `App.Locals`, in the text of app.d.ts. */
+export function sessionInLocals(source: string): number | undefined {
+	const begin = source.search(/\binterface Locals\s*\{/);
+	if (begin < 0) return undefined;
+	// Comments become spaces, so that places stay the same.
+	const code = source.replace(/\/\*[^]*?\*\/|\/\/.*/g, (comment) => ' '.repeat(comment.length));
+	let depth = 0;
+	for (let at = code.indexOf('{', begin); at < code.length; at++) {
+		if (code[at] === '{') depth++;
+		if (code[at] === '}' && --depth === 0) return undefined;
+		if (depth === 1 && /^[\s;,{]session\s*\??\s*:/.test(code.slice(at))) return at + 1;
+	}
+	return undefined;
+}
+
 /** Gives `locals.session` another name in a script. */
-export function renamed(script: Script, name: string): { edits: Edit[]; unclear: readonly Node[] } {
+function renamed(script: Script, name: string): { edits: Edit[]; unclear: readonly Node[] } {
 	const { expressions, patterns, unclear } = sessionUses(script);
 	const edits: Edit[] = [];
 	for (const { node } of expressions)

@@ -213,7 +213,7 @@ export const former = fromIronSession(unsealData, ironOptions);
 	test.each([
 		[{ 'src/a.ts': call('options()') }, 'src/a.ts:2 makes the options'],
 		[{ 'src/a.ts': call('{ ...more }') }, 'takes some of the options'],
-		[{ 'src/a.ts': call('{ cookieName: name }', 'const name = 1;\n') }, 'options with `name`'],
+		[{ 'src/a.ts': call('{ cookieName: name }', 'const name = 1;\n') }, 'uses `name`'],
 		[
 			{ 'src/a.ts': call("{ cookieName: 'a' }"), 'src/b.ts': call("{ cookieName: 'b' }") },
 			'with different options (src/a.ts:2, src/b.ts:2)'

@@ -175,7 +175,11 @@ describe('app.d.ts', () => {
 			"interface Locals { user: User; session?: import('lucia').Session | null }"
 		);
 		expect(other).toMatchObject({ kind: 'refused' });
+		expect(refused('interface Locals { a: { b: 1 }; session: 1 }').kind).toBe('refused');
 		expect(refused('interface Locals { /* session: 1 */ sessions: 2 }').kind).toBe('changes');
+		expect(refused('interface Locals { a: { session: 1 } } let session: 1;').kind).toBe(
+			'changes'
+		);
 		expect(refused("interface Locals { session: import('vestiary').Session }").kind).toBe(
 			'changes'
 		);

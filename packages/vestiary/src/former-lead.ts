@@ -1,5 +1,6 @@
 import { Answer, Step } from './generated/vestiary.js';
 import type { StoreCall, StoreCalls } from './store-calls.js';
+import type { StoreOperation } from './types.js';
 
 /**
  * The record that leads from a session of another library to the one that has taken its place. Its key is a hash of the
@@ -31,10 +32,14 @@ export class FormerLead {
 		return new FormerLead(calls, `former-${base64(key)}`, cipher);
 	}
 
-	/** The cookie, as a browser sends it. Undefined if the session was not taken over; empty if the cookie cannot be read. */
-	async read(): Promise<string | undefined> {
+	/**
+	 * The cookie, as a browser sends it. Undefined if the session was not taken over; empty if the cookie cannot be read. The
+	 * record then lasts for the TTL again: a library may prolong its session whenever it is read.
+	 */
+	async read(ttl: number): Promise<string | undefined> {
 		const { answer, text = '' } = await this.#call('read', { step: Step.Load });
 		if (answer === Answer.Gone) return undefined;
+		await this.#call('touch', { step: Step.Touch, ttl });
 		try {
 			const { data } = JSON.parse(text) as { data: { former: string } };
 			const sealed = Uint8Array.from(atob(data.former), (one) => one.charCodeAt(0));
@@ -59,7 +64,7 @@ export class FormerLead {
 	}
 
 	async #call(
-		action: 'read' | 'write',
+		action: StoreOperation,
 		call: Partial<StoreCall> & Pick<StoreCall, 'step'>
 	): Promise<{ answer: Answer; text?: string | undefined }> {
 		const failures: unknown[] = [];

@@ -114,7 +114,7 @@ async function take(
 
 	const { records, core } = runtimeOf(options);
 	const lead = await FormerLead.of(records.calls, core.name, found.id, cookies);
-	const known = await lead.read();
+	const known = await lead.read(ttl);
 	if (known !== undefined) return { header: await living(event, options, known) };
 	if (found.userId === undefined) {
 		await session.setData(found.data ?? {});
@@ -124,7 +124,7 @@ async function take(
 	if (header === undefined || (await lead.write(pairOf(header), ttl))) return { header };
 	// Another request with the same cookie was faster. One session takes the place of the old one, so that one ends.
 	await session.destroy();
-	return { header: await living(event, options, await lead.read()) };
+	return { header: await living(event, options, await lead.read(ttl)) };
 }
 
 /** The cookie of the session to which an old cookie leads, as long as that session lives. */

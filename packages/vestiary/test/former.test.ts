@@ -2,7 +2,7 @@ import type { RequestEvent } from '@sveltejs/kit';
 import { getIronSession, sealData, unsealData, type SessionOptions } from 'iron-session';
 import * as version8 from 'iron-session8';
 import { handleSession } from 'svelte-kit-cookie-session';
-import { describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 
 import { browserAfter, cookieHeader, FakeCookies, type Browser } from '../src/fake-cookies.js';
 import {
@@ -21,6 +21,10 @@ import { CountingStore } from './event.js';
 const SECRET = '0123456789abcdef0123456789abcdef';
 const OTHER = 'fedcba9876543210fedcba9876543210';
 const options = () => ({ secret: SECRET, store: new MemoryStore(), autoSave: true });
+
+afterEach(() => {
+	vi.useRealTimers();
+});
 
 /** The application's part of a request. */
 type Page = (session: Session) => unknown;
@@ -170,6 +174,23 @@ describe('a session that is taken over', () => {
 		const session = await visitor.ask(hooks(former, given));
 		expect(session.userId).toBe('ada');
 		expect(await sessions(given).of('ada').list(session)).toHaveLength(1);
+	});
+
+	test('counts no longer after a logout, also if reading prolongs it', async () => {
+		vi.useFakeTimers({ toFake: ['Date'] });
+		const former: FormerSessions = {
+			owns: (name) => name === 'auth_session',
+			read: () => ({ id: 'abc', userId: 'ada', expires: new Date(Date.now() + 60_000) })
+		};
+		const visitor = new Visitor(new Map([['auth_session', 'abc']]));
+		const old = visitor.copy();
+		const handle = hooks(former);
+		await visitor.ask(handle);
+		await visitor.ask(handle, (session) => session.destroy());
+		for (let n = 0; n < 4; n++) {
+			vi.setSystemTime(Date.now() + 40_000);
+			expect((await old.copy().ask(handle)).isNew).toBe(true);
+		}
 	});
 
 	test('cannot be found with a dump of the store alone', async () => {

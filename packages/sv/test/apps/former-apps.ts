@@ -94,7 +94,7 @@ ${js("/** @type {import('./$types').Actions} */\n")}export const actions${ts(': 
 	};
 }
 
-/** An app with iron-session, whose session is in \`locals\`. */
+/** An app with iron-session, whose session is in `locals`. */
 export function ironSessionApp(language: Language, version: string): FormerApp {
 	const { ts, js } = printer(language);
 	return {

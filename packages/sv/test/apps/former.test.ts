@@ -15,6 +15,7 @@ import {
 	sv
 } from './app.ts';
 import { cookieSessionApp, ironSessionApp, write, type FormerApp } from './former-apps.ts';
+import { handWrittenApp, luciaApp } from './lucia-apps.ts';
 
 /** A browser without a window: cookies, and the text of the page. */
 class Browser {
@@ -70,9 +71,33 @@ const CASES: readonly Case[] = (['ts', 'js'] as const).flatMap((language) => [
 	}
 ]);
 
-const wanted = CASES.filter(({ name }) => name.includes(process.env.SV_APPS ?? ''));
+const LUCIA: readonly Case[] = (['ts', 'js'] as const).flatMap((language) => [
+	{
+		name: `from-lucia-${language}`,
+		from: 'lucia',
+		language,
+		app: luciaApp(language),
+		cookie: 'auth_session'
+	},
+	{
+		name: `from-lucia-by-hand-${language}`,
+		from: 'lucia',
+		language,
+		app: handWrittenApp(language),
+		cookie: 'auth-session'
+	}
+]);
 
-test.each(wanted)('$name', async ({ name, from, language, app, cookie }) => {
+/** Whether an app is among those that the environment names. */
+function wanted({ name }: Case): boolean {
+	return name.includes(process.env.SV_APPS ?? '');
+}
+
+/** Makes the old app, and logs a visitor in. */
+async function before(
+	{ name, language, app, cookie }: Case,
+	visit: (server: Server, visitor: Browser) => Promise<void>
+): Promise<{ folder: string; visitor: Browser }> {
 	const folder = await emptyFolder(name);
 	const types = language === 'ts' ? 'ts' : 'jsdoc';
 	await sv(
@@ -87,32 +112,44 @@ test.each(wanted)('$name', async ({ name, from, language, app, cookie }) => {
 	await install(folder);
 	await script(folder, 'check');
 	const visitor = new Browser();
-	let server = await serveDev(folder);
+	const server = await serveDev(folder);
 	try {
-		expect(await visitor.ask(server)).toBe('user: anonymous, visits: 0');
-		await visitor.ask(server, 'login', { name: 'ada' });
-		await visitor.ask(server, 'visit');
-		expect(await visitor.ask(server)).toBe('user: ada, visits: 1');
+		await visit(server, visitor);
 	} finally {
 		await server.stop();
 	}
 	expect([...visitor.cookies.keys()]).toEqual([cookie]);
-	const old = [...visitor.cookies];
+	return { folder, visitor };
+}
 
+/** Adds Vestiary to the old app, twice, and builds it. */
+async function leave({ from, language }: Case, folder: string): Promise<void> {
 	const answers = `store:sqlite+demo:no+oidc:no+from:${from}`;
+	const read = async (): Promise<string[]> =>
+		Promise.all(
+			['package.json', `src/hooks.server.${language}`, 'src/app.d.ts'].map(async (name) =>
+				readFile(join(folder, name), 'utf8')
+			)
+		);
 	await addVestiary(folder, answers);
-	const [manifest, hooks] = [
-		await readFile(join(folder, 'package.json'), 'utf8'),
-		await readFile(join(folder, `src/hooks.server.${language}`), 'utf8')
-	];
+	const once = await read();
 	await addVestiary(folder, answers);
-	expect(await readFile(join(folder, 'package.json'), 'utf8')).toBe(manifest);
-	expect(await readFile(join(folder, `src/hooks.server.${language}`), 'utf8')).toBe(hooks);
+	expect(await read()).toEqual(once);
 	await install(folder);
 	await script(folder, 'check');
 	await script(folder, 'build');
+}
 
-	server = await servePreview(folder);
+test.each(CASES.filter(wanted))('$name', async (one) => {
+	const { folder, visitor } = await before(one, async (server, first) => {
+		expect(await first.ask(server)).toBe('user: anonymous, visits: 0');
+		await first.ask(server, 'login', { name: 'ada' });
+		await first.ask(server, 'visit');
+		expect(await first.ask(server)).toBe('user: ada, visits: 1');
+	});
+	const old = [...visitor.cookies];
+	await leave(one, folder);
+	const server = await servePreview(folder);
 	try {
 		expect(await visitor.ask(server)).toBe('user: ada, visits: 1');
 		expect([...visitor.cookies.keys()]).toEqual(['connect.sid']);
@@ -127,6 +164,33 @@ test.each(wanted)('$name', async ({ name, from, language, app, cookie }) => {
 		expect(kept.cookies.size).toBe(0);
 		await visitor.ask(server, 'login', { name: 'grace' });
 		expect(await visitor.ask(server)).toBe('user: grace, visits: 0');
+	} finally {
+		await server.stop();
+	}
+});
+
+test.each(LUCIA.filter(wanted))('$name', async (one) => {
+	const { folder, visitor } = await before(one, async (server, first) => {
+		expect(await first.ask(server)).toBe('user: anonymous');
+		await first.ask(server, 'login', { name: 'ada' });
+		expect(await first.ask(server)).toBe('user: ada');
+	});
+	const old = [...visitor.cookies];
+	await leave(one, folder);
+	const server = await servePreview(folder);
+	try {
+		expect(await visitor.ask(server)).toBe('user: ada');
+		expect([...visitor.cookies.keys()]).toEqual(['connect.sid']);
+		expect(await visitor.ask(server)).toBe('user: ada');
+		expect(await new Browser(old).ask(server)).toBe('user: ada');
+		await visitor.ask(server, 'logout');
+		expect(await visitor.ask(server)).toBe('user: anonymous');
+		const kept = new Browser(old);
+		expect(await kept.ask(server)).toBe('user: anonymous');
+		expect(kept.cookies.size).toBe(0);
+		await visitor.ask(server, 'login', { name: 'grace' });
+		expect([...visitor.cookies.keys()]).toEqual(['connect.sid']);
+		expect(await visitor.ask(server)).toBe('user: grace');
 	} finally {
 		await server.stop();
 	}
