@@ -49,7 +49,10 @@ enum Which {
 pub(crate) const SHARED_LOGIN_API: &str = "shared-login-api";
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let steps = if args.which == Which::SharedLogin { 9 } else { 8 };
+    let steps = match args.which {
+        Which::SharedLogin | Which::OpenidConnect => 9,
+        Which::Sveltekit | Which::Workers => 8,
+    };
     let progress = Progress::new("demo", steps);
     let tools = tools::set_up(&progress)?;
     let port = free_port(args.port)?;
@@ -63,6 +66,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let with_provider = args.which == Which::OpenidConnect;
     let example = if with_provider { "examples/openid-connect" } else { "examples/sveltekit" };
     build(&progress, &tools, example, &origin)?;
+    let other = format!("http://localhost:{}", free_port(args.port.saturating_add(1))?);
+    if with_provider {
+        build_as(&progress, &tools, example, &other, OTHER_APP)?;
+    }
     if args.no_serve {
         return Ok(());
     }
@@ -74,15 +81,27 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         return server.shown();
     }
     let issuer_port = free_port(4000)?.to_string();
-    let provider = provider(&tools, &issuer_port, &origin).started()?;
-    let ended = server
-        .env("OIDC_ISSUER", format!("http://127.0.0.1:{issuer_port}"))
-        .env("OIDC_CLIENT_ID", "cloakroom")
-        .env("OIDC_CLIENT_SECRET", "known-to-every-reader")
-        .shown();
-    drop(provider);
+    println!("The other app at the same provider is at {other}\n");
+    let provider = provider(&tools, &issuer_port, &origin, &other).started()?;
+    let with = |server: Run, id: &str, name: &str, other: &str| {
+        server
+            .env("OIDC_ISSUER", format!("http://127.0.0.1:{issuer_port}"))
+            .env("OIDC_CLIENT_ID", id)
+            .env("OIDC_CLIENT_SECRET", "known-to-every-reader")
+            .env("APP_NAME", name)
+            .env("OTHER_APP", other)
+    };
+    let second = self::server(&tools, OTHER_APP, &other, false)
+        .within(example)
+        .env("SESSION_SECRET", throwaway_secret()?);
+    let second = with(second, "lost-and-found", "Lost and found", &origin).started()?;
+    let ended = with(server, "cloakroom", "The cloakroom", &other).shown();
+    drop((second, provider));
     ended
 }
+
+/// The folder of the second app of `examples/openid-connect`, which is built for another address.
+const OTHER_APP: &str = "build/other";
 
 /// The command that serves an app: Vite, or the built server.
 fn server(tools: &tools::Tools, program: &str, origin: &str, dev: bool) -> Run {
@@ -168,10 +187,10 @@ fn workers(
         .shown()
 }
 
-fn provider(tools: &tools::Tools, port: &str, app: &str) -> Run {
+fn provider(tools: &tools::Tools, port: &str, app: &str, other: &str) -> Run {
     tools
         .program("node")
-        .args(["provider/serve.ts", "--port", port, "--app", app])
+        .args(["provider/serve.ts", "--port", port, "--app", app, "--other", other])
         .within("examples/openid-connect")
 }
 
@@ -197,8 +216,20 @@ pub(crate) fn build_app(
     example: &str,
     origin: &str,
 ) -> anyhow::Result<()> {
+    build_as(progress, tools, example, origin, "build")
+}
+
+/// The same, into another folder of the example.
+fn build_as(
+    progress: &Progress,
+    tools: &tools::Tools,
+    example: &str,
+    origin: &str,
+    folder: &str,
+) -> anyhow::Result<()> {
     progress.step(&format!("{example}, production build"), |log| {
-        tools.bin("vite").args(["build"]).env("ORIGIN", origin).within(example).logged(log)
+        let build = tools.bin("vite").args(["build"]).env("ORIGIN", origin);
+        build.env("BUILD", folder).within(example).logged(log)
     })
 }
 

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
-import { CLIENT, startProvider, type RunningProvider } from '../provider/provider.ts';
+import { CLIENT } from '../provider/clients.ts';
+import { startProvider, type RunningProvider } from '../provider/provider.ts';
 import {
 	ask,
 	COOKIE,
@@ -217,6 +218,18 @@ test('an expired access token is renewed', async () => {
 	expect(await page.textContent('[data-testid=name]')).toBe('Ada Lovelace');
 	await page.reload();
 	expect(await page.textContent('[data-testid=name]')).toBe('Ada Lovelace');
+	expect(grants.slice(before)).toEqual(['refresh_token']);
+});
+
+test('eight requests find an expired access token, and one of them renews it', async () => {
+	const before = grants.length;
+	await forget('access');
+	const cookie = await ticket();
+	const answers = await Promise.all(
+		Array.from({ length: 8 }, async () => (await ask('/profile', cookie)).status)
+	);
+	expect(answers).toEqual(Array(8).fill(200));
+	// The provider would have taken back all tokens, had one of the requests used an old refresh token again.
 	expect(grants.slice(before)).toEqual(['refresh_token']);
 });
 

@@ -1,11 +1,13 @@
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 
 import { chromium, type Browser } from 'playwright-core';
 
 import { LAUNCH } from '../../sveltekit/e2e/chromium.ts';
-import { CLIENT } from '../provider/provider.ts';
+import { CLIENT, type Client } from '../provider/clients.ts';
 
 export const ORIGIN = `http://localhost:${process.env.PORT ?? '3000'}`;
 export const PROVIDER_PORT = Number(process.env.PROVIDER_PORT ?? '4000');
@@ -18,18 +20,44 @@ export interface App {
 	stop: () => Promise<void>;
 }
 
-/** Starts the built app, and waits until it answers. */
-export async function startApp(): Promise<App> {
-	const server = spawn(process.execPath, ['build'], {
-		cwd: new URL('..', import.meta.url).pathname,
+const FOLDER = new URL('..', import.meta.url).pathname;
+
+/** An app that was built, and its address. */
+export interface Built {
+	folder: string;
+	origin: string;
+	client: Client;
+	/** The address of the other app. Default: none. */
+	other?: string;
+}
+
+/** The app, as the test finds it. */
+export const BUILT: Built = { folder: 'build', origin: ORIGIN, client: CLIENT };
+
+/** Builds the app for another address. */
+export async function buildApp(folder: string, origin: string): Promise<void> {
+	const vite = fileURLToPath(import.meta.resolve('vite/package.json')).replace(
+		/package\.json$/,
+		'bin/vite.js'
+	);
+	const env = { ...process.env, NODE_ENV: 'production', ORIGIN: origin, BUILD: folder };
+	await promisify(execFile)(process.execPath, [vite, 'build'], { cwd: FOLDER, env });
+}
+
+/** Starts a built app, and waits until it answers. */
+export async function startApp({ folder, origin, client, other }: Built = BUILT): Promise<App> {
+	const server = spawn(process.execPath, [folder], {
+		cwd: FOLDER,
 		env: {
 			...process.env,
 			HOST: '127.0.0.1',
-			PORT: new URL(ORIGIN).port,
+			PORT: new URL(origin).port,
 			SESSION_SECRET: 'the secret of the browser test, long enough',
 			OIDC_ISSUER: ISSUER,
-			OIDC_CLIENT_ID: CLIENT.id,
-			OIDC_CLIENT_SECRET: CLIENT.secret
+			OIDC_CLIENT_ID: client.id,
+			OIDC_CLIENT_SECRET: client.secret,
+			APP_NAME: client.name,
+			...(other !== undefined && { OTHER_APP: other })
 		},
 		stdio: ['ignore', 'pipe', 'pipe']
 	});
@@ -39,10 +67,10 @@ export async function startApp(): Promise<App> {
 	}
 	const ended = once(server, 'exit');
 	for (let tries = 0; ; tries++) {
-		if ((await fetch(ORIGIN).catch(() => undefined))?.ok) break;
+		if ((await fetch(origin).catch(() => undefined))?.ok) break;
 		if (server.exitCode !== null || tries === 100) {
 			server.kill();
-			throw new Error(`the app does not answer at ${ORIGIN}:\n${printed}`);
+			throw new Error(`the app does not answer at ${origin}:\n${printed}`);
 		}
 		await sleep(100);
 	}

@@ -36,6 +36,18 @@ export function logoutPage(form: string): string {
 	);
 }
 
+/** Shows addresses of apps in frames, which end their sessions, and then goes on. */
+export function framesPage(addresses: string[], after: string): string {
+	const frames = addresses.map((address) => `<iframe src="${escape(address)}" hidden></iframe>`);
+	return page(
+		'Logging you out',
+		`<p>The apps that you have used are ending your sessions, too.</p>
+		${frames.join('')}
+		<p><a href="${escape(after)}">Go on</a></p>
+		<script>addEventListener('load', () => location.replace(document.links[0].href));</script>`
+	);
+}
+
 export function messagePage(title: string, text: string): string {
 	return page(title, `<p>${escape(text)}</p>`);
 }

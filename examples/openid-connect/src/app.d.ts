@@ -6,8 +6,6 @@ declare module 'vestiary' {
 		login?: PendingLogin;
 		/** Whose session it is; absent before the login. */
 		user?: User;
-		/** For this server only: no `load` function may return them. */
-		tokens?: Tokens;
 	}
 
 	interface PendingLogin {
@@ -23,18 +21,16 @@ declare module 'vestiary' {
 		sub: string;
 		name: string;
 	}
-
-	interface Tokens {
-		access: string;
-		id: string;
-		refresh?: string | undefined;
-	}
 }
 
 declare global {
 	namespace App {
 		interface PageData {
 			user?: string | undefined;
+			/** The name of this app. */
+			app: string;
+			/** The address of the other app at the same provider, if there is one. */
+			other: string;
 		}
 	}
 }

@@ -13,5 +13,13 @@ export const variables = defineEnvVars({
 		schema
 	},
 	OIDC_CLIENT_ID: { description: 'The client ID of this app at the provider', schema },
-	OIDC_CLIENT_SECRET: { description: 'The client secret of this app at the provider', schema }
+	OIDC_CLIENT_SECRET: { description: 'The client secret of this app at the provider', schema },
+	APP_NAME: {
+		description: 'The name of this app. Default: Cloakroom',
+		schema: (value: string | undefined): string => value ?? 'Cloakroom'
+	},
+	OTHER_APP: {
+		description: 'The address of the other app at the same provider. Default: none',
+		schema
+	}
 });

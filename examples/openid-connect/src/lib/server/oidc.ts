@@ -1,7 +1,7 @@
 import { OIDC_CLIENT_ID, OIDC_CLIENT_SECRET, OIDC_ISSUER } from '$app/env/private';
 import { error } from '@sveltejs/kit';
 import * as client from 'openid-client';
-import type { PendingLogin, Session, Tokens, User } from 'vestiary';
+import type { PendingLogin, Session, User } from 'vestiary';
 
 const SCOPE = 'openid profile email';
 const LOOPBACK = ['localhost', '127.0.0.1', '[::1]'];
@@ -32,7 +32,7 @@ async function discover(): Promise<client.Configuration> {
 		OIDC_CLIENT_ID,
 		undefined,
 		client.ClientSecretBasic(OIDC_CLIENT_SECRET),
-		{ timeout: 10, ...(local && { execute: [client.allowInsecureRequests] }) }
+		{ timeout: 8, ...(local && { execute: [client.allowInsecureRequests] }) }
 	);
 }
 
@@ -60,7 +60,7 @@ export async function beginLogin(
 export async function finishLogin(
 	callback: URL,
 	login: PendingLogin
-): Promise<{ user: User; tokens: Tokens }> {
+): Promise<{ user: User; claims: client.IDToken; answer: client.TokenEndpointResponse }> {
 	const config = await provider();
 	try {
 		const answer = await client.authorizationCodeGrant(config, callback, {
@@ -68,46 +68,62 @@ export async function finishLogin(
 			expectedNonce: login.nonce,
 			pkceCodeVerifier: login.verifier
 		});
-		const sub = answer.claims()?.sub;
-		if (!sub || !answer.id_token) throw new Error('the provider sent no ID token');
+		const claims = answer.claims();
+		if (!claims) throw new Error('the provider sent no ID token');
+		const { sub } = claims;
 		const { name = sub } = await client.fetchUserInfo(config, answer.access_token, sub);
-		return {
-			user: { sub, name },
-			tokens: {
-				access: answer.access_token,
-				id: answer.id_token,
-				refresh: answer.refresh_token
-			}
-		};
+		return { user: { sub, name }, claims, answer };
 	} catch (cause) {
 		return refuse(cause);
 	}
 }
 
+/** The provider's data about a user, and when the access token expires that it was got with. */
+export interface Known {
+	info: client.UserInfoResponse;
+	expires: Date | undefined;
+}
+
 /**
- * The provider's current data about the user. Gets a new access token if the old one has expired.
- * Undefined if there is none to be had: then the user has to log in again.
+ * The provider's current data about the user. If the access token has expired, one request of all gets new tokens, and the
+ * others wait for them. Undefined if there are none to be had: then the user has to log in again.
  */
-export async function userInfo(session: Session): Promise<client.UserInfoResponse | undefined> {
-	const { user, tokens } = session.data;
-	if (!user || !tokens) return undefined;
+export async function userInfo(session: Session): Promise<Known | undefined> {
+	const { user } = session.data;
+	if (!user) return undefined;
 	const config = await provider();
+	let refused: string | undefined;
 	try {
-		try {
-			return await client.fetchUserInfo(config, tokens.access, user.sub);
-		} catch (cause) {
-			if (!isUnauthorized(cause) || !tokens.refresh) throw cause;
+		for (;;) {
+			const tokens = await session.tokens((token) => refresh(config, token), { refused });
+			if (!tokens) return undefined;
+			const { accessToken, expires } = tokens;
+			try {
+				const info = await client.fetchUserInfo(config, accessToken, user.sub);
+				return { info, expires };
+			} catch (cause) {
+				// Taken back before its end. With a new one it is tried once more.
+				if (!isUnauthorized(cause) || refused !== undefined) throw cause;
+				refused = accessToken;
+			}
 		}
-		const answer = await client.refreshTokenGrant(config, tokens.refresh);
-		const access = answer.access_token;
-		const { id_token: id = tokens.id, refresh_token: refresh = tokens.refresh } = answer;
-		await session.setData({ ...session.data, tokens: { access, id, refresh } });
-		await session.save();
-		return await client.fetchUserInfo(config, access, user.sub);
 	} catch (cause) {
-		if (isUnauthorized(cause) || isInvalidGrant(cause)) return undefined;
+		if (isUnauthorized(cause)) return undefined;
 		report('user info', cause);
 		error(503, AWAY);
+	}
+}
+
+/** Sends a refresh token to the provider. Undefined if it is not accepted any more. */
+async function refresh(
+	config: client.Configuration,
+	token: string
+): Promise<client.TokenEndpointResponse | undefined> {
+	try {
+		return await client.refreshTokenGrant(config, token);
+	} catch (cause) {
+		if (isInvalidGrant(cause)) return undefined;
+		throw cause;
 	}
 }
 

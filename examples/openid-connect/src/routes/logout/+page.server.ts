@@ -6,10 +6,11 @@ export const load: PageServerLoad = () => redirect(303, '/');
 
 export const actions: Actions = {
 	default: async ({ locals: { session }, url }) => {
-		const { tokens } = session.data;
+		const tokens = await session.storedTokens();
 		// Ended here first, so that it ends whatever the provider does.
 		await session.destroy();
-		const address = tokens && (await logoutAddress(tokens.id, new URL('/', url)));
+		const idToken = tokens?.idToken;
+		const address = idToken && (await logoutAddress(idToken, new URL('/', url)));
 		if (!address) redirect(303, '/');
 		redirect(303, address, { external: true });
 	}

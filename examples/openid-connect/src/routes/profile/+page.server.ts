@@ -6,13 +6,14 @@ import type { PageServerLoad } from './$types';
 
 export const load: PageServerLoad = async ({ locals: { session }, setHeaders, url }) => {
 	requireUser();
-	const info = await userInfo(session);
-	if (!info) {
+	const known = await userInfo(session);
+	if (!known) {
 		await session.destroy();
 		redirect(303, loginPage({ url }));
 	}
 	// This data belongs to one visitor.
 	setHeaders({ 'cache-control': 'private, no-store' });
 	// Claim by claim: what else the provider may send is not for the page.
-	return { sub: info.sub, name: info.name, email: info.email };
+	const { info, expires } = known;
+	return { sub: info.sub, name: info.name, email: info.email, expires };
 };
