@@ -8,6 +8,7 @@ export default defineConfig(
 		'**/generated',
 		'**/build',
 		'**/.svelte-kit',
+		'docs/site/static/api',
 		'target',
 		// Compiled as apps, or inside the apps that they are copied into.
 		'packages/vestiary/test/faults/live-app',
@@ -48,7 +49,7 @@ export default defineConfig(
 		languageOptions: { globals: { console: false, process: false } }
 	},
 	{
-		files: ['packages/sv/rolldown.config.js'],
+		files: ['packages/sv/rolldown.config.js', 'packages/vestiary/typedoc.config.js'],
 		languageOptions: { globals: { URL: false } }
 	},
 	{

@@ -29,7 +29,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let progress = Progress::new("test", if args.quick { 25 } else { 47 });
+    let progress = Progress::new("test", if args.quick { 26 } else { 48 });
     let result = all(&progress, args.quick);
     println!("\n{}\n{:>7}          in all\n", progress.table(), progress.seconds());
     println!("{} passed, {} failed", progress.passed(), progress.failed());
@@ -109,6 +109,7 @@ impl Package<'_> {
             }
             tools.tsc(Compiler::JavaScript).args(["-p", &visible[0]]).logged(log)
         })?;
+        progress.check("links of the TypeScript API", |log| docs::check_api(log, tools))?;
         progress.tests("TypeScript tests", |log| {
             vitest(log, tools, "packages/vestiary", &["--project", "unit"], &[])
         })?;

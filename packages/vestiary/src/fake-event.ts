@@ -86,7 +86,7 @@ export interface FakeEvent extends Omit<RequestEvent, 'params' | 'route'> {
  * console.log(later.locals.session.data); // { cart: [ 'book' ] }
  * ```
  *
- * @throws {@link ConfigError} if an option is invalid
+ * @throws `ConfigError` if an option is invalid
  */
 export async function fakeEvent(given: FakeRequest & FakeVisitor = {}): Promise<FakeEvent> {
 	checkGiven(given);

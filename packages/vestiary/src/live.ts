@@ -8,7 +8,7 @@ export abstract class Live {
 
 	/**
 	 * Aborts when the session has ended, in whatever request or process, with a {@link SessionEndedError} as its reason. For
-	 * code that outlives its request, such as a socket or a long query. For a stream, use {@link Live.until}.
+	 * code that outlives its request, such as a socket or a long query. For a stream, use `until()`.
 	 *
 	 * It belongs to the session that the visitor has now: a login, `regenerate()` and `destroy()` abort it. A session that is
 	 * not stored yet is watched as soon as it is.

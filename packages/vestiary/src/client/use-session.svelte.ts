@@ -48,7 +48,7 @@ export interface UsedSession<T = PublicData> {
  * The visitor's session in the browser, and on the server while a page is rendered. Call it in your root layout, with
  * options if you need them, and in any other component without.
  *
- * It shows the session that your root layout's load function returns ({@link Session.forClient}), in all tabs. When the
+ * It shows the session that your root layout's load function returns (`session.forClient()`), in all tabs. When the
  * visitor logs in or out in another tab, or the session ends, SvelteKit's load functions run again.
  *
  * ```svelte

@@ -116,7 +116,7 @@ export class PostgresStore implements Store {
 
 	/**
 	 * Creates the table and its index, unless they exist. Several processes may call it at once.
-	 * @throws {@link StoreError} if the user of the connection may not create them
+	 * @throws `StoreError` if the user of the connection may not create them
 	 */
 	async migrate(): Promise<void> {
 		try {
