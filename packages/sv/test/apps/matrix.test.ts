@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import { freshChromium, type FreshChromium } from '../../../../examples/sveltekit/e2e/chromium.ts';
-import { CLIENT, startProvider } from '../../../../examples/openid-connect/provider/provider.ts';
+import { CLIENT } from '../../../../examples/openid-connect/provider/clients.ts';
+import { startProvider } from '../../../../examples/openid-connect/provider/provider.ts';
 import { freePort, run } from '../../../vestiary/test/runtimes/run.ts';
 import { startPostgres } from '../../../vestiary/test/stores/postgres-server.ts';
 import { startRedis } from '../../../vestiary/test/stores/servers.ts';
