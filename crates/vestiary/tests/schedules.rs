@@ -34,6 +34,8 @@ mod near;
 mod operations;
 #[path = "schedules/play.rs"]
 mod play;
+#[path = "schedules/provider.rs"]
+mod provider;
 #[path = "schedules/store.rs"]
 mod store;
 

@@ -16,7 +16,15 @@ import {
 	sveltekitSessionHandle,
 	VestiaryError,
 	wayBack,
+	backChannelLogout,
+	frontChannelLogout,
+	type BackChannelOptions,
 	type ClientSession,
+	type KeySource,
+	type LogoutEndpoint,
+	type TokenOptions,
+	type TokenResponse,
+	type Tokens,
 	type SessionCookieOptions,
 	type SessionData,
 	type SessionStoreData,
@@ -175,6 +183,20 @@ export async function devices(event: RequestEvent): Promise<string[]> {
 	session.expires = null;
 	// @ts-expect-error -- there is no such key to keep
 	await session.login('7', { keep: ['email'] });
+	// The claims of an ID token, which have more members.
+	const claims: { iss: string; sub: string; aud: string; exp: number; [claim: string]: unknown } =
+		{
+			...{ iss: 'https://login.example.com', sub: 'ada', aud: 'app', exp: 1 },
+			sid: 's1'
+		};
+	await session.login('7', { provider: claims });
+	await session.login('7', {
+		provider: { iss: 'https://login.example.com', sub: 'ada', sid: 's1' }
+	});
+	// @ts-expect-error The provider has no name
+	await session.login('7', { provider: { sub: 'ada' } });
+	// @ts-expect-error A subject is a string
+	await session.login('7', { provider: { iss: 'https://login.example.com', sub: 7 } });
 	// @ts-expect-error -- which one is to stay
 	await of.revokeOthers();
 	const list: UserSession[] = await of.list();
@@ -400,3 +422,46 @@ export async function* live(
 	// @ts-expect-error -- neither a stream nor an async iterable
 	locals.session.until([ended]);
 }
+
+// A provider's tokens, as clients return them, and as the application gets them.
+export async function tokens({ locals: { session } }: RequestEvent): Promise<string> {
+	const answer = { access_token: 'a', token_type: 'bearer', expires_in: 60, scope: 'openid' };
+	const isKept: boolean = await session.keepTokens(answer);
+	const response: TokenResponse = { access_token: String(isKept), refresh_token: undefined };
+	const options: TokenOptions = { early: 30, lease: 5, refused: undefined };
+	const found: Tokens | undefined = await session.tokens(async (refresh, signal) => {
+		await fetch(refresh, { signal });
+		return Promise.resolve(response);
+	}, options);
+	// The provider refuses the refresh token.
+	await session.tokens(() => undefined);
+	// @ts-expect-error An answer without an access token
+	await session.keepTokens({ refresh_token: 'r' });
+	// @ts-expect-error Text is no answer
+	await session.tokens(() => 'new');
+	// @ts-expect-error There is no such option
+	await session.tokens(() => undefined, { leese: 5 });
+	const stored = await session.storedTokens();
+	// @ts-expect-error There may be none
+	String(stored.idToken);
+	// @ts-expect-error Tokens are not to be changed
+	if (found) found.accessToken = '';
+	const expires: Date | undefined = found?.expires;
+	return `${String(expires)} ${found?.idToken ?? ''}`;
+}
+
+// Endpoints for a logout by the provider.
+const jwks: KeySource = () => ({ keys: [{ kty: 'RSA', n: '', e: '' }] });
+const back: BackChannelOptions = { issuer: 'https://login.example.com', clientId: 'app', jwks };
+export const POST: LogoutEndpoint = backChannelLogout({
+	...back,
+	as: 'session',
+	onRefused: ({ code }, event) => {
+		String([code, event.url]);
+	}
+});
+export const GET: LogoutEndpoint = frontChannelLogout({ issuer: 'https://login.example.com' });
+// @ts-expect-error The client has an ID
+backChannelLogout({ issuer: 'https://login.example.com' });
+// @ts-expect-error Keys are an address, or a function
+backChannelLogout({ ...back, jwks: { keys: [] } });

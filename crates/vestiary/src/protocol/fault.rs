@@ -170,6 +170,20 @@ pub enum Fault {
     ReuseSparesSession,
     /// A request within the grace period of a renewal counts as reuse.
     GraceCountsAsReuse,
+    /// A login is in no list of its provider.
+    ProviderUnlisted,
+    /// A login is in the provider's list of its user, and not in that of its session there.
+    ProviderListsUser,
+    /// A logout by the provider does not refuse logins in progress.
+    ProviderForgetsEnd,
+    /// A login goes on although its provider has ended it.
+    ProviderEndIgnored,
+    /// A token of the provider whose reply was lost counts as used before.
+    ReceiptForgetsOwn,
+    /// After a lost reply, an earlier use of the provider's token counts as this request's own.
+    ReceiptTakesOthers,
+    /// A token of the provider that comes again ends sessions that began since.
+    ReplayEndsNewer,
     /// The near cache takes the text of a read that began before a write and ended after it.
     CacheKeepsLateReads,
     /// The age of an entry of the near cache counts from its last use.

@@ -269,7 +269,9 @@ impl UserSessions {
                 if receipt.as_ref().is_some_and(|receipt| self.knows(receipt)) {
                     return Verdict::Outdated;
                 }
-                self.after = Some((*at).max(self.after.unwrap_or_default()));
+                if !seeded(Fault::ProviderForgetsEnd) {
+                    self.after = Some((*at).max(self.after.unwrap_or_default()));
+                }
                 let until = now.plus(Self::REMEMBERED);
                 let receipt =
                     receipt.as_ref().map(|receipt| UserSession::bare(receipt, now, until));

@@ -5,7 +5,9 @@ use crate::{
     Handle, Meta, UserRef, WriteId,
     id::{hash_for, hashed},
     json,
-    protocol::{Calls, Host, Proof, Rules, UserChange, UserSession, Verdict, change_list_by},
+    protocol::{
+        Calls, Fault, Host, Proof, Rules, UserChange, UserSession, Verdict, change_list_by, seeded,
+    },
 };
 
 /// The login of a user at a provider of OpenID Connect, as its ID token names it.
@@ -74,8 +76,14 @@ pub(super) async fn index<H: Host>(
     user: &UserRef,
     meta: &Meta,
 ) -> Result<bool, H::Error> {
-    let Some(provider) = &join.provider else { return Ok(true) };
-    for hash in json::strings(&provider.lists).unwrap_or_default() {
+    let Some(provider) = join.provider.as_ref().filter(|_| !seeded(Fault::ProviderUnlisted)) else {
+        return Ok(true);
+    };
+    let mut lists = json::strings(&provider.lists).unwrap_or_default();
+    if seeded(Fault::ProviderListsUser) {
+        lists.truncate(1);
+    }
+    for hash in lists {
         let key = rules.options.list_key(&hash);
         let mut calls = Calls::new(host, rules);
         let read = calls.read_timed(&key).await?;
@@ -92,7 +100,7 @@ pub(super) async fn index<H: Host>(
             limit: usize::MAX.into(),
         };
         let changed = change_list_by(&mut calls, &key, &change, Some(meta), Some(read)).await?;
-        if changed.verdict != Verdict::Made {
+        if changed.verdict != Verdict::Made && !seeded(Fault::ProviderEndIgnored) {
             return Ok(false);
         }
     }
@@ -122,17 +130,20 @@ pub async fn logged_out<H: Host>(
     hash: &str,
     receipt: Option<Handle>,
 ) -> Result<LoggedOut, H::Error> {
-    let key = rules.options.list_key(hash);
+    let (key, began) = (rules.options.list_key(hash), host.now());
     let mut calls = Calls::new(host, rules);
     let read = calls.read_timed(&key).await?;
     let at = calls.time.unwrap_or(calls.host.now());
     let change = UserChange::LoggedOut { at, receipt: receipt.clone() };
     let changed = change_list_by(&mut calls, &key, &change, None, Some(read)).await?;
-    // After a lost reply, the receipt may be this request's own.
-    let is_replayed = changed.verdict != Verdict::Made && !calls.was_in_doubt();
+    let is_in_doubt = calls.was_in_doubt() && !seeded(Fault::ReceiptForgetsOwn);
     let mut entries = changed.list.into_latest();
     let used = entries.iter().find(|entry| Some(&entry.handle) == receipt.as_ref());
-    if let Some(used) = used.map(|entry| entry.created).filter(|_| is_replayed) {
+    let used = used.map(|entry| entry.created);
+    // After a lost reply, the receipt may be this request's own, unless it is older.
+    let is_own = is_in_doubt && (used >= Some(began) || seeded(Fault::ReceiptTakesOthers));
+    let is_replayed = changed.verdict != Verdict::Made && !is_own;
+    if let Some(used) = used.filter(|_| is_replayed && !seeded(Fault::ReplayEndsNewer)) {
         entries.retain(|entry| entry.created <= used);
     }
     Ok(LoggedOut { is_replayed, entries })

@@ -2,7 +2,7 @@
 
 use vestiary::{WhenFull, protocol::Fault};
 
-use crate::{lists, logins, near, play, store::Kin};
+use crate::{lists, logins, near, play, provider, store::Kin};
 
 /// The faults of the operations on records.
 const RECORDS: [Fault; 33] = [
@@ -67,6 +67,17 @@ const FULL: [Fault; 4] = [
     Fault::RefusalTrustsReplica,
 ];
 
+/// Faults of logins at a provider, and of its logouts.
+const PROVIDER: [Fault; 7] = [
+    Fault::ProviderUnlisted,
+    Fault::ProviderListsUser,
+    Fault::ProviderForgetsEnd,
+    Fault::ProviderEndIgnored,
+    Fault::ReceiptForgetsOwn,
+    Fault::ReceiptTakesOthers,
+    Fault::ReplayEndsNewer,
+];
+
 /// Faults of near caches.
 const NEAR: [Fault; 5] = [
     Fault::CacheKeepsLateReads,
@@ -100,13 +111,20 @@ fn the_schedules_find_each_fault_that_is_seeded_into_an_operation() {
     let lists = LISTS.map(|fault| found(fault, of_list));
     let logins = LOGINS.map(|fault| found(fault, |seed| of_logins(seed, WhenFull::Evict)));
     let full = FULL.map(|fault| found(fault, |seed| of_logins(seed, WhenFull::Refuse)));
+    let of_providers = |seed| {
+        let mut schedule = provider::Schedule::new(seed);
+        schedule.play();
+        schedule.faults()
+    };
+    let providers = PROVIDER.map(|fault| found(fault, of_providers));
     let of_caches = |seed| {
         let mut schedule = near::Schedule::new(seed);
         schedule.play();
         schedule.faults()
     };
     let near = NEAR.map(|fault| found(fault, of_caches));
-    let missed = records.into_iter().chain(lists).chain(logins).chain(full).chain(near);
+    let missed = records.into_iter().chain(lists).chain(logins).chain(full);
+    let missed = missed.chain(providers).chain(near);
     let missed: Vec<_> = missed.flatten().collect();
     assert!(missed.is_empty(), "not found in {SCHEDULES} schedules: {missed:?}");
 }
