@@ -1,6 +1,10 @@
+import { generateKeyPairSync, sign } from 'node:crypto';
+
+import type { RequestEvent } from '@sveltejs/kit';
 import { expect } from 'vitest';
 
 import {
+	backChannelLogout,
 	sessions,
 	VestiaryError,
 	type Session,
@@ -107,17 +111,20 @@ async function act(
 			return kept();
 		}
 		case 'login': {
-			const { user, keep, label, device, maxAge, provenAgo } = operation;
+			const { user, keep, label, device, maxAge, provenAgo, sid } = operation;
 			await session.login(user, {
 				keep: keep as never,
 				label,
 				device,
 				maxAge,
+				provider: sid === undefined ? undefined : { iss: ISSUER, sub: user, sid },
 				provenAt:
 					provenAgo === undefined ? undefined : new Date(Date.now() - provenAgo * 1_000)
 			});
 			return 'done';
 		}
+		case 'loggedOut':
+			return loggedOut(session, operation);
 		case 'confirm':
 			return (await session.confirm()) ? 'yes' : 'no';
 		case 'isFresh':
@@ -154,4 +161,36 @@ async function act(
 		case 'devices':
 			return (await of(operation.user).list()).map(({ device }) => device ?? null);
 	}
+}
+
+const ISSUER = 'https://login.example.com';
+const CLIENT = 'cloakroom';
+const keys = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+
+const endpoint = backChannelLogout({
+	issuer: ISSUER,
+	clientId: CLIENT,
+	jwks: () => ({ keys: [{ ...keys.publicKey.export({ format: 'jwk' }) }] })
+});
+
+/** Sends a token of the provider, in the request of this session. */
+async function loggedOut(
+	session: Session,
+	{ sid, sub, token }: { sid?: string; sub?: string; token: string }
+): Promise<unknown> {
+	const now = Math.floor(Date.now() / 1_000);
+	const events = { 'http://schemas.openid.net/event/backchannel-logout': {} };
+	const times = { iat: now, exp: now + 60 };
+	const claims = { iss: ISSUER, aud: CLIENT, ...times, jti: token, sid, sub, events };
+	const parts = [{ alg: 'ES256' }, claims].map((part) =>
+		Buffer.from(JSON.stringify(part)).toString('base64url')
+	);
+	const text = parts.join('.');
+	const key = { key: keys.privateKey, dsaEncoding: 'ieee-p1363' } as const;
+	const signature = sign('sha256', Buffer.from(text), key).toString('base64url');
+	const body = new URLSearchParams({ logout_token: `${text}.${signature}` });
+	const request = new Request('https://app.example.com/', { method: 'POST', body });
+	const response = await endpoint({ request, locals: { session } } as unknown as RequestEvent);
+	if (response.ok) return 'done';
+	return ((await response.json()) as { error_description: string }).error_description;
 }

@@ -58,8 +58,12 @@ export type Operation =
 			device?: LoginDevice;
 			maxAge?: number | null;
 			provenAgo?: number;
+			/** The name of the session at the provider, which knows the user by the same name. Default: no provider. */
+			sid?: string;
 			gives?: string;
 	  }
+	/** A logout by the provider, of this `sid` or this `sub`, with a token of this ID. */
+	| { do: 'loggedOut'; sid?: string; sub?: string; token: string; gives?: string }
 	/** The user proves who they are: `yes`, `no`, or the code of an error. Default: `yes`. */
 	| { do: 'confirm'; gives?: string }
 	/** Whether the user has done so within this number of seconds. Default: `yes`. */
@@ -208,7 +212,8 @@ const OPERATIONS: Record<Operation['do'], string[]> = {
 	renew: ['gives'],
 	destroy: ['gives'],
 	update: ['add', 'put', 'inside', 'gives'],
-	login: ['user', 'keep', 'label', 'device', 'maxAge', 'provenAgo', 'gives'],
+	login: ['user', 'keep', 'label', 'device', 'maxAge', 'provenAgo', 'sid', 'gives'],
+	loggedOut: ['sid', 'sub', 'token', 'gives'],
 	confirm: ['gives'],
 	isFresh: ['within', 'gives'],
 	ends: ['expires', 'idle'],

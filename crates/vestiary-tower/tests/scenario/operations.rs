@@ -4,10 +4,14 @@ use std::{pin::Pin, time::Duration};
 
 use futures_util::{FutureExt as _, future::join_all};
 use serde_json::{Value, json};
+use vestiary::session::{provider_list, provider_receipt};
 use vestiary_store::SessionError;
-use vestiary_tower::{Data, Device, LoginDevice, Session, UnixMillis};
+use vestiary_tower::{Data, Device, LoginDevice, Provider, Session, UnixMillis};
 
 use super::script::{Known, Operation};
+
+/// The provider at which users log in.
+const ISSUER: &str = "https://login.example.com";
 
 /// The results of operations, run one after the other.
 pub async fn answers(session: &Session, ops: &[Operation]) -> Vec<Value> {
@@ -90,7 +94,7 @@ async fn act(
             assert_eq!(written, !session.is_new().await?, "what `update` returns");
             return kept(session).await;
         }
-        Operation::Login { user, keep, label, device, max_age, proven_ago, .. } => {
+        Operation::Login { user, keep, label, device, max_age, proven_ago, sid, .. } => {
             let mut login = session.login(user).keep(keep.clone());
             if let Some(label) = label {
                 login = login.label(label);
@@ -104,7 +108,20 @@ async fn act(
             if let Some(ago) = proven_ago {
                 login = login.proven_at(UnixMillis(session.sessions().now().0 - ago * 1_000));
             }
+            if let Some(sid) = sid {
+                login = login.provider(Provider::new(ISSUER, user, Some(sid)));
+            }
             login.await?;
+        }
+        Operation::LoggedOut { sid, sub, token, .. } => {
+            let list = match sid {
+                Some(sid) => provider_list("sid", ISSUER, sid),
+                None => provider_list("sub", ISSUER, sub.as_deref().unwrap()),
+            };
+            let receipt = Some(provider_receipt(ISSUER, token));
+            if session.sessions().logged_out(&list, receipt).await? {
+                return Ok("token_replayed".into());
+            }
         }
         Operation::Confirm { .. } => {
             return Ok(if session.confirm().await? { "yes".into() } else { "no".into() });

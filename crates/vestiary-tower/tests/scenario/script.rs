@@ -106,6 +106,13 @@ pub enum Operation {
         #[serde(default, deserialize_with = "present")]
         max_age: Option<Option<u64>>,
         proven_ago: Option<u64>,
+        sid: Option<String>,
+        gives: Option<String>,
+    },
+    LoggedOut {
+        sid: Option<String>,
+        sub: Option<String>,
+        token: String,
         gives: Option<String>,
     },
     Confirm {
@@ -388,6 +395,7 @@ impl Operation {
             | Self::Login { gives, .. }
             | Self::Revoke { gives, .. }
             | Self::RevokeOthers { gives, .. }
+            | Self::LoggedOut { gives, .. }
             | Self::RevokeAll { gives, .. } => gives.as_deref().unwrap_or("done"),
         };
         match self {
