@@ -1,21 +1,18 @@
 import { ConfigError } from './errors.js';
 import type { FormerSession, FormerSessions } from './former.js';
+import type { CookieSerializeOptions } from './types.js';
 
 /** A secret of svelte-kit-cookie-session. */
 type FormerSecret = string | ArrayBuffer | ArrayBufferView;
 
-/** The attributes that name a cookie beside its name. Others are ignored. */
-interface FormerCookie {
-	readonly path?: string | undefined;
-	readonly domain?: string | undefined;
-	readonly maxAge?: number | undefined;
-	readonly expires?: unknown;
-	readonly httpOnly?: unknown;
-	readonly secure?: unknown;
-	readonly sameSite?: unknown;
-	readonly priority?: unknown;
-	readonly partitioned?: unknown;
-}
+/** The attributes that name a cookie beside its name, and its lifetime. Others are ignored. */
+type FormerCookie = Readonly<
+	Partial<Record<keyof CookieSerializeOptions | 'priority', unknown>> & {
+		path?: string | undefined;
+		domain?: string | undefined;
+		maxAge?: number | undefined;
+	}
+>;
 
 interface NumberedSecret {
 	readonly id: number;
