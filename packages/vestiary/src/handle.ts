@@ -120,7 +120,7 @@ export function sveltekitSessionHandle(
 			throw error;
 		}
 		slots(event)[runtime.slot] = session;
-		observation?.opened();
+		if (observation) await observation.opened();
 		if (building) watchPrerendered(event, session);
 		const watch = developing ? new Watch(event, runtime, session) : undefined;
 		trackSubRequests(event, scope);

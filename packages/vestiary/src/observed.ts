@@ -10,8 +10,8 @@ export interface Observer {
 
 /** Sees one request. */
 export interface Observation {
-	/** Called when the session is open. */
-	opened(): void;
+	/** Called when the session is open. The request waits for the promise, if there is one. */
+	opened(): Promise<void> | undefined;
 	/** Called with the response, or without one if the application has thrown. */
 	ended(response: Response | undefined): void;
 }

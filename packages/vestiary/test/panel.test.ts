@@ -3,17 +3,16 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 
 import type { Session, SessionData, SveltekitSessionConfig } from '../src/index.js';
 import type { Entry } from '../src/panel/log.js';
-import type { DevServer } from '../src/vite.js';
 import { testEvent } from './event.js';
+import { startPanel, type Answered, type Asked, type AskedServer } from './panel-asked.js';
 
 const SECRET = '0123456789abcdef0123456789abcdef';
 
 type Work = (session: Session, event: RequestEvent) => unknown;
-type Middleware = Parameters<DevServer['middlewares']['use']>[0];
 
 let vestiary: typeof import('../src/index.js');
 let options: SveltekitSessionConfig;
-let middleware: Middleware | undefined;
+let server: AskedServer;
 
 const data = (value: object): SessionData => value;
 
@@ -22,21 +21,13 @@ async function save(session: Session, value: object = { n: 1 }): Promise<void> {
 	await session.save();
 }
 
-/** Starts the plugin in a development server of its own. */
-async function start(panel?: boolean): Promise<void> {
-	const { vestiary: plugin } = await import('../src/vite.js');
-	middleware = undefined;
-	const use = (one: Middleware): unknown => (middleware = one);
-	plugin({ panel }).configureServer({ middlewares: { use } });
-}
-
 beforeEach(async () => {
 	vi.resetModules();
 	vi.stubEnv('NODE_ENV', 'development');
 	vi.spyOn(console, 'warn').mockImplementation(() => undefined);
 	vestiary = await import('../src/index.js');
 	options = { secret: SECRET, store: new vestiary.MemoryStore() };
-	await start();
+	server = await startPanel();
 });
 
 afterEach(() => {
@@ -46,44 +37,9 @@ afterEach(() => {
 	Reflect.deleteProperty(globalThis, Symbol.for('vestiary.observer'));
 });
 
-interface Asked {
-	readonly url?: string;
-	readonly method?: string;
-	readonly headers?: Record<string, string>;
-	readonly from?: string;
-}
-
 /** Asks the panel as a browser on this machine does. */
-function ask({
-	url = '/__vestiary/log',
-	method = 'GET',
-	headers = {},
-	from = '127.0.0.1'
-}: Asked = {}): {
-	status: number;
-	text: string;
-	headers: Map<string, string>;
-} {
-	const sent = { status: 0, text: '', headers: new Map<string, string>() };
-	middleware?.(
-		{
-			url,
-			method,
-			headers: { host: 'localhost:5173', ...headers },
-			socket: { remoteAddress: from }
-		},
-		{
-			set statusCode(status: number) {
-				sent.status = status;
-			},
-			setHeader: (name, value) => sent.headers.set(name, value),
-			end: (text = '') => (sent.text = text)
-		},
-		() => {
-			sent.status = -1;
-		}
-	);
-	return sent;
+function ask(asked?: Asked): Answered {
+	return server.ask(asked);
 }
 
 function last(): Entry {
@@ -191,6 +147,47 @@ describe('each row of docs/how-to/troubleshooting.md that a request can have sho
 			'a path that does not cover the page',
 			'does not cover /',
 			async () => request((s) => save(s), { more: { cookie: { path: '/app' } } })
+		],
+		[
+			'SameSite=None without Secure',
+			'`SameSite=None` without `Secure`',
+			async () =>
+				request((s) => save(s), {
+					more: { cookie: { sameSite: 'none', secure: false } }
+				})
+		],
+		[
+			'a lifetime that is over',
+			'The cookie is removed',
+			async () => {
+				const cookie = await request((s) => save(s));
+				await request(
+					async (s) => {
+						s.cookie = { ...s.cookie, maxAge: 0 };
+						await s.save();
+					},
+					{ cookie }
+				);
+			}
+		],
+		[
+			'a fetch to another origin without credentials',
+			'a `fetch` to another origin',
+			async () =>
+				request(READ, {
+					headers: { 'sec-fetch-mode': 'cors', 'sec-fetch-site': 'same-site' }
+				})
+		],
+		[
+			'a redirect that a hook returns to the client’s router',
+			'to the client’s router',
+			async () => {
+				const { event } = testEvent(undefined, 'http://localhost/');
+				await vestiary.sveltekitSessionHandle(options)({
+					event: Object.assign(event, { isDataRequest: true }),
+					resolve: () => Response.redirect('http://localhost/login', 303)
+				});
+			}
 		],
 		[
 			'a page outside of the path',
@@ -339,7 +336,7 @@ describe('the panel', () => {
 		expect(status).toBe(200);
 		const [, nonce = ''] =
 			/script-src 'nonce-([\w-]+)'/.exec(headers.get('content-security-policy') ?? '') ?? [];
-		expect(text).toContain(`<script nonce="${nonce}">`);
+		expect(text).toContain(`<script nonce="${nonce}"`);
 		expect(headers.get('cache-control')).toBe('no-store');
 	});
 
@@ -377,8 +374,7 @@ describe('the panel', () => {
 
 	test('can be turned off', async () => {
 		Reflect.deleteProperty(globalThis, Symbol.for('vestiary.observer'));
-		await start(false);
-		expect(middleware).toBeUndefined();
+		expect((await startPanel(false)).isThere).toBe(false);
 		expect(Reflect.has(globalThis, Symbol.for('vestiary.observer'))).toBe(false);
 	});
 

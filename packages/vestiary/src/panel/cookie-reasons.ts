@@ -144,6 +144,14 @@ export function unsent({ runtime, event }: Scope): Reason[] {
 				'Use `lax`, the default, for links from other sites; `none` for requests of their pages.'
 			)
 		);
+	const isFetch = event.request.headers.get('sec-fetch-mode') === 'cors';
+	if (isFetch && (site === 'cross-site' || site === 'same-site'))
+		reasons.push(
+			problem(
+				'The request is a `fetch` to another origin, which leaves cookies out by default.',
+				"`credentials: 'include'`, and CORS for it"
+			)
+		);
 	return reasons;
 }
 

@@ -2,6 +2,7 @@ import { Task, VisitState } from '../generated/vestiary.js';
 import type { Observation, Observer } from '../observed.js';
 import type { Scope } from '../scope.js';
 import type { SessionEvent } from '../types.js';
+import { Actions } from './actions.js';
 import { causeOf, unkept, unsent, type Reason } from './cookie-reasons.js';
 
 /** A request as the panel shows it: no ID, no value of a cookie, and no query. */
@@ -30,6 +31,8 @@ export interface Entry {
 	readonly response: Reason[];
 	/** Hints at probable mistakes. */
 	readonly hints: string[];
+	/** The name for logs of the session that the request has loaded. */
+	loaded?: string | undefined;
 	/** The session after the request. */
 	session?: ShownSession | undefined;
 }
@@ -90,6 +93,7 @@ const KEPT = 200;
 /** The last requests of this process. */
 export class Log implements Observer {
 	readonly entries: Entry[] = [];
+	readonly actions: Actions = new Actions();
 	/** Hints that have come since the last request began or ended. */
 	#hints: string[] = [];
 	#count = 0;
@@ -140,11 +144,19 @@ export class Log implements Observer {
 				const { state } = visit;
 				if (state === VisitState.Stored) {
 					entry.state = 'valid';
+					entry.loaded = visit.logId;
 					entry.cookie.push({
 						kind: 'good',
 						text: `The cookie is valid. The session ${visit.logId ?? ''} was loaded.`
 					});
 				} else if (entry.cookie.length === 0) this.#missing(entry, scope);
+				const writing = this.actions.conflict(scope);
+				if (writing)
+					entry.steps.push({
+						kind: 'note',
+						text: 'The panel has written the session while this request had it open.'
+					});
+				return writing;
 			},
 			ended: (response) => {
 				entry.took = performance.now() - began;
@@ -158,6 +170,7 @@ export class Log implements Observer {
 					});
 				entry.hints.push(...this.#hints.splice(0));
 				entry.session = shown(scope);
+				this.actions.hold(entry.n, scope);
 			}
 		};
 	}
@@ -177,7 +190,7 @@ export class Log implements Observer {
 			hints: this.#hints.splice(0)
 		};
 		this.entries.push(entry);
-		if (this.entries.length > KEPT) this.entries.shift();
+		if (this.entries.length > KEPT) this.actions.drop(this.entries.shift()?.n ?? 0);
 		return entry;
 	}
 
@@ -218,6 +231,13 @@ export class Log implements Observer {
 	#sent(entry: Entry, scope: Scope, response: Response): void {
 		const { event } = scope;
 		const { name } = entry;
+		// SvelteKit's router reads data, and follows no redirect that a hook has returned.
+		if (event.isDataRequest && response.status >= 300 && response.status < 400)
+			entry.response.push({
+				kind: 'problem',
+				text: 'A hook has returned a redirect to the client’s router, which asked for data, so the browser does not get the cookie.',
+				cure: 'Throw `redirect()`.'
+			});
 		const header = response.headers.getSetCookie().find((one) => one.startsWith(`${name}=`));
 		if (header === undefined) {
 			const isStored = scope.visit.state === VisitState.Stored;

@@ -1,5 +1,5 @@
 /** The page of the panel. It has no text of a request in it: its script asks for the log, and inserts text only. */
-export function pageOf(nonce: string): string {
+export function pageOf(nonce: string, token: string): string {
 	return `<!doctype html>
 <html lang="en">
 <head>
@@ -17,9 +17,10 @@ export function pageOf(nonce: string): string {
 </header>
 <main>
 <nav aria-label="Requests"><ol id="list"></ol></nav>
-<section id="detail" aria-live="polite"><p class="empty">Load a page of your app: its requests appear here.</p></section>
+<section id="detail"><p class="empty">Load a page of your app: its requests appear here.</p></section>
 </main>
-<script nonce="${nonce}">${SCRIPT}</script>
+<p id="answer" role="status"></p>
+<script nonce="${nonce}" data-token="${token}">${SCRIPT}</script>
 </body>
 </html>
 `;
@@ -83,6 +84,32 @@ h3 { margin: 28px 0 8px; font-size: 13px; font-weight: 600; color: var(--soft); 
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 4px 20px; margin: 0; padding: 14px 16px; }
 dt { color: var(--soft); }
 dd { margin: 0; overflow-wrap: anywhere; }
+.buttons { display: flex; flex-wrap: wrap; gap: 8px; padding: 12px 16px; border-top: 1px solid var(--line); }
+.buttons button {
+	padding: 5px 12px; border: 1px solid var(--line); border-radius: 7px; background: var(--ground); color: inherit;
+	font: inherit; font-size: 14px; cursor: pointer;
+}
+.buttons button:hover { border-color: var(--accent); }
+.buttons button:focus-visible, .times button:focus-visible { outline: 2px solid var(--accent); outline-offset: 1px; }
+#answer {
+	position: fixed; z-index: 2; bottom: 20px; left: 50%; transform: translateX(-50%); margin: 0; padding: 10px 18px; max-width: 90vw;
+	border-radius: 9px; background: var(--text); color: var(--ground);
+}
+#answer:empty { display: none; }
+.times { padding: 6px 0; }
+.times li { position: relative; padding-left: 36px; }
+.times li::before {
+	content: ''; position: absolute; left: 18px; top: 14px; width: 9px; height: 9px; border-radius: 99px;
+	background: var(--soft); z-index: 1;
+}
+.times li::after { content: ''; position: absolute; left: 22px; top: 0; bottom: 0; width: 1px; background: var(--line); }
+.times li:first-child::after { top: 18px; }
+.times li:last-child::after { bottom: calc(100% - 18px); }
+.times li.good::before { background: var(--good); }
+.times li.problem::before { background: var(--problem); }
+.times li.now::before { box-shadow: 0 0 0 3px var(--chosen), 0 0 0 4px var(--accent); }
+.times button { display: block; width: 100%; grid-template-columns: none; padding: 5px 16px 5px 4px; border: 0; }
+.times .end { padding: 5px 16px 5px 40px; color: var(--soft); }
 .tree { padding: 12px 16px; border-top: 1px solid var(--line); }
 .tree details > div { padding-left: 18px; border-left: 1px solid var(--line); margin-left: 4px; }
 .tree summary { cursor: pointer; }
@@ -101,8 +128,12 @@ const SCRIPT = `
 const list = document.getElementById('list');
 const detail = document.getElementById('detail');
 const onlyProblems = document.getElementById('problems');
+const answer = document.getElementById('answer');
+const { token } = document.currentScript.dataset;
+document.currentScript.removeAttribute('data-token');
 let entries = [];
 let chosen;
+let hiding;
 let seen = '';
 
 const make = (name, className, ...children) => {
@@ -167,7 +198,61 @@ function session(entry) {
 		...(session.idleUntil === undefined ? [] : [['Idle until', until(session.idleUntil)]])];
 	const terms = rows.flatMap(([term, value]) => [make('dt', '', term), make('dd', '', value ?? '')]);
 	const data = make('div', 'tree', tree('data', session.data));
-	return [make('h3', '', 'Session after the request'), make('div', 'card', make('dl', '', ...terms), data)];
+	const buttons = make('div', 'buttons', ...BUTTONS.map(([name, text]) => {
+		const button = make('button', '', text);
+		button.onclick = () => press(entry.n, name);
+		return button;
+	}));
+	return [make('h3', '', 'Session after the request'), make('div', 'card', make('dl', '', ...terms), data, buttons)];
+}
+
+const BUTTONS = [['expire', 'Expire now'], ['steal', 'Steal this cookie into a second browser'],
+	['conflict', 'Make a conflict'], ['log-out', 'Log out']];
+
+async function press(n, action) {
+	const tab = action === 'steal' ? open('about:blank') : null;
+	const response = await fetch('/__vestiary/act?n=' + n + '&do=' + action, {
+		method: 'POST', headers: { 'x-vestiary-token': token } });
+	const text = await response.text();
+	const said = response.ok ? JSON.parse(text) : { text };
+	if (tab && said.open) tab.location = said.open;
+	else tab?.close();
+	answer.replaceChildren(...prose(said.text));
+	clearTimeout(hiding);
+	hiding = setTimeout(() => answer.replaceChildren(), 8000);
+}
+
+/** All requests with the session of this one, also under the names that it had before and after a login. */
+function relatives(entry) {
+	const names = new Set([entry.loaded, entry.session?.logId].filter(Boolean));
+	for (let size = 0; size !== names.size; ) {
+		size = names.size;
+		for (const { loaded, session } of entries)
+			if (names.has(loaded) || names.has(session?.logId))
+				for (const name of [loaded, session?.logId]) if (name) names.add(name);
+	}
+	return entries.filter(({ loaded, session }) => names.has(loaded) || names.has(session?.logId));
+}
+
+function timeline(entry) {
+	const all = relatives(entry);
+	if (all.length === 0) return [];
+	const rows = all.map((one) => {
+		const problems = one.cookie.filter(({ kind }) => kind === 'problem');
+		const told = [...problems, ...one.steps];
+		if (told.length === 0) told.push({ text: 'Only read' });
+		const button = make('button', '', make('span', 'mono', one.method + ' ' + one.path), ' ',
+			make('span', 'small', time(one.at)),
+			...told.map(({ text }) => make('div', 'small', ...prose(text))));
+		button.onclick = () => { chosen = one.n; show(); };
+		const kind = isProblem(one) ? 'problem' : one.steps.some((step) => step.kind === 'good') ? 'good' : '';
+		return make('li', kind + (one.n === entry.n ? ' now' : ''), button);
+	});
+	const last = all[all.length - 1];
+	const end = !last.session ? 'The session has ended.'
+		: last.session.expires === undefined ? '' : 'It ends at ' + until(last.session.expires) + ' unless it is used.';
+	return [make('h3', '', 'Timeline of the session'),
+		make('div', 'card', make('ol', 'times', ...rows), ...(end ? [make('div', 'times end', end)] : []))];
 }
 
 function show() {
@@ -183,7 +268,8 @@ function show() {
 		...block('Cookie of the request', entry.cookie),
 		...block('In the app', entry.steps),
 		...block('Cookie of the response', entry.response),
-		...session(entry));
+		...session(entry),
+		...timeline(entry));
 }
 
 async function load() {

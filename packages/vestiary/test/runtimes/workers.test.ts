@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { startRedis, startUpstash, type Servers } from '../stores/servers.js';
 import { install } from './kits.js';
+import { addPlugin, expectNoPanel } from './panel-plugin.js';
 import { run, serve } from './run.js';
 import {
 	CLOUDFLARE_KIT2,
@@ -86,6 +87,19 @@ for (const kit of [CLOUDFLARE_KIT2, CLOUDFLARE_KIT3]) {
 			expect(worker).toContain(`from "./${wasm[0] ?? ''}"`);
 			// How every WebAssembly begins in base64.
 			expect(worker).not.toContain('AGFzbQ');
+		});
+
+		test('a build of an app with the dev panel has nothing of it', async () => {
+			const config = join(folder, 'vite.config.ts');
+			const before = await readFile(config, 'utf8');
+			await addPlugin(folder);
+			try {
+				await build(folder);
+			} finally {
+				await writeFile(config, before);
+			}
+			await expectNoPanel(join(folder, '.svelte-kit/cloudflare'));
+			await expectNoPanel(join(folder, '.svelte-kit/output/server'));
 		});
 
 		describe.each(COMPATIBLE)(
