@@ -113,16 +113,6 @@ async fn act(
             }
             login.await?;
         }
-        Operation::LoggedOut { sid, sub, token, .. } => {
-            let list = match sid {
-                Some(sid) => provider_list("sid", ISSUER, sid),
-                None => provider_list("sub", ISSUER, sub.as_deref().unwrap()),
-            };
-            let receipt = Some(provider_receipt(ISSUER, token));
-            if session.sessions().logged_out(&list, receipt).await? {
-                return Ok("token_replayed".into());
-            }
-        }
         Operation::Confirm { .. } => {
             return Ok(if session.confirm().await? { "yes".into() } else { "no".into() });
         }
@@ -164,6 +154,16 @@ async fn act_on_list(session: &Session, operation: &Operation) -> Result<Value, 
         Operation::RevokeOthers { user, .. } => {
             let handle = session.handle().await?.unwrap();
             session.sessions_of(user).revoke_others(&handle).await?;
+        }
+        Operation::LoggedOut { sid, sub, token, .. } => {
+            let list = match sid {
+                Some(sid) => provider_list("sid", ISSUER, sid),
+                None => provider_list("sub", ISSUER, sub.as_deref().unwrap()),
+            };
+            let receipt = Some(provider_receipt(ISSUER, token));
+            if session.sessions().logged_out(&list, receipt).await? {
+                return Ok("token_replayed".into());
+            }
         }
         Operation::RevokeAll { user, .. } => session.sessions_of(user).revoke_all().await?,
         Operation::List { user, .. } => {
