@@ -82,8 +82,9 @@ export class ProviderKeys {
 	async #fetch(): Promise<string> {
 		const source = this.#source ?? (await this.#address());
 		if (typeof source !== 'function') return textAt(source);
+		const set: unknown = await source();
 		// Undefined has no JSON text.
-		return (JSON.stringify(await source()) as string | undefined) ?? '';
+		return set === undefined ? '' : JSON.stringify(set);
 	}
 
 	/** The address of the keys, in the metadata of the provider. */
