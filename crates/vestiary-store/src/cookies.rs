@@ -1,4 +1,4 @@
-use vestiary::{CookieOverrides, SessionId, cookie_header, protocol::Rules};
+use vestiary::{CookieOverrides, SessionId, binding::Shown, cookie_header, protocol::Rules};
 
 use crate::{Sessions, Stored, sessions::Inner};
 
@@ -9,20 +9,24 @@ pub struct Cookies {
     pub present: bool,
     /// The IDs of the validly signed cookies, in their order, at most four.
     pub ids: Vec<SessionId>,
+    /// The device of the request, if the options bind sessions: [`Config::device_bound`](crate::Config::device_bound).
+    pub shown: Shown,
 }
 
 impl Sessions {
     /// Verifies the session cookies in these `Cookie` headers.
     pub fn cookies<'h>(&self, headers: impl IntoIterator<Item = &'h [u8]>) -> Cookies {
         let Inner { rules: Rules { options, .. }, keys, .. } = &*self.inner;
-        let mut cookies = Cookies::default();
-        let values = headers
-            .into_iter()
-            .flat_map(|header| cookie_header::candidates(header, options.name()));
+        let (mut cookies, mut bound) = (Cookies::default(), Vec::new());
+        let values = headers.into_iter().flat_map(|header| {
+            bound.extend(Shown::of(header, options));
+            cookie_header::candidates(header, options.name())
+        });
         for value in values.take(cookie_header::MOST_CANDIDATES) {
             cookies.present = true;
             cookies.ids.extend(keys.verify(value));
         }
+        cookies.shown = Shown::Cookies(bound);
         cookies
     }
 

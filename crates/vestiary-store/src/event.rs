@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-pub use vestiary::{Event, Reason};
+pub use vestiary::{BoundReason, Event, Reason};
 
 /// The application's event listener.
 pub(crate) type Listener = Arc<dyn Fn(&Event) + Send + Sync>;

@@ -92,12 +92,14 @@ pub use changes::{ChangeListener, Polling};
 pub use clock::set_clock;
 #[doc(hidden)]
 pub use clock::within;
-pub use config::{Cache, Config, Encrypt, OnStoreError, SameSite, SessionsPerUser, WhenFull};
+pub use config::{
+    Cache, Config, DeviceBound, Encrypt, OnStoreError, SameSite, SessionsPerUser, WhenFull,
+};
 pub use cookies::Cookies;
 pub use device::{Device, LoginDevice};
 pub use erased::AnyStore;
 pub use error::{SessionError, StoreOperation, WrongType};
-pub use event::{Event, Reason};
+pub use event::{BoundReason, Event, Reason};
 pub use health::Health;
 pub use host::{Compute, StoreHost};
 pub use memory::MemoryStore;

@@ -173,7 +173,7 @@ impl Sessions {
         }
         let mut host = StoreHost::new(self, StoreOperation::Read);
         let rules = &self.inner.rules;
-        let opening = session::open(&mut host, rules, &cookies.ids).await?;
+        let opening = session::open(&mut host, rules, &cookies.ids, &cookies.shown).await?;
         for spent in &opening.spent {
             let mut host = StoreHost::new(self, StoreOperation::Remove);
             Box::pin(session::tidy(&mut host, rules, spent)).await;
@@ -191,8 +191,9 @@ impl Sessions {
             self.emit(&Event::Rejected);
         }
         let mut host = StoreHost::new(self, StoreOperation::Read);
-        match session::read(&mut host, &self.inner.rules, &cookies.ids).await.map(|read| read.found)
-        {
+        let rules = &self.inner.rules;
+        let reading = session::read(&mut host, rules, &cookies.ids, &cookies.shown);
+        match reading.await.map(|read| read.found) {
             Ok(session::Found::Session(loaded)) => Ok(Some(loaded.session.into())),
             Ok(_) => Ok(None),
             Err(error) => {

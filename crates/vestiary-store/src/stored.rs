@@ -18,6 +18,9 @@ pub enum Found {
     Session(Box<Loaded>),
     /// A tombstone: it authenticates no visitor, but lets a logout find the session.
     Tombstone(Box<Stored>),
+    /// A session that is bound to a device, which the request has not shown: [`Config::device_bound`](crate::Config::device_bound).
+    /// It authenticates no visitor, but lets a logout find the session.
+    Unbound(Box<Stored>),
     /// A session that this instance cannot read but another one may be able to. Neither its record nor its cookie
     /// may be overwritten.
     Unreadable(Error),
@@ -62,6 +65,7 @@ impl From<session::Found> for Found {
         match found {
             session::Found::Session(loaded) => Self::Session(Box::new((*loaded).into())),
             session::Found::Tombstone(tombstone) => Self::Tombstone(Box::new((*tombstone).into())),
+            session::Found::Unbound(session) => Self::Unbound(Box::new((*session).into())),
             session::Found::Unreadable(error) => Self::Unreadable(error),
             session::Found::Expired(session) => Self::Expired(Box::new((*session).into())),
             session::Found::Nothing => Self::Nothing,
@@ -119,6 +123,12 @@ impl Stored {
     #[must_use]
     pub fn log_id(&self) -> String {
         Seen::from(self).log_id()
+    }
+
+    /// Whether the session is bound to a device: [`Config::device_bound`](crate::Config::device_bound).
+    #[must_use]
+    pub fn is_bound(&self) -> bool {
+        self.record.meta().is_bound()
     }
 
     /// The library's own metadata in the record.

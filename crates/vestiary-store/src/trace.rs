@@ -1,6 +1,6 @@
 use tracing::{debug, info, warn};
 
-use crate::{Event, Handle, event::Reason};
+use crate::{BoundReason, Event, Handle, event::Reason};
 
 /// Emits an event to `tracing`: as a warning if an operator should look at it, logins and logouts as information.
 pub(crate) fn event(event: &Event) {
@@ -9,6 +9,10 @@ pub(crate) fn event(event: &Event) {
         Event::Reuse { log_id, revoked } => {
             let log_id = log_id.as_ref().map(Handle::as_str);
             warn!(target: "vestiary", event = name, log_id, revoked, "a request used an ID that is out of use");
+        }
+        Event::Bound { reason: reason @ (BoundReason::Missing | BoundReason::Refused) } => {
+            let reason = reason.name();
+            warn!(target: "vestiary", event = name, reason, "a request did not show the device of its session");
         }
         Event::Unreadable { code } => {
             warn!(target: "vestiary", event = name, code, "a session record cannot be read");

@@ -50,6 +50,9 @@ pub struct UserSession {
     pub label: Option<String>,
     /// The device given at the login ([`Login::device`]).
     pub device: Option<Device>,
+    /// Whether the session is bound to its device ([`Config::device_bound`](crate::Config::device_bound)), as far as the list
+    /// records it.
+    pub bound: bool,
 }
 
 /// Options of a login.
@@ -219,8 +222,8 @@ impl UserSession {
         let device = session.device.as_deref().and_then(Device::of_json);
         let handle = session.handle.clone();
         let created = session.created;
-        let seen = session.seen;
-        Self { handle, created, seen, label, device }
+        let (seen, bound) = (session.seen, session.bound);
+        Self { handle, created, seen, label, device, bound }
     }
 }
 

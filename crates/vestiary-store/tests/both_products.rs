@@ -69,7 +69,11 @@ impl Products {
         let cookies: Cookies = self.rust.cookies([cookie.as_bytes()]);
         match self.rust.find(&cookies).await.unwrap() {
             Found::Session(session) => Some(*session),
-            Found::Tombstone(_) | Found::Expired(_) | Found::Unreadable(_) | Found::Nothing => None,
+            Found::Tombstone(_)
+            | Found::Unbound(_)
+            | Found::Expired(_)
+            | Found::Unreadable(_)
+            | Found::Nothing => None,
         }
     }
 

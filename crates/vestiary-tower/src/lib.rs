@@ -40,13 +40,17 @@
 //!
 //! # Features
 //! - `axum` (default): extractors for axum 0.8.
+//! - `device-bound`: sessions that are bound to their device, whose proofs are checked with `ring`.
 //! - `openid-connect`: logout by a provider of OpenID Connect, whose signatures are checked with `ring`.
 //! - `tokio`: store timeouts use tokio's timer where tokio runs, and its time driver must be enabled. The stores for
 //!   Redis, `SQLite` and Postgres enable this feature.
 #![forbid(unsafe_code)]
 
 mod availability;
+mod bound;
 mod contents;
+#[cfg(feature = "device-bound")]
+mod device_sessions;
 mod ended;
 #[cfg(feature = "axum")]
 mod extract;
@@ -69,6 +73,8 @@ mod view;
 mod visit;
 
 pub use contents::Data;
+#[cfg(feature = "device-bound")]
+pub use device_sessions::{DeviceFuture, DeviceService, DeviceSessions};
 pub use ended::{Ended, Until};
 #[cfg(feature = "axum")]
 pub use extract::{Rejection, UserId};
@@ -82,8 +88,9 @@ pub use session::{LogIn, Session};
 pub use tokens::{TokenOptions, TokenResponse, Tokens};
 pub use vestiary::{Error, Format, Handle, MemoryLimits, OnReuse, SessionId, UnixMillis, way_back};
 pub use vestiary_store::{
-    Config, Device, Encrypt, Event, LoginDevice, MemoryStore, OnStoreError, Provider, Reason,
-    SameSite, SessionError, Sessions, SessionsPerUser, UserList, UserSession, WhenFull, WrongType,
+    BoundReason, Config, Device, DeviceBound, Encrypt, Event, LoginDevice, MemoryStore,
+    OnStoreError, Provider, Reason, SameSite, SessionError, Sessions, SessionsPerUser, UserList,
+    UserSession, WhenFull, WrongType,
 };
 
 /// Compiles the samples of the documentation.
@@ -106,6 +113,10 @@ mod documentation {
 
     #[doc = include_str!("../../../docs/how-to/stolen-cookies.md")]
     struct StolenCookies;
+
+    #[cfg(feature = "device-bound")]
+    #[doc = include_str!("../../../docs/how-to/device-bound-sessions.md")]
+    struct DeviceBoundSessions;
 
     #[doc = include_str!("../../../docs/how-to/limit-devices.md")]
     struct LimitDevices;

@@ -1,6 +1,8 @@
 //! One request's view of its visitor's session: the lock, the data and the headers around the core's visit.
 
 mod asking;
+#[cfg(feature = "device-bound")]
+mod bind;
 mod headers;
 mod once;
 mod same_name;
@@ -62,6 +64,8 @@ pub(crate) struct State {
     stored: event_listener::Event,
     /// The number of this process's revocations that are known not to concern this session.
     seen: u64,
+    /// The header that asks the browser to bind the session of a login.
+    registration: Option<HeaderValue>,
 }
 
 impl Visit {
@@ -131,12 +135,13 @@ impl Visit {
             // Counted before the user's session list is read.
             state.seen = self.sessions.revocations();
             let headers = self.headers.iter().map(HeaderValue::as_bytes);
-            let vestiary_store::Cookies { present, ids } = self.sessions.cookies(headers);
+            let vestiary_store::Cookies { present, ids, shown } = self.sessions.cookies(headers);
             // Without a cookie there is nothing to find, and no option of a Rust service begins a session.
             if present {
                 let shared = self.outer_of_this_name().next().is_some();
                 let passive = self.passive;
-                let cookies = visit::Cookies { present, ids, shared, passive, reads_only: false };
+                let cookies =
+                    visit::Cookies { present, ids, shown, shared, passive, reads_only: false };
                 apart(self.find(&mut state, cookies)).await;
             }
             state.is_loaded = true;
@@ -372,6 +377,7 @@ impl Visit {
         let logged_in = match apart(logging_in).await {
             Ok(true) => {
                 state.seen = seen;
+                state.offer_binding(rules);
                 Ok(())
             }
             Ok(false) => Err(SessionError::LoginOutdated),

@@ -6,6 +6,8 @@
 
 #[cfg(feature = "axum")]
 mod behaviours;
+#[cfg(all(feature = "axum", feature = "device-bound"))]
+mod device_sessions;
 #[cfg(feature = "axum")]
 mod ended;
 #[cfg(feature = "axum")]

@@ -126,7 +126,7 @@ async fn an_error_of_the_function_stays_in_the_request_that_ran_it() {
 async fn a_function_that_takes_longer_than_its_lease_is_dropped_and_the_next_one_runs() {
     let mut browser = Browser::new(&app(&Faulty::default(), &Provider::default()));
     let lost = browser.ok("/slow/20").await;
-    assert!(lost.starts_with("once_lost (the result of `once` was not kept"), "{lost}");
+    assert!(lost.starts_with("once_lost (the result of `once` or `tokens` was not kept"), "{lost}");
     assert_eq!(browser.ok("/fast").await, "5");
     assert_eq!(browser.ok("/fast").await, "5");
 }

@@ -130,7 +130,8 @@ async fn events_for_operators_are_logged_as_warnings() {
     // For the whole process: a subscriber of one thread could miss what other tests have logged before.
     tracing::subscriber::set_global_default(levels.clone()).unwrap();
     let store = Faulty::default();
-    let layer = SessionLayer::new(&config(), store.clone()).unwrap();
+    let config = config().device_bound(vestiary_tower::DeviceBound::default());
+    let layer = SessionLayer::new(&config, store.clone()).unwrap();
     let sessions = layer.sessions().clone();
     let app = Router::new()
         .route("/write", get(|session: Session| async move { session.insert("n", 1).await }))
@@ -142,14 +143,18 @@ async fn events_for_operators_are_logged_as_warnings() {
     browser.ok("/write").await;
     let anonymous = browser.cookie();
     browser.ok("/login").await;
-    // An ID that the login took out of use, and a record that cannot be read.
+    // An ID that the login took out of use, a device that is not shown, and a record that cannot be read.
     Browser::with(&app, anonymous).ok("/look").await;
-    let broken = sessions.create("{}", None).await.unwrap();
-    let key = sessions.options().store_key(broken.id());
-    let text = store.read(&key).await.unwrap().unwrap();
-    let write_id = vestiary_store::write_id_of(&text).and_then(WriteId::parse);
-    store.replace(&key, write_id.as_ref(), "{", Ttl::Infinite).await.unwrap();
-    Browser::with(&app, sessions.sign(broken.id())).ok("/look").await;
+    let device = r#""meta":{"slots":{"vestiary:device":{"until":253402300799999,"value":1}},"#;
+    for other in [device, "{"] {
+        let session = sessions.create("{}", None).await.unwrap();
+        let key = sessions.options().store_key(session.id());
+        let text = store.read(&key).await.unwrap().unwrap();
+        let write_id = vestiary_store::write_id_of(&text).and_then(WriteId::parse);
+        let other = if other == "{" { other.into() } else { text.replace(r#""meta":{"#, other) };
+        store.replace(&key, write_id.as_ref(), &other, Ttl::Infinite).await.unwrap();
+        Browser::with(&app, sessions.sign(session.id())).ok("/look").await;
+    }
     store.breaks("read", Fault::Fails);
     browser.clone().get("/look").await;
     store.is_well();
@@ -157,6 +162,7 @@ async fn events_for_operators_are_logged_as_warnings() {
     let levels = levels.0.lock().unwrap().clone();
     for (event, level) in [
         ("reuse", Level::WARN),
+        ("bound", Level::WARN),
         ("unreadable", Level::WARN),
         ("store_failed", Level::WARN),
         ("rotated", Level::INFO),

@@ -2,7 +2,7 @@
 
 use alloc::{borrow::ToOwned as _, string::String, vec::Vec};
 
-use vestiary::{CookieOverrides, SessionId, cookie_header, response, way_back};
+use vestiary::{CookieOverrides, SessionId, binding::Shown, cookie_header, response, way_back};
 use wasm_bindgen::prelude::*;
 
 use crate::{convert::thrown, options::Core};
@@ -10,16 +10,20 @@ use crate::{convert::thrown, options::Core};
 #[wasm_bindgen]
 impl Core {
     /// Reads a `Cookie` header: `length` bytes in the input, or `long` if it does not fit there. Writes the IDs with a valid
-    /// signature to the output, one a line. Returns their length, or -1 if no cookie has our name.
+    /// signature to the output, one a line. If there are any, a line with a comma and the value follows for each bound
+    /// cookie. Returns their length, or -1 if no cookie has our name.
     #[wasm_bindgen(js_name = readCookies)]
     pub fn read_cookies(&mut self, length: usize, long: Option<String>) -> i32 {
-        let Some(ids) = self.ids(length, long) else { return -1 };
+        let Some((ids, shown)) = self.ids(length, long) else { return -1 };
         let mut lines = String::new();
         for id in &ids {
             if !lines.is_empty() {
                 lines.push('\n');
             }
             lines.push_str(id.expose());
+        }
+        for value in shown.iter().filter(|_| !ids.is_empty()) {
+            lines.extend(["\n,", value]);
         }
         put(&mut self.output, &lines) as i32
     }
@@ -105,9 +109,13 @@ impl Core {
         Some(self.rules.keys.as_ref()?.sign(&id, self.options.format()))
     }
 
-    /// The IDs with a valid signature in the cookies of a header: `length` bytes in the input, or `long`. `None` if no
-    /// cookie has our name.
-    pub(crate) fn ids(&mut self, length: usize, long: Option<String>) -> Option<Vec<SessionId>> {
+    /// The IDs with a valid signature in the cookies of a header, and the values of its bound cookies: `length` bytes in the
+    /// input, or `long`. `None` if no cookie has our name.
+    pub(crate) fn ids(
+        &mut self,
+        length: usize,
+        long: Option<String>,
+    ) -> Option<(Vec<SessionId>, Vec<String>)> {
         let header =
             long.as_ref().map_or(self.input.get(..length), |long| Some(long.as_bytes()))?;
         let mut candidates = cookie_header::candidates(header, self.options.name()).peekable();
@@ -116,7 +124,7 @@ impl Core {
         for id in candidates.filter_map(|value| self.cookies.as_mut()?.verify(value)) {
             ids.push(id);
         }
-        Some(ids)
+        Some((ids, Shown::of(header, &self.options)))
     }
 }
 

@@ -10,6 +10,7 @@
 
 extern crate alloc;
 
+mod binding;
 mod constants;
 mod convert;
 mod cookie;

@@ -27,7 +27,7 @@ use crate::{
 #[wasm_bindgen]
 #[derive(Clone, Copy, Debug)]
 pub enum Task {
-    /// `vestiary::visit::open`: the IDs of the cookies, in lines.
+    /// `vestiary::visit::open`: the IDs of the cookies, in lines, and the bound cookies, each after a comma.
     Open,
     /// `save`. Its texts are changes: the data before, the data after, and the session's own cookie attributes. `{}` removes
     /// the attributes, and an empty text leaves them unchanged.
@@ -72,6 +72,10 @@ pub enum Task {
     /// `settle`: a name, the token, and the result. It failed with `Given::More`. The value taken is `held` if it was
     /// settled.
     Settle,
+    /// `bind`, with `Given::More` if the browser registers, and `Given::Proves` if the signature is valid: the headers
+    /// `Secure-Session-Response` and `Sec-Secure-Session-Id`. The value taken is the answer, in lines: its status, the
+    /// headers `Secure-Session-Challenge` and `Set-Cookie`, and its body.
+    Bind,
     /// `tokens`: an access token that was refused, or an empty text. The numbers are the lease, how early a token is
     /// refreshed, and the time waited, in milliseconds. The value taken is that of `Claim`; `held` and `done` have the tokens.
     Tokens,
@@ -106,7 +110,7 @@ pub enum Given {
     /// Another handle around this one has the same cookie name.
     Shared = 0x0800_0000,
     /// A login has a label; a revocation was made by the same request; a record is in its user's session list; the opening of
-    /// a session only reads; the function of a lease has failed.
+    /// a session only reads; the function of a lease has failed; a browser registers its device.
     More = 0x1000_0000,
     /// The input has random bytes. Without them an operation only reads.
     Drawn = 0x2000_0000,
@@ -118,6 +122,8 @@ pub enum Given {
     Passive = 0x4000,
     /// The operation has waited for another one that writes the same session.
     Behind = 0x2000,
+    /// The request proves its device, so that it needs no bound cookie; the signature of its proof is valid.
+    Proves = 0x1000,
 }
 
 /// The position of an operation's texts in the input, after the random bytes of the operation and of a session ID.
@@ -150,6 +156,8 @@ pub(crate) struct Operation {
     pub(crate) texts: String,
     /// The IDs of the cookies, if they are not among the texts.
     pub(crate) received: Vec<SessionId>,
+    /// The values of the bound cookies, if they are not among the texts.
+    pub(crate) bound: Vec<String>,
 }
 
 /// Hides the texts, which have IDs and data.
@@ -169,6 +177,7 @@ impl Default for Operation {
             numbers: [0.0; 4],
             texts: String::new(),
             received: Vec::new(),
+            bound: Vec::new(),
         }
     }
 }
@@ -191,7 +200,7 @@ impl Operation {
         self.text(3).lines().filter_map(|id| SessionId::parse(id).ok()).collect()
     }
 
-    fn text(&self, place: usize) -> &str {
+    pub(crate) fn text(&self, place: usize) -> &str {
         self.texts.split('\0').nth(place).unwrap_or_default()
     }
 
@@ -275,6 +284,7 @@ impl Operation {
             Task::Open => Act::Open(Cookies {
                 present: self.is(Given::Present),
                 ids: self.received(),
+                shown: self.shown(),
                 shared: self.is(Given::Shared),
                 reads_only: self.is(Given::More),
                 passive: self.is(Given::Passive),
@@ -327,6 +337,7 @@ impl Operation {
                 };
                 return self.lease(page, rules, visit, first, &mut next).await;
             }
+            Task::Bind => return self.bind(page, rules, visit, next(), next()).await,
             Task::IsAlive => {
                 return Ok(match boxed(visit::is_alive(page, rules, &mut visit)).await {
                     Ok(false) => Ending::Nothing,
@@ -390,15 +401,16 @@ impl Core {
             input.unwrap_or_default().to_owned()
         });
         let numbers = [proven, ended, before, waited];
-        let operation = Operation { task, flags, at, numbers, texts, received: Vec::new() };
+        let operation = Operation { task, flags, at, numbers, texts, ..Operation::default() };
         self.start(operation, facts, now, elapsed)
     }
 
     /// Begins `Task::Open` with the cookies of the header of `length` bytes in the input. The step is `Absent` if no cookie
     /// has our name.
     pub fn open(&mut self, length: usize, flags: u32, facts: u32, now: f64, elapsed: f64) -> u32 {
-        let Some(received) = self.ids(length, None) else { return Step::Absent as u32 };
-        let operation = Operation { task: Task::Open, flags, received, ..Operation::default() };
+        let Some((received, bound)) = self.ids(length, None) else { return Step::Absent as u32 };
+        let operation =
+            Operation { task: Task::Open, flags, received, bound, ..Operation::default() };
         self.start(operation, facts, now, elapsed)
     }
 

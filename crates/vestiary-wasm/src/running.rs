@@ -419,6 +419,7 @@ fn line_of(report: Report) -> String {
             let code = match event {
                 Event::Unreadable { code } => code,
                 Event::Rotated { reason } => reason.name(),
+                Event::Bound { reason } => reason.name(),
                 Event::Destroyed { confirmed: Some(true) } => "yes",
                 Event::Destroyed { confirmed: Some(false) } => "no",
                 Event::Reuse { log_id, revoked } => {

@@ -3,7 +3,7 @@
 use alloc::string::String;
 
 use vestiary::{
-    jwt::{Algorithm, Key, LogoutToken, Relying},
+    jwt::{Algorithm, LogoutToken, Relying},
     session::provider_list,
 };
 use wasm_bindgen::prelude::*;
@@ -19,20 +19,6 @@ pub fn logout_token(text: &str, issuer: &str, client_id: &str, now: f64) -> Resu
     let kid = token.jwt.header().string("kid").unwrap_or_default();
     let algorithm = token.jwt.algorithm().name();
     Ok([algorithm, "\n", &token.list, "\n", token.receipt.as_str(), "\n", &kid].concat())
-}
-
-/// The keys of a set that may have signed a token with this algorithm and `kid`: two lines for each, with its numbers.
-/// `undefined` if the text is not a set of keys.
-#[wasm_bindgen(js_name = providerKeys)]
-pub fn provider_keys(set: &str, algorithm: &str, kid: Option<String>) -> Option<String> {
-    let algorithm = Algorithm::ALL.into_iter().find(|one| one.name() == algorithm)?;
-    let mut lines = String::new();
-    for key in Key::of_set(set, algorithm, kid.as_deref())? {
-        for number in key.texts() {
-            lines.extend([number, "\n"]);
-        }
-    }
-    Some(lines)
 }
 
 /// The hash in the key of the list with the sessions of a session at a provider.

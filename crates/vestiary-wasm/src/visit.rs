@@ -98,6 +98,13 @@ impl Core {
         let visit = VisitText { flags, record: record.into(), ..VisitText::default() };
         visit.is_fresh(&self.rules, period as u64, millis(now)).unwrap_or(false)
     }
+
+    /// Whether the session of a visit is bound to its device.
+    #[wasm_bindgen(js_name = isBound)]
+    pub fn is_bound(&self, flags: u32, record: String) -> bool {
+        let visit = VisitText { flags, record: record.into(), ..VisitText::default() };
+        visit.is_bound(&self.rules).unwrap_or(false)
+    }
 }
 
 const _: () = assert!(

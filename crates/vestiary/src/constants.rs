@@ -13,6 +13,9 @@ pub const LONGEST_STALE: u32 = 60_000;
 /// The maximum number of texts in a near cache. Default of the option `cache.maxEntries`.
 pub const CACHE_ENTRIES: u32 = 10_000;
 
+/// The lifetime of a bound cookie, in seconds. Default of the option `deviceBound.maxAge`.
+pub const BOUND_MAX_AGE: u32 = 300;
+
 /// The time between two checks of a session that a stream watches, in seconds. Default of the option `recheckAfter`.
 pub const RECHECK_AFTER: u64 = 10;
 

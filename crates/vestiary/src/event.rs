@@ -46,11 +46,40 @@ pub enum Event {
         /// Whether the session has been revoked for it: [`OnReuse::Revoke`](crate::OnReuse::Revoke).
         revoked: bool,
     },
+    /// A session was bound to a device, or is, and a request has not shown the device.
+    Bound {
+        /// The reason.
+        reason: BoundReason,
+    },
     /// The store failed while the session was read, or in the background, as during a refresh.
     StoreFailed {
         /// The error's code.
         code: &'static str,
     },
+}
+
+/// The reason for an event about the device of a session: [`binding`](crate::binding).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum BoundReason {
+    /// A browser has bound its session.
+    Registered,
+    /// A request with the session cookie of a bound session had no valid bound cookie: a stolen cookie, or a browser that
+    /// could not refresh the bound one.
+    Missing,
+    /// The proof of a device was refused.
+    Refused,
+}
+
+impl BoundReason {
+    /// The reason's name in events.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Registered => "registered",
+            Self::Missing => "missing",
+            Self::Refused => "refused",
+        }
+    }
 }
 
 /// The reason for a rotation.
@@ -75,7 +104,7 @@ impl Reason {
 
 impl Event {
     /// One event of each kind.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Created,
         Self::Rotated { reason: Reason::Login },
         Self::Destroyed { confirmed: None },
@@ -87,6 +116,7 @@ impl Event {
         Self::Conflict,
         Self::Gone,
         Self::Reuse { log_id: None, revoked: false },
+        Self::Bound { reason: BoundReason::Missing },
         Self::StoreFailed { code: "store_failed" },
     ];
 
@@ -94,7 +124,7 @@ impl Event {
     #[must_use]
     pub fn fields(&self) -> &'static [&'static str] {
         match self {
-            Self::Rotated { reason: _ } => &["reason"],
+            Self::Rotated { reason: _ } | Self::Bound { reason: _ } => &["reason"],
             Self::Destroyed { confirmed: _ } => &["confirmed"],
             Self::Reuse { log_id: _, revoked: _ } => &["log_id", "revoked"],
             Self::Unreadable { code: _ } | Self::StoreFailed { code: _ } => &["code"],
@@ -123,6 +153,7 @@ impl Event {
             Self::Conflict => "conflict",
             Self::Gone => "gone",
             Self::Reuse { .. } => "reuse",
+            Self::Bound { .. } => "bound",
             Self::StoreFailed { .. } => "store_failed",
         }
     }
@@ -147,7 +178,8 @@ mod tests {
             Event::Conflict => 8,
             Event::Gone => 9,
             Event::Reuse { .. } => 10,
-            Event::StoreFailed { .. } => 11,
+            Event::Bound { .. } => 11,
+            Event::StoreFailed { .. } => 12,
         };
         assert!(Event::ALL.iter().map(place).eq(0..Event::ALL.len()));
     }

@@ -28,6 +28,7 @@ extern crate alloc;
 #[cfg(any(test, feature = "seeded-faults"))]
 extern crate std;
 
+pub mod binding;
 pub mod constants;
 pub mod decide;
 pub mod jwt;
@@ -58,13 +59,13 @@ pub use cookie::{
 pub use crypto::{CookieValue, KeyRing, MalformedCookie, SealRing, VerifiedCookies};
 pub use device::Device;
 pub use error::Error;
-pub use event::{Event, Reason};
+pub use event::{BoundReason, Event, Reason};
 pub use id::{Handle, RecentIds, SessionId, StoreKey, WriteId, user_key};
 pub use json::{json_members, merge};
 pub use memory::{MemoryLimits, MemoryTable, Outcome};
 pub use options::{
-    CacheOptions, OnReuse, OptionType, Options, OptionsInput, OptionsText, SessionsPerUser,
-    Timeouts, WhenFull,
+    CacheOptions, DeviceBoundOptions, OnReuse, OptionType, Options, OptionsInput, OptionsText,
+    SessionsPerUser, Timeouts, WhenFull,
 };
 pub use record::{
     Follower, Format, HiddenId, Inspection, Lead, Limits, Meta, Next, Record, Slots, UserRef,

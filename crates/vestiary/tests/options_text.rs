@@ -38,6 +38,8 @@ prop_compose! {
         express in option::of(any::<bool>()),
         reuse in option::of(prop_oneof![Just("report"), Just("revoke")]),
         max_stale in option::of(0_u32..70_000),
+        (bound, bound_max_age, bound_path) in
+            (option::of(any::<bool>()), option::of(number()), option::of(text())),
     ) -> (Value, Value) {
         let (name, domain, path, namespace) = texts;
         let [http_only, partitioned, secure, rolling, uninitialized, auto_save, hash_ids] = flags;
@@ -52,6 +54,7 @@ prop_compose! {
             "idleTimeout": idle, "absoluteTimeout": absolute, "renewAfter": renew_after,
             "renewGrace": renew_grace, "namespace": namespace, "hashIds": hash_ids, "maxBytes": max_bytes,
             "onReuse": reuse, "recheckAfter": recheck, "maxStale": max_stale,
+            "deviceBound": bound, "boundMaxAge": bound_max_age, "boundPath": bound_path,
         });
         (options, cookie)
     }
@@ -116,6 +119,9 @@ fn input<'a>(
         recheck_after: options["recheckAfter"].as_f64(),
         max_stale: options["maxStale"].as_f64(),
         max_entries: options["maxEntries"].as_f64(),
+        device_bound: flag("deviceBound"),
+        bound_max_age: options["boundMaxAge"].as_f64(),
+        bound_path: options["boundPath"].as_str(),
         attributes: Some(attributes),
     })
 }

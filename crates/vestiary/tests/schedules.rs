@@ -17,10 +17,14 @@
     reason = "a test may fail"
 )]
 
+#[path = "schedules/bound.rs"]
+mod bound;
 #[path = "schedules/chance.rs"]
 mod chance;
 #[path = "schedules/checks.rs"]
 mod checks;
+#[path = "schedules/device.rs"]
+mod device;
 #[cfg(feature = "seeded-faults")]
 #[path = "schedules/faults.rs"]
 mod faults;

@@ -9,6 +9,7 @@
     reason = "a test may fail"
 )]
 
+mod bound;
 mod encryption;
 mod hints;
 mod logout;
@@ -205,7 +206,11 @@ async fn found(sessions: &Sessions, id: &SessionId) -> Found {
 async fn loaded(sessions: &Sessions, id: &SessionId) -> Option<Loaded> {
     match found(sessions, id).await {
         Found::Session(session) => Some(*session),
-        Found::Tombstone(_) | Found::Expired(_) | Found::Unreadable(_) | Found::Nothing => None,
+        Found::Tombstone(_)
+        | Found::Unbound(_)
+        | Found::Expired(_)
+        | Found::Unreadable(_)
+        | Found::Nothing => None,
     }
 }
 

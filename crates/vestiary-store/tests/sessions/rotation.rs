@@ -32,7 +32,7 @@ async fn a_renewed_session_is_found_by_its_old_id_until_the_grace_period_ends() 
                 assert!(!leads);
                 assert_eq!(taken(&events), ["reuse"]);
             }
-            Found::Unreadable(_) | Found::Expired(_) | Found::Nothing => {
+            Found::Unbound(_) | Found::Unreadable(_) | Found::Expired(_) | Found::Nothing => {
                 panic!("it leads a logout to the session")
             }
         }

@@ -1,9 +1,27 @@
 //! The headers of a response: the cookie, and those for caches.
 
-use http::{HeaderMap, HeaderValue, header};
-use vestiary::{response, visit::Outgoing};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use vestiary::{binding::registration, protocol::Rules, response, visit::Outgoing};
 
 use super::{State, Visit};
+
+/// Asks the browser to bind the session to its device.
+const REGISTRATION: HeaderName = HeaderName::from_static("secure-session-registration");
+
+impl State {
+    /// Whether the session is bound to its device.
+    pub(crate) fn is_bound(&self) -> bool {
+        self.visit.is_bound()
+    }
+
+    /// Asks the browser to bind the session that was logged in just now. Only this response does: an attacker
+    /// who has the challenge can bind the session.
+    pub(super) fn offer_binding(&mut self, rules: &Rules) {
+        let meta = self.session().map(|session| session.record.meta());
+        let header = meta.and_then(|meta| registration(rules, meta));
+        self.registration = header.and_then(|header| HeaderValue::try_from(header).ok());
+    }
+}
 
 impl Visit {
     /// Adds the cookie and the headers for caches to a response.
@@ -29,6 +47,10 @@ impl Visit {
             headers.append(header::SET_COOKIE, other);
         }
         headers.append(header::SET_COOKIE, cookie);
+        if let (Some(value), Outgoing::Session { .. }) = (&state.registration, &state.visit.cookie)
+        {
+            headers.insert(REGISTRATION, value.clone());
+        }
     }
 
     fn outgoing(&self, state: &State) -> Option<HeaderValue> {
@@ -54,7 +76,7 @@ fn vary_by_cookie(headers: &mut HeaderMap) {
     }
 }
 
-fn list_of(headers: &HeaderMap, name: header::HeaderName) -> String {
+fn list_of(headers: &HeaderMap, name: HeaderName) -> String {
     let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
     values.collect::<Vec<_>>().join(", ")
 }

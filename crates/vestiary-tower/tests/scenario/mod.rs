@@ -1,6 +1,7 @@
 //! The language of `vectors/scenarios.json`, and its player.
 
 #![allow(
+    clippy::indexing_slicing,
     clippy::missing_docs_in_private_items,
     clippy::missing_errors_doc,
     clippy::missing_panics_doc,
@@ -12,6 +13,7 @@
     reason = "a test may fail"
 )]
 
+mod devices;
 mod operations;
 mod options;
 pub mod player;

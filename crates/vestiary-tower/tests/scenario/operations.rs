@@ -113,12 +113,25 @@ async fn act(
             }
             login.await?;
         }
+        Operation::LoggedOut { sid, sub, token, .. } => {
+            let list = match sid {
+                Some(sid) => provider_list("sid", ISSUER, sid),
+                None => provider_list("sub", ISSUER, sub.as_deref().unwrap()),
+            };
+            let receipt = Some(provider_receipt(ISSUER, token));
+            if session.sessions().logged_out(&list, receipt).await? {
+                return Ok("token_replayed".into());
+            }
+        }
         Operation::Confirm { .. } => {
             return Ok(if session.confirm().await? { "yes".into() } else { "no".into() });
         }
         Operation::IsFresh { within, .. } => {
             let is_fresh = session.is_fresh(Duration::from_secs_f64(*within)).await?;
             return Ok(if is_fresh { "yes".into() } else { "no".into() });
+        }
+        Operation::IsBound { .. } => {
+            return Ok(if session.is_bound().await? { "yes".into() } else { "no".into() });
         }
         Operation::Ends { .. } => {
             let now = session.sessions().now();
@@ -155,16 +168,6 @@ async fn act_on_list(session: &Session, operation: &Operation) -> Result<Value, 
             let handle = session.handle().await?.unwrap();
             session.sessions_of(user).revoke_others(&handle).await?;
         }
-        Operation::LoggedOut { sid, sub, token, .. } => {
-            let list = match sid {
-                Some(sid) => provider_list("sid", ISSUER, sid),
-                None => provider_list("sub", ISSUER, sub.as_deref().unwrap()),
-            };
-            let receipt = Some(provider_receipt(ISSUER, token));
-            if session.sessions().logged_out(&list, receipt).await? {
-                return Ok("token_replayed".into());
-            }
-        }
         Operation::RevokeAll { user, .. } => session.sessions_of(user).revoke_all().await?,
         Operation::List { user, .. } => {
             let list = session.sessions_of(user).list().await?;
@@ -173,6 +176,10 @@ async fn act_on_list(session: &Session, operation: &Operation) -> Result<Value, 
         Operation::Devices { user, .. } => {
             let list = session.sessions_of(user).list().await?;
             return Ok(list.into_iter().map(|one| one.device.map(shown)).collect());
+        }
+        Operation::BoundList { user, .. } => {
+            let list = session.sessions_of(user).list().await?;
+            return Ok(list.into_iter().map(|one| json!(one.bound)).collect());
         }
         _ => panic!("this is no operation on a list"),
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 use vestiary::{Format, OnReuse};
-use vestiary_store::{Config, Encrypt, OnStoreError, SessionsPerUser, WhenFull};
+use vestiary_store::{Config, DeviceBound, Encrypt, OnStoreError, SessionsPerUser, WhenFull};
 
 use super::script::{InOrder, Options, Scenario};
 
@@ -54,6 +54,16 @@ pub fn config_of(options: &Options) -> Config {
                 },
             },
             other => panic!("sessionsPerUser: {other}"),
+        };
+        device_bound |bound: Value| {
+            let mut device = DeviceBound::default();
+            if let Some(age) = bound.get("maxAge") {
+                device = device.max_age(seconds(age.as_u64().unwrap()));
+            }
+            if let Some(path) = bound.get("path") {
+                device = device.path(path.as_str().unwrap());
+            }
+            device
         };
         touch_after seconds;
         version std::convert::identity;

@@ -9,7 +9,7 @@ use std::{
 use axum::{
     Extension, Router,
     body::Body,
-    http::{HeaderMap, HeaderValue, Request, Response, header},
+    http::{HeaderMap, HeaderValue, Request, Response, header, request::Builder},
     response::IntoResponse as _,
     routing::get,
 };
@@ -25,6 +25,7 @@ use vestiary_store::{Event, Reason, SessionError, Sessions, set_clock};
 use vestiary_tower::{ReadOnlySession, Session, SessionLayer};
 
 use super::{
+    devices::Devices,
     operations::answers,
     options::{config_of, instances},
     script::{Finds, Operation, Options, Scenario, Step, StoreOperation, Stored},
@@ -75,6 +76,7 @@ pub struct Player {
     sockets: BTreeMap<String, (ReadOnlySession, i64)>,
     /// The cookies of the browsers.
     jars: BTreeMap<String, String>,
+    devices: Devices,
     /// The last cookie of each session, by its name in the scenario.
     cookies: BTreeMap<String, String>,
     /// The IDs of sessions by their names.
@@ -89,6 +91,7 @@ struct Answered<'s> {
     cookie: Option<&'s str>,
     attributes: Option<&'s str>,
     fails: Option<&'s str>,
+    offers: bool,
 }
 
 const FORGED: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
@@ -96,7 +99,7 @@ const FORGED: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA.AAAAAAAAAAAAAAAAAAAAAAAAA
 /// The header that has the code of the error a request failed with.
 const FAILED: &str = "x-failed";
 
-fn same<T: PartialEq + Debug>(what: &str, found: &T, expected: &T) -> Played {
+pub fn same<T: PartialEq + Debug>(what: &str, found: &T, expected: &T) -> Played {
     if found == expected {
         return Ok(());
     }
@@ -108,6 +111,7 @@ fn name_of(event: &Event) -> String {
         Event::Rotated { reason: Reason::Login } => "login",
         Event::Rotated { reason: Reason::Renewal } => "renewal",
         Event::Reuse { revoked: true, .. } => "revoked",
+        Event::Bound { reason } => reason.name(),
         Event::Unreadable { code } | Event::StoreFailed { code } => code,
         _ => return event.name().to_owned(),
     };
@@ -146,7 +150,10 @@ impl Player {
             let layer = SessionLayer::new(&config, shelf.clone()).unwrap().on_failure(failed);
             let layer = layer.passive(move |_| passive);
             let sessions = layer.sessions().clone();
-            let app = Router::new().route("/", get(respond)).layer(layer);
+            let app = Router::new().route("/", get(respond));
+            #[cfg(feature = "device-bound")]
+            let app = app.layer(vestiary_tower::DeviceSessions);
+            let app = app.layer(layer);
             Instance { name, app, sessions, ahead: options.clock_ahead.unwrap_or_default() * 1_000 }
         };
         let instances = instances(scenario)?.into_iter().map(instance).collect();
@@ -157,6 +164,7 @@ impl Player {
             left: BTreeMap::new(),
             sockets: BTreeMap::new(),
             jars: BTreeMap::new(),
+            devices: Devices::default(),
             cookies: BTreeMap::new(),
             ids: BTreeMap::new(),
             events,
@@ -191,10 +199,11 @@ impl Player {
 
     async fn step(&mut self, step: &Step) -> Played {
         match step {
-            Step::Visit { browser, at, ops, cookie, attributes, events, fails, asked } => {
+            Step::Visit { browser, at, ops, cookie, attributes, offers, events, fails, asked } => {
                 let (cookie, attributes) = (cookie.as_deref(), attributes.as_deref());
                 let running = self.begin(browser, at.as_deref())?;
-                let answered = Answered { cookie, attributes, fails: fails.as_deref() };
+                let answered =
+                    Answered { cookie, attributes, fails: fails.as_deref(), offers: *offers };
                 self.answer(running, ops, answered).await?;
                 self.noted(events, asked)
             }
@@ -209,12 +218,13 @@ impl Player {
                 self.perform(running, ops).await?;
                 self.noted(events, asked)
             }
-            Step::End { request, ops, cookie, attributes, events, fails, asked } => {
+            Step::End { request, ops, cookie, attributes, offers, events, fails, asked } => {
                 let running = self.requests.remove(request).ok_or("it has not begun")?;
                 let session = running.desk.session.lock().unwrap().clone();
                 let ahead = running.ahead;
                 let (cookie, attributes) = (cookie.as_deref(), attributes.as_deref());
-                let answered = Answered { cookie, attributes, fails: fails.as_deref() };
+                let answered =
+                    Answered { cookie, attributes, fails: fails.as_deref(), offers: *offers };
                 self.answer(running, ops, answered).await?;
                 self.left.insert(request.clone(), (session.unwrap(), ahead));
                 self.noted(events, asked)
@@ -242,17 +252,13 @@ impl Player {
                 self.now += millis;
                 Ok(())
             }
-            Step::Jar { browser, holds } => {
-                let cookie = match holds.as_deref() {
-                    None => {
-                        self.jars.remove(browser);
-                        return Ok(());
-                    }
-                    Some("forged") => FORGED.to_owned(),
-                    Some(session) => self.cookies.get(session).ok_or("no cookie yet")?.clone(),
-                };
-                self.jars.insert(browser.clone(), cookie);
-                Ok(())
+            Step::Prove { events, asked, .. } => {
+                self.prove(step).await?;
+                self.noted(events, asked)
+            }
+            Step::Jar { browser, holds, bound } => {
+                self.devices.copy(browser, bound.as_ref());
+                self.hold(browser, holds.as_deref())
             }
             Step::Store { read, create, replace, touch, remove } => {
                 let faults = [
@@ -329,8 +335,8 @@ impl Player {
             Err(how) => return Ok(Err(how)),
         };
         let ahead = instance.ahead;
-        let cookie = self.jars.get(browser).map(|cookie| format!("theme=dark; sid={cookie}"));
-        let header = cookie.unwrap_or_default();
+        let cookie = self.devices.header(browser, self.jars.get(browser));
+        let header = cookie.map_or_else(String::new, |cookie| format!("theme=dark; {cookie}"));
         let found = ReadOnlySession::read(&instance.sessions, &header).await?;
         let seen = match &found {
             Some(session) => Some((session.data()?, session.user_id())),
@@ -358,14 +364,49 @@ impl Player {
         let (letters, received) = mpsc::unbounded_channel();
         let (received, session) = (Arc::new(Waiting::new(received)), Arc::default());
         let desk = Desk { letters: received, session };
-        let mut request = Request::get("/").header(header::HOST, "app.example");
-        if let Some(cookie) = self.jars.get(browser) {
-            request = request.header(header::COOKIE, format!("sid={cookie}"));
-        }
+        let request = self.sends(Request::get("/"), browser);
         let request = request.extension(desk.clone()).body(Body::empty()).unwrap();
         let app = instance.app.clone();
         let response = tokio::spawn(async move { app.oneshot(request).await.unwrap() });
         Ok(Running { browser: browser.to_owned(), ahead: instance.ahead, letters, desk, response })
+    }
+
+    /// Puts a session cookie into a browser, or none.
+    fn hold(&mut self, browser: &str, holds: Option<&str>) -> Played {
+        let cookie = match holds {
+            None => {
+                self.jars.remove(browser);
+                return Ok(());
+            }
+            Some("forged") => FORGED.to_owned(),
+            Some(session) => self.cookies.get(session).ok_or("no cookie yet")?.clone(),
+        };
+        self.jars.insert(browser.to_owned(), cookie);
+        Ok(())
+    }
+
+    /// A browser proves its device.
+    async fn prove(&mut self, step: &Step) -> Played {
+        let Step::Prove { browser, at, r#as, with, gives, cookie, .. } = step else {
+            return Ok(());
+        };
+        let request = self.devices.request(browser, *r#as, *with);
+        let app = self.instance(at.as_deref())?.app.clone();
+        let request = self.sends(request, browser).body(Body::empty()).unwrap();
+        let response = app.oneshot(request).await.unwrap();
+        let headers = self.devices.answered(browser, &response, gives)?;
+        let cookie = cookie.as_deref();
+        let answered = Answered { cookie, attributes: None, fails: None, offers: false };
+        self.receive(browser, &headers, answered)
+    }
+
+    /// A request with the cookies of the browser.
+    fn sends(&self, request: Builder, browser: &str) -> Builder {
+        let request = request.header(header::HOST, "app.example");
+        match self.devices.header(browser, self.jars.get(browser)) {
+            Some(cookies) => request.header(header::COOKIE, cookies),
+            None => request,
+        }
     }
 
     /// Hands operations to a request that has begun. It answers nothing if it has failed.
@@ -397,6 +438,7 @@ impl Player {
 
     /// Takes the cookie of a response into the browser.
     fn receive(&mut self, browser: &str, headers: &HeaderMap, answered: Answered<'_>) -> Played {
+        self.devices.offered(browser, headers, answered.offers)?;
         let expected = answered.cookie.unwrap_or("none");
         let cookies: Vec<_> = headers.get_all(header::SET_COOKIE).iter().collect();
         let cookie = match cookies[..] {

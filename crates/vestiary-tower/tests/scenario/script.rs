@@ -35,6 +35,7 @@ pub struct Options {
     #[expect(dead_code, reason = "only read by the other player")]
     pub auto_save: Option<bool>,
     pub clock_ahead: Option<i64>,
+    pub device_bound: Option<Value>,
     pub encrypt: Option<Value>,
     pub format: Option<String>,
     pub idle_timeout: Option<u64>,
@@ -122,6 +123,13 @@ pub enum Operation {
         within: f64,
         gives: Option<String>,
     },
+    IsBound {
+        gives: Option<String>,
+    },
+    BoundList {
+        user: String,
+        bound: Vec<bool>,
+    },
     Ends {
         expires: Option<u64>,
         idle: Option<u64>,
@@ -208,6 +216,8 @@ pub enum Step {
         cookie: Option<String>,
         attributes: Option<String>,
         #[serde(default)]
+        offers: bool,
+        #[serde(default)]
         events: Vec<String>,
         fails: Option<String>,
         #[serde(default)]
@@ -239,6 +249,8 @@ pub enum Step {
         cookie: Option<String>,
         attributes: Option<String>,
         #[serde(default)]
+        offers: bool,
+        #[serde(default)]
         events: Vec<String>,
         fails: Option<String>,
         #[serde(default)]
@@ -269,12 +281,26 @@ pub enum Step {
         #[serde(default)]
         asked: BTreeMap<StoreOperation, usize>,
     },
+    Prove {
+        browser: String,
+        at: Option<String>,
+        r#as: Proves,
+        #[serde(default)]
+        with: Proof,
+        gives: String,
+        cookie: Option<String>,
+        #[serde(default)]
+        events: Vec<String>,
+        #[serde(default)]
+        asked: BTreeMap<StoreOperation, usize>,
+    },
     Pass {
         seconds: f64,
     },
     Jar {
         browser: String,
         holds: Option<String>,
+        bound: Option<String>,
     },
     Store {
         read: Option<Fault>,
@@ -303,6 +329,29 @@ pub enum Step {
         times: usize,
         steps: Vec<Step>,
     },
+}
+
+/// The address to which a browser proves its device.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub enum Proves {
+    Registers,
+    Refreshes,
+}
+
+/// The proof that a browser sends.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub enum Proof {
+    /// Its own: of a new key for a registration.
+    #[default]
+    Own,
+    /// None.
+    None,
+    /// One that another key has signed.
+    Forged,
+    /// The last one, again.
+    Again,
 }
 
 /// The session that is read without a request.
@@ -379,10 +428,12 @@ impl Operation {
             }
             Self::List { labels, .. } => return serde_json::json!(labels),
             Self::Devices { devices, .. } => return serde_json::json!(devices),
+            Self::BoundList { bound, .. } => return serde_json::json!(bound),
             Self::Together { ops } => return ops.iter().map(Self::expected).collect(),
-            Self::IsAlive { gives } | Self::Confirm { gives } | Self::IsFresh { gives, .. } => {
-                gives.as_deref().unwrap_or("yes")
-            }
+            Self::IsAlive { gives }
+            | Self::Confirm { gives }
+            | Self::IsBound { gives }
+            | Self::IsFresh { gives, .. } => gives.as_deref().unwrap_or("yes"),
             Self::Set { gives, .. }
             | Self::Remove { gives, .. }
             | Self::Save { gives }

@@ -12,6 +12,7 @@
     reason = "each test uses some of it, and a test may fail"
 )]
 
+pub mod device;
 pub mod scheduled;
 
 use std::{

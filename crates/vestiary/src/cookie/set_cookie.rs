@@ -106,6 +106,19 @@ impl SetCookie {
         header
     }
 
+    /// The option that takes the cookie out of its origin, or divides it by the top-level site.
+    pub(crate) fn beyond_origin(&self) -> Option<&'static str> {
+        let partitioned = self.partitioned.then_some("cookie.partitioned");
+        self.domain.as_ref().map(|_| "cookie.domain").or(partitioned)
+    }
+
+    /// The attributes, without the lifetime: `Path=/; HttpOnly`.
+    pub(crate) fn attributes(&self) -> String {
+        let mut header = String::new();
+        self.push_attributes(&mut header, None, None);
+        header.split_off(2.min(header.len()))
+    }
+
     fn push_attributes(
         &self,
         header: &mut String,

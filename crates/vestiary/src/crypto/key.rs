@@ -169,6 +169,23 @@ impl KeyRing {
         Some(base64::url(&hint))
     }
 
+    /// Signs a bound cookie that ends at `until`, for the public key of a device:
+    /// `HMAC-SHA256(secret, "vestiary.bound.v1\0" ‖ until ‖ "." ‖ key)`.
+    pub(crate) fn sign_bound(&self, until: &str, key: &str) -> String {
+        let first = self.verifiers.first();
+        first.map_or_else(String::new, |verifier| base64::url(&bound(verifier, until, key)))
+    }
+
+    /// Whether one of the secrets has signed such a cookie: [`KeyRing::sign_bound`].
+    pub(crate) fn signs_bound(&self, until: &str, key: &str, signature: &str) -> bool {
+        let mut found = Choice::from(0);
+        for verifier in &self.verifiers {
+            let expected = base64::url(&bound(verifier, until, key));
+            found |= expected.as_bytes().ct_eq(signature.as_bytes());
+        }
+        found.into()
+    }
+
     /// Compares text with text: decoding the presented signature first would accept several spellings of the same
     /// bytes. Every key is tried, so the time does not reveal which one matches.
     fn signed_by_one(&self, id: &SessionId, presented: &[u8; SIGNATURE]) -> bool {
@@ -298,6 +315,11 @@ fn hide_hint(hint: &mut [u8], key: &MacKey, id: &str) {
 #[inline(never)]
 fn hint_pad(key: &MacKey, id: &str) -> [u8; HASH] {
     key.mac(&[b"vestiary.hint.v1\0", id.as_bytes()])
+}
+
+/// The signature of a bound cookie. The zero byte separates it from the signatures of IDs.
+fn bound(verifier: &MacKey, until: &str, key: &str) -> [u8; HASH] {
+    verifier.mac(&[b"vestiary.bound.v1\0", until.as_bytes(), b".", key.as_bytes()])
 }
 
 fn signature<'b>(key: &MacKey, id: &SessionId, buffer: &'b mut [u8; SIGNATURE]) -> &'b str {

@@ -1,6 +1,7 @@
 //! The options of sessions, and the deadlines that follow from them.
 
 mod cache;
+mod device_bound;
 mod per_user;
 mod text;
 mod timeouts;
@@ -12,6 +13,7 @@ use alloc::{
 use core::ops::RangeInclusive;
 
 pub use cache::CacheOptions;
+pub use device_bound::DeviceBoundOptions;
 pub use per_user::{SessionsPerUser, WhenFull};
 pub use text::{OptionType, OptionsText};
 pub use timeouts::Timeouts;
@@ -60,6 +62,7 @@ pub struct Options {
     /// The maximum time between two checks of a watched session, in milliseconds.
     recheck_after: u64,
     cache: Option<CacheOptions>,
+    device_bound: Option<DeviceBoundOptions>,
 }
 
 /// Options whose effect depends on the cookie's attributes, as they were given. A session may have its own attributes.
@@ -124,6 +127,12 @@ pub struct OptionsInput<'a> {
     pub max_stale: Option<f64>,
     /// The maximum number of entries of the near cache: 1 to 1,000,000. Default: 10,000.
     pub max_entries: Option<f64>,
+    /// Bind the sessions of users to their browser: [`binding`](crate::binding). The store must be atomic.
+    pub device_bound: bool,
+    /// The lifetime of the bound cookie, in seconds: 1 to 86,400. Default: 300.
+    pub bound_max_age: Option<f64>,
+    /// The path below which browsers register and refresh. Default: `device-session` below the cookie's path.
+    pub bound_path: Option<&'a str>,
     /// The cookie attributes for records: text of a JSON object, as for [`Options::record_cookie`]. Default: none.
     pub attributes: Option<&'a str>,
 }
@@ -143,7 +152,6 @@ impl Options {
                 save_uninitialized: input.save_uninitialized,
                 auto_save: input.auto_save,
             },
-            cookie,
             secure: None,
             touch_after: 0,
             asked: Asked {
@@ -165,6 +173,8 @@ impl Options {
             },
             recheck_after: timeouts::recheck(input.recheck_after)?,
             cache: cache::checked(input.max_stale, input.max_entries)?,
+            device_bound: device_bound::checked(&input, &cookie)?,
+            cookie,
         };
         options.settle()?;
         if options.format == Format::ExpressSession && options.timeouts.has_renewal() {
@@ -213,7 +223,7 @@ impl Options {
         self.policy.rolling = max_age.is_some();
         self.touch_after =
             max_age.map_or(0, |max_age| touch_after.unwrap_or(max_age.millis() / 10));
-        Ok(())
+        self.device_bound.as_ref().map_or(Ok(()), |device| device.check(&self.cookie))
     }
 
     /// The options for the session with this metadata. If its own attributes contradict the options, they are ignored.
@@ -403,6 +413,12 @@ impl Options {
     #[must_use]
     pub fn cache(&self) -> Option<CacheOptions> {
         self.cache
+    }
+
+    /// The options of device-bound sessions, if the sessions of users are bound.
+    #[must_use]
+    pub fn device_bound(&self) -> Option<&DeviceBoundOptions> {
+        self.device_bound.as_ref()
     }
 
     /// The namespace of the sessions.

@@ -58,7 +58,7 @@ const COOKIE: &str = "cookie.";
 
 impl OptionsText {
     /// The members of the text besides `cookie`, with the types of their values.
-    pub const TYPES: [(&'static str, OptionType); 27] = [
+    pub const TYPES: [(&'static str, OptionType); 30] = [
         ("name", OptionType::String),
         ("rolling", OptionType::Boolean),
         ("saveUninitialized", OptionType::Boolean),
@@ -79,6 +79,9 @@ impl OptionsText {
         ("recheckAfter", OptionType::Number),
         ("maxStale", OptionType::Number),
         ("maxEntries", OptionType::Number),
+        ("deviceBound", OptionType::Boolean),
+        ("boundMaxAge", OptionType::Number),
+        ("boundPath", OptionType::String),
         ("secrets", OptionType::Strings),
         ("sealSecrets", OptionType::Strings),
         ("migrates", OptionType::Boolean),
@@ -141,6 +144,9 @@ impl OptionsText {
             recheck_after: self.number("recheckAfter"),
             max_stale: self.number("maxStale"),
             max_entries: self.number("maxEntries"),
+            device_bound: self.is_on("deviceBound"),
+            bound_max_age: self.number("boundMaxAge"),
+            bound_path: self.string("boundPath"),
             attributes: Some(&self.attributes),
         })
     }

@@ -194,6 +194,22 @@ pub enum Fault {
     CacheSparesList,
     /// A record is read again from the near cache after a write, although it may have changed.
     RereadsCache,
+    /// A bound session needs no bound cookie.
+    AdmitsUnbound,
+    /// A bound cookie is valid after its end, too.
+    BoundNeverEnds,
+    /// A bound cookie is valid for the session of another device, too.
+    BoundForAnyKey,
+    /// A challenge is not replaced when it was answered.
+    ChallengeStays,
+    /// The binding is written over one that another request has written meanwhile.
+    BindingOverwrites,
+    /// A proof whose challenge another request has answered first gets a bound cookie, too.
+    ConflictBinds,
+    /// A second device takes the place of the first one.
+    RegistersAgain,
+    /// A registration that is sent again gets its cookie after the grace period, too.
+    RepeatsForever,
 }
 
 #[cfg(all(feature = "seeded-faults", any(target_family = "wasm", not(debug_assertions))))]

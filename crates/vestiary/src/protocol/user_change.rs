@@ -31,6 +31,8 @@ pub enum UserChange {
     },
     /// A session was used.
     Seen(Handle),
+    /// A session was bound to a device.
+    Bound(Handle),
     /// One session ends.
     Remove(Handle),
     /// Several sessions end.

@@ -14,7 +14,7 @@ use crate::{
 ///
 /// A session of a user is valid only while it is in the list. So one write ends all of them, however many there are, and
 /// whatever happens to their records. The list is JSON:
-/// `{"v":"<write id>","sessions":{"<handle>":{"created":ms,"seen":ms,"until":ms,"label":"…","device":{…},"provider":[…]}},"after":ms}`.
+/// `{"v":"<write id>","sessions":{"<handle>":{"created":ms,"seen":ms,"until":ms,"label":"…","device":{…},"provider":[…],"bound":true}},"after":ms}`.
 ///
 /// ```
 /// # use vestiary::{Handle, SessionsPerUser, Ttl, UnixMillis, WriteId};
@@ -62,6 +62,8 @@ pub struct UserSession {
     pub device: Option<String>,
     /// The lists of its provider that have it, too, as JSON text: the hashes in their keys.
     pub(crate) provider: Option<String>,
+    /// Whether it was bound to its device: [`binding`](crate::binding).
+    pub bound: bool,
 }
 
 /// The time for which a session stays in the list after its end, in milliseconds. A server whose clock is ahead must not
@@ -247,6 +249,11 @@ impl UserSessions {
                 let until = if session.is_left() { session.until } else { end };
                 self.sessions.push(UserSession { seen: now, until, ..session });
             }
+            UserChange::Bound(handle) => {
+                let session = self.sessions.iter_mut().find(|session| session.handle == *handle);
+                let Some(session) = session else { return Verdict::Outdated };
+                session.bound = true;
+            }
             UserChange::Remove(handle) => self.keep(&|session| session.handle != *handle),
             UserChange::RemoveEach(handles) => {
                 self.keep(&|session| !handles.contains(&session.handle));
@@ -418,8 +425,9 @@ impl UserSession {
 
     /// An entry without a label.
     fn bare(handle: &Handle, now: UnixMillis, until: UnixMillis) -> Self {
-        let handle = handle.clone();
-        Self { handle, created: now, seen: now, until, label: None, device: None, provider: None }
+        let (handle, bound) = (handle.clone(), false);
+        let (label, device, provider) = (None, None, None);
+        Self { handle, created: now, seen: now, until, label, device, provider, bound }
     }
 
     /// Whether a login has replaced the session ([`UserSessions::leave`]).
@@ -434,8 +442,10 @@ impl UserSession {
             push_name(text, name);
             date::push_number(text, at.0, 1);
         }
+        let Self { label, device, provider, .. } = self;
+        let bound = &self.bound.then(|| "true".to_owned());
         let texts =
-            [("label", &self.label), ("device", &self.device), ("provider", &self.provider)];
+            [("label", label), ("device", device), ("provider", provider), ("bound", bound)];
         for (name, value) in texts {
             if let Some(value) = value {
                 push_name(text, name);
@@ -454,7 +464,7 @@ const LONGEST: usize = 160;
 
 fn session(handle: Option<Handle>, text: &str) -> Result<UserSession, Error> {
     let mut instants = [None; 3];
-    let (mut label, mut device, mut provider) = (None, None, None);
+    let (mut label, mut device, mut provider, mut bound) = (None, None, None, false);
     let Limits { depth, .. } = Limits::LOAD;
     json::members(text, depth, depth, &mut |key, place| {
         let value = text.get(place).unwrap_or_default();
@@ -466,13 +476,14 @@ fn session(handle: Option<Handle>, text: &str) -> Result<UserSession, Error> {
             b"label" if value.starts_with('"') => label = Some(value.to_owned()),
             b"device" if value.starts_with('{') => device = Some(value.to_owned()),
             b"provider" if value.starts_with('[') => provider = Some(value.to_owned()),
+            b"bound" => bound = value == "true",
             _ => {}
         }
         Ok(())
     })?;
     match (handle, instants) {
         (Some(handle), [Some(created), Some(seen), Some(until)]) => {
-            Ok(UserSession { handle, created, seen, until, label, device, provider })
+            Ok(UserSession { handle, created, seen, until, label, device, provider, bound })
         }
         _ => Err(Error::Json),
     }

@@ -8,7 +8,7 @@ use super::{
     write::new_record,
 };
 use crate::{
-    Event, Meta, Reason, SessionId, UnixMillis, UserRef, WhenFull,
+    Event, Meta, Reason, SessionId, Slots, UnixMillis, UserRef, WhenFull, binding,
     constants::RENEWALS,
     protocol::{
         Answer, Body, Calls, Doubt, Draft, Ended, Fault, Host, IDS, Moved, Place, Proof, Query,
@@ -50,6 +50,10 @@ pub async fn log_in<H: Host>(
         meta: Meta {
             cookie: join.cookie.clone(),
             // A proof of less than a second ago is as new as the session.
+            slots: match rules.options.device_bound() {
+                Some(_) => binding::offered(host)?,
+                None => Slots::default(),
+            },
             confirmed: Some(join.proven).filter(|at| host.now().since(*at) >= 1_000),
             ..Meta::owned(Some(user.clone()))
         },

@@ -6,7 +6,8 @@ use super::{
     reuse::report_reuse,
 };
 use crate::{
-    Error, Event, Follower, Lead, SessionId, UnixMillis,
+    BoundReason, Error, Event, Follower, Lead, SessionId, UnixMillis,
+    binding::Shown,
     constants::RENEWALS,
     protocol::{Calls, Doubt, Fault, Host, Place, Query, Rules, Seen, TRIES, Wrote, boxed, seeded},
 };
@@ -29,6 +30,9 @@ pub enum Found {
     Session(Box<Loaded>),
     /// The tombstone under an ID that is out of use. It authenticates no visitor, but lets a logout find the session.
     Tombstone(Box<Seen>),
+    /// A session that is bound to a device, which the request has not shown. It authenticates no visitor, but lets a logout
+    /// find the session. The browser may have the bound cookie again in its next request.
+    Unbound(Box<Seen>),
     /// A session that this instance cannot read but another one may be able to. Neither its record nor its cookie may
     /// be overwritten.
     Unreadable(Error),
@@ -68,7 +72,7 @@ pub struct Spent {
 
 /// Finds the first valid session among these IDs, which come from cookies with valid signatures.
 ///
-/// Emits an event for each ID that leads to no session. Follows pointers during their grace period. If the near cache of
+/// `shown` is what the request shows of its device. Emits an event for each ID that leads to no session. Follows pointers during their grace period. If the near cache of
 /// the process shows that the session of the first ID is valid ([`Host::cached`]), the store is not asked.
 ///
 /// # Errors
@@ -78,12 +82,14 @@ pub async fn open<H: Host>(
     host: &mut H,
     rules: &Rules,
     ids: &[SessionId],
+    shown: &Shown,
 ) -> Result<Opening, H::Error> {
-    if let Some(session) = ids.first().and_then(|id| remembered(host, rules, id)) {
+    let first = ids.first().filter(|_| *shown != Shown::Proves);
+    if let Some(session) = first.and_then(|id| remembered(host, rules, id, shown)) {
         let found = Found::Session(session);
         return Ok(Opening { found, spent: Vec::new(), lost: Vec::new() });
     }
-    find(host, rules, ids, Reads::AsNeeded).await
+    find(host, rules, ids, shown, Reads::AsNeeded).await
 }
 
 /// As [`open`], for code that answers no request of the visitor: it writes nothing, and no record is obsolete for
@@ -96,8 +102,9 @@ pub async fn read<H: Host>(
     host: &mut H,
     rules: &Rules,
     ids: &[SessionId],
+    shown: &Shown,
 ) -> Result<Opening, H::Error> {
-    let opening = find(host, rules, ids, Reads::Only).await?;
+    let opening = find(host, rules, ids, shown, Reads::Only).await?;
     Ok(Opening { spent: Vec::new(), ..opening })
 }
 
@@ -115,12 +122,13 @@ async fn find<H: Host>(
     host: &mut H,
     rules: &Rules,
     ids: &[SessionId],
+    shown: &Shown,
     reads: Reads,
 ) -> Result<Opening, H::Error> {
     let mut opening = Opening { found: Found::Nothing, spent: Vec::new(), lost: Vec::new() };
     let mut reused = Vec::new();
     for id in ids {
-        let found = follow(host, rules, id, reads, &mut opening).await?;
+        let found = follow(host, rules, id, shown, reads, &mut opening).await?;
         if let Found::Tombstone(tombstone) = &found {
             reused.push((**tombstone).clone());
         }
@@ -137,7 +145,7 @@ async fn find<H: Host>(
                 opening.found = found;
                 break;
             }
-            (Found::Unreadable(_), _)
+            (Found::Unreadable(_) | Found::Unbound(_), _)
             | (Found::Expired(_), Found::Nothing)
             | (Found::Tombstone(_), Found::Nothing | Found::Expired(_)) => true,
             _ => false,
@@ -330,6 +338,7 @@ async fn follow<H: Host>(
     host: &mut H,
     rules: &Rules,
     id: &SessionId,
+    shown: &Shown,
     reads: Reads,
     opening: &mut Opening,
 ) -> Result<Found, H::Error> {
@@ -346,7 +355,7 @@ async fn follow<H: Host>(
         };
         let now = calls.host.now();
         match session.record.lead(&next, Follower::Cookie(now)) {
-            Ok(Lead::Here) => return live(calls, session, now, id, reads, opening).await,
+            Ok(Lead::Here) => return live(calls, session, now, id, shown, reads, opening).await,
             Ok(Lead::To(after)) if !seeded(Fault::GraceCountsAsReuse) => {
                 next = after;
                 calls.forget();
@@ -373,6 +382,7 @@ async fn live<H: Host>(
     session: Seen,
     now: UnixMillis,
     cookie: &SessionId,
+    shown: &Shown,
     reads: Reads,
     opening: &mut Opening,
 ) -> Result<Found, H::Error> {
@@ -400,6 +410,10 @@ async fn live<H: Host>(
             return Ok(Found::Unreadable(error));
         }
     };
+    if !shown.admits(calls.rules, meta, now) {
+        calls.host.emit(Event::Bound { reason: BoundReason::Missing });
+        return Ok(Found::Unbound(session.into()));
+    }
     let due = timeouts.wants_renewal(meta, now) && !seeded(Fault::NeverRenews);
     let stale = timeouts.is_stale(meta, now) && !seeded(Fault::IdleStays);
     let renewed = session.id != *cookie;
@@ -420,7 +434,9 @@ mod tests {
     fn a_session_whose_id_hints_at_no_list_is_opened_without_a_pause() {
         let rules = rules();
         let id = SessionId::from_entropy(&[3; 24]);
-        let mut opening = Pending::new(async move |mut host| open(&mut host, &rules, &[id]).await);
+        let mut opening = Pending::new(async move |mut host| {
+            open(&mut host, &rules, &[id], &Shown::default()).await
+        });
         let mut poll = |answer, elapsed| {
             opening.poll(answer, UnixMillis(1), elapsed, &[7; Pending::<()>::ENTROPY])
         };

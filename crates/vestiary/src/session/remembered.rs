@@ -3,6 +3,7 @@ use alloc::{boxed::Box, string::String};
 use super::Loaded;
 use crate::{
     Follower, Lead, SessionId, UnixMillis,
+    binding::Shown,
     protocol::{Fault, Host, Place, Rules, Seen, UserSessions, seeded},
 };
 
@@ -15,6 +16,7 @@ pub(super) fn remembered<H: Host>(
     host: &mut H,
     rules: &Rules,
     id: &SessionId,
+    shown: &Shown,
 ) -> Option<Box<Loaded>> {
     let (text, at) = text_of(host, rules, Place::Session(id))?;
     let record = rules.record(text).ok()?;
@@ -27,6 +29,7 @@ pub(super) fn remembered<H: Host>(
     if end.is_some_and(|end| end <= now)
         || timeouts.wants_renewal(meta, now)
         || timeouts.is_stale(meta, now)
+        || !shown.admits(rules, meta, now)
     {
         return None;
     }
@@ -89,7 +92,9 @@ mod tests {
     fn found(rules: &Arc<Rules>, ids: &[SessionId], texts: &[(&str, &str)]) -> Option<Loaded> {
         let texts = texts.iter().map(|(key, text)| ((*key).to_owned(), (*text).to_owned()));
         let (rules, ids) = (Arc::clone(rules), ids.to_owned());
-        let mut opening = Pending::new(async move |mut host| open(&mut host, &rules, &ids).await);
+        let mut opening = Pending::new(async move |mut host| {
+            open(&mut host, &rules, &ids, &Shown::default()).await
+        });
         opening.answer_by(Rc::new(Texts(texts.collect())), true);
         match opening.poll(Answered::Begin, NOW, 7, &[7; Pending::<()>::ENTROPY]) {
             Effect::Finished(Ok(opening)) => match opening.found {
@@ -161,6 +166,18 @@ mod tests {
         }
         let ids = [other, id()];
         assert!(found(&rules, &ids, &[(key.expose(), &text(&meta("")))]).is_none());
+    }
+
+    #[test]
+    fn a_bound_session_is_found_only_for_its_device() {
+        let rules = rules_of(OptionsInput { device_bound: true, ..options() });
+        let binding = r#"{"key":"AAAA","first":"a","since":1,"challenge":"b","at":1}"#;
+        let slots = format!(r#"{{"vestiary:device":{{"until":9999999,"value":{binding}}}}}"#);
+        let text = text(&format!(r#"{{"slots":{slots}}}"#));
+        let key = id();
+        assert!(found(&rules, &[id()], &[(key.expose(), &text)]).is_none());
+        let without = rules_of(options());
+        assert!(found(&without, &[id()], &[(key.expose(), &text)]).is_some());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! A [`Visit`] is a plain value. It has the visitor's session, the fate of the cookie, and the work that is left when the
 //! response is ready. Each operation is an `async fn` that changes the value: [`open`], [`save`], [`update`], [`touch`],
 //! [`renew`], [`log_in`], [`confirm_user`], [`regenerate`], [`destroy`], [`put`], [`take`], [`claim`], [`settle`],
-//! [`tokens`], [`keep_tokens`], [`finish`] and [`confirm`]. A [`Request`] gives it facts about the
+//! [`tokens`], [`keep_tokens`], [`bind`](bind()), [`finish`] and [`confirm`]. A [`Request`] gives it facts about the
 //! response, and the [`Host`](crate::protocol::Host) of the operations in [`session`](crate::session).
 //!
 //! A driver keeps the value between operations, runs the operations of a request one after the other, keeps the
@@ -49,6 +49,7 @@
 //! ```
 
 mod act;
+mod bind;
 mod cookie;
 mod finish;
 mod fresh;
@@ -64,6 +65,7 @@ mod tokens;
 mod write;
 
 pub use act::{Act, act};
+pub use bind::bind;
 pub use cookie::{Outgoing, confirm};
 pub use finish::{finish, refresh};
 pub use fresh::confirm_user;

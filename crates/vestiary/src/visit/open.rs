@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     Event, SessionId,
+    binding::Shown,
     decide::{CookieStep, Operation, StoreStep},
     protocol::{self, Host as _, Rules, boxed, seeded},
     session::{self, Found, Loaded, Spent},
@@ -22,6 +23,8 @@ pub struct Cookies {
     pub present: bool,
     /// The IDs in the valid cookies, in their order.
     pub ids: Vec<SessionId>,
+    /// The device of the request, as far as it shows it.
+    pub shown: Shown,
     /// Whether another handle or layer around this one has the same cookie name. An invalid cookie may belong to it.
     pub shared: bool,
     /// Whether the request is no use of the session, such as a poll of a page that stays open. It reads the session, and
@@ -43,7 +46,7 @@ pub async fn open<R: Request>(
     visit: &mut Visit<Fault<R>>,
     cookies: Cookies,
 ) -> Vec<Spent> {
-    let Cookies { present, ids, shared, passive, reads_only } = cookies;
+    let Cookies { present, ids, shown, shared, passive, reads_only } = cookies;
     let cookie_out = present && !(shared && ids.is_empty());
     *visit = Visit { cookie_out, ..Visit::default() };
     let (mut spent, mut is_fresh) = (Vec::new(), false);
@@ -54,9 +57,9 @@ pub async fn open<R: Request>(
     } else {
         let host = host_for(request, Purpose::Read);
         let opening = if reads_only {
-            session::read(host, rules, &ids).await
+            session::read(host, rules, &ids, &shown).await
         } else {
-            session::open(host, rules, &ids).await
+            session::open(host, rules, &ids, &shown).await
         };
         match opening {
             Ok(opening) => {
@@ -65,7 +68,9 @@ pub async fn open<R: Request>(
                     Found::Session(loaded) => {
                         is_fresh = begin(request, rules, visit, *loaded, passive).await;
                     }
-                    Found::Tombstone(tombstone) => visit.state = State::Tombstone(*tombstone),
+                    Found::Tombstone(session) | Found::Unbound(session) => {
+                        visit.state = State::Tombstone(*session);
+                    }
                     Found::Unreadable(error) => visit.state = State::Unreadable(error.into()),
                     Found::Expired(session) => {
                         let own = session.record.meta().cookie.clone();

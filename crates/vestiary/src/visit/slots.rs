@@ -5,6 +5,8 @@ use super::{
     write::{Edit, execute},
 };
 use crate::{
+    Error,
+    binding::SLOT,
     decide::Operation,
     protocol::{Change, Host as _, Rules},
 };
@@ -16,7 +18,7 @@ use crate::{
 /// at once.
 ///
 /// # Errors
-/// [`Error::SlotsFull`](crate::Error::SlotsFull), and another [`Error`](crate::Error) if the value cannot be stored; as
+/// [`Error::SlotsFull`], and another [`Error`] if the value cannot be stored; as
 /// [`save`](super::save).
 #[cfg_attr(plain, maybe_async::must_be_sync)]
 pub async fn put<R: Request>(
@@ -27,6 +29,7 @@ pub async fn put<R: Request>(
     value: String,
     millis: u64,
 ) -> Result<bool, Fault<R>> {
+    check(&key)?;
     let until = request.host().now().plus(millis);
     let edit = Edit::Slot(Change::Put { key, value, until });
     execute(request, rules, visit, Operation::Flush, edit).await?;
@@ -45,6 +48,7 @@ pub async fn take<R: Request>(
     visit: &mut Visit<Fault<R>>,
     key: String,
 ) -> Result<(), Fault<R>> {
+    check(&key)?;
     visit.taken = None;
     let now = request.host().now();
     let session = visit.session();
@@ -52,4 +56,9 @@ pub async fn take<R: Request>(
         return Ok(());
     }
     execute(request, rules, visit, Operation::Flush, Edit::Slot(Change::Take(key))).await.map(drop)
+}
+
+/// Refuses the key of the library's own slot. The application could unbind the session from its device.
+fn check(key: &str) -> Result<(), Error> {
+    if key == SLOT { Err(Error::ForbiddenKey { key: SLOT }) } else { Ok(()) }
 }

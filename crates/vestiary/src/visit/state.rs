@@ -52,7 +52,8 @@ pub enum State<E> {
     },
     /// A session that has ended meanwhile. Nothing is written. No cookie is set, because it could overwrite a newer one.
     Ended,
-    /// The visitor's ID is out of use. As [`State::Ended`], but the tombstone leads a logout to the session.
+    /// The visitor's ID is out of use, or the session is bound to a device that the request has not shown. As
+    /// [`State::Ended`], but a logout finds the session.
     Tombstone(Seen),
     /// A session that cannot be read here, but perhaps by another instance of the application. Only a login or a logout
     /// overwrites its record and its cookie.

@@ -2,7 +2,7 @@
 
 use vestiary::{WhenFull, protocol::Fault};
 
-use crate::{lists, logins, near, play, provider, store::Kin};
+use crate::{bound, lists, logins, near, play, provider, store::Kin};
 
 /// The faults of the operations on records.
 const RECORDS: [Fault; 33] = [
@@ -87,6 +87,18 @@ const NEAR: [Fault; 5] = [
     Fault::RereadsCache,
 ];
 
+/// Faults of device-bound sessions.
+const BOUND: [Fault; 8] = [
+    Fault::AdmitsUnbound,
+    Fault::BoundNeverEnds,
+    Fault::BoundForAnyKey,
+    Fault::ChallengeStays,
+    Fault::BindingOverwrites,
+    Fault::ConflictBinds,
+    Fault::RegistersAgain,
+    Fault::RepeatsForever,
+];
+
 /// The number of schedules, as without a fault.
 const SCHEDULES: u64 = 4_000;
 
@@ -123,8 +135,14 @@ fn the_schedules_find_each_fault_that_is_seeded_into_an_operation() {
         schedule.faults()
     };
     let near = NEAR.map(|fault| found(fault, of_caches));
+    let of_devices = |seed| {
+        let mut schedule = bound::Schedule::new(seed);
+        schedule.play();
+        schedule.faults()
+    };
+    let bound = BOUND.map(|fault| found(fault, of_devices));
     let missed = records.into_iter().chain(lists).chain(logins).chain(full);
-    let missed = missed.chain(providers).chain(near);
+    let missed = missed.chain(providers).chain(near).chain(bound);
     let missed: Vec<_> = missed.flatten().collect();
     assert!(missed.is_empty(), "not found in {SCHEDULES} schedules: {missed:?}");
 }

@@ -229,6 +229,7 @@ impl Schedule {
                 UserChange::Add { .. }
                 | UserChange::Stay { .. }
                 | UserChange::Seen(_)
+                | UserChange::Bound(_)
                 | UserChange::Reused(_)
                 | UserChange::RemoveEach(_)
                 | UserChange::LoggedOut { .. } => false,
@@ -266,6 +267,7 @@ impl Schedule {
                 }
                 UserChange::Stay { .. }
                 | UserChange::Seen(_)
+                | UserChange::Bound(_)
                 | UserChange::Reused(_)
                 | UserChange::RemoveEach(_)
                 | UserChange::LoggedOut { .. } => {}

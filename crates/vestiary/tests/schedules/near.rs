@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use vestiary::{
     Device, Meta, Moment, NearCache, Options, OptionsInput, Reading, SessionId, Timeouts, Ttl,
     UnixMillis,
+    binding::Shown,
     protocol::{
         Answered, Asked, Change, CookieEdit, Doubt, Effect, NewId, Pending, Question, Reply, Rules,
         Seen, Source, Stopped, TRIES, UserSessions, Written,
@@ -320,7 +321,8 @@ impl Schedule {
         let id = cookie.id.clone();
         let rules = Arc::clone(&self.rules);
         let running = Pending::new(async move |mut host| {
-            session::open(&mut host, &rules, &[id]).await.map(End::Opened)
+            let opening = session::open(&mut host, &rules, &[id], &Shown::default()).await;
+            opening.map(End::Opened)
         });
         self.number += 1;
         let request = Request {
